@@ -1,0 +1,266 @@
+//! Checks a document against a schema and tells everything that is wrong with it at once.
+//!
+//! It knows the part of JSON Schema that ours is made of. Only afterwards does serde read the document, which then
+//! cannot fail: serde alone would stop at the first problem.
+
+use serde_json::Value as Json;
+
+use super::document::{Entry, KeyPath, Node, Value};
+use super::problem::{Fault, Problem};
+use super::source::{Place, Source, Span};
+use super::values;
+
+/// All that is wrong with `node` by `schema`. A mistyped key may have been meant for one of `elsewhere`, the keys that are
+/// handled before the schema is asked.
+pub(super) fn check(source: &Source, node: &Node, schema: &Json, elsewhere: &[&str]) -> Vec<Problem> {
+    let mut checker = Checker {
+        source,
+        elsewhere,
+        problems: Vec::new(),
+    };
+    checker.node(node, schema, &KeyPath::default());
+    checker.problems
+}
+
+/// The one of `known` that `word` was most likely meant to be.
+pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let plain = |text: &str| text.to_lowercase().replace('-', "_");
+    let scored = known
+        .into_iter()
+        .map(|name| (strsim::damerau_levenshtein(&plain(word), &plain(name)), name));
+    // More than a third of the letters wrong is another word, not a slip.
+    scored
+        .filter(|(distance, name)| *distance * 3 <= name.len().max(word.len()))
+        .min_by_key(|(d, _)| *d)
+        .map(|(_, n)| n)
+}
+
+struct Checker<'a> {
+    source: &'a Source,
+    elsewhere: &'a [&'a str],
+    problems: Vec<Problem>,
+}
+
+impl Checker<'_> {
+    fn tell(&mut self, span: &Span, fault: Fault, remedy: Option<String>) {
+        self.problems.push(Problem {
+            fault,
+            place: Some(self.source.place(span)),
+            remedy,
+        });
+    }
+
+    fn node(&mut self, node: &Node, schema: &Json, path: &KeyPath) {
+        if let Some(choices) = choices(schema) {
+            return self.choice(node, schema, choices, path);
+        }
+        if !fits(node, schema) {
+            let (expected, found) = (describe(schema), node.kind().to_owned());
+            return self.tell(
+                &node.span,
+                Fault::WrongType {
+                    key: path.to_string(),
+                    expected,
+                    found,
+                },
+                None,
+            );
+        }
+        match &node.value {
+            Value::Table(entries) => self.table(node, entries, schema, path),
+            Value::List(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.node(item, &schema["items"], &path.index(index));
+                }
+            }
+            Value::Text(text) => self.text(node, text, schema, path),
+            Value::Number(number) => {
+                let value = number.as_f64().unwrap_or_default();
+                let (low, high) = (schema["minimum"].as_f64(), schema["maximum"].as_f64());
+                if low.is_some_and(|low| value < low) || high.is_some_and(|high| value > high) {
+                    let reason = format!("should be {}", describe(schema));
+                    let fault = Fault::BadValue {
+                        key: path.to_string(),
+                        value: number.to_string(),
+                        reason,
+                    };
+                    self.tell(&node.span, fault, None);
+                }
+            }
+            Value::Null | Value::Bool(_) => {}
+        }
+    }
+
+    fn table(&mut self, node: &Node, entries: &[Entry], schema: &Json, path: &KeyPath) {
+        let properties = schema["properties"].as_object();
+        for Entry { key, key_span, node } in entries {
+            let here = path.key(key);
+            match properties.and_then(|properties| properties.get(key)) {
+                Some(inner) => self.node(node, inner, &here),
+                None => match &schema["additionalProperties"] {
+                    Json::Bool(false) => {
+                        let known = properties.into_iter().flat_map(|p| p.keys()).map(String::as_str);
+                        let remedy = match nearest(key, known.clone().chain(self.elsewhere.iter().copied())) {
+                            Some(name) => format!("did you mean `{name}`?"),
+                            None => format!("known here: {}", known.collect::<Vec<_>>().join(", ")),
+                        };
+                        self.tell(key_span, Fault::UnknownKey { key: here.to_string() }, Some(remedy));
+                    }
+                    inner => {
+                        let format = schema["propertyNames"]["format"].as_str().unwrap_or_default();
+                        if let Err(reason) = values::check_format(format, key) {
+                            let fault = Fault::BadValue {
+                                key: here.to_string(),
+                                value: format!("{key:?}"),
+                                reason,
+                            };
+                            self.tell(key_span, fault, None);
+                        }
+                        self.node(node, inner, &here);
+                    }
+                },
+            }
+        }
+        for name in schema["required"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Json::as_str)
+        {
+            if !entries.iter().any(|entry| entry.key == name) {
+                let remedy = format!("add `{name}`: {}", describe(&schema["properties"][name]));
+                self.tell(
+                    &node.span,
+                    Fault::Missing {
+                        key: path.key(name).to_string(),
+                    },
+                    Some(remedy),
+                );
+            }
+        }
+    }
+
+    fn text(&mut self, node: &Node, text: &str, schema: &Json, path: &KeyPath) {
+        let format = schema["format"].as_str().unwrap_or_default();
+        let allowed = constants(schema);
+        if !allowed.is_empty() && !allowed.contains(&text) {
+            let reason = format!("should be {}", describe(schema));
+            let remedy = nearest(text, allowed).map(|name| format!("did you mean {name:?}?"));
+            let fault = Fault::BadValue {
+                key: path.to_string(),
+                value: format!("{text:?}"),
+                reason,
+            };
+            return self.tell(&node.span, fault, remedy);
+        }
+        if let Err(reason) = values::check_format(format, text) {
+            let sensitive = values::is_sensitive(format);
+            let value = if sensitive {
+                "(not shown)".to_owned()
+            } else {
+                format!("{text:?}")
+            };
+            let mut place: Place = self.source.place(&node.span);
+            if sensitive {
+                place.frame.clear();
+            }
+            self.problems.push(
+                Problem::new(Fault::BadValue {
+                    key: path.to_string(),
+                    value,
+                    reason,
+                })
+                .at(place),
+            );
+        }
+    }
+
+    /// A value that may be one of several things: the one of its type, or one of several constants.
+    fn choice(&mut self, node: &Node, schema: &Json, choices: &[Json], path: &KeyPath) {
+        let fitting: Vec<&Json> = choices.iter().filter(|choice| fits(node, choice)).collect();
+        match (fitting.as_slice(), &node.value) {
+            ([only], _) => self.node(node, only, path),
+            ([], _) => {
+                let (expected, found) = (describe(schema), node.kind().to_owned());
+                self.tell(
+                    &node.span,
+                    Fault::WrongType {
+                        key: path.to_string(),
+                        expected,
+                        found,
+                    },
+                    None,
+                );
+            }
+            (_, Value::Text(text)) => self.text(node, text, schema, path),
+            _ => {}
+        }
+    }
+}
+
+fn choices(schema: &Json) -> Option<&[Json]> {
+    schema["anyOf"]
+        .as_array()
+        .or_else(|| schema["oneOf"].as_array())
+        .map(Vec::as_slice)
+}
+
+/// The texts that are allowed, if it is a list of such.
+fn constants(schema: &Json) -> Vec<&str> {
+    if let Some(choices) = choices(schema) {
+        return choices.iter().flat_map(constants).collect();
+    }
+    match &schema["enum"] {
+        Json::Array(texts) => texts.iter().filter_map(Json::as_str).collect(),
+        _ => schema["const"].as_str().into_iter().collect(),
+    }
+}
+
+/// Whether the value is of the schema's type, whatever its content.
+fn fits(node: &Node, schema: &Json) -> bool {
+    let one = |kind: &str| match &node.value {
+        Value::Null => true, // `null` in a JSON file is the same as absent.
+        Value::Bool(_) => kind == "boolean",
+        Value::Number(number) => kind == "number" || (kind == "integer" && (number.is_i64() || number.is_u64())),
+        Value::Text(_) => kind == "string",
+        Value::List(_) => kind == "array",
+        Value::Table(_) => kind == "object",
+    };
+    match &schema["type"] {
+        Json::String(kind) => one(kind),
+        Json::Array(kinds) => kinds.iter().filter_map(Json::as_str).any(one),
+        _ => true,
+    }
+}
+
+/// What may stand there, in words.
+pub(super) fn describe(schema: &Json) -> String {
+    let constants = constants(schema);
+    if !constants.is_empty() {
+        let quoted: Vec<String> = constants.iter().map(|text| format!("\"{text}\"")).collect();
+        return quoted.join(" or ");
+    }
+    if let Some(choices) = choices(schema) {
+        let mut words: Vec<String> = choices.iter().map(describe).collect();
+        // A size's text form already says that a number does as well.
+        words.dedup_by(|number, text| text.contains("number of bytes") && number.starts_with("a whole number"));
+        return words.join(", or ");
+    }
+    match schema["type"].as_str().unwrap_or_default() {
+        "string" => schema["format"]
+            .as_str()
+            .and_then(values::about_format)
+            .unwrap_or("text")
+            .to_owned(),
+        "integer" => match (schema["minimum"].as_u64(), schema["maximum"].as_u64()) {
+            (Some(low), Some(high)) => format!("a whole number from {low} to {high}"),
+            (Some(low), None) => format!("a whole number, at least {low}"),
+            _ => "a whole number".to_owned(),
+        },
+        "number" => "a number".to_owned(),
+        "boolean" => "true or false".to_owned(),
+        "array" => format!("a list; each: {}", describe(&schema["items"])),
+        "object" => "a table".to_owned(),
+        _ => "any value".to_owned(),
+    }
+}

@@ -1,0 +1,110 @@
+//! From a path on the command line to what it means: a script, or a configuration file.
+
+use std::path::{Path, PathBuf};
+
+use super::ConfigError;
+use super::source::Source;
+
+/// What a path turned out to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Located {
+    /// A script: one worker, every setting its default.
+    Script(PathBuf),
+    /// An `isopod.toml`.
+    Isopod(PathBuf),
+    /// A `wrangler.toml`, `wrangler.json` or `wrangler.jsonc`.
+    Wrangler(PathBuf),
+}
+
+const EXTENSIONS: [&str; 6] = ["ts", "tsx", "js", "mjs", "jsx", "mts"];
+/// Where an entry file is by custom, without its extension.
+const ENTRIES: [&str; 4] = ["index", "src/index", "worker", "src/worker"];
+const WRANGLER: [&str; 3] = ["wrangler.jsonc", "wrangler.json", "wrangler.toml"];
+
+/// Finds what to serve at `path`: a script, a configuration file, or a folder with one of them.
+///
+/// In a folder, in this order: `isopod.toml`; `wrangler.jsonc`, `.json`, `.toml`; the `main` of `package.json`; `index`,
+/// `src/index`, `worker`, `src/worker` with one of the extensions of a script.
+///
+/// # Errors
+///
+/// [`ConfigError::NothingThere`] says what was looked for; [`ConfigError::UnknownFile`] for a file that is neither;
+/// [`ConfigError::Read`] when there is no such path.
+pub fn discover(path: &Path) -> Result<Located, ConfigError> {
+    let metadata = std::fs::metadata(path).map_err(|cause| ConfigError::Read {
+        path: path.to_owned(),
+        cause,
+    })?;
+    if metadata.is_dir() {
+        in_folder(path)
+    } else {
+        of_file(path)
+    }
+}
+
+fn of_file(path: &Path) -> Result<Located, ConfigError> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let extension = path
+        .extension()
+        .and_then(|extension| extension.to_str())
+        .unwrap_or_default();
+    match extension {
+        _ if EXTENSIONS.contains(&extension) => Ok(Located::Script(path.to_owned())),
+        // A configuration may have a name of its own, `wrangler.staging.toml`, `production.toml`.
+        "toml" | "json" | "jsonc" if name.starts_with("wrangler") => Ok(Located::Wrangler(path.to_owned())),
+        "toml" => Ok(Located::Isopod(path.to_owned())),
+        _ => Err(ConfigError::UnknownFile { path: path.to_owned() }),
+    }
+}
+
+fn in_folder(folder: &Path) -> Result<Located, ConfigError> {
+    let isopod = folder.join("isopod.toml");
+    if isopod.is_file() {
+        return Ok(Located::Isopod(isopod));
+    }
+    if let Some(wrangler) = WRANGLER
+        .iter()
+        .map(|name| folder.join(name))
+        .find(|path| path.is_file())
+    {
+        return Ok(Located::Wrangler(wrangler));
+    }
+    if let Some(main) = package_main(folder)? {
+        return Ok(Located::Script(main));
+    }
+    let with_extensions = |entry: &'static str| {
+        EXTENSIONS
+            .iter()
+            .map(move |extension| folder.join(format!("{entry}.{extension}")))
+    };
+    if let Some(script) = ENTRIES
+        .into_iter()
+        .flat_map(with_extensions)
+        .find(|path| path.is_file())
+    {
+        return Ok(Located::Script(script));
+    }
+    let mut looked_for = vec!["isopod.toml".to_owned()];
+    looked_for.extend(WRANGLER.map(str::to_owned));
+    looked_for.push("package.json with `main`".to_owned());
+    looked_for.extend(ENTRIES.map(|entry| format!("{entry}.{{{}}}", EXTENSIONS.join(","))));
+    Err(ConfigError::NothingThere {
+        path: folder.to_owned(),
+        looked_for,
+    })
+}
+
+/// The `main` of package.json, if there is one and its file exists; a library's `main` may well not be built.
+fn package_main(folder: &Path) -> Result<Option<PathBuf>, ConfigError> {
+    let path = folder.join("package.json");
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let source = Source::read(&path)?;
+    // A broken package.json is told by the module loader, with its place, when a module needs it.
+    let package: serde_json::Value = serde_json::from_str(source.text()).unwrap_or_default();
+    Ok(package["main"]
+        .as_str()
+        .map(|main| folder.join(main))
+        .filter(|main| main.is_file()))
+}

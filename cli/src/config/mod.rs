@@ -1,0 +1,174 @@
+//! Configuration: `isopod.toml`, `wrangler.toml`/`.json`/`.jsonc`, env files, flags and environment variables become
+//! one [`Config`].
+//!
+//! ```no_run
+//! # use isopod::config::{Overrides, discover, load};
+//! # fn main() -> Result<(), isopod::config::ConfigError> {
+//! let environment = std::env::vars().collect();
+//! let located = discover("examples/hello".as_ref())?;
+//! let config = load(&located, &Overrides::from_environment(&environment)?, &environment)?;
+//! println!("{} workers", config.workers.len());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The data's path: [`discover`] finds the file; `document` reads it into a tree that knows its places; `check` holds
+//! the tree against the schema derived from `file` (or `wrangler`) and collects every problem; serde makes the typed
+//! file of it; `resolve` fills in defaults, looks up paths and secrets and checks what a schema cannot say.
+//!
+//! This module starts nothing and reads no environment by itself: the variables are handed in.
+
+mod check;
+mod discover;
+mod document;
+mod env_file;
+mod file;
+mod overrides;
+mod problem;
+mod resolve;
+mod schema;
+mod sections;
+mod settings;
+mod source;
+mod text;
+mod values;
+mod wrangler;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+
+pub use discover::{Located, discover};
+pub use env_file::read_env_file;
+pub use file::Var;
+pub use overrides::Overrides;
+pub use problem::{ConfigError, Fault, Note, Problem};
+pub use schema::schema;
+pub use sections::{
+    Admin, Ingress, Jsx, Limits, Log, LogFormat, LogLevel, Mode, Network, Policy, Recycle, Shutdown, Tls,
+};
+pub use settings::{Config, Database, Route, Worker};
+pub use source::Place;
+pub use values::{DatabaseUrl, Listen, NetworkRule, RoutePattern, Secret};
+
+use document::{KeyPath, Node};
+use env_file::Lookup;
+use file::File;
+use resolve::Resolver;
+use source::Source;
+
+/// Reads what [`discover`] found, with `overrides` before it, and secrets looked up in `environment` and the env files.
+///
+/// A script, and a wrangler file, name no secrets: with them, every line of an env file becomes one.
+///
+/// # Errors
+///
+/// [`ConfigError::Invalid`] with everything that is wrong at once; [`ConfigError::Read`] when a file cannot be read.
+pub fn load(
+    located: &Located,
+    overrides: &Overrides,
+    environment: &BTreeMap<String, String>,
+) -> Result<Config, ConfigError> {
+    match located {
+        Located::Script(main) => load_script(main, overrides, environment),
+        Located::Isopod(path) => load_isopod(&Source::read(path)?, overrides, environment),
+        Located::Wrangler(path) => wrangler::load(&Source::read(path)?, overrides, environment),
+    }
+}
+
+fn load_script(
+    main: &Path,
+    overrides: &Overrides,
+    environment: &BTreeMap<String, String>,
+) -> Result<Config, ConfigError> {
+    let lookup = Lookup::new(environment, &overrides.env_files)?;
+    // A script is the configuration that says nothing but `main`; the script's own path stands for the file's.
+    let source = Source::new(main, String::new());
+    let mut file = File::default();
+    file.worker.main = main.file_name().map(Into::into);
+    file.worker.env_values = lookup.file_values();
+    no_environments(overrides)?;
+    finish(
+        &source,
+        &Node::empty(),
+        &lookup,
+        file,
+        overrides,
+        Vec::new(),
+        Vec::new(),
+    )
+}
+
+fn load_isopod(
+    source: &Source,
+    overrides: &Overrides,
+    environment: &BTreeMap<String, String>,
+) -> Result<Config, ConfigError> {
+    let node = Node::from_toml(source).map_err(invalid)?;
+    no_environments(overrides)?;
+    let file: File = typed(source, &node, Vec::new(), &[])?;
+    let of_file = file.env_files.iter().map(|path| source.folder().join(path));
+    let lookup = Lookup::new(environment, of_file.chain(overrides.env_files.iter().cloned()))?;
+    finish(source, &node, &lookup, file, overrides, Vec::new(), Vec::new())
+}
+
+/// Checks the document and makes the typed file of it; `problems` are those already found,
+/// `elsewhere` the keys already taken out.
+fn typed<T: DeserializeOwned + schemars::JsonSchema>(
+    source: &Source,
+    node: &Node,
+    mut problems: Vec<Problem>,
+    elsewhere: &[&str],
+) -> Result<T, ConfigError> {
+    problems.extend(check::check(source, node, &schema::schema_of::<T>(), elsewhere));
+    if !problems.is_empty() {
+        problems.sort_by_key(|problem| problem.place.as_ref().map(|place| (place.line, place.column)));
+        return Err(invalid(problems));
+    }
+    serde_json::from_value(node.to_json()).map_err(|error| {
+        let fault = Fault::Syntax {
+            message: format!("cannot be read as a configuration: {error}"),
+        };
+        invalid(vec![
+            Problem::new(fault).at(source.place(&node.locate(&KeyPath::default()))),
+        ])
+    })
+}
+
+fn finish(
+    source: &Source,
+    node: &Node,
+    lookup: &Lookup<'_>,
+    file: File,
+    overrides: &Overrides,
+    problems: Vec<Problem>,
+    notes: Vec<Note>,
+) -> Result<Config, ConfigError> {
+    Resolver {
+        source,
+        node,
+        lookup,
+        problems,
+        notes,
+    }
+    .resolve(file, overrides)
+    .map_err(invalid)
+}
+
+fn no_environments(overrides: &Overrides) -> Result<(), ConfigError> {
+    let Some(name) = &overrides.environment else {
+        return Ok(());
+    };
+    let message = format!("environment `{name}` was asked for, and only wrangler files have environments");
+    Err(invalid(vec![
+        Problem::new(Fault::Conflict { message }).remedy("leave `--env` out, or name another file"),
+    ]))
+}
+
+fn invalid(problems: Vec<Problem>) -> ConfigError {
+    ConfigError::Invalid { problems }
+}

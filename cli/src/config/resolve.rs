@@ -1,0 +1,335 @@
+//! From the file as it is written to the [`Config`]: what the schema cannot say is checked here.
+
+mod routes;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use super::document::{KeyPath, Node};
+use super::env_file::Lookup;
+use super::file::{DatabaseFile, File, WorkerFile};
+use super::overrides::Overrides;
+use super::problem::{Fault, Note, Problem};
+use super::sections::Policy;
+use super::settings::{Config, Database, Worker};
+use super::source::Source;
+use super::values::Listen;
+
+/// Events that one `per_worker` worker interleaves, unless said otherwise.
+const CONCURRENCY: usize = 64;
+
+/// What `resolve` works on, and the problems and notes it collects.
+pub(super) struct Resolver<'a> {
+    pub(super) source: &'a Source,
+    pub(super) node: &'a Node,
+    pub(super) lookup: &'a Lookup<'a>,
+    pub(super) problems: Vec<Problem>,
+    pub(super) notes: Vec<Note>,
+}
+
+impl Resolver<'_> {
+    fn tell(&mut self, path: &KeyPath, fault: Fault, remedy: impl Into<String>) {
+        let place = self.source.place(&self.node.locate(path));
+        self.problems.push(Problem::new(fault).at(place).remedy(remedy));
+    }
+
+    fn note(&mut self, path: &KeyPath, message: String) {
+        let place = Some(self.source.place(&self.node.locate(path)));
+        self.notes.push(Note { message, place });
+    }
+
+    /// Makes the configuration, or gives back everything that is wrong.
+    pub(super) fn resolve(mut self, file: File, overrides: &Overrides) -> Result<Config, Vec<Problem>> {
+        let written = self.workers(&file);
+        let routes = self.routes(&file, &written);
+        let workers = written
+            .into_iter()
+            .map(|(name, (path, worker))| (name, self.worker(&path, worker)))
+            .collect();
+        let threads = overrides.threads.unwrap_or(file.threads);
+        let listen = if overrides.listen.is_empty() {
+            file.listen.into_iter().map(|listen| self.listen_here(listen)).collect()
+        } else {
+            overrides.listen.clone()
+        };
+        let mut admin = file.admin.map(|mut admin| {
+            admin.listen = self.listen_here(admin.listen);
+            admin
+        });
+        if let Some(listen) = overrides.admin.clone() {
+            admin = Some(super::sections::Admin { listen });
+        }
+        self.listeners(&listen, admin.as_ref().map(|admin| &admin.listen));
+        let tls = file.tls.map(|mut tls| {
+            let path = KeyPath::of("tls");
+            tls.cert = self.existing(&path.key("cert"), tls.cert);
+            tls.key = self.existing(&path.key("key"), tls.key);
+            tls
+        });
+        let mut log = file.log;
+        log.level = overrides.log_level.unwrap_or(log.level);
+        log.format = overrides.log_format.unwrap_or(log.format);
+        if !self.problems.is_empty() {
+            return Err(self.problems);
+        }
+        Ok(Config {
+            root: self.source.folder().to_owned(),
+            threads: (threads > 0).then_some(threads),
+            listen,
+            tls,
+            admin,
+            mode: overrides.mode.unwrap_or(file.mode),
+            log,
+            workers,
+            routes,
+            network: file.network,
+            ingress: file.ingress,
+            shutdown: file.shutdown,
+            notes: self.notes,
+        })
+    }
+
+    /// Every worker of the file by name, with the place its settings stand at.
+    fn workers(&mut self, file: &File) -> BTreeMap<String, (KeyPath, WorkerFile)> {
+        let table = KeyPath::of("workers");
+        let mut workers: BTreeMap<String, (KeyPath, WorkerFile)> = file
+            .workers
+            .iter()
+            .map(|(name, worker)| (name.clone(), (table.key(name), worker.clone())))
+            .collect();
+        let top = file.name.clone().unwrap_or_else(|| "main".to_owned());
+        if file.worker.main.is_some() {
+            let clash = workers.insert(top.clone(), (KeyPath::default(), file.worker.clone()));
+            if clash.is_some() {
+                let message = format!("two workers are called `{top}`: the one at the top level and `workers.{top}`");
+                self.tell(
+                    &table.key(&top),
+                    Fault::Conflict { message },
+                    "give one of them another name",
+                );
+            }
+        } else if workers.is_empty() {
+            let remedy = "add `main = \"src/index.ts\"`, or several workers as `[workers.NAME]` with a `main` each";
+            self.tell(&KeyPath::default(), Fault::Missing { key: "main".to_owned() }, remedy);
+        } else {
+            self.stray_settings();
+        }
+        workers
+    }
+
+    /// Settings at the top level that no worker would ever see.
+    fn stray_settings(&mut self) {
+        let schema = super::schema::schema_of::<WorkerFile>();
+        let is_worker_key = |key: &str| schema["properties"].get(key).is_some();
+        let stray: Vec<String> = self
+            .node
+            .entries()
+            .iter()
+            .map(|e| e.key.clone())
+            .filter(|key| is_worker_key(key) || key == "name")
+            .collect();
+        for key in stray {
+            let message =
+                format!("`{key}` at the top level belongs to no worker, because there is no `main` beside it");
+            self.tell(
+                &KeyPath::of(&key),
+                Fault::Conflict { message },
+                "move it into a `[workers.NAME]`",
+            );
+        }
+    }
+
+    fn worker(&mut self, path: &KeyPath, file: WorkerFile) -> Worker {
+        let main = match file.main {
+            Some(main) => self.existing(&path.key("main"), main),
+            None => {
+                let remedy = "add the worker's entry file, for example `main = \"src/index.ts\"`";
+                self.tell(
+                    path,
+                    Fault::Missing {
+                        key: path.key("main").to_string(),
+                    },
+                    remedy,
+                );
+                PathBuf::new()
+            }
+        };
+        for key in ["compatibility_date", "compatibility_flags"] {
+            if self.node.has(&path.key(key)) {
+                self.note(&path.key(key), format!("`{key}` is accepted and has no effect here"));
+            }
+        }
+        self.distinct_bindings(
+            path,
+            &file.vars.keys().collect::<Vec<_>>(),
+            &file.secrets,
+            &file.databases,
+        );
+        if file.policy != Policy::PerWorker && file.concurrency.is_some_and(|concurrency| concurrency > 1) {
+            let message = format!(
+                "`{}` is above 1, and the policy gives each event a worker",
+                path.key("concurrency")
+            );
+            let remedy = "leave `concurrency` out, or use `policy = \"per_worker\"`";
+            self.tell(&path.key("concurrency"), Fault::Conflict { message }, remedy);
+        }
+        if file.workers_max.is_some_and(|most| most < file.workers_min) {
+            let message = format!("`{}` is above `workers_max`", path.key("workers_min"));
+            self.tell(
+                &path.key("workers_min"),
+                Fault::Conflict { message },
+                "lower one or raise the other",
+            );
+        }
+        let mut secrets = file.env_values;
+        for (index, name) in file.secrets.iter().enumerate() {
+            match self.lookup.get(name) {
+                Some(value) => drop(secrets.insert(name.clone(), value)),
+                None => self.unset(&path.key("secrets").index(index), name),
+            }
+        }
+        let databases = file.databases.into_iter().enumerate();
+        let databases = databases
+            .filter_map(|(i, file)| self.database(&path.key("databases").index(i), file))
+            .collect();
+        let import_map = file.import_map.map(|map| self.existing(&path.key("import_map"), map));
+        let interleaved = if file.policy == Policy::PerWorker {
+            CONCURRENCY
+        } else {
+            1
+        };
+        Worker {
+            main,
+            vars: file.vars,
+            secrets,
+            databases,
+            policy: file.policy,
+            concurrency: file.concurrency.unwrap_or(interleaved),
+            workers_min: file.workers_min,
+            workers_max: file.workers_max,
+            limits: file.limits,
+            recycle: file.recycle,
+            import_map,
+            jsx: file.jsx,
+            crons: file.crons,
+        }
+    }
+
+    fn distinct_bindings(&mut self, path: &KeyPath, vars: &[&String], secrets: &[String], databases: &[DatabaseFile]) {
+        let of_vars = vars.iter().map(|name| (name.as_str(), path.key("vars").key(name)));
+        let of_secrets = secrets
+            .iter()
+            .enumerate()
+            .map(|(i, name)| (name.as_str(), path.key("secrets").index(i)));
+        let of_databases = databases.iter().enumerate();
+        let of_databases =
+            of_databases.map(|(i, db)| (db.binding.as_str(), path.key("databases").index(i).key("binding")));
+        let mut seen = BTreeSet::new();
+        for (name, at) in of_vars.chain(of_secrets).chain(of_databases) {
+            if !seen.insert(name) {
+                let message = format!("`{at}`: `env.{name}` is given twice");
+                self.tell(
+                    &at,
+                    Fault::Conflict { message },
+                    "vars, secrets and databases share one `env`; rename one",
+                );
+            }
+        }
+    }
+
+    fn database(&mut self, path: &KeyPath, file: DatabaseFile) -> Option<Database> {
+        let DatabaseFile {
+            binding,
+            max_connections,
+            ..
+        } = file;
+        let url = match (file.url, file.url_from) {
+            (Some(url), None) => url,
+            (None, Some(name)) => match self.lookup.get(&name).map(|text| text.reveal().parse()) {
+                Some(Ok(url)) => url,
+                Some(Err(reason)) => {
+                    let fault = Fault::BadValue {
+                        key: name,
+                        value: "(not shown)".to_owned(),
+                        reason,
+                    };
+                    self.tell(&path.key("url_from"), fault, "change the variable's value");
+                    return None;
+                }
+                None => {
+                    self.unset(&path.key("url_from"), &name);
+                    return None;
+                }
+            },
+            (Some(_), Some(_)) => {
+                let message = format!("`{path}` has `url` as well as `url_from`");
+                self.tell(path, Fault::Conflict { message }, "keep one of them");
+                return None;
+            }
+            (None, None) => {
+                let remedy = "add `url = \"sqlite:data/app.db\"`, or `url_from = \"DATABASE_URL\"`";
+                self.tell(
+                    path,
+                    Fault::Missing {
+                        key: path.key("url").to_string(),
+                    },
+                    remedy,
+                );
+                return None;
+            }
+        };
+        Some(Database {
+            binding,
+            url: url.relative_to(self.source.folder()),
+            max_connections,
+        })
+    }
+
+    fn unset(&mut self, path: &KeyPath, name: &str) {
+        let message = format!("`{path}`: `{name}` is neither in the environment nor in an env file");
+        let remedy = format!("set {name}, or add `{name}=…` to a file named by `env_files` or `--env-file`");
+        self.tell(path, Fault::Conflict { message }, remedy);
+    }
+
+    /// A file this file names, taken from this file's folder.
+    fn existing(&mut self, path: &KeyPath, file: PathBuf) -> PathBuf {
+        let full = self.source.folder().join(&file);
+        if !full.is_file() {
+            let (key, value) = (path.to_string(), format!("{:?}", file.display().to_string()));
+            let reason = format!("there is no file {}", full.display());
+            let remedy = "paths are taken from the configuration's folder";
+            self.tell(path, Fault::BadValue { key, value, reason }, remedy);
+        }
+        full
+    }
+
+    fn listen_here(&self, listen: Listen) -> Listen {
+        match listen {
+            Listen::Unix(path) => Listen::Unix(self.source.folder().join(path)),
+            tcp => tcp,
+        }
+    }
+
+    fn listeners(&mut self, listen: &[Listen], admin: Option<&Listen>) {
+        if listen.is_empty() {
+            let fault = Fault::Missing {
+                key: "listen".to_owned(),
+            };
+            self.tell(
+                &KeyPath::of("listen"),
+                fault,
+                "name at least one address, or leave `listen` out",
+            );
+        }
+        // Port 0 is a new port each time.
+        let fixed = |listen: &&Listen| !matches!(listen, Listen::Tcp(address) if address.port() == 0);
+        let all: Vec<&Listen> = listen.iter().chain(admin).filter(fixed).collect();
+        for (index, one) in all.iter().enumerate() {
+            if all[..index].contains(one) {
+                let message = format!("{one} is listened on twice");
+                let remedy = "every entry of `listen`, and `admin.listen`, needs an address of its own";
+                self.tell(&KeyPath::of("listen"), Fault::Conflict { message }, remedy);
+            }
+        }
+    }
+}

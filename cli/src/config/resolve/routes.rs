@@ -1,0 +1,131 @@
+//! Which requests go to which worker.
+
+use std::collections::BTreeMap;
+
+use super::Resolver;
+use crate::config::check::nearest;
+use crate::config::document::KeyPath;
+use crate::config::file::{File, RouteFile, RouteTable, WorkerFile};
+use crate::config::problem::Fault;
+use crate::config::settings::Route;
+use crate::config::values::RoutePattern;
+
+impl Resolver<'_> {
+    pub(super) fn routes(&mut self, file: &File, workers: &BTreeMap<String, (KeyPath, WorkerFile)>) -> Vec<Route> {
+        let only = match workers.len() {
+            1 => workers.keys().next().cloned(),
+            _ => None,
+        };
+        let mut routes = Vec::new();
+        for (index, route) in file.routes.iter().enumerate() {
+            let path = KeyPath::of("routes").index(index);
+            let table = match route {
+                RouteFile::Pattern(pattern) => RouteTable {
+                    pattern: Some(pattern.clone()),
+                    ..RouteTable::default()
+                },
+                RouteFile::Full(table) => table.clone(),
+            };
+            let Some(pattern) = self.pattern(&path, &table) else {
+                continue;
+            };
+            let known = workers.keys().map(String::as_str);
+            match table.worker.or_else(|| only.clone()) {
+                Some(worker) if workers.contains_key(&worker) => routes.push(Route { pattern, worker }),
+                Some(worker) => {
+                    let remedy = match nearest(&worker, known.clone()) {
+                        Some(name) => format!("did you mean \"{name}\"?"),
+                        None => format!("the workers here: {}", known.collect::<Vec<_>>().join(", ")),
+                    };
+                    let key = path.key("worker");
+                    let reason = "there is no worker of this name".to_owned();
+                    let fault = Fault::BadValue {
+                        key: key.to_string(),
+                        value: format!("{worker:?}"),
+                        reason,
+                    };
+                    self.tell(&key, fault, remedy);
+                }
+                None if workers.is_empty() => {}
+                None => {
+                    let remedy = format!("say which: {}", known.collect::<Vec<_>>().join(", "));
+                    self.tell(
+                        &path,
+                        Fault::Missing {
+                            key: path.key("worker").to_string(),
+                        },
+                        remedy,
+                    );
+                }
+            }
+        }
+        match only {
+            Some(worker) if file.routes.is_empty() => routes.push(Route {
+                pattern: RoutePattern::everything(),
+                worker,
+            }),
+            None if file.routes.is_empty() && !workers.is_empty() => {
+                let remedy = "add `[[routes]]` with `pattern = \"/*\"` and `worker = \"…\"` for each worker";
+                self.tell(
+                    &KeyPath::default(),
+                    Fault::Missing {
+                        key: "routes".to_owned(),
+                    },
+                    remedy,
+                );
+            }
+            _ => {}
+        }
+        for (name, (path, _)) in workers {
+            if !routes.iter().any(|route| route.worker == *name) {
+                self.note(path, format!("no route leads to worker `{name}`"));
+            }
+        }
+        routes
+    }
+
+    fn pattern(&mut self, path: &KeyPath, table: &RouteTable) -> Option<RoutePattern> {
+        match (&table.pattern, &table.host, &table.path) {
+            (Some(pattern), None, None) => Some(pattern.clone()),
+            (Some(_), ..) => {
+                let message = format!("`{path}` has `pattern` as well as `host` or `path`");
+                self.tell(
+                    path,
+                    Fault::Conflict { message },
+                    "use `pattern` alone, or `host` and `path`",
+                );
+                None
+            }
+            (None, None, None) => {
+                let remedy = "add `pattern = \"example.com/api/*\"`, or `host` and `path`";
+                self.tell(
+                    path,
+                    Fault::Missing {
+                        key: path.key("pattern").to_string(),
+                    },
+                    remedy,
+                );
+                None
+            }
+            (None, host, at) => {
+                let text = format!(
+                    "{}{}",
+                    host.as_deref().unwrap_or_default(),
+                    at.as_deref().unwrap_or("/*")
+                );
+                match text.parse() {
+                    Ok(pattern) => Some(pattern),
+                    Err(reason) => {
+                        let fault = Fault::BadValue {
+                            key: path.to_string(),
+                            value: format!("{text:?}"),
+                            reason,
+                        };
+                        self.tell(path, fault, "`host` is a host alone, `path` starts with `/`");
+                        None
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! One schema for everyone: editors, the checker and the documentation read the same one.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+
+use super::file::File;
+
+/// The JSON schema of `isopod.toml`, for editors. `docs/isopod.schema.json` is its committed form.
+pub fn schema() -> Value {
+    let mut schema = schema_of::<File>();
+    if let Some(object) = schema.as_object_mut() {
+        object.insert("title".to_owned(), json!("isopod.toml"));
+    }
+    sorted(schema)
+}
+
+/// Keys by name, whatever order serde_json's features keep them in: the committed file must not depend on those.
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
+        Value::Object(entries) => {
+            let entries: BTreeMap<String, Value> =
+                entries.into_iter().map(|(key, value)| (key, sorted(value))).collect();
+            Value::Object(entries.into_iter().collect())
+        }
+        other => other,
+    }
+}
+
+/// The schema of a file type, without references, with closed tables and without `null`.
+pub(super) fn schema_of<T: JsonSchema>() -> Value {
+    let settings = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = true);
+    let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
+    tidy(&mut schema);
+    schema
+}
+
+/// What derived schemas say too much of (`null` for what is merely absent, defaults of whole tables), and too little
+/// (a key that is not named does not exist).
+fn tidy(schema: &mut Value) {
+    let Some(object) = schema.as_object_mut() else { return };
+    drop_null(object);
+    if object
+        .get("default")
+        .is_some_and(|default| default.is_null() || default.is_object())
+    {
+        object.remove("default");
+    }
+    if object.contains_key("properties") {
+        object.insert("additionalProperties".to_owned(), json!(false));
+    }
+    for key in ["items", "additionalProperties"] {
+        if let Some(inner) = object.get_mut(key) {
+            tidy(inner);
+        }
+    }
+    if let Some(properties) = object.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.values_mut().for_each(tidy);
+    }
+    for key in ["anyOf", "oneOf"] {
+        if let Some(choices) = object.get_mut(key).and_then(Value::as_array_mut) {
+            choices.iter_mut().for_each(tidy);
+        }
+    }
+}
+
+fn drop_null(object: &mut Map<String, Value>) {
+    if let Some(types) = object.get_mut("type").and_then(Value::as_array_mut) {
+        types.retain(|kind| kind != "null");
+        if let [only] = types.as_slice() {
+            let only = only.clone();
+            object.insert("type".to_owned(), only);
+        }
+    }
+    let Some(choices) = object.get_mut("anyOf").and_then(Value::as_array_mut) else {
+        return;
+    };
+    choices.retain(|choice| choice["type"] != "null");
+    if choices.len() == 1
+        && let Some(Value::Object(only)) = choices.pop()
+    {
+        object.remove("anyOf");
+        for (key, value) in only {
+            // What a field says of itself goes before what its type says.
+            object.entry(key).or_insert(value);
+        }
+    }
+}

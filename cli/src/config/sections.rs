@@ -1,0 +1,256 @@
+//! The sections of a configuration that mean the same in the file and in what comes of it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::text::{MaybeSize, MaybeTime, Size, Time};
+use super::values::{Listen, NetworkRule};
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+
+/// What an error response tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Error bodies help: message, stack, code frame.
+    #[default]
+    Development,
+    /// Error bodies tell nothing but the request's id.
+    Production,
+}
+
+/// How long a worker is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Policy {
+    /// Warm: many events, interleaved up to its concurrency.
+    #[default]
+    PerWorker,
+    /// A fresh worker for each event.
+    PerRequest,
+    /// One event; then the worker is gone.
+    Oneshot,
+}
+
+/// The least severe line that is logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[expect(
+    missing_docs,
+    reason = "the names are the meaning, and documented variants would make the schema verbose"
+)]
+pub enum LogLevel {
+    Off,
+    Error,
+    Warn,
+    #[default]
+    Info,
+    Debug,
+    Trace,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Logging.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Log {
+    /// The least severe line that is logged.
+    pub level: LogLevel,
+    /// How a line looks.
+    pub format: LogFormat,
+    /// Whether each request gets a line.
+    pub access: bool,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            level: LogLevel::default(),
+            format: LogFormat::default(),
+            access: true,
+        }
+    }
+}
+
+/// TLS on the TCP listeners.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Tls {
+    /// The certificate chain, PEM, the server's own first.
+    pub cert: PathBuf,
+    /// The private key, PEM.
+    pub key: PathBuf,
+}
+
+/// The listener for `/healthz`, `/readyz` and `/metrics`, apart from the public ones.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Admin {
+    /// Where it listens.
+    pub listen: Listen,
+}
+
+/// Which hosts workers may connect to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Network {
+    /// Whether private, loopback, link-local and metadata addresses may be reached.
+    pub allow_private: bool,
+    /// What may be reached although it is private.
+    pub allow: Vec<NetworkRule>,
+    /// What may not be reached, whatever else allows it.
+    pub deny: Vec<NetworkRule>,
+}
+
+/// Limits on what comes in over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Ingress {
+    /// Size of a request's head at most.
+    #[serde(with = "Size")]
+    pub header_bytes_max: u64,
+    /// Number of a request's headers at most.
+    #[schemars(range(min = 1))]
+    pub headers_max: usize,
+    /// Size of a request's body at most.
+    #[serde(with = "Size")]
+    pub body_bytes_max: u64,
+    /// Time for a request's head to arrive.
+    #[serde(with = "Time")]
+    pub header_timeout: Duration,
+    /// Time without a byte of a body before the request is given up.
+    #[serde(with = "Time")]
+    pub body_timeout: Duration,
+    /// Time a connection is kept without a request.
+    #[serde(with = "Time")]
+    pub idle_timeout: Duration,
+    /// Time for a TLS handshake.
+    #[serde(with = "Time")]
+    pub tls_timeout: Duration,
+    /// Connections at once; more wait to be accepted.
+    #[schemars(range(min = 1))]
+    pub connections_max: usize,
+    /// Concurrent HTTP/2 streams of one connection.
+    #[schemars(range(min = 1))]
+    pub streams_max: u32,
+}
+
+impl Default for Ingress {
+    fn default() -> Self {
+        Self {
+            header_bytes_max: 16 * KIB,
+            headers_max: 100,
+            body_bytes_max: 100 * MIB,
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(60),
+            tls_timeout: Duration::from_secs(10),
+            connections_max: 10_000,
+            streams_max: 128,
+        }
+    }
+}
+
+/// How the process ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Shutdown {
+    /// Time for accepted requests to finish before they are cut.
+    #[serde(with = "Time")]
+    pub deadline: Duration,
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self {
+            deadline: Duration::from_secs(30),
+        }
+    }
+}
+
+/// JSX in .jsx and .tsx files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Jsx {
+    /// The package whose `jsx-runtime` is imported.
+    pub import_source: String,
+}
+
+impl Default for Jsx {
+    fn default() -> Self {
+        Self {
+            import_source: "react".to_owned(),
+        }
+    }
+}
+
+/// What one worker may use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Limits {
+    /// Time an event may take.
+    #[serde(with = "Time")]
+    pub wall: Duration,
+    /// Time for loading the script and its top-level code.
+    #[serde(with = "Time")]
+    pub boot: Duration,
+    /// CPU time an event may use.
+    #[serde(with = "Time")]
+    pub cpu: Duration,
+    /// Time for `waitUntil` work after the response.
+    #[serde(with = "Time")]
+    pub wait_until: Duration,
+    /// JavaScript heap of one worker.
+    #[serde(with = "Size")]
+    pub heap: u64,
+    /// Size of a request's body at most; absent: `ingress.body_bytes_max`.
+    #[serde(with = "MaybeSize")]
+    pub body: Option<u64>,
+    /// `fetch` calls of one event.
+    pub subrequests: u32,
+    /// Events that may wait for a worker; absent: the pool's own limit.
+    #[schemars(range(min = 1))]
+    pub queue: Option<usize>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            wall: Duration::from_secs(30),
+            boot: Duration::from_secs(10),
+            cpu: Duration::from_secs(10),
+            wait_until: Duration::from_secs(30),
+            heap: 128 * MIB,
+            body: None,
+            subrequests: 1000,
+            queue: None,
+        }
+    }
+}
+
+/// When a worker is replaced by a fresh one. Absent: never.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Recycle {
+    /// After this many events.
+    #[schemars(range(min = 1))]
+    pub events: Option<u64>,
+    /// After this time.
+    #[serde(with = "MaybeTime")]
+    pub age: Option<Duration>,
+    /// When it holds more than this after an event.
+    #[serde(with = "MaybeSize")]
+    pub memory: Option<u64>,
+}

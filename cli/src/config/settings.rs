@@ -1,0 +1,91 @@
+//! The configuration as the rest of the program sees it: plain data, complete, every path and secret looked up.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::file::Var;
+use super::problem::Note;
+use super::sections::{Admin, Ingress, Jsx, Limits, Log, Mode, Network, Policy, Recycle, Shutdown, Tls};
+use super::values::{DatabaseUrl, Listen, RoutePattern, Secret};
+
+/// Everything `serve` needs to know. Made by [`load`](super::load).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The folder that relative paths started from.
+    pub root: PathBuf,
+    /// Worker threads; `None`: one for each core.
+    pub threads: Option<usize>,
+    /// Where to listen, at least one place.
+    pub listen: Vec<Listen>,
+    /// TLS on the TCP listeners.
+    pub tls: Option<Tls>,
+    /// The listener for health and metrics.
+    pub admin: Option<Admin>,
+    /// What error responses tell.
+    pub mode: Mode,
+    /// Logging.
+    pub log: Log,
+    /// The workers by name, at least one.
+    pub workers: BTreeMap<String, Worker>,
+    /// Which requests go to which of `workers`, in the order of the file; at least one.
+    pub routes: Vec<Route>,
+    /// Which hosts workers may connect to.
+    pub network: Network,
+    /// Limits on what comes in over HTTP.
+    pub ingress: Ingress,
+    /// How the process ends.
+    pub shutdown: Shutdown,
+    /// What is worth a line when starting: keys that are accepted and have no effect, workers nothing leads to.
+    pub notes: Vec<Note>,
+}
+
+/// One worker.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Worker {
+    /// The entry file.
+    pub main: PathBuf,
+    /// Variables in `env`.
+    pub vars: BTreeMap<String, Var>,
+    /// Secrets in `env`, with their values.
+    pub secrets: BTreeMap<String, Secret>,
+    /// SQL databases in `env`.
+    pub databases: Vec<Database>,
+    /// How long it is kept.
+    pub policy: Policy,
+    /// Events it interleaves.
+    pub concurrency: usize,
+    /// How many are kept warm.
+    pub workers_min: usize,
+    /// How many there are at most; `None`: as many as there may be threads.
+    pub workers_max: Option<usize>,
+    /// What one of it may use.
+    pub limits: Limits,
+    /// When it is replaced by a fresh one.
+    pub recycle: Recycle,
+    /// Its import map.
+    pub import_map: Option<PathBuf>,
+    /// JSX in its .jsx and .tsx files.
+    pub jsx: Jsx,
+    /// Its cron expressions.
+    pub crons: Vec<String>,
+}
+
+/// A SQL database in `env`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Database {
+    /// Its name in `env`.
+    pub binding: String,
+    /// Where it is.
+    pub url: DatabaseUrl,
+    /// Connections at most, for each worker thread.
+    pub max_connections: u32,
+}
+
+/// Requests that go to a worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Which requests.
+    pub pattern: RoutePattern,
+    /// The worker's name, a key of [`Config::workers`].
+    pub worker: String,
+}

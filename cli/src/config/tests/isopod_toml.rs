@@ -1,0 +1,197 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::*;
+
+#[test]
+fn a_file_with_main_alone_is_one_worker_with_every_default() {
+    let project = Project::isopod("main = 'a.ts'");
+    let config = project.config();
+    let worker = &config.workers["main"];
+    assert_eq!(worker.main, project.path().join("a.ts"));
+    assert_eq!(
+        (worker.policy, worker.concurrency, worker.limits.heap),
+        (Policy::PerWorker, 64, 128 << 20)
+    );
+    assert_eq!(config.listen, ["127.0.0.1:8787".parse().unwrap()]);
+    assert_eq!(
+        config.routes,
+        [Route {
+            pattern: RoutePattern::everything(),
+            worker: "main".into()
+        }]
+    );
+    assert_eq!(
+        (config.threads, config.mode, config.log.access),
+        (None, Mode::Development, true)
+    );
+    assert_eq!(config.notes, []);
+}
+
+#[test]
+fn durations_sizes_and_addresses_are_read_with_their_units() {
+    let config = Project::isopod(
+        "main = 'a.ts'\nlisten = ['[::]:80', 'unix:s.sock', 'localhost:1']\nmode = 'production'\n\
+         [limits]\nwall = '150ms'\ncpu = '1m 30s'\nheap = '16 KiB'\nbody = '100 MB'\n\
+         [ingress]\nbody_bytes_max = 4096\n[recycle]\nage = '1h'\nmemory = '1MiB'",
+    );
+    let root = config.path().to_owned();
+    let config = config.config();
+    let worker = &config.workers["main"];
+    assert_eq!(
+        (worker.limits.wall, worker.limits.cpu),
+        (Duration::from_millis(150), Duration::from_secs(90))
+    );
+    assert_eq!((worker.limits.heap, worker.limits.body), (16 << 10, Some(100_000_000)));
+    assert_eq!(
+        (worker.recycle.age, worker.recycle.memory),
+        (Some(Duration::from_secs(3600)), Some(1 << 20))
+    );
+    assert_eq!(config.ingress.body_bytes_max, 4096);
+    let listen = [
+        Listen::Tcp("[::]:80".parse().unwrap()),
+        Listen::Unix(root.join("s.sock")),
+    ];
+    assert_eq!(config.listen[..2], listen);
+    assert_eq!(config.listen[2].to_string(), "127.0.0.1:1");
+    assert_eq!(config.mode, Mode::Production);
+}
+
+#[test]
+fn several_workers_are_reached_by_their_routes() {
+    let config = Project::isopod(
+        "main = 'a.ts'\nname = 'site'\nroutes = [{ pattern = 'Example.com/api/*', worker = 'api' }, \
+         { host = '*.example.com', worker = 'site' }, { path = '/x', worker = 'api' }]\n\
+         [workers.api]\nmain = 'b.ts'\npolicy = 'per_request'",
+    )
+    .config();
+    let routes: Vec<String> = config
+        .routes
+        .iter()
+        .map(|r| format!("{} {}", r.pattern, r.worker))
+        .collect();
+    assert_eq!(routes, ["example.com/api/* api", "*.example.com/* site", "/x api"]);
+    assert_eq!(
+        (config.workers["api"].concurrency, config.workers["site"].concurrency),
+        (1, 64)
+    );
+}
+
+#[test]
+fn a_worker_without_a_route_is_noted() {
+    let config = Project::isopod(
+        "routes = [{ pattern = '/*', worker = 'one' }]\n[workers.one]\nmain = 'a.ts'\n[workers.two]\nmain = 'b.ts'",
+    )
+    .config();
+    let notes: Vec<&str> = config.notes.iter().map(|note| note.message.as_str()).collect();
+    assert_eq!(notes, ["no route leads to worker `two`"]);
+}
+
+#[test]
+fn vars_keep_their_type() {
+    let config = Project::isopod("main = 'a.ts'\n[vars]\nA = 'text'\nB = 3\nC = { d = [1, true] }").config();
+    let vars = &config.workers["main"].vars;
+    assert_eq!(vars["A"], Var::Text("text".into()));
+    assert_eq!(vars["B"], Var::Json(serde_json::json!(3)));
+    assert_eq!(vars["C"], Var::Json(serde_json::json!({ "d": [1, true] })));
+}
+
+#[test]
+fn a_secret_comes_from_the_environment_before_the_env_file_and_is_never_shown() {
+    let text = "main = 'a.ts'\nsecrets = ['A', 'B', 'C']\nenv_files = ['.env', '.env.local']";
+    let mut project = Project::new(&[
+        ("isopod.toml", text),
+        ("a.ts", ""),
+        (".env", "A=file\nB=\"x $HOME\"\nC=low\nUNASKED=1"),
+        (".env.local", "export C=high"),
+    ]);
+    project = project.set("A", "environment");
+    let config = project.config();
+    let secrets: Vec<(&str, &str)> = config.workers["main"]
+        .secrets
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.reveal()))
+        .collect();
+    assert_eq!(secrets, [("A", "environment"), ("B", "x $HOME"), ("C", "high")]);
+    assert!(!format!("{config:?}").contains("high"));
+}
+
+#[test]
+fn databases_are_found_by_url_or_by_variable_and_hide_their_password() {
+    let project = Project::isopod(
+        "main = 'a.ts'\n[[databases]]\nbinding = 'DB'\nurl = 'sqlite:data/app.db'\n\
+         [[databases]]\nbinding = 'PG'\nurl_from = 'PG_URL'\nmax_connections = 9",
+    )
+    .set("PG_URL", "postgres://me:hunter2@db/app");
+    let config = project.config();
+    let databases = &config.workers["main"].databases;
+    assert_eq!(
+        databases[0].url,
+        DatabaseUrl::Sqlite(project.path().join("data/app.db"))
+    );
+    assert_eq!(
+        databases[1].url,
+        DatabaseUrl::Postgres(Secret::new("postgres://me:hunter2@db/app"))
+    );
+    assert_eq!((databases[0].max_connections, databases[1].max_connections), (4, 9));
+    assert!(!format!("{config:?}").contains("hunter2"));
+}
+
+#[test]
+fn flags_go_before_variables_and_variables_before_the_file() {
+    let mut project = Project::isopod("main = 'a.ts'\nthreads = 1\nlisten = ['[::1]:1']\n[log]\nlevel = 'error'")
+        .set("ISOPOD_LISTEN", "127.0.0.1:2, unix:/run/x")
+        .set("ISOPOD_THREADS", "2")
+        .set("ISOPOD_LOG", "");
+    let flags = Overrides {
+        threads: Some(3),
+        ..Overrides::default()
+    };
+    project.overrides = flags.or(Overrides::from_environment(&project.environment).unwrap());
+    let config = project.config();
+    assert_eq!((config.threads, config.log.level), (Some(3), LogLevel::Error));
+    assert_eq!(
+        config.listen,
+        ["127.0.0.1:2".parse().unwrap(), Listen::Unix(PathBuf::from("/run/x"))]
+    );
+}
+
+#[test]
+fn a_wrong_environment_variable_is_told_by_its_name() {
+    let environment = [("ISOPOD_THREADS", "many"), ("ISOPOD_LOG", "loud")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+    let error = Overrides::from_environment(&environment.into())
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        error,
+        "`ISOPOD_THREADS` = \"many\": should be a whole number, or 0 for one thread a core\n  \
+         = change or unset this environment variable\n\n\
+         `ISOPOD_LOG` = \"loud\": should be \"off\", \"error\", \"warn\", \"info\", \"debug\" or \"trace\"\n  \
+         = change or unset this environment variable"
+    );
+}
+
+#[test]
+fn a_script_alone_takes_every_line_of_the_env_file() {
+    let mut project = Project::new(&[("src/index.ts", ""), (".env", "TOKEN=t")]);
+    project.overrides.env_files = vec![project.path().join(".env")];
+    let config = project.config();
+    assert_eq!(config.workers["main"].main, project.path().join("src/index.ts"));
+    assert_eq!(config.workers["main"].secrets["TOKEN"].reveal(), "t");
+}
+
+#[test]
+fn every_part_of_a_configuration_can_be_read_back_from_its_text() {
+    for text in ["127.0.0.1:8787", "[::]:80", "unix:/a"] {
+        assert_eq!(text.parse::<Listen>().unwrap().to_string(), text);
+    }
+    for text in ["10.0.0.0/8", "api.internal", "*.internal"] {
+        assert_eq!(text.parse::<NetworkRule>().unwrap().to_string(), text);
+    }
+    for wrong in ["10.0.0.300", "10.0.0.0/99", "a b", ""] {
+        assert!(wrong.parse::<NetworkRule>().is_err(), "{wrong}");
+    }
+    for wrong in ["", "a/*/b", "a*b/", "host:80/", "/x?y"] {
+        assert!(wrong.parse::<RoutePattern>().is_err(), "{wrong}");
+    }
+}

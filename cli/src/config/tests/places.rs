@@ -1,0 +1,246 @@
+//! What is wrong is told with its place, its cause and its remedy, all of it at once.
+
+use super::*;
+
+#[test]
+fn all_that_is_wrong_in_a_file_is_told_at_once_with_its_place() {
+    let error = Project::isopod(
+        "mian = 'a.ts'\nthreads = 'four'\nmode = 'prod'\n\n[limits]\nwall = '30 parsecs'\n[ingress]\nheaders_max = 0\n\
+         [[databases]]\nurl = 'mysql://u:pw@h/d'\n",
+    )
+    .error();
+    assert_eq!(
+        error,
+        r#"isopod.toml:1:1: unknown key `mian`
+   |
+ 1 | mian = 'a.ts'
+   | ^^^^
+  = did you mean `main`?
+
+isopod.toml:2:11: `threads` should be a whole number, at least 0, and is text
+   |
+ 2 | threads = 'four'
+   |           ^^^^^^
+
+isopod.toml:3:8: `mode` = "prod": should be "development" or "production"
+   |
+ 3 | mode = 'prod'
+   |        ^^^^^^
+
+isopod.toml:6:8: `limits.wall` = "30 parsecs": should be a duration above zero such as "30s", "150ms" or "1h 30m"
+   |
+ 6 | wall = '30 parsecs'
+   |        ^^^^^^^^^^^^
+
+isopod.toml:8:15: `ingress.headers_max` = 0: should be a whole number, at least 1
+   |
+ 8 | headers_max = 0
+   |               ^
+
+isopod.toml:9:1: `databases[0].binding` is missing
+   |
+ 9 | [[databases]]
+   | ^^^^^^^^^^^^^
+  = add `binding`: text
+
+isopod.toml:10:7: `databases[0].url` = (not shown): should be "sqlite:data/app.db", "sqlite::memory:" or "postgres://user@host/name""#
+    );
+}
+
+#[test]
+fn broken_toml_is_told_with_its_line() {
+    let error = Project::isopod("main = 'a.ts'\nthreads = = 2\n").error();
+    assert!(error.starts_with("isopod.toml:2:"), "{error}");
+    assert!(error.contains(" 2 | threads = = 2"), "{error}");
+}
+
+#[test]
+fn a_place_after_wide_characters_and_tabs_is_underlined_where_it_stands() {
+    let error = Project::isopod("main = 'a.ts'\nvars = { \"名\" = 1 }\nlog = {\tlevle = 'info' }").error();
+    assert_eq!(
+        error,
+        "isopod.toml:3:9: unknown key `log.levle`\n   |\n 3 | log = {\tlevle = 'info' }\n   |        \t^^^^^\n  = did you mean `level`?"
+    );
+}
+
+/// Each: what is wrong, and what its error must say.
+const WRONG: &[(&str, &[&str])] = &[
+    ("threads = 2", &["`main` is missing", "[workers.NAME]"]),
+    (
+        "main = 'gone.ts'",
+        &[
+            "`main` = \"gone.ts\": there is no file gone.ts",
+            "configuration's folder",
+        ],
+    ),
+    (
+        "main = 'a.ts'\nsecrets = ['KEY']",
+        &["`secrets[0]`: `KEY` is neither in the environment", "add `KEY=…`"],
+    ),
+    (
+        "main = 'a.ts'\nsecrets = ['K']\nvars = { K = 1 }",
+        &["`secrets[0]`: `env.K` is given twice"],
+    ),
+    (
+        "main = 'a.ts'\n[workers.main]\nmain = 'b.ts'",
+        &["two workers are called `main`"],
+    ),
+    (
+        "[vars]\nA = 1\n[workers.w]\nmain = 'a.ts'",
+        &["`vars` at the top level belongs to no worker"],
+    ),
+    (
+        "[workers.a]\nmain = 'a.ts'\n[workers.b]\nmain = 'b.ts'",
+        &["`routes` is missing"],
+    ),
+    (
+        "main = 'a.ts'\nroutes = [{ pattern = '/', worker = 'mian' }]",
+        &["no worker of this name", "did you mean \"main\"?"],
+    ),
+    (
+        "main = 'a.ts'\nroutes = [{ pattern = '/', host = 'h' }]",
+        &["`pattern` as well as `host`"],
+    ),
+    (
+        "main = 'a.ts'\nroutes = ['/a/*/b']",
+        &["`routes[0]` = \"/a/*/b\": `*` may stand at the end"],
+    ),
+    (
+        "main = 'a.ts'\nroutes = [7]",
+        &["`routes[0]` should be a host and a path", "or a table, and is a number"],
+    ),
+    (
+        "main = 'a.ts'\npolicy = 'oneshot'\nconcurrency = 2",
+        &["`concurrency` is above 1"],
+    ),
+    (
+        "main = 'a.ts'\nworkers_min = 3\nworkers_max = 2",
+        &["`workers_min` is above `workers_max`"],
+    ),
+    ("main = 'a.ts'\nlisten = []", &["`listen` is missing"]),
+    (
+        "main = 'a.ts'\nlisten = ['[::]:1', '[::]:1']",
+        &["[::]:1 is listened on twice"],
+    ),
+    (
+        "main = 'a.ts'\nadmin.listen = '127.0.0.1:8787'",
+        &["127.0.0.1:8787 is listened on twice"],
+    ),
+    (
+        "main = 'a.ts'\n[[databases]]\nbinding = 'D'",
+        &["`databases[0].url` is missing", "url_from"],
+    ),
+    ("main = 'a.ts'\ntls = { cert = 'c.pem' }", &["`tls.key` is missing"]),
+    (
+        "main = 'a.ts'\nlimits.heap = '16 pounds'",
+        &["`limits.heap` = \"16 pounds\": should be a size"],
+    ),
+    (
+        "main = 'a.ts'\nlimits.heap = -1",
+        &["`limits.heap` = -1: should be a whole number, at least 0"],
+    ),
+    (
+        "main = 'a.ts'\nlimits.wall = 30",
+        &["`limits.wall` should be a duration above zero", "and is a number"],
+    ),
+    (
+        "main = 'a.ts'\n[workers.'a b']\nmain = 'b.ts'",
+        &["\"a b\": should be 1 to 63 letters"],
+    ),
+    (
+        "main = 'a.ts'\npolicy = 'per_requests'",
+        &["did you mean \"per_request\"?"],
+    ),
+    (
+        "main = 'a.ts'\nnetwork.allow = ['10.0.0.0/40']",
+        &["`network.allow[0]` = \"10.0.0.0/40\""],
+    ),
+];
+
+#[test]
+fn each_mistake_names_its_key_its_cause_and_its_remedy() {
+    for (text, parts) in WRONG {
+        let error = Project::isopod(text).error();
+        for part in *parts {
+            assert!(error.contains(part), "for\n{text}\nexpected {part:?} in\n{error}");
+        }
+        assert!(error.starts_with("isopod.toml:"), "for\n{text}\nno place in\n{error}");
+    }
+}
+
+#[test]
+fn a_wrong_database_url_from_a_variable_is_not_shown() {
+    let text = "main = 'a.ts'\n[[databases]]\nbinding = 'D'\nurl_from = 'U'";
+    let error = Project::isopod(text).set("U", "mysql://hunter2").error();
+    assert!(
+        error.contains("`U` = (not shown)") && !error.contains("hunter2"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_line_with_a_password_is_not_shown_whatever_is_wrong_with_it() {
+    let error = Project::isopod("databases = [{ bindin = 'D', url = 'postgres://u:hunter2@h/d' }]").error();
+    assert!(
+        error.contains("`databases[0].bindin`") && !error.contains("hunter2"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_environment_is_refused_for_an_isopod_toml() {
+    let error = Project::isopod("main = 'a.ts'").in_environment("staging").error();
+    assert!(error.contains("only wrangler files have environments"), "{error}");
+}
+
+#[test]
+fn a_folder_with_nothing_in_it_says_what_was_looked_for() {
+    let project = Project::new(&[("package.json", r#"{ "main": "dist/gone.js" }"#)]);
+    let error = project.error();
+    for part in [
+        "isopod.toml, wrangler.jsonc",
+        "package.json with `main`",
+        "src/index.{ts,",
+        "isopod serve src/index.ts",
+    ] {
+        assert!(error.contains(part), "{part} in {error}");
+    }
+}
+
+#[test]
+fn a_folder_is_searched_in_a_fixed_order() {
+    let files = [
+        "worker.js",
+        "src/index.ts",
+        "index.mjs",
+        "lib.js",
+        "wrangler.toml",
+        "wrangler.jsonc",
+        "isopod.toml",
+    ];
+    let mut seen = Vec::new();
+    let project = Project::new(&[]);
+    for file in files {
+        if file == "lib.js" {
+            std::fs::write(project.path().join("package.json"), r#"{ "main": "lib.js" }"#).unwrap();
+        }
+        std::fs::create_dir_all(project.path().join("src")).unwrap();
+        std::fs::write(project.path().join(file), "").unwrap();
+        let found = match discover(project.path()).unwrap() {
+            Located::Script(path) | Located::Isopod(path) | Located::Wrangler(path) => path,
+        };
+        seen.push(found.strip_prefix(project.path()).unwrap().to_str().unwrap().to_owned());
+    }
+    assert_eq!(seen, files);
+}
+
+#[test]
+fn a_path_that_is_neither_script_nor_configuration_is_refused() {
+    let project = Project::new(&[("README.md", "")]);
+    let error = discover(&project.path().join("README.md")).unwrap_err();
+    assert!(matches!(error, ConfigError::UnknownFile { .. }), "{error}");
+    assert!(matches!(
+        discover(&project.path().join("gone")).unwrap_err(),
+        ConfigError::Read { .. }
+    ));
+}

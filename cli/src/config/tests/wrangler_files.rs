@@ -1,0 +1,157 @@
+use std::time::Duration;
+
+use super::*;
+
+const JSONC: &str = r#"{
+  // a project as wrangler's users have it
+  "$schema": "node_modules/wrangler/config-schema.json",
+  "name": "shop",
+  "main": "src/index.ts",
+  "compatibility_date": "2026-01-01",
+  "observability": { "enabled": true },
+  "vars": { "A": "top", "J": { "x": 1 } },
+  "routes": ["shop.example/*", { "pattern": "www.shop.example", "custom_domain": true }],
+  "d1_databases": [{ "binding": "DB", "database_name": "shop-db", "database_id": "xx" }],
+  "limits": { "cpu_ms": 50 },
+  "triggers": { "crons": ["0 * * * *"] },
+  "dev": { "port": 3000 },
+  "rules": [{ "type": "Text", "globs": ["**/*.md"] }],
+  "env": {
+    "staging": { "vars": { "A": "staging" }, "route": "staging.example/*", "minify": true },
+    "live": { "name": "shop-live", "kv_namespaces": [] },
+  },
+}"#;
+
+fn shop() -> Project {
+    Project::new(&[
+        ("wrangler.jsonc", JSONC),
+        ("src/index.ts", ""),
+        (".dev.vars", "A=secret\nB='b'"),
+    ])
+}
+
+fn notes(config: &Config) -> Vec<&str> {
+    config.notes.iter().map(|note| note.message.as_str()).collect()
+}
+
+#[test]
+fn a_wrangler_project_runs_as_it_is() {
+    let project = shop();
+    let config = project.config();
+    let worker = &config.workers["shop"];
+    assert_eq!(worker.main, project.path().join("src/index.ts"));
+    assert_eq!(
+        worker.vars.keys().collect::<Vec<_>>(),
+        ["J"],
+        ".dev.vars goes before vars"
+    );
+    assert_eq!(
+        (worker.secrets["A"].reveal(), worker.secrets["B"].reveal()),
+        ("secret", "b")
+    );
+    let file = project.path().join(".isopod/d1/shop-db.sqlite");
+    assert_eq!(worker.databases[0].url, DatabaseUrl::Sqlite(file));
+    assert_eq!((worker.limits.cpu, worker.crons.len()), (Duration::from_millis(50), 1));
+    assert_eq!(config.listen, ["127.0.0.1:3000".parse().unwrap()]);
+    assert_eq!(config.routes[0].pattern, RoutePattern::everything());
+    assert_eq!(
+        notes(&config),
+        [
+            "`observability` is accepted and has no effect here",
+            "`triggers.crons` is read, and this build fires no cron",
+            "routes hold in production mode; in development every request is the worker's",
+            "`compatibility_date` is accepted and has no effect here",
+        ]
+    );
+}
+
+#[test]
+fn an_environment_inherits_everything_but_vars_and_bindings() {
+    let mut project = shop().in_environment("staging");
+    project.overrides.mode = Some(Mode::Production);
+    let config = project.config();
+    let worker = &config.workers["shop-staging"];
+    assert!(worker.databases.is_empty() && !worker.vars.contains_key("J"));
+    assert_eq!(worker.limits.cpu, Duration::from_millis(50));
+    assert_eq!(
+        config.routes.iter().map(|r| r.pattern.to_string()).collect::<Vec<_>>(),
+        ["staging.example/*"]
+    );
+    let notes = notes(&config);
+    assert!(
+        notes
+            .iter()
+            .any(|note| note.starts_with("`d1_databases` is not inherited")),
+        "{notes:?}"
+    );
+    assert!(
+        notes.contains(&"`env.staging.minify` is accepted and has no effect here"),
+        "{notes:?}"
+    );
+}
+
+#[test]
+fn the_dev_vars_of_an_environment_take_the_place_of_the_common_ones() {
+    let project = shop().in_environment("staging");
+    std::fs::write(project.path().join(".dev.vars.staging"), "B=staged").unwrap();
+    let config = project.config();
+    let worker = &config.workers["shop-staging"];
+    assert_eq!(worker.vars["A"], Var::Text("staging".into()));
+    assert_eq!(worker.secrets["B"].reveal(), "staged");
+}
+
+#[test]
+fn a_binding_this_build_does_not_have_is_an_error() {
+    let error = shop().in_environment("live").error();
+    assert_eq!(
+        error,
+        r#"wrangler.jsonc:17:36: `env.live.kv_namespaces`: this build has no KV binding
+    |
+ 17 |     "live": { "name": "shop-live", "kv_namespaces": [] },
+    |                                    ^^^^^^^^^^^^^^^
+  = remove it if the worker runs without"#
+    );
+}
+
+#[test]
+fn an_environment_that_is_not_there_is_told_with_the_nearest() {
+    let error = shop().in_environment("stagng").error();
+    assert!(
+        error.contains("there is no environment `stagng`") && error.contains("did you mean `staging`?"),
+        "{error}"
+    );
+}
+
+#[test]
+fn wrangler_toml_is_read_as_well_and_its_mistakes_are_told() {
+    let text = "name = 'x'\nmain = 'a.ts'\nworker_dev = true\ncompatability_date = '2026-01-01'\n[[queues.producers]]\n\
+                queue = 'q'\nbinding = 'Q'\n[limits]\ncpu_ms = 'lots'\n";
+    let error = Project::new(&[("wrangler.toml", text), ("a.ts", "")]).error();
+    for part in [
+        "wrangler.toml:3:1: unknown key `worker_dev`",
+        "did you mean `workers_dev`?",
+        "did you mean `compatibility_date`?",
+        "`queues`: this build has no queue binding",
+        "`limits.cpu_ms` should be a whole number, at least 1, and is text",
+    ] {
+        assert!(error.contains(part), "{part} in\n{error}");
+    }
+}
+
+#[test]
+fn a_database_name_cannot_leave_its_folder() {
+    let text = "name = 'x'\nmain = 'a.ts'\n[[d1_databases]]\nbinding = 'DB'\ndatabase_name = '../../etc/x'";
+    let error = Project::new(&[("wrangler.toml", text), ("a.ts", "")]).error();
+    assert!(
+        error.contains("`d1_databases.database_name` = \"../../etc/x\""),
+        "{error}"
+    );
+}
+
+#[test]
+fn broken_json_and_a_key_given_twice_are_told_with_their_place() {
+    let broken = Project::new(&[("wrangler.json", "{\n  \"name\": \"x\"\n  \"main\": \"a.ts\"\n}")]).error();
+    assert!(broken.starts_with("wrangler.json:"), "{broken}");
+    let twice = Project::new(&[("wrangler.json", "{\n  \"name\": \"x\",\n  \"name\": \"y\"\n}")]).error();
+    assert!(twice.starts_with("wrangler.json:3:3: `name` is given twice"), "{twice}");
+}

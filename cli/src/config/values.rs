@@ -1,0 +1,281 @@
+//! The values of our own that are written as text: listen addresses, route patterns, database URLs, network rules.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::text::{Bytes, TextForm, text_value};
+
+/// A place to listen: `127.0.0.1:8787`, `[::]:8787`, `localhost:8787`, `unix:/run/isopod.sock`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// A TCP address; port 0 lets the system choose.
+    Tcp(SocketAddr),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+text_value!(Listen);
+
+impl TextForm for Listen {
+    const FORMAT: &'static str = "listen-address";
+    const ABOUT: &'static str = "an address with a port such as \"127.0.0.1:8787\" or \"[::]:8787\", or \"unix:/path\"";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
+            return Ok(Self::Unix(path.into()));
+        }
+        if let Some(port) = text.strip_prefix("localhost:").and_then(|port| port.parse().ok()) {
+            return Ok(Self::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port))));
+        }
+        text.parse()
+            .map(Self::Tcp)
+            .map_err(|_| format!("should be {}", Self::ABOUT))
+    }
+
+    fn print(&self) -> String {
+        match self {
+            Self::Tcp(address) => address.to_string(),
+            Self::Unix(path) => format!("unix:{}", path.display()),
+        }
+    }
+}
+
+/// Which requests a route takes: `example.com/api/*`, `*.example.com`, `/api/*`.
+///
+/// Without a host it holds for every host, without a path for every path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoutePattern {
+    /// The host in lower case. `*.example.com` is every subdomain, `*example.com` the domain as well. `None`: every host.
+    pub host: Option<String>,
+    /// The path: exact, or everything that starts with it when it ends in `*`.
+    pub path: String,
+}
+text_value!(RoutePattern);
+
+impl RoutePattern {
+    /// Takes every request.
+    pub fn everything() -> Self {
+        Self {
+            host: None,
+            path: "/*".to_owned(),
+        }
+    }
+}
+
+impl TextForm for RoutePattern {
+    const FORMAT: &'static str = "route-pattern";
+    const ABOUT: &'static str = "a host and a path such as \"example.com/api/*\", \"*.example.com/*\" or \"/api/*\"";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let rest = text
+            .strip_prefix("https://")
+            .or_else(|| text.strip_prefix("http://"))
+            .unwrap_or(text);
+        let (host, path) = match rest.find('/') {
+            Some(at) => rest.split_at(at),
+            None => (rest, "/*"),
+        };
+        if text.is_empty() || text.contains(char::is_whitespace) {
+            return Err(format!("should be {}", Self::ABOUT));
+        }
+        if path.contains(['?', '#']) {
+            return Err("a route matches host and path, never the query; leave out what follows `?`".to_owned());
+        }
+        if path.find('*').is_some_and(|at| at + 1 != path.len()) {
+            return Err("`*` may stand at the end of the path only".to_owned());
+        }
+        if host.rfind('*').is_some_and(|at| at != 0) {
+            return Err("`*` may stand at the start of the host only".to_owned());
+        }
+        if host.contains(':') {
+            return Err("a route's host has no port; ports belong into `listen`".to_owned());
+        }
+        let host = (!matches!(host, "" | "*")).then(|| host.to_ascii_lowercase());
+        Ok(Self {
+            host,
+            path: path.to_owned(),
+        })
+    }
+
+    fn print(&self) -> String {
+        format!("{}{}", self.host.as_deref().unwrap_or_default(), self.path)
+    }
+}
+
+/// Hosts that `network.allow` and `network.deny` speak of: an address, a network (`10.0.0.0/8`) or a name
+/// (`api.internal`, `*.internal`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NetworkRule {
+    /// An address or a network.
+    Net(IpNet),
+    /// A host name in lower case; `*.` first means every subdomain.
+    Host(String),
+}
+text_value!(NetworkRule);
+
+impl TextForm for NetworkRule {
+    const FORMAT: &'static str = "network-rule";
+    const ABOUT: &'static str =
+        "an address (\"10.0.0.7\"), a network (\"10.0.0.0/8\") or a host name (\"api.internal\", \"*.internal\")";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || format!("should be {}", Self::ABOUT);
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Ok(Self::Net(address.into()));
+        }
+        if text.contains('/') {
+            return text.parse().map(Self::Net).map_err(|_| wrong());
+        }
+        let labels = text.strip_prefix("*.").unwrap_or(text);
+        let label_ok = |label: &str| {
+            !label.is_empty()
+                && label
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+        };
+        // Four numbers with dots that are no address (`10.0.0.300`) are a mistyped address, not a name.
+        let numeric = labels.chars().all(|c| c.is_ascii_digit() || c == '.');
+        if numeric || !labels.split('.').all(label_ok) {
+            return Err(wrong());
+        }
+        Ok(Self::Host(text.to_ascii_lowercase()))
+    }
+
+    fn print(&self) -> String {
+        match self {
+            Self::Net(net) => net.to_string(),
+            Self::Host(host) => host.clone(),
+        }
+    }
+}
+
+/// Text that is never shown: its `Debug` says only that it is there.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a value.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The value itself, for the one place that needs it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Where a database is. PostgreSQL's URL holds a password, so it is a [`Secret`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DatabaseUrl {
+    /// A SQLite file.
+    Sqlite(PathBuf),
+    /// A SQLite database in memory, gone with its connection.
+    SqliteMemory,
+    /// A PostgreSQL server.
+    Postgres(Secret),
+}
+text_value!(DatabaseUrl);
+
+impl DatabaseUrl {
+    /// The same with a relative file taken from `folder`.
+    pub(super) fn relative_to(self, folder: &Path) -> Self {
+        match self {
+            Self::Sqlite(path) => Self::Sqlite(folder.join(path)),
+            other => other,
+        }
+    }
+}
+
+impl TextForm for DatabaseUrl {
+    const FORMAT: &'static str = "database-url";
+    const ABOUT: &'static str = "\"sqlite:data/app.db\", \"sqlite::memory:\" or \"postgres://user@host/name\"";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("sqlite:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            return match path {
+                ":memory:" => Ok(Self::SqliteMemory),
+                "" => Err("names no file, for example \"sqlite:data/app.db\"".to_owned()),
+                path => Ok(Self::Sqlite(path.into())),
+            };
+        }
+        let server = text
+            .strip_prefix("postgres://")
+            .or_else(|| text.strip_prefix("postgresql://"));
+        match server {
+            Some(rest) if !rest.is_empty() => Ok(Self::Postgres(Secret::new(text))),
+            _ => Err(format!("should be {}", Self::ABOUT)),
+        }
+    }
+
+    fn print(&self) -> String {
+        match self {
+            Self::Sqlite(path) => format!("sqlite:{}", path.display()),
+            Self::SqliteMemory => "sqlite::memory:".to_owned(),
+            Self::Postgres(_) => "postgres://…".to_owned(),
+        }
+    }
+}
+
+/// The name of a worker: it stands in logs, metrics and routes.
+pub(super) struct WorkerName;
+
+impl WorkerName {
+    pub(super) const FORMAT: &'static str = "worker-name";
+    pub(super) const ABOUT: &'static str = "1 to 63 letters, digits, `-` or `_`";
+
+    pub(super) fn check(text: &str) -> Result<(), String> {
+        let fits = (1..=63).contains(&text.len())
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+        if fits {
+            Ok(())
+        } else {
+            Err(format!("should be {}", Self::ABOUT))
+        }
+    }
+}
+
+/// Checks a text against a `format` of the schema.
+pub(super) fn check_format(format: &str, text: &str) -> Result<(), String> {
+    match format {
+        Duration::FORMAT => Duration::parse(text).map(drop),
+        Bytes::FORMAT => Bytes::parse(text).map(drop),
+        Listen::FORMAT => Listen::parse(text).map(drop),
+        RoutePattern::FORMAT => RoutePattern::parse(text).map(drop),
+        NetworkRule::FORMAT => NetworkRule::parse(text).map(drop),
+        DatabaseUrl::FORMAT => DatabaseUrl::parse(text).map(drop),
+        WorkerName::FORMAT => WorkerName::check(text),
+        _ => Ok(()),
+    }
+}
+
+/// What a `format` means, in words.
+pub(super) fn about_format(format: &str) -> Option<&'static str> {
+    Some(match format {
+        Duration::FORMAT => Duration::ABOUT,
+        Bytes::FORMAT => Bytes::ABOUT,
+        Listen::FORMAT => Listen::ABOUT,
+        RoutePattern::FORMAT => RoutePattern::ABOUT,
+        NetworkRule::FORMAT => NetworkRule::ABOUT,
+        DatabaseUrl::FORMAT => DatabaseUrl::ABOUT,
+        WorkerName::FORMAT => WorkerName::ABOUT,
+        _ => return None,
+    })
+}
+
+/// Whether a text of this `format` may hold a password, so that neither it nor its line is shown.
+pub(super) fn is_sensitive(format: &str) -> bool {
+    format == DatabaseUrl::FORMAT
+}

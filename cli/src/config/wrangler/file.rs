@@ -1,0 +1,126 @@
+//! A wrangler file as it is written, as far as this build acts on it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::file::Var;
+use crate::config::values::{RoutePattern, WorkerName};
+
+/// The file: what holds for every environment, and the environments.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(super) struct WranglerFile {
+    #[serde(rename = "$schema")]
+    pub(super) schema: Option<String>,
+    #[serde(flatten)]
+    pub(super) top: Section,
+    pub(super) dev: Option<Dev>,
+    pub(super) env: BTreeMap<String, Section>,
+}
+
+/// What may stand at the top level and in an environment.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(super) struct Section {
+    #[schemars(extend("format" = WorkerName::FORMAT))]
+    pub(super) name: Option<String>,
+    pub(super) main: Option<PathBuf>,
+    pub(super) compatibility_date: Option<String>,
+    pub(super) compatibility_flags: Option<Vec<String>>,
+    pub(super) vars: Option<BTreeMap<String, Var>>,
+    pub(super) route: Option<WranglerRoute>,
+    pub(super) routes: Option<Vec<WranglerRoute>>,
+    pub(super) d1_databases: Option<Vec<D1>>,
+    pub(super) limits: Option<WranglerLimits>,
+    pub(super) triggers: Option<Triggers>,
+    pub(super) rules: Option<Vec<Rule>>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum WranglerRoute {
+    Pattern(RoutePattern),
+    Full(RouteOnZone),
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub(super) struct RouteOnZone {
+    pub(super) pattern: RoutePattern,
+    #[serde(default)]
+    pub(super) zone_name: Option<String>,
+    #[serde(default)]
+    pub(super) zone_id: Option<String>,
+    #[serde(default)]
+    pub(super) custom_domain: bool,
+    #[serde(default)]
+    pub(super) enabled: Option<bool>,
+    #[serde(default)]
+    pub(super) previews_enabled: Option<bool>,
+}
+
+/// A D1 database; here a SQLite file beside the wrangler file.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub(super) struct D1 {
+    pub(super) binding: String,
+    #[serde(default)]
+    pub(super) database_name: Option<String>,
+    #[serde(default)]
+    pub(super) database_id: Option<String>,
+    #[serde(default)]
+    pub(super) preview_database_id: Option<String>,
+    #[serde(default)]
+    pub(super) migrations_table: Option<String>,
+    #[serde(default)]
+    pub(super) migrations_dir: Option<String>,
+    #[serde(default)]
+    pub(super) remote: bool,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(super) struct WranglerLimits {
+    #[schemars(range(min = 1))]
+    pub(super) cpu_ms: Option<u64>,
+    pub(super) subrequests: Option<u32>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(super) struct Triggers {
+    pub(super) crons: Option<Vec<String>>,
+}
+
+/// Which files are imported as what. The module loader goes by extension, so these are read and not used.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub(super) struct Rule {
+    #[serde(rename = "type")]
+    pub(super) kind: RuleKind,
+    pub(super) globs: Vec<String>,
+    #[serde(default)]
+    pub(super) fallthrough: Option<bool>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+pub(super) enum RuleKind {
+    Text,
+    Data,
+    CompiledWasm,
+    ESModule,
+    CommonJS,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(super) struct Dev {
+    pub(super) ip: Option<String>,
+    #[schemars(range(max = 65535))]
+    pub(super) port: Option<u16>,
+    pub(super) local_protocol: Option<String>,
+    pub(super) upstream_protocol: Option<String>,
+    pub(super) host: Option<String>,
+    pub(super) inspector_ip: Option<String>,
+    pub(super) inspector_port: Option<u16>,
+}

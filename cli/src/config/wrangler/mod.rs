@@ -1,0 +1,320 @@
+//! `wrangler.toml`, `wrangler.json` and `wrangler.jsonc`, for what they share with `isopod.toml`.
+//!
+//! A key is in one of four groups: acted on (`file`), accepted with a note, refused because it asks for a capability
+//! that is not there (both in `keys`), or unknown. None is ignored in silence.
+
+mod file;
+mod keys;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::check::nearest;
+use super::document::{Entry, KeyPath, Node};
+use super::env_file::Lookup;
+use super::file::{DatabaseFile, File, RouteFile, RouteTable, max_connections};
+use super::overrides::Overrides;
+use super::problem::{ConfigError, Fault, Note, Problem};
+use super::sections::Mode;
+use super::source::Source;
+use super::values::{DatabaseUrl, Listen, RoutePattern};
+use super::{Config, finish, invalid, typed};
+use file::{D1, Dev, Section, WranglerFile, WranglerRoute};
+
+/// Reads a wrangler file, in the environment the overrides name.
+pub(super) fn load(
+    source: &Source,
+    overrides: &Overrides,
+    environment: &BTreeMap<String, String>,
+) -> Result<Config, ConfigError> {
+    let is_toml = source.path().extension().is_some_and(|extension| extension == "toml");
+    let node = if is_toml {
+        Node::from_toml(source)
+    } else {
+        Node::from_jsonc(source)
+    };
+    let mut node = node.map_err(invalid)?;
+    let mut reader = Reader {
+        source,
+        problems: Vec::new(),
+        notes: Vec::new(),
+    };
+    reader.sort_out(&mut node, overrides.environment.as_deref());
+    let written: WranglerFile = typed(source, &node, std::mem::take(&mut reader.problems), &keys::all())?;
+    let name = overrides.environment.as_deref();
+    let section = reader.section(&node, &written, name);
+    let lookup = Lookup::new(environment, env_files(source, name, overrides))?;
+    let mut file = reader.translate(&node, section, written.dev, overrides.mode.unwrap_or_default());
+    file.worker.env_values = lookup.file_values();
+    // As with wrangler: what .dev.vars says goes before `vars`.
+    file.worker
+        .vars
+        .retain(|name, _| !file.worker.env_values.contains_key(name));
+    finish(source, &node, &lookup, file, overrides, reader.problems, reader.notes)
+}
+
+/// The files secrets come from: those that are named, else `.dev.vars.NAME` of the environment, else `.dev.vars`.
+fn env_files(source: &Source, environment: Option<&str>, overrides: &Overrides) -> Vec<PathBuf> {
+    if !overrides.env_files.is_empty() {
+        return overrides.env_files.clone();
+    }
+    let of_environment = environment.map(|name| source.folder().join(format!(".dev.vars.{name}")));
+    let candidates = of_environment.into_iter().chain([source.folder().join(".dev.vars")]);
+    candidates.filter(|path| path.is_file()).take(1).collect()
+}
+
+struct Reader<'a> {
+    source: &'a Source,
+    problems: Vec<Problem>,
+    notes: Vec<Note>,
+}
+
+impl Reader<'_> {
+    /// Takes out the keys that are not acted on, at the top level and in the environments.
+    fn sort_out(&mut self, node: &mut Node, environment: Option<&str>) {
+        self.sort_out_table(node, &KeyPath::default(), true);
+        let Some(table) = node.entry_mut("env") else { return };
+        let names: Vec<String> = table.entries().iter().map(|entry| entry.key.clone()).collect();
+        for name in names {
+            if let Some(section) = table.entry_mut(&name) {
+                // A capability is missed in the environment that runs; the others are read for their mistakes only.
+                self.sort_out_table(
+                    section,
+                    &KeyPath::of("env").key(&name),
+                    environment == Some(name.as_str()),
+                );
+            }
+        }
+    }
+
+    fn sort_out_table(&mut self, table: &mut Node, path: &KeyPath, runs: bool) {
+        for Entry { key, key_span, .. } in table.take_entries(|entry| keys::NO_EFFECT.contains(&entry.key.as_str())) {
+            if runs {
+                let message = format!("`{}` is accepted and has no effect here", path.key(&key));
+                self.notes.push(Note {
+                    message,
+                    place: Some(self.source.place(&key_span)),
+                });
+            }
+        }
+        let capability_of = |key: &str| {
+            keys::MISSING
+                .iter()
+                .find(|(name, _)| *name == key)
+                .map(|(_, what)| *what)
+        };
+        for Entry { key, key_span, .. } in table.take_entries(|entry| capability_of(&entry.key).is_some()) {
+            if let (true, Some(capability)) = (runs, capability_of(&key)) {
+                let fault = Fault::NoSuchBinding {
+                    key: path.key(&key).to_string(),
+                    capability: capability.to_owned(),
+                };
+                let remedy = "remove it if the worker runs without";
+                self.problems
+                    .push(Problem::new(fault).at(self.source.place(&key_span)).remedy(remedy));
+            }
+        }
+    }
+
+    /// What holds in the environment. Wrangler's rule: bindings and `vars` are not inherited, everything else is.
+    fn section(&mut self, node: &Node, file: &WranglerFile, environment: Option<&str>) -> Section {
+        let top = file.top.clone();
+        let Some(name) = environment else { return top };
+        let Some(own) = file.env.get(name).cloned() else {
+            let known = file.env.keys().map(String::as_str);
+            let remedy = match (nearest(name, known.clone()), file.env.is_empty()) {
+                (Some(near), _) => format!("did you mean `{near}`?"),
+                (None, true) => "the file has no `env`".to_owned(),
+                (None, false) => format!("the environments here: {}", known.collect::<Vec<_>>().join(", ")),
+            };
+            let message = format!("there is no environment `{name}`");
+            let place = self.source.place(&node.locate(&KeyPath::of("env")));
+            self.problems
+                .push(Problem::new(Fault::Conflict { message }).at(place).remedy(remedy));
+            return top;
+        };
+        let lost = [
+            ("vars", top.vars.is_some() && own.vars.is_none()),
+            ("d1_databases", top.d1_databases.is_some() && own.d1_databases.is_none()),
+        ];
+        for (key, _) in lost.into_iter().filter(|(_, lost)| *lost) {
+            let message = format!("`{key}` is not inherited by environments; `env.{name}` has none of its own");
+            self.notes.push(Note {
+                message,
+                place: Some(self.source.place(&node.locate(&KeyPath::of(key)))),
+            });
+        }
+        let has_routes = own.route.is_some() || own.routes.is_some();
+        Section {
+            name: own.name.or_else(|| top.name.map(|top| format!("{top}-{name}"))),
+            main: own.main.or(top.main),
+            compatibility_date: own.compatibility_date.or(top.compatibility_date),
+            compatibility_flags: own.compatibility_flags.or(top.compatibility_flags),
+            vars: own.vars,
+            route: if has_routes { own.route } else { top.route },
+            routes: if has_routes { own.routes } else { top.routes },
+            d1_databases: own.d1_databases,
+            limits: own.limits.or(top.limits),
+            triggers: own.triggers.or(top.triggers),
+            rules: own.rules.or(top.rules),
+        }
+    }
+
+    /// Says it in the words of `isopod.toml`.
+    fn translate(&mut self, node: &Node, section: Section, dev: Option<Dev>, mode: Mode) -> File {
+        let mut file = File {
+            mode,
+            name: section.name,
+            ..File::default()
+        };
+        file.worker.main = section.main;
+        file.worker.vars = section.vars.unwrap_or_default();
+        let databases = section.d1_databases.unwrap_or_default();
+        file.worker.databases = databases.into_iter().filter_map(|d1| self.database(node, d1)).collect();
+        if let Some(limits) = section.limits {
+            let worker = &mut file.worker.limits;
+            worker.cpu = limits.cpu_ms.map_or(worker.cpu, Duration::from_millis);
+            worker.subrequests = limits.subrequests.unwrap_or(worker.subrequests);
+        }
+        file.worker.crons = section.triggers.and_then(|triggers| triggers.crons).unwrap_or_default();
+        if !file.worker.crons.is_empty() {
+            self.note(
+                node,
+                "triggers",
+                "`triggers.crons` is read, and this build fires no cron",
+            );
+        }
+        let routes: Vec<RouteFile> = section
+            .route
+            .into_iter()
+            .chain(section.routes.into_iter().flatten())
+            .map(route)
+            .collect();
+        match mode {
+            Mode::Production => file.routes = routes,
+            // As with `wrangler dev`: the routes name hosts that do not lead to a developer's machine.
+            Mode::Development if !routes.is_empty() => {
+                let key = if node.has(&KeyPath::of("routes")) {
+                    "routes"
+                } else {
+                    "route"
+                };
+                self.note(
+                    node,
+                    key,
+                    "routes hold in production mode; in development every request is the worker's",
+                );
+            }
+            Mode::Development => {}
+        }
+        if let Some(dev) = dev {
+            self.listen(node, &dev, &mut file);
+        }
+        file
+    }
+
+    fn note(&mut self, node: &Node, key: &str, message: &str) {
+        let place = Some(self.source.place(&node.locate(&KeyPath::of(key))));
+        self.notes.push(Note {
+            message: message.to_owned(),
+            place,
+        });
+    }
+
+    fn tell(&mut self, node: &Node, key: &str, fault: Fault, remedy: &str) {
+        let place = self.source.place(&node.locate(&KeyPath::of(key)));
+        self.problems.push(Problem::new(fault).at(place).remedy(remedy));
+    }
+
+    fn database(&mut self, node: &Node, d1: D1) -> Option<DatabaseFile> {
+        if d1.remote {
+            let key = "d1_databases.remote".to_owned();
+            let fault = Fault::NoSuchBinding {
+                key,
+                capability: "remote D1 binding".to_owned(),
+            };
+            self.tell(
+                node,
+                "d1_databases",
+                fault,
+                "leave `remote` out; the database is a local SQLite file",
+            );
+            return None;
+        }
+        let name = d1
+            .database_name
+            .or(d1.database_id)
+            .unwrap_or_else(|| d1.binding.clone());
+        // It becomes a file's name, and must not leave the folder.
+        let plain = !name.is_empty()
+            && name
+                .chars()
+                .all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | ' '));
+        if !plain {
+            let reason = "should be letters, digits, `-` or `_`; it names a file here".to_owned();
+            let key = "d1_databases.database_name".to_owned();
+            let fault = Fault::BadValue {
+                key,
+                value: format!("{name:?}"),
+                reason,
+            };
+            self.tell(node, "d1_databases", fault, "give the database a plain `database_name`");
+            return None;
+        }
+        let url = DatabaseUrl::Sqlite(PathBuf::from(format!(".isopod/d1/{name}.sqlite")));
+        let max_connections = max_connections();
+        Some(DatabaseFile {
+            binding: d1.binding,
+            url: Some(url),
+            url_from: None,
+            max_connections,
+        })
+    }
+
+    fn listen(&mut self, node: &Node, dev: &Dev, file: &mut File) {
+        let address = match dev.ip.as_deref() {
+            None | Some("localhost") => IpAddr::from(Ipv4Addr::LOCALHOST),
+            Some("*") => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+            Some(text) => match text.parse() {
+                Ok(address) => address,
+                Err(_) => {
+                    let reason = "should be an IP address, \"localhost\" or \"*\"".to_owned();
+                    let fault = Fault::BadValue {
+                        key: "dev.ip".to_owned(),
+                        value: format!("{text:?}"),
+                        reason,
+                    };
+                    return self.tell(node, "dev", fault, "for example `ip = \"127.0.0.1\"`");
+                }
+            },
+        };
+        file.listen = vec![Listen::Tcp(SocketAddr::new(address, dev.port.unwrap_or(8787)))];
+        let unused = [
+            ("local_protocol", dev.local_protocol.is_some()),
+            ("upstream_protocol", dev.upstream_protocol.is_some()),
+            ("host", dev.host.is_some()),
+            ("inspector_ip", dev.inspector_ip.is_some()),
+            ("inspector_port", dev.inspector_port.is_some()),
+        ];
+        for (key, _) in unused.into_iter().filter(|(_, given)| *given) {
+            self.note(node, "dev", &format!("`dev.{key}` is accepted and has no effect here"));
+        }
+    }
+}
+
+fn route(route: WranglerRoute) -> RouteFile {
+    let pattern = match route {
+        WranglerRoute::Pattern(pattern) => pattern,
+        WranglerRoute::Full(full) if full.custom_domain => RoutePattern {
+            path: "/*".to_owned(),
+            ..full.pattern
+        },
+        WranglerRoute::Full(full) => full.pattern,
+    };
+    RouteFile::Full(RouteTable {
+        pattern: Some(pattern),
+        ..RouteTable::default()
+    })
+}

@@ -1,0 +1,193 @@
+//! Bodies where the event loop and the I/O runtime meet: bounded channels of chunks, and the resources JavaScript reads.
+//!
+//! A complete body ends with an empty chunk. A channel that closes without one was cut off, because one of the two sides
+//! went away; to pass that on as the end of the body would make half a body look whole.
+
+use std::borrow::Cow;
+use std::io;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use deno_core::{AsyncRefCell, AsyncResult, BufView, CancelFuture, CancelHandle, RcRef, Resource};
+use deno_error::JsErrorBox;
+use futures::{Stream, StreamExt};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+use super::decode::ByteStream;
+
+/// One chunk of a body; an empty one is its end.
+pub(super) type Chunk = io::Result<Bytes>;
+
+/// Bytes asked of a request body's resource at one time.
+const READ_BYTES: usize = 64 << 10;
+
+/// The reading end of a response body. Dropped, it stops the transfer.
+pub(super) struct IncomingBody {
+    pub(super) chunks: mpsc::Receiver<Chunk>,
+    /// Counts against the worker's open bodies.
+    pub(super) _open: OwnedSemaphorePermit,
+}
+
+/// Moves a response body into its channel, on the I/O runtime. Ends when the reader is gone, even while the server is silent.
+pub(super) async fn forward(mut body: ByteStream, sender: mpsc::Sender<Chunk>) {
+    loop {
+        let chunk = tokio::select! {
+            chunk = body.next() => chunk.unwrap_or_else(|| Ok(Bytes::new())),
+            () = sender.closed() => return,
+        };
+        let last = chunk.as_ref().map_or(true, Bytes::is_empty);
+        if sender.send(chunk).await.is_err() || last {
+            return;
+        }
+    }
+}
+
+/// Moves a request body from its resource into its channel, on the event loop. Ends when the request is over.
+pub(super) async fn pump(resource: Rc<dyn Resource>, sender: mpsc::Sender<Chunk>) {
+    loop {
+        let chunk = tokio::select! {
+            read = resource.clone().read(READ_BYTES) => match read {
+                Ok(view) => Ok(Bytes::from(view.to_vec())),
+                Err(error) => Err(io::Error::other(error.to_string())),
+            },
+            () = sender.closed() => break,
+        };
+        let last = chunk.as_ref().map_or(true, Bytes::is_empty);
+        if sender.send(chunk).await.is_err() || last {
+            break;
+        }
+    }
+    resource.close();
+}
+
+/// The request body as the HTTP client reads it.
+pub(super) fn outgoing(chunks: mpsc::Receiver<Chunk>) -> impl Stream<Item = Chunk> + Send + 'static {
+    futures::stream::unfold(Some(chunks), |chunks| async {
+        let mut chunks = chunks?;
+        match chunks.recv().await {
+            Some(Ok(chunk)) if chunk.is_empty() => None,
+            Some(Ok(chunk)) => Some((Ok(chunk), Some(chunks))),
+            Some(Err(error)) => Some((Err(error), None)),
+            None => Some((Err(cut_off()), None)),
+        }
+    })
+}
+
+fn cut_off() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the body was cut off before its end")
+}
+
+/// A response body as a resource of the worker.
+pub(super) struct ResponseBody {
+    reader: AsyncRefCell<Reader>,
+    cancel: CancelHandle,
+    size: Option<u64>,
+}
+
+struct Reader {
+    /// What is left of the chunk that was taken last.
+    rest: Bytes,
+    source: Option<IncomingBody>,
+}
+
+impl ResponseBody {
+    pub(super) fn streaming(body: IncomingBody, size: Option<u64>) -> Self {
+        Self::new(
+            Reader {
+                rest: Bytes::new(),
+                source: Some(body),
+            },
+            size,
+        )
+    }
+
+    pub(super) fn full(bytes: Bytes) -> Self {
+        let size = bytes.len() as u64;
+        Self::new(
+            Reader {
+                rest: bytes,
+                source: None,
+            },
+            Some(size),
+        )
+    }
+
+    fn new(reader: Reader, size: Option<u64>) -> Self {
+        Self {
+            reader: AsyncRefCell::new(reader),
+            cancel: CancelHandle::default(),
+            size,
+        }
+    }
+}
+
+impl Reader {
+    async fn next(&mut self, limit: usize) -> io::Result<Bytes> {
+        while self.rest.is_empty() {
+            let Some(source) = &mut self.source else {
+                return Ok(Bytes::new());
+            };
+            match source.chunks.recv().await {
+                Some(Ok(chunk)) if !chunk.is_empty() => self.rest = chunk,
+                end => {
+                    // Frees the open body's slot now, not when the resource is collected.
+                    self.source = None;
+                    return end.unwrap_or_else(|| Err(cut_off()));
+                }
+            }
+        }
+        Ok(self.rest.split_to(limit.min(self.rest.len())))
+    }
+}
+
+impl Resource for ResponseBody {
+    fn name(&self) -> Cow<'_, str> {
+        "fetchResponse".into()
+    }
+
+    fn read(self: Rc<Self>, limit: usize) -> AsyncResult<BufView> {
+        Box::pin(async move {
+            let mut reader = RcRef::map(&self, |body| &body.reader).borrow_mut().await;
+            let cancel = RcRef::map(&self, |body| &body.cancel);
+            match reader.next(limit).or_cancel(cancel).await {
+                Ok(Ok(chunk)) => Ok(BufView::from(chunk)),
+                Ok(Err(error)) => Err(JsErrorBox::type_error(error.to_string())),
+                Err(canceled) => Err(JsErrorBox::from_err(canceled)),
+            }
+        })
+    }
+
+    fn size_hint(&self) -> (u64, Option<u64>) {
+        (self.size.unwrap_or(0), self.size)
+    }
+
+    fn close(self: Rc<Self>) {
+        self.cancel.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use futures::StreamExt;
+    use tokio::sync::mpsc;
+
+    use super::{Chunk, outgoing};
+
+    async fn sent(chunks: &[&'static str]) -> Vec<Chunk> {
+        let (sender, receiver) = mpsc::channel(chunks.len());
+        for chunk in chunks {
+            sender.send(Ok(Bytes::from_static(chunk.as_bytes()))).await.unwrap();
+        }
+        drop(sender);
+        outgoing(receiver).collect().await
+    }
+
+    #[tokio::test]
+    async fn a_body_whose_sender_went_away_is_not_taken_for_a_whole_one() {
+        let whole = sent(&["a", "b", ""]).await;
+        assert!(whole.len() == 2 && whole.iter().all(Result::is_ok), "{whole:?}");
+        let half = sent(&["a", "b"]).await;
+        assert!(half.len() == 3 && half[2].is_err(), "{half:?}");
+    }
+}

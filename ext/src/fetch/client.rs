@@ -1,0 +1,142 @@
+//! The thread's HTTP client, and its resolver, which asks the guard about every address.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use deno_tls::rustls::crypto::aws_lc_rs;
+use deno_tls::rustls::{ClientConfig, pki_types::CertificateDer};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+use super::config::ConnectionOptions;
+use super::guard::{NetPolicy, Refused};
+use super::service::SendError;
+
+/// What two requests must have in common to share connections.
+///
+/// The port is part of it where a rule names it: a resolver is told the name only, and must judge by the right rules. Were
+/// connections of different policies shared, a strict worker could use what a lenient one has opened.
+#[derive(Clone, PartialEq)]
+pub(super) struct ClientKey {
+    pub(super) policy: Arc<NetPolicy>,
+    pub(super) port: Option<u16>,
+    pub(super) connection: ConnectionOptions,
+}
+
+/// Builds the client. Called on the worker thread, inside the I/O runtime.
+pub(super) fn build(key: &ClientKey) -> Result<reqwest::Client, SendError> {
+    let ConnectionOptions {
+        connect_timeout,
+        idle_timeout,
+        idle_per_host_max,
+        ..
+    } = key.connection;
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls(&key.connection.extra_roots)?)
+        .dns_resolver(Arc::new(GuardedResolver {
+            policy: key.policy.clone(),
+            port: key.port,
+        }))
+        // deno_fetch's JavaScript follows redirects, so that each hop passes the guard and the header rules of the standard.
+        .redirect(reqwest::redirect::Policy::none())
+        // Proxies of the host's environment are not a worker's to use.
+        .no_proxy()
+        .referer(false)
+        .connect_timeout(connect_timeout)
+        .pool_idle_timeout(idle_timeout)
+        .pool_max_idle_per_host(idle_per_host_max)
+        .tcp_nodelay(true)
+        .http2_adaptive_window(true)
+        .build()
+        .map_err(SendError::Client)
+}
+
+/// TLS with the public roots compiled in, so that a machine without a certificate store works too. The provider is named
+/// because several are linked, and installing a default for the whole process is the host's choice.
+fn tls(extra_roots: &[Vec<u8>]) -> Result<ClientConfig, SendError> {
+    let mut roots = deno_tls::create_default_root_cert_store();
+    for der in extra_roots {
+        roots.add(CertificateDer::from(der.clone())).map_err(SendError::Tls)?;
+    }
+    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(SendError::Tls)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// Resolves with the system's resolver and lets pass what the guard lets pass.
+struct GuardedResolver {
+    policy: Arc<NetPolicy>,
+    port: Option<u16>,
+}
+
+impl Resolve for GuardedResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let (policy, port) = (self.policy.clone(), self.port);
+        Box::pin(async move {
+            // Port 0 stands for the URL's own port, which the connector fills in.
+            let answers = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            filter(&policy, name.as_str(), port, answers)
+        })
+    }
+}
+
+/// The allowed ones among the answers; the last refusal when there are none.
+fn filter(
+    policy: &NetPolicy,
+    name: &str,
+    port: Option<u16>,
+    answers: impl Iterator<Item = SocketAddr>,
+) -> Result<Addrs, Box<dyn std::error::Error + Send + Sync>> {
+    let mut refused: Option<Refused> = None;
+    let mut allowed = Vec::new();
+    for answer in answers {
+        match policy.check_answer(name, answer.ip(), port) {
+            Ok(()) => allowed.push(answer),
+            Err(error) => refused = Some(error),
+        }
+    }
+    match refused {
+        Some(error) if allowed.is_empty() => Err(error.into()),
+        _ => Ok(Box::new(allowed.into_iter())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::{NetPolicy, filter};
+
+    fn answers(texts: &[&str]) -> Vec<SocketAddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn only_allowed_answers_of_a_name_are_connected_to() {
+        let mixed = answers(&["10.0.0.1:0", "1.1.1.1:0", "[::ffff:127.0.0.1]:0"]);
+        let allowed = filter(&NetPolicy::default(), "rebind.example", None, mixed.into_iter()).unwrap();
+        assert_eq!(allowed.collect::<Vec<_>>(), answers(&["1.1.1.1:0"]));
+    }
+
+    #[test]
+    fn a_name_with_private_answers_only_is_refused() {
+        let private = answers(&["127.0.0.1:0", "[::1]:0"]);
+        let error = filter(&NetPolicy::default(), "localhost", None, private.into_iter())
+            .err()
+            .unwrap();
+        assert!(error.to_string().contains("loopback"), "{error}");
+    }
+
+    #[test]
+    fn a_rule_with_a_port_counts_for_the_client_of_that_port_only() {
+        let policy = NetPolicy {
+            allow: vec!["localhost:8080".parse().unwrap()],
+            ..NetPolicy::default()
+        };
+        let resolve = |port| filter(&policy, "localhost", port, answers(&["127.0.0.1:0"]).into_iter()).is_ok();
+        assert_eq!((resolve(Some(8080)), resolve(None)), (true, false));
+    }
+}

@@ -1,0 +1,374 @@
+//! `fetch`, with deno_fetch's JavaScript and classes as they are, and requests on the HTTP client of the worker's thread.
+//!
+//! [`isopod_fetch`] has no ops of its own: it replaces what stands behind deno_fetch's, so that `26_fetch.js` (redirects,
+//! aborting, header rules) runs unchanged. The runtime places an `Rc<Io>` and, if the defaults do not fit, a [`FetchConfig`]
+//! in the worker's `OpState`.
+//!
+//! A request takes this way: ops (here) → [`guard`] → `service` (limits; the thread's client, on the I/O runtime) → `body`
+//! (bounded channels both ways) → `decode`. The guard looks a second time where names are resolved, in `client`.
+
+mod body;
+mod client;
+mod config;
+mod decode;
+pub mod guard;
+mod rule;
+mod service;
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use deno_core::convert::{ByteString, Uint8Array};
+use deno_core::url::Url;
+use deno_core::{CancelFuture, CancelHandle, OpDecl, OpState, Resource, ResourceId, op2};
+use deno_fetch::data_url::DataUrl;
+use deno_fetch::{FetchResponse, FetchReturn, basic_auth, extract_authority};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use tokio::sync::mpsc;
+
+use self::body::{ResponseBody, pump};
+use self::service::{FetchService, Incoming, Outgoing, OutgoingBody};
+use crate::io::Io;
+use crate::unwind;
+
+pub use self::config::{ConnectionOptions, FetchConfig, FetchLimits};
+pub use self::guard::{NetPolicy, Refused};
+pub use self::rule::{Rule, RuleError};
+pub use self::service::SendError;
+
+deno_core::extension!(
+    isopod_fetch,
+    deps = [deno_fetch],
+    // A middleware sees the ops of every extension, wherever in the list it stands.
+    middleware = |op: OpDecl| match op.name {
+        "op_fetch" => op.with_implementation_from(&op_isopod_fetch()),
+        "op_fetch_send" => op.with_implementation_from(&op_isopod_fetch_send()),
+        "op_fetch_custom_client" => op.with_implementation_from(&op_isopod_fetch_custom_client()),
+        _ => op,
+    },
+);
+
+/// Why a fetch op failed.
+#[derive(Debug, thiserror::Error, deno_error::JsError)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// The guard said no.
+    #[class(type)]
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// There is no response.
+    #[class(type)]
+    #[error(transparent)]
+    Send(#[from] SendError),
+    /// A resource id that stands for nothing.
+    #[class(inherit)]
+    #[error(transparent)]
+    Resource(#[from] deno_core::error::ResourceError),
+    /// The URL cannot be parsed.
+    #[class(type)]
+    #[error("Invalid URL: {0}")]
+    Url(#[from] deno_core::url::ParseError),
+    /// The method is not a token.
+    #[class(type)]
+    #[error(transparent)]
+    Method(#[from] http::method::InvalidMethod),
+    /// A header name is not a token.
+    #[class(type)]
+    #[error(transparent)]
+    HeaderName(#[from] http::header::InvalidHeaderName),
+    /// A header value has control characters.
+    #[class(type)]
+    #[error(transparent)]
+    HeaderValue(#[from] http::header::InvalidHeaderValue),
+    /// A `data:` URL cannot be read.
+    #[class(type)]
+    #[error("Invalid data URL: {0}")]
+    DataUrl(String),
+    /// JavaScript resolves object URLs; one that reaches us is unknown.
+    #[class(type)]
+    #[error("Blob for the given URL not found.")]
+    BlobNotFound,
+    /// Aborted by its signal.
+    #[class(type)]
+    #[error("Request was cancelled")]
+    Canceled,
+    /// Clients of their own would pass by the guard and the thread's connections.
+    #[class("NotSupported")]
+    #[error("custom HTTP clients are not supported; fetch uses the connections of the worker's thread")]
+    CustomClient,
+    /// The runtime has not placed an `Rc<Io>` in the worker's state.
+    #[class(type)]
+    #[error("fetch is not available in this worker: it has no I/O runtime")]
+    NoIo,
+    /// A fault of ours.
+    #[class(generic)]
+    #[error(transparent)]
+    Internal(Internal),
+}
+
+/// A fault of this crate that was caught before it could harm the process.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct Internal(unwind::Panicked);
+
+impl From<unwind::Panicked> for FetchError {
+    fn from(panicked: unwind::Panicked) -> Self {
+        Self::Internal(Internal(panicked))
+    }
+}
+
+/// A request between `op_fetch` and `op_fetch_send`.
+enum Pending {
+    /// The answer was in the URL.
+    Data { url: Url, mime: String, body: Bytes },
+    Network {
+        service: Rc<FetchService>,
+        request: Outgoing,
+        /// What a streamed body is read from, and the channel it is read into.
+        source: Option<(Rc<dyn Resource>, mpsc::Sender<body::Chunk>)>,
+        cancel: Rc<CancelHandle>,
+    },
+}
+
+struct PendingFetch(RefCell<Option<Pending>>);
+
+impl Resource for PendingFetch {
+    fn name(&self) -> Cow<'_, str> {
+        "fetchRequest".into()
+    }
+}
+
+struct FetchCancel(Rc<CancelHandle>);
+
+impl Resource for FetchCancel {
+    fn name(&self) -> Cow<'_, str> {
+        "fetchCancelHandle".into()
+    }
+
+    fn close(self: Rc<Self>) {
+        self.0.cancel();
+    }
+}
+
+#[op2]
+#[allow(clippy::too_many_arguments, reason = "the signature of the op it stands in for")]
+fn op_isopod_fetch(
+    state: &mut OpState,
+    #[scoped] method: ByteString,
+    #[string] url: String,
+    #[scoped] headers: Vec<(ByteString, ByteString)>,
+    #[smi] client_rid: Option<u32>,
+    has_body: bool,
+    data: Option<Uint8Array>,
+    #[smi] resource: Option<ResourceId>,
+) -> Result<FetchReturn, FetchError> {
+    unwind::catch(|| {
+        if client_rid.is_some() {
+            return Err(FetchError::CustomClient);
+        }
+        let mut url = Url::parse(&url)?;
+        let (pending, cancel) = match url.scheme() {
+            "data" => (data_url(url)?, None),
+            "blob" => return Err(FetchError::BlobNotFound),
+            _ => {
+                let service = service(state)?;
+                service.check(&url)?;
+                let method = Method::from_bytes(&method)?;
+                let (body, length, source) = request_body(state, &service, has_body, data, resource, &method)?;
+                let headers = request_headers(&mut url, headers, length)?;
+                let cancel = CancelHandle::new_rc();
+                let request = Outgoing {
+                    method,
+                    url,
+                    headers,
+                    body,
+                };
+                (
+                    Pending::Network {
+                        service,
+                        request,
+                        source,
+                        cancel: cancel.clone(),
+                    },
+                    Some(cancel),
+                )
+            }
+        };
+        let table = &mut state.resource_table;
+        Ok(FetchReturn {
+            request_rid: table.add(PendingFetch(RefCell::new(Some(pending)))),
+            cancel_handle_rid: cancel.map(|cancel| table.add(FetchCancel(cancel))),
+        })
+    })?
+}
+
+#[op2]
+async fn op_isopod_fetch_send(
+    state: Rc<RefCell<OpState>>,
+    #[smi] rid: ResourceId,
+) -> Result<FetchResponse, FetchError> {
+    unwind::catch_async(async {
+        let pending = state.borrow_mut().resource_table.take::<PendingFetch>(rid)?;
+        // A second send of one request finds nothing; it cannot come from deno_fetch's own script.
+        let pending = pending.0.borrow_mut().take().ok_or(FetchError::Canceled)?;
+        match pending {
+            Pending::Data { url, mime, body } => {
+                let body_rid = state.borrow_mut().resource_table.add(ResponseBody::full(body));
+                let headers = vec![("content-type".into(), mime.as_bytes().into())];
+                Ok(FetchResponse {
+                    status: 200,
+                    status_text: "OK".to_owned(),
+                    headers,
+                    url: url.into(),
+                    response_rid: body_rid,
+                    ..FetchResponse::default()
+                })
+            }
+            Pending::Network {
+                service,
+                request,
+                source,
+                cancel,
+            } => {
+                let url = String::from(request.url.clone());
+                if let Some((resource, sender)) = source {
+                    // Not awaited: a body may go on being sent while the response is read. The event loop ends with the
+                    // worker, and this with it.
+                    drop(deno_core::unsync::spawn(pump(resource, sender)));
+                }
+                match service.send(request).or_cancel(cancel).await {
+                    Err(_) => Err(FetchError::Canceled),
+                    Ok(Ok(incoming)) => Ok(response(&mut state.borrow_mut(), url, incoming)),
+                    // deno_fetch's script makes of this a TypeError whose `cause` says what happened.
+                    Ok(Err(error @ SendError::Transport { .. })) => {
+                        let detail = error.to_string();
+                        let SendError::Transport { cause, .. } = error else {
+                            return Err(FetchError::Canceled);
+                        };
+                        Ok(FetchResponse {
+                            error: Some((detail, cause)),
+                            ..FetchResponse::default()
+                        })
+                    }
+                    Ok(Err(error)) => Err(error.into()),
+                }
+            }
+        }
+    })
+    .await?
+}
+
+#[op2(fast)]
+fn op_isopod_fetch_custom_client() -> Result<(), FetchError> {
+    Err(FetchError::CustomClient)
+}
+
+/// The worker's service, made when it is first needed.
+fn service(state: &mut OpState) -> Result<Rc<FetchService>, FetchError> {
+    if let Some(service) = state.try_borrow::<Rc<FetchService>>() {
+        return Ok(service.clone());
+    }
+    let io = state.try_borrow::<Rc<Io>>().ok_or(FetchError::NoIo)?.clone();
+    let config = state.try_borrow::<FetchConfig>().cloned().unwrap_or_default();
+    let service = Rc::new(FetchService::new(io, config));
+    state.put(service.clone());
+    Ok(service)
+}
+
+type BodySource = Option<(Rc<dyn Resource>, mpsc::Sender<body::Chunk>)>;
+
+/// The body as it is sent, its length if it is known, and where it is read from if it is streamed.
+fn request_body(
+    state: &mut OpState,
+    service: &FetchService,
+    has_body: bool,
+    data: Option<Uint8Array>,
+    resource: Option<ResourceId>,
+    method: &Method,
+) -> Result<(OutgoingBody, Option<u64>, BodySource), FetchError> {
+    match (has_body, data, resource) {
+        (true, Some(data), _) => {
+            let bytes = Bytes::from(data.0);
+            let length = bytes.len() as u64;
+            Ok((OutgoingBody::Full(bytes), Some(length), None))
+        }
+        (true, None, Some(rid)) => {
+            let resource = state.resource_table.take_any(rid)?;
+            let length = match resource.size_hint() {
+                (low, Some(high)) if low == high && low > 0 => Some(low),
+                _ => None,
+            };
+            let (sender, chunks) = mpsc::channel(service.chunks_buffered());
+            Ok((OutgoingBody::Stream(chunks), length, Some((resource, sender))))
+        }
+        _ => {
+            // https://fetch.spec.whatwg.org/#http-network-or-cache-fetch
+            let length = matches!(*method, Method::POST | Method::PUT).then_some(0);
+            Ok((OutgoingBody::Empty, length, None))
+        }
+    }
+}
+
+/// The headers as they are sent: credentials move from the URL to their header; host and length are ours to say.
+fn request_headers(
+    url: &mut Url,
+    headers: Vec<(ByteString, ByteString)>,
+    length: Option<u64>,
+) -> Result<HeaderMap, FetchError> {
+    let mut map = HeaderMap::new();
+    if let Some((user, password)) = extract_authority(url) {
+        map.insert(AUTHORIZATION, basic_auth(&user, password.as_deref()));
+    }
+    if let Some(length) = length {
+        map.insert(CONTENT_LENGTH, length.into());
+    }
+    for (name, value) in headers {
+        let name = HeaderName::from_bytes(&name)?;
+        let value = HeaderValue::from_bytes(&value)?;
+        if name != HOST && name != CONTENT_LENGTH {
+            map.append(name, value);
+        }
+    }
+    Ok(map)
+}
+
+fn data_url(url: Url) -> Result<Pending, FetchError> {
+    let invalid = |error: &dyn std::fmt::Debug| FetchError::DataUrl(format!("{error:?}"));
+    let parsed = DataUrl::process(url.as_str()).map_err(|error| invalid(&error))?;
+    let (body, _fragment) = parsed.decode_to_vec().map_err(|error| invalid(&error))?;
+    let mime = parsed.mime_type().to_string();
+    Ok(Pending::Data {
+        mime,
+        body: body.into(),
+        url,
+    })
+}
+
+fn response(state: &mut OpState, url: String, incoming: Incoming) -> FetchResponse {
+    let Incoming {
+        status,
+        headers,
+        content_length,
+        decoded,
+        body,
+    } = incoming;
+    let pairs = headers
+        .iter()
+        .map(|(name, value)| (name.as_str().into(), value.as_bytes().into()))
+        .collect();
+    // The length of an encoded body says nothing of the decoded one.
+    let size = if decoded { None } else { content_length };
+    FetchResponse {
+        status: status.as_u16(),
+        status_text: status.canonical_reason().unwrap_or("").to_owned(),
+        headers: pairs,
+        url,
+        response_rid: state.resource_table.add(ResponseBody::streaming(body, size)),
+        content_length: size,
+        body_decoded: decoded,
+        error: None,
+    }
+}

@@ -1,0 +1,287 @@
+//! Sends requests on the thread's client: limits, timeouts and bodies. Knows nothing of V8.
+
+use std::error::Error as _;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use deno_core::url::Url;
+use futures::StreamExt;
+use http::header::{ACCEPT_ENCODING, RANGE, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use tokio::sync::{Semaphore, mpsc};
+
+use super::body::{Chunk, IncomingBody, forward, outgoing};
+use super::client::{self, ClientKey};
+use super::config::{FetchConfig, FetchLimits};
+use super::decode::{ACCEPTED, ByteStream, Coding, capped};
+use super::guard::Refused;
+use crate::io::{Io, IoError};
+
+/// A request whose URL has passed no guard yet.
+pub(super) struct Outgoing {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
+    pub(super) body: OutgoingBody,
+}
+
+pub(super) enum OutgoingBody {
+    Empty,
+    Full(Bytes),
+    /// Chunks from the event loop.
+    Stream(mpsc::Receiver<Chunk>),
+}
+
+/// A response head, and the body on its way.
+pub(super) struct Incoming {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) content_length: Option<u64>,
+    pub(super) decoded: bool,
+    pub(super) body: IncomingBody,
+}
+
+/// Why there is no response.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The guard said no.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The client cannot be built.
+    #[error("the HTTP client cannot be built: {0}")]
+    Client(#[source] reqwest::Error),
+    /// An extra certificate authority or the TLS setup is broken.
+    #[error("the TLS configuration of fetch is invalid: {0}")]
+    Tls(#[source] deno_tls::rustls::Error),
+    /// The exchange failed.
+    #[error("error sending request for url ({url}): {cause}")]
+    Transport {
+        /// The URL without its query, which may be secret.
+        url: String,
+        /// The innermost cause.
+        cause: String,
+    },
+    /// No response head within the time limit.
+    #[error("no response within {0:?} (head_timeout)")]
+    Timeout(Duration),
+    /// The response's headers are too large.
+    #[error("the response headers are larger than this worker's limit of {0} bytes (response_header_bytes_max)")]
+    Headers(usize),
+    /// Too many responses are open.
+    #[error(
+        "more than {0} response bodies are open (open_bodies_max); read each to its end, or call `response.body.cancel()`"
+    )]
+    OpenBodies(usize),
+    /// The I/O runtime has no result.
+    #[error(transparent)]
+    Io(#[from] IoError),
+}
+
+/// The fetch of one worker.
+pub(super) struct FetchService {
+    io: Rc<Io>,
+    config: FetchConfig,
+    requests: Arc<Semaphore>,
+    bodies: Arc<Semaphore>,
+}
+
+impl FetchService {
+    pub(super) fn new(io: Rc<Io>, config: FetchConfig) -> Self {
+        let semaphore = |permits: usize| Arc::new(Semaphore::new(permits.clamp(1, Semaphore::MAX_PERMITS)));
+        Self {
+            requests: semaphore(config.limits.requests_max),
+            bodies: semaphore(config.limits.open_bodies_max),
+            io,
+            config,
+        }
+    }
+
+    /// Chunks that a body buffers before its sender has to wait.
+    pub(super) fn chunks_buffered(&self) -> usize {
+        self.config.limits.chunks_buffered.max(1)
+    }
+
+    /// Asks the guard. Separate from [`send`](Self::send), so that a refusal is told at once and not as a network error.
+    pub(super) fn check(&self, url: &Url) -> Result<(), Refused> {
+        self.config.policy.check_url(url)
+    }
+
+    /// Sends a request once a slot is free. Dropping the future aborts it.
+    pub(super) async fn send(&self, mut request: Outgoing) -> Result<Incoming, SendError> {
+        self.check(&request.url)?;
+        self.complete_headers(&mut request.headers);
+        // The semaphores are never closed; were they, sending without a slot would be the lesser evil.
+        let _slot = self.requests.clone().acquire_owned().await.ok();
+        let limits = self.config.limits.clone();
+        let open = self
+            .bodies
+            .clone()
+            .try_acquire_owned()
+            .map_err(|_| SendError::OpenBodies(limits.open_bodies_max))?;
+        let (sender, chunks) = mpsc::channel(self.chunks_buffered());
+        let head = self
+            .client(&request.url)?
+            .run(move |client| exchange(client, request, limits, sender))
+            .await??;
+        let Head {
+            status,
+            headers,
+            content_length,
+            decoded,
+        } = head;
+        Ok(Incoming {
+            status,
+            headers,
+            content_length,
+            decoded,
+            body: IncomingBody { chunks, _open: open },
+        })
+    }
+
+    fn client(&self, url: &Url) -> Result<crate::io::Bound<reqwest::Client>, SendError> {
+        let key = ClientKey {
+            policy: self.config.policy.clone(),
+            port: self.config.policy.port_class(url.port_or_known_default()),
+            connection: self.config.connection.clone(),
+        };
+        self.io.client(&key, client::build)
+    }
+
+    fn complete_headers(&self, headers: &mut HeaderMap) {
+        if !headers.contains_key(USER_AGENT)
+            && let Ok(agent) = HeaderValue::from_str(&self.config.user_agent)
+        {
+            headers.insert(USER_AGENT, agent);
+        }
+        // A range of an encoded body could not be decoded.
+        if !headers.contains_key(RANGE) {
+            headers.entry(ACCEPT_ENCODING).or_insert(ACCEPTED);
+        }
+    }
+}
+
+struct Head {
+    status: StatusCode,
+    headers: HeaderMap,
+    content_length: Option<u64>,
+    decoded: bool,
+}
+
+/// Runs on the I/O runtime: sends, checks the head, and leaves a task behind that forwards the body.
+async fn exchange(
+    client: reqwest::Client,
+    request: Outgoing,
+    limits: FetchLimits,
+    sender: mpsc::Sender<Chunk>,
+) -> Result<Head, SendError> {
+    let is_head = request.method == Method::HEAD;
+    let url = request.url.clone();
+    let sending = send_once_or_twice(&client, request);
+    let response = match limits.head_timeout {
+        Some(limit) => tokio::time::timeout(limit, sending)
+            .await
+            .map_err(|_| SendError::Timeout(limit))?,
+        None => sending.await,
+    };
+    let mut response = response.map_err(|error| transport(&url, &error))?;
+    let status = response.status();
+    let headers = std::mem::take(response.headers_mut());
+    let header_bytes: usize = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
+    if header_bytes > limits.response_header_bytes_max {
+        return Err(SendError::Headers(limits.response_header_bytes_max));
+    }
+    let content_length = response.content_length();
+    let coding = if is_head { None } else { Coding::of(&headers) };
+    let plain: ByteStream = Box::pin(
+        response
+            .bytes_stream()
+            .map(|chunk| chunk.map_err(|error| io::Error::other(innermost(&error)))),
+    );
+    let body = match coding {
+        Some(coding) => capped(coding.decode(plain), limits.decoded_bytes_max),
+        None => plain,
+    };
+    spawn_here(forward(body, sender));
+    Ok(Head {
+        status,
+        headers,
+        content_length,
+        decoded: coding.is_some(),
+    })
+}
+
+/// A kept connection may have been closed by the server the moment a request went out on it. A request that may be repeated
+/// (RFC 9110, section 9.2.2) and whose body is at hand is repeated once then.
+async fn send_once_or_twice(client: &reqwest::Client, request: Outgoing) -> reqwest::Result<reqwest::Response> {
+    let Outgoing {
+        method,
+        url,
+        headers,
+        body,
+    } = request;
+    let idempotent = method.is_idempotent();
+    let mut prepared = reqwest::Request::new(method, url);
+    *prepared.headers_mut() = headers;
+    *prepared.body_mut() = match body {
+        OutgoingBody::Empty => None,
+        OutgoingBody::Full(bytes) => Some(bytes.into()),
+        OutgoingBody::Stream(chunks) => Some(reqwest::Body::wrap_stream(outgoing(chunks))),
+    };
+    let again = if idempotent { prepared.try_clone() } else { None };
+    match (client.execute(prepared).await, again) {
+        (Err(error), Some(again)) if lost_connection(&error) => client.execute(again).await,
+        (result, _) => result,
+    }
+}
+
+fn lost_connection(error: &reqwest::Error) -> bool {
+    let mut source = if error.is_connect() { None } else { error.source() };
+    while let Some(cause) = source {
+        if cause
+            .downcast_ref::<hyper::Error>()
+            .is_some_and(hyper::Error::is_incomplete_message)
+            || cause
+                .downcast_ref::<io::Error>()
+                .is_some_and(|cause| cause.kind() == io::ErrorKind::ConnectionReset)
+        {
+            return true;
+        }
+        source = cause.source();
+    }
+    false
+}
+
+/// Spawns on the runtime this runs on, which is the I/O runtime. The task ends with its reader, so nothing need join it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "called from a future that `Bound::run` put on the I/O runtime"
+)]
+fn spawn_here(task: impl Future<Output = ()> + Send + 'static) {
+    tokio::spawn(task);
+}
+
+fn transport(url: &Url, error: &reqwest::Error) -> SendError {
+    let mut shown = url.clone();
+    shown.set_query(None);
+    shown.set_fragment(None);
+    SendError::Transport {
+        url: shown.into(),
+        cause: innermost(error),
+    }
+}
+
+/// The message of the error at the end of the chain: what happened, rather than where it was noticed.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}

@@ -1,0 +1,243 @@
+//! The events that one worker holds, from the moment they are handed over until each has ended once.
+//!
+//! No V8 here: the ops in `mod.rs` translate, this decides.
+
+use std::collections::{HashMap, VecDeque};
+use std::task::Waker;
+
+use deno_core::ResourceId;
+use http::request::Parts;
+use serde_json::Value;
+
+use super::{Body, Event, EventKind, Fault, FaultKind, Reply};
+
+/// The name of an event inside one worker, as its script's side knows it. Never used twice by a worker.
+pub type EventKey = u32;
+
+/// What a script did that no event can answer for: an uncaught error, or a rejection nobody handled.
+#[derive(Debug)]
+pub struct Report {
+    /// The error.
+    pub fault: Fault,
+    /// The event whose code threw it, where that is known.
+    pub event: Option<EventKey>,
+    /// `true` for an unhandled rejection.
+    pub rejection: bool,
+}
+
+/// Reports kept between two turns. A script can reject a million promises in one.
+const REPORTS_MAX: usize = 32;
+
+/// An event that has ended, and how.
+#[derive(Debug)]
+pub struct Ended {
+    /// Which one.
+    pub key: EventKey,
+    /// `Err` holds the kind of failure.
+    pub result: Result<(), FaultKind>,
+}
+
+
+enum Waiting {
+    Response(Reply<http::Response<Body>>),
+    Value(Reply<Value>),
+    Nobody,
+}
+
+struct Entry {
+    waiting: Waiting,
+    head: Option<Parts>,
+    body: Option<Body>,
+    /// The resource behind the request's body, closed with the event.
+    body_rid: Option<ResourceId>,
+    /// The first failure; it decides the outcome even when the answer had been sent before.
+    failed: Option<FaultKind>,
+    pass_through: bool,
+}
+
+/// What a script's side needs to begin an event.
+pub enum Begin {
+    /// An HTTP request.
+    Fetch {
+        /// The method.
+        method: http::Method,
+        /// The absolute URL.
+        url: String,
+        /// Whether there is a body to read.
+        has_body: bool,
+    },
+    /// A call with its arguments.
+    Call(String, Vec<Value>),
+    /// A cron trigger: the expression and when it was due.
+    Scheduled(String, f64),
+    /// A batch of messages.
+    Queue(Value),
+}
+
+/// The table of a worker's events. See the module's documentation.
+#[derive(Default)]
+pub struct Events {
+    last: EventKey,
+    entries: HashMap<EventKey, Entry>,
+    ended: VecDeque<Ended>,
+    reports: VecDeque<Report>,
+    reports_dropped: u64,
+    waker: Option<Waker>,
+}
+
+impl Events {
+    /// Takes an event in. Gives its key, and what to call the script's side with.
+    pub fn accept(&mut self, event: Event) -> (EventKey, Option<String>, Begin) {
+        self.last = self.last.wrapping_add(1);
+        let key = self.last;
+        let mut entry = Entry {
+            waiting: Waiting::Nobody,
+            head: None,
+            body: None,
+            body_rid: None,
+            failed: None,
+            pass_through: false,
+        };
+        let begin = match event.kind {
+            EventKind::Fetch { request, reply } => {
+                let (head, body) = request.into_parts();
+                let has_body = !http_body::Body::is_end_stream(&body);
+                let begin = Begin::Fetch { method: head.method.clone(), url: head.uri.to_string(), has_body };
+                entry.head = Some(head);
+                entry.body = has_body.then_some(body);
+                entry.waiting = Waiting::Response(reply);
+                begin
+            }
+            EventKind::Call { function, arguments, reply } => {
+                entry.waiting = Waiting::Value(reply);
+                Begin::Call(function, arguments)
+            }
+            EventKind::Scheduled { cron, scheduled_time_ms, reply } => {
+                entry.waiting = Waiting::Value(reply);
+                Begin::Scheduled(cron, scheduled_time_ms)
+            }
+            EventKind::Queue { batch, reply } => {
+                entry.waiting = Waiting::Value(reply);
+                Begin::Queue(batch)
+            }
+        };
+        self.entries.insert(key, entry);
+        (key, event.entrypoint, begin)
+    }
+
+    /// How many events are open.
+    pub fn open(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The keys of the open events whose caller still waits for an answer.
+    pub fn unanswered(&self) -> Vec<EventKey> {
+        let waits = |entry: &Entry| !matches!(entry.waiting, Waiting::Nobody);
+        self.entries.iter().filter(|(_, entry)| waits(entry)).map(|(key, _)| *key).collect()
+    }
+
+    /// The keys of all open events.
+    pub fn keys(&self) -> Vec<EventKey> {
+        self.entries.keys().copied().collect()
+    }
+
+    /// The request headers of an event.
+    pub(super) fn headers(&self, key: EventKey) -> Option<&http::HeaderMap> {
+        Some(&self.entries.get(&key)?.head.as_ref()?.headers)
+    }
+
+    /// The request id that the server gave an event, for logs.
+    pub fn request_id(&self, key: EventKey) -> Option<&str> {
+        self.headers(key)?.get("x-request-id")?.to_str().ok()
+    }
+
+    /// The body of an event's request; once.
+    pub(super) fn take_body(&mut self, key: EventKey) -> Option<Body> {
+        self.entries.get_mut(&key)?.body.take()
+    }
+
+    pub(super) fn set_body_resource(&mut self, key: EventKey, rid: ResourceId) {
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.body_rid = Some(rid);
+        }
+    }
+
+    pub(super) fn set_pass_through(&mut self, key: EventKey) {
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.pass_through = true;
+        }
+    }
+
+    /// Answers with a response. `false` when nobody waits for it any more.
+    pub(super) fn respond(&mut self, key: EventKey, response: http::Response<Body>) -> bool {
+        let Some(entry) = self.entries.get_mut(&key) else { return false };
+        match std::mem::replace(&mut entry.waiting, Waiting::Nobody) {
+            Waiting::Response(reply) => reply.send(Ok(response)).is_ok(),
+            other => {
+                entry.waiting = other;
+                false
+            }
+        }
+    }
+
+    /// Answers with a value.
+    pub(super) fn give(&mut self, key: EventKey, value: Value) {
+        let Some(entry) = self.entries.get_mut(&key) else { return };
+        if let Waiting::Value(reply) = std::mem::replace(&mut entry.waiting, Waiting::Nobody) {
+            drop(reply.send(Ok(value)));
+        }
+    }
+
+    /// Answers with a failure if no answer was given yet, and remembers it for the outcome.
+    pub fn fail(&mut self, key: EventKey, mut fault: Fault) {
+        let Some(entry) = self.entries.get_mut(&key) else { return };
+        entry.failed.get_or_insert(fault.kind);
+        fault.pass_through = entry.pass_through;
+        match std::mem::replace(&mut entry.waiting, Waiting::Nobody) {
+            Waiting::Response(reply) => drop(reply.send(Err(fault))),
+            Waiting::Value(reply) => drop(reply.send(Err(fault))),
+            Waiting::Nobody => {}
+        }
+    }
+
+    /// Ends an event: its outcome is now known. Gives the request body's resource, to be closed.
+    pub fn end(&mut self, key: EventKey) -> Option<ResourceId> {
+        let entry = self.entries.remove(&key)?;
+        let result = match (entry.failed, entry.waiting) {
+            (Some(kind), _) => Err(kind),
+            (None, Waiting::Nobody) => Ok(()),
+            // A script's side that ends an event without an answer has a bug: the caller sees its reply dropped.
+            (None, _) => Err(FaultKind::WorkerLost),
+        };
+        self.ended.push_back(Ended { key, result });
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+        entry.body_rid
+    }
+
+    /// The next event that has ended, if one has; else the waker is kept and woken when one does.
+    pub fn next_ended(&mut self, waker: Option<&Waker>) -> Option<Ended> {
+        let ended = self.ended.pop_front();
+        if ended.is_none()
+            && let Some(waker) = waker
+        {
+            self.waker = Some(waker.clone());
+        }
+        ended
+    }
+
+    /// Notes what no event can answer for.
+    pub fn report(&mut self, report: Report) {
+        if self.reports.len() < REPORTS_MAX {
+            self.reports.push_back(report);
+        } else {
+            self.reports_dropped += 1;
+        }
+    }
+
+    /// The reports since the last call, and how many more there were than are kept.
+    pub fn take_reports(&mut self) -> (VecDeque<Report>, u64) {
+        (std::mem::take(&mut self.reports), std::mem::take(&mut self.reports_dropped))
+    }
+}

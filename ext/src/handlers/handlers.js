@@ -1,0 +1,460 @@
+// The script's side of the handler interface: finds the handler an event is for, calls it, and sends back what it gives.
+
+(function () {
+const { core, primordials } = __bootstrap;
+const {
+  op_isopod_end,
+  op_isopod_fail,
+  op_isopod_give,
+  op_isopod_pass_through,
+  op_isopod_report,
+  op_isopod_request_body,
+  op_isopod_request_headers,
+  op_isopod_respond,
+  op_isopod_respond_stream,
+} = core.ops;
+const {
+  ArrayPrototypePush,
+  Date,
+  FunctionPrototypeCall,
+  FunctionPrototypeToString,
+  MapPrototypeDelete,
+  MapPrototypeGet,
+  MapPrototypeSet,
+  ObjectFreeze,
+  ObjectHasOwn,
+  ObjectPrototypeIsPrototypeOf,
+  PromisePrototypeThen,
+  PromiseResolve,
+  ReflectApply,
+  ReflectConstruct,
+  SafeArrayIterator,
+  SafeMap,
+  SafeSet,
+  SafeWeakMap,
+  SetPrototypeAdd,
+  SetPrototypeHas,
+  StringPrototypeStartsWith,
+  Symbol,
+  TypeError,
+  TypedArrayPrototypeGetSymbolToStringTag,
+  WeakMapPrototypeGet,
+  WeakMapPrototypeSet,
+} = primordials;
+
+const { Event, listenerCount, setIsTrusted } = core.loadExtScript("ext:deno_web/02_event.js");
+
+const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
+const { readableStreamForRid, resourceForReadableStream, getReadableStreamResourceBacking } = core.loadExtScript(
+  "ext:deno_web/06_streams.js",
+);
+const { InnerBody } = core.loadExtScript("ext:deno_fetch/22_body.js");
+const { newInnerRequest, fromInnerRequest } = core.loadExtScript("ext:deno_fetch/23_request.js");
+const { ResponsePrototype, toInnerResponse, wireHeaderList } = core.loadExtScript("ext:deno_fetch/23_response.js");
+
+// Set once, when the worker is started.
+let exported = { __proto__: null };
+const env = { __proto__: null };
+let globalObject = null;
+
+const constructKey = Symbol("construct");
+const open = new SafeMap();
+
+/** What one event holds until it ends. */
+class Held {
+  key;
+  answered = false;
+  pending = 0;
+  onCancel = null;
+  constructor(key) {
+    this.key = key;
+  }
+}
+
+function endIfDone(held) {
+  if (held.answered && held.pending === 0 && MapPrototypeDelete(open, held.key)) {
+    op_isopod_end(held.key);
+  }
+}
+
+// The one place that gives an answer: `last` spares the second op when nothing else is to be waited for.
+function answer(held, send) {
+  if (held.answered) return;
+  held.answered = true;
+  const last = held.pending === 0;
+  if (last) MapPrototypeDelete(open, held.key);
+  send(last);
+}
+
+function fail(held, error) {
+  answer(held, (last) => op_isopod_fail(held.key, error, last));
+}
+
+function give(held, value) {
+  answer(held, (last) => op_isopod_give(held.key, value === undefined ? null : value, last));
+}
+
+/** https://developers.cloudflare.com/workers/runtime-apis/context/ */
+class ExecutionContext {
+  #held;
+  props = ObjectFreeze({ __proto__: null });
+  constructor(key, held) {
+    if (key !== constructKey) throw new TypeError("Illegal constructor");
+    this.#held = held;
+  }
+  waitUntil(promise) {
+    const held = this.#held;
+    held.pending++;
+    PromisePrototypeThen(
+      PromiseResolve(promise),
+      () => {
+        held.pending--;
+        endIfDone(held);
+      },
+      (error) => {
+        held.pending--;
+        op_isopod_report(error, true);
+        endIfDone(held);
+      },
+    );
+  }
+  passThroughOnException() {
+    op_isopod_pass_through(this.#held.key);
+  }
+}
+
+/** The base class for entry points that are classes: `this.env` and `this.ctx` are there. */
+class WorkerEntrypoint {
+  constructor(ctx, workerEnv) {
+    this.ctx = ctx;
+    this.env = workerEnv;
+  }
+}
+
+function isFunction(value) {
+  return typeof value === "function";
+}
+
+const classes = new SafeWeakMap();
+
+// A class says so in its source: `function` and arrow handlers have no "class" up front.
+function isClass(value) {
+  if (!isFunction(value)) return false;
+  let known = WeakMapPrototypeGet(classes, value);
+  if (known === undefined) {
+    known = StringPrototypeStartsWith(FunctionPrototypeToString(value), "class");
+    WeakMapPrototypeSet(classes, value, known);
+  }
+  return known;
+}
+
+/**
+ * Finds what handles an event: `{ self, method, bare }`, where a bare method takes `(input)` alone because its object
+ * was made with `ctx` and `env`.
+ */
+function findHandler(held, entrypoint, name) {
+  const target = entrypoint === undefined ? exported.default : exported[entrypoint];
+  if (target === undefined && entrypoint !== undefined) {
+    throw new TypeError(
+      `the script has no entry point "${entrypoint}": it exports ${listExports()}`,
+    );
+  }
+  if (isClass(target)) {
+    const ctx = new ExecutionContext(constructKey, held);
+    const self = ReflectConstruct(target, [ctx, env]);
+    const method = self[name];
+    return isFunction(method) ? { self, method, bare: true, ctx } : null;
+  }
+  if (target !== null && (typeof target === "object" || isFunction(target))) {
+    const method = target[name];
+    if (isFunction(method)) return { self: target, method, bare: false, ctx: null };
+  }
+  return null;
+}
+
+function listExports() {
+  let list = "";
+  // deno-lint-ignore guard-for-in
+  for (const name in exported) {
+    list += list === "" ? name : `, ${name}`;
+  }
+  return list === "" ? "nothing" : list;
+}
+
+function missing(entrypoint, name) {
+  const where = entrypoint === undefined ? "its default export" : `the export "${entrypoint}"`;
+  return new TypeError(
+    `the script does not handle "${name}" events: ${where} has no ${name}() method, and no listener for ` +
+      `"${name}" was added`,
+  );
+}
+
+/** Runs `body` with the event as the asynchronous context, so that what it logs later is known to be its. */
+function inContextOf(held, body) {
+  const before = core.getAsyncContext();
+  core.setAsyncContext({ __proto__: null, isopodEvent: held.key });
+  try {
+    return body();
+  } catch (error) {
+    fail(held, error);
+  } finally {
+    core.setAsyncContext(before);
+  }
+}
+
+/** The key of the event whose code runs now; 0 outside of any. */
+function currentEvent() {
+  return core.getAsyncContext()?.isopodEvent ?? 0;
+}
+
+function settle(held, result, deliver) {
+  if (core.isPromise(result) || (result !== null && typeof result === "object" && isFunction(result.then))) {
+    PromisePrototypeThen(PromiseResolve(result), (value) => {
+      try {
+        deliver(held, value);
+      } catch (error) {
+        fail(held, error);
+      }
+    }, (error) => fail(held, error));
+  } else {
+    deliver(held, result);
+  }
+}
+
+// ---- fetch
+
+function headerList(key) {
+  return op_isopod_request_headers(key);
+}
+
+function makeRequest(held, method, url, hasBody) {
+  const body = hasBody ? new InnerBody(readableStreamForRid(op_isopod_request_body(held.key))) : null;
+  const inner = newInnerRequest(method, url, () => headerList(held.key), body, false);
+  inner.onCancel = (callback) => {
+    held.onCancel = callback;
+  };
+  return fromInnerRequest(inner, "immutable");
+}
+
+function respond(held, response) {
+  if (held.answered) return;
+  if (!ObjectPrototypeIsPrototypeOf(ResponsePrototype, response)) {
+    throw new TypeError("a fetch handler must return a Response (or a promise of one), and this one did not");
+  }
+  const inner = toInnerResponse(response);
+  if (inner.type === "error") {
+    throw new TypeError("a fetch handler returned Response.error(), which cannot be sent");
+  }
+  const headers = wireHeaderList(inner);
+  const body = inner.body;
+  if (body === null) {
+    answer(held, (last) => op_isopod_respond(held.key, inner.status, headers, null, last));
+    return;
+  }
+  if (body.unusable()) {
+    throw new TypeError("the body of the Response was used already: clone() it before reading it");
+  }
+  const source = body.streamOrStatic;
+  const bytes = source.body;
+  if (typeof bytes === "string" || TypedArrayPrototypeGetSymbolToStringTag(bytes) === "Uint8Array") {
+    source.consumed = true;
+    answer(held, (last) => op_isopod_respond(held.key, inner.status, headers, bytes, last));
+    return;
+  }
+  const stream = body.stream;
+  const backing = getReadableStreamResourceBacking(stream);
+  let rid;
+  if (backing) {
+    // The bytes are in Rust already: they need not pass through JavaScript. The reader keeps others away.
+    stream.getReader();
+    rid = backing.rid;
+  } else {
+    rid = resourceForReadableStream(stream, body.length);
+  }
+  held.answered = true;
+  held.pending++;
+  const ended = () => {
+    held.pending--;
+    endIfDone(held);
+  };
+  PromisePrototypeThen(op_isopod_respond_stream(held.key, inner.status, headers, rid), (complete) => {
+    if (!complete) cancelSignal(held);
+    ended();
+  }, (error) => {
+    // Before the head was sent this is the answer; after it, it is what the log and the outcome say.
+    op_isopod_fail(held.key, error, false);
+    ended();
+  });
+}
+
+function cancelSignal(held) {
+  const callback = held.onCancel;
+  held.onCancel = null;
+  callback?.();
+}
+
+class FetchEvent extends Event {
+  #held;
+  #ctx;
+  #promise = undefined;
+  request;
+  constructor(key, held, request) {
+    if (key !== constructKey) throw new TypeError("Illegal constructor");
+    super("fetch", { cancelable: true });
+    this.#held = held;
+    this.#ctx = new ExecutionContext(constructKey, held);
+    this.request = request;
+  }
+  respondWith(response) {
+    if (this.#promise !== undefined) throw new DOMException("respondWith() was called already", "InvalidStateError");
+    this.#promise = PromiseResolve(response);
+    this.stopImmediatePropagation();
+  }
+  waitUntil(promise) {
+    this.#ctx.waitUntil(promise);
+  }
+  passThroughOnException() {
+    this.#ctx.passThroughOnException();
+  }
+  static responseOf(event) {
+    return event.#promise;
+  }
+}
+
+function beginFetch(key, method, url, hasBody, entrypoint) {
+  const held = new Held(key);
+  MapPrototypeSet(open, key, held);
+  inContextOf(held, () => {
+    const found = findHandler(held, entrypoint, "fetch");
+    if (found === null) {
+      if (entrypoint !== undefined || listenerCount(globalObject, "fetch") === 0) throw missing(entrypoint, "fetch");
+      const event = new FetchEvent(constructKey, held, makeRequest(held, method, url, hasBody));
+      setIsTrusted(event, true);
+      globalObject.dispatchEvent(event);
+      const response = FetchEvent.responseOf(event);
+      if (response === undefined) {
+        throw new TypeError('no listener for "fetch" called event.respondWith() before it returned');
+      }
+      settle(held, response, respond);
+      return;
+    }
+    const request = makeRequest(held, method, url, hasBody);
+    const result = found.bare
+      ? FunctionPrototypeCall(found.method, found.self, request)
+      : FunctionPrototypeCall(found.method, found.self, request, env, new ExecutionContext(constructKey, held));
+    settle(held, result, respond);
+  });
+}
+
+// ---- scheduled, queue, calls
+
+function run(held, entrypoint, name, input, deliver) {
+  inContextOf(held, () => {
+    const found = findHandler(held, entrypoint, name);
+    if (found === null) throw missing(entrypoint, name);
+    const result = found.bare
+      ? FunctionPrototypeCall(found.method, found.self, input)
+      : FunctionPrototypeCall(found.method, found.self, input, env, new ExecutionContext(constructKey, held));
+    settle(held, result, deliver);
+  });
+}
+
+function hold(key) {
+  const held = new Held(key);
+  MapPrototypeSet(open, key, held);
+  return held;
+}
+
+function beginScheduled(key, cron, scheduledTime, entrypoint) {
+  const controller = { cron, scheduledTime, type: "scheduled", noRetry() {} };
+  run(hold(key), entrypoint, "scheduled", controller, (held) => give(held, null));
+}
+
+function beginQueue(key, batch, entrypoint) {
+  const outcome = { ackAll: false, retryAll: false, acked: [], retried: [] };
+  const decided = new SafeSet();
+  const decide = (id, list, entry) => {
+    // The first call for a message wins, as it does in Workers.
+    if (SetPrototypeHas(decided, id)) return;
+    SetPrototypeAdd(decided, id);
+    ArrayPrototypePush(list, entry);
+  };
+  const messages = [];
+  for (const message of new SafeArrayIterator(batch.messages)) {
+    ArrayPrototypePush(messages, {
+      id: message.id,
+      timestamp: new Date(message.timestamp),
+      body: message.body,
+      attempts: message.attempts,
+      ack: () => decide(message.id, outcome.acked, message.id),
+      retry: (options) =>
+        decide(message.id, outcome.retried, { id: message.id, delaySeconds: options?.delaySeconds ?? 0 }),
+    });
+  }
+  const input = {
+    queue: batch.queue,
+    messages,
+    ackAll() {
+      outcome.ackAll = true;
+    },
+    retryAll() {
+      outcome.retryAll = true;
+    },
+  };
+  run(hold(key), entrypoint, "queue", input, (held) => give(held, outcome));
+}
+
+function beginCall(key, name, args, entrypoint) {
+  const held = hold(key);
+  inContextOf(held, () => {
+    let self = exported;
+    let method = entrypoint === undefined && ObjectHasOwn(exported, name) ? exported[name] : undefined;
+    if (!isFunction(method) || isClass(method)) {
+      const found = findHandler(held, entrypoint, name);
+      if (found === null) {
+        throw new TypeError(`the script has no function "${name}" to call: it exports ${listExports()}`);
+      }
+      self = found.self;
+      method = found.method;
+    } else {
+      self = undefined;
+    }
+    settle(held, ReflectApply(method, self, args), give);
+  });
+}
+
+// ---- the worker itself
+
+/** The caller of an event left, or its time is over: its signal fires, and nothing it still does is its answer. */
+function cancel(key) {
+  const held = MapPrototypeGet(open, key);
+  if (held === undefined) return;
+  MapPrototypeDelete(open, key);
+  held.answered = true;
+  held.pending = 1; // never done: the event has been ended from outside
+  inContextOf(held, () => cancelSignal(held));
+}
+
+function start(global) {
+  globalObject = global;
+}
+
+function setExports(namespace) {
+  exported = namespace;
+}
+
+return {
+  beginCall,
+  beginFetch,
+  beginQueue,
+  beginScheduled,
+  cancel,
+  currentEvent,
+  env,
+  ExecutionContext,
+  FetchEvent,
+  setExports,
+  start,
+  WorkerEntrypoint,
+};
+})();

@@ -1,0 +1,284 @@
+//! The handler interface: how a script's `export default { fetch, scheduled, queue }`, its named entry points and its
+//! plain functions are called, and how their answers come back.
+//!
+//! The shape is the one users of Workers know. `events.rs` holds the open events and knows no V8; the ops here
+//! translate; `handlers.js` is the script's side. Nothing here knows of pools or servers.
+
+mod body;
+mod event;
+mod events;
+mod fault;
+mod request_body;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use deno_core::convert::ByteString;
+use deno_core::error::JsError;
+use deno_core::{OpState, Resource, ResourceId, op2, v8};
+use http::{HeaderName, HeaderValue, StatusCode};
+use tokio::sync::mpsc;
+
+pub use self::body::{Body, BoxError};
+pub use self::event::{Event, EventKind, Reply};
+pub use self::events::{Begin, Ended, EventKey, Events, Report};
+pub use self::fault::{Fault, FaultKind};
+use self::request_body::RequestBody;
+
+/// Chunks of a streamed response that may wait for the client. With chunks of at most [`CHUNK_BYTES`], what a slow
+/// client holds of a worker's memory is bounded by their product.
+const CHUNKS_WAITING_MAX: usize = 4;
+
+/// The largest chunk taken from a response's stream at once.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+type Shared = Rc<RefCell<Events>>;
+
+fn events(state: &OpState) -> Shared {
+    state.borrow::<Shared>().clone()
+}
+
+/// What the ops of this folder refuse.
+#[derive(Debug, thiserror::Error, deno_error::JsError)]
+pub enum HandlerError {
+    /// A response with a status that HTTP does not know.
+    #[class(range)]
+    #[error("a response's status must lie between 200 and 599, and this one is {0}")]
+    Status(u16),
+    /// A response header that cannot be sent.
+    #[class(type)]
+    #[error("the response header {0:?} cannot be sent: {1}")]
+    Header(String, String),
+    /// The event ended before.
+    #[class(type)]
+    #[error("the request this belongs to has ended: read its body before the handler returns, or in ctx.waitUntil")]
+    Ended,
+    /// A value that cannot cross to the caller.
+    #[class(type)]
+    #[error("the value returned cannot be handed to the caller: {0}")]
+    Value(String),
+    /// A stream behind a response went away.
+    #[class(inherit)]
+    #[error(transparent)]
+    Resource(#[from] deno_core::error::ResourceError),
+}
+
+#[op2]
+fn op_isopod_request_headers(state: &mut OpState, #[smi] key: EventKey) -> Vec<Vec<ByteString>> {
+    let events = events(state);
+    let events = events.borrow();
+    let Some(headers) = events.headers(key) else { return Vec::new() };
+    headers.iter().map(|(name, value)| vec![name.as_str().into(), value.as_bytes().into()]).collect()
+}
+
+#[op2(fast)]
+#[smi]
+fn op_isopod_request_body(state: &mut OpState, #[smi] key: EventKey) -> Result<ResourceId, HandlerError> {
+    let events = events(state);
+    let body = events.borrow_mut().take_body(key).ok_or(HandlerError::Ended)?;
+    let rid = state.resource_table.add(RequestBody::new(body));
+    events.borrow_mut().set_body_resource(key, rid);
+    Ok(rid)
+}
+
+fn response(status: u16, headers: Vec<(ByteString, ByteString)>) -> Result<http::Response<()>, HandlerError> {
+    let code = StatusCode::from_u16(status).ok().filter(|_| (200..600).contains(&status));
+    let mut response = http::Response::new(());
+    *response.status_mut() = code.ok_or(HandlerError::Status(status))?;
+    response.headers_mut().reserve(headers.len());
+    for (name, value) in headers {
+        let shown = || String::from_utf8_lossy(&name).into_owned();
+        let parsed = HeaderName::from_bytes(&name).map_err(|e| HandlerError::Header(shown(), e.to_string()))?;
+        let value = HeaderValue::from_maybe_shared(Bytes::from(value.to_vec()))
+            .map_err(|e| HandlerError::Header(shown(), e.to_string()))?;
+        response.headers_mut().append(parsed, value);
+    }
+    Ok(response)
+}
+
+/// Answers with a body that is in memory. `last` ends the event too: nothing else is to be waited for.
+#[op2]
+fn op_isopod_respond(
+    state: &mut OpState,
+    scope: &mut v8::PinScope<'_, '_>,
+    #[smi] key: EventKey,
+    #[smi] status: u16,
+    #[scoped] headers: Vec<(ByteString, ByteString)>,
+    body: v8::Local<v8::Value>,
+    last: bool,
+) -> Result<(), HandlerError> {
+    let body = if let Ok(text) = v8::Local::<v8::String>::try_from(body) {
+        Body::from(text.to_rust_string_lossy(scope))
+    } else if let Ok(view) = v8::Local::<v8::ArrayBufferView>::try_from(body) {
+        let mut bytes = vec![0; view.byte_length()];
+        let copied = view.copy_contents(&mut bytes);
+        bytes.truncate(copied);
+        Body::from(bytes)
+    } else {
+        Body::empty()
+    };
+    let response = response(status, headers)?.map(|()| body);
+    let events = events(state);
+    events.borrow_mut().respond(key, response);
+    if last {
+        finish(state, &events, key);
+    }
+    Ok(())
+}
+
+/// Answers with a stream, and stays until it has all been taken or the client has left.
+#[op2]
+fn op_isopod_respond_stream(
+    state: Rc<RefCell<OpState>>,
+    #[smi] key: EventKey,
+    #[smi] status: u16,
+    #[scoped] headers: Vec<(ByteString, ByteString)>,
+    #[smi] rid: ResourceId,
+) -> impl Future<Output = Result<bool, HandlerError>> + use<> {
+    let begun = begin_stream(&state, key, status, headers, rid);
+    async move {
+        let (resource, sender) = begun?;
+        let complete = pump(resource, sender).await;
+        if let Ok(resource) = state.borrow_mut().resource_table.take_any(rid) {
+            resource.close();
+        }
+        complete
+    }
+}
+
+type Stream = (Rc<dyn Resource>, mpsc::Sender<Result<Bytes, BoxError>>);
+
+fn begin_stream(
+    state: &RefCell<OpState>,
+    key: EventKey,
+    status: u16,
+    headers: Vec<(ByteString, ByteString)>,
+    rid: ResourceId,
+) -> Result<Stream, HandlerError> {
+    let mut state = state.borrow_mut();
+    let resource = state.resource_table.get_any(rid)?;
+    let response = match response(status, headers) {
+        Ok(response) => response,
+        Err(error) => {
+            drop(state.resource_table.take_any(rid).map(|resource| resource.close()));
+            return Err(error);
+        }
+    };
+    let (sender, receiver) = mpsc::channel(CHUNKS_WAITING_MAX);
+    let (_, length) = resource.size_hint();
+    let body = Body::new(request_body::Chunks::new(receiver, length));
+    events(&state).borrow_mut().respond(key, response.map(|()| body));
+    Ok((resource, sender))
+}
+
+/// Moves a stream to the client. `Ok(false)`: the client left.
+async fn pump(
+    resource: Rc<dyn Resource>,
+    sender: mpsc::Sender<Result<Bytes, BoxError>>,
+) -> Result<bool, HandlerError> {
+    loop {
+        let permit = match sender.reserve().await {
+            Ok(permit) => permit,
+            Err(_) => return Ok(false),
+        };
+        let read = tokio::select! {
+            biased;
+            read = resource.clone().read(CHUNK_BYTES) => read,
+            () = sender.closed() => return Ok(false),
+        };
+        match read {
+            Ok(chunk) if chunk.is_empty() => return Ok(true),
+            Ok(chunk) => permit.send(Ok(Bytes::copy_from_slice(&chunk))),
+            Err(error) => {
+                // The status line has gone out: all that is left is to cut the connection.
+                permit.send(Err(error.to_string().into()));
+                return Err(HandlerError::Value(error.to_string()));
+            }
+        }
+    }
+}
+
+/// Answers with a value: what a call returned, what became of a batch.
+#[op2]
+fn op_isopod_give(state: &mut OpState, #[smi] key: EventKey, #[serde] value: serde_json::Value, last: bool) {
+    let events = events(state);
+    events.borrow_mut().give(key, value);
+    if last {
+        finish(state, &events, key);
+    }
+}
+
+/// Answers with the exception that a handler threw. `last` as for a response.
+#[op2(fast, reentrant)]
+fn op_isopod_fail<'s>(
+    state: Rc<RefCell<OpState>>,
+    scope: &mut v8::PinScope<'s, '_>,
+    #[smi] key: EventKey,
+    error: v8::Local<'s, v8::Value>,
+    last: bool,
+) {
+    // Reading an error may run its getters, and those may call ops: no borrow is held meanwhile.
+    let fault = Fault::from_js(FaultKind::Exception, &JsError::from_v8_exception(scope, error));
+    let mut state = state.borrow_mut();
+    let events = events(&state);
+    events.borrow_mut().fail(key, fault);
+    if last {
+        finish(&mut state, &events, key);
+    }
+}
+
+#[op2(fast)]
+fn op_isopod_end(state: &mut OpState, #[smi] key: EventKey) {
+    let events = events(state);
+    finish(state, &events, key);
+}
+
+#[op2(fast)]
+fn op_isopod_pass_through(state: &mut OpState, #[smi] key: EventKey) {
+    events(state).borrow_mut().set_pass_through(key);
+}
+
+fn finish(state: &mut OpState, events: &Shared, key: EventKey) {
+    let rid = events.borrow_mut().end(key);
+    if let Some(rid) = rid
+        && let Ok(resource) = state.resource_table.take_any(rid)
+    {
+        resource.close();
+    }
+}
+
+/// Stands in for `op_dispatch_exception`, which ends the isolate: an uncaught error is reported, and the worker goes on.
+#[op2(fast, reentrant)]
+fn op_isopod_report<'s>(
+    state: Rc<RefCell<OpState>>,
+    scope: &mut v8::PinScope<'s, '_>,
+    error: v8::Local<'s, v8::Value>,
+    rejection: bool,
+) {
+    let fault = Fault::from_js(FaultKind::Exception, &JsError::from_v8_exception(scope, error));
+    let shared = state.borrow().try_borrow::<Shared>().cloned();
+    let Some(shared) = shared else { return };
+    shared.borrow_mut().report(Report { fault, event: None, rejection });
+}
+
+deno_core::extension!(
+    isopod_handlers,
+    deps = [deno_webidl, deno_web, deno_fetch],
+    ops = [
+        op_isopod_request_headers,
+        op_isopod_request_body,
+        op_isopod_respond,
+        op_isopod_respond_stream,
+        op_isopod_give,
+        op_isopod_fail,
+        op_isopod_end,
+        op_isopod_pass_through,
+        op_isopod_report,
+    ],
+    lazy_loaded_js = [dir "src/handlers", "handlers.js"],
+    middleware = |op| match op.name {
+        "op_dispatch_exception" => op.with_implementation_from(&op_isopod_report()),
+        _ => op,
+    },
+);

@@ -1,0 +1,146 @@
+//! The I/O runtime of a worker thread and the only way to the clients bound to it.
+//!
+//! A worker's event loop dies with the worker; what should outlive it (HTTP connections, database pools) lives on the
+//! *I/O runtime* of the thread. A client made for one runtime must never be polled on another: its connection task would
+//! die with the wrong one. So clients are reached through [`Bound`] alone, which runs a `Send` future on the owning runtime
+//! and hands back its result.
+//!
+//! ```
+//! use isopod_ext::io::{Io, IoOptions};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let io = Io::start(IoOptions::default())?;
+//! let answer = io.bound(20).run(|n| async move { n + 22 });
+//! // The event loop, a scheduler of its own, only waits for the result.
+//! let event_loop = tokio::runtime::Builder::new_current_thread().build()?;
+//! assert_eq!(event_loop.block_on(answer)?, 42);
+//! # Ok(())
+//! # }
+//! ```
+
+mod bound;
+mod clients;
+
+use std::cell::RefCell;
+use std::marker::PhantomData;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, EnterGuard, Handle, Runtime};
+
+pub use self::bound::{Bound, IoError};
+pub use self::clients::CLIENTS_MAX;
+
+/// How an I/O runtime is made.
+#[derive(Clone, Debug)]
+pub struct IoOptions {
+    /// Threads that drive sockets, TLS and timers. Default: 2.
+    pub threads: usize,
+    /// Further threads for name resolution and other blocking calls, started on demand. Default: 8.
+    pub blocking_threads_max: usize,
+    /// How long an idle blocking thread is kept. Default: 10 s.
+    pub blocking_thread_keep_alive: Duration,
+    /// The name of its threads (Linux shows 15 bytes of it). Default: `isopod-io`.
+    pub name: String,
+}
+
+impl Default for IoOptions {
+    fn default() -> Self {
+        Self {
+            threads: 2,
+            blocking_threads_max: 8,
+            blocking_thread_keep_alive: Duration::from_secs(10),
+            name: "isopod-io".to_owned(),
+        }
+    }
+}
+
+/// The owner of a worker thread's I/O runtime.
+///
+/// Made on the worker thread and bound to it (`!Send`). When it is dropped, the clients this thread built for it are
+/// dropped first, inside the runtime, so that their connections close while there is a reactor to close them on; then the
+/// runtime is shut down in the background: dropping neither blocks nor panics, not even inside asynchronous code.
+pub struct Io {
+    runtime: Option<Runtime>,
+    handle: Handle,
+    /// Tells one runtime's clients from another's; never an index, so it cannot be confused across threads.
+    id: Rc<()>,
+    /// Raw pointers are neither `Send` nor `Sync`.
+    not_send: PhantomData<*const ()>,
+}
+
+impl Io {
+    /// Starts the runtime.
+    ///
+    /// # Errors
+    /// When the operating system refuses a thread or a reactor.
+    pub fn start(options: IoOptions) -> std::io::Result<Self> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(options.threads.max(1))
+            .max_blocking_threads(options.blocking_threads_max.max(1))
+            .thread_keep_alive(options.blocking_thread_keep_alive)
+            .thread_name(options.name)
+            .enable_all()
+            .build()?;
+        let handle = runtime.handle().clone();
+        Ok(Self {
+            runtime: Some(runtime),
+            handle,
+            id: Rc::new(()),
+            not_send: PhantomData,
+        })
+    }
+
+    /// Enters the runtime's context, for building a client that spawns or opens sockets while it is made.
+    pub fn enter(&self) -> EnterGuard<'_> {
+        self.handle.enter()
+    }
+
+    /// Binds a client to this runtime.
+    pub fn bound<C>(&self, client: C) -> Bound<C> {
+        Bound::new(self.handle.clone(), client)
+    }
+
+    /// The thread's client for `key`, built by `build` inside the runtime when the thread has none yet.
+    ///
+    /// It is kept from worker to worker, until the thread has made more than [`CLIENTS_MAX`] of its type (then the least
+    /// recently used one goes) or this `Io` is dropped. `build` may use `self`, but must not ask for a client of the same type.
+    ///
+    /// # Errors
+    /// What `build` returns; nothing is kept then.
+    pub fn client<K, C, E>(&self, key: &K, build: impl FnOnce(&K) -> Result<C, E>) -> Result<Bound<C>, E>
+    where
+        K: Clone + PartialEq + 'static,
+        C: Clone + 'static,
+    {
+        let client = clients::get_or_build(&self.id, key, |key| {
+            let _entered = self.enter();
+            build(key)
+        })?;
+        Ok(self.bound(client))
+    }
+}
+
+impl Drop for Io {
+    fn drop(&mut self) {
+        {
+            let _entered = self.handle.enter();
+            clients::drop_all(&self.id);
+        }
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl std::fmt::Debug for Io {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Io")
+            .field("threads", &self.handle.metrics().num_workers())
+            .finish_non_exhaustive()
+    }
+}
+
+thread_local! {
+    /// The clients of this OS thread. It follows the thread, not a runtime, which is why every entry carries its runtime's id.
+    static CLIENTS: RefCell<clients::Clients> = RefCell::new(clients::Clients::default());
+}

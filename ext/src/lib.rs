@@ -1,0 +1,35 @@
+//! The JavaScript APIs of Isopod: the web platform of the deno crates, and beyond it the handler interface, `fetch` on
+//! thread-local clients, SQL bindings and the process module. One folder each, with its Rust and its JavaScript face.
+//!
+//! It must not know of pools or servers. What is bound to a Tokio runtime is reached through [`io`] alone.
+
+pub mod fetch;
+pub mod handlers;
+pub mod io;
+pub mod process;
+pub mod sql;
+mod unwind;
+pub mod web;
+
+use deno_core::Extension;
+
+/// Every extension, in the order in which both the snapshot and the workers made from it list them.
+pub fn extensions() -> Vec<Extension> {
+    vec![
+        deno_webidl::deno_webidl::init(),
+        deno_telemetry::deno_telemetry::init(),
+        deno_web::deno_web::init(
+            deno_web::BlobStore::default_arc(),
+            None,
+            false,
+            deno_web::InMemoryBroadcastChannel::default(),
+        ),
+        deno_fetch::deno_fetch::init(deno_fetch::Options::default()),
+        deno_crypto::deno_crypto::init(None),
+        fetch::isopod_fetch::init(),
+        sql::isopod_sql::init(),
+        handlers::isopod_handlers::init(),
+        process::isopod_process::init(),
+        web::isopod_web::init(),
+    ]
+}

@@ -1,0 +1,53 @@
+//! What the runtime tells the SQL bindings of a worker.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// One SQL binding: where its database is, and what a worker may ask of it.
+///
+/// ```
+/// use isopod_ext::sql::SqlConfig;
+/// let local = SqlConfig::new("sqlite:data/app.sqlite");
+/// let served = SqlConfig { max_connections: 8, ..SqlConfig::new("postgres://app@db.internal/app") };
+/// # assert!(local.rows_max == served.rows_max);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SqlConfig {
+    /// `sqlite:` and a path, `sqlite::memory:`, or a `postgres://` URL. A SQLite file is created when it is missing. A
+    /// database in memory belongs to one worker thread: workers on other threads see another one.
+    pub url: String,
+    /// Connections a worker thread opens at most. A SQLite database in memory has one always. Default: 4.
+    pub max_connections: u32,
+    /// Bytes of a statement. Default: 100 KB.
+    pub statement_len_max: usize,
+    /// Parameters of a statement. Default: 100.
+    pub params_max: usize,
+    /// Statements of one `batch` or `exec`. Default: 1000.
+    pub statements_max: usize,
+    /// Rows of one result; of all results of a batch together. Default: 100,000.
+    pub rows_max: usize,
+    /// Bytes of the values of one result; of all results of a batch together. Default: 32 MiB.
+    pub result_bytes_max: usize,
+    /// From the call to its result, waiting for a connection included. What runs longer is interrupted. Default: 30 s.
+    pub timeout: Duration,
+}
+
+impl SqlConfig {
+    /// The defaults for a database.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            max_connections: 4,
+            statement_len_max: 100_000,
+            params_max: 100,
+            statements_max: 1000,
+            rows_max: 100_000,
+            result_bytes_max: 32 << 20,
+            timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The SQL bindings of a worker by name. The runtime places it in the worker's `OpState`.
+#[derive(Clone, Debug, Default)]
+pub struct SqlBindings(pub HashMap<String, SqlConfig>);

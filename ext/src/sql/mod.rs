@@ -1,0 +1,103 @@
+//! `env.DB`: a SQL binding in the shape of Workers' D1, on SQLite by default and PostgreSQL by URL.
+//!
+//! The runtime places an `Rc<Io>` and [`SqlBindings`] in the worker's `OpState`, and makes `new D1Database(name)` of
+//! `ext:isopod_sql/sql.js` for each. Statements are checked ([`StatementError`] says what is refused and why), then run on a
+//! pool of the thread, on its I/O runtime.
+
+mod config;
+mod lexer;
+mod postgres;
+mod postgres_types;
+mod service;
+mod sqlite;
+mod statement;
+mod value;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use deno_core::{OpState, op2};
+
+use self::service::{Mode, SqlService};
+use self::value::{Param, ResultSet};
+use crate::io::Io;
+use crate::unwind;
+
+pub use self::config::{SqlBindings, SqlConfig};
+pub use self::service::SqlError;
+pub use self::statement::StatementError;
+
+deno_core::extension!(
+    isopod_sql,
+    deps = [deno_webidl, deno_web],
+    ops = [op_sql_run, op_sql_exec],
+    lazy_loaded_js = [dir "src/sql", "sql.js"],
+);
+
+/// Why a SQL op failed.
+#[derive(Debug, thiserror::Error, deno_error::JsError)]
+#[non_exhaustive]
+pub enum SqlOpError {
+    /// The statement has no result.
+    #[class(generic)]
+    #[error(transparent)]
+    Sql(#[from] SqlError),
+    /// The worker has no binding of this name.
+    #[class(type)]
+    #[error("this worker has no SQL binding named '{0}'")]
+    NoBinding(String),
+    /// The runtime has not placed an `Rc<Io>` in the worker's state.
+    #[class(type)]
+    #[error("SQL is not available in this worker: it has no I/O runtime")]
+    NoIo,
+    /// A fault of ours.
+    #[class(generic)]
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl From<unwind::Panicked> for SqlOpError {
+    fn from(panicked: unwind::Panicked) -> Self {
+        Self::Internal(panicked.to_string())
+    }
+}
+
+#[op2]
+#[serde]
+async fn op_sql_run(
+    state: Rc<RefCell<OpState>>,
+    #[string] binding: String,
+    #[scoped] queries: Vec<(String, Vec<Param>)>,
+    transaction: bool,
+) -> Result<Vec<ResultSet>, SqlOpError> {
+    unwind::catch_async(async {
+        let service = service(&state.borrow(), binding)?;
+        let mode = if transaction { Mode::Transaction } else { Mode::Each };
+        Ok(service.run(queries, mode).await?)
+    })
+    .await?
+}
+
+#[op2]
+#[serde]
+async fn op_sql_exec(
+    state: Rc<RefCell<OpState>>,
+    #[string] binding: String,
+    #[string] sql: String,
+) -> Result<Vec<ResultSet>, SqlOpError> {
+    unwind::catch_async(async {
+        let service = service(&state.borrow(), binding)?;
+        Ok(service.exec(sql).await?)
+    })
+    .await?
+}
+
+fn service(state: &OpState, binding: String) -> Result<SqlService, SqlOpError> {
+    let config = state
+        .try_borrow::<SqlBindings>()
+        .and_then(|bindings| bindings.0.get(&binding))
+        .cloned();
+    let config = config.ok_or(SqlOpError::NoBinding(binding))?;
+    let io = state.try_borrow::<Rc<Io>>().ok_or(SqlOpError::NoIo)?.clone();
+    Ok(SqlService::new(io, config)?)
+}

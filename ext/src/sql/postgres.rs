@@ -1,0 +1,153 @@
+//! Statements on PostgreSQL.
+
+use std::time::Instant;
+
+use futures::TryStreamExt;
+use sqlx::postgres::{PgArguments, PgConnection, PgTypeInfo};
+use sqlx::{
+    Arguments, AssertSqlSafe, Column, Connection, Either, Executor, PgPool, Row, SqlSafeStr, Statement as _, TypeInfo,
+};
+
+use super::postgres_types;
+use super::service::{Budget, Mode, SqlError, Work, failed};
+use super::value::{Param, ResultSet, integer};
+
+pub(super) async fn run(
+    pool: &PgPool,
+    work: Vec<Work>,
+    mode: Mode,
+    budget: &mut Budget,
+) -> Result<Vec<ResultSet>, SqlError> {
+    let mut connection = pool.acquire().await.map_err(error)?;
+    let mut results = Vec::with_capacity(work.len());
+    match mode {
+        Mode::Each => {
+            for work in work {
+                results.push(one(&mut connection, work, budget).await?);
+            }
+        }
+        Mode::Transaction => {
+            let mut transaction = connection.begin().await.map_err(error)?;
+            for work in work {
+                results.push(one(&mut transaction, work, budget).await?);
+            }
+            transaction.commit().await.map_err(error)?;
+        }
+    }
+    Ok(results)
+}
+
+async fn one(connection: &mut PgConnection, work: Work, budget: &mut Budget) -> Result<ResultSet, SqlError> {
+    let started = Instant::now();
+    let mut sql = work.statement.sql;
+    let mut arguments = PgArguments::default();
+    if !work.params.is_empty() {
+        // The server says what type it takes each parameter for; both statements stay prepared on the connection.
+        let prepared = connection
+            .prepare(AssertSqlSafe(sql.clone()).into_sql_str())
+            .await
+            .map_err(error)?;
+        let Some(Either::Left(types)) = prepared.parameters() else {
+            return Err(SqlError::Bindings);
+        };
+        let mut casts = vec![None; work.params.len()];
+        for ((param, kind), cast) in work.params.into_iter().zip(types).zip(&mut casts) {
+            *cast = bind(&mut arguments, param, kind)?;
+        }
+        if casts.iter().any(Option::is_some) {
+            sql = with_casts(&sql, &casts)?;
+            // Prepared by itself, or the type of what is bound (text, for a null) would be taken for the parameter's type.
+            connection
+                .prepare(AssertSqlSafe(sql.clone()).into_sql_str())
+                .await
+                .map_err(error)?;
+        }
+    }
+    let mut result = ResultSet::default();
+    {
+        let mut stream = connection.fetch_many(sqlx::query_with(AssertSqlSafe(sql), arguments));
+        while let Some(item) = stream.try_next().await.map_err(error)? {
+            match item {
+                Either::Right(row) => {
+                    if result.columns.is_empty() {
+                        result.columns = row.columns().iter().map(|column| column.name().to_owned()).collect();
+                    }
+                    let row = postgres_types::values(&row)?;
+                    budget.take(&row)?;
+                    result.rows.push(row);
+                }
+                Either::Left(done) => result.changes = done.rows_affected(),
+            }
+        }
+    }
+    if work.statement.kind != super::statement::Kind::Change {
+        // PostgreSQL counts the rows of a SELECT as well.
+        result.changes = 0;
+    }
+    result.duration = started.elapsed().as_secs_f64() * 1000.0;
+    Ok(result)
+}
+
+/// Binds one value. Where the value is not of the parameter's own kind it goes as text, and the type is returned that the
+/// server must cast it to: so every type that can be written as text can be bound, and the server judges the text.
+fn bind(arguments: &mut PgArguments, param: Param, kind: &PgTypeInfo) -> Result<Option<String>, SqlError> {
+    let name = kind.name();
+    let mut cast = None;
+    match (param, name) {
+        (Param::Null, _) => arguments.add(None::<String>),
+        (Param::Blob(blob), "BYTEA") => arguments.add(blob),
+        (Param::Blob(_), _) => return Err(SqlError::BlobParameter(name.to_owned())),
+        (Param::Text(text), "TEXT" | "VARCHAR" | "CHAR" | "NAME" | "JSON" | "UNKNOWN") => arguments.add(text),
+        (Param::Number(number), "FLOAT8") => arguments.add(number),
+        (Param::Number(number), "INT8") if integer(number).is_some() => arguments.add(integer(number)),
+        (Param::Number(number), "INT4") if whole::<i32>(number).is_some() => arguments.add(whole::<i32>(number)),
+        (Param::Number(number), "INT2") if whole::<i16>(number).is_some() => arguments.add(whole::<i16>(number)),
+        (Param::Number(number), "TEXT" | "VARCHAR" | "CHAR" | "UNKNOWN") => arguments.add(written(number)),
+        (Param::Number(number), _) => {
+            cast = Some(kind.to_string());
+            arguments.add(written(number))
+        }
+        (Param::Text(text), _) => {
+            cast = Some(kind.to_string());
+            arguments.add(text)
+        }
+    }
+    .map_err(|error| SqlError::Connection(error.to_string()))?;
+    Ok(cast)
+}
+
+fn whole<T: TryFrom<i64>>(number: f64) -> Option<T> {
+    integer(number).and_then(|number| T::try_from(number).ok())
+}
+
+fn written(number: f64) -> String {
+    integer(number).map_or_else(|| number.to_string(), |number| number.to_string())
+}
+
+/// Writes `($1::text)::type` for every parameter that has a cast.
+fn with_casts(sql: &str, casts: &[Option<String>]) -> Result<String, SqlError> {
+    use super::lexer::{Dialect, Token, tokens};
+
+    // Parsed before, so it cannot fail now; were it to, the statement would not be what was checked.
+    let tokens = tokens(sql, Dialect::Postgres).map_err(|_| super::statement::StatementError::Incomplete)?;
+    let (mut out, mut copied) = (String::with_capacity(sql.len() + 32), 0);
+    for (token, range) in tokens {
+        if let Token::Param(Some(number)) = token
+            && let Some(Some(cast)) = number.checked_sub(1).and_then(|at| casts.get(at))
+        {
+            out.push_str(&sql[copied..range.start]);
+            out.push_str(&format!("(${number}::text)::{cast}"));
+            copied = range.end;
+        }
+    }
+    out.push_str(&sql[copied..]);
+    Ok(out)
+}
+
+pub(super) fn error(error: sqlx::Error) -> SqlError {
+    failed(error, |error| {
+        error
+            .code()
+            .map_or_else(|| "SQLSTATE".to_owned(), |code| format!("SQLSTATE {code}"))
+    })
+}

@@ -1,0 +1,281 @@
+//! Runs statements on the thread's pools: limits and timeouts. Knows nothing of V8.
+
+use std::rc::Rc;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use sqlx::pool::PoolOptions;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
+use sqlx::{PgPool, SqlitePool};
+
+use super::config::SqlConfig;
+use super::lexer::Dialect;
+use super::statement::{self, Statement, StatementError};
+use super::value::{Param, ResultSet, Value};
+use super::{postgres, sqlite};
+use crate::io::{Io, IoError};
+
+/// Why a statement has no result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SqlError {
+    /// The statement may not be run. Ends as an error of SQLite does, for that is what programs written for D1 look for.
+    #[error("{0}: SQLITE_ERROR")]
+    Statement(#[from] StatementError),
+    /// The text is too long.
+    #[error("statement too long: {len} bytes, the limit is {max} (statement_len_max): SQLITE_TOOBIG")]
+    StatementTooLong {
+        /// Its bytes.
+        len: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// Bound values and parameters do not agree.
+    #[error("Wrong number of parameter bindings for SQL query.")]
+    Bindings,
+    /// More statements than a call may have.
+    #[error("more than {0} statements in one call (statements_max)")]
+    Statements(usize),
+    /// More rows than a result may have.
+    #[error("the result has more than {0} rows (rows_max); use LIMIT")]
+    Rows(usize),
+    /// More bytes than a result may have.
+    #[error("the result is larger than {0} bytes (result_bytes_max); select less, or use LIMIT")]
+    ResultBytes(usize),
+    /// It took too long.
+    #[error("no result within {0:?} (timeout); the statement was interrupted")]
+    Timeout(Duration),
+    /// The database said no.
+    #[error("{message}: {code}")]
+    Database {
+        /// What it said.
+        message: String,
+        /// SQLite's name for it, or PostgreSQL's SQLSTATE.
+        code: String,
+    },
+    /// A column of a type that has no counterpart in JavaScript here.
+    #[error("column '{column}' has the type {kind}, which is not supported; cast it in the statement: {column}::text")]
+    ColumnType {
+        /// Its name.
+        column: String,
+        /// Its type.
+        kind: String,
+    },
+    /// A value that cannot be bound where it is.
+    #[error("a blob cannot be bound to a parameter of type {0}")]
+    BlobParameter(String),
+    /// The URL is neither SQLite's nor PostgreSQL's, or cannot be read. It may hold a password and is not repeated.
+    #[error("the URL of this database is invalid: {0}; use sqlite:PATH, sqlite::memory: or postgres://…")]
+    Url(String),
+    /// The connection failed.
+    #[error("database connection failed: {0}")]
+    Connection(String),
+    /// The I/O runtime has no result.
+    #[error(transparent)]
+    Io(#[from] IoError),
+}
+
+/// One statement and its bound values, as user code gave them.
+pub(super) type Query = (String, Vec<Param>);
+
+/// How the statements of a call belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Each for itself; the first error ends the call.
+    Each,
+    /// All or none.
+    Transaction,
+}
+
+/// A checked statement and its values.
+pub(super) struct Work {
+    pub(super) statement: Statement,
+    pub(super) params: Vec<Param>,
+}
+
+/// What is left of the limits of a call while its rows come in.
+pub(super) struct Budget {
+    rows: usize,
+    bytes: usize,
+    rows_max: usize,
+    bytes_max: usize,
+}
+
+impl Budget {
+    fn new(config: &SqlConfig) -> Self {
+        let (rows_max, bytes_max) = (config.rows_max, config.result_bytes_max);
+        Self {
+            rows: rows_max,
+            bytes: bytes_max,
+            rows_max,
+            bytes_max,
+        }
+    }
+
+    /// Counts a row, before the next one is asked for.
+    pub(super) fn take(&mut self, row: &[Value]) -> Result<(), SqlError> {
+        self.rows = self.rows.checked_sub(1).ok_or(SqlError::Rows(self.rows_max))?;
+        let bytes: usize = row.iter().map(Value::bytes).sum();
+        self.bytes = self
+            .bytes
+            .checked_sub(bytes)
+            .ok_or(SqlError::ResultBytes(self.bytes_max))?;
+        Ok(())
+    }
+}
+
+/// The pool of a database. It connects when it is first used.
+#[derive(Clone)]
+pub(super) enum Pool {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+/// One database of a worker.
+pub(super) struct SqlService {
+    io: Rc<Io>,
+    config: SqlConfig,
+    dialect: Dialect,
+}
+
+impl SqlService {
+    pub(super) fn new(io: Rc<Io>, config: SqlConfig) -> Result<Self, SqlError> {
+        let dialect = match config.url.split_once(':') {
+            Some(("sqlite", _)) => Dialect::Sqlite,
+            Some(("postgres" | "postgresql", _)) => Dialect::Postgres,
+            _ => return Err(SqlError::Url("unknown scheme".to_owned())),
+        };
+        Ok(Self { io, config, dialect })
+    }
+
+    /// Runs prepared statements.
+    pub(super) async fn run(&self, queries: Vec<Query>, mode: Mode) -> Result<Vec<ResultSet>, SqlError> {
+        self.count(queries.len())?;
+        let work = queries
+            .into_iter()
+            .map(|query| self.prepare(query))
+            .collect::<Result<_, _>>()?;
+        self.execute(work, mode).await
+    }
+
+    /// Runs every statement of a text, without parameters.
+    pub(super) async fn exec(&self, sql: String) -> Result<Vec<ResultSet>, SqlError> {
+        self.check_len(&sql)?;
+        let statements = statement::parse(&sql, self.dialect, 0)?;
+        self.count(statements.len())?;
+        let work = statements
+            .into_iter()
+            .map(|statement| Work {
+                statement,
+                params: Vec::new(),
+            })
+            .collect();
+        self.execute(work, Mode::Each).await
+    }
+
+    fn prepare(&self, (sql, params): Query) -> Result<Work, SqlError> {
+        self.check_len(&sql)?;
+        let statement = statement::parse_one(&sql, self.dialect, self.config.params_max)?;
+        if statement.params != params.len() {
+            return Err(SqlError::Bindings);
+        }
+        Ok(Work { statement, params })
+    }
+
+    fn check_len(&self, sql: &str) -> Result<(), SqlError> {
+        let (len, max) = (sql.len(), self.config.statement_len_max);
+        if len > max {
+            Err(SqlError::StatementTooLong { len, max })
+        } else {
+            Ok(())
+        }
+    }
+
+    fn count(&self, statements: usize) -> Result<(), SqlError> {
+        let max = self.config.statements_max;
+        if statements > max {
+            Err(SqlError::Statements(max))
+        } else {
+            Ok(())
+        }
+    }
+
+    async fn execute(&self, work: Vec<Work>, mode: Mode) -> Result<Vec<ResultSet>, SqlError> {
+        let pool = self.io.client(&self.config, build)?;
+        let mut budget = Budget::new(&self.config);
+        let timeout = self.config.timeout;
+        pool.run(move |pool| async move {
+            let deadline = Instant::now() + timeout;
+            let run = async {
+                match pool {
+                    Pool::Sqlite(pool) => sqlite::run(&pool, work, mode, &mut budget, deadline).await,
+                    Pool::Postgres(pool) => postgres::run(&pool, work, mode, &mut budget).await,
+                }
+            };
+            let result = tokio::time::timeout(timeout, run)
+                .await
+                .unwrap_or(Err(SqlError::Timeout(timeout)));
+            match result {
+                // The database noticed first.
+                Err(_) if Instant::now() >= deadline => Err(SqlError::Timeout(timeout)),
+                result => result,
+            }
+        })
+        .await?
+    }
+}
+
+/// Builds the pool. Called on the worker thread, inside the I/O runtime.
+fn build(config: &SqlConfig) -> Result<Pool, SqlError> {
+    let url = &config.url;
+    if !url.starts_with("sqlite:") {
+        let options = PgConnectOptions::from_str(url).map_err(|error| invalid(&error))?;
+        // The server ends what nobody waits for any more.
+        let options = options
+            .application_name("isopod")
+            .options([("statement_timeout", config.timeout.as_millis())]);
+        let pool = PoolOptions::new()
+            .max_connections(config.max_connections.max(1))
+            .acquire_timeout(config.timeout);
+        return Ok(Pool::Postgres(pool.connect_lazy_with(options)));
+    }
+    let options = SqliteConnectOptions::from_str(url).map_err(|error| invalid(&error))?;
+    // Each row waits in memory until it is read, and one row may be large.
+    let options = options
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_secs(5))
+        .row_buffer_size(4);
+    let pool = PoolOptions::new().acquire_timeout(config.timeout);
+    let pool = if url.contains(":memory:") || url.contains("mode=memory") {
+        // The database is gone with its last connection, so there is one, and it stays.
+        pool.max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_lazy_with(options)
+    } else {
+        let options = options.create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
+        pool.max_connections(config.max_connections.max(1))
+            .connect_lazy_with(options)
+    };
+    Ok(Pool::Sqlite(pool))
+}
+
+fn invalid(error: &sqlx::Error) -> SqlError {
+    SqlError::Url(match error {
+        sqlx::Error::Configuration(cause) => cause.to_string(),
+        _ => "it cannot be parsed".to_owned(),
+    })
+}
+
+/// An error of sqlx, without what only the database's own kind of error can say.
+pub(super) fn failed(error: sqlx::Error, code: impl FnOnce(&dyn sqlx::error::DatabaseError) -> String) -> SqlError {
+    match error {
+        sqlx::Error::Database(error) => SqlError::Database {
+            message: error.message().to_owned(),
+            code: code(&*error),
+        },
+        sqlx::Error::PoolTimedOut => SqlError::Connection("every connection is in use (max_connections)".to_owned()),
+        error => SqlError::Connection(error.to_string()),
+    }
+}

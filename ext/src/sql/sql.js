@@ -1,0 +1,194 @@
+// The JavaScript face of a SQL binding, in the shape of Workers' D1.
+
+(function () {
+const { core, primordials } = __bootstrap;
+const { op_sql_exec, op_sql_run } = core.ops;
+const {
+  ArrayBufferIsView,
+  ArrayFrom,
+  ArrayIsArray,
+  ArrayPrototypeEvery,
+  ArrayPrototypeMap,
+  ArrayPrototypePush,
+  DataViewPrototypeGetBuffer,
+  DataViewPrototypeGetByteLength,
+  DataViewPrototypeGetByteOffset,
+  Error,
+  NumberIsInteger,
+  NumberIsNaN,
+  ObjectHasOwn,
+  String,
+  Symbol,
+  TypeError,
+  TypedArrayPrototypeGetBuffer,
+  TypedArrayPrototypeGetByteLength,
+  TypedArrayPrototypeGetByteOffset,
+  TypedArrayPrototypeGetSymbolToStringTag,
+  Uint8Array,
+} = primordials;
+const { isAnyArrayBuffer } = core;
+
+const construct = Symbol("construct");
+
+function failure(code, cause) {
+  const message = cause?.message ?? String(cause);
+  return new Error(`${code}: ${message}`, { cause: cause instanceof Error ? cause : new Error(message) });
+}
+
+function bytesOfView(view) {
+  return TypedArrayPrototypeGetSymbolToStringTag(view) === undefined
+    ? new Uint8Array(
+      DataViewPrototypeGetBuffer(view),
+      DataViewPrototypeGetByteOffset(view),
+      DataViewPrototypeGetByteLength(view),
+    )
+    : new Uint8Array(
+      TypedArrayPrototypeGetBuffer(view),
+      TypedArrayPrototypeGetByteOffset(view),
+      TypedArrayPrototypeGetByteLength(view),
+    );
+}
+
+const isByte = (value) => NumberIsInteger(value) && value >= 0 && value <= 255;
+
+// A bound value as the op takes it: null, number, string or Uint8Array.
+function parameter(value) {
+  switch (typeof value) {
+    case "number":
+      return NumberIsNaN(value) ? null : value;
+    case "string":
+      return value;
+    case "boolean":
+      return value ? 1 : 0;
+    case "object":
+      if (value === null) return null;
+      if (ArrayBufferIsView(value)) return bytesOfView(value);
+      if (isAnyArrayBuffer(value)) return new Uint8Array(value);
+      if (ArrayIsArray(value) && ArrayPrototypeEvery(value, isByte)) return new Uint8Array(value);
+  }
+  let shown;
+  try {
+    shown = String(value);
+  } catch {
+    shown = "[object]";
+  }
+  throw failure("D1_TYPE_ERROR", `Type '${typeof value}' not supported for value '${shown}'`);
+}
+
+// D1 gives blobs back as arrays of numbers.
+const shown = (value) => typeof value === "object" && value !== null ? ArrayFrom(value) : value;
+
+function rowObject(columns, row) {
+  const object = {};
+  for (let i = 0; i < columns.length; i++) object[columns[i]] = shown(row[i]);
+  return object;
+}
+
+function result(set) {
+  return {
+    success: true,
+    meta: {
+      served_by: "isopod",
+      duration: set.duration,
+      changes: set.changes,
+      last_row_id: set.lastRowId,
+      changed_db: set.changes > 0,
+      rows_read: set.rows.length,
+      rows_written: set.changes,
+    },
+    results: ArrayPrototypeMap(set.rows, (row) => rowObject(set.columns, row)),
+  };
+}
+
+class D1PreparedStatement {
+  #database;
+  #query;
+
+  constructor(key, database, sql, parameters) {
+    if (key !== construct) throw new TypeError("Illegal constructor");
+    this.#database = database;
+    this.#query = [sql, parameters];
+  }
+
+  static query(statement) {
+    return statement.#query;
+  }
+
+  bind(...values) {
+    const parameters = ArrayPrototypeMap(values, parameter);
+    return new D1PreparedStatement(construct, this.#database, this.#query[0], parameters);
+  }
+
+  async #run() {
+    try {
+      return (await op_sql_run(this.#database, [this.#query], false))[0];
+    } catch (error) {
+      throw failure("D1_ERROR", error);
+    }
+  }
+
+  async all() {
+    return result(await this.#run());
+  }
+
+  async run() {
+    return result(await this.#run());
+  }
+
+  async first(column) {
+    const { columns, rows } = await this.#run();
+    if (rows.length === 0) return null;
+    const row = rowObject(columns, rows[0]);
+    if (column === undefined) return row;
+    if (!ObjectHasOwn(row, column)) throw failure("D1_ERROR", `D1_COLUMN_NOTFOUND: Column not found (${column})`);
+    return row[column];
+  }
+
+  async raw(options = undefined) {
+    const { columns, rows } = await this.#run();
+    const values = ArrayPrototypeMap(rows, (row) => ArrayPrototypeMap(row, shown));
+    if (!options?.columnNames) return values;
+    const all = [columns];
+    for (let i = 0; i < values.length; i++) ArrayPrototypePush(all, values[i]);
+    return all;
+  }
+}
+
+class D1Database {
+  #name;
+
+  constructor(name) {
+    this.#name = name;
+  }
+
+  prepare(sql) {
+    return new D1PreparedStatement(construct, this.#name, String(sql), []);
+  }
+
+  /** Runs the statements in one transaction: all of them, or none. */
+  async batch(statements) {
+    const queries = ArrayPrototypeMap(statements, D1PreparedStatement.query);
+    let sets;
+    try {
+      sets = await op_sql_run(this.#name, queries, true);
+    } catch (error) {
+      throw failure("D1_ERROR", error);
+    }
+    return ArrayPrototypeMap(sets, result);
+  }
+
+  async exec(sql) {
+    let sets;
+    try {
+      sets = await op_sql_exec(this.#name, String(sql));
+    } catch (error) {
+      throw failure("D1_EXEC_ERROR", error);
+    }
+    let duration = 0;
+    for (let i = 0; i < sets.length; i++) duration += sets[i].duration;
+    return { count: sets.length, duration };
+  }
+}
+
+return { D1Database, D1PreparedStatement };
+})();

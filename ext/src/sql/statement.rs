@@ -1,0 +1,368 @@
+//! What user code may say to a database, and how it is said to each of them.
+//!
+//! Connections are shared by the workers of a thread, so nothing may be said that stays with a connection (transactions,
+//! temporary tables, settings) or leaves the database (`ATTACH`, `VACUUM INTO`, extensions, files). SQLite's authorizer is
+//! out of reach of a crate without `unsafe`; instead each statement must begin with a word of a list, and what such a
+//! statement could still reach is looked for in its tokens. In PostgreSQL the role of the connection is the guard, and the
+//! list keeps sessions clean.
+
+use std::ops::Range;
+
+use super::lexer::{Dialect, LexError, Token, tokens};
+
+/// A statement that may be run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Statement {
+    /// Its text, with every parameter numbered as the database expects.
+    pub(super) sql: String,
+    pub(super) kind: Kind,
+    /// How many values must be bound.
+    pub(super) params: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Changes nothing.
+    Read,
+    /// Changes rows.
+    Change,
+    /// Changes tables and the like.
+    Schema,
+}
+
+/// Why a statement may not be run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StatementError {
+    /// It ends inside a string, a quoted name or a comment.
+    #[error("incomplete input: a quote or a comment is not closed")]
+    Incomplete,
+    /// It has a NUL character.
+    #[error("a statement cannot contain the character NUL; bind it as a parameter")]
+    Nul,
+    /// There is no statement.
+    #[error("No SQL statements detected.")]
+    Empty,
+    /// More than one where one is expected.
+    #[error("A prepared SQL statement must contain only one statement.")]
+    Several,
+    /// Transactions would stay with the connection.
+    #[error("to run statements in a transaction, use batch() instead of SQL {0} statements")]
+    Transaction(String),
+    /// Not something a worker may say.
+    #[error("{0} is not allowed in a worker")]
+    NotAllowed(String),
+    /// Parameters by name.
+    #[error("named parameters are not supported; use ? or ?1")]
+    NamedParameter,
+    /// A parameter number of zero or above the limit.
+    #[error("variable number must be between ?1 and ?{0} (params_max)")]
+    ParameterNumber(usize),
+}
+
+/// Cuts a text into its statements, checks each and numbers its parameters.
+pub(super) fn parse(sql: &str, dialect: Dialect, params_max: usize) -> Result<Vec<Statement>, StatementError> {
+    let tokens = tokens(sql, dialect).map_err(|error| match error {
+        LexError::Unclosed => StatementError::Incomplete,
+        LexError::Nul => StatementError::Nul,
+    })?;
+    split(sql, &tokens, dialect)
+        .into_iter()
+        .map(|tokens| {
+            let view = View { sql, tokens };
+            let kind = check(&view, dialect)?;
+            let (sql, params) = number(&view, dialect, params_max)?;
+            Ok(Statement { sql, kind, params })
+        })
+        .collect()
+}
+
+/// The same for a text that must hold exactly one statement.
+pub(super) fn parse_one(sql: &str, dialect: Dialect, params_max: usize) -> Result<Statement, StatementError> {
+    let mut statements = parse(sql, dialect, params_max)?;
+    match (statements.pop(), statements.is_empty()) {
+        (None, _) => Err(StatementError::Empty),
+        (Some(_), false) => Err(StatementError::Several),
+        (Some(statement), true) => Ok(statement),
+    }
+}
+
+type Spanned = (Token, Range<usize>);
+
+/// The tokens of one statement.
+struct View<'a> {
+    sql: &'a str,
+    tokens: &'a [Spanned],
+}
+
+impl View<'_> {
+    /// A word or a quoted name, in lower case.
+    fn name(&self, at: usize) -> Option<String> {
+        match self.tokens.get(at)? {
+            (Token::Word, range) => Some(self.sql[range.clone()].to_ascii_lowercase()),
+            (Token::Quoted(text), _) => Some(text.to_ascii_lowercase()),
+            _ => None,
+        }
+    }
+
+    /// An unquoted word, in upper case; nothing else can be a keyword.
+    fn word(&self, at: usize) -> Option<String> {
+        match self.tokens.get(at)? {
+            (Token::Word, range) => Some(self.sql[range.clone()].to_ascii_uppercase()),
+            _ => None,
+        }
+    }
+
+    fn is_sign(&self, at: usize, sign: u8) -> bool {
+        matches!(self.tokens.get(at), Some((Token::Sign(found), _)) if *found == sign)
+    }
+
+    fn is_trigger(&self) -> bool {
+        let word = |at| self.word(at).unwrap_or_default();
+        word(0) == "CREATE" && (word(1) == "TRIGGER" || (word(1).starts_with("TEMP") && word(2) == "TRIGGER"))
+    }
+}
+
+/// Cuts at semicolons, except at those inside the body of a SQLite trigger.
+fn split<'a>(sql: &'a str, tokens: &'a [Spanned], dialect: Dialect) -> Vec<&'a [Spanned]> {
+    let mut statements = Vec::new();
+    let mut start = 0;
+    for at in 0..=tokens.len() {
+        let part = View {
+            sql,
+            tokens: &tokens[start..at],
+        };
+        let ends = match tokens.get(at) {
+            None => true,
+            Some((Token::Sign(b';'), _)) => {
+                let inside = dialect == Dialect::Sqlite
+                    && part.is_trigger()
+                    && part.word(part.tokens.len().saturating_sub(1)).as_deref() != Some("END");
+                !inside
+            }
+            Some(_) => false,
+        };
+        if ends {
+            if start < at {
+                statements.push(&tokens[start..at]);
+            }
+            start = at + 1;
+        }
+    }
+    statements
+}
+
+const SQLITE_FIRST: &[&str] = &[
+    "SELECT", "INSERT", "REPLACE", "UPDATE", "DELETE", "WITH", "VALUES", "CREATE", "ALTER", "DROP", "EXPLAIN",
+    "PRAGMA", "REINDEX", "ANALYZE",
+];
+const POSTGRES_FIRST: &[&str] = &[
+    "SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "VALUES", "TABLE", "CREATE", "ALTER", "DROP", "TRUNCATE",
+    "EXPLAIN", "COMMENT", "REINDEX", "ANALYZE", "REFRESH", "GRANT", "REVOKE",
+];
+const TRANSACTION: &[&str] = &[
+    "BEGIN",
+    "START",
+    "COMMIT",
+    "END",
+    "ROLLBACK",
+    "ABORT",
+    "SAVEPOINT",
+    "RELEASE",
+];
+/// Pragmas that read, or whose setting ends with the transaction or belongs to the database. With or without a value.
+const PRAGMAS: &[&str] = &[
+    "table_list",
+    "table_info",
+    "table_xinfo",
+    "index_list",
+    "index_info",
+    "index_xinfo",
+    "foreign_key_list",
+    "foreign_key_check",
+    "quick_check",
+    "integrity_check",
+    "collation_list",
+    "function_list",
+    "module_list",
+    "pragma_list",
+    "defer_foreign_keys",
+    "user_version",
+    "application_id",
+    "optimize",
+];
+/// Pragmas that may be read and not set.
+const PRAGMAS_READ: &[&str] = &[
+    "page_count",
+    "page_size",
+    "freelist_count",
+    "data_version",
+    "foreign_keys",
+    "encoding",
+    "journal_mode",
+    "schema_version",
+];
+const VIRTUAL_TABLES: &[&str] = &["fts5", "fts5vocab", "rtree"];
+/// Functions of SQLite that reach out of the database.
+const FUNCTIONS_DENIED: &[&str] = &["load_extension", "fts3_tokenizer"];
+
+fn check(view: &View<'_>, dialect: Dialect) -> Result<Kind, StatementError> {
+    let first = view
+        .word(0)
+        .ok_or_else(|| StatementError::NotAllowed("this statement".to_owned()))?;
+    let allowed = match dialect {
+        Dialect::Sqlite => SQLITE_FIRST,
+        Dialect::Postgres => POSTGRES_FIRST,
+    };
+    if TRANSACTION.contains(&first.as_str()) {
+        return Err(StatementError::Transaction(first));
+    }
+    if !allowed.contains(&first.as_str()) {
+        return Err(StatementError::NotAllowed(first));
+    }
+    match dialect {
+        Dialect::Sqlite => check_sqlite(view, &first)?,
+        Dialect::Postgres => check_postgres(view, &first)?,
+    }
+    Ok(match first.as_str() {
+        "SELECT" | "VALUES" | "TABLE" | "EXPLAIN" | "PRAGMA" => Kind::Read,
+        "INSERT" | "REPLACE" | "UPDATE" | "DELETE" | "MERGE" => Kind::Change,
+        "WITH" => {
+            let changes = |at| {
+                matches!(
+                    view.word(at).as_deref(),
+                    Some("INSERT" | "UPDATE" | "DELETE" | "MERGE" | "REPLACE")
+                )
+            };
+            if (0..view.tokens.len()).any(|at| changes(at) && !view.is_sign(at + 1, b'(')) {
+                Kind::Change
+            } else {
+                Kind::Read
+            }
+        }
+        _ => Kind::Schema,
+    })
+}
+
+fn check_sqlite(view: &View<'_>, first: &str) -> Result<(), StatementError> {
+    let denied = |what: &str| Err(StatementError::NotAllowed(what.to_owned()));
+    match first {
+        "PRAGMA" => check_pragma(view)?,
+        "EXPLAIN" => {
+            let at = if view.word(1).as_deref() == Some("QUERY") { 3 } else { 1 };
+            let explained = view.word(at).unwrap_or_default();
+            if !matches!(
+                explained.as_str(),
+                "SELECT" | "INSERT" | "REPLACE" | "UPDATE" | "DELETE" | "WITH" | "VALUES"
+            ) {
+                return denied("EXPLAIN of this statement");
+            }
+        }
+        "CREATE" => match view.word(1).as_deref() {
+            Some("TEMP" | "TEMPORARY") => return denied("CREATE TEMP"),
+            Some("VIRTUAL") => check_virtual(view)?,
+            _ => {}
+        },
+        _ => {}
+    }
+    for at in 0..view.tokens.len() {
+        let Some(name) = view.name(at) else { continue };
+        if name == "temp" && view.is_sign(at + 1, b'.') {
+            return denied("the schema temp");
+        }
+        if FUNCTIONS_DENIED.contains(&name.as_str()) && view.is_sign(at + 1, b'(') {
+            return denied(&name);
+        }
+        if let Some(pragma) = name.strip_prefix("pragma_")
+            && !PRAGMAS.contains(&pragma)
+            && !PRAGMAS_READ.contains(&pragma)
+            && matches!(view.tokens[at].0, Token::Word | Token::Quoted(_))
+            && pragma_function(pragma)
+        {
+            return denied(&name);
+        }
+    }
+    Ok(())
+}
+
+/// Pragmas that have a table-valued function and tell where the database is. A table of one's own may be called
+/// `pragma_anything` otherwise.
+fn pragma_function(pragma: &str) -> bool {
+    matches!(
+        pragma,
+        "database_list" | "compile_options" | "temp_store_directory" | "data_store_directory"
+    )
+}
+
+fn check_pragma(view: &View<'_>) -> Result<(), StatementError> {
+    let at = if view.is_sign(2, b'.') { 3 } else { 1 };
+    let name = view.name(at).unwrap_or_default();
+    let reads = view.tokens.len() == at + 1;
+    if PRAGMAS.contains(&name.as_str()) || (reads && PRAGMAS_READ.contains(&name.as_str())) {
+        Ok(())
+    } else {
+        Err(StatementError::NotAllowed(format!("PRAGMA {name}")))
+    }
+}
+
+fn check_virtual(view: &View<'_>) -> Result<(), StatementError> {
+    let using = (0..view.tokens.len()).find(|at| view.word(*at).as_deref() == Some("USING"));
+    let module = using.and_then(|at| view.name(at + 1)).unwrap_or_default();
+    if VIRTUAL_TABLES.contains(&module.as_str()) {
+        Ok(())
+    } else {
+        Err(StatementError::NotAllowed(format!(
+            "the virtual table module '{module}'"
+        )))
+    }
+}
+
+fn check_postgres(view: &View<'_>, first: &str) -> Result<(), StatementError> {
+    let second = view.word(1).unwrap_or_default();
+    let denied = match (first, second.as_str()) {
+        ("CREATE", "TEMP" | "TEMPORARY" | "LOCAL" | "GLOBAL") => true,
+        // Settings of the server, of all sessions.
+        ("ALTER", "SYSTEM") => true,
+        _ => false,
+    };
+    if denied {
+        Err(StatementError::NotAllowed(format!("{first} {second}")))
+    } else {
+        Ok(())
+    }
+}
+
+/// Writes every parameter with its number: `?` has the number after the highest so far, as SQLite counts.
+fn number(view: &View<'_>, dialect: Dialect, params_max: usize) -> Result<(String, usize), StatementError> {
+    let (Some(start), Some(end)) = (view.tokens.first(), view.tokens.last()) else {
+        return Err(StatementError::Empty);
+    };
+    let (mut copied, end) = (start.1.start, end.1.end);
+    let mut sql = String::with_capacity(end - copied + 16);
+    let mut highest = 0;
+    for (token, range) in view.tokens {
+        let param = match token {
+            Token::NamedParam => return Err(StatementError::NamedParameter),
+            Token::Param(given) => Some(given.unwrap_or(highest + 1)),
+            Token::QuestionMark => None,
+            _ => continue,
+        };
+        sql.push_str(&view.sql[copied..range.start]);
+        copied = range.end;
+        match param {
+            None => sql.push('?'),
+            Some(param) if param == 0 || param > params_max => return Err(StatementError::ParameterNumber(params_max)),
+            Some(param) => {
+                highest = highest.max(param);
+                sql.push(if dialect == Dialect::Sqlite { '?' } else { '$' });
+                sql.push_str(&param.to_string());
+            }
+        }
+    }
+    sql.push_str(&view.sql[copied..end]);
+    Ok((sql, highest))
+}
+
+#[cfg(test)]
+#[path = "statement_tests.rs"]
+mod tests;

@@ -1,0 +1,93 @@
+//! Values on their way to a database and back.
+
+use deno_core::convert::Uint8Array;
+use deno_core::{FromV8, ToJsBuffer, v8};
+use deno_error::JsErrorBox;
+use serde::{Serialize, Serializer};
+
+/// A bound parameter, as the JavaScript face hands it over.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Param {
+    Null,
+    Number(f64),
+    Text(String),
+    Blob(Vec<u8>),
+}
+
+impl<'s> FromV8<'s> for Param {
+    type Error = JsErrorBox;
+
+    fn from_v8<'i>(scope: &mut v8::PinScope<'s, 'i>, value: v8::Local<'s, v8::Value>) -> Result<Self, JsErrorBox> {
+        if value.is_null() {
+            Ok(Self::Null)
+        } else if let Some(number) = if value.is_number() {
+            value.number_value(scope)
+        } else {
+            None
+        } {
+            Ok(Self::Number(number))
+        } else if value.is_string() {
+            Ok(Self::Text(value.to_rust_string_lossy(scope)))
+        } else {
+            let bytes = Uint8Array::from_v8(scope, value).map_err(JsErrorBox::from_err)?;
+            Ok(Self::Blob(bytes.0.into_vec()))
+        }
+    }
+}
+
+/// The integer that a JavaScript number stands for, if it is one it can stand for exactly.
+pub(super) fn integer(number: f64) -> Option<i64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    #[allow(clippy::cast_possible_truncation, reason = "checked to be whole and in range")]
+    (number.fract() == 0.0 && number.abs() <= EXACT).then_some(number as i64)
+}
+
+/// A value of a row.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Value {
+    Null,
+    Integer(i64),
+    Real(f64),
+    Text(String),
+    Blob(Vec<u8>),
+}
+
+impl Value {
+    /// What it counts for against the limit of a result.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Null => 1,
+            Self::Integer(_) | Self::Real(_) => 8,
+            Self::Text(text) => text.len(),
+            Self::Blob(blob) => blob.len(),
+        }
+    }
+}
+
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Null => serializer.serialize_unit(),
+            // A JavaScript number, as D1 returns it: exact up to 2^53.
+            #[allow(clippy::cast_precision_loss, reason = "documented by D1")]
+            Self::Integer(value) => serializer.serialize_f64(*value as f64),
+            Self::Real(value) => serializer.serialize_f64(*value),
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Blob(blob) => ToJsBuffer::from(blob.clone()).serialize(serializer),
+        }
+    }
+}
+
+/// What one statement returned.
+#[derive(Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ResultSet {
+    pub(super) columns: Vec<String>,
+    pub(super) rows: Vec<Vec<Value>>,
+    /// Rows inserted, updated or deleted.
+    pub(super) changes: u64,
+    /// SQLite's row id of the last insert; 0 where there is none.
+    pub(super) last_row_id: i64,
+    /// Milliseconds, with fractions, as D1's `meta` has it.
+    pub(super) duration: f64,
+}

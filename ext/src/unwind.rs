@@ -1,0 +1,55 @@
+//! Panics of op bodies, made into errors.
+//!
+//! An op is called by V8 through `extern "C"`, where an unwinding panic aborts the process. Every op body of ours that
+//! runs more than a few lines therefore runs in here.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use futures::FutureExt;
+
+/// A panic that was caught; the text is the panic's message.
+#[derive(Debug, thiserror::Error)]
+#[error("internal error in a native operation: {0}")]
+pub(crate) struct Panicked(String);
+
+/// Runs a synchronous op body.
+pub(crate) fn catch<T>(body: impl FnOnce() -> T) -> Result<T, Panicked> {
+    // The state behind the body is the worker's alone; after an internal error the worker is replaced.
+    catch_unwind(AssertUnwindSafe(body)).map_err(|payload| Panicked(message(&*payload)))
+}
+
+/// Runs an asynchronous op body.
+pub(crate) async fn catch_async<T>(body: impl Future<Output = T>) -> Result<T, Panicked> {
+    AssertUnwindSafe(body)
+        .catch_unwind()
+        .await
+        .map_err(|payload| Panicked(message(&*payload)))
+}
+
+/// The text a panic was raised with.
+pub(crate) fn message(payload: &(dyn Any + Send)) -> String {
+    if let Some(text) = payload.downcast_ref::<&str>() {
+        (*text).to_owned()
+    } else if let Some(text) = payload.downcast_ref::<String>() {
+        text.clone()
+    } else {
+        "panic without a message".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{catch, catch_async};
+
+    #[test]
+    fn a_panic_becomes_an_error_with_its_message() {
+        let error = catch(|| -> u32 { panic!("at {}", 7) }).unwrap_err();
+        assert!(error.to_string().contains("at 7"), "{error}");
+        let error = futures::executor::block_on(catch_async(async { panic!("later") }))
+            .map(|(): ()| ())
+            .unwrap_err();
+        assert!(error.to_string().contains("later"), "{error}");
+    }
+}

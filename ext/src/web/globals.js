@@ -1,0 +1,246 @@
+// What scripts find on globalThis, and how a worker is started. Evaluated when the snapshot is made: what is heavy is
+// loaded when a script first asks for it.
+
+import { core, internals, primordials } from "ext:core/mod.js";
+
+const { op_isopod_log, op_isopod_report } = core.ops;
+const {
+  JSONParse,
+  ObjectDefineProperty,
+  ObjectSetPrototypeOf,
+  SafeArrayIterator,
+  Symbol,
+  SymbolToStringTag,
+  TypeError,
+} = primordials;
+
+const event = core.loadExtScript("ext:deno_web/02_event.js");
+const timers = core.loadExtScript("ext:deno_web/02_timers.js");
+const abortSignal = core.loadExtScript("ext:deno_web/03_abort_signal.js");
+const base64 = core.loadExtScript("ext:deno_web/05_base64.js");
+const encoding = core.loadExtScript("ext:deno_web/08_text_encoding.js");
+const console = core.loadExtScript("ext:deno_web/01_console.js");
+const performance = core.loadExtScript("ext:deno_web/15_performance.js");
+const crypto = core.loadExtScript("ext:deno_crypto/00_crypto.js");
+const url = core.loadExtScript("ext:deno_web/00_url.js");
+const streams = core.loadExtScript("ext:deno_web/06_streams.js");
+const file = core.loadExtScript("ext:deno_web/09_file.js");
+const messagePort = core.loadExtScript("ext:deno_web/13_message_port.js");
+const { DOMException, QuotaExceededError } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
+const headers = core.loadExtScript("ext:deno_fetch/20_headers.js");
+const formData = core.loadExtScript("ext:deno_fetch/21_formdata.js");
+const request = core.loadExtScript("ext:deno_fetch/23_request.js");
+const response = core.loadExtScript("ext:deno_fetch/23_response.js");
+const fetch = core.loadExtScript("ext:deno_fetch/26_fetch.js");
+const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
+const handlers = core.loadExtScript("ext:isopod_handlers/handlers.js");
+
+const lazy = (specifier) => {
+  let loaded;
+  return () => loaded ??= core.loadExtScript(specifier);
+};
+const lazyUrlPattern = lazy("ext:deno_web/01_urlpattern.js");
+const lazyCompression = lazy("ext:deno_web/14_compression.js");
+const lazyFileReader = lazy("ext:deno_web/10_filereader.js");
+const lazyEventSource = lazy("ext:deno_fetch/27_eventsource.js");
+const lazySql = lazy("ext:isopod_sql/sql.js");
+
+// ---- errors that ops raise by name
+
+const domErrors = {
+  __proto__: null,
+  AbortError: 0,
+  DataError: 0,
+  IndexSizeError: 0,
+  InvalidAccessError: 0,
+  InvalidCharacterError: 0,
+  InvalidStateError: 0,
+  NetworkError: 0,
+  NotSupportedError: 0,
+  OperationError: 0,
+  SyntaxError: 0,
+  TypeMismatchError: 0,
+};
+// deno-lint-ignore guard-for-in
+for (const name in domErrors) {
+  core.registerErrorBuilder(`DOMException${name}`, (message) => new DOMException(message, name));
+}
+core.registerErrorBuilder("DOMExceptionQuotaExceededError", (message) => new QuotaExceededError(message));
+
+// ---- globalThis is an EventTarget
+
+const illegalConstructorKey = Symbol("illegal constructor");
+
+class WorkerGlobalScope extends event.EventTarget {
+  constructor(key = undefined) {
+    if (key !== illegalConstructorKey) throw new TypeError("Illegal constructor");
+    super();
+  }
+  get [SymbolToStringTag]() {
+    return "WorkerGlobalScope";
+  }
+}
+
+class Navigator {
+  constructor(key = undefined) {
+    if (key !== illegalConstructorKey) throw new TypeError("Illegal constructor");
+  }
+  get userAgent() {
+    return internals.isopodUserAgent;
+  }
+}
+const navigator = new Navigator(illegalConstructorKey);
+
+const own = core.propNonEnumerable;
+const writable = core.propWritable;
+const later = core.propNonEnumerableLazyLoaded;
+
+const properties = {
+  AbortController: own(abortSignal.AbortController),
+  AbortSignal: own(abortSignal.AbortSignal),
+  Blob: own(file.Blob),
+  ByteLengthQueuingStrategy: own(streams.ByteLengthQueuingStrategy),
+  CloseEvent: own(event.CloseEvent),
+  CompressionStream: later((m) => m.CompressionStream, lazyCompression),
+  CountQueuingStrategy: own(streams.CountQueuingStrategy),
+  Crypto: own(crypto.Crypto),
+  CryptoKey: own(crypto.CryptoKey),
+  CustomEvent: own(event.CustomEvent),
+  DecompressionStream: later((m) => m.DecompressionStream, lazyCompression),
+  DOMException: own(DOMException),
+  ErrorEvent: own(event.ErrorEvent),
+  Event: own(event.Event),
+  EventSource: later((m) => m.EventSource, lazyEventSource),
+  EventTarget: own(event.EventTarget),
+  ExecutionContext: own(handlers.ExecutionContext),
+  FetchEvent: own(handlers.FetchEvent),
+  File: own(file.File),
+  FileReader: later((m) => m.FileReader, lazyFileReader),
+  FormData: own(formData.FormData),
+  Headers: own(headers.Headers),
+  MessageChannel: own(messagePort.MessageChannel),
+  MessageEvent: own(event.MessageEvent),
+  MessagePort: own(messagePort.MessagePort),
+  Navigator: own(Navigator),
+  Performance: own(performance.Performance),
+  PerformanceEntry: own(performance.PerformanceEntry),
+  PerformanceMark: own(performance.PerformanceMark),
+  PerformanceMeasure: own(performance.PerformanceMeasure),
+  ProgressEvent: own(event.ProgressEvent),
+  PromiseRejectionEvent: own(event.PromiseRejectionEvent),
+  QuotaExceededError: own(QuotaExceededError),
+  ReadableByteStreamController: own(streams.ReadableByteStreamController),
+  ReadableStream: own(streams.ReadableStream),
+  ReadableStreamBYOBReader: own(streams.ReadableStreamBYOBReader),
+  ReadableStreamBYOBRequest: own(streams.ReadableStreamBYOBRequest),
+  ReadableStreamDefaultController: own(streams.ReadableStreamDefaultController),
+  ReadableStreamDefaultReader: own(streams.ReadableStreamDefaultReader),
+  Request: own(request.Request),
+  Response: own(response.Response),
+  SubtleCrypto: own(crypto.SubtleCrypto),
+  TextDecoder: own(encoding.TextDecoder),
+  TextDecoderStream: own(encoding.TextDecoderStream),
+  TextEncoder: own(encoding.TextEncoder),
+  TextEncoderStream: own(encoding.TextEncoderStream),
+  TransformStream: own(streams.TransformStream),
+  TransformStreamDefaultController: own(streams.TransformStreamDefaultController),
+  URL: own(url.URL),
+  URLPattern: later((m) => m.URLPattern, lazyUrlPattern),
+  URLSearchParams: own(url.URLSearchParams),
+  WorkerGlobalScope: own(WorkerGlobalScope),
+  WritableStream: own(streams.WritableStream),
+  WritableStreamDefaultController: own(streams.WritableStreamDefaultController),
+  WritableStreamDefaultWriter: own(streams.WritableStreamDefaultWriter),
+  atob: writable(base64.atob),
+  btoa: writable(base64.btoa),
+  clearInterval: writable(timers.clearInterval),
+  clearTimeout: writable(timers.clearTimeout),
+  console: own(
+    new console.Console((message, level) => op_isopod_log(message, level, handlers.currentEvent())),
+  ),
+  crypto: core.propGetterOnly(() => crypto.crypto),
+  fetch: writable(fetch.fetch),
+  navigator: core.propGetterOnly(() => navigator),
+  performance: writable(performance.performance),
+  reportError: writable(event.reportError),
+  self: writable(globalThis),
+  setInterval: writable(timers.setInterval),
+  setTimeout: writable(timers.setTimeout),
+  structuredClone: writable(messagePort.structuredClone),
+  [webidl.brand]: own(webidl.brand),
+};
+
+core.defineGlobalProperties(globalThis, properties);
+ObjectSetPrototypeOf(globalThis, WorkerGlobalScope.prototype);
+event.setEventTargetData(globalThis);
+event.saveGlobalThisReference(globalThis);
+event.defineEventHandler(globalThis, "error");
+event.defineEventHandler(globalThis, "unhandledrejection");
+event.defineEventHandler(globalThis, "rejectionhandled");
+delete Intl.v8BreakIterator;
+
+// ---- uncaught errors and rejections, each reported once
+
+core.setReportExceptionCallback(event.reportException);
+core.setUnhandledPromiseRejectionHandler((promise, reason) => {
+  const rejection = new event.PromiseRejectionEvent("unhandledrejection", { cancelable: true, promise, reason });
+  globalThis.dispatchEvent(rejection);
+  if (!rejection.defaultPrevented) op_isopod_report(reason, true);
+  return true;
+});
+core.setHandledPromiseRejectionHandler((promise, reason) => {
+  globalThis.dispatchEvent(new event.PromiseRejectionEvent("rejectionhandled", { promise, reason }));
+});
+
+// ---- starting a worker
+
+function fillEnv(env, bindings) {
+  for (const binding of new SafeArrayIterator(bindings)) {
+    let value;
+    switch (binding.type) {
+      case "text":
+        value = binding.value;
+        break;
+      case "json":
+        value = JSONParse(binding.value);
+        break;
+      case "sql":
+        value = new (lazySql().D1Database)(binding.name);
+        break;
+      default:
+        throw new TypeError(`no such kind of binding: ${binding.type}`);
+    }
+    ObjectDefineProperty(env, binding.name, {
+      __proto__: null,
+      value,
+      enumerable: true,
+      writable: true,
+      configurable: true,
+    });
+  }
+}
+
+function boot(options) {
+  performance.setTimeOrigin();
+  core.setWasmStreamingCallback(fetch.handleWasmStreaming);
+  internals.isopodUserAgent = options.userAgent;
+  console.setNoColorFns(() => !options.colors, () => !options.colors);
+  handlers.start(globalThis);
+  fillEnv(handlers.env, options.bindings);
+  internals.isopodProcess = { args: options.args, env: options.env };
+  // User code gets what is above, and no way to the ops below it.
+  delete globalThis.Deno;
+  delete globalThis.__bootstrap;
+  delete globalThis.__isopod;
+}
+
+// Where the host finds its way in, until boot() takes it away.
+globalThis.__isopod = {
+  boot,
+  setExports: handlers.setExports,
+  beginCall: handlers.beginCall,
+  beginFetch: handlers.beginFetch,
+  beginQueue: handlers.beginQueue,
+  beginScheduled: handlers.beginScheduled,
+  cancel: handlers.cancel,
+};

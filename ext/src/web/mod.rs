@@ -1,0 +1,50 @@
+//! The web platform on `globalThis`: deno_web, deno_fetch, deno_crypto and their kin, and what ties them together.
+//!
+//! `globals.js` installs the names of the Minimum Common Web API and starts workers; the ops here are where what a
+//! script logs leaves it.
+
+use std::rc::Rc;
+
+use deno_core::{OpState, op2};
+
+/// The levels of `console`, as the console implementation counts them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    /// `console.debug`.
+    Debug,
+    /// `console.log` and `console.info`.
+    Info,
+    /// `console.warn`.
+    Warn,
+    /// `console.error`.
+    Error,
+}
+
+/// Takes what a script logs: the level, the text (inspected, with a line feed at its end), and the event whose code
+/// logged it, where that is known.
+pub type LogSink = Rc<dyn Fn(LogLevel, &str, Option<u32>)>;
+
+#[op2(fast)]
+fn op_isopod_log(state: &mut OpState, #[string] text: &str, #[smi] level: u32, #[smi] event: u32) {
+    let Some(sink) = state.try_borrow::<LogSink>() else { return };
+    let level = match level {
+        0 => LogLevel::Debug,
+        1 => LogLevel::Info,
+        2 => LogLevel::Warn,
+        _ => LogLevel::Error,
+    };
+    sink(level, text, (event != 0).then_some(event));
+}
+
+deno_core::extension!(
+    isopod_web,
+    deps = [deno_webidl, deno_web, deno_fetch, deno_crypto, isopod_handlers, isopod_process],
+    ops = [op_isopod_log],
+    esm_entry_point = "ext:isopod_web/globals.js",
+    esm = [dir "src/web", "globals.js"],
+    lazy_loaded_js = [dir "src/web", "workers.js", "ext:deno_net/02_tls.js" = "no_tls.js"],
+    synthetic_esm = [
+        "isopod:workers" = "ext:isopod_web/workers.js",
+        "cloudflare:workers" = "ext:isopod_web/workers.js",
+    ],
+);

@@ -1,0 +1,104 @@
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use isopod_ext::fetch::{FetchConfig, NetPolicy};
+use isopod_ext::io::{Io, IoError, IoOptions};
+
+use crate::common::run;
+use crate::common::server::Server;
+
+/// Waits for a condition, not for a time.
+fn eventually(mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !condition() {
+        assert!(Instant::now() < deadline, "the condition never came true");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn connections_survive_from_worker_to_worker_on_every_thread() {
+    const THREADS: usize = 16;
+    const WORKERS: usize = 4;
+    let server = Server::start();
+    // V8 wants the threads that use it to descend from the one that started it.
+    deno_core::JsRuntime::init_platform(None);
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                let io = Rc::new(Io::start(IoOptions::default()).unwrap());
+                let policy = Arc::new(NetPolicy { allow_private: true, ..NetPolicy::default() });
+                for _ in 0..WORKERS {
+                    let config = FetchConfig { policy: policy.clone(), ..FetchConfig::default() };
+                    let script = format!(
+                        "for (let i = 0; i < 5; i++) if (await (await fetch('{}')).text() !== 'hello') return 'wrong'; return 'done'",
+                        server.url("/")
+                    );
+                    assert_eq!(run(&io, |state| state.put(config), &script), "done");
+                }
+            });
+        }
+    });
+    assert_eq!(
+        server.accepted(),
+        THREADS,
+        "one connection a thread, whichever worker asks"
+    );
+}
+
+#[test]
+fn a_dropped_wait_aborts_its_task_and_a_panic_is_an_error() {
+    struct Flag(Arc<std::sync::atomic::AtomicBool>);
+    impl Drop for Flag {
+        fn drop(&mut self) {
+            self.0.store(true, std::sync::atomic::Ordering::SeqCst);
+        }
+    }
+    let io = Io::start(IoOptions::default()).unwrap();
+    let client = io.bound(());
+    let dropped = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let flag = Flag(dropped.clone());
+    drop(client.run(|()| async move {
+        let _flag = flag;
+        std::future::pending::<()>().await;
+    }));
+    eventually(|| dropped.load(std::sync::atomic::Ordering::SeqCst));
+    let panicked = futures::executor::block_on(client.run(|()| async { panic!("inside") }));
+    assert_eq!(panicked.map(|(): ()| ()), Err(IoError::Panicked("inside".to_owned())));
+}
+
+#[test]
+fn a_client_is_dropped_before_its_runtime_and_a_late_task_is_told() {
+    struct Client(Rc<Cell<bool>>);
+    impl Drop for Client {
+        fn drop(&mut self) {
+            // Proof that a runtime is still there to close sockets on.
+            self.0.set(tokio::runtime::Handle::try_current().is_ok());
+        }
+    }
+    let closed = Rc::new(Cell::new(false));
+    let io = Io::start(IoOptions::default()).unwrap();
+    let kept = io.client(&1, |_| Ok::<_, ()>(Rc::new(Client(closed.clone())))).unwrap();
+    drop(kept);
+    let bound = io.bound(());
+    assert!(!closed.get());
+    drop(io);
+    assert!(closed.get());
+    assert_eq!(
+        futures::executor::block_on(bound.run(|()| async { 1 })),
+        Err(IoError::Stopped)
+    );
+}
+
+#[test]
+fn an_io_runtime_is_dropped_inside_asynchronous_code() {
+    let event_loop = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    event_loop.block_on(async {
+        let io = Io::start(IoOptions::default()).unwrap();
+        let work = io.bound(()).run(|()| async { 7 });
+        assert_eq!(work.await, Ok(7));
+        drop(io);
+    });
+}

@@ -1,0 +1,7 @@
+//! The I/O bindings as scripts see them, against real servers and databases.
+
+mod common;
+mod fetch;
+mod io;
+mod postgres;
+mod sqlite;

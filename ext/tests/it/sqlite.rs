@@ -1,0 +1,226 @@
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use isopod_ext::io::Io;
+use isopod_ext::sql::{SqlBindings, SqlConfig};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::common::{io, run};
+
+fn file(folder: &TempDir) -> SqlConfig {
+    SqlConfig::new(format!("sqlite:{}", folder.path().join("db.sqlite").display()))
+}
+
+fn script(io: &Rc<Io>, config: &SqlConfig, body: &str) -> Value {
+    let bindings = SqlBindings(HashMap::from([("DB".to_owned(), config.clone())]));
+    run(
+        io,
+        move |state| state.put(bindings),
+        &format!("const DB = new D1Database('DB'); {body}"),
+    )
+}
+
+#[test]
+fn results_have_the_shape_of_d1() {
+    let (io, folder) = (io(), TempDir::new().unwrap());
+    let got = script(
+        &io,
+        &file(&folder),
+        r"
+        await DB.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, score REAL, data BLOB); CREATE INDEX i ON t (name)');
+        const insert = DB.prepare('INSERT INTO t (name, score, data) VALUES (?, ?, ?)');
+        const run = await insert.bind('a', 1.5, new Uint8Array([1, 2, 255])).run();
+        await insert.bind(true, null, new Uint8Array([0, 7, 8]).subarray(1).buffer).run();
+        const all = await DB.prepare('SELECT * FROM t WHERE id = ?1 OR name = ?2').bind(1, '1').all();
+        return {
+            meta: [run.success, run.meta.changes, run.meta.last_row_id, run.meta.changed_db, typeof run.meta.duration, run.results],
+            all: all.results,
+            read: [all.meta.changes, all.meta.rows_read],
+            first: await DB.prepare('SELECT name, score FROM t ORDER BY id').first(),
+            column: await DB.prepare('SELECT name, score FROM t ORDER BY id').first('score'),
+            none: await DB.prepare('SELECT 1 FROM t WHERE id = 99').first(),
+            raw: await DB.prepare('SELECT id, name FROM t ORDER BY id').raw(),
+            named: await DB.prepare('SELECT id AS a, id + 0.5 AS b FROM t ORDER BY id LIMIT 1').raw({ columnNames: true }),
+            bound: await DB.prepare('SELECT ? AS a, ? AS b, ? AS c, typeof(?) AS d, typeof(?) AS e')
+                .bind(new DataView(new Uint8Array([9, 8]).buffer, 1), [1, 2], NaN, 3, 2.5).first(),
+            missing: await thrown(() => DB.prepare('SELECT 1 AS a').first('b')),
+        };
+    ",
+    );
+    assert_eq!(got["meta"], json!([true, 1, 1, true, "number", []]));
+    assert_eq!(
+        got["all"],
+        json!([
+            { "id": 1, "name": "a", "score": 1.5, "data": [1, 2, 255] },
+            { "id": 2, "name": "1", "score": null, "data": [0, 7, 8] },
+        ])
+    );
+    assert_eq!(got["read"], json!([0, 2]));
+    assert_eq!(
+        (&got["first"], &got["column"], &got["none"]),
+        (&json!({ "name": "a", "score": 1.5 }), &json!(1.5), &Value::Null)
+    );
+    assert_eq!(got["raw"], json!([[1, "a"], [2, "1"]]));
+    assert_eq!(got["named"], json!([["a", "b"], [1, 1.5]]));
+    assert!(
+        got["missing"]["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("D1_ERROR: D1_COLUMN_NOTFOUND"),
+        "{got}"
+    );
+}
+
+#[test]
+fn errors_have_the_shape_of_d1() {
+    let (io, folder) = (io(), TempDir::new().unwrap());
+    let got = script(
+        &io,
+        &file(&folder),
+        r"
+        await DB.exec('CREATE TABLE t (id INTEGER PRIMARY KEY)');
+        const sql = (text, ...values) => thrown(() => DB.prepare(text).bind(...values).run());
+        await sql('INSERT INTO t VALUES (1)');
+        return [
+            await sql('SELECT * FROM nope'),
+            await sql('INSERT INTO t VALUES (1)'),
+            await sql('SELECT ?', 1, 2),
+            await sql('SELECT ?', undefined),
+            await sql('SELECT ?', {}),
+            await thrown(() => DB.exec('SELECT 1; NONSENSE')),
+            await sql('BEGIN'),
+            await sql('SELECT 1; SELECT 2'),
+            await thrown(() => new D1Database('OTHER').prepare('SELECT 1').run()),
+        ].map((error) => error.message);
+    ",
+    );
+    for (got, expected) in got.as_array().unwrap().iter().zip([
+        "D1_ERROR: no such table: nope: SQLITE_ERROR",
+        "D1_ERROR: UNIQUE constraint failed: t.id: SQLITE_CONSTRAINT",
+        "D1_ERROR: Wrong number of parameter bindings for SQL query.",
+        "D1_TYPE_ERROR: Type 'undefined' not supported for value 'undefined'",
+        "D1_TYPE_ERROR: Type 'object' not supported for value '[object Object]'",
+        "D1_EXEC_ERROR: NONSENSE is not allowed in a worker: SQLITE_ERROR",
+        "D1_ERROR: to run statements in a transaction, use batch() instead of SQL BEGIN statements: SQLITE_ERROR",
+        "D1_ERROR: A prepared SQL statement must contain only one statement.: SQLITE_ERROR",
+        "D1_ERROR: this worker has no SQL binding named 'OTHER'",
+    ]) {
+        assert_eq!(got, expected);
+    }
+}
+
+#[test]
+fn a_batch_happens_whole_or_not_at_all() {
+    let (io, folder) = (io(), TempDir::new().unwrap());
+    let got = script(
+        &io,
+        &file(&folder),
+        r"
+        await DB.exec('CREATE TABLE t (id INTEGER PRIMARY KEY)');
+        const insert = (id) => DB.prepare('INSERT INTO t VALUES (?)').bind(id);
+        const done = await DB.batch([insert(1), insert(2), DB.prepare('SELECT count(*) AS n FROM t')]);
+        const failed = await thrown(() => DB.batch([insert(3), insert(1)]));
+        return [done.length, done[2].results[0].n, failed.message, await DB.prepare('SELECT count(*) AS n FROM t').first('n')];
+    ",
+    );
+    assert_eq!(
+        got,
+        json!([3, 2, "D1_ERROR: UNIQUE constraint failed: t.id: SQLITE_CONSTRAINT", 2])
+    );
+}
+
+#[test]
+fn limits_hold_while_rows_come_in_and_a_long_statement_is_interrupted() {
+    let (io, folder) = (io(), TempDir::new().unwrap());
+    let config = SqlConfig {
+        rows_max: 1000,
+        result_bytes_max: 100_000,
+        timeout: Duration::from_millis(300),
+        max_connections: 1,
+        ..file(&folder)
+    };
+    let got = script(
+        &io,
+        &config,
+        r"
+        const endless = 'WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c)';
+        const sql = (text) => thrown(() => DB.prepare(text).all());
+        return [
+            (await sql(endless + ' SELECT x FROM c')).message,
+            (await sql(endless + ' SELECT zeroblob(60000) FROM c')).message,
+            (await sql(endless + ' SELECT count(*) FROM c')).message,
+            (await thrown(() => DB.prepare('SELECT ' + '1,'.repeat(60000)).all())).message,
+            // The only connection is free again.
+            await DB.prepare('SELECT 1 AS one').first('one'),
+        ];
+    ",
+    );
+    for (at, limit) in ["rows_max", "result_bytes_max", "timeout", "statement_len_max"]
+        .iter()
+        .enumerate()
+    {
+        assert!(got[at].as_str().unwrap().contains(limit), "{got}");
+    }
+    assert_eq!(got[4], 1);
+}
+
+#[test]
+fn files_out_of_reach_stay_out_of_reach() {
+    let (io, folder) = (io(), TempDir::new().unwrap());
+    let other = folder.path().join("other.sqlite");
+    let got = script(&io, &file(&folder), &format!("
+        const texts = ['ATTACH \\'{0}\\' AS o', 'VACUUM INTO \\'{0}\\'', 'SELECT load_extension(\\'{0}\\')', 'EXPLAIN ATTACH \\'{0}\\' AS o'];
+        return Promise.all(texts.map(async (text) => (await thrown(() => DB.prepare(text).run()))?.message ?? 'ran'));
+    ", other.display()));
+    for message in got.as_array().unwrap() {
+        assert!(message.as_str().unwrap().contains("not allowed in a worker"), "{got}");
+    }
+    assert!(!other.exists());
+}
+
+#[test]
+fn a_database_in_memory_stays_from_worker_to_worker_of_a_thread() {
+    let (io, config) = (io(), SqlConfig::new("sqlite::memory:"));
+    script(
+        &io,
+        &config,
+        "await DB.exec('CREATE TABLE t (a); INSERT INTO t VALUES (42)')",
+    );
+    assert_eq!(
+        script(&io, &config, "return DB.prepare('SELECT a FROM t').first('a')"),
+        42
+    );
+}
+
+#[test]
+fn threads_write_to_one_file_without_losing_a_row() {
+    let folder = TempDir::new().unwrap();
+    let config = file(&folder);
+    deno_core::JsRuntime::init_platform(None);
+    script(&io(), &config, "await DB.exec('CREATE TABLE t (a)')");
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let io = io();
+                script(
+                    &io,
+                    &config,
+                    "
+                    const insert = DB.prepare('INSERT INTO t VALUES (1)');
+                    for (let i = 0; i < 10; i++) await DB.batch([DB.prepare('SELECT count(*) FROM t'), insert]);
+                ",
+                );
+            });
+        }
+    });
+    assert_eq!(
+        script(
+            &io(),
+            &config,
+            "return DB.prepare('SELECT count(*) AS n FROM t').first('n')"
+        ),
+        40
+    );
+}

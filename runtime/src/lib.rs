@@ -1,0 +1,27 @@
+//! One JavaScript worker on one thread: V8's platform and snapshot, module loading, event dispatch, limits.
+//!
+//! A [`Script`] is one version of one script. On a thread that [`platform::spawn`] made, inside a fresh current-thread
+//! Tokio runtime and `LocalSet`, [`Worker::boot`] makes an isolate for it; [`Worker::begin`] hands it events, and
+//! [`Worker::poll`] drives it. What outlives the worker on that thread is its [`WorkerThread`].
+//!
+//! This is the only crate with `unsafe`, and it knows nothing of pools and servers.
+
+mod code_cache;
+mod cpu_clock;
+mod limits;
+mod loader;
+pub mod modules;
+pub mod platform;
+mod script;
+mod snapshot;
+mod thread;
+mod watchdog;
+mod worker;
+
+pub use isopod_ext::{fetch, handlers, io, sql};
+
+pub use self::limits::Limits;
+pub use self::script::{Binding, Command, Console, Script, ScriptBuilder, ScriptError};
+pub use self::thread::WorkerThread;
+pub use self::watchdog::Watchdog;
+pub use self::worker::{BootOptions, Turn, Worker};

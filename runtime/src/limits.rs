@@ -1,0 +1,35 @@
+//! What a worker may use.
+
+use std::time::Duration;
+
+/// The limits of one worker. Every one has a default; none can be switched off, only raised.
+///
+/// ```
+/// use isopod_runtime::Limits;
+/// use std::time::Duration;
+///
+/// let limits = Limits { cpu: Duration::from_millis(50), ..Limits::default() };
+/// assert_eq!(limits.heap_bytes, 128 * 1024 * 1024);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// CPU time that JavaScript may take at a stretch, without going back to the event loop. Default: 10 s.
+    pub cpu: Duration,
+    /// CPU time that the top-level code of a script may take at a stretch while it starts. Default: 5 s.
+    pub boot_cpu: Duration,
+    /// The JavaScript heap, in bytes. Default: 128 MiB.
+    pub heap_bytes: usize,
+    /// Compiled code kept for the workers that follow, a script version, in bytes. Default: 32 MiB.
+    pub code_cache_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            cpu: Duration::from_secs(10),
+            boot_cpu: Duration::from_secs(5),
+            heap_bytes: 128 * 1024 * 1024,
+            code_cache_bytes: 32 * 1024 * 1024,
+        }
+    }
+}

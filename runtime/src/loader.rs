@@ -1,0 +1,157 @@
+//! Hands a script's modules to V8: the adapter between `modules/`, which knows no V8, and deno_core's interface.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use deno_core::url::Url;
+use deno_core::{
+    ModuleLoadOptions, ModuleLoadReferrer, ModuleLoadResponse, ModuleLoader, ModuleSource, ModuleSourceCode,
+    ModuleSpecifier, ModuleType, RequestedModuleType, ResolutionKind, SourceCodeCacheInfo,
+};
+use deno_error::JsErrorBox;
+
+use crate::Script;
+use crate::code_cache::CodeCache;
+use crate::modules::{Module, ModuleCode, ModuleError, ModuleKind, RequestedType};
+
+/// Modules that are in the snapshot, and so need not be loaded.
+const BUILTIN: [&str; 3] = ["isopod:process", "isopod:workers", "cloudflare:workers"];
+
+/// Marks the import by which a `.wasm` module gets at its own bytes.
+const WASM_BYTES: &str = "isopod-bytes";
+
+pub(crate) struct ScriptLoader {
+    script: Arc<Script>,
+    /// Of the modules that were transpiled: the map back, and the source as it was written.
+    originals: RefCell<HashMap<String, Original>>,
+}
+
+struct Original {
+    map: Arc<[u8]>,
+    text: Arc<str>,
+}
+
+impl ScriptLoader {
+    pub(crate) fn new(script: Arc<Script>) -> Rc<Self> {
+        Rc::new(Self { script, originals: RefCell::default() })
+    }
+
+    fn load_module(
+        &self,
+        url: &Url,
+        requested: &RequestedModuleType,
+        referrer: Option<&Url>,
+    ) -> Result<ModuleSource, JsErrorBox> {
+        let request = match requested {
+            RequestedModuleType::None => RequestedType::Unspecified,
+            RequestedModuleType::Json => RequestedType::Json,
+            RequestedModuleType::Text => RequestedType::Text,
+            RequestedModuleType::Bytes => RequestedType::Bytes,
+            RequestedModuleType::Other(other) => RequestedType::Other(other),
+        };
+        let mut file = url.clone();
+        file.set_fragment(None);
+        let module = self.script.loader.load(&file, request, referrer).map_err(to_js)?;
+        if let (Some(map), Some(text)) = (&module.source_map, &module.original) {
+            let original = Original { map: map.clone(), text: text.clone() };
+            self.originals.borrow_mut().insert(url.as_str().to_owned(), original);
+        }
+        Ok(self.module_source(url, module, request))
+    }
+
+    fn module_source(&self, url: &Url, module: Module, request: RequestedType<'_>) -> ModuleSource {
+        let make = |kind, code| ModuleSource::new(kind, code, url, None);
+        match (module.kind, module.code) {
+            (ModuleKind::JavaScript, ModuleCode::Text(text)) => {
+                let hash = CodeCache::hash(text.as_bytes());
+                let data = self.script.code_cache.get(url.as_str(), hash).map(|code| Cow::Owned(code.to_vec()));
+                let code = javascript(text.to_string());
+                ModuleSource::new(ModuleType::JavaScript, code, url, Some(SourceCodeCacheInfo { hash, data }))
+            }
+            (ModuleKind::Json, ModuleCode::Text(text)) if request == RequestedType::Json => {
+                make(ModuleType::Json, javascript(text.to_string()))
+            }
+            // Bundlers let JSON and text be imported without an attribute; V8 then wants JavaScript.
+            (ModuleKind::Json, ModuleCode::Text(text)) => {
+                make(ModuleType::JavaScript, javascript(format!("export default {text};")))
+            }
+            (ModuleKind::Text, ModuleCode::Text(text)) if request == RequestedType::Text => {
+                make(ModuleType::Text, javascript(text.to_string()))
+            }
+            (_, ModuleCode::Text(text)) => {
+                let literal = serde_json::Value::String(text.to_string());
+                make(ModuleType::JavaScript, javascript(format!("export default {literal};")))
+            }
+            (_, ModuleCode::Bytes(bytes)) if request == RequestedType::Bytes => {
+                make(ModuleType::Bytes, ModuleSourceCode::Bytes(bytes.to_vec().into_boxed_slice().into()))
+            }
+            // As in Workers: what a `.wasm` import gives is the compiled module, and the script instantiates it.
+            (kind, ModuleCode::Bytes(_)) => {
+                let mut own = url.clone();
+                own.set_fragment(Some(WASM_BYTES));
+                let value = if kind == ModuleKind::Wasm { "new WebAssembly.Module(bytes)" } else { "bytes.buffer" };
+                let code = format!("import bytes from {:?} with {{ type: \"bytes\" }};\nexport default {value};", own.as_str());
+                make(ModuleType::JavaScript, javascript(code))
+            }
+        }
+    }
+}
+
+fn to_js(error: ModuleError) -> JsErrorBox {
+    match error {
+        ModuleError::Syntax { .. } => JsErrorBox::new("SyntaxError", error.to_string()),
+        other => JsErrorBox::type_error(other.to_string()),
+    }
+}
+
+fn javascript(code: String) -> ModuleSourceCode {
+    ModuleSourceCode::String(code.into())
+}
+
+impl ModuleLoader for ScriptLoader {
+    fn resolve(&self, specifier: &str, referrer: &str, _kind: ResolutionKind) -> Result<ModuleSpecifier, JsErrorBox> {
+        if BUILTIN.contains(&specifier) {
+            return Url::parse(specifier).map_err(|error| JsErrorBox::type_error(error.to_string()));
+        }
+        let entry = &self.script.entry;
+        // A module's own bytes, asked for by the code that stands in for it; the fragment says so.
+        if specifier == entry.as_str() || specifier.ends_with(WASM_BYTES) {
+            return Url::parse(specifier).map_err(|error| JsErrorBox::type_error(error.to_string()));
+        }
+        let referrer = Url::parse(referrer).unwrap_or_else(|_| entry.clone());
+        self.script.loader.resolve(specifier, &referrer).map_err(to_js)
+    }
+
+    fn load(
+        &self,
+        specifier: &ModuleSpecifier,
+        referrer: Option<&ModuleLoadReferrer>,
+        options: ModuleLoadOptions,
+    ) -> ModuleLoadResponse {
+        let referrer = referrer.map(|referrer| &referrer.specifier);
+        ModuleLoadResponse::Sync(self.load_module(specifier, &options.requested_module_type, referrer))
+    }
+
+    fn code_cache_ready(
+        &self,
+        specifier: ModuleSpecifier,
+        hash: u64,
+        code: &[u8],
+    ) -> Pin<Box<dyn Future<Output = ()>>> {
+        self.script.code_cache.put(specifier.as_str(), hash, code);
+        Box::pin(std::future::ready(()))
+    }
+
+    fn get_source_map(&self, file: &str) -> Option<Cow<'_, [u8]>> {
+        self.originals.borrow().get(file).map(|original| Cow::Owned(original.map.to_vec()))
+    }
+
+    fn get_source_mapped_source_line(&self, file: &str, line: usize) -> Option<String> {
+        self.originals.borrow().get(file)?.text.lines().nth(line).map(str::to_owned)
+    }
+}

@@ -1,0 +1,328 @@
+//! Files: the resolution that bundlers do for workers, within the jail.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use oxc_resolver::{ResolveError, ResolveOptions, ResolverGeneric, TsConfig, TsconfigDiscovery};
+use url::Url;
+
+use super::error::{Importer, ModuleError, display_url};
+use super::jail::{Jail, JailedFiles};
+use super::near_names::{hint, near};
+use super::specifier::{is_node_builtin, package_name};
+
+/// Tried in this order after a path without an extension.
+pub(super) const EXTENSIONS: &[&str] = &[".ts", ".tsx", ".mts", ".js", ".jsx", ".mjs", ".json"];
+/// In packages the compiled file goes before a source that was shipped beside it.
+const PACKAGE_EXTENSIONS: &[&str] = &[".js", ".mjs", ".jsx", ".json", ".ts", ".tsx", ".mts"];
+/// TypeScript imports `./a.js` where the file is `a.ts`.
+pub(super) const REPLACED_EXTENSIONS: &[(&str, &[&str])] = &[
+    (".js", &[".js", ".ts", ".tsx", ".jsx"]),
+    (".jsx", &[".jsx", ".tsx"]),
+    (".mjs", &[".mjs", ".mts"]),
+];
+/// Names of a folder that are looked at for a hint.
+const HINT_NAMES_MAX: usize = 2_000;
+
+pub(super) struct Disk {
+    jail: Jail,
+    /// For files of the script.
+    own: ResolverGeneric<JailedFiles>,
+    /// For packages, and from within them.
+    packages: ResolverGeneric<JailedFiles>,
+}
+
+/// Where a specifier leads on disk.
+pub(super) enum Found {
+    File(Url),
+    /// The package's `browser` field replaces the module by nothing.
+    Nothing,
+}
+
+impl Disk {
+    pub(super) fn new(jail: Jail, conditions: &[String]) -> Self {
+        let strings = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let options = |extensions| ResolveOptions {
+            condition_names: conditions.to_vec(),
+            extensions: strings(extensions),
+            extension_alias: REPLACED_EXTENSIONS
+                .iter()
+                .map(|(from, to)| ((*from).to_owned(), strings(to)))
+                .collect(),
+            main_fields: strings(&["browser", "module", "main"]),
+            alias_fields: vec![strings(&["browser"])],
+            tsconfig: Some(TsconfigDiscovery::Auto),
+            // An embedded crate does not read environment variables.
+            node_path: false,
+            ..ResolveOptions::default()
+        };
+        let own = ResolverGeneric::new_with_file_system(JailedFiles::below(&jail), options(EXTENSIONS));
+        let packages = own.clone_with_options(options(PACKAGE_EXTENSIONS));
+        Self { jail, own, packages }
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        self.jail.root()
+    }
+
+    /// A `file:` URL as written, extensions not yet searched.
+    pub(super) fn resolve_url(&self, url: &Url, specifier: &str, importer: Importer) -> Result<Found, ModuleError> {
+        let path = self.path(url, specifier, &importer)?;
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(self.not_found(&path, specifier, importer));
+        };
+        // The URL may have been made from a path with links in it, as the root's own may have been given.
+        let folder = if folder.starts_with(self.jail.ceiling()) {
+            folder.to_owned()
+        } else {
+            let real = fs::canonicalize(folder)
+                .ok()
+                .filter(|real| real.starts_with(self.jail.ceiling()));
+            real.ok_or_else(|| self.escapes(&path, importer.clone()))?
+        };
+        let name = name.to_string_lossy();
+        if name.contains(['?', '#']) {
+            // The resolver would take these for a query; such a name is found as it is written or not at all.
+            return if path.is_file() {
+                self.verified(&path, url.query(), url.fragment(), importer)
+            } else {
+                Err(self.not_found(&path, specifier, importer))
+            };
+        }
+        let in_package = path.iter().any(|part| part == "node_modules");
+        let resolver = if in_package { &self.packages } else { &self.own };
+        match resolver.resolve(folder, &format!("./{name}")) {
+            Ok(found) => self.verified(found.path(), url.query(), url.fragment(), importer),
+            Err(error) => {
+                if fs::canonicalize(&path).is_ok_and(|real| !self.jail.allows(&real)) {
+                    return Err(self.escapes(&path, importer));
+                }
+                self.explain(error, &path, specifier, importer)
+            }
+        }
+    }
+
+    /// A bare name, as seen from a file (`None`: from the root).
+    pub(super) fn resolve_bare(
+        &self,
+        specifier: &str,
+        referrer: &Url,
+        importer: Importer,
+    ) -> Result<Found, ModuleError> {
+        let from = match referrer.to_file_path() {
+            Ok(path) if referrer.scheme() == "file" && path.starts_with(self.jail.ceiling()) => path,
+            // A module that is no file sees what one in the root would see.
+            _ => self.root().join("module.js"),
+        };
+        match self.packages.resolve_file(&from, specifier) {
+            Ok(found) => {
+                let part = |text: Option<&str>, mark| text.and_then(|text| text.strip_prefix(mark)).map(str::to_owned);
+                let (query, fragment) = (part(found.query(), '?'), part(found.fragment(), '#'));
+                self.verified(found.path(), query.as_deref(), fragment.as_deref(), importer)
+            }
+            Err(ResolveError::NotFound(_) | ResolveError::MatchedAliasNotFound(..)) => {
+                Err(self.explain_missing_package(specifier, &from, importer))
+            }
+            Err(error) => self.explain(error, &from, specifier, importer),
+        }
+    }
+
+    /// The bytes of a file, checked once more: the file may have become a link since it was resolved.
+    pub(super) fn read(&self, url: &Url, bytes_max: u64, importer: &Importer) -> Result<Arc<[u8]>, ModuleError> {
+        let path = self.path(url, url.as_str(), importer)?;
+        let failed = |source: io::Error| match source.kind() {
+            io::ErrorKind::NotFound => self.not_found(&path, &display_url(url), importer.clone()),
+            _ => ModuleError::Read {
+                file: display_url(url),
+                importer: importer.clone(),
+                source,
+            },
+        };
+        let real = fs::canonicalize(&path).map_err(failed)?;
+        if !self.jail.allows(&real) {
+            return Err(self.escapes(&path, importer.clone()));
+        }
+        let too_large = |bytes| ModuleError::TooLarge {
+            file: display_url(url),
+            bytes,
+            limit: bytes_max,
+        };
+        let file = fs::File::open(&real).map_err(failed)?;
+        let about = file.metadata().map_err(failed)?;
+        if !about.is_file() {
+            // Reading a pipe or a device might never end.
+            return Err(failed(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "it is not a regular file",
+            )));
+        }
+        if about.len() > bytes_max {
+            return Err(too_large(about.len()));
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(about.len()).unwrap_or_default());
+        file.take(bytes_max.saturating_add(1))
+            .read_to_end(&mut bytes)
+            .map_err(failed)?;
+        if bytes.len() as u64 > bytes_max {
+            return Err(too_large(bytes.len() as u64));
+        }
+        Ok(bytes.into())
+    }
+
+    /// The `tsconfig.json` that applies to a file. Broken ones are reported.
+    pub(super) fn tsconfig(&self, url: &Url) -> Result<Option<Arc<TsConfig>>, ModuleError> {
+        let Ok(path) = url.to_file_path() else { return Ok(None) };
+        self.own
+            .find_tsconfig(path)
+            .map_err(|error| ModuleError::InvalidConfig {
+                specifier: display_url(url),
+                importer: Importer::default(),
+                reason: error.to_string(),
+            })
+    }
+
+    fn path(&self, url: &Url, specifier: &str, importer: &Importer) -> Result<PathBuf, ModuleError> {
+        url.to_file_path().map_err(|()| ModuleError::InvalidSpecifier {
+            specifier: specifier.into(),
+            importer: importer.clone(),
+            reason: "the URL names no local file".into(),
+        })
+    }
+
+    fn verified(
+        &self,
+        path: &Path,
+        query: Option<&str>,
+        fragment: Option<&str>,
+        importer: Importer,
+    ) -> Result<Found, ModuleError> {
+        let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        if !self.jail.allows(&real) {
+            return Err(self.escapes(path, importer));
+        }
+        let Ok(mut url) = Url::from_file_path(&real) else {
+            return Err(self.escapes(path, importer));
+        };
+        url.set_query(query);
+        url.set_fragment(fragment);
+        Ok(Found::File(url))
+    }
+
+    fn escapes(&self, path: &Path, importer: Importer) -> ModuleError {
+        let (file, root) = (path.display().to_string(), self.root().display().to_string());
+        ModuleError::Escapes { file, root, importer }
+    }
+
+    fn not_found(&self, path: &Path, specifier: &str, importer: Importer) -> ModuleError {
+        let wanted = path.file_name().unwrap_or_default().to_string_lossy();
+        let folder = path.parent().and_then(|folder| fs::canonicalize(folder).ok());
+        let names: Vec<String> = folder
+            .filter(|folder| self.jail.allows(folder))
+            .and_then(|folder| fs::read_dir(folder).ok())
+            .into_iter()
+            .flatten()
+            .take(HINT_NAMES_MAX)
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .collect();
+        let hint = hint(&near(&wanted, names.iter().map(String::as_str)));
+        ModuleError::NotFound {
+            specifier: specifier.into(),
+            importer,
+            hint,
+        }
+    }
+
+    fn explain_missing_package(&self, specifier: &str, from: &Path, importer: Importer) -> ModuleError {
+        let package = package_name(specifier);
+        let within_ceiling = from
+            .ancestors()
+            .skip(1)
+            .take_while(|folder| folder.starts_with(self.jail.ceiling()));
+        let installed = within_ceiling
+            .map(|folder| folder.join("node_modules").join(package))
+            .find(|path| path.is_dir());
+        let beside = from.with_file_name(specifier).is_file();
+        let (specifier, package) = (specifier.to_owned(), package.to_owned());
+        match installed {
+            Some(folder) => {
+                let hint = format!(
+                    "package {package} is installed in {}, but has no such file",
+                    folder.display()
+                );
+                ModuleError::NotFound {
+                    specifier,
+                    importer,
+                    hint,
+                }
+            }
+            None if beside => {
+                let hint = format!("did you mean \"./{specifier}\"? Names without \"./\" are packages");
+                ModuleError::NotFound {
+                    specifier,
+                    importer,
+                    hint,
+                }
+            }
+            None if package.starts_with(['~', '#']) || package.starts_with("@/") => {
+                let hint =
+                    "it looks like a path alias, and no \"paths\" of tsconfig.json or import map leads to a file"
+                        .into();
+                ModuleError::NotFound {
+                    specifier,
+                    importer,
+                    hint,
+                }
+            }
+            None if is_node_builtin(&specifier) => ModuleError::Builtin { specifier, importer },
+            None => ModuleError::PackageNotInstalled {
+                package,
+                specifier,
+                importer,
+            },
+        }
+    }
+
+    fn explain(
+        &self,
+        error: ResolveError,
+        path: &Path,
+        specifier: &str,
+        importer: Importer,
+    ) -> Result<Found, ModuleError> {
+        let reason = error.to_string();
+        let specifier = specifier.to_owned();
+        Err(match error {
+            ResolveError::Ignored(_) => return Ok(Found::Nothing),
+            ResolveError::PackagePathNotExported { .. } | ResolveError::PackageImportNotDefined(..) => {
+                ModuleError::NotExported {
+                    specifier,
+                    importer,
+                    reason,
+                }
+            }
+            ResolveError::NotFound(_) | ResolveError::MatchedAliasNotFound(..) | ResolveError::ExtensionAlias(..) => {
+                self.not_found(path, &specifier, importer)
+            }
+            ResolveError::IOError(source) => ModuleError::Read {
+                file: path.display().to_string(),
+                importer,
+                source: source.into(),
+            },
+            ResolveError::Json(json) => {
+                let place = format!("{}:{}:{}", json.path.display(), json.line, json.column);
+                ModuleError::InvalidConfig {
+                    specifier,
+                    importer,
+                    reason: format!("{place}: {}", json.message),
+                }
+            }
+            _ => ModuleError::InvalidConfig {
+                specifier,
+                importer,
+                reason,
+            },
+        })
+    }
+}

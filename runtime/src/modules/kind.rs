@@ -1,0 +1,86 @@
+//! What a module is: decided from the import attribute first, then from the extension. Pure.
+
+use url::Url;
+
+/// What V8 is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ModuleKind {
+    /// An ES module.
+    JavaScript,
+    /// JSON text, checked; the default export is its value.
+    Json,
+    /// Text; the default export is a string.
+    Text,
+    /// Bytes; the default export is a `Uint8Array` with the attribute, an `ArrayBuffer` without.
+    Bytes,
+    /// WebAssembly; the default export is a `WebAssembly.Module`.
+    Wasm,
+}
+
+/// The `type` of an import's `with` clause.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum RequestedType<'a> {
+    /// No attribute: the extension decides.
+    #[default]
+    Unspecified,
+    /// `with { type: "json" }`
+    Json,
+    /// `with { type: "text" }`
+    Text,
+    /// `with { type: "bytes" }`
+    Bytes,
+    /// Any other type.
+    Other(&'a str),
+}
+
+/// A source language that becomes JavaScript.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Dialect {
+    Jsx,
+    TypeScript,
+    Tsx,
+}
+
+/// What to do with a module's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Treatment {
+    /// JavaScript as it is.
+    AsIs,
+    Transpile(Dialect),
+    /// The name says CommonJS: refuse.
+    CommonJs,
+    Json,
+    Text,
+    Bytes,
+    Wasm,
+    Unknown,
+}
+
+pub(super) fn treatment(url: &Url, requested: RequestedType<'_>) -> Treatment {
+    match requested {
+        RequestedType::Json => Treatment::Json,
+        RequestedType::Text => Treatment::Text,
+        RequestedType::Bytes => Treatment::Bytes,
+        RequestedType::Unspecified | RequestedType::Other(_) => by_extension(url.path()),
+    }
+}
+
+fn by_extension(path: &str) -> Treatment {
+    let file = path.rsplit('/').next().unwrap_or_default();
+    let Some((_, extension)) = file.rsplit_once('.') else {
+        // Scripts without an extension are JavaScript, as they are for every other runtime.
+        return Treatment::AsIs;
+    };
+    match extension.to_ascii_lowercase().as_str() {
+        "js" | "mjs" => Treatment::AsIs,
+        "jsx" => Treatment::Transpile(Dialect::Jsx),
+        "ts" | "mts" => Treatment::Transpile(Dialect::TypeScript),
+        "tsx" => Treatment::Transpile(Dialect::Tsx),
+        "cjs" | "cts" => Treatment::CommonJs,
+        "json" => Treatment::Json,
+        "txt" | "html" | "htm" | "sql" | "md" => Treatment::Text,
+        "bin" => Treatment::Bytes,
+        "wasm" => Treatment::Wasm,
+        _ => Treatment::Unknown,
+    }
+}

@@ -1,0 +1,310 @@
+//! The loader: one version of one script, from specifiers to code.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ::import_map::ImportMap;
+use url::Url;
+
+use super::cache::{TranspileCache, Transpiled};
+use super::code_frame::code_frame;
+use super::commonjs;
+use super::disk::Disk;
+use super::error::{Importer, ModuleError, display_url};
+use super::helpers;
+use super::import_map;
+use super::jail::Jail;
+use super::kind::{Dialect, ModuleKind, RequestedType, Treatment, treatment};
+use super::options::{Jsx, LoaderLimits, LoaderOptions};
+use super::source_maps::SourceMaps;
+use super::sources::Sources;
+use super::specifier::Specifier;
+use super::transpile::transpile;
+use super::tsconfig;
+
+/// Finds and reads the modules of one version of one script. Synchronous; share it between threads in an `Arc`.
+///
+/// ```ignore
+/// let loader = Loader::new(LoaderOptions::folder("./my-worker"))?;
+/// let entry = loader.resolve_entry("src/index.ts")?;
+/// let module = loader.load(&entry, RequestedType::Unspecified, None)?;
+/// let next = loader.resolve("./routes", &entry)?;
+/// ```
+///
+/// What the file system says is remembered for the loader's life: make a new one when files change.
+pub struct Loader {
+    sources: Arc<Sources>,
+    import_map: Option<ImportMap>,
+    jsx: Jsx,
+    limits: LoaderLimits,
+    transpiled: Mutex<TranspileCache>,
+    loaded: Mutex<HashSet<Url>>,
+    source_maps: Arc<SourceMaps>,
+}
+
+/// A module, ready to be compiled.
+#[derive(Debug, Clone)]
+pub struct Module {
+    /// What it is.
+    pub kind: ModuleKind,
+    /// JavaScript, JSON or text as text; bytes and WebAssembly as bytes.
+    pub code: ModuleCode,
+    /// The source map of a module that was transpiled, as JSON without the sources' content.
+    pub source_map: Option<Arc<[u8]>>,
+    /// The source of a module that was transpiled.
+    pub original: Option<Arc<str>>,
+}
+
+/// A module's content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ModuleCode {
+    /// JavaScript, JSON, text.
+    Text(Arc<str>),
+    /// Bytes, WebAssembly.
+    Bytes(Arc<[u8]>),
+}
+
+impl Loader {
+    /// A loader; reads no module yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ModuleError::InvalidRoot`] and [`ModuleError::InvalidImportMap`].
+    pub fn new(options: LoaderOptions) -> Result<Self, ModuleError> {
+        let disk = match &options.root {
+            Some(root) => Some(Disk::new(
+                Jail::new(root, options.ceiling.as_deref())?,
+                &options.conditions,
+            )),
+            None => None,
+        };
+        let bytes_max = options.limits.module_bytes_max;
+        let sources = Arc::new(Sources {
+            memory: options.memory,
+            disk,
+            bytes_max,
+        });
+        Ok(Self {
+            import_map: options.import_map.as_ref().map(import_map::parse).transpose()?,
+            jsx: options.jsx,
+            transpiled: Mutex::new(TranspileCache::new(options.limits.transpile_cache_bytes_max)),
+            limits: options.limits,
+            loaded: Mutex::default(),
+            source_maps: Arc::new(SourceMaps::new(Arc::clone(&sources))),
+            sources,
+        })
+    }
+
+    /// The URL of the entry module: a path, taken from the root unless it is absolute, or a URL.
+    ///
+    /// # Errors
+    ///
+    /// As [`Loader::resolve`].
+    pub fn resolve_entry(&self, entry: &str) -> Result<Url, ModuleError> {
+        let url = match &self.sources.disk {
+            Some(disk) if Path::new(entry).is_absolute() || Url::parse(entry).is_err() => {
+                // The root is absolute, so this cannot fail; were it to, the URL would be parsed and refused below.
+                Url::from_file_path(disk.root().join(entry)).or_else(|()| Url::parse(entry))
+            }
+            _ => Url::parse(entry),
+        };
+        let url = url.map_err(|error| ModuleError::InvalidSpecifier {
+            specifier: entry.into(),
+            importer: Importer::default(),
+            reason: format!("{error}; the entry of a script in memory is a URL, as isopod:///main.js"),
+        })?;
+        self.sources.resolve_url(url, entry, Importer::default())
+    }
+
+    /// What `specifier` means in `referrer`, for static and dynamic imports alike: import map, then memory, then files
+    /// and packages. The URL is canonical: links are followed, extensions are complete.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing was found, or why what was found may not be loaded.
+    pub fn resolve(&self, specifier: &str, referrer: &Url) -> Result<Url, ModuleError> {
+        let importer = Importer::new(referrer);
+        let meant = match &self.import_map {
+            // What the transpiler imports is not the script's to map.
+            Some(map) if !specifier.starts_with(helpers::PREFIX) => import_map::apply(map, specifier, referrer)?,
+            _ => Specifier::parse(specifier, referrer)?,
+        };
+        match meant {
+            Specifier::Url(url) => self.sources.resolve_url(url, specifier, importer),
+            Specifier::Bare(name) => self.sources.resolve_bare(name, referrer, importer),
+        }
+    }
+
+    /// The module at a URL that [`Loader::resolve`] gave. `referrer` is for messages.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be read, or why it is no module that a worker can run.
+    pub fn load(&self, url: &Url, requested: RequestedType<'_>, referrer: Option<&Url>) -> Result<Module, ModuleError> {
+        let importer = Importer::of(referrer);
+        self.count(url)?;
+        if url.scheme() == helpers::SCHEME {
+            let source = helpers::source(url).ok_or_else(|| ModuleError::NotFound {
+                specifier: url.to_string(),
+                importer,
+                hint: "it is none of the runtime's own modules".into(),
+            })?;
+            return Ok(Module::text(ModuleKind::JavaScript, source.into()));
+        }
+        if let RequestedType::Other(requested) = requested {
+            let (file, requested) = (display_url(url), requested.to_owned());
+            return Err(ModuleError::UnsupportedType {
+                file,
+                requested,
+                importer,
+            });
+        }
+        let treatment = treatment(url, requested);
+        match treatment {
+            Treatment::CommonJs => return Err(commonjs_only(url, importer)),
+            Treatment::Unknown => {
+                return Err(ModuleError::UnknownKind {
+                    file: display_url(url),
+                    importer,
+                });
+            }
+            _ => {}
+        }
+        let bytes = self.sources.read(url, &importer)?;
+        match treatment {
+            Treatment::Bytes => Ok(Module::bytes(ModuleKind::Bytes, bytes)),
+            Treatment::Wasm => Ok(Module::bytes(ModuleKind::Wasm, bytes)),
+            Treatment::Text => Ok(Module::text(ModuleKind::Text, utf8(url, &bytes)?)),
+            Treatment::Json => {
+                let text = utf8(url, &bytes)?;
+                check_json(url, &text)?;
+                Ok(Module::text(ModuleKind::Json, text))
+            }
+            Treatment::Transpile(dialect) => self.transpiled(url, utf8(url, &bytes)?, dialect),
+            Treatment::AsIs | Treatment::CommonJs | Treatment::Unknown => {
+                let text = utf8(url, &bytes)?;
+                if commonjs::package_of(url.path()).is_some() && commonjs::is_commonjs(&text) {
+                    return Err(commonjs_only(url, importer));
+                }
+                self.source_maps.add_javascript(url, &text);
+                Ok(Module::text(ModuleKind::JavaScript, text))
+            }
+        }
+    }
+
+    /// The maps of what was loaded, for stack traces.
+    #[must_use]
+    pub fn source_maps(&self) -> &Arc<SourceMaps> {
+        &self.source_maps
+    }
+
+    fn transpiled(&self, url: &Url, source: Arc<str>, dialect: Dialect) -> Result<Module, ModuleError> {
+        let tsconfig = match &self.sources.disk {
+            Some(disk) if url.scheme() == "file" => disk.tsconfig(url)?,
+            _ => None,
+        };
+        let key = (url.clone(), tsconfig::settings(&self.jsx, tsconfig.as_deref()));
+        let cached = self
+            .transpiled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&key, &source);
+        let Transpiled {
+            original,
+            code,
+            source_map,
+        } = match cached {
+            Some(transpiled) => transpiled,
+            None => {
+                // Outside the lock: two threads may do the same work once, none waits for another's.
+                let transpiled = transpile(url, &source, dialect, &key.1)?;
+                self.transpiled
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(key, transpiled.clone());
+                transpiled
+            }
+        };
+        self.source_maps
+            .add_transpiled(url, Arc::clone(&source_map), Arc::clone(&original));
+        Ok(Module {
+            kind: ModuleKind::JavaScript,
+            code: ModuleCode::Text(code),
+            source_map: Some(source_map),
+            original: Some(original),
+        })
+    }
+
+    fn count(&self, url: &Url) -> Result<(), ModuleError> {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if loaded.contains(url) {
+            return Ok(());
+        }
+        if loaded.len() >= self.limits.modules_max {
+            return Err(ModuleError::TooManyModules {
+                limit: self.limits.modules_max,
+            });
+        }
+        loaded.insert(url.clone());
+        Ok(())
+    }
+}
+
+impl Module {
+    fn text(kind: ModuleKind, text: Arc<str>) -> Self {
+        Self {
+            kind,
+            code: ModuleCode::Text(text),
+            source_map: None,
+            original: None,
+        }
+    }
+
+    fn bytes(kind: ModuleKind, bytes: Arc<[u8]>) -> Self {
+        Self {
+            kind,
+            code: ModuleCode::Bytes(bytes),
+            source_map: None,
+            original: None,
+        }
+    }
+}
+
+fn commonjs_only(url: &Url, importer: Importer) -> ModuleError {
+    let file = display_url(url);
+    let name = commonjs::package_of(url.path()).map_or_else(|| file.clone(), str::to_owned);
+    ModuleError::CommonJsOnly { name, file, importer }
+}
+
+/// Text without its byte order mark.
+fn utf8(url: &Url, bytes: &[u8]) -> Result<Arc<str>, ModuleError> {
+    let text = std::str::from_utf8(bytes).map_err(|error| ModuleError::NotUtf8 {
+        file: display_url(url),
+        offset: error.valid_up_to(),
+    })?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text).into())
+}
+
+fn check_json(url: &Url, text: &str) -> Result<(), ModuleError> {
+    let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text) else {
+        return Ok(());
+    };
+    let line = u32::try_from(error.line()).unwrap_or(u32::MAX).max(1);
+    // It counts bytes; the frame wants UTF-16 units.
+    let start = text.lines().nth(error.line().saturating_sub(1)).unwrap_or_default();
+    let before = start
+        .as_bytes()
+        .get(..error.column().saturating_sub(1))
+        .unwrap_or(start.as_bytes());
+    let column = u32::try_from(String::from_utf8_lossy(before).encode_utf16().count() + 1).unwrap_or(u32::MAX);
+    let message = error.to_string();
+    let message = message.split(" at line ").next().unwrap_or_default().to_owned();
+    Err(ModuleError::Syntax {
+        file: url.to_string(),
+        line,
+        column,
+        message,
+        frame: code_frame(text, line, column, 1),
+    })
+}

@@ -1,0 +1,39 @@
+//! Modules: from a specifier in a script to code that V8 can compile.
+//!
+//! This part knows nothing of V8 and nothing of Tokio. A [`Loader`] belongs to one version of one script, is shared by
+//! all threads that run it, and keeps no global state. The files read in the order of the data that flows through them:
+//! `specifier` (what was written), `import_map`, `memory` and `disk` (where it is; `jail` says what may be read at
+//! all), `sources` (its bytes), `kind` (what it is), `commonjs` (what it must not be), `transpile` with `tsconfig`,
+//! `helpers` and `cache` (TypeScript and JSX to JavaScript), `source_maps` and `code_frame` (the way back).
+//!
+//! It must not fetch modules over the network, and it must not read outside the folders it was given.
+
+mod cache;
+mod code_frame;
+mod commonjs;
+mod disk;
+mod error;
+mod es_module;
+mod helpers;
+mod import_map;
+mod jail;
+mod kind;
+mod loader;
+mod memory;
+mod near_names;
+mod options;
+mod source_maps;
+mod sources;
+mod specifier;
+mod transpile;
+mod tsconfig;
+
+#[cfg(test)]
+mod tests;
+
+pub use code_frame::code_frame;
+pub use error::{Importer, ModuleError};
+pub use kind::{ModuleKind, RequestedType};
+pub use loader::{Loader, Module, ModuleCode};
+pub use options::{ImportMapText, Jsx, JsxRuntime, LoaderLimits, LoaderOptions, MemoryModule};
+pub use source_maps::{OriginalPosition, SourceMaps};

@@ -1,0 +1,36 @@
+//! "Did you mean": names near one that does not exist. Pure.
+
+/// At most three names, nearest first.
+pub(super) fn near<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let stem = |name: &str| {
+        name.rsplit_once('.')
+            .map_or_else(|| name.to_owned(), |(stem, _)| stem.to_owned())
+    };
+    let mut found: Vec<(f64, &str)> = names
+        .into_iter()
+        .filter(|name| *name != wanted)
+        .map(|name| {
+            // The same name with another extension is the likeliest slip of all.
+            let score = if stem(name) == stem(wanted) {
+                1.0
+            } else {
+                strsim::normalized_damerau_levenshtein(wanted, name)
+            };
+            (score, name)
+        })
+        .filter(|(score, _)| *score >= 0.6)
+        .collect();
+    found.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(b.1)));
+    found.into_iter().take(3).map(|(_, name)| name).collect()
+}
+
+/// A hint from near names.
+pub(super) fn hint(near: &[&str]) -> String {
+    match near {
+        [] => "check the path; imports are relative to the importing file".into(),
+        names => {
+            let quoted: Vec<_> = names.iter().map(|name| format!("\"{name}\"")).collect();
+            format!("did you mean {}?", quoted.join(" or "))
+        }
+    }
+}

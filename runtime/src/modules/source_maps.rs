@@ -1,0 +1,181 @@
+//! The way back: from a position in the code that runs to the one that was written.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use oxc_sourcemap::SourceMap;
+use url::Url;
+
+use super::error::Importer;
+use super::sources::Sources;
+
+/// A position in a source as it was written. Line and column count from 1, the column in UTF-16 units.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OriginalPosition {
+    /// The source's URL, or its name as the map gives it where that is no URL.
+    pub source: String,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column, from 1.
+    pub column: u32,
+    /// The source's text, where it is known.
+    pub text: Option<Arc<str>>,
+}
+
+/// Source maps of one script version's modules, shared by its threads. A map is parsed when it is first asked for.
+pub struct SourceMaps {
+    sources: Arc<Sources>,
+    maps: Mutex<HashMap<Url, Arc<Entry>>>,
+}
+
+struct Entry {
+    origin: Origin,
+    parsed: OnceLock<Option<SourceMap<'static>>>,
+}
+
+#[derive(PartialEq, Eq)]
+enum Origin {
+    Transpiled {
+        map: Arc<[u8]>,
+        original: Arc<str>,
+    },
+    /// What a `//# sourceMappingURL=` comment says, as a range of the code, for it may be a megabyte of base64.
+    Comment {
+        code: Arc<str>,
+        reference: Range<usize>,
+    },
+}
+
+impl SourceMaps {
+    pub(super) fn new(sources: Arc<Sources>) -> Self {
+        Self {
+            sources,
+            maps: Mutex::default(),
+        }
+    }
+
+    pub(super) fn add_transpiled(&self, url: &Url, map: Arc<[u8]>, original: Arc<str>) {
+        self.add(url, Origin::Transpiled { map, original });
+    }
+
+    /// Remembers JavaScript that names a map of its own.
+    pub(super) fn add_javascript(&self, url: &Url, code: &Arc<str>) {
+        if let Some(reference) = mapping_comment(code) {
+            self.add(
+                url,
+                Origin::Comment {
+                    code: Arc::clone(code),
+                    reference,
+                },
+            );
+        }
+    }
+
+    fn add(&self, url: &Url, origin: Origin) {
+        let mut maps = self.maps.lock().unwrap_or_else(PoisonError::into_inner);
+        // Every isolate of the script loads the same modules; what is parsed stays parsed.
+        if maps.get(url).is_none_or(|known| known.origin != origin) {
+            maps.insert(
+                url.clone(),
+                Arc::new(Entry {
+                    origin,
+                    parsed: OnceLock::new(),
+                }),
+            );
+        }
+    }
+
+    /// Where the code at this position was written. Line and column count from 1, the column in UTF-16 units, as in a
+    /// V8 stack frame. `None` where the module has no map, or the map no answer.
+    #[must_use]
+    pub fn original_position(&self, url: &Url, line: u32, column: u32) -> Option<OriginalPosition> {
+        let entry = Arc::clone(self.maps.lock().unwrap_or_else(PoisonError::into_inner).get(url)?);
+        let map = entry.parsed.get_or_init(|| self.parse(url, &entry.origin)).as_ref()?;
+        let token = find(map, line.checked_sub(1)?, column.checked_sub(1)?)?;
+        let source = token.get_source_id()?;
+        let name = map.get_source(source)?;
+        let text = match &entry.origin {
+            Origin::Transpiled { original, .. } => Some(Arc::clone(original)),
+            Origin::Comment { .. } => map.get_source_content(source).map(Arc::from),
+        };
+        Some(OriginalPosition {
+            source: self.source_url(url, &entry.origin, map.get_source_root(), name),
+            line: token.get_src_line().saturating_add(1),
+            column: token.get_src_col().saturating_add(1),
+            text,
+        })
+    }
+
+    fn parse(&self, url: &Url, origin: &Origin) -> Option<SourceMap<'static>> {
+        let json = match origin {
+            Origin::Transpiled { map, .. } => Arc::clone(map),
+            Origin::Comment { code, reference } => self.referenced(url, &code[reference.clone()])?,
+        };
+        let text = std::str::from_utf8(&json).ok()?;
+        match SourceMap::from_json_string(text) {
+            Ok(map) => Some(map.into_owned()),
+            Err(error) => {
+                // A broken map costs the mapping of a stack trace, never the script.
+                tracing::debug!(module = %url, %error, "source map does not parse");
+                None
+            }
+        }
+    }
+
+    fn referenced(&self, url: &Url, reference: &str) -> Option<Arc<[u8]>> {
+        let Some(data) = reference.strip_prefix("data:") else {
+            // A map beside the code is a file like any other: the same folders, the same size.
+            return self.sources.read(&url.join(reference).ok()?, &Importer::new(url)).ok();
+        };
+        let (about, body) = data.split_once(',')?;
+        if about.split(';').any(|part| part == "base64") {
+            STANDARD.decode(body).ok().map(Arc::from)
+        } else {
+            Some(percent_encoding::percent_decode_str(body).collect::<Vec<u8>>().into())
+        }
+    }
+
+    fn source_url(&self, url: &Url, origin: &Origin, root: Option<&str>, name: &str) -> String {
+        // Names are relative to the map: the file the comment names, or the code itself.
+        let base = match origin {
+            Origin::Comment { code, reference } if !code[reference.clone()].starts_with("data:") => {
+                url.join(&code[reference.clone()]).unwrap_or_else(|_| url.clone())
+            }
+            _ => url.clone(),
+        };
+        let name = match root.filter(|root| !root.is_empty()) {
+            Some(root) => format!("{}/{name}", root.trim_end_matches('/')),
+            None => name.to_owned(),
+        };
+        base.join(&name).map_or(name, String::from)
+    }
+}
+
+/// The last mapping on the line at or before the column. Mappings are in the order of the generated code.
+fn find(map: &SourceMap<'_>, line: u32, column: u32) -> Option<oxc_sourcemap::Token> {
+    let (mut low, mut high) = (0, u32::try_from(map.get_tokens().len()).ok()?);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let token = map.get_token(middle)?;
+        if (token.get_dst_line(), token.get_dst_col()) <= (line, column) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    map.get_token(low.checked_sub(1)?)
+        .filter(|token| token.get_dst_line() == line)
+}
+
+/// The range of what the last `//# sourceMappingURL=` comment says, if nothing but blank lines follows.
+fn mapping_comment(code: &str) -> Option<Range<usize>> {
+    const MARK: &str = "//# sourceMappingURL=";
+    let start = code.rfind(MARK)? + MARK.len();
+    let rest = &code[start..];
+    let reference = rest.lines().next().unwrap_or_default().trim_end();
+    let blank_after = rest[reference.len()..].trim().is_empty();
+    (!reference.is_empty() && blank_after).then(|| start..start + reference.len())
+}

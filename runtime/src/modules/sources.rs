@@ -1,0 +1,88 @@
+//! The bytes of a module, from memory or from disk. Shared by the loader and its source maps.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use url::Url;
+
+use super::disk::{Disk, Found};
+use super::error::{Importer, ModuleError, display_url};
+use super::helpers;
+use super::memory;
+use super::near_names::{hint, near};
+use super::options::MemoryModule;
+use super::specifier::{is_node_builtin, package_name, refuse_scheme};
+
+pub(super) struct Sources {
+    pub(super) memory: BTreeMap<Url, MemoryModule>,
+    pub(super) disk: Option<Disk>,
+    pub(super) bytes_max: u64,
+}
+
+impl Sources {
+    pub(super) fn resolve_url(&self, url: Url, specifier: &str, importer: Importer) -> Result<Url, ModuleError> {
+        if let Some(found) = memory::find(&self.memory, &url) {
+            return Ok(found);
+        }
+        match (&self.disk, url.scheme()) {
+            (_, helpers::SCHEME) => Ok(url),
+            (Some(disk), "file") => disk.resolve_url(&url, specifier, importer).map(file_or_empty),
+            (None, "file") => Err(self.not_in_memory(&url, specifier, importer)),
+            (_, scheme) if self.memory.keys().any(|known| known.scheme() == scheme) && scheme != "node" => {
+                Err(self.not_in_memory(&url, specifier, importer))
+            }
+            _ => Err(refuse_scheme(&url, specifier, importer)),
+        }
+    }
+
+    pub(super) fn resolve_bare(&self, specifier: &str, referrer: &Url, importer: Importer) -> Result<Url, ModuleError> {
+        match &self.disk {
+            Some(disk) => disk.resolve_bare(specifier, referrer, importer).map(file_or_empty),
+            None if is_node_builtin(specifier) => Err(ModuleError::Builtin {
+                specifier: specifier.into(),
+                importer,
+            }),
+            None => Err(ModuleError::PackageNotInstalled {
+                package: package_name(specifier).into(),
+                specifier: specifier.into(),
+                importer,
+            }),
+        }
+    }
+
+    pub(super) fn read(&self, url: &Url, importer: &Importer) -> Result<Arc<[u8]>, ModuleError> {
+        if let Some(module) = self.memory.get(url) {
+            let bytes = module.content.len() as u64;
+            return if bytes > self.bytes_max {
+                Err(ModuleError::TooLarge {
+                    file: display_url(url),
+                    bytes,
+                    limit: self.bytes_max,
+                })
+            } else {
+                Ok(Arc::clone(&module.content))
+            };
+        }
+        match (&self.disk, url.scheme()) {
+            (Some(disk), "file") => disk.read(url, self.bytes_max, importer),
+            (None, "file") => Err(self.not_in_memory(url, url.as_str(), importer.clone())),
+            _ => Err(refuse_scheme(url, url.as_str(), importer.clone())),
+        }
+    }
+
+    fn not_in_memory(&self, url: &Url, specifier: &str, importer: Importer) -> ModuleError {
+        let hint = hint(&near(url.as_str(), self.memory.keys().map(Url::as_str)));
+        ModuleError::NotFound {
+            specifier: specifier.into(),
+            importer,
+            hint,
+        }
+    }
+}
+
+fn file_or_empty(found: Found) -> Url {
+    match found {
+        Found::File(url) => url,
+        Found::Nothing => helpers::empty(),
+    }
+}

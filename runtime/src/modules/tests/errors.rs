@@ -1,0 +1,141 @@
+use super::super::{Loader, LoaderOptions, ModuleError, RequestedType};
+use super::Project;
+
+fn message(project: &Project, specifier: &str) -> String {
+    project.resolve(specifier, "main.js").unwrap_err().to_string()
+}
+
+#[test]
+fn a_missing_file_suggests_near_names_and_says_who_asked() {
+    let project = Project::new(&[("utils.ts", ""), ("main.js", ""), ("unrelated.css", "")]);
+    let main = project.path("main.js");
+    let expected = format!(
+        "cannot find module \"./util.js\" (imported by {}): did you mean \"utils.ts\"?",
+        main.display()
+    );
+    assert_eq!(message(&project, "./util.js"), expected);
+    assert!(message(&project, "./zzz.js").contains("imports are relative to the importing file"));
+    assert!(message(&project, "./nowhere/zzz.js").contains("imports are relative"));
+}
+
+#[test]
+fn what_is_not_provided_says_what_to_do_instead() {
+    let project = Project::new(&[("node_modules/here/package.json", "{}"), ("beside.js", "")]);
+    for (specifier, remedy) in [
+        ("hono", "run `npm install hono`"),
+        ("@hono/zod/x", "run `npm install @hono/zod`"),
+        ("here/missing.js", "package here is installed in"),
+        ("beside.js", "did you mean \"./beside.js\"?"),
+        ("@/lib/x", "looks like a path alias"),
+        ("node:fs", "Node.js built-in \"node:fs\" is not provided"),
+        ("fs/promises", "Node.js built-in \"fs/promises\" is not provided"),
+        ("cloudflare:sockets", "bindings are reached through `env`"),
+        ("npm:hono", "npm install"),
+        ("jsr:@std/path", "npx jsr add"),
+        ("https://esm.sh/hono", "not loaded over the network"),
+        ("data:text/javascript,1", "not loaded from data"),
+        ("", "it is empty"),
+    ] {
+        let message = message(&project, specifier);
+        assert!(
+            message.contains(remedy) && message.contains("main.js"),
+            "{specifier}: {message}"
+        );
+    }
+}
+
+#[test]
+fn a_commonjs_package_is_refused_with_a_remedy() {
+    let project = Project::new(&[
+        (
+            "node_modules/old/index.js",
+            "const a = require('a');\nmodule.exports = a;",
+        ),
+        (
+            "node_modules/older/index.js",
+            "Object.defineProperty(exports, '__esModule', {});\nexports.a = 1;",
+        ),
+        ("node_modules/@s/named/lib/index.cjs", ""),
+        (
+            "node_modules/esm/index.js",
+            "// like require('x') or module.exports\nexport const a = 1;",
+        ),
+        (
+            "node_modules/global/index.js",
+            "(function () { const module = { exports: {} }; module.exports.a = 1; })();",
+        ),
+        ("own.js", "typeof require !== 'undefined' && require('x');"),
+    ]);
+    for (path, name) in [
+        ("node_modules/old/index.js", "\"old\""),
+        ("node_modules/older/index.js", "\"older\""),
+        ("node_modules/@s/named/lib/index.cjs", "\"@s/named\""),
+    ] {
+        let error = project.load(path).unwrap_err();
+        assert!(matches!(error, ModuleError::CommonJsOnly { .. }), "{error}");
+        let message = error.to_string();
+        assert!(message.contains(name) && message.contains("esbuild"), "{message}");
+    }
+    for path in ["node_modules/esm/index.js", "node_modules/global/index.js", "own.js"] {
+        project.load(path).unwrap();
+    }
+}
+
+#[test]
+fn a_broken_package_json_is_named() {
+    let project = Project::new(&[
+        ("node_modules/broken/package.json", "{"),
+        ("node_modules/broken/index.js", ""),
+    ]);
+    let message = message(&project, "broken");
+    assert!(message.contains("broken/package.json"), "{message}");
+}
+
+#[test]
+fn limits_hold_on_bytes_and_on_modules() {
+    let project = Project::new(&[("a.js", "12345678"), ("b.js", "123456789"), ("c.js", "")]);
+    let mut options = LoaderOptions::folder(project.path(""));
+    options.limits.module_bytes_max = 8;
+    options.limits.modules_max = 2;
+    let loader = Loader::new(options).unwrap();
+    let load = |path| loader.load(&project.url(path), RequestedType::Unspecified, None);
+    load("a.js").unwrap();
+    assert!(matches!(
+        load("b.js"),
+        Err(ModuleError::TooLarge { bytes: 9, limit: 8, .. })
+    ));
+    assert!(matches!(load("c.js"), Err(ModuleError::TooManyModules { limit: 2 })));
+    load("a.js").unwrap();
+}
+
+#[test]
+fn text_that_is_not_utf8_says_where() {
+    let project = Project::new(&[]);
+    std::fs::write(project.path("a.js"), b"ab\xff").unwrap();
+    assert!(matches!(
+        project.load("a.js"),
+        Err(ModuleError::NotUtf8 { offset: 2, .. })
+    ));
+}
+
+#[test]
+fn roots_that_cannot_be_are_refused() {
+    let project = Project::new(&[("a/x.js", ""), ("b/x.js", "")]);
+    let mut options = LoaderOptions::folder(project.path("a"));
+    options.ceiling = Some(project.path("b"));
+    assert!(matches!(Loader::new(options), Err(ModuleError::InvalidRoot { .. })));
+    for root in ["missing", "a/x.js"] {
+        assert!(matches!(
+            Loader::new(LoaderOptions::folder(project.path(root))),
+            Err(ModuleError::InvalidRoot { .. })
+        ));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_or_a_pipe_is_no_module() {
+    let project = Project::new(&[("folder/x.js", "")]);
+    let error = project.load("folder").unwrap_err();
+    assert!(matches!(error, ModuleError::Read { .. }), "{error}");
+}

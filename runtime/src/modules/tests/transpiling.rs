@@ -1,0 +1,264 @@
+use url::Url;
+
+use super::super::cache::{TranspileCache, Transpiled};
+use super::super::{Loader, LoaderOptions, ModuleError, RequestedType, helpers, tsconfig};
+use super::{Project, text};
+
+#[test]
+fn types_enums_and_namespaces_become_javascript() {
+    let source = "import type { A } from './a';\nimport { B } from './b';\nenum E { X = 'x' }\n\
+                  const b = (x: B<string>) => x satisfies A;\nexport { b, E };";
+    let code = Project::new(&[("a.ts", source)]).code("a.ts");
+    assert!(!code.contains("import"), "imports of types alone vanish: {code}");
+    assert!(code.contains("E[\"X\"] = \"x\""), "{code}");
+    assert!(code.contains("const b = (x) => x;"), "{code}");
+}
+
+#[test]
+fn plain_javascript_goes_through_untouched() {
+    let source = "export  default   1 ;; // odd\n";
+    let project = Project::new(&[("a.js", source), ("b.mjs", "syntax error(")]);
+    let module = project.load("a.js").unwrap();
+    assert_eq!(text(&module), source);
+    assert!(module.source_map.is_none());
+    assert_eq!(project.code("b.mjs"), "syntax error(", "V8 reports it");
+}
+
+#[test]
+fn jsx_imports_the_runtime_that_pragma_tsconfig_or_default_name() {
+    let project = Project::new(&[
+        ("plain.jsx", "export const a = <a/>;"),
+        ("pragma.tsx", "/** @jsxImportSource hono/jsx */\nexport const a = <a/>;"),
+        (
+            "preact/tsconfig.json",
+            r#"{"compilerOptions": {"jsx": "react-jsx", "jsxImportSource": "preact"}}"#,
+        ),
+        ("preact/a.tsx", "export const a: unknown = <a/>;"),
+        (
+            "classic/tsconfig.json",
+            r#"{"compilerOptions": {"jsx": "react", "jsxFactory": "h", "jsxFragmentFactory": "F"}}"#,
+        ),
+        (
+            "classic/a.tsx",
+            "import { h, F } from 'x';\nexport const a = <><a/></>;",
+        ),
+    ]);
+    assert!(project.code("plain.jsx").contains("from \"react/jsx-runtime\""));
+    assert!(project.code("pragma.tsx").contains("from \"hono/jsx/jsx-runtime\""));
+    assert!(project.code("preact/a.tsx").contains("from \"preact/jsx-runtime\""));
+    let classic = project.code("classic/a.tsx");
+    assert!(
+        classic.contains("import { h, F }") && classic.contains("h(F, null,"),
+        "{classic}"
+    );
+}
+
+#[test]
+fn decorators_need_the_option_and_load_their_helpers() {
+    let source = "function d(t: any, k?: any) {}\n@d class A { @d x = 1; @d m(@d p: string) {} }";
+    let project = Project::new(&[
+        ("a.ts", source),
+        ("old/a.ts", source),
+        (
+            "old/tsconfig.json",
+            r#"{"compilerOptions": {"experimentalDecorators": true, "emitDecoratorMetadata": true}}"#,
+        ),
+    ]);
+    let error = project.load("a.ts").unwrap_err();
+    assert!(
+        matches!(&error, ModuleError::Syntax { line: 2, column: 1, .. }),
+        "{error}"
+    );
+    assert!(error.to_string().contains("experimentalDecorators"), "{error}");
+    let code = project.code("old/a.ts");
+    let loader = project.loader();
+    let imported: Vec<_> = code
+        .split('"')
+        .filter(|part| part.starts_with(helpers::PREFIX))
+        .collect();
+    assert_eq!(imported.len(), 3, "{code}");
+    for specifier in imported {
+        let url = loader.resolve(specifier, &project.url("old/a.ts")).unwrap();
+        loader.load(&url, RequestedType::Unspecified, None).unwrap();
+    }
+}
+
+#[test]
+fn fields_without_a_value_vanish_where_tsconfig_says_so() {
+    let source = "export class A { x!: number; y = 1 }";
+    let project = Project::new(&[
+        ("new/a.ts", source),
+        ("old/a.ts", source),
+        ("old/tsconfig.json", r#"{"compilerOptions": {"target": "es2020"}}"#),
+    ]);
+    assert!(project.code("new/a.ts").contains("x;"));
+    assert!(!project.code("old/a.ts").contains("x;"));
+}
+
+#[test]
+fn a_syntax_error_names_place_and_shows_the_code() {
+    let project = Project::new(&[
+        ("a.ts", "const a = 1;\n\tconst b: = 2;\n"),
+        ("b.tsx", "const a = 1; const a = 2;"),
+        ("c.json", "{\n \"é\": x}"),
+    ]);
+    let error = project.load("a.ts").unwrap_err();
+    let ModuleError::Syntax {
+        file,
+        line: 2,
+        column: 11,
+        frame,
+        ..
+    } = &error
+    else {
+        panic!("{error}")
+    };
+    assert_eq!(*file, project.url("a.ts").to_string());
+    assert_eq!(
+        frame,
+        "1 | const a = 1;\n2 |     const b: = 2;\n  |              ^\n3 |\n"
+    );
+    assert_eq!(
+        error.to_string(),
+        project.load("a.ts").unwrap_err().to_string(),
+        "deterministic"
+    );
+    assert!(
+        matches!(project.load("b.tsx"), Err(ModuleError::Syntax { line: 1, .. })),
+        "a semantic error"
+    );
+    let error = project.load("c.json").unwrap_err();
+    assert!(
+        matches!(error, ModuleError::Syntax { line: 2, column: 7, .. }),
+        "{error}"
+    );
+}
+
+#[test]
+fn positions_in_transpiled_code_lead_back_to_the_source() {
+    let source = "type T = {\n  a: string;\n};\nexport function f(x: T): never {\n  throw new Error(x.a);\n}\n";
+    let project = Project::new(&[("a.ts", source)]);
+    let loader = project.loader();
+    let url = project.url("a.ts");
+    let code = text(&loader.load(&url, RequestedType::Unspecified, None).unwrap());
+    let line = code.lines().position(|line| line.contains("throw")).unwrap();
+    let column = code.lines().nth(line).unwrap().find("new Error").unwrap();
+    let found = loader
+        .source_maps()
+        .original_position(&url, line as u32 + 1, column as u32 + 1)
+        .unwrap();
+    assert_eq!((found.source.as_str(), found.line, found.column), (url.as_str(), 5, 9));
+    assert_eq!(found.text.as_deref(), Some(source));
+    assert_eq!(loader.source_maps().original_position(&url, 999, 1), None);
+    assert_eq!(loader.source_maps().original_position(&url, 0, 0), None);
+}
+
+#[test]
+fn bundles_bring_their_own_map_inline_or_beside_them() {
+    // One mapping: the first column of the second line comes from line 3, column 5 of src/in.ts.
+    let map = r#"{"version":3,"sources":["src/in.ts"],"sourcesContent":["text"],"names":[],"mappings":";AAEI"}"#;
+    let inline = format!(
+        "//\nthrow 1\n//# sourceMappingURL=data:application/json,{}\n",
+        map.replace('"', "%22")
+    );
+    let project = Project::new(&[
+        ("dist/beside.js", "//\nthrow 1\n//# sourceMappingURL=maps/beside.js.map"),
+        ("dist/maps/beside.js.map", map),
+        ("dist/inline.js", &inline),
+        (
+            "dist/base64.js",
+            "//\nthrow 1\n//# sourceMappingURL=data:application/json;base64,\
+            eyJ2ZXJzaW9uIjozLCJzb3VyY2VzIjpbInNyYy9pbi50cyJdLCJuYW1lcyI6W10sIm1hcHBpbmdzIjoiO0FBRUkifQ==",
+        ),
+        (
+            "dist/escaping.js",
+            "//\nthrow 1\n//# sourceMappingURL=../../../../../../etc/hostname",
+        ),
+        (
+            "dist/broken.js",
+            "//\nthrow 1\n//# sourceMappingURL=data:application/json,{",
+        ),
+        (
+            "dist/quoted.js",
+            "'//# sourceMappingURL=data:application/json,{}'\nthrow 1",
+        ),
+    ]);
+    let loader = project.loader();
+    let position = |path| {
+        let url = project.url(path);
+        loader.load(&url, RequestedType::Unspecified, None).unwrap();
+        loader.source_maps().original_position(&url, 2, 7)
+    };
+    let beside = position("dist/beside.js").unwrap();
+    assert_eq!(
+        (beside.line, beside.column, beside.text.as_deref()),
+        (3, 5, Some("text"))
+    );
+    assert_eq!(beside.source, project.url("dist/maps/src/in.ts").to_string());
+    assert_eq!(
+        position("dist/inline.js").unwrap().source,
+        project.url("dist/src/in.ts").to_string()
+    );
+    assert_eq!(position("dist/base64.js").unwrap().line, 3);
+    for path in ["dist/escaping.js", "dist/broken.js", "dist/quoted.js"] {
+        assert_eq!(position(path), None, "{path}");
+    }
+}
+
+#[test]
+fn transpiled_code_is_kept_until_the_source_changes() {
+    let project = Project::new(&[("a.ts", "export const a: number = 1;")]);
+    let loader = project.loader();
+    let load = || {
+        loader
+            .load(&project.url("a.ts"), RequestedType::Unspecified, None)
+            .unwrap()
+    };
+    let (first, second) = (load(), load());
+    assert!(std::sync::Arc::ptr_eq(
+        first.source_map.as_ref().unwrap(),
+        second.source_map.as_ref().unwrap()
+    ));
+    std::fs::write(project.path("a.ts"), "export const a: number = 2;").unwrap();
+    assert_eq!(text(&load()), "export const a = 2;\n");
+}
+
+#[test]
+fn the_transpile_cache_evicts_the_least_recently_used() {
+    let settings = tsconfig::settings(&LoaderOptions::in_memory([]).jsx, None);
+    let key = |name: &str| (Url::parse(&format!("isopod:///{name}")).unwrap(), settings.clone());
+    let entry = |bytes: usize| Transpiled {
+        original: "o".into(),
+        code: "c".repeat(bytes - 1).into(),
+        source_map: [].into(),
+    };
+    let mut cache = TranspileCache::new(100);
+    cache.insert(key("a"), entry(40));
+    cache.insert(key("b"), entry(40));
+    assert!(cache.get(&key("a"), "o").is_some());
+    cache.insert(key("c"), entry(40));
+    assert!(cache.get(&key("b"), "o").is_none());
+    assert!(cache.get(&key("a"), "o").is_some() && cache.get(&key("c"), "o").is_some());
+    cache.insert(key("huge"), entry(101));
+    assert!(cache.get(&key("huge"), "o").is_none());
+    cache.insert(key("a"), entry(10));
+    assert_eq!(cache.bytes(), 50);
+}
+
+#[test]
+fn a_loader_is_shared_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Loader>();
+    shared::<ModuleError>();
+    let project = Project::new(&[("a.ts", "export const a: number = 1;")]);
+    let loader = project.loader();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                loader
+                    .load(&project.url("a.ts"), RequestedType::Unspecified, None)
+                    .unwrap()
+            });
+        }
+    });
+}

@@ -1,0 +1,81 @@
+//! How a file is transpiled: the defaults, overridden by the `tsconfig.json` that applies to it. Pure.
+
+use oxc_resolver::TsConfig;
+
+use super::options::{Jsx, JsxRuntime};
+
+/// Decorators mean different things to TypeScript's old option and to the standard.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(super) enum Decorators {
+    /// The standard's, which V8 does not run and the transpiler does not lower: refused with a remedy.
+    #[default]
+    Standard,
+    /// `experimentalDecorators`
+    Experimental,
+    /// `experimentalDecorators` with `emitDecoratorMetadata`
+    ExperimentalWithMetadata,
+}
+
+/// Part of the key under which transpiled code is cached.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Settings {
+    pub(super) jsx: Jsx,
+    pub(super) decorators: Decorators,
+    pub(super) strict_null_checks: bool,
+    /// `verbatimModuleSyntax`: imports that only types use stay unless they say `type`.
+    pub(super) keep_unused_imports: bool,
+    /// `useDefineForClassFields: false`: a field without a value is a type, and vanishes.
+    pub(super) drop_empty_fields: bool,
+}
+
+pub(super) fn settings(defaults: &Jsx, tsconfig: Option<&TsConfig>) -> Settings {
+    let mut settings = Settings {
+        jsx: defaults.clone(),
+        decorators: Decorators::default(),
+        strict_null_checks: true,
+        keep_unused_imports: false,
+        drop_empty_fields: false,
+    };
+    let Some(options) = tsconfig.map(|tsconfig| &tsconfig.compiler_options) else {
+        return settings;
+    };
+    let on = |option: Option<bool>| option.unwrap_or(false);
+    settings.decorators = match (on(options.experimental_decorators), on(options.emit_decorator_metadata)) {
+        (false, _) => Decorators::Standard,
+        (true, false) => Decorators::Experimental,
+        (true, true) => Decorators::ExperimentalWithMetadata,
+    };
+    settings.strict_null_checks = options.strict_null_checks.or(options.strict).unwrap_or(true);
+    settings.keep_unused_imports = on(options.verbatim_module_syntax) || on(options.preserve_value_imports);
+    settings.drop_empty_fields = !options
+        .use_define_for_class_fields
+        .unwrap_or_else(|| defines_fields(options.target.as_deref()));
+    settings.jsx.runtime = match options.jsx.as_deref() {
+        Some("react") => JsxRuntime::Classic,
+        // The development runtime is for browsers' tools; servers want the other.
+        Some("react-jsx" | "react-jsxdev") => JsxRuntime::Automatic,
+        // `preserve` leaves the choice to the next tool, and a factory or an import source shows what is meant.
+        _ if options.jsx_factory.is_some() => JsxRuntime::Classic,
+        _ if options.jsx_import_source.is_some() => JsxRuntime::Automatic,
+        _ => defaults.runtime,
+    };
+    let override_with = |target: &mut String, value: &Option<String>| {
+        if let Some(value) = value {
+            target.clone_from(value);
+        }
+    };
+    override_with(&mut settings.jsx.import_source, &options.jsx_import_source);
+    override_with(&mut settings.jsx.factory, &options.jsx_factory);
+    override_with(&mut settings.jsx.fragment, &options.jsx_fragment_factory);
+    settings
+}
+
+/// TypeScript's default of `useDefineForClassFields`: from ES2022 on. Without a target, the newest is meant.
+fn defines_fields(target: Option<&str>) -> bool {
+    let Some(target) = target else { return true };
+    let target = target.to_ascii_lowercase();
+    match target.strip_prefix("es").and_then(|year| year.parse::<u32>().ok()) {
+        Some(year) => year >= 2022,
+        None => target == "esnext",
+    }
+}

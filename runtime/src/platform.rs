@@ -1,0 +1,78 @@
+//! V8's process-wide side: its flags, its platform, and the one thread that all worker threads descend from.
+//!
+//! On CPUs with memory protection keys, V8's code pages are writable only for threads descended from the thread that
+//! initialised it; any other dies with SIGSEGV at its first JavaScript. So one permanent *spawner* thread initialises V8
+//! and makes every worker thread, respawns included, whichever thread of the host asks for it and whenever.
+//!
+//! This is the only global state in Isopod, because it is V8's own: two pools in one process share it.
+
+use std::io;
+use std::sync::OnceLock;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use deno_core::{JsRuntime, v8};
+
+/// Stack of a thread that runs JavaScript. V8 takes about 1 MB of it before it throws a `RangeError`; native code below
+/// (regular expressions, JSON, our ops) needs room beyond that. Only what is touched is resident.
+const STACK_BYTES: usize = 4 * 1024 * 1024;
+
+/// Threads that may wait to be made. The spawner takes microseconds for each.
+const REQUESTS_WAITING_MAX: usize = 64;
+
+struct Request {
+    name: String,
+    body: Box<dyn FnOnce() + Send>,
+    made: SyncSender<io::Result<JoinHandle<()>>>,
+}
+
+static SPAWNER: OnceLock<SyncSender<Request>> = OnceLock::new();
+
+/// Makes a thread on which isolates can run, from any thread of the host. The first call initialises V8.
+///
+/// # Errors
+/// What the operating system says when it has no thread to give.
+pub fn spawn(name: String, body: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
+    let gone = || io::Error::other("the thread that makes worker threads has ended: the process is shutting down");
+    let (made, answer) = sync_channel(1);
+    spawner()?.send(Request { name, body, made }).map_err(|_| gone())?;
+    answer.recv().map_err(|_| gone())?
+}
+
+fn spawner() -> io::Result<&'static SyncSender<Request>> {
+    if let Some(sender) = SPAWNER.get() {
+        return Ok(sender);
+    }
+    let (sender, requests) = sync_channel::<Request>(REQUESTS_WAITING_MAX);
+    // Two threads may come here at once: the loser's channel is dropped, and its thread ends before it touched V8.
+    let mut won = false;
+    SPAWNER.get_or_init(|| {
+        won = true;
+        sender
+    });
+    if won {
+        std::thread::Builder::new().name("isopod-spawner".into()).spawn(move || {
+            initialise();
+            for Request { name, body, made } in requests {
+                let thread = std::thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn(body);
+                // Whoever asked has left; the thread runs all the same and ends with its own work.
+                drop(made.send(thread));
+            }
+        })?;
+    }
+    SPAWNER.get().ok_or_else(|| io::Error::other("the spawner thread could not be started"))
+}
+
+fn initialise() {
+    // One string: V8 parses flags once, before it is initialised.
+    v8::V8::set_flags_from_string(concat!(
+        // A worker is small and there are many: semi-spaces start small.
+        " --semi-space-growth-factor=2",
+        // Frames kept of a stack: as many as people read.
+        " --stack-trace-limit=20",
+        // Unrolling removes the interrupt check of short loops, and with an inlined `fill` of 1,000 elements also that of
+        // the endless loop around it: `for (;;) a.push(new Array(1000).fill(1.5))` could then not be terminated.
+        " --no-turboshaft-loop-unrolling",
+    ));
+    JsRuntime::init_platform(None);
+}

@@ -1,0 +1,291 @@
+//! One version of one script: what every worker made from it shares.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use deno_core::url::Url;
+use isopod_ext::fetch::FetchConfig;
+use isopod_ext::sql::SqlConfig;
+use serde_json::Value;
+
+use crate::Limits;
+use crate::code_cache::CodeCache;
+use crate::modules::{Loader, LoaderOptions, MemoryModule, ModuleError};
+
+/// One version of one script, ready to be started any number of times on any thread.
+///
+/// ```
+/// use isopod_runtime::Script;
+///
+/// let script = Script::builder("hello")
+///     .source("export default { fetch: () => new Response('hello') }")
+///     .text("GREETING", "hello")
+///     .build()?;
+/// assert_eq!(script.name(), "hello");
+/// # Ok::<(), isopod_runtime::ScriptError>(())
+/// ```
+pub struct Script {
+    pub(crate) name: Arc<str>,
+    pub(crate) entry: Url,
+    pub(crate) loader: Loader,
+    pub(crate) bindings: BTreeMap<String, Binding>,
+    pub(crate) limits: Limits,
+    pub(crate) fetch: FetchConfig,
+    pub(crate) console: Console,
+    pub(crate) command: Option<Command>,
+    pub(crate) code_cache: CodeCache,
+}
+
+/// A capability placed in `env`.
+#[derive(Clone)]
+pub enum Binding {
+    /// A string.
+    Text(String),
+    /// A value, made afresh for each worker.
+    Json(Value),
+    /// A string that is never shown in logs or errors.
+    Secret(String),
+    /// A SQL database in the shape of D1.
+    Sql(SqlConfig),
+}
+
+impl fmt::Debug for Binding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.debug_tuple("Text").field(text).finish(),
+            Self::Json(value) => f.debug_tuple("Json").field(value).finish(),
+            Self::Secret(_) => f.write_str("Secret(…)"),
+            Self::Sql(_) => f.write_str("Sql(…)"),
+        }
+    }
+}
+
+/// Where `console` goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Console {
+    /// To `tracing`, target `isopod::console`, with the worker, the level and the request id. The default.
+    #[default]
+    Tracing,
+    /// To standard output, warnings and errors to standard error, as a command's output.
+    Terminal {
+        /// Whether values are coloured.
+        colors: bool,
+    },
+}
+
+/// What a script run as a command may know of the process: see the module `isopod:process`.
+#[derive(Debug, Clone, Default)]
+pub struct Command {
+    /// The arguments after the script's name.
+    pub args: Vec<String>,
+    /// The environment variables let through.
+    pub env: BTreeMap<String, String>,
+}
+
+/// Why a script cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ScriptError {
+    /// Neither a file nor source text was given.
+    #[error("the script {0:?} has no code: give it a file() or source()")]
+    NoCode(String),
+    /// A binding's name cannot be a property of `env`, or is there twice.
+    #[error("the binding {0:?} is there twice: each name in `env` stands for one thing")]
+    DuplicateBinding(String),
+    /// The name of a module in memory is no relative path.
+    #[error("{0:?} cannot name a module: {1}; use a relative path such as ./util.js")]
+    ModuleName(String, String),
+    /// Its modules cannot be found.
+    #[error(transparent)]
+    Module(#[from] ModuleError),
+}
+
+impl Script {
+    /// Starts to describe a script. The name is for logs and statistics.
+    pub fn builder(name: impl Into<String>) -> ScriptBuilder {
+        ScriptBuilder {
+            name: name.into(),
+            source: None,
+            bindings: Vec::new(),
+            limits: Limits::default(),
+            fetch: FetchConfig::default(),
+            console: Console::default(),
+            command: None,
+            root: None,
+            memory: Vec::new(),
+            change: None,
+        }
+    }
+
+    /// The name given to the builder.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The limits of its workers.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+}
+
+impl fmt::Debug for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Script").field("name", &self.name).field("entry", &self.entry.as_str()).finish_non_exhaustive()
+    }
+}
+
+enum Source {
+    File(PathBuf),
+    Text(String, &'static str),
+}
+
+type Change = Box<dyn FnOnce(LoaderOptions) -> LoaderOptions>;
+
+/// Describes a [`Script`]. Made by [`Script::builder`].
+#[must_use]
+pub struct ScriptBuilder {
+    name: String,
+    source: Option<Source>,
+    bindings: Vec<(String, Binding)>,
+    limits: Limits,
+    fetch: FetchConfig,
+    console: Console,
+    command: Option<Command>,
+    root: Option<PathBuf>,
+    memory: Vec<(String, String)>,
+    change: Option<Change>,
+}
+
+impl ScriptBuilder {
+    /// The file that is the script's main module. Its imports are resolved from there.
+    pub fn file(mut self, path: impl AsRef<Path>) -> Self {
+        self.source = Some(Source::File(path.as_ref().to_owned()));
+        self
+    }
+
+    /// The main module as JavaScript text.
+    pub fn source(mut self, text: impl Into<String>) -> Self {
+        self.source = Some(Source::Text(text.into(), "js"));
+        self
+    }
+
+    /// The main module as TypeScript text.
+    pub fn typescript(mut self, text: impl Into<String>) -> Self {
+        self.source = Some(Source::Text(text.into(), "ts"));
+        self
+    }
+
+    /// A further module, importable by its relative name (`./util.js`) from a main module given as text.
+    pub fn module(mut self, name: impl Into<String>, text: impl Into<String>) -> Self {
+        self.memory.push((name.into(), text.into()));
+        self
+    }
+
+    /// The folder that modules are read from; nothing outside it is. Default: the nearest folder above the main file that
+    /// holds a `package.json`, else the main file's own.
+    pub fn root(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.root = Some(folder.into());
+        self
+    }
+
+    /// Changes how modules are found: import map, conditions, JSX, limits.
+    pub fn modules(mut self, change: impl FnOnce(LoaderOptions) -> LoaderOptions + 'static) -> Self {
+        self.change = Some(Box::new(change));
+        self
+    }
+
+    /// A string in `env`.
+    pub fn text(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.binding(name, Binding::Text(value.into()))
+    }
+
+    /// A capability in `env`.
+    pub fn binding(mut self, name: impl Into<String>, binding: Binding) -> Self {
+        self.bindings.push((name.into(), binding));
+        self
+    }
+
+    /// What its workers may use. Default: [`Limits::default`].
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// What its `fetch` may reach and use. Default: public addresses only.
+    pub fn fetch(mut self, fetch: FetchConfig) -> Self {
+        self.fetch = fetch;
+        self
+    }
+
+    /// Where `console` goes. Default: [`Console::Tracing`].
+    pub fn console(mut self, console: Console) -> Self {
+        self.console = console;
+        self
+    }
+
+    /// Lets the script act as a command. Default: it does not.
+    pub fn command(mut self, command: Command) -> Self {
+        self.command = Some(command);
+        self
+    }
+
+    /// Makes the script. Its modules are read when a worker starts.
+    ///
+    /// # Errors
+    /// [`ScriptError`]: no code, a binding there twice, a file that is not there.
+    pub fn build(self) -> Result<Script, ScriptError> {
+        let (options, entry) = match self.source {
+            None => return Err(ScriptError::NoCode(self.name)),
+            Some(Source::File(path)) => {
+                let path = std::path::absolute(&path).unwrap_or(path);
+                let root = self.root.unwrap_or_else(|| project_folder(&path));
+                (LoaderOptions::folder(root), path.to_string_lossy().into_owned())
+            }
+            Some(Source::Text(text, extension)) => {
+                let entry = in_memory(&format!("main.{extension}"))?;
+                let mut modules = vec![(entry.clone(), MemoryModule::from(text))];
+                for (name, text) in self.memory {
+                    modules.push((in_memory(&name)?, MemoryModule::from(text)));
+                }
+                let mut options = LoaderOptions::in_memory(modules);
+                options.root = self.root;
+                (options, entry.into())
+            }
+        };
+        let loader = Loader::new(match self.change {
+            Some(change) => change(options),
+            None => options,
+        })?;
+        let entry = loader.resolve_entry(&entry)?;
+        let mut bindings = BTreeMap::new();
+        for (name, binding) in self.bindings {
+            if bindings.insert(name.clone(), binding).is_some() {
+                return Err(ScriptError::DuplicateBinding(name));
+            }
+        }
+        Ok(Script {
+            name: self.name.into(),
+            entry,
+            loader,
+            bindings,
+            code_cache: CodeCache::new(self.limits.code_cache_bytes),
+            limits: self.limits,
+            fetch: self.fetch,
+            console: self.console,
+            command: self.command,
+        })
+    }
+}
+
+fn in_memory(name: &str) -> Result<Url, ScriptError> {
+    let url = format!("isopod:///{}", name.trim_start_matches("./"));
+    Url::parse(&url).map_err(|error| ScriptError::ModuleName(name.to_owned(), error.to_string()))
+}
+
+/// The nearest folder above a file that holds a `package.json`, else the file's own.
+fn project_folder(file: &Path) -> PathBuf {
+    let mut folders = file.ancestors().skip(1);
+    let own = folders.clone().next().unwrap_or(file);
+    folders.find(|folder| folder.join("package.json").is_file()).unwrap_or(own).to_owned()
+}

@@ -1,0 +1,28 @@
+//! What belongs to a worker thread and outlives its workers.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use isopod_ext::io::{Io, IoOptions};
+
+use crate::watchdog::Watchdog;
+
+/// The worker thread's own things: its I/O runtime, with the clients bound to it, and the watchdog it shares with the
+/// pool's other threads.
+///
+/// `!Send`: it is made on the thread it belongs to, and stays there.
+pub struct WorkerThread {
+    pub(crate) io: Rc<Io>,
+    pub(crate) watchdog: Arc<Watchdog>,
+}
+
+impl WorkerThread {
+    /// Starts the I/O runtime of the calling thread.
+    ///
+    /// # Errors
+    /// When the operating system refuses a thread or a reactor.
+    pub fn start(io: IoOptions, watchdog: Arc<Watchdog>) -> io::Result<Self> {
+        Ok(Self { io: Rc::new(Io::start(io)?), watchdog })
+    }
+}

@@ -1,0 +1,247 @@
+//! Starting a worker: a fresh isolate from the snapshot, its bindings, its modules, its top-level code.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+
+use deno_core::error::{CoreError, CoreErrorKind};
+use deno_core::{JsRuntime, PollEventLoopOptions, RuntimeOptions, serde_v8, v8};
+use isopod_ext::handlers::{Events, Fault, FaultKind};
+use isopod_ext::process::ProcessAccess;
+use isopod_ext::sql::SqlBindings;
+use serde::Serialize;
+
+use super::{Face, Worker, console};
+use crate::loader::ScriptLoader;
+use crate::snapshot::{RESIDUAL_ESM, RESIDUAL_JS, SNAPSHOT};
+use crate::watchdog::Breach;
+use crate::{Binding, Console, Script, WorkerThread};
+
+/// Heap granted beyond the limit once it is reached, for the isolate to come to its end in.
+const HEAP_GRACE_BYTES: usize = 32 * 1024 * 1024;
+
+/// What `navigator.userAgent` says, and `fetch` sends.
+const USER_AGENT: &str = concat!("Isopod/", env!("CARGO_PKG_VERSION"));
+
+/// How one worker is started.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct BootOptions {
+    /// The worker's number in its host, for logs.
+    pub worker: u64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StartArguments<'a> {
+    user_agent: &'a str,
+    colors: bool,
+    bindings: Vec<JsBinding<'a>>,
+    args: &'a [String],
+    env: &'a BTreeMap<String, String>,
+}
+
+#[derive(Serialize)]
+struct JsBinding<'a> {
+    name: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    value: Option<String>,
+}
+
+impl Worker {
+    /// Starts a worker on this thread.
+    ///
+    /// Must be called inside an entered current-thread Tokio runtime and its `LocalSet`, both made for this worker, on a
+    /// thread that [`crate::platform::spawn`] made, while no other isolate is alive on it.
+    ///
+    /// # Errors
+    /// The script's modules cannot be loaded, or its top-level code threw, never settled, or broke a limit.
+    pub async fn boot(thread: &WorkerThread, script: &Arc<Script>, options: BootOptions) -> Result<Self, Fault> {
+        let mut worker = Self::new(thread, script, options)?;
+        worker.evaluate().await?;
+        Ok(worker)
+    }
+
+    fn new(thread: &WorkerThread, script: &Arc<Script>, options: BootOptions) -> Result<Self, Fault> {
+        let limits = &script.limits;
+        let mut runtime = JsRuntime::try_new(RuntimeOptions {
+            module_loader: Some(ScriptLoader::new(script.clone())),
+            extensions: isopod_ext::extensions(),
+            startup_snapshot: Some(SNAPSHOT),
+            residual_lazy_js_sources: RESIDUAL_JS,
+            residual_lazy_esm_sources: RESIDUAL_ESM,
+            create_params: Some(v8::CreateParams::default().heap_limits(0, limits.heap_bytes)),
+            ..RuntimeOptions::default()
+        })
+        .map_err(|error| fault(&error))?;
+        // A wait would hold the thread, and nobody on this isolate could end it.
+        runtime.v8_isolate().set_allow_atomics_wait(false);
+        let watch = thread
+            .watchdog
+            .watch(runtime.v8_isolate().thread_safe_handle())
+            .map_err(|error| Fault::new(FaultKind::BootFailed, format!("the thread has no CPU clock: {error}")))?;
+        let watched = watch.watched().clone();
+        runtime.add_near_heap_limit_callback(move |current, _| {
+            watched.breach_from_inside(Breach::Memory);
+            current + HEAP_GRACE_BYTES
+        });
+        let events = Rc::new(RefCell::new(Events::default()));
+        {
+            let state = runtime.op_state();
+            let mut state = state.borrow_mut();
+            state.put(console::sink(script, options.worker, &events));
+            state.put(events.clone());
+            state.put(thread.io.clone());
+            state.put(script.fetch.clone());
+            state.put(SqlBindings(
+                script.bindings.iter().filter_map(|(name, binding)| match binding {
+                    Binding::Sql(config) => Some((name.clone(), config.clone())),
+                    _ => None,
+                }).collect(),
+            ));
+            if script.command.is_some() {
+                state.put(ProcessAccess::default());
+            }
+        }
+        let face = start(&mut runtime, script)?;
+        Ok(Self {
+            watch,
+            face,
+            runtime,
+            events,
+            script: script.clone(),
+            number: options.worker,
+            condemned: None,
+            ended: VecDeque::new(),
+            uncaught: false,
+        })
+    }
+
+    /// Loads the main module and runs its top-level code.
+    async fn evaluate(&mut self) -> Result<(), Fault> {
+        // Loading is not under the watchdog: it runs no user code, and must not be terminated half-way.
+        let entry = self.script.entry.clone();
+        let main = self.runtime.load_main_es_module(&entry).await.map_err(|error| fault(&error))?;
+        let limit = self.script.limits.boot_cpu;
+        self.watch.arm(limit);
+        let evaluated = self.runtime.mod_evaluate(main);
+        self.boot_breach()?;
+        let mut evaluated = pin!(evaluated);
+        poll_fn(|cx| {
+            if let Poll::Ready(result) = evaluated.as_mut().poll(cx) {
+                return Poll::Ready(result.map_err(|error| fault(&error)));
+            }
+            self.watch.arm(limit);
+            let polled = self.runtime.poll_event_loop(cx, PollEventLoopOptions::default());
+            self.boot_breach()?;
+            match (evaluated.as_mut().poll(cx), polled) {
+                (Poll::Ready(result), _) => Poll::Ready(result.map_err(|error| fault(&error))),
+                (_, Poll::Ready(Err(error))) => Poll::Ready(Err(fault(&error))),
+                (_, Poll::Ready(Ok(()))) => Poll::Ready(Err(Fault::new(
+                    FaultKind::BootFailed,
+                    "the script's top-level await never settles: nothing is left to wait for",
+                ))),
+                (Poll::Pending, Poll::Pending) if self.exit_code().is_some() => Poll::Ready(Ok(())),
+                (Poll::Pending, Poll::Pending) => Poll::Pending,
+            }
+        })
+        .await?;
+        if self.exit_code().is_some() {
+            return Ok(());
+        }
+        // A module whose code threw is told by its namespace: deno_core sends the error itself to the rejection handler.
+        let namespace = self.runtime.get_module_namespace(main).map_err(|error| fault(&error));
+        if let Err(thrown) = &namespace {
+            self.forget_report_of(thrown);
+        }
+        let namespace = namespace?;
+        self.set_exports(&namespace);
+        self.tell_reports();
+        Ok(())
+    }
+
+    fn boot_breach(&mut self) -> Result<(), Fault> {
+        let Some(breach) = self.watch.disarm() else { return Ok(()) };
+        let limits = &self.script.limits;
+        Err(Fault::new(
+            FaultKind::BootFailed,
+            match breach {
+                Breach::Cpu => format!(
+                    "the script's top-level code ran for {:?} without giving way, its limit while it starts",
+                    limits.boot_cpu
+                ),
+                Breach::Memory => {
+                    format!("the script reached its heap limit of {} MiB while it started", limits.heap_bytes >> 20)
+                }
+            },
+        ))
+    }
+}
+
+/// Calls the script's side into being, and takes its functions before user code could see them.
+fn start(runtime: &mut JsRuntime, script: &Script) -> Result<Face, Fault> {
+    let no_command = crate::Command::default();
+    let command = script.command.as_ref().unwrap_or(&no_command);
+    let arguments = StartArguments {
+        user_agent: USER_AGENT,
+        colors: matches!(script.console, Console::Terminal { colors: true }),
+        bindings: script.bindings.iter().map(|(name, binding)| js_binding(name, binding)).collect(),
+        args: &command.args,
+        env: &command.env,
+    };
+    let broken = |what: &str| Fault::new(FaultKind::BootFailed, format!("the snapshot does not fit: {what}"));
+    deno_core::scope!(scope, runtime);
+    v8::tc_scope!(scope, scope);
+    let global = scope.get_current_context().global(scope);
+    let get = |object: v8::Local<v8::Object>, name: &str| {
+        let key = v8::String::new(scope, name)?;
+        object.get(scope, key.into())
+    };
+    let face = get(global, "__isopod").and_then(|face| face.try_cast::<v8::Object>().ok());
+    let face = face.ok_or_else(|| broken("no __isopod"))?;
+    let function = |name: &str| {
+        let value = get(face, name).and_then(|value| value.try_cast::<v8::Function>().ok());
+        value.ok_or_else(|| broken(name))
+    };
+    let boot = function("boot")?;
+    let found = [
+        function("setExports")?,
+        function("beginFetch")?,
+        function("beginCall")?,
+        function("beginScheduled")?,
+        function("beginQueue")?,
+        function("cancel")?,
+    ];
+    let arguments = serde_v8::to_v8(scope, arguments).map_err(|error| broken(&error.to_string()))?;
+    let undefined = v8::undefined(scope).into();
+    if boot.call(scope, undefined, &[arguments]).is_none() {
+        let thrown = scope.exception().map(|error| deno_core::error::JsError::from_v8_exception(scope, error));
+        return Err(match thrown {
+            Some(error) => Fault::from_js(FaultKind::BootFailed, &error),
+            None => broken("boot was terminated"),
+        });
+    }
+    let [set_exports, begin_fetch, begin_call, begin_scheduled, begin_queue, cancel] =
+        found.map(|function| v8::Global::new(scope, function));
+    Ok(Face { set_exports, begin_fetch, begin_call, begin_scheduled, begin_queue, cancel })
+}
+
+fn js_binding<'a>(name: &'a str, binding: &Binding) -> JsBinding<'a> {
+    let (kind, value) = match binding {
+        Binding::Text(text) | Binding::Secret(text) => ("text", Some(text.clone())),
+        Binding::Json(value) => ("json", Some(value.to_string())),
+        Binding::Sql(_) => ("sql", None),
+    };
+    JsBinding { name, kind, value }
+}
+
+fn fault(error: &CoreError) -> Fault {
+    match error.as_kind() {
+        CoreErrorKind::Js(error) => Fault::from_js(FaultKind::BootFailed, error),
+        _ => Fault::new(FaultKind::BootFailed, error.to_string()),
+    }
+}

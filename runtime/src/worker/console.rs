@@ -1,0 +1,69 @@
+//! Where what a script logs goes.
+
+use std::cell::RefCell;
+use std::io::Write;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use isopod_ext::handlers::{Events, Report};
+use isopod_ext::web::{LogLevel, LogSink};
+
+use crate::{Console, Script};
+
+/// A single log line longer than this is cut: a script can log a gigabyte in one call.
+const LINE_BYTES_MAX: usize = 64 * 1024;
+
+/// The sink for a worker's `console`.
+pub(super) fn sink(script: &Arc<Script>, worker: u64, events: &Rc<RefCell<Events>>) -> LogSink {
+    match script.console {
+        Console::Terminal { .. } => Rc::new(|level, text, _| print(level, text)),
+        Console::Tracing => {
+            let (name, events) = (script.name.clone(), events.clone());
+            Rc::new(move |level, text, event| {
+                let events = events.borrow();
+                let request = event.and_then(|key| events.request_id(key)).unwrap_or_default();
+                trace(level, &name, worker, request, cut(text.trim_end()));
+            })
+        }
+    }
+}
+
+fn print(level: LogLevel, text: &str) {
+    // A reader that left (`isopod run x.js | head -1`) is no reason to panic, and there is nobody left to tell.
+    drop(match level {
+        LogLevel::Debug | LogLevel::Info => std::io::stdout().lock().write_all(text.as_bytes()),
+        LogLevel::Warn | LogLevel::Error => std::io::stderr().lock().write_all(text.as_bytes()),
+    });
+}
+
+fn trace(level: LogLevel, script: &str, worker: u64, request: &str, text: &str) {
+    match level {
+        LogLevel::Debug => tracing::debug!(target: "isopod::console", script, worker, request, "{text}"),
+        LogLevel::Info => tracing::info!(target: "isopod::console", script, worker, request, "{text}"),
+        LogLevel::Warn => tracing::warn!(target: "isopod::console", script, worker, request, "{text}"),
+        LogLevel::Error => tracing::error!(target: "isopod::console", script, worker, request, "{text}"),
+    }
+}
+
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(LINE_BYTES_MAX)]
+}
+
+/// Tells of what no event can answer for: once each.
+pub(super) fn tell(script: &Script, worker: u64, report: &Report) {
+    let what = if report.rejection { "Uncaught (in promise)" } else { "Uncaught" };
+    let text = report.fault.detail.as_deref().unwrap_or(&report.fault.message);
+    match script.console {
+        Console::Terminal { .. } => print(LogLevel::Error, &format!("{what} {text}\n")),
+        Console::Tracing => trace(LogLevel::Error, &script.name, worker, "", cut(&format!("{what} {text}"))),
+    }
+}
+
+/// Tells how many reports were too many to tell.
+pub(super) fn tell_dropped(script: &Script, worker: u64, dropped: u64) {
+    let text = format!("{dropped} more uncaught errors in the same turn are not shown");
+    match script.console {
+        Console::Terminal { .. } => print(LogLevel::Error, &format!("{text}\n")),
+        Console::Tracing => trace(LogLevel::Error, &script.name, worker, "", &text),
+    }
+}

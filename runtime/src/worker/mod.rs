@@ -1,0 +1,187 @@
+//! One worker: an isolate that runs one version of one script, and the events it holds.
+//!
+//! It lives on one thread, inside the fresh event loop and `LocalSet` that its host made for it, and is dropped before
+//! them. It does not decide how long it is kept, nor how many events it gets: its host does.
+
+mod boot;
+mod console;
+mod turn;
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use deno_core::{JsRuntime, v8};
+use isopod_ext::handlers::{Event, EventKey, Events, Fault, FaultKind};
+
+use crate::Script;
+use crate::watchdog::{Breach, Watch};
+
+pub use self::boot::BootOptions;
+
+/// What a worker did that its host must know of.
+#[derive(Debug)]
+pub enum Turn {
+    /// An event ended, and how.
+    Ended {
+        /// Which, as [`Worker::begin`] named it.
+        event: EventKey,
+        /// `Err` says in which way it failed.
+        result: Result<(), FaultKind>,
+    },
+    /// The isolate was ended by force and must be dropped; every event it holds has been answered with this.
+    Condemned(Fault),
+}
+
+/// The functions of the script's side, found once.
+struct Face {
+    set_exports: v8::Global<v8::Function>,
+    begin_fetch: v8::Global<v8::Function>,
+    begin_call: v8::Global<v8::Function>,
+    begin_scheduled: v8::Global<v8::Function>,
+    begin_queue: v8::Global<v8::Function>,
+    cancel: v8::Global<v8::Function>,
+}
+
+/// One isolate with one script. See the module's documentation.
+pub struct Worker {
+    // Dropped in this order: the watch lets go of the isolate before it is gone.
+    watch: Watch,
+    face: Face,
+    runtime: JsRuntime,
+    events: Rc<RefCell<Events>>,
+    script: Arc<Script>,
+    /// Its number in its host, for logs.
+    number: u64,
+    condemned: Option<Fault>,
+    /// Events that ended because the isolate was condemned, or were ended from outside.
+    ended: VecDeque<(EventKey, Result<(), FaultKind>)>,
+    /// An uncaught error was reported: what a command's exit code depends on.
+    uncaught: bool,
+}
+
+impl Worker {
+    /// Hands an event to the script. Runs its handler up to the first `await`. Gives the name of the event, by which
+    /// [`Worker::poll`] tells of its end.
+    pub fn begin(&mut self, event: Event) -> EventKey {
+        let (key, entrypoint, begin) = self.events.borrow_mut().accept(event);
+        match &self.condemned {
+            Some(fault) => self.events.borrow_mut().fail(key, fault.clone()),
+            None => self.call_begin(key, entrypoint, begin),
+        }
+        key
+    }
+
+    /// Drives the script. Ready with one thing that happened; pending when everything waits, and then the task is woken
+    /// when something moves.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
+        loop {
+            if let Some(turn) = self.next_turn() {
+                return Poll::Ready(turn);
+            }
+            let idle = match self.poll_event_loop(cx) {
+                Poll::Ready(()) => true,
+                Poll::Pending => false,
+            };
+            if let Some(turn) = self.next_turn() {
+                return Poll::Ready(turn);
+            }
+            if idle && self.fail_hung() {
+                continue;
+            }
+            return Poll::Pending;
+        }
+    }
+
+    fn next_turn(&mut self) -> Option<Turn> {
+        if let Some((event, result)) = self.ended.pop_front() {
+            return Some(Turn::Ended { event, result });
+        }
+        if let Some(ended) = self.events.borrow_mut().next_ended(None) {
+            return Some(Turn::Ended { event: ended.key, result: ended.result });
+        }
+        self.condemned.clone().map(Turn::Condemned)
+    }
+
+    /// Nothing is pending any more, and events still wait for an answer: none can come.
+    fn fail_hung(&mut self) -> bool {
+        let mut events = self.events.borrow_mut();
+        let hung = events.unanswered();
+        for key in &hung {
+            let message = "the handler will never answer: its promise is pending and nothing is left to wait for";
+            events.fail(*key, Fault::new(FaultKind::Exception, message));
+            events.end(*key);
+        }
+        !hung.is_empty()
+    }
+
+    /// Ends one event from outside: its caller gets the fault if it still waits, the request's `signal` fires, and the
+    /// event's end is told by the next [`Worker::poll`].
+    pub fn cancel(&mut self, event: EventKey, fault: Fault) {
+        let kind = fault.kind;
+        let known = {
+            let mut events = self.events.borrow_mut();
+            events.fail(event, fault);
+            events.keys().contains(&event)
+        };
+        if known && self.condemned.is_none() {
+            self.call_cancel(event);
+        }
+        // The script may have ended it itself, in answer to its signal; else it ends here.
+        let rid = self.events.borrow_mut().end(event);
+        if let Some(rid) = rid
+            && let Ok(resource) = self.runtime.op_state().borrow_mut().resource_table.take_any(rid)
+        {
+            resource.close();
+        }
+        tracing::debug!(target: "isopod::worker", script = %self.script.name, event, ?kind, "event ended from outside");
+    }
+
+    /// Answers every event still held with this fault. For the moment before the worker is dropped.
+    pub fn abandon(&mut self, fault: &Fault) {
+        let mut events = self.events.borrow_mut();
+        for key in events.keys() {
+            events.fail(key, fault.clone());
+            events.end(key);
+        }
+    }
+
+    /// How many events it holds.
+    pub fn open_events(&self) -> usize {
+        self.events.borrow().open()
+    }
+
+    /// Bytes of the JavaScript heap and of what it holds outside.
+    pub fn memory_bytes(&mut self) -> usize {
+        let statistics = self.runtime.v8_isolate().get_heap_statistics();
+        statistics.used_heap_size() + statistics.external_memory()
+    }
+
+    /// Whether an error was reported that no code caught.
+    pub fn had_uncaught_error(&self) -> bool {
+        self.uncaught
+    }
+
+    /// The exit code the script asked for, where it is a command.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        isopod_ext::process::exit_code(&self.runtime.op_state())
+    }
+
+    fn condemn(&mut self, breach: Breach) {
+        let limits = &self.script.limits;
+        let fault = match breach {
+            Breach::Cpu => {
+                let message = format!("the script ran for {:?} without giving way, its limit of CPU time", limits.cpu);
+                Fault::new(FaultKind::ExceededCpu, message)
+            }
+            Breach::Memory => {
+                let message = format!("the script's heap reached its limit of {} MiB", limits.heap_bytes >> 20);
+                Fault::new(FaultKind::ExceededMemory, message)
+            }
+        };
+        self.abandon(&fault);
+        self.condemned = Some(fault);
+    }
+}

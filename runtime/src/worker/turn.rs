@@ -1,0 +1,172 @@
+//! One turn of JavaScript: armed, called, disarmed. Everything that enters the isolate after its start goes through here.
+
+use std::task::{Context, Poll};
+
+use deno_core::error::JsError;
+use deno_core::{PollEventLoopOptions, serde_v8, v8};
+use isopod_ext::handlers::{Begin, EventKey, Fault, FaultKind};
+
+use super::{Worker, console};
+
+impl Worker {
+    /// Calls the script's side for an event, and runs the microtasks that follow: most handlers are done then.
+    pub(super) fn call_begin(&mut self, key: EventKey, entrypoint: Option<String>, begin: Begin) {
+        self.watch.arm(self.script.limits.cpu);
+        let called = self.enter(key, entrypoint, begin);
+        if let Some(breach) = self.watch.disarm() {
+            self.condemn(breach);
+        } else if let Err(fault) = called {
+            let mut events = self.events.borrow_mut();
+            events.fail(key, fault);
+            events.end(key);
+        }
+    }
+
+    fn enter(&mut self, key: EventKey, entrypoint: Option<String>, begin: Begin) -> Result<(), Fault> {
+        deno_core::scope!(scope, &mut self.runtime);
+        v8::tc_scope!(scope, scope);
+        let id = v8::Integer::new_from_unsigned(scope, key).into();
+        let entrypoint = match entrypoint {
+            Some(name) => string(scope, &name)?.into(),
+            None => v8::undefined(scope).into(),
+        };
+        let undefined = v8::undefined(scope).into();
+        let face = &self.face;
+        match begin {
+            Begin::Fetch { method, url, has_body } => {
+                let method = string(scope, method.as_str())?.into();
+                let url = string(scope, &url)?.into();
+                let has_body = v8::Boolean::new(scope, has_body).into();
+                let arguments = [id, method, url, has_body, entrypoint];
+                v8::Local::new(scope, &face.begin_fetch).call(scope, undefined, &arguments);
+            }
+            Begin::Call(function, arguments) => {
+                let function = string(scope, &function)?.into();
+                let arguments = value(scope, arguments)?;
+                let arguments = [id, function, arguments, entrypoint];
+                v8::Local::new(scope, &face.begin_call).call(scope, undefined, &arguments);
+            }
+            Begin::Scheduled(cron, time) => {
+                let cron = string(scope, &cron)?.into();
+                let time = v8::Number::new(scope, time).into();
+                let arguments = [id, cron, time, entrypoint];
+                v8::Local::new(scope, &face.begin_scheduled).call(scope, undefined, &arguments);
+            }
+            Begin::Queue(batch) => {
+                let batch = value(scope, batch)?;
+                let arguments = [id, batch, entrypoint];
+                v8::Local::new(scope, &face.begin_queue).call(scope, undefined, &arguments);
+            }
+        }
+        if !scope.has_caught() {
+            scope.perform_microtask_checkpoint();
+        }
+        // The script's side catches what handlers throw: what comes here is its own end, as by a stack that is full.
+        match scope.exception() {
+            Some(error) if !scope.has_terminated() => {
+                Err(Fault::from_js(FaultKind::Exception, &JsError::from_v8_exception(scope, error)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn call_cancel(&mut self, key: EventKey) {
+        self.watch.arm(self.script.limits.cpu);
+        {
+            deno_core::scope!(scope, &mut self.runtime);
+            v8::tc_scope!(scope, scope);
+            let key = v8::Integer::new_from_unsigned(scope, key).into();
+            let undefined = v8::undefined(scope).into();
+            v8::Local::new(scope, &self.face.cancel).call(scope, undefined, &[key]);
+            if !scope.has_caught() {
+                scope.perform_microtask_checkpoint();
+            }
+        }
+        if let Some(breach) = self.watch.disarm() {
+            self.condemn(breach);
+        }
+    }
+
+    pub(super) fn set_exports(&mut self, namespace: &v8::Global<v8::Object>) {
+        deno_core::scope!(scope, &mut self.runtime);
+        let namespace = v8::Local::new(scope, namespace).into();
+        let undefined = v8::undefined(scope).into();
+        v8::Local::new(scope, &self.face.set_exports).call(scope, undefined, &[namespace]);
+    }
+
+    /// One turn of the event loop. Ready: nothing is pending in it.
+    pub(super) fn poll_event_loop(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.watch.arm(self.script.limits.cpu);
+        let polled = self.runtime.poll_event_loop(cx, PollEventLoopOptions::default());
+        let breach = self.watch.disarm();
+        self.tell_reports();
+        if let Some(breach) = breach {
+            self.condemn(breach);
+            return Poll::Ready(());
+        }
+        match polled {
+            Poll::Ready(Ok(())) => Poll::Ready(()),
+            Poll::Ready(Err(error)) => {
+                tracing::error!(target: "isopod::worker", script = %self.script.name, "event loop: {error}");
+                self.uncaught = true;
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Drives a command until nothing is left to do, or it asked to exit, or an error was not caught. Gives the exit code.
+    pub async fn run(&mut self) -> Result<i32, Fault> {
+        std::future::poll_fn(|cx| {
+            if let Some(code) = self.exit_code() {
+                return Poll::Ready(Ok(code));
+            }
+            if let Some(fault) = &self.condemned {
+                return Poll::Ready(Err(fault.clone()));
+            }
+            if self.uncaught {
+                return Poll::Ready(Ok(1));
+            }
+            let polled = self.poll_event_loop(cx);
+            if let Some(code) = self.exit_code() {
+                return Poll::Ready(Ok(code));
+            }
+            match (&self.condemned, self.uncaught, polled) {
+                (Some(fault), _, _) => Poll::Ready(Err(fault.clone())),
+                (None, true, _) => Poll::Ready(Ok(1)),
+                (None, false, Poll::Ready(())) => Poll::Ready(Ok(0)),
+                (None, false, Poll::Pending) => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    pub(super) fn tell_reports(&mut self) {
+        let (reports, dropped) = self.events.borrow_mut().take_reports();
+        for report in reports {
+            self.uncaught = true;
+            console::tell(&self.script, self.number, &report);
+        }
+        if dropped > 0 {
+            console::tell_dropped(&self.script, self.number, dropped);
+        }
+    }
+
+    /// The error that ends a start is told by the start; the rejection it also was need not be told again.
+    pub(super) fn forget_report_of(&mut self, thrown: &Fault) {
+        let (reports, _) = self.events.borrow_mut().take_reports();
+        for report in reports.into_iter().filter(|report| report.fault.message != thrown.message) {
+            console::tell(&self.script, self.number, &report);
+        }
+    }
+}
+
+fn string<'s>(scope: &v8::PinScope<'s, '_, ()>, text: &str) -> Result<v8::Local<'s, v8::String>, Fault> {
+    v8::String::new(scope, text).ok_or_else(|| Fault::new(FaultKind::Exception, "a string is too long for JavaScript"))
+}
+
+fn value<'s>(scope: &mut v8::PinScope<'s, '_>, value: impl serde::Serialize) -> Result<v8::Local<'s, v8::Value>, Fault> {
+    serde_v8::to_v8(scope, value)
+        .map_err(|error| Fault::new(FaultKind::Exception, format!("a value cannot be handed to the script: {error}")))
+}

@@ -1,0 +1,121 @@
+//! One worker on a thread of its own, as a host would run it.
+#![allow(dead_code, reason = "each test binary uses a part of this")]
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+
+use futures::channel::oneshot;
+use http_body_util::BodyExt;
+use isopod_runtime::handlers::{Body, Event, EventKind, Fault, FaultKind};
+use isopod_runtime::io::IoOptions;
+use isopod_runtime::{BootOptions, Script, ScriptBuilder, Turn, Watchdog, Worker, WorkerThread, platform};
+use serde_json::Value;
+
+/// Runs `body` on a worker thread, inside a fresh event loop and `LocalSet`, and gives its result.
+pub fn on_worker_thread<T, F, Fut>(body: F) -> T
+where
+    T: Send + 'static,
+    F: FnOnce(WorkerThread) -> Fut + Send + 'static,
+    Fut: Future<Output = T>,
+{
+    let (done, result) = std::sync::mpsc::channel();
+    let thread = platform::spawn(
+        "worker-test".into(),
+        Box::new(move || {
+            let watchdog = Arc::new(Watchdog::start().unwrap());
+            let thread = WorkerThread::start(IoOptions::default(), watchdog).unwrap();
+            let event_loop = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let local = tokio::task::LocalSet::new();
+            done.send(event_loop.block_on(local.run_until(body(thread)))).unwrap();
+        }),
+    )
+    .unwrap();
+    let result = result.recv();
+    thread.join().unwrap();
+    result.unwrap()
+}
+
+/// Boots a script and answers one event with it.
+pub fn answer<T: Send + 'static>(
+    script: ScriptBuilder,
+    make: impl FnOnce(isopod_runtime::handlers::Reply<T>) -> Event + Send + 'static,
+) -> Result<T, Fault> {
+    let script = Arc::new(script.build().unwrap());
+    on_worker_thread(move |thread| async move {
+        let mut worker = Worker::boot(&thread, &script, BootOptions::default()).await?;
+        let (reply, mut answer) = oneshot::channel();
+        worker.begin(make(reply));
+        drive(&mut worker, || answer.try_recv().ok().flatten()).await
+    })
+}
+
+/// Drives a worker until `ready` gives something.
+pub async fn drive<T>(worker: &mut Worker, mut ready: impl FnMut() -> Option<T>) -> T {
+    poll_fn(|cx| {
+        loop {
+            if let Some(value) = ready() {
+                return Poll::Ready(value);
+            }
+            match worker.poll(cx) {
+                Poll::Ready(Turn::Condemned(_)) | Poll::Ready(Turn::Ended { .. }) => {}
+                Poll::Pending => return ready().map_or(Poll::Pending, Poll::Ready),
+            }
+        }
+    })
+    .await
+}
+
+/// Drives a worker until an event ended.
+pub async fn end_of(worker: &mut Worker, event: u32) -> Result<(), FaultKind> {
+    poll_fn(|cx| {
+        loop {
+            match worker.poll(cx) {
+                Poll::Ready(Turn::Ended { event: ended, result }) if ended == event => return Poll::Ready(result),
+                Poll::Ready(Turn::Condemned(fault)) => return Poll::Ready(Err(fault.kind)),
+                Poll::Ready(_) => {}
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    })
+    .await
+}
+
+pub fn script(source: &str) -> ScriptBuilder {
+    Script::builder("test").source(source)
+}
+
+pub fn fetch_event(request: http::Request<Body>, reply: isopod_runtime::handlers::Reply<http::Response<Body>>) -> Event {
+    Event { entrypoint: None, kind: EventKind::Fetch { request: Box::new(request), reply } }
+}
+
+pub fn get(path: &str) -> http::Request<Body> {
+    http::Request::get(format!("http://example.com{path}")).body(Body::empty()).unwrap()
+}
+
+/// Fetches from a script, and reads the whole answer. Streams are read while the worker is driven.
+pub fn fetch(script: ScriptBuilder, request: http::Request<Body>) -> Result<(http::response::Parts, String), Fault> {
+    let script = Arc::new(script.build().unwrap());
+    on_worker_thread(move |thread| async move {
+        let mut worker = Worker::boot(&thread, &script, BootOptions::default()).await?;
+        let (reply, answer) = oneshot::channel();
+        worker.begin(fetch_event(request, reply));
+        let read = async {
+            let response = answer.await.unwrap()?;
+            let (head, body) = response.into_parts();
+            let bytes = body.collect().await.unwrap().to_bytes();
+            Ok((head, String::from_utf8(bytes.to_vec()).unwrap()))
+        };
+        tokio::select! {
+            biased;
+            answer = read => answer,
+            () = drive(&mut worker, || None::<()>) => unreachable!(),
+        }
+    })
+}
+
+/// Calls a function of a script.
+pub fn call(script: ScriptBuilder, function: &str, arguments: Vec<Value>) -> Result<Value, Fault> {
+    let function = function.to_owned();
+    answer(script, move |reply| Event { entrypoint: None, kind: EventKind::Call { function, arguments, reply } })
+}

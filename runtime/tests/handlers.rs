@@ -1,0 +1,128 @@
+//! How scripts are asked, and how they answer.
+
+mod common;
+
+use common::{call, fetch, get, script};
+use isopod_runtime::Script;
+use isopod_runtime::handlers::{Body, FaultKind};
+use serde_json::json;
+
+#[test]
+fn a_fetch_handler_answers_with_its_response() {
+    let hello = script("export default { fetch: () => new Response('hello', { status: 201, headers: { 'x-a': 'b' } }) }");
+    let (head, body) = fetch(hello, get("/")).unwrap();
+    assert_eq!((head.status.as_u16(), body.as_str()), (201, "hello"));
+    assert_eq!(head.headers["x-a"], "b");
+    assert_eq!(head.headers["content-type"], "text/plain;charset=UTF-8");
+}
+
+#[test]
+fn the_request_shows_method_url_headers_and_body() {
+    let echo = script(
+        "export default { async fetch(request) {
+            return Response.json([request.method, request.url, request.headers.get('x-in'), await request.text()]);
+        } }",
+    );
+    let request = http::Request::post("http://example.com/a?b=c").header("x-in", "1").body(Body::from("sent")).unwrap();
+    let (_, body) = fetch(echo, request).unwrap();
+    assert_eq!(body, r#"["POST","http://example.com/a?b=c","1","sent"]"#);
+}
+
+#[test]
+fn a_response_streams_chunk_by_chunk() {
+    let stream = script(
+        "export default { fetch: () => new Response(new ReadableStream({
+            async start(controller) {
+                for (let i = 0; i < 3; i++) {
+                    await new Promise((resolve) => setTimeout(resolve, 1));
+                    controller.enqueue(new TextEncoder().encode(`chunk ${i};`));
+                }
+                controller.close();
+            } })) }",
+    );
+    assert_eq!(fetch(stream, get("/")).unwrap().1, "chunk 0;chunk 1;chunk 2;");
+}
+
+#[test]
+fn a_request_body_streams_through_to_the_response() {
+    let through = script("export default { fetch: (request) => new Response(request.body) }");
+    let request = http::Request::post("http://example.com/").body(Body::from("x".repeat(1 << 20))).unwrap();
+    assert_eq!(fetch(through, request).unwrap().1.len(), 1 << 20);
+}
+
+#[test]
+fn an_exception_is_a_fault_with_its_class_and_stack() {
+    let broken = script("export default { fetch() {\n  throw new RangeError('too far');\n} }");
+    let fault = fetch(broken, get("/")).unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Exception);
+    assert_eq!(fault.message, "RangeError: too far");
+    assert_eq!(fault.class.as_deref(), Some("RangeError"));
+    assert!(fault.detail.unwrap().contains("main.js:2:9"));
+}
+
+#[test]
+fn typescript_runs_and_its_stack_shows_the_lines_that_were_written() {
+    let typed = Script::builder("typed").typescript(
+        "interface Unused { a: number }\n\nenum Colour { Red = 'red' }\n\nexport default {\n  fetch(): Response {\n    \
+         throw new Error(Colour.Red as string);\n  },\n};",
+    );
+    let fault = fetch(typed, get("/")).unwrap_err();
+    assert_eq!(fault.message, "Error: red");
+    let detail = fault.detail.unwrap();
+    assert!(detail.contains("main.ts:7:"), "{detail}");
+}
+
+#[test]
+fn what_is_not_a_response_is_refused_with_the_reason() {
+    let wrong = script("export default { fetch: () => 'text' }");
+    assert!(fetch(wrong, get("/")).unwrap_err().message.contains("must return a Response"));
+}
+
+#[test]
+fn a_handler_that_can_never_answer_is_told_so_at_once() {
+    let hung = script("export default { fetch: () => new Promise(() => {}) }");
+    assert!(fetch(hung, get("/")).unwrap_err().message.contains("will never answer"));
+}
+
+#[test]
+fn service_worker_scripts_answer_through_respond_with() {
+    let old = script("addEventListener('fetch', (event) => event.respondWith(new Response(event.request.url)))");
+    assert_eq!(fetch(old, get("/old")).unwrap().1, "http://example.com/old");
+}
+
+#[test]
+fn classes_get_env_and_ctx() {
+    let class = script(
+        "import { WorkerEntrypoint } from 'cloudflare:workers';
+         export default class extends WorkerEntrypoint {
+            fetch(request) { this.ctx.waitUntil(Promise.resolve()); return new Response(this.env.GREETING); }
+         }",
+    );
+    assert_eq!(fetch(class.text("GREETING", "hi"), get("/")).unwrap().1, "hi");
+}
+
+#[test]
+fn exported_functions_are_called_with_values() {
+    let add = script("export function add(a, b) { return { sum: a + b }; } export default {}");
+    assert_eq!(call(add, "add", vec![json!(1), json!(2)]).unwrap(), json!({ "sum": 3 }));
+    let missing = script("export const a = 1;");
+    assert!(call(missing, "nothing", vec![]).unwrap_err().message.contains("no function \"nothing\""));
+}
+
+#[test]
+fn user_code_does_not_see_deno_nor_the_way_in() {
+    let look = script(
+        "export function look() { return [typeof Deno, typeof __bootstrap, typeof __isopod, typeof process, \
+         Object.keys(globalThis).filter((name) => /deno|isopod|bootstrap/i.test(name)).length]; }",
+    );
+    assert_eq!(call(look, "look", vec![]).unwrap(), json!(["undefined", "undefined", "undefined", "undefined", 0]));
+}
+
+#[test]
+fn two_isolates_of_one_snapshot_differ_in_their_random_numbers() {
+    let random = "export const random = () => [Math.random(), crypto.randomUUID()];";
+    let first = call(script(random), "random", vec![]).unwrap();
+    let second = call(script(random), "random", vec![]).unwrap();
+    assert_ne!(first[0], second[0]);
+    assert_ne!(first[1], second[1]);
+}

@@ -1,0 +1,187 @@
+//! From a listener to connections that speak HTTP, and to their end.
+
+use std::{net::SocketAddr, pin::Pin, sync::Arc, sync::atomic::Ordering, time::Duration};
+
+use futures::FutureExt;
+use hyper::{
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    connection::{Connection, Expiry},
+    dispatch::{Dispatch, Scheme},
+    listener::Listener,
+    server::{App, Stage},
+    service::{Origin, answer},
+    stream::{Plain, Stream},
+    watched::Watched,
+};
+
+/// How long a refused client has to read why.
+const GENTLE_CLOSE: Duration = Duration::from_secs(2);
+/// How long to wait when the system has no room for another connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Accepts until the server drains, and then what had already been waiting.
+pub(crate) async fn accept<D: Dispatch>(
+    app: Arc<App<D>>,
+    listener: Listener,
+    room: Arc<Semaphore>,
+    connections: TaskTracker,
+) {
+    let draining = app.core.draining();
+    tokio::pin!(draining);
+    loop {
+        // Room first, socket second: what cannot be served yet stays in the system's queue.
+        let permit = tokio::select! {
+            permit = room.clone().acquire_owned() => permit,
+            () = &mut draining => break,
+        };
+        let Ok(permit) = permit else { break };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut draining => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => spawn(&app, &connections, listener.tls.clone(), stream, peer, permit),
+            Err(error) => {
+                tracing::warn!(target: "isopod::server", %error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    // Those already connected would be reset by closing the listener under them.
+    while let Ok(permit) = room.clone().try_acquire_owned()
+        && let Some(Ok((stream, peer))) = listener.accept().now_or_never()
+    {
+        spawn(&app, &connections, listener.tls.clone(), stream, peer, permit);
+    }
+}
+
+fn spawn<D: Dispatch>(
+    app: &Arc<App<D>>,
+    connections: &TaskTracker,
+    tls: Option<TlsAcceptor>,
+    stream: Plain,
+    peer: Option<SocketAddr>,
+    permit: OwnedSemaphorePermit,
+) {
+    let app = app.clone();
+    let stop = app.core.cut.clone();
+    connections.spawn(async move {
+        let counts = &app.core.counts;
+        counts.connections.fetch_add(1, Ordering::Relaxed);
+        counts.connections_open.fetch_add(1, Ordering::Relaxed);
+        stop.run_until_cancelled(serve(app.clone(), tls, stream, peer)).await;
+        counts.connections_open.fetch_sub(1, Ordering::Relaxed);
+        drop(permit);
+    });
+}
+
+async fn serve<D: Dispatch>(app: Arc<App<D>>, tls: Option<TlsAcceptor>, stream: Plain, peer: Option<SocketAddr>) {
+    let connection = Connection::open(&app.core.clock, &app.core.limits);
+    let scheme = if tls.is_some() { Scheme::Https } else { Scheme::Http };
+    let origin = Arc::new(Origin {
+        connection: connection.clone(),
+        peer,
+        scheme,
+    });
+    let opened = tokio::select! {
+        opened = open(tls, stream, &connection) => opened,
+        () = connection.opening_expired() => return,
+    };
+    match opened {
+        Ok((io, true)) => serve_h2(app, origin, io).await,
+        Ok((io, false)) => serve_h1(app, origin, io).await,
+        Err(error) => {
+            tracing::debug!(target: "isopod::server", %error, ?peer, "a connection did not get as far as HTTP")
+        }
+    }
+}
+
+/// The byte stream, after the handshake if there is one, and whether HTTP/2 is spoken over it.
+async fn open(
+    tls: Option<TlsAcceptor>,
+    stream: Plain,
+    connection: &Arc<Connection>,
+) -> std::io::Result<(Watched, bool)> {
+    let Some(tls) = tls else {
+        let mut io = Watched::new(Stream::Plain(stream), connection.clone());
+        let is_h2 = io.speaks_h2().await?;
+        return Ok((io, is_h2));
+    };
+    let stream = tls.accept(stream).await?;
+    let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    Ok((Watched::new(Stream::Tls(Box::new(stream)), connection.clone()), is_h2))
+}
+
+async fn serve_h1<D: Dispatch>(app: Arc<App<D>>, origin: Arc<Origin>, io: Watched) {
+    let core = app.core.clone();
+    let connection = origin.connection.clone();
+    let service = service_fn(move |request| answer(app.clone(), origin.clone(), request));
+    let head_max = core.limits.header_bytes_max + core.limits.uri_bytes_max;
+    let mut http = http1::Builder::new()
+        .header_read_timeout(None)
+        .max_header_size(head_max + 1024)
+        .max_headers(core.limits.header_count_max)
+        .max_buf_size(head_max.max(128 << 10))
+        .serve_connection(TokioIo::new(io), service);
+    let mut closing = false;
+    let served = std::future::poll_fn(|cx| {
+        let expiry = connection.poll_expired(cx);
+        if expiry == Expiry::Cut {
+            return std::task::Poll::Ready(None);
+        }
+        // Until the linger is over a client on an idle connection may be sending: it is answered, with `close`.
+        if !closing && (expiry == Expiry::Close || core.stage() == Stage::Closing) {
+            closing = true;
+            Pin::new(&mut http).graceful_shutdown();
+        }
+        Pin::new(&mut http).poll(cx).map(Some)
+    })
+    .await;
+    if let Some(served) = served
+        && (served.is_err() || connection.has_unread_body())
+    {
+        let io = http.into_parts().io.into_inner();
+        // Whoever takes longer has been answered all the same.
+        let _ = tokio::time::timeout(GENTLE_CLOSE, io.close_gently()).await;
+    }
+}
+
+async fn serve_h2<D: Dispatch>(app: Arc<App<D>>, origin: Arc<Origin>, io: Watched) {
+    let core = app.core.clone();
+    let connection = origin.connection.clone();
+    let limits = &core.limits;
+    let service = service_fn(move |request| answer(app.clone(), origin.clone(), request));
+    let mut http = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.h2_streams_max)
+        .max_pending_accept_reset_streams(limits.h2_resets_max)
+        .max_header_list_size(u32::try_from(limits.header_bytes_max + limits.uri_bytes_max).unwrap_or(u32::MAX))
+        .keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(20))
+        .serve_connection(TokioIo::new(io), service);
+    let mut closing = false;
+    let served = std::future::poll_fn(|cx| {
+        let expiry = connection.poll_expired(cx);
+        if expiry == Expiry::Cut {
+            return std::task::Poll::Ready(Ok(()));
+        }
+        // GOAWAY names what was accepted, so there is nothing to linger for.
+        if !closing && (expiry == Expiry::Close || core.stage() != Stage::Serving) {
+            closing = true;
+            Pin::new(&mut http).graceful_shutdown();
+        }
+        Pin::new(&mut http).poll(cx)
+    })
+    .await;
+    if let Err(error) = served {
+        tracing::debug!(target: "isopod::server", %error, "an HTTP/2 connection ended");
+    }
+}

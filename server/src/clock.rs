@@ -1,0 +1,121 @@
+//! One coarse clock for all of the server's time limits.
+//!
+//! A timer for each request would cost more than many a request does, and a request body is polled by threads that
+//! have no timer at all. So one task ticks, and whoever waits has an [`Alarm`]: setting it is one atomic store.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use futures::task::AtomicWaker;
+use slab::Slab;
+
+/// An alarm that is not set.
+const NEVER: u64 = u64::MAX;
+
+pub(crate) struct Clock {
+    start: Instant,
+    resolution: Duration,
+    /// Milliseconds since `start`, as of the last tick.
+    now: AtomicU64,
+    alarms: Mutex<Slab<Arc<Due>>>,
+}
+
+struct Due {
+    at: AtomicU64,
+    waker: AtomicWaker,
+}
+
+impl Clock {
+    pub(crate) fn new(resolution: Duration) -> Arc<Self> {
+        Arc::new(Self {
+            start: Instant::now(),
+            resolution,
+            now: AtomicU64::new(0),
+            alarms: Mutex::default(),
+        })
+    }
+
+    /// A new alarm, not set.
+    pub(crate) fn alarm(self: &Arc<Self>) -> Alarm {
+        let due = Arc::new(Due {
+            at: AtomicU64::new(NEVER),
+            waker: AtomicWaker::new(),
+        });
+        let key = self.alarms().insert(due.clone());
+        Alarm {
+            clock: self.clone(),
+            due,
+            key,
+        }
+    }
+
+    /// Ticks for as long as it is polled.
+    pub(crate) async fn run(&self) {
+        let mut interval = tokio::time::interval(self.resolution);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            interval.tick().await;
+            let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(NEVER - 1);
+            self.now.store(now, Ordering::Release);
+            for (_, due) in self.alarms().iter() {
+                if due.at.load(Ordering::Acquire) <= now {
+                    due.waker.wake();
+                }
+            }
+        }
+    }
+
+    /// Wakes whoever waits for an alarm, due or not: something else changed that all must look at.
+    pub(crate) fn wake_all(&self) {
+        for (_, due) in self.alarms().iter() {
+            due.waker.wake();
+        }
+    }
+
+    fn alarms(&self) -> MutexGuard<'_, Slab<Arc<Due>>> {
+        self.alarms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One thing to be woken for. Setting it again replaces the time; dropping it forgets it.
+pub(crate) struct Alarm {
+    clock: Arc<Clock>,
+    due: Arc<Due>,
+    key: usize,
+}
+
+impl Alarm {
+    /// Goes off no sooner than `after`, and little more than one tick later.
+    pub(crate) fn set(&self, after: Duration) {
+        // The clock's idea of now may be a tick old: without adding one the alarm would go off early.
+        let after = u64::try_from((after + self.clock.resolution).as_millis()).unwrap_or(NEVER);
+        let at = self.clock.now.load(Ordering::Acquire).saturating_add(after);
+        self.due.at.store(at, Ordering::Release);
+    }
+
+    pub(crate) fn clear(&self) {
+        self.due.at.store(NEVER, Ordering::Release);
+    }
+
+    /// Ready once the set time has come; remembers the waker until then.
+    pub(crate) fn poll_due(&self, cx: &Context<'_>) -> Poll<()> {
+        self.due.waker.register(cx.waker());
+        if self.due.at.load(Ordering::Acquire) <= self.clock.now.load(Ordering::Acquire) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        self.clock.alarms().try_remove(self.key);
+    }
+}

@@ -1,0 +1,164 @@
+//! What a connection is doing, and how long it may go on doing it. All of its time limits are decided here.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use crate::{
+    clock::{Alarm, Clock},
+    config::Limits,
+};
+
+/// Where a connection is. What ends a phase when its alarm goes off stands beside it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+enum Phase {
+    /// Between requests: closed after the idle timeout.
+    Idle,
+    /// New, or in the middle of a request's headers: cut after the header timeout.
+    Head,
+    /// Answering: the requests have deadlines of their own.
+    Busy,
+    /// Answering to someone who does not read: cut after the write timeout.
+    Stalled,
+}
+
+/// What the connection's task must do now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub(crate) enum Expiry {
+    /// Go on.
+    No,
+    /// Close in the protocol's own polite way.
+    Close,
+    /// Drop it: the peer is slow on purpose or gone.
+    Cut,
+}
+
+/// The state shared by a connection's task, its byte stream and its requests.
+pub(crate) struct Connection {
+    phase: AtomicU8,
+    /// Requests taken up and not yet answered to their end. At most one on HTTP/1.
+    in_flight: AtomicU32,
+    /// The peer may still be sending what nobody will read.
+    unread: AtomicBool,
+    alarm: Alarm,
+    /// HTTP/1 answers one request at a time: they take turns with one alarm.
+    pub(crate) request_alarm: Alarm,
+    clock: Arc<Clock>,
+    limits: Arc<Limits>,
+}
+
+impl Connection {
+    pub(crate) fn open(clock: &Arc<Clock>, limits: &Arc<Limits>) -> Arc<Self> {
+        let connection = Self {
+            phase: AtomicU8::new(Phase::Head as u8),
+            in_flight: AtomicU32::new(0),
+            unread: AtomicBool::new(false),
+            alarm: clock.alarm(),
+            request_alarm: clock.alarm(),
+            clock: clock.clone(),
+            limits: limits.clone(),
+        };
+        connection.alarm.set(limits.header_timeout);
+        Arc::new(connection)
+    }
+
+    /// A new alarm for one of many requests at once.
+    pub(crate) fn stream_alarm(&self) -> Alarm {
+        self.clock.alarm()
+    }
+
+    /// Bytes came in. The first ones after a pause start a head, and later ones do not prolong it.
+    pub(crate) fn bytes_read(&self) {
+        if self.phase() == Phase::Idle {
+            self.enter(Phase::Head);
+        }
+    }
+
+    pub(crate) fn request_started(&self) {
+        self.in_flight.fetch_add(1, Ordering::AcqRel);
+        self.enter(Phase::Busy);
+    }
+
+    pub(crate) fn request_finished(&self) {
+        self.request_alarm.clear();
+        if self.in_flight.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.enter(Phase::Idle);
+        }
+    }
+
+    /// The peer's window is full.
+    pub(crate) fn write_blocked(&self) {
+        if self.phase() == Phase::Busy {
+            self.enter(Phase::Stalled);
+        }
+    }
+
+    pub(crate) fn bytes_written(&self) {
+        if self.phase() == Phase::Stalled {
+            self.enter(Phase::Busy);
+        }
+    }
+
+    /// Part of a request's body will never be read.
+    pub(crate) fn body_left_unread(&self) {
+        self.unread.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn has_unread_body(&self) -> bool {
+        self.unread.load(Ordering::Acquire)
+    }
+
+    /// Decides when the alarm goes off, and wakes the task when it does.
+    pub(crate) fn poll_expired(&self, cx: &Context<'_>) -> Expiry {
+        if self.alarm.poll_due(cx).is_pending() {
+            return Expiry::No;
+        }
+        match self.phase() {
+            Phase::Head => Expiry::Cut,
+            Phase::Stalled => Expiry::Cut,
+            // On HTTP/2 a request may have started while another thread was ending the last one.
+            Phase::Idle if self.in_flight.load(Ordering::Acquire) == 0 => {
+                self.alarm.clear();
+                Expiry::Close
+            }
+            Phase::Idle | Phase::Busy => {
+                self.alarm.clear();
+                Expiry::No
+            }
+        }
+    }
+
+    /// Done once a new connection took too long to get ready for HTTP.
+    pub(crate) async fn opening_expired(&self) {
+        std::future::poll_fn(|cx| match self.poll_expired(cx) {
+            Expiry::No => Poll::Pending,
+            Expiry::Close | Expiry::Cut => Poll::Ready(()),
+        })
+        .await;
+    }
+
+    fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Release);
+        match phase {
+            Phase::Idle => self.alarm.set(self.limits.idle_timeout),
+            Phase::Head => self.alarm.set(self.limits.header_timeout),
+            Phase::Busy => self.alarm.clear(),
+            Phase::Stalled => self.alarm.set(self.limits.write_timeout),
+        }
+    }
+
+    fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Acquire) {
+            0 => Phase::Idle,
+            1 => Phase::Head,
+            2 => Phase::Busy,
+            _ => Phase::Stalled,
+        }
+    }
+}

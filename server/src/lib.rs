@@ -1,0 +1,36 @@
+//! HTTP in and out: listeners, routes, limits on what comes in, and one table from outcome to status code.
+//!
+//! The server knows nothing of V8 or of pools: whatever answers requests implements [`Dispatch`]. A request's path
+//! through the modules: `listener` and `accept` (a connection), `watched` and `connection` (its time limits), `service`
+//! (one request), `ingress` and `route` (what is refused, who answers), [`Dispatch`], `reply` and `respond` (what is
+//! sent back, and its record). `server` decides about starting and stopping.
+#![deny(missing_docs, unreachable_pub, unsafe_code)]
+
+mod accept;
+mod admin;
+mod clock;
+mod config;
+mod connection;
+mod dispatch;
+mod error;
+mod ingress;
+mod listener;
+mod metrics;
+mod reply;
+mod respond;
+mod route;
+mod server;
+mod service;
+mod stream;
+mod tls;
+mod watched;
+
+pub use config::{Address, Limits, Listen, Mode, ServerConfig, TlsFiles};
+pub use dispatch::{Body, BoxError, Dispatch, Readiness, RequestId, RequestMeta, Scheme};
+pub use error::StartError;
+pub use isopod_pool::{Failure, Outcome};
+pub use metrics::{Metric, MetricKind, Sample};
+pub use respond::status_of;
+pub use route::{RouteError, Routes};
+pub use server::{Running, Server, ShutdownReport};
+pub use tls::TlsError;

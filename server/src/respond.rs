@@ -1,0 +1,210 @@
+//! From an outcome to a response: the one table of status codes, and the pages that explain errors.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+
+use isopod_pool::{Failure, Outcome};
+
+use crate::{config::Mode, dispatch::RequestId, ingress::Refusal};
+
+/// The status code of each outcome. `Ok` has the worker's own; nobody ever sees that of `Canceled`.
+#[must_use]
+pub fn status_of(outcome: Outcome) -> StatusCode {
+    match outcome {
+        Outcome::Ok => StatusCode::OK,
+        Outcome::Exception | Outcome::ExceededMemory => StatusCode::INTERNAL_SERVER_ERROR,
+        Outcome::ExceededCpu | Outcome::ExceededWall => StatusCode::GATEWAY_TIMEOUT,
+        Outcome::Canceled => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
+        Outcome::LoadShed | Outcome::BootFailed => StatusCode::SERVICE_UNAVAILABLE,
+        Outcome::WorkerLost => StatusCode::BAD_GATEWAY,
+    }
+}
+
+const fn remedy_of(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Ok | Outcome::Canceled => "Nothing needs to be done.",
+        Outcome::Exception => "Look at the stack below, or catch the error in the handler.",
+        Outcome::ExceededCpu => "Look for an endless loop or costly work, or raise the CPU limit.",
+        Outcome::ExceededWall => "Look for something awaited that never comes, or raise the wall time limit.",
+        Outcome::ExceededMemory => "Stream large data instead of holding it, or raise the memory limit.",
+        Outcome::LoadShed => "Try again later; add threads or raise the queue limit if this happens often.",
+        Outcome::BootFailed => "Correct the script's top-level code; the error below says where it failed.",
+        Outcome::WorkerLost => "Try again; the worker has been replaced.",
+    }
+}
+
+const fn of_refusal(refusal: Refusal) -> (StatusCode, &'static str) {
+    match refusal {
+        Refusal::NoRoute => (
+            StatusCode::NOT_FOUND,
+            "Add a route for this host and path, or a fallback worker.",
+        ),
+        Refusal::BadHost => (StatusCode::BAD_REQUEST, "Send exactly one Host header."),
+        Refusal::Connect => (StatusCode::NOT_IMPLEMENTED, "Use another method than CONNECT."),
+        Refusal::UriTooLong => (StatusCode::URI_TOO_LONG, "Shorten the URL, or raise `uri_bytes_max`."),
+        Refusal::HeadersTooLarge => (
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "Send fewer or smaller headers, or raise `header_bytes_max` or `header_count_max`.",
+        ),
+        Refusal::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Send less, or raise `body_bytes_max`."),
+        Refusal::BodyStalled => (
+            StatusCode::REQUEST_TIMEOUT,
+            "Send without long pauses, or raise `body_timeout`.",
+        ),
+        Refusal::BodyBroken => (
+            StatusCode::BAD_REQUEST,
+            "Send the whole body as its headers announce it.",
+        ),
+    }
+}
+
+/// How an error is written, as the client's `Accept` has it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    Text,
+    Html,
+    Json,
+}
+
+impl Format {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let accept = headers
+            .get(header::ACCEPT)
+            .and_then(|accept| accept.to_str().ok())
+            .unwrap_or_default();
+        // What comes first is preferred by every client that asks for either; weights are not worth reading here.
+        match (accept.find("text/html"), accept.find("json")) {
+            (Some(html), Some(json)) if json < html => Self::Json,
+            (Some(_), _) => Self::Html,
+            (None, Some(_)) => Self::Json,
+            (None, None) => Self::Text,
+        }
+    }
+}
+
+/// What there is to say about an error.
+struct Page<'a> {
+    status: StatusCode,
+    outcome: &'a str,
+    message: &'a str,
+    detail: &'a str,
+    remedy: &'a str,
+    id: &'a RequestId,
+}
+
+pub(crate) fn failure(failure: &Failure, mode: Mode, format: Format, id: &RequestId) -> Response<String> {
+    let page = Page {
+        status: match failure.outcome {
+            // A worker that fails with "ok" contradicts itself.
+            Outcome::Ok => StatusCode::INTERNAL_SERVER_ERROR,
+            outcome => status_of(outcome),
+        },
+        outcome: failure.outcome.as_str(),
+        message: &failure.message,
+        detail: failure.detail.as_deref().unwrap_or_default(),
+        remedy: remedy_of(failure.outcome),
+        id,
+    };
+    let mut response = page.write(mode, format);
+    let retry_after = match failure.outcome {
+        Outcome::LoadShed => Some(failure.retry_after.unwrap_or(Duration::from_secs(1))),
+        _ => failure.retry_after,
+    };
+    if let Some(after) = retry_after {
+        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    }
+    response
+}
+
+pub(crate) fn refusal(refusal: Refusal, mode: Mode, format: Format, id: &RequestId) -> Response<String> {
+    let (status, remedy) = of_refusal(refusal);
+    let message = refusal.to_string();
+    Page {
+        status,
+        outcome: "refused",
+        message: &message,
+        detail: "",
+        remedy,
+        id,
+    }
+    .write(mode, format)
+}
+
+impl Page<'_> {
+    fn write(&self, mode: Mode, format: Format) -> Response<String> {
+        let (kind, body) = match format {
+            Format::Text => ("text/plain; charset=utf-8", self.text(mode)),
+            Format::Html => {
+                let (title, text) = (self.title(), escape(&self.text(mode)));
+                let html = format!("<!doctype html><meta charset=utf-8><title>{title}</title><pre>{text}</pre>\n");
+                ("text/html; charset=utf-8", html)
+            }
+            Format::Json => ("application/json", self.json(mode)),
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() = self.status;
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        response
+            .headers_mut()
+            .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+
+    fn title(&self) -> String {
+        format!(
+            "{} {}",
+            self.status.as_str(),
+            self.status.canonical_reason().unwrap_or_default()
+        )
+    }
+
+    fn text(&self, mode: Mode) -> String {
+        let title = self.title();
+        match mode {
+            Mode::Production => format!("{title}\nrequest id: {}\n", self.id),
+            Mode::Development => {
+                let detail = if self.detail.is_empty() {
+                    String::new()
+                } else {
+                    format!("{}\n\n", self.detail)
+                };
+                let Self {
+                    outcome,
+                    message,
+                    remedy,
+                    id,
+                    ..
+                } = self;
+                format!("{title} ({outcome})\n\n{message}\n\n{detail}{remedy}\n\nrequest id: {id}\n")
+            }
+        }
+    }
+
+    fn json(&self, mode: Mode) -> String {
+        let mut error = serde_json::json!({ "status": self.status.as_u16(), "request_id": self.id.to_string() });
+        if mode == Mode::Development {
+            for (key, value) in [
+                ("outcome", self.outcome),
+                ("message", self.message),
+                ("detail", self.detail),
+                ("remedy", self.remedy),
+            ] {
+                error[key] = value.into();
+            }
+        }
+        error.to_string()
+    }
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+}

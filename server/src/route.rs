@@ -1,0 +1,262 @@
+//! Which worker answers which request. The most specific route wins: first by host (exact, then the longest
+//! `*.suffix`, then any), within a host by path (literal before `:name` before `*`).
+
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
+
+use http::{Request, header};
+
+/// A table from host and path to the names of workers.
+///
+/// ```
+/// use isopod_server::Routes;
+///
+/// let routes = Routes::to("site")
+///     .route("/api/*", "api")?
+///     .route("*.example.com/:page", "pages")?;
+/// assert_eq!(routes.find("other.org", "/api/users").as_deref(), Some("api"));
+/// assert_eq!(routes.find("www.example.com:8080", "/about").as_deref(), Some("pages"));
+/// assert_eq!(routes.find("other.org", "/").as_deref(), Some("site"));
+/// # Ok::<(), isopod_server::RouteError>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Routes {
+    exact: HashMap<String, Paths>,
+    /// Suffixes with their leading dot, the longest first.
+    suffixes: Vec<(String, Paths)>,
+    any: Option<Paths>,
+    fallback: Option<Arc<str>>,
+}
+
+/// The routes of one host, as a tree of path segments.
+#[derive(Clone, Debug, Default)]
+struct Paths {
+    literal: HashMap<String, Self>,
+    param: Option<Box<Self>>,
+    here: Place,
+    below: Place,
+}
+
+/// A route's pattern and its worker, where there is one.
+type Place = Option<(String, Arc<str>)>;
+
+impl Paths {
+    /// The place of a path pattern, made when it is new.
+    fn insert(&mut self, path: &str) -> Result<&mut Place, &'static str> {
+        let mut paths = self;
+        let mut segments = path.split('/').skip(1).peekable();
+        while let Some(segment) = segments.next() {
+            paths = match segment.as_bytes() {
+                b"*" if segments.peek().is_none() => return Ok(&mut paths.below),
+                b":" => return Err("a `:` needs a name"),
+                [b':', ..] => paths.param.get_or_insert_default(),
+                literal if literal.contains(&b'*') => return Err("`*` may only be the last part of a path"),
+                _ => paths.literal.entry(segment.to_owned()).or_default(),
+            };
+        }
+        Ok(&mut paths.here)
+    }
+
+    /// Visits each node of the tree at most once, so a path costs no more than the table is long.
+    fn find(&self, path: Option<&str>) -> Option<&Arc<str>> {
+        let Some(path) = path else {
+            return self.here.as_ref().map(|(_, worker)| worker);
+        };
+        let (segment, rest) = path
+            .split_once('/')
+            .map_or((path, None), |(segment, rest)| (segment, Some(rest)));
+        let literal = self.literal.get(segment).and_then(|paths| paths.find(rest));
+        let param = || {
+            self.param
+                .as_ref()
+                .filter(|_| !segment.is_empty())
+                .and_then(|paths| paths.find(rest))
+        };
+        literal
+            .or_else(param)
+            .or_else(|| self.below.as_ref().map(|(_, worker)| worker))
+    }
+}
+
+/// A route that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RouteError {
+    /// The pattern is none of the forms that exist.
+    #[error(
+        "the route `{pattern}` is not valid: {reason}; write `/path`, `/path/*`, `/:name`, `host/path` or `*.host/path`"
+    )]
+    Invalid {
+        /// The pattern as it was given.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Two routes match the same requests.
+    #[error("the route `{pattern}` matches what `{existing}` matches already; remove one of them")]
+    Duplicate {
+        /// The later pattern.
+        pattern: String,
+        /// The earlier pattern.
+        existing: String,
+    },
+}
+
+impl Routes {
+    /// A table that sends everything to one worker.
+    pub fn to(worker: impl Into<Arc<str>>) -> Self {
+        Self::default().fallback(worker)
+    }
+
+    /// Names the worker for whatever no route matches.
+    #[must_use]
+    pub fn fallback(mut self, worker: impl Into<Arc<str>>) -> Self {
+        self.fallback = Some(worker.into());
+        self
+    }
+
+    /// Adds a route. `pattern` is a path (`/users`, `/users/:id`, `/api/*`, the last matching `/api/` and all below
+    /// it), with a host before it (`example.com/api/*`) or with any host below one (`*.example.com/*`).
+    ///
+    /// # Errors
+    ///
+    /// When the pattern is malformed, or another matches the same requests.
+    pub fn route(mut self, pattern: &str, worker: impl Into<Arc<str>>) -> Result<Self, RouteError> {
+        let slash = pattern.find('/').unwrap_or(pattern.len());
+        let (host, path) = pattern.split_at(slash);
+        let paths = self
+            .host(host)
+            .ok_or("`*` may only be the whole host or its first label");
+        let added = paths.and_then(|paths| paths.insert(if path.is_empty() { "/*" } else { path }));
+        let place = added.map_err(|reason| RouteError::Invalid {
+            pattern: pattern.into(),
+            reason: reason.into(),
+        })?;
+        if let Some((existing, _)) = place {
+            return Err(RouteError::Duplicate {
+                pattern: pattern.into(),
+                existing: existing.clone(),
+            });
+        }
+        *place = Some((pattern.into(), worker.into()));
+        Ok(self)
+    }
+
+    /// The worker for a host (with or without a port, in any case) and a path.
+    #[must_use]
+    pub fn find(&self, host: &str, path: &str) -> Option<Arc<str>> {
+        self.lookup(host, path).cloned()
+    }
+
+    pub(crate) fn find_for<B>(&self, request: &Request<B>) -> Option<&Arc<str>> {
+        if self.exact.is_empty() && self.suffixes.is_empty() && self.any.is_none() {
+            return self.fallback.as_ref();
+        }
+        let header = || request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+        let host = request
+            .uri()
+            .authority()
+            .map(http::uri::Authority::as_str)
+            .or_else(header);
+        self.lookup(host.unwrap_or_default(), request.uri().path())
+    }
+
+    fn lookup(&self, host: &str, path: &str) -> Option<&Arc<str>> {
+        let host = normalize(host);
+        let exact = self.exact.get(host.as_ref());
+        let suffixes = self
+            .suffixes
+            .iter()
+            .filter(|(suffix, _)| host.ends_with(suffix.as_str()))
+            .map(|(_, paths)| paths);
+        exact
+            .into_iter()
+            .chain(suffixes)
+            .chain(&self.any)
+            .find_map(|paths| paths.find(path.strip_prefix('/')))
+            .or(self.fallback.as_ref())
+    }
+
+    /// The paths of a host pattern, made when it is new; nothing when the pattern is malformed.
+    fn host(&mut self, pattern: &str) -> Option<&mut Paths> {
+        let pattern = normalize(pattern);
+        if pattern.is_empty() || pattern == "*" {
+            return Some(self.any.get_or_insert_default());
+        }
+        let Some(suffix) = pattern.strip_prefix('*') else {
+            return (!pattern.contains('*')).then(|| self.exact.entry(pattern.into_owned()).or_default());
+        };
+        if !suffix.starts_with('.') || suffix.contains('*') {
+            return None;
+        }
+        let place = self
+            .suffixes
+            .iter()
+            .position(|(known, _)| known == suffix)
+            .unwrap_or_else(|| {
+                let place = self.suffixes.partition_point(|(known, _)| known.len() >= suffix.len());
+                self.suffixes.insert(place, (suffix.to_owned(), Paths::default()));
+                place
+            });
+        Some(&mut self.suffixes[place].1)
+    }
+}
+
+/// Without port and final dot, in lower case.
+fn normalize(host: &str) -> Cow<'_, str> {
+    let end = match host.rfind(']') {
+        Some(bracket) => bracket + 1,
+        None => host.find(':').unwrap_or(host.len()),
+    };
+    let host = host[..end].trim_end_matches('.');
+    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(host.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(host)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RouteError, Routes};
+
+    #[test]
+    fn the_most_specific_route_wins_whatever_the_order() {
+        let routes = Routes::to("fallback")
+            .route("*.example.com/*", "wild")
+            .and_then(|routes| routes.route("/*", "any"))
+            .and_then(|routes| routes.route("/:id", "param"))
+            .and_then(|routes| routes.route("/users", "literal"))
+            .and_then(|routes| routes.route("/:other/x", "deeper"))
+            .and_then(|routes| routes.route("*.eu.example.com", "longer"))
+            .and_then(|routes| routes.route("www.Example.com/api/*", "exact"))
+            .unwrap();
+        for (host, path, worker) in [
+            ("localhost:80", "/users", "literal"),
+            ("localhost", "/7", "param"),
+            ("localhost", "/7/x", "deeper"),
+            ("[::1]:80", "/7/y", "any"),
+            ("localhost", "/", "any"),
+            ("a.example.com", "/users", "wild"),
+            ("a.eu.example.com.", "/", "longer"),
+            ("WWW.example.com:8080", "/api/", "exact"),
+            ("www.example.com", "/api/a/b", "exact"),
+            ("www.example.com", "/other", "wild"),
+            ("example.com", "/a/b/c", "any"),
+        ] {
+            assert_eq!(routes.find(host, path).as_deref(), Some(worker), "{host}{path}");
+        }
+        assert_eq!(Routes::default().find("localhost", "/"), None);
+    }
+
+    #[test]
+    fn a_route_that_cannot_work_is_refused_with_the_reason() {
+        let refused =
+            |first: &str, second: &str| Routes::default().route(first, "a").and_then(|r| r.route(second, "b"));
+        assert!(matches!(refused("/:a", "/:b"), Err(RouteError::Duplicate { .. })));
+        for pattern in ["/a*", "/*/b", "/:", "a.*.com/", "*com/"] {
+            assert!(
+                matches!(refused("/ok", pattern), Err(RouteError::Invalid { .. })),
+                "{pattern}"
+            );
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The server over real sockets, with a worker made of Rust.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test has one runtime, and its tasks belong on it"
+)]
+
+mod limits;
+mod responses;
+mod shutdown;
+mod support;
+mod transport;

@@ -1,0 +1,158 @@
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::StreamExt;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full, StreamBody};
+use isopod_server::{
+    Address, Body, Dispatch, Failure, Limits, Metric, MetricKind, Mode, Outcome, Readiness, RequestMeta, Routes,
+    Running, Server, ServerConfig,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+/// A worker whose behaviour the path chooses, and what it saw.
+#[derive(Clone, Default)]
+pub(crate) struct Worker(pub(crate) Arc<Seen>);
+
+#[derive(Default)]
+pub(crate) struct Seen {
+    pub(crate) started: AtomicUsize,
+    pub(crate) dropped: AtomicUsize,
+    pub(crate) released: AtomicBool,
+    pub(crate) release: tokio::sync::Notify,
+}
+
+pub(crate) fn full(text: impl Into<Bytes>) -> Body {
+    Full::new(text.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+struct Dropped(Arc<Seen>);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.0.dropped.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Dispatch for Worker {
+    async fn fetch(&self, worker: &str, request: Request<Body>, meta: RequestMeta) -> Result<Response<Body>, Failure> {
+        self.0.started.fetch_add(1, Ordering::SeqCst);
+        let guard = Dropped(self.0.clone());
+        let path = request.uri().path().to_owned();
+        if let Some(name) = path.strip_prefix("/fail/") {
+            let outcome = Outcome::ALL
+                .into_iter()
+                .find(|outcome| outcome.as_str() == name)
+                .unwrap();
+            return Err(Failure::new(outcome, "it <broke>").with_detail("at secret.js:1:2"));
+        }
+        Ok(match path.as_str() {
+            "/who" => Response::new(full(format!("{worker} {} {}", meta.url(&request), meta.id))),
+            "/hang" => std::future::pending().await,
+            "/wait" => {
+                let released = self.0.release.notified();
+                if !self.0.released.load(Ordering::SeqCst) {
+                    released.await;
+                }
+                Response::new(full("released"))
+            }
+            "/hop" => Response::builder()
+                .header("connection", "x-private")
+                .header("x-private", "1")
+                .header("keep-alive", "timeout=5")
+                .header("x-kept", "1")
+                .body(full("hop"))
+                .unwrap(),
+            "/endless" => {
+                let chunks = futures::stream::repeat(Bytes::from_static(&[b'x'; 16384]))
+                    .map(move |chunk| (&guard, Ok(http_body::Frame::data(chunk))).1);
+                Response::new(StreamBody::new(chunks).boxed_unsync())
+            }
+            "/echo" => match request.into_body().collect().await {
+                Ok(body) => Response::new(full(body.to_bytes())),
+                Err(error) => return Err(Failure::new(Outcome::Exception, error.to_string())),
+            },
+            _ => Response::new(full("hello")),
+        })
+    }
+
+    fn readiness(&self) -> Readiness {
+        Readiness::Ready
+    }
+
+    fn stats(&self) -> Vec<Metric> {
+        vec![Metric::new("isopod_test", "A figure of the worker's.", MetricKind::Gauge).labelled("quote", "a\"b", 7.0)]
+    }
+}
+
+pub(crate) fn config() -> ServerConfig {
+    ServerConfig {
+        routes: Routes::to("worker"),
+        mode: Mode::Development,
+        ..ServerConfig::default()
+    }
+}
+
+pub(crate) fn start(config: ServerConfig) -> (Running, Worker) {
+    let worker = Worker::default();
+    (Server::new(config, worker.clone()).start().unwrap(), worker)
+}
+
+pub(crate) fn start_with(change: impl FnOnce(&mut Limits)) -> (Running, Worker) {
+    let mut config = config();
+    change(&mut config.limits);
+    start(config)
+}
+
+pub(crate) fn address(running: &Running) -> SocketAddr {
+    match &running.local_addrs()[0] {
+        Address::Tcp(address) => *address,
+        Address::Unix(path) => panic!("{path:?} is no TCP address"),
+    }
+}
+
+/// Sends bytes as they are and reads until the server closes.
+pub(crate) async fn raw(address: SocketAddr, request: impl AsRef<[u8]>) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_ref()).await.unwrap();
+    read_all(&mut stream).await
+}
+
+pub(crate) async fn read_all(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> String {
+    let mut response = Vec::new();
+    tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut response))
+        .await
+        .expect("the server closes the connection")
+        .expect("the connection is not reset");
+    String::from_utf8_lossy(&response).into_owned()
+}
+
+/// A plain GET on a connection of its own.
+pub(crate) async fn get(address: SocketAddr, path: &str, headers: &str) -> String {
+    raw(
+        address,
+        format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n"),
+    )
+    .await
+}
+
+pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
+    let waited = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), waited)
+        .await
+        .unwrap_or_else(|_| panic!("never happened: {what}"));
+}

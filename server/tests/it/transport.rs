@@ -1,0 +1,114 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use isopod_server::{Listen, ServerConfig, TlsFiles};
+use rustls::pki_types::ServerName;
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpStream, UnixStream},
+};
+
+use crate::support::{address, config, read_all, start};
+
+async fn echo_h2(stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static) -> Bytes {
+    let io = TokioIo::new(stream);
+    let (mut client, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let big = Bytes::from(vec![b'x'; 1 << 20]);
+    let requests = (0..4).map(|_| {
+        let request = Request::post("https://localhost/echo")
+            .body(Full::new(big.clone()))
+            .unwrap();
+        let response = client.send_request(request);
+        async { response.await.unwrap().into_body().collect().await.unwrap().to_bytes() }
+    });
+    let bodies = futures::future::join_all(requests.collect::<Vec<_>>()).await;
+    assert!(bodies.iter().all(|body| *body == big));
+    let request = Request::get("https://localhost/who")
+        .body(Full::new(Bytes::new()))
+        .unwrap();
+    client
+        .send_request(request)
+        .await
+        .unwrap()
+        .into_body()
+        .collect()
+        .await
+        .unwrap()
+        .to_bytes()
+}
+
+#[tokio::test]
+async fn http2_is_spoken_in_clear_text_to_those_who_open_with_it() {
+    let (running, _) = start(config());
+    let who = echo_h2(TcpStream::connect(address(&running)).await.unwrap()).await;
+    assert!(who.starts_with(b"worker http://localhost/who "), "{who:?}");
+}
+
+#[tokio::test]
+async fn tls_offers_http2_and_http1() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let files = TlsFiles {
+        certificates: folder.path().join("cert.pem"),
+        key: folder.path().join("key.pem"),
+    };
+    std::fs::write(&files.certificates, made.cert.pem()).unwrap();
+    std::fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
+    let listeners = vec![Listen::tcp("127.0.0.1:0".parse().unwrap()).with_tls(files)];
+    let (running, _) = start(ServerConfig { listeners, ..config() });
+
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let connect = |protocol: &'static [u8]| {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut client = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots.clone())
+            .with_no_client_auth();
+        client.alpn_protocols = vec![protocol.to_vec()];
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(client));
+        let address = address(&running);
+        async move {
+            let stream = TcpStream::connect(address).await.unwrap();
+            connector
+                .connect(ServerName::try_from("localhost").unwrap(), stream)
+                .await
+                .unwrap()
+        }
+    };
+    let who = echo_h2(connect(b"h2").await).await;
+    assert!(who.starts_with(b"worker https://localhost/who "), "{who:?}");
+    let mut stream = connect(b"http/1.1").await;
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    assert!(read_all(&mut stream).await.ends_with("hello"));
+}
+
+#[tokio::test]
+async fn a_unix_socket_serves_takes_over_a_stale_file_and_is_removed_at_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("isopod.sock");
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    assert!(path.exists(), "there is a stale file to take over");
+    let (running, _) = start(ServerConfig {
+        listeners: vec![Listen::unix(&path)],
+        ..config()
+    });
+    let mut stream = UnixStream::connect(&path).await.unwrap();
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    assert!(read_all(&mut stream).await.ends_with("hello"));
+    running.shutdown(std::time::Duration::from_secs(10)).await;
+    assert!(!path.exists());
+}

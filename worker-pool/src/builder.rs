@@ -1,0 +1,180 @@
+//! How a pool is made.
+
+use std::num::NonZero;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::engine::Engine;
+use crate::observe::{Observer, PoolEvent};
+use crate::options::Settings;
+use crate::pool::Pool;
+use crate::shared::Shared;
+use crate::supervisor;
+
+/// Why a pool could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// No threads were asked for.
+    #[error("a pool needs at least one thread; leave `threads` out for one per processor")]
+    NoThreads,
+    /// Fewer threads at most than at least.
+    #[error("at most {max} threads, but {threads} from the start; raise `threads_max` or lower `threads`")]
+    ThreadsMax {
+        /// From the start.
+        threads: usize,
+        /// At most.
+        max: usize,
+    },
+    /// The operating system gave no thread for the supervisor.
+    #[error("the pool's supervisor thread could not be made; is there a limit on threads?")]
+    Supervisor(#[source] std::io::Error),
+}
+
+/// Settings of a pool to be; see [`Pool::builder`].
+#[must_use = "a builder makes a pool with `build`"]
+pub struct PoolBuilder<E: Engine> {
+    engine: E,
+    settings: Settings,
+    threads_max: Option<usize>,
+    observers: Vec<Observer>,
+}
+
+impl<E: Engine> PoolBuilder<E> {
+    pub(crate) fn new(engine: E) -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let settings = Settings {
+            name: "isopod".to_owned(),
+            threads,
+            threads_max: threads,
+            queue_len_max: 1024,
+            queue_wait_max: Duration::from_secs(10),
+            wall_timeout: Duration::from_secs(30),
+            boot_timeout: Duration::from_secs(10),
+            idle_timeout: None,
+            displace_after: Duration::from_millis(100),
+            yield_after: Duration::from_millis(50),
+            cancel_grace: Duration::from_secs(1),
+            stop_grace: Duration::from_secs(2),
+            drop_drain: Duration::from_secs(10),
+            retry_after: Duration::from_secs(1),
+        };
+        Self { engine, settings, threads_max: None, observers: Vec::new() }
+    }
+
+    /// How many worker threads there are from the start. Default: one per processor.
+    pub const fn threads(mut self, threads: usize) -> Self {
+        self.settings.threads = threads;
+        self
+    }
+
+    /// How many worker threads there may be. Default: `threads`.
+    pub const fn threads_max(mut self, threads_max: usize) -> Self {
+        self.threads_max = Some(threads_max);
+        self
+    }
+
+    /// What the names of all threads begin with. Default: `isopod`.
+    pub fn thread_name(mut self, name: impl Into<String>) -> Self {
+        self.settings.name = name.into();
+        self
+    }
+
+    /// How many events of one script may wait. Default: 1024.
+    pub const fn queue_len_max(mut self, queue_len_max: usize) -> Self {
+        self.settings.queue_len_max = queue_len_max;
+        self
+    }
+
+    /// How long an event may wait before it ends as `load_shed`. Default: 10 s.
+    pub const fn queue_wait_max(mut self, queue_wait_max: Duration) -> Self {
+        self.settings.queue_wait_max = queue_wait_max;
+        self
+    }
+
+    /// How long an event may run. Default: 30 s.
+    pub const fn wall_timeout(mut self, wall_timeout: Duration) -> Self {
+        self.settings.wall_timeout = wall_timeout;
+        self
+    }
+
+    /// How long a worker may take to boot. Default: 10 s.
+    pub const fn boot_timeout(mut self, boot_timeout: Duration) -> Self {
+        self.settings.boot_timeout = boot_timeout;
+        self
+    }
+
+    /// After what time without events a worker goes. Default: never.
+    pub const fn idle_timeout(mut self, idle_timeout: Duration) -> Self {
+        self.settings.idle_timeout = Some(idle_timeout);
+        self
+    }
+
+    /// How long a worker has been idle before a script that has a worker elsewhere may take its thread. A script that
+    /// has none takes it at once. Default: 100 ms.
+    pub const fn displace_after(mut self, displace_after: Duration) -> Self {
+        self.settings.displace_after = displace_after;
+        self
+    }
+
+    /// How long a busy worker is kept when a script without any worker waits for a thread. Default: 50 ms.
+    pub const fn yield_after(mut self, yield_after: Duration) -> Self {
+        self.settings.yield_after = yield_after;
+        self
+    }
+
+    /// How long a worker may take to end an event that was canceled before it is dropped. Default: 1 s.
+    pub const fn cancel_grace(mut self, cancel_grace: Duration) -> Self {
+        self.settings.cancel_grace = cancel_grace;
+        self
+    }
+
+    /// How long a shutdown waits for events it has cut, and then for threads. Default: 2 s.
+    pub const fn stop_grace(mut self, stop_grace: Duration) -> Self {
+        self.settings.stop_grace = stop_grace;
+        self
+    }
+
+    /// How long accepted events may go on once the last handle of the pool was dropped. Default: 10 s.
+    pub const fn drop_drain(mut self, drop_drain: Duration) -> Self {
+        self.settings.drop_drain = drop_drain;
+        self
+    }
+
+    /// What a caller whose event found a full queue is told to wait. Default: 1 s.
+    pub const fn retry_after(mut self, retry_after: Duration) -> Self {
+        self.settings.retry_after = retry_after;
+        self
+    }
+
+    /// Calls `observer` with each [`PoolEvent`], on the thread where it happens: it must be quick, and not block.
+    pub fn on(mut self, observer: impl Fn(&PoolEvent) + Send + Sync + 'static) -> Self {
+        self.observers.push(Box::new(observer));
+        self
+    }
+
+    /// Makes the pool. Works on any thread, inside and outside any runtime; the worker threads are made meanwhile.
+    ///
+    /// # Errors
+    /// Settings that contradict each other, or no thread for the supervisor.
+    pub fn build(mut self) -> Result<Pool<E>, BuildError> {
+        let threads = self.settings.threads;
+        if threads == 0 {
+            return Err(BuildError::NoThreads);
+        }
+        self.settings.threads_max = self.threads_max.unwrap_or(threads);
+        if self.settings.threads_max < threads {
+            return Err(BuildError::ThreadsMax { threads, max: self.settings.threads_max });
+        }
+        let (wake, woken) = flume::bounded(1);
+        let name = format!("{}-supervisor", self.settings.name);
+        let shared = Arc::new(Shared::new(self.engine, self.settings, self.observers, wake));
+        let body = {
+            let shared = Arc::clone(&shared);
+            move || supervisor::run(&shared, &woken)
+        };
+        // Not the engine's business: nothing of an engine lives on the supervisor.
+        let supervisor = std::thread::Builder::new().name(name).spawn(body).map_err(BuildError::Supervisor)?;
+        Ok(Pool::new(shared, supervisor))
+    }
+}

@@ -1,0 +1,351 @@
+//! An engine without V8, for tests: its scripts say how they boot, its events what their handler does.
+//!
+//! It breaks the rules where it is asked to, as an engine or a script might; everything else is the real pool.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use crate::engine::{BootContext, BootError, Engine, Event, SlotId, ThreadError, Turn, Worker};
+use crate::outcome::{Failure, Outcome};
+
+/// Boots [`FakeScript`]s.
+#[derive(Debug, Default)]
+pub struct FakeEngine {
+    _private: (),
+}
+
+impl FakeEngine {
+    /// An engine.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+/// How a worker of a script boots.
+#[derive(Clone, Debug)]
+pub enum Boot {
+    /// At once.
+    Ready,
+    /// After this time.
+    After(Duration),
+    /// Not at all, with this message.
+    Fails(&'static str),
+    /// The first so many times not at all, then at once.
+    FailsTimes(usize),
+    /// Never comes to an end.
+    Hangs,
+    /// Panics.
+    Panics,
+}
+
+/// A script, with counters that a test can read.
+#[derive(Debug)]
+pub struct FakeScript {
+    boot: Boot,
+    memory_bytes: usize,
+    version: u64,
+    boots: AtomicUsize,
+    alive: Arc<AtomicUsize>,
+    leftovers: Arc<AtomicUsize>,
+}
+
+impl Default for FakeScript {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl FakeScript {
+    /// A script that boots at once.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            boot: Boot::Ready,
+            memory_bytes: 0,
+            version: 0,
+            boots: AtomicUsize::new(0),
+            alive: Arc::default(),
+            leftovers: Arc::default(),
+        }
+    }
+
+    /// Boots like this.
+    #[must_use]
+    pub fn boot(mut self, boot: Boot) -> Self {
+        self.boot = boot;
+        self
+    }
+
+    /// Its workers say that they hold so much.
+    #[must_use]
+    pub const fn memory_bytes(mut self, memory_bytes: usize) -> Self {
+        self.memory_bytes = memory_bytes;
+        self
+    }
+
+    /// What [`Does::Version`] answers.
+    #[must_use]
+    pub const fn version(mut self, version: u64) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// How many boots were begun.
+    #[must_use]
+    pub fn boots(&self) -> usize {
+        self.boots.load(Ordering::SeqCst)
+    }
+
+    /// How many of its workers have not been dropped.
+    #[must_use]
+    pub fn alive(&self) -> usize {
+        self.alive.load(Ordering::SeqCst)
+    }
+
+    /// How many tasks its workers spawned by [`Does::Spawn`] and left behind are still there.
+    #[must_use]
+    pub fn leftovers(&self) -> usize {
+        self.leftovers.load(Ordering::SeqCst)
+    }
+}
+
+/// What the handler of an event does.
+#[derive(Debug)]
+pub enum Does {
+    /// Answers with this.
+    Echo(u64),
+    /// Answers with the script's [`FakeScript::version`].
+    Version,
+    /// Answers with the number of the worker.
+    WorkerId,
+    /// Answers 0 when the sender at the other end sends or is dropped.
+    Wait(flume::Receiver<()>),
+    /// Never answers; ends when canceled.
+    Never,
+    /// Never answers, not even when canceled.
+    Stubborn,
+    /// Spins for this time, then answers 0.
+    Spin(Duration),
+    /// Throws.
+    Throw,
+    /// Panics in `begin`.
+    Panic,
+    /// Has the isolate condemned with this outcome.
+    Condemn(Outcome),
+    /// Spawns a local task that never ends, then answers 0.
+    Spawn,
+}
+
+/// An event: what to do, and where the answer goes.
+#[derive(Debug)]
+pub struct Call {
+    does: Does,
+    reply: Reply,
+}
+
+/// What comes back.
+pub type Answer = Result<u64, Failure>;
+
+/// Answers with a failure if it is dropped without an answer, as a caller must see it.
+#[derive(Debug)]
+struct Reply(Option<flume::Sender<Answer>>);
+
+impl Reply {
+    fn send(mut self, answer: Answer) {
+        if let Some(to) = self.0.take() {
+            let _ = to.try_send(answer);
+        }
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if let Some(to) = self.0.take() {
+            let _ = to.try_send(Err(Failure::new(Outcome::WorkerLost, "the worker dropped the event")));
+        }
+    }
+}
+
+impl Call {
+    /// An event whose handler does this, and where its answer arrives.
+    #[must_use]
+    pub fn new(does: Does) -> (Self, flume::Receiver<Answer>) {
+        let (to, reply) = flume::bounded(1);
+        (Self { does, reply: Reply(Some(to)) }, reply)
+    }
+
+    /// [`Does::Echo`].
+    #[must_use]
+    pub fn echo(value: u64) -> (Self, flume::Receiver<Answer>) {
+        Self::new(Does::Echo(value))
+    }
+}
+
+impl Event for Call {
+    fn fail(self, failure: Failure) {
+        self.reply.send(Err(failure));
+    }
+}
+
+impl Engine for FakeEngine {
+    type Script = FakeScript;
+    type Event = Call;
+    type Thread = ();
+    type Worker = FakeWorker;
+
+    fn start_thread(&self, _name: &str) -> Result<(), ThreadError> {
+        Ok(())
+    }
+
+    async fn boot(&self, (): &(), script: &Arc<FakeScript>, ctx: BootContext) -> Result<FakeWorker, BootError> {
+        let before = script.boots.fetch_add(1, Ordering::SeqCst);
+        match script.boot {
+            Boot::Ready => {}
+            Boot::After(time) => tokio::time::sleep(time).await,
+            Boot::FailsTimes(times) if before >= times => {}
+            Boot::FailsTimes(_) => return Err(BootError::new("not yet")),
+            Boot::Fails(message) => return Err(BootError::new(message)),
+            Boot::Hangs => std::future::pending().await,
+            Boot::Panics => panic!("a boot that panics"),
+        }
+        Ok(FakeWorker {
+            number: ctx.worker.get(),
+            alive: Counted::new(&script.alive),
+            script: Arc::clone(script),
+            running: HashMap::new(),
+            turns: Vec::new(),
+            waker: None,
+        })
+    }
+}
+
+/// Counts itself while it lives.
+#[derive(Debug)]
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+enum Running {
+    Waits(flume::r#async::RecvFut<'static, ()>, Reply),
+    Never(Reply),
+    Stubborn(Reply),
+}
+
+/// A worker of a [`FakeScript`].
+pub struct FakeWorker {
+    number: u64,
+    script: Arc<FakeScript>,
+    running: HashMap<SlotId, Running>,
+    /// Last in, first out: the pool must not care.
+    turns: Vec<Turn>,
+    waker: Option<Waker>,
+    #[expect(dead_code, reason = "counts while it lives")]
+    alive: Counted,
+}
+
+impl FakeWorker {
+    fn ended(&mut self, slot: SlotId, outcome: Outcome, reply: Reply, value: u64) {
+        reply.send(if outcome == Outcome::Ok { Ok(value) } else { Err(Failure::new(outcome, "the handler failed")) });
+        self.say(Turn::Ended { slot, outcome });
+    }
+
+    fn say(&mut self, turn: Turn) {
+        self.turns.push(turn);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl Worker for FakeWorker {
+    type Event = Call;
+
+    fn begin(&mut self, slot: SlotId, Call { does, reply }: Call) {
+        let running = match does {
+            Does::Echo(value) => return self.ended(slot, Outcome::Ok, reply, value),
+            Does::Version => return self.ended(slot, Outcome::Ok, reply, self.script.version),
+            Does::WorkerId => return self.ended(slot, Outcome::Ok, reply, self.number),
+            Does::Throw => return self.ended(slot, Outcome::Exception, reply, 0),
+            Does::Spin(time) => {
+                let until = Instant::now() + time;
+                while Instant::now() < until {
+                    std::hint::spin_loop();
+                }
+                return self.ended(slot, Outcome::Ok, reply, 0);
+            }
+            Does::Spawn => {
+                let counted = Counted::new(&self.script.leftovers);
+                tokio::task::spawn_local(async move {
+                    std::future::pending::<()>().await;
+                    drop(counted);
+                });
+                return self.ended(slot, Outcome::Ok, reply, 0);
+            }
+            Does::Panic => panic!("an event that panics"),
+            Does::Condemn(outcome) => {
+                self.running.insert(slot, Running::Never(reply));
+                return self.say(Turn::Condemned { outcome, reason: "it was asked to".to_owned() });
+            }
+            Does::Wait(until) => Running::Waits(until.into_recv_async(), reply),
+            Does::Never => Running::Never(reply),
+            Does::Stubborn => Running::Stubborn(reply),
+        };
+        self.running.insert(slot, running);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
+        if let Some(turn) = self.turns.pop() {
+            return Poll::Ready(turn);
+        }
+        let done = self.running.iter_mut().find_map(|(slot, running)| match running {
+            Running::Waits(until, _) => std::pin::Pin::new(until).poll(cx).is_ready().then_some(*slot),
+            _ => None,
+        });
+        if let Some(slot) = done
+            && let Some(Running::Waits(_, reply)) = self.running.remove(&slot)
+        {
+            reply.send(Ok(0));
+            return Poll::Ready(Turn::Ended { slot, outcome: Outcome::Ok });
+        }
+        self.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn cancel(&mut self, slot: SlotId, outcome: Outcome) {
+        match self.running.remove(&slot) {
+            Some(Running::Never(reply) | Running::Waits(_, reply)) => self.ended(slot, outcome, reply, 0),
+            Some(stubborn) => drop(self.running.insert(slot, stubborn)),
+            None => {}
+        }
+    }
+
+    fn memory_bytes(&mut self) -> usize {
+        self.script.memory_bytes
+    }
+
+    fn abandon(&mut self, failure: Failure) {
+        for (_, running) in self.running.drain() {
+            let (Running::Waits(_, reply) | Running::Never(reply) | Running::Stubborn(reply)) = running;
+            reply.send(Err(failure.clone()));
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Isopod's pool: threads, bounded mailboxes, placement, lifecycle, supervision and statistics of workers.
+//!
+//! It knows nothing of what a worker runs: that is an [`Engine`]'s. It knows nothing of HTTP, files or configuration.
+//!
+//! ```
+//! # #[cfg(feature = "testing")] {
+//! use isopod_pool::fake::{Call, FakeEngine, FakeScript};
+//! use isopod_pool::{Meta, Options, Pool};
+//! use std::sync::Arc;
+//!
+//! let pool = Pool::builder(FakeEngine::new()).threads(2).build().expect("threads");
+//! pool.deploy("hello", Arc::new(FakeScript::new()), &Options::default()).expect("running");
+//! let (call, reply) = Call::echo(7);
+//! let ticket = pool.dispatch("hello", call, Meta::default()).expect("room");
+//! assert_eq!(reply.recv(), Ok(Ok(7)));
+//! ticket.detach();
+//! # }
+//! ```
+#![deny(missing_docs, unsafe_code, unreachable_pub)]
+
+mod breaker;
+mod builder;
+mod engine;
+#[cfg(any(test, feature = "testing"))]
+pub mod fake;
+mod job;
+mod observe;
+mod options;
+mod outcome;
+pub mod placement;
+mod pool;
+mod recorder;
+mod shared;
+mod shutdown;
+mod state;
+mod stats;
+mod supervisor;
+mod thread;
+
+pub use builder::{BuildError, PoolBuilder};
+pub use engine::{BootContext, BootError, Engine, Event, SlotId, ThreadError, Turn, Worker, WorkerId};
+pub use job::EventId;
+pub use observe::{PoolEvent, RetireReason};
+pub use options::{Meta, Options, Policy, Recycle};
+pub use outcome::{Failure, Outcome};
+pub use pool::{DeployError, Deployment, Pool, Ticket};
+pub use shutdown::ShutdownReport;
+pub use state::{RejectReason, Rejected};
+pub use stats::{Percentiles, PoolStats, ScriptStats, ThreadStats, Timing};

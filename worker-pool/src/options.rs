@@ -1,0 +1,131 @@
+//! What can be set: for the pool ([`Settings`], through its builder), for a script ([`Options`]), for an event ([`Meta`]).
+
+use std::time::{Duration, Instant};
+
+/// How long a worker is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// Warm: many events, interleaved up to the script's concurrency.
+    #[default]
+    PerWorker,
+    /// A fresh worker for each event.
+    PerRequest,
+    /// One event; then the worker is gone and the script undeployed.
+    Oneshot,
+}
+
+/// When a worker has served long enough. It finishes what it holds, and a fresh one takes its place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recycle {
+    /// After this many events. Default: never.
+    pub events: Option<u64>,
+    /// After this time since it was ready. Default: never.
+    pub age: Option<Duration>,
+    /// When it holds more than this, asked after each event. Default: never.
+    pub memory_bytes: Option<usize>,
+}
+
+/// How a script is run. `Options::default()` is what most want.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// How long a worker is kept. Default: [`Policy::PerWorker`].
+    pub policy: Policy,
+    /// How many events one worker interleaves, at least 1. Default: 64; always 1 unless the policy is `PerWorker`.
+    pub concurrency: usize,
+    /// How many workers at most. Default: as many as there may be threads.
+    pub workers_max: Option<usize>,
+    /// How many are kept warm, booted at once. Only another script that has no worker at all may take their threads.
+    /// Default: 0.
+    pub workers_min: usize,
+    /// When a worker is replaced.
+    pub recycle: Recycle,
+    /// How long an event may run. Default: the pool's.
+    pub wall_timeout: Option<Duration>,
+    /// How many events may wait, at least 1. Default: the pool's.
+    pub queue_len_max: Option<usize>,
+    /// How many events the least loaded warm worker may have in flight before another thread is given a further worker
+    /// of this script. Default: 4.
+    pub spread_at: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            policy: Policy::PerWorker,
+            concurrency: 64,
+            workers_max: None,
+            workers_min: 0,
+            recycle: Recycle::default(),
+            wall_timeout: None,
+            queue_len_max: None,
+            spread_at: 4,
+        }
+    }
+}
+
+/// What a caller says of one event.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Meta {
+    /// When its caller stops waiting, in the queue or in the handler. Default: only the script's own limits hold.
+    pub deadline: Option<Instant>,
+}
+
+/// What holds for the whole pool; each is documented at its builder method.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) name: String,
+    pub(crate) threads: usize,
+    pub(crate) threads_max: usize,
+    pub(crate) queue_len_max: usize,
+    pub(crate) queue_wait_max: Duration,
+    pub(crate) wall_timeout: Duration,
+    pub(crate) boot_timeout: Duration,
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) displace_after: Duration,
+    pub(crate) yield_after: Duration,
+    pub(crate) cancel_grace: Duration,
+    pub(crate) stop_grace: Duration,
+    pub(crate) drop_drain: Duration,
+    pub(crate) retry_after: Duration,
+}
+
+/// A script's options with every default filled in and every limit made consistent.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    pub(crate) policy: Policy,
+    pub(crate) concurrency: usize,
+    pub(crate) workers_max: usize,
+    pub(crate) workers_min: usize,
+    pub(crate) events_max: Option<u64>,
+    pub(crate) age_max: Option<Duration>,
+    pub(crate) memory_bytes_max: Option<usize>,
+    pub(crate) wall_timeout: Duration,
+    pub(crate) queue_len_max: usize,
+    pub(crate) spread_at: usize,
+}
+
+impl Limits {
+    pub(crate) fn new(options: &Options, settings: &Settings) -> Self {
+        let single = options.policy != Policy::PerWorker;
+        let concurrency = if single { 1 } else { options.concurrency.max(1) };
+        let workers_max = options.workers_max.unwrap_or(settings.threads_max).clamp(1, settings.threads_max);
+        Self {
+            policy: options.policy,
+            concurrency,
+            workers_max,
+            workers_min: options.workers_min.min(workers_max),
+            events_max: if single { Some(1) } else { options.recycle.events.map(|events| events.max(1)) },
+            age_max: options.recycle.age,
+            memory_bytes_max: options.recycle.memory_bytes,
+            wall_timeout: options.wall_timeout.unwrap_or(settings.wall_timeout),
+            queue_len_max: options.queue_len_max.unwrap_or(settings.queue_len_max).max(1),
+            spread_at: options.spread_at.clamp(1, concurrency),
+        }
+    }
+
+    /// What a worker's mailbox can hold at once: its events, a cancellation for each of those and of those that ended
+    /// since it last looked, and the few control messages, each sent once.
+    pub(crate) const fn mailbox_len(&self) -> usize {
+        self.concurrency * 3 + 4
+    }
+}

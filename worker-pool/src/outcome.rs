@@ -1,0 +1,129 @@
+//! How an event ended. Knows nothing of status codes: the server has the one table for those.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// How an accepted event ended. Every accepted event ends in exactly one of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The handler finished.
+    Ok,
+    /// User code threw, or its promise was rejected.
+    Exception,
+    /// The event used more CPU time than it may.
+    ExceededCpu,
+    /// The event's wall deadline passed, in the queue or while it ran.
+    ExceededWall,
+    /// The isolate held more memory than it may.
+    ExceededMemory,
+    /// The caller went away, or the pool was shut down before the event was finished.
+    Canceled,
+    /// The event waited in a queue for longer than events may wait.
+    LoadShed,
+    /// No worker could be booted for the event.
+    BootFailed,
+    /// The worker went away with the event unfinished, and through no fault of the event itself.
+    WorkerLost,
+}
+
+impl Outcome {
+    /// All outcomes, in the order of [`Outcome::index`].
+    pub const ALL: [Self; 9] = [
+        Self::Ok,
+        Self::Exception,
+        Self::ExceededCpu,
+        Self::ExceededWall,
+        Self::ExceededMemory,
+        Self::Canceled,
+        Self::LoadShed,
+        Self::BootFailed,
+        Self::WorkerLost,
+    ];
+
+    /// The outcome's place in [`Outcome::ALL`].
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The name used in logs, headers and statistics, such as `exceeded_cpu`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Exception => "exception",
+            Self::ExceededCpu => "exceeded_cpu",
+            Self::ExceededWall => "exceeded_wall",
+            Self::ExceededMemory => "exceeded_memory",
+            Self::Canceled => "canceled",
+            Self::LoadShed => "load_shed",
+            Self::BootFailed => "boot_failed",
+            Self::WorkerLost => "worker_lost",
+        }
+    }
+
+    /// Whether the same event may fare better later: what ended it was not its own doing.
+    ///
+    /// Says nothing on whether repeating it is safe; an event that ended as `worker_lost` may have had effects.
+    #[must_use]
+    pub const fn is_retryable(self) -> bool {
+        matches!(self, Self::LoadShed | Self::BootFailed | Self::WorkerLost)
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a caller is told when its event did not end well.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{outcome}: {message}")]
+pub struct Failure {
+    /// How the event ended.
+    pub outcome: Outcome,
+    /// One line that may be shown to anyone.
+    pub message: String,
+    /// Text for development only: a stack, a code frame.
+    pub detail: Option<String>,
+    /// How long to wait before trying again, where that helps.
+    pub retry_after: Option<Duration>,
+}
+
+impl Failure {
+    /// A failure with a message and nothing else.
+    pub fn new(outcome: Outcome, message: impl Into<String>) -> Self {
+        Self { outcome, message: message.into(), detail: None, retry_after: None }
+    }
+
+    /// Adds text for development.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// Adds how long to wait before trying again.
+    #[must_use]
+    pub const fn with_retry_after(mut self, retry_after: Duration) -> Self {
+        self.retry_after = Some(retry_after);
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Outcome;
+
+    #[test]
+    fn an_outcome_has_one_name_in_text_and_in_json_and_its_index_finds_it() {
+        for outcome in Outcome::ALL {
+            assert_eq!(serde_json::to_value(outcome).unwrap(), outcome.to_string());
+            assert_eq!(Outcome::ALL[outcome.index()], outcome);
+        }
+    }
+}

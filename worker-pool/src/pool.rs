@@ -1,0 +1,207 @@
+//! The handle of a pool.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::builder::PoolBuilder;
+use crate::engine::Engine;
+use crate::job::EventId;
+use crate::options::{Meta, Options};
+use crate::outcome::{Failure, Outcome};
+use crate::shared::{Cancel, Shared};
+use crate::shutdown::ShutdownReport;
+use crate::state::Rejected;
+use crate::stats::PoolStats;
+
+/// A pool of worker threads. Cloning it makes another handle of the same pool.
+///
+/// Dropping the last handle returns at once: the pool accepts nothing, finishes what it holds within
+/// [`PoolBuilder::drop_drain`] and ends its threads by itself. The futures here run on any executor.
+pub struct Pool<E: Engine> {
+    handle: Arc<Handle<E>>,
+}
+
+struct Handle<E: Engine> {
+    shared: Arc<Shared<E>>,
+    supervisor: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// A script as deployed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Deployment {
+    /// Unique in the pool, and rising.
+    pub version: u64,
+}
+
+/// Why a script could not be deployed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeployError {
+    /// The pool is on its way out.
+    #[error("the pool is shutting down")]
+    ShuttingDown,
+}
+
+impl<E: Engine> Pool<E> {
+    /// Begins to make a pool.
+    pub fn builder(engine: E) -> PoolBuilder<E> {
+        PoolBuilder::new(engine)
+    }
+
+    pub(crate) fn new(shared: Arc<Shared<E>>, supervisor: JoinHandle<()>) -> Self {
+        Self { handle: Arc::new(Handle { shared, supervisor: Mutex::new(Some(supervisor)) }) }
+    }
+
+    /// Makes `script` answer to `name`. What had the name before finishes what its workers hold; what is queued, and all
+    /// that comes, goes to the new version. No event is dropped. Does not wait for a boot: see [`Pool::warm`].
+    ///
+    /// # Errors
+    /// The pool is shutting down.
+    pub fn deploy(
+        &self,
+        name: impl Into<Arc<str>>,
+        script: Arc<E::Script>,
+        options: &Options,
+    ) -> Result<Deployment, DeployError> {
+        let name = name.into();
+        self.shared().with(|state, fx| {
+            if state.closing.is_some() {
+                return Err(DeployError::ShuttingDown);
+            }
+            Ok(Deployment { version: state.deploy(name, script, options, Instant::now(), fx) })
+        })
+    }
+
+    /// Takes a script away: new events are refused, accepted ones are finished. False if there was none.
+    pub fn undeploy(&self, name: &str) -> bool {
+        self.shared().with(|state, fx| state.undeploy(name, fx))
+    }
+
+    /// Waits until the script has a worker that is ready, booting one if need be.
+    ///
+    /// # Errors
+    /// Why its worker could not boot, or that there is no such script.
+    pub async fn warm(&self, name: &str) -> Result<(), Failure> {
+        let (to, answer) = flume::bounded(1);
+        self.shared().with(|state, fx| state.warm(name, to, Instant::now(), fx));
+        answer
+            .into_recv_async()
+            .await
+            .unwrap_or_else(|_| Err(Failure::new(Outcome::Canceled, "the pool was shut down")))
+    }
+
+    /// Hands an event to the script of this name. Never blocks. The answer comes by whatever way the event carries.
+    ///
+    /// # Errors
+    /// The event itself, and why it was not accepted.
+    pub fn dispatch(&self, name: &str, event: E::Event, meta: Meta) -> Result<Ticket, Rejected<E::Event>> {
+        let shared = self.shared();
+        let (event, script) = shared.with(|state, fx| state.accept(name, event, meta, Instant::now(), fx))?;
+        Ok(Ticket { event, held: Some((Arc::clone(shared) as Arc<dyn Cancel>, script)) })
+    }
+
+    /// What the pool has done and does.
+    #[must_use]
+    pub fn stats(&self) -> PoolStats {
+        self.shared().stats()
+    }
+
+    /// Accepts nothing from now on and waits until all accepted events have ended; what has not within `limit` is cut.
+    /// The threads stay.
+    pub async fn drain(&self, limit: Duration) -> ShutdownReport {
+        self.close(limit, false).into_recv_async().await.unwrap_or_default()
+    }
+
+    /// Drains, then ends and joins all threads. A second call with a shorter limit cuts the first one short.
+    ///
+    /// Takes at most `limit`, plus what the pool grants those that are cut and its threads to end.
+    pub async fn shutdown(&self, limit: Duration) -> ShutdownReport {
+        let report = self.close(limit, true).into_recv_async().await.unwrap_or_default();
+        self.join_supervisor(&report);
+        report
+    }
+
+    /// [`Pool::shutdown`] for code that is not async. Blocks the thread it is called on.
+    #[must_use]
+    pub fn shutdown_blocking(&self, limit: Duration) -> ShutdownReport {
+        let report = self.close(limit, true).recv().unwrap_or_default();
+        self.join_supervisor(&report);
+        report
+    }
+
+    fn close(&self, limit: Duration, stop: bool) -> flume::Receiver<ShutdownReport> {
+        let (to, report) = flume::bounded(1);
+        self.shared().with(|state, fx| state.close(Instant::now() + limit, stop, Some(to), fx));
+        report
+    }
+
+    /// The supervisor reports as its last deed, so there is nothing to wait for; with threads stuck it stays for them.
+    fn join_supervisor(&self, report: &ShutdownReport) {
+        if report.threads_stuck == 0
+            && let Some(supervisor) = self.handle.supervisor.lock().unwrap_or_else(PoisonError::into_inner).take()
+        {
+            let _ = supervisor.join();
+        }
+    }
+
+    fn shared(&self) -> &Arc<Shared<E>> {
+        &self.handle.shared
+    }
+}
+
+impl<E: Engine> Clone for Pool<E> {
+    fn clone(&self) -> Self {
+        Self { handle: Arc::clone(&self.handle) }
+    }
+}
+
+impl<E: Engine> fmt::Debug for Pool<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("name", &self.shared().settings.name).finish_non_exhaustive()
+    }
+}
+
+impl<E: Engine> Drop for Handle<E> {
+    fn drop(&mut self) {
+        let cut_at = Instant::now() + self.shared.settings.drop_drain;
+        self.shared.with(|state, fx| state.close(cut_at, true, None, fx));
+    }
+}
+
+/// An accepted event. Dropping it cancels the event, as a caller does that goes away; [`Ticket::detach`] it once the
+/// answer is there, so that work the handler goes on with is not canceled.
+#[must_use = "dropping a ticket cancels its event"]
+pub struct Ticket {
+    event: EventId,
+    held: Option<(Arc<dyn Cancel>, Arc<str>)>,
+}
+
+impl Ticket {
+    /// The event's number.
+    #[must_use]
+    pub const fn event_id(&self) -> EventId {
+        self.event
+    }
+
+    /// Lets the event go on by itself.
+    pub fn detach(mut self) {
+        self.held = None;
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if let Some((shared, script)) = self.held.take() {
+            shared.cancel(&script, self.event);
+        }
+    }
+}
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket").field("event", &self.event).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,111 @@
+//! What the pool's handles and threads share: the engine, the settings and the one lock.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use crate::engine::Engine;
+use crate::job::EventId;
+use crate::observe::{Observer, PoolEvent};
+use crate::options::Settings;
+use crate::recorder::{Merged, Series};
+use crate::state::{Effects, Phase, State};
+use crate::stats::{Counters, PoolStats, ScriptStats};
+
+pub(crate) struct Shared<E: Engine> {
+    pub(crate) engine: E,
+    pub(crate) settings: Arc<Settings>,
+    totals: Arc<Counters>,
+    state: Mutex<State<E>>,
+    /// Wakes the supervisor; holds one token, because two wakes are as good as one.
+    wake: flume::Sender<()>,
+    observers: Vec<Observer>,
+}
+
+impl<E: Engine> Shared<E> {
+    pub(crate) fn new(engine: E, settings: Settings, observers: Vec<Observer>, wake: flume::Sender<()>) -> Self {
+        let (settings, totals) = (Arc::new(settings), Arc::new(Counters::default()));
+        let state = State::new(Arc::clone(&settings), Arc::clone(&totals), Instant::now());
+        Self { engine, settings, totals, state: Mutex::new(state), wake, observers }
+    }
+
+    /// One critical section, then what it left to be done.
+    pub(crate) fn with<R>(&self, section: impl FnOnce(&mut State<E>, &mut Effects<E>) -> R) -> R {
+        let mut fx = Effects::new();
+        let result = {
+            // No foreign code runs under the lock, so a poisoned state is still a consistent one.
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            section(&mut state, &mut fx)
+        };
+        fx.perform(|| _ = self.wake.try_send(()), |news| self.observe(news));
+        result
+    }
+
+    fn observe(&self, news: &PoolEvent) {
+        tracing::debug!(?news, "pool");
+        for observer in &self.observers {
+            if catch_unwind(AssertUnwindSafe(|| observer(news))).is_err() {
+                tracing::error!("an observer of the pool panicked");
+            }
+        }
+    }
+
+    pub(crate) fn stats(&self) -> PoolStats {
+        let now = Instant::now();
+        let (mut stats, recorders) = self.with(|state, _| {
+            let mut stats = PoolStats { open: state.open, ..PoolStats::default() };
+            stats.threads.alive = state.threads.iter().filter(|thread| thread.is_alive()).count();
+            stats.threads.lost = state.threads_lost;
+            stats.threads.respawned = state.threads_respawned;
+            for (name, script) in &state.scripts {
+                let (boots, boots_failed) = script.current.counters.boot_counts();
+                let counters = &script.current.counters;
+                let script = ScriptStats {
+                    version: script.current.number,
+                    in_flight: script.in_flight,
+                    queued: script.queue.len(),
+                    accepted: counters.accepted_count(),
+                    refused: counters.refused_count(),
+                    outcomes: counters.outcome_counts(),
+                    boots,
+                    boots_failed,
+                    retired: counters.retired_counts(),
+                    ..ScriptStats::default()
+                };
+                stats.scripts.insert(name.to_string(), script);
+            }
+            for hosted in state.threads.iter().filter_map(|thread| thread.hosted.as_ref()) {
+                stats.threads.busy += usize::from(!hosted.held.is_empty());
+                if let Some(script) = stats.scripts.get_mut(&*hosted.version.name) {
+                    match hosted.phase {
+                        Phase::Booting => script.booting += 1,
+                        _ => script.workers += 1,
+                    }
+                }
+            }
+            (stats, state.threads.iter().map(|thread| Arc::clone(&thread.recorder)).collect::<Vec<_>>())
+        });
+        stats.accepted = self.totals.accepted_count();
+        stats.refused = self.totals.refused_count();
+        stats.outcomes = self.totals.outcome_counts();
+        let mut merged = Merged::new();
+        for recorder in recorders {
+            merged.add(&mut recorder.lock().unwrap_or_else(PoisonError::into_inner), now);
+        }
+        stats.queue_wait = merged.timing(Series::QueueWait);
+        stats.boot = merged.timing(Series::Boot);
+        stats.execution = merged.timing(Series::Execution);
+        stats
+    }
+}
+
+/// What a ticket can do, whatever the engine.
+pub(crate) trait Cancel: Send + Sync {
+    fn cancel(&self, script: &str, event: EventId);
+}
+
+impl<E: Engine> Cancel for Shared<E> {
+    fn cancel(&self, script: &str, event: EventId) {
+        self.with(|state, fx| state.cancel(script, event, fx));
+    }
+}

@@ -1,0 +1,305 @@
+//! The way in: scripts come, are replaced and go; an event is accepted or handed back; a caller leaves.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::breaker::{Admit, Breaker};
+use crate::engine::Engine;
+use crate::job::{EventId, Job, Tally};
+use crate::observe::RetireReason;
+use crate::options::{Limits, Meta, Options, Policy};
+use crate::outcome::{Failure, Outcome};
+use crate::placement::{Grow, Seat, ThreadView, place};
+use crate::state::{Effects, Mail, Phase, Script, State, Version};
+
+/// Why an event was not accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RejectReason {
+    /// Nothing is deployed under this name.
+    #[error("no script is deployed as {name:?}; deploy one first")]
+    UnknownScript {
+        /// The name asked for.
+        name: String,
+    },
+    /// Every worker is full and so is the queue.
+    #[error("the queue of {name:?} is full; try again in {retry_after:?}, or allow more workers or a longer queue")]
+    QueueFull {
+        /// The script.
+        name: String,
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The script fails to boot again and again, and is not tried for a while.
+    #[error("{name:?} cannot boot: {}; it is tried again in {retry_after:?}", failure.message)]
+    BootBroken {
+        /// The script.
+        name: String,
+        /// When to try again.
+        retry_after: Duration,
+        /// How the last boot failed.
+        failure: Failure,
+    },
+    /// The event's deadline has passed already.
+    #[error("the event's deadline had passed when it was dispatched")]
+    DeadlinePassed,
+    /// The pool finishes what it holds and accepts nothing.
+    #[error("the pool is shutting down")]
+    ShuttingDown,
+}
+
+impl RejectReason {
+    /// The outcome that says the same. An unknown script has none: it is the caller's mistake.
+    #[must_use]
+    pub const fn outcome(&self) -> Option<Outcome> {
+        match self {
+            Self::UnknownScript { .. } => None,
+            Self::QueueFull { .. } | Self::ShuttingDown => Some(Outcome::LoadShed),
+            Self::BootBroken { .. } => Some(Outcome::BootFailed),
+            Self::DeadlinePassed => Some(Outcome::ExceededWall),
+        }
+    }
+
+    /// When to try again, where that helps.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::QueueFull { retry_after, .. } | Self::BootBroken { retry_after, .. } => Some(*retry_after),
+            _ => None,
+        }
+    }
+}
+
+/// An event handed back.
+#[derive(thiserror::Error)]
+#[error("{reason}")]
+pub struct Rejected<V> {
+    /// The event, untouched.
+    pub event: V,
+    /// Why.
+    pub reason: RejectReason,
+}
+
+impl<V> std::fmt::Debug for Rejected<V> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rejected").field("reason", &self.reason).finish_non_exhaustive()
+    }
+}
+
+impl<E: Engine> State<E> {
+    /// Puts a script in the place of whatever has this name. Queued events go to the new version.
+    pub(crate) fn deploy(
+        &mut self,
+        name: Arc<str>,
+        script: Arc<E::Script>,
+        options: &Options,
+        now: Instant,
+        fx: &mut Effects<E>,
+    ) -> u64 {
+        let number = self.next_version();
+        let limits = Limits::new(options, &self.settings);
+        let known = self.scripts.remove(&name);
+        let counters = known.as_ref().map(|known| Arc::clone(&known.current.counters)).unwrap_or_default();
+        let current = Arc::new(Version { name: Arc::clone(&name), number, script, limits, counters });
+        let replaced = known.as_ref().map(|known| known.current.number);
+        let script = match known {
+            Some(known) => {
+                Script { current, breaker: Breaker::new(), last_boot_failure: None, leaving: false, ..known }
+            }
+            None => Script {
+                current,
+                queue: VecDeque::new(),
+                breaker: Breaker::new(),
+                last_boot_failure: None,
+                warming: Vec::new(),
+                enlisted: false,
+                leaving: false,
+                in_flight: 0,
+            },
+        };
+        self.scripts.insert(Arc::clone(&name), script);
+        if let Some(replaced) = replaced {
+            self.retire_version(replaced, RetireReason::Replaced, fx);
+        }
+        self.grow(&name, now, fx);
+        number
+    }
+
+    /// Takes a script away: what was accepted is finished. False if there is none of this name.
+    pub(crate) fn undeploy(&mut self, name: &str, fx: &mut Effects<E>) -> bool {
+        let Some(script) = self.scripts.get_mut(name).filter(|script| !script.leaving) else { return false };
+        script.leaving = true;
+        for waiter in script.warming.drain(..) {
+            fx.answer(waiter, Err(Failure::new(Outcome::Canceled, "the script was undeployed")));
+        }
+        let name = Arc::clone(&script.current.name);
+        self.remove_if_done(&name, fx);
+        true
+    }
+
+    /// The end of a script that leaves: when its last event has ended.
+    pub(super) fn remove_if_done(&mut self, name: &Arc<str>, fx: &mut Effects<E>) {
+        let Some(script) = self.scripts.get(name) else { return };
+        if script.leaving && script.queue.is_empty() && script.in_flight == 0 {
+            let number = script.current.number;
+            self.scripts.remove(name);
+            self.retire_version(number, RetireReason::Undeployed, fx);
+        }
+    }
+
+    fn retire_version(&mut self, number: u64, reason: RetireReason, fx: &mut Effects<E>) {
+        for thread in &mut self.threads {
+            if let Some(hosted) = thread.hosted.as_mut().filter(|hosted| hosted.version.number == number) {
+                hosted.retire(reason, fx);
+            }
+        }
+    }
+
+    /// Answers `to` as soon as the script has a worker, or with the reason why it cannot.
+    pub(crate) fn warm(
+        &mut self,
+        name: &str,
+        to: flume::Sender<Result<(), Failure>>,
+        now: Instant,
+        fx: &mut Effects<E>,
+    ) {
+        let closing = self.closing.is_some();
+        let Some(script) = self.scripts.get_mut(name).filter(|script| !script.leaving && !closing) else {
+            let message = if closing { "the pool is shutting down" } else { "no such script is deployed" };
+            return fx.answer(to, Err(Failure::new(Outcome::BootFailed, message)));
+        };
+        let (name, number) = (Arc::clone(&script.current.name), script.current.number);
+        if let (Admit::After(wait), Some(failure)) = (script.breaker.admit(now), &script.last_boot_failure) {
+            return fx.answer(to, Err(failure.clone().with_retry_after(wait)));
+        }
+        script.warming.push(to);
+        if self.census(number).ready > 0 {
+            self.answer_warming(&name, &Ok(()), fx);
+        } else {
+            self.grow(&name, now, fx);
+        }
+    }
+
+    pub(super) fn answer_warming(&mut self, name: &Arc<str>, result: &Result<(), Failure>, fx: &mut Effects<E>) {
+        if let Some(script) = self.scripts.get_mut(name) {
+            for waiter in script.warming.drain(..) {
+                fx.answer(waiter, result.clone());
+            }
+        }
+    }
+
+    /// Accepts an event and places it, or hands it back.
+    pub(crate) fn accept(
+        &mut self,
+        name: &str,
+        event: E::Event,
+        meta: Meta,
+        now: Instant,
+        fx: &mut Effects<E>,
+    ) -> Result<(EventId, Arc<str>), Rejected<E::Event>> {
+        let placement = match self.decide(name, meta, now) {
+            Ok(placement) => placement,
+            Err(reason) => {
+                self.totals.refused();
+                if let Some(script) = self.scripts.get(name) {
+                    script.current.counters.refused();
+                }
+                return Err(Rejected { event, reason });
+            }
+        };
+        let Some(script) = self.scripts.get_mut(name) else {
+            let reason = RejectReason::UnknownScript { name: name.to_owned() };
+            return Err(Rejected { event, reason });
+        };
+        self.events += 1;
+        self.open += 1;
+        let id = EventId(self.events);
+        let name = Arc::clone(&script.current.name);
+        let tally = Tally::accept(Arc::clone(&script.current.counters), Arc::clone(&self.totals));
+        let job = Job::new(id, event, now, meta.deadline, tally);
+        script.leaving |= script.current.limits.policy == Policy::Oneshot;
+        match placement.seat {
+            Seat::Worker(index) if let Some(hosted) = self.threads[index].hosted.as_mut() => {
+                script.in_flight += 1;
+                hosted.give(id);
+                fx.hand_over(&hosted.mailbox, job);
+            }
+            _ => {
+                // The supervisor expires what waits too long, and sleeps while nothing waits.
+                if script.queue.is_empty() || meta.deadline.is_some() {
+                    fx.wake_supervisor();
+                }
+                script.queue.push_back(job);
+            }
+        }
+        match placement.grow {
+            Grow::Keep if placement.seat == Seat::Queue => self.enlist(&name, now, fx),
+            Grow::Keep => {}
+            grow => self.boot_at(grow, &name, now, fx),
+        }
+        Ok((id, name))
+    }
+
+    fn decide(&mut self, name: &str, meta: Meta, now: Instant) -> Result<crate::placement::Placement, RejectReason> {
+        if self.closing.is_some() {
+            return Err(RejectReason::ShuttingDown);
+        }
+        if meta.deadline.is_some_and(|deadline| deadline <= now) {
+            return Err(RejectReason::DeadlinePassed);
+        }
+        let Some(script) = self.scripts.get(name).filter(|script| !script.leaving) else {
+            return Err(RejectReason::UnknownScript { name: name.to_owned() });
+        };
+        let admit = script.breaker.admit(now);
+        let version = Arc::clone(&script.current);
+        let retry_after = self.settings.retry_after;
+        let view = self.view(&version, now);
+        let placement = place(&view);
+        let served = view.threads.iter().any(|thread| matches!(thread, ThreadView::Warm { .. } | ThreadView::Coming));
+        if let Admit::After(retry_after) = admit
+            && !served
+        {
+            let failure = self.scripts.get(name).and_then(|script| script.last_boot_failure.clone());
+            let failure = failure.unwrap_or_else(|| Failure::new(Outcome::BootFailed, "a boot is being tried"));
+            return Err(RejectReason::BootBroken { name: name.to_owned(), retry_after, failure });
+        }
+        match placement.seat {
+            Seat::Shed => Err(RejectReason::QueueFull { name: name.to_owned(), retry_after }),
+            _ => Ok(placement),
+        }
+    }
+
+    /// The caller of an event has gone: a queued event ends here, a running one is canceled by its worker.
+    pub(crate) fn cancel(&mut self, name: &str, id: EventId, fx: &mut Effects<E>) {
+        if let Some(script) = self.scripts.get_mut(name)
+            && let Ok(at) = script.queue.binary_search_by_key(&id, |job| job.id)
+            && let Some(job) = script.queue.remove(at)
+        {
+            let name = Arc::clone(&script.current.name);
+            fx.fail(job, Failure::new(Outcome::Canceled, "the caller has gone"));
+            self.ended(1, fx);
+            return self.remove_if_done(&name, fx);
+        }
+        let holder = self.threads.iter().filter_map(|thread| thread.hosted.as_ref());
+        if let Some(hosted) = holder.into_iter().find(|hosted| hosted.held.contains(&id)) {
+            fx.mail(&hosted.mailbox, Mail::Cancel(id));
+        }
+    }
+
+    /// Accepted events came to their end.
+    pub(super) fn ended(&mut self, count: usize, fx: &mut Effects<E>) {
+        self.open -= count;
+        if self.open == 0 && self.closing.is_some() {
+            fx.wake_supervisor();
+        }
+    }
+
+    /// Whether the worker on this thread is ready and, if so, since when.
+    pub(super) fn ready_since(&self, thread: usize) -> Option<Instant> {
+        match self.threads[thread].hosted.as_ref()?.phase {
+            Phase::Ready { since } => Some(since),
+            _ => None,
+        }
+    }
+}

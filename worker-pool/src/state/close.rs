@@ -1,0 +1,259 @@
+//! What the supervisor does: it expires what waits too long, joins and replaces threads, and brings the pool to its end.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::engine::Engine;
+use crate::observe::{PoolEvent, RetireReason};
+use crate::outcome::{Failure, Outcome};
+use crate::shutdown::ShutdownReport;
+use crate::state::{Assignment, Effects, Life, Mail, Phase, State};
+
+/// How far the end of the pool has come.
+pub(crate) struct Closing {
+    /// When what is not finished is cut.
+    cut_at: Instant,
+    /// How long a canceled event, and then a thread, may take to end.
+    grace: Duration,
+    /// Whether threads are to end as well.
+    stop: bool,
+    open_at_start: usize,
+    /// Set by the cut: when, and how many events it met.
+    cut: Option<(Instant, usize)>,
+    /// When the threads were asked to end.
+    stopping: Option<Instant>,
+    drained: Vec<flume::Sender<ShutdownReport>>,
+    stopped: Vec<flume::Sender<ShutdownReport>>,
+}
+
+/// A thread to be spawned.
+pub(crate) struct Spawn<E: Engine> {
+    pub(crate) thread: usize,
+    pub(crate) name: String,
+    pub(crate) mailbox: flume::Receiver<Assignment<E>>,
+}
+
+/// What the supervisor has to do outside the lock.
+pub(crate) struct Todo<E: Engine> {
+    pub(crate) join: Vec<JoinHandle<()>>,
+    pub(crate) spawn: Vec<Spawn<E>>,
+    pub(crate) reports: Vec<(flume::Sender<ShutdownReport>, ShutdownReport)>,
+    /// When to look again if nothing happens before.
+    pub(crate) next: Option<Instant>,
+    /// Every thread has ended; so does the supervisor.
+    pub(crate) done: bool,
+}
+
+impl<E: Engine> State<E> {
+    /// Accepts nothing from now on, and cuts at `cut_at` what is not finished; a later call may only bring that forward.
+    pub(crate) fn close(
+        &mut self,
+        cut_at: Instant,
+        stop: bool,
+        report: Option<flume::Sender<ShutdownReport>>,
+        fx: &mut Effects<E>,
+    ) {
+        let (grace, open) = (self.settings.stop_grace, self.open);
+        if self.closing.is_none() {
+            fx.tell(PoolEvent::Draining);
+        }
+        let closing = self.closing.get_or_insert_with(|| Closing {
+            cut_at,
+            grace,
+            stop,
+            open_at_start: open,
+            cut: None,
+            stopping: None,
+            drained: Vec::new(),
+            stopped: Vec::new(),
+        });
+        closing.cut_at = closing.cut_at.min(cut_at);
+        closing.stop |= stop;
+        match report {
+            Some(report) if stop => closing.stopped.push(report),
+            Some(report) => closing.drained.push(report),
+            None => {}
+        }
+        fx.wake_supervisor();
+    }
+
+    /// One look at everything.
+    pub(crate) fn supervise(&mut self, now: Instant, fx: &mut Effects<E>) -> Todo<E> {
+        let mut todo = Todo { join: Vec::new(), spawn: Vec::new(), reports: Vec::new(), next: None, done: false };
+        self.expire(now, &mut todo, fx);
+        self.mend(now, &mut todo, fx);
+        self.keep_warm(now, &mut todo, fx);
+        for (thread, slot) in self.threads.iter_mut().enumerate() {
+            if let Some(mailbox) = slot.unspawned.take() {
+                todo.spawn.push(Spawn { thread, name: slot.name.clone(), mailbox });
+            }
+        }
+        self.advance(now, &mut todo, fx);
+        todo
+    }
+
+    /// Ends queued events that have waited too long or whose callers have.
+    fn expire(&mut self, now: Instant, todo: &mut Todo<E>, fx: &mut Effects<E>) {
+        let (wait_max, retry_after) = (self.settings.queue_wait_max, self.settings.retry_after);
+        let mut count = 0;
+        let mut emptied = Vec::new();
+        for (name, script) in self.scripts.iter_mut().filter(|(_, script)| !script.queue.is_empty()) {
+            let mut at = 0;
+            while let Some(job) = script.queue.get(at) {
+                let shed_at = job.accepted + wait_max;
+                let due = job.deadline.map_or(shed_at, |deadline| deadline.min(shed_at));
+                if due > now {
+                    todo.look_at(due);
+                    at += 1;
+                    continue;
+                }
+                let failure = if job.deadline.is_some_and(|deadline| deadline <= now) {
+                    Failure::new(Outcome::ExceededWall, "the event's deadline passed while it waited for a worker")
+                } else {
+                    Failure::new(Outcome::LoadShed, "the event waited too long for a worker")
+                        .with_retry_after(retry_after)
+                };
+                if let Some(job) = script.queue.remove(at) {
+                    fx.tell(PoolEvent::EventFailed { script: Arc::clone(name), outcome: failure.outcome });
+                    fx.fail(job, failure);
+                    count += 1;
+                }
+            }
+            if script.leaving && script.queue.is_empty() {
+                emptied.push(Arc::clone(name));
+            }
+        }
+        self.ended(count, fx);
+        emptied.iter().for_each(|name| self.remove_if_done(name, fx));
+    }
+
+    /// Joins threads that have ended and replaces those that were lost.
+    fn mend(&mut self, now: Instant, todo: &mut Todo<E>, fx: &mut Effects<E>) {
+        let stopping = self.closing.as_ref().is_some_and(|closing| closing.stopping.is_some());
+        let mut mended = false;
+        for slot in &mut self.threads {
+            let Life::Ended { again } = slot.life else { continue };
+            todo.join.extend(slot.handle.take());
+            match again {
+                Some(at) if !stopping && at > now => todo.look_at(at),
+                Some(_) if !stopping => {
+                    let (mailbox, unspawned) = flume::bounded(1);
+                    slot.mailbox = Some(mailbox);
+                    slot.unspawned = Some(unspawned);
+                    slot.life = Life::Alive;
+                    self.threads_respawned += 1;
+                    mended = true;
+                    fx.tell(PoolEvent::ThreadRespawned { thread: slot.name.clone() });
+                }
+                _ => slot.life = Life::Joined,
+            }
+        }
+        if mended {
+            let names: Vec<_> = self.scripts.keys().cloned().collect();
+            names.iter().for_each(|name| self.grow(name, now, fx));
+        }
+    }
+
+    /// Boots again what is to be kept warm and could not boot before.
+    fn keep_warm(&mut self, now: Instant, todo: &mut Todo<E>, fx: &mut Effects<E>) {
+        if self.closing.is_some() {
+            return;
+        }
+        let kept = self.scripts.values().filter(|script| script.current.limits.workers_min > 0);
+        let names: Vec<_> = kept.map(|script| (Arc::clone(&script.current.name), script.breaker.opens_at())).collect();
+        for (name, opens_at) in names {
+            match opens_at {
+                Some(at) if at > now => todo.look_at(at),
+                _ => self.grow(&name, now, fx),
+            }
+        }
+    }
+
+    fn advance(&mut self, now: Instant, todo: &mut Todo<E>, fx: &mut Effects<E>) {
+        let open = self.open;
+        let Some(closing) = self.closing.as_mut() else { return };
+        if open > 0 && closing.cut.is_none() {
+            if closing.cut_at > now {
+                return todo.look_at(closing.cut_at);
+            }
+            closing.cut = Some((now, open));
+            return self.cut(now, todo, fx);
+        }
+        let cut_over = closing.cut.is_some_and(|(at, _)| now >= at + closing.grace);
+        if open > 0 && !cut_over {
+            return todo.look_at(closing.cut.map_or(now, |(at, _)| at) + closing.grace);
+        }
+        let cut = closing.cut.map_or(0, |(_, count)| count);
+        let mut report = ShutdownReport {
+            finished: closing.open_at_start.saturating_sub(cut),
+            cut,
+            threads_joined: 0,
+            threads_stuck: 0,
+        };
+        todo.reports.extend(closing.drained.drain(..).map(|to| (to, report.clone())));
+        if !closing.stop {
+            return;
+        }
+        let stopping = *closing.stopping.get_or_insert(now);
+        for hosted in self.threads.iter_mut().filter_map(|thread| thread.hosted.as_mut()) {
+            hosted.retire(RetireReason::Shutdown, fx);
+        }
+        self.dismiss_vacant(fx);
+        self.threads.iter_mut().filter(|thread| matches!(thread.life, Life::Ended { .. })).for_each(|thread| {
+            todo.join.extend(thread.handle.take());
+            thread.life = Life::Joined;
+        });
+        report.threads_joined = self.threads.iter().filter(|thread| thread.life == Life::Joined).count();
+        report.threads_stuck = self.threads.len() - report.threads_joined;
+        let Some(closing) = self.closing.as_mut() else { return };
+        todo.done = report.threads_stuck == 0;
+        if todo.done || now >= stopping + closing.grace {
+            todo.reports.extend(closing.stopped.drain(..).map(|to| (to, report.clone())));
+        } else {
+            todo.look_at(stopping + closing.grace);
+        }
+    }
+
+    /// What has not been begun ends here; what runs is canceled by its worker.
+    fn cut(&mut self, now: Instant, todo: &mut Todo<E>, fx: &mut Effects<E>) {
+        let mut count = 0;
+        for script in self.scripts.values_mut() {
+            for job in script.queue.drain(..) {
+                fx.fail(job, Failure::new(Outcome::Canceled, "the pool was shut down"));
+                count += 1;
+            }
+        }
+        for hosted in self.threads.iter_mut().filter_map(|thread| thread.hosted.as_mut()) {
+            fx.mail(&hosted.mailbox, Mail::Cut);
+            if hosted.phase == Phase::Booting {
+                hosted.phase = Phase::Retiring(RetireReason::Shutdown);
+            }
+        }
+        self.ended(count, fx);
+        todo.look_at(now + self.settings.stop_grace);
+        fx.wake_supervisor();
+    }
+
+    /// While the pool stops, a thread that hosts nothing ends: its mailbox is closed.
+    pub(super) fn dismiss_vacant(&mut self, fx: &mut Effects<E>) {
+        if self.closing.as_ref().is_none_or(|closing| closing.stopping.is_none()) {
+            return;
+        }
+        for thread in &mut self.threads {
+            if thread.hosted.is_none() && thread.mailbox.take().is_some() {
+                // A thread that was never spawned has nothing to end.
+                if thread.unspawned.take().is_some() && thread.handle.is_none() {
+                    thread.life = Life::Joined;
+                    fx.wake_supervisor();
+                }
+            }
+        }
+    }
+}
+
+impl<E: Engine> Todo<E> {
+    fn look_at(&mut self, at: Instant) {
+        self.next = Some(self.next.map_or(at, |next| next.min(at)));
+    }
+}

@@ -1,0 +1,163 @@
+//! A worker is gone: what it held, what waits for it, what its thread does next. And a thread is gone.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::engine::{Engine, WorkerId};
+use crate::job::Job;
+use crate::observe::{PoolEvent, RetireReason};
+use crate::outcome::{Failure, Outcome};
+use crate::state::{Assignment, Effects, Hosted, Life, Phase, State, Version};
+
+/// How a worker came to its end.
+#[derive(Clone, Debug)]
+pub(crate) enum Departure {
+    /// It was ready once.
+    Retired(RetireReason),
+    /// It never was.
+    BootFailed(Failure),
+    /// It was no longer wanted before it was ready.
+    BootAborted(RetireReason),
+}
+
+/// A worker taken off its thread: nobody can send to it any more once those who are sending have done so.
+pub(crate) struct Unhooked<E: Engine> {
+    id: WorkerId,
+    version: Arc<Version<E>>,
+    held: usize,
+    booting: bool,
+}
+
+/// The longest pause before a thread that cannot start is tried again.
+const RESPAWN_PAUSE_MAX: Duration = Duration::from_secs(1);
+
+impl<E: Engine> State<E> {
+    /// First half of a departure: takes the worker, and with it the sender of its mailbox, off the thread.
+    pub(crate) fn unhook(&mut self, thread: usize) -> Option<Unhooked<E>> {
+        let Hosted { id, version, held, phase, .. } = self.threads[thread].hosted.take()?;
+        let booting = phase == Phase::Booting;
+        Some(Unhooked { id, version, held: held.len(), booting })
+    }
+
+    /// Second half, with what was found in the mailbox: that was never begun and goes back to the head of the queue.
+    pub(crate) fn vacate(
+        &mut self,
+        gone: Unhooked<E>,
+        unbegun: Vec<Job<E::Event>>,
+        departure: Departure,
+        now: Instant,
+        fx: &mut Effects<E>,
+    ) {
+        let Unhooked { id: worker, version, held, booting } = gone;
+        let name = Arc::clone(&version.name);
+        let lost = held - unbegun.len().min(held);
+        self.ended(lost, fx);
+        let departure = match departure {
+            Departure::Retired(RetireReason::Lost) if booting => {
+                Departure::BootFailed(Failure::new(Outcome::BootFailed, "the worker's thread panicked while it booted"))
+            }
+            other => other,
+        };
+        if let Some(script) = self.scripts.get_mut(&name) {
+            script.in_flight -= held;
+            for job in unbegun {
+                let at = script.queue.partition_point(|queued| queued.id < job.id);
+                script.queue.insert(at, job);
+            }
+        } else {
+            for job in unbegun {
+                fx.fail(job, Failure::new(Outcome::WorkerLost, "the script was undeployed"));
+                self.ended(1, fx);
+            }
+        }
+        match departure {
+            Departure::Retired(reason) => {
+                version.counters.retired(reason);
+                fx.tell(PoolEvent::WorkerRetired { worker, script: Arc::clone(&name), reason });
+            }
+            Departure::BootAborted(reason) => {
+                fx.tell(PoolEvent::WorkerRetired { worker, script: Arc::clone(&name), reason });
+                if let Some(script) = self.scripts.get_mut(&name).filter(|s| s.current.number == version.number) {
+                    script.breaker.aborted(now);
+                }
+            }
+            Departure::BootFailed(failure) => {
+                version.counters.boot_failed();
+                fx.tell(PoolEvent::BootFailed { worker, script: Arc::clone(&name), failure: failure.clone() });
+                self.boot_failed(&name, version.number, &failure, now, fx);
+            }
+        }
+        self.remove_if_done(&name, fx);
+        let _ = self.line_up(&name, now);
+        self.nudge(&name, fx);
+    }
+
+    /// What waited for this boot, and has no other worker to wait for, ends with it.
+    fn boot_failed(&mut self, name: &Arc<str>, version: u64, failure: &Failure, now: Instant, fx: &mut Effects<E>) {
+        let census = self.census(version);
+        let Some(script) = self.scripts.get_mut(name).filter(|script| script.current.number == version) else { return };
+        script.breaker.failed(now);
+        script.last_boot_failure = Some(failure.clone());
+        if census.ready + census.coming == 0 {
+            let waited: Vec<_> = script.queue.drain(..).collect();
+            self.ended(waited.len(), fx);
+            for job in waited {
+                fx.tell(PoolEvent::EventFailed { script: Arc::clone(name), outcome: failure.outcome });
+                fx.fail(job, failure.clone());
+            }
+            self.answer_warming(name, &Err(failure.clone()), fx);
+        }
+        // Workers to be kept warm are tried again when the breaker allows.
+        fx.wake_supervisor();
+    }
+
+    /// What a thread whose worker is gone does next. `None`: it waits for its mailbox.
+    pub(crate) fn after_departure(
+        &mut self,
+        thread: usize,
+        now: Instant,
+        fx: &mut Effects<E>,
+    ) -> Option<Assignment<E>> {
+        let next = self.next_assignment(thread, now, fx);
+        if self.closing.is_some() {
+            self.dismiss_vacant(fx);
+        }
+        next
+    }
+
+    /// A thread is up.
+    pub(crate) fn thread_started(&mut self, thread: usize) {
+        self.threads[thread].start_failures = 0;
+    }
+
+    /// A thread panicked or could not start; the supervisor replaces it.
+    pub(crate) fn thread_lost(
+        &mut self,
+        thread: usize,
+        message: &str,
+        could_start: bool,
+        now: Instant,
+        fx: &mut Effects<E>,
+    ) {
+        self.threads_lost += 1;
+        let slot = &mut self.threads[thread];
+        let pause = if could_start {
+            Duration::ZERO
+        } else {
+            slot.start_failures += 1;
+            (Duration::from_millis(10) * 2u32.saturating_pow(slot.start_failures.min(10))).min(RESPAWN_PAUSE_MAX)
+        };
+        slot.mailbox = None;
+        slot.reserved = None;
+        slot.life = Life::Ended { again: Some(now + pause) };
+        fx.tell(PoolEvent::ThreadLost { thread: slot.name.clone(), message: message.to_owned() });
+        fx.wake_supervisor();
+    }
+
+    /// A thread ended because it was asked to.
+    pub(crate) fn thread_ended(&mut self, thread: usize, fx: &mut Effects<E>) {
+        self.threads[thread].mailbox = None;
+        self.threads[thread].life = Life::Ended { again: None };
+        fx.wake_supervisor();
+    }
+}

@@ -1,0 +1,230 @@
+//! A script wants a worker: which thread, and what if there is none.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::breaker::Admit;
+use crate::engine::{Engine, WorkerId};
+use crate::observe::{PoolEvent, RetireReason};
+use crate::placement::{Displacing, Grow, ThreadView, View, room};
+use crate::state::{Assignment, Effects, Hosted, Life, Mail, Phase, State, Version};
+
+/// How many workers a version has.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Census {
+    pub(super) ready: usize,
+    /// Booting, or to be booted once a thread is free.
+    pub(super) coming: usize,
+}
+
+impl<E: Engine> State<E> {
+    pub(super) fn census(&self, version: u64) -> Census {
+        let mut census = Census::default();
+        for thread in &self.threads {
+            match &thread.hosted {
+                Some(hosted) if hosted.version.number == version => match hosted.phase {
+                    Phase::Ready { .. } => census.ready += 1,
+                    Phase::Booting => census.coming += 1,
+                    Phase::Retiring(_) => {}
+                },
+                _ if thread.reserved.as_ref().is_some_and(|(_, number)| *number == version) => census.coming += 1,
+                _ => {}
+            }
+        }
+        census
+    }
+
+    /// The threads as the asking version sees them.
+    pub(super) fn view(&mut self, asking: &Version<E>, now: Instant) -> View<'_> {
+        let mut views = std::mem::take(&mut self.views);
+        views.clear();
+        views.extend(self.threads.iter().map(|thread| match &thread.hosted {
+            _ if thread.life != Life::Alive || thread.mailbox.is_none() => ThreadView::Taken,
+            Some(hosted) if hosted.version.number == asking.number && !matches!(hosted.phase, Phase::Retiring(_)) => {
+                match hosted.phase {
+                    Phase::Ready { .. } => ThreadView::Warm { in_flight: hosted.held.len() },
+                    _ => ThreadView::Coming,
+                }
+            }
+            _ if thread.reserved.is_some() => match &thread.reserved {
+                Some((_, number)) if *number == asking.number => ThreadView::Coming,
+                _ => ThreadView::Taken,
+            },
+            Some(hosted) if hosted.held.is_empty() && matches!(hosted.phase, Phase::Ready { .. }) => {
+                let min = hosted.version.limits.workers_min;
+                let kept = min > 0 && self.census(hosted.version.number).ready <= min;
+                ThreadView::Idle { idle_for: now.saturating_duration_since(hosted.idle_since), kept }
+            }
+            Some(_) => ThreadView::Taken,
+            None => ThreadView::Vacant,
+        }));
+        self.views = views;
+        let script = self.scripts.get(&asking.name);
+        View {
+            threads: &self.views,
+            threads_max: self.settings.threads_max,
+            concurrency: asking.limits.concurrency,
+            spread_at: asking.limits.spread_at,
+            workers_max: asking.limits.workers_max,
+            queued: script.map_or(0, |script| script.queue.len()),
+            queue_len_max: asking.limits.queue_len_max,
+            may_boot: script.is_some_and(|script| script.breaker.admit(now) == Admit::Yes),
+            displace_after: self.settings.displace_after,
+        }
+    }
+
+    /// Whether the script needs one more worker, and how much.
+    fn wants(&self, name: &str, now: Instant) -> Option<Displacing> {
+        let script = self.scripts.get(name)?;
+        let limits = &script.current.limits;
+        let census = self.census(script.current.number);
+        let own = census.ready + census.coming;
+        if script.breaker.admit(now) != Admit::Yes || own >= limits.workers_max {
+            return None;
+        }
+        let backlog = script.queue.len() > census.coming * limits.spread_at;
+        if backlog || (own == 0 && !script.warming.is_empty()) {
+            return Some(Displacing::Allowed);
+        }
+        let keep = own < limits.workers_min && !script.leaving && self.closing.is_none();
+        keep.then_some(Displacing::Forbidden)
+    }
+
+    /// Boots what the script wants, as far as there are threads; for the rest it waits its turn.
+    pub(super) fn grow(&mut self, name: &Arc<str>, now: Instant, fx: &mut Effects<E>) {
+        while let Some(displacing) = self.wants(name, now) {
+            let Some(version) = self.scripts.get(name).map(|script| Arc::clone(&script.current)) else { return };
+            match room(&self.view(&version, now), displacing) {
+                Grow::Keep => return self.enlist(name, now, fx),
+                grow => self.boot_at(grow, name, now, fx),
+            }
+        }
+    }
+
+    /// The script waits for the next vacant thread, if it wants one.
+    pub(super) fn line_up(&mut self, name: &Arc<str>, now: Instant) -> Option<Displacing> {
+        let displacing = self.wants(name, now)?;
+        let script = self.scripts.get_mut(name)?;
+        if !script.enlisted {
+            script.enlisted = true;
+            self.waiting.push_back(Arc::clone(name));
+        }
+        Some(displacing)
+    }
+
+    /// The script waits for a thread. One that has no worker at all makes a busy worker of another script finish.
+    pub(super) fn enlist(&mut self, name: &Arc<str>, now: Instant, fx: &mut Effects<E>) {
+        let Some(displacing) = self.line_up(name, now) else { return };
+        if displacing == Displacing::Allowed {
+            let busy = (0..self.threads.len()).filter(|thread| self.may_yield(*thread, now));
+            let victim =
+                busy.min_by_key(|thread| self.threads[*thread].hosted.as_ref().map(|hosted| hosted.held.len()));
+            if let Some(thread) = victim
+                && let Some(hosted) = self.threads[thread].hosted.as_mut()
+            {
+                hosted.retire(RetireReason::Displaced, fx);
+            }
+        }
+    }
+
+    /// Whether this worker has had its turn, now that a script without any worker waits and no thread is being freed.
+    pub(super) fn may_yield(&self, thread: usize, now: Instant) -> bool {
+        let Some(since) = self.ready_since(thread) else { return false };
+        if self.waiting.is_empty() || now.saturating_duration_since(since) < self.settings.yield_after {
+            return false;
+        }
+        let leaving = |phase| matches!(phase, Phase::Retiring(_));
+        let freed =
+            self.threads.iter().filter_map(|thread| thread.hosted.as_ref()).filter(|h| leaving(h.phase)).count();
+        let starving = self.waiting.iter().filter(|name| {
+            self.scripts.get(*name).is_some_and(|script| {
+                let census = self.census(script.current.number);
+                let wanted = !script.queue.is_empty() || !script.warming.is_empty();
+                wanted && census.ready + census.coming == 0
+            })
+        });
+        starving.count() > freed
+    }
+
+    pub(super) fn boot_at(&mut self, grow: Grow, name: &Arc<str>, now: Instant, fx: &mut Effects<E>) {
+        let thread = match grow {
+            Grow::Keep => return,
+            Grow::Vacant(thread) => thread,
+            Grow::NewThread => {
+                fx.wake_supervisor();
+                self.add_thread(now)
+            }
+            Grow::Displace(thread) => {
+                let Some(script) = self.scripts.get(name) else { return };
+                self.threads[thread].reserved = Some((Arc::clone(name), script.current.number));
+                if let Some(hosted) = self.threads[thread].hosted.as_mut() {
+                    hosted.retire(RetireReason::Displaced, fx);
+                }
+                return;
+            }
+        };
+        if let Some(assignment) = self.assignment(thread, name, now, fx)
+            && let Some(mailbox) = &self.threads[thread].mailbox
+        {
+            fx.assign(mailbox, assignment);
+        }
+    }
+
+    /// Makes the thread the host of a new worker of the script.
+    fn assignment(&mut self, thread: usize, name: &str, now: Instant, fx: &mut Effects<E>) -> Option<Assignment<E>> {
+        let script = self.scripts.get_mut(name)?;
+        script.breaker.begin();
+        self.workers += 1;
+        let (worker, version) = (WorkerId(self.workers), Arc::clone(&script.current));
+        let (mailbox, mail) = flume::bounded::<Mail<E::Event>>(version.limits.mailbox_len());
+        self.threads[thread].hosted = Some(Hosted {
+            id: worker,
+            version: Arc::clone(&version),
+            phase: Phase::Booting,
+            held: Vec::with_capacity(version.limits.concurrency.min(64)),
+            mailbox,
+            given: 0,
+            idle_since: now,
+            nudged: false,
+        });
+        let (script, number) = (Arc::clone(&version.name), version.number);
+        fx.tell(PoolEvent::WorkerStarted { worker, script, version: number });
+        Some(Assignment { worker, version, mail })
+    }
+
+    /// What a thread that has become vacant hosts next: what displaced its worker, else the script that waits longest.
+    pub(super) fn next_assignment(
+        &mut self,
+        thread: usize,
+        now: Instant,
+        fx: &mut Effects<E>,
+    ) -> Option<Assignment<E>> {
+        let reserved = self.threads[thread].reserved.take();
+        if !self.threads[thread].is_vacant() {
+            return None;
+        }
+        if let Some((name, number)) = reserved
+            && self.scripts.get(&name).is_some_and(|script| script.current.number == number)
+            && self.wants(&name, now).is_some()
+        {
+            return self.assignment(thread, &name, now, fx);
+        }
+        while let Some(name) = self.waiting.pop_front() {
+            if let Some(script) = self.scripts.get_mut(&name) {
+                script.enlisted = false;
+            }
+            if self.wants(&name, now).is_some() {
+                let assignment = self.assignment(thread, &name, now, fx);
+                // It may want more than one, but the others have their turn first.
+                if self.wants(&name, now).is_some()
+                    && let Some(script) = self.scripts.get_mut(&name)
+                {
+                    script.enlisted = true;
+                    self.waiting.push_back(name);
+                }
+                return assignment;
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,225 @@
+//! Everything the pool decides on, behind one lock: scripts with their queues, threads with their workers.
+//!
+//! The files follow an event: `accept` takes it in, `grow` finds its script a thread, `serve` is what a worker asks for
+//! while it lives, `depart` what its thread says when it is gone, `close` ends it all. Nothing here runs foreign code or
+//! waits: what must be done outside the lock is left in [`Effects`].
+
+mod accept;
+mod close;
+mod depart;
+mod effects;
+mod grow;
+mod serve;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+pub use accept::{RejectReason, Rejected};
+pub(crate) use close::{Closing, Spawn, Todo};
+pub(crate) use depart::Departure;
+pub(crate) use effects::{Effects, Mail};
+pub(crate) use serve::Next;
+
+use crate::breaker::Breaker;
+use crate::engine::{Engine, WorkerId};
+use crate::job::{EventId, Job};
+use crate::observe::RetireReason;
+use crate::options::{Limits, Settings};
+use crate::outcome::Failure;
+use crate::placement::ThreadView;
+use crate::recorder::Recorder;
+use crate::stats::Counters;
+
+/// What the one lock protects.
+pub(crate) struct State<E: Engine> {
+    pub(crate) scripts: HashMap<Arc<str>, Script<E>>,
+    pub(crate) threads: Vec<Thread<E>>,
+    /// Scripts that want a worker and found no thread, in the order in which they are served.
+    waiting: VecDeque<Arc<str>>,
+    /// Accepted events that have not ended.
+    pub(crate) open: usize,
+    pub(crate) closing: Option<Closing>,
+    pub(crate) threads_lost: u64,
+    pub(crate) threads_respawned: u64,
+    events: u64,
+    workers: u64,
+    versions: u64,
+    settings: Arc<Settings>,
+    totals: Arc<Counters>,
+    /// Kept for its capacity.
+    views: Vec<ThreadView>,
+}
+
+/// One version of one script. `number` is unique in the pool, so it names script and version at once.
+pub(crate) struct Version<E: Engine> {
+    pub(crate) name: Arc<str>,
+    pub(crate) number: u64,
+    pub(crate) script: Arc<E::Script>,
+    pub(crate) limits: Limits,
+    pub(crate) counters: Arc<Counters>,
+}
+
+pub(crate) struct Script<E: Engine> {
+    pub(crate) current: Arc<Version<E>>,
+    /// In the order of acceptance, which is the order of ids.
+    pub(crate) queue: VecDeque<Job<E::Event>>,
+    breaker: Breaker,
+    last_boot_failure: Option<Failure>,
+    /// Who waits for a first worker.
+    warming: Vec<flume::Sender<Result<(), Failure>>>,
+    /// Whether it is in `State::waiting`.
+    enlisted: bool,
+    /// Takes no new events, and goes once it has none.
+    leaving: bool,
+    pub(crate) in_flight: usize,
+}
+
+pub(crate) struct Thread<E: Engine> {
+    pub(crate) name: String,
+    /// Where its next worker comes from; gone when the thread is to end.
+    mailbox: Option<flume::Sender<Assignment<E>>>,
+    /// The other end, until the thread is spawned.
+    unspawned: Option<flume::Receiver<Assignment<E>>>,
+    pub(crate) handle: Option<JoinHandle<()>>,
+    pub(crate) life: Life,
+    /// The version of the script that displaced a worker to get this thread.
+    reserved: Option<(Arc<str>, u64)>,
+    pub(crate) hosted: Option<Hosted<E>>,
+    pub(crate) recorder: Arc<Mutex<Recorder>>,
+    /// How often in a row it could not start.
+    start_failures: u32,
+}
+
+/// The life of an OS thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// It runs or is about to.
+    Alive,
+    /// It has ended and can be joined at once. `again` is when it is to be replaced.
+    Ended { again: Option<Instant> },
+    /// It was asked to end, did and was joined.
+    Joined,
+}
+
+/// The worker on a thread, as the pool sees it.
+pub(crate) struct Hosted<E: Engine> {
+    pub(crate) id: WorkerId,
+    pub(crate) version: Arc<Version<E>>,
+    pub(crate) phase: Phase,
+    /// The events it holds, in its mailbox or running.
+    pub(crate) held: Vec<EventId>,
+    mailbox: flume::Sender<Mail<E::Event>>,
+    /// How many events it was ever given.
+    given: u64,
+    idle_since: Instant,
+    /// Whether a [`Mail::Pull`] is on its way.
+    nudged: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Booting,
+    Ready {
+        since: Instant,
+    },
+    /// It gets no new events and goes when it holds none.
+    Retiring(RetireReason),
+}
+
+/// What a thread needs to host a worker.
+pub(crate) struct Assignment<E: Engine> {
+    pub(crate) worker: WorkerId,
+    pub(crate) version: Arc<Version<E>>,
+    pub(crate) mail: flume::Receiver<Mail<E::Event>>,
+}
+
+impl<E: Engine> State<E> {
+    pub(crate) fn new(settings: Arc<Settings>, totals: Arc<Counters>, now: Instant) -> Self {
+        let mut state = Self {
+            scripts: HashMap::new(),
+            threads: Vec::new(),
+            waiting: VecDeque::new(),
+            open: 0,
+            closing: None,
+            threads_lost: 0,
+            threads_respawned: 0,
+            events: 0,
+            workers: 0,
+            versions: 0,
+            settings,
+            totals,
+            views: Vec::new(),
+        };
+        for _ in 0..state.settings.threads {
+            state.add_thread(now);
+        }
+        state
+    }
+
+    /// Adds a thread that is still to be spawned; its mailbox takes an assignment already.
+    fn add_thread(&mut self, now: Instant) -> usize {
+        let (mailbox, unspawned) = flume::bounded(1);
+        self.threads.push(Thread {
+            name: format!("{}-{}", self.settings.name, self.threads.len()),
+            mailbox: Some(mailbox),
+            unspawned: Some(unspawned),
+            handle: None,
+            life: Life::Alive,
+            reserved: None,
+            hosted: None,
+            recorder: Arc::new(Mutex::new(Recorder::new(now))),
+            start_failures: 0,
+        });
+        self.threads.len() - 1
+    }
+
+    fn next_version(&mut self) -> u64 {
+        self.versions += 1;
+        self.versions
+    }
+}
+
+impl<E: Engine> Thread<E> {
+    /// Whether it runs or is about to.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.life == Life::Alive
+    }
+
+    /// Whether a worker can be assigned to it now.
+    fn is_vacant(&self) -> bool {
+        self.life == Life::Alive && self.hosted.is_none() && self.reserved.is_none() && self.mailbox.is_some()
+    }
+}
+
+impl<E: Engine> Hosted<E> {
+    fn give(&mut self, event: EventId) {
+        self.held.push(event);
+        self.given += 1;
+        let limits = &self.version.limits;
+        if limits.events_max.is_some_and(|max| self.given >= max) {
+            let reason = match limits.policy {
+                crate::options::Policy::PerWorker => RetireReason::Events,
+                _ => RetireReason::Policy,
+            };
+            self.phase = Phase::Retiring(reason);
+        }
+    }
+
+    /// Whether it may be given one more event.
+    fn has_room(&self) -> bool {
+        matches!(self.phase, Phase::Ready { .. }) && self.held.len() < self.version.limits.concurrency
+    }
+
+    /// From here on it gets no new events. Says so to a worker that would not notice by itself.
+    fn retire(&mut self, reason: RetireReason, fx: &mut Effects<E>) {
+        if matches!(self.phase, Phase::Retiring(_)) {
+            return;
+        }
+        self.phase = Phase::Retiring(reason);
+        if self.held.is_empty() {
+            fx.mail(&self.mailbox, Mail::Retire);
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What a living worker asks: I am ready, this event ended, may I go.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::engine::Engine;
+use crate::job::{EventId, Job};
+use crate::observe::{PoolEvent, RetireReason};
+use crate::state::{Effects, Mail, Phase, State};
+
+/// What a worker does next.
+#[must_use]
+pub(crate) enum Next<J> {
+    /// Goes on with what it has.
+    Stay,
+    /// Begins this, and asks again.
+    Run(J),
+    /// Is dropped.
+    Leave(RetireReason),
+}
+
+impl<E: Engine> State<E> {
+    /// A worker has booted.
+    pub(crate) fn ready(&mut self, thread: usize, now: Instant, fx: &mut Effects<E>) -> Next<Job<E::Event>> {
+        let Some(hosted) = self.threads[thread].hosted.as_mut() else { return Next::Leave(RetireReason::Lost) };
+        if hosted.phase == Phase::Booting {
+            hosted.phase = Phase::Ready { since: now };
+        }
+        hosted.idle_since = now;
+        let (worker, version) = (hosted.id, Arc::clone(&hosted.version));
+        version.counters.booted();
+        fx.tell(PoolEvent::WorkerReady { worker, script: Arc::clone(&version.name) });
+        if let Some(script) = self.scripts.get_mut(&version.name).filter(|s| s.current.number == version.number) {
+            script.breaker.succeeded();
+            script.last_boot_failure = None;
+            self.answer_warming(&version.name, &Ok(()), fx);
+        }
+        self.pull(thread, now)
+    }
+
+    /// Takes one event from the queue if the worker has room for it. While other workers of the script boot, it leaves
+    /// them their share.
+    pub(crate) fn pull(&mut self, thread: usize, now: Instant) -> Next<Job<E::Event>> {
+        let Some(hosted) = self.threads[thread].hosted.as_mut() else { return Next::Leave(RetireReason::Lost) };
+        hosted.nudged = false;
+        if !hosted.has_room() {
+            return self.may_leave(thread);
+        }
+        let version = Arc::clone(&hosted.version);
+        let full = hosted.held.len() >= version.limits.spread_at;
+        if full && self.census(version.number).coming > 0 {
+            return Next::Stay;
+        }
+        let Some(hosted) = self.threads[thread].hosted.as_mut() else { return Next::Stay };
+        let Some(script) = self.scripts.get_mut(&version.name) else { return Next::Stay };
+        match script.queue.pop_front() {
+            Some(job) => {
+                script.in_flight += 1;
+                hosted.give(job.id);
+                Next::Run(job)
+            }
+            None => self.rest(thread, now),
+        }
+    }
+
+    /// The queue is empty. A worker that has had its turn goes where another script has none.
+    fn rest(&mut self, thread: usize, now: Instant) -> Next<Job<E::Event>> {
+        if self.may_yield(thread, now)
+            && let Some(hosted) = self.threads[thread].hosted.as_mut()
+        {
+            hosted.phase = Phase::Retiring(RetireReason::Displaced);
+        }
+        self.may_leave(thread)
+    }
+
+    /// An event of this worker came to its end; `tired` is a reason to replace the worker.
+    pub(crate) fn end(
+        &mut self,
+        thread: usize,
+        event: EventId,
+        tired: Option<RetireReason>,
+        now: Instant,
+        fx: &mut Effects<E>,
+    ) -> Next<Job<E::Event>> {
+        let yields = !self.waiting.is_empty() && self.may_yield(thread, now);
+        let Some(hosted) = self.threads[thread].hosted.as_mut() else { return Next::Leave(RetireReason::Lost) };
+        if let Some(at) = hosted.held.iter().position(|held| *held == event) {
+            hosted.held.swap_remove(at);
+        }
+        if matches!(hosted.phase, Phase::Ready { .. })
+            && let Some(reason) = tired.or(yields.then_some(RetireReason::Displaced))
+        {
+            hosted.phase = Phase::Retiring(reason);
+        }
+        if hosted.held.is_empty() {
+            hosted.idle_since = now;
+        }
+        let version = Arc::clone(&hosted.version);
+        let mut last = false;
+        if let Some(script) = self.scripts.get_mut(&version.name) {
+            script.in_flight -= 1;
+            last = script.leaving;
+        }
+        self.ended(1, fx);
+        if last {
+            self.remove_if_done(&version.name, fx);
+        }
+        self.pull(thread, now)
+    }
+
+    /// Whether a retiring worker holds nothing any more.
+    pub(crate) fn may_leave(&self, thread: usize) -> Next<Job<E::Event>> {
+        match &self.threads[thread].hosted {
+            None => Next::Leave(RetireReason::Lost),
+            Some(hosted) => match hosted.phase {
+                Phase::Retiring(reason) if hosted.held.is_empty() => Next::Leave(reason),
+                _ => Next::Stay,
+            },
+        }
+    }
+
+    /// A worker is too old, or idle for too long. One that is to be kept warm does not go for being idle.
+    pub(crate) fn tire(&mut self, thread: usize, reason: RetireReason) -> Next<Job<E::Event>> {
+        let Some(hosted) = &self.threads[thread].hosted else { return Next::Leave(RetireReason::Lost) };
+        let busy = !hosted.held.is_empty();
+        let kept = self.census(hosted.version.number).ready <= hosted.version.limits.workers_min;
+        if reason == RetireReason::Idle && (busy || kept) {
+            return Next::Stay;
+        }
+        if let Some(hosted) = self.threads[thread].hosted.as_mut()
+            && matches!(hosted.phase, Phase::Ready { .. })
+        {
+            hosted.phase = Phase::Retiring(reason);
+        }
+        self.may_leave(thread)
+    }
+
+    /// Wakes warm workers with room for what waits in the queue and has no boot to wait for.
+    pub(super) fn nudge(&mut self, name: &str, fx: &mut Effects<E>) {
+        let Some(script) = self.scripts.get(name).filter(|script| !script.queue.is_empty()) else { return };
+        let number = script.current.number;
+        for hosted in self.threads.iter_mut().filter_map(|thread| thread.hosted.as_mut()) {
+            if hosted.version.number == number && hosted.has_room() && !hosted.nudged {
+                hosted.nudged = true;
+                fx.mail(&hosted.mailbox, Mail::Pull);
+            }
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! The supervisor: one thread that spawns, joins and replaces the others, expires what waits, and sees the pool to its end.
+//! It sleeps until it is woken or something is due.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::engine::Engine;
+use crate::shared::Shared;
+use crate::state::{Spawn, Todo};
+use crate::thread;
+
+/// Looks at least this far apart, so that a thousand deadlines a second are not a thousand looks.
+const PAUSE_MIN: Duration = Duration::from_millis(2);
+
+pub(crate) fn run<E: Engine>(shared: &Arc<Shared<E>>, wake: &flume::Receiver<()>) {
+    loop {
+        let Todo { join, spawn, reports, next, done } = shared.with(|state, fx| state.supervise(Instant::now(), fx));
+        for handle in join {
+            // A panic was caught and reported where it happened.
+            let _ = handle.join();
+        }
+        for spawn in spawn {
+            spawn_thread(shared, spawn);
+        }
+        for (to, report) in reports {
+            let _ = to.try_send(report);
+        }
+        if done {
+            return;
+        }
+        let woken = match next {
+            Some(at) => wake.recv_deadline(at.max(Instant::now() + PAUSE_MIN)).err(),
+            None => wake.recv().err().map(|_| flume::RecvTimeoutError::Disconnected),
+        };
+        if matches!(woken, Some(flume::RecvTimeoutError::Disconnected)) {
+            return;
+        }
+    }
+}
+
+fn spawn_thread<E: Engine>(shared: &Arc<Shared<E>>, spawn: Spawn<E>) {
+    let (index, name) = (spawn.thread, spawn.name.clone());
+    let body = {
+        let shared = Arc::clone(shared);
+        Box::new(move || thread::run(&shared, &spawn))
+    };
+    match shared.engine.spawn_thread(name.clone(), body) {
+        Ok(handle) => shared.with(|state, fx| {
+            state.threads[index].handle = Some(handle);
+            // It may have ended already.
+            fx.wake_supervisor();
+        }),
+        Err(error) => thread::could_not_spawn(shared, index, &name, &error.to_string()),
+    }
+}

@@ -1,0 +1,268 @@
+//! What a worker does while it lives: take mail in bursts, begin, poll, record, watch the clock.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use futures::Stream as _;
+use tokio::time::Sleep;
+
+use crate::engine::{Engine, Turn, Worker as _};
+use crate::job::{EventId, Job};
+use crate::observe::RetireReason;
+use crate::outcome::{Failure, Outcome};
+use crate::recorder::{Recorder, Series};
+use crate::shared::Shared;
+use crate::state::{Assignment, Departure, Mail, Next};
+use crate::thread::slots::{Running, Slots};
+
+/// After so many turns the `LocalSet` gets a turn of its own.
+const TURNS_PER_POLL: usize = 64;
+
+type Step = Result<(), Departure>;
+
+pub(super) struct EventLoop<'a, E: Engine> {
+    shared: &'a Shared<E>,
+    thread: usize,
+    assignment: &'a Assignment<E>,
+    worker: &'a mut E::Worker,
+    mail: flume::r#async::RecvStream<'a, Mail<E::Event>>,
+    recorder: Arc<Mutex<Recorder>>,
+    slots: Slots,
+    ready_at: Instant,
+    idle_since: Instant,
+    /// Armed for the nearest deadline or an earlier one: events come and go without touching it.
+    timer: Option<(Instant, Pin<Box<Sleep>>)>,
+    /// Set by [`Mail::Cut`]: what comes now came too late.
+    cut: bool,
+}
+
+impl<'a, E: Engine> EventLoop<'a, E> {
+    pub(super) fn new(
+        shared: &'a Shared<E>,
+        thread: usize,
+        assignment: &'a Assignment<E>,
+        worker: &'a mut E::Worker,
+        recorder: Arc<Mutex<Recorder>>,
+    ) -> Self {
+        let now = Instant::now();
+        let mail = assignment.mail.stream();
+        let slots = Slots::default();
+        let (ready_at, idle_since) = (now, now);
+        Self {
+            shared,
+            thread,
+            assignment,
+            worker,
+            mail,
+            recorder,
+            slots,
+            ready_at,
+            idle_since,
+            timer: None,
+            cut: false,
+        }
+    }
+
+    pub(super) async fn run(&mut self) -> Departure {
+        let next = self.shared.with(|state, fx| state.ready(self.thread, Instant::now(), fx));
+        if let Err(departure) = self.follow(next) {
+            return departure;
+        }
+        // Others may have left their events in the queue for this worker: as many as it has room for.
+        if let Err(departure) = self.fill() {
+            return departure;
+        }
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Departure> {
+        for _ in 0..TURNS_PER_POLL {
+            while let Poll::Ready(Some(mail)) = Pin::new(&mut self.mail).poll_next(cx) {
+                if let Err(departure) = self.read(mail) {
+                    return Poll::Ready(departure);
+                }
+            }
+            let step = match self.worker.poll(cx) {
+                Poll::Ready(turn) => self.turn(turn),
+                Poll::Pending => match self.poll_timer(cx) {
+                    Poll::Ready(()) => self.expire(Instant::now()),
+                    Poll::Pending => return Poll::Pending,
+                },
+            };
+            if let Err(departure) = step {
+                return Poll::Ready(departure);
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn read(&mut self, mail: Mail<E::Event>) -> Step {
+        match mail {
+            Mail::Event(job) => self.follow(Next::Run(job)),
+            Mail::Cancel(event) => {
+                self.cancel(Outcome::Canceled, |running| running.id == event);
+                Ok(())
+            }
+            Mail::Cut => {
+                self.cut = true;
+                self.cancel(Outcome::Canceled, |_| true);
+                Ok(())
+            }
+            Mail::Pull => self.fill(),
+            Mail::Retire => {
+                let next = self.shared.with(|state, _| state.may_leave(self.thread));
+                self.follow(next)
+            }
+        }
+    }
+
+    /// Takes from the queue while there is room.
+    fn fill(&mut self) -> Step {
+        loop {
+            match self.shared.with(|state, _| state.pull(self.thread, Instant::now())) {
+                Next::Stay => return Ok(()),
+                next => self.follow(next)?,
+            }
+        }
+    }
+
+    fn follow(&mut self, mut next: Next<Job<E::Event>>) -> Step {
+        loop {
+            next = match next {
+                Next::Stay => return Ok(()),
+                Next::Leave(reason) => return Err(Departure::Retired(reason)),
+                Next::Run(job) => match self.begin(job) {
+                    None => return Ok(()),
+                    Some(ended) => self.end(ended, None),
+                },
+            };
+        }
+    }
+
+    /// Begins an event; gives its id back where it came too late.
+    fn begin(&mut self, job: Job<E::Event>) -> Option<EventId> {
+        let (now, id, deadline) = (Instant::now(), job.id, job.deadline);
+        if self.cut {
+            job.fail(Failure::new(Outcome::Canceled, "the pool was shut down"));
+            return Some(id);
+        }
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            job.fail(Failure::new(Outcome::ExceededWall, "the event's deadline passed while it waited for a worker"));
+            return Some(id);
+        }
+        self.record(Series::QueueWait, job.accepted, now);
+        let Some((event, tally)) = job.start() else { return Some(id) };
+        let limit = now + self.assignment.version.limits.wall_timeout;
+        let deadline = deadline.map_or(limit, |deadline| deadline.min(limit));
+        // In the table first: a panic in `begin` finds the event there.
+        let slot = self.slots.insert(Running { id, started: now, deadline, canceled: false, tally });
+        self.worker.begin(slot, event);
+        None
+    }
+
+    fn turn(&mut self, turn: Turn) -> Step {
+        match turn {
+            Turn::Ended { slot, outcome } => {
+                let Some(running) = self.slots.remove(slot) else {
+                    tracing::error!(?slot, %outcome, "a worker ended an event that it was not running");
+                    return Ok(());
+                };
+                let now = Instant::now();
+                self.record(Series::Execution, running.started, now);
+                running.tally.finish(outcome);
+                let max = self.assignment.version.limits.memory_bytes_max;
+                let heavy = max.is_some_and(|max| self.worker.memory_bytes() > max);
+                if self.slots.is_empty() {
+                    self.idle_since = now;
+                }
+                let next = self.end(running.id, heavy.then_some(RetireReason::Memory));
+                self.follow(next)
+            }
+            Turn::Condemned { outcome, reason } => Err(self.condemn(outcome, &reason)),
+        }
+    }
+
+    fn end(&self, event: EventId, tired: Option<RetireReason>) -> Next<Job<E::Event>> {
+        self.shared.with(|state, fx| state.end(self.thread, event, tired, Instant::now(), fx))
+    }
+
+    fn condemn(&mut self, outcome: Outcome, reason: &str) -> Departure {
+        tracing::warn!(worker = self.assignment.worker.get(), %outcome, reason, "a worker was condemned");
+        self.worker.abandon(Failure::new(outcome, reason));
+        self.slots.drain().for_each(|running| running.tally.finish(outcome));
+        Departure::Retired(RetireReason::Condemned)
+    }
+
+    /// Cancels what `which` says, once; from then on the grace period is its deadline.
+    fn cancel(&mut self, outcome: Outcome, which: impl Fn(&Running) -> bool) {
+        let grace_ends = Instant::now() + self.shared.settings.cancel_grace;
+        for (slot, running) in self.slots.iter_mut() {
+            if !running.canceled && which(running) {
+                running.canceled = true;
+                running.deadline = grace_ends;
+                self.worker.cancel(slot, outcome);
+            }
+        }
+    }
+
+    fn expire(&mut self, now: Instant) -> Step {
+        if self.slots.iter_mut().any(|(_, running)| running.canceled && running.deadline <= now) {
+            return Err(self.condemn(Outcome::WorkerLost, "the worker did not end a canceled event in time"));
+        }
+        self.cancel(Outcome::ExceededWall, |running| running.deadline <= now);
+        let old = self.age_ends().is_some_and(|ends| ends <= now);
+        let idle = self.idle_ends().is_some_and(|ends| ends <= now);
+        if !old && !idle {
+            return Ok(());
+        }
+        let reason = if old { RetireReason::Age } else { RetireReason::Idle };
+        self.idle_since = now;
+        let next = self.shared.with(|state, _| state.tire(self.thread, reason));
+        self.follow(next)
+    }
+
+    fn age_ends(&self) -> Option<Instant> {
+        self.assignment.version.limits.age_max.map(|age| self.ready_at + age)
+    }
+
+    fn idle_ends(&self) -> Option<Instant> {
+        let timeout = self.shared.settings.idle_timeout.filter(|_| self.slots.is_empty());
+        timeout.map(|timeout| self.idle_since + timeout)
+    }
+
+    /// Ready when a deadline has passed.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let now = Instant::now();
+            // An old worker that still holds events has been told; it goes with the last of them.
+            let age = self.age_ends().filter(|ends| *ends > now || self.slots.is_empty());
+            let nearest = [self.slots.nearest_deadline(), age, self.idle_ends()].into_iter().flatten().min();
+            let Some(nearest) = nearest else { return Poll::Pending };
+            if nearest <= now {
+                return Poll::Ready(());
+            }
+            let (_, timer) = match &mut self.timer {
+                Some(armed) if armed.0 <= nearest && armed.0 > now => armed,
+                Some(armed) => {
+                    armed.0 = nearest;
+                    armed.1.as_mut().reset(nearest.into());
+                    armed
+                }
+                none => none.insert((nearest, Box::pin(tokio::time::sleep_until(nearest.into())))),
+            };
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.timer = None;
+        }
+    }
+
+    fn record(&self, series: Series, since: Instant, now: Instant) {
+        let mut recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner);
+        recorder.record(series, now.saturating_duration_since(since), now);
+    }
+}

@@ -1,0 +1,110 @@
+//! One worker from boot to drop, on a runtime of its own. Drop order: worker, `LocalSet`, runtime.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt as _;
+use futures::future::{Either, select};
+use tokio::task::LocalSet;
+
+use crate::engine::{BootContext, BootError, Engine, Worker as _};
+use crate::observe::RetireReason;
+use crate::outcome::{Failure, Outcome};
+use crate::recorder::Series;
+use crate::shared::Shared;
+use crate::state::{Assignment, Departure};
+use crate::thread::event_loop::EventLoop;
+
+/// How long the drop of a runtime waits for blocking calls a worker has left behind.
+const BLOCKING_GRACE: Duration = Duration::from_millis(100);
+
+pub(super) fn host<E: Engine>(
+    shared: &Shared<E>,
+    thread: &E::Thread,
+    index: usize,
+    assignment: &Assignment<E>,
+) -> Departure {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let failure = Failure::new(Outcome::BootFailed, "the worker's event loop could not be made");
+            return Departure::BootFailed(failure.with_detail(error.to_string()));
+        }
+    };
+    let local = LocalSet::new();
+    let departure = local.block_on(&runtime, live(shared, thread, index, assignment));
+    {
+        // Tasks the worker left behind are dropped inside their runtime.
+        let _entered = runtime.enter();
+        drop(local);
+    }
+    runtime.shutdown_timeout(BLOCKING_GRACE);
+    departure
+}
+
+async fn live<E: Engine>(
+    shared: &Shared<E>,
+    thread: &E::Thread,
+    index: usize,
+    assignment: &Assignment<E>,
+) -> Departure {
+    let started = Instant::now();
+    let mut worker = match boot(shared, thread, assignment, started).await {
+        Ok(worker) => worker,
+        Err(departure) => return departure,
+    };
+    let recorder = shared.with(|state, _| Arc::clone(&state.threads[index].recorder));
+    let now = Instant::now();
+    recorder.lock().unwrap_or_else(std::sync::PoisonError::into_inner).record(
+        Series::Boot,
+        now.duration_since(started),
+        now,
+    );
+    let ran = {
+        let mut event_loop = EventLoop::new(shared, index, assignment, &mut worker, recorder);
+        AssertUnwindSafe(event_loop.run()).catch_unwind().await
+    };
+    match ran {
+        Ok(departure) => departure,
+        Err(panic) => {
+            let failure = Failure::new(Outcome::WorkerLost, "the worker's thread panicked");
+            // A worker that panicked may do so again.
+            let abandoned = catch_unwind(AssertUnwindSafe(|| worker.abandon(failure)));
+            let dropped = catch_unwind(AssertUnwindSafe(|| drop(worker)));
+            if abandoned.is_err() || dropped.is_err() {
+                tracing::error!("a worker that had panicked did so again when it was dropped");
+            }
+            std::panic::resume_unwind(panic)
+        }
+    }
+}
+
+/// Boots until the deadline, or until the worker is no longer wanted: before it is ready that is all its mailbox says.
+async fn boot<E: Engine>(
+    shared: &Shared<E>,
+    thread: &E::Thread,
+    assignment: &Assignment<E>,
+    started: Instant,
+) -> Result<E::Worker, Departure> {
+    let version = &assignment.version;
+    let limit = shared.settings.boot_timeout;
+    let ctx = BootContext {
+        worker: assignment.worker,
+        script_name: Arc::clone(&version.name),
+        version: version.number,
+        concurrency: version.limits.concurrency,
+        deadline: Some(started + limit),
+    };
+    let boot = pin!(tokio::time::timeout(limit, shared.engine.boot(thread, &version.script, ctx)));
+    match select(boot, assignment.mail.recv_async()).await {
+        Either::Left((Ok(Ok(worker)), _)) => Ok(worker),
+        Either::Left((Ok(Err(BootError(failure))), _)) => Err(Departure::BootFailed(failure)),
+        Either::Left((Err(_), _)) => {
+            let message = format!("the worker was not ready within {limit:?}");
+            Err(Departure::BootFailed(Failure::new(Outcome::BootFailed, message)))
+        }
+        Either::Right(_) => Err(Departure::BootAborted(RetireReason::Replaced)),
+    }
+}

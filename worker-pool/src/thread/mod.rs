@@ -1,0 +1,87 @@
+//! A worker thread: it outlives its workers, hosts one at a time and sleeps in its mailbox between them.
+
+mod event_loop;
+mod host;
+mod slots;
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::engine::Engine;
+use crate::job::Job;
+use crate::observe::RetireReason;
+use crate::shared::Shared;
+use crate::state::{Assignment, Departure, Mail, Spawn};
+
+/// The whole life of one worker thread.
+pub(crate) fn run<E: Engine>(shared: &Arc<Shared<E>>, spawn: &Spawn<E>) {
+    let mut up = false;
+    let lived = catch_unwind(AssertUnwindSafe(|| {
+        let thread = shared.engine.start_thread(&spawn.name).map_err(|error| error.to_string())?;
+        up = true;
+        shared.with(|state, _| state.thread_started(spawn.thread));
+        let mut next = None;
+        loop {
+            let Some(assignment) = next.take().or_else(|| spawn.mailbox.recv().ok()) else { return Ok(()) };
+            next = serve(shared, &thread, spawn.thread, &assignment);
+        }
+    }));
+    let message = match lived {
+        Ok(Ok(())) => return shared.with(|state, fx| state.thread_ended(spawn.thread, fx)),
+        Ok(Err(message)) => message,
+        Err(panic) => panic_message(panic.as_ref()),
+    };
+    lose(shared, spawn.thread, &spawn.name, &message, up);
+}
+
+/// Hosts one worker to its end, and takes what comes next.
+fn serve<E: Engine>(
+    shared: &Arc<Shared<E>>,
+    thread: &E::Thread,
+    index: usize,
+    assignment: &Assignment<E>,
+) -> Option<Assignment<E>> {
+    let hosted = catch_unwind(AssertUnwindSafe(|| host::host(shared, thread, index, assignment)));
+    let departure = match &hosted {
+        Ok(departure) => departure.clone(),
+        Err(_) => Departure::Retired(RetireReason::Lost),
+    };
+    let gone = shared.with(|state, _| state.unhook(index));
+    if let Some(gone) = gone {
+        let unbegun = unbegun(&assignment.mail);
+        shared.with(|state, fx| state.vacate(gone, unbegun, departure, Instant::now(), fx));
+    }
+    match hosted {
+        Ok(_) => shared.with(|state, fx| state.after_departure(index, Instant::now(), fx)),
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+/// What a worker left in its mailbox. Waits for the moment it takes those who are sending to have sent.
+fn unbegun<V: crate::engine::Event>(mail: &flume::Receiver<Mail<V>>) -> Vec<Job<V>> {
+    mail.iter().filter_map(|mail| if let Mail::Event(job) = mail { Some(job) } else { None }).collect()
+}
+
+/// The operating system gave no thread.
+pub(crate) fn could_not_spawn<E: Engine>(shared: &Shared<E>, index: usize, name: &str, message: &str) {
+    lose(shared, index, name, message, false);
+}
+
+/// A thread that goes without having been asked to. An assignment it never took is given back.
+fn lose<E: Engine>(shared: &Shared<E>, index: usize, name: &str, message: &str, could_start: bool) {
+    tracing::error!(thread = name, message, "a worker thread was lost");
+    shared.with(|state, fx| {
+        state.thread_lost(index, message, could_start, Instant::now(), fx);
+        if let Some(gone) = state.unhook(index) {
+            let departure = Departure::BootAborted(RetireReason::Lost);
+            state.vacate(gone, Vec::new(), departure, Instant::now(), fx);
+        }
+    });
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panicked".to_owned())
+}

@@ -1,0 +1,21 @@
+//! `cargo xtask bench`: the benchmarks, beside their peers.
+
+use anyhow::{Result, bail};
+
+use crate::workspace::Workspace;
+use crate::{setup, shell, v8};
+
+/// Sets up the peers, then runs the benchmarks, all or those named.
+pub(crate) fn command(workspace: &Workspace, names: &[String]) -> Result<()> {
+    if !workspace.root.join("benches/Cargo.toml").is_file() {
+        bail!("this checkout has no benchmarks: benches/Cargo.toml is missing");
+    }
+    v8::make_ready(workspace, false)?;
+    setup::npm_install(&workspace.root.join("benches/peers"))?;
+    let mut command = shell::command("cargo", &workspace.root);
+    shell::run(
+        command
+            .args(["run", "--release", "-p", "isopod-benches", "--"])
+            .args(names),
+    )
+}

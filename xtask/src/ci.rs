@@ -1,0 +1,172 @@
+//! `cargo xtask ci`: all that must hold before a change lands.
+//!
+//! Cheap checks come first. What shares artefacts stands together: clippy and rustdoc both need dependencies checked,
+//! programs, tests and doc tests all need them built.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::workspace::Workspace;
+use crate::{setup, shell, test, tidy, v8};
+
+/// What a step did.
+enum Done {
+    Passed,
+    /// It could not be run here, and why; not a failure.
+    Skipped(String),
+}
+
+type Step = (&'static str, fn(&Workspace) -> Result<Done>);
+
+const STEPS: &[Step] = &[
+    ("fmt", |w| cargo(w, &["fmt", "--all", "--check"])),
+    ("tidy", |w| passed(tidy::command(w))),
+    ("setup", |w| {
+        passed(v8::make_ready(w, false).and_then(|()| setup::for_tests(w)))
+    }),
+    ("deny", deny),
+    ("advisories", advisories),
+    ("clippy", |w| {
+        cargo(w, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
+    }),
+    ("docs", docs),
+    ("programs", |w| passed(test::programs(w))),
+    ("tests", |w| passed(test::run(w, &[]))),
+    ("doc tests", |w| passed(test::docs(w))),
+    ("examples", examples),
+    ("pool without V8", |w| passed(test::pool_without_v8(w))),
+];
+
+/// Runs the steps up to the first failure, and closes with a table.
+pub(crate) fn command(workspace: &Workspace) -> Result<()> {
+    let start = Instant::now();
+    let mut table = Vec::new();
+    for (name, step) in STEPS {
+        shell::heading(name);
+        let begun = Instant::now();
+        let result = step(workspace);
+        table.push(row(name, begun.elapsed(), &result));
+        if let Err(error) = result {
+            report(&table);
+            return Err(error.context(format!("ci FAILED at `{name}`, after {}", clock(start.elapsed()))));
+        }
+    }
+    report(&table);
+    eprintln!(
+        "{}",
+        shell::paint(
+            "1;32",
+            &format!("ci passed: {} steps in {}", table.len(), clock(start.elapsed()))
+        )
+    );
+    Ok(())
+}
+
+fn report(table: &[String]) {
+    shell::heading("summary");
+    eprintln!("{}", table.join("\n"));
+}
+
+fn row(name: &str, time: Duration, result: &Result<Done>) -> String {
+    let outcome = match result {
+        Ok(Done::Passed) => shell::paint("32", "passed"),
+        Ok(Done::Skipped(why)) => shell::paint("33", &format!("skipped: {why}")),
+        Err(_) => shell::paint("31", "FAILED"),
+    };
+    format!("  {name:<16} {:>7}  {outcome}", clock(time))
+}
+
+fn clock(time: Duration) -> String {
+    format!("{}:{:02}", time.as_secs() / 60, time.as_secs() % 60)
+}
+
+fn passed(result: Result<()>) -> Result<Done> {
+    result.map(|()| Done::Passed)
+}
+
+fn cargo(workspace: &Workspace, args: &[&str]) -> Result<Done> {
+    passed(shell::run(shell::command("cargo", &workspace.root).args(args)))
+}
+
+fn docs(workspace: &Workspace) -> Result<Done> {
+    let mut command = shell::command("cargo", &workspace.root);
+    command.env("RUSTDOCFLAGS", "-D warnings");
+    // The build tool's own docs are read in its source.
+    passed(shell::run(command.args([
+        "doc",
+        "--no-deps",
+        "--workspace",
+        "--exclude",
+        "xtask",
+    ])))
+}
+
+fn deny(workspace: &Workspace) -> Result<Done> {
+    if shell::find("cargo-deny").is_none() {
+        cargo(workspace, &["install", "--locked", "cargo-deny"])?;
+    }
+    cargo(workspace, &["deny", "check", "bans", "licenses", "sources"])
+}
+
+/// Known vulnerabilities; the one check that needs something from the network which a registry does not have.
+fn advisories(workspace: &Workspace) -> Result<Done> {
+    let mut command = shell::command("cargo", &workspace.root);
+    let output = command
+        .args(["deny", "--color", "never", "check", "advisories"])
+        .output()?;
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    if output.status.success() {
+        return Ok(Done::Passed);
+    }
+    if is_unreachable(&text) {
+        return Ok(Done::Skipped(
+            "the advisory database cannot be reached from here".into(),
+        ));
+    }
+    bail!("{text}`cargo deny check advisories` failed")
+}
+
+fn is_unreachable(text: &str) -> bool {
+    text.contains("failed to fetch advisory database")
+}
+
+/// Each example that says how to check it: an executable `check` in its folder, given the program as `ISOPOD_BIN`.
+fn examples(workspace: &Workspace) -> Result<Done> {
+    let examples = setup::folders(&workspace.root.join("examples"))?;
+    let checked: Vec<_> = examples
+        .iter()
+        .filter(|example| example.join("check").is_file())
+        .collect();
+    if checked.is_empty() {
+        return Ok(Done::Skipped("no example has a `check`".into()));
+    }
+    for example in checked {
+        let mut command = Command::new(example.join("check"));
+        shell::run(command.current_dir(example).env("ISOPOD_BIN", test::program(workspace)))
+            .with_context(|| format!("the example {} does not do what it shows", example.display()))?;
+    }
+    Ok(Done::Passed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_cannot_be_fetched_is_told_from_a_finding() {
+        assert!(is_unreachable(
+            "[ERROR] failed to fetch advisory database https://example.org\n"
+        ));
+        assert!(!is_unreachable("error[vulnerability]: use after free"));
+    }
+
+    #[test]
+    fn a_row_tells_the_outcome() {
+        let time = Duration::from_secs(61);
+        assert!(row("fmt", time, &Ok(Done::Skipped("why".into()))).contains("1:01  "));
+        assert!(row("fmt", time, &Err(anyhow::anyhow!("no"))).contains("FAILED"));
+    }
+}

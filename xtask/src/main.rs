@@ -1,0 +1,69 @@
+//! The repository's own commands: `cargo xtask <command>`.
+//!
+//! Everything here must run on a fresh machine, before V8 is there: this crate depends on no crate that needs V8, and
+//! on few others. What a machine may lack is fetched by the tools people already have (`curl`, `xz`, `apt-get`, `npm`).
+
+mod bench;
+mod ci;
+mod serve;
+mod setup;
+mod shell;
+mod test;
+mod tidy;
+mod v8;
+mod workspace;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::workspace::Workspace;
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "Isopod's own commands",
+    disable_help_subcommand = true
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make V8 ready, so that plain `cargo build`, `cargo test` and an editor just work
+    V8(v8::Options),
+    /// Set everything up, then build and run `isopod serve ARGS`
+    Serve {
+        /// Passed to `isopod serve` as they are
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Set up all that tests need, then run them (and the doc tests)
+    Test {
+        /// Only tests whose name contains one of these
+        filter: Vec<String>,
+    },
+    /// All that must hold before a change lands; stops at the first failure
+    Ci,
+    /// Check the repository's own rules, those that no other tool knows
+    Tidy,
+    /// Run the benchmarks beside their peers
+    Bench {
+        /// Only these benchmarks
+        name: Vec<String>,
+    },
+}
+
+fn main() -> Result<()> {
+    let command = Arguments::parse().command;
+    let workspace = Workspace::find()?;
+    match command {
+        Command::V8(options) => v8::command(&workspace, &options),
+        Command::Serve { args } => serve::command(&workspace, &args),
+        Command::Test { filter } => test::command(&workspace, &filter),
+        Command::Ci => ci::command(&workspace),
+        Command::Tidy => tidy::command(&workspace),
+        Command::Bench { name } => bench::command(&workspace, &name),
+    }
+}

@@ -1,0 +1,25 @@
+//! `cargo xtask serve`: from a fresh checkout to a running server.
+
+use std::os::unix::process::CommandExt;
+
+use anyhow::{Context, Result};
+
+use crate::workspace::Workspace;
+use crate::{setup, shell, v8};
+
+/// Sets up, builds, and becomes `isopod serve`.
+pub(crate) fn command(workspace: &Workspace, args: &[String]) -> Result<()> {
+    v8::make_ready(workspace, false)?;
+    // The examples' packages; any other project's are its own affair.
+    for arg in args {
+        let folder = std::env::current_dir()?.join(arg);
+        if folder.starts_with(workspace.root.join("examples")) {
+            setup::npm_install(&folder)?;
+        }
+    }
+    shell::run(shell::command("cargo", &workspace.root).args(["build", "--release", "-p", "isopod"]))?;
+    let program = workspace.target.join("release/isopod");
+    // In place of this process: Ctrl-C and SIGTERM reach the server itself, and its exit code is ours.
+    let error = std::process::Command::new(&program).arg("serve").args(args).exec();
+    Err(error).with_context(|| format!("{} cannot be started", program.display()))
+}

@@ -1,0 +1,143 @@
+//! What tests and examples need from a machine, got when it is missing.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::shell;
+use crate::workspace::Workspace;
+
+/// A Debian package that tests need.
+struct Need {
+    package: &'static str,
+    why: &'static str,
+    is_there: fn() -> bool,
+}
+
+const NEEDS: &[Need] = &[Need {
+    package: "postgresql",
+    why: "SQL bindings are tested on a real server",
+    is_there: has_postgres,
+}];
+
+/// Gets everything that tests need besides V8.
+pub(crate) fn for_tests(workspace: &Workspace) -> Result<()> {
+    let missing: Vec<_> = NEEDS.iter().filter(|need| !(need.is_there)()).collect();
+    for need in &missing {
+        shell::say(&format!("{} is missing: {}", need.package, need.why));
+    }
+    apt_install(&missing.iter().map(|need| need.package).collect::<Vec<_>>())?;
+    for example in folders(&workspace.root.join("examples"))? {
+        npm_install(&example)?;
+    }
+    Ok(())
+}
+
+/// Installs Debian packages, as root or through sudo; where neither is at hand, the error is the command to run.
+pub(crate) fn apt_install(packages: &[&str]) -> Result<()> {
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let remedy = format!("apt-get install {}", packages.join(" "));
+    if shell::find("apt-get").is_none() {
+        bail!(
+            "missing: {}. Install them by your system's means (on Debian: `{remedy}`)",
+            packages.join(", ")
+        );
+    }
+    let sudo = !is_root();
+    if sudo && !sudo_works() {
+        bail!(
+            "missing: {}. Run `sudo {remedy}`, then the same command again",
+            packages.join(", ")
+        );
+    }
+    let apt = |arguments: &[&str]| {
+        let mut command = Command::new(if sudo { "sudo" } else { "apt-get" });
+        if sudo {
+            command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+        }
+        shell::run(
+            command
+                .env("DEBIAN_FRONTEND", "noninteractive")
+                .args(["-q", "-y"])
+                .args(arguments),
+        )
+    };
+    // The lists of a fresh machine are empty or old. Without the network the install may still work from a cache.
+    if let Err(error) = apt(&["update"]) {
+        shell::say(&format!("{error:#}; trying with the lists that are here"));
+    }
+    apt(&[&["install", "--no-install-recommends"], packages].concat())
+        .with_context(|| format!("`{remedy}` by hand may say more"))
+}
+
+/// Installs the npm packages that a folder's lock file names, if they are not there as it names them.
+pub(crate) fn npm_install(folder: &Path) -> Result<()> {
+    let lock = folder.join("package-lock.json");
+    if !lock.is_file() {
+        return Ok(());
+    }
+    // npm writes what it installed here; it is older than a lock file that changed since.
+    let installed = folder.join("node_modules/.package-lock.json");
+    let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
+    if modified(&installed).is_ok_and(|installed| modified(&lock).is_ok_and(|lock| lock <= installed)) {
+        return Ok(());
+    }
+    shell::need("npm", "npm")?;
+    shell::run(shell::command("npm", folder).args(["ci", "--no-audit", "--no-fund"]))
+        .with_context(|| format!("the npm packages of {} cannot be installed", folder.display()))
+}
+
+/// The folders in a folder, sorted; none if it does not exist.
+pub(crate) fn folders(folder: &Path) -> Result<Vec<std::path::PathBuf>> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Ok(Vec::new());
+    };
+    let mut folders = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path.is_dir() {
+            folders.push(path);
+        }
+    }
+    folders.sort();
+    Ok(folders)
+}
+
+fn has_postgres() -> bool {
+    // Debian keeps a server's programs off the search path, in a folder for each version.
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    shell::find("postgres").is_some()
+        || versions
+            .into_iter()
+            .any(|version| version.path().join("bin/initdb").is_file())
+}
+
+fn is_root() -> bool {
+    shell::capture(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
+}
+
+fn sudo_works() -> bool {
+    let mut sudo = Command::new("sudo");
+    sudo.args(["-n", "true"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    sudo.status().is_ok_and(|status| status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_without_a_lock_file_needs_no_packages() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("package.json"), "{}").unwrap();
+        npm_install(folder.path()).unwrap();
+        assert!(!folder.path().join("node_modules").exists());
+    }
+}

@@ -1,0 +1,127 @@
+//! Running other programs: shown before they run, and their failures named with what to do about them.
+
+use std::env;
+use std::ffi::OsStr;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+/// Runs a program with its output on the terminal; an exit code other than zero is an error.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let shown = show(command);
+    eprintln!("{}", dim(&format!("$ {shown}")));
+    let status = command.status().with_context(|| cannot_start(command))?;
+    if !status.success() {
+        bail!("`{shown}` failed ({status})");
+    }
+    Ok(())
+}
+
+/// Runs a program quietly and returns what it printed.
+pub(crate) fn capture(command: &mut Command) -> Result<String> {
+    let shown = show(command);
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| cannot_start(command))?;
+    if !output.status.success() {
+        bail!(
+            "`{shown}` failed ({})\n{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim_end()
+        );
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Finds a program on the search path.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path)
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
+}
+
+/// An error that says which package has the program, when the program is missing.
+pub(crate) fn need(program: &str, package: &str) -> Result<PathBuf> {
+    find(program).with_context(|| {
+        format!("`{program}` is not installed; install the package `{package}` (Debian: `apt-get install {package}`)")
+    })
+}
+
+/// A command that runs in a folder.
+pub(crate) fn command(program: impl AsRef<OsStr>, folder: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(folder);
+    command
+}
+
+/// Asks on the terminal; without one, says how to answer beforehand.
+pub(crate) fn confirm(question: &str) -> Result<bool> {
+    if !std::io::stdin().is_terminal() {
+        bail!("there is no terminal to ask on: {question} Say so beforehand with --yes");
+    }
+    eprint!("{question} [y/N] ");
+    std::io::stderr().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// A heading for a part of a longer run.
+pub(crate) fn heading(text: &str) {
+    eprintln!("\n{}", paint("1", &format!("== {text}")));
+}
+
+/// A line about progress.
+pub(crate) fn say(text: &str) {
+    eprintln!("{text}");
+}
+
+/// Less prominent text, on a terminal.
+pub(crate) fn dim(text: &str) -> String {
+    paint("2", text)
+}
+
+/// Colour only where a person looks: on a terminal, and not if they asked for none (`NO_COLOR`).
+pub(crate) fn paint(code: &str, text: &str) -> String {
+    if std::io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none() {
+        format!("\x1b[{code}m{text}\x1b[0m")
+    } else {
+        text.to_owned()
+    }
+}
+
+fn show(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
+    words.join(" ")
+}
+
+fn cannot_start(command: &Command) -> String {
+    format!(
+        "`{}` cannot be started; is it installed?",
+        command.get_program().to_string_lossy()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_fails_is_named_with_what_it_said() {
+        let error = capture(Command::new("sh").args(["-c", "echo broken >&2; exit 3"]))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("exit status: 3") && error.contains("broken"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_program_is_named_with_its_package() {
+        let error = need("no-such-program-anywhere", "the-package").unwrap_err().to_string();
+        assert!(error.contains("apt-get install the-package"), "{error}");
+    }
+}

@@ -1,0 +1,59 @@
+//! `cargo xtask test`: all that tests need, then the tests.
+
+use anyhow::Result;
+
+use crate::workspace::Workspace;
+use crate::{setup, shell, v8};
+
+/// Sets up, then runs tests and doc tests.
+pub(crate) fn command(workspace: &Workspace, filter: &[String]) -> Result<()> {
+    v8::make_ready(workspace, false)?;
+    setup::for_tests(workspace)?;
+    programs(workspace)?;
+    run(workspace, filter)?;
+    if filter.is_empty() { docs(workspace) } else { Ok(()) }
+}
+
+/// Builds the programs that tests and examples start. Of the whole workspace, so that features and thus artefacts are
+/// those of the tests.
+pub(crate) fn programs(workspace: &Workspace) -> Result<()> {
+    shell::run(shell::command("cargo", &workspace.root).args(["build", "--workspace", "--bins"]))
+}
+
+/// The program under test, as a path for `ISOPOD_BIN`.
+pub(crate) fn program(workspace: &Workspace) -> std::path::PathBuf {
+    workspace.target.join("debug/isopod")
+}
+
+/// The tests, by cargo-nextest where it is installed.
+pub(crate) fn run(workspace: &Workspace, filter: &[String]) -> Result<()> {
+    let mut command = shell::command("cargo", &workspace.root);
+    command.env("ISOPOD_BIN", program(workspace));
+    if has_nextest() {
+        shell::run(command.args(["nextest", "run", "--workspace"]).args(filter))
+    } else {
+        command.args(["test", "--workspace", "--lib", "--bins", "--tests", "--"]);
+        shell::run(command.args(filter))
+    }
+}
+
+/// The doc tests, which cargo-nextest does not run.
+pub(crate) fn docs(workspace: &Workspace) -> Result<()> {
+    shell::run(shell::command("cargo", &workspace.root).args(["test", "--workspace", "--doc", "--quiet"]))
+}
+
+/// The pool without V8. In its own folder: with the workspace's resolver, `--no-default-features` heeds only the package
+/// of the current folder.
+pub(crate) fn pool_without_v8(workspace: &Workspace) -> Result<()> {
+    let mut command = shell::command("cargo", &workspace.root.join("worker-pool"));
+    command.args(if has_nextest() {
+        &["nextest", "run"][..]
+    } else {
+        &["test", "--lib", "--tests"]
+    });
+    shell::run(command.args(["--no-default-features", "--features", "testing"]))
+}
+
+fn has_nextest() -> bool {
+    shell::find("cargo-nextest").is_some()
+}

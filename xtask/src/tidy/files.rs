@@ -1,0 +1,136 @@
+//! The files that rules look at.
+
+use anyhow::Result;
+
+use crate::shell;
+use crate::workspace::Workspace;
+
+/// A text file of the repository.
+pub(super) struct File {
+    /// From the repository's root, with `/`.
+    pub(super) path: String,
+    /// All of it.
+    pub(super) text: String,
+}
+
+/// A line, with what a rule has to know of where it stands.
+pub(super) struct Line<'a> {
+    /// From 1.
+    pub(super) number: usize,
+    /// Without its line break.
+    pub(super) text: &'a str,
+    /// Whether it belongs to a test.
+    pub(super) in_test: bool,
+    above: &'a str,
+}
+
+impl Line<'_> {
+    /// Whether the line, or the one above, allows breaking a rule and says why.
+    pub(super) fn allows(&self, rule: &str) -> bool {
+        let marker = format!("tidy:allow({rule}): ");
+        [self.text, self.above]
+            .iter()
+            .any(|text| text.split_once(&marker).is_some_and(|(_, why)| !why.trim().is_empty()))
+    }
+
+    /// Whether it is nothing but a comment.
+    pub(super) fn is_comment(&self) -> bool {
+        self.text.trim_start().starts_with("//")
+    }
+}
+
+impl File {
+    /// Whether the name ends in one of these, which are given without their dot.
+    pub(super) fn is(&self, extensions: &[&str]) -> bool {
+        self.path
+            .rsplit_once('.')
+            .is_some_and(|(_, extension)| extensions.contains(&extension))
+    }
+
+    /// Whether all of it is there for tests or measurements only.
+    pub(super) fn is_test(&self) -> bool {
+        let (folder, name) = self.path.rsplit_once('/').unwrap_or(("", &self.path));
+        folder
+            .split('/')
+            .any(|part| matches!(part, "tests" | "benches" | "fixtures"))
+            || name == "tests.rs"
+    }
+
+    /// The name alone.
+    pub(super) fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or(&self.path)
+    }
+
+    /// The first folder of the path, which is the crate.
+    pub(super) fn top(&self) -> &str {
+        self.path.split('/').next().unwrap_or(&self.path)
+    }
+
+    /// All lines. A test module of a Rust file goes to the file's end, by the repository's custom.
+    pub(super) fn lines(&self) -> impl Iterator<Item = Line<'_>> {
+        let mut in_test = self.is_test();
+        let mut above = "";
+        self.text.lines().enumerate().map(move |(index, text)| {
+            let opens_test_module = above.trim() == "#[cfg(test)]" && text.contains("mod ") && text.ends_with('{');
+            in_test |= opens_test_module;
+            let line = Line {
+                number: index + 1,
+                text,
+                in_test,
+                above,
+            };
+            above = text;
+            line
+        })
+    }
+}
+
+/// Every text file that git tracks, or would after `git add`.
+pub(super) fn all(workspace: &Workspace) -> Result<Vec<File>> {
+    let mut git = shell::command("git", &workspace.root);
+    let listed = shell::capture(git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]))?;
+    let mut paths: Vec<_> = listed.split('\0').filter(|path| !path.is_empty()).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    // Files deleted but not yet in a commit are listed too, and what is not UTF-8 is no text.
+    let read = |path: &str| std::fs::read_to_string(workspace.root.join(path)).ok();
+    Ok(paths
+        .into_iter()
+        .filter_map(|path| {
+            Some(File {
+                path: path.to_owned(),
+                text: read(path)?,
+            })
+        })
+        .collect())
+}
+
+#[cfg(test)]
+pub(super) fn file(path: &str, text: &str) -> File {
+    File {
+        path: path.into(),
+        text: text.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_module_goes_to_the_end_of_its_file() {
+        let file = file(
+            "pool/src/lib.rs",
+            "fn f() {}\n#[cfg(test)]\nfn helper() {}\n#[cfg(test)]\nmod tests {\n}\n",
+        );
+        let in_test: Vec<_> = file.lines().map(|line| line.in_test).collect();
+        assert_eq!(in_test, [false, false, false, false, true, true]);
+    }
+
+    #[test]
+    fn an_allowance_needs_a_reason() {
+        let file = file("a.rs", "// tidy:allow(r): because\nx\ny // tidy:allow(r): \n");
+        let allowed: Vec<_> = file.lines().map(|line| line.allows("r")).collect();
+        assert_eq!(allowed, [true, true, false]);
+    }
+}

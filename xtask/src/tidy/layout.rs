@@ -1,0 +1,232 @@
+//! Rules about how files and crates hang together.
+
+use std::collections::BTreeSet;
+
+use super::Finding;
+use super::files::File;
+
+/// The crates from the top down. Each may depend on those after it only.
+const LAYERS: &[&str] = &[
+    "isopod",
+    "isopod-server",
+    "isopod-host",
+    "isopod-pool",
+    "isopod-runtime",
+    "isopod-ext",
+];
+
+/// Every rule of this module, on all files.
+pub(super) fn check(files: &[File]) -> Vec<Finding> {
+    let paths: BTreeSet<_> = files.iter().map(|file| file.path.as_str()).collect();
+    let mut findings = Vec::new();
+    for file in files {
+        if file.name() == "Cargo.toml" {
+            findings.extend(manifest(file));
+        }
+        if file.is(&["md"]) {
+            findings.extend(links(file, &paths));
+        }
+    }
+    findings.extend(examples(&paths));
+    findings
+}
+
+fn finding(file: &File, rule: &'static str, message: String) -> Finding {
+    Finding {
+        path: file.path.clone(),
+        line: 0,
+        rule,
+        message,
+    }
+}
+
+/// Lints come from the workspace, and dependencies point one way.
+fn manifest(file: &File) -> Vec<Finding> {
+    let manifest: toml::Table = match file.text.parse() {
+        Ok(manifest) => manifest,
+        Err(error) => return vec![finding(file, "manifest", format!("is not valid TOML: {error}"))],
+    };
+    let Some(name) = manifest
+        .get("package")
+        .and_then(|package| package.get("name")?.as_str())
+    else {
+        return Vec::new();
+    };
+    let mut findings = Vec::new();
+    let shared = manifest
+        .get("lints")
+        .and_then(|lints| lints.get("workspace")?.as_bool())
+        .unwrap_or(false);
+    // The runtime crate overrides `unsafe_code`, and cargo lets a crate inherit all lints or none. Examples are what
+    // a user would write.
+    if !shared && name != "isopod-runtime" && file.top() != "examples" {
+        findings.push(finding(file, "lints", "lacks `[lints] workspace = true`".into()));
+    }
+    // Not those of tests: these may look at anything.
+    let tables = ["dependencies", "build-dependencies"]
+        .iter()
+        .filter_map(|table| manifest.get(*table)?.as_table());
+    for dependency in tables.flat_map(toml::Table::keys) {
+        if let Some(message) = wrong_way(name, dependency) {
+            findings.push(finding(file, "direction", message));
+        }
+    }
+    findings
+}
+
+fn wrong_way(from: &str, to: &str) -> Option<String> {
+    let layer = |name: &str| LAYERS.iter().position(|layer| *layer == name);
+    match (layer(from), layer(to)) {
+        (Some(upper), Some(lower)) if upper >= lower => Some(format!(
+            "{from} depends on {to}; dependencies point down: {}",
+            LAYERS.join(" → ")
+        )),
+        (None, Some(_)) if from == "xtask" => Some(format!("xtask depends on {to}; it has to build without V8")),
+        (None, None) if from == "xtask" && (to == "v8" || to.starts_with("deno_")) => {
+            Some(format!("xtask depends on {to}; it has to build without V8"))
+        }
+        _ => None,
+    }
+}
+
+/// Each example explains itself.
+fn examples(paths: &BTreeSet<&str>) -> Vec<Finding> {
+    let folders: BTreeSet<_> = paths
+        .iter()
+        .filter_map(|path| {
+            path.strip_prefix("examples/")?
+                .split_once('/')
+                .map(|(example, _)| format!("examples/{example}"))
+        })
+        .collect();
+    let message = || "an example without a README.md: say what it shows and how to run it".to_owned();
+    let unexplained = folders
+        .into_iter()
+        .filter(|folder| !paths.contains(format!("{folder}/README.md").as_str()));
+    unexplained
+        .map(|path| Finding {
+            path,
+            line: 0,
+            rule: "example-readme",
+            message: message(),
+        })
+        .collect()
+}
+
+/// Links to files of the repository lead somewhere.
+fn links(file: &File, paths: &BTreeSet<&str>) -> Vec<Finding> {
+    let folder = file.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let mut findings = Vec::new();
+    let mut in_code = false;
+    for line in file.lines() {
+        if line.text.trim_start().starts_with("```") {
+            in_code = !in_code;
+        }
+        if in_code {
+            continue;
+        }
+        for target in link_targets(line.text) {
+            let path = target.split('#').next().unwrap_or(target);
+            if path.is_empty() || path.contains(':') || exists(&resolve(folder, path), paths) {
+                continue;
+            }
+            let message = format!("the link to `{target}` leads nowhere");
+            findings.push(Finding {
+                path: file.path.clone(),
+                line: line.number,
+                rule: "link",
+                message,
+            });
+        }
+    }
+    findings
+}
+
+fn link_targets(line: &str) -> impl Iterator<Item = &str> {
+    line.split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split([')', ' ']).next())
+}
+
+fn resolve(folder: &str, path: &str) -> String {
+    let mut parts: Vec<&str> = if path.starts_with('/') {
+        Vec::new()
+    } else {
+        folder.split('/').collect()
+    };
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.retain(|part| !part.is_empty());
+    parts.join("/")
+}
+
+fn exists(path: &str, paths: &BTreeSet<&str>) -> bool {
+    let folder = format!("{path}/");
+    path.is_empty()
+        || paths.contains(path)
+        || paths
+            .range(folder.as_str()..)
+            .next()
+            .is_some_and(|next| next.starts_with(&folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::files::file;
+    use super::*;
+
+    fn messages(files: &[File]) -> Vec<String> {
+        check(files).into_iter().map(|finding| finding.message).collect()
+    }
+
+    #[test]
+    fn a_crate_without_the_workspaces_lints_is_found() {
+        let text = "[package]\nname = \"isopod-ext\"\n";
+        assert_eq!(
+            messages(&[file("ext/Cargo.toml", text)]),
+            ["lacks `[lints] workspace = true`"]
+        );
+        assert!(messages(&[file("ext/Cargo.toml", &format!("{text}[lints]\nworkspace = true\n"))]).is_empty());
+    }
+
+    #[test]
+    fn dependencies_point_down() {
+        assert!(wrong_way("isopod", "isopod-pool").is_none());
+        assert!(wrong_way("isopod-pool", "isopod-server").is_some());
+        assert!(wrong_way("xtask", "deno_core").is_some());
+        assert!(wrong_way("isopod-runtime", "deno_core").is_none());
+        let text = "[package]\nname = \"isopod-ext\"\n[lints]\nworkspace = true\n[dependencies]\nisopod-pool = \"1\"\n";
+        assert_eq!(messages(&[file("ext/Cargo.toml", text)]).len(), 1);
+    }
+
+    #[test]
+    fn an_example_without_a_readme_is_found() {
+        let files = [
+            file("examples/a/README.md", ""),
+            file("examples/a/x.js", ""),
+            file("examples/b/x.js", ""),
+        ];
+        let findings = check(&files);
+        assert_eq!(
+            findings.iter().map(|finding| finding.path.as_str()).collect::<Vec<_>>(),
+            ["examples/b"]
+        );
+    }
+
+    #[test]
+    fn links_lead_to_files_and_folders_that_are_there() {
+        let text =
+            "[a](b.md#part) [c](../server) [d](https://example.org) [e](#here)\n```\n[f](none)\n```\n[g](gone.md)\n";
+        let files = [
+            file("docs/a.md", text),
+            file("docs/b.md", ""),
+            file("server/src/lib.rs", "//! Docs.\n"),
+        ];
+        assert_eq!(messages(&files), ["the link to `gone.md` leads nowhere"]);
+    }
+}

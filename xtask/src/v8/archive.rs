@@ -1,0 +1,197 @@
+//! Is this file V8? A look at an archive that finds a truncated, empty or foreign one without linking it.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{BufReader, ErrorKind, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+const MAGIC: &[u8] = b"!<arch>\n";
+const THIN_MAGIC: &[u8] = b"!<thin>\n";
+const MEMBER_HEADER: usize = 60;
+
+/// A function of the v8 crate's C interface: an archive whose symbol table lacks it is not V8.
+const SYMBOL: &[u8] = b"v8__V8__Initialize";
+
+/// What was found in a sound archive.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Summary {
+    members: usize,
+    bytes: u64,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} MB, {} object files", self.bytes / 1_000_000, self.members)
+    }
+}
+
+/// How a file is packed, told from its first bytes and never from its name.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Packing {
+    /// Not packed, or not in a way known here.
+    Plain,
+    /// gzip, as published.
+    Gzip,
+    /// xz.
+    Xz,
+}
+
+/// Tells how a file is packed.
+pub(crate) fn packing(path: &Path) -> Result<Packing> {
+    let mut start = [0; 6];
+    let mut file = File::open(path).with_context(|| format!("{} cannot be opened", path.display()))?;
+    match file.read_exact(&mut start) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(Packing::Plain),
+        Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
+    }
+    Ok(match start {
+        [0x1f, 0x8b, ..] => Packing::Gzip,
+        [0xfd, b'7', b'z', b'X', b'Z', 0] => Packing::Xz,
+        _ => Packing::Plain,
+    })
+}
+
+/// Walks an unpacked archive from member to member, to its very end.
+///
+/// # Errors
+/// Names what is wrong: not an archive, truncated (where), or one that does not hold V8.
+pub(crate) fn inspect(path: &Path) -> Result<Summary> {
+    walk(path).with_context(|| format!("{} is not a usable archive of V8", path.display()))
+}
+
+fn walk(path: &Path) -> Result<Summary> {
+    let file = File::open(path)?;
+    let bytes = file.metadata()?.len();
+    let mut reader = BufReader::new(file);
+    let mut magic = [0; MAGIC.len()];
+    if bytes < MAGIC.len() as u64 {
+        bail!("it has {bytes} bytes only");
+    }
+    reader.read_exact(&mut magic)?;
+    if magic == THIN_MAGIC {
+        bail!("it is a thin archive, which only points to object files elsewhere; a complete one is needed");
+    }
+    if magic != MAGIC {
+        bail!("it does not begin with `!<arch>`: something else was saved under this name, an error page perhaps");
+    }
+    let mut at = MAGIC.len() as u64;
+    let mut members = 0;
+    let mut has_symbol = false;
+    while at < bytes {
+        let mut header = [0; MEMBER_HEADER];
+        if bytes - at < MEMBER_HEADER as u64 {
+            bail!("it is truncated at byte {at}, within the header of a member");
+        }
+        reader.read_exact(&mut header)?;
+        let size = member_size(&header).with_context(|| format!("the member's header at byte {at} is damaged"))?;
+        let end = at + MEMBER_HEADER as u64 + size;
+        if end > bytes {
+            bail!("it is truncated: a member should end at byte {end}, the file does at {bytes}");
+        }
+        let name = &header[..16];
+        let is_index = [&b"/ "[..], b"/SYM64/ ", b"__.SYMDEF", b"#1/"]
+            .iter()
+            .any(|index| name.starts_with(index));
+        if is_index && members == 0 {
+            let mut index = vec![0; usize::try_from(size)?];
+            reader.read_exact(&mut index)?;
+            // macOS puts an underscore in front of every symbol.
+            has_symbol |= index
+                .split(|byte| *byte == 0)
+                .any(|name| name.strip_prefix(b"_").unwrap_or(name) == SYMBOL);
+        } else if !is_index && !name.starts_with(b"// ") {
+            members += 1;
+        }
+        // Members begin at even offsets.
+        at = end + end % 2;
+        reader.seek(SeekFrom::Start(at))?;
+    }
+    if !has_symbol {
+        bail!("its symbol table does not name `{}`", String::from_utf8_lossy(SYMBOL));
+    }
+    Ok(Summary { members, bytes })
+}
+
+fn member_size(header: &[u8; MEMBER_HEADER]) -> Option<u64> {
+    if &header[58..] != b"`\n" {
+        return None;
+    }
+    std::str::from_utf8(&header[48..58]).ok()?.trim_end().parse().ok()
+}
+
+/// Archives to test with.
+#[cfg(test)]
+pub(crate) mod samples {
+    /// A member with its header.
+    pub(crate) fn member(name: &str, data: &[u8]) -> Vec<u8> {
+        let mut member = format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, 644, data.len()).into_bytes();
+        member.extend(data);
+        member.resize(member.len() + member.len() % 2, b'\n');
+        member
+    }
+
+    /// A small archive with all that is looked for.
+    pub(crate) fn v8() -> Vec<u8> {
+        [
+            super::MAGIC.to_vec(),
+            member("/", b"\0\0\0\x01v8__V8__Initialize\0"),
+            member("binding.o/", b"code!"),
+        ]
+        .concat()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::samples::{member, v8};
+    use super::*;
+
+    fn inspect_bytes(bytes: &[u8]) -> Result<Summary, String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        inspect(file.path()).map_err(|error| format!("{error:#}"))
+    }
+
+    #[test]
+    fn a_sound_archive_is_summarised() {
+        let bytes = v8();
+        assert_eq!(
+            inspect_bytes(&bytes).unwrap(),
+            Summary {
+                members: 1,
+                bytes: bytes.len() as u64
+            }
+        );
+    }
+
+    #[test]
+    fn an_archive_cut_anywhere_is_refused() {
+        let bytes = v8();
+        // The last byte is padding that some tools leave out.
+        for length in 0..bytes.len() - 1 {
+            let cut = inspect_bytes(&bytes[..length]);
+            assert!(cut.is_err(), "cut after {length} of {} bytes: {cut:?}", bytes.len());
+        }
+    }
+
+    #[test]
+    fn an_error_page_is_not_an_archive() {
+        let error = inspect_bytes(b"<html>404 Not Found</html>").unwrap_err();
+        assert!(error.contains("does not begin with `!<arch>`"), "{error}");
+    }
+
+    #[test]
+    fn an_archive_of_something_else_is_refused() {
+        let other = [
+            MAGIC.to_vec(),
+            member("/", b"\0\0\0\x01zlib_version\0"),
+            member("zlib.o/", b"code"),
+        ]
+        .concat();
+        let error = inspect_bytes(&other).unwrap_err();
+        assert!(error.contains("does not name `v8__V8__Initialize`"), "{error}");
+    }
+}

@@ -1,0 +1,256 @@
+//! Where an archive can come from, and in which order these are asked.
+
+use std::fmt;
+use std::fs;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::archive::{self, Packing, Summary};
+use super::place::{self, Checksums};
+use super::wanted::Wanted;
+use super::{FOLDER_VARIABLE, build};
+use crate::shell;
+
+/// How long a connection to the release site may take to come about, in seconds.
+const CONNECT_SECONDS: &str = "10";
+/// A download slower than this many bytes a second for half a minute is given up.
+const SLOWEST_BYTES_PER_SECOND: &str = "1000";
+
+/// A source of archives.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Source {
+    /// Its place: it is there already.
+    Place,
+    /// A folder that the user named.
+    Folder(PathBuf),
+    /// The release site, or the mirror that the user named.
+    Network,
+    /// The crate's own source, compiled here.
+    Build,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Place => f.write_str("cargo's folder"),
+            Self::Folder(folder) => write!(f, "{FOLDER_VARIABLE}={}", folder.display()),
+            Self::Network => f.write_str("the release site"),
+            Self::Build => write!(
+                f,
+                "a build from source (about {} minutes)",
+                build::ESTIMATE.as_secs() / 60
+            ),
+        }
+    }
+}
+
+/// What a source answers. That it holds a damaged archive is an error instead: the user has to know.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// V8 is in its place.
+    Ready(Summary),
+    /// This source has none, and why.
+    Absent(String),
+}
+
+/// The order in which sources are asked: the cheaper and the more explicit first.
+pub(crate) fn order(folder: Option<PathBuf>) -> Vec<Source> {
+    let mut order = vec![Source::Place];
+    order.extend(folder.map(Source::Folder));
+    order.extend([Source::Network, Source::Build]);
+    order
+}
+
+/// Looks whether the archive is there already. A damaged one counts as absent, and is replaced from the next source.
+pub(crate) fn from_place(place: &Path) -> Result<Answer> {
+    if !place.exists() {
+        return Ok(Answer::Absent("not there yet".into()));
+    }
+    // The build script of every profile and checkout would unpack it anew; once is enough.
+    if archive::packing(place)? != Packing::Plain {
+        let packed = place.to_path_buf();
+        return match place::put(place, &Checksums::default(), |_| Ok(packed)) {
+            Ok(summary) => Ok(Answer::Ready(summary)),
+            Err(error) => Ok(replace(&error)),
+        };
+    }
+    Ok(archive::inspect(place).map_or_else(|error| replace(&error), Answer::Ready))
+}
+
+fn replace(error: &anyhow::Error) -> Answer {
+    shell::say(&format!("{error:#}\nit will be replaced"));
+    Answer::Absent(format!("{error:#}"))
+}
+
+/// Takes the archive from a folder, checked against the folder's `SHA256SUMS` where it has one.
+pub(crate) fn from_folder(folder: &Path, wanted: &Wanted, place: &Path) -> Result<Answer> {
+    if !folder.is_dir() {
+        bail!(
+            "{FOLDER_VARIABLE} names {}, which is no folder; correct or unset it",
+            folder.display()
+        );
+    }
+    let names = wanted.names_in_a_folder();
+    let Some(name) = names.iter().find(|name| folder.join(name).is_file()) else {
+        return Ok(Answer::Absent(format!(
+            "it holds no archive of {wanted} ({}, .a.xz or .a.gz)",
+            names[0]
+        )));
+    };
+    let checksums = match fs::read_to_string(folder.join("SHA256SUMS")) {
+        Ok(sums) => place::checksums_for(&sums, name),
+        Err(_) => Checksums::default(),
+    };
+    let file = folder.join(name);
+    shell::say(&format!("taking V8 from {}", file.display()));
+    place::put(place, &checksums, |_| Ok(file))
+        .map(Answer::Ready)
+        .with_context(|| format!("the archive that {FOLDER_VARIABLE} leads to cannot be used"))
+}
+
+/// Downloads the published archive. That the site cannot be reached is an answer, not an error.
+pub(crate) fn from_network(wanted: &Wanted, place: &Path) -> Result<Answer> {
+    let Some(curl) = shell::find("curl") else {
+        return Ok(Answer::Absent("`curl` is not installed".into()));
+    };
+    let url = wanted.url();
+    shell::say(&format!("downloading {url}"));
+    let mut absent = None;
+    let result = place::put(place, &Checksums::default(), |partial| {
+        let progress = if std::io::stderr().is_terminal() {
+            "--progress-bar"
+        } else {
+            "--no-progress-meter"
+        };
+        let mut command = Command::new(curl);
+        command.args([
+            "--fail",
+            "--location",
+            "--connect-timeout",
+            CONNECT_SECONDS,
+            "--speed-time",
+            "30",
+        ]);
+        command
+            .args(["--speed-limit", SLOWEST_BYTES_PER_SECOND, progress, "--output"])
+            .arg(partial)
+            .arg(&url);
+        let status = command.status()?;
+        if !status.success() {
+            let reason = explain(status.code(), &url);
+            absent = Some(reason.clone());
+            bail!(reason);
+        }
+        Ok(partial.to_path_buf())
+    });
+    match (absent, result) {
+        (Some(reason), _) => Ok(Answer::Absent(reason)),
+        (None, result) => result
+            .map(Answer::Ready)
+            .context("the downloaded archive cannot be used"),
+    }
+}
+
+/// What curl's exit codes mean for someone who wants V8.
+fn explain(code: Option<i32>, url: &str) -> String {
+    let what = match code {
+        Some(5 | 6) => "its name cannot be resolved",
+        Some(7) => "it cannot be connected to",
+        Some(22) => "it has no such file; RUSTY_V8_MIRROR names a mirror that may",
+        Some(23) => "the download cannot be written; is the disk full?",
+        Some(28) => "it does not answer, or too slowly",
+        Some(35 | 60) => "no secure connection comes about",
+        _ => "the download broke off",
+    };
+    format!("{what} ({url}); a folder with the archive can be named by {FOLDER_VARIABLE}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::v8::archive::samples;
+
+    fn wanted(releases: &str) -> Wanted {
+        Wanted::for_test("150.4.0", "x86_64-unknown-linux-gnu", releases)
+    }
+
+    #[test]
+    fn sources_are_asked_cheapest_first() {
+        let folder = PathBuf::from("archives");
+        assert_eq!(order(None), [Source::Place, Source::Network, Source::Build]);
+        let expected = [
+            Source::Place,
+            Source::Folder(folder.clone()),
+            Source::Network,
+            Source::Build,
+        ];
+        assert_eq!(order(Some(folder)), expected);
+    }
+
+    #[test]
+    fn an_archive_in_the_folder_is_placed() {
+        let (folder, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let wanted = wanted("https://example.org");
+        fs::write(folder.path().join(&wanted.names_in_a_folder()[0]), samples::v8()).unwrap();
+        let place = wanted.place(home.path());
+        let answer = from_folder(folder.path(), &wanted, &place).unwrap();
+        assert!(matches!(answer, Answer::Ready(_)), "{answer:?}");
+        assert!(matches!(from_place(&place).unwrap(), Answer::Ready(_)));
+    }
+
+    #[test]
+    fn a_folder_with_another_version_only_is_passed_over() {
+        let (folder, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let wanted = wanted("https://example.org");
+        let other = wanted.names_in_a_folder()[0].replace("150.4.0", "149.0.0");
+        fs::write(folder.path().join(other), samples::v8()).unwrap();
+        let answer = from_folder(folder.path(), &wanted, &wanted.place(home.path())).unwrap();
+        assert!(
+            matches!(&answer, Answer::Absent(reason) if reason.contains("150.4.0")),
+            "{answer:?}"
+        );
+    }
+
+    #[test]
+    fn a_damaged_archive_in_the_folder_is_an_error_that_names_the_variable() {
+        let (folder, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let wanted = wanted("https://example.org");
+        let place = wanted.place(home.path());
+        fs::write(folder.path().join(&wanted.names_in_a_folder()[0]), &samples::v8()[..70]).unwrap();
+        let error = format!("{:#}", from_folder(folder.path(), &wanted, &place).unwrap_err());
+        assert!(
+            error.contains(FOLDER_VARIABLE) && error.contains("truncated"),
+            "{error}"
+        );
+        assert!(!place.exists());
+    }
+
+    #[test]
+    fn a_damaged_archive_in_its_place_is_to_be_replaced() {
+        let home = tempfile::tempdir().unwrap();
+        let place = home.path().join("v8_a_gz");
+        fs::write(&place, "<html>").unwrap();
+        assert!(matches!(from_place(&place).unwrap(), Answer::Absent(_)));
+    }
+
+    #[test]
+    fn a_site_that_refuses_connections_is_passed_over_and_leaves_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        // Port 9 is never listened to on a loopback address of its own.
+        let wanted = wanted("http://127.0.0.9:9");
+        let place = wanted.place(home.path());
+        let answer = from_network(&wanted, &place).unwrap();
+        assert!(
+            matches!(&answer, Answer::Absent(reason) if reason.contains(FOLDER_VARIABLE)),
+            "{answer:?}"
+        );
+        let left: Vec<_> = fs::read_dir(place.parent().unwrap())
+            .unwrap()
+            .map(|file| file.unwrap().file_name())
+            .collect();
+        assert_eq!(left, [".isopod-lock"]);
+    }
+}
