@@ -1,0 +1,10 @@
+//! The `isopod` command: arguments, environment and files become a configuration, and that becomes a running process.
+//!
+//! Nothing below this crate reads an environment variable or decides about an exit code.
+
+pub mod cli;
+pub mod config;
+mod logging;
+mod run;
+mod scripts;
+mod serve;

@@ -24,6 +24,8 @@ mod engine;
 #[cfg(any(test, feature = "testing"))]
 pub mod fake;
 mod job;
+#[cfg(feature = "v8")]
+pub mod js;
 mod observe;
 mod options;
 mod outcome;
@@ -36,6 +38,7 @@ mod state;
 mod stats;
 mod supervisor;
 mod thread;
+mod time;
 
 pub use builder::{BuildError, PoolBuilder};
 pub use engine::{BootContext, BootError, Engine, Event, SlotId, ThreadError, Turn, Worker, WorkerId};

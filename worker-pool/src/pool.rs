@@ -14,6 +14,7 @@ use crate::shared::{Cancel, Shared};
 use crate::shutdown::ShutdownReport;
 use crate::state::Rejected;
 use crate::stats::PoolStats;
+use crate::time::after;
 
 /// A pool of worker threads. Cloning it makes another handle of the same pool.
 ///
@@ -134,7 +135,7 @@ impl<E: Engine> Pool<E> {
 
     fn close(&self, limit: Duration, stop: bool) -> flume::Receiver<ShutdownReport> {
         let (to, report) = flume::bounded(1);
-        self.shared().with(|state, fx| state.close(Instant::now() + limit, stop, Some(to), fx));
+        self.shared().with(|state, fx| state.close(after(Instant::now(), limit), stop, Some(to), fx));
         report
     }
 
@@ -166,7 +167,7 @@ impl<E: Engine> fmt::Debug for Pool<E> {
 
 impl<E: Engine> Drop for Handle<E> {
     fn drop(&mut self) {
-        let cut_at = Instant::now() + self.shared.settings.drop_drain;
+        let cut_at = after(Instant::now(), self.shared.settings.drop_drain);
         self.shared.with(|state, fx| state.close(cut_at, true, None, fx));
     }
 }

@@ -1,6 +1,7 @@
 //! The supervisor: one thread that spawns, joins and replaces the others, expires what waits, and sees the pool to its end.
 //! It sleeps until it is woken or something is due.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -44,7 +45,8 @@ fn spawn_thread<E: Engine>(shared: &Arc<Shared<E>>, spawn: Spawn<E>) {
         let shared = Arc::clone(shared);
         Box::new(move || thread::run(&shared, &spawn))
     };
-    match shared.engine.spawn_thread(name.clone(), body) {
+    let spawned = catch_unwind(AssertUnwindSafe(|| shared.engine.spawn_thread(name.clone(), body)));
+    match spawned.unwrap_or_else(|_| Err(std::io::Error::other("the engine panicked"))) {
         Ok(handle) => shared.with(|state, fx| {
             state.threads[index].handle = Some(handle);
             // It may have ended already.

@@ -13,6 +13,8 @@ mod tidy;
 mod v8;
 mod workspace;
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
@@ -55,8 +57,18 @@ enum Command {
     },
 }
 
-fn main() -> Result<()> {
-    let command = Arguments::parse().command;
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The causes, without the backtrace that anyhow adds under RUST_BACKTRACE: what failed is outside.
+            eprintln!("{} {error:#}", shell::paint("1;31", "error:"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
     let workspace = Workspace::find()?;
     match command {
         Command::V8(options) => v8::command(&workspace, &options),

@@ -51,11 +51,22 @@ pub(crate) fn need(program: &str, package: &str) -> Result<PathBuf> {
     })
 }
 
-/// A command that runs in a folder.
+/// A command that runs in a folder, without what cargo tells this program about its own package. Some build scripts
+/// run again when these variables change, so a cargo started with them and one started by hand would undo each other's
+/// work.
 pub(crate) fn command(program: impl AsRef<OsStr>, folder: &Path) -> Command {
     let mut command = Command::new(program);
     command.current_dir(folder);
+    for (name, _) in env::vars_os().filter(|(name, _)| is_about_this_package(&name.to_string_lossy())) {
+        command.env_remove(name);
+    }
     command
+}
+
+fn is_about_this_package(variable: &str) -> bool {
+    ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_CRATE_", "CARGO_BIN_"]
+        .iter()
+        .any(|start| variable.starts_with(start))
 }
 
 /// Asks on the terminal; without one, says how to answer beforehand.
@@ -117,6 +128,17 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("exit status: 3") && error.contains("broken"), "{error}");
+    }
+
+    #[test]
+    fn a_cargo_started_here_is_told_nothing_of_this_package() {
+        // cargo sets it for tests, too.
+        assert!(env::var_os("CARGO_PKG_NAME").is_some());
+        let variables = capture(&mut command("env", Path::new("."))).unwrap();
+        assert!(
+            variables.contains("PATH=") && !variables.contains("CARGO_PKG_"),
+            "{variables}"
+        );
     }
 
     #[test]

@@ -66,3 +66,8 @@ impl Event {
         }
     }
 }
+
+/// In a request's extensions: the URL that the script is to see, where the request's own URI is only a path. Spares a
+/// server the parsing of a URI that it has just put together.
+#[derive(Debug, Clone)]
+pub struct RequestUrl(pub String);

@@ -9,6 +9,7 @@ use deno_core::ResourceId;
 use http::request::Parts;
 use serde_json::Value;
 
+use super::event::RequestUrl;
 use super::{Body, Event, EventKind, Fault, FaultKind, Reply};
 
 /// The name of an event inside one worker, as its script's side knows it. Never used twice by a worker.
@@ -100,9 +101,10 @@ impl Events {
         };
         let begin = match event.kind {
             EventKind::Fetch { request, reply } => {
-                let (head, body) = request.into_parts();
+                let (mut head, body) = request.into_parts();
                 let has_body = !http_body::Body::is_end_stream(&body);
-                let begin = Begin::Fetch { method: head.method.clone(), url: head.uri.to_string(), has_body };
+                let url = head.extensions.remove::<RequestUrl>().map_or_else(|| head.uri.to_string(), |url| url.0);
+                let begin = Begin::Fetch { method: head.method.clone(), url, has_body };
                 entry.head = Some(head);
                 entry.body = has_body.then_some(body);
                 entry.waiting = Waiting::Response(reply);

@@ -1,6 +1,7 @@
 //! How an event, or a worker, failed.
 
 use std::fmt;
+use std::time::Duration;
 
 use deno_core::error::JsError;
 
@@ -36,6 +37,8 @@ pub struct Fault {
     pub detail: Option<String>,
     /// The JavaScript class of the error (`TypeError`), where one was thrown.
     pub class: Option<String>,
+    /// How long to wait before trying again, where that helps.
+    pub retry_after: Option<Duration>,
     /// The script asked, by `ctx.passThroughOnException()`, that its exceptions do not reach the client.
     pub pass_through: bool,
 }
@@ -43,7 +46,7 @@ pub struct Fault {
 impl Fault {
     /// A fault of a kind, said in one sentence.
     pub fn new(kind: FaultKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), detail: None, class: None, pass_through: false }
+        Self { kind, message: message.into(), detail: None, class: None, retry_after: None, pass_through: false }
     }
 
     /// The fault that a JavaScript error is.
@@ -53,7 +56,7 @@ impl Fault {
             (Some(name), _) => name.clone(),
             _ => error.exception_message.trim_start_matches("Uncaught ").to_owned(),
         };
-        Self { kind, message, detail: Some(describe(error, 0)), class: error.name.clone(), pass_through: false }
+        Self { detail: Some(describe(error, 0)), class: error.name.clone(), ..Self::new(kind, message) }
     }
 }
 

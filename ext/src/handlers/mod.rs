@@ -21,7 +21,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use tokio::sync::mpsc;
 
 pub use self::body::{Body, BoxError};
-pub use self::event::{Event, EventKind, Reply};
+pub use self::event::{Event, EventKind, Reply, RequestUrl};
 pub use self::events::{Begin, Ended, EventKey, Events, Report};
 pub use self::fault::{Fault, FaultKind};
 use self::request_body::RequestBody;

@@ -143,6 +143,7 @@ impl<E: Engine> State<E> {
         let Some(script) = self.scripts.get(name) else { return };
         if script.leaving && script.queue.is_empty() && script.in_flight == 0 {
             let number = script.current.number;
+            self.answer_warming(name, &Err(Failure::new(Outcome::Canceled, "the script was undeployed")), fx);
             self.scripts.remove(name);
             self.retire_version(number, RetireReason::Undeployed, fx);
         }

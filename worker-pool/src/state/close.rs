@@ -9,6 +9,7 @@ use crate::observe::{PoolEvent, RetireReason};
 use crate::outcome::{Failure, Outcome};
 use crate::shutdown::ShutdownReport;
 use crate::state::{Assignment, Effects, Life, Mail, Phase, State};
+use crate::time::after;
 
 /// How far the end of the pool has come.
 pub(crate) struct Closing {
@@ -25,6 +26,8 @@ pub(crate) struct Closing {
     stopping: Option<Instant>,
     drained: Vec<flume::Sender<ShutdownReport>>,
     stopped: Vec<flume::Sender<ShutdownReport>>,
+    /// The last report, once every thread has ended.
+    ended: Option<ShutdownReport>,
 }
 
 /// A thread to be spawned.
@@ -45,6 +48,13 @@ pub(crate) struct Todo<E: Engine> {
     pub(crate) done: bool,
 }
 
+impl Closing {
+    /// Whether what is not finished has been cut.
+    pub(super) const fn is_cut(&self) -> bool {
+        self.cut.is_some()
+    }
+}
+
 impl<E: Engine> State<E> {
     /// Accepts nothing from now on, and cuts at `cut_at` what is not finished; a later call may only bring that forward.
     pub(crate) fn close(
@@ -58,6 +68,10 @@ impl<E: Engine> State<E> {
         if self.closing.is_none() {
             fx.tell(PoolEvent::Draining);
         }
+        // The supervisor has gone: nobody else will report.
+        if let (Some(ended), Some(to)) = (self.closing.as_ref().and_then(|closing| closing.ended.as_ref()), &report) {
+            return fx.report(to.clone(), ended.clone());
+        }
         let closing = self.closing.get_or_insert_with(|| Closing {
             cut_at,
             grace,
@@ -67,6 +81,7 @@ impl<E: Engine> State<E> {
             stopping: None,
             drained: Vec::new(),
             stopped: Vec::new(),
+            ended: None,
         });
         closing.cut_at = closing.cut_at.min(cut_at);
         closing.stop |= stop;
@@ -76,6 +91,9 @@ impl<E: Engine> State<E> {
             None => {}
         }
         fx.wake_supervisor();
+        for waiter in self.scripts.values_mut().flat_map(|script| script.warming.drain(..)) {
+            fx.answer(waiter, Err(Failure::new(Outcome::Canceled, "the pool is shutting down")));
+        }
     }
 
     /// One look at everything.
@@ -101,7 +119,7 @@ impl<E: Engine> State<E> {
         for (name, script) in self.scripts.iter_mut().filter(|(_, script)| !script.queue.is_empty()) {
             let mut at = 0;
             while let Some(job) = script.queue.get(at) {
-                let shed_at = job.accepted + wait_max;
+                let shed_at = after(job.accepted, wait_max);
                 let due = job.deadline.map_or(shed_at, |deadline| deadline.min(shed_at));
                 if due > now {
                     todo.look_at(due);
@@ -150,8 +168,7 @@ impl<E: Engine> State<E> {
             }
         }
         if mended {
-            let names: Vec<_> = self.scripts.keys().cloned().collect();
-            names.iter().for_each(|name| self.grow(name, now, fx));
+            self.grow_all(now, fx);
         }
     }
 
@@ -180,9 +197,9 @@ impl<E: Engine> State<E> {
             closing.cut = Some((now, open));
             return self.cut(now, todo, fx);
         }
-        let cut_over = closing.cut.is_some_and(|(at, _)| now >= at + closing.grace);
+        let cut_over = closing.cut.is_some_and(|(at, _)| now >= after(at, closing.grace));
         if open > 0 && !cut_over {
-            return todo.look_at(closing.cut.map_or(now, |(at, _)| at) + closing.grace);
+            return todo.look_at(after(closing.cut.map_or(now, |(at, _)| at), closing.grace));
         }
         let cut = closing.cut.map_or(0, |(_, count)| count);
         let mut report = ShutdownReport {
@@ -208,10 +225,11 @@ impl<E: Engine> State<E> {
         report.threads_stuck = self.threads.len() - report.threads_joined;
         let Some(closing) = self.closing.as_mut() else { return };
         todo.done = report.threads_stuck == 0;
-        if todo.done || now >= stopping + closing.grace {
+        closing.ended = todo.done.then(|| report.clone());
+        if todo.done || now >= after(stopping, closing.grace) {
             todo.reports.extend(closing.stopped.drain(..).map(|to| (to, report.clone())));
         } else {
-            todo.look_at(stopping + closing.grace);
+            todo.look_at(after(stopping, closing.grace));
         }
     }
 
@@ -231,7 +249,7 @@ impl<E: Engine> State<E> {
             }
         }
         self.ended(count, fx);
-        todo.look_at(now + self.settings.stop_grace);
+        todo.look_at(after(now, self.settings.stop_grace));
         fx.wake_supervisor();
     }
 

@@ -7,7 +7,7 @@ use crate::engine::{Engine, WorkerId};
 use crate::job::Job;
 use crate::observe::{PoolEvent, RetireReason};
 use crate::outcome::{Failure, Outcome};
-use crate::state::{Assignment, Effects, Hosted, Life, Phase, State, Version};
+use crate::state::{Assignment, Closing, Effects, Hosted, Life, Phase, State, Version};
 
 /// How a worker came to its end.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub(crate) enum Departure {
     /// It never was.
     BootFailed(Failure),
     /// It was no longer wanted before it was ready.
-    BootAborted(RetireReason),
+    BootAborted,
 }
 
 /// A worker taken off its thread: nobody can send to it any more once those who are sending have done so.
@@ -25,7 +25,7 @@ pub(crate) struct Unhooked<E: Engine> {
     id: WorkerId,
     version: Arc<Version<E>>,
     held: usize,
-    booting: bool,
+    phase: Phase,
 }
 
 /// The longest pause before a thread that cannot start is tried again.
@@ -35,8 +35,7 @@ impl<E: Engine> State<E> {
     /// First half of a departure: takes the worker, and with it the sender of its mailbox, off the thread.
     pub(crate) fn unhook(&mut self, thread: usize) -> Option<Unhooked<E>> {
         let Hosted { id, version, held, phase, .. } = self.threads[thread].hosted.take()?;
-        let booting = phase == Phase::Booting;
-        Some(Unhooked { id, version, held: held.len(), booting })
+        Some(Unhooked { id, version, held: held.len(), phase })
     }
 
     /// Second half, with what was found in the mailbox: that was never begun and goes back to the head of the queue.
@@ -48,26 +47,30 @@ impl<E: Engine> State<E> {
         now: Instant,
         fx: &mut Effects<E>,
     ) {
-        let Unhooked { id: worker, version, held, booting } = gone;
+        let Unhooked { id: worker, version, held, phase } = gone;
         let name = Arc::clone(&version.name);
         let lost = held - unbegun.len().min(held);
         self.ended(lost, fx);
         let departure = match departure {
-            Departure::Retired(RetireReason::Lost) if booting => {
+            Departure::Retired(RetireReason::Lost) if phase == Phase::Booting => {
                 Departure::BootFailed(Failure::new(Outcome::BootFailed, "the worker's thread panicked while it booted"))
             }
             other => other,
         };
+        let cut = self.closing.as_ref().is_some_and(Closing::is_cut);
         if let Some(script) = self.scripts.get_mut(&name) {
             script.in_flight -= held;
-            for job in unbegun {
-                let at = script.queue.partition_point(|queued| queued.id < job.id);
-                script.queue.insert(at, job);
-            }
-        } else {
-            for job in unbegun {
-                fx.fail(job, Failure::new(Outcome::WorkerLost, "the script was undeployed"));
-                self.ended(1, fx);
+            if cut {
+                // What was queued has been cut already: these would wait for ever.
+                self.ended(unbegun.len(), fx);
+                unbegun
+                    .into_iter()
+                    .for_each(|job| fx.fail(job, Failure::new(Outcome::Canceled, "the pool was shut down")));
+            } else {
+                for job in unbegun {
+                    let at = script.queue.partition_point(|queued| queued.id < job.id);
+                    script.queue.insert(at, job);
+                }
             }
         }
         match departure {
@@ -75,7 +78,9 @@ impl<E: Engine> State<E> {
                 version.counters.retired(reason);
                 fx.tell(PoolEvent::WorkerRetired { worker, script: Arc::clone(&name), reason });
             }
-            Departure::BootAborted(reason) => {
+            Departure::BootAborted => {
+                // Who no longer wanted it said why, unless its thread went.
+                let reason = if let Phase::Retiring(reason) = phase { reason } else { RetireReason::Lost };
                 fx.tell(PoolEvent::WorkerRetired { worker, script: Arc::clone(&name), reason });
                 if let Some(script) = self.scripts.get_mut(&name).filter(|s| s.current.number == version.number) {
                     script.breaker.aborted(now);

@@ -4,6 +4,7 @@ use crate::engine::{Engine, Event};
 use crate::job::{EventId, Job};
 use crate::observe::PoolEvent;
 use crate::outcome::Failure;
+use crate::shutdown::ShutdownReport;
 use crate::state::Assignment;
 
 /// What a worker finds in its mailbox.
@@ -30,6 +31,7 @@ pub(crate) struct Effects<E: Engine> {
     assignments: Vec<(flume::Sender<Assignment<E>>, Assignment<E>)>,
     failed: Vec<(Job<E::Event>, Failure)>,
     answers: Vec<Answer>,
+    report: Option<(flume::Sender<ShutdownReport>, ShutdownReport)>,
     news: Vec<PoolEvent>,
     wake_supervisor: bool,
 }
@@ -42,6 +44,7 @@ impl<E: Engine> Effects<E> {
             assignments: Vec::new(),
             failed: Vec::new(),
             answers: Vec::new(),
+            report: None,
             news: Vec::new(),
             wake_supervisor: false,
         }
@@ -66,6 +69,10 @@ impl<E: Engine> Effects<E> {
 
     pub(crate) fn answer(&mut self, to: flume::Sender<Result<(), Failure>>, result: Result<(), Failure>) {
         self.answers.push((to, result));
+    }
+
+    pub(crate) fn report(&mut self, to: flume::Sender<ShutdownReport>, report: ShutdownReport) {
+        self.report = Some((to, report));
     }
 
     pub(crate) fn tell(&mut self, news: PoolEvent) {
@@ -95,6 +102,9 @@ impl<E: Engine> Effects<E> {
         for (to, result) in self.answers {
             // Whoever asked may have stopped waiting.
             let _ = to.try_send(result);
+        }
+        if let Some((to, report)) = self.report {
+            let _ = to.try_send(report);
         }
         self.news.iter().for_each(observe);
         if self.wake_supervisor {

@@ -101,6 +101,12 @@ impl<E: Engine> State<E> {
         }
     }
 
+    /// Threads have come or gone: every script boots what it wants.
+    pub(crate) fn grow_all(&mut self, now: Instant, fx: &mut Effects<E>) {
+        let names: Vec<_> = self.scripts.keys().cloned().collect();
+        names.iter().for_each(|name| self.grow(name, now, fx));
+    }
+
     /// The script waits for the next vacant thread, if it wants one.
     pub(super) fn line_up(&mut self, name: &Arc<str>, now: Instant) -> Option<Displacing> {
         let displacing = self.wants(name, now)?;

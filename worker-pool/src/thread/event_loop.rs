@@ -17,6 +17,7 @@ use crate::recorder::{Recorder, Series};
 use crate::shared::Shared;
 use crate::state::{Assignment, Departure, Mail, Next};
 use crate::thread::slots::{Running, Slots};
+use crate::time::after;
 
 /// After so many turns the `LocalSet` gets a turn of its own.
 const TURNS_PER_POLL: usize = 64;
@@ -156,7 +157,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         }
         self.record(Series::QueueWait, job.accepted, now);
         let Some((event, tally)) = job.start() else { return Some(id) };
-        let limit = now + self.assignment.version.limits.wall_timeout;
+        let limit = after(now, self.assignment.version.limits.wall_timeout);
         let deadline = deadline.map_or(limit, |deadline| deadline.min(limit));
         // In the table first: a panic in `begin` finds the event there.
         let slot = self.slots.insert(Running { id, started: now, deadline, canceled: false, tally });
@@ -199,7 +200,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
 
     /// Cancels what `which` says, once; from then on the grace period is its deadline.
     fn cancel(&mut self, outcome: Outcome, which: impl Fn(&Running) -> bool) {
-        let grace_ends = Instant::now() + self.shared.settings.cancel_grace;
+        let grace_ends = after(Instant::now(), self.shared.settings.cancel_grace);
         for (slot, running) in self.slots.iter_mut() {
             if !running.canceled && which(running) {
                 running.canceled = true;
@@ -226,12 +227,12 @@ impl<'a, E: Engine> EventLoop<'a, E> {
     }
 
     fn age_ends(&self) -> Option<Instant> {
-        self.assignment.version.limits.age_max.map(|age| self.ready_at + age)
+        self.assignment.version.limits.age_max.map(|age| after(self.ready_at, age))
     }
 
     fn idle_ends(&self) -> Option<Instant> {
         let timeout = self.shared.settings.idle_timeout.filter(|_| self.slots.is_empty());
-        timeout.map(|timeout| self.idle_since + timeout)
+        timeout.map(|timeout| after(self.idle_since, timeout))
     }
 
     /// Ready when a deadline has passed.

@@ -10,12 +10,12 @@ use futures::future::{Either, select};
 use tokio::task::LocalSet;
 
 use crate::engine::{BootContext, BootError, Engine, Worker as _};
-use crate::observe::RetireReason;
 use crate::outcome::{Failure, Outcome};
 use crate::recorder::Series;
 use crate::shared::Shared;
 use crate::state::{Assignment, Departure};
 use crate::thread::event_loop::EventLoop;
+use crate::time::after;
 
 /// How long the drop of a runtime waits for blocking calls a worker has left behind.
 const BLOCKING_GRACE: Duration = Duration::from_millis(100);
@@ -95,7 +95,7 @@ async fn boot<E: Engine>(
         script_name: Arc::clone(&version.name),
         version: version.number,
         concurrency: version.limits.concurrency,
-        deadline: Some(started + limit),
+        deadline: Some(after(started, limit)),
     };
     let boot = pin!(tokio::time::timeout(limit, shared.engine.boot(thread, &version.script, ctx)));
     match select(boot, assignment.mail.recv_async()).await {
@@ -105,6 +105,6 @@ async fn boot<E: Engine>(
             let message = format!("the worker was not ready within {limit:?}");
             Err(Departure::BootFailed(Failure::new(Outcome::BootFailed, message)))
         }
-        Either::Right(_) => Err(Departure::BootAborted(RetireReason::Replaced)),
+        Either::Right(_) => Err(Departure::BootAborted),
     }
 }

@@ -75,9 +75,11 @@ fn lose<E: Engine>(shared: &Shared<E>, index: usize, name: &str, message: &str, 
     shared.with(|state, fx| {
         state.thread_lost(index, message, could_start, Instant::now(), fx);
         if let Some(gone) = state.unhook(index) {
-            let departure = Departure::BootAborted(RetireReason::Lost);
+            let departure = Departure::BootAborted;
             state.vacate(gone, Vec::new(), departure, Instant::now(), fx);
         }
+        // What waited for this thread does not wait for the next one if another has room.
+        state.grow_all(Instant::now(), fx);
     });
 }
 

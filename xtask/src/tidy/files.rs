@@ -54,6 +54,7 @@ impl File {
             .split('/')
             .any(|part| matches!(part, "tests" | "benches" | "fixtures"))
             || name == "tests.rs"
+            || name.ends_with("_tests.rs")
     }
 
     /// The name alone.

@@ -1,0 +1,143 @@
+//! Arguments, and what each command's end is as an exit code.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{ConfigError, Listen, LogFormat, LogLevel, Mode, Overrides};
+use crate::{run, serve};
+
+/// A JavaScript runtime pool: run scripts, serve workers.
+#[derive(Parser)]
+#[command(name = "isopod", version, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a script: its top-level code, then until nothing is left to wait for
+    Run(run::RunArguments),
+    /// Run JavaScript given on the command line
+    Eval(run::EvalArguments),
+    /// Serve workers over HTTP
+    Serve(ServeArguments),
+    /// Read the configuration, load and start every worker, and say what is wrong
+    Check(CheckArguments),
+    /// Print the JSON schema of isopod.toml, for editors
+    Schema,
+}
+
+/// What `serve` and `check` have in common.
+#[derive(Args)]
+struct Project {
+    /// A script, a folder, or a configuration file (isopod.toml, wrangler.toml, wrangler.jsonc)
+    #[arg(default_value = ".")]
+    path: PathBuf,
+    /// A file of NAME=value lines for vars and secrets; may be given more than once
+    #[arg(long, value_name = "FILE")]
+    env_file: Vec<PathBuf>,
+    /// The environment of a wrangler file to use
+    #[arg(long, value_name = "NAME")]
+    env: Option<String>,
+}
+
+#[derive(Args)]
+struct ServeArguments {
+    #[command(flatten)]
+    project: Project,
+    /// Where to listen: ADDRESS:PORT or unix:PATH; may be given more than once
+    #[arg(long, short, value_name = "ADDRESS")]
+    listen: Vec<Listen>,
+    /// Worker threads; 0 is one for each processor
+    #[arg(long, short)]
+    threads: Option<usize>,
+    /// Where the admin listener answers /healthz, /readyz, /metrics and /stats
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<Listen>,
+    /// Answer errors tersely, as strangers should see them
+    #[arg(long)]
+    production: bool,
+    /// Deploy anew when files change
+    #[arg(long, short)]
+    watch: bool,
+    /// off, error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL", value_parser = log_level)]
+    log: Option<LogLevel>,
+    /// Log as JSON lines
+    #[arg(long)]
+    log_json: bool,
+}
+
+#[derive(Args)]
+struct CheckArguments {
+    #[command(flatten)]
+    project: Project,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn log_level(text: &str) -> Result<LogLevel, String> {
+    serde_json::from_value(text.into()).map_err(|_| "should be off, error, warn, info, debug or trace".to_owned())
+}
+
+/// Exit code for a configuration or an argument that is wrong.
+const USAGE: u8 = 2;
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let done = match arguments.command {
+        Command::Run(arguments) => run::run(arguments, &environment),
+        Command::Eval(arguments) => run::eval(arguments, &environment),
+        Command::Serve(arguments) => {
+            let watch = arguments.watch;
+            let (path, overrides) = arguments.overrides();
+            serve::serve(&path, overrides, &environment, watch)
+        }
+        Command::Check(arguments) => {
+            let (path, overrides) = arguments.project.overrides();
+            serve::check(&path, overrides, &environment, arguments.json)
+        }
+        Command::Schema => {
+            println!("{:#}", crate::config::schema());
+            Ok(ExitCode::SUCCESS)
+        }
+    };
+    done.unwrap_or_else(|error| {
+        let (on, off) = if std::io::stderr().is_terminal() { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
+        eprintln!("{on}error{off}: {error:#}");
+        if error.is::<ConfigError>() { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
+    })
+}
+
+impl Project {
+    fn overrides(self) -> (PathBuf, Overrides) {
+        let overrides =
+            Overrides { environment: self.env, env_files: self.env_file, ..Overrides::default() };
+        (self.path, overrides)
+    }
+}
+
+impl ServeArguments {
+    fn overrides(self) -> (PathBuf, Overrides) {
+        let (path, project) = self.project.overrides();
+        let overrides = Overrides {
+            listen: self.listen,
+            threads: self.threads,
+            admin: self.admin,
+            mode: self.production.then_some(Mode::Production),
+            log_level: self.log,
+            log_format: self.log_json.then_some(LogFormat::Json),
+            ..project
+        };
+        (path, overrides)
+    }
+}

@@ -1,0 +1,129 @@
+//! `isopod run` and `isopod eval`: one script as a command.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Read};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use isopod_runtime::fetch::{FetchConfig, NetPolicy};
+use isopod_runtime::io::IoOptions;
+use isopod_runtime::{BootOptions, Command, Console, Script, ScriptBuilder, Watchdog, Worker, WorkerThread, platform};
+
+use crate::config::{Log, LogLevel, read_env_file};
+use crate::logging;
+
+/// What a script may do; the same for `run` and `eval`.
+#[derive(Args)]
+pub(crate) struct Permissions {
+    /// Let the script see all environment variables, or those named: --allow-env=HOME,PATH
+    #[arg(long, value_name = "NAMES", num_args = 0..=1, require_equals = true, value_delimiter = ',')]
+    allow_env: Option<Vec<String>>,
+    /// Let the script see the variables of this file; may be given more than once
+    #[arg(long, value_name = "FILE")]
+    env_file: Vec<PathBuf>,
+    /// Let the script's fetch reach private and loopback addresses
+    #[arg(long)]
+    allow_private_network: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct RunArguments {
+    #[command(flatten)]
+    permissions: Permissions,
+    /// The script; "-" reads it from standard input
+    file: PathBuf,
+    /// Passed to the script: `import { args } from "isopod:process"`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct EvalArguments {
+    #[command(flatten)]
+    permissions: Permissions,
+    /// Print the value of an expression
+    #[arg(long, short)]
+    print: bool,
+    /// The code
+    code: String,
+    /// Passed to the script
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<String>,
+}
+
+type Environment = BTreeMap<String, String>;
+
+pub(crate) fn run(arguments: RunArguments, environment: &Environment) -> Result<ExitCode> {
+    let builder = if arguments.file.as_os_str() == "-" {
+        let mut code = String::new();
+        std::io::stdin().read_to_string(&mut code).context("cannot read the script from standard input")?;
+        Script::builder("stdin").source(code)
+    } else {
+        let name = arguments.file.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        Script::builder(name).file(&arguments.file)
+    };
+    start(builder, arguments.permissions, arguments.args, environment)
+}
+
+pub(crate) fn eval(arguments: EvalArguments, environment: &Environment) -> Result<ExitCode> {
+    let code = match arguments.print {
+        true => format!("console.log(await ({}));", arguments.code),
+        false => arguments.code,
+    };
+    start(Script::builder("eval").typescript(code), arguments.permissions, arguments.args, environment)
+}
+
+fn start(builder: ScriptBuilder, permissions: Permissions, args: Vec<String>, all: &Environment) -> Result<ExitCode> {
+    logging::install(&Log { level: LogLevel::Warn, ..Log::default() });
+    let mut env = match permissions.allow_env {
+        None => Environment::new(),
+        Some(names) if names.is_empty() => all.clone(),
+        Some(names) => names.into_iter().filter_map(|name| Some((name.clone(), all.get(&name)?.clone()))).collect(),
+    };
+    for file in &permissions.env_file {
+        env.extend(read_env_file(file)?.into_iter().map(|(name, value)| (name, value.reveal().to_owned())));
+    }
+    let policy = NetPolicy { allow_private: permissions.allow_private_network, ..NetPolicy::default() };
+    let script = builder
+        .console(Console::Terminal { colors: std::io::stdout().is_terminal() && !all.contains_key("NO_COLOR") })
+        .fetch(FetchConfig { policy: Arc::new(policy), ..FetchConfig::default() })
+        .command(Command { args, env })
+        .build()?;
+    let script = Arc::new(script);
+    let (done, result) = std::sync::mpsc::sync_channel(1);
+    let body = move || {
+        // Nobody waits any more only if the process is on its way out.
+        drop(done.send(on_thread(&script)));
+    };
+    let thread = platform::spawn("isopod-run".into(), Box::new(body)).context("cannot start a thread")?;
+    let result = result.recv().context("the script's thread was lost");
+    drop(thread.join());
+    result?.map(|code| ExitCode::from(u8::try_from(code & 0xff).unwrap_or(1)))
+}
+
+/// The life of the script's thread: its event loop, its worker, its exit code.
+fn on_thread(script: &Arc<Script>) -> Result<i32> {
+    let watchdog = Arc::new(Watchdog::start()?);
+    let thread = WorkerThread::start(IoOptions::default(), watchdog)?;
+    let event_loop = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let local = tokio::task::LocalSet::new();
+    let code = event_loop.block_on(local.run_until(async {
+        let worker = Worker::boot(&thread, script, BootOptions::default()).await;
+        match worker {
+            Ok(mut worker) => worker.run().await,
+            Err(fault) => Err(fault),
+        }
+    }));
+    drop(local);
+    match code {
+        Ok(code) => Ok(code),
+        Err(fault) => {
+            let stack = fault.detail.as_deref().unwrap_or(&fault.message);
+            eprintln!("Uncaught {stack}");
+            Ok(1)
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! From a worker's configuration to its script and its options.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use isopod_pool::js::fetch::{FetchConfig, NetPolicy};
+use isopod_pool::js::modules::ImportMapText;
+use isopod_pool::js::sql::SqlConfig;
+use isopod_pool::js::{Binding, Limits, Script};
+use isopod_pool::{Options, Policy, Recycle};
+
+use crate::config::{self, Config, DatabaseUrl, Network, Var, Worker};
+
+/// The script and the options of one worker of the configuration.
+pub(crate) fn script(config: &Config, name: &str, worker: &Worker) -> Result<(Script, Options)> {
+    let mut builder = Script::builder(name)
+        .file(&worker.main)
+        .limits(limits(worker))
+        .fetch(FetchConfig { policy: Arc::new(policy(&config.network)?), ..FetchConfig::default() });
+    // The default looks for a package.json above the main file; a configuration elsewhere says more.
+    if worker.main.parent() != Some(&config.root) && worker.main.starts_with(&config.root) {
+        builder = builder.root(&config.root);
+    }
+    for (name, var) in &worker.vars {
+        builder = builder.binding(
+            name,
+            match var {
+                Var::Text(text) => Binding::Text(text.clone()),
+                Var::Json(value) => Binding::Json(value.clone()),
+            },
+        );
+    }
+    for (name, secret) in &worker.secrets {
+        builder = builder.binding(name, Binding::Secret(secret.reveal().to_owned()));
+    }
+    for database in &worker.databases {
+        let url = match &database.url {
+            DatabaseUrl::Sqlite(path) => {
+                if let Some(folder) = path.parent() {
+                    std::fs::create_dir_all(folder)
+                        .with_context(|| format!("cannot make the folder of the database {}", path.display()))?;
+                }
+                format!("sqlite:{}", path.display())
+            }
+            DatabaseUrl::SqliteMemory => "sqlite::memory:".to_owned(),
+            DatabaseUrl::Postgres(url) => url.reveal().to_owned(),
+        };
+        let config = SqlConfig { max_connections: database.max_connections, ..SqlConfig::new(url) };
+        builder = builder.binding(&database.binding, Binding::Sql(config));
+    }
+    let import_map = worker.import_map.as_deref().map(import_map).transpose()?;
+    let source = worker.jsx.import_source.clone();
+    builder = builder.modules(move |mut options| {
+        options.import_map = import_map;
+        options.jsx.import_source = source;
+        options
+    });
+    Ok((builder.build()?, options(worker)))
+}
+
+fn limits(worker: &Worker) -> Limits {
+    Limits {
+        cpu: worker.limits.cpu,
+        boot_cpu: worker.limits.boot,
+        heap_bytes: usize::try_from(worker.limits.heap).unwrap_or(usize::MAX),
+        ..Limits::default()
+    }
+}
+
+fn policy(network: &Network) -> Result<NetPolicy> {
+    let rules = |rules: &[config::NetworkRule]| -> Result<Vec<_>> {
+        rules.iter().map(|rule| rule.to_string().parse().map_err(anyhow::Error::from)).collect()
+    };
+    Ok(NetPolicy {
+        allow_private: network.allow_private,
+        allow: rules(&network.allow)?,
+        deny: rules(&network.deny)?,
+    })
+}
+
+fn import_map(path: &Path) -> Result<ImportMapText> {
+    let json = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let base = url::Url::from_file_path(path).map_err(|()| anyhow::anyhow!("{} is no full path", path.display()))?;
+    Ok(ImportMapText { base, json })
+}
+
+fn options(worker: &Worker) -> Options {
+    Options {
+        policy: match worker.policy {
+            config::Policy::PerWorker => Policy::PerWorker,
+            config::Policy::PerRequest => Policy::PerRequest,
+            config::Policy::Oneshot => Policy::Oneshot,
+        },
+        concurrency: worker.concurrency,
+        workers_min: worker.workers_min,
+        workers_max: worker.workers_max,
+        recycle: Recycle {
+            events: worker.recycle.events,
+            age: worker.recycle.age,
+            memory_bytes: worker.recycle.memory.and_then(|bytes| usize::try_from(bytes).ok()),
+        },
+        wall_timeout: Some(worker.limits.wall),
+        queue_len_max: worker.limits.queue,
+        ..Options::default()
+    }
+}

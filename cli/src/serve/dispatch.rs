@@ -1,0 +1,70 @@
+//! The pool as the server asks it: the seam between HTTP and the workers.
+
+use http_body_util::BodyExt;
+use isopod_pool::js::Pool;
+use isopod_pool::js::handlers::{self, RequestUrl};
+use isopod_pool::{Failure, Meta, PoolStats};
+use isopod_server::{Body, Dispatch, Metric, MetricKind, Readiness, RequestMeta};
+
+/// Answers requests with the pool's workers.
+pub(super) struct Workers {
+    pub(super) pool: Pool,
+}
+
+impl Dispatch for Workers {
+    async fn fetch(
+        &self,
+        worker: &str,
+        mut request: http::Request<Body>,
+        meta: RequestMeta,
+    ) -> Result<http::Response<Body>, Failure> {
+        let url = RequestUrl(meta.url(&request));
+        request.extensions_mut().insert(url);
+        if let Ok(id) = http::HeaderValue::from_str(&meta.id.to_string()) {
+            request.headers_mut().insert("x-request-id", id);
+        }
+        let request = request.map(handlers::Body::new);
+        let response = self.pool.fetch(worker, request, Meta { deadline: meta.deadline }).await?;
+        Ok(response.map(BodyExt::boxed_unsync))
+    }
+
+    fn readiness(&self) -> Readiness {
+        match self.pool.stats().threads.alive {
+            0 => Readiness::NotReady("no worker thread is alive".to_owned()),
+            _ => Readiness::Ready,
+        }
+    }
+
+    fn stats(&self) -> Vec<Metric> {
+        metrics(&self.pool.stats())
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus knows floating-point numbers only")]
+fn metrics(stats: &PoolStats) -> Vec<Metric> {
+    use MetricKind::{Counter, Gauge};
+    let by_script = |name: &'static str, help: &'static str, kind, of: &dyn Fn(&isopod_pool::ScriptStats) -> f64| {
+        stats.scripts.iter().fold(Metric::new(name, help, kind), |metric, (script, stats)| {
+            metric.labelled("worker", script.clone(), of(stats))
+        })
+    };
+    let outcomes = Metric::new("isopod_events_total", "Events that ended, by outcome", Counter);
+    let outcomes = stats.outcomes.iter().fold(outcomes, |metric, (outcome, count)| {
+        metric.labelled("outcome", *outcome, *count as f64)
+    });
+    vec![
+        Metric::new("isopod_threads", "Worker threads alive", Gauge).value(stats.threads.alive as f64),
+        Metric::new("isopod_threads_busy", "Worker threads that host a worker", Gauge).value(stats.threads.busy as f64),
+        Metric::new("isopod_threads_lost_total", "Worker threads lost", Counter).value(stats.threads.lost as f64),
+        Metric::new("isopod_threads_respawned_total", "Worker threads made anew", Counter)
+            .value(stats.threads.respawned as f64),
+        outcomes,
+        by_script("isopod_workers", "Workers ready", Gauge, &|script| script.workers as f64),
+        by_script("isopod_events_in_flight", "Events that run", Gauge, &|script| script.in_flight as f64),
+        by_script("isopod_events_queued", "Events that wait", Gauge, &|script| script.queued as f64),
+        by_script("isopod_boots_total", "Workers started", Counter, &|script| script.boots as f64),
+        by_script("isopod_boots_failed_total", "Workers that could not start", Counter, &|script| {
+            script.boots_failed as f64
+        }),
+    ]
+}

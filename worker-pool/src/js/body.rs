@@ -1,0 +1,49 @@
+//! A response's body that keeps its event alive while it is read.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use isopod_runtime::handlers::{Body, BoxError};
+
+use crate::pool::Ticket;
+
+/// The body of a streamed response. Dropping it before its end cancels the event: the reader has left.
+pub(super) struct Held {
+    body: Body,
+    ticket: Option<Ticket>,
+}
+
+/// Ties a body to its event; one that is in memory needs no tie.
+pub(super) fn hold(body: Body, ticket: Ticket) -> Body {
+    if body.is_end_stream() || body.as_bytes().is_some() {
+        ticket.detach();
+        return body;
+    }
+    Body::new(Held { body, ticket: Some(ticket) })
+}
+
+impl HttpBody for Held {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        // At its end the response is complete; what the handler asked to have waited for goes on.
+        if let Poll::Ready(None | Some(Err(_))) = &polled
+            && let Some(ticket) = self.ticket.take()
+        {
+            ticket.detach();
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,165 @@
+//! The JavaScript engine: the pool's [`Engine`] over the workers of `isopod-runtime`.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::thread::JoinHandle;
+
+use isopod_runtime::handlers::{Event as JsEvent, EventKey, Fault, FaultKind};
+use isopod_runtime::io::IoOptions;
+use isopod_runtime::{BootOptions, Script, Watchdog, WorkerThread, platform};
+
+use crate::engine::{BootContext, BootError, Engine, Event, SlotId, ThreadError, Turn, Worker};
+use crate::outcome::{Failure, Outcome};
+
+/// Runs scripts on V8. One for a pool.
+pub struct JsEngine {
+    io_threads: usize,
+    /// Started by the first worker thread, so that making an engine cannot fail.
+    watchdog: Mutex<Option<Arc<Watchdog>>>,
+}
+
+impl JsEngine {
+    /// An engine whose threads have I/O runtimes of this many threads each.
+    pub(super) fn new(io_threads: usize) -> Self {
+        Self { io_threads, watchdog: Mutex::new(None) }
+    }
+
+    fn watchdog(&self) -> io::Result<Arc<Watchdog>> {
+        let mut watchdog = self.watchdog.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*watchdog {
+            Some(watchdog) => Ok(watchdog.clone()),
+            None => Ok(watchdog.insert(Arc::new(Watchdog::start()?)).clone()),
+        }
+    }
+}
+
+impl Engine for JsEngine {
+    type Script = Script;
+    type Event = JsEvent;
+    type Thread = WorkerThread;
+    type Worker = JsWorker;
+
+    fn spawn_thread(&self, name: String, body: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
+        platform::spawn(name, body)
+    }
+
+    fn start_thread(&self, name: &str) -> Result<WorkerThread, ThreadError> {
+        let options = IoOptions { threads: self.io_threads, name: format!("{name}-io"), ..IoOptions::default() };
+        let thread = self.watchdog().and_then(|watchdog| WorkerThread::start(options, watchdog));
+        thread.map_err(|error| ThreadError {
+            message: "no I/O runtime: is there a limit on threads or descriptors?".to_owned(),
+            source: Some(error.into()),
+        })
+    }
+
+    async fn boot(&self, thread: &WorkerThread, script: &Arc<Script>, ctx: BootContext) -> Result<JsWorker, BootError> {
+        let options = BootOptions { worker: ctx.worker.get() };
+        let worker = isopod_runtime::Worker::boot(thread, script, options).await;
+        worker.map(JsWorker::new).map_err(|fault| BootError(failure(fault)))
+    }
+}
+
+impl Event for JsEvent {
+    fn fail(self, failure: Failure) {
+        JsEvent::fail(self, fault(failure));
+    }
+}
+
+/// A worker of `isopod-runtime`, whose events the pool knows by slots.
+pub struct JsWorker {
+    worker: isopod_runtime::Worker,
+    /// What the worker calls an event, by slot and back.
+    keys: HashMap<SlotId, EventKey>,
+    slots: HashMap<EventKey, SlotId>,
+}
+
+impl JsWorker {
+    fn new(worker: isopod_runtime::Worker) -> Self {
+        Self { worker, keys: HashMap::new(), slots: HashMap::new() }
+    }
+}
+
+impl Worker for JsWorker {
+    type Event = JsEvent;
+
+    fn begin(&mut self, slot: SlotId, event: JsEvent) {
+        let key = self.worker.begin(event);
+        self.keys.insert(slot, key);
+        self.slots.insert(key, slot);
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
+        loop {
+            match self.worker.poll(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(isopod_runtime::Turn::Condemned(fault)) => {
+                    return Poll::Ready(Turn::Condemned { outcome: outcome(fault.kind), reason: fault.message });
+                }
+                Poll::Ready(isopod_runtime::Turn::Ended { event, result }) => {
+                    let Some(slot) = self.slots.remove(&event) else { continue };
+                    self.keys.remove(&slot);
+                    let outcome = result.err().map_or(Outcome::Ok, outcome);
+                    return Poll::Ready(Turn::Ended { slot, outcome });
+                }
+            }
+        }
+    }
+
+    fn cancel(&mut self, slot: SlotId, outcome: Outcome) {
+        let Some(key) = self.keys.get(&slot) else { return };
+        let message = match outcome {
+            Outcome::ExceededWall => "the handler did not answer within its wall-clock limit",
+            _ => "the caller left, or the pool is shutting down",
+        };
+        self.worker.cancel(*key, Fault::new(kind(outcome), message));
+    }
+
+    fn memory_bytes(&mut self) -> usize {
+        self.worker.memory_bytes()
+    }
+
+    fn abandon(&mut self, failure: Failure) {
+        self.worker.abandon(&fault(failure));
+    }
+}
+
+/// The runtime's word for how an event failed, in the pool's.
+const fn outcome(kind: FaultKind) -> Outcome {
+    match kind {
+        FaultKind::Exception => Outcome::Exception,
+        FaultKind::ExceededCpu => Outcome::ExceededCpu,
+        FaultKind::ExceededWall => Outcome::ExceededWall,
+        FaultKind::ExceededMemory => Outcome::ExceededMemory,
+        FaultKind::Canceled => Outcome::Canceled,
+        FaultKind::LoadShed => Outcome::LoadShed,
+        FaultKind::BootFailed => Outcome::BootFailed,
+        FaultKind::WorkerLost => Outcome::WorkerLost,
+    }
+}
+
+const fn kind(outcome: Outcome) -> FaultKind {
+    match outcome {
+        Outcome::Exception => FaultKind::Exception,
+        Outcome::ExceededCpu => FaultKind::ExceededCpu,
+        Outcome::ExceededWall => FaultKind::ExceededWall,
+        Outcome::ExceededMemory => FaultKind::ExceededMemory,
+        Outcome::Canceled => FaultKind::Canceled,
+        Outcome::LoadShed => FaultKind::LoadShed,
+        Outcome::BootFailed => FaultKind::BootFailed,
+        // An event that ended well is not failed by anyone; were it, nothing is known of why.
+        Outcome::Ok | Outcome::WorkerLost => FaultKind::WorkerLost,
+    }
+}
+
+pub(super) fn failure(fault: Fault) -> Failure {
+    Failure { outcome: outcome(fault.kind), message: fault.message, detail: fault.detail, retry_after: fault.retry_after }
+}
+
+fn fault(failure: Failure) -> Fault {
+    let mut fault = Fault::new(kind(failure.outcome), failure.message);
+    fault.detail = failure.detail;
+    fault.retry_after = failure.retry_after;
+    fault
+}

@@ -1,0 +1,250 @@
+//! The pool of JavaScript workers as an embedder sees it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::channel::oneshot;
+use isopod_runtime::Script;
+use isopod_runtime::handlers::{Body, Event, EventKind, Fault, Reply};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::body::hold;
+use super::engine::{JsEngine, failure};
+use crate::{
+    BuildError, DeployError, Deployment, Failure, Meta, Options, Outcome, PoolBuilder as CoreBuilder, PoolEvent,
+    PoolStats, Rejected, ShutdownReport, Ticket,
+};
+
+/// A pool of worker threads that run JavaScript.
+///
+/// ```
+/// use isopod_pool::js::{Pool, Script};
+/// use isopod_pool::Options;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let pool = Pool::builder().threads(1).build()?;
+/// let script = Script::builder("sum").source("export const add = (a, b) => a + b;").build()?;
+/// pool.deploy("sum", script, &Options::default())?;
+/// let sum: i32 = futures::executor::block_on(pool.call("sum", "add", &(1, 2)))?;
+/// assert_eq!(sum, 3);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// It is made, used and dropped on any thread, inside and outside any runtime, any number of times in a process; its
+/// futures run on any executor. Cloning it makes another handle of the same pool. Dropping the last handle returns at
+/// once: what was accepted is finished, nothing is accepted any more, and the threads end by themselves.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    core: crate::Pool<JsEngine>,
+}
+
+/// Settings of a pool to be. Made by [`Pool::builder`]; every setting has a default.
+#[must_use = "a builder makes a pool with `build`"]
+pub struct PoolBuilder {
+    io_threads: usize,
+    change: Vec<Box<dyn FnOnce(CoreBuilder<JsEngine>) -> CoreBuilder<JsEngine>>>,
+}
+
+impl PoolBuilder {
+    /// How many worker threads there are from the start. Default: one per processor.
+    pub fn threads(self, threads: usize) -> Self {
+        self.configure(move |core| core.threads(threads))
+    }
+
+    /// How many worker threads there may be. Default: as many as [`PoolBuilder::threads`].
+    pub fn threads_max(self, threads: usize) -> Self {
+        self.configure(move |core| core.threads_max(threads))
+    }
+
+    /// How many threads each worker thread's I/O runtime has. Default: 2.
+    pub const fn io_threads(mut self, threads: usize) -> Self {
+        self.io_threads = threads;
+        self
+    }
+
+    /// Calls this with each lifecycle event, on the thread where it happens: it must be quick, and not block.
+    pub fn on(self, observer: impl Fn(&PoolEvent) + Send + Sync + 'static) -> Self {
+        self.configure(move |core| core.on(observer))
+    }
+
+    /// Changes any other setting: see [`crate::PoolBuilder`] for all of them.
+    pub fn configure(
+        mut self,
+        change: impl FnOnce(CoreBuilder<JsEngine>) -> CoreBuilder<JsEngine> + 'static,
+    ) -> Self {
+        self.change.push(Box::new(change));
+        self
+    }
+
+    /// Makes the pool. Does not block: threads and workers start meanwhile.
+    ///
+    /// # Errors
+    /// Settings that contradict each other, or no thread to be had.
+    pub fn build(self) -> Result<Pool, BuildError> {
+        let core = crate::Pool::builder(JsEngine::new(self.io_threads));
+        let core = self.change.into_iter().fold(core, |core, change| change(core));
+        Ok(Pool { core: core.build()? })
+    }
+}
+
+impl Pool {
+    /// Begins to make a pool.
+    pub fn builder() -> PoolBuilder {
+        PoolBuilder { io_threads: 2, change: Vec::new() }
+    }
+
+    /// Makes a script answer to a name; replaces what had the name, without dropping an event of it. Does not wait for
+    /// its start: see [`Pool::warm`].
+    ///
+    /// # Errors
+    /// The pool is shutting down.
+    pub fn deploy(
+        &self,
+        name: impl Into<Arc<str>>,
+        script: impl Into<Arc<Script>>,
+        options: &Options,
+    ) -> Result<Deployment, DeployError> {
+        self.core.deploy(name, script.into(), options)
+    }
+
+    /// Takes a script away: new events are refused, accepted ones finished. `false` if there was none.
+    pub fn undeploy(&self, name: &str) -> bool {
+        self.core.undeploy(name)
+    }
+
+    /// Waits until the script has a worker that is ready.
+    ///
+    /// # Errors
+    /// Why its worker cannot be started, with the file, line and code frame in [`Failure::detail`].
+    pub async fn warm(&self, name: &str) -> Result<(), Failure> {
+        self.core.warm(name).await
+    }
+
+    /// Has a script answer an HTTP request. The request's URI must be absolute; scripts see it as `request.url`.
+    ///
+    /// Dropping the future, or the response's body before its end, is a client that leaves: the request's `signal` fires,
+    /// and the event ends as `canceled`.
+    ///
+    /// # Errors
+    /// How the event ended, where that was not with a response.
+    pub async fn fetch(
+        &self,
+        name: &str,
+        request: http::Request<Body>,
+        meta: Meta,
+    ) -> Result<http::Response<Body>, Failure> {
+        let request = Box::new(request);
+        let (response, ticket) = self.ask(name, None, meta, |reply| EventKind::Fetch { request, reply }).await?;
+        Ok(response.map(|body| hold(body, ticket)))
+    }
+
+    /// Calls a function that a script exports, or a method of its default export, with values; gives the value it
+    /// returns. Arguments are a tuple, a slice or a vector: `&(1, "two")`.
+    ///
+    /// # Errors
+    /// How the event ended; `exception` also where a value cannot be converted.
+    pub async fn call<A, R>(&self, name: &str, function: &str, arguments: &A) -> Result<R, Failure>
+    where
+        A: Serialize + ?Sized,
+        R: DeserializeOwned,
+    {
+        let arguments = match serde_json::to_value(arguments) {
+            Ok(Value::Array(arguments)) => arguments,
+            Ok(Value::Null) => Vec::new(),
+            Ok(one) => vec![one],
+            Err(error) => return Err(unconvertible("an argument", &error)),
+        };
+        let function = function.to_owned();
+        let call = |reply| EventKind::Call { function, arguments, reply };
+        let (value, ticket) = self.ask(name, None, Meta::default(), call).await?;
+        ticket.detach();
+        serde_json::from_value(value).map_err(|error| unconvertible("the value returned", &error))
+    }
+
+    /// Runs a script's `scheduled` handler for a cron trigger that was due at this time, in milliseconds since the Unix
+    /// epoch.
+    ///
+    /// # Errors
+    /// How the event ended, where not well.
+    pub async fn scheduled(&self, name: &str, cron: &str, scheduled_time_ms: f64) -> Result<(), Failure> {
+        let cron = cron.to_owned();
+        let kind = |reply| EventKind::Scheduled { cron, scheduled_time_ms, reply };
+        let (_, ticket) = self.ask(name, None, Meta::default(), kind).await?;
+        ticket.detach();
+        Ok(())
+    }
+
+    /// Hands a batch of messages to a script's `queue` handler: `{ queue, messages: [{ id, timestamp, body, attempts }] }`.
+    /// Gives what it decided: `{ ackAll, retryAll, acked, retried }`.
+    ///
+    /// # Errors
+    /// How the event ended, where not well.
+    pub async fn queue(&self, name: &str, batch: Value) -> Result<Value, Failure> {
+        let (decided, ticket) =
+            self.ask(name, None, Meta::default(), |reply| EventKind::Queue { batch, reply }).await?;
+        ticket.detach();
+        Ok(decided)
+    }
+
+    /// What the pool has done and does.
+    #[must_use]
+    pub fn stats(&self) -> PoolStats {
+        self.core.stats()
+    }
+
+    /// Accepts nothing from now on, and waits until what was accepted has ended; cuts what has not within `limit`.
+    pub async fn drain(&self, limit: Duration) -> ShutdownReport {
+        self.core.drain(limit).await
+    }
+
+    /// Drains, then ends and joins all threads.
+    pub async fn shutdown(&self, limit: Duration) -> ShutdownReport {
+        self.core.shutdown(limit).await
+    }
+
+    /// [`Pool::shutdown`] for code that is not async.
+    #[must_use]
+    pub fn shutdown_blocking(&self, limit: Duration) -> ShutdownReport {
+        self.core.shutdown_blocking(limit)
+    }
+
+    /// Dispatches one event and waits for its answer.
+    async fn ask<T>(
+        &self,
+        name: &str,
+        entrypoint: Option<String>,
+        meta: Meta,
+        kind: impl FnOnce(Reply<T>) -> EventKind,
+    ) -> Result<(T, Ticket), Failure> {
+        let (reply, answer) = oneshot::channel::<Result<T, Fault>>();
+        let event = Event { entrypoint, kind: kind(reply) };
+        let ticket = self.core.dispatch(name, event, meta).map_err(|rejected| refused(&rejected))?;
+        match answer.await {
+            Ok(Ok(answer)) => Ok((answer, ticket)),
+            Ok(Err(fault)) => {
+                // The event may still have work to wait for; its caller has what it came for.
+                ticket.detach();
+                Err(failure(fault))
+            }
+            Err(oneshot::Canceled) => {
+                Err(Failure::new(Outcome::WorkerLost, "the worker was lost while it held the event"))
+            }
+        }
+    }
+}
+
+fn unconvertible(what: &str, error: &serde_json::Error) -> Failure {
+    Failure::new(Outcome::Exception, format!("{what} cannot be converted: {error}"))
+}
+
+fn refused(rejected: &Rejected<Event>) -> Failure {
+    Failure {
+        // What was never accepted has no outcome of its own; to its caller it is load that was shed.
+        outcome: rejected.reason.outcome().unwrap_or(Outcome::LoadShed),
+        message: rejected.reason.to_string(),
+        detail: None,
+        retry_after: rejected.reason.retry_after(),
+    }
+}
