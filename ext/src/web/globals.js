@@ -227,7 +227,7 @@ function boot(options) {
   console.setNoColorFns(() => !options.colors, () => !options.colors);
   handlers.start(globalThis);
   fillEnv(handlers.env, options.bindings);
-  internals.isopodProcess = { args: options.args, env: options.env };
+  internals.isopodProcess = { args: options.args, env: { ...options.env } };
   // User code gets what is above, and no way to the ops below it.
   delete globalThis.Deno;
   delete globalThis.__bootstrap;

@@ -14,6 +14,7 @@ fn eventually(mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !condition() {
         assert!(Instant::now() < deadline, "the condition never came true");
+        // tidy:allow(sleep): the pause between two looks at the condition.
         std::thread::sleep(Duration::from_millis(5));
     }
 }

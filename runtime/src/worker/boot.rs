@@ -132,12 +132,19 @@ impl Worker {
         self.boot_breach()?;
         let mut evaluated = pin!(evaluated);
         poll_fn(|cx| {
+            // A command may ask to exit in its top-level code, which ends as if it had been terminated.
+            if self.exit_code().is_some() {
+                return Poll::Ready(Ok(()));
+            }
             if let Poll::Ready(result) = evaluated.as_mut().poll(cx) {
                 return Poll::Ready(result.map_err(|error| fault(&error)));
             }
             self.watch.arm(limit);
             let polled = self.runtime.poll_event_loop(cx, PollEventLoopOptions::default());
             self.boot_breach()?;
+            if self.exit_code().is_some() {
+                return Poll::Ready(Ok(()));
+            }
             match (evaluated.as_mut().poll(cx), polled) {
                 (Poll::Ready(result), _) => Poll::Ready(result.map_err(|error| fault(&error))),
                 (_, Poll::Ready(Err(error))) => Poll::Ready(Err(fault(&error))),
@@ -145,7 +152,6 @@ impl Worker {
                     FaultKind::BootFailed,
                     "the script's top-level await never settles: nothing is left to wait for",
                 ))),
-                (Poll::Pending, Poll::Pending) if self.exit_code().is_some() => Poll::Ready(Ok(())),
                 (Poll::Pending, Poll::Pending) => Poll::Pending,
             }
         })

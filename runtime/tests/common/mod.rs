@@ -19,7 +19,7 @@ where
     F: FnOnce(WorkerThread) -> Fut + Send + 'static,
     Fut: Future<Output = T>,
 {
-    let (done, result) = std::sync::mpsc::channel();
+    let (done, result) = std::sync::mpsc::sync_channel(1);
     let thread = platform::spawn(
         "worker-test".into(),
         Box::new(move || {

@@ -40,11 +40,13 @@ pub struct Pool {
     core: crate::Pool<JsEngine>,
 }
 
+type Change = dyn FnOnce(CoreBuilder<JsEngine>) -> CoreBuilder<JsEngine>;
+
 /// Settings of a pool to be. Made by [`Pool::builder`]; every setting has a default.
 #[must_use = "a builder makes a pool with `build`"]
 pub struct PoolBuilder {
     io_threads: usize,
-    change: Vec<Box<dyn FnOnce(CoreBuilder<JsEngine>) -> CoreBuilder<JsEngine>>>,
+    change: Vec<Box<Change>>,
 }
 
 impl PoolBuilder {

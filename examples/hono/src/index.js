@@ -1,0 +1,35 @@
+// A Hono app as its documentation has it: nothing in it knows of Isopod.
+
+import { Hono } from "hono";
+import { HTTPException } from "hono/http-exception";
+import { secureHeaders } from "hono/secure-headers";
+
+const books = new Map([
+  ["1", { id: "1", title: "The Left Hand of Darkness", year: 1969 }],
+  ["2", { id: "2", title: "Solaris", year: 1961 }],
+]);
+
+const app = new Hono();
+
+app.use(secureHeaders());
+
+app.get("/", (c) => c.text("Hello from Hono!"));
+
+app.get("/books", (c) => c.json([...books.values()]));
+
+app.get("/books/:id", (c) => {
+  const book = books.get(c.req.param("id"));
+  if (!book) throw new HTTPException(404, { message: "no such book" });
+  return c.json(book);
+});
+
+// Checks what was sent, and gives it back: what an API does all day.
+app.post("/echo", async (c) => {
+  const { title, year } = await c.req.json();
+  if (typeof title !== "string" || !Number.isInteger(year)) {
+    return c.json({ error: "title must be a string, year a whole number" }, 400);
+  }
+  return c.json({ title, year }, 201);
+});
+
+export default app;
