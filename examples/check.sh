@@ -23,6 +23,7 @@ fail() {
 
 # start COMMAND...: runs a server in the background and waits until it says where it listens; `$url` is the address.
 start() {
+  : >"$log"
   "$@" 2>"$log" &
   server=$!
   for _ in {1..600}; do

@@ -55,7 +55,11 @@ fn lazy_sources() -> Vec<Lazy> {
     let mut take = |file: &ExtensionFileSource, esm: bool| {
         #[allow(deprecated, reason = "the variant that the extension macro makes")]
         if let ExtensionFileSourceCode::LoadedFromFsDuringSnapshot(path) = &file.code {
-            all.push(Lazy { specifier: file.specifier.to_string(), path: PathBuf::from(path), esm });
+            all.push(Lazy {
+                specifier: file.specifier.to_string(),
+                path: PathBuf::from(path),
+                esm,
+            });
         }
     };
     for extension in isopod_ext::extensions() {
@@ -70,18 +74,23 @@ fn lazy_sources() -> Vec<Lazy> {
 /// Writes what the snapshot did not take in as a table for the program, its types stripped.
 fn write_residual(out: &Path, lazy: Vec<Lazy>, inside: &HashSet<String>) {
     let mut tables = [String::new(), String::new()];
-    for (number, Lazy { specifier, path, esm }) in lazy.into_iter().filter(|l| !inside.contains(&l.specifier)).enumerate() {
+    for (number, Lazy { specifier, path, esm }) in
+        lazy.into_iter().filter(|l| !inside.contains(&l.specifier)).enumerate()
+    {
         println!("cargo:rerun-if-changed={}", path.display());
         let source = fs::read_to_string(&path).expect("extension sources are readable");
         let code = transpile_builtin::strip_types(&specifier, &source).expect("extension sources parse");
         let file = format!("residual_{number}.js");
         fs::write(out.join(&file), code.unwrap_or(source)).expect("OUT_DIR is writable");
-        tables[usize::from(esm)]
-            .push_str(&format!("    ({specifier:?}, include_str!(concat!(env!(\"OUT_DIR\"), \"/{file}\"))),\n"));
+        tables[usize::from(esm)].push_str(&format!(
+            "    ({specifier:?}, include_str!(concat!(env!(\"OUT_DIR\"), \"/{file}\"))),\n"
+        ));
     }
-    let table = |name: &str, rows: &str| {
-        format!("pub(crate) static {name}: &[(&str, &str)] = &[\n{rows}];\n")
-    };
+    let table = |name: &str, rows: &str| format!("pub(crate) static {name}: &[(&str, &str)] = &[\n{rows}];\n");
     let [js, esm] = &tables;
-    fs::write(out.join("residual.rs"), table("RESIDUAL_JS", js) + &table("RESIDUAL_ESM", esm)).expect("OUT_DIR is writable");
+    fs::write(
+        out.join("residual.rs"),
+        table("RESIDUAL_JS", js) + &table("RESIDUAL_ESM", esm),
+    )
+    .expect("OUT_DIR is writable");
 }

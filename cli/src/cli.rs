@@ -112,16 +112,34 @@ pub fn main() -> ExitCode {
         }
     };
     done.unwrap_or_else(|error| {
-        let (on, off) = if std::io::stderr().is_terminal() { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
-        eprintln!("{on}error{off}: {error:#}");
-        if error.is::<ConfigError>() { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
+        let (on, off) = if std::io::stderr().is_terminal() {
+            ("\x1b[1;31m", "\x1b[0m")
+        } else {
+            ("", "")
+        };
+        eprintln!("{on}error{off}: {}", explain(&error));
+        if error.is::<ConfigError>() {
+            ExitCode::from(USAGE)
+        } else {
+            ExitCode::FAILURE
+        }
+    })
+}
+
+/// The error and its causes in one line. Many errors say their cause themselves, and then it is not said again.
+fn explain(error: &anyhow::Error) -> String {
+    error.chain().skip(1).map(ToString::to_string).fold(error.to_string(), |text, cause| {
+        if text.contains(&cause) { text } else { format!("{text}: {cause}") }
     })
 }
 
 impl Project {
     fn overrides(self) -> (PathBuf, Overrides) {
-        let overrides =
-            Overrides { environment: self.env, env_files: self.env_file, ..Overrides::default() };
+        let overrides = Overrides {
+            environment: self.env,
+            env_files: self.env_file,
+            ..Overrides::default()
+        };
         (self.path, overrides)
     }
 }
@@ -139,5 +157,21 @@ impl ServeArguments {
             ..project
         };
         (path, overrides)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::explain;
+
+    #[test]
+    fn a_cause_that_the_error_says_itself_is_not_said_twice() {
+        let cause = || std::io::Error::other("no space");
+        let says_it = anyhow::Error::new(cause()).context("cannot write a.txt: no space");
+        assert_eq!(explain(&says_it), "cannot write a.txt: no space");
+        let leaves_it = Err::<(), _>(cause()).context("cannot write a.txt").unwrap_err();
+        assert_eq!(explain(&leaves_it), "cannot write a.txt: no space");
     }
 }

@@ -18,7 +18,9 @@ pub(crate) fn install(log: &Log) {
     };
     let access = if log.access { level } else { "off" };
     let filter = EnvFilter::new(format!("warn,isopod={level},isopod::access={access}"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     // A second subscriber can only be another test's in the same process.
     drop(match log.format {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),

@@ -59,10 +59,15 @@ type Environment = BTreeMap<String, String>;
 pub(crate) fn run(arguments: RunArguments, environment: &Environment) -> Result<ExitCode> {
     let builder = if arguments.file.as_os_str() == "-" {
         let mut code = String::new();
-        std::io::stdin().read_to_string(&mut code).context("cannot read the script from standard input")?;
+        std::io::stdin()
+            .read_to_string(&mut code)
+            .context("cannot read the script from standard input")?;
         Script::builder("stdin").source(code)
     } else {
-        let name = arguments.file.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let name = arguments
+            .file
+            .file_stem()
+            .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         Script::builder(name).file(&arguments.file)
     };
     start(builder, arguments.permissions, arguments.args, environment)
@@ -73,23 +78,46 @@ pub(crate) fn eval(arguments: EvalArguments, environment: &Environment) -> Resul
         true => format!("console.log(await ({}));", arguments.code),
         false => arguments.code,
     };
-    start(Script::builder("eval").typescript(code), arguments.permissions, arguments.args, environment)
+    start(
+        Script::builder("eval").typescript(code),
+        arguments.permissions,
+        arguments.args,
+        environment,
+    )
 }
 
 fn start(builder: ScriptBuilder, permissions: Permissions, args: Vec<String>, all: &Environment) -> Result<ExitCode> {
-    logging::install(&Log { level: LogLevel::Warn, ..Log::default() });
+    logging::install(&Log {
+        level: LogLevel::Warn,
+        ..Log::default()
+    });
     let mut env = match permissions.allow_env {
         None => Environment::new(),
         Some(names) if names.is_empty() => all.clone(),
-        Some(names) => names.into_iter().filter_map(|name| Some((name.clone(), all.get(&name)?.clone()))).collect(),
+        Some(names) => names
+            .into_iter()
+            .filter_map(|name| Some((name.clone(), all.get(&name)?.clone())))
+            .collect(),
     };
     for file in &permissions.env_file {
-        env.extend(read_env_file(file)?.into_iter().map(|(name, value)| (name, value.reveal().to_owned())));
+        env.extend(
+            read_env_file(file)?
+                .into_iter()
+                .map(|(name, value)| (name, value.reveal().to_owned())),
+        );
     }
-    let policy = NetPolicy { allow_private: permissions.allow_private_network, ..NetPolicy::default() };
+    let policy = NetPolicy {
+        allow_private: permissions.allow_private_network,
+        ..NetPolicy::default()
+    };
     let script = builder
-        .console(Console::Terminal { colors: std::io::stdout().is_terminal() && !all.contains_key("NO_COLOR") })
-        .fetch(FetchConfig { policy: Arc::new(policy), ..FetchConfig::default() })
+        .console(Console::Terminal {
+            colors: std::io::stdout().is_terminal() && !all.contains_key("NO_COLOR"),
+        })
+        .fetch(FetchConfig {
+            policy: Arc::new(policy),
+            ..FetchConfig::default()
+        })
         .command(Command { args, env })
         .build()?;
     let script = Arc::new(script);

@@ -17,7 +17,10 @@ pub(crate) fn script(config: &Config, name: &str, worker: &Worker) -> Result<(Sc
     let mut builder = Script::builder(name)
         .file(&worker.main)
         .limits(limits(worker))
-        .fetch(FetchConfig { policy: Arc::new(policy(&config.network)?), ..FetchConfig::default() });
+        .fetch(FetchConfig {
+            policy: Arc::new(policy(&config.network)?),
+            ..FetchConfig::default()
+        });
     // The default looks for a package.json above the main file; a configuration elsewhere says more.
     if worker.main.parent() != Some(&config.root) && worker.main.starts_with(&config.root) {
         builder = builder.root(&config.root);
@@ -46,7 +49,10 @@ pub(crate) fn script(config: &Config, name: &str, worker: &Worker) -> Result<(Sc
             DatabaseUrl::SqliteMemory => "sqlite::memory:".to_owned(),
             DatabaseUrl::Postgres(url) => url.reveal().to_owned(),
         };
-        let config = SqlConfig { max_connections: database.max_connections, ..SqlConfig::new(url) };
+        let config = SqlConfig {
+            max_connections: database.max_connections,
+            ..SqlConfig::new(url)
+        };
         builder = builder.binding(&database.binding, Binding::Sql(config));
     }
     let import_map = worker.import_map.as_deref().map(import_map).transpose()?;
@@ -70,7 +76,10 @@ fn limits(worker: &Worker) -> Limits {
 
 fn policy(network: &Network) -> Result<NetPolicy> {
     let rules = |rules: &[config::NetworkRule]| -> Result<Vec<_>> {
-        rules.iter().map(|rule| rule.to_string().parse().map_err(anyhow::Error::from)).collect()
+        rules
+            .iter()
+            .map(|rule| rule.to_string().parse().map_err(anyhow::Error::from))
+            .collect()
     };
     Ok(NetPolicy {
         allow_private: network.allow_private,

@@ -19,7 +19,10 @@ struct Inner {
 
 impl CodeCache {
     pub(crate) fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, inner: Mutex::default() }
+        Self {
+            bytes_max,
+            inner: Mutex::default(),
+        }
     }
 
     /// The hash that ties compiled code to its source: V8 itself checks the length alone.
@@ -31,7 +34,11 @@ impl CodeCache {
 
     pub(crate) fn get(&self, module: &str, hash: u64) -> Option<Arc<[u8]>> {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.modules.get(module).filter(|(of, _)| *of == hash).map(|(_, code)| code.clone())
+        inner
+            .modules
+            .get(module)
+            .filter(|(of, _)| *of == hash)
+            .map(|(_, code)| code.clone())
     }
 
     pub(crate) fn put(&self, module: &str, hash: u64, code: &[u8]) {

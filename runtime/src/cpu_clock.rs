@@ -25,7 +25,10 @@ impl CpuClock {
         // SAFETY: `time` is a valid place to write to; a clock of a thread that ended makes the call fail, no more.
         let result = unsafe { libc::clock_gettime(self.0, &raw mut time) };
         (result == 0).then(|| {
-            Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+            Duration::new(
+                u64::try_from(time.tv_sec).unwrap_or(0),
+                u32::try_from(time.tv_nsec).unwrap_or(0),
+            )
         })
     }
 }

@@ -17,7 +17,7 @@ use deno_error::JsErrorBox;
 
 use crate::Script;
 use crate::code_cache::CodeCache;
-use crate::modules::{Module, ModuleCode, ModuleError, ModuleKind, RequestedType};
+use crate::modules::{Module, ModuleCode, ModuleError, ModuleKind, RequestedType, code_frame};
 
 /// Modules that are in the snapshot, and so need not be loaded.
 const BUILTIN: [&str; 3] = ["isopod:process", "isopod:workers", "cloudflare:workers"];
@@ -27,18 +27,28 @@ const WASM_BYTES: &str = "isopod-bytes";
 
 pub(crate) struct ScriptLoader {
     script: Arc<Script>,
-    /// Of the modules that were transpiled: the map back, and the source as it was written.
+    /// Of each module with code: the source as it was written, and the way back to it.
     originals: RefCell<HashMap<String, Original>>,
 }
 
 struct Original {
-    map: Arc<[u8]>,
+    /// Of a module that was transpiled.
+    map: Option<Arc<[u8]>>,
     text: Arc<str>,
 }
 
 impl ScriptLoader {
     pub(crate) fn new(script: Arc<Script>) -> Rc<Self> {
-        Rc::new(Self { script, originals: RefCell::default() })
+        Rc::new(Self {
+            script,
+            originals: RefCell::default(),
+        })
+    }
+
+    /// The code around a place in a module, both counted from 1.
+    pub(crate) fn code_frame(&self, file: &str, line: u32, column: u32) -> Option<String> {
+        let originals = self.originals.borrow();
+        Some(code_frame(&originals.get(file)?.text, line, column, 1))
     }
 
     fn load_module(
@@ -57,8 +67,12 @@ impl ScriptLoader {
         let mut file = url.clone();
         file.set_fragment(None);
         let module = self.script.loader.load(&file, request, referrer).map_err(to_js)?;
-        if let (Some(map), Some(text)) = (&module.source_map, &module.original) {
-            let original = Original { map: map.clone(), text: text.clone() };
+        if let (ModuleKind::JavaScript, ModuleCode::Text(code)) = (module.kind, &module.code) {
+            let text = module.original.as_ref().unwrap_or(code).clone();
+            let original = Original {
+                map: module.source_map.clone(),
+                text,
+            };
             self.originals.borrow_mut().insert(url.as_str().to_owned(), original);
         }
         Ok(self.module_source(url, module, request))
@@ -69,9 +83,18 @@ impl ScriptLoader {
         match (module.kind, module.code) {
             (ModuleKind::JavaScript, ModuleCode::Text(text)) => {
                 let hash = CodeCache::hash(text.as_bytes());
-                let data = self.script.code_cache.get(url.as_str(), hash).map(|code| Cow::Owned(code.to_vec()));
+                let data = self
+                    .script
+                    .code_cache
+                    .get(url.as_str(), hash)
+                    .map(|code| Cow::Owned(code.to_vec()));
                 let code = javascript(text.to_string());
-                ModuleSource::new(ModuleType::JavaScript, code, url, Some(SourceCodeCacheInfo { hash, data }))
+                ModuleSource::new(
+                    ModuleType::JavaScript,
+                    code,
+                    url,
+                    Some(SourceCodeCacheInfo { hash, data }),
+                )
             }
             (ModuleKind::Json, ModuleCode::Text(text)) if request == RequestedType::Json => {
                 make(ModuleType::Json, javascript(text.to_string()))
@@ -87,15 +110,23 @@ impl ScriptLoader {
                 let literal = serde_json::Value::String(text.to_string());
                 make(ModuleType::JavaScript, javascript(format!("export default {literal};")))
             }
-            (_, ModuleCode::Bytes(bytes)) if request == RequestedType::Bytes => {
-                make(ModuleType::Bytes, ModuleSourceCode::Bytes(bytes.to_vec().into_boxed_slice().into()))
-            }
+            (_, ModuleCode::Bytes(bytes)) if request == RequestedType::Bytes => make(
+                ModuleType::Bytes,
+                ModuleSourceCode::Bytes(bytes.to_vec().into_boxed_slice().into()),
+            ),
             // As in Workers: what a `.wasm` import gives is the compiled module, and the script instantiates it.
             (kind, ModuleCode::Bytes(_)) => {
                 let mut own = url.clone();
                 own.set_fragment(Some(WASM_BYTES));
-                let value = if kind == ModuleKind::Wasm { "new WebAssembly.Module(bytes)" } else { "bytes.buffer" };
-                let code = format!("import bytes from {:?} with {{ type: \"bytes\" }};\nexport default {value};", own.as_str());
+                let value = if kind == ModuleKind::Wasm {
+                    "new WebAssembly.Module(bytes)"
+                } else {
+                    "bytes.buffer"
+                };
+                let code = format!(
+                    "import bytes from {:?} with {{ type: \"bytes\" }};\nexport default {value};",
+                    own.as_str()
+                );
                 make(ModuleType::JavaScript, javascript(code))
             }
         }
@@ -148,10 +179,21 @@ impl ModuleLoader for ScriptLoader {
     }
 
     fn get_source_map(&self, file: &str) -> Option<Cow<'_, [u8]>> {
-        self.originals.borrow().get(file).map(|original| Cow::Owned(original.map.to_vec()))
+        self.originals
+            .borrow()
+            .get(file)?
+            .map
+            .as_ref()
+            .map(|map| Cow::Owned(map.to_vec()))
     }
 
     fn get_source_mapped_source_line(&self, file: &str, line: usize) -> Option<String> {
-        self.originals.borrow().get(file)?.text.lines().nth(line).map(str::to_owned)
+        self.originals
+            .borrow()
+            .get(file)?
+            .text
+            .lines()
+            .nth(line)
+            .map(str::to_owned)
     }
 }

@@ -51,16 +51,23 @@ fn spawner() -> io::Result<&'static SyncSender<Request>> {
         sender
     });
     if won {
-        std::thread::Builder::new().name("isopod-spawner".into()).spawn(move || {
-            initialise();
-            for Request { name, body, made } in requests {
-                let thread = std::thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn(body);
-                // Whoever asked has left; the thread runs all the same and ends with its own work.
-                drop(made.send(thread));
-            }
-        })?;
+        std::thread::Builder::new()
+            .name("isopod-spawner".into())
+            .spawn(move || {
+                initialise();
+                for Request { name, body, made } in requests {
+                    let thread = std::thread::Builder::new()
+                        .name(name)
+                        .stack_size(STACK_BYTES)
+                        .spawn(body);
+                    // Whoever asked has left; the thread runs all the same and ends with its own work.
+                    drop(made.send(thread));
+                }
+            })?;
     }
-    SPAWNER.get().ok_or_else(|| io::Error::other("the spawner thread could not be started"))
+    SPAWNER
+        .get()
+        .ok_or_else(|| io::Error::other("the spawner thread could not be started"))
 }
 
 fn initialise() {

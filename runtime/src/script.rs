@@ -131,7 +131,10 @@ impl Script {
 
 impl fmt::Debug for Script {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Script").field("name", &self.name).field("entry", &self.entry.as_str()).finish_non_exhaustive()
+        f.debug_struct("Script")
+            .field("name", &self.name)
+            .field("entry", &self.entry.as_str())
+            .finish_non_exhaustive()
     }
 }
 
@@ -287,5 +290,8 @@ fn in_memory(name: &str) -> Result<Url, ScriptError> {
 fn project_folder(file: &Path) -> PathBuf {
     let mut folders = file.ancestors().skip(1);
     let own = folders.clone().next().unwrap_or(file);
-    folders.find(|folder| folder.join("package.json").is_file()).unwrap_or(own).to_owned()
+    folders
+        .find(|folder| folder.join("package.json").is_file())
+        .unwrap_or(own)
+        .to_owned()
 }

@@ -23,6 +23,9 @@ impl WorkerThread {
     /// # Errors
     /// When the operating system refuses a thread or a reactor.
     pub fn start(io: IoOptions, watchdog: Arc<Watchdog>) -> io::Result<Self> {
-        Ok(Self { io: Rc::new(Io::start(io)?), watchdog })
+        Ok(Self {
+            io: Rc::new(Io::start(io)?),
+            watchdog,
+        })
     }
 }

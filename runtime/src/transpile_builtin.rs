@@ -8,7 +8,7 @@ use oxc::span::SourceType;
 use oxc::transformer::{TransformOptions, Transformer};
 
 /// The JavaScript of a TypeScript source; `None` for what is JavaScript already.
-pub fn strip_types(specifier: &str, source: &str) -> Result<Option<String>, String> {
+pub(crate) fn strip_types(specifier: &str, source: &str) -> Result<Option<String>, String> {
     if !specifier.ends_with(".ts") {
         return Ok(None);
     }
@@ -18,7 +18,11 @@ pub fn strip_types(specifier: &str, source: &str) -> Result<Option<String>, Stri
         return Err(format!("{specifier}: {error}"));
     }
     let mut program = parsed.program;
-    let scoping = SemanticBuilder::new().with_enum_eval(true).build(&program).semantic.into_scoping();
+    let scoping = SemanticBuilder::new()
+        .with_enum_eval(true)
+        .build(&program)
+        .semantic
+        .into_scoping();
     let options = TransformOptions::default();
     Transformer::new(&allocator, specifier.as_ref(), &options).build_with_scoping(scoping, &mut program);
     Ok(Some(Codegen::new().build(&program).code))

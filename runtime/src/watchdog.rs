@@ -49,7 +49,9 @@ impl Watched {
     fn fire(&self, state: u64, breach: Breach) -> bool {
         let fired = (state & !BUSY) | FIRED;
         self.breach.store(breach as u8 + 1, Ordering::Release);
-        self.state.compare_exchange(state, fired, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+        self.state
+            .compare_exchange(state, fired, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
     }
 
     /// Ends the running turn from inside it, for a breach that V8 itself reports.
@@ -86,8 +88,13 @@ impl Watchdog {
             stop: AtomicBool::new(false),
         });
         let seen = shared.clone();
-        let thread = thread::Builder::new().name("isopod-watchdog".into()).spawn(move || watch(&seen))?;
-        Ok(Self { shared, thread: Some(thread) })
+        let thread = thread::Builder::new()
+            .name("isopod-watchdog".into())
+            .spawn(move || watch(&seen))?;
+        Ok(Self {
+            shared,
+            thread: Some(thread),
+        })
     }
 
     /// Puts the isolate that runs on this thread under watch. Must be called on the isolate's thread: the clock is this
@@ -105,7 +112,12 @@ impl Watchdog {
         all.push(Arc::downgrade(&watched));
         drop(all);
         let thread = self.thread.as_ref().map(|thread| thread.thread().clone());
-        Ok(Watch { watched, shared: self.shared.clone(), thread, generation: 0 })
+        Ok(Watch {
+            watched,
+            shared: self.shared.clone(),
+            thread,
+            generation: 0,
+        })
     }
 }
 
@@ -209,7 +221,9 @@ fn look(shared: &Shared, seen: &mut Vec<Seen>) -> bool {
 
 fn judge(watched: Arc<Watched>, state: u64, before: &[Seen], seen: &mut Vec<Seen>) {
     let Some(cpu) = watched.clock.elapsed() else { return };
-    let known = before.iter().find(|other| Arc::ptr_eq(&other.watched, &watched) && other.state == state);
+    let known = before
+        .iter()
+        .find(|other| Arc::ptr_eq(&other.watched, &watched) && other.state == state);
     let cpu_at = known.map_or(cpu, |known| known.cpu_at);
     let limit = Duration::from_nanos(watched.limit_ns.load(Ordering::Relaxed));
     if cpu.saturating_sub(cpu_at) >= limit && watched.fire(state, Breach::Cpu) {

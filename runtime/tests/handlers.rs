@@ -9,7 +9,8 @@ use serde_json::json;
 
 #[test]
 fn a_fetch_handler_answers_with_its_response() {
-    let hello = script("export default { fetch: () => new Response('hello', { status: 201, headers: { 'x-a': 'b' } }) }");
+    let hello =
+        script("export default { fetch: () => new Response('hello', { status: 201, headers: { 'x-a': 'b' } }) }");
     let (head, body) = fetch(hello, get("/")).unwrap();
     assert_eq!((head.status.as_u16(), body.as_str()), (201, "hello"));
     assert_eq!(head.headers["x-a"], "b");
@@ -23,7 +24,10 @@ fn the_request_shows_method_url_headers_and_body() {
             return Response.json([request.method, request.url, request.headers.get('x-in'), await request.text()]);
         } }",
     );
-    let request = http::Request::post("http://example.com/a?b=c").header("x-in", "1").body(Body::from("sent")).unwrap();
+    let request = http::Request::post("http://example.com/a?b=c")
+        .header("x-in", "1")
+        .body(Body::from("sent"))
+        .unwrap();
     let (_, body) = fetch(echo, request).unwrap();
     assert_eq!(body, r#"["POST","http://example.com/a?b=c","1","sent"]"#);
 }
@@ -46,7 +50,9 @@ fn a_response_streams_chunk_by_chunk() {
 #[test]
 fn a_request_body_streams_through_to_the_response() {
     let through = script("export default { fetch: (request) => new Response(request.body) }");
-    let request = http::Request::post("http://example.com/").body(Body::from("x".repeat(1 << 20))).unwrap();
+    let request = http::Request::post("http://example.com/")
+        .body(Body::from("x".repeat(1 << 20)))
+        .unwrap();
     assert_eq!(fetch(through, request).unwrap().1.len(), 1 << 20);
 }
 
@@ -75,7 +81,12 @@ fn typescript_runs_and_its_stack_shows_the_lines_that_were_written() {
 #[test]
 fn what_is_not_a_response_is_refused_with_the_reason() {
     let wrong = script("export default { fetch: () => 'text' }");
-    assert!(fetch(wrong, get("/")).unwrap_err().message.contains("must return a Response"));
+    assert!(
+        fetch(wrong, get("/"))
+            .unwrap_err()
+            .message
+            .contains("must return a Response")
+    );
 }
 
 #[test]
@@ -106,7 +117,12 @@ fn exported_functions_are_called_with_values() {
     let add = script("export function add(a, b) { return { sum: a + b }; } export default {}");
     assert_eq!(call(add, "add", vec![json!(1), json!(2)]).unwrap(), json!({ "sum": 3 }));
     let missing = script("export const a = 1;");
-    assert!(call(missing, "nothing", vec![]).unwrap_err().message.contains("no function \"nothing\""));
+    assert!(
+        call(missing, "nothing", vec![])
+            .unwrap_err()
+            .message
+            .contains("no function \"nothing\"")
+    );
 }
 
 #[test]
@@ -115,7 +131,10 @@ fn user_code_does_not_see_deno_nor_the_way_in() {
         "export function look() { return [typeof Deno, typeof __bootstrap, typeof __isopod, typeof process, \
          Object.keys(globalThis).filter((name) => /deno|isopod|bootstrap/i.test(name)).length]; }",
     );
-    assert_eq!(call(look, "look", vec![]).unwrap(), json!(["undefined", "undefined", "undefined", "undefined", 0]));
+    assert_eq!(
+        call(look, "look", vec![]).unwrap(),
+        json!(["undefined", "undefined", "undefined", "undefined", 0])
+    );
 }
 
 #[test]
@@ -125,4 +144,25 @@ fn two_isolates_of_one_snapshot_differ_in_their_random_numbers() {
     let second = call(script(random), "random", vec![]).unwrap();
     assert_ne!(first[0], second[0]);
     assert_ne!(first[1], second[1]);
+}
+
+#[test]
+fn named_entry_points_answer_by_their_name() {
+    let named = script("export class Admin { fetch() { return new Response('admin') } } export default {}");
+    let answered = common::answer(named, |reply| isopod_runtime::handlers::Event {
+        entrypoint: Some("Admin".into()),
+        ..common::fetch_event(get("/"), reply)
+    });
+    assert_eq!(answered.unwrap().body().as_bytes().unwrap(), "admin");
+}
+
+#[test]
+fn a_syntax_error_names_file_line_and_column_and_shows_the_code() {
+    let fault = fetch(script("const a = 1;\nconst b = ;"), get("/")).unwrap_err();
+    assert_eq!(fault.kind, FaultKind::BootFailed);
+    let detail = fault.detail.unwrap();
+    assert!(
+        detail.contains("main.js:2:11") && detail.contains("2 | const b = ;"),
+        "{detail}"
+    );
 }

@@ -11,7 +11,11 @@ use isopod_runtime::{BootOptions, Limits, Worker};
 use serde_json::json;
 
 fn quick() -> Limits {
-    Limits { cpu: Duration::from_millis(50), boot_cpu: Duration::from_millis(50), ..Limits::default() }
+    Limits {
+        cpu: Duration::from_millis(50),
+        boot_cpu: Duration::from_millis(50),
+        ..Limits::default()
+    }
 }
 
 #[test]
@@ -24,7 +28,11 @@ fn an_endless_loop_in_a_handler_ends_at_the_cpu_limit() {
         "/(a+)+b/.test('a'.repeat(40))",
     ] {
         let spin = script(&format!("export default {{ fetch() {{ {body} }} }}")).limits(quick());
-        assert_eq!(fetch(spin, get("/")).unwrap_err().kind, FaultKind::ExceededCpu, "{body}");
+        assert_eq!(
+            fetch(spin, get("/")).unwrap_err().kind,
+            FaultKind::ExceededCpu,
+            "{body}"
+        );
     }
 }
 
@@ -42,8 +50,14 @@ fn an_endless_loop_at_the_top_level_fails_the_start_and_the_thread_lives() {
 
 #[test]
 fn a_full_heap_ends_the_script_and_not_the_process() {
-    for body in ["const all = []; for (;;) all.push(new Array(1000).fill(1.5))", "let s = 'a'; const a = []; for (;;) a.push(s += 'b' + Math.random())"] {
-        let limits = Limits { heap_bytes: 32 << 20, ..Limits::default() };
+    for body in [
+        "const all = []; for (;;) all.push(new Array(1000).fill(1.5))",
+        "let s = 'a'; const a = []; for (;;) a.push(s += 'b' + Math.random())",
+    ] {
+        let limits = Limits {
+            heap_bytes: 32 << 20,
+            ..Limits::default()
+        };
         let greedy = script(&format!("export default {{ fetch() {{ {body} }} }}")).limits(limits);
         assert_eq!(fetch(greedy, get("/")).unwrap_err().kind, FaultKind::ExceededMemory);
     }
@@ -61,7 +75,9 @@ fn deep_recursion_and_deep_json_are_range_errors() {
 
 #[test]
 fn many_rejections_are_one_bounded_report() {
-    let reject = script("export default { fetch() { for (let i = 0; i < 1e5; i++) Promise.reject(new Error('no')); return new Response('ok') } }");
+    let reject = script(
+        "export default { fetch() { for (let i = 0; i < 1e5; i++) Promise.reject(new Error('no')); return new Response('ok') } }",
+    );
     assert_eq!(fetch(reject, get("/")).unwrap().1, "ok");
 }
 
@@ -73,5 +89,8 @@ fn overridden_builtins_neither_panic_nor_lift_limits() {
          globalThis.Promise = class {}; Function.prototype.toString = () => 'class';
          export default { fetch() { for (;;) {} } }",
     );
-    assert_eq!(fetch(tampered.limits(quick()), get("/")).unwrap_err().kind, FaultKind::ExceededCpu);
+    assert_eq!(
+        fetch(tampered.limits(quick()), get("/")).unwrap_err().kind,
+        FaultKind::ExceededCpu
+    );
 }

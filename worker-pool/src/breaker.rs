@@ -64,12 +64,18 @@ impl Breaker {
                 failures.retain(|at| now.duration_since(*at) < WINDOW);
                 failures.push(now);
                 if failures.len() >= FAILURES_MAX {
-                    *self = Self::Open { until: now + BACKOFF_MIN, backoff: BACKOFF_MIN };
+                    *self = Self::Open {
+                        until: now + BACKOFF_MIN,
+                        backoff: BACKOFF_MIN,
+                    };
                 }
             }
             Self::Probing { backoff } => {
                 let backoff = (*backoff * 2).min(BACKOFF_MAX);
-                *self = Self::Open { until: now + backoff, backoff };
+                *self = Self::Open {
+                    until: now + backoff,
+                    backoff,
+                };
             }
             // A boot that began before the breaker opened.
             Self::Open { .. } => {}
@@ -97,7 +103,10 @@ mod tests {
             assert_eq!(breaker.admit(start + Duration::from_secs(seconds)), Admit::Yes);
         }
         breaker.failed(start + Duration::from_secs(101));
-        assert_eq!(breaker.admit(start + Duration::from_secs(101)), Admit::After(BACKOFF_MIN));
+        assert_eq!(
+            breaker.admit(start + Duration::from_secs(101)),
+            Admit::After(BACKOFF_MIN)
+        );
     }
 
     #[test]

@@ -59,7 +59,12 @@ impl<E: Engine> PoolBuilder<E> {
             drop_drain: Duration::from_secs(10),
             retry_after: Duration::from_secs(1),
         };
-        Self { engine, settings, threads_max: None, observers: Vec::new() }
+        Self {
+            engine,
+            settings,
+            threads_max: None,
+            observers: Vec::new(),
+        }
     }
 
     /// How many worker threads there are from the start. Default: one per processor.
@@ -164,7 +169,10 @@ impl<E: Engine> PoolBuilder<E> {
         }
         self.settings.threads_max = self.threads_max.unwrap_or(threads);
         if self.settings.threads_max < threads {
-            return Err(BuildError::ThreadsMax { threads, max: self.settings.threads_max });
+            return Err(BuildError::ThreadsMax {
+                threads,
+                max: self.settings.threads_max,
+            });
         }
         let (wake, woken) = flume::bounded(1);
         let name = format!("{}-supervisor", self.settings.name);
@@ -174,7 +182,10 @@ impl<E: Engine> PoolBuilder<E> {
             move || supervisor::run(&shared, &woken)
         };
         // Not the engine's business: nothing of an engine lives on the supervisor.
-        let supervisor = std::thread::Builder::new().name(name).spawn(body).map_err(BuildError::Supervisor)?;
+        let supervisor = std::thread::Builder::new()
+            .name(name)
+            .spawn(body)
+            .map_err(BuildError::Supervisor)?;
         Ok(Pool::new(shared, supervisor))
     }
 }

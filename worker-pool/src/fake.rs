@@ -137,6 +137,8 @@ pub enum Does {
     Panic,
     /// Has the isolate condemned with this outcome.
     Condemn(Outcome),
+    /// Runs this on the worker's thread and answers what it returns.
+    Run(fn() -> u64),
     /// Spawns a local task that never ends, then answers 0.
     Spawn,
 }
@@ -176,7 +178,13 @@ impl Call {
     #[must_use]
     pub fn new(does: Does) -> (Self, flume::Receiver<Answer>) {
         let (to, reply) = flume::bounded(1);
-        (Self { does, reply: Reply(Some(to)) }, reply)
+        (
+            Self {
+                does,
+                reply: Reply(Some(to)),
+            },
+            reply,
+        )
     }
 
     /// [`Does::Echo`].
@@ -261,7 +269,11 @@ pub struct FakeWorker {
 
 impl FakeWorker {
     fn ended(&mut self, slot: SlotId, outcome: Outcome, reply: Reply, value: u64) {
-        reply.send(if outcome == Outcome::Ok { Ok(value) } else { Err(Failure::new(outcome, "the handler failed")) });
+        reply.send(if outcome == Outcome::Ok {
+            Ok(value)
+        } else {
+            Err(Failure::new(outcome, "the handler failed"))
+        });
         self.say(Turn::Ended { slot, outcome });
     }
 
@@ -282,6 +294,10 @@ impl Worker for FakeWorker {
             Does::Version => return self.ended(slot, Outcome::Ok, reply, self.script.version),
             Does::WorkerId => return self.ended(slot, Outcome::Ok, reply, self.number),
             Does::Throw => return self.ended(slot, Outcome::Exception, reply, 0),
+            Does::Run(run) => {
+                let value = run();
+                return self.ended(slot, Outcome::Ok, reply, value);
+            }
             Does::Spin(time) => {
                 let until = Instant::now() + time;
                 while Instant::now() < until {
@@ -300,7 +316,10 @@ impl Worker for FakeWorker {
             Does::Panic => panic!("an event that panics"),
             Does::Condemn(outcome) => {
                 self.running.insert(slot, Running::Never(reply));
-                return self.say(Turn::Condemned { outcome, reason: "it was asked to".to_owned() });
+                return self.say(Turn::Condemned {
+                    outcome,
+                    reason: "it was asked to".to_owned(),
+                });
             }
             Does::Wait(until) => Running::Waits(until.into_recv_async(), reply),
             Does::Never => Running::Never(reply),
@@ -324,7 +343,10 @@ impl Worker for FakeWorker {
             && let Some(Running::Waits(_, reply)) = self.running.remove(&slot)
         {
             reply.send(Ok(0));
-            return Poll::Ready(Turn::Ended { slot, outcome: Outcome::Ok });
+            return Poll::Ready(Turn::Ended {
+                slot,
+                outcome: Outcome::Ok,
+            });
         }
         self.waker = Some(cx.waker().clone());
         Poll::Pending

@@ -3,11 +3,12 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::engine::Event;
 use crate::outcome::{Failure, Outcome};
 use crate::stats::Counters;
+use crate::time::after;
 
 /// The number of an accepted event, unique in its pool and rising in the order of acceptance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -39,7 +40,11 @@ impl Tally {
     pub(crate) fn accept(script: Arc<Counters>, pool: Arc<Counters>) -> Self {
         script.accepted();
         pool.accepted();
-        Self { script, pool, open: true }
+        Self {
+            script,
+            pool,
+            open: true,
+        }
     }
 
     pub(crate) fn finish(mut self, outcome: Outcome) {
@@ -72,7 +77,18 @@ pub(crate) struct Job<V: Event> {
 
 impl<V: Event> Job<V> {
     pub(crate) const fn new(id: EventId, event: V, accepted: Instant, deadline: Option<Instant>, tally: Tally) -> Self {
-        Self { id, accepted, deadline, load: Some((event, tally)) }
+        Self {
+            id,
+            accepted,
+            deadline,
+            load: Some((event, tally)),
+        }
+    }
+
+    /// When it has waited long enough for a worker.
+    pub(crate) fn expires(&self, wait_max: Duration) -> Instant {
+        let shed_at = after(self.accepted, wait_max);
+        self.deadline.map_or(shed_at, |deadline| deadline.min(shed_at))
     }
 
     /// Takes the event out, for a worker to begin. `None` never happens to a job that is still somewhere.
@@ -90,7 +106,10 @@ impl<V: Event> Job<V> {
             tally.finish(failure.outcome);
             // The engine's code: it must not take the supervisor down.
             if catch_unwind(AssertUnwindSafe(|| event.fail(failure))).is_err() {
-                tracing::error!(event = self.id.get(), "an event panicked when it was told of its failure");
+                tracing::error!(
+                    event = self.id.get(),
+                    "an event panicked when it was told of its failure"
+                );
             }
         }
     }
@@ -98,6 +117,9 @@ impl<V: Event> Job<V> {
 
 impl<V: Event> Drop for Job<V> {
     fn drop(&mut self) {
-        self.end(Failure::new(Outcome::WorkerLost, "the event was lost before a worker began it"));
+        self.end(Failure::new(
+            Outcome::WorkerLost,
+            "the event was lost before a worker began it",
+        ));
     }
 }

@@ -108,13 +108,20 @@ impl Limits {
     pub(crate) fn new(options: &Options, settings: &Settings) -> Self {
         let single = options.policy != Policy::PerWorker;
         let concurrency = if single { 1 } else { options.concurrency.max(1) };
-        let workers_max = options.workers_max.unwrap_or(settings.threads_max).clamp(1, settings.threads_max);
+        let workers_max = options
+            .workers_max
+            .unwrap_or(settings.threads_max)
+            .clamp(1, settings.threads_max);
         Self {
             policy: options.policy,
             concurrency,
             workers_max,
             workers_min: options.workers_min.min(workers_max),
-            events_max: if single { Some(1) } else { options.recycle.events.map(|events| events.max(1)) },
+            events_max: if single {
+                Some(1)
+            } else {
+                options.recycle.events.map(|events| events.max(1))
+            },
             age_max: options.recycle.age,
             memory_bytes_max: options.recycle.memory_bytes,
             wall_timeout: options.wall_timeout.unwrap_or(settings.wall_timeout),

@@ -97,7 +97,12 @@ pub struct Failure {
 impl Failure {
     /// A failure with a message and nothing else.
     pub fn new(outcome: Outcome, message: impl Into<String>) -> Self {
-        Self { outcome, message: message.into(), detail: None, retry_after: None }
+        Self {
+            outcome,
+            message: message.into(),
+            detail: None,
+            retry_after: None,
+        }
     }
 
     /// Adds text for development.

@@ -103,7 +103,11 @@ pub fn place(view: &View<'_>) -> Placement {
     }
     let calm = matches!(least, Some((load, _)) if load < view.spread_at);
     let covered = view.queued < coming * view.spread_at;
-    let grow = if calm || covered { Grow::Keep } else { room(view, Displacing::Allowed) };
+    let grow = if calm || covered {
+        Grow::Keep
+    } else {
+        room(view, Displacing::Allowed)
+    };
     let seat = match least {
         Some((_, index)) => Seat::Worker(index),
         None if view.queued < view.queue_len_max => Seat::Queue,
@@ -125,8 +129,11 @@ pub enum Displacing {
 /// longest, else a new thread.
 #[must_use]
 pub fn room(view: &View<'_>, displacing: Displacing) -> Grow {
-    let own =
-        view.threads.iter().filter(|thread| matches!(thread, ThreadView::Warm { .. } | ThreadView::Coming)).count();
+    let own = view
+        .threads
+        .iter()
+        .filter(|thread| matches!(thread, ThreadView::Warm { .. } | ThreadView::Coming))
+        .count();
     if !view.may_boot || own >= view.workers_max {
         return Grow::Keep;
     }

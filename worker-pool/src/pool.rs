@@ -53,7 +53,12 @@ impl<E: Engine> Pool<E> {
     }
 
     pub(crate) fn new(shared: Arc<Shared<E>>, supervisor: JoinHandle<()>) -> Self {
-        Self { handle: Arc::new(Handle { shared, supervisor: Mutex::new(Some(supervisor)) }) }
+        Self {
+            handle: Arc::new(Handle {
+                shared,
+                supervisor: Mutex::new(Some(supervisor)),
+            }),
+        }
     }
 
     /// Makes `script` answer to `name`. What had the name before finishes what its workers hold; what is queued, and all
@@ -72,7 +77,9 @@ impl<E: Engine> Pool<E> {
             if state.closing.is_some() {
                 return Err(DeployError::ShuttingDown);
             }
-            Ok(Deployment { version: state.deploy(name, script, options, Instant::now(), fx) })
+            Ok(Deployment {
+                version: state.deploy(name, script, options, Instant::now(), fx),
+            })
         })
     }
 
@@ -101,7 +108,10 @@ impl<E: Engine> Pool<E> {
     pub fn dispatch(&self, name: &str, event: E::Event, meta: Meta) -> Result<Ticket, Rejected<E::Event>> {
         let shared = self.shared();
         let (event, script) = shared.with(|state, fx| state.accept(name, event, meta, Instant::now(), fx))?;
-        Ok(Ticket { event, held: Some((Arc::clone(shared) as Arc<dyn Cancel>, script)) })
+        Ok(Ticket {
+            event,
+            held: Some((Arc::clone(shared) as Arc<dyn Cancel>, script)),
+        })
     }
 
     /// What the pool has done and does.
@@ -135,14 +145,20 @@ impl<E: Engine> Pool<E> {
 
     fn close(&self, limit: Duration, stop: bool) -> flume::Receiver<ShutdownReport> {
         let (to, report) = flume::bounded(1);
-        self.shared().with(|state, fx| state.close(after(Instant::now(), limit), stop, Some(to), fx));
+        self.shared()
+            .with(|state, fx| state.close(after(Instant::now(), limit), stop, Some(to), fx));
         report
     }
 
     /// The supervisor reports as its last deed, so there is nothing to wait for; with threads stuck it stays for them.
     fn join_supervisor(&self, report: &ShutdownReport) {
         if report.threads_stuck == 0
-            && let Some(supervisor) = self.handle.supervisor.lock().unwrap_or_else(PoisonError::into_inner).take()
+            && let Some(supervisor) = self
+                .handle
+                .supervisor
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take()
         {
             let _ = supervisor.join();
         }
@@ -155,13 +171,17 @@ impl<E: Engine> Pool<E> {
 
 impl<E: Engine> Clone for Pool<E> {
     fn clone(&self) -> Self {
-        Self { handle: Arc::clone(&self.handle) }
+        Self {
+            handle: Arc::clone(&self.handle),
+        }
     }
 }
 
 impl<E: Engine> fmt::Debug for Pool<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pool").field("name", &self.shared().settings.name).finish_non_exhaustive()
+        f.debug_struct("Pool")
+            .field("name", &self.shared().settings.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -203,6 +223,8 @@ impl Drop for Ticket {
 
 impl fmt::Debug for Ticket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ticket").field("event", &self.event).finish_non_exhaustive()
+        f.debug_struct("Ticket")
+            .field("event", &self.event)
+            .finish_non_exhaustive()
     }
 }

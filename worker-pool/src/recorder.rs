@@ -27,7 +27,9 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { series: std::array::from_fn(|_| Windowed::new(now)) }
+        Self {
+            series: std::array::from_fn(|_| Windowed::new(now)),
+        }
     }
 
     pub(crate) fn record(&mut self, series: Series, took: Duration, now: Instant) {
@@ -46,7 +48,12 @@ struct Windowed {
 
 impl Windowed {
     fn new(now: Instant) -> Self {
-        Self { slices: std::array::from_fn(|_| empty()), current: 0, current_ends: now + SLICE, older: empty() }
+        Self {
+            slices: std::array::from_fn(|_| empty()),
+            current: 0,
+            current_ends: now + SLICE,
+            older: empty(),
+        }
     }
 
     fn record(&mut self, took: Duration, now: Instant) {
@@ -79,7 +86,10 @@ pub(crate) struct Merged {
 
 impl Merged {
     pub(crate) fn new() -> Self {
-        Self { recent: std::array::from_fn(|_| empty()), total: std::array::from_fn(|_| empty()) }
+        Self {
+            recent: std::array::from_fn(|_| empty()),
+            total: std::array::from_fn(|_| empty()),
+        }
     }
 
     pub(crate) fn add(&mut self, recorder: &mut Recorder, now: Instant) {
@@ -95,7 +105,10 @@ impl Merged {
 
     pub(crate) fn timing(&self, series: Series) -> Timing {
         let index = series as usize;
-        Timing { recent: Percentiles::of(&self.recent[index]), total: Percentiles::of(&self.total[index]) }
+        Timing {
+            recent: Percentiles::of(&self.recent[index]),
+            total: Percentiles::of(&self.total[index]),
+        }
     }
 }
 
@@ -119,7 +132,11 @@ mod tests {
         let mut recorder = Recorder::new(start);
         recorder.record(Series::Execution, Duration::from_millis(500), start);
         for seconds in [65, 66, 67] {
-            recorder.record(Series::Execution, Duration::from_millis(5), start + Duration::from_secs(seconds));
+            recorder.record(
+                Series::Execution,
+                Duration::from_millis(5),
+                start + Duration::from_secs(seconds),
+            );
         }
         let mut merged = Merged::new();
         merged.add(&mut recorder, start + Duration::from_secs(68));

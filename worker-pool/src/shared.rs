@@ -26,7 +26,14 @@ impl<E: Engine> Shared<E> {
     pub(crate) fn new(engine: E, settings: Settings, observers: Vec<Observer>, wake: flume::Sender<()>) -> Self {
         let (settings, totals) = (Arc::new(settings), Arc::new(Counters::default()));
         let state = State::new(Arc::clone(&settings), Arc::clone(&totals), Instant::now());
-        Self { engine, settings, totals, state: Mutex::new(state), wake, observers }
+        Self {
+            engine,
+            settings,
+            totals,
+            state: Mutex::new(state),
+            wake,
+            observers,
+        }
     }
 
     /// One critical section, then what it left to be done.
@@ -53,7 +60,10 @@ impl<E: Engine> Shared<E> {
     pub(crate) fn stats(&self) -> PoolStats {
         let now = Instant::now();
         let (mut stats, recorders) = self.with(|state, _| {
-            let mut stats = PoolStats { open: state.open, ..PoolStats::default() };
+            let mut stats = PoolStats {
+                open: state.open,
+                ..PoolStats::default()
+            };
             stats.threads.alive = state.threads.iter().filter(|thread| thread.is_alive()).count();
             stats.threads.lost = state.threads_lost;
             stats.threads.respawned = state.threads_respawned;
@@ -83,7 +93,14 @@ impl<E: Engine> Shared<E> {
                     }
                 }
             }
-            (stats, state.threads.iter().map(|thread| Arc::clone(&thread.recorder)).collect::<Vec<_>>())
+            (
+                stats,
+                state
+                    .threads
+                    .iter()
+                    .map(|thread| Arc::clone(&thread.recorder))
+                    .collect::<Vec<_>>(),
+            )
         });
         stats.accepted = self.totals.accepted_count();
         stats.refused = self.totals.refused_count();

@@ -156,14 +156,23 @@ impl Counters {
     }
 
     pub(crate) fn boot_counts(&self) -> (u64, u64) {
-        (self.boots.load(Ordering::Relaxed), self.boots_failed.load(Ordering::Relaxed))
+        (
+            self.boots.load(Ordering::Relaxed),
+            self.boots_failed.load(Ordering::Relaxed),
+        )
     }
 
     pub(crate) fn outcome_counts(&self) -> BTreeMap<&'static str, u64> {
-        Outcome::ALL.iter().map(|o| (o.as_str(), self.outcomes[o.index()].load(Ordering::Relaxed))).collect()
+        Outcome::ALL
+            .iter()
+            .map(|o| (o.as_str(), self.outcomes[o.index()].load(Ordering::Relaxed)))
+            .collect()
     }
 
     pub(crate) fn retired_counts(&self) -> BTreeMap<&'static str, u64> {
-        RetireReason::ALL.iter().map(|r| (r.as_str(), self.retired[*r as usize].load(Ordering::Relaxed))).collect()
+        RetireReason::ALL
+            .iter()
+            .map(|r| (r.as_str(), self.retired[*r as usize].load(Ordering::Relaxed)))
+            .collect()
     }
 }

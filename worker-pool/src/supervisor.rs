@@ -15,7 +15,13 @@ const PAUSE_MIN: Duration = Duration::from_millis(2);
 
 pub(crate) fn run<E: Engine>(shared: &Arc<Shared<E>>, wake: &flume::Receiver<()>) {
     loop {
-        let Todo { join, spawn, reports, next, done } = shared.with(|state, fx| state.supervise(Instant::now(), fx));
+        let Todo {
+            join,
+            spawn,
+            reports,
+            next,
+            done,
+        } = shared.with(|state, fx| state.supervise(Instant::now(), fx));
         for handle in join {
             // A panic was caught and reported where it happened.
             let _ = handle.join();

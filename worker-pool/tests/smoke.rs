@@ -10,7 +10,11 @@ use isopod_pool::{Meta, Options, Outcome, Policy, Pool, RejectReason};
 const LONG: Duration = Duration::from_secs(5);
 
 fn pool(script: FakeScript, options: &Options) -> (Pool<FakeEngine>, Arc<FakeScript>) {
-    let pool = Pool::builder(FakeEngine::new()).threads(1).wall_timeout(Duration::from_millis(200)).build().unwrap();
+    let pool = Pool::builder(FakeEngine::new())
+        .threads(1)
+        .wall_timeout(Duration::from_millis(200))
+        .build()
+        .unwrap();
     let script = Arc::new(script);
     pool.deploy("s", Arc::clone(&script), options).unwrap();
     (pool, script)
@@ -36,7 +40,13 @@ fn a_warm_worker_answers_many_events_and_a_shutdown_joins_every_thread() {
 
 #[test]
 fn a_fresh_worker_for_each_event_where_the_policy_says_so() {
-    let (pool, script) = pool(FakeScript::new(), &Options { policy: Policy::PerRequest, ..Options::default() });
+    let (pool, script) = pool(
+        FakeScript::new(),
+        &Options {
+            policy: Policy::PerRequest,
+            ..Options::default()
+        },
+    );
     (0..20).for_each(|n| assert_eq!(call(&pool, Does::Echo(n)), Ok(n)));
     assert_eq!(script.boots(), 20);
 }
@@ -53,7 +63,10 @@ fn a_panic_loses_what_the_thread_held_and_the_next_event_is_served() {
 fn an_event_past_its_wall_deadline_is_ended() {
     let (pool, _) = pool(FakeScript::new(), &Options::default());
     assert_eq!(call(&pool, Does::Never), Err(Outcome::ExceededWall));
-    assert_eq!(call(&pool, Does::Condemn(Outcome::ExceededMemory)), Err(Outcome::ExceededMemory));
+    assert_eq!(
+        call(&pool, Does::Condemn(Outcome::ExceededMemory)),
+        Err(Outcome::ExceededMemory)
+    );
     assert_eq!(call(&pool, Does::Echo(1)), Ok(1));
 }
 
@@ -63,14 +76,20 @@ fn three_failed_boots_open_the_breaker_and_a_new_version_closes_it() {
     (0..3).for_each(|_| assert_eq!(call(&pool, Does::Echo(1)), Err(Outcome::BootFailed)));
     let refused = pool.dispatch("s", Call::echo(1).0, Meta::default()).unwrap_err();
     assert!(matches!(refused.reason, RejectReason::BootBroken { .. }), "{refused:?}");
-    pool.deploy("s", Arc::new(FakeScript::new()), &Options::default()).unwrap();
+    pool.deploy("s", Arc::new(FakeScript::new()), &Options::default())
+        .unwrap();
     block_on(pool.warm("s")).unwrap();
     assert_eq!(call(&pool, Does::Echo(2)), Ok(2));
 }
 
 #[test]
 fn a_full_queue_returns_the_work_and_a_dropped_ticket_frees_the_slot() {
-    let options = Options { concurrency: 1, queue_len_max: Some(1), wall_timeout: Some(LONG), ..Options::default() };
+    let options = Options {
+        concurrency: 1,
+        queue_len_max: Some(1),
+        wall_timeout: Some(LONG),
+        ..Options::default()
+    };
     let (pool, _) = pool(FakeScript::new(), &options);
     block_on(pool.warm("s")).unwrap();
     let (never, canceled) = Call::new(Does::Never);
@@ -80,7 +99,10 @@ fn a_full_queue_returns_the_work_and_a_dropped_ticket_frees_the_slot() {
     let refused = pool.dispatch("s", Call::echo(4).0, Meta::default()).unwrap_err();
     assert!(matches!(refused.reason, RejectReason::QueueFull { .. }), "{refused:?}");
     drop(running);
-    assert_eq!(canceled.recv_timeout(LONG).unwrap().unwrap_err().outcome, Outcome::Canceled);
+    assert_eq!(
+        canceled.recv_timeout(LONG).unwrap().unwrap_err().outcome,
+        Outcome::Canceled
+    );
     assert_eq!(reply.recv_timeout(LONG).unwrap(), Ok(3));
     waiting.detach();
 }

@@ -3,7 +3,7 @@
 use http_body_util::BodyExt;
 use isopod_pool::js::Pool;
 use isopod_pool::js::handlers::{self, RequestUrl};
-use isopod_pool::{Failure, Meta, PoolStats};
+use isopod_pool::{Failure, Meta, Outcome, PoolStats};
 use isopod_server::{Body, Dispatch, Metric, MetricKind, Readiness, RequestMeta};
 
 /// Answers requests with the pool's workers.
@@ -24,7 +24,16 @@ impl Dispatch for Workers {
             request.headers_mut().insert("x-request-id", id);
         }
         let request = request.map(handlers::Body::new);
-        let response = self.pool.fetch(worker, request, Meta { deadline: meta.deadline }).await?;
+        let response = self
+            .pool
+            .fetch(
+                worker,
+                request,
+                Meta {
+                    deadline: meta.deadline,
+                },
+            )
+            .await?;
         Ok(response.map(BodyExt::boxed_unsync))
     }
 
@@ -40,13 +49,28 @@ impl Dispatch for Workers {
     }
 }
 
+/// Tells what the client may not be told: in production the log is the only place that has the stack.
+fn log(failure: &Failure, worker: &str, meta: &RequestMeta) {
+    let (outcome, request) = (failure.outcome.as_str(), meta.id.to_string());
+    let text = failure.detail.as_ref().unwrap_or(&failure.message);
+    match failure.outcome {
+        // Under overload a line for each would be a load of its own, and a client that left is no fault: both are in
+        // the access log.
+        Outcome::Ok | Outcome::Canceled | Outcome::LoadShed => {}
+        _ => tracing::error!(target: "isopod::worker", worker, outcome, request, "{text}"),
+    }
+}
+
 #[expect(clippy::cast_precision_loss, reason = "Prometheus knows floating-point numbers only")]
 fn metrics(stats: &PoolStats) -> Vec<Metric> {
     use MetricKind::{Counter, Gauge};
     let by_script = |name: &'static str, help: &'static str, kind, of: &dyn Fn(&isopod_pool::ScriptStats) -> f64| {
-        stats.scripts.iter().fold(Metric::new(name, help, kind), |metric, (script, stats)| {
-            metric.labelled("worker", script.clone(), of(stats))
-        })
+        stats
+            .scripts
+            .iter()
+            .fold(Metric::new(name, help, kind), |metric, (script, stats)| {
+                metric.labelled("worker", script.clone(), of(stats))
+            })
     };
     let outcomes = Metric::new("isopod_events_total", "Events that ended, by outcome", Counter);
     let outcomes = stats.outcomes.iter().fold(outcomes, |metric, (outcome, count)| {
@@ -59,12 +83,23 @@ fn metrics(stats: &PoolStats) -> Vec<Metric> {
         Metric::new("isopod_threads_respawned_total", "Worker threads made anew", Counter)
             .value(stats.threads.respawned as f64),
         outcomes,
-        by_script("isopod_workers", "Workers ready", Gauge, &|script| script.workers as f64),
-        by_script("isopod_events_in_flight", "Events that run", Gauge, &|script| script.in_flight as f64),
-        by_script("isopod_events_queued", "Events that wait", Gauge, &|script| script.queued as f64),
-        by_script("isopod_boots_total", "Workers started", Counter, &|script| script.boots as f64),
-        by_script("isopod_boots_failed_total", "Workers that could not start", Counter, &|script| {
-            script.boots_failed as f64
+        by_script("isopod_workers", "Workers ready", Gauge, &|script| {
+            script.workers as f64
         }),
+        by_script("isopod_events_in_flight", "Events that run", Gauge, &|script| {
+            script.in_flight as f64
+        }),
+        by_script("isopod_events_queued", "Events that wait", Gauge, &|script| {
+            script.queued as f64
+        }),
+        by_script("isopod_boots_total", "Workers started", Counter, &|script| {
+            script.boots as f64
+        }),
+        by_script(
+            "isopod_boots_failed_total",
+            "Workers that could not start",
+            Counter,
+            &|script| script.boots_failed as f64,
+        ),
     ]
 }

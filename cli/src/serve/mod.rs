@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use isopod_pool::Failure;
 use isopod_pool::js::Pool;
-use isopod_server::{Address, Listen, Limits, Routes, Server, ServerConfig, TlsFiles};
+use isopod_server::{Address, Limits, Listen, Routes, Server, ServerConfig, TlsFiles};
 
 use self::dispatch::Workers;
 use crate::config::{self, Config, Located, Mode, Overrides};
@@ -34,7 +34,11 @@ impl<'a> Source<'a> {
     fn find(path: &Path, overrides: Overrides, environment: &'a Environment) -> Result<Self> {
         let located = config::discover(path)?;
         let overrides = overrides.or(Overrides::from_environment(environment)?);
-        Ok(Self { located, overrides, environment })
+        Ok(Self {
+            located,
+            overrides,
+            environment,
+        })
     }
 
     fn read(&self) -> Result<Config> {
@@ -47,7 +51,10 @@ pub(crate) fn serve(path: &Path, overrides: Overrides, environment: &Environment
     let source = Source::find(path, overrides, environment)?;
     let config = source.read()?;
     logging::install(&config.log);
-    config.notes.iter().for_each(|note| tracing::warn!(target: "isopod", "{note}"));
+    config
+        .notes
+        .iter()
+        .for_each(|note| tracing::warn!(target: "isopod", "{note}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let pool = build_pool(&config)?;
@@ -84,7 +91,10 @@ pub(crate) fn serve(path: &Path, overrides: Overrides, environment: &Environment
         };
         tokio::select! {
             (server, pool) = finish => {
-                eprintln!("stopped: {} requests finished, {} cut; {} threads joined", server.finished, server.cut, pool.threads_joined);
+                eprintln!(
+                    "stopped: {} requests under way finished, {} cut; {} threads joined",
+                    server.finished, server.cut, pool.threads_joined
+                );
                 Ok(ExitCode::SUCCESS)
             }
             () = signals.next() => {
@@ -99,7 +109,10 @@ pub(crate) fn serve(path: &Path, overrides: Overrides, environment: &Environment
 pub(crate) fn check(path: &Path, overrides: Overrides, environment: &Environment, json: bool) -> Result<ExitCode> {
     let source = Source::find(path, overrides, environment)?;
     let config = source.read()?;
-    logging::install(&config::Log { level: config::LogLevel::Warn, ..config.log.clone() });
+    logging::install(&config::Log {
+        level: config::LogLevel::Warn,
+        ..config.log.clone()
+    });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let results = runtime.block_on(async {
         let pool = build_pool(&config)?;
@@ -116,7 +129,10 @@ pub(crate) fn check(path: &Path, overrides: Overrides, environment: &Environment
             let error = result.as_ref().err().map(|error| format!("{error:#}"));
             (name, serde_json::json!({ "ok": error.is_none(), "error": error }))
         });
-        println!("{:#}", serde_json::Value::from_iter(shown.map(|(name, value)| (name.clone(), value))));
+        println!(
+            "{:#}",
+            serde_json::Value::from_iter(shown.map(|(name, value)| (name.clone(), value)))
+        );
     } else {
         config.notes.iter().for_each(|note| eprintln!("note: {note}"));
         for (name, result) in &results {
@@ -141,7 +157,9 @@ fn build_pool(config: &Config) -> Result<Pool> {
 /// Deploys every worker, and waits until each has started once.
 async fn deploy(pool: &Pool, config: &Config) -> Result<()> {
     for (name, worker) in &config.workers {
-        start_one(pool, config, name, worker).await.with_context(|| format!("worker {name:?} cannot start"))?;
+        start_one(pool, config, name, worker)
+            .await
+            .with_context(|| format!("worker {name:?} cannot start"))?;
     }
     Ok(())
 }
@@ -149,7 +167,9 @@ async fn deploy(pool: &Pool, config: &Config) -> Result<()> {
 async fn start_one(pool: &Pool, config: &Config, name: &str, worker: &config::Worker) -> Result<()> {
     let (script, options) = scripts::script(config, name, worker)?;
     pool.deploy(name, script, &options)?;
-    pool.warm(name).await.map_err(|failure| anyhow::anyhow!(explain(&failure)))
+    pool.warm(name)
+        .await
+        .map_err(|failure| anyhow::anyhow!(explain(&failure)))
 }
 
 fn explain(failure: &Failure) -> String {
@@ -167,7 +187,8 @@ async fn redeploy_on(mut changes: watch::Changes, pool: &Pool, source: &Source<'
         };
         match deployed {
             Ok(()) => eprintln!("deployed anew: {} changed", path.display()),
-            // The version before goes on serving until the mistake is mended, where there was one.
+            // A script that cannot start answers with its error, and a configuration that cannot be read changes nothing,
+            // until the mistake is mended.
             Err(error) => eprintln!("{error:#}"),
         }
     }
@@ -179,7 +200,11 @@ fn announce(address: &Address, tls: bool) {
         Address::Tcp(address) => format!("{scheme}://{address}"),
         Address::Unix(path) => format!("unix:{}", path.display()),
     };
-    let (on, off) = if std::io::stderr().is_terminal() { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
+    let (on, off) = if std::io::stderr().is_terminal() {
+        ("\x1b[1m", "\x1b[0m")
+    } else {
+        ("", "")
+    };
     eprintln!("listening on {on}{text}{off}");
 }
 
@@ -190,7 +215,10 @@ fn server_config(config: &Config) -> Result<ServerConfig> {
             config::Listen::Unix(path) => Listen::unix(path.clone()),
         };
         match &config.tls {
-            Some(tls) => listen.with_tls(TlsFiles { certificates: tls.cert.clone(), key: tls.key.clone() }),
+            Some(tls) => listen.with_tls(TlsFiles {
+                certificates: tls.cert.clone(),
+                key: tls.key.clone(),
+            }),
             None => listen,
         }
     };
@@ -248,7 +276,10 @@ struct Signals {
 impl Signals {
     fn listen() -> Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
 
     async fn next(&mut self) {

@@ -40,8 +40,13 @@ impl Changes {
             }
         })
         .context("cannot watch files")?;
-        watcher.watch(folder, RecursiveMode::Recursive).with_context(|| format!("cannot watch {}", folder.display()))?;
-        Ok(Self { _watcher: watcher, changed })
+        watcher
+            .watch(folder, RecursiveMode::Recursive)
+            .with_context(|| format!("cannot watch {}", folder.display()))?;
+        Ok(Self {
+            _watcher: watcher,
+            changed,
+        })
     }
 
     /// The last file of the next burst of changes.

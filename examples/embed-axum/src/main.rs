@@ -23,7 +23,10 @@ const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
 async fn main() -> Result<(), Box<dyn Error>> {
     let pool = Pool::builder().threads(2).build()?;
     // The script is part of the program here; `.file("path")` reads it, and what it imports, from disk.
-    let script = Script::builder("shop").source(include_str!("shop.js")).text("CURRENCY", "EUR").build()?;
+    let script = Script::builder("shop")
+        .source(include_str!("shop.js"))
+        .text("CURRENCY", "EUR")
+        .build()?;
     pool.deploy("shop", script, &Options::default())?;
     // A script that cannot start is better found now than by the first customer.
     pool.warm("shop").await?;
@@ -37,20 +40,32 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".to_owned());
     let listener = tokio::net::TcpListener::bind(&address).await?;
     eprintln!("listening on http://{}", listener.local_addr()?);
-    axum::serve(listener, app).with_graceful_shutdown(asked_to_stop()).await?;
+    axum::serve(listener, app)
+        .with_graceful_shutdown(asked_to_stop())
+        .await?;
 
     let report = pool.shutdown(SHUTDOWN_MAX).await;
-    eprintln!("stopped: {} finished, {} cut, {} threads joined", report.finished, report.cut, report.threads_joined);
+    eprintln!(
+        "stopped: {} finished, {} cut, {} threads joined",
+        report.finished, report.cut, report.threads_joined
+    );
     Ok(())
 }
 
 /// Hands a request to the script, as it is.
 async fn shop(State(pool): State<Pool>, mut request: Request) -> Response {
     // Scripts see an absolute `request.url`; what comes over HTTP/1.1 is a path and a Host header.
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+    let host = request
+        .headers()
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or("localhost");
     let url = RequestUrl(format!("http://{host}{}", request.uri()));
     request.extensions_mut().insert(url);
-    match pool.fetch("shop", request.map(handlers::Body::new), Meta::default()).await {
+    match pool
+        .fetch("shop", request.map(handlers::Body::new), Meta::default())
+        .await
+    {
         Ok(response) => response.map(Body::new),
         Err(failure) => (status(&failure), format!("{}\n", failure.outcome)).into_response(),
     }

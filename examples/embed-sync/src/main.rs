@@ -25,21 +25,34 @@ struct Decision {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let orders: Vec<Order> = std::io::stdin().lock().lines().map(|line| parse(&line?)).collect::<Result<_, _>>()?;
+    let orders: Vec<Order> = std::io::stdin()
+        .lock()
+        .lines()
+        .map(|line| parse(&line?))
+        .collect::<Result<_, _>>()?;
 
     let pool = Pool::builder().threads(2).build()?;
     let script = Script::builder("rules")
         .source(include_str!("rules.js"))
         // Rules are written by others: one that never ends must not end the program.
-        .limits(Limits { cpu: Duration::from_millis(200), ..Limits::default() })
+        .limits(Limits {
+            cpu: Duration::from_millis(200),
+            ..Limits::default()
+        })
         .build()?;
     pool.deploy("rules", script, &Options::default())?;
     // Any executor will do, this smallest one included; without this line the first call would wait for the start.
     block_on(pool.warm("rules"))?;
 
     let lines = std::thread::scope(|scope| {
-        let decisions: Vec<_> = orders.iter().map(|order| scope.spawn(|| decide(&pool, order))).collect();
-        decisions.into_iter().map(|decision| decision.join().map_err(|_| "a thread panicked")).collect::<Vec<_>>()
+        let decisions: Vec<_> = orders
+            .iter()
+            .map(|order| scope.spawn(|| decide(&pool, order)))
+            .collect();
+        decisions
+            .into_iter()
+            .map(|decision| decision.join().map_err(|_| "a thread panicked"))
+            .collect::<Vec<_>>()
     });
     for (order, line) in orders.iter().zip(lines) {
         println!("{} {}: {}", order.number, order.item, line?);
@@ -55,13 +68,25 @@ fn decide(pool: &Pool, order: &Order) -> String {
     // The arguments are a tuple, a slice or a vector; a tuple of one has its comma.
     match block_on(pool.call::<_, Decision>("rules", "decide", &(order,))) {
         Ok(Decision { accepted: true, reason }) => format!("accepted, {reason}"),
-        Ok(Decision { accepted: false, reason }) => format!("refused, {reason}"),
-        Err(Failure { outcome: Outcome::Exception, message, .. }) => format!("the rule failed: {message}"),
+        Ok(Decision {
+            accepted: false,
+            reason,
+        }) => format!("refused, {reason}"),
+        Err(Failure {
+            outcome: Outcome::Exception,
+            message,
+            ..
+        }) => format!("the rule failed: {message}"),
         Err(failure) => format!("no decision ({})", failure.outcome),
     }
 }
 
 fn parse(line: &str) -> Result<Order, Box<dyn Error>> {
-    let (item, number) = line.split_once(' ').ok_or_else(|| format!("not an order, such as `tea 3`: {line}"))?;
-    Ok(Order { item: item.to_owned(), number: number.trim().parse()? })
+    let (item, number) = line
+        .split_once(' ')
+        .ok_or_else(|| format!("not an order, such as `tea 3`: {line}"))?;
+    Ok(Order {
+        item: item.to_owned(),
+        number: number.trim().parse()?,
+    })
 }

@@ -38,7 +38,6 @@ pub struct Ended {
     pub result: Result<(), FaultKind>,
 }
 
-
 enum Waiting {
     Response(Reply<http::Response<Body>>),
     Value(Reply<Value>),
@@ -103,18 +102,33 @@ impl Events {
             EventKind::Fetch { request, reply } => {
                 let (mut head, body) = request.into_parts();
                 let has_body = !http_body::Body::is_end_stream(&body);
-                let url = head.extensions.remove::<RequestUrl>().map_or_else(|| head.uri.to_string(), |url| url.0);
-                let begin = Begin::Fetch { method: head.method.clone(), url, has_body };
+                let url = head
+                    .extensions
+                    .remove::<RequestUrl>()
+                    .map_or_else(|| head.uri.to_string(), |url| url.0);
+                let begin = Begin::Fetch {
+                    method: head.method.clone(),
+                    url,
+                    has_body,
+                };
                 entry.head = Some(head);
                 entry.body = has_body.then_some(body);
                 entry.waiting = Waiting::Response(reply);
                 begin
             }
-            EventKind::Call { function, arguments, reply } => {
+            EventKind::Call {
+                function,
+                arguments,
+                reply,
+            } => {
                 entry.waiting = Waiting::Value(reply);
                 Begin::Call(function, arguments)
             }
-            EventKind::Scheduled { cron, scheduled_time_ms, reply } => {
+            EventKind::Scheduled {
+                cron,
+                scheduled_time_ms,
+                reply,
+            } => {
                 entry.waiting = Waiting::Value(reply);
                 Begin::Scheduled(cron, scheduled_time_ms)
             }
@@ -135,7 +149,11 @@ impl Events {
     /// The keys of the open events whose caller still waits for an answer.
     pub fn unanswered(&self) -> Vec<EventKey> {
         let waits = |entry: &Entry| !matches!(entry.waiting, Waiting::Nobody);
-        self.entries.iter().filter(|(_, entry)| waits(entry)).map(|(key, _)| *key).collect()
+        self.entries
+            .iter()
+            .filter(|(_, entry)| waits(entry))
+            .map(|(key, _)| *key)
+            .collect()
     }
 
     /// The keys of all open events.
@@ -172,7 +190,9 @@ impl Events {
 
     /// Answers with a response. `false` when nobody waits for it any more.
     pub(super) fn respond(&mut self, key: EventKey, response: http::Response<Body>) -> bool {
-        let Some(entry) = self.entries.get_mut(&key) else { return false };
+        let Some(entry) = self.entries.get_mut(&key) else {
+            return false;
+        };
         match std::mem::replace(&mut entry.waiting, Waiting::Nobody) {
             Waiting::Response(reply) => reply.send(Ok(response)).is_ok(),
             other => {
@@ -184,7 +204,9 @@ impl Events {
 
     /// Answers with a value.
     pub(super) fn give(&mut self, key: EventKey, value: Value) {
-        let Some(entry) = self.entries.get_mut(&key) else { return };
+        let Some(entry) = self.entries.get_mut(&key) else {
+            return;
+        };
         if let Waiting::Value(reply) = std::mem::replace(&mut entry.waiting, Waiting::Nobody) {
             drop(reply.send(Ok(value)));
         }
@@ -192,7 +214,9 @@ impl Events {
 
     /// Answers with a failure if no answer was given yet, and remembers it for the outcome.
     pub fn fail(&mut self, key: EventKey, mut fault: Fault) {
-        let Some(entry) = self.entries.get_mut(&key) else { return };
+        let Some(entry) = self.entries.get_mut(&key) else {
+            return;
+        };
         entry.failed.get_or_insert(fault.kind);
         fault.pass_through = entry.pass_through;
         match std::mem::replace(&mut entry.waiting, Waiting::Nobody) {
@@ -240,6 +264,9 @@ impl Events {
 
     /// The reports since the last call, and how many more there were than are kept.
     pub fn take_reports(&mut self) -> (VecDeque<Report>, u64) {
-        (std::mem::take(&mut self.reports), std::mem::take(&mut self.reports_dropped))
+        (
+            std::mem::take(&mut self.reports),
+            std::mem::take(&mut self.reports_dropped),
+        )
     }
 }

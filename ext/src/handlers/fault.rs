@@ -1,6 +1,7 @@
 //! How an event, or a worker, failed.
 
 use std::fmt;
+use std::rc::Rc;
 use std::time::Duration;
 
 use deno_core::error::JsError;
@@ -46,19 +47,34 @@ pub struct Fault {
 impl Fault {
     /// A fault of a kind, said in one sentence.
     pub fn new(kind: FaultKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), detail: None, class: None, retry_after: None, pass_through: false }
+        Self {
+            kind,
+            message: message.into(),
+            detail: None,
+            class: None,
+            retry_after: None,
+            pass_through: false,
+        }
     }
 
-    /// The fault that a JavaScript error is.
-    pub fn from_js(kind: FaultKind, error: &JsError) -> Self {
+    /// The fault that a JavaScript error is. `frames` draws the code where it was thrown, where it can.
+    pub fn from_js(kind: FaultKind, error: &JsError, frames: Option<&CodeFrames>) -> Self {
         let message = match (&error.name, &error.message) {
             (Some(name), Some(message)) if !message.is_empty() => format!("{name}: {message}"),
             (Some(name), _) => name.clone(),
             _ => error.exception_message.trim_start_matches("Uncaught ").to_owned(),
         };
-        Self { detail: Some(describe(error, 0)), class: error.name.clone(), ..Self::new(kind, message) }
+        Self {
+            detail: Some(describe(error, frames, 0)),
+            class: error.name.clone(),
+            ..Self::new(kind, message)
+        }
     }
 }
+
+/// Draws the code around a place in a script: file, line and column (both from 1) to text. The runtime puts it into a
+/// worker's state.
+pub type CodeFrames = Rc<dyn Fn(&str, u32, u32) -> Option<String>>;
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -71,24 +87,33 @@ impl std::error::Error for Fault {}
 /// Causes followed at most this deep: an error may be its own cause.
 const CAUSES_MAX: usize = 8;
 
-fn describe(error: &JsError, depth: usize) -> String {
+fn describe(error: &JsError, frames: Option<&CodeFrames>, depth: usize) -> String {
     let mut text = match &error.stack {
         Some(stack) if !stack.is_empty() => stack.clone(),
-        _ => error.exception_message.clone(),
+        _ => error.exception_message.trim_start_matches("Uncaught ").to_owned(),
     };
-    if let (Some(line), Some(frame)) = (&error.source_line, error.frames.first())
-        && depth == 0
-        && let (Some(file), Some(number), Some(column)) = (&frame.file_name, frame.line_number, frame.column_number)
-        && line.len() <= 200
-    {
-        let caret = " ".repeat(usize::try_from(column.max(1) - 1).unwrap_or(0).min(line.len()));
-        text.push_str(&format!("\n  --> {file}:{number}:{column}\n{number:>5} | {line}\n      | {caret}^"));
+    let own = error.frames.iter().find_map(|frame| {
+        let file = frame.file_name.as_deref().filter(|file| !file.starts_with("ext:"))?;
+        let line = u32::try_from(frame.line_number?).ok()?;
+        Some((file, line, u32::try_from(frame.column_number?).ok()?))
+    });
+    if let Some((file, line, column)) = own {
+        // The stack of an error that the parser raised has no lines: the place is all there is.
+        if !text.contains("\n    at ") {
+            text.push_str(&format!("\n    at {file}:{line}:{column}"));
+        }
+        if let Some(frame) = frames
+            .filter(|_| depth == 0)
+            .and_then(|frames| frames(file, line, column))
+        {
+            text.push_str(&format!("\n\n{}\n", frame.trim_end()));
+        }
     }
     if depth < CAUSES_MAX
         && let Some(cause) = &error.cause
     {
         text.push_str("\nCaused by: ");
-        text.push_str(&describe(cause, depth + 1));
+        text.push_str(&describe(cause, frames, depth + 1));
     }
     text
 }

@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 pub use self::body::{Body, BoxError};
 pub use self::event::{Event, EventKind, Reply, RequestUrl};
 pub use self::events::{Begin, Ended, EventKey, Events, Report};
-pub use self::fault::{Fault, FaultKind};
+pub use self::fault::{CodeFrames, Fault, FaultKind};
 use self::request_body::RequestBody;
 
 /// Chunks of a streamed response that may wait for the client. With chunks of at most [`CHUNK_BYTES`], what a slow
@@ -68,8 +68,13 @@ pub enum HandlerError {
 fn op_isopod_request_headers(state: &mut OpState, #[smi] key: EventKey) -> Vec<Vec<ByteString>> {
     let events = events(state);
     let events = events.borrow();
-    let Some(headers) = events.headers(key) else { return Vec::new() };
-    headers.iter().map(|(name, value)| vec![name.as_str().into(), value.as_bytes().into()]).collect()
+    let Some(headers) = events.headers(key) else {
+        return Vec::new();
+    };
+    headers
+        .iter()
+        .map(|(name, value)| vec![name.as_str().into(), value.as_bytes().into()])
+        .collect()
 }
 
 #[op2(fast)]
@@ -83,7 +88,9 @@ fn op_isopod_request_body(state: &mut OpState, #[smi] key: EventKey) -> Result<R
 }
 
 fn response(status: u16, headers: Vec<(ByteString, ByteString)>) -> Result<http::Response<()>, HandlerError> {
-    let code = StatusCode::from_u16(status).ok().filter(|_| (200..600).contains(&status));
+    let code = StatusCode::from_u16(status)
+        .ok()
+        .filter(|_| (200..600).contains(&status));
     let mut response = http::Response::new(());
     *response.status_mut() = code.ok_or(HandlerError::Status(status))?;
     response.headers_mut().reserve(headers.len());
@@ -173,10 +180,7 @@ fn begin_stream(
 }
 
 /// Moves a stream to the client. `Ok(false)`: the client left.
-async fn pump(
-    resource: Rc<dyn Resource>,
-    sender: mpsc::Sender<Result<Bytes, BoxError>>,
-) -> Result<bool, HandlerError> {
+async fn pump(resource: Rc<dyn Resource>, sender: mpsc::Sender<Result<Bytes, BoxError>>) -> Result<bool, HandlerError> {
     loop {
         let permit = match sender.reserve().await {
             Ok(permit) => permit,
@@ -219,8 +223,9 @@ fn op_isopod_fail<'s>(
     last: bool,
 ) {
     // Reading an error may run its getters, and those may call ops: no borrow is held meanwhile.
-    let fault = Fault::from_js(FaultKind::Exception, &JsError::from_v8_exception(scope, error));
+    let error = JsError::from_v8_exception(scope, error);
     let mut state = state.borrow_mut();
+    let fault = Fault::from_js(FaultKind::Exception, &error, state.try_borrow::<CodeFrames>());
     let events = events(&state);
     events.borrow_mut().fail(key, fault);
     if last {
@@ -256,10 +261,17 @@ fn op_isopod_report<'s>(
     error: v8::Local<'s, v8::Value>,
     rejection: bool,
 ) {
-    let fault = Fault::from_js(FaultKind::Exception, &JsError::from_v8_exception(scope, error));
-    let shared = state.borrow().try_borrow::<Shared>().cloned();
-    let Some(shared) = shared else { return };
-    shared.borrow_mut().report(Report { fault, event: None, rejection });
+    let error = JsError::from_v8_exception(scope, error);
+    let state = state.borrow();
+    let Some(shared) = state.try_borrow::<Shared>() else {
+        return;
+    };
+    let fault = Fault::from_js(FaultKind::Exception, &error, state.try_borrow::<CodeFrames>());
+    shared.borrow_mut().report(Report {
+        fault,
+        event: None,
+        rejection,
+    });
 }
 
 deno_core::extension!(

@@ -33,7 +33,10 @@ impl RequestBody {
         let hint = http_body::Body::size_hint(&body);
         Self {
             size: (hint.lower(), hint.upper()),
-            inner: AsyncRefCell::new(Reading { body, rest: Bytes::new() }),
+            inner: AsyncRefCell::new(Reading {
+                body,
+                rest: Bytes::new(),
+            }),
             cancel: CancelHandle::new_rc(),
         }
     }
@@ -57,7 +60,9 @@ impl RequestBody {
             let chunk = reading.rest.copy_to_bytes(length);
             Ok(BufView::from(chunk))
         };
-        read.or_cancel(cancel).await.unwrap_or_else(|canceled| Err(JsErrorBox::from_err(canceled)))
+        read.or_cancel(cancel)
+            .await
+            .unwrap_or_else(|canceled| Err(JsErrorBox::from_err(canceled)))
     }
 }
 
@@ -88,7 +93,10 @@ pub(super) struct Chunks {
 
 impl Chunks {
     pub(super) fn new(receiver: mpsc::Receiver<Result<Bytes, BoxError>>, length: Option<u64>) -> Self {
-        Self { receiver, remaining: length }
+        Self {
+            receiver,
+            remaining: length,
+        }
     }
 }
 

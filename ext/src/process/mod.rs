@@ -26,8 +26,14 @@ pub enum ProcessError {
 }
 
 #[op2(fast)]
-fn op_isopod_process_exit(state: &mut OpState, scope: &mut v8::PinScope<'_, '_>, #[smi] code: i32) -> Result<(), ProcessError> {
-    let access = state.try_borrow_mut::<ProcessAccess>().ok_or(ProcessError::NotACommand("exit code"))?;
+fn op_isopod_process_exit(
+    state: &mut OpState,
+    scope: &mut v8::PinScope<'_, '_>,
+    #[smi] code: i32,
+) -> Result<(), ProcessError> {
+    let access = state
+        .try_borrow_mut::<ProcessAccess>()
+        .ok_or(ProcessError::NotACommand("exit code"))?;
     access.exit_code.get_or_insert(code);
     scope.terminate_execution();
     Ok(())
@@ -58,7 +64,10 @@ impl Resource for Stdin {
                 chunk.truncate(length);
                 Ok::<_, std::io::Error>(chunk)
             });
-            let chunk = read.await.map_err(JsErrorBox::from_err)?.map_err(JsErrorBox::from_err)?;
+            let chunk = read
+                .await
+                .map_err(JsErrorBox::from_err)?
+                .map_err(JsErrorBox::from_err)?;
             Ok(BufView::from(chunk))
         })
     }
@@ -66,7 +75,10 @@ impl Resource for Stdin {
 
 /// The exit code that the script of a worker asked for.
 pub fn exit_code(state: &RefCell<OpState>) -> Option<i32> {
-    state.borrow().try_borrow::<ProcessAccess>().and_then(|access| access.exit_code)
+    state
+        .borrow()
+        .try_borrow::<ProcessAccess>()
+        .and_then(|access| access.exit_code)
 }
 
 deno_core::extension!(

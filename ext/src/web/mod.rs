@@ -26,7 +26,9 @@ pub type LogSink = Rc<dyn Fn(LogLevel, &str, Option<u32>)>;
 
 #[op2(fast)]
 fn op_isopod_log(state: &mut OpState, #[string] text: &str, #[smi] level: u32, #[smi] event: u32) {
-    let Some(sink) = state.try_borrow::<LogSink>() else { return };
+    let Some(sink) = state.try_borrow::<LogSink>() else {
+        return;
+    };
     let level = match level {
         0 => LogLevel::Debug,
         1 => LogLevel::Info,

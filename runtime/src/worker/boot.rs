@@ -10,7 +10,7 @@ use std::task::Poll;
 
 use deno_core::error::{CoreError, CoreErrorKind};
 use deno_core::{JsRuntime, PollEventLoopOptions, RuntimeOptions, serde_v8, v8};
-use isopod_ext::handlers::{Events, Fault, FaultKind};
+use isopod_ext::handlers::{CodeFrames, Events, Fault, FaultKind};
 use isopod_ext::process::ProcessAccess;
 use isopod_ext::sql::SqlBindings;
 use serde::Serialize;
@@ -68,8 +68,9 @@ impl Worker {
 
     fn new(thread: &WorkerThread, script: &Arc<Script>, options: BootOptions) -> Result<Self, Fault> {
         let limits = &script.limits;
+        let loader = ScriptLoader::new(script.clone());
         let mut runtime = JsRuntime::try_new(RuntimeOptions {
-            module_loader: Some(ScriptLoader::new(script.clone())),
+            module_loader: Some(loader.clone()),
             extensions: isopod_ext::extensions(),
             startup_snapshot: Some(SNAPSHOT),
             residual_lazy_js_sources: RESIDUAL_JS,
@@ -77,7 +78,7 @@ impl Worker {
             create_params: Some(v8::CreateParams::default().heap_limits(0, limits.heap_bytes)),
             ..RuntimeOptions::default()
         })
-        .map_err(|error| fault(&error))?;
+        .map_err(|error| fault(&error, None))?;
         // A wait would hold the thread, and nobody on this isolate could end it.
         runtime.v8_isolate().set_allow_atomics_wait(false);
         let watch = thread
@@ -90,18 +91,24 @@ impl Worker {
             current + HEAP_GRACE_BYTES
         });
         let events = Rc::new(RefCell::new(Events::default()));
+        let frames: CodeFrames = Rc::new(move |file, line, column| loader.code_frame(file, line, column));
         {
             let state = runtime.op_state();
             let mut state = state.borrow_mut();
             state.put(console::sink(script, options.worker, &events));
             state.put(events.clone());
+            state.put(frames.clone());
             state.put(thread.io.clone());
             state.put(script.fetch.clone());
             state.put(SqlBindings(
-                script.bindings.iter().filter_map(|(name, binding)| match binding {
-                    Binding::Sql(config) => Some((name.clone(), config.clone())),
-                    _ => None,
-                }).collect(),
+                script
+                    .bindings
+                    .iter()
+                    .filter_map(|(name, binding)| match binding {
+                        Binding::Sql(config) => Some((name.clone(), config.clone())),
+                        _ => None,
+                    })
+                    .collect(),
             ));
             if script.command.is_some() {
                 state.put(ProcessAccess::default());
@@ -113,6 +120,7 @@ impl Worker {
             face,
             runtime,
             events,
+            frames,
             script: script.clone(),
             number: options.worker,
             condemned: None,
@@ -125,7 +133,11 @@ impl Worker {
     async fn evaluate(&mut self) -> Result<(), Fault> {
         // Loading is not under the watchdog: it runs no user code, and must not be terminated half-way.
         let entry = self.script.entry.clone();
-        let main = self.runtime.load_main_es_module(&entry).await.map_err(|error| fault(&error))?;
+        let main = self
+            .runtime
+            .load_main_es_module(&entry)
+            .await
+            .map_err(|error| fault(&error, Some(&self.frames)))?;
         let limit = self.script.limits.boot_cpu;
         self.watch.arm(limit);
         let evaluated = self.runtime.mod_evaluate(main);
@@ -137,7 +149,7 @@ impl Worker {
                 return Poll::Ready(Ok(()));
             }
             if let Poll::Ready(result) = evaluated.as_mut().poll(cx) {
-                return Poll::Ready(result.map_err(|error| fault(&error)));
+                return Poll::Ready(result.map_err(|error| fault(&error, Some(&self.frames))));
             }
             self.watch.arm(limit);
             let polled = self.runtime.poll_event_loop(cx, PollEventLoopOptions::default());
@@ -146,8 +158,8 @@ impl Worker {
                 return Poll::Ready(Ok(()));
             }
             match (evaluated.as_mut().poll(cx), polled) {
-                (Poll::Ready(result), _) => Poll::Ready(result.map_err(|error| fault(&error))),
-                (_, Poll::Ready(Err(error))) => Poll::Ready(Err(fault(&error))),
+                (Poll::Ready(result), _) => Poll::Ready(result.map_err(|error| fault(&error, Some(&self.frames)))),
+                (_, Poll::Ready(Err(error))) => Poll::Ready(Err(fault(&error, Some(&self.frames)))),
                 (_, Poll::Ready(Ok(()))) => Poll::Ready(Err(Fault::new(
                     FaultKind::BootFailed,
                     "the script's top-level await never settles: nothing is left to wait for",
@@ -160,7 +172,10 @@ impl Worker {
             return Ok(());
         }
         // A module whose code threw is told by its namespace: deno_core sends the error itself to the rejection handler.
-        let namespace = self.runtime.get_module_namespace(main).map_err(|error| fault(&error));
+        let namespace = self
+            .runtime
+            .get_module_namespace(main)
+            .map_err(|error| fault(&error, Some(&self.frames)));
         if let Err(thrown) = &namespace {
             self.forget_report_of(thrown);
         }
@@ -171,7 +186,9 @@ impl Worker {
     }
 
     fn boot_breach(&mut self) -> Result<(), Fault> {
-        let Some(breach) = self.watch.disarm() else { return Ok(()) };
+        let Some(breach) = self.watch.disarm() else {
+            return Ok(());
+        };
         let limits = &self.script.limits;
         Err(Fault::new(
             FaultKind::BootFailed,
@@ -181,7 +198,10 @@ impl Worker {
                     limits.boot_cpu
                 ),
                 Breach::Memory => {
-                    format!("the script reached its heap limit of {} MiB while it started", limits.heap_bytes >> 20)
+                    format!(
+                        "the script reached its heap limit of {} MiB while it started",
+                        limits.heap_bytes >> 20
+                    )
                 }
             },
         ))
@@ -195,7 +215,11 @@ fn start(runtime: &mut JsRuntime, script: &Script) -> Result<Face, Fault> {
     let arguments = StartArguments {
         user_agent: USER_AGENT,
         colors: matches!(script.console, Console::Terminal { colors: true }),
-        bindings: script.bindings.iter().map(|(name, binding)| js_binding(name, binding)).collect(),
+        bindings: script
+            .bindings
+            .iter()
+            .map(|(name, binding)| js_binding(name, binding))
+            .collect(),
         args: &command.args,
         env: &command.env,
     };
@@ -225,15 +249,30 @@ fn start(runtime: &mut JsRuntime, script: &Script) -> Result<Face, Fault> {
     let arguments = serde_v8::to_v8(scope, arguments).map_err(|error| broken(&error.to_string()))?;
     let undefined = v8::undefined(scope).into();
     if boot.call(scope, undefined, &[arguments]).is_none() {
-        let thrown = scope.exception().map(|error| deno_core::error::JsError::from_v8_exception(scope, error));
+        let thrown = scope
+            .exception()
+            .map(|error| deno_core::error::JsError::from_v8_exception(scope, error));
         return Err(match thrown {
-            Some(error) => Fault::from_js(FaultKind::BootFailed, &error),
+            Some(error) => Fault::from_js(FaultKind::BootFailed, &error, None),
             None => broken("boot was terminated"),
         });
     }
-    let [set_exports, begin_fetch, begin_call, begin_scheduled, begin_queue, cancel] =
-        found.map(|function| v8::Global::new(scope, function));
-    Ok(Face { set_exports, begin_fetch, begin_call, begin_scheduled, begin_queue, cancel })
+    let [
+        set_exports,
+        begin_fetch,
+        begin_call,
+        begin_scheduled,
+        begin_queue,
+        cancel,
+    ] = found.map(|function| v8::Global::new(scope, function));
+    Ok(Face {
+        set_exports,
+        begin_fetch,
+        begin_call,
+        begin_scheduled,
+        begin_queue,
+        cancel,
+    })
 }
 
 fn js_binding<'a>(name: &'a str, binding: &Binding) -> JsBinding<'a> {
@@ -245,9 +284,9 @@ fn js_binding<'a>(name: &'a str, binding: &Binding) -> JsBinding<'a> {
     JsBinding { name, kind, value }
 }
 
-fn fault(error: &CoreError) -> Fault {
+fn fault(error: &CoreError, frames: Option<&CodeFrames>) -> Fault {
     match error.as_kind() {
-        CoreErrorKind::Js(error) => Fault::from_js(FaultKind::BootFailed, error),
+        CoreErrorKind::Js(error) => Fault::from_js(FaultKind::BootFailed, error, frames),
         _ => Fault::new(FaultKind::BootFailed, error.to_string()),
     }
 }

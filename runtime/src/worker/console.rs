@@ -51,11 +51,21 @@ fn cut(text: &str) -> &str {
 
 /// Tells of what no event can answer for: once each.
 pub(super) fn tell(script: &Script, worker: u64, report: &Report) {
-    let what = if report.rejection { "Uncaught (in promise)" } else { "Uncaught" };
+    let what = if report.rejection {
+        "Uncaught (in promise)"
+    } else {
+        "Uncaught"
+    };
     let text = report.fault.detail.as_deref().unwrap_or(&report.fault.message);
     match script.console {
         Console::Terminal { .. } => print(LogLevel::Error, &format!("{what} {text}\n")),
-        Console::Tracing => trace(LogLevel::Error, &script.name, worker, "", cut(&format!("{what} {text}"))),
+        Console::Tracing => trace(
+            LogLevel::Error,
+            &script.name,
+            worker,
+            "",
+            cut(&format!("{what} {text}")),
+        ),
     }
 }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use deno_core::{JsRuntime, v8};
-use isopod_ext::handlers::{Event, EventKey, Events, Fault, FaultKind};
+use isopod_ext::handlers::{CodeFrames, Event, EventKey, Events, Fault, FaultKind};
 
 use crate::Script;
 use crate::watchdog::{Breach, Watch};
@@ -52,6 +52,8 @@ pub struct Worker {
     face: Face,
     runtime: JsRuntime,
     events: Rc<RefCell<Events>>,
+    /// Draws the code around where an error was thrown.
+    frames: CodeFrames,
     script: Arc<Script>,
     /// Its number in its host, for logs.
     number: u64,
@@ -100,7 +102,10 @@ impl Worker {
             return Some(Turn::Ended { event, result });
         }
         if let Some(ended) = self.events.borrow_mut().next_ended(None) {
-            return Some(Turn::Ended { event: ended.key, result: ended.result });
+            return Some(Turn::Ended {
+                event: ended.key,
+                result: ended.result,
+            });
         }
         self.condemned.clone().map(Turn::Condemned)
     }
@@ -173,7 +178,10 @@ impl Worker {
         let limits = &self.script.limits;
         let fault = match breach {
             Breach::Cpu => {
-                let message = format!("the script ran for {:?} without giving way, its limit of CPU time", limits.cpu);
+                let message = format!(
+                    "the script ran for {:?} without giving way, its limit of CPU time",
+                    limits.cpu
+                );
                 Fault::new(FaultKind::ExceededCpu, message)
             }
             Breach::Memory => {

@@ -64,7 +64,8 @@ impl Worker {
         // The script's side catches what handlers throw: what comes here is its own end, as by a stack that is full.
         match scope.exception() {
             Some(error) if !scope.has_terminated() => {
-                Err(Fault::from_js(FaultKind::Exception, &JsError::from_v8_exception(scope, error)))
+                let error = JsError::from_v8_exception(scope, error);
+                Err(Fault::from_js(FaultKind::Exception, &error, Some(&self.frames)))
             }
             _ => Ok(()),
         }
@@ -156,7 +157,10 @@ impl Worker {
     /// The error that ends a start is told by the start; the rejection it also was need not be told again.
     pub(super) fn forget_report_of(&mut self, thrown: &Fault) {
         let (reports, _) = self.events.borrow_mut().take_reports();
-        for report in reports.into_iter().filter(|report| report.fault.message != thrown.message) {
+        for report in reports
+            .into_iter()
+            .filter(|report| report.fault.message != thrown.message)
+        {
             console::tell(&self.script, self.number, &report);
         }
     }
@@ -166,7 +170,14 @@ fn string<'s>(scope: &v8::PinScope<'s, '_, ()>, text: &str) -> Result<v8::Local<
     v8::String::new(scope, text).ok_or_else(|| Fault::new(FaultKind::Exception, "a string is too long for JavaScript"))
 }
 
-fn value<'s>(scope: &mut v8::PinScope<'s, '_>, value: impl serde::Serialize) -> Result<v8::Local<'s, v8::Value>, Fault> {
-    serde_v8::to_v8(scope, value)
-        .map_err(|error| Fault::new(FaultKind::Exception, format!("a value cannot be handed to the script: {error}")))
+fn value<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    value: impl serde::Serialize,
+) -> Result<v8::Local<'s, v8::Value>, Fault> {
+    serde_v8::to_v8(scope, value).map_err(|error| {
+        Fault::new(
+            FaultKind::Exception,
+            format!("a value cannot be handed to the script: {error}"),
+        )
+    })
 }

@@ -25,7 +25,10 @@ where
         Box::new(move || {
             let watchdog = Arc::new(Watchdog::start().unwrap());
             let thread = WorkerThread::start(IoOptions::default(), watchdog).unwrap();
-            let event_loop = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let event_loop = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
             let local = tokio::task::LocalSet::new();
             done.send(event_loop.block_on(local.run_until(body(thread)))).unwrap();
         }),
@@ -85,12 +88,23 @@ pub fn script(source: &str) -> ScriptBuilder {
     Script::builder("test").source(source)
 }
 
-pub fn fetch_event(request: http::Request<Body>, reply: isopod_runtime::handlers::Reply<http::Response<Body>>) -> Event {
-    Event { entrypoint: None, kind: EventKind::Fetch { request: Box::new(request), reply } }
+pub fn fetch_event(
+    request: http::Request<Body>,
+    reply: isopod_runtime::handlers::Reply<http::Response<Body>>,
+) -> Event {
+    Event {
+        entrypoint: None,
+        kind: EventKind::Fetch {
+            request: Box::new(request),
+            reply,
+        },
+    }
 }
 
 pub fn get(path: &str) -> http::Request<Body> {
-    http::Request::get(format!("http://example.com{path}")).body(Body::empty()).unwrap()
+    http::Request::get(format!("http://example.com{path}"))
+        .body(Body::empty())
+        .unwrap()
 }
 
 /// Fetches from a script, and reads the whole answer. Streams are read while the worker is driven.
@@ -117,5 +131,12 @@ pub fn fetch(script: ScriptBuilder, request: http::Request<Body>) -> Result<(htt
 /// Calls a function of a script.
 pub fn call(script: ScriptBuilder, function: &str, arguments: Vec<Value>) -> Result<Value, Fault> {
     let function = function.to_owned();
-    answer(script, move |reply| Event { entrypoint: None, kind: EventKind::Call { function, arguments, reply } })
+    answer(script, move |reply| Event {
+        entrypoint: None,
+        kind: EventKind::Call {
+            function,
+            arguments,
+            reply,
+        },
+    })
 }

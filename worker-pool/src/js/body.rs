@@ -21,7 +21,10 @@ pub(super) fn hold(body: Body, ticket: Ticket) -> Body {
         ticket.detach();
         return body;
     }
-    Body::new(Held { body, ticket: Some(ticket) })
+    Body::new(Held {
+        body,
+        ticket: Some(ticket),
+    })
 }
 
 impl HttpBody for Held {

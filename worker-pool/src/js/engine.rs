@@ -23,7 +23,10 @@ pub struct JsEngine {
 impl JsEngine {
     /// An engine whose threads have I/O runtimes of this many threads each.
     pub(super) fn new(io_threads: usize) -> Self {
-        Self { io_threads, watchdog: Mutex::new(None) }
+        Self {
+            io_threads,
+            watchdog: Mutex::new(None),
+        }
     }
 
     fn watchdog(&self) -> io::Result<Arc<Watchdog>> {
@@ -46,8 +49,14 @@ impl Engine for JsEngine {
     }
 
     fn start_thread(&self, name: &str) -> Result<WorkerThread, ThreadError> {
-        let options = IoOptions { threads: self.io_threads, name: format!("{name}-io"), ..IoOptions::default() };
-        let thread = self.watchdog().and_then(|watchdog| WorkerThread::start(options, watchdog));
+        let options = IoOptions {
+            threads: self.io_threads,
+            name: format!("{name}-io"),
+            ..IoOptions::default()
+        };
+        let thread = self
+            .watchdog()
+            .and_then(|watchdog| WorkerThread::start(options, watchdog));
         thread.map_err(|error| ThreadError {
             message: "no I/O runtime: is there a limit on threads or descriptors?".to_owned(),
             source: Some(error.into()),
@@ -55,7 +64,9 @@ impl Engine for JsEngine {
     }
 
     async fn boot(&self, thread: &WorkerThread, script: &Arc<Script>, ctx: BootContext) -> Result<JsWorker, BootError> {
-        let options = BootOptions { worker: ctx.worker.get() };
+        let options = BootOptions {
+            worker: ctx.worker.get(),
+        };
         let worker = isopod_runtime::Worker::boot(thread, script, options).await;
         worker.map(JsWorker::new).map_err(|fault| BootError(failure(fault)))
     }
@@ -77,7 +88,11 @@ pub struct JsWorker {
 
 impl JsWorker {
     fn new(worker: isopod_runtime::Worker) -> Self {
-        Self { worker, keys: HashMap::new(), slots: HashMap::new() }
+        Self {
+            worker,
+            keys: HashMap::new(),
+            slots: HashMap::new(),
+        }
     }
 }
 
@@ -95,10 +110,15 @@ impl Worker for JsWorker {
             match self.worker.poll(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(isopod_runtime::Turn::Condemned(fault)) => {
-                    return Poll::Ready(Turn::Condemned { outcome: outcome(fault.kind), reason: fault.message });
+                    return Poll::Ready(Turn::Condemned {
+                        outcome: outcome(fault.kind),
+                        reason: fault.message,
+                    });
                 }
                 Poll::Ready(isopod_runtime::Turn::Ended { event, result }) => {
-                    let Some(slot) = self.slots.remove(&event) else { continue };
+                    let Some(slot) = self.slots.remove(&event) else {
+                        continue;
+                    };
                     self.keys.remove(&slot);
                     let outcome = result.err().map_or(Outcome::Ok, outcome);
                     return Poll::Ready(Turn::Ended { slot, outcome });
@@ -154,7 +174,12 @@ const fn kind(outcome: Outcome) -> FaultKind {
 }
 
 pub(super) fn failure(fault: Fault) -> Failure {
-    Failure { outcome: outcome(fault.kind), message: fault.message, detail: fault.detail, retry_after: fault.retry_after }
+    Failure {
+        outcome: outcome(fault.kind),
+        message: fault.message,
+        detail: fault.detail,
+        retry_after: fault.retry_after,
+    }
 }
 
 fn fault(failure: Failure) -> Fault {

@@ -32,6 +32,9 @@ use crate::{
 /// # }
 /// ```
 ///
+/// A script's name may say which of its entry points is meant: `"shop#Admin"` is the class or object that the script
+/// `shop` exports as `Admin`; without, it is the default export.
+///
 /// It is made, used and dropped on any thread, inside and outside any runtime, any number of times in a process; its
 /// futures run on any executor. Cloning it makes another handle of the same pool. Dropping the last handle returns at
 /// once: what was accepted is finished, nothing is accepted any more, and the threads end by themselves.
@@ -72,10 +75,7 @@ impl PoolBuilder {
     }
 
     /// Changes any other setting: see [`crate::PoolBuilder`] for all of them.
-    pub fn configure(
-        mut self,
-        change: impl FnOnce(CoreBuilder<JsEngine>) -> CoreBuilder<JsEngine> + 'static,
-    ) -> Self {
+    pub fn configure(mut self, change: impl FnOnce(CoreBuilder<JsEngine>) -> CoreBuilder<JsEngine> + 'static) -> Self {
         self.change.push(Box::new(change));
         self
     }
@@ -94,7 +94,10 @@ impl PoolBuilder {
 impl Pool {
     /// Begins to make a pool.
     pub fn builder() -> PoolBuilder {
-        PoolBuilder { io_threads: 2, change: Vec::new() }
+        PoolBuilder {
+            io_threads: 2,
+            change: Vec::new(),
+        }
     }
 
     /// Makes a script answer to a name; replaces what had the name, without dropping an event of it. Does not wait for
@@ -138,7 +141,9 @@ impl Pool {
         meta: Meta,
     ) -> Result<http::Response<Body>, Failure> {
         let request = Box::new(request);
-        let (response, ticket) = self.ask(name, None, meta, |reply| EventKind::Fetch { request, reply }).await?;
+        let (response, ticket) = self
+            .ask(name, meta, |reply| EventKind::Fetch { request, reply })
+            .await?;
         Ok(response.map(|body| hold(body, ticket)))
     }
 
@@ -159,8 +164,12 @@ impl Pool {
             Err(error) => return Err(unconvertible("an argument", &error)),
         };
         let function = function.to_owned();
-        let call = |reply| EventKind::Call { function, arguments, reply };
-        let (value, ticket) = self.ask(name, None, Meta::default(), call).await?;
+        let call = |reply| EventKind::Call {
+            function,
+            arguments,
+            reply,
+        };
+        let (value, ticket) = self.ask(name, Meta::default(), call).await?;
         ticket.detach();
         serde_json::from_value(value).map_err(|error| unconvertible("the value returned", &error))
     }
@@ -172,8 +181,12 @@ impl Pool {
     /// How the event ended, where not well.
     pub async fn scheduled(&self, name: &str, cron: &str, scheduled_time_ms: f64) -> Result<(), Failure> {
         let cron = cron.to_owned();
-        let kind = |reply| EventKind::Scheduled { cron, scheduled_time_ms, reply };
-        let (_, ticket) = self.ask(name, None, Meta::default(), kind).await?;
+        let kind = |reply| EventKind::Scheduled {
+            cron,
+            scheduled_time_ms,
+            reply,
+        };
+        let (_, ticket) = self.ask(name, Meta::default(), kind).await?;
         ticket.detach();
         Ok(())
     }
@@ -184,8 +197,9 @@ impl Pool {
     /// # Errors
     /// How the event ended, where not well.
     pub async fn queue(&self, name: &str, batch: Value) -> Result<Value, Failure> {
-        let (decided, ticket) =
-            self.ask(name, None, Meta::default(), |reply| EventKind::Queue { batch, reply }).await?;
+        let (decided, ticket) = self
+            .ask(name, Meta::default(), |reply| EventKind::Queue { batch, reply })
+            .await?;
         ticket.detach();
         Ok(decided)
     }
@@ -216,13 +230,22 @@ impl Pool {
     async fn ask<T>(
         &self,
         name: &str,
-        entrypoint: Option<String>,
         meta: Meta,
         kind: impl FnOnce(Reply<T>) -> EventKind,
     ) -> Result<(T, Ticket), Failure> {
         let (reply, answer) = oneshot::channel::<Result<T, Fault>>();
-        let event = Event { entrypoint, kind: kind(reply) };
-        let ticket = self.core.dispatch(name, event, meta).map_err(|rejected| refused(&rejected))?;
+        let (name, entrypoint) = match name.split_once('#') {
+            Some((name, entrypoint)) => (name, Some(entrypoint.to_owned())),
+            None => (name, None),
+        };
+        let event = Event {
+            entrypoint,
+            kind: kind(reply),
+        };
+        let ticket = self
+            .core
+            .dispatch(name, event, meta)
+            .map_err(|rejected| refused(&rejected))?;
         match answer.await {
             Ok(Ok(answer)) => Ok((answer, ticket)),
             Ok(Err(fault)) => {
@@ -230,9 +253,10 @@ impl Pool {
                 ticket.detach();
                 Err(failure(fault))
             }
-            Err(oneshot::Canceled) => {
-                Err(Failure::new(Outcome::WorkerLost, "the worker was lost while it held the event"))
-            }
+            Err(oneshot::Canceled) => Err(Failure::new(
+                Outcome::WorkerLost,
+                "the worker was lost while it held the event",
+            )),
         }
     }
 }

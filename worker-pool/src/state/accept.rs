@@ -83,7 +83,9 @@ pub struct Rejected<V> {
 
 impl<V> std::fmt::Debug for Rejected<V> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Rejected").field("reason", &self.reason).finish_non_exhaustive()
+        f.debug_struct("Rejected")
+            .field("reason", &self.reason)
+            .finish_non_exhaustive()
     }
 }
 
@@ -100,13 +102,26 @@ impl<E: Engine> State<E> {
         let number = self.next_version();
         let limits = Limits::new(options, &self.settings);
         let known = self.scripts.remove(&name);
-        let counters = known.as_ref().map(|known| Arc::clone(&known.current.counters)).unwrap_or_default();
-        let current = Arc::new(Version { name: Arc::clone(&name), number, script, limits, counters });
+        let counters = known
+            .as_ref()
+            .map(|known| Arc::clone(&known.current.counters))
+            .unwrap_or_default();
+        let current = Arc::new(Version {
+            name: Arc::clone(&name),
+            number,
+            script,
+            limits,
+            counters,
+        });
         let replaced = known.as_ref().map(|known| known.current.number);
         let script = match known {
-            Some(known) => {
-                Script { current, breaker: Breaker::new(), last_boot_failure: None, leaving: false, ..known }
-            }
+            Some(known) => Script {
+                current,
+                breaker: Breaker::new(),
+                last_boot_failure: None,
+                leaving: false,
+                ..known
+            },
             None => Script {
                 current,
                 queue: VecDeque::new(),
@@ -128,10 +143,15 @@ impl<E: Engine> State<E> {
 
     /// Takes a script away: what was accepted is finished. False if there is none of this name.
     pub(crate) fn undeploy(&mut self, name: &str, fx: &mut Effects<E>) -> bool {
-        let Some(script) = self.scripts.get_mut(name).filter(|script| !script.leaving) else { return false };
+        let Some(script) = self.scripts.get_mut(name).filter(|script| !script.leaving) else {
+            return false;
+        };
         script.leaving = true;
         for waiter in script.warming.drain(..) {
-            fx.answer(waiter, Err(Failure::new(Outcome::Canceled, "the script was undeployed")));
+            fx.answer(
+                waiter,
+                Err(Failure::new(Outcome::Canceled, "the script was undeployed")),
+            );
         }
         let name = Arc::clone(&script.current.name);
         self.remove_if_done(&name, fx);
@@ -143,7 +163,11 @@ impl<E: Engine> State<E> {
         let Some(script) = self.scripts.get(name) else { return };
         if script.leaving && script.queue.is_empty() && script.in_flight == 0 {
             let number = script.current.number;
-            self.answer_warming(name, &Err(Failure::new(Outcome::Canceled, "the script was undeployed")), fx);
+            self.answer_warming(
+                name,
+                &Err(Failure::new(Outcome::Canceled, "the script was undeployed")),
+                fx,
+            );
             self.scripts.remove(name);
             self.retire_version(number, RetireReason::Undeployed, fx);
         }
@@ -167,7 +191,11 @@ impl<E: Engine> State<E> {
     ) {
         let closing = self.closing.is_some();
         let Some(script) = self.scripts.get_mut(name).filter(|script| !script.leaving && !closing) else {
-            let message = if closing { "the pool is shutting down" } else { "no such script is deployed" };
+            let message = if closing {
+                "the pool is shutting down"
+            } else {
+                "no such script is deployed"
+            };
             return fx.answer(to, Err(Failure::new(Outcome::BootFailed, message)));
         };
         let (name, number) = (Arc::clone(&script.current.name), script.current.number);
@@ -227,8 +255,10 @@ impl<E: Engine> State<E> {
                 fx.hand_over(&hosted.mailbox, job);
             }
             _ => {
-                // The supervisor expires what waits too long, and sleeps while nothing waits.
-                if script.queue.is_empty() || meta.deadline.is_some() {
+                // The supervisor expires what waits too long: it is woken where it would sleep past that.
+                let expires = job.expires(self.settings.queue_wait_max);
+                if self.looks_at.is_none_or(|looks_at| expires < looks_at) {
+                    self.looks_at = Some(expires);
                     fx.wake_supervisor();
                 }
                 script.queue.push_back(job);
@@ -257,16 +287,29 @@ impl<E: Engine> State<E> {
         let retry_after = self.settings.retry_after;
         let view = self.view(&version, now);
         let placement = place(&view);
-        let served = view.threads.iter().any(|thread| matches!(thread, ThreadView::Warm { .. } | ThreadView::Coming));
+        let served = view
+            .threads
+            .iter()
+            .any(|thread| matches!(thread, ThreadView::Warm { .. } | ThreadView::Coming));
         if let Admit::After(retry_after) = admit
             && !served
         {
-            let failure = self.scripts.get(name).and_then(|script| script.last_boot_failure.clone());
+            let failure = self
+                .scripts
+                .get(name)
+                .and_then(|script| script.last_boot_failure.clone());
             let failure = failure.unwrap_or_else(|| Failure::new(Outcome::BootFailed, "a boot is being tried"));
-            return Err(RejectReason::BootBroken { name: name.to_owned(), retry_after, failure });
+            return Err(RejectReason::BootBroken {
+                name: name.to_owned(),
+                retry_after,
+                failure,
+            });
         }
         match placement.seat {
-            Seat::Shed => Err(RejectReason::QueueFull { name: name.to_owned(), retry_after }),
+            Seat::Shed => Err(RejectReason::QueueFull {
+                name: name.to_owned(),
+                retry_after,
+            }),
             _ => Ok(placement),
         }
     }

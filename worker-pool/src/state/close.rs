@@ -69,7 +69,10 @@ impl<E: Engine> State<E> {
             fx.tell(PoolEvent::Draining);
         }
         // The supervisor has gone: nobody else will report.
-        if let (Some(ended), Some(to)) = (self.closing.as_ref().and_then(|closing| closing.ended.as_ref()), &report) {
+        if let (Some(ended), Some(to)) = (
+            self.closing.as_ref().and_then(|closing| closing.ended.as_ref()),
+            &report,
+        ) {
             return fx.report(to.clone(), ended.clone());
         }
         let closing = self.closing.get_or_insert_with(|| Closing {
@@ -92,22 +95,36 @@ impl<E: Engine> State<E> {
         }
         fx.wake_supervisor();
         for waiter in self.scripts.values_mut().flat_map(|script| script.warming.drain(..)) {
-            fx.answer(waiter, Err(Failure::new(Outcome::Canceled, "the pool is shutting down")));
+            fx.answer(
+                waiter,
+                Err(Failure::new(Outcome::Canceled, "the pool is shutting down")),
+            );
         }
     }
 
     /// One look at everything.
     pub(crate) fn supervise(&mut self, now: Instant, fx: &mut Effects<E>) -> Todo<E> {
-        let mut todo = Todo { join: Vec::new(), spawn: Vec::new(), reports: Vec::new(), next: None, done: false };
+        let mut todo = Todo {
+            join: Vec::new(),
+            spawn: Vec::new(),
+            reports: Vec::new(),
+            next: None,
+            done: false,
+        };
         self.expire(now, &mut todo, fx);
         self.mend(now, &mut todo, fx);
         self.keep_warm(now, &mut todo, fx);
         for (thread, slot) in self.threads.iter_mut().enumerate() {
             if let Some(mailbox) = slot.unspawned.take() {
-                todo.spawn.push(Spawn { thread, name: slot.name.clone(), mailbox });
+                todo.spawn.push(Spawn {
+                    thread,
+                    name: slot.name.clone(),
+                    mailbox,
+                });
             }
         }
         self.advance(now, &mut todo, fx);
+        self.looks_at = todo.next;
         todo
     }
 
@@ -119,21 +136,26 @@ impl<E: Engine> State<E> {
         for (name, script) in self.scripts.iter_mut().filter(|(_, script)| !script.queue.is_empty()) {
             let mut at = 0;
             while let Some(job) = script.queue.get(at) {
-                let shed_at = after(job.accepted, wait_max);
-                let due = job.deadline.map_or(shed_at, |deadline| deadline.min(shed_at));
+                let due = job.expires(wait_max);
                 if due > now {
                     todo.look_at(due);
                     at += 1;
                     continue;
                 }
                 let failure = if job.deadline.is_some_and(|deadline| deadline <= now) {
-                    Failure::new(Outcome::ExceededWall, "the event's deadline passed while it waited for a worker")
+                    Failure::new(
+                        Outcome::ExceededWall,
+                        "the event's deadline passed while it waited for a worker",
+                    )
                 } else {
                     Failure::new(Outcome::LoadShed, "the event waited too long for a worker")
                         .with_retry_after(retry_after)
                 };
                 if let Some(job) = script.queue.remove(at) {
-                    fx.tell(PoolEvent::EventFailed { script: Arc::clone(name), outcome: failure.outcome });
+                    fx.tell(PoolEvent::EventFailed {
+                        script: Arc::clone(name),
+                        outcome: failure.outcome,
+                    });
                     fx.fail(job, failure);
                     count += 1;
                 }
@@ -162,7 +184,9 @@ impl<E: Engine> State<E> {
                     slot.life = Life::Alive;
                     self.threads_respawned += 1;
                     mended = true;
-                    fx.tell(PoolEvent::ThreadRespawned { thread: slot.name.clone() });
+                    fx.tell(PoolEvent::ThreadRespawned {
+                        thread: slot.name.clone(),
+                    });
                 }
                 _ => slot.life = Life::Joined,
             }
@@ -177,8 +201,13 @@ impl<E: Engine> State<E> {
         if self.closing.is_some() {
             return;
         }
-        let kept = self.scripts.values().filter(|script| script.current.limits.workers_min > 0);
-        let names: Vec<_> = kept.map(|script| (Arc::clone(&script.current.name), script.breaker.opens_at())).collect();
+        let kept = self
+            .scripts
+            .values()
+            .filter(|script| script.current.limits.workers_min > 0);
+        let names: Vec<_> = kept
+            .map(|script| (Arc::clone(&script.current.name), script.breaker.opens_at()))
+            .collect();
         for (name, opens_at) in names {
             match opens_at {
                 Some(at) if at > now => todo.look_at(at),
@@ -208,7 +237,8 @@ impl<E: Engine> State<E> {
             threads_joined: 0,
             threads_stuck: 0,
         };
-        todo.reports.extend(closing.drained.drain(..).map(|to| (to, report.clone())));
+        todo.reports
+            .extend(closing.drained.drain(..).map(|to| (to, report.clone())));
         if !closing.stop {
             return;
         }
@@ -217,17 +247,21 @@ impl<E: Engine> State<E> {
             hosted.retire(RetireReason::Shutdown, fx);
         }
         self.dismiss_vacant(fx);
-        self.threads.iter_mut().filter(|thread| matches!(thread.life, Life::Ended { .. })).for_each(|thread| {
-            todo.join.extend(thread.handle.take());
-            thread.life = Life::Joined;
-        });
+        self.threads
+            .iter_mut()
+            .filter(|thread| matches!(thread.life, Life::Ended { .. }))
+            .for_each(|thread| {
+                todo.join.extend(thread.handle.take());
+                thread.life = Life::Joined;
+            });
         report.threads_joined = self.threads.iter().filter(|thread| thread.life == Life::Joined).count();
         report.threads_stuck = self.threads.len() - report.threads_joined;
         let Some(closing) = self.closing.as_mut() else { return };
         todo.done = report.threads_stuck == 0;
         closing.ended = todo.done.then(|| report.clone());
         if todo.done || now >= after(stopping, closing.grace) {
-            todo.reports.extend(closing.stopped.drain(..).map(|to| (to, report.clone())));
+            todo.reports
+                .extend(closing.stopped.drain(..).map(|to| (to, report.clone())));
         } else {
             todo.look_at(after(stopping, closing.grace));
         }

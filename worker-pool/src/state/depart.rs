@@ -34,8 +34,19 @@ const RESPAWN_PAUSE_MAX: Duration = Duration::from_secs(1);
 impl<E: Engine> State<E> {
     /// First half of a departure: takes the worker, and with it the sender of its mailbox, off the thread.
     pub(crate) fn unhook(&mut self, thread: usize) -> Option<Unhooked<E>> {
-        let Hosted { id, version, held, phase, .. } = self.threads[thread].hosted.take()?;
-        Some(Unhooked { id, version, held: held.len(), phase })
+        let Hosted {
+            id,
+            version,
+            held,
+            phase,
+            ..
+        } = self.threads[thread].hosted.take()?;
+        Some(Unhooked {
+            id,
+            version,
+            held: held.len(),
+            phase,
+        })
     }
 
     /// Second half, with what was found in the mailbox: that was never begun and goes back to the head of the queue.
@@ -47,14 +58,20 @@ impl<E: Engine> State<E> {
         now: Instant,
         fx: &mut Effects<E>,
     ) {
-        let Unhooked { id: worker, version, held, phase } = gone;
+        let Unhooked {
+            id: worker,
+            version,
+            held,
+            phase,
+        } = gone;
         let name = Arc::clone(&version.name);
         let lost = held - unbegun.len().min(held);
         self.ended(lost, fx);
         let departure = match departure {
-            Departure::Retired(RetireReason::Lost) if phase == Phase::Booting => {
-                Departure::BootFailed(Failure::new(Outcome::BootFailed, "the worker's thread panicked while it booted"))
-            }
+            Departure::Retired(RetireReason::Lost) if phase == Phase::Booting => Departure::BootFailed(Failure::new(
+                Outcome::BootFailed,
+                "the worker's thread panicked while it booted",
+            )),
             other => other,
         };
         let cut = self.closing.as_ref().is_some_and(Closing::is_cut);
@@ -76,19 +93,39 @@ impl<E: Engine> State<E> {
         match departure {
             Departure::Retired(reason) => {
                 version.counters.retired(reason);
-                fx.tell(PoolEvent::WorkerRetired { worker, script: Arc::clone(&name), reason });
+                fx.tell(PoolEvent::WorkerRetired {
+                    worker,
+                    script: Arc::clone(&name),
+                    reason,
+                });
             }
             Departure::BootAborted => {
                 // Who no longer wanted it said why, unless its thread went.
-                let reason = if let Phase::Retiring(reason) = phase { reason } else { RetireReason::Lost };
-                fx.tell(PoolEvent::WorkerRetired { worker, script: Arc::clone(&name), reason });
-                if let Some(script) = self.scripts.get_mut(&name).filter(|s| s.current.number == version.number) {
+                let reason = if let Phase::Retiring(reason) = phase {
+                    reason
+                } else {
+                    RetireReason::Lost
+                };
+                fx.tell(PoolEvent::WorkerRetired {
+                    worker,
+                    script: Arc::clone(&name),
+                    reason,
+                });
+                if let Some(script) = self
+                    .scripts
+                    .get_mut(&name)
+                    .filter(|s| s.current.number == version.number)
+                {
                     script.breaker.aborted(now);
                 }
             }
             Departure::BootFailed(failure) => {
                 version.counters.boot_failed();
-                fx.tell(PoolEvent::BootFailed { worker, script: Arc::clone(&name), failure: failure.clone() });
+                fx.tell(PoolEvent::BootFailed {
+                    worker,
+                    script: Arc::clone(&name),
+                    failure: failure.clone(),
+                });
                 self.boot_failed(&name, version.number, &failure, now, fx);
             }
         }
@@ -100,14 +137,23 @@ impl<E: Engine> State<E> {
     /// What waited for this boot, and has no other worker to wait for, ends with it.
     fn boot_failed(&mut self, name: &Arc<str>, version: u64, failure: &Failure, now: Instant, fx: &mut Effects<E>) {
         let census = self.census(version);
-        let Some(script) = self.scripts.get_mut(name).filter(|script| script.current.number == version) else { return };
+        let Some(script) = self
+            .scripts
+            .get_mut(name)
+            .filter(|script| script.current.number == version)
+        else {
+            return;
+        };
         script.breaker.failed(now);
         script.last_boot_failure = Some(failure.clone());
         if census.ready + census.coming == 0 {
             let waited: Vec<_> = script.queue.drain(..).collect();
             self.ended(waited.len(), fx);
             for job in waited {
-                fx.tell(PoolEvent::EventFailed { script: Arc::clone(name), outcome: failure.outcome });
+                fx.tell(PoolEvent::EventFailed {
+                    script: Arc::clone(name),
+                    outcome: failure.outcome,
+                });
                 fx.fail(job, failure.clone());
             }
             self.answer_warming(name, &Err(failure.clone()), fx);
@@ -154,8 +200,13 @@ impl<E: Engine> State<E> {
         };
         slot.mailbox = None;
         slot.reserved = None;
-        slot.life = Life::Ended { again: Some(now + pause) };
-        fx.tell(PoolEvent::ThreadLost { thread: slot.name.clone(), message: message.to_owned() });
+        slot.life = Life::Ended {
+            again: Some(now + pause),
+        };
+        fx.tell(PoolEvent::ThreadLost {
+            thread: slot.name.clone(),
+            message: message.to_owned(),
+        });
         fx.wake_supervisor();
     }
 

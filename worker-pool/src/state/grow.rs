@@ -42,7 +42,9 @@ impl<E: Engine> State<E> {
             _ if thread.life != Life::Alive || thread.mailbox.is_none() => ThreadView::Taken,
             Some(hosted) if hosted.version.number == asking.number && !matches!(hosted.phase, Phase::Retiring(_)) => {
                 match hosted.phase {
-                    Phase::Ready { .. } => ThreadView::Warm { in_flight: hosted.held.len() },
+                    Phase::Ready { .. } => ThreadView::Warm {
+                        in_flight: hosted.held.len(),
+                    },
                     _ => ThreadView::Coming,
                 }
             }
@@ -53,7 +55,10 @@ impl<E: Engine> State<E> {
             Some(hosted) if hosted.held.is_empty() && matches!(hosted.phase, Phase::Ready { .. }) => {
                 let min = hosted.version.limits.workers_min;
                 let kept = min > 0 && self.census(hosted.version.number).ready <= min;
-                ThreadView::Idle { idle_for: now.saturating_duration_since(hosted.idle_since), kept }
+                ThreadView::Idle {
+                    idle_for: now.saturating_duration_since(hosted.idle_since),
+                    kept,
+                }
             }
             Some(_) => ThreadView::Taken,
             None => ThreadView::Vacant,
@@ -93,7 +98,9 @@ impl<E: Engine> State<E> {
     /// Boots what the script wants, as far as there are threads; for the rest it waits its turn.
     pub(super) fn grow(&mut self, name: &Arc<str>, now: Instant, fx: &mut Effects<E>) {
         while let Some(displacing) = self.wants(name, now) {
-            let Some(version) = self.scripts.get(name).map(|script| Arc::clone(&script.current)) else { return };
+            let Some(version) = self.scripts.get(name).map(|script| Arc::clone(&script.current)) else {
+                return;
+            };
             match room(&self.view(&version, now), displacing) {
                 Grow::Keep => return self.enlist(name, now, fx),
                 grow => self.boot_at(grow, name, now, fx),
@@ -120,7 +127,9 @@ impl<E: Engine> State<E> {
 
     /// The script waits for a thread. One that has no worker at all makes a busy worker of another script finish.
     pub(super) fn enlist(&mut self, name: &Arc<str>, now: Instant, fx: &mut Effects<E>) {
-        let Some(displacing) = self.line_up(name, now) else { return };
+        let Some(displacing) = self.line_up(name, now) else {
+            return;
+        };
         if displacing == Displacing::Allowed {
             let busy = (0..self.threads.len()).filter(|thread| self.may_yield(*thread, now));
             let victim =
@@ -135,13 +144,19 @@ impl<E: Engine> State<E> {
 
     /// Whether this worker has had its turn, now that a script without any worker waits and no thread is being freed.
     pub(super) fn may_yield(&self, thread: usize, now: Instant) -> bool {
-        let Some(since) = self.ready_since(thread) else { return false };
+        let Some(since) = self.ready_since(thread) else {
+            return false;
+        };
         if self.waiting.is_empty() || now.saturating_duration_since(since) < self.settings.yield_after {
             return false;
         }
         let leaving = |phase| matches!(phase, Phase::Retiring(_));
-        let freed =
-            self.threads.iter().filter_map(|thread| thread.hosted.as_ref()).filter(|h| leaving(h.phase)).count();
+        let freed = self
+            .threads
+            .iter()
+            .filter_map(|thread| thread.hosted.as_ref())
+            .filter(|h| leaving(h.phase))
+            .count();
         let starving = self.waiting.iter().filter(|name| {
             self.scripts.get(*name).is_some_and(|script| {
                 let census = self.census(script.current.number);
@@ -194,7 +209,11 @@ impl<E: Engine> State<E> {
             nudged: false,
         });
         let (script, number) = (Arc::clone(&version.name), version.number);
-        fx.tell(PoolEvent::WorkerStarted { worker, script, version: number });
+        fx.tell(PoolEvent::WorkerStarted {
+            worker,
+            script,
+            version: number,
+        });
         Some(Assignment { worker, version, mail })
     }
 
@@ -210,7 +229,10 @@ impl<E: Engine> State<E> {
             return None;
         }
         if let Some((name, number)) = reserved
-            && self.scripts.get(&name).is_some_and(|script| script.current.number == number)
+            && self
+                .scripts
+                .get(&name)
+                .is_some_and(|script| script.current.number == number)
             && self.wants(&name, now).is_some()
         {
             return self.assignment(thread, &name, now, fx);

@@ -43,6 +43,8 @@ pub(crate) struct State<E: Engine> {
     pub(crate) closing: Option<Closing>,
     pub(crate) threads_lost: u64,
     pub(crate) threads_respawned: u64,
+    /// When the supervisor looks again by itself.
+    looks_at: Option<Instant>,
     events: u64,
     workers: u64,
     versions: u64,
@@ -145,6 +147,7 @@ impl<E: Engine> State<E> {
             closing: None,
             threads_lost: 0,
             threads_respawned: 0,
+            looks_at: None,
             events: 0,
             workers: 0,
             versions: 0,

@@ -22,15 +22,24 @@ pub(crate) enum Next<J> {
 impl<E: Engine> State<E> {
     /// A worker has booted.
     pub(crate) fn ready(&mut self, thread: usize, now: Instant, fx: &mut Effects<E>) -> Next<Job<E::Event>> {
-        let Some(hosted) = self.threads[thread].hosted.as_mut() else { return Next::Leave(RetireReason::Lost) };
+        let Some(hosted) = self.threads[thread].hosted.as_mut() else {
+            return Next::Leave(RetireReason::Lost);
+        };
         if hosted.phase == Phase::Booting {
             hosted.phase = Phase::Ready { since: now };
         }
         hosted.idle_since = now;
         let (worker, version) = (hosted.id, Arc::clone(&hosted.version));
         version.counters.booted();
-        fx.tell(PoolEvent::WorkerReady { worker, script: Arc::clone(&version.name) });
-        if let Some(script) = self.scripts.get_mut(&version.name).filter(|s| s.current.number == version.number) {
+        fx.tell(PoolEvent::WorkerReady {
+            worker,
+            script: Arc::clone(&version.name),
+        });
+        if let Some(script) = self
+            .scripts
+            .get_mut(&version.name)
+            .filter(|s| s.current.number == version.number)
+        {
             script.breaker.succeeded();
             script.last_boot_failure = None;
             self.answer_warming(&version.name, &Ok(()), fx);
@@ -41,7 +50,9 @@ impl<E: Engine> State<E> {
     /// Takes one event from the queue if the worker has room for it. While other workers of the script boot, it leaves
     /// them their share.
     pub(crate) fn pull(&mut self, thread: usize, now: Instant) -> Next<Job<E::Event>> {
-        let Some(hosted) = self.threads[thread].hosted.as_mut() else { return Next::Leave(RetireReason::Lost) };
+        let Some(hosted) = self.threads[thread].hosted.as_mut() else {
+            return Next::Leave(RetireReason::Lost);
+        };
         hosted.nudged = false;
         if !hosted.has_room() {
             return self.may_leave(thread);
@@ -51,8 +62,12 @@ impl<E: Engine> State<E> {
         if full && self.census(version.number).coming > 0 {
             return Next::Stay;
         }
-        let Some(hosted) = self.threads[thread].hosted.as_mut() else { return Next::Stay };
-        let Some(script) = self.scripts.get_mut(&version.name) else { return Next::Stay };
+        let Some(hosted) = self.threads[thread].hosted.as_mut() else {
+            return Next::Stay;
+        };
+        let Some(script) = self.scripts.get_mut(&version.name) else {
+            return Next::Stay;
+        };
         match script.queue.pop_front() {
             Some(job) => {
                 script.in_flight += 1;
@@ -83,7 +98,9 @@ impl<E: Engine> State<E> {
         fx: &mut Effects<E>,
     ) -> Next<Job<E::Event>> {
         let yields = !self.waiting.is_empty() && self.may_yield(thread, now);
-        let Some(hosted) = self.threads[thread].hosted.as_mut() else { return Next::Leave(RetireReason::Lost) };
+        let Some(hosted) = self.threads[thread].hosted.as_mut() else {
+            return Next::Leave(RetireReason::Lost);
+        };
         if let Some(at) = hosted.held.iter().position(|held| *held == event) {
             hosted.held.swap_remove(at);
         }
@@ -121,7 +138,9 @@ impl<E: Engine> State<E> {
 
     /// A worker is too old, or idle for too long. One that is to be kept warm does not go for being idle.
     pub(crate) fn tire(&mut self, thread: usize, reason: RetireReason) -> Next<Job<E::Event>> {
-        let Some(hosted) = &self.threads[thread].hosted else { return Next::Leave(RetireReason::Lost) };
+        let Some(hosted) = &self.threads[thread].hosted else {
+            return Next::Leave(RetireReason::Lost);
+        };
         let busy = !hosted.held.is_empty();
         let kept = self.census(hosted.version.number).ready <= hosted.version.limits.workers_min;
         if reason == RetireReason::Idle && (busy || kept) {
@@ -137,7 +156,9 @@ impl<E: Engine> State<E> {
 
     /// Wakes warm workers with room for what waits in the queue and has no boot to wait for.
     pub(super) fn nudge(&mut self, name: &str, fx: &mut Effects<E>) {
-        let Some(script) = self.scripts.get(name).filter(|script| !script.queue.is_empty()) else { return };
+        let Some(script) = self.scripts.get(name).filter(|script| !script.queue.is_empty()) else {
+            return;
+        };
         let number = script.current.number;
         for hosted in self.threads.iter_mut().filter_map(|thread| thread.hosted.as_mut()) {
             if hosted.version.number == number && hosted.has_room() && !hosted.nudged {

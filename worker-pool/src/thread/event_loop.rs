@@ -68,7 +68,9 @@ impl<'a, E: Engine> EventLoop<'a, E> {
     }
 
     pub(super) async fn run(&mut self) -> Departure {
-        let next = self.shared.with(|state, fx| state.ready(self.thread, Instant::now(), fx));
+        let next = self
+            .shared
+            .with(|state, fx| state.ready(self.thread, Instant::now(), fx));
         if let Err(departure) = self.follow(next) {
             return departure;
         }
@@ -152,15 +154,26 @@ impl<'a, E: Engine> EventLoop<'a, E> {
             return Some(id);
         }
         if deadline.is_some_and(|deadline| deadline <= now) {
-            job.fail(Failure::new(Outcome::ExceededWall, "the event's deadline passed while it waited for a worker"));
+            job.fail(Failure::new(
+                Outcome::ExceededWall,
+                "the event's deadline passed while it waited for a worker",
+            ));
             return Some(id);
         }
         self.record(Series::QueueWait, job.accepted, now);
-        let Some((event, tally)) = job.start() else { return Some(id) };
+        let Some((event, tally)) = job.start() else {
+            return Some(id);
+        };
         let limit = after(now, self.assignment.version.limits.wall_timeout);
         let deadline = deadline.map_or(limit, |deadline| deadline.min(limit));
         // In the table first: a panic in `begin` finds the event there.
-        let slot = self.slots.insert(Running { id, started: now, deadline, canceled: false, tally });
+        let slot = self.slots.insert(Running {
+            id,
+            started: now,
+            deadline,
+            canceled: false,
+            tally,
+        });
         self.worker.begin(slot, event);
         None
     }
@@ -188,7 +201,8 @@ impl<'a, E: Engine> EventLoop<'a, E> {
     }
 
     fn end(&self, event: EventId, tired: Option<RetireReason>) -> Next<Job<E::Event>> {
-        self.shared.with(|state, fx| state.end(self.thread, event, tired, Instant::now(), fx))
+        self.shared
+            .with(|state, fx| state.end(self.thread, event, tired, Instant::now(), fx))
     }
 
     fn condemn(&mut self, outcome: Outcome, reason: &str) -> Departure {
@@ -211,7 +225,11 @@ impl<'a, E: Engine> EventLoop<'a, E> {
     }
 
     fn expire(&mut self, now: Instant) -> Step {
-        if self.slots.iter_mut().any(|(_, running)| running.canceled && running.deadline <= now) {
+        if self
+            .slots
+            .iter_mut()
+            .any(|(_, running)| running.canceled && running.deadline <= now)
+        {
             return Err(self.condemn(Outcome::WorkerLost, "the worker did not end a canceled event in time"));
         }
         self.cancel(Outcome::ExceededWall, |running| running.deadline <= now);
@@ -227,7 +245,11 @@ impl<'a, E: Engine> EventLoop<'a, E> {
     }
 
     fn age_ends(&self) -> Option<Instant> {
-        self.assignment.version.limits.age_max.map(|age| after(self.ready_at, age))
+        self.assignment
+            .version
+            .limits
+            .age_max
+            .map(|age| after(self.ready_at, age))
     }
 
     fn idle_ends(&self) -> Option<Instant> {
@@ -241,7 +263,10 @@ impl<'a, E: Engine> EventLoop<'a, E> {
             let now = Instant::now();
             // An old worker that still holds events has been told; it goes with the last of them.
             let age = self.age_ends().filter(|ends| *ends > now || self.slots.is_empty());
-            let nearest = [self.slots.nearest_deadline(), age, self.idle_ends()].into_iter().flatten().min();
+            let nearest = [self.slots.nearest_deadline(), age, self.idle_ends()]
+                .into_iter()
+                .flatten()
+                .min();
             let Some(nearest) = nearest else { return Poll::Pending };
             if nearest <= now {
                 return Poll::Ready(());

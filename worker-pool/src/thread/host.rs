@@ -57,11 +57,10 @@ async fn live<E: Engine>(
     };
     let recorder = shared.with(|state, _| Arc::clone(&state.threads[index].recorder));
     let now = Instant::now();
-    recorder.lock().unwrap_or_else(std::sync::PoisonError::into_inner).record(
-        Series::Boot,
-        now.duration_since(started),
-        now,
-    );
+    recorder
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+        .record(Series::Boot, now.duration_since(started), now);
     let ran = {
         let mut event_loop = EventLoop::new(shared, index, assignment, &mut worker, recorder);
         AssertUnwindSafe(event_loop.run()).catch_unwind().await
@@ -97,7 +96,10 @@ async fn boot<E: Engine>(
         concurrency: version.limits.concurrency,
         deadline: Some(after(started, limit)),
     };
-    let boot = pin!(tokio::time::timeout(limit, shared.engine.boot(thread, &version.script, ctx)));
+    let boot = pin!(tokio::time::timeout(
+        limit,
+        shared.engine.boot(thread, &version.script, ctx)
+    ));
     match select(boot, assignment.mail.recv_async()).await {
         Either::Left((Ok(Ok(worker)), _)) => Ok(worker),
         Either::Left((Ok(Err(BootError(failure))), _)) => Err(Departure::BootFailed(failure)),

@@ -19,12 +19,17 @@ use crate::state::{Assignment, Departure, Mail, Spawn};
 pub(crate) fn run<E: Engine>(shared: &Arc<Shared<E>>, spawn: &Spawn<E>) {
     let mut up = false;
     let lived = catch_unwind(AssertUnwindSafe(|| {
-        let thread = shared.engine.start_thread(&spawn.name).map_err(|error| error.to_string())?;
+        let thread = shared
+            .engine
+            .start_thread(&spawn.name)
+            .map_err(|error| error.to_string())?;
         up = true;
         shared.with(|state, _| state.thread_started(spawn.thread));
         let mut next = None;
         loop {
-            let Some(assignment) = next.take().or_else(|| spawn.mailbox.recv().ok()) else { return Ok(()) };
+            let Some(assignment) = next.take().or_else(|| spawn.mailbox.recv().ok()) else {
+                return Ok(());
+            };
             next = serve(shared, &thread, spawn.thread, &assignment);
         }
     }));
@@ -61,7 +66,9 @@ fn serve<E: Engine>(
 
 /// What a worker left in its mailbox. Waits for the moment it takes those who are sending to have sent.
 fn unbegun<V: crate::engine::Event>(mail: &flume::Receiver<Mail<V>>) -> Vec<Job<V>> {
-    mail.iter().filter_map(|mail| if let Mail::Event(job) = mail { Some(job) } else { None }).collect()
+    mail.iter()
+        .filter_map(|mail| if let Mail::Event(job) = mail { Some(job) } else { None })
+        .collect()
 }
 
 /// The operating system gave no thread.
@@ -85,5 +92,6 @@ fn lose<E: Engine>(shared: &Shared<E>, index: usize, name: &str, message: &str, 
 
 fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panicked".to_owned())
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "panicked".to_owned())
 }

@@ -32,20 +32,36 @@ impl Slots {
         let entry = &mut self.entries[index as usize];
         entry.0 = entry.0.wrapping_add(1);
         entry.1 = Some(running);
-        SlotId { index, generation: entry.0 }
+        SlotId {
+            index,
+            generation: entry.0,
+        }
     }
 
     pub(crate) fn remove(&mut self, slot: SlotId) -> Option<Running> {
-        let entry = self.entries.get_mut(slot.index()).filter(|entry| entry.0 == slot.generation)?;
+        let entry = self
+            .entries
+            .get_mut(slot.index())
+            .filter(|entry| entry.0 == slot.generation)?;
         let running = entry.1.take()?;
         self.free.push(slot.index);
         Some(running)
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (SlotId, &mut Running)> {
-        (0u32..).zip(&mut self.entries).filter_map(|(index, (generation, running))| {
-            running.as_mut().map(|running| (SlotId { index, generation: *generation }, running))
-        })
+        (0u32..)
+            .zip(&mut self.entries)
+            .filter_map(|(index, (generation, running))| {
+                running.as_mut().map(|running| {
+                    (
+                        SlotId {
+                            index,
+                            generation: *generation,
+                        },
+                        running,
+                    )
+                })
+            })
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -53,7 +69,10 @@ impl Slots {
     }
 
     pub(crate) fn nearest_deadline(&self) -> Option<Instant> {
-        self.entries.iter().filter_map(|(_, running)| running.as_ref().map(|running| running.deadline)).min()
+        self.entries
+            .iter()
+            .filter_map(|(_, running)| running.as_ref().map(|running| running.deadline))
+            .min()
     }
 
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = Running> {

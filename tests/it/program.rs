@@ -1,0 +1,175 @@
+//! The built program: run to its end, or serving.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use crate::client::{Answer, Connection};
+use crate::process::until;
+
+fn program() -> PathBuf {
+    let beside = || {
+        let test = std::env::current_exe().expect("this test's own path");
+        test.parent().and_then(Path::parent).expect("target/PROFILE/deps").join("isopod")
+    };
+    let program = std::env::var_os("ISOPOD_BIN").map_or_else(beside, PathBuf::from);
+    assert!(program.is_file(), "{} is not there: `cargo xtask test` builds it, then runs the tests", program.display());
+    program
+}
+
+/// The program with none of this process's environment, so that nothing set for it by chance is seen.
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(program());
+    command.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Runs the program to its end.
+pub(crate) fn isopod(arguments: &[&str]) -> Ended {
+    isopod_with(arguments, &[], "")
+}
+
+/// Runs the program to its end, with an environment and a standard input.
+pub(crate) fn isopod_with(arguments: &[&str], environment: &[(&str, &str)], stdin: &str) -> Ended {
+    let mut child = command(arguments).envs(environment.iter().copied()).spawn().expect("a program that starts");
+    let stdout = read_all(child.stdout.take().expect("piped"));
+    let stderr = read_all(child.stderr.take().expect("piped"));
+    // A script that does not read its input closes it early.
+    drop(child.stdin.take().expect("piped").write_all(stdin.as_bytes()));
+    let mut child = Running(child);
+    let status = child.exit();
+    let text = |reader: JoinHandle<String>| reader.join().expect("a reader that reads");
+    Ended { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+}
+
+fn read_all(mut from: impl Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        from.read_to_end(&mut bytes).expect("output to read");
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+/// A process that does not outlive its test.
+struct Running(Child);
+
+impl Running {
+    fn exit(&mut self) -> ExitStatus {
+        until("the program ends", || self.0.try_wait().expect("a child to wait for"))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// `isopod serve` at work.
+pub(crate) struct Serving {
+    process: Running,
+    log: Arc<Mutex<String>>,
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
+}
+
+impl Serving {
+    /// Serves a script, a folder or a configuration on ports of the system's choice.
+    pub(crate) fn start(path: impl AsRef<Path>) -> Self {
+        Self::start_with(path, &[])
+    }
+
+    pub(crate) fn start_with(path: impl AsRef<Path>, arguments: &[&str]) -> Self {
+        let path = path.as_ref().to_str().expect("a path in UTF-8");
+        let arguments = [&["serve", path, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"], arguments].concat();
+        let mut child = command(&arguments).stdout(Stdio::null()).spawn().expect("a program that starts");
+        let log = Arc::new(Mutex::new(String::new()));
+        let (stderr, writer) = (child.stderr.take().expect("piped"), log.clone());
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let mut log = writer.lock().expect("a log");
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        let mut process = Running(child);
+        let read = |what: &str| {
+            until(&format!("the line {what:?}"), || {
+                let text = log.lock().expect("a log").clone();
+                if let Ok(Some(status)) = process.0.try_wait() {
+                    panic!("isopod serve ended with {status}:\n{text}");
+                }
+                let rest = text.split_once(what)?.1;
+                rest.split([' ', '\n']).next()?.parse().ok()
+            })
+        };
+        let address = { read }("listening on http://");
+        let admin = until("the admin listener", || {
+            let text = log.lock().expect("a log").clone();
+            text.split_once("admin on http://")?.1.split([' ', '\n']).next()?.parse().ok()
+        });
+        Self { process, log, address, admin }
+    }
+
+    pub(crate) fn connect(&self) -> Connection {
+        Connection::open(self.address).expect("a listener that accepts")
+    }
+
+    /// One request on a connection of its own.
+    #[track_caller]
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        self.connect().get(path).expect("an answer")
+    }
+
+    /// A line of `/metrics`, such as `isopod_events_total{outcome="ok"}`, as a number; 0 where it is not there yet.
+    pub(crate) fn metric(&self, name: &str) -> u64 {
+        let text = Connection::open(self.admin).and_then(|mut admin| admin.get("/metrics")).expect("metrics").body;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::to_owned));
+        line.map_or(0, |number| number.trim().parse().expect("a whole number"))
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.0.id()
+    }
+
+    pub(crate) fn lives(&mut self) -> bool {
+        matches!(self.process.0.try_wait(), Ok(None))
+    }
+
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().expect("a log").clone()
+    }
+
+    /// Sends a signal by its name: `TERM`, `INT`.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status().expect("the command kill");
+        assert!(sent.success(), "no process to signal");
+    }
+
+    /// Waits for its end; gives its exit code.
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
+        self.process.exit().code()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("---- what isopod serve said\n{}", self.log());
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What the tests share: a pool of fake workers, events with their answers, and waiting for conditions.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use isopod_pool::fake::{Answer, Call, Does, FakeEngine, FakeScript};
+use isopod_pool::{Meta, Options, Outcome, PoolBuilder, RejectReason, Ticket};
+
+pub(crate) type Pool = isopod_pool::Pool<FakeEngine>;
+
+/// What no test ever waits for unless it fails.
+pub(crate) const LONG: Duration = Duration::from_secs(10);
+
+/// An event on its way.
+pub(crate) struct Sent {
+    pub(crate) ticket: Ticket,
+    pub(crate) reply: flume::Receiver<Answer>,
+}
+
+impl Sent {
+    pub(crate) fn answer(self) -> Result<u64, Outcome> {
+        let answer = self.reply.recv_timeout(LONG).expect("every accepted event is answered");
+        self.ticket.detach();
+        answer.map_err(|failure| failure.outcome)
+    }
+}
+
+pub(crate) fn builder(threads: usize) -> PoolBuilder<FakeEngine> {
+    isopod_pool::Pool::builder(FakeEngine::new()).threads(threads)
+}
+
+pub(crate) fn pool(threads: usize) -> Pool {
+    builder(threads).build().expect("threads")
+}
+
+pub(crate) fn deploy(pool: &Pool, name: &str, script: FakeScript, options: &Options) -> Arc<FakeScript> {
+    let script = Arc::new(script);
+    pool.deploy(name, Arc::clone(&script), options).expect("a running pool");
+    script
+}
+
+pub(crate) fn try_send(pool: &Pool, name: &str, does: Does, meta: Meta) -> Result<Sent, RejectReason> {
+    let (call, reply) = Call::new(does);
+    let ticket = pool.dispatch(name, call, meta).map_err(|rejected| rejected.reason)?;
+    Ok(Sent { ticket, reply })
+}
+
+pub(crate) fn send(pool: &Pool, name: &str, does: Does) -> Sent {
+    try_send(pool, name, does, Meta::default()).expect("an event that is accepted")
+}
+
+pub(crate) fn call(pool: &Pool, name: &str, does: Does) -> Result<u64, Outcome> {
+    send(pool, name, does).answer()
+}
+
+/// Waits for a condition; which one, the caller's line says.
+#[track_caller]
+pub(crate) fn until(condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < LONG, "the condition never came to hold");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// How many workers of the script are gone for this reason.
+pub(crate) fn retired(pool: &Pool, name: &str, reason: &str) -> u64 {
+    pool.stats()
+        .scripts
+        .get(name)
+        .map_or(0, |script| script.retired[reason])
+}
+
+/// Each accepted event has ended in exactly one outcome.
+#[track_caller]
+pub(crate) fn assert_settled(pool: &Pool) {
+    let stats = pool.stats();
+    assert_eq!(
+        (stats.open, stats.outcomes.values().sum::<u64>()),
+        (0, stats.accepted),
+        "{stats:?}"
+    );
+}

@@ -1,0 +1,80 @@
+//! How many events a worker holds at a time, and where the others wait.
+
+mod common;
+
+use common::{LONG, assert_settled, call, deploy, pool, send, until};
+use isopod_pool::fake::{Does, FakeScript};
+use isopod_pool::{Options, Pool};
+
+fn script_stats(pool: &Pool<isopod_pool::fake::FakeEngine>) -> (usize, usize) {
+    let stats = pool.stats();
+    (stats.scripts["s"].in_flight, stats.scripts["s"].queued)
+}
+
+#[test]
+fn a_worker_interleaves_as_many_events_as_its_script_allows_and_the_others_wait() {
+    let pool = pool(1);
+    let script = deploy(
+        &pool,
+        "s",
+        FakeScript::new(),
+        &Options {
+            concurrency: 3,
+            ..Options::default()
+        },
+    );
+    let (open, gate) = flume::bounded(1);
+    let sent: Vec<_> = (0..5).map(|_| send(&pool, "s", Does::Wait(gate.clone()))).collect();
+    until(|| script_stats(&pool) == (3, 2));
+    drop(open);
+    sent.into_iter().for_each(|sent| assert_eq!(sent.answer(), Ok(0)));
+    until(|| pool.stats().open == 0);
+    assert_eq!(script.boots(), 1);
+    assert_settled(&pool);
+}
+
+#[test]
+fn an_event_that_waits_does_not_hold_up_the_next_one_on_the_same_worker() {
+    let pool = pool(1);
+    deploy(&pool, "s", FakeScript::new(), &Options::default());
+    let (open, gate) = flume::bounded(1);
+    let waiting = send(&pool, "s", Does::Wait(gate));
+    assert_eq!(call(&pool, "s", Does::Echo(1)), Ok(1));
+    assert!(waiting.reply.is_empty());
+    drop(open);
+    assert_eq!(waiting.answer(), Ok(0));
+}
+
+#[test]
+fn a_script_under_load_spreads_over_the_threads() {
+    let pool = pool(3);
+    let script = deploy(
+        &pool,
+        "s",
+        FakeScript::new(),
+        &Options {
+            spread_at: 2,
+            ..Options::default()
+        },
+    );
+    let (open, gate) = flume::bounded(1);
+    let sent: Vec<_> = (0..12).map(|_| send(&pool, "s", Does::Wait(gate.clone()))).collect();
+    until(|| script.alive() == 3);
+    drop(open);
+    sent.into_iter().for_each(|sent| assert_eq!(sent.answer(), Ok(0)));
+}
+
+#[test]
+fn more_scripts_than_threads_are_all_served() {
+    let pool = pool(2);
+    let names: Vec<_> = (0..9).map(|n| format!("s{n}")).collect();
+    names
+        .iter()
+        .for_each(|name| drop(deploy(&pool, name, FakeScript::new(), &Options::default())));
+    for round in 0..5 {
+        let sent: Vec<_> = names.iter().map(|name| send(&pool, name, Does::Echo(round))).collect();
+        sent.into_iter().for_each(|sent| assert_eq!(sent.answer(), Ok(round)));
+    }
+    assert_eq!(pool.shutdown_blocking(LONG).threads_joined, 2);
+    assert_settled(&pool);
+}

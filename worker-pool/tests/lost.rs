@@ -1,0 +1,81 @@
+//! Workers that break: what they held is lost, what waited is not, and nothing of them is left.
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use common::{LONG, assert_settled, builder, call, deploy, pool, send, until};
+use isopod_pool::fake::{Boot, Does, FakeScript};
+use isopod_pool::{Options, Outcome, PoolEvent};
+
+#[test]
+fn a_panic_ends_what_its_thread_held_and_what_waited_is_served_elsewhere() {
+    let respawned = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&respawned);
+    let pool = builder(2)
+        .on(move |event| {
+            counted.fetch_add(usize::from(matches!(event, PoolEvent::ThreadRespawned { .. })), Ordering::SeqCst);
+        })
+        .build()
+        .expect("threads");
+    let options = Options { concurrency: 2, workers_max: Some(1), ..Options::default() };
+    let script = deploy(&pool, "s", FakeScript::new(), &options);
+    let held = send(&pool, "s", Does::Never);
+    until(|| script.alive() == 1);
+    let panics = send(&pool, "s", Does::Panic);
+    let waits: Vec<_> = (0..5).map(|n| send(&pool, "s", Does::Echo(n))).collect();
+    assert_eq!((held.answer(), panics.answer()), (Err(Outcome::WorkerLost), Err(Outcome::WorkerLost)));
+    let answers: Vec<_> = waits.into_iter().map(|sent| sent.answer()).collect();
+    // Those behind the panic in the same mailbox were never begun: they go back to the queue.
+    assert_eq!(answers, (0..5).map(Ok).collect::<Vec<_>>());
+    until(|| respawned.load(Ordering::SeqCst) == 1 && pool.stats().threads.alive == 2);
+    assert_eq!(pool.stats().threads.lost, 1);
+    assert_settled(&pool);
+    assert_eq!(pool.shutdown_blocking(LONG).threads_stuck, 0);
+}
+
+#[test]
+fn a_boot_that_panics_fails_its_events_and_the_thread_comes_back() {
+    let pool = pool(1);
+    deploy(&pool, "broken", FakeScript::new().boot(Boot::Panics), &Options::default());
+    deploy(&pool, "s", FakeScript::new(), &Options::default());
+    assert_eq!(call(&pool, "broken", Does::Echo(1)), Err(Outcome::BootFailed));
+    assert_eq!(call(&pool, "s", Does::Echo(1)), Ok(1));
+}
+
+#[test]
+fn a_condemned_worker_ends_all_it_holds_with_that_outcome() {
+    let pool = pool(1);
+    let script = deploy(&pool, "s", FakeScript::new(), &Options::default());
+    let held = send(&pool, "s", Does::Never);
+    let condemns = send(&pool, "s", Does::Condemn(Outcome::ExceededMemory));
+    assert_eq!((held.answer(), condemns.answer()), (Err(Outcome::ExceededMemory), Err(Outcome::ExceededMemory)));
+    assert_eq!(call(&pool, "s", Does::Echo(1)), Ok(1));
+    assert_eq!((script.boots(), pool.stats().threads.lost), (2, 0));
+}
+
+#[test]
+fn tasks_that_a_worker_left_behind_die_with_it() {
+    let pool = pool(1);
+    let script = deploy(&pool, "s", FakeScript::new(), &Options::default());
+    (0..3).for_each(|_| assert_eq!(call(&pool, "s", Does::Spawn), Ok(0)));
+    assert_eq!((script.leftovers(), script.alive()), (3, 1));
+    pool.undeploy("s");
+    until(|| script.leftovers() == 0 && script.alive() == 0);
+}
+
+#[test]
+fn a_worker_that_ignores_a_cancellation_is_dropped_with_all_it_holds() {
+    let pool = builder(1).cancel_grace(Duration::from_millis(10)).build().expect("threads");
+    let script = deploy(&pool, "s", FakeScript::new(), &Options::default());
+    let (stubborn, other) = (send(&pool, "s", Does::Stubborn), send(&pool, "s", Does::Never));
+    until(|| script.alive() == 1);
+    drop(stubborn.ticket);
+    let answer = stubborn.reply.recv_timeout(LONG).expect("an answer");
+    assert_eq!(answer.expect_err("lost").outcome, Outcome::WorkerLost);
+    assert_eq!(other.answer(), Err(Outcome::WorkerLost));
+    until(|| script.alive() == 0);
+    assert_settled(&pool);
+}
