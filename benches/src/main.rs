@@ -1,1 +1,65 @@
-fn main() {}
+//! Isopod measured beside what one would use instead, side by side in one run.
+//!
+//! `cargo xtask bench` installs the peers and runs all of it; `cargo run --release -p isopod-benches -- http --quick` runs
+//! one part for a few seconds. Nothing here is asserted: a number is a number of this machine and this hour, and only the
+//! ratio between neighbours of one run says anything.
+//!
+//! Each subject runs in a process of its own. Isopod's are this program again (`own`), the peers' are scripts in `peers/`.
+
+mod measure;
+mod own;
+mod process;
+mod programs;
+mod samples;
+mod table;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::measure::{Effort, Name};
+use crate::programs::Programs;
+
+#[derive(Parser)]
+#[command(name = "isopod-benches", about = "Measures Isopod beside its peers")]
+struct Arguments {
+    /// What to measure; everything, if nothing is named
+    #[arg(value_enum)]
+    names: Vec<Name>,
+    /// Print JSON instead of tables
+    #[arg(long)]
+    json: bool,
+    /// Seconds instead of minutes: to see that it works, not to quote
+    #[arg(long)]
+    quick: bool,
+    #[command(subcommand)]
+    own: Option<Child>,
+}
+
+#[derive(Subcommand)]
+enum Child {
+    /// One of Isopod's own subjects, in a process of its own
+    #[command(hide = true, subcommand)]
+    Own(own::Subject),
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    if let Some(Child::Own(subject)) = arguments.own {
+        return own::run(subject);
+    }
+    let effort = if arguments.quick { Effort::quick() } else { Effort::full() };
+    let names = if arguments.names.is_empty() { Name::all().to_vec() } else { arguments.names };
+    let programs = Programs::find()?;
+    let mut tables = Vec::new();
+    for name in names {
+        let table = name.measure(&programs, &effort)?;
+        if !arguments.json {
+            println!("{table}");
+        }
+        tables.push(table);
+    }
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&tables)?);
+    }
+    Ok(())
+}

@@ -1,11 +1,9 @@
 //! What the limits do to scripts that break them, and to what comes after.
 
-mod common;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{call, fetch, get, on_worker_thread, script};
+use crate::common::{call, fetch, get, on_worker_thread, script};
 use isopod_runtime::handlers::FaultKind;
 use isopod_runtime::{BootOptions, Limits, Worker};
 use serde_json::json;

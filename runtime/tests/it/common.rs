@@ -1,5 +1,4 @@
 //! One worker on a thread of its own, as a host would run it.
-#![allow(dead_code, reason = "each test binary uses a part of this")]
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -7,13 +6,13 @@ use std::task::Poll;
 
 use futures::channel::oneshot;
 use http_body_util::BodyExt;
-use isopod_runtime::handlers::{Body, Event, EventKind, Fault, FaultKind};
+use isopod_runtime::handlers::{Body, Event, EventKind, Fault};
 use isopod_runtime::io::IoOptions;
 use isopod_runtime::{BootOptions, Script, ScriptBuilder, Turn, Watchdog, Worker, WorkerThread, platform};
 use serde_json::Value;
 
 /// Runs `body` on a worker thread, inside a fresh event loop and `LocalSet`, and gives its result.
-pub fn on_worker_thread<T, F, Fut>(body: F) -> T
+pub(crate) fn on_worker_thread<T, F, Fut>(body: F) -> T
 where
     T: Send + 'static,
     F: FnOnce(WorkerThread) -> Fut + Send + 'static,
@@ -40,7 +39,7 @@ where
 }
 
 /// Boots a script and answers one event with it.
-pub fn answer<T: Send + 'static>(
+pub(crate) fn answer<T: Send + 'static>(
     script: ScriptBuilder,
     make: impl FnOnce(isopod_runtime::handlers::Reply<T>) -> Event + Send + 'static,
 ) -> Result<T, Fault> {
@@ -54,7 +53,7 @@ pub fn answer<T: Send + 'static>(
 }
 
 /// Drives a worker until `ready` gives something.
-pub async fn drive<T>(worker: &mut Worker, mut ready: impl FnMut() -> Option<T>) -> T {
+pub(crate) async fn drive<T>(worker: &mut Worker, mut ready: impl FnMut() -> Option<T>) -> T {
     poll_fn(|cx| {
         loop {
             if let Some(value) = ready() {
@@ -69,26 +68,11 @@ pub async fn drive<T>(worker: &mut Worker, mut ready: impl FnMut() -> Option<T>)
     .await
 }
 
-/// Drives a worker until an event ended.
-pub async fn end_of(worker: &mut Worker, event: u32) -> Result<(), FaultKind> {
-    poll_fn(|cx| {
-        loop {
-            match worker.poll(cx) {
-                Poll::Ready(Turn::Ended { event: ended, result }) if ended == event => return Poll::Ready(result),
-                Poll::Ready(Turn::Condemned(fault)) => return Poll::Ready(Err(fault.kind)),
-                Poll::Ready(_) => {}
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-    })
-    .await
-}
-
-pub fn script(source: &str) -> ScriptBuilder {
+pub(crate) fn script(source: &str) -> ScriptBuilder {
     Script::builder("test").source(source)
 }
 
-pub fn fetch_event(
+pub(crate) fn fetch_event(
     request: http::Request<Body>,
     reply: isopod_runtime::handlers::Reply<http::Response<Body>>,
 ) -> Event {
@@ -101,14 +85,17 @@ pub fn fetch_event(
     }
 }
 
-pub fn get(path: &str) -> http::Request<Body> {
+pub(crate) fn get(path: &str) -> http::Request<Body> {
     http::Request::get(format!("http://example.com{path}"))
         .body(Body::empty())
         .unwrap()
 }
 
 /// Fetches from a script, and reads the whole answer. Streams are read while the worker is driven.
-pub fn fetch(script: ScriptBuilder, request: http::Request<Body>) -> Result<(http::response::Parts, String), Fault> {
+pub(crate) fn fetch(
+    script: ScriptBuilder,
+    request: http::Request<Body>,
+) -> Result<(http::response::Parts, String), Fault> {
     let script = Arc::new(script.build().unwrap());
     on_worker_thread(move |thread| async move {
         let mut worker = Worker::boot(&thread, &script, BootOptions::default()).await?;
@@ -129,7 +116,7 @@ pub fn fetch(script: ScriptBuilder, request: http::Request<Body>) -> Result<(htt
 }
 
 /// Calls a function of a script.
-pub fn call(script: ScriptBuilder, function: &str, arguments: Vec<Value>) -> Result<Value, Fault> {
+pub(crate) fn call(script: ScriptBuilder, function: &str, arguments: Vec<Value>) -> Result<Value, Fault> {
     let function = function.to_owned();
     answer(script, move |reply| Event {
         entrypoint: None,

@@ -1,8 +1,6 @@
 //! How scripts are asked, and how they answer.
 
-mod common;
-
-use common::{call, fetch, get, script};
+use crate::common::{call, fetch, get, script};
 use isopod_runtime::Script;
 use isopod_runtime::handlers::{Body, FaultKind};
 use serde_json::json;
@@ -149,9 +147,9 @@ fn two_isolates_of_one_snapshot_differ_in_their_random_numbers() {
 #[test]
 fn named_entry_points_answer_by_their_name() {
     let named = script("export class Admin { fetch() { return new Response('admin') } } export default {}");
-    let answered = common::answer(named, |reply| isopod_runtime::handlers::Event {
+    let answered = crate::common::answer(named, |reply| isopod_runtime::handlers::Event {
         entrypoint: Some("Admin".into()),
-        ..common::fetch_event(get("/"), reply)
+        ..crate::common::fetch_event(get("/"), reply)
     });
     assert_eq!(answered.unwrap().body().as_bytes().unwrap(), "admin");
 }

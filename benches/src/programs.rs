@@ -1,0 +1,82 @@
+//! Where the programs are that are measured.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+/// Programs and folders, found once.
+pub(crate) struct Programs {
+    own: PathBuf,
+    peers: PathBuf,
+}
+
+impl Programs {
+    /// Finds them.
+    ///
+    /// # Errors
+    /// The peers are not installed.
+    pub(crate) fn find() -> Result<Self> {
+        let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
+        if !peers.join("node_modules").is_dir() {
+            bail!("the peers are not installed; run `npm ci` in {}, or `cargo xtask bench`", peers.display());
+        }
+        Ok(Self { own: env::current_exe()?, peers })
+    }
+
+    /// This program, as one of Isopod's subjects.
+    pub(crate) fn own<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
+        let mut command = Command::new(&self.own);
+        command.arg("own").args(arguments);
+        command
+    }
+
+    /// Builds the `isopod` command as this program was built, and gives its path.
+    pub(crate) fn isopod(&self) -> Result<PathBuf> {
+        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.args(["build", "--quiet", "--package", "isopod"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+        if !cfg!(debug_assertions) {
+            cargo.arg("--release");
+        }
+        if !cargo.status().context("cargo did not start")?.success() {
+            bail!("the isopod command cannot be built");
+        }
+        Ok(self.own.with_file_name("isopod"))
+    }
+
+    /// A file of `peers/`.
+    pub(crate) fn peer_file(&self, name: &str) -> PathBuf {
+        self.peers.join(name)
+    }
+
+    /// Node, from the machine, running a script of `peers/`.
+    pub(crate) fn node(&self, script: &str) -> Command {
+        let mut command = Command::new("node");
+        command.arg(self.peer_file(script));
+        command
+    }
+
+    /// Deno, without the Node process that its npm package puts in front.
+    pub(crate) fn deno(&self) -> Result<Command> {
+        self.binary("@deno", "deno")
+    }
+
+    /// workerd, likewise.
+    pub(crate) fn workerd(&self) -> Result<Command> {
+        self.binary("@cloudflare", "bin/workerd")
+    }
+
+    /// esbuild, likewise.
+    pub(crate) fn esbuild(&self) -> Result<Command> {
+        self.binary("@esbuild", "bin/esbuild")
+    }
+
+    /// npm installs the one platform package of a scope that fits the machine.
+    fn binary(&self, scope: &str, name: &str) -> Result<Command> {
+        let scope = self.peers.join("node_modules").join(scope);
+        let packages = std::fs::read_dir(&scope).with_context(|| format!("{} is missing", scope.display()))?;
+        let found = packages.flatten().map(|package| package.path().join(name)).find(|path| path.is_file());
+        Ok(Command::new(found.with_context(|| format!("no {name} in {}", scope.display()))?))
+    }
+}

@@ -1,0 +1,5 @@
+//! One worker at a time, on a thread of its own, on real V8.
+
+mod common;
+mod handlers;
+mod limits;
