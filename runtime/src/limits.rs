@@ -17,10 +17,19 @@ pub struct Limits {
     pub cpu: Duration,
     /// CPU time that the top-level code of a script may take at a stretch while it starts. Default: 5 s.
     pub boot_cpu: Duration,
-    /// The JavaScript heap, in bytes. Default: 128 MiB.
+    /// The JavaScript heap, in bytes; at least [`Limits::HEAP_BYTES_MIN`] is given. Default: 128 MiB.
     pub heap_bytes: usize,
     /// Compiled code kept for the workers that follow, a script version, in bytes. Default: 32 MiB.
     pub code_cache_bytes: usize,
+}
+
+impl Limits {
+    /// The smallest heap that holds the web platform with room to report that it is full: 16 MiB.
+    pub const HEAP_BYTES_MIN: usize = 16 * 1024 * 1024;
+
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.heap_bytes.max(Self::HEAP_BYTES_MIN)
+    }
 }
 
 impl Default for Limits {

@@ -28,8 +28,7 @@ fn commit(misdeeds: &[&str]) -> Vec<Answer> {
             answered
         };
         let probes = [scope.spawn(probe), scope.spawn(probe)];
-        let ask = |path: &&str| scope.spawn(|| server.connect().get(path));
-        let asked: Vec<_> = misdeeds.iter().map(ask).collect();
+        let asked: Vec<_> = misdeeds.iter().map(|path| scope.spawn(|| server.connect().get(path))).collect();
         let answers: Vec<_> = asked.into_iter().map(|asked| asked.join()).collect();
         done.store(true, Ordering::SeqCst);
         (answers, probes.map(|probe| probe.join().expect("probes that are all answered")))

@@ -136,9 +136,6 @@ pub struct Ingress {
     /// Time a connection is kept without a request.
     #[serde(with = "Time")]
     pub idle_timeout: Duration,
-    /// Time for a TLS handshake.
-    #[serde(with = "Time")]
-    pub tls_timeout: Duration,
     /// Connections at once; more wait to be accepted.
     #[schemars(range(min = 1))]
     pub connections_max: usize,
@@ -156,7 +153,6 @@ impl Default for Ingress {
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),
-            tls_timeout: Duration::from_secs(10),
             connections_max: 10_000,
             streams_max: 128,
         }
@@ -200,26 +196,18 @@ impl Default for Jsx {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Limits {
-    /// Time an event may take.
+    /// Time an event may take, its `waitUntil` work included.
     #[serde(with = "Time")]
     pub wall: Duration,
-    /// Time for loading the script and its top-level code.
+    /// CPU time that top-level code may take without giving way, and time for the whole start.
     #[serde(with = "Time")]
     pub boot: Duration,
-    /// CPU time an event may use.
+    /// CPU time a script may take without giving way.
     #[serde(with = "Time")]
     pub cpu: Duration,
-    /// Time for `waitUntil` work after the response.
-    #[serde(with = "Time")]
-    pub wait_until: Duration,
     /// JavaScript heap of one worker.
     #[serde(with = "Size")]
     pub heap: u64,
-    /// Size of a request's body at most; absent: `ingress.body_bytes_max`.
-    #[serde(with = "MaybeSize")]
-    pub body: Option<u64>,
-    /// `fetch` calls of one event.
-    pub subrequests: u32,
     /// Events that may wait for a worker; absent: the pool's own limit.
     #[schemars(range(min = 1))]
     pub queue: Option<usize>,
@@ -231,10 +219,7 @@ impl Default for Limits {
             wall: Duration::from_secs(30),
             boot: Duration::from_secs(10),
             cpu: Duration::from_secs(10),
-            wait_until: Duration::from_secs(30),
             heap: 128 * MIB,
-            body: None,
-            subrequests: 1000,
             queue: None,
         }
     }

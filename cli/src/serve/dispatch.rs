@@ -24,17 +24,13 @@ impl Dispatch for Workers {
             request.headers_mut().insert("x-request-id", id);
         }
         let request = request.map(handlers::Body::new);
-        let response = self
-            .pool
-            .fetch(
-                worker,
-                request,
-                Meta {
-                    deadline: meta.deadline,
-                },
-            )
-            .await?;
-        Ok(response.map(BodyExt::boxed_unsync))
+        let deadline = Meta {
+            deadline: meta.deadline,
+        };
+        let response = self.pool.fetch(worker, request, deadline).await;
+        response
+            .map(|response| response.map(BodyExt::boxed_unsync))
+            .inspect_err(|failure| log(failure, worker, &meta))
     }
 
     fn readiness(&self) -> Readiness {

@@ -75,7 +75,7 @@ impl Worker {
             startup_snapshot: Some(SNAPSHOT),
             residual_lazy_js_sources: RESIDUAL_JS,
             residual_lazy_esm_sources: RESIDUAL_ESM,
-            create_params: Some(v8::CreateParams::default().heap_limits(0, limits.heap_bytes)),
+            create_params: Some(v8::CreateParams::default().heap_limits(0, limits.heap_bytes())),
             ..RuntimeOptions::default()
         })
         .map_err(|error| fault(&error, None))?;
@@ -200,7 +200,7 @@ impl Worker {
                 Breach::Memory => {
                     format!(
                         "the script reached its heap limit of {} MiB while it started",
-                        limits.heap_bytes >> 20
+                        limits.heap_bytes() >> 20
                     )
                 }
             },

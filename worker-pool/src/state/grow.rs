@@ -142,12 +142,17 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// Whether this worker has had its turn, now that a script without any worker waits and no thread is being freed.
+    /// Whether this busy worker has had its turn, now that a script without any worker waits.
     pub(super) fn may_yield(&self, thread: usize, now: Instant) -> bool {
         let Some(since) = self.ready_since(thread) else {
             return false;
         };
-        if self.waiting.is_empty() || now.saturating_duration_since(since) < self.settings.yield_after {
+        now.saturating_duration_since(since) >= self.settings.yield_after && self.is_starved()
+    }
+
+    /// Whether more scripts wait without any worker than threads are being freed.
+    pub(super) fn is_starved(&self) -> bool {
+        if self.waiting.is_empty() {
             return false;
         }
         let leaving = |phase| matches!(phase, Phase::Retiring(_));

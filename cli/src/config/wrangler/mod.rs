@@ -176,7 +176,9 @@ impl Reader<'_> {
         if let Some(limits) = section.limits {
             let worker = &mut file.worker.limits;
             worker.cpu = limits.cpu_ms.map_or(worker.cpu, Duration::from_millis);
-            worker.subrequests = limits.subrequests.unwrap_or(worker.subrequests);
+            if limits.subrequests.is_some() {
+                self.note(node, "limits", "`limits.subrequests` is accepted and has no effect here");
+            }
         }
         file.worker.crons = section.triggers.and_then(|triggers| triggers.crons).unwrap_or_default();
         if !file.worker.crons.is_empty() {

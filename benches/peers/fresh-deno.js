@@ -1,0 +1,11 @@
+// deno run --allow-read fresh-deno.js CALLS: prints microseconds from `new Worker` to its first message, of each.
+const samples = [];
+for (let call = 0; call < Number(Deno.args[0]); call++) {
+  const begun = performance.now();
+  const worker = new Worker(new URL("./ping-deno.js", import.meta.url), { type: "module" });
+  await new Promise((done) => worker.onmessage = done);
+  samples.push((performance.now() - begun) * 1e3);
+  worker.terminate();
+  await new Promise((done) => setTimeout(done, 10));
+}
+console.log(JSON.stringify(samples));

@@ -1,0 +1,17 @@
+// node http-node.mjs PORT: "/" says hello, "/echo" parses and writes JSON.
+import { createServer } from "node:http";
+
+createServer((request, response) => {
+  if (request.url !== "/echo") {
+    response.setHeader("content-type", "text/plain;charset=UTF-8");
+    response.end("hello world");
+    return;
+  }
+  let text = "";
+  request.setEncoding("utf8");
+  request.on("data", (chunk) => text += chunk);
+  request.on("end", () => {
+    response.setHeader("content-type", "application/json");
+    response.end(JSON.stringify(JSON.parse(text)));
+  });
+}).listen(Number(process.argv[2]), "127.0.0.1");

@@ -1,0 +1,2 @@
+self.onmessage = () => self.postMessage(1);
+self.postMessage(1);

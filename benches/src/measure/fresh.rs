@@ -1,0 +1,48 @@
+//! A worker from nothing to its first line, and its answer to whoever asked for it.
+
+use anyhow::Result;
+
+use super::Effort;
+use crate::process::answer;
+use crate::programs::Programs;
+use crate::samples::Samples;
+use crate::table::{Better, Column, Row, Table};
+
+#[derive(Clone, Copy)]
+enum Subject {
+    Isopod,
+    Deno,
+    Node,
+}
+
+const SUBJECTS: [(&str, Subject); 3] = [
+    ("Isopod, a call with `Policy::PerRequest`", Subject::Isopod),
+    ("Deno, `new Worker` to its first message", Subject::Deno),
+    ("Node, `new Worker` to its first message", Subject::Node),
+];
+
+pub(super) fn measure(programs: &Programs, effort: &Effort) -> Result<Table> {
+    eprintln!("a fresh worker");
+    let starts = effort.starts.to_string();
+    let medians = effort.medians(&SUBJECTS, |(_, subject)| {
+        let mut command = match subject {
+            Subject::Isopod => programs.own(["fresh"]),
+            Subject::Deno => {
+                let mut deno = programs.deno()?;
+                deno.args(["run", "--quiet", "--allow-read"]).arg(programs.peer_file("fresh-deno.js"));
+                deno
+            }
+            Subject::Node => programs.node("fresh-node.mjs"),
+        };
+        let samples = Samples::new(answer::<Vec<f64>>(command.arg(&starts))?);
+        Ok([50.0, 90.0].map(|percent| samples.percentile(percent) / 1e3).to_vec())
+    })?;
+    let column = |title| Column { title, better: Some(Better::Lower) };
+    let row = |((subject, _), values): (&(&str, Subject), Vec<f64>)| Row { subject: (*subject).to_owned(), values };
+    Ok(Table {
+        title: "A fresh worker, to its first answer".to_owned(),
+        how: format!("{starts} a round, each after the last is gone; event loop, isolate, the script's code, one message."),
+        columns: vec![column("median, ms"), column("90 %, ms")],
+        rows: SUBJECTS.iter().zip(medians).map(row).collect(),
+    })
+}

@@ -1,0 +1,155 @@
+//! Servers that answer the same request: how many a second, and what each costs in processor time.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
+
+use super::{Effort, wrk};
+use crate::process::{Running, free_port};
+use crate::programs::Programs;
+use crate::table::{Better, Column, Row, Table};
+
+/// What is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Route {
+    Hello,
+    Hono,
+    Echo,
+}
+
+impl Route {
+    const fn title(self) -> &'static str {
+        match self {
+            Self::Hello => "Hello world over HTTP",
+            Self::Hono => "A Hono route that answers JSON, over HTTP",
+            Self::Echo => "4 KB of JSON, parsed and written, over HTTP",
+        }
+    }
+
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Hello => "/",
+            Self::Hono => "/users/7",
+            Self::Echo => "/echo",
+        }
+    }
+
+    const fn script(self) -> &'static str {
+        match self {
+            Self::Hello => "hello.js",
+            Self::Hono => "hono.js",
+            Self::Echo => "echo.js",
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Server {
+    Isopod,
+    Workerd,
+    Deno,
+    Node,
+    Hyper,
+}
+
+const SERVERS: [(&str, Server); 5] = [
+    ("Isopod, `isopod serve`", Server::Isopod),
+    ("workerd, `workerd serve`", Server::Workerd),
+    ("Deno, `deno serve`", Server::Deno),
+    ("Node, `node:http`", Server::Node),
+    ("hyper alone, no JavaScript", Server::Hyper),
+];
+
+/// Before each turn: compilers have done their work, connections were made once.
+const WARM_UP: Duration = Duration::from_secs(1);
+
+/// The folder that the scripts are served from, each bundled into the one file that all servers get.
+struct Served {
+    folder: TempDir,
+    isopod: PathBuf,
+}
+
+impl Served {
+    fn prepare(route: Route, programs: &Programs) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let mut esbuild = programs.esbuild()?;
+        esbuild.args(["--bundle", "--format=esm", "--log-level=error"]).arg(programs.peer_file(route.script()));
+        esbuild.arg(format!("--outfile={}", folder.path().join("worker.js").display()));
+        ensure!(esbuild.status()?.success(), "{} cannot be bundled", route.script());
+        std::fs::copy(programs.peer_file("workerd.capnp"), folder.path().join("workerd.capnp"))?;
+        Ok(Self { folder, isopod: programs.isopod()? })
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self, server: Server, route: Route, port: u16, programs: &Programs) -> Result<Command> {
+        let port_text = port.to_string();
+        let address = format!("127.0.0.1:{port}");
+        Ok(match server {
+            Server::Isopod => {
+                let mut isopod = Command::new(&self.isopod);
+                // Below `info` there is no access log; none of the others writes one.
+                isopod.arg("serve").arg(self.file("worker.js")).args(["--listen", &address, "--log", "warn"]);
+                isopod
+            }
+            Server::Workerd => {
+                let mut workerd = programs.workerd()?;
+                workerd.arg("serve").arg(self.file("workerd.capnp")).args(["--socket-addr", &format!("http={address}")]);
+                workerd
+            }
+            Server::Deno => {
+                let mut deno = programs.deno()?;
+                deno.args(["serve", "--quiet", "--host", "127.0.0.1", "--port", &port_text]).arg(self.file("worker.js"));
+                deno
+            }
+            Server::Node => {
+                let mut node = programs.node(if route == Route::Hono { "hono-node.mjs" } else { "http-node.mjs" });
+                node.arg(port_text);
+                node
+            }
+            Server::Hyper => programs.own(["hyper", &port_text]),
+        })
+    }
+}
+
+fn turn(route: Route, server: Server, served: &Served, programs: &Programs, effort: &Effort) -> Result<Vec<f64>> {
+    let port = free_port()?;
+    let running = Running::until_listening(&mut served.command(server, route, port, programs)?, port)?;
+    let url = format!("http://127.0.0.1:{port}{}", route.path());
+    let post = programs.peer_file("echo.lua");
+    let script = (route == Route::Echo).then_some::<&OsStr>(Path::as_os_str(&post));
+    wrk::load(&url, WARM_UP, script)?;
+    let before = running.cpu_time()?;
+    let load = wrk::load(&url, effort.load, script)?;
+    let spent = running.cpu_time()?.checked_sub(before).context("processor time ran backwards")?;
+    Ok(vec![load.per_second, spent.as_secs_f64() * 1e6 / load.requests, load.latency_99.as_secs_f64() * 1e3])
+}
+
+pub(super) fn measure(route: Route, programs: &Programs, effort: &Effort) -> Result<Table> {
+    eprintln!("{}", route.title());
+    let served = Served::prepare(route, programs)?;
+    let medians = effort.medians(&SERVERS, |(_, server)| turn(route, *server, &served, programs, effort))?;
+    let row = |((subject, _), values): (&(&str, Server), Vec<f64>)| Row { subject: (*subject).to_owned(), values };
+    Ok(Table {
+        title: route.title().to_owned(),
+        how: format!(
+            "`wrk -t1 -c{} -d{}s` on the same machine, after {} s to warm up. Processor time is the server's, user and \
+             system, all threads and children.",
+            wrk::CONNECTIONS,
+            effort.load.as_secs(),
+            WARM_UP.as_secs(),
+        ),
+        columns: vec![
+            Column { title: "requests/s", better: Some(Better::Higher) },
+            Column { title: "processor time a request, µs", better: Some(Better::Lower) },
+            Column { title: "latency, 99 %, ms", better: Some(Better::Lower) },
+        ],
+        rows: SERVERS.iter().zip(medians).map(row).collect(),
+    })
+}

@@ -1,0 +1,53 @@
+//! What each further idle worker holds in memory, its thread included.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::Effort;
+use crate::process::Running;
+use crate::programs::Programs;
+use crate::table::{Better, Column, Row, Table};
+
+/// Enough that what differs by chance between two runs is small beside them.
+const MANY: u32 = 50;
+
+/// Let allocators and garbage collectors do what they do when nothing happens.
+const SETTLE: Duration = Duration::from_secs(1);
+
+const SUBJECTS: [&str; 3] = ["Isopod", "Deno, `Worker`", "Node, `worker_threads`"];
+
+fn resident(subject: &str, workers: u32, programs: &Programs) -> Result<f64> {
+    let workers = workers.to_string();
+    let mut command = match subject {
+        "Isopod" => programs.own(["idle"]),
+        "Deno, `Worker`" => {
+            let mut deno = programs.deno()?;
+            deno.args(["run", "--quiet", "--allow-read"]).arg(programs.peer_file("idle-deno.js"));
+            deno
+        }
+        _ => programs.node("idle-node.mjs"),
+    };
+    let running = Running::until_first_line(command.arg(workers))?;
+    std::thread::sleep(SETTLE);
+    Ok(running.resident_bytes()? / 1e6)
+}
+
+pub(super) fn measure(programs: &Programs, effort: &Effort) -> Result<Table> {
+    eprintln!("memory of idle workers");
+    let medians = effort.medians(&SUBJECTS, |subject| {
+        let (one, many) = (resident(subject, 1, programs)?, resident(subject, MANY, programs)?);
+        Ok(vec![(many - one) / f64::from(MANY - 1), one, many])
+    })?;
+    let row = |(subject, values): (&str, Vec<f64>)| Row { subject: subject.to_owned(), values };
+    let column = |title| Column { title, better: Some(Better::Lower) };
+    Ok(Table {
+        title: "Memory of idle warm workers".to_owned(),
+        how: format!(
+            "Resident memory of a process with 1 and with {MANY} workers that have answered once, each on its own thread \
+             (Isopod: with its I/O runtime of two threads)."
+        ),
+        columns: vec![column("each further, MB"), column("with 1, MB"), column("with 50, MB")],
+        rows: SUBJECTS.into_iter().zip(medians).map(row).collect(),
+    })
+}

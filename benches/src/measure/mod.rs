@@ -1,0 +1,96 @@
+//! The measurements: each has several subjects do the same, in turn, a few times over, and takes medians.
+
+mod dispatch;
+mod fresh;
+mod http;
+mod memory;
+mod start;
+mod wrk;
+
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+use crate::programs::Programs;
+use crate::samples::Samples;
+use crate::table::Table;
+
+/// What can be measured.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Name {
+    /// One caller, and what each call takes
+    Latency,
+    /// 64 callers on two workers
+    Throughput,
+    /// A worker from nothing to its first line
+    Fresh,
+    /// What a further idle worker holds
+    Memory,
+    /// Hello world over HTTP
+    Hello,
+    /// A Hono route that answers JSON
+    Hono,
+    /// 4 KB of JSON, parsed and written
+    Echo,
+    /// A process from nothing to its first result
+    Start,
+}
+
+impl Name {
+    pub(crate) fn all() -> &'static [Self] {
+        Self::value_variants()
+    }
+
+    pub(crate) fn measure(self, programs: &Programs, effort: &Effort) -> Result<Table> {
+        match self {
+            Self::Latency => dispatch::latency(programs, effort),
+            Self::Throughput => dispatch::throughput(programs, effort),
+            Self::Fresh => fresh::measure(programs, effort),
+            Self::Memory => memory::measure(programs, effort),
+            Self::Hello => http::measure(http::Route::Hello, programs, effort),
+            Self::Hono => http::measure(http::Route::Hono, programs, effort),
+            Self::Echo => http::measure(http::Route::Echo, programs, effort),
+            Self::Start => start::measure(programs, effort),
+        }
+    }
+}
+
+/// How long to measure.
+pub(crate) struct Effort {
+    /// How often each subject has its turn.
+    pub(crate) rounds: usize,
+    /// Calls of one turn.
+    pub(crate) calls: usize,
+    /// Workers or processes made in one turn.
+    pub(crate) starts: usize,
+    /// How long one turn over HTTP takes.
+    pub(crate) load: Duration,
+}
+
+impl Effort {
+    pub(crate) const fn full() -> Self {
+        Self { rounds: 5, calls: 50_000, starts: 40, load: Duration::from_secs(5) }
+    }
+
+    pub(crate) const fn quick() -> Self {
+        Self { rounds: 1, calls: 5_000, starts: 10, load: Duration::from_secs(1) }
+    }
+
+    /// Lets all subjects have their turns, round by round, so that a busy minute of the machine hits them alike; of each
+    /// value, by subject, the median of all rounds.
+    fn medians<S>(&self, subjects: &[S], mut turn: impl FnMut(&S) -> Result<Vec<f64>>) -> Result<Vec<Vec<f64>>> {
+        let mut turns: Vec<Vec<Vec<f64>>> = subjects.iter().map(|_| Vec::new()).collect();
+        for round in 1..=self.rounds {
+            for (subject, turns) in subjects.iter().zip(&mut turns) {
+                turns.push(turn(subject)?);
+            }
+            eprintln!("  round {round} of {}", self.rounds);
+        }
+        let medians = |turns: Vec<Vec<f64>>| {
+            let values = turns.first().map_or(0, Vec::len);
+            (0..values).map(|value| Samples::new(turns.iter().map(|turn| turn[value]).collect()).median()).collect()
+        };
+        Ok(turns.into_iter().map(medians).collect())
+    }
+}

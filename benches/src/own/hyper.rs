@@ -1,0 +1,61 @@
+//! The least a server on hyper can do for each route: what there is to gain for anything built on it.
+
+use std::convert::Infallible;
+use std::net::Ipv4Addr;
+
+use anyhow::Result;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+
+pub(super) fn run(port: u16) -> Result<()> {
+    let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio.handle().clone();
+    tokio.block_on(async {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+        loop {
+            let (stream, _) = listener.accept().await?;
+            stream.set_nodelay(true)?;
+            let connection = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .serve_connection(TokioIo::new(stream), service_fn(answer));
+            runtime.spawn(connection);
+        }
+    })
+}
+
+async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    Ok(match request.uri().path() {
+        "/" => reply("text/plain", "hello world"),
+        "/echo" => match echo(request).await {
+            Ok(json) => reply("application/json", json),
+            Err(_) => status(StatusCode::BAD_REQUEST),
+        },
+        path => match path.strip_prefix("/users/") {
+            Some(id) => reply("application/json", serde_json::json!({ "id": id, "name": "Ada" }).to_string()),
+            None => status(StatusCode::NOT_FOUND),
+        },
+    })
+}
+
+/// Parsed and written anew, as a handler does that does something with it.
+async fn echo(request: Request<Incoming>) -> Result<Vec<u8>> {
+    let body = request.into_body().collect().await?.to_bytes();
+    Ok(serde_json::to_vec(&serde_json::from_slice::<serde_json::Value>(&body)?)?)
+}
+
+fn reply(kind: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    response.headers_mut().insert("content-type", http::HeaderValue::from_static(kind));
+    response
+}
+
+fn status(status: StatusCode) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = status;
+    response
+}

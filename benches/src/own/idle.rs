@@ -1,0 +1,28 @@
+//! Workers that have answered and now do nothing, for their memory to be read from outside.
+
+use std::io::{Read, stdin};
+
+use anyhow::{Result, ensure};
+use futures::executor::block_on;
+use futures::future::try_join_all;
+use isopod_pool::Options;
+use isopod_pool::js::{Pool, Script};
+
+const SCRIPT: &str = "idle";
+
+/// Answers late, so that calls made at once are spread over all workers.
+const SOURCE: &str = "export const ping = () => new Promise((done) => setTimeout(done, 200));";
+
+pub(super) fn run(workers: usize) -> Result<()> {
+    let pool = Pool::builder().threads(workers).build()?;
+    let script = Script::builder(SCRIPT).source(SOURCE).build()?;
+    pool.deploy(SCRIPT, script, &Options { workers_min: workers, spread_at: 1, ..Options::default() })?;
+    while pool.stats().scripts[SCRIPT].workers < workers {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    block_on(try_join_all((0..workers).map(|_| pool.call::<_, ()>(SCRIPT, "ping", &()))))?;
+    ensure!(pool.stats().scripts[SCRIPT].workers == workers, "not every worker is there");
+    println!("ready");
+    stdin().read_to_end(&mut Vec::new())?;
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! Isopod's side of each measurement, in a process of its own: nothing of an earlier one is warm or in memory.
+
+mod dispatch;
+mod first;
+mod fresh;
+mod hyper;
+mod idle;
+
+use anyhow::{Context, Result};
+use clap::Subcommand;
+
+/// What to be.
+#[derive(Subcommand)]
+pub(crate) enum Subject {
+    /// Calls of an empty function on V8, one caller after the other; prints microseconds of each
+    CallLatency { calls: usize },
+    /// The same on the engine without V8
+    FakeLatency { calls: usize },
+    /// 64 callers on two workers; prints calls per second
+    CallThroughput { calls: usize },
+    /// The same on the engine without V8
+    FakeThroughput { calls: usize },
+    /// A call on a fresh worker, again and again; prints microseconds of each
+    Fresh { calls: usize },
+    /// So many idle workers, each on its own thread; prints a line when they are
+    Idle { workers: usize },
+    /// A pool and one call
+    First,
+    /// A server on hyper alone
+    Hyper { port: u16 },
+}
+
+/// Is it, to its end.
+pub(crate) fn run(subject: Subject) -> Result<()> {
+    match subject {
+        Subject::CallLatency { calls } => print(&dispatch::call_latency(calls)?),
+        Subject::FakeLatency { calls } => print(&dispatch::fake_latency(calls)?),
+        Subject::CallThroughput { calls } => print(&dispatch::call_throughput(calls)?),
+        Subject::FakeThroughput { calls } => print(&dispatch::fake_throughput(calls)?),
+        Subject::Fresh { calls } => print(&fresh::run(calls)?),
+        Subject::Idle { workers } => idle::run(workers),
+        Subject::First => first::run(),
+        Subject::Hyper { port } => hyper::run(port),
+    }
+}
+
+fn print(value: &impl serde::Serialize) -> Result<()> {
+    serde_json::to_writer(std::io::stdout().lock(), value).context("standard output is closed")
+}
+
+/// Microseconds since a moment.
+fn micros_since(begun: std::time::Instant) -> f64 {
+    begun.elapsed().as_secs_f64() * 1e6
+}
