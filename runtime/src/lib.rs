@@ -10,6 +10,7 @@ mod code_cache;
 mod cpu_clock;
 mod limits;
 mod loader;
+mod module_cache;
 pub mod modules;
 pub mod platform;
 mod script;

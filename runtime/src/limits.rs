@@ -21,6 +21,8 @@ pub struct Limits {
     pub heap_bytes: usize,
     /// Compiled code kept for the workers that follow, a script version, in bytes. Default: 32 MiB.
     pub code_cache_bytes: usize,
+    /// Source of modules kept for the workers that follow, a script version, in bytes. Default: 64 MiB.
+    pub module_cache_bytes: usize,
 }
 
 impl Limits {
@@ -39,6 +41,7 @@ impl Default for Limits {
             boot_cpu: Duration::from_secs(5),
             heap_bytes: 128 * 1024 * 1024,
             code_cache_bytes: 32 * 1024 * 1024,
+            module_cache_bytes: 64 * 1024 * 1024,
         }
     }
 }

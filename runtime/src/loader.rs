@@ -66,7 +66,12 @@ impl ScriptLoader {
         };
         let mut file = url.clone();
         file.set_fragment(None);
-        let module = self.script.loader.load(&file, request, referrer).map_err(to_js)?;
+        let read = || self.script.loader.load(&file, request, referrer);
+        let module = self
+            .script
+            .module_cache
+            .get_or_read(&file, request, read)
+            .map_err(to_js)?;
         if let (ModuleKind::JavaScript, ModuleCode::Text(code)) = (module.kind, &module.code) {
             let text = module.original.as_ref().unwrap_or(code).clone();
             let original = Original {

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::Limits;
 use crate::code_cache::CodeCache;
+use crate::module_cache::ModuleCache;
 use crate::modules::{Loader, LoaderOptions, MemoryModule, ModuleError};
 
 /// One version of one script, ready to be started any number of times on any thread.
@@ -36,6 +37,7 @@ pub struct Script {
     pub(crate) console: Console,
     pub(crate) command: Option<Command>,
     pub(crate) code_cache: CodeCache,
+    pub(crate) module_cache: ModuleCache,
 }
 
 /// A capability placed in `env`.
@@ -233,7 +235,7 @@ impl ScriptBuilder {
         self
     }
 
-    /// Makes the script. Its modules are read when a worker starts.
+    /// Makes the script. Its modules are read when the first worker starts; later ones find them in memory.
     ///
     /// # Errors
     /// [`ScriptError`]: no code, a binding there twice, a file that is not there.
@@ -273,6 +275,7 @@ impl ScriptBuilder {
             loader,
             bindings,
             code_cache: CodeCache::new(self.limits.code_cache_bytes),
+            module_cache: ModuleCache::new(self.limits.module_cache_bytes),
             limits: self.limits,
             fetch: self.fetch,
             console: self.console,

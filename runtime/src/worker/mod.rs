@@ -185,7 +185,10 @@ impl Worker {
                 Fault::new(FaultKind::ExceededCpu, message)
             }
             Breach::Memory => {
-                let message = format!("the script's heap reached its limit of {} MiB", limits.heap_bytes() >> 20);
+                let message = format!(
+                    "the script's heap reached its limit of {} MiB",
+                    limits.heap_bytes() >> 20
+                );
                 Fault::new(FaultKind::ExceededMemory, message)
             }
         };

@@ -43,7 +43,13 @@ pub(crate) fn answer<T: Send + 'static>(
     script: ScriptBuilder,
     make: impl FnOnce(isopod_runtime::handlers::Reply<T>) -> Event + Send + 'static,
 ) -> Result<T, Fault> {
-    let script = Arc::new(script.build().unwrap());
+    answer_shared(Arc::new(script.build().unwrap()), make)
+}
+
+fn answer_shared<T: Send + 'static>(
+    script: Arc<Script>,
+    make: impl FnOnce(isopod_runtime::handlers::Reply<T>) -> Event + Send + 'static,
+) -> Result<T, Fault> {
     on_worker_thread(move |thread| async move {
         let mut worker = Worker::boot(&thread, &script, BootOptions::default()).await?;
         let (reply, mut answer) = oneshot::channel();
@@ -125,5 +131,19 @@ pub(crate) fn call(script: ScriptBuilder, function: &str, arguments: Vec<Value>)
             arguments,
             reply,
         },
+    })
+}
+
+/// Calls a function of a script, in a worker of its own, without arguments.
+pub(crate) fn call_shared(script: &Arc<Script>, function: &str) -> Result<Value, Fault> {
+    let function = function.to_owned();
+    let kind = |reply| EventKind::Call {
+        function,
+        arguments: Vec::new(),
+        reply,
+    };
+    answer_shared(script.clone(), move |reply| Event {
+        entrypoint: None,
+        kind: kind(reply),
     })
 }

@@ -164,3 +164,16 @@ fn a_syntax_error_names_file_line_and_column_and_shows_the_code() {
         "{detail}"
     );
 }
+
+#[test]
+fn a_version_stays_what_it_was_when_its_file_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("main.js");
+    std::fs::write(&file, "export const version = () => 1;").unwrap();
+    let script = std::sync::Arc::new(Script::builder("file").file(&file).build().unwrap());
+    for _ in 0..2 {
+        let version = crate::common::call_shared(&script, "version").unwrap();
+        assert_eq!(version, json!(1));
+        std::fs::write(&file, "export const version = () => 2;").unwrap();
+    }
+}

@@ -1,0 +1,86 @@
+//! The modules of a script version, read once: a version stays what it was when files change below it, and the workers
+//! that follow the first read nothing.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use deno_core::url::Url;
+
+use crate::modules::{Module, ModuleCode, ModuleError, RequestedType};
+
+/// How a module was asked for; the same file can be code, text and bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum As {
+    Itself,
+    Json,
+    Text,
+    Bytes,
+}
+
+/// Modules by URL and by what they were asked for as. Bounded: what does not fit is read again each time.
+#[derive(Debug)]
+pub(crate) struct ModuleCache {
+    bytes_max: usize,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    bytes: usize,
+    modules: HashMap<(Url, As), Module>,
+}
+
+impl ModuleCache {
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Self {
+            bytes_max,
+            inner: Mutex::default(),
+        }
+    }
+
+    /// The module as it was read first, or as `read` gives it now.
+    pub(crate) fn get_or_read(
+        &self,
+        url: &Url,
+        requested: RequestedType<'_>,
+        read: impl FnOnce() -> Result<Module, ModuleError>,
+    ) -> Result<Module, ModuleError> {
+        let kind = match requested {
+            RequestedType::Unspecified => As::Itself,
+            RequestedType::Json => As::Json,
+            RequestedType::Text => As::Text,
+            RequestedType::Bytes => As::Bytes,
+            RequestedType::Other(_) => return read(),
+        };
+        let key = (url.clone(), kind);
+        if let Some(module) = self
+            .inner
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .modules
+            .get(&key)
+        {
+            return Ok(module.clone());
+        }
+        // Not under the lock: two workers that start at once may both read, and the first to finish is kept.
+        let module = read()?;
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(first) = inner.modules.get(&key) {
+            return Ok(first.clone());
+        }
+        let bytes = bytes(&module);
+        if inner.bytes + bytes <= self.bytes_max {
+            inner.bytes += bytes;
+            inner.modules.insert(key, module.clone());
+        }
+        Ok(module)
+    }
+}
+
+fn bytes(module: &Module) -> usize {
+    let code = match &module.code {
+        ModuleCode::Text(text) => text.len(),
+        ModuleCode::Bytes(bytes) => bytes.len(),
+    };
+    code + module.source_map.as_ref().map_or(0, |map| map.len()) + module.original.as_ref().map_or(0, |text| text.len())
+}
