@@ -73,6 +73,10 @@ pub trait Worker {
     /// woken when there is something to do.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Turn>;
 
+    /// Whether the worker will report [`Turn::Condemned`], as soon as it has reported what ended before. No event is handed
+    /// to it any more: it would share an end that is not its own.
+    fn is_condemned(&self) -> bool;
+
     /// Ends one running event from outside: its wall deadline passed (`ExceededWall`), its caller has gone or the pool
     /// shuts down (`Canceled`). The worker answers the caller, then reports the slot by [`Turn::Ended`], soon: a worker
     /// that does not within the grace period is dropped.

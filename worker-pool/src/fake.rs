@@ -226,7 +226,8 @@ impl Engine for FakeEngine {
             alive: Counted::new(&script.alive),
             script: Arc::clone(script),
             running: HashMap::new(),
-            turns: Vec::new(),
+            done: Vec::new(),
+            condemned: None,
             waker: None,
         })
     }
@@ -261,24 +262,34 @@ pub struct FakeWorker {
     script: Arc<FakeScript>,
     running: HashMap<SlotId, Running>,
     /// Last in, first out: the pool must not care.
-    turns: Vec<Turn>,
+    done: Vec<Done>,
+    /// Reported after what ended before.
+    condemned: Option<Outcome>,
     waker: Option<Waker>,
     #[expect(dead_code, reason = "counts while it lives")]
     alive: Counted,
 }
 
+/// An event that has ended and is still to be answered and reported.
+struct Done {
+    slot: SlotId,
+    outcome: Outcome,
+    reply: Reply,
+    value: u64,
+}
+
 impl FakeWorker {
     fn ended(&mut self, slot: SlotId, outcome: Outcome, reply: Reply, value: u64) {
-        reply.send(if outcome == Outcome::Ok {
-            Ok(value)
-        } else {
-            Err(Failure::new(outcome, "the handler failed"))
+        self.done.push(Done {
+            slot,
+            outcome,
+            reply,
+            value,
         });
-        self.say(Turn::Ended { slot, outcome });
+        self.wake();
     }
 
-    fn say(&mut self, turn: Turn) {
-        self.turns.push(turn);
+    fn wake(&mut self) {
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
@@ -316,10 +327,8 @@ impl Worker for FakeWorker {
             Does::Panic => panic!("an event that panics"),
             Does::Condemn(outcome) => {
                 self.running.insert(slot, Running::Never(reply));
-                return self.say(Turn::Condemned {
-                    outcome,
-                    reason: "it was asked to".to_owned(),
-                });
+                self.condemned = Some(outcome);
+                return self.wake();
             }
             Does::Wait(until) => Running::Waits(until.into_recv_async(), reply),
             Does::Never => Running::Never(reply),
@@ -332,8 +341,26 @@ impl Worker for FakeWorker {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
-        if let Some(turn) = self.turns.pop() {
-            return Poll::Ready(turn);
+        if let Some(Done {
+            slot,
+            outcome,
+            reply,
+            value,
+        }) = self.done.pop()
+        {
+            let failed = || Failure::new(outcome, "the handler failed");
+            reply.send(if outcome == Outcome::Ok {
+                Ok(value)
+            } else {
+                Err(failed())
+            });
+            return Poll::Ready(Turn::Ended { slot, outcome });
+        }
+        if let Some(outcome) = self.condemned {
+            return Poll::Ready(Turn::Condemned {
+                outcome,
+                reason: "it was asked to".to_owned(),
+            });
         }
         let done = self.running.iter_mut().find_map(|(slot, running)| match running {
             Running::Waits(until, _) => std::pin::Pin::new(until).poll(cx).is_ready().then_some(*slot),
@@ -350,6 +377,10 @@ impl Worker for FakeWorker {
         }
         self.waker = Some(cx.waker().clone());
         Poll::Pending
+    }
+
+    fn is_condemned(&self) -> bool {
+        self.condemned.is_some()
     }
 
     fn cancel(&mut self, slot: SlotId, outcome: Outcome) {
@@ -369,5 +400,9 @@ impl Worker for FakeWorker {
             let (Running::Waits(_, reply) | Running::Never(reply) | Running::Stubborn(reply)) = running;
             reply.send(Err(failure.clone()));
         }
+        // A panic came between their end and its report: the pool counts them as lost, and so do their callers.
+        self.done
+            .drain(..)
+            .for_each(|done| done.reply.send(Err(failure.clone())));
     }
 }

@@ -92,10 +92,10 @@ pub fn place(view: &View<'_>) -> Placement {
     let mut coming = 0;
     for (index, thread) in view.threads.iter().enumerate() {
         match thread {
-            ThreadView::Warm { in_flight } if *in_flight < view.concurrency => {
-                if least.is_none_or(|(load, _)| *in_flight < load) {
-                    least = Some((*in_flight, index));
-                }
+            ThreadView::Warm { in_flight }
+                if *in_flight < view.concurrency && least.is_none_or(|(load, _)| *in_flight < load) =>
+            {
+                least = Some((*in_flight, index));
             }
             ThreadView::Coming => coming += 1,
             _ => {}

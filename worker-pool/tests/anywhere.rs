@@ -18,7 +18,11 @@ fn make_use_drop() -> (Arc<FakeScript>, flume::Sender<()>, Sent) {
     let held = send(&pool, "s", Does::Wait(gate));
     let start = Instant::now();
     drop(pool);
-    assert!(start.elapsed() < Duration::from_secs(1), "the drop blocked for {:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(1),
+        "the drop blocked for {:?}",
+        start.elapsed()
+    );
     (script, open, held)
 }
 
@@ -38,22 +42,38 @@ fn dropping_a_pool_on_a_plain_thread_returns_at_once_and_what_runs_is_finished()
 
 #[test]
 fn dropping_a_pool_inside_a_current_thread_runtime_neither_blocks_nor_panics() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     ends(runtime.block_on(async { make_use_drop() }));
 }
 
 #[test]
 fn dropping_a_pool_inside_a_multi_thread_runtime_neither_blocks_nor_panics() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
-    ends(runtime.block_on(runtime.spawn(async { make_use_drop() })).expect("no panic"));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    ends(
+        runtime
+            .block_on(runtime.spawn(async { make_use_drop() }))
+            .expect("no panic"),
+    );
 }
 
 #[test]
 fn a_shutdown_is_awaited_on_any_executor() {
-    let tokio = tokio::runtime::Builder::new_current_thread().build().expect("a runtime without time or I/O");
+    let tokio = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime without time or I/O");
     let (first, second) = (pool(2), pool(1));
     assert_eq!(tokio.block_on(first.shutdown(Duration::MAX)).threads_joined, 2);
-    assert_eq!(futures::executor::block_on(second.shutdown(Duration::MAX)).threads_joined, 1);
+    assert_eq!(
+        futures::executor::block_on(second.shutdown(Duration::MAX)).threads_joined,
+        1
+    );
 }
 
 #[test]
@@ -74,10 +94,16 @@ fn two_pools_at_once_know_nothing_of_each_other() {
     let (first, second) = (pool(1), pool(1));
     deploy(&first, "s", FakeScript::new().version(1), &Options::default());
     deploy(&second, "s", FakeScript::new().version(2), &Options::default());
-    assert_eq!((call(&first, "s", Does::Version), call(&second, "s", Does::Version)), (Ok(1), Ok(2)));
+    assert_eq!(
+        (call(&first, "s", Does::Version), call(&second, "s", Does::Version)),
+        (Ok(1), Ok(2))
+    );
     assert_eq!(call(&first, "s", Does::Panic), Err(Outcome::WorkerLost));
     assert_eq!(first.shutdown_blocking(Duration::MAX).threads_joined, 1);
-    assert_eq!((call(&second, "s", Does::Version), second.stats().threads.lost), (Ok(2), 0));
+    assert_eq!(
+        (call(&second, "s", Does::Version), second.stats().threads.lost),
+        (Ok(2), 0)
+    );
 }
 
 #[test]

@@ -11,26 +11,51 @@ use isopod_pool::{Meta, Options, Outcome, RejectReason};
 #[test]
 fn all_that_waited_for_a_boot_that_failed_end_with_it_and_the_next_event_tries_again() {
     let pool = pool(1);
-    let script = deploy(&pool, "s", FakeScript::new().boot(Boot::FailsTimes(1)), &Options::default());
+    let script = deploy(
+        &pool,
+        "s",
+        FakeScript::new().boot(Boot::FailsTimes(1)),
+        &Options::default(),
+    );
     // Keeps the only thread until all three wait.
-    deploy(&pool, "other", FakeScript::new(), &Options { concurrency: 1, ..Options::default() });
+    deploy(
+        &pool,
+        "other",
+        FakeScript::new(),
+        &Options {
+            concurrency: 1,
+            ..Options::default()
+        },
+    );
     let (open, gate) = flume::bounded(1);
     let held = send(&pool, "other", Does::Wait(gate));
     until(|| pool.stats().threads.busy == 1);
     let waited: Vec<_> = (0..3).map(|n| send(&pool, "s", Does::Echo(n))).collect();
     drop(open);
     assert_eq!(held.answer(), Ok(0));
-    waited.into_iter().for_each(|sent| assert_eq!(sent.answer(), Err(Outcome::BootFailed)));
+    waited
+        .into_iter()
+        .for_each(|sent| assert_eq!(sent.answer(), Err(Outcome::BootFailed)));
     assert_eq!((call(&pool, "s", Does::Echo(4)), script.boots()), (Ok(4), 2));
 }
 
 #[test]
 fn an_open_breaker_refuses_then_lets_one_probe_through_and_closes_when_that_boots() {
     let pool = pool(2);
-    let script = deploy(&pool, "s", FakeScript::new().boot(Boot::FailsTimes(3)), &Options::default());
+    let script = deploy(
+        &pool,
+        "s",
+        FakeScript::new().boot(Boot::FailsTimes(3)),
+        &Options::default(),
+    );
     (0..3).for_each(|n| assert_eq!(call(&pool, "s", Does::Echo(n)), Err(Outcome::BootFailed)));
-    let refused = try_send(&pool, "s", Does::Echo(3), Meta::default()).err().expect("refused");
-    assert!(matches!(&refused, RejectReason::BootBroken { failure, .. } if failure.message == "not yet"), "{refused:?}");
+    let refused = try_send(&pool, "s", Does::Echo(3), Meta::default())
+        .err()
+        .expect("refused");
+    assert!(
+        matches!(&refused, RejectReason::BootBroken { failure, .. } if failure.message == "not yet"),
+        "{refused:?}"
+    );
     assert_eq!(refused.outcome(), Some(Outcome::BootFailed));
     let wait = refused.retry_after().expect("when to try again");
     assert!(wait > Duration::ZERO && wait <= Duration::from_secs(1), "{wait:?}");

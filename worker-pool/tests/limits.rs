@@ -10,18 +10,32 @@ use isopod_pool::fake::{Boot, Does, FakeScript};
 use isopod_pool::{Meta, Options, Outcome, RejectReason};
 
 fn soon(millis: u64) -> Meta {
-    Meta { deadline: Some(Instant::now() + Duration::from_millis(millis)) }
+    Meta {
+        deadline: Some(Instant::now() + Duration::from_millis(millis)),
+    }
 }
 
 #[test]
 fn a_wall_timeout_wakes_a_worker_that_only_waits() {
     let pool = pool(1);
     let wall_timeout = Some(Duration::from_millis(20));
-    let script = deploy(&pool, "s", FakeScript::new(), &Options { wall_timeout, ..Options::default() });
+    let script = deploy(
+        &pool,
+        "s",
+        FakeScript::new(),
+        &Options {
+            wall_timeout,
+            ..Options::default()
+        },
+    );
     block_on(pool.warm("s")).expect("a worker");
     let start = Instant::now();
     assert_eq!(call(&pool, "s", Does::Never), Err(Outcome::ExceededWall));
-    assert!((Duration::from_millis(20)..Duration::from_secs(2)).contains(&start.elapsed()), "{:?}", start.elapsed());
+    assert!(
+        (Duration::from_millis(20)..Duration::from_secs(2)).contains(&start.elapsed()),
+        "{:?}",
+        start.elapsed()
+    );
     // The worker has done nothing wrong.
     assert_eq!((call(&pool, "s", Does::Echo(1)), script.boots()), (Ok(1), 1));
 }
@@ -29,19 +43,43 @@ fn a_wall_timeout_wakes_a_worker_that_only_waits() {
 #[test]
 fn the_earlier_of_the_callers_deadline_and_the_scripts_limit_holds() {
     let pool = pool(1);
-    deploy(&pool, "s", FakeScript::new(), &Options { wall_timeout: Some(Duration::MAX), ..Options::default() });
+    deploy(
+        &pool,
+        "s",
+        FakeScript::new(),
+        &Options {
+            wall_timeout: Some(Duration::MAX),
+            ..Options::default()
+        },
+    );
     let late = send(&pool, "s", Does::Never);
     let early = try_send(&pool, "s", Does::Never, soon(10)).expect("room");
     assert_eq!(early.answer(), Err(Outcome::ExceededWall));
     assert!(late.reply.is_empty());
-    let passed = Meta { deadline: Some(Instant::now()) };
-    assert_eq!(try_send(&pool, "s", Does::Echo(1), passed).err(), Some(RejectReason::DeadlinePassed));
+    let passed = Meta {
+        deadline: Some(Instant::now()),
+    };
+    assert_eq!(
+        try_send(&pool, "s", Does::Echo(1), passed).err(),
+        Some(RejectReason::DeadlinePassed)
+    );
 }
 
 #[test]
 fn what_waits_too_long_is_shed_and_what_its_caller_no_longer_waits_for_has_exceeded_its_wall() {
-    let pool = builder(1).queue_wait_max(Duration::from_millis(40)).build().expect("threads");
-    let script = deploy(&pool, "s", FakeScript::new(), &Options { concurrency: 1, ..Options::default() });
+    let pool = builder(1)
+        .queue_wait_max(Duration::from_millis(40))
+        .build()
+        .expect("threads");
+    let script = deploy(
+        &pool,
+        "s",
+        FakeScript::new(),
+        &Options {
+            concurrency: 1,
+            ..Options::default()
+        },
+    );
     let (open, gate) = flume::bounded(1);
     let held = send(&pool, "s", Does::Wait(gate));
     until(|| script.alive() == 1 && pool.stats().scripts["s"].queued == 0);
@@ -55,7 +93,10 @@ fn what_waits_too_long_is_shed_and_what_its_caller_no_longer_waits_for_has_excee
 
 #[test]
 fn a_boot_that_hangs_ends_at_its_timeout() {
-    let pool = builder(1).boot_timeout(Duration::from_millis(20)).build().expect("threads");
+    let pool = builder(1)
+        .boot_timeout(Duration::from_millis(20))
+        .build()
+        .expect("threads");
     deploy(&pool, "s", FakeScript::new().boot(Boot::Hangs), &Options::default());
     assert_eq!(call(&pool, "s", Does::Echo(1)), Err(Outcome::BootFailed));
 }
@@ -63,7 +104,11 @@ fn a_boot_that_hangs_ends_at_its_timeout() {
 #[test]
 fn a_caller_that_goes_frees_its_place_in_the_queue_or_its_slot() {
     let pool = pool(1);
-    let options = Options { concurrency: 1, queue_len_max: Some(1), ..Options::default() };
+    let options = Options {
+        concurrency: 1,
+        queue_len_max: Some(1),
+        ..Options::default()
+    };
     let script = deploy(&pool, "s", FakeScript::new(), &options);
     let held = send(&pool, "s", Does::Never);
     until(|| script.alive() == 1 && pool.stats().scripts["s"].queued == 0);
@@ -71,7 +116,11 @@ fn a_caller_that_goes_frees_its_place_in_the_queue_or_its_slot() {
     let full = try_send(&pool, "s", Does::Echo(2), Meta::default()).err();
     assert!(matches!(full, Some(RejectReason::QueueFull { .. })), "{full:?}");
     drop(queued.ticket);
-    let gone = queued.reply.recv_timeout(LONG).expect("an answer").expect_err("canceled");
+    let gone = queued
+        .reply
+        .recv_timeout(LONG)
+        .expect("an answer")
+        .expect_err("canceled");
     assert_eq!(gone.outcome, Outcome::Canceled);
     let next = send(&pool, "s", Does::Echo(3));
     drop(held.ticket);

@@ -16,17 +16,27 @@ fn a_panic_ends_what_its_thread_held_and_what_waited_is_served_elsewhere() {
     let counted = Arc::clone(&respawned);
     let pool = builder(2)
         .on(move |event| {
-            counted.fetch_add(usize::from(matches!(event, PoolEvent::ThreadRespawned { .. })), Ordering::SeqCst);
+            counted.fetch_add(
+                usize::from(matches!(event, PoolEvent::ThreadRespawned { .. })),
+                Ordering::SeqCst,
+            );
         })
         .build()
         .expect("threads");
-    let options = Options { concurrency: 2, workers_max: Some(1), ..Options::default() };
+    let options = Options {
+        concurrency: 2,
+        workers_max: Some(1),
+        ..Options::default()
+    };
     let script = deploy(&pool, "s", FakeScript::new(), &options);
     let held = send(&pool, "s", Does::Never);
     until(|| script.alive() == 1);
     let panics = send(&pool, "s", Does::Panic);
     let waits: Vec<_> = (0..5).map(|n| send(&pool, "s", Does::Echo(n))).collect();
-    assert_eq!((held.answer(), panics.answer()), (Err(Outcome::WorkerLost), Err(Outcome::WorkerLost)));
+    assert_eq!(
+        (held.answer(), panics.answer()),
+        (Err(Outcome::WorkerLost), Err(Outcome::WorkerLost))
+    );
     let answers: Vec<_> = waits.into_iter().map(|sent| sent.answer()).collect();
     // Those behind the panic in the same mailbox were never begun: they go back to the queue.
     assert_eq!(answers, (0..5).map(Ok).collect::<Vec<_>>());
@@ -39,7 +49,12 @@ fn a_panic_ends_what_its_thread_held_and_what_waited_is_served_elsewhere() {
 #[test]
 fn a_boot_that_panics_fails_its_events_and_the_thread_comes_back() {
     let pool = pool(1);
-    deploy(&pool, "broken", FakeScript::new().boot(Boot::Panics), &Options::default());
+    deploy(
+        &pool,
+        "broken",
+        FakeScript::new().boot(Boot::Panics),
+        &Options::default(),
+    );
     deploy(&pool, "s", FakeScript::new(), &Options::default());
     assert_eq!(call(&pool, "broken", Does::Echo(1)), Err(Outcome::BootFailed));
     assert_eq!(call(&pool, "s", Does::Echo(1)), Ok(1));
@@ -51,7 +66,10 @@ fn a_condemned_worker_ends_all_it_holds_with_that_outcome() {
     let script = deploy(&pool, "s", FakeScript::new(), &Options::default());
     let held = send(&pool, "s", Does::Never);
     let condemns = send(&pool, "s", Does::Condemn(Outcome::ExceededMemory));
-    assert_eq!((held.answer(), condemns.answer()), (Err(Outcome::ExceededMemory), Err(Outcome::ExceededMemory)));
+    assert_eq!(
+        (held.answer(), condemns.answer()),
+        (Err(Outcome::ExceededMemory), Err(Outcome::ExceededMemory))
+    );
     assert_eq!(call(&pool, "s", Does::Echo(1)), Ok(1));
     assert_eq!((script.boots(), pool.stats().threads.lost), (2, 0));
 }
@@ -68,7 +86,10 @@ fn tasks_that_a_worker_left_behind_die_with_it() {
 
 #[test]
 fn a_worker_that_ignores_a_cancellation_is_dropped_with_all_it_holds() {
-    let pool = builder(1).cancel_grace(Duration::from_millis(10)).build().expect("threads");
+    let pool = builder(1)
+        .cancel_grace(Duration::from_millis(10))
+        .build()
+        .expect("threads");
     let script = deploy(&pool, "s", FakeScript::new(), &Options::default());
     let (stubborn, other) = (send(&pool, "s", Does::Stubborn), send(&pool, "s", Does::Never));
     until(|| script.alive() == 1);

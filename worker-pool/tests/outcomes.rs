@@ -15,12 +15,22 @@ const SCRIPTS: [&str; 3] = ["a", "b", "c"];
 
 #[derive(Clone, Debug)]
 enum Step {
-    Send { script: usize, kind: usize, deadline: Option<u64> },
+    Send {
+        script: usize,
+        kind: usize,
+        deadline: Option<u64>,
+    },
     /// Drops the ticket of an event that was sent before.
     Leave(usize),
     /// Opens what waits.
     Open,
-    Deploy { script: usize, boot: usize, policy: usize, concurrency: usize, events: Option<u64> },
+    Deploy {
+        script: usize,
+        boot: usize,
+        policy: usize,
+        concurrency: usize,
+        events: Option<u64>,
+    },
     Undeploy(usize),
     Pause(u64),
 }
@@ -66,7 +76,10 @@ fn quiet() {
     ONCE.call_once(|| {
         let loud = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            if !std::thread::current().name().is_some_and(|name| name.starts_with("fake-")) {
+            if !std::thread::current()
+                .name()
+                .is_some_and(|name| name.starts_with("fake-"))
+            {
                 loud(info);
             }
         }));
@@ -106,11 +119,35 @@ fn run(steps: Vec<Step>, limit: Option<u64>) -> Result<(), TestCaseError> {
             Step::Open => {
                 (gate_open, gate) = flume::bounded(1);
             }
-            Step::Deploy { script, boot: kind, policy, concurrency, events } => {
-                let policy = [Policy::PerWorker, Policy::PerWorker, Policy::PerRequest, Policy::Oneshot][policy];
-                let recycle = Recycle { events, ..Recycle::default() };
-                let options = Options { policy, concurrency, recycle, ..Options::default() };
-                scripts.push(deploy(&pool, SCRIPTS[script], FakeScript::new().boot(boot(kind)), &options));
+            Step::Deploy {
+                script,
+                boot: kind,
+                policy,
+                concurrency,
+                events,
+            } => {
+                let policy = [
+                    Policy::PerWorker,
+                    Policy::PerWorker,
+                    Policy::PerRequest,
+                    Policy::Oneshot,
+                ][policy];
+                let recycle = Recycle {
+                    events,
+                    ..Recycle::default()
+                };
+                let options = Options {
+                    policy,
+                    concurrency,
+                    recycle,
+                    ..Options::default()
+                };
+                scripts.push(deploy(
+                    &pool,
+                    SCRIPTS[script],
+                    FakeScript::new().boot(boot(kind)),
+                    &options,
+                ));
             }
             Step::Undeploy(script) => drop(pool.undeploy(SCRIPTS[script])),
             Step::Pause(ms) => std::thread::sleep(Duration::from_millis(ms)),
@@ -122,7 +159,9 @@ fn run(steps: Vec<Step>, limit: Option<u64>) -> Result<(), TestCaseError> {
     // Either everything comes to its end by the pool's limits alone, or the end of the pool cuts it.
     let report = limit.map(|limit| pool.shutdown_blocking(Duration::from_millis(limit)));
     for reply in replies {
-        let answer = reply.recv_timeout(LONG).map_err(|_| TestCaseError::fail("an event was never answered"))?;
+        let answer = reply
+            .recv_timeout(LONG)
+            .map_err(|_| TestCaseError::fail("an event was never answered"))?;
         let outcome = answer.map_or_else(|failure| failure.outcome, |_| Outcome::Ok);
         *heard.entry(outcome.as_str()).or_default() += 1;
         prop_assert!(reply.recv_timeout(LONG).is_err(), "an event was answered twice");

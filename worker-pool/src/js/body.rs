@@ -34,9 +34,12 @@ impl HttpBody for Held {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         // At its end the response is complete; what the handler asked to have waited for goes on.
-        if let Poll::Ready(None | Some(Err(_))) = &polled
-            && let Some(ticket) = self.ticket.take()
-        {
+        let ended = match &polled {
+            Poll::Ready(None | Some(Err(_))) => true,
+            Poll::Ready(Some(Ok(_))) => self.body.is_end_stream(),
+            Poll::Pending => false,
+        };
+        if ended && let Some(ticket) = self.ticket.take() {
             ticket.detach();
         }
         polled

@@ -127,6 +127,10 @@ impl Worker for JsWorker {
         }
     }
 
+    fn is_condemned(&self) -> bool {
+        self.worker.is_condemned()
+    }
+
     fn cancel(&mut self, slot: SlotId, outcome: Outcome) {
         let Some(key) = self.keys.get(&slot) else { return };
         let message = match outcome {

@@ -21,13 +21,14 @@ pub(crate) enum Mail<V: Event> {
     Cut,
 }
 
+type Mailbox<E> = flume::Sender<Mail<<E as Engine>::Event>>;
 type Answer = (flume::Sender<Result<(), Failure>>, Result<(), Failure>);
 
 /// Filled under the lock, performed without it. Making one allocates nothing.
 pub(crate) struct Effects<E: Engine> {
     /// The one event that a dispatch hands to a warm worker.
-    event: Option<(flume::Sender<Mail<E::Event>>, Job<E::Event>)>,
-    mails: Vec<(flume::Sender<Mail<E::Event>>, Mail<E::Event>)>,
+    event: Option<(Mailbox<E>, Job<E::Event>)>,
+    mails: Vec<(Mailbox<E>, Mail<E::Event>)>,
     assignments: Vec<(flume::Sender<Assignment<E>>, Assignment<E>)>,
     failed: Vec<(Job<E::Event>, Failure)>,
     answers: Vec<Answer>,

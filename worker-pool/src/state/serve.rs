@@ -81,7 +81,10 @@ impl<E: Engine> State<E> {
     /// The queue is empty. A worker that has nothing to do, or has had its turn, goes where another script has none.
     fn rest(&mut self, thread: usize, now: Instant) -> Next<Job<E::Event>> {
         let idle = self.ready_since(thread).is_some()
-            && self.threads[thread].hosted.as_ref().is_some_and(|hosted| hosted.held.is_empty());
+            && self.threads[thread]
+                .hosted
+                .as_ref()
+                .is_some_and(|hosted| hosted.held.is_empty());
         if ((idle && self.is_starved()) || self.may_yield(thread, now))
             && let Some(hosted) = self.threads[thread].hosted.as_mut()
         {

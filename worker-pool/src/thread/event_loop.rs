@@ -83,7 +83,10 @@ impl<'a, E: Engine> EventLoop<'a, E> {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Departure> {
         for _ in 0..TURNS_PER_POLL {
-            while let Poll::Ready(Some(mail)) = Pin::new(&mut self.mail).poll_next(cx) {
+            // What a condemned worker's mailbox still holds goes back to the queue with its departure.
+            while !self.worker.is_condemned()
+                && let Poll::Ready(Some(mail)) = Pin::new(&mut self.mail).poll_next(cx)
+            {
                 if let Err(departure) = self.read(mail) {
                     return Poll::Ready(departure);
                 }
@@ -125,12 +128,13 @@ impl<'a, E: Engine> EventLoop<'a, E> {
 
     /// Takes from the queue while there is room.
     fn fill(&mut self) -> Step {
-        loop {
+        while !self.worker.is_condemned() {
             match self.shared.with(|state, _| state.pull(self.thread, Instant::now())) {
-                Next::Stay => return Ok(()),
+                Next::Stay => break,
                 next => self.follow(next)?,
             }
         }
+        Ok(())
     }
 
     fn follow(&mut self, mut next: Next<Job<E::Event>>) -> Step {
@@ -188,6 +192,10 @@ impl<'a, E: Engine> EventLoop<'a, E> {
                 let now = Instant::now();
                 self.record(Series::Execution, running.started, now);
                 running.tally.finish(outcome);
+                if self.worker.is_condemned() {
+                    // Its room is for no other event: it is given up with the worker.
+                    return Ok(());
+                }
                 let max = self.assignment.version.limits.memory_bytes_max;
                 let heavy = max.is_some_and(|max| self.worker.memory_bytes() > max);
                 if self.slots.is_empty() {

@@ -75,6 +75,7 @@ pub(crate) fn retired(pool: &Pool, name: &str, reason: &str) -> u64 {
 /// Each accepted event has ended in exactly one outcome.
 #[track_caller]
 pub(crate) fn assert_settled(pool: &Pool) {
+    until(|| pool.stats().open == 0);
     let stats = pool.stats();
     assert_eq!(
         (stats.open, stats.outcomes.values().sum::<u64>()),
