@@ -47,8 +47,16 @@ fn main() -> Result<()> {
     if let Some(Child::Own(subject)) = arguments.own {
         return own::run(subject);
     }
-    let effort = if arguments.quick { Effort::quick() } else { Effort::full() };
-    let names = if arguments.names.is_empty() { Name::all().to_vec() } else { arguments.names };
+    let effort = if arguments.quick {
+        Effort::quick()
+    } else {
+        Effort::full()
+    };
+    let names = if arguments.names.is_empty() {
+        Name::all().to_vec()
+    } else {
+        arguments.names
+    };
     let programs = Programs::find()?;
     let mut tables = Vec::new();
     for name in names {

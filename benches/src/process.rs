@@ -14,7 +14,10 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 
 /// Runs a subject to its end; what it printed is JSON.
 pub(crate) fn answer<T: DeserializeOwned>(command: &mut Command) -> Result<T> {
-    let output = command.stderr(Stdio::inherit()).output().with_context(|| format!("{command:?} did not start"))?;
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("{command:?} did not start"))?;
     if !output.status.success() {
         bail!("{command:?} failed: {}", output.status);
     }
@@ -28,7 +31,11 @@ pub(crate) fn whole_run(command: &mut Command) -> Result<Duration> {
     let output = command.output().with_context(|| format!("{command:?} did not start"))?;
     let took = begun.elapsed();
     if !output.status.success() || output.stdout.is_empty() {
-        bail!("{command:?} failed: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+        bail!(
+            "{command:?} failed: {}\n{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     Ok(took)
 }
@@ -57,7 +64,11 @@ impl Running {
 
     /// Starts it, and waits until something listens on the port.
     pub(crate) fn until_listening(command: &mut Command, port: u16) -> Result<Self> {
-        let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
         let mut child = child.with_context(|| format!("{command:?} did not start"))?;
         let stdin = child.stdin.take();
         let mut running = Self { child, _stdin: stdin };

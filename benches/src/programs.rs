@@ -20,9 +20,15 @@ impl Programs {
     pub(crate) fn find() -> Result<Self> {
         let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
         if !peers.join("node_modules").is_dir() {
-            bail!("the peers are not installed; run `npm ci` in {}, or `cargo xtask bench`", peers.display());
+            bail!(
+                "the peers are not installed; run `npm ci` in {}, or `cargo xtask bench`",
+                peers.display()
+            );
         }
-        Ok(Self { own: env::current_exe()?, peers })
+        Ok(Self {
+            own: env::current_exe()?,
+            peers,
+        })
     }
 
     /// This program, as one of Isopod's subjects.
@@ -35,7 +41,9 @@ impl Programs {
     /// Builds the `isopod` command as this program was built, and gives its path.
     pub(crate) fn isopod(&self) -> Result<PathBuf> {
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(["build", "--quiet", "--package", "isopod"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+        cargo
+            .args(["build", "--quiet", "--package", "isopod"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"));
         if !cfg!(debug_assertions) {
             cargo.arg("--release");
         }
@@ -76,7 +84,12 @@ impl Programs {
     fn binary(&self, scope: &str, name: &str) -> Result<Command> {
         let scope = self.peers.join("node_modules").join(scope);
         let packages = std::fs::read_dir(&scope).with_context(|| format!("{} is missing", scope.display()))?;
-        let found = packages.flatten().map(|package| package.path().join(name)).find(|path| path.is_file());
-        Ok(Command::new(found.with_context(|| format!("no {name} in {}", scope.display()))?))
+        let found = packages
+            .flatten()
+            .map(|package| package.path().join(name))
+            .find(|path| path.is_file());
+        Ok(Command::new(
+            found.with_context(|| format!("no {name} in {}", scope.display()))?,
+        ))
     }
 }

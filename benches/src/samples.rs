@@ -11,9 +11,16 @@ impl Samples {
     }
 
     /// The value that this share of all does not exceed; not a number if there are none.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss, reason = "an index")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        reason = "an index"
+    )]
     pub(crate) fn percentile(&self, percent: f64) -> f64 {
-        let Some(last) = self.0.len().checked_sub(1) else { return f64::NAN };
+        let Some(last) = self.0.len().checked_sub(1) else {
+            return f64::NAN;
+        };
         self.0[(last as f64 * percent / 100.0).round() as usize]
     }
 
@@ -29,7 +36,10 @@ mod tests {
     #[test]
     fn percentiles_are_of_the_sorted_values() {
         let samples = Samples::new((0..=100).rev().map(f64::from).collect());
-        assert_eq!((samples.median(), samples.percentile(99.0), samples.percentile(100.0)), (50.0, 99.0, 100.0));
+        assert_eq!(
+            (samples.median(), samples.percentile(99.0), samples.percentile(100.0)),
+            (50.0, 99.0, 100.0)
+        );
         assert!(Samples::new(Vec::new()).median().is_nan());
     }
 }

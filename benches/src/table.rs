@@ -43,7 +43,10 @@ impl Table {
         if value.is_nan() {
             return "–".to_owned();
         }
-        let Some(better) = column.better.filter(|_| !std::ptr::eq(row, &raw const self.rows[0]) && first > 0.0) else {
+        let Some(better) = column
+            .better
+            .filter(|_| !std::ptr::eq(row, &raw const self.rows[0]) && first > 0.0)
+        else {
             return number(value);
         };
         let ratio = match better {
@@ -59,7 +62,12 @@ fn number(value: f64) -> String {
     match value.abs() {
         big if big >= 1000.0 => {
             let digits = format!("{value:.0}");
-            let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
+            let groups: Vec<_> = digits
+                .as_bytes()
+                .rchunks(3)
+                .rev()
+                .map(String::from_utf8_lossy)
+                .collect();
             groups.join(",")
         }
         big if big >= 100.0 => format!("{value:.0}"),
@@ -89,17 +97,35 @@ mod tests {
     #[test]
     fn a_ratio_above_one_says_that_the_first_row_is_better() {
         let columns = vec![
-            Column { title: "us", better: Some(Better::Lower) },
-            Column { title: "/s", better: Some(Better::Higher) },
+            Column {
+                title: "us",
+                better: Some(Better::Lower),
+            },
+            Column {
+                title: "/s",
+                better: Some(Better::Higher),
+            },
         ];
-        let row = |subject: &str, values: [f64; 2]| Row { subject: subject.to_owned(), values: values.to_vec() };
+        let row = |subject: &str, values: [f64; 2]| Row {
+            subject: subject.to_owned(),
+            values: values.to_vec(),
+        };
         let rows = vec![row("ours", [2.0, 4000.0]), row("theirs", [3.0, 1000.0])];
-        let text = Table { title: String::new(), how: String::new(), columns, rows }.to_string();
+        let text = Table {
+            title: String::new(),
+            how: String::new(),
+            columns,
+            rows,
+        }
+        .to_string();
         assert!(text.contains("| theirs | 3.00 (1.50) | 1,000 (4.00) |"), "{text}");
     }
 
     #[test]
     fn numbers_keep_three_digits() {
-        assert_eq!([1_234_567.0, 123.4, 12.34, 1.234].map(number), ["1,234,567", "123", "12.3", "1.23"]);
+        assert_eq!(
+            [1_234_567.0, 123.4, 12.34, 1.234].map(number),
+            ["1,234,567", "123", "12.3", "1.23"]
+        );
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{net::SocketAddr, pin::Pin, sync::Arc, sync::atomic::Ordering, time::Duration};
 
-use futures::FutureExt;
 use hyper::{
     server::conn::{http1, http2},
     service::service_fn,
@@ -57,7 +56,7 @@ pub(crate) async fn accept<D: Dispatch>(
     }
     // Those already connected would be reset by closing the listener under them.
     while let Ok(permit) = room.clone().try_acquire_owned()
-        && let Some(Ok((stream, peer))) = listener.accept().now_or_never()
+        && let Some(Ok((stream, peer))) = listener.accept_waiting()
     {
         spawn(&app, &connections, listener.tls.clone(), stream, peer, permit);
     }

@@ -1,8 +1,13 @@
 //! Sockets that accept. Bound synchronously, so that an address in use is an error of the start and not of a task.
 
-use std::{io, net::SocketAddr, path::PathBuf};
+use std::{
+    io,
+    net::SocketAddr,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::PathBuf,
+};
 
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
@@ -54,6 +59,30 @@ impl Listener {
             Socket::Unix(listener, _) => Ok((Plain::Unix(listener.accept().await?.0), None)),
         }
     }
+
+    /// A connection that waits to be accepted, if there is one. Asks the system itself: the runtime hears of a new
+    /// connection a moment later, and closing the socket in that moment would reset it.
+    pub(crate) fn accept_waiting(&self) -> Option<io::Result<(Plain, Option<SocketAddr>)>> {
+        let accepted = match &self.socket {
+            Socket::Tcp(listener) => duplicate(listener.as_fd(), std::net::TcpListener::from).and_then(|listener| {
+                let (stream, peer) = listener.accept()?;
+                stream.set_nonblocking(true)?;
+                stream.set_nodelay(true)?;
+                Ok((Plain::Tcp(TcpStream::from_std(stream)?), Some(peer)))
+            }),
+            Socket::Unix(listener, _) => {
+                duplicate(listener.as_fd(), std::os::unix::net::UnixListener::from).and_then(|listener| {
+                    let (stream, _) = listener.accept()?;
+                    stream.set_nonblocking(true)?;
+                    Ok((Plain::Unix(UnixStream::from_std(stream)?), None))
+                })
+            }
+        };
+        match accepted {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            accepted => Some(accepted),
+        }
+    }
 }
 
 impl Drop for Listener {
@@ -63,6 +92,11 @@ impl Drop for Listener {
             let _ = std::fs::remove_file(path);
         }
     }
+}
+
+/// The same socket by another descriptor, which does not block either.
+fn duplicate<T>(socket: BorrowedFd<'_>, open: impl FnOnce(OwnedFd) -> T) -> io::Result<T> {
+    socket.try_clone_to_owned().map(open)
 }
 
 pub(crate) fn tcp(address: SocketAddr) -> io::Result<TcpListener> {

@@ -24,12 +24,12 @@ pub fn status_of(outcome: Outcome) -> StatusCode {
 const fn remedy_of(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Ok | Outcome::Canceled => "Nothing needs to be done.",
-        Outcome::Exception => "Look at the stack below, or catch the error in the handler.",
+        Outcome::Exception => "The stack says where it was thrown; mend it there, or catch the error in the handler.",
         Outcome::ExceededCpu => "Look for an endless loop or costly work, or raise the CPU limit.",
         Outcome::ExceededWall => "Look for something awaited that never comes, or raise the wall time limit.",
         Outcome::ExceededMemory => "Stream large data instead of holding it, or raise the memory limit.",
         Outcome::LoadShed => "Try again later; add threads or raise the queue limit if this happens often.",
-        Outcome::BootFailed => "Correct the script's top-level code; the error below says where it failed.",
+        Outcome::BootFailed => "Correct the script's top-level code; the error says where it failed.",
         Outcome::WorkerLost => "Try again; the worker has been replaced.",
     }
 }

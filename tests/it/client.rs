@@ -15,7 +15,10 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// The status, and how the server says that the event ended.
@@ -35,7 +38,9 @@ impl Connection {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream: BufReader::new(stream) })
+        Ok(Self {
+            stream: BufReader::new(stream),
+        })
     }
 
     pub(crate) fn get(&mut self, path: &str) -> io::Result<Answer> {
@@ -44,7 +49,9 @@ impl Connection {
 
     pub(crate) fn post(&mut self, path: &str, body: &str) -> io::Result<Answer> {
         let length = body.len();
-        self.send(&format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n{body}"))
+        self.send(&format!(
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n{body}"
+        ))
     }
 
     /// Writes a request as it stands, and reads the answer.
@@ -54,21 +61,37 @@ impl Connection {
     }
 
     pub(crate) fn read_answer(&mut self) -> io::Result<Answer> {
-        let (status, headers) = self.read_head()?;
-        let mut answer = Answer { status, headers, body: String::new() };
+        let mut answer = self.read_head()?;
         let mut body = Vec::new();
-        if answer.header("transfer-encoding") == Some("chunked") {
-            self.read_chunks(|chunk| body.extend_from_slice(chunk))?;
-        } else {
-            let length = answer.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
-            body.resize(length, 0);
-            self.stream.read_exact(&mut body)?;
-        }
+        self.read_body(&answer, |part| body.extend_from_slice(part))?;
         answer.body = String::from_utf8(body).map_err(io::Error::other)?;
         Ok(answer)
     }
 
-    pub(crate) fn read_head(&mut self) -> io::Result<(u16, Vec<(String, String)>)> {
+    /// Hands on the body that follows a head, as it comes.
+    pub(crate) fn read_body(&mut self, head: &Answer, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+        if head.header("transfer-encoding") == Some("chunked") {
+            return self.read_chunks(take);
+        }
+        let mut left = head
+            .header("content-length")
+            .and_then(|length| length.parse().ok())
+            .unwrap_or(0);
+        while left > 0 {
+            let buffered = self.stream.fill_buf()?;
+            let part = buffered.len().min(left);
+            if part == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            take(&buffered[..part]);
+            self.stream.consume(part);
+            left -= part;
+        }
+        Ok(())
+    }
+
+    /// A response's head, as an answer without its body.
+    pub(crate) fn read_head(&mut self) -> io::Result<Answer> {
         let first = self.read_line()?;
         let status = first.split(' ').nth(1).and_then(|status| status.parse().ok());
         let status = status.ok_or_else(|| io::Error::other(format!("no status line: {first:?}")))?;
@@ -77,13 +100,18 @@ impl Connection {
             let line = self.read_line()?;
             match line.split_once(": ") {
                 Some((name, value)) => headers.push((name.to_lowercase(), value.to_owned())),
-                None => return Ok((status, headers)),
+                None => {
+                    return Ok(Answer {
+                        status,
+                        headers,
+                        body: String::new(),
+                    });
+                }
             }
         }
     }
 
-    /// Hands on a chunked body, up to its end.
-    pub(crate) fn read_chunks(&mut self, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+    fn read_chunks(&mut self, mut take: impl FnMut(&[u8])) -> io::Result<()> {
         let mut chunk = Vec::new();
         loop {
             let length = usize::from_str_radix(self.read_line()?.trim(), 16).map_err(io::Error::other)?;

@@ -33,7 +33,11 @@ fn a_silent_connection_is_closed() {
     let mut silent = server.connect();
     let start = Instant::now();
     assert_eq!(silent.stream.read(&mut [0; 64]).expect("an orderly end"), 0);
-    assert!(start.elapsed() >= Duration::from_millis(300) && start.elapsed() < PATIENCE / 2, "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() >= Duration::from_millis(300) && start.elapsed() < PATIENCE / 2,
+        "{:?}",
+        start.elapsed()
+    );
     assert_eq!(server.get("/").status, 200);
 }
 
@@ -41,14 +45,25 @@ fn a_silent_connection_is_closed() {
 fn headers_that_trickle_do_not_hold_a_connection() {
     let (_project, server) = strict();
     let mut slow = server.connect();
-    slow.stream.get_mut().write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nx: ").expect("an open connection");
-    slow.stream.get_ref().set_read_timeout(Some(Duration::from_millis(50))).expect("a timeout");
+    slow.stream
+        .get_mut()
+        .write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nx: ")
+        .expect("an open connection");
+    slow.stream
+        .get_ref()
+        .set_read_timeout(Some(Duration::from_millis(50)))
+        .expect("a timeout");
     let start = Instant::now();
     // A byte each time that nothing was to be read for 50 ms, until the other side has had enough.
     until("the server hangs up", || match slow.stream.read(&mut [0; 1024]) {
         Ok(0) => Some(()),
         Ok(_) => None,
-        Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+            ) =>
+        {
             slow.stream.get_mut().write_all(b"x").is_err().then_some(())
         }
         Err(_) => Some(()),
@@ -76,10 +91,18 @@ fn a_chunked_body_over_the_cap_is_a_413_and_no_worker_sees_it() {
     let (_project, server) = strict();
     let mut connection = server.connect();
     let head = "POST / HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n";
-    connection.stream.get_mut().write_all(head.as_bytes()).expect("an open connection");
+    connection
+        .stream
+        .get_mut()
+        .write_all(head.as_bytes())
+        .expect("an open connection");
     let chunk = format!("2000\r\n{}\r\n", "x".repeat(0x2000));
     for _ in 0..3 {
-        connection.stream.get_mut().write_all(chunk.as_bytes()).expect("an open connection");
+        connection
+            .stream
+            .get_mut()
+            .write_all(chunk.as_bytes())
+            .expect("an open connection");
     }
     assert_eq!(connection.read_answer().expect("an answer").verdict(), (413, "refused"));
     assert_eq!(server.get("/").body, "0", "a worker was used");
@@ -92,7 +115,11 @@ fn a_client_that_leaves_fires_the_signal_and_frees_the_slot() {
     server.get("/patient/fine");
     let mut leaving = server.connect();
     let request = "GET /patient/leave HTTP/1.1\r\nhost: localhost\r\n\r\n";
-    leaving.stream.get_mut().write_all(request.as_bytes()).expect("an open connection");
+    leaving
+        .stream
+        .get_mut()
+        .write_all(request.as_bytes())
+        .expect("an open connection");
     let in_flight = || server.metric("isopod_events_in_flight{worker=\"patient\"}");
     until("the handler runs", || (in_flight() == 1).then_some(()));
     drop(leaving);

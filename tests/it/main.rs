@@ -2,9 +2,18 @@
 //!
 //! Scripts and configurations are data under `fixtures`. What a single crate can test, it tests itself.
 
+mod check;
 mod client;
+mod embedding;
 mod hostile_network;
 mod hostile_scripts;
+mod hundred;
+mod load;
+mod modules;
+mod origin;
 mod process;
 mod program;
 mod project;
+mod run;
+mod watch;
+mod wintertc;

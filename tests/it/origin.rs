@@ -56,7 +56,11 @@ fn serve(stream: TcpStream, counts: &Counts) -> Option<()> {
         let path = head.split(' ').nth(1)?;
         if path != "/silence" {
             let length = path.len();
-            write!(stream.get_mut(), "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{path}").ok()?;
+            write!(
+                stream.get_mut(),
+                "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{path}"
+            )
+            .ok()?;
         }
     }
 }

@@ -22,8 +22,15 @@ pub(crate) fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
 /// A number of KiB in `/proc/PID/status`, as bytes.
 fn status_bytes(pid: u32, field: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process that lives");
-    let line = status.lines().find(|line| line.starts_with(field)).expect("a field of that name");
-    let kib: u64 = line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number");
+    let line = status
+        .lines()
+        .find(|line| line.starts_with(field))
+        .expect("a field of that name");
+    let kib: u64 = line
+        .split_whitespace()
+        .nth(1)
+        .and_then(|kib| kib.parse().ok())
+        .expect("a number");
     kib * 1024
 }
 

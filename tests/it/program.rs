@@ -13,18 +13,31 @@ use crate::process::until;
 fn program() -> PathBuf {
     let beside = || {
         let test = std::env::current_exe().expect("this test's own path");
-        test.parent().and_then(Path::parent).expect("target/PROFILE/deps").join("isopod")
+        test.parent()
+            .and_then(Path::parent)
+            .expect("target/PROFILE/deps")
+            .join("isopod")
     };
     let program = std::env::var_os("ISOPOD_BIN").map_or_else(beside, PathBuf::from);
-    assert!(program.is_file(), "{} is not there: `cargo xtask test` builds it, then runs the tests", program.display());
+    assert!(
+        program.is_file(),
+        "{} is not there: `cargo xtask test` builds it, then runs the tests",
+        program.display()
+    );
     program
 }
 
 /// The program with none of this process's environment, so that nothing set for it by chance is seen.
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(program());
-    command.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(arguments)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command
 }
 
@@ -43,7 +56,10 @@ pub(crate) fn isopod(arguments: &[&str]) -> Ended {
 
 /// Runs the program to its end, with an environment and a standard input.
 pub(crate) fn isopod_with(arguments: &[&str], environment: &[(&str, &str)], stdin: &str) -> Ended {
-    let mut child = command(arguments).envs(environment.iter().copied()).spawn().expect("a program that starts");
+    let mut child = command(arguments)
+        .envs(environment.iter().copied())
+        .spawn()
+        .expect("a program that starts");
     let stdout = read_all(child.stdout.take().expect("piped"));
     let stderr = read_all(child.stderr.take().expect("piped"));
     // A script that does not read its input closes it early.
@@ -51,7 +67,11 @@ pub(crate) fn isopod_with(arguments: &[&str], environment: &[(&str, &str)], stdi
     let mut child = Running(child);
     let status = child.exit();
     let text = |reader: JoinHandle<String>| reader.join().expect("a reader that reads");
-    Ended { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+    Ended {
+        code: status.code(),
+        stdout: text(stdout),
+        stderr: text(stderr),
+    }
 }
 
 fn read_all(mut from: impl Read + Send + 'static) -> JoinHandle<String> {
@@ -95,8 +115,15 @@ impl Serving {
 
     pub(crate) fn start_with(path: impl AsRef<Path>, arguments: &[&str]) -> Self {
         let path = path.as_ref().to_str().expect("a path in UTF-8");
-        let arguments = [&["serve", path, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"], arguments].concat();
-        let mut child = command(&arguments).stdout(Stdio::null()).spawn().expect("a program that starts");
+        let arguments = [
+            &["serve", path, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"],
+            arguments,
+        ]
+        .concat();
+        let mut child = command(&arguments)
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("a program that starts");
         let log = Arc::new(Mutex::new(String::new()));
         let (stderr, writer) = (child.stderr.take().expect("piped"), log.clone());
         std::thread::spawn(move || {
@@ -107,22 +134,20 @@ impl Serving {
             }
         });
         let mut process = Running(child);
-        let read = |what: &str| {
-            until(&format!("the line {what:?}"), || {
-                let text = log.lock().expect("a log").clone();
-                if let Ok(Some(status)) = process.0.try_wait() {
-                    panic!("isopod serve ended with {status}:\n{text}");
-                }
-                let rest = text.split_once(what)?.1;
-                rest.split([' ', '\n']).next()?.parse().ok()
-            })
-        };
-        let address = { read }("listening on http://");
-        let admin = until("the admin listener", || {
+        let (address, admin) = until("it tells where it listens", || {
             let text = log.lock().expect("a log").clone();
-            text.split_once("admin on http://")?.1.split([' ', '\n']).next()?.parse().ok()
+            if let Ok(Some(status)) = process.0.try_wait() {
+                panic!("isopod serve ended with {status}:\n{text}");
+            }
+            let after = |what| text.split_once(what)?.1.split([' ', '\n']).next()?.parse().ok();
+            Some((after("listening on http://")?, after("admin on http://")?))
         });
-        Self { process, log, address, admin }
+        Self {
+            process,
+            log,
+            address,
+            admin,
+        }
     }
 
     pub(crate) fn connect(&self) -> Connection {
@@ -137,8 +162,13 @@ impl Serving {
 
     /// A line of `/metrics`, such as `isopod_events_total{outcome="ok"}`, as a number; 0 where it is not there yet.
     pub(crate) fn metric(&self, name: &str) -> u64 {
-        let text = Connection::open(self.admin).and_then(|mut admin| admin.get("/metrics")).expect("metrics").body;
-        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::to_owned));
+        let text = Connection::open(self.admin)
+            .and_then(|mut admin| admin.get("/metrics"))
+            .expect("metrics")
+            .body;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::to_owned));
         line.map_or(0, |number| number.trim().parse().expect("a whole number"))
     }
 
@@ -156,7 +186,10 @@ impl Serving {
 
     /// Sends a signal by its name: `TERM`, `INT`.
     pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status().expect("the command kill");
+        let sent = Command::new("kill")
+            .args(["-s", name, &self.pid().to_string()])
+            .status()
+            .expect("the command kill");
         assert!(sent.success(), "no process to signal");
     }
 

@@ -16,7 +16,9 @@ pub(crate) struct Project {
 
 impl Project {
     pub(crate) fn new(files: &[(&str, &str)]) -> Self {
-        let project = Self { folder: tempfile::tempdir().expect("a temporary folder") };
+        let project = Self {
+            folder: tempfile::tempdir().expect("a temporary folder"),
+        };
         files.iter().for_each(|(name, text)| project.write(name, text));
         project
     }
@@ -42,6 +44,11 @@ impl Project {
     }
 
     pub(crate) fn file(&self, name: &str) -> String {
-        self.folder.path().join(name).to_str().expect("a path in UTF-8").to_owned()
+        self.folder
+            .path()
+            .join(name)
+            .to_str()
+            .expect("a path in UTF-8")
+            .to_owned()
     }
 }

@@ -60,6 +60,7 @@ fn an_open_breaker_refuses_then_lets_one_probe_through_and_closes_when_that_boot
     let wait = refused.retry_after().expect("when to try again");
     assert!(wait > Duration::ZERO && wait <= Duration::from_secs(1), "{wait:?}");
     assert_eq!(script.boots(), 3);
+    // tidy:allow(sleep): the time is what the pool said to wait.
     std::thread::sleep(wait);
     assert_eq!((call(&pool, "s", Does::Echo(4)), script.boots()), (Ok(4), 4));
     assert_eq!(call(&pool, "s", Does::Echo(5)), Ok(5));

@@ -150,6 +150,7 @@ fn run(steps: Vec<Step>, limit: Option<u64>) -> Result<(), TestCaseError> {
                 ));
             }
             Step::Undeploy(script) => drop(pool.undeploy(SCRIPTS[script])),
+            // tidy:allow(sleep): one of the random steps is that time passes.
             Step::Pause(ms) => std::thread::sleep(Duration::from_millis(ms)),
         }
     }

@@ -27,7 +27,10 @@ fn command(subject: &str, mode: &str, programs: &Programs, effort: &Effort) -> C
 }
 
 fn rows(medians: Vec<Vec<f64>>) -> Vec<Row> {
-    let row = |(subject, values): (&str, Vec<f64>)| Row { subject: subject.to_owned(), values };
+    let row = |(subject, values): (&str, Vec<f64>)| Row {
+        subject: subject.to_owned(),
+        values,
+    };
     SUBJECTS.into_iter().zip(medians).map(row).collect()
 }
 
@@ -37,7 +40,10 @@ pub(super) fn latency(programs: &Programs, effort: &Effort) -> Result<Table> {
         let samples = Samples::new(answer(&mut command(subject, "latency", programs, effort))?);
         Ok([50.0, 90.0, 99.0].map(|percent| samples.percentile(percent)).to_vec())
     })?;
-    let column = |title| Column { title, better: Some(Better::Lower) };
+    let column = |title| Column {
+        title,
+        better: Some(Better::Lower),
+    };
     Ok(Table {
         title: "A call of an empty function, one caller".to_owned(),
         how: format!("Two warm workers, {} calls a round, one after the other.", effort.calls),
@@ -54,7 +60,10 @@ pub(super) fn throughput(programs: &Programs, effort: &Effort) -> Result<Table> 
     Ok(Table {
         title: "Calls of an empty function, 64 callers on two workers".to_owned(),
         how: format!("{} calls a round; the callers share one thread.", effort.calls),
-        columns: vec![Column { title: "calls/s", better: Some(Better::Higher) }],
+        columns: vec![Column {
+            title: "calls/s",
+            better: Some(Better::Higher),
+        }],
         rows: rows(medians),
     })
 }

@@ -11,12 +11,14 @@ use crate::table::{Better, Column, Row, Table};
 #[derive(Clone, Copy)]
 enum Subject {
     Isopod,
+    Bare,
     Deno,
     Node,
 }
 
-const SUBJECTS: [(&str, Subject); 3] = [
+const SUBJECTS: [(&str, Subject); 4] = [
     ("Isopod, a call with `Policy::PerRequest`", Subject::Isopod),
+    ("Isopod's extensions without the snapshot, isolate only", Subject::Bare),
     ("Deno, `new Worker` to its first message", Subject::Deno),
     ("Node, `new Worker` to its first message", Subject::Node),
 ];
@@ -27,9 +29,11 @@ pub(super) fn measure(programs: &Programs, effort: &Effort) -> Result<Table> {
     let medians = effort.medians(&SUBJECTS, |(_, subject)| {
         let mut command = match subject {
             Subject::Isopod => programs.own(["fresh"]),
+            Subject::Bare => programs.own(["bare"]),
             Subject::Deno => {
                 let mut deno = programs.deno()?;
-                deno.args(["run", "--quiet", "--allow-read"]).arg(programs.peer_file("fresh-deno.js"));
+                deno.args(["run", "--quiet", "--allow-read"])
+                    .arg(programs.peer_file("fresh-deno.js"));
                 deno
             }
             Subject::Node => programs.node("fresh-node.mjs"),
@@ -37,11 +41,19 @@ pub(super) fn measure(programs: &Programs, effort: &Effort) -> Result<Table> {
         let samples = Samples::new(answer::<Vec<f64>>(command.arg(&starts))?);
         Ok([50.0, 90.0].map(|percent| samples.percentile(percent) / 1e3).to_vec())
     })?;
-    let column = |title| Column { title, better: Some(Better::Lower) };
-    let row = |((subject, _), values): (&(&str, Subject), Vec<f64>)| Row { subject: (*subject).to_owned(), values };
+    let column = |title| Column {
+        title,
+        better: Some(Better::Lower),
+    };
+    let row = |((subject, _), values): (&(&str, Subject), Vec<f64>)| Row {
+        subject: (*subject).to_owned(),
+        values,
+    };
     Ok(Table {
         title: "A fresh worker, to its first answer".to_owned(),
-        how: format!("{starts} a round, each after the last is gone; event loop, isolate, the script's code, one message."),
+        how: format!(
+            "{starts} a round, each after the last is gone; event loop, isolate, the script's code, one message."
+        ),
         columns: vec![column("median, ms"), column("90 %, ms")],
         rows: SUBJECTS.iter().zip(medians).map(row).collect(),
     })

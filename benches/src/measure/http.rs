@@ -77,11 +77,16 @@ impl Served {
     fn prepare(route: Route, programs: &Programs) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let mut esbuild = programs.esbuild()?;
-        esbuild.args(["--bundle", "--format=esm", "--log-level=error"]).arg(programs.peer_file(route.script()));
+        esbuild
+            .args(["--bundle", "--format=esm", "--log-level=error"])
+            .arg(programs.peer_file(route.script()));
         esbuild.arg(format!("--outfile={}", folder.path().join("worker.js").display()));
         ensure!(esbuild.status()?.success(), "{} cannot be bundled", route.script());
         std::fs::copy(programs.peer_file("workerd.capnp"), folder.path().join("workerd.capnp"))?;
-        Ok(Self { folder, isopod: programs.isopod()? })
+        Ok(Self {
+            folder,
+            isopod: programs.isopod()?,
+        })
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -95,21 +100,32 @@ impl Served {
             Server::Isopod => {
                 let mut isopod = Command::new(&self.isopod);
                 // Below `info` there is no access log; none of the others writes one.
-                isopod.arg("serve").arg(self.file("worker.js")).args(["--listen", &address, "--log", "warn"]);
+                isopod
+                    .arg("serve")
+                    .arg(self.file("worker.js"))
+                    .args(["--listen", &address, "--log", "warn"]);
                 isopod
             }
             Server::Workerd => {
                 let mut workerd = programs.workerd()?;
-                workerd.arg("serve").arg(self.file("workerd.capnp")).args(["--socket-addr", &format!("http={address}")]);
+                workerd
+                    .arg("serve")
+                    .arg(self.file("workerd.capnp"))
+                    .args(["--socket-addr", &format!("http={address}")]);
                 workerd
             }
             Server::Deno => {
                 let mut deno = programs.deno()?;
-                deno.args(["serve", "--quiet", "--host", "127.0.0.1", "--port", &port_text]).arg(self.file("worker.js"));
+                deno.args(["serve", "--quiet", "--host", "127.0.0.1", "--port", &port_text])
+                    .arg(self.file("worker.js"));
                 deno
             }
             Server::Node => {
-                let mut node = programs.node(if route == Route::Hono { "hono-node.mjs" } else { "http-node.mjs" });
+                let mut node = programs.node(if route == Route::Hono {
+                    "hono-node.mjs"
+                } else {
+                    "http-node.mjs"
+                });
                 node.arg(port_text);
                 node
             }
@@ -127,15 +143,25 @@ fn turn(route: Route, server: Server, served: &Served, programs: &Programs, effo
     wrk::load(&url, WARM_UP, script)?;
     let before = running.cpu_time()?;
     let load = wrk::load(&url, effort.load, script)?;
-    let spent = running.cpu_time()?.checked_sub(before).context("processor time ran backwards")?;
-    Ok(vec![load.per_second, spent.as_secs_f64() * 1e6 / load.requests, load.latency_99.as_secs_f64() * 1e3])
+    let spent = running
+        .cpu_time()?
+        .checked_sub(before)
+        .context("processor time ran backwards")?;
+    Ok(vec![
+        load.per_second,
+        spent.as_secs_f64() * 1e6 / load.requests,
+        load.latency_99.as_secs_f64() * 1e3,
+    ])
 }
 
 pub(super) fn measure(route: Route, programs: &Programs, effort: &Effort) -> Result<Table> {
     eprintln!("{}", route.title());
     let served = Served::prepare(route, programs)?;
     let medians = effort.medians(&SERVERS, |(_, server)| turn(route, *server, &served, programs, effort))?;
-    let row = |((subject, _), values): (&(&str, Server), Vec<f64>)| Row { subject: (*subject).to_owned(), values };
+    let row = |((subject, _), values): (&(&str, Server), Vec<f64>)| Row {
+        subject: (*subject).to_owned(),
+        values,
+    };
     Ok(Table {
         title: route.title().to_owned(),
         how: format!(
@@ -146,9 +172,18 @@ pub(super) fn measure(route: Route, programs: &Programs, effort: &Effort) -> Res
             WARM_UP.as_secs(),
         ),
         columns: vec![
-            Column { title: "requests/s", better: Some(Better::Higher) },
-            Column { title: "processor time a request, µs", better: Some(Better::Lower) },
-            Column { title: "latency, 99 %, ms", better: Some(Better::Lower) },
+            Column {
+                title: "requests/s",
+                better: Some(Better::Higher),
+            },
+            Column {
+                title: "processor time a request, µs",
+                better: Some(Better::Lower),
+            },
+            Column {
+                title: "latency, 99 %, ms",
+                better: Some(Better::Lower),
+            },
         ],
         rows: SERVERS.iter().zip(medians).map(row).collect(),
     })

@@ -23,7 +23,8 @@ fn resident(subject: &str, workers: u32, programs: &Programs) -> Result<f64> {
         "Isopod" => programs.own(["idle"]),
         "Deno, `Worker`" => {
             let mut deno = programs.deno()?;
-            deno.args(["run", "--quiet", "--allow-read"]).arg(programs.peer_file("idle-deno.js"));
+            deno.args(["run", "--quiet", "--allow-read"])
+                .arg(programs.peer_file("idle-deno.js"));
             deno
         }
         _ => programs.node("idle-node.mjs"),
@@ -39,8 +40,14 @@ pub(super) fn measure(programs: &Programs, effort: &Effort) -> Result<Table> {
         let (one, many) = (resident(subject, 1, programs)?, resident(subject, MANY, programs)?);
         Ok(vec![(many - one) / f64::from(MANY - 1), one, many])
     })?;
-    let row = |(subject, values): (&str, Vec<f64>)| Row { subject: subject.to_owned(), values };
-    let column = |title| Column { title, better: Some(Better::Lower) };
+    let row = |(subject, values): (&str, Vec<f64>)| Row {
+        subject: subject.to_owned(),
+        values,
+    };
+    let column = |title| Column {
+        title,
+        better: Some(Better::Lower),
+    };
     Ok(Table {
         title: "Memory of idle warm workers".to_owned(),
         how: format!(

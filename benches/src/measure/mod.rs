@@ -70,11 +70,21 @@ pub(crate) struct Effort {
 
 impl Effort {
     pub(crate) const fn full() -> Self {
-        Self { rounds: 5, calls: 50_000, starts: 40, load: Duration::from_secs(5) }
+        Self {
+            rounds: 5,
+            calls: 50_000,
+            starts: 40,
+            load: Duration::from_secs(5),
+        }
     }
 
     pub(crate) const fn quick() -> Self {
-        Self { rounds: 1, calls: 5_000, starts: 10, load: Duration::from_secs(1) }
+        Self {
+            rounds: 1,
+            calls: 5_000,
+            starts: 10,
+            load: Duration::from_secs(1),
+        }
     }
 
     /// Lets all subjects have their turns, round by round, so that a busy minute of the machine hits them alike; of each
@@ -89,7 +99,9 @@ impl Effort {
         }
         let medians = |turns: Vec<Vec<f64>>| {
             let values = turns.first().map_or(0, Vec::len);
-            (0..values).map(|value| Samples::new(turns.iter().map(|turn| turn[value]).collect()).median()).collect()
+            (0..values)
+                .map(|value| Samples::new(turns.iter().map(|turn| turn[value]).collect()).median())
+                .collect()
         };
         Ok(turns.into_iter().map(medians).collect())
     }

@@ -18,17 +18,26 @@ pub(super) fn measure(programs: &Programs, effort: &Effort) -> Result<Table> {
     let isopod = programs.isopod()?;
     let script = programs.peer_file("run.js");
     let subjects: Vec<(&str, Make<'_>)> = vec![
-        ("`isopod run`", Box::new(|| {
-            let mut command = Command::new(&isopod);
-            command.arg("run").arg(&script);
-            Ok(command)
-        })),
-        ("a program that builds a pool and calls once", Box::new(|| Ok(programs.own(["first"])))),
-        ("`deno run`", Box::new(|| {
-            let mut command = programs.deno()?;
-            command.args(["run", "--quiet"]).arg(&script);
-            Ok(command)
-        })),
+        (
+            "`isopod run`",
+            Box::new(|| {
+                let mut command = Command::new(&isopod);
+                command.arg("run").arg(&script);
+                Ok(command)
+            }),
+        ),
+        (
+            "a program that builds a pool and calls once",
+            Box::new(|| Ok(programs.own(["first"]))),
+        ),
+        (
+            "`deno run`",
+            Box::new(|| {
+                let mut command = programs.deno()?;
+                command.args(["run", "--quiet"]).arg(&script);
+                Ok(command)
+            }),
+        ),
         ("`node`", Box::new(|| Ok(programs.node("run.js")))),
     ];
     let medians = effort.medians(&subjects, |(_, make)| {
@@ -36,11 +45,20 @@ pub(super) fn measure(programs: &Programs, effort: &Effort) -> Result<Table> {
         let samples = Samples::new(runs.collect::<Result<_>>()?);
         Ok([50.0, 90.0].map(|percent| samples.percentile(percent)).to_vec())
     })?;
-    let column = |title| Column { title, better: Some(Better::Lower) };
-    let rows = subjects.iter().zip(medians).map(|((subject, _), values)| Row { subject: (*subject).to_owned(), values });
+    let column = |title| Column {
+        title,
+        better: Some(Better::Lower),
+    };
+    let rows = subjects.iter().zip(medians).map(|((subject, _), values)| Row {
+        subject: (*subject).to_owned(),
+        values,
+    });
     Ok(Table {
         title: "A process from nothing to its end, with one result".to_owned(),
-        how: format!("{} runs a round, from the start of the process until it has ended.", effort.starts),
+        how: format!(
+            "{} runs a round, from the start of the process until it has ended.",
+            effort.starts
+        ),
         columns: vec![column("median, ms"), column("90 %, ms")],
         rows: rows.collect(),
     })

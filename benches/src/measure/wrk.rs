@@ -20,21 +20,36 @@ pub(super) struct Load {
 /// Asks for a URL for this long, as often as it is answered; a script of wrk's says what is sent.
 pub(super) fn load(url: &str, time: Duration, script: Option<&OsStr>) -> Result<Load> {
     let mut command = Command::new("wrk");
-    command.args(["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{}s", time.as_secs().max(1)), "--latency"]);
+    command.args([
+        "-t1",
+        &format!("-c{CONNECTIONS}"),
+        &format!("-d{}s", time.as_secs().max(1)),
+        "--latency",
+    ]);
     if let Some(script) = script {
         command.arg("-s").arg(script);
     }
-    let output = command.arg(url).output().context("wrk did not start; it is Debian's package wrk")?;
+    let output = command
+        .arg(url)
+        .output()
+        .context("wrk did not start; it is Debian's package wrk")?;
     let text = String::from_utf8_lossy(&output.stdout);
     parse(&text).with_context(|| format!("wrk on {url}: {}\n{text}", output.status))
 }
 
 fn parse(text: &str) -> Result<Load> {
     // An answer that is quick because it is an error is not to be counted.
-    if let Some(line) = text.lines().find(|line| line.contains("Non-2xx") || line.contains("Socket errors")) {
+    if let Some(line) = text
+        .lines()
+        .find(|line| line.contains("Non-2xx") || line.contains("Socket errors"))
+    {
         bail!("not every request was answered well: {}", line.trim());
     }
-    let after = |mark: &str| text.lines().find_map(|line| line.trim().strip_prefix(mark)).map(str::trim);
+    let after = |mark: &str| {
+        text.lines()
+            .find_map(|line| line.trim().strip_prefix(mark))
+            .map(str::trim)
+    };
     let requests = text.lines().find_map(|line| line.trim().split_once(" requests in "));
     let (requests, _) = requests.context("no count of requests")?;
     Ok(Load {
@@ -67,7 +82,11 @@ mod tests {
 
     #[test]
     fn the_report_of_wrk_is_read() {
-        let load = Load { requests: 60010.0, per_second: 12002.1, latency_99: Duration::from_micros(1500) };
+        let load = Load {
+            requests: 60010.0,
+            per_second: 12002.1,
+            latency_99: Duration::from_micros(1500),
+        };
         assert_eq!(parse(GOOD).unwrap(), load);
     }
 

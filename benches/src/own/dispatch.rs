@@ -18,7 +18,10 @@ const WORKERS: usize = 2;
 const SCRIPT: &str = "empty";
 
 fn options() -> Options {
-    Options { workers_min: WORKERS, ..Options::default() }
+    Options {
+        workers_min: WORKERS,
+        ..Options::default()
+    }
 }
 
 fn v8_pool() -> Result<Pool> {
@@ -55,7 +58,9 @@ fn fake_pool() -> Result<CorePool<FakeEngine>> {
 
 async fn fake_call(pool: &CorePool<FakeEngine>) -> Result<()> {
     let (event, reply) = Call::echo(1);
-    let ticket = pool.dispatch(SCRIPT, event, Meta::default()).map_err(|rejected| anyhow!("{}", rejected.reason))?;
+    let ticket = pool
+        .dispatch(SCRIPT, event, Meta::default())
+        .map_err(|rejected| anyhow!("{}", rejected.reason))?;
     reply.into_recv_async().await??;
     ticket.detach();
     Ok(())

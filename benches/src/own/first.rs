@@ -7,7 +7,9 @@ use isopod_pool::js::{Pool, Script};
 
 pub(super) fn run() -> Result<()> {
     let pool = Pool::builder().build()?;
-    let script = Script::builder("sum").source("export const add = (a, b) => a + b;").build()?;
+    let script = Script::builder("sum")
+        .source("export const add = (a, b) => a + b;")
+        .build()?;
     pool.deploy("sum", script, &Options::default())?;
     let sum: i32 = block_on(pool.call("sum", "add", &(1, 2)))?;
     println!("{sum}");

@@ -36,7 +36,10 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
             Err(_) => status(StatusCode::BAD_REQUEST),
         },
         path => match path.strip_prefix("/users/") {
-            Some(id) => reply("application/json", serde_json::json!({ "id": id, "name": "Ada" }).to_string()),
+            Some(id) => reply(
+                "application/json",
+                serde_json::json!({ "id": id, "name": "Ada" }).to_string(),
+            ),
             None => status(StatusCode::NOT_FOUND),
         },
     })
@@ -45,12 +48,16 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
 /// Parsed and written anew, as a handler does that does something with it.
 async fn echo(request: Request<Incoming>) -> Result<Vec<u8>> {
     let body = request.into_body().collect().await?.to_bytes();
-    Ok(serde_json::to_vec(&serde_json::from_slice::<serde_json::Value>(&body)?)?)
+    Ok(serde_json::to_vec(&serde_json::from_slice::<serde_json::Value>(
+        &body,
+    )?)?)
 }
 
 fn reply(kind: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
-    response.headers_mut().insert("content-type", http::HeaderValue::from_static(kind));
+    response
+        .headers_mut()
+        .insert("content-type", http::HeaderValue::from_static(kind));
     response
 }
 

@@ -16,12 +16,25 @@ const SOURCE: &str = "export const ping = () => new Promise((done) => setTimeout
 pub(super) fn run(workers: usize) -> Result<()> {
     let pool = Pool::builder().threads(workers).build()?;
     let script = Script::builder(SCRIPT).source(SOURCE).build()?;
-    pool.deploy(SCRIPT, script, &Options { workers_min: workers, spread_at: 1, ..Options::default() })?;
+    pool.deploy(
+        SCRIPT,
+        script,
+        &Options {
+            workers_min: workers,
+            spread_at: 1,
+            ..Options::default()
+        },
+    )?;
     while pool.stats().scripts[SCRIPT].workers < workers {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    block_on(try_join_all((0..workers).map(|_| pool.call::<_, ()>(SCRIPT, "ping", &()))))?;
-    ensure!(pool.stats().scripts[SCRIPT].workers == workers, "not every worker is there");
+    block_on(try_join_all(
+        (0..workers).map(|_| pool.call::<_, ()>(SCRIPT, "ping", &())),
+    ))?;
+    ensure!(
+        pool.stats().scripts[SCRIPT].workers == workers,
+        "not every worker is there"
+    );
     println!("ready");
     stdin().read_to_end(&mut Vec::new())?;
     Ok(())

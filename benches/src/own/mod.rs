@@ -1,5 +1,6 @@
 //! Isopod's side of each measurement, in a process of its own: nothing of an earlier one is warm or in memory.
 
+mod bare;
 mod dispatch;
 mod first;
 mod fresh;
@@ -22,6 +23,8 @@ pub(crate) enum Subject {
     FakeThroughput { calls: usize },
     /// A call on a fresh worker, again and again; prints microseconds of each
     Fresh { calls: usize },
+    /// An isolate with all extensions, made without the snapshot, again and again; prints microseconds of each
+    Bare { isolates: usize },
     /// So many idle workers, each on its own thread; prints a line when they are
     Idle { workers: usize },
     /// A pool and one call
@@ -38,6 +41,7 @@ pub(crate) fn run(subject: Subject) -> Result<()> {
         Subject::CallThroughput { calls } => print(&dispatch::call_throughput(calls)?),
         Subject::FakeThroughput { calls } => print(&dispatch::fake_throughput(calls)?),
         Subject::Fresh { calls } => print(&fresh::run(calls)?),
+        Subject::Bare { isolates } => print(&bare::run(isolates)?),
         Subject::Idle { workers } => idle::run(workers),
         Subject::First => first::run(),
         Subject::Hyper { port } => hyper::run(port),

@@ -83,7 +83,10 @@ pub(crate) fn serve(path: &Path, overrides: Overrides, environment: &Environment
         } else {
             signals.next().await;
         }
-        eprintln!("finishing accepted requests (at most {:?}); press Ctrl-C again to cut", config.shutdown.deadline);
+        eprintln!(
+            "finishing accepted requests (at most {:?}); press Ctrl-C again to cut",
+            config.shutdown.deadline
+        );
         let finish = async {
             let server = server.shutdown(config.shutdown.deadline).await;
             let pool = pool.shutdown(Duration::from_secs(1)).await;

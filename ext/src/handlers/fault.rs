@@ -89,7 +89,14 @@ const CAUSES_MAX: usize = 8;
 
 fn describe(error: &JsError, frames: Option<&CodeFrames>, depth: usize) -> String {
     let mut text = match &error.stack {
-        Some(stack) if !stack.is_empty() => stack.clone(),
+        Some(stack) if !stack.is_empty() => {
+            // Our own frames say nothing to whoever wrote the script.
+            stack
+                .lines()
+                .filter(|line| !is_internal(line))
+                .collect::<Vec<_>>()
+                .join("\n")
+        }
         _ => error.exception_message.trim_start_matches("Uncaught ").to_owned(),
     };
     let own = error.frames.iter().find_map(|frame| {
@@ -116,4 +123,11 @@ fn describe(error: &JsError, frames: Option<&CodeFrames>, depth: usize) -> Strin
         text.push_str(&describe(cause, frames, depth + 1));
     }
     text
+}
+
+/// Whether a line of a stack names code of the runtime's own.
+fn is_internal(line: &str) -> bool {
+    line.trim_start()
+        .strip_prefix("at ")
+        .is_some_and(|at| at.starts_with("ext:") || at.contains("(ext:"))
 }

@@ -145,8 +145,8 @@ fn op_isopod_respond_stream(
 ) -> impl Future<Output = Result<bool, HandlerError>> + use<> {
     let begun = begin_stream(&state, key, status, headers, rid);
     async move {
-        let (resource, sender) = begun?;
-        let complete = pump(resource, sender).await;
+        let (resource, sender, length) = begun?;
+        let complete = pump(resource, sender, length).await;
         if let Ok(resource) = state.borrow_mut().resource_table.take_any(rid) {
             resource.close();
         }
@@ -154,7 +154,9 @@ fn op_isopod_respond_stream(
     }
 }
 
-type Stream = (Rc<dyn Resource>, mpsc::Sender<Result<Bytes, BoxError>>);
+type Sender = mpsc::Sender<Result<Bytes, BoxError>>;
+/// A stream, where its chunks go, and how many bytes it has where that is known.
+type Stream = (Rc<dyn Resource>, Sender, Option<u64>);
 
 fn begin_stream(
     state: &RefCell<OpState>,
@@ -173,15 +175,20 @@ fn begin_stream(
         }
     };
     let (sender, receiver) = mpsc::channel(CHUNKS_WAITING_MAX);
-    let (_, length) = resource.size_hint();
+    let (least, most) = resource.size_hint();
+    let length = most.filter(|most| *most == least);
     let body = Body::new(request_body::Chunks::new(receiver, length));
     events(&state).borrow_mut().respond(key, response.map(|()| body));
-    Ok((resource, sender))
+    Ok((resource, sender, length))
 }
 
 /// Moves a stream to the client. `Ok(false)`: the client left.
-async fn pump(resource: Rc<dyn Resource>, sender: mpsc::Sender<Result<Bytes, BoxError>>) -> Result<bool, HandlerError> {
+async fn pump(resource: Rc<dyn Resource>, sender: Sender, mut remaining: Option<u64>) -> Result<bool, HandlerError> {
     loop {
+        // The server stops listening with the last byte that was announced.
+        if remaining == Some(0) {
+            return Ok(true);
+        }
         let permit = match sender.reserve().await {
             Ok(permit) => permit,
             Err(_) => return Ok(false),
@@ -193,7 +200,10 @@ async fn pump(resource: Rc<dyn Resource>, sender: mpsc::Sender<Result<Bytes, Box
         };
         match read {
             Ok(chunk) if chunk.is_empty() => return Ok(true),
-            Ok(chunk) => permit.send(Ok(Bytes::copy_from_slice(&chunk))),
+            Ok(chunk) => {
+                remaining = remaining.map(|remaining| remaining.saturating_sub(chunk.len() as u64));
+                permit.send(Ok(Bytes::copy_from_slice(&chunk)));
+            }
             Err(error) => {
                 // The status line has gone out: all that is left is to cut the connection.
                 permit.send(Err(error.to_string().into()));

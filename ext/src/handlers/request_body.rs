@@ -112,6 +112,11 @@ impl http_body::Body for Chunks {
         polled.map(|chunk| chunk.map(|chunk| chunk.map(Frame::data)))
     }
 
+    /// A server that has sent the length it announced asks for nothing more: this was the end, not a client that left.
+    fn is_end_stream(&self) -> bool {
+        self.remaining == Some(0)
+    }
+
     fn size_hint(&self) -> SizeHint {
         self.remaining.map_or_else(SizeHint::default, SizeHint::with_exact)
     }

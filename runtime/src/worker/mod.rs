@@ -97,6 +97,11 @@ impl Worker {
         }
     }
 
+    /// Whether the isolate was ended by force: [`Worker::poll`] will say so, and no event should be begun any more.
+    pub fn is_condemned(&self) -> bool {
+        self.condemned.is_some()
+    }
+
     fn next_turn(&mut self) -> Option<Turn> {
         if let Some((event, result)) = self.ended.pop_front() {
             return Some(Turn::Ended { event, result });

@@ -60,6 +60,7 @@ pub(crate) fn until(condition: impl Fn() -> bool) {
     let start = Instant::now();
     while !condition() {
         assert!(start.elapsed() < LONG, "the condition never came to hold");
+        // tidy:allow(sleep): the pause between two looks at the condition.
         std::thread::sleep(Duration::from_millis(1));
     }
 }

@@ -177,7 +177,11 @@ impl Reader<'_> {
             let worker = &mut file.worker.limits;
             worker.cpu = limits.cpu_ms.map_or(worker.cpu, Duration::from_millis);
             if limits.subrequests.is_some() {
-                self.note(node, "limits", "`limits.subrequests` is accepted and has no effect here");
+                self.note(
+                    node,
+                    "limits",
+                    "`limits.subrequests` is accepted and has no effect here",
+                );
             }
         }
         file.worker.crons = section.triggers.and_then(|triggers| triggers.crons).unwrap_or_default();

@@ -1,0 +1,56 @@
+//! What the snapshot spares: the same extensions, their JavaScript compiled and run anew for each isolate.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use deno_core::{ExtensionTranspiler, JsRuntime, RuntimeOptions};
+use deno_error::JsErrorBox;
+
+use super::micros_since;
+
+/// The build script of the runtime has the same need.
+#[path = "../../../runtime/src/transpile_builtin.rs"]
+#[expect(unreachable_pub, reason = "its words are those of the crate it belongs to")]
+mod transpile_builtin;
+
+pub(super) fn run(isolates: usize) -> Result<Vec<f64>> {
+    // V8 is initialised on the thread that uses it, so no other thread is in the game.
+    JsRuntime::init_platform(None);
+    let transpiler = stripper();
+    let mut samples = Vec::with_capacity(isolates);
+    for _ in 0..isolates {
+        let begun = Instant::now();
+        let event_loop = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let _entered = event_loop.enter();
+        let mut runtime = JsRuntime::try_new(RuntimeOptions {
+            extensions: isopod_ext::extensions(),
+            extension_transpiler: Some(transpiler.clone()),
+            ..RuntimeOptions::default()
+        })
+        .context("the extensions' own JavaScript must run")?;
+        runtime.execute_script("first-line.js", "1")?;
+        samples.push(micros_since(begun));
+    }
+    Ok(samples)
+}
+
+/// Strips types once for each file: it is not what is measured, and a snapshot-less build would have it done before.
+fn stripper() -> Rc<ExtensionTranspiler> {
+    let known = RefCell::new(HashMap::<String, Option<String>>::new());
+    Rc::new(move |specifier, source| {
+        let mut known = known.borrow_mut();
+        let stripped = match known.get(specifier.as_str()) {
+            Some(stripped) => stripped.clone(),
+            None => {
+                let stripped =
+                    transpile_builtin::strip_types(&specifier, source.as_str()).map_err(JsErrorBox::generic)?;
+                known.insert(specifier.to_string(), stripped.clone());
+                stripped
+            }
+        };
+        Ok((stripped.map_or(source, Into::into), None))
+    })
+}

@@ -1,0 +1,118 @@
+//! What `isopod check` says of projects that cannot start, and how the program's commands end.
+
+use crate::program::{Ended, isopod};
+use crate::project::Project;
+
+#[track_caller]
+fn check(files: &[(&str, &str)]) -> Ended {
+    let project = Project::new(files);
+    isopod(&["check", project.path().to_str().expect("a path in UTF-8")])
+}
+
+#[track_caller]
+fn says(ended: &Ended, parts: &[&str]) {
+    let text = format!("{}{}", ended.stdout, ended.stderr);
+    parts
+        .iter()
+        .for_each(|part| assert!(text.contains(part), "no {part:?} in:\n{text}"));
+}
+
+#[test]
+fn a_project_that_starts_is_ok() {
+    let ended = check(&[(
+        "worker.ts",
+        "export default { fetch: (): Response => new Response('ok') }",
+    )]);
+    assert_eq!(
+        (ended.stdout.as_str(), ended.code),
+        ("main: ok\n", Some(0)),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn a_syntax_error_shows_its_place_in_a_frame() {
+    let ended = check(&[("worker.js", "const a = 1;\nconst b = ;\nexport default {};\n")]);
+    assert_eq!(ended.code, Some(1));
+    says(&ended, &["worker.js:2:11", "const b = ;", "^"]);
+}
+
+#[test]
+fn a_missing_export_is_named_with_the_module_that_lacks_it() {
+    let ended = check(&[
+        ("worker.js", "import { gone } from './lib.js';\ngone();"),
+        ("lib.js", "export const here = 1;"),
+    ]);
+    assert_eq!(ended.code, Some(1));
+    says(&ended, &["gone", "lib.js", "worker.js:1"]);
+}
+
+#[test]
+fn an_exception_in_top_level_code_shows_its_line() {
+    let ended = check(&[("worker.ts", "type A = string;\n\nthrow new Error('not today');\n")]);
+    assert_eq!(ended.code, Some(1));
+    says(&ended, &["Error: not today", "worker.ts:3:7"]);
+}
+
+#[test]
+fn as_json_each_worker_has_its_own_result() {
+    let project = Project::new(&[
+        (
+            "isopod.toml",
+            "routes = [{ path = '/a', worker = 'good' }, { path = '/b', worker = 'bad' }]\n\
+             [workers.good]\nmain = 'good.js'\n[workers.bad]\nmain = 'bad.js'",
+        ),
+        ("good.js", "export default {};"),
+        ("bad.js", "throw new Error('bad');"),
+    ]);
+    let ended = isopod(&["check", "--json", &project.file("isopod.toml")]);
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    let result: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!(result["good"], serde_json::json!({ "ok": true, "error": null }));
+    assert_eq!(result["bad"]["ok"], false);
+    assert!(
+        result["bad"]["error"].as_str().expect("a text").contains("Error: bad"),
+        "{result}"
+    );
+}
+
+#[test]
+fn an_unknown_key_is_an_error_that_knows_the_right_one() {
+    let files = [
+        ("isopod.toml", "main = 'worker.js'\n[limits]\nheep = '64 MiB'"),
+        ("worker.js", ""),
+    ];
+    let ended = check(&files);
+    assert_eq!(ended.code, Some(2));
+    says(&ended, &["isopod.toml", "heep", "`heap`", "3"]);
+}
+
+#[test]
+fn a_package_that_is_not_installed_or_is_commonjs_says_what_to_do() {
+    let missing = check(&[("worker.js", "import 'left-pad';")]);
+    assert_eq!(missing.code, Some(1));
+    says(
+        &missing,
+        &["\"left-pad\" is not installed", "npm install left-pad", "worker.js"],
+    );
+    let commonjs = check(&[
+        ("worker.js", "import old from 'old';"),
+        ("package.json", "{}"),
+        (
+            "node_modules/old/package.json",
+            r#"{ "name": "old", "main": "index.js" }"#,
+        ),
+        ("node_modules/old/index.js", "module.exports = 1;"),
+    ]);
+    assert_eq!(commonjs.code, Some(1));
+    says(&commonjs, &["\"old\" is CommonJS only", "bundle it first"]);
+}
+
+#[test]
+fn serving_what_cannot_start_ends_with_1() {
+    let project = Project::new(&[("worker.js", "throw new Error('no start');")]);
+    let ended = isopod(&["serve", &project.file("worker.js"), "--listen", "127.0.0.1:0"]);
+    assert_eq!(ended.code, Some(1));
+    says(&ended, &["no start", "worker.js:1:7"]);
+}

@@ -1,0 +1,140 @@
+//! A hundred workers over eight threads, each with clients that belong to its thread.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use isopod_pool::Options;
+use isopod_pool::js::fetch::{FetchConfig, NetPolicy};
+use isopod_pool::js::{Pool, Script};
+
+use crate::origin::Origin;
+use crate::process::{resident_bytes, threads_named, until};
+
+/// May reach this machine.
+fn reaches_home() -> FetchConfig {
+    let policy = NetPolicy {
+        allow_private: true,
+        ..NetPolicy::default()
+    };
+    FetchConfig {
+        policy: Arc::new(policy),
+        ..FetchConfig::default()
+    }
+}
+
+#[test]
+fn a_hundred_workers_over_eight_threads_fetch_through_the_connections_of_their_threads() {
+    const WORKERS: usize = 100;
+    const ROUNDS: usize = 4;
+    let origin = Origin::start();
+    assert_eq!(origin.address.ip(), IpAddr::from([127, 0, 0, 1]));
+    let pool = Pool::builder()
+        .threads(8)
+        .configure(|core| core.thread_name("crowd"))
+        .build()
+        .expect("a pool");
+    for worker in 0..WORKERS {
+        let source = format!(
+            "export async function get(path) {{
+                const response = await fetch(`http://{}/{worker}/${{path}}`);
+                return [response.status, await response.text()];
+            }}",
+            origin.address
+        );
+        let script = Script::builder(format!("w{worker}"))
+            .source(source)
+            .fetch(reaches_home());
+        let script = script.build().expect("a script");
+        pool.deploy(format!("w{worker}"), script, &Options::default())
+            .expect("a pool that runs");
+    }
+    std::thread::scope(|scope| {
+        for caller in 0..16 {
+            let pool = &pool;
+            scope.spawn(move || {
+                for round in 0..ROUNDS {
+                    for worker in (caller..WORKERS).step_by(16) {
+                        let name = format!("w{worker}");
+                        let answer = futures::executor::block_on(pool.call(&name, "get", &(round,)));
+                        let answer: (u16, String) = answer.expect("an answer");
+                        assert_eq!(answer, (200, format!("/{worker}/{round}")));
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(origin.requests(), WORKERS * ROUNDS);
+    // At most as many connections as requests were ever under way at once, however many workers came and went.
+    assert!(origin.connections() <= 16 + 8, "{} connections", origin.connections());
+    // An event ends a moment after its answer has gone out.
+    let stats = until("all events ended", || {
+        Some(pool.stats()).filter(|stats| stats.open == 0)
+    });
+    assert_eq!(stats.outcomes["ok"], (WORKERS * ROUNDS) as u64, "{:?}", stats.outcomes);
+    assert_eq!(stats.threads.lost, 0);
+    assert!(threads_named("crowd") >= 8);
+    let report = pool.shutdown_blocking(Duration::from_secs(10));
+    assert_eq!((report.threads_joined, report.threads_stuck, report.cut), (8, 0, 0));
+    // What is joined is gone at once; a runtime of I/O threads ends in the background.
+    until("the last thread is gone", || {
+        (threads_named("crowd") == 0).then_some(())
+    });
+}
+
+#[test]
+fn three_hundred_workers_made_and_dropped_leave_no_memory_behind() {
+    let pool = Pool::builder().threads(1).build().expect("a pool");
+    let source = "const kept = new Array(100_000).fill('x'); export const size = () => kept.length;";
+    let script = Script::builder("fresh").source(source).build().expect("a script");
+    let options = Options {
+        policy: isopod_pool::Policy::PerRequest,
+        ..Options::default()
+    };
+    pool.deploy("fresh", script, &options).expect("a pool that runs");
+    let run = |times: usize| {
+        for _ in 0..times {
+            let size: usize = futures::executor::block_on(pool.call("fresh", "size", &())).expect("an answer");
+            assert_eq!(size, 100_000);
+        }
+        resident_bytes(std::process::id())
+    };
+    let warm = run(50);
+    let after = run(300);
+    assert!(after < warm + (32 << 20), "{} KiB more", (after - warm) / 1024);
+    assert!(pool.stats().scripts["fresh"].boots >= 350);
+}
+
+#[test]
+fn pools_are_made_and_grown_from_many_threads_at_once() {
+    for _ in 0..2 {
+        std::thread::scope(|scope| {
+            for number in 0..6 {
+                scope.spawn(move || {
+                    let pool = Pool::builder().threads(1).threads_max(3).build().expect("a pool");
+                    let script = Script::builder("id")
+                        .source("export const id = (n) => n;")
+                        .build()
+                        .expect("a script");
+                    pool.deploy(
+                        "id",
+                        script,
+                        &Options {
+                            spread_at: 1,
+                            ..Options::default()
+                        },
+                    )
+                    .expect("a pool that runs");
+                    // Enough at once for the pool to grow, from wherever it is polled.
+                    let pool = &pool;
+                    let calls = (0..8).map(|i| async move { (i, pool.call("id", "id", &(number * 100 + i,)).await) });
+                    for (i, answer) in futures::executor::block_on(futures::future::join_all(calls)) {
+                        assert_eq!(answer, Ok(number * 100 + i));
+                    }
+                    let report = pool.shutdown_blocking(Duration::from_secs(10));
+                    assert_eq!(report.threads_stuck, 0);
+                });
+            }
+        });
+    }
+}
