@@ -80,6 +80,7 @@ impl Running {
             if begun.elapsed() > READY_WITHIN {
                 bail!("{command:?} does not listen on port {port} after {READY_WITHIN:?}");
             }
+            // tidy:allow(sleep): a measurement lets the process come to rest, or looks again.
             std::thread::sleep(Duration::from_millis(10));
         }
         Ok(running)

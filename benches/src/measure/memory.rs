@@ -30,6 +30,7 @@ fn resident(subject: &str, workers: u32, programs: &Programs) -> Result<f64> {
         _ => programs.node("idle-node.mjs"),
     };
     let running = Running::until_first_line(command.arg(workers))?;
+    // tidy:allow(sleep): a measurement lets the process come to rest, or looks again.
     std::thread::sleep(SETTLE);
     Ok(running.resident_bytes()? / 1e6)
 }

@@ -71,10 +71,10 @@ pub(crate) struct Effort {
 impl Effort {
     pub(crate) const fn full() -> Self {
         Self {
-            rounds: 5,
+            rounds: 3,
             calls: 50_000,
             starts: 40,
-            load: Duration::from_secs(5),
+            load: Duration::from_secs(4),
         }
     }
 

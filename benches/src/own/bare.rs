@@ -6,14 +6,13 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use deno_core::{ExtensionTranspiler, JsRuntime, RuntimeOptions};
+use deno_core::{JsRuntime, ModuleCodeString, ModuleName, RuntimeOptions, SourceMapData};
 use deno_error::JsErrorBox;
 
 use super::micros_since;
 
 /// The build script of the runtime has the same need.
 #[path = "../../../runtime/src/transpile_builtin.rs"]
-#[expect(unreachable_pub, reason = "its words are those of the crate it belongs to")]
 mod transpile_builtin;
 
 pub(super) fn run(isolates: usize) -> Result<Vec<f64>> {
@@ -37,8 +36,10 @@ pub(super) fn run(isolates: usize) -> Result<Vec<f64>> {
     Ok(samples)
 }
 
+type Transpiler = dyn Fn(ModuleName, ModuleCodeString) -> Result<(ModuleCodeString, Option<SourceMapData>), JsErrorBox>;
+
 /// Strips types once for each file: it is not what is measured, and a snapshot-less build would have it done before.
-fn stripper() -> Rc<ExtensionTranspiler> {
+fn stripper() -> Rc<Transpiler> {
     let known = RefCell::new(HashMap::<String, Option<String>>::new());
     Rc::new(move |specifier, source| {
         let mut known = known.borrow_mut();
