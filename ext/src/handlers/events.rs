@@ -3,7 +3,6 @@
 //! No V8 here: the ops in `mod.rs` translate, this decides.
 
 use std::collections::{HashMap, VecDeque};
-use std::task::Waker;
 
 use deno_core::ResourceId;
 use http::request::Parts;
@@ -82,7 +81,6 @@ pub struct Events {
     ended: VecDeque<Ended>,
     reports: VecDeque<Report>,
     reports_dropped: u64,
-    waker: Option<Waker>,
 }
 
 impl Events {
@@ -236,21 +234,12 @@ impl Events {
             (None, _) => Err(FaultKind::WorkerLost),
         };
         self.ended.push_back(Ended { key, result });
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
         entry.body_rid
     }
 
-    /// The next event that has ended, if one has; else the waker is kept and woken when one does.
-    pub fn next_ended(&mut self, waker: Option<&Waker>) -> Option<Ended> {
-        let ended = self.ended.pop_front();
-        if ended.is_none()
-            && let Some(waker) = waker
-        {
-            self.waker = Some(waker.clone());
-        }
-        ended
+    /// The next event that has ended, if one has. Events end in the worker's own turns, so there is nobody to wake.
+    pub fn next_ended(&mut self) -> Option<Ended> {
+        self.ended.pop_front()
     }
 
     /// Notes what no event can answer for.

@@ -1,7 +1,7 @@
 //! Starting a worker: a fresh isolate from the snapshot, its bindings, its modules, its top-level code.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
@@ -124,7 +124,6 @@ impl Worker {
             script: script.clone(),
             number: options.worker,
             condemned: None,
-            ended: VecDeque::new(),
             uncaught: false,
         })
     }

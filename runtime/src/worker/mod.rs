@@ -8,7 +8,6 @@ mod console;
 mod turn;
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -58,8 +57,6 @@ pub struct Worker {
     /// Its number in its host, for logs.
     number: u64,
     condemned: Option<Fault>,
-    /// Events that ended because the isolate was condemned, or were ended from outside.
-    ended: VecDeque<(EventKey, Result<(), FaultKind>)>,
     /// An uncaught error was reported: what a command's exit code depends on.
     uncaught: bool,
 }
@@ -103,10 +100,7 @@ impl Worker {
     }
 
     fn next_turn(&mut self) -> Option<Turn> {
-        if let Some((event, result)) = self.ended.pop_front() {
-            return Some(Turn::Ended { event, result });
-        }
-        if let Some(ended) = self.events.borrow_mut().next_ended(None) {
+        if let Some(ended) = self.events.borrow_mut().next_ended() {
             return Some(Turn::Ended {
                 event: ended.key,
                 result: ended.result,
@@ -117,12 +111,13 @@ impl Worker {
 
     /// Nothing is pending any more, and events still wait for an answer: none can come.
     fn fail_hung(&mut self) -> bool {
-        let mut events = self.events.borrow_mut();
-        let hung = events.unanswered();
+        let hung = self.events.borrow().unanswered();
         for key in &hung {
             let message = "the handler will never answer: its promise is pending and nothing is left to wait for";
-            events.fail(*key, Fault::new(FaultKind::Exception, message));
-            events.end(*key);
+            self.events
+                .borrow_mut()
+                .fail(*key, Fault::new(FaultKind::Exception, message));
+            self.end(*key);
         }
         !hung.is_empty()
     }
@@ -140,13 +135,18 @@ impl Worker {
             self.call_cancel(event);
         }
         // The script may have ended it itself, in answer to its signal; else it ends here.
+        self.end(event);
+        tracing::debug!(target: "isopod::worker", script = %self.script.name, event, ?kind, "event ended from outside");
+    }
+
+    /// Ends an event on the host's side, and closes the request body it may hold.
+    fn end(&mut self, event: EventKey) {
         let rid = self.events.borrow_mut().end(event);
         if let Some(rid) = rid
             && let Ok(resource) = self.runtime.op_state().borrow_mut().resource_table.take_any(rid)
         {
             resource.close();
         }
-        tracing::debug!(target: "isopod::worker", script = %self.script.name, event, ?kind, "event ended from outside");
     }
 
     /// Answers every event still held with this fault. For the moment before the worker is dropped.
