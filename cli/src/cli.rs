@@ -6,8 +6,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{ConfigError, Listen, LogFormat, LogLevel, Mode, Overrides};
-use crate::{run, serve};
+use crate::check::{Expect, Format};
+use crate::config::{ConfigError, Listen, LogFormat, LogLevel, Mode, Overrides, threads};
+use crate::{check, run, serve};
 
 /// A JavaScript runtime pool: run scripts, serve workers.
 #[derive(Parser)]
@@ -49,11 +50,11 @@ struct Project {
 struct ServeArguments {
     #[command(flatten)]
     project: Project,
-    /// Where to listen: ADDRESS:PORT or unix:PATH; may be given more than once
+    /// Where to listen: PORT (on 127.0.0.1), :PORT (on every address), ADDRESS:PORT or unix:PATH; may be given more than once
     #[arg(long, short, value_name = "ADDRESS")]
     listen: Vec<Listen>,
     /// Worker threads; 0 is one for each processor
-    #[arg(long, short)]
+    #[arg(long, short, value_name = "COUNT", value_parser = threads)]
     threads: Option<usize>,
     /// Where the admin listener answers /healthz, /readyz, /metrics and /stats
     #[arg(long, value_name = "ADDRESS")]
@@ -76,6 +77,9 @@ struct ServeArguments {
 struct CheckArguments {
     #[command(flatten)]
     project: Project,
+    /// The script is meant for `isopod run`: it needs no handler
+    #[arg(long)]
+    script: bool,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -104,7 +108,12 @@ pub fn main() -> ExitCode {
         }
         Command::Check(arguments) => {
             let (path, overrides) = arguments.project.overrides();
-            serve::check(&path, overrides, &environment, arguments.json)
+            let expect = match arguments.script {
+                true => Expect::Nothing,
+                false => Expect::Handlers,
+            };
+            let format = if arguments.json { Format::Json } else { Format::Text };
+            check::check(&path, overrides, &environment, expect, format)
         }
         Command::Schema => {
             println!("{:#}", crate::config::schema());

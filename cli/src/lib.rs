@@ -2,8 +2,10 @@
 //!
 //! Nothing below this crate reads an environment variable or decides about an exit code.
 
+mod check;
 pub mod cli;
 pub mod config;
+mod inspector;
 mod logging;
 mod run;
 mod scripts;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use isopod_runtime::fetch::{FetchConfig, NetPolicy};
 use isopod_runtime::io::IoOptions;
@@ -64,13 +64,40 @@ pub(crate) fn run(arguments: RunArguments, environment: &Environment) -> Result<
             .context("cannot read the script from standard input")?;
         Script::builder("stdin").source(code)
     } else {
+        match std::fs::metadata(&arguments.file) {
+            Ok(found) if found.is_dir() => {
+                let folder = arguments.file.display();
+                bail!("{folder} is a folder, and `isopod run` takes a script; a folder is for `isopod serve {folder}`")
+            }
+            Ok(_) => {}
+            Err(error) => bail!("cannot read {}: {error}", arguments.file.display()),
+        }
         let name = arguments
             .file
             .file_stem()
             .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         Script::builder(name).file(&arguments.file)
     };
-    start(builder, arguments.permissions, arguments.args, environment)
+    let code = start(builder, arguments.permissions, arguments.args, environment)?;
+    // One that is gone by now was read well enough before.
+    if code == ExitCode::SUCCESS
+        && let Ok(text) = std::fs::read_to_string(&arguments.file)
+        && looks_like_a_worker(&text)
+    {
+        let file = arguments.file.display();
+        eprintln!("hint: {file} has a handler, and `isopod run` calls none; serve it with `isopod serve {file}`");
+    }
+    Ok(code)
+}
+
+/// Whether a module is most likely a worker, which run as a command does nothing and says nothing. A guess by its text is
+/// enough for a hint.
+fn looks_like_a_worker(text: &str) -> bool {
+    text.lines().any(|line| {
+        line.starts_with("export default ")
+            || line.starts_with("addEventListener(\"fetch\"")
+            || line.starts_with("addEventListener('fetch'")
+    })
 }
 
 pub(crate) fn eval(arguments: EvalArguments, environment: &Environment) -> Result<ExitCode> {
@@ -152,6 +179,29 @@ fn on_thread(script: &Arc<Script>) -> Result<i32> {
             let stack = fault.detail.as_deref().unwrap_or(&fault.message);
             eprintln!("Uncaught {stack}");
             Ok(1)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::looks_like_a_worker;
+
+    #[test]
+    fn a_worker_is_told_from_a_command() {
+        for worker in [
+            "const app = new Hono();\nexport default app;\n",
+            "export default {\n  fetch() {}\n};",
+            "addEventListener('fetch', (event) => {});",
+        ] {
+            assert!(looks_like_a_worker(worker), "{worker}");
+        }
+        for command in [
+            "console.log(await fetch(url));",
+            "// no `export default` here",
+            "export const a = 1;",
+        ] {
+            assert!(!looks_like_a_worker(command), "{command}");
         }
     }
 }

@@ -1,21 +1,40 @@
 //! From a worker's configuration to its script and its options.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use isopod_pool::js::fetch::{FetchConfig, NetPolicy};
-use isopod_pool::js::modules::ImportMapText;
+use isopod_pool::js::modules::{ImportMapText, MemoryModule};
 use isopod_pool::js::sql::SqlConfig;
 use isopod_pool::js::{Binding, Limits, Script};
 use isopod_pool::{Options, Policy, Recycle};
+use url::Url;
 
 use crate::config::{self, Config, DatabaseUrl, Network, Var, Worker};
+use crate::inspector;
 
 /// The script and the options of one worker of the configuration.
 pub(crate) fn script(config: &Config, name: &str, worker: &Worker) -> Result<(Script, Options)> {
+    with_main(config, name, worker, &worker.main, BTreeMap::new())
+}
+
+/// The same, but with [`inspector`](crate::inspector) in front of the main module.
+pub(crate) fn inspected(config: &Config, name: &str, worker: &Worker) -> Result<(Script, Options)> {
+    let (path, modules) = inspector::in_front_of(&worker.main)?;
+    with_main(config, name, worker, &path, modules)
+}
+
+fn with_main(
+    config: &Config,
+    name: &str,
+    worker: &Worker,
+    main: &Path,
+    memory: BTreeMap<Url, MemoryModule>,
+) -> Result<(Script, Options)> {
     let mut builder = Script::builder(name)
-        .file(&worker.main)
+        .file(main)
         .limits(limits(worker))
         .fetch(FetchConfig {
             policy: Arc::new(policy(&config.network)?),
@@ -60,6 +79,7 @@ pub(crate) fn script(config: &Config, name: &str, worker: &Worker) -> Result<(Sc
     builder = builder.modules(move |mut options| {
         options.import_map = import_map;
         options.jsx.import_source = source;
+        options.memory.extend(memory);
         options
     });
     Ok((builder.build()?, options(worker)))
@@ -90,7 +110,7 @@ fn policy(network: &Network) -> Result<NetPolicy> {
 
 fn import_map(path: &Path) -> Result<ImportMapText> {
     let json = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let base = url::Url::from_file_path(path).map_err(|()| anyhow::anyhow!("{} is no full path", path.display()))?;
+    let base = Url::from_file_path(path).map_err(|()| anyhow::anyhow!("{} is no full path", path.display()))?;
     Ok(ImportMapText { base, json })
 }
 

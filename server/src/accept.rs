@@ -26,60 +26,69 @@ const GENTLE_CLOSE: Duration = Duration::from_secs(2);
 /// How long to wait when the system has no room for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Accepts until the server drains, and then what had already been waiting.
-pub(crate) async fn accept<D: Dispatch>(
-    app: Arc<App<D>>,
-    listener: Listener,
-    room: Arc<Semaphore>,
-    connections: TaskTracker,
-) {
-    let draining = app.core.draining();
-    tokio::pin!(draining);
-    loop {
-        // Room first, socket second: what cannot be served yet stays in the system's queue.
-        let permit = tokio::select! {
-            permit = room.clone().acquire_owned() => permit,
-            () = &mut draining => break,
-        };
-        let Ok(permit) = permit else { break };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = &mut draining => break,
-        };
-        match accepted {
-            Ok((stream, peer)) => spawn(&app, &connections, listener.tls.clone(), stream, peer, permit),
-            Err(error) => {
-                tracing::warn!(target: "isopod::server", %error, "a connection could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+/// What accepting needs beside a listener.
+pub(crate) struct Accept<D> {
+    pub(crate) app: Arc<App<D>>,
+    pub(crate) room: Arc<Semaphore>,
+    pub(crate) connections: TaskTracker,
+}
+
+impl<D: Dispatch> Accept<D> {
+    /// Accepts until the server drains, and then what had already been waiting. Gives the listener back, which is not to
+    /// be closed at once: the far end of a handshake may be a while away.
+    pub(crate) async fn until_draining(self, mut listener: Listener) -> (Self, Listener) {
+        self.until(&listener, self.app.core.draining()).await;
+        listener.refuse_new();
+        // Those already connected would be reset by closing the listener under them.
+        while let Ok(permit) = self.room.clone().try_acquire_owned()
+            && let Some(Ok((stream, peer))) = listener.accept_waiting()
+        {
+            self.spawn(&listener, stream, peer, permit);
+        }
+        (self, listener)
+    }
+
+    /// Accepts who was on the way when the server began to drain, until it closes.
+    pub(crate) async fn until_closing(self, listener: Listener) {
+        self.until(&listener, self.app.core.closing.cancelled()).await;
+    }
+
+    async fn until(&self, listener: &Listener, end: impl Future<Output = ()>) {
+        tokio::pin!(end);
+        loop {
+            // Room first, socket second: what cannot be served yet stays in the system's queue.
+            let permit = tokio::select! {
+                permit = self.room.clone().acquire_owned() => permit,
+                () = &mut end => return,
+            };
+            let Ok(permit) = permit else { return };
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = &mut end => return,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.spawn(listener, stream, peer, permit),
+                Err(error) => {
+                    tracing::warn!(target: "isopod::server", %error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
             }
         }
     }
-    // Those already connected would be reset by closing the listener under them.
-    while let Ok(permit) = room.clone().try_acquire_owned()
-        && let Some(Ok((stream, peer))) = listener.accept_waiting()
-    {
-        spawn(&app, &connections, listener.tls.clone(), stream, peer, permit);
-    }
-}
 
-fn spawn<D: Dispatch>(
-    app: &Arc<App<D>>,
-    connections: &TaskTracker,
-    tls: Option<TlsAcceptor>,
-    stream: Plain,
-    peer: Option<SocketAddr>,
-    permit: OwnedSemaphorePermit,
-) {
-    let app = app.clone();
-    let stop = app.core.cut.clone();
-    connections.spawn(async move {
-        let counts = &app.core.counts;
-        counts.connections.fetch_add(1, Ordering::Relaxed);
-        counts.connections_open.fetch_add(1, Ordering::Relaxed);
-        stop.run_until_cancelled(serve(app.clone(), tls, stream, peer)).await;
-        counts.connections_open.fetch_sub(1, Ordering::Relaxed);
-        drop(permit);
-    });
+    fn spawn(&self, listener: &Listener, stream: Plain, peer: Option<SocketAddr>, permit: OwnedSemaphorePermit) {
+        let app = self.app.clone();
+        let tls = listener.tls.clone();
+        let stop = app.core.cut.clone();
+        self.connections.spawn(async move {
+            let counts = &app.core.counts;
+            counts.connections.fetch_add(1, Ordering::Relaxed);
+            counts.connections_open.fetch_add(1, Ordering::Relaxed);
+            stop.run_until_cancelled(serve(app.clone(), tls, stream, peer)).await;
+            counts.connections_open.fetch_sub(1, Ordering::Relaxed);
+            drop(permit);
+        });
+    }
 }
 
 async fn serve<D: Dispatch>(app: Arc<App<D>>, tls: Option<TlsAcceptor>, stream: Plain, peer: Option<SocketAddr>) {

@@ -7,6 +7,7 @@ use std::{
     path::PathBuf,
 };
 
+use socket2::{SockFilter, SockRef};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_rustls::TlsAcceptor;
 
@@ -20,12 +21,26 @@ use crate::{
 pub(crate) struct Listener {
     socket: Socket,
     pub(crate) tls: Option<TlsAcceptor>,
+    /// The file of a Unix socket, as long as it is this listener's to remove.
+    file: Option<PathBuf>,
 }
 
 enum Socket {
     Tcp(TcpListener),
-    Unix(UnixListener, PathBuf),
+    Unix(UnixListener),
 }
+
+/// Lets every packet pass but a plain SYN: the byte of flags, of which SYN and ACK are looked at.
+///
+/// Whoever asks for a connection then gets no answer instead of one that is reset a moment later, and asks again: by
+/// that time the port is closed, or a successor's.
+const NO_NEW_CONNECTIONS: [SockFilter; 5] = [
+    SockFilter::new(0x30, 0, 0, 13),       // load byte 13 of the TCP header
+    SockFilter::new(0x54, 0, 0, 0x12),     // and 0x12: ACK, SYN
+    SockFilter::new(0x15, 0, 1, 0x02),     // equal to SYN?
+    SockFilter::new(0x06, 0, 0, 0),        // then drop it
+    SockFilter::new(0x06, 0, 0, u32::MAX), // else keep all of it
+];
 
 impl Listener {
     /// Binds. Must be called inside an entered Tokio runtime, to which the socket then belongs.
@@ -35,17 +50,38 @@ impl Listener {
             source,
         };
         let tls = listen.tls.as_ref().map(tls::acceptor).transpose()?;
-        let socket = match &listen.address {
-            Address::Tcp(address) => Socket::Tcp(tcp(*address).map_err(refused)?),
-            Address::Unix(path) => Socket::Unix(unix(path).map_err(refused)?, path.clone()),
+        let (socket, file) = match &listen.address {
+            Address::Tcp(address) => (Socket::Tcp(tcp(*address).map_err(refused)?), None),
+            Address::Unix(path) => (Socket::Unix(unix(path).map_err(refused)?), Some(path.clone())),
         };
-        Ok(Self { socket, tls })
+        Ok(Self { socket, tls, file })
     }
 
-    pub(crate) fn address(&self) -> io::Result<Address> {
+    /// Where it listens: as configured, but with the port that the system chose.
+    pub(crate) fn address(&self, configured: &Address) -> io::Result<Address> {
         match &self.socket {
             Socket::Tcp(listener) => listener.local_addr().map(Address::Tcp),
-            Socket::Unix(_, path) => Ok(Address::Unix(path.clone())),
+            Socket::Unix(_) => Ok(configured.clone()),
+        }
+    }
+
+    /// From now on nobody gets to the point of being connected who is not on the way already. Without it, whoever is
+    /// connected between the last [`Listener::accept_waiting`] and the end of the socket would be reset.
+    pub(crate) fn refuse_new(&mut self) {
+        match &self.socket {
+            // Where the system does not let us, that moment remains.
+            Socket::Tcp(listener) => match SockRef::from(listener).attach_filter(&NO_NEW_CONNECTIONS) {
+                Ok(()) => {}
+                Err(error) => tracing::debug!(target: "isopod::server", %error, "new connections cannot be held off"),
+            },
+            Socket::Unix(_) => self.remove_file(),
+        }
+    }
+
+    fn remove_file(&mut self) {
+        if let Some(path) = self.file.take() {
+            // Failing costs nothing: the next start finds that nobody listens there and takes it over.
+            let _ = std::fs::remove_file(path);
         }
     }
 
@@ -56,7 +92,7 @@ impl Listener {
                 stream.set_nodelay(true)?;
                 Ok((Plain::Tcp(stream), Some(peer)))
             }
-            Socket::Unix(listener, _) => Ok((Plain::Unix(listener.accept().await?.0), None)),
+            Socket::Unix(listener) => Ok((Plain::Unix(listener.accept().await?.0), None)),
         }
     }
 
@@ -70,7 +106,7 @@ impl Listener {
                 stream.set_nodelay(true)?;
                 Ok((Plain::Tcp(TcpStream::from_std(stream)?), Some(peer)))
             }),
-            Socket::Unix(listener, _) => {
+            Socket::Unix(listener) => {
                 duplicate(listener.as_fd(), std::os::unix::net::UnixListener::from).and_then(|listener| {
                     let (stream, _) = listener.accept()?;
                     stream.set_nonblocking(true)?;
@@ -87,10 +123,7 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Socket::Unix(_, path) = &self.socket {
-            // Failing to remove it costs nothing: the next start finds that nobody listens there and takes it over.
-            let _ = std::fs::remove_file(path);
-        }
+        self.remove_file();
     }
 }
 

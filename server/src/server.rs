@@ -11,15 +11,17 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use tokio::{
     net::TcpListener,
     runtime::Handle,
     sync::{Semaphore, oneshot, watch},
+    task::JoinSet,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    accept::accept,
+    accept::Accept,
     admin,
     clock::Clock,
     config::{Address, Limits, Mode, ServerConfig},
@@ -35,19 +37,21 @@ use crate::{
 #[repr(u8)]
 pub(crate) enum Stage {
     Serving,
-    /// Nothing new is accepted; what is accepted is answered.
+    /// Nobody new is let in; who is in, or was on the way, is answered.
     Draining,
-    /// Idle connections are closed as well.
+    /// Listeners and idle connections are closed.
     Closing,
 }
 
 /// What all connections share, whatever answers the requests.
 pub(crate) struct Core {
     pub(crate) limits: Arc<Limits>,
-    pub(crate) routes: Routes,
+    pub(crate) routes: ArcSwap<Routes>,
     pub(crate) mode: Mode,
     pub(crate) clock: Arc<Clock>,
     pub(crate) counts: Counts,
+    /// Cancelled when [`Stage::Closing`] begins: the listeners close.
+    pub(crate) closing: CancellationToken,
     /// Cancelled: every connection is dropped where it stands.
     pub(crate) cut: CancellationToken,
     stage: AtomicU8,
@@ -84,6 +88,9 @@ impl Core {
     fn enter(&self, stage: Stage) {
         self.stage.fetch_max(stage as u8, Ordering::AcqRel);
         self.clock.wake_all();
+        if stage == Stage::Closing {
+            self.closing.cancel();
+        }
     }
 }
 
@@ -124,28 +131,40 @@ impl<D: Dispatch> Server<D> {
     ///
     /// When an address, a certificate or a thread cannot be had. Nothing is left running then.
     pub fn start(self) -> Result<Running, StartError> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(self.config.threads.max(1))
-            .thread_name("isopod-http")
-            .enable_all()
-            .build()
-            .map_err(StartError::Threads)?;
-        let (bound, main) = match self.bind(runtime.handle()) {
-            Ok(bound) => bound,
-            Err(error) => {
-                // A runtime must not be dropped where the host may be running async code.
-                runtime.shutdown_background();
-                return Err(error);
-            }
-        };
+        let (started, ready) = std::sync::mpsc::sync_channel(1);
         let (report, reported) = oneshot::channel();
-        let thread = std::thread::Builder::new().name("isopod-http".into()).spawn(move || {
+        // The runtime lives and ends on a thread of its own: where the host runs async code, dropping one would panic.
+        let live = move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(self.config.threads.max(1))
+                .thread_name("isopod-http")
+                .enable_all()
+                .build()
+                .map_err(StartError::Threads);
+            let bound = runtime.and_then(|runtime| Ok((self.bind(runtime.handle())?, runtime)));
+            let ((bound, main), runtime) = match bound {
+                Ok(bound) => bound,
+                Err(error) => return drop(started.send(Err(error))),
+            };
+            drop(started.send(Ok(bound)));
             let result = runtime.block_on(main);
             runtime.shutdown_timeout(Duration::from_secs(1));
             // Nobody waits when the server was dropped instead of shut down.
             let _ = report.send(result);
-        });
-        Ok(bound.running(reported, Some(thread.map_err(StartError::Threads)?)))
+        };
+        let thread = std::thread::Builder::new()
+            .name("isopod-http".into())
+            .spawn(live)
+            .map_err(StartError::Threads)?;
+        // Tokio panics where the system refuses a thread of its runtime: then nobody answers.
+        let refused = |_| Err(StartError::Threads(std::io::Error::other("one of them was refused")));
+        match ready.recv().unwrap_or_else(refused) {
+            Ok(bound) => Ok(bound.running(reported, Some(thread))),
+            Err(error) => {
+                let _ = thread.join();
+                Err(error)
+            }
+        }
     }
 
     /// Starts the server on a runtime of the host's. It must have its I/O and time drivers enabled, and stay alive.
@@ -181,7 +200,7 @@ impl<D: Dispatch> Server<D> {
                 address: listen.address.clone(),
                 source,
             };
-            addresses.push(listener.address().map_err(refused)?);
+            addresses.push(listener.address(&listen.address).map_err(refused)?);
             listeners.push(listener);
         }
         let admin = match config.admin {
@@ -196,9 +215,10 @@ impl<D: Dispatch> Server<D> {
         let core = Arc::new(Core {
             clock: Clock::new(config.limits.resolution()),
             limits: Arc::new(config.limits),
-            routes: config.routes,
+            routes: ArcSwap::from_pointee(config.routes),
             mode: config.mode,
             counts: Counts::default(),
+            closing: CancellationToken::new(),
             cut: CancellationToken::new(),
             stage: AtomicU8::new(Stage::Serving as u8),
             drain: watch::Sender::new(None),
@@ -220,11 +240,15 @@ async fn run<D: Dispatch>(app: Arc<App<D>>, listeners: Vec<Listener>, admin: Opt
     let room = Arc::new(Semaphore::new(
         core.limits.connections_max.clamp(1, Semaphore::MAX_PERMITS),
     ));
-    let accepting = TaskTracker::new();
+    let mut accepting: JoinSet<(Accept<D>, Listener)> = JoinSet::new();
     for listener in listeners {
-        accepting.spawn(accept(app.clone(), listener, room.clone(), connections.clone()));
+        let accept = Accept {
+            app: app.clone(),
+            room: room.clone(),
+            connections: connections.clone(),
+        };
+        accepting.spawn(accept.until_draining(listener));
     }
-    accepting.close();
     let beside = async {
         match admin {
             Some(listener) => tokio::join!(core.clock.run(), admin::serve(app.clone(), listener)).0,
@@ -237,7 +261,11 @@ async fn run<D: Dispatch>(app: Arc<App<D>>, listeners: Vec<Listener>, admin: Opt
         let open = core.counts.requests_open.load(Ordering::Acquire);
         let before = core.counts.answered();
         core.enter(Stage::Draining);
-        accepting.wait().await;
+        let listeners = accepting.join_all().await;
+        let mut late = JoinSet::new();
+        for (accept, listener) in listeners {
+            late.spawn(accept.until_closing(listener));
+        }
         connections.close();
         let finish = async {
             // Too short a linger is no linger, and no longer than what there is.
@@ -246,6 +274,7 @@ async fn run<D: Dispatch>(app: Arc<App<D>>, listeners: Vec<Listener>, admin: Opt
             connections.wait().await;
         };
         let in_time = tokio::time::timeout(deadline, finish).await.is_ok();
+        core.enter(Stage::Closing);
         let cut = if in_time {
             0
         } else {
@@ -253,6 +282,7 @@ async fn run<D: Dispatch>(app: Arc<App<D>>, listeners: Vec<Listener>, admin: Opt
         };
         let finished = core.counts.answered() - before;
         tracing::info!(target: "isopod::server", open, finished, cut, "the server has drained");
+        late.join_all().await;
         core.cut.cancel();
         connections.wait().await;
         ShutdownReport { finished, cut }
@@ -307,6 +337,11 @@ impl Running {
     #[must_use]
     pub const fn admin_addr(&self) -> Option<SocketAddr> {
         self.bound.admin
+    }
+
+    /// Has these routes decide from the next request on. Those under way stay where they went.
+    pub fn set_routes(&self, routes: Routes) {
+        self.bound.core.routes.store(Arc::new(routes));
     }
 
     /// Drains: `/readyz` says so, nothing new is accepted, accepted requests are answered and their connections

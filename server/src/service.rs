@@ -47,7 +47,8 @@ pub(crate) async fn answer<D: Dispatch>(
     let is_head = request.method() == Method::HEAD;
     let version = request.version();
     let format = Format::of(request.headers());
-    let worker = core.routes.find_for(&request);
+    let worker = core.routes.load().find_for(&request).cloned();
+    let worker = worker.as_ref();
     if let Some(worker) = worker {
         ticket.goes_to(worker);
     }

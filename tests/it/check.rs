@@ -56,6 +56,44 @@ fn an_exception_in_top_level_code_shows_its_line() {
 }
 
 #[test]
+fn a_worker_that_handles_nothing_is_an_error_that_says_what_was_looked_for() {
+    for source in [
+        "console.log('a command');",
+        "export default {};",
+        "export const size = () => 1;",
+    ] {
+        let ended = check(&[("worker.js", source)]);
+        assert_eq!(ended.code, Some(1), "{source}");
+        says(
+            &ended,
+            &[
+                "fetch(), scheduled() or queue()",
+                "export default { fetch",
+                "isopod check --script",
+            ],
+        );
+    }
+    let project = Project::new(&[("command.js", "console.log('a command');")]);
+    let ended = isopod(&["check", "--script", &project.file("command.js")]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+}
+
+#[test]
+fn a_handler_is_found_in_whatever_form_it_has() {
+    for source in [
+        "export default { scheduled() {} };",
+        "export default class { fetch() {} }",
+        "export default class { fetch = () => new Response('') }",
+        "class App { fetch() {} }\nexport default new App();",
+        "const app = () => {};\napp.fetch = () => new Response('');\nexport { app as default };",
+        "addEventListener('fetch', (event) => event.respondWith(new Response('')));",
+    ] {
+        let ended = check(&[("worker.js", source)]);
+        assert_eq!(ended.code, Some(0), "{source}\n{}{}", ended.stdout, ended.stderr);
+    }
+}
+
+#[test]
 fn as_json_each_worker_has_its_own_result() {
     let project = Project::new(&[
         (
@@ -63,7 +101,7 @@ fn as_json_each_worker_has_its_own_result() {
             "routes = [{ path = '/a', worker = 'good' }, { path = '/b', worker = 'bad' }]\n\
              [workers.good]\nmain = 'good.js'\n[workers.bad]\nmain = 'bad.js'",
         ),
-        ("good.js", "export default {};"),
+        ("good.js", "export default { fetch: () => new Response('good') };"),
         ("bad.js", "throw new Error('bad');"),
     ]);
     let ended = isopod(&["check", "--json", &project.file("isopod.toml")]);
@@ -115,4 +153,16 @@ fn serving_what_cannot_start_ends_with_1() {
     let ended = isopod(&["serve", &project.file("worker.js"), "--listen", "127.0.0.1:0"]);
     assert_eq!(ended.code, Some(1));
     says(&ended, &["no start", "worker.js:1:7"]);
+}
+
+#[test]
+fn a_port_or_a_count_of_threads_that_is_none_is_an_error_that_says_what_is_one() {
+    let project = Project::new(&[("worker.js", "export default { fetch: () => new Response('') };")]);
+    let file = project.file("worker.js");
+    let ended = isopod(&["serve", &file, "--threads", "many"]);
+    assert_eq!(ended.code, Some(2));
+    says(&ended, &["'many'", "--threads", "from 0 (one for each core) to 1024"]);
+    let ended = isopod(&["serve", &file, "--listen", "99999"]);
+    assert_eq!(ended.code, Some(2));
+    says(&ended, &["'99999'", "\"8787\" on 127.0.0.1", "unix:/path"]);
 }

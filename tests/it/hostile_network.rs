@@ -3,9 +3,10 @@
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
+use crate::hostile::Arena;
 use crate::process::{PATIENCE, until};
 use crate::program::Serving;
-use crate::project::{Project, fixture};
+use crate::project::Project;
 
 /// A server with short limits, and a worker that says how many requests it has seen.
 fn strict() -> (Project, Serving) {
@@ -27,6 +28,14 @@ fn strict() -> (Project, Serving) {
     (project, server)
 }
 
+/// The pool has seen no event, neither run nor queued, and the worker answers the next.
+#[track_caller]
+fn no_worker_was_used(server: &Serving) {
+    assert_eq!(server.metric_over_all("isopod_events_total"), 0);
+    assert_eq!(server.metric_over_all("isopod_events_in_flight"), 0);
+    assert_eq!(server.get("/").body, "0");
+}
+
 #[test]
 fn a_silent_connection_is_closed() {
     let (_project, server) = strict();
@@ -38,7 +47,7 @@ fn a_silent_connection_is_closed() {
         "{:?}",
         start.elapsed()
     );
-    assert_eq!(server.get("/").status, 200);
+    no_worker_was_used(&server);
 }
 
 #[test]
@@ -69,7 +78,7 @@ fn headers_that_trickle_do_not_hold_a_connection() {
         Err(_) => Some(()),
     });
     assert!(start.elapsed() < PATIENCE / 2, "{:?}", start.elapsed());
-    assert_eq!(server.get("/").body, "0");
+    no_worker_was_used(&server);
 }
 
 #[test]
@@ -83,7 +92,7 @@ fn too_many_or_too_large_headers_are_a_431() {
     assert_eq!(ask(&many).verdict(), (431, "refused"));
     let giant = format!("x: {}\r\n", "y".repeat(20_000));
     assert_eq!(ask(&giant).status, 431);
-    assert_eq!(server.get("/").body, "0", "a worker was used");
+    no_worker_was_used(&server);
 }
 
 #[test]
@@ -105,16 +114,17 @@ fn a_chunked_body_over_the_cap_is_a_413_and_no_worker_sees_it() {
             .expect("an open connection");
     }
     assert_eq!(connection.read_answer().expect("an answer").verdict(), (413, "refused"));
-    assert_eq!(server.get("/").body, "0", "a worker was used");
+    no_worker_was_used(&server);
     assert_eq!(server.connect().post("/", "fits").expect("an answer").body, "4");
 }
 
 #[test]
 fn a_client_that_leaves_fires_the_signal_and_frees_the_slot() {
-    let server = Serving::start(fixture("hostile"));
-    server.get("/patient/fine");
+    let arena = Arena::start();
+    let server = &arena.server;
     let mut leaving = server.connect();
     let request = "GET /patient/leave HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    arena.sent(1);
     leaving
         .stream
         .get_mut()
@@ -124,6 +134,7 @@ fn a_client_that_leaves_fires_the_signal_and_frees_the_slot() {
     until("the handler runs", || (in_flight() == 1).then_some(()));
     drop(leaving);
     until("the slot is free", || (in_flight() == 0).then_some(()));
-    assert_eq!(server.get("/patient/left").body, "1");
+    assert_eq!(arena.get("/patient/left").body, "1");
     assert_eq!(server.metric("isopod_events_total{outcome=\"canceled\"}"), 1);
+    arena.recovers();
 }

@@ -5,7 +5,9 @@
 mod check;
 mod client;
 mod embedding;
+mod hostile;
 mod hostile_network;
+mod hostile_nightly;
 mod hostile_scripts;
 mod hundred;
 mod load;

@@ -7,13 +7,24 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Waits until `found` gives something. Panics with `what` when it never does.
 #[track_caller]
-pub(crate) fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(what: &str, found: impl FnMut() -> Option<T>) -> T {
+    within(PATIENCE, what, found)
+}
+
+/// Waits until `found` gives something. Panics with `what` when it does not within the limit.
+#[track_caller]
+pub(crate) fn within<T>(limit: Duration, what: &str, found: impl FnMut() -> Option<T>) -> T {
+    eventually(limit, found).unwrap_or_else(|| panic!("waited {limit:?} in vain: {what}"))
+}
+
+/// Waits until `found` gives something, or the limit has passed.
+pub(crate) fn eventually<T>(limit: Duration, mut found: impl FnMut() -> Option<T>) -> Option<T> {
     let start = Instant::now();
     loop {
-        if let Some(found) = found() {
+        let found = found();
+        if found.is_some() || start.elapsed() > limit {
             return found;
         }
-        assert!(start.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain: {what}");
         // tidy:allow(sleep): between two looks at a condition that another process brings about and cannot tell of
         std::thread::sleep(Duration::from_millis(2));
     }
@@ -50,4 +61,35 @@ pub(crate) fn threads_named(prefix: &str) -> usize {
     // A thread may end between being listed and being read.
     let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
     names.filter(|name| name.starts_with(prefix)).count()
+}
+
+/// What a process holds that it has to give back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Footprint {
+    pub(crate) threads: usize,
+    pub(crate) descriptors: usize,
+}
+
+impl Footprint {
+    pub(crate) fn of(pid: u32) -> Self {
+        let count = |what| {
+            let entries = std::fs::read_dir(format!("/proc/{pid}/{what}")).expect("a process that lives");
+            entries.count()
+        };
+        Self {
+            threads: count("task"),
+            descriptors: count("fd"),
+        }
+    }
+
+    /// The footprint of a process that has come to rest: the same for a while.
+    #[track_caller]
+    pub(crate) fn at_rest(pid: u32) -> Self {
+        let mut seen = (Self::of(pid), 0);
+        until("the process comes to rest", || {
+            let now = Self::of(pid);
+            seen = if now == seen.0 { (now, seen.1 + 1) } else { (now, 0) };
+            (seen.1 == 50).then_some(now)
+        })
+    }
 }

@@ -162,14 +162,35 @@ impl Serving {
 
     /// A line of `/metrics`, such as `isopod_events_total{outcome="ok"}`, as a number; 0 where it is not there yet.
     pub(crate) fn metric(&self, name: &str) -> u64 {
-        let text = Connection::open(self.admin)
-            .and_then(|mut admin| admin.get("/metrics"))
-            .expect("metrics")
-            .body;
-        let line = text
+        self.sum(|rest| rest.strip_prefix(name).filter(|rest| rest.starts_with(' ')))
+    }
+
+    /// The same, over all labels.
+    pub(crate) fn metric_over_all(&self, name: &str) -> u64 {
+        self.sum(|rest| {
+            rest.strip_prefix(name)?
+                .strip_prefix('{')?
+                .split_once('}')
+                .map(|(_, rest)| rest)
+        })
+    }
+
+    /// Whether there is such a line at all.
+    pub(crate) fn has_metric(&self, name: &str) -> bool {
+        self.metrics().lines().any(|line| line.starts_with(name))
+    }
+
+    fn metrics(&self) -> String {
+        let admin = Connection::open(self.admin);
+        admin.and_then(|mut admin| admin.get("/metrics")).expect("metrics").body
+    }
+
+    fn sum(&self, value: impl Fn(&str) -> Option<&str>) -> u64 {
+        self.metrics()
             .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::to_owned));
-        line.map_or(0, |number| number.trim().parse().expect("a whole number"))
+            .filter_map(value)
+            .map(|number| number.trim().parse::<u64>().expect("a whole number"))
+            .sum()
     }
 
     pub(crate) fn pid(&self) -> u32 {

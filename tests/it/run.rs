@@ -123,3 +123,37 @@ fn a_command_does_not_reach_its_own_machine_unless_it_may() {
         allowed.stderr
     );
 }
+
+#[test]
+fn a_worker_run_as_a_command_gets_a_hint_and_a_command_gets_none() {
+    let project = Project::new(&[
+        ("worker.js", "export default { fetch: () => new Response('') };"),
+        ("command.js", "export const half = (n) => n / 2;\nconsole.log(half(2));"),
+    ]);
+    let file = project.file("worker.js");
+    let ended = isopod(&["run", &file]);
+    assert_eq!((ended.stdout.as_str(), ended.code), ("", Some(0)));
+    assert!(
+        ended.stderr.contains(&format!("isopod serve {file}")),
+        "{}",
+        ended.stderr
+    );
+    let ended = isopod(&["run", &project.file("command.js")]);
+    assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("1\n", ""));
+}
+
+#[test]
+fn a_folder_or_a_file_that_is_not_there_is_told_as_such() {
+    let project = Project::new(&[]);
+    let folder = project.path().to_str().expect("a path in UTF-8");
+    let ended = isopod(&["run", folder]);
+    assert_eq!(ended.code, Some(1));
+    assert!(
+        ended.stderr.contains("is a folder") && ended.stderr.contains("isopod serve"),
+        "{}",
+        ended.stderr
+    );
+    let ended = isopod(&["run", &project.file("gone.js")]);
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stderr.contains("gone.js: No such file"), "{}", ended.stderr);
+}

@@ -1,4 +1,5 @@
-//! `isopod serve --watch`: what changes is deployed, and a mistake does not take the version before away.
+//! `isopod serve --watch`: what changes is deployed, a mistake is shown until it is mended, and workers and routes follow
+//! the configuration.
 
 use crate::process::until;
 use crate::program::Serving;
@@ -9,7 +10,7 @@ const fn worker() -> &'static str {
 }
 
 #[test]
-fn a_change_in_any_module_is_deployed_and_a_mistake_is_not() {
+fn a_change_in_any_module_is_deployed_and_a_mistake_is_shown_until_it_is_mended() {
     let project = Project::new(&[
         ("worker.ts", worker()),
         ("text.ts", "export const text: string = 'one';"),
@@ -22,8 +23,107 @@ fn a_change_in_any_module_is_deployed_and_a_mistake_is_not() {
     until("the mistake is told", || {
         server.log().contains("text.ts:1:29").then_some(())
     });
+    // Again and again, also when the script is not tried any more for a while.
+    let answers: Vec<_> = (0..6).map(|_| server.get("/")).collect();
+    for answer in &answers {
+        assert_eq!(answer.verdict(), (503, "boot_failed"), "{}", answer.body);
+        assert!(
+            answer.body.contains("text.ts:1:29") && answer.body.contains("string = ;"),
+            "{}",
+            answer.body
+        );
+    }
+    assert!(
+        answers.iter().any(|answer| answer.header("retry-after").is_some()),
+        "it was tried each time"
+    );
     project.write("text.ts", "export const text: string = 'three';");
     until("the mended version is served", || {
         (server.get("/").body == "three").then_some(())
+    });
+}
+
+/// A configuration with these workers, each at the path of its name and answering with its name.
+fn site(names: &[&str]) -> String {
+    let routes: Vec<_> = names
+        .iter()
+        .map(|name| format!("{{ path = '/{name}', worker = '{name}' }}"))
+        .collect();
+    let workers: Vec<_> = names
+        .iter()
+        .map(|name| format!("[workers.{name}]\nmain = 'worker.js'\nvars = {{ NAME = '{name}' }}\n"))
+        .collect();
+    format!("threads = 2\nroutes = [{}]\n{}", routes.join(", "), workers.concat())
+}
+
+#[test]
+fn workers_and_routes_follow_the_configuration() {
+    let project = Project::new(&[
+        ("isopod.toml", &site(&["a", "b"])),
+        (
+            "worker.js",
+            "export default { fetch: (request, env) => new Response(env.NAME) };",
+        ),
+    ]);
+    let server = Serving::start_with(project.path(), &["--watch"]);
+    assert_eq!(
+        (server.get("/a").body.as_str(), server.get("/b").body.as_str()),
+        ("a", "b")
+    );
+    assert_eq!(server.get("/c").verdict(), (404, "refused"));
+    project.write("isopod.toml", &site(&["b", "c"]));
+    until("the new worker answers", || {
+        (server.get("/c").body == "c").then_some(())
+    });
+    assert_eq!(server.get("/a").verdict(), (404, "refused"));
+    assert_eq!(server.get("/b").body, "b");
+    until("the worker that was taken out is gone", || {
+        (server.metric_over_all("isopod_workers") <= 2 && !server.has_metric("isopod_workers{worker=\"a\"}"))
+            .then_some(())
+    });
+}
+
+#[test]
+fn a_worker_that_cannot_start_does_not_keep_others_from_being_deployed() {
+    let project = Project::new(&[
+        ("isopod.toml", &site(&["a", "b"])),
+        (
+            "worker.js",
+            "export default { fetch: (request, env) => new Response(env.NAME) };",
+        ),
+    ]);
+    let server = Serving::start_with(project.path(), &["--watch"]);
+    let broken = site(&["a", "b"])
+        .replace("NAME = 'b'", "NAME = 'new b'")
+        .replacen("worker.js", "broken.js", 1);
+    project.write("broken.js", "throw new Error('a is broken');");
+    project.write("isopod.toml", &broken);
+    until("the other worker is deployed", || {
+        (server.get("/b").body == "new b").then_some(())
+    });
+    assert_eq!(server.get("/a").verdict(), (503, "boot_failed"));
+}
+
+#[test]
+fn a_configuration_that_cannot_be_read_changes_nothing_and_one_that_needs_a_restart_says_so() {
+    let project = Project::new(&[
+        ("isopod.toml", &site(&["a"])),
+        (
+            "worker.js",
+            "export default { fetch: (request, env) => new Response(env.NAME) };",
+        ),
+    ]);
+    let server = Serving::start_with(project.path(), &["--watch"]);
+    project.write("isopod.toml", "rutes = []");
+    until("the mistake is told", || {
+        server.log().contains("did you mean `routes`?").then_some(())
+    });
+    assert_eq!(server.get("/a").body, "a");
+    project.write("isopod.toml", &site(&["a"]).replace("threads = 2", "threads = 3"));
+    until("the setting is named", || {
+        server
+            .log()
+            .contains("taken up by the next start only: threads")
+            .then_some(())
     });
 }

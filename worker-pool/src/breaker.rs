@@ -1,103 +1,178 @@
-//! The breaker of one script version: a script that cannot boot must not cost a boot per event.
+//! What stops trying for a while: a pure state machine. The pool has one for each script version, because a script that
+//! cannot boot must not cost a boot per event; a supervisor has one for each name it guards.
+//!
+//! Time is passed in, so whoever has a breaker decides what the time is.
 
 use std::time::{Duration, Instant};
 
-/// How many failures within [`WINDOW`] open it.
-const FAILURES_MAX: usize = 3;
-const WINDOW: Duration = Duration::from_secs(60);
-const BACKOFF_MIN: Duration = Duration::from_secs(1);
-const BACKOFF_MAX: Duration = Duration::from_secs(60);
+use serde::Serialize;
 
-/// Whether a boot may be tried.
+use crate::time::after;
+
+/// When a [`Breaker`] opens, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Admit {
+pub struct BreakerOptions {
+    /// How many failures open it, at least 1. Default: 3.
+    pub failures: usize,
+    /// Within what time they count together. Default: 60 s.
+    pub within: Duration,
+    /// How long it stays open at first; each failed probe doubles that. Default: 1 s.
+    pub backoff_min: Duration,
+    /// How long it stays open at most. Default: 60 s.
+    pub backoff_max: Duration,
+}
+
+impl Default for BreakerOptions {
+    fn default() -> Self {
+        Self {
+            failures: 3,
+            within: Duration::from_secs(60),
+            backoff_min: Duration::from_secs(1),
+            backoff_max: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Whether something may be tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admit {
     /// Yes.
     Yes,
     /// Not before this much time has passed.
     After(Duration),
 }
 
+/// What a breaker lets through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BreakerState {
+    /// Everything.
+    Closed,
+    /// Nothing until some time, and then one probe.
+    Open,
+    /// Nothing while one probe is under way.
+    HalfOpen,
+}
+
 /// Closed, open, or half-open with one probe under way.
+///
+/// ```
+/// use isopod_pool::{Admit, Breaker, BreakerOptions};
+/// use std::time::{Duration, Instant};
+///
+/// let mut breaker = Breaker::new(BreakerOptions { failures: 1, ..BreakerOptions::default() });
+/// let now = Instant::now();
+/// breaker.failed(now);
+/// assert_eq!(breaker.admit(now), Admit::After(Duration::from_secs(1)));
+/// ```
 #[derive(Debug)]
-pub(crate) enum Breaker {
+pub struct Breaker {
+    options: BreakerOptions,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
     Closed { failures: Vec<Instant> },
     Open { until: Instant, backoff: Duration },
     Probing { backoff: Duration },
 }
 
 impl Breaker {
-    pub(crate) const fn new() -> Self {
-        Self::Closed { failures: Vec::new() }
-    }
-
-    /// Whether a boot may begin now.
-    pub(crate) fn admit(&self, now: Instant) -> Admit {
-        match self {
-            Self::Closed { .. } => Admit::Yes,
-            Self::Open { until, .. } if *until <= now => Admit::Yes,
-            Self::Open { until, .. } => Admit::After(*until - now),
-            Self::Probing { backoff } => Admit::After(*backoff),
+    /// A closed one.
+    #[must_use]
+    pub const fn new(options: BreakerOptions) -> Self {
+        Self {
+            options,
+            state: State::Closed { failures: Vec::new() },
         }
     }
 
-    /// A boot begins; out of an open breaker it is the probe.
-    pub(crate) fn begin(&mut self) {
-        if let Self::Open { backoff, .. } = *self {
-            *self = Self::Probing { backoff };
+    /// Whether an attempt may begin now.
+    #[must_use]
+    pub fn admit(&self, now: Instant) -> Admit {
+        match &self.state {
+            State::Closed { .. } => Admit::Yes,
+            State::Open { until, .. } if *until <= now => Admit::Yes,
+            State::Open { until, .. } => Admit::After(*until - now),
+            State::Probing { backoff } => Admit::After(*backoff),
         }
     }
 
-    /// A boot was given up before it could tell anything: an open breaker may probe again at once.
-    pub(crate) fn aborted(&mut self, now: Instant) {
-        if let Self::Probing { backoff } = *self {
-            *self = Self::Open { until: now, backoff };
+    /// An attempt begins; out of an open breaker it is the probe.
+    pub fn begin(&mut self) {
+        if let State::Open { backoff, .. } = self.state {
+            self.state = State::Probing { backoff };
         }
     }
 
-    pub(crate) fn succeeded(&mut self) {
-        *self = Self::new();
+    /// An attempt was given up before it could tell anything: an open breaker may probe again at once.
+    pub fn aborted(&mut self, now: Instant) {
+        if let State::Probing { backoff } = self.state {
+            self.state = State::Open { until: now, backoff };
+        }
     }
 
-    pub(crate) fn failed(&mut self, now: Instant) {
-        match self {
-            Self::Closed { failures } => {
-                failures.retain(|at| now.duration_since(*at) < WINDOW);
+    /// An attempt went well: closed, and nothing held against what comes.
+    pub fn succeeded(&mut self) {
+        *self = Self::new(self.options);
+    }
+
+    /// An attempt failed.
+    pub fn failed(&mut self, now: Instant) {
+        match &mut self.state {
+            State::Closed { failures } => {
+                failures.retain(|at| now.saturating_duration_since(*at) < self.options.within);
                 failures.push(now);
-                if failures.len() >= FAILURES_MAX {
-                    *self = Self::Open {
-                        until: now + BACKOFF_MIN,
-                        backoff: BACKOFF_MIN,
-                    };
+                if failures.len() >= self.options.failures {
+                    self.open(now, self.options.backoff_min);
                 }
             }
-            Self::Probing { backoff } => {
-                let backoff = (*backoff * 2).min(BACKOFF_MAX);
-                *self = Self::Open {
-                    until: now + backoff,
-                    backoff,
-                };
+            State::Probing { backoff } => {
+                let backoff = backoff.saturating_mul(2).min(self.options.backoff_max);
+                self.open(now, backoff);
             }
-            // A boot that began before the breaker opened.
-            Self::Open { .. } => {}
+            // An attempt that began before the breaker opened.
+            State::Open { .. } => {}
         }
+    }
+
+    fn open(&mut self, now: Instant, backoff: Duration) {
+        self.state = State::Open {
+            until: after(now, backoff),
+            backoff,
+        };
     }
 
     /// When an open breaker lets a probe through.
-    pub(crate) const fn opens_at(&self) -> Option<Instant> {
-        match self {
-            Self::Open { until, .. } => Some(*until),
+    #[must_use]
+    pub const fn opens_at(&self) -> Option<Instant> {
+        match self.state {
+            State::Open { until, .. } => Some(until),
             _ => None,
+        }
+    }
+
+    /// What it lets through.
+    #[must_use]
+    pub const fn state(&self) -> BreakerState {
+        match self.state {
+            State::Closed { .. } => BreakerState::Closed,
+            State::Open { .. } => BreakerState::Open,
+            State::Probing { .. } => BreakerState::HalfOpen,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
     fn three_failures_in_a_minute_open_it_and_older_ones_do_not_count() {
-        let (start, mut breaker) = (Instant::now(), Breaker::new());
+        let (start, mut breaker) = (Instant::now(), Breaker::new(BreakerOptions::default()));
         for seconds in [0, 61, 100] {
             breaker.failed(start + Duration::from_secs(seconds));
             assert_eq!(breaker.admit(start + Duration::from_secs(seconds)), Admit::Yes);
@@ -105,13 +180,13 @@ mod tests {
         breaker.failed(start + Duration::from_secs(101));
         assert_eq!(
             breaker.admit(start + Duration::from_secs(101)),
-            Admit::After(BACKOFF_MIN)
+            Admit::After(Duration::from_secs(1))
         );
     }
 
     #[test]
     fn one_probe_at_a_time_and_each_failed_probe_doubles_the_wait_up_to_a_minute() {
-        let (mut now, mut breaker) = (Instant::now(), Breaker::new());
+        let (mut now, mut breaker) = (Instant::now(), Breaker::new(BreakerOptions::default()));
         (0..3).for_each(|_| breaker.failed(now));
         for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
             let wait = Duration::from_secs(seconds);
@@ -122,9 +197,54 @@ mod tests {
             assert_ne!(breaker.admit(now), Admit::Yes);
             breaker.failed(now);
         }
-        now += BACKOFF_MAX;
+        now += Duration::from_secs(60);
         breaker.begin();
         breaker.succeeded();
         assert_eq!(breaker.admit(now), Admit::Yes);
+    }
+
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        Wait(u16),
+        Try { succeeds: bool },
+    }
+
+    proptest! {
+        #[test]
+        fn it_never_refuses_for_longer_than_its_backoff_and_only_after_its_failures(
+            failures in 1_usize..5,
+            steps in prop::collection::vec(
+                prop_oneof![
+                    (0_u16..3000).prop_map(Step::Wait),
+                    any::<bool>().prop_map(|succeeds| Step::Try { succeeds }),
+                ],
+                1..60,
+            ),
+        ) {
+            let options = BreakerOptions { failures, within: Duration::from_secs(5), ..BreakerOptions::default() };
+            let (mut now, mut breaker, mut in_a_row) = (Instant::now(), Breaker::new(options), 0);
+            for step in steps {
+                match step {
+                    Step::Wait(millis) => now += Duration::from_millis(u64::from(millis)),
+                    Step::Try { succeeds } => match breaker.admit(now) {
+                        Admit::After(wait) => {
+                            prop_assert!(in_a_row >= failures, "refused after {in_a_row} failures");
+                            prop_assert!(wait <= options.backoff_max);
+                            prop_assert_eq!(breaker.admit(now + wait), Admit::Yes);
+                        }
+                        Admit::Yes => {
+                            breaker.begin();
+                            if succeeds {
+                                breaker.succeeded();
+                                in_a_row = 0;
+                            } else {
+                                breaker.failed(now);
+                                in_a_row += 1;
+                            }
+                        }
+                    },
+                }
+            }
+        }
     }
 }

@@ -4,12 +4,15 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::breaker::BreakerOptions;
 use crate::engine::Engine;
+use crate::native::WithNative;
 use crate::observe::{Observer, PoolEvent};
 use crate::options::Settings;
 use crate::pool::Pool;
 use crate::shared::Shared;
 use crate::supervisor;
+use crate::sync::{channel, thread::Builder};
 
 /// Why a pool could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +61,7 @@ impl<E: Engine> PoolBuilder<E> {
             stop_grace: Duration::from_secs(2),
             drop_drain: Duration::from_secs(10),
             retry_after: Duration::from_secs(1),
+            breaker: BreakerOptions::default(),
         };
         Self {
             engine,
@@ -152,6 +156,13 @@ impl<E: Engine> PoolBuilder<E> {
         self
     }
 
+    /// When a script whose workers cannot boot is left alone for a while, and for how long. Default: after 3 failed boots
+    /// within 60 s, for 1 s, then twice as long after each failed probe, at most 60 s.
+    pub const fn breaker(mut self, breaker: BreakerOptions) -> Self {
+        self.settings.breaker = breaker;
+        self
+    }
+
     /// Calls `observer` with each [`PoolEvent`], on the thread where it happens: it must be quick, and not block.
     pub fn on(mut self, observer: impl Fn(&PoolEvent) + Send + Sync + 'static) -> Self {
         self.observers.push(Box::new(observer));
@@ -174,18 +185,20 @@ impl<E: Engine> PoolBuilder<E> {
                 max: self.settings.threads_max,
             });
         }
-        let (wake, woken) = flume::bounded(1);
+        let (wake, woken) = channel::bounded(1);
         let name = format!("{}-supervisor", self.settings.name);
-        let shared = Arc::new(Shared::new(self.engine, self.settings, self.observers, wake));
+        let shared = Arc::new(Shared::new(
+            WithNative(self.engine),
+            self.settings,
+            self.observers,
+            wake,
+        ));
         let body = {
             let shared = Arc::clone(&shared);
             move || supervisor::run(&shared, &woken)
         };
         // Not the engine's business: nothing of an engine lives on the supervisor.
-        let supervisor = std::thread::Builder::new()
-            .name(name)
-            .spawn(body)
-            .map_err(BuildError::Supervisor)?;
+        let supervisor = Builder::new().name(name).spawn(body).map_err(BuildError::Supervisor)?;
         Ok(Pool::new(shared, supervisor))
     }
 }

@@ -4,10 +4,10 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::thread::JoinHandle;
 use std::time::Instant;
 
 use crate::outcome::{Failure, Outcome};
+use crate::sync::thread::{Builder, JoinHandle};
 
 /// What the pool runs. One engine is shared by every thread of one pool.
 pub trait Engine: Send + Sync + 'static {
@@ -27,7 +27,7 @@ pub trait Engine: Send + Sync + 'static {
     /// # Errors
     /// Whatever the operating system says, such as a limit on threads.
     fn spawn_thread(&self, name: String, body: Box<dyn FnOnce() + Send>) -> std::io::Result<JoinHandle<()>> {
-        std::thread::Builder::new().name(name).spawn(body)
+        Builder::new().name(name).spawn(body)
     }
 
     /// Called on a new worker thread before anything else, outside any runtime.
@@ -35,6 +35,13 @@ pub trait Engine: Send + Sync + 'static {
     /// # Errors
     /// A thread that cannot be used; the pool makes another after a pause.
     fn start_thread(&self, name: &str) -> Result<Self::Thread, ThreadError>;
+
+    /// Whether workers of this script take events of this kind at all. Default: all do. An event that does not suit is handed
+    /// back to the caller.
+    fn suits(script: &Self::Script, event: &Self::Event) -> bool {
+        let _ = (script, event);
+        true
+    }
 
     /// Makes a worker, inside a current-thread Tokio runtime and a `LocalSet` made for it alone.
     ///

@@ -2,6 +2,7 @@
 //!
 //! It breaks the rules where it is asked to, as an engine or a script might; everything else is the real pool.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::engine::{BootContext, BootError, Engine, Event, SlotId, ThreadError, Turn, Worker};
 use crate::outcome::{Failure, Outcome};
+use crate::sync::channel;
 
 /// Boots [`FakeScript`]s.
 #[derive(Debug, Default)]
@@ -23,6 +25,20 @@ impl FakeEngine {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+}
+
+/// What belongs to one thread and outlives its workers. Not `Sync`, as clients bound to a runtime are not.
+#[derive(Debug, Default)]
+pub struct FakeThread {
+    visits: Cell<u64>,
+}
+
+impl FakeThread {
+    /// The how manieth visit on this thread this is.
+    pub fn visit(&self) -> u64 {
+        self.visits.set(self.visits.get() + 1);
+        self.visits.get()
     }
 }
 
@@ -124,7 +140,7 @@ pub enum Does {
     /// Answers with the number of the worker.
     WorkerId,
     /// Answers 0 when the sender at the other end sends or is dropped.
-    Wait(flume::Receiver<()>),
+    Wait(channel::Receiver<()>),
     /// Never answers; ends when canceled.
     Never,
     /// Never answers, not even when canceled.
@@ -155,7 +171,7 @@ pub type Answer = Result<u64, Failure>;
 
 /// Answers with a failure if it is dropped without an answer, as a caller must see it.
 #[derive(Debug)]
-struct Reply(Option<flume::Sender<Answer>>);
+struct Reply(Option<channel::Sender<Answer>>);
 
 impl Reply {
     fn send(mut self, answer: Answer) {
@@ -176,8 +192,8 @@ impl Drop for Reply {
 impl Call {
     /// An event whose handler does this, and where its answer arrives.
     #[must_use]
-    pub fn new(does: Does) -> (Self, flume::Receiver<Answer>) {
-        let (to, reply) = flume::bounded(1);
+    pub fn new(does: Does) -> (Self, channel::Receiver<Answer>) {
+        let (to, reply) = channel::bounded(1);
         (
             Self {
                 does,
@@ -189,7 +205,7 @@ impl Call {
 
     /// [`Does::Echo`].
     #[must_use]
-    pub fn echo(value: u64) -> (Self, flume::Receiver<Answer>) {
+    pub fn echo(value: u64) -> (Self, channel::Receiver<Answer>) {
         Self::new(Does::Echo(value))
     }
 }
@@ -203,14 +219,14 @@ impl Event for Call {
 impl Engine for FakeEngine {
     type Script = FakeScript;
     type Event = Call;
-    type Thread = ();
+    type Thread = FakeThread;
     type Worker = FakeWorker;
 
-    fn start_thread(&self, _name: &str) -> Result<(), ThreadError> {
-        Ok(())
+    fn start_thread(&self, _name: &str) -> Result<FakeThread, ThreadError> {
+        Ok(FakeThread::default())
     }
 
-    async fn boot(&self, (): &(), script: &Arc<FakeScript>, ctx: BootContext) -> Result<FakeWorker, BootError> {
+    async fn boot(&self, _: &FakeThread, script: &Arc<FakeScript>, ctx: BootContext) -> Result<FakeWorker, BootError> {
         let before = script.boots.fetch_add(1, Ordering::SeqCst);
         match script.boot {
             Boot::Ready => {}
@@ -251,7 +267,7 @@ impl Drop for Counted {
 }
 
 enum Running {
-    Waits(flume::r#async::RecvFut<'static, ()>, Reply),
+    Waits(channel::RecvFut<()>, Reply),
     Never(Reply),
     Stubborn(Reply),
 }

@@ -26,23 +26,30 @@ pub mod fake;
 mod job;
 #[cfg(feature = "v8")]
 pub mod js;
+mod mailbox;
+mod native;
 mod observe;
 mod options;
 mod outcome;
 pub mod placement;
 mod pool;
 mod recorder;
+#[cfg(all(test, feature = "shuttle"))]
+mod schedules;
 mod shared;
 mod shutdown;
 mod state;
 mod stats;
 mod supervisor;
+mod sync;
 mod thread;
 mod time;
 
+pub use breaker::{Admit, Breaker, BreakerOptions, BreakerState};
 pub use builder::{BuildError, PoolBuilder};
 pub use engine::{BootContext, BootError, Engine, Event, SlotId, ThreadError, Turn, Worker, WorkerId};
 pub use job::EventId;
+pub use native::NativeTask;
 pub use observe::{PoolEvent, RetireReason};
 pub use options::{Meta, Options, Policy, Recycle};
 pub use outcome::{Failure, Outcome};

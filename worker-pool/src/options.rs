@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::breaker::BreakerOptions;
+
 /// How long a worker is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Policy {
@@ -31,6 +33,9 @@ pub struct Options {
     /// How long a worker is kept. Default: [`Policy::PerWorker`].
     pub policy: Policy,
     /// How many events one worker interleaves, at least 1. Default: 64; always 1 unless the policy is `PerWorker`.
+    ///
+    /// Events that mostly wait are served best by many at a time. For those that mostly compute say 1: an event that was
+    /// given to a worker stays with it, behind whatever that computes; one in the queue goes to the first that is free.
     pub concurrency: usize,
     /// How many workers at most. Default: as many as there may be threads.
     pub workers_max: Option<usize>,
@@ -45,6 +50,9 @@ pub struct Options {
     pub queue_len_max: Option<usize>,
     /// How many events the least loaded warm worker may have in flight before another thread is given a further worker
     /// of this script. Default: 4.
+    ///
+    /// Until then events stay together, where caches and connections are warm. A load is counted in events, whether they
+    /// wait or compute; at 1 a script is spread as soon as two of its events meet.
     pub spread_at: usize,
 }
 
@@ -87,6 +95,7 @@ pub(crate) struct Settings {
     pub(crate) stop_grace: Duration,
     pub(crate) drop_drain: Duration,
     pub(crate) retry_after: Duration,
+    pub(crate) breaker: BreakerOptions,
 }
 
 /// A script's options with every default filled in and every limit made consistent.

@@ -1,19 +1,23 @@
 //! The handle of a pool.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, PoisonError};
+
 use std::time::{Duration, Instant};
 
 use crate::builder::PoolBuilder;
 use crate::engine::Engine;
 use crate::job::EventId;
+use crate::native::{Code, NativeTask, Task, WithNative, Work, default_options};
 use crate::options::{Meta, Options};
 use crate::outcome::{Failure, Outcome};
 use crate::shared::{Cancel, Shared};
 use crate::shutdown::ShutdownReport;
 use crate::state::Rejected;
 use crate::stats::PoolStats;
+use crate::sync::Mutex;
+use crate::sync::channel;
+use crate::sync::thread::JoinHandle;
 use crate::time::after;
 
 /// A pool of worker threads. Cloning it makes another handle of the same pool.
@@ -25,7 +29,7 @@ pub struct Pool<E: Engine> {
 }
 
 struct Handle<E: Engine> {
-    shared: Arc<Shared<E>>,
+    shared: Arc<Shared<WithNative<E>>>,
     supervisor: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -52,7 +56,7 @@ impl<E: Engine> Pool<E> {
         PoolBuilder::new(engine)
     }
 
-    pub(crate) fn new(shared: Arc<Shared<E>>, supervisor: JoinHandle<()>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared<WithNative<E>>>, supervisor: JoinHandle<()>) -> Self {
         Self {
             handle: Arc::new(Handle {
                 shared,
@@ -72,13 +76,26 @@ impl<E: Engine> Pool<E> {
         script: Arc<E::Script>,
         options: &Options,
     ) -> Result<Deployment, DeployError> {
-        let name = name.into();
+        self.put(name.into(), Code::Script(script), options)
+    }
+
+    /// Makes `name` one for native tasks, run as these options say: [`Policy::PerRequest`](crate::Policy::PerRequest) gives
+    /// each task a `LocalSet` of its own, [`Policy::PerWorker`](crate::Policy::PerWorker) has several share one and take
+    /// turns. Not needed for the former: see [`Pool::native`].
+    ///
+    /// # Errors
+    /// The pool is shutting down.
+    pub fn deploy_native(&self, name: impl Into<Arc<str>>, options: &Options) -> Result<Deployment, DeployError> {
+        self.put(name.into(), Code::Native, options)
+    }
+
+    fn put(&self, name: Arc<str>, code: Code<E::Script>, options: &Options) -> Result<Deployment, DeployError> {
         self.shared().with(|state, fx| {
             if state.closing.is_some() {
                 return Err(DeployError::ShuttingDown);
             }
             Ok(Deployment {
-                version: state.deploy(name, script, options, Instant::now(), fx),
+                version: state.deploy(name, Arc::new(code), options, Instant::now(), fx),
             })
         })
     }
@@ -93,25 +110,91 @@ impl<E: Engine> Pool<E> {
     /// # Errors
     /// Why its worker could not boot, or that there is no such script.
     pub async fn warm(&self, name: &str) -> Result<(), Failure> {
-        let (to, answer) = flume::bounded(1);
+        warmed(self.warming(name).into_recv_async().await.ok())
+    }
+
+    /// [`Pool::warm`] for code that is not async. Blocks the thread it is called on.
+    ///
+    /// # Errors
+    /// As those of [`Pool::warm`].
+    pub fn warm_blocking(&self, name: &str) -> Result<(), Failure> {
+        warmed(self.warming(name).recv().ok())
+    }
+
+    fn warming(&self, name: &str) -> channel::Receiver<Result<(), Failure>> {
+        let (to, answer) = channel::bounded(1);
         self.shared().with(|state, fx| state.warm(name, to, Instant::now(), fx));
         answer
-            .into_recv_async()
-            .await
-            .unwrap_or_else(|_| Err(Failure::new(Outcome::Canceled, "the pool was shut down")))
     }
 
     /// Hands an event to the script of this name. Never blocks. The answer comes by whatever way the event carries.
     ///
     /// # Errors
     /// The event itself, and why it was not accepted.
+    #[expect(
+        clippy::result_large_err,
+        reason = "what is handed back is as large as what was handed over"
+    )]
     pub fn dispatch(&self, name: &str, event: E::Event, meta: Meta) -> Result<Ticket, Rejected<E::Event>> {
-        let shared = self.shared();
-        let (event, script) = shared.with(|state, fx| state.accept(name, event, meta, Instant::now(), fx))?;
-        Ok(Ticket {
+        let accepted = self
+            .shared()
+            .with(|state, fx| state.accept(name, Work::Event(event), meta, Instant::now(), fx));
+        match accepted {
+            Ok(accepted) => Ok(self.ticket(accepted)),
+            Err(Rejected { event, reason }) => Err(Rejected {
+                event: event.event().expect("what is handed back is what was handed over"),
+                reason,
+            }),
+        }
+    }
+
+    /// Runs Rust on a worker thread: `task` makes a future there, which need not be `Send` and may use what belongs to the
+    /// thread. What it spawns by `spawn_local` and leaves behind ends with its `LocalSet`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # use isopod_pool::{Meta, Pool, fake::FakeEngine};
+    /// use std::rc::Rc;
+    /// # let pool = Pool::builder(FakeEngine::new()).threads(1).build().expect("threads");
+    /// let task = pool.native("sums", Meta::default(), async |_thread| {
+    ///     let local = Rc::new(40); // need not be `Send`
+    ///     *local + 2
+    /// });
+    /// assert_eq!(task.wait(), Ok(42)); // or `.await`
+    /// # }
+    /// ```
+    ///
+    /// The task is an event: it is placed, limited, counted and drained like those of scripts. Dropping the future cancels
+    /// it, and so does its deadline. A panic in it ends this task alone, as [`Outcome::Exception`]; what it returns is its
+    /// own business, an `Err` too counts as [`Outcome::Ok`]. A task that does not await cannot be cut: keep it short.
+    ///
+    /// A name that nothing is deployed under becomes one for native tasks, each in a fresh `LocalSet`, until it is
+    /// undeployed; [`Pool::deploy_native`] sets other options. Statistics are kept by name: use few.
+    #[expect(clippy::result_large_err, reason = "as that of `dispatch`")]
+    pub fn native<R, F>(&self, name: &str, meta: Meta, task: F) -> NativeTask<R>
+    where
+        R: Send + 'static,
+        F: AsyncFnOnce(&E::Thread) -> R + Send + 'static,
+    {
+        let (task, answer) = Task::new(task);
+        let accepted = self.shared().with(|state, fx| {
+            let now = Instant::now();
+            if state.closing.is_none() && !state.scripts.contains_key(name) {
+                state.deploy(name.into(), Arc::new(Code::Native), &default_options(), now, fx);
+            }
+            state.accept(name, Work::Task(task), meta, now, fx)
+        });
+        match accepted {
+            Ok(accepted) => NativeTask::accepted(answer, self.ticket(accepted)),
+            Err(rejected) => NativeTask::refused(rejected.reason.into()),
+        }
+    }
+
+    fn ticket(&self, (event, script): (EventId, Arc<str>)) -> Ticket {
+        Ticket {
             event,
-            held: Some((Arc::clone(shared) as Arc<dyn Cancel>, script)),
-        })
+            held: Some((Arc::clone(self.shared()) as Arc<dyn Cancel>, script)),
+        }
     }
 
     /// What the pool has done and does.
@@ -124,6 +207,12 @@ impl<E: Engine> Pool<E> {
     /// The threads stay.
     pub async fn drain(&self, limit: Duration) -> ShutdownReport {
         self.close(limit, false).into_recv_async().await.unwrap_or_default()
+    }
+
+    /// [`Pool::drain`] for code that is not async. Blocks the thread it is called on.
+    #[must_use]
+    pub fn drain_blocking(&self, limit: Duration) -> ShutdownReport {
+        self.close(limit, false).recv().unwrap_or_default()
     }
 
     /// Drains, then ends and joins all threads. A second call with a shorter limit cuts the first one short.
@@ -143,8 +232,8 @@ impl<E: Engine> Pool<E> {
         report
     }
 
-    fn close(&self, limit: Duration, stop: bool) -> flume::Receiver<ShutdownReport> {
-        let (to, report) = flume::bounded(1);
+    fn close(&self, limit: Duration, stop: bool) -> channel::Receiver<ShutdownReport> {
+        let (to, report) = channel::bounded(1);
         self.shared()
             .with(|state, fx| state.close(after(Instant::now(), limit), stop, Some(to), fx));
         report
@@ -164,9 +253,14 @@ impl<E: Engine> Pool<E> {
         }
     }
 
-    fn shared(&self) -> &Arc<Shared<E>> {
+    fn shared(&self) -> &Arc<Shared<WithNative<E>>> {
         &self.handle.shared
     }
+}
+
+/// No answer comes from a pool that is gone.
+fn warmed(answer: Option<Result<(), Failure>>) -> Result<(), Failure> {
+    answer.unwrap_or_else(|| Err(Failure::new(Outcome::Canceled, "the pool was shut down")))
 }
 
 impl<E: Engine> Clone for Pool<E> {

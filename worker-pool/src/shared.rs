@@ -1,7 +1,8 @@
 //! What the pool's handles and threads share: the engine, the settings and the one lock.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
+
 use std::time::Instant;
 
 use crate::engine::Engine;
@@ -11,6 +12,8 @@ use crate::options::Settings;
 use crate::recorder::{Merged, Series};
 use crate::state::{Effects, Phase, State};
 use crate::stats::{Counters, PoolStats, ScriptStats};
+use crate::sync::Mutex;
+use crate::sync::channel;
 
 pub(crate) struct Shared<E: Engine> {
     pub(crate) engine: E,
@@ -18,12 +21,12 @@ pub(crate) struct Shared<E: Engine> {
     totals: Arc<Counters>,
     state: Mutex<State<E>>,
     /// Wakes the supervisor; holds one token, because two wakes are as good as one.
-    wake: flume::Sender<()>,
+    wake: channel::Sender<()>,
     observers: Vec<Observer>,
 }
 
 impl<E: Engine> Shared<E> {
-    pub(crate) fn new(engine: E, settings: Settings, observers: Vec<Observer>, wake: flume::Sender<()>) -> Self {
+    pub(crate) fn new(engine: E, settings: Settings, observers: Vec<Observer>, wake: channel::Sender<()>) -> Self {
         let (settings, totals) = (Arc::new(settings), Arc::new(Counters::default()));
         let state = State::new(Arc::clone(&settings), Arc::clone(&totals), Instant::now());
         Self {

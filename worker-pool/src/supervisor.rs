@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use crate::engine::Engine;
 use crate::shared::Shared;
 use crate::state::{Spawn, Todo};
+use crate::sync::channel;
 use crate::thread;
 
 /// Looks at least this far apart, so that a thousand deadlines a second are not a thousand looks.
 const PAUSE_MIN: Duration = Duration::from_millis(2);
 
-pub(crate) fn run<E: Engine>(shared: &Arc<Shared<E>>, wake: &flume::Receiver<()>) {
+pub(crate) fn run<E: Engine>(shared: &Arc<Shared<E>>, wake: &channel::Receiver<()>) {
     loop {
         let Todo {
             join,
@@ -37,9 +38,9 @@ pub(crate) fn run<E: Engine>(shared: &Arc<Shared<E>>, wake: &flume::Receiver<()>
         }
         let woken = match next {
             Some(at) => wake.recv_deadline(at.max(Instant::now() + PAUSE_MIN)).err(),
-            None => wake.recv().err().map(|_| flume::RecvTimeoutError::Disconnected),
+            None => wake.recv().err().map(|_| channel::RecvTimeoutError::Disconnected),
         };
-        if matches!(woken, Some(flume::RecvTimeoutError::Disconnected)) {
+        if matches!(woken, Some(channel::RecvTimeoutError::Disconnected)) {
             return;
         }
     }

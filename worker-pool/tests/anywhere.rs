@@ -5,17 +5,20 @@ mod common;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::{Pool, Sent, call, deploy, pool, send, until};
+use common::{LONG, Pool, Sent, builder, call, deploy, hold, pool, threads_named, until};
 use isopod_pool::fake::{Does, FakeScript};
-use isopod_pool::{Options, Outcome, Ticket};
+use isopod_pool::{Meta, Options, Outcome, Ticket};
+
+fn named(name: &str, threads: usize) -> Pool {
+    builder(threads).thread_name(name).build().expect("threads")
+}
 
 /// Makes a pool, leaves an event running in it and drops it. The event goes on: nobody has gone but the pool's handle.
-fn make_use_drop() -> (Arc<FakeScript>, flume::Sender<()>, Sent) {
-    let pool = pool(2);
+fn make_use_drop(name: &str) -> (Arc<FakeScript>, flume::Sender<()>, Sent) {
+    let pool = named(name, 2);
     let script = deploy(&pool, "s", FakeScript::new(), &Options::default());
     assert_eq!(call(&pool, "s", Does::Echo(1)), Ok(1));
-    let (open, gate) = flume::bounded(1);
-    let held = send(&pool, "s", Does::Wait(gate));
+    let (open, held) = hold(&pool, "s");
     let start = Instant::now();
     drop(pool);
     assert!(
@@ -26,18 +29,44 @@ fn make_use_drop() -> (Arc<FakeScript>, flume::Sender<()>, Sent) {
     (script, open, held)
 }
 
-fn ends((script, open, held): (Arc<FakeScript>, flume::Sender<()>, Sent)) {
+fn ends(name: &str, (script, open, held): (Arc<FakeScript>, flume::Sender<()>, Sent)) {
     assert!(script.alive() > 0 && held.reply.is_empty());
     drop(open);
     assert_eq!(held.answer(), Ok(0));
     until(|| script.alive() == 0);
     // The last of the threads lets go of what they share, the script among it.
     until(|| Arc::strong_count(&script) == 1);
+    until(|| threads_named(name).is_empty());
+}
+
+/// All that is async, on whatever executor this is; nothing is left afterwards.
+async fn make_await_shut_down(name: &str) {
+    let pool = named(name, 2);
+    deploy(&pool, "s", FakeScript::new(), &Options::default());
+    pool.warm("s").await.expect("a worker");
+    let task = pool.native("n", Meta::default(), async |_| {
+        // The worker's own runtime has time, whatever the host has.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        std::thread::current().name().unwrap_or_default().to_owned()
+    });
+    assert!(task.await.expect("its name").starts_with(name));
+    assert_eq!(threads_named(name).len(), 3, "two workers and the supervisor");
+    assert_eq!(pool.drain(LONG).await.cut, 0);
+    assert_eq!(pool.shutdown(LONG).await.threads_joined, 2);
+    until(|| threads_named(name).is_empty());
 }
 
 #[test]
-fn dropping_a_pool_on_a_plain_thread_returns_at_once_and_what_runs_is_finished() {
-    ends(make_use_drop());
+fn a_plain_thread_makes_uses_and_drops_a_pool_without_any_executor() {
+    let pool = named("sync", 1);
+    deploy(&pool, "s", FakeScript::new(), &Options::default());
+    pool.warm_blocking("s").expect("a worker");
+    assert_eq!(call(&pool, "s", Does::Echo(1)), Ok(1));
+    assert_eq!(pool.native("n", Meta::default(), async |_| 2).wait(), Ok(2));
+    assert_eq!(pool.drain_blocking(LONG).cut, 0);
+    assert_eq!(pool.shutdown_blocking(LONG).threads_joined, 1);
+    until(|| threads_named("sync").is_empty());
+    ends("plain", make_use_drop("plain"));
 }
 
 #[test]
@@ -46,7 +75,8 @@ fn dropping_a_pool_inside_a_current_thread_runtime_neither_blocks_nor_panics() {
         .enable_all()
         .build()
         .expect("a runtime");
-    ends(runtime.block_on(async { make_use_drop() }));
+    runtime.block_on(make_await_shut_down("cur"));
+    ends("one", runtime.block_on(async { make_use_drop("one") }));
 }
 
 #[test]
@@ -56,11 +86,36 @@ fn dropping_a_pool_inside_a_multi_thread_runtime_neither_blocks_nor_panics() {
         .enable_all()
         .build()
         .expect("a runtime");
-    ends(
-        runtime
-            .block_on(runtime.spawn(async { make_use_drop() }))
-            .expect("no panic"),
-    );
+    runtime
+        .block_on(runtime.spawn(make_await_shut_down("multi")))
+        .expect("no panic");
+    let dropped = runtime.block_on(runtime.spawn(async { make_use_drop("many") }));
+    ends("many", dropped.expect("no panic"));
+}
+
+#[tokio::test]
+async fn a_tokio_test_makes_uses_and_drops_a_pool() {
+    make_await_shut_down("attr").await;
+    ends("test", make_use_drop("test"));
+}
+
+/// Of the executors that are not Tokio's, smol is the one that is kept up; async-std was discontinued in its favour.
+#[test]
+fn smol_makes_uses_and_drops_a_pool() {
+    smol::block_on(smol::spawn(make_await_shut_down("sml1")));
+    ends("sml2", smol::block_on(smol::spawn(async { make_use_drop("sml2") })));
+}
+
+#[test]
+fn a_pool_is_awaited_inside_a_native_task_of_another() {
+    let outer = named("outer", 1);
+    let inside = outer.native("n", Meta::default(), async |_| {
+        make_await_shut_down("inner").await;
+        make_use_drop("inne2")
+    });
+    ends("inne2", inside.wait().expect("no panic"));
+    drop(outer);
+    until(|| threads_named("outer").is_empty());
 }
 
 #[test]

@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{call, deploy, pool, send, try_send, until};
+use common::{call, deploy, hold, pool, send, try_send, until};
 use isopod_pool::fake::{Boot, Does, FakeScript};
 use isopod_pool::{Meta, Options, Outcome, RejectReason};
 
@@ -27,8 +27,7 @@ fn all_that_waited_for_a_boot_that_failed_end_with_it_and_the_next_event_tries_a
             ..Options::default()
         },
     );
-    let (open, gate) = flume::bounded(1);
-    let held = send(&pool, "other", Does::Wait(gate));
+    let (open, held) = hold(&pool, "other");
     until(|| pool.stats().threads.busy == 1);
     let waited: Vec<_> = (0..3).map(|n| send(&pool, "s", Does::Echo(n))).collect();
     drop(open);

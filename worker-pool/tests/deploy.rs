@@ -5,7 +5,7 @@ mod common;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use common::{LONG, assert_settled, builder, call, deploy, pool, retired, send, until};
+use common::{LONG, assert_settled, builder, call, deploy, hold, pool, retired, send, until};
 use futures::executor::block_on;
 use isopod_pool::fake::{Boot, Call, Does, FakeScript};
 use isopod_pool::{Meta, Options, Outcome, RejectReason};
@@ -60,16 +60,14 @@ fn deploying_under_load_drops_nothing_and_no_old_version_gets_a_new_event() {
 fn an_old_worker_finishes_what_it_holds_while_the_new_version_serves() {
     let pool = pool(2);
     let old = deploy(&pool, "s", FakeScript::new().version(1), &Options::default());
-    let (open, gate) = flume::bounded(1);
-    let held = send(&pool, "s", Does::Wait(gate));
+    let (open, held) = hold(&pool, "s");
     until(|| old.alive() == 1);
     deploy(&pool, "s", FakeScript::new().version(2), &Options::default());
     assert_eq!(call(&pool, "s", Does::Version), Ok(2));
     assert_eq!(old.alive(), 1);
     drop(open);
     assert_eq!(held.answer(), Ok(0));
-    until(|| old.alive() == 0);
-    assert_eq!(retired(&pool, "s", "replaced"), 1);
+    until(|| old.alive() == 0 && retired(&pool, "s", "replaced") == 1);
 }
 
 #[test]
@@ -94,8 +92,8 @@ fn an_undeployed_script_refuses_finishes_what_it_holds_and_goes() {
             ..Options::default()
         },
     );
-    let (open, gate) = flume::bounded(1);
-    let (held, queued) = (send(&pool, "s", Does::Wait(gate)), send(&pool, "s", Does::Echo(2)));
+    let (open, held) = hold(&pool, "s");
+    let queued = send(&pool, "s", Does::Echo(2));
     assert!(pool.undeploy("s"));
     assert!(!pool.undeploy("s"));
     let refused = pool.dispatch("s", Call::echo(1).0, Meta::default()).unwrap_err();

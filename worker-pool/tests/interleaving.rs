@@ -3,8 +3,9 @@
 mod common;
 
 use std::cell::RefCell;
+use std::time::Duration;
 
-use common::{LONG, assert_settled, call, deploy, pool, send, until};
+use common::{LONG, assert_settled, call, deploy, hold, pool, send, until};
 use isopod_pool::fake::{Does, FakeScript};
 use isopod_pool::{Options, Pool};
 
@@ -39,8 +40,7 @@ fn a_worker_interleaves_as_many_events_as_its_script_allows_and_the_others_wait(
 fn an_event_that_waits_does_not_hold_up_the_next_one_on_the_same_worker() {
     let pool = pool(1);
     deploy(&pool, "s", FakeScript::new(), &Options::default());
-    let (open, gate) = flume::bounded(1);
-    let waiting = send(&pool, "s", Does::Wait(gate));
+    let (open, waiting) = hold(&pool, "s");
     assert_eq!(call(&pool, "s", Does::Echo(1)), Ok(1));
     assert!(waiting.reply.is_empty());
     drop(open);
@@ -85,4 +85,42 @@ fn more_scripts_than_threads_are_all_served() {
     }
     assert_eq!(pool.shutdown_blocking(LONG).threads_joined, 2);
     assert_settled(&pool);
+}
+
+#[test]
+fn an_event_is_not_held_up_by_one_that_computes_where_workers_take_one_at_a_time() {
+    let pool = pool(2);
+    let script = deploy(
+        &pool,
+        "s",
+        FakeScript::new(),
+        &Options {
+            concurrency: 1,
+            ..Options::default()
+        },
+    );
+    let computes = send(&pool, "s", Does::Spin(Duration::from_secs(1)));
+    until(|| pool.stats().scripts["s"].in_flight == 1);
+    assert_eq!(call(&pool, "s", Does::Echo(1)), Ok(1));
+    assert!(computes.reply.is_empty(), "it computes still");
+    assert_eq!((computes.answer(), script.boots()), (Ok(0), 2));
+}
+
+#[test]
+fn two_events_that_meet_spread_a_script_whose_limit_is_one() {
+    let pool = pool(2);
+    let options = Options {
+        spread_at: 1,
+        ..Options::default()
+    };
+    let script = deploy(&pool, "s", FakeScript::new(), &options);
+    let (open, held) = hold(&pool, "s");
+    until(|| pool.stats().scripts["s"].in_flight == 1);
+    assert_eq!(call(&pool, "s", Does::Echo(1)), Ok(1));
+    // The second went to the worker that was warm, and a third is now spared that.
+    until(|| script.alive() == 2);
+    let first = call(&pool, "s", Does::WorkerId);
+    assert_eq!(first, Ok(2));
+    drop(open);
+    assert_eq!(held.answer(), Ok(0));
 }

@@ -4,7 +4,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{LONG, assert_settled, builder, call, deploy, pool, send, try_send, until};
+use common::{LONG, assert_settled, builder, call, deploy, hold, pool, send, try_send, until};
 use futures::executor::block_on;
 use isopod_pool::fake::{Boot, Does, FakeScript};
 use isopod_pool::{Meta, Options, Outcome, RejectReason};
@@ -80,8 +80,7 @@ fn what_waits_too_long_is_shed_and_what_its_caller_no_longer_waits_for_has_excee
             ..Options::default()
         },
     );
-    let (open, gate) = flume::bounded(1);
-    let held = send(&pool, "s", Does::Wait(gate));
+    let (open, held) = hold(&pool, "s");
     until(|| script.alive() == 1 && pool.stats().scripts["s"].queued == 0);
     let patient = send(&pool, "s", Does::Echo(1));
     let hurried = try_send(&pool, "s", Does::Echo(2), soon(5)).expect("room");

@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{builder, call, deploy, pool, retired, send, until};
+use common::{builder, call, deploy, hold, pool, retired, send, until};
 use futures::executor::block_on;
 use isopod_pool::fake::{Does, FakeScript};
 use isopod_pool::{Options, Policy, Recycle};
@@ -39,8 +39,7 @@ fn an_old_worker_goes_idle_or_with_the_last_event_it_holds() {
     let script = deploy(&pool, "s", FakeScript::new(), &options);
     block_on(pool.warm("s")).expect("a worker");
     until(|| script.alive() == 0);
-    let (open, gate) = flume::bounded(1);
-    let held = send(&pool, "s", Does::Wait(gate));
+    let (open, held) = hold(&pool, "s");
     until(|| script.alive() == 1);
     // By now it is too old, and still answers.
     // tidy:allow(sleep): age is time, and nothing else makes it pass.
@@ -143,8 +142,7 @@ fn a_oneshot_script_takes_one_event_and_is_gone() {
         ..Options::default()
     };
     let script = deploy(&pool, "s", FakeScript::new(), &options);
-    let (open, gate) = flume::bounded(1);
-    let only = send(&pool, "s", Does::Wait(gate));
+    let (open, only) = hold(&pool, "s");
     assert!(common::try_send(&pool, "s", Does::Echo(2), isopod_pool::Meta::default()).is_err());
     drop(open);
     assert_eq!(only.answer(), Ok(0));

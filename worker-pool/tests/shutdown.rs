@@ -4,7 +4,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{LONG, assert_settled, builder, call, deploy, pool, send, try_send, until};
+use common::{LONG, assert_settled, builder, call, deploy, hold, pool, send, try_send, until};
 use futures::executor::block_on;
 use isopod_pool::fake::{Boot, Does, FakeScript};
 use isopod_pool::{DeployError, Meta, Options, Outcome, RejectReason};
@@ -21,8 +21,8 @@ fn a_drain_waits_for_what_runs_and_what_is_queued_and_accepts_nothing() {
             ..Options::default()
         },
     );
-    let (open, gate) = flume::bounded(1);
-    let (held, queued) = (send(&pool, "s", Does::Wait(gate)), send(&pool, "s", Does::Echo(2)));
+    let (open, held) = hold(&pool, "s");
+    let queued = send(&pool, "s", Does::Echo(2));
     let draining = {
         let pool = pool.clone();
         std::thread::spawn(move || block_on(pool.drain(LONG)))

@@ -45,6 +45,9 @@ enum Command {
     Test {
         /// Only tests whose name contains one of these
         filter: Vec<String>,
+        /// The tests that take minutes and want the machine for themselves, instead of the others
+        #[arg(long)]
+        nightly: bool,
     },
     /// All that must hold before a change lands; stops at the first failure
     Ci,
@@ -73,7 +76,8 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::V8(options) => v8::command(&workspace, &options),
         Command::Serve { args } => serve::command(&workspace, &args),
-        Command::Test { filter } => test::command(&workspace, &filter),
+        Command::Test { filter, nightly: false } => test::command(&workspace, &filter),
+        Command::Test { filter, nightly: true } => test::nightly(&workspace, &filter),
         Command::Ci => ci::command(&workspace),
         Command::Tidy => tidy::command(&workspace),
         Command::Bench { name } => bench::command(&workspace, &name),

@@ -14,6 +14,30 @@ pub(crate) fn command(workspace: &Workspace, filter: &[String]) -> Result<()> {
     if filter.is_empty() { docs(workspace) } else { Ok(()) }
 }
 
+/// Sets up, then runs the tests marked `#[ignore = "nightly: …"]`, one at a time.
+pub(crate) fn nightly(workspace: &Workspace, filter: &[String]) -> Result<()> {
+    v8::make_ready(workspace, false)?;
+    setup::for_tests(workspace)?;
+    programs(workspace)?;
+    let mut command = shell::command("cargo", &workspace.root);
+    command.env("ISOPOD_BIN", program(workspace));
+    if has_nextest() {
+        command.args([
+            "nextest",
+            "run",
+            "--workspace",
+            "--profile",
+            "nightly",
+            "--run-ignored",
+            "only",
+        ]);
+        shell::run(command.args(filter))
+    } else {
+        command.args(["test", "--workspace", "--lib", "--bins", "--tests", "--"]);
+        shell::run(command.args(["--ignored", "--test-threads", "1"]).args(filter))
+    }
+}
+
 /// Builds the programs that tests and examples start. Of the whole workspace, so that features and thus artefacts are
 /// those of the tests.
 pub(crate) fn programs(workspace: &Workspace) -> Result<()> {

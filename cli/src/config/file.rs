@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::sections::{Admin, Ingress, Jsx, Limits, Log, Mode, Network, Policy, Recycle, Shutdown, Tls};
 use super::values::{DatabaseUrl, Listen, RoutePattern, Secret, WorkerName};
 
+/// Worker threads at most. Each has an event loop and I/O threads of its own, so more is a slip of the finger.
+pub(super) const THREADS_MAX: usize = 1024;
+
 /// Isopod's configuration.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -23,6 +26,7 @@ pub(super) struct File {
     #[serde(flatten)]
     pub(super) worker: WorkerFile,
     /// Worker threads; 0: one for each core.
+    #[schemars(range(min = 0, max = THREADS_MAX))]
     pub(super) threads: usize,
     /// Where to listen; `unix:` paths are taken from this file's folder.
     pub(super) listen: Vec<Listen>,

@@ -46,6 +46,7 @@ pub use discover::{Located, discover};
 pub use env_file::read_env_file;
 pub use file::Var;
 pub use overrides::Overrides;
+pub(crate) use overrides::threads;
 pub use problem::{ConfigError, Fault, Note, Problem};
 pub use schema::schema;
 pub use sections::{

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use serde::de::DeserializeOwned;
 
 use super::ConfigError;
+use super::file::THREADS_MAX;
 use super::problem::{Fault, Problem};
 use super::sections::{LogFormat, LogLevel, Mode};
 use super::values::Listen;
@@ -49,10 +50,7 @@ impl Overrides {
         };
         let overrides = Self {
             listen: reader.parse("ISOPOD_LISTEN", parse_list),
-            threads: reader.parse("ISOPOD_THREADS", |text| match text.parse() {
-                Ok(threads) => Ok(Some(threads)),
-                Err(_) => Err("should be a whole number, or 0 for one thread a core".to_owned()),
-            }),
+            threads: reader.parse("ISOPOD_THREADS", |text| threads(text).map(Some)),
             mode: reader.parse("ISOPOD_MODE", |text| {
                 constant(text, "\"development\" or \"production\"")
             }),
@@ -118,6 +116,18 @@ impl Reader<'_> {
             T::default()
         })
     }
+}
+
+/// A number of worker threads, as a flag or a variable says it.
+///
+/// # Errors
+///
+/// What it should be.
+pub(crate) fn threads(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|threads| *threads <= THREADS_MAX)
+        .ok_or_else(|| format!("should be a whole number from 0 (one for each core) to {THREADS_MAX}"))
 }
 
 fn parse_list<T: FromStr<Err: Display>>(text: &str) -> Result<Vec<T>, String> {

@@ -9,7 +9,8 @@ use ipnet::IpNet;
 
 use super::text::{Bytes, TextForm, text_value};
 
-/// A place to listen: `127.0.0.1:8787`, `[::]:8787`, `localhost:8787`, `unix:/run/isopod.sock`.
+/// A place to listen: `127.0.0.1:8787`, `[::]:8787`, `localhost:8787`, `unix:/run/isopod.sock`; `8787` on this machine
+/// only, `:8787` on every address it has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
     /// A TCP address; port 0 lets the system choose.
@@ -21,14 +22,20 @@ text_value!(Listen);
 
 impl TextForm for Listen {
     const FORMAT: &'static str = "listen-address";
-    const ABOUT: &'static str = "an address with a port such as \"127.0.0.1:8787\" or \"[::]:8787\", or \"unix:/path\"";
+    const ABOUT: &'static str = "an address with a port such as \"127.0.0.1:8787\" or \"[::]:8787\", a port (\"8787\" on 127.0.0.1, \
+         \":8787\" on every address), or \"unix:/path\"";
 
     fn parse(text: &str) -> Result<Self, String> {
         if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
             return Ok(Self::Unix(path.into()));
         }
-        if let Some(port) = text.strip_prefix("localhost:").and_then(|port| port.parse().ok()) {
+        // `+80` is a number to the parser, and no port to anybody else.
+        let port = |text: &str| text.parse().ok().filter(|_| !text.starts_with('+'));
+        if let Some(port) = port(text.strip_prefix("localhost:").unwrap_or(text)) {
             return Ok(Self::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port))));
+        }
+        if let Some(port) = text.strip_prefix(':').and_then(port) {
+            return Ok(Self::Tcp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))));
         }
         text.parse()
             .map(Self::Tcp)

@@ -6,9 +6,12 @@ use isopod_pool::js::handlers::{self, RequestUrl};
 use isopod_pool::{Failure, Meta, Outcome, PoolStats};
 use isopod_server::{Body, Dispatch, Metric, MetricKind, Readiness, RequestMeta};
 
+use super::boot_failures::BootFailures;
+
 /// Answers requests with the pool's workers.
 pub(super) struct Workers {
     pub(super) pool: Pool,
+    pub(super) boot_failures: BootFailures,
 }
 
 impl Dispatch for Workers {
@@ -30,6 +33,7 @@ impl Dispatch for Workers {
         let response = self.pool.fetch(worker, request, deadline).await;
         response
             .map(|response| response.map(BodyExt::boxed_unsync))
+            .map_err(|failure| self.boot_failures.explain(worker, failure))
             .inspect_err(|failure| log(failure, worker, &meta))
     }
 

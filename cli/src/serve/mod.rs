@@ -1,6 +1,9 @@
-//! `isopod serve` and `isopod check`: a configuration becomes a pool with scripts in it, and a server in front.
+//! `isopod serve`: a configuration becomes a pool with scripts in it, and a server in front.
 
+mod boot_failures;
 mod dispatch;
+mod http;
+mod site;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -9,29 +12,31 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use isopod_pool::Failure;
-use isopod_pool::js::Pool;
-use isopod_server::{Address, Limits, Listen, Routes, Server, ServerConfig, TlsFiles};
+use anyhow::Result;
+use isopod_pool::js::{Pool, PoolBuilder};
+use isopod_server::{Address, Server};
 
+use self::boot_failures::BootFailures;
 use self::dispatch::Workers;
-use crate::config::{self, Config, Located, Mode, Overrides};
-use crate::{logging, scripts};
+use self::site::Site;
+pub(crate) use self::site::told;
+use crate::config::{self, Config, Located, Overrides};
+use crate::logging;
 
 type Environment = BTreeMap<String, String>;
 
 /// Exit code of a process that was ended by a second Ctrl-C, as shells count it.
 const INTERRUPTED: u8 = 130;
 
-/// What `serve` and `watch` read the configuration with, each time.
-struct Source<'a> {
+/// What the configuration is read with, each time.
+pub(crate) struct Source<'a> {
     located: Located,
     overrides: Overrides,
     environment: &'a Environment,
 }
 
 impl<'a> Source<'a> {
-    fn find(path: &Path, overrides: Overrides, environment: &'a Environment) -> Result<Self> {
+    pub(crate) fn find(path: &Path, overrides: Overrides, environment: &'a Environment) -> Result<Self> {
         let located = config::discover(path)?;
         let overrides = overrides.or(Overrides::from_environment(environment)?);
         Ok(Self {
@@ -41,7 +46,7 @@ impl<'a> Source<'a> {
         })
     }
 
-    fn read(&self) -> Result<Config> {
+    pub(crate) fn read(&self) -> Result<Config> {
         Ok(config::load(&self.located, &self.overrides, self.environment)?)
     }
 }
@@ -57,16 +62,21 @@ pub(crate) fn serve(path: &Path, overrides: Overrides, environment: &Environment
         .for_each(|note| tracing::warn!(target: "isopod", "{note}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let pool = build_pool(&config)?;
-        if let Err(error) = deploy(&pool, &config).await {
-            // In development the mistake is about to be mended: the page shows it, and a change deploys anew.
-            if !watch {
-                pool.shutdown(Duration::ZERO).await;
-                return Err(error);
-            }
-            eprintln!("{error:#}");
+        let boot_failures = BootFailures::default();
+        let pool = boot_failures.learn_from(pool_builder(&config)).build()?;
+        let mut site = Site::new(pool.clone());
+        let mistakes = site.deploy(&config).await;
+        // In development a mistake is about to be mended: the page shows it, and a change deploys anew.
+        if !watch && !mistakes.is_empty() {
+            pool.shutdown(Duration::ZERO).await;
+            return Err(mistakes.into_error());
         }
-        let server = Server::new(server_config(&config)?, Workers { pool: pool.clone() }).start()?;
+        eprint!("{mistakes}");
+        let workers = Workers {
+            pool: pool.clone(),
+            boot_failures,
+        };
+        let server = Server::new(http::server_config(&config)?, workers).start()?;
         for address in server.local_addrs() {
             announce(address, config.tls.is_some());
         }
@@ -77,7 +87,7 @@ pub(crate) fn serve(path: &Path, overrides: Overrides, environment: &Environment
         if watch {
             let changes = watch::Changes::of(&config.root)?;
             tokio::select! {
-                () = redeploy_on(changes, &pool, &source) => {}
+                () = site.follow(changes, &source, &config, &server) => {}
                 () = signals.next() => {}
             }
         } else {
@@ -108,92 +118,11 @@ pub(crate) fn serve(path: &Path, overrides: Overrides, environment: &Environment
     })
 }
 
-/// Loads and starts every worker once, and says what is wrong with which.
-pub(crate) fn check(path: &Path, overrides: Overrides, environment: &Environment, json: bool) -> Result<ExitCode> {
-    let source = Source::find(path, overrides, environment)?;
-    let config = source.read()?;
-    logging::install(&config::Log {
-        level: config::LogLevel::Warn,
-        ..config.log.clone()
-    });
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let results = runtime.block_on(async {
-        let pool = build_pool(&config)?;
-        let mut results = BTreeMap::new();
-        for (name, worker) in &config.workers {
-            results.insert(name.clone(), start_one(&pool, &config, name, worker).await);
-        }
-        pool.shutdown(Duration::from_secs(1)).await;
-        anyhow::Ok(results)
-    })?;
-    let failed = results.values().any(Result::is_err);
-    if json {
-        let shown = results.iter().map(|(name, result)| {
-            let error = result.as_ref().err().map(|error| format!("{error:#}"));
-            (name, serde_json::json!({ "ok": error.is_none(), "error": error }))
-        });
-        println!(
-            "{:#}",
-            serde_json::Value::from_iter(shown.map(|(name, value)| (name.clone(), value)))
-        );
-    } else {
-        config.notes.iter().for_each(|note| eprintln!("note: {note}"));
-        for (name, result) in &results {
-            match result {
-                Ok(()) => println!("{name}: ok"),
-                Err(error) => println!("{name}: {error:#}"),
-            }
-        }
-    }
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-}
-
-fn build_pool(config: &Config) -> Result<Pool> {
+pub(crate) fn pool_builder(config: &Config) -> PoolBuilder {
     let builder = Pool::builder();
-    let builder = match config.threads {
+    match config.threads {
         Some(threads) => builder.threads(threads),
         None => builder,
-    };
-    Ok(builder.build()?)
-}
-
-/// Deploys every worker, and waits until each has started once.
-async fn deploy(pool: &Pool, config: &Config) -> Result<()> {
-    for (name, worker) in &config.workers {
-        start_one(pool, config, name, worker)
-            .await
-            .with_context(|| format!("worker {name:?} cannot start"))?;
-    }
-    Ok(())
-}
-
-async fn start_one(pool: &Pool, config: &Config, name: &str, worker: &config::Worker) -> Result<()> {
-    let (script, options) = scripts::script(config, name, worker)?;
-    pool.deploy(name, script, &options)?;
-    pool.warm(name)
-        .await
-        .map_err(|failure| anyhow::anyhow!(explain(&failure)))
-}
-
-fn explain(failure: &Failure) -> String {
-    match &failure.detail {
-        Some(detail) => detail.clone(),
-        None => failure.message.clone(),
-    }
-}
-
-async fn redeploy_on(mut changes: watch::Changes, pool: &Pool, source: &Source<'_>) {
-    while let Some(path) = changes.next().await {
-        let deployed = match source.read() {
-            Ok(config) => deploy(pool, &config).await,
-            Err(error) => Err(error),
-        };
-        match deployed {
-            Ok(()) => eprintln!("deployed anew: {} changed", path.display()),
-            // A script that cannot start answers with its error, and a configuration that cannot be read changes nothing,
-            // until the mistake is mended.
-            Err(error) => eprintln!("{error:#}"),
-        }
     }
 }
 
@@ -209,65 +138,6 @@ fn announce(address: &Address, tls: bool) {
         ("", "")
     };
     eprintln!("listening on {on}{text}{off}");
-}
-
-fn server_config(config: &Config) -> Result<ServerConfig> {
-    let listen = |listen: &config::Listen| {
-        let listen = match listen {
-            config::Listen::Tcp(address) => Listen::tcp(*address),
-            config::Listen::Unix(path) => Listen::unix(path.clone()),
-        };
-        match &config.tls {
-            Some(tls) => listen.with_tls(TlsFiles {
-                certificates: tls.cert.clone(),
-                key: tls.key.clone(),
-            }),
-            None => listen,
-        }
-    };
-    let admin = match config.admin.as_ref().map(|admin| &admin.listen) {
-        None => None,
-        Some(config::Listen::Tcp(address)) => Some(*address),
-        Some(config::Listen::Unix(_)) => {
-            anyhow::bail!("admin.listen must be an address and a port: the admin listener has no Unix socket")
-        }
-    };
-    let ingress = &config.ingress;
-    Ok(ServerConfig {
-        listeners: config.listen.iter().map(listen).collect(),
-        admin,
-        routes: routes(config)?,
-        mode: match config.mode {
-            Mode::Development => isopod_server::Mode::Development,
-            Mode::Production => isopod_server::Mode::Production,
-        },
-        limits: Limits {
-            connections_max: ingress.connections_max,
-            header_bytes_max: usize::try_from(ingress.header_bytes_max).unwrap_or(usize::MAX),
-            header_count_max: ingress.headers_max,
-            header_timeout: ingress.header_timeout,
-            idle_timeout: ingress.idle_timeout,
-            body_bytes_max: ingress.body_bytes_max,
-            body_timeout: ingress.body_timeout,
-            h2_streams_max: ingress.streams_max,
-            ..Limits::default()
-        },
-        ..ServerConfig::default()
-    })
-}
-
-/// Routes as configured; one worker without routes answers everything.
-fn routes(config: &Config) -> Result<Routes> {
-    let mut routes = Routes::default();
-    for route in &config.routes {
-        let host = route.pattern.host.as_deref().unwrap_or("");
-        routes = routes.route(&format!("{host}{}", route.pattern.path), route.worker.as_str())?;
-    }
-    let mut names = config.workers.keys();
-    if let (true, Some(only), None) = (config.routes.is_empty(), names.next(), names.next()) {
-        routes = routes.fallback(only.as_str());
-    }
-    Ok(routes)
 }
 
 /// SIGTERM and Ctrl-C, as one.

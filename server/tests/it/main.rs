@@ -7,5 +7,6 @@
 mod limits;
 mod responses;
 mod shutdown;
+mod starting;
 mod support;
 mod transport;

@@ -170,3 +170,14 @@ async fn the_admin_listener_shows_health_and_counts_by_outcome() {
         "{stats}"
     );
 }
+
+#[tokio::test]
+async fn new_routes_hold_from_the_next_request_on() {
+    let (running, _) = start(config());
+    let address = address(&running);
+    assert!(get(address, "/who", "").await.contains("worker http://"));
+    running.set_routes(Routes::to("other"));
+    assert!(get(address, "/who", "").await.contains("other http://"));
+    running.set_routes(Routes::default());
+    assert!(get(address, "/who", "").await.starts_with("HTTP/1.1 404"));
+}

@@ -11,9 +11,12 @@ use http::Request;
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
 use isopod_server::{Server, ServerConfig};
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
-use crate::support::{Worker, address, config, get, start, until};
+use crate::support::{Worker, address, config, get, start, start_with, until};
 
 const LONG: Duration = Duration::from_secs(10);
 
@@ -66,6 +69,58 @@ async fn under_load_every_request_sent_before_the_connection_closed_is_answered(
         client.await.unwrap();
     }
     assert!(TcpStream::connect(address).await.is_err(), "the listener is still open");
+}
+
+/// One request on a connection of its own. `None`: there was no connection to be had.
+async fn ask_once(address: std::net::SocketAddr) -> Option<std::io::Result<String>> {
+    // While the listener is about to close it gives no answer at all, and the system would ask for a second or more.
+    let mut stream = tokio::time::timeout(Duration::from_millis(500), TcpStream::connect(address))
+        .await
+        .ok()?
+        .ok()?;
+    let asked = async {
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+            .await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok(answer)
+    };
+    Some(asked.await)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_gets_a_connection_while_the_listener_closes_is_answered() {
+    for _ in 0..5 {
+        let (running, _) = start(config());
+        let address = address(&running);
+        let answered = Arc::new(AtomicUsize::new(0));
+        let clients: Vec<_> = (0..64)
+            .map(|_| {
+                let answered = answered.clone();
+                tokio::spawn(async move {
+                    while let Some(answer) = ask_once(address).await {
+                        let answer = answer.expect("a connection that was had is not reset");
+                        assert!(answer.ends_with("hello"), "{answer:?}");
+                        answered.fetch_add(1, Ordering::SeqCst);
+                    }
+                })
+            })
+            .collect();
+        until("there is load", || answered.load(Ordering::SeqCst) > 200).await;
+        assert_eq!(running.shutdown(LONG).await.cut, 0);
+        for client in clients {
+            client.await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_idle_server_stops_without_a_linger() {
+    let (running, _) = start_with(|limits| limits.drain_linger = LONG);
+    let start = std::time::Instant::now();
+    running.shutdown(LONG).await;
+    assert!(start.elapsed() < LONG / 2, "{:?}", start.elapsed());
 }
 
 #[tokio::test]

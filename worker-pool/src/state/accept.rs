@@ -10,8 +10,9 @@ use crate::job::{EventId, Job, Tally};
 use crate::observe::RetireReason;
 use crate::options::{Limits, Meta, Options, Policy};
 use crate::outcome::{Failure, Outcome};
-use crate::placement::{Grow, Seat, ThreadView, place};
+use crate::placement::{Grow, Placement, Seat, ThreadView, place};
 use crate::state::{Effects, Mail, Phase, Script, State, Version};
+use crate::sync::channel;
 
 /// Why an event was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +21,14 @@ pub enum RejectReason {
     /// Nothing is deployed under this name.
     #[error("no script is deployed as {name:?}; deploy one first")]
     UnknownScript {
+        /// The name asked for.
+        name: String,
+    },
+    /// What is deployed under this name does not take events of this kind.
+    #[error(
+        "what is deployed as {name:?} does not take this kind of event; native tasks and scripts need names of their own"
+    )]
+    Unsuited {
         /// The name asked for.
         name: String,
     },
@@ -50,11 +59,12 @@ pub enum RejectReason {
 }
 
 impl RejectReason {
-    /// The outcome that says the same. An unknown script has none: it is the caller's mistake.
+    /// The outcome that says the same. An unknown script has none, nor one that takes other events: that is the caller's
+    /// mistake.
     #[must_use]
     pub const fn outcome(&self) -> Option<Outcome> {
         match self {
-            Self::UnknownScript { .. } => None,
+            Self::UnknownScript { .. } | Self::Unsuited { .. } => None,
             Self::QueueFull { .. } | Self::ShuttingDown => Some(Outcome::LoadShed),
             Self::BootBroken { .. } => Some(Outcome::BootFailed),
             Self::DeadlinePassed => Some(Outcome::ExceededWall),
@@ -67,6 +77,18 @@ impl RejectReason {
         match self {
             Self::QueueFull { retry_after, .. } | Self::BootBroken { retry_after, .. } => Some(*retry_after),
             _ => None,
+        }
+    }
+}
+
+impl From<RejectReason> for Failure {
+    /// What was never accepted has no outcome of its own; to its caller it is load that was shed, where nothing says more.
+    fn from(reason: RejectReason) -> Self {
+        Self {
+            outcome: reason.outcome().unwrap_or(Outcome::LoadShed),
+            message: reason.to_string(),
+            detail: None,
+            retry_after: reason.retry_after(),
         }
     }
 }
@@ -117,7 +139,7 @@ impl<E: Engine> State<E> {
         let script = match known {
             Some(known) => Script {
                 current,
-                breaker: Breaker::new(),
+                breaker: Breaker::new(self.settings.breaker),
                 last_boot_failure: None,
                 leaving: false,
                 ..known
@@ -125,7 +147,7 @@ impl<E: Engine> State<E> {
             None => Script {
                 current,
                 queue: VecDeque::new(),
-                breaker: Breaker::new(),
+                breaker: Breaker::new(self.settings.breaker),
                 last_boot_failure: None,
                 warming: Vec::new(),
                 enlisted: false,
@@ -185,7 +207,7 @@ impl<E: Engine> State<E> {
     pub(crate) fn warm(
         &mut self,
         name: &str,
-        to: flume::Sender<Result<(), Failure>>,
+        to: channel::Sender<Result<(), Failure>>,
         now: Instant,
         fx: &mut Effects<E>,
     ) {
@@ -227,7 +249,7 @@ impl<E: Engine> State<E> {
         now: Instant,
         fx: &mut Effects<E>,
     ) -> Result<(EventId, Arc<str>), Rejected<E::Event>> {
-        let placement = match self.decide(name, meta, now) {
+        let placement = match self.decide(name, &event, meta, now) {
             Ok(placement) => placement,
             Err(reason) => {
                 self.totals.refused();
@@ -252,7 +274,7 @@ impl<E: Engine> State<E> {
             Seat::Worker(index) if let Some(hosted) = self.threads[index].hosted.as_mut() => {
                 script.in_flight += 1;
                 hosted.give(id);
-                fx.hand_over(&hosted.mailbox, job);
+                fx.post(&hosted.mailbox, Mail::Event(job));
             }
             _ => {
                 // The supervisor expires what waits too long: it is woken where it would sleep past that.
@@ -272,7 +294,7 @@ impl<E: Engine> State<E> {
         Ok((id, name))
     }
 
-    fn decide(&mut self, name: &str, meta: Meta, now: Instant) -> Result<crate::placement::Placement, RejectReason> {
+    fn decide(&mut self, name: &str, event: &E::Event, meta: Meta, now: Instant) -> Result<Placement, RejectReason> {
         if self.closing.is_some() {
             return Err(RejectReason::ShuttingDown);
         }
@@ -282,6 +304,9 @@ impl<E: Engine> State<E> {
         let Some(script) = self.scripts.get(name).filter(|script| !script.leaving) else {
             return Err(RejectReason::UnknownScript { name: name.to_owned() });
         };
+        if !E::suits(&script.current.script, event) {
+            return Err(RejectReason::Unsuited { name: name.to_owned() });
+        }
         let admit = script.breaker.admit(now);
         let version = Arc::clone(&script.current);
         let retry_after = self.settings.retry_after;
@@ -327,14 +352,15 @@ impl<E: Engine> State<E> {
         }
         let holder = self.threads.iter().filter_map(|thread| thread.hosted.as_ref());
         if let Some(hosted) = holder.into_iter().find(|hosted| hosted.held.contains(&id)) {
-            fx.mail(&hosted.mailbox, Mail::Cancel(id));
+            fx.post(&hosted.mailbox, Mail::Cancel(id));
         }
     }
 
     /// Accepted events came to their end.
     pub(super) fn ended(&mut self, count: usize, fx: &mut Effects<E>) {
         self.open -= count;
-        if self.open == 0 && self.closing.is_some() {
+        // None is no news: the supervisor, which ends what is due, would wake itself without end.
+        if count > 0 && self.open == 0 && self.closing.is_some() {
             fx.wake_supervisor();
         }
     }

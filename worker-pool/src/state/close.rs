@@ -1,7 +1,6 @@
 //! What the supervisor does: it expires what waits too long, joins and replaces threads, and brings the pool to its end.
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::engine::Engine;
@@ -9,6 +8,8 @@ use crate::observe::{PoolEvent, RetireReason};
 use crate::outcome::{Failure, Outcome};
 use crate::shutdown::ShutdownReport;
 use crate::state::{Assignment, Effects, Life, Mail, Phase, State};
+use crate::sync::channel;
+use crate::sync::thread::JoinHandle;
 use crate::time::after;
 
 /// How far the end of the pool has come.
@@ -24,8 +25,8 @@ pub(crate) struct Closing {
     cut: Option<(Instant, usize)>,
     /// When the threads were asked to end.
     stopping: Option<Instant>,
-    drained: Vec<flume::Sender<ShutdownReport>>,
-    stopped: Vec<flume::Sender<ShutdownReport>>,
+    drained: Vec<channel::Sender<ShutdownReport>>,
+    stopped: Vec<channel::Sender<ShutdownReport>>,
     /// The last report, once every thread has ended.
     ended: Option<ShutdownReport>,
 }
@@ -34,14 +35,14 @@ pub(crate) struct Closing {
 pub(crate) struct Spawn<E: Engine> {
     pub(crate) thread: usize,
     pub(crate) name: String,
-    pub(crate) mailbox: flume::Receiver<Assignment<E>>,
+    pub(crate) mailbox: channel::Receiver<Assignment<E>>,
 }
 
 /// What the supervisor has to do outside the lock.
 pub(crate) struct Todo<E: Engine> {
     pub(crate) join: Vec<JoinHandle<()>>,
     pub(crate) spawn: Vec<Spawn<E>>,
-    pub(crate) reports: Vec<(flume::Sender<ShutdownReport>, ShutdownReport)>,
+    pub(crate) reports: Vec<(channel::Sender<ShutdownReport>, ShutdownReport)>,
     /// When to look again if nothing happens before.
     pub(crate) next: Option<Instant>,
     /// Every thread has ended; so does the supervisor.
@@ -61,7 +62,7 @@ impl<E: Engine> State<E> {
         &mut self,
         cut_at: Instant,
         stop: bool,
-        report: Option<flume::Sender<ShutdownReport>>,
+        report: Option<channel::Sender<ShutdownReport>>,
         fx: &mut Effects<E>,
     ) {
         let (grace, open) = (self.settings.stop_grace, self.open);
@@ -178,7 +179,7 @@ impl<E: Engine> State<E> {
             match again {
                 Some(at) if !stopping && at > now => todo.look_at(at),
                 Some(_) if !stopping => {
-                    let (mailbox, unspawned) = flume::bounded(1);
+                    let (mailbox, unspawned) = channel::bounded(1);
                     slot.mailbox = Some(mailbox);
                     slot.unspawned = Some(unspawned);
                     slot.life = Life::Alive;
@@ -277,7 +278,7 @@ impl<E: Engine> State<E> {
             }
         }
         for hosted in self.threads.iter_mut().filter_map(|thread| thread.hosted.as_mut()) {
-            fx.mail(&hosted.mailbox, Mail::Cut);
+            fx.post(&hosted.mailbox, Mail::Cut);
             if hosted.phase == Phase::Booting {
                 hosted.phase = Phase::Retiring(RetireReason::Shutdown);
             }

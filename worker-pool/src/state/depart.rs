@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::engine::{Engine, WorkerId};
-use crate::job::Job;
+use crate::engine::Engine;
 use crate::observe::{PoolEvent, RetireReason};
 use crate::outcome::{Failure, Outcome};
-use crate::state::{Assignment, Closing, Effects, Hosted, Life, Phase, State, Version};
+use crate::state::{Assignment, Closing, Effects, Hosted, Life, Mail, Phase, State};
 
 /// How a worker came to its end.
 #[derive(Clone, Debug)]
@@ -20,50 +19,26 @@ pub(crate) enum Departure {
     BootAborted,
 }
 
-/// A worker taken off its thread: nobody can send to it any more once those who are sending have done so.
-pub(crate) struct Unhooked<E: Engine> {
-    id: WorkerId,
-    version: Arc<Version<E>>,
-    held: usize,
-    phase: Phase,
-}
-
 /// The longest pause before a thread that cannot start is tried again.
 const RESPAWN_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 impl<E: Engine> State<E> {
-    /// First half of a departure: takes the worker, and with it the sender of its mailbox, off the thread.
-    pub(crate) fn unhook(&mut self, thread: usize) -> Option<Unhooked<E>> {
-        let Hosted {
-            id,
-            version,
-            held,
-            phase,
-            ..
-        } = self.threads[thread].hosted.take()?;
-        Some(Unhooked {
-            id,
-            version,
-            held: held.len(),
-            phase,
-        })
-    }
-
-    /// Second half, with what was found in the mailbox: that was never begun and goes back to the head of the queue.
-    pub(crate) fn vacate(
-        &mut self,
-        gone: Unhooked<E>,
-        unbegun: Vec<Job<E::Event>>,
-        departure: Departure,
-        now: Instant,
-        fx: &mut Effects<E>,
-    ) {
-        let Unhooked {
+    /// A worker is gone. What it had not begun goes back to the head of the queue.
+    pub(crate) fn depart(&mut self, thread: usize, departure: Departure, now: Instant, fx: &mut Effects<E>) {
+        let Some(Hosted {
             id: worker,
             version,
             held,
             phase,
-        } = gone;
+            mailbox,
+            ..
+        }) = self.threads[thread].hosted.take()
+        else {
+            return;
+        };
+        let held = held.len();
+        // Nobody else can post any more: that takes this very lock.
+        let unbegun: Vec<_> = mailbox.drain().into_iter().filter_map(Mail::event).collect();
         let name = Arc::clone(&version.name);
         let lost = held - unbegun.len().min(held);
         self.ended(lost, fx);

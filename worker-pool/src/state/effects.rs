@@ -1,11 +1,15 @@
-//! What is decided under the lock and done after it: messages, answers to callers, news to observers.
+//! What is decided under the lock and done after it: waking, answers to callers, news to observers.
+
+use std::task::Waker;
 
 use crate::engine::{Engine, Event};
 use crate::job::{EventId, Job};
+use crate::mailbox::Mailbox;
 use crate::observe::PoolEvent;
-use crate::outcome::Failure;
+use crate::outcome::{Failure, Outcome};
 use crate::shutdown::ShutdownReport;
 use crate::state::Assignment;
+use crate::sync::channel::Sender;
 
 /// What a worker finds in its mailbox.
 pub(crate) enum Mail<V: Event> {
@@ -21,18 +25,27 @@ pub(crate) enum Mail<V: Event> {
     Cut,
 }
 
-type Mailbox<E> = flume::Sender<Mail<<E as Engine>::Event>>;
-type Answer = (flume::Sender<Result<(), Failure>>, Result<(), Failure>);
+type Answer = (Sender<Result<(), Failure>>, Result<(), Failure>);
+
+impl<V: Event> Mail<V> {
+    /// The event, where it is one.
+    pub(crate) fn event(self) -> Option<Job<V>> {
+        match self {
+            Self::Event(job) => Some(job),
+            _ => None,
+        }
+    }
+}
 
 /// Filled under the lock, performed without it. Making one allocates nothing.
 pub(crate) struct Effects<E: Engine> {
-    /// The one event that a dispatch hands to a warm worker.
-    event: Option<(Mailbox<E>, Job<E::Event>)>,
-    mails: Vec<(Mailbox<E>, Mail<E::Event>)>,
-    assignments: Vec<(flume::Sender<Assignment<E>>, Assignment<E>)>,
+    /// The worker that has got mail, of which a dispatch makes one.
+    sleeper: Option<Waker>,
+    sleepers: Vec<Waker>,
+    assignments: Vec<(Sender<Assignment<E>>, Assignment<E>)>,
     failed: Vec<(Job<E::Event>, Failure)>,
     answers: Vec<Answer>,
-    report: Option<(flume::Sender<ShutdownReport>, ShutdownReport)>,
+    report: Option<(Sender<ShutdownReport>, ShutdownReport)>,
     news: Vec<PoolEvent>,
     wake_supervisor: bool,
 }
@@ -40,8 +53,8 @@ pub(crate) struct Effects<E: Engine> {
 impl<E: Engine> Effects<E> {
     pub(crate) const fn new() -> Self {
         Self {
-            event: None,
-            mails: Vec::new(),
+            sleeper: None,
+            sleepers: Vec::new(),
             assignments: Vec::new(),
             failed: Vec::new(),
             answers: Vec::new(),
@@ -51,16 +64,24 @@ impl<E: Engine> Effects<E> {
         }
     }
 
-    pub(crate) fn hand_over(&mut self, to: &flume::Sender<Mail<E::Event>>, job: Job<E::Event>) {
-        debug_assert!(self.event.is_none(), "one dispatch places one event");
-        self.event = Some((to.clone(), job));
+    /// Posts at once, for the mailbox to be in step with the state, and leaves the waking for later.
+    pub(crate) fn post(&mut self, to: &Mailbox<Mail<E::Event>>, mail: Mail<E::Event>) {
+        match to.post(mail) {
+            Ok(None) => {}
+            Ok(Some(sleeper)) if self.sleeper.is_none() => self.sleeper = Some(sleeper),
+            Ok(Some(sleeper)) => self.sleepers.push(sleeper),
+            // A mailbox is as long as all that can be in it.
+            Err(mail) => {
+                debug_assert!(false, "a worker's mailbox did not take a message");
+                tracing::error!("a worker's mailbox did not take a message");
+                if let Mail::Event(job) = mail {
+                    self.fail(job, Failure::new(Outcome::WorkerLost, "the worker's mailbox was full"));
+                }
+            }
+        }
     }
 
-    pub(crate) fn mail(&mut self, to: &flume::Sender<Mail<E::Event>>, mail: Mail<E::Event>) {
-        self.mails.push((to.clone(), mail));
-    }
-
-    pub(crate) fn assign(&mut self, to: &flume::Sender<Assignment<E>>, assignment: Assignment<E>) {
+    pub(crate) fn assign(&mut self, to: &Sender<Assignment<E>>, assignment: Assignment<E>) {
         self.assignments.push((to.clone(), assignment));
     }
 
@@ -68,11 +89,11 @@ impl<E: Engine> Effects<E> {
         self.failed.push((job, failure));
     }
 
-    pub(crate) fn answer(&mut self, to: flume::Sender<Result<(), Failure>>, result: Result<(), Failure>) {
+    pub(crate) fn answer(&mut self, to: Sender<Result<(), Failure>>, result: Result<(), Failure>) {
         self.answers.push((to, result));
     }
 
-    pub(crate) fn report(&mut self, to: flume::Sender<ShutdownReport>, report: ShutdownReport) {
+    pub(crate) fn report(&mut self, to: Sender<ShutdownReport>, report: ShutdownReport) {
         self.report = Some((to, report));
     }
 
@@ -86,12 +107,7 @@ impl<E: Engine> Effects<E> {
 
     /// Does it all. `wake` and `observe` are the two things an effect cannot do by itself.
     pub(crate) fn perform(self, wake: impl FnOnce(), observe: impl Fn(&PoolEvent)) {
-        if let Some((to, job)) = self.event {
-            post(&to, Mail::Event(job));
-        }
-        for (to, mail) in self.mails {
-            post(&to, mail);
-        }
+        self.sleeper.into_iter().chain(self.sleepers).for_each(Waker::wake);
         for (to, assignment) in self.assignments {
             if to.try_send(assignment).is_err() {
                 tracing::error!("a worker was assigned to a thread that has one");
@@ -111,13 +127,5 @@ impl<E: Engine> Effects<E> {
         if self.wake_supervisor {
             wake();
         }
-    }
-}
-
-/// A mailbox is as long as all that can be in it, and lives until its last sender is gone; a job that came back all the
-/// same ends as `worker_lost` by being dropped.
-fn post<V: Event>(to: &flume::Sender<Mail<V>>, mail: Mail<V>) {
-    if let Err(error) = to.try_send(mail) {
-        tracing::error!(%error, "a worker's mailbox did not take a message");
     }
 }

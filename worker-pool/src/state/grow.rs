@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use crate::breaker::Admit;
 use crate::engine::{Engine, WorkerId};
+use crate::mailbox::Mailbox;
 use crate::observe::{PoolEvent, RetireReason};
 use crate::placement::{Displacing, Grow, ThreadView, View, room};
-use crate::state::{Assignment, Effects, Hosted, Life, Mail, Phase, State, Version};
+use crate::state::{Assignment, Effects, Hosted, Life, Phase, State, Version};
 
 /// How many workers a version has.
 #[derive(Clone, Copy, Debug, Default)]
@@ -202,13 +203,13 @@ impl<E: Engine> State<E> {
         script.breaker.begin();
         self.workers += 1;
         let (worker, version) = (WorkerId(self.workers), Arc::clone(&script.current));
-        let (mailbox, mail) = flume::bounded::<Mail<E::Event>>(version.limits.mailbox_len());
+        let mail = Arc::new(Mailbox::new(version.limits.mailbox_len()));
         self.threads[thread].hosted = Some(Hosted {
             id: worker,
             version: Arc::clone(&version),
             phase: Phase::Booting,
             held: Vec::with_capacity(version.limits.concurrency.min(64)),
-            mailbox,
+            mailbox: Arc::clone(&mail),
             given: 0,
             idle_since: now,
             nudged: false,

@@ -12,8 +12,7 @@ mod grow;
 mod serve;
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::Instant;
 
 pub use accept::{RejectReason, Rejected};
@@ -25,12 +24,16 @@ pub(crate) use serve::Next;
 use crate::breaker::Breaker;
 use crate::engine::{Engine, WorkerId};
 use crate::job::{EventId, Job};
+use crate::mailbox::Mailbox;
 use crate::observe::RetireReason;
 use crate::options::{Limits, Settings};
 use crate::outcome::Failure;
 use crate::placement::ThreadView;
 use crate::recorder::Recorder;
 use crate::stats::Counters;
+use crate::sync::Mutex;
+use crate::sync::channel;
+use crate::sync::thread::JoinHandle;
 
 /// What the one lock protects.
 pub(crate) struct State<E: Engine> {
@@ -70,7 +73,7 @@ pub(crate) struct Script<E: Engine> {
     breaker: Breaker,
     last_boot_failure: Option<Failure>,
     /// Who waits for a first worker.
-    warming: Vec<flume::Sender<Result<(), Failure>>>,
+    warming: Vec<channel::Sender<Result<(), Failure>>>,
     /// Whether it is in `State::waiting`.
     enlisted: bool,
     /// Takes no new events, and goes once it has none.
@@ -81,9 +84,9 @@ pub(crate) struct Script<E: Engine> {
 pub(crate) struct Thread<E: Engine> {
     pub(crate) name: String,
     /// Where its next worker comes from; gone when the thread is to end.
-    mailbox: Option<flume::Sender<Assignment<E>>>,
+    mailbox: Option<channel::Sender<Assignment<E>>>,
     /// The other end, until the thread is spawned.
-    unspawned: Option<flume::Receiver<Assignment<E>>>,
+    unspawned: Option<channel::Receiver<Assignment<E>>>,
     pub(crate) handle: Option<JoinHandle<()>>,
     pub(crate) life: Life,
     /// The version of the script that displaced a worker to get this thread.
@@ -112,7 +115,7 @@ pub(crate) struct Hosted<E: Engine> {
     pub(crate) phase: Phase,
     /// The events it holds, in its mailbox or running.
     pub(crate) held: Vec<EventId>,
-    mailbox: flume::Sender<Mail<E::Event>>,
+    mailbox: Arc<Mailbox<Mail<E::Event>>>,
     /// How many events it was ever given.
     given: u64,
     idle_since: Instant,
@@ -134,7 +137,7 @@ pub(crate) enum Phase {
 pub(crate) struct Assignment<E: Engine> {
     pub(crate) worker: WorkerId,
     pub(crate) version: Arc<Version<E>>,
-    pub(crate) mail: flume::Receiver<Mail<E::Event>>,
+    pub(crate) mail: Arc<Mailbox<Mail<E::Event>>>,
 }
 
 impl<E: Engine> State<E> {
@@ -163,7 +166,7 @@ impl<E: Engine> State<E> {
 
     /// Adds a thread that is still to be spawned; its mailbox takes an assignment already.
     fn add_thread(&mut self, now: Instant) -> usize {
-        let (mailbox, unspawned) = flume::bounded(1);
+        let (mailbox, unspawned) = channel::bounded(1);
         self.threads.push(Thread {
             name: format!("{}-{}", self.settings.name, self.threads.len()),
             mailbox: Some(mailbox),
@@ -222,7 +225,7 @@ impl<E: Engine> Hosted<E> {
         }
         self.phase = Phase::Retiring(reason);
         if self.held.is_empty() {
-            fx.mail(&self.mailbox, Mail::Retire);
+            fx.post(&self.mailbox, Mail::Retire);
         }
     }
 }

@@ -4,24 +4,22 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::engine::Engine;
-use crate::job::{EventId, Job};
+use crate::job::EventId;
 use crate::observe::{PoolEvent, RetireReason};
 use crate::state::{Effects, Mail, Phase, State};
 
 /// What a worker does next.
 #[must_use]
-pub(crate) enum Next<J> {
-    /// Goes on with what it has.
+pub(crate) enum Next {
+    /// Goes on with what it has and what its mailbox holds.
     Stay,
-    /// Begins this, and asks again.
-    Run(J),
     /// Is dropped.
     Leave(RetireReason),
 }
 
 impl<E: Engine> State<E> {
     /// A worker has booted.
-    pub(crate) fn ready(&mut self, thread: usize, now: Instant, fx: &mut Effects<E>) -> Next<Job<E::Event>> {
+    pub(crate) fn ready(&mut self, thread: usize, now: Instant, fx: &mut Effects<E>) -> Next {
         let Some(hosted) = self.threads[thread].hosted.as_mut() else {
             return Next::Leave(RetireReason::Lost);
         };
@@ -44,12 +42,12 @@ impl<E: Engine> State<E> {
             script.last_boot_failure = None;
             self.answer_warming(&version.name, &Ok(()), fx);
         }
-        self.pull(thread, now)
+        self.pull(thread, now, fx)
     }
 
-    /// Takes one event from the queue if the worker has room for it. While other workers of the script boot, it leaves
-    /// them their share.
-    pub(crate) fn pull(&mut self, thread: usize, now: Instant) -> Next<Job<E::Event>> {
+    /// Puts events from the queue into the worker's mailbox while it has room. While other workers of the script boot, it
+    /// leaves them their share.
+    pub(crate) fn pull(&mut self, thread: usize, now: Instant, fx: &mut Effects<E>) -> Next {
         let Some(hosted) = self.threads[thread].hosted.as_mut() else {
             return Next::Leave(RetireReason::Lost);
         };
@@ -58,28 +56,36 @@ impl<E: Engine> State<E> {
             return self.may_leave(thread);
         }
         let version = Arc::clone(&hosted.version);
-        let full = hosted.held.len() >= version.limits.spread_at;
-        if full && self.census(version.number).coming > 0 {
-            return Next::Stay;
+        if self
+            .scripts
+            .get(&version.name)
+            .is_none_or(|script| script.queue.is_empty())
+        {
+            return self.rest(thread, now);
         }
-        let Some(hosted) = self.threads[thread].hosted.as_mut() else {
-            return Next::Stay;
+        let shared = self.census(version.number).coming > 0;
+        let fill_to = if shared {
+            version.limits.spread_at
+        } else {
+            version.limits.concurrency
         };
-        let Some(script) = self.scripts.get_mut(&version.name) else {
-            return Next::Stay;
-        };
-        match script.queue.pop_front() {
-            Some(job) => {
+        if let Some(hosted) = self.threads[thread].hosted.as_mut()
+            && let Some(script) = self.scripts.get_mut(&version.name)
+        {
+            while hosted.has_room()
+                && hosted.held.len() < fill_to
+                && let Some(job) = script.queue.pop_front()
+            {
                 script.in_flight += 1;
                 hosted.give(job.id);
-                Next::Run(job)
+                fx.post(&hosted.mailbox, Mail::Event(job));
             }
-            None => self.rest(thread, now),
         }
+        Next::Stay
     }
 
     /// The queue is empty. A worker that has nothing to do, or has had its turn, goes where another script has none.
-    fn rest(&mut self, thread: usize, now: Instant) -> Next<Job<E::Event>> {
+    fn rest(&mut self, thread: usize, now: Instant) -> Next {
         let idle = self.ready_since(thread).is_some()
             && self.threads[thread]
                 .hosted
@@ -93,22 +99,22 @@ impl<E: Engine> State<E> {
         self.may_leave(thread)
     }
 
-    /// An event of this worker came to its end; `tired` is a reason to replace the worker.
+    /// Events of this worker, in the order of their ids, came to their end; `tired` is a reason to replace the worker.
     pub(crate) fn end(
         &mut self,
         thread: usize,
-        event: EventId,
+        events: &[EventId],
         tired: Option<RetireReason>,
         now: Instant,
         fx: &mut Effects<E>,
-    ) -> Next<Job<E::Event>> {
+    ) -> Next {
         let yields = !self.waiting.is_empty() && self.may_yield(thread, now);
         let Some(hosted) = self.threads[thread].hosted.as_mut() else {
             return Next::Leave(RetireReason::Lost);
         };
-        if let Some(at) = hosted.held.iter().position(|held| *held == event) {
-            hosted.held.swap_remove(at);
-        }
+        let held = hosted.held.len();
+        hosted.held.retain(|held| events.binary_search(held).is_err());
+        let ended = held - hosted.held.len();
         if matches!(hosted.phase, Phase::Ready { .. })
             && let Some(reason) = tired.or(yields.then_some(RetireReason::Displaced))
         {
@@ -120,18 +126,18 @@ impl<E: Engine> State<E> {
         let version = Arc::clone(&hosted.version);
         let mut last = false;
         if let Some(script) = self.scripts.get_mut(&version.name) {
-            script.in_flight -= 1;
+            script.in_flight -= ended;
             last = script.leaving;
         }
-        self.ended(1, fx);
+        self.ended(ended, fx);
         if last {
             self.remove_if_done(&version.name, fx);
         }
-        self.pull(thread, now)
+        self.pull(thread, now, fx)
     }
 
     /// Whether a retiring worker holds nothing any more.
-    pub(crate) fn may_leave(&self, thread: usize) -> Next<Job<E::Event>> {
+    pub(crate) fn may_leave(&self, thread: usize) -> Next {
         match &self.threads[thread].hosted {
             None => Next::Leave(RetireReason::Lost),
             Some(hosted) => match hosted.phase {
@@ -142,7 +148,7 @@ impl<E: Engine> State<E> {
     }
 
     /// A worker is too old, or idle for too long. One that is to be kept warm does not go for being idle.
-    pub(crate) fn tire(&mut self, thread: usize, reason: RetireReason) -> Next<Job<E::Event>> {
+    pub(crate) fn tire(&mut self, thread: usize, reason: RetireReason) -> Next {
         let Some(hosted) = &self.threads[thread].hosted else {
             return Next::Leave(RetireReason::Lost);
         };
@@ -168,7 +174,7 @@ impl<E: Engine> State<E> {
         for hosted in self.threads.iter_mut().filter_map(|thread| thread.hosted.as_mut()) {
             if hosted.version.number == number && hosted.has_room() && !hosted.nudged {
                 hosted.nudged = true;
-                fx.mail(&hosted.mailbox, Mail::Pull);
+                fx.post(&hosted.mailbox, Mail::Pull);
             }
         }
     }

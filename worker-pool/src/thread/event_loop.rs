@@ -2,40 +2,50 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::{Arc, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
-
-use futures::Stream as _;
-use tokio::time::Sleep;
 
 use crate::engine::{Engine, Turn, Worker as _};
 use crate::job::{EventId, Job};
+use crate::mailbox::Park;
 use crate::observe::RetireReason;
 use crate::outcome::{Failure, Outcome};
 use crate::recorder::{Recorder, Series};
 use crate::shared::Shared;
 use crate::state::{Assignment, Departure, Mail, Next};
+use crate::sync::{Mutex, clock};
 use crate::thread::slots::{Running, Slots};
 use crate::time::after;
 
 /// After so many turns the `LocalSet` gets a turn of its own.
 const TURNS_PER_POLL: usize = 64;
 
-type Step = Result<(), Departure>;
+type Step<T = ()> = Result<T, Departure>;
+
+/// How a round of the loop ended.
+enum Round {
+    /// There may be more to do.
+    Busy,
+    /// Someone will wake it, or has.
+    Rests,
+}
 
 pub(super) struct EventLoop<'a, E: Engine> {
     shared: &'a Shared<E>,
     thread: usize,
     assignment: &'a Assignment<E>,
     worker: &'a mut E::Worker,
-    mail: flume::r#async::RecvStream<'a, Mail<E::Event>>,
+    /// The worker's: wakes this loop where it sleeps, and is remembered where it does not.
+    bell: Waker,
     recorder: Arc<Mutex<Recorder>>,
     slots: Slots,
+    /// Events that ended and are still to be reported: many at once, because that takes the pool's lock.
+    ended: Vec<EventId>,
     ready_at: Instant,
     idle_since: Instant,
     /// Armed for the nearest deadline or an earlier one: events come and go without touching it.
-    timer: Option<(Instant, Pin<Box<Sleep>>)>,
+    timer: Option<(Instant, Pin<Box<clock::Sleep>>)>,
     /// Set by [`Mail::Cut`]: what comes now came too late.
     cut: bool,
 }
@@ -49,33 +59,28 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         recorder: Arc<Mutex<Recorder>>,
     ) -> Self {
         let now = Instant::now();
-        let mail = assignment.mail.stream();
-        let slots = Slots::default();
-        let (ready_at, idle_since) = (now, now);
         Self {
             shared,
             thread,
             assignment,
             worker,
-            mail,
+            bell: Waker::from(Arc::clone(&assignment.mail)),
             recorder,
-            slots,
-            ready_at,
-            idle_since,
+            slots: Slots::default(),
+            ended: Vec::new(),
+            ready_at: now,
+            idle_since: now,
             timer: None,
             cut: false,
         }
     }
 
     pub(super) async fn run(&mut self) -> Departure {
+        // Others may have left their events in the queue for this worker: it gets as many as it has room for.
         let next = self
             .shared
             .with(|state, fx| state.ready(self.thread, Instant::now(), fx));
-        if let Err(departure) = self.follow(next) {
-            return departure;
-        }
-        // Others may have left their events in the queue for this worker: as many as it has room for.
-        if let Err(departure) = self.fill() {
+        if let Err(departure) = follow(next) {
             return departure;
         }
         poll_fn(|cx| self.poll(cx)).await
@@ -83,32 +88,50 @@ impl<'a, E: Engine> EventLoop<'a, E> {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Departure> {
         for _ in 0..TURNS_PER_POLL {
-            // What a condemned worker's mailbox still holds goes back to the queue with its departure.
-            while !self.worker.is_condemned()
-                && let Poll::Ready(Some(mail)) = Pin::new(&mut self.mail).poll_next(cx)
-            {
-                if let Err(departure) = self.read(mail) {
-                    return Poll::Ready(departure);
-                }
-            }
-            let step = match self.worker.poll(cx) {
-                Poll::Ready(turn) => self.turn(turn),
-                Poll::Pending => match self.poll_timer(cx) {
-                    Poll::Ready(()) => self.expire(Instant::now()),
-                    Poll::Pending => return Poll::Pending,
-                },
-            };
-            if let Err(departure) = step {
-                return Poll::Ready(departure);
+            match self.round(cx) {
+                Ok(Round::Busy) => {}
+                Ok(Round::Rests) => return Poll::Pending,
+                Err(departure) => return Poll::Ready(departure),
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
+    /// All mail, one turn of the worker; when it has nothing to say, what ended is reported and the loop goes to sleep.
+    fn round(&mut self, cx: &mut Context<'_>) -> Step<Round> {
+        // What a condemned worker's mailbox still holds goes back to the queue with its departure.
+        while !self.worker.is_condemned()
+            && let Some(mail) = self.assignment.mail.take()
+        {
+            self.read(mail)?;
+        }
+        if let Poll::Ready(turn) = self.worker.poll(&mut Context::from_waker(&self.bell)) {
+            self.turn(turn)?;
+            return Ok(Round::Busy);
+        }
+        self.report(None)?;
+        if self.poll_timer(cx).is_ready() {
+            self.expire(Instant::now())?;
+            return Ok(Round::Busy);
+        }
+        Ok(match self.assignment.mail.park(cx.waker()) {
+            Park::Asleep => Round::Rests,
+            Park::Mail => Round::Busy,
+            // It woke itself, and may be doing so for a long time: others on this thread have their turn first.
+            Park::Rung => {
+                cx.waker().wake_by_ref();
+                Round::Rests
+            }
+        })
+    }
+
     fn read(&mut self, mail: Mail<E::Event>) -> Step {
         match mail {
-            Mail::Event(job) => self.follow(Next::Run(job)),
+            Mail::Event(job) => {
+                self.begin(job);
+                Ok(())
+            }
             Mail::Cancel(event) => {
                 self.cancel(Outcome::Canceled, |running| running.id == event);
                 Ok(())
@@ -118,55 +141,34 @@ impl<'a, E: Engine> EventLoop<'a, E> {
                 self.cancel(Outcome::Canceled, |_| true);
                 Ok(())
             }
-            Mail::Pull => self.fill(),
+            Mail::Pull => follow(
+                self.shared
+                    .with(|state, fx| state.pull(self.thread, Instant::now(), fx)),
+            ),
             Mail::Retire => {
-                let next = self.shared.with(|state, _| state.may_leave(self.thread));
-                self.follow(next)
+                self.report(None)?;
+                follow(self.shared.with(|state, _| state.may_leave(self.thread)))
             }
         }
     }
 
-    /// Takes from the queue while there is room.
-    fn fill(&mut self) -> Step {
-        while !self.worker.is_condemned() {
-            match self.shared.with(|state, _| state.pull(self.thread, Instant::now())) {
-                Next::Stay => break,
-                next => self.follow(next)?,
-            }
-        }
-        Ok(())
-    }
-
-    fn follow(&mut self, mut next: Next<Job<E::Event>>) -> Step {
-        loop {
-            next = match next {
-                Next::Stay => return Ok(()),
-                Next::Leave(reason) => return Err(Departure::Retired(reason)),
-                Next::Run(job) => match self.begin(job) {
-                    None => return Ok(()),
-                    Some(ended) => self.end(ended, None),
-                },
-            };
-        }
-    }
-
-    /// Begins an event; gives its id back where it came too late.
-    fn begin(&mut self, job: Job<E::Event>) -> Option<EventId> {
+    /// Begins an event, unless it came too late.
+    fn begin(&mut self, job: Job<E::Event>) {
         let (now, id, deadline) = (Instant::now(), job.id, job.deadline);
         if self.cut {
             job.fail(Failure::new(Outcome::Canceled, "the pool was shut down"));
-            return Some(id);
+            return self.ended.push(id);
         }
         if deadline.is_some_and(|deadline| deadline <= now) {
             job.fail(Failure::new(
                 Outcome::ExceededWall,
                 "the event's deadline passed while it waited for a worker",
             ));
-            return Some(id);
+            return self.ended.push(id);
         }
         self.record(Series::QueueWait, job.accepted, now);
         let Some((event, tally)) = job.start() else {
-            return Some(id);
+            return self.ended.push(id);
         };
         let limit = after(now, self.assignment.version.limits.wall_timeout);
         let deadline = deadline.map_or(limit, |deadline| deadline.min(limit));
@@ -179,7 +181,6 @@ impl<'a, E: Engine> EventLoop<'a, E> {
             tally,
         });
         self.worker.begin(slot, event);
-        None
     }
 
     fn turn(&mut self, turn: Turn) -> Step {
@@ -198,19 +199,34 @@ impl<'a, E: Engine> EventLoop<'a, E> {
                 }
                 let max = self.assignment.version.limits.memory_bytes_max;
                 let heavy = max.is_some_and(|max| self.worker.memory_bytes() > max);
+                self.ended.push(running.id);
+                // As long as others run, the next turn may end some of them too.
+                if heavy {
+                    return self.report(Some(RetireReason::Memory));
+                }
                 if self.slots.is_empty() {
                     self.idle_since = now;
+                    return self.report(None);
                 }
-                let next = self.end(running.id, heavy.then_some(RetireReason::Memory));
-                self.follow(next)
+                Ok(())
             }
             Turn::Condemned { outcome, reason } => Err(self.condemn(outcome, &reason)),
         }
     }
 
-    fn end(&self, event: EventId, tired: Option<RetireReason>) -> Next<Job<E::Event>> {
-        self.shared
-            .with(|state, fx| state.end(self.thread, event, tired, Instant::now(), fx))
+    /// Tells the pool what ended; it may answer with more events, or that the worker is to go.
+    fn report(&mut self, tired: Option<RetireReason>) -> Step {
+        if self.ended.is_empty() {
+            return Ok(());
+        }
+        // The order in which the pool looks them up.
+        self.ended.sort_unstable();
+        let (thread, ended) = (self.thread, &self.ended);
+        let next = self
+            .shared
+            .with(|state, fx| state.end(thread, ended, tired, Instant::now(), fx));
+        self.ended.clear();
+        follow(next)
     }
 
     fn condemn(&mut self, outcome: Outcome, reason: &str) -> Departure {
@@ -248,8 +264,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         }
         let reason = if old { RetireReason::Age } else { RetireReason::Idle };
         self.idle_since = now;
-        let next = self.shared.with(|state, _| state.tire(self.thread, reason));
-        self.follow(next)
+        follow(self.shared.with(|state, _| state.tire(self.thread, reason)))
     }
 
     fn age_ends(&self) -> Option<Instant> {
@@ -283,10 +298,10 @@ impl<'a, E: Engine> EventLoop<'a, E> {
                 Some(armed) if armed.0 <= nearest && armed.0 > now => armed,
                 Some(armed) => {
                     armed.0 = nearest;
-                    armed.1.as_mut().reset(nearest.into());
+                    clock::reset(armed.1.as_mut(), nearest);
                     armed
                 }
-                none => none.insert((nearest, Box::pin(tokio::time::sleep_until(nearest.into())))),
+                none => none.insert((nearest, Box::pin(clock::sleep_until(nearest)))),
             };
             if timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
@@ -298,5 +313,12 @@ impl<'a, E: Engine> EventLoop<'a, E> {
     fn record(&self, series: Series, since: Instant, now: Instant) {
         let mut recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner);
         recorder.record(series, now.saturating_duration_since(since), now);
+    }
+}
+
+fn follow(next: Next) -> Step {
+    match next {
+        Next::Stay => Ok(()),
+        Next::Leave(reason) => Err(Departure::Retired(reason)),
     }
 }

@@ -1,12 +1,14 @@
 //! One worker from boot to drop, on a runtime of its own. Drop order: worker, `LocalSet`, runtime.
 
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures::FutureExt as _;
 use futures::future::{Either, select};
+#[cfg(not(feature = "shuttle"))]
 use tokio::task::LocalSet;
 
 use crate::engine::{BootContext, BootError, Engine, Worker as _};
@@ -14,11 +16,13 @@ use crate::outcome::{Failure, Outcome};
 use crate::recorder::Series;
 use crate::shared::Shared;
 use crate::state::{Assignment, Departure};
+use crate::sync::clock;
 use crate::thread::event_loop::EventLoop;
 use crate::time::after;
 
 /// How long the drop of a runtime waits for blocking calls a worker has left behind.
-const BLOCKING_GRACE: Duration = Duration::from_millis(100);
+#[cfg(not(feature = "shuttle"))]
+const BLOCKING_GRACE: std::time::Duration = std::time::Duration::from_millis(100);
 
 pub(super) fn host<E: Engine>(
     shared: &Shared<E>,
@@ -26,22 +30,33 @@ pub(super) fn host<E: Engine>(
     index: usize,
     assignment: &Assignment<E>,
 ) -> Departure {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
+    match on_event_loop(live(shared, thread, index, assignment)) {
+        Ok(departure) => departure,
         Err(error) => {
             let failure = Failure::new(Outcome::BootFailed, "the worker's event loop could not be made");
-            return Departure::BootFailed(failure.with_detail(error.to_string()));
+            Departure::BootFailed(failure.with_detail(error.to_string()))
         }
-    };
+    }
+}
+
+/// Runs this on a fresh runtime in a fresh `LocalSet`, which end with it.
+#[cfg(not(feature = "shuttle"))]
+fn on_event_loop<T>(live: impl Future<Output = T>) -> std::io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = LocalSet::new();
-    let departure = local.block_on(&runtime, live(shared, thread, index, assignment));
+    let result = local.block_on(&runtime, live);
     {
         // Tasks the worker left behind are dropped inside their runtime.
         let _entered = runtime.enter();
         drop(local);
     }
     runtime.shutdown_timeout(BLOCKING_GRACE);
-    departure
+    Ok(result)
+}
+
+#[cfg(feature = "shuttle")]
+fn on_event_loop<T>(live: impl Future<Output = T>) -> std::io::Result<T> {
+    Ok(shuttle::future::block_on(live))
 }
 
 async fn live<E: Engine>(
@@ -96,11 +111,9 @@ async fn boot<E: Engine>(
         concurrency: version.limits.concurrency,
         deadline: Some(after(started, limit)),
     };
-    let boot = pin!(tokio::time::timeout(
-        limit,
-        shared.engine.boot(thread, &version.script, ctx)
-    ));
-    match select(boot, assignment.mail.recv_async()).await {
+    let boot = pin!(clock::timeout(limit, shared.engine.boot(thread, &version.script, ctx)));
+    let unwanted = poll_fn(|cx| assignment.mail.poll_mail(cx));
+    match select(boot, unwanted).await {
         Either::Left((Ok(Ok(worker)), _)) => Ok(worker),
         Either::Left((Ok(Err(BootError(failure))), _)) => Err(Departure::BootFailed(failure)),
         Either::Left((Err(_), _)) => {

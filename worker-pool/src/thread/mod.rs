@@ -10,10 +10,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::engine::Engine;
-use crate::job::Job;
 use crate::observe::RetireReason;
 use crate::shared::Shared;
-use crate::state::{Assignment, Departure, Mail, Spawn};
+use crate::state::{Assignment, Departure, Spawn};
 
 /// The whole life of one worker thread.
 pub(crate) fn run<E: Engine>(shared: &Arc<Shared<E>>, spawn: &Spawn<E>) {
@@ -53,22 +52,11 @@ fn serve<E: Engine>(
         Ok(departure) => departure.clone(),
         Err(_) => Departure::Retired(RetireReason::Lost),
     };
-    let gone = shared.with(|state, _| state.unhook(index));
-    if let Some(gone) = gone {
-        let unbegun = unbegun(&assignment.mail);
-        shared.with(|state, fx| state.vacate(gone, unbegun, departure, Instant::now(), fx));
-    }
+    shared.with(|state, fx| state.depart(index, departure, Instant::now(), fx));
     match hosted {
         Ok(_) => shared.with(|state, fx| state.after_departure(index, Instant::now(), fx)),
         Err(panic) => std::panic::resume_unwind(panic),
     }
-}
-
-/// What a worker left in its mailbox. Waits for the moment it takes those who are sending to have sent.
-fn unbegun<V: crate::engine::Event>(mail: &flume::Receiver<Mail<V>>) -> Vec<Job<V>> {
-    mail.iter()
-        .filter_map(|mail| if let Mail::Event(job) = mail { Some(job) } else { None })
-        .collect()
 }
 
 /// The operating system gave no thread.
@@ -81,16 +69,13 @@ fn lose<E: Engine>(shared: &Shared<E>, index: usize, name: &str, message: &str, 
     tracing::error!(thread = name, message, "a worker thread was lost");
     shared.with(|state, fx| {
         state.thread_lost(index, message, could_start, Instant::now(), fx);
-        if let Some(gone) = state.unhook(index) {
-            let departure = Departure::BootAborted;
-            state.vacate(gone, Vec::new(), departure, Instant::now(), fx);
-        }
+        state.depart(index, Departure::BootAborted, Instant::now(), fx);
         // What waited for this thread does not wait for the next one if another has room.
         state.grow_all(Instant::now(), fx);
     });
 }
 
-fn panic_message(panic: &(dyn Any + Send)) -> String {
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "panicked".to_owned())

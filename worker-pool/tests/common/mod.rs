@@ -1,6 +1,7 @@
 //! What the tests share: a pool of fake workers, events with their answers, and waiting for conditions.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -52,6 +53,22 @@ pub(crate) fn send(pool: &Pool, name: &str, does: Does) -> Sent {
 
 pub(crate) fn call(pool: &Pool, name: &str, does: Does) -> Result<u64, Outcome> {
     send(pool, name, does).answer()
+}
+
+/// An event that runs until what comes with it is dropped.
+pub(crate) fn hold(pool: &Pool, name: &str) -> (flume::Sender<()>, Sent) {
+    let (open, gate) = flume::bounded(1);
+    (open, send(pool, name, Does::Wait(gate)))
+}
+
+/// The threads of this process whose names begin like this, as their folders in `/proc`.
+pub(crate) fn threads_named(prefix: &str) -> Vec<PathBuf> {
+    let named = |task: &PathBuf| {
+        // It may end between two looks.
+        std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.starts_with(prefix))
+    };
+    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux");
+    tasks.flatten().map(|task| task.path()).filter(named).collect()
 }
 
 /// Waits for a condition; which one, the caller's line says.

@@ -4,6 +4,16 @@ use std::time::Duration;
 use super::*;
 
 #[test]
+fn a_port_alone_is_one_of_this_machine_and_with_a_colon_of_every_address() {
+    let shown = |text: &str| text.parse::<Listen>().map(|listen| listen.to_string());
+    assert_eq!(shown("8080").as_deref(), Ok("127.0.0.1:8080"));
+    assert_eq!(shown(":8080").as_deref(), Ok("0.0.0.0:8080"));
+    for wrong in ["", ":", "+80", ":+80", "65536", "8080:", "::1:"] {
+        assert!(shown(wrong).is_err_and(|error| error.contains("8787")), "{wrong:?}");
+    }
+}
+
+#[test]
 fn a_file_with_main_alone_is_one_worker_with_every_default() {
     let project = Project::isopod("main = 'a.ts'");
     let config = project.config();
@@ -164,7 +174,7 @@ fn a_wrong_environment_variable_is_told_by_its_name() {
         .to_string();
     assert_eq!(
         error,
-        "`ISOPOD_THREADS` = \"many\": should be a whole number, or 0 for one thread a core\n  \
+        "`ISOPOD_THREADS` = \"many\": should be a whole number from 0 (one for each core) to 1024\n  \
          = change or unset this environment variable\n\n\
          `ISOPOD_LOG` = \"loud\": should be \"off\", \"error\", \"warn\", \"info\", \"debug\" or \"trace\"\n  \
          = change or unset this environment variable"

@@ -17,7 +17,7 @@ fn all_that_is_wrong_in_a_file_is_told_at_once_with_its_place() {
    | ^^^^
   = did you mean `main`?
 
-isopod.toml:2:11: `threads` should be a whole number, at least 0, and is text
+isopod.toml:2:11: `threads` should be a whole number from 0 to 1024, and is text
    |
  2 | threads = 'four'
    |           ^^^^^^

@@ -1,0 +1,96 @@
+//! `isopod check`: every worker of a configuration is started once, and what is wrong is told with its worker.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use isopod_pool::js::Pool;
+
+use crate::config::{self, Config, Overrides};
+use crate::serve::{Source, pool_builder, told};
+use crate::{inspector, logging, scripts};
+
+/// What a worker is looked through for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expect {
+    /// A handler: it is meant to be served.
+    Handlers,
+    /// Nothing but that its top-level code runs: it is meant for `isopod run`.
+    Nothing,
+}
+
+/// How the result is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Text,
+    Json,
+}
+
+/// Loads and starts every worker once, and says what is wrong with which.
+pub(crate) fn check(
+    path: &Path,
+    overrides: Overrides,
+    environment: &BTreeMap<String, String>,
+    expect: Expect,
+    format: Format,
+) -> Result<ExitCode> {
+    let config = Source::find(path, overrides, environment)?.read()?;
+    logging::install(&config::Log {
+        level: config::LogLevel::Warn,
+        ..config.log.clone()
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let results = runtime.block_on(async {
+        let pool = pool_builder(&config).build()?;
+        let mut results = BTreeMap::new();
+        for (name, worker) in &config.workers {
+            results.insert(name.as_str(), start(&pool, &config, name, worker, expect).await);
+        }
+        pool.shutdown(Duration::from_secs(1)).await;
+        anyhow::Ok(results)
+    })?;
+    match format {
+        Format::Text => {
+            config.notes.iter().for_each(|note| eprintln!("note: {note}"));
+            for (name, result) in &results {
+                match result {
+                    Ok(()) => println!("{name}: ok"),
+                    Err(error) => println!("{name}: {error:#}"),
+                }
+            }
+        }
+        Format::Json => {
+            let shown: serde_json::Value = results
+                .iter()
+                .map(|(name, result)| {
+                    let error = result.as_ref().err().map(|error| format!("{error:#}"));
+                    (
+                        (*name).to_owned(),
+                        serde_json::json!({ "ok": error.is_none(), "error": error }),
+                    )
+                })
+                .collect();
+            println!("{shown:#}");
+        }
+    }
+    let failed = results.values().any(Result::is_err);
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+async fn start(pool: &Pool, config: &Config, name: &str, worker: &config::Worker, expect: Expect) -> Result<()> {
+    let (script, options) = match expect {
+        Expect::Handlers => scripts::inspected(config, name, worker)?,
+        Expect::Nothing => scripts::script(config, name, worker)?,
+    };
+    pool.deploy(name, script, &options)?;
+    pool.warm(name).await.map_err(|failure| told(&failure))?;
+    if expect == Expect::Handlers {
+        let found = inspector::ask(pool, name).await.map_err(|failure| told(&failure))?;
+        if let Some(problem) = found.problem() {
+            bail!(problem);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! From the configuration to the server's own.
+
+use anyhow::Result;
+use isopod_server::{Limits, Listen, Routes, ServerConfig, TlsFiles};
+
+use crate::config::{self, Config, Mode};
+
+pub(super) fn server_config(config: &Config) -> Result<ServerConfig> {
+    let listen = |listen: &config::Listen| {
+        let listen = match listen {
+            config::Listen::Tcp(address) => Listen::tcp(*address),
+            config::Listen::Unix(path) => Listen::unix(path.clone()),
+        };
+        match &config.tls {
+            Some(tls) => listen.with_tls(TlsFiles {
+                certificates: tls.cert.clone(),
+                key: tls.key.clone(),
+            }),
+            None => listen,
+        }
+    };
+    let admin = match config.admin.as_ref().map(|admin| &admin.listen) {
+        None => None,
+        Some(config::Listen::Tcp(address)) => Some(*address),
+        Some(config::Listen::Unix(_)) => {
+            anyhow::bail!("admin.listen must be an address and a port: the admin listener has no Unix socket")
+        }
+    };
+    let ingress = &config.ingress;
+    Ok(ServerConfig {
+        listeners: config.listen.iter().map(listen).collect(),
+        admin,
+        routes: routes(config)?,
+        mode: match config.mode {
+            Mode::Development => isopod_server::Mode::Development,
+            Mode::Production => isopod_server::Mode::Production,
+        },
+        limits: Limits {
+            connections_max: ingress.connections_max,
+            header_bytes_max: usize::try_from(ingress.header_bytes_max).unwrap_or(usize::MAX),
+            header_count_max: ingress.headers_max,
+            header_timeout: ingress.header_timeout,
+            idle_timeout: ingress.idle_timeout,
+            body_bytes_max: ingress.body_bytes_max,
+            body_timeout: ingress.body_timeout,
+            h2_streams_max: ingress.streams_max,
+            ..Limits::default()
+        },
+        ..ServerConfig::default()
+    })
+}
+
+/// Routes as configured; one worker without routes answers everything.
+pub(super) fn routes(config: &Config) -> Result<Routes> {
+    let mut routes = Routes::default();
+    for route in &config.routes {
+        let host = route.pattern.host.as_deref().unwrap_or("");
+        routes = routes.route(&format!("{host}{}", route.pattern.path), route.worker.as_str())?;
+    }
+    let mut names = config.workers.keys();
+    if let (true, Some(only), None) = (config.routes.is_empty(), names.next(), names.next()) {
+        routes = routes.fallback(only.as_str());
+    }
+    Ok(routes)
+}

@@ -1,0 +1,50 @@
+//! A program of three modules: one with a database, one with a pool of JavaScript workers, and a door that lets people in
+//! and needs both. The host brings them up in the right order and down in the reverse one.
+
+mod door;
+mod visits;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use isopod_host::db::{DbManager, DbRule};
+use isopod_host::{Host, PoolModule, Shutdown};
+use isopod_pool::Options;
+use isopod_pool::js::{Pool, Script};
+use serde_json::json;
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
+    let folder = std::env::args().nth(1).ok_or("usage: example-module-runner FOLDER")?;
+    let config = json!({ "door": { "listen": "127.0.0.1:0" } });
+    let greetings = Script::builder("greetings")
+        .source(include_str!("greetings.js"))
+        .build()?;
+
+    let report = Host::builder()
+        // The order in which they are added does not matter: the door says that it comes after the others.
+        .module(door::Door::default())
+        .module(visits::VisitsModule)
+        .module(PoolModule::new("pool", || Pool::builder().threads(1).build()).script(
+            "greetings",
+            greetings,
+            Options::default(),
+        ))
+        .config(move |module: &str| config.get(module).cloned())
+        .db(DbManager::new(DbRule::SqliteFolder(folder.into())).into())
+        .shutdown(Shutdown::signals())
+        .build()?
+        .run_blocking()?;
+    eprintln!("{report}");
+    Ok(())
+}

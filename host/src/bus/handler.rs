@@ -1,0 +1,271 @@
+//! Handlers that the bus runs: one call for each delivery, and none of them can stop the next.
+
+use std::error::Error;
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures::FutureExt;
+use serde::Serialize;
+use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::message::{Message, Source};
+use super::publish::{Bus, PublishError, Published, SubscribeError};
+use super::subscription::{Delivery, SubscribeOptions, Subscription};
+use crate::supervise::{BoxError, Panicked};
+
+/// How a handler is run.
+#[derive(Clone, Debug)]
+pub struct HandlerOptions {
+    /// How its subscription is kept.
+    pub subscribe: SubscribeOptions,
+    /// How long one call may take before it is dropped. Default: 30 s.
+    pub timeout: Duration,
+    /// Whom the messages are from that it publishes. Default: the host.
+    pub source: Source,
+}
+
+impl Default for HandlerOptions {
+    fn default() -> Self {
+        Self {
+            subscribe: SubscribeOptions::default(),
+            timeout: Duration::from_secs(30),
+            source: Source::Host,
+        }
+    }
+}
+
+/// What a handler has at hand while it handles a message.
+#[derive(Clone, Debug)]
+pub struct HandlerContext {
+    bus: Bus,
+    source: Source,
+    cause: Arc<Message>,
+}
+
+impl HandlerContext {
+    /// The message that is handled.
+    #[must_use]
+    pub const fn message(&self) -> &Arc<Message> {
+        &self.cause
+    }
+
+    /// The bus. What is published here directly is not known to have been led to by the message that is handled.
+    #[must_use]
+    pub const fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
+    /// Publishes a message that the one at hand led to: its depth is one more, and its source this handler.
+    ///
+    /// # Errors
+    /// As [`Bus::publish`]; where handlers call each other in a circle, [`PublishError::TooDeep`].
+    pub fn publish(&self, message: Message) -> Result<Published, PublishError> {
+        self.bus.publish(message.by(self.source.clone()).caused_by(&self.cause))
+    }
+
+    pub(super) const fn source(&self) -> &Source {
+        &self.source
+    }
+}
+
+/// What a handler has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct HandlerStats {
+    /// Calls that ended well.
+    pub handled: u64,
+    /// Calls that ended with an error.
+    pub failed: u64,
+    /// Calls that panicked.
+    pub panicked: u64,
+    /// Calls that took too long.
+    pub timed_out: u64,
+    /// Messages that it was too slow for.
+    pub missed: u64,
+}
+
+#[derive(Default)]
+struct Counters {
+    handled: AtomicU64,
+    failed: AtomicU64,
+    panicked: AtomicU64,
+    timed_out: AtomicU64,
+    missed: AtomicU64,
+}
+
+/// A handler at work. Dropping it stops it, in the middle of a call if need be.
+#[must_use = "dropping a handler stops it"]
+pub struct Handler {
+    counters: Arc<Counters>,
+    task: AbortOnDropHandle<()>,
+}
+
+impl Handler {
+    /// What it has done.
+    #[must_use]
+    pub fn stats(&self) -> HandlerStats {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        HandlerStats {
+            handled: count(&self.counters.handled),
+            failed: count(&self.counters.failed),
+            panicked: count(&self.counters.panicked),
+            timed_out: count(&self.counters.timed_out),
+            missed: count(&self.counters.missed),
+        }
+    }
+
+    /// Lets it go on until its bus is closed.
+    pub fn detach(self) {
+        drop(self.task.detach());
+    }
+
+    /// Waits until it has handled the last message of a bus that was closed.
+    pub async fn finished(self) {
+        // It cannot panic, and is aborted only by being dropped or with its runtime.
+        let _ = self.task.await;
+    }
+}
+
+impl fmt::Debug for Handler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.stats().fmt(f)
+    }
+}
+
+impl Bus {
+    /// Runs a handler for each message of a pattern, one after the other, on the runtime of `handle`. Its errors, panics and
+    /// timeouts are logged and counted, and it is called for the next message all the same. Losses are logged and counted
+    /// too. The runtime needs its timer enabled.
+    ///
+    /// ```
+    /// use isopod_host::bus::{Bus, HandlerOptions, Message};
+    ///
+    /// let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    /// let bus = Bus::new();
+    /// let handler = bus.on(runtime.handle(), "orders.created", HandlerOptions::default(), |ctx| async move {
+    ///     ctx.publish(Message::new("mail.wanted".parse()?, ctx.message().payload.clone()))?;
+    ///     Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+    /// })?;
+    /// bus.publish(Message::new("orders.created".parse()?, ()))?;
+    /// bus.close();
+    /// runtime.block_on(handler.finished());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Bus::subscribe`].
+    pub fn on<F, Fut, E>(
+        &self,
+        handle: &Handle,
+        pattern: &str,
+        options: HandlerOptions,
+        handler: F,
+    ) -> Result<Handler, SubscribeError>
+    where
+        F: FnMut(HandlerContext) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<(), E>> + Send,
+        E: Into<BoxError>,
+    {
+        let subscription = self.subscribe(pattern, options.subscribe)?;
+        Ok(self.run(handle, subscription, options, handler))
+    }
+
+    pub(super) fn run<F, Fut, E>(
+        &self,
+        handle: &Handle,
+        mut subscription: Subscription,
+        options: HandlerOptions,
+        mut handler: F,
+    ) -> Handler
+    where
+        F: FnMut(HandlerContext) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<(), E>> + Send,
+        E: Into<BoxError>,
+    {
+        let counters = Arc::new(Counters::default());
+        let counted = Arc::clone(&counters);
+        // Weak: a handler must not keep the bus open that it waits for.
+        let bus = self.downgrade();
+        let task = handle.spawn(async move {
+            while let Some(delivery) = subscription.recv().await {
+                match delivery {
+                    Delivery::Lagged(missed) => {
+                        counted.missed.fetch_add(missed, Ordering::Relaxed);
+                        tracing::warn!(source = %options.source, missed, "a handler is too slow for its messages");
+                    }
+                    Delivery::Message(cause) => {
+                        let Some(bus) = bus.upgrade().map(Bus::of) else { break };
+                        let ctx = HandlerContext {
+                            bus,
+                            source: options.source.clone(),
+                            cause,
+                        };
+                        let end = call(&mut handler, ctx.clone(), options.timeout).await;
+                        counted.count(&end);
+                        end.log(&ctx);
+                    }
+                }
+                // A handler that never waits must not keep its thread from others.
+                tokio::task::consume_budget().await;
+            }
+        });
+        Handler {
+            counters,
+            task: AbortOnDropHandle::new(task),
+        }
+    }
+}
+
+/// How one call ended.
+enum CallEnd {
+    Handled,
+    Failed(BoxError),
+    Panicked(Panicked),
+    TimedOut(Duration),
+}
+
+async fn call<F, Fut, E>(handler: &mut F, ctx: HandlerContext, timeout: Duration) -> CallEnd
+where
+    F: FnMut(HandlerContext) -> Fut,
+    Fut: Future<Output = Result<(), E>>,
+    E: Into<BoxError>,
+{
+    // The call is inside, so that a handler that panics before its first `await` is caught as well.
+    let called = AssertUnwindSafe(async { handler(ctx).await }).catch_unwind();
+    match tokio::time::timeout(timeout, called).await {
+        Ok(Ok(Ok(()))) => CallEnd::Handled,
+        Ok(Ok(Err(error))) => CallEnd::Failed(error.into()),
+        Ok(Err(panic)) => CallEnd::Panicked(Panicked::new(panic)),
+        Err(_) => CallEnd::TimedOut(timeout),
+    }
+}
+
+impl CallEnd {
+    fn log(&self, ctx: &HandlerContext) {
+        let (source, topic, id) = (&ctx.source, &ctx.cause.topic, ctx.cause.id);
+        match self {
+            Self::Handled => {}
+            Self::Failed(error) => {
+                let error: &dyn Error = &**error;
+                tracing::error!(%source, %topic, id, error, "a handler failed");
+            }
+            Self::Panicked(panic) => tracing::error!(%source, %topic, id, %panic, "a handler panicked"),
+            Self::TimedOut(after) => tracing::error!(%source, %topic, id, ?after, "a handler took too long"),
+        }
+    }
+}
+
+impl Counters {
+    fn count(&self, end: &CallEnd) {
+        let counter = match end {
+            CallEnd::Handled => &self.handled,
+            CallEnd::Failed(_) => &self.failed,
+            CallEnd::Panicked(_) => &self.panicked,
+            CallEnd::TimedOut(_) => &self.timed_out,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}

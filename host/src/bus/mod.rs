@@ -1,0 +1,43 @@
+//! The event bus: publish and subscribe by topic between the host, its modules and its workers, and what the system tells
+//! of itself. It must not know who listens, and it never waits for one who does.
+//!
+//! Needs no runtime: publishing is a function call, and what is awaited can be awaited on any executor. In the order of the
+//! data: [`topic`](Topic) and [`message`](Message) are what is published, `index` finds who wants it, `queue` keeps it for
+//! each of them, [`Subscription`] reads it; [`Bus::on`] runs a handler for each, [`SystemEvent`] is what the system
+//! publishes, [`Results`] keeps what is announced rather than sent, and [`Chain`] wakes one by another's results.
+//!
+//! ```
+//! use isopod_host::bus::{Bus, Delivery, Message, SubscribeOptions};
+//! use serde_json::json;
+//!
+//! # futures::executor::block_on(async {
+//! let bus = Bus::new();
+//! let mut orders = bus.subscribe("orders.*", SubscribeOptions::default())?;
+//! bus.publish(Message::new("orders.created".parse()?, json!({ "id": 7 })))?;
+//! let Some(Delivery::Message(message)) = orders.recv().await else { panic!("nothing is lost here") };
+//! assert_eq!(message.payload.as_json(), Some(&json!({ "id": 7 })));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # }).expect("a bus");
+//! ```
+
+mod chain;
+mod handler;
+mod index;
+mod message;
+mod publish;
+mod queue;
+mod results;
+mod subscription;
+mod sync;
+mod system;
+mod topic;
+
+pub use chain::{Chain, ChainContext, ChainTarget};
+pub use handler::{Handler, HandlerContext, HandlerOptions, HandlerStats};
+pub use message::{Message, Payload, Source};
+pub use publish::{Bus, BusBuilder, PublishError, Published, SubscribeError};
+pub use queue::{End, Slow};
+pub use results::{AnnounceError, ResultError, ResultRef, Results, ResultsBuilder, ResultsStats};
+pub use subscription::{Delivery, SubscribeOptions, Subscription};
+pub use system::SystemEvent;
+pub use topic::{Pattern, Topic, TopicError};

@@ -1,0 +1,353 @@
+//! The bounded queue of one subscription: any number of publishers, one reader. A publisher never waits; what there is no
+//! room for is counted where it is missing.
+
+use std::collections::VecDeque;
+use std::sync::PoisonError;
+use std::task::{Context, Poll, Waker};
+
+use super::sync::{Mutex, MutexGuard};
+
+/// What becomes of messages that a subscriber is too slow for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Slow {
+    /// The oldest ones that wait are lost: the subscriber sees what is new.
+    #[default]
+    DropOldest,
+    /// The new ones are lost: the subscriber sees what was first.
+    DropNewest,
+    /// The subscription ends, after what waits has been read: it sees all or knows that it does not.
+    Disconnect,
+}
+
+/// Why a subscription has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The bus was closed, or its last handle was dropped.
+    Closed,
+    /// It was too slow, and [`Slow::Disconnect`] is its policy.
+    Slow,
+}
+
+/// What a queue did with a message.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pushed {
+    /// It is there.
+    Queued,
+    /// A message was lost; `first` if the reader has read, or was told of, everything before it.
+    Lost { first: bool },
+    /// The queue has just ended because of it.
+    Disconnected,
+    /// The queue had ended before.
+    Ended,
+}
+
+/// What comes out of a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Item<T> {
+    Value(T),
+    /// So many are missing here.
+    Lost(u64),
+}
+
+#[derive(Debug)]
+pub(super) struct Queue<T>(Mutex<Inner<T>>);
+
+#[derive(Debug)]
+struct Inner<T> {
+    waiting: VecDeque<Slot<T>>,
+    capacity: usize,
+    slow: Slow,
+    /// How many were lost after the last that waits.
+    lost: u64,
+    /// Whether the reader has yet to be told of a loss.
+    lagging: bool,
+    end: Option<End>,
+    reader: Option<Waker>,
+}
+
+#[derive(Debug)]
+struct Slot<T> {
+    /// How many were lost just before this one.
+    lost: u64,
+    value: T,
+}
+
+impl<T> Queue<T> {
+    pub(super) fn new(capacity: usize, slow: Slow) -> Self {
+        Self(Mutex::new(Inner {
+            waiting: VecDeque::new(),
+            capacity: capacity.max(1),
+            slow,
+            lost: 0,
+            lagging: false,
+            end: None,
+            reader: None,
+        }))
+    }
+
+    pub(super) fn push(&self, value: T) -> Pushed {
+        // What is dropped, and who is woken, is not under the lock: both may run code of others.
+        let (pushed, _oldest, reader) = {
+            let mut inner = self.lock();
+            let (pushed, oldest) = inner.push(value);
+            (pushed, oldest, inner.reader.take())
+        };
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+        pushed
+    }
+
+    /// Ends the queue; what waits can still be read. The first reason holds.
+    pub(super) fn end(&self, end: End) {
+        let reader = {
+            let mut inner = self.lock();
+            inner.end.get_or_insert(end);
+            inner.reader.take()
+        };
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+
+    /// Ends the queue for good and throws away what waits: its reader is gone.
+    pub(super) fn abandon(&self) {
+        let _waiting = {
+            let mut inner = self.lock();
+            inner.end.get_or_insert(End::Closed);
+            inner.reader = None;
+            std::mem::take(&mut inner.waiting)
+        };
+    }
+
+    /// The next item now, if there is one. `None` in `Ready`: there will never be one.
+    pub(super) fn try_pop(&self) -> Poll<Option<Item<T>>> {
+        self.lock().pop()
+    }
+
+    /// The next item; keeps the waker where there is none.
+    pub(super) fn poll_pop(&self, cx: &mut Context<'_>) -> Poll<Option<Item<T>>> {
+        let mut inner = self.lock();
+        let popped = inner.pop();
+        if popped.is_pending() {
+            match &mut inner.reader {
+                Some(reader) => reader.clone_from(cx.waker()),
+                none => *none = Some(cx.waker().clone()),
+            }
+        }
+        popped
+    }
+
+    pub(super) fn ended(&self) -> Option<End> {
+        self.lock().end
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.lock().waiting.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Inner<T> {
+    fn push(&mut self, value: T) -> (Pushed, Option<T>) {
+        if self.end.is_some() {
+            return (Pushed::Ended, Some(value));
+        }
+        if self.waiting.len() < self.capacity {
+            self.append(value);
+            return (Pushed::Queued, None);
+        }
+        let first = !std::mem::replace(&mut self.lagging, true);
+        match self.slow {
+            Slow::DropOldest => {
+                let oldest = self.waiting.pop_front();
+                let missing = oldest.as_ref().map_or(0, |slot| slot.lost + 1);
+                self.append(value);
+                // The gap is before what is oldest now.
+                if let Some(front) = self.waiting.front_mut() {
+                    front.lost += missing;
+                }
+                (Pushed::Lost { first }, oldest.map(|slot| slot.value))
+            }
+            Slow::DropNewest => {
+                self.lost += 1;
+                (Pushed::Lost { first }, Some(value))
+            }
+            Slow::Disconnect => {
+                self.lost += 1;
+                self.end = Some(End::Slow);
+                (Pushed::Disconnected, Some(value))
+            }
+        }
+    }
+
+    fn append(&mut self, value: T) {
+        let lost = std::mem::take(&mut self.lost);
+        self.waiting.push_back(Slot { lost, value });
+    }
+
+    fn pop(&mut self) -> Poll<Option<Item<T>>> {
+        if let Some(front) = self.waiting.front_mut() {
+            let lost = std::mem::take(&mut front.lost);
+            if lost > 0 {
+                self.lagging = self.lost > 0;
+                return Poll::Ready(Some(Item::Lost(lost)));
+            }
+            return Poll::Ready(self.waiting.pop_front().map(|slot| Item::Value(slot.value)));
+        }
+        match std::mem::take(&mut self.lost) {
+            0 if self.end.is_some() => Poll::Ready(None),
+            0 => Poll::Pending,
+            lost => {
+                self.lagging = false;
+                Poll::Ready(Some(Item::Lost(lost)))
+            }
+        }
+    }
+}
+
+#[cfg(all(test, not(feature = "shuttle")))]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn drain(queue: &Queue<u64>) -> Vec<Item<u64>> {
+        std::iter::from_fn(|| match queue.try_pop() {
+            Poll::Ready(item) => item,
+            Poll::Pending => None,
+        })
+        .collect()
+    }
+
+    #[test]
+    fn the_gap_is_reported_where_it_is() {
+        let (oldest, newest) = (Queue::new(2, Slow::DropOldest), Queue::new(2, Slow::DropNewest));
+        for value in 0..4 {
+            let _ = (oldest.push(value), newest.push(value));
+        }
+        assert_eq!(drain(&oldest), [Item::Lost(2), Item::Value(2), Item::Value(3)]);
+        assert_eq!(newest.try_pop(), Poll::Ready(Some(Item::Value(0))));
+        assert_eq!(newest.push(4), Pushed::Queued);
+        assert_eq!(drain(&newest), [Item::Value(1), Item::Lost(2), Item::Value(4)]);
+    }
+
+    #[test]
+    fn a_reader_to_be_disconnected_reads_what_waited_and_is_told_what_it_misses() {
+        let queue = Queue::new(1, Slow::Disconnect);
+        assert_eq!(queue.push(0), Pushed::Queued);
+        assert_eq!(queue.push(1), Pushed::Disconnected);
+        assert_eq!(queue.push(2), Pushed::Ended);
+        assert_eq!(drain(&queue), [Item::Value(0), Item::Lost(1)]);
+        assert_eq!((queue.try_pop(), queue.ended()), (Poll::Ready(None), Some(End::Slow)));
+    }
+
+    proptest! {
+        #[test]
+        fn what_comes_out_is_in_order_and_each_gap_counts_exactly_what_is_missing_there(
+            capacity in 1_usize..6,
+            drop_oldest in any::<bool>(),
+            pushes in prop::collection::vec(any::<bool>(), 0..80),
+        ) {
+            let queue = Queue::new(capacity, if drop_oldest { Slow::DropOldest } else { Slow::DropNewest });
+            let (mut sent, mut got) = (0, Vec::new());
+            for push in pushes {
+                if push {
+                    let _ = queue.push(sent);
+                    sent += 1;
+                } else if let Poll::Ready(Some(item)) = queue.try_pop() {
+                    got.push(item);
+                }
+                prop_assert!(queue.len() <= capacity);
+            }
+            got.extend(drain(&queue));
+            let mut next = 0;
+            for item in got {
+                match item {
+                    Item::Value(value) => {
+                        prop_assert_eq!(value, next);
+                        next += 1;
+                    }
+                    Item::Lost(lost) => next += lost,
+                }
+            }
+            prop_assert_eq!(next, sent);
+        }
+    }
+}
+
+#[cfg(all(test, feature = "shuttle"))]
+mod schedules {
+    use std::future::poll_fn;
+
+    use shuttle::sync::Arc;
+    use shuttle::{future, thread};
+
+    use super::*;
+
+    /// Two publishers, a reader that sleeps when there is nothing, and then the end of the bus.
+    #[test]
+    fn in_every_schedule_a_reader_wakes_and_accounts_for_each_message() {
+        let run = || {
+            let queue = Arc::new(Queue::new(2, Slow::DropOldest));
+            let publishers: Vec<_> = [0, 100]
+                .map(|first| {
+                    let queue = Arc::clone(&queue);
+                    thread::spawn(move || {
+                        for value in first..first + 3 {
+                            let _ = queue.push(value);
+                        }
+                    })
+                })
+                .into();
+            let (mut seen, mut lost) = (Vec::new(), 0);
+            future::block_on(async {
+                // Nothing but the messages wakes it here: one that does not is a deadlock.
+                while seen.len() as u64 + lost < 6 {
+                    match poll_fn(|cx| queue.poll_pop(cx)).await {
+                        Some(Item::Value(value)) => seen.push(value),
+                        Some(Item::Lost(count)) => lost += count,
+                        None => panic!("nobody has ended it"),
+                    }
+                }
+                let ends = Arc::clone(&queue);
+                let closer = thread::spawn(move || ends.end(End::Closed));
+                assert_eq!(poll_fn(|cx| queue.poll_pop(cx)).await, None);
+                closer.join().unwrap();
+            });
+            publishers.into_iter().for_each(|publisher| publisher.join().unwrap());
+            assert_eq!(seen.len() as u64 + lost, 6);
+            for first in [0, 100] {
+                let own: Vec<_> = seen.iter().filter(|value| **value / 100 == first / 100).collect();
+                assert!(own.is_sorted(), "each publisher's order is kept: {seen:?}");
+            }
+        };
+        shuttle::check_random(run, 2_000);
+        shuttle::check_pct(run, 2_000, 3);
+    }
+
+    #[test]
+    fn in_every_schedule_a_reader_that_leaves_leaves_nothing_behind() {
+        shuttle::check_random(
+            || {
+                let (queue, kept) = (Arc::new(Queue::new(4, Slow::DropNewest)), std::sync::Arc::new(()));
+                let publisher = {
+                    let (queue, kept) = (Arc::clone(&queue), std::sync::Arc::clone(&kept));
+                    thread::spawn(move || {
+                        for _ in 0..3 {
+                            let _ = queue.push(std::sync::Arc::clone(&kept));
+                        }
+                    })
+                };
+                queue.abandon();
+                publisher.join().unwrap();
+                assert_eq!(std::sync::Arc::strong_count(&kept), 1);
+            },
+            2_000,
+        );
+    }
+}

@@ -1,0 +1,426 @@
+//! Results that are announced rather than sent: a message says who has made what, and whoever wants it reads it. The store
+//! is bounded by bytes, by number and by age, so a reader has to expect that a result is gone.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::message::{Message, Payload, Source};
+use super::publish::{Bus, PublishError, Published};
+use super::topic::Topic;
+
+/// How many bytes the name of a result may have.
+const NAME_BYTES_MAX: usize = 255;
+
+/// Names a result in its store. It is what the message holds that announces the result.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ResultRef {
+    /// Its number, unique in its store.
+    pub id: u64,
+    /// Who made it.
+    pub source: Source,
+    /// What it is called.
+    pub name: Arc<str>,
+}
+
+impl ResultRef {
+    /// The result that a message announces, if it announces one.
+    #[must_use]
+    pub fn of(message: &Message) -> Option<Self> {
+        Self::deserialize(message.payload.as_json()?).ok()
+    }
+
+    /// What results of this source are announced under: `results.` and the source's name, in which every character that a
+    /// topic may not hold is a `_`.
+    #[must_use]
+    pub fn topic(source: &Source) -> Topic {
+        Topic::lossy(["results", source.name()])
+    }
+}
+
+/// Why a result was not stored or cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResultError {
+    /// A name that is empty or too long.
+    #[error("the name of a result has 1 to {NAME_BYTES_MAX} bytes, and this one {bytes}")]
+    Name {
+        /// How many bytes it has.
+        bytes: usize,
+    },
+    /// More bytes than the whole store may hold.
+    #[error(
+        "the result `{name}` has {bytes} bytes, and the store holds {bytes_max}; raise `bytes_max`, or write it to a file"
+    )]
+    TooLarge {
+        /// Its name.
+        name: Arc<str>,
+        /// How many bytes it has.
+        bytes: usize,
+        /// How many the store holds.
+        bytes_max: usize,
+    },
+    /// It was there, and had to make room or was too old.
+    #[error("the result `{name}` of {origin} is gone; read results sooner, or raise the store's limits")]
+    Expired {
+        /// Its name.
+        name: Arc<str>,
+        /// Who made it.
+        origin: Source,
+    },
+    /// It was never there: the reference is from another store.
+    #[error("there was never a result `{name}` of {origin} in this store; is the reference from another one?")]
+    Unknown {
+        /// Its name.
+        name: Arc<str>,
+        /// Who made it.
+        origin: Source,
+    },
+}
+
+/// Why a result was not announced. It is not in the store then.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AnnounceError {
+    /// The store does not take it.
+    #[error(transparent)]
+    Result(#[from] ResultError),
+    /// The bus does not take its announcement.
+    #[error("a result could not be announced")]
+    Publish(#[from] PublishError),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    bytes_max: usize,
+    count_max: usize,
+    age_max: Duration,
+}
+
+/// Settings of a store to be; see [`Results::builder`].
+#[derive(Clone, Copy, Debug)]
+#[must_use = "a builder makes a store with `build`"]
+pub struct ResultsBuilder(Limits);
+
+impl ResultsBuilder {
+    /// How many bytes all results together may have. Default: 64 MiB.
+    pub const fn bytes_max(mut self, bytes_max: usize) -> Self {
+        self.0.bytes_max = bytes_max;
+        self
+    }
+
+    /// How many results there may be, at least 1. Default: 1024.
+    pub const fn count_max(mut self, count_max: usize) -> Self {
+        self.0.count_max = count_max;
+        self
+    }
+
+    /// How long a result can be read. Default: 10 min.
+    pub const fn age_max(mut self, age_max: Duration) -> Self {
+        self.0.age_max = age_max;
+        self
+    }
+
+    /// Makes the store.
+    #[must_use]
+    pub fn build(self) -> Results {
+        Results(Arc::new(Mutex::new(Store {
+            limits: self.0,
+            kept: BTreeMap::new(),
+            by_use: BTreeMap::new(),
+            bytes: 0,
+            next_id: 1,
+            next_use: 0,
+            expired: 0,
+        })))
+    }
+}
+
+/// A bounded store of results. Cloning it makes another handle of the same store.
+///
+/// Where there is no room, those go that were not read for longest. Those that are too old go when the store is next used;
+/// no timer looks for them.
+///
+/// ```
+/// use isopod_host::bus::{Bus, Delivery, ResultRef, Results, Source, SubscribeOptions};
+/// use serde_json::json;
+///
+/// let (bus, results) = (Bus::new(), Results::new());
+/// let mut announced = bus.subscribe("results.scan", SubscribeOptions::default())?;
+/// results.announce(&bus, Source::native("scan"), "strings", json!(["MZ", "kernel32"]))?;
+///
+/// let Some(Delivery::Message(message)) = announced.try_recv() else { panic!("one was announced") };
+/// let result = ResultRef::of(&message).expect("a reference");
+/// assert_eq!(&*result.name, "strings");
+/// assert_eq!(results.read(&result)?.as_json(), Some(&json!(["MZ", "kernel32"])));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Results(Arc<Mutex<Store>>);
+
+/// What a store holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ResultsStats {
+    /// How many results.
+    pub count: usize,
+    /// How many bytes these have.
+    pub bytes: usize,
+    /// How many had to go, since the store was made.
+    pub expired: u64,
+}
+
+struct Store {
+    limits: Limits,
+    kept: BTreeMap<u64, Kept>,
+    /// From the last use to the result: the first is the one to go.
+    by_use: BTreeMap<u64, u64>,
+    bytes: usize,
+    next_id: u64,
+    next_use: u64,
+    expired: u64,
+}
+
+struct Kept {
+    source: Source,
+    name: Arc<str>,
+    payload: Arc<Payload>,
+    bytes: usize,
+    since: Instant,
+    used: u64,
+}
+
+impl Default for Results {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Results {
+    /// A store with the default limits.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// Begins to make a store with limits of its own.
+    pub const fn builder() -> ResultsBuilder {
+        ResultsBuilder(Limits {
+            bytes_max: 64 << 20,
+            count_max: 1024,
+            age_max: Duration::from_secs(600),
+        })
+    }
+
+    /// Keeps a result.
+    ///
+    /// # Errors
+    /// A name that is empty or longer than 255 bytes, or more bytes than the store holds.
+    pub fn put(
+        &self,
+        source: Source,
+        name: impl Into<Arc<str>>,
+        payload: impl Into<Payload>,
+    ) -> Result<ResultRef, ResultError> {
+        self.with(|store| store.put(source, name.into(), payload.into(), Instant::now()))
+    }
+
+    /// Keeps a result and publishes under `results.<source>` that it is there. The message holds the [`ResultRef`] only.
+    ///
+    /// # Errors
+    /// As [`Results::put`] and [`Bus::publish`].
+    pub fn announce(
+        &self,
+        bus: &Bus,
+        source: Source,
+        name: impl Into<Arc<str>>,
+        payload: impl Into<Payload>,
+    ) -> Result<ResultRef, AnnounceError> {
+        self.announce_by(source, name.into(), payload.into(), |message| bus.publish(message))
+    }
+
+    pub(super) fn announce_by(
+        &self,
+        source: Source,
+        name: Arc<str>,
+        payload: Payload,
+        publish: impl FnOnce(Message) -> Result<Published, PublishError>,
+    ) -> Result<ResultRef, AnnounceError> {
+        let topic = ResultRef::topic(&source);
+        let result = self.put(source.clone(), name, payload)?;
+        // Strings and numbers only: there is always a value.
+        let payload = serde_json::to_value(&result).map_or(Payload::Empty, Payload::Json);
+        match publish(Message::new(topic, payload).by(source)) {
+            Ok(_) => Ok(result),
+            Err(error) => {
+                self.with(|store| store.remove(result.id));
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Reads a result; it is shared, not copied.
+    ///
+    /// # Errors
+    /// It is gone, or was never there.
+    pub fn read(&self, result: &ResultRef) -> Result<Arc<Payload>, ResultError> {
+        self.with(|store| store.read(result, Instant::now()))
+    }
+
+    /// What it holds.
+    #[must_use]
+    pub fn stats(&self) -> ResultsStats {
+        self.with(|store| ResultsStats {
+            count: store.kept.len(),
+            bytes: store.bytes,
+            expired: store.expired,
+        })
+    }
+
+    fn with<R>(&self, act: impl FnOnce(&mut Store) -> R) -> R {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Store {
+    fn put(
+        &mut self,
+        source: Source,
+        name: Arc<str>,
+        payload: Payload,
+        now: Instant,
+    ) -> Result<ResultRef, ResultError> {
+        if name.is_empty() || name.len() > NAME_BYTES_MAX {
+            return Err(ResultError::Name { bytes: name.len() });
+        }
+        let (bytes, bytes_max) = (payload.len(), self.limits.bytes_max);
+        if bytes > bytes_max {
+            return Err(ResultError::TooLarge { name, bytes, bytes_max });
+        }
+        self.expire(now);
+        while self.kept.len() >= self.limits.count_max.max(1) || self.bytes + bytes > bytes_max {
+            let Some((_, id)) = self.by_use.pop_first() else { break };
+            self.remove(id);
+            self.expired += 1;
+        }
+        let (id, used) = (self.next_id, self.next_use);
+        (self.next_id, self.next_use) = (id + 1, used + 1);
+        self.bytes += bytes;
+        self.by_use.insert(used, id);
+        let kept = Kept {
+            source: source.clone(),
+            name: Arc::clone(&name),
+            payload: Arc::new(payload),
+            bytes,
+            since: now,
+            used,
+        };
+        self.kept.insert(id, kept);
+        Ok(ResultRef { id, source, name })
+    }
+
+    fn read(&mut self, result: &ResultRef, now: Instant) -> Result<Arc<Payload>, ResultError> {
+        self.expire(now);
+        let (name, origin) = (Arc::clone(&result.name), result.source.clone());
+        match self.kept.get_mut(&result.id) {
+            Some(kept) if kept.name == name && kept.source == origin => {
+                self.by_use.remove(&kept.used);
+                kept.used = self.next_use;
+                self.by_use.insert(kept.used, result.id);
+                self.next_use += 1;
+                Ok(Arc::clone(&kept.payload))
+            }
+            None if (1..self.next_id).contains(&result.id) => Err(ResultError::Expired { name, origin }),
+            _ => Err(ResultError::Unknown { name, origin }),
+        }
+    }
+
+    fn expire(&mut self, now: Instant) {
+        let age_max = self.limits.age_max;
+        // The lowest number is the oldest.
+        while let Some((id, kept)) = self.kept.first_key_value()
+            && now.saturating_duration_since(kept.since) > age_max
+        {
+            let id = *id;
+            self.remove(id);
+            self.expired += 1;
+        }
+    }
+
+    fn remove(&mut self, id: u64) {
+        if let Some(kept) = self.kept.remove(&id) {
+            self.by_use.remove(&kept.used);
+            self.bytes -= kept.bytes;
+        }
+    }
+}
+
+impl fmt::Debug for Results {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.stats().fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn bytes(len: usize) -> Payload {
+        Bytes::from(vec![0; len]).into()
+    }
+
+    #[test]
+    fn those_not_read_for_longest_make_room_by_bytes_and_by_number() {
+        let results = Results::builder().bytes_max(100).count_max(3).build();
+        let put = |name: &str, len| results.put(Source::Host, name, bytes(len)).unwrap();
+        let (a, b) = (put("a", 40), put("b", 40));
+        assert!(results.read(&a).is_ok());
+        let c = put("c", 40);
+        assert!(matches!(results.read(&b), Err(ResultError::Expired { .. })));
+        let (_, e) = (put("d", 1), put("e", 1));
+        assert!(matches!(results.read(&a), Err(ResultError::Expired { .. })));
+        assert!(results.read(&c).is_ok() && results.read(&e).is_ok());
+        let stats = ResultsStats {
+            count: 3,
+            bytes: 42,
+            expired: 2,
+        };
+        assert_eq!(results.stats(), stats);
+    }
+
+    #[test]
+    fn an_old_result_is_gone_and_one_of_another_store_was_never_there() {
+        let results = Results::builder().age_max(Duration::from_secs(1)).build();
+        let (start, name) = (Instant::now(), Arc::from("a"));
+        let result = results
+            .with(|store| store.put(Source::Host, name, bytes(1), start))
+            .unwrap();
+        let read = |result: &ResultRef, at| results.with(|store| store.read(result, start + Duration::from_millis(at)));
+        assert!(read(&result, 1000).is_ok());
+        assert!(matches!(read(&result, 1001), Err(ResultError::Expired { .. })));
+        assert_eq!(results.stats().bytes, 0);
+        let other = ResultRef { id: 7, ..result };
+        assert!(matches!(read(&other, 0), Err(ResultError::Unknown { .. })));
+    }
+
+    #[test]
+    fn names_and_sizes_have_limits_and_what_cannot_be_announced_is_not_kept() {
+        let (bus, results) = (Bus::new(), Results::builder().bytes_max(10).build());
+        for len in [0, 256] {
+            let error = results.put(Source::Host, "n".repeat(len), ());
+            assert_eq!(error, Err(ResultError::Name { bytes: len }));
+        }
+        assert!(matches!(
+            results.put(Source::Host, "a", bytes(11)),
+            Err(ResultError::TooLarge { .. })
+        ));
+        bus.close();
+        let error = results.announce(&bus, Source::Host, "n".repeat(255), bytes(10));
+        assert_eq!(error, Err(AnnounceError::Publish(PublishError::Closed)));
+        assert_eq!(results.stats().count, 0);
+    }
+}

@@ -1,0 +1,162 @@
+//! The reading end of a subscription.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use futures::Stream;
+
+use super::message::Message;
+use super::publish::Shared;
+use super::queue::{End, Item, Queue, Slow};
+use super::topic::Pattern;
+
+/// How a subscription is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SubscribeOptions {
+    /// How many messages may wait, at least 1. Default: 256.
+    pub capacity: usize,
+    /// What becomes of messages there is no room for. Default: [`Slow::DropOldest`].
+    pub slow: Slow,
+}
+
+impl Default for SubscribeOptions {
+    fn default() -> Self {
+        Self {
+            capacity: 256,
+            slow: Slow::default(),
+        }
+    }
+}
+
+/// What a subscriber gets.
+#[derive(Clone, Debug)]
+pub enum Delivery {
+    /// A message, shared with its other subscribers.
+    Message(Arc<Message>),
+    /// So many messages are missing at this place: the subscriber was too slow.
+    Lagged(u64),
+}
+
+/// Reads what a subscription selects, as a [`Stream`] or by its own methods. It ends with the bus, or where it was too slow
+/// and [`Slow::Disconnect`] is its policy. Dropping it unsubscribes.
+#[derive(Debug)]
+#[must_use = "dropping a subscription unsubscribes"]
+pub struct Subscription {
+    id: u64,
+    patterns: Arc<[Pattern]>,
+    queue: Arc<Queue<Arc<Message>>>,
+    bus: Weak<Shared>,
+}
+
+impl Subscription {
+    pub(super) const fn new(
+        id: u64,
+        patterns: Arc<[Pattern]>,
+        queue: Arc<Queue<Arc<Message>>>,
+        bus: Weak<Shared>,
+    ) -> Self {
+        Self {
+            id,
+            patterns,
+            queue,
+            bus,
+        }
+    }
+
+    /// The next delivery; `None` once there will be none. Nothing is lost where the future is dropped.
+    pub async fn recv(&mut self) -> Option<Delivery> {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// The next delivery if one waits.
+    pub fn try_recv(&mut self) -> Option<Delivery> {
+        match self.queue.try_pop() {
+            Poll::Ready(item) => item.map(Delivery::from),
+            Poll::Pending => None,
+        }
+    }
+
+    /// The next delivery, for code that is not async: blocks the thread until one comes, the subscription ends or the time
+    /// is over. [`Subscription::end`] tells the latter two apart.
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Option<Delivery> {
+        let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+        let (mut cx, begun) = (Context::from_waker(&waker), Instant::now());
+        loop {
+            if let Poll::Ready(delivery) = self.poll_recv(&mut cx) {
+                return delivery;
+            }
+            let left = timeout.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                return None;
+            }
+            std::thread::park_timeout(left);
+        }
+    }
+
+    /// How many messages wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whether no message waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Why nothing more is put into its queue, where that is so; what waits can still be read.
+    #[must_use]
+    pub fn end(&self) -> Option<End> {
+        self.queue.ended()
+    }
+
+    /// What it selects.
+    #[must_use]
+    pub fn patterns(&self) -> &[Pattern] {
+        &self.patterns
+    }
+
+    fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
+        self.queue.poll_pop(cx).map(|item| item.map(Delivery::from))
+    }
+}
+
+impl From<Item<Arc<Message>>> for Delivery {
+    fn from(item: Item<Arc<Message>>) -> Self {
+        match item {
+            Item::Value(message) => Self::Message(message),
+            Item::Lost(count) => Self::Lagged(count),
+        }
+    }
+}
+
+impl Stream for Subscription {
+    type Item = Delivery;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
+        self.poll_recv(cx)
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.queue.abandon();
+        if let Some(bus) = self.bus.upgrade() {
+            bus.unsubscribe(self.id, &self.patterns);
+        }
+    }
+}
+
+/// Wakes a thread that waits for a delivery.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}

@@ -1,0 +1,252 @@
+//! Names of topics and the patterns that select them: pure, and checked once when they are made.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
+
+/// What all topics of the system itself begin with.
+pub(super) const RESERVED: &str = "isopod";
+
+/// A dotted name that messages are published under, such as `orders.created`.
+///
+/// Segments hold letters, digits, `_` and `-`. Cloning one is cheap: make a topic once and publish under it often.
+///
+/// ```
+/// use isopod_host::bus::Topic;
+///
+/// let topic: Topic = "orders.created".parse()?;
+/// assert_eq!(topic.segments().collect::<Vec<_>>(), ["orders", "created"]);
+/// assert!("orders..created".parse::<Topic>().is_err());
+/// # Ok::<(), isopod_host::bus::TopicError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Topic(Arc<str>);
+
+/// What a subscriber wants: a topic in which `*` stands for any one segment and, at the end, `>` for one or more.
+///
+/// ```
+/// use isopod_host::bus::{Pattern, Topic};
+///
+/// let (created, deep): (Topic, Topic) = ("orders.created".parse()?, "orders.eu.created".parse()?);
+/// let (one, more): (Pattern, Pattern) = ("orders.*".parse()?, "orders.>".parse()?);
+/// assert!(one.matches(&created) && !one.matches(&deep));
+/// assert!(more.matches(&created) && more.matches(&deep));
+/// # Ok::<(), isopod_host::bus::TopicError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Pattern(Arc<str>);
+
+/// Why a text is no topic or no pattern.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TopicError {
+    /// A segment without a character, or a text without a segment.
+    #[error("`{text}` has an empty segment; write names with single dots between them")]
+    EmptySegment {
+        /// The text.
+        text: String,
+    },
+    /// A character that is not allowed.
+    #[error("`{text}` holds `{found}`; segments hold letters, digits, `_` and `-`")]
+    Character {
+        /// The text.
+        text: String,
+        /// The character.
+        found: char,
+    },
+    /// `*` or `>` where it stands for nothing.
+    #[error("`{text}`: `*` and `>` are segments of their own in patterns, and `>` is the last one")]
+    Wildcard {
+        /// The text.
+        text: String,
+    },
+    /// More bytes or segments than this bus takes.
+    #[error("`{text}` is longer than the {bytes_max} bytes or {segments_max} segments a name may have on this bus")]
+    TooLong {
+        /// The text.
+        text: String,
+        /// How many bytes it may have.
+        bytes_max: usize,
+        /// How many segments it may have.
+        segments_max: usize,
+    },
+}
+
+impl Topic {
+    /// Its text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What stands between its dots.
+    pub fn segments(&self) -> impl Iterator<Item = &str> {
+        self.0.split('.')
+    }
+
+    pub(super) fn is_reserved(&self) -> bool {
+        self.segments().next() == Some(RESERVED)
+    }
+
+    /// A topic of this text, in which every character that a segment may not hold becomes `_`.
+    pub(super) fn lossy<'a>(segments: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut text = String::new();
+        for segment in segments {
+            if !text.is_empty() {
+                text.push('.');
+            }
+            text.extend(segment.chars().map(|c| if is_plain(c) { c } else { '_' }));
+            if segment.is_empty() {
+                text.push('_');
+            }
+        }
+        Self(text.into())
+    }
+}
+
+impl Pattern {
+    /// Its text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What stands between its dots, wildcards included.
+    pub fn segments(&self) -> impl Iterator<Item = &str> {
+        self.0.split('.')
+    }
+
+    /// Whether messages under `topic` are wanted.
+    #[must_use]
+    pub fn matches(&self, topic: &Topic) -> bool {
+        let mut topic = topic.segments();
+        for wanted in self.segments() {
+            match (wanted, topic.next()) {
+                (_, None) => return false,
+                (">", Some(_)) => return true,
+                ("*", Some(_)) => {}
+                (wanted, Some(segment)) if wanted == segment => {}
+                _ => return false,
+            }
+        }
+        topic.next().is_none()
+    }
+}
+
+/// Whether a text keeps within limits; the bus asks, because limits are its own.
+pub(super) fn within(text: &str, bytes_max: usize, segments_max: usize) -> Result<(), TopicError> {
+    let dots = text.bytes().filter(|byte| *byte == b'.').count();
+    if text.len() > bytes_max || dots >= segments_max {
+        return Err(TopicError::TooLong {
+            text: text.chars().take(80).collect(),
+            bytes_max,
+            segments_max,
+        });
+    }
+    Ok(())
+}
+
+const fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '-')
+}
+
+fn check(text: &str, wildcards: bool) -> Result<(), TopicError> {
+    let mut segments = text.split('.').peekable();
+    while let Some(segment) = segments.next() {
+        match segment {
+            "" => return Err(TopicError::EmptySegment { text: text.into() }),
+            "*" if wildcards => {}
+            ">" if wildcards && segments.peek().is_none() => {}
+            _ => match segment.chars().find(|c| !is_plain(*c)) {
+                None => {}
+                Some('*' | '>') => return Err(TopicError::Wildcard { text: text.into() }),
+                Some(found) => {
+                    return Err(TopicError::Character {
+                        text: text.into(),
+                        found,
+                    });
+                }
+            },
+        }
+    }
+    Ok(())
+}
+
+impl FromStr for Topic {
+    type Err = TopicError;
+
+    fn from_str(text: &str) -> Result<Self, TopicError> {
+        check(text, false).map(|()| Self(text.into()))
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = TopicError;
+
+    fn from_str(text: &str) -> Result<Self, TopicError> {
+        check(text, true).map(|()| Self(text.into()))
+    }
+}
+
+/// The pattern that selects this topic alone.
+impl From<Topic> for Pattern {
+    fn from(topic: Topic) -> Self {
+        Self(topic.0)
+    }
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for Topic {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wildcards_are_for_patterns_and_the_long_one_ends_them() {
+        let is_topic = |text: &str| text.parse::<Topic>().is_ok();
+        let is_pattern = |text: &str| text.parse::<Pattern>().is_ok();
+        for text in ["a", "a.b", "A-1._x"] {
+            assert!(is_topic(text) && is_pattern(text), "{text}");
+        }
+        for text in ["*", ">", "a.*", "*.b.>"] {
+            assert!(!is_topic(text) && is_pattern(text), "{text}");
+        }
+        for text in [
+            "", ".", "a.", ".a", "a..b", "a b", "a/b", "ä", ">.a", "a*", "a.>.b", "**",
+        ] {
+            assert!(!is_topic(text) && !is_pattern(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_out_of_any_text_is_a_valid_topic() {
+        let topic = Topic::lossy(["results", "my plugin.v2", ""]);
+        assert_eq!(topic.as_str(), "results.my_plugin_v2._");
+        assert_eq!(topic.as_str().parse(), Ok(topic));
+    }
+
+    #[test]
+    fn a_name_at_its_limits_is_taken_and_one_beyond_is_not() {
+        assert_eq!(within("a.bc", 4, 2), Ok(()));
+        assert!(within("a.bcd", 4, 2).is_err());
+        assert!(within("a.b.", 4, 2).is_err());
+    }
+}

@@ -1,0 +1,176 @@
+//! Each module's section of the configuration: raw JSON from a provider, typed where the module reads it.
+
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+/// Where modules' configuration comes from. Implemented by a JSON object with a section for each module, and by
+/// functions from a module's name to its section.
+///
+/// ```
+/// use isopod_host::Host;
+/// use serde_json::json;
+///
+/// let from_object = Host::builder().config(json!({}).as_object().cloned().unwrap_or_default());
+/// let from_function = Host::builder().config(|module: &str| (module == "billing").then(|| json!({ "currency": "EUR" })));
+/// # drop((from_object, from_function));
+/// ```
+pub trait ConfigProvider: Send + Sync + 'static {
+    /// The section of a module, if there is one.
+    fn section(&self, module: &str) -> Option<Value>;
+
+    /// The names of all sections, as far as the provider knows them: one that belongs to no module is an error.
+    fn sections(&self) -> Vec<String>;
+}
+
+impl ConfigProvider for Map<String, Value> {
+    fn section(&self, module: &str) -> Option<Value> {
+        self.get(module).cloned()
+    }
+
+    fn sections(&self) -> Vec<String> {
+        self.keys().cloned().collect()
+    }
+}
+
+/// A function cannot say what else it knows, so a section too many is not found.
+impl<F> ConfigProvider for F
+where
+    F: Fn(&str) -> Option<Value> + Send + Sync + 'static,
+{
+    fn section(&self, module: &str) -> Option<Value> {
+        self(module)
+    }
+
+    fn sections(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// What is wrong with a configuration.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A module's section does not have the shape that the module wants.
+    #[error("the configuration of module `{module}` is wrong at `{path}`: {source}; {remedy}")]
+    Invalid {
+        /// The module.
+        module: String,
+        /// The field, such as `retry.max` or `hosts[2]`; `.` is the section itself.
+        path: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+        /// What to do.
+        remedy: Remedy,
+    },
+    /// A section for a module that does not exist.
+    #[error("the configuration has a section `{section}`, but the host has no such module; {}", advice(nearest.as_deref()))]
+    Unknown {
+        /// The section's name.
+        section: String,
+        /// The module that may be meant.
+        nearest: Option<String>,
+    },
+}
+
+/// What to do about a section that is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Remedy {
+    /// The section is there: correct the field.
+    Correct,
+    /// There is no section, and the module cannot do with defaults alone: add one.
+    AddSection,
+}
+
+impl fmt::Display for Remedy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Correct => "correct this field of the module's section",
+            Self::AddSection => "there is no section of the module's name: add one",
+        })
+    }
+}
+
+fn advice(nearest: Option<&str>) -> String {
+    nearest.map_or_else(
+        || "remove the section, or add the module".to_owned(),
+        |nearest| format!("is `{nearest}` meant?"),
+    )
+}
+
+/// Makes a module's section a value of the module's type. A section that is missing is an empty one, so that a type whose
+/// fields all have defaults needs none.
+pub(crate) fn parse<T: DeserializeOwned>(module: &str, section: Option<&Value>) -> Result<T, ConfigError> {
+    let empty = Value::Object(Map::new());
+    serde_path_to_error::deserialize(section.unwrap_or(&empty)).map_err(|error| ConfigError::Invalid {
+        module: module.to_owned(),
+        path: error.path().to_string(),
+        remedy: section.map_or(Remedy::AddSection, |_| Remedy::Correct),
+        source: error.into_inner(),
+    })
+}
+
+/// Finds a section that belongs to no module.
+pub(crate) fn check(sections: &[String], modules: &[String]) -> Result<(), ConfigError> {
+    let Some(section) = sections.iter().find(|section| !modules.contains(section)) else {
+        return Ok(());
+    };
+    let likeness = |module: &String| strsim::jaro_winkler(module, section);
+    let nearest = modules
+        .iter()
+        .filter(|module| likeness(module) > 0.8)
+        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    Err(ConfigError::Unknown {
+        section: section.clone(),
+        nearest: nearest.cloned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct Retry {
+        max: u32,
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Billing {
+        retry: Vec<Retry>,
+    }
+
+    #[test]
+    fn a_wrong_value_is_told_with_module_and_path_and_remedy() {
+        let section = json!({ "retry": [{ "max": 1 }, { "max": "two" }] });
+        let error = parse::<Billing>("billing", Some(&section)).unwrap_err().to_string();
+        assert!(
+            error.contains("module `billing` is wrong at `retry[1].max`: invalid type"),
+            "{error}"
+        );
+        assert!(error.contains("correct this field"), "{error}");
+        let error = parse::<Billing>("billing", None).unwrap_err().to_string();
+        assert!(error.contains("missing field `retry`"), "{error}");
+        assert!(error.contains("add one"), "{error}");
+        let good = parse::<Billing>("billing", Some(&json!({ "retry": [{ "max": 3 }] }))).unwrap();
+        assert_eq!(good.retry[0].max, 3);
+    }
+
+    #[test]
+    fn a_section_for_no_module_is_an_error_that_says_what_may_be_meant() {
+        let modules = ["billing".to_owned(), "scheduler".to_owned()];
+        let error = check(&["biling".to_owned()], &modules).unwrap_err().to_string();
+        assert!(
+            error.contains("`biling`") && error.contains("is `billing` meant?"),
+            "{error}"
+        );
+        let error = check(&["xyz".to_owned()], &modules).unwrap_err().to_string();
+        assert!(error.contains("remove the section"), "{error}");
+        check(&["scheduler".to_owned()], &modules).unwrap();
+    }
+}

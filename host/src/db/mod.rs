@@ -1,0 +1,158 @@
+//! A database for each module: where it is, opened lazily on the host's runtime, closed at the module's end. The feature
+//! `sql`, on by default.
+
+mod manager;
+mod open;
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use sqlx::{PgPool, SqlitePool};
+use tokio::runtime::Handle;
+
+pub use manager::{DbManager, DbRule};
+
+/// The databases of a host.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub enum DbOptions {
+    /// There are none: a module that asks for one fails.
+    #[default]
+    None,
+    /// What resolves one for each module.
+    Manager(DbManager),
+}
+
+impl From<DbManager> for DbOptions {
+    fn from(manager: DbManager) -> Self {
+        Self::Manager(manager)
+    }
+}
+
+/// A module's database. It is the host's to close.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Database {
+    /// A SQLite file, in WAL mode, with foreign keys enforced.
+    Sqlite(SqlitePool),
+    /// A schema in a PostgreSQL database; it is made with the first connection, and is the search path of each.
+    Postgres(PgPool),
+}
+
+impl Database {
+    /// The pool, for a module that knows SQLite only.
+    ///
+    /// # Errors
+    /// It is another database.
+    pub const fn sqlite(&self) -> Result<&SqlitePool, DbError> {
+        match self {
+            Self::Sqlite(pool) => Ok(pool),
+            Self::Postgres(_) => Err(DbError::Kind("SQLite", "PostgreSQL")),
+        }
+    }
+
+    /// The pool, for a module that knows PostgreSQL only.
+    ///
+    /// # Errors
+    /// It is another database.
+    pub const fn postgres(&self) -> Result<&PgPool, DbError> {
+        match self {
+            Self::Postgres(pool) => Ok(pool),
+            Self::Sqlite(_) => Err(DbError::Kind("PostgreSQL", "SQLite")),
+        }
+    }
+
+    async fn close(&self) {
+        match self {
+            Self::Sqlite(pool) => pool.close().await,
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+/// Why a module has no database.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DbError {
+    /// The host has none, or not for this module.
+    #[error("module `{0}` wants a database, and the host has none for it; give one with `HostBuilder::db`")]
+    None(String),
+    /// The folder for the file cannot be made.
+    #[error("the folder `{folder}` for the database of module `{module}` cannot be made: {source}")]
+    Folder {
+        /// The module.
+        module: String,
+        /// The folder.
+        folder: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The URL is none of a PostgreSQL database. It may hold a password, so it is not shown.
+    #[error("the database URL for module `{module}` is wrong: {source}; it has to be `postgres://user@host:port/name`")]
+    Url {
+        /// The module.
+        module: String,
+        /// What is wrong with it.
+        source: sqlx::Error,
+    },
+    /// The module was closed.
+    #[error("module `{0}` was closed, and its database with it")]
+    Closed(String),
+    /// A module that knows one kind of database was given another.
+    #[error("the module needs {0}, but its database is {1}; give it one with `DbManager::module`")]
+    Kind(&'static str, &'static str),
+}
+
+/// A module's place for its database.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    options: DbOptions,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+enum State {
+    Unused,
+    Open(Database),
+    Closed,
+}
+
+impl Slot {
+    pub(crate) const fn new(options: DbOptions) -> Self {
+        Self {
+            options,
+            state: Mutex::new(State::Unused),
+        }
+    }
+
+    pub(crate) fn open(&self, module: &str, runtime: &Handle) -> Result<Database, DbError> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*state {
+            State::Open(database) => return Ok(database.clone()),
+            State::Closed => return Err(DbError::Closed(module.to_owned())),
+            State::Unused => {}
+        }
+        let DbOptions::Manager(manager) = &self.options else {
+            return Err(DbError::None(module.to_owned()));
+        };
+        let database = manager.open(module, runtime)?;
+        *state = State::Open(database.clone());
+        Ok(database)
+    }
+
+    /// Waits for the connections that are in use, for so long.
+    pub(crate) async fn close(&self, limit: Duration) {
+        let state = {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *state, State::Closed)
+        };
+        if let State::Open(database) = state
+            && tokio::time::timeout(limit, database.close()).await.is_err()
+        {
+            tracing::warn!(
+                ?limit,
+                "connections to the database are still in use; they are left to their users"
+            );
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Isopod's host: the lifecycle of a process that has a pool in it.
+//!
+//! A [`Host`] takes [`Module`]s through [`Phase`]s, in the order of what they depend on, and back in reverse; whatever
+//! fails, all that had started is stopped, once. A module has a [`Context`]: its configuration, its database, the
+//! [`Hub`] in which modules find each other's clients, a token that tells it to end. [`supervise`] runs what may crash;
+//! [`bus`] carries messages and the system's own events.
+//!
+//! ```
+//! use isopod_host::{Context, Host, Module, PhaseResult, Shutdown, async_trait};
+//!
+//! struct Clock;
+//!
+//! #[async_trait]
+//! impl Module for Clock {
+//!     fn name(&self) -> &str {
+//!         "clock"
+//!     }
+//!
+//!     async fn start(&mut self, ctx: &Context) -> PhaseResult {
+//!         tracing::info!(instance = %ctx.instance(), "it begins");
+//!         Ok(())
+//!     }
+//! }
+//!
+//! let host = Host::builder().module(Clock).shutdown(Shutdown::future(async { /* until a day has passed */ })).build()?;
+//! let report = host.run_blocking()?;
+//! println!("{report}");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! It knows nothing of HTTP, and without the feature `v8` nothing of JavaScript.
+#![deny(missing_docs, unsafe_code, unreachable_pub)]
+
+pub mod bus;
+mod config;
+mod context;
+#[cfg(feature = "sql")]
+pub mod db;
+mod hub;
+mod lifecycle;
+mod module;
+mod pool;
+pub mod process;
+pub mod supervise;
+
+pub use async_trait::async_trait;
+pub use config::{ConfigError, ConfigProvider, Remedy};
+pub use context::{Context, InstanceId};
+pub use hub::{Hub, HubError};
+#[doc(hidden)]
+pub use inventory;
+pub use lifecycle::{
+    BuildError, Cause, End, Host, HostBuilder, HostError, HostHandle, ModuleError, ModuleReport, PhaseLimits,
+    PhaseReport, Reason, Report, Running, Shutdown,
+};
+pub use module::{BoxError, Module, Node, OrderError, Phase, PhaseResult, Registration, order};
+pub use pool::{PoolError, PoolModule, Pooled};
+pub use tokio_util::sync::CancellationToken;

@@ -1,0 +1,210 @@
+//! How a host is declared, and what can be checked before it runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Map;
+
+use super::host::{Host, Plan, Planned};
+use super::limits::PhaseLimits;
+use super::shutdown::Shutdown;
+use crate::config::{self, ConfigError, ConfigProvider};
+use crate::context::InstanceId;
+use crate::hub::{Hub, HubError};
+use crate::module::{Module, Node, OrderError, Phase, discovered, order};
+
+/// The longest name of a module.
+const NAME_LEN_MAX: usize = 64;
+
+/// What is wrong with a host's declaration.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A name that cannot be that of a section and a file.
+    #[error(
+        "`{0}` is no name for a module: 1 to 64 ASCII letters, digits, `-`, `_` and `.` are, not beginning with `.`"
+    )]
+    Name(String),
+    /// The modules have no order.
+    #[error(transparent)]
+    Order(#[from] OrderError),
+    /// The configuration does not fit the modules.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Two clients of one type were given.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+}
+
+/// Settings of a host to be. Made by [`Host::builder`]; every setting has a default.
+#[must_use = "a builder makes a host with `build`"]
+pub struct HostBuilder {
+    modules: Vec<Box<dyn Module>>,
+    discover: bool,
+    config: Box<dyn ConfigProvider>,
+    hub: Hub,
+    hub_error: Option<HubError>,
+    shutdown: Shutdown,
+    limits: PhaseLimits,
+    instance: Option<InstanceId>,
+    name: String,
+    threads: usize,
+    #[cfg(feature = "sql")]
+    db: crate::db::DbOptions,
+}
+
+impl HostBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            modules: Vec::new(),
+            discover: false,
+            config: Box::new(Map::new()),
+            hub: Hub::new(),
+            hub_error: None,
+            shutdown: Shutdown::default(),
+            limits: PhaseLimits::default(),
+            instance: None,
+            name: "isopod-host".to_owned(),
+            threads: 2,
+            #[cfg(feature = "sql")]
+            db: crate::db::DbOptions::None,
+        }
+    }
+
+    /// Adds a module. Modules that do not depend on each other keep the order in which they are added.
+    pub fn module(self, module: impl Module) -> Self {
+        self.boxed_module(Box::new(module))
+    }
+
+    /// [`HostBuilder::module`] for one whose type is not known.
+    pub fn boxed_module(mut self, module: Box<dyn Module>) -> Self {
+        self.modules.push(module);
+        self
+    }
+
+    /// Adds the modules that are linked into the program by [`register!`](crate::register), after those that were added
+    /// in code, in the order of their names.
+    pub const fn discover(mut self) -> Self {
+        self.discover = true;
+        self
+    }
+
+    /// Where the modules' configuration comes from. Default: no module has any.
+    pub fn config(mut self, provider: impl ConfigProvider) -> Self {
+        self.config = Box::new(provider);
+        self
+    }
+
+    /// Where the modules' databases are. Default: there are none.
+    #[cfg(feature = "sql")]
+    pub fn db(mut self, db: crate::db::DbOptions) -> Self {
+        self.db = db;
+        self
+    }
+
+    /// Gives a client to the hub before any module is built.
+    pub fn client<T: ?Sized + Send + Sync + 'static>(mut self, client: Arc<T>) -> Self {
+        let taken = self.hub.register(client);
+        self.hub_error = self.hub_error.or(taken.err());
+        self
+    }
+
+    /// [`HostBuilder::client`] under a scope.
+    pub fn client_scoped<T: ?Sized + Send + Sync + 'static>(mut self, scope: &str, client: Arc<T>) -> Self {
+        let taken = self.hub.register_scoped(scope, client);
+        self.hub_error = self.hub_error.or(taken.err());
+        self
+    }
+
+    /// What stops the host. Said several times, any of them does. Default: only its modules and its handles do.
+    pub fn shutdown(mut self, shutdown: Shutdown) -> Self {
+        self.shutdown = self.shutdown.or(shutdown);
+        self
+    }
+
+    /// How long each module may take for a phase. Default: see [`PhaseLimits`].
+    pub const fn limit(mut self, phase: Phase, limit: Duration) -> Self {
+        self.limits = self.limits.with(phase, limit);
+        self
+    }
+
+    /// The process's instance id. Default: a random one.
+    pub fn instance(mut self, id: impl Into<InstanceId>) -> Self {
+        self.instance = Some(id.into());
+        self
+    }
+
+    /// The name of the host's thread; those of its runtime begin with it. Default: `isopod-host`.
+    pub fn thread_name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// How many threads the runtime has on which modules run; 0 counts as 1. Default: 2.
+    pub const fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// Checks the declaration. Nothing of any module runs yet.
+    ///
+    /// # Errors
+    /// Names, dependencies or configuration sections that are wrong, or two clients of one type.
+    pub fn build(mut self) -> Result<Host, BuildError> {
+        if let Some(error) = self.hub_error {
+            return Err(error.into());
+        }
+        if self.discover {
+            self.modules.extend(discovered());
+        }
+        let nodes: Vec<_> = self.modules.iter().map(|module| node(&**module)).collect();
+        let names: Vec<_> = nodes.iter().map(|node| node.name.clone()).collect();
+        if let Some(name) = names.iter().find(|name| !is_name(name)) {
+            return Err(BuildError::Name(name.clone()));
+        }
+        let order = order(&nodes)?;
+        config::check(&self.config.sections(), &names)?;
+        let mut modules: Vec<_> = self.modules.into_iter().map(Some).collect();
+        let ordered = order.into_iter().filter_map(|index| {
+            Some(Planned {
+                name: names[index].as_str().into(),
+                module: modules[index].take()?,
+                section: self.config.section(&names[index]),
+            })
+        });
+        Ok(Host {
+            plan: Plan {
+                modules: ordered.collect(),
+                hub: self.hub,
+                shutdown: self.shutdown,
+                limits: self.limits,
+                instance: self.instance.unwrap_or_else(InstanceId::random),
+                name: self.name,
+                threads: self.threads.max(1),
+                #[cfg(feature = "sql")]
+                db: self.db,
+            },
+        })
+    }
+}
+
+impl std::fmt::Debug for HostBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<_> = self.modules.iter().map(|module| module.name().to_owned()).collect();
+        f.debug_struct("HostBuilder")
+            .field("modules", &names)
+            .finish_non_exhaustive()
+    }
+}
+
+fn node(module: &dyn Module) -> Node {
+    Node {
+        name: module.name().to_owned(),
+        depends_on: module.depends_on(),
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    (1..=NAME_LEN_MAX).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(allowed)
+}

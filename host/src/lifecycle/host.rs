@@ -1,0 +1,299 @@
+//! A host's thread and runtimes, and its handles.
+
+use std::fmt;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::runtime::{Builder, Handle};
+
+use super::builder::HostBuilder;
+use super::drive::{Ended, drive};
+use super::error::HostError;
+use super::limits::PhaseLimits;
+use super::report::Report;
+use super::shutdown::Shutdown;
+use super::step::Member;
+use super::stop::{Cause, HostHandle};
+use crate::context::{Context, Inner, InstanceId, Tasks};
+use crate::hub::Hub;
+use crate::module::Module;
+
+/// How long the runtime's threads may take to end. Only tasks that block their thread are still there.
+const THREADS_GRACE: Duration = Duration::from_secs(1);
+
+/// A process's modules, checked and in order, ready to run.
+///
+/// ```
+/// use isopod_host::Host;
+///
+/// let running = Host::builder().build()?.start_blocking()?;
+/// let report = running.stop_blocking()?;
+/// assert!(report.is_clean());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// A host has a thread and a runtime of its own. It is made, run and dropped on any thread, inside and outside any
+/// runtime; its futures run on any executor.
+#[must_use = "a host does nothing until it is run"]
+pub struct Host {
+    pub(super) plan: Plan,
+}
+
+/// A module with the name that it had when its place was found, and its section.
+pub(super) struct Planned {
+    pub(super) name: Arc<str>,
+    pub(super) module: Box<dyn Module>,
+    pub(super) section: Option<Value>,
+}
+
+/// All that a host is made of.
+pub(super) struct Plan {
+    /// In their order.
+    pub(super) modules: Vec<Planned>,
+    pub(super) hub: Hub,
+    pub(super) shutdown: Shutdown,
+    pub(super) limits: PhaseLimits,
+    pub(super) instance: InstanceId,
+    pub(super) name: String,
+    pub(super) threads: usize,
+    #[cfg(feature = "sql")]
+    pub(super) db: crate::db::DbOptions,
+}
+
+impl Plan {
+    fn member(&self, planned: Planned, host: &HostHandle, runtime: &Handle) -> Member {
+        let Planned { name, module, section } = planned;
+        let ctx = Context::new(Inner {
+            instance: self.instance.clone(),
+            section,
+            hub: self.hub.owned_by(&name),
+            runtime: runtime.clone(),
+            span: tracing::info_span!("module", name = &*name, instance = %self.instance),
+            host: host.clone(),
+            limits: self.limits,
+            tasks: Tasks::new(host.cut_token()),
+            #[cfg(feature = "sql")]
+            db: crate::db::Slot::new(self.db.clone()),
+            module: name,
+        });
+        Member::new(module, ctx)
+    }
+}
+
+type Outcome = Result<Report, HostError>;
+
+impl Host {
+    /// Begins to declare a host.
+    pub fn builder() -> HostBuilder {
+        HostBuilder::new()
+    }
+
+    /// Runs the host until something stops it. Dropping the future stops it, too.
+    ///
+    /// # Errors
+    /// A module's failure, in whatever phase, or no thread to run on.
+    pub async fn run(self) -> Result<Report, HostError> {
+        self.launch()?.0.wait().await
+    }
+
+    /// [`Host::run`] for code that is not async.
+    ///
+    /// # Errors
+    /// See [`Host::run`].
+    pub fn run_blocking(self) -> Result<Report, HostError> {
+        self.launch()?.0.wait_blocking()
+    }
+
+    /// Starts the host and waits until all modules are ready. Dropping the future stops it.
+    ///
+    /// # Errors
+    /// A module's failure on the way, or that the host was stopped meanwhile. What had started has been stopped then.
+    pub async fn start(self) -> Result<Running, HostError> {
+        let (running, ready) = self.launch()?;
+        match ready.recv_async().await {
+            Ok(()) => Ok(running),
+            Err(flume::RecvError::Disconnected) => Err(not_ready(running.wait().await)),
+        }
+    }
+
+    /// [`Host::start`] for code that is not async.
+    ///
+    /// # Errors
+    /// See [`Host::start`].
+    pub fn start_blocking(self) -> Result<Running, HostError> {
+        let (running, ready) = self.launch()?;
+        match ready.recv() {
+            Ok(()) => Ok(running),
+            Err(flume::RecvError::Disconnected) => Err(not_ready(running.wait_blocking())),
+        }
+    }
+
+    /// Begins to run on a thread of its own. The receiver gets a word when all modules are ready, and is left alone
+    /// where they never will be.
+    fn launch(self) -> Result<(Running, flume::Receiver<()>), HostError> {
+        let (ready, is_ready) = flume::bounded(1);
+        let (end, ended) = flume::bounded(1);
+        let (handle, plan) = (HostHandle::default(), self.plan);
+        let (hub, name) = (plan.hub.clone(), plan.name.clone());
+        let body = {
+            let handle = handle.clone();
+            move || {
+                // The one who waits may have gone; then nobody wants to know.
+                let _ = end.send(run(plan, &handle, ready));
+            }
+        };
+        let thread = std::thread::Builder::new()
+            .name(name)
+            .spawn(body)
+            .map_err(HostError::Thread)?;
+        let running = Running {
+            handle,
+            hub,
+            ended,
+            thread: Some(thread),
+        };
+        Ok((running, is_ready))
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.plan.modules.iter().map(|module| &module.name).collect();
+        f.debug_struct("Host").field("modules", &names).finish_non_exhaustive()
+    }
+}
+
+fn not_ready(ended: Outcome) -> HostError {
+    match ended {
+        Ok(report) => HostError::Stopped {
+            report: Box::new(report),
+        },
+        Err(error) => error,
+    }
+}
+
+/// The life of the host's thread. It has a small runtime of its own, so that no module, however it blocks, holds back
+/// deadlines and signals; the modules' runtime is dropped here, where no other is.
+fn run(mut plan: Plan, host: &HostHandle, ready: flume::Sender<()>) -> Outcome {
+    let driver = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(HostError::Thread)?;
+    let modules = Builder::new_multi_thread()
+        .worker_threads(plan.threads)
+        .thread_name(format!("{}-io", plan.name))
+        .enable_all()
+        .build()
+        .map_err(HostError::Thread)?;
+    std::mem::take(&mut plan.shutdown).watch(driver.handle(), modules.handle(), host);
+    let planned = std::mem::take(&mut plan.modules).into_iter();
+    let mut members: Vec<_> = planned
+        .map(|module| plan.member(module, host, modules.handle()))
+        .collect();
+    // Dropped unused where the modules never become ready.
+    let ready = move || {
+        let _ = ready.send(());
+    };
+    let Ended { cause, stopped_in } = driver.block_on(drive(&mut members, host, ready));
+    // Outside of any runtime: a module may own one, and a runtime must not be dropped inside another.
+    let mut reports: Vec<_> = members.into_iter().rev().map(Member::end).collect();
+    reports.reverse();
+    modules.shutdown_timeout(THREADS_GRACE);
+    let report = Report {
+        instance: plan.instance,
+        cause,
+        modules: reports,
+        stopped_in,
+    };
+    match host.first_failure() {
+        None => Ok(report),
+        Some(failure) => Err(HostError::Module {
+            failure,
+            report: Box::new(report),
+        }),
+    }
+}
+
+/// A host whose modules are ready. Dropping it stops the host and returns at once.
+#[must_use = "dropping it stops the host"]
+pub struct Running {
+    handle: HostHandle,
+    hub: Hub,
+    ended: flume::Receiver<Outcome>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    /// The clients that the modules have registered.
+    #[must_use]
+    pub const fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// A handle to stop the host by.
+    #[must_use]
+    pub fn handle(&self) -> HostHandle {
+        self.handle.clone()
+    }
+
+    /// Waits until something stops the host, and it has stopped.
+    ///
+    /// # Errors
+    /// A module's failure, while it ran or on the way down.
+    pub async fn wait(mut self) -> Result<Report, HostError> {
+        let ended = self.ended.recv_async().await;
+        self.join(ended)
+    }
+
+    /// [`Running::wait`] for code that is not async.
+    ///
+    /// # Errors
+    /// See [`Running::wait`].
+    pub fn wait_blocking(mut self) -> Result<Report, HostError> {
+        let ended = self.ended.recv();
+        self.join(ended)
+    }
+
+    /// Stops the host and waits until it has stopped.
+    ///
+    /// # Errors
+    /// See [`Running::wait`].
+    pub async fn stop(self) -> Result<Report, HostError> {
+        self.handle.stop();
+        self.wait().await
+    }
+
+    /// [`Running::stop`] for code that is not async.
+    ///
+    /// # Errors
+    /// See [`Running::wait`].
+    pub fn stop_blocking(self) -> Result<Report, HostError> {
+        self.handle.stop();
+        self.wait_blocking()
+    }
+
+    /// The thread's last deed is to say how it ended, so there is nothing to wait for.
+    fn join(&mut self, ended: Result<Outcome, flume::RecvError>) -> Outcome {
+        let joined = self.thread.take().map(JoinHandle::join);
+        match (ended, joined) {
+            (Ok(ended), _) => ended,
+            (Err(flume::RecvError::Disconnected), _) => Err(HostError::Lost),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.handle.stop_for(Cause::Dropped);
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running")
+            .field("hub", &self.hub)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,43 @@
+//! How long phases may take.
+
+use std::time::Duration;
+
+use crate::module::Phase;
+
+/// How long a module may take for each phase. Defaults: 30 s on the way up, 10 s on the way down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PhaseLimits {
+    limits: [Duration; 9],
+}
+
+impl Default for PhaseLimits {
+    fn default() -> Self {
+        let (up, down) = (Duration::from_secs(30), Duration::from_secs(10));
+        Phase::UP
+            .into_iter()
+            .fold(Self { limits: [down; 9] }, |limits, phase| limits.with(phase, up))
+    }
+}
+
+impl PhaseLimits {
+    /// The same, but for this phase. [`Phase::Run`] has no limit, whatever is said here.
+    #[must_use]
+    pub const fn with(mut self, phase: Phase, limit: Duration) -> Self {
+        self.limits[phase as usize] = limit;
+        self
+    }
+
+    /// How long this phase may take.
+    #[must_use]
+    pub const fn of(&self, phase: Phase) -> Duration {
+        match phase {
+            Phase::Run => Duration::MAX,
+            phase => self.limits[phase as usize],
+        }
+    }
+
+    /// How long a phase of the way up may go on once the host is to stop: as long as the drain that it stands for.
+    pub(crate) const fn after_stop(&self) -> Duration {
+        self.limits[Phase::Drain as usize]
+    }
+}

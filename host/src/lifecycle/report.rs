@@ -1,0 +1,102 @@
+//! How a host ended.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::stop::Cause;
+use crate::context::InstanceId;
+use crate::module::Phase;
+
+/// How a host's life went, module by module.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Which run it was.
+    pub instance: InstanceId,
+    /// What stopped the host.
+    pub cause: Cause,
+    /// The modules in their order.
+    pub modules: Vec<ModuleReport>,
+    /// How long the way down took.
+    pub stopped_in: Duration,
+}
+
+/// How one module's life went.
+#[derive(Clone, Debug)]
+pub struct ModuleReport {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The phases that it came to, in the order in which they ended. [`Phase::Run`] is there if it had tasks.
+    pub phases: Vec<PhaseReport>,
+}
+
+/// How one phase of one module went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PhaseReport {
+    /// Which phase.
+    pub phase: Phase,
+    /// How it ended.
+    pub end: End,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// How a phase ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Well.
+    Finished,
+    /// With this error or panic.
+    Failed(String),
+    /// Not by itself: its time was up.
+    Cut,
+}
+
+impl Report {
+    /// Whether every phase that was begun finished.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        let mut phases = self.modules.iter().flat_map(|module| &module.phases);
+        phases.all(|phase| phase.end == End::Finished)
+    }
+
+    /// How a module's phase ended, if it was begun.
+    #[must_use]
+    pub fn end(&self, module: &str, phase: Phase) -> Option<&End> {
+        let module = self.modules.iter().find(|report| &*report.name == module)?;
+        module.end(phase)
+    }
+}
+
+impl ModuleReport {
+    /// How a phase ended, if it was begun.
+    #[must_use]
+    pub fn end(&self, phase: Phase) -> Option<&End> {
+        self.phases
+            .iter()
+            .find(|report| report.phase == phase)
+            .map(|report| &report.end)
+    }
+
+    pub(crate) fn finished(&self, phase: Phase) -> bool {
+        self.end(phase) == Some(&End::Finished)
+    }
+}
+
+/// A line for what stopped the host, and one for each module.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "stopped in {:.1?}: {}", self.stopped_in, self.cause)?;
+        for module in &self.modules {
+            write!(f, "\n{}:", module.name)?;
+            for PhaseReport { phase, end, took } in &module.phases {
+                match end {
+                    End::Finished => write!(f, " {phase} {took:.1?}")?,
+                    End::Failed(why) => write!(f, " {phase} failed ({why})")?,
+                    End::Cut => write!(f, " {phase} cut after {took:.1?}")?,
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,154 @@
+//! What stops a host from outside: signals, a token, any future.
+
+use std::panic::AssertUnwindSafe;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::runtime::Handle;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::stop::{Cause, HostHandle};
+
+/// What stops a host, besides its own modules and [`HostHandle`]. Whatever comes first does.
+///
+/// ```
+/// use isopod_host::{CancellationToken, Host, Shutdown};
+///
+/// let token = CancellationToken::new();
+/// let host = Host::builder().shutdown(Shutdown::signals().or(Shutdown::token(token.clone()))).build()?;
+/// token.cancel();
+/// host.run_blocking()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Default)]
+#[must_use = "give it to a host's builder"]
+pub struct Shutdown {
+    sources: Vec<Source>,
+}
+
+enum Source {
+    Signals,
+    Token(CancellationToken),
+    Future(BoxFuture<'static, ()>),
+}
+
+impl Shutdown {
+    /// SIGTERM and SIGINT (Ctrl-C). The first stops the host, the second [cuts](HostHandle::cut) it. Where SIGTERM cannot be
+    /// waited for, Ctrl-C alone is.
+    ///
+    /// From the host's start these signals no longer end the process by themselves, not even after the host's end.
+    pub fn signals() -> Self {
+        Self::from(Source::Signals)
+    }
+
+    /// A token.
+    pub fn token(token: CancellationToken) -> Self {
+        Self::from(Source::Token(token))
+    }
+
+    /// Any future: the host stops when it ends, or panics. It runs on the host's runtime.
+    pub fn future(future: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self::from(Source::Future(Box::pin(future)))
+    }
+
+    /// This or the other, whichever comes first.
+    pub fn or(mut self, other: Self) -> Self {
+        self.sources.extend(other.sources);
+        self
+    }
+
+    /// Watches. Signals on the driver's runtime, so that no module holds them back; what is the embedder's, on the modules'.
+    pub(super) fn watch(self, driver: &Handle, modules: &Handle, host: &HostHandle) {
+        for source in self.sources {
+            let host = host.clone();
+            match source {
+                Source::Signals => drop(driver.spawn(async move { signals(Signals::listen(), &host).await })),
+                Source::Token(token) => drop(driver.spawn(async move {
+                    token.cancelled().await;
+                    host.stop_for(Cause::Token);
+                })),
+                Source::Future(future) => drop(modules.spawn(async move {
+                    if AssertUnwindSafe(future).catch_unwind().await.is_err() {
+                        tracing::error!("the future that stops the host panicked; the host stops");
+                    }
+                    host.stop_for(Cause::Future);
+                })),
+            }
+        }
+    }
+}
+
+impl From<Source> for Shutdown {
+    fn from(source: Source) -> Self {
+        Self { sources: vec![source] }
+    }
+}
+
+impl std::fmt::Debug for Shutdown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shutdown")
+            .field("sources", &self.sources.len())
+            .finish()
+    }
+}
+
+async fn signals(mut signals: Signals, host: &HostHandle) {
+    host.stop_for(Cause::Signal(signals.next().await));
+    let second = signals.next().await;
+    tracing::warn!("{second} came again; nothing is waited for");
+    host.cut();
+}
+
+/// The two signals; without them, Ctrl-C by itself.
+struct Signals(Option<(Signal, Signal)>);
+
+impl Signals {
+    fn listen() -> Self {
+        let both = || Ok((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?));
+        let both: std::io::Result<_> = both();
+        Self(
+            both.inspect_err(|error| tracing::warn!(%error, "SIGTERM cannot be waited for, only Ctrl-C"))
+                .ok(),
+        )
+    }
+
+    async fn next(&mut self) -> &'static str {
+        if let Some((terminate, interrupt)) = &mut self.0 {
+            return tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+            };
+        }
+        match tokio::signal::ctrl_c().await {
+            Ok(()) => "SIGINT",
+            Err(error) => {
+                tracing::error!(%error, "signals cannot be waited for; stop the host in another way");
+                std::future::pending().await
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::poll;
+    use rustix::process::{Signal, getpid, kill_process};
+
+    use super::*;
+
+    #[test]
+    fn where_sigterm_cannot_be_waited_for_ctrl_c_is() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let mut signals = Signals(None);
+            let mut next = std::pin::pin!(signals.next());
+            assert!(poll!(&mut next).is_pending(), "it has begun to listen");
+            kill_process(getpid(), Signal::INT).unwrap();
+            assert_eq!(next.await, "SIGINT");
+        });
+    }
+}

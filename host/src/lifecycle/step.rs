@@ -1,0 +1,182 @@
+//! One phase of one module: called on the host's runtime, watched from outside of it.
+
+use std::future::ready;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::sync::Mutex;
+use tracing::Instrument;
+
+use super::error::{Reason, panic_message};
+use super::report::{End, ModuleReport, PhaseReport};
+use crate::context::{Context, Settled};
+use crate::module::{Module, Phase, PhaseResult};
+
+/// How long a phase that was dropped may take to be gone: only one that blocks its thread is not at once.
+const DROP_GRACE: Duration = Duration::from_millis(500);
+
+/// A module with its context and what it has been through.
+pub(super) struct Member {
+    /// Held by the phase that runs. One that blocks its thread keeps it, so that none runs beside it.
+    module: Arc<Mutex<Box<dyn Module>>>,
+    ctx: Context,
+    pub(super) report: ModuleReport,
+}
+
+impl Member {
+    pub(super) fn new(module: Box<dyn Module>, ctx: Context) -> Self {
+        Self {
+            module: Arc::new(Mutex::new(module)),
+            report: ModuleReport {
+                name: Arc::clone(&ctx.inner().module),
+                phases: Vec::new(),
+            },
+            ctx,
+        }
+    }
+
+    /// Whether any of it ran.
+    pub(super) fn begun(&self) -> bool {
+        !self.report.phases.is_empty()
+    }
+
+    /// Runs a phase. Its failure is on record at the host's handle, which then stops.
+    pub(super) async fn step(&mut self, phase: Phase) {
+        let begun = Instant::now();
+        let result = self.watched(phase).await;
+        self.record(phase, begun, result);
+    }
+
+    /// Ends the module's tasks.
+    pub(super) async fn settle(&mut self) {
+        let (begun, inner) = (Instant::now(), self.ctx.inner());
+        let until = begun + inner.limits.of(Phase::Stop);
+        let settled = inner.tasks.settle(until, inner.host.cut_is_over()).await;
+        if !inner.tasks.any() {
+            return;
+        }
+        let failure = inner.host.failure_of_tasks(&inner.module);
+        match (failure, settled) {
+            (Some(failure), _) => self.push(Phase::Run, begun, End::Failed(failure.reason.to_string())),
+            (None, Settled::Finished) => self.push(Phase::Run, begun, End::Finished),
+            (None, Settled::Cut) => self.record(Phase::Run, begun, Err(self.late(Phase::Stop))),
+        }
+    }
+
+    /// Takes back what the host gave the module.
+    pub(super) async fn release(&self) {
+        let inner = self.ctx.inner();
+        inner.hub.remove_of(&inner.module);
+        #[cfg(feature = "sql")]
+        inner.db.close(inner.limits.of(Phase::Close)).await;
+    }
+
+    /// Drops the module, and gives how its life went. It may panic once more.
+    pub(super) fn end(self) -> ModuleReport {
+        let Self {
+            module,
+            ctx,
+            mut report,
+        } = self;
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(module))) {
+            let reason = Reason::Panicked(panic_message(&*panic));
+            report.phases.retain(|report| report.phase != Phase::Close);
+            report.phases.push(PhaseReport {
+                phase: Phase::Close,
+                end: End::Failed(reason.to_string()),
+                took: Duration::ZERO,
+            });
+            ctx.host().fail(&report.name, Phase::Close, reason);
+        }
+        report
+    }
+
+    async fn watched(&self, phase: Phase) -> Result<(), Reason> {
+        let (module, ctx) = (Arc::clone(&self.module), self.ctx.clone());
+        let inner = self.ctx.inner();
+        let body = async move {
+            let mut module = module.lock_owned().await;
+            AssertUnwindSafe(call(&mut **module, phase, &ctx)).catch_unwind().await
+        };
+        let span = tracing::info_span!(parent: &inner.span, "phase", %phase);
+        let mut task = inner.runtime.spawn(body.instrument(span));
+        let joined = tokio::select! {
+            biased;
+            joined = &mut task => Some(joined),
+            () = self.time_is_up(phase) => {
+                task.abort();
+                tokio::time::timeout(DROP_GRACE, task).await.ok()
+            }
+        };
+        match joined {
+            // Also one that ended while it was being dropped: what it did is done.
+            Some(Ok(Ok(result))) => result.map_err(Reason::Error),
+            Some(Ok(Err(panic))) => Err(Reason::Panicked(panic_message(&*panic))),
+            Some(Err(error)) if error.is_panic() => Err(Reason::Panicked(panic_message(&*error.into_panic()))),
+            Some(Err(_)) => Err(self.late(phase)),
+            None => {
+                tracing::error!(module = &*inner.module, %phase, "the phase blocks its thread and is left behind");
+                Err(self.late(phase))
+            }
+        }
+    }
+
+    async fn time_is_up(&self, phase: Phase) {
+        let inner = self.ctx.inner();
+        let upwards = Phase::UP.contains(&phase);
+        let stopped_for_long = async {
+            inner.host.stopping().await;
+            tokio::time::sleep(inner.limits.after_stop()).await;
+        };
+        tokio::select! {
+            () = tokio::time::sleep(inner.limits.of(phase)) => {}
+            () = stopped_for_long, if upwards => {}
+            () = inner.host.cut_is_over() => {}
+        }
+    }
+
+    /// Why a phase that did not end in time failed.
+    fn late(&self, phase: Phase) -> Reason {
+        let inner = self.ctx.inner();
+        let stops = Phase::UP.contains(&phase) && inner.host.is_stopping();
+        if stops || inner.host.cut_token().is_cancelled() {
+            Reason::Cut
+        } else {
+            Reason::TimedOut(inner.limits.of(phase))
+        }
+    }
+
+    fn record(&mut self, phase: Phase, begun: Instant, result: Result<(), Reason>) {
+        let end = match &result {
+            Ok(()) => End::Finished,
+            Err(Reason::TimedOut(_) | Reason::Cut) => End::Cut,
+            Err(reason) => End::Failed(reason.to_string()),
+        };
+        if let Err(reason) = result {
+            self.ctx.host().fail(&self.report.name, phase, reason);
+        }
+        self.push(phase, begun, end);
+    }
+
+    fn push(&mut self, phase: Phase, begun: Instant, end: End) {
+        let took = begun.elapsed();
+        self.report.phases.push(PhaseReport { phase, end, took });
+    }
+}
+
+fn call<'a>(module: &'a mut dyn Module, phase: Phase, ctx: &'a Context) -> BoxFuture<'a, PhaseResult> {
+    match phase {
+        Phase::Build => module.build(ctx),
+        Phase::Configure => module.configure(ctx),
+        Phase::Migrate => module.migrate(ctx),
+        Phase::Start => module.start(ctx),
+        Phase::Ready => module.ready(ctx),
+        Phase::Run => Box::pin(ready(Ok(()))),
+        Phase::Drain => module.drain(ctx),
+        Phase::Stop => module.stop(ctx),
+        Phase::Close => module.close(ctx),
+    }
+}

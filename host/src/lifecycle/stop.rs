@@ -1,0 +1,146 @@
+//! That a host is to end: asked for once, for one reason, from anywhere.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::error::{ModuleError, Reason};
+use crate::module::Phase;
+
+/// How long a step may take once the host is cut: what cleans up quickly still does.
+const CUT_GRACE: Duration = Duration::from_millis(100);
+
+/// What stopped a host: the first of all reasons there were.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// A signal of the operating system, by its name.
+    Signal(&'static str),
+    /// The token of [`Shutdown::token`](crate::Shutdown::token).
+    Token,
+    /// The future of [`Shutdown::future`](crate::Shutdown::future).
+    Future,
+    /// [`HostHandle::stop`], [`HostHandle::cut`] or [`Running::stop`](crate::Running::stop).
+    Asked,
+    /// Nobody was left to wait for the host.
+    Dropped,
+    /// A module failed.
+    Failed {
+        /// Which.
+        module: Arc<str>,
+    },
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Signal(name) => write!(f, "{name} came"),
+            Self::Token => f.write_str("its token fired"),
+            Self::Future => f.write_str("what it waited for came about"),
+            Self::Asked => f.write_str("it was asked to"),
+            Self::Dropped => f.write_str("nobody waited for it any more"),
+            Self::Failed { module } => write!(f, "module `{module}` failed"),
+        }
+    }
+}
+
+/// A host from outside, and from within its modules: to stop it, and to know that it stops.
+#[derive(Clone, Debug, Default)]
+pub struct HostHandle {
+    stop: Arc<Stop>,
+}
+
+#[derive(Debug, Default)]
+struct Stop {
+    asked: CancellationToken,
+    cut: CancellationToken,
+    why: Mutex<Why>,
+}
+
+#[derive(Debug, Default)]
+struct Why {
+    cause: Option<Cause>,
+    /// One for each phase of each module at most, the first.
+    failures: Vec<Arc<ModuleError>>,
+}
+
+impl HostHandle {
+    /// Stops the host: modules are drained and stopped, each within its limits. Does not wait for it.
+    pub fn stop(&self) {
+        self.stop_for(Cause::Asked);
+    }
+
+    /// Stops the host, now: all tokens fire at once, and each step that is left has a tenth of a second.
+    pub fn cut(&self) {
+        self.stop_for(Cause::Asked);
+        self.stop.cut.cancel();
+    }
+
+    /// Ends when the host begins to stop.
+    pub async fn stopping(&self) {
+        self.stop.asked.cancelled().await;
+    }
+
+    /// Whether the host has begun to stop.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stop.asked.is_cancelled()
+    }
+
+    pub(crate) fn stop_for(&self, cause: Cause) {
+        self.why().cause.get_or_insert(cause);
+        self.stop.asked.cancel();
+    }
+
+    /// A module failed: the host stops.
+    pub(crate) fn fail(&self, module: &Arc<str>, phase: Phase, reason: Reason) {
+        let failure = ModuleError {
+            module: Arc::clone(module),
+            phase,
+            reason,
+        };
+        tracing::error!(module = &**module, %phase, "{failure}");
+        let known = |other: &Arc<ModuleError>| other.module == *module && other.phase == phase;
+        let mut why = self.why();
+        if !why.failures.iter().any(known) {
+            why.failures.push(Arc::new(failure));
+        }
+        why.cause.get_or_insert_with(|| Cause::Failed {
+            module: Arc::clone(module),
+        });
+        drop(why);
+        self.stop.asked.cancel();
+    }
+
+    pub(crate) fn cause(&self) -> Option<Cause> {
+        self.why().cause.clone()
+    }
+
+    /// The first failure of any module.
+    pub(crate) fn first_failure(&self) -> Option<Arc<ModuleError>> {
+        self.why().failures.first().cloned()
+    }
+
+    /// Why a module's tasks failed.
+    pub(crate) fn failure_of_tasks(&self, module: &str) -> Option<Arc<ModuleError>> {
+        let mine = |failure: &&Arc<ModuleError>| &*failure.module == module && failure.phase == Phase::Run;
+        self.why().failures.iter().find(mine).cloned()
+    }
+
+    /// Fires when the host is cut.
+    pub(crate) fn cut_token(&self) -> &CancellationToken {
+        &self.stop.cut
+    }
+
+    /// Ends when what is waited for has had its last moment since the host was cut.
+    pub(crate) async fn cut_is_over(&self) {
+        self.stop.cut.cancelled().await;
+        tokio::time::sleep(CUT_GRACE).await;
+    }
+
+    fn why(&self) -> std::sync::MutexGuard<'_, Why> {
+        self.stop.why.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,132 @@
+//! What a module is, in which order modules come, and how they are found.
+
+mod order;
+mod phase;
+mod register;
+
+use async_trait::async_trait;
+
+use crate::Context;
+
+pub use order::{Node, OrderError, order};
+pub use phase::Phase;
+pub use register::Registration;
+pub(crate) use register::discovered;
+
+/// Any error: what a module's phases may fail with.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a phase of a module ends with.
+pub type PhaseResult = Result<(), BoxError>;
+
+/// One part of a process: an ingress, a scheduler, a pool, a thing of the embedder's.
+///
+/// ```
+/// use isopod_host::{Context, Host, Module, PhaseResult, async_trait};
+///
+/// struct Greeter;
+///
+/// #[async_trait]
+/// impl Module for Greeter {
+///     fn name(&self) -> &str {
+///         "greeter"
+///     }
+///
+///     async fn start(&mut self, ctx: &Context) -> PhaseResult {
+///         let me = ctx.instance().clone();
+///         ctx.service(async move {
+///             tracing::info!(%me, "hello");
+///             Ok(())
+///         });
+///         Ok(())
+///     }
+/// }
+///
+/// let running = Host::builder().module(Greeter).build()?.start_blocking()?;
+/// let report = running.stop_blocking()?;
+/// assert!(report.is_clean());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// A phase is called once at most, after the same phase of the modules that this one depends on. The way back undoes
+/// exactly what was done: [`Module::drain`] is called if [`Module::ready`] finished, [`Module::stop`] if
+/// [`Module::start`] did, [`Module::close`] if [`Module::build`] did. A phase that fails leaves nothing behind that the
+/// one before it has not made: it cleans up for itself. One that exceeds its limit is dropped at its next `await`.
+///
+/// Phases run on the host's runtime. One that blocks its thread is left behind when its time is up, and so is all that
+/// waits for it.
+#[async_trait]
+pub trait Module: Send + 'static {
+    /// The module's name, unique in its host: also that of its configuration section and of its database. 1 to 64 ASCII
+    /// letters, digits, `-`, `_` and `.`, the first of them no `.`.
+    fn name(&self) -> &str;
+
+    /// The names of the modules that have to come before this one. Default: none.
+    fn depends_on(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// [`Phase::Build`].
+    ///
+    /// # Errors
+    /// Anything; as with each phase on the way up, the host then stops what had started.
+    async fn build(&mut self, _ctx: &Context) -> PhaseResult {
+        Ok(())
+    }
+
+    /// [`Phase::Configure`].
+    ///
+    /// # Errors
+    /// See [`Module::build`].
+    async fn configure(&mut self, _ctx: &Context) -> PhaseResult {
+        Ok(())
+    }
+
+    /// [`Phase::Migrate`].
+    ///
+    /// # Errors
+    /// See [`Module::build`].
+    async fn migrate(&mut self, _ctx: &Context) -> PhaseResult {
+        Ok(())
+    }
+
+    /// [`Phase::Start`].
+    ///
+    /// # Errors
+    /// See [`Module::build`].
+    async fn start(&mut self, _ctx: &Context) -> PhaseResult {
+        Ok(())
+    }
+
+    /// [`Phase::Ready`].
+    ///
+    /// # Errors
+    /// See [`Module::build`].
+    async fn ready(&mut self, _ctx: &Context) -> PhaseResult {
+        Ok(())
+    }
+
+    /// [`Phase::Drain`], which undoes [`Module::ready`].
+    ///
+    /// # Errors
+    /// Anything; it is in the report, and the way back goes on.
+    async fn drain(&mut self, _ctx: &Context) -> PhaseResult {
+        Ok(())
+    }
+
+    /// [`Phase::Stop`], which undoes [`Module::start`].
+    ///
+    /// # Errors
+    /// See [`Module::drain`].
+    async fn stop(&mut self, _ctx: &Context) -> PhaseResult {
+        Ok(())
+    }
+
+    /// [`Phase::Close`], which undoes [`Module::build`].
+    ///
+    /// # Errors
+    /// See [`Module::drain`].
+    async fn close(&mut self, _ctx: &Context) -> PhaseResult {
+        Ok(())
+    }
+}

@@ -1,0 +1,54 @@
+//! Modules found at link time.
+
+use super::Module;
+
+/// A module that is linked into the program; made by [`register!`](crate::register).
+pub struct Registration {
+    make: fn() -> Box<dyn Module>,
+}
+
+impl Registration {
+    /// A registration of what this function makes.
+    #[must_use]
+    pub const fn new(make: fn() -> Box<dyn Module>) -> Self {
+        Self { make }
+    }
+}
+
+impl std::fmt::Debug for Registration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registration").finish_non_exhaustive()
+    }
+}
+
+inventory::collect!(Registration);
+
+/// Every module linked into the program, in the order of the names: that in which a linker meets them means nothing.
+pub(crate) fn discovered() -> Vec<Box<dyn Module>> {
+    let mut modules: Vec<_> = inventory::iter::<Registration>
+        .into_iter()
+        .map(|registration| (registration.make)())
+        .collect();
+    modules.sort_by(|a, b| a.name().cmp(b.name()));
+    modules
+}
+
+/// Makes a module part of every host of the program that says
+/// [`HostBuilder::discover`](crate::HostBuilder::discover). Takes an expression that is the module.
+///
+/// ```
+/// # struct Metrics;
+/// # impl isopod_host::Module for Metrics {
+/// #     fn name(&self) -> &str { "metrics" }
+/// # }
+/// isopod_host::register!(Metrics);
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! register {
+    ($module:expr) => {
+        $crate::inventory::submit! {
+            $crate::Registration::new(|| ::std::boxed::Box::new($module))
+        }
+    };
+}

@@ -1,0 +1,252 @@
+//! Pools of workers as modules.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use isopod_pool::{BuildError, DeployError, Engine, Failure, Options, Pool, ShutdownReport};
+
+use crate::context::Context;
+use crate::module::{Module, Phase, PhaseResult};
+
+/// How much of a phase's limit the pool has before it cuts what is left, in percent; the rest is for it to do so.
+const OWN_SHARE: u32 = 70;
+
+/// A pool that can be a module: that of any [`Engine`], and with the feature `v8` that of JavaScript workers.
+#[async_trait]
+pub trait Pooled: Clone + Send + Sync + 'static {
+    /// What is deployed.
+    type Script: Send + Sync + 'static;
+
+    /// See [`Pool::deploy`].
+    ///
+    /// # Errors
+    /// The pool is shutting down.
+    fn deploy(&self, name: &str, script: Arc<Self::Script>, options: &Options) -> Result<(), DeployError>;
+
+    /// See [`Pool::warm`].
+    ///
+    /// # Errors
+    /// Why the script's worker could not boot.
+    async fn warm(&self, name: &str) -> Result<(), Failure>;
+
+    /// See [`Pool::drain`].
+    async fn drain(&self, limit: Duration) -> ShutdownReport;
+
+    /// See [`Pool::shutdown`].
+    async fn shutdown(&self, limit: Duration) -> ShutdownReport;
+}
+
+#[async_trait]
+impl<E: Engine> Pooled for Pool<E> {
+    type Script = E::Script;
+
+    fn deploy(&self, name: &str, script: Arc<E::Script>, options: &Options) -> Result<(), DeployError> {
+        Self::deploy(self, name, script, options).map(drop)
+    }
+
+    async fn warm(&self, name: &str) -> Result<(), Failure> {
+        Self::warm(self, name).await
+    }
+
+    async fn drain(&self, limit: Duration) -> ShutdownReport {
+        Self::drain(self, limit).await
+    }
+
+    async fn shutdown(&self, limit: Duration) -> ShutdownReport {
+        Self::shutdown(self, limit).await
+    }
+}
+
+#[cfg(feature = "v8")]
+#[async_trait]
+impl Pooled for isopod_pool::js::Pool {
+    type Script = isopod_pool::js::Script;
+
+    fn deploy(&self, name: &str, script: Arc<Self::Script>, options: &Options) -> Result<(), DeployError> {
+        Self::deploy(self, name, script, options).map(drop)
+    }
+
+    async fn warm(&self, name: &str) -> Result<(), Failure> {
+        Self::warm(self, name).await
+    }
+
+    async fn drain(&self, limit: Duration) -> ShutdownReport {
+        Self::drain(self, limit).await
+    }
+
+    async fn shutdown(&self, limit: Duration) -> ShutdownReport {
+        Self::shutdown(self, limit).await
+    }
+}
+
+/// What did not end well with a pool.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PoolError {
+    /// A script has no worker that is ready.
+    #[error("the script `{script}` cannot start: {}", told(failure))]
+    Warm {
+        /// Its name.
+        script: String,
+        /// Why.
+        failure: Failure,
+    },
+    /// Events were cut.
+    #[error("{cut} events did not end in time and were cut; {finished} finished")]
+    Cut {
+        /// How many were cut.
+        cut: usize,
+        /// How many finished.
+        finished: usize,
+    },
+    /// Threads did not end.
+    #[error("{0} threads of the pool did not end in time")]
+    Stuck(usize),
+}
+
+fn told(failure: &Failure) -> String {
+    let detail = failure.detail.as_deref().map(|detail| format!("\n{detail}"));
+    format!("{}{}", failure.message, detail.unwrap_or_default())
+}
+
+/// A pool as a module: made and registered in the hub at [`Phase::Build`], its scripts deployed and warm at
+/// [`Phase::Start`], drained at [`Phase::Drain`], its threads joined at [`Phase::Close`].
+///
+/// ```
+/// # #[cfg(feature = "v8")] {
+/// use isopod_host::PoolModule;
+/// use isopod_pool::js::{Pool, Script};
+/// use isopod_pool::Options;
+///
+/// let script = Script::builder("sum").source("export const add = (a, b) => a + b;").build().expect("a name");
+/// let module = PoolModule::new("pool", || Pool::builder().threads(2).build())
+///     .script("sum", script, Options::default());
+/// // Others find it by `ctx.hub().get::<Pool>()`.
+/// # drop(module);
+/// # }
+/// ```
+pub struct PoolModule<P: Pooled> {
+    name: String,
+    depends_on: Vec<String>,
+    scoped: bool,
+    scripts: Vec<(String, Arc<P::Script>, Options)>,
+    make: Option<Make<P>>,
+    pool: Option<P>,
+}
+
+type Make<P> = Box<dyn FnOnce() -> Result<P, BuildError> + Send>;
+
+impl<P: Pooled> PoolModule<P> {
+    /// A module of this name with the pool that this function makes.
+    pub fn new(name: impl Into<String>, make: impl FnOnce() -> Result<P, BuildError> + Send + 'static) -> Self {
+        Self {
+            name: name.into(),
+            depends_on: Vec::new(),
+            scoped: false,
+            scripts: Vec::new(),
+            make: Some(Box::new(make)),
+            pool: None,
+        }
+    }
+
+    /// Comes after this module.
+    #[must_use]
+    pub fn depends_on(mut self, module: impl Into<String>) -> Self {
+        self.depends_on.push(module.into());
+        self
+    }
+
+    /// A script to deploy. The host does not start if it does not.
+    #[must_use]
+    pub fn script(mut self, name: impl Into<String>, script: impl Into<Arc<P::Script>>, options: Options) -> Self {
+        self.scripts.push((name.into(), script.into(), options));
+        self
+    }
+
+    /// Registers the pool under the module's name as its scope, so that there may be others of its kind.
+    #[must_use]
+    pub const fn scoped(mut self) -> Self {
+        self.scoped = true;
+        self
+    }
+}
+
+#[async_trait]
+impl<P: Pooled> Module for PoolModule<P> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn depends_on(&self) -> Vec<String> {
+        self.depends_on.clone()
+    }
+
+    async fn build(&mut self, ctx: &Context) -> PhaseResult {
+        let Some(make) = self.make.take() else {
+            return Ok(());
+        };
+        let pool = make()?;
+        let client = Arc::new(pool.clone());
+        if self.scoped {
+            ctx.hub().register_scoped(&self.name, client)?;
+        } else {
+            ctx.hub().register(client)?;
+        }
+        self.pool = Some(pool);
+        Ok(())
+    }
+
+    async fn start(&mut self, _ctx: &Context) -> PhaseResult {
+        let Some(pool) = &self.pool else {
+            return Ok(());
+        };
+        // All begin to boot before the first is waited for.
+        for (name, script, options) in &self.scripts {
+            pool.deploy(name, Arc::clone(script), options)?;
+        }
+        for (script, ..) in &self.scripts {
+            pool.warm(script).await.map_err(|failure| PoolError::Warm {
+                script: script.clone(),
+                failure,
+            })?;
+        }
+        Ok(())
+    }
+
+    async fn drain(&mut self, ctx: &Context) -> PhaseResult {
+        let Some(pool) = &self.pool else {
+            return Ok(());
+        };
+        let ShutdownReport { finished, cut, .. } = pool.drain(own(ctx, Phase::Drain)).await;
+        tracing::info!(finished, cut, "the pool is drained");
+        match cut {
+            0 => Ok(()),
+            cut => Err(PoolError::Cut { cut, finished }.into()),
+        }
+    }
+
+    async fn close(&mut self, ctx: &Context) -> PhaseResult {
+        let Some(pool) = self.pool.take() else {
+            return Ok(());
+        };
+        match pool.shutdown(own(ctx, Phase::Close)).await.threads_stuck {
+            0 => Ok(()),
+            stuck => Err(PoolError::Stuck(stuck).into()),
+        }
+    }
+}
+
+impl<P: Pooled> std::fmt::Debug for PoolModule<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let scripts: Vec<_> = self.scripts.iter().map(|(name, ..)| name).collect();
+        f.debug_struct("PoolModule")
+            .field("name", &self.name)
+            .field("scripts", &scripts)
+            .finish_non_exhaustive()
+    }
+}
+
+fn own(ctx: &Context, phase: Phase) -> Duration {
+    ctx.limit(phase) * OWN_SHARE / 100
+}

@@ -1,0 +1,98 @@
+//! Processes of this machine.
+
+use std::io;
+use std::process::{ExitStatus, Stdio};
+
+use async_trait::async_trait;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, ChildStdin, Command};
+
+use super::backend::{Process, ProcessBackend, ProcessSpec};
+use super::logs;
+use crate::context::Context;
+
+/// Spawns processes on this machine.
+///
+/// - To the environment that is given it adds `PATH` (`/usr/local/bin:/usr/bin:/bin`) and `LANG` (`C.UTF-8`) where they are
+///   not given. Nothing is inherited.
+/// - Lines of standard output and standard error go to the log, cut at [`LocalProcesses::line_len_max`]. A process that
+///   writes faster than they are logged waits.
+/// - Standard input is a pipe that nothing is written to and that ends with the host, in whatever way the host ends. A
+///   process that must not outlive its host, even one that is killed, ends itself when it reads that end.
+#[derive(Clone, Copy, Debug)]
+pub struct LocalProcesses {
+    line_len_max: usize,
+}
+
+impl Default for LocalProcesses {
+    fn default() -> Self {
+        Self { line_len_max: 8 * 1024 }
+    }
+}
+
+impl LocalProcesses {
+    /// The most bytes of a line of output that are logged at once; the rest is logged as lines of their own. Default:
+    /// 8 KiB; at least 1.
+    #[must_use]
+    pub const fn line_len_max(mut self, bytes: usize) -> Self {
+        self.line_len_max = if bytes == 0 { 1 } else { bytes };
+        self
+    }
+}
+
+#[async_trait]
+impl ProcessBackend for LocalProcesses {
+    async fn spawn(&self, spec: &ProcessSpec, ctx: &Context) -> io::Result<Box<dyn Process>> {
+        let mut command = Command::new(&spec.binary);
+        command
+            .args(&spec.args)
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("LANG", "C.UTF-8")
+            .envs(&spec.env)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // Not that of the host: Ctrl-C in a terminal would reach the process before its turn.
+            .process_group(0)
+            .kill_on_drop(true);
+        if let Some(folder) = &spec.working_dir {
+            command.current_dir(folder);
+        }
+        let mut child = command.spawn()?;
+        if let Some(out) = child.stdout.take() {
+            logs::follow(ctx, out, "stdout", self.line_len_max);
+        }
+        if let Some(out) = child.stderr.take() {
+            logs::follow(ctx, out, "stderr", self.line_len_max);
+        }
+        let stdin = child.stdin.take();
+        Ok(Box::new(Local { child, _stdin: stdin }))
+    }
+}
+
+struct Local {
+    child: Child,
+    /// Held open for as long as the process is wanted. `Child::wait` would close it.
+    _stdin: Option<ChildStdin>,
+}
+
+#[async_trait]
+impl Process for Local {
+    async fn wait(&mut self) -> io::Result<ExitStatus> {
+        self.child.wait().await
+    }
+
+    fn terminate(&mut self) -> io::Result<()> {
+        // None once it has been waited for: its number may be another's by now.
+        let pid = self.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        match pid.map(|pid| kill_process(pid, Signal::TERM)) {
+            None | Some(Ok(()) | Err(rustix::io::Errno::SRCH)) => Ok(()),
+            Some(Err(error)) => Err(error.into()),
+        }
+    }
+
+    async fn kill(&mut self) -> io::Result<()> {
+        self.child.kill().await
+    }
+}

@@ -1,0 +1,253 @@
+//! Modules that are processes of their own.
+
+mod backend;
+mod local;
+mod logs;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use crate::context::Context;
+use crate::module::{Module, Phase, PhaseResult};
+
+pub use backend::{Process, ProcessBackend, ProcessSpec};
+pub use local::LocalProcesses;
+
+/// The environment variable that holds a process's configuration, as JSON.
+pub const CONFIG_VARIABLE: &str = "ISOPOD_MODULE_CONFIG";
+/// The environment variable that holds the module's name.
+pub const NAME_VARIABLE: &str = "ISOPOD_MODULE_NAME";
+/// The environment variable that holds the host's [`InstanceId`](crate::InstanceId).
+pub const INSTANCE_VARIABLE: &str = "ISOPOD_INSTANCE_ID";
+/// The environment variable that holds the [`Endpoint`], where the host has one.
+pub const ENDPOINT_VARIABLE: &str = "ISOPOD_HOST_ENDPOINT";
+
+/// How much of a drain's limit a process has to end by itself, in percent; the rest is for it to be killed.
+const TERMINATE_SHARE: u32 = 80;
+
+/// Where processes call the host back, such as `http://127.0.0.1:4001`: a module that listens registers it in the hub
+/// while it starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint(pub String);
+
+/// A module that is a process of its own. It is spawned when all modules have started and the host's [`Endpoint`] is
+/// known, in [`Phase::Ready`]; it is told to end by SIGTERM in [`Phase::Drain`], and killed if it does not.
+///
+/// ```
+/// use isopod_host::process::ProcessModule;
+/// use serde_json::json;
+///
+/// let resizer = ProcessModule::new("resizer", "/usr/bin/resizer")
+///     .arg("--workers=2")
+///     .env("RUST_LOG", "info")
+///     .config(json!({ "quality": 80 }));
+/// # drop(resizer);
+/// ```
+///
+/// Its environment is what is given, the four variables of this module ([`CONFIG_VARIABLE`] and those beside it), and
+/// what the backend adds. If it ends before it is told to, however well, the module has failed and the host stops.
+pub struct ProcessModule {
+    name: String,
+    depends_on: Vec<String>,
+    binary: PathBuf,
+    args: Vec<OsString>,
+    env: BTreeMap<String, OsString>,
+    working_dir: Option<PathBuf>,
+    config: Option<Value>,
+    backend: Arc<dyn ProcessBackend>,
+    /// Tells the task that watches the process to end it, and hears how it did.
+    running: Option<oneshot::Sender<EndIt>>,
+}
+
+/// Why a process failed its module.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProcessError {
+    /// It could not be spawned.
+    #[error("`{binary}` cannot be spawned: {source}; is it there, and may it be executed?")]
+    Spawn {
+        /// Its binary.
+        binary: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It cannot be watched.
+    #[error("the process cannot be waited for: {0}")]
+    Wait(std::io::Error),
+    /// It ended, and nobody had asked it to.
+    #[error("the process ended by itself: {0}; its output is in the log")]
+    Exited(ExitStatus),
+    /// It had to be killed.
+    #[error("the process did not end within {0:?} of SIGTERM, and was killed")]
+    Killed(Duration),
+}
+
+struct EndIt {
+    within: Duration,
+    done: oneshot::Sender<Result<(), ProcessError>>,
+}
+
+impl ProcessModule {
+    /// A process of this binary, on this machine.
+    pub fn new(name: impl Into<String>, binary: impl Into<PathBuf>) -> Self {
+        Self {
+            name: name.into(),
+            depends_on: Vec::new(),
+            binary: binary.into(),
+            args: Vec::new(),
+            env: BTreeMap::new(),
+            working_dir: None,
+            config: None,
+            backend: Arc::new(LocalProcesses::default()),
+            running: None,
+        }
+    }
+
+    /// Comes after this module.
+    #[must_use]
+    pub fn depends_on(mut self, module: impl Into<String>) -> Self {
+        self.depends_on.push(module.into());
+        self
+    }
+
+    /// Another argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// A variable of its environment.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<OsString>) -> Self {
+        self.env.insert(name.into(), value.into());
+        self
+    }
+
+    /// Its working directory. Default: the host's.
+    #[must_use]
+    pub fn working_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.working_dir = Some(folder.into());
+        self
+    }
+
+    /// Its configuration. Default: the module's section.
+    #[must_use]
+    pub fn config(mut self, config: Value) -> Self {
+        self.config = Some(config);
+        self
+    }
+
+    /// What spawns it. Default: [`LocalProcesses`].
+    #[must_use]
+    pub fn backend(mut self, backend: Arc<dyn ProcessBackend>) -> Self {
+        self.backend = backend;
+        self
+    }
+
+    fn spec(&self, ctx: &Context) -> ProcessSpec {
+        let config = self.config.as_ref().or_else(|| ctx.section());
+        let config = config.map_or_else(|| "{}".to_owned(), Value::to_string);
+        let mut env = self.env.clone();
+        env.insert(CONFIG_VARIABLE.to_owned(), config.into());
+        env.insert(NAME_VARIABLE.to_owned(), ctx.module().into());
+        env.insert(INSTANCE_VARIABLE.to_owned(), ctx.instance().as_str().into());
+        if let Some(endpoint) = ctx.hub().try_get::<Endpoint>() {
+            env.insert(ENDPOINT_VARIABLE.to_owned(), endpoint.0.clone().into());
+        }
+        ProcessSpec {
+            name: ctx.module().to_owned(),
+            binary: self.binary.clone(),
+            args: self.args.clone(),
+            env,
+            working_dir: self.working_dir.clone(),
+        }
+    }
+}
+
+#[async_trait]
+impl Module for ProcessModule {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn depends_on(&self) -> Vec<String> {
+        self.depends_on.clone()
+    }
+
+    async fn ready(&mut self, ctx: &Context) -> PhaseResult {
+        let spec = self.spec(ctx);
+        let spawned = self.backend.spawn(&spec, ctx).await;
+        let process = spawned.map_err(|source| ProcessError::Spawn {
+            binary: spec.binary.display().to_string(),
+            source,
+        })?;
+        let (running, told) = oneshot::channel();
+        ctx.spawn(watch(process, told));
+        self.running = Some(running);
+        Ok(())
+    }
+
+    async fn drain(&mut self, ctx: &Context) -> PhaseResult {
+        let (done, ended) = oneshot::channel();
+        let within = ctx.limit(Phase::Drain) * TERMINATE_SHARE / 100;
+        // A watcher that is gone has reported the process's end already.
+        if let Some(running) = self.running.take()
+            && running.send(EndIt { within, done }).is_ok()
+            && let Ok(result) = ended.await
+        {
+            result?;
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for ProcessModule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Without environment and configuration, which may hold secrets.
+        f.debug_struct("ProcessModule")
+            .field("name", &self.name)
+            .field("binary", &self.binary)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The process's life. The task owns the process: when it is dropped, the process is killed.
+async fn watch(mut process: Box<dyn Process>, told: oneshot::Receiver<EndIt>) -> Result<(), ProcessError> {
+    let end = tokio::select! {
+        status = process.wait() => return Err(ProcessError::Exited(status.map_err(ProcessError::Wait)?)),
+        // Without a word only if the module was dropped in the middle of a phase.
+        end = told => end.ok(),
+    };
+    let within = end.as_ref().map_or(Duration::ZERO, |end| end.within);
+    let result = terminate(&mut *process, within).await;
+    match end {
+        // The phase that asked reports it.
+        Some(end) => drop(end.done.send(result)),
+        None => result?,
+    }
+    Ok(())
+}
+
+async fn terminate(process: &mut dyn Process, within: Duration) -> Result<(), ProcessError> {
+    process.terminate().map_err(ProcessError::Wait)?;
+    match tokio::time::timeout(within, process.wait()).await {
+        Ok(status) => {
+            let status = status.map_err(ProcessError::Wait)?;
+            tracing::info!(%status, "the process ended");
+            Ok(())
+        }
+        Err(_) => {
+            process.kill().await.map_err(ProcessError::Wait)?;
+            Err(ProcessError::Killed(within))
+        }
+    }
+}

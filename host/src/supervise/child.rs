@@ -1,0 +1,102 @@
+//! What is to be kept alive.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+
+use super::error::{BoxError, Panicked};
+use super::restart::{Backoff, Restart};
+
+type Factory = Box<dyn FnMut(ChildContext) -> BoxFuture<'static, Result<(), BoxError>> + Send>;
+
+/// A child to be: its name, what makes it, and what is done when it ends.
+///
+/// ```
+/// use isopod_host::supervise::{ChildSpec, Restart};
+///
+/// let spec = ChildSpec::new("poller", |ctx| async move {
+///     ctx.token.cancelled().await;
+///     Ok::<(), std::io::Error>(())
+/// })
+/// .restart(Restart::Transient);
+/// # let _ = spec;
+/// ```
+#[must_use = "a child is started by `Supervisor::supervise`"]
+pub struct ChildSpec {
+    pub(super) name: Arc<str>,
+    pub(super) restart: Restart,
+    pub(super) backoff: Backoff,
+    pub(super) stop_within: Duration,
+    factory: Factory,
+}
+
+/// What a child is told when it is started.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ChildContext {
+    /// Its name.
+    pub name: Arc<str>,
+    /// How often it was started before.
+    pub restarts: u64,
+    /// Fires when it is to end.
+    pub token: CancellationToken,
+}
+
+impl ChildSpec {
+    /// A child that is made by this function each time it is started.
+    pub fn new<Fut, E>(name: impl Into<Arc<str>>, mut factory: impl FnMut(ChildContext) -> Fut + Send + 'static) -> Self
+    where
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
+        Self {
+            name: name.into(),
+            restart: Restart::default(),
+            backoff: Backoff::default(),
+            stop_within: Duration::from_secs(5),
+            factory: Box::new(move |ctx| {
+                let child = factory(ctx);
+                Box::pin(async move { child.await.map_err(Into::into) })
+            }),
+        }
+    }
+
+    /// When it is started again. Default: [`Restart::Permanent`].
+    pub const fn restart(mut self, restart: Restart) -> Self {
+        self.restart = restart;
+        self
+    }
+
+    /// How long it waits before it is started again. Default: [`Backoff::default`].
+    pub const fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
+    /// How long it may take to end once its token has fired; then it is aborted. Default: 5 s.
+    pub const fn stop_within(mut self, stop_within: Duration) -> Self {
+        self.stop_within = stop_within;
+        self
+    }
+
+    /// Makes the child. A function that panics makes one that crashes at once.
+    pub(super) fn make(&mut self, ctx: ChildContext) -> BoxFuture<'static, Result<(), BoxError>> {
+        catch_unwind(AssertUnwindSafe(|| (self.factory)(ctx))).unwrap_or_else(|panic| {
+            let panic = Panicked::new(panic);
+            Box::pin(async move { Err(panic.into()) })
+        })
+    }
+}
+
+impl fmt::Debug for ChildSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChildSpec")
+            .field("name", &self.name)
+            .field("restart", &self.restart)
+            .finish_non_exhaustive()
+    }
+}

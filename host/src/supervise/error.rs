@@ -1,0 +1,169 @@
+//! How a supervised task may end other than well.
+
+use std::any::Any;
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use isopod_pool::{Failure, Outcome};
+
+/// Any error that can be sent between threads.
+pub type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Why a task has no result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// It returned an error, or panicked.
+    #[error("`{name}` crashed: {cause}")]
+    Crashed {
+        /// What it was run as.
+        name: Arc<str>,
+        /// Its error; [`Panicked`] where it panicked, [`Failure`] where a pool's worker failed.
+        #[source]
+        cause: BoxError,
+    },
+    /// It took too long, and was dropped.
+    #[error("`{name}` took longer than {after:?}")]
+    TimedOut {
+        /// What it was run as.
+        name: Arc<str>,
+        /// After how long.
+        after: Duration,
+    },
+    /// It was cancelled: by whoever ran it, or because its supervisor or runtime came to an end.
+    #[error("`{name}` was cancelled")]
+    Cancelled {
+        /// What it was run as.
+        name: Arc<str>,
+    },
+    /// It was not begun: its name has failed too often of late.
+    #[error("`{name}` has failed too often; try again in {retry_after:?}")]
+    Refused {
+        /// What it was to be run as.
+        name: Arc<str>,
+        /// When it is worth trying again.
+        retry_after: Duration,
+    },
+}
+
+impl RunError {
+    /// What the failed worker of a pool said, if it was one.
+    #[must_use]
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Crashed { cause, .. } => cause.downcast_ref(),
+            _ => None,
+        }
+    }
+
+    /// What an error of a task means. What a pool says of its events has its own words for the same.
+    pub(super) fn of(name: &Arc<str>, cause: BoxError, ran: Duration) -> Self {
+        let name = Arc::clone(name);
+        match cause.downcast_ref::<Failure>().map(|failure| failure.outcome) {
+            Some(Outcome::ExceededWall) => Self::TimedOut { name, after: ran },
+            Some(Outcome::Canceled) => Self::Cancelled { name },
+            _ => Self::Crashed { name, cause },
+        }
+    }
+}
+
+/// The message of a panic.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("panicked: {message}")]
+pub struct Panicked {
+    /// What it said; for a payload that is no text, that.
+    pub message: String,
+}
+
+impl Panicked {
+    pub(crate) fn new(payload: Box<dyn Any + Send>) -> Self {
+        let message = match payload.downcast::<String>() {
+            Ok(text) => *text,
+            Err(payload) => payload.downcast::<&'static str>().map_or_else(
+                |_| "with a payload that is no text".to_owned(),
+                |text| (*text).to_owned(),
+            ),
+        };
+        Self { message }
+    }
+}
+
+/// Why a task was not spawned; it is handed back.
+pub enum SpawnError<F> {
+    /// As many are alive as may be.
+    Full {
+        /// The task.
+        task: F,
+        /// How many may be alive.
+        tasks_max: usize,
+    },
+    /// Its name has failed too often of late.
+    Refused {
+        /// The task.
+        task: F,
+        /// When it is worth trying again.
+        retry_after: Duration,
+    },
+    /// The supervisor is shut down.
+    ShutDown {
+        /// The task.
+        task: F,
+    },
+}
+
+impl<F> SpawnError<F> {
+    /// The task.
+    pub fn into_task(self) -> F {
+        match self {
+            Self::Full { task, .. } | Self::Refused { task, .. } | Self::ShutDown { task } => task,
+        }
+    }
+}
+
+impl<F> fmt::Display for SpawnError<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full { tasks_max, .. } => write!(
+                f,
+                "{tasks_max} spawned tasks are alive, as many as may be; wait for some, or raise `tasks_max`"
+            ),
+            Self::Refused { retry_after, .. } => {
+                write!(f, "the task has failed too often; try again in {retry_after:?}")
+            }
+            Self::ShutDown { .. } => f.write_str("the supervisor is shut down"),
+        }
+    }
+}
+
+impl<F> fmt::Debug for SpawnError<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl<F> Error for SpawnError<F> {}
+
+/// Why a call by name has no result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// The arguments have no JSON.
+    #[error("the arguments cannot be made into JSON")]
+    Arguments(#[source] serde_json::Error),
+    /// It failed as any task may.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// What came back is not what was asked for.
+    #[error("what `{unit}.{function}` returned is not of the type that was asked for")]
+    Returned {
+        /// Whose function it is.
+        unit: String,
+        /// The function.
+        function: String,
+        /// What does not fit.
+        #[source]
+        source: serde_json::Error,
+    },
+}

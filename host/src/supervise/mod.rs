@@ -1,0 +1,41 @@
+//! Supervision: what can fail runs as a task of its own, ends in a result, and takes nothing else down. The same for
+//! workers, native tasks and modules: each is a `Send` future that ends in a `Result`. It must not know what a task does.
+//!
+//! [`Supervisor`] runs tasks; `task` is the way of one of them from its start to its only end, and `error` what that may
+//! be. `guard` keeps a [`Breaker`](isopod_pool::Breaker) for each name that has one, and `stats` counts. [`Exports`] are
+//! functions to be called by name. [`ChildSpec`]s are kept alive by a [`Group`]: `restart` holds the decisions, pure, and
+//! `group` carries them out.
+//!
+//! ```
+//! use isopod_host::supervise::{RunError, Supervisor};
+//!
+//! let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build()?;
+//! let supervisor = Supervisor::builder(runtime.handle().clone()).build();
+//! let sum = supervisor.run("adder", async { Ok::<_, std::io::Error>(40 + 2) });
+//! let crash = supervisor.run::<(), std::io::Error>("adder", async { panic!("carry lost") });
+//! // Any executor will do for waiting.
+//! futures::executor::block_on(async {
+//!     assert_eq!(sum.await.expect("adds"), 42);
+//!     assert!(matches!(crash.await, Err(RunError::Crashed { .. })));
+//! });
+//! assert_eq!(supervisor.stats().total.crashed, 1);
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+mod child;
+mod error;
+mod exports;
+mod group;
+mod guard;
+mod restart;
+mod stats;
+mod supervisor;
+mod task;
+
+pub use child::{ChildContext, ChildSpec};
+pub use error::{BoxError, CallError, Panicked, RunError, SpawnError};
+pub use exports::{Called, Exports, NativeModules};
+pub use group::{ChildReport, ChildStop, Escalated, Group, GroupOptions, GroupReport};
+pub use restart::{Backoff, Intensity, Restart, Strategy};
+pub use stats::{SupervisorStats, TaskStats};
+pub use supervisor::{RunOptions, Supervisor, SupervisorBuilder, SupervisorReport};

@@ -1,0 +1,337 @@
+//! Whether, which and when children are started again: decisions only. Time and chance are passed in, and what is decided
+//! is carried out by the group.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+/// When a child that has ended is started again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Restart {
+    /// Always.
+    #[default]
+    Permanent,
+    /// Where it crashed; once it ends well, it is done.
+    Transient,
+    /// Never.
+    Temporary,
+}
+
+/// Which children are started again with one of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strategy {
+    /// None: each is by itself.
+    #[default]
+    OneForOne,
+    /// All: they cannot do without each other.
+    OneForAll,
+    /// Those after it: each may need those before it.
+    RestForOne,
+}
+
+/// How long a child waits before it is started again: twice as long after each crash in a row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Backoff {
+    /// After the first crash. Default: 100 ms.
+    pub min: Duration,
+    /// At most. Default: 30 s.
+    pub max: Duration,
+    /// Which part of the wait is left to chance, from 0 to 1, so that many that crash together do not come back together.
+    /// Default: 0.2.
+    pub jitter: f64,
+    /// How long a child has to run for its crashes before to be forgotten. Default: 60 s.
+    pub reset_after: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self {
+            min: Duration::from_millis(100),
+            max: Duration::from_secs(30),
+            jitter: 0.2,
+            reset_after: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Backoff {
+    /// The wait after so many crashes in a row, with a random number from 0 to 1: never more than without jitter, and less
+    /// by at most its part.
+    #[must_use]
+    pub fn delay(&self, crashes: u32, random: f64) -> Duration {
+        let factor = 2_u32.saturating_pow(crashes.saturating_sub(1));
+        let whole = self.min.saturating_mul(factor).min(self.max);
+        whole.mul_f64(1.0 - self.jitter.clamp(0.0, 1.0) * random.clamp(0.0, 1.0))
+    }
+}
+
+/// How often the children of a group may be started again. Once that is exceeded, the group gives up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Intensity {
+    /// So often. Default: 5.
+    pub restarts: usize,
+    /// Within this time. Default: 60 s.
+    pub within: Duration,
+}
+
+impl Default for Intensity {
+    fn default() -> Self {
+        Self {
+            restarts: 5,
+            within: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What to do about the end of a child.
+#[must_use]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// Nothing: it is done.
+    Done,
+    /// Those of these that run are stopped, the last one first. All of them are due later.
+    Restart(Range<usize>),
+    /// There were too many restarts: everything is stopped, and whoever waits for the group is told.
+    Escalate,
+}
+
+/// What becomes of the children of one group.
+#[derive(Debug)]
+pub(super) struct Plan {
+    strategy: Strategy,
+    intensity: Intensity,
+    children: Vec<Child>,
+    /// When children were started again, as far back as counts.
+    restarts: VecDeque<Instant>,
+}
+
+#[derive(Debug)]
+struct Child {
+    restart: Restart,
+    backoff: Backoff,
+    crashes: u32,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Due { at: Instant },
+    Runs { since: Instant },
+    Done,
+}
+
+impl Plan {
+    /// All children are due now.
+    pub(super) fn new(
+        strategy: Strategy,
+        intensity: Intensity,
+        children: impl IntoIterator<Item = (Restart, Backoff)>,
+        now: Instant,
+    ) -> Self {
+        let child = |(restart, backoff)| Child {
+            restart,
+            backoff,
+            crashes: 0,
+            state: State::Due { at: now },
+        };
+        Self {
+            strategy,
+            intensity,
+            children: children.into_iter().map(child).collect(),
+            restarts: VecDeque::new(),
+        }
+    }
+
+    /// When the next child is due.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.children
+            .iter()
+            .filter_map(|child| match child.state {
+                State::Due { at } => Some(at),
+                _ => None,
+            })
+            .min()
+    }
+
+    /// The first child that is due now; it runs from here on.
+    pub(super) fn start_due(&mut self, now: Instant) -> Option<usize> {
+        let index = self
+            .children
+            .iter()
+            .position(|child| matches!(child.state, State::Due { at } if at <= now))?;
+        self.children[index].state = State::Runs { since: now };
+        Some(index)
+    }
+
+    /// Whether no child runs nor ever will.
+    pub(super) fn is_done(&self) -> bool {
+        self.children.iter().all(|child| child.state == State::Done)
+    }
+
+    /// A child has ended by itself, well or not.
+    pub(super) fn ended(&mut self, index: usize, well: bool, now: Instant, random: f64) -> Decision {
+        let child = &mut self.children[index];
+        let again = match child.restart {
+            Restart::Permanent => true,
+            Restart::Transient => !well,
+            Restart::Temporary => false,
+        };
+        if let State::Runs { since } = child.state
+            && now.saturating_duration_since(since) >= child.backoff.reset_after
+        {
+            child.crashes = 0;
+        }
+        child.state = State::Done;
+        if !again {
+            return Decision::Done;
+        }
+        child.crashes += 1;
+        let wait = child.backoff.delay(child.crashes, random);
+        if self.is_exceeded(now) {
+            return Decision::Escalate;
+        }
+        self.restarts.push_back(now);
+        let affected = match self.strategy {
+            Strategy::OneForOne => index..index + 1,
+            Strategy::OneForAll => 0..self.children.len(),
+            Strategy::RestForOne => index..self.children.len(),
+        };
+        for place in affected.clone() {
+            let other = &mut self.children[place];
+            // A temporary child is not started again, for whatever reason it was stopped; nor is one that was done.
+            other.state = match other.state {
+                _ if place == index => State::Due { at: now + wait },
+                State::Done => State::Done,
+                _ if other.restart == Restart::Temporary => State::Done,
+                _ => State::Due { at: now + wait },
+            };
+        }
+        Decision::Restart(affected)
+    }
+
+    fn is_exceeded(&mut self, now: Instant) -> bool {
+        let within = self.intensity.within;
+        while self
+            .restarts
+            .front()
+            .is_some_and(|at| now.saturating_duration_since(*at) >= within)
+        {
+            self.restarts.pop_front();
+        }
+        self.restarts.len() >= self.intensity.restarts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{Just, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
+
+    use super::*;
+
+    #[test]
+    fn a_wait_doubles_up_to_its_maximum_and_chance_only_shortens_it() {
+        let backoff = Backoff::default();
+        let millis = |crashes, random| backoff.delay(crashes, random).as_millis();
+        assert_eq!(
+            [1, 2, 3, 9, 10, 99].map(|n| millis(n, 0.0)),
+            [100, 200, 400, 25_600, 30_000, 30_000]
+        );
+        assert_eq!((millis(1, 0.5), millis(1, 1.0)), (90, 80));
+    }
+
+    #[test]
+    fn each_strategy_takes_its_children_along_but_not_those_that_are_done() {
+        let now = Instant::now();
+        let restarted = |strategy| {
+            let restarts = [
+                Restart::Permanent,
+                Restart::Transient,
+                Restart::Permanent,
+                Restart::Temporary,
+            ];
+            let backoff = Backoff {
+                min: Duration::ZERO,
+                ..Backoff::default()
+            };
+            let children = restarts.map(|restart| (restart, backoff));
+            let mut plan = Plan::new(strategy, Intensity::default(), children, now);
+            assert_eq!(std::iter::from_fn(|| plan.start_due(now)).count(), 4);
+            assert_eq!(plan.ended(1, true, now, 0.0), Decision::Done);
+            assert!(matches!(plan.ended(2, false, now, 0.0), Decision::Restart(_)));
+            std::iter::from_fn(|| plan.start_due(now)).collect::<Vec<_>>()
+        };
+        assert_eq!(restarted(Strategy::OneForOne), [2]);
+        assert_eq!(restarted(Strategy::RestForOne), [2]);
+        assert_eq!(restarted(Strategy::OneForAll), [0, 2]);
+    }
+
+    fn restart() -> impl proptest::strategy::Strategy<Value = Restart> {
+        prop_oneof![
+            Just(Restart::Permanent),
+            Just(Restart::Transient),
+            Just(Restart::Temporary)
+        ]
+    }
+
+    fn strategy() -> impl proptest::strategy::Strategy<Value = Strategy> {
+        prop_oneof![
+            Just(Strategy::OneForOne),
+            Just(Strategy::OneForAll),
+            Just(Strategy::RestForOne)
+        ]
+    }
+
+    proptest! {
+        /// Children end as they like, one at a time; all that is due is started.
+        #[test]
+        fn restarts_keep_within_their_intensity_and_children_within_their_kind(
+            strategy in strategy(),
+            restarts_max in 0_usize..5,
+            restarts in prop::collection::vec(restart(), 1..5),
+            ends in prop::collection::vec((0_usize..5, any::<bool>(), 0_u64..3000), 1..60),
+        ) {
+            let intensity = Intensity { restarts: restarts_max, within: Duration::from_secs(5) };
+            let (mut now, count) = (Instant::now(), restarts.len());
+            let backoff = Backoff::default();
+            let mut plan = Plan::new(strategy, intensity, restarts.iter().map(|kind| (*kind, backoff)), now);
+            let (mut starts, mut restarted): (Vec<usize>, Vec<Instant>) = (vec![0; count], Vec::new());
+            let mut running: Vec<bool> = vec![false; count];
+            for (index, well, millis) in ends {
+                now += Duration::from_millis(millis);
+                let mut last = None;
+                while let Some(index) = plan.start_due(now) {
+                    prop_assert!(!running[index], "started twice");
+                    prop_assert!(last < Some(index), "not in order");
+                    (last, running[index]) = (Some(index), true);
+                    starts[index] += 1;
+                }
+                prop_assert!(plan.next_due().is_none_or(|due| due > now));
+                let index = index % count;
+                if !running[index] {
+                    continue;
+                }
+                running[index] = false;
+                let recent = restarted.iter().filter(|at| now - **at < intensity.within).count();
+                match plan.ended(index, well, now, 0.5) {
+                    Decision::Done => prop_assert!(
+                        restarts[index] == Restart::Temporary || (restarts[index] == Restart::Transient && well)
+                    ),
+                    Decision::Escalate => {
+                        prop_assert_eq!(recent, restarts_max);
+                        return Ok(());
+                    }
+                    Decision::Restart(affected) => {
+                        prop_assert!(recent < restarts_max);
+                        prop_assert!(affected.contains(&index));
+                        restarted.push(now);
+                        affected.for_each(|index| running[index] = false);
+                    }
+                }
+                for (kind, starts) in restarts.iter().zip(&starts) {
+                    prop_assert!(*kind != Restart::Temporary || *starts <= 1);
+                }
+                prop_assert!(!plan.is_done() || running.iter().all(|running| !running));
+            }
+        }
+    }
+}

@@ -1,0 +1,382 @@
+//! The supervisor: runs tasks, one or many, waited for or not.
+
+use std::error::Error;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use isopod_pool::BreakerOptions;
+use serde::Serialize;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::child::ChildSpec;
+use super::error::{BoxError, RunError, SpawnError};
+use super::group::{Group, GroupOptions};
+use super::guard::Guards;
+use super::stats::{Names, SupervisorStats};
+use super::task::{Job, Shared, watch};
+use crate::bus::Bus;
+
+/// How long a shutdown waits for tasks that it has cut.
+const CUT_GRACE: Duration = Duration::from_secs(1);
+
+/// How one task is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunOptions {
+    /// How long it may take; [`Duration::MAX`] is no limit. Default: 5 s.
+    pub timeout: Duration,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Settings of a supervisor to be; see [`Supervisor::builder`].
+#[derive(Debug)]
+#[must_use = "a builder makes a supervisor with `build`"]
+pub struct SupervisorBuilder {
+    handle: Handle,
+    timeout: Duration,
+    tasks_max: usize,
+    concurrency: usize,
+    names_max: usize,
+    guarded: Vec<(Arc<str>, BreakerOptions)>,
+    bus: Option<Bus>,
+}
+
+impl SupervisorBuilder {
+    /// How long a task may take that does not say so itself. Default: 5 s.
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How many spawned tasks may be alive. Default: 1024.
+    pub const fn tasks_max(mut self, tasks_max: usize) -> Self {
+        self.tasks_max = tasks_max;
+        self
+    }
+
+    /// How many tasks of one [`Supervisor::run_all`] run at a time, at least 1. Default: 64.
+    pub const fn concurrency(mut self, concurrency: usize) -> Self {
+        self.concurrency = concurrency;
+        self
+    }
+
+    /// How many names are counted by themselves. Default: 256.
+    pub const fn names_max(mut self, names_max: usize) -> Self {
+        self.names_max = names_max;
+        self
+    }
+
+    /// Gives a name a breaker: once it has failed so often, its tasks are refused for a while, and then one is let through
+    /// to see. Default: no name has one.
+    pub fn guard(mut self, name: impl Into<Arc<str>>, options: BreakerOptions) -> Self {
+        self.guarded.push((name.into(), options));
+        self
+    }
+
+    /// Tells a bus how each task ended, as [`TaskCompleted`](crate::bus::SystemEvent::TaskCompleted) or
+    /// [`TaskFailed`](crate::bus::SystemEvent::TaskFailed). Default: nobody is told.
+    pub fn bus(mut self, bus: Bus) -> Self {
+        self.bus = Some(bus);
+        self
+    }
+
+    /// Makes the supervisor.
+    #[must_use]
+    pub fn build(self) -> Supervisor {
+        Supervisor {
+            spawned: Arc::new(Semaphore::new(self.tasks_max.min(Semaphore::MAX_PERMITS))),
+            tasks_max: self.tasks_max,
+            timeout: self.timeout,
+            concurrency: self.concurrency.max(1),
+            shared: Arc::new(Shared {
+                handle: self.handle,
+                names: Names::new(self.names_max),
+                guards: Guards::new(self.guarded),
+                bus: self.bus,
+                task_id: AtomicU64::new(1),
+                tracker: TaskTracker::new(),
+                closing: CancellationToken::new(),
+                cut: CancellationToken::new(),
+            }),
+        }
+    }
+}
+
+/// Runs what can fail. Cloning it makes another handle of the same supervisor; dropping it cancels nothing, but
+/// [`Supervisor::shutdown`] does.
+///
+/// The tasks run on the runtime it was given, which needs its timer enabled. The futures here run on any executor.
+#[derive(Clone)]
+pub struct Supervisor {
+    shared: Arc<Shared>,
+    spawned: Arc<Semaphore>,
+    tasks_max: usize,
+    timeout: Duration,
+    concurrency: usize,
+}
+
+/// What a shutdown found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SupervisorReport {
+    /// Tasks that had to be cancelled.
+    pub cut: u64,
+    /// Tasks that did not even then end: they block their thread.
+    pub stuck: usize,
+}
+
+impl Supervisor {
+    /// Begins to make a supervisor whose tasks run on the runtime of this handle.
+    pub const fn builder(handle: Handle) -> SupervisorBuilder {
+        SupervisorBuilder {
+            handle,
+            timeout: Duration::from_secs(5),
+            tasks_max: 1024,
+            concurrency: 64,
+            names_max: 256,
+            guarded: Vec::new(),
+            bus: None,
+        }
+    }
+
+    /// Runs a task with the supervisor's timeout. It is begun at once, and dropping the future cancels it.
+    ///
+    /// # Errors
+    /// [`RunError`] comes out of the future.
+    pub fn run<T, E>(&self, name: &str, task: impl Future<Output = Result<T, E>> + Send + 'static) -> Running<T>
+    where
+        T: Send + 'static,
+        E: Into<BoxError> + 'static,
+    {
+        let timeout = self.timeout;
+        self.run_with(RunOptions { timeout }, name, task)
+    }
+
+    /// [`Supervisor::run`] with options of its own.
+    ///
+    /// # Errors
+    /// [`RunError`] comes out of the future.
+    pub fn run_with<T, E>(
+        &self,
+        options: RunOptions,
+        name: &str,
+        task: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> Running<T>
+    where
+        T: Send + 'static,
+        E: Into<BoxError> + 'static,
+    {
+        let job = match self.shared.begin(name) {
+            _ if self.is_shut_down() => Job::ready(Err(RunError::Cancelled { name: name.into() })),
+            Ok(record) => Job::start(&self.shared, watch(record, Some(options.timeout), task)),
+            Err(refused) => Job::ready(Err(refused)),
+        };
+        Running { name: name.into(), job }
+    }
+
+    /// Runs a task that nobody waits for, for as long as it takes. A crash is logged and counted.
+    ///
+    /// # Errors
+    /// The task itself, where as many are alive as may be, its breaker is open or the supervisor is shut down.
+    pub fn spawn<F, E>(&self, name: &str, task: F) -> Result<(), SpawnError<F>>
+    where
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<BoxError> + 'static,
+    {
+        if self.is_shut_down() {
+            return Err(SpawnError::ShutDown { task });
+        }
+        let Ok(alive) = Arc::clone(&self.spawned).try_acquire_owned() else {
+            let tasks_max = self.tasks_max;
+            return Err(SpawnError::Full { task, tasks_max });
+        };
+        let record = match self.shared.begin(name) {
+            Ok(record) => record,
+            Err(RunError::Refused { retry_after, .. }) => return Err(SpawnError::Refused { task, retry_after }),
+            Err(_) => return Err(SpawnError::ShutDown { task }),
+        };
+        let (id, name) = (record.id, Arc::clone(&record.name));
+        let task = async move {
+            // It counts as alive until it is gone, not until it is told to go.
+            let _alive = alive;
+            task.await
+        };
+        let watched = watch(record, None, task);
+        self.shared.handle.spawn(self.shared.tracker.track_future(async move {
+            match watched.await {
+                Ok(()) | Err(RunError::Cancelled { .. }) => {}
+                Err(error) => {
+                    let error: &dyn Error = &error;
+                    tracing::error!(task = id, %name, error, "a spawned task crashed");
+                }
+            }
+        }));
+        Ok(())
+    }
+
+    /// Runs many tasks under one deadline, as many at a time as the supervisor's concurrency says. The results are in the
+    /// order of the tasks, each failure in its own place; those not begun by the deadline have timed out.
+    pub fn run_all<T, E, F>(&self, name: &str, tasks: impl IntoIterator<Item = F>, deadline: Duration) -> RunningAll<T>
+    where
+        F: Future<Output = Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: Into<BoxError> + 'static,
+    {
+        let tasks: Vec<_> = tasks.into_iter().collect();
+        let (count, concurrency) = (tasks.len(), self.concurrency);
+        let (shared, kept): (_, Arc<str>) = (Arc::clone(&self.shared), name.into());
+        let name = Arc::clone(&kept);
+        let shut_down = self.is_shut_down();
+        let all = async move {
+            let begun = Instant::now();
+            let attempt = |(place, task)| {
+                let (shared, name) = (&shared, &name);
+                async move {
+                    let left = deadline.saturating_sub(begun.elapsed());
+                    let result = if shut_down || shared.cut.is_cancelled() {
+                        Err(RunError::Cancelled { name: Arc::clone(name) })
+                    } else {
+                        match shared.begin(name) {
+                            Ok(record) => watch(record, Some(left), task).await,
+                            Err(refused) => Err(refused),
+                        }
+                    };
+                    (place, result.map_err(|error| whole_deadline(error, deadline)))
+                }
+            };
+            let mut results: Vec<_> = stream::iter(tasks.into_iter().enumerate())
+                .map(attempt)
+                .buffer_unordered(concurrency)
+                .collect()
+                .await;
+            results.sort_unstable_by_key(|(place, _)| *place);
+            results.into_iter().map(|(_, result)| result).collect()
+        };
+        RunningAll {
+            name: kept,
+            count,
+            job: Job::start(&self.shared, all),
+        }
+    }
+
+    /// Keeps children alive until they are all done, the group is stopped, or they crash more often than they may; see
+    /// [`Group`].
+    pub fn supervise(&self, specs: Vec<ChildSpec>, options: GroupOptions) -> Group {
+        Group::start(&self.shared, specs, options)
+    }
+
+    /// What it has done and does.
+    #[must_use]
+    pub fn stats(&self) -> SupervisorStats {
+        self.shared.names.stats(self.shared.guards.states())
+    }
+
+    /// Begins nothing from now on, stops the groups, and waits until all tasks have ended; what has not within `limit` is
+    /// cancelled.
+    pub async fn shutdown(&self, limit: Duration) -> SupervisorReport {
+        self.shared.closing.cancel();
+        self.shared.tracker.close();
+        let shared = Arc::clone(&self.shared);
+        let (to, report) = futures::channel::oneshot::channel();
+        // Over there, because the limit needs a timer.
+        self.shared.handle.spawn(async move {
+            let _ = to.send(shared.drain(limit).await);
+        });
+        report.await.unwrap_or_default()
+    }
+
+    pub(super) const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    fn is_shut_down(&self) -> bool {
+        self.shared.closing.is_cancelled()
+    }
+}
+
+impl Shared {
+    async fn drain(&self, limit: Duration) -> SupervisorReport {
+        if tokio::time::timeout(limit, self.tracker.wait()).await.is_ok() {
+            return SupervisorReport::default();
+        }
+        let cut = self.names.stats(self.guards.states()).total.active;
+        self.cut.cancel();
+        let ended = tokio::time::timeout(CUT_GRACE, self.tracker.wait()).await;
+        let stuck = if ended.is_ok() { 0 } else { self.tracker.len() };
+        SupervisorReport { cut, stuck }
+    }
+}
+
+/// Of many tasks under one deadline, none has a timeout of its own to name.
+fn whole_deadline(error: RunError, deadline: Duration) -> RunError {
+    match error {
+        RunError::TimedOut { name, .. } => RunError::TimedOut { name, after: deadline },
+        error => error,
+    }
+}
+
+/// A task that runs; see [`Supervisor::run`]. Dropping it cancels the task.
+#[derive(Debug)]
+#[must_use = "dropping it cancels the task; `spawn` is for tasks that nobody waits for"]
+pub struct Running<T> {
+    name: Arc<str>,
+    job: Job<Result<T, RunError>>,
+}
+
+impl<T> Future for Running<T> {
+    type Output = Result<T, RunError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let result = ready!(Pin::new(&mut self.job).poll(cx));
+        Poll::Ready(result.unwrap_or_else(|| {
+            let name = Arc::clone(&self.name);
+            Err(RunError::Cancelled { name })
+        }))
+    }
+}
+
+/// Tasks that run; see [`Supervisor::run_all`]. Dropping it cancels them.
+#[derive(Debug)]
+#[must_use = "dropping it cancels the tasks"]
+pub struct RunningAll<T> {
+    name: Arc<str>,
+    count: usize,
+    job: Job<Vec<Result<T, RunError>>>,
+}
+
+impl<T> Future for RunningAll<T> {
+    type Output = Vec<Result<T, RunError>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let results = ready!(Pin::new(&mut self.job).poll(cx));
+        Poll::Ready(results.unwrap_or_else(|| {
+            let cancelled = || {
+                let name = Arc::clone(&self.name);
+                Err(RunError::Cancelled { name })
+            };
+            (0..self.count).map(|_| cancelled()).collect()
+        }))
+    }
+}
+
+impl fmt::Debug for Supervisor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Supervisor")
+            .field("stats", &self.stats().total)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,11 @@
+//! Hosts, their modules, supervision and events as programs see them.
+
+mod common;
+#[cfg(feature = "sql")]
+mod database;
+mod declare;
+mod embed;
+mod lifecycle;
+mod pool;
+mod process;
+mod signals;

@@ -1,0 +1,95 @@
+//! A pool as a module, on the engine without V8.
+
+use std::time::Duration;
+
+use isopod_host::{BoxError, Context, End, Host, HostBuilder, Module, Phase, PhaseResult, PoolModule, async_trait};
+use isopod_pool::fake::{Boot, Call, Does, FakeEngine, FakeScript};
+use isopod_pool::{Meta, Options, Pool};
+
+type FakePool = Pool<FakeEngine>;
+
+fn host(script: FakeScript) -> HostBuilder {
+    let module = PoolModule::new("pool", || Pool::builder(FakeEngine::new()).threads(1).build());
+    Host::builder().module(module.script("echo", script, Options::default()))
+}
+
+/// Asks the pool while it starts: its scripts are ready then.
+struct Asks;
+
+#[async_trait]
+impl Module for Asks {
+    fn name(&self) -> &str {
+        "asks"
+    }
+
+    fn depends_on(&self) -> Vec<String> {
+        vec!["pool".into()]
+    }
+
+    async fn start(&mut self, ctx: &Context) -> PhaseResult {
+        let pool = ctx.hub().get::<FakePool>()?;
+        let (call, reply) = Call::echo(5);
+        pool.dispatch("echo", call, Meta::default())
+            .map_err(|rejected| BoxError::from(rejected.reason.to_string()))?
+            .detach();
+        assert_eq!(reply.recv_async().await?.ok(), Some(5));
+        Ok(())
+    }
+}
+
+#[test]
+fn a_pool_serves_the_modules_that_depend_on_it_and_finishes_what_it_has_accepted() {
+    let running = host(FakeScript::new())
+        .module(Asks)
+        .build()
+        .unwrap()
+        .start_blocking()
+        .unwrap();
+    let pool = running.hub().get::<FakePool>().unwrap();
+    let (send, wait) = flume::bounded(1);
+    let (call, reply) = Call::new(Does::Wait(wait));
+    pool.dispatch("echo", call, Meta::default()).unwrap().detach();
+    running.handle().stop();
+    // The drain has begun when nothing is accepted any more.
+    let mut accepted = Vec::new();
+    while let Ok(ticket) = pool.dispatch("echo", Call::echo(1).0, Meta::default()) {
+        accepted.push(ticket);
+    }
+    send.send(()).unwrap();
+    assert_eq!(reply.recv().unwrap(), Ok(0));
+    drop(accepted);
+    let report = running.wait_blocking().unwrap();
+    assert!(report.is_clean(), "{report}");
+}
+
+#[test]
+fn a_script_that_cannot_start_is_why_the_host_does_not() {
+    let script = FakeScript::new().boot(Boot::Fails("line 3 is wrong"));
+    let error = host(script).build().unwrap().start_blocking().unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("module `pool`") && text.contains("`echo` cannot start"),
+        "{text}"
+    );
+    assert!(text.contains("line 3 is wrong"), "{text}");
+    assert_eq!(
+        error.report().unwrap().end("pool", Phase::Close),
+        Some(&End::Finished),
+        "its threads are joined"
+    );
+}
+
+#[test]
+fn events_that_do_not_end_are_cut_and_reported() {
+    let host = host(FakeScript::new())
+        .limit(Phase::Drain, Duration::from_millis(500))
+        .build()
+        .unwrap();
+    let running = host.start_blocking().unwrap();
+    let pool = running.hub().get::<FakePool>().unwrap();
+    let (call, reply) = Call::new(Does::Never);
+    pool.dispatch("echo", call, Meta::default()).unwrap().detach();
+    let error = running.stop_blocking().unwrap_err().to_string();
+    assert!(error.contains("1 events did not end in time"), "{error}");
+    assert!(reply.recv().unwrap().is_err());
+}

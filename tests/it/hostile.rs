@@ -1,0 +1,158 @@
+//! What holds in every hostile scenario, whatever else is expected of it: workers beside it go on answering, each event
+//! ends in exactly one outcome, each answer names it, the process lives and gives back what it took.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::client::Answer;
+use crate::process::{Footprint, eventually, until, within};
+use crate::program::Serving;
+use crate::project::fixture;
+
+/// Within this time threads and descriptors are back at the baseline.
+const RECOVERY: Duration = Duration::from_secs(30);
+
+/// A server with a hostile worker and one beside it.
+pub(crate) struct Arena {
+    pub(crate) server: Serving,
+    before: Footprint,
+    /// Events at the server's hands, one for each request.
+    asked: AtomicU64,
+}
+
+impl Arena {
+    /// The fixture `hostile`.
+    pub(crate) fn start() -> Self {
+        Self::of(fixture("hostile"))
+    }
+
+    /// Another with the same workers.
+    pub(crate) fn of(project: impl AsRef<Path>) -> Self {
+        let server = Serving::start(project);
+        let asked = AtomicU64::new(0);
+        let get = |path| {
+            asked.fetch_add(1, Ordering::SeqCst);
+            assert_eq!(server.get(path).verdict(), (200, "ok"));
+        };
+        // Every thread has a worker before it begins, so that what comes on top comes of misdeeds: so many at once are
+        // enough for one worker to get the thread that is left.
+        ["/fresh", "/fine", "/beside"].into_iter().for_each(get);
+        until("every thread has a worker", || {
+            std::thread::scope(|scope| (0..8).for_each(|_| drop(scope.spawn(|| get("/patient/slow")))));
+            (server.metric_over_all("isopod_workers") == 4).then_some(())
+        });
+        let before = Footprint::at_rest(server.pid());
+        Self { server, before, asked }
+    }
+
+    #[track_caller]
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.server.get(path)
+    }
+
+    /// Counts requests that went to the server by another way.
+    pub(crate) fn sent(&self, requests: u64) {
+        self.asked.fetch_add(requests, Ordering::SeqCst);
+    }
+
+    /// Commits misdeeds at once while probes go to the worker beside, all of which are answered. Each answer names its
+    /// outcome.
+    #[track_caller]
+    pub(crate) fn commit(&self, misdeeds: &[&str]) -> Vec<Answer> {
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            // At least one each: a misdeed may be over before they begin.
+            let probe = || self.probe_until(|answered| answered > 0 && done.load(Ordering::SeqCst));
+            let probes = [(); 2].map(|()| scope.spawn(probe));
+            let asked: Vec<_> = misdeeds.iter().map(|path| scope.spawn(|| self.get(path))).collect();
+            let answers: Vec<_> = asked.into_iter().map(|asked| asked.join()).collect();
+            done.store(true, Ordering::SeqCst);
+            for probe in probes {
+                probe.join().expect("probes that are all answered");
+            }
+            answers
+                .into_iter()
+                .map(|answer| answer.expect("an answer"))
+                .inspect(|answer| assert!(answer.header("x-isopod-outcome").is_some(), "{answer:?}"))
+                .collect()
+        })
+    }
+
+    /// How long this many probes take by each of two clients, while a misdeed is committed again and again; or while none
+    /// is.
+    pub(crate) fn probe_beside(&self, probes: usize, misdeed: Option<&str>) -> Vec<Duration> {
+        let left = AtomicUsize::new(2);
+        std::thread::scope(|scope| {
+            let probe = || {
+                let times = self.probe_until(|answered| answered == probes);
+                left.fetch_sub(1, Ordering::SeqCst);
+                times
+            };
+            let probes = [(); 2].map(|()| scope.spawn(probe));
+            while let Some(misdeed) = misdeed
+                && left.load(Ordering::SeqCst) > 0
+            {
+                assert!(self.get(misdeed).header("x-isopod-outcome").is_some(), "{misdeed}");
+            }
+            probes
+                .map(|probe| probe.join().expect("probes that are all answered"))
+                .concat()
+        })
+    }
+
+    /// Asks the worker beside again and again; gives how long each answer took.
+    fn probe_until(&self, done: impl Fn(usize) -> bool) -> Vec<Duration> {
+        let (mut connection, mut times) = (self.server.connect(), Vec::new());
+        while !done(times.len()) {
+            let start = Instant::now();
+            let answer = connection.get("/beside").expect("an answer to a probe");
+            assert_eq!(answer.verdict(), (200, "ok"));
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            times.push(start.elapsed());
+        }
+        times
+    }
+
+    /// The misbehaved script answers again, the books are balanced, and what was taken is given back.
+    #[track_caller]
+    pub(crate) fn recovers(mut self) {
+        assert_eq!(self.get("/fine").body, "fine");
+        assert!(self.server.lives());
+        within(RECOVERY, "each event ends in exactly one outcome", || {
+            let ended = self.server.metric_over_all("isopod_events_total");
+            let asked = self.asked.load(Ordering::SeqCst);
+            assert!(ended <= asked, "{ended} outcomes of {asked} events");
+            (ended == asked && self.server.metric_over_all("isopod_events_in_flight") == 0).then_some(())
+        });
+        let (before, pid) = (self.before, self.server.pid());
+        let is_back = |now: Footprint| now.threads <= before.threads && now.descriptors <= before.descriptors;
+        let mut now = before;
+        let back = eventually(RECOVERY, || {
+            now = Footprint::of(pid);
+            is_back(now).then_some(())
+        });
+        assert!(back.is_some(), "{now:?} after {RECOVERY:?}, and {before:?} before");
+    }
+}
+
+/// Commits these misdeeds, each of which ends like this, and recovers.
+#[track_caller]
+pub(crate) fn all_end_as(misdeeds: &[&str], verdict: (u16, &str)) {
+    let arena = Arena::start();
+    for (misdeed, answer) in misdeeds.iter().zip(arena.commit(misdeeds)) {
+        assert_eq!(answer.verdict(), verdict, "{misdeed}: {}", answer.body);
+    }
+    arena.recovers();
+}
+
+/// Commits a misdeed that the script itself gets over, and recovers. Gives what it answered.
+#[track_caller]
+pub(crate) fn answer_to(misdeed: &str) -> String {
+    let arena = Arena::start();
+    let answer = arena.commit(&[misdeed]).remove(0);
+    assert_eq!(answer.verdict(), (200, "ok"), "{}", answer.body);
+    arena.recovers();
+    answer.body
+}

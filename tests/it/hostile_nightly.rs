@@ -1,0 +1,92 @@
+//! Hostile scenarios that take their time: run by `cargo xtask test --nightly`, one at a time.
+
+use std::time::Duration;
+
+use isopod_pool::js::{Pool, Script};
+use isopod_pool::{Options, Policy};
+
+use crate::hostile::Arena;
+use crate::process::resident_bytes;
+
+const MIB: u64 = 1 << 20;
+
+#[test]
+#[ignore = "nightly: takes minutes"]
+fn ten_thousand_workers_made_and_dropped_leave_memory_flat() {
+    let pool = Pool::builder().threads(2).build().expect("a pool");
+    let source = "const kept = new Array(10_000).fill('x'); export const size = () => kept.length;";
+    let script = Script::builder("fresh").source(source).build().expect("a script");
+    let options = Options {
+        policy: Policy::PerRequest,
+        ..Options::default()
+    };
+    pool.deploy("fresh", script, &options).expect("a pool that runs");
+    let run = |times: usize| {
+        for _ in 0..times {
+            let size: usize = futures::executor::block_on(pool.call("fresh", "size", &())).expect("an answer");
+            assert_eq!(size, 10_000);
+        }
+        resident_bytes(std::process::id())
+    };
+    let warm = run(500);
+    let later: Vec<_> = (0..10).map(|_| run(1000)).collect();
+    let shown = later.iter().map(|bytes| format!("{} MiB", bytes / MIB));
+    eprintln!("{} MiB warm, then {}", warm / MIB, shown.collect::<Vec<_>>().join(", "));
+    assert!(later.iter().all(|bytes| *bytes < warm + 32 * MIB), "it grows");
+    assert!(pool.stats().scripts["fresh"].boots >= 10_500);
+}
+
+/// The time that 99 in 100 are not above.
+fn p99(times: &mut [Duration]) -> Duration {
+    times.sort();
+    times[times.len() * 99 / 100]
+}
+
+/// Commits a misdeed a hundred times, and holds what it does to the worker beside and to memory against what was before.
+#[track_caller]
+fn a_hundred_times(misdeed: &str) {
+    let arena = Arena::start();
+    let pid = arena.server.pid();
+    // The heap of the worker beside has its own size to grow to.
+    arena.probe_beside(5000, None);
+    arena.commit(&[misdeed]);
+    let before = resident_bytes(pid);
+    let (mut alone, mut beside) = (Vec::new(), Vec::new());
+    for _ in 0..100 {
+        // In turns, so that whatever else the machine does is in both.
+        alone.extend(arena.probe_beside(100, None));
+        beside.extend(arena.probe_beside(100, Some(misdeed)));
+    }
+    let grown = resident_bytes(pid).saturating_sub(before);
+    let (alone, beside) = (p99(&mut alone), p99(&mut beside));
+    eprintln!(
+        "{misdeed}: p99 {alone:?} alone, {beside:?} beside it; {} MiB more",
+        grown / MIB
+    );
+    assert!(
+        beside <= 2 * alone,
+        "{misdeed}: p99 {alone:?} alone, {beside:?} beside it"
+    );
+    assert!(grown <= 32 * MIB, "{misdeed}: {} MiB more", grown / MIB);
+    arena.recovers();
+}
+
+macro_rules! a_hundred_times {
+    ($($test:ident: $misdeed:literal,)*) => {$(
+        #[test]
+        #[ignore = "nightly: takes minutes, and the machine for itself"]
+        fn $test() {
+            a_hundred_times($misdeed);
+        }
+    )*};
+}
+
+a_hundred_times! {
+    a_hundred_endless_loops_slow_nobody_down: "/loop",
+    a_hundred_loops_of_microtasks_slow_nobody_down: "/microtasks",
+    a_hundred_backtracking_expressions_slow_nobody_down: "/regexp",
+    a_hundred_full_heaps_slow_nobody_down: "/heap-large",
+    a_hundred_recursions_slow_nobody_down: "/recursion",
+    a_hundred_hung_handlers_slow_nobody_down: "/never",
+    a_hundred_leftovers_slow_nobody_down: "/trap",
+}

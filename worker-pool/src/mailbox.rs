@@ -1,0 +1,119 @@
+//! What a worker is told, and the bell that wakes it.
+//!
+//! The pool posts under its own lock, so what is in here is always in step with what the pool believes. One consumer: the
+//! worker's event loop. While that is awake nobody wakes it again; before it sleeps it looks once more.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+use crate::sync::{Mutex, MutexGuard};
+
+/// A bounded queue with one consumer, and the waker of that consumer's worker.
+pub(crate) struct Mailbox<T> {
+    len_max: usize,
+    inner: Mutex<Inner<T>>,
+}
+
+struct Inner<T> {
+    queue: VecDeque<T>,
+    /// The worker was woken since the mailbox was last found empty.
+    rung: bool,
+    /// Who to wake; only there while the consumer sleeps.
+    sleeper: Option<Waker>,
+}
+
+/// What a consumer finds that wants to sleep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Park {
+    /// Nothing: it may sleep, and will be woken.
+    Asleep,
+    /// Mail has come.
+    Mail,
+    /// Its worker was woken while it was being polled.
+    Rung,
+}
+
+impl<T> Mailbox<T> {
+    pub(crate) fn new(len_max: usize) -> Self {
+        Self {
+            len_max,
+            inner: Mutex::new(Inner {
+                queue: VecDeque::new(),
+                rung: false,
+                sleeper: None,
+            }),
+        }
+    }
+
+    /// Puts a message in, and gives who has to be woken for it. A full mailbox returns the message.
+    pub(crate) fn post(&self, mail: T) -> Result<Option<Waker>, T> {
+        let mut inner = self.lock();
+        if inner.queue.len() >= self.len_max {
+            return Err(mail);
+        }
+        inner.queue.push_back(mail);
+        Ok(inner.sleeper.take())
+    }
+
+    /// The next message. With none left, wakes that came before are forgotten: the consumer is about to poll its worker.
+    pub(crate) fn take(&self) -> Option<T> {
+        let mut inner = self.lock();
+        inner.sleeper = None;
+        let mail = inner.queue.pop_front();
+        inner.rung &= mail.is_some();
+        mail
+    }
+
+    /// All that is left, once nobody posts any more.
+    pub(crate) fn drain(&self) -> VecDeque<T> {
+        std::mem::take(&mut self.lock().queue)
+    }
+
+    /// Before the consumer sleeps: stores its waker, unless there is something to do.
+    pub(crate) fn park(&self, waker: &Waker) -> Park {
+        let mut inner = self.lock();
+        if !inner.queue.is_empty() {
+            Park::Mail
+        } else if inner.rung {
+            Park::Rung
+        } else {
+            inner.sleeper = Some(waker.clone());
+            Park::Asleep
+        }
+    }
+
+    /// Ready as soon as there is a message, which stays where it is.
+    pub(crate) fn poll_mail(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut inner = self.lock();
+        if inner.queue.is_empty() {
+            inner.sleeper = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner<T>> {
+        // Nothing in here panics, so a poisoned mailbox is still a consistent one.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the worker gets as its waker.
+impl<T: Send> Wake for Mailbox<T> {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let sleeper = {
+            let mut inner = self.lock();
+            inner.rung = true;
+            inner.sleeper.take()
+        };
+        if let Some(sleeper) = sleeper {
+            sleeper.wake();
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The engine that every pool runs: the embedder's, and native workers beside its own.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use crate::engine::{BootContext, BootError, Engine, Event, SlotId, ThreadError, Turn, Worker};
+use crate::native::Task;
+use crate::native::worker::NativeWorker;
+use crate::outcome::{Failure, Outcome};
+use crate::sync::thread::JoinHandle;
+
+/// An engine, and native workers.
+pub(crate) struct WithNative<E>(pub(crate) E);
+
+/// What is deployed under a name.
+pub(crate) enum Code<S> {
+    /// A script of the engine.
+    Script(Arc<S>),
+    /// A name for native tasks.
+    Native,
+}
+
+/// What a worker is handed.
+pub(crate) enum Work<E: Engine> {
+    Event(E::Event),
+    Task(Task<E::Thread>),
+}
+
+/// What hosts it.
+pub(crate) enum Host<E: Engine> {
+    Script(E::Worker),
+    Native(NativeWorker<E::Thread>),
+}
+
+impl<E: Engine> Engine for WithNative<E> {
+    type Script = Code<E::Script>;
+    type Event = Work<E>;
+    /// Shared on its thread: a task borrows it for as long as it runs.
+    type Thread = Rc<E::Thread>;
+    type Worker = Host<E>;
+
+    fn spawn_thread(&self, name: String, body: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
+        self.0.spawn_thread(name, body)
+    }
+
+    fn start_thread(&self, name: &str) -> Result<Self::Thread, ThreadError> {
+        self.0.start_thread(name).map(Rc::new)
+    }
+
+    fn suits(script: &Self::Script, event: &Self::Event) -> bool {
+        match (script, event) {
+            (Code::Script(script), Work::Event(event)) => E::suits(script, event),
+            (Code::Native, Work::Task(_)) => true,
+            _ => false,
+        }
+    }
+
+    async fn boot(
+        &self,
+        thread: &Self::Thread,
+        script: &Arc<Self::Script>,
+        ctx: BootContext,
+    ) -> Result<Self::Worker, BootError> {
+        match &**script {
+            Code::Script(script) => self.0.boot(thread, script, ctx).await.map(Host::Script),
+            Code::Native => Ok(Host::Native(NativeWorker::new(Rc::clone(thread)))),
+        }
+    }
+}
+
+impl<E: Engine> Work<E> {
+    /// The engine's event, where it is one.
+    pub(crate) fn event(self) -> Option<E::Event> {
+        match self {
+            Self::Event(event) => Some(event),
+            Self::Task(_) => None,
+        }
+    }
+}
+
+impl<E: Engine> Event for Work<E> {
+    fn fail(self, failure: Failure) {
+        match self {
+            Self::Event(event) => event.fail(failure),
+            Self::Task(task) => task.fail(failure),
+        }
+    }
+}
+
+impl<E: Engine> Worker for Host<E> {
+    type Event = Work<E>;
+
+    fn begin(&mut self, slot: SlotId, event: Work<E>) {
+        match (self, event) {
+            (Self::Script(worker), Work::Event(event)) => worker.begin(slot, event),
+            (Self::Native(worker), Work::Task(task)) => worker.begin(slot, task),
+            // Not accepted in the first place: see `suits`.
+            (_, event) => event.fail(Failure::new(Outcome::Exception, "the worker does not take such events")),
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
+        match self {
+            Self::Script(worker) => worker.poll(cx),
+            Self::Native(worker) => worker.poll(cx),
+        }
+    }
+
+    fn is_condemned(&self) -> bool {
+        match self {
+            Self::Script(worker) => worker.is_condemned(),
+            Self::Native(_) => false,
+        }
+    }
+
+    fn cancel(&mut self, slot: SlotId, outcome: Outcome) {
+        match self {
+            Self::Script(worker) => worker.cancel(slot, outcome),
+            Self::Native(worker) => worker.cancel(slot, outcome),
+        }
+    }
+
+    fn memory_bytes(&mut self) -> usize {
+        match self {
+            Self::Script(worker) => worker.memory_bytes(),
+            Self::Native(_) => 0,
+        }
+    }
+
+    fn abandon(&mut self, failure: Failure) {
+        match self {
+            Self::Script(worker) => worker.abandon(failure),
+            Self::Native(worker) => worker.abandon(&failure),
+        }
+    }
+}

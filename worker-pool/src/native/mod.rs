@@ -1,0 +1,181 @@
+//! Rust on worker threads: a task is an event like any other, and what hosts it a worker like any other. So placement,
+//! limits, deadlines, cancellation, statistics and drain are the pool's own, and not repeated here.
+//!
+//! [`engine`] puts native workers beside those of the pool's engine, [`worker`] runs the tasks, and [`NativeTask`] is what
+//! the caller holds.
+
+mod engine;
+mod worker;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+
+use futures::channel::oneshot;
+use futures::future::LocalBoxFuture;
+
+pub(crate) use engine::{Code, WithNative, Work};
+
+use crate::options::{Options, Policy};
+use crate::outcome::{Failure, Outcome};
+use crate::pool::Ticket;
+
+/// What is run unless `deploy_native` says otherwise: each task in a `LocalSet` of its own.
+pub(crate) fn default_options() -> Options {
+    Options {
+        policy: Policy::PerRequest,
+        ..Options::default()
+    }
+}
+
+/// Makes a future on a worker thread; it may hold what cannot leave that thread.
+type Start<T> = Box<dyn FnOnce(Rc<T>) -> LocalBoxFuture<'static, ()> + Send>;
+
+/// A task on its way to a worker. What it returns goes its own way; what ends it otherwise goes by `failed`.
+pub(crate) struct Task<T> {
+    start: Start<T>,
+    failed: oneshot::Sender<Failure>,
+}
+
+/// Where what becomes of a task arrives.
+pub(crate) struct Answer<R> {
+    value: oneshot::Receiver<R>,
+    failed: oneshot::Receiver<Failure>,
+}
+
+impl<T: 'static> Task<T> {
+    pub(crate) fn new<R, F>(task: F) -> (Self, Answer<R>)
+    where
+        R: Send + 'static,
+        F: AsyncFnOnce(&T) -> R + Send + 'static,
+    {
+        let (to, value) = oneshot::channel();
+        let (failed, failure) = oneshot::channel();
+        let start: Start<T> = Box::new(move |thread| {
+            Box::pin(async move {
+                let value = task(&thread).await;
+                // Whoever asked may have stopped waiting.
+                let _ = to.send(value);
+            })
+        });
+        let answer = Answer { value, failed: failure };
+        (Self { start, failed }, answer)
+    }
+}
+
+/// A native task that was handed to a pool: a future of what it returns, on any executor.
+///
+/// Dropping it cancels the task; [`NativeTask::detach`] lets it go on by itself.
+#[must_use = "dropping a task cancels it"]
+pub struct NativeTask<R> {
+    state: State<R>,
+}
+
+enum State<R> {
+    Refused(Failure),
+    Accepted { answer: Answer<R>, ticket: Option<Ticket> },
+}
+
+impl<R> NativeTask<R> {
+    pub(crate) const fn refused(failure: Failure) -> Self {
+        Self {
+            state: State::Refused(failure),
+        }
+    }
+
+    pub(crate) const fn accepted(answer: Answer<R>, ticket: Ticket) -> Self {
+        Self {
+            state: State::Accepted {
+                answer,
+                ticket: Some(ticket),
+            },
+        }
+    }
+
+    /// Lets the task go on by itself; its outcome is counted, and nobody hears of it.
+    ///
+    /// # Errors
+    /// Why it was not accepted.
+    pub fn detach(self) -> Result<(), Failure> {
+        match self.state {
+            State::Refused(failure) => Err(failure),
+            State::Accepted { ticket, .. } => {
+                if let Some(ticket) = ticket {
+                    ticket.detach();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits for the task, for code that is not async. Blocks the thread it is called on: never call it on a thread that
+    /// the task itself needs.
+    ///
+    /// # Errors
+    /// As those of the future.
+    pub fn wait(self) -> Result<R, Failure> {
+        block_on(self)
+    }
+}
+
+impl<R> Future for NativeTask<R> {
+    type Output = Result<R, Failure>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let (answer, ticket) = match &mut self.get_mut().state {
+            State::Refused(failure) => return Poll::Ready(Err(failure.clone())),
+            State::Accepted { answer, ticket } => (answer, ticket),
+        };
+        let result = match Pin::new(&mut answer.value).poll(cx) {
+            Poll::Ready(Ok(value)) => Ok(value),
+            Poll::Pending => return Poll::Pending,
+            // It will never return: why, its worker says.
+            Poll::Ready(Err(oneshot::Canceled)) => match Pin::new(&mut answer.failed).poll(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(failure)) => Err(failure),
+                Poll::Ready(Err(oneshot::Canceled)) => Err(Failure::new(
+                    Outcome::WorkerLost,
+                    "the worker was lost while it ran the task",
+                )),
+            },
+        };
+        if let Some(ticket) = ticket.take() {
+            ticket.detach();
+        }
+        Poll::Ready(result)
+    }
+}
+
+impl<R> Unpin for NativeTask<R> {}
+
+impl<R> fmt::Debug for NativeTask<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let accepted = matches!(self.state, State::Accepted { .. });
+        f.debug_struct("NativeTask")
+            .field("accepted", &accepted)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Polls on this thread and parks it in between: works inside any executor, unlike those that notice being nested.
+fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}

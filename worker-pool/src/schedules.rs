@@ -1,0 +1,211 @@
+//! The pool itself under schedules that shuttle makes up: threads take turns at every lock, in another order each time, and
+//! time stands still. A wake that is lost, or one that only a timer would make good, is a deadlock, and shuttle reports it.
+//!
+//! `cargo nextest run -p isopod-pool --no-default-features --features shuttle --lib schedules`
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use shuttle::scheduler::{PctScheduler, RandomScheduler};
+use shuttle::sync::atomic::{AtomicBool, Ordering};
+use shuttle::{Config, Runner, future, thread};
+
+use crate::fake::{Answer, Call, Does, FakeEngine, FakeScript};
+use crate::mailbox::{Mailbox, Park};
+use crate::sync::channel;
+use crate::{Meta, Options, Outcome, Pool, Recycle, Ticket};
+
+/// Runs the body under so many random schedules, and as many that try few, unlikely turns.
+fn under_schedules(runs: usize, body: fn()) {
+    let config = || {
+        let mut config = Config::new();
+        config.stack_size = 0x4_0000;
+        config
+    };
+    Runner::new(RandomScheduler::new(runs), config()).run(body);
+    Runner::new(PctScheduler::new(3, runs), config()).run(body);
+}
+
+fn pool(threads: usize, options: &Options) -> (Pool<FakeEngine>, Arc<FakeScript>) {
+    let pool = Pool::builder(FakeEngine::new())
+        .threads(threads)
+        .build()
+        .expect("threads");
+    let script = Arc::new(FakeScript::new());
+    pool.deploy("s", Arc::clone(&script), options).expect("a running pool");
+    (pool, script)
+}
+
+fn send(pool: &Pool<FakeEngine>, does: Does) -> Option<(Ticket, channel::Receiver<Answer>)> {
+    let (call, reply) = Call::new(does);
+    let ticket = pool.dispatch("s", call, Meta::default()).ok()?;
+    Some((ticket, reply))
+}
+
+fn answer((ticket, reply): (Ticket, channel::Receiver<Answer>)) -> Result<u64, Outcome> {
+    let answer = reply.recv().expect("every accepted event is answered");
+    ticket.detach();
+    assert!(reply.recv().is_err(), "an event is answered once");
+    answer.map_err(|failure| failure.outcome)
+}
+
+/// Every accepted event was counted under one outcome.
+fn assert_settled(pool: &Pool<FakeEngine>) {
+    let stats = pool.stats();
+    assert_eq!(
+        (stats.open, stats.outcomes.values().sum::<u64>()),
+        (0, stats.accepted),
+        "{stats:?}"
+    );
+}
+
+#[test]
+fn no_message_is_left_with_a_consumer_asleep() {
+    under_schedules(5000, || {
+        let mailbox = Arc::new(Mailbox::new(4));
+        let senders: Vec<_> = (0..2)
+            .map(|sender| {
+                let mailbox = Arc::clone(&mailbox);
+                thread::spawn(move || {
+                    for n in 0..2 {
+                        if let Some(sleeper) = mailbox.post(sender * 2 + n).expect("room for all") {
+                            sleeper.wake();
+                        }
+                    }
+                })
+            })
+            .collect();
+        let mut got = Vec::new();
+        future::block_on(poll_fn(|cx| {
+            loop {
+                got.extend(std::iter::from_fn(|| mailbox.take()));
+                if got.len() == 4 {
+                    return Poll::Ready(());
+                }
+                if mailbox.park(cx.waker()) == Park::Asleep {
+                    return Poll::Pending;
+                }
+            }
+        }));
+        senders.into_iter().for_each(|sender| sender.join().expect("no panic"));
+        assert!(
+            got.iter().position(|n| *n == 0) < got.iter().position(|n| *n == 1),
+            "{got:?}"
+        );
+        got.sort_unstable();
+        assert_eq!(got, [0, 1, 2, 3]);
+    });
+}
+
+#[test]
+fn a_worker_that_is_woken_while_its_loop_goes_to_sleep_is_polled_again() {
+    under_schedules(5000, || {
+        let mailbox = Arc::new(Mailbox::<()>::new(1));
+        let done = Arc::new(AtomicBool::new(false));
+        let waking = {
+            let (bell, done) = (Waker::from(Arc::clone(&mailbox)), Arc::clone(&done));
+            thread::spawn(move || {
+                bell.wake_by_ref();
+                done.store(true, Ordering::SeqCst);
+                bell.wake();
+            })
+        };
+        future::block_on(poll_fn(|cx| {
+            assert_eq!(mailbox.take(), None);
+            // Here it polls its worker.
+            if done.load(Ordering::SeqCst) {
+                return Poll::Ready(());
+            }
+            if mailbox.park(cx.waker()) == Park::Rung {
+                cx.waker().wake_by_ref();
+            }
+            Poll::Pending
+        }));
+        waking.join().expect("no panic");
+    });
+}
+
+#[test]
+fn a_cancellation_never_meets_the_next_event_in_the_same_slot() {
+    under_schedules(1000, || {
+        // Another event runs all the while, so that what ended is reported late and its slot is used again before that.
+        let (pool, _) = pool(1, &Options::default());
+        let (release, held) = channel::bounded(1);
+        let held = send(&pool, Does::Wait(held)).expect("room");
+        let (open, gate) = channel::bounded(1);
+        let (ticket, reply) = send(&pool, Does::Wait(gate)).expect("room");
+        let leaves = thread::spawn(move || drop(ticket));
+        let ends = thread::spawn(move || drop(open));
+        let next: Vec<_> = (1..3).map(|n| send(&pool, Does::Echo(n)).expect("room")).collect();
+        let next: Vec<_> = next.into_iter().map(answer).collect();
+        assert_eq!(next, [Ok(1), Ok(2)]);
+        drop(release);
+        assert_eq!(answer(held), Ok(0));
+        let first = reply.recv().expect("an answer").map_err(|failure| failure.outcome);
+        assert!(matches!(first, Ok(0) | Err(Outcome::Canceled)), "{first:?}");
+        leaves.join().expect("no panic");
+        ends.join().expect("no panic");
+        assert_eq!(pool.shutdown_blocking(Duration::MAX).threads_joined, 1);
+        assert_settled(&pool);
+    });
+}
+
+#[test]
+fn a_shutdown_under_load_answers_every_accepted_event_and_joins_every_thread() {
+    under_schedules(1000, || {
+        let (pool, script) = pool(2, &Options::default());
+        let callers: Vec<_> = (0..2)
+            .map(|caller| {
+                let pool = pool.clone();
+                thread::spawn(move || {
+                    let sent =
+                        (0..2).filter_map(|n| send(&pool, if n == caller { Does::Never } else { Does::Echo(n) }));
+                    let sent: Vec<_> = sent.collect();
+                    sent.into_iter().map(answer).filter(Result::is_err).count()
+                })
+            })
+            .collect();
+        let patient = {
+            let pool = pool.clone();
+            thread::spawn(move || pool.drain_blocking(Duration::MAX))
+        };
+        let report = pool.shutdown_blocking(Duration::ZERO);
+        let cut: usize = callers.into_iter().map(|caller| caller.join().expect("no panic")).sum();
+        assert!(report.cut >= cut, "{report:?}, {cut} heard of it");
+        assert_eq!((report.threads_joined, report.threads_stuck), (2, 0));
+        patient.join().expect("no panic");
+        assert_settled(&pool);
+        assert_eq!(script.alive(), 0);
+    });
+}
+
+#[test]
+fn no_event_is_lost_between_a_worker_that_is_replaced_and_the_next_one() {
+    under_schedules(1000, || {
+        let options = Options {
+            concurrency: 2,
+            recycle: Recycle {
+                events: Some(2),
+                ..Recycle::default()
+            },
+            ..Options::default()
+        };
+        let (pool, _) = pool(1, &options);
+        let deploys = {
+            let pool = pool.clone();
+            thread::spawn(move || _ = pool.deploy("s", Arc::new(FakeScript::new()), &Options::default()))
+        };
+        let caller = {
+            let pool = pool.clone();
+            thread::spawn(move || send(&pool, Does::Echo(7)).map(answer))
+        };
+        let sent: Vec<_> = (0..3).map(|n| send(&pool, Does::Echo(n)).expect("room")).collect();
+        let answers: Vec<_> = sent.into_iter().map(answer).collect();
+        assert_eq!(answers, [Ok(0), Ok(1), Ok(2)]);
+        assert_eq!(caller.join().expect("no panic"), Some(Ok(7)));
+        deploys.join().expect("no panic");
+        drop(pool);
+    });
+}

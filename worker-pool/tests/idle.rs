@@ -1,0 +1,71 @@
+//! A pool with nothing to do does nothing: no thread of it wakes up to look. A file of its own, because it counts what all
+//! threads of the process do.
+
+mod common;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use common::{LONG, builder, call, deploy, hold, threads_named, until};
+use isopod_pool::fake::{Does, FakeScript};
+use isopod_pool::{Meta, Options};
+
+const WORKERS: usize = 32;
+const WATCHED: Duration = Duration::from_secs(2);
+/// A handful may still be on their way to sleep. One that looks ten times a second would make 20 by itself.
+const SWITCHES_MAX: u64 = 16;
+
+/// How often the scheduler took these threads off a processor, for whatever reason.
+fn switches(threads: &[PathBuf]) -> u64 {
+    let lines = threads.iter().map(|thread| {
+        let status = std::fs::read_to_string(thread.join("status")).expect("the thread lives");
+        let counts = status.lines().filter(|line| line.contains("ctxt_switches"));
+        let counts = counts.filter_map(|line| line.split_whitespace().last()?.parse::<u64>().ok());
+        counts.sum::<u64>()
+    });
+    lines.sum()
+}
+
+#[track_caller]
+fn assert_idle(what: &str) {
+    let threads = threads_named("rest");
+    assert_eq!(threads.len(), WORKERS + 1, "{what}: all workers and the supervisor");
+    let before = switches(&threads);
+    // tidy:allow(sleep): what is counted is what happens while nothing happens.
+    std::thread::sleep(WATCHED);
+    let during = switches(&threads) - before;
+    assert!(
+        during <= SWITCHES_MAX,
+        "{what}: {during} context switches in {WATCHED:?}"
+    );
+}
+
+#[test]
+fn an_idle_pool_of_32_workers_sleeps_whatever_it_has_done_before() {
+    let pool = builder(WORKERS).thread_name("rest").build().expect("threads");
+    let script = deploy(
+        &pool,
+        "s",
+        FakeScript::new(),
+        &Options {
+            workers_min: WORKERS,
+            ..Options::default()
+        },
+    );
+    until(|| script.alive() == WORKERS);
+    (0..1000).for_each(|n| assert_eq!(call(&pool, "s", Does::Echo(n)), Ok(n)));
+    until(|| pool.stats().open == 0);
+    assert_idle("warm");
+
+    // One event that waits, a native task that came and went.
+    let (open, held) = hold(&pool, "s");
+    assert_eq!(pool.native("n", Meta::default(), async |_| 1).wait(), Ok(1));
+    until(|| pool.stats().open == 1);
+    assert_idle("waiting for one event");
+    drop(open);
+    assert_eq!(held.answer(), Ok(0));
+
+    assert_eq!(pool.drain_blocking(LONG).cut, 0);
+    assert_idle("drained");
+    assert_eq!(pool.shutdown_blocking(LONG).threads_joined, WORKERS);
+}
