@@ -15,5 +15,7 @@ mod process;
 mod program;
 mod project;
 mod run;
+mod tasks;
+mod values;
 mod watch;
 mod wintertc;
