@@ -19,6 +19,8 @@ fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=src/transpile_builtin.rs");
     let lazy = lazy_sources();
+    // The read-only heap stays V8's own. All isolates of a process share one, whatever snapshot they come from.
+    deno_core::v8::V8::set_flags_from_string("--no-extensible-ro-snapshot");
     let snapshot = create_snapshot(
         CreateSnapshotOptions {
             cargo_manifest_dir: env!("CARGO_MANIFEST_DIR"),

@@ -3,12 +3,15 @@
 //!
 //! It must not know of pools or servers. What is bound to a Tokio runtime is reached through [`io`] alone.
 
+pub mod events;
 pub mod fetch;
 pub mod handlers;
 pub mod io;
+pub mod native;
 pub mod process;
 pub mod sql;
 mod unwind;
+pub mod values;
 pub mod web;
 
 use deno_core::Extension;
@@ -29,6 +32,8 @@ pub fn extensions() -> Vec<Extension> {
         fetch::isopod_fetch::init(),
         sql::isopod_sql::init(),
         handlers::isopod_handlers::init(),
+        events::isopod_events::init(),
+        native::isopod_native::init(),
         process::isopod_process::init(),
         web::isopod_web::init(),
     ]

@@ -19,7 +19,7 @@ mod thread;
 mod watchdog;
 mod worker;
 
-pub use isopod_ext::{fetch, handlers, io, sql};
+pub use isopod_ext::{events, fetch, handlers, io, native, sql, values};
 
 pub use self::limits::Limits;
 pub use self::script::{Binding, Command, Console, Script, ScriptBuilder, ScriptError};

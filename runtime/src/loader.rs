@@ -1,7 +1,7 @@
 //! Hands a script's modules to V8: the adapter between `modules/`, which knows no V8, and deno_core's interface.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -29,6 +29,8 @@ pub(crate) struct ScriptLoader {
     script: Arc<Script>,
     /// Of each module with code: the source as it was written, and the way back to it.
     originals: RefCell<HashMap<String, Original>>,
+    /// Whether V8 had to compile a module whose code is worth keeping.
+    compiled_anew: Cell<bool>,
 }
 
 struct Original {
@@ -42,7 +44,13 @@ impl ScriptLoader {
         Rc::new(Self {
             script,
             originals: RefCell::default(),
+            compiled_anew: Cell::new(false),
         })
+    }
+
+    /// Whether a module was loaded without compiled code at hand, since the last time this was asked.
+    pub(crate) fn compiled_anew(&self) -> bool {
+        self.compiled_anew.take()
     }
 
     /// The code around a place in a module, both counted from 1.
@@ -93,6 +101,9 @@ impl ScriptLoader {
                     .code_cache
                     .get(url.as_str(), hash)
                     .map(|code| Cow::Owned(code.to_vec()));
+                if data.is_none() {
+                    self.compiled_anew.set(true);
+                }
                 let code = javascript(text.to_string());
                 ModuleSource::new(
                     ModuleType::JavaScript,

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use deno_core::url::Url;
+use isopod_ext::events::Publish;
 use isopod_ext::fetch::FetchConfig;
+use isopod_ext::native::NativeBinding;
 use isopod_ext::sql::SqlConfig;
 use serde_json::Value;
 
@@ -51,6 +53,10 @@ pub enum Binding {
     Secret(String),
     /// A SQL database in the shape of D1.
     Sql(SqlConfig),
+    /// A way to publish messages under topics: `env.EVENTS.publish("orders.created", order)`.
+    Events(Arc<dyn Publish>),
+    /// Rust functions as methods: `await env.SHOP.price("tea")`.
+    Native(NativeBinding),
 }
 
 impl fmt::Debug for Binding {
@@ -60,6 +66,8 @@ impl fmt::Debug for Binding {
             Self::Json(value) => f.debug_tuple("Json").field(value).finish(),
             Self::Secret(_) => f.write_str("Secret(…)"),
             Self::Sql(_) => f.write_str("Sql(…)"),
+            Self::Events(_) => f.write_str("Events(…)"),
+            Self::Native(functions) => f.debug_tuple("Native").field(&functions.keys()).finish(),
         }
     }
 }

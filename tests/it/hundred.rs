@@ -56,7 +56,7 @@ fn a_hundred_workers_over_eight_threads_fetch_through_the_connections_of_their_t
                 for round in 0..ROUNDS {
                     for worker in (caller..WORKERS).step_by(16) {
                         let name = format!("w{worker}");
-                        let answer = futures::executor::block_on(pool.call(&name, "get", &(round,)));
+                        let answer = futures::executor::block_on(pool.call(&name, "get", (round,)));
                         let answer: (u16, String) = answer.expect("an answer");
                         assert_eq!(answer, (200, format!("/{worker}/{round}")));
                     }
@@ -127,7 +127,7 @@ fn pools_are_made_and_grown_from_many_threads_at_once() {
                     .expect("a pool that runs");
                     // Enough at once for the pool to grow, from wherever it is polled.
                     let pool = &pool;
-                    let calls = (0..8).map(|i| async move { (i, pool.call("id", "id", &(number * 100 + i,)).await) });
+                    let calls = (0..8).map(|i| async move { (i, pool.call("id", "id", (number * 100 + i,)).await) });
                     for (i, answer) in futures::executor::block_on(futures::future::join_all(calls)) {
                         assert_eq!(answer, Ok(number * 100 + i));
                     }

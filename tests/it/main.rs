@@ -17,5 +17,7 @@ mod process;
 mod program;
 mod project;
 mod run;
+mod tasks;
+mod values;
 mod watch;
 mod wintertc;

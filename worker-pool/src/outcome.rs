@@ -1,6 +1,7 @@
 //! How an event ended. Knows nothing of status codes: the server has the one table for those.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -81,8 +82,7 @@ impl fmt::Display for Outcome {
 }
 
 /// What a caller is told when its event did not end well.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{outcome}: {message}")]
+#[derive(Clone, Debug)]
 pub struct Failure {
     /// How the event ended.
     pub outcome: Outcome,
@@ -92,7 +92,31 @@ pub struct Failure {
     pub detail: Option<String>,
     /// How long to wait before trying again, where that helps.
     pub retry_after: Option<Duration>,
+    /// What caused it, where that is more than its message: what a script threw.
+    pub source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.outcome, self.message)
+    }
+}
+
+impl std::error::Error for Failure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// By everything but the source, which need not be comparable.
+impl PartialEq for Failure {
+    fn eq(&self, other: &Self) -> bool {
+        let told = |failure: &Self| (failure.outcome, failure.retry_after);
+        told(self) == told(other) && self.message == other.message && self.detail == other.detail
+    }
+}
+
+impl Eq for Failure {}
 
 impl Failure {
     /// A failure with a message and nothing else.
@@ -102,6 +126,7 @@ impl Failure {
             message: message.into(),
             detail: None,
             retry_after: None,
+            source: None,
         }
     }
 

@@ -12,7 +12,7 @@ use isopod_pool::{Failure, Options, Outcome};
 use serde::{Deserialize, Serialize};
 
 /// What goes to JavaScript and what comes back: anything serde knows.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 struct Order {
     item: String,
     number: u32,
@@ -65,8 +65,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn decide(pool: &Pool, order: &Order) -> String {
-    // The arguments are a tuple, a slice or a vector; a tuple of one has its comma.
-    match block_on(pool.call::<_, Decision>("rules", "decide", &(order,))) {
+    // The arguments are a tuple, a slice or a vector; a tuple of one has its comma. They go to another thread, so they are
+    // owned.
+    match block_on(pool.call::<_, Decision>("rules", "decide", (order.clone(),))) {
         Ok(Decision { accepted: true, reason }) => format!("accepted, {reason}"),
         Ok(Decision {
             accepted: false,

@@ -1,9 +1,12 @@
 //! What a script can be asked to handle, and how it answers.
 
+use std::fmt;
+
 use futures::channel::oneshot;
 use serde_json::Value;
 
-use super::{Body, Fault};
+use super::{Body, Fault, Message, Task};
+use crate::values::{Answer, Arguments};
 
 /// One thing a worker is asked to handle, with the place its answer goes to.
 #[derive(Debug)]
@@ -15,7 +18,6 @@ pub struct Event {
 }
 
 /// The kinds of event, each with its payload and its reply.
-#[derive(Debug)]
 pub enum EventKind {
     /// An HTTP request, for the `fetch` handler.
     Fetch {
@@ -28,10 +30,24 @@ pub enum EventKind {
     Call {
         /// Its name.
         function: String,
-        /// Its arguments, in order.
-        arguments: Vec<Value>,
+        /// Its arguments.
+        arguments: Arguments,
         /// Where the value it returns goes (`null` for `undefined`).
-        reply: Reply<Value>,
+        reply: Box<dyn Answer>,
+    },
+    /// A task with progress and named results, for the `task` handler.
+    Task {
+        /// The task.
+        task: Task,
+        /// Where the value the handler returns goes.
+        reply: Box<dyn Answer>,
+    },
+    /// A message that was published under a topic, for the `message` handler.
+    Message {
+        /// The message.
+        message: Message,
+        /// Told when the handler is done.
+        reply: Box<dyn Answer>,
     },
     /// A cron trigger, for the `scheduled` handler.
     Scheduled {
@@ -40,29 +56,53 @@ pub enum EventKind {
         /// When it was due, in milliseconds since the Unix epoch.
         scheduled_time_ms: f64,
         /// Told when the handler is done.
-        reply: Reply<Value>,
+        reply: Box<dyn Answer>,
     },
     /// A batch of queue messages, for the `queue` handler.
     Queue {
         /// The batch: `{ queue, messages: [{ id, timestamp, body, attempts }] }`.
         batch: Value,
         /// Gets `{ ackAll, retryAll, acked: [id], retried: [{ id, delaySeconds }] }`.
-        reply: Reply<Value>,
+        reply: Box<dyn Answer>,
     },
 }
 
-/// Where the answer to an event goes. A dropped receiver is a caller that left.
+/// Where the response to a request goes. A dropped receiver is a client that left.
 pub type Reply<T> = oneshot::Sender<Result<T, Fault>>;
+
+impl EventKind {
+    /// The handler it is for; for a call, the function.
+    pub fn handler(&self) -> &str {
+        match self {
+            Self::Fetch { .. } => "fetch",
+            Self::Call { function, .. } => function,
+            Self::Task { .. } => "task",
+            Self::Message { .. } => "message",
+            Self::Scheduled { .. } => "scheduled",
+            Self::Queue { .. } => "queue",
+        }
+    }
+}
+
+impl fmt::Debug for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventKind")
+            .field("handler", &self.handler())
+            .finish_non_exhaustive()
+    }
+}
 
 impl Event {
     /// Answers the caller with a fault, without a script having seen the event.
     pub fn fail(self, fault: Fault) {
-        // A caller that left does not want to know.
         match self.kind {
+            // A caller that left does not want to know.
             EventKind::Fetch { reply, .. } => drop(reply.send(Err(fault))),
-            EventKind::Call { reply, .. } | EventKind::Scheduled { reply, .. } | EventKind::Queue { reply, .. } => {
-                drop(reply.send(Err(fault)));
-            }
+            EventKind::Call { reply, .. }
+            | EventKind::Task { reply, .. }
+            | EventKind::Message { reply, .. }
+            | EventKind::Scheduled { reply, .. }
+            | EventKind::Queue { reply, .. } => reply.fail(fault),
         }
     }
 }

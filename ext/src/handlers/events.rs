@@ -2,14 +2,17 @@
 //!
 //! No V8 here: the ops in `mod.rs` translate, this decides.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::rc::Rc;
 
-use deno_core::ResourceId;
+use deno_core::{CancelHandle, ResourceId};
 use http::request::Parts;
 use serde_json::Value;
+use tokio::sync::mpsc;
 
 use super::event::RequestUrl;
-use super::{Body, Event, EventKind, Fault, FaultKind, Reply};
+use super::{Body, Data, Event, EventKind, Fault, FaultKind, Message, Reply, TaskItem};
+use crate::values::{Answer, Arguments, ToScript};
 
 /// The name of an event inside one worker, as its script's side knows it. Never used twice by a worker.
 pub type EventKey = u32;
@@ -37,21 +40,41 @@ pub struct Ended {
     pub result: Result<(), FaultKind>,
 }
 
+#[derive(Default)]
 enum Waiting {
     Response(Reply<http::Response<Body>>),
-    Value(Reply<Value>),
+    Value(Box<dyn Answer>),
+    #[default]
     Nobody,
 }
 
+/// What a script was lent for the time of one event.
+#[derive(Debug, Default)]
+pub struct Lent {
+    /// The resources behind its streams.
+    pub resources: Vec<ResourceId>,
+    /// Rust functions, by number.
+    pub functions: Vec<u32>,
+    /// Calls of Rust functions that run, by what ends them.
+    pub calls: Vec<Rc<CancelHandle>>,
+}
+
+#[derive(Default)]
 struct Entry {
     waiting: Waiting,
     head: Option<Parts>,
     body: Option<Body>,
-    /// The resource behind the request's body, closed with the event.
-    body_rid: Option<ResourceId>,
+    /// What goes with the event.
+    lent: Lent,
     /// The first failure; it decides the outcome even when the answer had been sent before.
     failed: Option<FaultKind>,
     pass_through: bool,
+    /// Where a task's progress and partial results go.
+    items: Option<mpsc::Sender<TaskItem>>,
+    /// What a message carries, until its script asks for it.
+    data: Data,
+    /// Where it is a message: how many led to it.
+    depth: Option<u32>,
 }
 
 /// What a script's side needs to begin an event.
@@ -66,7 +89,11 @@ pub enum Begin {
         has_body: bool,
     },
     /// A call with its arguments.
-    Call(String, Vec<Value>),
+    Call(String, Arguments),
+    /// A task: its name, what it is about, its settings.
+    Task(String, Box<dyn ToScript>, BTreeMap<String, String>),
+    /// A message, without what it carries.
+    Message(Message),
     /// A cron trigger: the expression and when it was due.
     Scheduled(String, f64),
     /// A batch of messages.
@@ -88,14 +115,7 @@ impl Events {
     pub fn accept(&mut self, event: Event) -> (EventKey, Option<String>, Begin) {
         self.last = self.last.wrapping_add(1);
         let key = self.last;
-        let mut entry = Entry {
-            waiting: Waiting::Nobody,
-            head: None,
-            body: None,
-            body_rid: None,
-            failed: None,
-            pass_through: false,
-        };
+        let mut entry = Entry::default();
         let begin = match event.kind {
             EventKind::Fetch { request, reply } => {
                 let (mut head, body) = request.into_parts();
@@ -121,6 +141,17 @@ impl Events {
             } => {
                 entry.waiting = Waiting::Value(reply);
                 Begin::Call(function, arguments)
+            }
+            EventKind::Task { task, reply } => {
+                entry.waiting = Waiting::Value(reply);
+                entry.items = Some(task.items);
+                Begin::Task(task.id, task.payload, task.config)
+            }
+            EventKind::Message { mut message, reply } => {
+                entry.waiting = Waiting::Value(reply);
+                entry.data = std::mem::take(&mut message.data);
+                entry.depth = Some(message.depth);
+                Begin::Message(message)
             }
             EventKind::Scheduled {
                 cron,
@@ -174,10 +205,9 @@ impl Events {
         self.entries.get_mut(&key)?.body.take()
     }
 
-    pub(super) fn set_body_resource(&mut self, key: EventKey, rid: ResourceId) {
-        if let Some(entry) = self.entries.get_mut(&key) {
-            entry.body_rid = Some(rid);
-        }
+    /// What is lent to the script until the event ends. `None`: it has.
+    pub fn lent(&mut self, key: EventKey) -> Option<&mut Lent> {
+        Some(&mut self.entries.get_mut(&key)?.lent)
     }
 
     pub(super) fn set_pass_through(&mut self, key: EventKey) {
@@ -191,7 +221,7 @@ impl Events {
         let Some(entry) = self.entries.get_mut(&key) else {
             return false;
         };
-        match std::mem::replace(&mut entry.waiting, Waiting::Nobody) {
+        match std::mem::take(&mut entry.waiting) {
             Waiting::Response(reply) => reply.send(Ok(response)).is_ok(),
             other => {
                 entry.waiting = other;
@@ -200,14 +230,39 @@ impl Events {
         }
     }
 
-    /// Answers with a value.
-    pub(super) fn give(&mut self, key: EventKey, value: Value) {
-        let Some(entry) = self.entries.get_mut(&key) else {
-            return;
-        };
-        if let Waiting::Value(reply) = std::mem::replace(&mut entry.waiting, Waiting::Nobody) {
-            drop(reply.send(Ok(value)));
+    /// The place that waits for an event's value, once. With it, a task's stream of items comes to its end.
+    pub(super) fn take_answer(&mut self, key: EventKey) -> Option<Box<dyn Answer>> {
+        let entry = self.entries.get_mut(&key)?;
+        entry.items = None;
+        match std::mem::take(&mut entry.waiting) {
+            Waiting::Value(answer) => Some(answer),
+            other => {
+                entry.waiting = other;
+                None
+            }
         }
+    }
+
+    /// Remembers a failure for the outcome where the caller has been told of it already.
+    pub(super) fn set_failed(&mut self, key: EventKey, kind: FaultKind) {
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.failed.get_or_insert(kind);
+        }
+    }
+
+    /// Where a task's items go. `None`: it is no task, or it was answered.
+    pub(super) fn items(&self, key: EventKey) -> Option<&mpsc::Sender<TaskItem>> {
+        self.entries.get(&key)?.items.as_ref()
+    }
+
+    /// What an event's message carries; once.
+    pub(super) fn take_data(&mut self, key: EventKey) -> Option<Data> {
+        Some(std::mem::take(&mut self.entries.get_mut(&key)?.data))
+    }
+
+    /// How many messages led to the message that an event is; `None` for any other event.
+    pub fn message_depth(&self, key: EventKey) -> Option<u32> {
+        self.entries.get(&key)?.depth
     }
 
     /// Answers with a failure if no answer was given yet, and remembers it for the outcome.
@@ -216,16 +271,17 @@ impl Events {
             return;
         };
         entry.failed.get_or_insert(fault.kind);
+        entry.items = None;
         fault.pass_through = entry.pass_through;
-        match std::mem::replace(&mut entry.waiting, Waiting::Nobody) {
+        match std::mem::take(&mut entry.waiting) {
             Waiting::Response(reply) => drop(reply.send(Err(fault))),
-            Waiting::Value(reply) => drop(reply.send(Err(fault))),
+            Waiting::Value(reply) => reply.fail(fault),
             Waiting::Nobody => {}
         }
     }
 
-    /// Ends an event: its outcome is now known. Gives the request body's resource, to be closed.
-    pub fn end(&mut self, key: EventKey) -> Option<ResourceId> {
+    /// Ends an event: its outcome is now known. Gives what was lent for it, to be taken back ([`take_back`](super::take_back)).
+    pub fn end(&mut self, key: EventKey) -> Option<Lent> {
         let entry = self.entries.remove(&key)?;
         let result = match (entry.failed, entry.waiting) {
             (Some(kind), _) => Err(kind),
@@ -234,7 +290,7 @@ impl Events {
             (None, _) => Err(FaultKind::WorkerLost),
         };
         self.ended.push_back(Ended { key, result });
-        entry.body_rid
+        Some(entry.lent)
     }
 
     /// The next event that has ended, if one has. Events end in the worker's own turns, so there is nobody to wake.

@@ -2,9 +2,12 @@
 
 use std::fmt;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use deno_core::error::JsError;
+
+use crate::values::Thrown;
 
 /// The ways in which an event can fail inside a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,8 +39,8 @@ pub struct Fault {
     pub message: String,
     /// For development: the stack mapped to the source, with a code frame where there is one.
     pub detail: Option<String>,
-    /// The JavaScript class of the error (`TypeError`), where one was thrown.
-    pub class: Option<String>,
+    /// The error, where one was thrown.
+    pub thrown: Option<Arc<Thrown>>,
     /// How long to wait before trying again, where that helps.
     pub retry_after: Option<Duration>,
     /// The script asked, by `ctx.passThroughOnException()`, that its exceptions do not reach the client.
@@ -51,7 +54,7 @@ impl Fault {
             kind,
             message: message.into(),
             detail: None,
-            class: None,
+            thrown: None,
             retry_after: None,
             pass_through: false,
         }
@@ -66,7 +69,7 @@ impl Fault {
         };
         Self {
             detail: Some(describe(error, frames, 0)),
-            class: error.name.clone(),
+            thrown: Some(Arc::new(Thrown::new(error))),
             ..Self::new(kind, message)
         }
     }
@@ -82,7 +85,11 @@ impl fmt::Display for Fault {
     }
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for Fault {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.thrown.as_deref().map(|thrown| thrown as _)
+    }
+}
 
 /// Causes followed at most this deep: an error may be its own cause.
 const CAUSES_MAX: usize = 8;

@@ -5,8 +5,12 @@ const { core, primordials } = __bootstrap;
 const {
   op_isopod_end,
   op_isopod_fail,
+  op_isopod_emit,
   op_isopod_give,
+  op_isopod_give_stream,
+  op_isopod_message_data,
   op_isopod_pass_through,
+  op_isopod_progress,
   op_isopod_report,
   op_isopod_request_body,
   op_isopod_request_headers,
@@ -14,6 +18,7 @@ const {
   op_isopod_respond_stream,
 } = core.ops;
 const {
+  ArrayPrototypeIncludes,
   ArrayPrototypePush,
   Date,
   FunctionPrototypeCall,
@@ -44,8 +49,9 @@ const {
 
 const { Event, listenerCount, setIsTrusted } = core.loadExtScript("ext:deno_web/02_event.js");
 
+const { AbortController } = core.loadExtScript("ext:deno_web/03_abort_signal.js");
 const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
-const { readableStreamForRid, resourceForReadableStream, getReadableStreamResourceBacking } = core.loadExtScript(
+const { ReadableStreamPrototype, readableStreamForRid, resourceForReadableStream, getReadableStreamResourceBacking } = core.loadExtScript(
   "ext:deno_web/06_streams.js",
 );
 const { InnerBody } = core.loadExtScript("ext:deno_fetch/22_body.js");
@@ -91,12 +97,22 @@ function fail(held, error) {
 }
 
 function give(held, value) {
+  if (ObjectPrototypeIsPrototypeOf(ReadableStreamPrototype, value)) {
+    giveStream(held, value);
+    return;
+  }
   answer(held, (last) => op_isopod_give(held.key, value === undefined ? null : value, last));
+}
+
+function giveStream(held, stream) {
+  if (held.answered) return;
+  sendStream(held, stream, undefined, (rid) => op_isopod_give_stream(held.key, rid));
 }
 
 /** https://developers.cloudflare.com/workers/runtime-apis/context/ */
 class ExecutionContext {
   #held;
+  #abort = undefined;
   props = ObjectFreeze({ __proto__: null });
   constructor(key, held) {
     if (key !== constructKey) throw new TypeError("Illegal constructor");
@@ -120,6 +136,38 @@ class ExecutionContext {
   }
   passThroughOnException() {
     op_isopod_pass_through(this.#held.key);
+  }
+  /** Aborts when whoever waits for this event has gone, or its time is over. */
+  get signal() {
+    if (this.#abort === undefined) {
+      const controller = this.#abort = new AbortController();
+      const held = this.#held;
+      const before = held.onCancel;
+      held.onCancel = () => {
+        before?.();
+        controller.abort(new DOMException("the event was canceled", "AbortError"));
+      };
+    }
+    return this.#abort.signal;
+  }
+}
+
+/** The context of a task: it tells of its progress and its partial results while it runs. */
+class TaskContext extends ExecutionContext {
+  #key;
+  constructor(key, held) {
+    super(key, held);
+    this.#key = held.key;
+  }
+  /** Resolves when there is room for more: await it. */
+  progress(value) {
+    return op_isopod_progress(this.#key, value === undefined ? null : value);
+  }
+  /** A partial result: a plain value or bytes. Bytes in the `transfer` list are handed over, not copied. */
+  emit(name, data, transfer = undefined) {
+    const buffer = data?.buffer ?? data;
+    const handOver = transfer !== undefined && ArrayPrototypeIncludes([...new SafeArrayIterator(transfer)], buffer);
+    return op_isopod_emit(this.#key, `${name}`, data, handOver);
   }
 }
 
@@ -152,7 +200,7 @@ function isClass(value) {
  * Finds what handles an event: `{ self, method, bare }`, where a bare method takes `(input)` alone because its object
  * was made with `ctx` and `env`.
  */
-function findHandler(held, entrypoint, name) {
+function findHandler(held, entrypoint, name, Context = ExecutionContext) {
   const target = entrypoint === undefined ? exported.default : exported[entrypoint];
   if (target === undefined && entrypoint !== undefined) {
     throw new TypeError(
@@ -160,7 +208,7 @@ function findHandler(held, entrypoint, name) {
     );
   }
   if (isClass(target)) {
-    const ctx = new ExecutionContext(constructKey, held);
+    const ctx = new Context(constructKey, held);
     const self = ReflectConstruct(target, [ctx, env]);
     const method = self[name];
     return isFunction(method) ? { self, method, bare: true, ctx } : null;
@@ -231,7 +279,11 @@ function makeRequest(held, method, url, hasBody) {
   const body = hasBody ? new InnerBody(readableStreamForRid(op_isopod_request_body(held.key))) : null;
   const inner = newInnerRequest(method, url, () => headerList(held.key), body, false);
   inner.onCancel = (callback) => {
-    held.onCancel = callback;
+    const before = held.onCancel;
+    held.onCancel = () => {
+      before?.();
+      callback();
+    };
   };
   return fromInnerRequest(inner, "immutable");
 }
@@ -261,7 +313,11 @@ function respond(held, response) {
     answer(held, (last) => op_isopod_respond(held.key, inner.status, headers, bytes, last));
     return;
   }
-  const stream = body.stream;
+  sendStream(held, body.stream, body.length, (rid) => op_isopod_respond_stream(held.key, inner.status, headers, rid));
+}
+
+/** Answers with a stream, and keeps the event open until it has been taken. */
+function sendStream(held, stream, length, send) {
   const backing = getReadableStreamResourceBacking(stream);
   let rid;
   if (backing) {
@@ -269,7 +325,7 @@ function respond(held, response) {
     stream.getReader();
     rid = backing.rid;
   } else {
-    rid = resourceForReadableStream(stream, body.length);
+    rid = resourceForReadableStream(stream, length);
   }
   held.answered = true;
   held.pending++;
@@ -277,7 +333,7 @@ function respond(held, response) {
     held.pending--;
     endIfDone(held);
   };
-  PromisePrototypeThen(op_isopod_respond_stream(held.key, inner.status, headers, rid), (complete) => {
+  PromisePrototypeThen(send(rid), (complete) => {
     if (!complete) cancelSignal(held);
     ended();
   }, (error) => {
@@ -348,13 +404,13 @@ function beginFetch(key, method, url, hasBody, entrypoint) {
 
 // ---- scheduled, queue, calls
 
-function run(held, entrypoint, name, input, deliver) {
+function run(held, entrypoint, name, input, deliver, Context = ExecutionContext) {
   inContextOf(held, () => {
-    const found = findHandler(held, entrypoint, name);
+    const found = findHandler(held, entrypoint, name, Context);
     if (found === null) throw missing(entrypoint, name);
     const result = found.bare
       ? FunctionPrototypeCall(found.method, found.self, input)
-      : FunctionPrototypeCall(found.method, found.self, input, env, new ExecutionContext(constructKey, held));
+      : FunctionPrototypeCall(found.method, found.self, input, env, new Context(constructKey, held));
     settle(held, result, deliver);
   });
 }
@@ -404,9 +460,53 @@ function beginQueue(key, batch, entrypoint) {
   run(hold(key), entrypoint, "queue", input, (held) => give(held, outcome));
 }
 
-function beginCall(key, name, args, entrypoint) {
+function beginTask(key, id, payload, config, entrypoint) {
+  run(hold(key), entrypoint, "task", { id, payload, config }, give, TaskContext);
+}
+
+/** https://developer.mozilla.org/en-US/docs/Web/API/MessageEvent has the same names for what a message carries. */
+class Message {
+  #key;
+  #data = undefined;
+  #read = false;
+  id;
+  topic;
+  source;
+  timestamp;
+  constructor(key, id, topic, source, at) {
+    this.#key = key;
+    this.id = id;
+    this.topic = topic;
+    this.source = source;
+    this.timestamp = new Date(at);
+  }
+  /** Read when it is first asked for. */
+  get data() {
+    if (!this.#read) {
+      const { 0: cloned, 1: value } = op_isopod_message_data(this.#key);
+      this.#data = cloned ? core.deserialize(value) : value;
+      this.#read = true;
+    }
+    return this.#data;
+  }
+}
+
+function beginMessage(key, id, topic, source, at, entrypoint) {
+  run(hold(key), entrypoint, "message", new Message(key, id, topic, source, at), (held) => give(held, null));
+}
+
+// Streams and functions among the arguments: `[position, isStream, number]` each.
+function putInPlace(args, others) {
+  const { nativeFunction } = core.loadExtScript("ext:isopod_native/native.js");
+  for (const { 0: position, 1: isStream, 2: number } of new SafeArrayIterator(others)) {
+    args[position] = isStream ? readableStreamForRid(number) : nativeFunction(number);
+  }
+}
+
+function beginCall(key, name, args, entrypoint, others) {
   const held = hold(key);
   inContextOf(held, () => {
+    if (others !== undefined) putInPlace(args, others);
     let self = exported;
     let method = entrypoint === undefined && ObjectHasOwn(exported, name) ? exported[name] : undefined;
     if (!isFunction(method) || isClass(method)) {
@@ -446,8 +546,10 @@ function setExports(namespace) {
 return {
   beginCall,
   beginFetch,
+  beginMessage,
   beginQueue,
   beginScheduled,
+  beginTask,
   cancel,
   currentEvent,
   env,

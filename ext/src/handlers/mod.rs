@@ -5,10 +5,13 @@
 //! translate; `handlers.js` is the script's side. Nothing here knows of pools or servers.
 
 mod body;
+mod cloned;
 mod event;
 mod events;
 mod fault;
 mod request_body;
+mod task;
+mod task_ops;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -20,11 +23,17 @@ use deno_core::{OpState, Resource, ResourceId, op2, v8};
 use http::{HeaderName, HeaderValue, StatusCode};
 use tokio::sync::mpsc;
 
+use crate::native::Natives;
+use crate::unwind;
+
 pub use self::body::{Body, BoxError};
+pub use self::cloned::NotPlain;
 pub use self::event::{Event, EventKind, Reply, RequestUrl};
-pub use self::events::{Begin, Ended, EventKey, Events, Report};
+pub use self::events::{Begin, Ended, EventKey, Events, Lent, Report};
 pub use self::fault::{CodeFrames, Fault, FaultKind};
-use self::request_body::RequestBody;
+pub(crate) use self::request_body::RequestBody;
+pub use self::task::{Data, Message, RESULT_NAME_BYTES_MAX, Task, TaskItem};
+pub(crate) use self::task_ops::plain_data;
 
 /// Chunks of a streamed response that may wait for the client. With chunks of at most [`CHUNK_BYTES`], what a slow
 /// client holds of a worker's memory is bounded by their product.
@@ -83,7 +92,9 @@ fn op_isopod_request_body(state: &mut OpState, #[smi] key: EventKey) -> Result<R
     let events = events(state);
     let body = events.borrow_mut().take_body(key).ok_or(HandlerError::Ended)?;
     let rid = state.resource_table.add(RequestBody::new(body));
-    events.borrow_mut().set_body_resource(key, rid);
+    if let Some(lent) = events.borrow_mut().lent(key) {
+        lent.resources.push(rid);
+    }
     Ok(rid)
 }
 
@@ -154,7 +165,7 @@ fn op_isopod_respond_stream(
     }
 }
 
-type Sender = mpsc::Sender<Result<Bytes, BoxError>>;
+pub(crate) type Sender = mpsc::Sender<Result<Bytes, BoxError>>;
 /// A stream, where its chunks go, and how many bytes it has where that is known.
 type Stream = (Rc<dyn Resource>, Sender, Option<u64>);
 
@@ -174,16 +185,17 @@ fn begin_stream(
             return Err(error);
         }
     };
-    let (sender, receiver) = mpsc::channel(CHUNKS_WAITING_MAX);
-    let (least, most) = resource.size_hint();
-    let length = most.filter(|most| *most == least);
-    let body = Body::new(request_body::Chunks::new(receiver, length));
+    let (body, sender, length) = stream_body(&*resource);
     events(&state).borrow_mut().respond(key, response.map(|()| body));
     Ok((resource, sender, length))
 }
 
 /// Moves a stream to the client. `Ok(false)`: the client left.
-async fn pump(resource: Rc<dyn Resource>, sender: Sender, mut remaining: Option<u64>) -> Result<bool, HandlerError> {
+pub(crate) async fn pump(
+    resource: Rc<dyn Resource>,
+    sender: Sender,
+    mut remaining: Option<u64>,
+) -> Result<bool, HandlerError> {
     loop {
         // The server stops listening with the last byte that was announced.
         if remaining == Some(0) {
@@ -214,13 +226,63 @@ async fn pump(resource: Rc<dyn Resource>, sender: Sender, mut remaining: Option<
 }
 
 /// Answers with a value: what a call returned, what became of a batch.
-#[op2]
-fn op_isopod_give(state: &mut OpState, #[smi] key: EventKey, #[serde] value: serde_json::Value, last: bool) {
-    let events = events(state);
-    events.borrow_mut().give(key, value);
-    if last {
-        finish(state, &events, key);
+#[op2(fast, reentrant)]
+fn op_isopod_give<'s>(
+    state: Rc<RefCell<OpState>>,
+    scope: &mut v8::PinScope<'s, '_>,
+    #[smi] key: EventKey,
+    value: v8::Local<'s, v8::Value>,
+    last: bool,
+) {
+    let shared = events(&state.borrow());
+    // Reading a value may run its getters, and those may call ops: no borrow is held meanwhile.
+    let answer = shared.borrow_mut().take_answer(key);
+    if let Some(answer) = answer
+        && let Err(error) = unwind::catch(|| answer.give(scope, value)).unwrap_or_else(|panic| Err(panic.into()))
+    {
+        tracing::debug!(target: "isopod::worker", event = key, "{error}");
+        shared.borrow_mut().set_failed(key, FaultKind::Exception);
     }
+    if last {
+        finish(&mut state.borrow_mut(), &shared, key);
+    }
+}
+
+/// Answers with a stream, as [`op_isopod_respond_stream`] does.
+#[op2]
+fn op_isopod_give_stream(
+    state: Rc<RefCell<OpState>>,
+    #[smi] key: EventKey,
+    #[smi] rid: ResourceId,
+) -> impl Future<Output = Result<bool, HandlerError>> + use<> {
+    let begun = begin_given_stream(&state, key, rid);
+    async move {
+        let (resource, sender, length) = begun?;
+        let complete = pump(resource, sender, length).await;
+        if let Ok(resource) = state.borrow_mut().resource_table.take_any(rid) {
+            resource.close();
+        }
+        complete
+    }
+}
+
+fn begin_given_stream(state: &RefCell<OpState>, key: EventKey, rid: ResourceId) -> Result<Stream, HandlerError> {
+    let state = state.borrow();
+    let resource = state.resource_table.get_any(rid)?;
+    let (body, sender, length) = stream_body(&*resource);
+    let shared = events(&state);
+    let answer = shared.borrow_mut().take_answer(key).ok_or(HandlerError::Ended)?;
+    answer
+        .stream(body)
+        .map_err(|error| HandlerError::Value(error.to_string()))?;
+    Ok((resource, sender, length))
+}
+
+pub(crate) fn stream_body(resource: &dyn Resource) -> (Body, Sender, Option<u64>) {
+    let (sender, receiver) = mpsc::channel(CHUNKS_WAITING_MAX);
+    let (least, most) = resource.size_hint();
+    let length = most.filter(|most| *most == least);
+    (Body::new(request_body::Chunks::new(receiver, length)), sender, length)
 }
 
 /// Answers with the exception that a handler threw. `last` as for a response.
@@ -255,12 +317,37 @@ fn op_isopod_pass_through(state: &mut OpState, #[smi] key: EventKey) {
 }
 
 fn finish(state: &mut OpState, events: &Shared, key: EventKey) {
-    let rid = events.borrow_mut().end(key);
-    if let Some(rid) = rid
-        && let Ok(resource) = state.resource_table.take_any(rid)
-    {
-        resource.close();
+    let lent = events.borrow_mut().end(key);
+    take_back(state, lent);
+}
+
+/// Takes back what was lent for an event that has ended: closes its streams, lets go of its functions.
+pub fn take_back(state: &mut OpState, lent: Option<Lent>) {
+    let Some(Lent {
+        resources,
+        functions,
+        calls,
+    }) = lent
+    else {
+        return;
+    };
+    calls.into_iter().for_each(|call| call.cancel());
+    for rid in resources {
+        if let Ok(resource) = state.resource_table.take_any(rid) {
+            resource.close();
+        }
     }
+    if !functions.is_empty() {
+        let natives = state.borrow_mut::<Natives>();
+        functions.into_iter().for_each(|number| natives.remove(number));
+    }
+}
+
+/// Puts a stream among a script's resources, for the time of one event. Gives what its side makes a `ReadableStream` of.
+pub fn lend_stream(state: &mut OpState, lent: &mut Lent, body: Body) -> ResourceId {
+    let rid = state.resource_table.add(RequestBody::new(body));
+    lent.resources.push(rid);
+    rid
 }
 
 /// Stands in for `op_dispatch_exception`, which ends the isolate: an uncaught error is reported, and the worker goes on.
@@ -293,6 +380,10 @@ deno_core::extension!(
         op_isopod_respond,
         op_isopod_respond_stream,
         op_isopod_give,
+        op_isopod_give_stream,
+        task_ops::op_isopod_message_data,
+        task_ops::op_isopod_progress,
+        task_ops::op_isopod_emit,
         op_isopod_fail,
         op_isopod_end,
         op_isopod_pass_through,

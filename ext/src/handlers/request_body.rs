@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use super::{Body, BoxError};
 
 /// A request's body, read a chunk at a time: nothing is taken from the connection that the script has not asked for.
-pub(super) struct RequestBody {
+pub(crate) struct RequestBody {
     inner: AsyncRefCell<Reading>,
     cancel: Rc<CancelHandle>,
     size: (u64, Option<u64>),
@@ -29,7 +29,7 @@ struct Reading {
 }
 
 impl RequestBody {
-    pub(super) fn new(body: Body) -> Self {
+    pub(crate) fn new(body: Body) -> Self {
         let hint = http_body::Body::size_hint(&body);
         Self {
             size: (hint.lower(), hint.upper()),

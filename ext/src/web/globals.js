@@ -31,6 +31,9 @@ const headers = core.loadExtScript("ext:deno_fetch/20_headers.js");
 const formData = core.loadExtScript("ext:deno_fetch/21_formdata.js");
 const request = core.loadExtScript("ext:deno_fetch/23_request.js");
 const response = core.loadExtScript("ext:deno_fetch/23_response.js");
+// deno_fetch reports to deno_telemetry where that is on. Here it never is: these stand in for it, and it is not loaded.
+internals.__telemetry = { TRACING_ENABLED: false, exitSpan() {} };
+internals.__telemetryUtil = {};
 const fetch = core.loadExtScript("ext:deno_fetch/26_fetch.js");
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const handlers = core.loadExtScript("ext:isopod_handlers/handlers.js");
@@ -44,6 +47,8 @@ const lazyCompression = lazy("ext:deno_web/14_compression.js");
 const lazyFileReader = lazy("ext:deno_web/10_filereader.js");
 const lazyEventSource = lazy("ext:deno_fetch/27_eventsource.js");
 const lazySql = lazy("ext:isopod_sql/sql.js");
+const lazyEvents = lazy("ext:isopod_events/events.js");
+const lazyNative = lazy("ext:isopod_native/native.js");
 
 // ---- errors that ops raise by name
 
@@ -207,6 +212,12 @@ function fillEnv(env, bindings) {
       case "sql":
         value = new (lazySql().D1Database)(binding.name);
         break;
+      case "events":
+        value = new (lazyEvents().EventBus)(binding.name);
+        break;
+      case "native":
+        value = lazyNative().nativeBinding(binding.methods);
+        break;
       default:
         throw new TypeError(`no such kind of binding: ${binding.type}`);
     }
@@ -240,7 +251,9 @@ globalThis.__isopod = {
   setExports: handlers.setExports,
   beginCall: handlers.beginCall,
   beginFetch: handlers.beginFetch,
+  beginMessage: handlers.beginMessage,
   beginQueue: handlers.beginQueue,
   beginScheduled: handlers.beginScheduled,
+  beginTask: handlers.beginTask,
   cancel: handlers.cancel,
 };

@@ -10,7 +10,9 @@ use std::task::Poll;
 
 use deno_core::error::{CoreError, CoreErrorKind};
 use deno_core::{JsRuntime, PollEventLoopOptions, RuntimeOptions, serde_v8, v8};
+use isopod_ext::events::EventsBindings;
 use isopod_ext::handlers::{CodeFrames, Events, Fault, FaultKind};
+use isopod_ext::native::Natives;
 use isopod_ext::process::ProcessAccess;
 use isopod_ext::sql::SqlBindings;
 use serde::Serialize;
@@ -50,6 +52,7 @@ struct JsBinding<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     value: Option<String>,
+    methods: Vec<(&'a str, u32)>,
 }
 
 impl Worker {
@@ -91,7 +94,9 @@ impl Worker {
             current + HEAP_GRACE_BYTES
         });
         let events = Rc::new(RefCell::new(Events::default()));
-        let frames: CodeFrames = Rc::new(move |file, line, column| loader.code_frame(file, line, column));
+        let originals = loader.clone();
+        let frames: CodeFrames = Rc::new(move |file, line, column| originals.code_frame(file, line, column));
+        let bound;
         {
             let state = runtime.op_state();
             let mut state = state.borrow_mut();
@@ -110,17 +115,31 @@ impl Worker {
                     })
                     .collect(),
             ));
+            let mut natives = Natives::default();
+            bound = bindings(script, &mut natives);
+            state.put(natives);
+            state.put(EventsBindings(
+                script
+                    .bindings
+                    .iter()
+                    .filter_map(|(name, binding)| match binding {
+                        Binding::Events(publisher) => Some((name.clone(), publisher.clone())),
+                        _ => None,
+                    })
+                    .collect(),
+            ));
             if script.command.is_some() {
                 state.put(ProcessAccess::default());
             }
         }
-        let face = start(&mut runtime, script)?;
+        let face = start(&mut runtime, script, bound)?;
         Ok(Self {
             watch,
             face,
             runtime,
             events,
             frames,
+            loader,
             script: script.clone(),
             number: options.worker,
             condemned: None,
@@ -170,6 +189,7 @@ impl Worker {
         if self.exit_code().is_some() {
             return Ok(());
         }
+        self.keep_compiled_code().await;
         // A module whose code threw is told by its namespace: deno_core sends the error itself to the rejection handler.
         let namespace = self
             .runtime
@@ -182,6 +202,18 @@ impl Worker {
         self.set_exports(&namespace);
         self.tell_reports();
         Ok(())
+    }
+
+    /// Code that was compiled anew is handed to the loader in a turn of the event loop. A worker that lives for one event
+    /// may never come to another, and the next would compile it again.
+    async fn keep_compiled_code(&mut self) {
+        if self.loader.compiled_anew() {
+            poll_fn(|cx| {
+                let _ = self.poll_event_loop(cx);
+                Poll::Ready(())
+            })
+            .await;
+        }
     }
 
     fn boot_breach(&mut self) -> Result<(), Fault> {
@@ -208,17 +240,13 @@ impl Worker {
 }
 
 /// Calls the script's side into being, and takes its functions before user code could see them.
-fn start(runtime: &mut JsRuntime, script: &Script) -> Result<Face, Fault> {
+fn start(runtime: &mut JsRuntime, script: &Script, bindings: Vec<JsBinding<'_>>) -> Result<Face, Fault> {
     let no_command = crate::Command::default();
     let command = script.command.as_ref().unwrap_or(&no_command);
     let arguments = StartArguments {
         user_agent: USER_AGENT,
         colors: matches!(script.console, Console::Terminal { colors: true }),
-        bindings: script
-            .bindings
-            .iter()
-            .map(|(name, binding)| js_binding(name, binding))
-            .collect(),
+        bindings,
         args: &command.args,
         env: &command.env,
     };
@@ -241,6 +269,8 @@ fn start(runtime: &mut JsRuntime, script: &Script) -> Result<Face, Fault> {
         function("setExports")?,
         function("beginFetch")?,
         function("beginCall")?,
+        function("beginTask")?,
+        function("beginMessage")?,
         function("beginScheduled")?,
         function("beginQueue")?,
         function("cancel")?,
@@ -260,6 +290,8 @@ fn start(runtime: &mut JsRuntime, script: &Script) -> Result<Face, Fault> {
         set_exports,
         begin_fetch,
         begin_call,
+        begin_task,
+        begin_message,
         begin_scheduled,
         begin_queue,
         cancel,
@@ -268,19 +300,39 @@ fn start(runtime: &mut JsRuntime, script: &Script) -> Result<Face, Fault> {
         set_exports,
         begin_fetch,
         begin_call,
+        begin_task,
+        begin_message,
         begin_scheduled,
         begin_queue,
         cancel,
     })
 }
 
-fn js_binding<'a>(name: &'a str, binding: &Binding) -> JsBinding<'a> {
-    let (kind, value) = match binding {
-        Binding::Text(text) | Binding::Secret(text) => ("text", Some(text.clone())),
-        Binding::Json(value) => ("json", Some(value.to_string())),
-        Binding::Sql(_) => ("sql", None),
+/// What `env` is made of. The functions of native bindings are put among those that the script can call.
+fn bindings<'a>(script: &'a Script, natives: &mut Natives) -> Vec<JsBinding<'a>> {
+    let one = |(name, binding): (&'a String, &'a Binding)| {
+        let (kind, value) = match binding {
+            Binding::Text(text) | Binding::Secret(text) => ("text", Some(text.clone())),
+            Binding::Json(value) => ("json", Some(value.to_string())),
+            Binding::Sql(_) => ("sql", None),
+            Binding::Events(_) => ("events", None),
+            Binding::Native(_) => ("native", None),
+        };
+        let methods = match binding {
+            Binding::Native(functions) => functions
+                .iter()
+                .map(|(method, function)| (method.as_str(), natives.add(function.clone())))
+                .collect(),
+            _ => Vec::new(),
+        };
+        JsBinding {
+            name,
+            kind,
+            value,
+            methods,
+        }
     };
-    JsBinding { name, kind, value }
+    script.bindings.iter().map(one).collect()
 }
 
 fn fault(error: &CoreError, frames: Option<&CodeFrames>) -> Fault {

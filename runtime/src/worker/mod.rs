@@ -3,6 +3,7 @@
 //! It lives on one thread, inside the fresh event loop and `LocalSet` that its host made for it, and is dropped before
 //! them. It does not decide how long it is kept, nor how many events it gets: its host does.
 
+mod arguments;
 mod boot;
 mod console;
 mod turn;
@@ -13,9 +14,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use deno_core::{JsRuntime, v8};
-use isopod_ext::handlers::{CodeFrames, Event, EventKey, Events, Fault, FaultKind};
+use isopod_ext::handlers::{CodeFrames, Event, EventKey, Events, Fault, FaultKind, take_back};
 
 use crate::Script;
+use crate::loader::ScriptLoader;
 use crate::watchdog::{Breach, Watch};
 
 pub use self::boot::BootOptions;
@@ -39,6 +41,8 @@ struct Face {
     set_exports: v8::Global<v8::Function>,
     begin_fetch: v8::Global<v8::Function>,
     begin_call: v8::Global<v8::Function>,
+    begin_task: v8::Global<v8::Function>,
+    begin_message: v8::Global<v8::Function>,
     begin_scheduled: v8::Global<v8::Function>,
     begin_queue: v8::Global<v8::Function>,
     cancel: v8::Global<v8::Function>,
@@ -53,6 +57,7 @@ pub struct Worker {
     events: Rc<RefCell<Events>>,
     /// Draws the code around where an error was thrown.
     frames: CodeFrames,
+    loader: Rc<ScriptLoader>,
     script: Arc<Script>,
     /// Its number in its host, for logs.
     number: u64,
@@ -139,14 +144,10 @@ impl Worker {
         tracing::debug!(target: "isopod::worker", script = %self.script.name, event, ?kind, "event ended from outside");
     }
 
-    /// Ends an event on the host's side, and closes the request body it may hold.
+    /// Ends an event on the host's side, and takes back what it was lent.
     fn end(&mut self, event: EventKey) {
-        let rid = self.events.borrow_mut().end(event);
-        if let Some(rid) = rid
-            && let Ok(resource) = self.runtime.op_state().borrow_mut().resource_table.take_any(rid)
-        {
-            resource.close();
-        }
+        let lent = self.events.borrow_mut().end(event);
+        take_back(&mut self.runtime.op_state().borrow_mut(), lent);
     }
 
     /// Answers every event still held with this fault. For the moment before the worker is dropped.

@@ -3,9 +3,10 @@
 use std::task::{Context, Poll};
 
 use deno_core::error::JsError;
-use deno_core::{PollEventLoopOptions, serde_v8, v8};
+use deno_core::{PollEventLoopOptions, v8};
 use isopod_ext::handlers::{Begin, EventKey, Fault, FaultKind};
 
+use super::arguments::{arguments, converted, value};
 use super::{Worker, console};
 
 impl Worker {
@@ -23,6 +24,7 @@ impl Worker {
     }
 
     fn enter(&mut self, key: EventKey, entrypoint: Option<String>, begin: Begin) -> Result<(), Fault> {
+        let op_state = self.runtime.op_state();
         deno_core::scope!(scope, &mut self.runtime);
         v8::tc_scope!(scope, scope);
         let id = v8::Integer::new_from_unsigned(scope, key).into();
@@ -40,11 +42,26 @@ impl Worker {
                 let arguments = [id, method, url, has_body, entrypoint];
                 v8::Local::new(scope, &face.begin_fetch).call(scope, undefined, &arguments);
             }
-            Begin::Call(function, arguments) => {
+            Begin::Call(function, given) => {
                 let function = string(scope, &function)?.into();
-                let arguments = value(scope, arguments)?;
-                let arguments = [id, function, arguments, entrypoint];
+                let [list, others] = arguments(scope, &op_state, &self.events, key, given)?;
+                let arguments = [id, function, list, entrypoint, others];
                 v8::Local::new(scope, &face.begin_call).call(scope, undefined, &arguments);
+            }
+            Begin::Task(name, payload, config) => {
+                let name = string(scope, &name)?.into();
+                let payload = converted(scope, payload)?;
+                let config = value(scope, config)?;
+                let arguments = [id, name, payload, config, entrypoint];
+                v8::Local::new(scope, &face.begin_task).call(scope, undefined, &arguments);
+            }
+            Begin::Message(message) => {
+                let number = v8::BigInt::new_from_u64(scope, message.id).into();
+                let topic = string(scope, &message.topic)?.into();
+                let source = string(scope, &message.source)?.into();
+                let at = v8::Number::new(scope, message.at_ms).into();
+                let arguments = [id, number, topic, source, at, entrypoint];
+                v8::Local::new(scope, &face.begin_message).call(scope, undefined, &arguments);
             }
             Begin::Scheduled(cron, time) => {
                 let cron = string(scope, &cron)?.into();
@@ -168,16 +185,4 @@ impl Worker {
 
 fn string<'s>(scope: &v8::PinScope<'s, '_, ()>, text: &str) -> Result<v8::Local<'s, v8::String>, Fault> {
     v8::String::new(scope, text).ok_or_else(|| Fault::new(FaultKind::Exception, "a string is too long for JavaScript"))
-}
-
-fn value<'s>(
-    scope: &mut v8::PinScope<'s, '_>,
-    value: impl serde::Serialize,
-) -> Result<v8::Local<'s, v8::Value>, Fault> {
-    serde_v8::to_v8(scope, value).map_err(|error| {
-        Fault::new(
-            FaultKind::Exception,
-            format!("a value cannot be handed to the script: {error}"),
-        )
-    })
 }

@@ -8,6 +8,7 @@ use futures::channel::oneshot;
 use http_body_util::BodyExt;
 use isopod_runtime::handlers::{Body, Event, EventKind, Fault};
 use isopod_runtime::io::IoOptions;
+use isopod_runtime::values::IntoArguments;
 use isopod_runtime::{BootOptions, Script, ScriptBuilder, Turn, Watchdog, Worker, WorkerThread, platform};
 use serde_json::Value;
 
@@ -36,26 +37,6 @@ where
     let result = result.recv();
     thread.join().unwrap();
     result.unwrap()
-}
-
-/// Boots a script and answers one event with it.
-pub(crate) fn answer<T: Send + 'static>(
-    script: ScriptBuilder,
-    make: impl FnOnce(isopod_runtime::handlers::Reply<T>) -> Event + Send + 'static,
-) -> Result<T, Fault> {
-    answer_shared(Arc::new(script.build().unwrap()), make)
-}
-
-fn answer_shared<T: Send + 'static>(
-    script: Arc<Script>,
-    make: impl FnOnce(isopod_runtime::handlers::Reply<T>) -> Event + Send + 'static,
-) -> Result<T, Fault> {
-    on_worker_thread(move |thread| async move {
-        let mut worker = Worker::boot(&thread, &script, BootOptions::default()).await?;
-        let (reply, mut answer) = oneshot::channel();
-        worker.begin(make(reply));
-        drive(&mut worker, || answer.try_recv().ok().flatten()).await
-    })
 }
 
 /// Drives a worker until `ready` gives something.
@@ -97,6 +78,20 @@ pub(crate) fn get(path: &str) -> http::Request<Body> {
         .unwrap()
 }
 
+/// Boots a script and answers one request with it.
+pub(crate) fn answer(
+    script: ScriptBuilder,
+    make: impl FnOnce(isopod_runtime::handlers::Reply<http::Response<Body>>) -> Event + Send + 'static,
+) -> Result<http::Response<Body>, Fault> {
+    let script = Arc::new(script.build().unwrap());
+    on_worker_thread(move |thread| async move {
+        let mut worker = Worker::boot(&thread, &script, BootOptions::default()).await?;
+        let (reply, mut answer) = oneshot::channel();
+        worker.begin(make(reply));
+        drive(&mut worker, || answer.try_recv().ok().flatten()).await
+    })
+}
+
 /// Fetches from a script, and reads the whole answer. Streams are read while the worker is driven.
 pub(crate) fn fetch(
     script: ScriptBuilder,
@@ -123,27 +118,27 @@ pub(crate) fn fetch(
 
 /// Calls a function of a script.
 pub(crate) fn call(script: ScriptBuilder, function: &str, arguments: Vec<Value>) -> Result<Value, Fault> {
-    let function = function.to_owned();
-    answer(script, move |reply| Event {
-        entrypoint: None,
-        kind: EventKind::Call {
-            function,
-            arguments,
-            reply,
-        },
-    })
+    call_with(Arc::new(script.build().unwrap()), function, arguments)
 }
 
 /// Calls a function of a script, in a worker of its own, without arguments.
 pub(crate) fn call_shared(script: &Arc<Script>, function: &str) -> Result<Value, Fault> {
+    call_with(script.clone(), function, Vec::new())
+}
+
+fn call_with(script: Arc<Script>, function: &str, arguments: Vec<Value>) -> Result<Value, Fault> {
     let function = function.to_owned();
-    let kind = |reply| EventKind::Call {
-        function,
-        arguments: Vec::new(),
-        reply,
-    };
-    answer_shared(script.clone(), move |reply| Event {
-        entrypoint: None,
-        kind: kind(reply),
+    on_worker_thread(move |thread| async move {
+        let mut worker = Worker::boot(&thread, &script, BootOptions::default()).await?;
+        let (reply, mut answer) = isopod_runtime::values::answer();
+        worker.begin(Event {
+            entrypoint: None,
+            kind: EventKind::Call {
+                function,
+                arguments: arguments.into_arguments(),
+                reply,
+            },
+        });
+        drive(&mut worker, || answer.try_recv().ok().flatten()).await
     })
 }

@@ -60,7 +60,7 @@ fn an_exception_is_a_fault_with_its_class_and_stack() {
     let fault = fetch(broken, get("/")).unwrap_err();
     assert_eq!(fault.kind, FaultKind::Exception);
     assert_eq!(fault.message, "RangeError: too far");
-    assert_eq!(fault.class.as_deref(), Some("RangeError"));
+    assert_eq!(fault.thrown.expect("an error").class, "RangeError");
     assert!(fault.detail.unwrap().contains("main.js:2:9"));
 }
 

@@ -183,6 +183,7 @@ pub(super) fn failure(fault: Fault) -> Failure {
         message: fault.message,
         detail: fault.detail,
         retry_after: fault.retry_after,
+        source: fault.thrown.map(|thrown| thrown as _),
     }
 }
 

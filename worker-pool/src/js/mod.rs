@@ -3,10 +3,14 @@
 mod body;
 mod engine;
 mod pool;
+mod task;
 
+pub use isopod_runtime::handlers::{Data, Message, TaskItem};
 pub use isopod_runtime::{
-    Binding, Command, Console, Limits, Script, ScriptBuilder, ScriptError, fetch, handlers, modules, sql,
+    Binding, Command, Console, Limits, Script, ScriptBuilder, ScriptError, events, fetch, handlers, modules, native,
+    sql, values,
 };
 
 pub use self::engine::{JsEngine, JsWorker};
 pub use self::pool::{Pool, PoolBuilder};
+pub use self::task::{TaskRequest, TaskStream};

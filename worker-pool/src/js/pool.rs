@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use futures::channel::oneshot;
 use isopod_runtime::Script;
-use isopod_runtime::handlers::{Body, Event, EventKind, Fault, Reply};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use isopod_runtime::handlers::{Body, Event, EventKind, Fault, Message, Reply, Task};
+use isopod_runtime::values::{Answer, FromScript, IntoArguments, answer};
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::body::hold;
 use super::engine::{JsEngine, failure};
+use super::task::{TaskRequest, TaskStream};
 use crate::{
     BuildError, DeployError, Deployment, Failure, Meta, Options, Outcome, PoolBuilder as CoreBuilder, PoolEvent,
     PoolStats, Rejected, ShutdownReport, Ticket,
@@ -26,7 +27,7 @@ use crate::{
 /// let pool = Pool::builder().threads(1).build()?;
 /// let script = Script::builder("sum").source("export const add = (a, b) => a + b;").build()?;
 /// pool.deploy("sum", script, &Options::default())?;
-/// let sum: i32 = futures::executor::block_on(pool.call("sum", "add", &(1, 2)))?;
+/// let sum: i32 = futures::executor::block_on(pool.call("sum", "add", (1, 2)))?;
 /// assert_eq!(sum, 3);
 /// # Ok(())
 /// # }
@@ -148,30 +149,90 @@ impl Pool {
     }
 
     /// Calls a function that a script exports, or a method of its default export, with values; gives the value it
-    /// returns. Arguments are a tuple, a slice or a vector: `&(1, "two")`.
+    /// returns. Arguments are a tuple, a slice or a vector, `(1, "two")`, or [`Arguments`](super::values::Arguments) where
+    /// streams and functions are among them. A function that returns a `ReadableStream` gives a [`Body`].
+    ///
+    /// Values cross without JSON in between: see [`super::values`]. Dropping the future cancels the call.
     ///
     /// # Errors
-    /// How the event ended; `exception` also where a value cannot be converted.
-    pub async fn call<A, R>(&self, name: &str, function: &str, arguments: &A) -> Result<R, Failure>
+    /// How the event ended; `exception` also where a value cannot be converted. The error that the script threw is the
+    /// failure's source: [`Thrown`](super::values::Thrown).
+    pub async fn call<A, R>(&self, name: &str, function: &str, arguments: A) -> Result<R, Failure>
     where
-        A: Serialize + ?Sized,
-        R: DeserializeOwned,
+        A: IntoArguments,
+        R: FromScript,
     {
-        let arguments = match serde_json::to_value(arguments) {
-            Ok(Value::Array(arguments)) => arguments,
-            Ok(Value::Null) => Vec::new(),
-            Ok(one) => vec![one],
-            Err(error) => return Err(unconvertible("an argument", &error)),
-        };
+        self.call_with(name, function, arguments, Meta::default()).await
+    }
+
+    /// [`Pool::call`] under a deadline of its own.
+    ///
+    /// # Errors
+    /// As [`Pool::call`].
+    pub async fn call_with<A, R>(&self, name: &str, function: &str, arguments: A, meta: Meta) -> Result<R, Failure>
+    where
+        A: IntoArguments,
+        R: FromScript,
+    {
         let function = function.to_owned();
+        let arguments = arguments.into_arguments();
         let call = |reply| EventKind::Call {
             function,
             arguments,
             reply,
         };
-        let (value, ticket) = self.ask(name, Meta::default(), call).await?;
+        let (value, ticket) = self.give(name, meta, call).await?;
         ticket.detach();
-        serde_json::from_value(value).map_err(|error| unconvertible("the value returned", &error))
+        Ok(value)
+    }
+
+    /// Has a script's `task` handler do a task: `task({ id, payload, config }, env, ctx)`. What `ctx.progress()` and
+    /// `ctx.emit()` tell comes while it runs, then the value that the handler returns. Dropping the stream cancels it.
+    ///
+    /// ```no_run
+    /// # async fn example(pool: isopod_pool::js::Pool) -> Result<(), isopod_pool::Failure> {
+    /// use futures::StreamExt;
+    /// use isopod_pool::js::{TaskItem, TaskRequest};
+    ///
+    /// let mut task = pool.task::<String>("resize", TaskRequest::new(("photo.png", 640)).config("format", "webp"))?;
+    /// while let Some(item) = task.next().await {
+    ///     match item {
+    ///         TaskItem::Progress(done) => println!("{done}"),
+    ///         TaskItem::Result { name, data } => println!("{name}: {} bytes", data.len()),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// println!("{}", task.outcome().await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The pool did not accept it.
+    pub fn task<R: FromScript>(&self, name: &str, request: TaskRequest) -> Result<TaskStream<R>, Failure> {
+        let meta = request.meta;
+        let (items, received) = tokio::sync::mpsc::channel(request.items_waiting_max);
+        let (reply, answer) = answer::<R>();
+        let task = Task {
+            id: request.id,
+            payload: request.payload,
+            config: request.config,
+            items,
+        };
+        let ticket = self.begin(name, meta, EventKind::Task { task, reply })?;
+        Ok(TaskStream::new(received, answer, ticket))
+    }
+
+    /// Hands a message to a script's `message` handler, and waits until that is done with it.
+    ///
+    /// # Errors
+    /// How the event ended, where not well.
+    pub async fn message(&self, name: &str, message: Message) -> Result<(), Failure> {
+        let (IgnoredAny, ticket) = self
+            .give(name, Meta::default(), |reply| EventKind::Message { message, reply })
+            .await?;
+        ticket.detach();
+        Ok(())
     }
 
     /// Runs a script's `scheduled` handler for a cron trigger that was due at this time, in milliseconds since the Unix
@@ -186,7 +247,7 @@ impl Pool {
             scheduled_time_ms,
             reply,
         };
-        let (_, ticket) = self.ask(name, Meta::default(), kind).await?;
+        let (IgnoredAny, ticket) = self.give(name, Meta::default(), kind).await?;
         ticket.detach();
         Ok(())
     }
@@ -198,7 +259,7 @@ impl Pool {
     /// How the event ended, where not well.
     pub async fn queue(&self, name: &str, batch: Value) -> Result<Value, Failure> {
         let (decided, ticket) = self
-            .ask(name, Meta::default(), |reply| EventKind::Queue { batch, reply })
+            .give(name, Meta::default(), |reply| EventKind::Queue { batch, reply })
             .await?;
         ticket.detach();
         Ok(decided)
@@ -226,7 +287,7 @@ impl Pool {
         self.core.shutdown_blocking(limit)
     }
 
-    /// Dispatches one event and waits for its answer.
+    /// Dispatches one event and waits for its response.
     async fn ask<T>(
         &self,
         name: &str,
@@ -234,35 +295,49 @@ impl Pool {
         kind: impl FnOnce(Reply<T>) -> EventKind,
     ) -> Result<(T, Ticket), Failure> {
         let (reply, answer) = oneshot::channel::<Result<T, Fault>>();
+        let ticket = self.begin(name, meta, kind(reply))?;
+        wait(answer, ticket).await
+    }
+
+    /// Dispatches one event and waits for its value.
+    async fn give<R: FromScript>(
+        &self,
+        name: &str,
+        meta: Meta,
+        kind: impl FnOnce(Box<dyn Answer>) -> EventKind,
+    ) -> Result<(R, Ticket), Failure> {
+        let (reply, answer) = answer::<R>();
+        let ticket = self.begin(name, meta, kind(reply))?;
+        wait(answer, ticket).await
+    }
+
+    fn begin(&self, name: &str, meta: Meta, kind: EventKind) -> Result<Ticket, Failure> {
         let (name, entrypoint) = match name.split_once('#') {
             Some((name, entrypoint)) => (name, Some(entrypoint.to_owned())),
             None => (name, None),
         };
-        let event = Event {
-            entrypoint,
-            kind: kind(reply),
-        };
-        let ticket = self
-            .core
-            .dispatch(name, event, meta)
-            .map_err(|rejected| refused(&rejected))?;
-        match answer.await {
-            Ok(Ok(answer)) => Ok((answer, ticket)),
-            Ok(Err(fault)) => {
-                // The event may still have work to wait for; its caller has what it came for.
-                ticket.detach();
-                Err(failure(fault))
-            }
-            Err(oneshot::Canceled) => Err(Failure::new(
-                Outcome::WorkerLost,
-                "the worker was lost while it held the event",
-            )),
-        }
+        let event = Event { entrypoint, kind };
+        let dispatched = self.core.dispatch(name, event, meta);
+        dispatched.map_err(|rejected| refused(&rejected))
     }
 }
 
-fn unconvertible(what: &str, error: &serde_json::Error) -> Failure {
-    Failure::new(Outcome::Exception, format!("{what} cannot be converted: {error}"))
+type Answered<T> = oneshot::Receiver<Result<T, Fault>>;
+
+/// Waits for the answer. Dropped before, it cancels the event.
+pub(super) async fn wait<T>(answer: Answered<T>, ticket: Ticket) -> Result<(T, Ticket), Failure> {
+    match answer.await {
+        Ok(Ok(answer)) => Ok((answer, ticket)),
+        Ok(Err(fault)) => {
+            // The event may still have work to wait for; its caller has what it came for.
+            ticket.detach();
+            Err(failure(fault))
+        }
+        Err(oneshot::Canceled) => Err(Failure::new(
+            Outcome::WorkerLost,
+            "the worker was lost while it held the event",
+        )),
+    }
 }
 
 fn refused(rejected: &Rejected<Event>) -> Failure {
@@ -272,5 +347,6 @@ fn refused(rejected: &Rejected<Event>) -> Failure {
         message: rejected.reason.to_string(),
         detail: None,
         retry_after: rejected.reason.retry_after(),
+        source: None,
     }
 }

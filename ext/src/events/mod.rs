@@ -1,0 +1,108 @@
+//! `env.EVENTS`: publishing messages under topics. Where they go is the host's: it hands a [`Publish`] to each script that
+//! may publish, and sees who published what.
+//!
+//! The runtime places [`EventsBindings`] in the worker's `OpState`, and makes `new EventBus(name)` of
+//! `ext:isopod_events/events.js` for each.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use deno_core::{OpState, op2, v8};
+
+use crate::handlers::{Data, EventKey, Events, plain_data};
+use crate::unwind;
+
+/// Takes the messages of one script.
+pub trait Publish: Send + Sync {
+    /// Takes a message, at once: what must wait has to be refused.
+    ///
+    /// # Errors
+    /// Why it was not taken; the script sees the text.
+    fn publish(&self, message: Outgoing) -> Result<(), Refused>;
+}
+
+/// A message that a script published.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Outgoing {
+    /// Under what.
+    pub topic: String,
+    /// What it carries.
+    pub data: Data,
+    /// How many messages led to it: one more than the one that was being handled, 0 if none was.
+    pub depth: u32,
+}
+
+/// Why a message was not taken.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(pub String);
+
+/// A worker's bindings for publishing, by name.
+pub struct EventsBindings(pub BTreeMap<String, Arc<dyn Publish>>);
+
+/// Why `publish()` failed.
+#[derive(Debug, thiserror::Error, deno_error::JsError)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The worker has no binding of this name.
+    #[class(type)]
+    #[error("this worker has no events binding named '{0}'")]
+    NoBinding(String),
+    /// Not a value that can be sent.
+    #[class(type)]
+    #[error("the value cannot be published: {0}")]
+    Value(String),
+    /// The host did not take it.
+    #[class(generic)]
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// A fault of ours.
+    #[class(generic)]
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl From<unwind::Panicked> for PublishError {
+    fn from(panicked: unwind::Panicked) -> Self {
+        Self::Internal(panicked.to_string())
+    }
+}
+
+/// `how`: 0 a plain value or bytes, copied; 1 bytes, handed over; 2 what `core.serialize` wrote.
+#[op2(fast, reentrant)]
+fn op_isopod_publish<'s>(
+    state: Rc<RefCell<OpState>>,
+    scope: &mut v8::PinScope<'s, '_>,
+    #[string] binding: String,
+    #[string] topic: String,
+    value: v8::Local<'s, v8::Value>,
+    #[smi] how: u32,
+    #[smi] event: EventKey,
+) -> Result<(), PublishError> {
+    let data = match plain_data(scope, value, how != 0).map_err(PublishError::Value)? {
+        Data::Bytes(bytes) if how == 2 => Data::Cloned(bytes),
+        data => data,
+    };
+    let (publisher, depth) = {
+        let state = state.borrow();
+        let publisher = state
+            .try_borrow::<EventsBindings>()
+            .and_then(|bindings| bindings.0.get(&binding))
+            .cloned();
+        let events = state.borrow::<Rc<RefCell<Events>>>().borrow();
+        let depth = events.message_depth(event).map_or(0, |depth| depth + 1);
+        (publisher.ok_or(PublishError::NoBinding(binding))?, depth)
+    };
+    unwind::catch(|| publisher.publish(Outgoing { topic, data, depth }))??;
+    Ok(())
+}
+
+deno_core::extension!(
+    isopod_events,
+    deps = [deno_webidl, deno_web, isopod_handlers],
+    ops = [op_isopod_publish],
+    lazy_loaded_js = [dir "src/events", "events.js"],
+);

@@ -1,0 +1,126 @@
+//! What a script wrote down by the structured clone algorithm, as a plain value.
+
+use serde_json::{Map, Number, Value};
+use v8_valueserializer::{Heap, HeapValue, PropertyKey, Value as Cloned, ValueDeserializer};
+
+/// Values deeper than this are refused: reading goes as deep as they do.
+const DEPTH_MAX: usize = 128;
+
+/// Why a message has no plain value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotPlain {
+    /// The bytes are not what V8 writes.
+    #[error("the value cannot be read: {0}")]
+    Unreadable(String),
+    /// It holds itself, or is too deep.
+    #[error("the value is deeper than {DEPTH_MAX} levels, or holds itself")]
+    TooDeep,
+    /// It has no counterpart in JSON.
+    #[error("the value holds {0}, which has no plain counterpart")]
+    NoCounterpart(&'static str),
+}
+
+/// Reads a value: maps become objects, sets and holes arrays and `null`, dates their time in milliseconds, numbers that
+/// JSON has no word for `null`.
+pub(super) fn read(bytes: &[u8]) -> Result<Value, NotPlain> {
+    let read = ValueDeserializer::default().read(bytes);
+    let (value, heap) = read.map_err(|error| NotPlain::Unreadable(error.to_string()))?;
+    plain(&value, &heap, 0)
+}
+
+fn plain(value: &Cloned, heap: &Heap, depth: usize) -> Result<Value, NotPlain> {
+    Ok(match value {
+        Cloned::Undefined | Cloned::Null => Value::Null,
+        Cloned::Bool(bool) => Value::Bool(*bool),
+        Cloned::I32(number) => Value::from(*number),
+        Cloned::U32(number) => Value::from(*number),
+        Cloned::Double(number) => number_of(*number),
+        Cloned::BigInt(_) => return Err(NotPlain::NoCounterpart("a BigInt")),
+        Cloned::String(text) => Value::String(text.to_string().into_owned()),
+        Cloned::HeapReference(_) if depth == DEPTH_MAX => return Err(NotPlain::TooDeep),
+        Cloned::HeapReference(object) => match object.try_open(heap) {
+            Some(object) => plain_object(object, heap, depth + 1)?,
+            None => return Err(NotPlain::Unreadable("a reference to nothing".to_owned())),
+        },
+    })
+}
+
+fn plain_object(object: &HeapValue, heap: &Heap, depth: usize) -> Result<Value, NotPlain> {
+    let list = |values: &mut dyn Iterator<Item = Option<&Cloned>>| {
+        values
+            .map(|value| value.map_or(Ok(Value::Null), |value| plain(value, heap, depth)))
+            .collect::<Result<Vec<_>, _>>()
+            .map(Value::Array)
+    };
+    match object {
+        HeapValue::BooleanObject(bool) => Ok(Value::Bool(*bool)),
+        HeapValue::NumberObject(number) => Ok(number_of(*number)),
+        HeapValue::StringObject(text) => Ok(Value::String(text.to_string().into_owned())),
+        HeapValue::Date(date) => Ok(date.ms_since_epoch().map_or(Value::Null, Value::from)),
+        HeapValue::Object(object) => fields(&object.properties, heap, depth),
+        HeapValue::DenseArray(array) => list(&mut array.elements.iter().map(Option::as_ref)),
+        HeapValue::Set(set) => list(&mut set.values.iter().map(Some)),
+        HeapValue::Map(map) => {
+            let mut entries = Map::new();
+            for (key, value) in &map.entries {
+                let key = match plain(key, heap, depth)? {
+                    Value::String(text) => text,
+                    other => other.to_string(),
+                };
+                entries.insert(key, plain(value, heap, depth)?);
+            }
+            Ok(Value::Object(entries))
+        }
+        HeapValue::SparseArray(array) => {
+            let fields = fields(&array.properties, heap, depth)?;
+            Ok(sparse(fields, array.length as usize))
+        }
+        HeapValue::Error(_) => Err(NotPlain::NoCounterpart("an Error")),
+        HeapValue::RegExp(_) => Err(NotPlain::NoCounterpart("a RegExp")),
+        HeapValue::BigIntObject(_) => Err(NotPlain::NoCounterpart("a BigInt")),
+        HeapValue::ArrayBuffer(_) | HeapValue::ArrayBufferView(_) => Err(NotPlain::NoCounterpart("bytes")),
+    }
+}
+
+/// An array with holes. Its length is the script's word, and may be four thousand million: with more holes than this it
+/// stays an object of what is there.
+fn sparse(fields: Value, length: usize) -> Value {
+    const HOLES_MAX: usize = 1024;
+    let Value::Object(fields) = fields else { return fields };
+    if length > fields.len() + HOLES_MAX {
+        return Value::Object(fields);
+    }
+    let mut elements = vec![Value::Null; length];
+    for (key, value) in fields {
+        if let Some(element) = key.parse::<usize>().ok().and_then(|index| elements.get_mut(index)) {
+            *element = value;
+        }
+    }
+    Value::Array(elements)
+}
+
+fn fields(properties: &[(PropertyKey, Cloned)], heap: &Heap, depth: usize) -> Result<Value, NotPlain> {
+    let mut fields = Map::new();
+    for (key, value) in properties {
+        let key = match key {
+            PropertyKey::I32(key) => key.to_string(),
+            PropertyKey::U32(key) => key.to_string(),
+            PropertyKey::Double(key) => key.to_string(),
+            PropertyKey::String(key) => key.to_string().into_owned(),
+        };
+        fields.insert(key, plain(value, heap, depth)?);
+    }
+    Ok(Value::Object(fields))
+}
+
+/// Whole numbers stay whole: V8 writes those beyond 31 bits as doubles.
+fn number_of(number: f64) -> Value {
+    const SAFE_MAX: f64 = 9_007_199_254_740_991.0;
+    #[expect(clippy::cast_possible_truncation, reason = "a whole number of at most 53 bits")]
+    if number.fract() == 0.0 && number.abs() <= SAFE_MAX {
+        Value::from(number as i64)
+    } else {
+        Number::from_f64(number).map_or(Value::Null, Value::Number)
+    }
+}

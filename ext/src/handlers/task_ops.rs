@@ -1,0 +1,169 @@
+//! What a script says while it handles a task, and how it reads a message.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use deno_core::{OpState, ToV8, op2, serde_v8, v8};
+use deno_error::JsErrorBox;
+use tokio::sync::mpsc::error::TrySendError;
+
+use super::{Data, EventKey, RESULT_NAME_BYTES_MAX, TaskItem, events};
+
+/// Items of one task that may wait for room in its channel. A script that waits for `ctx.progress()` has one.
+const UNSENT_MAX: usize = 256;
+
+/// What these ops refuse.
+#[derive(Debug, thiserror::Error, deno_error::JsError)]
+pub(super) enum TaskError {
+    #[class(type)]
+    #[error("only a task that runs can tell of progress and results: this event is none, or was answered already")]
+    NoTask,
+    #[class("DOMExceptionAbortError")]
+    #[error("whoever asked for this task has gone")]
+    CallerLeft,
+    #[class(range)]
+    #[error("more than {UNSENT_MAX} items wait to be read: await ctx.progress() and ctx.emit()")]
+    TooMany,
+    #[class(range)]
+    #[error("the name of a result has 1 to {RESULT_NAME_BYTES_MAX} bytes, and this one has {0}")]
+    Name(usize),
+    #[class(type)]
+    #[error("the value cannot be sent: {0}")]
+    Value(String),
+}
+
+/// How many of a worker's items wait for room.
+#[derive(Default)]
+struct Unsent(Rc<std::cell::Cell<usize>>);
+
+#[op2(async(lazy), fast)]
+pub(super) fn op_isopod_progress<'s>(
+    state: Rc<RefCell<OpState>>,
+    scope: &mut v8::PinScope<'s, '_>,
+    #[smi] key: EventKey,
+    value: v8::Local<'s, v8::Value>,
+) -> impl Future<Output = Result<(), TaskError>> + use<> {
+    let item = serde_v8::from_v8(scope, value)
+        .map(TaskItem::Progress)
+        .map_err(|error| TaskError::Value(error.to_string()));
+    send(state, key, item)
+}
+
+#[op2(async(lazy), fast)]
+pub(super) fn op_isopod_emit<'s>(
+    state: Rc<RefCell<OpState>>,
+    scope: &mut v8::PinScope<'s, '_>,
+    #[smi] key: EventKey,
+    #[string] name: String,
+    value: v8::Local<'s, v8::Value>,
+    transfer: bool,
+) -> impl Future<Output = Result<(), TaskError>> + use<> {
+    let item = match name.len() {
+        1..=RESULT_NAME_BYTES_MAX => plain_data(scope, value, transfer)
+            .map(|data| TaskItem::Result { name, data })
+            .map_err(TaskError::Value),
+        length => Err(TaskError::Name(length)),
+    };
+    send(state, key, item)
+}
+
+fn send(
+    state: Rc<RefCell<OpState>>,
+    key: EventKey,
+    item: Result<TaskItem, TaskError>,
+) -> impl Future<Output = Result<(), TaskError>> {
+    let sent = item.and_then(|item| {
+        let shared = events(&state.borrow());
+        let events = shared.borrow();
+        let items = events.items(key).ok_or(TaskError::NoTask)?;
+        match items.try_send(item) {
+            Ok(()) => Ok(None),
+            Err(TrySendError::Full(item)) => Ok(Some((items.clone(), item))),
+            Err(TrySendError::Closed(_)) => Err(TaskError::CallerLeft),
+        }
+    });
+    async move {
+        let Some((items, item)) = sent? else {
+            return Ok(());
+        };
+        let unsent = {
+            let mut state = state.borrow_mut();
+            if !state.has::<Unsent>() {
+                state.put(Unsent::default());
+            }
+            state.borrow::<Unsent>().0.clone()
+        };
+        if unsent.get() >= UNSENT_MAX {
+            return Err(TaskError::TooMany);
+        }
+        unsent.set(unsent.get() + 1);
+        let sent = items.send(item).await;
+        unsent.set(unsent.get() - 1);
+        sent.map_err(|_| TaskError::CallerLeft)
+    }
+}
+
+/// A plain value or bytes. `transfer` takes the bytes away from the script instead of copying them.
+pub(crate) fn plain_data<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    value: v8::Local<'s, v8::Value>,
+    transfer: bool,
+) -> Result<Data, String> {
+    if value.is_undefined() {
+        return Ok(Data::Empty);
+    }
+    if value.is_array_buffer_view() || value.is_array_buffer() {
+        return bytes(scope, value, transfer).map(Data::Bytes);
+    }
+    serde_v8::from_v8(scope, value)
+        .map(Data::Json)
+        .map_err(|error| error.to_string())
+}
+
+fn bytes<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    value: v8::Local<'s, v8::Value>,
+    transfer: bool,
+) -> Result<Bytes, String> {
+    if transfer {
+        let taken: serde_v8::DetachedBuffer = serde_v8::from_v8(scope, value).map_err(|error| error.to_string())?;
+        return Ok(Bytes::from_owner(taken));
+    }
+    if let Ok(view) = v8::Local::<v8::ArrayBufferView>::try_from(value) {
+        let mut bytes = vec![0; view.byte_length()];
+        let copied = view.copy_contents(&mut bytes);
+        bytes.truncate(copied);
+        return Ok(bytes.into());
+    }
+    let shared: serde_v8::JsBuffer = serde_v8::from_v8(scope, value).map_err(|error| error.to_string())?;
+    Ok(Bytes::copy_from_slice(&shared))
+}
+
+/// What a message carries, made into a value when the script asks for it: its kind, and the value or the bytes.
+pub(super) struct Read(Data);
+
+impl<'a> ToV8<'a> for Read {
+    type Error = JsErrorBox;
+
+    fn to_v8<'i>(self, scope: &mut v8::PinScope<'a, 'i>) -> Result<v8::Local<'a, v8::Value>, JsErrorBox> {
+        let to_array = |scope: &mut v8::PinScope<'a, 'i>, bytes: Bytes| {
+            serde_v8::to_v8(scope, serde_v8::ToJsBuffer::from(Vec::from(bytes)))
+        };
+        let (cloned, value) = match self.0 {
+            Data::Empty => (false, Ok(v8::undefined(scope).into())),
+            Data::Json(value) => (false, serde_v8::to_v8(scope, value)),
+            Data::Bytes(bytes) => (false, to_array(scope, bytes)),
+            Data::Cloned(bytes) => (true, to_array(scope, bytes)),
+        };
+        let value = value.map_err(|error| JsErrorBox::type_error(error.to_string()))?;
+        let cloned = v8::Boolean::new(scope, cloned).into();
+        Ok(v8::Array::new_with_elements(scope, &[cloned, value]).into())
+    }
+}
+
+#[op2]
+pub(super) fn op_isopod_message_data(state: &mut OpState, #[smi] key: EventKey) -> Result<Read, TaskError> {
+    let data = events(state).borrow_mut().take_data(key).ok_or(TaskError::NoTask)?;
+    Ok(Read(data))
+}

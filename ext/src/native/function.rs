@@ -1,0 +1,160 @@
+//! A Rust function as a script calls it.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use deno_core::v8;
+use futures::future::BoxFuture;
+
+use crate::handlers::Body;
+use crate::values::{FromScript, ToScript, ValueError};
+
+/// What a function gives back to the script.
+pub enum Given {
+    /// A value.
+    Value(Box<dyn ToScript>),
+    /// A stream; the script sees a `ReadableStream`.
+    Stream(Body),
+}
+
+/// What can be given back: everything that is `Serialize`, `Send` and owned, and a [`Body`].
+pub trait Give {
+    /// Makes it ready for its way to the worker's thread.
+    fn give(self) -> Given;
+}
+
+impl<T: ToScript> Give for T {
+    fn give(self) -> Given {
+        Given::Value(Box::new(self))
+    }
+}
+
+impl Give for Body {
+    fn give(self) -> Given {
+        Given::Stream(self)
+    }
+}
+
+/// An error that a function ends with, as the script sees it: `instanceof` its class, with its message and its cause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NativeError {
+    /// The name of its class: one of JavaScript's own (`TypeError`, `RangeError`, …), one of a `DOMException`
+    /// (`DOMExceptionNotFoundError`), or any other, which becomes the `name` of an `Error`.
+    pub class: String,
+    /// Its message.
+    pub message: String,
+    /// What caused it.
+    pub cause: Option<Box<NativeError>>,
+}
+
+impl NativeError {
+    /// An error of this class.
+    pub fn new(class: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            class: class.into(),
+            message: message.into(),
+            cause: None,
+        }
+    }
+
+    /// Adds what caused it.
+    #[must_use]
+    pub fn with_cause(mut self, cause: Self) -> Self {
+        self.cause = Some(Box::new(cause));
+        self
+    }
+}
+
+impl fmt::Display for NativeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.class, self.message)
+    }
+}
+
+/// Sources of an error followed at most this deep.
+const CAUSES_MAX: usize = 8;
+
+impl<E: std::error::Error> From<E> for NativeError {
+    fn from(error: E) -> Self {
+        from_error(&error, 0)
+    }
+}
+
+fn from_error(error: &dyn std::error::Error, depth: usize) -> NativeError {
+    NativeError {
+        class: "Error".to_owned(),
+        message: error.to_string(),
+        cause: error
+            .source()
+            .filter(|_| depth < CAUSES_MAX)
+            .map(|source| Box::new(from_error(source, depth + 1))),
+    }
+}
+
+type Running = BoxFuture<'static, Result<Given, NativeError>>;
+type Call = dyn for<'s, 'i> Fn(&mut v8::PinScope<'s, 'i>, v8::Local<'s, v8::Value>, Vec<Body>) -> Result<Running, ValueError>
+    + Send
+    + Sync;
+
+/// A Rust function that scripts call: `await env.SHOP.price("tea", 3)`.
+///
+/// ```
+/// use isopod_ext::native::{NativeError, NativeFunction};
+///
+/// let price = NativeFunction::new(|(what, count): (String, u32)| async move {
+///     match what.as_str() {
+///         "tea" => Ok(count * 3),
+///         _ => Err(NativeError::new("RangeError", format!("no such thing: {what}"))),
+///     }
+/// });
+/// ```
+///
+/// Its arguments are a tuple, converted as a whole (`()` for none). Its future runs on the
+/// thread's I/O runtime, so it may use whatever needs Tokio, and is dropped with the event that called it.
+#[derive(Clone)]
+pub struct NativeFunction(Arc<Call>);
+
+impl NativeFunction {
+    /// A function of values.
+    pub fn new<A, R, F, Fut>(function: F) -> Self
+    where
+        A: FromScript,
+        R: Give,
+        F: Fn(A) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<R, NativeError>> + Send + 'static,
+    {
+        Self::with_streams(move |arguments, _| function(arguments))
+    }
+
+    /// A function that takes streams as well. Each argument that is a `ReadableStream` comes in the second parameter, in
+    /// order; its place among the first is `null`.
+    pub fn with_streams<A, R, F, Fut>(function: F) -> Self
+    where
+        A: FromScript,
+        R: Give,
+        F: Fn(A, Vec<Body>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<R, NativeError>> + Send + 'static,
+    {
+        Self(Arc::new(move |scope, arguments, streams| {
+            let running = function(A::from_script(scope, arguments)?, streams);
+            Ok(Box::pin(async move { running.await.map(Give::give) }))
+        }))
+    }
+
+    pub(super) fn call<'s>(
+        &self,
+        scope: &mut v8::PinScope<'s, '_>,
+        arguments: v8::Local<'s, v8::Value>,
+        streams: Vec<Body>,
+    ) -> Result<Running, ValueError> {
+        (self.0)(scope, arguments, streams)
+    }
+}
+
+impl fmt::Debug for NativeFunction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NativeFunction")
+    }
+}

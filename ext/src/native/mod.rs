@@ -1,0 +1,165 @@
+//! Rust functions that scripts call: as methods of a binding (`await env.SHOP.price("tea")`), or handed over as arguments
+//! of a call.
+//!
+//! The runtime places [`Natives`] in the worker's `OpState`, and makes the methods with `ext:isopod_native/native.js`. A
+//! function's future runs on the thread's I/O runtime; values cross on the worker's thread.
+
+mod function;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
+use std::rc::Rc;
+
+use deno_core::{CancelFuture, CancelHandle, OpState, ResourceId, ToV8, op2, serde_v8, v8};
+use deno_error::JsErrorBox;
+
+pub use self::function::{Give, Given, NativeError, NativeFunction};
+use crate::handlers::{Body, EventKey, Events, RequestBody, stream_body};
+use crate::io::Io;
+use crate::unwind;
+use crate::values::ToScript;
+
+/// The methods of one binding, by name.
+pub type NativeBinding = BTreeMap<String, NativeFunction>;
+
+/// The functions that a worker's script can call, each under a number.
+#[derive(Default)]
+pub struct Natives {
+    last: u32,
+    functions: HashMap<u32, NativeFunction>,
+}
+
+impl Natives {
+    /// Takes a function in. Gives its number.
+    pub fn add(&mut self, function: NativeFunction) -> u32 {
+        self.last += 1;
+        self.functions.insert(self.last, function);
+        self.last
+    }
+
+    /// Lets go of a function; a script that kept it gets an error.
+    pub fn remove(&mut self, number: u32) {
+        self.functions.remove(&number);
+    }
+}
+
+/// What came of a call, on its way to the script: `[value]`, `[, stream]` or `[, , error]`.
+enum Came {
+    Value(Box<dyn ToScript>),
+    Stream(ResourceId),
+    Error(NativeError),
+}
+
+impl<'a> ToV8<'a> for Came {
+    type Error = JsErrorBox;
+
+    fn to_v8<'i>(self, scope: &mut v8::PinScope<'a, 'i>) -> Result<v8::Local<'a, v8::Value>, JsErrorBox> {
+        let undefined: v8::Local<'a, v8::Value> = v8::undefined(scope).into();
+        let list = match self {
+            Self::Value(mut value) => {
+                let value = unwind::catch(|| value.to_script(scope));
+                let value = value.unwrap_or_else(|panic| Err(panic.into()));
+                vec![value.map_err(|error| JsErrorBox::type_error(error.to_string()))?]
+            }
+            Self::Stream(rid) => vec![undefined, v8::Integer::new_from_unsigned(scope, rid).into()],
+            Self::Error(error) => vec![undefined, undefined, error_value(scope, &error)?],
+        };
+        Ok(v8::Array::new_with_elements(scope, &list).into())
+    }
+}
+
+/// `[class, message, cause]`
+fn error_value<'a>(
+    scope: &mut v8::PinScope<'a, '_>,
+    error: &NativeError,
+) -> Result<v8::Local<'a, v8::Value>, JsErrorBox> {
+    let mut chain = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        chain.push((&error.class, &error.message));
+        next = error.cause.as_deref();
+    }
+    serde_v8::to_v8(scope, chain).map_err(|error| JsErrorBox::type_error(error.to_string()))
+}
+
+/// Starts a call at once; what it resolves to is unpacked by `native.js`.
+#[op2(async(lazy), reentrant)]
+fn op_isopod_native<'s>(
+    state: Rc<RefCell<OpState>>,
+    scope: &mut v8::PinScope<'s, '_>,
+    #[smi] number: u32,
+    arguments: v8::Local<'s, v8::Value>,
+    #[serde] streams: Vec<ResourceId>,
+    #[smi] event: EventKey,
+) -> impl Future<Output = Result<Came, JsErrorBox>> + use<> {
+    let started = start(&state, scope, number, arguments, &streams);
+    let ended = CancelHandle::new_rc();
+    if let Some(lent) = state.borrow().borrow::<Rc<RefCell<Events>>>().borrow_mut().lent(event) {
+        lent.calls.retain(|call| Rc::strong_count(call) > 1);
+        lent.calls.push(ended.clone());
+    }
+    async move {
+        // Dropped with the event: nobody waits for it any more.
+        let came = started?.or_cancel(&ended).await;
+        match came.map_err(|_| JsErrorBox::generic("the event that made this call has ended"))? {
+            Ok(Ok(Given::Value(value))) => Ok(Came::Value(value)),
+            Ok(Ok(Given::Stream(body))) => {
+                let rid = state.borrow_mut().resource_table.add(RequestBody::new(body));
+                Ok(Came::Stream(rid))
+            }
+            Ok(Err(error)) => Ok(Came::Error(error)),
+            Err(error) => Err(JsErrorBox::generic(error.to_string())),
+        }
+    }
+}
+
+type Started = std::pin::Pin<Box<dyn Future<Output = Result<Result<Given, NativeError>, crate::io::IoError>>>>;
+
+fn start<'s>(
+    state: &RefCell<OpState>,
+    scope: &mut v8::PinScope<'s, '_>,
+    number: u32,
+    arguments: v8::Local<'s, v8::Value>,
+    streams: &[ResourceId],
+) -> Result<Started, JsErrorBox> {
+    let (function, io) = {
+        let state = state.borrow();
+        let function = state.borrow::<Natives>().functions.get(&number).cloned();
+        (function, state.borrow::<Rc<Io>>().clone())
+    };
+    let function =
+        function.ok_or_else(|| JsErrorBox::type_error("this function was lent for one call, and that has ended"))?;
+    let bodies = streams
+        .iter()
+        .map(|rid| taken_stream(state, *rid))
+        .collect::<Result<Vec<_>, _>>()?;
+    // Arguments are read before the call is spawned, with no borrow held: their getters may call ops.
+    let running = unwind::catch(|| function.call(scope, arguments, bodies))
+        .unwrap_or_else(|panic| Err(panic.into()))
+        .map_err(|error| JsErrorBox::type_error(error.to_string()))?;
+    Ok(Box::pin(io.bound(()).run(move |()| running)))
+}
+
+/// A script's stream, as a body; its bytes are moved by a task of the worker's own.
+fn taken_stream(state: &RefCell<OpState>, rid: ResourceId) -> Result<Body, JsErrorBox> {
+    let resource = state
+        .borrow_mut()
+        .resource_table
+        .take_any(rid)
+        .map_err(JsErrorBox::from_err)?;
+    let (body, sender, length) = stream_body(&*resource);
+    deno_core::unsync::spawn(async move {
+        // The receiver sees where it broke off: an error is the last it is sent.
+        drop(crate::handlers::pump(resource.clone(), sender, length).await);
+        resource.close();
+    });
+    Ok(body)
+}
+
+deno_core::extension!(
+    isopod_native,
+    deps = [deno_webidl, deno_web, isopod_handlers],
+    ops = [op_isopod_native],
+    lazy_loaded_js = [dir "src/native", "native.js"],
+);

@@ -1,0 +1,92 @@
+// Rust functions, as a script calls them.
+
+(function () {
+const { core, primordials } = __bootstrap;
+const { op_isopod_native } = core.ops;
+const {
+  ArrayPrototypePush,
+  Error,
+  EvalError,
+  ObjectDefineProperty,
+  ObjectFreeze,
+  ObjectPrototypeIsPrototypeOf,
+  RangeError,
+  ReferenceError,
+  SafeArrayIterator,
+  StringPrototypeSlice,
+  StringPrototypeStartsWith,
+  SyntaxError,
+  TypeError,
+  URIError,
+} = primordials;
+const { ReadableStreamPrototype, readableStreamForRid, resourceForReadableStream } = core.loadExtScript(
+  "ext:deno_web/06_streams.js",
+);
+const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
+
+const { currentEvent } = core.loadExtScript("ext:isopod_handlers/handlers.js");
+
+const classes = { __proto__: null, Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
+
+// The first is what was thrown, each further one the cause of the one before it.
+function makeError(chain, at = 0) {
+  const { 0: name, 1: message } = chain[at];
+  let error;
+  if (StringPrototypeStartsWith(name, "DOMException")) {
+    error = new DOMException(message, StringPrototypeSlice(name, 12));
+  } else {
+    error = new (classes[name] ?? Error)(message);
+    if (classes[name] === undefined) {
+      ObjectDefineProperty(error, "name", {
+        __proto__: null,
+        value: name,
+        configurable: true,
+        enumerable: false,
+        writable: true,
+      });
+    }
+  }
+  if (at + 1 < chain.length) {
+    ObjectDefineProperty(error, "cause", {
+      __proto__: null,
+      value: makeError(chain, at + 1),
+      configurable: true,
+      enumerable: false,
+      writable: true,
+    });
+  }
+  return error;
+}
+
+/** A function for the Rust function of this number. */
+function nativeFunction(number) {
+  return async (...args) => {
+    const streams = [];
+    for (let i = 0; i < args.length; i++) {
+      if (ObjectPrototypeIsPrototypeOf(ReadableStreamPrototype, args[i])) {
+        ArrayPrototypePush(streams, resourceForReadableStream(args[i]));
+        args[i] = null;
+      }
+    }
+    const { 0: value, 1: stream, 2: error } = await op_isopod_native(
+      number,
+      args.length === 0 ? null : args,
+      streams,
+      currentEvent(),
+    );
+    if (error !== undefined) throw makeError(error);
+    return stream === undefined ? value : readableStreamForRid(stream);
+  };
+}
+
+/** A binding whose methods are Rust functions: `[name, number]` each. */
+function nativeBinding(methods) {
+  const binding = { __proto__: null };
+  for (const { 0: name, 1: number } of new SafeArrayIterator(methods)) {
+    binding[name] = nativeFunction(number);
+  }
+  return ObjectFreeze(binding);
+}
+
+return { nativeBinding, nativeFunction };
+})();

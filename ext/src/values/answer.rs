@@ -1,0 +1,71 @@
+//! The place that waits for a script's value.
+
+use deno_core::v8;
+use futures::channel::oneshot;
+
+use super::{FromScript, ValueError};
+use crate::handlers::{Body, Fault, FaultKind};
+
+/// Where the value that a script gives goes. It is turned into the Rust value on the worker's thread.
+pub trait Answer: Send {
+    /// Gives a value. `Err` says why it could not be taken; the caller has been told.
+    ///
+    /// # Errors
+    /// A value of another shape than the caller asked for.
+    fn give<'s>(
+        self: Box<Self>,
+        scope: &mut v8::PinScope<'s, '_>,
+        value: v8::Local<'s, v8::Value>,
+    ) -> Result<(), ValueError>;
+
+    /// Gives a stream.
+    ///
+    /// # Errors
+    /// The caller waits for a value.
+    fn stream(self: Box<Self>, body: Body) -> Result<(), ValueError>;
+
+    /// Tells that no value will come.
+    fn fail(self: Box<Self>, fault: Fault);
+}
+
+struct Typed<R>(oneshot::Sender<Result<R, Fault>>);
+
+impl<R: FromScript> Typed<R> {
+    // A caller that left does not want to know.
+    fn send(self, taken: Result<R, ValueError>) -> Result<(), ValueError> {
+        match taken {
+            Ok(value) => drop(self.0.send(Ok(value))),
+            Err(error) => {
+                drop(self.0.send(Err(Fault::new(FaultKind::Exception, error.to_string()))));
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<R: FromScript> Answer for Typed<R> {
+    fn give<'s>(
+        self: Box<Self>,
+        scope: &mut v8::PinScope<'s, '_>,
+        value: v8::Local<'s, v8::Value>,
+    ) -> Result<(), ValueError> {
+        let taken = R::from_script(scope, value);
+        self.send(taken)
+    }
+
+    fn stream(self: Box<Self>, body: Body) -> Result<(), ValueError> {
+        self.send(R::from_stream(body))
+    }
+
+    fn fail(self: Box<Self>, fault: Fault) {
+        drop(self.0.send(Err(fault)));
+    }
+}
+
+/// A place for a value of this type, and its receiver. A dropped receiver is a caller that left.
+#[must_use]
+pub fn answer<R: FromScript>() -> (Box<dyn Answer>, oneshot::Receiver<Result<R, Fault>>) {
+    let (sender, receiver) = oneshot::channel();
+    (Box::new(Typed(sender)), receiver)
+}

@@ -1,0 +1,112 @@
+//! The arguments of a call: values alone, or with streams and functions among them.
+
+use super::ToScript;
+use crate::handlers::Body;
+use crate::native::NativeFunction;
+
+/// The arguments of a call.
+///
+/// A tuple is enough where all of them are values: `(1, "two")`. What is more, one by one:
+///
+/// ```
+/// use isopod_ext::handlers::Body;
+/// use isopod_ext::native::NativeFunction;
+/// use isopod_ext::values::Arguments;
+///
+/// let tell = NativeFunction::new(|(percent,): (u8,)| async move {
+///     println!("{percent} %");
+///     Ok(())
+/// });
+/// let arguments = Arguments::new().value("photo.png").stream(Body::from("bytes")).function(tell);
+/// # drop(arguments);
+/// ```
+#[derive(Default)]
+pub struct Arguments(pub(crate) List);
+
+#[allow(clippy::large_enum_variant, reason = "one of them lives for a call")]
+pub(crate) enum List {
+    /// What becomes an array is the list, `null` is none, anything else is the only one.
+    Whole(Box<dyn ToScript>),
+    Each(Vec<Argument>),
+}
+
+impl Default for List {
+    fn default() -> Self {
+        Self::Each(Vec::new())
+    }
+}
+
+/// One argument.
+pub enum Argument {
+    /// A value.
+    Value(Box<dyn ToScript>),
+    /// A stream of bytes; the script gets a `ReadableStream`.
+    Stream(Body),
+    /// A function lent for this call; the script gets an async function, which fails once the call has ended.
+    Function(NativeFunction),
+}
+
+impl Arguments {
+    /// None yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a value.
+    #[must_use]
+    pub fn value(self, value: impl ToScript) -> Self {
+        self.with(Argument::Value(Box::new(value)))
+    }
+
+    /// Adds a stream of bytes.
+    #[must_use]
+    pub fn stream(self, body: Body) -> Self {
+        self.with(Argument::Stream(body))
+    }
+
+    /// Lends a function.
+    #[must_use]
+    pub fn function(self, function: NativeFunction) -> Self {
+        self.with(Argument::Function(function))
+    }
+
+    fn with(mut self, argument: Argument) -> Self {
+        match &mut self.0 {
+            List::Each(list) => list.push(argument),
+            // Made by `into_arguments` alone, which gives nothing that could be added to.
+            List::Whole(_) => {}
+        }
+        self
+    }
+
+    /// Takes them apart: all as one value, or each by itself.
+    ///
+    /// # Errors
+    /// The list, where they were put together one by one.
+    pub fn into_whole(self) -> Result<Box<dyn ToScript>, Vec<Argument>> {
+        match self.0 {
+            List::Whole(whole) => Ok(whole),
+            List::Each(list) => Err(list),
+        }
+    }
+}
+
+/// What can be the arguments of a call: a tuple, slice or vector of values, `()`, a single value that is no list, or
+/// [`Arguments`].
+pub trait IntoArguments {
+    /// Makes them ready for their way to the worker's thread.
+    fn into_arguments(self) -> Arguments;
+}
+
+impl<T: ToScript> IntoArguments for T {
+    fn into_arguments(self) -> Arguments {
+        Arguments(List::Whole(Box::new(self)))
+    }
+}
+
+impl IntoArguments for Arguments {
+    fn into_arguments(self) -> Arguments {
+        self
+    }
+}

@@ -1,0 +1,115 @@
+//! Values on their way between Rust and a script: by `serde_v8`, without JSON in between.
+//!
+//! A value crosses on the worker's thread, inside its isolate: what travels between threads is the Rust value itself, with
+//! the code that turns it into a JavaScript one ([`ToScript`]), or the place that waits for one ([`Answer`]).
+//!
+//! ```
+//! use isopod_ext::values::{ToJsBuffer, ToScript};
+//!
+//! #[derive(serde::Serialize)]
+//! struct Picture { name: String, pixels: ToJsBuffer }
+//! // The pixels are handed over, not copied: the script gets a Uint8Array of the same memory.
+//! let picture = Picture { name: "isopod".into(), pixels: vec![0; 1 << 20].into() };
+//! let argument: Box<dyn ToScript> = Box::new((picture, 3));
+//! # drop(argument);
+//! ```
+
+mod answer;
+mod arguments;
+mod thrown;
+
+use deno_core::{serde_v8, v8};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::unwind::Panicked;
+
+/// Bytes that a script gave, taken from it without a copy: its own view of them is empty afterwards. Copied instead:
+/// `serde_bytes::ByteBuf`.
+pub use deno_core::serde_v8::DetachedBuffer;
+/// Bytes for a script, handed over without a copy: it gets a `Uint8Array` of the same memory. Serialized once.
+pub use deno_core::serde_v8::ToJsBuffer;
+
+pub use self::answer::{Answer, answer};
+pub use self::arguments::{Argument, Arguments, IntoArguments};
+pub use self::thrown::Thrown;
+
+/// Why a value did not cross.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ValueError {
+    /// From Rust to the script.
+    #[error("a value cannot be handed to the script: {0}")]
+    ToScript(String),
+    /// From the script to Rust.
+    #[error("the script's value cannot be taken: {0}")]
+    FromScript(String),
+    /// A stream came where a value was waited for.
+    #[error("the script gave a ReadableStream, and its caller waits for a value: ask for a `Body`")]
+    UnexpectedStream,
+    /// A value came where a stream was waited for.
+    #[error("the script gave a value, and its caller waits for a `Body`: return a ReadableStream")]
+    ExpectedStream,
+    /// A fault of ours.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl From<Panicked> for ValueError {
+    fn from(panicked: Panicked) -> Self {
+        Self::Internal(panicked.to_string())
+    }
+}
+
+/// What becomes a JavaScript value on the worker's thread. Everything that is `Serialize`, `Send` and owned does.
+///
+/// Maps become objects, sequences and tuples arrays, `()` and `None` `null`, enums what serde makes of them; a [`ToJsBuffer`]
+/// becomes a `Uint8Array` of the same memory.
+pub trait ToScript: Send + 'static {
+    /// Makes the value.
+    ///
+    /// # Errors
+    /// What cannot be a JavaScript value, as a string that is too long.
+    fn to_script<'s>(&mut self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, ValueError>;
+}
+
+impl<T: Serialize + Send + 'static> ToScript for T {
+    fn to_script<'s>(&mut self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, ValueError> {
+        serde_v8::to_v8(scope, &*self).map_err(|error| ValueError::ToScript(error.to_string()))
+    }
+}
+
+/// What a JavaScript value becomes on the worker's thread: everything that is `Deserialize`, `Send` and owned, and
+/// [`Body`](crate::handlers::Body) where the script gives a `ReadableStream`.
+pub trait FromScript: Sized + Send + 'static {
+    /// Takes a value.
+    ///
+    /// # Errors
+    /// A value of another shape.
+    fn from_script<'s>(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>) -> Result<Self, ValueError>;
+
+    /// Takes a stream.
+    ///
+    /// # Errors
+    /// Where a value is waited for.
+    fn from_stream(body: crate::handlers::Body) -> Result<Self, ValueError> {
+        drop(body);
+        Err(ValueError::UnexpectedStream)
+    }
+}
+
+impl<T: DeserializeOwned + Send + 'static> FromScript for T {
+    fn from_script<'s>(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>) -> Result<Self, ValueError> {
+        serde_v8::from_v8(scope, value).map_err(|error| ValueError::FromScript(error.to_string()))
+    }
+}
+
+impl FromScript for crate::handlers::Body {
+    fn from_script<'s>(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>) -> Result<Self, ValueError> {
+        let (_, _) = (scope, value);
+        Err(ValueError::ExpectedStream)
+    }
+
+    fn from_stream(body: crate::handlers::Body) -> Result<Self, ValueError> {
+        Ok(body)
+    }
+}

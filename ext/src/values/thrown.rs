@@ -1,0 +1,56 @@
+//! An error that a script threw, as Rust sees it.
+
+use std::fmt;
+
+use deno_core::error::JsError;
+
+/// Causes followed at most this deep: an error may be its own cause.
+const CAUSES_MAX: usize = 8;
+
+/// An error that a script threw: its class, its message, its stack mapped to the source, and what caused it.
+///
+/// It is the [`source`](std::error::Error::source) of the failure that ended the event, and `source` of it is its cause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Thrown {
+    /// The name of its class, such as `TypeError`; `Error` where something that is no error was thrown.
+    pub class: String,
+    /// Its message.
+    pub message: String,
+    /// Its stack, in places of the source.
+    pub stack: Option<String>,
+    /// Its `cause`, where that is an error.
+    pub cause: Option<Box<Thrown>>,
+}
+
+impl Thrown {
+    pub(crate) fn new(error: &JsError) -> Self {
+        Self::at_depth(error, 0)
+    }
+
+    fn at_depth(error: &JsError, depth: usize) -> Self {
+        let told = || error.exception_message.trim_start_matches("Uncaught ").to_owned();
+        Self {
+            class: error.name.clone().unwrap_or_else(|| "Error".to_owned()),
+            message: error.message.clone().unwrap_or_else(told),
+            stack: error.stack.clone(),
+            cause: error
+                .cause
+                .as_ref()
+                .filter(|_| depth < CAUSES_MAX)
+                .map(|cause| Box::new(Self::at_depth(cause, depth + 1))),
+        }
+    }
+}
+
+impl fmt::Display for Thrown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.class, self.message)
+    }
+}
+
+impl std::error::Error for Thrown {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.cause.as_deref().map(|cause| cause as _)
+    }
+}

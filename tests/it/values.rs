@@ -1,0 +1,248 @@
+//! Values, streams, functions and errors between Rust and a script, through the embedded pool.
+
+use std::error::Error as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use futures::executor::block_on;
+use http_body_util::BodyExt as _;
+use isopod_pool::js::handlers::Body;
+use isopod_pool::js::native::{NativeBinding, NativeError, NativeFunction};
+use isopod_pool::js::values::{Arguments, DetachedBuffer, Thrown, ToJsBuffer};
+use isopod_pool::js::{Binding, Pool, Script};
+use isopod_pool::{Failure, Options, Outcome};
+use serde::{Deserialize, Serialize};
+
+use crate::process::until;
+
+fn pool_of(source: &str, bindings: Vec<(&str, Binding)>) -> Pool {
+    let pool = Pool::builder().threads(1).build().expect("a pool");
+    let script = bindings
+        .into_iter()
+        .fold(Script::builder("s").source(source), |script, (name, binding)| {
+            script.binding(name, binding)
+        });
+    pool.deploy("s", script.build().expect("a script"), &Options::default())
+        .expect("deployed");
+    pool
+}
+
+fn functions<const N: usize>(functions: [(&str, NativeFunction); N]) -> Binding {
+    let named = functions.map(|(name, function)| (name.to_owned(), function));
+    Binding::Native(NativeBinding::from(named))
+}
+
+#[derive(Serialize, Deserialize, Debug, PartialEq, Clone)]
+struct Point {
+    x: f64,
+    y: Option<i64>,
+    tags: Vec<String>,
+}
+
+#[test]
+fn a_struct_goes_to_a_script_and_back_unchanged() {
+    let pool = pool_of("export const id = (p) => p;", vec![]);
+    let point = Point {
+        x: 0.1 + 0.2,
+        y: None,
+        tags: vec!["Ж".into(), "\u{1F600}".into()],
+    };
+    let back: Point = block_on(pool.call("s", "id", (point.clone(),))).expect("a point");
+    assert_eq!(back, point);
+    let same: Point = block_on(pool.call("s", "id", point.clone())).expect("one argument needs no tuple");
+    assert_eq!(same, point);
+}
+
+#[test]
+fn what_json_cannot_say_crosses_too() {
+    let pool = pool_of(
+        "export const f = (n) => [n === Infinity, Object.is(n, -0)]; export const g = () => [NaN, -Infinity];",
+        vec![],
+    );
+    let (infinite, _): (bool, bool) = block_on(pool.call("s", "f", (f64::INFINITY,))).expect("flags");
+    let (_, negative_zero): (bool, bool) = block_on(pool.call("s", "f", (-0.0,))).expect("flags");
+    assert!(infinite && negative_zero);
+    let [nan, least]: [f64; 2] = block_on(pool.call("s", "g", ())).expect("numbers");
+    assert!(nan.is_nan() && least == f64::NEG_INFINITY);
+}
+
+#[test]
+fn bytes_are_handed_over_and_not_copied() {
+    let source = "let kept; export const sum = (b) => b.reduce((s, x) => s + x, 0);
+        export const give = () => kept = new Uint8Array([1, 2, 3]); export const left = () => kept.length;";
+    let pool = pool_of(source, vec![]);
+    let sum: u32 = block_on(pool.call("s", "sum", (ToJsBuffer::from(vec![7_u8; 1000]),))).expect("a sum");
+    assert_eq!(sum, 7000);
+    let given: DetachedBuffer = block_on(pool.call("s", "give", ())).expect("bytes");
+    assert_eq!(&*given, [1, 2, 3]);
+    // The script's own view of them is empty now: they were moved.
+    assert_eq!(block_on(pool.call::<_, usize>("s", "left", ())), Ok(0));
+}
+
+#[test]
+fn a_value_of_another_shape_is_an_exception_that_says_so() {
+    let pool = pool_of("export const f = () => 'text';", vec![]);
+    let failure = block_on(pool.call::<_, u32>("s", "f", ())).expect_err("no number");
+    assert_eq!(failure.outcome, Outcome::Exception);
+    assert!(failure.message.contains("cannot be taken"), "{failure}");
+    // The caller hears of it before it is counted.
+    until("the exception is counted", || {
+        (pool.stats().scripts["s"].outcomes.get("exception") == Some(&1)).then_some(())
+    });
+}
+
+#[test]
+fn an_error_keeps_its_class_message_stack_and_cause() {
+    let source = "class Broke extends Error { name = 'Broke' }
+        export function f() { throw new Broke('no', { cause: new RangeError('deep') }) }";
+    let pool = pool_of(source, vec![]);
+    let failure = block_on(pool.call::<_, ()>("s", "f", ())).expect_err("it throws");
+    let thrown = failure.source().and_then(|source| source.downcast_ref::<Thrown>());
+    let thrown = thrown.expect("the error");
+    assert_eq!((&*thrown.class, &*thrown.message), ("Broke", "no"));
+    assert!(
+        thrown.stack.as_ref().is_some_and(|stack| stack.contains("at f (")),
+        "{thrown:?}"
+    );
+    let cause = thrown.cause.as_deref().expect("its cause");
+    assert_eq!((&*cause.class, &*cause.message), ("RangeError", "deep"));
+}
+
+async fn read(body: Body) -> String {
+    let bytes = body.collect().await.expect("a body").to_bytes();
+    String::from_utf8(bytes.to_vec()).expect("text")
+}
+
+#[test]
+fn a_stream_goes_in_and_another_comes_out() {
+    let source = "export const upper = (stream) => stream.pipeThrough(new TextDecoderStream())
+        .pipeThrough(new TransformStream({ transform: (c, to) => to.enqueue(c.toUpperCase()) }))
+        .pipeThrough(new TextEncoderStream());";
+    let pool = pool_of(source, vec![]);
+    let arguments = Arguments::new().stream(Body::from("a stream"));
+    let body: Body = block_on(pool.call("s", "upper", arguments)).expect("a stream");
+    assert_eq!(block_on(read(body)), "A STREAM");
+}
+
+#[test]
+fn a_function_can_be_lent_for_the_time_of_a_call() {
+    let source = "let kept; export async function f(start, tell) { kept = tell; return await tell(start, 2) + 1; }
+        export const late = () => kept(1, 1).then(() => 'called', (e) => e.message);";
+    let pool = pool_of(source, vec![]);
+    let add = NativeFunction::new(|(a, b): (u32, u32)| async move { Ok(a + b) });
+    let arguments = Arguments::new().value(40).function(add);
+    assert_eq!(block_on(pool.call::<_, u32>("s", "f", arguments)), Ok(43));
+    let late: String = block_on(pool.call("s", "late", ())).expect("an answer");
+    assert!(late.contains("has ended"), "{late}");
+}
+
+#[test]
+fn a_native_binding_is_called_with_values_and_may_use_tokio() {
+    let price = NativeFunction::new(|(what, count): (String, u32)| async move {
+        // The thread's I/O runtime has a timer, and the script's event loop is not held up.
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        Ok(Point {
+            x: f64::from(count) * 1.5,
+            y: Some(1),
+            tags: vec![what],
+        })
+    });
+    let none = NativeFunction::new(|(): ()| async { Ok("none") });
+    let source = "export default { async price(what) { return [await this.env?.SHOP ?? 0, what] } };
+        export class Shop { constructor(ctx, env) { this.env = env }
+            async price(what) { return await this.env.SHOP.price(what, 4) }
+            none() { return this.env.SHOP.none() } }";
+    let pool = pool_of(source, vec![("SHOP", functions([("price", price), ("none", none)]))]);
+    let point: Point = block_on(pool.call("s#Shop", "price", ("tea",))).expect("a price");
+    assert_eq!(point.x, 6.0);
+    assert_eq!(point.tags, ["tea"]);
+    assert_eq!(
+        block_on(pool.call::<_, String>("s#Shop", "none", ())).as_deref(),
+        Ok("none")
+    );
+}
+
+#[test]
+fn an_error_of_a_native_function_has_its_class_and_its_causes_in_the_script() {
+    let fail = NativeFunction::new(|(): ()| async {
+        let io = std::io::Error::other("disk");
+        Err::<(), _>(NativeError::new("RangeError", "too far").with_cause(NativeError::from(io)))
+    });
+    let missing =
+        NativeFunction::new(|(): ()| async { Err::<(), _>(NativeError::new("DOMExceptionNotFoundError", "no")) });
+    let panics = NativeFunction::new(|(): ()| async { panic!("at the disco") as Result<(), _> });
+    let wrong = NativeFunction::new(|(n,): (u32,)| async move { Ok(n) });
+    let source = "export class S { constructor(ctx, env) { this.n = env.N }
+        async f() { const errors = [];
+            for (const [name, arg] of [['fail'], ['missing'], ['panics'], ['wrong', 'x']]) {
+                try { await (arg ? this.n[name](arg) : this.n[name]()) } catch (e) {
+                    errors.push([e.constructor.name, e.name, e.message, e.cause?.message ?? '']) } }
+            return errors } }";
+    let bound = functions([
+        ("fail", fail),
+        ("missing", missing),
+        ("panics", panics),
+        ("wrong", wrong),
+    ]);
+    let pool = pool_of(source, vec![("N", bound)]);
+    let errors: Vec<[String; 4]> = block_on(pool.call("s#S", "f", ())).expect("errors");
+    assert_eq!(errors[0], ["RangeError", "RangeError", "too far", "disk"]);
+    assert_eq!(errors[1], ["DOMException", "NotFoundError", "no", ""]);
+    assert!(errors[2][2].contains("at the disco"), "{errors:?}");
+    assert_eq!(errors[3][0], "TypeError");
+    assert_eq!(pool.stats().scripts["s"].outcomes.get("worker_lost"), Some(&0));
+}
+
+#[test]
+fn a_native_function_takes_and_gives_streams() {
+    let echo = NativeFunction::with_streams(|(name, _): (String, ()), streams: Vec<Body>| async move {
+        let mut text = name;
+        for body in streams {
+            let bytes = body
+                .collect()
+                .await
+                .map_err(|error| NativeError::new("Error", error.to_string()))?;
+            text.push_str(&String::from_utf8_lossy(&bytes.to_bytes()));
+        }
+        Ok(Body::from(text))
+    });
+    let source = "export class S { constructor(ctx, env) { this.n = env.N }
+        async f() { return await new Response(await this.n.echo('> ', new Response('body').body)).text() } }";
+    let pool = pool_of(source, vec![("N", functions([("echo", echo)]))]);
+    assert_eq!(
+        block_on(pool.call::<_, String>("s#S", "f", ())).as_deref(),
+        Ok("> body")
+    );
+}
+
+#[test]
+fn a_native_call_is_dropped_with_the_event_that_made_it() {
+    struct Guard(Arc<AtomicU32>);
+    impl Drop for Guard {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let dropped = Arc::new(AtomicU32::new(0));
+    let seen = dropped.clone();
+    let never = NativeFunction::new(move |(): ()| {
+        let guard = Guard(seen.clone());
+        async move {
+            std::future::pending::<()>().await;
+            drop(guard);
+            Ok(())
+        }
+    });
+    let source = "export class S { constructor(ctx, env) { this.n = env.N } f() { return this.n.never() } }";
+    let pool = pool_of(source, vec![("N", functions([("never", never)]))]);
+    let meta = isopod_pool::Meta {
+        deadline: Some(std::time::Instant::now() + std::time::Duration::from_millis(50)),
+        ..Default::default()
+    };
+    let ended: Result<(), Failure> = block_on(pool.call_with("s#S", "f", (), meta));
+    assert_eq!(ended.expect_err("its time was over").outcome, Outcome::ExceededWall);
+    until("the future is dropped, with the worker still there", || {
+        (dropped.load(Ordering::SeqCst) == 1).then_some(())
+    });
+    assert_eq!(pool.stats().scripts["s"].workers, 1);
+}
