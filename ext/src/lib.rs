@@ -16,6 +16,8 @@ pub mod web;
 
 use deno_core::Extension;
 
+pub use self::unwind::take_panicked;
+
 /// Every extension, in the order in which both the snapshot and the workers made from it list them.
 pub fn extensions() -> Vec<Extension> {
     vec![

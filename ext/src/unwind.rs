@@ -4,6 +4,7 @@
 //! runs more than a few lines therefore runs in here.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -14,18 +15,31 @@ use futures::FutureExt;
 #[error("internal error in a native operation: {0}")]
 pub(crate) struct Panicked(String);
 
+thread_local! {
+    /// Whether an op of this thread's worker has panicked. There is one worker on a thread at a time.
+    static PANICKED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether an op body has panicked on this thread since this was last asked. The state behind it may be in pieces: the
+/// worker has to be replaced.
+pub fn take_panicked() -> bool {
+    PANICKED.take()
+}
+
+fn caught(payload: Box<dyn Any + Send>) -> Panicked {
+    PANICKED.set(true);
+    Panicked(message(&*payload))
+}
+
 /// Runs a synchronous op body.
 pub(crate) fn catch<T>(body: impl FnOnce() -> T) -> Result<T, Panicked> {
     // The state behind the body is the worker's alone; after an internal error the worker is replaced.
-    catch_unwind(AssertUnwindSafe(body)).map_err(|payload| Panicked(message(&*payload)))
+    catch_unwind(AssertUnwindSafe(body)).map_err(caught)
 }
 
 /// Runs an asynchronous op body.
 pub(crate) async fn catch_async<T>(body: impl Future<Output = T>) -> Result<T, Panicked> {
-    AssertUnwindSafe(body)
-        .catch_unwind()
-        .await
-        .map_err(|payload| Panicked(message(&*payload)))
+    AssertUnwindSafe(body).catch_unwind().await.map_err(caught)
 }
 
 /// The text a panic was raised with.

@@ -18,6 +18,11 @@ pub struct WorkerThread {
 }
 
 impl WorkerThread {
+    /// The thread's I/O runtime, through which the clients bound to it are reached: see [`Io::client`].
+    pub fn io(&self) -> &Io {
+        &self.io
+    }
+
     /// Starts the I/O runtime of the calling thread.
     ///
     /// # Errors

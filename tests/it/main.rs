@@ -6,6 +6,7 @@ mod check;
 mod client;
 mod embedding;
 mod hostile;
+mod hostile_host;
 mod hostile_network;
 mod hostile_nightly;
 mod hostile_scripts;

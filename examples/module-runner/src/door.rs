@@ -101,11 +101,11 @@ impl Keeper {
         let (input, mut output) = stream.split();
         let mut name = String::new();
         BufReader::new(input.take(LINE_LEN_MAX)).read_line(&mut name).await?;
-        let name = name.trim();
-        let visits = self.visits.count(name).await?;
+        let name = name.trim().to_owned();
+        let visits = self.visits.count(&name).await?;
         let greeting: String = self
             .pool
-            .call("greetings", "greet", &(name, visits))
+            .call("greetings", "greet", (name.clone(), visits))
             .await
             .map_err(|failure| failure.message)?;
         output.write_all(format!("{greeting}\n").as_bytes()).await?;

@@ -14,6 +14,7 @@ use http_body_util::BodyExt;
 use tokio::sync::mpsc;
 
 use super::{Body, BoxError};
+use crate::unwind;
 
 /// A request's body, read a chunk at a time: nothing is taken from the connection that the script has not asked for.
 pub(crate) struct RequestBody {
@@ -60,8 +61,9 @@ impl RequestBody {
             let chunk = reading.rest.copy_to_bytes(length);
             Ok(BufView::from(chunk))
         };
-        read.or_cancel(cancel)
-            .await
+        // The body is the host's: what it does when it is read is not ours to trust.
+        let read = unwind::catch_async(read.or_cancel(cancel)).await;
+        read.map_err(|panicked| JsErrorBox::generic(panicked.to_string()))?
             .unwrap_or_else(|canceled| Err(JsErrorBox::from_err(canceled)))
     }
 }

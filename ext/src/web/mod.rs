@@ -7,6 +7,8 @@ use std::rc::Rc;
 
 use deno_core::{OpState, op2};
 
+use crate::unwind;
+
 /// The levels of `console`, as the console implementation counts them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogLevel {
@@ -35,7 +37,8 @@ fn op_isopod_log(state: &mut OpState, #[string] text: &str, #[smi] level: u32, #
         2 => LogLevel::Warn,
         _ => LogLevel::Error,
     };
-    sink(level, text, (event != 0).then_some(event));
+    // A subscriber of the host's may panic, and V8 is what called.
+    drop(unwind::catch(|| sink(level, text, (event != 0).then_some(event))));
 }
 
 deno_core::extension!(

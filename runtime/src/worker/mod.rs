@@ -89,6 +89,7 @@ impl Worker {
                 Poll::Ready(()) => true,
                 Poll::Pending => false,
             };
+            self.mind_panics(cx);
             if let Some(turn) = self.next_turn() {
                 return Poll::Ready(turn);
             }
@@ -102,6 +103,16 @@ impl Worker {
     /// Whether the isolate was ended by force: [`Worker::poll`] will say so, and no event should be begun any more.
     pub fn is_condemned(&self) -> bool {
         self.condemned.is_some()
+    }
+
+    /// A panic in an op was caught, and is an error to the script; but what the op worked on may be in pieces.
+    fn mind_panics(&mut self, cx: &mut Context<'_>) {
+        if isopod_ext::take_panicked() && self.condemned.is_none() {
+            // One more turn, so that the event it happened to is answered with the error itself.
+            let _ = self.poll_event_loop(cx);
+            let message = "an internal error; what the worker held has to be tried again";
+            self.condemn_as(Fault::new(FaultKind::WorkerLost, message));
+        }
     }
 
     fn next_turn(&mut self) -> Option<Turn> {
@@ -198,6 +209,10 @@ impl Worker {
                 Fault::new(FaultKind::ExceededMemory, message)
             }
         };
+        self.condemn_as(fault);
+    }
+
+    fn condemn_as(&mut self, fault: Fault) {
         self.abandon(&fault);
         self.condemned = Some(fault);
     }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::channel::oneshot;
-use isopod_runtime::Script;
 use isopod_runtime::handlers::{Body, Event, EventKind, Fault, Message, Reply, Task};
 use isopod_runtime::values::{Answer, FromScript, IntoArguments, answer};
+use isopod_runtime::{Script, WorkerThread};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
@@ -14,8 +14,8 @@ use super::body::hold;
 use super::engine::{JsEngine, failure};
 use super::task::{TaskRequest, TaskStream};
 use crate::{
-    BuildError, DeployError, Deployment, Failure, Meta, Options, Outcome, PoolBuilder as CoreBuilder, PoolEvent,
-    PoolStats, Rejected, ShutdownReport, Ticket,
+    BuildError, DeployError, Deployment, Failure, Meta, NativeTask, Options, Outcome, PoolBuilder as CoreBuilder,
+    PoolEvent, PoolStats, ShutdownReport, Ticket,
 };
 
 /// A pool of worker threads that run JavaScript.
@@ -126,6 +126,35 @@ impl Pool {
     /// Why its worker cannot be started, with the file, line and code frame in [`Failure::detail`].
     pub async fn warm(&self, name: &str) -> Result<(), Failure> {
         self.core.warm(name).await
+    }
+
+    /// [`Pool::warm`] for code that is not async. Blocks the thread it is called on.
+    ///
+    /// # Errors
+    /// As [`Pool::warm`].
+    pub fn warm_blocking(&self, name: &str) -> Result<(), Failure> {
+        self.core.warm_blocking(name)
+    }
+
+    /// [`Pool::call`] for code that is not async. Blocks the thread it is called on.
+    ///
+    /// # Errors
+    /// As [`Pool::call`].
+    pub fn call_blocking<A, R>(&self, name: &str, function: &str, arguments: A) -> Result<R, Failure>
+    where
+        A: IntoArguments,
+        R: FromScript,
+    {
+        let (reply, answer) = answer::<R>();
+        let call = EventKind::Call {
+            function: function.to_owned(),
+            arguments: arguments.into_arguments(),
+            reply,
+        };
+        let ticket = self.begin(name, Meta::default(), call)?;
+        let (value, ticket) = crate::native::block_on(wait(answer, ticket))?;
+        ticket.detach();
+        Ok(value)
     }
 
     /// Has a script answer an HTTP request. The request's URI must be absolute; scripts see it as `request.url`.
@@ -265,6 +294,40 @@ impl Pool {
         Ok(decided)
     }
 
+    /// Runs a Rust task on a worker thread, with what is the thread's own at hand: `task` makes a future there, which need
+    /// not be `Send`, in a fresh `LocalSet`. See [`crate::Pool::native`].
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use isopod_pool::Meta;
+    /// use isopod_pool::js::Pool;
+    ///
+    /// let pool = Pool::builder().threads(1).build()?;
+    /// let task = pool.native("name", Meta::default(), async |_thread| {
+    ///     let local = std::rc::Rc::new(41);
+    ///     tokio::task::yield_now().await;
+    ///     *local + 1
+    /// });
+    /// assert_eq!(task.wait()?, 42);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn native<R, F>(&self, name: &str, meta: Meta, task: F) -> NativeTask<R>
+    where
+        R: Send + 'static,
+        F: AsyncFnOnce(&WorkerThread) -> R + Send + 'static,
+    {
+        self.core.native(name, meta, task)
+    }
+
+    /// Sets how the native tasks of a name are run: see [`crate::Pool::deploy_native`].
+    ///
+    /// # Errors
+    /// The pool is shutting down.
+    pub fn deploy_native(&self, name: impl Into<Arc<str>>, options: &Options) -> Result<Deployment, DeployError> {
+        self.core.deploy_native(name, options)
+    }
+
     /// What the pool has done and does.
     #[must_use]
     pub fn stats(&self) -> PoolStats {
@@ -274,6 +337,12 @@ impl Pool {
     /// Accepts nothing from now on, and waits until what was accepted has ended; cuts what has not within `limit`.
     pub async fn drain(&self, limit: Duration) -> ShutdownReport {
         self.core.drain(limit).await
+    }
+
+    /// [`Pool::drain`] for code that is not async.
+    #[must_use]
+    pub fn drain_blocking(&self, limit: Duration) -> ShutdownReport {
+        self.core.drain_blocking(limit)
     }
 
     /// Drains, then ends and joins all threads.
@@ -318,7 +387,7 @@ impl Pool {
         };
         let event = Event { entrypoint, kind };
         let dispatched = self.core.dispatch(name, event, meta);
-        dispatched.map_err(|rejected| refused(&rejected))
+        dispatched.map_err(|rejected| rejected.reason.into())
     }
 }
 
@@ -337,16 +406,5 @@ pub(super) async fn wait<T>(answer: Answered<T>, ticket: Ticket) -> Result<(T, T
             Outcome::WorkerLost,
             "the worker was lost while it held the event",
         )),
-    }
-}
-
-fn refused(rejected: &Rejected<Event>) -> Failure {
-    Failure {
-        // What was never accepted has no outcome of its own; to its caller it is load that was shed.
-        outcome: rejected.reason.outcome().unwrap_or(Outcome::LoadShed),
-        message: rejected.reason.to_string(),
-        detail: None,
-        retry_after: rejected.reason.retry_after(),
-        source: None,
     }
 }

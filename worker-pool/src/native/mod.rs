@@ -163,7 +163,7 @@ impl<R> fmt::Debug for NativeTask<R> {
 }
 
 /// Polls on this thread and parks it in between: works inside any executor, unlike those that notice being nested.
-fn block_on<F: Future>(future: F) -> F::Output {
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     struct Unpark(Thread);
     impl Wake for Unpark {
         fn wake(self: Arc<Self>) {

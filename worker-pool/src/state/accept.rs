@@ -84,11 +84,17 @@ impl RejectReason {
 impl From<RejectReason> for Failure {
     /// What was never accepted has no outcome of its own; to its caller it is load that was shed, where nothing says more.
     fn from(reason: RejectReason) -> Self {
-        Self {
-            outcome: reason.outcome().unwrap_or(Outcome::LoadShed),
-            message: reason.to_string(),
-            detail: None,
+        let failure = Self {
             retry_after: reason.retry_after(),
+            ..Self::new(reason.outcome().unwrap_or(Outcome::LoadShed), reason.to_string())
+        };
+        match reason {
+            RejectReason::BootBroken { failure: last, .. } => Self {
+                detail: last.detail,
+                source: last.source,
+                ..failure
+            },
+            _ => failure,
         }
     }
 }
