@@ -73,7 +73,12 @@ impl Worker {
         let (key, entrypoint, begin) = self.events.borrow_mut().accept(event);
         match &self.condemned {
             Some(fault) => self.events.borrow_mut().fail(key, fault.clone()),
-            None => self.call_begin(key, entrypoint, begin),
+            None => {
+                self.call_begin(key, entrypoint, begin);
+                if isopod_ext::take_panicked() {
+                    self.condemn_for_panic();
+                }
+            }
         }
         key
     }
@@ -89,7 +94,10 @@ impl Worker {
                 Poll::Ready(()) => true,
                 Poll::Pending => false,
             };
-            self.mind_panics(cx);
+            if isopod_ext::take_panicked() {
+                let _ = self.poll_event_loop(cx);
+                self.condemn_for_panic();
+            }
             if let Some(turn) = self.next_turn() {
                 return Poll::Ready(turn);
             }
@@ -105,11 +113,10 @@ impl Worker {
         self.condemned.is_some()
     }
 
-    /// A panic in an op was caught, and is an error to the script; but what the op worked on may be in pieces.
-    fn mind_panics(&mut self, cx: &mut Context<'_>) {
-        if isopod_ext::take_panicked() && self.condemned.is_none() {
-            // One more turn, so that the event it happened to is answered with the error itself.
-            let _ = self.poll_event_loop(cx);
+    /// A panic in an op was caught, and is an error to the script; but what the op worked on may be in pieces. Called when
+    /// the event it happened to has had a chance to be answered with the error itself.
+    fn condemn_for_panic(&mut self) {
+        if self.condemned.is_none() {
             let message = "an internal error; what the worker held has to be tried again";
             self.condemn_as(Fault::new(FaultKind::WorkerLost, message));
         }
