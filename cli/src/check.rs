@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use isopod_host::bus::Bus;
 use isopod_pool::js::Pool;
 
 use crate::config::{self, Config, Overrides};
@@ -80,9 +81,12 @@ pub(crate) fn check(
 }
 
 async fn start(pool: &Pool, config: &Config, name: &str, worker: &config::Worker, expect: Expect) -> Result<()> {
+    // It is nobody's: what top-level code publishes reaches no other worker.
+    let bus = Bus::new();
+    let bridge = scripts::bridge(&bus, name, worker)?;
     let (script, options) = match expect {
-        Expect::Handlers => scripts::inspected(config, name, worker)?,
-        Expect::Nothing => scripts::script(config, name, worker)?,
+        Expect::Handlers => scripts::inspected(config, name, worker, &bridge)?,
+        Expect::Nothing => scripts::script(config, name, worker, &bridge)?,
     };
     pool.deploy(name, script, &options)?;
     pool.warm(name).await.map_err(|failure| told(&failure))?;

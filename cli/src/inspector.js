@@ -3,7 +3,7 @@
 import { heard } from "./LISTENERS";
 import * as exported from "./MAIN";
 
-const EVENTS = ["fetch", "scheduled", "queue"];
+const EVENTS = ["fetch", "scheduled", "queue", "message", "task"];
 
 // A class may have its handlers as fields, which only its objects have, and making one would run its constructor.
 const isClass = (value) => typeof value === "function" && /^class\b/.test(Function.prototype.toString.call(value));

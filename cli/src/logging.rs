@@ -17,7 +17,14 @@ pub(crate) fn install(log: &Log) {
         LogLevel::Trace => "trace",
     };
     let access = if log.access { level } else { "off" };
-    let filter = EnvFilter::new(format!("warn,isopod={level},isopod::access={access}"));
+    // What the host says of its modules is said in fewer words on the terminal; it is for who looks closely.
+    let modules = match log.level {
+        LogLevel::Debug | LogLevel::Trace => level,
+        _ => "off",
+    };
+    let filter = EnvFilter::new(format!(
+        "warn,isopod={level},isopod::access={access},isopod_host::lifecycle={modules}"
+    ));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

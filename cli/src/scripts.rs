@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use isopod_host::bus::Bus;
+use isopod_host::workers::EventBridge;
 use isopod_pool::js::fetch::{FetchConfig, NetPolicy};
 use isopod_pool::js::modules::{ImportMapText, MemoryModule};
 use isopod_pool::js::sql::SqlConfig;
@@ -16,20 +18,33 @@ use crate::config::{self, Config, DatabaseUrl, Network, Var, Worker};
 use crate::inspector;
 
 /// The script and the options of one worker of the configuration.
-pub(crate) fn script(config: &Config, name: &str, worker: &Worker) -> Result<(Script, Options)> {
-    with_main(config, name, worker, &worker.main, BTreeMap::new())
+pub(crate) fn script(config: &Config, name: &str, worker: &Worker, bridge: &EventBridge) -> Result<(Script, Options)> {
+    with_main(config, name, worker, bridge, &worker.main, BTreeMap::new())
 }
 
 /// The same, but with [`inspector`](crate::inspector) in front of the main module.
-pub(crate) fn inspected(config: &Config, name: &str, worker: &Worker) -> Result<(Script, Options)> {
+pub(crate) fn inspected(
+    config: &Config,
+    name: &str,
+    worker: &Worker,
+    bridge: &EventBridge,
+) -> Result<(Script, Options)> {
     let (path, modules) = inspector::in_front_of(&worker.main)?;
-    with_main(config, name, worker, &path, modules)
+    with_main(config, name, worker, bridge, &path, modules)
+}
+
+/// The worker's place on the bus.
+pub(crate) fn bridge(bus: &Bus, name: &str, worker: &Worker) -> Result<EventBridge> {
+    let publishes = worker.events.publish.iter();
+    let publishes: Vec<_> = publishes.map(|topic| topic.pattern().as_str()).collect();
+    Ok(EventBridge::new(bus, name, &publishes)?)
 }
 
 fn with_main(
     config: &Config,
     name: &str,
     worker: &Worker,
+    bridge: &EventBridge,
     main: &Path,
     memory: BTreeMap<Url, MemoryModule>,
 ) -> Result<(Script, Options)> {
@@ -55,6 +70,9 @@ fn with_main(
     }
     for (name, secret) in &worker.secrets {
         builder = builder.binding(name, Binding::Secret(secret.reveal().to_owned()));
+    }
+    if let Some(name) = &worker.events.binding {
+        builder = builder.binding(name, bridge.binding());
     }
     for database in &worker.databases {
         let url = match &database.url {

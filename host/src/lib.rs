@@ -3,7 +3,7 @@
 //! A [`Host`] takes [`Module`]s through [`Phase`]s, in the order of what they depend on, and back in reverse; whatever
 //! fails, all that had started is stopped, once. A module has a [`Context`]: its configuration, its database, the
 //! [`Hub`] in which modules find each other's clients, a token that tells it to end. [`supervise`] runs what may crash;
-//! [`bus`] carries messages and the system's own events.
+//! [`bus`] carries messages and the system's own events; `workers` has a pool's scripts take part in both.
 //!
 //! ```
 //! use isopod_host::{Context, Host, Module, PhaseResult, Shutdown, async_trait};
@@ -42,6 +42,8 @@ mod module;
 mod pool;
 pub mod process;
 pub mod supervise;
+#[cfg(feature = "v8")]
+pub mod workers;
 
 pub use async_trait::async_trait;
 pub use config::{ConfigError, ConfigProvider, Remedy};

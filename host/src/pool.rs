@@ -135,11 +135,20 @@ pub struct PoolModule<P: Pooled> {
     pool: Option<P>,
 }
 
-type Make<P> = Box<dyn FnOnce() -> Result<P, BuildError> + Send>;
+type Make<P> = Box<dyn FnOnce(&Context) -> Result<P, BuildError> + Send>;
 
 impl<P: Pooled> PoolModule<P> {
     /// A module of this name with the pool that this function makes.
     pub fn new(name: impl Into<String>, make: impl FnOnce() -> Result<P, BuildError> + Send + 'static) -> Self {
+        Self::with(name, |_| make())
+    }
+
+    /// [`PoolModule::new`] for a function that wants the module's context, most often to have the bus told of the pool's
+    /// workers and threads: `|ctx| Pool::builder().on(ctx.bus().observer()).build()`.
+    pub fn with(
+        name: impl Into<String>,
+        make: impl FnOnce(&Context) -> Result<P, BuildError> + Send + 'static,
+    ) -> Self {
         Self {
             name: name.into(),
             depends_on: Vec::new(),
@@ -186,7 +195,7 @@ impl<P: Pooled> Module for PoolModule<P> {
         let Some(make) = self.make.take() else {
             return Ok(());
         };
-        let pool = make()?;
+        let pool = make(ctx)?;
         let client = Arc::new(pool.clone());
         if self.scoped {
             ctx.hub().register_scoped(&self.name, client)?;

@@ -7,7 +7,7 @@ use std::{
     path::PathBuf,
 };
 
-use socket2::{SockFilter, SockRef};
+use socket2::{Domain, Protocol, SockFilter, SockRef, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_rustls::TlsAcceptor;
 
@@ -18,11 +18,37 @@ use crate::{
     tls,
 };
 
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 1024;
+
+/// An address that is taken, at which nobody is let in yet. Whoever asks a TCP port is refused; a Unix socket lets them
+/// wait, because one that lets nobody in looks like one that was left behind.
+pub(crate) struct Claim {
+    socket: Claimed,
+    tls: Option<TlsAcceptor>,
+    address: Address,
+}
+
+enum Claimed {
+    Tcp(RawSocket),
+    Unix(std::os::unix::net::UnixListener, SocketFile),
+}
+
+/// A Unix socket's file, removed when nobody is to come any more.
+struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // Failing costs nothing: the next start finds that nobody listens there and takes it over.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
 pub(crate) struct Listener {
     socket: Socket,
     pub(crate) tls: Option<TlsAcceptor>,
     /// The file of a Unix socket, as long as it is this listener's to remove.
-    file: Option<PathBuf>,
+    file: Option<SocketFile>,
 }
 
 enum Socket {
@@ -42,29 +68,45 @@ const NO_NEW_CONNECTIONS: [SockFilter; 5] = [
     SockFilter::new(0x06, 0, 0, u32::MAX), // else keep all of it
 ];
 
-impl Listener {
-    /// Binds. Must be called inside an entered Tokio runtime, to which the socket then belongs.
-    pub(crate) fn bind(listen: &Listen) -> Result<Self, StartError> {
+impl Claim {
+    /// Takes the address, and reads the certificate if there is to be one.
+    pub(crate) fn new(listen: &Listen) -> Result<Self, StartError> {
         let refused = |source| StartError::Bind {
             address: listen.address.clone(),
             source,
         };
         let tls = listen.tls.as_ref().map(tls::acceptor).transpose()?;
-        let (socket, file) = match &listen.address {
-            Address::Tcp(address) => (Socket::Tcp(tcp(*address).map_err(refused)?), None),
-            Address::Unix(path) => (Socket::Unix(unix(path).map_err(refused)?), Some(path.clone())),
+        let (socket, address) = match &listen.address {
+            Address::Tcp(address) => {
+                let (socket, address) = claim_tcp(*address).map_err(refused)?;
+                (Claimed::Tcp(socket), Address::Tcp(address))
+            }
+            Address::Unix(path) => {
+                let socket = claim_unix(path).map_err(refused)?;
+                (Claimed::Unix(socket, SocketFile(path.clone())), listen.address.clone())
+            }
         };
-        Ok(Self { socket, tls, file })
+        Ok(Self { socket, tls, address })
     }
 
-    /// Where it listens: as configured, but with the port that the system chose.
-    pub(crate) fn address(&self, configured: &Address) -> io::Result<Address> {
-        match &self.socket {
-            Socket::Tcp(listener) => listener.local_addr().map(Address::Tcp),
-            Socket::Unix(_) => Ok(configured.clone()),
-        }
+    /// Where it is: as configured, but with the port that the system chose.
+    pub(crate) const fn address(&self) -> &Address {
+        &self.address
     }
 
+    /// Lets connections in. Must be called inside an entered Tokio runtime, to which the socket then belongs.
+    pub(crate) fn listen(self) -> Result<Listener, StartError> {
+        let Self { socket, tls, address } = self;
+        let (socket, file) = match socket {
+            Claimed::Tcp(socket) => (listen_tcp(socket).map(Socket::Tcp), None),
+            Claimed::Unix(socket, file) => (UnixListener::from_std(socket).map(Socket::Unix), Some(file)),
+        };
+        let socket = socket.map_err(|source| StartError::Bind { address, source })?;
+        Ok(Listener { socket, tls, file })
+    }
+}
+
+impl Listener {
     /// From now on nobody gets to the point of being connected who is not on the way already. Without it, whoever is
     /// connected between the last [`Listener::accept_waiting`] and the end of the socket would be reset.
     pub(crate) fn refuse_new(&mut self) {
@@ -74,14 +116,7 @@ impl Listener {
                 Ok(()) => {}
                 Err(error) => tracing::debug!(target: "isopod::server", %error, "new connections cannot be held off"),
             },
-            Socket::Unix(_) => self.remove_file(),
-        }
-    }
-
-    fn remove_file(&mut self) {
-        if let Some(path) = self.file.take() {
-            // Failing costs nothing: the next start finds that nobody listens there and takes it over.
-            let _ = std::fs::remove_file(path);
+            Socket::Unix(_) => drop(self.file.take()),
         }
     }
 
@@ -121,39 +156,41 @@ impl Listener {
     }
 }
 
-impl Drop for Listener {
-    fn drop(&mut self) {
-        self.remove_file();
-    }
-}
-
 /// The same socket by another descriptor, which does not block either.
 fn duplicate<T>(socket: BorrowedFd<'_>, open: impl FnOnce(OwnedFd) -> T) -> io::Result<T> {
     socket.try_clone_to_owned().map(open)
 }
 
-pub(crate) fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() {
-        tokio::net::TcpSocket::new_v4()?
-    } else {
-        tokio::net::TcpSocket::new_v6()?
-    };
+/// A TCP port that is taken, and where it is.
+pub(crate) fn claim_tcp(address: SocketAddr) -> io::Result<(RawSocket, SocketAddr)> {
+    let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
     // A restart must not wait for the old connections' TIME_WAIT to end.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(1024)
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    let address = socket.local_addr()?.as_socket().unwrap_or(address);
+    Ok((socket, address))
 }
 
-fn unix(path: &std::path::Path) -> io::Result<UnixListener> {
-    match UnixListener::bind(path) {
+/// Lets connections in. Must be called inside an entered Tokio runtime.
+pub(crate) fn listen_tcp(socket: RawSocket) -> io::Result<TcpListener> {
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+fn claim_unix(path: &std::path::Path) -> io::Result<std::os::unix::net::UnixListener> {
+    use std::os::unix::net::{UnixListener, UnixStream};
+    let socket = match UnixListener::bind(path) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
             // A socket nobody answers on is what a killed process left behind.
-            if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            if UnixStream::connect(path).is_ok() {
                 return Err(error);
             }
             std::fs::remove_file(path)?;
-            UnixListener::bind(path)
+            UnixListener::bind(path)?
         }
-        bound => bound,
-    }
+        bound => bound?,
+    };
+    socket.set_nonblocking(true)?;
+    Ok(socket)
 }

@@ -7,7 +7,6 @@ use std::{
         Arc,
         atomic::{AtomicU8, Ordering},
     },
-    thread::JoinHandle,
     time::Duration,
 };
 
@@ -22,14 +21,15 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     accept::Accept,
-    admin,
+    admin::{self, AdminListener, Status},
     clock::Clock,
     config::{Address, Limits, Mode, ServerConfig},
-    dispatch::Dispatch,
+    dispatch::{Dispatch, Readiness},
     error::StartError,
-    listener::{self, Listener},
-    metrics::Counts,
+    listener::{Claim, Listener},
+    metrics::{Counts, Metric},
     route::Routes,
+    running::{Running, ServerHandle, ShutdownReport},
 };
 
 /// Where the server is in its life. It only ever moves on.
@@ -85,6 +85,11 @@ impl Core {
         }
     }
 
+    /// Begins to drain, if it has not begun yet; the last deadline counts until then.
+    pub(crate) fn drain_within(&self, deadline: Duration) {
+        self.drain.send_replace(Some(deadline));
+    }
+
     fn enter(&self, stage: Stage) {
         self.stage.fetch_max(stage as u8, Ordering::AcqRel);
         self.clock.wake_all();
@@ -131,22 +136,105 @@ impl<D: Dispatch> Server<D> {
     ///
     /// When an address, a certificate or a thread cannot be had. Nothing is left running then.
     pub fn start(self) -> Result<Running, StartError> {
+        self.config.bind()?.start(self.dispatch)
+    }
+
+    /// Starts the server on a runtime of the host's. It must have its I/O and time drivers enabled, and stay alive.
+    ///
+    /// # Errors
+    ///
+    /// When an address or a certificate cannot be had. Nothing is left running then.
+    pub fn start_on(self, runtime: &Handle) -> Result<Running, StartError> {
+        self.config.bind()?.start_on(runtime, self.dispatch)
+    }
+}
+
+impl ServerConfig {
+    /// Takes the addresses and reads the certificates, and lets nobody in yet: what is wrong with them is known before
+    /// anything else is started. Works from any thread.
+    ///
+    /// # Errors
+    ///
+    /// When an address or a certificate cannot be had. Nothing is left behind then.
+    pub fn bind(self) -> Result<Bound, StartError> {
+        if self.listeners.is_empty() {
+            return Err(StartError::NoListener);
+        }
+        let claims: Vec<_> = self.listeners.iter().map(Claim::new).collect::<Result<_, _>>()?;
+        let core = Arc::new(Core {
+            clock: Clock::new(self.limits.resolution()),
+            limits: Arc::new(self.limits),
+            routes: ArcSwap::from_pointee(self.routes),
+            mode: self.mode,
+            counts: Counts::default(),
+            closing: CancellationToken::new(),
+            cut: CancellationToken::new(),
+            stage: AtomicU8::new(Stage::Serving as u8),
+            drain: watch::Sender::new(None),
+        });
+        Ok(Bound {
+            handle: ServerHandle { core },
+            addresses: claims.iter().map(|claim| claim.address().clone()).collect(),
+            claims,
+            admin: self.admin.map(AdminListener::bind).transpose()?,
+            threads: self.threads.max(1),
+        })
+    }
+}
+
+/// A server that has its addresses and lets nobody in yet. Dropping it gives them back.
+#[must_use = "it lets nobody in until it is started"]
+pub struct Bound {
+    handle: ServerHandle,
+    claims: Vec<Claim>,
+    addresses: Vec<Address>,
+    admin: Option<AdminListener>,
+    threads: usize,
+}
+
+impl Bound {
+    /// Where it will listen, in the order of the configuration, with the ports the system chose.
+    #[must_use]
+    pub fn local_addrs(&self) -> &[Address] {
+        &self.addresses
+    }
+
+    /// Where health and metrics will be served, if they are.
+    #[must_use]
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(AdminListener::local_addr)
+    }
+
+    /// A handle of the server to be.
+    #[must_use]
+    pub fn handle(&self) -> ServerHandle {
+        self.handle.clone()
+    }
+
+    /// Starts on threads of its own, named `isopod-http`. Works from any thread, inside a runtime or not; when it
+    /// returns, connections are accepted.
+    ///
+    /// # Errors
+    ///
+    /// When a thread cannot be had, or an address was taken meanwhile. Nothing is left running then.
+    pub fn start<D: Dispatch>(self, dispatch: D) -> Result<Running, StartError> {
+        let (handle, addresses, admin) = (self.handle(), self.addresses.clone(), self.admin_addr());
         let (started, ready) = std::sync::mpsc::sync_channel(1);
         let (report, reported) = oneshot::channel();
         // The runtime lives and ends on a thread of its own: where the host runs async code, dropping one would panic.
         let live = move || {
             let runtime = tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(self.config.threads.max(1))
+                .worker_threads(self.threads)
                 .thread_name("isopod-http")
                 .enable_all()
                 .build()
                 .map_err(StartError::Threads);
-            let bound = runtime.and_then(|runtime| Ok((self.bind(runtime.handle())?, runtime)));
-            let ((bound, main), runtime) = match bound {
-                Ok(bound) => bound,
+            let main = runtime.and_then(|runtime| Ok((self.listen(runtime.handle(), dispatch)?, runtime)));
+            let (main, runtime) = match main {
+                Ok(main) => main,
                 Err(error) => return drop(started.send(Err(error))),
             };
-            drop(started.send(Ok(bound)));
+            drop(started.send(Ok(())));
             let result = runtime.block_on(main);
             runtime.shutdown_timeout(Duration::from_secs(1));
             // Nobody waits when the server was dropped instead of shut down.
@@ -159,7 +247,13 @@ impl<D: Dispatch> Server<D> {
         // Tokio panics where the system refuses a thread of its runtime: then nobody answers.
         let refused = |_| Err(StartError::Threads(std::io::Error::other("one of them was refused")));
         match ready.recv().unwrap_or_else(refused) {
-            Ok(bound) => Ok(bound.running(reported, Some(thread))),
+            Ok(()) => Ok(Running {
+                handle,
+                addresses,
+                admin,
+                report: reported,
+                thread: Some(thread),
+            }),
             Err(error) => {
                 let _ = thread.join();
                 Err(error)
@@ -167,69 +261,56 @@ impl<D: Dispatch> Server<D> {
         }
     }
 
-    /// Starts the server on a runtime of the host's. It must have its I/O and time drivers enabled, and stay alive.
+    /// Starts on a runtime of the host's. It must have its I/O and time drivers enabled, and stay alive.
     ///
     /// # Errors
     ///
-    /// When an address or a certificate cannot be had. Nothing is left running then.
-    pub fn start_on(self, runtime: &Handle) -> Result<Running, StartError> {
-        let (bound, main) = self.bind(runtime)?;
+    /// When an address was taken meanwhile. Nothing is left running then.
+    pub fn start_on<D: Dispatch>(self, runtime: &Handle, dispatch: D) -> Result<Running, StartError> {
+        let (handle, addresses, admin) = (self.handle(), self.addresses.clone(), self.admin_addr());
+        let main = self.listen(runtime, dispatch)?;
         let (report, reported) = oneshot::channel();
         runtime.spawn(async move {
             let result = main.await;
             // Nobody waits when the server was dropped instead of shut down.
             let _ = report.send(result);
         });
-        Ok(bound.running(reported, None))
+        Ok(Running {
+            handle,
+            addresses,
+            admin,
+            report: reported,
+            thread: None,
+        })
     }
 
-    fn bind(
+    fn listen<D: Dispatch>(
         self,
         runtime: &Handle,
-    ) -> Result<(Bound, impl Future<Output = ShutdownReport> + Send + use<D>), StartError> {
+        dispatch: D,
+    ) -> Result<impl Future<Output = ShutdownReport> + Send + use<D>, StartError> {
         let _entered = runtime.enter();
-        let Self { config, dispatch } = self;
-        if config.listeners.is_empty() {
-            return Err(StartError::NoListener);
-        }
-        let mut listeners = Vec::with_capacity(config.listeners.len());
-        let mut addresses = Vec::with_capacity(config.listeners.len());
-        for listen in &config.listeners {
-            let listener = Listener::bind(listen)?;
-            let refused = |source| StartError::Bind {
-                address: listen.address.clone(),
-                source,
-            };
-            addresses.push(listener.address(&listen.address).map_err(refused)?);
-            listeners.push(listener);
-        }
-        let admin = match config.admin {
-            Some(address) => {
-                let refused = |source| StartError::BindAdmin { address, source };
-                let listener = listener::tcp(address).map_err(refused)?;
-                let address = listener.local_addr().map_err(refused)?;
-                Some((listener, address))
-            }
-            None => None,
-        };
-        let core = Arc::new(Core {
-            clock: Clock::new(config.limits.resolution()),
-            limits: Arc::new(config.limits),
-            routes: ArcSwap::from_pointee(config.routes),
-            mode: config.mode,
-            counts: Counts::default(),
-            closing: CancellationToken::new(),
-            cut: CancellationToken::new(),
-            stage: AtomicU8::new(Stage::Serving as u8),
-            drain: watch::Sender::new(None),
-        });
-        let bound = Bound {
-            core: core.clone(),
-            addresses,
-            admin: admin.as_ref().map(|(_, address)| *address),
-        };
+        let listeners: Vec<_> = self.claims.into_iter().map(Claim::listen).collect::<Result<_, _>>()?;
+        let admin = self.admin.map(AdminListener::listen).transpose()?;
+        let core = self.handle.core;
         let app = Arc::new(App { core, dispatch });
-        Ok((bound, run(app, listeners, admin.map(|(listener, _)| listener))))
+        Ok(run(app, listeners, admin))
+    }
+}
+
+/// The status of a server that has its admin listener itself.
+impl<D: Dispatch> Status for App<D> {
+    fn readiness(&self) -> Readiness {
+        match self.core.stage() {
+            Stage::Serving => self.dispatch.readiness(),
+            Stage::Draining | Stage::Closing => Readiness::NotReady("draining".to_owned()),
+        }
+    }
+
+    fn figures(&self) -> Vec<Metric> {
+        let mut figures = self.core.counts.snapshot();
+        figures.extend(self.dispatch.stats());
+        figures
     }
 }
 
@@ -290,77 +371,5 @@ async fn run<D: Dispatch>(app: Arc<App<D>>, listeners: Vec<Listener>, admin: Opt
     tokio::select! {
         report = life => report,
         () = beside => ShutdownReport::default(),
-    }
-}
-
-/// How a shutdown went.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ShutdownReport {
-    /// Requests answered to their end while the server drained.
-    pub finished: u64,
-    /// Requests cut off at the deadline.
-    pub cut: u64,
-}
-
-struct Bound {
-    core: Arc<Core>,
-    addresses: Vec<Address>,
-    admin: Option<SocketAddr>,
-}
-
-impl Bound {
-    fn running(self, report: oneshot::Receiver<ShutdownReport>, thread: Option<JoinHandle<()>>) -> Running {
-        Running {
-            bound: self,
-            report,
-            thread,
-        }
-    }
-}
-
-/// A server that accepts connections. Dropping it cuts them all at once; [`Running::shutdown`] is the kind way.
-#[must_use = "dropping a running server stops it"]
-pub struct Running {
-    bound: Bound,
-    report: oneshot::Receiver<ShutdownReport>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Running {
-    /// Where the server listens, in the order of the configuration, with the ports the system chose.
-    #[must_use]
-    pub fn local_addrs(&self) -> &[Address] {
-        &self.bound.addresses
-    }
-
-    /// Where health and metrics are served, if they are.
-    #[must_use]
-    pub const fn admin_addr(&self) -> Option<SocketAddr> {
-        self.bound.admin
-    }
-
-    /// Has these routes decide from the next request on. Those under way stay where they went.
-    pub fn set_routes(&self, routes: Routes) {
-        self.bound.core.routes.store(Arc::new(routes));
-    }
-
-    /// Drains: `/readyz` says so, nothing new is accepted, accepted requests are answered and their connections
-    /// closed. After `deadline` what is left is cut. Dropping the future cuts at once.
-    pub async fn shutdown(mut self, deadline: Duration) -> ShutdownReport {
-        self.bound.core.drain.send_replace(Some(deadline));
-        // The sender is only lost with the host's runtime, and every connection with it.
-        let report = (&mut self.report).await.unwrap_or_default();
-        if let Some(thread) = self.thread.take() {
-            // It has sent its last word and is past everything that could block.
-            let _ = thread.join();
-        }
-        report
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.bound.core.cut.cancel();
-        self.bound.core.drain.send_replace(Some(Duration::ZERO));
     }
 }

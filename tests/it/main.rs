@@ -2,8 +2,11 @@
 //!
 //! Scripts and configurations are data under `fixtures`. What a single crate can test, it tests itself.
 
+mod bus;
+mod bus_tasks;
 mod check;
 mod client;
+mod cron;
 mod embedding;
 mod hostile;
 mod hostile_host;
@@ -18,6 +21,8 @@ mod process;
 mod program;
 mod project;
 mod run;
+mod serving;
+mod systems;
 mod tasks;
 mod values;
 mod watch;

@@ -99,24 +99,25 @@ impl Drop for Running {
     }
 }
 
-/// `isopod serve` at work.
-pub(crate) struct Serving {
+/// `isopod serve`, whatever it is about to do.
+pub(crate) struct Server {
     process: Running,
     log: Arc<Mutex<String>>,
+}
+
+/// `isopod serve` at work.
+pub(crate) struct Serving {
+    server: Server,
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
 }
 
-impl Serving {
-    /// Serves a script, a folder or a configuration on ports of the system's choice.
-    pub(crate) fn start(path: impl AsRef<Path>) -> Self {
-        Self::start_with(path, &[])
-    }
-
-    pub(crate) fn start_with(path: impl AsRef<Path>, arguments: &[&str]) -> Self {
+impl Server {
+    /// Begins to serve at a port, with an admin listener at a port of the system's choice.
+    pub(crate) fn start(path: impl AsRef<Path>, listen: &str, arguments: &[&str]) -> Self {
         let path = path.as_ref().to_str().expect("a path in UTF-8");
         let arguments = [
-            &["serve", path, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"],
+            &["serve", path, "--listen", listen, "--admin", "127.0.0.1:0"],
             arguments,
         ]
         .concat();
@@ -133,20 +134,76 @@ impl Serving {
                 log.push('\n');
             }
         });
-        let mut process = Running(child);
-        let (address, admin) = until("it tells where it listens", || {
-            let text = log.lock().expect("a log").clone();
-            if let Ok(Some(status)) = process.0.try_wait() {
+        Self {
+            process: Running(child),
+            log,
+        }
+    }
+
+    /// The address that it tells after these words, once it does.
+    pub(crate) fn address_after(&mut self, words: &str) -> SocketAddr {
+        until("it tells where it listens", || {
+            let text = self.log();
+            if let Ok(Some(status)) = self.process.0.try_wait() {
                 panic!("isopod serve ended with {status}:\n{text}");
             }
-            let after = |what| text.split_once(what)?.1.split([' ', '\n']).next()?.parse().ok();
-            Some((after("listening on http://")?, after("admin on http://")?))
-        });
+            text.split_once(words)?.1.split([' ', '\n']).next()?.parse().ok()
+        })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.0.id()
+    }
+
+    pub(crate) fn lives(&mut self) -> bool {
+        matches!(self.process.0.try_wait(), Ok(None))
+    }
+
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().expect("a log").clone()
+    }
+
+    /// Sends a signal by its name: `TERM`, `INT`.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill")
+            .args(["-s", name, &self.pid().to_string()])
+            .status()
+            .expect("the command kill");
+        assert!(sent.success(), "no process to signal");
+    }
+
+    /// Waits for its end; gives its exit code.
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
+        self.process.exit().code()
+    }
+}
+
+impl std::ops::Deref for Serving {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.server
+    }
+}
+
+impl std::ops::DerefMut for Serving {
+    fn deref_mut(&mut self) -> &mut Server {
+        &mut self.server
+    }
+}
+
+impl Serving {
+    /// Serves a script, a folder or a configuration on ports of the system's choice.
+    pub(crate) fn start(path: impl AsRef<Path>) -> Self {
+        Self::start_with(path, &[])
+    }
+
+    pub(crate) fn start_with(path: impl AsRef<Path>, arguments: &[&str]) -> Self {
+        let mut server = Server::start(path, "127.0.0.1:0", arguments);
         Self {
-            process,
-            log,
-            address,
-            admin,
+            address: server.address_after("listening on http://"),
+            admin: server.address_after("admin on http://"),
+            server,
         }
     }
 
@@ -192,35 +249,9 @@ impl Serving {
             .map(|number| number.trim().parse::<u64>().expect("a whole number"))
             .sum()
     }
-
-    pub(crate) fn pid(&self) -> u32 {
-        self.process.0.id()
-    }
-
-    pub(crate) fn lives(&mut self) -> bool {
-        matches!(self.process.0.try_wait(), Ok(None))
-    }
-
-    pub(crate) fn log(&self) -> String {
-        self.log.lock().expect("a log").clone()
-    }
-
-    /// Sends a signal by its name: `TERM`, `INT`.
-    pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("kill")
-            .args(["-s", name, &self.pid().to_string()])
-            .status()
-            .expect("the command kill");
-        assert!(sent.success(), "no process to signal");
-    }
-
-    /// Waits for its end; gives its exit code.
-    pub(crate) fn exit_code(&mut self) -> Option<i32> {
-        self.process.exit().code()
-    }
 }
 
-impl Drop for Serving {
+impl Drop for Server {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("---- what isopod serve said\n{}", self.log());

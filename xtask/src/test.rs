@@ -38,10 +38,10 @@ pub(crate) fn nightly(workspace: &Workspace, filter: &[String]) -> Result<()> {
     }
 }
 
-/// Builds the programs that tests and examples start. Of the whole workspace, so that features and thus artefacts are
+/// Builds the programs that tests and examples start, and the libraries that they load. Of the whole workspace, so that features and thus artefacts are
 /// those of the tests.
 pub(crate) fn programs(workspace: &Workspace) -> Result<()> {
-    shell::run(shell::command("cargo", &workspace.root).args(["build", "--workspace", "--bins"]))
+    shell::run(shell::command("cargo", &workspace.root).args(["build", "--workspace"]))
 }
 
 /// The program under test, as a path for `ISOPOD_BIN`.

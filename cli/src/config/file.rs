@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use super::cron::Cron;
 use super::sections::{Admin, Ingress, Jsx, Limits, Log, Mode, Network, Policy, Recycle, Shutdown, Tls};
-use super::values::{DatabaseUrl, Listen, RoutePattern, Secret, WorkerName};
+use super::values::{DatabaseUrl, Listen, RoutePattern, Secret, TopicPattern, WorkerName};
 
 /// Worker threads at most. Each has an event loop and I/O threads of its own, so more is a slip of the finger.
 pub(super) const THREADS_MAX: usize = 1024;
@@ -101,6 +102,10 @@ pub(super) struct WorkerFile {
     pub(super) limits: Limits,
     /// When a worker is replaced by a fresh one.
     pub(super) recycle: Recycle,
+    /// When its `scheduled` handler is called.
+    pub(super) crons: Vec<Cron>,
+    /// What it publishes and subscribes to; absent: nothing.
+    pub(super) events: Option<EventsFile>,
     /// An import map, a JSON file.
     pub(super) import_map: Option<PathBuf>,
     /// JSX in .jsx and .tsx files.
@@ -112,9 +117,28 @@ pub(super) struct WorkerFile {
     /// Values for `env` that came with no name in this file: every line of an env file.
     #[serde(skip)]
     pub(super) env_values: BTreeMap<String, Secret>,
-    /// Cron expressions, from wrangler's `triggers`.
-    #[serde(skip)]
-    pub(super) crons: Vec<String>,
+}
+
+/// What a worker has to do with the process's events.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(super) struct EventsFile {
+    /// Its name in `env`, where it may publish anything: `env.EVENTS.publish("orders.created", order)`.
+    pub(super) binding: String,
+    /// The topics that it may publish under.
+    pub(super) publish: Vec<TopicPattern>,
+    /// The topics of the messages that its `message` handler is called with.
+    pub(super) subscribe: Vec<TopicPattern>,
+}
+
+impl Default for EventsFile {
+    fn default() -> Self {
+        Self {
+            binding: "EVENTS".to_owned(),
+            publish: Vec::new(),
+            subscribe: Vec::new(),
+        }
+    }
 }
 
 /// A variable in `env`.

@@ -19,6 +19,7 @@
 //! This module starts nothing and reads no environment by itself: the variables are handed in.
 
 mod check;
+mod cron;
 mod discover;
 mod document;
 mod env_file;
@@ -42,6 +43,7 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
+pub use cron::Cron;
 pub use discover::{Located, discover};
 pub use env_file::read_env_file;
 pub use file::Var;
@@ -52,9 +54,9 @@ pub use schema::schema;
 pub use sections::{
     Admin, Ingress, Jsx, Limits, Log, LogFormat, LogLevel, Mode, Network, Policy, Recycle, Shutdown, Tls,
 };
-pub use settings::{Config, Database, Route, Worker};
+pub use settings::{Config, Database, Events, Route, Worker};
 pub use source::Place;
-pub use values::{DatabaseUrl, Listen, NetworkRule, RoutePattern, Secret};
+pub use values::{DatabaseUrl, Listen, NetworkRule, RoutePattern, Secret, TopicPattern};
 
 use document::{KeyPath, Node};
 use env_file::Lookup;

@@ -7,11 +7,11 @@ use std::path::PathBuf;
 
 use super::document::{KeyPath, Node};
 use super::env_file::Lookup;
-use super::file::{DatabaseFile, File, WorkerFile};
+use super::file::{DatabaseFile, EventsFile, File, WorkerFile};
 use super::overrides::Overrides;
 use super::problem::{Fault, Note, Problem};
 use super::sections::Policy;
-use super::settings::{Config, Database, Worker};
+use super::settings::{Config, Database, Events, Worker};
 use super::source::Source;
 use super::values::Listen;
 
@@ -140,7 +140,7 @@ impl Resolver<'_> {
     }
 
     fn worker(&mut self, path: &KeyPath, file: WorkerFile) -> Worker {
-        let main = match file.main {
+        let main = match file.main.clone() {
             Some(main) => self.existing(&path.key("main"), main),
             None => {
                 let remedy = "add the worker's entry file, for example `main = \"src/index.ts\"`";
@@ -159,12 +159,8 @@ impl Resolver<'_> {
                 self.note(&path.key(key), format!("`{key}` is accepted and has no effect here"));
             }
         }
-        self.distinct_bindings(
-            path,
-            &file.vars.keys().collect::<Vec<_>>(),
-            &file.secrets,
-            &file.databases,
-        );
+        let events = self.events(&path.key("events"), file.events.clone());
+        self.distinct_bindings(path, &file, &events);
         if file.policy != Policy::PerWorker && file.concurrency.is_some_and(|concurrency| concurrency > 1) {
             let message = format!(
                 "`{}` is above 1, and the policy gives each event a worker",
@@ -212,28 +208,53 @@ impl Resolver<'_> {
             import_map,
             jsx: file.jsx,
             crons: file.crons,
+            events,
         }
     }
 
-    fn distinct_bindings(&mut self, path: &KeyPath, vars: &[&String], secrets: &[String], databases: &[DatabaseFile]) {
-        let of_vars = vars.iter().map(|name| (name.as_str(), path.key("vars").key(name)));
-        let of_secrets = secrets
-            .iter()
-            .enumerate()
-            .map(|(i, name)| (name.as_str(), path.key("secrets").index(i)));
-        let of_databases = databases.iter().enumerate();
+    fn distinct_bindings(&mut self, path: &KeyPath, file: &WorkerFile, events: &Events) {
+        let vars = file.vars.keys();
+        let of_vars = vars.map(|name| (name.as_str(), path.key("vars").key(name)));
+        let secrets = file.secrets.iter().enumerate();
+        let of_secrets = secrets.map(|(i, name)| (name.as_str(), path.key("secrets").index(i)));
+        let databases = file.databases.iter().enumerate();
         let of_databases =
-            of_databases.map(|(i, db)| (db.binding.as_str(), path.key("databases").index(i).key("binding")));
+            databases.map(|(i, db)| (db.binding.as_str(), path.key("databases").index(i).key("binding")));
+        let of_events = events.binding.iter();
+        let of_events = of_events.map(|name| (name.as_str(), path.key("events").key("binding")));
         let mut seen = BTreeSet::new();
-        for (name, at) in of_vars.chain(of_secrets).chain(of_databases) {
+        for (name, at) in of_vars.chain(of_secrets).chain(of_databases).chain(of_events) {
             if !seen.insert(name) {
                 let message = format!("`{at}`: `env.{name}` is given twice");
                 self.tell(
                     &at,
                     Fault::Conflict { message },
-                    "vars, secrets and databases share one `env`; rename one",
+                    "vars, secrets, databases and events share one `env`; rename one",
                 );
             }
+        }
+    }
+
+    fn events(&mut self, path: &KeyPath, file: Option<EventsFile>) -> Events {
+        let Some(file) = file else { return Events::default() };
+        if file.publish.is_empty() && self.node.has(&path.key("binding")) {
+            let message = format!("`{}` is there, and nothing may be published by it", path.key("binding"));
+            let remedy = "add the topics, for example `publish = [\"orders.>\"]`, or leave `binding` out";
+            self.tell(&path.key("binding"), Fault::Conflict { message }, remedy);
+        }
+        for (index, pattern) in file.publish.iter().enumerate().filter(|(_, p)| p.is_reserved()) {
+            let at = path.key("publish").index(index);
+            let fault = Fault::BadValue {
+                key: at.to_string(),
+                value: format!("\"{pattern}\""),
+                reason: "topics that begin with `isopod` are the process's own".to_owned(),
+            };
+            self.tell(&at, fault, "publish under another name");
+        }
+        Events {
+            binding: (!file.publish.is_empty()).then_some(file.binding),
+            publish: file.publish,
+            subscribe: file.subscribe,
         }
     }
 

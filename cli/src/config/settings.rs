@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::cron::Cron;
 use super::file::Var;
 use super::problem::Note;
 use super::sections::{Admin, Ingress, Jsx, Limits, Log, Mode, Network, Policy, Recycle, Shutdown, Tls};
-use super::values::{DatabaseUrl, Listen, RoutePattern, Secret};
+use super::values::{DatabaseUrl, Listen, RoutePattern, Secret, TopicPattern};
 
 /// Everything `serve` needs to know. Made by [`load`](super::load).
 #[derive(Clone, Debug, PartialEq)]
@@ -66,8 +67,21 @@ pub struct Worker {
     pub import_map: Option<PathBuf>,
     /// JSX in its .jsx and .tsx files.
     pub jsx: Jsx,
-    /// Its cron expressions.
-    pub crons: Vec<String>,
+    /// When its `scheduled` handler is called.
+    pub crons: Vec<Cron>,
+    /// What it has to do with the process's events.
+    pub events: Events,
+}
+
+/// What a worker publishes and subscribes to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Events {
+    /// The name in `env` that it publishes by; `None`: it may publish nothing.
+    pub binding: Option<String>,
+    /// What it may publish.
+    pub publish: Vec<TopicPattern>,
+    /// What its `message` handler is called with.
+    pub subscribe: Vec<TopicPattern>,
 }
 
 /// A SQL database in `env`.

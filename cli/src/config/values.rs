@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use isopod_host::bus::Pattern;
 
+use super::cron::Cron;
 use super::text::{Bytes, TextForm, text_value};
 
 /// A place to listen: `127.0.0.1:8787`, `[::]:8787`, `localhost:8787`, `unix:/run/isopod.sock`; `8787` on this machine
@@ -159,6 +161,40 @@ impl TextForm for NetworkRule {
     }
 }
 
+/// Topics of messages: `orders.created`, `orders.*` (one more segment), `orders.>` (one or more).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicPattern(Pattern);
+text_value!(TopicPattern);
+
+impl TopicPattern {
+    /// As the bus takes it.
+    #[must_use]
+    pub const fn pattern(&self) -> &Pattern {
+        &self.0
+    }
+
+    /// Whether it selects nothing but what the process says of itself.
+    pub(super) fn is_reserved(&self) -> bool {
+        self.0.segments().next() == Some("isopod")
+    }
+}
+
+impl TextForm for TopicPattern {
+    const FORMAT: &'static str = "topic-pattern";
+    const ABOUT: &'static str = "a topic such as \"orders.created\", or a pattern such as \"orders.*\" or \"orders.>\"";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let pattern = text.parse::<Pattern>();
+        pattern
+            .map(Self)
+            .map_err(|error| format!("{error}; should be {}", Self::ABOUT))
+    }
+
+    fn print(&self) -> String {
+        self.0.to_string()
+    }
+}
+
 /// Text that is never shown: its `Debug` says only that it is there.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -264,6 +300,8 @@ pub(super) fn check_format(format: &str, text: &str) -> Result<(), String> {
         NetworkRule::FORMAT => NetworkRule::parse(text).map(drop),
         DatabaseUrl::FORMAT => DatabaseUrl::parse(text).map(drop),
         WorkerName::FORMAT => WorkerName::check(text),
+        Cron::FORMAT => Cron::parse(text).map(drop),
+        TopicPattern::FORMAT => TopicPattern::parse(text).map(drop),
         _ => Ok(()),
     }
 }
@@ -278,6 +316,8 @@ pub(super) fn about_format(format: &str) -> Option<&'static str> {
         NetworkRule::FORMAT => NetworkRule::ABOUT,
         DatabaseUrl::FORMAT => DatabaseUrl::ABOUT,
         WorkerName::FORMAT => WorkerName::ABOUT,
+        Cron::FORMAT => Cron::ABOUT,
+        TopicPattern::FORMAT => TopicPattern::ABOUT,
         _ => return None,
     })
 }

@@ -6,12 +6,9 @@ use isopod_pool::js::handlers::{self, RequestUrl};
 use isopod_pool::{Failure, Meta, Outcome, PoolStats};
 use isopod_server::{Body, Dispatch, Metric, MetricKind, Readiness, RequestMeta};
 
-use super::boot_failures::BootFailures;
-
 /// Answers requests with the pool's workers.
 pub(super) struct Workers {
     pub(super) pool: Pool,
-    pub(super) boot_failures: BootFailures,
 }
 
 impl Dispatch for Workers {
@@ -33,19 +30,23 @@ impl Dispatch for Workers {
         let response = self.pool.fetch(worker, request, deadline).await;
         response
             .map(|response| response.map(BodyExt::boxed_unsync))
-            .map_err(|failure| self.boot_failures.explain(worker, failure))
             .inspect_err(|failure| log(failure, worker, &meta))
     }
 
     fn readiness(&self) -> Readiness {
-        match self.pool.stats().threads.alive {
-            0 => Readiness::NotReady("no worker thread is alive".to_owned()),
-            _ => Readiness::Ready,
-        }
+        readiness(&self.pool)
     }
 
     fn stats(&self) -> Vec<Metric> {
         metrics(&self.pool.stats())
+    }
+}
+
+/// Whether the pool can answer requests.
+pub(super) fn readiness(pool: &Pool) -> Readiness {
+    match pool.stats().threads.alive {
+        0 => Readiness::NotReady("no worker thread is alive".to_owned()),
+        _ => Readiness::Ready,
     }
 }
 
@@ -62,7 +63,7 @@ fn log(failure: &Failure, worker: &str, meta: &RequestMeta) {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "Prometheus knows floating-point numbers only")]
-fn metrics(stats: &PoolStats) -> Vec<Metric> {
+pub(super) fn metrics(stats: &PoolStats) -> Vec<Metric> {
     use MetricKind::{Counter, Gauge};
     let by_script = |name: &'static str, help: &'static str, kind, of: &dyn Fn(&isopod_pool::ScriptStats) -> f64| {
         stats

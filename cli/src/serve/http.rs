@@ -1,5 +1,7 @@
 //! From the configuration to the server's own.
 
+use std::net::SocketAddr;
+
 use anyhow::Result;
 use isopod_server::{Limits, Listen, Routes, ServerConfig, TlsFiles};
 
@@ -19,17 +21,9 @@ pub(super) fn server_config(config: &Config) -> Result<ServerConfig> {
             None => listen,
         }
     };
-    let admin = match config.admin.as_ref().map(|admin| &admin.listen) {
-        None => None,
-        Some(config::Listen::Tcp(address)) => Some(*address),
-        Some(config::Listen::Unix(_)) => {
-            anyhow::bail!("admin.listen must be an address and a port: the admin listener has no Unix socket")
-        }
-    };
     let ingress = &config.ingress;
     Ok(ServerConfig {
         listeners: config.listen.iter().map(listen).collect(),
-        admin,
         routes: routes(config)?,
         mode: match config.mode {
             Mode::Development => isopod_server::Mode::Development,
@@ -48,6 +42,17 @@ pub(super) fn server_config(config: &Config) -> Result<ServerConfig> {
         },
         ..ServerConfig::default()
     })
+}
+
+/// Where health and figures are served, if they are.
+pub(super) fn admin_address(config: &Config) -> Result<Option<SocketAddr>> {
+    match config.admin.as_ref().map(|admin| &admin.listen) {
+        None => Ok(None),
+        Some(config::Listen::Tcp(address)) => Ok(Some(*address)),
+        Some(config::Listen::Unix(_)) => {
+            anyhow::bail!("admin.listen must be an address and a port: the admin listener has no Unix socket")
+        }
+    }
 }
 
 /// Routes as configured; one worker without routes answers everything.

@@ -1,164 +1,150 @@
-//! `isopod serve`: a configuration becomes a pool with scripts in it, and a server in front.
+//! `isopod serve`: a configuration becomes a host with a pool in it, and a server in front.
+//!
+//! The host's modules, in their order: `events` writes down what the bus says; `admin` answers probes, before all others
+//! and after them; `pool` has the workers; `ingress` lets requests in; `scheduler` fires cron triggers; `watch` deploys
+//! what has changed. They find each other's clients in the hub. `life` is what they have to tell each other of where the
+//! process is; `site` is what is deployed.
 
-mod boot_failures;
+mod admin;
+mod changes;
 mod dispatch;
+mod events;
 mod http;
+mod ingress;
+mod life;
+mod pool;
+mod scheduler;
 mod site;
+mod source;
 mod watch;
 
-use std::collections::BTreeMap;
-use std::io::IsTerminal;
+use std::error::Error;
+use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use isopod_pool::js::{Pool, PoolBuilder};
-use isopod_server::{Address, Server};
+use isopod_host::{Host, HostError, ModuleError, Phase, Reason, Shutdown};
 
-use self::boot_failures::BootFailures;
-use self::dispatch::Workers;
-use self::site::Site;
+use self::admin::Admin;
+use self::events::EventLog;
+use self::ingress::Ingress;
+use self::life::Life;
+pub(crate) use self::pool::pool_builder;
+use self::pool::{Mistake, WorkerPool};
+use self::scheduler::Scheduler;
 pub(crate) use self::site::told;
-use crate::config::{self, Config, Located, Overrides};
+pub(crate) use self::source::{Environment, Source};
+use self::watch::Watch;
+use crate::config::{Config, Overrides};
 use crate::logging;
-
-type Environment = BTreeMap<String, String>;
 
 /// Exit code of a process that was ended by a second Ctrl-C, as shells count it.
 const INTERRUPTED: u8 = 130;
 
-/// What the configuration is read with, each time.
-pub(crate) struct Source<'a> {
-    located: Located,
-    overrides: Overrides,
-    environment: &'a Environment,
-}
+/// What the modules may take for themselves, beyond what is waited for.
+const SLACK: Duration = Duration::from_secs(5);
 
-impl<'a> Source<'a> {
-    pub(crate) fn find(path: &Path, overrides: Overrides, environment: &'a Environment) -> Result<Self> {
-        let located = config::discover(path)?;
-        let overrides = overrides.or(Overrides::from_environment(environment)?);
-        Ok(Self {
-            located,
-            overrides,
-            environment,
-        })
-    }
-
-    pub(crate) fn read(&self) -> Result<Config> {
-        Ok(config::load(&self.located, &self.overrides, self.environment)?)
-    }
-}
+/// How long a worker may be on its way besides its own limit: it may have to wait for a thread.
+const BOOT_SLACK: Duration = Duration::from_secs(10);
 
 /// Serves until a signal says to stop.
 pub(crate) fn serve(path: &Path, overrides: Overrides, environment: &Environment, watch: bool) -> Result<ExitCode> {
     let source = Source::find(path, overrides, environment)?;
-    let config = source.read()?;
+    let config = Arc::new(source.read()?);
     logging::install(&config.log);
     config
         .notes
         .iter()
         .for_each(|note| tracing::warn!(target: "isopod", "{note}"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let boot_failures = BootFailures::default();
-        let pool = boot_failures.learn_from(pool_builder(&config)).build()?;
-        let mut site = Site::new(pool.clone());
-        let mistakes = site.deploy(&config).await;
-        // In development a mistake is about to be mended: the page shows it, and a change deploys anew.
-        if !watch && !mistakes.is_empty() {
-            pool.shutdown(Duration::ZERO).await;
-            return Err(mistakes.into_error());
-        }
-        eprint!("{mistakes}");
-        let workers = Workers {
-            pool: pool.clone(),
-            boot_failures,
-        };
-        let server = Server::new(http::server_config(&config)?, workers).start()?;
-        for address in server.local_addrs() {
-            announce(address, config.tls.is_some());
-        }
-        if let Some(admin) = server.admin_addr() {
-            eprintln!("admin on http://{admin} (/healthz /readyz /metrics /stats)");
-        }
-        let mut signals = Signals::listen()?;
-        if watch {
-            let changes = watch::Changes::of(&config.root)?;
-            tokio::select! {
-                () = site.follow(changes, &source, &config, &server) => {}
-                () = signals.next() => {}
-            }
-        } else {
-            signals.next().await;
-        }
-        eprintln!(
-            "finishing accepted requests (at most {:?}); press Ctrl-C again to cut",
-            config.shutdown.deadline
-        );
-        let finish = async {
-            let server = server.shutdown(config.shutdown.deadline).await;
-            let pool = pool.shutdown(Duration::from_secs(1)).await;
-            (server, pool)
-        };
-        tokio::select! {
-            (server, pool) = finish => {
-                eprintln!(
-                    "stopped: {} requests under way finished, {} cut; {} threads joined",
-                    server.finished, server.cut, pool.threads_joined
-                );
-                Ok(ExitCode::SUCCESS)
-            }
-            () = signals.next() => {
-                eprintln!("cut");
-                Ok(ExitCode::from(INTERRUPTED))
-            }
-        }
+    let life = Arc::new(Life::new(config.shutdown.deadline));
+    run(host(source, &config, &life, watch)?, &life)
+}
+
+fn host(source: Source, config: &Arc<Config>, life: &Arc<Life>, watch: bool) -> Result<Host> {
+    let server = http::server_config(config)?;
+    let mistake = if watch { Mistake::Shown } else { Mistake::Fatal };
+    let mut host = Host::builder()
+        .shutdown(Shutdown::signals())
+        .limit(Phase::Start, start_limit(config))
+        .limit(Phase::Drain, life.deadline().saturating_add(SLACK))
+        .module(EventLog);
+    // Before the pool, on which it does not depend for its order: it is there first, and goes last.
+    if let Some(address) = http::admin_address(config)? {
+        host = host.module(Admin::new(address, Arc::clone(life)));
+    }
+    host = host
+        .module(WorkerPool::new(Arc::clone(config), mistake, Arc::clone(life)))
+        .module(Ingress::new(server, Arc::clone(life)))
+        .module(Scheduler::new(Arc::clone(config)));
+    if watch {
+        host = host.module(Watch::new(source, Arc::clone(config)));
+    }
+    Ok(host.build()?)
+}
+
+/// Workers start one after the other, each within a limit of its own.
+fn start_limit(config: &Config) -> Duration {
+    let workers = config.workers.values();
+    workers.fold(SLACK, |sum, worker| {
+        sum.saturating_add(worker.limits.boot).saturating_add(BOOT_SLACK)
     })
 }
 
-pub(crate) fn pool_builder(config: &Config) -> PoolBuilder {
-    let builder = Pool::builder();
-    match config.threads {
-        Some(threads) => builder.threads(threads),
-        None => builder,
-    }
-}
-
-fn announce(address: &Address, tls: bool) {
-    let scheme = if tls { "https" } else { "http" };
-    let text = match address {
-        Address::Tcp(address) => format!("{scheme}://{address}"),
-        Address::Unix(path) => format!("unix:{}", path.display()),
-    };
-    let (on, off) = if std::io::stderr().is_terminal() {
-        ("\x1b[1m", "\x1b[0m")
-    } else {
-        ("", "")
-    };
-    eprintln!("listening on {on}{text}{off}");
-}
-
-/// SIGTERM and Ctrl-C, as one.
-struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn listen() -> Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+fn run(host: Host, life: &Life) -> Result<ExitCode> {
+    let running = match host.start_blocking() {
+        Ok(running) => running,
+        Err(HostError::Stopped { report }) => {
+            eprintln!("stopped before it was ready: {}", report.cause);
+            return Ok(ExitCode::SUCCESS);
         }
+        Err(error) => return Err(why(error)),
+    };
+    let handle = running.handle();
+    futures::executor::block_on(handle.stopping());
+    eprintln!(
+        "finishing accepted requests (at most {:?}); press Ctrl-C again to cut",
+        life.deadline()
+    );
+    let ended = running.wait_blocking();
+    if handle.is_cut() {
+        eprintln!("cut");
+        return Ok(ExitCode::from(INTERRUPTED));
+    }
+    let report = ended.map_err(why)?;
+    tracing::debug!(target: "isopod", "{report}");
+    eprintln!("{}", life.summary());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is wrong as the user should read it: on the way up it is the module's error itself, which says all there is to say
+/// about what they have configured or written.
+fn why(error: HostError) -> anyhow::Error {
+    match error {
+        HostError::Module { failure, .. }
+            if Phase::UP.contains(&failure.phase) && matches!(failure.reason, Reason::Error(_)) =>
+        {
+            Refused(failure).into()
+        }
+        error => error.into(),
+    }
+}
+
+/// A module's error by itself.
+#[derive(Debug)]
+struct Refused(Arc<ModuleError>);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.reason.fmt(f)
+    }
+}
+
+impl Error for Refused {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        // The error itself is what is displayed.
+        self.0.source().and_then(Error::source)
     }
 }

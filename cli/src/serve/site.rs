@@ -1,22 +1,33 @@
-//! What is deployed, and how it follows the configuration.
+//! What is deployed: the workers of a configuration in a pool, each with its place on the bus.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 
-use anyhow::{Context, Result};
+use anyhow::{Context as _, Result};
+use futures::future::join_all;
+use isopod_host::Context;
+use isopod_host::bus::Bus;
+use isopod_host::workers::{DeliverOptions, EventBridge, WorkerSubscription};
 use isopod_pool::Failure;
 use isopod_pool::js::Pool;
-use isopod_server::Running;
+use tokio::runtime::Handle;
 
-use super::watch::Changes;
-use super::{Source, http};
 use crate::config::{self, Config};
 use crate::scripts;
 
 /// The workers of a configuration in a pool.
 pub(super) struct Site {
     pool: Pool,
-    deployed: BTreeSet<String>,
+    bus: Bus,
+    runtime: Handle,
+    deployed: BTreeMap<String, Place>,
+}
+
+/// What a worker has to do with the bus. It stays from version to version, so that no message is lost between them.
+struct Place {
+    events: config::Events,
+    bridge: EventBridge,
+    subscription: Option<WorkerSubscription>,
 }
 
 /// What kept workers from starting, each with its worker's name.
@@ -40,10 +51,12 @@ impl fmt::Display for Mistakes {
 }
 
 impl Site {
-    pub(super) fn new(pool: Pool) -> Self {
+    pub(super) fn new(pool: Pool, ctx: &Context) -> Self {
         Self {
             pool,
-            deployed: BTreeSet::new(),
+            bus: ctx.bus().clone(),
+            runtime: ctx.runtime().clone(),
+            deployed: BTreeMap::new(),
         }
     }
 
@@ -52,76 +65,68 @@ impl Site {
     pub(super) async fn deploy(&mut self, config: &Config) -> Mistakes {
         let mut mistakes = Mistakes::default();
         for (name, worker) in &config.workers {
-            let started = start(&self.pool, config, name, worker).await;
+            let started = self.deploy_one(config, name, worker).await;
             if let Err(error) = started.with_context(|| format!("worker {name:?} cannot start")) {
                 mistakes.0.push(error);
             }
-            self.deployed.insert(name.clone());
         }
         mistakes
     }
 
-    /// Deploys anew whenever files change, until there is nothing more to watch. A configuration that cannot be read
-    /// changes nothing until it is mended.
-    pub(super) async fn follow(&mut self, mut changes: Changes, source: &Source<'_>, first: &Config, server: &Running) {
-        while let Some(path) = changes.next().await {
-            let config = match source.read() {
-                Ok(config) => config,
-                Err(error) => {
-                    eprintln!("{error:#}");
-                    continue;
+    /// Deploys one worker, waits until it has started once, and has it told what it subscribes to.
+    async fn deploy_one(&mut self, config: &Config, name: &str, worker: &config::Worker) -> Result<()> {
+        let before = self.deployed.remove(name);
+        let place = match before {
+            Some(place) if place.events == worker.events => place,
+            changed => {
+                // Two subscriptions at a time would have messages come twice.
+                if let Some(subscription) = changed.and_then(|place| place.subscription) {
+                    subscription.drain().await;
                 }
-            };
-            match self.apply(&config, server).await {
-                Ok(mistakes) if mistakes.is_empty() => eprintln!("deployed anew: {} changed", path.display()),
-                Ok(mistakes) => eprint!("{mistakes}"),
-                Err(error) => eprintln!("{error:#}"),
+                Place {
+                    events: worker.events.clone(),
+                    bridge: scripts::bridge(&self.bus, name, worker)?,
+                    subscription: None,
+                }
             }
-            let fixed = fixed_settings(first, &config);
-            if !fixed.is_empty() {
-                eprintln!("changed, and taken up by the next start only: {}", fixed.join(", "));
-            }
+        };
+        let place = self.deployed.entry(name.to_owned()).or_insert(place);
+        let (script, options) = scripts::script(config, name, worker, &place.bridge)?;
+        self.pool.deploy(name, script, &options)?;
+        let started = self.pool.warm(name).await.map_err(|failure| told(&failure));
+        if place.subscription.is_none() && !worker.events.subscribe.is_empty() {
+            let patterns: Vec<_> = worker
+                .events
+                .subscribe
+                .iter()
+                .map(|topic| topic.pattern().as_str())
+                .collect();
+            let options = DeliverOptions::default();
+            place.subscription = Some(place.bridge.subscribe(&self.runtime, &self.pool, &patterns, options)?);
         }
+        started
     }
 
-    /// First what is new, then the routes to it, then what no route leads to any more: no request meets a worker that is
-    /// not there.
-    async fn apply(&mut self, config: &Config, server: &Running) -> Result<Mistakes> {
-        let mistakes = self.deploy(config).await;
-        server.set_routes(http::routes(config)?);
-        for gone in self.deployed.extract_if(.., |name| !config.workers.contains_key(name)) {
+    /// Takes out the workers that are not configured any more.
+    pub(super) fn retire_all_but(&mut self, config: &Config) {
+        for (gone, _) in self
+            .deployed
+            .extract_if(.., |name, _| !config.workers.contains_key(name))
+        {
             self.pool.undeploy(&gone);
             eprintln!("worker {gone:?} is no longer configured: its requests under way finish");
         }
-        Ok(mistakes)
     }
-}
 
-/// Deploys one worker, and waits until it has started once.
-async fn start(pool: &Pool, config: &Config, name: &str, worker: &config::Worker) -> Result<()> {
-    let (script, options) = scripts::script(config, name, worker)?;
-    pool.deploy(name, script, &options)?;
-    pool.warm(name).await.map_err(|failure| told(&failure))
+    /// Has workers handle the messages that have come, and take no more.
+    pub(super) async fn drain_subscriptions(&mut self) {
+        let places = self.deployed.values_mut();
+        let subscriptions: Vec<_> = places.filter_map(|place| place.subscription.take()).collect();
+        join_all(subscriptions.into_iter().map(WorkerSubscription::drain)).await;
+    }
 }
 
 /// A failure as the terminal shows it: with the code frame where there is one.
 pub(crate) fn told(failure: &Failure) -> anyhow::Error {
     anyhow::anyhow!("{}", failure.detail.as_ref().unwrap_or(&failure.message))
-}
-
-/// The settings that differ and that a running process cannot take up.
-fn fixed_settings(now: &Config, new: &Config) -> Vec<&'static str> {
-    [
-        ("threads", now.threads != new.threads),
-        ("listen", now.listen != new.listen),
-        ("tls", now.tls != new.tls),
-        ("admin", now.admin != new.admin),
-        ("mode", now.mode != new.mode),
-        ("log", now.log != new.log),
-        ("ingress", now.ingress != new.ingress),
-        ("shutdown", now.shutdown != new.shutdown),
-    ]
-    .into_iter()
-    .filter_map(|(key, differs)| differs.then_some(key))
-    .collect()
 }

@@ -1,60 +1,132 @@
-//! Changes of files below a folder, told once they have settled.
+//! The module that follows changes of files: what the configuration then says is deployed.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
 
-use anyhow::{Context, Result};
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::sync::mpsc;
+use isopod_host::{Context, Module, PhaseResult, async_trait};
+use isopod_server::ServerHandle;
+use tokio::sync::Mutex;
 
-/// How long nothing must have changed: an editor writes a file in several steps.
-const SETTLED: Duration = Duration::from_millis(100);
+use super::changes::Changes;
+use super::ingress::Ingress;
+use super::scheduler::{Scheduler, Triggers};
+use super::site::{Mistakes, Site};
+use super::{Source, http};
+use crate::config::Config;
 
-/// Folders in which changes mean nothing to a worker.
-const IGNORED: [&str; 4] = ["node_modules", ".git", ".isopod", "target"];
-
-/// Changes that may wait to be taken; more are one anyway.
-const WAITING_MAX: usize = 64;
-
-/// The changes below a folder. Dropping it ends the watch.
-pub(super) struct Changes {
-    _watcher: RecommendedWatcher,
-    changed: mpsc::Receiver<PathBuf>,
+pub(super) struct Watch {
+    source: Arc<Source>,
+    first: Arc<Config>,
+    changes: Option<Changes>,
 }
 
-impl Changes {
-    pub(super) fn of(folder: &Path) -> Result<Self> {
-        let (sender, changed) = mpsc::channel(WAITING_MAX);
-        let root = folder.to_owned();
-        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            let Ok(event) = event else { return };
-            if matches!(event.kind, EventKind::Access(_)) {
-                return;
-            }
-            for path in event.paths {
-                let below = path.strip_prefix(&root).unwrap_or(&path);
-                if !below.iter().any(|part| IGNORED.iter().any(|ignored| part == *ignored)) {
-                    // With so many waiting, one of them brings the same redeployment.
-                    drop(sender.try_send(path));
-                }
-            }
-        })
-        .context("cannot watch files")?;
-        watcher
-            .watch(folder, RecursiveMode::Recursive)
-            .with_context(|| format!("cannot watch {}", folder.display()))?;
-        Ok(Self {
-            _watcher: watcher,
-            changed,
-        })
+impl Watch {
+    pub(super) fn new(source: Source, first: Arc<Config>) -> Self {
+        Self {
+            source: Arc::new(source),
+            first,
+            changes: None,
+        }
+    }
+}
+
+#[async_trait]
+impl Module for Watch {
+    fn name(&self) -> &str {
+        "watch"
     }
 
-    /// The last file of the next burst of changes.
-    pub(super) async fn next(&mut self) -> Option<PathBuf> {
-        let mut last = self.changed.recv().await?;
-        while let Ok(Some(path)) = tokio::time::timeout(SETTLED, self.changed.recv()).await {
-            last = path;
-        }
-        Some(last)
+    fn depends_on(&self) -> Vec<String> {
+        vec![Ingress::NAME.to_owned(), Scheduler::NAME.to_owned()]
     }
+
+    /// What changes while workers start is not missed.
+    async fn build(&mut self, _ctx: &Context) -> PhaseResult {
+        self.changes = Some(Changes::of(&self.first.root)?);
+        Ok(())
+    }
+
+    async fn ready(&mut self, ctx: &Context) -> PhaseResult {
+        let Some(changes) = self.changes.take() else {
+            return Ok(());
+        };
+        let follower = Follower {
+            source: Arc::clone(&self.source),
+            first: Arc::clone(&self.first),
+            site: ctx.hub().get::<Mutex<Site>>()?,
+            server: ctx.hub().get::<ServerHandle>()?,
+            triggers: ctx.hub().get::<Triggers>()?,
+        };
+        let host = ctx.host().clone();
+        ctx.service(async move {
+            tokio::select! {
+                () = follower.follow(changes) => {}
+                // What comes now is for the next start.
+                () = host.stopping() => {}
+            }
+            Ok(())
+        });
+        Ok(())
+    }
+}
+
+struct Follower {
+    source: Arc<Source>,
+    first: Arc<Config>,
+    site: Arc<Mutex<Site>>,
+    server: Arc<ServerHandle>,
+    triggers: Arc<Triggers>,
+}
+
+impl Follower {
+    /// Deploys anew whenever files change, until there is nothing more to watch. A configuration that cannot be read
+    /// changes nothing until it is mended.
+    async fn follow(self, mut changes: Changes) {
+        while let Some(path) = changes.next().await {
+            let config = match self.source.read() {
+                Ok(config) => Arc::new(config),
+                Err(error) => {
+                    eprintln!("{error:#}");
+                    continue;
+                }
+            };
+            match self.apply(&config).await {
+                Ok(mistakes) if mistakes.is_empty() => eprintln!("deployed anew: {} changed", path.display()),
+                Ok(mistakes) => eprint!("{mistakes}"),
+                Err(error) => eprintln!("{error:#}"),
+            }
+            let fixed = fixed_settings(&self.first, &config);
+            if !fixed.is_empty() {
+                eprintln!("changed, and taken up by the next start only: {}", fixed.join(", "));
+            }
+        }
+    }
+
+    /// First what is new, then the routes to it, then what no route leads to any more: no request meets a worker that is
+    /// not there.
+    async fn apply(&self, config: &Arc<Config>) -> anyhow::Result<Mistakes> {
+        let routes = http::routes(config)?;
+        let mut site = self.site.lock().await;
+        let mistakes = site.deploy(config).await;
+        self.server.set_routes(routes);
+        self.triggers.send_replace(Arc::clone(config));
+        site.retire_all_but(config);
+        Ok(mistakes)
+    }
+}
+
+/// The settings that differ and that a running process cannot take up.
+fn fixed_settings(now: &Config, new: &Config) -> Vec<&'static str> {
+    [
+        ("threads", now.threads != new.threads),
+        ("listen", now.listen != new.listen),
+        ("tls", now.tls != new.tls),
+        ("admin", now.admin != new.admin),
+        ("mode", now.mode != new.mode),
+        ("log", now.log != new.log),
+        ("ingress", now.ingress != new.ingress),
+        ("shutdown", now.shutdown != new.shutdown),
+    ]
+    .into_iter()
+    .filter_map(|(key, differs)| differs.then_some(key))
+    .collect()
 }

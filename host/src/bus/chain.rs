@@ -147,6 +147,14 @@ impl ChainContext {
         self.handler.announce(&self.results, name, payload)
     }
 
+    /// [`ChainContext::announce`] for what is shared already.
+    #[cfg(feature = "v8")]
+    pub(crate) fn announce_shared(&self, name: Arc<str>, payload: Arc<Payload>) -> Result<ResultRef, AnnounceError> {
+        let publish = |message| self.handler.publish(message);
+        self.results
+            .announce_by(self.handler.source().clone(), name, payload, publish)
+    }
+
     /// Publishes a message that the result led to.
     ///
     /// # Errors
@@ -168,7 +176,7 @@ impl HandlerContext {
         payload: impl Into<Payload>,
     ) -> Result<ResultRef, AnnounceError> {
         let publish = |message| self.publish(message);
-        results.announce_by(self.source().clone(), name.into(), payload.into(), publish)
+        results.announce_by(self.source().clone(), name.into(), Arc::new(payload.into()), publish)
     }
 }
 

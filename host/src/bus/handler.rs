@@ -197,7 +197,7 @@ impl Bus {
                         tracing::warn!(source = %options.source, missed, "a handler is too slow for its messages");
                     }
                     Delivery::Message(cause) => {
-                        let Some(bus) = bus.upgrade().map(Bus::of) else { break };
+                        let Some(bus) = bus.upgrade() else { break };
                         let ctx = HandlerContext {
                             bus,
                             source: options.source.clone(),

@@ -24,8 +24,6 @@ pub enum Source {
     Worker {
         /// The name its script is deployed under.
         script: Arc<str>,
-        /// Its number, unique in its pool.
-        worker: u64,
     },
 }
 
@@ -35,12 +33,17 @@ impl Source {
         Self::Native(name.into())
     }
 
+    /// The workers of a script, by the name it is deployed under.
+    pub fn worker(script: impl Into<Arc<str>>) -> Self {
+        Self::Worker { script: script.into() }
+    }
+
     /// What it is called in topics: `host`, the module's name, or the script's.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
             Self::Host => "host",
-            Self::Native(name) | Self::Worker { script: name, .. } => name,
+            Self::Native(name) | Self::Worker { script: name } => name,
         }
     }
 }
@@ -61,6 +64,24 @@ pub enum Payload {
     Json(Value),
     /// Bytes, which are shared and not copied.
     Bytes(Bytes),
+    /// A value as a script wrote it down by the structured clone algorithm: another script reads it as it was, with its
+    /// maps, dates and circles. For code in Rust there is [`Payload::to_json`].
+    Cloned(Bytes),
+}
+
+/// Why a payload has no JSON.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotJson {
+    /// It is bytes.
+    #[error("the payload is bytes, and no JSON; read them with `as_bytes`")]
+    Bytes,
+    /// A script's value that JSON has no word for.
+    #[error("the value that a script published has no JSON: {reason}")]
+    Value {
+        /// What there is no word for.
+        reason: String,
+    },
 }
 
 impl Payload {
@@ -75,7 +96,7 @@ impl Payload {
                 let _ = serde_json::to_writer(&mut count, value);
                 count.0
             }
-            Self::Bytes(bytes) => bytes.len(),
+            Self::Bytes(bytes) | Self::Cloned(bytes) => bytes.len(),
         }
     }
 
@@ -91,6 +112,21 @@ impl Payload {
         match self {
             Self::Json(value) => Some(value),
             _ => None,
+        }
+    }
+
+    /// It as JSON, whoever published it: nothing is `null`, and of a script's value maps become objects, sets arrays, dates
+    /// their time in milliseconds.
+    ///
+    /// # Errors
+    /// It is bytes, or holds what JSON has no word for: bytes, an error, a big integer, itself. Without the feature `v8`
+    /// no value of a script can be read.
+    pub fn to_json(&self) -> Result<Value, NotJson> {
+        match self {
+            Self::Empty => Ok(Value::Null),
+            Self::Json(value) => Ok(value.clone()),
+            Self::Bytes(_) => Err(NotJson::Bytes),
+            Self::Cloned(bytes) => plain(bytes),
         }
     }
 
@@ -120,6 +156,21 @@ impl From<()> for Payload {
     fn from((): ()) -> Self {
         Self::Empty
     }
+}
+
+#[cfg(feature = "v8")]
+fn plain(bytes: &Bytes) -> Result<Value, NotJson> {
+    let data = isopod_pool::js::Data::Cloned(bytes.clone());
+    data.to_json().map_err(|error| NotJson::Value {
+        reason: error.to_string(),
+    })
+}
+
+#[cfg(not(feature = "v8"))]
+fn plain(_bytes: &Bytes) -> Result<Value, NotJson> {
+    Err(NotJson::Value {
+        reason: "this program was built without the feature `v8`".to_owned(),
+    })
 }
 
 /// Counts what is written, and keeps none of it: measuring a message must not copy it.
@@ -204,7 +255,14 @@ impl Message {
         self
     }
 
-    /// The topics that led to this message, oldest first, its own last.
+    /// Says how many messages led to it, where the one it is published for is not at hand any more.
+    #[must_use]
+    pub const fn at_depth(mut self, depth: u32) -> Self {
+        self.depth = depth;
+        self
+    }
+
+    /// The topics that led to this message as far as they are known, oldest first, its own last.
     #[must_use]
     pub fn chain(&self) -> Vec<Topic> {
         let mut topics = vec![self.topic.clone()];

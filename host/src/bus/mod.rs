@@ -26,15 +26,25 @@ mod index;
 mod message;
 mod publish;
 mod queue;
+#[cfg(test)]
+mod queue_tests;
 mod results;
+#[cfg(test)]
+mod schedules;
 mod subscription;
-mod sync;
 mod system;
 mod topic;
 
+/// The lock under a queue.
+mod lock {
+    pub(super) use std::sync::{Mutex, MutexGuard};
+}
+
 pub use chain::{Chain, ChainContext, ChainTarget};
 pub use handler::{Handler, HandlerContext, HandlerOptions, HandlerStats};
-pub use message::{Message, Payload, Source};
+pub use message::{Message, NotJson, Payload, Source};
+#[cfg(feature = "v8")]
+pub(crate) use publish::WeakBus;
 pub use publish::{Bus, BusBuilder, PublishError, Published, SubscribeError};
 pub use queue::{End, Slow};
 pub use results::{AnnounceError, ResultError, ResultRef, Results, ResultsBuilder, ResultsStats};

@@ -145,6 +145,7 @@ impl BusBuilder {
             shared: Arc::new(Shared {
                 limits: self.0,
                 message_id: AtomicU64::new(1),
+                task_id: AtomicU64::new(1),
                 subscriptions: RwLock::new(Subscriptions {
                     index: Index::new(),
                     queues: HashMap::new(),
@@ -166,6 +167,7 @@ pub struct Bus {
 pub(super) struct Shared {
     limits: Limits,
     message_id: AtomicU64,
+    task_id: AtomicU64,
     subscriptions: RwLock<Subscriptions>,
 }
 
@@ -216,7 +218,13 @@ impl Bus {
 
     /// Publishes what has happened to the system, under its reserved topic. A bus that is closed does not hear of it.
     pub fn publish_system(&self, event: &SystemEvent) {
-        self.shared.publish_system(event);
+        self.shared.publish_system(event, None);
+    }
+
+    /// Publishes what has happened to the system while `cause` was handled: it is one deeper, so that whoever fails at what
+    /// tells of its failures comes to an end.
+    pub fn publish_system_after(&self, event: &SystemEvent, cause: &Message) {
+        self.shared.publish_system(event, Some(cause));
     }
 
     /// Subscribes to one pattern, such as `orders.*` or `isopod.worker.>`.
@@ -278,17 +286,29 @@ impl Bus {
         self.shared.read(|subscriptions| subscriptions.queues.len())
     }
 
-    pub(super) const fn of(shared: Arc<Shared>) -> Self {
-        Self { shared }
+    /// A handle that does not keep the bus open.
+    pub(crate) fn downgrade(&self) -> WeakBus {
+        WeakBus(Arc::downgrade(&self.shared))
     }
 
-    pub(super) fn downgrade(&self) -> Weak<Shared> {
-        Arc::downgrade(&self.shared)
+    /// A number for a task that this bus is told of, unique here.
+    pub(crate) fn next_task(&self) -> u64 {
+        self.shared.task_id.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Ends all subscriptions, once they have read what waits for them, and refuses what comes.
     pub fn close(&self) {
         self.shared.close();
+    }
+}
+
+/// What whoever is served by a bus holds of it: the bus ends when nobody else holds it.
+#[derive(Clone)]
+pub(crate) struct WeakBus(Weak<Shared>);
+
+impl WeakBus {
+    pub(crate) fn upgrade(&self) -> Option<Bus> {
+        self.0.upgrade().map(|shared| Bus { shared })
     }
 }
 
@@ -314,7 +334,7 @@ impl Shared {
                         self.publish_system(&SystemEvent::Lagged {
                             pattern: entry.patterns[entry.pattern].as_str().into(),
                             topic: message.topic.as_str().into(),
-                        });
+                        }, None);
                     }
                 }
                 Pushed::Disconnected => {
@@ -330,7 +350,8 @@ impl Shared {
     fn check(&self, message: &Message) -> Result<(), PublishError> {
         let limits = &self.limits;
         within(message.topic.as_str(), limits.topic_bytes_max, limits.segments_max)?;
-        if message.depth > limits.depth_max {
+        // One deeper for what tells how the deepest of all failed.
+        if message.depth > limits.depth_max.saturating_add(message.topic.is_reserved().into()) {
             return Err(PublishError::TooDeep {
                 chain: message.chain(),
                 depth_max: limits.depth_max,
@@ -347,12 +368,18 @@ impl Shared {
         Ok(())
     }
 
-    pub(super) fn publish_system(&self, event: &SystemEvent) {
+    fn publish_system(&self, event: &SystemEvent, cause: Option<&Message>) {
         let topic = event.topic();
         // Most often nobody listens, and making the message costs more than looking.
-        if self.wanted(&topic)
-            && let Err(error) = self.publish(Message::new(topic, event.payload()))
-        {
+        if !self.wanted(&topic) {
+            return;
+        }
+        let message = Message::new(topic, event.payload());
+        let message = match cause {
+            Some(cause) => message.caused_by(cause),
+            None => message,
+        };
+        if let Err(error) = self.publish(message) {
             tracing::debug!(%error, "an event of the system was not published");
         }
     }

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
 
-use super::sync::{Mutex, MutexGuard};
+// Which lock it is, is said by whoever takes this file in: `bus` the real one, `bus::schedules` a simulated one.
+use super::lock::{Mutex, MutexGuard};
 
 /// What becomes of messages that a subscriber is too slow for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub enum Slow {
 /// Why a subscription has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// The bus was closed, or its last handle was dropped.
+    /// The bus or the subscription was closed, or the bus's last handle was dropped.
     Closed,
     /// It was too slow, and [`Slow::Disconnect`] is its policy.
     Slow,
@@ -207,147 +208,5 @@ impl<T> Inner<T> {
                 Poll::Ready(Some(Item::Lost(lost)))
             }
         }
-    }
-}
-
-#[cfg(all(test, not(feature = "shuttle")))]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn drain(queue: &Queue<u64>) -> Vec<Item<u64>> {
-        std::iter::from_fn(|| match queue.try_pop() {
-            Poll::Ready(item) => item,
-            Poll::Pending => None,
-        })
-        .collect()
-    }
-
-    #[test]
-    fn the_gap_is_reported_where_it_is() {
-        let (oldest, newest) = (Queue::new(2, Slow::DropOldest), Queue::new(2, Slow::DropNewest));
-        for value in 0..4 {
-            let _ = (oldest.push(value), newest.push(value));
-        }
-        assert_eq!(drain(&oldest), [Item::Lost(2), Item::Value(2), Item::Value(3)]);
-        assert_eq!(newest.try_pop(), Poll::Ready(Some(Item::Value(0))));
-        assert_eq!(newest.push(4), Pushed::Queued);
-        assert_eq!(drain(&newest), [Item::Value(1), Item::Lost(2), Item::Value(4)]);
-    }
-
-    #[test]
-    fn a_reader_to_be_disconnected_reads_what_waited_and_is_told_what_it_misses() {
-        let queue = Queue::new(1, Slow::Disconnect);
-        assert_eq!(queue.push(0), Pushed::Queued);
-        assert_eq!(queue.push(1), Pushed::Disconnected);
-        assert_eq!(queue.push(2), Pushed::Ended);
-        assert_eq!(drain(&queue), [Item::Value(0), Item::Lost(1)]);
-        assert_eq!((queue.try_pop(), queue.ended()), (Poll::Ready(None), Some(End::Slow)));
-    }
-
-    proptest! {
-        #[test]
-        fn what_comes_out_is_in_order_and_each_gap_counts_exactly_what_is_missing_there(
-            capacity in 1_usize..6,
-            drop_oldest in any::<bool>(),
-            pushes in prop::collection::vec(any::<bool>(), 0..80),
-        ) {
-            let queue = Queue::new(capacity, if drop_oldest { Slow::DropOldest } else { Slow::DropNewest });
-            let (mut sent, mut got) = (0, Vec::new());
-            for push in pushes {
-                if push {
-                    let _ = queue.push(sent);
-                    sent += 1;
-                } else if let Poll::Ready(Some(item)) = queue.try_pop() {
-                    got.push(item);
-                }
-                prop_assert!(queue.len() <= capacity);
-            }
-            got.extend(drain(&queue));
-            let mut next = 0;
-            for item in got {
-                match item {
-                    Item::Value(value) => {
-                        prop_assert_eq!(value, next);
-                        next += 1;
-                    }
-                    Item::Lost(lost) => next += lost,
-                }
-            }
-            prop_assert_eq!(next, sent);
-        }
-    }
-}
-
-#[cfg(all(test, feature = "shuttle"))]
-mod schedules {
-    use std::future::poll_fn;
-
-    use shuttle::sync::Arc;
-    use shuttle::{future, thread};
-
-    use super::*;
-
-    /// Two publishers, a reader that sleeps when there is nothing, and then the end of the bus.
-    #[test]
-    fn in_every_schedule_a_reader_wakes_and_accounts_for_each_message() {
-        let run = || {
-            let queue = Arc::new(Queue::new(2, Slow::DropOldest));
-            let publishers: Vec<_> = [0, 100]
-                .map(|first| {
-                    let queue = Arc::clone(&queue);
-                    thread::spawn(move || {
-                        for value in first..first + 3 {
-                            let _ = queue.push(value);
-                        }
-                    })
-                })
-                .into();
-            let (mut seen, mut lost) = (Vec::new(), 0);
-            future::block_on(async {
-                // Nothing but the messages wakes it here: one that does not is a deadlock.
-                while seen.len() as u64 + lost < 6 {
-                    match poll_fn(|cx| queue.poll_pop(cx)).await {
-                        Some(Item::Value(value)) => seen.push(value),
-                        Some(Item::Lost(count)) => lost += count,
-                        None => panic!("nobody has ended it"),
-                    }
-                }
-                let ends = Arc::clone(&queue);
-                let closer = thread::spawn(move || ends.end(End::Closed));
-                assert_eq!(poll_fn(|cx| queue.poll_pop(cx)).await, None);
-                closer.join().unwrap();
-            });
-            publishers.into_iter().for_each(|publisher| publisher.join().unwrap());
-            assert_eq!(seen.len() as u64 + lost, 6);
-            for first in [0, 100] {
-                let own: Vec<_> = seen.iter().filter(|value| **value / 100 == first / 100).collect();
-                assert!(own.is_sorted(), "each publisher's order is kept: {seen:?}");
-            }
-        };
-        shuttle::check_random(run, 2_000);
-        shuttle::check_pct(run, 2_000, 3);
-    }
-
-    #[test]
-    fn in_every_schedule_a_reader_that_leaves_leaves_nothing_behind() {
-        shuttle::check_random(
-            || {
-                let (queue, kept) = (Arc::new(Queue::new(4, Slow::DropNewest)), std::sync::Arc::new(()));
-                let publisher = {
-                    let (queue, kept) = (Arc::clone(&queue), std::sync::Arc::clone(&kept));
-                    thread::spawn(move || {
-                        for _ in 0..3 {
-                            let _ = queue.push(std::sync::Arc::clone(&kept));
-                        }
-                    })
-                };
-                queue.abandon();
-                publisher.join().unwrap();
-                assert_eq!(std::sync::Arc::strong_count(&kept), 1);
-            },
-            2_000,
-        );
     }
 }

@@ -224,7 +224,7 @@ impl Results {
         name: impl Into<Arc<str>>,
         payload: impl Into<Payload>,
     ) -> Result<ResultRef, ResultError> {
-        self.with(|store| store.put(source, name.into(), payload.into(), Instant::now()))
+        self.put_shared(source, name.into(), Arc::new(payload.into()))
     }
 
     /// Keeps a result and publishes under `results.<source>` that it is there. The message holds the [`ResultRef`] only.
@@ -238,18 +238,23 @@ impl Results {
         name: impl Into<Arc<str>>,
         payload: impl Into<Payload>,
     ) -> Result<ResultRef, AnnounceError> {
-        self.announce_by(source, name.into(), payload.into(), |message| bus.publish(message))
+        let payload = Arc::new(payload.into());
+        self.announce_by(source, name.into(), payload, |message| bus.publish(message))
     }
 
-    pub(super) fn announce_by(
+    fn put_shared(&self, source: Source, name: Arc<str>, payload: Arc<Payload>) -> Result<ResultRef, ResultError> {
+        self.with(|store| store.put(source, name, payload, Instant::now()))
+    }
+
+    pub(crate) fn announce_by(
         &self,
         source: Source,
         name: Arc<str>,
-        payload: Payload,
+        payload: Arc<Payload>,
         publish: impl FnOnce(Message) -> Result<Published, PublishError>,
     ) -> Result<ResultRef, AnnounceError> {
         let topic = ResultRef::topic(&source);
-        let result = self.put(source.clone(), name, payload)?;
+        let result = self.put_shared(source.clone(), name, payload)?;
         // Strings and numbers only: there is always a value.
         let payload = serde_json::to_value(&result).map_or(Payload::Empty, Payload::Json);
         match publish(Message::new(topic, payload).by(source)) {
@@ -289,7 +294,7 @@ impl Store {
         &mut self,
         source: Source,
         name: Arc<str>,
-        payload: Payload,
+        payload: Arc<Payload>,
         now: Instant,
     ) -> Result<ResultRef, ResultError> {
         if name.is_empty() || name.len() > NAME_BYTES_MAX {
@@ -312,7 +317,7 @@ impl Store {
         let kept = Kept {
             source: source.clone(),
             name: Arc::clone(&name),
-            payload: Arc::new(payload),
+            payload,
             bytes,
             since: now,
             used,
@@ -397,7 +402,7 @@ mod tests {
         let results = Results::builder().age_max(Duration::from_secs(1)).build();
         let (start, name) = (Instant::now(), Arc::from("a"));
         let result = results
-            .with(|store| store.put(Source::Host, name, bytes(1), start))
+            .with(|store| store.put(Source::Host, name, Arc::new(bytes(1)), start))
             .unwrap();
         let read = |result: &ResultRef, at| results.with(|store| store.read(result, start + Duration::from_millis(at)));
         assert!(read(&result, 1000).is_ok());

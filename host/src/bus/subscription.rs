@@ -97,6 +97,18 @@ impl Subscription {
         }
     }
 
+    /// Takes no more messages; those that wait can still be read, and then it ends.
+    pub fn close(&mut self) {
+        self.queue.end(End::Closed);
+        self.unsubscribe();
+    }
+
+    fn unsubscribe(&self) {
+        if let Some(bus) = self.bus.upgrade() {
+            bus.unsubscribe(self.id, &self.patterns);
+        }
+    }
+
     /// How many messages wait.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -146,9 +158,7 @@ impl Stream for Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         self.queue.abandon();
-        if let Some(bus) = self.bus.upgrade() {
-            bus.unsubscribe(self.id, &self.patterns);
-        }
+        self.unsubscribe();
     }
 }
 

@@ -67,16 +67,43 @@ pub enum SystemEvent {
         /// How it ended, as [`isopod_pool::Outcome::as_str`] names it.
         outcome: Arc<str>,
     },
-    /// `isopod.task.completed`: a supervised task ended well.
+    /// `isopod.message.failed`: a script's handler failed at a message, or the message could not be handed to it.
+    MessageFailed {
+        /// The name the script is deployed under.
+        script: Arc<str>,
+        /// The message's topic.
+        topic: Arc<str>,
+        /// The message's number.
+        message: u64,
+        /// Why.
+        error: String,
+    },
+    /// `isopod.task.started`: a script begins a task.
+    TaskStarted {
+        /// Its number, unique on its bus.
+        task: u64,
+        /// What it is run as: the name of the script.
+        name: Arc<str>,
+    },
+    /// `isopod.task.progress`: a script tells how far a task is.
+    TaskProgress {
+        /// Its number, unique on its bus.
+        task: u64,
+        /// What it is run as: the name of the script.
+        name: Arc<str>,
+        /// What it said.
+        progress: serde_json::Value,
+    },
+    /// `isopod.task.completed`: a supervised task, or a script's, ended well.
     TaskCompleted {
-        /// Its number at its supervisor.
+        /// Its number, unique on its bus.
         task: u64,
         /// What it was run as.
         name: Arc<str>,
     },
-    /// `isopod.task.failed`: a supervised task crashed, took too long or was cancelled.
+    /// `isopod.task.failed`: a supervised task, or a script's, crashed, took too long or was cancelled.
     TaskFailed {
-        /// Its number at its supervisor.
+        /// Its number, unique on its bus.
         task: u64,
         /// What it was run as.
         name: Arc<str>,
@@ -135,6 +162,9 @@ impl SystemEvent {
             Self::WorkerStopped { .. } => ("worker", Some("stopped")),
             Self::BootFailed { .. } => ("worker", Some("boot_failed")),
             Self::EventFailed { .. } => ("event", Some("failed")),
+            Self::MessageFailed { .. } => ("message", Some("failed")),
+            Self::TaskStarted { .. } => ("task", Some("started")),
+            Self::TaskProgress { .. } => ("task", Some("progress")),
             Self::TaskCompleted { .. } => ("task", Some("completed")),
             Self::TaskFailed { .. } => ("task", Some("failed")),
             Self::ThreadLost { .. } => ("thread", Some("lost")),

@@ -13,10 +13,12 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
+use crate::bus::Bus;
 use crate::config::{self, ConfigError};
 use crate::hub::Hub;
 use crate::lifecycle::{HostHandle, PhaseLimits};
 use crate::module::{BoxError, Phase};
+use crate::supervise::Supervisor;
 
 pub use instance::InstanceId;
 pub(crate) use tasks::{Settled, Tasks};
@@ -35,6 +37,8 @@ pub(crate) struct Inner {
     pub(crate) runtime: Handle,
     pub(crate) span: Span,
     pub(crate) host: HostHandle,
+    pub(crate) bus: Bus,
+    pub(crate) supervisor: Supervisor,
     pub(crate) limits: PhaseLimits,
     pub(crate) tasks: Tasks,
     #[cfg(feature = "sql")]
@@ -80,6 +84,19 @@ impl Context {
     #[must_use]
     pub fn hub(&self) -> &Hub {
         &self.inner.hub
+    }
+
+    /// The host's bus: messages between modules and workers, and what the system says of itself.
+    #[must_use]
+    pub fn bus(&self) -> &Bus {
+        &self.inner.bus
+    }
+
+    /// The host's supervisor, for what may fail without the module failing. What it runs is ended between
+    /// [`Phase::Stop`] of the last module and [`Phase::Close`] of the first.
+    #[must_use]
+    pub fn supervisor(&self) -> &Supervisor {
+        &self.inner.supervisor
     }
 
     /// The module's database, opened on the host's runtime when it is first asked for; it connects when it is first used,

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use serde_json::Map;
 
-use super::host::{Host, Plan, Planned};
+use super::host::{Host, HostBus, Plan, Planned, Supervise};
 use super::limits::PhaseLimits;
 use super::shutdown::Shutdown;
+use crate::bus::Bus;
 use crate::config::{self, ConfigError, ConfigProvider};
 use crate::context::InstanceId;
 use crate::hub::{Hub, HubError};
 use crate::module::{Module, Node, OrderError, Phase, discovered, order};
+use crate::supervise::SupervisorBuilder;
 
 /// The longest name of a module.
 const NAME_LEN_MAX: usize = 64;
@@ -49,6 +51,8 @@ pub struct HostBuilder {
     instance: Option<InstanceId>,
     name: String,
     threads: usize,
+    bus: HostBus,
+    supervise: Supervise,
     #[cfg(feature = "sql")]
     db: crate::db::DbOptions,
 }
@@ -66,6 +70,8 @@ impl HostBuilder {
             instance: None,
             name: "isopod-host".to_owned(),
             threads: 2,
+            bus: HostBus::Own(Bus::new()),
+            supervise: Box::new(|builder| builder),
             #[cfg(feature = "sql")]
             db: crate::db::DbOptions::None,
         }
@@ -113,6 +119,20 @@ impl HostBuilder {
     pub fn client_scoped<T: ?Sized + Send + Sync + 'static>(mut self, scope: &str, client: Arc<T>) -> Self {
         let taken = self.hub.register_scoped(scope, client);
         self.hub_error = self.hub_error.or(taken.err());
+        self
+    }
+
+    /// The bus that modules find in their contexts, and that is told of them. It stays open when the host has stopped.
+    /// Default: one of its own, with the default limits, which is closed then.
+    pub fn bus(mut self, bus: Bus) -> Self {
+        self.bus = HostBus::Given(bus);
+        self
+    }
+
+    /// Changes the settings of the supervisor that modules find in their contexts, as by
+    /// [`SupervisorBuilder::guard`]. Default: none are changed; it has the host's bus.
+    pub fn supervise(mut self, change: impl FnOnce(SupervisorBuilder) -> SupervisorBuilder + Send + 'static) -> Self {
+        self.supervise = Box::new(change);
         self
     }
 
@@ -181,6 +201,8 @@ impl HostBuilder {
                 instance: self.instance.unwrap_or_else(InstanceId::random),
                 name: self.name,
                 threads: self.threads.max(1),
+                bus: self.bus,
+                supervise: self.supervise,
                 #[cfg(feature = "sql")]
                 db: self.db,
             },

@@ -4,7 +4,20 @@ use std::time::{Duration, Instant};
 
 use super::step::Member;
 use super::stop::{Cause, HostHandle};
+use crate::bus::{Bus, SystemEvent};
 use crate::module::Phase;
+use crate::supervise::Supervisor;
+
+/// How much longer than its limit the end of supervised tasks is waited for: the runtime they are on may be blocked.
+const SUPERVISOR_GRACE: Duration = Duration::from_secs(2);
+
+/// What all modules of a host share, and what ends with them.
+pub(super) struct Ground {
+    pub(super) bus: Bus,
+    pub(super) supervisor: Supervisor,
+    /// How long supervised tasks may take to end.
+    pub(super) stop_limit: Duration,
+}
 
 /// How a host's life ended.
 pub(super) struct Ended {
@@ -13,7 +26,7 @@ pub(super) struct Ended {
 }
 
 /// Takes the modules, which are in order, through their lives. `ready` is called when all of them are.
-pub(super) async fn drive(members: &mut [Member], host: &HostHandle, ready: impl FnOnce()) -> Ended {
+pub(super) async fn drive(members: &mut [Member], host: &HostHandle, ground: &Ground, ready: impl FnOnce()) -> Ended {
     up(members, host).await;
     if !host.is_stopping() {
         tracing::info!(modules = members.len(), "ready");
@@ -23,7 +36,9 @@ pub(super) async fn drive(members: &mut [Member], host: &HostHandle, ready: impl
     let cause = host.cause().unwrap_or(Cause::Asked);
     tracing::info!(%cause, "stopping");
     let begun = Instant::now();
-    down(members).await;
+    ground.bus.publish_system(&SystemEvent::Draining);
+    down(members, host, ground).await;
+    ground.bus.publish_system(&SystemEvent::Shutdown);
     Ended {
         cause,
         stopped_in: begun.elapsed(),
@@ -44,8 +59,12 @@ async fn up(members: &mut [Member], host: &HostHandle) {
 
 /// Undoes in reverse what finished, once. Tasks end and what the host gave is taken back wherever anything ran at all,
 /// since a phase that failed may have come as far as that.
-async fn down(members: &mut [Member]) {
+async fn down(members: &mut [Member], host: &HostHandle, ground: &Ground) {
     for phase in Phase::DOWN {
+        // What modules have supervised ends after them, while what it uses is still there.
+        if phase == Phase::Close {
+            ground.end_tasks(host).await;
+        }
         for member in members.iter_mut().rev().filter(|member| member.begun()) {
             if phase == Phase::Stop {
                 member.settle().await;
@@ -56,6 +75,25 @@ async fn down(members: &mut [Member]) {
             if phase == Phase::Close {
                 member.release().await;
             }
+        }
+    }
+}
+
+impl Ground {
+    async fn end_tasks(&self, host: &HostHandle) {
+        let ended = tokio::select! {
+            biased;
+            ended = tokio::time::timeout(self.stop_limit + SUPERVISOR_GRACE, self.supervisor.shutdown(self.stop_limit)) => ended,
+            () = host.cut_is_over() => tokio::time::timeout(SUPERVISOR_GRACE, self.supervisor.shutdown(Duration::ZERO)).await,
+        };
+        match ended {
+            Ok(report) if report.cut == 0 && report.stuck == 0 => {}
+            Ok(report) => tracing::warn!(
+                cut = report.cut,
+                stuck = report.stuck,
+                "supervised tasks did not end in time"
+            ),
+            Err(_) => tracing::error!("the modules' runtime is blocked: supervised tasks are left behind"),
         }
     }
 }

@@ -9,16 +9,18 @@ use serde_json::Value;
 use tokio::runtime::{Builder, Handle};
 
 use super::builder::HostBuilder;
-use super::drive::{Ended, drive};
+use super::drive::{Ended, Ground, drive};
 use super::error::HostError;
 use super::limits::PhaseLimits;
 use super::report::Report;
 use super::shutdown::Shutdown;
 use super::step::Member;
 use super::stop::{Cause, HostHandle};
+use crate::bus::Bus;
 use crate::context::{Context, Inner, InstanceId, Tasks};
 use crate::hub::Hub;
-use crate::module::Module;
+use crate::module::{Module, Phase};
+use crate::supervise::{Supervisor, SupervisorBuilder};
 
 /// How long the runtime's threads may take to end. Only tasks that block their thread are still there.
 const THREADS_GRACE: Duration = Duration::from_secs(1);
@@ -58,12 +60,33 @@ pub(super) struct Plan {
     pub(super) instance: InstanceId,
     pub(super) name: String,
     pub(super) threads: usize,
+    pub(super) bus: HostBus,
+    pub(super) supervise: Supervise,
     #[cfg(feature = "sql")]
     pub(super) db: crate::db::DbOptions,
 }
 
+/// Whose bus it is.
+pub(super) enum HostBus {
+    /// It ends with the host.
+    Own(Bus),
+    /// Others use it as well.
+    Given(Bus),
+}
+
+impl HostBus {
+    fn get(&self) -> &Bus {
+        match self {
+            Self::Own(bus) | Self::Given(bus) => bus,
+        }
+    }
+}
+
+/// Changes what a supervisor is made with.
+pub(super) type Supervise = Box<dyn FnOnce(SupervisorBuilder) -> SupervisorBuilder + Send>;
+
 impl Plan {
-    fn member(&self, planned: Planned, host: &HostHandle, runtime: &Handle) -> Member {
+    fn member(&self, planned: Planned, host: &HostHandle, runtime: &Handle, supervisor: &Supervisor) -> Member {
         let Planned { name, module, section } = planned;
         let ctx = Context::new(Inner {
             instance: self.instance.clone(),
@@ -72,6 +95,8 @@ impl Plan {
             runtime: runtime.clone(),
             span: tracing::info_span!("module", name = &*name, instance = %self.instance),
             host: host.clone(),
+            bus: self.bus.get().clone(),
+            supervisor: supervisor.clone(),
             limits: self.limits,
             tasks: Tasks::new(host.cut_token()),
             #[cfg(feature = "sql")]
@@ -135,8 +160,9 @@ impl Host {
     fn launch(self) -> Result<(Running, flume::Receiver<()>), HostError> {
         let (ready, is_ready) = flume::bounded(1);
         let (end, ended) = flume::bounded(1);
-        let (handle, plan) = (HostHandle::default(), self.plan);
-        let (hub, name) = (plan.hub.clone(), plan.name.clone());
+        let plan = self.plan;
+        let (hub, bus, name) = (plan.hub.clone(), plan.bus.get().clone(), plan.name.clone());
+        let handle = HostHandle::new(bus.clone());
         let body = {
             let handle = handle.clone();
             move || {
@@ -151,6 +177,7 @@ impl Host {
         let running = Running {
             handle,
             hub,
+            bus,
             ended,
             thread: Some(thread),
         };
@@ -188,19 +215,29 @@ fn run(mut plan: Plan, host: &HostHandle, ready: flume::Sender<()>) -> Outcome {
         .build()
         .map_err(HostError::Thread)?;
     std::mem::take(&mut plan.shutdown).watch(driver.handle(), modules.handle(), host);
+    let supervise = std::mem::replace(&mut plan.supervise, Box::new(|builder| builder));
+    let builder = Supervisor::builder(modules.handle().clone()).bus(plan.bus.get().clone());
+    let ground = Ground {
+        bus: plan.bus.get().clone(),
+        supervisor: supervise(builder).build(),
+        stop_limit: plan.limits.of(Phase::Stop),
+    };
     let planned = std::mem::take(&mut plan.modules).into_iter();
     let mut members: Vec<_> = planned
-        .map(|module| plan.member(module, host, modules.handle()))
+        .map(|module| plan.member(module, host, modules.handle(), &ground.supervisor))
         .collect();
     // Dropped unused where the modules never become ready.
     let ready = move || {
         let _ = ready.send(());
     };
-    let Ended { cause, stopped_in } = driver.block_on(drive(&mut members, host, ready));
+    let Ended { cause, stopped_in } = driver.block_on(drive(&mut members, host, &ground, ready));
     // Outside of any runtime: a module may own one, and a runtime must not be dropped inside another.
     let mut reports: Vec<_> = members.into_iter().rev().map(Member::end).collect();
     reports.reverse();
     modules.shutdown_timeout(THREADS_GRACE);
+    if let HostBus::Own(bus) = &plan.bus {
+        bus.close();
+    }
     let report = Report {
         instance: plan.instance,
         cause,
@@ -221,6 +258,7 @@ fn run(mut plan: Plan, host: &HostHandle, ready: flume::Sender<()>) -> Outcome {
 pub struct Running {
     handle: HostHandle,
     hub: Hub,
+    bus: Bus,
     ended: flume::Receiver<Outcome>,
     thread: Option<JoinHandle<()>>,
 }
@@ -230,6 +268,12 @@ impl Running {
     #[must_use]
     pub const fn hub(&self) -> &Hub {
         &self.hub
+    }
+
+    /// The host's bus.
+    #[must_use]
+    pub const fn bus(&self) -> &Bus {
+        &self.bus
     }
 
     /// A handle to stop the host by.

@@ -12,6 +12,7 @@ use tracing::Instrument;
 
 use super::error::{Reason, panic_message};
 use super::report::{End, ModuleReport, PhaseReport};
+use crate::bus::SystemEvent;
 use crate::context::{Context, Settled};
 use crate::module::{Module, Phase, PhaseResult};
 
@@ -47,6 +48,9 @@ impl Member {
     pub(super) async fn step(&mut self, phase: Phase) {
         let begun = Instant::now();
         let result = self.watched(phase).await;
+        if let Some(event) = result.as_ref().ok().and_then(|()| self.event_of(phase)) {
+            self.ctx.bus().publish_system(&event);
+        }
         self.record(phase, begun, result);
     }
 
@@ -121,6 +125,16 @@ impl Member {
                 tracing::error!(module = &*inner.module, %phase, "the phase blocks its thread and is left behind");
                 Err(self.late(phase))
             }
+        }
+    }
+
+    /// What the bus is told of a phase that went well.
+    fn event_of(&self, phase: Phase) -> Option<SystemEvent> {
+        let module = Arc::clone(&self.report.name);
+        match phase {
+            Phase::Start => Some(SystemEvent::ModuleStarted { module }),
+            Phase::Stop => Some(SystemEvent::ModuleStopped { module }),
+            _ => None,
         }
     }
 

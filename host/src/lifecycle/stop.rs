@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::error::{ModuleError, Reason};
+use crate::bus::{Bus, SystemEvent};
 use crate::module::Phase;
 
 /// How long a step may take once the host is cut: what cleans up quickly still does.
@@ -57,6 +58,8 @@ struct Stop {
     asked: CancellationToken,
     cut: CancellationToken,
     why: Mutex<Why>,
+    /// Is told of failures.
+    bus: Option<Bus>,
 }
 
 #[derive(Debug, Default)]
@@ -67,6 +70,14 @@ struct Why {
 }
 
 impl HostHandle {
+    pub(crate) fn new(bus: Bus) -> Self {
+        let stop = Stop {
+            bus: Some(bus),
+            ..Stop::default()
+        };
+        Self { stop: Arc::new(stop) }
+    }
+
     /// Stops the host: modules are drained and stopped, each within its limits. Does not wait for it.
     pub fn stop(&self) {
         self.stop_for(Cause::Asked);
@@ -89,6 +100,12 @@ impl HostHandle {
         self.stop.asked.is_cancelled()
     }
 
+    /// Whether the host was told not to wait any longer, by [`HostHandle::cut`] or a second signal.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.stop.cut.is_cancelled()
+    }
+
     pub(crate) fn stop_for(&self, cause: Cause) {
         self.why().cause.get_or_insert(cause);
         self.stop.asked.cancel();
@@ -103,14 +120,22 @@ impl HostHandle {
         };
         tracing::error!(module = &**module, %phase, "{failure}");
         let known = |other: &Arc<ModuleError>| other.module == *module && other.phase == phase;
+        let event = SystemEvent::ModuleFailed {
+            module: Arc::clone(module),
+            error: failure.to_string(),
+        };
         let mut why = self.why();
-        if !why.failures.iter().any(known) {
+        let first = !why.failures.iter().any(known);
+        if first {
             why.failures.push(Arc::new(failure));
         }
         why.cause.get_or_insert_with(|| Cause::Failed {
             module: Arc::clone(module),
         });
         drop(why);
+        if let Some(bus) = self.stop.bus.as_ref().filter(|_| first) {
+            bus.publish_system(&event);
+        }
         self.stop.asked.cancel();
     }
 

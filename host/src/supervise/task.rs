@@ -69,7 +69,10 @@ impl Shared {
         counters.begun();
         Record {
             shared: Arc::clone(self),
-            id: self.task_id.fetch_add(1, Ordering::Relaxed),
+            id: match &self.bus {
+                Some(bus) => bus.next_task(),
+                None => self.task_id.fetch_add(1, Ordering::Relaxed),
+            },
             name,
             counters,
             permit,

@@ -57,9 +57,9 @@ fn manifest(file: &File) -> Vec<Finding> {
         .get("lints")
         .and_then(|lints| lints.get("workspace")?.as_bool())
         .unwrap_or(false);
-    // The runtime crate overrides `unsafe_code`, and cargo lets a crate inherit all lints or none. Examples are what
-    // a user would write.
-    if !shared && name != "isopod-runtime" && file.top() != "examples" {
+    // The runtime and the C interface override `unsafe_code`, and cargo lets a crate inherit all lints or none. Examples
+    // are what a user would write.
+    if !shared && !matches!(name, "isopod-runtime" | "isopod-capi") && file.top() != "examples" {
         findings.push(finding(file, "lints", "lacks `[lints] workspace = true`".into()));
     }
     // Not those of tests: these may look at anything.

@@ -76,8 +76,13 @@ impl Resolver<'_> {
             }
             _ => {}
         }
-        for (name, (path, _)) in workers {
-            if !routes.iter().any(|route| route.worker == *name) {
+        for (name, (path, worker)) in workers {
+            let told = worker
+                .events
+                .as_ref()
+                .is_some_and(|events| !events.subscribe.is_empty());
+            let by_itself = told || !worker.crons.is_empty();
+            if !by_itself && !routes.iter().any(|route| route.worker == *name) {
                 self.note(path, format!("no route leads to worker `{name}`"));
             }
         }

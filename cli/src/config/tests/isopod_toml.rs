@@ -205,3 +205,45 @@ fn every_part_of_a_configuration_can_be_read_back_from_its_text() {
         assert!(wrong.parse::<RoutePattern>().is_err(), "{wrong}");
     }
 }
+
+#[test]
+fn triggers_and_events_are_a_workers_own() {
+    let config = Project::isopod(
+        "routes = [{ path = '/*', worker = 'shop' }]\n[workers.shop]\nmain = 'a.ts'\ncrons = ['*/5 * * * *', '0 0 1 * * *']\nevents = { publish = ['orders.>'] }\n\
+         [workers.mail]\nmain = 'b.ts'\nevents = { subscribe = ['orders.*', 'isopod.>'] }",
+    )
+    .config();
+    let [mail, shop] = ["mail", "shop"].map(|name| &config.workers[name]);
+    let crons: Vec<String> = shop.crons.iter().map(ToString::to_string).collect();
+    assert_eq!(crons, ["*/5 * * * *", "0 0 1 * * *"]);
+    assert_eq!(shop.events.binding.as_deref(), Some("EVENTS"));
+    assert_eq!((mail.events.binding.as_deref(), mail.events.subscribe.len()), (None, 2));
+    assert_eq!((mail.crons.len(), shop.events.subscribe.len()), (0, 0));
+    assert_eq!(config.notes, [], "a worker that is told of events needs no route");
+}
+
+#[test]
+fn events_that_cannot_work_are_told_with_their_place() {
+    let error = Project::isopod(
+        "main = 'a.ts'\n[vars]\nEVENTS = 'taken'\n[events]\npublish = ['orders.>', 'isopod.worker.ready', 'a..b']",
+    )
+    .error();
+    assert!(
+        error.contains("isopod.toml:5:47: `events.publish[2]` = \"a..b\""),
+        "{error}"
+    );
+    let error = Project::isopod(
+        "main = 'a.ts'\n[vars]\nEVENTS = 'taken'\n[events]\npublish = ['orders.>', 'isopod.worker.ready']",
+    )
+    .error();
+    assert!(
+        error.contains("`events.publish[1]` = \"isopod.worker.ready\": topics that begin with"),
+        "{error}"
+    );
+    assert!(error.contains("`env.EVENTS` is given twice"), "{error}");
+    let error = Project::isopod("main = 'a.ts'\nevents = { binding = 'BUS', subscribe = ['a'] }").error();
+    assert!(
+        error.contains("`events.binding` is there, and nothing may be published by it"),
+        "{error}"
+    );
+}

@@ -51,14 +51,16 @@ fn a_wrangler_project_runs_as_it_is() {
     );
     let file = project.path().join(".isopod/d1/shop-db.sqlite");
     assert_eq!(worker.databases[0].url, DatabaseUrl::Sqlite(file));
-    assert_eq!((worker.limits.cpu, worker.crons.len()), (Duration::from_millis(50), 1));
+    assert_eq!(
+        (worker.limits.cpu, worker.crons[0].to_string()),
+        (Duration::from_millis(50), "0 * * * *".to_owned())
+    );
     assert_eq!(config.listen, ["127.0.0.1:3000".parse().unwrap()]);
     assert_eq!(config.routes[0].pattern, RoutePattern::everything());
     assert_eq!(
         notes(&config),
         [
             "`observability` is accepted and has no effect here",
-            "`triggers.crons` is read, and this build fires no cron",
             "routes hold in production mode; in development every request is the worker's",
             "`compatibility_date` is accepted and has no effect here",
         ]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::config::cron::Cron;
 use crate::config::file::Var;
 use crate::config::values::{RoutePattern, WorkerName};
 
@@ -90,7 +91,7 @@ pub(super) struct WranglerLimits {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(super) struct Triggers {
-    pub(super) crons: Option<Vec<String>>,
+    pub(super) crons: Option<Vec<Cron>>,
 }
 
 /// Which files are imported as what. The module loader goes by extension, so these are read and not used.

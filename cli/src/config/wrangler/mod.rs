@@ -185,13 +185,6 @@ impl Reader<'_> {
             }
         }
         file.worker.crons = section.triggers.and_then(|triggers| triggers.crons).unwrap_or_default();
-        if !file.worker.crons.is_empty() {
-            self.note(
-                node,
-                "triggers",
-                "`triggers.crons` is read, and this build fires no cron",
-            );
-        }
         let routes: Vec<RouteFile> = section
             .route
             .into_iter()

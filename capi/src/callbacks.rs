@@ -1,0 +1,242 @@
+//! Calls that nobody waits for: the thread that waits in their place, and tells each callback once.
+
+use std::ffi::{CString, c_char, c_void};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::thread::{self, JoinHandle, ThreadId};
+
+use futures::channel::mpsc::{Receiver, Sender, channel};
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt, select_biased};
+use isopod_pool::{Failure, Outcome};
+
+use crate::last_error;
+use crate::status::{Error, Status};
+
+/// `isopod_callback` of `isopod.h`: what is told of an asynchronous call, on the pool's thread for callbacks.
+pub type Callback = unsafe extern "C" fn(user_data: *mut c_void, status: Status, result_json: *const c_char);
+
+/// What a call gives: the result as JSON.
+pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<String, Error>> + Send>>;
+
+/// Whom to tell.
+pub(crate) struct Listener {
+    callback: Callback,
+    user_data: *mut c_void,
+}
+
+// SAFETY: the interface asks that callback and user data may be used on the library's thread.
+unsafe impl Send for Listener {}
+
+impl Listener {
+    /// # Safety
+    /// The callback may be called once, on any thread, with this user data.
+    pub(crate) const unsafe fn new(callback: Callback, user_data: *mut c_void) -> Self {
+        Self { callback, user_data }
+    }
+
+    fn tell(&self, answer: Result<String, Error>) {
+        let (status, result) = match answer {
+            Ok(json) => (Status::Ok, Some(last_error::text(json))),
+            Err(error) => (last_error::set(&error), None),
+        };
+        let json = result.as_ref().map_or(std::ptr::null(), |text: &CString| text.as_ptr());
+        // SAFETY: the promise of `new`; the string lives until the callback returns.
+        unsafe { (self.callback)(self.user_data, status, json) };
+    }
+}
+
+/// A callback that is still to be told. Dropped before, it is told that its call was canceled.
+struct Promise {
+    listener: Option<Listener>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Promise {
+    fn keep(mut self, answer: Result<String, Error>) {
+        self.settle(answer);
+    }
+
+    fn settle(&mut self, answer: Result<String, Error>) {
+        if let Some(listener) = self.listener.take() {
+            self.waiting.fetch_sub(1, Ordering::AcqRel);
+            listener.tell(answer);
+        }
+    }
+
+    /// Takes it back: the caller is told another way.
+    fn withdraw(mut self) {
+        if self.listener.take().is_some() {
+            self.waiting.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        let gone = Failure::new(Outcome::Canceled, "the pool was shut down before the call had ended");
+        self.settle(Err(Error::Event(gone)));
+    }
+}
+
+struct Pending {
+    answer: Answer,
+    promise: Promise,
+}
+
+impl Pending {
+    async fn run(self) {
+        let answer = self.answer.await;
+        self.promise.keep(answer);
+    }
+}
+
+/// A pool's thread for callbacks.
+pub(crate) struct Callbacks {
+    queue: Mutex<Option<Sender<Pending>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    thread_id: ThreadId,
+    waiting: Arc<AtomicUsize>,
+    waiting_max: usize,
+}
+
+impl Callbacks {
+    pub(crate) fn start(name: &str, waiting_max: usize) -> Result<Self, Error> {
+        let (queue, calls) = channel(waiting_max);
+        let thread = thread::Builder::new()
+            .name(format!("{name}-callbacks"))
+            .spawn(move || futures::executor::block_on(run(calls)))
+            .map_err(Error::Thread)?;
+        Ok(Self {
+            queue: Mutex::new(Some(queue)),
+            thread_id: thread.thread().id(),
+            thread: Mutex::new(Some(thread)),
+            waiting: Arc::new(AtomicUsize::new(0)),
+            waiting_max,
+        })
+    }
+
+    /// Fails where a callback is what runs now: it cannot wait for its own thread.
+    pub(crate) fn check_caller(&self) -> Result<(), Error> {
+        if thread::current().id() == self.thread_id {
+            return Err(Error::FromCallback);
+        }
+        Ok(())
+    }
+
+    /// Begins a call. The listener is told if this is `Ok`, and only then.
+    pub(crate) fn submit(&self, listener: Listener, mut answer: Answer) -> Result<(), Error> {
+        let promise = self.promise(listener)?;
+        // On the caller's thread: a slow callback holds up no event, and a refusal is told at once.
+        match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Pending => {}
+            Poll::Ready(Ok(json)) => answer = Box::pin(std::future::ready(Ok(json))),
+            Poll::Ready(Err(error)) => {
+                promise.withdraw();
+                return Err(error);
+            }
+        }
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let pending = Pending { answer, promise };
+        match queue.as_mut() {
+            None => {
+                pending.promise.withdraw();
+                Err(Error::ShutDown)
+            }
+            // There is room: no more promises are given than the queue holds.
+            Some(queue) => queue.try_send(pending).map_err(|refused| {
+                refused.into_inner().promise.withdraw();
+                Error::ShutDown
+            }),
+        }
+    }
+
+    fn promise(&self, listener: Listener) -> Result<Promise, Error> {
+        let room = |waiting: usize| (waiting < self.waiting_max).then(|| waiting + 1);
+        self.waiting
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, room)
+            .map_err(|waiting| Error::CallbacksFull { waiting })?;
+        Ok(Promise {
+            listener: Some(listener),
+            waiting: Arc::clone(&self.waiting),
+        })
+    }
+
+    /// Tells all that is left to tell, and joins the thread. After the pool's own end: nothing is answered any more.
+    pub(crate) fn close(&self) {
+        drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
+        // The lock is held meanwhile, so that whoever comes second waits as well.
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(thread) = thread.take() {
+            // A panic of that thread has been printed; every promise it held was told.
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn run(mut calls: Receiver<Pending>) {
+    let mut open = FuturesUnordered::new();
+    loop {
+        select_biased! {
+            call = calls.next() => match call {
+                Some(call) => open.push(call.run()),
+                None => break,
+            },
+            () = open.select_next_some() => {}
+        }
+    }
+    // The pool has ended: what has an answer gets it, and the rest is told by being dropped.
+    while let Some(Some(())) = open.next().now_or_never() {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    unsafe extern "C" fn note(user_data: *mut c_void, status: Status, _: *const c_char) {
+        // SAFETY: the tests pass a list that lives longer than the callbacks do.
+        let told = unsafe { &*user_data.cast::<Mutex<Vec<Status>>>() };
+        told.lock().unwrap().push(status);
+    }
+
+    fn listener(told: &Mutex<Vec<Status>>) -> Listener {
+        // SAFETY: `note` may be called on any thread; the list lives until the callbacks are closed.
+        unsafe { Listener::new(note, std::ptr::from_ref(told).cast_mut().cast()) }
+    }
+
+    #[test]
+    fn a_call_that_never_ends_is_told_canceled_when_its_thread_is_closed() {
+        let told = Mutex::new(Vec::new());
+        let callbacks = Callbacks::start("test", 2).unwrap();
+        callbacks
+            .submit(listener(&told), Box::pin(std::future::pending()))
+            .unwrap();
+        callbacks
+            .submit(listener(&told), Box::pin(async { Ok("1".to_owned()) }))
+            .unwrap();
+        callbacks.close();
+        let mut told = told.into_inner().unwrap();
+        told.sort_by_key(|status| *status as i32);
+        assert_eq!(told, [Status::Ok, Status::Canceled]);
+    }
+
+    #[test]
+    fn what_is_refused_is_told_by_the_return_alone() {
+        let told = Mutex::new(Vec::new());
+        let callbacks = Callbacks::start("test", 1).unwrap();
+        let refused = callbacks.submit(listener(&told), Box::pin(async { Err(Error::ShutDown) }));
+        assert!(matches!(refused, Err(Error::ShutDown)), "{refused:?}");
+        callbacks
+            .submit(listener(&told), Box::pin(std::future::pending()))
+            .unwrap();
+        let full = callbacks.submit(listener(&told), Box::pin(std::future::pending()));
+        assert!(matches!(full, Err(Error::CallbacksFull { waiting: 1 })), "{full:?}");
+        callbacks.close();
+        let late = callbacks.submit(listener(&told), Box::pin(std::future::pending()));
+        assert!(matches!(late, Err(Error::ShutDown)), "{late:?}");
+        assert_eq!(told.into_inner().unwrap(), [Status::Canceled]);
+    }
+}

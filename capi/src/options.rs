@@ -1,0 +1,311 @@
+//! What can be set: for a pool a struct that may grow, for a script JSON.
+
+use std::collections::BTreeMap;
+use std::ffi::c_char;
+use std::mem::{offset_of, size_of};
+use std::sync::Arc;
+use std::time::Duration;
+
+use isopod_pool::js::fetch::{FetchConfig, NetPolicy, Rule};
+use isopod_pool::js::sql::SqlConfig;
+use isopod_pool::js::{Binding, Limits, Pool, PoolBuilder, Script, ScriptBuilder};
+use isopod_pool::{Options, Policy, Recycle};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::boundary::optional_text;
+use crate::status::Error;
+
+/// Settings of a pool: `isopod_pool_options` of `isopod.h`, where they are explained. 0 and NULL mean the default.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct PoolOptions {
+    /// What the caller takes the size of this struct to be. Fields that are added later come after what it knows.
+    pub size: usize,
+    /// What the names of the pool's threads begin with; default `isopod`.
+    pub thread_name: *const c_char,
+    /// Worker threads from the start; default one per processor.
+    pub threads: u32,
+    /// Worker threads at most; default as many as from the start.
+    pub threads_max: u32,
+    /// Threads of each worker thread's I/O runtime; default 2.
+    pub io_threads: u32,
+    /// Events of one script that may wait; default 1024.
+    pub queue_len_max: u32,
+    /// Asynchronous calls that may wait for their callbacks; default 1024.
+    pub callbacks_waiting_max: u32,
+    /// Keeps what follows at a multiple of 8 bytes on every machine. Must be 0.
+    pub reserved: u32,
+    /// How long an event may wait, in milliseconds; default 10,000.
+    pub queue_wait_max_ms: u64,
+    /// How long an event may run; default 30,000.
+    pub wall_timeout_ms: u64,
+    /// How long a worker may take to start; default 10,000.
+    pub boot_timeout_ms: u64,
+    /// After what time without events a worker goes; default never.
+    pub idle_timeout_ms: u64,
+}
+
+/// Asynchronous calls that may wait for their callbacks where nothing else is said.
+const CALLBACKS_WAITING_MAX: usize = 1024;
+
+impl PoolOptions {
+    /// Every default.
+    pub const DEFAULT: Self = Self {
+        size: size_of::<Self>(),
+        thread_name: std::ptr::null(),
+        threads: 0,
+        threads_max: 0,
+        io_threads: 0,
+        queue_len_max: 0,
+        callbacks_waiting_max: 0,
+        reserved: 0,
+        queue_wait_max_ms: 0,
+        wall_timeout_ms: 0,
+        boot_timeout_ms: 0,
+        idle_timeout_ms: 0,
+    };
+
+    /// Copies what the caller has of the struct; what it does not know yet is at its default.
+    ///
+    /// # Safety
+    /// `from` is NULL or points to as many bytes as its first field says, written by the caller.
+    pub(crate) unsafe fn read(from: *const Self) -> Result<Self, Error> {
+        if from.is_null() {
+            return Ok(Self::DEFAULT);
+        }
+        // SAFETY: the caller's promise; the size is the first field, in every version of the struct.
+        let size = unsafe { from.cast::<usize>().read() };
+        if size < offset_of!(Self, threads) || size > size_of::<Self>() * 16 {
+            return Err(Error::OptionsSize(size));
+        }
+        let mut options = Self::DEFAULT;
+        let known = size.min(size_of::<Self>());
+        // SAFETY: `known` bytes are there at both ends, the two do not overlap, and every pattern of bits is a value.
+        unsafe { std::ptr::copy_nonoverlapping(from.cast::<u8>(), (&raw mut options).cast::<u8>(), known) };
+        Ok(options)
+    }
+
+    /// # Safety
+    /// The strings are NULL, or end with NUL.
+    pub(crate) unsafe fn into_builder(self) -> Result<PoolBuilder, Error> {
+        if self.reserved != 0 {
+            let message = "`reserved` is not 0; begin with ISOPOD_POOL_OPTIONS_INIT".to_owned();
+            return Err(Error::Unfit {
+                argument: "options",
+                message,
+            });
+        }
+        // SAFETY: the caller's promise.
+        let name = unsafe { optional_text(self.thread_name, "thread_name") }?;
+        let mut builder = Pool::builder();
+        if let Some(name) = name {
+            let name = name.to_owned();
+            builder = builder.configure(|core| core.thread_name(name));
+        }
+        if let Some(threads) = count(self.threads) {
+            builder = builder.threads(threads);
+        }
+        if let Some(threads) = count(self.threads_max) {
+            builder = builder.threads_max(threads);
+        }
+        if let Some(threads) = count(self.io_threads) {
+            builder = builder.io_threads(threads);
+        }
+        Ok(builder.configure(move |mut core| {
+            if let Some(events) = count(self.queue_len_max) {
+                core = core.queue_len_max(events);
+            }
+            if let Some(time) = time(self.queue_wait_max_ms) {
+                core = core.queue_wait_max(time);
+            }
+            if let Some(time) = time(self.wall_timeout_ms) {
+                core = core.wall_timeout(time);
+            }
+            if let Some(time) = time(self.boot_timeout_ms) {
+                core = core.boot_timeout(time);
+            }
+            if let Some(time) = time(self.idle_timeout_ms) {
+                core = core.idle_timeout(time);
+            }
+            core
+        }))
+    }
+
+    pub(crate) fn callbacks_waiting_max(&self) -> usize {
+        count(self.callbacks_waiting_max).unwrap_or(CALLBACKS_WAITING_MAX)
+    }
+}
+
+fn count(number: u32) -> Option<usize> {
+    (number > 0).then_some(number as usize)
+}
+
+fn time(ms: u64) -> Option<Duration> {
+    (ms > 0).then(|| Duration::from_millis(ms))
+}
+
+/// How a script is run, as JSON; what is left out is at its default. `isopod.h` explains each.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ScriptOptions {
+    language: Language,
+    modules: BTreeMap<String, String>,
+    env: BTreeMap<String, Value>,
+    secrets: BTreeMap<String, String>,
+    sql: BTreeMap<String, String>,
+    fetch: FetchOptions,
+    policy: PolicyName,
+    concurrency: Option<usize>,
+    workers_min: Option<usize>,
+    workers_max: Option<usize>,
+    queue_len_max: Option<usize>,
+    spread_at: Option<usize>,
+    wall_timeout_ms: Option<u64>,
+    cpu_ms: Option<u64>,
+    boot_cpu_ms: Option<u64>,
+    heap_bytes: Option<usize>,
+    recycle: RecycleOptions,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+enum Language {
+    #[default]
+    Javascript,
+    Typescript,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum PolicyName {
+    #[default]
+    PerWorker,
+    PerRequest,
+    Oneshot,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct FetchOptions {
+    allow_private: bool,
+    allow: Vec<String>,
+    deny: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct RecycleOptions {
+    events: Option<u64>,
+    age_ms: Option<u64>,
+    memory_bytes: Option<usize>,
+}
+
+/// Where a script's code comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Code<'a> {
+    Source(&'a str),
+    File(&'a str),
+}
+
+impl ScriptOptions {
+    pub(crate) fn parse(json: Option<&str>) -> Result<Self, Error> {
+        let argument = "options_json";
+        json.map_or_else(|| Ok(Self::default()), serde_json::from_str)
+            .map_err(|source| Error::Json { argument, source })
+    }
+
+    /// The script, and how it is run.
+    pub(crate) fn into_script(self, name: &str, code: Code<'_>) -> Result<(Script, Options), Error> {
+        let options = self.run();
+        let mut script = self.code(Script::builder(name), code)?;
+        for (name, value) in self.env {
+            script = match value {
+                Value::String(text) => script.text(name, text),
+                value => script.binding(name, Binding::Json(value)),
+            };
+        }
+        for (name, secret) in self.secrets {
+            script = script.binding(name, Binding::Secret(secret));
+        }
+        for (name, url) in self.sql {
+            script = script.binding(name, Binding::Sql(SqlConfig::new(url)));
+        }
+        let defaults = Limits::default();
+        let script = script.fetch(self.fetch.into_config()?).limits(Limits {
+            cpu: self.cpu_ms.map_or(defaults.cpu, Duration::from_millis),
+            boot_cpu: self.boot_cpu_ms.map_or(defaults.boot_cpu, Duration::from_millis),
+            heap_bytes: self.heap_bytes.unwrap_or(defaults.heap_bytes),
+            ..defaults
+        });
+        Ok((script.build()?, options))
+    }
+
+    fn code(&self, script: ScriptBuilder, code: Code<'_>) -> Result<ScriptBuilder, Error> {
+        let script = match (code, self.language) {
+            (Code::Source(text), Language::Javascript) => script.source(text),
+            (Code::Source(text), Language::Typescript) => script.typescript(text),
+            (Code::File(path), _) if self.modules.is_empty() => return Ok(script.file(path)),
+            (Code::File(_), _) => {
+                let message = "`modules` goes with source text; a file imports the files beside it".to_owned();
+                return Err(Error::Unfit {
+                    argument: "options_json",
+                    message,
+                });
+            }
+        };
+        Ok(self
+            .modules
+            .iter()
+            .fold(script, |script, (name, text)| script.module(name, text)))
+    }
+
+    fn run(&self) -> Options {
+        let defaults = Options::default();
+        Options {
+            policy: match self.policy {
+                PolicyName::PerWorker => Policy::PerWorker,
+                PolicyName::PerRequest => Policy::PerRequest,
+                PolicyName::Oneshot => Policy::Oneshot,
+            },
+            concurrency: self.concurrency.unwrap_or(defaults.concurrency),
+            workers_max: self.workers_max,
+            workers_min: self.workers_min.unwrap_or(defaults.workers_min),
+            recycle: Recycle {
+                events: self.recycle.events,
+                age: self.recycle.age_ms.map(Duration::from_millis),
+                memory_bytes: self.recycle.memory_bytes,
+            },
+            wall_timeout: self.wall_timeout_ms.map(Duration::from_millis),
+            queue_len_max: self.queue_len_max,
+            spread_at: self.spread_at.unwrap_or(defaults.spread_at),
+        }
+    }
+}
+
+impl FetchOptions {
+    fn into_config(self) -> Result<FetchConfig, Error> {
+        let policy = NetPolicy {
+            allow_private: self.allow_private,
+            allow: rules(&self.allow)?,
+            deny: rules(&self.deny)?,
+        };
+        Ok(FetchConfig {
+            policy: Arc::new(policy),
+            ..FetchConfig::default()
+        })
+    }
+}
+
+fn rules(list: &[String]) -> Result<Vec<Rule>, Error> {
+    let unfit = |message| Error::Unfit {
+        argument: "options_json",
+        message,
+    };
+    list.iter()
+        .map(|rule| {
+            rule.parse()
+                .map_err(|error: isopod_pool::js::fetch::RuleError| unfit(error.to_string()))
+        })
+        .collect()
+}

@@ -1,0 +1,79 @@
+//! Waiting for a future on a thread of the caller's, until a deadline. Works inside any executor, a callback's included.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+struct Unpark {
+    thread: Thread,
+    woken: AtomicBool,
+}
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.woken.store(true, Ordering::Release);
+        self.thread.unpark();
+    }
+}
+
+/// The future's output, or `None` where the deadline passed first. The future is dropped either way.
+pub(crate) fn until<F: Future>(deadline: Option<Instant>, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let unpark = Arc::new(Unpark {
+        thread: thread::current(),
+        woken: AtomicBool::new(false),
+    });
+    let waker = Waker::from(Arc::clone(&unpark));
+    let mut context = Context::from_waker(&waker);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return Some(output);
+        }
+        // Others may park and unpark this thread as well: only the flag tells that it was for this future.
+        while !unpark.woken.swap(false, Ordering::Acquire) {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            match left {
+                Some(Duration::ZERO) => return None,
+                Some(left) => thread::park_timeout(left),
+                None => thread::park(),
+            }
+        }
+    }
+}
+
+/// The moment when a time in milliseconds is up. 0 is no limit, and neither is what the clock cannot tell.
+pub(crate) fn deadline(timeout_ms: u64) -> Option<Instant> {
+    let timeout = Duration::from_millis(timeout_ms);
+    (timeout_ms > 0).then(|| Instant::now().checked_add(timeout)).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_woken_from_another_thread_is_waited_for() {
+        let (sender, receiver) = futures::channel::oneshot::channel();
+        let thread = thread::spawn(move || sender.send(3));
+        assert_eq!(until(deadline(60_000), receiver), Some(Ok(3)));
+        assert!(thread.join().is_ok());
+    }
+
+    #[test]
+    fn what_never_ends_is_given_up_at_the_deadline_even_if_the_thread_is_woken_by_others() {
+        thread::current().unpark();
+        assert_eq!(until(deadline(10), std::future::pending::<()>()), None);
+    }
+
+    #[test]
+    fn no_time_is_no_limit_and_the_longest_one_is_no_panic() {
+        assert_eq!(deadline(0), None);
+        assert!(deadline(1).is_some());
+        let longest = deadline(u64::MAX);
+        assert_eq!(until(longest, std::future::ready(3)), Some(3));
+    }
+}

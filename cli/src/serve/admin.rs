@@ -1,0 +1,131 @@
+//! The module that answers probes: from before the first worker starts until the last has ended, so that whoever asks
+//! learns where the process is and never finds nobody.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::StatusCode;
+use http::request::Parts;
+use isopod_host::{Context, HostHandle, Module, PhaseResult, async_trait};
+use isopod_pool::js::Pool;
+use isopod_server::{AdminListener, Metric, Readiness, ServerHandle, Status};
+
+use super::dispatch;
+use super::life::Life;
+use super::scheduler::{self, Triggers};
+
+pub(super) struct Admin {
+    address: SocketAddr,
+    life: Arc<Life>,
+    listener: Option<AdminListener>,
+}
+
+impl Admin {
+    pub(super) const fn new(address: SocketAddr, life: Arc<Life>) -> Self {
+        Self {
+            address,
+            life,
+            listener: None,
+        }
+    }
+}
+
+#[async_trait]
+impl Module for Admin {
+    fn name(&self) -> &str {
+        "admin"
+    }
+
+    async fn build(&mut self, _ctx: &Context) -> PhaseResult {
+        self.listener = Some(AdminListener::bind(self.address)?);
+        Ok(())
+    }
+
+    async fn start(&mut self, ctx: &Context) -> PhaseResult {
+        let Some(listener) = self.listener.take() else {
+            return Ok(());
+        };
+        let address = listener.local_addr();
+        let face = Face {
+            pool: ctx.hub().get::<Pool>()?,
+            server: ctx.hub().get::<ServerHandle>()?,
+            host: ctx.host().clone(),
+            life: Arc::clone(&self.life),
+            triggers: ctx.hub().get::<Triggers>()?,
+        };
+        ctx.service(async move { Ok(listener.serve(face).await?) });
+        eprintln!("admin on http://{address} (/healthz /readyz /metrics /stats)");
+        Ok(())
+    }
+}
+
+/// What the admin listener shows.
+struct Face {
+    pool: Arc<Pool>,
+    server: Arc<ServerHandle>,
+    host: HostHandle,
+    life: Arc<Life>,
+    triggers: Arc<Triggers>,
+}
+
+impl Status for Face {
+    fn readiness(&self) -> Readiness {
+        if self.host.is_stopping() {
+            return Readiness::NotReady("draining".to_owned());
+        }
+        if !self.life.is_serving() {
+            return Readiness::NotReady("starting".to_owned());
+        }
+        dispatch::readiness(&self.pool)
+    }
+
+    fn figures(&self) -> Vec<Metric> {
+        let mut figures = self.server.figures();
+        figures.extend(dispatch::metrics(&self.pool.stats()));
+        figures
+    }
+
+    async fn answer(&self, request: Parts) -> Option<http::Response<String>> {
+        if request.uri.path() != "/__scheduled" {
+            return None;
+        }
+        let (status, text) = self.scheduled(request.uri.query().unwrap_or_default()).await;
+        let mut response = http::Response::new(format!("{text}\n"));
+        *response.status_mut() = status;
+        Some(response)
+    }
+}
+
+impl Face {
+    /// Fires a trigger by hand: `/__scheduled?cron=*+*+*+*+*`, and `&worker=NAME` where there are several.
+    async fn scheduled(&self, query: &str) -> (StatusCode, String) {
+        let given = |name: &str| {
+            let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+            pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+        };
+        let config = Arc::clone(&self.triggers.borrow());
+        let mut names = config.workers.keys();
+        let only = names.next().filter(|_| names.next().is_none());
+        let named = given("worker").or(only.cloned());
+        let Some((worker, settings)) = named.and_then(|name| config.workers.get_key_value(&name)) else {
+            let names: Vec<_> = config.workers.keys().map(String::as_str).collect();
+            return (
+                StatusCode::NOT_FOUND,
+                format!("add `worker=` and one of: {}", names.join(", ")),
+            );
+        };
+        let first = || settings.crons.first().map(ToString::to_string);
+        let cron = given("cron").or_else(first).unwrap_or_default();
+        match scheduler::run(&self.pool, worker, &cron, SystemTime::now()).await {
+            Ok(()) => (StatusCode::OK, "ok".to_owned()),
+            Err(failure) => {
+                let why = failure.detail.as_ref().unwrap_or(&failure.message);
+                (
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    format!("{}: {why}", failure.outcome.as_str()),
+                )
+            }
+        }
+    }
+}

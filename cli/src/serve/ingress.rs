@@ -1,0 +1,91 @@
+//! The module that lets requests in. Its addresses are taken before any worker starts, and nobody is let in until all
+//! have.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+
+use isopod_host::{Context, Module, PhaseResult, async_trait};
+use isopod_pool::js::Pool;
+use isopod_server::{Address, Bound, Running, ServerConfig};
+
+use super::dispatch::Workers;
+use super::life::Life;
+use super::pool::WorkerPool;
+
+pub(super) struct Ingress {
+    config: ServerConfig,
+    life: Arc<Life>,
+    bound: Option<Bound>,
+    running: Option<Running>,
+}
+
+impl Ingress {
+    pub(super) const NAME: &'static str = "ingress";
+
+    pub(super) const fn new(config: ServerConfig, life: Arc<Life>) -> Self {
+        Self {
+            config,
+            life,
+            bound: None,
+            running: None,
+        }
+    }
+}
+
+#[async_trait]
+impl Module for Ingress {
+    fn name(&self) -> &str {
+        Self::NAME
+    }
+
+    fn depends_on(&self) -> Vec<String> {
+        vec![WorkerPool::NAME.to_owned()]
+    }
+
+    async fn build(&mut self, ctx: &Context) -> PhaseResult {
+        let bound = self.config.clone().bind()?;
+        ctx.hub().register(Arc::new(bound.handle()))?;
+        self.bound = Some(bound);
+        Ok(())
+    }
+
+    async fn ready(&mut self, ctx: &Context) -> PhaseResult {
+        let Some(bound) = self.bound.take() else { return Ok(()) };
+        let pool = ctx.hub().get::<Pool>()?;
+        let running = bound.start(Workers {
+            pool: Pool::clone(&pool),
+        })?;
+        self.life.serves();
+        for (address, listen) in running.local_addrs().iter().zip(&self.config.listeners) {
+            announce(address, listen.tls.is_some());
+        }
+        self.running = Some(running);
+        Ok(())
+    }
+
+    async fn drain(&mut self, _ctx: &Context) -> PhaseResult {
+        if let Some(running) = self.running.take() {
+            self.life.requests_ended(running.shutdown(self.life.left()).await);
+        }
+        Ok(())
+    }
+
+    async fn close(&mut self, _ctx: &Context) -> PhaseResult {
+        self.bound = None;
+        Ok(())
+    }
+}
+
+fn announce(address: &Address, tls: bool) {
+    let scheme = if tls { "https" } else { "http" };
+    let text = match address {
+        Address::Tcp(address) => format!("{scheme}://{address}"),
+        Address::Unix(path) => format!("unix:{}", path.display()),
+    };
+    let (on, off) = if std::io::stderr().is_terminal() {
+        ("\x1b[1m", "\x1b[0m")
+    } else {
+        ("", "")
+    };
+    eprintln!("listening on {on}{text}{off}");
+}

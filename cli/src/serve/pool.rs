@@ -1,0 +1,111 @@
+//! The module that has the pool: its workers have started before anybody is let in, and finish when nobody is any more.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use isopod_host::{Context, Module, PhaseResult, async_trait};
+use isopod_pool::js::{Pool, PoolBuilder};
+use tokio::sync::Mutex;
+
+use super::life::Life;
+use super::site::Site;
+use crate::config::Config;
+
+/// What is accepted has this long at least, even where requests have used up the deadline.
+const DRAIN_MIN: Duration = Duration::from_secs(1);
+/// Workers are idle by then, and threads have only to be joined.
+const CLOSE: Duration = Duration::from_secs(1);
+
+/// What becomes of a worker that cannot start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mistake {
+    /// Nothing is served.
+    Fatal,
+    /// In development a mistake is about to be mended: the page shows it, and a change deploys anew.
+    Shown,
+}
+
+pub(super) struct WorkerPool {
+    config: Arc<Config>,
+    mistake: Mistake,
+    life: Arc<Life>,
+    pool: Option<(Pool, Arc<Mutex<Site>>)>,
+}
+
+impl WorkerPool {
+    pub(super) const NAME: &'static str = "pool";
+
+    pub(super) const fn new(config: Arc<Config>, mistake: Mistake, life: Arc<Life>) -> Self {
+        Self {
+            config,
+            mistake,
+            life,
+            pool: None,
+        }
+    }
+}
+
+#[async_trait]
+impl Module for WorkerPool {
+    fn name(&self) -> &str {
+        Self::NAME
+    }
+
+    async fn build(&mut self, ctx: &Context) -> PhaseResult {
+        let pool = pool_builder(&self.config).on(ctx.bus().observer()).build()?;
+        let site = Arc::new(Mutex::new(Site::new(pool.clone(), ctx)));
+        ctx.hub().register(Arc::new(pool.clone()))?;
+        ctx.hub().register(Arc::clone(&site))?;
+        self.pool = Some((pool, site));
+        Ok(())
+    }
+
+    async fn start(&mut self, ctx: &Context) -> PhaseResult {
+        let Some((_, site)) = &self.pool else { return Ok(()) };
+        let mut site = site.lock().await;
+        let mistakes = tokio::select! {
+            mistakes = site.deploy(&self.config) => mistakes,
+            // Whoever stops a process that only begins does not want to wait for it.
+            () = ctx.host().stopping() => return Ok(()),
+        };
+        match self.mistake {
+            Mistake::Fatal if !mistakes.is_empty() => Err(mistakes.into_error().into()),
+            Mistake::Fatal | Mistake::Shown => {
+                eprint!("{mistakes}");
+                Ok(())
+            }
+        }
+    }
+
+    async fn drain(&mut self, _ctx: &Context) -> PhaseResult {
+        if let Some((pool, site)) = &self.pool {
+            let messages = async { site.lock().await.drain_subscriptions().await };
+            if tokio::time::timeout(self.life.left().max(DRAIN_MIN), messages)
+                .await
+                .is_err()
+            {
+                tracing::warn!(target: "isopod", "workers had not handled all messages by the deadline");
+            }
+            // How many were cut the server has counted, or the log has said of each.
+            let report = pool.drain(self.life.left().max(DRAIN_MIN)).await;
+            tracing::debug!(target: "isopod", ?report, "the pool has drained");
+        }
+        Ok(())
+    }
+
+    async fn close(&mut self, _ctx: &Context) -> PhaseResult {
+        if let Some((pool, _)) = self.pool.take() {
+            let report = pool.shutdown(CLOSE).await;
+            self.life.threads_joined(report.threads_joined);
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn pool_builder(config: &Config) -> PoolBuilder {
+    let builder = Pool::builder();
+    match config.threads {
+        Some(threads) => builder.threads(threads),
+        None => builder,
+    }
+}

@@ -1,0 +1,217 @@
+//! Which triggers are due: pure, told the time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use crate::config::Cron;
+
+/// How far the clock may be set back without a trigger coming again for a time it has come for. Further back, the time
+/// was wrong before.
+const SET_BACK_MAX: Duration = Duration::from_secs(3600);
+
+/// One cron expression of one worker.
+#[derive(Debug)]
+pub(super) struct Trigger {
+    pub(super) worker: String,
+    pub(super) cron: Cron,
+    busy: AtomicBool,
+}
+
+/// The run of a trigger: there is one at a time.
+#[derive(Debug)]
+pub(super) struct Turn(Arc<Trigger>);
+
+impl Trigger {
+    /// Begins a run, unless the one before has not ended. It ends when the turn is dropped.
+    pub(super) fn begin(self: &Arc<Self>) -> Option<Turn> {
+        (!self.busy.swap(true, Ordering::AcqRel)).then(|| Turn(Arc::clone(self)))
+    }
+}
+
+impl Turn {
+    pub(super) fn trigger(&self) -> &Trigger {
+        &self.0
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.busy.store(false, Ordering::Release);
+    }
+}
+
+/// A trigger that is due, for this time.
+#[derive(Debug)]
+pub(super) struct Due {
+    pub(super) trigger: Arc<Trigger>,
+    pub(super) time: SystemTime,
+}
+
+/// All triggers, each with when it is due next.
+#[derive(Debug, Default)]
+pub(super) struct Agenda {
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    trigger: Arc<Trigger>,
+    /// What is due is due after this time.
+    since: SystemTime,
+    due: Option<SystemTime>,
+}
+
+impl Agenda {
+    /// From now on these are the triggers, each of a worker. Those that stay keep when they are due, and the run that may
+    /// be under way.
+    pub(super) fn follow<'a>(&mut self, wanted: impl IntoIterator<Item = (&'a str, &'a Cron)>, now: SystemTime) {
+        let mut before = std::mem::take(&mut self.entries);
+        for (worker, cron) in wanted {
+            let is_it = |entry: &Entry| entry.trigger.worker == worker && entry.trigger.cron == *cron;
+            let entry = match before.iter().position(is_it) {
+                Some(place) => before.swap_remove(place),
+                None => Entry::new(worker.to_owned(), cron.clone(), now),
+            };
+            self.entries.push(entry);
+        }
+    }
+
+    /// When the next of them is due.
+    pub(super) fn next_due(&self) -> Option<SystemTime> {
+        self.entries.iter().filter_map(|entry| entry.due).min()
+    }
+
+    /// Those that are due. One that has missed several times, because the machine slept, comes once, for the last of them.
+    pub(super) fn take_due(&mut self, now: SystemTime) -> Vec<Due> {
+        self.entries
+            .iter_mut()
+            .filter_map(|entry| entry.take_due(now))
+            .collect()
+    }
+}
+
+impl Entry {
+    fn new(worker: String, cron: Cron, now: SystemTime) -> Self {
+        Self {
+            since: now,
+            due: cron.next_after(now),
+            trigger: Arc::new(Trigger {
+                worker,
+                cron,
+                busy: AtomicBool::new(false),
+            }),
+        }
+    }
+
+    fn take_due(&mut self, now: SystemTime) -> Option<Due> {
+        let cron = &self.trigger.cron;
+        if self.since.duration_since(now).is_ok_and(|back| back > SET_BACK_MAX) {
+            self.since = now;
+            self.due = cron.next_after(now);
+        }
+        let due = self.due.filter(|due| *due <= now)?;
+        let time = cron.last_until(now).unwrap_or(due);
+        self.since = now;
+        self.due = cron.next_after(now);
+        Some(Due {
+            trigger: Arc::clone(&self.trigger),
+            time,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn second(seconds: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn agenda(crons: &[&str], now: SystemTime) -> Agenda {
+        let mut agenda = Agenda::default();
+        follow(&mut agenda, crons, now);
+        agenda
+    }
+
+    fn follow(agenda: &mut Agenda, crons: &[&str], now: SystemTime) {
+        let crons: Vec<Cron> = crons.iter().map(|text| text.parse().expect("a cron")).collect();
+        agenda.follow(crons.iter().map(|cron| ("worker", cron)), now);
+    }
+
+    fn times(due: &[Due]) -> Vec<SystemTime> {
+        due.iter().map(|due| due.time).collect()
+    }
+
+    #[test]
+    fn what_was_missed_comes_once_and_for_the_last_time_of_all() {
+        let mut agenda = agenda(&["* * * * *"], second(30));
+        assert_eq!(agenda.next_due(), Some(second(60)));
+        assert!(agenda.take_due(second(59)).is_empty());
+        assert_eq!(times(&agenda.take_due(second(60))), [second(60)]);
+        assert!(agenda.take_due(second(60)).is_empty(), "it has come");
+        // Eight hours of sleep.
+        assert_eq!(times(&agenda.take_due(second(8 * 3600 + 5))), [second(8 * 3600)]);
+        assert_eq!(agenda.next_due(), Some(second(8 * 3600 + 60)));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_repeats_nothing_unless_it_was_wrong_before() {
+        let mut agenda = agenda(&["* * * * *"], second(86_400));
+        assert_eq!(agenda.take_due(second(86_460)).len(), 1);
+        assert!(agenda.take_due(second(86_455)).is_empty());
+        assert_eq!(agenda.next_due(), Some(second(86_520)));
+        assert!(agenda.take_due(second(1000)).is_empty());
+        assert_eq!(agenda.next_due(), Some(second(1020)), "a day earlier");
+    }
+
+    #[test]
+    fn a_trigger_has_one_run_at_a_time_also_across_configurations() {
+        let mut agenda = agenda(&["* * * * *"], second(0));
+        let due = agenda.take_due(second(60));
+        let turn = due[0].trigger.begin().expect("its first turn");
+        follow(&mut agenda, &["*/2 * * * *", "* * * * *"], second(61));
+        let due = agenda.take_due(second(120));
+        assert_eq!(due.len(), 2, "one stays, one is new");
+        let begun: Vec<_> = due.iter().filter_map(|due| due.trigger.begin()).collect();
+        assert_eq!(begun.len(), 1, "the other one runs");
+        drop(turn);
+        let free = due.iter().filter(|due| due.trigger.cron.to_string() == "* * * * *");
+        assert!(free.map(|due| due.trigger.begin()).all(|turn| turn.is_some()));
+    }
+
+    #[test]
+    fn a_trigger_that_is_taken_out_is_not_due_any_more() {
+        let mut agenda = agenda(&["* * * * *"], second(0));
+        follow(&mut agenda, &[], second(1));
+        assert_eq!((agenda.next_due(), agenda.take_due(second(600)).len()), (None, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn every_time_is_taken_once_however_often_one_looks(
+            step in 1_u64..30,
+            begin in 0_u64..1_000_000,
+            looks in proptest::collection::vec(1_u64..100, 1..60),
+        ) {
+            let mut agenda = agenda(&[&format!("*/{step} * * * * *")], second(begin));
+            let (mut now, mut last) = (begin, second(begin));
+            for ahead in looks {
+                now += ahead;
+                let is_due = agenda.next_due().is_some_and(|next| next <= second(now));
+                let due = times(&agenda.take_due(second(now)));
+                prop_assert_eq!(due.len(), usize::from(is_due));
+                for time in due {
+                    prop_assert!(last < time && time <= second(now));
+                    last = time;
+                }
+                prop_assert!(agenda.next_due().is_some_and(|next| next > second(now)));
+            }
+        }
+    }
+}

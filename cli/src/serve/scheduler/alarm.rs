@@ -1,0 +1,82 @@
+//! Waiting for a time of day. A timer of the runtime waits for an amount of time, which is something else once the clock
+//! is set or the machine has slept.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::io::Errno;
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+};
+use tokio::io::unix::AsyncFd;
+
+/// A timer of the system's on its wall clock.
+pub(super) struct Alarm(AsyncFd<OwnedFd>);
+
+impl Alarm {
+    /// Must be called inside a Tokio runtime.
+    pub(super) fn new() -> io::Result<Self> {
+        let timer = timerfd_create(TimerfdClockId::Realtime, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+        #[expect(
+            deprecated,
+            reason = "what takes its place is unsafe, for descriptors that may change; an `OwnedFd` is the same until it is dropped"
+        )]
+        AsyncFd::new(timer).map(Self)
+    }
+
+    /// Waits until that time has come or the clock was set, whichever is first; then it is for the caller to look at the
+    /// clock again. A time that has passed has come.
+    pub(super) async fn until(&self, time: SystemTime) -> io::Result<()> {
+        let since = time.duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
+        let once = Itimerspec {
+            it_interval: Timespec { tv_sec: 0, tv_nsec: 0 },
+            it_value: Timespec::try_from(since).map_err(io::Error::other)?,
+        };
+        timerfd_settime(
+            self.0.get_ref(),
+            TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET,
+            &once,
+        )?;
+        loop {
+            let mut ready = self.0.readable().await?;
+            match rustix::io::read(self.0.get_ref(), &mut [0; 8]) {
+                Ok(_) | Err(Errno::CANCELED) => return Ok(()),
+                Err(Errno::AGAIN) => ready.clear_ready(),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn it_goes_off_at_the_time_and_not_before_and_again_when_set_again() {
+        let alarm = Alarm::new().expect("a timer");
+        for wait in [Duration::from_millis(30), Duration::from_millis(1)] {
+            let time = SystemTime::now() + wait;
+            alarm.until(time).await.expect("a time that comes");
+            assert!(SystemTime::now() >= time);
+        }
+        alarm
+            .until(UNIX_EPOCH + Duration::from_secs(1))
+            .await
+            .expect("a time that has come");
+    }
+
+    #[tokio::test]
+    async fn a_wait_that_is_given_up_does_not_end_the_next() {
+        let alarm = Alarm::new().expect("a timer");
+        let soon = SystemTime::now() + Duration::from_millis(5);
+        let given_up = tokio::time::timeout(Duration::ZERO, alarm.until(soon)).await;
+        assert!(given_up.is_err());
+        let later = SystemTime::now() + Duration::from_millis(60);
+        alarm.until(later).await.expect("a time that comes");
+        assert!(SystemTime::now() >= later);
+    }
+}

@@ -1,0 +1,159 @@
+//! The module that fires cron triggers: `agenda` knows what is due when, `alarm` waits for that time of day.
+
+mod agenda;
+mod alarm;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use isopod_host::supervise::{RunError, RunOptions};
+use isopod_host::{BoxError, CancellationToken, Context, Module, PhaseResult, async_trait};
+use isopod_pool::Failure;
+use isopod_pool::js::Pool;
+use tokio::sync::watch;
+
+use self::agenda::{Agenda, Due, Turn};
+use self::alarm::Alarm;
+use super::pool::WorkerPool;
+use crate::config::{Config, Cron};
+
+/// Follows the configuration. A client of the hub: whoever reads it anew tells the scheduler by it.
+pub(super) type Triggers = watch::Sender<Arc<Config>>;
+
+pub(super) struct Scheduler {
+    triggers: Arc<Triggers>,
+    /// Ends the firing before the runs: what is accepted finishes with the pool.
+    stop: CancellationToken,
+}
+
+impl Scheduler {
+    pub(super) const NAME: &'static str = "scheduler";
+
+    pub(super) fn new(config: Arc<Config>) -> Self {
+        Self {
+            triggers: Arc::new(watch::Sender::new(config)),
+            stop: CancellationToken::new(),
+        }
+    }
+}
+
+#[async_trait]
+impl Module for Scheduler {
+    fn name(&self) -> &str {
+        Self::NAME
+    }
+
+    fn depends_on(&self) -> Vec<String> {
+        vec![WorkerPool::NAME.to_owned()]
+    }
+
+    async fn build(&mut self, ctx: &Context) -> PhaseResult {
+        ctx.hub().register(Arc::clone(&self.triggers))?;
+        Ok(())
+    }
+
+    async fn ready(&mut self, ctx: &Context) -> PhaseResult {
+        let clock = Clock {
+            alarm: Alarm::new()?,
+            pool: ctx.hub().get::<Pool>()?,
+            ctx: ctx.clone(),
+            config: self.triggers.subscribe(),
+        };
+        let stop = self.stop.clone();
+        ctx.spawn(async move { stop.run_until_cancelled(clock.run()).await.unwrap_or(Ok(())) });
+        Ok(())
+    }
+
+    async fn drain(&mut self, _ctx: &Context) -> PhaseResult {
+        self.stop.cancel();
+        Ok(())
+    }
+}
+
+struct Clock {
+    alarm: Alarm,
+    pool: Arc<Pool>,
+    ctx: Context,
+    config: watch::Receiver<Arc<Config>>,
+}
+
+impl Clock {
+    /// Sleeps until something is due, the clock is set or the configuration changes, and looks at the time after each.
+    async fn run(mut self) -> Result<(), BoxError> {
+        let mut agenda = Agenda::default();
+        let config = self.config.borrow_and_update().clone();
+        agenda.follow(triggers(&config), SystemTime::now());
+        loop {
+            let next = agenda.next_due();
+            let alarm = async {
+                match next {
+                    Some(time) => self.alarm.until(time).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                rung = alarm => rung?,
+                changed = self.config.changed() => {
+                    changed?;
+                    let config = self.config.borrow_and_update().clone();
+                    agenda.follow(triggers(&config), SystemTime::now());
+                }
+            }
+            for due in agenda.take_due(SystemTime::now()) {
+                self.fire(due);
+            }
+        }
+    }
+
+    fn fire(&self, Due { trigger, time }: Due) {
+        let Some(turn) = trigger.begin() else {
+            let (worker, cron) = (&trigger.worker, &trigger.cron);
+            tracing::warn!(target: "isopod::cron", %worker, %cron, "skipped: the run before has not ended");
+            return;
+        };
+        let (pool, supervisor) = (Arc::clone(&self.pool), self.ctx.supervisor().clone());
+        self.ctx.spawn(async move {
+            // Its time is limited by the worker's own limits.
+            let timeout = Duration::MAX;
+            let name = format!("cron:{}", turn.trigger().worker);
+            let ran = supervisor.run_with(RunOptions { timeout }, &name, run_turn(pool, turn, time));
+            match ran.await {
+                // The run itself has said why, with all it knew.
+                Ok(()) | Err(RunError::Crashed { .. }) => {}
+                Err(error) => tracing::warn!(target: "isopod::cron", task = name, %error, "a run was not finished"),
+            }
+            Ok::<(), BoxError>(())
+        });
+    }
+}
+
+/// Each cron expression with its worker.
+fn triggers(config: &Config) -> impl Iterator<Item = (&str, &Cron)> {
+    let workers = config.workers.iter();
+    workers.flat_map(|(name, worker)| worker.crons.iter().map(move |cron| (name.as_str(), cron)))
+}
+
+async fn run_turn(pool: Arc<Pool>, turn: Turn, time: SystemTime) -> Result<(), Failure> {
+    let trigger = turn.trigger();
+    run(&pool, &trigger.worker, &trigger.cron.to_string(), time).await
+}
+
+/// Has a worker handle a trigger that was due at this time, and says how that went.
+pub(super) async fn run(pool: &Pool, worker: &str, cron: &str, time: SystemTime) -> Result<(), Failure> {
+    let begun = Instant::now();
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    // A time of day in milliseconds is a whole number that a double holds.
+    let ran = pool.scheduled(worker, cron, since.as_secs_f64() * 1000.0).await;
+    let took = begun.elapsed();
+    match &ran {
+        Ok(()) => tracing::info!(target: "isopod::cron", worker, cron, ?took, "ok"),
+        Err(failure) => {
+            let (outcome, text) = (
+                failure.outcome.as_str(),
+                failure.detail.as_ref().unwrap_or(&failure.message),
+            );
+            tracing::error!(target: "isopod::cron", worker, cron, outcome, ?took, "{text}");
+        }
+    }
+    ran
+}

@@ -1,0 +1,59 @@
+// Finds what moves: pixels whose brightness differs from the frame before. How much is much, the model says.
+
+import { env } from "isopod:workers";
+
+let model;
+const before = new Map();
+
+async function fetchModel() {
+  const response = await fetch(env.MODEL_URL, { signal: AbortSignal.timeout(5_000) }).catch((error) => {
+    const why = error.cause?.message ?? error.message;
+    throw new Error(`the model server at ${env.MODEL_URL} cannot be reached: ${why}`, { cause: error });
+  });
+  if (!response.ok) throw new Error(`the model server at ${env.MODEL_URL} answered ${response.status}`);
+  const { name, contrast, pixels } = await response.json();
+  if (!(contrast > 0 && pixels > 0)) throw new TypeError(`the model at ${env.MODEL_URL} lacks \`contrast\` or \`pixels\``);
+  return { name, contrast, pixels };
+}
+
+// Once for each worker; one that failed is asked for anew.
+function theModel() {
+  return (model ??= fetchModel().catch((error) => {
+    model = undefined;
+    throw error;
+  }));
+}
+
+/** Whether the detector can work: gives the name of its model. */
+export async function ready() {
+  return (await theModel()).name;
+}
+
+/** What moved in a frame of a monitor: `null`, or the box around it. */
+export async function detect(monitor, width, height, pixels) {
+  if (pixels.length !== width * height) {
+    throw new RangeError(`a frame of ${width} by ${height} has ${width * height} pixels, not ${pixels.length}`);
+  }
+  const { contrast, pixels: least } = await theModel();
+  const last = before.get(monitor);
+  before.set(monitor, pixels);
+  if (last?.length !== pixels.length) return null;
+
+  let changed = 0;
+  let left = width, top = height, right = -1, bottom = -1;
+  for (let at = 0; at < pixels.length; at++) {
+    if (Math.abs(pixels[at] - last[at]) < contrast) continue;
+    changed++;
+    const x = at % width;
+    left = Math.min(left, x);
+    right = Math.max(right, x);
+    top = Math.min(top, Math.floor(at / width));
+    bottom = Math.floor(at / width);
+  }
+  return changed < least ? null : { x: left, y: top, width: right - left + 1, height: bottom - top + 1 };
+}
+
+/** Nothing is kept of a monitor whose work has ended. */
+export function forget(monitor) {
+  before.delete(monitor);
+}

@@ -1,0 +1,304 @@
+//! The plugin: a runtime and a pool of its own, and a task for each monitor.
+//!
+//! Nothing here depends on the thread it is called on. A host that is itself async cannot be blocked on, and a host that
+//! is not has no runtime; so all that is async happens on the plugin's runtime, and whoever must wait for it waits on a
+//! plain channel.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::future::Future;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use isopod_pool::js::fetch::{FetchConfig, NetPolicy};
+use isopod_pool::js::values::ToJsBuffer;
+use isopod_pool::js::{Pool, Script};
+use isopod_pool::{Failure, Meta, Options, Policy};
+use serde_json::Value;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc::{Receiver, Sender, channel, error::TrySendError};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+
+const SCRIPT: &str = "detector";
+
+/// What the plugin tells its host, on threads of the plugin's.
+pub trait Host: Send + Sync + 'static {
+    /// What was found in a frame of a monitor.
+    fn found(&self, monitor: &str, frame: u64, what: &Value);
+    /// What went wrong with a monitor.
+    fn failed(&self, monitor: &str, text: &str);
+}
+
+/// Why the plugin cannot start. Nothing is left of it then.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// The configuration is none.
+    #[error("the configuration does not fit: {0}")]
+    Config(#[from] serde_json::Error),
+    /// The system gave no thread.
+    #[error("the runtime could not be made: {0}")]
+    Runtime(#[from] std::io::Error),
+    /// The pool cannot be made of these settings.
+    #[error("the pool could not be made: {0}")]
+    Pool(#[from] isopod_pool::BuildError),
+    /// The script cannot be made.
+    #[error("the detector's script could not be made: {0}")]
+    Script(#[from] isopod_pool::js::ScriptError),
+    /// The pool takes no scripts.
+    #[error("the detector could not be deployed: {0}")]
+    Deploy(#[from] isopod_pool::DeployError),
+    /// The detector does not work, as when its model server does not answer.
+    #[error("the detector is not ready: {0}")]
+    NotReady(Failure),
+    /// It took too long.
+    #[error("the detector was not ready within {0:?}; is the model server slow?")]
+    Late(Duration),
+    /// The start panicked.
+    #[error("the start of the detector panicked")]
+    Panicked,
+}
+
+/// Why a hook did not do its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// No work was started for the monitor.
+    #[error("no work was started for the monitor")]
+    NotStarted,
+    /// Work was started for the monitor before.
+    #[error("work was started for the monitor before")]
+    StartedAlready,
+    /// Too many frames of the monitor wait.
+    #[error("too many frames of the monitor wait")]
+    Busy,
+}
+
+/// A frame of a monitor.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// Pixels in a row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// The brightness of each pixel.
+    pub pixels: Vec<u8>,
+}
+
+struct Monitor {
+    frames: Sender<Frame>,
+    stopped: CancellationToken,
+}
+
+/// A detector that is ready.
+pub struct Plugin {
+    /// Taken when the plugin ends.
+    runtime: Option<Runtime>,
+    pool: Pool,
+    host: Arc<dyn Host>,
+    config: Config,
+    monitors: Mutex<HashMap<String, Monitor>>,
+    stopped: CancellationToken,
+}
+
+impl Plugin {
+    /// Makes the runtime and the pool, deploys the detector, and waits until it has its model.
+    ///
+    /// # Errors
+    /// Why it cannot start; all that was made by then has been taken down.
+    pub fn load(config_json: &str, host: Arc<dyn Host>) -> Result<Self, LoadError> {
+        let config: Config = serde_json::from_str(config_json)?;
+        let pool = Pool::builder()
+            .threads(config.threads)
+            .configure(|core| core.thread_name("detector-js"))
+            .build()?;
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("detector-rt")
+            .enable_time()
+            .build()?;
+        // From here on, what fails is taken down by `drop`.
+        let plugin = Self {
+            runtime: Some(runtime),
+            pool,
+            host,
+            config,
+            monitors: Mutex::default(),
+            stopped: CancellationToken::new(),
+        };
+        plugin.pool.deploy(
+            SCRIPT,
+            plugin.script()?,
+            &Options {
+                workers_max: Some(1),
+                policy: Policy::PerWorker,
+                ..Options::default()
+            },
+        )?;
+        plugin.wait(plugin.config.start_timeout(), ready(plugin.pool.clone()))?;
+        Ok(plugin)
+    }
+
+    fn script(&self) -> Result<Script, LoadError> {
+        // The model server is near: the one place where a private address may be reached.
+        let policy = NetPolicy {
+            allow_private: true,
+            ..NetPolicy::default()
+        };
+        let script = Script::builder(SCRIPT)
+            .source(include_str!("detector.js"))
+            .text("MODEL_URL", &self.config.model)
+            .fetch(FetchConfig {
+                policy: Arc::new(policy),
+                ..FetchConfig::default()
+            });
+        Ok(script.build()?)
+    }
+
+    /// Waits for a future of the plugin's runtime. Not by `block_on`: that panics where the caller's thread is in a
+    /// runtime already.
+    fn wait(
+        &self,
+        limit: Duration,
+        future: impl Future<Output = Result<(), LoadError>> + Send + 'static,
+    ) -> Result<(), LoadError> {
+        let (done, result) = sync_channel(1);
+        let work = self.spawn(async move {
+            // Nobody waits any more: the time was up.
+            let _ = done.send(future.await);
+        });
+        result.recv_timeout(limit).unwrap_or_else(|error| {
+            work.abort();
+            Err(match error {
+                RecvTimeoutError::Timeout => LoadError::Late(limit),
+                RecvTimeoutError::Disconnected => LoadError::Panicked,
+            })
+        })
+    }
+
+    fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> tokio::task::JoinHandle<()> {
+        self.runtime.as_ref().expect("it is taken in `drop` only").spawn(future)
+    }
+
+    /// Starts the work for a monitor; returns at once.
+    ///
+    /// # Errors
+    /// It was started before.
+    pub fn on_start(&self, monitor: &str) -> Result<(), Refused> {
+        let mut monitors = self.monitors();
+        let Entry::Vacant(place) = monitors.entry(monitor.to_owned()) else {
+            return Err(Refused::StartedAlready);
+        };
+        let (frames, waiting) = channel(self.config.frames_waiting_max.max(1));
+        let stopped = self.stopped.child_token();
+        let work = Work {
+            monitor: monitor.to_owned(),
+            pool: self.pool.clone(),
+            host: Arc::clone(&self.host),
+            limit: self.config.frame_timeout(),
+        };
+        let until = stopped.clone();
+        self.spawn(async move {
+            // Whatever it is at, a frame included, ends here: dropping a call cancels it.
+            until.run_until_cancelled(work.watch(waiting)).await;
+            work.forget().await;
+        });
+        place.insert(Monitor { frames, stopped });
+        Ok(())
+    }
+
+    /// Takes a frame; returns at once.
+    ///
+    /// # Errors
+    /// The monitor was not started, or too many of its frames wait.
+    pub fn on_frame(&self, monitor: &str, frame: Frame) -> Result<(), Refused> {
+        let monitors = self.monitors();
+        let sent = monitors.get(monitor).ok_or(Refused::NotStarted)?.frames.try_send(frame);
+        sent.map_err(|error| match error {
+            TrySendError::Full(_) => Refused::Busy,
+            TrySendError::Closed(_) => Refused::NotStarted,
+        })
+    }
+
+    /// Ends the work for a monitor; returns at once.
+    ///
+    /// # Errors
+    /// It was not started.
+    pub fn on_stop(&self, monitor: &str) -> Result<(), Refused> {
+        let stopped = self.monitors().remove(monitor).ok_or(Refused::NotStarted)?.stopped;
+        stopped.cancel();
+        Ok(())
+    }
+
+    fn monitors(&self) -> MutexGuard<'_, HashMap<String, Monitor>> {
+        self.monitors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends all work and joins all threads.
+impl Drop for Plugin {
+    fn drop(&mut self) {
+        self.stopped.cancel();
+        let (pool, limit) = (self.pool.clone(), self.config.stop_timeout());
+        let runtime = self.runtime.take();
+        // On a thread of its own: a runtime may not be dropped where the caller's thread is in one.
+        let end = thread::Builder::new().name("detector-end".into()).spawn(move || {
+            let report = pool.shutdown_blocking(limit);
+            if let Some(runtime) = runtime {
+                runtime.shutdown_timeout(limit.max(Duration::from_secs(1)));
+            }
+            report.threads_stuck
+        });
+        match end.map(thread::JoinHandle::join) {
+            Ok(Ok(0)) => {}
+            Ok(Ok(stuck)) => self.host.failed("", &format!("{stuck} threads did not end")),
+            Ok(Err(_)) => self.host.failed("", "the end panicked"),
+            // The runtime went with the closure, in the background; the pool ends when its last handle is dropped.
+            Err(error) => self
+                .host
+                .failed("", &format!("the threads could not be joined: {error}")),
+        }
+    }
+}
+
+async fn ready(pool: Pool) -> Result<(), LoadError> {
+    pool.warm(SCRIPT).await.map_err(LoadError::NotReady)?;
+    pool.call::<_, String>(SCRIPT, "ready", ())
+        .await
+        .map_err(LoadError::NotReady)?;
+    Ok(())
+}
+
+/// The work for one monitor.
+struct Work {
+    monitor: String,
+    pool: Pool,
+    host: Arc<dyn Host>,
+    limit: Duration,
+}
+
+impl Work {
+    async fn watch(&self, mut frames: Receiver<Frame>) {
+        let mut number = 0;
+        while let Some(Frame { width, height, pixels }) = frames.recv().await {
+            number += 1;
+            // The pixels become a `Uint8Array` of the same memory.
+            let arguments = (self.monitor.clone(), width, height, ToJsBuffer::from(pixels));
+            let meta = Meta {
+                deadline: Instant::now().checked_add(self.limit),
+            };
+            match self.pool.call_with(SCRIPT, "detect", arguments, meta).await {
+                Ok(what) => self.host.found(&self.monitor, number, &what),
+                Err(failure) => self.host.failed(&self.monitor, &format!("frame {number}: {failure}")),
+            }
+        }
+    }
+
+    async fn forget(&self) {
+        // A pool that is shutting down forgets by itself.
+        let _: Result<(), Failure> = self.pool.call(SCRIPT, "forget", (self.monitor.clone(),)).await;
+    }
+}

@@ -1,0 +1,158 @@
+//! A hundred workers over eight threads, all at once, and as many tasks in Rust: each uses the HTTP client of the thread it
+//! is on, and leaves something behind. Nothing of one reaches another, and no connection dies with a worker.
+//!
+//! The log on standard error says which thread built which client.
+
+mod origin;
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures::executor::block_on;
+use futures::future::{join_all, pending};
+use isopod_pool::js::fetch::{FetchConfig, NetPolicy};
+use isopod_pool::js::{Pool, Script};
+use isopod_pool::{Meta, Options, Policy};
+
+const THREADS: usize = 8;
+const WORKERS: usize = 100;
+const ROUNDS: usize = 3;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter("warn,isopod_ext::io=debug")
+        .init();
+    let (address, counts) = origin::start()?;
+    let pool = Pool::builder()
+        .threads(THREADS)
+        .configure(|core| core.thread_name("crowd"))
+        .build()?;
+
+    deploy(&pool, address)?;
+    let wrong: Vec<_> = (0..ROUNDS).flat_map(|round| scripts(&pool, round)).collect();
+    println!(
+        "{} requests of {WORKERS} scripts, {} failed",
+        WORKERS * ROUNDS,
+        wrong.len()
+    );
+    let gone = Arc::new(AtomicUsize::new(0));
+    let also_wrong = natives(&pool, address, &gone);
+    println!("{WORKERS} requests of tasks in Rust, {} failed", also_wrong.len());
+    for error in wrong.iter().chain(&also_wrong) {
+        // Here stands "runtime dropped the dispatch task" where a client is used by more than one runtime.
+        eprintln!("failed: {error}");
+    }
+
+    let report = pool.shutdown_blocking(Duration::from_secs(10));
+    println!(
+        "{} threads joined, {} stuck",
+        report.threads_joined, report.threads_stuck
+    );
+    println!(
+        "{} local tasks left behind, {} dropped",
+        WORKERS,
+        gone.load(Ordering::SeqCst)
+    );
+    let (connections, requests) = counts.get();
+    println!("{requests} requests came in");
+    eprintln!("over {connections} connections");
+    if connections < requests {
+        Ok(())
+    } else {
+        Err("no connection was used twice: they died with their workers".into())
+    }
+}
+
+/// Each script is a worker of its own, fresh for each request.
+fn deploy(pool: &Pool, address: SocketAddr) -> Result<(), Box<dyn Error>> {
+    let policy = NetPolicy {
+        allow_private: true,
+        ..NetPolicy::default()
+    };
+    let fetch = FetchConfig {
+        policy: Arc::new(policy),
+        ..FetchConfig::default()
+    };
+    let options = Options {
+        policy: Policy::PerRequest,
+        ..Options::default()
+    };
+    for worker in 0..WORKERS {
+        let source = format!(
+            "export async function get(round) {{
+                 setInterval(() => {{}}, 1000); // left behind: it dies with the worker
+                 const response = await fetch(`http://{address}/{worker}/${{round}}`);
+                 return await response.text();
+             }}"
+        );
+        let script = Script::builder(format!("w{worker}"))
+            .source(source)
+            .fetch(fetch.clone())
+            .build()?;
+        pool.deploy(format!("w{worker}"), script, &options)?;
+    }
+    Ok(())
+}
+
+/// All scripts fetch at once, each on whichever thread is free. Gives what went wrong.
+fn scripts(pool: &Pool, round: usize) -> Vec<String> {
+    let calls = (0..WORKERS).map(|worker| async move {
+        match pool.call::<_, String>(&format!("w{worker}"), "get", (round,)).await {
+            Ok(path) if path == format!("/{worker}/{round}") => None,
+            Ok(path) => Some(format!("{path} for worker {worker}")),
+            Err(failure) => Some(failure.to_string()),
+        }
+    });
+    block_on(join_all(calls)).into_iter().flatten().collect()
+}
+
+/// Counts where it is dropped.
+struct Left(Arc<AtomicUsize>);
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// As many tasks in Rust at once, each with the client of its thread, and each leaving a local task behind. Gives what went
+/// wrong.
+fn natives(pool: &Pool, address: SocketAddr, gone: &Arc<AtomicUsize>) -> Vec<String> {
+    let tasks = (0..WORKERS).map(|number| {
+        let left = Left(Arc::clone(gone));
+        pool.native("get", Meta::default(), async move |thread| {
+            // It never ends, and nobody tells it to: it belongs to this task's `LocalSet`, and goes with it.
+            tokio::task::spawn_local(async move {
+                let _left = left;
+                pending::<()>().await;
+            });
+            // Built inside the thread's runtime by whoever comes first, and kept by the thread.
+            let client = thread
+                .io()
+                .client(&"origin", |_| reqwest::Client::builder().no_proxy().build());
+            let client = client.map_err(|error| error.to_string())?;
+            // What uses the client runs where the client lives; here its result is waited for.
+            let request = client.run(move |client| async move {
+                let response = client.get(format!("http://{address}/native/{number}")).send().await?;
+                response.text().await
+            });
+            match request.await {
+                Ok(Ok(path)) if path == format!("/native/{number}") => Ok(()),
+                Ok(Ok(path)) => Err(format!("{path} for task {number}")),
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+    });
+    let ended = block_on(join_all(tasks));
+    let wrong = ended.into_iter().filter_map(|ended| match ended {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(error),
+        Err(failure) => Some(failure.to_string()),
+    });
+    wrong.collect()
+}

@@ -1,0 +1,59 @@
+//! Scripts that are woken by the results of others.
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use isopod_pool::js::TaskRequest;
+use serde::de::IgnoredAny;
+
+use super::task::{Announce, TaskResponse, WorkerTasks};
+use crate::bus::{Chain, ChainContext, ChainTarget, HandlerOptions, Pattern, Source};
+use crate::supervise::BoxError;
+
+/// Wakes a script's `task` handler.
+struct ScriptTarget {
+    tasks: WorkerTasks,
+    script: Arc<str>,
+}
+
+impl WorkerTasks {
+    /// A chain from what is announced under `from`, such as `results.scan`, to a script's `task` handler, to be started with
+    /// [`Chain::start`]. The task's payload is the reference of the result, its `config` says `source` and `name`; the data
+    /// itself is read when the script asks for it, by [`Results::binding`](crate::bus::Results::binding). What it emits is
+    /// announced in turn, one deeper: a circle ends at the bus's `depth_max`, with an error that names it.
+    ///
+    /// `options` are those of the chain; its source is the script, whatever they say.
+    pub fn chain(&self, from: Pattern, script: impl Into<Arc<str>>, options: HandlerOptions) -> Chain {
+        let script = script.into();
+        let options = HandlerOptions {
+            source: Source::worker(Arc::clone(&script)),
+            ..options
+        };
+        let tasks = self.clone();
+        Chain::new(from, options, ScriptTarget { tasks, script })
+    }
+}
+
+impl ChainTarget for ScriptTarget {
+    fn wake(&self, ctx: ChainContext) -> BoxFuture<'static, Result<(), BoxError>> {
+        let request = TaskRequest::new(ctx.result().clone())
+            .config("source", ctx.source().name())
+            .config("name", ctx.name());
+        let announce: Announce = Box::new(move |name, payload| ctx.announce_shared(name, payload));
+        let mut task = self.tasks.begin::<IgnoredAny>(&self.script, request, announce);
+        Box::pin(async move {
+            while let Some(response) = task.next().await {
+                match response {
+                    TaskResponse::Progress(_) | TaskResponse::Result { announced: Ok(_), .. } => {}
+                    // Whoever waits for the result would wait for ever: the task is cancelled, and says why.
+                    TaskResponse::Result {
+                        announced: Err(error), ..
+                    } => return Err(error.into()),
+                    TaskResponse::End(result) => return result.map(drop).map_err(Into::into),
+                }
+            }
+            Ok(())
+        })
+    }
+}

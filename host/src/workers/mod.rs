@@ -1,0 +1,45 @@
+//! A pool's scripts as members of the host: they publish and are told, they do tasks whose results wake others, and they
+//! are called by name. It must not know what a script does.
+//!
+//! [`EventBridge`] is one script's place on a [`Bus`](crate::bus::Bus): what it publishes goes out under its name, and a
+//! [`WorkerSubscription`] hands it what it wants to know. [`WorkerTasks`] runs tasks and announces their results, or has a
+//! script woken by the results of others. With `exports`, [`Supervisor::call`](crate::supervise::Supervisor::call) calls
+//! what a script exports.
+//!
+//! ```
+//! use isopod_host::bus::{Bus, Delivery, Message, SubscribeOptions};
+//! use isopod_host::workers::{DeliverOptions, EventBridge};
+//! use isopod_pool::Options;
+//! use isopod_pool::js::{Pool, Script};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build()?;
+//! let (bus, pool) = (Bus::new(), Pool::builder().threads(1).build()?);
+//! let bridge = EventBridge::new(&bus, "mail", &["mail.*"])?;
+//! let source = "export default { message(m, env) { env.EVENTS.publish('mail.sent', { order: m.data.id }) } };";
+//! let script = Script::builder("mail").source(source).binding("EVENTS", bridge.binding()).build()?;
+//! pool.deploy("mail", script, &Options::default())?;
+//!
+//! let mut sent = bus.subscribe("mail.sent", SubscribeOptions::default())?;
+//! let subscription = bridge.subscribe(runtime.handle(), &pool, &["orders.created"], DeliverOptions::default())?;
+//! bus.publish(Message::new("orders.created".parse()?, serde_json::json!({ "id": 7 })))?;
+//! let Some(Delivery::Message(message)) = futures::executor::block_on(sent.recv()) else { panic!("one was sent") };
+//! assert_eq!(message.payload.to_json()?, serde_json::json!({ "order": 7 }));
+//! futures::executor::block_on(subscription.drain());
+//! # Ok(())
+//! # }
+//! ```
+
+mod bridge;
+mod causes;
+mod chain;
+mod deliver;
+mod exports;
+mod payload;
+mod record;
+mod results;
+mod task;
+
+pub use bridge::EventBridge;
+pub use deliver::{DeliverOptions, DeliveryStats, WorkerSubscription};
+pub use task::{TaskResponse, WorkerTask, WorkerTasks};

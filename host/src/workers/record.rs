@@ -1,0 +1,59 @@
+//! What the bus is told of a script's task: that it began, how far it is, and once how it ended.
+
+use std::sync::Arc;
+
+use isopod_pool::Failure;
+use serde_json::Value;
+
+use crate::bus::{Bus, SystemEvent};
+
+pub(super) struct Record {
+    bus: Bus,
+    pub(super) task: u64,
+    name: Arc<str>,
+    open: bool,
+}
+
+impl Record {
+    pub(super) fn begin(bus: &Bus, task: u64, name: Arc<str>) -> Self {
+        bus.publish_system(&SystemEvent::TaskStarted {
+            task,
+            name: Arc::clone(&name),
+        });
+        Self {
+            bus: bus.clone(),
+            task,
+            name,
+            open: true,
+        }
+    }
+
+    pub(super) fn progress(&self, progress: &Value) {
+        self.bus.publish_system(&SystemEvent::TaskProgress {
+            task: self.task,
+            name: Arc::clone(&self.name),
+            progress: progress.clone(),
+        });
+    }
+
+    pub(super) fn end(&mut self, failure: Option<&Failure>) {
+        self.ended(failure.map(ToString::to_string));
+    }
+
+    fn ended(&mut self, error: Option<String>) {
+        if !std::mem::take(&mut self.open) {
+            return;
+        }
+        let (task, name) = (self.task, Arc::clone(&self.name));
+        self.bus.publish_system(&match error {
+            None => SystemEvent::TaskCompleted { task, name },
+            Some(error) => SystemEvent::TaskFailed { task, name, error },
+        });
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        self.ended(Some("it was cancelled".to_owned()));
+    }
+}

@@ -1,0 +1,40 @@
+//! Results as a script reads them: by a binding, and only when it asks.
+
+use isopod_pool::js::Binding;
+use isopod_pool::js::native::{NativeBinding, NativeError, NativeFunction};
+use isopod_pool::js::values::ToJsBuffer;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::bus::{Payload, ResultRef, Results};
+
+/// What a script gets.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Read {
+    Value(Value),
+    Bytes(ToJsBuffer),
+}
+
+impl Results {
+    /// What scripts read results by, most often called `RESULTS`: `await env.RESULTS.read(reference)`, where the reference
+    /// is the data of a message under `results.…`, or the payload of a task that a result has woken. Bytes are a
+    /// `Uint8Array`. A result that is gone is a `NotFoundError`.
+    #[must_use]
+    pub fn binding(&self) -> Binding {
+        let results = self.clone();
+        let read = NativeFunction::new(move |(reference,): (ResultRef,)| {
+            let results = results.clone();
+            async move {
+                let payload = results
+                    .read(&reference)
+                    .map_err(|error| NativeError::new("DOMExceptionNotFoundError", error.to_string()))?;
+                Ok(match &*payload {
+                    Payload::Bytes(bytes) => Read::Bytes(ToJsBuffer::from(bytes.to_vec())),
+                    other => Read::Value(other.to_json()?),
+                })
+            }
+        });
+        Binding::Native(NativeBinding::from([("read".to_owned(), read)]))
+    }
+}

@@ -1,0 +1,259 @@
+//! Tasks of scripts: what they tell goes to whoever asked, their results into the store and, announced, to whoever wants
+//! them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures::future::BoxFuture;
+use futures::{FutureExt, Stream, StreamExt};
+use isopod_pool::js::values::FromScript;
+use isopod_pool::js::{Pool, TaskItem, TaskRequest, TaskStream};
+use isopod_pool::{Failure, Outcome};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::payload::payload_of;
+use super::record::Record;
+use crate::bus::{AnnounceError, Bus, Payload, ResultRef, Results, Source};
+
+/// What the tasks of a pool's scripts need. Cloning it makes another handle.
+///
+/// ```no_run
+/// use futures::StreamExt;
+/// use isopod_host::bus::{Bus, Results};
+/// use isopod_host::workers::{TaskResponse, WorkerTasks};
+/// use isopod_pool::js::{Pool, TaskRequest};
+///
+/// # async fn example(bus: Bus, pool: Pool) {
+/// let tasks = WorkerTasks::new(&bus, &Results::new(), &pool);
+/// let mut scan = tasks.run::<u32>("scan", TaskRequest::new("sample.exe").config("depth", "2"));
+/// while let Some(response) = scan.next().await {
+///     match response {
+///         TaskResponse::Progress(done) => println!("{done}"),
+///         TaskResponse::Result { name, data, .. } => println!("{name}: {} bytes", data.len()),
+///         TaskResponse::End(Ok(found)) => println!("{found} found"),
+///         TaskResponse::End(Err(failure)) => eprintln!("{failure}"),
+///         _ => {}
+///     }
+/// }
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct WorkerTasks {
+    bus: Bus,
+    results: Results,
+    pool: Pool,
+}
+
+/// What a task answers. The last one is [`TaskResponse::End`], always.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum TaskResponse<R> {
+    /// How far it is.
+    Progress(Value),
+    /// A result of it.
+    Result {
+        /// Its name.
+        name: Arc<str>,
+        /// What it is.
+        data: Arc<Payload>,
+        /// Its place in the store, which was announced under `results.<script>`; or why it is not there.
+        announced: Result<ResultRef, AnnounceError>,
+    },
+    /// The final one: the value that the handler returned, or how the task ended instead.
+    End(Result<R, Failure>),
+}
+
+impl<R> TaskResponse<R> {
+    /// Whether it is the last one.
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        matches!(self, Self::End(_))
+    }
+}
+
+/// A request as it comes from outside.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Encoded {
+    script: String,
+    #[serde(default)]
+    payload: Value,
+    #[serde(default)]
+    config: BTreeMap<String, String>,
+}
+
+/// Where a task's results go.
+pub(super) type Announce = Box<dyn Fn(Arc<str>, Arc<Payload>) -> Result<ResultRef, AnnounceError> + Send>;
+
+impl WorkerTasks {
+    /// Tasks of this pool's scripts, which are told of on this bus, and whose results go into this store.
+    #[must_use]
+    pub fn new(bus: &Bus, results: &Results, pool: &Pool) -> Self {
+        Self {
+            bus: bus.clone(),
+            results: results.clone(),
+            pool: pool.clone(),
+        }
+    }
+
+    /// Has a script do a task. It begins at once and runs as fast as its responses are read; dropping it cancels it. The
+    /// script sees [`WorkerTask::id`] as its `id`.
+    ///
+    /// The bus is told as [`TaskStarted`](crate::bus::SystemEvent::TaskStarted), `TaskProgress`, and once as
+    /// `TaskCompleted` or `TaskFailed`.
+    pub fn run<R: FromScript>(&self, script: &str, request: TaskRequest) -> WorkerTask<R> {
+        let source = Source::worker(script);
+        let (bus, results) = (self.bus.clone(), self.results.clone());
+        let announce: Announce = Box::new(move |name, payload| {
+            let publish = |message| bus.publish(message);
+            results.announce_by(source.clone(), name, payload, publish)
+        });
+        self.begin(script, request, announce)
+    }
+
+    /// [`WorkerTasks::run`] for a request that comes from outside as JSON: `{ "script", "payload"?, "config"? }`. One that
+    /// cannot be decoded is a task that fails, with the reason in its final response.
+    pub fn run_encoded(&self, request: &[u8]) -> WorkerTask<Value> {
+        match serde_json::from_slice::<Encoded>(request) {
+            Ok(Encoded {
+                script,
+                payload,
+                config,
+            }) => {
+                let request = config
+                    .into_iter()
+                    .fold(TaskRequest::new(payload), |request, (name, value)| {
+                        request.config(name, value)
+                    });
+                self.run(&script, request)
+            }
+            Err(error) => {
+                let failure = Failure::new(
+                    Outcome::Exception,
+                    format!("the request is not `{{\"script\", \"payload\"?, \"config\"?}}`: {error}"),
+                );
+                let announce: Announce = Box::new(|_, _| Err(crate::bus::PublishError::Closed.into()));
+                self.task("(undecodable)", self.bus.next_task(), Stage::Ended(failure), announce)
+            }
+        }
+    }
+
+    pub(super) fn begin<R: FromScript>(&self, script: &str, request: TaskRequest, announce: Announce) -> WorkerTask<R> {
+        let id = self.bus.next_task();
+        let stage = match self.pool.task(script, request.id(id.to_string())) {
+            Ok(items) => Stage::Tells(items),
+            Err(failure) => Stage::Ended(failure),
+        };
+        self.task(script, id, stage, announce)
+    }
+
+    fn task<R>(&self, script: &str, id: u64, stage: Stage<R>, announce: Announce) -> WorkerTask<R> {
+        WorkerTask {
+            stage,
+            record: Record::begin(&self.bus, id, script.into()),
+            announce,
+        }
+    }
+}
+
+/// A script's task that runs: a stream of its responses.
+#[must_use = "dropping it cancels the task"]
+pub struct WorkerTask<R> {
+    stage: Stage<R>,
+    record: Record,
+    announce: Announce,
+}
+
+enum Stage<R> {
+    /// It runs.
+    Tells(TaskStream<R>),
+    /// It has told all.
+    Ends(BoxFuture<'static, Result<R, Failure>>),
+    /// It was not begun.
+    Ended(Failure),
+    Over,
+}
+
+impl<R: FromScript> WorkerTask<R> {
+    /// Its number, unique on its bus.
+    #[must_use]
+    pub const fn id(&self) -> u64 {
+        self.record.task
+    }
+
+    /// Reads all its responses, and gives the final one.
+    ///
+    /// # Errors
+    /// How it ended, where not well.
+    pub async fn finish(mut self) -> Result<R, Failure> {
+        while let Some(response) = self.next().await {
+            if let TaskResponse::End(result) = response {
+                return result;
+            }
+        }
+        Err(Failure::new(Outcome::Canceled, "the task's end has been read before"))
+    }
+
+    fn response_to(&self, item: TaskItem) -> Option<TaskResponse<R>> {
+        match item {
+            TaskItem::Progress(progress) => {
+                self.record.progress(&progress);
+                Some(TaskResponse::Progress(progress))
+            }
+            TaskItem::Result { name, data } => {
+                let (name, data): (Arc<str>, _) = (name.into(), Arc::new(payload_of(data)));
+                let announced = (self.announce)(Arc::clone(&name), Arc::clone(&data));
+                Some(TaskResponse::Result { name, data, announced })
+            }
+            _ => None,
+        }
+    }
+}
+
+impl<R: FromScript> Stream for WorkerTask<R> {
+    type Item = TaskResponse<R>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<TaskResponse<R>>> {
+        let task = self.get_mut();
+        let result = loop {
+            match std::mem::replace(&mut task.stage, Stage::Over) {
+                Stage::Tells(mut items) => match items.poll_next_unpin(cx) {
+                    Poll::Ready(None) => task.stage = Stage::Ends(items.outcome().boxed()),
+                    Poll::Ready(Some(item)) => {
+                        task.stage = Stage::Tells(items);
+                        if let Some(response) = task.response_to(item) {
+                            return Poll::Ready(Some(response));
+                        }
+                    }
+                    Poll::Pending => {
+                        task.stage = Stage::Tells(items);
+                        return Poll::Pending;
+                    }
+                },
+                Stage::Ends(mut outcome) => match outcome.poll_unpin(cx) {
+                    Poll::Ready(result) => break result,
+                    Poll::Pending => {
+                        task.stage = Stage::Ends(outcome);
+                        return Poll::Pending;
+                    }
+                },
+                Stage::Ended(failure) => break Err(failure),
+                Stage::Over => return Poll::Ready(None),
+            }
+        };
+        task.record.end(result.as_ref().err());
+        Poll::Ready(Some(TaskResponse::End(result)))
+    }
+}
+
+impl<R> fmt::Debug for WorkerTask<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerTask")
+            .field("id", &self.record.task)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,153 @@
+//! Cron triggers of `isopod serve`: fired at their times, one run at a time, by hand where one wants to try them, and not
+//! while the process ends.
+
+use crate::client::{Answer, Connection};
+use crate::process::until;
+use crate::program::{Serving, isopod};
+use crate::project::Project;
+
+/// Counts the runs it has begun and ended, and can make one wait.
+const WORKER: &str = "
+const runs = []; let ended = 0; let released = false;
+export default {
+  async scheduled(controller, env, ctx) {
+    runs.push({ cron: controller.cron, time: controller.scheduledTime, late: Date.now() - controller.scheduledTime });
+    if (controller.cron === 'fail') throw new Error('not this time');
+    while (env.WAIT && !released) await new Promise((done) => setTimeout(done, 10));
+    ended += 1;
+  },
+  fetch(request) {
+    if (new URL(request.url).pathname === '/release') released = true;
+    return Response.json({ runs, ended });
+  },
+};";
+
+fn project(settings: &str) -> Project {
+    Project::new(&[
+        ("isopod.toml", &format!("main = 'worker.js'\n{settings}")),
+        ("worker.js", WORKER),
+    ])
+}
+
+fn state(server: &Serving) -> serde_json::Value {
+    serde_json::from_str(&server.get("/").body).expect("JSON")
+}
+
+#[test]
+fn a_trigger_fires_each_second_with_the_time_it_was_due() {
+    let project = project("crons = ['* * * * * *', '0 0 1 1 *']");
+    let server = Serving::start(project.path());
+    let runs = until("three runs", || {
+        let runs = state(&server)["runs"].as_array().cloned()?;
+        (runs.len() >= 3).then_some(runs)
+    });
+    let times: Vec<u64> = runs
+        .iter()
+        .map(|run| run["time"].as_u64().expect("whole milliseconds"))
+        .collect();
+    assert!(runs.iter().all(|run| run["cron"] == "* * * * * *"), "{runs:?}");
+    assert!(times.iter().all(|time| time % 1000 == 0), "{times:?}");
+    assert!(times.windows(2).all(|pair| pair[0] < pair[1]), "{times:?}");
+    assert!(
+        runs.iter()
+            .all(|run| run["late"].as_i64().is_some_and(|late| late >= 0)),
+        "none is early: {runs:?}"
+    );
+    assert!(server.metric("isopod_events_total{outcome=\"ok\"}") >= 3);
+}
+
+#[test]
+fn a_run_that_lasts_has_the_next_ones_skipped() {
+    let project = project("crons = ['* * * * * *']\nvars = { WAIT = 'yes' }");
+    let server = Serving::start(project.path());
+    until("a run is skipped", || {
+        server
+            .log()
+            .contains("skipped: the run before has not ended")
+            .then_some(())
+    });
+    let now = state(&server);
+    assert_eq!(
+        (now["runs"].as_array().map(Vec::len), &now["ended"]),
+        (Some(1), &0.into())
+    );
+    server.get("/release");
+    until("the run has ended, and others have come", || {
+        (state(&server)["ended"].as_u64() > Some(1)).then_some(())
+    });
+}
+
+#[test]
+fn a_run_under_way_is_finished_when_the_process_is_asked_to_end() {
+    let slow = "export default { async scheduled() {
+        await new Promise((done) => setTimeout(done, 1500)); console.log('the run is done'); } }";
+    let project = Project::new(&[
+        ("isopod.toml", "main = 'worker.js'\ncrons = ['* * * * * *']"),
+        ("worker.js", slow),
+    ]);
+    let mut server = Serving::start(project.path());
+    until("a run begins", || {
+        (server.metric("isopod_events_in_flight{worker=\"main\"}") == 1).then_some(())
+    });
+    server.signal("TERM");
+    assert_eq!(server.exit_code(), Some(0), "{}", server.log());
+    assert!(server.log().contains("the run is done"), "{}", server.log());
+}
+
+fn by_hand(server: &Serving, query: &str) -> Answer {
+    let mut admin = Connection::open(server.admin).expect("an admin listener");
+    admin.get(&format!("/__scheduled{query}")).expect("an answer")
+}
+
+#[test]
+fn a_trigger_is_tried_by_hand_on_the_admin_listener_and_on_no_other() {
+    let project = project("crons = ['0 0 1 1 *']");
+    let server = Serving::start(project.path());
+    let answer = by_hand(&server, "?cron=*+*+*+*+*");
+    assert_eq!((answer.status, answer.body.as_str()), (200, "ok\n"));
+    assert_eq!(by_hand(&server, "").status, 200);
+    let runs = state(&server)["runs"].clone();
+    assert_eq!(
+        (&runs[0]["cron"], &runs[1]["cron"]),
+        (&"* * * * *".into(), &"0 0 1 1 *".into())
+    );
+    let failed = by_hand(&server, "?cron=fail");
+    assert_eq!(failed.status, 500);
+    assert!(
+        failed.body.starts_with("exception: ") && failed.body.contains("worker.js:6"),
+        "{}",
+        failed.body
+    );
+    let nobody = by_hand(&server, "?worker=other");
+    assert_eq!(
+        (nobody.status, nobody.body.as_str()),
+        (404, "add `worker=` and one of: main\n")
+    );
+    server.get("/__scheduled?cron=public");
+    assert_eq!(
+        state(&server)["runs"].as_array().map(Vec::len),
+        Some(3),
+        "it was the worker's to answer"
+    );
+}
+
+#[test]
+fn triggers_follow_the_configuration() {
+    let project = project("crons = ['0 0 1 1 *']");
+    let server = Serving::start_with(project.path(), &["--watch"]);
+    assert_eq!(state(&server)["runs"].as_array().map(Vec::len), Some(0));
+    project.write("isopod.toml", "main = 'worker.js'\ncrons = ['*/1 * * * * *']");
+    until("the new trigger fires", || {
+        (state(&server)["runs"][0]["cron"] == "*/1 * * * * *").then_some(())
+    });
+}
+
+#[test]
+fn an_expression_that_is_none_is_told_with_its_place() {
+    let project = project("crons = ['* * * * *', '61 * * * *']");
+    let ended = isopod(&["check", &project.file("isopod.toml")]);
+    assert_eq!(ended.code, Some(2));
+    for part in ["isopod.toml:2:23", "`crons[1]` = \"61 * * * *\"", "*/15 * * * *"] {
+        assert!(ended.stderr.contains(part), "no {part:?} in:\n{}", ended.stderr);
+    }
+}

@@ -1,0 +1,172 @@
+//! `isopod serve` as a host: what happens in which order when it starts and when it ends.
+
+use std::net::TcpListener;
+
+use crate::client::Connection;
+use crate::process::until;
+use crate::program::{Server, Serving, isopod};
+use crate::project::Project;
+
+const PUBLISHER: &str = "
+export default {
+  async fetch(request, env) {
+    const { pathname } = new URL(request.url);
+    try { env.EVENTS.publish(pathname.slice(1), { from: pathname }); } catch (error) { return new Response(error.message); }
+    return new Response('published');
+  },
+};";
+
+const SUBSCRIBER: &str = "
+const seen = [];
+export default {
+  message(message) { seen.push(message.topic + ' ' + message.data.from); },
+  fetch: () => Response.json(seen),
+};";
+
+#[test]
+fn a_port_that_is_taken_is_told_before_any_worker_starts() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let project = Project::new(&[(
+        "worker.js",
+        "console.error('it has started'); export default { fetch() {} }",
+    )]);
+    for place in ["--listen", "--admin"] {
+        let ended = isopod(&[
+            "serve",
+            &project.file("worker.js"),
+            "--listen",
+            "127.0.0.1:0",
+            place,
+            &address,
+        ]);
+        assert_eq!(ended.code, Some(1));
+        assert!(
+            ended.stderr.contains(&address) && ended.stderr.starts_with("error: cannot "),
+            "{}",
+            ended.stderr
+        );
+        assert!(!ended.stderr.contains("it has started"), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn probes_are_answered_while_workers_start_and_nobody_is_let_in_meanwhile() {
+    let project = Project::new(&[(
+        "worker.js",
+        "await new Promise((done) => setTimeout(done, 2000)); export default { fetch: () => new Response('up') }",
+    )]);
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
+    let listen = free.expect("a port");
+    let mut server = Server::start(project.file("worker.js"), &listen.to_string(), &[]);
+    let admin = server.address_after("admin on http://");
+    let probe = |path: &str| {
+        let answer = Connection::open(admin).and_then(|mut admin| admin.get(path));
+        answer.map(|answer| (answer.status, answer.body)).expect("an answer")
+    };
+    assert_eq!(probe("/readyz"), (503, "starting\n".to_owned()));
+    assert_eq!(probe("/healthz").0, 200);
+    assert!(Connection::open(listen).is_err(), "somebody was let in");
+    until("it is ready", || (probe("/readyz").0 == 200).then_some(()));
+    let answer = Connection::open(listen).and_then(|mut client| client.get("/"));
+    assert_eq!(answer.expect("an answer").body, "up");
+}
+
+#[test]
+fn a_process_that_is_asked_to_end_while_workers_start_does_not_wait_for_them() {
+    let project = Project::new(&[(
+        "worker.js",
+        "await new Promise(() => setTimeout(() => {}, 9000)); export default {}",
+    )]);
+    let mut server = Server::start(project.file("worker.js"), "127.0.0.1:0", &[]);
+    server.address_after("admin on http://");
+    let begun = std::time::Instant::now();
+    server.signal("TERM");
+    assert_eq!(server.exit_code(), Some(0), "{}", server.log());
+    assert!(
+        server.log().contains("stopped before it was ready: SIGTERM came"),
+        "{}",
+        server.log()
+    );
+    assert!(
+        begun.elapsed() < std::time::Duration::from_secs(8),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+fn bus() -> Project {
+    Project::new(&[
+        (
+            "isopod.toml",
+            "routes = [{ path = '/seen', worker = 'mail' }, { path = '/*', worker = 'shop' }]
+             [workers.shop]
+             main = 'shop.js'
+             events = { publish = ['orders.*'] }
+             [workers.mail]
+             main = 'mail.js'
+             events = { subscribe = ['orders.created', 'orders.paid'] }",
+        ),
+        ("shop.js", PUBLISHER),
+        ("mail.js", SUBSCRIBER),
+    ])
+}
+
+#[test]
+fn what_one_worker_publishes_another_is_called_with() {
+    let project = bus();
+    let server = Serving::start(project.path());
+    for topic in ["orders.created", "orders.lost", "orders.paid"] {
+        assert_eq!(server.get(&format!("/{topic}")).body, "published");
+    }
+    let seen = until("both have come", || {
+        let seen: Vec<String> = serde_json::from_str(&server.get("/seen").body).expect("JSON");
+        (seen.len() >= 2).then_some(seen)
+    });
+    assert_eq!(seen, ["orders.created /orders.created", "orders.paid /orders.paid"]);
+    let refused = server.get("/mail.sent").body;
+    assert!(
+        refused.contains("may not publish under `mail.sent`") && refused.contains("orders.*"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_subscription_stays_while_its_worker_is_deployed_anew_and_follows_the_configuration() {
+    let project = bus();
+    let server = Serving::start_with(project.path(), &["--watch"]);
+    project.write(
+        "mail.js",
+        &SUBSCRIBER.replace("message.topic", "'new ' + message.topic"),
+    );
+    until("the new version is told", || {
+        server.get("/orders.paid");
+        server.get("/seen").body.contains("new orders.paid").then_some(())
+    });
+    let settings = std::fs::read_to_string(project.file("isopod.toml")).expect("the file");
+    project.write(
+        "isopod.toml",
+        &settings.replace("'orders.created', 'orders.paid'", "'orders.lost'"),
+    );
+    until("it is told what it now subscribes to", || {
+        server.get("/orders.lost");
+        server.get("/seen").body.contains("new orders.lost").then_some(())
+    });
+}
+
+#[test]
+fn what_the_process_says_of_itself_is_in_the_log_for_who_looks_closely() {
+    let project = Project::new(&[("worker.js", "export default { fetch: () => new Response('') }")]);
+    let mut server = Serving::start_with(project.file("worker.js"), &["--log", "debug"]);
+    server.get("/");
+    server.signal("TERM");
+    assert_eq!(server.exit_code(), Some(0), "{}", server.log());
+    for part in [
+        "isopod.worker.ready",
+        "isopod.module.started",
+        "ingress: build",
+        "threads joined",
+    ] {
+        assert!(server.log().contains(part), "no {part:?}");
+    }
+}
