@@ -1,4 +1,7 @@
 // The script's side of the handler interface: finds the handler an event is for, calls it, and sends back what it gives.
+//
+// Functions in parentheses are on the way of a worker's first event: V8 compiles those ahead, so that they are in the
+// snapshot as bytecode.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -77,32 +80,32 @@ class Held {
   }
 }
 
-function endIfDone(held) {
+const endIfDone = (function endIfDone(held) {
   if (held.answered && held.pending === 0 && MapPrototypeDelete(open, held.key)) {
     op_isopod_end(held.key);
   }
-}
+});
 
 // The one place that gives an answer: `last` spares the second op when nothing else is to be waited for.
-function answer(held, send) {
+const answer = (function answer(held, send) {
   if (held.answered) return;
   held.answered = true;
   const last = held.pending === 0;
   if (last) MapPrototypeDelete(open, held.key);
   send(last);
-}
+});
 
-function fail(held, error) {
+const fail = (function fail(held, error) {
   answer(held, (last) => op_isopod_fail(held.key, error, last));
-}
+});
 
-function give(held, value) {
+const give = (function give(held, value) {
   if (ObjectPrototypeIsPrototypeOf(ReadableStreamPrototype, value)) {
     giveStream(held, value);
     return;
   }
   answer(held, (last) => op_isopod_give(held.key, value === undefined ? null : value, last));
-}
+});
 
 function giveStream(held, stream) {
   if (held.answered) return;
@@ -179,14 +182,14 @@ class WorkerEntrypoint {
   }
 }
 
-function isFunction(value) {
+const isFunction = (function isFunction(value) {
   return typeof value === "function";
-}
+});
 
 const classes = new SafeWeakMap();
 
 // A class says so in its source: `function` and arrow handlers have no "class" up front.
-function isClass(value) {
+const isClass = (function isClass(value) {
   if (!isFunction(value)) return false;
   let known = WeakMapPrototypeGet(classes, value);
   if (known === undefined) {
@@ -194,13 +197,13 @@ function isClass(value) {
     WeakMapPrototypeSet(classes, value, known);
   }
   return known;
-}
+});
 
 /**
  * Finds what handles an event: `{ self, method, bare }`, where a bare method takes `(input)` alone because its object
  * was made with `ctx` and `env`.
  */
-function findHandler(held, entrypoint, name, Context = ExecutionContext) {
+const findHandler = (function findHandler(held, entrypoint, name, Context = ExecutionContext) {
   const target = entrypoint === undefined ? exported.default : exported[entrypoint];
   if (target === undefined && entrypoint !== undefined) {
     throw new TypeError(
@@ -218,7 +221,7 @@ function findHandler(held, entrypoint, name, Context = ExecutionContext) {
     if (isFunction(method)) return { self: target, method, bare: false, ctx: null };
   }
   return null;
-}
+});
 
 function listExports() {
   let list = "";
@@ -238,7 +241,7 @@ function missing(entrypoint, name) {
 }
 
 /** Runs `body` with the event as the asynchronous context, so that what it logs later is known to be its. */
-function inContextOf(held, body) {
+const inContextOf = (function inContextOf(held, body) {
   const before = core.getAsyncContext();
   core.setAsyncContext({ __proto__: null, isopodEvent: held.key });
   try {
@@ -248,14 +251,14 @@ function inContextOf(held, body) {
   } finally {
     core.setAsyncContext(before);
   }
-}
+});
 
 /** The key of the event whose code runs now; 0 outside of any. */
-function currentEvent() {
+const currentEvent = (function currentEvent() {
   return core.getAsyncContext()?.isopodEvent ?? 0;
-}
+});
 
-function settle(held, result, deliver) {
+const settle = (function settle(held, result, deliver) {
   if (core.isPromise(result) || (result !== null && typeof result === "object" && isFunction(result.then))) {
     PromisePrototypeThen(PromiseResolve(result), (value) => {
       try {
@@ -267,7 +270,7 @@ function settle(held, result, deliver) {
   } else {
     deliver(held, result);
   }
-}
+});
 
 // ---- fetch
 
@@ -275,7 +278,7 @@ function headerList(key) {
   return op_isopod_request_headers(key);
 }
 
-function makeRequest(held, method, url, hasBody) {
+const makeRequest = (function makeRequest(held, method, url, hasBody) {
   const body = hasBody ? new InnerBody(readableStreamForRid(op_isopod_request_body(held.key))) : null;
   const inner = newInnerRequest(method, url, () => headerList(held.key), body, false);
   inner.onCancel = (callback) => {
@@ -286,9 +289,9 @@ function makeRequest(held, method, url, hasBody) {
     };
   };
   return fromInnerRequest(inner, "immutable");
-}
+});
 
-function respond(held, response) {
+const respond = (function respond(held, response) {
   if (held.answered) return;
   if (!ObjectPrototypeIsPrototypeOf(ResponsePrototype, response)) {
     throw new TypeError("a fetch handler must return a Response (or a promise of one), and this one did not");
@@ -314,7 +317,7 @@ function respond(held, response) {
     return;
   }
   sendStream(held, body.stream, body.length, (rid) => op_isopod_respond_stream(held.key, inner.status, headers, rid));
-}
+});
 
 /** Answers with a stream, and keeps the event open until it has been taken. */
 function sendStream(held, stream, length, send) {
@@ -377,7 +380,7 @@ class FetchEvent extends Event {
   }
 }
 
-function beginFetch(key, method, url, hasBody, entrypoint) {
+const beginFetch = (function beginFetch(key, method, url, hasBody, entrypoint) {
   const held = new Held(key);
   MapPrototypeSet(open, key, held);
   inContextOf(held, () => {
@@ -400,11 +403,11 @@ function beginFetch(key, method, url, hasBody, entrypoint) {
       : FunctionPrototypeCall(found.method, found.self, request, env, new ExecutionContext(constructKey, held));
     settle(held, result, respond);
   });
-}
+});
 
 // ---- scheduled, queue, calls
 
-function run(held, entrypoint, name, input, deliver, Context = ExecutionContext) {
+const run = (function run(held, entrypoint, name, input, deliver, Context = ExecutionContext) {
   inContextOf(held, () => {
     const found = findHandler(held, entrypoint, name, Context);
     if (found === null) throw missing(entrypoint, name);
@@ -413,13 +416,13 @@ function run(held, entrypoint, name, input, deliver, Context = ExecutionContext)
       : FunctionPrototypeCall(found.method, found.self, input, env, new Context(constructKey, held));
     settle(held, result, deliver);
   });
-}
+});
 
-function hold(key) {
+const hold = (function hold(key) {
   const held = new Held(key);
   MapPrototypeSet(open, key, held);
   return held;
-}
+});
 
 function beginScheduled(key, cron, scheduledTime, entrypoint) {
   const controller = { cron, scheduledTime, type: "scheduled", noRetry() {} };
@@ -503,7 +506,7 @@ function putInPlace(args, others) {
   }
 }
 
-function beginCall(key, name, args, entrypoint, others) {
+const beginCall = (function beginCall(key, name, args, entrypoint, others) {
   const held = hold(key);
   inContextOf(held, () => {
     if (others !== undefined) putInPlace(args, others);
@@ -521,7 +524,7 @@ function beginCall(key, name, args, entrypoint, others) {
     }
     settle(held, ReflectApply(method, self, args), give);
   });
-}
+});
 
 // ---- the worker itself
 
@@ -539,9 +542,9 @@ function start(global) {
   globalObject = global;
 }
 
-function setExports(namespace) {
+const setExports = (function setExports(namespace) {
   exported = namespace;
-}
+});
 
 return {
   beginCall,

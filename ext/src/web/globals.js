@@ -199,7 +199,7 @@ core.setHandledPromiseRejectionHandler((promise, reason) => {
 
 // ---- starting a worker
 
-function fillEnv(env, bindings) {
+const fillEnv = (function fillEnv(env, bindings) {
   for (const binding of new SafeArrayIterator(bindings)) {
     let value;
     switch (binding.type) {
@@ -229,21 +229,26 @@ function fillEnv(env, bindings) {
       configurable: true,
     });
   }
-}
+});
 
-function boot(options) {
+// In parentheses, so that it is in the snapshot as bytecode.
+const boot = (function boot(options) {
   performance.setTimeOrigin();
   core.setWasmStreamingCallback(fetch.handleWasmStreaming);
   internals.isopodUserAgent = options.userAgent;
   console.setNoColorFns(() => !options.colors, () => !options.colors);
-  handlers.start(globalThis);
   fillEnv(handlers.env, options.bindings);
   internals.isopodProcess = { args: options.args, env: { ...options.env } };
   // User code gets what is above, and no way to the ops below it.
   delete globalThis.Deno;
   delete globalThis.__bootstrap;
   delete globalThis.__isopod;
-}
+});
+
+// Called once now, so that they need not be compiled when a worker starts.
+performance.setTimeOrigin();
+console.setNoColorFns(() => true, () => true);
+handlers.start(globalThis);
 
 // Where the host finds its way in, until boot() takes it away.
 globalThis.__isopod = {
