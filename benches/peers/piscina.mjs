@@ -1,4 +1,4 @@
-// node piscina.mjs latency|throughput nothing|total CALLS: prints microseconds of each call, or calls a second.
+// node piscina.mjs latency|throughput nothing|total|work CALLS: prints microseconds of each call, or calls a second.
 import { fileURLToPath } from "node:url";
 import { Piscina } from "piscina";
 
@@ -10,6 +10,7 @@ const samples = [];
 
 async function ask() {
   if (name === "nothing") return await pool.run();
+  if (name === "work") return await pool.run(undefined, { name });
   const order = { id: 7, item: "tea", count: 3, price: 2.5, open: false };
   const invoice = await pool.run(order, { name: "total" });
   if (invoice.sum !== 7.5) throw new Error("a wrong sum");

@@ -51,6 +51,7 @@ fn about(function: Function) -> &'static str {
     match function {
         Function::Nothing => "an empty function",
         Function::Total => "a function that takes an order of five fields and gives an invoice of three",
+        Function::Work => "a function that computes for a tenth of a millisecond",
     }
 }
 
@@ -66,7 +67,7 @@ pub(super) fn latency(programs: &Programs, effort: &Effort, function: Function) 
     eprintln!("a call, one caller");
     let subjects: &[Subject] = match function {
         Function::Nothing => &[Subject::Isopod(2), Subject::Fake, Subject::Piscina],
-        Function::Total => &[Subject::Isopod(2), Subject::Piscina],
+        Function::Total | Function::Work => &[Subject::Isopod(2), Subject::Piscina],
     };
     let medians = effort.medians(subjects, |subject| {
         let samples = Samples::new(answer(&mut subject.command("latency", function, programs, effort))?);
@@ -88,7 +89,7 @@ pub(super) fn throughput(programs: &Programs, effort: &Effort, function: Functio
     eprintln!("calls, 64 callers");
     let subjects: &[Subject] = match function {
         Function::Nothing => &[Subject::Isopod(2), Subject::Fake, Subject::Piscina],
-        Function::Total => &[Subject::Isopod(2), Subject::Isopod(1), Subject::Piscina],
+        Function::Total | Function::Work => &[Subject::Isopod(2), Subject::Isopod(1), Subject::Piscina],
     };
     let medians = effort.medians(subjects, |subject| {
         Ok(vec![answer(&mut subject.command(

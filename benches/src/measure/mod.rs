@@ -29,6 +29,8 @@ pub(crate) enum Name {
     Throughput,
     /// The same with a small object to and fro, on one worker and on two
     StructThroughput,
+    /// The same with a function that computes, on one worker and on two
+    WorkThroughput,
     /// A worker from nothing to its first line
     Fresh,
     /// What a further idle worker holds
@@ -56,6 +58,7 @@ impl Name {
             Self::StructLatency => dispatch::latency(programs, effort, Function::Total),
             Self::Throughput => dispatch::throughput(programs, effort, Function::Nothing),
             Self::StructThroughput => dispatch::throughput(programs, effort, Function::Total),
+            Self::WorkThroughput => dispatch::throughput(programs, effort, Function::Work),
             Self::Fresh => fresh::measure(programs, effort),
             Self::Memory => memory::measure(programs, effort),
             Self::Idle => idle::measure(programs, effort),

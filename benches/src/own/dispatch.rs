@@ -20,7 +20,8 @@ const SCRIPT: &str = "called";
 
 /// As `piscina-task.mjs` has it.
 const SOURCE: &str = "export function nothing() {}
-export const total = (order) => ({ id: order.id, sum: order.count * order.price, paid: !order.open });";
+export const total = (order) => ({ id: order.id, sum: order.count * order.price, paid: !order.open });
+export function work() { let sum = 0; for (let i = 0; i < 30_000; i++) sum = (sum + i * 7) % 1000003; return sum }";
 
 #[derive(Clone, Serialize)]
 struct Order {
@@ -60,6 +61,11 @@ fn v8_pool(workers: usize) -> Result<Pool> {
 async fn call(pool: &Pool, function: Function) -> Result<()> {
     match function {
         Function::Nothing => Ok(pool.call::<_, ()>(SCRIPT, "nothing", ()).await?),
+        Function::Work => {
+            let sum: u32 = pool.call(SCRIPT, "work", ()).await?;
+            ensure!(sum > 0, "a wrong sum");
+            Ok(())
+        }
         Function::Total => {
             let order = Order {
                 id: 7,

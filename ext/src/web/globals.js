@@ -218,6 +218,9 @@ const fillEnv = (function fillEnv(env, bindings) {
       case "native":
         value = lazyNative().nativeBinding(binding.methods);
         break;
+      case "custom":
+        value = core.loadExtScript(binding.maker).make(binding.name, JSONParse(binding.value));
+        break;
       default:
         throw new TypeError(`no such kind of binding: ${binding.type}`);
     }
@@ -243,6 +246,9 @@ const boot = (function boot(options) {
   delete globalThis.Deno;
   delete globalThis.__bootstrap;
   delete globalThis.__isopod;
+  for (const name of new SafeArrayIterator(options.removedGlobals)) {
+    delete globalThis[name];
+  }
 });
 
 // Called once now, so that they need not be compiled when a worker starts.
