@@ -8,12 +8,9 @@ const { core, primordials } = __bootstrap;
 const {
   op_isopod_end,
   op_isopod_fail,
-  op_isopod_emit,
   op_isopod_give,
   op_isopod_give_stream,
-  op_isopod_message_data,
   op_isopod_pass_through,
-  op_isopod_progress,
   op_isopod_report,
   op_isopod_request_body,
   op_isopod_request_headers,
@@ -21,9 +18,6 @@ const {
   op_isopod_respond_stream,
 } = core.ops;
 const {
-  ArrayPrototypeIncludes,
-  ArrayPrototypePush,
-  Date,
   FunctionPrototypeCall,
   FunctionPrototypeToString,
   MapPrototypeDelete,
@@ -38,10 +32,7 @@ const {
   ReflectConstruct,
   SafeArrayIterator,
   SafeMap,
-  SafeSet,
   SafeWeakMap,
-  SetPrototypeAdd,
-  SetPrototypeHas,
   StringPrototypeStartsWith,
   Symbol,
   TypeError,
@@ -152,25 +143,6 @@ class ExecutionContext {
       };
     }
     return this.#abort.signal;
-  }
-}
-
-/** The context of a task: it tells of its progress and its partial results while it runs. */
-class TaskContext extends ExecutionContext {
-  #key;
-  constructor(key, held) {
-    super(key, held);
-    this.#key = held.key;
-  }
-  /** Resolves when there is room for more: await it. */
-  progress(value) {
-    return op_isopod_progress(this.#key, value === undefined ? null : value);
-  }
-  /** A partial result: a plain value or bytes. Bytes in the `transfer` list are handed over, not copied. */
-  emit(name, data, transfer = undefined) {
-    const buffer = data?.buffer ?? data;
-    const handOver = transfer !== undefined && ArrayPrototypeIncludes([...new SafeArrayIterator(transfer)], buffer);
-    return op_isopod_emit(this.#key, `${name}`, data, handOver);
   }
 }
 
@@ -405,7 +377,7 @@ const beginFetch = (function beginFetch(key, method, url, hasBody, entrypoint) {
   });
 });
 
-// ---- scheduled, queue, calls
+// ---- calls, and what work.js has
 
 const run = (function run(held, entrypoint, name, input, deliver, Context = ExecutionContext) {
   inContextOf(held, () => {
@@ -423,80 +395,6 @@ const hold = (function hold(key) {
   MapPrototypeSet(open, key, held);
   return held;
 });
-
-function beginScheduled(key, cron, scheduledTime, entrypoint) {
-  const controller = { cron, scheduledTime, type: "scheduled", noRetry() {} };
-  run(hold(key), entrypoint, "scheduled", controller, (held) => give(held, null));
-}
-
-function beginQueue(key, batch, entrypoint) {
-  const outcome = { ackAll: false, retryAll: false, acked: [], retried: [] };
-  const decided = new SafeSet();
-  const decide = (id, list, entry) => {
-    // The first call for a message wins, as it does in Workers.
-    if (SetPrototypeHas(decided, id)) return;
-    SetPrototypeAdd(decided, id);
-    ArrayPrototypePush(list, entry);
-  };
-  const messages = [];
-  for (const message of new SafeArrayIterator(batch.messages)) {
-    ArrayPrototypePush(messages, {
-      id: message.id,
-      timestamp: new Date(message.timestamp),
-      body: message.body,
-      attempts: message.attempts,
-      ack: () => decide(message.id, outcome.acked, message.id),
-      retry: (options) =>
-        decide(message.id, outcome.retried, { id: message.id, delaySeconds: options?.delaySeconds ?? 0 }),
-    });
-  }
-  const input = {
-    queue: batch.queue,
-    messages,
-    ackAll() {
-      outcome.ackAll = true;
-    },
-    retryAll() {
-      outcome.retryAll = true;
-    },
-  };
-  run(hold(key), entrypoint, "queue", input, (held) => give(held, outcome));
-}
-
-function beginTask(key, id, payload, config, entrypoint) {
-  run(hold(key), entrypoint, "task", { id, payload, config }, give, TaskContext);
-}
-
-/** https://developer.mozilla.org/en-US/docs/Web/API/MessageEvent has the same names for what a message carries. */
-class Message {
-  #key;
-  #data = undefined;
-  #read = false;
-  id;
-  topic;
-  source;
-  timestamp;
-  constructor(key, id, topic, source, at) {
-    this.#key = key;
-    this.id = id;
-    this.topic = topic;
-    this.source = source;
-    this.timestamp = new Date(at);
-  }
-  /** Read when it is first asked for. */
-  get data() {
-    if (!this.#read) {
-      const { 0: cloned, 1: value } = op_isopod_message_data(this.#key);
-      this.#data = cloned ? core.deserialize(value) : value;
-      this.#read = true;
-    }
-    return this.#data;
-  }
-}
-
-function beginMessage(key, id, topic, source, at, entrypoint) {
-  run(hold(key), entrypoint, "message", new Message(key, id, topic, source, at), (held) => give(held, null));
-}
 
 // Streams and functions among the arguments: `[position, isStream, number]` each.
 function putInPlace(args, others) {
@@ -549,15 +447,15 @@ const setExports = (function setExports(namespace) {
 return {
   beginCall,
   beginFetch,
-  beginMessage,
-  beginQueue,
-  beginScheduled,
-  beginTask,
   cancel,
+  constructKey,
   currentEvent,
   env,
   ExecutionContext,
   FetchEvent,
+  give,
+  hold,
+  run,
   setExports,
   start,
   WorkerEntrypoint,

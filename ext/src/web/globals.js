@@ -47,6 +47,7 @@ const lazyCompression = lazy("ext:deno_web/14_compression.js");
 const lazyFileReader = lazy("ext:deno_web/10_filereader.js");
 const lazyEventSource = lazy("ext:deno_fetch/27_eventsource.js");
 const lazySql = lazy("ext:isopod_sql/sql.js");
+const lazyWork = lazy("ext:isopod_handlers/work.js");
 const lazyEvents = lazy("ext:isopod_events/events.js");
 const lazyNative = lazy("ext:isopod_native/native.js");
 
@@ -262,9 +263,9 @@ globalThis.__isopod = {
   setExports: handlers.setExports,
   beginCall: handlers.beginCall,
   beginFetch: handlers.beginFetch,
-  beginMessage: handlers.beginMessage,
-  beginQueue: handlers.beginQueue,
-  beginScheduled: handlers.beginScheduled,
-  beginTask: handlers.beginTask,
+  beginMessage: (...args) => lazyWork().beginMessage(...new SafeArrayIterator(args)),
+  beginQueue: (...args) => lazyWork().beginQueue(...new SafeArrayIterator(args)),
+  beginScheduled: (...args) => lazyWork().beginScheduled(...new SafeArrayIterator(args)),
+  beginTask: (...args) => lazyWork().beginTask(...new SafeArrayIterator(args)),
   cancel: handlers.cancel,
 };
