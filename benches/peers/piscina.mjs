@@ -1,17 +1,25 @@
-// node piscina.mjs latency|throughput CALLS: prints microseconds of each call, or calls a second.
+// node piscina.mjs latency|throughput nothing|total|work CALLS: prints microseconds of each call, or calls a second.
 import { fileURLToPath } from "node:url";
 import { Piscina } from "piscina";
 
-const [mode, calls] = [process.argv[2], Number(process.argv[3])];
+const [mode, name, calls] = [process.argv[2], process.argv[3], Number(process.argv[4])];
 const filename = fileURLToPath(new URL("./piscina-task.mjs", import.meta.url));
 const pool = new Piscina({ filename, minThreads: 2, maxThreads: 2 });
 const callers = mode === "latency" ? 1 : 64;
 const samples = [];
 
+async function ask() {
+  if (name === "nothing") return await pool.run();
+  if (name === "work") return await pool.run(undefined, { name });
+  const order = { id: 7, item: "tea", count: 3, price: 2.5, open: false };
+  const invoice = await pool.run(order, { name: "total" });
+  if (invoice.sum !== 7.5) throw new Error("a wrong sum");
+}
+
 async function caller(calls) {
   for (let call = 0; call < calls; call++) {
     const begun = process.hrtime.bigint();
-    await pool.run();
+    await ask();
     if (mode === "latency") samples.push(Number(process.hrtime.bigint() - begun) / 1e3);
   }
 }

@@ -94,6 +94,21 @@ impl Running {
         Ok(kib * 1024.0)
     }
 
+    /// How often its threads have gone to sleep or were made to, so far: each is a wake-up that follows.
+    pub(crate) fn context_switches(&self) -> Result<u64> {
+        let mut switches = 0;
+        for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            // A thread may end while they are counted.
+            let status = fs::read_to_string(thread?.path().join("status")).unwrap_or_default();
+            for line in status.lines() {
+                if let Some((_, count)) = line.split_once("voluntary_ctxt_switches:") {
+                    switches += count.trim().parse::<u64>()?;
+                }
+            }
+        }
+        Ok(switches)
+    }
+
     /// Processor time, user and system, of the process, its threads and its children so far.
     pub(crate) fn cpu_time(&self) -> Result<Duration> {
         let ticks = tree_ticks(self.child.id())?;

@@ -22,7 +22,6 @@ pub use self::unwind::take_panicked;
 pub fn extensions() -> Vec<Extension> {
     vec![
         deno_webidl::deno_webidl::init(),
-        deno_telemetry::deno_telemetry::init(),
         deno_web::deno_web::init(
             deno_web::BlobStore::default_arc(),
             None,

@@ -8,19 +8,24 @@
 
 mod code_cache;
 mod cpu_clock;
+mod extend;
+mod image;
 mod limits;
 mod loader;
 mod module_cache;
 pub mod modules;
 pub mod platform;
 mod script;
-mod snapshot;
 mod thread;
 mod watchdog;
 mod worker;
 
+/// For extensions of one's own: the very version that this crate is built on.
+pub use deno_core;
 pub use isopod_ext::{events, fetch, handlers, io, native, sql, values};
 
+pub use self::extend::{Extend, Fabric, NewWorker};
+pub use self::image::Image;
 pub use self::limits::Limits;
 pub use self::script::{Binding, Command, Console, Script, ScriptBuilder, ScriptError};
 pub use self::thread::WorkerThread;

@@ -15,9 +15,9 @@ use deno_core::{
 };
 use deno_error::JsErrorBox;
 
-use crate::Script;
 use crate::code_cache::CodeCache;
 use crate::modules::{Module, ModuleCode, ModuleError, ModuleKind, RequestedType, code_frame};
+use crate::{Extend, Script};
 
 /// Modules that are in the snapshot, and so need not be loaded.
 const BUILTIN: [&str; 3] = ["isopod:process", "isopod:workers", "cloudflare:workers"];
@@ -27,6 +27,8 @@ const WASM_BYTES: &str = "isopod-bytes";
 
 pub(crate) struct ScriptLoader {
     script: Arc<Script>,
+    /// What the embedder adds, modules among it.
+    extend: Option<Arc<dyn Extend>>,
     /// Of each module with code: the source as it was written, and the way back to it.
     originals: RefCell<HashMap<String, Original>>,
     /// Whether V8 had to compile a module whose code is worth keeping.
@@ -40,9 +42,10 @@ struct Original {
 }
 
 impl ScriptLoader {
-    pub(crate) fn new(script: Arc<Script>) -> Rc<Self> {
+    pub(crate) fn new(script: Arc<Script>, extend: Option<Arc<dyn Extend>>) -> Rc<Self> {
         Rc::new(Self {
             script,
+            extend,
             originals: RefCell::default(),
             compiled_anew: Cell::new(false),
         })
@@ -57,6 +60,11 @@ impl ScriptLoader {
     pub(crate) fn code_frame(&self, file: &str, line: u32, column: u32) -> Option<String> {
         let originals = self.originals.borrow();
         Some(code_frame(&originals.get(file)?.text, line, column, 1))
+    }
+
+    /// A module of the embedder's.
+    fn added_module(&self, specifier: &str) -> Option<Arc<str>> {
+        self.extend.as_ref()?.module(specifier)
     }
 
     fn load_module(
@@ -165,6 +173,9 @@ impl ModuleLoader for ScriptLoader {
         if BUILTIN.contains(&specifier) {
             return Url::parse(specifier).map_err(|error| JsErrorBox::type_error(error.to_string()));
         }
+        if self.added_module(specifier).is_some() {
+            return Url::parse(specifier).map_err(|error| JsErrorBox::type_error(error.to_string()));
+        }
         let entry = &self.script.entry;
         // A module's own bytes, asked for by the code that stands in for it; the fragment says so.
         if specifier == entry.as_str() || specifier.ends_with(WASM_BYTES) {
@@ -180,6 +191,10 @@ impl ModuleLoader for ScriptLoader {
         referrer: Option<&ModuleLoadReferrer>,
         options: ModuleLoadOptions,
     ) -> ModuleLoadResponse {
+        if let Some(source) = self.added_module(specifier.as_str()) {
+            let code = javascript(source.to_string());
+            return ModuleLoadResponse::Sync(Ok(ModuleSource::new(ModuleType::JavaScript, code, specifier, None)));
+        }
         let referrer = referrer.map(|referrer| &referrer.specifier);
         ModuleLoadResponse::Sync(self.load_module(specifier, &options.requested_module_type, referrer))
     }

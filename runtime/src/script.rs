@@ -57,6 +57,14 @@ pub enum Binding {
     Events(Arc<dyn Publish>),
     /// Rust functions as methods: `await env.SHOP.price("tea")`.
     Native(NativeBinding),
+    /// What a script of an embedder's extension makes: see [`Extend`](crate::Extend).
+    Custom {
+        /// A lazily loaded script (`ext:shop/shop.js`), which gives an object with a function `make(name, options)`; what
+        /// that returns is the binding.
+        script: String,
+        /// The second argument of `make`.
+        options: Value,
+    },
 }
 
 impl fmt::Debug for Binding {
@@ -67,6 +75,7 @@ impl fmt::Debug for Binding {
             Self::Secret(_) => f.write_str("Secret(…)"),
             Self::Sql(_) => f.write_str("Sql(…)"),
             Self::Events(_) => f.write_str("Events(…)"),
+            Self::Custom { script, .. } => f.debug_tuple("Custom").field(script).finish(),
             Self::Native(functions) => f.debug_tuple("Native").field(&functions.keys()).finish(),
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use isopod_ext::io::{Io, IoOptions};
 
+use crate::Fabric;
 use crate::watchdog::Watchdog;
 
 /// The worker thread's own things: its I/O runtime, with the clients bound to it, and the watchdog it shares with the
@@ -15,6 +16,7 @@ use crate::watchdog::Watchdog;
 pub struct WorkerThread {
     pub(crate) io: Rc<Io>,
     pub(crate) watchdog: Arc<Watchdog>,
+    pub(crate) fabric: Fabric,
 }
 
 impl WorkerThread {
@@ -31,6 +33,14 @@ impl WorkerThread {
         Ok(Self {
             io: Rc::new(Io::start(io)?),
             watchdog,
+            fabric: Fabric::default(),
         })
+    }
+
+    /// Makes its workers of this.
+    #[must_use]
+    pub fn with_fabric(mut self, fabric: Fabric) -> Self {
+        self.fabric = fabric;
+        self
     }
 }

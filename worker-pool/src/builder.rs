@@ -55,6 +55,7 @@ impl<E: Engine> PoolBuilder<E> {
             wall_timeout: Duration::from_secs(30),
             boot_timeout: Duration::from_secs(10),
             idle_timeout: None,
+            linger: Duration::from_micros(50),
             displace_after: Duration::from_millis(100),
             yield_after: Duration::from_millis(50),
             cancel_grace: Duration::from_secs(1),
@@ -129,6 +130,14 @@ impl<E: Engine> PoolBuilder<E> {
     /// How long a busy worker is kept when a script without any worker waits for a thread. Default: 50 ms.
     pub const fn yield_after(mut self, yield_after: Duration) -> Self {
         self.settings.yield_after = yield_after;
+        self
+    }
+
+    /// How long a worker's thread looks for the next event before it sleeps, where events come one after the other more
+    /// quickly than this: such a caller is answered without a thread being woken. Costs at most this much processor time
+    /// after a quick succession of events ends, and nothing otherwise. Default: 50 µs; zero turns it off.
+    pub const fn linger(mut self, linger: Duration) -> Self {
+        self.settings.linger = linger;
         self
     }
 

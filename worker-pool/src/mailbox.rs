@@ -71,6 +71,12 @@ impl<T> Mailbox<T> {
         std::mem::take(&mut self.lock().queue)
     }
 
+    /// Whether there is something to do: mail, or a worker that was woken.
+    pub(crate) fn stirs(&self) -> bool {
+        let inner = self.lock();
+        inner.rung || !inner.queue.is_empty()
+    }
+
     /// Before the consumer sleeps: stores its waker, unless there is something to do.
     pub(crate) fn park(&self, waker: &Waker) -> Park {
         let mut inner = self.lock();

@@ -89,6 +89,7 @@ pub(crate) struct Settings {
     pub(crate) wall_timeout: Duration,
     pub(crate) boot_timeout: Duration,
     pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) linger: Duration,
     pub(crate) displace_after: Duration,
     pub(crate) yield_after: Duration,
     pub(crate) cancel_grace: Duration,

@@ -30,6 +30,7 @@ fn under_schedules(runs: usize, body: fn()) {
 
 fn pool(threads: usize, options: &Options) -> (Pool<FakeEngine>, Arc<FakeScript>) {
     let pool = Pool::builder(FakeEngine::new())
+        .linger(Duration::ZERO)
         .threads(threads)
         .build()
         .expect("threads");

@@ -1,43 +1,76 @@
-//! A call of a function that does nothing, beside Piscina's.
+//! A call of a function that does nothing, and one with a small object to and fro, beside Piscina's.
 
 use std::process::Command;
 
 use anyhow::Result;
 
 use super::Effort;
+use crate::own::Function;
 use crate::process::answer;
 use crate::programs::Programs;
 use crate::samples::Samples;
 use crate::table::{Better, Column, Row, Table};
 
-const SUBJECTS: [&str; 3] = ["Isopod, `pool.call`", "Isopod's pool without V8", "Piscina, `pool.run`"];
+#[derive(Clone, Copy)]
+enum Subject {
+    /// On so many workers.
+    Isopod(usize),
+    /// The pool alone.
+    Fake,
+    /// On two workers.
+    Piscina,
+}
 
-/// The command of a subject.
-fn command(subject: &str, mode: &str, programs: &Programs, effort: &Effort) -> Command {
-    let calls = effort.calls.to_string();
-    match subject {
-        "Piscina, `pool.run`" => {
-            let mut node = programs.node("piscina.mjs");
-            node.args([mode, &calls]);
-            node
+impl Subject {
+    fn name(self) -> String {
+        match self {
+            Self::Isopod(2) => "Isopod, `pool.call`".to_owned(),
+            Self::Isopod(workers) => format!("Isopod, `pool.call`, on {workers}"),
+            Self::Fake => "Isopod's pool without V8".to_owned(),
+            Self::Piscina => "Piscina, `pool.run`".to_owned(),
         }
-        "Isopod, `pool.call`" => programs.own([&*format!("call-{mode}"), &calls]),
-        _ => programs.own([&*format!("fake-{mode}"), &calls]),
+    }
+
+    fn command(self, mode: &str, function: Function, programs: &Programs, effort: &Effort) -> Command {
+        let calls = effort.calls.to_string();
+        match self {
+            Self::Isopod(workers) => {
+                programs.own([&*format!("call-{mode}"), function.name(), &workers.to_string(), &calls])
+            }
+            Self::Fake => programs.own([&*format!("fake-{mode}"), &calls]),
+            Self::Piscina => {
+                let mut node = programs.node("piscina.mjs");
+                node.args([mode, function.name(), &calls]);
+                node
+            }
+        }
     }
 }
 
-fn rows(medians: Vec<Vec<f64>>) -> Vec<Row> {
-    let row = |(subject, values): (&str, Vec<f64>)| Row {
-        subject: subject.to_owned(),
-        values,
-    };
-    SUBJECTS.into_iter().zip(medians).map(row).collect()
+fn about(function: Function) -> &'static str {
+    match function {
+        Function::Nothing => "an empty function",
+        Function::Total => "a function that takes an order of five fields and gives an invoice of three",
+        Function::Work => "a function that computes for a tenth of a millisecond",
+    }
 }
 
-pub(super) fn latency(programs: &Programs, effort: &Effort) -> Result<Table> {
+fn rows(subjects: &[Subject], medians: Vec<Vec<f64>>) -> Vec<Row> {
+    let row = |(subject, values): (&Subject, Vec<f64>)| Row {
+        subject: subject.name(),
+        values,
+    };
+    subjects.iter().zip(medians).map(row).collect()
+}
+
+pub(super) fn latency(programs: &Programs, effort: &Effort, function: Function) -> Result<Table> {
     eprintln!("a call, one caller");
-    let medians = effort.medians(&SUBJECTS, |subject| {
-        let samples = Samples::new(answer(&mut command(subject, "latency", programs, effort))?);
+    let subjects: &[Subject] = match function {
+        Function::Nothing => &[Subject::Isopod(2), Subject::Fake, Subject::Piscina],
+        Function::Total | Function::Work => &[Subject::Isopod(2), Subject::Piscina],
+    };
+    let medians = effort.medians(subjects, |subject| {
+        let samples = Samples::new(answer(&mut subject.command("latency", function, programs, effort))?);
         Ok([50.0, 90.0, 99.0].map(|percent| samples.percentile(percent)).to_vec())
     })?;
     let column = |title| Column {
@@ -45,25 +78,34 @@ pub(super) fn latency(programs: &Programs, effort: &Effort) -> Result<Table> {
         better: Some(Better::Lower),
     };
     Ok(Table {
-        title: "A call of an empty function, one caller".to_owned(),
+        title: format!("A call of {}, one caller", about(function)),
         how: format!("Two warm workers, {} calls a round, one after the other.", effort.calls),
         columns: vec![column("median, µs"), column("90 %, µs"), column("99 %, µs")],
-        rows: rows(medians),
+        rows: rows(subjects, medians),
     })
 }
 
-pub(super) fn throughput(programs: &Programs, effort: &Effort) -> Result<Table> {
+pub(super) fn throughput(programs: &Programs, effort: &Effort, function: Function) -> Result<Table> {
     eprintln!("calls, 64 callers");
-    let medians = effort.medians(&SUBJECTS, |subject| {
-        Ok(vec![answer(&mut command(subject, "throughput", programs, effort))?])
+    let subjects: &[Subject] = match function {
+        Function::Nothing => &[Subject::Isopod(2), Subject::Fake, Subject::Piscina],
+        Function::Total | Function::Work => &[Subject::Isopod(2), Subject::Isopod(1), Subject::Piscina],
+    };
+    let medians = effort.medians(subjects, |subject| {
+        Ok(vec![answer(&mut subject.command(
+            "throughput",
+            function,
+            programs,
+            effort,
+        ))?])
     })?;
     Ok(Table {
-        title: "Calls of an empty function, 64 callers on two workers".to_owned(),
+        title: format!("Calls of {}, 64 callers on two workers", about(function)),
         how: format!("{} calls a round; the callers share one thread.", effort.calls),
         columns: vec![Column {
             title: "calls/s",
             better: Some(Better::Higher),
         }],
-        rows: rows(medians),
+        rows: rows(subjects, medians),
     })
 }

@@ -10,13 +10,15 @@ use crate::table::{Better, Column, Row, Table};
 
 #[derive(Clone, Copy)]
 enum Subject {
+    Boot,
     Isopod,
     Bare,
     Deno,
     Node,
 }
 
-const SUBJECTS: [(&str, Subject); 4] = [
+const SUBJECTS: [(&str, Subject); 5] = [
+    ("Isopod, on its thread, to the script's first line", Subject::Boot),
     ("Isopod, a call with `Policy::PerRequest`", Subject::Isopod),
     ("Isopod's extensions without the snapshot, isolate only", Subject::Bare),
     ("Deno, `new Worker` to its first message", Subject::Deno),
@@ -28,6 +30,7 @@ pub(super) fn measure(programs: &Programs, effort: &Effort) -> Result<Table> {
     let starts = effort.starts.to_string();
     let medians = effort.medians(&SUBJECTS, |(_, subject)| {
         let mut command = match subject {
+            Subject::Boot => programs.own(["boot"]),
             Subject::Isopod => programs.own(["fresh"]),
             Subject::Bare => programs.own(["bare"]),
             Subject::Deno => {
@@ -50,9 +53,10 @@ pub(super) fn measure(programs: &Programs, effort: &Effort) -> Result<Table> {
         values,
     };
     Ok(Table {
-        title: "A fresh worker, to its first answer".to_owned(),
+        title: "A fresh worker".to_owned(),
         how: format!(
-            "{starts} a round, each after the last is gone; event loop, isolate, the script's code, one message."
+            "{starts} a round, each after the last is gone; event loop, isolate, the script's code; but for the first row, \
+             a message to it and its answer."
         ),
         columns: vec![column("median, ms"), column("90 %, ms")],
         rows: SUBJECTS.iter().zip(medians).map(row).collect(),

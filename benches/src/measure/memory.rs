@@ -1,5 +1,6 @@
 //! What each further idle worker holds in memory, its thread included.
 
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -17,9 +18,9 @@ const SETTLE: Duration = Duration::from_secs(1);
 
 const SUBJECTS: [&str; 3] = ["Isopod", "Deno, `Worker`", "Node, `worker_threads`"];
 
-fn resident(subject: &str, workers: u32, programs: &Programs) -> Result<f64> {
-    let workers = workers.to_string();
-    let mut command = match subject {
+/// The command of a subject; the number of workers is its last argument.
+pub(super) fn command(subject: &str, programs: &Programs) -> Result<Command> {
+    Ok(match subject {
         "Isopod" => programs.own(["idle"]),
         "Deno, `Worker`" => {
             let mut deno = programs.deno()?;
@@ -28,7 +29,12 @@ fn resident(subject: &str, workers: u32, programs: &Programs) -> Result<f64> {
             deno
         }
         _ => programs.node("idle-node.mjs"),
-    };
+    })
+}
+
+fn resident(subject: &str, workers: u32, programs: &Programs) -> Result<f64> {
+    let workers = workers.to_string();
+    let mut command = command(subject, programs)?;
     let running = Running::until_first_line(command.arg(workers))?;
     // tidy:allow(sleep): a measurement lets the process come to rest, or looks again.
     std::thread::sleep(SETTLE);

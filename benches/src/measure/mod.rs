@@ -3,6 +3,7 @@
 mod dispatch;
 mod fresh;
 mod http;
+mod idle;
 mod memory;
 mod start;
 mod wrk;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::ValueEnum;
 
+use crate::own::Function;
 use crate::programs::Programs;
 use crate::samples::Samples;
 use crate::table::Table;
@@ -21,12 +23,20 @@ use crate::table::Table;
 pub(crate) enum Name {
     /// One caller, and what each call takes
     Latency,
+    /// The same with a small object to and fro
+    StructLatency,
     /// 64 callers on two workers
     Throughput,
+    /// The same with a small object to and fro, on one worker and on two
+    StructThroughput,
+    /// The same with a function that computes, on one worker and on two
+    WorkThroughput,
     /// A worker from nothing to its first line
     Fresh,
     /// What a further idle worker holds
     Memory,
+    /// What an idle pool does
+    Idle,
     /// Hello world over HTTP
     Hello,
     /// A Hono route that answers JSON
@@ -44,10 +54,14 @@ impl Name {
 
     pub(crate) fn measure(self, programs: &Programs, effort: &Effort) -> Result<Table> {
         match self {
-            Self::Latency => dispatch::latency(programs, effort),
-            Self::Throughput => dispatch::throughput(programs, effort),
+            Self::Latency => dispatch::latency(programs, effort, Function::Nothing),
+            Self::StructLatency => dispatch::latency(programs, effort, Function::Total),
+            Self::Throughput => dispatch::throughput(programs, effort, Function::Nothing),
+            Self::StructThroughput => dispatch::throughput(programs, effort, Function::Total),
+            Self::WorkThroughput => dispatch::throughput(programs, effort, Function::Work),
             Self::Fresh => fresh::measure(programs, effort),
             Self::Memory => memory::measure(programs, effort),
+            Self::Idle => idle::measure(programs, effort),
             Self::Hello => http::measure(http::Route::Hello, programs, effort),
             Self::Hono => http::measure(http::Route::Hono, programs, effort),
             Self::Echo => http::measure(http::Route::Echo, programs, effort),
@@ -66,6 +80,8 @@ pub(crate) struct Effort {
     pub(crate) starts: usize,
     /// How long one turn over HTTP takes.
     pub(crate) load: Duration,
+    /// For how long an idle process is watched.
+    pub(crate) idle: Duration,
 }
 
 impl Effort {
@@ -75,6 +91,7 @@ impl Effort {
             calls: 50_000,
             starts: 40,
             load: Duration::from_secs(4),
+            idle: Duration::from_secs(30),
         }
     }
 
@@ -84,6 +101,7 @@ impl Effort {
             calls: 5_000,
             starts: 10,
             load: Duration::from_secs(1),
+            idle: Duration::from_secs(3),
         }
     }
 

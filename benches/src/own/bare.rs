@@ -11,10 +11,6 @@ use deno_error::JsErrorBox;
 
 use super::micros_since;
 
-/// The build script of the runtime has the same need.
-#[path = "../../../runtime/src/transpile_builtin.rs"]
-mod transpile_builtin;
-
 pub(super) fn run(isolates: usize) -> Result<Vec<f64>> {
     // V8 is initialised on the thread that uses it, so no other thread is in the game.
     JsRuntime::init_platform(None);
@@ -47,7 +43,7 @@ fn stripper() -> Rc<Transpiler> {
             Some(stripped) => stripped.clone(),
             None => {
                 let stripped =
-                    transpile_builtin::strip_types(&specifier, source.as_str()).map_err(JsErrorBox::generic)?;
+                    isopod_snapshot::strip_types(&specifier, source.as_str()).map_err(JsErrorBox::generic)?;
                 known.insert(specifier.to_string(), stripped.clone());
                 stripped
             }

@@ -1,58 +1,99 @@
-//! Dispatch through the pool: calls of a function that does nothing, on V8 and on the engine without V8.
+//! Dispatch through the pool: calls of small functions, on V8 and on the engine without V8.
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
 use futures::executor::block_on;
 use futures::future::try_join_all;
 use isopod_pool::fake::{Call, FakeEngine, FakeScript};
 use isopod_pool::js::{Pool, Script};
 use isopod_pool::{Meta, Options, Pool as CorePool};
+use serde::{Deserialize, Serialize};
 
-use super::micros_since;
+use super::{Function, micros_since};
 
 const CALLERS: usize = 64;
 const WORKERS: usize = 2;
-const SCRIPT: &str = "empty";
+const SCRIPT: &str = "called";
 
-fn options() -> Options {
+/// As `piscina-task.mjs` has it.
+const SOURCE: &str = "export function nothing() {}
+export const total = (order) => ({ id: order.id, sum: order.count * order.price, paid: !order.open });
+export function work() { let sum = 0; for (let i = 0; i < 30_000; i++) sum = (sum + i * 7) % 1000003; return sum }";
+
+#[derive(Clone, Serialize)]
+struct Order {
+    id: u32,
+    item: &'static str,
+    count: u32,
+    price: f64,
+    open: bool,
+}
+
+#[derive(Deserialize)]
+struct Invoice {
+    id: u32,
+    sum: f64,
+    paid: bool,
+}
+
+fn options(workers: usize) -> Options {
     Options {
-        workers_min: WORKERS,
+        workers_min: workers,
         ..Options::default()
     }
 }
 
-fn v8_pool() -> Result<Pool> {
-    let pool = Pool::builder().threads(WORKERS).build()?;
-    let script = Script::builder(SCRIPT).source("export function nothing() {}").build()?;
-    pool.deploy(SCRIPT, script, &options())?;
+fn v8_pool(workers: usize) -> Result<Pool> {
+    let pool = Pool::builder().threads(workers).build()?;
+    let script = Script::builder(SCRIPT).source(SOURCE).build()?;
+    pool.deploy(SCRIPT, script, &options(workers))?;
     block_on(pool.warm(SCRIPT))?;
-    while pool.stats().scripts[SCRIPT].workers < WORKERS {
+    while pool.stats().scripts[SCRIPT].workers < workers {
         // tidy:allow(sleep): a measurement lets the process come to rest, or looks again.
         std::thread::sleep(Duration::from_millis(1));
     }
     Ok(pool)
 }
 
-async fn call(pool: &Pool) -> Result<()> {
-    Ok(pool.call::<_, ()>(SCRIPT, "nothing", &()).await?)
+async fn call(pool: &Pool, function: Function) -> Result<()> {
+    match function {
+        Function::Nothing => Ok(pool.call::<_, ()>(SCRIPT, "nothing", ()).await?),
+        Function::Work => {
+            let sum: u32 = pool.call(SCRIPT, "work", ()).await?;
+            ensure!(sum > 0, "a wrong sum");
+            Ok(())
+        }
+        Function::Total => {
+            let order = Order {
+                id: 7,
+                item: "tea",
+                count: 3,
+                price: 2.5,
+                open: false,
+            };
+            let invoice: Invoice = pool.call(SCRIPT, "total", (order,)).await?;
+            ensure!((invoice.id, invoice.sum, invoice.paid) == (7, 7.5, true), "a wrong sum");
+            Ok(())
+        }
+    }
 }
 
-pub(super) fn call_latency(calls: usize) -> Result<Vec<f64>> {
-    let pool = v8_pool()?;
-    latency(calls, || call(&pool))
+pub(super) fn call_latency(function: Function, workers: usize, calls: usize) -> Result<Vec<f64>> {
+    let pool = v8_pool(workers)?;
+    latency(calls, || call(&pool, function))
 }
 
-pub(super) fn call_throughput(calls: usize) -> Result<f64> {
-    let pool = v8_pool()?;
-    throughput(calls, || call(&pool))
+pub(super) fn call_throughput(function: Function, workers: usize, calls: usize) -> Result<f64> {
+    let pool = v8_pool(workers)?;
+    throughput(calls, || call(&pool, function))
 }
 
 fn fake_pool() -> Result<CorePool<FakeEngine>> {
     let pool = CorePool::builder(FakeEngine::new()).threads(WORKERS).build()?;
-    pool.deploy(SCRIPT, Arc::new(FakeScript::new()), &options())?;
+    pool.deploy(SCRIPT, Arc::new(FakeScript::new()), &options(WORKERS))?;
     block_on(pool.warm(SCRIPT))?;
     Ok(pool)
 }

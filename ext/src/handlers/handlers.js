@@ -1,16 +1,16 @@
 // The script's side of the handler interface: finds the handler an event is for, calls it, and sends back what it gives.
+//
+// Functions in parentheses are on the way of a worker's first event: V8 compiles those ahead, so that they are in the
+// snapshot as bytecode.
 
 (function () {
 const { core, primordials } = __bootstrap;
 const {
   op_isopod_end,
   op_isopod_fail,
-  op_isopod_emit,
   op_isopod_give,
   op_isopod_give_stream,
-  op_isopod_message_data,
   op_isopod_pass_through,
-  op_isopod_progress,
   op_isopod_report,
   op_isopod_request_body,
   op_isopod_request_headers,
@@ -18,9 +18,6 @@ const {
   op_isopod_respond_stream,
 } = core.ops;
 const {
-  ArrayPrototypeIncludes,
-  ArrayPrototypePush,
-  Date,
   FunctionPrototypeCall,
   FunctionPrototypeToString,
   MapPrototypeDelete,
@@ -35,10 +32,7 @@ const {
   ReflectConstruct,
   SafeArrayIterator,
   SafeMap,
-  SafeSet,
   SafeWeakMap,
-  SetPrototypeAdd,
-  SetPrototypeHas,
   StringPrototypeStartsWith,
   Symbol,
   TypeError,
@@ -77,32 +71,32 @@ class Held {
   }
 }
 
-function endIfDone(held) {
+const endIfDone = (function endIfDone(held) {
   if (held.answered && held.pending === 0 && MapPrototypeDelete(open, held.key)) {
     op_isopod_end(held.key);
   }
-}
+});
 
 // The one place that gives an answer: `last` spares the second op when nothing else is to be waited for.
-function answer(held, send) {
+const answer = (function answer(held, send) {
   if (held.answered) return;
   held.answered = true;
   const last = held.pending === 0;
   if (last) MapPrototypeDelete(open, held.key);
   send(last);
-}
+});
 
-function fail(held, error) {
+const fail = (function fail(held, error) {
   answer(held, (last) => op_isopod_fail(held.key, error, last));
-}
+});
 
-function give(held, value) {
+const give = (function give(held, value) {
   if (ObjectPrototypeIsPrototypeOf(ReadableStreamPrototype, value)) {
     giveStream(held, value);
     return;
   }
   answer(held, (last) => op_isopod_give(held.key, value === undefined ? null : value, last));
-}
+});
 
 function giveStream(held, stream) {
   if (held.answered) return;
@@ -152,25 +146,6 @@ class ExecutionContext {
   }
 }
 
-/** The context of a task: it tells of its progress and its partial results while it runs. */
-class TaskContext extends ExecutionContext {
-  #key;
-  constructor(key, held) {
-    super(key, held);
-    this.#key = held.key;
-  }
-  /** Resolves when there is room for more: await it. */
-  progress(value) {
-    return op_isopod_progress(this.#key, value === undefined ? null : value);
-  }
-  /** A partial result: a plain value or bytes. Bytes in the `transfer` list are handed over, not copied. */
-  emit(name, data, transfer = undefined) {
-    const buffer = data?.buffer ?? data;
-    const handOver = transfer !== undefined && ArrayPrototypeIncludes([...new SafeArrayIterator(transfer)], buffer);
-    return op_isopod_emit(this.#key, `${name}`, data, handOver);
-  }
-}
-
 /** The base class for entry points that are classes: `this.env` and `this.ctx` are there. */
 class WorkerEntrypoint {
   constructor(ctx, workerEnv) {
@@ -179,14 +154,14 @@ class WorkerEntrypoint {
   }
 }
 
-function isFunction(value) {
+const isFunction = (function isFunction(value) {
   return typeof value === "function";
-}
+});
 
 const classes = new SafeWeakMap();
 
 // A class says so in its source: `function` and arrow handlers have no "class" up front.
-function isClass(value) {
+const isClass = (function isClass(value) {
   if (!isFunction(value)) return false;
   let known = WeakMapPrototypeGet(classes, value);
   if (known === undefined) {
@@ -194,13 +169,13 @@ function isClass(value) {
     WeakMapPrototypeSet(classes, value, known);
   }
   return known;
-}
+});
 
 /**
  * Finds what handles an event: `{ self, method, bare }`, where a bare method takes `(input)` alone because its object
  * was made with `ctx` and `env`.
  */
-function findHandler(held, entrypoint, name, Context = ExecutionContext) {
+const findHandler = (function findHandler(held, entrypoint, name, Context = ExecutionContext) {
   const target = entrypoint === undefined ? exported.default : exported[entrypoint];
   if (target === undefined && entrypoint !== undefined) {
     throw new TypeError(
@@ -218,7 +193,7 @@ function findHandler(held, entrypoint, name, Context = ExecutionContext) {
     if (isFunction(method)) return { self: target, method, bare: false, ctx: null };
   }
   return null;
-}
+});
 
 function listExports() {
   let list = "";
@@ -238,7 +213,7 @@ function missing(entrypoint, name) {
 }
 
 /** Runs `body` with the event as the asynchronous context, so that what it logs later is known to be its. */
-function inContextOf(held, body) {
+const inContextOf = (function inContextOf(held, body) {
   const before = core.getAsyncContext();
   core.setAsyncContext({ __proto__: null, isopodEvent: held.key });
   try {
@@ -248,14 +223,14 @@ function inContextOf(held, body) {
   } finally {
     core.setAsyncContext(before);
   }
-}
+});
 
 /** The key of the event whose code runs now; 0 outside of any. */
-function currentEvent() {
+const currentEvent = (function currentEvent() {
   return core.getAsyncContext()?.isopodEvent ?? 0;
-}
+});
 
-function settle(held, result, deliver) {
+const settle = (function settle(held, result, deliver) {
   if (core.isPromise(result) || (result !== null && typeof result === "object" && isFunction(result.then))) {
     PromisePrototypeThen(PromiseResolve(result), (value) => {
       try {
@@ -267,7 +242,7 @@ function settle(held, result, deliver) {
   } else {
     deliver(held, result);
   }
-}
+});
 
 // ---- fetch
 
@@ -275,7 +250,7 @@ function headerList(key) {
   return op_isopod_request_headers(key);
 }
 
-function makeRequest(held, method, url, hasBody) {
+const makeRequest = (function makeRequest(held, method, url, hasBody) {
   const body = hasBody ? new InnerBody(readableStreamForRid(op_isopod_request_body(held.key))) : null;
   const inner = newInnerRequest(method, url, () => headerList(held.key), body, false);
   inner.onCancel = (callback) => {
@@ -286,9 +261,9 @@ function makeRequest(held, method, url, hasBody) {
     };
   };
   return fromInnerRequest(inner, "immutable");
-}
+});
 
-function respond(held, response) {
+const respond = (function respond(held, response) {
   if (held.answered) return;
   if (!ObjectPrototypeIsPrototypeOf(ResponsePrototype, response)) {
     throw new TypeError("a fetch handler must return a Response (or a promise of one), and this one did not");
@@ -314,7 +289,7 @@ function respond(held, response) {
     return;
   }
   sendStream(held, body.stream, body.length, (rid) => op_isopod_respond_stream(held.key, inner.status, headers, rid));
-}
+});
 
 /** Answers with a stream, and keeps the event open until it has been taken. */
 function sendStream(held, stream, length, send) {
@@ -377,7 +352,7 @@ class FetchEvent extends Event {
   }
 }
 
-function beginFetch(key, method, url, hasBody, entrypoint) {
+const beginFetch = (function beginFetch(key, method, url, hasBody, entrypoint) {
   const held = new Held(key);
   MapPrototypeSet(open, key, held);
   inContextOf(held, () => {
@@ -400,11 +375,11 @@ function beginFetch(key, method, url, hasBody, entrypoint) {
       : FunctionPrototypeCall(found.method, found.self, request, env, new ExecutionContext(constructKey, held));
     settle(held, result, respond);
   });
-}
+});
 
-// ---- scheduled, queue, calls
+// ---- calls, and what work.js has
 
-function run(held, entrypoint, name, input, deliver, Context = ExecutionContext) {
+const run = (function run(held, entrypoint, name, input, deliver, Context = ExecutionContext) {
   inContextOf(held, () => {
     const found = findHandler(held, entrypoint, name, Context);
     if (found === null) throw missing(entrypoint, name);
@@ -413,87 +388,13 @@ function run(held, entrypoint, name, input, deliver, Context = ExecutionContext)
       : FunctionPrototypeCall(found.method, found.self, input, env, new Context(constructKey, held));
     settle(held, result, deliver);
   });
-}
+});
 
-function hold(key) {
+const hold = (function hold(key) {
   const held = new Held(key);
   MapPrototypeSet(open, key, held);
   return held;
-}
-
-function beginScheduled(key, cron, scheduledTime, entrypoint) {
-  const controller = { cron, scheduledTime, type: "scheduled", noRetry() {} };
-  run(hold(key), entrypoint, "scheduled", controller, (held) => give(held, null));
-}
-
-function beginQueue(key, batch, entrypoint) {
-  const outcome = { ackAll: false, retryAll: false, acked: [], retried: [] };
-  const decided = new SafeSet();
-  const decide = (id, list, entry) => {
-    // The first call for a message wins, as it does in Workers.
-    if (SetPrototypeHas(decided, id)) return;
-    SetPrototypeAdd(decided, id);
-    ArrayPrototypePush(list, entry);
-  };
-  const messages = [];
-  for (const message of new SafeArrayIterator(batch.messages)) {
-    ArrayPrototypePush(messages, {
-      id: message.id,
-      timestamp: new Date(message.timestamp),
-      body: message.body,
-      attempts: message.attempts,
-      ack: () => decide(message.id, outcome.acked, message.id),
-      retry: (options) =>
-        decide(message.id, outcome.retried, { id: message.id, delaySeconds: options?.delaySeconds ?? 0 }),
-    });
-  }
-  const input = {
-    queue: batch.queue,
-    messages,
-    ackAll() {
-      outcome.ackAll = true;
-    },
-    retryAll() {
-      outcome.retryAll = true;
-    },
-  };
-  run(hold(key), entrypoint, "queue", input, (held) => give(held, outcome));
-}
-
-function beginTask(key, id, payload, config, entrypoint) {
-  run(hold(key), entrypoint, "task", { id, payload, config }, give, TaskContext);
-}
-
-/** https://developer.mozilla.org/en-US/docs/Web/API/MessageEvent has the same names for what a message carries. */
-class Message {
-  #key;
-  #data = undefined;
-  #read = false;
-  id;
-  topic;
-  source;
-  timestamp;
-  constructor(key, id, topic, source, at) {
-    this.#key = key;
-    this.id = id;
-    this.topic = topic;
-    this.source = source;
-    this.timestamp = new Date(at);
-  }
-  /** Read when it is first asked for. */
-  get data() {
-    if (!this.#read) {
-      const { 0: cloned, 1: value } = op_isopod_message_data(this.#key);
-      this.#data = cloned ? core.deserialize(value) : value;
-      this.#read = true;
-    }
-    return this.#data;
-  }
-}
-
-function beginMessage(key, id, topic, source, at, entrypoint) {
-  run(hold(key), entrypoint, "message", new Message(key, id, topic, source, at), (held) => give(held, null));
-}
+});
 
 // Streams and functions among the arguments: `[position, isStream, number]` each.
 function putInPlace(args, others) {
@@ -503,7 +404,7 @@ function putInPlace(args, others) {
   }
 }
 
-function beginCall(key, name, args, entrypoint, others) {
+const beginCall = (function beginCall(key, name, args, entrypoint, others) {
   const held = hold(key);
   inContextOf(held, () => {
     if (others !== undefined) putInPlace(args, others);
@@ -521,7 +422,7 @@ function beginCall(key, name, args, entrypoint, others) {
     }
     settle(held, ReflectApply(method, self, args), give);
   });
-}
+});
 
 // ---- the worker itself
 
@@ -539,22 +440,22 @@ function start(global) {
   globalObject = global;
 }
 
-function setExports(namespace) {
+const setExports = (function setExports(namespace) {
   exported = namespace;
-}
+});
 
 return {
   beginCall,
   beginFetch,
-  beginMessage,
-  beginQueue,
-  beginScheduled,
-  beginTask,
   cancel,
+  constructKey,
   currentEvent,
   env,
   ExecutionContext,
   FetchEvent,
+  give,
+  hold,
+  run,
   setExports,
   start,
   WorkerEntrypoint,

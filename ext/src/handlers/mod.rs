@@ -389,7 +389,7 @@ deno_core::extension!(
         op_isopod_pass_through,
         op_isopod_report,
     ],
-    lazy_loaded_js = [dir "src/handlers", "handlers.js"],
+    lazy_loaded_js = [dir "src/handlers", "handlers.js", "work.js"],
     middleware = |op| match op.name {
         "op_dispatch_exception" => op.with_implementation_from(&op_isopod_report()),
         _ => op,

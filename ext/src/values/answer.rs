@@ -64,7 +64,6 @@ impl<R: FromScript> Answer for Typed<R> {
 }
 
 /// A place for a value of this type, and its receiver. A dropped receiver is a caller that left.
-#[must_use]
 pub fn answer<R: FromScript>() -> (Box<dyn Answer>, oneshot::Receiver<Result<R, Fault>>) {
     let (sender, receiver) = oneshot::channel();
     (Box::new(Typed(sender)), receiver)

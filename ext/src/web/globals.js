@@ -47,6 +47,7 @@ const lazyCompression = lazy("ext:deno_web/14_compression.js");
 const lazyFileReader = lazy("ext:deno_web/10_filereader.js");
 const lazyEventSource = lazy("ext:deno_fetch/27_eventsource.js");
 const lazySql = lazy("ext:isopod_sql/sql.js");
+const lazyWork = lazy("ext:isopod_handlers/work.js");
 const lazyEvents = lazy("ext:isopod_events/events.js");
 const lazyNative = lazy("ext:isopod_native/native.js");
 
@@ -199,7 +200,7 @@ core.setHandledPromiseRejectionHandler((promise, reason) => {
 
 // ---- starting a worker
 
-function fillEnv(env, bindings) {
+const fillEnv = (function fillEnv(env, bindings) {
   for (const binding of new SafeArrayIterator(bindings)) {
     let value;
     switch (binding.type) {
@@ -218,6 +219,9 @@ function fillEnv(env, bindings) {
       case "native":
         value = lazyNative().nativeBinding(binding.methods);
         break;
+      case "custom":
+        value = core.loadExtScript(binding.maker).make(binding.name, JSONParse(binding.value));
+        break;
       default:
         throw new TypeError(`no such kind of binding: ${binding.type}`);
     }
@@ -229,21 +233,29 @@ function fillEnv(env, bindings) {
       configurable: true,
     });
   }
-}
+});
 
-function boot(options) {
+// In parentheses, so that it is in the snapshot as bytecode.
+const boot = (function boot(options) {
   performance.setTimeOrigin();
   core.setWasmStreamingCallback(fetch.handleWasmStreaming);
   internals.isopodUserAgent = options.userAgent;
   console.setNoColorFns(() => !options.colors, () => !options.colors);
-  handlers.start(globalThis);
   fillEnv(handlers.env, options.bindings);
   internals.isopodProcess = { args: options.args, env: { ...options.env } };
   // User code gets what is above, and no way to the ops below it.
   delete globalThis.Deno;
   delete globalThis.__bootstrap;
   delete globalThis.__isopod;
-}
+  for (const name of new SafeArrayIterator(options.removedGlobals)) {
+    delete globalThis[name];
+  }
+});
+
+// Called once now, so that they need not be compiled when a worker starts.
+performance.setTimeOrigin();
+console.setNoColorFns(() => true, () => true);
+handlers.start(globalThis);
 
 // Where the host finds its way in, until boot() takes it away.
 globalThis.__isopod = {
@@ -251,9 +263,9 @@ globalThis.__isopod = {
   setExports: handlers.setExports,
   beginCall: handlers.beginCall,
   beginFetch: handlers.beginFetch,
-  beginMessage: handlers.beginMessage,
-  beginQueue: handlers.beginQueue,
-  beginScheduled: handlers.beginScheduled,
-  beginTask: handlers.beginTask,
+  beginMessage: (...args) => lazyWork().beginMessage(...new SafeArrayIterator(args)),
+  beginQueue: (...args) => lazyWork().beginQueue(...new SafeArrayIterator(args)),
+  beginScheduled: (...args) => lazyWork().beginScheduled(...new SafeArrayIterator(args)),
+  beginTask: (...args) => lazyWork().beginTask(...new SafeArrayIterator(args)),
   cancel: handlers.cancel,
 };

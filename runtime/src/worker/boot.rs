@@ -19,9 +19,8 @@ use serde::Serialize;
 
 use super::{Face, Worker, console};
 use crate::loader::ScriptLoader;
-use crate::snapshot::{RESIDUAL_ESM, RESIDUAL_JS, SNAPSHOT};
 use crate::watchdog::Breach;
-use crate::{Binding, Console, Script, WorkerThread};
+use crate::{Binding, Console, Fabric, NewWorker, Script, WorkerThread};
 
 /// Heap granted beyond the limit once it is reached, for the isolate to come to its end in.
 const HEAP_GRACE_BYTES: usize = 32 * 1024 * 1024;
@@ -42,6 +41,7 @@ struct StartArguments<'a> {
     user_agent: &'a str,
     colors: bool,
     bindings: Vec<JsBinding<'a>>,
+    removed_globals: Vec<String>,
     args: &'a [String],
     env: &'a BTreeMap<String, String>,
 }
@@ -53,6 +53,8 @@ struct JsBinding<'a> {
     kind: &'static str,
     value: Option<String>,
     methods: Vec<(&'a str, u32)>,
+    /// The script that makes it.
+    maker: Option<&'a str>,
 }
 
 impl Worker {
@@ -71,13 +73,16 @@ impl Worker {
 
     fn new(thread: &WorkerThread, script: &Arc<Script>, options: BootOptions) -> Result<Self, Fault> {
         let limits = &script.limits;
-        let loader = ScriptLoader::new(script.clone());
+        let Fabric { image, extend } = &thread.fabric;
+        let loader = ScriptLoader::new(script.clone(), extend.clone());
+        let mut extensions = (image.extensions)();
+        extensions.extend(extend.iter().flat_map(|extend| extend.extensions()));
         let mut runtime = JsRuntime::try_new(RuntimeOptions {
             module_loader: Some(loader.clone()),
-            extensions: isopod_ext::extensions(),
-            startup_snapshot: Some(SNAPSHOT),
-            residual_lazy_js_sources: RESIDUAL_JS,
-            residual_lazy_esm_sources: RESIDUAL_ESM,
+            extensions,
+            startup_snapshot: Some(image.snapshot),
+            residual_lazy_js_sources: image.residual_js,
+            residual_lazy_esm_sources: image.residual_esm,
             create_params: Some(v8::CreateParams::default().heap_limits(0, limits.heap_bytes())),
             ..RuntimeOptions::default()
         })
@@ -131,8 +136,16 @@ impl Worker {
             if script.command.is_some() {
                 state.put(ProcessAccess::default());
             }
+            if let Some(extend) = extend {
+                let worker = NewWorker {
+                    script: &script.name,
+                    number: options.worker,
+                };
+                extend.prepare(&worker, &mut state);
+            }
         }
-        let face = start(&mut runtime, script, bound)?;
+        let removed = extend.iter().flat_map(|extend| extend.removed_globals()).collect();
+        let face = start(&mut runtime, script, bound, removed)?;
         Ok(Self {
             watch,
             face,
@@ -240,13 +253,19 @@ impl Worker {
 }
 
 /// Calls the script's side into being, and takes its functions before user code could see them.
-fn start(runtime: &mut JsRuntime, script: &Script, bindings: Vec<JsBinding<'_>>) -> Result<Face, Fault> {
+fn start(
+    runtime: &mut JsRuntime,
+    script: &Script,
+    bindings: Vec<JsBinding<'_>>,
+    removed_globals: Vec<String>,
+) -> Result<Face, Fault> {
     let no_command = crate::Command::default();
     let command = script.command.as_ref().unwrap_or(&no_command);
     let arguments = StartArguments {
         user_agent: USER_AGENT,
         colors: matches!(script.console, Console::Terminal { colors: true }),
         bindings,
+        removed_globals,
         args: &command.args,
         env: &command.env,
     };
@@ -317,6 +336,11 @@ fn bindings<'a>(script: &'a Script, natives: &mut Natives) -> Vec<JsBinding<'a>>
             Binding::Sql(_) => ("sql", None),
             Binding::Events(_) => ("events", None),
             Binding::Native(_) => ("native", None),
+            Binding::Custom { options, .. } => ("custom", Some(options.to_string())),
+        };
+        let maker = match binding {
+            Binding::Custom { script, .. } => Some(script.as_str()),
+            _ => None,
         };
         let methods = match binding {
             Binding::Native(functions) => functions
@@ -330,6 +354,7 @@ fn bindings<'a>(script: &'a Script, natives: &mut Natives) -> Vec<JsBinding<'a>>
             kind,
             value,
             methods,
+            maker,
         }
     };
     script.bindings.iter().map(one).collect()

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use isopod_runtime::handlers::{Event as JsEvent, EventKey, Fault, FaultKind};
 use isopod_runtime::io::IoOptions;
-use isopod_runtime::{BootOptions, Script, Watchdog, WorkerThread, platform};
+use isopod_runtime::{BootOptions, Fabric, Script, Watchdog, WorkerThread, platform};
 
 use crate::engine::{BootContext, BootError, Engine, Event, SlotId, ThreadError, Turn, Worker};
 use crate::outcome::{Failure, Outcome};
@@ -16,15 +16,17 @@ use crate::outcome::{Failure, Outcome};
 /// Runs scripts on V8. One for a pool.
 pub struct JsEngine {
     io_threads: usize,
+    fabric: Fabric,
     /// Started by the first worker thread, so that making an engine cannot fail.
     watchdog: Mutex<Option<Arc<Watchdog>>>,
 }
 
 impl JsEngine {
-    /// An engine whose threads have I/O runtimes of this many threads each.
-    pub(super) fn new(io_threads: usize) -> Self {
+    /// An engine whose threads have I/O runtimes of this many threads each, and whose workers are made of this.
+    pub(super) fn new(io_threads: usize, fabric: Fabric) -> Self {
         Self {
             io_threads,
+            fabric,
             watchdog: Mutex::new(None),
         }
     }
@@ -57,6 +59,7 @@ impl Engine for JsEngine {
         let thread = self
             .watchdog()
             .and_then(|watchdog| WorkerThread::start(options, watchdog));
+        let thread = thread.map(|thread| thread.with_fabric(self.fabric.clone()));
         thread.map_err(|error| ThreadError {
             message: "no I/O runtime: is there a limit on threads or descriptors?".to_owned(),
             source: Some(error.into()),

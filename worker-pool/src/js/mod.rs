@@ -5,10 +5,11 @@ mod engine;
 mod pool;
 mod task;
 
+pub use isopod_runtime::deno_core;
 pub use isopod_runtime::handlers::{Data, Message, TaskItem};
 pub use isopod_runtime::{
-    Binding, Command, Console, Limits, Script, ScriptBuilder, ScriptError, events, fetch, handlers, modules, native,
-    sql, values,
+    Binding, Command, Console, Extend, Image, Limits, NewWorker, Script, ScriptBuilder, ScriptError, events, fetch,
+    handlers, modules, native, sql, values,
 };
 
 pub use self::engine::{JsEngine, JsWorker};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::channel::oneshot;
 use isopod_runtime::handlers::{Body, Event, EventKind, Fault, Message, Reply, Task};
 use isopod_runtime::values::{Answer, FromScript, IntoArguments, answer};
-use isopod_runtime::{Script, WorkerThread};
+use isopod_runtime::{Extend, Fabric, Image, Script, WorkerThread};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
@@ -50,6 +50,7 @@ type Change = dyn FnOnce(CoreBuilder<JsEngine>) -> CoreBuilder<JsEngine>;
 #[must_use = "a builder makes a pool with `build`"]
 pub struct PoolBuilder {
     io_threads: usize,
+    fabric: Fabric,
     change: Vec<Box<Change>>,
 }
 
@@ -70,6 +71,18 @@ impl PoolBuilder {
         self
     }
 
+    /// Adds ops, JavaScript, bindings and modules to the pool's workers, and takes names away from them.
+    pub fn extend(mut self, extend: impl Extend) -> Self {
+        self.fabric.extend = Some(Arc::new(extend));
+        self
+    }
+
+    /// Starts isolates from a snapshot of one's own. Default: [`Image::stock`].
+    pub const fn image(mut self, image: Image) -> Self {
+        self.fabric.image = image;
+        self
+    }
+
     /// Calls this with each lifecycle event, on the thread where it happens: it must be quick, and not block.
     pub fn on(self, observer: impl Fn(&PoolEvent) + Send + Sync + 'static) -> Self {
         self.configure(move |core| core.on(observer))
@@ -86,7 +99,7 @@ impl PoolBuilder {
     /// # Errors
     /// Settings that contradict each other, or no thread to be had.
     pub fn build(self) -> Result<Pool, BuildError> {
-        let core = crate::Pool::builder(JsEngine::new(self.io_threads));
+        let core = crate::Pool::builder(JsEngine::new(self.io_threads, self.fabric));
         let core = self.change.into_iter().fold(core, |core, change| change(core));
         Ok(Pool { core: core.build()? })
     }
@@ -97,6 +110,7 @@ impl Pool {
     pub fn builder() -> PoolBuilder {
         PoolBuilder {
             io_threads: 2,
+            fabric: Fabric::default(),
             change: Vec::new(),
         }
     }

@@ -48,7 +48,7 @@ pub enum RejectReason {
         /// When to try again.
         retry_after: Duration,
         /// How the last boot failed.
-        failure: Failure,
+        failure: Box<Failure>,
     },
     /// The event's deadline has passed already.
     #[error("the event's deadline had passed when it was dispatched")]
@@ -89,11 +89,14 @@ impl From<RejectReason> for Failure {
             ..Self::new(reason.outcome().unwrap_or(Outcome::LoadShed), reason.to_string())
         };
         match reason {
-            RejectReason::BootBroken { failure: last, .. } => Self {
-                detail: last.detail,
-                source: last.source,
-                ..failure
-            },
+            RejectReason::BootBroken { failure: last, .. } => {
+                let Self { detail, source, .. } = *last;
+                Self {
+                    detail,
+                    source,
+                    ..failure
+                }
+            }
             _ => failure,
         }
     }
@@ -333,7 +336,7 @@ impl<E: Engine> State<E> {
             return Err(RejectReason::BootBroken {
                 name: name.to_owned(),
                 retry_after,
-                failure,
+                failure: Box::new(failure),
             });
         }
         match placement.seat {

@@ -15,6 +15,7 @@ use crate::recorder::{Recorder, Series};
 use crate::shared::Shared;
 use crate::state::{Assignment, Departure, Mail, Next};
 use crate::sync::{Mutex, clock};
+use crate::thread::linger::Linger;
 use crate::thread::slots::{Running, Slots};
 use crate::time::after;
 
@@ -44,6 +45,7 @@ pub(super) struct EventLoop<'a, E: Engine> {
     ended: Vec<EventId>,
     ready_at: Instant,
     idle_since: Instant,
+    linger: Linger,
     /// Armed for the nearest deadline or an earlier one: events come and go without touching it.
     timer: Option<(Instant, Pin<Box<clock::Sleep>>)>,
     /// Set by [`Mail::Cut`]: what comes now came too late.
@@ -70,6 +72,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
             ended: Vec::new(),
             ready_at: now,
             idle_since: now,
+            linger: Linger::new(shared.settings.linger),
             timer: None,
             cut: false,
         }
@@ -113,6 +116,10 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         self.report(None)?;
         if self.poll_timer(cx).is_ready() {
             self.expire(Instant::now())?;
+            return Ok(Round::Busy);
+        }
+        // With events open, what they wait for has to be driven.
+        if self.slots.is_empty() && self.linger.finds(|| self.assignment.mail.stirs()) {
             return Ok(Round::Busy);
         }
         Ok(match self.assignment.mail.park(cx.waker()) {
@@ -167,6 +174,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
             return self.ended.push(id);
         }
         self.record(Series::QueueWait, job.accepted, now);
+        self.linger.came(job.accepted);
         let Some((event, tally)) = job.start() else {
             return self.ended.push(id);
         };

@@ -2,6 +2,7 @@
 
 mod event_loop;
 mod host;
+mod linger;
 mod slots;
 
 use std::any::Any;

@@ -1,4 +1,4 @@
-//! Strips the types of the few TypeScript files among the deno crates' own scripts, for the build script.
+//! Strips the types of the few TypeScript files among the deno crates' own scripts.
 
 use oxc::allocator::Allocator;
 use oxc::codegen::Codegen;
@@ -8,7 +8,10 @@ use oxc::span::SourceType;
 use oxc::transformer::{TransformOptions, Transformer};
 
 /// The JavaScript of a TypeScript source; `None` for what is JavaScript already.
-pub(crate) fn strip_types(specifier: &str, source: &str) -> Result<Option<String>, String> {
+///
+/// # Errors
+/// What is wrong with the source.
+pub fn strip_types(specifier: &str, source: &str) -> Result<Option<String>, String> {
     if !specifier.ends_with(".ts") {
         return Ok(None);
     }

@@ -1,0 +1,54 @@
+//! What a pool does when there is nothing to do.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::Effort;
+use crate::process::Running;
+use crate::programs::Programs;
+use crate::table::{Better, Column, Row, Table};
+
+const WORKERS: u32 = 32;
+
+/// Time for garbage collectors and allocators to come to rest.
+const SETTLE: Duration = Duration::from_secs(5);
+
+const SUBJECTS: [&str; 3] = ["Isopod", "Deno, `Worker`", "Node, `worker_threads`"];
+
+pub(super) fn measure(programs: &Programs, effort: &Effort) -> Result<Table> {
+    eprintln!("an idle pool");
+    let watched = effort.idle;
+    let medians = effort.medians(&SUBJECTS, |subject| {
+        let workers = WORKERS.to_string();
+        let mut command = super::memory::command(subject, programs)?;
+        let running = Running::until_first_line(command.arg(workers))?;
+        // tidy:allow(sleep): a measurement lets the process come to rest, or looks again.
+        std::thread::sleep(SETTLE);
+        let (switches, cpu) = (running.context_switches()?, running.cpu_time()?);
+        // tidy:allow(sleep): a measurement lets the process come to rest, or looks again.
+        std::thread::sleep(watched);
+        let switches = running.context_switches()? - switches;
+        let cpu = running.cpu_time()? - cpu;
+        let seconds = watched.as_secs_f64();
+        #[expect(clippy::cast_precision_loss, reason = "a count")]
+        let switches = switches as f64 / seconds;
+        Ok(vec![switches, cpu.as_secs_f64() / seconds * 100.0])
+    })?;
+    let row = |(subject, values): (&str, Vec<f64>)| Row {
+        subject: subject.to_owned(),
+        values,
+    };
+    let column = |title| Column {
+        title,
+        better: Some(Better::Lower),
+    };
+    Ok(Table {
+        title: format!("An idle pool of {WORKERS} workers"),
+        how: format!(
+            "All of them warm, watched from outside for {watched:?}: context switches of all threads, and processor time."
+        ),
+        columns: vec![column("wake-ups a second"), column("processor, % of a core")],
+        rows: SUBJECTS.into_iter().zip(medians).map(row).collect(),
+    })
+}

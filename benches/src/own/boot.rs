@@ -1,0 +1,40 @@
+//! A worker from nothing to its script's first line, on one thread: event loop, `LocalSet`, isolate, modules.
+
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::time::Instant;
+
+use anyhow::Result;
+use isopod_runtime::io::IoOptions;
+use isopod_runtime::{BootOptions, Script, Watchdog, Worker, WorkerThread, platform};
+use tokio::task::LocalSet;
+
+use super::micros_since;
+
+pub(super) fn run(workers: usize) -> Result<Vec<f64>> {
+    let script = Arc::new(Script::builder("boot").source("export const ping = () => 1;").build()?);
+    let (to, samples) = sync_channel(1);
+    let body = Box::new(move || drop(to.send(boots(workers, &script))));
+    platform::spawn("boot".into(), body)?;
+    samples.recv()?
+}
+
+fn boots(workers: usize, script: &Arc<Script>) -> Result<Vec<f64>> {
+    let thread = WorkerThread::start(IoOptions::default(), Arc::new(Watchdog::start()?))?;
+    // The first finds no compiled code.
+    let all = (0..=workers)
+        .map(|_| boot(&thread, script))
+        .collect::<Result<Vec<_>>>()?;
+    Ok(all[1..].to_vec())
+}
+
+fn boot(thread: &WorkerThread, script: &Arc<Script>) -> Result<f64> {
+    let begun = Instant::now();
+    let event_loop = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let local = LocalSet::new();
+    let worker = local.block_on(&event_loop, Worker::boot(thread, script, BootOptions::default()))?;
+    // What its top-level code was has run.
+    let took = micros_since(begun);
+    drop(worker);
+    Ok(took)
+}

@@ -1,0 +1,9 @@
+//! Makes the snapshot: Isopod's extensions but for one, and the stock exchange.
+
+#[path = "src/stock.rs"]
+mod stock;
+
+fn main() {
+    println!("cargo:rerun-if-changed=src/stock.rs");
+    isopod_snapshot::build(stock::extensions);
+}

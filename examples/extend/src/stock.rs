@@ -1,0 +1,46 @@
+//! An extension: two ops, and the script that makes a binding of them. Shared by the program and its build script.
+
+use std::collections::BTreeMap;
+
+use deno_core::{Extension, OpState, op2};
+
+/// What the ops work on; each worker has its own.
+#[derive(Default)]
+pub(crate) struct Shelves(pub(crate) BTreeMap<String, u32>);
+
+/// Why something cannot be taken. Each variant says which JavaScript class it is.
+#[derive(Debug, thiserror::Error, deno_error::JsError)]
+pub(crate) enum StockError {
+    #[class(range)]
+    #[error("only {0} of {1:?} are there")]
+    TooFew(u32, String),
+}
+
+#[op2(fast)]
+fn op_stock_count(state: &mut OpState, #[string] item: &str) -> u32 {
+    state.borrow::<Shelves>().0.get(item).copied().unwrap_or(0)
+}
+
+#[op2(fast)]
+fn op_stock_take(state: &mut OpState, #[string] item: &str, count: u32) -> Result<u32, StockError> {
+    let shelves = state.borrow_mut::<Shelves>();
+    let there = shelves.0.entry(item.to_owned()).or_default();
+    *there = there
+        .checked_sub(count)
+        .ok_or_else(|| StockError::TooFew(*there, item.to_owned()))?;
+    Ok(*there)
+}
+
+deno_core::extension!(
+    stock,
+    ops = [op_stock_count, op_stock_take],
+    lazy_loaded_js = [dir "src", "stock.js"],
+);
+
+/// What the snapshot is made of: all of Isopod's but SQL, which no script here is to have, and ours.
+pub(crate) fn extensions() -> Vec<Extension> {
+    let mut extensions = isopod_ext::extensions();
+    extensions.retain(|extension| extension.name != "isopod_sql");
+    extensions.push(stock::init());
+    extensions
+}

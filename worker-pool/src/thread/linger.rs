@@ -1,0 +1,92 @@
+//! A look around before a worker's loop sleeps.
+//!
+//! Waking a thread that sleeps costs more than most calls take. Where events come one after the other, each as soon as the
+//! last was answered, the next is there before the thread would have been asleep: so it looks for a moment, but only where
+//! the last events came so quickly that looking pays.
+
+use std::time::{Duration, Instant};
+
+/// How often it looks between two looks at the clock.
+const LOOKS: usize = 16;
+
+pub(super) struct Linger {
+    limit: Duration,
+    /// When the loop last went to sleep, until an event comes.
+    asleep_since: Option<Instant>,
+    /// Whether the last event came within the limit of the one before having ended.
+    brisk: bool,
+}
+
+impl Linger {
+    pub(super) const fn new(limit: Duration) -> Self {
+        Self {
+            limit,
+            asleep_since: None,
+            brisk: false,
+        }
+    }
+
+    /// An event has come that was accepted then.
+    pub(super) fn came(&mut self, accepted: Instant) {
+        if let Some(since) = self.asleep_since.take() {
+            self.brisk = accepted.saturating_duration_since(since) < self.limit;
+        }
+    }
+
+    /// Looks, if that promises to pay, whether something has come. If not, the loop goes to sleep.
+    pub(super) fn finds(&mut self, came: impl Fn() -> bool) -> bool {
+        let began = Instant::now();
+        while self.brisk {
+            for _ in 0..LOOKS {
+                if came() {
+                    return true;
+                }
+                std::hint::spin_loop();
+            }
+            self.brisk = began.elapsed() < self.limit;
+            // What it waits for may need this very processor.
+            std::thread::yield_now();
+        }
+        self.asleep_since.get_or_insert(began);
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::time::{Duration, Instant};
+
+    use super::Linger;
+
+    const LIMIT: Duration = Duration::from_millis(5);
+
+    #[test]
+    fn it_does_not_look_before_events_have_come_quickly() {
+        let mut linger = Linger::new(LIMIT);
+        assert!(!linger.finds(|| panic!("nobody looks")));
+        linger.came(Instant::now() + LIMIT * 2);
+        assert!(!linger.finds(|| panic!("the last event came late")));
+    }
+
+    #[test]
+    fn it_looks_after_a_quick_event_until_the_limit_and_then_no_more() {
+        let mut linger = Linger::new(LIMIT);
+        assert!(!linger.finds(|| false));
+        linger.came(Instant::now());
+        let looks = Cell::new(0);
+        assert!(linger.finds(|| looks.replace(looks.get() + 1) == 3));
+        let began = Instant::now();
+        assert!(!linger.finds(|| false));
+        assert!(began.elapsed() >= LIMIT);
+        assert!(!linger.finds(|| panic!("it was in vain")));
+    }
+
+    #[test]
+    fn without_a_limit_it_never_looks() {
+        let mut linger = Linger::new(Duration::ZERO);
+        assert!(!linger.finds(|| panic!("off")));
+        linger.came(Instant::now());
+        assert!(!linger.finds(|| panic!("off")));
+    }
+}
