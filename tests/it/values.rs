@@ -237,7 +237,6 @@ fn a_native_call_is_dropped_with_the_event_that_made_it() {
     let pool = pool_of(source, vec![("N", functions([("never", never)]))]);
     let meta = isopod_pool::Meta {
         deadline: Some(std::time::Instant::now() + std::time::Duration::from_millis(50)),
-        ..Default::default()
     };
     let ended: Result<(), Failure> = block_on(pool.call_with("s#S", "f", (), meta));
     assert_eq!(ended.expect_err("its time was over").outcome, Outcome::ExceededWall);

@@ -131,10 +131,6 @@ impl<E: Engine> Pool<E> {
     ///
     /// # Errors
     /// The event itself, and why it was not accepted.
-    #[expect(
-        clippy::result_large_err,
-        reason = "what is handed back is as large as what was handed over"
-    )]
     pub fn dispatch(&self, name: &str, event: E::Event, meta: Meta) -> Result<Ticket, Rejected<E::Event>> {
         let accepted = self
             .shared()
@@ -170,7 +166,6 @@ impl<E: Engine> Pool<E> {
     ///
     /// A name that nothing is deployed under becomes one for native tasks, each in a fresh `LocalSet`, until it is
     /// undeployed; [`Pool::deploy_native`] sets other options. Statistics are kept by name: use few.
-    #[expect(clippy::result_large_err, reason = "as that of `dispatch`")]
     pub fn native<R, F>(&self, name: &str, meta: Meta, task: F) -> NativeTask<R>
     where
         R: Send + 'static,

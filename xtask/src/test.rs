@@ -38,8 +38,8 @@ pub(crate) fn nightly(workspace: &Workspace, filter: &[String]) -> Result<()> {
     }
 }
 
-/// Builds the programs that tests and examples start, and the libraries that they load. Of the whole workspace, so that features and thus artefacts are
-/// those of the tests.
+/// Builds the programs that tests and examples start, and the libraries that they load. Of the whole workspace, so that
+/// features and thus artefacts are those of the tests.
 pub(crate) fn programs(workspace: &Workspace) -> Result<()> {
     shell::run(shell::command("cargo", &workspace.root).args(["build", "--workspace"]))
 }
@@ -76,6 +76,19 @@ pub(crate) fn pool_without_v8(workspace: &Workspace) -> Result<()> {
         &["test", "--lib", "--tests"]
     });
     shell::run(command.args(["--no-default-features", "--features", "testing"]))
+}
+
+/// The pool's threads in every order that they may take their turns in, as far as shuttle gets: the same code on simulated
+/// threads, which nothing else can be built with.
+pub(crate) fn pool_schedules(workspace: &Workspace) -> Result<()> {
+    let mut command = shell::command("cargo", &workspace.root.join("worker-pool"));
+    command.args(if has_nextest() {
+        &["nextest", "run"][..]
+    } else {
+        &["test"]
+    });
+    let features = ["--no-default-features", "--features", "shuttle", "--lib", "schedules"];
+    shell::run(command.args(features))
 }
 
 fn has_nextest() -> bool {
