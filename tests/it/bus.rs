@@ -184,6 +184,38 @@ fn workers_that_call_each_other_in_a_circle_end_with_an_error_that_names_it() {
 }
 
 #[test]
+fn of_several_messages_in_flight_the_error_names_the_one_that_led_to_it() {
+    let stage = Stage::with(Bus::builder().depth_max(0).build(), 1);
+    let source =
+        "export default { async message({ topic }, env) { await env[topic].pass(); env.EVENTS.publish('more') } };";
+    let (gates, bindings): (Vec<_>, Vec<_>) = ["first", "second"]
+        .map(|topic| {
+            let (gate, binding) = gate();
+            ((topic, gate), (topic, binding))
+        })
+        .into_iter()
+        .unzip();
+    let options = DeliverOptions {
+        concurrency: 2,
+        ..DeliverOptions::default()
+    };
+    let mut failed = stage.listen("isopod.message.failed");
+    let subscription = stage.script_with("s", source, &["more"], &["first", "second"], bindings, options);
+    for (topic, _) in &gates {
+        stage.publish(topic, ());
+    }
+    until("both are handled", || (subscription.stats().active == 2).then_some(()));
+    for (expected, gate) in gates {
+        gate.add_permits(1);
+        let Some(SystemEvent::MessageFailed { topic, error, .. }) = SystemEvent::of(&next(&mut failed)) else {
+            panic!("it is told of");
+        };
+        assert_eq!(&*topic, expected);
+        assert!(error.contains(&format!("{expected} → more")), "{error}");
+    }
+}
+
+#[test]
 fn a_failed_message_is_told_of_and_the_next_one_comes() {
     let stage = Stage::new();
     let source = "export default { message({ data }, env) {

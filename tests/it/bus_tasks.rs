@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::executor::block_on;
-use isopod_host::bus::{Bus, HandlerOptions, ResultRef, Results, SubscribeOptions, SystemEvent};
-use isopod_host::workers::{TaskResponse, WorkerTasks};
+use isopod_host::bus::{Bus, HandlerOptions, Message, ResultRef, Results, Source, SubscribeOptions, SystemEvent};
+use isopod_host::workers::{EventBridge, TaskResponse, WorkerTasks};
 use isopod_pool::Outcome;
 use isopod_pool::js::{Pool, TaskRequest};
 use serde_json::{Value, json};
@@ -232,6 +232,59 @@ fn a_chain_that_is_a_circle_ends_at_its_depth_with_an_error_that_names_it() {
     });
     // 0: first, 1 to 3: again; the one that was refused is not kept.
     assert_eq!(stage.results.stats().count, 4);
+}
+
+#[test]
+fn a_circle_of_chains_messages_and_handlers_ends_at_its_depth_too() {
+    let stage = Stage::new(Bus::builder().depth_max(5).build());
+    let runtime = runtime();
+    let events = EventBridge::new(&stage.bus, "say", &["go"]).expect("patterns");
+    stage.script(
+        "echo",
+        "export default { async task(t, env, ctx) { await ctx.emit('echoed', 1) } };",
+    );
+    let say = "export default { task(t, env) { env.EVENTS.publish('go') } };";
+    deploy(&stage.pool, "say", say, vec![("EVENTS", events.binding())]);
+    let options = HandlerOptions {
+        source: Source::native("relay"),
+        ..HandlerOptions::default()
+    };
+    let results = stage.results.clone();
+    let relay = stage.bus.on(runtime.handle(), "go", options, move |ctx| {
+        let announced = ctx.announce(&results, "relayed", json!(1));
+        async move { announced.map(drop) }
+    });
+    let relay = relay.expect("subscribed");
+    let [_echo, say] = [("results.relay", "echo"), ("results.echo", "say")].map(|(from, to)| {
+        let chain = stage
+            .tasks
+            .chain(from.parse().expect("a pattern"), to, HandlerOptions::default());
+        chain
+            .start(runtime.handle(), &stage.bus, &stage.results)
+            .expect("subscribed")
+    });
+    let go = Message::new("go".parse().expect("a topic"), ());
+    stage.bus.publish(go).expect("published");
+    // 0 to 2: go, relay, echo; 3 to 5: the same; the third `go` would be the sixth deep.
+    crate::process::until("the circle is cut", || (say.stats().failed == 1).then_some(()));
+    assert_eq!(relay.stats().handled, 2);
+    assert_eq!(stage.results.stats().count, 4);
+}
+
+#[test]
+fn the_results_of_a_task_are_as_deep_as_its_request_says() {
+    let stage = Stage::new(Bus::builder().depth_max(3).build());
+    stage.script(
+        "s",
+        "export default { async task(t, env, ctx) { await ctx.emit('r', 1) } };",
+    );
+    let announced = |depth| {
+        let task = stage.tasks.run::<()>("s", TaskRequest::new(()).at_depth(depth));
+        let responses: Vec<_> = block_on(task.collect());
+        matches!(&responses[0], TaskResponse::Result { announced: Ok(_), .. })
+    };
+    assert!(announced(3));
+    assert!(!announced(4));
 }
 
 #[test]

@@ -102,6 +102,8 @@ fn a_function_that_is_not_exported_is_no_error_and_one_that_fails_is() {
         // Each throws what the runtime would, if it could.
         export const liar = () => { throw new TypeError('the script has no function "liar" to call: it exports liar') };
         export const relay = async () => { await Promise.resolve(); return missing() };
+        export const forge = () => { const error = new TypeError('the script has no function "forge" to call');
+            error.stack = `${error}\n    at beginCall (ext:isopod_handlers/handlers.js:1:1)`; throw error };
         export const plain = () => { throw 'the script has no function "plain"' };"#,
     );
     let call = |unit: &'static str, function: &'static str, args: Value| {
@@ -115,7 +117,7 @@ fn a_function_that_is_not_exported_is_no_error_and_one_that_fails_is() {
         assert_eq!(value(call("s", missing, Value::Null)), None, "{missing}");
     }
     assert_eq!(value(call("s#Nothing", "add", Value::Null)), None);
-    for failing in ["liar", "relay", "plain"] {
+    for failing in ["liar", "relay", "forge", "plain"] {
         let called = call("s", failing, Value::Null);
         assert!(
             matches!(called, Err(CallError::Run(RunError::Crashed { .. }))),

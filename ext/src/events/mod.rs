@@ -31,8 +31,11 @@ pub struct Outgoing {
     pub topic: String,
     /// What it carries.
     pub data: Data,
-    /// How many messages led to it: one more than the one that was being handled, 0 if none was.
+    /// How many messages led to it: one more than to the one that was being handled, as many as to the task that was
+    /// being done, 0 otherwise.
     pub depth: u32,
+    /// The id of the message that was being handled, if one was.
+    pub cause: Option<u64>,
 }
 
 /// Why a message was not taken.
@@ -86,17 +89,22 @@ fn op_isopod_publish<'s>(
         Data::Bytes(bytes) if how == 2 => Data::Cloned(bytes),
         data => data,
     };
-    let (publisher, depth) = {
+    let (publisher, origin) = {
         let state = state.borrow();
         let publisher = state
             .try_borrow::<EventsBindings>()
             .and_then(|bindings| bindings.0.get(&binding))
             .cloned();
-        let events = state.borrow::<Rc<RefCell<Events>>>().borrow();
-        let depth = events.message_depth(event).map_or(0, |depth| depth + 1);
-        (publisher.ok_or(PublishError::NoBinding(binding))?, depth)
+        let origin = state.borrow::<Rc<RefCell<Events>>>().borrow().origin(event);
+        (publisher.ok_or(PublishError::NoBinding(binding))?, origin)
     };
-    unwind::catch(|| publisher.publish(Outgoing { topic, data, depth }))??;
+    let message = Outgoing {
+        topic,
+        data,
+        depth: origin.depth,
+        cause: origin.message,
+    };
+    unwind::catch(|| publisher.publish(message))??;
     Ok(())
 }
 

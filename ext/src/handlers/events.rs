@@ -73,8 +73,17 @@ struct Entry {
     items: Option<mpsc::Sender<TaskItem>>,
     /// What a message carries, until its script asks for it.
     data: Data,
-    /// Where it is a message: how many led to it.
-    depth: Option<u32>,
+    /// What leads to the messages that its script publishes meanwhile.
+    origin: Origin,
+}
+
+/// What led to a message that a script publishes while it handles an event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// How many messages did.
+    pub(crate) depth: u32,
+    /// The last of them, where the event is that message.
+    pub(crate) message: Option<u64>,
 }
 
 /// What a script's side needs to begin an event.
@@ -145,12 +154,16 @@ impl Events {
             EventKind::Task { task, reply } => {
                 entry.waiting = Waiting::Value(reply);
                 entry.items = Some(task.items);
+                entry.origin.depth = task.depth;
                 Begin::Task(task.id, task.payload, task.config)
             }
             EventKind::Message { mut message, reply } => {
                 entry.waiting = Waiting::Value(reply);
                 entry.data = std::mem::take(&mut message.data);
-                entry.depth = Some(message.depth);
+                entry.origin = Origin {
+                    depth: message.depth.saturating_add(1),
+                    message: Some(message.id),
+                };
                 Begin::Message(message)
             }
             EventKind::Scheduled {
@@ -260,9 +273,9 @@ impl Events {
         Some(std::mem::take(&mut self.entries.get_mut(&key)?.data))
     }
 
-    /// How many messages led to the message that an event is; `None` for any other event.
-    pub fn message_depth(&self, key: EventKey) -> Option<u32> {
-        self.entries.get(&key)?.depth
+    /// What leads to the messages that are published while an event is handled; nothing once it has ended.
+    pub(crate) fn origin(&self, key: EventKey) -> Origin {
+        self.entries.get(&key).map(|entry| entry.origin).unwrap_or_default()
     }
 
     /// Answers with a failure if no answer was given yet, and remembers it for the outcome.

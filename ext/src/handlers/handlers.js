@@ -86,8 +86,9 @@ const answer = (function answer(held, send) {
   send(last);
 });
 
-const fail = (function fail(held, error) {
-  answer(held, (last) => op_isopod_fail(held.key, error, last));
+// `missing`: the script has nothing to call. Told beside the error, which a script may have seen and could throw again.
+const fail = (function fail(held, error, missing = false) {
+  answer(held, (last) => op_isopod_fail(held.key, error, last, missing));
 });
 
 const give = (function give(held, value) {
@@ -173,15 +174,10 @@ const isClass = (function isClass(value) {
 
 /**
  * Finds what handles an event: `{ self, method, bare }`, where a bare method takes `(input)` alone because its object
- * was made with `ctx` and `env`.
+ * was made with `ctx` and `env`. `null` where nothing does.
  */
 const findHandler = (function findHandler(held, entrypoint, name, Context = ExecutionContext) {
   const target = entrypoint === undefined ? exported.default : exported[entrypoint];
-  if (target === undefined && entrypoint !== undefined) {
-    throw new TypeError(
-      `the script has no entry point "${entrypoint}": it exports ${listExports()}`,
-    );
-  }
   if (isClass(target)) {
     const ctx = new Context(constructKey, held);
     const self = ReflectConstruct(target, [ctx, env]);
@@ -204,9 +200,18 @@ function listExports() {
   return list === "" ? "nothing" : list;
 }
 
-function missing(entrypoint, name) {
+function failAsMissing(held, entrypoint, message) {
+  const text = entrypoint !== undefined && exported[entrypoint] === undefined
+    ? `the script has no entry point "${entrypoint}": it exports ${listExports()}`
+    : message;
+  fail(held, new TypeError(text), true);
+}
+
+function failAsUnhandled(held, entrypoint, name) {
   const where = entrypoint === undefined ? "its default export" : `the export "${entrypoint}"`;
-  return new TypeError(
+  failAsMissing(
+    held,
+    entrypoint,
     `the script does not handle "${name}" events: ${where} has no ${name}() method, and no listener for ` +
       `"${name}" was added`,
   );
@@ -313,7 +318,7 @@ function sendStream(held, stream, length, send) {
     ended();
   }, (error) => {
     // Before the head was sent this is the answer; after it, it is what the log and the outcome say.
-    op_isopod_fail(held.key, error, false);
+    op_isopod_fail(held.key, error, false, false);
     ended();
   });
 }
@@ -358,7 +363,10 @@ const beginFetch = (function beginFetch(key, method, url, hasBody, entrypoint) {
   inContextOf(held, () => {
     const found = findHandler(held, entrypoint, "fetch");
     if (found === null) {
-      if (entrypoint !== undefined || listenerCount(globalObject, "fetch") === 0) throw missing(entrypoint, "fetch");
+      if (entrypoint !== undefined || listenerCount(globalObject, "fetch") === 0) {
+        failAsUnhandled(held, entrypoint, "fetch");
+        return;
+      }
       const event = new FetchEvent(constructKey, held, makeRequest(held, method, url, hasBody));
       setIsTrusted(event, true);
       globalObject.dispatchEvent(event);
@@ -382,7 +390,10 @@ const beginFetch = (function beginFetch(key, method, url, hasBody, entrypoint) {
 const run = (function run(held, entrypoint, name, input, deliver, Context = ExecutionContext) {
   inContextOf(held, () => {
     const found = findHandler(held, entrypoint, name, Context);
-    if (found === null) throw missing(entrypoint, name);
+    if (found === null) {
+      failAsUnhandled(held, entrypoint, name);
+      return;
+    }
     const result = found.bare
       ? FunctionPrototypeCall(found.method, found.self, input)
       : FunctionPrototypeCall(found.method, found.self, input, env, new Context(constructKey, held));
@@ -413,7 +424,8 @@ const beginCall = (function beginCall(key, name, args, entrypoint, others) {
     if (!isFunction(method) || isClass(method)) {
       const found = findHandler(held, entrypoint, name);
       if (found === null) {
-        throw new TypeError(`the script has no function "${name}" to call: it exports ${listExports()}`);
+        failAsMissing(held, entrypoint, `the script has no function "${name}" to call: it exports ${listExports()}`);
+        return;
       }
       self = found.self;
       method = found.method;

@@ -15,6 +15,7 @@ mod task_ops;
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use deno_core::convert::ByteString;
@@ -25,6 +26,7 @@ use tokio::sync::mpsc;
 
 use crate::native::Natives;
 use crate::unwind;
+use crate::values::Thrown;
 
 pub use self::body::{Body, BoxError};
 pub use self::cloned::NotPlain;
@@ -285,7 +287,7 @@ pub(crate) fn stream_body(resource: &dyn Resource) -> (Body, Sender, Option<u64>
     (Body::new(request_body::Chunks::new(receiver, length)), sender, length)
 }
 
-/// Answers with the exception that a handler threw. `last` as for a response.
+/// Answers with the exception that a handler threw. `last` as for a response. `missing`: the script has nothing to call.
 #[op2(fast, reentrant)]
 fn op_isopod_fail<'s>(
     state: Rc<RefCell<OpState>>,
@@ -293,11 +295,15 @@ fn op_isopod_fail<'s>(
     #[smi] key: EventKey,
     error: v8::Local<'s, v8::Value>,
     last: bool,
+    missing: bool,
 ) {
     // Reading an error may run its getters, and those may call ops: no borrow is held meanwhile.
     let error = JsError::from_v8_exception(scope, error);
     let mut state = state.borrow_mut();
-    let fault = Fault::from_js(FaultKind::Exception, &error, state.try_borrow::<CodeFrames>());
+    let mut fault = Fault::from_js(FaultKind::Exception, &error, state.try_borrow::<CodeFrames>());
+    if missing {
+        fault.thrown = Some(Arc::new(Thrown::new(&error).missing()));
+    }
     let events = events(&state);
     events.borrow_mut().fail(key, fault);
     if last {

@@ -20,6 +20,8 @@ pub struct Task {
     pub payload: Box<dyn ToScript>,
     /// Settings of this run, as text by name.
     pub config: BTreeMap<String, String>,
+    /// How many messages led to it, and so to what it publishes; 0 for a task that none did.
+    pub depth: u32,
     /// Where `ctx.progress()` and `ctx.emit()` go. The channel's capacity is what may wait for a slow reader.
     pub items: mpsc::Sender<TaskItem>,
 }

@@ -21,11 +21,18 @@ pub struct Thrown {
     pub stack: Option<String>,
     /// Its `cause`, where that is an error.
     pub cause: Option<Box<Thrown>>,
+    /// Whether nothing was called because the script has nothing of that name. The runtime says so, and no script can.
+    pub missing: bool,
 }
 
 impl Thrown {
     pub(crate) fn new(error: &JsError) -> Self {
         Self::at_depth(error, 0)
+    }
+
+    pub(crate) fn missing(mut self) -> Self {
+        self.missing = true;
+        self
     }
 
     fn at_depth(error: &JsError, depth: usize) -> Self {
@@ -39,6 +46,7 @@ impl Thrown {
                 .as_ref()
                 .filter(|_| depth < CAUSES_MAX)
                 .map(|cause| Box::new(Self::at_depth(cause, depth + 1))),
+            missing: false,
         }
     }
 }

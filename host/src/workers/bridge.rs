@@ -103,11 +103,7 @@ impl Place {
         }
         let bus = self.bus.upgrade().ok_or(PublishError::Closed)?;
         let message = Message::new(topic, payload_of(outgoing.data)).by(Source::worker(Arc::clone(&self.script)));
-        // The one that led to it is one less deep.
-        let cause = outgoing
-            .depth
-            .checked_sub(1)
-            .and_then(|depth| self.causes.of_depth(depth));
+        let cause = outgoing.cause.and_then(|id| self.causes.of_id(id));
         bus.publish(match cause {
             Some(cause) => message.caused_by(&cause),
             None => message.at_depth(outgoing.depth),

@@ -11,20 +11,21 @@ pub(super) struct Causes(Mutex<Handled>);
 #[derive(Debug, Default)]
 struct Handled {
     next: u64,
-    /// Never more than the script's subscriptions hand it at a time.
-    messages: BTreeMap<u64, Arc<Message>>,
+    /// By its id, and a number of its own: several subscriptions may hand over the same message. Never more than they hand
+    /// over at a time.
+    messages: BTreeMap<(u64, u64), Arc<Message>>,
 }
 
 /// A message is handled for as long as this is there.
 pub(super) struct Entered {
     causes: Arc<Causes>,
-    key: u64,
+    key: (u64, u64),
 }
 
 impl Causes {
     pub(super) fn enter(self: &Arc<Self>, message: Arc<Message>) -> Entered {
         let key = self.with(|handled| {
-            let key = handled.next;
+            let key = (message.id, handled.next);
             handled.next += 1;
             handled.messages.insert(key, message);
             key
@@ -35,12 +36,11 @@ impl Causes {
         }
     }
 
-    /// The message of this depth that is handled, the newest of several. The depth is known for certain, and limits
-    /// circles; of several messages at once the wrong one may be taken for the cause, which only makes a worse error text.
-    pub(super) fn of_depth(&self, depth: u32) -> Option<Arc<Message>> {
+    /// The message of this id, while it is handled.
+    pub(super) fn of_id(&self, id: u64) -> Option<Arc<Message>> {
         self.with(|handled| {
-            let mut newest = handled.messages.values().rev();
-            newest.find(|message| message.depth == depth).cloned()
+            let mut same = handled.messages.range((id, 0)..=(id, u64::MAX));
+            same.next().map(|(_, message)| Arc::clone(message))
         })
     }
 
@@ -60,16 +60,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_message_of_the_depth_is_the_cause_until_it_is_handled() {
+    fn a_message_is_found_by_its_id_until_the_last_that_handles_it_is_done() {
         let causes = Arc::new(Causes::default());
-        let message = |topic: &str, depth| Arc::new(Message::new(topic.parse().unwrap(), ()).at_depth(depth));
-        let topic_of = |depth| causes.of_depth(depth).map(|message| message.topic.as_str().to_owned());
-        let _a = causes.enter(message("a", 1));
-        let b = causes.enter(message("b", 1));
-        let _c = causes.enter(message("c", 2));
-        assert_eq!(topic_of(1).as_deref(), Some("b"));
-        drop(b);
-        assert_eq!(topic_of(1).as_deref(), Some("a"));
-        assert_eq!(topic_of(0), None);
+        let message = |id| {
+            let mut message = Message::new("a".parse().unwrap(), ());
+            message.id = id;
+            Arc::new(message)
+        };
+        let (first, other) = (message(1), message(2));
+        let (one, again, _other) = (
+            causes.enter(first.clone()),
+            causes.enter(first),
+            causes.enter(other.clone()),
+        );
+        assert!(causes.of_id(2).is_some_and(|found| Arc::ptr_eq(&found, &other)));
+        drop(one);
+        assert_eq!(causes.of_id(1).map(|message| message.id), Some(1));
+        drop(again);
+        assert!(causes.of_id(1).is_none());
     }
 }

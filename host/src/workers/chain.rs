@@ -21,7 +21,8 @@ impl WorkerTasks {
     /// A chain from what is announced under `from`, such as `results.scan`, to a script's `task` handler, to be started with
     /// [`Chain::start`]. The task's payload is the reference of the result, its `config` says `source` and `name`; the data
     /// itself is read when the script asks for it, by [`Results::binding`](crate::bus::Results::binding). What it emits is
-    /// announced in turn, one deeper: a circle ends at the bus's `depth_max`, with an error that names it.
+    /// announced in turn, one deeper, and what it publishes is one deeper too: a circle ends at the bus's `depth_max`, with an
+    /// error that names it.
     ///
     /// `options` are those of the chain; its source is the script, whatever they say.
     pub fn chain(&self, from: Pattern, script: impl Into<Arc<str>>, options: HandlerOptions) -> Chain {
@@ -39,7 +40,9 @@ impl ChainTarget for ScriptTarget {
     fn wake(&self, ctx: ChainContext) -> BoxFuture<'static, Result<(), BoxError>> {
         let request = TaskRequest::new(ctx.result().clone())
             .config("source", ctx.source().name())
-            .config("name", ctx.name());
+            .config("name", ctx.name())
+            // What the task publishes is as deep as what it emits.
+            .at_depth(ctx.depth().saturating_add(1));
         let announce: Announce = Box::new(move |name, payload| ctx.announce_shared(name, payload));
         let mut task = self.tasks.begin::<IgnoredAny>(&self.script, request, announce);
         Box::pin(async move {

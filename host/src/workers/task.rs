@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use super::payload::payload_of;
 use super::record::Record;
-use crate::bus::{AnnounceError, Bus, Payload, ResultRef, Results, Source};
+use crate::bus::{AnnounceError, Bus, Message, Payload, ResultRef, Results, Source};
 
 /// What the tasks of a pool's scripts need. Cloning it makes another handle.
 ///
@@ -107,9 +107,9 @@ impl WorkerTasks {
     /// `TaskCompleted` or `TaskFailed`.
     pub fn run<R: FromScript>(&self, script: &str, request: TaskRequest) -> WorkerTask<R> {
         let source = Source::worker(script);
-        let (bus, results) = (self.bus.clone(), self.results.clone());
+        let (bus, results, depth) = (self.bus.clone(), self.results.clone(), request.depth());
         let announce: Announce = Box::new(move |name, payload| {
-            let publish = |message| bus.publish(message);
+            let publish = |message: Message| bus.publish(message.at_depth(depth));
             results.announce_by(source.clone(), name, payload, publish)
         });
         self.begin(script, request, announce)

@@ -260,6 +260,7 @@ impl Pool {
             id: request.id,
             payload: request.payload,
             config: request.config,
+            depth: request.depth,
             items,
         };
         let ticket = self.begin(name, meta, EventKind::Task { task, reply })?;

@@ -22,6 +22,7 @@ pub struct TaskRequest {
     pub(super) id: String,
     pub(super) payload: Box<dyn ToScript>,
     pub(super) config: BTreeMap<String, String>,
+    pub(super) depth: u32,
     pub(super) items_waiting_max: usize,
     pub(super) meta: Meta,
 }
@@ -33,6 +34,7 @@ impl TaskRequest {
             id: String::new(),
             payload: Box::new(payload),
             config: BTreeMap::new(),
+            depth: 0,
             items_waiting_max: ITEMS_WAITING_MAX,
             meta: Meta::default(),
         }
@@ -48,6 +50,18 @@ impl TaskRequest {
     pub fn config(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.config.insert(name.into(), value.into());
         self
+    }
+
+    /// Says how many messages led to it: as many led to each that its script publishes. Default: 0.
+    pub const fn at_depth(mut self, depth: u32) -> Self {
+        self.depth = depth;
+        self
+    }
+
+    /// How many messages led to it.
+    #[must_use]
+    pub const fn depth(&self) -> u32 {
+        self.depth
     }
 
     /// How many items may wait to be read before `ctx.progress()` and `ctx.emit()` wait. Default: 256; at least 1.
