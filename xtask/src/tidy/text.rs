@@ -129,7 +129,8 @@ fn environment(file: &File, line: &Line<'_>) -> Option<String> {
         .iter()
         .any(|call| line.text.contains(call));
     // `snapshot` runs in build scripts, which cargo talks to by variables.
-    let may = matches!(file.top(), "cli" | "xtask" | "examples" | "snapshot") || file.name() == "build.rs" || line.in_test;
+    let may =
+        matches!(file.top(), "cli" | "xtask" | "examples" | "snapshot") || file.name() == "build.rs" || line.in_test;
     (file.is(&["rs"]) && reads && !may && !line.is_comment())
         .then(|| "only the program reads environment variables; take it as configuration".to_owned())
 }
