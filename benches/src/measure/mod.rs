@@ -1,6 +1,7 @@
 //! The measurements: each has several subjects do the same, in turn, a few times over, and takes medians.
 
 mod dispatch;
+mod events;
 mod fresh;
 mod http;
 mod idle;
@@ -31,6 +32,8 @@ pub(crate) enum Name {
     StructThroughput,
     /// The same with a function that computes, on one worker and on two
     WorkThroughput,
+    /// A message from worker to worker
+    Events,
     /// A worker from nothing to its first line
     Fresh,
     /// What a further idle worker holds
@@ -59,6 +62,7 @@ impl Name {
             Self::Throughput => dispatch::throughput(programs, effort, Function::Nothing),
             Self::StructThroughput => dispatch::throughput(programs, effort, Function::Total),
             Self::WorkThroughput => dispatch::throughput(programs, effort, Function::Work),
+            Self::Events => events::measure(programs, effort),
             Self::Fresh => fresh::measure(programs, effort),
             Self::Memory => memory::measure(programs, effort),
             Self::Idle => idle::measure(programs, effort),

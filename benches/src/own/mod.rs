@@ -3,6 +3,7 @@
 mod bare;
 mod boot;
 mod dispatch;
+mod events;
 mod first;
 mod fresh;
 mod hyper;
@@ -36,6 +37,8 @@ pub(crate) enum Subject {
     Boot { workers: usize },
     /// An isolate with all extensions, made without the snapshot, again and again; prints microseconds of each
     Bare { isolates: usize },
+    /// Messages from worker to worker; prints microseconds of a hop
+    Events { chains: usize },
     /// So many idle workers, each on its own thread; prints a line when they are
     Idle { workers: usize },
     /// A pool and one call
@@ -84,6 +87,7 @@ pub(crate) fn run(subject: Subject) -> Result<()> {
         Subject::Fresh { calls } => print(&fresh::run(calls)?),
         Subject::Boot { workers } => print(&boot::run(workers)?),
         Subject::Bare { isolates } => print(&bare::run(isolates)?),
+        Subject::Events { chains } => print(&events::run(chains)?),
         Subject::Idle { workers } => idle::run(workers),
         Subject::First => first::run(),
         Subject::Hyper { port } => hyper::run(port),
