@@ -8,8 +8,9 @@
 
 use std::io;
 use std::sync::OnceLock;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use deno_core::{JsRuntime, v8};
 
@@ -55,17 +56,7 @@ fn spawner() -> io::Result<&'static SyncSender<Request>> {
             .name("isopod-spawner".into())
             .spawn(move || {
                 initialise();
-                let mut keeper = None;
-                for Request { name, body, made } in requests {
-                    let thread = std::thread::Builder::new()
-                        .name(name)
-                        .stack_size(STACK_BYTES)
-                        .spawn(body);
-                    // Whoever asked has left; the thread runs all the same and ends with its own work.
-                    drop(made.send(thread));
-                    // After the first thread is on its way: that one need not wait for it.
-                    keeper.get_or_insert_with(|| v8::Isolate::new(v8::CreateParams::default()));
-                }
+                serve(&requests);
             })?;
     }
     SPAWNER
@@ -73,9 +64,35 @@ fn spawner() -> io::Result<&'static SyncSender<Request>> {
         .ok_or_else(|| io::Error::other("the spawner thread could not be started"))
 }
 
-// The keeper: an isolate that no code ever runs on. All isolates of a process share V8's read-only heap as long as one of
-// them is alive; without it, whichever comes next would make that anew, a fifth of what a worker's start takes. It is made
-// from V8's own snapshot, which shares its read-only heap with ours: see `no-extensible-ro-snapshot` in the build script.
+/// How long nothing has to be made before the keeper is: a process that only starts, calls and ends does without it.
+const KEEPER_AFTER: Duration = Duration::from_millis(50);
+
+/// Makes threads until the process ends; in a quiet moment, once, the *keeper*: an isolate that no code ever runs on.
+///
+/// All isolates of a process share V8's read-only heap as long as one of them is alive; without the keeper, whichever comes
+/// next would make that anew, a fifth of what a worker's start takes. It is made from V8's own snapshot, which has the same
+/// read-only heap as ours: see `no-extensible-ro-snapshot` in `isopod-snapshot`.
+fn serve(requests: &Receiver<Request>) {
+    let mut keeper = None;
+    loop {
+        let request = match keeper {
+            Some(_) => requests.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            None => requests.recv_timeout(KEEPER_AFTER),
+        };
+        match request {
+            Ok(Request { name, body, made }) => {
+                let thread = std::thread::Builder::new()
+                    .name(name)
+                    .stack_size(STACK_BYTES)
+                    .spawn(body);
+                // Whoever asked has left; the thread runs all the same and ends with its own work.
+                drop(made.send(thread));
+            }
+            Err(RecvTimeoutError::Timeout) => keeper = Some(v8::Isolate::new(v8::CreateParams::default())),
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
 
 fn initialise() {
     // One string: V8 parses flags once, before it is initialised.
