@@ -108,6 +108,40 @@ fn a_pool_lives_and_is_dropped_in_a_multi_thread_runtime() {
 }
 
 #[test]
+fn a_pool_lives_and_is_dropped_in_smol() {
+    lives_in("in-smol", |make| smol::block_on(make()));
+    // And in a task of smol's own threads.
+    let spawned = smol::spawn(async {
+        let pool = build("in-smol");
+        greeting(&pool, "/spawned").await
+    });
+    assert_eq!(smol::block_on(spawned), "hello /spawned");
+}
+
+#[tokio::test]
+async fn a_pool_lives_and_is_shut_down_in_a_test_of_tokio() {
+    let pool = build("in-test");
+    assert_eq!(greeting(&pool, "/a").await, "hello /a");
+    assert_eq!(pool.shutdown(LIMIT).await.threads_joined, 1);
+}
+
+#[test]
+fn a_pool_lives_and_is_dropped_on_a_worker_thread_of_another() {
+    let outer = build("the-outer");
+    let inside = outer.native("nested", Meta::default(), async |_| {
+        let inner = build("the-inner");
+        let greeted = greeting(&inner, "/inside").await;
+        drop(inner);
+        greeted
+    });
+    assert_eq!(inside.wait().as_deref(), Ok("hello /inside"));
+    until("the inner pool's threads end", || {
+        (threads_named("the-inner") == 0).then_some(())
+    });
+    assert_eq!(futures::executor::block_on(greeting(&outer, "/after")), "hello /after");
+}
+
+#[test]
 fn a_new_version_is_deployed_under_load_without_a_failed_request() {
     let pool = Pool::builder().threads(2).build().expect("a pool");
     pool.deploy("greeter", greeter("v0"), &Options::default())

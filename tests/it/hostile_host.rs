@@ -10,7 +10,7 @@ use isopod_pool::js::{Pool, Script};
 use isopod_pool::{Meta, Options, Outcome};
 
 /// A request whose body panics when it is read, which is in an op.
-fn panics_when_read() -> http::Request<Body> {
+pub(crate) fn panics_when_read() -> http::Request<Body> {
     let stream = futures::stream::poll_fn(|_| -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
         panic!("the body is broken");
     });

@@ -8,6 +8,7 @@ mod check;
 mod client;
 mod cron;
 mod embedding;
+mod hosted;
 mod hostile;
 mod hostile_host;
 mod hostile_network;
