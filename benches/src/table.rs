@@ -36,6 +36,28 @@ pub(crate) struct Table {
     pub(crate) rows: Vec<Row>,
 }
 
+impl Column {
+    /// Columns of which less is better.
+    pub(crate) fn lower<const N: usize>(titles: [&'static str; N]) -> Vec<Self> {
+        let column = |title| Self {
+            title,
+            better: Some(Better::Lower),
+        };
+        titles.map(column).into()
+    }
+}
+
+impl Row {
+    /// One for each subject, in their order.
+    pub(crate) fn all<'a>(subjects: impl IntoIterator<Item = &'a str>, values: Vec<Vec<f64>>) -> Vec<Self> {
+        let row = |(subject, values): (&str, _)| Self {
+            subject: subject.to_owned(),
+            values,
+        };
+        subjects.into_iter().zip(values).map(row).collect()
+    }
+}
+
 impl Table {
     fn cell(&self, row: &Row, index: usize) -> String {
         let (value, column) = (row.values[index], &self.columns[index]);

@@ -37,48 +37,35 @@ pub trait Pooled: Clone + Send + Sync + 'static {
     async fn shutdown(&self, limit: Duration) -> ShutdownReport;
 }
 
-#[async_trait]
-impl<E: Engine> Pooled for Pool<E> {
-    type Script = E::Script;
+/// Both kinds of pool have methods of these names.
+macro_rules! pooled {
+    ($(#[$when:meta])? [$($engine:tt)*] $pool:ty, $script:ty) => {
+        $(#[$when])?
+        #[async_trait]
+        impl<$($engine)*> Pooled for $pool {
+            type Script = $script;
 
-    fn deploy(&self, name: &str, script: Arc<E::Script>, options: &Options) -> Result<(), DeployError> {
-        Self::deploy(self, name, script, options).map(drop)
-    }
+            fn deploy(&self, name: &str, script: Arc<$script>, options: &Options) -> Result<(), DeployError> {
+                Self::deploy(self, name, script, options).map(drop)
+            }
 
-    async fn warm(&self, name: &str) -> Result<(), Failure> {
-        Self::warm(self, name).await
-    }
+            async fn warm(&self, name: &str) -> Result<(), Failure> {
+                Self::warm(self, name).await
+            }
 
-    async fn drain(&self, limit: Duration) -> ShutdownReport {
-        Self::drain(self, limit).await
-    }
+            async fn drain(&self, limit: Duration) -> ShutdownReport {
+                Self::drain(self, limit).await
+            }
 
-    async fn shutdown(&self, limit: Duration) -> ShutdownReport {
-        Self::shutdown(self, limit).await
-    }
+            async fn shutdown(&self, limit: Duration) -> ShutdownReport {
+                Self::shutdown(self, limit).await
+            }
+        }
+    };
 }
 
-#[cfg(feature = "v8")]
-#[async_trait]
-impl Pooled for isopod_pool::js::Pool {
-    type Script = isopod_pool::js::Script;
-
-    fn deploy(&self, name: &str, script: Arc<Self::Script>, options: &Options) -> Result<(), DeployError> {
-        Self::deploy(self, name, script, options).map(drop)
-    }
-
-    async fn warm(&self, name: &str) -> Result<(), Failure> {
-        Self::warm(self, name).await
-    }
-
-    async fn drain(&self, limit: Duration) -> ShutdownReport {
-        Self::drain(self, limit).await
-    }
-
-    async fn shutdown(&self, limit: Duration) -> ShutdownReport {
-        Self::shutdown(self, limit).await
-    }
-}
+pooled!([E: Engine] Pool<E>, E::Script);
+pooled!(#[cfg(feature = "v8")] [] isopod_pool::js::Pool, isopod_pool::js::Script);
 
 /// What did not end well with a pool.
 #[derive(Debug, thiserror::Error)]

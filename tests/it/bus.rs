@@ -23,6 +23,13 @@ pub(crate) fn runtime() -> Runtime {
         .expect("a runtime")
 }
 
+/// A pool of one thread with this script as `s`.
+pub(crate) fn pool_of(source: &str, bindings: Vec<(&str, Binding)>) -> Pool {
+    let pool = Pool::builder().threads(1).build().expect("a pool");
+    deploy(&pool, "s", source, bindings);
+    pool
+}
+
 pub(crate) fn deploy(pool: &Pool, name: &str, source: &str, bindings: Vec<(&str, Binding)>) {
     let script = bindings
         .into_iter()

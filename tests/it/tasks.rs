@@ -5,22 +5,12 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use futures::executor::block_on;
+use isopod_pool::Outcome;
 use isopod_pool::js::events::{Outgoing, Publish, Refused};
-use isopod_pool::js::{Binding, Data, Message, Pool, Script, TaskItem, TaskRequest};
-use isopod_pool::{Options, Outcome};
+use isopod_pool::js::{Binding, Data, Message, TaskItem, TaskRequest};
 use serde_json::json;
 
-fn pool_of(source: &str, bindings: Vec<(&str, Binding)>) -> Pool {
-    let pool = Pool::builder().threads(1).build().expect("a pool");
-    let script = bindings
-        .into_iter()
-        .fold(Script::builder("s").source(source), |script, (name, binding)| {
-            script.binding(name, binding)
-        });
-    pool.deploy("s", script.build().expect("a script"), &Options::default())
-        .expect("deployed");
-    pool
-}
+use crate::bus::pool_of;
 
 #[test]
 fn a_task_tells_of_its_progress_and_its_results_and_then_gives_its_value() {

@@ -6,26 +6,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures::executor::block_on;
 use http_body_util::BodyExt as _;
+use isopod_pool::js::Binding;
 use isopod_pool::js::handlers::Body;
 use isopod_pool::js::native::{NativeBinding, NativeError, NativeFunction};
 use isopod_pool::js::values::{Arguments, DetachedBuffer, Thrown, ToJsBuffer};
-use isopod_pool::js::{Binding, Pool, Script};
-use isopod_pool::{Failure, Options, Outcome};
+use isopod_pool::{Failure, Outcome};
 use serde::{Deserialize, Serialize};
 
+use crate::bus::pool_of;
 use crate::process::until;
-
-fn pool_of(source: &str, bindings: Vec<(&str, Binding)>) -> Pool {
-    let pool = Pool::builder().threads(1).build().expect("a pool");
-    let script = bindings
-        .into_iter()
-        .fold(Script::builder("s").source(source), |script, (name, binding)| {
-            script.binding(name, binding)
-        });
-    pool.deploy("s", script.build().expect("a script"), &Options::default())
-        .expect("deployed");
-    pool
-}
 
 fn functions<const N: usize>(functions: [(&str, NativeFunction); N]) -> Binding {
     let named = functions.map(|(name, function)| (name.to_owned(), function));

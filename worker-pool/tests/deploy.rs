@@ -5,7 +5,7 @@ mod common;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use common::{LONG, assert_settled, builder, call, deploy, hold, pool, retired, send, until};
+use common::{LONG, assert_settled, builder, call, deploy, hold, one_at_a_time, pool, retired, send, until};
 use futures::executor::block_on;
 use isopod_pool::fake::{Boot, Call, Does, FakeScript};
 use isopod_pool::{Meta, Options, Outcome, RejectReason};
@@ -83,15 +83,7 @@ fn a_boot_of_a_replaced_version_is_given_up_and_its_events_go_to_the_new_one() {
 #[test]
 fn an_undeployed_script_refuses_finishes_what_it_holds_and_goes() {
     let pool = pool(1);
-    let script = deploy(
-        &pool,
-        "s",
-        FakeScript::new(),
-        &Options {
-            concurrency: 1,
-            ..Options::default()
-        },
-    );
+    let script = deploy(&pool, "s", FakeScript::new(), &one_at_a_time());
     let (open, held) = hold(&pool, "s");
     let queued = send(&pool, "s", Does::Echo(2));
     assert!(pool.undeploy("s"));

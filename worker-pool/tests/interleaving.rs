@@ -5,7 +5,7 @@ mod common;
 use std::cell::RefCell;
 use std::time::Duration;
 
-use common::{LONG, assert_settled, call, deploy, hold, pool, send, until};
+use common::{LONG, assert_settled, call, deploy, hold, one_at_a_time, pool, send, until};
 use isopod_pool::fake::{Does, FakeScript};
 use isopod_pool::{Options, Pool};
 
@@ -90,15 +90,7 @@ fn more_scripts_than_threads_are_all_served() {
 #[test]
 fn an_event_is_not_held_up_by_one_that_computes_where_workers_take_one_at_a_time() {
     let pool = pool(2);
-    let script = deploy(
-        &pool,
-        "s",
-        FakeScript::new(),
-        &Options {
-            concurrency: 1,
-            ..Options::default()
-        },
-    );
+    let script = deploy(&pool, "s", FakeScript::new(), &one_at_a_time());
     let computes = send(&pool, "s", Does::Spin(Duration::from_secs(1)));
     until(|| pool.stats().scripts["s"].in_flight == 1);
     assert_eq!(call(&pool, "s", Does::Echo(1)), Ok(1));

@@ -4,7 +4,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{LONG, assert_settled, builder, call, deploy, hold, pool, send, try_send, until};
+use common::{LONG, assert_settled, builder, call, deploy, hold, one_at_a_time, pool, send, try_send, until};
 use futures::executor::block_on;
 use isopod_pool::fake::{Boot, Does, FakeScript};
 use isopod_pool::{Meta, Options, Outcome, RejectReason};
@@ -71,15 +71,7 @@ fn what_waits_too_long_is_shed_and_what_its_caller_no_longer_waits_for_has_excee
         .queue_wait_max(Duration::from_millis(40))
         .build()
         .expect("threads");
-    let script = deploy(
-        &pool,
-        "s",
-        FakeScript::new(),
-        &Options {
-            concurrency: 1,
-            ..Options::default()
-        },
-    );
+    let script = deploy(&pool, "s", FakeScript::new(), &one_at_a_time());
     let (open, held) = hold(&pool, "s");
     until(|| script.alive() == 1 && pool.stats().scripts["s"].queued == 0);
     let patient = send(&pool, "s", Does::Echo(1));

@@ -4,7 +4,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{LONG, assert_settled, builder, call, deploy, hold, pool, send, try_send, until};
+use common::{LONG, assert_settled, builder, call, deploy, hold, one_at_a_time, pool, send, try_send, until};
 use futures::executor::block_on;
 use isopod_pool::fake::{Boot, Does, FakeScript};
 use isopod_pool::{DeployError, Meta, Options, Outcome, RejectReason};
@@ -12,15 +12,7 @@ use isopod_pool::{DeployError, Meta, Options, Outcome, RejectReason};
 #[test]
 fn a_drain_waits_for_what_runs_and_what_is_queued_and_accepts_nothing() {
     let pool = pool(1);
-    let script = deploy(
-        &pool,
-        "s",
-        FakeScript::new(),
-        &Options {
-            concurrency: 1,
-            ..Options::default()
-        },
-    );
+    let script = deploy(&pool, "s", FakeScript::new(), &one_at_a_time());
     let (open, held) = hold(&pool, "s");
     let queued = send(&pool, "s", Does::Echo(2));
     let draining = {

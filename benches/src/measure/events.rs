@@ -6,7 +6,7 @@ use super::Effort;
 use crate::process::answer;
 use crate::programs::Programs;
 use crate::samples::Samples;
-use crate::table::{Better, Column, Row, Table};
+use crate::table::{Column, Row, Table};
 
 const SUBJECTS: [&str; 1] = ["Isopod, `env.EVENTS.publish` to the other's `message`"];
 
@@ -17,20 +17,12 @@ pub(super) fn measure(programs: &Programs, effort: &Effort) -> Result<Table> {
         let samples = Samples::new(answer(programs.own(["events"]).arg(&chains))?);
         Ok([50.0, 90.0, 99.0].map(|percent| samples.percentile(percent)).to_vec())
     })?;
-    let row = |(subject, values): (&str, Vec<f64>)| Row {
-        subject: subject.to_owned(),
-        values,
-    };
-    let column = |title| Column {
-        title,
-        better: Some(Better::Lower),
-    };
     Ok(Table {
         title: "A message from worker to worker".to_owned(),
         how: format!(
             "{chains} chains a round of eight hops each, between two workers on two threads; an eighth of each chain."
         ),
-        columns: vec![column("median, µs"), column("90 %, µs"), column("99 %, µs")],
-        rows: SUBJECTS.into_iter().zip(medians).map(row).collect(),
+        columns: Column::lower(["median, µs", "90 %, µs", "99 %, µs"]),
+        rows: Row::all(SUBJECTS, medians),
     })
 }

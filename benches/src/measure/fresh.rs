@@ -6,7 +6,7 @@ use super::Effort;
 use crate::process::answer;
 use crate::programs::Programs;
 use crate::samples::Samples;
-use crate::table::{Better, Column, Row, Table};
+use crate::table::{Column, Row, Table};
 
 #[derive(Clone, Copy)]
 enum Subject {
@@ -44,21 +44,13 @@ pub(super) fn measure(programs: &Programs, effort: &Effort) -> Result<Table> {
         let samples = Samples::new(answer::<Vec<f64>>(command.arg(&starts))?);
         Ok([50.0, 90.0].map(|percent| samples.percentile(percent) / 1e3).to_vec())
     })?;
-    let column = |title| Column {
-        title,
-        better: Some(Better::Lower),
-    };
-    let row = |((subject, _), values): (&(&str, Subject), Vec<f64>)| Row {
-        subject: (*subject).to_owned(),
-        values,
-    };
     Ok(Table {
         title: "A fresh worker".to_owned(),
         how: format!(
             "{starts} a round, each after the last is gone; event loop, isolate, the script's code; but for the first row, \
              a message to it and its answer."
         ),
-        columns: vec![column("median, ms"), column("90 %, ms")],
-        rows: SUBJECTS.iter().zip(medians).map(row).collect(),
+        columns: Column::lower(["median, ms", "90 %, ms"]),
+        rows: Row::all(SUBJECTS.map(|(subject, _)| subject), medians),
     })
 }

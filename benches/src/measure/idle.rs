@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::Effort;
 use crate::process::Running;
 use crate::programs::Programs;
-use crate::table::{Better, Column, Row, Table};
+use crate::table::{Column, Row, Table};
 
 const WORKERS: u32 = 32;
 
@@ -35,20 +35,12 @@ pub(super) fn measure(programs: &Programs, effort: &Effort) -> Result<Table> {
         let switches = switches as f64 / seconds;
         Ok(vec![switches, cpu.as_secs_f64() / seconds * 100.0])
     })?;
-    let row = |(subject, values): (&str, Vec<f64>)| Row {
-        subject: subject.to_owned(),
-        values,
-    };
-    let column = |title| Column {
-        title,
-        better: Some(Better::Lower),
-    };
     Ok(Table {
         title: format!("An idle pool of {WORKERS} workers"),
         how: format!(
             "All of them warm, watched from outside for {watched:?}: context switches of all threads, and processor time."
         ),
-        columns: vec![column("wake-ups a second"), column("processor, % of a core")],
-        rows: SUBJECTS.into_iter().zip(medians).map(row).collect(),
+        columns: Column::lower(["wake-ups a second", "processor, % of a core"]),
+        rows: Row::all(SUBJECTS, medians),
     })
 }

@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::Effort;
 use crate::process::Running;
 use crate::programs::Programs;
-use crate::table::{Better, Column, Row, Table};
+use crate::table::{Column, Row, Table};
 
 /// Enough that what differs by chance between two runs is small beside them.
 const MANY: u32 = 50;
@@ -47,21 +47,13 @@ pub(super) fn measure(programs: &Programs, effort: &Effort) -> Result<Table> {
         let (one, many) = (resident(subject, 1, programs)?, resident(subject, MANY, programs)?);
         Ok(vec![(many - one) / f64::from(MANY - 1), one, many])
     })?;
-    let row = |(subject, values): (&str, Vec<f64>)| Row {
-        subject: subject.to_owned(),
-        values,
-    };
-    let column = |title| Column {
-        title,
-        better: Some(Better::Lower),
-    };
     Ok(Table {
         title: "Memory of idle warm workers".to_owned(),
         how: format!(
             "Resident memory of a process with 1 and with {MANY} workers that have answered once, each on its own thread \
              (Isopod: with its I/O runtime of two threads)."
         ),
-        columns: vec![column("each further, MB"), column("with 1, MB"), column("with 50, MB")],
-        rows: SUBJECTS.into_iter().zip(medians).map(row).collect(),
+        columns: Column::lower(["each further, MB", "with 1, MB", "with 50, MB"]),
+        rows: Row::all(SUBJECTS, medians),
     })
 }

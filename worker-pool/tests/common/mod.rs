@@ -35,6 +35,14 @@ pub(crate) fn pool(threads: usize) -> Pool {
     builder(threads).build().expect("threads")
 }
 
+/// Workers that take one event at a time.
+pub(crate) fn one_at_a_time() -> Options {
+    Options {
+        concurrency: 1,
+        ..Options::default()
+    }
+}
+
 pub(crate) fn deploy(pool: &Pool, name: &str, script: FakeScript, options: &Options) -> Arc<FakeScript> {
     let script = Arc::new(script);
     pool.deploy(name, Arc::clone(&script), options).expect("a running pool");
