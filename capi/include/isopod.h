@@ -131,7 +131,7 @@ isopod_status isopod_stats(const isopod_pool *pool, char **stats_json);
  *   "env": {"NAME": "text", "LIST": [1, 2]}        what the script finds in `env`
  *   "secrets": {"KEY": "…"}                        texts in `env` that are never shown in logs or errors
  *   "sql": {"DB": "sqlite:shop.db"}                SQL databases in `env`: sqlite: or postgres://
- *   "fetch": {"allow_private": false, "allow": ["127.0.0.1:8080"], "deny": ["example.org"]}
+ *   "fetch": {"allow_private": false, "allow": ["127.0.0.1:8080"], "deny": ["example.org"], "only": ["*.example.net"]}
  *   "policy": "per_worker", "per_request" or "oneshot"
  *   "concurrency": 64, "workers_min": 0, "workers_max": 4, "queue_len_max": 1024, "spread_at": 4
  *   "recycle": {"events": 1000, "age_ms": 3600000, "memory_bytes": 67108864}

@@ -191,6 +191,7 @@ struct FetchOptions {
     allow_private: bool,
     allow: Vec<String>,
     deny: Vec<String>,
+    only: Option<Vec<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -289,6 +290,7 @@ impl FetchOptions {
             allow_private: self.allow_private,
             allow: rules(&self.allow)?,
             deny: rules(&self.deny)?,
+            only: self.only.as_deref().map(rules).transpose()?,
         };
         Ok(FetchConfig {
             policy: Arc::new(policy),

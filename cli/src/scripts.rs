@@ -14,7 +14,7 @@ use isopod_pool::js::{Binding, Limits, Script};
 use isopod_pool::{Options, Policy, Recycle};
 use url::Url;
 
-use crate::config::{self, Config, DatabaseUrl, Network, Var, Worker};
+use crate::config::{self, Config, DatabaseUrl, Network, NetworkRule, Var, Worker};
 use crate::inspector;
 
 /// The script and the options of one worker of the configuration.
@@ -52,7 +52,7 @@ fn with_main(
         .file(main)
         .limits(limits(worker))
         .fetch(FetchConfig {
-            policy: Arc::new(policy(&config.network)?),
+            policy: Arc::new(policy(&worker.network)),
             ..FetchConfig::default()
         });
     // The default looks for a package.json above the main file; a configuration elsewhere says more.
@@ -112,18 +112,14 @@ fn limits(worker: &Worker) -> Limits {
     }
 }
 
-fn policy(network: &Network) -> Result<NetPolicy> {
-    let rules = |rules: &[config::NetworkRule]| -> Result<Vec<_>> {
-        rules
-            .iter()
-            .map(|rule| rule.to_string().parse().map_err(anyhow::Error::from))
-            .collect()
-    };
-    Ok(NetPolicy {
+fn policy(network: &Network) -> NetPolicy {
+    let rules = |rules: &[NetworkRule]| rules.iter().map(|rule| rule.rule().clone()).collect();
+    NetPolicy {
         allow_private: network.allow_private,
-        allow: rules(&network.allow)?,
-        deny: rules(&network.deny)?,
-    })
+        allow: rules(&network.allow),
+        deny: rules(&network.deny),
+        only: network.only.as_deref().map(rules),
+    }
 }
 
 fn import_map(path: &Path) -> Result<ImportMapText> {

@@ -13,6 +13,7 @@ mod hostile;
 mod hostile_host;
 mod hostile_network;
 mod hostile_nightly;
+mod hostile_outbound;
 mod hostile_scripts;
 mod hundred;
 mod load;

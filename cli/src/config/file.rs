@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::cron::Cron;
-use super::sections::{Admin, Ingress, Jsx, Limits, Log, Mode, Network, Policy, Recycle, Shutdown, Tls};
+use super::sections::{Admin, Ingress, Jsx, Limits, Log, Mode, Network, Policy, Recycle, Shutdown, Tls, WorkerNetwork};
 use super::values::{DatabaseUrl, Listen, RoutePattern, Secret, TopicPattern, WorkerName};
 
 /// Worker threads at most. Each has an event loop and I/O threads of its own, so more is a slip of the finger.
@@ -45,7 +45,7 @@ pub(super) struct File {
     pub(super) routes: Vec<RouteFile>,
     /// Several workers, by name.
     #[schemars(extend("propertyNames" = { "format": WorkerName::FORMAT }))]
-    pub(super) workers: BTreeMap<String, WorkerFile>,
+    pub(super) workers: BTreeMap<String, NamedWorkerFile>,
     /// Which hosts workers may connect to.
     pub(super) network: Network,
     /// Limits on what comes in over HTTP.
@@ -74,6 +74,16 @@ impl Default for File {
             shutdown: Shutdown::default(),
         }
     }
+}
+
+/// One of several workers. The one at the top level has the process's `network`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(super) struct NamedWorkerFile {
+    #[serde(flatten)]
+    pub(super) worker: WorkerFile,
+    /// Which hosts it may connect to, over what `network` says of all.
+    pub(super) network: WorkerNetwork,
 }
 
 /// One worker's settings.

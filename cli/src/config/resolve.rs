@@ -7,10 +7,10 @@ use std::path::PathBuf;
 
 use super::document::{KeyPath, Node};
 use super::env_file::Lookup;
-use super::file::{DatabaseFile, EventsFile, File, WorkerFile};
+use super::file::{DatabaseFile, EventsFile, File, NamedWorkerFile, WorkerFile};
 use super::overrides::Overrides;
 use super::problem::{Fault, Note, Problem};
-use super::sections::Policy;
+use super::sections::{Network, Policy, WorkerNetwork};
 use super::settings::{Config, Database, Events, Worker};
 use super::source::Source;
 use super::values::Listen;
@@ -44,7 +44,7 @@ impl Resolver<'_> {
         let routes = self.routes(&file, &written);
         let workers = written
             .into_iter()
-            .map(|(name, (path, worker))| (name, self.worker(&path, worker)))
+            .map(|(name, (path, worker))| (name, self.worker(&path, worker, &file.network)))
             .collect();
         let threads = overrides.threads.unwrap_or(file.threads);
         let listen = if overrides.listen.is_empty() {
@@ -82,7 +82,6 @@ impl Resolver<'_> {
             log,
             workers,
             routes,
-            network: file.network,
             ingress: file.ingress,
             shutdown: file.shutdown,
             notes: self.notes,
@@ -90,16 +89,20 @@ impl Resolver<'_> {
     }
 
     /// Every worker of the file by name, with the place its settings stand at.
-    fn workers(&mut self, file: &File) -> BTreeMap<String, (KeyPath, WorkerFile)> {
+    fn workers(&mut self, file: &File) -> BTreeMap<String, (KeyPath, NamedWorkerFile)> {
         let table = KeyPath::of("workers");
-        let mut workers: BTreeMap<String, (KeyPath, WorkerFile)> = file
+        let mut workers: BTreeMap<String, (KeyPath, NamedWorkerFile)> = file
             .workers
             .iter()
             .map(|(name, worker)| (name.clone(), (table.key(name), worker.clone())))
             .collect();
         let top = file.name.clone().unwrap_or_else(|| "main".to_owned());
         if file.worker.main.is_some() {
-            let clash = workers.insert(top.clone(), (KeyPath::default(), file.worker.clone()));
+            let worker = NamedWorkerFile {
+                worker: file.worker.clone(),
+                network: WorkerNetwork::default(),
+            };
+            let clash = workers.insert(top.clone(), (KeyPath::default(), worker));
             if clash.is_some() {
                 let message = format!("two workers are called `{top}`: the one at the top level and `workers.{top}`");
                 self.tell(
@@ -139,7 +142,9 @@ impl Resolver<'_> {
         }
     }
 
-    fn worker(&mut self, path: &KeyPath, file: WorkerFile) -> Worker {
+    fn worker(&mut self, path: &KeyPath, file: NamedWorkerFile, network: &Network) -> Worker {
+        let network = file.network.over(network);
+        let file = file.worker;
         let main = match file.main.clone() {
             Some(main) => self.existing(&path.key("main"), main),
             None => {
@@ -209,6 +214,7 @@ impl Resolver<'_> {
             jsx: file.jsx,
             crons: file.crons,
             events,
+            network,
         }
     }
 

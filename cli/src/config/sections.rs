@@ -112,6 +112,35 @@ pub struct Network {
     pub allow: Vec<NetworkRule>,
     /// What may not be reached, whatever else allows it.
     pub deny: Vec<NetworkRule>,
+    /// What may be reached at all; an empty list: nothing. What is private needs to be in `allow` as well. Absent: everything.
+    pub only: Option<Vec<NetworkRule>>,
+}
+
+/// Which hosts one worker may connect to, over what the process says of all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(super) struct WorkerNetwork {
+    /// Instead of the process's, if given.
+    pub(super) allow_private: Option<bool>,
+    /// In addition to the process's.
+    pub(super) allow: Vec<NetworkRule>,
+    /// In addition to the process's.
+    pub(super) deny: Vec<NetworkRule>,
+    /// Instead of the process's, if given.
+    pub(super) only: Option<Vec<NetworkRule>>,
+}
+
+impl WorkerNetwork {
+    /// These rules over those of all: exceptions and refusals add up, and a refusal stays one.
+    pub(super) fn over(self, all: &Network) -> Network {
+        let both = |all: &[NetworkRule], own: Vec<NetworkRule>| all.iter().cloned().chain(own).collect();
+        Network {
+            allow_private: self.allow_private.unwrap_or(all.allow_private),
+            allow: both(&all.allow, self.allow),
+            deny: both(&all.deny, self.deny),
+            only: self.only.or_else(|| all.only.clone()),
+        }
+    }
 }
 
 /// Limits on what comes in over HTTP.

@@ -30,8 +30,6 @@ pub struct Config {
     pub workers: BTreeMap<String, Worker>,
     /// Which requests go to which of `workers`, in the order of the file; at least one.
     pub routes: Vec<Route>,
-    /// Which hosts workers may connect to.
-    pub network: Network,
     /// Limits on what comes in over HTTP.
     pub ingress: Ingress,
     /// How the process ends.
@@ -71,6 +69,8 @@ pub struct Worker {
     pub crons: Vec<Cron>,
     /// What it has to do with the process's events.
     pub events: Events,
+    /// Which hosts it may connect to.
+    pub network: Network,
 }
 
 /// What a worker publishes and subscribes to.

@@ -1,12 +1,12 @@
 //! The values of our own that are written as text: listen addresses, route patterns, database URLs, network rules.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ipnet::IpNet;
 use isopod_host::bus::Pattern;
+use isopod_pool::js::fetch::Rule;
 
 use super::cron::Cron;
 use super::text::{Bytes, TextForm, text_value};
@@ -114,50 +114,31 @@ impl TextForm for RoutePattern {
     }
 }
 
-/// Hosts that `network.allow` and `network.deny` speak of: an address, a network (`10.0.0.0/8`) or a name
-/// (`api.internal`, `*.internal`).
+/// Hosts that `network.allow` and its like speak of: an address, a network (`10.0.0.0/8`), a name (`api.internal`,
+/// `*.internal`) or any (`*`), and a port if it is for one only (`*:25`).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NetworkRule {
-    /// An address or a network.
-    Net(IpNet),
-    /// A host name in lower case; `*.` first means every subdomain.
-    Host(String),
-}
+pub struct NetworkRule(Rule);
 text_value!(NetworkRule);
+
+impl NetworkRule {
+    /// As the guard takes it.
+    #[must_use]
+    pub const fn rule(&self) -> &Rule {
+        &self.0
+    }
+}
 
 impl TextForm for NetworkRule {
     const FORMAT: &'static str = "network-rule";
-    const ABOUT: &'static str =
-        "an address (\"10.0.0.7\"), a network (\"10.0.0.0/8\") or a host name (\"api.internal\", \"*.internal\")";
+    const ABOUT: &'static str = "an address (\"10.0.0.7\"), a network (\"10.0.0.0/8\") or a host name (\"api.internal\", \"*.internal\"), with a \
+         port or without (\"10.0.0.7:8080\", \"*:25\")";
 
     fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("should be {}", Self::ABOUT);
-        if let Ok(address) = text.parse::<IpAddr>() {
-            return Ok(Self::Net(address.into()));
-        }
-        if text.contains('/') {
-            return text.parse().map(Self::Net).map_err(|_| wrong());
-        }
-        let labels = text.strip_prefix("*.").unwrap_or(text);
-        let label_ok = |label: &str| {
-            !label.is_empty()
-                && label
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
-        };
-        // Four numbers with dots that are no address (`10.0.0.300`) are a mistyped address, not a name.
-        let numeric = labels.chars().all(|c| c.is_ascii_digit() || c == '.');
-        if numeric || !labels.split('.').all(label_ok) {
-            return Err(wrong());
-        }
-        Ok(Self::Host(text.to_ascii_lowercase()))
+        text.parse().map(Self).map_err(|_| format!("should be {}", Self::ABOUT))
     }
 
     fn print(&self) -> String {
-        match self {
-            Self::Net(net) => net.to_string(),
-            Self::Host(host) => host.clone(),
-        }
+        self.0.to_string()
     }
 }
 

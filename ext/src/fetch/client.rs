@@ -9,6 +9,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::config::ConnectionOptions;
 use super::guard::{NetPolicy, Refused};
+use super::resolve::Resolver;
 use super::service::SendError;
 
 /// What two requests must have in common to share connections.
@@ -35,6 +36,7 @@ pub(super) fn build(key: &ClientKey) -> Result<reqwest::Client, SendError> {
         .dns_resolver(Arc::new(GuardedResolver {
             policy: key.policy.clone(),
             port: key.port,
+            resolver: key.connection.resolver.clone(),
         }))
         // deno_fetch's JavaScript follows redirects, so that each hop passes the guard and the header rules of the standard.
         .redirect(reqwest::redirect::Policy::none())
@@ -66,18 +68,20 @@ fn tls(extra_roots: &[Vec<u8>]) -> Result<ClientConfig, SendError> {
     Ok(config)
 }
 
-/// Resolves with the system's resolver and lets pass what the guard lets pass.
+/// Lets pass of the resolver's answers what the guard lets pass.
 struct GuardedResolver {
     policy: Arc<NetPolicy>,
     port: Option<u16>,
+    resolver: Resolver,
 }
 
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let (policy, port) = (self.policy.clone(), self.port);
+        let answers = self.resolver.resolve(name.as_str());
         Box::pin(async move {
             // Port 0 stands for the URL's own port, which the connector fills in.
-            let answers = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let answers = answers.await?.into_iter().map(|address| SocketAddr::new(address, 0));
             filter(&policy, name.as_str(), port, answers)
         })
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::guard::NetPolicy;
+use super::resolve::Resolver;
 
 /// The fetch settings of one worker, placed in the worker's `OpState` beside its `Rc<Io>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +72,8 @@ pub struct ConnectionOptions {
     pub idle_per_host_max: usize,
     /// Further certificate authorities, DER encoded, beside the public ones this crate carries. Default: none.
     pub extra_roots: Vec<Vec<u8>>,
+    /// What finds the addresses of names; the network policy judges its answers. Default: the system's resolver.
+    pub resolver: Resolver,
 }
 
 impl Default for ConnectionOptions {
@@ -80,6 +83,7 @@ impl Default for ConnectionOptions {
             idle_timeout: Duration::from_secs(90),
             idle_per_host_max: 32,
             extra_roots: Vec::new(),
+            resolver: Resolver::default(),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::pin::Pin;
 
 use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder, ZlibDecoder, ZstdDecoder};
+use async_compression::zstd::DParameter;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
@@ -17,6 +18,9 @@ pub(super) const ACCEPTED: HeaderValue = HeaderValue::from_static("gzip, br, zst
 /// A body on its way through the I/O runtime.
 pub(super) type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
+/// RFC 9659: a decoder of the web is asked for no more than 8 MiB. A body that says otherwise would have 128 MiB reserved for it,
+/// outside of every limit of the worker.
+const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 /// Bytes decoded in one go.
 const CHUNK_BYTES: usize = 64 << 10;
 
@@ -63,7 +67,7 @@ impl Coding {
             }
             Self::Brotli => chunks(BrotliDecoder::new(reader)),
             Self::Zstd => {
-                let mut decoder = ZstdDecoder::new(reader);
+                let mut decoder = ZstdDecoder::with_params(reader, &[DParameter::window_log_max(ZSTD_WINDOW_LOG_MAX)]);
                 decoder.multiple_members(true);
                 chunks(decoder)
             }
@@ -117,6 +121,7 @@ fn deflate(reader: impl AsyncBufRead + Send + Unpin + 'static) -> ByteStream {
 #[cfg(test)]
 mod tests {
     use async_compression::tokio::bufread::{BrotliEncoder, DeflateEncoder, GzipEncoder, ZlibEncoder, ZstdEncoder};
+    use async_compression::{Level, zstd::CParameter};
     use bytes::Bytes;
     use futures::{StreamExt, TryStreamExt};
     use http::{HeaderMap, HeaderValue};
@@ -172,6 +177,19 @@ mod tests {
                 .await
                 .is_err()
         );
+    }
+
+    #[tokio::test]
+    async fn a_body_that_asks_for_a_giant_window_is_an_error() {
+        let encoded = |log| async move {
+            let mut out = Vec::new();
+            let params = [CParameter::window_log(log)];
+            let mut encoder = ZstdEncoder::with_quality_and_params(TEXT, Level::Default, &params);
+            encoder.read_to_end(&mut out).await.unwrap();
+            collect(Coding::Zstd.decode(body(out))).await
+        };
+        assert!(encoded(23).await.is_ok());
+        assert!(encoded(27).await.is_err());
     }
 
     #[test]

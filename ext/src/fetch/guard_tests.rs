@@ -3,7 +3,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use deno_core::url::Url;
 use proptest::prelude::*;
 
-use super::{NetPolicy, Refused, special_v4};
+use super::{NetPolicy, Refused, special};
 use crate::fetch::Rule;
 
 fn rules(texts: &[&str]) -> Vec<Rule> {
@@ -59,6 +59,10 @@ fn every_spelling_of_a_special_address_is_refused() {
         "[100::1]",
         "[2001:db8::1]",
         "[4000::1]",
+        "localhost",
+        "LOCALHOST.",
+        "a.b.localhost",
+        "ｌｏｃａｌｈｏｓｔ",
     ] {
         let refused = check(&policy, &format!("http://{host}/"));
         assert!(matches!(refused, Err(Refused::Special { .. })), "{host}: {refused:?}");
@@ -120,8 +124,9 @@ fn an_allow_rule_is_an_exception_for_its_host_and_port() {
 fn a_deny_rule_is_stronger_than_everything() {
     let policy = NetPolicy {
         allow_private: true,
-        deny: rules(&["169.254.0.0/16", "bad.example"]),
+        deny: rules(&["169.254.0.0/16", "bad.example", "*:25"]),
         allow: rules(&["0.0.0.0/0"]),
+        only: Some(rules(&["*"])),
     };
     assert!(check(&policy, "http://127.0.0.1/").is_ok());
     assert!(matches!(
@@ -141,6 +146,50 @@ fn a_deny_rule_is_stronger_than_everything() {
             .check_answer("fine.example", IpAddr::from([169, 254, 1, 1]), None)
             .is_err()
     );
+    assert!(matches!(check(&policy, "http://1.1.1.1:25/"), Err(Refused::Denied(_))));
+    assert!(matches!(
+        check(&policy, "http://fine.example:25/"),
+        Err(Refused::Denied(_))
+    ));
+}
+
+#[test]
+fn a_list_of_what_may_be_reached_leaves_nothing_else() {
+    let policy = NetPolicy {
+        only: Some(rules(&["api.example:443", "*.cdn.example", "8.8.0.0/16:53"])),
+        ..NetPolicy::default()
+    };
+    let listed = |url| !matches!(check(&policy, url), Err(Refused::NotListed(_)));
+    assert!(listed("https://api.example/") && listed("http://a.cdn.example/") && listed("http://8.8.4.4:53/"));
+    assert!(!listed("http://api.example/") && !listed("http://cdn.example/") && !listed("http://8.8.4.4/"));
+    assert!(!listed("https://other.example/") && !listed("https://1.1.1.1/"));
+    // A name of which nothing is said may lead into a network of the list, at its port.
+    assert!(listed("http://dns.example:53/"));
+    let answer = |address: [u8; 4]| policy.check_answer("dns.example", address.into(), Some(53));
+    assert!(answer([8, 8, 8, 8]).is_ok());
+    assert_eq!(answer([1, 1, 1, 1]), Err(Refused::NotListed("dns.example".to_owned())));
+    assert_eq!(policy.port_class(Some(53)), Some(53));
+    // It restricts; it does not permit.
+    let private = policy.check_answer("a.cdn.example", [10, 0, 0, 1].into(), None);
+    assert!(matches!(private, Err(Refused::Special { .. })), "{private:?}");
+    let nothing = NetPolicy {
+        allow_private: true,
+        only: Some(Vec::new()),
+        ..NetPolicy::default()
+    };
+    assert!(check(&nothing, "https://example.com/").is_err() && check(&nothing, "http://127.0.0.1/").is_err());
+}
+
+#[test]
+fn localhost_is_loopback_by_either_address() {
+    for allowed in ["localhost", "127.0.0.1", "::1"] {
+        let policy = NetPolicy {
+            allow: rules(&[allowed]),
+            ..NetPolicy::default()
+        };
+        assert_eq!(check(&policy, "http://localhost:8080/"), Ok(()), "{allowed}");
+    }
+    assert_eq!(check(&NetPolicy::default(), "http://localhost.example/"), Ok(()));
 }
 
 proptest! {
@@ -150,7 +199,7 @@ proptest! {
         let policy = NetPolicy::default();
         let address = Ipv4Addr::from(bits);
         let [a, b, c, d] = address.octets();
-        let refused = special_v4(address).is_some();
+        let refused = special(address.into()).is_some();
         let (high, low) = ((bits >> 16) as u16, bits as u16);
         let wrapped = [
             Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, high, low),

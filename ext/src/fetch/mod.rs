@@ -7,11 +7,13 @@
 //! A request takes this way: ops (here) → [`guard`] → `service` (limits; the thread's client, on the I/O runtime) → `body`
 //! (bounded channels both ways) → `decode`. The guard looks a second time where names are resolved, in `client`.
 
+mod address;
 mod body;
 mod client;
 mod config;
 mod decode;
 pub mod guard;
+mod resolve;
 mod rule;
 mod service;
 
@@ -25,7 +27,7 @@ use deno_core::url::Url;
 use deno_core::{CancelFuture, CancelHandle, OpDecl, OpState, Resource, ResourceId, op2};
 use deno_fetch::data_url::DataUrl;
 use deno_fetch::{FetchResponse, FetchReturn, basic_auth, extract_authority};
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tokio::sync::mpsc;
 
@@ -36,6 +38,7 @@ use crate::unwind;
 
 pub use self::config::{ConnectionOptions, FetchConfig, FetchLimits};
 pub use self::guard::{NetPolicy, Refused};
+pub use self::resolve::{ResolveHost, Resolver};
 pub use self::rule::{Rule, RuleError};
 pub use self::service::SendError;
 
@@ -312,6 +315,18 @@ fn request_body(
     }
 }
 
+/// Headers that say where a message goes and where it ends. Workers share connections: one that could say where its request
+/// ends could have another's answered by what it hid in its own.
+const OURS: [HeaderName; 7] = [
+    HOST,
+    CONTENT_LENGTH,
+    TRANSFER_ENCODING,
+    CONNECTION,
+    UPGRADE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
 /// The headers as they are sent: credentials move from the URL to their header; host and length are ours to say.
 fn request_headers(
     url: &mut Url,
@@ -328,7 +343,7 @@ fn request_headers(
     for (name, value) in headers {
         let name = HeaderName::from_bytes(&name)?;
         let value = HeaderValue::from_bytes(&value)?;
-        if name != HOST && name != CONTENT_LENGTH {
+        if !OURS.contains(&name) {
             map.append(name, value);
         }
     }

@@ -1,11 +1,15 @@
-//! The text form of the guard's rules: `host`, `*.host`, `address` or `address/prefix`, each with an optional `:port`.
+//! The text form of the guard's rules: `*`, `host`, `*.host`, `address` or `address/prefix`, each with an optional `:port`.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use deno_core::url::Host;
+
 /// A host or network, and a port if it is for one only.
 ///
-/// Written `db.internal`, `*.internal:443`, `10.0.0.0/8`, `10.1.2.3:8080`, `[fd00::/8]:443` or `fd00::/8`.
+/// Written `db.internal`, `*.internal:443`, `10.0.0.0/8`, `10.1.2.3:8080`, `[fd00::/8]:443` or `fd00::/8`; `*:25` is a port of
+/// whichever host. Names are compared as they go over the wire: in lower case, in Punycode, without a dot at their end.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Rule {
     pub(super) host: RuleHost,
@@ -14,6 +18,8 @@ pub struct Rule {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum RuleHost {
+    /// Every host.
+    Any,
     /// One name.
     Name(String),
     /// Every name below this one.
@@ -38,6 +44,83 @@ impl FromStr for Rule {
             host: parse_host(host).ok_or_else(wrong)?,
             port,
         })
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.host, self.port) {
+            (RuleHost::Any, _) => f.write_str("*")?,
+            (RuleHost::Name(name), _) => f.write_str(name)?,
+            (RuleHost::Suffix(name), _) => write!(f, "*.{name}")?,
+            (RuleHost::Network { address, prefix }, port) => {
+                let whole = if address.is_ipv4() { 32 } else { 128 };
+                let text = if *prefix == whole {
+                    address.to_string()
+                } else {
+                    format!("{address}/{prefix}")
+                };
+                if address.is_ipv6() && port.is_some() {
+                    write!(f, "[{text}]")?;
+                } else {
+                    f.write_str(&text)?;
+                }
+            }
+        }
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
+impl Rule {
+    pub(super) fn is_network(&self) -> bool {
+        matches!(self.host, RuleHost::Network { .. })
+    }
+
+    pub(super) fn matches_port(&self, port: Option<u16>) -> bool {
+        self.port.is_none() || self.port == port
+    }
+
+    pub(super) fn matches_name(&self, name: &str, port: Option<u16>) -> bool {
+        let name = name.strip_suffix('.').unwrap_or(name);
+        let host = match &self.host {
+            RuleHost::Any => true,
+            RuleHost::Name(host) => host.eq_ignore_ascii_case(name),
+            RuleHost::Suffix(suffix) => name
+                .len()
+                .checked_sub(suffix.len() + 1)
+                .and_then(|dot| Some((name.as_bytes().get(dot)?, name.get(dot + 1..)?)))
+                .is_some_and(|(dot, rest)| *dot == b'.' && rest.eq_ignore_ascii_case(suffix)),
+            RuleHost::Network { .. } => false,
+        };
+        host && self.matches_port(port)
+    }
+
+    pub(super) fn matches_address(&self, address: IpAddr, port: Option<u16>) -> bool {
+        let inside = match (&self.host, address) {
+            (RuleHost::Any, _) => true,
+            (
+                RuleHost::Network {
+                    address: IpAddr::V4(network),
+                    prefix,
+                },
+                IpAddr::V4(address),
+            ) => {
+                let differing = u32::from(*network) ^ u32::from(address);
+                differing.leading_zeros() >= u32::from(*prefix)
+            }
+            (
+                RuleHost::Network {
+                    address: IpAddr::V6(network),
+                    prefix,
+                },
+                IpAddr::V6(address),
+            ) => {
+                let differing = u128::from(*network) ^ u128::from(address);
+                differing.leading_zeros() >= u32::from(*prefix)
+            }
+            _ => false,
+        };
+        inside && self.matches_port(port)
     }
 }
 
@@ -66,22 +149,30 @@ fn parse_host(host: &str) -> Option<RuleHost> {
         let prefix = prefix.unwrap_or(bits);
         return (prefix <= bits).then_some(RuleHost::Network { address, prefix });
     }
-    let (name, below) = match address.strip_prefix("*.") {
-        Some(name) => (name, true),
-        None => (address, false),
-    };
-    let valid = !name.is_empty()
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
-    if prefix.is_some() || !valid {
+    if prefix.is_some() {
         return None;
     }
-    Some(if below {
-        RuleHost::Suffix(name.to_owned())
-    } else {
-        RuleHost::Name(name.to_owned())
-    })
+    match address.strip_prefix("*.") {
+        Some(name) => wire_name(name).map(RuleHost::Suffix),
+        None if address == "*" => Some(RuleHost::Any),
+        None => wire_name(address).map(RuleHost::Name),
+    }
+}
+
+/// The name as a URL would have it. What a URL takes for an address (`127.1`) or for none (`10.0.0.300`) is a slip.
+fn wire_name(name: &str) -> Option<String> {
+    if name.contains(['%', '*', ':']) {
+        return None;
+    }
+    let Ok(Host::Domain(name)) = Host::parse(name) else {
+        return None;
+    };
+    let name = name.strip_suffix('.').unwrap_or(&name);
+    let labels_fit = name.split('.').all(|label| {
+        let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+        !label.is_empty() && label.bytes().all(fits)
+    });
+    labels_fit.then(|| name.to_owned())
 }
 
 #[cfg(test)]
@@ -91,7 +182,8 @@ mod tests {
     #[test]
     fn a_rule_is_read_in_every_form() {
         let read = |text: &str| text.parse::<Rule>().map(|rule| (rule.host, rule.port));
-        assert_eq!(read("db.internal"), Ok((RuleHost::Name("db.internal".into()), None)));
+        let name = |name: &str| RuleHost::Name(name.into());
+        assert_eq!(read("db.internal"), Ok((name("db.internal"), None)));
         assert_eq!(
             read("*.internal:443"),
             Ok((RuleHost::Suffix("internal".into()), Some(443)))
@@ -103,6 +195,44 @@ mod tests {
         assert_eq!(read("10.0.0.0/8:80"), Ok((network("10.0.0.0", 8), Some(80))));
         assert_eq!(read("[fd00::/8]:443"), Ok((network("fd00::", 8), Some(443))));
         assert_eq!(read("::1"), Ok((network("::1", 128), None)));
+        assert_eq!(read("*:25"), Ok((RuleHost::Any, Some(25))));
+    }
+
+    #[test]
+    fn a_name_is_compared_as_it_goes_over_the_wire() {
+        let same = |one: &str, other: &str| assert_eq!(one.parse::<Rule>(), other.parse::<Rule>(), "{one}");
+        same("Bücher.Example.", "xn--bcher-kva.example");
+        same("*.ＥＸＡＭＰＬＥ.com", "*.example.com");
+    }
+
+    #[test]
+    fn a_rule_is_written_as_it_is_read() {
+        for text in [
+            "*",
+            "*:25",
+            "db.internal",
+            "*.internal:443",
+            "10.0.0.0/8",
+            "10.1.2.3:80",
+            "fd00::/8",
+            "[fd00::/8]:443",
+            "[::1]:80",
+        ] {
+            assert_eq!(text.parse::<Rule>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_network_has_its_addresses_and_no_others() {
+        let inside = |rule: &str, address: &str| {
+            let rule = rule.parse::<Rule>().unwrap();
+            rule.matches_address(address.parse().unwrap(), None)
+        };
+        assert!(inside("10.1.0.0/16", "10.1.255.255") && !inside("10.1.0.0/16", "10.2.0.0"));
+        assert!(inside("0.0.0.0/0", "255.1.2.3") && !inside("0.0.0.0/0", "::1"));
+        assert!(inside("1.2.3.4", "1.2.3.4") && !inside("1.2.3.4", "1.2.3.5"));
+        assert!(inside("fd00::/8", "fdff::1") && !inside("fd00::/8", "fe00::1"));
+        assert!(inside("::/0", "ff02::1") && inside("*", "ff02::1"));
     }
 
     #[test]
@@ -110,10 +240,17 @@ mod tests {
         for text in [
             "",
             "10.0.0.0/33",
+            "10.0.0.300",
+            "127.1",
             "host/8",
             "host:notaport",
             "host:70000",
             "a b",
+            "a..b",
+            "*.*.b",
+            "a*",
+            "*.",
+            "a%2eb",
             "[::1",
             "http://host/",
         ] {

@@ -2,6 +2,7 @@
 
 mod common;
 mod fetch;
+mod guard;
 mod io;
 mod postgres;
 mod sqlite;

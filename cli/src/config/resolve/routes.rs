@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use super::Resolver;
 use crate::config::check::nearest;
 use crate::config::document::KeyPath;
-use crate::config::file::{File, RouteFile, RouteTable, WorkerFile};
+use crate::config::file::{File, NamedWorkerFile, RouteFile, RouteTable};
 use crate::config::problem::Fault;
 use crate::config::settings::Route;
 use crate::config::values::RoutePattern;
 
 impl Resolver<'_> {
-    pub(super) fn routes(&mut self, file: &File, workers: &BTreeMap<String, (KeyPath, WorkerFile)>) -> Vec<Route> {
+    pub(super) fn routes(&mut self, file: &File, workers: &BTreeMap<String, (KeyPath, NamedWorkerFile)>) -> Vec<Route> {
         let only = match workers.len() {
             1 => workers.keys().next().cloned(),
             _ => None,
@@ -77,6 +77,7 @@ impl Resolver<'_> {
             _ => {}
         }
         for (name, (path, worker)) in workers {
+            let worker = &worker.worker;
             let told = worker
                 .events
                 .as_ref()

@@ -195,7 +195,7 @@ fn every_part_of_a_configuration_can_be_read_back_from_its_text() {
     for text in ["127.0.0.1:8787", "[::]:80", "unix:/a"] {
         assert_eq!(text.parse::<Listen>().unwrap().to_string(), text);
     }
-    for text in ["10.0.0.0/8", "api.internal", "*.internal"] {
+    for text in ["10.0.0.0/8", "api.internal", "*.internal:443", "*:25", "[::1]:80"] {
         assert_eq!(text.parse::<NetworkRule>().unwrap().to_string(), text);
     }
     for wrong in ["10.0.0.300", "10.0.0.0/99", "a b", ""] {
@@ -204,6 +204,32 @@ fn every_part_of_a_configuration_can_be_read_back_from_its_text() {
     for wrong in ["", "a/*/b", "a*b/", "host:80/", "/x?y"] {
         assert!(wrong.parse::<RoutePattern>().is_err(), "{wrong}");
     }
+}
+
+#[test]
+fn what_a_worker_says_of_the_network_stands_over_what_is_said_of_all() {
+    let config = Project::isopod(
+        "routes = [{ path = '/*', worker = 'a' }, { path = '/b/*', worker = 'b' }]
+         [network]\nallow_private = true\nallow = ['10.0.0.0/8']\ndeny = ['*:25']\nonly = ['one.example']
+         [workers.a]\nmain = 'a.ts'
+         [workers.a.network]\nallow_private = false\nallow = ['db.internal:5432']\ndeny = ['169.254.169.254']\nonly = []
+         [workers.b]\nmain = 'b.ts'",
+    )
+    .config();
+    let shown = |rules: &[NetworkRule]| rules.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let network = &config.workers["a"].network;
+    assert!(!network.allow_private);
+    assert_eq!(shown(&network.allow), ["10.0.0.0/8", "db.internal:5432"]);
+    assert_eq!(shown(&network.deny), ["*:25", "169.254.169.254"]);
+    assert_eq!(network.only.as_deref(), Some(&[][..]));
+    let network = &config.workers["b"].network;
+    assert!(network.allow_private);
+    assert_eq!(shown(network.only.as_ref().unwrap()), ["one.example"]);
+    let error = Project::isopod("[workers.a]\nmain = 'a.ts'\n[workers.a.network]\nallow = ['10.0.0.300']").error();
+    assert!(
+        error.contains("`workers.a.network.allow[0]` = \"10.0.0.300\": should be an address"),
+        "{error}"
+    );
 }
 
 #[test]

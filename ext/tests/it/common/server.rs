@@ -52,13 +52,22 @@ impl Server {
         Self::serve(Some(TlsAcceptor::from(Arc::new(config))))
     }
 
+    /// A server at the same port of another address of this machine.
+    pub(crate) fn start_beside(&self, address: [u8; 4]) -> Self {
+        Self::serve_at((address, self.address.port()).into(), None)
+    }
+
     fn serve(tls: Option<TlsAcceptor>) -> Self {
+        Self::serve_at(([127, 0, 0, 1], 0).into(), tls)
+    }
+
+    fn serve_at(address: SocketAddr, tls: Option<TlsAcceptor>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .unwrap();
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let listener = runtime.block_on(TcpListener::bind(address)).unwrap();
         let address = listener.local_addr().unwrap();
         let (accepted, sent) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let (count, bytes) = (accepted.clone(), sent.clone());
@@ -133,6 +142,14 @@ async fn answer(request: Request<Incoming>, sent: Arc<AtomicUsize>) -> Result<Re
             let mut encoded = Vec::new();
             GzipEncoder::new(&plain[..]).read_to_end(&mut encoded).await.unwrap();
             response.header("content-encoding", "gzip").body(full(encoded))
+        }
+        "/brotli" => {
+            use async_compression::tokio::bufread::BrotliEncoder;
+            use tokio::io::AsyncReadExt;
+            let plain = vec![b'x'; query.parse().unwrap()];
+            let mut encoded = Vec::new();
+            BrotliEncoder::new(&plain[..]).read_to_end(&mut encoded).await.unwrap();
+            response.header("content-encoding", "br").body(full(encoded))
         }
         "/endless" => {
             let chunk = Bytes::from(vec![b'e'; 64 << 10]);
