@@ -9,6 +9,7 @@ use isopod_host::bus::Bus;
 use isopod_host::workers::EventBridge;
 use isopod_pool::js::fetch::{FetchConfig, NetPolicy};
 use isopod_pool::js::modules::{ImportMapText, MemoryModule};
+use isopod_pool::js::quotas::Quotas;
 use isopod_pool::js::sql::SqlConfig;
 use isopod_pool::js::{Binding, Limits, Script};
 use isopod_pool::{Options, Policy, Recycle};
@@ -108,7 +109,26 @@ fn limits(worker: &Worker) -> Limits {
         cpu: worker.limits.cpu,
         boot_cpu: worker.limits.boot,
         heap_bytes: usize::try_from(worker.limits.heap).unwrap_or(usize::MAX),
+        quotas: quotas(&worker.limits),
         ..Limits::default()
+    }
+}
+
+fn quotas(limits: &config::Limits) -> Quotas {
+    let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    Quotas {
+        timers: limits.timers,
+        pending_ops: limits.pending_ops,
+        subrequests: limits.subrequests,
+        log_lines: limits.log_lines,
+        log_bytes: size(limits.log_bytes),
+        reports: limits.reports,
+        message_bytes: size(limits.message),
+        wait_until_promises: limits.wait_until_promises,
+        handles: limits.handles,
+        native_bytes: size(limits.native),
+        pbkdf2_iterations: limits.pbkdf2_iterations,
+        rsa_bits: limits.rsa_bits,
     }
 }
 

@@ -7,8 +7,10 @@ pub mod events;
 pub mod fetch;
 pub mod handlers;
 pub mod io;
+pub mod ledger;
 pub mod native;
 pub mod process;
+pub mod quotas;
 pub mod sql;
 mod unwind;
 pub mod values;
@@ -30,6 +32,7 @@ pub fn extensions() -> Vec<Extension> {
         ),
         deno_fetch::deno_fetch::init(deno_fetch::Options::default()),
         deno_crypto::deno_crypto::init(None),
+        quotas::isopod_quotas::init(),
         fetch::isopod_fetch::init(),
         sql::isopod_sql::init(),
         handlers::isopod_handlers::init(),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use isopod_ext::quotas::Quotas;
+
 /// The limits of one worker. Every one has a default; none can be switched off, only raised.
 ///
 /// ```
@@ -23,6 +25,8 @@ pub struct Limits {
     pub code_cache_bytes: usize,
     /// Source of modules kept for the workers that follow, a script version, in bytes. Default: 64 MiB.
     pub module_cache_bytes: usize,
+    /// Everything that can be counted: timers, sub-requests, log lines and so on. Default: [`Quotas::default`].
+    pub quotas: Quotas,
 }
 
 impl Limits {
@@ -42,6 +46,7 @@ impl Default for Limits {
             heap_bytes: 128 * 1024 * 1024,
             code_cache_bytes: 32 * 1024 * 1024,
             module_cache_bytes: 64 * 1024 * 1024,
+            quotas: Quotas::default(),
         }
     }
 }

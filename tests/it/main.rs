@@ -22,6 +22,7 @@ mod origin;
 mod process;
 mod program;
 mod project;
+mod quotas;
 mod run;
 mod serving;
 mod systems;

@@ -240,6 +240,33 @@ pub struct Limits {
     /// Events that may wait for a worker; absent: the pool's own limit.
     #[schemars(range(min = 1))]
     pub queue: Option<usize>,
+    /// Timers that are set at one time.
+    pub timers: usize,
+    /// Operations that wait for their result at one time.
+    pub pending_ops: usize,
+    /// Requests that one event may make by `fetch` in all, redirects among them.
+    pub subrequests: usize,
+    /// Lines that one event may log; the rest is dropped.
+    pub log_lines: usize,
+    /// Bytes that one event may log; the rest is dropped.
+    #[serde(with = "Size")]
+    pub log_bytes: u64,
+    /// Uncaught errors and unhandled rejections that are told of one turn; the rest is counted.
+    pub reports: usize,
+    /// Size of a value that leaves the worker: a message, a result, an answer.
+    #[serde(with = "Size")]
+    pub message: u64,
+    /// Promises that `waitUntil` of one event holds at one time.
+    pub wait_until_promises: usize,
+    /// Streams, responses, ports and object URLs that are open at one time.
+    pub handles: usize,
+    /// Bytes held outside the heap: blobs, compressors, what is being encrypted.
+    #[serde(with = "Size")]
+    pub native: u64,
+    /// Rounds of one key derivation by PBKDF2.
+    pub pbkdf2_iterations: u32,
+    /// Size of an RSA key that is generated, in bits.
+    pub rsa_bits: u32,
 }
 
 impl Default for Limits {
@@ -250,6 +277,18 @@ impl Default for Limits {
             cpu: Duration::from_secs(10),
             heap: 128 * MIB,
             queue: None,
+            timers: 10_000,
+            pending_ops: 10_000,
+            subrequests: 1_000,
+            log_lines: 1_000,
+            log_bytes: 256 * KIB,
+            reports: 32,
+            message: 32 * MIB,
+            wait_until_promises: 10_000,
+            handles: 10_000,
+            native: 64 * MIB,
+            pbkdf2_iterations: 2_000_000,
+            rsa_bits: 4_096,
         }
     }
 }

@@ -4,8 +4,9 @@
 const { core, primordials } = __bootstrap;
 const { op_isopod_publish } = core.ops;
 const { isArrayBuffer } = core;
-const { ArrayBufferIsView, ArrayPrototypeIncludes, SafeArrayIterator } = primordials;
+const { ArrayBufferIsView } = primordials;
 const { currentEvent } = core.loadExtScript("ext:isopod_handlers/handlers.js");
+const { isHandedOver } = core.loadExtScript("ext:isopod_handlers/transfer.js");
 
 class EventBus {
   #name;
@@ -21,9 +22,7 @@ class EventBus {
     if (data === undefined) {
       op_isopod_publish(this.#name, `${topic}`, undefined, 0, key);
     } else if (ArrayBufferIsView(data) || isArrayBuffer(data)) {
-      const buffer = data.buffer ?? data;
-      const handOver = transfer !== undefined && ArrayPrototypeIncludes([...new SafeArrayIterator(transfer)], buffer);
-      op_isopod_publish(this.#name, `${topic}`, data, handOver ? 1 : 0, key);
+      op_isopod_publish(this.#name, `${topic}`, data, isHandedOver(data, transfer) ? 1 : 0, key);
     } else {
       op_isopod_publish(this.#name, `${topic}`, core.serialize(data), 2, key);
     }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use deno_core::{OpState, op2, v8};
 
 use crate::handlers::{Data, EventKey, Events, plain_data};
+use crate::quotas::{QuotaError, Usage};
 use crate::unwind;
 
 /// Takes the messages of one script.
@@ -58,6 +59,10 @@ pub enum PublishError {
     #[class(type)]
     #[error("the value cannot be published: {0}")]
     Value(String),
+    /// It is too large.
+    #[class(inherit)]
+    #[error(transparent)]
+    Quota(#[from] QuotaError),
     /// The host did not take it.
     #[class(generic)]
     #[error(transparent)]
@@ -85,10 +90,12 @@ fn op_isopod_publish<'s>(
     #[smi] how: u32,
     #[smi] event: EventKey,
 ) -> Result<(), PublishError> {
+    // Reading a value may run its getters, and those may call ops: no borrow is held meanwhile.
     let data = match plain_data(scope, value, how != 0).map_err(PublishError::Value)? {
         Data::Bytes(bytes) if how == 2 => Data::Cloned(bytes),
         data => data,
     };
+    Usage::of_isolate(scope).check_message(data.len())?;
     let (publisher, origin) = {
         let state = state.borrow();
         let publisher = state

@@ -24,7 +24,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use deno_core::convert::{ByteString, Uint8Array};
 use deno_core::url::Url;
-use deno_core::{CancelFuture, CancelHandle, OpDecl, OpState, Resource, ResourceId, op2};
+use deno_core::{CancelFuture, CancelHandle, OpDecl, OpState, Resource, ResourceId, op2, v8};
 use deno_fetch::data_url::DataUrl;
 use deno_fetch::{FetchResponse, FetchReturn, basic_auth, extract_authority};
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
@@ -33,7 +33,9 @@ use tokio::sync::mpsc;
 
 use self::body::{ResponseBody, pump};
 use self::service::{FetchService, Incoming, Outgoing, OutgoingBody};
+use crate::handlers::{Events, current_event};
 use crate::io::Io;
+use crate::quotas::{QuotaError, Usage};
 use crate::unwind;
 
 pub use self::config::{ConnectionOptions, FetchConfig, FetchLimits};
@@ -66,6 +68,10 @@ pub enum FetchError {
     #[class(type)]
     #[error(transparent)]
     Send(#[from] SendError),
+    /// The event or its worker has used what it may.
+    #[class(inherit)]
+    #[error(transparent)]
+    Quota(#[from] QuotaError),
     /// A resource id that stands for nothing.
     #[class(inherit)]
     #[error(transparent)]
@@ -160,6 +166,7 @@ impl Resource for FetchCancel {
 #[allow(clippy::too_many_arguments, reason = "the signature of the op it stands in for")]
 fn op_isopod_fetch(
     state: &mut OpState,
+    scope: &mut v8::PinScope<'_, '_>,
     #[scoped] method: ByteString,
     #[string] url: String,
     #[scoped] headers: Vec<(ByteString, ByteString)>,
@@ -172,6 +179,8 @@ fn op_isopod_fetch(
         if client_rid.is_some() {
             return Err(FetchError::CustomClient);
         }
+        let usage = Usage::of(state);
+        usage.room_for_handle(state)?;
         let mut url = Url::parse(&url)?;
         let (pending, cancel) = match url.scheme() {
             "data" => (data_url(url)?, None),
@@ -179,6 +188,10 @@ fn op_isopod_fetch(
             _ => {
                 let service = service(state)?;
                 service.check(&url)?;
+                if let Some(events) = state.try_borrow::<Rc<RefCell<Events>>>() {
+                    let mut events = events.borrow_mut();
+                    events.spent(current_event(scope)).subrequest(&usage.quotas)?;
+                }
                 let method = Method::from_bytes(&method)?;
                 let (body, length, source) = request_body(state, &service, has_body, data, resource, &method)?;
                 let headers = request_headers(&mut url, headers, length)?;
@@ -242,6 +255,7 @@ async fn op_isopod_fetch_send(
                     // worker, and this with it.
                     drop(deno_core::unsync::spawn(pump(resource, sender)));
                 }
+                let _slot = Usage::of(&state.borrow()).begin_op()?;
                 match service.send(request).or_cancel(cancel).await {
                     Err(_) => Err(FetchError::Canceled),
                     Ok(Ok(incoming)) => Ok(response(&mut state.borrow_mut(), url, incoming)),

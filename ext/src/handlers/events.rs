@@ -2,6 +2,7 @@
 //!
 //! No V8 here: the ops in `mod.rs` translate, this decides.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;
 
@@ -12,6 +13,7 @@ use tokio::sync::mpsc;
 
 use super::event::RequestUrl;
 use super::{Body, Data, Event, EventKind, Fault, FaultKind, Message, Reply, TaskItem};
+use crate::quotas::Spent;
 use crate::values::{Answer, Arguments, ToScript};
 
 /// The name of an event inside one worker, as its script's side knows it. Never used twice by a worker.
@@ -28,9 +30,6 @@ pub struct Report {
     pub rejection: bool,
 }
 
-/// Reports kept between two turns. A script can reject a million promises in one.
-const REPORTS_MAX: usize = 32;
-
 /// An event that has ended, and how.
 #[derive(Debug)]
 pub struct Ended {
@@ -38,6 +37,8 @@ pub struct Ended {
     pub key: EventKey,
     /// `Err` holds the kind of failure.
     pub result: Result<(), FaultKind>,
+    /// Lines it logged beyond what it may, which are not shown.
+    pub log_dropped: u64,
 }
 
 #[derive(Default)]
@@ -70,11 +71,20 @@ struct Entry {
     failed: Option<FaultKind>,
     pass_through: bool,
     /// Where a task's progress and partial results go.
-    items: Option<mpsc::Sender<TaskItem>>,
+    items: Option<Items>,
     /// What a message carries, until its script asks for it.
     data: Data,
     /// What leads to the messages that its script publishes meanwhile.
     origin: Origin,
+    /// What it has used of what is counted by the event.
+    spent: Spent,
+}
+
+/// Where a task's progress and partial results go, and how many of them wait for room.
+#[derive(Clone)]
+pub(super) struct Items {
+    pub(super) sender: mpsc::Sender<TaskItem>,
+    pub(super) unsent: Rc<Cell<usize>>,
 }
 
 /// What led to a message that a script publishes while it handles an event.
@@ -110,8 +120,11 @@ pub enum Begin {
 }
 
 /// The table of a worker's events. See the module's documentation.
-#[derive(Default)]
 pub struct Events {
+    /// Reports kept between two turns. A script can reject a million promises in one.
+    reports_max: usize,
+    /// What is used outside of any event, or after it has ended, since the last event began.
+    outside: Spent,
     last: EventKey,
     entries: HashMap<EventKey, Entry>,
     ended: VecDeque<Ended>,
@@ -120,6 +133,20 @@ pub struct Events {
 }
 
 impl Events {
+    /// None yet. Of uncaught errors as many are kept between two turns.
+    #[must_use]
+    pub fn new(reports_max: usize) -> Self {
+        Self {
+            reports_max,
+            outside: Spent::default(),
+            last: 0,
+            entries: HashMap::new(),
+            ended: VecDeque::new(),
+            reports: VecDeque::new(),
+            reports_dropped: 0,
+        }
+    }
+
     /// Takes an event in. Gives its key, and what to call the script's side with.
     pub fn accept(&mut self, event: Event) -> (EventKey, Option<String>, Begin) {
         self.last = self.last.wrapping_add(1);
@@ -153,7 +180,10 @@ impl Events {
             }
             EventKind::Task { task, reply } => {
                 entry.waiting = Waiting::Value(reply);
-                entry.items = Some(task.items);
+                entry.items = Some(Items {
+                    sender: task.items,
+                    unsent: Rc::default(),
+                });
                 entry.origin.depth = task.depth;
                 Begin::Task(task.id, task.payload, task.config)
             }
@@ -179,6 +209,7 @@ impl Events {
                 Begin::Queue(batch)
             }
         };
+        self.outside = Spent::default();
         self.entries.insert(key, entry);
         (key, event.entrypoint, begin)
     }
@@ -264,7 +295,7 @@ impl Events {
     }
 
     /// Where a task's items go. `None`: it is no task, or it was answered.
-    pub(super) fn items(&self, key: EventKey) -> Option<&mpsc::Sender<TaskItem>> {
+    pub(super) fn items(&self, key: EventKey) -> Option<&Items> {
         self.entries.get(&key)?.items.as_ref()
     }
 
@@ -276,6 +307,13 @@ impl Events {
     /// What leads to the messages that are published while an event is handled; nothing once it has ended.
     pub(crate) fn origin(&self, key: EventKey) -> Origin {
         self.entries.get(&key).map(|entry| entry.origin).unwrap_or_default()
+    }
+
+    /// What an event has used so far. What is used outside of any has an account of its own, renewed with each event.
+    pub(crate) fn spent(&mut self, key: EventKey) -> &mut Spent {
+        self.entries
+            .get_mut(&key)
+            .map_or(&mut self.outside, |entry| &mut entry.spent)
     }
 
     /// Answers with a failure if no answer was given yet, and remembers it for the outcome.
@@ -302,7 +340,12 @@ impl Events {
             // A script's side that ends an event without an answer has a bug: the caller sees its reply dropped.
             (None, _) => Err(FaultKind::WorkerLost),
         };
-        self.ended.push_back(Ended { key, result });
+        let log_dropped = entry.spent.log_dropped;
+        self.ended.push_back(Ended {
+            key,
+            result,
+            log_dropped,
+        });
         Some(entry.lent)
     }
 
@@ -313,7 +356,7 @@ impl Events {
 
     /// Notes what no event can answer for.
     pub fn report(&mut self, report: Report) {
-        if self.reports.len() < REPORTS_MAX {
+        if self.reports.len() < self.reports_max {
             self.reports.push_back(report);
         } else {
             self.reports_dropped += 1;

@@ -16,6 +16,7 @@ const {
   op_isopod_request_headers,
   op_isopod_respond,
   op_isopod_respond_stream,
+  op_isopod_room_for_promise,
 } = core.ops;
 const {
   FunctionPrototypeCall,
@@ -83,7 +84,12 @@ const answer = (function answer(held, send) {
   held.answered = true;
   const last = held.pending === 0;
   if (last) MapPrototypeDelete(open, held.key);
-  send(last);
+  try {
+    send(last);
+  } catch (error) {
+    // What cannot be sent, as a header that HTTP does not know, is an answer too.
+    op_isopod_fail(held.key, error, last, false);
+  }
 });
 
 // `missing`: the script has nothing to call. Told beside the error, which a script may have seen and could throw again.
@@ -115,6 +121,7 @@ class ExecutionContext {
   }
   waitUntil(promise) {
     const held = this.#held;
+    if (held.pending > 0) op_isopod_room_for_promise(held.pending);
     held.pending++;
     PromisePrototypeThen(
       PromiseResolve(promise),

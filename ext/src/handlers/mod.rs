@@ -61,6 +61,10 @@ pub enum HandlerError {
     #[class(type)]
     #[error("the response header {0:?} cannot be sent: {1}")]
     Header(String, String),
+    /// More response headers than can be held.
+    #[class(range)]
+    #[error("the response has more headers than can be sent: a few thousand are the most there can be")]
+    TooManyHeaders,
     /// The event ended before.
     #[class(type)]
     #[error("the request this belongs to has ended: read its body before the handler returns, or in ctx.waitUntil")]
@@ -73,6 +77,17 @@ pub enum HandlerError {
     #[class(inherit)]
     #[error(transparent)]
     Resource(#[from] deno_core::error::ResourceError),
+}
+
+/// The event whose code runs now; 0 outside of any. What `currentEvent()` of `handlers.js` says.
+pub(crate) fn current_event(scope: &mut v8::PinScope<'_, '_>) -> EventKey {
+    let context = scope.get_continuation_preserved_embedder_data();
+    let Ok(context) = v8::Local::<v8::Object>::try_from(context) else {
+        return 0;
+    };
+    // The object is made by `inContextOf`, without a prototype: nothing of a script's runs.
+    let key = v8::String::new(scope, "isopodEvent").and_then(|name| context.get(scope, name.into()));
+    key.and_then(|key| key.uint32_value(scope)).unwrap_or(0)
 }
 
 #[op2]
@@ -106,13 +121,15 @@ fn response(status: u16, headers: Vec<(ByteString, ByteString)>) -> Result<http:
         .filter(|_| (200..600).contains(&status));
     let mut response = http::Response::new(());
     *response.status_mut() = code.ok_or(HandlerError::Status(status))?;
-    response.headers_mut().reserve(headers.len());
     for (name, value) in headers {
         let shown = || String::from_utf8_lossy(&name).into_owned();
         let parsed = HeaderName::from_bytes(&name).map_err(|e| HandlerError::Header(shown(), e.to_string()))?;
         let value = HeaderValue::from_maybe_shared(Bytes::from(value.to_vec()))
             .map_err(|e| HandlerError::Header(shown(), e.to_string()))?;
-        response.headers_mut().append(parsed, value);
+        response
+            .headers_mut()
+            .try_append(parsed, value)
+            .map_err(|_| HandlerError::TooManyHeaders)?;
     }
     Ok(response)
 }
@@ -131,10 +148,7 @@ fn op_isopod_respond(
     let body = if let Ok(text) = v8::Local::<v8::String>::try_from(body) {
         Body::from(text.to_rust_string_lossy(scope))
     } else if let Ok(view) = v8::Local::<v8::ArrayBufferView>::try_from(body) {
-        let mut bytes = vec![0; view.byte_length()];
-        let copied = view.copy_contents(&mut bytes);
-        bytes.truncate(copied);
-        Body::from(bytes)
+        Body::from(task_ops::copied(view))
     } else {
         Body::empty()
     };
@@ -157,14 +171,7 @@ fn op_isopod_respond_stream(
     #[smi] rid: ResourceId,
 ) -> impl Future<Output = Result<bool, HandlerError>> + use<> {
     let begun = begin_stream(&state, key, status, headers, rid);
-    async move {
-        let (resource, sender, length) = begun?;
-        let complete = pump(resource, sender, length).await;
-        if let Ok(resource) = state.borrow_mut().resource_table.take_any(rid) {
-            resource.close();
-        }
-        complete
-    }
+    stay(state, rid, begun)
 }
 
 pub(crate) type Sender = mpsc::Sender<Result<Bytes, BoxError>>;
@@ -190,6 +197,20 @@ fn begin_stream(
     let (body, sender, length) = stream_body(&*resource);
     events(&state).borrow_mut().respond(key, response.map(|()| body));
     Ok((resource, sender, length))
+}
+
+/// Stays with a stream that was begun until it has been moved, and closes it.
+async fn stay(
+    state: Rc<RefCell<OpState>>,
+    rid: ResourceId,
+    begun: Result<Stream, HandlerError>,
+) -> Result<bool, HandlerError> {
+    let (resource, sender, length) = begun?;
+    let complete = pump(resource, sender, length).await;
+    if let Ok(resource) = state.borrow_mut().resource_table.take_any(rid) {
+        resource.close();
+    }
+    complete
 }
 
 /// Moves a stream to the client. `Ok(false)`: the client left.
@@ -258,14 +279,7 @@ fn op_isopod_give_stream(
     #[smi] rid: ResourceId,
 ) -> impl Future<Output = Result<bool, HandlerError>> + use<> {
     let begun = begin_given_stream(&state, key, rid);
-    async move {
-        let (resource, sender, length) = begun?;
-        let complete = pump(resource, sender, length).await;
-        if let Ok(resource) = state.borrow_mut().resource_table.take_any(rid) {
-            resource.close();
-        }
-        complete
-    }
+    stay(state, rid, begun)
 }
 
 fn begin_given_stream(state: &RefCell<OpState>, key: EventKey, rid: ResourceId) -> Result<Stream, HandlerError> {
@@ -395,7 +409,7 @@ deno_core::extension!(
         op_isopod_pass_through,
         op_isopod_report,
     ],
-    lazy_loaded_js = [dir "src/handlers", "handlers.js", "work.js"],
+    lazy_loaded_js = [dir "src/handlers", "handlers.js", "transfer.js", "work.js"],
     middleware = |op| match op.name {
         "op_dispatch_exception" => op.with_implementation_from(&op_isopod_report()),
         _ => op,

@@ -9,6 +9,9 @@ use deno_error::JsErrorBox;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::{Data, EventKey, RESULT_NAME_BYTES_MAX, TaskItem, events};
+use crate::quotas::Usage;
+use crate::unwind;
+use crate::values::metered;
 
 /// Items of one task that may wait for room in its channel. A script that waits for `ctx.progress()` has one.
 const UNSENT_MAX: usize = 256;
@@ -33,10 +36,6 @@ pub(super) enum TaskError {
     Value(String),
 }
 
-/// How many of a worker's items wait for room.
-#[derive(Default)]
-struct Unsent(Rc<std::cell::Cell<usize>>);
-
 #[op2(async(lazy), fast)]
 pub(super) fn op_isopod_progress<'s>(
     state: Rc<RefCell<OpState>>,
@@ -44,9 +43,9 @@ pub(super) fn op_isopod_progress<'s>(
     #[smi] key: EventKey,
     value: v8::Local<'s, v8::Value>,
 ) -> impl Future<Output = Result<(), TaskError>> + use<> {
-    let item = serde_v8::from_v8(scope, value)
+    let item = plain_value(scope, value)
         .map(TaskItem::Progress)
-        .map_err(|error| TaskError::Value(error.to_string()));
+        .map_err(TaskError::Value);
     send(state, key, item)
 }
 
@@ -68,6 +67,7 @@ pub(super) fn op_isopod_emit<'s>(
     send(state, key, item)
 }
 
+/// Sends it at once where there is room; else it waits, as one of the few that may.
 fn send(
     state: Rc<RefCell<OpState>>,
     key: EventKey,
@@ -77,9 +77,13 @@ fn send(
         let shared = events(&state.borrow());
         let events = shared.borrow();
         let items = events.items(key).ok_or(TaskError::NoTask)?;
-        match items.try_send(item) {
+        match items.sender.try_send(item) {
             Ok(()) => Ok(None),
-            Err(TrySendError::Full(item)) => Ok(Some((items.clone(), item))),
+            Err(TrySendError::Full(_)) if items.unsent.get() >= UNSENT_MAX => Err(TaskError::TooMany),
+            Err(TrySendError::Full(item)) => {
+                items.unsent.set(items.unsent.get() + 1);
+                Ok(Some((items.clone(), item)))
+            }
             Err(TrySendError::Closed(_)) => Err(TaskError::CallerLeft),
         }
     });
@@ -87,19 +91,8 @@ fn send(
         let Some((items, item)) = sent? else {
             return Ok(());
         };
-        let unsent = {
-            let mut state = state.borrow_mut();
-            if !state.has::<Unsent>() {
-                state.put(Unsent::default());
-            }
-            state.borrow::<Unsent>().0.clone()
-        };
-        if unsent.get() >= UNSENT_MAX {
-            return Err(TaskError::TooMany);
-        }
-        unsent.set(unsent.get() + 1);
-        let sent = items.send(item).await;
-        unsent.set(unsent.get() - 1);
+        let sent = items.sender.send(item).await;
+        items.unsent.set(items.unsent.get() - 1);
         sent.map_err(|_| TaskError::CallerLeft)
     }
 }
@@ -116,9 +109,24 @@ pub(crate) fn plain_data<'s>(
     if value.is_array_buffer_view() || value.is_array_buffer() {
         return bytes(scope, value, transfer).map(Data::Bytes);
     }
-    serde_v8::from_v8(scope, value)
-        .map(Data::Json)
-        .map_err(|error| error.to_string())
+    plain_value(scope, value).map(Data::Json)
+}
+
+/// Reads a plain value; a script's getters run meanwhile.
+fn plain_value<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    value: v8::Local<'s, v8::Value>,
+) -> Result<serde_json::Value, String> {
+    unwind::catch(|| metered::read(scope, value).map_err(|error| error.to_string()))
+        .unwrap_or_else(|panic| Err(panic.to_string()))
+}
+
+/// The bytes that a view shows, copied.
+pub(super) fn copied(view: v8::Local<'_, v8::ArrayBufferView>) -> Bytes {
+    let mut bytes = vec![0; view.byte_length()];
+    let copied = view.copy_contents(&mut bytes);
+    bytes.truncate(copied);
+    bytes.into()
 }
 
 fn bytes<'s>(
@@ -130,13 +138,14 @@ fn bytes<'s>(
         let taken: serde_v8::DetachedBuffer = serde_v8::from_v8(scope, value).map_err(|error| error.to_string())?;
         return Ok(Bytes::from_owner(taken));
     }
+    let usage = Usage::of_isolate(scope);
+    let within = |bytes| usage.check_message(bytes).map_err(|error| error.to_string());
     if let Ok(view) = v8::Local::<v8::ArrayBufferView>::try_from(value) {
-        let mut bytes = vec![0; view.byte_length()];
-        let copied = view.copy_contents(&mut bytes);
-        bytes.truncate(copied);
-        return Ok(bytes.into());
+        within(view.byte_length())?;
+        return Ok(copied(view));
     }
     let shared: serde_v8::JsBuffer = serde_v8::from_v8(scope, value).map_err(|error| error.to_string())?;
+    within(shared.len())?;
     Ok(Bytes::copy_from_slice(&shared))
 }
 

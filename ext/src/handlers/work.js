@@ -5,7 +5,6 @@
 const { core, primordials } = __bootstrap;
 const { op_isopod_emit, op_isopod_message_data, op_isopod_progress } = core.ops;
 const {
-  ArrayPrototypeIncludes,
   ArrayPrototypePush,
   Date,
   SafeArrayIterator,
@@ -14,6 +13,7 @@ const {
   SetPrototypeHas,
 } = primordials;
 const { constructKey, ExecutionContext, give, hold, run } = core.loadExtScript("ext:isopod_handlers/handlers.js");
+const { isHandedOver } = core.loadExtScript("ext:isopod_handlers/transfer.js");
 
 /** The context of a task: it tells of its progress and its partial results while it runs. */
 class TaskContext extends ExecutionContext {
@@ -28,9 +28,7 @@ class TaskContext extends ExecutionContext {
   }
   /** A partial result: a plain value or bytes. Bytes in the `transfer` list are handed over, not copied. */
   emit(name, data, transfer = undefined) {
-    const buffer = data?.buffer ?? data;
-    const handOver = transfer !== undefined && ArrayPrototypeIncludes([...new SafeArrayIterator(transfer)], buffer);
-    return op_isopod_emit(this.#key, `${name}`, data, handOver);
+    return op_isopod_emit(this.#key, `${name}`, data, isHandedOver(data, transfer));
   }
 }
 

@@ -17,6 +17,7 @@ use deno_error::JsErrorBox;
 pub use self::function::{Give, Given, NativeError, NativeFunction};
 use crate::handlers::{Body, EventKey, Events, RequestBody, stream_body};
 use crate::io::Io;
+use crate::quotas::Usage;
 use crate::unwind;
 use crate::values::ToScript;
 
@@ -93,7 +94,10 @@ fn op_isopod_native<'s>(
     #[serde] streams: Vec<ResourceId>,
     #[smi] event: EventKey,
 ) -> impl Future<Output = Result<Came, JsErrorBox>> + use<> {
-    let started = start(&state, scope, number, arguments, &streams);
+    let slot = Usage::of(&state.borrow()).begin_op();
+    let started = slot
+        .map_err(JsErrorBox::from_err)
+        .and_then(|slot| Ok((start(&state, scope, number, arguments, &streams)?, slot)));
     let ended = CancelHandle::new_rc();
     if let Some(lent) = state.borrow().borrow::<Rc<RefCell<Events>>>().borrow_mut().lent(event) {
         lent.calls.retain(|call| Rc::strong_count(call) > 1);
@@ -101,7 +105,8 @@ fn op_isopod_native<'s>(
     }
     async move {
         // Dropped with the event: nobody waits for it any more.
-        let came = started?.or_cancel(&ended).await;
+        let (running, _slot) = started?;
+        let came = running.or_cancel(&ended).await;
         match came.map_err(|_| JsErrorBox::generic("the event that made this call has ended"))? {
             Ok(Ok(Given::Value(value))) => Ok(Came::Value(value)),
             Ok(Ok(Given::Stream(body))) => {

@@ -21,6 +21,7 @@ use deno_core::{OpState, op2};
 use self::service::{Mode, SqlService};
 use self::value::{Param, ResultSet};
 use crate::io::Io;
+use crate::quotas::{QuotaError, Usage};
 use crate::unwind;
 
 pub use self::config::{SqlBindings, SqlConfig};
@@ -42,6 +43,10 @@ pub enum SqlOpError {
     #[class(generic)]
     #[error(transparent)]
     Sql(#[from] SqlError),
+    /// The worker has too much under way.
+    #[class(inherit)]
+    #[error(transparent)]
+    Quota(#[from] QuotaError),
     /// The worker has no binding of this name.
     #[class(type)]
     #[error("this worker has no SQL binding named '{0}'")]
@@ -71,6 +76,7 @@ async fn op_sql_run(
     transaction: bool,
 ) -> Result<Vec<ResultSet>, SqlOpError> {
     unwind::catch_async(async {
+        let _slot = Usage::of(&state.borrow()).begin_op()?;
         let service = service(&state.borrow(), binding)?;
         let mode = if transaction { Mode::Transaction } else { Mode::Each };
         Ok(service.run(queries, mode).await?)
@@ -86,6 +92,7 @@ async fn op_sql_exec(
     #[string] sql: String,
 ) -> Result<Vec<ResultSet>, SqlOpError> {
     unwind::catch_async(async {
+        let _slot = Usage::of(&state.borrow()).begin_op()?;
         let service = service(&state.borrow(), binding)?;
         Ok(service.exec(sql).await?)
     })

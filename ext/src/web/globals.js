@@ -14,6 +14,8 @@ const {
   TypeError,
 } = primordials;
 
+// First: what it puts in front of ops, the scripts that are loaded after it get.
+const guards = core.loadExtScript("ext:isopod_quotas/guards.js");
 const event = core.loadExtScript("ext:deno_web/02_event.js");
 const timers = core.loadExtScript("ext:deno_web/02_timers.js");
 const abortSignal = core.loadExtScript("ext:deno_web/03_abort_signal.js");
@@ -26,6 +28,7 @@ const url = core.loadExtScript("ext:deno_web/00_url.js");
 const streams = core.loadExtScript("ext:deno_web/06_streams.js");
 const file = core.loadExtScript("ext:deno_web/09_file.js");
 const messagePort = core.loadExtScript("ext:deno_web/13_message_port.js");
+const compression = core.loadExtScript("ext:deno_web/14_compression.js");
 const { DOMException, QuotaExceededError } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
 const headers = core.loadExtScript("ext:deno_fetch/20_headers.js");
 const formData = core.loadExtScript("ext:deno_fetch/21_formdata.js");
@@ -43,7 +46,6 @@ const lazy = (specifier) => {
   return () => loaded ??= core.loadExtScript(specifier);
 };
 const lazyUrlPattern = lazy("ext:deno_web/01_urlpattern.js");
-const lazyCompression = lazy("ext:deno_web/14_compression.js");
 const lazyFileReader = lazy("ext:deno_web/10_filereader.js");
 const lazyEventSource = lazy("ext:deno_fetch/27_eventsource.js");
 const lazySql = lazy("ext:isopod_sql/sql.js");
@@ -97,6 +99,9 @@ class Navigator {
 }
 const navigator = new Navigator(illegalConstructorKey);
 
+guards.limitAbortSignal(abortSignal.AbortSignal);
+guards.limitCryptography(crypto.SubtleCrypto.prototype);
+
 const own = core.propNonEnumerable;
 const writable = core.propWritable;
 const later = core.propNonEnumerableLazyLoaded;
@@ -107,12 +112,12 @@ const properties = {
   Blob: own(file.Blob),
   ByteLengthQueuingStrategy: own(streams.ByteLengthQueuingStrategy),
   CloseEvent: own(event.CloseEvent),
-  CompressionStream: later((m) => m.CompressionStream, lazyCompression),
+  CompressionStream: own(compression.CompressionStream),
   CountQueuingStrategy: own(streams.CountQueuingStrategy),
   Crypto: own(crypto.Crypto),
   CryptoKey: own(crypto.CryptoKey),
   CustomEvent: own(event.CustomEvent),
-  DecompressionStream: later((m) => m.DecompressionStream, lazyCompression),
+  DecompressionStream: own(compression.DecompressionStream),
   DOMException: own(DOMException),
   ErrorEvent: own(event.ErrorEvent),
   Event: own(event.Event),
@@ -170,8 +175,8 @@ const properties = {
   performance: writable(performance.performance),
   reportError: writable(event.reportError),
   self: writable(globalThis),
-  setInterval: writable(timers.setInterval),
-  setTimeout: writable(timers.setTimeout),
+  setInterval: writable(guards.limitTimer(timers.setInterval)),
+  setTimeout: writable(guards.limitTimer(timers.setTimeout)),
   structuredClone: writable(messagePort.structuredClone),
   [webidl.brand]: own(webidl.brand),
 };

@@ -3,10 +3,14 @@
 //! `globals.js` installs the names of the Minimum Common Web API and starts workers; the ops here are where what a
 //! script logs leaves it.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use deno_core::{OpState, op2};
 
+use crate::handlers::{EventKey, Events};
+use crate::process::ProcessAccess;
+use crate::quotas::{LogVerdict, Quotas, Usage};
 use crate::unwind;
 
 /// The levels of `console`, as the console implementation counts them.
@@ -22,6 +26,17 @@ pub enum LogLevel {
     Error,
 }
 
+impl LogLevel {
+    fn of(number: u32) -> Self {
+        match number {
+            0 => Self::Debug,
+            1 => Self::Info,
+            2 => Self::Warn,
+            _ => Self::Error,
+        }
+    }
+}
+
 /// Takes what a script logs: the level, the text (inspected, with a line feed at its end), and the event whose code
 /// logged it, where that is known.
 pub type LogSink = Rc<dyn Fn(LogLevel, &str, Option<u32>)>;
@@ -31,19 +46,39 @@ fn op_isopod_log(state: &mut OpState, #[string] text: &str, #[smi] level: u32, #
     let Some(sink) = state.try_borrow::<LogSink>() else {
         return;
     };
-    let level = match level {
-        0 => LogLevel::Debug,
-        1 => LogLevel::Info,
-        2 => LogLevel::Warn,
-        _ => LogLevel::Error,
+    let full;
+    let (level, text) = match verdict(state, event, text.len()) {
+        LogVerdict::Write => (LogLevel::of(level), text),
+        LogVerdict::SayFull => {
+            let Quotas {
+                log_lines, log_bytes, ..
+            } = Usage::of(state).quotas;
+            full = format!(
+                "the rest of what this event logs is dropped: it may log {log_lines} lines of {log_bytes} bytes together \
+                 (`limits.log_lines`, `limits.log_bytes`)"
+            );
+            (LogLevel::Warn, &*full)
+        }
+        LogVerdict::Drop => return,
     };
     // A subscriber of the host's may panic, and V8 is what called.
     drop(unwind::catch(|| sink(level, text, (event != 0).then_some(event))));
 }
 
+/// What becomes of a line. A command's lines are its output: they are not counted.
+fn verdict(state: &OpState, event: EventKey, bytes: usize) -> LogVerdict {
+    match state.try_borrow::<Rc<RefCell<Events>>>() {
+        Some(events) if !state.has::<ProcessAccess>() => {
+            let quotas = &Usage::of(state).quotas;
+            events.borrow_mut().spent(event).log(bytes, quotas)
+        }
+        _ => LogVerdict::Write,
+    }
+}
+
 deno_core::extension!(
     isopod_web,
-    deps = [deno_webidl, deno_web, deno_fetch, deno_crypto, isopod_handlers, isopod_process],
+    deps = [deno_webidl, deno_web, deno_fetch, deno_crypto, isopod_quotas, isopod_handlers, isopod_process],
     ops = [op_isopod_log],
     esm_entry_point = "ext:isopod_web/globals.js",
     esm = [dir "src/web", "globals.js"],

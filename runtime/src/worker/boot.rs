@@ -12,8 +12,10 @@ use deno_core::error::{CoreError, CoreErrorKind};
 use deno_core::{JsRuntime, PollEventLoopOptions, RuntimeOptions, serde_v8, v8};
 use isopod_ext::events::EventsBindings;
 use isopod_ext::handlers::{CodeFrames, Events, Fault, FaultKind};
+use isopod_ext::ledger::MemoryLedger;
 use isopod_ext::native::Natives;
 use isopod_ext::process::ProcessAccess;
+use isopod_ext::quotas::Usage;
 use isopod_ext::sql::SqlBindings;
 use serde::Serialize;
 
@@ -98,7 +100,7 @@ impl Worker {
             watched.breach_from_inside(Breach::Memory);
             current + HEAP_GRACE_BYTES
         });
-        let events = Rc::new(RefCell::new(Events::default()));
+        let events = Rc::new(RefCell::new(Events::new(limits.quotas.reports)));
         let originals = loader.clone();
         let frames: CodeFrames = Rc::new(move |file, line, column| originals.code_frame(file, line, column));
         let bound;
@@ -109,6 +111,7 @@ impl Worker {
             state.put(events.clone());
             state.put(frames.clone());
             state.put(thread.io.clone());
+            Usage::new(limits.quotas.clone(), MemoryLedger::default()).install(&mut state);
             state.put(script.fetch.clone());
             state.put(SqlBindings(
                 script

@@ -69,6 +69,12 @@ pub(super) fn tell(script: &Script, worker: u64, report: &Report) {
     }
 }
 
+/// Tells how many lines of one event were too many.
+pub(super) fn tell_log_dropped(script: &Script, worker: u64, dropped: u64) {
+    let text = format!("{dropped} lines of an event that has ended were dropped");
+    trace(LogLevel::Warn, &script.name, worker, "", &text);
+}
+
 /// Tells how many reports were too many to tell.
 pub(super) fn tell_dropped(script: &Script, worker: u64, dropped: u64) {
     let text = format!("{dropped} more uncaught errors in the same turn are not shown");

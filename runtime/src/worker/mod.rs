@@ -123,7 +123,11 @@ impl Worker {
     }
 
     fn next_turn(&mut self) -> Option<Turn> {
-        if let Some(ended) = self.events.borrow_mut().next_ended() {
+        let ended = self.events.borrow_mut().next_ended();
+        if let Some(ended) = ended {
+            if ended.log_dropped > 0 {
+                console::tell_log_dropped(&self.script, self.number, ended.log_dropped);
+            }
             return Some(Turn::Ended {
                 event: ended.key,
                 result: ended.result,

@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use isopod_runtime::handlers::{Body, Event, EventKind, Fault};
 use isopod_runtime::io::IoOptions;
 use isopod_runtime::values::IntoArguments;
-use isopod_runtime::{BootOptions, Script, ScriptBuilder, Turn, Watchdog, Worker, WorkerThread, platform};
+use isopod_runtime::{BootOptions, Fabric, Script, ScriptBuilder, Turn, Watchdog, Worker, WorkerThread, platform};
 use serde_json::Value;
 
 /// Runs `body` on a worker thread, inside a fresh event loop and `LocalSet`, and gives its result.
@@ -140,5 +140,29 @@ fn call_with(script: Arc<Script>, function: &str, arguments: Vec<Value>) -> Resu
             },
         });
         drive(&mut worker, || answer.try_recv().ok().flatten()).await
+    })
+}
+
+/// Calls a function of a script twice in one worker, and gives what it gave.
+pub(crate) fn twice_on(fabric: Fabric, script: ScriptBuilder, function: &str) -> [Value; 2] {
+    let script = Arc::new(script.build().unwrap());
+    let function = function.to_owned();
+    on_worker_thread(move |thread| async move {
+        let thread = thread.with_fabric(fabric);
+        let mut worker = Worker::boot(&thread, &script, BootOptions::default()).await.unwrap();
+        let mut given = [Value::Null, Value::Null];
+        for place in &mut given {
+            let (reply, mut answer) = isopod_runtime::values::answer();
+            worker.begin(Event {
+                entrypoint: None,
+                kind: EventKind::Call {
+                    function: function.clone(),
+                    arguments: ().into_arguments(),
+                    reply,
+                },
+            });
+            *place = drive(&mut worker, || answer.try_recv().ok().flatten()).await.unwrap();
+        }
+        given
     })
 }

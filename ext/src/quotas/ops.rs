@@ -1,0 +1,130 @@
+//! How scripts of deno's ask for room, and how the runtime's own timers are counted. `guards.js` calls these.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use deno_core::{OpState, op2};
+use deno_web::BlobStoreTrait;
+
+use super::{QuotaError, Usage};
+
+impl Usage {
+    /// Places it in a worker's state, before any JavaScript of its script runs.
+    pub fn install(self: &Rc<Self>, state: &mut OpState) {
+        state.put(Rc::clone(self));
+        let blobs: Arc<dyn BlobStoreTrait> = self.blobs.clone();
+        state.put(blobs);
+    }
+}
+
+#[op2(nofast)]
+fn op_isopod_room_for_timer(state: &mut OpState) -> Result<(), QuotaError> {
+    Usage::of(state).room_for_timer()
+}
+
+#[op2(nofast)]
+fn op_isopod_room_for_handle(state: &mut OpState) -> Result<(), QuotaError> {
+    Usage::of(state).room_for_handle(state)
+}
+
+#[op2(nofast)]
+fn op_isopod_room_for_promise(state: &mut OpState, #[smi] waiting: u32) -> Result<(), QuotaError> {
+    let max = Usage::of(state).quotas.wait_until_promises;
+    super::usage::within(waiting as usize, max, QuotaError::WaitUntil)
+}
+
+#[op2(nofast)]
+fn op_isopod_room_for_blob(state: &mut OpState, #[number] bytes: usize) -> Result<(), QuotaError> {
+    let usage = Usage::of(state);
+    usage.blobs.expect(usage.hold(bytes)?);
+    Ok(())
+}
+
+/// Holds bytes outside the heap for something whose script says when it is gone.
+#[op2(nofast)]
+fn op_isopod_hold(state: &mut OpState, #[number] bytes: usize) -> Result<(), QuotaError> {
+    Usage::of(state).hold_unowned(bytes)
+}
+
+#[op2(fast)]
+fn op_isopod_release(state: &mut OpState, #[number] bytes: usize) {
+    Usage::of(state).release(bytes);
+}
+
+/// Begins an operation of deno's that copies this many bytes, to be ended by [`op_isopod_end_op`].
+#[op2(nofast)]
+fn op_isopod_begin_op(state: &mut OpState, #[number] bytes: usize) -> Result<(), QuotaError> {
+    let usage = Usage::of(state);
+    let slot = usage.begin_op()?;
+    usage.hold_unowned(bytes)?;
+    slot.keep();
+    Ok(())
+}
+
+#[op2(fast)]
+fn op_isopod_end_op(state: &mut OpState, #[number] bytes: usize) {
+    let usage = Usage::of(state);
+    usage.release(bytes);
+    usage.end_op();
+}
+
+/// Whether a key may be derived with this many rounds, or made this long; 0 where that is not asked for.
+#[op2(nofast)]
+fn op_isopod_check_key(
+    state: &mut OpState,
+    #[number] iterations: usize,
+    #[number] bits: usize,
+) -> Result<(), QuotaError> {
+    let quotas = &Usage::of(state).quotas;
+    let clamped = |asked: usize| u32::try_from(asked).unwrap_or(u32::MAX);
+    let (iterations, bits) = (clamped(iterations), clamped(bits));
+    if iterations > quotas.pbkdf2_iterations {
+        return Err(QuotaError::Pbkdf2 {
+            asked: iterations,
+            max: quotas.pbkdf2_iterations,
+        });
+    }
+    if bits > quotas.rsa_bits {
+        return Err(QuotaError::Rsa {
+            asked: bits,
+            max: quotas.rsa_bits,
+        });
+    }
+    Ok(())
+}
+
+/// Stands in for `op_timer_track`, which keeps a list for test runners: here timers are counted.
+#[op2(fast)]
+fn op_isopod_timer_track(state: &mut OpState, #[smi] id: i32, is_repeat: bool, is_system: bool) {
+    let (_, _, _) = (id, is_repeat, is_system);
+    Usage::of(state).timer_set();
+}
+
+/// Stands in for `op_timer_untrack`.
+#[op2(fast)]
+fn op_isopod_timer_untrack(state: &mut OpState, #[smi] id: i32) {
+    let _ = id;
+    Usage::of(state).timer_gone();
+}
+
+deno_core::extension!(
+    isopod_quotas,
+    deps = [deno_webidl, deno_web, deno_crypto],
+    ops = [
+        op_isopod_room_for_timer,
+        op_isopod_room_for_handle,
+        op_isopod_room_for_promise,
+        op_isopod_room_for_blob,
+        op_isopod_hold,
+        op_isopod_release,
+        op_isopod_begin_op,
+        op_isopod_end_op,
+        op_isopod_check_key,
+    ],
+    lazy_loaded_js = [dir "src/quotas", "guards.js"],
+    middleware = |op| match op.name {
+        "op_timer_track" => op.with_implementation_from(&op_isopod_timer_track()),
+        "op_timer_untrack" => op.with_implementation_from(&op_isopod_timer_untrack()),
+        _ => op,
+    },
+);

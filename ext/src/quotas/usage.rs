@@ -1,0 +1,189 @@
+//! What a worker uses of its quotas now.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use deno_core::{JsRuntime, OpState, v8};
+
+use super::Quotas;
+use super::blobs::Blobs;
+use crate::ledger::{Charge, MemoryLedger};
+
+/// A quota that was reached. The text names the setting, and what to do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, deno_error::JsError)]
+#[class("DOMExceptionQuotaExceededError")]
+#[non_exhaustive]
+pub enum QuotaError {
+    /// Too many timers.
+    #[error("{0} timers are set, as many as this worker may have (`limits.timers`): clear some first")]
+    Timers(usize),
+    /// Too many pending operations.
+    #[error("{0} operations are pending, as many as this worker may have (`limits.pending_ops`): await some first")]
+    PendingOps(usize),
+    /// Too many requests in one event.
+    #[error("this event has made {0} requests, as many as it may (`limits.subrequests`)")]
+    Subrequests(usize),
+    /// Too large a value.
+    #[error("the value is larger than {0} bytes, the most that may leave a worker at once (`limits.message`)")]
+    Message(usize),
+    /// Too many promises.
+    #[error("{0} promises wait in waitUntil(), as many as an event may have (`limits.wait_until_promises`)")]
+    WaitUntil(usize),
+    /// Too many handles.
+    #[error(
+        "{0} streams, responses, ports and object URLs are open, as many as this worker may have (`limits.handles`): close \
+         some first"
+    )]
+    Handles(usize),
+    /// Too many bytes outside the heap.
+    #[error(
+        "this worker would hold more than {0} bytes outside its heap, in blobs, compressors and the like (`limits.native`)"
+    )]
+    NativeBytes(usize),
+    /// Too costly a key derivation.
+    #[error("PBKDF2 with {asked} iterations is more than this worker may do (`limits.pbkdf2_iterations`: {max})")]
+    Pbkdf2 {
+        /// What was asked for.
+        asked: u32,
+        /// The most there may be.
+        max: u32,
+    },
+    /// Too long a key.
+    #[error("an RSA key of {asked} bits is longer than this worker may make (`limits.rsa_bits`: {max})")]
+    Rsa {
+        /// What was asked for.
+        asked: u32,
+        /// The most there may be.
+        max: u32,
+    },
+}
+
+/// What one worker uses of its [`Quotas`]: one of them in each worker's state.
+#[derive(Debug, Default)]
+pub struct Usage {
+    /// What it may use.
+    pub quotas: Quotas,
+    ledger: MemoryLedger,
+    timers: Cell<usize>,
+    ops: Cell<usize>,
+    pub(super) blobs: Arc<Blobs>,
+    /// What scripts of deno's hold, and say when they do no more.
+    unowned: RefCell<Charge>,
+}
+
+impl Usage {
+    /// A worker's own, to be placed in its state. What it holds outside its heap is charged to the ledger.
+    #[must_use]
+    pub fn new(quotas: Quotas, ledger: MemoryLedger) -> Rc<Self> {
+        Rc::new(Self {
+            quotas,
+            unowned: RefCell::new(ledger.charge(0)),
+            ledger,
+            ..Self::default()
+        })
+    }
+
+    /// What is in this state; a worker without one has the defaults, and is not counted.
+    pub(crate) fn of(state: &OpState) -> Rc<Self> {
+        state.try_borrow::<Rc<Self>>().cloned().unwrap_or_default()
+    }
+
+    /// The same, for code that has only the isolate at hand. Nothing must hold the worker's state meanwhile.
+    pub(crate) fn of_isolate(isolate: &v8::Isolate) -> Rc<Self> {
+        let state = JsRuntime::op_state_from(isolate);
+        state.try_borrow().map(|state| Self::of(&state)).unwrap_or_default()
+    }
+
+    /// Bytes held outside the heap.
+    #[must_use]
+    pub fn ledger(&self) -> &MemoryLedger {
+        &self.ledger
+    }
+
+    /// Room for one more pending operation, until the slot is dropped.
+    pub(crate) fn begin_op(self: &Rc<Self>) -> Result<OpSlot, QuotaError> {
+        if self.ops.get() >= self.quotas.pending_ops {
+            return Err(QuotaError::PendingOps(self.quotas.pending_ops));
+        }
+        self.ops.set(self.ops.get() + 1);
+        Ok(OpSlot(Rc::clone(self)))
+    }
+
+    /// Room for one more timer.
+    pub(super) fn room_for_timer(&self) -> Result<(), QuotaError> {
+        within(self.timers.get(), self.quotas.timers, QuotaError::Timers)
+    }
+
+    /// Room for one more handle.
+    pub(crate) fn room_for_handle(&self, state: &OpState) -> Result<(), QuotaError> {
+        let open = state.resource_table.len() + self.blobs.object_urls();
+        within(open, self.quotas.handles, QuotaError::Handles)
+    }
+
+    /// Holds bytes outside the heap.
+    pub(crate) fn hold(&self, bytes: usize) -> Result<Charge, QuotaError> {
+        if self.ledger.held().saturating_add(bytes) > self.quotas.native_bytes {
+            return Err(QuotaError::NativeBytes(self.quotas.native_bytes));
+        }
+        Ok(self.ledger.charge(bytes))
+    }
+
+    /// Holds bytes for something whose script says when it is gone: [`Usage::release`].
+    pub(super) fn hold_unowned(&self, bytes: usize) -> Result<(), QuotaError> {
+        let mut unowned = self.unowned.borrow_mut();
+        let more = self.hold(bytes)?;
+        let all = unowned.bytes() + more.bytes();
+        drop(more);
+        unowned.resize(all);
+        Ok(())
+    }
+
+    pub(super) fn release(&self, bytes: usize) {
+        let mut unowned = self.unowned.borrow_mut();
+        let left = unowned.bytes().saturating_sub(bytes);
+        unowned.resize(left);
+    }
+
+    /// Ends an operation whose slot was kept.
+    pub(super) fn end_op(&self) {
+        self.ops.set(self.ops.get().saturating_sub(1));
+    }
+
+    pub(super) fn timer_set(&self) {
+        self.timers.set(self.timers.get() + 1);
+    }
+
+    pub(super) fn timer_gone(&self) {
+        self.timers.set(self.timers.get().saturating_sub(1));
+    }
+
+    /// Whether a value of this size may leave the worker.
+    pub(crate) fn check_message(&self, bytes: usize) -> Result<(), QuotaError> {
+        match bytes > self.quotas.message_bytes {
+            true => Err(QuotaError::Message(self.quotas.message_bytes)),
+            false => Ok(()),
+        }
+    }
+}
+
+pub(super) fn within(used: usize, max: usize, error: fn(usize) -> QuotaError) -> Result<(), QuotaError> {
+    if used < max { Ok(()) } else { Err(error(max)) }
+}
+
+/// One pending operation.
+#[derive(Debug)]
+pub struct OpSlot(Rc<Usage>);
+
+impl OpSlot {
+    /// The operation goes on until [`Usage::end_op`] is called.
+    pub(super) fn keep(self) {
+        self.0.ops.set(self.0.ops.get() + 1);
+    }
+}
+
+impl Drop for OpSlot {
+    fn drop(&mut self) {
+        self.0.end_op();
+    }
+}

@@ -1,0 +1,251 @@
+//! What is counted, and what a script sees when it has had its share.
+
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+
+use isopod_ext::web::LogSink;
+use isopod_runtime::deno_core::OpState;
+use isopod_runtime::fetch::{FetchConfig, NetPolicy};
+use isopod_runtime::handlers::FaultKind;
+use isopod_runtime::quotas::Quotas;
+use isopod_runtime::{Extend, Fabric, Limits, NewWorker, ScriptBuilder};
+use serde_json::{Value, json};
+
+use crate::common::{call, fetch, get, script, twice_on};
+
+/// What a script's `tried(f)` gives: what `f` threw, by name, or what it gave.
+const TRIED: &str =
+    "const told = (error) => [error.name, error.message.match(/`limits\\.[a-z0-9_]+`?/)?.[0] ?? error.message];
+    const tried = async (f) => { try { return await f(); } catch (error) { return told(error); } };\n";
+
+fn limited(source: &str, quotas: Quotas) -> ScriptBuilder {
+    script(&format!("{TRIED}{source}")).limits(Limits {
+        quotas,
+        ..Limits::default()
+    })
+}
+
+fn exceeded(key: &str) -> Value {
+    json!(["QuotaExceededError", format!("`limits.{key}`")])
+}
+
+#[test]
+fn a_million_timers_end_at_the_quota_and_the_worker_lives() {
+    let source = "let set = 0;
+        const many = () => { for (let i = 0; i < 1e6; i++) { setTimeout(() => {}, 1e6); set++; } };
+        export async function f() {
+            const wait = () => new Promise((resolve) => setTimeout(resolve, 1));
+            await Promise.all([wait(), wait(), wait()]);
+            const id = setInterval(() => {}, 1e6);
+            clearInterval(id);
+            return [await tried(many), set, await tried(() => AbortSignal.timeout(1e6))];
+        }";
+    let quotas = Quotas {
+        timers: 500,
+        ..Quotas::default()
+    };
+    assert_eq!(
+        call(limited(source, quotas), "f", vec![]).unwrap(),
+        json!([exceeded("timers"), 500, exceeded("timers")])
+    );
+}
+
+#[test]
+fn a_small_graph_that_is_a_huge_tree_is_refused_while_it_is_read() {
+    let source = "export const f = () => { let a = [1]; for (let i = 0; i < 40; i++) a = [a, a]; return a; };
+        export const sparse = () => new Array(2 ** 32 - 1);
+        export const text = () => Array(1000).fill('x'.repeat(1e6));
+        export const fine = () => ({ a: [1, 'b', null, { c: 1.5 }] });";
+    for function in ["f", "sparse", "text"] {
+        let fault = call(script(source), function, vec![]).unwrap_err();
+        assert_eq!(fault.kind, FaultKind::Exception);
+        assert!(
+            fault.message.contains("`limits.message`"),
+            "{function}: {}",
+            fault.message
+        );
+    }
+    let fine = call(script(source), "fine", vec![]).unwrap();
+    assert_eq!(fine, json!({ "a": [1, "b", null, { "c": 1.5 }] }));
+}
+
+#[test]
+fn an_event_makes_as_many_requests_as_it_may_and_the_next_one_has_its_own() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let source = format!(
+        "const request = () => tried(() => fetch('http://{}/'));
+        export const f = async () => {{
+            const seen = [];
+            for (let i = 0; i < 3; i++) seen.push((await request())[0]);
+            return [...seen, await request()];
+        }}",
+        closed.unwrap()
+    );
+    let quotas = Quotas {
+        subrequests: 3,
+        ..Quotas::default()
+    };
+    let policy = NetPolicy {
+        allow_private: true,
+        ..NetPolicy::default()
+    };
+    let script = limited(&source, quotas).fetch(FetchConfig {
+        policy: Arc::new(policy),
+        ..FetchConfig::default()
+    });
+    let each = json!(["TypeError", "TypeError", "TypeError", exceeded("subrequests")]);
+    assert_eq!(twice_on(Fabric::default(), script, "f"), [each.clone(), each]);
+}
+
+/// Puts what scripts log into a list.
+struct Listen(Arc<Mutex<Vec<String>>>);
+
+impl Extend for Listen {
+    fn prepare(&self, _worker: &NewWorker<'_>, state: &mut OpState) {
+        let lines = self.0.clone();
+        let sink: LogSink = Rc::new(move |_, text, _| lines.lock().unwrap().push(text.trim_end().to_owned()));
+        state.put(sink);
+    }
+}
+
+#[test]
+fn an_event_logs_as_much_as_it_may_and_is_told_once_that_the_rest_is_dropped() {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let fabric = Fabric {
+        extend: Some(Arc::new(Listen(lines.clone()))),
+        ..Fabric::default()
+    };
+    let quotas = Quotas {
+        log_lines: 2,
+        ..Quotas::default()
+    };
+    let source = "export const f = () => { for (let i = 0; i < 1000; i++) console.log(i); return null; }";
+    twice_on(fabric, limited(source, quotas), "f");
+    let lines = lines.lock().unwrap();
+    assert_eq!(lines.len(), 6, "{lines:?}");
+    assert_eq!(lines[..2], ["0", "1"]);
+    assert!(lines[2].contains("`limits.log_lines`"), "{lines:?}");
+    assert_eq!(lines[3..5], ["0", "1"]);
+}
+
+#[test]
+fn wait_until_holds_as_many_promises_as_it_may() {
+    let source = "export default { async fetch(request, env, ctx) {
+            const many = () => { for (let i = 0; i < 10; i++) ctx.waitUntil(new Promise((r) => setTimeout(r, 1))); };
+            return Response.json(await tried(many));
+        } }";
+    let quotas = Quotas {
+        wait_until_promises: 5,
+        ..Quotas::default()
+    };
+    let (_, body) = fetch(limited(source, quotas), get("/")).unwrap();
+    let told: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(told, exceeded("wait_until_promises"));
+}
+
+#[test]
+fn ports_object_urls_and_streams_are_counted_together() {
+    let source = "const blob = new Blob(['x']);
+        export const f = async () => {
+            const urls = [];
+            for (let i = 0; i < 10; i++) urls.push(URL.createObjectURL(blob));
+            const ports = await tried(() => { for (let i = 0; i < 100; i++) new MessageChannel(); });
+            const full = await tried(() => URL.createObjectURL(blob));
+            urls.forEach((url) => URL.revokeObjectURL(url));
+            return [ports, full, typeof URL.createObjectURL(blob)];
+        }";
+    let quotas = Quotas {
+        handles: 50,
+        ..Quotas::default()
+    };
+    assert_eq!(
+        call(limited(source, quotas), "f", vec![]).unwrap(),
+        json!([exceeded("handles"), exceeded("handles"), "string"])
+    );
+}
+
+#[test]
+fn blobs_and_compressors_are_held_within_the_native_quota() {
+    let source = "const MIB = 1 << 20; const kept = [];
+        const blobs = () => { for (let i = 0; i < 10; i++) kept.push(new Blob([new Uint8Array(MIB)])); };
+        const compressors = () => { for (let i = 0; i < 100; i++) kept.push(new CompressionStream('gzip')); };
+        const zipped = (text) => new Response(new Blob([text]).stream()
+            .pipeThrough(new CompressionStream('gzip')).pipeThrough(new DecompressionStream('gzip'))).text();
+        export const f = async () => {
+            const round = [];
+            for (let i = 0; i < 50; i++) round.push(await zipped('text'));
+            const out = [new Set(round).size, await tried(blobs), kept.length];
+            for (let i = 0; i < 100; i++) kept.push(kept[0].slice(0, MIB / 2));
+            return [...out, await tried(compressors)];
+        }";
+    let quotas = Quotas {
+        native_bytes: 4 << 20,
+        ..Quotas::default()
+    };
+    let [same, blobs, kept, compressors] = serde_json::from_value(call(limited(source, quotas), "f", vec![]).unwrap())
+        .map(|all: [Value; 4]| all)
+        .unwrap();
+    assert_eq!(
+        [same, blobs, compressors],
+        [json!(1), exceeded("native"), exceeded("native")]
+    );
+    assert_eq!(
+        kept,
+        json!(3),
+        "the string blobs of before are garbage, and not all collected"
+    );
+}
+
+#[test]
+fn cryptography_waits_its_turn_and_costly_keys_are_refused() {
+    let source = "const data = new Uint8Array(8);
+        const digest = () => crypto.subtle.digest('SHA-256', data).then((d) => d.byteLength);
+        const sly = (first, then) => { let asked = 0; return { get iterations() { return asked++ ? then : first; } }; };
+        const derive = async (iterations) => {
+            const key = await crypto.subtle.importKey('raw', data, 'PBKDF2', false, ['deriveBits']);
+            const algorithm = { name: 'PBKDF2', hash: 'SHA-256', salt: data };
+            Object.defineProperty(algorithm, 'iterations',
+                typeof iterations === 'number' ? { value: iterations } : Object.getOwnPropertyDescriptor(iterations, 'iterations'));
+            return (await crypto.subtle.deriveBits(algorithm, key, 128)).byteLength;
+        };
+        const rsa = (modulusLength) => crypto.subtle.generateKey({ name: 'RSA-OAEP', modulusLength,
+            publicExponent: new Uint8Array([1, 0, 1]), hash: 'SHA-256' }, true, ['encrypt', 'decrypt']);
+        export const f = async () => {
+            const three = await Promise.all([tried(digest), tried(digest), tried(digest)]);
+            return [three, await tried(digest), await tried(() => derive(1000)), await tried(() => derive(2000)),
+                await tried(() => derive(sly(1000, 1e9))), await tried(() => rsa(16384)), crypto.subtle.digest.name];
+        }";
+    let quotas = Quotas {
+        pending_ops: 2,
+        pbkdf2_iterations: 1000,
+        ..Quotas::default()
+    };
+    assert_eq!(
+        call(limited(source, quotas), "f", vec![]).unwrap(),
+        json!([
+            [32, 32, exceeded("pending_ops")],
+            32,
+            16,
+            exceeded("pbkdf2_iterations"),
+            16,
+            exceeded("rsa_bits"),
+            "digest"
+        ])
+    );
+}
+
+#[test]
+fn more_headers_than_can_be_sent_are_an_exception() {
+    let source = "export default { fetch() {
+            const headers = new Headers();
+            for (let i = 0; i < 40_000; i++) headers.append(`x-${i}`, 'v');
+            return new Response('', { headers });
+        } }";
+    let fault = fetch(script(source), get("/")).unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Exception);
+    assert!(
+        fault.message.contains("more headers than can be sent"),
+        "{}",
+        fault.message
+    );
+}

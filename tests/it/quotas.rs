@@ -1,0 +1,36 @@
+//! What workers may have of timers, requests and log lines, as the configuration has it.
+
+use crate::process::until;
+use crate::program::Serving;
+use crate::project::Project;
+
+#[test]
+fn the_configuration_says_what_an_event_may_use_and_the_error_names_its_key() {
+    let project = Project::new(&[
+        (
+            "isopod.toml",
+            "main = 'worker.js'\n[limits]\ntimers = 3\nmessage = '1 KiB'\nlog_lines = 2",
+        ),
+        (
+            "worker.js",
+            "export default { fetch(request) {
+                try { for (let i = 0; i < 1e6; i++) { setTimeout(() => {}, 1); console.log(`line ${i}`); } }
+                catch (error) { return new Response(`${error.name}: ${error.message}`); }
+            } }",
+        ),
+    ]);
+    let server = Serving::start(project.path());
+    let answer = server.get("/");
+    assert_eq!(answer.verdict(), (200, "ok"));
+    assert!(
+        answer.body.starts_with("QuotaExceededError: 3 timers") && answer.body.contains("`limits.timers`"),
+        "{}",
+        answer.body
+    );
+    until("the end of the event is logged", || {
+        server.log().contains("1 lines of an event").then_some(())
+    });
+    let log = server.log();
+    assert!(log.contains("line 1") && !log.contains("line 2"), "{log}");
+    assert!(log.contains("the rest of what this event logs is dropped"), "{log}");
+}
