@@ -5,6 +5,9 @@
 
 pub mod events;
 pub mod fetch;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod handlers;
 pub mod io;
 pub mod ledger;

@@ -36,6 +36,9 @@ struct Paths {
     below: Place,
 }
 
+/// Parts of a path pattern at most: the tree is as deep, and so are its lookup and its end.
+const PARTS_MAX: usize = 256;
+
 /// A route's pattern and its worker, where there is one.
 type Place = Option<(String, Arc<str>)>;
 
@@ -43,6 +46,9 @@ impl Paths {
     /// The place of a path pattern, made when it is new.
     fn insert(&mut self, path: &str) -> Result<&mut Place, &'static str> {
         let mut paths = self;
+        if path.split('/').nth(PARTS_MAX + 1).is_some() {
+            return Err("a path has at most 256 parts");
+        }
         let mut segments = path.split('/').skip(1).peekable();
         while let Some(segment) = segments.next() {
             paths = match segment.as_bytes() {
@@ -252,7 +258,8 @@ mod tests {
         let refused =
             |first: &str, second: &str| Routes::default().route(first, "a").and_then(|r| r.route(second, "b"));
         assert!(matches!(refused("/:a", "/:b"), Err(RouteError::Duplicate { .. })));
-        for pattern in ["/a*", "/*/b", "/:", "a.*.com/", "*com/"] {
+        let deep = "/a".repeat(257);
+        for pattern in ["/a*", "/*/b", "/:", "a.*.com/", "*com/", &deep] {
             assert!(
                 matches!(refused("/ok", pattern), Err(RouteError::Invalid { .. })),
                 "{pattern}"

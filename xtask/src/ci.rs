@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::workspace::Workspace;
-use crate::{setup, shell, test, tidy, v8};
+use crate::{fuzz, setup, shell, test, tidy, v8};
 
 /// What a step did.
 enum Done {
@@ -34,6 +34,7 @@ const STEPS: &[Step] = &[
     ("docs", docs),
     ("programs", |w| passed(test::programs(w))),
     ("tests", |w| passed(test::run(w, &[]))),
+    ("fuzz", |w| passed(fuzz::in_ci(w))),
     ("doc tests", |w| passed(test::docs(w))),
     ("examples", examples),
     ("pool without V8", |w| passed(test::pool_without_v8(w))),

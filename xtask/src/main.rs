@@ -5,6 +5,7 @@
 
 mod bench;
 mod ci;
+mod fuzz;
 mod serve;
 mod setup;
 mod shell;
@@ -51,6 +52,8 @@ enum Command {
     },
     /// All that must hold before a change lands; stops at the first failure
     Ci,
+    /// Try inputs nobody would write, for as long as one likes; keeps what it finds in fuzz/corpus
+    Fuzz(fuzz::Options),
     /// Check the repository's own rules, those that no other tool knows
     Tidy,
     /// Run the benchmarks beside their peers
@@ -79,6 +82,7 @@ fn run(command: Command) -> Result<()> {
         Command::Test { filter, nightly: false } => test::command(&workspace, &filter),
         Command::Test { filter, nightly: true } => test::nightly(&workspace, &filter),
         Command::Ci => ci::command(&workspace),
+        Command::Fuzz(options) => fuzz::command(&workspace, &options),
         Command::Tidy => tidy::command(&workspace),
         Command::Bench { name } => bench::command(&workspace, &name),
     }

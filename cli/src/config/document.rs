@@ -79,6 +79,9 @@ impl fmt::Display for KeyPath {
     }
 }
 
+/// Where so much is wrong, the rest follows from it.
+const SYNTAX_PROBLEMS_MAX: usize = 20;
+
 impl Node {
     /// A document that says nothing.
     pub(super) fn empty() -> Self {
@@ -103,7 +106,7 @@ impl Node {
             };
             Problem::new(fault).at(source.place(&error.span().unwrap_or(0..0)))
         };
-        Err(errors.iter().map(problem).collect())
+        Err(errors.iter().take(SYNTAX_PROBLEMS_MAX).map(problem).collect())
     }
 
     /// Reads JSON, with comments and trailing commas.

@@ -19,7 +19,10 @@ pub fn read_env_file(path: &Path) -> Result<BTreeMap<String, Secret>, ConfigErro
     let source = Source::read(path)?;
     let mut values = BTreeMap::new();
     deno_dotenv::parse_env_content_hook(source.text(), &mut |name, value| {
-        values.insert(name.to_owned(), Secret::new(value));
+        // `=` alone is a line without a name.
+        if !name.is_empty() {
+            values.insert(name.to_owned(), Secret::new(value));
+        }
     });
     Ok(values)
 }

@@ -92,6 +92,10 @@ pub enum FetchError {
     #[class(type)]
     #[error(transparent)]
     HeaderValue(#[from] http::header::InvalidHeaderValue),
+    /// More request headers than can be sent.
+    #[class(type)]
+    #[error("the request has more headers than can be sent")]
+    TooManyHeaders,
     /// A `data:` URL cannot be read.
     #[class(type)]
     #[error("Invalid data URL: {0}")]
@@ -342,7 +346,7 @@ const OURS: [HeaderName; 7] = [
 ];
 
 /// The headers as they are sent: credentials move from the URL to their header; host and length are ours to say.
-fn request_headers(
+pub(crate) fn request_headers(
     url: &mut Url,
     headers: Vec<(ByteString, ByteString)>,
     length: Option<u64>,
@@ -358,7 +362,7 @@ fn request_headers(
         let name = HeaderName::from_bytes(&name)?;
         let value = HeaderValue::from_bytes(&value)?;
         if !OURS.contains(&name) {
-            map.append(name, value);
+            map.try_append(name, value).map_err(|_| FetchError::TooManyHeaders)?;
         }
     }
     Ok(map)

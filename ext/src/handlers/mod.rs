@@ -115,7 +115,10 @@ fn op_isopod_request_body(state: &mut OpState, #[smi] key: EventKey) -> Result<R
     Ok(rid)
 }
 
-fn response(status: u16, headers: Vec<(ByteString, ByteString)>) -> Result<http::Response<()>, HandlerError> {
+pub(crate) fn response(
+    status: u16,
+    headers: Vec<(ByteString, ByteString)>,
+) -> Result<http::Response<()>, HandlerError> {
     let code = StatusCode::from_u16(status)
         .ok()
         .filter(|_| (200..600).contains(&status));

@@ -204,10 +204,15 @@ impl Lexer<'_> {
     }
 
     fn skip_word(&mut self) {
-        while self.peek(0).is_some_and(|byte| is_word(byte) || byte == b'$') {
+        while self.peek(0).is_some_and(in_word) {
             self.at += 1;
         }
     }
+}
+
+/// Whether a word that has begun goes on with this.
+pub(super) fn in_word(byte: u8) -> bool {
+    is_word(byte) || byte == b'$'
 }
 
 fn is_word(byte: u8) -> bool {

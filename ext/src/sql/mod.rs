@@ -5,6 +5,8 @@
 //! pool of the thread, on its I/O runtime.
 
 mod config;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod lexer;
 mod postgres;
 mod postgres_types;

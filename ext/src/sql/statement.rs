@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use super::lexer::{Dialect, LexError, Token, tokens};
+use super::lexer::{Dialect, LexError, Token, in_word, tokens};
 
 /// A statement that may be run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -354,8 +354,16 @@ fn number(view: &View<'_>, dialect: Dialect, params_max: usize) -> Result<(Strin
             Some(param) if param == 0 || param > params_max => return Err(StatementError::ParameterNumber(params_max)),
             Some(param) => {
                 highest = highest.max(param);
+                // `$1` right after a word would be part of it, and so would what follows: not what was checked.
+                let glued = |byte: Option<&u8>| dialect == Dialect::Postgres && byte.is_some_and(|byte| in_word(*byte));
+                if glued(sql.as_bytes().last()) {
+                    sql.push(' ');
+                }
                 sql.push(if dialect == Dialect::Sqlite { '?' } else { '$' });
                 sql.push_str(&param.to_string());
+                if glued(view.sql.as_bytes().get(range.end)) {
+                    sql.push(' ');
+                }
             }
         }
     }

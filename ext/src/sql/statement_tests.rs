@@ -26,6 +26,8 @@ fn parameters_are_numbered_outside_of_quotes_and_comments() {
         "SELECT $$ ? $$, $a$ $$ ? $a$, E'\\'?', data ? 'k', $2::text"
     );
     assert_eq!(sqlite("SELECT [?], `?`, ?").unwrap().2, 1);
+    // Not `SELECT$1and`, which is one word and no parameter.
+    assert_eq!(postgres("SELECT?and?").unwrap().0, "SELECT $1 and $2");
     assert_eq!(sqlite("SELECT :a"), Err(StatementError::NamedParameter));
     assert_eq!(sqlite("SELECT ?101"), Err(StatementError::ParameterNumber(100)));
     assert_eq!(sqlite("SELECT ?0"), Err(StatementError::ParameterNumber(100)));

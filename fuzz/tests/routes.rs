@@ -1,0 +1,131 @@
+//! Routes: the table finds what trying each pattern by itself finds.
+//!
+//! A text has a pattern a line, an empty line, and a request a line: a host and a path.
+
+use isopod_server::{RouteError, Routes};
+
+use crate::engine::Target;
+use crate::mutate::mutated;
+
+const WORDS: &[&str] = &[
+    "/",
+    "*",
+    ":",
+    ":id",
+    "/*",
+    "/:a/",
+    "*.",
+    "example.com",
+    "www.",
+    ".com",
+    ":8080",
+    "[::1]",
+    "//",
+    "/api/",
+    "users",
+    "\n",
+    "\n\n",
+    " ",
+    "EXAMPLE",
+    ".",
+    "..",
+    "%2f",
+    "/x/x/x",
+];
+
+/// How well a pattern fits: the host first, then each part of the path. The least is the best.
+type Fit = (HostFit, Vec<u8>);
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum HostFit {
+    Exact,
+    /// The longer the better, so it counts down.
+    Suffix(std::cmp::Reverse<usize>),
+    Any,
+}
+
+/// Without port and final dots, in lower case.
+fn plain_host(host: &str) -> String {
+    let host = match host.rfind(']') {
+        Some(end) => &host[..=end],
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    host.trim_end_matches('.').to_ascii_lowercase()
+}
+
+fn fit_host(pattern: &str, host: &str) -> Option<HostFit> {
+    let (pattern, host) = (plain_host(pattern), plain_host(host));
+    match pattern.strip_prefix('*') {
+        _ if pattern.is_empty() => Some(HostFit::Any),
+        Some("") => Some(HostFit::Any),
+        Some(suffix) => host
+            .ends_with(suffix)
+            .then_some(HostFit::Suffix(std::cmp::Reverse(suffix.len()))),
+        None => (pattern == host).then_some(HostFit::Exact),
+    }
+}
+
+/// 0 for a part that is the same, 1 for a `:name`, 2 for `*`, which ends it.
+fn fit_path(pattern: &str, path: &str) -> Option<Vec<u8>> {
+    let path: Vec<_> = path.strip_prefix('/')?.split('/').collect();
+    let pattern: Vec<_> = pattern.strip_prefix('/')?.split('/').collect();
+    let mut fit = Vec::new();
+    for (at, wanted) in pattern.iter().enumerate() {
+        match (*wanted, path.get(at)) {
+            ("*", Some(_)) if at + 1 == pattern.len() => {
+                fit.push(2);
+                return Some(fit);
+            }
+            (_, None) => return None,
+            (wanted, Some(part)) if wanted.starts_with(':') => {
+                if part.is_empty() {
+                    return None;
+                }
+                fit.push(1);
+            }
+            (wanted, Some(part)) if wanted == *part => fit.push(0),
+            _ => return None,
+        }
+    }
+    (path.len() == pattern.len()).then_some(fit)
+}
+
+fn fit(pattern: &str, host: &str, path: &str) -> Option<Fit> {
+    let (pattern_host, pattern_path) = pattern.split_at(pattern.find('/').unwrap_or(pattern.len()));
+    let pattern_path = if pattern_path.is_empty() { "/*" } else { pattern_path };
+    Some((fit_host(pattern_host, host)?, fit_path(pattern_path, path)?))
+}
+
+fn check(text: &str) {
+    let (patterns, requests) = text.split_once("\n\n").unwrap_or((text, "localhost /"));
+    let mut routes = Routes::to("nobody");
+    let mut known = Vec::new();
+    for pattern in patterns.lines() {
+        match routes.clone().route(pattern, pattern) {
+            Ok(more) => {
+                routes = more;
+                known.push(pattern);
+            }
+            Err(RouteError::Duplicate { existing, .. }) => assert!(known.contains(&existing.as_str())),
+            Err(error) => assert!(error.to_string().contains(pattern)),
+        }
+    }
+    for request in requests.lines() {
+        let (host, path) = request.split_once(' ').unwrap_or((request, "/"));
+        let best = known
+            .iter()
+            .filter_map(|pattern| Some((fit(pattern, host, path)?, *pattern)))
+            .min();
+        let expected = best.as_ref().map_or("nobody", |(_, pattern)| pattern);
+        assert_eq!(
+            routes.find(host, path).as_deref(),
+            Some(expected),
+            "{host} {path}: {best:?}"
+        );
+    }
+}
+
+#[test]
+fn routes() {
+    Target::new("routes").run(|corpus| mutated(corpus, WORDS), check);
+}
