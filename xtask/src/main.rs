@@ -9,6 +9,7 @@ mod fuzz;
 mod serve;
 mod setup;
 mod shell;
+mod soak;
 mod test;
 mod tidy;
 mod v8;
@@ -56,6 +57,18 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Check the repository's own rules, those that no other tool knows
     Tidy,
+    /// Put the server under a long mixed load, hostile scripts among it, and give a verdict
+    #[command(
+        after_help = "`cargo xtask soak -- --help` lists what it takes: --minutes, --seed, --rate, --json and more"
+    )]
+    Soak {
+        /// Use the development build, to try the command itself
+        #[arg(long)]
+        dev: bool,
+        /// Passed on: `--minutes N`, `--seed S` and others
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Run the benchmarks beside their peers
     Bench {
         /// Only these benchmarks
@@ -84,6 +97,7 @@ fn run(command: Command) -> Result<()> {
         Command::Ci => ci::command(&workspace),
         Command::Fuzz(options) => fuzz::command(&workspace, &options),
         Command::Tidy => tidy::command(&workspace),
+        Command::Soak { dev, args } => soak::command(&workspace, dev, &args),
         Command::Bench { name } => bench::command(&workspace, &name),
     }
 }

@@ -93,6 +93,18 @@ pub(super) fn metrics(stats: &PoolStats) -> Vec<Metric> {
         by_script("isopod_events_queued", "Events that wait", Gauge, &|script| {
             script.queued as f64
         }),
+        by_script(
+            "isopod_events_accepted_total",
+            "Events accepted; each ends in one outcome",
+            Counter,
+            &|script| script.accepted as f64,
+        ),
+        by_script(
+            "isopod_events_refused_total",
+            "Events handed back at once, for want of room",
+            Counter,
+            &|script| script.refused as f64,
+        ),
         by_script("isopod_boots_total", "Workers started", Counter, &|script| {
             script.boots as f64
         }),

@@ -1,0 +1,7 @@
+// A built-in function that runs for long in native code, where no limit can interrupt it. It ends by itself, so that a soak
+// can see the thread come back.
+export default {
+  fetch() {
+    return new Response(String([].includes.call({ length: 2 ** 28 }, 1)));
+  },
+};

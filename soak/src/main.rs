@@ -1,0 +1,119 @@
+//! `isopod serve` under a long mixed load: good requests of many kinds, hostile scripts, deployments, slow and leaving
+//! clients, bursts. It ends with a verdict: whether memory stayed flat, nothing leaked, every event ended in exactly one
+//! outcome, and good workers answered correctly all the while.
+//!
+//! `cargo xtask soak` builds the program and runs this. What is done comes from a seed; the same seed does the same again.
+
+mod act;
+mod books;
+mod client;
+mod origin;
+mod plan;
+mod project;
+mod random;
+mod report;
+mod run;
+mod server;
+mod tally;
+mod trend;
+mod watch;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use clap::Parser;
+
+use crate::plan::{Mix, Plan};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask soak", about = "Soaks `isopod serve`, and gives a verdict")]
+struct Arguments {
+    /// How long
+    #[arg(long, default_value_t = 30.0, value_parser = minutes)]
+    minutes: f64,
+    /// What the actions come from; a new one if absent. It is printed, and brings the same actions again
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Actions a second, on average
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    rate: u32,
+    /// Also misdeeds that no limit can interrupt, which cost a thread each until they end
+    #[arg(long)]
+    lose_threads: bool,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+    /// Print this many of the actions, and do none of them
+    #[arg(long, value_name = "COUNT")]
+    plan: Option<usize>,
+    /// The program `isopod`; absent: the one beside this program
+    #[arg(long, value_name = "PATH")]
+    program: Option<PathBuf>,
+}
+
+fn minutes(text: &str) -> Result<f64, String> {
+    let minutes: f64 = text.parse().map_err(|_| "should be a number".to_owned())?;
+    let day = 24.0 * 60.0;
+    (minutes > 0.0 && minutes <= day)
+        .then_some(minutes)
+        .ok_or_else(|| format!("should be above 0, and at most {day}"))
+}
+
+/// Exit code where no verdict could be reached.
+const NO_VERDICT: u8 = 2;
+
+fn main() -> ExitCode {
+    match soak(&Arguments::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(NO_VERDICT)
+        }
+    }
+}
+
+/// Whether the verdict is a good one.
+fn soak(arguments: &Arguments) -> Result<bool> {
+    let seed = arguments.seed.map_or_else(new_seed, Ok)?;
+    let mix = Mix {
+        rate: arguments.rate,
+        lose_threads: arguments.lose_threads,
+    };
+    if let Some(count) = arguments.plan {
+        for step in Plan::new(seed, mix).take(count) {
+            println!("{step}");
+        }
+        return Ok(true);
+    }
+    let options = run::Options {
+        length: Duration::from_secs_f64(arguments.minutes * 60.0),
+        seed,
+        mix,
+        program: arguments.program.clone().map_or_else(beside, Ok)?,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let report = runtime.block_on(run::soak(&options))?;
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        println!("{report}");
+    }
+    Ok(report.passed())
+}
+
+fn new_seed() -> Result<u64> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    // Short enough to be typed.
+    Ok(now.as_secs() % 1_000_000)
+}
+
+/// The program that is built into the same folder as this one.
+fn beside() -> Result<PathBuf> {
+    let path = std::env::current_exe()?.with_file_name("isopod");
+    path.is_file()
+        .then_some(path)
+        .context("there is no program `isopod` beside this one; name it with --program, or use `cargo xtask soak`")
+}
