@@ -11,6 +11,7 @@ mod embedding;
 mod hosted;
 mod hostile;
 mod hostile_host;
+mod hostile_load;
 mod hostile_network;
 mod hostile_nightly;
 mod hostile_outbound;

@@ -40,6 +40,7 @@ pub struct PoolBuilder<E: Engine> {
     engine: E,
     settings: Settings,
     threads_max: Option<usize>,
+    lost_threads_max: Option<usize>,
     observers: Vec<Observer>,
 }
 
@@ -59,6 +60,8 @@ impl<E: Engine> PoolBuilder<E> {
             displace_after: Duration::from_millis(100),
             yield_after: Duration::from_millis(50),
             cancel_grace: Duration::from_secs(1),
+            lost_grace: Duration::from_secs(1),
+            lost_threads_max: threads,
             stop_grace: Duration::from_secs(2),
             drop_drain: Duration::from_secs(10),
             retry_after: Duration::from_secs(1),
@@ -68,6 +71,7 @@ impl<E: Engine> PoolBuilder<E> {
             engine,
             settings,
             threads_max: None,
+            lost_threads_max: None,
             observers: Vec::new(),
         }
     }
@@ -147,6 +151,25 @@ impl<E: Engine> PoolBuilder<E> {
         self
     }
 
+    /// How long a worker's thread may take to come back once its worker was to stop: because an event's deadline passed,
+    /// or because the engine said so ([`StopNotice`](crate::StopNotice)). One that does not is *lost*: it runs what cannot
+    /// be interrupted. Its events end without it, and another thread takes its place. Default: 1 s.
+    ///
+    /// A turn of a script that takes longer than this, while another of its events passes its deadline, loses its thread
+    /// too. Make it longer than what a turn may take, where turns may take long.
+    pub const fn lost_grace(mut self, lost_grace: Duration) -> Self {
+        self.settings.lost_grace = lost_grace;
+        self
+    }
+
+    /// How many lost threads are replaced at a time. With more than this the pool is not ready any more
+    /// ([`Pool::health`]), for what watches the process to start another. A lost thread that comes back ends, and counts
+    /// no longer. Default: `threads`.
+    pub const fn lost_threads_max(mut self, lost_threads_max: usize) -> Self {
+        self.lost_threads_max = Some(lost_threads_max);
+        self
+    }
+
     /// How long a shutdown waits for events it has cut, and then for threads. Default: 2 s.
     pub const fn stop_grace(mut self, stop_grace: Duration) -> Self {
         self.settings.stop_grace = stop_grace;
@@ -194,6 +217,7 @@ impl<E: Engine> PoolBuilder<E> {
                 max: self.settings.threads_max,
             });
         }
+        self.settings.lost_threads_max = self.lost_threads_max.unwrap_or(threads);
         let (wake, woken) = channel::bounded(1);
         let name = format!("{}-supervisor", self.settings.name);
         let shared = Arc::new(Shared::new(

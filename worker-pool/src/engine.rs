@@ -168,6 +168,40 @@ pub struct BootContext {
     pub concurrency: usize,
     /// When the pool gives up on the boot. What never awaits has to watch it itself.
     pub deadline: Option<Instant>,
+    /// To be told where the engine ends the worker's code from outside.
+    pub stop: StopNotice,
+}
+
+/// How an engine tells the pool that it has told a worker to stop, from another thread than the worker's: one that watches
+/// its use of the processor, say. A worker whose thread does not come back within [`PoolBuilder::lost_grace`] from then on
+/// is given up, and so is its thread.
+///
+/// [`PoolBuilder::lost_grace`]: crate::PoolBuilder::lost_grace
+#[derive(Clone)]
+pub struct StopNotice(Arc<dyn Fn(Stop) + Send + Sync>);
+
+/// What a [`StopNotice`] says.
+pub(crate) struct Stop {
+    pub(crate) slot: Option<SlotId>,
+    pub(crate) outcome: Outcome,
+}
+
+impl StopNotice {
+    pub(crate) fn new(tell: impl Fn(Stop) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(tell))
+    }
+
+    /// The worker has been told to stop, because of the event in this slot; where nobody knows which one it was, the one
+    /// that was begun last is blamed. The outcome is that of the event, should the worker not come back.
+    pub fn told(&self, slot: Option<SlotId>, outcome: Outcome) {
+        (self.0)(Stop { slot, outcome });
+    }
+}
+
+impl fmt::Debug for StopNotice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StopNotice")
+    }
 }
 
 /// Why a worker could not be made.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use crate::engine::{BootContext, BootError, Engine, Event, SlotId, ThreadError, Turn, Worker};
+use crate::engine::{BootContext, BootError, Engine, Event, SlotId, StopNotice, ThreadError, Turn, Worker};
 use crate::outcome::{Failure, Outcome};
 use crate::sync::channel;
 
@@ -55,6 +55,8 @@ pub enum Boot {
     FailsTimes(usize),
     /// Never comes to an end.
     Hangs,
+    /// Blocks its thread, whatever it is told, until the sender at the other end sends or is dropped.
+    Blocks(Arc<channel::Receiver<()>>),
     /// Panics.
     Panics,
 }
@@ -147,6 +149,10 @@ pub enum Does {
     Stubborn,
     /// Spins for this time, then answers 0.
     Spin(Duration),
+    /// Blocks its thread, whatever it is told, until the sender at the other end sends or is dropped; then answers 0.
+    Block(channel::Receiver<()>),
+    /// As [`Does::Block`], and the engine says that it has told the worker to stop, with this outcome.
+    BlockStopped(channel::Receiver<()>, Outcome),
     /// Throws.
     Throw,
     /// Panics in `begin`.
@@ -235,10 +241,12 @@ impl Engine for FakeEngine {
             Boot::FailsTimes(_) => return Err(BootError::new("not yet")),
             Boot::Fails(message) => return Err(BootError::new(message)),
             Boot::Hangs => std::future::pending().await,
+            Boot::Blocks(ref until) => _ = until.recv(),
             Boot::Panics => panic!("a boot that panics"),
         }
         Ok(FakeWorker {
             number: ctx.worker.get(),
+            stop: ctx.stop,
             alive: Counted::new(&script.alive),
             script: Arc::clone(script),
             running: HashMap::new(),
@@ -275,6 +283,7 @@ enum Running {
 /// A worker of a [`FakeScript`].
 pub struct FakeWorker {
     number: u64,
+    stop: StopNotice,
     script: Arc<FakeScript>,
     running: HashMap<SlotId, Running>,
     /// Last in, first out: the pool must not care.
@@ -330,6 +339,15 @@ impl Worker for FakeWorker {
                 while Instant::now() < until {
                     std::hint::spin_loop();
                 }
+                return self.ended(slot, Outcome::Ok, reply, 0);
+            }
+            Does::Block(until) => {
+                let _ = until.recv();
+                return self.ended(slot, Outcome::Ok, reply, 0);
+            }
+            Does::BlockStopped(until, outcome) => {
+                self.stop.told(Some(slot), outcome);
+                let _ = until.recv();
                 return self.ended(slot, Outcome::Ok, reply, 0);
             }
             Does::Spawn => {

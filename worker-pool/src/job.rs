@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::engine::Event;
+use crate::line::Line;
 use crate::outcome::{Failure, Outcome};
 use crate::stats::Counters;
 use crate::time::after;
@@ -71,16 +72,21 @@ pub(crate) struct Job<V: Event> {
     pub(crate) accepted: Instant,
     /// When its caller stops waiting.
     pub(crate) deadline: Option<Instant>,
+    pub(crate) line: Arc<Line>,
+    /// When it was put into a worker's mailbox.
+    pub(crate) given: Instant,
     /// The event and its guard; empty once it has been begun or failed.
     load: Option<(V, Tally)>,
 }
 
 impl<V: Event> Job<V> {
-    pub(crate) const fn new(id: EventId, event: V, accepted: Instant, deadline: Option<Instant>, tally: Tally) -> Self {
+    pub(crate) fn new(id: EventId, event: V, accepted: Instant, deadline: Option<Instant>, tally: Tally) -> Self {
         Self {
             id,
             accepted,
             deadline,
+            line: Arc::default(),
+            given: accepted,
             load: Some((event, tally)),
         }
     }
@@ -89,6 +95,14 @@ impl<V: Event> Job<V> {
     pub(crate) fn expires(&self, wait_max: Duration) -> Instant {
         let shed_at = after(self.accepted, wait_max);
         self.deadline.map_or(shed_at, |deadline| deadline.min(shed_at))
+    }
+
+    /// When its worker should have begun and ended it.
+    pub(crate) fn due(&self, wall_timeout: Duration) -> Instant {
+        let limit = after(self.given, wall_timeout);
+        // Until it was given to a worker, its deadline was none of that worker's.
+        self.deadline
+            .map_or(limit, |deadline| deadline.max(self.given).min(limit))
     }
 
     /// Takes the event out, for a worker to begin. `None` never happens to a job that is still somewhere.

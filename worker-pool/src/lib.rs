@@ -23,9 +23,11 @@ mod builder;
 mod engine;
 #[cfg(any(test, feature = "testing"))]
 pub mod fake;
+mod health;
 mod job;
 #[cfg(feature = "v8")]
 pub mod js;
+mod line;
 mod mailbox;
 mod native;
 mod observe;
@@ -47,7 +49,8 @@ mod time;
 
 pub use breaker::{Admit, Breaker, BreakerOptions, BreakerState};
 pub use builder::{BuildError, PoolBuilder};
-pub use engine::{BootContext, BootError, Engine, Event, SlotId, ThreadError, Turn, Worker, WorkerId};
+pub use engine::{BootContext, BootError, Engine, Event, SlotId, StopNotice, ThreadError, Turn, Worker, WorkerId};
+pub use health::Unhealthy;
 pub use job::EventId;
 pub use native::NativeTask;
 pub use observe::{PoolEvent, RetireReason};

@@ -66,6 +66,11 @@ impl<T> Mailbox<T> {
         mail
     }
 
+    /// What `look` finds in the first message in which it finds anything.
+    pub(crate) fn first<R>(&self, look: impl Fn(&T) -> Option<R>) -> Option<R> {
+        self.lock().queue.iter().find_map(look)
+    }
+
     /// All that is left, once nobody posts any more.
     pub(crate) fn drain(&self) -> VecDeque<T> {
         std::mem::take(&mut self.lock().queue)

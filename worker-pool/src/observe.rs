@@ -32,7 +32,7 @@ pub enum RetireReason {
     Condemned,
     /// The pool shuts down.
     Shutdown,
-    /// Its thread panicked.
+    /// Its thread panicked, or did not come back.
     Lost,
 }
 
@@ -122,12 +122,17 @@ pub enum PoolEvent {
         /// How it ended.
         outcome: Outcome,
     },
-    /// A worker thread is gone: it panicked or could not start. Another takes its place.
+    /// A worker thread is gone: it panicked, could not start, or runs code that does not come back. Another takes its place.
     ThreadLost {
         /// Its name.
         thread: String,
         /// What it said.
         message: String,
+    },
+    /// A thread that was lost to code that does not come back has come back after all, and ends.
+    ThreadReturned {
+        /// Its name.
+        thread: String,
     },
     /// A thread has taken the place of one that was lost.
     ThreadRespawned {

@@ -93,6 +93,8 @@ pub(crate) struct Settings {
     pub(crate) displace_after: Duration,
     pub(crate) yield_after: Duration,
     pub(crate) cancel_grace: Duration,
+    pub(crate) lost_grace: Duration,
+    pub(crate) lost_threads_max: usize,
     pub(crate) stop_grace: Duration,
     pub(crate) drop_drain: Duration,
     pub(crate) retry_after: Duration,

@@ -2,22 +2,24 @@
 
 use std::fmt;
 use std::sync::{Arc, PoisonError};
+use std::task::{Context, Poll};
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::builder::PoolBuilder;
 use crate::engine::Engine;
+use crate::health::Unhealthy;
 use crate::job::EventId;
+use crate::line::Line;
 use crate::native::{Code, NativeTask, Task, WithNative, Work, default_options};
 use crate::options::{Meta, Options};
 use crate::outcome::{Failure, Outcome};
 use crate::shared::{Cancel, Shared};
 use crate::shutdown::ShutdownReport;
-use crate::state::Rejected;
+use crate::state::{Accepted, Rejected};
 use crate::stats::PoolStats;
-use crate::sync::Mutex;
-use crate::sync::channel;
 use crate::sync::thread::JoinHandle;
+use crate::sync::{Mutex, channel, clock};
 use crate::time::after;
 
 /// A pool of worker threads. Cloning it makes another handle of the same pool.
@@ -95,7 +97,7 @@ impl<E: Engine> Pool<E> {
                 return Err(DeployError::ShuttingDown);
             }
             Ok(Deployment {
-                version: state.deploy(name, Arc::new(code), options, Instant::now(), fx),
+                version: state.deploy(name, Arc::new(code), options, clock::now(), fx),
             })
         })
     }
@@ -123,7 +125,7 @@ impl<E: Engine> Pool<E> {
 
     fn warming(&self, name: &str) -> channel::Receiver<Result<(), Failure>> {
         let (to, answer) = channel::bounded(1);
-        self.shared().with(|state, fx| state.warm(name, to, Instant::now(), fx));
+        self.shared().with(|state, fx| state.warm(name, to, clock::now(), fx));
         answer
     }
 
@@ -134,7 +136,7 @@ impl<E: Engine> Pool<E> {
     pub fn dispatch(&self, name: &str, event: E::Event, meta: Meta) -> Result<Ticket, Rejected<E::Event>> {
         let accepted = self
             .shared()
-            .with(|state, fx| state.accept(name, Work::Event(event), meta, Instant::now(), fx));
+            .with(|state, fx| state.accept(name, Work::Event(event), meta, clock::now(), fx));
         match accepted {
             Ok(accepted) => Ok(self.ticket(accepted)),
             Err(Rejected { event, reason }) => Err(Rejected {
@@ -173,7 +175,7 @@ impl<E: Engine> Pool<E> {
     {
         let (task, answer) = Task::new(task);
         let accepted = self.shared().with(|state, fx| {
-            let now = Instant::now();
+            let now = clock::now();
             if state.closing.is_none() && !state.scripts.contains_key(name) {
                 state.deploy(name.into(), Arc::new(Code::Native), &default_options(), now, fx);
             }
@@ -185,11 +187,20 @@ impl<E: Engine> Pool<E> {
         }
     }
 
-    fn ticket(&self, (event, script): (EventId, Arc<str>)) -> Ticket {
+    fn ticket(&self, Accepted { event, script, line }: Accepted) -> Ticket {
         Ticket {
             event,
+            line,
             held: Some((Arc::clone(self.shared()) as Arc<dyn Cancel>, script)),
         }
+    }
+
+    /// Whether the pool can do its work: for what watches the process, and replaces it where it cannot.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub fn health(&self) -> Result<(), Unhealthy> {
+        self.shared().with(|state, _| state.health())
     }
 
     /// What the pool has done and does.
@@ -230,7 +241,7 @@ impl<E: Engine> Pool<E> {
     fn close(&self, limit: Duration, stop: bool) -> channel::Receiver<ShutdownReport> {
         let (to, report) = channel::bounded(1);
         self.shared()
-            .with(|state, fx| state.close(after(Instant::now(), limit), stop, Some(to), fx));
+            .with(|state, fx| state.close(after(clock::now(), limit), stop, Some(to), fx));
         report
     }
 
@@ -276,7 +287,7 @@ impl<E: Engine> fmt::Debug for Pool<E> {
 
 impl<E: Engine> Drop for Handle<E> {
     fn drop(&mut self) {
-        let cut_at = after(Instant::now(), self.shared.settings.drop_drain);
+        let cut_at = after(clock::now(), self.shared.settings.drop_drain);
         self.shared.with(|state, fx| state.close(cut_at, true, None, fx));
     }
 }
@@ -286,6 +297,7 @@ impl<E: Engine> Drop for Handle<E> {
 #[must_use = "dropping a ticket cancels its event"]
 pub struct Ticket {
     event: EventId,
+    line: Arc<Line>,
     held: Option<(Arc<dyn Cancel>, Arc<str>)>,
 }
 
@@ -294,6 +306,33 @@ impl Ticket {
     #[must_use]
     pub const fn event_id(&self) -> EventId {
         self.event
+    }
+
+    /// Ready once no answer will come by the way that the event carries: a worker has begun it, and its thread does not
+    /// come back. Gives how the event ended; so it does each time from then on.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # use isopod_pool::{Failure, Ticket};
+    /// # use std::future::poll_fn;
+    /// async fn answer<T>(answer: impl Future<Output = T> + Unpin, ticket: &Ticket) -> Result<T, Failure> {
+    ///     let lost = poll_fn(|cx| ticket.poll_lost(cx));
+    ///     match futures::future::select(answer, lost).await {
+    ///         futures::future::Either::Left((answer, _)) => Ok(answer),
+    ///         futures::future::Either::Right((failure, _)) => Err(failure),
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub fn poll_lost(&self, cx: &Context<'_>) -> Poll<Failure> {
+        self.line.poll_lost(cx)
+    }
+
+    /// How the event ended, once no answer will come. Whoever is answered by a worker that was lost looks here first: what
+    /// such a worker says, it says too late.
+    #[must_use]
+    pub fn lost(&self) -> Option<Failure> {
+        self.line.lost()
     }
 
     /// Lets the event go on by itself.

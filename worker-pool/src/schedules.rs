@@ -3,7 +3,8 @@
 //!
 //! `cargo nextest run -p isopod-pool --no-default-features --features shuttle --lib schedules`
 
-use std::future::poll_fn;
+use std::future::{Future as _, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -209,4 +210,43 @@ fn no_event_is_lost_between_a_worker_that_is_replaced_and_the_next_one() {
         deploys.join().expect("no panic");
         drop(pool);
     });
+}
+
+#[test]
+fn a_thread_that_comes_back_while_it_is_given_up_ends_each_event_once() {
+    under_schedules(1000, || {
+        let pool = Pool::builder(FakeEngine::new())
+            .linger(Duration::ZERO)
+            .lost_grace(Duration::ZERO)
+            .threads(1)
+            .build()
+            .expect("threads");
+        pool.deploy("s", Arc::new(FakeScript::new()), &Options::default())
+            .expect("a running pool");
+        let (open, gate) = channel::bounded(1);
+        let (ticket, reply) = send(&pool, Does::BlockStopped(gate, Outcome::ExceededCpu)).expect("room");
+        let opens = thread::spawn(move || drop(open));
+        let behind = send(&pool, Does::Echo(1)).expect("room");
+        // Given to the worker that is given up it is lost with it or begun by the next one.
+        let behind = future::block_on(either(behind.0, behind.1));
+        assert!(matches!(behind, Ok(1) | Err(Outcome::WorkerLost)), "{behind:?}");
+        let blocked = future::block_on(either(ticket, reply));
+        assert!(matches!(blocked, Ok(0) | Err(Outcome::ExceededCpu)), "{blocked:?}");
+        opens.join().expect("no panic");
+        assert_eq!(pool.shutdown_blocking(Duration::MAX).threads_stuck, 0);
+        assert_settled(&pool);
+    });
+}
+
+/// An answer, or that there will be none.
+async fn either(ticket: Ticket, reply: channel::Receiver<Answer>) -> Result<u64, Outcome> {
+    let mut reply = reply.into_recv_async();
+    let answer = poll_fn(|cx| match Pin::new(&mut reply).poll(cx) {
+        Poll::Ready(answer) => Poll::Ready(answer.expect("every accepted event is answered")),
+        Poll::Pending => ticket.poll_lost(cx).map(Err),
+    });
+    let answer = answer.await;
+    let answer = answer.map_err(|failure| ticket.lost().unwrap_or(failure));
+    ticket.detach();
+    answer.map_err(|failure| failure.outcome)
 }

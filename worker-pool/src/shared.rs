@@ -3,8 +3,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError};
 
-use std::time::Instant;
-
 use crate::engine::Engine;
 use crate::job::EventId;
 use crate::observe::{Observer, PoolEvent};
@@ -12,8 +10,7 @@ use crate::options::Settings;
 use crate::recorder::{Merged, Series};
 use crate::state::{Effects, Phase, State};
 use crate::stats::{Counters, PoolStats, ScriptStats};
-use crate::sync::Mutex;
-use crate::sync::channel;
+use crate::sync::{Mutex, channel, clock};
 
 pub(crate) struct Shared<E: Engine> {
     pub(crate) engine: E,
@@ -28,7 +25,7 @@ pub(crate) struct Shared<E: Engine> {
 impl<E: Engine> Shared<E> {
     pub(crate) fn new(engine: E, settings: Settings, observers: Vec<Observer>, wake: channel::Sender<()>) -> Self {
         let (settings, totals) = (Arc::new(settings), Arc::new(Counters::default()));
-        let state = State::new(Arc::clone(&settings), Arc::clone(&totals), Instant::now());
+        let state = State::new(Arc::clone(&settings), Arc::clone(&totals), clock::now());
         Self {
             engine,
             settings,
@@ -61,7 +58,7 @@ impl<E: Engine> Shared<E> {
     }
 
     pub(crate) fn stats(&self) -> PoolStats {
-        let now = Instant::now();
+        let now = clock::now();
         let (mut stats, recorders) = self.with(|state, _| {
             let mut stats = PoolStats {
                 open: state.open,
@@ -69,6 +66,7 @@ impl<E: Engine> Shared<E> {
             };
             stats.threads.alive = state.threads.iter().filter(|thread| thread.is_alive()).count();
             stats.threads.lost = state.threads_lost;
+            stats.threads.stuck = state.stuck();
             stats.threads.respawned = state.threads_respawned;
             for (name, script) in &state.scripts {
                 let (boots, boots_failed) = script.current.counters.boot_counts();

@@ -41,8 +41,10 @@ pub struct ThreadStats {
     pub alive: usize,
     /// How many host a worker that holds events.
     pub busy: usize,
-    /// How many panicked or could not start.
+    /// How many panicked, could not start or did not come back.
     pub lost: u64,
+    /// How many run code that does not come back, now.
+    pub stuck: usize,
     /// How many took the place of a lost one.
     pub respawned: u64,
 }

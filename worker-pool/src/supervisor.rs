@@ -3,12 +3,12 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::engine::Engine;
 use crate::shared::Shared;
 use crate::state::{Spawn, Todo};
-use crate::sync::channel;
+use crate::sync::{channel, clock};
 use crate::thread;
 
 /// Looks at least this far apart, so that a thousand deadlines a second are not a thousand looks.
@@ -22,7 +22,7 @@ pub(crate) fn run<E: Engine>(shared: &Arc<Shared<E>>, wake: &channel::Receiver<(
             reports,
             next,
             done,
-        } = shared.with(|state, fx| state.supervise(Instant::now(), fx));
+        } = shared.with(|state, fx| state.supervise(clock::now(), fx));
         for handle in join {
             // A panic was caught and reported where it happened.
             let _ = handle.join();
@@ -37,7 +37,7 @@ pub(crate) fn run<E: Engine>(shared: &Arc<Shared<E>>, wake: &channel::Receiver<(
             return;
         }
         let woken = match next {
-            Some(at) => wake.recv_deadline(at.max(Instant::now() + PAUSE_MIN)).err(),
+            Some(at) => wake.recv_deadline(at.max(clock::now() + PAUSE_MIN)).err(),
             None => wake.recv().err().map(|_| channel::RecvTimeoutError::Disconnected),
         };
         if matches!(woken, Some(channel::RecvTimeoutError::Disconnected)) {

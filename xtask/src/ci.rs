@@ -38,6 +38,7 @@ const STEPS: &[Step] = &[
     ("doc tests", |w| passed(test::docs(w))),
     ("examples", examples),
     ("pool without V8", |w| passed(test::pool_without_v8(w))),
+    ("pool schedules", |w| passed(test::pool_schedules(w))),
 ];
 
 /// Runs the steps up to the first failure, and closes with a table.

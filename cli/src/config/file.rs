@@ -7,6 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::cron::Cron;
+use super::pool::Pool;
 use super::sections::{Admin, Ingress, Jsx, Limits, Log, Mode, Network, Policy, Recycle, Shutdown, Tls, WorkerNetwork};
 use super::values::{DatabaseUrl, Listen, RoutePattern, Secret, TopicPattern, WorkerName};
 
@@ -48,6 +49,8 @@ pub(super) struct File {
     pub(super) workers: BTreeMap<String, NamedWorkerFile>,
     /// Which hosts workers may connect to.
     pub(super) network: Network,
+    /// All workers together.
+    pub(super) pool: Pool,
     /// Limits on what comes in over HTTP.
     pub(super) ingress: Ingress,
     /// How the process ends.
@@ -70,6 +73,7 @@ impl Default for File {
             routes: Vec::new(),
             workers: BTreeMap::new(),
             network: Network::default(),
+            pool: Pool::default(),
             ingress: Ingress::default(),
             shutdown: Shutdown::default(),
         }

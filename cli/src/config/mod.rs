@@ -25,6 +25,7 @@ mod document;
 mod env_file;
 mod file;
 mod overrides;
+mod pool;
 mod problem;
 mod resolve;
 mod schema;
@@ -49,6 +50,7 @@ pub use env_file::read_env_file;
 pub use file::Var;
 pub use overrides::Overrides;
 pub(crate) use overrides::threads;
+pub use pool::Pool;
 pub use problem::{ConfigError, Fault, Note, Problem};
 pub use schema::schema;
 pub use sections::{

@@ -82,6 +82,7 @@ impl Resolver<'_> {
             log,
             workers,
             routes,
+            pool: file.pool,
             ingress: file.ingress,
             shutdown: file.shutdown,
             notes: self.notes,

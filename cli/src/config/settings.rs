@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::cron::Cron;
 use super::file::Var;
+use super::pool::Pool;
 use super::problem::Note;
 use super::sections::{Admin, Ingress, Jsx, Limits, Log, Mode, Network, Policy, Recycle, Shutdown, Tls};
 use super::values::{DatabaseUrl, Listen, RoutePattern, Secret, TopicPattern};
@@ -30,6 +31,8 @@ pub struct Config {
     pub workers: BTreeMap<String, Worker>,
     /// Which requests go to which of `workers`, in the order of the file; at least one.
     pub routes: Vec<Route>,
+    /// All workers together.
+    pub pool: Pool,
     /// Limits on what comes in over HTTP.
     pub ingress: Ingress,
     /// How the process ends.

@@ -44,9 +44,9 @@ impl Dispatch for Workers {
 
 /// Whether the pool can answer requests.
 pub(super) fn readiness(pool: &Pool) -> Readiness {
-    match pool.stats().threads.alive {
-        0 => Readiness::NotReady("no worker thread is alive".to_owned()),
-        _ => Readiness::Ready,
+    match pool.health() {
+        Ok(()) => Readiness::Ready,
+        Err(why) => Readiness::NotReady(why.to_string()),
     }
 }
 
@@ -81,6 +81,12 @@ pub(super) fn metrics(stats: &PoolStats) -> Vec<Metric> {
         Metric::new("isopod_threads", "Worker threads alive", Gauge).value(stats.threads.alive as f64),
         Metric::new("isopod_threads_busy", "Worker threads that host a worker", Gauge).value(stats.threads.busy as f64),
         Metric::new("isopod_threads_lost_total", "Worker threads lost", Counter).value(stats.threads.lost as f64),
+        Metric::new(
+            "isopod_threads_stuck",
+            "Worker threads that run code which does not come back",
+            Gauge,
+        )
+        .value(stats.threads.stuck as f64),
         Metric::new("isopod_threads_respawned_total", "Worker threads made anew", Counter)
             .value(stats.threads.respawned as f64),
         outcomes,

@@ -104,8 +104,16 @@ impl Module for WorkerPool {
 
 pub(crate) fn pool_builder(config: &Config) -> PoolBuilder {
     let builder = Pool::builder();
-    match config.threads {
+    let builder = match config.threads {
         Some(threads) => builder.threads(threads),
         None => builder,
-    }
+    };
+    let settings = config.pool.clone();
+    builder.configure(move |core| {
+        let core = core.lost_grace(settings.lost_grace);
+        match settings.lost_threads_max {
+            Some(threads) => core.lost_threads_max(threads),
+            None => core,
+        }
+    })
 }

@@ -123,6 +123,7 @@ fn fixed_settings(now: &Config, new: &Config) -> Vec<&'static str> {
         ("admin", now.admin != new.admin),
         ("mode", now.mode != new.mode),
         ("log", now.log != new.log),
+        ("pool", now.pool != new.pool),
         ("ingress", now.ingress != new.ingress),
         ("shutdown", now.shutdown != new.shutdown),
     ]

@@ -32,7 +32,12 @@ impl HttpBody for Held {
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        let mut polled = Pin::new(&mut self.body).poll_frame(cx);
+        if polled.is_pending()
+            && let Some(Poll::Ready(failure)) = self.ticket.as_ref().map(|ticket| ticket.poll_lost(cx))
+        {
+            polled = Poll::Ready(Some(Err(failure.into())));
+        }
         // At its end the response is complete; what the handler asked to have waited for goes on.
         let ended = match &polled {
             Poll::Ready(None | Some(Err(_))) => true,

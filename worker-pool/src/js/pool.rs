@@ -1,6 +1,9 @@
 //! The pool of JavaScript workers as an embedder sees it.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures::channel::oneshot;
@@ -15,7 +18,7 @@ use super::engine::{JsEngine, failure};
 use super::task::{TaskRequest, TaskStream};
 use crate::{
     BuildError, DeployError, Deployment, Failure, Meta, NativeTask, Options, Outcome, PoolBuilder as CoreBuilder,
-    PoolEvent, PoolStats, ShutdownReport, Ticket,
+    PoolEvent, PoolStats, ShutdownReport, Ticket, Unhealthy,
 };
 
 /// A pool of worker threads that run JavaScript.
@@ -343,6 +346,14 @@ impl Pool {
         self.core.deploy_native(name, options)
     }
 
+    /// Whether the pool can do its work.
+    ///
+    /// # Errors
+    /// Why it cannot; a server says so to what watches the process.
+    pub fn health(&self) -> Result<(), Unhealthy> {
+        self.core.health()
+    }
+
     /// What the pool has done and does.
     #[must_use]
     pub fn stats(&self) -> PoolStats {
@@ -410,16 +421,22 @@ type Answered<T> = oneshot::Receiver<Result<T, Fault>>;
 
 /// Waits for the answer. Dropped before, it cancels the event.
 pub(super) async fn wait<T>(answer: Answered<T>, ticket: Ticket) -> Result<(T, Ticket), Failure> {
-    match answer.await {
+    let mut answer = answer;
+    let answered = poll_fn(|cx| match Pin::new(&mut answer).poll(cx) {
+        Poll::Ready(answered) => Poll::Ready(Ok(answered)),
+        // Where its thread does not come back, nobody will answer.
+        Poll::Pending => ticket.poll_lost(cx).map(Err),
+    });
+    match answered.await? {
         Ok(Ok(answer)) => Ok((answer, ticket)),
         Ok(Err(fault)) => {
+            let failure = ticket.lost().unwrap_or_else(|| failure(fault));
             // The event may still have work to wait for; its caller has what it came for.
             ticket.detach();
-            Err(failure(fault))
+            Err(failure)
         }
-        Err(oneshot::Canceled) => Err(Failure::new(
-            Outcome::WorkerLost,
-            "the worker was lost while it held the event",
-        )),
+        Err(oneshot::Canceled) => Err(ticket
+            .lost()
+            .unwrap_or_else(|| Failure::new(Outcome::WorkerLost, "the worker was lost while it held the event"))),
     }
 }

@@ -1,6 +1,7 @@
 //! Tasks of scripts, as whoever asked for one sees them.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -105,7 +106,15 @@ impl<R> TaskStream<R> {
             ticket,
         } = self;
         // A script that waits for room must not wait for ever.
-        while items.recv().await.is_some() {}
+        let drained = poll_fn(|cx| {
+            while let Poll::Ready(item) = items.poll_recv(cx) {
+                if item.is_none() {
+                    return Poll::Ready(());
+                }
+            }
+            ticket.poll_lost(cx).map(drop)
+        });
+        drained.await;
         let (value, ticket) = wait(answer, ticket).await?;
         ticket.detach();
         Ok(value)
@@ -116,7 +125,11 @@ impl<R> Stream for TaskStream<R> {
     type Item = TaskItem;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<TaskItem>> {
-        self.items.poll_recv(cx)
+        match self.items.poll_recv(cx) {
+            // Where its thread does not come back, nothing more will come; why, the outcome says.
+            Poll::Pending => self.ticket.poll_lost(cx).map(|_| None),
+            item => item,
+        }
     }
 }
 

@@ -133,7 +133,10 @@ impl<R> Future for NativeTask<R> {
         };
         let result = match Pin::new(&mut answer.value).poll(cx) {
             Poll::Ready(Ok(value)) => Ok(value),
-            Poll::Pending => return Poll::Pending,
+            Poll::Pending => match ticket.as_ref().map(|ticket| ticket.poll_lost(cx)) {
+                Some(Poll::Ready(failure)) => Err(failure),
+                _ => return Poll::Pending,
+            },
             // It will never return: why, its worker says.
             Poll::Ready(Err(oneshot::Canceled)) => match Pin::new(&mut answer.failed).poll(cx) {
                 Poll::Pending => return Poll::Pending,
@@ -144,9 +147,12 @@ impl<R> Future for NativeTask<R> {
                 )),
             },
         };
-        if let Some(ticket) = ticket.take() {
-            ticket.detach();
-        }
+        let Some(ticket) = ticket.take() else {
+            return Poll::Ready(result);
+        };
+        // What a worker says that was given up it says too late.
+        let result = result.map_err(|failure| ticket.lost().unwrap_or(failure));
+        ticket.detach();
         Poll::Ready(result)
     }
 }

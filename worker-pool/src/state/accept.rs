@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 use crate::breaker::{Admit, Breaker};
 use crate::engine::Engine;
 use crate::job::{EventId, Job, Tally};
+use crate::line::Line;
 use crate::observe::RetireReason;
 use crate::options::{Limits, Meta, Options, Policy};
 use crate::outcome::{Failure, Outcome};
 use crate::placement::{Grow, Placement, Seat, ThreadView, place};
 use crate::state::{Effects, Mail, Phase, Script, State, Version};
 use crate::sync::channel;
+use crate::time::after;
 
 /// Why an event was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -100,6 +102,13 @@ impl From<RejectReason> for Failure {
             _ => failure,
         }
     }
+}
+
+/// What the caller of an accepted event gets.
+pub(crate) struct Accepted {
+    pub(crate) event: EventId,
+    pub(crate) script: Arc<str>,
+    pub(crate) line: Arc<Line>,
 }
 
 /// An event handed back.
@@ -257,7 +266,7 @@ impl<E: Engine> State<E> {
         meta: Meta,
         now: Instant,
         fx: &mut Effects<E>,
-    ) -> Result<(EventId, Arc<str>), Rejected<E::Event>> {
+    ) -> Result<Accepted, Rejected<E::Event>> {
         let placement = match self.decide(name, &event, meta, now) {
             Ok(placement) => placement,
             Err(reason) => {
@@ -278,21 +287,23 @@ impl<E: Engine> State<E> {
         let name = Arc::clone(&script.current.name);
         let tally = Tally::accept(Arc::clone(&script.current.counters), Arc::clone(&self.totals));
         let job = Job::new(id, event, now, meta.deadline, tally);
+        let accepted = Accepted {
+            event: id,
+            script: Arc::clone(&name),
+            line: Arc::clone(&job.line),
+        };
         script.leaving |= script.current.limits.policy == Policy::Oneshot;
         match placement.seat {
             Seat::Worker(index) if let Some(hosted) = self.threads[index].hosted.as_mut() => {
                 script.in_flight += 1;
-                hosted.give(id);
-                fx.post(&hosted.mailbox, Mail::Event(job));
+                let due = hosted.give(job, now, fx);
+                self.look_by(after(due, self.settings.lost_grace), fx);
             }
             _ => {
-                // The supervisor expires what waits too long: it is woken where it would sleep past that.
+                // The supervisor expires what waits too long.
                 let expires = job.expires(self.settings.queue_wait_max);
-                if self.looks_at.is_none_or(|looks_at| expires < looks_at) {
-                    self.looks_at = Some(expires);
-                    fx.wake_supervisor();
-                }
                 script.queue.push_back(job);
+                self.look_by(expires, fx);
             }
         }
         match placement.grow {
@@ -300,7 +311,7 @@ impl<E: Engine> State<E> {
             Grow::Keep => {}
             grow => self.boot_at(grow, &name, now, fx),
         }
-        Ok((id, name))
+        Ok(accepted)
     }
 
     fn decide(&mut self, name: &str, event: &E::Event, meta: Meta, now: Instant) -> Result<Placement, RejectReason> {

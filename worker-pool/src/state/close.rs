@@ -54,6 +54,10 @@ impl Closing {
     pub(super) const fn is_cut(&self) -> bool {
         self.cut.is_some()
     }
+
+    pub(super) const fn is_stopping(&self) -> bool {
+        self.stopping.is_some()
+    }
 }
 
 impl<E: Engine> State<E> {
@@ -113,6 +117,9 @@ impl<E: Engine> State<E> {
             done: false,
         };
         self.expire(now, &mut todo, fx);
+        if let Some(due) = self.give_up_lost(now, fx) {
+            todo.look_at(due);
+        }
         self.mend(now, &mut todo, fx);
         self.keep_warm(now, &mut todo, fx);
         for (thread, slot) in self.threads.iter_mut().enumerate() {
@@ -171,7 +178,7 @@ impl<E: Engine> State<E> {
 
     /// Joins threads that have ended and replaces those that were lost.
     fn mend(&mut self, now: Instant, todo: &mut Todo<E>, fx: &mut Effects<E>) {
-        let stopping = self.closing.as_ref().is_some_and(|closing| closing.stopping.is_some());
+        let stopping = self.is_stopping();
         let mut mended = false;
         for slot in &mut self.threads {
             let Life::Ended { again } = slot.life else { continue };
@@ -179,10 +186,7 @@ impl<E: Engine> State<E> {
             match again {
                 Some(at) if !stopping && at > now => todo.look_at(at),
                 Some(_) if !stopping => {
-                    let (mailbox, unspawned) = channel::bounded(1);
-                    slot.mailbox = Some(mailbox);
-                    slot.unspawned = Some(unspawned);
-                    slot.life = Life::Alive;
+                    slot.revive();
                     self.threads_respawned += 1;
                     mended = true;
                     fx.tell(PoolEvent::ThreadRespawned {
@@ -231,6 +235,11 @@ impl<E: Engine> State<E> {
         if open > 0 && !cut_over {
             return todo.look_at(after(closing.cut.map_or(now, |(at, _)| at), closing.grace));
         }
+        if open > 0 {
+            // They have had their grace, and nobody waits for them any more.
+            self.give_up_all(now, fx);
+        }
+        let Some(closing) = self.closing.as_mut() else { return };
         let cut = closing.cut.map_or(0, |(_, count)| count);
         let mut report = ShutdownReport {
             finished: closing.open_at_start.saturating_sub(cut),
@@ -290,7 +299,7 @@ impl<E: Engine> State<E> {
 
     /// While the pool stops, a thread that hosts nothing ends: its mailbox is closed.
     pub(super) fn dismiss_vacant(&mut self, fx: &mut Effects<E>) {
-        if self.closing.as_ref().is_none_or(|closing| closing.stopping.is_none()) {
+        if !self.is_stopping() {
             return;
         }
         for thread in &mut self.threads {

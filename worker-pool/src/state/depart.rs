@@ -165,6 +165,10 @@ impl<E: Engine> State<E> {
         now: Instant,
         fx: &mut Effects<E>,
     ) {
+        if self.threads[thread].life == Life::Lost {
+            // It was counted, and has been replaced.
+            return self.thread_ended(thread, fx);
+        }
         self.threads_lost += 1;
         let slot = &mut self.threads[thread];
         let pause = if could_start {
@@ -185,10 +189,16 @@ impl<E: Engine> State<E> {
         fx.wake_supervisor();
     }
 
-    /// A thread ended because it was asked to.
+    /// A thread ended because it was asked to, or came back after it had been given up.
     pub(crate) fn thread_ended(&mut self, thread: usize, fx: &mut Effects<E>) {
-        self.threads[thread].mailbox = None;
-        self.threads[thread].life = Life::Ended { again: None };
+        let slot = &mut self.threads[thread];
+        if slot.life == Life::Lost {
+            fx.tell(PoolEvent::ThreadReturned {
+                thread: slot.name.clone(),
+            });
+        }
+        slot.mailbox = None;
+        slot.life = Life::Ended { again: None };
         fx.wake_supervisor();
     }
 }

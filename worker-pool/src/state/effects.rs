@@ -1,9 +1,11 @@
 //! What is decided under the lock and done after it: waking, answers to callers, news to observers.
 
 use std::task::Waker;
+use std::time::{Duration, Instant};
 
 use crate::engine::{Engine, Event};
-use crate::job::{EventId, Job};
+use crate::job::{EventId, Job, Tally};
+use crate::line::Line;
 use crate::mailbox::Mailbox;
 use crate::observe::PoolEvent;
 use crate::outcome::{Failure, Outcome};
@@ -28,6 +30,14 @@ pub(crate) enum Mail<V: Event> {
 type Answer = (Sender<Result<(), Failure>>, Result<(), Failure>);
 
 impl<V: Event> Mail<V> {
+    /// When the event, where it is one, should have been begun and ended.
+    pub(crate) fn due(&self, wall_timeout: Duration) -> Option<Instant> {
+        match self {
+            Self::Event(job) => Some(job.due(wall_timeout)),
+            _ => None,
+        }
+    }
+
     /// The event, where it is one.
     pub(crate) fn event(self) -> Option<Job<V>> {
         match self {
@@ -87,6 +97,13 @@ impl<E: Engine> Effects<E> {
 
     pub(crate) fn fail(&mut self, job: Job<E::Event>, failure: Failure) {
         self.failed.push((job, failure));
+    }
+
+    /// Ends an event that a worker has begun and will not end. At once, for its caller to hear of it before that worker can
+    /// say anything; only the waking is left for later.
+    pub(crate) fn give_up(&mut self, tally: Tally, line: &Line, failure: Failure) {
+        tally.finish(failure.outcome);
+        self.sleepers.extend(line.give_up(failure));
     }
 
     pub(crate) fn answer(&mut self, to: Sender<Result<(), Failure>>, result: Result<(), Failure>) {

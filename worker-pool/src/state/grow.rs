@@ -9,6 +9,8 @@ use crate::mailbox::Mailbox;
 use crate::observe::{PoolEvent, RetireReason};
 use crate::placement::{Displacing, Grow, ThreadView, View, room};
 use crate::state::{Assignment, Effects, Hosted, Life, Phase, State, Version};
+use crate::thread::Table;
+use crate::time::after;
 
 /// How many workers a version has.
 #[derive(Clone, Copy, Debug, Default)]
@@ -68,7 +70,7 @@ impl<E: Engine> State<E> {
         let script = self.scripts.get(&asking.name);
         View {
             threads: &self.views,
-            threads_max: self.settings.threads_max,
+            threads_max: self.places_max(),
             concurrency: asking.limits.concurrency,
             spread_at: asking.limits.spread_at,
             workers_max: asking.limits.workers_max,
@@ -204,6 +206,7 @@ impl<E: Engine> State<E> {
         self.workers += 1;
         let (worker, version) = (WorkerId(self.workers), Arc::clone(&script.current));
         let mail = Arc::new(Mailbox::new(version.limits.mailbox_len()));
+        let table = Arc::new(Table::default());
         self.threads[thread].hosted = Some(Hosted {
             id: worker,
             version: Arc::clone(&version),
@@ -213,14 +216,26 @@ impl<E: Engine> State<E> {
             given: 0,
             idle_since: now,
             nudged: false,
+            table: Arc::clone(&table),
+            boot_ends: after(now, self.settings.boot_timeout),
+            told: None,
         });
+        self.look_by(
+            after(now, self.settings.boot_timeout.saturating_add(self.settings.lost_grace)),
+            fx,
+        );
         let (script, number) = (Arc::clone(&version.name), version.number);
         fx.tell(PoolEvent::WorkerStarted {
             worker,
             script,
             version: number,
         });
-        Some(Assignment { worker, version, mail })
+        Some(Assignment {
+            worker,
+            version,
+            mail,
+            table,
+        })
     }
 
     /// What a thread that has become vacant hosts next: what displaced its worker, else the script that waits longest.

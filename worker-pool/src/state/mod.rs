@@ -9,12 +9,14 @@ mod close;
 mod depart;
 mod effects;
 mod grow;
+mod lost;
 mod serve;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
+pub(crate) use accept::Accepted;
 pub use accept::{RejectReason, Rejected};
 pub(crate) use close::{Closing, Spawn, Todo};
 pub(crate) use depart::Departure;
@@ -22,7 +24,7 @@ pub(crate) use effects::{Effects, Mail};
 pub(crate) use serve::Next;
 
 use crate::breaker::Breaker;
-use crate::engine::{Engine, WorkerId};
+use crate::engine::{Engine, Stop, WorkerId};
 use crate::job::{EventId, Job};
 use crate::mailbox::Mailbox;
 use crate::observe::RetireReason;
@@ -34,6 +36,7 @@ use crate::stats::Counters;
 use crate::sync::Mutex;
 use crate::sync::channel;
 use crate::sync::thread::JoinHandle;
+use crate::thread::Table;
 
 /// What the one lock protects.
 pub(crate) struct State<E: Engine> {
@@ -104,6 +107,8 @@ pub(crate) enum Life {
     Alive,
     /// It has ended and can be joined at once. `again` is when it is to be replaced.
     Ended { again: Option<Instant> },
+    /// It runs what does not come back. Another may have taken its place; it ends when it does come back.
+    Lost,
     /// It was asked to end, did and was joined.
     Joined,
 }
@@ -121,6 +126,12 @@ pub(crate) struct Hosted<E: Engine> {
     idle_since: Instant,
     /// Whether a [`Mail::Pull`] is on its way.
     nudged: bool,
+    /// The events it has begun.
+    table: Arc<Table>,
+    /// When it is to be ready, while it boots.
+    boot_ends: Instant,
+    /// The engine has told it to stop.
+    told: Option<(Instant, Stop)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,6 +149,7 @@ pub(crate) struct Assignment<E: Engine> {
     pub(crate) worker: WorkerId,
     pub(crate) version: Arc<Version<E>>,
     pub(crate) mail: Arc<Mailbox<Mail<E::Event>>>,
+    pub(crate) table: Arc<Table>,
 }
 
 impl<E: Engine> State<E> {
@@ -166,6 +178,11 @@ impl<E: Engine> State<E> {
 
     /// Adds a thread that is still to be spawned; its mailbox takes an assignment already.
     fn add_thread(&mut self, now: Instant) -> usize {
+        // Where one was lost and came back after all, its place is free.
+        if let Some(free) = self.threads.iter().position(|thread| thread.life == Life::Joined) {
+            self.threads[free].revive();
+            return free;
+        }
         let (mailbox, unspawned) = channel::bounded(1);
         self.threads.push(Thread {
             name: format!("{}-{}", self.settings.name, self.threads.len()),
@@ -181,6 +198,11 @@ impl<E: Engine> State<E> {
         self.threads.len() - 1
     }
 
+    /// Whether its threads are to end.
+    fn is_stopping(&self) -> bool {
+        self.closing.as_ref().is_some_and(Closing::is_stopping)
+    }
+
     fn next_version(&mut self) -> u64 {
         self.versions += 1;
         self.versions
@@ -188,6 +210,14 @@ impl<E: Engine> State<E> {
 }
 
 impl<E: Engine> Thread<E> {
+    /// Is to be spawned again.
+    fn revive(&mut self) {
+        let (mailbox, unspawned) = channel::bounded(1);
+        self.mailbox = Some(mailbox);
+        self.unspawned = Some(unspawned);
+        self.life = Life::Alive;
+    }
+
     /// Whether it runs or is about to.
     pub(crate) fn is_alive(&self) -> bool {
         self.life == Life::Alive
@@ -200,8 +230,12 @@ impl<E: Engine> Thread<E> {
 }
 
 impl<E: Engine> Hosted<E> {
-    fn give(&mut self, event: EventId) {
-        self.held.push(event);
+    /// Puts an event into its mailbox. Gives when it should have ended it.
+    fn give(&mut self, mut job: Job<E::Event>, now: Instant, fx: &mut Effects<E>) -> Instant {
+        job.given = now;
+        let due = job.due(self.version.limits.wall_timeout);
+        self.held.push(job.id);
+        fx.post(&self.mailbox, Mail::Event(job));
         self.given += 1;
         let limits = &self.version.limits;
         if limits.events_max.is_some_and(|max| self.given >= max) {
@@ -211,6 +245,7 @@ impl<E: Engine> Hosted<E> {
             };
             self.phase = Phase::Retiring(reason);
         }
+        due
     }
 
     /// Whether it may be given one more event.

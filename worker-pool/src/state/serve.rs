@@ -7,6 +7,7 @@ use crate::engine::Engine;
 use crate::job::EventId;
 use crate::observe::{PoolEvent, RetireReason};
 use crate::state::{Effects, Mail, Phase, State};
+use crate::time::after;
 
 /// What a worker does next.
 #[must_use]
@@ -69,6 +70,7 @@ impl<E: Engine> State<E> {
         } else {
             version.limits.concurrency
         };
+        let mut nearest = None;
         if let Some(hosted) = self.threads[thread].hosted.as_mut()
             && let Some(script) = self.scripts.get_mut(&version.name)
         {
@@ -77,9 +79,12 @@ impl<E: Engine> State<E> {
                 && let Some(job) = script.queue.pop_front()
             {
                 script.in_flight += 1;
-                hosted.give(job.id);
-                fx.post(&hosted.mailbox, Mail::Event(job));
+                let due = hosted.give(job, now, fx);
+                nearest = Some(nearest.map_or(due, |nearest: Instant| nearest.min(due)));
             }
+        }
+        if let Some(due) = nearest {
+            self.look_by(after(due, self.settings.lost_grace), fx);
         }
         Next::Stay
     }

@@ -20,6 +20,11 @@ pub(crate) mod clock {
 
     pub(crate) use tokio::time::{Sleep, timeout};
 
+    /// The one place that asks what the time is.
+    pub(crate) fn now() -> Instant {
+        Instant::now()
+    }
+
     pub(crate) fn sleep_until(at: Instant) -> Sleep {
         tokio::time::sleep_until(at.into())
     }

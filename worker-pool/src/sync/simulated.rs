@@ -15,7 +15,16 @@ pub(crate) mod thread {
 pub(crate) mod clock {
     use std::future::{Future, Pending};
     use std::pin::Pin;
+    use std::sync::LazyLock;
     use std::time::{Duration, Instant};
+
+    /// The one moment there is. Were it the machine's time, a machine that is busy enough would end what a schedule says
+    /// goes on: a second's grace is over when the whole process was not run for a second.
+    static MOMENT: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+    pub(crate) fn now() -> Instant {
+        *MOMENT
+    }
 
     pub(crate) type Sleep = Pending<()>;
 

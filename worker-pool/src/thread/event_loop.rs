@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use crate::engine::{Engine, Turn, Worker as _};
+use crate::engine::{Engine, Event as _, SlotId, Turn, Worker as _};
 use crate::job::{EventId, Job};
 use crate::mailbox::Park;
 use crate::observe::RetireReason;
@@ -14,7 +14,7 @@ use crate::outcome::{Failure, Outcome};
 use crate::recorder::{Recorder, Series};
 use crate::shared::Shared;
 use crate::state::{Assignment, Departure, Mail, Next};
-use crate::sync::{Mutex, clock};
+use crate::sync::{Mutex, MutexGuard, clock};
 use crate::thread::linger::Linger;
 use crate::thread::slots::{Running, Slots};
 use crate::time::after;
@@ -40,7 +40,6 @@ pub(super) struct EventLoop<'a, E: Engine> {
     /// The worker's: wakes this loop where it sleeps, and is remembered where it does not.
     bell: Waker,
     recorder: Arc<Mutex<Recorder>>,
-    slots: Slots,
     /// Events that ended and are still to be reported: many at once, because that takes the pool's lock.
     ended: Vec<EventId>,
     ready_at: Instant,
@@ -60,7 +59,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         worker: &'a mut E::Worker,
         recorder: Arc<Mutex<Recorder>>,
     ) -> Self {
-        let now = Instant::now();
+        let now = clock::now();
         Self {
             shared,
             thread,
@@ -68,7 +67,6 @@ impl<'a, E: Engine> EventLoop<'a, E> {
             worker,
             bell: Waker::from(Arc::clone(&assignment.mail)),
             recorder,
-            slots: Slots::default(),
             ended: Vec::new(),
             ready_at: now,
             idle_since: now,
@@ -80,9 +78,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
 
     pub(super) async fn run(&mut self) -> Departure {
         // Others may have left their events in the queue for this worker: it gets as many as it has room for.
-        let next = self
-            .shared
-            .with(|state, fx| state.ready(self.thread, Instant::now(), fx));
+        let next = self.shared.with(|state, fx| state.ready(self.thread, clock::now(), fx));
         if let Err(departure) = follow(next) {
             return departure;
         }
@@ -115,11 +111,11 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         }
         self.report(None)?;
         if self.poll_timer(cx).is_ready() {
-            self.expire(Instant::now())?;
+            self.expire(clock::now())?;
             return Ok(Round::Busy);
         }
         // With events open, what they wait for has to be driven.
-        if self.slots.is_empty() && self.linger.finds(|| self.assignment.mail.stirs()) {
+        if !self.runs() && self.linger.finds(|| self.assignment.mail.stirs()) {
             return Ok(Round::Busy);
         }
         Ok(match self.assignment.mail.park(cx.waker()) {
@@ -148,10 +144,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
                 self.cancel(Outcome::Canceled, |_| true);
                 Ok(())
             }
-            Mail::Pull => follow(
-                self.shared
-                    .with(|state, fx| state.pull(self.thread, Instant::now(), fx)),
-            ),
+            Mail::Pull => follow(self.shared.with(|state, fx| state.pull(self.thread, clock::now(), fx))),
             Mail::Retire => {
                 self.report(None)?;
                 follow(self.shared.with(|state, _| state.may_leave(self.thread)))
@@ -161,7 +154,8 @@ impl<'a, E: Engine> EventLoop<'a, E> {
 
     /// Begins an event, unless it came too late.
     fn begin(&mut self, job: Job<E::Event>) {
-        let (now, id, deadline) = (Instant::now(), job.id, job.deadline);
+        let (now, id, deadline) = (clock::now(), job.id, job.deadline);
+        let line = Arc::clone(&job.line);
         if self.cut {
             job.fail(Failure::new(Outcome::Canceled, "the pool was shut down"));
             return self.ended.push(id);
@@ -181,24 +175,34 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         let limit = after(now, self.assignment.version.limits.wall_timeout);
         let deadline = deadline.map_or(limit, |deadline| deadline.min(limit));
         // In the table first: a panic in `begin` finds the event there.
-        let slot = self.slots.insert(Running {
+        let running = Running {
             id,
             started: now,
             deadline,
-            canceled: false,
+            canceled: None,
             tally,
-        });
-        self.worker.begin(slot, event);
+            line,
+        };
+        let slot = self.slots().insert(running);
+        match slot {
+            Ok(slot) => self.worker.begin(slot, event),
+            // Dropping it counts it.
+            Err(_) => event.fail(Failure::new(Outcome::WorkerLost, "the worker had been given up")),
+        }
     }
 
     fn turn(&mut self, turn: Turn) -> Step {
         match turn {
             Turn::Ended { slot, outcome } => {
-                let Some(running) = self.slots.remove(slot) else {
+                let running = self.slots().remove(slot);
+                let Some(running) = running else {
+                    if self.slots().is_lost() {
+                        return Err(Departure::Retired(RetireReason::Lost));
+                    }
                     tracing::error!(?slot, %outcome, "a worker ended an event that it was not running");
                     return Ok(());
                 };
-                let now = Instant::now();
+                let now = clock::now();
                 self.record(Series::Execution, running.started, now);
                 running.tally.finish(outcome);
                 if self.worker.is_condemned() {
@@ -212,7 +216,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
                 if heavy {
                     return self.report(Some(RetireReason::Memory));
                 }
-                if self.slots.is_empty() {
+                if !self.runs() {
                     self.idle_since = now;
                     return self.report(None);
                 }
@@ -232,7 +236,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         let (thread, ended) = (self.thread, &self.ended);
         let next = self
             .shared
-            .with(|state, fx| state.end(thread, ended, tired, Instant::now(), fx));
+            .with(|state, fx| state.end(thread, ended, tired, clock::now(), fx));
         self.ended.clear();
         follow(next)
     }
@@ -240,28 +244,44 @@ impl<'a, E: Engine> EventLoop<'a, E> {
     fn condemn(&mut self, outcome: Outcome, reason: &str) -> Departure {
         tracing::warn!(worker = self.assignment.worker.get(), %outcome, reason, "a worker was condemned");
         self.worker.abandon(Failure::new(outcome, reason));
-        self.slots.drain().for_each(|running| running.tally.finish(outcome));
+        let held = self.slots().drain();
+        held.into_iter().for_each(|(_, running)| running.tally.finish(outcome));
         Departure::Retired(RetireReason::Condemned)
     }
 
     /// Cancels what `which` says, once; from then on the grace period is its deadline.
     fn cancel(&mut self, outcome: Outcome, which: impl Fn(&Running) -> bool) {
-        let grace_ends = after(Instant::now(), self.shared.settings.cancel_grace);
-        for (slot, running) in self.slots.iter_mut() {
-            if !running.canceled && which(running) {
-                running.canceled = true;
+        let grace_ends = after(clock::now(), self.shared.settings.cancel_grace);
+        let canceled: Vec<SlotId> = self
+            .slots()
+            .iter_mut()
+            .filter(|(_, running)| running.canceled.is_none() && which(running))
+            .map(|(slot, running)| {
+                running.canceled = Some(outcome);
                 running.deadline = grace_ends;
-                self.worker.cancel(slot, outcome);
-            }
-        }
+                slot
+            })
+            .collect();
+        // It may run the script's code, and that may take its time: not under the table's lock.
+        canceled.into_iter().for_each(|slot| self.worker.cancel(slot, outcome));
+    }
+
+    /// Whether it holds events that it has begun.
+    fn runs(&self) -> bool {
+        !self.slots().is_empty()
+    }
+
+    /// Never for longer than a look: the supervisor waits for it with the pool's lock in its hands.
+    fn slots(&self) -> MutexGuard<'a, Slots> {
+        self.assignment.table.lock()
     }
 
     fn expire(&mut self, now: Instant) -> Step {
-        if self
-            .slots
+        let ignored = self
+            .slots()
             .iter_mut()
-            .any(|(_, running)| running.canceled && running.deadline <= now)
-        {
+            .any(|(_, running)| running.canceled.is_some() && running.deadline <= now);
+        if ignored {
             return Err(self.condemn(Outcome::WorkerLost, "the worker did not end a canceled event in time"));
         }
         self.cancel(Outcome::ExceededWall, |running| running.deadline <= now);
@@ -284,20 +304,18 @@ impl<'a, E: Engine> EventLoop<'a, E> {
     }
 
     fn idle_ends(&self) -> Option<Instant> {
-        let timeout = self.shared.settings.idle_timeout.filter(|_| self.slots.is_empty());
+        let timeout = self.shared.settings.idle_timeout.filter(|_| !self.runs());
         timeout.map(|timeout| after(self.idle_since, timeout))
     }
 
     /// Ready when a deadline has passed.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            let now = Instant::now();
+            let now = clock::now();
             // An old worker that still holds events has been told; it goes with the last of them.
-            let age = self.age_ends().filter(|ends| *ends > now || self.slots.is_empty());
-            let nearest = [self.slots.nearest_deadline(), age, self.idle_ends()]
-                .into_iter()
-                .flatten()
-                .min();
+            let age = self.age_ends().filter(|ends| *ends > now || !self.runs());
+            let deadline = self.slots().nearest_deadline();
+            let nearest = [deadline, age, self.idle_ends()].into_iter().flatten().min();
             let Some(nearest) = nearest else { return Poll::Pending };
             if nearest <= now {
                 return Poll::Ready(());

@@ -11,7 +11,8 @@ use futures::future::{Either, select};
 #[cfg(not(feature = "shuttle"))]
 use tokio::task::LocalSet;
 
-use crate::engine::{BootContext, BootError, Engine, Worker as _};
+use crate::engine::{BootContext, BootError, Engine, StopNotice, Worker as _, WorkerId};
+use crate::observe::RetireReason;
 use crate::outcome::{Failure, Outcome};
 use crate::recorder::Series;
 use crate::shared::Shared;
@@ -25,7 +26,7 @@ use crate::time::after;
 const BLOCKING_GRACE: std::time::Duration = std::time::Duration::from_millis(100);
 
 pub(super) fn host<E: Engine>(
-    shared: &Shared<E>,
+    shared: &Arc<Shared<E>>,
     thread: &E::Thread,
     index: usize,
     assignment: &Assignment<E>,
@@ -60,18 +61,18 @@ fn on_event_loop<T>(live: impl Future<Output = T>) -> std::io::Result<T> {
 }
 
 async fn live<E: Engine>(
-    shared: &Shared<E>,
+    shared: &Arc<Shared<E>>,
     thread: &E::Thread,
     index: usize,
     assignment: &Assignment<E>,
 ) -> Departure {
-    let started = Instant::now();
-    let mut worker = match boot(shared, thread, assignment, started).await {
+    let started = clock::now();
+    let mut worker = match boot(shared, thread, index, assignment, started).await {
         Ok(worker) => worker,
         Err(departure) => return departure,
     };
     let recorder = shared.with(|state, _| Arc::clone(&state.threads[index].recorder));
-    let now = Instant::now();
+    let now = clock::now();
     recorder
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -81,7 +82,13 @@ async fn live<E: Engine>(
         AssertUnwindSafe(event_loop.run()).catch_unwind().await
     };
     match ran {
-        Ok(departure) => departure,
+        Ok(departure) => {
+            // It came back too late: what it holds has ended without it.
+            if matches!(departure, Departure::Retired(RetireReason::Lost)) {
+                worker.abandon(Failure::new(Outcome::WorkerLost, "the worker had been given up"));
+            }
+            departure
+        }
         Err(panic) => {
             let failure = Failure::new(Outcome::WorkerLost, "the worker's thread panicked");
             // A worker that panicked may do so again.
@@ -97,8 +104,9 @@ async fn live<E: Engine>(
 
 /// Boots until the deadline, or until the worker is no longer wanted: before it is ready that is all its mailbox says.
 async fn boot<E: Engine>(
-    shared: &Shared<E>,
+    shared: &Arc<Shared<E>>,
     thread: &E::Thread,
+    index: usize,
     assignment: &Assignment<E>,
     started: Instant,
 ) -> Result<E::Worker, Departure> {
@@ -110,6 +118,7 @@ async fn boot<E: Engine>(
         version: version.number,
         concurrency: version.limits.concurrency,
         deadline: Some(after(started, limit)),
+        stop: stop_notice(shared, index, assignment.worker),
     };
     let boot = pin!(clock::timeout(limit, shared.engine.boot(thread, &version.script, ctx)));
     let unwanted = poll_fn(|cx| assignment.mail.poll_mail(cx));
@@ -122,4 +131,15 @@ async fn boot<E: Engine>(
         }
         Either::Right(_) => Err(Departure::BootAborted),
     }
+}
+
+/// What the engine says it with that it has told this worker to stop.
+fn stop_notice<E: Engine>(shared: &Arc<Shared<E>>, thread: usize, worker: WorkerId) -> StopNotice {
+    // The engine may keep it for longer than there is a pool.
+    let shared = Arc::downgrade(shared);
+    StopNotice::new(move |stop| {
+        if let Some(shared) = shared.upgrade() {
+            shared.with(|state, fx| state.told_to_stop(thread, worker, stop, clock::now(), fx));
+        }
+    })
 }

@@ -6,6 +6,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::sync::clock;
+
 /// How often it looks between two looks at the clock.
 const LOOKS: usize = 16;
 
@@ -35,7 +37,7 @@ impl Linger {
 
     /// Looks, if that promises to pay, whether something has come. If not, the loop goes to sleep.
     pub(super) fn finds(&mut self, came: impl Fn() -> bool) -> bool {
-        let began = Instant::now();
+        let began = clock::now();
         while self.brisk {
             for _ in 0..LOOKS {
                 if came() {
@@ -43,7 +45,7 @@ impl Linger {
                 }
                 std::hint::spin_loop();
             }
-            self.brisk = began.elapsed() < self.limit;
+            self.brisk = clock::now().saturating_duration_since(began) < self.limit;
             // What it waits for may need this very processor.
             std::thread::yield_now();
         }

@@ -8,12 +8,14 @@ mod slots;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
 
 use crate::engine::Engine;
 use crate::observe::RetireReason;
 use crate::shared::Shared;
 use crate::state::{Assignment, Departure, Spawn};
+use crate::sync::clock;
+
+pub(crate) use slots::{Running, Table};
 
 /// The whole life of one worker thread.
 pub(crate) fn run<E: Engine>(shared: &Arc<Shared<E>>, spawn: &Spawn<E>) {
@@ -53,9 +55,9 @@ fn serve<E: Engine>(
         Ok(departure) => departure.clone(),
         Err(_) => Departure::Retired(RetireReason::Lost),
     };
-    shared.with(|state, fx| state.depart(index, departure, Instant::now(), fx));
+    shared.with(|state, fx| state.depart(index, departure, clock::now(), fx));
     match hosted {
-        Ok(_) => shared.with(|state, fx| state.after_departure(index, Instant::now(), fx)),
+        Ok(_) => shared.with(|state, fx| state.after_departure(index, clock::now(), fx)),
         Err(panic) => std::panic::resume_unwind(panic),
     }
 }
@@ -69,10 +71,10 @@ pub(crate) fn could_not_spawn<E: Engine>(shared: &Shared<E>, index: usize, name:
 fn lose<E: Engine>(shared: &Shared<E>, index: usize, name: &str, message: &str, could_start: bool) {
     tracing::error!(thread = name, message, "a worker thread was lost");
     shared.with(|state, fx| {
-        state.thread_lost(index, message, could_start, Instant::now(), fx);
-        state.depart(index, Departure::BootAborted, Instant::now(), fx);
+        state.thread_lost(index, message, could_start, clock::now(), fx);
+        state.depart(index, Departure::BootAborted, clock::now(), fx);
         // What waited for this thread does not wait for the next one if another has room.
-        state.grow_all(Instant::now(), fx);
+        state.grow_all(clock::now(), fx);
     });
 }
 

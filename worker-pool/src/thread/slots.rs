@@ -1,9 +1,14 @@
-//! The events one worker runs, by slot.
+//! The events one worker runs, by slot. Its own thread begins and ends them; the supervisor looks for those whose time is
+//! long over, and takes them all away where that thread does not come back.
 
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use crate::engine::SlotId;
 use crate::job::{EventId, Tally};
+use crate::line::Line;
+use crate::outcome::Outcome;
+use crate::sync::{Mutex, MutexGuard};
 
 /// An event that has been begun.
 pub(crate) struct Running {
@@ -11,8 +16,23 @@ pub(crate) struct Running {
     pub(crate) started: Instant,
     /// When it is canceled; after that, when its worker is given up.
     pub(crate) deadline: Instant,
-    pub(crate) canceled: bool,
+    /// Set by the cancellation.
+    pub(crate) canceled: Option<Outcome>,
     pub(crate) tally: Tally,
+    pub(crate) line: Arc<Line>,
+}
+
+/// The table of one worker. No foreign code runs under its lock.
+#[derive(Default)]
+pub(crate) struct Table {
+    slots: Mutex<Slots>,
+}
+
+impl Table {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Slots> {
+        // Nothing in here panics, so a poisoned table is still a consistent one.
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A table whose indices are used again, each time with another generation.
@@ -20,10 +40,16 @@ pub(crate) struct Running {
 pub(crate) struct Slots {
     entries: Vec<(u32, Option<Running>)>,
     free: Vec<u32>,
+    /// Its worker has been given up: it begins and ends nothing any more.
+    lost: bool,
 }
 
 impl Slots {
-    pub(crate) fn insert(&mut self, running: Running) -> SlotId {
+    /// A worker that has been given up gets its event back.
+    pub(crate) fn insert(&mut self, running: Running) -> Result<SlotId, Running> {
+        if self.lost {
+            return Err(running);
+        }
         let index = self.free.pop().unwrap_or_else(|| {
             self.entries.push((0, None));
             // Bounded by the script's concurrency.
@@ -32,10 +58,10 @@ impl Slots {
         let entry = &mut self.entries[index as usize];
         entry.0 = entry.0.wrapping_add(1);
         entry.1 = Some(running);
-        SlotId {
+        Ok(SlotId {
             index,
             generation: entry.0,
-        }
+        })
     }
 
     pub(crate) fn remove(&mut self, slot: SlotId) -> Option<Running> {
@@ -68,6 +94,10 @@ impl Slots {
         self.free.len() == self.entries.len()
     }
 
+    pub(crate) const fn is_lost(&self) -> bool {
+        self.lost
+    }
+
     pub(crate) fn nearest_deadline(&self) -> Option<Instant> {
         self.entries
             .iter()
@@ -75,9 +105,18 @@ impl Slots {
             .min()
     }
 
-    pub(crate) fn drain(&mut self) -> impl Iterator<Item = Running> {
+    pub(crate) fn drain(&mut self) -> Vec<(SlotId, Running)> {
         self.free.clear();
-        self.entries.drain(..).filter_map(|(_, running)| running)
+        (0u32..)
+            .zip(self.entries.drain(..))
+            .filter_map(|(index, (generation, running))| Some((SlotId { index, generation }, running?)))
+            .collect()
+    }
+
+    /// Takes everything from a worker that does not come back.
+    pub(crate) fn give_up(&mut self) -> Vec<(SlotId, Running)> {
+        self.lost = true;
+        self.drain()
     }
 }
 
@@ -85,21 +124,34 @@ impl Slots {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_slot_that_is_used_again_does_not_answer_to_its_old_name() {
-        let running = || Running {
+    fn running() -> Running {
+        Running {
             id: EventId(1),
             started: Instant::now(),
             deadline: Instant::now(),
-            canceled: false,
+            canceled: None,
             tally: Tally::accept(Default::default(), Default::default()),
-        };
+            line: Arc::default(),
+        }
+    }
+
+    #[test]
+    fn a_slot_that_is_used_again_does_not_answer_to_its_old_name() {
         let mut slots = Slots::default();
-        let first = slots.insert(running());
+        let mut insert = || slots.insert(running()).map_err(|_| "lost").expect("room");
+        let first = insert();
         assert!(slots.remove(first).is_some());
-        let second = slots.insert(running());
+        let second = slots.insert(running()).map_err(|_| "lost").expect("room");
         assert_eq!(first.index(), second.index());
         assert!(slots.remove(first).is_none());
         assert!(!slots.is_empty() && slots.remove(second).is_some() && slots.is_empty());
+    }
+
+    #[test]
+    fn a_worker_that_was_given_up_begins_and_ends_nothing() {
+        let mut slots = Slots::default();
+        let held = slots.insert(running()).map_err(|_| "lost").expect("room");
+        assert_eq!(slots.give_up().len(), 1);
+        assert!(slots.remove(held).is_none() && slots.insert(running()).is_err() && slots.is_empty());
     }
 }

@@ -1,0 +1,28 @@
+//! The section `[pool]`: what holds for all workers together.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::text::Time;
+
+/// All workers together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Pool {
+    /// How long a thread may take to come back from what its worker was to stop; one that does not is lost, and replaced.
+    #[serde(with = "Time")]
+    pub lost_grace: Duration,
+    /// Lost threads that are replaced; with more the process says that it is not ready. Absent: as many as `threads`.
+    pub lost_threads_max: Option<usize>,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self {
+            lost_grace: Duration::from_secs(1),
+            lost_threads_max: None,
+        }
+    }
+}

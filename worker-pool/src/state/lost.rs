@@ -1,0 +1,198 @@
+//! Threads that do not come back: code that nothing can interrupt keeps them. The supervisor finds them from outside, by what
+//! was to be over long ago; their events end without them, and others take their place, up to a number.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::engine::{Engine, SlotId, Stop, WorkerId};
+use crate::health::Unhealthy;
+use crate::observe::{PoolEvent, RetireReason};
+use crate::outcome::{Failure, Outcome};
+use crate::state::{Departure, Effects, Hosted, Life, Mail, Phase, State};
+use crate::thread::Running;
+use crate::time::after;
+
+impl<E: Engine> State<E> {
+    /// The engine has told a worker to stop; if its thread does not come back, the supervisor is to find it.
+    pub(crate) fn told_to_stop(
+        &mut self,
+        thread: usize,
+        worker: WorkerId,
+        stop: Stop,
+        now: Instant,
+        fx: &mut Effects<E>,
+    ) {
+        let hosted = self.threads[thread].hosted.as_mut();
+        if let Some(hosted) = hosted.filter(|hosted| hosted.id == worker)
+            && hosted.told.is_none()
+        {
+            hosted.told = Some((now, stop));
+            self.look_by(after(now, self.settings.lost_grace), fx);
+        }
+    }
+
+    /// The supervisor is to look no later than this: it is woken where it would sleep past that.
+    pub(super) fn look_by(&mut self, due: Instant, fx: &mut Effects<E>) {
+        if self.looks_at.is_none_or(|looks_at| due < looks_at) {
+            self.looks_at = Some(due);
+            fx.wake_supervisor();
+        }
+    }
+
+    /// Gives up the threads that should have come back by now. `Some`: when the next one should.
+    pub(super) fn give_up_lost(&mut self, now: Instant, fx: &mut Effects<E>) -> Option<Instant> {
+        let grace = self.settings.lost_grace;
+        let mut nearest: Option<Instant> = None;
+        for thread in 0..self.threads.len() {
+            let Some(hosted) = &self.threads[thread].hosted else {
+                continue;
+            };
+            match hosted.back_by(grace) {
+                Some(due) if due <= now => self.give_up(thread, Outcome::WorkerLost, now, fx),
+                Some(due) => nearest = Some(nearest.map_or(due, |nearest| nearest.min(due))),
+                None => {}
+            }
+        }
+        self.replace_lost(now, fx);
+        nearest
+    }
+
+    /// Gives up the workers that still hold events: the pool does not wait for them any longer.
+    pub(super) fn give_up_all(&mut self, now: Instant, fx: &mut Effects<E>) {
+        for thread in 0..self.threads.len() {
+            let holds = |hosted: &Hosted<E>| !hosted.held.is_empty();
+            if self.threads[thread].hosted.as_ref().is_some_and(holds) {
+                self.give_up(thread, Outcome::Canceled, now, fx);
+            }
+        }
+    }
+
+    /// Ends what the worker on this thread holds, and lets the thread be. `others` is the outcome of events that have not
+    /// passed a limit of their own.
+    fn give_up(&mut self, thread: usize, others: Outcome, now: Instant, fx: &mut Effects<E>) {
+        let Some(hosted) = &mut self.threads[thread].hosted else {
+            return;
+        };
+        let (phase, mailbox, told) = (hosted.phase, Arc::clone(&hosted.mailbox), hosted.told.take());
+        let script = Arc::clone(&hosted.version.name);
+        let table = Arc::clone(&hosted.table);
+        // Until all callers have heard of it, the worker does not learn that it is given up.
+        let mut slots = table.lock();
+        let running = slots.give_up();
+        let blamed = told.and_then(|(_, stop)| Some((blamed(&stop, &running)?, stop.outcome)));
+        for (slot, running) in running {
+            let outcome = match (blamed, running.canceled) {
+                (Some((blamed, outcome)), _) if blamed == slot => outcome,
+                (_, Some(canceled)) => canceled,
+                _ if running.deadline <= now => Outcome::ExceededWall,
+                _ => others,
+            };
+            let failure = Failure::new(outcome, "the event's thread runs code that does not come back");
+            let retry_after = (outcome == Outcome::WorkerLost).then_some(self.settings.retry_after);
+            fx.give_up(running.tally, &running.line, Failure { retry_after, ..failure });
+            fx.tell(PoolEvent::EventFailed {
+                script: Arc::clone(&script),
+                outcome,
+            });
+        }
+        drop(slots);
+        self.threads_lost += 1;
+        let slot = &mut self.threads[thread];
+        slot.mailbox = None;
+        slot.reserved = None;
+        slot.life = Life::Lost;
+        let message = "it runs code that does not come back".to_owned();
+        tracing::error!(thread = slot.name, message, "a worker thread was lost");
+        fx.tell(PoolEvent::ThreadLost {
+            thread: slot.name.clone(),
+            message,
+        });
+        let departure = match phase {
+            Phase::Booting => Departure::BootFailed(Failure::new(
+                Outcome::BootFailed,
+                "the script's top-level code does not come back",
+            )),
+            _ => Departure::Retired(RetireReason::Lost),
+        };
+        self.depart(thread, departure, now, fx);
+        // It may come back in this very moment, and go to sleep.
+        fx.post(&mailbox, Mail::Retire);
+        self.grow_all(now, fx);
+    }
+
+    /// Others take the places of lost threads, as far as that is allowed.
+    pub(super) fn replace_lost(&mut self, now: Instant, fx: &mut Effects<E>) {
+        if self.is_stopping() || self.stuck() > self.settings.lost_threads_max {
+            return;
+        }
+        let mut mended = false;
+        while self.serving() < self.settings.threads {
+            let thread = self.add_thread(now);
+            self.threads_respawned += 1;
+            fx.tell(PoolEvent::ThreadRespawned {
+                thread: self.threads[thread].name.clone(),
+            });
+            mended = true;
+        }
+        if mended {
+            self.grow_all(now, fx);
+        }
+    }
+
+    /// How many threads do not come back.
+    pub(crate) fn stuck(&self) -> usize {
+        self.threads.iter().filter(|thread| thread.life == Life::Lost).count()
+    }
+
+    /// How many threads there are to host workers, or will be in a moment.
+    fn serving(&self) -> usize {
+        let serves = |life| matches!(life, Life::Alive | Life::Ended { again: Some(_) });
+        self.threads.iter().filter(|thread| serves(thread.life)).count()
+    }
+
+    /// How long the list of threads may get: those that were lost take no thread from the others, as long as they are few.
+    pub(super) fn places_max(&self) -> usize {
+        if self.stuck() > self.settings.lost_threads_max {
+            return self.threads.len();
+        }
+        self.settings.threads_max + (self.threads.len() - self.serving())
+    }
+
+    pub(crate) fn health(&self) -> Result<(), Unhealthy> {
+        let (stuck, replaced_max) = (self.stuck(), self.settings.lost_threads_max);
+        if self.closing.is_some() {
+            Err(Unhealthy::ShuttingDown)
+        } else if stuck > replaced_max {
+            Err(Unhealthy::ThreadsLost { stuck, replaced_max })
+        } else if !self.threads.iter().any(|thread| thread.is_alive()) {
+            Err(Unhealthy::NoThreads)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl<E: Engine> Hosted<E> {
+    /// When its thread should have come back at the latest: with this much grace after it was told to stop, after its boot
+    /// was to be over, after the first deadline among the events it has begun or should have.
+    fn back_by(&self, grace: Duration) -> Option<Instant> {
+        let wall_timeout = self.version.limits.wall_timeout;
+        let unread = |mail: &Mail<E::Event>| mail.due(wall_timeout);
+        let due = [
+            self.told.as_ref().map(|(at, _)| *at),
+            (self.phase == Phase::Booting).then_some(self.boot_ends),
+            self.table.lock().nearest_deadline(),
+            self.mailbox.first(unread),
+        ];
+        let due = due.into_iter().flatten().min()?;
+        Some(after(due, grace))
+    }
+}
+
+/// The event that a stop is for.
+fn blamed(stop: &Stop, running: &[(SlotId, Running)]) -> Option<SlotId> {
+    stop.slot.or_else(|| {
+        let last = running.iter().max_by_key(|(_, running)| running.started);
+        last.map(|(slot, _)| *slot)
+    })
+}

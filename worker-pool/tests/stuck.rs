@@ -1,0 +1,173 @@
+//! Threads that do not come back: found from outside, their events ended without them, replaced up to a number.
+
+mod common;
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use common::{LONG, Pool, Sent, assert_settled, builder, call, deploy, send, until};
+use futures::executor::block_on;
+use isopod_pool::fake::{Boot, Does, FakeScript};
+use isopod_pool::{Failure, Options, Outcome, PoolEvent, Unhealthy};
+
+const SHORT: Duration = Duration::from_millis(20);
+
+/// One thread from the start, and everything that makes a thread a lost one short.
+fn pool(lost_threads_max: usize) -> Pool {
+    builder(1)
+        .lost_grace(SHORT)
+        .lost_threads_max(lost_threads_max)
+        .stop_grace(SHORT)
+        .build()
+        .expect("threads")
+}
+
+fn hurried() -> Options {
+    Options {
+        wall_timeout: Some(SHORT),
+        ..Options::default()
+    }
+}
+
+/// An event that blocks its thread until what comes with it is dropped.
+fn block(pool: &Pool, name: &str) -> (flume::Sender<()>, Sent) {
+    let (open, gate) = flume::bounded(1);
+    (open, send(pool, name, Does::Block(gate)))
+}
+
+fn given_up(sent: &Sent) -> Failure {
+    block_on(poll_fn(|cx| sent.ticket.poll_lost(cx)))
+}
+
+#[test]
+fn a_thread_that_passes_a_deadline_and_does_not_come_back_is_replaced_and_ends_when_it_does() {
+    let returned = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&returned);
+    let pool = builder(1)
+        .lost_grace(SHORT)
+        .on(move |event| {
+            counted.fetch_add(
+                usize::from(matches!(event, PoolEvent::ThreadReturned { .. })),
+                Ordering::SeqCst,
+            );
+        })
+        .build()
+        .expect("threads");
+    let script = deploy(&pool, "s", FakeScript::new(), &hurried());
+    let (open, blocked) = block(&pool, "s");
+    assert_eq!(given_up(&blocked).outcome, Outcome::ExceededWall);
+    assert_eq!(call(&pool, "s", Does::Echo(1)), Ok(1));
+    let threads = pool.stats().threads;
+    assert_eq!((threads.lost, threads.stuck, threads.alive), (1, 1, 1));
+    assert_eq!(pool.health(), Ok(()));
+    assert_settled(&pool);
+    drop(open);
+    until(|| returned.load(Ordering::SeqCst) == 1 && pool.stats().threads.stuck == 0);
+    // What it had to say came too late, and its worker is gone.
+    until(|| script.alive() == 1);
+    assert_settled(&pool);
+    assert_eq!(pool.stats().outcomes["exceeded_wall"], 1);
+    assert_eq!(pool.shutdown_blocking(LONG).threads_stuck, 0);
+}
+
+#[test]
+fn whom_the_engine_told_to_stop_is_blamed_its_neighbours_may_try_again_and_what_was_not_begun_goes_elsewhere() {
+    let pool = pool(1);
+    deploy(&pool, "s", FakeScript::new(), &Options::default());
+    let neighbour = send(&pool, "s", Does::Never);
+    until(|| pool.stats().scripts["s"].in_flight == 1);
+    let (open, gate) = flume::bounded(1);
+    let blocked = send(&pool, "s", Does::BlockStopped(gate, Outcome::ExceededCpu));
+    let waits: Vec<_> = (0..5).map(|n| send(&pool, "s", Does::Echo(n))).collect();
+    assert_eq!(given_up(&blocked).outcome, Outcome::ExceededCpu);
+    let lost = given_up(&neighbour);
+    assert_eq!(lost.outcome, Outcome::WorkerLost);
+    assert!(lost.retry_after.is_some(), "{lost:?}");
+    let answers: Vec<_> = waits.into_iter().map(Sent::answer).collect();
+    assert_eq!(answers, (0..5).map(Ok).collect::<Vec<_>>());
+    assert_settled(&pool);
+    drop(open);
+    until(|| pool.stats().threads.stuck == 0);
+    assert_settled(&pool);
+}
+
+#[test]
+fn a_boot_that_blocks_fails_its_events_and_another_thread_serves_the_others() {
+    let pool = builder(1)
+        .boot_timeout(SHORT)
+        .lost_grace(SHORT)
+        .build()
+        .expect("threads");
+    let (open, gate) = flume::bounded(1);
+    let blocks = FakeScript::new().boot(Boot::Blocks(Arc::new(gate)));
+    deploy(&pool, "blocks", blocks, &Options::default());
+    deploy(&pool, "s", FakeScript::new(), &Options::default());
+    assert_eq!(call(&pool, "blocks", Does::Echo(1)), Err(Outcome::BootFailed));
+    assert_eq!(call(&pool, "s", Does::Echo(1)), Ok(1));
+    drop(open);
+    until(|| pool.stats().threads.stuck == 0);
+}
+
+#[test]
+fn past_so_many_lost_threads_the_pool_is_not_ready_until_one_comes_back() {
+    let pool = pool(1);
+    deploy(&pool, "s", FakeScript::new(), &hurried());
+    let (first_open, first) = block(&pool, "s");
+    assert_eq!(given_up(&first).outcome, Outcome::ExceededWall);
+    let (second_open, second) = block(&pool, "s");
+    assert_eq!(given_up(&second).outcome, Outcome::ExceededWall);
+    let unhealthy = Unhealthy::ThreadsLost {
+        stuck: 2,
+        replaced_max: 1,
+    };
+    assert_eq!(pool.health(), Err(unhealthy));
+    assert_eq!(pool.stats().threads.alive, 0);
+    drop(first_open);
+    until(|| pool.health().is_ok());
+    assert_eq!(call(&pool, "s", Does::Echo(1)), Ok(1));
+    drop(second_open);
+    until(|| pool.stats().threads.stuck == 0);
+    assert_eq!(pool.stats().threads.alive, 1);
+    assert_settled(&pool);
+    assert_eq!(pool.shutdown_blocking(LONG).threads_stuck, 0);
+}
+
+#[test]
+fn lost_threads_one_after_the_other_that_come_back_leave_no_thread_behind() {
+    let pool = builder(2)
+        .thread_name("tide")
+        .lost_grace(Duration::from_millis(5))
+        .build()
+        .expect("threads");
+    let options = Options {
+        wall_timeout: Some(Duration::from_millis(5)),
+        ..Options::default()
+    };
+    deploy(&pool, "s", FakeScript::new(), &options);
+    for _ in 0..20 {
+        let (open, blocked) = block(&pool, "s");
+        // On a busy machine its thread may be lost before it has begun the event, and its caller hears of that.
+        until(|| blocked.ticket.lost().is_some() || !blocked.reply.is_empty());
+        drop(open);
+        until(|| pool.stats().threads.stuck == 0);
+    }
+    until(|| common::threads_named("tide").len() <= 3);
+    assert_eq!(call(&pool, "s", Does::Echo(1)), Ok(1));
+    assert_eq!(pool.shutdown_blocking(LONG).threads_stuck, 0);
+}
+
+#[test]
+fn a_shutdown_does_not_wait_for_a_thread_that_does_not_come_back_and_says_so() {
+    let pool = pool(1);
+    deploy(&pool, "s", FakeScript::new(), &Options::default());
+    let (open, blocked) = block(&pool, "s");
+    until(|| pool.stats().scripts["s"].in_flight == 1);
+    let report = pool.shutdown_blocking(Duration::ZERO);
+    assert_eq!((report.cut, report.threads_stuck), (1, 1));
+    assert_eq!(given_up(&blocked).outcome, Outcome::Canceled);
+    assert_settled(&pool);
+    drop(open);
+    until(|| pool.shutdown_blocking(LONG).threads_stuck == 0);
+}
