@@ -158,6 +158,9 @@ pub struct Limits {
     pub h2_streams_max: u32,
     /// Streams reset before the server took them up, after which an HTTP/2 connection is closed. Default: 20.
     pub h2_resets_max: usize,
+    /// Calls between workers that may lead to a request, each a `fetch` of one that answered the one before; deeper ones
+    /// are answered with 508. Default: 16.
+    pub depth_max: u32,
     /// How long idle connections are kept while the server drains, because a client may be about to use one and
     /// would see it reset. Default: 250 ms.
     pub drain_linger: Duration,
@@ -180,6 +183,7 @@ impl Default for Limits {
             request_grace: Duration::from_secs(1),
             h2_streams_max: 200,
             h2_resets_max: 20,
+            depth_max: 16,
             drain_linger: Duration::from_millis(250),
         }
     }

@@ -62,6 +62,8 @@ pub struct RequestMeta {
     pub peer: Option<SocketAddr>,
     /// Whether the request came over TLS.
     pub scheme: Scheme,
+    /// How many calls between workers led to it: 0 for a request from outside.
+    pub depth: u32,
 }
 
 impl RequestMeta {

@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::task::AtomicWaker;
-use http::{Method, Request, Version, header};
+use http::{HeaderMap, HeaderName, Method, Request, Version, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Incoming;
@@ -43,6 +43,8 @@ pub(crate) enum Refusal {
     BodyStalled,
     #[error("the body broke off")]
     BodyBroken,
+    #[error("workers call each other in a circle, or too deep")]
+    TooDeep,
 }
 
 impl Refusal {
@@ -78,6 +80,19 @@ pub(crate) fn check<B>(request: &Request<B>, limits: &Limits) -> Result<(), Refu
         (Some(_), Some(_)) => Err(Refusal::BadHost),
         _ => Ok(()),
     }
+}
+
+/// What workers' requests say of the calls that led to them: see `CALL_DEPTH` of the runtime's fetch.
+const DEPTH: HeaderName = HeaderName::from_static("x-isopod-depth");
+
+/// Takes off how many calls between workers led to a request. What a client from outside says there can only be to its
+/// own harm.
+pub(crate) fn take_depth(headers: &mut HeaderMap, limits: &Limits) -> Result<u32, Refusal> {
+    let Some(depth) = headers.remove(DEPTH) else {
+        return Ok(0);
+    };
+    let depth = depth.to_str().ok().and_then(|depth| depth.parse().ok());
+    depth.filter(|depth| *depth <= limits.depth_max).ok_or(Refusal::TooDeep)
 }
 
 /// A body made ready for a worker, and where the server learns that it went wrong meanwhile.

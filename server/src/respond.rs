@@ -56,6 +56,10 @@ const fn of_refusal(refusal: Refusal) -> (StatusCode, &'static str) {
             StatusCode::BAD_REQUEST,
             "Send the whole body as its headers announce it.",
         ),
+        Refusal::TooDeep => (
+            StatusCode::LOOP_DETECTED,
+            "Look for workers that fetch each other in a circle, or raise `depth_max`.",
+        ),
     }
 }
 

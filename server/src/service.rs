@@ -106,7 +106,11 @@ async fn dispatch<D: Dispatch>(
 ) -> Verdict {
     let limits = &app.core.limits;
     let is_h2 = request.version() == Version::HTTP_2;
-    let (parts, incoming) = request.into_parts();
+    let (mut parts, incoming) = request.into_parts();
+    let depth = match ingress::take_depth(&mut parts.headers, limits) {
+        Ok(depth) => depth,
+        Err(refusal) => return Verdict::Refused(refusal),
+    };
     let (body, fault) = match ingress::receive(incoming, limits, &origin.connection).await {
         Ok(received) => received,
         Err(refusal) => return Verdict::Refused(refusal),
@@ -116,6 +120,7 @@ async fn dispatch<D: Dispatch>(
         deadline: Instant::now().checked_add(limits.request_timeout),
         peer: origin.peer,
         scheme: origin.scheme,
+        depth,
     };
     let own = is_h2.then(|| origin.connection.stream_alarm());
     let alarm = own.as_ref().unwrap_or(&origin.connection.request_alarm);

@@ -34,3 +34,29 @@ fn the_configuration_says_what_an_event_may_use_and_the_error_names_its_key() {
     assert!(log.contains("line 1") && !log.contains("line 2"), "{log}");
     assert!(log.contains("the rest of what this event logs is dropped"), "{log}");
 }
+
+#[test]
+fn a_worker_that_calls_itself_ends_with_508_and_can_neither_see_nor_set_how_deep_it_is() {
+    let project = Project::new(&[
+        (
+            "isopod.toml",
+            "main = 'worker.js'\n[network]\nallow_private = true\n[ingress]\ndepth_max = 4",
+        ),
+        (
+            "worker.js",
+            "let calls = 0; let seen = 0;
+            export default { async fetch(request) {
+                if (new URL(request.url).pathname === '/count') return Response.json([calls, seen]);
+                calls += 1;
+                if (request.headers.has('x-isopod-depth')) seen += 1;
+                return fetch(request.url, { headers: { 'x-isopod-depth': '0' } });
+            } }",
+        ),
+    ]);
+    let server = Serving::start(project.path());
+    let host = server.address.to_string();
+    let mut connection = server.connect();
+    let answer = connection.send(&format!("GET / HTTP/1.1\r\nhost: {host}\r\n\r\n"));
+    assert_eq!(answer.expect("an answer").status, 508);
+    assert_eq!(server.get("/count").body, "[5,0]");
+}

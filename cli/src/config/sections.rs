@@ -171,6 +171,8 @@ pub struct Ingress {
     /// Concurrent HTTP/2 streams of one connection.
     #[schemars(range(min = 1))]
     pub streams_max: u32,
+    /// Calls between workers by `fetch` that may lead to a request; deeper ones get 508.
+    pub depth_max: u32,
 }
 
 impl Default for Ingress {
@@ -184,6 +186,7 @@ impl Default for Ingress {
             idle_timeout: Duration::from_secs(60),
             connections_max: 10_000,
             streams_max: 128,
+            depth_max: 16,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use http_body_util::BodyExt;
 use isopod_pool::js::Pool;
-use isopod_pool::js::handlers::{self, RequestUrl};
+use isopod_pool::js::handlers::{self, CallDepth, RequestUrl};
 use isopod_pool::{Failure, Meta, Outcome, PoolStats};
 use isopod_server::{Body, Dispatch, Metric, MetricKind, Readiness, RequestMeta};
 
@@ -20,6 +20,7 @@ impl Dispatch for Workers {
     ) -> Result<http::Response<Body>, Failure> {
         let url = RequestUrl(meta.url(&request));
         request.extensions_mut().insert(url);
+        request.extensions_mut().insert(CallDepth(meta.depth));
         if let Ok(id) = http::HeaderValue::from_str(&meta.id.to_string()) {
             request.headers_mut().insert("x-request-id", id);
         }

@@ -38,6 +38,7 @@ pub(super) fn server_config(config: &Config) -> Result<ServerConfig> {
             body_bytes_max: ingress.body_bytes_max,
             body_timeout: ingress.body_timeout,
             h2_streams_max: ingress.streams_max,
+            depth_max: ingress.depth_max,
             ..Limits::default()
         },
         ..ServerConfig::default()

@@ -33,7 +33,7 @@ use tokio::sync::mpsc;
 
 use self::body::{ResponseBody, pump};
 use self::service::{FetchService, Incoming, Outgoing, OutgoingBody};
-use crate::handlers::{Events, current_event};
+use crate::handlers::{CALL_DEPTH, EventKey, Events, current_event};
 use crate::io::Io;
 use crate::quotas::{QuotaError, Usage};
 use crate::unwind;
@@ -192,13 +192,13 @@ fn op_isopod_fetch(
             _ => {
                 let service = service(state)?;
                 service.check(&url)?;
-                if let Some(events) = state.try_borrow::<Rc<RefCell<Events>>>() {
-                    let mut events = events.borrow_mut();
-                    events.spent(current_event(scope)).subrequest(&usage.quotas)?;
-                }
+                let depth = charge_event(state, current_event(scope), &usage)?;
                 let method = Method::from_bytes(&method)?;
                 let (body, length, source) = request_body(state, &service, has_body, data, resource, &method)?;
-                let headers = request_headers(&mut url, headers, length)?;
+                let mut headers = request_headers(&mut url, headers, length)?;
+                headers
+                    .try_insert(CALL_DEPTH, depth.into())
+                    .map_err(|_| FetchError::TooManyHeaders)?;
                 let cancel = CancelHandle::new_rc();
                 let request = Outgoing {
                     method,
@@ -335,7 +335,8 @@ fn request_body(
 
 /// Headers that say where a message goes and where it ends. Workers share connections: one that could say where its request
 /// ends could have another's answered by what it hid in its own.
-const OURS: [HeaderName; 7] = [
+const OURS: [HeaderName; 8] = [
+    CALL_DEPTH,
     HOST,
     CONTENT_LENGTH,
     TRANSFER_ENCODING,
@@ -344,6 +345,16 @@ const OURS: [HeaderName; 7] = [
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
 ];
+
+/// Charges a request to the event that makes it. Gives how deep the request is among calls between workers.
+fn charge_event(state: &OpState, event: EventKey, usage: &Usage) -> Result<u32, QuotaError> {
+    let Some(events) = state.try_borrow::<Rc<RefCell<Events>>>() else {
+        return Ok(1);
+    };
+    let mut events = events.borrow_mut();
+    events.spent(event).subrequest(&usage.quotas)?;
+    Ok(events.origin(event).depth.saturating_add(1))
+}
 
 /// The headers as they are sent: credentials move from the URL to their header; host and length are ours to say.
 pub(crate) fn request_headers(

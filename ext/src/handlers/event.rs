@@ -3,6 +3,7 @@
 use std::fmt;
 
 use futures::channel::oneshot;
+use http::HeaderName;
 use serde_json::Value;
 
 use super::{Body, Fault, Message, Task};
@@ -111,3 +112,12 @@ impl Event {
 /// server the parsing of a URI that it has just put together.
 #[derive(Debug, Clone)]
 pub struct RequestUrl(pub String);
+
+/// In a request's extensions: how many calls between workers led to it; none where it comes from outside. What its script
+/// publishes and fetches is one deeper.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallDepth(pub u32);
+
+/// Carries the [`CallDepth`] of what a script fetches: a server that runs workers takes it off, and ends circles. No script sees it, and
+/// none can set it.
+pub const CALL_DEPTH: HeaderName = HeaderName::from_static("x-isopod-depth");

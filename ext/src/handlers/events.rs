@@ -11,7 +11,7 @@ use http::request::Parts;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::event::RequestUrl;
+use super::event::{CallDepth, RequestUrl};
 use super::{Body, Data, Event, EventKind, Fault, FaultKind, Message, Reply, TaskItem};
 use crate::quotas::Spent;
 use crate::values::{Answer, Arguments, ToScript};
@@ -165,6 +165,7 @@ impl Events {
                     url,
                     has_body,
                 };
+                entry.origin.depth = head.extensions.remove::<CallDepth>().map_or(0, |depth| depth.0);
                 entry.head = Some(head);
                 entry.body = has_body.then_some(body);
                 entry.waiting = Waiting::Response(reply);

@@ -30,7 +30,7 @@ use crate::values::Thrown;
 
 pub use self::body::{Body, BoxError};
 pub use self::cloned::NotPlain;
-pub use self::event::{Event, EventKind, Reply, RequestUrl};
+pub use self::event::{CALL_DEPTH, CallDepth, Event, EventKind, Reply, RequestUrl};
 pub use self::events::{Begin, Ended, EventKey, Events, Lent, Report};
 pub use self::fault::{CodeFrames, Fault, FaultKind};
 pub(crate) use self::request_body::RequestBody;
