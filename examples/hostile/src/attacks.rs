@@ -1,0 +1,109 @@
+//! The attacks: what each is, and how it has to end.
+
+use std::time::Duration;
+
+use isopod_pool::Outcome;
+use isopod_pool::js::Limits;
+
+/// One of the functions of `attacks.js`, or a script that does not get as far as having functions.
+pub(crate) struct Attack {
+    pub(crate) name: &'static str,
+    pub(crate) what: &'static str,
+    pub(crate) ends: Ends,
+}
+
+/// How an attack ends for the attacker.
+#[derive(Clone, Copy)]
+pub(crate) enum Ends {
+    /// It is ended.
+    As(Outcome),
+    /// The script itself gets an error, and lives on.
+    Answering(&'static str),
+}
+
+const fn attack(name: &'static str, what: &'static str, ends: Ends) -> Attack {
+    Attack { name, what, ends }
+}
+
+/// All of them.
+pub(crate) const ATTACKS: [Attack; 16] = [
+    attack(
+        "top_level",
+        "for(;;) before there is a handler",
+        Ends::As(Outcome::BootFailed),
+    ),
+    attack("loop", "for(;;) in a handler", Ends::As(Outcome::ExceededCpu)),
+    attack(
+        "microtasks",
+        "a promise that re-arms itself",
+        Ends::As(Outcome::ExceededCpu),
+    ),
+    attack("comparator", "for(;;) inside of a sort", Ends::As(Outcome::ExceededCpu)),
+    attack(
+        "proxy",
+        "for(;;) inside of a proxy's trap",
+        Ends::As(Outcome::ExceededCpu),
+    ),
+    attack(
+        "regexp",
+        "an expression that backtracks",
+        Ends::As(Outcome::ExceededCpu),
+    ),
+    attack(
+        "large_arrays",
+        "the heap, in large pieces",
+        Ends::As(Outcome::ExceededMemory),
+    ),
+    attack(
+        "small_objects",
+        "the heap, in small pieces",
+        Ends::As(Outcome::ExceededMemory),
+    ),
+    attack(
+        "array_buffer",
+        "more memory than there is, at once",
+        Ends::Answering("RangeError"),
+    ),
+    attack(
+        "wasm_memory",
+        "WebAssembly memory without end",
+        Ends::Answering("RangeError"),
+    ),
+    attack("recursion", "a call without end", Ends::Answering("RangeError")),
+    attack("rejections", "100,000 rejected promises", Ends::As(Outcome::Exception)),
+    attack("timers", "a million timers", Ends::As(Outcome::Exception)),
+    attack("never", "an answer that can never come", Ends::As(Outcome::Exception)),
+    attack("late", "an answer after a minute", Ends::As(Outcome::ExceededWall)),
+    attack(
+        "prototypes",
+        "built-ins overridden, then for(;;)",
+        Ends::As(Outcome::ExceededCpu),
+    ),
+];
+
+impl Attack {
+    /// The attacker's script.
+    pub(crate) fn source(&self) -> &'static str {
+        match self.name {
+            "top_level" => "for (;;);",
+            _ => include_str!("attacks.js"),
+        }
+    }
+
+    /// Short ones, so that much can be seen in little time. What is not there to burn time has enough of it: it is to
+    /// end by something else.
+    pub(crate) fn limits(&self) -> Limits {
+        let burns = matches!(self.ends, Ends::As(Outcome::ExceededCpu));
+        Limits {
+            cpu: Duration::from_millis(if burns { 100 } else { 20_000 }),
+            boot_cpu: Duration::from_millis(100),
+            heap_bytes: 32 << 20,
+            ..Limits::default()
+        }
+    }
+
+    pub(crate) fn wall(&self) -> Duration {
+        let waits = matches!(self.ends, Ends::As(Outcome::ExceededWall));
+        Duration::from_secs(if waits { 1 } else { 60 })
+    }
+}
