@@ -163,6 +163,7 @@ pub(crate) struct ScriptOptions {
     spread_at: Option<usize>,
     wall_timeout_ms: Option<u64>,
     cpu_ms: Option<u64>,
+    cpu_soft_ms: Option<u64>,
     boot_cpu_ms: Option<u64>,
     heap_bytes: Option<usize>,
     recycle: RecycleOptions,
@@ -235,6 +236,7 @@ impl ScriptOptions {
         let defaults = Limits::default();
         let script = script.fetch(self.fetch.into_config()?).limits(Limits {
             cpu: self.cpu_ms.map_or(defaults.cpu, Duration::from_millis),
+            cpu_soft: self.cpu_soft_ms.map(Duration::from_millis),
             boot_cpu: self.boot_cpu_ms.map_or(defaults.boot_cpu, Duration::from_millis),
             heap_bytes: self.heap_bytes.unwrap_or(defaults.heap_bytes),
             ..defaults

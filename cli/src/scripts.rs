@@ -107,6 +107,7 @@ fn with_main(
 fn limits(worker: &Worker) -> Limits {
     Limits {
         cpu: worker.limits.cpu,
+        cpu_soft: worker.limits.cpu_soft,
         boot_cpu: worker.limits.boot,
         heap_bytes: usize::try_from(worker.limits.heap).unwrap_or(usize::MAX),
         quotas: quotas(&worker.limits),

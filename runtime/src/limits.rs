@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use isopod_ext::quotas::Quotas;
 
+use crate::watchdog::CpuLimits;
+
 /// The limits of one worker. Every one has a default; none can be switched off, only raised.
 ///
 /// ```
@@ -15,9 +17,12 @@ use isopod_ext::quotas::Quotas;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// CPU time that JavaScript may take at a stretch, without going back to the event loop. Default: 10 s.
+    /// CPU time of one event in all, its `waitUntil` work included. Time spent waiting is not counted. Default: 10 s.
     pub cpu: Duration,
-    /// CPU time that the top-level code of a script may take at a stretch while it starts. Default: 5 s.
+    /// CPU time after which the script is told that an event is near its limit: by a `softlimit` event on `globalThis`, and
+    /// by `ctx.signal`. Default: four fifths of `cpu`.
+    pub cpu_soft: Option<Duration>,
+    /// CPU time of one start in all. Default: 5 s.
     pub boot_cpu: Duration,
     /// The JavaScript heap, in bytes; at least [`Limits::HEAP_BYTES_MIN`] is given. Default: 128 MiB.
     pub heap_bytes: usize,
@@ -33,6 +38,14 @@ impl Limits {
     /// The smallest heap that holds the web platform with room to report that it is full: 16 MiB.
     pub const HEAP_BYTES_MIN: usize = 16 * 1024 * 1024;
 
+    pub(crate) fn cpu_limits(&self) -> CpuLimits {
+        CpuLimits {
+            event: self.cpu,
+            soft: self.cpu_soft.unwrap_or(self.cpu / 5 * 4),
+            boot: self.boot_cpu,
+        }
+    }
+
     pub(crate) fn heap_bytes(&self) -> usize {
         self.heap_bytes.max(Self::HEAP_BYTES_MIN)
     }
@@ -42,6 +55,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             cpu: Duration::from_secs(10),
+            cpu_soft: None,
             boot_cpu: Duration::from_secs(5),
             heap_bytes: 128 * 1024 * 1024,
             code_cache_bytes: 32 * 1024 * 1024,

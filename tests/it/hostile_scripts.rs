@@ -32,12 +32,74 @@ fn a_loop_at_the_top_level_is_a_503_until_the_next_version() {
     let mut server = Serving::start_with(project.path(), &["--watch"]);
     let answer = server.get("/");
     assert_eq!(answer.verdict(), (503, "boot_failed"));
-    assert!(answer.body.contains("top-level code ran for"), "{}", answer.body);
+    assert!(answer.body.contains("top-level code used"), "{}", answer.body);
     project.write("worker.js", "export default { fetch: () => new Response('mended') }");
     until("the next version answers", || {
         (server.get("/").body == "mended").then_some(())
     });
     assert!(server.lives());
+}
+
+#[test]
+fn all_turns_of_an_event_count_together() {
+    all_end_as(&["/nibble"], (504, "exceeded_cpu"));
+}
+
+#[test]
+fn the_event_that_burns_is_blamed_and_what_ran_beside_it_may_come_again() {
+    let arena = Arena::start();
+    let answers = arena.commit(&["/quiet", "/burn-later", "/quiet"]);
+    assert_eq!(answers[1].verdict(), (504, "exceeded_cpu"), "{}", answers[1].body);
+    for beside in [&answers[0], &answers[2]] {
+        match beside.verdict() {
+            // It may have been on another worker of the script.
+            (200, "ok") => continue,
+            verdict => assert_eq!(verdict, (502, "worker_lost"), "{}", beside.body),
+        }
+        assert_eq!(beside.header("retry-after"), Some("1"));
+        assert!(beside.body.contains("can be tried again"), "{}", beside.body);
+    }
+    arena.recovers();
+}
+
+#[test]
+fn a_script_that_heeds_the_soft_limit_is_spared_the_hard_one() {
+    assert_eq!(answer_to("/heed"), "cpu of 200");
+}
+
+#[test]
+fn a_termination_never_hits_the_event_that_comes_next() {
+    const LIMIT: Duration = Duration::from_millis(20);
+    let pool = Pool::builder().threads(2).build().expect("a pool");
+    let limits = Limits {
+        cpu: LIMIT,
+        ..Limits::default()
+    };
+    let source = "export const quick = () => { let sum = 0; for (let i = 0; i < 1e4; i++) sum += i; return sum; };
+        export const burn = (ms) => { for (const until = performance.now() + ms; performance.now() < until;); };";
+    for name in ["one", "two"] {
+        let script = Script::builder(name).source(source).limits(limits.clone());
+        pool.deploy(name, script.build().expect("a script"), &Options::default())
+            .expect("a pool that runs");
+    }
+    let (mut ended, mut spared) = (0, 0);
+    for round in 0..150u32 {
+        let name = ["one", "two"][round as usize % 2];
+        // About as long as the limit: the watchdog strikes while the turn ends, or just does not.
+        let burn = 22.0 + f64::from(round % 16);
+        match futures::executor::block_on(pool.call::<_, ()>(name, "burn", (burn,))) {
+            Ok(()) => spared += 1,
+            Err(failure) => {
+                assert_eq!(failure.outcome, Outcome::ExceededCpu, "{failure}");
+                ended += 1;
+            }
+        }
+        for _ in 0..20 {
+            let sum: Result<u64, _> = futures::executor::block_on(pool.call(name, "quick", ()));
+            assert_eq!(sum.expect("an event that did nothing wrong"), 49_995_000);
+        }
+    }
+    assert!(ended > 0 && spared > 0, "{ended} ended, {spared} spared");
 }
 
 #[test]

@@ -231,12 +231,15 @@ pub struct Limits {
     /// Time an event may take, its `waitUntil` work included.
     #[serde(with = "Time")]
     pub wall: Duration,
-    /// CPU time that top-level code may take without giving way, and time for the whole start.
+    /// CPU time of one start, and time for the whole of it.
     #[serde(with = "Time")]
     pub boot: Duration,
-    /// CPU time a script may take without giving way.
+    /// CPU time of one event in all, its `waitUntil` work included.
     #[serde(with = "Time")]
     pub cpu: Duration,
+    /// CPU time of an event after which its script is told; absent: four fifths of `cpu`.
+    #[serde(with = "MaybeTime")]
+    pub cpu_soft: Option<Duration>,
     /// JavaScript heap of one worker.
     #[serde(with = "Size")]
     pub heap: u64,
@@ -278,6 +281,7 @@ impl Default for Limits {
             wall: Duration::from_secs(30),
             boot: Duration::from_secs(10),
             cpu: Duration::from_secs(10),
+            cpu_soft: None,
             heap: 128 * MIB,
             queue: None,
             timers: 10_000,

@@ -220,6 +220,11 @@ impl Events {
         self.entries.len()
     }
 
+    /// Whether this event has not ended.
+    pub fn is_open(&self, key: EventKey) -> bool {
+        self.entries.contains_key(&key)
+    }
+
     /// The keys of the open events whose caller still waits for an answer.
     pub fn unanswered(&self) -> Vec<EventKey> {
         let waits = |entry: &Entry| !matches!(entry.waiting, Waiting::Nobody);

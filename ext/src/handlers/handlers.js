@@ -67,6 +67,8 @@ class Held {
   answered = false;
   pending = 0;
   onCancel = null;
+  /** Called with the reason when it is near a limit; then the reason. */
+  softLimit = null;
   constructor(key) {
     this.key = key;
   }
@@ -139,11 +141,14 @@ class ExecutionContext {
   passThroughOnException() {
     op_isopod_pass_through(this.#held.key);
   }
-  /** Aborts when whoever waits for this event has gone, or its time is over. */
+  /** Aborts when whoever waits for this event has gone, its time is over, or it is near its limit of CPU time. */
   get signal() {
     if (this.#abort === undefined) {
       const controller = this.#abort = new AbortController();
       const held = this.#held;
+      const told = held.softLimit;
+      held.softLimit = (reason) => controller.abort(reason);
+      if (told !== null) controller.abort(told);
       const before = held.onCancel;
       held.onCancel = () => {
         before?.();
@@ -455,6 +460,11 @@ function cancel(key) {
   inContextOf(held, () => cancelSignal(held));
 }
 
+/** What has to be told of an event that is open. */
+const heldOf = (function heldOf(key) {
+  return MapPrototypeGet(open, key);
+});
+
 function start(global) {
   globalObject = global;
 }
@@ -473,7 +483,9 @@ return {
   ExecutionContext,
   FetchEvent,
   give,
+  heldOf,
   hold,
+  inContextOf,
   run,
   setExports,
   start,

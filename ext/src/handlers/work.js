@@ -7,12 +7,17 @@ const { op_isopod_emit, op_isopod_message_data, op_isopod_progress } = core.ops;
 const {
   ArrayPrototypePush,
   Date,
+  MathRound,
   SafeArrayIterator,
   SafeSet,
   SetPrototypeAdd,
   SetPrototypeHas,
 } = primordials;
-const { constructKey, ExecutionContext, give, hold, run } = core.loadExtScript("ext:isopod_handlers/handlers.js");
+const { CustomEvent, setIsTrusted } = core.loadExtScript("ext:deno_web/02_event.js");
+const { QuotaExceededError } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
+const { constructKey, ExecutionContext, give, heldOf, hold, inContextOf, run } = core.loadExtScript(
+  "ext:isopod_handlers/handlers.js",
+);
 const { isHandedOver } = core.loadExtScript("ext:isopod_handlers/transfer.js");
 
 /** The context of a task: it tells of its progress and its partial results while it runs. */
@@ -106,5 +111,20 @@ function beginQueue(key, batch, entrypoint) {
   run(hold(key), entrypoint, "queue", input, (held) => give(held, outcome));
 }
 
-return { beginMessage, beginQueue, beginScheduled, beginTask };
+/** An event is near a limit: its signal aborts, and whoever listens on globalThis is told. */
+function softLimit(key, limit, used, max) {
+  const held = heldOf(key);
+  if (held === undefined) return;
+  inContextOf(held, () => {
+    const message = `the event has used ${MathRound(used)} ms of its ${MathRound(max)} ms of CPU time`;
+    const reason = new QuotaExceededError(message, { quota: max, requested: used });
+    if (typeof held.softLimit === "function") held.softLimit(reason);
+    else held.softLimit = reason;
+    const event = new CustomEvent("softlimit", { detail: { limit, used, max } });
+    setIsTrusted(event, true);
+    globalThis.dispatchEvent(event);
+  });
+}
+
+return { beginMessage, beginQueue, beginScheduled, beginTask, softLimit };
 })();

@@ -273,4 +273,5 @@ globalThis.__isopod = {
   beginScheduled: (...args) => lazyWork().beginScheduled(...new SafeArrayIterator(args)),
   beginTask: (...args) => lazyWork().beginTask(...new SafeArrayIterator(args)),
   cancel: handlers.cancel,
+  softLimit: (...args) => lazyWork().softLimit(...new SafeArrayIterator(args)),
 };

@@ -21,7 +21,7 @@ use serde::Serialize;
 
 use super::{Face, Worker, console};
 use crate::loader::ScriptLoader;
-use crate::watchdog::Breach;
+use crate::watchdog::{Ended, Limit, Sampler, end_for_memory};
 use crate::{Binding, Console, Fabric, NewWorker, Script, WorkerThread};
 
 /// Heap granted beyond the limit once it is reached, for the isolate to come to its end in.
@@ -93,14 +93,15 @@ impl Worker {
         runtime.v8_isolate().set_allow_atomics_wait(false);
         let watch = thread
             .watchdog
-            .watch(runtime.v8_isolate().thread_safe_handle())
+            .watch(runtime.v8_isolate().thread_safe_handle(), limits.cpu_limits())
             .map_err(|error| Fault::new(FaultKind::BootFailed, format!("the thread has no CPU clock: {error}")))?;
         let watched = watch.watched().clone();
         runtime.add_near_heap_limit_callback(move |current, _| {
-            watched.breach_from_inside(Breach::Memory);
+            end_for_memory(&watched);
             current + HEAP_GRACE_BYTES
         });
         let events = Rc::new(RefCell::new(Events::new(limits.quotas.reports)));
+        Sampler::install(&mut runtime, watch.watched().clone(), events.clone());
         let originals = loader.clone();
         let frames: CodeFrames = Rc::new(move |file, line, column| originals.code_frame(file, line, column));
         let bound;
@@ -172,8 +173,7 @@ impl Worker {
             .load_main_es_module(&entry)
             .await
             .map_err(|error| fault(&error, Some(&self.frames)))?;
-        let limit = self.script.limits.boot_cpu;
-        self.watch.arm(limit);
+        self.watch.arm_for_boot();
         let evaluated = self.runtime.mod_evaluate(main);
         self.boot_breach()?;
         let mut evaluated = pin!(evaluated);
@@ -185,7 +185,7 @@ impl Worker {
             if let Poll::Ready(result) = evaluated.as_mut().poll(cx) {
                 return Poll::Ready(result.map_err(|error| fault(&error, Some(&self.frames))));
             }
-            self.watch.arm(limit);
+            self.watch.arm_for_boot();
             let polled = self.runtime.poll_event_loop(cx, PollEventLoopOptions::default());
             self.boot_breach()?;
             if self.exit_code().is_some() {
@@ -233,25 +233,21 @@ impl Worker {
     }
 
     fn boot_breach(&mut self) -> Result<(), Fault> {
-        let Some(breach) = self.watch.disarm() else {
+        let Ended::Breached(breach) = self.watch.disarm() else {
             return Ok(());
         };
         let limits = &self.script.limits;
-        Err(Fault::new(
-            FaultKind::BootFailed,
-            match breach {
-                Breach::Cpu => format!(
-                    "the script's top-level code ran for {:?} without giving way, its limit while it starts",
-                    limits.boot_cpu
-                ),
-                Breach::Memory => {
-                    format!(
-                        "the script reached its heap limit of {} MiB while it started",
-                        limits.heap_bytes() >> 20
-                    )
-                }
-            },
-        ))
+        let message = match breach.limit {
+            Limit::Cpu => format!(
+                "the script's top-level code used its limit of {:?} of CPU time",
+                limits.boot_cpu
+            ),
+            Limit::Memory => format!(
+                "the script reached its heap limit of {} MiB while it started",
+                limits.heap_bytes() >> 20
+            ),
+        };
+        Err(Fault::new(FaultKind::BootFailed, message))
     }
 }
 
@@ -296,6 +292,7 @@ fn start(
         function("beginScheduled")?,
         function("beginQueue")?,
         function("cancel")?,
+        function("softLimit")?,
     ];
     let arguments = serde_v8::to_v8(scope, arguments).map_err(|error| broken(&error.to_string()))?;
     let undefined = v8::undefined(scope).into();
@@ -317,6 +314,7 @@ fn start(
         begin_scheduled,
         begin_queue,
         cancel,
+        soft_limit,
     ] = found.map(|function| v8::Global::new(scope, function));
     Ok(Face {
         set_exports,
@@ -327,6 +325,7 @@ fn start(
         begin_scheduled,
         begin_queue,
         cancel,
+        soft_limit,
     })
 }
 

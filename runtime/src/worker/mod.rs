@@ -12,13 +12,14 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use deno_core::{JsRuntime, v8};
 use isopod_ext::handlers::{CodeFrames, Event, EventKey, Events, Fault, FaultKind, take_back};
 
 use crate::Script;
 use crate::loader::ScriptLoader;
-use crate::watchdog::{Breach, Watch};
+use crate::watchdog::{Breach, Limit, Watch};
 
 pub use self::boot::BootOptions;
 
@@ -32,7 +33,8 @@ pub enum Turn {
         /// `Err` says in which way it failed.
         result: Result<(), FaultKind>,
     },
-    /// The isolate was ended by force and must be dropped; every event it holds has been answered with this.
+    /// The isolate was ended by force and must be dropped; every event it held has been answered and reported. This is what
+    /// the one to blame ended with.
     Condemned(Fault),
 }
 
@@ -46,7 +48,12 @@ struct Face {
     begin_scheduled: v8::Global<v8::Function>,
     begin_queue: v8::Global<v8::Function>,
     cancel: v8::Global<v8::Function>,
+    soft_limit: v8::Global<v8::Function>,
 }
+
+/// When an event is to be tried again that shared its worker with one that broke a limit. A worker starts within
+/// milliseconds; a second is the least that HTTP has a word for.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// One isolate with one script. See the module's documentation.
 pub struct Worker {
@@ -72,7 +79,7 @@ impl Worker {
     pub fn begin(&mut self, event: Event) -> EventKey {
         let (key, entrypoint, begin) = self.events.borrow_mut().accept(event);
         match &self.condemned {
-            Some(fault) => self.events.borrow_mut().fail(key, fault.clone()),
+            Some(fault) => self.events.borrow_mut().fail(key, beside(fault)),
             None => {
                 self.call_begin(key, entrypoint, begin);
                 if isopod_ext::take_panicked() {
@@ -202,29 +209,52 @@ impl Worker {
         isopod_ext::process::exit_code(&self.runtime.op_state())
     }
 
+    /// A limit was broken: whose code it was ends with that, and what ran beside it is to be tried again.
     fn condemn(&mut self, breach: Breach) {
-        let limits = &self.script.limits;
-        let fault = match breach {
-            Breach::Cpu => {
-                let message = format!(
-                    "the script ran for {:?} without giving way, its limit of CPU time",
-                    limits.cpu
-                );
-                Fault::new(FaultKind::ExceededCpu, message)
-            }
-            Breach::Memory => {
-                let message = format!(
+        let fault = match breach.limit {
+            Limit::Cpu => Fault::new(
+                FaultKind::ExceededCpu,
+                format!("the event used its limit of {:?} of CPU time", self.script.limits.cpu),
+            ),
+            Limit::Memory => Fault::new(
+                FaultKind::ExceededMemory,
+                format!(
                     "the script's heap reached its limit of {} MiB",
-                    limits.heap_bytes() >> 20
-                );
-                Fault::new(FaultKind::ExceededMemory, message)
-            }
+                    self.script.limits.heap_bytes() >> 20
+                ),
+            ),
         };
-        self.condemn_as(fault);
+        let open = self.events.borrow().keys();
+        let blamed = match (breach.event, open.as_slice()) {
+            (None, [only]) => Some(*only),
+            (event, _) => event,
+        };
+        let Some(blamed) = blamed else {
+            // Nobody knows which of them it was: none is told to come again.
+            return self.condemn_as(fault);
+        };
+        for key in open {
+            let fault = if key == blamed { fault.clone() } else { beside(&fault) };
+            self.events.borrow_mut().fail(key, fault);
+            self.end(key);
+        }
+        self.condemned = Some(fault);
     }
 
     fn condemn_as(&mut self, fault: Fault) {
         self.abandon(&fault);
         self.condemned = Some(fault);
+    }
+}
+
+/// What an event is told that shared its worker with one that broke a limit.
+fn beside(fault: &Fault) -> Fault {
+    let message = format!(
+        "the worker was ended for another event ({}); this one can be tried again",
+        fault.message
+    );
+    Fault {
+        retry_after: Some(RETRY_AFTER),
+        ..Fault::new(FaultKind::WorkerLost, message)
     }
 }

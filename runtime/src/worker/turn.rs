@@ -7,16 +7,17 @@ use deno_core::{PollEventLoopOptions, v8};
 use isopod_ext::handlers::{Begin, EventKey, Fault, FaultKind};
 
 use super::arguments::{arguments, converted, value};
-use super::{Worker, console};
+use super::{Face, Worker, console};
+use crate::watchdog::{Ended, SoftCpu};
 
 impl Worker {
     /// Calls the script's side for an event, and runs the microtasks that follow: most handlers are done then.
     pub(super) fn call_begin(&mut self, key: EventKey, entrypoint: Option<String>, begin: Begin) {
-        self.watch.arm(self.script.limits.cpu);
+        self.watch.arm_for(key);
         let called = self.enter(key, entrypoint, begin);
-        if let Some(breach) = self.watch.disarm() {
-            self.condemn(breach);
-        } else if let Err(fault) = called {
+        if self.disarm()
+            && let Err(fault) = called
+        {
             let mut events = self.events.borrow_mut();
             events.fail(key, fault);
             events.end(key);
@@ -88,21 +89,65 @@ impl Worker {
         }
     }
 
+    /// Ends a turn. `false`: it broke a limit, and the worker is condemned.
+    fn disarm(&mut self) -> bool {
+        match self.watch.disarm() {
+            Ended::Well => true,
+            Ended::Soft => {
+                for soft in self.watch.soft() {
+                    self.call_soft_limit(soft);
+                }
+                self.condemned.is_none()
+            }
+            Ended::Breached(breach) => {
+                self.condemn(breach);
+                false
+            }
+        }
+    }
+
+    /// Tells the script that an event is near its limit. What it does then is charged to that event.
+    fn call_soft_limit(&mut self, soft: SoftCpu) {
+        if self.condemned.is_some() || !self.events.borrow().is_open(soft.event) {
+            return;
+        }
+        let max = self.script.limits.cpu;
+        self.call(
+            soft.event,
+            |face| &face.soft_limit,
+            |scope, key| {
+                let limit = v8::String::new(scope, "cpu").map_or_else(|| v8::undefined(scope).into(), Into::into);
+                let used = v8::Number::new(scope, soft.used.as_secs_f64() * 1e3).into();
+                let max = v8::Number::new(scope, max.as_secs_f64() * 1e3).into();
+                vec![key, limit, used, max]
+            },
+        );
+    }
+
     pub(super) fn call_cancel(&mut self, key: EventKey) {
-        self.watch.arm(self.script.limits.cpu);
+        self.call(key, |face| &face.cancel, |_, key| vec![key]);
+    }
+
+    /// A turn in which the script's side is told something about an event.
+    fn call(
+        &mut self,
+        key: EventKey,
+        function: fn(&Face) -> &v8::Global<v8::Function>,
+        arguments: impl for<'s> FnOnce(&v8::PinScope<'s, '_>, v8::Local<'s, v8::Value>) -> Vec<v8::Local<'s, v8::Value>>,
+    ) {
+        self.watch.arm_for(key);
         {
             deno_core::scope!(scope, &mut self.runtime);
             v8::tc_scope!(scope, scope);
             let key = v8::Integer::new_from_unsigned(scope, key).into();
+            let arguments = arguments(scope, key);
             let undefined = v8::undefined(scope).into();
-            v8::Local::new(scope, &self.face.cancel).call(scope, undefined, &[key]);
+            v8::Local::new(scope, function(&self.face)).call(scope, undefined, &arguments);
             if !scope.has_caught() {
                 scope.perform_microtask_checkpoint();
             }
         }
-        if let Some(breach) = self.watch.disarm() {
-            self.condemn(breach);
-        }
+        self.disarm();
     }
 
     pub(super) fn set_exports(&mut self, namespace: &v8::Global<v8::Object>) {
@@ -114,12 +159,11 @@ impl Worker {
 
     /// One turn of the event loop. Ready: nothing is pending in it.
     pub(super) fn poll_event_loop(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.watch.arm(self.script.limits.cpu);
+        self.watch.arm_for_loop();
         let polled = self.runtime.poll_event_loop(cx, PollEventLoopOptions::default());
-        let breach = self.watch.disarm();
+        let ended_well = self.disarm();
         self.tell_reports();
-        if let Some(breach) = breach {
-            self.condemn(breach);
+        if !ended_well {
             return Poll::Ready(());
         }
         match polled {

@@ -1,0 +1,188 @@
+//! The watchdog: one thread that ends JavaScript which burns CPU beyond its limit.
+//!
+//! The hot path takes two atomic operations a turn and no system call. A worker's turn is armed by storing a fresh
+//! generation with the `BUSY` bit; the watchdog looks every [`TICK`] while anything is busy, and sleeps without a timer
+//! when nothing is. CPU time is read from the thread's own clock, from outside: waiting costs nothing. Who pays for it is
+//! decided in `account.rs`, whose code runs is found out in `sample.rs`, and `watched.rs` has what the two sides share.
+
+mod account;
+mod sample;
+mod watched;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use std::{io, thread};
+
+use deno_core::v8::IsolateHandle;
+
+use self::account::{Accounts, Look};
+use self::watched::{Bell, Seen};
+use crate::cpu_clock::CpuClock;
+
+pub(crate) use self::account::{CpuLimits, SoftCpu};
+pub(crate) use self::sample::{Sampler, end_for_memory};
+pub(crate) use self::watched::{Breach, Ended, Limit, Watch, Watched};
+
+/// How often busy workers are looked at: a limit holds to within two of this.
+const TICK: Duration = Duration::from_millis(5);
+
+/// How long after the last busy worker the watchdog goes to sleep; below it, arming would pay for a wake-up each time.
+const LINGER: Duration = Duration::from_millis(100);
+
+struct Shared {
+    workers: Mutex<Vec<Weak<Watched>>>,
+    bell: Arc<Bell>,
+    stop: AtomicBool,
+}
+
+/// The owner of the watchdog's thread. Dropping it stops and joins the thread.
+pub struct Watchdog {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watchdog {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// What the operating system says when it has no thread to give.
+    pub fn start() -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            workers: Mutex::new(Vec::new()),
+            bell: Arc::new(Bell {
+                asleep: AtomicBool::new(false),
+            }),
+            stop: AtomicBool::new(false),
+        });
+        let seen = shared.clone();
+        let thread = thread::Builder::new()
+            .name("isopod-watchdog".into())
+            .spawn(move || Rounds::new(&seen).run())?;
+        Ok(Self {
+            shared,
+            thread: Some(thread),
+        })
+    }
+
+    /// Puts the isolate that runs on this thread under watch. Must be called on the isolate's thread: the clock is this
+    /// thread's.
+    pub(crate) fn watch(&self, isolate: IsolateHandle, limits: CpuLimits) -> io::Result<Watch> {
+        let clock = CpuClock::of_this_thread()?;
+        let accounts = Accounts::new(limits, clock.elapsed().unwrap_or_default());
+        let watched = Arc::new(Watched::new(isolate, clock, accounts));
+        let mut workers = self.shared.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        workers.retain(|other| other.strong_count() > 0);
+        workers.push(Arc::downgrade(&watched));
+        drop(workers);
+        let thread = self.thread.as_ref().map(|thread| thread.thread().clone());
+        Ok(Watch::new(watched, self.shared.bell.clone(), thread))
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // It never runs user code and never blocks: this is a matter of one tick.
+            drop(thread.join());
+        }
+    }
+}
+
+/// The thread's own side: round after round of looks.
+struct Rounds<'a> {
+    shared: &'a Shared,
+    /// Counts its awakenings. What a worker used before the last of them was not watched.
+    awake: u64,
+}
+
+impl<'a> Rounds<'a> {
+    const fn new(shared: &'a Shared) -> Self {
+        Self { shared, awake: 1 }
+    }
+
+    fn run(mut self) {
+        let mut last_busy = Instant::now();
+        while !self.stopped() {
+            let busy = self.look();
+            let now = Instant::now();
+            if busy {
+                last_busy = now;
+            }
+            if busy || now.duration_since(last_busy) < LINGER {
+                thread::park_timeout(TICK);
+                continue;
+            }
+            let asleep = &self.shared.bell.asleep;
+            asleep.store(true, Ordering::SeqCst);
+            if !self.look() && !self.stopped() {
+                thread::park();
+                self.awake += 1;
+            }
+            asleep.store(false, Ordering::SeqCst);
+            last_busy = Instant::now();
+        }
+    }
+
+    fn stopped(&self) -> bool {
+        self.shared.stop.load(Ordering::SeqCst)
+    }
+
+    /// Looks at every worker once. `true` when any is busy.
+    fn look(&self) -> bool {
+        let workers = self.shared.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut busy = false;
+        for watched in workers.iter().filter_map(Weak::upgrade) {
+            match watched.seen() {
+                Seen::Idle => watched.accounts().glance(Instant::now(), watched.entered()),
+                Seen::Fired => {
+                    if watched.blame_is_overdue() {
+                        watched.isolate.terminate_execution();
+                    }
+                    busy = true;
+                }
+                Seen::Busy(state) => {
+                    self.judge(&watched, state);
+                    busy = true;
+                }
+            }
+        }
+        busy
+    }
+
+    fn judge(&self, watched: &Watched, state: u64) {
+        let Some(cpu) = watched.clock.elapsed() else { return };
+        let mut accounts = watched.accounts();
+        accounts.wake(self.awake, cpu);
+        let number = accounts.question();
+        let judgement = accounts.judge(Look {
+            at: Instant::now(),
+            cpu,
+            turn: Watched::turn_of(state),
+            entered: watched.entered(),
+            answer: watched.answer_to(number),
+        });
+        let number = accounts.question();
+        drop(accounts);
+        if let Some(event) = judgement.breach {
+            let limit = Limit::Cpu;
+            if watched.fire(state, Breach { limit, event }) {
+                watched.isolate.terminate_execution();
+            }
+            return;
+        }
+        match judgement.soft {
+            Some(soft) => watched.post_soft(state, soft),
+            None => watched.remind_of_soft(state),
+        }
+        if let Some(event) = judgement.over {
+            watched.post_over(event);
+        }
+        if judgement.ask {
+            watched.ask(number, sample::sample);
+        }
+    }
+}

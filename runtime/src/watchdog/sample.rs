@@ -1,0 +1,101 @@
+//! Whose code runs, found out on the isolate's own thread, at a safe point of the code itself.
+//!
+//! V8 calls [`sample`] there when the watchdog has asked. All it does is to read the asynchronous context, a plain object
+//! that only the runtime's own script can reach: no JavaScript runs.
+#![allow(unsafe_code, reason = "V8 calls back with a raw pointer to the isolate")]
+
+use std::cell::RefCell;
+use std::ffi::c_void;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use deno_core::{JsRuntime, v8};
+use isopod_ext::handlers::{EventKey, Events};
+
+use super::watched::{Breach, Limit, Watched};
+
+/// Where handlers.js writes the event down.
+const KEY: &[u8] = b"isopodEvent";
+
+/// The number of the question that only wants to know whom to blame.
+const BLAME: usize = usize::MAX;
+
+/// What the callback finds in a slot of the isolate, so that nothing it uses can be gone before the isolate is.
+pub(crate) struct Sampler {
+    watched: Arc<Watched>,
+    context: v8::Global<v8::Context>,
+    key: v8::Global<v8::String>,
+    events: Rc<RefCell<Events>>,
+}
+
+impl Sampler {
+    /// Makes an isolate able to answer.
+    pub(crate) fn install(runtime: &mut JsRuntime, watched: Arc<Watched>, events: Rc<RefCell<Events>>) {
+        let context = runtime.main_context();
+        let key = {
+            deno_core::scope!(scope, runtime);
+            let key = v8::String::new_from_one_byte(scope, KEY, v8::NewStringType::Internalized);
+            key.map(|key| v8::Global::new(scope, key))
+        };
+        // Without room for eleven letters the isolate is at its end; unasked, nobody is blamed.
+        let Some(key) = key else { return };
+        runtime.v8_isolate().set_slot(Self {
+            watched,
+            context,
+            key,
+            events,
+        });
+    }
+}
+
+/// Ends the running turn for its memory: at the next safe point, where it is known whom to blame.
+pub(crate) fn end_for_memory(watched: &Watched) {
+    watched.await_blame();
+    watched.fire_from_inside(Breach {
+        limit: Limit::Memory,
+        event: None,
+    });
+    watched.isolate.request_interrupt(sample, BLAME as *mut c_void);
+}
+
+/// Answers the question of this number.
+pub(super) unsafe extern "C" fn sample(isolate: v8::UnsafeRawIsolatePtr, number: *mut c_void) {
+    // SAFETY: V8 calls back with the isolate that was asked, on its thread, and inside a handle scope.
+    let mut isolate = unsafe { v8::Isolate::from_raw_isolate_ptr(isolate) };
+    let Some(sampler) = isolate.get_slot::<Sampler>() else {
+        return;
+    };
+    let (watched, events) = (sampler.watched.clone(), sampler.events.clone());
+    let (context, key) = (sampler.context.clone(), sampler.key.clone());
+    let event = current_event(&mut isolate, &context, &key);
+    // Code that outlives its event (a timer left behind) is nobody's. The table may be in use: then it is open.
+    let event = event.filter(|key| events.try_borrow().map_or(true, |events| events.is_open(*key)));
+    let number = number as usize;
+    if number == BLAME {
+        watched.blame(event);
+        watched.isolate.terminate_execution();
+        return;
+    }
+    watched.answer(number as u64, event);
+    if event.is_some_and(|event| watched.is_over(event)) {
+        let limit = Limit::Cpu;
+        watched.fire_from_inside(Breach { limit, event });
+        watched.isolate.terminate_execution();
+    }
+}
+
+fn current_event(
+    isolate: &mut v8::Isolate,
+    context: &v8::Global<v8::Context>,
+    key: &v8::Global<v8::String>,
+) -> Option<EventKey> {
+    // SAFETY: the caller is called back by V8 inside a handle scope of this isolate, and returns to it.
+    v8::callback_scope!(unsafe scope, isolate);
+    let context = v8::Local::new(scope, context);
+    let scope = &mut v8::ContextScope::new(scope, context);
+    let data = scope.get_continuation_preserved_embedder_data();
+    let data = data.try_cast::<v8::Object>().ok()?;
+    let key = v8::Local::new(scope, key);
+    let event = data.get_real_named_property(scope, key.into())?;
+    event.try_cast::<v8::Uint32>().ok().map(|event| event.value())
+}

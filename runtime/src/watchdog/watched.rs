@@ -1,0 +1,333 @@
+//! What a worker's thread and the watchdog share about one isolate: every atomic is in this file.
+//!
+//! A turn is armed with a fresh generation and the `BUSY` bit. A late termination cannot hit the next event: the watchdog
+//! must first turn `BUSY` of the generation it judged into `FIRED` in one compare-and-swap. If the turn ended before, that
+//! fails and nothing happens; if it succeeds, the worker finds `FIRED` when it ends the turn, and its isolate is condemned:
+//! whatever is terminated late is never used again.
+
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use deno_core::v8::{IsolateHandle, UnsafeRawIsolatePtr};
+use isopod_ext::handlers::EventKey;
+
+use super::account::{Accounts, Answer, Entered, SoftCpu};
+use crate::cpu_clock::CpuClock;
+
+const BUSY: u64 = 1;
+const FIRED: u64 = 2;
+const SOFT: u64 = 4;
+const GENERATION: u64 = 8;
+
+const BOOT: u64 = 1 << 33;
+const LOOP: u64 = 1 << 32;
+
+/// Half a second: collections of a full heap on a busy machine take their time, and nothing is gained by being quicker, since
+/// a termination waits for the same safe points.
+const BLAME_LOOKS_MAX: u32 = 100;
+
+/// What V8 calls at a safe point: the isolate, and what was given with it.
+pub(super) type Interrupt = unsafe extern "C" fn(UnsafeRawIsolatePtr, *mut c_void);
+
+/// Which limit a turn was ended for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Limit {
+    Cpu,
+    Memory,
+}
+
+/// Why a turn was ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Breach {
+    pub(crate) limit: Limit,
+    /// The event whose code it was, where that is known.
+    pub(crate) event: Option<EventKey>,
+}
+
+/// How a turn ended.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Well,
+    /// There are [`Watch::soft`] limits to tell the script of.
+    Soft,
+    /// It was terminated, and the isolate must not be used again.
+    Breached(Breach),
+}
+
+/// What the state says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seen {
+    Idle,
+    /// The state it was seen in, for [`Watched::fire`].
+    Busy(u64),
+    /// To be terminated again until it is acknowledged: one termination can be lost to code that catches it in between.
+    Fired,
+}
+
+/// One isolate under watch.
+pub(crate) struct Watched {
+    state: AtomicU64,
+    /// For whom it was entered.
+    entered: AtomicU64,
+    /// The number of the last question that was answered, and the answer: written before the number.
+    answered: AtomicU64,
+    answer_turn: AtomicU64,
+    answer_event: AtomicU64,
+    /// An event that is beyond its limit, plus one.
+    over: AtomicU64,
+    breach_event: AtomicU64,
+    breach_memory: AtomicBool,
+    /// For how many looks the isolate is left to say itself whom to blame, before it is terminated from outside.
+    blame_looks: AtomicU32,
+    soft: Mutex<Vec<SoftCpu>>,
+    pub(super) accounts: Mutex<Accounts>,
+    pub(super) isolate: IsolateHandle,
+    pub(super) clock: CpuClock,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn packed(event: Option<EventKey>) -> u64 {
+    event.map_or(0, |key| u64::from(key) + 1)
+}
+
+fn unpacked(event: u64) -> Option<EventKey> {
+    event.checked_sub(1).and_then(|key| EventKey::try_from(key).ok())
+}
+
+impl Watched {
+    pub(super) fn new(isolate: IsolateHandle, clock: CpuClock, accounts: Accounts) -> Self {
+        Self {
+            state: AtomicU64::new(0),
+            entered: AtomicU64::new(BOOT),
+            answered: AtomicU64::new(0),
+            answer_turn: AtomicU64::new(0),
+            answer_event: AtomicU64::new(0),
+            over: AtomicU64::new(0),
+            breach_event: AtomicU64::new(0),
+            breach_memory: AtomicBool::new(false),
+            blame_looks: AtomicU32::new(0),
+            soft: Mutex::new(Vec::new()),
+            accounts: Mutex::new(accounts),
+            isolate,
+            clock,
+        }
+    }
+
+    pub(super) fn accounts(&self) -> MutexGuard<'_, Accounts> {
+        locked(&self.accounts)
+    }
+
+    pub(super) fn seen(&self) -> Seen {
+        let state = self.state.load(Ordering::SeqCst);
+        match (state & FIRED != 0, state & BUSY != 0) {
+            (true, _) => Seen::Fired,
+            (false, true) => Seen::Busy(state),
+            (false, false) => Seen::Idle,
+        }
+    }
+
+    /// The turn that a state belongs to.
+    pub(super) const fn turn_of(state: u64) -> u64 {
+        state / GENERATION
+    }
+
+    pub(super) fn entered(&self) -> Entered {
+        let entered = self.entered.load(Ordering::SeqCst);
+        let key = EventKey::try_from(entered & u64::from(EventKey::MAX)).unwrap_or(0);
+        match (entered & BOOT != 0, entered & LOOP != 0) {
+            (true, _) => Entered::Boot,
+            (false, true) => Entered::Loop(key),
+            (false, false) => Entered::Event(key),
+        }
+    }
+
+    /// Ends the turn that was seen in this state. `false`: it has ended by itself.
+    pub(super) fn fire(&self, state: u64, breach: Breach) -> bool {
+        self.breach_memory
+            .store(breach.limit == Limit::Memory, Ordering::Relaxed);
+        self.breach_event.store(packed(breach.event), Ordering::Relaxed);
+        let fired = (state & !BUSY) | FIRED;
+        let mut seen = state;
+        loop {
+            match self
+                .state
+                .compare_exchange(seen, fired, Ordering::SeqCst, Ordering::SeqCst)
+            {
+                Ok(_) => return true,
+                // The bit for the soft limit makes it no other turn.
+                Err(now) if now & BUSY != 0 && Self::turn_of(now) == Self::turn_of(state) => seen = now,
+                Err(_) => return false,
+            }
+        }
+    }
+
+    /// Ends the running turn from the isolate's own thread. Does not terminate it yet.
+    pub(super) fn fire_from_inside(&self, breach: Breach) {
+        let state = self.state.load(Ordering::SeqCst);
+        if state & BUSY != 0 {
+            self.fire(state, breach);
+        }
+    }
+
+    /// The isolate will terminate itself and say whom to blame, at its next safe point: it is in the middle of a collection.
+    pub(super) fn await_blame(&self) {
+        self.blame_looks.store(BLAME_LOOKS_MAX, Ordering::Relaxed);
+    }
+
+    /// Whether a turn that was ended is to be terminated from outside.
+    pub(super) fn blame_is_overdue(&self) -> bool {
+        let left = self.blame_looks.load(Ordering::Relaxed);
+        self.blame_looks.store(left.saturating_sub(1), Ordering::Relaxed);
+        left == 0
+    }
+
+    /// Says which event the turn was ended for, once it is known.
+    pub(super) fn blame(&self, event: Option<EventKey>) {
+        self.blame_looks.store(0, Ordering::Relaxed);
+        self.breach_event.store(packed(event), Ordering::Relaxed);
+    }
+
+    /// Has the script told of this when the turn that was seen in this state has ended.
+    pub(super) fn post_soft(&self, state: u64, soft: SoftCpu) {
+        locked(&self.soft).push(soft);
+        // If the turn has ended, the next busy one is told by the watchdog's next look.
+        let _ = self
+            .state
+            .compare_exchange(state, state | SOFT, Ordering::SeqCst, Ordering::SeqCst);
+    }
+
+    /// Has a turn end that does not know yet of a soft limit that was posted in an earlier one.
+    pub(super) fn remind_of_soft(&self, state: u64) {
+        if state & SOFT == 0 && !locked(&self.soft).is_empty() {
+            let _ = self
+                .state
+                .compare_exchange(state, state | SOFT, Ordering::SeqCst, Ordering::SeqCst);
+        }
+    }
+
+    /// Has an event ended when it is next seen to run.
+    pub(super) fn post_over(&self, event: EventKey) {
+        self.over.store(packed(Some(event)), Ordering::Relaxed);
+    }
+
+    pub(super) fn is_over(&self, event: EventKey) -> bool {
+        self.over.load(Ordering::Relaxed) == packed(Some(event))
+    }
+
+    /// Asks whose code runs: `answer` is called on the isolate's thread as soon as that is at a safe point.
+    pub(super) fn ask(&self, number: u64, answer: Interrupt) {
+        // The number travels as the callback's data: there is nothing to be freed where it is never called.
+        self.isolate.request_interrupt(answer, number as usize as *mut c_void);
+    }
+
+    /// The answer to a question, from the isolate's thread.
+    pub(super) fn answer(&self, number: u64, event: Option<EventKey>) {
+        let turn = Self::turn_of(self.state.load(Ordering::Relaxed));
+        self.answer_turn.store(turn, Ordering::Relaxed);
+        self.answer_event.store(packed(event), Ordering::Relaxed);
+        self.answered.store(number, Ordering::Release);
+    }
+
+    /// The answer to the question of this number, if it was given. There is one question at a time.
+    pub(super) fn answer_to(&self, number: u64) -> Option<Answer> {
+        (self.answered.load(Ordering::Acquire) == number).then(|| Answer {
+            turn: self.answer_turn.load(Ordering::Relaxed),
+            event: unpacked(self.answer_event.load(Ordering::Relaxed)),
+        })
+    }
+
+    /// What ended the turn that was found fired.
+    fn breach(&self) -> Breach {
+        let limit = match self.breach_memory.load(Ordering::Relaxed) {
+            true => Limit::Memory,
+            false => Limit::Cpu,
+        };
+        let known = unpacked(self.breach_event.load(Ordering::Relaxed));
+        let event = known.or(match self.entered() {
+            Entered::Event(key) => Some(key),
+            Entered::Loop(_) | Entered::Boot => None,
+        });
+        Breach { limit, event }
+    }
+}
+
+/// How the worker's side wakes the watchdog.
+pub(super) struct Bell {
+    pub(super) asleep: AtomicBool,
+}
+
+/// The worker's side: arms and disarms the watchdog around each turn.
+pub(crate) struct Watch {
+    watched: Arc<Watched>,
+    bell: Arc<Bell>,
+    thread: Option<thread::Thread>,
+    generation: u64,
+    newest: EventKey,
+}
+
+impl Watch {
+    pub(super) fn new(watched: Arc<Watched>, bell: Arc<Bell>, thread: Option<thread::Thread>) -> Self {
+        Self {
+            watched,
+            bell,
+            thread,
+            generation: 0,
+            newest: 0,
+        }
+    }
+
+    /// Begins a turn of the worker's start.
+    pub(crate) fn arm_for_boot(&mut self) {
+        self.arm(BOOT);
+    }
+
+    /// Begins a turn that enters the isolate for an event. A new event has a higher key than all before.
+    pub(crate) fn arm_for(&mut self, event: EventKey) {
+        self.newest = self.newest.max(event);
+        self.arm(u64::from(event));
+    }
+
+    /// Begins a turn of the event loop.
+    pub(crate) fn arm_for_loop(&mut self) {
+        self.arm(LOOP | u64::from(self.newest));
+    }
+
+    fn arm(&mut self, entered: u64) {
+        self.generation = self.generation.wrapping_add(GENERATION);
+        self.watched.entered.store(entered, Ordering::Relaxed);
+        self.watched.state.store(self.generation | BUSY, Ordering::SeqCst);
+        // Sequentially consistent on both sides: either this sees it asleep, or it sees this busy before it sleeps.
+        if self.bell.asleep.load(Ordering::SeqCst)
+            && let Some(thread) = &self.thread
+        {
+            thread.unpark();
+        }
+    }
+
+    /// Ends the turn.
+    pub(crate) fn disarm(&mut self) -> Ended {
+        let state = self.watched.state.swap(self.generation, Ordering::SeqCst);
+        if state & FIRED != 0 {
+            return Ended::Breached(self.watched.breach());
+        }
+        match state & SOFT {
+            0 => Ended::Well,
+            _ => Ended::Soft,
+        }
+    }
+
+    /// The events whose script is to be told that they are near their limit.
+    pub(crate) fn soft(&self) -> Vec<SoftCpu> {
+        std::mem::take(&mut locked(&self.watched.soft))
+    }
+
+    pub(crate) fn watched(&self) -> &Arc<Watched> {
+        &self.watched
+    }
+}
