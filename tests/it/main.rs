@@ -4,6 +4,7 @@
 
 mod bus;
 mod bus_tasks;
+mod callbacks;
 mod check;
 mod client;
 mod cron;

@@ -58,6 +58,8 @@ pub struct Lent {
     pub functions: Vec<u32>,
     /// Calls of Rust functions that run, by what ends them.
     pub calls: Vec<Rc<CancelHandle>>,
+    /// The other way: functions that the script lent to its host, by number.
+    pub callbacks: Vec<u32>,
 }
 
 #[derive(Default)]
@@ -78,6 +80,10 @@ struct Entry {
     origin: Origin,
     /// What it has used of what is counted by the event.
     spent: Spent,
+    /// Functions that its answer holds: it stays open while the host has them.
+    kept_by: Vec<u32>,
+    /// All else is done.
+    is_over: bool,
 }
 
 /// Where a task's progress and partial results go, and how many of them wait for room.
@@ -225,9 +231,10 @@ impl Events {
         self.entries.contains_key(&key)
     }
 
-    /// The keys of the open events whose caller still waits for an answer.
+    /// The keys of the open events whose caller waits for an answer that nothing outside can bring about.
     pub fn unanswered(&self) -> Vec<EventKey> {
-        let waits = |entry: &Entry| !matches!(entry.waiting, Waiting::Nobody);
+        // What waits for its host to call a function has something to wait for.
+        let waits = |entry: &Entry| !matches!(entry.waiting, Waiting::Nobody) && entry.lent.callbacks.is_empty();
         self.entries
             .iter()
             .filter(|(_, entry)| waits(entry))
@@ -335,6 +342,36 @@ impl Events {
             Waiting::Value(reply) => reply.fail(fault),
             Waiting::Nobody => {}
         }
+    }
+
+    /// Functions lent for an event so far.
+    pub(super) fn callbacks(&self, key: EventKey) -> usize {
+        self.entries.get(&key).map_or(0, |entry| entry.lent.callbacks.len())
+    }
+
+    /// The functions lent since there were so many are part of the answer.
+    pub(super) fn answered_with(&mut self, key: EventKey, since: usize) {
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.kept_by.extend(entry.lent.callbacks.iter().skip(since));
+        }
+    }
+
+    /// A lent function was let go of. `true`: it was the last that kept its event open.
+    pub(crate) fn let_go(&mut self, key: EventKey, callback: u32) -> bool {
+        let Some(entry) = self.entries.get_mut(&key) else {
+            return false;
+        };
+        entry.lent.callbacks.retain(|other| *other != callback);
+        entry.kept_by.retain(|other| *other != callback);
+        entry.is_over && entry.kept_by.is_empty()
+    }
+
+    /// All that the script had to do for an event is done. `false`: functions in its answer keep it open.
+    pub(super) fn is_over(&mut self, key: EventKey) -> bool {
+        self.entries.get_mut(&key).is_none_or(|entry| {
+            entry.is_over = true;
+            entry.kept_by.is_empty()
+        })
     }
 
     /// Ends an event: its outcome is now known. Gives what was lent for it, to be taken back ([`take_back`](super::take_back)).

@@ -486,6 +486,7 @@ return {
   heldOf,
   hold,
   inContextOf,
+  putInPlace,
   run,
   setExports,
   start,

@@ -24,7 +24,7 @@ use deno_core::{OpState, Resource, ResourceId, op2, v8};
 use http::{HeaderName, HeaderValue, StatusCode};
 use tokio::sync::mpsc;
 
-use crate::native::Natives;
+use crate::native::{Callbacks, Natives};
 use crate::unwind;
 use crate::values::Thrown;
 
@@ -179,7 +179,7 @@ fn op_isopod_respond_stream(
 
 pub(crate) type Sender = mpsc::Sender<Result<Bytes, BoxError>>;
 /// A stream, where its chunks go, and how many bytes it has where that is known.
-type Stream = (Rc<dyn Resource>, Sender, Option<u64>);
+pub(crate) type Stream = (Rc<dyn Resource>, Sender, Option<u64>);
 
 fn begin_stream(
     state: &RefCell<OpState>,
@@ -203,7 +203,7 @@ fn begin_stream(
 }
 
 /// Stays with a stream that was begun until it has been moved, and closes it.
-async fn stay(
+pub(crate) async fn stay(
     state: Rc<RefCell<OpState>>,
     rid: ResourceId,
     begun: Result<Stream, HandlerError>,
@@ -263,11 +263,15 @@ fn op_isopod_give<'s>(
     let shared = events(&state.borrow());
     // Reading a value may run its getters, and those may call ops: no borrow is held meanwhile.
     let answer = shared.borrow_mut().take_answer(key);
-    if let Some(answer) = answer
-        && let Err(error) = unwind::catch(|| answer.give(scope, value)).unwrap_or_else(|panic| Err(panic.into()))
-    {
-        tracing::debug!(target: "isopod::worker", event = key, "{error}");
-        shared.borrow_mut().set_failed(key, FaultKind::Exception);
+    if let Some(answer) = answer {
+        let before = shared.borrow().callbacks(key);
+        let given = unwind::catch(|| answer.give(scope, value)).unwrap_or_else(|panic| Err(panic.into()));
+        let mut events = shared.borrow_mut();
+        events.answered_with(key, before);
+        if let Err(error) = given {
+            tracing::debug!(target: "isopod::worker", event = key, "{error}");
+            events.set_failed(key, FaultKind::Exception);
+        }
     }
     if last {
         finish(&mut state.borrow_mut(), &shared, key);
@@ -339,7 +343,10 @@ fn op_isopod_pass_through(state: &mut OpState, #[smi] key: EventKey) {
     events(state).borrow_mut().set_pass_through(key);
 }
 
-fn finish(state: &mut OpState, events: &Shared, key: EventKey) {
+pub(crate) fn finish(state: &mut OpState, events: &Shared, key: EventKey) {
+    if !events.borrow_mut().is_over(key) {
+        return;
+    }
     let lent = events.borrow_mut().end(key);
     take_back(state, lent);
 }
@@ -350,6 +357,7 @@ pub fn take_back(state: &mut OpState, lent: Option<Lent>) {
         resources,
         functions,
         calls,
+        callbacks,
     }) = lent
     else {
         return;
@@ -363,6 +371,10 @@ pub fn take_back(state: &mut OpState, lent: Option<Lent>) {
     if !functions.is_empty() {
         let natives = state.borrow_mut::<Natives>();
         functions.into_iter().for_each(|number| natives.remove(number));
+    }
+    if !callbacks.is_empty() {
+        let lent = state.borrow_mut::<Callbacks>();
+        callbacks.into_iter().for_each(|number| lent.remove(number));
     }
 }
 

@@ -3,8 +3,12 @@
 //!
 //! The runtime places [`Natives`] in the worker's `OpState`, and makes the methods with `ext:isopod_native/native.js`. A
 //! function's future runs on the thread's I/O runtime; values cross on the worker's thread.
+//!
+//! And the other way: functions that a script lends to Rust, as [`Callback`]s.
 
+mod callback;
 mod function;
+pub(crate) mod lending;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -14,7 +18,9 @@ use std::rc::Rc;
 use deno_core::{CancelFuture, CancelHandle, OpState, ResourceId, ToV8, op2, serde_v8, v8};
 use deno_error::JsErrorBox;
 
+pub use self::callback::{Callback, CallbackError};
 pub use self::function::{Give, Given, NativeError, NativeFunction};
+pub use self::lending::{Callbacks, Due, let_go};
 use crate::handlers::{Body, EventKey, Events, RequestBody, stream_body};
 use crate::io::Io;
 use crate::quotas::Usage;
@@ -165,6 +171,11 @@ fn taken_stream(state: &RefCell<OpState>, rid: ResourceId) -> Result<Body, JsErr
 deno_core::extension!(
     isopod_native,
     deps = [deno_webidl, deno_web, isopod_handlers],
-    ops = [op_isopod_native],
+    ops = [
+        op_isopod_native,
+        lending::op_isopod_callback_give,
+        lending::op_isopod_callback_give_stream,
+        lending::op_isopod_callback_fail,
+    ],
     lazy_loaded_js = [dir "src/native", "native.js"],
 );

@@ -2,7 +2,12 @@
 
 (function () {
 const { core, primordials } = __bootstrap;
-const { op_isopod_native } = core.ops;
+const {
+  op_isopod_callback_fail,
+  op_isopod_callback_give,
+  op_isopod_callback_give_stream,
+  op_isopod_native,
+} = core.ops;
 const {
   ArrayPrototypePush,
   Error,
@@ -10,8 +15,11 @@ const {
   ObjectDefineProperty,
   ObjectFreeze,
   ObjectPrototypeIsPrototypeOf,
+  PromisePrototypeThen,
+  PromiseResolve,
   RangeError,
   ReferenceError,
+  ReflectApply,
   SafeArrayIterator,
   StringPrototypeSlice,
   StringPrototypeStartsWith,
@@ -24,7 +32,7 @@ const { ReadableStreamPrototype, readableStreamForRid, resourceForReadableStream
 );
 const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
 
-const { currentEvent } = core.loadExtScript("ext:isopod_handlers/handlers.js");
+const { currentEvent, putInPlace } = core.loadExtScript("ext:isopod_handlers/handlers.js");
 
 const classes = { __proto__: null, Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
 
@@ -88,5 +96,37 @@ function nativeBinding(methods) {
   return ObjectFreeze(binding);
 }
 
-return { nativeBinding, nativeFunction };
+// ---- functions that a script lent, as Rust calls them
+
+function giveBack(call, value) {
+  if (!ObjectPrototypeIsPrototypeOf(ReadableStreamPrototype, value)) {
+    op_isopod_callback_give(call, value === undefined ? null : value);
+    return;
+  }
+  // Whoever reads it sees where it broke off.
+  PromisePrototypeThen(op_isopod_callback_give_stream(call, resourceForReadableStream(value)), undefined, () => {});
+}
+
+/** Calls a function as part of the event that lent it. */
+function callBack(event, call, callback, args, others) {
+  const failed = (error) => op_isopod_callback_fail(call, error);
+  const before = core.getAsyncContext();
+  core.setAsyncContext({ __proto__: null, isopodEvent: event });
+  try {
+    if (others !== undefined) putInPlace(args, others);
+    const result = ReflectApply(callback, undefined, args);
+    if (core.isPromise(result) || typeof result?.then === "function") {
+      const given = PromisePrototypeThen(PromiseResolve(result), (value) => giveBack(call, value));
+      PromisePrototypeThen(given, undefined, failed);
+    } else {
+      giveBack(call, result);
+    }
+  } catch (error) {
+    failed(error);
+  } finally {
+    core.setAsyncContext(before);
+  }
+}
+
+return { callBack, nativeBinding, nativeFunction };
 })();

@@ -11,6 +11,7 @@ use serde::de::{
     DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
 
+use crate::native::lending;
 use crate::quotas::{QuotaError, Usage};
 
 /// What a value counts beside its text: a number, a flag, a place in a list.
@@ -26,11 +27,14 @@ pub(crate) fn read<'s, T: DeserializeOwned>(
         left: Cell::new(max),
         max,
     };
+    lending::forget_taken();
     let mut inner = serde_v8::Deserializer::new(scope, value, None);
-    T::deserialize(Metered {
+    let read = T::deserialize(Metered {
         inner: &mut inner,
         budget: &budget,
-    })
+    })?;
+    lending::lend_taken(scope)?;
+    Ok(read)
 }
 
 struct Budget {

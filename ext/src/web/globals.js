@@ -271,6 +271,7 @@ globalThis.__isopod = {
   beginMessage: (...args) => lazyWork().beginMessage(...new SafeArrayIterator(args)),
   beginQueue: (...args) => lazyWork().beginQueue(...new SafeArrayIterator(args)),
   beginScheduled: (...args) => lazyWork().beginScheduled(...new SafeArrayIterator(args)),
+  callBack: (...args) => lazyNative().callBack(...new SafeArrayIterator(args)),
   beginTask: (...args) => lazyWork().beginTask(...new SafeArrayIterator(args)),
   cancel: handlers.cancel,
   softLimit: (...args) => lazyWork().softLimit(...new SafeArrayIterator(args)),

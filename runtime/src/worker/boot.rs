@@ -13,7 +13,7 @@ use deno_core::{JsRuntime, PollEventLoopOptions, RuntimeOptions, serde_v8, v8};
 use isopod_ext::events::EventsBindings;
 use isopod_ext::handlers::{CodeFrames, Events, Fault, FaultKind};
 use isopod_ext::ledger::MemoryLedger;
-use isopod_ext::native::Natives;
+use isopod_ext::native::{Callbacks, Natives};
 use isopod_ext::process::ProcessAccess;
 use isopod_ext::quotas::Usage;
 use isopod_ext::sql::SqlBindings;
@@ -127,6 +127,7 @@ impl Worker {
             let mut natives = Natives::default();
             bound = bindings(script, &mut natives);
             state.put(natives);
+            state.put(Callbacks::default());
             state.put(EventsBindings(
                 script
                     .bindings
@@ -293,6 +294,7 @@ fn start(
         function("beginQueue")?,
         function("cancel")?,
         function("softLimit")?,
+        function("callBack")?,
     ];
     let arguments = serde_v8::to_v8(scope, arguments).map_err(|error| broken(&error.to_string()))?;
     let undefined = v8::undefined(scope).into();
@@ -315,6 +317,7 @@ fn start(
         begin_queue,
         cancel,
         soft_limit,
+        call_back,
     ] = found.map(|function| v8::Global::new(scope, function));
     Ok(Face {
         set_exports,
@@ -326,6 +329,7 @@ fn start(
         begin_queue,
         cancel,
         soft_limit,
+        call_back,
     })
 }
 

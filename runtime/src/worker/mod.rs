@@ -5,6 +5,7 @@
 
 mod arguments;
 mod boot;
+mod callbacks;
 mod console;
 mod turn;
 
@@ -49,6 +50,7 @@ struct Face {
     begin_queue: v8::Global<v8::Function>,
     cancel: v8::Global<v8::Function>,
     soft_limit: v8::Global<v8::Function>,
+    call_back: v8::Global<v8::Function>,
 }
 
 /// When an event is to be tried again that shared its worker with one that broke a limit. A worker starts within
@@ -97,6 +99,7 @@ impl Worker {
             if let Some(turn) = self.next_turn() {
                 return Poll::Ready(turn);
             }
+            self.run_callbacks(cx);
             let idle = match self.poll_event_loop(cx) {
                 Poll::Ready(()) => true,
                 Poll::Pending => false,

@@ -90,7 +90,7 @@ impl Worker {
     }
 
     /// Ends a turn. `false`: it broke a limit, and the worker is condemned.
-    fn disarm(&mut self) -> bool {
+    pub(super) fn disarm(&mut self) -> bool {
         match self.watch.disarm() {
             Ended::Well => true,
             Ended::Soft => {

@@ -1,0 +1,151 @@
+//! A script's function as Rust calls it.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use deno_core::serde_v8;
+use futures::task::AtomicWaker;
+use serde::{Deserialize, Deserializer};
+use tokio::sync::mpsc;
+
+use super::lending;
+use crate::handlers::{Fault, FaultKind};
+use crate::values::{Answer, Arguments, FromScript, IntoArguments, Thrown, answer};
+
+/// A function that a script lent: an argument of a Rust function, a part of one, or what a call answered.
+///
+/// ```
+/// use isopod_ext::native::{Callback, NativeFunction};
+///
+/// // await env.FILES.each("*.txt", async (name) => …)
+/// let each = NativeFunction::new(|(pattern, tell): (String, Callback)| async move {
+///     for name in ["a.txt", "b.txt"] {
+///         tell.call::<_, ()>((name,)).await?;
+///     }
+///     Ok(pattern)
+/// });
+/// ```
+///
+/// It may be called from any thread, by any runtime, and from several at once. Each call waits for its turn on the worker's thread
+/// and runs there as part of the event that lent the function: what it logs and fetches is that event's, and it is held by
+/// its limits. Once that event has ended, calls fail with [`CallbackError::Ended`]. An event whose answer holds functions stays open
+/// until they have been dropped, or its time is over.
+///
+/// Its clones are the same function; the last one that is dropped lets go of it. A [`FromScript`] type like any other: it may
+/// stand in tuples, structs and lists.
+///
+/// Do not wait for a call on the worker's own thread, as by `block_on` in the body of a Rust function before its `async`
+/// part: the call would wait for that thread.
+#[derive(Clone)]
+pub struct Callback(Arc<Lease>);
+
+/// Why a call of a script's function has no value.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallbackError {
+    /// The event that lent it has ended, or its worker has.
+    #[error("the script's function can be called no more: the event that lent it has ended")]
+    Ended,
+    /// It threw, or its promise was rejected.
+    #[error("the script's function threw {0}")]
+    Threw(#[source] Thrown),
+    /// It gave a value of another shape than was asked for, or an argument could not be handed to it.
+    #[error("{0}")]
+    Value(String),
+}
+
+impl From<Fault> for CallbackError {
+    fn from(fault: Fault) -> Self {
+        match (fault.kind, fault.thrown) {
+            (FaultKind::Exception, Some(thrown)) => Self::Threw(Thrown::clone(&thrown)),
+            (FaultKind::Exception, None) => Self::Value(fault.message),
+            _ => Self::Ended,
+        }
+    }
+}
+
+impl Callback {
+    /// Calls the function and waits for what it gives, or what its promise resolves to.
+    ///
+    /// Dropping the future gives the call up; one that has begun runs on.
+    ///
+    /// # Errors
+    /// [`CallbackError`]: it threw, gave something else, or can be called no more.
+    pub fn call<A, R>(&self, arguments: A) -> impl Future<Output = Result<R, CallbackError>> + Send + use<A, R>
+    where
+        A: IntoArguments,
+        R: FromScript,
+    {
+        let (reply, given) = answer::<R>();
+        let arguments = arguments.into_arguments();
+        let lease = Arc::clone(&self.0);
+        async move {
+            let place = lease.0.get().ok_or(CallbackError::Ended)?;
+            let call = Call {
+                number: place.number,
+                arguments,
+                reply,
+            };
+            place.calls.send(call).await.map_err(|_| CallbackError::Ended)?;
+            given.await.map_err(|_| CallbackError::Ended)?.map_err(Into::into)
+        }
+    }
+}
+
+impl fmt::Debug for Callback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Callback")
+    }
+}
+
+/// Only from a script's values: see [`lending`].
+impl<'de> Deserialize<'de> for Callback {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = serde_v8::GlobalValue::deserialize(deserializer)?;
+        let lease = Arc::new(Lease::default());
+        lending::take(value.v8_value, &lease);
+        Ok(Self(lease))
+    }
+}
+
+/// What the clones of a callback share.
+#[derive(Default)]
+pub(super) struct Lease(OnceLock<Place>);
+
+/// Where a function is.
+struct Place {
+    number: u32,
+    calls: mpsc::Sender<Call>,
+    lender: Arc<Lender>,
+}
+
+/// A call on its way to the worker's thread.
+pub(super) struct Call {
+    pub(super) number: u32,
+    pub(super) arguments: Arguments,
+    pub(super) reply: Box<dyn Answer>,
+}
+
+/// How a worker learns that functions were let go of.
+#[derive(Default)]
+pub(super) struct Lender {
+    pub(super) let_go: AtomicBool,
+    pub(super) waker: AtomicWaker,
+}
+
+impl Lease {
+    pub(super) fn lend(&self, number: u32, calls: mpsc::Sender<Call>, lender: Arc<Lender>) {
+        // Only ever done by the worker that read the value, once.
+        drop(self.0.set(Place { number, calls, lender }));
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(Place { lender, .. }) = self.0.get() {
+            lender.let_go.store(true, Ordering::Release);
+            lender.waker.wake();
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! The functions that a worker's script has lent to its host, and the calls of them.
+//!
+//! A [`Callback`](super::Callback) among what is read of a script's value leaves the function here ([`take`]); when the value has
+//! been read, each is given a number and belongs to the event whose code runs ([`lend_taken`]). The runtime asks for calls that are
+//! due ([`Callbacks::poll_due`]) and enters the script for them.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
+
+use deno_core::error::JsError;
+use deno_core::{JsRuntime, OpState, ResourceId, op2, serde_v8, v8};
+use serde::de::Error as _;
+use tokio::sync::mpsc;
+
+use super::callback::{Call, Lease, Lender};
+use crate::handlers::{
+    CodeFrames, EventKey, Events, Fault, FaultKind, HandlerError, current_event, finish, stay, stream_body,
+};
+use crate::quotas::{QuotaError, Usage};
+use crate::unwind;
+use crate::values::{Answer, Arguments};
+
+/// Calls that may wait for the worker's thread; one more waits in its caller.
+const CALLS_WAITING_MAX: usize = 64;
+
+/// Calls that run at one time, each until its promise has settled; further ones wait.
+const CALLS_RUNNING_MAX: usize = 1024;
+
+/// Functions that were read just now, and are nobody's yet.
+type Taken = Vec<(v8::Global<v8::Value>, Weak<Lease>)>;
+
+thread_local! {
+    /// Empty but while a value is read: `Deserialize` has no place for a context.
+    static TAKEN: RefCell<Taken> = const { RefCell::new(Vec::new()) };
+}
+
+/// Keeps a function that is among what is being read.
+pub(super) fn take(function: v8::Global<v8::Value>, lease: &Arc<Lease>) {
+    TAKEN.with_borrow_mut(|taken| taken.push((function, Arc::downgrade(lease))));
+}
+
+/// Forgets what a reading that failed has left.
+pub(crate) fn forget_taken() {
+    drop(TAKEN.take());
+}
+
+/// Has the event whose code runs lend the functions that were read.
+pub(crate) fn lend_taken(scope: &mut v8::PinScope<'_, '_>) -> Result<(), serde_v8::Error> {
+    let taken = TAKEN.take();
+    if taken.is_empty() {
+        return Ok(());
+    }
+    let event = current_event(scope);
+    let state = JsRuntime::op_state_from(scope);
+    let mut state = state
+        .try_borrow_mut()
+        .map_err(|_| serde_v8::Error::custom("a function cannot be lent from here"))?;
+    let (usage, events) = (Usage::of(&state), state.try_borrow::<Rc<RefCell<Events>>>().cloned());
+    let Some(callbacks) = state.try_borrow_mut::<Callbacks>() else {
+        return Err(serde_v8::Error::custom("this worker cannot lend functions"));
+    };
+    let mut events = events.as_ref().map(|events| events.borrow_mut());
+    let lent = events.as_mut().and_then(|events| events.lent(event)).ok_or_else(|| {
+        serde_v8::Error::custom("a function can be lent only while an event is handled: none is, or it has ended")
+    })?;
+    for (value, lease) in taken {
+        let function = v8::Local::<v8::Function>::try_from(v8::Local::new(scope, value))
+            .map_err(|_| serde_v8::Error::custom("expected a function"))?;
+        if callbacks.functions.len() >= usage.quotas.handles {
+            return Err(serde_v8::Error::custom(QuotaError::Handles(usage.quotas.handles)));
+        }
+        // A value that was dropped again while the rest was read lends nothing.
+        if let Some(lease) = lease.upgrade() {
+            let number = callbacks.add(event, v8::Global::new(scope, function), &lease);
+            lent.callbacks.push(number);
+        }
+    }
+    Ok(())
+}
+
+struct Function {
+    event: EventKey,
+    function: v8::Global<v8::Function>,
+    lease: Weak<Lease>,
+}
+
+struct Running {
+    number: u32,
+    reply: Box<dyn Answer>,
+}
+
+/// A worker's table of what it has lent. See the module's documentation.
+pub struct Callbacks {
+    last: u32,
+    functions: HashMap<u32, Function>,
+    running: HashMap<u32, Running>,
+    sender: mpsc::Sender<Call>,
+    receiver: mpsc::Receiver<Call>,
+    lender: Arc<Lender>,
+}
+
+impl Default for Callbacks {
+    fn default() -> Self {
+        let (sender, receiver) = mpsc::channel(CALLS_WAITING_MAX);
+        Self {
+            last: 0,
+            functions: HashMap::new(),
+            running: HashMap::new(),
+            sender,
+            receiver,
+            lender: Arc::default(),
+        }
+    }
+}
+
+/// A call that the script is to be entered for.
+pub struct Due {
+    /// The event that lent the function.
+    pub event: EventKey,
+    /// The number of the call, by which its end is told.
+    pub call: u32,
+    /// What is called.
+    pub function: v8::Global<v8::Function>,
+    /// With what.
+    pub arguments: Arguments,
+}
+
+impl Callbacks {
+    fn next_number(&mut self) -> u32 {
+        self.last = self.last.wrapping_add(1);
+        self.last
+    }
+
+    fn add(&mut self, event: EventKey, function: v8::Global<v8::Function>, lease: &Arc<Lease>) -> u32 {
+        let number = self.next_number();
+        lease.lend(number, self.sender.clone(), Arc::clone(&self.lender));
+        let lease = Arc::downgrade(lease);
+        self.functions.insert(number, Function { event, function, lease });
+        number
+    }
+
+    /// The next call that is due. Wakes the task when there is one, or when functions were let go of.
+    pub fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<Due> {
+        self.lender.waker.register(cx.waker());
+        while self.running.len() < CALLS_RUNNING_MAX
+            && let Poll::Ready(Some(Call {
+                number,
+                arguments,
+                reply,
+            })) = self.receiver.poll_recv(cx)
+        {
+            let Some(Function { event, function, .. }) = self.functions.get(&number) else {
+                reply.fail(ended());
+                continue;
+            };
+            let (event, function) = (*event, function.clone());
+            let call = self.next_number();
+            self.running.insert(call, Running { number, reply });
+            return Poll::Ready(Due {
+                event,
+                call,
+                function,
+                arguments,
+            });
+        }
+        Poll::Pending
+    }
+
+    /// Whether calls wait that would find room only when one that runs has ended.
+    pub fn is_full(&self) -> bool {
+        self.running.len() >= CALLS_RUNNING_MAX
+    }
+
+    /// Tells a call's caller that it failed.
+    pub fn fail(&mut self, call: u32, fault: Fault) {
+        if let Some(Running { reply, .. }) = self.running.remove(&call) {
+            reply.fail(fault);
+        }
+    }
+
+    /// Lets go of a function; what still runs of it has no caller any more.
+    pub(crate) fn remove(&mut self, number: u32) {
+        self.functions.remove(&number);
+        let over: Vec<u32> = self
+            .running
+            .iter()
+            .filter(|(_, run)| run.number == number)
+            .map(|(call, _)| *call)
+            .collect();
+        over.into_iter().for_each(|call| self.fail(call, ended()));
+    }
+}
+
+fn ended() -> Fault {
+    Fault::new(FaultKind::Canceled, "the event that lent this function has ended")
+}
+
+/// Lets go of the functions that the host has dropped, and ends events that only they kept open.
+pub fn let_go(state: &mut OpState) {
+    let callbacks = state.borrow_mut::<Callbacks>();
+    if !callbacks.lender.let_go.swap(false, Ordering::AcqRel) {
+        return;
+    }
+    let dropped = |(number, function): (&u32, &Function)| {
+        (function.lease.strong_count() == 0).then_some((*number, function.event))
+    };
+    let dropped: Vec<(u32, EventKey)> = callbacks.functions.iter().filter_map(dropped).collect();
+    for (number, _) in &dropped {
+        callbacks.remove(*number);
+    }
+    let events = state.borrow::<Rc<RefCell<Events>>>().clone();
+    for (number, event) in dropped {
+        let is_over = events.borrow_mut().let_go(event, number);
+        if is_over {
+            finish(state, &events, event);
+        }
+    }
+}
+
+/// Gives the value that a call came to.
+#[op2(fast, reentrant)]
+pub(super) fn op_isopod_callback_give<'s>(
+    state: Rc<RefCell<OpState>>,
+    scope: &mut v8::PinScope<'s, '_>,
+    #[smi] call: u32,
+    value: v8::Local<'s, v8::Value>,
+) {
+    // Reading a value may run its getters, and those may call ops: no borrow is held meanwhile.
+    let running = state.borrow_mut().borrow_mut::<Callbacks>().running.remove(&call);
+    if let Some(Running { reply, .. }) = running {
+        // Whoever waits has been told what was wrong with the value.
+        drop(unwind::catch(|| reply.give(scope, value)));
+    }
+}
+
+/// Gives a stream, and stays until it has been taken.
+#[op2]
+pub(super) fn op_isopod_callback_give_stream(
+    state: Rc<RefCell<OpState>>,
+    #[smi] call: u32,
+    #[smi] rid: ResourceId,
+) -> impl Future<Output = Result<bool, HandlerError>> + use<> {
+    let begun = {
+        let mut state = state.borrow_mut();
+        let running = state.borrow_mut::<Callbacks>().running.remove(&call);
+        state
+            .resource_table
+            .get_any(rid)
+            .map_err(HandlerError::from)
+            .and_then(|resource| {
+                let (body, sender, length) = stream_body(&*resource);
+                let reply = running.ok_or(HandlerError::Ended)?.reply;
+                reply
+                    .stream(body)
+                    .map_err(|error| HandlerError::Value(error.to_string()))?;
+                Ok((resource, sender, length))
+            })
+    };
+    stay(state, rid, begun)
+}
+
+/// Gives what a call threw.
+#[op2(fast, reentrant)]
+pub(super) fn op_isopod_callback_fail<'s>(
+    state: Rc<RefCell<OpState>>,
+    scope: &mut v8::PinScope<'s, '_>,
+    #[smi] call: u32,
+    error: v8::Local<'s, v8::Value>,
+) {
+    let error = JsError::from_v8_exception(scope, error);
+    let mut state = state.borrow_mut();
+    let fault = Fault::from_js(FaultKind::Exception, &error, state.try_borrow::<CodeFrames>());
+    state.borrow_mut::<Callbacks>().fail(call, fault);
+}
