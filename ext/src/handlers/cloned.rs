@@ -1,10 +1,16 @@
 //! What a script wrote down by the structured clone algorithm, as a plain value.
 
 use serde_json::{Map, Number, Value};
-use v8_valueserializer::{Heap, HeapValue, PropertyKey, Value as Cloned, ValueDeserializer};
+use v8_valueserializer::{Heap, HeapValue, PropertyKey, StringValue, Value as Cloned, ValueDeserializer};
 
 /// Values deeper than this are refused: reading goes as deep as they do.
 const DEPTH_MAX: usize = 128;
+
+/// Values heavier than this are refused: 32 bytes for each, and its text. What is there once and referred to often
+/// counts each time, for a plain value has no references: a hundred arrays can come to mean 2^100 numbers.
+const WEIGHT_MAX: usize = 64 << 20;
+/// What a value weighs beside its text.
+const WEIGHT: usize = 32;
 
 /// Why a message has no plain value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -16,6 +22,9 @@ pub enum NotPlain {
     /// It holds itself, or is too deep.
     #[error("the value is deeper than {DEPTH_MAX} levels, or holds itself")]
     TooDeep,
+    /// It refers to the same values so often that written out it is too large.
+    #[error("the value is larger than {WEIGHT_MAX} bytes when all it refers to is written out")]
+    TooLarge,
     /// It has no counterpart in JSON.
     #[error("the value holds {0}, which has no plain counterpart")]
     NoCounterpart(&'static str),
@@ -26,60 +35,100 @@ pub enum NotPlain {
 pub(super) fn read(bytes: &[u8]) -> Result<Value, NotPlain> {
     let read = ValueDeserializer::default().read(bytes);
     let (value, heap) = read.map_err(|error| NotPlain::Unreadable(error.to_string()))?;
-    plain(&value, &heap, 0)
-}
-
-fn plain(value: &Cloned, heap: &Heap, depth: usize) -> Result<Value, NotPlain> {
-    Ok(match value {
-        Cloned::Undefined | Cloned::Null => Value::Null,
-        Cloned::Bool(bool) => Value::Bool(*bool),
-        Cloned::I32(number) => Value::from(*number),
-        Cloned::U32(number) => Value::from(*number),
-        Cloned::Double(number) => number_of(*number),
-        Cloned::BigInt(_) => return Err(NotPlain::NoCounterpart("a BigInt")),
-        Cloned::String(text) => Value::String(text.to_string().into_owned()),
-        Cloned::HeapReference(_) if depth == DEPTH_MAX => return Err(NotPlain::TooDeep),
-        Cloned::HeapReference(object) => match object.try_open(heap) {
-            Some(object) => plain_object(object, heap, depth + 1)?,
-            None => return Err(NotPlain::Unreadable("a reference to nothing".to_owned())),
-        },
-    })
-}
-
-fn plain_object(object: &HeapValue, heap: &Heap, depth: usize) -> Result<Value, NotPlain> {
-    let list = |values: &mut dyn Iterator<Item = Option<&Cloned>>| {
-        values
-            .map(|value| value.map_or(Ok(Value::Null), |value| plain(value, heap, depth)))
-            .collect::<Result<Vec<_>, _>>()
-            .map(Value::Array)
+    let mut writer = Writer {
+        heap: &heap,
+        left: WEIGHT_MAX,
     };
-    match object {
-        HeapValue::BooleanObject(bool) => Ok(Value::Bool(*bool)),
-        HeapValue::NumberObject(number) => Ok(number_of(*number)),
-        HeapValue::StringObject(text) => Ok(Value::String(text.to_string().into_owned())),
-        HeapValue::Date(date) => Ok(date.ms_since_epoch().map_or(Value::Null, Value::from)),
-        HeapValue::Object(object) => fields(&object.properties, heap, depth),
-        HeapValue::DenseArray(array) => list(&mut array.elements.iter().map(Option::as_ref)),
-        HeapValue::Set(set) => list(&mut set.values.iter().map(Some)),
-        HeapValue::Map(map) => {
-            let mut entries = Map::new();
-            for (key, value) in &map.entries {
-                let key = match plain(key, heap, depth)? {
-                    Value::String(text) => text,
-                    other => other.to_string(),
-                };
-                entries.insert(key, plain(value, heap, depth)?);
+    writer.plain(&value, 0)
+}
+
+/// Writes values out, as long as it is allowed to.
+struct Writer<'a> {
+    heap: &'a Heap,
+    left: usize,
+}
+
+impl Writer<'_> {
+    fn take(&mut self, weight: usize) -> Result<(), NotPlain> {
+        self.left = self.left.checked_sub(weight).ok_or(NotPlain::TooLarge)?;
+        Ok(())
+    }
+
+    fn text(&mut self, text: &StringValue) -> Result<String, NotPlain> {
+        let text = text.to_string().into_owned();
+        self.take(text.len())?;
+        Ok(text)
+    }
+
+    fn plain(&mut self, value: &Cloned, depth: usize) -> Result<Value, NotPlain> {
+        self.take(WEIGHT)?;
+        Ok(match value {
+            Cloned::Undefined | Cloned::Null => Value::Null,
+            Cloned::Bool(bool) => Value::Bool(*bool),
+            Cloned::I32(number) => Value::from(*number),
+            Cloned::U32(number) => Value::from(*number),
+            Cloned::Double(number) => number_of(*number),
+            Cloned::BigInt(_) => return Err(NotPlain::NoCounterpart("a BigInt")),
+            Cloned::String(text) => Value::String(self.text(text)?),
+            Cloned::HeapReference(_) if depth == DEPTH_MAX => return Err(NotPlain::TooDeep),
+            Cloned::HeapReference(object) => match object.try_open(self.heap) {
+                Some(object) => self.object(object, depth + 1)?,
+                None => return Err(NotPlain::Unreadable("a reference to nothing".to_owned())),
+            },
+        })
+    }
+
+    fn object(&mut self, object: &HeapValue, depth: usize) -> Result<Value, NotPlain> {
+        match object {
+            HeapValue::BooleanObject(bool) => Ok(Value::Bool(*bool)),
+            HeapValue::NumberObject(number) => Ok(number_of(*number)),
+            HeapValue::StringObject(text) => Ok(Value::String(self.text(text)?)),
+            HeapValue::Date(date) => Ok(date.ms_since_epoch().map_or(Value::Null, Value::from)),
+            HeapValue::Object(object) => self.fields(&object.properties, depth),
+            HeapValue::DenseArray(array) => self.list(array.elements.iter().map(Option::as_ref), depth),
+            HeapValue::Set(set) => self.list(set.values.iter().map(Some), depth),
+            HeapValue::Map(map) => {
+                let mut entries = Map::new();
+                for (key, value) in &map.entries {
+                    let key = match self.plain(key, depth)? {
+                        Value::String(text) => text,
+                        other => other.to_string(),
+                    };
+                    entries.insert(key, self.plain(value, depth)?);
+                }
+                Ok(Value::Object(entries))
             }
-            Ok(Value::Object(entries))
+            HeapValue::SparseArray(array) => {
+                let fields = self.fields(&array.properties, depth)?;
+                Ok(sparse(fields, array.length as usize))
+            }
+            HeapValue::Error(_) => Err(NotPlain::NoCounterpart("an Error")),
+            HeapValue::RegExp(_) => Err(NotPlain::NoCounterpart("a RegExp")),
+            HeapValue::BigIntObject(_) => Err(NotPlain::NoCounterpart("a BigInt")),
+            HeapValue::ArrayBuffer(_) | HeapValue::ArrayBufferView(_) => Err(NotPlain::NoCounterpart("bytes")),
         }
-        HeapValue::SparseArray(array) => {
-            let fields = fields(&array.properties, heap, depth)?;
-            Ok(sparse(fields, array.length as usize))
+    }
+
+    fn list<'v>(&mut self, values: impl Iterator<Item = Option<&'v Cloned>>, depth: usize) -> Result<Value, NotPlain> {
+        let plain = |value: Option<&Cloned>| match value {
+            Some(value) => self.plain(value, depth),
+            None => self.take(WEIGHT).map(|()| Value::Null),
+        };
+        values.map(plain).collect::<Result<Vec<_>, _>>().map(Value::Array)
+    }
+
+    fn fields(&mut self, properties: &[(PropertyKey, Cloned)], depth: usize) -> Result<Value, NotPlain> {
+        let mut fields = Map::new();
+        for (key, value) in properties {
+            let key = match key {
+                PropertyKey::I32(key) => key.to_string(),
+                PropertyKey::U32(key) => key.to_string(),
+                PropertyKey::Double(key) => key.to_string(),
+                PropertyKey::String(key) => self.text(key)?,
+            };
+            fields.insert(key, self.plain(value, depth)?);
         }
-        HeapValue::Error(_) => Err(NotPlain::NoCounterpart("an Error")),
-        HeapValue::RegExp(_) => Err(NotPlain::NoCounterpart("a RegExp")),
-        HeapValue::BigIntObject(_) => Err(NotPlain::NoCounterpart("a BigInt")),
-        HeapValue::ArrayBuffer(_) | HeapValue::ArrayBufferView(_) => Err(NotPlain::NoCounterpart("bytes")),
+        Ok(Value::Object(fields))
     }
 }
 
@@ -98,20 +147,6 @@ fn sparse(fields: Value, length: usize) -> Value {
         }
     }
     Value::Array(elements)
-}
-
-fn fields(properties: &[(PropertyKey, Cloned)], heap: &Heap, depth: usize) -> Result<Value, NotPlain> {
-    let mut fields = Map::new();
-    for (key, value) in properties {
-        let key = match key {
-            PropertyKey::I32(key) => key.to_string(),
-            PropertyKey::U32(key) => key.to_string(),
-            PropertyKey::Double(key) => key.to_string(),
-            PropertyKey::String(key) => key.to_string().into_owned(),
-        };
-        fields.insert(key, plain(value, heap, depth)?);
-    }
-    Ok(Value::Object(fields))
 }
 
 /// Whole numbers stay whole: V8 writes those beyond 31 bits as doubles.

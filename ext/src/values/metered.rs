@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use deno_core::{serde_v8, v8};
 use serde::de::{
@@ -13,6 +14,7 @@ use serde::de::{
 
 use crate::native::lending;
 use crate::quotas::{QuotaError, Usage};
+use crate::unwind;
 
 /// What a value counts beside its text: a number, a flag, a place in a list.
 const VALUE_BYTES: usize = 8;
@@ -29,9 +31,19 @@ pub(crate) fn read<'s, T: DeserializeOwned>(
     };
     lending::forget_taken();
     let mut inner = serde_v8::Deserializer::new(scope, value, None);
-    let read = T::deserialize(Metered {
-        inner: &mut inner,
-        budget: &budget,
+    let read = || {
+        T::deserialize(Metered {
+            inner: &mut inner,
+            budget: &budget,
+        })
+    };
+    // serde_v8 panics at a symbol, wherever in the value one is. Nothing is left half done then: only reading went on.
+    let read = catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|payload| {
+        if unwind::message(&*payload).contains("unknown ValueType") {
+            Err(serde_v8::Error::custom("a symbol has no counterpart"))
+        } else {
+            resume_unwind(payload)
+        }
     })?;
     lending::lend_taken(scope)?;
     Ok(read)

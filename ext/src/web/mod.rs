@@ -3,6 +3,8 @@
 //! `globals.js` installs the names of the Minimum Common Web API and starts workers; the ops here are where what a
 //! script logs leaves it.
 
+mod clone;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -87,4 +89,9 @@ deno_core::extension!(
         "isopod:workers" = "ext:isopod_web/workers.js",
         "cloudflare:workers" = "ext:isopod_web/workers.js",
     ],
+    middleware = |op| match op.name {
+        "op_structured_clone" => op.with_implementation_from(&clone::op_isopod_structured_clone()),
+        "op_deserialize" => op.with_implementation_from(&clone::op_isopod_deserialize()),
+        _ => op,
+    },
 );
