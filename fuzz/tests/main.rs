@@ -14,6 +14,7 @@ mod headers;
 mod hostile;
 mod mutate;
 mod routes;
+mod scarce;
 mod sql;
 mod structured_clone;
 mod topics;

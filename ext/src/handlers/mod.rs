@@ -6,6 +6,7 @@
 
 mod body;
 mod cloned;
+mod copy;
 mod event;
 mod events;
 mod fault;
@@ -30,6 +31,7 @@ use crate::values::Thrown;
 
 pub use self::body::{Body, BoxError};
 pub use self::cloned::NotPlain;
+pub use self::copy::NoMemory;
 pub use self::event::{CALL_DEPTH, CallDepth, Event, EventKind, Reply, RequestUrl};
 pub use self::events::{Begin, Ended, EventKey, Events, Lent, Report};
 pub use self::fault::{CodeFrames, Fault, FaultKind};
@@ -65,6 +67,10 @@ pub enum HandlerError {
     #[class(range)]
     #[error("the response has more headers than can be sent: a few thousand are the most there can be")]
     TooManyHeaders,
+    /// A body that is too large to be copied now.
+    #[class(range)]
+    #[error(transparent)]
+    NoMemory(#[from] copy::NoMemory),
     /// The event ended before.
     #[class(type)]
     #[error("the request this belongs to has ended: read its body before the handler returns, or in ctx.waitUntil")]
@@ -149,9 +155,9 @@ fn op_isopod_respond(
     last: bool,
 ) -> Result<(), HandlerError> {
     let body = if let Ok(text) = v8::Local::<v8::String>::try_from(body) {
-        Body::from(text.to_rust_string_lossy(scope))
+        Body::from(copy::of_text(scope, text)?)
     } else if let Ok(view) = v8::Local::<v8::ArrayBufferView>::try_from(body) {
-        Body::from(task_ops::copied(view))
+        Body::from(copy::of_view(view)?)
     } else {
         Body::empty()
     };

@@ -8,7 +8,7 @@ use deno_core::{OpState, ToV8, op2, serde_v8, v8};
 use deno_error::JsErrorBox;
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::{Data, EventKey, RESULT_NAME_BYTES_MAX, TaskItem, events};
+use super::{Data, EventKey, RESULT_NAME_BYTES_MAX, TaskItem, copy, events};
 use crate::quotas::Usage;
 use crate::unwind;
 use crate::values::metered;
@@ -121,14 +121,6 @@ fn plain_value<'s>(
         .unwrap_or_else(|panic| Err(panic.to_string()))
 }
 
-/// The bytes that a view shows, copied.
-pub(super) fn copied(view: v8::Local<'_, v8::ArrayBufferView>) -> Bytes {
-    let mut bytes = vec![0; view.byte_length()];
-    let copied = view.copy_contents(&mut bytes);
-    bytes.truncate(copied);
-    bytes.into()
-}
-
 fn bytes<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     value: v8::Local<'s, v8::Value>,
@@ -142,7 +134,7 @@ fn bytes<'s>(
     let within = |bytes| usage.check_message(bytes).map_err(|error| error.to_string());
     if let Ok(view) = v8::Local::<v8::ArrayBufferView>::try_from(value) {
         within(view.byte_length())?;
-        return Ok(copied(view));
+        return copy::of_view(view).map_err(|error| error.to_string());
     }
     let shared: serde_v8::JsBuffer = serde_v8::from_v8(scope, value).map_err(|error| error.to_string())?;
     within(shared.len())?;
