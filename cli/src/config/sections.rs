@@ -266,7 +266,7 @@ pub struct Limits {
     pub wait_until_promises: usize,
     /// Streams, responses, ports and object URLs that are open at one time.
     pub handles: usize,
-    /// Bytes held outside the heap: blobs, compressors, what is being encrypted.
+    /// Bytes held outside the heap: blobs, compressors, messages that wait for a port, what is being encrypted.
     #[serde(with = "Size")]
     pub native: u64,
     /// Rounds of one key derivation by PBKDF2.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use deno_core::error::JsError;
 
-use crate::values::Thrown;
+use crate::values::{Thrown, cut};
 
 /// The ways in which an event can fail inside a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,9 +63,9 @@ impl Fault {
     /// The fault that a JavaScript error is. `frames` draws the code where it was thrown, where it can.
     pub fn from_js(kind: FaultKind, error: &JsError, frames: Option<&CodeFrames>) -> Self {
         let message = match (&error.name, &error.message) {
-            (Some(name), Some(message)) if !message.is_empty() => format!("{name}: {message}"),
-            (Some(name), _) => name.clone(),
-            _ => error.exception_message.trim_start_matches("Uncaught ").to_owned(),
+            (Some(name), Some(message)) if !message.is_empty() => format!("{}: {}", cut(name), cut(message)),
+            (Some(name), _) => cut(name).to_owned(),
+            _ => cut(error.exception_message.trim_start_matches("Uncaught ")).to_owned(),
         };
         Self {
             detail: Some(describe(error, frames, 0)),
@@ -98,13 +98,13 @@ fn describe(error: &JsError, frames: Option<&CodeFrames>, depth: usize) -> Strin
     let mut text = match &error.stack {
         Some(stack) if !stack.is_empty() => {
             // Our own frames say nothing to whoever wrote the script.
-            stack
+            cut(stack)
                 .lines()
                 .filter(|line| !is_internal(line))
                 .collect::<Vec<_>>()
                 .join("\n")
         }
-        _ => error.exception_message.trim_start_matches("Uncaught ").to_owned(),
+        _ => cut(error.exception_message.trim_start_matches("Uncaught ")).to_owned(),
     };
     let own = error.frames.iter().find_map(|frame| {
         let file = frame.file_name.as_deref().filter(|file| !file.starts_with("ext:"))?;

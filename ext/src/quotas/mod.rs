@@ -8,6 +8,7 @@
 mod blobs;
 mod event;
 mod ops;
+mod ports;
 mod usage;
 
 pub(crate) use self::event::LogVerdict;
@@ -47,7 +48,8 @@ pub struct Quotas {
     /// Things outside the heap that scripts have by number at one time: streams on their way, responses, ports, object URLs.
     /// Default: 10,000.
     pub handles: usize,
-    /// Bytes that scripts have the runtime hold outside the heap: blobs, compressors, what is being encrypted. Default: 64 MiB.
+    /// Bytes that scripts have the runtime hold outside the heap: blobs, compressors, messages that wait for a port, what is
+    /// being encrypted. Default: 64 MiB.
     pub native_bytes: usize,
     /// Rounds of one key derivation by PBKDF2. They run where no CPU limit sees them. Default: 2,000,000.
     pub pbkdf2_iterations: u32,

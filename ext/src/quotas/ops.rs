@@ -6,7 +6,7 @@ use std::sync::Arc;
 use deno_core::{OpState, op2};
 use deno_web::BlobStoreTrait;
 
-use super::{QuotaError, Usage};
+use super::{QuotaError, Usage, ports};
 
 impl Usage {
     /// Places it in a worker's state, before any JavaScript of its script runs.
@@ -125,6 +125,11 @@ deno_core::extension!(
     middleware = |op| match op.name {
         "op_timer_track" => op.with_implementation_from(&op_isopod_timer_track()),
         "op_timer_untrack" => op.with_implementation_from(&op_isopod_timer_untrack()),
+        "op_message_port_create_entangled" => op.with_implementation_from(&ports::op_isopod_port_create()),
+        "op_message_port_post_message" => op.with_implementation_from(&ports::op_isopod_port_post()),
+        "op_message_port_post_message_raw" => op.with_implementation_from(&ports::op_isopod_port_post_raw()),
+        "op_message_port_recv_message" => op.with_implementation_from(&ports::op_isopod_port_recv()),
+        "op_message_port_recv_message_sync" => op.with_implementation_from(&ports::op_isopod_port_recv_sync()),
         _ => op,
     },
 );

@@ -7,6 +7,14 @@ use deno_core::error::JsError;
 /// Causes followed at most this deep: an error may be its own cause.
 const CAUSES_MAX: usize = 8;
 
+/// Bytes kept of a message or a stack: a script can throw a text of half a gigabyte, and there are several copies of it.
+pub(crate) const TEXT_BYTES_MAX: usize = 64 << 10;
+
+/// As much of a text as is kept.
+pub(crate) fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(TEXT_BYTES_MAX)]
+}
+
 /// An error that a script threw: its class, its message, its stack mapped to the source, and what caused it.
 ///
 /// It is the [`source`](std::error::Error::source) of the failure that ended the event, and `source` of it is its cause.
@@ -36,11 +44,12 @@ impl Thrown {
     }
 
     fn at_depth(error: &JsError, depth: usize) -> Self {
-        let told = || error.exception_message.trim_start_matches("Uncaught ").to_owned();
+        let told = || cut(error.exception_message.trim_start_matches("Uncaught ")).to_owned();
+        let kept = |text: &Option<String>| text.as_deref().map(|text| cut(text).to_owned());
         Self {
-            class: error.name.clone().unwrap_or_else(|| "Error".to_owned()),
-            message: error.message.clone().unwrap_or_else(told),
-            stack: error.stack.clone(),
+            class: kept(&error.name).unwrap_or_else(|| "Error".to_owned()),
+            message: kept(&error.message).unwrap_or_else(told),
+            stack: kept(&error.stack),
             cause: error
                 .cause
                 .as_ref()

@@ -249,3 +249,55 @@ fn more_headers_than_can_be_sent_are_an_exception() {
         fault.message
     );
 }
+
+#[test]
+fn messages_that_wait_for_a_port_are_charged_until_they_are_received_or_the_port_is_closed() {
+    let source = "const flood = (port) => { let n = 0; const bytes = new Uint8Array(1 << 20);
+            try { for (;;) { port.postMessage(bytes); n++; } } catch (error) { return [n, ...told(error)]; } };
+        export const f = async () => {
+            const { port1, port2 } = new MessageChannel();
+            const full = flood(port1);
+            const received = await new Promise((resolve) => {
+                let n = 0;
+                port2.onmessage = () => { if (++n === full[0]) resolve(n); };
+            });
+            const again = flood(port1)[0];
+            port2.close();
+            port1.postMessage(new Uint8Array(8 << 20));
+            const other = new MessageChannel();
+            const after = flood(other.port1)[0];
+            other.port1.close();
+            other.port2.close();
+            const [back, courier] = [new MessageChannel(), new MessageChannel()];
+            const through = new Promise((resolve) => { back.port1.onmessage = (event) => resolve(event.data); });
+            courier.port2.onmessage = (event) => event.data.postMessage('through');
+            courier.port1.postMessage(back.port2, [back.port2]);
+            return [full, received, again, after, await through];
+        };";
+    let quotas = Quotas {
+        native_bytes: 4 << 20,
+        ..Quotas::default()
+    };
+    let [full, received, again, after, through] =
+        serde_json::from_value(call(limited(source, quotas), "f", vec![]).unwrap())
+            .map(|all: [Value; 5]| all)
+            .unwrap();
+    assert_eq!(full, json!([3, "QuotaExceededError", "`limits.native`"]));
+    assert_eq!([received, again, after], [3, 3, 3].map(|n| json!(n)));
+    assert_eq!(through, json!("through"));
+}
+
+#[test]
+fn a_message_of_an_error_is_kept_as_far_as_it_is_of_use() {
+    let source = "export const f = () => { throw new Error('x'.repeat(1e7)); };";
+    let fault = call(script(source), "f", vec![]).unwrap_err();
+    let lengths = [
+        fault.message.len(),
+        fault.detail.unwrap().len(),
+        fault.thrown.unwrap().message.len(),
+    ];
+    assert!(
+        lengths.iter().all(|length| (60_000..200_000).contains(length)),
+        "{lengths:?}"
+    );
+}

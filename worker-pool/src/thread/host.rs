@@ -25,6 +25,10 @@ use crate::time::after;
 #[cfg(not(feature = "shuttle"))]
 const BLOCKING_GRACE: std::time::Duration = std::time::Duration::from_millis(100);
 
+/// Threads on which a worker's cryptography runs, started on demand; more of it waits. Tokio's own limit is 512.
+#[cfg(not(feature = "shuttle"))]
+const BLOCKING_THREADS_MAX: usize = 4;
+
 pub(super) fn host<E: Engine>(
     shared: &Arc<Shared<E>>,
     thread: &E::Thread,
@@ -43,7 +47,11 @@ pub(super) fn host<E: Engine>(
 /// Runs this on a fresh runtime in a fresh `LocalSet`, which end with it.
 #[cfg(not(feature = "shuttle"))]
 fn on_event_loop<T>(live: impl Future<Output = T>) -> std::io::Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .thread_name("isopod-crypto")
+        .build()?;
     let local = LocalSet::new();
     let result = local.block_on(&runtime, live);
     {
