@@ -99,7 +99,7 @@ impl fmt::Debug for Callback {
     }
 }
 
-/// Only from a script's values: see [`lending`].
+/// Only from a script's values, while a call of a native extension reads them.
 impl<'de> Deserialize<'de> for Callback {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = serde_v8::GlobalValue::deserialize(deserializer)?;
