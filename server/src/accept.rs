@@ -1,6 +1,6 @@
 //! From a listener to connections that speak HTTP, and to their end.
 
-use std::{net::SocketAddr, pin::Pin, sync::Arc, sync::atomic::Ordering, time::Duration};
+use std::{net::SocketAddr, pin::Pin, sync::Arc, sync::atomic::Ordering, task::Poll, time::Duration};
 
 use hyper::{
     server::conn::{http1, http2},
@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     connection::{Connection, Expiry},
+    cut::Cut,
     dispatch::{Dispatch, Scheme},
     listener::Listener,
     server::{App, Stage},
@@ -101,14 +102,21 @@ async fn serve<D: Dispatch>(app: Arc<App<D>>, tls: Option<TlsAcceptor>, stream: 
     });
     let opened = tokio::select! {
         opened = open(tls, stream, &connection) => opened,
-        () = connection.opening_expired() => return,
+        () = connection.opening_expired() => return app.core.counts.cuts.count(Cut::SlowHead),
     };
-    match opened {
-        Ok((io, true)) => serve_h2(app, origin, io).await,
-        Ok((io, false)) => serve_h1(app, origin, io).await,
-        Err(error) => {
-            tracing::debug!(target: "isopod::server", %error, ?peer, "a connection did not get as far as HTTP")
+    let cut = match opened {
+        Ok((io, true)) => {
+            connection.speaks_h2();
+            serve_h2(app.clone(), origin, io).await
         }
+        Ok((io, false)) => serve_h1(app.clone(), origin, io).await,
+        Err(error) => {
+            tracing::debug!(target: "isopod::server", %error, ?peer, "a connection did not get as far as HTTP");
+            (scheme == Scheme::Https).then_some(Cut::Handshake)
+        }
+    };
+    if let Some(cut) = cut {
+        app.core.counts.cuts.count(cut);
     }
 }
 
@@ -128,7 +136,8 @@ async fn open(
     Ok((Watched::new(Stream::Tls(Box::new(stream)), connection.clone()), is_h2))
 }
 
-async fn serve_h1<D: Dispatch>(app: Arc<App<D>>, origin: Arc<Origin>, io: Watched) {
+/// Serves it to its end; gives why it was cut, if it was.
+async fn serve_h1<D: Dispatch>(app: Arc<App<D>>, origin: Arc<Origin>, io: Watched) -> Option<Cut> {
     let core = app.core.clone();
     let connection = origin.connection.clone();
     let service = service_fn(move |request| answer(app.clone(), origin.clone(), request));
@@ -142,27 +151,31 @@ async fn serve_h1<D: Dispatch>(app: Arc<App<D>>, origin: Arc<Origin>, io: Watche
     let mut closing = false;
     let served = std::future::poll_fn(|cx| {
         let expiry = connection.poll_expired(cx);
-        if expiry == Expiry::Cut {
-            return std::task::Poll::Ready(None);
+        if let Expiry::Cut(cut) = expiry {
+            return Poll::Ready(Err(cut));
         }
         // Until the linger is over a client on an idle connection may be sending: it is answered, with `close`.
         if !closing && (expiry == Expiry::Close || core.stage() == Stage::Closing) {
             closing = true;
             Pin::new(&mut http).graceful_shutdown();
         }
-        Pin::new(&mut http).poll(cx).map(Some)
+        Pin::new(&mut http).poll(cx).map(Ok)
     })
     .await;
-    if let Some(served) = served
-        && (served.is_err() || connection.has_unread_body())
-    {
+    let served = match served {
+        Ok(served) => served,
+        Err(cut) => return Some(cut),
+    };
+    if served.is_err() || connection.has_unread_body() {
         let io = http.into_parts().io.into_inner();
         // Whoever takes longer has been answered all the same.
         let _ = tokio::time::timeout(GENTLE_CLOSE, io.close_gently()).await;
     }
+    served.is_err_and(|error| error.is_parse()).then_some(Cut::BadRequest)
 }
 
-async fn serve_h2<D: Dispatch>(app: Arc<App<D>>, origin: Arc<Origin>, io: Watched) {
+/// Serves it to its end; gives why it was cut, if it was.
+async fn serve_h2<D: Dispatch>(app: Arc<App<D>>, origin: Arc<Origin>, io: Watched) -> Option<Cut> {
     let core = app.core.clone();
     let connection = origin.connection.clone();
     let limits = &core.limits;
@@ -171,25 +184,39 @@ async fn serve_h2<D: Dispatch>(app: Arc<App<D>>, origin: Arc<Origin>, io: Watche
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.h2_streams_max)
         .max_pending_accept_reset_streams(limits.h2_resets_max)
+        .max_local_error_reset_streams(limits.h2_resets_max)
+        .max_send_buf_size(limits.h2_send_buffer_max)
         .max_header_list_size(u32::try_from(limits.header_bytes_max + limits.uri_bytes_max).unwrap_or(u32::MAX))
-        .keep_alive_interval(Duration::from_secs(20))
-        .keep_alive_timeout(Duration::from_secs(20))
+        .keep_alive_interval(limits.h2_ping_interval)
+        .keep_alive_timeout(limits.h2_ping_interval)
         .serve_connection(TokioIo::new(io), service);
     let mut closing = false;
     let served = std::future::poll_fn(|cx| {
         let expiry = connection.poll_expired(cx);
-        if expiry == Expiry::Cut {
-            return std::task::Poll::Ready(Ok(()));
+        if let Expiry::Cut(cut) = expiry {
+            return Poll::Ready(Err(cut));
         }
         // GOAWAY names what was accepted, so there is nothing to linger for.
         if !closing && (expiry == Expiry::Close || core.stage() != Stage::Serving) {
             closing = true;
             Pin::new(&mut http).graceful_shutdown();
         }
-        Pin::new(&mut http).poll(cx)
+        Pin::new(&mut http).poll(cx).map(Ok)
     })
     .await;
-    if let Err(error) = served {
-        tracing::debug!(target: "isopod::server", %error, "an HTTP/2 connection ended");
+    match served {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => {
+            tracing::debug!(target: "isopod::server", %error, "an HTTP/2 connection ended");
+            is_bad_frames(&error).then_some(Cut::BadFrames)
+        }
+        Err(cut) => Some(cut),
     }
+}
+
+/// Whether it was the client's frames that ended the connection, and not the network.
+fn is_bad_frames(error: &hyper::Error) -> bool {
+    std::error::Error::source(error)
+        .and_then(|cause| cause.downcast_ref::<h2::Error>())
+        .is_some_and(|cause| cause.is_go_away() && cause.is_library())
 }

@@ -5,10 +5,10 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, Wake, Waker},
     time::{Duration, Instant},
 };
 
@@ -103,6 +103,21 @@ impl Alarm {
         self.due.at.store(NEVER, Ordering::Release);
     }
 
+    /// Calls `then` when it goes off, for as long as nobody polls it.
+    pub(crate) fn on_due(&self, then: impl Fn() + Send + Sync + 'static) {
+        let watcher = Watcher {
+            due: Arc::downgrade(&self.due),
+            clock: self.clock.clone(),
+            then,
+        };
+        self.due.waker.register(&Waker::from(Arc::new(watcher)));
+    }
+
+    /// Wakes whoever polls it, although it is not due.
+    pub(crate) fn wake(&self) {
+        self.due.waker.wake();
+    }
+
     /// Ready once the set time has come; remembers the waker until then.
     pub(crate) fn poll_due(&self, cx: &Context<'_>) -> Poll<()> {
         self.due.waker.register(cx.waker());
@@ -110,6 +125,26 @@ impl Alarm {
             Poll::Ready(())
         } else {
             Poll::Pending
+        }
+    }
+}
+
+/// Stands in for a task that would poll an alarm.
+struct Watcher<F> {
+    /// The alarm's waker holds this.
+    due: Weak<Due>,
+    clock: Arc<Clock>,
+    then: F,
+}
+
+impl<F: Fn() + Send + Sync + 'static> Wake for Watcher<F> {
+    fn wake(self: Arc<Self>) {
+        let Some(due) = self.due.upgrade() else { return };
+        if due.at.load(Ordering::Acquire) <= self.clock.now.load(Ordering::Acquire) {
+            (self.then)();
+        } else {
+            // All are woken now and then, due or not.
+            due.waker.register(&Waker::from(self));
         }
     }
 }

@@ -145,9 +145,11 @@ pub struct Limits {
     /// this, is read whole before a worker is used, so that slow or oversized senders cost no worker's time. Longer
     /// bodies are streamed. Default: 64 KiB.
     pub body_buffer_max: u64,
-    /// How long a sender may pause in the middle of a body. Default: 30 s.
+    /// How long a sender may pause in the middle of a body. Default: 30 s. A body that is read before a worker is used has
+    /// to be there within `request_timeout` besides.
     pub body_timeout: Duration,
-    /// How long a reader may leave a response unread while there is more of it. Default: 60 s.
+    /// How long a reader may leave a response unread while there is more of it; then it is disconnected. So is who goes on
+    /// for that long after being told that the connection ends. Default: 60 s.
     pub write_timeout: Duration,
     /// From the end of the headers to the start of the response: the deadline stamped on every request. Default: 60 s.
     pub request_timeout: Duration,
@@ -156,11 +158,22 @@ pub struct Limits {
     pub request_grace: Duration,
     /// Streams a client may have open at once on one HTTP/2 connection. Default: 200.
     pub h2_streams_max: u32,
-    /// Streams reset before the server took them up, after which an HTTP/2 connection is closed. Default: 20.
+    /// Streams reset before the server took them up, and streams that the server had to reset, after either of which an
+    /// HTTP/2 connection is closed. Default: 20.
     pub h2_resets_max: usize,
     /// Calls between workers that may lead to a request, each a `fetch` of one that answered the one before; deeper ones
     /// are answered with 508. Default: 16.
     pub depth_max: u32,
+    /// Requests that a client may cancel on one HTTP/2 connection. It is closed when more were, and more than half of all.
+    /// Default: 500.
+    pub h2_cancels_max: u32,
+    /// Bytes that a client may send on an HTTP/2 connection without asking for anything. It is closed when it has sent
+    /// eight times this, and eight times what its requests and their answers amount to. Default: 128 KiB.
+    pub h2_idle_bytes_max: u64,
+    /// Bytes of a response held for a slow reader, for each HTTP/2 stream. Default: 64 KiB.
+    pub h2_send_buffer_max: usize,
+    /// How often an HTTP/2 client is asked whether it is still there, and how long it has to answer. Default: 20 s.
+    pub h2_ping_interval: Duration,
     /// How long idle connections are kept while the server drains, because a client may be about to use one and
     /// would see it reset. Default: 250 ms.
     pub drain_linger: Duration,
@@ -184,6 +197,10 @@ impl Default for Limits {
             h2_streams_max: 200,
             h2_resets_max: 20,
             depth_max: 16,
+            h2_cancels_max: 500,
+            h2_idle_bytes_max: 128 << 10,
+            h2_send_buffer_max: 64 << 10,
+            h2_ping_interval: Duration::from_secs(20),
             drain_linger: Duration::from_millis(250),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
     },
     task::{Context, Poll},
@@ -11,7 +11,12 @@ use std::{
 use crate::{
     clock::{Alarm, Clock},
     config::Limits,
+    cut::Cut,
+    traffic::Traffic,
 };
+
+/// How much of a body may be on its way: the window of an HTTP/2 stream.
+const WINDOW_BYTES: usize = 1 << 20;
 
 /// Where a connection is. What ends a phase when its alarm goes off stands beside it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,6 +30,8 @@ enum Phase {
     Busy,
     /// Answering to someone who does not read: cut after the write timeout.
     Stalled,
+    /// Told to close: cut after the write timeout.
+    Closing,
 }
 
 /// What the connection's task must do now.
@@ -35,8 +42,8 @@ pub(crate) enum Expiry {
     No,
     /// Close in the protocol's own polite way.
     Close,
-    /// Drop it: the peer is slow on purpose or gone.
-    Cut,
+    /// Drop it: the peer is slow on purpose, or gone, or up to no good.
+    Cut(Cut),
 }
 
 /// The state shared by a connection's task, its byte stream and its requests.
@@ -46,6 +53,10 @@ pub(crate) struct Connection {
     in_flight: AtomicU32,
     /// The peer may still be sending what nobody will read.
     unread: AtomicBool,
+    is_h2: AtomicBool,
+    traffic: Traffic,
+    /// Why it is to be cut, if it is.
+    cut: OnceLock<Cut>,
     alarm: Alarm,
     /// HTTP/1 answers one request at a time: they take turns with one alarm.
     pub(crate) request_alarm: Alarm,
@@ -59,6 +70,9 @@ impl Connection {
             phase: AtomicU8::new(Phase::Head as u8),
             in_flight: AtomicU32::new(0),
             unread: AtomicBool::new(false),
+            is_h2: AtomicBool::new(false),
+            traffic: Traffic::default(),
+            cut: OnceLock::new(),
             alarm: clock.alarm(),
             request_alarm: clock.alarm(),
             clock: clock.clone(),
@@ -73,14 +87,51 @@ impl Connection {
         self.clock.alarm()
     }
 
-    /// Bytes came in. The first ones after a pause start a head, and later ones do not prolong it.
-    pub(crate) fn bytes_read(&self) {
-        if self.phase() == Phase::Idle {
+    pub(crate) fn speaks_h2(&self) {
+        self.is_h2.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_h2(&self) -> bool {
+        self.is_h2.load(Ordering::Relaxed)
+    }
+
+    /// Ends it, whatever it is doing.
+    pub(crate) fn cut(&self, cut: Cut) {
+        // The first reason is the one that counts.
+        let _ = self.cut.set(cut);
+        self.alarm.wake();
+    }
+
+    /// Bytes came in. On HTTP/1 the first ones after a pause start a head, and later ones do not prolong it. On HTTP/2 they
+    /// may be anything, and are held against what the connection is used for.
+    pub(crate) fn bytes_read(&self, bytes: usize) {
+        if self.is_h2() {
+            if let Some(cut) = self.traffic.read(bytes, &self.limits) {
+                self.cut(cut);
+            }
+        } else if self.phase() == Phase::Idle {
             self.enter(Phase::Head);
         }
     }
 
+    /// Bytes of a request or of a response were of use to someone.
+    pub(crate) fn bytes_used(&self, bytes: usize) {
+        if self.is_h2() {
+            self.traffic.used(bytes);
+        }
+    }
+
+    /// A request's answer was not sent to its end because its client did not want it any more.
+    pub(crate) fn request_cancelled(&self) {
+        if self.is_h2()
+            && let Some(cut) = self.traffic.cancelled(&self.limits)
+        {
+            self.cut(cut);
+        }
+    }
+
     pub(crate) fn request_started(&self) {
+        self.traffic.requested();
         self.in_flight.fetch_add(1, Ordering::AcqRel);
         self.enter(Phase::Busy);
     }
@@ -108,6 +159,8 @@ impl Connection {
     /// Part of a request's body will never be read.
     pub(crate) fn body_left_unread(&self) {
         self.unread.store(true, Ordering::Release);
+        // It was sent in good faith, up to what the window has room for.
+        self.bytes_used(WINDOW_BYTES);
     }
 
     pub(crate) fn has_unread_body(&self) -> bool {
@@ -116,15 +169,20 @@ impl Connection {
 
     /// Decides when the alarm goes off, and wakes the task when it does.
     pub(crate) fn poll_expired(&self, cx: &Context<'_>) -> Expiry {
-        if self.alarm.poll_due(cx).is_pending() {
+        let is_due = self.alarm.poll_due(cx).is_ready();
+        if let Some(cut) = self.cut.get() {
+            return Expiry::Cut(*cut);
+        }
+        if !is_due {
             return Expiry::No;
         }
         match self.phase() {
-            Phase::Head => Expiry::Cut,
-            Phase::Stalled => Expiry::Cut,
+            Phase::Head => Expiry::Cut(Cut::SlowHead),
+            Phase::Stalled => Expiry::Cut(Cut::SlowReader),
+            Phase::Closing => Expiry::Cut(Cut::Lingering),
             // On HTTP/2 a request may have started while another thread was ending the last one.
             Phase::Idle if self.in_flight.load(Ordering::Acquire) == 0 => {
-                self.alarm.clear();
+                self.enter(Phase::Closing);
                 Expiry::Close
             }
             Phase::Idle | Phase::Busy => {
@@ -138,7 +196,7 @@ impl Connection {
     pub(crate) async fn opening_expired(&self) {
         std::future::poll_fn(|cx| match self.poll_expired(cx) {
             Expiry::No => Poll::Pending,
-            Expiry::Close | Expiry::Cut => Poll::Ready(()),
+            Expiry::Close | Expiry::Cut(_) => Poll::Ready(()),
         })
         .await;
     }
@@ -149,7 +207,7 @@ impl Connection {
             Phase::Idle => self.alarm.set(self.limits.idle_timeout),
             Phase::Head => self.alarm.set(self.limits.header_timeout),
             Phase::Busy => self.alarm.clear(),
-            Phase::Stalled => self.alarm.set(self.limits.write_timeout),
+            Phase::Stalled | Phase::Closing => self.alarm.set(self.limits.write_timeout),
         }
     }
 
@@ -158,7 +216,8 @@ impl Connection {
             0 => Phase::Idle,
             1 => Phase::Head,
             2 => Phase::Busy,
-            _ => Phase::Stalled,
+            3 => Phase::Stalled,
+            _ => Phase::Closing,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What is refused before a worker is used, and the limits on bodies while they come in.
 
 use std::{
+    future::poll_fn,
     pin::Pin,
     sync::{
         Arc,
@@ -29,7 +30,7 @@ use crate::{
 pub(crate) enum Refusal {
     #[error("no route leads to a worker")]
     NoRoute = 1,
-    #[error("the request names no host, or more than one")]
+    #[error("the request names no host, or more than one, or one that cannot be")]
     BadHost,
     #[error("tunnels are not offered")]
     Connect,
@@ -45,6 +46,8 @@ pub(crate) enum Refusal {
     BodyBroken,
     #[error("workers call each other in a circle, or too deep")]
     TooDeep,
+    #[error("the body is encoded in a way that this server does not know")]
+    BadEncoding,
 }
 
 impl Refusal {
@@ -58,27 +61,50 @@ impl Refusal {
     }
 }
 
-pub(crate) fn check<B>(request: &Request<B>, limits: &Limits) -> Result<(), Refusal> {
-    let (uri, headers) = (request.uri(), request.headers());
+/// Bytes of a request's head, without what its protocol adds.
+pub(crate) fn head_bytes<B>(request: &Request<B>) -> usize {
+    let headers = request.headers().iter();
+    headers
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum::<usize>()
+        + path_bytes(request)
+}
+
+fn path_bytes<B>(request: &Request<B>) -> usize {
+    let uri = request.uri();
+    uri.path().len() + uri.query().map_or(0, |query| query.len() + 1)
+}
+
+/// Whether a request of this many `head_bytes` may go on.
+pub(crate) fn check<B>(request: &Request<B>, head_bytes: usize, limits: &Limits) -> Result<(), Refusal> {
+    let headers = request.headers();
+    let path_bytes = path_bytes(request);
     if request.method() == Method::CONNECT {
         return Err(Refusal::Connect);
     }
-    if uri.path().len() + uri.query().map_or(0, |query| query.len() + 1) > limits.uri_bytes_max {
+    if path_bytes > limits.uri_bytes_max {
         return Err(Refusal::UriTooLong);
     }
-    let bytes: usize = headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len())
-        .sum();
-    if headers.len() > limits.header_count_max || bytes > limits.header_bytes_max {
+    if headers.len() > limits.header_count_max || head_bytes - path_bytes > limits.header_bytes_max {
         return Err(Refusal::HeadersTooLarge);
     }
-    let mut hosts = headers.get_all(header::HOST).iter();
-    let needed = request.version() == Version::HTTP_11;
-    match (hosts.next(), hosts.next()) {
-        (None, _) if needed => Err(Refusal::BadHost),
-        (Some(_), Some(_)) => Err(Refusal::BadHost),
-        _ => Ok(()),
+    if !is_plainly_framed(headers) {
+        return Err(Refusal::BadEncoding);
+    }
+    if !names_one_host(request) {
+        return Err(Refusal::BadHost);
+    }
+    Ok(())
+}
+
+/// Whether nobody on the way can have thought that the body ends elsewhere. Only `chunked` is known here; hyper takes whatever
+/// ends in it.
+fn is_plainly_framed(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(coding), None) => coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => false,
     }
 }
 
@@ -95,11 +121,36 @@ pub(crate) fn take_depth(headers: &mut HeaderMap, limits: &Limits) -> Result<u32
     depth.filter(|depth| *depth <= limits.depth_max).ok_or(Refusal::TooDeep)
 }
 
-/// A body made ready for a worker, and where the server learns that it went wrong meanwhile.
+/// Whether there is one host, where there must be one, and the target agrees with the header: what is in front of this server
+/// may go by the one, and routes and scripts by the other.
+fn names_one_host<B>(request: &Request<B>) -> bool {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let (host, second) = (hosts.next(), hosts.next());
+    let target = request.uri().authority();
+    if second.is_some() || target.is_some_and(|target| target.as_str().contains('@')) {
+        return false;
+    }
+    match (host, target) {
+        (None, None) => request.version() < Version::HTTP_11,
+        (None, Some(_)) => request.version() != Version::HTTP_11,
+        (Some(host), Some(target)) => host.as_bytes().eq_ignore_ascii_case(target.as_str().as_bytes()),
+        (Some(host), None) => is_host(host.as_bytes()),
+    }
+}
+
+/// Whether a `Host` header can stand in a URL. Cheaper than to parse it, and stricter: what is in doubt is refused.
+fn is_host(host: &[u8]) -> bool {
+    let fits = |b: &u8| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(b);
+    !host.is_empty() && host.iter().all(fits)
+}
+
+/// A body made ready for a worker, by the time of the alarm if it is read whole, and where the server learns that it went
+/// wrong meanwhile.
 pub(crate) async fn receive(
     incoming: Incoming,
     limits: &Arc<Limits>,
     connection: &Arc<Connection>,
+    alarm: &Alarm,
 ) -> Result<(Body, Option<Arc<Fault>>), Refusal> {
     if incoming.is_end_stream() {
         return Ok((Empty::new().map_err(|never| match never {}).boxed_unsync(), None));
@@ -126,7 +177,12 @@ pub(crate) async fn receive(
     if !small {
         return Ok((body.boxed_unsync(), Some(fault)));
     }
-    match body.collect().await {
+    alarm.set(limits.request_timeout);
+    let collected = tokio::select! {
+        collected = body.collect() => collected,
+        () = poll_fn(|cx| alarm.poll_due(cx)) => return Err(Refusal::BodyStalled),
+    };
+    match collected {
         Ok(whole) if whole.trailers().is_some() => Ok((whole.map_err(|never| match never {}).boxed_unsync(), None)),
         Ok(whole) => Ok((
             Full::new(whole.to_bytes())
@@ -194,7 +250,9 @@ impl HttpBody for Limited {
         this.alarm = None;
         Poll::Ready(match frame {
             Some(Ok(frame)) => {
-                let len = frame.data_ref().map_or(0, |data| data.len() as u64);
+                let len = frame.data_ref().map_or(0, Bytes::len);
+                this.connection.bytes_used(len);
+                let len = len as u64;
                 match this.left.checked_sub(len) {
                     Some(left) => {
                         this.left = left;

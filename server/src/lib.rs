@@ -1,7 +1,8 @@
 //! HTTP in and out: listeners, routes, limits on what comes in, and one table from outcome to status code.
 //!
 //! The server knows nothing of V8 or of pools: whatever answers requests implements [`Dispatch`]. A request's path
-//! through the modules: `listener` and `accept` (a connection), `watched` and `connection` (its time limits), `service`
+//! through the modules: `listener` and `accept` (a connection), `watched` and `connection` (its time limits), `traffic`
+//! and `cut` (what it may do, and its end), `service`
 //! (one request), `ingress` and `route` (what is refused, who answers), [`Dispatch`], `reply` and `respond` (what is
 //! sent back, and its record). `server` decides about starting and stopping; `running` is what its embedder holds
 //! meanwhile. `admin` shows health and figures, of this server or of whatever has a [`Status`].
@@ -12,6 +13,7 @@ mod admin;
 mod clock;
 mod config;
 mod connection;
+mod cut;
 mod dispatch;
 mod error;
 mod ingress;
@@ -25,6 +27,7 @@ mod server;
 mod service;
 mod stream;
 mod tls;
+mod traffic;
 mod watched;
 
 pub use admin::{AdminListener, Status};

@@ -11,6 +11,8 @@ use serde::Serialize;
 
 use isopod_pool::Outcome;
 
+use crate::cut::Cuts;
+
 /// One figure with its samples, as Prometheus knows them.
 #[derive(Clone, Debug, Serialize)]
 pub struct Metric {
@@ -123,6 +125,7 @@ pub(crate) struct Counts {
     durations: [AtomicU64; BOUNDS.len() + 1],
     duration_us: AtomicU64,
     bytes_sent: AtomicU64,
+    pub(crate) cuts: Cuts,
 }
 
 impl Counts {
@@ -207,6 +210,7 @@ impl Counts {
                 Counter,
                 &self.bytes_sent,
             ),
+            self.cuts.metric(),
         ]
     }
 }

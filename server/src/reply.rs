@@ -4,7 +4,7 @@ use std::{
     pin::Pin,
     sync::{Arc, atomic::Ordering},
     task::{Context, Poll, ready},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -14,7 +14,9 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use isopod_pool::{Failure, Outcome};
 
 use crate::{
+    clock::Alarm,
     connection::Connection,
+    cut::Cut,
     dispatch::{Body, BoxError, RequestId},
     server::Core,
 };
@@ -105,6 +107,9 @@ impl Drop for Ticket {
                 request_id = %line.id,
             );
         }
+        if outcome == Some(Outcome::Canceled) {
+            self.connection.request_cancelled();
+        }
         self.connection.request_finished();
     }
 }
@@ -113,7 +118,23 @@ impl Drop for Ticket {
 pub(crate) struct Reply {
     content: Content,
     ticket: Ticket,
+    stream: Option<Stream>,
 }
+
+/// What a body needs besides where each has a window of its own, and the connection's writes say nothing of one reader.
+///
+/// A client that opens no window has its connection cut. Until then what was handed over lies in memory, out of reach:
+/// hence the small pieces.
+struct Stream {
+    /// What is left of a large frame.
+    rest: Bytes,
+    /// Set while a piece waits for the reader's window.
+    unread: Alarm,
+    write_timeout: Duration,
+}
+
+/// The most of a body that is handed over at once: the size of HTTP/2's own frames.
+const PIECE_BYTES: usize = 16 << 10;
 
 pub(crate) enum Content {
     Empty,
@@ -122,13 +143,71 @@ pub(crate) enum Content {
 }
 
 impl Reply {
-    pub(crate) fn new(content: Content, mut ticket: Ticket) -> Self {
+    /// `alarm` is one of its own, where the protocol has many streams.
+    pub(crate) fn new(content: Content, mut ticket: Ticket, alarm: Option<Alarm>) -> Self {
         ticket.complete = match &content {
             Content::Empty => true,
             Content::Whole(bytes) => bytes.is_empty(),
             Content::Stream(body) => body.is_end_stream(),
         };
-        Self { content, ticket }
+        let stream = alarm.filter(|_| !ticket.complete).map(|unread| {
+            let connection = ticket.connection.clone();
+            unread.clear();
+            unread.on_due(move || connection.cut(Cut::SlowReader));
+            Stream {
+                rest: Bytes::new(),
+                unread,
+                write_timeout: ticket.core.limits.write_timeout,
+            }
+        });
+        Self {
+            content,
+            ticket,
+            stream,
+        }
+    }
+
+    fn poll_content(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        Poll::Ready(match &mut self.content {
+            Content::Empty => None,
+            Content::Whole(bytes) => {
+                let bytes = std::mem::take(bytes);
+                self.content = Content::Empty;
+                (!bytes.is_empty()).then(|| Ok(Frame::data(bytes)))
+            }
+            Content::Stream(body) => ready!(Pin::new(body).poll_frame(cx)),
+        })
+    }
+
+    fn is_content_ended(&self) -> bool {
+        match &self.content {
+            Content::Empty => true,
+            Content::Whole(bytes) => bytes.is_empty(),
+            Content::Stream(body) => body.is_end_stream(),
+        }
+    }
+}
+
+impl Stream {
+    /// A piece of what is left.
+    fn next(&mut self) -> Option<Frame<Bytes>> {
+        self.unread.clear();
+        let len = self.rest.len().min(PIECE_BYTES);
+        (len > 0).then(|| Frame::data(self.rest.split_to(len)))
+    }
+
+    /// A frame or the first piece of it, which waits for the reader from now on.
+    fn hand_over(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        self.unread.set(self.write_timeout);
+        match frame.into_data() {
+            Ok(mut data) => {
+                if data.len() > PIECE_BYTES {
+                    self.rest = data.split_off(PIECE_BYTES);
+                }
+                Frame::data(data)
+            }
+            Err(frame) => frame,
+        }
     }
 }
 
@@ -137,24 +216,25 @@ impl HttpBody for Reply {
     type Error = BoxError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Self { content, ticket } = self.get_mut();
-        let frame = match content {
-            Content::Empty => None,
-            Content::Whole(bytes) => {
-                let bytes = std::mem::take(bytes);
-                *content = Content::Empty;
-                (!bytes.is_empty()).then(|| Ok(Frame::data(bytes)))
-            }
-            Content::Stream(body) => ready!(Pin::new(body).poll_frame(cx)),
+        let this = self.get_mut();
+        let rest = this.stream.as_mut().and_then(Stream::next);
+        let frame = match rest {
+            Some(piece) => Some(Ok(piece)),
+            None => ready!(this.poll_content(cx)),
         };
+        let frame = match (frame, &mut this.stream) {
+            (Some(Ok(frame)), Some(stream)) => Some(Ok(stream.hand_over(frame))),
+            (frame, _) => frame,
+        };
+        let is_ended = HttpBody::is_end_stream(this);
+        let ticket = &mut this.ticket;
         match &frame {
             None => ticket.complete = true,
             Some(Ok(frame)) => {
-                ticket.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
-                ticket.complete = match &content {
-                    Content::Stream(body) => body.is_end_stream(),
-                    Content::Empty | Content::Whole(_) => true,
-                };
+                let len = frame.data_ref().map_or(0, Bytes::len);
+                ticket.bytes += len as u64;
+                ticket.connection.bytes_used(len);
+                ticket.complete = is_ended;
             }
             Some(Err(error)) => {
                 let failure = error.downcast_ref::<Failure>();
@@ -166,14 +246,13 @@ impl HttpBody for Reply {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.content {
-            Content::Empty => true,
-            Content::Whole(bytes) => bytes.is_empty(),
-            Content::Stream(body) => body.is_end_stream(),
-        }
+        self.is_content_ended() && self.stream.as_ref().is_none_or(|stream| stream.rest.is_empty())
     }
 
     fn size_hint(&self) -> SizeHint {
+        if self.stream.as_ref().is_some_and(|stream| !stream.rest.is_empty()) {
+            return SizeHint::default();
+        }
         match &self.content {
             Content::Empty => SizeHint::with_exact(0),
             Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),

@@ -40,7 +40,14 @@ const fn of_refusal(refusal: Refusal) -> (StatusCode, &'static str) {
             StatusCode::NOT_FOUND,
             "Add a route for this host and path, or a fallback worker.",
         ),
-        Refusal::BadHost => (StatusCode::BAD_REQUEST, "Send exactly one Host header."),
+        Refusal::BadHost => (
+            StatusCode::BAD_REQUEST,
+            "Send exactly one Host header, the same as in the request's target.",
+        ),
+        Refusal::BadEncoding => (
+            StatusCode::NOT_IMPLEMENTED,
+            "Send the body with its length, or with the transfer coding `chunked` alone.",
+        ),
         Refusal::Connect => (StatusCode::NOT_IMPLEMENTED, "Use another method than CONNECT."),
         Refusal::UriTooLong => (StatusCode::URI_TOO_LONG, "Shorten the URL, or raise `uri_bytes_max`."),
         Refusal::HeadersTooLarge => (

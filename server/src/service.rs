@@ -52,10 +52,15 @@ pub(crate) async fn answer<D: Dispatch>(
     if let Some(worker) = worker {
         ticket.goes_to(worker);
     }
-    let verdict = match (ingress::check(&request, &core.limits), worker) {
+    let connection = &origin.connection;
+    let own_alarm = connection.is_h2().then(|| connection.stream_alarm());
+    let alarm = own_alarm.as_ref().unwrap_or(&connection.request_alarm);
+    let head = ingress::head_bytes(&request);
+    connection.bytes_used(head);
+    let verdict = match (ingress::check(&request, head, &core.limits), worker) {
         (Err(refusal), _) => Verdict::Refused(refusal),
         (Ok(()), None) => Verdict::Refused(Refusal::NoRoute),
-        (Ok(()), Some(worker)) => dispatch(&app, &origin, worker, request, &id).await,
+        (Ok(()), Some(worker)) => dispatch(&app, &origin, worker, request, &id, alarm).await,
     };
     // What a refused client has not sent yet cannot be told from its next request.
     let closes = core.is_draining() || matches!(&verdict, Verdict::Refused(refusal) if *refusal != Refusal::NoRoute);
@@ -94,7 +99,7 @@ pub(crate) async fn answer<D: Dispatch>(
     if closes && version <= Version::HTTP_11 {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    Ok(response.map(|()| Reply::new(content, ticket)))
+    Ok(response.map(|()| Reply::new(content, ticket, own_alarm)))
 }
 
 async fn dispatch<D: Dispatch>(
@@ -103,15 +108,15 @@ async fn dispatch<D: Dispatch>(
     worker: &str,
     request: Request<Incoming>,
     id: &RequestId,
+    alarm: &Alarm,
 ) -> Verdict {
     let limits = &app.core.limits;
-    let is_h2 = request.version() == Version::HTTP_2;
     let (mut parts, incoming) = request.into_parts();
     let depth = match ingress::take_depth(&mut parts.headers, limits) {
         Ok(depth) => depth,
         Err(refusal) => return Verdict::Refused(refusal),
     };
-    let (body, fault) = match ingress::receive(incoming, limits, &origin.connection).await {
+    let (body, fault) = match ingress::receive(incoming, limits, &origin.connection, alarm).await {
         Ok(received) => received,
         Err(refusal) => return Verdict::Refused(refusal),
     };
@@ -122,8 +127,6 @@ async fn dispatch<D: Dispatch>(
         scheme: origin.scheme,
         depth,
     };
-    let own = is_h2.then(|| origin.connection.stream_alarm());
-    let alarm = own.as_ref().unwrap_or(&origin.connection.request_alarm);
     alarm.set(limits.request_timeout.saturating_add(limits.request_grace));
     let answered = app.dispatch.fetch(worker, Request::from_parts(parts, body), meta);
     let verdict = first(answered, alarm, fault.as_deref()).await;

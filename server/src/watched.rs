@@ -107,9 +107,10 @@ impl AsyncRead for Watched {
             self.first.drain(..len);
             return Poll::Ready(Ok(()));
         }
+        let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         if read.is_ready() {
-            self.connection.bytes_read();
+            self.connection.bytes_read(buf.filled().len() - before);
         }
         read
     }

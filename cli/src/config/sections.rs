@@ -153,6 +153,9 @@ pub struct Ingress {
     /// Number of a request's headers at most.
     #[schemars(range(min = 1))]
     pub headers_max: usize,
+    /// Size of a request's path and query at most.
+    #[serde(with = "Size")]
+    pub uri_bytes_max: u64,
     /// Size of a request's body at most.
     #[serde(with = "Size")]
     pub body_bytes_max: u64,
@@ -162,6 +165,9 @@ pub struct Ingress {
     /// Time without a byte of a body before the request is given up.
     #[serde(with = "Time")]
     pub body_timeout: Duration,
+    /// Time a client may leave a response unread.
+    #[serde(with = "Time")]
+    pub write_timeout: Duration,
     /// Time a connection is kept without a request.
     #[serde(with = "Time")]
     pub idle_timeout: Duration,
@@ -173,6 +179,12 @@ pub struct Ingress {
     pub streams_max: u32,
     /// Calls between workers by `fetch` that may lead to a request; deeper ones get 508.
     pub depth_max: u32,
+    /// Streams of one HTTP/2 connection that are reset before they are taken up; one more ends it.
+    #[schemars(range(min = 1))]
+    pub resets_max: usize,
+    /// Requests of one HTTP/2 connection that its client may cancel; more, and more than half of all, end it.
+    #[schemars(range(min = 1))]
+    pub cancels_max: u32,
 }
 
 impl Default for Ingress {
@@ -180,13 +192,17 @@ impl Default for Ingress {
         Self {
             header_bytes_max: 16 * KIB,
             headers_max: 100,
+            uri_bytes_max: 8 * KIB,
             body_bytes_max: 100 * MIB,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(60),
             connections_max: 10_000,
             streams_max: 128,
             depth_max: 16,
+            resets_max: 20,
+            cancels_max: 500,
         }
     }
 }

@@ -33,12 +33,16 @@ pub(super) fn server_config(config: &Config) -> Result<ServerConfig> {
             connections_max: ingress.connections_max,
             header_bytes_max: usize::try_from(ingress.header_bytes_max).unwrap_or(usize::MAX),
             header_count_max: ingress.headers_max,
+            uri_bytes_max: usize::try_from(ingress.uri_bytes_max).unwrap_or(usize::MAX),
             header_timeout: ingress.header_timeout,
             idle_timeout: ingress.idle_timeout,
             body_bytes_max: ingress.body_bytes_max,
             body_timeout: ingress.body_timeout,
+            write_timeout: ingress.write_timeout,
             h2_streams_max: ingress.streams_max,
             depth_max: ingress.depth_max,
+            h2_resets_max: ingress.resets_max,
+            h2_cancels_max: ingress.cancels_max,
             ..Limits::default()
         },
         ..ServerConfig::default()

@@ -3,9 +3,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
+};
 
-use crate::support::{address, get, raw, read_all, start_with, until};
+use crate::support::{address, cut, get, raw, read_all, start_with, until};
 
 const SHORT: Duration = Duration::from_millis(200);
 
@@ -150,6 +153,49 @@ async fn a_client_that_reads_nothing_of_an_endless_response_is_cut_off() {
     })
     .await;
     drop(stream);
+}
+
+#[tokio::test]
+async fn a_client_that_reads_a_byte_now_and_then_is_cut_off() {
+    let (running, worker) = start_with(|limits| limits.write_timeout = SHORT);
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut stream = socket.connect(address(&running)).await.unwrap();
+    stream
+        .write_all(b"GET /endless HTTP/1.1\r\nhost: a\r\n\r\n")
+        .await
+        .unwrap();
+    let reading = async {
+        while cut(&running, "slow_reader") == 0 {
+            drop(stream.read_u8().await);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let cut_off = tokio::time::timeout(Duration::from_secs(10), reading);
+    assert!(cut_off.await.is_ok(), "the server went on waiting");
+    until("the response is dropped", || {
+        worker.0.dropped.load(Ordering::SeqCst) == 1
+    })
+    .await;
+    assert!(get(address(&running), "/", "").await.ends_with("hello"));
+}
+
+#[tokio::test]
+async fn a_body_that_drips_is_given_up_although_bytes_keep_coming() {
+    let (running, worker) = start_with(|limits| limits.request_timeout = SHORT);
+    let stream = TcpStream::connect(address(&running)).await.unwrap();
+    let (mut reader, mut writer) = stream.into_split();
+    let head = b"POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 10000\r\n\r\n";
+    writer.write_all(head).await.unwrap();
+    let dripping = tokio::spawn(async move {
+        while writer.write_all(b"a").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    assert!(read_all(&mut reader).await.starts_with("HTTP/1.1 408"));
+    drop(reader);
+    dripping.await.unwrap();
+    assert_eq!(worker.0.started.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test]

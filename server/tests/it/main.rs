@@ -4,9 +4,12 @@
     reason = "a test has one runtime, and its tasks belong on it"
 )]
 
+mod frames;
+mod http2;
 mod limits;
 mod responses;
 mod shutdown;
+mod smuggling;
 mod starting;
 mod support;
 mod transport;

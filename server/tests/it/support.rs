@@ -146,6 +146,26 @@ pub(crate) async fn get(address: SocketAddr, path: &str, headers: &str) -> Strin
     .await
 }
 
+/// Requests that the server refused by itself, hyper's own refusals included.
+pub(crate) fn refused(running: &Running) -> u64 {
+    figure(running, "isopod_http_requests_total", "refused") + cut(running, "bad_request")
+}
+
+/// Connections that were cut for this reason.
+pub(crate) fn cut(running: &Running, reason: &str) -> u64 {
+    figure(running, "isopod_http_connections_cut_total", reason)
+}
+
+fn figure(running: &Running, name: &str, label: &str) -> u64 {
+    let figures = running.handle().figures();
+    let samples = figures
+        .iter()
+        .filter(|figure| figure.name == name)
+        .flat_map(|figure| &figure.samples);
+    let values = samples.filter(|sample| sample.labels.iter().any(|(_, value)| value == label));
+    values.map(|sample| sample.value as u64).sum()
+}
+
 pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
     let waited = async {
         while !condition() {

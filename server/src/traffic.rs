@@ -1,0 +1,89 @@
+//! What an HTTP/2 connection is used for. A client may send frames that carry nothing (`PING`, `SETTINGS`, empty `DATA`),
+//! and requests only to cancel them: each is cheap for it, and not for the server. So what it asks for is held against
+//! what it sends.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+
+use crate::{config::Limits, cut::Cut};
+
+/// A frame's own head.
+const FRAME_BYTES: u64 = 9;
+/// How many bytes on the wire one byte of use may cost: small frames, window updates and pings are part of honest use.
+const COST_MAX: u64 = 8;
+
+#[derive(Default)]
+pub(crate) struct Traffic {
+    read: AtomicU64,
+    useful: AtomicU64,
+    requests: AtomicU32,
+    cancelled: AtomicU32,
+}
+
+impl Traffic {
+    /// Bytes came in, of whatever kind.
+    #[must_use]
+    pub(crate) fn read(&self, bytes: usize, limits: &Limits) -> Option<Cut> {
+        let bytes = bytes as u64;
+        let read = self.read.fetch_add(bytes, Relaxed) + bytes;
+        let free = self.useful.load(Relaxed).saturating_add(limits.h2_idle_bytes_max);
+        (read > free.saturating_mul(COST_MAX)).then_some(Cut::Flood)
+    }
+
+    /// Bytes of a head or a body, in or out, were of use to someone.
+    pub(crate) fn used(&self, bytes: usize) {
+        if bytes > 0 {
+            self.useful.fetch_add(bytes as u64 + FRAME_BYTES, Relaxed);
+        }
+    }
+
+    pub(crate) fn requested(&self) {
+        self.requests.fetch_add(1, Relaxed);
+    }
+
+    /// A request was cancelled before its answer was sent.
+    #[must_use]
+    pub(crate) fn cancelled(&self, limits: &Limits) -> Option<Cut> {
+        let cancelled = self.cancelled.fetch_add(1, Relaxed) + 1;
+        let most = cancelled > self.requests.load(Relaxed) / 2;
+        (most && cancelled > limits.h2_cancels_max).then_some(Cut::Cancels)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_carries_nothing_is_a_flood_and_what_carries_little_is_not() {
+        let limits = Limits {
+            h2_idle_bytes_max: 1000,
+            ..Limits::default()
+        };
+        let pings = Traffic::default();
+        let sent = (0..).take_while(|_| pings.read(17, &limits).is_none()).count();
+        assert_eq!(sent, 8000 / 17);
+        let drops = Traffic::default();
+        for _ in 0..100_000 {
+            assert_eq!(drops.read(FRAME_BYTES as usize + 1, &limits), None);
+            drops.used(1);
+        }
+    }
+
+    #[test]
+    fn a_client_may_change_its_mind_about_some_requests_and_not_about_most() {
+        let limits = Limits {
+            h2_cancels_max: 10,
+            ..Limits::default()
+        };
+        let fickle = Traffic::default();
+        let cut = (1..=11).map(|_| (fickle.requested(), fickle.cancelled(&limits)).1);
+        let cut: Vec<_> = cut.collect();
+        assert_eq!((&cut[..10], cut[10]), (&[None; 10][..], Some(Cut::Cancels)));
+        let picky = Traffic::default();
+        for _ in 0..100 {
+            picky.requested();
+            picky.requested();
+            assert_eq!(picky.cancelled(&limits), None);
+        }
+    }
+}

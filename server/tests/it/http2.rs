@@ -1,0 +1,232 @@
+//! HTTP/2 clients that mean no good: what they send costs no worker anything and ends with their connection.
+
+use std::future::Future;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use isopod_server::{Limits, Running};
+use tokio::io::AsyncWriteExt;
+use tokio::net::tcp::OwnedWriteHalf;
+
+use crate::frames::*;
+use crate::support::{Worker, address, cut, get, start_with, until};
+
+const SHORT: Duration = Duration::from_millis(200);
+/// The setting of the window that each stream begins with.
+const INITIAL_WINDOW: u16 = 4;
+
+async fn in_time<T>(what: &str, doing: impl Future<Output = T>) -> T {
+    let done = tokio::time::timeout(Duration::from_secs(10), doing).await;
+    done.unwrap_or_else(|_| panic!("never happened: {what}"))
+}
+
+fn started(worker: &Worker) -> usize {
+    worker.0.started.load(Ordering::SeqCst)
+}
+
+/// Writes until the server has had enough; what it has to say meanwhile is read.
+async fn flood(reader: Reader, mut writer: OwnedWriteHalf, frames: &[u8]) {
+    let reading = tokio::spawn(reader.to_end());
+    let writing = async { while writer.write_all(frames).await.is_ok() {} };
+    in_time("the server hangs up", writing).await;
+    in_time("the connection ends", reading).await.unwrap();
+}
+
+async fn is_cut_and_serves_others(running: &Running, reason: &str) {
+    until(reason, || cut(running, reason) == 1).await;
+    assert!(get(address(running), "/", "").await.ends_with("hello"));
+}
+
+fn start(change: impl FnOnce(&mut Limits)) -> (Running, Worker) {
+    start_with(change)
+}
+
+#[tokio::test]
+async fn requests_reset_before_they_are_taken_up_end_the_connection() {
+    let (running, worker) = start(|_| ());
+    let (reader, writer) = open(address(&running), &[]).await;
+    let burst: Vec<u8> = (0..500)
+        .flat_map(|i| [request(2 * i + 1, "/hang"), reset(2 * i + 1)].concat())
+        .collect();
+    flood(reader, writer, &burst).await;
+    is_cut_and_serves_others(&running, "bad_frames").await;
+    assert!(started(&worker) < 25, "{} workers for nothing", started(&worker));
+}
+
+#[tokio::test]
+async fn requests_cancelled_one_after_the_other_end_the_connection() {
+    let (running, worker) = start(|limits| limits.h2_cancels_max = 10);
+    let (reader, mut writer) = open(address(&running), &[]).await;
+    let ended = tokio::spawn(reader.to_end());
+    for i in 0..11 {
+        writer.write_all(&request(2 * i + 1, "/hang")).await.unwrap();
+        until("a worker is at it", || started(&worker) == i as usize + 1).await;
+        writer.write_all(&reset(2 * i + 1)).await.unwrap();
+        until("it is not any more", || {
+            worker.0.dropped.load(Ordering::SeqCst) == i as usize + 1
+        })
+        .await;
+    }
+    in_time("the connection ends", ended).await.unwrap();
+    is_cut_and_serves_others(&running, "cancels").await;
+}
+
+#[tokio::test]
+async fn headers_that_go_on_and_on_end_the_connection() {
+    let (running, worker) = start(|_| ());
+    let (reader, mut writer) = open(address(&running), &[]).await;
+    writer.write_all(&frame(HEADERS, 0, 1, &block("/"))).await.unwrap();
+    flood(reader, writer, &frame(CONTINUATION, 0, 1, &[]).repeat(100)).await;
+    is_cut_and_serves_others(&running, "bad_frames").await;
+    assert_eq!(started(&worker), 1, "the one of the check");
+}
+
+#[tokio::test]
+async fn headers_that_do_not_end_are_waited_for_as_long_as_others() {
+    let (running, _) = start(|limits| limits.header_timeout = SHORT);
+    let (reader, mut writer) = open(address(&running), &[]).await;
+    writer.write_all(&frame(HEADERS, 0, 1, &block("/"))).await.unwrap();
+    in_time("the connection ends", reader.to_end()).await;
+    is_cut_and_serves_others(&running, "slow_head").await;
+}
+
+#[tokio::test]
+async fn headers_that_do_not_end_on_a_connection_in_use_are_not_waited_for_either() {
+    let (running, _) = start(|limits| limits.h2_ping_interval = SHORT);
+    let (mut reader, mut writer) = open(address(&running), &[]).await;
+    writer.write_all(&request(1, "/")).await.unwrap();
+    in_time(
+        "an answer",
+        reader.until(|frame| frame.stream == 1 && frame.flags & END_STREAM != 0),
+    )
+    .await;
+    writer.write_all(&frame(HEADERS, 0, 3, &block("/"))).await.unwrap();
+    in_time("the connection ends", reader.to_end()).await;
+    assert!(get(address(&running), "/", "").await.ends_with("hello"));
+}
+
+#[tokio::test]
+async fn frames_that_carry_nothing_end_the_connection() {
+    let (running, worker) = start(|limits| limits.h2_idle_bytes_max = 1000);
+    for (count, nothing) in [
+        frame(PING, 0, 0, &[0; 8]),
+        frame(PING, ACK, 0, &[0; 8]),
+        frame(SETTINGS, 0, 0, &[]),
+        // A priority, for a stream that nobody opened.
+        frame(2, 0, 1, &[0, 0, 0, 0, 1]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (reader, writer) = open(address(&running), &[]).await;
+        flood(reader, writer, &nothing.repeat(20)).await;
+        until("it is counted", || cut(&running, "flood") == count as u64 + 1).await;
+    }
+    assert_eq!(started(&worker), 0);
+}
+
+#[tokio::test]
+async fn empty_data_ends_the_connection() {
+    let (running, _) = start(|limits| limits.h2_idle_bytes_max = 1000);
+    let (reader, mut writer) = open(address(&running), &[]).await;
+    writer
+        .write_all(&frame(HEADERS, END_HEADERS, 1, &block("/echo")))
+        .await
+        .unwrap();
+    flood(reader, writer, &frame(DATA, 0, 1, &[]).repeat(20)).await;
+    until("it is counted", || {
+        cut(&running, "flood") + cut(&running, "bad_frames") == 1
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn headers_that_unfold_to_more_than_is_taken_use_no_worker() {
+    let (running, worker) = start(|_| ());
+    let (reader, mut writer) = open(address(&running), &[]).await;
+    // One header of 3,000 bytes, remembered; then a thousand times the same.
+    let mut bomb = block("/");
+    bomb.extend([0x40, 1, b'x', 0x7f, 0xb9, 0x16]);
+    bomb.extend([b'y'; 3000]);
+    bomb.extend([0xbe; 1000]);
+    let bomb = frame(HEADERS, END_HEADERS | END_STREAM, 1, &bomb);
+    writer.write_all(&bomb).await.unwrap();
+    in_time("the connection ends", reader.to_end()).await;
+    is_cut_and_serves_others(&running, "bad_frames").await;
+    assert_eq!(started(&worker), 1, "the one of the check");
+}
+
+#[tokio::test]
+async fn too_many_headers_are_refused_on_http_2_as_well() {
+    let (running, worker) = start(|_| ());
+    let (mut reader, mut writer) = open(address(&running), &[]).await;
+    let mut many = block("/");
+    many.extend([0x00, 1, b'x', 1, b'y'].repeat(101));
+    writer
+        .write_all(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &many))
+        .await
+        .unwrap();
+    in_time(
+        "an answer",
+        reader.until(|frame| frame.stream == 1 && frame.kind == HEADERS),
+    )
+    .await;
+    assert_eq!(crate::support::refused(&running), 1);
+    assert_eq!(started(&worker), 0);
+}
+
+#[tokio::test]
+async fn a_client_that_opens_no_window_is_cut_off_and_so_is_one_that_opens_it_once() {
+    let (running, worker) = start(|limits| limits.write_timeout = SHORT);
+    for (count, (window, path)) in [(0, "/"), (0, "/endless"), (65_535, "/endless")]
+        .into_iter()
+        .enumerate()
+    {
+        let (reader, mut writer) = open(address(&running), &[(INITIAL_WINDOW, window)]).await;
+        writer.write_all(&request(1, path)).await.unwrap();
+        in_time("the connection ends", reader.to_end()).await;
+        until("it is counted", || cut(&running, "slow_reader") == count as u64 + 1).await;
+    }
+    until("the responses are dropped", || {
+        worker.0.dropped.load(Ordering::SeqCst) == 3
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_that_only_answers_pings_is_asked_to_leave_and_made_to() {
+    let (running, _) = start(|limits| {
+        (limits.header_timeout, limits.idle_timeout, limits.write_timeout) = (SHORT, SHORT * 4, SHORT);
+        limits.h2_ping_interval = SHORT / 4;
+    });
+    let (mut reader, mut writer) = open(address(&running), &[]).await;
+    writer.write_all(&request(1, "/")).await.unwrap();
+    in_time(
+        "an answer",
+        reader.until(|frame| frame.stream == 1 && frame.flags & END_STREAM != 0),
+    )
+    .await;
+    let began = std::time::Instant::now();
+    let (mut pings, mut warned) = (0, false);
+    let answering = async {
+        while let Some(frame) = reader.next().await {
+            warned |= frame.kind == GOAWAY;
+            // Not the one that tells a connection's end from its beginning: to that the server would close.
+            if frame.kind == PING && frame.flags & ACK == 0 && !warned {
+                pings += 1;
+                drop(writer.write_all(&frame_back(&frame)).await);
+            }
+        }
+    };
+    in_time("the connection ends", answering).await;
+    assert!(warned && pings > 3, "{pings} pings");
+    assert!(
+        began.elapsed() >= SHORT * 4,
+        "it was cut early, after {:?}",
+        began.elapsed()
+    );
+}
+
+fn frame_back(ping: &Frame) -> Vec<u8> {
+    frame(PING, ACK, 0, &ping.payload)
+}
