@@ -145,8 +145,8 @@ fn time(ms: u64) -> Option<Duration> {
     (ms > 0).then(|| Duration::from_millis(ms))
 }
 
-/// How a script is run, as JSON; what is left out is at its default. `isopod.h` explains each.
-#[derive(Debug, Default, Deserialize)]
+/// How a script is run, as JSON; what is left out is at its default. `isopod.h` explains each. Not to be printed: it holds secrets.
+#[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ScriptOptions {
     language: Language,

@@ -95,12 +95,22 @@ pub enum Console {
 }
 
 /// What a script run as a command may know of the process: see the module `isopod:process`.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Command {
     /// The arguments after the script's name.
     pub args: Vec<String>,
     /// The environment variables let through.
     pub env: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Arguments and variables may hold secrets.
+        f.debug_struct("Command")
+            .field("args", &self.args.len())
+            .field("env", &self.env.keys())
+            .finish()
+    }
 }
 
 /// Why a script cannot be made.

@@ -26,6 +26,7 @@ mod program;
 mod project;
 mod quotas;
 mod run;
+mod secrets;
 mod serving;
 mod systems;
 mod tasks;

@@ -23,6 +23,7 @@ type Step = (&'static str, fn(&Workspace) -> Result<Done>);
 const STEPS: &[Step] = &[
     ("fmt", |w| cargo(w, &["fmt", "--all", "--check"])),
     ("tidy", |w| passed(tidy::command(w))),
+    ("lock file", lock_file),
     ("setup", |w| {
         passed(v8::make_ready(w, false).and_then(|()| setup::for_tests(w)))
     }),
@@ -103,6 +104,21 @@ fn docs(workspace: &Workspace) -> Result<Done> {
         "--exclude",
         "xtask",
     ])))
+}
+
+/// That `Cargo.lock` says what is built: what is resolved anew on a machine nobody looks at was chosen by nobody.
+fn lock_file(workspace: &Workspace) -> Result<Done> {
+    let mut command = shell::command("cargo", &workspace.root);
+    let output = command
+        .args(["metadata", "--locked", "--format-version", "1"])
+        .output()?;
+    if !output.status.success() {
+        bail!(
+            "{}run `cargo check` and commit Cargo.lock",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    Ok(Done::Passed)
 }
 
 fn deny(workspace: &Workspace) -> Result<Done> {

@@ -1,6 +1,7 @@
 //! What the runtime tells the SQL bindings of a worker.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::time::Duration;
 
 /// One SQL binding: where its database is, and what a worker may ask of it.
@@ -11,7 +12,7 @@ use std::time::Duration;
 /// let served = SqlConfig { max_connections: 8, ..SqlConfig::new("postgres://app@db.internal/app") };
 /// # assert!(local.rows_max == served.rows_max);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct SqlConfig {
     /// `sqlite:` and a path, `sqlite::memory:`, or a `postgres://` URL. A SQLite file is created when it is missing. A
     /// database in memory belongs to one worker thread: workers on other threads see another one.
@@ -30,6 +31,17 @@ pub struct SqlConfig {
     pub result_bytes_max: usize,
     /// From the call to its result, waiting for a connection included. What runs longer is interrupted. Default: 30 s.
     pub timeout: Duration,
+}
+
+impl fmt::Debug for SqlConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The rest of the URL may hold a password.
+        let scheme = self.url.split_once(':').map_or("", |(scheme, _)| scheme);
+        f.debug_struct("SqlConfig")
+            .field("url", &format_args!("{scheme}:…"))
+            .field("max_connections", &self.max_connections)
+            .finish_non_exhaustive()
+    }
 }
 
 impl SqlConfig {

@@ -4,3 +4,4 @@ mod common;
 mod handlers;
 mod limits;
 mod quotas;
+mod reach;

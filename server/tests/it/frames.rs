@@ -89,7 +89,7 @@ impl Reader {
     }
 
     /// Reads to the connection's end; whether a GOAWAY came before it.
-    pub(crate) async fn to_end(mut self) -> bool {
+    pub(crate) async fn rest(mut self) -> bool {
         let mut warned = false;
         while let Some(frame) = self.next().await {
             warned |= frame.kind == GOAWAY;

@@ -26,7 +26,7 @@ fn started(worker: &Worker) -> usize {
 
 /// Writes until the server has had enough; what it has to say meanwhile is read.
 async fn flood(reader: Reader, mut writer: OwnedWriteHalf, frames: &[u8]) {
-    let reading = tokio::spawn(reader.to_end());
+    let reading = tokio::spawn(reader.rest());
     let writing = async { while writer.write_all(frames).await.is_ok() {} };
     in_time("the server hangs up", writing).await;
     in_time("the connection ends", reading).await.unwrap();
@@ -57,7 +57,7 @@ async fn requests_reset_before_they_are_taken_up_end_the_connection() {
 async fn requests_cancelled_one_after_the_other_end_the_connection() {
     let (running, worker) = start(|limits| limits.h2_cancels_max = 10);
     let (reader, mut writer) = open(address(&running), &[]).await;
-    let ended = tokio::spawn(reader.to_end());
+    let ended = tokio::spawn(reader.rest());
     for i in 0..11 {
         writer.write_all(&request(2 * i + 1, "/hang")).await.unwrap();
         until("a worker is at it", || started(&worker) == i as usize + 1).await;
@@ -86,7 +86,7 @@ async fn headers_that_do_not_end_are_waited_for_as_long_as_others() {
     let (running, _) = start(|limits| limits.header_timeout = SHORT);
     let (reader, mut writer) = open(address(&running), &[]).await;
     writer.write_all(&frame(HEADERS, 0, 1, &block("/"))).await.unwrap();
-    in_time("the connection ends", reader.to_end()).await;
+    in_time("the connection ends", reader.rest()).await;
     is_cut_and_serves_others(&running, "slow_head").await;
 }
 
@@ -101,7 +101,7 @@ async fn headers_that_do_not_end_on_a_connection_in_use_are_not_waited_for_eithe
     )
     .await;
     writer.write_all(&frame(HEADERS, 0, 3, &block("/"))).await.unwrap();
-    in_time("the connection ends", reader.to_end()).await;
+    in_time("the connection ends", reader.rest()).await;
     assert!(get(address(&running), "/", "").await.ends_with("hello"));
 }
 
@@ -151,7 +151,7 @@ async fn headers_that_unfold_to_more_than_is_taken_use_no_worker() {
     bomb.extend([0xbe; 1000]);
     let bomb = frame(HEADERS, END_HEADERS | END_STREAM, 1, &bomb);
     writer.write_all(&bomb).await.unwrap();
-    in_time("the connection ends", reader.to_end()).await;
+    in_time("the connection ends", reader.rest()).await;
     is_cut_and_serves_others(&running, "bad_frames").await;
     assert_eq!(started(&worker), 1, "the one of the check");
 }
@@ -184,7 +184,7 @@ async fn a_client_that_opens_no_window_is_cut_off_and_so_is_one_that_opens_it_on
     {
         let (reader, mut writer) = open(address(&running), &[(INITIAL_WINDOW, window)]).await;
         writer.write_all(&request(1, path)).await.unwrap();
-        in_time("the connection ends", reader.to_end()).await;
+        in_time("the connection ends", reader.rest()).await;
         until("it is counted", || cut(&running, "slow_reader") == count as u64 + 1).await;
     }
     until("the responses are dropped", || {
