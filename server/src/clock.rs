@@ -9,7 +9,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use futures::task::AtomicWaker;
@@ -19,9 +19,9 @@ use slab::Slab;
 const NEVER: u64 = u64::MAX;
 
 pub(crate) struct Clock {
-    start: Instant,
     resolution: Duration,
-    /// Milliseconds since `start`, as of the last tick.
+    /// Milliseconds of all ticks up to the last. Time that passes between late ticks is not made up for: an alarm set in it
+    /// would go off early.
     now: AtomicU64,
     alarms: Mutex<Slab<Arc<Due>>>,
 }
@@ -34,7 +34,6 @@ struct Due {
 impl Clock {
     pub(crate) fn new(resolution: Duration) -> Arc<Self> {
         Arc::new(Self {
-            start: Instant::now(),
             resolution,
             now: AtomicU64::new(0),
             alarms: Mutex::default(),
@@ -59,9 +58,11 @@ impl Clock {
     pub(crate) async fn run(&self) {
         let mut interval = tokio::time::interval(self.resolution);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut passed = Duration::ZERO;
         loop {
             interval.tick().await;
-            let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(NEVER - 1);
+            passed = passed.saturating_add(self.resolution);
+            let now = u64::try_from(passed.as_millis()).unwrap_or(NEVER - 1);
             self.now.store(now, Ordering::Release);
             for (_, due) in self.alarms().iter() {
                 if due.at.load(Ordering::Acquire) <= now {

@@ -39,8 +39,8 @@ fn no_worker_was_used(server: &Serving) {
 #[test]
 fn a_silent_connection_is_closed() {
     let (_project, server) = strict();
-    let mut silent = server.connect();
     let start = Instant::now();
+    let mut silent = server.connect();
     assert_eq!(silent.stream.read(&mut [0; 64]).expect("an orderly end"), 0);
     assert!(
         start.elapsed() >= Duration::from_millis(300) && start.elapsed() < PATIENCE / 2,

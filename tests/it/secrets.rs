@@ -1,5 +1,8 @@
 //! Secrets stay where they are used: in no log, error, page, figure or report of the program's.
 
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
+
 use crate::origin::Origin;
 use crate::process::until;
 use crate::program::{Server, Serving, isopod_with};
@@ -9,7 +12,20 @@ const SECRET: &str = "hunter2-of-the-token";
 const PASSWORD: &str = "hunter2-of-the-database";
 const OTHER: &str = "hunter2-of-nobody";
 
+/// What listens where a database should be, and is none.
+fn no_database() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            drop(stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n"));
+        }
+    });
+    address
+}
+
 fn project(origin: &Origin, mode: &str) -> Project {
+    let database = no_database();
     let configuration = format!(
         "mode = '{mode}'
          env_files = ['.env']
@@ -27,7 +43,7 @@ fn project(origin: &Origin, mode: &str) -> Project {
         ("isopod.toml", &configuration),
         (
             ".env",
-            &format!("TOKEN={SECRET}\nDATABASE_URL=postgres://app:{PASSWORD}@127.0.0.1:1/app\nUNNAMED={OTHER}\n"),
+            &format!("TOKEN={SECRET}\nDATABASE_URL=postgres://app:{PASSWORD}@{database}/app\nUNNAMED={OTHER}\n"),
         ),
         (
             "fails.js",
