@@ -161,6 +161,7 @@ pub(crate) struct ScriptOptions {
     workers_max: Option<usize>,
     queue_len_max: Option<usize>,
     spread_at: Option<usize>,
+    weight: Option<u32>,
     wall_timeout_ms: Option<u64>,
     cpu_ms: Option<u64>,
     cpu_soft_ms: Option<u64>,
@@ -282,6 +283,7 @@ impl ScriptOptions {
             wall_timeout: self.wall_timeout_ms.map(Duration::from_millis),
             queue_len_max: self.queue_len_max,
             spread_at: self.spread_at.unwrap_or(defaults.spread_at),
+            weight: self.weight.unwrap_or(defaults.weight),
         }
     }
 }

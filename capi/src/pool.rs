@@ -127,6 +127,17 @@ impl Call<'_> {
             .map_err(|source| Error::Json { argument, source })?;
         let (pool, name, function) = (pool.clone(), self.name.to_owned(), self.function.to_owned());
         let deadline = wait::deadline(self.timeout_ms);
-        Ok(async move { pool.call_with(&name, &function, arguments, Meta { deadline }).await })
+        Ok(async move {
+            pool.call_with(
+                &name,
+                &function,
+                arguments,
+                Meta {
+                    deadline,
+                    ..Meta::default()
+                },
+            )
+            .await
+        })
     }
 }

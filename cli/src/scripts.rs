@@ -159,6 +159,7 @@ fn options(worker: &Worker) -> Options {
         concurrency: worker.concurrency,
         workers_min: worker.workers_min,
         workers_max: worker.workers_max,
+        weight: worker.weight,
         recycle: Recycle {
             events: worker.recycle.events,
             age: worker.recycle.age,

@@ -30,4 +30,4 @@ pub use self::limits::Limits;
 pub use self::script::{Binding, Command, Console, Script, ScriptBuilder, ScriptError};
 pub use self::thread::WorkerThread;
 pub use self::watchdog::Watchdog;
-pub use self::worker::{BootOptions, Turn, Worker};
+pub use self::worker::{BootOptions, OnStop, Turn, Worker};

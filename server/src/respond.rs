@@ -21,6 +21,16 @@ pub fn status_of(outcome: Outcome) -> StatusCode {
     }
 }
 
+/// The status code of a failure: that of its outcome, but for load that was shed because its worker had all of its share.
+fn status_of_failure(failure: &Failure) -> StatusCode {
+    match failure.outcome {
+        // A worker that fails with "ok" contradicts itself.
+        Outcome::Ok => StatusCode::INTERNAL_SERVER_ERROR,
+        Outcome::LoadShed if failure.own_share => StatusCode::TOO_MANY_REQUESTS,
+        outcome => status_of(outcome),
+    }
+}
+
 const fn remedy_of(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Ok | Outcome::Canceled => "Nothing needs to be done.",
@@ -106,11 +116,7 @@ struct Page<'a> {
 
 pub(crate) fn failure(failure: &Failure, mode: Mode, format: Format, id: &RequestId) -> Response<String> {
     let page = Page {
-        status: match failure.outcome {
-            // A worker that fails with "ok" contradicts itself.
-            Outcome::Ok => StatusCode::INTERNAL_SERVER_ERROR,
-            outcome => status_of(outcome),
-        },
+        status: status_of_failure(failure),
         outcome: failure.outcome.as_str(),
         message: &failure.message,
         detail: failure.detail.as_deref().unwrap_or_default(),

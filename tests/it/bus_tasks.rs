@@ -325,6 +325,7 @@ fn a_task_beyond_its_deadline_has_timed_out() {
     );
     let meta = isopod_pool::Meta {
         deadline: Some(std::time::Instant::now() + std::time::Duration::from_millis(50)),
+        ..isopod_pool::Meta::default()
     };
     let ended = block_on(stage.tasks.run::<()>("s", TaskRequest::new(()).meta(meta)).finish());
     assert_eq!(ended.expect_err("its time was over").outcome, Outcome::ExceededWall);

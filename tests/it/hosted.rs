@@ -96,6 +96,7 @@ fn misdeeds_in_a_hosted_pool_end_as_they_should_and_the_script_beside_answers_th
             // Far from the limit on CPU time: what is slow here is the machine.
             deadline: (*outcome == Outcome::ExceededWall)
                 .then(|| std::time::Instant::now() + Duration::from_millis(100)),
+            ..Meta::default()
         };
         let failed = std::thread::scope(|scope| {
             let call = scope.spawn(|| block_on(hosted.pool.call_with::<_, ()>("hostile", misdeed, (), meta)));

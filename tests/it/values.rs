@@ -228,6 +228,7 @@ fn a_native_call_is_dropped_with_the_event_that_made_it() {
     block_on(pool.call::<_, ()>("s#S", "g", ())).expect("a warm worker");
     let meta = isopod_pool::Meta {
         deadline: Some(std::time::Instant::now() + std::time::Duration::from_millis(500)),
+        ..isopod_pool::Meta::default()
     };
     let ended: Result<(), Failure> = block_on(pool.call_with("s#S", "f", (), meta));
     assert_eq!(ended.expect_err("its time was over").outcome, Outcome::ExceededWall);

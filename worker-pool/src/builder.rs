@@ -40,6 +40,7 @@ pub struct PoolBuilder<E: Engine> {
     engine: E,
     settings: Settings,
     threads_max: Option<usize>,
+    queue_total_max: Option<usize>,
     lost_threads_max: Option<usize>,
     observers: Vec<Observer>,
 }
@@ -52,7 +53,10 @@ impl<E: Engine> PoolBuilder<E> {
             threads,
             threads_max: threads,
             queue_len_max: 1024,
+            queue_total_max: 0,
             queue_wait_max: Duration::from_secs(10),
+            queue_target: Duration::from_millis(100),
+            queue_interval: Duration::from_millis(500),
             wall_timeout: Duration::from_secs(30),
             boot_timeout: Duration::from_secs(10),
             idle_timeout: None,
@@ -71,6 +75,7 @@ impl<E: Engine> PoolBuilder<E> {
             engine,
             settings,
             threads_max: None,
+            queue_total_max: None,
             lost_threads_max: None,
             observers: Vec::new(),
         }
@@ -97,6 +102,28 @@ impl<E: Engine> PoolBuilder<E> {
     /// How many events of one script may wait. Default: 1024.
     pub const fn queue_len_max(mut self, queue_len_max: usize) -> Self {
         self.settings.queue_len_max = queue_len_max;
+        self
+    }
+
+    /// How many events may wait in the pool. One script may have as many of them as there is room left for others, so that
+    /// none takes it all; sixteen of each script always have room. Default: eight times `queue_len_max`.
+    pub const fn queue_total_max(mut self, queue_total_max: usize) -> Self {
+        self.queue_total_max = Some(queue_total_max);
+        self
+    }
+
+    /// How long the luckiest event of a script may wait, over a whole [`PoolBuilder::queue_interval`], before its queue counts as
+    /// overloaded. While it is, what has waited for twice as long is shed instead of being given to a worker, and what comes
+    /// is refused where it would wait for longer than this. A queue of fewer than sixteen events is never
+    /// overloaded. Default: 100 ms; `Duration::MAX` turns it off.
+    pub const fn queue_target(mut self, queue_target: Duration) -> Self {
+        self.settings.queue_target = queue_target;
+        self
+    }
+
+    /// Over what time a queue is judged: a burst that drains within it is none of an overload. Default: 500 ms.
+    pub const fn queue_interval(mut self, queue_interval: Duration) -> Self {
+        self.settings.queue_interval = queue_interval;
         self
     }
 
@@ -182,7 +209,8 @@ impl<E: Engine> PoolBuilder<E> {
         self
     }
 
-    /// What a caller whose event found a full queue is told to wait. Default: 1 s.
+    /// What a caller whose event found no room is told to wait, about and at least: longer where the line is long and slow, and
+    /// never two callers the same, so that they do not come back together. Default: 1 s.
     pub const fn retry_after(mut self, retry_after: Duration) -> Self {
         self.settings.retry_after = retry_after;
         self
@@ -206,18 +234,7 @@ impl<E: Engine> PoolBuilder<E> {
     /// # Errors
     /// Settings that contradict each other, or no thread for the supervisor.
     pub fn build(mut self) -> Result<Pool<E>, BuildError> {
-        let threads = self.settings.threads;
-        if threads == 0 {
-            return Err(BuildError::NoThreads);
-        }
-        self.settings.threads_max = self.threads_max.unwrap_or(threads);
-        if self.settings.threads_max < threads {
-            return Err(BuildError::ThreadsMax {
-                threads,
-                max: self.settings.threads_max,
-            });
-        }
-        self.settings.lost_threads_max = self.lost_threads_max.unwrap_or(threads);
+        self.settle()?;
         let (wake, woken) = channel::bounded(1);
         let name = format!("{}-supervisor", self.settings.name);
         let shared = Arc::new(Shared::new(
@@ -233,5 +250,31 @@ impl<E: Engine> PoolBuilder<E> {
         // Not the engine's business: nothing of an engine lives on the supervisor.
         let supervisor = Builder::new().name(name).spawn(body).map_err(BuildError::Supervisor)?;
         Ok(Pool::new(shared, supervisor))
+    }
+
+    /// Fills in the defaults that follow from other settings, and checks them all.
+    fn settle(&mut self) -> Result<(), BuildError> {
+        let threads = self.settings.threads;
+        if threads == 0 {
+            return Err(BuildError::NoThreads);
+        }
+        self.settings.threads_max = self.threads_max.unwrap_or(threads);
+        if self.settings.threads_max < threads {
+            return Err(BuildError::ThreadsMax {
+                threads,
+                max: self.settings.threads_max,
+            });
+        }
+        let eight_queues = self.settings.queue_len_max.saturating_mul(8);
+        self.settings.queue_total_max = self.queue_total_max.unwrap_or(eight_queues);
+        self.settings.lost_threads_max = self.lost_threads_max.unwrap_or(threads);
+        Ok(())
+    }
+
+    /// What a pool would be made with.
+    #[cfg(all(test, not(feature = "shuttle")))]
+    pub(crate) fn settled(mut self) -> Result<Settings, BuildError> {
+        self.settle()?;
+        Ok(self.settings)
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::engine::Event;
 use crate::line::Line;
+use crate::options::{Meta, Priority};
 use crate::outcome::{Failure, Outcome};
 use crate::stats::Counters;
 use crate::time::after;
@@ -72,6 +73,7 @@ pub(crate) struct Job<V: Event> {
     pub(crate) accepted: Instant,
     /// When its caller stops waiting.
     pub(crate) deadline: Option<Instant>,
+    pub(crate) priority: Priority,
     pub(crate) line: Arc<Line>,
     /// When it was put into a worker's mailbox.
     pub(crate) given: Instant,
@@ -80,11 +82,12 @@ pub(crate) struct Job<V: Event> {
 }
 
 impl<V: Event> Job<V> {
-    pub(crate) fn new(id: EventId, event: V, accepted: Instant, deadline: Option<Instant>, tally: Tally) -> Self {
+    pub(crate) fn new(id: EventId, event: V, accepted: Instant, meta: Meta, tally: Tally) -> Self {
         Self {
             id,
             accepted,
-            deadline,
+            deadline: meta.deadline,
+            priority: meta.priority,
             line: Arc::default(),
             given: accepted,
             load: Some((event, tally)),

@@ -54,6 +54,9 @@ pub struct Options {
     /// Until then events stay together, where caches and connections are warm. A load is counted in events, whether they
     /// wait or compute; at 1 a script is spread as soon as two of its events meet.
     pub spread_at: usize,
+    /// How much of the threads the script gets where several want more than there are: twice the weight, twice the threads.
+    /// At least 1. Default: 1.
+    pub weight: u32,
 }
 
 impl Default for Options {
@@ -67,8 +70,26 @@ impl Default for Options {
             wall_timeout: None,
             queue_len_max: None,
             spread_at: 4,
+            weight: 1,
         }
     }
+}
+
+/// How much an event matters beside others of its script, where there is not room for all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Priority {
+    /// Waits before all others, and is refused or shed only where everything that waits is as important.
+    High,
+    /// As most are.
+    #[default]
+    Normal,
+    /// Waits behind all others, makes room for them in a full queue, and is refused as soon as the queue stands.
+    Low,
+}
+
+impl Priority {
+    /// All of them, most important first.
+    pub const ALL: [Self; 3] = [Self::High, Self::Normal, Self::Low];
 }
 
 /// What a caller says of one event.
@@ -76,6 +97,8 @@ impl Default for Options {
 pub struct Meta {
     /// When its caller stops waiting, in the queue or in the handler. Default: only the script's own limits hold.
     pub deadline: Option<Instant>,
+    /// How much it matters beside others. Default: [`Priority::Normal`].
+    pub priority: Priority,
 }
 
 /// What holds for the whole pool; each is documented at its builder method.
@@ -85,7 +108,10 @@ pub(crate) struct Settings {
     pub(crate) threads: usize,
     pub(crate) threads_max: usize,
     pub(crate) queue_len_max: usize,
+    pub(crate) queue_total_max: usize,
     pub(crate) queue_wait_max: Duration,
+    pub(crate) queue_target: Duration,
+    pub(crate) queue_interval: Duration,
     pub(crate) wall_timeout: Duration,
     pub(crate) boot_timeout: Duration,
     pub(crate) idle_timeout: Option<Duration>,
@@ -114,6 +140,7 @@ pub(crate) struct Limits {
     pub(crate) wall_timeout: Duration,
     pub(crate) queue_len_max: usize,
     pub(crate) spread_at: usize,
+    pub(crate) weight: u32,
 }
 
 impl Limits {
@@ -139,6 +166,7 @@ impl Limits {
             wall_timeout: options.wall_timeout.unwrap_or(settings.wall_timeout),
             queue_len_max: options.queue_len_max.unwrap_or(settings.queue_len_max).max(1),
             spread_at: options.spread_at.clamp(1, concurrency),
+            weight: options.weight.max(1),
         }
     }
 

@@ -92,6 +92,8 @@ pub struct Failure {
     pub detail: Option<String>,
     /// How long to wait before trying again, where that helps.
     pub retry_after: Option<Duration>,
+    /// With `load_shed`: it was the script's own share that was exhausted, and not the whole pool.
+    pub own_share: bool,
     /// What caused it, where that is more than its message: what a script threw.
     pub source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
@@ -126,6 +128,7 @@ impl Failure {
             message: message.into(),
             detail: None,
             retry_after: None,
+            own_share: false,
             source: None,
         }
     }

@@ -12,6 +12,7 @@ use isopod_pool::{Meta, Options, Outcome, RejectReason};
 fn soon(millis: u64) -> Meta {
     Meta {
         deadline: Some(Instant::now() + Duration::from_millis(millis)),
+        ..Meta::default()
     }
 }
 
@@ -58,6 +59,7 @@ fn the_earlier_of_the_callers_deadline_and_the_scripts_limit_holds() {
     assert!(late.reply.is_empty());
     let passed = Meta {
         deadline: Some(Instant::now()),
+        ..Meta::default()
     };
     assert_eq!(
         try_send(&pool, "s", Does::Echo(1), passed).err(),

@@ -109,7 +109,15 @@ fn run(steps: Vec<Step>, limit: Option<u64>) -> Result<(), TestCaseError> {
         match step {
             Step::Send { script, kind, deadline } => {
                 let deadline = deadline.map(|ms| Instant::now() + Duration::from_millis(ms));
-                if let Ok(event) = try_send(&pool, SCRIPTS[script], does(kind, &gate), Meta { deadline }) {
+                if let Ok(event) = try_send(
+                    &pool,
+                    SCRIPTS[script],
+                    does(kind, &gate),
+                    Meta {
+                        deadline,
+                        ..Meta::default()
+                    },
+                ) {
                     replies.push(event.reply);
                     sent.push(event.ticket);
                 }

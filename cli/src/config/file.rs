@@ -109,6 +109,9 @@ pub(super) struct WorkerFile {
     pub(super) concurrency: Option<usize>,
     /// Workers kept warm.
     pub(super) workers_min: usize,
+    /// How much of the threads it gets where several workers want more than there are; absent: 1.
+    #[schemars(range(min = 1))]
+    pub(super) weight: Option<u32>,
     /// Workers at most; absent: as many as there may be threads.
     #[schemars(range(min = 1))]
     pub(super) workers_max: Option<usize>,

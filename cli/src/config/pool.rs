@@ -16,6 +16,15 @@ pub struct Pool {
     pub lost_grace: Duration,
     /// Lost threads that are replaced; with more the process says that it is not ready. Absent: as many as `threads`.
     pub lost_threads_max: Option<usize>,
+    /// Events that may wait in all; one worker may have as many of them as it leaves for others. Absent: 8192.
+    #[schemars(range(min = 1))]
+    pub queue: Option<usize>,
+    /// How long even the luckiest event may wait before a worker's queue counts as overloaded.
+    #[serde(with = "Time")]
+    pub queue_target: Duration,
+    /// Over what time a queue is judged: bursts that drain within it are no overload.
+    #[serde(with = "Time")]
+    pub queue_interval: Duration,
 }
 
 impl Default for Pool {
@@ -23,6 +32,9 @@ impl Default for Pool {
         Self {
             lost_grace: Duration::from_secs(1),
             lost_threads_max: None,
+            queue: None,
+            queue_target: Duration::from_millis(100),
+            queue_interval: Duration::from_millis(500),
         }
     }
 }

@@ -208,6 +208,7 @@ impl Resolver<'_> {
             policy: file.policy,
             concurrency: file.concurrency.unwrap_or(interleaved),
             workers_min: file.workers_min,
+            weight: file.weight.unwrap_or(1),
             workers_max: file.workers_max,
             limits: file.limits,
             recycle: file.recycle,

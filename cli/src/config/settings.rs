@@ -58,6 +58,8 @@ pub struct Worker {
     pub concurrency: usize,
     /// How many are kept warm.
     pub workers_min: usize,
+    /// How much of the threads it gets where several want more than there are.
+    pub weight: u32,
     /// How many there are at most; `None`: as many as there may be threads.
     pub workers_max: Option<usize>,
     /// What one of it may use.

@@ -27,6 +27,7 @@ impl Dispatch for Workers {
         let request = request.map(handlers::Body::new);
         let deadline = Meta {
             deadline: meta.deadline,
+            ..Meta::default()
         };
         let response = self.pool.fetch(worker, request, deadline).await;
         response
@@ -109,6 +110,12 @@ pub(super) fn metrics(stats: &PoolStats) -> Vec<Metric> {
         by_script(
             "isopod_events_refused_total",
             "Events handed back at once, for want of room",
+            Counter,
+            &|script| script.refused as f64,
+        ),
+        by_script(
+            "isopod_events_refused_total",
+            "Events that found no room",
             Counter,
             &|script| script.refused as f64,
         ),

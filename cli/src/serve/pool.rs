@@ -110,10 +110,16 @@ pub(crate) fn pool_builder(config: &Config) -> PoolBuilder {
     };
     let settings = config.pool.clone();
     builder.configure(move |core| {
-        let core = core.lost_grace(settings.lost_grace);
-        match settings.lost_threads_max {
-            Some(threads) => core.lost_threads_max(threads),
-            None => core,
+        let mut core = core
+            .lost_grace(settings.lost_grace)
+            .queue_target(settings.queue_target)
+            .queue_interval(settings.queue_interval);
+        if let Some(threads) = settings.lost_threads_max {
+            core = core.lost_threads_max(threads);
         }
+        if let Some(events) = settings.queue {
+            core = core.queue_total_max(events);
+        }
+        core
     })
 }

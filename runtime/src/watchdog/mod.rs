@@ -16,10 +16,12 @@ use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use deno_core::v8::IsolateHandle;
+use isopod_ext::handlers::FaultKind;
 
 use self::account::{Accounts, Look};
 use self::watched::{Bell, Seen};
 use crate::cpu_clock::CpuClock;
+use crate::worker::OnStop;
 
 pub(crate) use self::account::{CpuLimits, SoftCpu};
 pub(crate) use self::sample::{Sampler, end_for_memory};
@@ -68,10 +70,15 @@ impl Watchdog {
 
     /// Puts the isolate that runs on this thread under watch. Must be called on the isolate's thread: the clock is this
     /// thread's.
-    pub(crate) fn watch(&self, isolate: IsolateHandle, limits: CpuLimits) -> io::Result<Watch> {
+    pub(crate) fn watch(
+        &self,
+        isolate: IsolateHandle,
+        limits: CpuLimits,
+        on_stop: Option<OnStop>,
+    ) -> io::Result<Watch> {
         let clock = CpuClock::of_this_thread()?;
         let accounts = Accounts::new(limits, clock.elapsed().unwrap_or_default());
-        let watched = Arc::new(Watched::new(isolate, clock, accounts));
+        let watched = Arc::new(Watched::new(isolate, clock, accounts, on_stop));
         let mut workers = self.shared.workers.lock().unwrap_or_else(PoisonError::into_inner);
         workers.retain(|other| other.strong_count() > 0);
         workers.push(Arc::downgrade(&watched));
@@ -171,6 +178,9 @@ impl<'a> Rounds<'a> {
             let limit = Limit::Cpu;
             if watched.fire(state, Breach { limit, event }) {
                 watched.isolate.terminate_execution();
+                if let Some(on_stop) = &watched.on_stop {
+                    on_stop.call(FaultKind::ExceededCpu);
+                }
             }
             return;
         }

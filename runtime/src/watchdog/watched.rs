@@ -15,6 +15,7 @@ use isopod_ext::handlers::EventKey;
 
 use super::account::{Accounts, Answer, Entered, SoftCpu};
 use crate::cpu_clock::CpuClock;
+use crate::worker::OnStop;
 
 const BUSY: u64 = 1;
 const FIRED: u64 = 2;
@@ -86,6 +87,7 @@ pub(crate) struct Watched {
     pub(super) accounts: Mutex<Accounts>,
     pub(super) isolate: IsolateHandle,
     pub(super) clock: CpuClock,
+    pub(super) on_stop: Option<OnStop>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -101,7 +103,7 @@ fn unpacked(event: u64) -> Option<EventKey> {
 }
 
 impl Watched {
-    pub(super) fn new(isolate: IsolateHandle, clock: CpuClock, accounts: Accounts) -> Self {
+    pub(super) fn new(isolate: IsolateHandle, clock: CpuClock, accounts: Accounts, on_stop: Option<OnStop>) -> Self {
         Self {
             state: AtomicU64::new(0),
             entered: AtomicU64::new(BOOT),
@@ -116,6 +118,7 @@ impl Watched {
             accounts: Mutex::new(accounts),
             isolate,
             clock,
+            on_stop,
         }
     }
 

@@ -31,10 +31,35 @@ const HEAP_GRACE_BYTES: usize = 32 * 1024 * 1024;
 const USER_AGENT: &str = concat!("Isopod/", env!("CARGO_PKG_VERSION"));
 
 /// How one worker is started.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct BootOptions {
     /// The worker's number in its host, for logs.
     pub worker: u64,
+    /// Hears of it when the worker is told to stop from outside. Default: nobody does.
+    pub on_stop: Option<OnStop>,
+}
+
+/// Called with the limit that was broken, on another thread than the worker's, once the worker was told to stop. It stops
+/// soon, unless it runs native code that nothing can interrupt: whoever hears of this may want to see whether it does. It is
+/// to be quick.
+#[derive(Clone)]
+pub struct OnStop(Arc<dyn Fn(FaultKind) + Send + Sync>);
+
+impl OnStop {
+    /// Calls this.
+    pub fn new(call: impl Fn(FaultKind) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(call))
+    }
+
+    pub(crate) fn call(&self, limit: FaultKind) {
+        (self.0)(limit);
+    }
+}
+
+impl std::fmt::Debug for OnStop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OnStop")
+    }
 }
 
 #[derive(Serialize)]
@@ -93,7 +118,11 @@ impl Worker {
         runtime.v8_isolate().set_allow_atomics_wait(false);
         let watch = thread
             .watchdog
-            .watch(runtime.v8_isolate().thread_safe_handle(), limits.cpu_limits())
+            .watch(
+                runtime.v8_isolate().thread_safe_handle(),
+                limits.cpu_limits(),
+                options.on_stop,
+            )
             .map_err(|error| Fault::new(FaultKind::BootFailed, format!("the thread has no CPU clock: {error}")))?;
         let watched = watch.watched().clone();
         runtime.add_near_heap_limit_callback(move |current, _| {

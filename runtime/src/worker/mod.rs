@@ -22,7 +22,7 @@ use crate::Script;
 use crate::loader::ScriptLoader;
 use crate::watchdog::{Breach, Limit, Watch};
 
-pub use self::boot::BootOptions;
+pub use self::boot::{BootOptions, OnStop};
 
 /// What a worker did that its host must know of.
 #[derive(Debug)]

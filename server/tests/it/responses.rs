@@ -34,6 +34,15 @@ async fn each_outcome_has_its_status_and_is_named_in_the_response() {
 }
 
 #[tokio::test]
+async fn a_worker_that_has_all_of_its_share_is_a_429_that_says_when_to_try_again() {
+    let (running, _) = start(config());
+    let response = get(address(&running), "/own-share", "").await;
+    assert!(response.starts_with("HTTP/1.1 429"), "{response}");
+    assert!(response.contains("x-isopod-outcome: load_shed\r\n"), "{response}");
+    assert!(response.contains("retry-after: 2\r\n"), "{response}");
+}
+
+#[tokio::test]
 async fn errors_explain_themselves_in_development_and_tell_nothing_in_production() {
     let (running, _) = start(config());
     let text = get(address(&running), "/fail/exception", "").await;

@@ -56,6 +56,12 @@ impl Dispatch for Worker {
                 .unwrap();
             return Err(Failure::new(outcome, "it <broke>").with_detail("at secret.js:1:2"));
         }
+        if path == "/own-share" {
+            return Err(Failure {
+                own_share: true,
+                ..Failure::new(Outcome::LoadShed, "it has its share").with_retry_after(Duration::from_millis(1200))
+            });
+        }
         Ok(match path.as_str() {
             "/who" => Response::new(full(format!("{worker} {} {}", meta.url(&request), meta.id))),
             "/hang" => std::future::pending().await,

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use isopod_runtime::handlers::{Event as JsEvent, EventKey, Fault, FaultKind};
 use isopod_runtime::io::IoOptions;
-use isopod_runtime::{BootOptions, Fabric, Script, Watchdog, WorkerThread, platform};
+use isopod_runtime::{BootOptions, Fabric, OnStop, Script, Watchdog, WorkerThread, platform};
 
 use crate::engine::{BootContext, BootError, Engine, Event, SlotId, ThreadError, Turn, Worker};
 use crate::outcome::{Failure, Outcome};
@@ -67,8 +67,11 @@ impl Engine for JsEngine {
     }
 
     async fn boot(&self, thread: &WorkerThread, script: &Arc<Script>, ctx: BootContext) -> Result<JsWorker, BootError> {
+        let stop = ctx.stop;
         let options = BootOptions {
             worker: ctx.worker.get(),
+            // Should its thread not come back, the pool finds it.
+            on_stop: Some(OnStop::new(move |limit| stop.told(None, outcome(limit)))),
         };
         let worker = isopod_runtime::Worker::boot(thread, script, options).await;
         worker.map(JsWorker::new).map_err(|fault| BootError(failure(fault)))
@@ -186,6 +189,7 @@ pub(super) fn failure(fault: Fault) -> Failure {
         message: fault.message,
         detail: fault.detail,
         retry_after: fault.retry_after,
+        own_share: false,
         source: fault.thrown.map(|thrown| thrown as _),
     }
 }

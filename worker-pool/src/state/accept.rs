@@ -1,6 +1,5 @@
 //! The way in: scripts come, are replaced and go; an event is accepted or handed back; a caller leaves.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,125 +7,22 @@ use crate::breaker::{Admit, Breaker};
 use crate::engine::Engine;
 use crate::job::{EventId, Job, Tally};
 use crate::line::Line;
-use crate::observe::RetireReason;
+use crate::observe::{PoolEvent, RetireReason};
 use crate::options::{Limits, Meta, Options, Policy};
 use crate::outcome::{Failure, Outcome};
+use crate::overload::Delay;
 use crate::placement::{Grow, Placement, Seat, ThreadView, place};
+use crate::reject::{RejectReason, Rejected};
+use crate::state::queue::Queue;
 use crate::state::{Effects, Mail, Phase, Script, State, Version};
 use crate::sync::channel;
 use crate::time::after;
-
-/// Why an event was not accepted.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RejectReason {
-    /// Nothing is deployed under this name.
-    #[error("no script is deployed as {name:?}; deploy one first")]
-    UnknownScript {
-        /// The name asked for.
-        name: String,
-    },
-    /// What is deployed under this name does not take events of this kind.
-    #[error(
-        "what is deployed as {name:?} does not take this kind of event; native tasks and scripts need names of their own"
-    )]
-    Unsuited {
-        /// The name asked for.
-        name: String,
-    },
-    /// Every worker is full and so is the queue.
-    #[error("the queue of {name:?} is full; try again in {retry_after:?}, or allow more workers or a longer queue")]
-    QueueFull {
-        /// The script.
-        name: String,
-        /// When to try again.
-        retry_after: Duration,
-    },
-    /// The script fails to boot again and again, and is not tried for a while.
-    #[error("{name:?} cannot boot: {}; it is tried again in {retry_after:?}", failure.message)]
-    BootBroken {
-        /// The script.
-        name: String,
-        /// When to try again.
-        retry_after: Duration,
-        /// How the last boot failed.
-        failure: Box<Failure>,
-    },
-    /// The event's deadline has passed already.
-    #[error("the event's deadline had passed when it was dispatched")]
-    DeadlinePassed,
-    /// The pool finishes what it holds and accepts nothing.
-    #[error("the pool is shutting down")]
-    ShuttingDown,
-}
-
-impl RejectReason {
-    /// The outcome that says the same. An unknown script has none, nor one that takes other events: that is the caller's
-    /// mistake.
-    #[must_use]
-    pub const fn outcome(&self) -> Option<Outcome> {
-        match self {
-            Self::UnknownScript { .. } | Self::Unsuited { .. } => None,
-            Self::QueueFull { .. } | Self::ShuttingDown => Some(Outcome::LoadShed),
-            Self::BootBroken { .. } => Some(Outcome::BootFailed),
-            Self::DeadlinePassed => Some(Outcome::ExceededWall),
-        }
-    }
-
-    /// When to try again, where that helps.
-    #[must_use]
-    pub const fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::QueueFull { retry_after, .. } | Self::BootBroken { retry_after, .. } => Some(*retry_after),
-            _ => None,
-        }
-    }
-}
-
-impl From<RejectReason> for Failure {
-    /// What was never accepted has no outcome of its own; to its caller it is load that was shed, where nothing says more.
-    fn from(reason: RejectReason) -> Self {
-        let failure = Self {
-            retry_after: reason.retry_after(),
-            ..Self::new(reason.outcome().unwrap_or(Outcome::LoadShed), reason.to_string())
-        };
-        match reason {
-            RejectReason::BootBroken { failure: last, .. } => {
-                let Self { detail, source, .. } = *last;
-                Self {
-                    detail,
-                    source,
-                    ..failure
-                }
-            }
-            _ => failure,
-        }
-    }
-}
 
 /// What the caller of an accepted event gets.
 pub(crate) struct Accepted {
     pub(crate) event: EventId,
     pub(crate) script: Arc<str>,
     pub(crate) line: Arc<Line>,
-}
-
-/// An event handed back.
-#[derive(thiserror::Error)]
-#[error("{reason}")]
-pub struct Rejected<V> {
-    /// The event, untouched.
-    pub event: V,
-    /// Why.
-    pub reason: RejectReason,
-}
-
-impl<V> std::fmt::Debug for Rejected<V> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Rejected")
-            .field("reason", &self.reason)
-            .finish_non_exhaustive()
-    }
 }
 
 impl<E: Engine> State<E> {
@@ -164,7 +60,10 @@ impl<E: Engine> State<E> {
             },
             None => Script {
                 current,
-                queue: VecDeque::new(),
+                queue: Queue::new(
+                    Delay::new(self.settings.queue_target, self.settings.queue_interval),
+                    Arc::clone(&self.queued),
+                ),
                 breaker: Breaker::new(self.settings.breaker),
                 last_boot_failure: None,
                 warming: Vec::new(),
@@ -286,7 +185,7 @@ impl<E: Engine> State<E> {
         let id = EventId(self.events);
         let name = Arc::clone(&script.current.name);
         let tally = Tally::accept(Arc::clone(&script.current.counters), Arc::clone(&self.totals));
-        let job = Job::new(id, event, now, meta.deadline, tally);
+        let job = Job::new(id, event, now, meta, tally);
         let accepted = Accepted {
             event: id,
             script: Arc::clone(&name),
@@ -299,15 +198,25 @@ impl<E: Engine> State<E> {
                 let due = hosted.give(job, now, fx);
                 self.look_by(after(due, self.settings.lost_grace), fx);
             }
-            _ => {
+            seat => {
+                if seat == Seat::Shed
+                    && let Some(job) = script.queue.make_room(meta.priority)
+                {
+                    // It came last among those that matter less.
+                    let retry_after = script.queue.retry_after(self.settings.retry_after, id.get());
+                    self.shed(&name, [job], retry_after, "a more important event took its place", fx);
+                }
+                let Some(script) = self.scripts.get_mut(&name) else {
+                    return Ok(accepted);
+                };
                 // The supervisor expires what waits too long.
                 let expires = job.expires(self.settings.queue_wait_max);
-                script.queue.push_back(job);
+                script.queue.push(job);
                 self.look_by(expires, fx);
             }
         }
         match placement.grow {
-            Grow::Keep if placement.seat == Seat::Queue => self.enlist(&name, now, fx),
+            Grow::Keep if !matches!(placement.seat, Seat::Worker(_)) => self.enlist(&name, now, fx),
             Grow::Keep => {}
             grow => self.boot_at(grow, &name, now, fx),
         }
@@ -329,7 +238,6 @@ impl<E: Engine> State<E> {
         }
         let admit = script.breaker.admit(now);
         let version = Arc::clone(&script.current);
-        let retry_after = self.settings.retry_after;
         let view = self.view(&version, now);
         let placement = place(&view);
         let served = view
@@ -350,20 +258,52 @@ impl<E: Engine> State<E> {
                 failure: Box::new(failure),
             });
         }
+        let Some(script) = self.scripts.get(name) else {
+            return Err(RejectReason::UnknownScript { name: name.to_owned() });
+        };
+        let stands = script.queue.is_overloaded_for(meta.priority, now);
         match placement.seat {
-            Seat::Shed => Err(RejectReason::QueueFull {
-                name: name.to_owned(),
-                retry_after,
-            }),
-            _ => Ok(placement),
+            Seat::Worker(_) => Ok(placement),
+            Seat::Queue if !stands => Ok(placement),
+            Seat::Shed if script.queue.has_below(meta.priority) => Ok(placement),
+            _ => {
+                let chance = self.events.wrapping_add(self.totals.refused_count());
+                let retry_after = script.queue.retry_after(self.settings.retry_after, chance);
+                Err(RejectReason::no_room(
+                    name,
+                    stands,
+                    self.has_its_part(name),
+                    retry_after,
+                ))
+            }
         }
+    }
+
+    /// Ends events that wait and are not worth a worker any more.
+    pub(super) fn shed(
+        &mut self,
+        name: &Arc<str>,
+        jobs: impl IntoIterator<Item = Job<E::Event>>,
+        retry_after: Duration,
+        why: &str,
+        fx: &mut Effects<E>,
+    ) {
+        let mut count = 0;
+        for job in jobs {
+            count += 1;
+            fx.tell(PoolEvent::EventFailed {
+                script: Arc::clone(name),
+                outcome: Outcome::LoadShed,
+            });
+            fx.fail(job, Failure::new(Outcome::LoadShed, why).with_retry_after(retry_after));
+        }
+        self.ended(count, fx);
     }
 
     /// The caller of an event has gone: a queued event ends here, a running one is canceled by its worker.
     pub(crate) fn cancel(&mut self, name: &str, id: EventId, fx: &mut Effects<E>) {
         if let Some(script) = self.scripts.get_mut(name)
-            && let Ok(at) = script.queue.binary_search_by_key(&id, |job| job.id)
-            && let Some(job) = script.queue.remove(at)
+            && let Some(job) = script.queue.remove(id)
         {
             let name = Arc::clone(&script.current.name);
             fx.fail(job, Failure::new(Outcome::Canceled, "the caller has gone"));

@@ -142,14 +142,13 @@ impl<E: Engine> State<E> {
         let mut count = 0;
         let mut emptied = Vec::new();
         for (name, script) in self.scripts.iter_mut().filter(|(_, script)| !script.queue.is_empty()) {
-            let mut at = 0;
-            while let Some(job) = script.queue.get(at) {
-                let due = job.expires(wait_max);
-                if due > now {
-                    todo.look_at(due);
-                    at += 1;
-                    continue;
-                }
+            let retry_after = script.queue.retry_after(retry_after, self.events);
+            let (expired, next) = script.queue.expire(wait_max, now);
+            if let Some(next) = next {
+                todo.look_at(next);
+            }
+            count += expired.len();
+            for job in expired {
                 let failure = if job.deadline.is_some_and(|deadline| deadline <= now) {
                     Failure::new(
                         Outcome::ExceededWall,
@@ -159,14 +158,11 @@ impl<E: Engine> State<E> {
                     Failure::new(Outcome::LoadShed, "the event waited too long for a worker")
                         .with_retry_after(retry_after)
                 };
-                if let Some(job) = script.queue.remove(at) {
-                    fx.tell(PoolEvent::EventFailed {
-                        script: Arc::clone(name),
-                        outcome: failure.outcome,
-                    });
-                    fx.fail(job, failure);
-                    count += 1;
-                }
+                fx.tell(PoolEvent::EventFailed {
+                    script: Arc::clone(name),
+                    outcome: failure.outcome,
+                });
+                fx.fail(job, failure);
             }
             if script.leaving && script.queue.is_empty() {
                 emptied.push(Arc::clone(name));
@@ -281,7 +277,7 @@ impl<E: Engine> State<E> {
     fn cut(&mut self, now: Instant, todo: &mut Todo<E>, fx: &mut Effects<E>) {
         let mut count = 0;
         for script in self.scripts.values_mut() {
-            for job in script.queue.drain(..) {
+            for job in script.queue.drain() {
                 fx.fail(job, Failure::new(Outcome::Canceled, "the pool was shut down"));
                 count += 1;
             }

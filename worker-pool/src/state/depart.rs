@@ -60,8 +60,7 @@ impl<E: Engine> State<E> {
                     .for_each(|job| fx.fail(job, Failure::new(Outcome::Canceled, "the pool was shut down")));
             } else {
                 for job in unbegun {
-                    let at = script.queue.partition_point(|queued| queued.id < job.id);
-                    script.queue.insert(at, job);
+                    script.queue.restore(job);
                 }
             }
         }
@@ -122,7 +121,7 @@ impl<E: Engine> State<E> {
         script.breaker.failed(now);
         script.last_boot_failure = Some(failure.clone());
         if census.ready + census.coming == 0 {
-            let waited: Vec<_> = script.queue.drain(..).collect();
+            let waited = script.queue.drain();
             self.ended(waited.len(), fx);
             for job in waited {
                 fx.tell(PoolEvent::EventFailed {

@@ -106,6 +106,12 @@ impl<E: Engine> Effects<E> {
         self.sleepers.extend(line.give_up(failure));
     }
 
+    /// Whether any event ends by it.
+    #[cfg(all(test, not(feature = "shuttle")))]
+    pub(crate) const fn fails(&self) -> bool {
+        !self.failed.is_empty()
+    }
+
     pub(crate) fn answer(&mut self, to: Sender<Result<(), Failure>>, result: Result<(), Failure>) {
         self.answers.push((to, result));
     }

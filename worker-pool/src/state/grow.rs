@@ -1,6 +1,7 @@
 //! A script wants a worker: which thread, and what if there is none.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use crate::breaker::Admit;
@@ -8,6 +9,7 @@ use crate::engine::{Engine, WorkerId};
 use crate::mailbox::Mailbox;
 use crate::observe::{PoolEvent, RetireReason};
 use crate::placement::{Displacing, Grow, ThreadView, View, room};
+use crate::state::queue::LINE_MIN;
 use crate::state::{Assignment, Effects, Hosted, Life, Phase, State, Version};
 use crate::thread::Table;
 use crate::time::after;
@@ -68,6 +70,11 @@ impl<E: Engine> State<E> {
         }));
         self.views = views;
         let script = self.scripts.get(&asking.name);
+        // As much as it leaves for others.
+        let free = self
+            .settings
+            .queue_total_max
+            .saturating_sub(self.queued.load(Ordering::Relaxed));
         View {
             threads: &self.views,
             threads_max: self.places_max(),
@@ -75,7 +82,7 @@ impl<E: Engine> State<E> {
             spread_at: asking.limits.spread_at,
             workers_max: asking.limits.workers_max,
             queued: script.map_or(0, |script| script.queue.len()),
-            queue_len_max: asking.limits.queue_len_max,
+            queue_len_max: asking.limits.queue_len_max.min(free.max(LINE_MIN)),
             may_boot: script.is_some_and(|script| script.breaker.admit(now) == Admit::Yes),
             displace_after: self.settings.displace_after,
         }
@@ -150,7 +157,11 @@ impl<E: Engine> State<E> {
         let Some(since) = self.ready_since(thread) else {
             return false;
         };
-        now.saturating_duration_since(since) >= self.settings.yield_after && self.is_starved()
+        now.saturating_duration_since(since) >= self.settings.yield_after
+            && self.threads[thread]
+                .hosted
+                .as_ref()
+                .is_some_and(|hosted| self.owes_a_thread(&hosted.version.name))
     }
 
     /// Whether more scripts wait without any worker than threads are being freed.
@@ -158,13 +169,6 @@ impl<E: Engine> State<E> {
         if self.waiting.is_empty() {
             return false;
         }
-        let leaving = |phase| matches!(phase, Phase::Retiring(_));
-        let freed = self
-            .threads
-            .iter()
-            .filter_map(|thread| thread.hosted.as_ref())
-            .filter(|h| leaving(h.phase))
-            .count();
         let starving = self.waiting.iter().filter(|name| {
             self.scripts.get(*name).is_some_and(|script| {
                 let census = self.census(script.current.number);
@@ -172,7 +176,7 @@ impl<E: Engine> State<E> {
                 wanted && census.ready + census.coming == 0
             })
         });
-        starving.count() > freed
+        starving.count() > self.being_freed()
     }
 
     pub(super) fn boot_at(&mut self, grow: Grow, name: &Arc<str>, now: Instant, fx: &mut Effects<E>) {
@@ -258,7 +262,7 @@ impl<E: Engine> State<E> {
         {
             return self.assignment(thread, &name, now, fx);
         }
-        while let Some(name) = self.waiting.pop_front() {
+        while let Some(name) = self.next_in_turn() {
             if let Some(script) = self.scripts.get_mut(&name) {
                 script.enlisted = false;
             }

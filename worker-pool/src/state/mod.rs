@@ -10,14 +10,16 @@ mod depart;
 mod effects;
 mod grow;
 mod lost;
+mod queue;
 mod serve;
+mod share;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
 
 pub(crate) use accept::Accepted;
-pub use accept::{RejectReason, Rejected};
 pub(crate) use close::{Closing, Spawn, Todo};
 pub(crate) use depart::Departure;
 pub(crate) use effects::{Effects, Mail};
@@ -32,6 +34,7 @@ use crate::options::{Limits, Settings};
 use crate::outcome::Failure;
 use crate::placement::ThreadView;
 use crate::recorder::Recorder;
+use crate::state::queue::Queue;
 use crate::stats::Counters;
 use crate::sync::Mutex;
 use crate::sync::channel;
@@ -44,6 +47,8 @@ pub(crate) struct State<E: Engine> {
     pub(crate) threads: Vec<Thread<E>>,
     /// Scripts that want a worker and found no thread, in the order in which they are served.
     waiting: VecDeque<Arc<str>>,
+    /// How many events wait, in all queues.
+    queued: Arc<AtomicUsize>,
     /// Accepted events that have not ended.
     pub(crate) open: usize,
     pub(crate) closing: Option<Closing>,
@@ -71,8 +76,7 @@ pub(crate) struct Version<E: Engine> {
 
 pub(crate) struct Script<E: Engine> {
     pub(crate) current: Arc<Version<E>>,
-    /// In the order of acceptance, which is the order of ids.
-    pub(crate) queue: VecDeque<Job<E::Event>>,
+    pub(crate) queue: Queue<E::Event>,
     breaker: Breaker,
     last_boot_failure: Option<Failure>,
     /// Who waits for a first worker.
@@ -158,6 +162,7 @@ impl<E: Engine> State<E> {
             scripts: HashMap::new(),
             threads: Vec::new(),
             waiting: VecDeque::new(),
+            queued: Arc::default(),
             open: 0,
             closing: None,
             threads_lost: 0,

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::engine::Engine;
-use crate::job::EventId;
+use crate::job::{EventId, Job};
 use crate::observe::{PoolEvent, RetireReason};
+use crate::state::queue::Waited;
 use crate::state::{Effects, Mail, Phase, State};
 use crate::time::after;
 
@@ -70,23 +71,43 @@ impl<E: Engine> State<E> {
         } else {
             version.limits.concurrency
         };
-        let mut nearest = None;
+        let (mut nearest, mut given, mut stale) = (None, 0, Vec::new());
         if let Some(hosted) = self.threads[thread].hosted.as_mut()
             && let Some(script) = self.scripts.get_mut(&version.name)
         {
             while hosted.has_room()
                 && hosted.held.len() < fill_to
-                && let Some(job) = script.queue.pop_front()
+                && let Some(waited) = script.queue.next(now)
             {
+                let job = match waited {
+                    Waited::Served(job) => job,
+                    Waited::TooLong(job) => {
+                        stale.push(job);
+                        continue;
+                    }
+                };
+                given += 1;
                 script.in_flight += 1;
                 let due = hosted.give(job, now, fx);
                 nearest = Some(nearest.map_or(due, |nearest: Instant| nearest.min(due)));
             }
+            script.queue.moved(given, now);
         }
         if let Some(due) = nearest {
             self.look_by(after(due, self.settings.lost_grace), fx);
         }
-        Next::Stay
+        self.shed_stale(&version.name, stale, fx);
+        if given == 0 { self.rest(thread, now) } else { Next::Stay }
+    }
+
+    /// What has waited for too long, where everything does, does not waste a worker.
+    fn shed_stale(&mut self, name: &Arc<str>, stale: Vec<Job<E::Event>>, fx: &mut Effects<E>) {
+        let Some(script) = self.scripts.get(name).filter(|_| !stale.is_empty()) else {
+            return;
+        };
+        let retry_after = script.queue.retry_after(self.settings.retry_after, self.events);
+        self.shed(name, stale, retry_after, "the event waited too long for a worker", fx);
+        self.remove_if_done(name, fx);
     }
 
     /// The queue is empty. A worker that has nothing to do, or has had its turn, goes where another script has none.

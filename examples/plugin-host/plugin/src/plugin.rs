@@ -289,6 +289,7 @@ impl Work {
             let arguments = (self.monitor.clone(), width, height, ToJsBuffer::from(pixels));
             let meta = Meta {
                 deadline: Instant::now().checked_add(self.limit),
+                ..Meta::default()
             };
             match self.pool.call_with(SCRIPT, "detect", arguments, meta).await {
                 Ok(what) => self.host.found(&self.monitor, number, &what),

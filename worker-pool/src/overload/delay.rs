@@ -1,0 +1,113 @@
+//! Whether a queue stands: CoDel's question (RFC 8289), asked of events instead of packets.
+//!
+//! A burst fills a queue and drains away; that is what queues are for. A queue in which, over a whole interval, even the
+//! luckiest event has waited for longer than a target is one that does not drain: it only makes everyone wait, and hands
+//! events to workers whose callers have given up. While it stands, what is older than twice the target is shed, and what
+//! comes is refused where it would have to wait for longer than the target.
+
+use std::time::{Duration, Instant};
+
+/// The delay of one queue.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Delay {
+    target: Duration,
+    interval: Duration,
+    /// When the interval under way ends, and the shortest wait in it.
+    window: Option<(Instant, Duration)>,
+    standing: bool,
+}
+
+impl Delay {
+    pub(crate) const fn new(target: Duration, interval: Duration) -> Self {
+        Self {
+            target,
+            interval,
+            window: None,
+            standing: false,
+        }
+    }
+
+    /// An event leaves the queue for a worker, having waited this long.
+    pub(crate) fn left(&mut self, waited: Duration, now: Instant) {
+        match &mut self.window {
+            Some((ends, least)) if now < *ends => *least = waited.min(*least),
+            over => {
+                // What leaves first after an interval's end still tells of that interval. Short waits are no sign of calm
+                // once the line is kept short at the door: calm is when nobody waits.
+                self.standing |= over.is_some_and(|(_, least)| least.min(waited) > self.target);
+                *over = Some((crate::time::after(now, self.interval), waited));
+            }
+        }
+    }
+
+    /// The queue is empty, and whatever was is over.
+    pub(crate) const fn emptied(&mut self) {
+        self.window = None;
+        self.standing = false;
+    }
+
+    /// How long the wait may be for one more to be let in. `None`: any.
+    pub(crate) fn admits_below(&self) -> Option<Duration> {
+        self.standing.then_some(self.target)
+    }
+
+    /// How long an event may have waited to be given to a worker. `None`: any time.
+    pub(crate) fn serves_below(&self) -> Option<Duration> {
+        self.standing.then(|| self.target.saturating_mul(2))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TARGET: Duration = Duration::from_millis(100);
+    const INTERVAL: Duration = Duration::from_millis(500);
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn a_burst_that_drains_within_an_interval_is_none_of_its_business() {
+        let (start, mut delay) = (Instant::now(), Delay::new(TARGET, INTERVAL));
+        (0..40).for_each(|n| delay.left(ms(400 - n * 10), start + ms(n * 10)));
+        assert_eq!((delay.admits_below(), delay.serves_below()), (None, None));
+    }
+
+    #[test]
+    fn a_queue_that_makes_everyone_wait_for_a_whole_interval_stands_until_it_is_empty() {
+        let (start, mut delay) = (Instant::now(), Delay::new(TARGET, INTERVAL));
+        (0..=50).for_each(|n| delay.left(ms(150), start + ms(n * 10)));
+        assert_eq!(
+            (delay.admits_below(), delay.serves_below()),
+            (Some(TARGET), Some(2 * TARGET))
+        );
+        delay.emptied();
+        assert_eq!((delay.admits_below(), delay.serves_below()), (None, None));
+    }
+
+    proptest! {
+        #[test]
+        fn it_stands_only_where_all_that_left_in_some_interval_had_waited_too_long(
+            waits in prop::collection::vec((1..60u64, 0..300u64), 1..100)
+        ) {
+            let (mut now, mut delay) = (Instant::now(), Delay::new(TARGET, INTERVAL));
+            let mut seen: Vec<(Instant, Duration)> = Vec::new();
+            for (pause, waited) in waits {
+                now += ms(pause);
+                delay.left(ms(waited), now);
+                seen.push((now, ms(waited)));
+                // One that hardly waited, in every stretch of half an interval: whatever is judged has one.
+                let start = seen[0].0;
+                let halves = (now - start).as_millis() / (INTERVAL / 2).as_millis();
+                let calm = (0..=halves).all(|half| seen.iter().any(|(at, waited)| {
+                    (*at - start).as_millis() / (INTERVAL / 2).as_millis() == half && *waited <= TARGET
+                }));
+                prop_assert!(!(calm && delay.serves_below().is_some()), "it stands although it kept draining");
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! How quickly a queue moves, and thus when there is room again.
+
+use std::time::{Duration, Instant};
+
+/// What a new measurement weighs against all before, as one in so many.
+const WEIGHT: u32 = 8;
+/// No caller is told to wait for longer: by then, anything may have changed.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// The pace of one queue.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Pace {
+    last: Option<Instant>,
+    /// The time between two events that leave, on average.
+    gap: Option<Duration>,
+}
+
+impl Pace {
+    /// So many events have left the queue at once.
+    pub(crate) fn left(&mut self, count: u32, now: Instant) {
+        if count == 0 {
+            return;
+        }
+        if let Some(last) = self.last.replace(now) {
+            let gap = now.saturating_duration_since(last) / count;
+            self.gap = Some(self.gap.map_or(gap, |old| (old * (WEIGHT - 1) + gap) / WEIGHT));
+        }
+    }
+
+    /// The queue is empty: the time until the next one leaves says nothing.
+    pub(crate) const fn emptied(&mut self) {
+        self.last = None;
+    }
+
+    /// How long a line of so many takes. Zero where nobody knows.
+    pub(crate) fn passes(&self, queued: usize) -> Duration {
+        let line = u32::try_from(queued).unwrap_or(u32::MAX);
+        self.gap.unwrap_or_default().saturating_mul(line)
+    }
+
+    /// When someone who finds this many in line should come again, and no two of them at the same moment: from half to one
+    /// and a half of the time in which the line passes, but of at least `least`. `chance` is any number.
+    pub(crate) fn retry_after(&self, queued: usize, least: Duration, chance: u64) -> Duration {
+        self.passes(queued)
+            .clamp(least.min(WAIT_MAX), WAIT_MAX)
+            .mul_f64(0.5 + share(chance))
+    }
+}
+
+/// A number from 0 to 1 that looks like chance, also for numbers that follow one another (SplitMix64).
+#[allow(clippy::cast_precision_loss, reason = "chance needs no precision")]
+fn share(number: u64) -> f64 {
+    let mut mixed = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    (mixed ^ (mixed >> 31)) as f64 / u64::MAX as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEAST: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_long_slow_line_takes_longer_than_a_short_quick_one_and_no_two_are_told_the_same() {
+        let start = Instant::now();
+        let mut pace = Pace::default();
+        (0..50).for_each(|n| pace.left(1, start + Duration::from_millis(n * 100)));
+        // A hundred at ten a second.
+        let told: Vec<_> = (0..1000).map(|chance| pace.retry_after(100, LEAST, chance)).collect();
+        assert!(told.iter().all(|wait| (5..=15).contains(&wait.as_secs())), "{told:?}");
+        let mean = told.iter().sum::<Duration>() / 1000;
+        assert!(
+            (Duration::from_secs(9)..Duration::from_secs(11)).contains(&mean),
+            "{mean:?}"
+        );
+        let mut distinct = told;
+        distinct.sort();
+        distinct.dedup();
+        assert!(distinct.len() > 990, "{} different times", distinct.len());
+        assert!(pace.retry_after(1, LEAST, 7) <= LEAST * 3 / 2);
+        assert!(pace.retry_after(usize::MAX, LEAST, 7) <= WAIT_MAX * 3 / 2);
+    }
+
+    #[test]
+    fn the_time_in_which_nobody_waited_does_not_count() {
+        let start = Instant::now();
+        let mut pace = Pace::default();
+        pace.left(1, start);
+        pace.emptied();
+        pace.left(1, start + Duration::from_secs(100));
+        pace.left(2, start + Duration::from_secs(102));
+        assert_eq!(pace.gap, Some(Duration::from_secs(1)));
+    }
+}

@@ -1,0 +1,165 @@
+//! What waits for a worker of one script: by priority, then in the order of acceptance. It knows whether it stands, and how
+//! quickly it moves.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::engine::Event;
+use crate::job::{EventId, Job};
+use crate::options::Priority;
+use crate::overload::{Delay, Pace};
+
+/// So few in line are no overload, however long they wait: it is their work that takes so long.
+pub(super) const LINE_MIN: usize = 16;
+
+pub(crate) struct Queue<V: Event> {
+    /// By [`Priority`]; each in the order of acceptance, which is the order of ids.
+    lanes: [VecDeque<Job<V>>; Priority::ALL.len()],
+    delay: Delay,
+    pace: Pace,
+    /// How many wait in all queues of the pool. Written under its lock.
+    total: Arc<AtomicUsize>,
+}
+
+/// What became of waiting events.
+pub(super) enum Waited<V: Event> {
+    /// To be begun by a worker.
+    Served(Job<V>),
+    /// Not worth a worker any more.
+    TooLong(Job<V>),
+}
+
+impl<V: Event> Queue<V> {
+    pub(super) fn new(delay: Delay, total: Arc<AtomicUsize>) -> Self {
+        Self {
+            lanes: std::array::from_fn(|_| VecDeque::new()),
+            delay,
+            pace: Pace::default(),
+            total,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.lanes.iter().map(VecDeque::len).sum()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.lanes.iter().all(VecDeque::is_empty)
+    }
+
+    /// Whether the queue stands, and one more of this priority would only wait in vain.
+    pub(super) fn is_overloaded_for(&self, priority: Priority, now: Instant) -> bool {
+        let Some(below) = self.delay.admits_below().filter(|_| self.len() >= LINE_MIN) else {
+            return false;
+        };
+        match priority {
+            Priority::High => false,
+            Priority::Normal => {
+                let before: usize = self.lanes[..=Priority::Normal as usize].iter().map(VecDeque::len).sum();
+                let first = self.lanes[Priority::Normal as usize].front();
+                let waits = first.map_or(Duration::ZERO, |first| now.saturating_duration_since(first.accepted));
+                self.pace.passes(before).max(waits) > below
+            }
+            Priority::Low => true,
+        }
+    }
+
+    /// When someone who is refused now should come again.
+    pub(super) fn retry_after(&self, least: Duration, chance: u64) -> Duration {
+        self.pace.retry_after(self.len(), least, chance)
+    }
+
+    pub(super) fn push(&mut self, job: Job<V>) {
+        self.total.fetch_add(1, Ordering::Relaxed);
+        self.lanes[job.priority as usize].push_back(job);
+    }
+
+    /// Puts back what a worker was given and has not begun, where it was before.
+    pub(super) fn restore(&mut self, job: Job<V>) {
+        self.total.fetch_add(1, Ordering::Relaxed);
+        let lane = &mut self.lanes[job.priority as usize];
+        let at = lane.partition_point(|queued| queued.id < job.id);
+        lane.insert(at, job);
+    }
+
+    /// The next for a worker. What has waited for too long is shed instead, as long as the queue stands.
+    pub(super) fn next(&mut self, now: Instant) -> Option<Waited<V>> {
+        let line = self.len();
+        let job = self.lanes.iter_mut().find_map(VecDeque::pop_front)?;
+        self.total.fetch_sub(1, Ordering::Relaxed);
+        let waited = now.saturating_duration_since(job.accepted);
+        let shed = line >= LINE_MIN
+            && job.priority != Priority::High
+            && self.delay.serves_below().is_some_and(|below| waited > below);
+        if shed {
+            return Some(Waited::TooLong(job));
+        }
+        if job.priority != Priority::Low {
+            self.delay.left(waited, now);
+        }
+        Some(Waited::Served(job))
+    }
+
+    /// So many were given to a worker.
+    pub(super) fn moved(&mut self, count: u32, now: Instant) {
+        self.pace.left(count, now);
+        if self.is_empty() {
+            self.delay.emptied();
+            self.pace.emptied();
+        }
+    }
+
+    /// Whether something waits that has a lower priority than this.
+    pub(super) fn has_below(&self, priority: Priority) -> bool {
+        self.lanes
+            .iter()
+            .skip(priority as usize + 1)
+            .any(|lane| !lane.is_empty())
+    }
+
+    /// The one of lower priority than this that came last: it makes room.
+    pub(super) fn make_room(&mut self, priority: Priority) -> Option<Job<V>> {
+        let lower = self.lanes.iter_mut().skip(priority as usize + 1).rev();
+        let job = lower.filter_map(VecDeque::pop_back).next()?;
+        self.total.fetch_sub(1, Ordering::Relaxed);
+        Some(job)
+    }
+
+    pub(super) fn remove(&mut self, id: EventId) -> Option<Job<V>> {
+        let found = self.lanes.iter_mut().find_map(|lane| {
+            let at = lane.binary_search_by_key(&id, |job| job.id).ok()?;
+            lane.remove(at)
+        })?;
+        self.total.fetch_sub(1, Ordering::Relaxed);
+        Some(found)
+    }
+
+    pub(super) fn drain(&mut self) -> Vec<Job<V>> {
+        let all: Vec<_> = self.lanes.iter_mut().flat_map(|lane| lane.drain(..)).collect();
+        self.total.fetch_sub(all.len(), Ordering::Relaxed);
+        self.delay.emptied();
+        self.pace.emptied();
+        all
+    }
+
+    /// Takes out what has waited for as long as it may. Gives as well when the next will have.
+    pub(super) fn expire(&mut self, wait_max: Duration, now: Instant) -> (Vec<Job<V>>, Option<Instant>) {
+        let (mut expired, mut next) = (Vec::new(), None::<Instant>);
+        for lane in &mut self.lanes {
+            let mut at = 0;
+            while let Some(job) = lane.get(at) {
+                let due = job.expires(wait_max);
+                if due > now {
+                    next = Some(next.map_or(due, |next| next.min(due)));
+                    at += 1;
+                } else {
+                    expired.extend(lane.remove(at));
+                }
+            }
+        }
+        self.total.fetch_sub(expired.len(), Ordering::Relaxed);
+        (expired, next)
+    }
+}

@@ -1,0 +1,103 @@
+//! More than there is room for: who is refused, who makes room, and what they are told. What a pool does under load for a
+//! minute, `src/simulation.rs` plays through.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Pool, assert_settled, builder, deploy, hold, send, try_send, until};
+use isopod_pool::fake::{Does, FakeScript};
+use isopod_pool::{Meta, Options, Outcome, Priority, RejectReason};
+
+fn one_at_a_time() -> Options {
+    Options {
+        concurrency: 1,
+        ..Options::default()
+    }
+}
+
+fn at(priority: Priority) -> Meta {
+    Meta {
+        priority,
+        ..Meta::default()
+    }
+}
+
+fn queued(pool: &Pool, name: &str) -> usize {
+    pool.stats().scripts[name].queued
+}
+
+#[test]
+fn what_matters_more_goes_first_and_takes_the_place_of_what_matters_least() {
+    let pool = builder(1).build().expect("threads");
+    let options = Options {
+        queue_len_max: Some(3),
+        ..one_at_a_time()
+    };
+    deploy(&pool, "s", FakeScript::new(), &options);
+    let (open, held) = hold(&pool, "s");
+    until(|| pool.stats().scripts["s"].in_flight == 1);
+    let try_at = |n, priority| try_send(&pool, "s", Does::Echo(n), at(priority));
+    let first_low = try_at(1, Priority::Low).expect("room");
+    let last_low = try_at(2, Priority::Low).expect("room");
+    let normal = try_at(3, Priority::Normal).expect("room");
+    let high = try_at(4, Priority::High).expect("room that another makes");
+    assert_eq!(last_low.answer(), Err(Outcome::LoadShed));
+    let refused = try_at(5, Priority::Low).err();
+    assert!(matches!(refused, Some(RejectReason::QueueFull { .. })), "{refused:?}");
+    assert_eq!(queued(&pool, "s"), 3);
+    drop(open);
+    assert_eq!(held.answer(), Ok(0));
+    assert_eq!(
+        (high.answer(), normal.answer(), first_low.answer()),
+        (Ok(4), Ok(3), Ok(1))
+    );
+    assert_settled(&pool);
+}
+
+#[test]
+fn a_script_that_may_have_no_more_workers_is_told_that_it_is_its_own_share() {
+    let pool = builder(2).retry_after(Duration::from_secs(3)).build().expect("threads");
+    let options = Options {
+        workers_max: Some(1),
+        queue_len_max: Some(1),
+        ..one_at_a_time()
+    };
+    deploy(&pool, "s", FakeScript::new(), &options);
+    let (open, held) = hold(&pool, "s");
+    until(|| pool.stats().scripts["s"].in_flight == 1);
+    let queued = send(&pool, "s", Does::Echo(1));
+    let refused = try_send(&pool, "s", Does::Echo(2), Meta::default())
+        .err()
+        .expect("no room");
+    assert!(matches!(refused, RejectReason::ShareExhausted { .. }), "{refused:?}");
+    let after = refused.retry_after().expect("it says when");
+    assert!(
+        (Duration::from_millis(1500)..Duration::from_millis(4500)).contains(&after),
+        "{after:?}"
+    );
+    drop(open);
+    assert_eq!((held.answer(), queued.answer()), (Ok(0), Ok(1)));
+}
+
+#[test]
+fn one_script_cannot_have_all_the_places_in_which_the_pools_events_wait() {
+    let pool = builder(1).queue_total_max(60).build().expect("threads");
+    deploy(&pool, "noisy", FakeScript::new(), &one_at_a_time());
+    deploy(&pool, "quiet", FakeScript::new(), &one_at_a_time());
+    let (open, held) = hold(&pool, "noisy");
+    until(|| pool.stats().scripts["noisy"].in_flight == 1);
+    let fill = |name: &str| -> Vec<_> {
+        std::iter::from_fn(|| try_send(&pool, name, Does::Echo(1), Meta::default()).ok()).collect()
+    };
+    let noisy = fill("noisy");
+    let quiet = fill("quiet");
+    assert_eq!((noisy.len(), quiet.len()), (30, 16));
+    drop(open);
+    assert_eq!(held.answer(), Ok(0));
+    noisy
+        .into_iter()
+        .chain(quiet)
+        .for_each(|sent| assert_eq!(sent.answer(), Ok(1)));
+    assert_settled(&pool);
+}
