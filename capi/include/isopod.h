@@ -133,7 +133,8 @@ isopod_status isopod_stats(const isopod_pool *pool, char **stats_json);
  *   "sql": {"DB": "sqlite:shop.db"}                SQL databases in `env`: sqlite: or postgres://
  *   "fetch": {"allow_private": false, "allow": ["127.0.0.1:8080"], "deny": ["example.org"], "only": ["*.example.net"]}
  *   "policy": "per_worker", "per_request" or "oneshot"
- *   "concurrency": 64, "workers_min": 0, "workers_max": 4, "queue_len_max": 1024, "spread_at": 4, "weight": 1
+ *   "concurrency": 64, "workers_min": 0, "workers_max": 4, "queue_len_max": 1024, "spread_at": 4, "weight": 1,
+ *   "adapts": false
  *   "recycle": {"events": 1000, "age_ms": 3600000, "memory_bytes": 67108864}
  *   "wall_timeout_ms": 30000, "cpu_ms": 10000, "cpu_soft_ms": 8000, "boot_cpu_ms": 5000, "heap_bytes": 134217728
  */

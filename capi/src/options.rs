@@ -162,6 +162,7 @@ pub(crate) struct ScriptOptions {
     queue_len_max: Option<usize>,
     spread_at: Option<usize>,
     weight: Option<u32>,
+    adapts: bool,
     wall_timeout_ms: Option<u64>,
     cpu_ms: Option<u64>,
     cpu_soft_ms: Option<u64>,
@@ -284,6 +285,7 @@ impl ScriptOptions {
             queue_len_max: self.queue_len_max,
             spread_at: self.spread_at.unwrap_or(defaults.spread_at),
             weight: self.weight.unwrap_or(defaults.weight),
+            adapts: self.adapts,
         }
     }
 }

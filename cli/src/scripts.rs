@@ -157,6 +157,7 @@ fn options(worker: &Worker) -> Options {
             config::Policy::Oneshot => Policy::Oneshot,
         },
         concurrency: worker.concurrency,
+        adapts: worker.adapts,
         workers_min: worker.workers_min,
         workers_max: worker.workers_max,
         weight: worker.weight,

@@ -64,6 +64,7 @@ impl<E: Engine> PoolBuilder<E> {
             displace_after: Duration::from_millis(100),
             yield_after: Duration::from_millis(50),
             cancel_grace: Duration::from_secs(1),
+            memory_bytes_max: None,
             lost_grace: Duration::from_secs(1),
             lost_threads_max: threads,
             stop_grace: Duration::from_secs(2),
@@ -175,6 +176,17 @@ impl<E: Engine> PoolBuilder<E> {
     /// How long a worker may take to end an event that was canceled before it is dropped. Default: 1 s.
     pub const fn cancel_grace(mut self, cancel_grace: Duration) -> Self {
         self.settings.cancel_grace = cancel_grace;
+        self
+    }
+
+    /// How many bytes all workers together may hold. From seven eighths of it on, idle workers go, the one that has been idle
+    /// longest first; from fifteen sixteenths on none boots, and events wait; with all of it in use, events are refused. Each
+    /// worker is asked what it holds after its events, at most a hundred times a second. Default: no limit.
+    ///
+    /// What one event takes meanwhile is the business of its worker's own limit: leave room for that, and for what is not a
+    /// worker's.
+    pub const fn memory_bytes_max(mut self, memory_bytes_max: usize) -> Self {
+        self.settings.memory_bytes_max = Some(memory_bytes_max);
         self
     }
 

@@ -34,11 +34,13 @@ pub enum RetireReason {
     Shutdown,
     /// Its thread panicked, or did not come back.
     Lost,
+    /// It was idle, and the pool's workers together held nearly all the memory that they may.
+    Pressure,
 }
 
 impl RetireReason {
     /// All reasons, in declaration order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Events,
         Self::Age,
         Self::Memory,
@@ -50,6 +52,7 @@ impl RetireReason {
         Self::Condemned,
         Self::Shutdown,
         Self::Lost,
+        Self::Pressure,
     ];
 
     /// The name used in logs and statistics.
@@ -67,6 +70,7 @@ impl RetireReason {
             Self::Condemned => "condemned",
             Self::Shutdown => "shutdown",
             Self::Lost => "lost",
+            Self::Pressure => "pressure",
         }
     }
 }

@@ -37,6 +37,12 @@ pub struct Options {
     /// Events that mostly wait are served best by many at a time. For those that mostly compute say 1: an event that was
     /// given to a worker stays with it, behind whatever that computes; one in the queue goes to the first that is free.
     pub concurrency: usize,
+    /// Whether a worker is given fewer events at a time than `concurrency`, down to one, as long as its thread never sleeps: one
+    /// more would then only make the others take longer. It waits in the queue instead, where another worker may take it, and
+    /// where what is too late is shed. Default: false.
+    ///
+    /// For scripts that compute, sometimes or always, and whose concurrency nobody wants to choose by hand.
+    pub adapts: bool,
     /// How many workers at most. Default: as many as there may be threads.
     pub workers_max: Option<usize>,
     /// How many are kept warm, booted at once. Only another script that has no worker at all may take their threads.
@@ -64,6 +70,7 @@ impl Default for Options {
         Self {
             policy: Policy::PerWorker,
             concurrency: 64,
+            adapts: false,
             workers_max: None,
             workers_min: 0,
             recycle: Recycle::default(),
@@ -119,6 +126,7 @@ pub(crate) struct Settings {
     pub(crate) displace_after: Duration,
     pub(crate) yield_after: Duration,
     pub(crate) cancel_grace: Duration,
+    pub(crate) memory_bytes_max: Option<usize>,
     pub(crate) lost_grace: Duration,
     pub(crate) lost_threads_max: usize,
     pub(crate) stop_grace: Duration,
@@ -132,6 +140,7 @@ pub(crate) struct Settings {
 pub(crate) struct Limits {
     pub(crate) policy: Policy,
     pub(crate) concurrency: usize,
+    pub(crate) adapts: bool,
     pub(crate) workers_max: usize,
     pub(crate) workers_min: usize,
     pub(crate) events_max: Option<u64>,
@@ -154,6 +163,7 @@ impl Limits {
         Self {
             policy: options.policy,
             concurrency,
+            adapts: options.adapts && concurrency > 1,
             workers_max,
             workers_min: options.workers_min.min(workers_max),
             events_max: if single {

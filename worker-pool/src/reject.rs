@@ -50,6 +50,14 @@ pub enum RejectReason {
         /// When to try again.
         retry_after: Duration,
     },
+    /// All workers together hold as much memory as they may, and none of them is idle.
+    #[error(
+        "the pool's workers hold all the memory they may; try again in {retry_after:?}, or raise `memory_bytes_max`"
+    )]
+    MemoryFull {
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// The script fails to boot again and again, and is not tried for a while.
     #[error("{name:?} cannot boot: {}; it is tried again in {retry_after:?}", failure.message)]
     BootBroken {
@@ -84,9 +92,11 @@ impl RejectReason {
     pub const fn outcome(&self) -> Option<Outcome> {
         match self {
             Self::UnknownScript { .. } | Self::Unsuited { .. } => None,
-            Self::QueueFull { .. } | Self::Overloaded { .. } | Self::ShareExhausted { .. } | Self::ShuttingDown => {
-                Some(Outcome::LoadShed)
-            }
+            Self::QueueFull { .. }
+            | Self::Overloaded { .. }
+            | Self::ShareExhausted { .. }
+            | Self::MemoryFull { .. }
+            | Self::ShuttingDown => Some(Outcome::LoadShed),
             Self::BootBroken { .. } => Some(Outcome::BootFailed),
             Self::DeadlinePassed => Some(Outcome::ExceededWall),
         }
@@ -99,6 +109,7 @@ impl RejectReason {
             Self::QueueFull { retry_after, .. }
             | Self::Overloaded { retry_after, .. }
             | Self::ShareExhausted { retry_after, .. }
+            | Self::MemoryFull { retry_after }
             | Self::BootBroken { retry_after, .. } => Some(*retry_after),
             _ => None,
         }

@@ -88,6 +88,7 @@ impl<E: Engine> Shared<E> {
             for hosted in state.threads.iter().filter_map(|thread| thread.hosted.as_ref()) {
                 stats.threads.busy += usize::from(!hosted.held.is_empty());
                 if let Some(script) = stats.scripts.get_mut(&*hosted.version.name) {
+                    script.memory_bytes += hosted.memory_bytes();
                     match hosted.phase {
                         Phase::Booting => script.booting += 1,
                         _ => script.workers += 1,

@@ -58,6 +58,8 @@ pub struct ScriptStats {
     pub workers: usize,
     /// Workers that boot.
     pub booting: usize,
+    /// Bytes that its workers hold, as they said last.
+    pub memory_bytes: usize,
     /// Events that workers hold.
     pub in_flight: usize,
     /// Events that wait.

@@ -3,9 +3,11 @@
 
 mod common;
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use common::{Pool, assert_settled, builder, deploy, hold, send, try_send, until};
+use common::{Pool, Sent, assert_settled, builder, deploy, hold, send, try_send, until};
 use isopod_pool::fake::{Does, FakeScript};
 use isopod_pool::{Meta, Options, Outcome, Priority, RejectReason};
 
@@ -78,6 +80,28 @@ fn a_script_that_may_have_no_more_workers_is_told_that_it_is_its_own_share() {
     );
     drop(open);
     assert_eq!((held.answer(), queued.answer()), (Ok(0), Ok(1)));
+}
+
+#[test]
+fn a_worker_that_only_computes_comes_to_take_one_event_at_a_time_where_that_adapts() {
+    let pool = builder(1).build().expect("threads");
+    let options = Options {
+        adapts: true,
+        ..Options::default()
+    };
+    deploy(&pool, "s", FakeScript::new(), &options);
+    let spin = || send(&pool, "s", Does::Spin(Duration::from_millis(2)));
+    let sent: RefCell<VecDeque<_>> = RefCell::new((0..20).map(|_| spin()).collect());
+    until(|| {
+        let first = sent.borrow_mut().pop_front().map(Sent::answer);
+        assert_eq!(first, Some(Ok(0)));
+        sent.borrow_mut().push_back(spin());
+        let stats = &pool.stats().scripts["s"];
+        stats.in_flight <= 1 && stats.queued > 10
+    });
+    sent.into_inner()
+        .into_iter()
+        .for_each(|sent| assert_eq!(sent.answer(), Ok(0)));
 }
 
 #[test]

@@ -107,6 +107,8 @@ pub(super) struct WorkerFile {
     /// Events one worker interleaves; absent: 64, and 1 unless the policy is `per_worker`.
     #[schemars(range(min = 1))]
     pub(super) concurrency: Option<usize>,
+    /// Whether a worker that is always at work is given fewer events at a time, down to one.
+    pub(super) adapts: bool,
     /// Workers kept warm.
     pub(super) workers_min: usize,
     /// How much of the threads it gets where several workers want more than there are; absent: 1.

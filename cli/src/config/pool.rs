@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::text::Time;
+use super::text::{MaybeSize, Time};
 
 /// All workers together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -16,6 +16,10 @@ pub struct Pool {
     pub lost_grace: Duration,
     /// Lost threads that are replaced; with more the process says that it is not ready. Absent: as many as `threads`.
     pub lost_threads_max: Option<usize>,
+    /// Memory that all workers together may hold: near it idle workers go, then none starts, then requests are refused.
+    /// Absent: no limit.
+    #[serde(with = "MaybeSize")]
+    pub memory: Option<u64>,
     /// Events that may wait in all; one worker may have as many of them as it leaves for others. Absent: 8192.
     #[schemars(range(min = 1))]
     pub queue: Option<usize>,
@@ -32,6 +36,7 @@ impl Default for Pool {
         Self {
             lost_grace: Duration::from_secs(1),
             lost_threads_max: None,
+            memory: None,
             queue: None,
             queue_target: Duration::from_millis(100),
             queue_interval: Duration::from_millis(500),

@@ -207,6 +207,7 @@ impl Resolver<'_> {
             databases,
             policy: file.policy,
             concurrency: file.concurrency.unwrap_or(interleaved),
+            adapts: file.adapts,
             workers_min: file.workers_min,
             weight: file.weight.unwrap_or(1),
             workers_max: file.workers_max,

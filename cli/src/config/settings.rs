@@ -56,6 +56,8 @@ pub struct Worker {
     pub policy: Policy,
     /// Events it interleaves.
     pub concurrency: usize,
+    /// Whether it is given fewer while it is always at work.
+    pub adapts: bool,
     /// How many are kept warm.
     pub workers_min: usize,
     /// How much of the threads it gets where several want more than there are.

@@ -95,6 +95,12 @@ pub(super) fn metrics(stats: &PoolStats) -> Vec<Metric> {
         by_script("isopod_workers", "Workers ready", Gauge, &|script| {
             script.workers as f64
         }),
+        by_script(
+            "isopod_memory_bytes",
+            "Memory that workers hold, as they said last",
+            Gauge,
+            &|script| script.memory_bytes as f64,
+        ),
         by_script("isopod_events_in_flight", "Events that run", Gauge, &|script| {
             script.in_flight as f64
         }),

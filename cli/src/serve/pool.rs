@@ -117,6 +117,9 @@ pub(crate) fn pool_builder(config: &Config) -> PoolBuilder {
         if let Some(threads) = settings.lost_threads_max {
             core = core.lost_threads_max(threads);
         }
+        if let Some(bytes) = settings.memory.and_then(|bytes| usize::try_from(bytes).ok()) {
+            core = core.memory_bytes_max(bytes);
+        }
         if let Some(events) = settings.queue {
             core = core.queue_total_max(events);
         }

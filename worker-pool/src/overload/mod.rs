@@ -1,11 +1,16 @@
 //! What the pool does where more comes than it can do: pure decisions, without threads and without a clock of their own.
 //!
 //! [`Delay`] tells a queue that stands from one that only had a burst, [`Pace`] how soon there is room again, [`fair`] who
-//! has more than its share.
+//! has more than its share, [`Pressure`] how much memory is left, [`Room`] how many
+//! events at once are still a gain.
 
 mod delay;
 pub(crate) mod fair;
+mod memory;
 mod pace;
+mod room;
 
 pub(crate) use delay::Delay;
+pub(crate) use memory::Pressure;
 pub(crate) use pace::Pace;
+pub(crate) use room::{Room, WATCHED as ROOM_WATCHED};

@@ -8,9 +8,9 @@ use crate::engine::Engine;
 use crate::job::{EventId, Job, Tally};
 use crate::line::Line;
 use crate::observe::{PoolEvent, RetireReason};
-use crate::options::{Limits, Meta, Options, Policy};
+use crate::options::{Limits, Meta, Options, Policy, Priority};
 use crate::outcome::{Failure, Outcome};
-use crate::overload::Delay;
+use crate::overload::{Delay, Pressure};
 use crate::placement::{Grow, Placement, Seat, ThreadView, place};
 use crate::reject::{RejectReason, Rejected};
 use crate::state::queue::Queue;
@@ -166,6 +166,7 @@ impl<E: Engine> State<E> {
         now: Instant,
         fx: &mut Effects<E>,
     ) -> Result<Accepted, Rejected<E::Event>> {
+        self.relieve(now, fx);
         let placement = match self.decide(name, &event, meta, now) {
             Ok(placement) => placement,
             Err(reason) => {
@@ -261,6 +262,12 @@ impl<E: Engine> State<E> {
         let Some(script) = self.scripts.get(name) else {
             return Err(RejectReason::UnknownScript { name: name.to_owned() });
         };
+        if meta.priority != Priority::High && self.pressure() == Pressure::Shed {
+            let chance = self.events.wrapping_add(self.totals.refused_count());
+            return Err(RejectReason::MemoryFull {
+                retry_after: script.queue.retry_after(self.settings.retry_after, chance),
+            });
+        }
         let stands = script.queue.is_overloaded_for(meta.priority, now);
         match placement.seat {
             Seat::Worker(_) => Ok(placement),

@@ -105,6 +105,7 @@ impl<E: Engine> State<E> {
         }
         self.remove_if_done(&name, fx);
         let _ = self.line_up(&name, now);
+        self.relieve(now, fx);
         self.nudge(&name, fx);
     }
 

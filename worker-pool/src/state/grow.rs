@@ -1,7 +1,7 @@
 //! A script wants a worker: which thread, and what if there is none.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use crate::breaker::Admit;
@@ -48,7 +48,12 @@ impl<E: Engine> State<E> {
             Some(hosted) if hosted.version.number == asking.number && !matches!(hosted.phase, Phase::Retiring(_)) => {
                 match hosted.phase {
                     Phase::Ready { .. } => ThreadView::Warm {
-                        in_flight: hosted.held.len(),
+                        // With no more room it counts as full, whatever its script allows.
+                        in_flight: if hosted.has_room() {
+                            hosted.held.len()
+                        } else {
+                            hosted.held.len().max(asking.limits.concurrency)
+                        },
                     },
                     _ => ThreadView::Coming,
                 }
@@ -69,6 +74,7 @@ impl<E: Engine> State<E> {
             None => ThreadView::Vacant,
         }));
         self.views = views;
+        let has_memory = self.has_memory();
         let script = self.scripts.get(&asking.name);
         // As much as it leaves for others.
         let free = self
@@ -83,7 +89,7 @@ impl<E: Engine> State<E> {
             workers_max: asking.limits.workers_max,
             queued: script.map_or(0, |script| script.queue.len()),
             queue_len_max: asking.limits.queue_len_max.min(free.max(LINE_MIN)),
-            may_boot: script.is_some_and(|script| script.breaker.admit(now) == Admit::Yes),
+            may_boot: script.is_some_and(|script| script.breaker.admit(now) == Admit::Yes) && has_memory,
             displace_after: self.settings.displace_after,
         }
     }
@@ -94,7 +100,7 @@ impl<E: Engine> State<E> {
         let limits = &script.current.limits;
         let census = self.census(script.current.number);
         let own = census.ready + census.coming;
-        if script.breaker.admit(now) != Admit::Yes || own >= limits.workers_max {
+        if script.breaker.admit(now) != Admit::Yes || own >= limits.workers_max || !self.has_memory() {
             return None;
         }
         let backlog = script.queue.len() > census.coming * limits.spread_at;
@@ -211,6 +217,8 @@ impl<E: Engine> State<E> {
         let (worker, version) = (WorkerId(self.workers), Arc::clone(&script.current));
         let mail = Arc::new(Mailbox::new(version.limits.mailbox_len()));
         let table = Arc::new(Table::default());
+        let memory = Arc::default();
+        let room = Arc::new(AtomicUsize::new(version.limits.concurrency));
         self.threads[thread].hosted = Some(Hosted {
             id: worker,
             version: Arc::clone(&version),
@@ -221,6 +229,8 @@ impl<E: Engine> State<E> {
             idle_since: now,
             nudged: false,
             table: Arc::clone(&table),
+            memory: Arc::clone(&memory),
+            room: Arc::clone(&room),
             boot_ends: after(now, self.settings.boot_timeout),
             told: None,
         });
@@ -239,6 +249,8 @@ impl<E: Engine> State<E> {
             version,
             mail,
             table,
+            memory,
+            room,
         })
     }
 

@@ -10,13 +10,15 @@ mod depart;
 mod effects;
 mod grow;
 mod lost;
+mod memory;
 mod queue;
 mod serve;
 mod share;
 
+use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 pub(crate) use accept::Accepted;
@@ -49,6 +51,8 @@ pub(crate) struct State<E: Engine> {
     waiting: VecDeque<Arc<str>>,
     /// How many events wait, in all queues.
     queued: Arc<AtomicUsize>,
+    /// A boot was put off for want of memory.
+    held_back: Cell<bool>,
     /// Accepted events that have not ended.
     pub(crate) open: usize,
     pub(crate) closing: Option<Closing>,
@@ -132,6 +136,10 @@ pub(crate) struct Hosted<E: Engine> {
     nudged: bool,
     /// The events it has begun.
     table: Arc<Table>,
+    /// How many events it may hold: as many as its script allows, or fewer where that adapts.
+    room: Arc<AtomicUsize>,
+    /// What it holds, in bytes: it says so itself now and then.
+    memory: Arc<AtomicUsize>,
     /// When it is to be ready, while it boots.
     boot_ends: Instant,
     /// The engine has told it to stop.
@@ -154,6 +162,8 @@ pub(crate) struct Assignment<E: Engine> {
     pub(crate) version: Arc<Version<E>>,
     pub(crate) mail: Arc<Mailbox<Mail<E::Event>>>,
     pub(crate) table: Arc<Table>,
+    pub(crate) memory: Arc<AtomicUsize>,
+    pub(crate) room: Arc<AtomicUsize>,
 }
 
 impl<E: Engine> State<E> {
@@ -163,6 +173,7 @@ impl<E: Engine> State<E> {
             threads: Vec::new(),
             waiting: VecDeque::new(),
             queued: Arc::default(),
+            held_back: Cell::new(false),
             open: 0,
             closing: None,
             threads_lost: 0,
@@ -255,7 +266,7 @@ impl<E: Engine> Hosted<E> {
 
     /// Whether it may be given one more event.
     fn has_room(&self) -> bool {
-        matches!(self.phase, Phase::Ready { .. }) && self.held.len() < self.version.limits.concurrency
+        matches!(self.phase, Phase::Ready { .. }) && self.held.len() < self.room.load(Ordering::Relaxed)
     }
 
     /// From here on it gets no new events. Says so to a worker that would not notice by itself.

@@ -156,6 +156,7 @@ impl<E: Engine> State<E> {
             last = script.leaving;
         }
         self.ended(ended, fx);
+        self.relieve(now, fx);
         if last {
             self.remove_if_done(&version.name, fx);
         }

@@ -2,9 +2,10 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::engine::{Engine, Event as _, SlotId, Turn, Worker as _};
 use crate::job::{EventId, Job};
@@ -16,11 +17,16 @@ use crate::shared::Shared;
 use crate::state::{Assignment, Departure, Mail, Next};
 use crate::sync::{Mutex, MutexGuard, clock};
 use crate::thread::linger::Linger;
+use crate::thread::pulse::Pulse;
 use crate::thread::slots::{Running, Slots};
 use crate::time::after;
 
 /// After so many turns the `LocalSet` gets a turn of its own.
 const TURNS_PER_POLL: usize = 64;
+
+/// How often a worker says at most what it holds: where that is limited for all together, and where it is only shown.
+const WEIGH: Duration = Duration::from_millis(10);
+const WEIGH_FOR_SHOW: Duration = Duration::from_secs(1);
 
 type Step<T = ()> = Result<T, Departure>;
 
@@ -45,6 +51,10 @@ pub(super) struct EventLoop<'a, E: Engine> {
     ready_at: Instant,
     idle_since: Instant,
     linger: Linger,
+    /// Where the script's concurrency adapts.
+    pulse: Option<Pulse>,
+    /// When it is to say again what it holds.
+    weighs_at: Instant,
     /// Armed for the nearest deadline or an earlier one: events come and go without touching it.
     timer: Option<(Instant, Pin<Box<clock::Sleep>>)>,
     /// Set by [`Mail::Cut`]: what comes now came too late.
@@ -71,12 +81,15 @@ impl<'a, E: Engine> EventLoop<'a, E> {
             ready_at: now,
             idle_since: now,
             linger: Linger::new(shared.settings.linger),
+            pulse: pulse(assignment, now),
+            weighs_at: now,
             timer: None,
             cut: false,
         }
     }
 
     pub(super) async fn run(&mut self) -> Departure {
+        let _ = self.weighs_too_much(self.ready_at);
         // Others may have left their events in the queue for this worker: it gets as many as it has room for.
         let next = self.shared.with(|state, fx| state.ready(self.thread, clock::now(), fx));
         if let Err(departure) = follow(next) {
@@ -86,6 +99,9 @@ impl<'a, E: Engine> EventLoop<'a, E> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Departure> {
+        if let Some(pulse) = &mut self.pulse {
+            pulse.wakes(clock::now());
+        }
         for _ in 0..TURNS_PER_POLL {
             match self.round(cx) {
                 Ok(Round::Busy) => {}
@@ -119,7 +135,12 @@ impl<'a, E: Engine> EventLoop<'a, E> {
             return Ok(Round::Busy);
         }
         Ok(match self.assignment.mail.park(cx.waker()) {
-            Park::Asleep => Round::Rests,
+            Park::Asleep => {
+                if let Some(pulse) = &mut self.pulse {
+                    pulse.sleeps(clock::now());
+                }
+                Round::Rests
+            }
             Park::Mail => Round::Busy,
             // It woke itself, and may be doing so for a long time: others on this thread have their turn first.
             Park::Rung => {
@@ -205,12 +226,12 @@ impl<'a, E: Engine> EventLoop<'a, E> {
                 let now = clock::now();
                 self.record(Series::Execution, running.started, now);
                 running.tally.finish(outcome);
+                self.adapt(now);
                 if self.worker.is_condemned() {
                     // Its room is for no other event: it is given up with the worker.
                     return Ok(());
                 }
-                let max = self.assignment.version.limits.memory_bytes_max;
-                let heavy = max.is_some_and(|max| self.worker.memory_bytes() > max);
+                let heavy = self.weighs_too_much(now);
                 self.ended.push(running.id);
                 // As long as others run, the next turn may end some of them too.
                 if heavy {
@@ -224,6 +245,33 @@ impl<'a, E: Engine> EventLoop<'a, E> {
             }
             Turn::Condemned { outcome, reason } => Err(self.condemn(outcome, &reason)),
         }
+    }
+
+    /// An event has ended: how many may there be at once from now on?
+    fn adapt(&mut self, now: Instant) {
+        let at_once = self.slots().len() + 1;
+        if let Some(room) = self.pulse.as_mut().and_then(|pulse| pulse.ended(at_once, now)) {
+            self.assignment.room.store(room, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the worker holds more than it may. Tells the pool now and then what it holds.
+    fn weighs_too_much(&mut self, now: Instant) -> bool {
+        let max = self.assignment.version.limits.memory_bytes_max;
+        if max.is_none() && now < self.weighs_at {
+            return false;
+        }
+        let bytes = self.worker.memory_bytes();
+        if now >= self.weighs_at {
+            self.assignment.memory.store(bytes, Ordering::Relaxed);
+            let pause = if self.shared.settings.memory_bytes_max.is_some() {
+                WEIGH
+            } else {
+                WEIGH_FOR_SHOW
+            };
+            self.weighs_at = after(now, pause);
+        }
+        max.is_some_and(|max| bytes > max)
     }
 
     /// Tells the pool what ended; it may answer with more events, or that the worker is to go.
@@ -340,6 +388,14 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         let mut recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner);
         recorder.record(series, now.saturating_duration_since(since), now);
     }
+}
+
+/// Where the room for events adapts, it begins with this one.
+fn pulse<E: Engine>(assignment: &Assignment<E>, now: Instant) -> Option<Pulse> {
+    let limits = &assignment.version.limits;
+    let pulse = limits.adapts.then(|| Pulse::new(limits.concurrency, now))?;
+    assignment.room.store(pulse.room(), Ordering::Relaxed);
+    Some(pulse)
 }
 
 fn follow(next: Next) -> Step {

@@ -3,6 +3,7 @@
 mod event_loop;
 mod host;
 mod linger;
+mod pulse;
 mod slots;
 
 use std::any::Any;

@@ -94,6 +94,10 @@ impl Slots {
         self.free.len() == self.entries.len()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len() - self.free.len()
+    }
+
     pub(crate) const fn is_lost(&self) -> bool {
         self.lost
     }

@@ -1,0 +1,102 @@
+//! How many events a worker should interleave, where that is found out and not said.
+//!
+//! One thread runs them all. As long as it sleeps now and then, one more at a time is a gain: it fills the gaps. Once it never
+//! sleeps, one more only makes all the others take longer, and is better off in the queue, where another worker may take it.
+//! So what is watched is not how long events take, which has many reasons, but whether there are gaps left to fill.
+
+use std::time::Duration;
+
+/// Below this part of the time at work there are gaps to fill.
+const GAPS: f64 = 0.85;
+/// Above this part there are none.
+const FULL: f64 = 0.95;
+/// What a judgement changes, in parts of the limit.
+const STEP: f64 = 0.125;
+
+/// How long a worker is watched before it is judged.
+pub(crate) const WATCHED: Duration = Duration::from_millis(20);
+
+/// The room in one worker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    limit: f64,
+    max: f64,
+}
+
+impl Room {
+    #[allow(clippy::cast_precision_loss, reason = "limits are small numbers")]
+    pub(crate) fn new(max: usize) -> Self {
+        // In between: neither a worker that computes nor one that waits has far to go.
+        let max = max.max(1) as f64;
+        Self {
+            limit: max.sqrt().max(1.0),
+            max,
+        }
+    }
+
+    /// The worker was at work for this part of the time, with at most so many events at once.
+    #[allow(clippy::cast_precision_loss, reason = "limits are small numbers")]
+    pub(crate) fn judge(&mut self, busy: f64, most_at_once: usize) {
+        let step = (self.limit * STEP).max(0.5);
+        if busy > FULL {
+            self.limit -= step;
+        } else if busy < GAPS && (most_at_once + 1) as f64 > self.limit {
+            // What was not used up says nothing of more.
+            self.limit += step;
+        }
+        self.limit = self.limit.clamp(1.0, self.max);
+    }
+
+    /// How many it may have at once: at least 1, at most what its script allows.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "from 1 to a limit that was a whole number"
+    )]
+    pub(crate) const fn limit(&self) -> usize {
+        self.limit as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Room;
+
+    /// What a worker comes to whose events compute for this part of the time they take, when there is always one more.
+    #[allow(clippy::cast_precision_loss, reason = "small numbers")]
+    fn settled(max: usize, computes: f64) -> usize {
+        let mut room = Room::new(max);
+        for _ in 0..200 {
+            let at_once = room.limit();
+            room.judge((at_once as f64 * computes).min(1.0), at_once);
+        }
+        room.limit()
+    }
+
+    #[test]
+    fn events_that_compute_come_one_after_the_other_and_those_that_wait_all_at_once() {
+        assert_eq!((settled(64, 1.0), settled(64, 0.001)), (1, 64));
+        // Ten that compute for a tenth of the time fill a thread.
+        assert!((8..=11).contains(&settled(64, 0.1)), "{}", settled(64, 0.1));
+    }
+
+    #[test]
+    fn a_worker_that_has_little_to_do_is_not_given_room_for_more() {
+        let mut room = Room::new(64);
+        (0..100).for_each(|_| room.judge(0.01, 1));
+        assert_eq!(room.limit(), 8);
+    }
+
+    proptest! {
+        #[test]
+        fn it_never_leaves_its_bounds(max in 1..200usize, seen in prop::collection::vec((0.0..=1.0f64, 0..300usize), 1..300)) {
+            let mut room = Room::new(max);
+            for (busy, at_once) in seen {
+                room.judge(busy, at_once);
+                prop_assert!((1..=max).contains(&room.limit()));
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What workers hold together, and what happens when that is nearly all they may: the idle go, then nobody comes, then nothing
+//! is accepted.
+
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use crate::engine::Engine;
+use crate::observe::RetireReason;
+use crate::overload::Pressure;
+use crate::state::{Effects, Hosted, Phase, State};
+
+impl<E: Engine> State<E> {
+    /// The bytes that all workers hold, as each said when it was last asked.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let hosted = self.threads.iter().filter_map(|thread| thread.hosted.as_ref());
+        hosted.map(Hosted::memory_bytes).sum()
+    }
+
+    pub(super) fn pressure(&self) -> Pressure {
+        let max = self.settings.memory_bytes_max;
+        max.map_or(Pressure::Calm, |max| Pressure::of(self.memory_bytes(), max))
+    }
+
+    /// Whether a worker may boot now. Remembers that one may not.
+    pub(super) fn has_memory(&self) -> bool {
+        let has = self.pressure() < Pressure::Hold;
+        if !has {
+            self.held_back.set(true);
+        }
+        has
+    }
+
+    /// Has idle workers go until the rest are calm, the one that has been idle longest first; and scripts boot that could not before.
+    pub(super) fn relieve(&mut self, now: Instant, fx: &mut Effects<E>) {
+        let Some(max) = self.settings.memory_bytes_max else {
+            return;
+        };
+        let hosted = self.threads.iter().filter_map(|thread| thread.hosted.as_ref());
+        let stays = |hosted: &&Hosted<E>| !matches!(hosted.phase, Phase::Retiring(_));
+        let mut used: usize = hosted.filter(stays).map(Hosted::memory_bytes).sum();
+        while Pressure::of(used, max) >= Pressure::Evict {
+            let Some(thread) = self.longest_idle() else { break };
+            let Some(hosted) = &mut self.threads[thread].hosted else {
+                break;
+            };
+            used = used.saturating_sub(hosted.memory_bytes());
+            hosted.retire(RetireReason::Pressure, fx);
+        }
+        if self.held_back.get() && self.pressure() < Pressure::Hold {
+            self.held_back.set(false);
+            self.grow_all(now, fx);
+        }
+    }
+
+    /// The worker that has been idle longest, of those that nobody asked to be kept warm.
+    fn longest_idle(&self) -> Option<usize> {
+        let idle = self.threads.iter().enumerate().filter_map(|(thread, slot)| {
+            let hosted = slot.hosted.as_ref()?;
+            let ready = matches!(hosted.phase, Phase::Ready { .. });
+            let min = hosted.version.limits.workers_min;
+            let kept = min > 0 && self.census(hosted.version.number).ready <= min;
+            (ready && !kept && hosted.held.is_empty()).then_some((hosted.idle_since, thread))
+        });
+        Some(idle.min()?.1)
+    }
+}
+
+impl<E: Engine> Hosted<E> {
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.memory.load(Ordering::Relaxed)
+    }
+}

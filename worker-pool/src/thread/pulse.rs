@@ -1,0 +1,53 @@
+//! How much of the time a worker's loop is at work, for a worker whose room for events adapts to that.
+
+use std::time::{Duration, Instant};
+
+use crate::overload::{ROOM_WATCHED, Room};
+
+pub(super) struct Pulse {
+    room: Room,
+    /// Since when it is watched, and for how long it has slept since.
+    since: Instant,
+    slept: Duration,
+    asleep_since: Option<Instant>,
+    most_at_once: usize,
+}
+
+impl Pulse {
+    pub(super) fn new(concurrency: usize, now: Instant) -> Self {
+        Self {
+            room: Room::new(concurrency),
+            since: now,
+            slept: Duration::ZERO,
+            asleep_since: None,
+            most_at_once: 0,
+        }
+    }
+
+    pub(super) const fn room(&self) -> usize {
+        self.room.limit()
+    }
+
+    pub(super) const fn sleeps(&mut self, now: Instant) {
+        self.asleep_since = Some(now);
+    }
+
+    pub(super) fn wakes(&mut self, now: Instant) {
+        if let Some(since) = self.asleep_since.take() {
+            self.slept += now.saturating_duration_since(since);
+        }
+    }
+
+    /// An event has ended, of so many at once. `Some`: there is room for so many from now on.
+    pub(super) fn ended(&mut self, at_once: usize, now: Instant) -> Option<usize> {
+        self.most_at_once = self.most_at_once.max(at_once);
+        let watched = now.saturating_duration_since(self.since);
+        if watched < ROOM_WATCHED {
+            return None;
+        }
+        let busy = 1.0 - self.slept.as_secs_f64() / watched.as_secs_f64();
+        self.room.judge(busy, self.most_at_once);
+        (self.since, self.slept, self.most_at_once) = (now, Duration::ZERO, 0);
+        Some(self.room.limit())
+    }
+}
