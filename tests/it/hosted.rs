@@ -115,6 +115,7 @@ fn misdeeds_in_a_hosted_pool_end_as_they_should_and_the_script_beside_answers_th
     hosted.stops_clean();
 }
 
+// row 22
 #[test]
 fn panics_in_ops_and_in_native_tasks_of_a_hosted_pool_fail_what_they_held_and_no_more() {
     let hosted = Hosted::start(Shutdown::default());

@@ -19,6 +19,7 @@ pub(crate) fn panics_when_read() -> http::Request<Body> {
         .expect("a request")
 }
 
+// row 22
 #[test]
 fn an_op_that_panics_fails_its_event_and_the_process_lives() {
     let pool = Pool::builder().threads(1).build().expect("a pool");

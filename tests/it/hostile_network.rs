@@ -36,6 +36,7 @@ fn no_worker_was_used(server: &Serving) {
     assert_eq!(server.get("/").body, "0");
 }
 
+// row 34
 #[test]
 fn a_silent_connection_is_closed() {
     let (_project, server) = strict();
@@ -50,6 +51,7 @@ fn a_silent_connection_is_closed() {
     no_worker_was_used(&server);
 }
 
+// row 34
 #[test]
 fn headers_that_trickle_do_not_hold_a_connection() {
     let (_project, server) = strict();
@@ -81,6 +83,7 @@ fn headers_that_trickle_do_not_hold_a_connection() {
     no_worker_was_used(&server);
 }
 
+// row 35
 #[test]
 fn too_many_or_too_large_headers_are_a_431() {
     let (_project, server) = strict();
@@ -95,6 +98,7 @@ fn too_many_or_too_large_headers_are_a_431() {
     no_worker_was_used(&server);
 }
 
+// row 36
 #[test]
 fn a_chunked_body_over_the_cap_is_a_413_and_no_worker_sees_it() {
     let (_project, server) = strict();
@@ -118,6 +122,7 @@ fn a_chunked_body_over_the_cap_is_a_413_and_no_worker_sees_it() {
     assert_eq!(server.connect().post("/", "fits").expect("an answer").body, "4");
 }
 
+// row 41
 #[test]
 fn a_client_that_leaves_fires_the_signal_and_frees_the_slot() {
     let arena = Arena::start();

@@ -10,6 +10,7 @@ use crate::process::resident_bytes;
 
 const MIB: u64 = 1 << 20;
 
+// row 27
 #[test]
 #[ignore = "nightly: takes minutes"]
 fn ten_thousand_workers_made_and_dropped_leave_memory_flat() {
@@ -82,11 +83,18 @@ macro_rules! a_hundred_times {
 }
 
 a_hundred_times! {
+    // row 1
     a_hundred_endless_loops_slow_nobody_down: "/loop",
+    // row 3
     a_hundred_loops_of_microtasks_slow_nobody_down: "/microtasks",
+    // row 5
     a_hundred_backtracking_expressions_slow_nobody_down: "/regexp",
+    // row 8
     a_hundred_full_heaps_slow_nobody_down: "/heap-large",
+    // row 12
     a_hundred_recursions_slow_nobody_down: "/recursion",
+    // row 15
     a_hundred_hung_handlers_slow_nobody_down: "/never",
+    // row 17
     a_hundred_leftovers_slow_nobody_down: "/trap",
 }

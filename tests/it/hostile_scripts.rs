@@ -11,6 +11,7 @@ use crate::process::until;
 use crate::program::Serving;
 use crate::project::Project;
 
+// row 1
 #[test]
 fn an_endless_loop_is_a_504_soon_after_its_limit() {
     let arena = Arena::start();
@@ -23,6 +24,7 @@ fn an_endless_loop_is_a_504_soon_after_its_limit() {
     all_end_as(&["/loop"], (504, "exceeded_cpu"));
 }
 
+// row 2
 #[test]
 fn a_loop_at_the_top_level_is_a_503_until_the_next_version() {
     let project = Project::new(&[
@@ -102,11 +104,13 @@ fn a_termination_never_hits_the_event_that_comes_next() {
     assert!(ended > 0 && spared > 0, "{ended} ended, {spared} spared");
 }
 
+// row 3
 #[test]
 fn endless_microtasks_are_a_504() {
     all_end_as(&["/microtasks"], (504, "exceeded_cpu"));
 }
 
+// row 4
 #[test]
 fn endless_loops_in_callbacks_of_the_engine_are_a_504() {
     for misdeed in ["/sort", "/proxy", "/to-json"] {
@@ -114,11 +118,13 @@ fn endless_loops_in_callbacks_of_the_engine_are_a_504() {
     }
 }
 
+// row 5
 #[test]
 fn a_regular_expression_that_backtracks_is_a_504() {
     all_end_as(&["/regexp"], (504, "exceeded_cpu"));
 }
 
+// row 8
 #[test]
 fn a_full_heap_is_a_500_and_the_process_lives() {
     let project = Project::copy_of("hostile");
@@ -136,22 +142,26 @@ fn a_full_heap_is_a_500_and_the_process_lives() {
     arena.recovers();
 }
 
+// row 11
 #[test]
 fn webassembly_memory_cannot_grow_for_ever() {
     assert_eq!(answer_to("/wasm-memory"), "RangeError");
 }
 
+// row 12
 #[test]
 fn deep_recursion_is_a_range_error() {
     assert_eq!(answer_to("/recursion"), "RangeError");
 }
 
+// row 12
 #[test]
 fn deeply_nested_json_neither_crashes_nor_blocks() {
     let answer = answer_to("/patient/nested-json");
     assert!(["SyntaxError", "RangeError"].contains(&answer.as_str()), "{answer}");
 }
 
+// row 13
 #[test]
 fn a_million_rejections_are_one_500_and_a_bounded_log() {
     let arena = Arena::start();
@@ -163,6 +173,7 @@ fn a_million_rejections_are_one_500_and_a_bounded_log() {
     arena.recovers();
 }
 
+// row 15
 #[test]
 fn a_response_that_can_never_come_is_a_500_at_once_and_one_that_is_late_a_504() {
     let arena = Arena::start();
@@ -173,6 +184,7 @@ fn a_response_that_can_never_come_is_a_500_at_once_and_one_that_is_late_a_504() 
     arena.recovers();
 }
 
+// row 17
 #[test]
 fn what_an_event_left_behind_is_not_the_answer_of_the_next() {
     let arena = Arena::start();
@@ -185,11 +197,13 @@ fn what_an_event_left_behind_is_not_the_answer_of_the_next() {
     arena.recovers();
 }
 
+// row 20
 #[test]
 fn scripts_see_nothing_of_what_they_run_on() {
     assert_eq!(answer_to("/deno"), "undefined,undefined,undefined");
 }
 
+// row 25
 #[test]
 fn an_event_that_is_awaiting_wakes_within_20_ms_of_its_deadline() {
     const WALL: Duration = Duration::from_millis(30);
@@ -220,6 +234,7 @@ fn an_event_that_is_awaiting_wakes_within_20_ms_of_its_deadline() {
     call("ready").expect("the worker goes on");
 }
 
+// row 43
 #[test]
 fn a_script_that_cannot_start_costs_three_starts_and_no_more() {
     let pool = Pool::builder().threads(1).build().expect("a pool");

@@ -105,6 +105,7 @@ fn three_hundred_workers_made_and_dropped_leave_no_memory_behind() {
     assert!(pool.stats().scripts["fresh"].boots >= 350);
 }
 
+// row 28
 #[test]
 fn pools_are_made_and_grown_from_many_threads_at_once() {
     for _ in 0..2 {

@@ -148,6 +148,7 @@ fn stops_without_a_failed_request(signal: &str) {
     assert!(server.log().contains(" 0 cut"), "{}", server.log());
 }
 
+// row 42
 #[test]
 fn sigterm_under_load_fails_no_accepted_request() {
     for _ in 0..3 {

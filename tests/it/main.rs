@@ -12,6 +12,7 @@ mod embedding;
 mod hosted;
 mod hostile;
 mod hostile_host;
+mod hostile_leftovers;
 mod hostile_load;
 mod hostile_network;
 mod hostile_nightly;

@@ -184,6 +184,7 @@ mod tests {
         );
     }
 
+    // row 43
     #[test]
     fn one_probe_at_a_time_and_each_failed_probe_doubles_the_wait_up_to_a_minute() {
         let (mut now, mut breaker) = (Instant::now(), Breaker::new(BreakerOptions::default()));

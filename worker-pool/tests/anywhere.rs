@@ -131,6 +131,7 @@ fn a_shutdown_is_awaited_on_any_executor() {
     );
 }
 
+// row 28
 #[test]
 fn a_pool_is_made_used_and_dropped_on_a_worker_thread_of_another() {
     let outer = pool(1);

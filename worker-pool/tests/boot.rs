@@ -38,6 +38,7 @@ fn all_that_waited_for_a_boot_that_failed_end_with_it_and_the_next_event_tries_a
     assert_eq!((call(&pool, "s", Does::Echo(4)), script.boots()), (Ok(4), 2));
 }
 
+// row 43
 #[test]
 fn an_open_breaker_refuses_then_lets_one_probe_through_and_closes_when_that_boots() {
     let pool = pool(2);

@@ -10,6 +10,7 @@ use common::{LONG, assert_settled, builder, call, deploy, pool, send, until};
 use isopod_pool::fake::{Boot, Does, FakeScript};
 use isopod_pool::{Options, Outcome, PoolEvent};
 
+// row 23
 #[test]
 fn a_panic_ends_what_its_thread_held_and_what_waited_is_served_elsewhere() {
     let respawned = Arc::new(AtomicUsize::new(0));
@@ -46,6 +47,7 @@ fn a_panic_ends_what_its_thread_held_and_what_waited_is_served_elsewhere() {
     assert_eq!(pool.shutdown_blocking(LONG).threads_stuck, 0);
 }
 
+// row 23
 #[test]
 fn a_boot_that_panics_fails_its_events_and_the_thread_comes_back() {
     let pool = pool(1);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::workspace::Workspace;
-use crate::{fuzz, setup, shell, test, tidy, v8};
+use crate::{fuzz, hostile, setup, shell, test, tidy, v8};
 
 /// What a step did.
 enum Done {
@@ -36,6 +36,7 @@ const STEPS: &[Step] = &[
     ("programs", |w| passed(test::programs(w))),
     ("tests", |w| passed(test::run(w, &[]))),
     ("fuzz", |w| passed(fuzz::in_ci(w))),
+    ("hostile scenarios", hostile_scenarios),
     ("doc tests", |w| passed(test::docs(w))),
     ("examples", examples),
     ("pool without V8", |w| passed(test::pool_without_v8(w))),
@@ -149,6 +150,16 @@ fn advisories(workspace: &Workspace) -> Result<Done> {
 
 fn is_unreachable(text: &str) -> bool {
     text.contains("failed to fetch advisory database")
+}
+
+/// The table of hostile scenarios, held against what the tests have just reported.
+fn hostile_scenarios(workspace: &Workspace) -> Result<Done> {
+    if !test::has_nextest() {
+        return Ok(Done::Skipped(
+            "cargo-nextest is not installed, and reports what is compared".into(),
+        ));
+    }
+    passed(hostile::check(workspace))
 }
 
 /// Each example that says how to check it: an executable `check` in its folder, given the program as `ISOPOD_BIN`.

@@ -6,6 +6,7 @@
 mod bench;
 mod ci;
 mod fuzz;
+mod hostile;
 mod serve;
 mod setup;
 mod shell;
@@ -57,6 +58,15 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Check the repository's own rules, those that no other tool knows
     Tidy,
+    /// Run the tests of every hostile scenario, and write the table of them in docs/security.md
+    Hostile {
+        /// Run those that take minutes as well
+        #[arg(long)]
+        nightly: bool,
+        /// Run nothing: write what the last `cargo xtask test` reported
+        #[arg(long, conflicts_with = "nightly")]
+        last: bool,
+    },
     /// Put the server under a long mixed load, hostile scripts among it, and give a verdict
     #[command(
         after_help = "`cargo xtask soak -- --help` lists what it takes: --minutes, --seed, --rate, --json and more"
@@ -97,6 +107,8 @@ fn run(command: Command) -> Result<()> {
         Command::Ci => ci::command(&workspace),
         Command::Fuzz(options) => fuzz::command(&workspace, &options),
         Command::Tidy => tidy::command(&workspace),
+        Command::Hostile { last: true, .. } => hostile::command(&workspace, &hostile::From::LastRun),
+        Command::Hostile { nightly, .. } => hostile::command(&workspace, &hostile::From::Tests { nightly }),
         Command::Soak { dev, args } => soak::command(&workspace, dev, &args),
         Command::Bench { name } => bench::command(&workspace, &name),
     }

@@ -91,6 +91,7 @@ pub(crate) fn pool_schedules(workspace: &Workspace) -> Result<()> {
     shell::run(command.args(features))
 }
 
-fn has_nextest() -> bool {
+/// Whether cargo-nextest is installed.
+pub(crate) fn has_nextest() -> bool {
     shell::find("cargo-nextest").is_some()
 }

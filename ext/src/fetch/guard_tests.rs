@@ -14,6 +14,7 @@ fn check(policy: &NetPolicy, url: &str) -> Result<(), Refused> {
     policy.check_url(&url.parse::<Url>().unwrap())
 }
 
+// row 29
 #[test]
 fn every_spelling_of_a_special_address_is_refused() {
     let policy = NetPolicy::default();

@@ -28,6 +28,7 @@ fn allowing(rule: &str) -> NetPolicy {
     }
 }
 
+// row 29
 #[test]
 fn private_addresses_and_names_are_refused_before_a_packet_leaves() {
     let (io, server) = (io(), Server::start());
@@ -80,6 +81,7 @@ fn private_addresses_and_names_are_refused_before_a_packet_leaves() {
     assert_eq!(server.accepted(), 0);
 }
 
+// row 31
 #[test]
 fn a_redirect_to_what_may_not_be_reached_is_refused_before_a_packet_leaves() {
     let (io, server, secret) = (io(), Server::start(), Server::start());
@@ -97,6 +99,7 @@ fn a_redirect_to_what_may_not_be_reached_is_refused_before_a_packet_leaves() {
     assert_eq!((server.accepted(), secret.accepted()), (1, 0));
 }
 
+// row 31
 #[test]
 fn credentials_do_not_follow_a_redirect_to_another_origin() {
     let (io, server, other) = (io(), Server::start(), Server::start());
@@ -135,6 +138,7 @@ impl ResolveHost for Rebinding {
     }
 }
 
+// row 30
 #[test]
 fn a_name_is_judged_by_what_it_resolves_to_each_time() {
     let (io, public) = (io(), Server::start());

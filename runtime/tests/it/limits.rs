@@ -80,6 +80,7 @@ fn many_rejections_are_one_bounded_report() {
     assert_eq!(fetch(reject, get("/")).unwrap().1, "ok");
 }
 
+// row 19
 #[test]
 fn overridden_builtins_neither_panic_nor_lift_limits() {
     let tampered = script(

@@ -29,6 +29,7 @@ fn exceeded(key: &str) -> Value {
     json!(["QuotaExceededError", format!("`limits.{key}`")])
 }
 
+// row 14
 #[test]
 fn a_million_timers_end_at_the_quota_and_the_worker_lives() {
     let source = "let set = 0;

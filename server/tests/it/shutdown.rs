@@ -123,6 +123,7 @@ async fn an_idle_server_stops_without_a_linger() {
     assert!(start.elapsed() < LONG / 2, "{:?}", start.elapsed());
 }
 
+// row 42
 #[tokio::test]
 async fn a_request_in_progress_is_finished_while_readiness_is_off() {
     let (running, worker) = start(ServerConfig {

@@ -6,27 +6,27 @@ use crate::shell;
 use crate::workspace::Workspace;
 
 /// A text file of the repository.
-pub(super) struct File {
+pub(crate) struct File {
     /// From the repository's root, with `/`.
-    pub(super) path: String,
+    pub(crate) path: String,
     /// All of it.
-    pub(super) text: String,
+    pub(crate) text: String,
 }
 
 /// A line, with what a rule has to know of where it stands.
-pub(super) struct Line<'a> {
+pub(crate) struct Line<'a> {
     /// From 1.
-    pub(super) number: usize,
+    pub(crate) number: usize,
     /// Without its line break.
-    pub(super) text: &'a str,
+    pub(crate) text: &'a str,
     /// Whether it belongs to a test.
-    pub(super) in_test: bool,
+    pub(crate) in_test: bool,
     above: &'a str,
 }
 
 impl Line<'_> {
     /// Whether the line, or the one above, allows breaking a rule and says why.
-    pub(super) fn allows(&self, rule: &str) -> bool {
+    pub(crate) fn allows(&self, rule: &str) -> bool {
         let marker = format!("tidy:allow({rule}): ");
         [self.text, self.above]
             .iter()
@@ -34,21 +34,21 @@ impl Line<'_> {
     }
 
     /// Whether it is nothing but a comment.
-    pub(super) fn is_comment(&self) -> bool {
+    pub(crate) fn is_comment(&self) -> bool {
         self.text.trim_start().starts_with("//")
     }
 }
 
 impl File {
     /// Whether the name ends in one of these, which are given without their dot.
-    pub(super) fn is(&self, extensions: &[&str]) -> bool {
+    pub(crate) fn is(&self, extensions: &[&str]) -> bool {
         self.path
             .rsplit_once('.')
             .is_some_and(|(_, extension)| extensions.contains(&extension))
     }
 
     /// Whether all of it is there for tests or measurements only.
-    pub(super) fn is_test(&self) -> bool {
+    pub(crate) fn is_test(&self) -> bool {
         let (folder, name) = self.path.rsplit_once('/').unwrap_or(("", &self.path));
         folder
             .split('/')
@@ -58,17 +58,17 @@ impl File {
     }
 
     /// The name alone.
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or(&self.path)
     }
 
     /// The first folder of the path, which is the crate.
-    pub(super) fn top(&self) -> &str {
+    pub(crate) fn top(&self) -> &str {
         self.path.split('/').next().unwrap_or(&self.path)
     }
 
     /// All lines. A test module of a Rust file goes to the file's end, by the repository's custom.
-    pub(super) fn lines(&self) -> impl Iterator<Item = Line<'_>> {
+    pub(crate) fn lines(&self) -> impl Iterator<Item = Line<'_>> {
         let mut in_test = self.is_test();
         let mut above = "";
         self.text.lines().enumerate().map(move |(index, text)| {
@@ -87,7 +87,7 @@ impl File {
 }
 
 /// Every text file that git tracks, or would after `git add`.
-pub(super) fn all(workspace: &Workspace) -> Result<Vec<File>> {
+pub(crate) fn all(workspace: &Workspace) -> Result<Vec<File>> {
     let mut git = shell::command("git", &workspace.root);
     let listed = shell::capture(git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]))?;
     let mut paths: Vec<_> = listed.split('\0').filter(|path| !path.is_empty()).collect();
@@ -107,7 +107,7 @@ pub(super) fn all(workspace: &Workspace) -> Result<Vec<File>> {
 }
 
 #[cfg(test)]
-pub(super) fn file(path: &str, text: &str) -> File {
+pub(crate) fn file(path: &str, text: &str) -> File {
     File {
         path: path.into(),
         text: text.into(),

@@ -3,7 +3,7 @@
 //! Each rule is a small pure function from what is there to findings. A place that has to break one says so on the line
 //! or the one above, with its reason: `tidy:allow(rule-name): reason`.
 
-mod files;
+pub(crate) mod files;
 mod layout;
 mod text;
 

@@ -1,0 +1,111 @@
+//! `cargo xtask hostile`: the hostile scenarios, the tests that show what comes of each, and the table of both in
+//! `docs/security.md`, which nobody writes by hand.
+
+mod junit;
+mod rows;
+mod table;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+
+use self::junit::Results;
+use self::rows::Rows;
+use crate::workspace::Workspace;
+use crate::{setup, shell, test, v8};
+
+const DOCUMENT: &str = "docs/security.md";
+
+/// Which results the table is written from.
+pub(crate) enum From {
+    /// The tests run now; those that take minutes if that is asked for.
+    Tests { nightly: bool },
+    /// What they reported when they last ran.
+    LastRun,
+}
+
+/// Writes the table.
+pub(crate) fn command(workspace: &Workspace, from: &From) -> Result<()> {
+    let rows = Rows::read(workspace)?;
+    let results = match from {
+        From::LastRun => Results::read(&report(workspace, "default"))?,
+        From::Tests { nightly } => {
+            v8::make_ready(workspace, false)?;
+            setup::for_tests(workspace)?;
+            test::programs(workspace)?;
+            let mut results = run(workspace, &rows, "default", false)?;
+            if *nightly {
+                results.extend(run(workspace, &rows, "nightly", true)?);
+            }
+            results
+        }
+    };
+    let (found, text) = (workspace.read(DOCUMENT)?, rows.table(&results));
+    std::fs::write(workspace.root.join(DOCUMENT), table::put(&found, &text)?)?;
+    judge(&rows, &results)
+}
+
+/// Whether the table says what the tests said when they last ran.
+pub(crate) fn check(workspace: &Workspace) -> Result<()> {
+    let rows = Rows::read(workspace)?;
+    let results = Results::read(&report(workspace, "default"))?;
+    let found = workspace.read(DOCUMENT)?;
+    if table::put(&found, &rows.table(&results))? != found {
+        bail!("the table of hostile scenarios in {DOCUMENT} is not the current one; `cargo xtask hostile` writes it");
+    }
+    judge(&rows, &results)
+}
+
+/// Runs what the rows name, whatever comes of it.
+fn run(workspace: &Workspace, rows: &Rows, profile: &str, ignored: bool) -> Result<Results> {
+    let names: Vec<_> = rows.tests().filter(|test| test.nightly == ignored).collect();
+    if names.is_empty() {
+        return Ok(Results::default());
+    }
+    let filter: Vec<_> = names
+        .iter()
+        .map(|test| format!("test(/(^|::){}$/)", test.name))
+        .collect();
+    let path = report(workspace, profile);
+    if path.is_file() {
+        std::fs::remove_file(&path)?;
+    }
+    let mut command = shell::command("cargo", &workspace.root);
+    command
+        .env("ISOPOD_BIN", test::program(workspace))
+        .args(["nextest", "run", "--workspace", "--profile", profile, "-E"])
+        .arg(filter.join(" | "));
+    if ignored {
+        command.args(["--run-ignored", "only"]);
+    }
+    // What fails is in the table, and said at the end.
+    let ran = shell::run(&mut command);
+    match Results::read(&path) {
+        Ok(results) => Ok(results),
+        Err(error) => Err(ran.err().unwrap_or(error)),
+    }
+}
+
+/// Where cargo-nextest reports to.
+fn report(workspace: &Workspace, profile: &str) -> PathBuf {
+    workspace.target.join("nextest").join(profile).join("junit.xml")
+}
+
+fn judge(rows: &Rows, results: &Results) -> Result<()> {
+    let failed = rows.failed(results);
+    if !failed.is_empty() {
+        bail!("hostile scenarios: {}", failed.join("; "));
+    }
+    let total = rows.tests().count();
+    let passed = rows.tests().filter(|test| results.of(test) == Some(true)).count();
+    shell::say(&format!("hostile scenarios: {passed} of {total} tests ran, and passed"));
+    Ok(())
+}
+
+impl Results {
+    fn read(path: &std::path::Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("{} is not there; are tests run by cargo-nextest?", path.display()))?;
+        Ok(Self::parse(&text))
+    }
+}
