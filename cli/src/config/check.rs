@@ -22,8 +22,14 @@ pub(super) fn check(source: &Source, node: &Node, schema: &Json, elsewhere: &[&s
     checker.problems
 }
 
+/// No name is longer, and comparing takes time and memory by the length.
+const WORD_BYTES_MAX: usize = 100;
+
 /// The one of `known` that `word` was most likely meant to be.
 pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > WORD_BYTES_MAX {
+        return None;
+    }
     let plain = |text: &str| text.to_lowercase().replace('-', "_");
     let scored = known
         .into_iter()

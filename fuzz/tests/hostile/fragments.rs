@@ -148,6 +148,7 @@ pub(super) const INSIDE: &[&str] = &[
     "const stream = new TransformStream({ transform() { throw 1; } }); stream.writable.getWriter().write(1); stream.readable.getReader().read();",
     "WebAssembly.compile(new Uint8Array(1000)).catch(() => {}); WebAssembly.instantiateStreaming?.(new Response('x'));",
     "new WebAssembly.Table({ initial: 1e6, element: 'anyfunc' }).grow(1e6);",
+    "import('./' + 'x'.repeat(1e6) + '.js').catch(() => {}); import('./x/'.repeat(1e4)).catch(() => {});",
     "import('./none.js').catch(() => {}); import('node:fs'); import('data:text/javascript,for(;;);');",
     "performance.mark('x', { detail: left }); for (let i = 0; i < 5000; i++) performance.mark('y');",
     "dispatchEvent(new Event('fetch')); dispatchEvent(new ErrorEvent('error', { error: { get stack() { throw 1; } } }));",

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use http_body_util::BodyExt;
 use isopod_pool::js::handlers::{Body, BoxError};
+use isopod_pool::js::quotas::Quotas;
 use isopod_pool::js::{Limits, Pool, Script, TaskRequest};
 use isopod_pool::{Failure, Meta, Options};
 use proptest::collection::vec;
@@ -118,6 +119,11 @@ impl Arena {
             cpu: CPU,
             boot_cpu: CPU,
             heap_bytes: 32 << 20,
+            // Reading a value is native code, which nothing ends before its time.
+            quotas: Quotas {
+                message_bytes: 1 << 20,
+                ..Quotas::default()
+            },
             ..Limits::default()
         };
         let script = Script::builder("bad").source(source).limits(limits).build();

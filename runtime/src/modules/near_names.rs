@@ -1,14 +1,21 @@
 //! "Did you mean": names near one that does not exist. Pure.
 
+/// The longest name that files have. A script may ask for one of a million characters, and comparing takes time and memory by the
+/// product of both lengths.
+const NAME_BYTES_MAX: usize = 255;
+
 /// At most three names, nearest first.
 pub(super) fn near<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    if wanted.len() > NAME_BYTES_MAX {
+        return Vec::new();
+    }
     let stem = |name: &str| {
         name.rsplit_once('.')
             .map_or_else(|| name.to_owned(), |(stem, _)| stem.to_owned())
     };
     let mut found: Vec<(f64, &str)> = names
         .into_iter()
-        .filter(|name| *name != wanted)
+        .filter(|name| *name != wanted && name.len() <= NAME_BYTES_MAX)
         .map(|name| {
             // The same name with another extension is the likeliest slip of all.
             let score = if stem(name) == stem(wanted) {
