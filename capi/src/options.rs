@@ -167,7 +167,7 @@ pub(crate) struct ScriptOptions {
     cpu_ms: Option<u64>,
     cpu_soft_ms: Option<u64>,
     boot_cpu_ms: Option<u64>,
-    heap_bytes: Option<usize>,
+    memory_bytes: Option<usize>,
     recycle: RecycleOptions,
 }
 
@@ -240,7 +240,7 @@ impl ScriptOptions {
             cpu: self.cpu_ms.map_or(defaults.cpu, Duration::from_millis),
             cpu_soft: self.cpu_soft_ms.map(Duration::from_millis),
             boot_cpu: self.boot_cpu_ms.map_or(defaults.boot_cpu, Duration::from_millis),
-            heap_bytes: self.heap_bytes.unwrap_or(defaults.heap_bytes),
+            memory_bytes: self.memory_bytes.unwrap_or(defaults.memory_bytes),
             ..defaults
         });
         Ok((script.build()?, options))

@@ -109,7 +109,7 @@ fn limits(worker: &Worker) -> Limits {
         cpu: worker.limits.cpu,
         cpu_soft: worker.limits.cpu_soft,
         boot_cpu: worker.limits.boot,
-        heap_bytes: usize::try_from(worker.limits.heap).unwrap_or(usize::MAX),
+        memory_bytes: usize::try_from(worker.limits.memory).unwrap_or(usize::MAX),
         quotas: quotas(&worker.limits),
         ..Limits::default()
     }

@@ -12,6 +12,7 @@ mod extend;
 mod image;
 mod limits;
 mod loader;
+mod memory;
 mod module_cache;
 pub mod modules;
 pub mod platform;
@@ -27,6 +28,7 @@ pub use isopod_ext::{events, fetch, handlers, io, ledger, native, quotas, sql, v
 pub use self::extend::{Extend, Fabric, NewWorker};
 pub use self::image::Image;
 pub use self::limits::Limits;
+pub use self::memory::MemoryMeter;
 pub use self::script::{Binding, Command, Console, Script, ScriptBuilder, ScriptError};
 pub use self::thread::WorkerThread;
 pub use self::watchdog::Watchdog;

@@ -13,7 +13,7 @@ use crate::watchdog::CpuLimits;
 /// use std::time::Duration;
 ///
 /// let limits = Limits { cpu: Duration::from_millis(50), ..Limits::default() };
-/// assert_eq!(limits.heap_bytes, 128 * 1024 * 1024);
+/// assert_eq!(limits.memory_bytes, 128 * 1024 * 1024);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -24,8 +24,10 @@ pub struct Limits {
     pub cpu_soft: Option<Duration>,
     /// CPU time of one start in all. Default: 5 s.
     pub boot_cpu: Duration,
-    /// The JavaScript heap, in bytes; at least [`Limits::HEAP_BYTES_MIN`] is given. Default: 128 MiB.
-    pub heap_bytes: usize,
+    /// Memory in bytes, all in one: the heap, array buffers, WebAssembly memories, and what is held for the worker outside its
+    /// isolate (bodies, messages, blobs). At least [`Limits::MEMORY_BYTES_MIN`] is given. The script is told at four fifths
+    /// of it. Default: 128 MiB.
+    pub memory_bytes: usize,
     /// Compiled code kept for the workers that follow, a script version, in bytes. Default: 32 MiB.
     pub code_cache_bytes: usize,
     /// Source of modules kept for the workers that follow, a script version, in bytes. Default: 64 MiB.
@@ -35,8 +37,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The smallest heap that holds the web platform with room to report that it is full: 16 MiB.
-    pub const HEAP_BYTES_MIN: usize = 16 * 1024 * 1024;
+    /// The least that holds the web platform with room to report that it is full: 16 MiB.
+    pub const MEMORY_BYTES_MIN: usize = 16 * 1024 * 1024;
 
     pub(crate) fn cpu_limits(&self) -> CpuLimits {
         CpuLimits {
@@ -46,8 +48,8 @@ impl Limits {
         }
     }
 
-    pub(crate) fn heap_bytes(&self) -> usize {
-        self.heap_bytes.max(Self::HEAP_BYTES_MIN)
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.memory_bytes.max(Self::MEMORY_BYTES_MIN)
     }
 }
 
@@ -57,7 +59,7 @@ impl Default for Limits {
             cpu: Duration::from_secs(10),
             cpu_soft: None,
             boot_cpu: Duration::from_secs(5),
-            heap_bytes: 128 * 1024 * 1024,
+            memory_bytes: 128 * 1024 * 1024,
             code_cache_bytes: 32 * 1024 * 1024,
             module_cache_bytes: 64 * 1024 * 1024,
             quotas: Quotas::default(),

@@ -144,6 +144,12 @@ fn a_full_heap_is_a_500_and_the_process_lives() {
 
 // row 11
 #[test]
+fn array_buffers_beyond_the_workers_memory_are_range_errors() {
+    assert_eq!(answer_to("/array-buffer"), "RangeError");
+    assert_eq!(answer_to("/array-buffers"), "RangeError");
+}
+
+#[test]
 fn webassembly_memory_cannot_grow_for_ever() {
     assert_eq!(answer_to("/wasm-memory"), "RangeError");
 }

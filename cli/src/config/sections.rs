@@ -256,9 +256,9 @@ pub struct Limits {
     /// CPU time of an event after which its script is told; absent: four fifths of `cpu`.
     #[serde(with = "MaybeTime")]
     pub cpu_soft: Option<Duration>,
-    /// JavaScript heap of one worker.
+    /// Memory of one worker: its heap, array buffers, WebAssembly, and what is held for it outside: bodies, messages, blobs.
     #[serde(with = "Size")]
-    pub heap: u64,
+    pub memory: u64,
     /// Events that may wait for a worker; absent: the pool's own limit.
     #[schemars(range(min = 1))]
     pub queue: Option<usize>,
@@ -298,7 +298,7 @@ impl Default for Limits {
             boot: Duration::from_secs(10),
             cpu: Duration::from_secs(10),
             cpu_soft: None,
-            heap: 128 * MIB,
+            memory: 128 * MIB,
             queue: None,
             timers: 10_000,
             pending_ops: 10_000,

@@ -97,7 +97,7 @@ impl Attack {
         Limits {
             cpu: Duration::from_millis(if burns { 100 } else { 20_000 }),
             boot_cpu: Duration::from_millis(100),
-            heap_bytes: 32 << 20,
+            memory_bytes: 32 << 20,
             ..Limits::default()
         }
     }

@@ -25,7 +25,9 @@ use deno_core::{OpState, Resource, ResourceId, op2, v8};
 use http::{HeaderName, HeaderValue, StatusCode};
 use tokio::sync::mpsc;
 
+use crate::ledger::MemoryLedger;
 use crate::native::{Callbacks, Natives};
+use crate::quotas::Usage;
 use crate::unwind;
 use crate::values::Thrown;
 
@@ -155,9 +157,9 @@ fn op_isopod_respond(
     last: bool,
 ) -> Result<(), HandlerError> {
     let body = if let Ok(text) = v8::Local::<v8::String>::try_from(body) {
-        Body::from(copy::of_text(scope, text)?)
+        Body::from(Usage::of(state).ledger().keep(copy::of_text(scope, text)?))
     } else if let Ok(view) = v8::Local::<v8::ArrayBufferView>::try_from(body) {
-        Body::from(copy::of_view(view)?)
+        Body::from(Usage::of(state).ledger().keep(copy::of_view(view)?))
     } else {
         Body::empty()
     };
@@ -215,7 +217,8 @@ pub(crate) async fn stay(
     begun: Result<Stream, HandlerError>,
 ) -> Result<bool, HandlerError> {
     let (resource, sender, length) = begun?;
-    let complete = pump(resource, sender, length).await;
+    let ledger = Usage::of(&state.borrow()).ledger().clone();
+    let complete = pump(resource, sender, length, &ledger).await;
     if let Ok(resource) = state.borrow_mut().resource_table.take_any(rid) {
         resource.close();
     }
@@ -227,6 +230,7 @@ pub(crate) async fn pump(
     resource: Rc<dyn Resource>,
     sender: Sender,
     mut remaining: Option<u64>,
+    ledger: &MemoryLedger,
 ) -> Result<bool, HandlerError> {
     loop {
         // The server stops listening with the last byte that was announced.
@@ -246,7 +250,7 @@ pub(crate) async fn pump(
             Ok(chunk) if chunk.is_empty() => return Ok(true),
             Ok(chunk) => {
                 remaining = remaining.map(|remaining| remaining.saturating_sub(chunk.len() as u64));
-                permit.send(Ok(Bytes::copy_from_slice(&chunk)));
+                permit.send(Ok(ledger.keep(Bytes::copy_from_slice(&chunk))));
             }
             Err(error) => {
                 // The status line has gone out: all that is left is to cut the connection.

@@ -113,6 +113,13 @@ function beginQueue(key, batch, entrypoint) {
 
 /** An event is near a limit: its signal aborts, and whoever listens on globalThis is told. */
 function softLimit(key, limit, used, max) {
+  const tell = () => {
+    const event = new CustomEvent("softlimit", { detail: { limit, used, max } });
+    setIsTrusted(event, true);
+    globalThis.dispatchEvent(event);
+  };
+  // Of no event's alone.
+  if (key === 0) return tell();
   const held = heldOf(key);
   if (held === undefined) return;
   inContextOf(held, () => {
@@ -120,9 +127,7 @@ function softLimit(key, limit, used, max) {
     const reason = new QuotaExceededError(message, { quota: max, requested: used });
     if (typeof held.softLimit === "function") held.softLimit(reason);
     else held.softLimit = reason;
-    const event = new CustomEvent("softlimit", { detail: { limit, used, max } });
-    setIsTrusted(event, true);
-    globalThis.dispatchEvent(event);
+    tell();
   });
 }
 

@@ -23,6 +23,7 @@ pub use self::function::{Give, Given, NativeError, NativeFunction};
 pub use self::lending::{Callbacks, Due, let_go};
 use crate::handlers::{Body, EventKey, Events, RequestBody, stream_body};
 use crate::io::Io;
+use crate::ledger::MemoryLedger;
 use crate::quotas::Usage;
 use crate::unwind;
 use crate::values::ToScript;
@@ -65,7 +66,9 @@ impl<'a> ToV8<'a> for Came {
         let undefined: v8::Local<'a, v8::Value> = v8::undefined(scope).into();
         let list = match self {
             Self::Value(mut value) => {
+                let overdraft = MemoryLedger::overdraw_for(scope);
                 let value = unwind::catch(|| value.to_script(scope));
+                drop(overdraft);
                 let value = value.unwrap_or_else(|panic| Err(panic.into()));
                 vec![value.map_err(|error| JsErrorBox::type_error(error.to_string()))?]
             }
@@ -160,9 +163,10 @@ fn taken_stream(state: &RefCell<OpState>, rid: ResourceId) -> Result<Body, JsErr
         .take_any(rid)
         .map_err(JsErrorBox::from_err)?;
     let (body, sender, length) = stream_body(&*resource);
+    let ledger = Usage::of(&state.borrow()).ledger().clone();
     deno_core::unsync::spawn(async move {
         // The receiver sees where it broke off: an error is the last it is sent.
-        drop(crate::handlers::pump(resource.clone(), sender, length).await);
+        drop(crate::handlers::pump(resource.clone(), sender, length, &ledger).await);
         resource.close();
     });
     Ok(body)

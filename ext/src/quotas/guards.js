@@ -12,12 +12,18 @@ const {
   op_isopod_release,
   op_isopod_room_for_blob,
   op_isopod_room_for_handle,
+  op_isopod_room_for_memory,
   op_isopod_room_for_timer,
 } = ops;
 const {
   ArrayBufferIsView,
+  ArrayBufferPrototype,
   ObjectDefineProperty,
+  ObjectGetOwnPropertyDescriptor,
+  Proxy,
+  RangeError,
   ReflectApply,
+  ReflectConstruct,
   SafeArrayIterator,
   SafeFinalizationRegistry,
   SafeWeakMap,
@@ -203,5 +209,68 @@ function limitAbortSignal(AbortSignal) {
   }.timeout);
 }
 
-return { limitAbortSignal, limitCryptography, limitTimer };
+// ---- memory that V8 takes without asking the worker's allocator
+
+const WASM_PAGE = 64 * KIB;
+
+/** Has a method ask for room first: `more` says for how much. */
+function limitGrowth(prototype, name, more) {
+  const original = prototype[name];
+  const limited = {
+    method() {
+      const bytes = more(this, arguments[0]);
+      if (bytes > 0) op_isopod_room_for_memory(bytes);
+      return ReflectApply(original, this, arguments);
+    },
+  }.method;
+  ObjectDefineProperty(prototype, name, {
+    __proto__: null,
+    value: renamed(original, limited),
+    configurable: true,
+    enumerable: false,
+    writable: true,
+  });
+}
+
+const byteLength = ObjectGetOwnPropertyDescriptor(ArrayBufferPrototype, "byteLength").get;
+
+/** How much longer it becomes; nothing where it is no buffer, which the method itself says. */
+function longer(buffer, length) {
+  try {
+    return +length - ReflectApply(byteLength, buffer, []);
+  } catch {
+    return 0;
+  }
+}
+
+limitGrowth(ArrayBufferPrototype, "resize", longer);
+
+const withoutGrowth = {
+  __proto__: null,
+  construct(target, args, newTarget) {
+    if (args[1]?.maxByteLength !== undefined) {
+      throw new RangeError("a SharedArrayBuffer that can grow is not supported: leave out maxByteLength");
+    }
+    return ReflectConstruct(target, [args[0]], newTarget);
+  },
+};
+
+/**
+ * V8 makes these two for each isolate anew: called when a worker starts. Shared buffers that can grow are counted nowhere, so
+ * there are none; a worker could share them with itself only.
+ */
+const limitMemory = (function limitMemory(global) {
+  const { SharedArrayBuffer, WebAssembly } = global;
+  if (WebAssembly !== undefined) {
+    limitGrowth(WebAssembly.Memory.prototype, "grow", (_, pages) => +pages * WASM_PAGE);
+  }
+  if (SharedArrayBuffer !== undefined) {
+    const value = new Proxy(SharedArrayBuffer, withoutGrowth);
+    const property = { __proto__: null, value, configurable: true, enumerable: false, writable: true };
+    ObjectDefineProperty(global, "SharedArrayBuffer", property);
+    ObjectDefineProperty(SharedArrayBuffer.prototype, "constructor", property);
+  }
+});
+
+return { limitAbortSignal, limitCryptography, limitMemory, limitTimer };
 })();

@@ -13,7 +13,7 @@ mod usage;
 
 pub(crate) use self::event::LogVerdict;
 pub use self::event::Spent;
-pub use self::ops::isopod_quotas;
+pub use self::ops::{MemoryRoom, isopod_quotas};
 pub use self::usage::{OpSlot, QuotaError, Usage};
 
 /// The quotas of one worker. Every one has a default; none can be switched off, only raised.

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use deno_core::{OpState, op2};
+use deno_core::{OpState, op2, v8};
 use deno_web::BlobStoreTrait;
 
 use super::{QuotaError, Usage, ports};
@@ -20,6 +20,24 @@ impl Usage {
 #[op2(nofast)]
 fn op_isopod_room_for_timer(state: &mut OpState) -> Result<(), QuotaError> {
     Usage::of(state).room_for_timer()
+}
+
+/// Whether a worker's memory has room for so many bytes more. The runtime puts it into the slots of an isolate.
+pub struct MemoryRoom(pub Rc<dyn Fn(&mut v8::Isolate, usize) -> bool>);
+
+/// There is no room for what V8 would take without asking.
+#[derive(Debug, thiserror::Error, deno_error::JsError)]
+#[class(range)]
+#[error("this worker has no memory left for {0} bytes more (`limits.memory`)")]
+struct NoRoom(usize);
+
+#[op2(nofast, reentrant)]
+fn op_isopod_room_for_memory(scope: &mut v8::PinScope<'_, '_>, #[number] bytes: usize) -> Result<(), NoRoom> {
+    let room = scope.get_slot::<MemoryRoom>().map(|room| Rc::clone(&room.0));
+    match room.is_none_or(|room| room(scope, bytes)) {
+        true => Ok(()),
+        false => Err(NoRoom(bytes)),
+    }
 }
 
 #[op2(nofast)]
@@ -113,6 +131,7 @@ deno_core::extension!(
     ops = [
         op_isopod_room_for_timer,
         op_isopod_room_for_handle,
+        op_isopod_room_for_memory,
         op_isopod_room_for_promise,
         op_isopod_room_for_blob,
         op_isopod_hold,

@@ -249,6 +249,7 @@ const boot = (function boot(options) {
   fillEnv(handlers.env, options.bindings);
   internals.isopodProcess = { args: options.args, env: { ...options.env } };
   // User code gets what is above, and no way to the ops below it.
+  guards.limitMemory(globalThis);
   delete globalThis.Deno;
   delete globalThis.__bootstrap;
   delete globalThis.__isopod;

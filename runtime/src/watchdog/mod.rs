@@ -23,9 +23,9 @@ use self::watched::{Bell, Seen};
 use crate::cpu_clock::CpuClock;
 use crate::worker::OnStop;
 
-pub(crate) use self::account::{CpuLimits, SoftCpu};
+pub(crate) use self::account::CpuLimits;
 pub(crate) use self::sample::{Sampler, end_for_memory};
-pub(crate) use self::watched::{Breach, Ended, Limit, Watch, Watched};
+pub(crate) use self::watched::{Breach, Ended, Limit, Soft, Watch, Watched};
 
 /// How often busy workers are looked at: a limit holds to within two of this.
 const TICK: Duration = Duration::from_millis(5);
@@ -185,7 +185,7 @@ impl<'a> Rounds<'a> {
             return;
         }
         match judgement.soft {
-            Some(soft) => watched.post_soft(state, soft),
+            Some(soft) => watched.post_soft(state, Soft::Cpu(soft)),
             None => watched.remind_of_soft(state),
         }
         if let Some(event) = judgement.over {

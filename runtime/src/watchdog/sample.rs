@@ -12,6 +12,8 @@ use std::sync::Arc;
 use deno_core::{JsRuntime, v8};
 use isopod_ext::handlers::{EventKey, Events};
 
+use crate::memory::Gauge;
+
 use super::watched::{Breach, Limit, Watched};
 
 /// Where handlers.js writes the event down.
@@ -62,6 +64,10 @@ pub(crate) fn end_for_memory(watched: &Watched) {
 pub(super) unsafe extern "C" fn sample(isolate: v8::UnsafeRawIsolatePtr, number: *mut c_void) {
     // SAFETY: V8 calls back with the isolate that was asked, on its thread, and inside a handle scope.
     let mut isolate = unsafe { v8::Isolate::from_raw_isolate_ptr(isolate) };
+    // A long turn may use up memory without any of it being garbage that V8 would collect.
+    if let Some(gauge) = isolate.get_slot::<Gauge>().cloned() {
+        gauge.check_within(&mut isolate);
+    }
     let Some(sampler) = isolate.get_slot::<Sampler>() else {
         return;
     };

@@ -47,6 +47,13 @@ pub(crate) struct Breach {
     pub(crate) event: Option<EventKey>,
 }
 
+/// What a script is told of before it reaches a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Soft {
+    Cpu(SoftCpu),
+    Memory { used: usize, max: usize },
+}
+
 /// How a turn ended.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +90,7 @@ pub(crate) struct Watched {
     breach_memory: AtomicBool,
     /// For how many looks the isolate is left to say itself whom to blame, before it is terminated from outside.
     blame_looks: AtomicU32,
-    soft: Mutex<Vec<SoftCpu>>,
+    soft: Mutex<Vec<Soft>>,
     pub(super) accounts: Mutex<Accounts>,
     pub(super) isolate: IsolateHandle,
     pub(super) clock: CpuClock,
@@ -197,12 +204,20 @@ impl Watched {
     }
 
     /// Has the script told of this when the turn that was seen in this state has ended.
-    pub(super) fn post_soft(&self, state: u64, soft: SoftCpu) {
+    pub(super) fn post_soft(&self, state: u64, soft: Soft) {
         locked(&self.soft).push(soft);
         // If the turn has ended, the next busy one is told by the watchdog's next look.
         let _ = self
             .state
             .compare_exchange(state, state | SOFT, Ordering::SeqCst, Ordering::SeqCst);
+    }
+
+    /// The same, from the isolate's own thread.
+    pub(crate) fn post_soft_from_inside(&self, soft: Soft) {
+        let state = self.state.load(Ordering::SeqCst);
+        if state & BUSY != 0 {
+            self.post_soft(state, soft);
+        }
     }
 
     /// Has a turn end that does not know yet of a soft limit that was posted in an earlier one.
@@ -325,8 +340,8 @@ impl Watch {
         }
     }
 
-    /// The events whose script is to be told that they are near their limit.
-    pub(crate) fn soft(&self) -> Vec<SoftCpu> {
+    /// What the script is to be told of.
+    pub(crate) fn soft(&self) -> Vec<Soft> {
         std::mem::take(&mut locked(&self.watched.soft))
     }
 

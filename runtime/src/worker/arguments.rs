@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use deno_core::{OpState, serde_v8, v8};
 use isopod_ext::handlers::{EventKey, Events, Fault, FaultKind, lend_stream};
+use isopod_ext::ledger::MemoryLedger;
 use isopod_ext::native::Natives;
 use isopod_ext::values::{Argument, Arguments, ToScript, ValueError};
 
@@ -67,7 +68,9 @@ pub(super) fn converted<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     mut value: Box<dyn ToScript>,
 ) -> Result<v8::Local<'s, v8::Value>, Fault> {
+    let overdraft = MemoryLedger::overdraw_for(scope);
     let made = catch_unwind(AssertUnwindSafe(|| value.to_script(scope)));
+    drop(overdraft);
     made.unwrap_or_else(|_| Err(ValueError::ToScript("its serialization panicked".to_owned())))
         .map_err(|error| Fault::new(FaultKind::Exception, error.to_string()))
 }

@@ -21,11 +21,9 @@ use serde::Serialize;
 
 use super::{Face, Worker, console};
 use crate::loader::ScriptLoader;
-use crate::watchdog::{Ended, Limit, Sampler, end_for_memory};
+use crate::memory::{Gauge, MemoryMeter, capped_allocator};
+use crate::watchdog::{Ended, Limit, Sampler};
 use crate::{Binding, Console, Fabric, NewWorker, Script, WorkerThread};
-
-/// Heap granted beyond the limit once it is reached, for the isolate to come to its end in.
-const HEAP_GRACE_BYTES: usize = 32 * 1024 * 1024;
 
 /// What `navigator.userAgent` says, and `fetch` sends.
 const USER_AGENT: &str = concat!("Isopod/", env!("CARGO_PKG_VERSION"));
@@ -104,13 +102,19 @@ impl Worker {
         let loader = ScriptLoader::new(script.clone(), extend.clone());
         let mut extensions = (image.extensions)();
         extensions.extend(extend.iter().flat_map(|extend| extend.extensions()));
+        let memory_bytes = limits.memory_bytes();
+        let meter = MemoryMeter::new(memory_bytes, memory_bytes / 5 * 4, MemoryLedger::default());
         let mut runtime = JsRuntime::try_new(RuntimeOptions {
             module_loader: Some(loader.clone()),
             extensions,
             startup_snapshot: Some(image.snapshot),
             residual_lazy_js_sources: image.residual_js,
             residual_lazy_esm_sources: image.residual_esm,
-            create_params: Some(v8::CreateParams::default().heap_limits(0, limits.heap_bytes())),
+            create_params: Some(
+                v8::CreateParams::default()
+                    .heap_limits(0, memory_bytes)
+                    .array_buffer_allocator(capped_allocator(&meter)),
+            ),
             ..RuntimeOptions::default()
         })
         .map_err(|error| fault(&error, None))?;
@@ -124,11 +128,7 @@ impl Worker {
                 options.on_stop,
             )
             .map_err(|error| Fault::new(FaultKind::BootFailed, format!("the thread has no CPU clock: {error}")))?;
-        let watched = watch.watched().clone();
-        runtime.add_near_heap_limit_callback(move |current, _| {
-            end_for_memory(&watched);
-            current + HEAP_GRACE_BYTES
-        });
+        let gauge = Gauge::install(&mut runtime, meter.clone(), watch.watched().clone());
         let events = Rc::new(RefCell::new(Events::new(limits.quotas.reports)));
         Sampler::install(&mut runtime, watch.watched().clone(), events.clone());
         let originals = loader.clone();
@@ -141,7 +141,7 @@ impl Worker {
             state.put(events.clone());
             state.put(frames.clone());
             state.put(thread.io.clone());
-            Usage::new(limits.quotas.clone(), MemoryLedger::default()).install(&mut state);
+            Usage::new(limits.quotas.clone(), meter.ledger().clone()).install(&mut state);
             state.put(script.fetch.clone());
             state.put(SqlBindings(
                 script
@@ -182,6 +182,8 @@ impl Worker {
         let face = start(&mut runtime, script, bound, removed)?;
         Ok(Self {
             watch,
+            gauge,
+            meter,
             face,
             runtime,
             events,
@@ -263,6 +265,7 @@ impl Worker {
     }
 
     fn boot_breach(&mut self) -> Result<(), Fault> {
+        self.gauge.check(self.runtime.v8_isolate());
         let Ended::Breached(breach) = self.watch.disarm() else {
             return Ok(());
         };
@@ -273,8 +276,8 @@ impl Worker {
                 limits.boot_cpu
             ),
             Limit::Memory => format!(
-                "the script reached its heap limit of {} MiB while it started",
-                limits.heap_bytes() >> 20
+                "the script reached its limit of {} MiB of memory while it started",
+                limits.memory_bytes() >> 20
             ),
         };
         Err(Fault::new(FaultKind::BootFailed, message))

@@ -20,6 +20,7 @@ use isopod_ext::handlers::{CodeFrames, Event, EventKey, Events, Fault, FaultKind
 
 use crate::Script;
 use crate::loader::ScriptLoader;
+use crate::memory::{Gauge, MemoryMeter};
 use crate::watchdog::{Breach, Limit, Watch};
 
 pub use self::boot::{BootOptions, OnStop};
@@ -61,6 +62,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub struct Worker {
     // Dropped in this order: the watch lets go of the isolate before it is gone.
     watch: Watch,
+    gauge: Gauge,
+    meter: MemoryMeter,
     face: Face,
     runtime: JsRuntime,
     events: Rc<RefCell<Events>>,
@@ -196,10 +199,14 @@ impl Worker {
         self.events.borrow().open()
     }
 
-    /// Bytes of the JavaScript heap and of what it holds outside.
-    pub fn memory_bytes(&mut self) -> usize {
-        let statistics = self.runtime.v8_isolate().get_heap_statistics();
-        statistics.used_heap_size() + statistics.external_memory()
+    /// Bytes it holds, in all that [`Limits::memory_bytes`](crate::Limits::memory_bytes) counts.
+    pub fn memory_bytes(&self) -> usize {
+        self.meter.bytes()
+    }
+
+    /// The same for whoever wants to know it from another thread.
+    pub fn memory(&self) -> MemoryMeter {
+        self.meter.clone()
     }
 
     /// Whether an error was reported that no code caught.
@@ -222,8 +229,8 @@ impl Worker {
             Limit::Memory => Fault::new(
                 FaultKind::ExceededMemory,
                 format!(
-                    "the script's heap reached its limit of {} MiB",
-                    self.script.limits.heap_bytes() >> 20
+                    "the worker reached its limit of {} MiB of memory",
+                    self.script.limits.memory_bytes() >> 20
                 ),
             ),
         };

@@ -1,6 +1,7 @@
 //! One turn of JavaScript: armed, called, disarmed. Everything that enters the isolate after its start goes through here.
 
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use deno_core::error::JsError;
 use deno_core::{PollEventLoopOptions, v8};
@@ -8,7 +9,7 @@ use isopod_ext::handlers::{Begin, EventKey, Fault, FaultKind};
 
 use super::arguments::{arguments, converted, value};
 use super::{Face, Worker, console};
-use crate::watchdog::{Ended, SoftCpu};
+use crate::watchdog::{Ended, Soft};
 
 impl Worker {
     /// Calls the script's side for an event, and runs the microtasks that follow: most handlers are done then.
@@ -91,6 +92,7 @@ impl Worker {
 
     /// Ends a turn. `false`: it broke a limit, and the worker is condemned.
     pub(super) fn disarm(&mut self) -> bool {
+        self.gauge.check(self.runtime.v8_isolate());
         match self.watch.disarm() {
             Ended::Well => true,
             Ended::Soft => {
@@ -107,18 +109,25 @@ impl Worker {
     }
 
     /// Tells the script that an event is near its limit. What it does then is charged to that event.
-    fn call_soft_limit(&mut self, soft: SoftCpu) {
-        if self.condemned.is_some() || !self.events.borrow().is_open(soft.event) {
+    fn call_soft_limit(&mut self, soft: Soft) {
+        if self.condemned.is_some() {
             return;
         }
-        let max = self.script.limits.cpu;
+        let in_ms = |time: Duration| time.as_secs_f64() * 1e3;
+        #[expect(clippy::cast_precision_loss, reason = "shown to people")]
+        let (event, limit, used, max) = match soft {
+            Soft::Cpu(cpu) if !self.events.borrow().is_open(cpu.event) => return,
+            Soft::Cpu(cpu) => (cpu.event, "cpu", in_ms(cpu.used), in_ms(self.script.limits.cpu)),
+            // No event's alone.
+            Soft::Memory { used, max } => (0, "memory", used as f64, max as f64),
+        };
         self.call(
-            soft.event,
+            event,
             |face| &face.soft_limit,
             |scope, key| {
-                let limit = v8::String::new(scope, "cpu").map_or_else(|| v8::undefined(scope).into(), Into::into);
-                let used = v8::Number::new(scope, soft.used.as_secs_f64() * 1e3).into();
-                let max = v8::Number::new(scope, max.as_secs_f64() * 1e3).into();
+                let limit = v8::String::new(scope, limit).map_or_else(|| v8::undefined(scope).into(), Into::into);
+                let used = v8::Number::new(scope, used).into();
+                let max = v8::Number::new(scope, max).into();
                 vec![key, limit, used, max]
             },
         );

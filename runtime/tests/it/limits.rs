@@ -54,7 +54,7 @@ fn a_full_heap_ends_the_script_and_not_the_process() {
         "let s = 'a'; const a = []; for (;;) a.push(s += 'b' + Math.random())",
     ] {
         let limits = Limits {
-            heap_bytes: 32 << 20,
+            memory_bytes: 32 << 20,
             ..Limits::default()
         };
         let greedy = script(&format!("export default {{ fetch() {{ {body} }} }}")).limits(limits);
@@ -155,7 +155,7 @@ fn the_event_that_fills_the_heap_is_blamed_and_the_others_may_come_again() {
          }}"
     );
     let limits = Limits {
-        heap_bytes: 32 << 20,
+        memory_bytes: 32 << 20,
         ..Limits::default()
     };
     let ends = ends_of(script(&source).limits(limits), &["quiet", "loud"]);
@@ -214,4 +214,153 @@ fn ends_of(script: ScriptBuilder, functions: &'static [&'static str]) -> Vec<Fau
         assert!(worker.is_condemned());
         ends
     })
+}
+
+fn with_memory(bytes: usize) -> Limits {
+    Limits {
+        memory_bytes: bytes,
+        ..Limits::default()
+    }
+}
+
+#[test]
+fn an_array_buffer_that_does_not_fit_is_a_range_error_and_the_worker_lives() {
+    let source = "
+        const nameOf = (misdeed) => { try { misdeed(); return 'none'; } catch (error) { return error.name; } };
+        export function all() {
+            const names = [];
+            for (const length of [10e9, 2 ** 40, 60 << 20]) names.push(nameOf(() => new ArrayBuffer(length)));
+            names.push(nameOf(() => new SharedArrayBuffer(60 << 20)));
+            const kept = [];
+            names.push(nameOf(() => { for (let i = 0; i < 10_000; i++) kept.push(new Uint8Array(100_000)); }));
+            const many = kept.length;
+            kept.length = 0;
+            // What was let go of can be had again.
+            for (let i = 0; i < 20; i++) new Uint8Array(20 << 20).fill(1);
+            return [names, many > 200 && many < 500];
+        }";
+    let answer = call(script(source).limits(with_memory(48 << 20)), "all", vec![]).unwrap();
+    let refused = "RangeError";
+    assert_eq!(answer, json!([[refused, refused, refused, refused, refused], true]));
+}
+
+#[test]
+fn a_large_buffer_that_nobody_touches_costs_nothing() {
+    let source = "export const make = () => { globalThis.kept = new ArrayBuffer(100 << 20); return kept.byteLength; };";
+    let start = Instant::now();
+    assert_eq!(call(script(source), "make", vec![]).unwrap(), json!(100 << 20));
+    assert!(start.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
+fn webassembly_memory_that_does_not_fit_is_a_range_error_and_the_worker_lives() {
+    let source = "export function grow() {
+            const memory = new WebAssembly.Memory({ initial: 1 });
+            try { for (;;) memory.grow(64); } catch (error) { return [error.name, memory.buffer.byteLength >> 20]; }
+        }
+        export function resize() {
+            const buffer = new ArrayBuffer(1, { maxByteLength: 1 << 30 });
+            try { for (;;) buffer.resize(buffer.byteLength + (4 << 20)); }
+            catch (error) { return [error.name, buffer.byteLength >> 20]; }
+        }
+        export function share() {
+            try { new SharedArrayBuffer(1, { maxByteLength: 1 << 30 }) } catch (error) { return [error.name, 30]; }
+        }";
+    for function in ["grow", "resize", "share"] {
+        let answer = call(script(source).limits(with_memory(48 << 20)), function, vec![]).unwrap();
+        let mib = answer[1].as_u64().unwrap();
+        assert_eq!(answer[0], "RangeError");
+        assert!((20..48).contains(&mib), "{function}: {mib} MiB");
+    }
+}
+
+#[test]
+fn memory_that_nothing_asks_for_room_for_is_counted_and_ends_the_worker() {
+    // A module that makes its memory itself, and grows it by an instruction: (memory 1) (func (export "g") (param i32)
+    // (result i32) local.get 0 memory.grow)
+    let module = "new Uint8Array([0,97,115,109,1,0,0,0, 1,6,1,96,1,127,1,127, 3,2,1,0, 5,3,1,0,1,
+        7,5,1,1,103,0,0, 10,8,1,6,0,32,0,64,0,11])";
+    for body in [
+        format!("const {{ g }} = new WebAssembly.Instance(new WebAssembly.Module({module})).exports; for (;;) g(16);"),
+        format!(
+            "const {{ g }} = new WebAssembly.Instance(new WebAssembly.Module({module})).exports;
+             for (;;) {{ g(16); await new Promise((resolve) => setTimeout(resolve, 1)); }}"
+        ),
+        "const kept = []; for (;;) kept.push(new WebAssembly.Memory({ initial: 100 }));".to_owned(),
+        "const kept = []; for (;;) kept.push(new Uint8Array(3000));".to_owned(),
+    ] {
+        let greedy = script(&format!("export async function greedy() {{ {body} }}")).limits(with_memory(48 << 20));
+        let fault = call(greedy, "greedy", vec![]).unwrap_err();
+        assert_eq!(fault.kind, FaultKind::ExceededMemory, "{body}: {fault}");
+    }
+}
+
+#[test]
+fn garbage_is_not_held_against_a_worker() {
+    let source = "export async function churn() {
+        for (let i = 0; i < 300; i++) {
+            const some = new Uint8Array(2 << 20).fill(1), more = new Array(50_000).fill(some[0]);
+            if (i % 10 === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+        }
+        return 'done';
+    }";
+    assert_eq!(
+        call(script(source).limits(with_memory(32 << 20)), "churn", vec![]).unwrap(),
+        json!("done")
+    );
+}
+
+#[test]
+fn a_script_is_told_before_its_memory_is_used_up() {
+    let source = "
+        const heard = []; addEventListener('softlimit', (event) => { heard.push(event.detail); });
+        export async function fill() {
+            const kept = [];
+            while (heard.length === 0) {
+                kept.push(new Array(20_000).fill(1.5));
+                await new Promise((resolve) => setTimeout(resolve, 1));
+            }
+            const { limit, used, max } = heard[0];
+            return [limit, used >= max * 0.79 && used < max, max];
+        }";
+    let answer = call(script(source).limits(with_memory(40 << 20)), "fill", vec![]).unwrap();
+    assert_eq!(answer, json!(["memory", true, 40 << 20]));
+}
+
+#[test]
+fn bytes_for_a_worker_that_is_full_do_not_end_the_process() {
+    let source = "const kept = [];
+        export function fill(bytes) { try { for (;;) kept.push(new Uint8Array(1 << 20)); } catch { return bytes.length; } }
+        export const more = (bytes) => bytes.length;";
+    let script = Arc::new(script(source).limits(with_memory(32 << 20)).build().unwrap());
+    let length = on_worker_thread(move |thread| async move {
+        let mut worker = Worker::boot(&thread, &script, BootOptions::default()).await.unwrap();
+        let mut length = 0;
+        for function in ["fill", "more"] {
+            let (reply, mut answer) = isopod_runtime::values::answer::<u32>();
+            worker.begin(Event {
+                entrypoint: None,
+                kind: EventKind::Call {
+                    function: function.to_owned(),
+                    arguments: (Bytes(vec![1; 8 << 20]),).into_arguments(),
+                    reply,
+                },
+            });
+            match drive(&mut worker, || answer.try_recv().ok().flatten()).await {
+                Ok(bytes) => length = bytes,
+                Err(fault) => assert_eq!(fault.kind, FaultKind::ExceededMemory, "{fault}"),
+            }
+        }
+        length
+    });
+    assert_eq!(length, 8 << 20);
+}
+
+/// Serialized as bytes, which V8 is asked for a buffer for.
+struct Bytes(Vec<u8>);
+
+impl serde::Serialize for Bytes {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
 }

@@ -1,5 +1,6 @@
 //! One worker at a time, on a thread of its own, on real V8.
 
+mod breaches;
 mod common;
 mod handlers;
 mod limits;

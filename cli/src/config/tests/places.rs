@@ -132,12 +132,12 @@ const WRONG: &[(&str, &[&str])] = &[
     ),
     ("main = 'a.ts'\ntls = { cert = 'c.pem' }", &["`tls.key` is missing"]),
     (
-        "main = 'a.ts'\nlimits.heap = '16 pounds'",
-        &["`limits.heap` = \"16 pounds\": should be a size"],
+        "main = 'a.ts'\nlimits.memory = '16 pounds'",
+        &["`limits.memory` = \"16 pounds\": should be a size"],
     ),
     (
-        "main = 'a.ts'\nlimits.heap = -1",
-        &["`limits.heap` = -1: should be a whole number, at least 0"],
+        "main = 'a.ts'\nlimits.memory = -1",
+        &["`limits.memory` = -1: should be a whole number, at least 0"],
     ),
     (
         "main = 'a.ts'\nlimits.wall = 30",
