@@ -167,6 +167,7 @@ fn options(worker: &Worker) -> Options {
             memory_bytes: worker.recycle.memory.and_then(|bytes| usize::try_from(bytes).ok()),
         },
         wall_timeout: Some(worker.limits.wall),
+        wait_until_timeout: Some(worker.limits.wait_until),
         queue_len_max: worker.limits.queue,
         ..Options::default()
     }

@@ -118,12 +118,12 @@ fn as_json_each_worker_has_its_own_result() {
 #[test]
 fn an_unknown_key_is_an_error_that_knows_the_right_one() {
     let files = [
-        ("isopod.toml", "main = 'worker.js'\n[limits]\nheep = '64 MiB'"),
+        ("isopod.toml", "main = 'worker.js'\n[limits]\nmemry = '64 MiB'"),
         ("worker.js", ""),
     ];
     let ended = check(&files);
     assert_eq!(ended.code, Some(2));
-    says(&ended, &["isopod.toml", "heep", "`heap`", "3"]);
+    says(&ended, &["isopod.toml", "memry", "`memory`", "3"]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use crate::hostile::Arena;
 use crate::process::until;
+use crate::program::Serving;
 use crate::project::Project;
 
 /// The workers of the fixture `hostile`, whose script leaves something behind.
@@ -21,6 +22,26 @@ fn work_after_the_answer_is_finished_where_it_was_announced() {
         (arena.get("/done").body == "kept").then_some(())
     });
     arena.recovers();
+}
+
+// row 16
+#[test]
+fn announced_work_has_a_limit_of_its_own_beyond_that_of_the_answer() {
+    // The work takes longer than an answer may, and in the other project it never ends.
+    let limits = |of: &str| format!("main = 'worker.js'\n[limits]\n{of}\n");
+    let script = include_str!("../fixtures/leftovers.js");
+    let project = Project::new(&[("isopod.toml", &limits("wall = '150ms'")), ("worker.js", script)]);
+    let server = Serving::start(project.path());
+    assert_eq!(server.get("/keeps").body, "answered");
+    until("the announced work is done", || {
+        (server.get("/done").body == "kept").then_some(())
+    });
+    let project = Project::new(&[("isopod.toml", &limits("wait_until = '150ms'")), ("worker.js", script)]);
+    let server = Serving::start(project.path());
+    assert_eq!(server.get("/keeps-on").verdict(), (200, "ok"));
+    let too_long = "isopod_events_total{outcome=\"exceeded_wall\"}";
+    until("the work is ended", || (server.metric(too_long) == 1).then_some(()));
+    assert_eq!(server.metric_over_all("isopod_events_in_flight"), 0);
 }
 
 // row 18

@@ -58,6 +58,7 @@ impl<E: Engine> PoolBuilder<E> {
             queue_target: Duration::from_millis(100),
             queue_interval: Duration::from_millis(500),
             wall_timeout: Duration::from_secs(30),
+            wait_until_timeout: Duration::from_secs(30),
             boot_timeout: Duration::from_secs(10),
             idle_timeout: None,
             linger: Duration::from_micros(50),
@@ -134,9 +135,16 @@ impl<E: Engine> PoolBuilder<E> {
         self
     }
 
-    /// How long an event may run. Default: 30 s.
+    /// How long an event may run until it has been answered, the body of its response included. Default: 30 s.
     pub const fn wall_timeout(mut self, wall_timeout: Duration) -> Self {
         self.settings.wall_timeout = wall_timeout;
+        self
+    }
+
+    /// How long an event may go on after its answer, with what it gave to `ctx.waitUntil`; then it ends as `exceeded_wall`,
+    /// though its caller has been answered. Default: 30 s.
+    pub const fn wait_until_timeout(mut self, wait_until_timeout: Duration) -> Self {
+        self.settings.wait_until_timeout = wait_until_timeout;
         self
     }
 

@@ -145,6 +145,8 @@ pub enum Does {
     Wait(channel::Receiver<()>),
     /// Never answers; ends when canceled.
     Never,
+    /// Answers 0 at once, and goes on until the sender at the other end sends or is dropped, or it is canceled.
+    GoOn(channel::Receiver<()>),
     /// Never answers, not even when canceled.
     Stubborn,
     /// Spins for this time, then answers 0.
@@ -251,6 +253,7 @@ impl Engine for FakeEngine {
             script: Arc::clone(script),
             running: HashMap::new(),
             done: Vec::new(),
+            answered: Vec::new(),
             condemned: None,
             waker: None,
         })
@@ -288,6 +291,8 @@ pub struct FakeWorker {
     running: HashMap<SlotId, Running>,
     /// Last in, first out: the pool must not care.
     done: Vec<Done>,
+    /// Answered, and not ended: to be reported first.
+    answered: Vec<SlotId>,
     /// Reported after what ended before.
     condemned: Option<Outcome>,
     waker: Option<Waker>,
@@ -365,6 +370,11 @@ impl Worker for FakeWorker {
                 return self.wake();
             }
             Does::Wait(until) => Running::Waits(until.into_recv_async(), reply),
+            Does::GoOn(until) => {
+                reply.send(Ok(0));
+                self.answered.push(slot);
+                Running::Waits(until.into_recv_async(), Reply(None))
+            }
             Does::Never => Running::Never(reply),
             Does::Stubborn => Running::Stubborn(reply),
         };
@@ -375,6 +385,9 @@ impl Worker for FakeWorker {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
+        if let Some(slot) = self.answered.pop() {
+            return Poll::Ready(Turn::Answered { slot });
+        }
         if let Some(Done {
             slot,
             outcome,

@@ -50,8 +50,10 @@ pub struct Options {
     pub workers_min: usize,
     /// When a worker is replaced.
     pub recycle: Recycle,
-    /// How long an event may run. Default: the pool's.
+    /// How long an event may run until it has been answered. Default: the pool's.
     pub wall_timeout: Option<Duration>,
+    /// How long it may go on after its answer, with what it gave to `ctx.waitUntil`. Default: the pool's.
+    pub wait_until_timeout: Option<Duration>,
     /// How many events may wait, at least 1. Default: the pool's.
     pub queue_len_max: Option<usize>,
     /// How many events the least loaded warm worker may have in flight before another thread is given a further worker
@@ -75,6 +77,7 @@ impl Default for Options {
             workers_min: 0,
             recycle: Recycle::default(),
             wall_timeout: None,
+            wait_until_timeout: None,
             queue_len_max: None,
             spread_at: 4,
             weight: 1,
@@ -120,6 +123,7 @@ pub(crate) struct Settings {
     pub(crate) queue_target: Duration,
     pub(crate) queue_interval: Duration,
     pub(crate) wall_timeout: Duration,
+    pub(crate) wait_until_timeout: Duration,
     pub(crate) boot_timeout: Duration,
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) linger: Duration,
@@ -147,6 +151,7 @@ pub(crate) struct Limits {
     pub(crate) age_max: Option<Duration>,
     pub(crate) memory_bytes_max: Option<usize>,
     pub(crate) wall_timeout: Duration,
+    pub(crate) wait_until_timeout: Duration,
     pub(crate) queue_len_max: usize,
     pub(crate) spread_at: usize,
     pub(crate) weight: u32,
@@ -174,6 +179,7 @@ impl Limits {
             age_max: options.recycle.age,
             memory_bytes_max: options.recycle.memory_bytes,
             wall_timeout: options.wall_timeout.unwrap_or(settings.wall_timeout),
+            wait_until_timeout: options.wait_until_timeout.unwrap_or(settings.wait_until_timeout),
             queue_len_max: options.queue_len_max.unwrap_or(settings.queue_len_max).max(1),
             spread_at: options.spread_at.clamp(1, concurrency),
             weight: options.weight.max(1),

@@ -42,6 +42,32 @@ fn a_wall_timeout_wakes_a_worker_that_only_waits() {
 }
 
 #[test]
+fn what_goes_on_after_its_answer_has_a_time_of_its_own() {
+    let pool = pool(1);
+    let (wall, after_answer) = (Some(Duration::from_millis(20)), Some(LONG));
+    let options = |wall_timeout, wait_until_timeout| Options {
+        wall_timeout,
+        wait_until_timeout,
+        ..Options::default()
+    };
+    deploy(&pool, "patient", FakeScript::new(), &options(wall, after_answer));
+    let (let_go, until_then) = flume::bounded(1);
+    assert_eq!(call(&pool, "patient", Does::GoOn(until_then)), Ok(0));
+    // Others beside it have come and gone, each at the limit that is no longer its own.
+    for _ in 0..3 {
+        assert_eq!(call(&pool, "patient", Does::Never), Err(Outcome::ExceededWall));
+    }
+    assert_eq!(pool.stats().outcomes["ok"], 0);
+    drop(let_go);
+    until(|| pool.stats().outcomes["ok"] == 1);
+    deploy(&pool, "strict", FakeScript::new(), &options(after_answer, wall));
+    let (_held, until_then) = flume::bounded(1);
+    assert_eq!(call(&pool, "strict", Does::GoOn(until_then)), Ok(0));
+    until(|| pool.stats().outcomes["exceeded_wall"] == 4);
+    assert_settled(&pool);
+}
+
+#[test]
 fn the_earlier_of_the_callers_deadline_and_the_scripts_limit_holds() {
     let pool = pool(1);
     deploy(

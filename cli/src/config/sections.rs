@@ -244,9 +244,12 @@ impl Default for Jsx {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Limits {
-    /// Time an event may take, its `waitUntil` work included.
+    /// Time an event may take until it has been answered, the body of its response included.
     #[serde(with = "Time")]
     pub wall: Duration,
+    /// Time that what an event gave to `waitUntil` may take after its answer.
+    #[serde(with = "Time")]
+    pub wait_until: Duration,
     /// CPU time of one start, and time for the whole of it.
     #[serde(with = "Time")]
     pub boot: Duration,
@@ -295,6 +298,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             wall: Duration::from_secs(30),
+            wait_until: Duration::from_secs(30),
             boot: Duration::from_secs(10),
             cpu: Duration::from_secs(10),
             cpu_soft: None,

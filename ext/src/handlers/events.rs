@@ -133,6 +133,8 @@ pub struct Events {
     outside: Spent,
     last: EventKey,
     entries: HashMap<EventKey, Entry>,
+    /// Answered, and not ended.
+    lingering: VecDeque<EventKey>,
     ended: VecDeque<Ended>,
     reports: VecDeque<Report>,
     reports_dropped: u64,
@@ -147,6 +149,7 @@ impl Events {
             outside: Spent::default(),
             last: 0,
             entries: HashMap::new(),
+            lingering: VecDeque::new(),
             ended: VecDeque::new(),
             reports: VecDeque::new(),
             reports_dropped: 0,
@@ -372,6 +375,23 @@ impl Events {
             entry.is_over = true;
             entry.kept_by.is_empty()
         })
+    }
+
+    /// An event has its whole answer, and goes on with what it put off.
+    pub(super) fn linger(&mut self, key: EventKey) {
+        if self.is_open(key) {
+            self.lingering.push_back(key);
+        }
+    }
+
+    /// The next event that goes on although it has been answered. Each is told once.
+    pub fn next_lingering(&mut self) -> Option<EventKey> {
+        while let Some(key) = self.lingering.pop_front() {
+            if self.is_open(key) {
+                return Some(key);
+            }
+        }
+        None
     }
 
     /// Ends an event: its outcome is now known. Gives what was lent for it, to be taken back ([`take_back`](super::take_back)).

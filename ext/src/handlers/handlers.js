@@ -7,6 +7,7 @@
 const { core, primordials } = __bootstrap;
 const {
   op_isopod_end,
+  op_isopod_linger,
   op_isopod_fail,
   op_isopod_give,
   op_isopod_give_stream,
@@ -92,6 +93,7 @@ const answer = (function answer(held, send) {
     // What cannot be sent, as a header that HTTP does not know, is an answer too.
     op_isopod_fail(held.key, error, last, false);
   }
+  if (!last) op_isopod_linger(held.key);
 });
 
 // `missing`: the script has nothing to call. Told beside the error, which a script may have seen and could throw again.
@@ -323,7 +325,8 @@ function sendStream(held, stream, length, send) {
   held.pending++;
   const ended = () => {
     held.pending--;
-    endIfDone(held);
+    if (held.pending > 0) op_isopod_linger(held.key);
+    else endIfDone(held);
   };
   PromisePrototypeThen(send(rid), (complete) => {
     if (!complete) cancelSignal(held);

@@ -348,6 +348,12 @@ fn op_isopod_end(state: &mut OpState, #[smi] key: EventKey) {
     finish(state, &events, key);
 }
 
+/// An event has its whole answer, and goes on with what it gave to `waitUntil`.
+#[op2(fast)]
+fn op_isopod_linger(state: &mut OpState, #[smi] key: EventKey) {
+    events(state).borrow_mut().linger(key);
+}
+
 #[op2(fast)]
 fn op_isopod_pass_through(state: &mut OpState, #[smi] key: EventKey) {
     events(state).borrow_mut().set_pass_through(key);
@@ -431,6 +437,7 @@ deno_core::extension!(
         task_ops::op_isopod_emit,
         op_isopod_fail,
         op_isopod_end,
+        op_isopod_linger,
         op_isopod_pass_through,
         op_isopod_report,
     ],

@@ -23,7 +23,10 @@ fn op_isopod_room_for_timer(state: &mut OpState) -> Result<(), QuotaError> {
 }
 
 /// Whether a worker's memory has room for so many bytes more. The runtime puts it into the slots of an isolate.
-pub struct MemoryRoom(pub Rc<dyn Fn(&mut v8::Isolate, usize) -> bool>);
+pub struct MemoryRoom(pub AskRoom);
+
+/// Asked with the isolate and the bytes.
+type AskRoom = Rc<dyn Fn(&mut v8::Isolate, usize) -> bool>;
 
 /// There is no room for what V8 would take without asking.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]

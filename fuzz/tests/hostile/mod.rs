@@ -118,7 +118,7 @@ impl Arena {
         let limits = Limits {
             cpu: CPU,
             boot_cpu: CPU,
-            heap_bytes: 32 << 20,
+            memory_bytes: 32 << 20,
             // Reading a value is native code, which nothing ends before its time.
             quotas: Quotas {
                 message_bytes: 1 << 20,

@@ -28,6 +28,11 @@ pub use self::boot::{BootOptions, OnStop};
 /// What a worker did that its host must know of.
 #[derive(Debug)]
 pub enum Turn {
+    /// An event has its whole answer, and goes on with what it gave to `ctx.waitUntil`.
+    Answered {
+        /// Which, as [`Worker::begin`] named it.
+        event: EventKey,
+    },
     /// An event ended, and how.
     Ended {
         /// Which, as [`Worker::begin`] named it.
@@ -136,6 +141,9 @@ impl Worker {
     }
 
     fn next_turn(&mut self) -> Option<Turn> {
+        if let Some(event) = self.events.borrow_mut().next_lingering() {
+            return Some(Turn::Answered { event });
+        }
         let ended = self.events.borrow_mut().next_ended();
         if let Some(ended) = ended {
             if ended.log_dropped > 0 {

@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use isopod_runtime::handlers::{Body, Event, EventKind, Fault};
 use isopod_runtime::io::IoOptions;
 use isopod_runtime::values::IntoArguments;
-use isopod_runtime::{BootOptions, Fabric, Script, ScriptBuilder, Turn, Watchdog, Worker, WorkerThread, platform};
+use isopod_runtime::{BootOptions, Fabric, Script, ScriptBuilder, Watchdog, Worker, WorkerThread, platform};
 use serde_json::Value;
 
 /// Runs `body` on a worker thread, inside a fresh event loop and `LocalSet`, and gives its result.
@@ -47,7 +47,7 @@ pub(crate) async fn drive<T>(worker: &mut Worker, mut ready: impl FnMut() -> Opt
                 return Poll::Ready(value);
             }
             match worker.poll(cx) {
-                Poll::Ready(Turn::Condemned(_)) | Poll::Ready(Turn::Ended { .. }) => {}
+                Poll::Ready(_) => {}
                 Poll::Pending => return ready().map_or(Poll::Pending, Poll::Ready),
             }
         }

@@ -121,6 +121,12 @@ impl Worker for JsWorker {
                         reason: fault.message,
                     });
                 }
+                Poll::Ready(isopod_runtime::Turn::Answered { event }) => {
+                    let Some(slot) = self.slots.get(&event) else {
+                        continue;
+                    };
+                    return Poll::Ready(Turn::Answered { slot: *slot });
+                }
                 Poll::Ready(isopod_runtime::Turn::Ended { event, result }) => {
                     let Some(slot) = self.slots.remove(&event) else {
                         continue;

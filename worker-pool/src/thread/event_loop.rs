@@ -214,6 +214,11 @@ impl<'a, E: Engine> EventLoop<'a, E> {
 
     fn turn(&mut self, turn: Turn) -> Step {
         match turn {
+            Turn::Answered { slot } => {
+                let timeout = self.assignment.version.limits.wait_until_timeout;
+                self.slots().put_off(slot, after(clock::now(), timeout));
+                Ok(())
+            }
             Turn::Ended { slot, outcome } => {
                 let running = self.slots().remove(slot);
                 let Some(running) = running else {

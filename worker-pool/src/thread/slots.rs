@@ -74,6 +74,17 @@ impl Slots {
         Some(running)
     }
 
+    /// Gives an event another deadline, unless it has been canceled.
+    pub(crate) fn put_off(&mut self, slot: SlotId, deadline: Instant) {
+        let entry = self.entries.get_mut(slot.index());
+        let running = entry
+            .filter(|entry| entry.0 == slot.generation)
+            .and_then(|entry| entry.1.as_mut());
+        if let Some(running) = running.filter(|running| running.canceled.is_none()) {
+            running.deadline = deadline;
+        }
+    }
+
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (SlotId, &mut Running)> {
         (0u32..)
             .zip(&mut self.entries)
