@@ -108,6 +108,10 @@ fn misdeeds_in_a_hosted_pool_end_as_they_should_and_the_script_beside_answers_th
         });
         assert_eq!(failed.outcome, *outcome, "{misdeed}: {failed:?}");
     }
+    // An answer arrives a moment before its event has ended.
+    until("all events have ended", || {
+        (hosted.pool.stats().open == 0).then_some(())
+    });
     let stats = hosted.pool.stats();
     let outcomes = &stats.scripts["hostile"].outcomes;
     assert_eq!(outcomes.values().sum::<u64>(), MISDEEDS.len() as u64, "{outcomes:?}");

@@ -88,7 +88,7 @@ fn a_termination_never_hits_the_event_that_comes_next() {
     for round in 0..150u32 {
         let name = ["one", "two"][round as usize % 2];
         // About as long as the limit: the watchdog strikes while the turn ends, or just does not.
-        let burn = 22.0 + f64::from(round % 16);
+        let burn = 17.0 + f64::from(round % 32) * 1.5;
         match futures::executor::block_on(pool.call::<_, ()>(name, "burn", (burn,))) {
             Ok(()) => spared += 1,
             Err(failure) => {
@@ -142,13 +142,55 @@ fn a_full_heap_is_a_500_and_the_process_lives() {
     arena.recovers();
 }
 
-// row 11
+/// A server whose worker takes much memory at once.
+fn pieces() -> (Serving, Project) {
+    let settings = "main = 'worker.js'\nthreads = 2\n[limits]\ncpu = '60s'\nwall = '90s'\nmemory = '64 MiB'\n";
+    let script = include_str!("../fixtures/pieces.js");
+    let project = Project::new(&[("isopod.toml", settings), ("worker.js", script)]);
+    (Serving::start(project.path()), project)
+}
+
+// row 8
+#[test]
+fn no_piece_of_heap_is_so_large_that_it_ends_the_process() {
+    let (mut server, _project) = pieces();
+    for piece in [
+        "/array",
+        "/holes",
+        "/map",
+        "/names",
+        "/sort",
+        "/text",
+        "/rope",
+        "/after-a-buffer",
+    ] {
+        let answer = server.get(piece);
+        assert_eq!(answer.verdict(), (500, "exceeded_memory"), "{piece}: {}", answer.body);
+        assert!(server.lives(), "{piece}");
+        assert_eq!(server.get("/").body, "fine", "after {piece}");
+    }
+    assert_eq!(server.metric("isopod_threads_lost_total"), 0);
+}
+
+// row 9
+#[test]
+#[ignore = "nightly: takes a GiB of memory"]
+fn native_code_that_takes_memory_without_end_does_not_end_the_process() {
+    let (mut server, _project) = pieces();
+    let answer = server.get("/entries");
+    assert_eq!(answer.verdict(), (500, "exceeded_memory"), "{}", answer.body);
+    assert!(server.lives());
+    assert_eq!(server.get("/").body, "fine");
+}
+
+// row 10
 #[test]
 fn array_buffers_beyond_the_workers_memory_are_range_errors() {
     assert_eq!(answer_to("/array-buffer"), "RangeError");
     assert_eq!(answer_to("/array-buffers"), "RangeError");
 }
 
+// row 11
 #[test]
 fn webassembly_memory_cannot_grow_for_ever() {
     assert_eq!(answer_to("/wasm-memory"), "RangeError");

@@ -7,15 +7,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use deno_core::v8::GCType;
+use deno_core::v8::{GCType, UnsafeRawIsolatePtr};
 use deno_core::{JsRuntime, v8};
 use isopod_ext::quotas::MemoryRoom;
 
 use super::MemoryMeter;
-use crate::watchdog::{Soft, Watched, end_for_memory};
+use crate::watchdog::{Soft, Watched, end_for_memory, lose_for_memory};
 
-/// Heap granted beyond the limit once it is reached, for the isolate to come to its end in.
-const HEAP_GRACE_BYTES: usize = 32 * 1024 * 1024;
+/// Heap granted beyond the limit once it is reached, for the isolate to come to its end in. V8 ends the process where one piece does
+/// not fit, and no piece is larger than 1 GiB: an array of `FixedArray::kMaxLength` elements, the longest string.
+const HEAP_GRACE_BYTES: usize = (1024 + 256) * 1024 * 1024;
+
+/// An isolate that was told to end and takes as much as this all the same runs native code: nothing but its thread ends it.
+const HEAP_BEYOND_BYTES: usize = 512 * 1024 * 1024;
 
 /// The part of the limit that must have come since the last full collection for another to be worth its time.
 const WORTH_COLLECTING: usize = 16;
@@ -35,18 +39,27 @@ struct Inner {
     told: Cell<usize>,
     /// What was held after the last full collection.
     live: Cell<usize>,
+    isolate: UnsafeRawIsolatePtr,
+    /// The heap has been granted more than its limit.
+    granted: Cell<bool>,
+    /// The isolate has been told to end.
+    ending: Cell<bool>,
 }
 
 impl Gauge {
     /// Puts an isolate under watch.
     pub(crate) fn install(runtime: &mut JsRuntime, meter: MemoryMeter, watched: Arc<Watched>) -> Self {
+        let isolate = runtime.v8_isolate();
         let gauge = Self(Rc::new(Inner {
             meter,
             watched,
             told: Cell::new(0),
             live: Cell::new(0),
+            // SAFETY: the isolate is alive, and this is its thread. It is used by callbacks of the isolate's own alone.
+            isolate: unsafe { isolate.as_raw_isolate_ptr() },
+            granted: Cell::new(false),
+            ending: Cell::new(false),
         }));
-        let isolate = runtime.v8_isolate();
         isolate.set_slot(gauge.clone());
         isolate.set_slot(gauge.0.meter.ledger().clone());
         let asked = gauge.clone();
@@ -55,26 +68,49 @@ impl Gauge {
         })));
         let kinds = GCType::kGCTypeScavenge | GCType::kGCTypeMarkSweepCompact;
         isolate.add_gc_epilogue_callback(after_collection, std::ptr::null_mut(), kinds);
+        gauge.add_heap_limit(isolate);
         gauge.look(isolate);
-        // SAFETY: the isolate is alive, and this is its thread.
-        let pointer = unsafe { isolate.as_raw_isolate_ptr() };
-        let near = gauge.clone();
-        runtime.add_near_heap_limit_callback(move |current, _| {
-            // SAFETY: V8 calls this on the thread of the isolate it was added to, which is alive: it is what calls.
-            let mut isolate = unsafe { v8::Isolate::from_raw_isolate_ptr(pointer) };
-            near.heap_limit(&mut isolate, current)
-        });
         gauge
     }
 
-    /// What the heap's limit is from now on. V8 asks when the heap is full, and also when it had no room for an array buffer.
+    fn add_heap_limit(&self, isolate: &mut v8::Isolate) {
+        // Alive as long as the isolate, which has it in a slot.
+        let data = Rc::as_ptr(&self.0).cast_mut().cast();
+        isolate.add_near_heap_limit_callback(at_heap_limit, data);
+    }
+
+    /// What the heap's limit is from now on. V8 asks where the heap has no room for something and there is nothing left to collect;
+    /// and also when the allocator has refused an array buffer. If what is granted does not suffice, it ends the process.
     fn heap_limit(&self, isolate: &mut v8::Isolate, current: usize) -> usize {
-        let committed = isolate.get_heap_statistics().total_heap_size();
-        if committed < current / 4 * 3 {
-            return current;
+        let (inner, limit) = (&self.0, self.0.meter.0.limit);
+        let for_buffer = inner.meter.0.refused.swap(false, Ordering::Relaxed);
+        if !inner.granted.replace(true) {
+            if !for_buffer {
+                self.end();
+            }
+            // For a buffer as well, which may have been refused long ago: what comes now may be part of the heap.
+            return limit + HEAP_GRACE_BYTES;
         }
+        // Part of it may be garbage, which is collected next: whether the rest is too much is judged then.
+        let taken = isolate.get_heap_statistics().total_heap_size();
+        if inner.ending.get() && taken > limit + HEAP_BEYOND_BYTES {
+            lose_for_memory(&inner.watched);
+        }
+        current
+    }
+
+    fn end(&self) {
+        self.0.ending.set(true);
         end_for_memory(&self.0.watched);
-        current + HEAP_GRACE_BYTES
+    }
+
+    /// Takes back what was granted for a buffer.
+    fn hold_to_limit(&self, isolate: &mut v8::Isolate) {
+        if self.0.granted.get() && !self.0.ending.get() {
+            self.0.granted.set(false);
+            isolate.remove_near_heap_limit_callback(at_heap_limit, self.0.meter.0.limit);
+            self.add_heap_limit(isolate);
+        }
     }
 
     /// Asks V8 how much there is.
@@ -102,6 +138,10 @@ impl Gauge {
     /// Cheap enough for the end of each turn.
     pub(crate) fn check(&self, isolate: &mut v8::Isolate) {
         self.count_external(isolate);
+        if self.0.granted.get() {
+            self.look(isolate);
+            self.hold_to_limit(isolate);
+        }
         if self.0.meter.0.is_over() {
             self.collect(isolate);
         }
@@ -120,7 +160,10 @@ impl Gauge {
     /// The same for a long turn, from a safe point within it.
     pub(crate) fn check_within(&self, isolate: &mut v8::Isolate) {
         self.look(isolate);
-        self.check(isolate);
+        self.hold_to_limit(isolate);
+        if self.0.meter.0.is_over() {
+            self.collect(isolate);
+        }
     }
 
     /// Whether there is room for so much more, which V8 takes without asking the allocator.
@@ -135,14 +178,30 @@ impl Gauge {
 
     /// All that is counted now is alive.
     fn judge(&self) {
-        self.0.live.set(self.0.meter.bytes());
-        if self.0.meter.0.is_over() {
-            end_for_memory(&self.0.watched);
+        let meter = &self.0.meter.0;
+        self.0.live.set(meter.bytes());
+        if meter.heap.load(Ordering::Relaxed) > meter.limit + HEAP_BEYOND_BYTES && self.0.ending.get() {
+            lose_for_memory(&self.0.watched);
+        }
+        if meter.is_over() {
+            self.end();
         } else if let Some(used) = self.0.meter.0.soft_reached() {
             let max = self.0.meter.limit();
             self.0.watched.post_soft_from_inside(Soft::Memory { used, max });
         }
     }
+}
+
+unsafe extern "C" fn at_heap_limit(data: *mut c_void, current: usize, _: usize) -> usize {
+    // SAFETY: V8 calls back with what `add_heap_limit` gave it, which a slot of the isolate keeps alive; it calls on the thread of
+    // that isolate, which is alive: it is what calls.
+    let inner = unsafe {
+        Rc::increment_strong_count(data.cast_const().cast::<Inner>());
+        Rc::from_raw(data.cast_const().cast::<Inner>())
+    };
+    // SAFETY: as above.
+    let mut isolate = unsafe { v8::Isolate::from_raw_isolate_ptr(inner.isolate) };
+    Gauge(inner).heap_limit(&mut isolate, current)
 }
 
 unsafe extern "C" fn after_collection(

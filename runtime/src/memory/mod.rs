@@ -16,6 +16,9 @@ use isopod_ext::ledger::MemoryLedger;
 pub(crate) use self::allocator::capped_allocator;
 pub(crate) use self::look::Gauge;
 
+/// The part of the limit that may be held beyond it.
+const SLACK: usize = 16;
+
 /// Buffers up to this size are never refused: V8 ends the process where one that the runtime itself asks for is.
 const ALWAYS_GRANTED_BYTES: usize = 4 * 1024;
 
@@ -37,6 +40,8 @@ struct Meter {
     buffers: AtomicUsize,
     ledger: MemoryLedger,
     soft_told: AtomicBool,
+    /// The allocator has refused a buffer since V8 last asked for more heap.
+    refused: AtomicBool,
 }
 
 impl MemoryMeter {
@@ -49,6 +54,7 @@ impl MemoryMeter {
             buffers: AtomicUsize::new(0),
             ledger,
             soft_told: AtomicBool::new(false),
+            refused: AtomicBool::new(false),
         }))
     }
 
@@ -77,9 +83,10 @@ impl Meter {
         heap + external.max(self.buffers.load(Ordering::Relaxed)) + self.ledger.held()
     }
 
-    /// Whether it holds more than it may.
+    /// Whether it holds more than it may, and by so much that it is to end: one that was refused a buffer at its limit, and heeds
+    /// that, still needs a little heap to go on.
     fn is_over(&self) -> bool {
-        self.bytes() > self.limit
+        self.bytes() > self.limit + self.limit / SLACK
     }
 
     /// Whether it may hold so much more.
@@ -105,6 +112,8 @@ impl Meter {
             self.buffers.fetch_add(bytes, Ordering::Relaxed);
             // As V8 will say when it is asked the next time.
             self.external.fetch_add(bytes, Ordering::Relaxed);
+        } else {
+            self.refused.store(true, Ordering::Relaxed);
         }
         granted
     }

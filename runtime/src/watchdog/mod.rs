@@ -24,7 +24,7 @@ use crate::cpu_clock::CpuClock;
 use crate::worker::OnStop;
 
 pub(crate) use self::account::CpuLimits;
-pub(crate) use self::sample::{Sampler, end_for_memory};
+pub(crate) use self::sample::{Sampler, end_for_memory, lose_for_memory};
 pub(crate) use self::watched::{Breach, Ended, Limit, Soft, Watch, Watched};
 
 /// How often busy workers are looked at: a limit holds to within two of this.

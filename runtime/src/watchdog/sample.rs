@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use deno_core::{JsRuntime, v8};
-use isopod_ext::handlers::{EventKey, Events};
+use isopod_ext::handlers::{EventKey, Events, FaultKind};
 
 use crate::memory::Gauge;
 
@@ -58,6 +58,17 @@ pub(crate) fn end_for_memory(watched: &Watched) {
         event: None,
     });
     watched.isolate.request_interrupt(sample, BLAME as *mut c_void);
+}
+
+/// Holds the isolate's thread for ever, in the middle of native code that nothing else ends and whose next piece of memory would be
+/// the end of the process: its host finds that the thread does not come back, and replaces it. Returns where there is no host
+/// that would.
+pub(crate) fn lose_for_memory(watched: &Watched) {
+    let Some(on_stop) = &watched.on_stop else { return };
+    on_stop.call(FaultKind::ExceededMemory);
+    loop {
+        std::thread::park();
+    }
 }
 
 /// Answers the question of this number.

@@ -207,7 +207,7 @@ impl Worker {
         self.events.borrow().open()
     }
 
-    /// Bytes it holds, in all that [`Limits::memory_bytes`](crate::Limits::memory_bytes) counts.
+    /// Bytes it holds, in all that the field [`Limits::memory_bytes`](field@crate::Limits::memory_bytes) counts.
     pub fn memory_bytes(&self) -> usize {
         self.meter.bytes()
     }

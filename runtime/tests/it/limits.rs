@@ -348,7 +348,11 @@ fn bytes_for_a_worker_that_is_full_do_not_end_the_process() {
             });
             match drive(&mut worker, || answer.try_recv().ok().flatten()).await {
                 Ok(bytes) => length = bytes,
-                Err(fault) => assert_eq!(fault.kind, FaultKind::ExceededMemory, "{fault}"),
+                // The second may come when the worker has been ended for the first.
+                Err(fault) => assert!(
+                    matches!(fault.kind, FaultKind::ExceededMemory | FaultKind::WorkerLost),
+                    "{fault}"
+                ),
             }
         }
         length
