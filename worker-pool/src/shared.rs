@@ -1,7 +1,8 @@
 //! What the pool's handles and threads share: the engine, the settings and the one lock.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, TryLockError};
 
 use crate::engine::Engine;
 use crate::job::EventId;
@@ -10,7 +11,7 @@ use crate::options::Settings;
 use crate::recorder::{Merged, Series};
 use crate::state::{Effects, Phase, State};
 use crate::stats::{Counters, PoolStats, ScriptStats};
-use crate::sync::{Mutex, channel, clock};
+use crate::sync::{Mutex, MutexGuard, channel, clock};
 
 pub(crate) struct Shared<E: Engine> {
     pub(crate) engine: E,
@@ -20,6 +21,10 @@ pub(crate) struct Shared<E: Engine> {
     /// Wakes the supervisor; holds one token, because two wakes are as good as one.
     wake: channel::Sender<()>,
     observers: Vec<Observer>,
+    /// What they are still to be told, in the order it happened.
+    news: Mutex<VecDeque<PoolEvent>>,
+    /// Held by whoever tells them.
+    telling: Mutex<()>,
 }
 
 impl<E: Engine> Shared<E> {
@@ -33,19 +38,57 @@ impl<E: Engine> Shared<E> {
             state: Mutex::new(state),
             wake,
             observers,
+            news: Mutex::default(),
+            telling: Mutex::default(),
         }
     }
 
     /// One critical section, then what it left to be done.
     pub(crate) fn with<R>(&self, section: impl FnOnce(&mut State<E>, &mut Effects<E>) -> R) -> R {
-        let mut fx = Effects::new();
+        let (mut fx, mut has_news) = (Effects::new(), false);
         let result = {
             // No foreign code runs under the lock, so a poisoned state is still a consistent one.
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            section(&mut state, &mut fx)
+            let result = section(&mut state, &mut fx);
+            if fx.has_news() {
+                self.news().extend(fx.take_news());
+                has_news = true;
+            }
+            result
         };
-        fx.perform(|| _ = self.wake.try_send(()), |news| self.observe(news));
+        fx.perform(|| _ = self.wake.try_send(()));
+        if has_news {
+            self.tell();
+        }
         result
+    }
+
+    fn news(&self) -> MutexGuard<'_, VecDeque<PoolEvent>> {
+        self.news.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the observers what there is to tell. One thread at a time, so that they hear it in order: whoever finds another at
+    /// it leaves its own news to that one.
+    fn tell(&self) {
+        loop {
+            let telling = match self.telling.try_lock() {
+                Ok(telling) => telling,
+                Err(TryLockError::Poisoned(telling)) => telling.into_inner(),
+                Err(TryLockError::WouldBlock) => return,
+            };
+            while let Some(news) = self.next_news() {
+                self.observe(&news);
+            }
+            drop(telling);
+            // What came between the last look and now was left to this thread.
+            if self.news().is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn next_news(&self) -> Option<PoolEvent> {
+        self.news().pop_front()
     }
 
     fn observe(&self, news: &PoolEvent) {

@@ -150,7 +150,7 @@ impl Simulation {
         let result = section(&mut self.state, self.now, &mut fx);
         let mut looks = false;
         let fails = fx.fails();
-        fx.perform(|| looks = true, |_| {});
+        fx.perform(|| looks = true);
         if fails {
             self.hear();
         }
@@ -279,7 +279,7 @@ impl Simulation {
         }
         let mut looks = false;
         let fails = fx.fails();
-        fx.perform(|| looks = true, |_| {});
+        fx.perform(|| looks = true);
         if fails {
             self.hear();
         }

@@ -128,8 +128,18 @@ impl<E: Engine> Effects<E> {
         self.wake_supervisor = true;
     }
 
-    /// Does it all. `wake` and `observe` are the two things an effect cannot do by itself.
-    pub(crate) fn perform(self, wake: impl FnOnce(), observe: impl Fn(&PoolEvent)) {
+    /// Whether observers are to be told of anything.
+    pub(crate) const fn has_news(&self) -> bool {
+        !self.news.is_empty()
+    }
+
+    /// What observers are to be told: in the order of the critical sections, so it is taken while the lock is held.
+    pub(crate) fn take_news(&mut self) -> Vec<PoolEvent> {
+        std::mem::take(&mut self.news)
+    }
+
+    /// Does the rest. `wake` is what an effect cannot do by itself.
+    pub(crate) fn perform(self, wake: impl FnOnce()) {
         self.sleeper.into_iter().chain(self.sleepers).for_each(Waker::wake);
         for (to, assignment) in self.assignments {
             if to.try_send(assignment).is_err() {
@@ -146,7 +156,6 @@ impl<E: Engine> Effects<E> {
         if let Some((to, report)) = self.report {
             let _ = to.try_send(report);
         }
-        self.news.iter().for_each(observe);
         if self.wake_supervisor {
             wake();
         }

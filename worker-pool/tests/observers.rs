@@ -1,0 +1,59 @@
+//! What observers of a pool hear, and in which order.
+
+mod common;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use common::{builder, call, deploy};
+use futures::executor::block_on;
+use isopod_pool::fake::{Does, FakeScript};
+use isopod_pool::{Options, Policy, PoolEvent};
+
+/// The stages of each worker's life, as they were told.
+type Lives = Arc<Mutex<HashMap<u64, Vec<&'static str>>>>;
+
+#[test]
+fn the_life_of_each_worker_is_told_in_order_whatever_thread_it_happens_on() {
+    let lives = Lives::default();
+    let heard = Arc::clone(&lives);
+    let pool = builder(4)
+        .on(move |event| {
+            let (worker, stage) = match event {
+                PoolEvent::WorkerStarted { worker, .. } => (worker, "started"),
+                PoolEvent::WorkerReady { worker, .. } => (worker, "ready"),
+                PoolEvent::WorkerRetired { worker, .. } => (worker, "retired"),
+                _ => return,
+            };
+            // Whoever tells is slow, and others overtake it wherever they can.
+            std::thread::yield_now();
+            heard.lock().unwrap().entry(worker.get()).or_default().push(stage);
+        })
+        .build()
+        .expect("threads");
+    let fresh = Options {
+        policy: Policy::PerRequest,
+        ..Options::default()
+    };
+    let names = ["a", "b", "c", "d"];
+    for name in names {
+        deploy(&pool, name, FakeScript::new(), &fresh);
+    }
+    std::thread::scope(|scope| {
+        for name in names {
+            let pool = &pool;
+            scope.spawn(move || (0..200).for_each(|n| assert_eq!(call(pool, name, Does::Echo(n)), Ok(n))));
+        }
+    });
+    let _ = block_on(pool.shutdown(Duration::from_secs(10)));
+    drop(pool);
+    let lives = lives.lock().unwrap();
+    assert!(lives.len() >= 800, "{} workers", lives.len());
+    for (worker, stages) in &*lives {
+        assert!(
+            ["started", "ready", "retired"].starts_with(stages),
+            "worker {worker}: {stages:?}"
+        );
+    }
+}
