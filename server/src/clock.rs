@@ -56,11 +56,10 @@ impl Clock {
 
     /// Ticks for as long as it is polled.
     pub(crate) async fn run(&self) {
-        let mut interval = tokio::time::interval(self.resolution);
-        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut passed = Duration::ZERO;
         loop {
-            interval.tick().await;
+            // Not an interval, whose tick after one that was a little late comes sooner: no two may be closer than the resolution.
+            tokio::time::sleep(self.resolution).await;
             passed = passed.saturating_add(self.resolution);
             let now = u64::try_from(passed.as_millis()).unwrap_or(NEVER - 1);
             self.now.store(now, Ordering::Release);
