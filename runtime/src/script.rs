@@ -35,6 +35,8 @@ pub struct Script {
     pub(crate) loader: Loader,
     pub(crate) bindings: BTreeMap<String, Binding>,
     pub(crate) limits: Limits,
+    /// Whether its workers are watched.
+    pub(crate) enforced: bool,
     pub(crate) fetch: FetchConfig,
     pub(crate) console: Console,
     pub(crate) command: Option<Command>,
@@ -138,6 +140,7 @@ impl Script {
             source: None,
             bindings: Vec::new(),
             limits: Limits::default(),
+            enforced: true,
             fetch: FetchConfig::default(),
             console: Console::default(),
             command: None,
@@ -181,6 +184,7 @@ pub struct ScriptBuilder {
     source: Option<Source>,
     bindings: Vec<(String, Binding)>,
     limits: Limits,
+    enforced: bool,
     fetch: FetchConfig,
     console: Console,
     command: Option<Command>,
@@ -244,6 +248,13 @@ impl ScriptBuilder {
         self
     }
 
+    /// Has nobody watch its workers' use of CPU and memory: for measuring what watching them costs, and for nothing else.
+    #[doc(hidden)]
+    pub const fn unenforced(mut self) -> Self {
+        self.enforced = false;
+        self
+    }
+
     /// What its `fetch` may reach and use. Default: public addresses only.
     pub fn fetch(mut self, fetch: FetchConfig) -> Self {
         self.fetch = fetch;
@@ -304,6 +315,7 @@ impl ScriptBuilder {
             code_cache: CodeCache::new(self.limits.code_cache_bytes),
             module_cache: ModuleCache::new(self.limits.module_cache_bytes),
             limits: self.limits,
+            enforced: self.enforced,
             fetch: self.fetch,
             console: self.console,
             command: self.command,

@@ -150,13 +150,14 @@ fn pieces() -> (Serving, Project) {
     (Serving::start(project.path()), project)
 }
 
-// row 8
+// rows 8, 9
 #[test]
 fn no_piece_of_heap_is_so_large_that_it_ends_the_process() {
     let (mut server, _project) = pieces();
     for piece in [
         "/array",
         "/holes",
+        "/spread",
         "/map",
         "/names",
         "/sort",

@@ -1,6 +1,7 @@
 //! The measurements: each has several subjects do the same, in turn, a few times over, and takes medians.
 
 mod dispatch;
+mod enforce;
 mod events;
 mod fresh;
 mod http;
@@ -34,6 +35,10 @@ pub(crate) enum Name {
     WorkThroughput,
     /// A message from worker to worker
     Events,
+    /// Hello world with limits off and on
+    Enforced,
+    /// How long after its limit an endless loop is answered
+    Breach,
     /// A worker from nothing to its first line
     Fresh,
     /// What a further idle worker holds
@@ -63,6 +68,8 @@ impl Name {
             Self::StructThroughput => dispatch::throughput(programs, effort, Function::Total),
             Self::WorkThroughput => dispatch::throughput(programs, effort, Function::Work),
             Self::Events => events::measure(programs, effort),
+            Self::Enforced => enforce::enforced(programs, effort),
+            Self::Breach => enforce::breach(programs, effort),
             Self::Fresh => fresh::measure(programs, effort),
             Self::Memory => memory::measure(programs, effort),
             Self::Idle => idle::measure(programs, effort),

@@ -3,6 +3,7 @@
 mod bare;
 mod boot;
 mod dispatch;
+mod enforce;
 mod events;
 mod first;
 mod fresh;
@@ -39,6 +40,10 @@ pub(crate) enum Subject {
     Bare { isolates: usize },
     /// Messages from worker to worker; prints microseconds of a hop
     Events { chains: usize },
+    /// Hello world with limits off and on, block by block; prints microseconds a request, off and on, of each block
+    Enforced { blocks: usize },
+    /// Endless loops on all processors; prints how many milliseconds after its limit each was answered
+    Breach { loops: usize },
     /// So many idle workers, each on its own thread; prints a line when they are
     Idle { workers: usize },
     /// A pool and one call
@@ -88,6 +93,8 @@ pub(crate) fn run(subject: Subject) -> Result<()> {
         Subject::Boot { workers } => print(&boot::run(workers)?),
         Subject::Bare { isolates } => print(&bare::run(isolates)?),
         Subject::Events { chains } => print(&events::run(chains)?),
+        Subject::Enforced { blocks } => print(&enforce::enforced(blocks)?),
+        Subject::Breach { loops } => print(&enforce::breach(loops)?),
         Subject::Idle { workers } => idle::run(workers),
         Subject::First => first::run(),
         Subject::Hyper { port } => hyper::run(port),

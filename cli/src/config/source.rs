@@ -111,7 +111,8 @@ pub(super) fn folder_of(file: &Path) -> &Path {
     }
 }
 
-fn has_credentials(line: &str) -> bool {
+/// Whether there may be a URL with a password in it.
+pub(super) fn has_credentials(line: &str) -> bool {
     line.split("://").skip(1).any(|rest| rest.contains('@'))
 }
 

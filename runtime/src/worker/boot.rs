@@ -120,7 +120,7 @@ impl Worker {
         .map_err(|error| fault(&error, None))?;
         // A wait would hold the thread, and nobody on this isolate could end it.
         runtime.v8_isolate().set_allow_atomics_wait(false);
-        let watch = thread
+        let mut watch = thread
             .watchdog
             .watch(
                 runtime.v8_isolate().thread_safe_handle(),
@@ -128,6 +128,9 @@ impl Worker {
                 options.on_stop,
             )
             .map_err(|error| Fault::new(FaultKind::BootFailed, format!("the thread has no CPU clock: {error}")))?;
+        if !script.enforced {
+            watch.look_away();
+        }
         let gauge = Gauge::install(&mut runtime, meter.clone(), watch.watched().clone());
         let events = Rc::new(RefCell::new(Events::new(limits.quotas.reports)));
         Sampler::install(&mut runtime, watch.watched().clone(), events.clone());

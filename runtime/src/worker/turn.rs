@@ -92,7 +92,9 @@ impl Worker {
 
     /// Ends a turn. `false`: it broke a limit, and the worker is condemned.
     pub(super) fn disarm(&mut self) -> bool {
-        self.gauge.check(self.runtime.v8_isolate());
+        if self.script.enforced {
+            self.gauge.check(self.runtime.v8_isolate());
+        }
         match self.watch.disarm() {
             Ended::Well => true,
             Ended::Soft => {

@@ -1,0 +1,49 @@
+//! What limits cost, and how late they hold.
+
+use anyhow::Result;
+
+use super::Effort;
+use crate::process::answer;
+use crate::programs::Programs;
+use crate::samples::Samples;
+use crate::table::{Column, Row, Table};
+
+pub(super) fn enforced(programs: &Programs, effort: &Effort) -> Result<Table> {
+    eprintln!("hello world, limits off and on");
+    let blocks = effort.starts * 5;
+    let pairs: Vec<(f64, f64)> = answer(programs.own(["enforced"]).arg(blocks.to_string()))?;
+    let median = |of: fn(&(f64, f64)) -> f64| Samples::new(pairs.iter().map(of).collect()).median();
+    let (off, on, ratio) = (
+        median(|pair| pair.0),
+        median(|pair| pair.1),
+        median(|pair| pair.1 / pair.0),
+    );
+    Ok(Table {
+        title: "Hello world with limits off and on".to_owned(),
+        how: format!(
+            "`pool.fetch`, no HTTP: what the watchdog and the memory gauge cost is a larger part of it than of a request to a \
+             server. {blocks} pairs of blocks of 6,400 requests by 64 callers, one worker each, in turn in one process; medians \
+             of the blocks. The median of each pair's own ratio: {ratio:.3}."
+        ),
+        columns: Column::lower(["µs a request"]),
+        rows: Row::all(["limits off", "limits on"], vec![vec![off], vec![on]]),
+    })
+}
+
+pub(super) fn breach(programs: &Programs, effort: &Effort) -> Result<Table> {
+    eprintln!("endless loops on all processors");
+    let loops = effort.starts;
+    let late = Samples::new(answer(programs.own(["breach"]).arg(loops.to_string()))?);
+    Ok(Table {
+        title: "An endless loop is answered".to_owned(),
+        how: format!(
+            "One on every processor at any time, {loops} each, with a limit of 100 ms of CPU time: how long after that its \
+             caller has the answer."
+        ),
+        columns: Column::lower(["median, ms", "99 %, ms", "longest, ms"]),
+        rows: Row::all(
+            ["Isopod, `exceeded_cpu`"],
+            vec![[50.0, 99.0, 100.0].map(|percent| late.percentile(percent)).to_vec()],
+        ),
+    })
+}

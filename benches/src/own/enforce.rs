@@ -1,0 +1,103 @@
+//! What it costs that limits are watched, and how late they hold.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use futures::executor::block_on;
+use futures::future::try_join_all;
+use http_body_util::BodyExt;
+use isopod_pool::js::handlers::Body;
+use isopod_pool::js::{Limits, Pool, Script};
+use isopod_pool::{Meta, Options, Outcome};
+
+use super::micros_since;
+
+const CALLERS: usize = 64;
+/// Requests of one block: short enough that a busy moment of the machine hits both of a pair, or neither.
+const BLOCK: usize = 6_400;
+const LIMIT: Duration = Duration::from_millis(100);
+
+const HELLO: &str = "export default { fetch: () => new Response('Hello, world!') }";
+
+/// Pairs of microseconds a request: limits off, limits on.
+pub(super) fn enforced(blocks: usize) -> Result<Vec<(f64, f64)>> {
+    let pool = Pool::builder().threads(2).build()?;
+    for (name, enforced) in [("off", false), ("on", true)] {
+        let script = Script::builder(name).source(HELLO);
+        let script = if enforced { script } else { script.unenforced() };
+        let options = Options {
+            workers_min: 1,
+            workers_max: Some(1),
+            ..Options::default()
+        };
+        pool.deploy(name, script.build()?, &options)?;
+        block_on(pool.warm(name))?;
+        block(&pool, name)?;
+    }
+    let mut pairs = Vec::with_capacity(blocks);
+    for pair in 0..blocks {
+        // Each is first as often as the other.
+        pairs.push(if pair % 2 == 0 {
+            let off = block(&pool, "off")?;
+            (off, block(&pool, "on")?)
+        } else {
+            let on = block(&pool, "on")?;
+            (block(&pool, "off")?, on)
+        });
+    }
+    Ok(pairs)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a count of requests")]
+fn block(pool: &Pool, name: &str) -> Result<f64> {
+    let begun = Instant::now();
+    let callers = (0..CALLERS).map(|_| async {
+        for _ in 0..BLOCK / CALLERS {
+            let request = http::Request::get("http://bench/").body(Body::empty())?;
+            let response = pool.fetch(name, request, Meta::default()).await?;
+            let body = response.into_body().collect().await;
+            let body = body.map_err(|error| anyhow::anyhow!("{error}"))?.to_bytes();
+            ensure!(&*body == b"Hello, world!", "another answer");
+        }
+        Ok(())
+    });
+    block_on(try_join_all(callers))?;
+    Ok(micros_since(begun) / BLOCK as f64)
+}
+
+/// Milliseconds from its limit to the answer, for each of many endless loops: one on every processor at any time.
+pub(super) fn breach(loops: usize) -> Result<Vec<f64>> {
+    let processors = std::thread::available_parallelism()?.get();
+    let pool = Pool::builder().threads(processors).build()?;
+    let names: Vec<_> = (0..processors).map(|number| format!("loop-{number}")).collect();
+    for name in &names {
+        let limits = Limits {
+            cpu: LIMIT,
+            ..Limits::default()
+        };
+        let source = "export const ready = () => {}; export const burn = () => { for (;;); };";
+        let script = Script::builder(name).source(source).limits(limits).build()?;
+        pool.deploy(name.as_str(), script, &Options::default())?;
+    }
+    let lateness = |name: &str| -> Result<Vec<f64>> {
+        let mut late = Vec::with_capacity(loops);
+        for _ in 0..loops {
+            block_on(pool.call::<_, ()>(name, "ready", ()))?;
+            let begun = Instant::now();
+            let ended = block_on(pool.call::<_, ()>(name, "burn", ()));
+            let took = begun.elapsed();
+            let failure = ended.err().context("an endless loop came to its end")?;
+            ensure!(failure.outcome == Outcome::ExceededCpu, "{failure}");
+            late.push((took.as_secs_f64() - LIMIT.as_secs_f64()) * 1e3);
+        }
+        Ok(late)
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = names.iter().map(|name| scope.spawn(|| lateness(name))).collect();
+        let mut all = Vec::new();
+        for thread in threads {
+            all.extend(thread.join().map_err(|_| anyhow::anyhow!("a caller panicked"))??);
+        }
+        Ok(all)
+    })
+}
