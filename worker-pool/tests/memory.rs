@@ -23,6 +23,8 @@ fn the_workers_that_have_been_idle_longest_go_until_there_is_room() {
     let scripts = names.map(|name| deploy(&pool, name, weighs(40), &Options::default()));
     for name in names {
         assert_eq!(call(&pool, name, Does::Echo(1)), Ok(1));
+        // An answer comes a moment before its worker is idle.
+        until(|| pool.stats().open == 0);
     }
     until(|| scripts[0].alive() == 0);
     assert_eq!(retired(&pool, "a", "pressure"), 1);
