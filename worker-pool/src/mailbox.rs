@@ -66,9 +66,13 @@ impl<T> Mailbox<T> {
         mail
     }
 
-    /// What `look` finds in the first message in which it finds anything.
-    pub(crate) fn first<R>(&self, look: impl Fn(&T) -> Option<R>) -> Option<R> {
-        self.lock().queue.iter().find_map(look)
+    /// What `look` finds in the first message in which it finds anything, and in how many it does.
+    pub(crate) fn first<R>(&self, look: impl Fn(&T) -> Option<R>) -> (Option<R>, usize) {
+        let inner = self.lock();
+        let mut found = inner.queue.iter().filter_map(look);
+        let first = found.next();
+        let count = usize::from(first.is_some()) + found.count();
+        (first, count)
     }
 
     /// All that is left, once nobody posts any more.

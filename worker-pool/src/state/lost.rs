@@ -47,7 +47,7 @@ impl<E: Engine> State<E> {
             let Some(hosted) = &self.threads[thread].hosted else {
                 continue;
             };
-            match hosted.back_by(grace) {
+            match hosted.back_by(grace, now) {
                 Some(due) if due <= now => self.give_up(thread, Outcome::WorkerLost, now, fx),
                 Some(due) => nearest = Some(nearest.map_or(due, |nearest| nearest.min(due))),
                 None => {}
@@ -175,14 +175,22 @@ impl<E: Engine> State<E> {
 impl<E: Engine> Hosted<E> {
     /// When its thread should have come back at the latest: with this much grace after it was told to stop, after its boot
     /// was to be over, after the first deadline among the events it has begun or should have.
-    fn back_by(&self, grace: Duration) -> Option<Instant> {
+    fn back_by(&self, grace: Duration, now: Instant) -> Option<Instant> {
         let wall_timeout = self.version.limits.wall_timeout;
-        let unread = |mail: &Mail<E::Event>| mail.due(wall_timeout);
+        let (begun, running) = {
+            let table = self.table.lock();
+            (table.nearest_deadline(), table.len())
+        };
+        // After the table: an event on its way from here to there is seen in neither, but none is counted twice.
+        let (unread, waiting) = self.mailbox.first(|mail| mail.due(wall_timeout));
+        // On its way, or ended and not reported yet: to be looked for again.
+        let unseen = self.held.len() > running + waiting;
         let due = [
             self.told.as_ref().map(|(at, _)| *at),
             (self.phase == Phase::Booting).then_some(self.boot_ends),
-            self.table.lock().nearest_deadline(),
-            self.mailbox.first(unread),
+            begun,
+            unread,
+            unseen.then_some(now),
         ];
         let due = due.into_iter().flatten().min()?;
         Some(after(due, grace))
