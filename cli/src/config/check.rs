@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use super::document::{Entry, KeyPath, Node, Value};
 use super::problem::{Fault, Problem};
-use super::source::{Place, Source, Span, has_credentials};
+use super::source::{Place, Source, Span};
 use super::values;
 
 /// All that is wrong with `node` by `schema`. A mistyped key may have been meant for one of `elsewhere`, the keys that are
@@ -20,16 +20,6 @@ pub(super) fn check(source: &Source, node: &Node, schema: &Json, elsewhere: &[&s
     };
     checker.node(node, schema, &KeyPath::default());
     checker.problems
-}
-
-const NOT_SHOWN: &str = "(not shown)";
-
-/// A value as it was written, unless there is a password in it: a URL may have got to the wrong key.
-fn shown(text: &str) -> String {
-    match has_credentials(text) {
-        true => NOT_SHOWN.to_owned(),
-        false => format!("{text:?}"),
-    }
 }
 
 /// No name is longer, and comparing takes time and memory by the length.
@@ -164,18 +154,17 @@ impl Checker<'_> {
             let remedy = nearest(text, allowed).map(|name| format!("did you mean {name:?}?"));
             let fault = Fault::BadValue {
                 key: path.to_string(),
-                value: shown(text),
+                value: format!("{text:?}"),
                 reason,
             };
             return self.tell(&node.span, fault, remedy);
         }
         if let Err(reason) = values::check_format(format, text) {
             let sensitive = values::is_sensitive(format);
-            let value = if sensitive { NOT_SHOWN.to_owned() } else { shown(text) };
-            // Whoever wrote the reason may quote the value.
-            let reason = match has_credentials(text) {
-                true => format!("should be {}", describe(schema)),
-                false => reason,
+            let value = if sensitive {
+                "(not shown)".to_owned()
+            } else {
+                format!("{text:?}")
             };
             let mut place: Place = self.source.place(&node.span);
             if sensitive {

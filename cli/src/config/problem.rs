@@ -121,7 +121,14 @@ pub struct Note {
 }
 
 impl Problem {
-    pub(super) fn new(fault: Fault) -> Self {
+    /// A URL may have got to any key, and whoever finds the fault may quote it: its password is shown nowhere.
+    pub(super) fn new(mut fault: Fault) -> Self {
+        match &mut fault {
+            Fault::BadValue { value, reason, .. } => [value, reason].into_iter().for_each(hide_credentials),
+            Fault::WrongType { found, .. } => hide_credentials(found),
+            Fault::Syntax { message } | Fault::Conflict { message } => hide_credentials(message),
+            Fault::UnknownKey { .. } | Fault::Missing { .. } | Fault::NoSuchBinding { .. } => {}
+        }
         Self {
             fault,
             place: None,
@@ -176,4 +183,37 @@ impl fmt::Display for Note {
 
 fn list(problems: &[Problem]) -> String {
     problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n\n")
+}
+
+/// Puts `***` in the place of what stands between `://` and `@`, where a password is part of it.
+fn hide_credentials(text: &mut String) {
+    let mut from = 0;
+    while let Some(start) = text[from..].find("://").map(|at| from + at + 3) {
+        let rest = &text[start..];
+        let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+        // As URLs are read: the last one.
+        if let Some(at) = rest[..end].rfind('@').filter(|at| rest[..*at].contains(':')) {
+            text.replace_range(start..start + at, "***");
+        }
+        from = start;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hide_credentials;
+
+    #[test]
+    fn of_a_url_with_a_password_neither_that_nor_the_user_is_left() {
+        let hidden = |text: &str| {
+            let mut text = text.to_owned();
+            hide_credentials(&mut text);
+            text
+        };
+        assert_eq!(
+            hidden("there is no file /a/postgres://me:p@ss@db/app.ts, and no x://y@z"),
+            "there is no file /a/postgres://***@db/app.ts, and no x://y@z"
+        );
+        assert_eq!(hidden("https://example.com/a b@c"), "https://example.com/a b@c");
+    }
 }

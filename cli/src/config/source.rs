@@ -112,7 +112,7 @@ pub(super) fn folder_of(file: &Path) -> &Path {
 }
 
 /// Whether there may be a URL with a password in it.
-pub(super) fn has_credentials(line: &str) -> bool {
+fn has_credentials(line: &str) -> bool {
     line.split("://").skip(1).any(|rest| rest.contains('@'))
 }
 
