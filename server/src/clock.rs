@@ -63,19 +63,24 @@ impl Clock {
             passed = passed.saturating_add(self.resolution);
             let now = u64::try_from(passed.as_millis()).unwrap_or(NEVER - 1);
             self.now.store(now, Ordering::Release);
-            for (_, due) in self.alarms().iter() {
-                if due.at.load(Ordering::Acquire) <= now {
-                    due.waker.wake();
-                }
-            }
+            self.wake(|due| due.at.load(Ordering::Acquire) <= now);
         }
     }
 
     /// Wakes whoever waits for an alarm, due or not: something else changed that all must look at.
     pub(crate) fn wake_all(&self) {
-        for (_, due) in self.alarms().iter() {
-            due.waker.wake();
-        }
+        self.wake(|_| true);
+    }
+
+    /// Wakes without the lock: what is woken may go away with its waker, and take alarms with it, which need the lock.
+    fn wake(&self, which: impl Fn(&Due) -> bool) {
+        let wakers: Vec<_> = self
+            .alarms()
+            .iter()
+            .filter(|(_, due)| which(due))
+            .filter_map(|(_, due)| due.waker.take())
+            .collect();
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     fn alarms(&self) -> MutexGuard<'_, Slab<Arc<Due>>> {
@@ -152,5 +157,32 @@ impl<F: Fn() + Send + Sync + 'static> Wake for Watcher<F> {
 impl Drop for Alarm {
     fn drop(&mut self) {
         self.clock.alarms().try_remove(self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use super::*;
+
+    #[test]
+    fn what_is_woken_may_take_its_alarms_with_it() {
+        let clock = Clock::new(Duration::from_millis(100));
+        let (watched, owned) = (clock.alarm(), clock.alarm());
+        // The last owner of an alarm is what waits for another one, as a connection is that is cut and gone.
+        watched.on_due(move || owned.clear());
+        watched.set(Duration::ZERO);
+        clock.now.store(1_000, Ordering::Release);
+        let (done, ended) = sync_channel(1);
+        let other = clock.clone();
+        std::thread::spawn(move || {
+            other.wake_all();
+            let _ = done.send(());
+        });
+        ended
+            .recv_timeout(Duration::from_secs(10))
+            .expect("the clock is not stuck");
+        assert_eq!(clock.alarms().len(), 1);
     }
 }
