@@ -40,7 +40,7 @@ fn a_worker_that_calls_itself_ends_with_508_and_can_neither_see_nor_set_how_deep
     let project = Project::new(&[
         (
             "isopod.toml",
-            "main = 'worker.js'\n[network]\nallow_private = true\n[ingress]\ndepth_max = 4",
+            "main = 'worker.js'\nthreads = 1\n[network]\nallow_private = true\n[ingress]\ndepth_max = 4",
         ),
         (
             "worker.js",
