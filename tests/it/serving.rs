@@ -62,7 +62,10 @@ fn probes_are_answered_while_workers_start_and_nobody_is_let_in_meanwhile() {
     let admin = server.address_after("admin on http://");
     let probe = |path: &str| {
         let answer = Connection::open(admin).and_then(|mut admin| admin.get(path));
-        answer.map(|answer| (answer.status, answer.body)).expect("an answer")
+        match answer {
+            Ok(answer) => (answer.status, answer.body),
+            Err(error) => panic!("{path}: {error}; {}", server.log()),
+        }
     };
     assert_eq!(probe("/readyz"), (503, "starting\n".to_owned()));
     assert_eq!(probe("/healthz").0, 200);

@@ -1,8 +1,6 @@
 //! Workers that hold nearly all the memory they may together.
 
-mod common;
-
-use common::{Pool, assert_settled, builder, call, deploy, hold, retired, send, try_send, until};
+use crate::common::{Pool, assert_settled, builder, call, deploy, hold, retired, send, try_send, until};
 use isopod_pool::fake::{Does, FakeScript};
 use isopod_pool::{Meta, Options, Outcome, Priority, RejectReason};
 

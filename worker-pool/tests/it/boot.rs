@@ -1,10 +1,8 @@
 //! Scripts that cannot boot: their events are told so, and the pool does not try without end.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{call, deploy, hold, pool, send, try_send, until};
+use crate::common::{call, deploy, hold, pool, send, try_send, until};
 use isopod_pool::fake::{Boot, Does, FakeScript};
 use isopod_pool::{Meta, Options, Outcome, RejectReason};
 

@@ -1,10 +1,8 @@
 //! The end of a pool: who is waited for, who is cut, and what the report says.
 
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{LONG, assert_settled, builder, call, deploy, hold, one_at_a_time, pool, send, try_send, until};
+use crate::common::{LONG, assert_settled, builder, call, deploy, hold, one_at_a_time, pool, send, try_send, until};
 use futures::executor::block_on;
 use isopod_pool::fake::{Boot, Does, FakeScript};
 use isopod_pool::{DeployError, Meta, Options, Outcome, RejectReason};

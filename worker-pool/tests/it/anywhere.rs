@@ -1,11 +1,9 @@
 //! A pool is made, used and dropped on any thread, inside and outside any runtime, and beside another pool.
 
-mod common;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::{LONG, Pool, Sent, builder, call, deploy, hold, pool, threads_named, until};
+use crate::common::{LONG, Pool, Sent, builder, call, deploy, hold, pool, threads_named, until};
 use isopod_pool::fake::{Does, FakeScript};
 use isopod_pool::{Meta, Options, Outcome, Ticket};
 

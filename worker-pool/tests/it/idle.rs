@@ -1,12 +1,10 @@
 //! A pool with nothing to do does nothing: no thread of it wakes up to look. A file of its own, because it counts what all
 //! threads of the process do.
 
-mod common;
-
 use std::path::PathBuf;
 use std::time::Duration;
 
-use common::{LONG, builder, call, deploy, hold, threads_named, until};
+use crate::common::{LONG, builder, call, deploy, hold, threads_named, until};
 use isopod_pool::fake::{Does, FakeScript};
 use isopod_pool::{Meta, Options};
 

@@ -1,11 +1,9 @@
 //! Scripts come, are replaced and go, and no event is dropped over it.
 
-mod common;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use common::{LONG, assert_settled, builder, call, deploy, hold, one_at_a_time, pool, retired, send, until};
+use crate::common::{LONG, assert_settled, builder, call, deploy, hold, one_at_a_time, pool, retired, send, until};
 use futures::executor::block_on;
 use isopod_pool::fake::{Boot, Call, Does, FakeScript};
 use isopod_pool::{Meta, Options, Outcome, RejectReason};
@@ -121,11 +119,11 @@ fn warming_ends_when_its_script_or_the_pool_does() {
     let ends = [
         (
             "undeployed",
-            Box::new(|pool: &common::Pool| assert!(pool.undeploy("s"))) as Box<dyn Fn(&common::Pool)>,
+            Box::new(|pool: &crate::common::Pool| assert!(pool.undeploy("s"))) as Box<dyn Fn(&crate::common::Pool)>,
         ),
         (
             "closed",
-            Box::new(|pool: &common::Pool| drop(pool.shutdown_blocking(LONG))),
+            Box::new(|pool: &crate::common::Pool| drop(pool.shutdown_blocking(LONG))),
         ),
     ];
     for (how, end) in ends {

@@ -1,13 +1,11 @@
 //! More than there is room for: who is refused, who makes room, and what they are told. What a pool does under load for a
 //! minute, `src/simulation.rs` plays through.
 
-mod common;
-
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use common::{Pool, Sent, assert_settled, builder, deploy, hold, send, try_send, until};
+use crate::common::{Pool, Sent, assert_settled, builder, deploy, hold, send, try_send, until};
 use isopod_pool::fake::{Does, FakeScript};
 use isopod_pool::{Meta, Options, Outcome, Priority, RejectReason};
 

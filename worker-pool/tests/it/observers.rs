@@ -1,12 +1,10 @@
 //! What observers of a pool hear, and in which order.
 
-mod common;
-
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{builder, call, deploy};
+use crate::common::{builder, call, deploy};
 use futures::executor::block_on;
 use isopod_pool::fake::{Does, FakeScript};
 use isopod_pool::{Options, Policy, PoolEvent};

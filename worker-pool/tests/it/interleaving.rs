@@ -1,11 +1,9 @@
 //! How many events a worker holds at a time, and where the others wait.
 
-mod common;
-
 use std::cell::RefCell;
 use std::time::Duration;
 
-use common::{LONG, assert_settled, call, deploy, hold, one_at_a_time, pool, send, until};
+use crate::common::{LONG, assert_settled, call, deploy, hold, one_at_a_time, pool, send, until};
 use isopod_pool::fake::{Does, FakeScript};
 use isopod_pool::{Options, Pool};
 

@@ -1,12 +1,10 @@
 //! Workers that break: what they held is lost, what waited is not, and nothing of them is left.
 
-mod common;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::{LONG, assert_settled, builder, call, deploy, pool, send, until};
+use crate::common::{LONG, assert_settled, builder, call, deploy, pool, send, until};
 use isopod_pool::fake::{Boot, Does, FakeScript};
 use isopod_pool::{Options, Outcome, PoolEvent};
 

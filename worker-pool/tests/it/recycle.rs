@@ -1,10 +1,8 @@
 //! When a worker has served long enough, and which are kept.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{builder, call, deploy, hold, pool, retired, send, until};
+use crate::common::{builder, call, deploy, hold, pool, retired, send, until};
 use futures::executor::block_on;
 use isopod_pool::fake::{Does, FakeScript};
 use isopod_pool::{Options, Policy, Recycle};
@@ -143,7 +141,7 @@ fn a_oneshot_script_takes_one_event_and_is_gone() {
     };
     let script = deploy(&pool, "s", FakeScript::new(), &options);
     let (open, only) = hold(&pool, "s");
-    assert!(common::try_send(&pool, "s", Does::Echo(2), isopod_pool::Meta::default()).is_err());
+    assert!(crate::common::try_send(&pool, "s", Does::Echo(2), isopod_pool::Meta::default()).is_err());
     drop(open);
     assert_eq!(only.answer(), Ok(0));
     until(|| pool.stats().scripts.is_empty() && script.alive() == 0);

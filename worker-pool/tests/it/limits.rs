@@ -1,10 +1,8 @@
 //! Time limits and full queues: every wait has an end.
 
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{LONG, assert_settled, builder, call, deploy, hold, one_at_a_time, pool, send, try_send, until};
+use crate::common::{LONG, assert_settled, builder, call, deploy, hold, one_at_a_time, pool, send, try_send, until};
 use futures::executor::block_on;
 use isopod_pool::fake::{Boot, Does, FakeScript};
 use isopod_pool::{Meta, Options, Outcome, RejectReason};

@@ -1,14 +1,12 @@
 //! Rust on worker threads: tasks are events like any other, and whatever they do ends with them.
 
-mod common;
-
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{LONG, assert_settled, builder, call, deploy, pool, until};
+use crate::common::{LONG, assert_settled, builder, call, deploy, pool, until};
 use futures::executor::block_on;
 use isopod_pool::fake::{Call, Does, FakeScript};
 use isopod_pool::{Meta, Options, Outcome, Policy, RejectReason};

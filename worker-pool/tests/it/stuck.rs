@@ -1,13 +1,11 @@
 //! Threads that do not come back: found from outside, their events ended without them, replaced up to a number.
 
-mod common;
-
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::{LONG, Pool, Sent, assert_settled, builder, call, deploy, send, until};
+use crate::common::{LONG, Pool, Sent, assert_settled, builder, call, deploy, send, until};
 use futures::executor::block_on;
 use isopod_pool::fake::{Boot, Does, FakeScript};
 use isopod_pool::{Failure, Options, Outcome, PoolEvent, Unhealthy};
@@ -153,7 +151,7 @@ fn lost_threads_one_after_the_other_that_come_back_leave_no_thread_behind() {
         drop(open);
         until(|| pool.stats().threads.stuck == 0);
     }
-    until(|| common::threads_named("tide").len() <= 3);
+    until(|| crate::common::threads_named("tide").len() <= 3);
     assert_eq!(call(&pool, "s", Does::Echo(1)), Ok(1));
     assert_eq!(pool.shutdown_blocking(LONG).threads_stuck, 0);
 }

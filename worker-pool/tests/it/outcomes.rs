@@ -1,12 +1,10 @@
 //! Whatever happens, in whatever order: every accepted event ends in exactly one outcome, and its caller hears the same.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
-use common::{LONG, builder, deploy, try_send, until};
+use crate::common::{LONG, builder, deploy, try_send, until};
 use isopod_pool::fake::{Boot, Does, FakeScript};
 use isopod_pool::{Meta, Options, Outcome, Policy, Recycle};
 use proptest::prelude::*;

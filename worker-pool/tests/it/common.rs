@@ -1,5 +1,4 @@
 //! What the tests share: a pool of fake workers, events with their answers, and waiting for conditions.
-#![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::path::PathBuf;
 use std::sync::Arc;

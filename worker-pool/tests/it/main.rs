@@ -1,0 +1,20 @@
+//! The pool as its users have it, on the fake engine: one program, because each would hold an engine of its own.
+
+mod anywhere;
+mod boot;
+mod common;
+mod deploy;
+mod idle;
+mod interleaving;
+mod limits;
+mod lost;
+mod memory;
+mod native;
+mod observers;
+mod outcomes;
+mod overload;
+mod placement;
+mod recycle;
+mod shutdown;
+mod smoke;
+mod stuck;
