@@ -231,7 +231,9 @@ fn a_thread_that_comes_back_while_it_is_given_up_ends_each_event_once() {
         let behind = future::block_on(either(behind.0, behind.1));
         assert!(matches!(behind, Ok(1) | Err(Outcome::WorkerLost)), "{behind:?}");
         let blocked = future::block_on(either(ticket, reply));
-        assert!(matches!(blocked, Ok(0) | Err(Outcome::ExceededCpu)), "{blocked:?}");
+        // Lost where the thread is given up before it has begun the event: with no grace, one step of it takes too long.
+        let ends = matches!(blocked, Ok(0) | Err(Outcome::ExceededCpu | Outcome::WorkerLost));
+        assert!(ends, "{blocked:?}");
         opens.join().expect("no panic");
         assert_eq!(pool.shutdown_blocking(Duration::MAX).threads_stuck, 0);
         assert_settled(&pool);
