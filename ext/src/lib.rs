@@ -3,6 +3,7 @@
 //!
 //! It must not know of pools or servers. What is bound to a Tokio runtime is reached through [`io`] alone.
 
+pub mod context;
 pub mod events;
 pub mod fetch;
 #[cfg(feature = "fuzzing")]
@@ -36,6 +37,7 @@ pub fn extensions() -> Vec<Extension> {
         deno_fetch::deno_fetch::init(deno_fetch::Options::default()),
         deno_crypto::deno_crypto::init(None),
         quotas::isopod_quotas::init(),
+        context::isopod_context::init(),
         fetch::isopod_fetch::init(),
         sql::isopod_sql::init(),
         handlers::isopod_handlers::init(),

@@ -1,7 +1,10 @@
 //! What events leave behind: work after the answer, half a change, built-ins that are not what they were; and what they
 //! do in one call.
 
+use std::io::Write;
+
 use crate::hostile::Arena;
+use crate::origin::Origin;
 use crate::process::until;
 use crate::program::Serving;
 use crate::project::Project;
@@ -26,6 +29,24 @@ fn work_after_the_answer_is_finished_where_it_was_announced() {
 
 // row 16
 #[test]
+fn announced_work_is_finished_when_the_client_has_left() {
+    let (arena, _project) = arena();
+    let mut client = arena.server.connect();
+    let request = "GET /outlives HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    client.stream.get_mut().write_all(request.as_bytes()).expect("sent");
+    arena.sent(1);
+    until("it has begun", || (arena.get("/done").body == "begun").then_some(()));
+    drop(client);
+    until("the announced work is done", || {
+        (arena.get("/done").body == "begun,outlived").then_some(())
+    });
+    let canceled = "isopod_events_total{outcome=\"canceled\"}";
+    until("it has ended", || (arena.server.metric(canceled) == 1).then_some(()));
+    arena.recovers();
+}
+
+// row 16
+#[test]
 fn announced_work_has_a_limit_of_its_own_beyond_that_of_the_answer() {
     // The work takes longer than an answer may, and in the other project it never ends.
     let limits = |of: &str| format!("main = 'worker.js'\n[limits]\n{of}\n");
@@ -42,6 +63,95 @@ fn announced_work_has_a_limit_of_its_own_beyond_that_of_the_answer() {
     let too_long = "isopod_events_total{outcome=\"exceeded_wall\"}";
     until("the work is ended", || (server.metric(too_long) == 1).then_some(()));
     assert_eq!(server.metric_over_all("isopod_events_in_flight"), 0);
+}
+
+const LEAVES: &str = "
+const seen = [];
+let release;
+const note = (what) => (error) => seen.push(`${what} ${error?.name ?? 'came'}`);
+const kinds = {
+    // Each step would begin the next one, for ever.
+    timers() { (function again() { note('timer')(); setTimeout(again, 1); })(); setInterval(note('interval'), 1); },
+    async requests(url) {
+        for (;;) await fetch(url).then(note('answer'), note('request'));
+    },
+    async body(url) {
+        const response = await fetch(url);
+        const reader = response.body.getReader();
+        await reader.read();
+        reader.read().then(note('chunk'), note('body'));
+        reader.closed.catch(() => {});
+    },
+    pause: () => new Promise((resolve) => setTimeout(resolve, 50)),
+    async digests() {
+        for (;;) note('digest')(await crypto.subtle.digest('SHA-256', new Uint8Array(9)));
+    },
+    async rows(_, env) {
+        for (;;) note('row')(await env.DB.prepare('SELECT 1').first());
+    },
+};
+export default { async fetch(request, env) {
+    const { pathname, searchParams } = new URL(request.url);
+    const kind = pathname.slice(1);
+    if (kind === 'seen') return Response.json(seen.splice(0));
+    if (kind === 'release') return new Response(release());
+    const left = kinds[kind](searchParams.get('url'), env);
+    if (searchParams.has('first')) await left;
+    if (searchParams.has('held')) await new Promise((resolve) => release = resolve);
+    return new Response('answered');
+} };";
+
+// row 16
+#[test]
+fn work_after_the_answer_that_was_not_announced_goes_no_further() {
+    let origin = Origin::start();
+    let configuration = format!(
+        "main = 'worker.js'\n[network]\nallow = ['{}']\n[[databases]]\nbinding = 'DB'\nurl = 'sqlite::memory:'\n",
+        origin.address
+    );
+    let project = Project::new(&[("isopod.toml", &configuration), ("worker.js", LEAVES)]);
+    let server = Serving::start(project.path());
+    let seen = || serde_json::from_str::<Vec<String>>(&server.get("/seen").body).expect("JSON");
+    let leave = |what: &str| assert_eq!(server.get(what).body, "answered");
+    // Each would show itself every millisecond.
+    let ends = |what: &str| {
+        until(what, || {
+            seen();
+            leave("/pause?first");
+            seen().is_empty().then_some(())
+        });
+    };
+
+    for what in ["/timers", "/digests", "/rows"] {
+        leave(what);
+        ends(what);
+    }
+
+    // The others may come to their end late.
+    let told = |of: &str| {
+        let all = until("it is told", || {
+            Some(seen()).filter(|all| all.iter().any(|one| one.starts_with(of)))
+        });
+        all.into_iter().filter(|one| one.starts_with(of)).collect::<Vec<_>>()
+    };
+    // It is under way when the answer is given.
+    std::thread::scope(|scope| {
+        scope.spawn(|| leave(&format!("/requests?held&url=http://{}/silence", origin.address)));
+        until("the request has come", || (origin.requests() == 1).then_some(()));
+        server.get("/release");
+    });
+    until("the request is given up", || (origin.left() == 1).then_some(()));
+    assert_eq!(told("request"), ["request AbortError"]);
+    assert_eq!(origin.requests(), 1);
+
+    leave(&format!("/body?first&url=http://{}/half", origin.address));
+    until("the body is given up", || (origin.left() == 2).then_some(()));
+    assert_eq!(told("body"), ["body AbortError"]);
+
+    until("all have ended", || {
+        (server.metric_over_all("isopod_events_in_flight") == 0).then_some(())
+    });
+    assert!(!server.log().contains("rror"), "{}", server.log());
 }
 
 // row 18

@@ -15,6 +15,8 @@ pub(crate) struct Origin {
 struct Counts {
     connections: AtomicUsize,
     requests: AtomicUsize,
+    /// Connections that have ended.
+    left: AtomicUsize,
 }
 
 impl Origin {
@@ -27,7 +29,10 @@ impl Origin {
             for stream in listener.incoming().map_while(Result::ok) {
                 counted.connections.fetch_add(1, Ordering::SeqCst);
                 let counted = counted.clone();
-                std::thread::spawn(move || serve(stream, &counted));
+                std::thread::spawn(move || {
+                    let _ = serve(stream, &counted);
+                    counted.left.fetch_add(1, Ordering::SeqCst);
+                });
             }
         });
         Self { address, counts }
@@ -37,12 +42,17 @@ impl Origin {
         self.counts.connections.load(Ordering::SeqCst)
     }
 
+    /// How many connections have ended.
+    pub(crate) fn left(&self) -> usize {
+        self.counts.left.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn requests(&self) -> usize {
         self.counts.requests.load(Ordering::SeqCst)
     }
 }
 
-/// Until the client leaves. `/silence` is never answered.
+/// Until the client leaves. `/silence` is never answered, and `/half` not to its end.
 fn serve(stream: TcpStream, counts: &Counts) -> Option<()> {
     let mut stream = BufReader::new(stream);
     loop {
@@ -55,7 +65,7 @@ fn serve(stream: TcpStream, counts: &Counts) -> Option<()> {
         let head = String::from_utf8_lossy(&head);
         let path = head.split(' ').nth(1)?;
         if path != "/silence" {
-            let length = path.len();
+            let length = if path == "/half" { 99 } else { path.len() };
             write!(
                 stream.get_mut(),
                 "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{path}"

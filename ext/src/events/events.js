@@ -5,7 +5,7 @@ const { core, primordials } = __bootstrap;
 const { op_isopod_publish } = core.ops;
 const { isArrayBuffer } = core;
 const { ArrayBufferIsView } = primordials;
-const { currentEvent } = core.loadExtScript("ext:isopod_handlers/handlers.js");
+const { currentEvent } = core.loadExtScript("ext:isopod_context/context.js");
 const { isHandedOver } = core.loadExtScript("ext:isopod_handlers/transfer.js");
 
 class EventBus {

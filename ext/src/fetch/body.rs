@@ -4,6 +4,7 @@
 //! went away; to pass that on as the end of the body would make half a body look whole.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 
@@ -14,6 +15,7 @@ use futures::{Stream, StreamExt};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::decode::ByteStream;
+use crate::handlers::{EndsWithEvent, EventEnded};
 
 /// One chunk of a body; an empty one is its end.
 pub(super) type Chunk = io::Result<Bytes>;
@@ -81,6 +83,8 @@ fn cut_off() -> io::Error {
 pub(super) struct ResponseBody {
     reader: AsyncRefCell<Reader>,
     cancel: CancelHandle,
+    /// The event that asked for it has: whoever still reads is told so.
+    ended: Cell<bool>,
     size: Option<u64>,
 }
 
@@ -116,6 +120,7 @@ impl ResponseBody {
         Self {
             reader: AsyncRefCell::new(reader),
             cancel: CancelHandle::default(),
+            ended: Cell::new(false),
             size,
         }
     }
@@ -152,6 +157,10 @@ impl Resource for ResponseBody {
             match reader.next(limit).or_cancel(cancel).await {
                 Ok(Ok(chunk)) => Ok(BufView::from(chunk)),
                 Ok(Err(error)) => Err(JsErrorBox::type_error(error.to_string())),
+                Err(_) if self.ended.get() => {
+                    reader.source = None;
+                    Err(EventEnded.into())
+                }
                 Err(canceled) => Err(JsErrorBox::from_err(canceled)),
             }
         })
@@ -163,6 +172,17 @@ impl Resource for ResponseBody {
 
     fn close(self: Rc<Self>) {
         self.cancel.cancel();
+    }
+}
+
+impl EndsWithEvent for ResponseBody {
+    fn event_ended(self: Rc<Self>) {
+        self.ended.set(true);
+        self.cancel.cancel();
+        // Whoever reads just now lets go of the transfer when it sees that.
+        if let Some(mut reader) = RcRef::map(self, |body| &body.reader).try_borrow_mut() {
+            reader.source = None;
+        }
     }
 }
 

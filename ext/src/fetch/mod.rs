@@ -33,7 +33,8 @@ use tokio::sync::mpsc;
 
 use self::body::{ResponseBody, pump};
 use self::service::{FetchService, Incoming, Outgoing, OutgoingBody};
-use crate::handlers::{CALL_DEPTH, EventKey, Events, current_event};
+use crate::context::{current_event, is_open};
+use crate::handlers::{CALL_DEPTH, EndsWithEvent, EventEnded, EventKey, Events};
 use crate::io::Io;
 use crate::quotas::{QuotaError, Usage};
 use crate::unwind;
@@ -104,6 +105,10 @@ pub enum FetchError {
     #[class(type)]
     #[error("Blob for the given URL not found.")]
     BlobNotFound,
+    /// Nobody waits for it any more.
+    #[class(inherit)]
+    #[error(transparent)]
+    EventEnded(#[from] EventEnded),
     /// Aborted by its signal.
     #[class(type)]
     #[error("Request was cancelled")]
@@ -142,6 +147,8 @@ enum Pending {
         request: Outgoing,
         /// What a streamed body is read from, and the channel it is read into.
         source: Option<(Rc<dyn Resource>, mpsc::Sender<body::Chunk>)>,
+        /// Whose code asks; 0 for that of none.
+        event: EventKey,
         cancel: Rc<CancelHandle>,
     },
 }
@@ -192,7 +199,8 @@ fn op_isopod_fetch(
             _ => {
                 let service = service(state)?;
                 service.check(&url)?;
-                let depth = charge_event(state, current_event(scope), &usage)?;
+                let event = current_event(scope);
+                let depth = charge_event(state, event, &usage)?;
                 let method = Method::from_bytes(&method)?;
                 let (body, length, source) = request_body(state, &service, has_body, data, resource, &method)?;
                 let mut headers = request_headers(&mut url, headers, length)?;
@@ -200,6 +208,7 @@ fn op_isopod_fetch(
                     .try_insert(CALL_DEPTH, depth.into())
                     .map_err(|_| FetchError::TooManyHeaders)?;
                 let cancel = CancelHandle::new_rc();
+                end_with_event(state, event, &cancel)?;
                 let request = Outgoing {
                     method,
                     url,
@@ -211,6 +220,7 @@ fn op_isopod_fetch(
                         service,
                         request,
                         source,
+                        event,
                         cancel: cancel.clone(),
                     },
                     Some(cancel),
@@ -251,6 +261,7 @@ async fn op_isopod_fetch_send(
                 service,
                 request,
                 source,
+                event,
                 cancel,
             } => {
                 let url = String::from(request.url.clone());
@@ -261,8 +272,9 @@ async fn op_isopod_fetch_send(
                 }
                 let _slot = Usage::of(&state.borrow()).begin_op()?;
                 match service.send(request).or_cancel(cancel).await {
-                    Err(_) => Err(FetchError::Canceled),
-                    Ok(Ok(incoming)) => Ok(response(&mut state.borrow_mut(), url, incoming)),
+                    Err(_) if is_open(&state.borrow(), event) => Err(FetchError::Canceled),
+                    Err(_) => Err(EventEnded.into()),
+                    Ok(Ok(incoming)) => response(&mut state.borrow_mut(), event, url, incoming),
                     // deno_fetch's script makes of this a TypeError whose `cause` says what happened.
                     Ok(Err(error @ SendError::Transport { .. })) => {
                         let detail = error.to_string();
@@ -391,7 +403,22 @@ fn data_url(url: Url) -> Result<Pending, FetchError> {
     })
 }
 
-fn response(state: &mut OpState, url: String, incoming: Incoming) -> FetchResponse {
+/// Has something end with the event that asks for it, unless that has ended already.
+fn end_with_event<T: EndsWithEvent + 'static>(state: &OpState, event: EventKey, it: &Rc<T>) -> Result<(), FetchError> {
+    let Some(events) = state.try_borrow::<Rc<RefCell<Events>>>().filter(|_| event != 0) else {
+        return Ok(());
+    };
+    let mut events = events.borrow_mut();
+    events.lent(event).ok_or(EventEnded)?.under_way.add(it);
+    Ok(())
+}
+
+fn response(
+    state: &mut OpState,
+    event: EventKey,
+    url: String,
+    incoming: Incoming,
+) -> Result<FetchResponse, FetchError> {
     let Incoming {
         status,
         headers,
@@ -405,14 +432,16 @@ fn response(state: &mut OpState, url: String, incoming: Incoming) -> FetchRespon
         .collect();
     // The length of an encoded body says nothing of the decoded one.
     let size = if decoded { None } else { content_length };
-    FetchResponse {
+    let body = Rc::new(ResponseBody::streaming(body, size));
+    end_with_event(state, event, &body)?;
+    Ok(FetchResponse {
         status: status.as_u16(),
         status_text: status.canonical_reason().unwrap_or("").to_owned(),
         headers: pairs,
         url,
-        response_rid: state.resource_table.add(ResponseBody::streaming(body, size)),
+        response_rid: state.resource_table.add_rc(body),
         content_length: size,
         body_decoded: decoded,
         error: None,
-    }
+    })
 }

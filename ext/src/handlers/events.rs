@@ -6,12 +6,13 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;
 
-use deno_core::{CancelHandle, ResourceId};
+use deno_core::ResourceId;
 use http::request::Parts;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::event::{CallDepth, RequestUrl};
+use super::leftover::{Timers, UnderWay};
 use super::{Body, Data, Event, EventKind, Fault, FaultKind, Message, Reply, TaskItem};
 use crate::quotas::Spent;
 use crate::values::{Answer, Arguments, ToScript};
@@ -50,14 +51,14 @@ enum Waiting {
 }
 
 /// What a script was lent for the time of one event.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Lent {
     /// The resources behind its streams.
     pub resources: Vec<ResourceId>,
     /// Rust functions, by number.
     pub functions: Vec<u32>,
-    /// Calls of Rust functions that run, by what ends them.
-    pub calls: Vec<Rc<CancelHandle>>,
+    /// What it began and is not done with.
+    pub(crate) under_way: UnderWay,
     /// The other way: functions that the script lent to its host, by number.
     pub callbacks: Vec<u32>,
 }
@@ -133,6 +134,7 @@ pub struct Events {
     outside: Spent,
     last: EventKey,
     entries: HashMap<EventKey, Entry>,
+    timers: Timers,
     /// Answered, and not ended.
     lingering: VecDeque<EventKey>,
     ended: VecDeque<Ended>,
@@ -149,6 +151,7 @@ impl Events {
             outside: Spent::default(),
             last: 0,
             entries: HashMap::new(),
+            timers: Timers::default(),
             lingering: VecDeque::new(),
             ended: VecDeque::new(),
             reports: VecDeque::new(),
@@ -384,6 +387,11 @@ impl Events {
         }
     }
 
+    /// Whether an event goes on although it has been answered, which has not been told yet.
+    pub fn begins_to_linger(&self, key: EventKey) -> bool {
+        self.is_open(key) && self.lingering.contains(&key)
+    }
+
     /// The next event that goes on although it has been answered. Each is told once.
     pub fn next_lingering(&mut self) -> Option<EventKey> {
         while let Some(key) = self.lingering.pop_front() {
@@ -397,6 +405,7 @@ impl Events {
     /// Ends an event: its outcome is now known. Gives what was lent for it, to be taken back ([`take_back`](super::take_back)).
     pub fn end(&mut self, key: EventKey) -> Option<Lent> {
         let entry = self.entries.remove(&key)?;
+        self.timers.event_ended(key);
         let result = match (entry.failed, entry.waiting) {
             (Some(kind), _) => Err(kind),
             (None, Waiting::Nobody) => Ok(()),
@@ -410,6 +419,23 @@ impl Events {
             log_dropped,
         });
         Some(entry.lent)
+    }
+
+    /// A timer was set by the code of an event.
+    pub(crate) fn timer_set(&mut self, timer: i32, event: EventKey) {
+        if self.is_open(event) {
+            self.timers.set(timer, event);
+        }
+    }
+
+    /// A timer has fired for the last time, or was cleared.
+    pub(crate) fn timer_gone(&mut self, timer: i32) {
+        self.timers.gone(timer);
+    }
+
+    /// The timers that events left when they ended, which the script's side is to clear. Each is told once.
+    pub fn take_leftover_timers(&mut self) -> Vec<i32> {
+        self.timers.take_leftover()
     }
 
     /// The next event that has ended, if one has. Events end in the worker's own turns, so there is nobody to wake.

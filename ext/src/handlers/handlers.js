@@ -21,7 +21,6 @@ const {
 } = core.ops;
 const {
   FunctionPrototypeCall,
-  FunctionPrototypeToString,
   MapPrototypeDelete,
   MapPrototypeGet,
   MapPrototypeSet,
@@ -34,13 +33,9 @@ const {
   ReflectConstruct,
   SafeArrayIterator,
   SafeMap,
-  SafeWeakMap,
-  StringPrototypeStartsWith,
   Symbol,
   TypeError,
   TypedArrayPrototypeGetSymbolToStringTag,
-  WeakMapPrototypeGet,
-  WeakMapPrototypeSet,
 } = primordials;
 
 const { Event, listenerCount, setIsTrusted } = core.loadExtScript("ext:deno_web/02_event.js");
@@ -52,6 +47,7 @@ const { ReadableStreamPrototype, readableStreamForRid, resourceForReadableStream
 );
 const { InnerBody } = core.loadExtScript("ext:deno_fetch/22_body.js");
 const { newInnerRequest, fromInnerRequest } = core.loadExtScript("ext:deno_fetch/23_request.js");
+const { isClass, isFunction } = core.loadExtScript("ext:isopod_handlers/classes.js");
 const { ResponsePrototype, toInnerResponse, wireHeaderList } = core.loadExtScript("ext:deno_fetch/23_response.js");
 
 // Set once, when the worker is started.
@@ -66,7 +62,10 @@ const open = new SafeMap();
 class Held {
   key;
   answered = false;
+  /** Promises that were given to `waitUntil`, and the answer's stream. */
   pending = 0;
+  isStreaming = false;
+  isCanceled = false;
   onCancel = null;
   /** Called with the reason when it is near a limit; then the reason. */
   softLimit = null;
@@ -169,23 +168,6 @@ class WorkerEntrypoint {
   }
 }
 
-const isFunction = (function isFunction(value) {
-  return typeof value === "function";
-});
-
-const classes = new SafeWeakMap();
-
-// A class says so in its source: `function` and arrow handlers have no "class" up front.
-const isClass = (function isClass(value) {
-  if (!isFunction(value)) return false;
-  let known = WeakMapPrototypeGet(classes, value);
-  if (known === undefined) {
-    known = StringPrototypeStartsWith(FunctionPrototypeToString(value), "class");
-    WeakMapPrototypeSet(classes, value, known);
-  }
-  return known;
-});
-
 /**
  * Finds what handles an event: `{ self, method, bare }`, where a bare method takes `(input)` alone because its object
  * was made with `ctx` and `env`. `null` where nothing does.
@@ -242,11 +224,6 @@ const inContextOf = (function inContextOf(held, body) {
   } finally {
     core.setAsyncContext(before);
   }
-});
-
-/** The key of the event whose code runs now; 0 outside of any. */
-const currentEvent = (function currentEvent() {
-  return core.getAsyncContext()?.isopodEvent ?? 0;
 });
 
 const settle = (function settle(held, result, deliver) {
@@ -323,8 +300,10 @@ function sendStream(held, stream, length, send) {
   }
   held.answered = true;
   held.pending++;
+  held.isStreaming = true;
   const ended = () => {
     held.pending--;
+    held.isStreaming = false;
     if (held.pending > 0) op_isopod_linger(held.key);
     else endIfDone(held);
   };
@@ -453,13 +432,22 @@ const beginCall = (function beginCall(key, name, args, entrypoint, others) {
 
 // ---- the worker itself
 
-/** The caller of an event left, or its time is over: its signal fires, and nothing it still does is its answer. */
-function cancel(key) {
+/**
+ * The caller of an event left, or its time is over: its signal fires, and nothing it still does is its answer. Where its caller
+ * left, what it gave to `waitUntil` goes on; once.
+ */
+function cancel(key, hasLeft) {
   const held = MapPrototypeGet(open, key);
   if (held === undefined) return;
-  MapPrototypeDelete(open, key);
+  const goesOn = hasLeft && !held.isCanceled && held.pending > (held.isStreaming ? 1 : 0);
   held.answered = true;
-  held.pending = 1; // never done: the event has been ended from outside
+  held.isCanceled = true;
+  if (goesOn) {
+    op_isopod_linger(key);
+  } else {
+    MapPrototypeDelete(open, key);
+    held.pending = 1; // never done: the event has been ended from outside
+  }
   inContextOf(held, () => cancelSignal(held));
 }
 
@@ -481,7 +469,6 @@ return {
   beginFetch,
   cancel,
   constructKey,
-  currentEvent,
   env,
   ExecutionContext,
   FetchEvent,

@@ -10,6 +10,7 @@ mod copy;
 mod event;
 mod events;
 mod fault;
+mod leftover;
 mod request_body;
 mod task;
 mod task_ops;
@@ -37,6 +38,8 @@ pub use self::copy::NoMemory;
 pub use self::event::{CALL_DEPTH, CallDepth, Event, EventKind, Reply, RequestUrl};
 pub use self::events::{Begin, Ended, EventKey, Events, Lent, Report};
 pub use self::fault::{CodeFrames, Fault, FaultKind};
+pub(crate) use self::leftover::EndsWithEvent;
+pub use self::leftover::EventEnded;
 pub(crate) use self::request_body::RequestBody;
 pub use self::task::{Data, Message, RESULT_NAME_BYTES_MAX, Task, TaskItem};
 pub(crate) use self::task_ops::plain_data;
@@ -85,17 +88,6 @@ pub enum HandlerError {
     #[class(inherit)]
     #[error(transparent)]
     Resource(#[from] deno_core::error::ResourceError),
-}
-
-/// The event whose code runs now; 0 outside of any. What `currentEvent()` of `handlers.js` says.
-pub(crate) fn current_event(scope: &mut v8::PinScope<'_, '_>) -> EventKey {
-    let context = scope.get_continuation_preserved_embedder_data();
-    let Ok(context) = v8::Local::<v8::Object>::try_from(context) else {
-        return 0;
-    };
-    // The object is made by `inContextOf`, without a prototype: nothing of a script's runs.
-    let key = v8::String::new(scope, "isopodEvent").and_then(|name| context.get(scope, name.into()));
-    key.and_then(|key| key.uint32_value(scope)).unwrap_or(0)
 }
 
 #[op2]
@@ -372,13 +364,13 @@ pub fn take_back(state: &mut OpState, lent: Option<Lent>) {
     let Some(Lent {
         resources,
         functions,
-        calls,
+        under_way,
         callbacks,
     }) = lent
     else {
         return;
     };
-    calls.into_iter().for_each(|call| call.cancel());
+    under_way.end();
     for rid in resources {
         if let Ok(resource) = state.resource_table.take_any(rid) {
             resource.close();
@@ -441,7 +433,7 @@ deno_core::extension!(
         op_isopod_pass_through,
         op_isopod_report,
     ],
-    lazy_loaded_js = [dir "src/handlers", "handlers.js", "transfer.js", "work.js"],
+    lazy_loaded_js = [dir "src/handlers", "classes.js", "handlers.js", "transfer.js", "work.js"],
     middleware = |op| match op.name {
         "op_dispatch_exception" => op.with_implementation_from(&op_isopod_report()),
         _ => op,

@@ -17,9 +17,8 @@ use serde::de::Error as _;
 use tokio::sync::mpsc;
 
 use super::callback::{Call, Lease, Lender};
-use crate::handlers::{
-    CodeFrames, EventKey, Events, Fault, FaultKind, HandlerError, current_event, finish, stay, stream_body,
-};
+use crate::context::current_event;
+use crate::handlers::{CodeFrames, EventKey, Events, Fault, FaultKind, HandlerError, finish, stay, stream_body};
 use crate::quotas::{QuotaError, Usage};
 use crate::unwind;
 use crate::values::{Answer, Arguments};

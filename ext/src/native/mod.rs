@@ -21,7 +21,7 @@ use deno_error::JsErrorBox;
 pub use self::callback::{Callback, CallbackError};
 pub use self::function::{Give, Given, NativeError, NativeFunction};
 pub use self::lending::{Callbacks, Due, let_go};
-use crate::handlers::{Body, EventKey, Events, RequestBody, stream_body};
+use crate::handlers::{Body, EventEnded, EventKey, Events, RequestBody, stream_body};
 use crate::io::Io;
 use crate::ledger::MemoryLedger;
 use crate::quotas::Usage;
@@ -109,14 +109,13 @@ fn op_isopod_native<'s>(
         .and_then(|slot| Ok((start(&state, scope, number, arguments, &streams)?, slot)));
     let ended = CancelHandle::new_rc();
     if let Some(lent) = state.borrow().borrow::<Rc<RefCell<Events>>>().borrow_mut().lent(event) {
-        lent.calls.retain(|call| Rc::strong_count(call) > 1);
-        lent.calls.push(ended.clone());
+        lent.under_way.add(&ended);
     }
     async move {
         // Dropped with the event: nobody waits for it any more.
         let (running, _slot) = started?;
         let came = running.or_cancel(&ended).await;
-        match came.map_err(|_| JsErrorBox::generic("the event that made this call has ended"))? {
+        match came.map_err(|_| EventEnded)? {
             Ok(Ok(Given::Value(value))) => Ok(Came::Value(value)),
             Ok(Ok(Given::Stream(body))) => {
                 let rid = state.borrow_mut().resource_table.add(RequestBody::new(body));

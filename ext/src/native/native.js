@@ -32,7 +32,8 @@ const { ReadableStreamPrototype, readableStreamForRid, resourceForReadableStream
 );
 const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
 
-const { currentEvent, putInPlace } = core.loadExtScript("ext:isopod_handlers/handlers.js");
+const { currentEvent, unlessEnded } = core.loadExtScript("ext:isopod_context/context.js");
+const { putInPlace } = core.loadExtScript("ext:isopod_handlers/handlers.js");
 
 const classes = { __proto__: null, Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
 
@@ -68,7 +69,7 @@ function makeError(chain, at = 0) {
 
 /** A function for the Rust function of this number. */
 function nativeFunction(number) {
-  return async (...args) => {
+  const call = async (...args) => {
     const streams = [];
     for (let i = 0; i < args.length; i++) {
       if (ObjectPrototypeIsPrototypeOf(ReadableStreamPrototype, args[i])) {
@@ -85,6 +86,7 @@ function nativeFunction(number) {
     if (error !== undefined) throw makeError(error);
     return stream === undefined ? value : readableStreamForRid(stream);
   };
+  return (...args) => unlessEnded(call, undefined, args);
 }
 
 /** A binding whose methods are Rust functions: `[name, number]` each. */

@@ -15,6 +15,7 @@ const {
   op_isopod_room_for_memory,
   op_isopod_room_for_timer,
 } = ops;
+const { hasEnded, unlessEnded } = core.loadExtScript("ext:isopod_context/context.js");
 const {
   ArrayBufferIsView,
   ArrayBufferPrototype,
@@ -109,10 +110,20 @@ function renamed(original, value) {
 function limitTimer(original) {
   return renamed(original, {
     timer() {
+      // No timer has this number: what clears it does nothing.
+      if (hasEnded()) return 0;
       op_isopod_room_for_timer();
       return ReflectApply(original, this, arguments);
     },
   }.timer);
+}
+
+function limitFetch(original) {
+  return renamed(original, {
+    fetch() {
+      return unlessEnded(original, this, arguments);
+    },
+  }.fetch);
 }
 
 // ---- cryptography, which copies what it works on and runs where no CPU limit sees it
@@ -177,16 +188,19 @@ function limitCryptography(prototype) {
   ) {
     const original = prototype[name];
     const costly = name === "deriveBits" || name === "deriveKey" || name === "generateKey";
+    const begin = async function (...args) {
+      if (costly) args[0] = checkedAlgorithm(args[0]);
+      const bytes = byteLengths(args);
+      op_isopod_begin_op(bytes);
+      try {
+        return await ReflectApply(original, this, args);
+      } finally {
+        op_isopod_end_op(bytes);
+      }
+    };
     const limited = {
-      async method(...args) {
-        if (costly) args[0] = checkedAlgorithm(args[0]);
-        const bytes = byteLengths(args);
-        op_isopod_begin_op(bytes);
-        try {
-          return await ReflectApply(original, this, args);
-        } finally {
-          op_isopod_end_op(bytes);
-        }
+      method() {
+        return unlessEnded(begin, this, arguments);
       },
     }.method;
     ObjectDefineProperty(prototype, name, {
@@ -272,5 +286,5 @@ const limitMemory = (function limitMemory(global) {
   }
 });
 
-return { limitAbortSignal, limitCryptography, limitMemory, limitTimer };
+return { limitAbortSignal, limitCryptography, limitFetch, limitMemory, limitTimer };
 })();

@@ -1,10 +1,14 @@
 //! How scripts of deno's ask for room, and how the runtime's own timers are counted. `guards.js` calls these.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use deno_core::{OpState, op2, v8};
 use deno_web::BlobStoreTrait;
+
+use crate::context::current_event;
+use crate::handlers::Events;
 
 use super::{QuotaError, Usage, ports};
 
@@ -116,16 +120,28 @@ fn op_isopod_check_key(
 
 /// Stands in for `op_timer_track`, which keeps a list for test runners: here timers are counted.
 #[op2(fast)]
-fn op_isopod_timer_track(state: &mut OpState, #[smi] id: i32, is_repeat: bool, is_system: bool) {
-    let (_, _, _) = (id, is_repeat, is_system);
+fn op_isopod_timer_track(
+    state: &mut OpState,
+    scope: &mut v8::PinScope<'_, '_>,
+    #[smi] id: i32,
+    is_repeat: bool,
+    is_system: bool,
+) {
+    let _ = is_repeat;
     Usage::of(state).timer_set();
+    // Those of deno's own scripts end with what they are for.
+    if !is_system && let Some(events) = state.try_borrow::<Rc<RefCell<Events>>>() {
+        events.borrow_mut().timer_set(id, current_event(scope));
+    }
 }
 
 /// Stands in for `op_timer_untrack`.
 #[op2(fast)]
 fn op_isopod_timer_untrack(state: &mut OpState, #[smi] id: i32) {
-    let _ = id;
     Usage::of(state).timer_gone();
+    if let Some(events) = state.try_borrow::<Rc<RefCell<Events>>>() {
+        events.borrow_mut().timer_gone(id);
+    }
 }
 
 deno_core::extension!(

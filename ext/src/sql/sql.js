@@ -3,6 +3,7 @@
 (function () {
 const { core, primordials } = __bootstrap;
 const { op_sql_exec, op_sql_run } = core.ops;
+const { unlessEnded } = core.loadExtScript("ext:isopod_context/context.js");
 const {
   ArrayBufferIsView,
   ArrayFrom,
@@ -29,6 +30,9 @@ const {
 const { isAnyArrayBuffer } = core;
 
 const construct = Symbol("construct");
+
+const run = (...args) => unlessEnded(op_sql_run, undefined, args);
+const exec = (...args) => unlessEnded(op_sql_exec, undefined, args);
 
 function failure(code, cause) {
   const message = cause?.message ?? String(cause);
@@ -121,7 +125,7 @@ class D1PreparedStatement {
 
   async #run() {
     try {
-      return (await op_sql_run(this.#database, [this.#query], false))[0];
+      return (await run(this.#database, [this.#query], false))[0];
     } catch (error) {
       throw failure("D1_ERROR", error);
     }
@@ -170,7 +174,7 @@ class D1Database {
     const queries = ArrayPrototypeMap(statements, D1PreparedStatement.query);
     let sets;
     try {
-      sets = await op_sql_run(this.#name, queries, true);
+      sets = await run(this.#name, queries, true);
     } catch (error) {
       throw failure("D1_ERROR", error);
     }
@@ -180,7 +184,7 @@ class D1Database {
   async exec(sql) {
     let sets;
     try {
-      sets = await op_sql_exec(this.#name, String(sql));
+      sets = await exec(this.#name, String(sql));
     } catch (error) {
       throw failure("D1_EXEC_ERROR", error);
     }

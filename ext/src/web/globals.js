@@ -16,6 +16,7 @@ const {
 
 // First: what it puts in front of ops, the scripts that are loaded after it get.
 const guards = core.loadExtScript("ext:isopod_quotas/guards.js");
+const context = core.loadExtScript("ext:isopod_context/context.js");
 const event = core.loadExtScript("ext:deno_web/02_event.js");
 const timers = core.loadExtScript("ext:deno_web/02_timers.js");
 const abortSignal = core.loadExtScript("ext:deno_web/03_abort_signal.js");
@@ -73,6 +74,10 @@ const domErrors = {
 for (const name in domErrors) {
   core.registerErrorBuilder(`DOMException${name}`, (message) => new DOMException(message, name));
 }
+core.registerErrorBuilder(
+  "IsopodEventEnded",
+  (message) => context.sayingEnded(new DOMException(message, "AbortError")),
+);
 core.registerErrorBuilder("DOMExceptionQuotaExceededError", (message) => new QuotaExceededError(message));
 
 // ---- globalThis is an EventTarget
@@ -167,10 +172,10 @@ const properties = {
   clearInterval: writable(timers.clearInterval),
   clearTimeout: writable(timers.clearTimeout),
   console: own(
-    new console.Console((message, level) => op_isopod_log(message, level, handlers.currentEvent())),
+    new console.Console((message, level) => op_isopod_log(message, level, context.currentEvent())),
   ),
   crypto: core.propGetterOnly(() => crypto.crypto),
-  fetch: writable(fetch.fetch),
+  fetch: writable(guards.limitFetch(fetch.fetch)),
   navigator: core.propGetterOnly(() => navigator),
   performance: writable(performance.performance),
   reportError: writable(event.reportError),
@@ -196,7 +201,8 @@ core.setReportExceptionCallback(event.reportException);
 core.setUnhandledPromiseRejectionHandler((promise, reason) => {
   const rejection = new event.PromiseRejectionEvent("unhandledrejection", { cancelable: true, promise, reason });
   globalThis.dispatchEvent(rejection);
-  if (!rejection.defaultPrevented) op_isopod_report(reason, true);
+  // Nobody is told that what nobody waits for was ended with its event.
+  if (!rejection.defaultPrevented && !context.saysEnded(reason)) op_isopod_report(reason, true);
   return true;
 });
 core.setHandledPromiseRejectionHandler((promise, reason) => {
@@ -275,5 +281,10 @@ globalThis.__isopod = {
   callBack: (...args) => lazyNative().callBack(...new SafeArrayIterator(args)),
   beginTask: (...args) => lazyWork().beginTask(...new SafeArrayIterator(args)),
   cancel: handlers.cancel,
+  clearTimers: (numbers) => {
+    // Each is called without `timers`: they refuse to be a method of anything but the global object.
+    const { clearTimeout } = timers;
+    for (const number of new SafeArrayIterator(numbers)) clearTimeout(number);
+  },
   softLimit: (...args) => lazyWork().softLimit(...new SafeArrayIterator(args)),
 };

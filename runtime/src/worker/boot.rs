@@ -329,6 +329,7 @@ fn start(
         function("beginQueue")?,
         function("cancel")?,
         function("softLimit")?,
+        function("clearTimers")?,
         function("callBack")?,
     ];
     let arguments = serde_v8::to_v8(scope, arguments).map_err(|error| broken(&error.to_string()))?;
@@ -352,6 +353,7 @@ fn start(
         begin_queue,
         cancel,
         soft_limit,
+        clear_timers,
         call_back,
     ] = found.map(|function| v8::Global::new(scope, function));
     Ok(Face {
@@ -364,6 +366,7 @@ fn start(
         begin_queue,
         cancel,
         soft_limit,
+        clear_timers,
         call_back,
     })
 }

@@ -56,6 +56,7 @@ struct Face {
     begin_queue: v8::Global<v8::Function>,
     cancel: v8::Global<v8::Function>,
     soft_limit: v8::Global<v8::Function>,
+    clear_timers: v8::Global<v8::Function>,
     call_back: v8::Global<v8::Function>,
 }
 
@@ -108,6 +109,7 @@ impl Worker {
                 return Poll::Ready(turn);
             }
             self.run_callbacks(cx);
+            self.clear_leftover_timers();
             let idle = match self.poll_event_loop(cx) {
                 Poll::Ready(()) => true,
                 Poll::Pending => false,
@@ -172,6 +174,9 @@ impl Worker {
 
     /// Ends one event from outside: its caller gets the fault if it still waits, the request's `signal` fires, and the
     /// event's end is told by the next [`Worker::poll`].
+    ///
+    /// With [`FaultKind::Canceled`] nobody waits for an answer any more, but what was given to `ctx.waitUntil` goes on: the next
+    /// [`Worker::poll`] tells of [`Turn::Answered`]. Canceled a second time, it ends.
     pub fn cancel(&mut self, event: EventKey, fault: Fault) {
         let kind = fault.kind;
         let known = {
@@ -180,7 +185,10 @@ impl Worker {
             events.keys().contains(&event)
         };
         if known && self.condemned.is_none() {
-            self.call_cancel(event);
+            self.call_cancel(event, kind == FaultKind::Canceled);
+        }
+        if self.condemned.is_none() && self.events.borrow().begins_to_linger(event) {
+            return;
         }
         // The script may have ended it itself, in answer to its signal; else it ends here.
         self.end(event);

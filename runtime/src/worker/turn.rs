@@ -135,8 +135,31 @@ impl Worker {
         );
     }
 
-    pub(super) fn call_cancel(&mut self, key: EventKey) {
-        self.call(key, |face| &face.cancel, |_, key| vec![key]);
+    pub(super) fn call_cancel(&mut self, key: EventKey, has_left: bool) {
+        self.call(
+            key,
+            |face| &face.cancel,
+            |scope, key| vec![key, v8::Boolean::new(scope, has_left).into()],
+        );
+    }
+
+    /// Clears the timers of events that have ended.
+    pub(super) fn clear_leftover_timers(&mut self) {
+        let timers = self.events.borrow_mut().take_leftover_timers();
+        if timers.is_empty() || self.condemned.is_some() {
+            return;
+        }
+        self.call(
+            0,
+            |face| &face.clear_timers,
+            |scope, _| {
+                let timers: Vec<_> = timers
+                    .into_iter()
+                    .map(|timer| v8::Integer::new(scope, timer).into())
+                    .collect();
+                vec![v8::Array::new_with_elements(scope, &timers).into()]
+            },
+        );
     }
 
     /// A turn in which the script's side is told something about an event.

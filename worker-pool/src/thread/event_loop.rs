@@ -214,6 +214,11 @@ impl<'a, E: Engine> EventLoop<'a, E> {
 
     fn turn(&mut self, turn: Turn) -> Step {
         match turn {
+            // Nobody has the time for what it put off.
+            Turn::Answered { slot } if self.cut => {
+                self.worker.cancel(slot, Outcome::Canceled);
+                Ok(())
+            }
             Turn::Answered { slot } => {
                 let timeout = self.assignment.version.limits.wait_until_timeout;
                 self.slots().put_off(slot, after(clock::now(), timeout));

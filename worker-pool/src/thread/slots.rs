@@ -74,13 +74,15 @@ impl Slots {
         Some(running)
     }
 
-    /// Gives an event another deadline, unless it has been canceled.
+    /// Gives an event another deadline, unless the one it had has passed. One whose caller left begins anew: it can be canceled
+    /// again.
     pub(crate) fn put_off(&mut self, slot: SlotId, deadline: Instant) {
         let entry = self.entries.get_mut(slot.index());
         let running = entry
             .filter(|entry| entry.0 == slot.generation)
             .and_then(|entry| entry.1.as_mut());
-        if let Some(running) = running.filter(|running| running.canceled.is_none()) {
+        if let Some(running) = running.filter(|running| running.canceled != Some(Outcome::ExceededWall)) {
+            running.canceled = None;
             running.deadline = deadline;
         }
     }
