@@ -1,13 +1,50 @@
 //! Where `tracing` goes: standard error, coloured on a terminal, or JSON lines.
 
-use std::io::IsTerminal;
+use std::fmt::Display;
+use std::io::{IsTerminal, Write};
+use std::sync::OnceLock;
 
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
 
 use crate::config::{Log, LogFormat, LogLevel};
 
+/// What writes for a server, once there is one.
+static BESIDE: OnceLock<NonBlocking> = OnceLock::new();
+
 /// Installs the subscriber of the process. `RUST_LOG`-like directives are not read: the configuration says it all.
 pub(crate) fn install(log: &Log) {
+    subscribe(log, std::io::stderr);
+}
+
+/// The same for a server: a thread writes, so that whoever reads standard error, slowly or not at all, holds up no request. Keep
+/// the guard: dropped, it waits a moment until all is written.
+pub(crate) fn install_beside(log: &Log) -> WorkerGuard {
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(log.lines_waiting_max)
+        .thread_name("isopod-log")
+        .finish(std::io::stderr());
+    subscribe(log, BESIDE.get_or_init(|| writer).clone());
+    guard
+}
+
+/// Says something to whoever runs the program, among the lines of the log.
+pub(crate) fn tell(text: impl Display) {
+    match BESIDE.get() {
+        // In one piece. It is dropped where nobody reads, and counted.
+        Some(lines) => drop(lines.clone().write_all(format!("{text}\n").as_bytes())),
+        None => eprintln!("{text}"),
+    }
+}
+
+/// Lines that were dropped because too many waited.
+pub(crate) fn lines_dropped() -> usize {
+    BESIDE.get().map_or(0, |lines| lines.error_counter().dropped_lines())
+}
+
+fn subscribe(log: &Log, writer: impl for<'w> MakeWriter<'w> + Send + Sync + 'static) {
     let level = match log.level {
         LogLevel::Off => "off",
         LogLevel::Error => "error",
@@ -25,9 +62,7 @@ pub(crate) fn install(log: &Log) {
     let filter = EnvFilter::new(format!(
         "warn,isopod={level},isopod::access={access},isopod_host::lifecycle={modules}"
     ));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     // A second subscriber can only be another test's in the same process.
     drop(match log.format {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),

@@ -167,3 +167,27 @@ fn one_noisy_worker_is_refused_and_the_one_beside_it_is_not() {
         assert!(answered > 20, "{answered} answers beside the noise");
     });
 }
+
+#[test]
+fn whoever_does_not_read_the_log_holds_up_no_request_and_no_end() {
+    let project = Project::new(&[
+        ("isopod.toml", "main = 'good.js'\n[log]\nlines_waiting_max = 10\n"),
+        (
+            "good.js",
+            "export default { fetch() { console.log('x'.repeat(4096)); return new Response('good'); } }",
+        ),
+    ]);
+    let mut server = Serving::start(project.path());
+    let unread = server.log_unread();
+    let mut client = server.connect();
+    within(Duration::from_secs(30), "lines are dropped", || {
+        assert_eq!(client.get("/").expect("an answer").body, "good");
+        (server.metric("isopod_log_lines_dropped_total") > 10).then_some(())
+    });
+    server.signal("TERM");
+    within(Duration::from_secs(30), "it ends", || {
+        Connection::open(server.admin).is_err().then_some(())
+    });
+    drop(unread);
+    assert_eq!(server.exit_code(), Some(0));
+}

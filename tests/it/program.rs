@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
 use crate::client::{Answer, Connection};
@@ -161,6 +161,11 @@ impl Server {
 
     pub(crate) fn log(&self) -> String {
         self.log.lock().expect("a log").clone()
+    }
+
+    /// Reads its log no further while this is held.
+    pub(crate) fn log_unread(&self) -> MutexGuard<'_, String> {
+        self.log.lock().expect("a log")
     }
 
     /// Sends a signal by its name: `TERM`, `INT`.

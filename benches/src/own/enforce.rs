@@ -65,39 +65,62 @@ fn block(pool: &Pool, name: &str) -> Result<f64> {
     Ok(micros_since(begun) / BLOCK as f64)
 }
 
-/// Milliseconds from its limit to the answer, for each of many endless loops: one on every processor at any time.
-pub(super) fn breach(loops: usize) -> Result<Vec<f64>> {
+/// Milliseconds from its limit to the answer, for each of many endless loops: one on every processor at any time. Twice: by the
+/// clock, and without the time in which the thread that loops was ready to run and had no processor.
+pub(super) fn breach(loops: usize) -> Result<Vec<(f64, f64)>> {
     let processors = std::thread::available_parallelism()?.get();
-    let pool = Pool::builder().threads(processors).build()?;
-    let names: Vec<_> = (0..processors).map(|number| format!("loop-{number}")).collect();
-    for name in &names {
-        let limits = Limits {
-            cpu: LIMIT,
-            ..Limits::default()
-        };
-        let source = "export const ready = () => {}; export const burn = () => { for (;;); };";
-        let script = Script::builder(name).source(source).limits(limits).build()?;
-        pool.deploy(name.as_str(), script, &Options::default())?;
-    }
-    let lateness = |name: &str| -> Result<Vec<f64>> {
-        let mut late = Vec::with_capacity(loops);
-        for _ in 0..loops {
-            block_on(pool.call::<_, ()>(name, "ready", ()))?;
-            let begun = Instant::now();
-            let ended = block_on(pool.call::<_, ()>(name, "burn", ()));
-            let took = begun.elapsed();
-            let failure = ended.err().context("an endless loop came to its end")?;
-            ensure!(failure.outcome == Outcome::ExceededCpu, "{failure}");
-            late.push((took.as_secs_f64() - LIMIT.as_secs_f64()) * 1e3);
-        }
-        Ok(late)
-    };
     std::thread::scope(|scope| {
-        let threads: Vec<_> = names.iter().map(|name| scope.spawn(|| lateness(name))).collect();
+        let threads: Vec<_> = (0..processors)
+            .map(|number| scope.spawn(move || lateness(&format!("loop-{number}"), loops)))
+            .collect();
         let mut all = Vec::new();
         for thread in threads {
             all.extend(thread.join().map_err(|_| anyhow::anyhow!("a caller panicked"))??);
         }
         Ok(all)
     })
+}
+
+/// A pool each, so that it is known which thread loops.
+fn lateness(name: &str, loops: usize) -> Result<Vec<(f64, f64)>> {
+    let named = name.to_owned();
+    let pool = Pool::builder()
+        .threads(1)
+        .configure(move |core| core.thread_name(named))
+        .build()?;
+    let limits = Limits {
+        cpu: LIMIT,
+        ..Limits::default()
+    };
+    let source = "export const ready = () => {}; export const burn = () => { for (;;); };";
+    let script = Script::builder(name).source(source).limits(limits).build()?;
+    pool.deploy(name, script, &Options::default())?;
+    let mut late = Vec::with_capacity(loops);
+    for _ in 0..loops {
+        block_on(pool.call::<_, ()>(name, "ready", ()))?;
+        let (begun, waited) = (Instant::now(), waited_for_a_processor(name)?);
+        let ended = block_on(pool.call::<_, ()>(name, "burn", ()));
+        let took = begun.elapsed();
+        let waited = waited_for_a_processor(name)? - waited;
+        let failure = ended.err().context("an endless loop came to its end")?;
+        ensure!(failure.outcome == Outcome::ExceededCpu, "{failure}");
+        let beyond = |time: Duration| (time.as_secs_f64() - LIMIT.as_secs_f64()) * 1e3;
+        late.push((beyond(took), beyond(took.saturating_sub(waited))));
+    }
+    Ok(late)
+}
+
+/// How long the pool's thread has been ready to run and did not, since it began. See `Documentation/scheduler/sched-stats.rst` of the
+/// Linux kernel: the second number of `schedstat`.
+fn waited_for_a_processor(pool: &str) -> Result<Duration> {
+    for task in std::fs::read_dir("/proc/self/task")? {
+        let task = task?.path();
+        // The one that runs workers is named after the pool and its number; the others have words for what they do.
+        if std::fs::read_to_string(task.join("comm"))?.trim_end() == format!("{pool}-0") {
+            let schedstat = std::fs::read_to_string(task.join("schedstat"))?;
+            let nanos = schedstat.split(' ').nth(1).context("a schedstat of three numbers")?;
+            return Ok(Duration::from_nanos(nanos.parse()?));
+        }
+    }
+    anyhow::bail!("{pool} has no thread")
 }

@@ -74,6 +74,10 @@ pub struct Log {
     pub format: LogFormat,
     /// Whether each request gets a line.
     pub access: bool,
+    /// Lines that wait where whoever reads the log is slow. What does not fit is dropped, and counted by
+    /// `isopod_log_lines_dropped_total`.
+    #[schemars(range(min = 1))]
+    pub lines_waiting_max: usize,
 }
 
 impl Default for Log {
@@ -82,6 +86,7 @@ impl Default for Log {
             level: LogLevel::default(),
             format: LogFormat::default(),
             access: true,
+            lines_waiting_max: 4096,
         }
     }
 }

@@ -14,6 +14,7 @@ use isopod_server::{AdminListener, Metric, Readiness, ServerHandle, Status};
 use super::dispatch;
 use super::life::Life;
 use super::scheduler::{self, Triggers};
+use crate::logging;
 
 pub(super) struct Admin {
     address: SocketAddr,
@@ -55,7 +56,9 @@ impl Module for Admin {
             triggers: ctx.hub().get::<Triggers>()?,
         };
         ctx.service(async move { Ok(listener.serve(face).await?) });
-        eprintln!("admin on http://{address} (/healthz /readyz /metrics /stats)");
+        logging::tell(format_args!(
+            "admin on http://{address} (/healthz /readyz /metrics /stats)"
+        ));
         Ok(())
     }
 }
@@ -83,6 +86,7 @@ impl Status for Face {
     fn figures(&self) -> Vec<Metric> {
         let mut figures = self.server.figures();
         figures.extend(dispatch::metrics(&self.pool.stats()));
+        figures.push(dispatch::log_lines_dropped());
         figures
     }
 

@@ -1,5 +1,6 @@
 //! The pool as the server asks it: the seam between HTTP and the workers.
 
+use crate::logging;
 use http_body_util::BodyExt;
 use isopod_pool::js::Pool;
 use isopod_pool::js::handlers::{self, CallDepth, RequestUrl};
@@ -65,6 +66,16 @@ fn log(failure: &Failure, worker: &str, meta: &RequestMeta) {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "Prometheus knows floating-point numbers only")]
+pub(super) fn log_lines_dropped() -> Metric {
+    Metric::new(
+        "isopod_log_lines_dropped_total",
+        "Lines of the log that were dropped because too many waited to be written",
+        MetricKind::Counter,
+    )
+    .value(logging::lines_dropped() as f64)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus knows floating-point numbers only")]
 pub(super) fn metrics(stats: &PoolStats) -> Vec<Metric> {
     use MetricKind::{Counter, Gauge};
     let by_script = |name: &'static str, help: &'static str, kind, of: &dyn Fn(&isopod_pool::ScriptStats) -> f64| {
@@ -116,12 +127,6 @@ pub(super) fn metrics(stats: &PoolStats) -> Vec<Metric> {
         by_script(
             "isopod_events_refused_total",
             "Events handed back at once, for want of room",
-            Counter,
-            &|script| script.refused as f64,
-        ),
-        by_script(
-            "isopod_events_refused_total",
-            "Events that found no room",
             Counter,
             &|script| script.refused as f64,
         ),

@@ -11,6 +11,7 @@ use isopod_server::{Address, Bound, Running, ServerConfig};
 use super::dispatch::Workers;
 use super::life::Life;
 use super::pool::WorkerPool;
+use crate::logging;
 
 pub(super) struct Ingress {
     config: ServerConfig,
@@ -87,5 +88,5 @@ fn announce(address: &Address, tls: bool) {
     } else {
         ("", "")
     };
-    eprintln!("listening on {on}{text}{off}");
+    logging::tell(format_args!("listening on {on}{text}{off}"));
 }

@@ -54,7 +54,7 @@ const BOOT_SLACK: Duration = Duration::from_secs(10);
 pub(crate) fn serve(path: &Path, overrides: Overrides, environment: &Environment, watch: bool) -> Result<ExitCode> {
     let source = Source::find(path, overrides, environment)?;
     let config = Arc::new(source.read()?);
-    logging::install(&config.log);
+    let _written = logging::install_beside(&config.log);
     config
         .notes
         .iter()
@@ -97,25 +97,25 @@ fn run(host: Host, life: &Life) -> Result<ExitCode> {
     let running = match host.start_blocking() {
         Ok(running) => running,
         Err(HostError::Stopped { report }) => {
-            eprintln!("stopped before it was ready: {}", report.cause);
+            logging::tell(format_args!("stopped before it was ready: {}", report.cause));
             return Ok(ExitCode::SUCCESS);
         }
         Err(error) => return Err(why(error)),
     };
     let handle = running.handle();
     futures::executor::block_on(handle.stopping());
-    eprintln!(
+    logging::tell(format_args!(
         "finishing accepted requests (at most {:?}); press Ctrl-C again to cut",
         life.deadline()
-    );
+    ));
     let ended = running.wait_blocking();
     if handle.is_cut() {
-        eprintln!("cut");
+        logging::tell("cut");
         return Ok(ExitCode::from(INTERRUPTED));
     }
     let report = ended.map_err(why)?;
     tracing::debug!(target: "isopod", "{report}");
-    eprintln!("{}", life.summary());
+    logging::tell(life.summary());
     Ok(ExitCode::SUCCESS)
 }
 

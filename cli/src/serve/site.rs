@@ -13,6 +13,7 @@ use isopod_pool::js::Pool;
 use tokio::runtime::Handle;
 
 use crate::config::{self, Config};
+use crate::logging;
 use crate::scripts;
 
 /// The workers of a configuration in a pool.
@@ -114,7 +115,9 @@ impl Site {
             .extract_if(.., |name, _| !config.workers.contains_key(name))
         {
             self.pool.undeploy(&gone);
-            eprintln!("worker {gone:?} is no longer configured: its requests under way finish");
+            logging::tell(format_args!(
+                "worker {gone:?} is no longer configured: its requests under way finish"
+            ));
         }
     }
 

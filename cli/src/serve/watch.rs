@@ -12,6 +12,7 @@ use super::scheduler::{Scheduler, Triggers};
 use super::site::{Mistakes, Site};
 use super::{Source, http};
 use crate::config::Config;
+use crate::logging;
 
 pub(super) struct Watch {
     source: Arc<Source>,
@@ -85,18 +86,23 @@ impl Follower {
             let config = match self.source.read() {
                 Ok(config) => Arc::new(config),
                 Err(error) => {
-                    eprintln!("{error:#}");
+                    logging::tell(format_args!("{error:#}"));
                     continue;
                 }
             };
             match self.apply(&config).await {
-                Ok(mistakes) if mistakes.is_empty() => eprintln!("deployed anew: {} changed", path.display()),
+                Ok(mistakes) if mistakes.is_empty() => {
+                    logging::tell(format_args!("deployed anew: {} changed", path.display()))
+                }
                 Ok(mistakes) => eprint!("{mistakes}"),
-                Err(error) => eprintln!("{error:#}"),
+                Err(error) => logging::tell(format_args!("{error:#}")),
             }
             let fixed = fixed_settings(&self.first, &config);
             if !fixed.is_empty() {
-                eprintln!("changed, and taken up by the next start only: {}", fixed.join(", "));
+                logging::tell(format_args!(
+                    "changed, and taken up by the next start only: {}",
+                    fixed.join(", ")
+                ));
             }
         }
     }
