@@ -51,11 +51,15 @@ pub trait Status: Send + Sync + 'static {
 ///     }
 /// }
 ///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), isopod_server::StartError> {
 /// let listener = AdminListener::bind("127.0.0.1:0".parse().expect("an address"))?;
-/// println!("probes go to http://{}/readyz", listener.local_addr());
-/// let serving = listener.serve(Starting); // to be awaited on a Tokio runtime
-/// # drop(serving);
-/// # Ok::<(), isopod_server::StartError>(())
+/// let address = listener.local_addr();
+/// let serving = tokio::spawn(listener.serve(Starting)?);
+/// println!("probes go to http://{address}/readyz");
+/// # serving.abort();
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Debug)]
 pub struct AdminListener {
@@ -80,14 +84,17 @@ impl AdminListener {
         self.address
     }
 
-    /// Serves until the future is dropped, on the Tokio runtime that polls it.
+    /// Lets connections in, and gives what answers them until it is dropped.
     ///
     /// # Errors
     ///
     /// The address was taken meanwhile.
-    pub async fn serve(self, status: impl Status) -> Result<(), StartError> {
-        serve(Arc::new(status), self.listen()?).await;
-        Ok(())
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime.
+    pub fn serve<S: Status>(self, status: S) -> Result<impl Future<Output = ()> + Send + use<S>, StartError> {
+        Ok(serve(Arc::new(status), self.listen()?))
     }
 
     /// Lets connections in. Must be called inside an entered Tokio runtime.

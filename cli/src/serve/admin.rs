@@ -55,7 +55,12 @@ impl Module for Admin {
             life: Arc::clone(&self.life),
             triggers: ctx.hub().get::<Triggers>()?,
         };
-        ctx.service(async move { Ok(listener.serve(face).await?) });
+        // Whoever reads where it is finds somebody there.
+        let serving = listener.serve(face)?;
+        ctx.service(async move {
+            serving.await;
+            Ok(())
+        });
         logging::tell(format_args!(
             "admin on http://{address} (/healthz /readyz /metrics /stats)"
         ));
