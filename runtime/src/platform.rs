@@ -105,5 +105,7 @@ fn initialise() {
         // the endless loop around it: `for (;;) a.push(new Array(1000).fill(1.5))` could then not be terminated.
         " --no-turboshaft-loop-unrolling",
     ));
+    // V8 would open and read /dev/urandom several times for each isolate.
+    v8::V8::set_entropy_source(|bytes: &mut [u8]| getrandom::fill(bytes).is_ok());
     JsRuntime::init_platform(None);
 }

@@ -3,7 +3,7 @@
 
 import { core, internals, primordials } from "ext:core/mod.js";
 
-const { op_isopod_log, op_isopod_report } = core.ops;
+const { op_isopod_log, op_isopod_report, op_set_wasm_streaming_callback } = core.ops;
 const {
   JSONParse,
   ObjectDefineProperty,
@@ -249,7 +249,8 @@ const fillEnv = (function fillEnv(env, bindings) {
 // In parentheses, so that it is in the snapshot as bytecode.
 const boot = (function boot(options) {
   performance.setTimeOrigin();
-  core.setWasmStreamingCallback(fetch.handleWasmStreaming);
+  // Not by the function of core that calls this: it would be compiled for each worker.
+  op_set_wasm_streaming_callback(fetch.handleWasmStreaming);
   internals.isopodUserAgent = options.userAgent;
   console.setNoColorFns(() => !options.colors, () => !options.colors);
   fillEnv(handlers.env, options.bindings);
