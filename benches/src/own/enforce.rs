@@ -65,9 +65,9 @@ fn block(pool: &Pool, name: &str) -> Result<f64> {
     Ok(micros_since(begun) / BLOCK as f64)
 }
 
-/// Milliseconds from its limit to the answer, for each of many endless loops: one on every processor at any time. Twice: by the
-/// clock, and without the time in which the thread that loops was ready to run and had no processor.
-pub(super) fn breach(loops: usize) -> Result<Vec<(f64, f64)>> {
+/// Milliseconds from its limit to the answer, for each of many endless loops: one on every processor at any time. With it,
+/// whether the machine under this one took processors away meanwhile.
+pub(super) fn breach(loops: usize) -> Result<Vec<(f64, bool)>> {
     let processors = std::thread::available_parallelism()?.get();
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..processors)
@@ -82,7 +82,7 @@ pub(super) fn breach(loops: usize) -> Result<Vec<(f64, f64)>> {
 }
 
 /// A pool each, so that it is known which thread loops.
-fn lateness(name: &str, loops: usize) -> Result<Vec<(f64, f64)>> {
+fn lateness(name: &str, loops: usize) -> Result<Vec<(f64, bool)>> {
     let named = name.to_owned();
     let pool = Pool::builder()
         .threads(1)
@@ -98,16 +98,29 @@ fn lateness(name: &str, loops: usize) -> Result<Vec<(f64, f64)>> {
     let mut late = Vec::with_capacity(loops);
     for _ in 0..loops {
         block_on(pool.call::<_, ()>(name, "ready", ()))?;
-        let (begun, waited) = (Instant::now(), waited_for_a_processor(name)?);
+        let (stolen, waited) = (stolen()?, waited_for_a_processor(name)?);
+        let begun = Instant::now();
         let ended = block_on(pool.call::<_, ()>(name, "burn", ()));
         let took = begun.elapsed();
+        // A limit of CPU time is reached that much later by the clock.
         let waited = waited_for_a_processor(name)? - waited;
         let failure = ended.err().context("an endless loop came to its end")?;
         ensure!(failure.outcome == Outcome::ExceededCpu, "{failure}");
-        let beyond = |time: Duration| (time.as_secs_f64() - LIMIT.as_secs_f64()) * 1e3;
-        late.push((beyond(took), beyond(took.saturating_sub(waited))));
+        let late_by = took.as_secs_f64() - waited.as_secs_f64() - LIMIT.as_secs_f64();
+        late.push((late_by * 1e3, stolen != self::stolen()?));
     }
     Ok(late)
+}
+
+/// What the machine under this one has taken away, in ticks: the eighth number of `/proc/stat`, see proc(5). It is in no
+/// thread's CPU time, and in none's waiting either.
+fn stolen() -> Result<u64> {
+    let stat = std::fs::read_to_string("/proc/stat")?;
+    let ticks = stat
+        .split_ascii_whitespace()
+        .nth(8)
+        .context("a /proc/stat of ten numbers")?;
+    Ok(ticks.parse()?)
 }
 
 /// How long the pool's thread has been ready to run and did not, since it began. See `Documentation/scheduler/sched-stats.rst` of the
