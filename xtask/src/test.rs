@@ -14,13 +14,15 @@ pub(crate) fn command(workspace: &Workspace, filter: &[String]) -> Result<()> {
     if filter.is_empty() { docs(workspace) } else { Ok(()) }
 }
 
-/// Sets up, then runs the tests marked `#[ignore = "nightly: …"]`, one at a time.
+/// Sets up, then runs the tests marked `#[ignore = "nightly: …"]`, one at a time, on the program as it is released: they
+/// measure.
 pub(crate) fn nightly(workspace: &Workspace, filter: &[String]) -> Result<()> {
     v8::make_ready(workspace, false)?;
     setup::for_tests(workspace)?;
     programs(workspace)?;
+    shell::run(shell::command("cargo", &workspace.root).args(["build", "--release", "-p", "isopod"]))?;
     let mut command = shell::command("cargo", &workspace.root);
-    command.env("ISOPOD_BIN", program(workspace));
+    command.env("ISOPOD_BIN", workspace.target.join("release/isopod"));
     if has_nextest() {
         command.args([
             "nextest",

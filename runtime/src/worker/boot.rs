@@ -216,7 +216,8 @@ impl Worker {
         let evaluated = self.runtime.mod_evaluate(main);
         self.boot_breach()?;
         let mut evaluated = pin!(evaluated);
-        poll_fn(|cx| {
+        // A task whose budget is used up is told that nothing is ready, and that would look like code which never settles.
+        let settled = poll_fn(|cx| {
             // A command may ask to exit in its top-level code, which ends as if it had been terminated.
             if self.exit_code().is_some() {
                 return Poll::Ready(Ok(()));
@@ -239,8 +240,8 @@ impl Worker {
                 ))),
                 (Poll::Pending, Poll::Pending) => Poll::Pending,
             }
-        })
-        .await?;
+        });
+        tokio::task::unconstrained(settled).await?;
         if self.exit_code().is_some() {
             return Ok(());
         }

@@ -1,8 +1,11 @@
 //! How scripts are asked, and how they answer.
 
-use crate::common::{call, fetch, get, script};
-use isopod_runtime::Script;
+use std::sync::Arc;
+
+use crate::common::{call, fetch, get, on_worker_thread, script};
+use futures::FutureExt;
 use isopod_runtime::handlers::{Body, FaultKind};
+use isopod_runtime::{BootOptions, Script, Worker};
 use serde_json::json;
 
 #[test]
@@ -176,4 +179,19 @@ fn a_version_stays_what_it_was_when_its_file_changes() {
         assert_eq!(version, json!(1));
         std::fs::write(&file, "export const version = () => 2;").unwrap();
     }
+}
+
+#[test]
+fn a_worker_starts_in_a_task_that_has_used_up_its_budget() {
+    on_worker_thread(|thread| async move {
+        let script = Arc::new(script("export default {}").build().unwrap());
+        let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+        // Tokio has a channel say that it is empty where a task was given more than its share at once.
+        let received = (0..).map(|n| {
+            sender.send(n).unwrap();
+            receiver.recv().now_or_never()
+        });
+        assert!(received.take_while(Option::is_some).count() < 1000);
+        Worker::boot(&thread, &script, BootOptions::default()).await.unwrap();
+    });
 }
