@@ -11,7 +11,7 @@ use crate::program::Serving;
 use crate::project::fixture;
 
 /// Within this time threads and descriptors are back at the baseline.
-const RECOVERY: Duration = Duration::from_secs(30);
+pub(crate) const RECOVERY: Duration = Duration::from_secs(30);
 
 /// A server with a hostile worker and one beside it.
 pub(crate) struct Arena {
@@ -80,9 +80,8 @@ impl Arena {
         })
     }
 
-    /// How long this many probes take by each of two clients, while a misdeed is committed again and again; or while none
-    /// is.
-    pub(crate) fn probe_beside(&self, probes: usize, misdeed: Option<&str>) -> Vec<Duration> {
+    /// How long this many probes take by each of two clients, while a deed is done again and again.
+    pub(crate) fn probe_beside(&self, probes: usize, deed: &str) -> Vec<Duration> {
         let left = AtomicUsize::new(2);
         std::thread::scope(|scope| {
             let probe = || {
@@ -91,10 +90,8 @@ impl Arena {
                 times
             };
             let probes = [(); 2].map(|()| scope.spawn(probe));
-            while let Some(misdeed) = misdeed
-                && left.load(Ordering::SeqCst) > 0
-            {
-                assert!(self.get(misdeed).header("x-isopod-outcome").is_some(), "{misdeed}");
+            while left.load(Ordering::SeqCst) > 0 {
+                assert!(self.get(deed).header("x-isopod-outcome").is_some(), "{deed}");
             }
             probes
                 .map(|probe| probe.join().expect("probes that are all answered"))

@@ -5,8 +5,8 @@ use std::time::Duration;
 use isopod_pool::js::{Pool, Script};
 use isopod_pool::{Options, Policy};
 
-use crate::hostile::Arena;
-use crate::process::resident_bytes;
+use crate::hostile::{Arena, RECOVERY};
+use crate::process::{eventually, resident_bytes};
 
 const MIB: u64 = 1 << 20;
 
@@ -43,32 +43,44 @@ fn p99(times: &mut [Duration]) -> Duration {
     times[times.len() * 99 / 100]
 }
 
-/// Commits a misdeed a hundred times, and holds what it does to the worker beside and to memory against what was before.
+/// Rounds of good and bad in turns, and the probes of each of two clients in one: a tenth of a second, in which quick misdeeds are
+/// committed many times.
+const ROUNDS: usize = 25;
+const PROBES: usize = 400;
+
+/// What Linux has a busy thread run for before another gets its processor: 2.8 ms on a machine with two. Below it a 99th percentile
+/// says who was lucky.
+const SLICE: Duration = Duration::from_millis(3);
+
+/// Commits a misdeed a hundred times, and holds what it does to the worker beside and to memory against what its script does
+/// when it behaves.
 #[track_caller]
 fn a_hundred_times(misdeed: &str) {
     let arena = Arena::start();
     let pid = arena.server.pid();
     // The heap of the worker beside has its own size to grow to.
-    arena.probe_beside(5000, None);
+    arena.probe_beside(5000, "/fine");
     arena.commit(&[misdeed]);
     let before = resident_bytes(pid);
-    let (mut alone, mut beside) = (Vec::new(), Vec::new());
-    for _ in 0..100 {
+    let (mut good, mut beside) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
         // In turns, so that whatever else the machine does is in both.
-        alone.extend(arena.probe_beside(100, None));
-        beside.extend(arena.probe_beside(100, Some(misdeed)));
+        good.extend(arena.probe_beside(PROBES, "/fine"));
+        beside.extend(arena.probe_beside(PROBES, misdeed));
     }
-    let grown = resident_bytes(pid).saturating_sub(before);
-    let (alone, beside) = (p99(&mut alone), p99(&mut beside));
+    arena.commit(&[misdeed; 100]);
+    let grown = || resident_bytes(pid).saturating_sub(before) / MIB;
+    eventually(RECOVERY, || (grown() <= 32).then_some(()));
+    let (good, beside) = (p99(&mut good), p99(&mut beside));
     eprintln!(
-        "{misdeed}: p99 {alone:?} alone, {beside:?} beside it; {} MiB more",
-        grown / MIB
+        "{misdeed}: p99 {good:?} beside a good script, {beside:?} beside it; {} MiB more",
+        grown()
     );
     assert!(
-        beside <= 2 * alone,
-        "{misdeed}: p99 {alone:?} alone, {beside:?} beside it"
+        beside <= (2 * good).max(SLICE),
+        "{misdeed}: p99 {good:?} beside a good script, {beside:?} beside it"
     );
-    assert!(grown <= 32 * MIB, "{misdeed}: {} MiB more", grown / MIB);
+    assert!(grown() <= 32, "{misdeed}: {} MiB more", grown());
     arena.recovers();
 }
 
