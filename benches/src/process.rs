@@ -1,5 +1,7 @@
 //! Subjects as processes: their output, their memory, their processor time.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -94,17 +96,20 @@ impl Running {
         Ok(kib * 1024.0)
     }
 
-    /// How often its threads have gone to sleep or were made to, so far: each is a wake-up that follows.
-    pub(crate) fn context_switches(&self) -> Result<u64> {
-        let mut switches = 0;
+    /// How often each of its threads has gone to sleep or was made to, so far: each is a wake-up that follows.
+    pub(crate) fn context_switches(&self) -> Result<BTreeMap<OsString, u64>> {
+        let mut switches = BTreeMap::new();
         for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let thread = thread?;
             // A thread may end while they are counted.
-            let status = fs::read_to_string(thread?.path().join("status")).unwrap_or_default();
+            let status = fs::read_to_string(thread.path().join("status")).unwrap_or_default();
+            let mut of_thread = 0;
             for line in status.lines() {
                 if let Some((_, count)) = line.split_once("voluntary_ctxt_switches:") {
-                    switches += count.trim().parse::<u64>()?;
+                    of_thread += count.trim().parse::<u64>()?;
                 }
             }
+            switches.insert(thread.file_name(), of_thread);
         }
         Ok(switches)
     }

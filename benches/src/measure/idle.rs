@@ -28,7 +28,13 @@ pub(super) fn measure(programs: &Programs, effort: &Effort) -> Result<Table> {
         let (switches, cpu) = (running.context_switches()?, running.cpu_time()?);
         // tidy:allow(sleep): a measurement lets the process come to rest, or looks again.
         std::thread::sleep(watched);
-        let switches = running.context_switches()? - switches;
+        // Of the threads that are left: what one that ended meanwhile did last is not known.
+        let later = running.context_switches()?;
+        let before = |thread| switches.get(thread).unwrap_or(&0);
+        let switches: u64 = later
+            .iter()
+            .map(|(thread, count)| count.saturating_sub(*before(thread)))
+            .sum();
         let cpu = running.cpu_time()? - cpu;
         let seconds = watched.as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "a count")]
