@@ -1,5 +1,5 @@
 //! Which event's code runs. The key of an event is V8's asynchronous context, so that it goes where the event's promises and timers
-//! go; `context.js` reads it for the other scripts of this crate, [`current_event`] for its ops.
+//! go; `context.js` reads it for the other scripts of this crate, `current_event` for its ops.
 
 use std::cell::RefCell;
 use std::rc::Rc;
