@@ -103,12 +103,12 @@ fn two_events_that_meet_spread_a_script_whose_limit_is_one() {
         spread_at: 1,
         ..Options::default()
     };
-    let script = deploy(&pool, "s", FakeScript::new(), &options);
+    deploy(&pool, "s", FakeScript::new(), &options);
     let (open, held) = hold(&pool, "s");
     until(|| pool.stats().scripts["s"].in_flight == 1);
     assert_eq!(call(&pool, "s", Does::Echo(1)), Ok(1));
     // The second went to the worker that was warm, and a third is now spared that.
-    until(|| script.alive() == 2);
+    until(|| pool.stats().scripts["s"].workers == 2);
     let first = call(&pool, "s", Does::WorkerId);
     assert_eq!(first, Ok(2));
     drop(open);
