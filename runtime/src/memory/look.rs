@@ -6,6 +6,7 @@ use std::ffi::c_void;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use deno_core::v8::{GCType, UnsafeRawIsolatePtr};
 use deno_core::{JsRuntime, v8};
@@ -24,6 +25,10 @@ const HEAP_BEYOND_BYTES: usize = 512 * 1024 * 1024;
 /// The part of the limit that must have come since the last full collection for another to be worth its time.
 const WORTH_COLLECTING: usize = 16;
 
+/// How often V8 is asked for its heap between collections, at the ends of turns: it may grow from near its limit to the limit without
+/// one.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
 /// V8 is told of what is held outside the isolate when that has changed by more than this.
 const TELL_BYTES: usize = 1024 * 1024;
 
@@ -40,6 +45,8 @@ struct Inner {
     /// What was held after the last full collection.
     live: Cell<usize>,
     isolate: UnsafeRawIsolatePtr,
+    /// When V8 was asked last.
+    looked: Cell<Instant>,
     /// The heap has been granted more than its limit.
     granted: Cell<bool>,
     /// The isolate has been told to end.
@@ -55,6 +62,7 @@ impl Gauge {
             watched,
             told: Cell::new(0),
             live: Cell::new(0),
+            looked: Cell::new(Instant::now()),
             // SAFETY: the isolate is alive, and this is its thread. It is used by callbacks of the isolate's own alone.
             isolate: unsafe { isolate.as_raw_isolate_ptr() },
             granted: Cell::new(false),
@@ -115,6 +123,7 @@ impl Gauge {
 
     /// Asks V8 how much there is.
     fn look(&self, isolate: &mut v8::Isolate) {
+        self.0.looked.set(Instant::now());
         let heap = isolate.get_heap_statistics().used_heap_size();
         self.0.meter.0.heap.store(heap, Ordering::Relaxed);
         self.count_external(isolate);
@@ -137,12 +146,13 @@ impl Gauge {
     ///
     /// Cheap enough for the end of each turn.
     pub(crate) fn check(&self, isolate: &mut v8::Isolate) {
-        self.count_external(isolate);
-        if self.0.granted.get() {
+        if self.0.granted.get() || self.0.looked.get().elapsed() > LOOK_EVERY {
             self.look(isolate);
             self.hold_to_limit(isolate);
+        } else {
+            self.count_external(isolate);
         }
-        if self.0.meter.0.is_over() {
+        if self.0.meter.0.is_over() || self.0.meter.0.nears_limit() {
             self.collect(isolate);
         }
     }
@@ -161,7 +171,7 @@ impl Gauge {
     pub(crate) fn check_within(&self, isolate: &mut v8::Isolate) {
         self.look(isolate);
         self.hold_to_limit(isolate);
-        if self.0.meter.0.is_over() {
+        if self.0.meter.0.is_over() || self.0.meter.0.nears_limit() {
             self.collect(isolate);
         }
     }

@@ -94,6 +94,11 @@ impl Meter {
         self.bytes().checked_add(bytes).is_some_and(|all| all <= self.limit)
     }
 
+    /// Whether the script would have to be told, if all that is counted is alive.
+    fn nears_limit(&self) -> bool {
+        !self.soft_told.load(Ordering::Relaxed) && self.bytes() >= self.soft
+    }
+
     /// What it holds, where that is so much that the script has to be told; once, until it has come down again.
     fn soft_reached(&self) -> Option<usize> {
         let bytes = self.bytes();
