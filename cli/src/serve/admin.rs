@@ -9,7 +9,7 @@ use http::StatusCode;
 use http::request::Parts;
 use isopod_host::{Context, HostHandle, Module, PhaseResult, async_trait};
 use isopod_pool::js::Pool;
-use isopod_server::{AdminListener, Metric, Readiness, ServerHandle, Status};
+use isopod_server::{AdminListener, Metric, MetricKind, Readiness, ServerHandle, Status};
 
 use super::dispatch;
 use super::life::Life;
@@ -91,7 +91,7 @@ impl Status for Face {
     fn figures(&self) -> Vec<Metric> {
         let mut figures = self.server.figures();
         figures.extend(dispatch::metrics(&self.pool.stats()));
-        figures.push(dispatch::log_lines_dropped());
+        figures.push(log_lines_dropped());
         figures
     }
 
@@ -137,4 +137,14 @@ impl Face {
             }
         }
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus knows floating-point numbers only")]
+fn log_lines_dropped() -> Metric {
+    Metric::new(
+        "isopod_log_lines_dropped_total",
+        "Lines of the log that were dropped because too many waited to be written",
+        MetricKind::Counter,
+    )
+    .value(logging::lines_dropped() as f64)
 }

@@ -1,6 +1,5 @@
 //! The pool as the server asks it: the seam between HTTP and the workers.
 
-use crate::logging;
 use http_body_util::BodyExt;
 use isopod_pool::js::Pool;
 use isopod_pool::js::handlers::{self, CallDepth, RequestUrl};
@@ -63,16 +62,6 @@ fn log(failure: &Failure, worker: &str, meta: &RequestMeta) {
         Outcome::Ok | Outcome::Canceled | Outcome::LoadShed => {}
         _ => tracing::error!(target: "isopod::worker", worker, outcome, request, "{text}"),
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "Prometheus knows floating-point numbers only")]
-pub(super) fn log_lines_dropped() -> Metric {
-    Metric::new(
-        "isopod_log_lines_dropped_total",
-        "Lines of the log that were dropped because too many waited to be written",
-        MetricKind::Counter,
-    )
-    .value(logging::lines_dropped() as f64)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "Prometheus knows floating-point numbers only")]

@@ -101,9 +101,9 @@ impl Worker {
         let Fabric { image, extend } = &thread.fabric;
         let loader = ScriptLoader::new(script.clone(), extend.clone());
         let mut extensions = (image.extensions)();
-        let in_snapshot = extensions.len();
-        extensions.extend(extend.iter().flat_map(|extend| extend.extensions()));
-        let has_all_ops = extensions.len() == in_snapshot;
+        let not_in_snapshot: Vec<_> = extend.iter().flat_map(|extend| extend.extensions()).collect();
+        let has_all_ops = not_in_snapshot.is_empty();
+        extensions.extend(not_in_snapshot);
         let memory_bytes = limits.memory_bytes();
         let meter = MemoryMeter::new(memory_bytes, memory_bytes / 5 * 4, MemoryLedger::default());
         let mut runtime = JsRuntime::try_new(RuntimeOptions {

@@ -182,7 +182,7 @@ impl Worker {
         let known = {
             let mut events = self.events.borrow_mut();
             events.fail(event, fault);
-            events.keys().contains(&event)
+            events.is_open(event)
         };
         if known && self.condemned.is_none() {
             self.call_cancel(event, kind == FaultKind::Canceled);
