@@ -10,7 +10,9 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use isopod_runtime::fetch::{FetchConfig, NetPolicy};
 use isopod_runtime::io::IoOptions;
-use isopod_runtime::{BootOptions, Command, Console, Script, ScriptBuilder, Watchdog, Worker, WorkerThread, platform};
+use isopod_runtime::{
+    BootOptions, Command, Console, OsScheduling, Script, ScriptBuilder, Watchdog, Worker, WorkerThread, platform,
+};
 
 use crate::config::{Log, LogLevel, read_env_file};
 use crate::logging;
@@ -161,7 +163,7 @@ fn start(builder: ScriptBuilder, permissions: Permissions, args: Vec<String>, al
 
 /// The life of the script's thread: its event loop, its worker, its exit code.
 fn on_thread(script: &Arc<Script>) -> Result<i32> {
-    let watchdog = Arc::new(Watchdog::start()?);
+    let watchdog = Arc::new(Watchdog::start(OsScheduling::Untouched)?);
     let thread = WorkerThread::start(IoOptions::default(), watchdog)?;
     let event_loop = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = tokio::task::LocalSet::new();

@@ -48,10 +48,6 @@ fn p99(times: &mut [Duration]) -> Duration {
 const ROUNDS: usize = 25;
 const PROBES: usize = 400;
 
-/// What Linux has a busy thread run for before another gets its processor: 2.8 ms on a machine with two. Below it a 99th percentile
-/// says who was lucky.
-const SLICE: Duration = Duration::from_millis(3);
-
 /// Commits a misdeed a hundred times, and holds what it does to the worker beside and to memory against what its script does
 /// when it behaves.
 #[track_caller]
@@ -68,7 +64,10 @@ fn a_hundred_times(misdeed: &str) {
         good.extend(arena.probe_beside(PROBES, "/fine"));
         beside.extend(arena.probe_beside(PROBES, misdeed));
     }
-    arena.commit(&[misdeed; 100]);
+    // Ten at a time: those of one worker wait for each other, and let the one beside it go first.
+    for _ in 0..10 {
+        arena.commit(&[misdeed; 10]);
+    }
     let grown = || resident_bytes(pid).saturating_sub(before) / MIB;
     eventually(RECOVERY, || (grown() <= 32).then_some(()));
     let (good, beside) = (p99(&mut good), p99(&mut beside));
@@ -77,7 +76,7 @@ fn a_hundred_times(misdeed: &str) {
         grown()
     );
     assert!(
-        beside <= (2 * good).max(SLICE),
+        beside <= 2 * good,
         "{misdeed}: p99 {good:?} beside a good script, {beside:?} beside it"
     );
     assert!(grown() <= 32, "{misdeed}: {} MiB more", grown());

@@ -22,6 +22,7 @@ mod hundred;
 mod load;
 mod modules;
 mod origin;
+mod os_scheduling;
 mod process;
 mod program;
 mod project;

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use isopod_runtime::io::IoOptions;
-use isopod_runtime::{BootOptions, Script, Watchdog, Worker, WorkerThread, platform};
+use isopod_runtime::{BootOptions, OsScheduling, Script, Watchdog, Worker, WorkerThread, platform};
 use tokio::task::LocalSet;
 
 use super::micros_since;
@@ -20,7 +20,10 @@ pub(super) fn run(workers: usize) -> Result<Vec<f64>> {
 }
 
 fn boots(workers: usize, script: &Arc<Script>) -> Result<Vec<f64>> {
-    let thread = WorkerThread::start(IoOptions::default(), Arc::new(Watchdog::start()?))?;
+    let thread = WorkerThread::start(
+        IoOptions::default(),
+        Arc::new(Watchdog::start(OsScheduling::Untouched)?),
+    )?;
     // The first finds no compiled code.
     let all = (0..=workers)
         .map(|_| boot(&thread, script))

@@ -50,7 +50,7 @@ pub use env_file::read_env_file;
 pub use file::Var;
 pub use overrides::Overrides;
 pub(crate) use overrides::threads;
-pub use pool::Pool;
+pub use pool::{OsScheduling, Pool};
 pub use problem::{ConfigError, Fault, Note, Problem};
 pub use schema::schema;
 pub use sections::{

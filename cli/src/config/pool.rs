@@ -7,6 +7,17 @@ use serde::{Deserialize, Serialize};
 
 use super::text::{MaybeSize, Time};
 
+/// What is said to the operating system about the threads of the process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OsScheduling {
+    /// They run in short slices, and one that computes for long lets others go first.
+    #[default]
+    Tuned,
+    /// Nothing.
+    Untouched,
+}
+
 /// All workers together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -29,6 +40,9 @@ pub struct Pool {
     /// Over what time a queue is judged: bursts that drain within it are no overload.
     #[serde(with = "Time")]
     pub queue_interval: Duration,
+    /// What is said to the operating system about the threads of the process. `tuned`: they run in short slices, and one in
+    /// the middle of a long turn runs when no other wants its processor, where the process may take that back.
+    pub os_scheduling: OsScheduling,
 }
 
 impl Default for Pool {
@@ -40,6 +54,7 @@ impl Default for Pool {
             queue: None,
             queue_target: Duration::from_millis(100),
             queue_interval: Duration::from_millis(500),
+            os_scheduling: OsScheduling::default(),
         }
     }
 }

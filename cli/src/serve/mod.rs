@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use isopod_host::{Host, HostError, ModuleError, Phase, Reason, Shutdown};
+use isopod_runtime::run_in_short_slices;
 
 use self::admin::Admin;
 use self::events::EventLog;
@@ -38,7 +39,7 @@ use self::scheduler::Scheduler;
 pub(crate) use self::site::told;
 pub(crate) use self::source::{Environment, Source};
 use self::watch::Watch;
-use crate::config::{Config, Overrides};
+use crate::config::{Config, OsScheduling, Overrides};
 use crate::logging;
 
 /// Exit code of a process that was ended by a second Ctrl-C, as shells count it.
@@ -54,6 +55,10 @@ const BOOT_SLACK: Duration = Duration::from_secs(10);
 pub(crate) fn serve(path: &Path, overrides: Overrides, environment: &Environment, watch: bool) -> Result<ExitCode> {
     let source = Source::find(path, overrides, environment)?;
     let config = Arc::new(source.read()?);
+    if config.pool.os_scheduling == OsScheduling::Tuned {
+        // Of this thread, and so of all that serve.
+        run_in_short_slices();
+    }
     let _written = logging::install_beside(&config.log);
     config
         .notes

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use isopod_host::{Context, Module, PhaseResult, async_trait};
-use isopod_pool::js::{Pool, PoolBuilder};
+use isopod_pool::js::{OsScheduling, Pool, PoolBuilder};
 use tokio::sync::Mutex;
 
 use super::life::Life;
 use super::site::Site;
-use crate::config::Config;
+use crate::config::{self, Config};
 
 /// What is accepted has this long at least, even where requests have used up the deadline.
 const DRAIN_MIN: Duration = Duration::from_secs(1);
@@ -109,6 +109,10 @@ pub(crate) fn pool_builder(config: &Config) -> PoolBuilder {
         None => builder,
     };
     let settings = config.pool.clone();
+    let builder = builder.os_scheduling(match settings.os_scheduling {
+        config::OsScheduling::Tuned => OsScheduling::Tuned,
+        config::OsScheduling::Untouched => OsScheduling::Untouched,
+    });
     builder.configure(move |core| {
         let mut core = core
             .lost_grace(settings.lost_grace)

@@ -14,6 +14,16 @@ use isopod_ext::handlers::EventKey;
 /// Events with an account of their own at a time. Beyond it the half that used least is forgotten.
 const ACCOUNTS_MAX: usize = 1024;
 
+/// What a turn uses between looks before it is a long one: more than most ever do, and less than any limit that an event would be
+/// given. It is most of what there is between two looks.
+const LONG: Duration = Duration::from_millis(4);
+
+/// The part of a processor that a long turn gets, whatever else there is to do: one in this many.
+const SHARE_MIN: u32 = 4;
+
+/// Over what time that is judged at the least.
+const SHARE_JUDGED: Duration = Duration::from_millis(40);
+
 /// What one event, or one start, may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CpuLimits {
@@ -82,6 +92,23 @@ pub(super) struct Judgement {
     pub(super) soft: Option<SoftCpu>,
     /// Whether to ask whose code runs.
     pub(super) ask: bool,
+    pub(super) standing: Standing,
+}
+
+/// The priority that the thread of a turn should have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Standing {
+    #[default]
+    Normal,
+    /// It has used so much that others should not wait for it.
+    Lowered,
+}
+
+/// When a turn became a long one, and what its thread's clock said.
+#[derive(Debug, Clone, Copy)]
+struct Long {
+    since: Instant,
+    clock: Duration,
 }
 
 /// A question that waits for its answer.
@@ -114,6 +141,9 @@ pub(super) struct Accounts {
     events: HashMap<EventKey, Used>,
     boot: Duration,
     turn: u64,
+    /// What the turn has used since it was first seen.
+    turn_used: Duration,
+    long: Option<Long>,
     /// What the turn has used that no event was charged with: native code, code of no event.
     nobodys: Duration,
     newest: EventKey,
@@ -132,6 +162,8 @@ impl Accounts {
             events: HashMap::new(),
             boot: Duration::ZERO,
             turn: 0,
+            turn_used: Duration::ZERO,
+            long: None,
             nobodys: Duration::ZERO,
             newest: 0,
             looked: None,
@@ -161,20 +193,22 @@ impl Accounts {
     pub(super) fn judge(&mut self, look: Look) -> Judgement {
         let used = look.cpu.saturating_sub(self.clock);
         self.clock = look.cpu;
-        if look.entered == Entered::Boot {
-            self.boot += used;
-            return Judgement {
-                breach: (self.boot >= self.limits.boot).then_some(None),
-                ..Judgement::default()
-            };
-        }
         if self.turn != look.turn {
             self.turn = look.turn;
-            self.nobodys = Duration::ZERO;
+            (self.turn_used, self.nobodys, self.long) = (Duration::ZERO, Duration::ZERO, None);
         } else {
+            self.turn_used += used;
             self.nobodys += used;
         }
-        let mut judgement = Judgement::default();
+        let mut judgement = Judgement {
+            standing: self.standing(look.at),
+            ..Judgement::default()
+        };
+        if look.entered == Entered::Boot {
+            self.boot += used;
+            judgement.breach = (self.boot >= self.limits.boot).then_some(None);
+            return judgement;
+        }
         if let (Some(answer), Some(asked)) = (look.answer, self.asked.take()) {
             self.pay(look.at, answer, &asked, &mut judgement);
         } else if look.answer.is_none() {
@@ -191,6 +225,24 @@ impl Accounts {
         }
         self.glance(look.at, look.entered);
         judgement
+    }
+
+    /// A long turn lets others go first, but is not held up by them for ever: below its share it is one of them.
+    fn standing(&mut self, now: Instant) -> Standing {
+        if self.turn_used < LONG {
+            return Standing::Normal;
+        }
+        let begun = Long {
+            since: now,
+            clock: self.clock,
+        };
+        let long = self.long.get_or_insert(begun);
+        let time = now.saturating_duration_since(long.since);
+        let got = self.clock.saturating_sub(long.clock);
+        match time >= SHARE_JUDGED && got < time / SHARE_MIN {
+            true => Standing::Normal,
+            false => Standing::Lowered,
+        }
     }
 
     /// Charges whoever ran with what is unpaid.
@@ -356,6 +408,36 @@ mod tests {
             let looks = (1..).find(|_| thread.look(5 * MS, 1, entered, None).breach == Some(blamed));
             assert_eq!(looks, Some(21));
         }
+    }
+
+    #[test]
+    fn a_long_turn_lets_others_go_first_and_short_ones_that_add_up_do_not() {
+        let mut thread = Thread::new();
+        let mut standing = |used, turn| thread.look(used, turn, Entered::Loop(1), None).standing;
+        for turn in 1..10 {
+            assert_eq!(standing(5 * MS, turn), Standing::Normal);
+        }
+        assert_eq!(standing(5 * MS, 10), Standing::Normal, "it may have begun just now");
+        assert_eq!(standing(5 * MS, 10), Standing::Lowered);
+        assert_eq!(standing(5 * MS, 11), Standing::Normal);
+    }
+
+    #[test]
+    fn a_long_turn_that_is_held_up_gets_a_quarter_of_a_processor_all_the_same() {
+        let mut thread = Thread::new();
+        let mut look = |used| thread.look(used, 1, Entered::Boot, None).standing;
+        let (mut got, mut before) = (Duration::ZERO, Standing::Normal);
+        for _ in 0..1000 {
+            // It gets nothing while anything else may go first, and half a processor where it is one of two.
+            let used = match before {
+                Standing::Normal => 5 * MS / 2,
+                Standing::Lowered => Duration::ZERO,
+            };
+            got += used;
+            before = look(used);
+        }
+        let share = got.as_secs_f64() / (1000 * 5 * MS).as_secs_f64();
+        assert!((0.2..0.3).contains(&share), "{share}");
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! generation with the `BUSY` bit; the watchdog looks every [`TICK`] while anything is busy, and sleeps without a timer
 //! when nothing is. CPU time is read from the thread's own clock, from outside: waiting costs nothing. Who pays for it is
 //! decided in `account.rs`, whose code runs is found out in `sample.rs`, and `watched.rs` has what the two sides share.
+//!
+//! What it sees is put to use before any limit, too: the thread of a long turn lets others go first (`os_priority.rs`).
 
 mod account;
 mod sample;
@@ -18,9 +20,10 @@ use std::{io, thread};
 use deno_core::v8::IsolateHandle;
 use isopod_ext::handlers::FaultKind;
 
-use self::account::{Accounts, Look};
+use self::account::{Accounts, Look, Standing};
 use self::watched::{Bell, Seen};
 use crate::cpu_clock::CpuClock;
+use crate::os_priority::{self, OsPriority, OsScheduling};
 use crate::worker::OnStop;
 
 pub(crate) use self::account::CpuLimits;
@@ -37,6 +40,7 @@ struct Shared {
     workers: Mutex<Vec<Weak<Watched>>>,
     bell: Arc<Bell>,
     stop: AtomicBool,
+    lowers: bool,
 }
 
 /// The owner of the watchdog's thread. Dropping it stops and joins the thread.
@@ -50,13 +54,14 @@ impl Watchdog {
     ///
     /// # Errors
     /// What the operating system says when it has no thread to give.
-    pub fn start() -> io::Result<Self> {
+    pub fn start(scheduling: OsScheduling) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             workers: Mutex::new(Vec::new()),
             bell: Arc::new(Bell {
                 asleep: AtomicBool::new(false),
             }),
             stop: AtomicBool::new(false),
+            lowers: scheduling == OsScheduling::Tuned && os_priority::can_restore(),
         });
         let seen = shared.clone();
         let thread = thread::Builder::new()
@@ -66,6 +71,11 @@ impl Watchdog {
             shared,
             thread: Some(thread),
         })
+    }
+
+    /// Whether it lowers the priority of long turns: [`OsScheduling::Tuned`], and this process may raise it again.
+    pub fn lowers_long_turns(&self) -> bool {
+        self.shared.lowers
     }
 
     /// Puts the isolate that runs on this thread under watch. Must be called on the isolate's thread: the clock is this
@@ -78,7 +88,11 @@ impl Watchdog {
     ) -> io::Result<Watch> {
         let clock = CpuClock::of_this_thread()?;
         let accounts = Accounts::new(limits, clock.elapsed().unwrap_or_default());
-        let watched = Arc::new(Watched::new(isolate, clock, accounts, on_stop));
+        let priority = match self.shared.lowers {
+            true => OsPriority::of_this_thread(),
+            false => OsPriority::left_alone(),
+        };
+        let watched = Arc::new(Watched::new(isolate, clock, accounts, on_stop, priority));
         let mut workers = self.shared.workers.lock().unwrap_or_else(PoisonError::into_inner);
         workers.retain(|other| other.strong_count() > 0);
         workers.push(Arc::downgrade(&watched));
@@ -141,8 +155,11 @@ impl<'a> Rounds<'a> {
     /// Looks at every worker once. `true` when any is busy.
     fn look(&self) -> bool {
         let workers = self.shared.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        let workers = || workers.iter().filter_map(Weak::upgrade);
         let mut busy = false;
-        for watched in workers.iter().filter_map(Weak::upgrade) {
+        // Not the first of any: each is to be asked.
+        let others_move = workers().filter(|watched| watched.has_moved()).count() > 0;
+        for watched in workers() {
             match watched.seen() {
                 Seen::Idle => watched.accounts().glance(Instant::now(), watched.entered()),
                 Seen::Fired => {
@@ -152,7 +169,7 @@ impl<'a> Rounds<'a> {
                     busy = true;
                 }
                 Seen::Busy(state) => {
-                    self.judge(&watched, state);
+                    self.judge(&watched, state, others_move);
                     busy = true;
                 }
             }
@@ -160,7 +177,8 @@ impl<'a> Rounds<'a> {
         busy
     }
 
-    fn judge(&self, watched: &Watched, state: u64) {
+    /// A long turn is not one of those that move: it began before the last look.
+    fn judge(&self, watched: &Watched, state: u64, others_move: bool) {
         let Some(cpu) = watched.clock.elapsed() else { return };
         let mut accounts = watched.accounts();
         accounts.wake(self.awake, cpu);
@@ -177,12 +195,19 @@ impl<'a> Rounds<'a> {
         if let Some(event) = judgement.breach {
             let limit = Limit::Cpu;
             if watched.fire(state, Breach { limit, event }) {
+                // Its end is waited for.
+                watched.raise_priority();
                 watched.isolate.terminate_execution();
                 if let Some(on_stop) = &watched.on_stop {
                     on_stop.call(FaultKind::ExceededCpu);
                 }
             }
             return;
+        }
+        match judgement.standing {
+            Standing::Lowered if others_move => watched.lower_priority(state),
+            Standing::Lowered => {}
+            Standing::Normal => watched.raise_priority(),
         }
         match judgement.soft {
             Some(soft) => watched.post_soft(state, Soft::Cpu(soft)),

@@ -15,12 +15,15 @@ use isopod_ext::handlers::EventKey;
 
 use super::account::{Accounts, Answer, Entered, SoftCpu};
 use crate::cpu_clock::CpuClock;
+use crate::os_priority::OsPriority;
 use crate::worker::OnStop;
 
 const BUSY: u64 = 1;
 const FIRED: u64 = 2;
 const SOFT: u64 = 4;
-const GENERATION: u64 = 8;
+/// Its thread's priority was lowered.
+const LOWERED: u64 = 8;
+const GENERATION: u64 = 16;
 
 const BOOT: u64 = 1 << 33;
 const LOOP: u64 = 1 << 32;
@@ -95,6 +98,9 @@ pub(crate) struct Watched {
     pub(super) isolate: IsolateHandle,
     pub(super) clock: CpuClock,
     pub(super) on_stop: Option<OnStop>,
+    priority: OsPriority,
+    /// The turn it was in when the watchdog last looked, which alone reads and writes this.
+    last_turn: AtomicU64,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -110,7 +116,13 @@ fn unpacked(event: u64) -> Option<EventKey> {
 }
 
 impl Watched {
-    pub(super) fn new(isolate: IsolateHandle, clock: CpuClock, accounts: Accounts, on_stop: Option<OnStop>) -> Self {
+    pub(super) fn new(
+        isolate: IsolateHandle,
+        clock: CpuClock,
+        accounts: Accounts,
+        on_stop: Option<OnStop>,
+        priority: OsPriority,
+    ) -> Self {
         Self {
             state: AtomicU64::new(0),
             entered: AtomicU64::new(BOOT),
@@ -126,6 +138,8 @@ impl Watched {
             isolate,
             clock,
             on_stop,
+            priority,
+            last_turn: AtomicU64::new(0),
         }
     }
 
@@ -147,6 +161,30 @@ impl Watched {
         state / GENERATION
     }
 
+    /// Whether it has begun a turn since this was last asked.
+    pub(super) fn has_moved(&self) -> bool {
+        let turn = Self::turn_of(self.state.load(Ordering::Relaxed));
+        self.last_turn.swap(turn, Ordering::Relaxed) != turn
+    }
+
+    /// Lowers its thread's priority, no longer than to the end of the turn that was seen in this state.
+    pub(super) fn lower_priority(&self, state: u64) {
+        // The end of the turn finds the bit, and then waits for this to be done before it raises it again.
+        self.priority.lower_if(|| self.add(state, LOWERED));
+    }
+
+    /// Raises it again.
+    pub(super) fn raise_priority(&self) {
+        self.priority.raise();
+    }
+
+    /// Adds a bit to the state of a turn that was seen in this one. `false`: that turn has ended, or was ended.
+    fn add(&self, state: u64, bit: u64) -> bool {
+        let turn = Self::turn_of(state);
+        let add = |now| (now & BUSY != 0 && Self::turn_of(now) == turn).then_some(now | bit);
+        self.state.fetch_update(Ordering::SeqCst, Ordering::SeqCst, add).is_ok()
+    }
+
     pub(super) fn entered(&self) -> Entered {
         let entered = self.entered.load(Ordering::SeqCst);
         let key = EventKey::try_from(entered & u64::from(EventKey::MAX)).unwrap_or(0);
@@ -162,19 +200,11 @@ impl Watched {
         self.breach_memory
             .store(breach.limit == Limit::Memory, Ordering::Relaxed);
         self.breach_event.store(packed(breach.event), Ordering::Relaxed);
-        let fired = (state & !BUSY) | FIRED;
-        let mut seen = state;
-        loop {
-            match self
-                .state
-                .compare_exchange(seen, fired, Ordering::SeqCst, Ordering::SeqCst)
-            {
-                Ok(_) => return true,
-                // The bit for the soft limit makes it no other turn.
-                Err(now) if now & BUSY != 0 && Self::turn_of(now) == Self::turn_of(state) => seen = now,
-                Err(_) => return false,
-            }
-        }
+        let turn = Self::turn_of(state);
+        let fire = |now| (now & BUSY != 0 && Self::turn_of(now) == turn).then_some((now & !BUSY) | FIRED);
+        self.state
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, fire)
+            .is_ok()
     }
 
     /// Ends the running turn from the isolate's own thread. Does not terminate it yet.
@@ -207,9 +237,7 @@ impl Watched {
     pub(super) fn post_soft(&self, state: u64, soft: Soft) {
         locked(&self.soft).push(soft);
         // If the turn has ended, the next busy one is told by the watchdog's next look.
-        let _ = self
-            .state
-            .compare_exchange(state, state | SOFT, Ordering::SeqCst, Ordering::SeqCst);
+        self.add(state, SOFT);
     }
 
     /// The same, from the isolate's own thread.
@@ -223,9 +251,7 @@ impl Watched {
     /// Has a turn end that does not know yet of a soft limit that was posted in an earlier one.
     pub(super) fn remind_of_soft(&self, state: u64) {
         if state & SOFT == 0 && !locked(&self.soft).is_empty() {
-            let _ = self
-                .state
-                .compare_exchange(state, state | SOFT, Ordering::SeqCst, Ordering::SeqCst);
+            self.add(state, SOFT);
         }
     }
 
@@ -344,6 +370,9 @@ impl Watch {
             return Ended::Well;
         }
         let state = self.watched.state.swap(self.generation, Ordering::SeqCst);
+        if state & LOWERED != 0 {
+            self.watched.priority.restore();
+        }
         if state & FIRED != 0 {
             return Ended::Breached(self.watched.breach());
         }
@@ -360,5 +389,12 @@ impl Watch {
 
     pub(crate) fn watched(&self) -> &Arc<Watched> {
         &self.watched
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // The watchdog may see it for a little longer than there is this thread.
+        self.watched.priority.release();
     }
 }

@@ -9,7 +9,9 @@ use http_body_util::BodyExt;
 use isopod_runtime::handlers::{Body, Event, EventKind, Fault};
 use isopod_runtime::io::IoOptions;
 use isopod_runtime::values::IntoArguments;
-use isopod_runtime::{BootOptions, Fabric, Script, ScriptBuilder, Watchdog, Worker, WorkerThread, platform};
+use isopod_runtime::{
+    BootOptions, Fabric, OsScheduling, Script, ScriptBuilder, Watchdog, Worker, WorkerThread, platform,
+};
 use serde_json::Value;
 
 /// Runs `body` on a worker thread, inside a fresh event loop and `LocalSet`, and gives its result.
@@ -23,7 +25,7 @@ where
     let thread = platform::spawn(
         "worker-test".into(),
         Box::new(move || {
-            let watchdog = Arc::new(Watchdog::start().unwrap());
+            let watchdog = Arc::new(Watchdog::start(OsScheduling::default()).unwrap());
             let thread = WorkerThread::start(IoOptions::default(), watchdog).unwrap();
             let event_loop = tokio::runtime::Builder::new_current_thread()
                 .enable_all()

@@ -8,7 +8,9 @@ use std::thread::JoinHandle;
 
 use isopod_runtime::handlers::{Event as JsEvent, EventKey, Fault, FaultKind};
 use isopod_runtime::io::IoOptions;
-use isopod_runtime::{BootOptions, Fabric, OnStop, Script, Watchdog, WorkerThread, platform};
+use isopod_runtime::{
+    BootOptions, Fabric, OnStop, OsScheduling, Script, Watchdog, WorkerThread, platform, run_in_short_slices,
+};
 
 use crate::engine::{BootContext, BootError, Engine, Event, SlotId, ThreadError, Turn, Worker};
 use crate::outcome::{Failure, Outcome};
@@ -16,6 +18,7 @@ use crate::outcome::{Failure, Outcome};
 /// Runs scripts on V8. One for a pool.
 pub struct JsEngine {
     io_threads: usize,
+    scheduling: OsScheduling,
     fabric: Fabric,
     /// Started by the first worker thread, so that making an engine cannot fail.
     watchdog: Mutex<Option<Arc<Watchdog>>>,
@@ -23,9 +26,10 @@ pub struct JsEngine {
 
 impl JsEngine {
     /// An engine whose threads have I/O runtimes of this many threads each, and whose workers are made of this.
-    pub(super) fn new(io_threads: usize, fabric: Fabric) -> Self {
+    pub(super) fn new(io_threads: usize, scheduling: OsScheduling, fabric: Fabric) -> Self {
         Self {
             io_threads,
+            scheduling,
             fabric,
             watchdog: Mutex::new(None),
         }
@@ -35,7 +39,7 @@ impl JsEngine {
         let mut watchdog = self.watchdog.lock().unwrap_or_else(PoisonError::into_inner);
         match &*watchdog {
             Some(watchdog) => Ok(watchdog.clone()),
-            None => Ok(watchdog.insert(Arc::new(Watchdog::start()?)).clone()),
+            None => Ok(watchdog.insert(Arc::new(Watchdog::start(self.scheduling)?)).clone()),
         }
     }
 }
@@ -51,6 +55,9 @@ impl Engine for JsEngine {
     }
 
     fn start_thread(&self, name: &str) -> Result<WorkerThread, ThreadError> {
+        if self.scheduling == OsScheduling::Tuned {
+            run_in_short_slices();
+        }
         let options = IoOptions {
             threads: self.io_threads,
             name: format!("{name}-io"),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::channel::oneshot;
 use isopod_runtime::handlers::{Body, Event, EventKind, Fault, Message, Reply, Task};
 use isopod_runtime::values::{Answer, FromScript, IntoArguments, answer};
-use isopod_runtime::{Extend, Fabric, Image, Script, WorkerThread};
+use isopod_runtime::{Extend, Fabric, Image, OsScheduling, Script, WorkerThread};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
@@ -53,6 +53,7 @@ type Change = dyn FnOnce(CoreBuilder<JsEngine>) -> CoreBuilder<JsEngine>;
 #[must_use = "a builder makes a pool with `build`"]
 pub struct PoolBuilder {
     io_threads: usize,
+    scheduling: OsScheduling,
     fabric: Fabric,
     change: Vec<Box<Change>>,
 }
@@ -71,6 +72,12 @@ impl PoolBuilder {
     /// How many threads each worker thread's I/O runtime has. Default: 2.
     pub const fn io_threads(mut self, threads: usize) -> Self {
         self.io_threads = threads;
+        self
+    }
+
+    /// What is said to the operating system about the pool's threads. Default: [`OsScheduling::Tuned`].
+    pub const fn os_scheduling(mut self, scheduling: OsScheduling) -> Self {
+        self.scheduling = scheduling;
         self
     }
 
@@ -102,7 +109,7 @@ impl PoolBuilder {
     /// # Errors
     /// Settings that contradict each other, or no thread to be had.
     pub fn build(self) -> Result<Pool, BuildError> {
-        let core = crate::Pool::builder(JsEngine::new(self.io_threads, self.fabric));
+        let core = crate::Pool::builder(JsEngine::new(self.io_threads, self.scheduling, self.fabric));
         let core = self.change.into_iter().fold(core, |core, change| change(core));
         Ok(Pool { core: core.build()? })
     }
@@ -113,6 +120,7 @@ impl Pool {
     pub fn builder() -> PoolBuilder {
         PoolBuilder {
             io_threads: 2,
+            scheduling: OsScheduling::default(),
             fabric: Fabric::default(),
             change: Vec::new(),
         }
