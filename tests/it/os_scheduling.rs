@@ -25,7 +25,9 @@ fn pool(name: &'static str, scheduling: OsScheduling) -> Pool {
     let sources = [
         (
             "loops",
-            "export const run = () => { for (;;); }; export const ready = () => 1;",
+            "export const run = () => { for (;;); };
+             export const search = () => [].includes.call({ length: 2 ** 53 - 1 }, 1);
+             export const ready = () => 1;",
         ),
         ("quick", "export const ready = () => 1;"),
     ];
@@ -123,6 +125,18 @@ fn the_thread_of_a_long_turn_lets_others_go_first_until_the_turn_ends() {
     until("its thread is as it was", || {
         (policies(name) == [SCHED_OTHER; 2]).then_some(())
     });
+}
+
+#[test]
+fn a_thread_that_does_not_come_back_lets_all_others_go_first() {
+    let name = "lost-thread";
+    let pool = pool(name, OsScheduling::Tuned);
+    let search = block_on(pool.call::<_, bool>("loops", "search", ()));
+    assert_eq!(search.map_err(|failure| failure.outcome), Err(Outcome::ExceededCpu));
+    if may_raise() {
+        let lowered = || policies(name).contains(&SCHED_IDLE).then_some(());
+        until("its thread is lowered", lowered);
+    }
 }
 
 #[test]

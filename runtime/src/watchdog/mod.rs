@@ -166,6 +166,7 @@ impl<'a> Rounds<'a> {
                     if watched.blame_is_overdue() {
                         watched.isolate.terminate_execution();
                     }
+                    watched.lower_priority_of_the_lost();
                     busy = true;
                 }
                 Seen::Busy(state) => {

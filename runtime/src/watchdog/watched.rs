@@ -32,6 +32,9 @@ const LOOP: u64 = 1 << 32;
 /// a termination waits for the same safe points.
 const BLAME_LOOKS_MAX: u32 = 100;
 
+/// 200 ms: what has a safe point comes to it sooner.
+const END_LOOKS_MAX: u32 = 40;
+
 /// What V8 calls at a safe point: the isolate, and what was given with it.
 pub(super) type Interrupt = unsafe extern "C" fn(UnsafeRawIsolatePtr, *mut c_void);
 
@@ -99,6 +102,8 @@ pub(crate) struct Watched {
     pub(super) clock: CpuClock,
     pub(super) on_stop: Option<OnStop>,
     priority: OsPriority,
+    /// How many looks a turn that was ended has gone on for.
+    end_looks: AtomicU32,
     /// The turn it was in when the watchdog last looked, which alone reads and writes this.
     last_turn: AtomicU64,
 }
@@ -139,6 +144,7 @@ impl Watched {
             clock,
             on_stop,
             priority,
+            end_looks: AtomicU32::new(0),
             last_turn: AtomicU64::new(0),
         }
     }
@@ -171,6 +177,13 @@ impl Watched {
     pub(super) fn lower_priority(&self, state: u64) {
         // The end of the turn finds the bit, and then waits for this to be done before it raises it again.
         self.priority.lower_if(|| self.add(state, LOWERED));
+    }
+
+    /// Lowers it where a turn goes on long after it was ended: nobody waits any more for native code that has no safe point.
+    pub(super) fn lower_priority_of_the_lost(&self) {
+        if self.end_looks.fetch_add(1, Ordering::Relaxed) >= END_LOOKS_MAX {
+            self.priority.lower_if(|| true);
+        }
     }
 
     /// Raises it again.
