@@ -22,7 +22,7 @@ const SLICE: Duration = Duration::from_micros(100);
 pub enum OsScheduling {
     /// They run in slices of 0.1 ms, see [`run_in_short_slices`]; and one in the middle of a long turn, which has used 4 ms of
     /// CPU time and goes on while other workers have something to do, runs when no other wants its processor (`SCHED_IDLE`),
-    /// until the turn ends or has had less than a quarter of a processor. Where the process could not take that back (it has
+    /// until the turn ends, or its worker's long turns have had less than a quarter of a processor. Where the process could not take that back (it has
     /// neither `CAP_SYS_NICE` nor a limit `RLIMIT_NICE` that allows it) it is not done.
     #[default]
     Tuned,

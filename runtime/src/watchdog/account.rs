@@ -18,11 +18,11 @@ const ACCOUNTS_MAX: usize = 1024;
 /// given. It is most of what there is between two looks.
 const LONG: Duration = Duration::from_millis(4);
 
-/// The part of a processor that a long turn gets, whatever else there is to do: one in this many.
+/// The part of a processor that a worker gets in its long turns, whatever else there is to do: one in this many.
 const SHARE_MIN: u32 = 4;
 
-/// Over what time that is judged at the least.
-const SHARE_JUDGED: Duration = Duration::from_millis(40);
+/// How long it may have had nothing at all, once and not again for each turn.
+const PATIENCE: Duration = Duration::from_millis(40);
 
 /// What one event, or one start, may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,13 +104,6 @@ pub(super) enum Standing {
     Lowered,
 }
 
-/// When a turn became a long one, and what its thread's clock said.
-#[derive(Debug, Clone, Copy)]
-struct Long {
-    since: Instant,
-    clock: Duration,
-}
-
 /// A question that waits for its answer.
 #[derive(Debug)]
 struct Asked {
@@ -143,7 +136,8 @@ pub(super) struct Accounts {
     turn: u64,
     /// What the turn has used since it was first seen.
     turn_used: Duration,
-    long: Option<Long>,
+    /// How long it may still have nothing: used up by the clock in long turns, and earned with what it gets.
+    patience: Duration,
     /// What the turn has used that no event was charged with: native code, code of no event.
     nobodys: Duration,
     newest: EventKey,
@@ -163,7 +157,7 @@ impl Accounts {
             boot: Duration::ZERO,
             turn: 0,
             turn_used: Duration::ZERO,
-            long: None,
+            patience: PATIENCE,
             nobodys: Duration::ZERO,
             newest: 0,
             looked: None,
@@ -193,20 +187,22 @@ impl Accounts {
     pub(super) fn judge(&mut self, look: Look) -> Judgement {
         let used = look.cpu.saturating_sub(self.clock);
         self.clock = look.cpu;
+        let was_long = self.turn == look.turn && self.turn_used >= LONG;
         if self.turn != look.turn {
             self.turn = look.turn;
-            (self.turn_used, self.nobodys, self.long) = (Duration::ZERO, Duration::ZERO, None);
+            (self.turn_used, self.nobodys) = (Duration::ZERO, Duration::ZERO);
         } else {
             self.turn_used += used;
             self.nobodys += used;
         }
         let mut judgement = Judgement {
-            standing: self.standing(look.at),
+            standing: self.standing(look.at, used, was_long),
             ..Judgement::default()
         };
         if look.entered == Entered::Boot {
             self.boot += used;
             judgement.breach = (self.boot >= self.limits.boot).then_some(None);
+            self.glance(look.at, look.entered);
             return judgement;
         }
         if let (Some(answer), Some(asked)) = (look.answer, self.asked.take()) {
@@ -228,20 +224,16 @@ impl Accounts {
     }
 
     /// A long turn lets others go first, but is not held up by them for ever: below its share it is one of them.
-    fn standing(&mut self, now: Instant) -> Standing {
-        if self.turn_used < LONG {
-            return Standing::Normal;
+    fn standing(&mut self, now: Instant, got: Duration, was_long: bool) -> Standing {
+        if was_long && let Some(looked) = self.looked {
+            let earned = self.patience + got * SHARE_MIN;
+            self.patience = earned
+                .saturating_sub(now.saturating_duration_since(looked))
+                .min(PATIENCE);
         }
-        let begun = Long {
-            since: now,
-            clock: self.clock,
-        };
-        let long = self.long.get_or_insert(begun);
-        let time = now.saturating_duration_since(long.since);
-        let got = self.clock.saturating_sub(long.clock);
-        match time >= SHARE_JUDGED && got < time / SHARE_MIN {
-            true => Standing::Normal,
-            false => Standing::Lowered,
+        match self.turn_used >= LONG && !self.patience.is_zero() {
+            true => Standing::Lowered,
+            false => Standing::Normal,
         }
     }
 
