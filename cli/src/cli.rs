@@ -4,15 +4,16 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
 use crate::check::{Expect, Format};
 use crate::config::{ConfigError, Listen, LogFormat, LogLevel, Mode, Overrides, threads};
-use crate::{check, run, serve};
+use crate::{check, manual, run, serve};
 
 /// A JavaScript runtime pool: run scripts, serve workers.
 #[derive(Parser)]
-#[command(name = "isopod", version, disable_help_subcommand = true)]
+#[command(name = "isopod", version)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -30,6 +31,14 @@ enum Command {
     Check(CheckArguments),
     /// Print the JSON schema of isopod.toml, for editors
     Schema,
+    /// Print a script that completes the command's arguments in a shell
+    Completions {
+        /// The shell whose completion script is printed; source it, or save it where the shell looks for completions
+        shell: Shell,
+    },
+    /// Print the manual page, for `man`
+    #[command(hide = true)]
+    Man,
 }
 
 /// What `serve` and `check` have in common.
@@ -119,6 +128,8 @@ pub fn main() -> ExitCode {
             println!("{:#}", crate::config::schema());
             Ok(ExitCode::SUCCESS)
         }
+        Command::Completions { shell } => manual::completions(shell, Arguments::command()),
+        Command::Man => manual::page(Arguments::command()),
     };
     done.unwrap_or_else(|error| {
         let (on, off) = if std::io::stderr().is_terminal() {

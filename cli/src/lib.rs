@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 mod inspector;
 mod logging;
+mod manual;
 mod run;
 mod scripts;
 mod serve;

@@ -20,6 +20,7 @@ mod hostile_outbound;
 mod hostile_scripts;
 mod hundred;
 mod load;
+mod manual;
 mod modules;
 mod origin;
 mod os_scheduling;
