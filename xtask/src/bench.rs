@@ -10,7 +10,7 @@ pub(crate) fn command(workspace: &Workspace, names: &[String]) -> Result<()> {
     if !workspace.root.join("benches/Cargo.toml").is_file() {
         bail!("this checkout has no benchmarks: benches/Cargo.toml is missing");
     }
-    v8::make_ready(workspace, false)?;
+    v8::make_ready(workspace)?;
     setup::npm_install(&workspace.root.join("benches/peers"))?;
     let mut command = shell::command("cargo", &workspace.root);
     shell::run(

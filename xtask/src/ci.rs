@@ -25,7 +25,7 @@ const STEPS: &[Step] = &[
     ("tidy", |w| passed(tidy::command(w))),
     ("lock file", lock_file),
     ("setup", |w| {
-        passed(v8::make_ready(w, false).and_then(|()| setup::for_tests(w)))
+        passed(v8::make_ready(w).and_then(|()| setup::for_tests(w)))
     }),
     ("deny", deny),
     ("advisories", advisories),

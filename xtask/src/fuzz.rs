@@ -35,7 +35,7 @@ pub(crate) struct Options {
 
 /// Builds the targets, then runs them.
 pub(crate) fn command(workspace: &Workspace, options: &Options) -> Result<()> {
-    v8::make_ready(workspace, false)?;
+    v8::make_ready(workspace)?;
     let time = Duration::try_from_secs_f64(options.minutes * 60.0).context("--minutes is no length of time")?;
     run(workspace, &options.target, time, options.seed)
 }

@@ -9,7 +9,7 @@ use crate::{setup, shell, v8};
 
 /// Sets up, builds, and becomes `isopod serve`.
 pub(crate) fn command(workspace: &Workspace, args: &[String]) -> Result<()> {
-    v8::make_ready(workspace, false)?;
+    v8::make_ready(workspace)?;
     // The examples' packages; any other project's are its own affair.
     for arg in args {
         let folder = std::env::current_dir()?.join(arg);

@@ -26,7 +26,10 @@ const NEEDS: &[Need] = &[Need {
 pub(crate) fn for_tests(workspace: &Workspace) -> Result<()> {
     let missing: Vec<_> = NEEDS.iter().filter(|need| !(need.is_there)()).collect();
     for need in &missing {
-        shell::say(&format!("{} is missing: {}", need.package, need.why));
+        shell::say(&format!(
+            "installing the Debian package {} (about a minute): {}",
+            need.package, need.why
+        ));
     }
     apt_install(&missing.iter().map(|need| need.package).collect::<Vec<_>>())?;
     for example in folders(&workspace.root.join("examples"))? {

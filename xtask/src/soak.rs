@@ -9,7 +9,7 @@ use crate::{shell, test, v8};
 
 /// Builds the program and what soaks it, and becomes the latter: Ctrl-C reaches it alone, and its exit code is ours.
 pub(crate) fn command(workspace: &Workspace, dev: bool, args: &[String]) -> Result<()> {
-    v8::make_ready(workspace, false)?;
+    v8::make_ready(workspace)?;
     let folder = if dev {
         test::programs(workspace)?;
         "debug"

@@ -7,7 +7,7 @@ use crate::{setup, shell, v8};
 
 /// Sets up, then runs tests and doc tests.
 pub(crate) fn command(workspace: &Workspace, filter: &[String]) -> Result<()> {
-    v8::make_ready(workspace, false)?;
+    v8::make_ready(workspace)?;
     setup::for_tests(workspace)?;
     programs(workspace)?;
     run(workspace, filter)?;
@@ -17,7 +17,7 @@ pub(crate) fn command(workspace: &Workspace, filter: &[String]) -> Result<()> {
 /// Sets up, then runs the tests marked `#[ignore = "nightly: …"]`, one at a time, on the program as it is released: they
 /// measure.
 pub(crate) fn nightly(workspace: &Workspace, filter: &[String]) -> Result<()> {
-    v8::make_ready(workspace, false)?;
+    v8::make_ready(workspace)?;
     setup::for_tests(workspace)?;
     programs(workspace)?;
     shell::run(shell::command("cargo", &workspace.root).args(["build", "--release", "-p", "isopod"]))?;

@@ -30,7 +30,7 @@ pub(crate) fn command(workspace: &Workspace, from: &From) -> Result<()> {
     let results = match from {
         From::LastRun => Results::read(&report(workspace, "default"))?,
         From::Tests { nightly } => {
-            v8::make_ready(workspace, false)?;
+            v8::make_ready(workspace)?;
             setup::for_tests(workspace)?;
             test::programs(workspace)?;
             let mut results = run(workspace, &rows, "default", false)?;

@@ -2,7 +2,8 @@
 //!
 //! The `v8` crate's build script links a prebuilt archive of V8. Before it downloads one it looks for
 //! `$CARGO_HOME/.rusty_v8/<URL with every character that is no letter or digit replaced by _>`. This command puts the
-//! archive there, so that cargo, an editor and a checkout next door all find it without knowing of this command.
+//! archive there, so that cargo, an editor and another checkout find it without knowing of this command. It never asks: it
+//! says what it is about to do and how long that takes.
 
 mod archive;
 mod build;
@@ -36,9 +37,6 @@ pub(crate) struct Options {
     /// Plan the build, check all that goes into it, and stop before anything is installed or compiled
     #[arg(long, requires = "from_source")]
     dry_run: bool,
-    /// Do not ask before the build from source installs and compiles
-    #[arg(long)]
-    yes: bool,
 }
 
 /// `cargo xtask v8`.
@@ -55,21 +53,13 @@ pub(crate) fn command(workspace: &Workspace, options: &Options) -> Result<()> {
         return Ok(());
     }
     if options.from_source {
-        return build::from_source(
-            workspace,
-            &wanted,
-            &place,
-            build::Consent {
-                dry_run: options.dry_run,
-                yes: options.yes,
-            },
-        );
+        return build::from_source(workspace, &wanted, &place, options.dry_run);
     }
-    make_ready(workspace, options.yes)
+    make_ready(workspace)
 }
 
 /// Makes V8 ready, from the first source that has it. Quick when it is ready already.
-pub(crate) fn make_ready(workspace: &Workspace, yes: bool) -> Result<()> {
+pub(crate) fn make_ready(workspace: &Workspace) -> Result<()> {
     // Both mean that the user has chosen an archive or a build of their own, which the v8 crate heeds by itself.
     for chosen in ["RUSTY_V8_ARCHIVE", "V8_FROM_SOURCE"] {
         if env::var_os(chosen).is_some() {
@@ -80,10 +70,12 @@ pub(crate) fn make_ready(workspace: &Workspace, yes: bool) -> Result<()> {
     let wanted = Wanted::of(workspace)?;
     let place = wanted.place(&workspace.cargo_home);
     let mut refusals = Vec::new();
-    for source in sources::order(env::var_os(FOLDER_VARIABLE).map(PathBuf::from)) {
+    let folder = env::var_os(FOLDER_VARIABLE).map(PathBuf::from);
+    for source in sources::order(folder, sources::repository(&workspace.root)) {
         let answer = match &source {
             Source::Place => sources::from_place(&place)?,
             Source::Folder(folder) => sources::from_folder(folder, &wanted, &place)?,
+            Source::Repository(folder) => sources::from_repository(folder, &wanted, &place)?,
             Source::Network => sources::from_network(&wanted, &place)?,
             Source::Build => {
                 shell::say(&format!(
@@ -91,8 +83,7 @@ pub(crate) fn make_ready(workspace: &Workspace, yes: bool) -> Result<()> {
                     wanted.version,
                     refusals.join("\n")
                 ));
-                let consent = build::Consent { dry_run: false, yes };
-                return build::from_source(workspace, &wanted, &place, consent);
+                return build::from_source(workspace, &wanted, &place, false);
             }
         };
         match answer {

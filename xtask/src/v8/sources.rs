@@ -26,6 +26,8 @@ pub(crate) enum Source {
     Place,
     /// A folder that the user named.
     Folder(PathBuf),
+    /// The repository's own folder of archives.
+    Repository(PathBuf),
     /// The release site, or the mirror that the user named.
     Network,
     /// The crate's own source, compiled here.
@@ -37,6 +39,7 @@ impl fmt::Display for Source {
         match self {
             Self::Place => f.write_str("cargo's folder"),
             Self::Folder(folder) => write!(f, "{FOLDER_VARIABLE}={}", folder.display()),
+            Self::Repository(_) => f.write_str("the repository (third_party/v8)"),
             Self::Network => f.write_str("the release site"),
             Self::Build => write!(
                 f,
@@ -57,11 +60,16 @@ pub(crate) enum Answer {
 }
 
 /// The order in which sources are asked: the cheaper and the more explicit first.
-pub(crate) fn order(folder: Option<PathBuf>) -> Vec<Source> {
+pub(crate) fn order(folder: Option<PathBuf>, repository: PathBuf) -> Vec<Source> {
     let mut order = vec![Source::Place];
     order.extend(folder.map(Source::Folder));
-    order.extend([Source::Network, Source::Build]);
+    order.extend([Source::Repository(repository), Source::Network, Source::Build]);
     order
+}
+
+/// The folder of archives that comes with the repository.
+pub(crate) fn repository(root: &Path) -> PathBuf {
+    root.join("third_party/v8")
 }
 
 /// Looks whether the archive is there already. A damaged one counts as absent, and is replaced from the next source.
@@ -85,14 +93,26 @@ fn replace(error: &anyhow::Error) -> Answer {
     Answer::Absent(format!("{error:#}"))
 }
 
-/// Takes the archive from a folder, checked against the folder's `SHA256SUMS` where it has one.
+/// Takes the archive from the folder that the user named.
 pub(crate) fn from_folder(folder: &Path, wanted: &Wanted, place: &Path) -> Result<Answer> {
     if !folder.is_dir() {
         bail!(
-            "{FOLDER_VARIABLE} names {}, which is no folder; correct or unset it",
+            "{FOLDER_VARIABLE} names {}, which is not a folder; correct or unset it",
             folder.display()
         );
     }
+    from_archives(folder, wanted, place)
+        .with_context(|| format!("the archive in {FOLDER_VARIABLE} cannot be used; correct or unset the variable"))
+}
+
+/// Takes the archive from the repository's own folder.
+pub(crate) fn from_repository(folder: &Path, wanted: &Wanted, place: &Path) -> Result<Answer> {
+    from_archives(folder, wanted, place)
+        .context("the archive in third_party/v8 cannot be used; `git checkout third_party/v8` restores it")
+}
+
+/// Takes the archive from a folder, checked against the folder's `SHA256SUMS` where it has one.
+fn from_archives(folder: &Path, wanted: &Wanted, place: &Path) -> Result<Answer> {
     let names = wanted.names_in_a_folder();
     let Some(name) = names.iter().find(|name| folder.join(name).is_file()) else {
         return Ok(Answer::Absent(format!(
@@ -106,9 +126,7 @@ pub(crate) fn from_folder(folder: &Path, wanted: &Wanted, place: &Path) -> Resul
     };
     let file = folder.join(name);
     shell::say(&format!("taking V8 from {}", file.display()));
-    place::put(place, &checksums, |_| Ok(file))
-        .map(Answer::Ready)
-        .with_context(|| format!("the archive that {FOLDER_VARIABLE} leads to cannot be used"))
+    place::put(place, &checksums, |_| Ok(file)).map(Answer::Ready)
 }
 
 /// Downloads the published archive. That the site cannot be reached is an answer, not an error.
@@ -172,6 +190,7 @@ fn explain(code: Option<i32>, url: &str) -> String {
 mod tests {
     use super::*;
     use crate::v8::archive::samples;
+    use crate::workspace::Workspace;
 
     fn wanted(releases: &str) -> Wanted {
         Wanted::for_test("150.4.0", "x86_64-unknown-linux-gnu", releases)
@@ -179,15 +198,22 @@ mod tests {
 
     #[test]
     fn sources_are_asked_cheapest_first() {
-        let folder = PathBuf::from("archives");
-        assert_eq!(order(None), [Source::Place, Source::Network, Source::Build]);
+        let (folder, repository) = (PathBuf::from("archives"), PathBuf::from("third_party/v8"));
         let expected = [
             Source::Place,
-            Source::Folder(folder.clone()),
+            Source::Repository(repository.clone()),
             Source::Network,
             Source::Build,
         ];
-        assert_eq!(order(Some(folder)), expected);
+        assert_eq!(order(None, repository.clone()), expected);
+        let expected = [
+            Source::Place,
+            Source::Folder(folder.clone()),
+            Source::Repository(repository.clone()),
+            Source::Network,
+            Source::Build,
+        ];
+        assert_eq!(order(Some(folder), repository), expected);
     }
 
     #[test]
@@ -226,6 +252,36 @@ mod tests {
             "{error}"
         );
         assert!(!place.exists());
+    }
+
+    #[test]
+    fn the_repository_has_the_archive_that_the_lock_file_asks_for() {
+        let workspace = Workspace::find().unwrap();
+        let wanted = Wanted::of(&workspace).unwrap();
+        if wanted.target != "x86_64-unknown-linux-gnu" {
+            return;
+        }
+        let folder = repository(&workspace.root);
+        let name = wanted
+            .names_in_a_folder()
+            .into_iter()
+            .find(|name| folder.join(name).is_file());
+        let name = name.unwrap_or_else(|| panic!("{} has no archive of {wanted}", folder.display()));
+        let sums = fs::read_to_string(folder.join("SHA256SUMS")).unwrap();
+        let sums = place::checksums_for(&sums, &name);
+        assert!(sums.packed.is_some() && sums.unpacked.is_some(), "{sums:?}");
+    }
+
+    #[test]
+    fn a_damaged_archive_in_the_repository_is_an_error_that_says_how_to_restore_it() {
+        let (folder, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let wanted = wanted("https://example.org");
+        fs::write(folder.path().join(&wanted.names_in_a_folder()[0]), &samples::v8()[..70]).unwrap();
+        let error = from_repository(folder.path(), &wanted, &wanted.place(home.path())).unwrap_err();
+        assert!(
+            format!("{error:#}").contains("git checkout third_party/v8"),
+            "{error:#}"
+        );
     }
 
     #[test]

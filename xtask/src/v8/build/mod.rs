@@ -12,7 +12,7 @@ mod toolchain;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use super::wanted::Wanted;
 use crate::shell;
@@ -22,28 +22,21 @@ use plan::Plan;
 /// How long a build takes on two cores (measured: 17.5 minutes of compiling, clustered).
 pub(crate) const ESTIMATE: Duration = Duration::from_secs(20 * 60);
 
-/// How far the user lets a build go.
-#[derive(Clone, Copy)]
-pub(crate) struct Consent {
-    /// Stop before anything is installed or compiled.
-    pub(crate) dry_run: bool,
-    /// Do not ask.
-    pub(crate) yes: bool,
-}
-
-/// Builds the archive and puts it in its place.
-pub(crate) fn from_source(workspace: &Workspace, wanted: &Wanted, place: &Path, consent: Consent) -> Result<()> {
+/// Builds the archive and puts it in its place. A dry run stops before anything is installed or compiled.
+pub(crate) fn from_source(workspace: &Workspace, wanted: &Wanted, place: &Path, dry_run: bool) -> Result<()> {
     let plan = Plan::make(workspace, wanted)?;
-    // Before anyone is asked anything: a plan that cannot work says so now.
+    // Before anything is installed: a plan that cannot work says so now.
     let edits = patch::edits(&plan)?;
     shell::say(&plan.describe(place, &edits));
-    if consent.dry_run {
+    if dry_run {
         shell::say("dry run: every input checked; nothing was installed or compiled");
         return Ok(());
     }
-    if !consent.yes && !shell::confirm("Install and compile all this?")? {
-        bail!("nothing was installed or compiled");
-    }
+    shell::say(&format!(
+        "installing and compiling all this now, for about {} minutes on two cores; Ctrl-C stops it, and the same command \
+         continues where it stopped",
+        ESTIMATE.as_secs() / 60
+    ));
     toolchain::install(workspace, &plan)?;
     let crates = toolchain::crates(&plan)?;
     compile::prepare(&plan, &edits, &crates)?;
