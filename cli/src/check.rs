@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use isopod_host::bus::Bus;
 use isopod_pool::js::Pool;
 
-use crate::config::{self, Config, Overrides};
+use crate::config::{self, Config, Overrides, Weight};
 use crate::serve::{Source, pool_builder, told};
 use crate::{inspector, logging, scripts};
 
@@ -54,7 +54,8 @@ pub(crate) fn check(
     })?;
     match format {
         Format::Text => {
-            config.notes.iter().for_each(|note| eprintln!("note: {note}"));
+            let notes = config.notes.iter().filter(|note| note.weight == Weight::Warning);
+            notes.for_each(|note| eprintln!("note: {note}"));
             for (name, result) in &results {
                 match result {
                     Ok(()) => println!("{name}: ok"),

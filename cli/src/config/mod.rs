@@ -51,7 +51,7 @@ pub use file::Var;
 pub use overrides::Overrides;
 pub(crate) use overrides::threads;
 pub use pool::{OsScheduling, Pool};
-pub use problem::{ConfigError, Fault, Note, Problem};
+pub use problem::{ConfigError, Fault, Note, Problem, Weight};
 pub use schema::schema;
 pub use sections::{
     Admin, Ingress, Jsx, Limits, Log, LogFormat, LogLevel, Mode, Network, Policy, Recycle, Shutdown, Tls,
@@ -115,21 +115,20 @@ fn load_isopod(
 ) -> Result<Config, ConfigError> {
     let node = Node::from_toml(source).map_err(invalid)?;
     no_environments(overrides)?;
-    let file: File = typed(source, &node, Vec::new(), &[])?;
+    let file: File = typed(source, &node, problems_of::<File>(source, &node, &[]))?;
     let of_file = file.env_files.iter().map(|path| source.folder().join(path));
     let lookup = Lookup::new(environment, of_file.chain(overrides.env_files.iter().cloned()))?;
     finish(source, &node, &lookup, file, overrides, Vec::new(), Vec::new())
 }
 
-/// Checks the document and makes the typed file of it; `problems` are those already found,
-/// `elsewhere` the keys already taken out.
-fn typed<T: DeserializeOwned + schemars::JsonSchema>(
-    source: &Source,
-    node: &Node,
-    mut problems: Vec<Problem>,
-    elsewhere: &[&str],
-) -> Result<T, ConfigError> {
-    problems.extend(check::check(source, node, &schema::schema_of::<T>(), elsewhere));
+/// Everything that the schema of `T` finds wrong with the document. A mistyped key may have been meant for one of
+/// `elsewhere`, the keys already taken out.
+fn problems_of<T: schemars::JsonSchema>(source: &Source, node: &Node, elsewhere: &[&str]) -> Vec<Problem> {
+    check::check(source, node, &schema::schema_of::<T>(), elsewhere)
+}
+
+/// The typed file, if there are no problems.
+fn typed<T: DeserializeOwned>(source: &Source, node: &Node, mut problems: Vec<Problem>) -> Result<T, ConfigError> {
     if !problems.is_empty() {
         problems.sort_by_key(|problem| problem.place.as_ref().map(|place| (place.line, place.column)));
         return Err(invalid(problems));

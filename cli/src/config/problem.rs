@@ -114,10 +114,40 @@ pub enum Fault {
 /// Something that is not wrong but worth a line when starting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
+    /// How much it matters.
+    pub weight: Weight,
     /// The text.
     pub message: String,
     /// The file and line it is about.
     pub place: Option<Place>,
+}
+
+/// How much a [`Note`] matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// Good to know when something is looked for: logged with `debug`.
+    Detail,
+    /// Something may be other than the file says: logged as a warning.
+    Warning,
+}
+
+impl Note {
+    /// A note that is logged as a warning.
+    pub(super) fn warning(message: impl Into<String>, place: Place) -> Self {
+        Self {
+            weight: Weight::Warning,
+            message: message.into(),
+            place: Some(place),
+        }
+    }
+
+    /// A note that is logged with `debug`.
+    pub(super) fn detail(message: impl Into<String>, place: Place) -> Self {
+        Self {
+            weight: Weight::Detail,
+            ..Self::warning(message, place)
+        }
+    }
 }
 
 impl Problem {

@@ -34,8 +34,8 @@ impl Resolver<'_> {
     }
 
     fn note(&mut self, path: &KeyPath, message: String) {
-        let place = Some(self.source.place(&self.node.locate(path)));
-        self.notes.push(Note { message, place });
+        let place = self.source.place(&self.node.locate(path));
+        self.notes.push(Note::warning(message, place));
     }
 
     /// Makes the configuration, or gives back everything that is wrong.
@@ -160,10 +160,9 @@ impl Resolver<'_> {
                 PathBuf::new()
             }
         };
-        for key in ["compatibility_date", "compatibility_flags"] {
-            if self.node.has(&path.key(key)) {
-                self.note(&path.key(key), format!("`{key}` is accepted and has no effect here"));
-            }
+        if !file.compatibility_flags.is_empty() {
+            let key = path.key("compatibility_flags");
+            self.note(&key, format!("`{key}` is accepted and has no effect here"));
         }
         let events = self.events(&path.key("events"), file.events.clone());
         self.distinct_bindings(path, &file, &events);

@@ -39,7 +39,7 @@ use self::scheduler::Scheduler;
 pub(crate) use self::site::told;
 pub(crate) use self::source::{Environment, Source};
 use self::watch::Watch;
-use crate::config::{Config, OsScheduling, Overrides};
+use crate::config::{Config, OsScheduling, Overrides, Weight};
 use crate::logging;
 
 /// Exit code of a process that was ended by a second Ctrl-C, as shells count it.
@@ -60,10 +60,12 @@ pub(crate) fn serve(path: &Path, overrides: Overrides, environment: &Environment
         run_in_short_slices();
     }
     let _written = logging::install_beside(&config.log);
-    config
-        .notes
-        .iter()
-        .for_each(|note| tracing::warn!(target: "isopod", "{note}"));
+    for note in &config.notes {
+        match note.weight {
+            Weight::Warning => tracing::warn!(target: "isopod", "{note}"),
+            Weight::Detail => tracing::debug!(target: "isopod", "{note}"),
+        }
+    }
     let life = Arc::new(Life::new(config.shutdown.deadline));
     run(host(source, &config, &life, watch)?, &life)
 }

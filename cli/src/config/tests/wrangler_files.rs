@@ -18,7 +18,7 @@ const JSONC: &str = r#"{
   "rules": [{ "type": "Text", "globs": ["**/*.md"] }],
   "env": {
     "staging": { "vars": { "A": "staging" }, "route": "staging.example/*", "minify": true },
-    "live": { "name": "shop-live", "kv_namespaces": [] },
+    "live": { "name": "shop-live", "kv_namespaces": [{ "binding": "KV", "id": "x" }] },
   },
 }"#;
 
@@ -62,9 +62,10 @@ fn a_wrangler_project_runs_as_it_is() {
         [
             "`observability` is accepted and has no effect here",
             "routes hold in production mode; in development every request is the worker's",
-            "`compatibility_date` is accepted and has no effect here",
         ]
     );
+    let weights: Vec<_> = config.notes.iter().map(|note| note.weight).collect();
+    assert_eq!(weights, [Weight::Detail, Weight::Warning]);
 }
 
 #[test]
@@ -109,7 +110,7 @@ fn a_binding_this_build_does_not_have_is_an_error() {
         error,
         r#"wrangler.jsonc:17:36: `env.live.kv_namespaces`: this build has no KV binding
     |
- 17 |     "live": { "name": "shop-live", "kv_namespaces": [] },
+ 17 |     "live": { "name": "shop-live", "kv_namespaces": [{ "binding": "KV", "id": "x" }] },
     |                                    ^^^^^^^^^^^^^^^
   = remove it if the worker runs without"#
     );
@@ -126,18 +127,89 @@ fn an_environment_that_is_not_there_is_told_with_the_nearest() {
 
 #[test]
 fn wrangler_toml_is_read_as_well_and_its_mistakes_are_told() {
-    let text = "name = 'x'\nmain = 'a.ts'\nworker_dev = true\ncompatability_date = '2026-01-01'\n[[queues.producers]]\n\
+    let text = "name = 'x'\nmain = 'a.ts'\n[[queues.producers]]\n\
                 queue = 'q'\nbinding = 'Q'\n[limits]\ncpu_ms = 'lots'\n";
     let error = Project::new(&[("wrangler.toml", text), ("a.ts", "")]).error();
     for part in [
-        "wrangler.toml:3:1: unknown key `worker_dev`",
-        "did you mean `workers_dev`?",
-        "did you mean `compatibility_date`?",
         "`queues`: this build has no queue binding",
         "`limits.cpu_ms` should be a whole number, at least 1, and is text",
     ] {
         assert!(error.contains(part), "{part} in\n{error}");
     }
+}
+
+/// Newer versions of wrangler have keys that this build has not heard of.
+#[test]
+fn an_unknown_key_is_a_warning_with_the_nearest() {
+    let text = "name = 'x'\nmain = 'a.ts'\nworker_dev = true\ncompatability_date = '2026-01-01'\nnew_thing = 1\n[limits]\nram = 1";
+    let config = Project::new(&[("wrangler.toml", text), ("a.ts", "")]).config();
+    let notes: Vec<_> = config.notes.iter().map(Note::to_string).collect();
+    let expected = [
+        "wrangler.toml:3: unknown key `worker_dev`, ignored; did you mean `workers_dev`?",
+        "wrangler.toml:4: unknown key `compatability_date`, ignored; did you mean `compatibility_date`?",
+        "wrangler.toml:5: unknown key `new_thing`, ignored",
+        "wrangler.toml:7: unknown key `limits.ram`, ignored",
+    ];
+    let without_folder: Vec<_> = notes
+        .iter()
+        .map(|note| note.rsplit('/').next().unwrap_or(note))
+        .collect();
+    assert_eq!(without_folder, expected);
+}
+
+/// The source is the schema that wrangler itself publishes.
+#[test]
+fn every_key_of_wranglers_schema_is_known() {
+    let keys = include_str!("wrangler-keys.txt")
+        .lines()
+        .filter(|line| !line.starts_with('#'));
+    for key in keys {
+        let document = match (key.split_once("[]."), key.split_once('.')) {
+            (Some((list, key)), _) => serde_json::json!({ list: [{ key: {} }] }),
+            (None, Some((table, key))) => serde_json::json!({ table: { key: {} } }),
+            (None, None) => serde_json::json!({ key: {} }),
+        };
+        let project = Project::new(&[("wrangler.json", &document.to_string())]);
+        let said = match project.load() {
+            Ok(config) => notes(&config).join("\n"),
+            Err(error) => error.to_string(),
+        };
+        assert!(!said.contains("unknown key"), "{key}: {said}");
+    }
+}
+
+/// Tools write a list for each kind of binding, empty where there is none.
+#[test]
+fn an_empty_list_of_bindings_asks_for_nothing() {
+    let text = r#"{ "name": "x", "main": "a.ts", "kv_namespaces": [], "ai": {}, "durable_objects": { "bindings": [] },
+        "queues": { "producers": [], "consumers": [] }, "define": {}, "migrations": [], "services": null }"#;
+    let config = Project::new(&[("wrangler.json", text), ("a.ts", "")]).config();
+    assert_eq!(config.notes, []);
+}
+
+#[test]
+fn a_required_secret_is_looked_up_and_one_without_a_value_is_a_warning() {
+    let text = "name = 'x'\nmain = 'a.ts'\nvars = { B = 'plain' }\nsecrets.required = ['A', 'B', 'C']";
+    let mut project = Project::new(&[
+        ("wrangler.toml", text),
+        ("a.ts", ""),
+        (".env", "A=a\nB=old"),
+        (".env.local", "B=b"),
+    ]);
+    project.environment.insert("UNRELATED".into(), "x".into());
+    let config = project.config();
+    let worker = &config.workers["x"];
+    let secrets: Vec<_> = worker
+        .secrets
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.reveal()))
+        .collect();
+    assert_eq!(secrets, [("A", "a"), ("B", "b")]);
+    assert!(worker.vars.is_empty());
+    assert_eq!(
+        notes(&config),
+        ["the secret `C` has no value: add it to `.dev.vars` or to the environment"]
+    );
 }
 
 #[test]

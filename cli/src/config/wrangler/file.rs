@@ -32,6 +32,7 @@ pub(super) struct Section {
     pub(super) compatibility_date: Option<String>,
     pub(super) compatibility_flags: Option<Vec<String>>,
     pub(super) vars: Option<BTreeMap<String, Var>>,
+    pub(super) secrets: Option<Secrets>,
     pub(super) route: Option<WranglerRoute>,
     pub(super) routes: Option<Vec<WranglerRoute>>,
     pub(super) d1_databases: Option<Vec<D1>>,
@@ -71,11 +72,17 @@ pub(super) struct D1 {
     #[serde(default)]
     pub(super) database_id: Option<String>,
     #[serde(default)]
+    pub(super) database_internal_env: Option<String>,
+    #[serde(default)]
+    pub(super) jurisdiction: Option<String>,
+    #[serde(default)]
     pub(super) preview_database_id: Option<String>,
     #[serde(default)]
     pub(super) migrations_table: Option<String>,
     #[serde(default)]
     pub(super) migrations_dir: Option<String>,
+    #[serde(default)]
+    pub(super) migrations_pattern: Option<String>,
     #[serde(default)]
     pub(super) remote: bool,
 }
@@ -85,13 +92,21 @@ pub(super) struct D1 {
 pub(super) struct WranglerLimits {
     #[schemars(range(min = 1))]
     pub(super) cpu_ms: Option<u64>,
-    pub(super) subrequests: Option<u32>,
+    pub(super) subrequests: Option<usize>,
+}
+
+/// Secrets by name; their values are in the env files.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(super) struct Secrets {
+    pub(super) required: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(super) struct Triggers {
     pub(super) crons: Option<Vec<Cron>>,
+    pub(super) events: Option<Vec<serde_json::Value>>,
 }
 
 /// Which files are imported as what. The module loader goes by extension, so these are read and not used.
@@ -124,4 +139,7 @@ pub(super) struct Dev {
     pub(super) host: Option<String>,
     pub(super) inspector_ip: Option<String>,
     pub(super) inspector_port: Option<u16>,
+    pub(super) enable_containers: Option<bool>,
+    pub(super) container_engine: Option<serde_json::Value>,
+    pub(super) generate_types: Option<bool>,
 }

@@ -1,44 +1,70 @@
 //! Keys of wrangler's files that this build knows and does not act on.
+//!
+//! Together with `file` this covers every key of the schema that the npm package `wrangler` publishes
+//! (`config-schema.json`); a test compares them.
 
-/// Accepted, because a Worker does the same without what they ask for; each gets a note.
-pub(super) const NO_EFFECT: &[&str] = &[
-    "account_id",
-    "base_dir",
-    "build",
-    "compliance_region",
-    "first_party_worker",
-    "find_additional_modules",
-    "jsx_factory",
-    "jsx_fragment",
-    "keep_names",
-    "keep_vars",
-    "legacy_env",
-    "logpush",
-    "migrations",
-    "minify",
-    "no_bundle",
-    "node_compat",
-    "observability",
-    "placement",
-    "preserve_file_names",
-    "preview_urls",
-    "send_metrics",
-    "tail_consumers",
-    "tsconfig",
-    "upload_source_maps",
-    "usage_model",
-    "workers_dev",
-    "zone_id",
+/// What a key that is accepted without effect means for the worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// Deployment or tooling only: the worker does the same without it.
+    None,
+    /// The worker may behave differently from the platform; logged as a warning.
+    Missed,
+}
+
+use Effect::{Missed, None};
+
+/// Keys that are accepted, each with a note.
+pub(super) const NO_EFFECT: &[(&str, Effect)] = &[
+    ("access", Missed),
+    ("account_id", None),
+    ("addresses", Missed),
+    ("base_dir", None),
+    ("build", Missed),
+    ("cache", Missed),
+    ("compliance_region", None),
+    ("connect", Missed),
+    ("dependencies_instrumentation", None),
+    ("find_additional_modules", None),
+    ("first_party_worker", None),
+    ("jsx_factory", Missed),
+    ("jsx_fragment", Missed),
+    ("keep_names", None),
+    ("keep_vars", None),
+    ("legacy_env", None),
+    ("logpush", None),
+    ("migrations", None),
+    ("minify", None),
+    ("no_bundle", None),
+    ("node_compat", Missed),
+    ("observability", None),
+    ("placement", None),
+    ("preserve_file_names", None),
+    ("preview_urls", None),
+    ("previews", None),
+    ("python_modules", None),
+    ("send_metrics", None),
+    ("streaming_tail_consumers", Missed),
+    ("tail_consumers", Missed),
+    ("tsconfig", None),
+    ("upload_source_maps", None),
+    ("usage_model", None),
+    ("workers_dev", None),
+    ("zone_id", None),
 ];
 
-/// Capabilities that this build does not have: a Worker that asks for one would fail at its first use, so it is told
-/// before. The second column completes "this build has no …".
+/// Capabilities that this build does not have: a worker that asks for one would fail at its first use, so the start
+/// fails instead. The second column completes "this build has no …". An empty list or table asks for nothing.
 pub(super) const MISSING: &[(&str, &str)] = &[
+    ("agent_memory", "Agent Memory binding"),
     ("ai", "AI binding"),
-    ("ai_search", "AI search binding"),
+    ("ai_search", "AI Search binding"),
+    ("ai_search_namespaces", "AI Search binding"),
     ("alias", "module aliases; use an import map"),
+    ("analytics", "Analytics SQL binding"),
     ("analytics_engine_datasets", "Analytics Engine binding"),
-    ("assets", "static assets"),
+    ("artifacts", "Artifacts binding"),
+    ("assets", "static assets beside a worker"),
     ("browser", "browser binding"),
     ("cloudchamber", "containers"),
     ("containers", "containers"),
@@ -46,15 +72,22 @@ pub(super) const MISSING: &[(&str, &str)] = &[
     ("define", "build-time constants; use `vars`"),
     ("dispatch_namespaces", "dispatch namespaces"),
     ("durable_objects", "Durable Objects"),
+    ("exports", "Durable Objects"),
+    ("flagship", "Flagship binding"),
     (
         "hyperdrive",
         "Hyperdrive binding; give the database as `[[databases]]` in isopod.toml",
     ),
     ("images", "Images binding"),
+    ("k2", "K2 binding"),
     ("kv_namespaces", "KV binding"),
     ("logfwdr", "log forwarding"),
     ("media", "Media binding"),
     ("mtls_certificates", "mTLS binding"),
+    (
+        "pages_build_output_dir",
+        "Pages projects; `isopod serve` of the folder itself serves its files",
+    ),
     ("pipelines", "Pipelines binding"),
     ("queues", "queue binding"),
     ("r2_buckets", "R2 binding"),
@@ -66,10 +99,13 @@ pub(super) const MISSING: &[(&str, &str)] = &[
     ("send_email", "email binding"),
     ("services", "service binding"),
     ("site", "Workers Sites"),
+    ("stream", "Stream binding"),
     ("text_blobs", "text blobs; import the file instead"),
     ("unsafe", "unsafe bindings"),
+    ("unsafe_hello_world", "unsafe bindings"),
     ("vectorize", "Vectorize binding"),
     ("version_metadata", "version metadata binding"),
+    ("vpc_networks", "VPC binding"),
     ("vpc_services", "VPC binding"),
     ("wasm_modules", "Wasm bindings; import the module instead"),
     ("worker_loaders", "worker loader binding"),
@@ -80,7 +116,7 @@ pub(super) const MISSING: &[(&str, &str)] = &[
 pub(super) fn all() -> Vec<&'static str> {
     NO_EFFECT
         .iter()
-        .copied()
+        .map(|(name, _)| *name)
         .chain(MISSING.iter().map(|(name, _)| *name))
         .collect()
 }

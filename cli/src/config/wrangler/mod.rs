@@ -1,7 +1,8 @@
 //! `wrangler.toml`, `wrangler.json` and `wrangler.jsonc`, for what they share with `isopod.toml`.
 //!
 //! A key is in one of four groups: acted on (`file`), accepted with a note, refused because it asks for a capability
-//! that is not there (both in `keys`), or unknown. None is ignored in silence.
+//! that this build does not have (both in `keys`), or unknown, which is a warning: newer versions of wrangler have keys that
+//! this build has not heard of.
 
 mod file;
 mod keys;
@@ -12,7 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::check::nearest;
-use super::document::{Entry, KeyPath, Node};
+use super::document::{Entry, KeyPath, Node, Value};
 use super::env_file::Lookup;
 use super::file::{DatabaseFile, File, RouteFile, RouteTable, max_connections};
 use super::overrides::Overrides;
@@ -20,8 +21,9 @@ use super::problem::{ConfigError, Fault, Note, Problem};
 use super::sections::Mode;
 use super::source::Source;
 use super::values::{DatabaseUrl, Listen, RoutePattern};
-use super::{Config, finish, invalid, typed};
+use super::{Config, finish, invalid, problems_of, typed};
 use file::{D1, Dev, Section, WranglerFile, WranglerRoute};
+use keys::Effect;
 
 /// Reads a wrangler file, in the environment the overrides name.
 pub(super) fn load(
@@ -42,27 +44,55 @@ pub(super) fn load(
         notes: Vec::new(),
     };
     reader.sort_out(&mut node, overrides.environment.as_deref());
-    let written: WranglerFile = typed(source, &node, std::mem::take(&mut reader.problems), &keys::all())?;
+    reader.check(&node);
+    let written: WranglerFile = typed(source, &node, std::mem::take(&mut reader.problems))?;
     let name = overrides.environment.as_deref();
     let section = reader.section(&node, &written, name);
     let lookup = Lookup::new(environment, env_files(source, name, overrides))?;
+    let secrets = reader.required_secrets(&node, &section, &lookup);
     let mut file = reader.translate(&node, section, written.dev, overrides.mode.unwrap_or_default());
-    file.worker.env_values = lookup.file_values();
-    // As with wrangler: what .dev.vars says goes before `vars`.
-    file.worker
+    let worker = &mut file.worker;
+    worker.secrets = secrets;
+    worker.env_values = lookup.file_values();
+    // As with wrangler: secrets take precedence over `vars`.
+    worker
         .vars
-        .retain(|name, _| !file.worker.env_values.contains_key(name));
+        .retain(|name, _| !worker.env_values.contains_key(name) && !worker.secrets.contains(name));
     finish(source, &node, &lookup, file, overrides, reader.problems, reader.notes)
 }
 
-/// The files secrets come from: those that are named, else `.dev.vars.NAME` of the environment, else `.dev.vars`.
+/// The files that secrets come from: those of the overrides, else `.dev.vars` (or that of the environment), else the `.env`
+/// files, the more specific ones last: the order that wrangler documents for local development.
 fn env_files(source: &Source, environment: Option<&str>, overrides: &Overrides) -> Vec<PathBuf> {
     if !overrides.env_files.is_empty() {
         return overrides.env_files.clone();
     }
-    let of_environment = environment.map(|name| source.folder().join(format!(".dev.vars.{name}")));
-    let candidates = of_environment.into_iter().chain([source.folder().join(".dev.vars")]);
-    candidates.filter(|path| path.is_file()).take(1).collect()
+    let there = |name: String| Some(source.folder().join(name)).filter(|path| path.is_file());
+    let dev_vars = environment
+        .and_then(|name| there(format!(".dev.vars.{name}")))
+        .or_else(|| there(".dev.vars".to_owned()));
+    if let Some(dev_vars) = dev_vars {
+        return vec![dev_vars];
+    }
+    let of_environment = |suffix: &str| environment.map(|name| format!(".env.{name}{suffix}"));
+    let names = [
+        Some(".env".to_owned()),
+        of_environment(""),
+        Some(".env.local".to_owned()),
+        of_environment(".local"),
+    ];
+    names.into_iter().flatten().filter_map(there).collect()
+}
+
+/// Whether a value asks for nothing: tools write empty lists for every kind of binding.
+fn asks_for_nothing(node: &Node) -> bool {
+    match &node.value {
+        Value::Null | Value::Bool(false) => true,
+        Value::List(items) => items.is_empty(),
+        Value::Table(entries) => entries.iter().all(|entry| asks_for_nothing(&entry.node)),
+        Value::Text(text) => text.is_empty(),
+        Value::Bool(true) | Value::Number(_) => false,
+    }
 }
 
 struct Reader<'a> {
@@ -90,14 +120,22 @@ impl Reader<'_> {
     }
 
     fn sort_out_table(&mut self, table: &mut Node, path: &KeyPath, runs: bool) {
-        for Entry { key, key_span, .. } in table.take_entries(|entry| keys::NO_EFFECT.contains(&entry.key.as_str())) {
-            if runs {
-                let message = format!("`{}` is accepted and has no effect here", path.key(&key));
-                self.notes.push(Note {
-                    message,
-                    place: Some(self.source.place(&key_span)),
-                });
+        let effect_of = |key: &str| {
+            keys::NO_EFFECT
+                .iter()
+                .find(|(name, _)| *name == key)
+                .map(|(_, what)| *what)
+        };
+        for Entry { key, key_span, node } in table.take_entries(|entry| effect_of(&entry.key).is_some()) {
+            if !runs || asks_for_nothing(&node) {
+                continue;
             }
+            let message = format!("`{}` is accepted and has no effect here", path.key(&key));
+            let place = self.source.place(&key_span);
+            self.notes.push(match effect_of(&key) {
+                Some(Effect::Missed) => Note::warning(message, place),
+                Some(Effect::None) | None => Note::detail(message, place),
+            });
         }
         let capability_of = |key: &str| {
             keys::MISSING
@@ -105,8 +143,8 @@ impl Reader<'_> {
                 .find(|(name, _)| *name == key)
                 .map(|(_, what)| *what)
         };
-        for Entry { key, key_span, .. } in table.take_entries(|entry| capability_of(&entry.key).is_some()) {
-            if let (true, Some(capability)) = (runs, capability_of(&key)) {
+        for Entry { key, key_span, node } in table.take_entries(|entry| capability_of(&entry.key).is_some()) {
+            if let (true, false, Some(capability)) = (runs, asks_for_nothing(&node), capability_of(&key)) {
                 let fault = Fault::NoSuchBinding {
                     key: path.key(&key).to_string(),
                     capability: capability.to_owned(),
@@ -116,6 +154,39 @@ impl Reader<'_> {
                     .push(Problem::new(fault).at(self.source.place(&key_span)).remedy(remedy));
             }
         }
+    }
+
+    /// Holds what is left against the schema of what is acted on. An unknown key is a note.
+    fn check(&mut self, node: &Node) {
+        for problem in problems_of::<WranglerFile>(self.source, node, &keys::all()) {
+            match (&problem.fault, &problem.place) {
+                (Fault::UnknownKey { .. }, Some(place)) => {
+                    // A list of all that is known would bury the rest.
+                    let near = problem
+                        .remedy
+                        .iter()
+                        .filter(|remedy| remedy.starts_with("did you mean"));
+                    let near: String = near.map(|remedy| format!("; {remedy}")).collect();
+                    let message = format!("{}, ignored{near}", problem.fault);
+                    self.notes.push(Note::warning(message, place.clone()));
+                }
+                _ => self.problems.push(problem),
+            }
+        }
+    }
+
+    /// The required secrets that have a value. As with `wrangler dev`, one without is a warning.
+    fn required_secrets(&mut self, node: &Node, section: &Section, lookup: &Lookup<'_>) -> Vec<String> {
+        let required = section
+            .secrets
+            .iter()
+            .flat_map(|secrets| secrets.required.iter().cloned());
+        let (found, absent): (Vec<_>, Vec<_>) = required.partition(|name| lookup.get(name).is_some());
+        for name in absent {
+            let message = format!("the secret `{name}` has no value: add it to `.dev.vars` or to the environment");
+            self.note(node, "secrets", &message);
+        }
+        found
     }
 
     /// What holds in the environment. Wrangler's rule: bindings and `vars` are not inherited, everything else is.
@@ -141,10 +212,7 @@ impl Reader<'_> {
         ];
         for (key, _) in lost.into_iter().filter(|(_, lost)| *lost) {
             let message = format!("`{key}` is not inherited by environments; `env.{name}` has none of its own");
-            self.notes.push(Note {
-                message,
-                place: Some(self.source.place(&node.locate(&KeyPath::of(key)))),
-            });
+            self.note(node, key, &message);
         }
         let has_routes = own.route.is_some() || own.routes.is_some();
         Section {
@@ -153,6 +221,7 @@ impl Reader<'_> {
             compatibility_date: own.compatibility_date.or(top.compatibility_date),
             compatibility_flags: own.compatibility_flags.or(top.compatibility_flags),
             vars: own.vars,
+            secrets: own.secrets,
             route: if has_routes { own.route } else { top.route },
             routes: if has_routes { own.routes } else { top.routes },
             d1_databases: own.d1_databases,
@@ -176,15 +245,13 @@ impl Reader<'_> {
         if let Some(limits) = section.limits {
             let worker = &mut file.worker.limits;
             worker.cpu = limits.cpu_ms.map_or(worker.cpu, Duration::from_millis);
-            if limits.subrequests.is_some() {
-                self.note(
-                    node,
-                    "limits",
-                    "`limits.subrequests` is accepted and has no effect here",
-                );
-            }
+            worker.subrequests = limits.subrequests.unwrap_or(worker.subrequests);
         }
-        file.worker.crons = section.triggers.and_then(|triggers| triggers.crons).unwrap_or_default();
+        let triggers = section.triggers.unwrap_or_default();
+        if triggers.events.is_some_and(|events| !events.is_empty()) {
+            self.note(node, "triggers", "`triggers.events` is accepted and has no effect here");
+        }
+        file.worker.crons = triggers.crons.unwrap_or_default();
         let routes: Vec<RouteFile> = section
             .route
             .into_iter()
@@ -215,11 +282,8 @@ impl Reader<'_> {
     }
 
     fn note(&mut self, node: &Node, key: &str, message: &str) {
-        let place = Some(self.source.place(&node.locate(&KeyPath::of(key))));
-        self.notes.push(Note {
-            message: message.to_owned(),
-            place,
-        });
+        let place = self.source.place(&node.locate(&KeyPath::of(key)));
+        self.notes.push(Note::warning(message, place));
     }
 
     fn tell(&mut self, node: &Node, key: &str, fault: Fault, remedy: &str) {
@@ -296,9 +360,14 @@ impl Reader<'_> {
             ("host", dev.host.is_some()),
             ("inspector_ip", dev.inspector_ip.is_some()),
             ("inspector_port", dev.inspector_port.is_some()),
+            ("enable_containers", dev.enable_containers.is_some()),
+            ("container_engine", dev.container_engine.is_some()),
+            ("generate_types", dev.generate_types.is_some()),
         ];
         for (key, _) in unused.into_iter().filter(|(_, given)| *given) {
-            self.note(node, "dev", &format!("`dev.{key}` is accepted and has no effect here"));
+            let place = self.source.place(&node.locate(&KeyPath::of("dev")));
+            let message = format!("`dev.{key}` is accepted and has no effect here");
+            self.notes.push(Note::detail(message, place));
         }
     }
 }
