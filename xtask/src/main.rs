@@ -5,6 +5,7 @@
 
 mod bench;
 mod ci;
+mod dist;
 mod fuzz;
 mod hostile;
 mod serve;
@@ -79,6 +80,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Pack the program as users download it: stripped, with manual page, completions, licences and checksums
+    Dist,
     /// Run the benchmarks beside their peers
     Bench {
         /// Only these benchmarks
@@ -110,6 +113,7 @@ fn run(command: Command) -> Result<()> {
         Command::Hostile { last: true, .. } => hostile::command(&workspace, &hostile::From::LastRun),
         Command::Hostile { nightly, .. } => hostile::command(&workspace, &hostile::From::Tests { nightly }),
         Command::Soak { dev, args } => soak::command(&workspace, dev, &args),
+        Command::Dist => dist::command(&workspace),
         Command::Bench { name } => bench::command(&workspace, &name),
     }
 }
