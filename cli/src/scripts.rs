@@ -128,6 +128,7 @@ fn quotas(limits: &config::Limits) -> Quotas {
         wait_until_promises: limits.wait_until_promises,
         handles: limits.handles,
         native_bytes: size(limits.native),
+        stream_idle: limits.stream_idle,
         pbkdf2_iterations: limits.pbkdf2_iterations,
         rsa_bits: limits.rsa_bits,
     }
@@ -167,6 +168,7 @@ fn options(worker: &Worker) -> Options {
             memory_bytes: worker.recycle.memory.and_then(|bytes| usize::try_from(bytes).ok()),
         },
         wall_timeout: Some(worker.limits.wall),
+        stream_timeout: Some(worker.limits.stream),
         wait_until_timeout: Some(worker.limits.wait_until),
         queue_len_max: worker.limits.queue,
         ..Options::default()

@@ -162,6 +162,7 @@ async fn serve_h1<D: Dispatch>(app: Arc<App<D>>, origin: Arc<Origin>, io: Watche
         Pin::new(&mut http).poll(cx).map(Ok)
     })
     .await;
+    connection.ends();
     let served = match served {
         Ok(served) => served,
         Err(cut) => return Some(cut),

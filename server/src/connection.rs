@@ -54,6 +54,8 @@ pub(crate) struct Connection {
     /// The peer may still be sending what nobody will read.
     unread: AtomicBool,
     is_h2: AtomicBool,
+    /// Nothing is read from it any more.
+    ended: AtomicBool,
     traffic: Traffic,
     /// Why it is to be cut, if it is.
     cut: OnceLock<Cut>,
@@ -71,6 +73,7 @@ impl Connection {
             in_flight: AtomicU32::new(0),
             unread: AtomicBool::new(false),
             is_h2: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
             traffic: Traffic::default(),
             cut: OnceLock::new(),
             alarm: clock.alarm(),
@@ -93,6 +96,15 @@ impl Connection {
 
     pub(crate) fn is_h2(&self) -> bool {
         self.is_h2.load(Ordering::Relaxed)
+    }
+
+    /// Told before what speaks HTTP over it is dropped: bodies that are read then were not read to their end.
+    pub(crate) fn ends(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
     }
 
     /// Ends it, whatever it is doing.

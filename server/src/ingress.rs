@@ -229,6 +229,17 @@ struct Limited {
     fault: Arc<Fault>,
 }
 
+impl Limited {
+    /// Whether a body that gives nothing more came to its end. hyper takes two others for one: a stream of HTTP/2 that was
+    /// reset without an error, and a connection of HTTP/1 that was dropped.
+    fn is_whole(&self) -> bool {
+        match self.connection.is_h2() {
+            true => self.incoming.is_end_stream(),
+            false => !self.connection.has_ended() && self.incoming.size_hint().lower() == 0,
+        }
+    }
+}
+
 impl HttpBody for Limited {
     type Data = Bytes;
     type Error = BoxError;
@@ -265,6 +276,7 @@ impl HttpBody for Limited {
                 this.fault.raise(Refusal::BodyBroken);
                 Some(Err(error.into()))
             }
+            None if !this.is_whole() => Some(Err(this.fault.raise(Refusal::BodyBroken))),
             None => {
                 this.ended = true;
                 None

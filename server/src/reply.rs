@@ -77,6 +77,13 @@ impl Ticket {
         }
     }
 
+    /// The worker and the request's id, where the access log is written.
+    fn named(&self) -> (Option<&str>, Option<String>) {
+        let line = self.log.as_ref();
+        let worker = line.and_then(|line| line.worker.as_deref());
+        (worker, line.map(|line| line.id.to_string()))
+    }
+
     pub(crate) fn goes_to(&mut self, worker: &Arc<str>) {
         if let Some(line) = &mut self.log {
             line.worker = Some(worker.clone());
@@ -239,7 +246,11 @@ impl HttpBody for Reply {
             Some(Err(error)) => {
                 let failure = error.downcast_ref::<Failure>();
                 ticket.outcome = Some(failure.map_or(Outcome::Exception, |failure| failure.outcome));
-                tracing::warn!(target: "isopod::server", %error, "a response broke off");
+                // How an event failed is told by whoever dispatched it.
+                if failure.is_none() {
+                    let (worker, id) = ticket.named();
+                    tracing::warn!(target: "isopod::server", %error, worker, request_id = id, "a response broke off");
+                }
             }
         }
         Poll::Ready(frame)

@@ -8,6 +8,7 @@ mod callbacks;
 mod check;
 mod client;
 mod cron;
+mod cut_bodies;
 mod embedding;
 mod hosted;
 mod hostile;

@@ -58,6 +58,7 @@ impl<E: Engine> PoolBuilder<E> {
             queue_target: Duration::from_millis(100),
             queue_interval: Duration::from_millis(500),
             wall_timeout: Duration::from_secs(30),
+            stream_timeout: Duration::from_secs(3600),
             wait_until_timeout: Duration::from_secs(30),
             boot_timeout: Duration::from_secs(10),
             idle_timeout: None,
@@ -135,9 +136,16 @@ impl<E: Engine> PoolBuilder<E> {
         self
     }
 
-    /// How long an event may run until it has been answered, the body of its response included. Default: 30 s.
+    /// How long an event may run until it has been answered; where the answer is a stream, until that begins. Default: 30 s.
     pub const fn wall_timeout(mut self, wall_timeout: Duration) -> Self {
         self.settings.wall_timeout = wall_timeout;
+        self
+    }
+
+    /// How long an event may take to produce the stream it answered with, such as the body of a response; then it ends as
+    /// `exceeded_wall`, and its reader gets an error. Default: 1 h.
+    pub const fn stream_timeout(mut self, stream_timeout: Duration) -> Self {
+        self.settings.stream_timeout = stream_timeout;
         self
     }
 

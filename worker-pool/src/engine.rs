@@ -99,6 +99,12 @@ pub trait Worker {
 /// What a worker has to say after a turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Turn {
+    /// An event has been answered with a stream, which its worker still produces. From now on another limit of time holds:
+    /// [`PoolBuilder::stream_timeout`](crate::PoolBuilder::stream_timeout).
+    Streaming {
+        /// The slot it was begun with.
+        slot: SlotId,
+    },
     /// An event has been answered, and goes on with what it put off until then. From now on another limit of time holds:
     /// [`PoolBuilder::wait_until_timeout`](crate::PoolBuilder::wait_until_timeout).
     Answered {

@@ -50,8 +50,11 @@ pub struct Options {
     pub workers_min: usize,
     /// When a worker is replaced.
     pub recycle: Recycle,
-    /// How long an event may run until it has been answered. Default: the pool's.
+    /// How long an event may run until it has been answered; where the answer is a stream, until that begins. Default: the
+    /// pool's.
     pub wall_timeout: Option<Duration>,
+    /// How long an event may take to produce the stream it answered with. Default: the pool's.
+    pub stream_timeout: Option<Duration>,
     /// How long it may go on after its answer, with what it gave to `ctx.waitUntil`. Default: the pool's.
     pub wait_until_timeout: Option<Duration>,
     /// How many events may wait, at least 1. Default: the pool's.
@@ -77,6 +80,7 @@ impl Default for Options {
             workers_min: 0,
             recycle: Recycle::default(),
             wall_timeout: None,
+            stream_timeout: None,
             wait_until_timeout: None,
             queue_len_max: None,
             spread_at: 4,
@@ -123,6 +127,7 @@ pub(crate) struct Settings {
     pub(crate) queue_target: Duration,
     pub(crate) queue_interval: Duration,
     pub(crate) wall_timeout: Duration,
+    pub(crate) stream_timeout: Duration,
     pub(crate) wait_until_timeout: Duration,
     pub(crate) boot_timeout: Duration,
     pub(crate) idle_timeout: Option<Duration>,
@@ -151,6 +156,7 @@ pub(crate) struct Limits {
     pub(crate) age_max: Option<Duration>,
     pub(crate) memory_bytes_max: Option<usize>,
     pub(crate) wall_timeout: Duration,
+    pub(crate) stream_timeout: Duration,
     pub(crate) wait_until_timeout: Duration,
     pub(crate) queue_len_max: usize,
     pub(crate) spread_at: usize,
@@ -179,6 +185,7 @@ impl Limits {
             age_max: options.recycle.age,
             memory_bytes_max: options.recycle.memory_bytes,
             wall_timeout: options.wall_timeout.unwrap_or(settings.wall_timeout),
+            stream_timeout: options.stream_timeout.unwrap_or(settings.stream_timeout),
             wait_until_timeout: options.wait_until_timeout.unwrap_or(settings.wait_until_timeout),
             queue_len_max: options.queue_len_max.unwrap_or(settings.queue_len_max).max(1),
             spread_at: options.spread_at.clamp(1, concurrency),

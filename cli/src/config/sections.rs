@@ -249,9 +249,15 @@ impl Default for Jsx {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Limits {
-    /// Time an event may take until it has been answered, the body of its response included.
+    /// Time an event may take until it has been answered; where its response has a streamed body, until that begins.
     #[serde(with = "Time")]
     pub wall: Duration,
+    /// Time that the streamed body of a response may take.
+    #[serde(with = "Time")]
+    pub stream: Duration,
+    /// Time that the streamed body of a response may give nothing while its client waits.
+    #[serde(with = "Time")]
+    pub stream_idle: Duration,
     /// Time that what an event gave to `waitUntil` may take after its answer.
     #[serde(with = "Time")]
     pub wait_until: Duration,
@@ -303,6 +309,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             wall: Duration::from_secs(30),
+            stream: Duration::from_secs(3600),
+            stream_idle: Duration::from_secs(60),
             wait_until: Duration::from_secs(30),
             boot: Duration::from_secs(10),
             cpu: Duration::from_secs(10),

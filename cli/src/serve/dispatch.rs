@@ -4,7 +4,7 @@ use http_body_util::BodyExt;
 use isopod_pool::js::Pool;
 use isopod_pool::js::handlers::{self, CallDepth, RequestUrl};
 use isopod_pool::{Failure, Meta, Outcome, PoolStats};
-use isopod_server::{Body, Dispatch, Metric, MetricKind, Readiness, RequestMeta};
+use isopod_server::{Body, BoxError, Dispatch, Metric, MetricKind, Readiness, RequestMeta};
 
 /// Answers requests with the pool's workers.
 pub(super) struct Workers {
@@ -30,9 +30,15 @@ impl Dispatch for Workers {
             ..Meta::default()
         };
         let response = self.pool.fetch(worker, request, deadline).await;
-        response
-            .map(|response| response.map(BodyExt::boxed_unsync))
-            .inspect_err(|failure| log(failure, worker, &meta))
+        let response = response.inspect_err(|failure| log(failure, worker, &meta))?;
+        let worker = worker.to_owned();
+        let told = move |error: BoxError| {
+            if let Some(failure) = error.downcast_ref::<Failure>() {
+                log(failure, &worker, &meta);
+            }
+            error
+        };
+        Ok(response.map(|body| body.map_err(told).boxed_unsync()))
     }
 
     fn readiness(&self) -> Readiness {

@@ -75,7 +75,7 @@ pub(super) fn outgoing(chunks: mpsc::Receiver<Chunk>) -> impl Stream<Item = Chun
     })
 }
 
-fn cut_off() -> io::Error {
+pub(super) fn cut_off() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "the body was cut off before its end")
 }
 

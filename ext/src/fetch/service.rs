@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use deno_core::url::Url;
-use futures::StreamExt;
 use http::header::{ACCEPT_ENCODING, RANGE, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use http_body::Body as _;
+use http_body_util::BodyExt;
 use tokio::sync::{Semaphore, mpsc};
 
-use super::body::{Chunk, IncomingBody, forward, outgoing};
+use super::body::{Chunk, IncomingBody, cut_off, forward, outgoing};
 use super::client::{self, ClientKey};
 use super::config::{FetchConfig, FetchLimits};
 use super::decode::{ACCEPTED, ByteStream, Coding, capped};
@@ -199,11 +200,7 @@ async fn exchange(
     }
     let content_length = response.content_length();
     let coding = if is_head { None } else { Coding::of(&headers) };
-    let plain: ByteStream = Box::pin(
-        response
-            .bytes_stream()
-            .map(|chunk| chunk.map_err(|error| io::Error::other(innermost(&error)))),
-    );
+    let plain = received(response);
     let body = match coding {
         Some(coding) => capped(coding.decode(plain), limits.decoded_bytes_max),
         None => plain,
@@ -215,6 +212,26 @@ async fn exchange(
         content_length,
         decoded: coding.is_some(),
     })
+}
+
+/// The body as it comes in. hyper takes a stream of HTTP/2 that its server reset without an error for one that came to its end.
+fn received(response: reqwest::Response) -> ByteStream {
+    let is_h2 = response.version() == Version::HTTP_2;
+    let body = Some(reqwest::Body::from(response));
+    Box::pin(futures::stream::unfold(body, move |body| async move {
+        let mut body = body?;
+        loop {
+            return match body.frame().await {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => Some((Ok(data), Some(body))),
+                    Err(_trailers) => continue,
+                },
+                Some(Err(error)) => Some((Err(io::Error::other(innermost(&error))), None)),
+                None if is_h2 && !body.is_end_stream() => Some((Err(cut_off()), None)),
+                None => None,
+            };
+        }
+    }))
 }
 
 /// A kept connection may have been closed by the server the moment a request went out on it. A request that may be repeated

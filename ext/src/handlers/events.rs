@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use super::event::{CallDepth, RequestUrl};
 use super::leftover::{Timers, UnderWay};
+use super::outgoing::Tail;
 use super::{Body, Data, Event, EventKind, Fault, FaultKind, Message, Reply, TaskItem};
 use crate::quotas::Spent;
 use crate::values::{Answer, Arguments, ToScript};
@@ -40,6 +41,15 @@ pub struct Ended {
     pub result: Result<(), FaultKind>,
     /// Lines it logged beyond what it may, which are not shown.
     pub log_dropped: u64,
+}
+
+/// What an event goes on with after its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// With the stream that is its answer.
+    Streaming,
+    /// With what it gave to `ctx.waitUntil`.
+    Lingering,
 }
 
 #[derive(Default)]
@@ -73,6 +83,8 @@ struct Entry {
     /// The first failure; it decides the outcome even when the answer had been sent before.
     failed: Option<FaultKind>,
     pass_through: bool,
+    /// The stream that it answered with.
+    tail: Option<Rc<Tail>>,
     /// Where a task's progress and partial results go.
     items: Option<Items>,
     /// What a message carries, until its script asks for it.
@@ -135,8 +147,8 @@ pub struct Events {
     last: EventKey,
     entries: HashMap<EventKey, Entry>,
     timers: Timers,
-    /// Answered, and not ended.
-    lingering: VecDeque<EventKey>,
+    /// Answered, and not ended: how far they are, which has not been told yet.
+    answered: VecDeque<(EventKey, Stage)>,
     ended: VecDeque<Ended>,
     reports: VecDeque<Report>,
     reports_dropped: u64,
@@ -152,7 +164,7 @@ impl Events {
             last: 0,
             entries: HashMap::new(),
             timers: Timers::default(),
-            lingering: VecDeque::new(),
+            answered: VecDeque::new(),
             ended: VecDeque::new(),
             reports: VecDeque::new(),
             reports_dropped: 0,
@@ -346,7 +358,21 @@ impl Events {
         match std::mem::take(&mut entry.waiting) {
             Waiting::Response(reply) => drop(reply.send(Err(fault))),
             Waiting::Value(reply) => reply.fail(fault),
-            Waiting::Nobody => {}
+            // What has not been read of its stream is cut off.
+            Waiting::Nobody => {
+                if let Some(tail) = &entry.tail {
+                    tail.fail(fault);
+                }
+            }
+        }
+    }
+
+    /// An event was answered with a stream, which ends with it.
+    pub(super) fn streams(&mut self, key: EventKey, tail: &Rc<Tail>) {
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.lent.under_way.add(tail);
+            entry.tail = Some(tail.clone());
+            self.answered.push_back((key, Stage::Streaming));
         }
     }
 
@@ -383,20 +409,20 @@ impl Events {
     /// An event has its whole answer, and goes on with what it put off.
     pub(super) fn linger(&mut self, key: EventKey) {
         if self.is_open(key) {
-            self.lingering.push_back(key);
+            self.answered.push_back((key, Stage::Lingering));
         }
     }
 
     /// Whether an event goes on although it has been answered, which has not been told yet.
     pub fn begins_to_linger(&self, key: EventKey) -> bool {
-        self.is_open(key) && self.lingering.contains(&key)
+        self.is_open(key) && self.answered.contains(&(key, Stage::Lingering))
     }
 
-    /// The next event that goes on although it has been answered. Each is told once.
-    pub fn next_lingering(&mut self) -> Option<EventKey> {
-        while let Some(key) = self.lingering.pop_front() {
+    /// The next event that goes on although it has been answered, and with what. Each stage is told once.
+    pub fn next_answered(&mut self) -> Option<(EventKey, Stage)> {
+        while let Some((key, stage)) = self.answered.pop_front() {
             if self.is_open(key) {
-                return Some(key);
+                return Some((key, stage));
             }
         }
         None

@@ -296,7 +296,8 @@ function sendStream(held, stream, length, send) {
     stream.getReader();
     rid = backing.rid;
   } else {
-    rid = resourceForReadableStream(stream, length);
+    // Told of the error itself: what reads the resource learns its message alone.
+    rid = resourceForReadableStream(stream, length, (error) => op_isopod_fail(held.key, error, false, false));
   }
   held.answered = true;
   held.pending++;

@@ -11,6 +11,7 @@ mod event;
 mod events;
 mod fault;
 mod leftover;
+mod outgoing;
 mod request_body;
 mod task;
 mod task_ops;
@@ -22,11 +23,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use deno_core::convert::ByteString;
 use deno_core::error::JsError;
-use deno_core::{OpState, Resource, ResourceId, op2, v8};
+use deno_core::{OpState, ResourceId, op2, v8};
 use http::{HeaderName, HeaderValue, StatusCode};
-use tokio::sync::mpsc;
 
-use crate::ledger::MemoryLedger;
 use crate::native::{Callbacks, Natives};
 use crate::quotas::Usage;
 use crate::unwind;
@@ -36,20 +35,14 @@ pub use self::body::{Body, BoxError};
 pub use self::cloned::NotPlain;
 pub use self::copy::NoMemory;
 pub use self::event::{CALL_DEPTH, CallDepth, Event, EventKind, Reply, RequestUrl};
-pub use self::events::{Begin, Ended, EventKey, Events, Lent, Report};
+pub use self::events::{Begin, Ended, EventKey, Events, Lent, Report, Stage};
 pub use self::fault::{CodeFrames, Fault, FaultKind};
 pub(crate) use self::leftover::EndsWithEvent;
 pub use self::leftover::EventEnded;
+pub(crate) use self::outgoing::{Outgoing, stay};
 pub(crate) use self::request_body::RequestBody;
 pub use self::task::{Data, Message, RESULT_NAME_BYTES_MAX, Task, TaskItem};
 pub(crate) use self::task_ops::plain_data;
-
-/// Chunks of a streamed response that may wait for the client. With chunks of at most [`CHUNK_BYTES`], what a slow
-/// client holds of a worker's memory is bounded by their product.
-const CHUNKS_WAITING_MAX: usize = 4;
-
-/// The largest chunk taken from a response's stream at once.
-const CHUNK_BYTES: usize = 64 * 1024;
 
 type Shared = Rc<RefCell<Events>>;
 
@@ -84,6 +77,10 @@ pub enum HandlerError {
     #[class(type)]
     #[error("the value returned cannot be handed to the caller: {0}")]
     Value(String),
+    /// A stream broke off after its head had been sent.
+    #[class(type)]
+    #[error("{0}")]
+    Stream(String),
     /// A stream behind a response went away.
     #[class(inherit)]
     #[error(transparent)]
@@ -174,12 +171,8 @@ fn op_isopod_respond_stream(
     #[smi] rid: ResourceId,
 ) -> impl Future<Output = Result<bool, HandlerError>> + use<> {
     let begun = begin_stream(&state, key, status, headers, rid);
-    stay(state, rid, begun)
+    stay(state, rid, Some(key), begun)
 }
-
-pub(crate) type Sender = mpsc::Sender<Result<Bytes, BoxError>>;
-/// A stream, where its chunks go, and how many bytes it has where that is known.
-pub(crate) type Stream = (Rc<dyn Resource>, Sender, Option<u64>);
 
 fn begin_stream(
     state: &RefCell<OpState>,
@@ -187,7 +180,7 @@ fn begin_stream(
     status: u16,
     headers: Vec<(ByteString, ByteString)>,
     rid: ResourceId,
-) -> Result<Stream, HandlerError> {
+) -> Result<Outgoing, HandlerError> {
     let mut state = state.borrow_mut();
     let resource = state.resource_table.get_any(rid)?;
     let response = match response(status, headers) {
@@ -197,60 +190,12 @@ fn begin_stream(
             return Err(error);
         }
     };
-    let (body, sender, length) = stream_body(&*resource);
-    events(&state).borrow_mut().respond(key, response.map(|()| body));
-    Ok((resource, sender, length))
-}
-
-/// Stays with a stream that was begun until it has been moved, and closes it.
-pub(crate) async fn stay(
-    state: Rc<RefCell<OpState>>,
-    rid: ResourceId,
-    begun: Result<Stream, HandlerError>,
-) -> Result<bool, HandlerError> {
-    let (resource, sender, length) = begun?;
-    let ledger = Usage::of(&state.borrow()).ledger().clone();
-    let complete = pump(resource, sender, length, &ledger).await;
-    if let Ok(resource) = state.borrow_mut().resource_table.take_any(rid) {
-        resource.close();
-    }
-    complete
-}
-
-/// Moves a stream to the client. `Ok(false)`: the client left.
-pub(crate) async fn pump(
-    resource: Rc<dyn Resource>,
-    sender: Sender,
-    mut remaining: Option<u64>,
-    ledger: &MemoryLedger,
-) -> Result<bool, HandlerError> {
-    loop {
-        // The server stops listening with the last byte that was announced.
-        if remaining == Some(0) {
-            return Ok(true);
-        }
-        let permit = match sender.reserve().await {
-            Ok(permit) => permit,
-            Err(_) => return Ok(false),
-        };
-        let read = tokio::select! {
-            biased;
-            read = resource.clone().read(CHUNK_BYTES) => read,
-            () = sender.closed() => return Ok(false),
-        };
-        match read {
-            Ok(chunk) if chunk.is_empty() => return Ok(true),
-            Ok(chunk) => {
-                remaining = remaining.map(|remaining| remaining.saturating_sub(chunk.len() as u64));
-                permit.send(Ok(ledger.keep(Bytes::copy_from_slice(&chunk))));
-            }
-            Err(error) => {
-                // The status line has gone out: all that is left is to cut the connection.
-                permit.send(Err(error.to_string().into()));
-                return Err(HandlerError::Value(error.to_string()));
-            }
-        }
-    }
+    let (outgoing, body) = Outgoing::new(resource);
+    let events = events(&state);
+    let mut events = events.borrow_mut();
+    events.respond(key, response.map(|()| body));
+    events.streams(key, outgoing.tail());
+    Ok(outgoing)
 }
 
 /// Answers with a value: what a call returned, what became of a batch.
@@ -288,26 +233,19 @@ fn op_isopod_give_stream(
     #[smi] rid: ResourceId,
 ) -> impl Future<Output = Result<bool, HandlerError>> + use<> {
     let begun = begin_given_stream(&state, key, rid);
-    stay(state, rid, begun)
+    stay(state, rid, Some(key), begun)
 }
 
-fn begin_given_stream(state: &RefCell<OpState>, key: EventKey, rid: ResourceId) -> Result<Stream, HandlerError> {
+fn begin_given_stream(state: &RefCell<OpState>, key: EventKey, rid: ResourceId) -> Result<Outgoing, HandlerError> {
     let state = state.borrow();
-    let resource = state.resource_table.get_any(rid)?;
-    let (body, sender, length) = stream_body(&*resource);
+    let (outgoing, body) = Outgoing::new(state.resource_table.get_any(rid)?);
     let shared = events(&state);
     let answer = shared.borrow_mut().take_answer(key).ok_or(HandlerError::Ended)?;
     answer
         .stream(body)
         .map_err(|error| HandlerError::Value(error.to_string()))?;
-    Ok((resource, sender, length))
-}
-
-pub(crate) fn stream_body(resource: &dyn Resource) -> (Body, Sender, Option<u64>) {
-    let (sender, receiver) = mpsc::channel(CHUNKS_WAITING_MAX);
-    let (least, most) = resource.size_hint();
-    let length = most.filter(|most| *most == least);
-    (Body::new(request_body::Chunks::new(receiver, length)), sender, length)
+    shared.borrow_mut().streams(key, outgoing.tail());
+    Ok(outgoing)
 }
 
 /// Answers with the exception that a handler threw. `last` as for a response. `missing`: the script has nothing to call.

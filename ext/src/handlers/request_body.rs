@@ -1,19 +1,14 @@
-//! The body of a request as a resource that a script's stream reads from, and the body of a response as a stream that a
-//! server reads from.
+//! The body of a request as a resource that a script's stream reads from.
 
 use std::borrow::Cow;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
 use deno_core::{AsyncRefCell, AsyncResult, BufView, CancelFuture, CancelHandle, RcRef, Resource};
 use deno_error::JsErrorBox;
-use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
-use tokio::sync::mpsc;
 
-use super::{Body, BoxError};
+use super::Body;
 use crate::unwind;
 
 /// A request's body, read a chunk at a time: nothing is taken from the connection that the script has not asked for.
@@ -83,43 +78,5 @@ impl Resource for RequestBody {
 
     fn close(self: Rc<Self>) {
         self.cancel.cancel();
-    }
-}
-
-/// The chunks of a response, as an HTTP body. Dropping it tells the script's side that the client has left.
-pub(super) struct Chunks {
-    receiver: mpsc::Receiver<Result<Bytes, BoxError>>,
-    /// Bytes still to come, where the stream knew its length.
-    remaining: Option<u64>,
-}
-
-impl Chunks {
-    pub(super) fn new(receiver: mpsc::Receiver<Result<Bytes, BoxError>>, length: Option<u64>) -> Self {
-        Self {
-            receiver,
-            remaining: length,
-        }
-    }
-}
-
-impl http_body::Body for Chunks {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let polled = self.receiver.poll_recv(cx);
-        if let (Poll::Ready(Some(Ok(chunk))), Some(remaining)) = (&polled, &mut self.remaining) {
-            *remaining = remaining.saturating_sub(chunk.len() as u64);
-        }
-        polled.map(|chunk| chunk.map(|chunk| chunk.map(Frame::data)))
-    }
-
-    /// A server that has sent the length it announced asks for nothing more: this was the end, not a client that left.
-    fn is_end_stream(&self) -> bool {
-        self.remaining == Some(0)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.remaining.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }

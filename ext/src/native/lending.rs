@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 
 use super::callback::{Call, Lease, Lender};
 use crate::context::current_event;
-use crate::handlers::{CodeFrames, EventKey, Events, Fault, FaultKind, HandlerError, finish, stay, stream_body};
+use crate::handlers::{CodeFrames, EventKey, Events, Fault, FaultKind, HandlerError, Outgoing, finish, stay};
 use crate::quotas::{QuotaError, Usage};
 use crate::unwind;
 use crate::values::{Answer, Arguments};
@@ -251,15 +251,21 @@ pub(super) fn op_isopod_callback_give_stream(
             .get_any(rid)
             .map_err(HandlerError::from)
             .and_then(|resource| {
-                let (body, sender, length) = stream_body(&*resource);
-                let reply = running.ok_or(HandlerError::Ended)?.reply;
+                let (outgoing, body) = Outgoing::new(resource);
+                let Running { number, reply } = running.ok_or(HandlerError::Ended)?;
+                let function = state.borrow::<Callbacks>().functions.get(&number);
+                if let Some(event) = function.map(|function| function.event)
+                    && let Some(lent) = state.borrow::<Rc<RefCell<Events>>>().borrow_mut().lent(event)
+                {
+                    lent.under_way.add(outgoing.tail());
+                }
                 reply
                     .stream(body)
                     .map_err(|error| HandlerError::Value(error.to_string()))?;
-                Ok((resource, sender, length))
+                Ok(outgoing)
             })
     };
-    stay(state, rid, begun)
+    stay(state, rid, None, begun)
 }
 
 /// Gives what a call threw.

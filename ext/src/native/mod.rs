@@ -21,7 +21,7 @@ use deno_error::JsErrorBox;
 pub use self::callback::{Callback, CallbackError};
 pub use self::function::{Give, Given, NativeError, NativeFunction};
 pub use self::lending::{Callbacks, Due, let_go};
-use crate::handlers::{Body, EventEnded, EventKey, Events, RequestBody, stream_body};
+use crate::handlers::{Body, EventEnded, EventKey, Events, Outgoing, RequestBody};
 use crate::io::Io;
 use crate::ledger::MemoryLedger;
 use crate::quotas::Usage;
@@ -106,7 +106,7 @@ fn op_isopod_native<'s>(
     let slot = Usage::of(&state.borrow()).begin_op();
     let started = slot
         .map_err(JsErrorBox::from_err)
-        .and_then(|slot| Ok((start(&state, scope, number, arguments, &streams)?, slot)));
+        .and_then(|slot| Ok((start(&state, scope, number, arguments, &streams, event)?, slot)));
     let ended = CancelHandle::new_rc();
     if let Some(lent) = state.borrow().borrow::<Rc<RefCell<Events>>>().borrow_mut().lent(event) {
         lent.under_way.add(&ended);
@@ -135,6 +135,7 @@ fn start<'s>(
     number: u32,
     arguments: v8::Local<'s, v8::Value>,
     streams: &[ResourceId],
+    event: EventKey,
 ) -> Result<Started, JsErrorBox> {
     let (function, io) = {
         let state = state.borrow();
@@ -145,7 +146,7 @@ fn start<'s>(
         function.ok_or_else(|| JsErrorBox::type_error("this function was lent for one call, and that has ended"))?;
     let bodies = streams
         .iter()
-        .map(|rid| taken_stream(state, *rid))
+        .map(|rid| taken_stream(state, *rid, event))
         .collect::<Result<Vec<_>, _>>()?;
     // Arguments are read before the call is spawned, with no borrow held: their getters may call ops.
     let running = unwind::catch(|| function.call(scope, arguments, bodies))
@@ -155,18 +156,20 @@ fn start<'s>(
 }
 
 /// A script's stream, as a body; its bytes are moved by a task of the worker's own.
-fn taken_stream(state: &RefCell<OpState>, rid: ResourceId) -> Result<Body, JsErrorBox> {
+fn taken_stream(state: &RefCell<OpState>, rid: ResourceId, event: EventKey) -> Result<Body, JsErrorBox> {
     let resource = state
         .borrow_mut()
         .resource_table
         .take_any(rid)
         .map_err(JsErrorBox::from_err)?;
-    let (body, sender, length) = stream_body(&*resource);
-    let ledger = Usage::of(&state.borrow()).ledger().clone();
+    let (outgoing, body) = Outgoing::new(resource);
+    if let Some(lent) = state.borrow().borrow::<Rc<RefCell<Events>>>().borrow_mut().lent(event) {
+        lent.under_way.add(outgoing.tail());
+    }
+    let usage = Usage::of(&state.borrow());
     deno_core::unsync::spawn(async move {
-        // The receiver sees where it broke off: an error is the last it is sent.
-        drop(crate::handlers::pump(resource.clone(), sender, length, &ledger).await);
-        resource.close();
+        // The reader is told where it broke off.
+        drop(outgoing.pump(usage.ledger(), usage.quotas.stream_idle).await);
     });
     Ok(body)
 }

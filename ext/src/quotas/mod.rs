@@ -5,6 +5,8 @@
 //! first; `guards.js` does so for what is made in scripts of deno's. A quota that is reached is a `QuotaExceededError`: it can
 //! be caught, and names the setting.
 
+use std::time::Duration;
+
 mod blobs;
 mod event;
 mod ops;
@@ -51,6 +53,8 @@ pub struct Quotas {
     /// Bytes that scripts have the runtime hold outside the heap: blobs, compressors, messages that wait for a port, what is
     /// being encrypted. Default: 64 MiB.
     pub native_bytes: usize,
+    /// How long a stream that a script gives out may give nothing while its reader waits for it. Default: 1 min.
+    pub stream_idle: Duration,
     /// Rounds of one key derivation by PBKDF2. They run where no CPU limit sees them. Default: 2,000,000.
     pub pbkdf2_iterations: u32,
     /// Size of an RSA key that is generated, in bits. Default: 4,096.
@@ -70,6 +74,7 @@ impl Default for Quotas {
             wait_until_promises: 10_000,
             handles: 10_000,
             native_bytes: 64 << 20,
+            stream_idle: Duration::from_secs(60),
             pbkdf2_iterations: 2_000_000,
             rsa_bits: 4_096,
         }

@@ -16,7 +16,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use deno_core::{JsRuntime, v8};
-use isopod_ext::handlers::{CodeFrames, Event, EventKey, Events, Fault, FaultKind, take_back};
+use isopod_ext::handlers::{CodeFrames, Event, EventKey, Events, Fault, FaultKind, Stage, take_back};
 
 use crate::Script;
 use crate::loader::ScriptLoader;
@@ -28,6 +28,11 @@ pub use self::boot::{BootOptions, OnStop};
 /// What a worker did that its host must know of.
 #[derive(Debug)]
 pub enum Turn {
+    /// An event was answered with a stream, and goes on with it.
+    Streaming {
+        /// Which, as [`Worker::begin`] named it.
+        event: EventKey,
+    },
     /// An event has its whole answer, and goes on with what it gave to `ctx.waitUntil`.
     Answered {
         /// Which, as [`Worker::begin`] named it.
@@ -143,8 +148,11 @@ impl Worker {
     }
 
     fn next_turn(&mut self) -> Option<Turn> {
-        if let Some(event) = self.events.borrow_mut().next_lingering() {
-            return Some(Turn::Answered { event });
+        if let Some((event, stage)) = self.events.borrow_mut().next_answered() {
+            return Some(match stage {
+                Stage::Streaming => Turn::Streaming { event },
+                Stage::Lingering => Turn::Answered { event },
+            });
         }
         let ended = self.events.borrow_mut().next_ended();
         if let Some(ended) = ended {

@@ -5,8 +5,9 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use isopod_runtime::handlers::{Body, BoxError};
+use isopod_runtime::handlers::{Body, BoxError, Fault};
 
+use super::engine::failure;
 use crate::pool::Ticket;
 
 /// The body of a streamed response. Dropping it before its end cancels the event: the reader has left.
@@ -38,6 +39,9 @@ impl HttpBody for Held {
         {
             polled = Poll::Ready(Some(Err(failure.into())));
         }
+        if let Poll::Ready(Some(Err(error))) = polled {
+            polled = Poll::Ready(Some(Err(told(error))));
+        }
         // At its end the response is complete; what the handler asked to have waited for goes on.
         let ended = match &polled {
             Poll::Ready(None | Some(Err(_))) => true,
@@ -56,5 +60,13 @@ impl HttpBody for Held {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+/// How the event ended, where that is why its body did.
+fn told(error: BoxError) -> BoxError {
+    match error.downcast::<Fault>() {
+        Ok(fault) => failure(*fault).into(),
+        Err(error) => error,
     }
 }

@@ -1,6 +1,6 @@
 //! The JavaScript engine: the pool's [`Engine`] over the workers of `isopod-runtime`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -97,6 +97,8 @@ pub struct JsWorker {
     /// What the worker calls an event, by slot and back.
     keys: HashMap<SlotId, EventKey>,
     slots: HashMap<EventKey, SlotId>,
+    /// Those that were answered with a stream.
+    streaming: HashSet<EventKey>,
 }
 
 impl JsWorker {
@@ -105,6 +107,7 @@ impl JsWorker {
             worker,
             keys: HashMap::new(),
             slots: HashMap::new(),
+            streaming: HashSet::new(),
         }
     }
 }
@@ -128,6 +131,13 @@ impl Worker for JsWorker {
                         reason: fault.message,
                     });
                 }
+                Poll::Ready(isopod_runtime::Turn::Streaming { event }) => {
+                    let Some(slot) = self.slots.get(&event) else {
+                        continue;
+                    };
+                    self.streaming.insert(event);
+                    return Poll::Ready(Turn::Streaming { slot: *slot });
+                }
                 Poll::Ready(isopod_runtime::Turn::Answered { event }) => {
                     let Some(slot) = self.slots.get(&event) else {
                         continue;
@@ -139,6 +149,7 @@ impl Worker for JsWorker {
                         continue;
                     };
                     self.keys.remove(&slot);
+                    self.streaming.remove(&event);
                     let outcome = result.err().map_or(Outcome::Ok, outcome);
                     return Poll::Ready(Turn::Ended { slot, outcome });
                 }
@@ -153,6 +164,9 @@ impl Worker for JsWorker {
     fn cancel(&mut self, slot: SlotId, outcome: Outcome) {
         let Some(key) = self.keys.get(&slot) else { return };
         let message = match outcome {
+            Outcome::ExceededWall if self.streaming.contains(key) => {
+                "the stream that answered it did not end within its limit (`limits.stream`)"
+            }
             Outcome::ExceededWall => "the handler did not answer within its wall-clock limit",
             _ => "the caller left, or the pool is shutting down",
         };

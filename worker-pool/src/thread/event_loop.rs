@@ -219,6 +219,11 @@ impl<'a, E: Engine> EventLoop<'a, E> {
                 self.worker.cancel(slot, Outcome::Canceled);
                 Ok(())
             }
+            Turn::Streaming { slot } => {
+                let timeout = self.assignment.version.limits.stream_timeout;
+                self.slots().streams(slot, after(clock::now(), timeout));
+                Ok(())
+            }
             Turn::Answered { slot } => {
                 let timeout = self.assignment.version.limits.wait_until_timeout;
                 self.slots().put_off(slot, after(clock::now(), timeout));

@@ -74,13 +74,24 @@ impl Slots {
         Some(running)
     }
 
+    /// Gives an event that streams another deadline, unless it has been canceled.
+    pub(crate) fn streams(&mut self, slot: SlotId, deadline: Instant) {
+        if let Some(running) = self.get_mut(slot).filter(|running| running.canceled.is_none()) {
+            running.deadline = deadline;
+        }
+    }
+
+    fn get_mut(&mut self, slot: SlotId) -> Option<&mut Running> {
+        let entry = self.entries.get_mut(slot.index());
+        entry
+            .filter(|entry| entry.0 == slot.generation)
+            .and_then(|entry| entry.1.as_mut())
+    }
+
     /// Gives an event another deadline, unless the one it had has passed. One whose caller left begins anew: it can be canceled
     /// again.
     pub(crate) fn put_off(&mut self, slot: SlotId, deadline: Instant) {
-        let entry = self.entries.get_mut(slot.index());
-        let running = entry
-            .filter(|entry| entry.0 == slot.generation)
-            .and_then(|entry| entry.1.as_mut());
+        let running = self.get_mut(slot);
         if let Some(running) = running.filter(|running| running.canceled != Some(Outcome::ExceededWall)) {
             running.canceled = None;
             running.deadline = deadline;

@@ -1,0 +1,274 @@
+//! A script's stream on its way out: the body that its reader polls, and the task that moves chunks into it.
+//!
+//! The end of a body is sent explicitly. A channel that closes without it was cut off: the event was ended, its worker was
+//! dropped, or the stream failed. To take that for the end would make half a body look whole.
+
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use deno_core::{CancelFuture, CancelHandle, OpState, Resource, ResourceId};
+use http_body::{Frame, SizeHint};
+use tokio::sync::mpsc;
+
+use super::{Body, BoxError, EndsWithEvent, EventKey, Fault, FaultKind, HandlerError, events};
+use crate::ledger::MemoryLedger;
+use crate::quotas::Usage;
+
+/// Chunks of a stream that may wait for its reader. With chunks of at most [`CHUNK_BYTES`], what a slow client holds of a
+/// worker's memory is bounded by their product.
+const CHUNKS_WAITING_MAX: usize = 4;
+
+/// The largest chunk taken from a stream at once.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// What is sent to the reader.
+enum Piece {
+    Chunk(Bytes),
+    End,
+}
+
+/// Ties a stream to the event that gave it: both learn of the other's failure.
+#[derive(Default)]
+pub(crate) struct Tail {
+    /// Why the stream was cut off; the first reason counts.
+    cut: Arc<OnceLock<Fault>>,
+    ended: Rc<CancelHandle>,
+}
+
+impl Tail {
+    /// Says why the stream will be cut off.
+    pub(super) fn fail(&self, fault: Fault) {
+        // The first reason is the one that counts.
+        let _ = self.cut.set(fault);
+    }
+}
+
+impl EndsWithEvent for Tail {
+    fn event_ended(self: Rc<Self>) {
+        self.ended.cancel();
+    }
+}
+
+/// A stream that is to be moved to its reader.
+pub(crate) struct Outgoing {
+    resource: Rc<dyn Resource>,
+    sender: mpsc::Sender<Piece>,
+    /// How many bytes it has, where that is known.
+    length: Option<u64>,
+    tail: Rc<Tail>,
+}
+
+impl Outgoing {
+    /// A stream, and the body that its reader gets.
+    pub(crate) fn new(resource: Rc<dyn Resource>) -> (Self, Body) {
+        let (sender, receiver) = mpsc::channel(CHUNKS_WAITING_MAX);
+        let (least, most) = resource.size_hint();
+        let length = most.filter(|most| *most == least);
+        let tail = Rc::new(Tail::default());
+        let body = Body::new(Chunks {
+            receiver,
+            remaining: length,
+            cut: tail.cut.clone(),
+            ended: false,
+        });
+        let outgoing = Self {
+            resource,
+            sender,
+            length,
+            tail,
+        };
+        (outgoing, body)
+    }
+
+    pub(crate) fn tail(&self) -> &Rc<Tail> {
+        &self.tail
+    }
+
+    /// Moves the stream to its reader. `Ok(false)`: the reader left.
+    pub(crate) async fn pump(self, ledger: &MemoryLedger, idle: Duration) -> Result<bool, Fault> {
+        let ended = self.tail.ended.clone();
+        let moved = self.moves(ledger, idle).or_cancel(ended).await;
+        let moved = moved.unwrap_or_else(|_| Err(Fault::new(FaultKind::Canceled, "the event ended before its stream")));
+        if let Err(fault) = &moved {
+            self.tail.fail(fault.clone());
+        }
+        self.resource.close();
+        // The reader is told that it was cut off, and why, by the sender that is dropped here.
+        moved.map_err(|fault| self.tail.cut.get().cloned().unwrap_or(fault))
+    }
+
+    async fn moves(&self, ledger: &MemoryLedger, idle: Duration) -> Result<bool, Fault> {
+        let mut left = self.length;
+        loop {
+            // The reader stops listening with the last byte that was announced.
+            if left == Some(0) {
+                return Ok(true);
+            }
+            let Ok(permit) = self.sender.reserve().await else {
+                return Ok(false);
+            };
+            let read = tokio::select! {
+                biased;
+                read = self.resource.clone().read(CHUNK_BYTES) => read,
+                () = self.sender.closed() => return Ok(false),
+                () = tokio::time::sleep(idle) => return Err(gave_nothing(idle)),
+            };
+            let chunk = read.map_err(|error| Fault::new(FaultKind::Exception, error.to_string()))?;
+            let length = chunk.len() as u64;
+            match left {
+                None if chunk.is_empty() => {
+                    permit.send(Piece::End);
+                    return Ok(true);
+                }
+                Some(left) if chunk.is_empty() || length > left => return Err(wrong_length(self.length)),
+                _ => {}
+            }
+            left = left.map(|left| left - length);
+            permit.send(Piece::Chunk(ledger.keep(Bytes::copy_from_slice(&chunk))));
+        }
+    }
+}
+
+fn gave_nothing(idle: Duration) -> Fault {
+    let message = format!("the stream gave nothing for {idle:?} while its reader waited (`limits.stream_idle`)");
+    Fault::new(FaultKind::ExceededWall, message)
+}
+
+fn wrong_length(announced: Option<u64>) -> Fault {
+    let announced = announced.unwrap_or_default();
+    let message = format!("the stream has not the length of {announced} bytes that was announced for it");
+    Fault::new(FaultKind::Exception, message)
+}
+
+/// Moves a stream that was begun, and closes it. `key`: the event that it belongs to.
+pub(crate) async fn stay(
+    state: Rc<RefCell<OpState>>,
+    rid: ResourceId,
+    key: Option<EventKey>,
+    begun: Result<Outgoing, HandlerError>,
+) -> Result<bool, HandlerError> {
+    let outgoing = begun?;
+    let (ledger, idle) = {
+        let usage = Usage::of(&state.borrow());
+        (usage.ledger().clone(), usage.quotas.stream_idle)
+    };
+    let moved = outgoing.pump(&ledger, idle).await;
+    // It has been closed.
+    drop(state.borrow_mut().resource_table.take_any(rid));
+    moved.map_err(|fault| {
+        let message = fault.message.clone();
+        if let Some(key) = key {
+            events(&state.borrow()).borrow_mut().fail(key, fault);
+        }
+        HandlerError::Stream(message)
+    })
+}
+
+/// The chunks of a stream, as an HTTP body. Dropping it tells the script's side that the reader has left.
+struct Chunks {
+    receiver: mpsc::Receiver<Piece>,
+    /// Bytes still to come, where the stream knew its length.
+    remaining: Option<u64>,
+    cut: Arc<OnceLock<Fault>>,
+    ended: bool,
+}
+
+impl Chunks {
+    /// The sender is gone, and has not said that this is the end.
+    fn cut_off(&mut self) -> Option<Result<Frame<Bytes>, BoxError>> {
+        if std::mem::replace(&mut self.ended, true) || self.remaining == Some(0) {
+            return None;
+        }
+        let why = self.cut.get().cloned();
+        let why = why.unwrap_or_else(|| Fault::new(FaultKind::WorkerLost, "the worker was ended before its stream"));
+        Some(Err(why.into()))
+    }
+}
+
+impl http_body::Body for Chunks {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.receiver.poll_recv(cx).map(|piece| match piece {
+            Some(Piece::Chunk(chunk)) => {
+                if let Some(remaining) = &mut self.remaining {
+                    *remaining = remaining.saturating_sub(chunk.len() as u64);
+                }
+                Some(Ok(Frame::data(chunk)))
+            }
+            Some(Piece::End) => {
+                self.ended = true;
+                None
+            }
+            None => self.cut_off(),
+        })
+    }
+
+    /// A server that has sent the length it announced asks for nothing more: this was the end, not a client that left.
+    fn is_end_stream(&self) -> bool {
+        self.ended || self.remaining == Some(0)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.remaining.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    fn chunks(length: Option<u64>) -> (mpsc::Sender<Piece>, Arc<OnceLock<Fault>>, Chunks) {
+        let (sender, receiver) = mpsc::channel(CHUNKS_WAITING_MAX);
+        let cut = Arc::new(OnceLock::new());
+        let chunks = Chunks {
+            receiver,
+            remaining: length,
+            cut: cut.clone(),
+            ended: false,
+        };
+        (sender, cut, chunks)
+    }
+
+    fn chunk(text: &'static str) -> Piece {
+        Piece::Chunk(Bytes::from_static(text.as_bytes()))
+    }
+
+    #[tokio::test]
+    async fn only_an_explicit_end_is_one() {
+        let (sender, _, body) = chunks(None);
+        sender.try_send(chunk("ab")).ok();
+        sender.try_send(Piece::End).ok();
+        drop(sender);
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "ab");
+
+        let (sender, cut, body) = chunks(None);
+        sender.try_send(chunk("ab")).ok();
+        cut.set(Fault::new(FaultKind::ExceededCpu, "too much")).ok();
+        drop(sender);
+        let error = body.collect().await.unwrap_err();
+        assert_eq!(error.downcast_ref::<Fault>().unwrap().kind, FaultKind::ExceededCpu);
+    }
+
+    #[tokio::test]
+    async fn an_announced_length_ends_where_it_is_reached_and_not_before() {
+        let (sender, _, body) = chunks(Some(2));
+        sender.try_send(chunk("ab")).ok();
+        drop(sender);
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "ab");
+
+        let (sender, _, body) = chunks(Some(3));
+        sender.try_send(chunk("ab")).ok();
+        drop(sender);
+        let error = body.collect().await.unwrap_err();
+        assert_eq!(error.downcast_ref::<Fault>().unwrap().kind, FaultKind::WorkerLost);
+    }
+}
