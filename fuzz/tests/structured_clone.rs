@@ -106,7 +106,7 @@ fn cloned_values() {
 }
 
 #[test]
-fn what_the_platform_has_is_cloned_and_what_only_says_so_is_not() {
+fn what_only_says_that_it_is_the_platforms_is_plain() {
     let source = r#"
 const attempt = (value) => {
   try { const copy = structuredClone(value); return [copy.constructor.name, copy.name ?? "", copy.message ?? ""]; }
@@ -128,10 +128,9 @@ export const copies = () => [
     let copies: Vec<_> = copies.iter().map(|copy| copy.each_ref().map(String::as_str)).collect();
     assert_eq!(copies[0], ["DOMException", "DataError", "m"]);
     assert_eq!((copies[1][0], copies[1][1], copies[2][0]), ("File", "f", "Blob"));
-    for refused in &copies[3..5] {
-        assert_eq!(*refused, ["", "Error", "Failed to deserialize host object"]);
+    for plain in &copies[3..] {
+        assert_eq!(*plain, ["Object", "", ""]);
     }
-    assert_eq!(copies[5], ["", "RangeError", "own"]);
 }
 
 /// A text is bytes in hexadecimal; what is no digit is left out.

@@ -294,7 +294,7 @@ pub struct Limits {
     pub message: u64,
     /// Promises that `waitUntil` of one event holds at one time.
     pub wait_until_promises: usize,
-    /// Streams, responses, ports and object URLs that are open at one time.
+    /// Streams, responses and object URLs that are open at one time.
     pub handles: usize,
     /// Bytes held outside the heap: blobs, compressors, messages that wait for a port, what is being encrypted.
     #[serde(with = "Size")]

@@ -6,6 +6,7 @@ const { op_isopod_publish } = core.ops;
 const { isArrayBuffer } = core;
 const { ArrayBufferIsView } = primordials;
 const { currentEvent } = core.loadExtScript("ext:isopod_context/context.js");
+const { serializeApart, transferListOf } = core.loadExtScript("ext:isopod_web/clone.js");
 const { isHandedOver } = core.loadExtScript("ext:isopod_handlers/transfer.js");
 
 class EventBus {
@@ -14,8 +15,8 @@ class EventBus {
     this.#name = name;
   }
   /**
-   * Publishes a value under a topic such as "orders.created". The value is copied as by structuredClone(); bytes in the
-   * `transfer` list are handed over instead.
+   * Publishes a value under a topic such as "orders.created". The value is copied as by structuredClone(); buffers in the
+   * `transfer` list, or in the `transfer` of an options object, are taken away from the script.
    */
   publish(topic, data, transfer = undefined) {
     const key = currentEvent();
@@ -24,7 +25,8 @@ class EventBus {
     } else if (ArrayBufferIsView(data) || isArrayBuffer(data)) {
       op_isopod_publish(this.#name, `${topic}`, data, isHandedOver(data, transfer) ? 1 : 0, key);
     } else {
-      op_isopod_publish(this.#name, `${topic}`, core.serialize(data), 2, key);
+      const list = transferListOf(transfer, "Failed to execute 'publish' on 'EventBus'");
+      op_isopod_publish(this.#name, `${topic}`, serializeApart(data, list), 2, key);
     }
   }
 }

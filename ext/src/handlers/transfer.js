@@ -1,13 +1,39 @@
 // Bytes that a script hands over instead of having them copied.
 
 (function () {
-const { primordials } = __bootstrap;
-const { ArrayPrototypeIncludes, SafeArrayIterator } = primordials;
+const { core, primordials } = __bootstrap;
+const { isArrayBuffer } = core;
+const {
+  ArrayBufferIsView,
+  ArrayBufferPrototypeGetDetached,
+  ArrayPrototypeIncludes,
+  DataViewPrototypeGetBuffer,
+  SafeArrayIterator,
+  TypedArrayPrototypeGetBuffer,
+  TypedArrayPrototypeGetSymbolToStringTag,
+} = primordials;
+const { dataCloneError, takeBuffers, transferListOf } = core.loadExtScript("ext:isopod_web/clone.js");
 
-/** Whether the buffer behind these bytes is in the list. */
+function bufferOf(value) {
+  if (!ArrayBufferIsView(value)) return isArrayBuffer(value) ? value : undefined;
+  return TypedArrayPrototypeGetSymbolToStringTag(value) === undefined
+    ? DataViewPrototypeGetBuffer(value)
+    : TypedArrayPrototypeGetBuffer(value);
+}
+
+/**
+ * Whether the buffer behind these bytes is in the transfer list: an op takes it away. Other buffers of the list are taken away
+ * here.
+ */
 function isHandedOver(bytes, transfer) {
-  if (transfer === undefined) return false;
-  return ArrayPrototypeIncludes([...new SafeArrayIterator(transfer)], bytes?.buffer ?? bytes);
+  const buffer = bufferOf(bytes);
+  if (buffer !== undefined && isArrayBuffer(buffer) && ArrayBufferPrototypeGetDetached(buffer)) {
+    throw dataCloneError("the bytes are in a buffer that is detached");
+  }
+  const list = transferListOf(transfer, "Failed to read the transfer list");
+  if (list.length === 0) return false;
+  takeBuffers([...new SafeArrayIterator(list)], buffer);
+  return ArrayPrototypeIncludes(list, buffer);
 }
 
 return { isHandedOver };

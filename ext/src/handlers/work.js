@@ -18,6 +18,7 @@ const { QuotaExceededError } = core.loadExtScript("ext:deno_web/01_dom_exception
 const { constructKey, ExecutionContext, give, heldOf, hold, inContextOf, run } = core.loadExtScript(
   "ext:isopod_handlers/handlers.js",
 );
+const { deserializeApart } = core.loadExtScript("ext:isopod_web/clone.js");
 const { isHandedOver } = core.loadExtScript("ext:isopod_handlers/transfer.js");
 
 /** The context of a task: it tells of its progress and its partial results while it runs. */
@@ -61,7 +62,7 @@ class Message {
   get data() {
     if (!this.#read) {
       const { 0: cloned, 1: value } = op_isopod_message_data(this.#key);
-      this.#data = cloned ? core.deserialize(value) : value;
+      this.#data = cloned ? deserializeApart(value) : value;
       this.#read = true;
     }
     return this.#data;

@@ -3,7 +3,7 @@
 
 (function () {
 const { core, primordials } = __bootstrap;
-const { ops, isAnyArrayBuffer } = core;
+const { ops, isArrayBuffer } = core;
 const {
   op_isopod_begin_op,
   op_isopod_check_key,
@@ -19,6 +19,10 @@ const { hasEnded, unlessEnded } = core.loadExtScript("ext:isopod_context/context
 const {
   ArrayBufferIsView,
   ArrayBufferPrototype,
+  ArrayBufferPrototypeGetByteLength,
+  DataViewPrototypeGetByteLength,
+  MathTrunc,
+  Number,
   ObjectDefineProperty,
   ObjectGetOwnPropertyDescriptor,
   Proxy,
@@ -28,7 +32,10 @@ const {
   SafeArrayIterator,
   SafeFinalizationRegistry,
   SafeWeakMap,
+  SymbolToPrimitive,
+  TypeError,
   TypedArrayPrototypeGetByteLength,
+  TypedArrayPrototypeGetSymbolToStringTag,
   WeakMapPrototypeDelete,
   WeakMapPrototypeGet,
   WeakMapPrototypeSet,
@@ -47,7 +54,6 @@ for (
   const name of new SafeArrayIterator([
     "op_readable_stream_resource_allocate",
     "op_readable_stream_resource_allocate_sized",
-    "op_message_port_create_entangled",
     "op_blob_create_object_url",
   ])
 ) {
@@ -161,10 +167,20 @@ function clamped(number) {
   return number > 0 ? (number < 0xffffffff ? number : 0xffffffff) : 0;
 }
 
+/** Not by the property: a script may have put another in front of it. */
+function byteLengthOf(value) {
+  if (ArrayBufferIsView(value)) {
+    return TypedArrayPrototypeGetSymbolToStringTag(value) === undefined
+      ? DataViewPrototypeGetByteLength(value)
+      : TypedArrayPrototypeGetByteLength(value);
+  }
+  return isArrayBuffer(value) ? ArrayBufferPrototypeGetByteLength(value) : 0;
+}
+
 function byteLengths(args) {
   let bytes = 0;
   for (let i = 0; i < args.length; i++) {
-    if (ArrayBufferIsView(args[i]) || isAnyArrayBuffer(args[i])) bytes += args[i].byteLength;
+    bytes += byteLengthOf(args[i]);
   }
   return bytes;
 }
@@ -227,45 +243,104 @@ function limitAbortSignal(AbortSignal) {
 
 const WASM_PAGE = 64 * KIB;
 
-/** Has a method ask for room first: `more` says for how much. */
-function limitGrowth(prototype, name, more) {
-  const original = prototype[name];
-  const limited = {
-    method() {
-      const bytes = more(this, arguments[0]);
-      if (bytes > 0) op_isopod_room_for_memory(bytes);
-      return ReflectApply(original, this, arguments);
-    },
-  }.method;
-  ObjectDefineProperty(prototype, name, {
-    __proto__: null,
-    value: renamed(original, limited),
-    configurable: true,
-    enumerable: false,
-    writable: true,
-  });
+/**
+ * Stands in for a built-in method. What is a proxy of it has its name and length, looks native, and is no constructor; the
+ * property keeps its attributes.
+ */
+function replaceMethod(prototype, name, apply) {
+  const property = ObjectGetOwnPropertyDescriptor(prototype, name);
+  const value = new Proxy(property.value, { __proto__: null, apply });
+  ObjectDefineProperty(prototype, name, { __proto__: null, ...property, value });
 }
 
-const byteLength = ObjectGetOwnPropertyDescriptor(ArrayBufferPrototype, "byteLength").get;
-
-/** How much longer it becomes; nothing where it is no buffer, which the method itself says. */
-function longer(buffer, length) {
+function isReceiver(getter, self) {
   try {
-    return +length - ReflectApply(byteLength, buffer, []);
+    ReflectApply(getter, self, []);
+    return true;
   } catch {
-    return 0;
+    return false;
   }
 }
 
-limitGrowth(ArrayBufferPrototype, "resize", longer);
+/** https://tc39.es/ecma262/#sec-toprimitive with the hint "number", for an object. */
+function toPrimitive(object) {
+  const exotic = object[SymbolToPrimitive];
+  if (exotic !== undefined && exotic !== null) {
+    const primitive = ReflectApply(exotic, object, ["number"]);
+    if (!isObject(primitive)) return primitive;
+  } else {
+    for (const name of new SafeArrayIterator(["valueOf", "toString"])) {
+      const method = object[name];
+      if (typeof method !== "function") continue;
+      const primitive = ReflectApply(method, object, []);
+      if (!isObject(primitive)) return primitive;
+    }
+  }
+  throw new TypeError("Cannot convert object to primitive value");
+}
+
+const isObject = (value) => value !== null && (typeof value === "object" || typeof value === "function");
+
+/**
+ * The argument of a method that grows something: `ask` is called with the number that it becomes, when the method itself converts
+ * it. So it is converted once, and after the receiver has been checked.
+ */
+function askedWhenConverted(argument, ask) {
+  return {
+    __proto__: null,
+    [SymbolToPrimitive]() {
+      const primitive = isObject(argument) ? toPrimitive(argument) : argument;
+      ask(typeof primitive === "bigint" ? Number(primitive) : +primitive);
+      return primitive;
+    },
+  };
+}
+
+function askForRoom(bytes) {
+  if (bytes > 0) op_isopod_room_for_memory(bytes);
+}
+
+const byteLength = ObjectGetOwnPropertyDescriptor(ArrayBufferPrototype, "byteLength").get;
+const maxByteLength = ObjectGetOwnPropertyDescriptor(ArrayBufferPrototype, "maxByteLength").get;
+
+replaceMethod(ArrayBufferPrototype, "resize", (resize, buffer, args) => {
+  // Another receiver is refused by the method, before it converts anything.
+  if (!isReceiver(byteLength, buffer)) return ReflectApply(resize, buffer, args);
+  const argument = askedWhenConverted(args[0], (length) => {
+    // What is longer than it may be is a RangeError of the method's.
+    if (length > ReflectApply(maxByteLength, buffer, [])) return;
+    askForRoom(length - ReflectApply(byteLength, buffer, []));
+  });
+  return ReflectApply(resize, buffer, [argument]);
+});
+
+/** Sizes from here on are refused by `grow()`: by a TypeError, as https://webassembly.github.io/spec/js-api/ has it. */
+const PAGES_END = 2 ** 32;
+
+function limitGrow(prototype) {
+  const buffer = ObjectGetOwnPropertyDescriptor(prototype, "buffer").get;
+  replaceMethod(prototype, "grow", (grow, memory, args) => {
+    if (args.length === 0 || !isReceiver(buffer, memory)) return ReflectApply(grow, memory, args);
+    const argument = askedWhenConverted(args[0], (pages) => {
+      if (pages < PAGES_END) askForRoom(MathTrunc(pages) * WASM_PAGE);
+    });
+    return ReflectApply(grow, memory, [argument]);
+  });
+}
 
 const withoutGrowth = {
   __proto__: null,
   construct(target, args, newTarget) {
-    if (args[1]?.maxByteLength !== undefined) {
-      throw new RangeError("a SharedArrayBuffer that can grow is not supported: leave out maxByteLength");
+    // The length is converted before the options are read.
+    const length = isObject(args[0]) ? +toPrimitive(args[0]) : args[0];
+    if (isObject(args[1])) {
+      // A length that is none is refused first.
+      if (!(+length > -1 && +length < PAGES_END * PAGES_END)) return ReflectConstruct(target, [length], newTarget);
+      if (args[1].maxByteLength !== undefined) {
+        throw new RangeError("a SharedArrayBuffer that can grow is not supported: leave out maxByteLength");
+      }
     }
-    return ReflectConstruct(target, [args[0]], newTarget);
+    return ReflectConstruct(target, [length], newTarget);
   },
 };
 
@@ -275,9 +350,7 @@ const withoutGrowth = {
  */
 const limitMemory = (function limitMemory(global) {
   const { SharedArrayBuffer, WebAssembly } = global;
-  if (WebAssembly !== undefined) {
-    limitGrowth(WebAssembly.Memory.prototype, "grow", (_, pages) => +pages * WASM_PAGE);
-  }
+  if (WebAssembly !== undefined) limitGrow(WebAssembly.Memory.prototype);
   if (SharedArrayBuffer !== undefined) {
     const value = new Proxy(SharedArrayBuffer, withoutGrowth);
     const property = { __proto__: null, value, configurable: true, enumerable: false, writable: true };

@@ -10,7 +10,6 @@ use std::time::Duration;
 mod blobs;
 mod event;
 mod ops;
-mod ports;
 mod usage;
 
 pub(crate) use self::event::LogVerdict;
@@ -47,7 +46,7 @@ pub struct Quotas {
     pub message_bytes: usize,
     /// Promises that `waitUntil` of one event holds at one time. Default: 10,000.
     pub wait_until_promises: usize,
-    /// Things outside the heap that scripts have by number at one time: streams on their way, responses, ports, object URLs.
+    /// Things outside the heap that scripts have by number at one time: streams on their way, responses, object URLs.
     /// Default: 10,000.
     pub handles: usize,
     /// Bytes that scripts have the runtime hold outside the heap: blobs, compressors, messages that wait for a port, what is

@@ -10,7 +10,7 @@ use deno_web::BlobStoreTrait;
 use crate::context::current_event;
 use crate::handlers::Events;
 
-use super::{QuotaError, Usage, ports};
+use super::{QuotaError, Usage};
 
 impl Usage {
     /// Places it in a worker's state, before any JavaScript of its script runs.
@@ -163,11 +163,6 @@ deno_core::extension!(
     middleware = |op| match op.name {
         "op_timer_track" => op.with_implementation_from(&op_isopod_timer_track()),
         "op_timer_untrack" => op.with_implementation_from(&op_isopod_timer_untrack()),
-        "op_message_port_create_entangled" => op.with_implementation_from(&ports::op_isopod_port_create()),
-        "op_message_port_post_message" => op.with_implementation_from(&ports::op_isopod_port_post()),
-        "op_message_port_post_message_raw" => op.with_implementation_from(&ports::op_isopod_port_post_raw()),
-        "op_message_port_recv_message" => op.with_implementation_from(&ports::op_isopod_port_recv()),
-        "op_message_port_recv_message_sync" => op.with_implementation_from(&ports::op_isopod_port_recv_sync()),
         _ => op,
     },
 );

@@ -32,7 +32,7 @@ pub enum QuotaError {
     WaitUntil(usize),
     /// Too many handles.
     #[error(
-        "{0} streams, responses, ports and object URLs are open, as many as this worker may have (`limits.handles`): close \
+        "{0} streams, responses and object URLs are open, as many as this worker may have (`limits.handles`): close \
          some first"
     )]
     Handles(usize),

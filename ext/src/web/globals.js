@@ -41,12 +41,19 @@ internals.__telemetryUtil = {};
 const fetch = core.loadExtScript("ext:deno_fetch/26_fetch.js");
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const handlers = core.loadExtScript("ext:isopod_handlers/handlers.js");
+const clone = core.loadExtScript("ext:isopod_web/clone.js");
+const interfaces = core.loadExtScript("ext:isopod_web/interfaces.js");
 
 const lazy = (specifier) => {
   let loaded;
   return () => loaded ??= core.loadExtScript(specifier);
 };
-const lazyUrlPattern = lazy("ext:deno_web/01_urlpattern.js");
+const loadUrlPattern = lazy("ext:deno_web/01_urlpattern.js");
+const lazyUrlPattern = () => {
+  const loaded = loadUrlPattern();
+  clone.addInterface(loaded.URLPattern);
+  return loaded;
+};
 const lazyFileReader = lazy("ext:deno_web/10_filereader.js");
 const lazyEventSource = lazy("ext:deno_fetch/27_eventsource.js");
 const lazySql = lazy("ext:isopod_sql/sql.js");
@@ -174,7 +181,7 @@ const properties = {
   console: own(
     new console.Console((message, level) => op_isopod_log(message, level, context.currentEvent())),
   ),
-  crypto: core.propGetterOnly(() => crypto.crypto),
+  crypto: core.propGetterOnly(() => interfaces.getCrypto()),
   fetch: writable(guards.limitFetch(fetch.fetch)),
   navigator: core.propGetterOnly(() => navigator),
   performance: writable(performance.performance),
@@ -182,10 +189,11 @@ const properties = {
   self: writable(globalThis),
   setInterval: writable(guards.limitTimer(timers.setInterval)),
   setTimeout: writable(guards.limitTimer(timers.setTimeout)),
-  structuredClone: writable(messagePort.structuredClone),
+  structuredClone: writable(clone.structuredClone),
   [webidl.brand]: own(webidl.brand),
 };
 
+interfaces.addRefused(properties);
 core.defineGlobalProperties(globalThis, properties);
 ObjectSetPrototypeOf(globalThis, WorkerGlobalScope.prototype);
 event.setEventTargetData(globalThis);

@@ -102,17 +102,28 @@ fn op_isopod_now(state: &mut OpState, #[buffer] out: &mut [u8]) {
 deno_core::extension!(
     isopod_web,
     deps = [deno_webidl, deno_web, deno_fetch, deno_crypto, isopod_quotas, isopod_handlers, isopod_process],
-    ops = [op_isopod_log],
+    ops = [
+        op_isopod_log,
+        clone::op_isopod_clone,
+        clone::op_isopod_clone_read,
+        clone::op_isopod_clone_write,
+        clone::op_isopod_task,
+    ],
     esm_entry_point = "ext:isopod_web/globals.js",
     esm = [dir "src/web", "globals.js"],
-    lazy_loaded_js = [dir "src/web", "workers.js", "ext:deno_net/02_tls.js" = "no_tls.js"],
+    lazy_loaded_js = [
+        dir "src/web",
+        "clone.js",
+        "interfaces.js",
+        "workers.js",
+        "ext:deno_net/02_tls.js" = "no_tls.js",
+        "ext:deno_web/13_message_port.js" = "ports.js",
+    ],
     synthetic_esm = [
         "isopod:workers" = "ext:isopod_web/workers.js",
         "cloudflare:workers" = "ext:isopod_web/workers.js",
     ],
     middleware = |op| match op.name {
-        "op_structured_clone" => op.with_implementation_from(&clone::op_isopod_structured_clone()),
-        "op_deserialize" => op.with_implementation_from(&clone::op_isopod_deserialize()),
         "op_now" => op.with_implementation_from(&op_isopod_now()),
         _ => op,
     },

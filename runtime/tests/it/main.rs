@@ -6,3 +6,4 @@ mod handlers;
 mod limits;
 mod quotas;
 mod reach;
+mod web;

@@ -1,0 +1,147 @@
+// The interfaces of the platform: how their objects are cloned, and what of deno's own does not stay on them.
+
+(function () {
+const { core, primordials } = __bootstrap;
+const {
+  ObjectGetOwnPropertyDescriptor,
+  ReflectApply,
+  SafeArrayIterator,
+  StringPrototypeCharCodeAt,
+} = primordials;
+const { addInterface, dataCloneError, setStack } = core.loadExtScript("ext:isopod_web/clone.js");
+const { DOMException, QuotaExceededError } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
+const { EventTarget } = core.loadExtScript("ext:deno_web/02_event.js");
+const streams = core.loadExtScript("ext:deno_web/06_streams.js");
+const file = core.loadExtScript("ext:deno_web/09_file.js");
+const crypto = core.loadExtScript("ext:deno_crypto/00_crypto.js");
+const { Crypto, CryptoKey, SubtleCrypto } = crypto;
+
+const getterOf = (Interface, name) => {
+  const { get } = ObjectGetOwnPropertyDescriptor(Interface.prototype, name);
+  return (object) => ReflectApply(get, object, []);
+};
+
+// ---- errors
+
+const message = getterOf(DOMException, "message");
+const nameOf = getterOf(DOMException, "name");
+const quota = getterOf(QuotaExceededError, "quota");
+const requested = getterOf(QuotaExceededError, "requested");
+
+function describeError(error) {
+  return { __proto__: null, type: "DOMException", name: nameOf(error), message: message(error), stack: error.stack };
+}
+
+addInterface(DOMException, {
+  __proto__: null,
+  describe: describeError,
+  make(data) {
+    const error = new DOMException(data.message, data.name);
+    setStack(error, data.stack);
+    return error;
+  },
+});
+
+addInterface(QuotaExceededError, {
+  __proto__: null,
+  describe: (error) => ({
+    ...describeError(error),
+    __proto__: null,
+    type: "QuotaExceededError",
+    quota: quota(error),
+    requested: requested(error),
+  }),
+  make(data) {
+    const options = { __proto__: null };
+    // `null` says that it is not known.
+    if (data.quota !== null) options.quota = data.quota;
+    if (data.requested !== null) options.requested = data.requested;
+    const error = new QuotaExceededError(data.message, options);
+    setStack(error, data.stack);
+    return error;
+  },
+});
+
+// ---- blobs: their parts are shared, for they never change
+
+function addBlob(Interface, type) {
+  const describe = Interface.prototype[core.hostObjectBrand];
+  const make = core.getCloneableDeserializers()[type];
+  addInterface(Interface, { __proto__: null, copy: (blob) => make(ReflectApply(describe, blob, [])) });
+}
+
+addBlob(file.Blob, "Blob");
+addBlob(file.File, "File");
+
+// ---- keys
+
+const { exportNodeMaterial, importSync } = CryptoKey;
+const formats = { __proto__: null, secret: "raw", public: "spki", private: "pkcs8" };
+const algorithm = getterOf(CryptoKey, "algorithm");
+const extractable = getterOf(CryptoKey, "extractable");
+const usages = getterOf(CryptoKey, "usages");
+
+addInterface(CryptoKey, {
+  __proto__: null,
+  copy(key) {
+    try {
+      const { type, data } = ReflectApply(exportNodeMaterial, CryptoKey, [key]);
+      return ReflectApply(importSync, CryptoKey, [formats[type], data, algorithm(key), extractable(key), usages(key)]);
+    } catch {
+      throw dataCloneError(`a CryptoKey for ${algorithm(key).name} cannot be cloned`);
+    }
+  },
+});
+
+// ---- what is handed over
+
+addInterface(streams.ReadableStream, { __proto__: null, transfer: "ReadableStream" });
+addInterface(streams.WritableStream, { __proto__: null, transfer: "WritableStream" });
+addInterface(streams.TransformStream, { __proto__: null, transfer: "TransformStream" });
+
+/** Has the objects of every other class among these properties of the global object refused. */
+function addRefused(properties) {
+  for (const name in properties) {
+    const { value } = properties[name];
+    const code = StringPrototypeCharCodeAt(name, 0);
+    if (typeof value === "function" && code >= 65 && code <= 90) addInterface(value);
+  }
+}
+
+// ---- what is deno's own
+
+delete EventTarget.prototype.getParent;
+
+// Among them is one that gives the bytes of any key, extractable or not.
+const statics = [
+  [Crypto, "create", Crypto.create],
+  [Crypto, "registerSymbols", Crypto.registerSymbols],
+  [SubtleCrypto, "create", SubtleCrypto.create],
+  [CryptoKey, "exportNodeMaterial", exportNodeMaterial],
+  [CryptoKey, "fromCloneData", CryptoKey.fromCloneData],
+  [CryptoKey, "importSync", importSync],
+];
+
+function removeStatics() {
+  for (const { 0: Interface, 1: name } of new SafeArrayIterator(statics)) delete Interface[name];
+}
+
+removeStatics();
+
+let cryptoObject;
+
+/** `crypto`: made when it is first asked for, by functions that scripts do not see. */
+function getCrypto() {
+  if (cryptoObject === undefined) {
+    for (const { 0: Interface, 1: name, 2: value } of new SafeArrayIterator(statics)) Interface[name] = value;
+    try {
+      cryptoObject = crypto.crypto;
+    } finally {
+      removeStatics();
+    }
+  }
+  return cryptoObject;
+}
+
+return { addRefused, getCrypto };
+})();

@@ -1,0 +1,27 @@
+//! The web platform as scripts see it. The checks are in the folder `web`, with the clauses of the standards.
+
+use serde_json::json;
+
+use crate::common::{call, script};
+
+macro_rules! checks {
+    ($($test:ident: $file:literal, $function:literal;)*) => {$(
+        #[test]
+        fn $test() {
+            let source = concat!(include_str!("web/checks.js"), include_str!(concat!("web/", $file)));
+            assert_eq!(call(script(source), $function, vec![]).unwrap(), json!([]));
+        }
+    )*};
+}
+
+checks! {
+    buffers_are_handed_over: "clone.js", "buffers";
+    what_cannot_be_cloned_is_refused: "clone.js", "refused";
+    copies_are_of_their_kind: "clone.js", "copies";
+    keys_are_cloned: "clone.js", "keys";
+    ports_pass_messages_on: "clone.js", "ports";
+    streams_are_handed_over: "clone.js", "streams";
+    memory_grows_as_its_standard_says: "built_ins.js", "grow";
+    buffers_are_resized_as_their_standard_says: "built_ins.js", "buffers";
+    operations_are_no_constructors: "built_ins.js", "operationsOfTheGlobalObject";
+}

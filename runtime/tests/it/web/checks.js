@@ -1,0 +1,36 @@
+// What the checks of this folder share. Each function that is called gives the names of what went wrong.
+
+const checks = async (list) => {
+  const failed = [];
+  for (const [name, check] of Object.entries(list)) {
+    try {
+      const result = await check();
+      if (result !== true) failed.push(`${name}: ${JSON.stringify(result)}`);
+    } catch (error) {
+      failed.push(`${name}: ${error}`);
+    }
+  }
+  return failed;
+};
+
+/** Whether something is refused with a DataCloneError. */
+const refusal = (act) => {
+  try {
+    act();
+    return "not refused";
+  } catch (error) {
+    return error instanceof DOMException && error.name === "DataCloneError" || String(error);
+  }
+};
+
+const thrown = (act) => {
+  try {
+    act();
+  } catch (error) {
+    return error;
+  }
+};
+
+const soon = () => new Promise((resolve) => setTimeout(resolve, 5));
+const message = (port) => new Promise((resolve) => port.onmessage = resolve);
+
