@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::Limits;
 use crate::code_cache::CodeCache;
 use crate::module_cache::ModuleCache;
-use crate::modules::{Loader, LoaderOptions, MemoryModule, ModuleError};
+use crate::modules::{Loader, LoaderOptions, MemoryModule, ModuleError, ModulesLoaded};
 
 /// One version of one script, ready to be started any number of times on any thread.
 ///
@@ -153,6 +153,11 @@ impl Script {
     /// The name given to the builder.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The modules that its workers have loaded so far.
+    pub fn modules_loaded(&self) -> ModulesLoaded {
+        self.loader.loaded()
     }
 
     /// The limits of its workers.

@@ -14,6 +14,8 @@ pub enum Located {
     Isopod(PathBuf),
     /// A `wrangler.toml`, `wrangler.json` or `wrangler.jsonc`.
     Wrangler(PathBuf),
+    /// A folder with neither: its files are served as they are.
+    Files(PathBuf),
 }
 
 const EXTENSIONS: [&str; 6] = ["ts", "tsx", "js", "mjs", "jsx", "mts"];
@@ -24,7 +26,8 @@ const WRANGLER: [&str; 3] = ["wrangler.jsonc", "wrangler.json", "wrangler.toml"]
 /// Finds what to serve at `path`: a script, a configuration file, or a folder with one of them.
 ///
 /// In a folder, in this order: `isopod.toml`; `wrangler.jsonc`, `.json`, `.toml`; the `main` of `package.json`; `index`,
-/// `src/index`, `worker`, `src/worker` with one of the extensions of a script.
+/// `src/index`, `worker`, `src/worker` with one of the extensions of a script. A folder with none of these and no
+/// `package.json` is a static site, if it has a file.
 ///
 /// # Errors
 ///
@@ -84,6 +87,9 @@ fn in_folder(folder: &Path) -> Result<Located, ConfigError> {
     {
         return Ok(Located::Script(script));
     }
+    if !folder.join("package.json").exists() && has_files(folder) {
+        return Ok(Located::Files(folder.to_owned()));
+    }
     let mut looked_for = vec!["isopod.toml".to_owned()];
     looked_for.extend(WRANGLER.map(str::to_owned));
     looked_for.push("package.json with `main`".to_owned());
@@ -92,6 +98,13 @@ fn in_folder(folder: &Path) -> Result<Located, ConfigError> {
         path: folder.to_owned(),
         looked_for,
     })
+}
+
+/// Whether a folder has a file that is not hidden.
+fn has_files(folder: &Path) -> bool {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut visible = entries.filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'));
+    visible.any(|entry| entry.path().is_file())
 }
 
 /// The `main` of package.json, if there is one and its file exists; a library's `main` may well not be built.

@@ -55,6 +55,9 @@ pub(super) struct File {
     pub(super) ingress: Ingress,
     /// How the process ends.
     pub(super) shutdown: Shutdown,
+    /// A folder without a script, whose files are served.
+    #[serde(skip)]
+    pub(super) assets: Option<PathBuf>,
 }
 
 impl Default for File {
@@ -76,6 +79,7 @@ impl Default for File {
             pool: Pool::default(),
             ingress: Ingress::default(),
             shutdown: Shutdown::default(),
+            assets: None,
         }
     }
 }

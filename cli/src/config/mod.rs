@@ -82,7 +82,33 @@ pub fn load(
         Located::Script(main) => load_script(main, overrides, environment),
         Located::Isopod(path) => load_isopod(&Source::read(path)?, overrides, environment),
         Located::Wrangler(path) => wrangler::load(&Source::read(path)?, overrides, environment),
+        Located::Files(folder) => load_files(folder, overrides, environment),
     }
+}
+
+/// A folder of files is the configuration that says nothing at all.
+fn load_files(
+    folder: &Path,
+    overrides: &Overrides,
+    environment: &BTreeMap<String, String>,
+) -> Result<Config, ConfigError> {
+    no_environments(overrides)?;
+    // No file is read: the folder stands for one, so that relative paths are taken from it.
+    let source = Source::new(&folder.join("index.html"), String::new());
+    let lookup = Lookup::new(environment, &overrides.env_files)?;
+    let file = File {
+        assets: Some(folder.to_owned()),
+        ..File::default()
+    };
+    finish(
+        &source,
+        &Node::empty(),
+        &lookup,
+        file,
+        overrides,
+        Vec::new(),
+        Vec::new(),
+    )
 }
 
 fn load_script(
@@ -97,7 +123,7 @@ fn load_script(
     file.worker.main = main.file_name().map(Into::into);
     file.worker.env_values = lookup.file_values();
     no_environments(overrides)?;
-    finish(
+    let config = finish(
         &source,
         &Node::empty(),
         &lookup,
@@ -105,7 +131,11 @@ fn load_script(
         overrides,
         Vec::new(),
         Vec::new(),
-    )
+    )?;
+    Ok(Config {
+        files: overrides.env_files.clone(),
+        ..config
+    })
 }
 
 fn load_isopod(
@@ -117,8 +147,13 @@ fn load_isopod(
     no_environments(overrides)?;
     let file: File = typed(source, &node, problems_of::<File>(source, &node, &[]))?;
     let of_file = file.env_files.iter().map(|path| source.folder().join(path));
-    let lookup = Lookup::new(environment, of_file.chain(overrides.env_files.iter().cloned()))?;
-    finish(source, &node, &lookup, file, overrides, Vec::new(), Vec::new())
+    let env_files: Vec<_> = of_file.chain(overrides.env_files.iter().cloned()).collect();
+    let lookup = Lookup::new(environment, &env_files)?;
+    let config = finish(source, &node, &lookup, file, overrides, Vec::new(), Vec::new())?;
+    Ok(Config {
+        files: [vec![source.path().to_owned()], env_files].concat(),
+        ..config
+    })
 }
 
 /// Everything that the schema of `T` finds wrong with the document. A mistyped key may have been meant for one of

@@ -81,11 +81,13 @@ impl Resolver<'_> {
             mode: overrides.mode.unwrap_or(file.mode),
             log,
             workers,
+            assets: file.assets,
             routes,
             pool: file.pool,
             ingress: file.ingress,
             shutdown: file.shutdown,
             notes: self.notes,
+            files: Vec::new(),
         })
     }
 
@@ -112,6 +114,8 @@ impl Resolver<'_> {
                     "give one of them another name",
                 );
             }
+        } else if workers.is_empty() && file.assets.is_some() {
+            // A folder of files has no worker.
         } else if workers.is_empty() {
             let remedy = "add `main = \"src/index.ts\"`, or several workers as `[workers.NAME]` with a `main` each";
             self.tell(&KeyPath::default(), Fault::Missing { key: "main".to_owned() }, remedy);

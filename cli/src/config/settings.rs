@@ -27,9 +27,11 @@ pub struct Config {
     pub mode: Mode,
     /// Logging.
     pub log: Log,
-    /// The workers by name, at least one.
+    /// The workers by name; none where `assets` is served.
     pub workers: BTreeMap<String, Worker>,
-    /// Which requests go to which of `workers`, in the order of the file; at least one.
+    /// A folder without a script, whose files are served.
+    pub assets: Option<PathBuf>,
+    /// Which requests go to which of `workers`, in the order of the file.
     pub routes: Vec<Route>,
     /// All workers together.
     pub pool: Pool,
@@ -39,6 +41,8 @@ pub struct Config {
     pub shutdown: Shutdown,
     /// What is worth a line when starting: keys that are accepted and have no effect, workers nothing leads to.
     pub notes: Vec<Note>,
+    /// The files that this was read from, those that could have been there included: a change of one changes it.
+    pub files: Vec<PathBuf>,
 }
 
 /// One worker.

@@ -1,6 +1,8 @@
-//! Changes of files below a folder, told once they have settled.
+//! Changes of the files that a configuration and its workers were read from, told once they have settled.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -13,40 +15,97 @@ const SETTLED: Duration = Duration::from_millis(100);
 /// Folders in which changes mean nothing to a worker.
 const IGNORED: [&str; 4] = ["node_modules", ".git", ".isopod", "target"];
 
+/// Files that say how modules are found, wherever in the project they are.
+const RESOLUTION: [&str; 3] = ["package.json", "tsconfig.json", "jsconfig.json"];
+
+/// Extensions of files that a mistake may have been about: a module that was not found has now been written.
+const MODULES: [&str; 12] = [
+    "js", "mjs", "cjs", "jsx", "ts", "mts", "cts", "tsx", "json", "wasm", "txt", "html",
+];
+
 /// Changes that may wait to be taken; more are one anyway.
 const WAITING_MAX: usize = 64;
 
-/// The changes below a folder. Dropping it ends the watch.
+/// Folders that are watched at most, each with an inotify watch.
+const FOLDERS_MAX: usize = 4_096;
+
+/// Which changes matter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Interest {
+    /// The files that were read, and those that would be if they were there.
+    pub(super) files: BTreeSet<PathBuf>,
+    /// Whether something could not be found or started, so that a file nobody has read yet may be the correction.
+    pub(super) is_broken: bool,
+}
+
+impl Interest {
+    fn covers(&self, path: &Path) -> bool {
+        let Some(name) = path.file_name().map(|name| name.to_string_lossy()) else {
+            return false;
+        };
+        if self.files.contains(path) || RESOLUTION.contains(&&*name) {
+            return true;
+        }
+        // Without an extension it may be a folder with modules in it.
+        let may_be_a_module = || match path.extension() {
+            Some(extension) => MODULES.iter().any(|module| extension == *module),
+            None => !name.starts_with('.'),
+        };
+        self.is_broken && may_be_a_module()
+    }
+}
+
+/// The changes of files that matter. Dropping it ends the watch.
 pub(super) struct Changes {
-    _watcher: RecommendedWatcher,
+    root: PathBuf,
+    watcher: RecommendedWatcher,
+    watched: BTreeSet<PathBuf>,
+    interest: Arc<Mutex<Interest>>,
     changed: mpsc::Receiver<PathBuf>,
 }
 
 impl Changes {
-    pub(super) fn of(folder: &Path) -> Result<Self> {
+    /// Watches the folders below `root`. [`follow`](Self::follow) says which files matter; until then none does.
+    pub(super) fn below(root: &Path) -> Result<Self> {
+        let root = std::fs::canonicalize(root).with_context(|| format!("cannot watch {}", root.display()))?;
         let (sender, changed) = mpsc::channel(WAITING_MAX);
-        let root = folder.to_owned();
-        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        let interest = Arc::new(Mutex::new(Interest::default()));
+        let seen_by_watcher = Arc::clone(&interest);
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             let Ok(event) = event else { return };
             if matches!(event.kind, EventKind::Access(_)) {
                 return;
             }
-            for path in event.paths {
-                let below = path.strip_prefix(&root).unwrap_or(&path);
-                if !below.iter().any(|part| IGNORED.iter().any(|ignored| part == *ignored)) {
-                    // With so many waiting, one of them brings the same redeployment.
-                    drop(sender.try_send(path));
-                }
+            let interest = seen_by_watcher.lock().unwrap_or_else(PoisonError::into_inner);
+            for path in event.paths.into_iter().filter(|path| interest.covers(path)) {
+                // With so many waiting, one of them brings the same redeployment.
+                drop(sender.try_send(path));
             }
         })
         .context("cannot watch files")?;
-        watcher
-            .watch(folder, RecursiveMode::Recursive)
-            .with_context(|| format!("cannot watch {}", folder.display()))?;
         Ok(Self {
-            _watcher: watcher,
+            root,
+            watcher,
+            watched: BTreeSet::new(),
+            interest,
             changed,
         })
+    }
+
+    /// Follows these files from now on.
+    pub(super) fn follow(&mut self, interest: Interest) {
+        let real = |path: &PathBuf| match (path.parent().map(std::fs::canonicalize), path.file_name()) {
+            (Some(Ok(folder)), Some(name)) => folder.join(name),
+            _ => path.clone(),
+        };
+        let interest = Interest {
+            files: interest.files.iter().map(real).collect(),
+            ..interest
+        };
+        let files = interest.files.clone();
+        // First what matters, then the watch: a change in between is not missed.
+        *self.interest.lock().unwrap_or_else(PoisonError::into_inner) = interest;
+        self.watch_folders(&files);
     }
 
     /// The last file of the next burst of changes.
@@ -56,5 +115,114 @@ impl Changes {
             last = path;
         }
         Some(last)
+    }
+
+    /// Watches every folder below the root that may hold sources, and those of files outside.
+    fn watch_folders(&mut self, files: &BTreeSet<PathBuf>) {
+        let outside = files.iter().filter(|file| !file.starts_with(&self.root));
+        let outside = outside
+            .filter_map(|file| file.parent())
+            .filter(|folder| !is_ignored(folder));
+        let wanted: BTreeSet<PathBuf> = folders(&self.root)
+            .into_iter()
+            .chain(outside.map(Path::to_owned))
+            .take(FOLDERS_MAX)
+            .collect();
+        for gone in self.watched.difference(&wanted) {
+            // A folder that was deleted is no longer watched anyway.
+            drop(self.watcher.unwatch(gone));
+        }
+        // Those that were watched already are watched again: a folder may have been deleted and made again meanwhile.
+        for folder in &wanted {
+            if let Err(error) = self.watcher.watch(folder, RecursiveMode::NonRecursive) {
+                tracing::warn!(target: "isopod", "cannot watch {}: {error}", folder.display());
+            }
+        }
+        self.watched = wanted;
+    }
+}
+
+fn is_ignored(folder: &Path) -> bool {
+    folder.iter().any(|part| IGNORED.iter().any(|ignored| part == *ignored))
+}
+
+/// The folder and those below it, without hidden and ignored ones. Links are not followed.
+fn folders(root: &Path) -> Vec<PathBuf> {
+    let mut found = vec![root.to_owned()];
+    let mut next = 0;
+    while let Some(folder) = found.get(next).filter(|_| found.len() < FOLDERS_MAX) {
+        next += 1;
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let below = entries.filter(|entry| {
+            let name = entry.file_name();
+            let is_hidden = name.to_string_lossy().starts_with('.');
+            entry.file_type().is_ok_and(|kind| kind.is_dir()) && !is_hidden && !is_ignored(Path::new(&name))
+        });
+        let below: Vec<_> = below.map(|entry| entry.path()).collect();
+        found.extend(below);
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn interest(files: &[&str], is_broken: bool) -> Interest {
+        Interest {
+            files: files.iter().map(PathBuf::from).collect(),
+            is_broken,
+        }
+    }
+
+    #[test]
+    fn only_files_that_were_read_matter() {
+        let interest = interest(&["/p/src/index.ts", "/p/isopod.toml"], false);
+        for path in [
+            "/p/src/index.ts",
+            "/p/isopod.toml",
+            "/p/package.json",
+            "/p/src/tsconfig.json",
+        ] {
+            assert!(interest.covers(Path::new(path)), "{path}");
+        }
+        for path in [
+            "/p/app.db",
+            "/p/app.db-wal",
+            "/p/server.log",
+            "/p/src/notes.md",
+            "/p/src/other.ts",
+            "/p/logs",
+        ] {
+            assert!(!interest.covers(Path::new(path)), "{path}");
+        }
+    }
+
+    #[test]
+    fn after_a_mistake_a_module_that_was_not_read_may_correct_it() {
+        let interest = interest(&["/p/index.ts"], true);
+        for path in ["/p/util.ts", "/p/lib", "/p/data.json"] {
+            assert!(interest.covers(Path::new(path)), "{path}");
+        }
+        for path in ["/p/app.db-wal", "/p/server.log", "/p/.cache"] {
+            assert!(!interest.covers(Path::new(path)), "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_change_of_a_followed_file_is_told_and_one_of_a_database_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let (script, database) = (folder.path().join("src/index.ts"), folder.path().join("app.db-wal"));
+        std::fs::create_dir(folder.path().join("src")).unwrap();
+        std::fs::write(&script, "1").unwrap();
+        let mut changes = Changes::below(folder.path()).unwrap();
+        changes.follow(Interest {
+            files: [script.clone()].into(),
+            is_broken: false,
+        });
+        std::fs::write(&database, "page").unwrap();
+        std::fs::write(&script, "2").unwrap();
+        let told = changes.next().await.unwrap();
+        assert_eq!(told.file_name(), script.file_name());
     }
 }

@@ -6,9 +6,13 @@ use isopod_pool::js::handlers::{self, CallDepth, RequestUrl};
 use isopod_pool::{Failure, Meta, Outcome, PoolStats};
 use isopod_server::{Body, BoxError, Dispatch, Metric, MetricKind, Readiness, RequestMeta};
 
+use super::assets::Assets;
+
 /// Answers requests with the pool's workers.
 pub(super) struct Workers {
     pub(super) pool: Pool,
+    /// In place of workers.
+    pub(super) assets: Option<Assets>,
 }
 
 impl Dispatch for Workers {
@@ -18,6 +22,9 @@ impl Dispatch for Workers {
         mut request: http::Request<Body>,
         meta: RequestMeta,
     ) -> Result<http::Response<Body>, Failure> {
+        if let Some(assets) = &self.assets {
+            return Ok(assets.answer(request).await);
+        }
         let url = RequestUrl(meta.url(&request));
         request.extensions_mut().insert(url);
         request.extensions_mut().insert(CallDepth(meta.depth));

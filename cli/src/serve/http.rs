@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use anyhow::Result;
 use isopod_server::{Limits, Listen, Routes, ServerConfig, TlsFiles};
 
+use super::assets::Assets;
 use crate::config::{self, Config, Mode};
 
 pub(super) fn server_config(config: &Config) -> Result<ServerConfig> {
@@ -66,6 +67,9 @@ pub(super) fn routes(config: &Config) -> Result<Routes> {
     for route in &config.routes {
         let host = route.pattern.host.as_deref().unwrap_or("");
         routes = routes.route(&format!("{host}{}", route.pattern.path), route.worker.as_str())?;
+    }
+    if config.assets.is_some() {
+        return Ok(routes.fallback(Assets::WORKER));
     }
     let mut names = config.workers.keys();
     if let (true, Some(only), None) = (config.routes.is_empty(), names.next(), names.next()) {

@@ -8,6 +8,7 @@ use isopod_host::{Context, Module, PhaseResult, async_trait};
 use isopod_pool::js::Pool;
 use isopod_server::{Address, Bound, Running, ServerConfig};
 
+use super::assets::Assets;
 use super::dispatch::Workers;
 use super::life::Life;
 use super::pool::WorkerPool;
@@ -15,6 +16,7 @@ use crate::logging;
 
 pub(super) struct Ingress {
     config: ServerConfig,
+    assets: Option<Assets>,
     life: Arc<Life>,
     bound: Option<Bound>,
     running: Option<Running>,
@@ -23,9 +25,10 @@ pub(super) struct Ingress {
 impl Ingress {
     pub(super) const NAME: &'static str = "ingress";
 
-    pub(super) const fn new(config: ServerConfig, life: Arc<Life>) -> Self {
+    pub(super) const fn new(config: ServerConfig, assets: Option<Assets>, life: Arc<Life>) -> Self {
         Self {
             config,
+            assets,
             life,
             bound: None,
             running: None,
@@ -55,6 +58,7 @@ impl Module for Ingress {
         let pool = ctx.hub().get::<Pool>()?;
         let running = bound.start(Workers {
             pool: Pool::clone(&pool),
+            assets: self.assets.clone(),
         })?;
         self.life.serves();
         for (address, listen) in running.local_addrs().iter().zip(&self.config.listeners) {

@@ -6,6 +6,8 @@
 //! process is; `site` is what is deployed.
 
 mod admin;
+mod assets;
+mod banner;
 mod changes;
 mod dispatch;
 mod events;
@@ -30,6 +32,7 @@ use isopod_host::{Host, HostError, ModuleError, Phase, Reason, Shutdown};
 use isopod_runtime::run_in_short_slices;
 
 use self::admin::Admin;
+use self::assets::Assets;
 use self::events::EventLog;
 use self::ingress::Ingress;
 use self::life::Life;
@@ -72,6 +75,7 @@ pub(crate) fn serve(path: &Path, overrides: Overrides, environment: &Environment
 
 fn host(source: Source, config: &Arc<Config>, life: &Arc<Life>, watch: bool) -> Result<Host> {
     let server = http::server_config(config)?;
+    let assets = config.assets.as_deref().map(Assets::new).transpose()?;
     let mistake = if watch { Mistake::Shown } else { Mistake::Fatal };
     let mut host = Host::builder()
         .shutdown(Shutdown::signals())
@@ -84,7 +88,7 @@ fn host(source: Source, config: &Arc<Config>, life: &Arc<Life>, watch: bool) -> 
     }
     host = host
         .module(WorkerPool::new(Arc::clone(config), mistake, Arc::clone(life)))
-        .module(Ingress::new(server, Arc::clone(life)))
+        .module(Ingress::new(server, assets, Arc::clone(life)))
         .module(Scheduler::new(Arc::clone(config)));
     if watch {
         host = host.module(Watch::new(source, Arc::clone(config)));

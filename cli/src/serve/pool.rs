@@ -7,9 +7,11 @@ use isopod_host::{Context, Module, PhaseResult, async_trait};
 use isopod_pool::js::{OsScheduling, Pool, PoolBuilder};
 use tokio::sync::Mutex;
 
+use super::banner;
 use super::life::Life;
 use super::site::Site;
 use crate::config::{self, Config};
+use crate::logging;
 
 /// What is accepted has this long at least, even where requests have used up the deadline.
 const DRAIN_MIN: Duration = Duration::from_secs(1);
@@ -71,6 +73,8 @@ impl Module for WorkerPool {
         match self.mistake {
             Mistake::Fatal if !mistakes.is_empty() => Err(mistakes.into_error().into()),
             Mistake::Fatal | Mistake::Shown => {
+                let threads = self.config.threads.unwrap_or_else(processors);
+                banner::lines(&self.config, threads).iter().for_each(logging::tell);
                 eprint!("{mistakes}");
                 Ok(())
             }
@@ -100,6 +104,11 @@ impl Module for WorkerPool {
         }
         Ok(())
     }
+}
+
+/// Threads where the configuration does not say: as the pool's builder has it.
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 pub(crate) fn pool_builder(config: &Config) -> PoolBuilder {

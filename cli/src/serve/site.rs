@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use futures::future::join_all;
@@ -10,6 +11,7 @@ use isopod_host::bus::Bus;
 use isopod_host::workers::{DeliverOptions, EventBridge, WorkerSubscription};
 use isopod_pool::Failure;
 use isopod_pool::js::Pool;
+use isopod_pool::js::modules::ModulesLoaded;
 use tokio::runtime::Handle;
 
 use crate::config::{self, Config};
@@ -22,6 +24,8 @@ pub(super) struct Site {
     bus: Bus,
     runtime: Handle,
     deployed: BTreeMap<String, Place>,
+    /// Whether a worker of the last deployment could not start.
+    is_broken: bool,
 }
 
 /// What a worker has to do with the bus. It stays from version to version, so that no message is lost between them.
@@ -29,6 +33,8 @@ struct Place {
     events: config::Events,
     bridge: EventBridge,
     subscription: Option<WorkerSubscription>,
+    /// What its version has loaded.
+    modules: ModulesLoaded,
 }
 
 /// What kept workers from starting, each with its worker's name.
@@ -58,6 +64,7 @@ impl Site {
             bus: ctx.bus().clone(),
             runtime: ctx.runtime().clone(),
             deployed: BTreeMap::new(),
+            is_broken: false,
         }
     }
 
@@ -71,7 +78,18 @@ impl Site {
                 mistakes.0.push(error);
             }
         }
+        self.is_broken = !mistakes.is_empty();
         mistakes
+    }
+
+    /// Whether a worker of the last deployment could not start.
+    pub(super) const fn is_broken(&self) -> bool {
+        self.is_broken
+    }
+
+    /// The files that the workers have loaded modules from.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        self.deployed.values().flat_map(|place| place.modules.files()).collect()
     }
 
     /// Deploys one worker, waits until it has started once, and has it told what it subscribes to.
@@ -88,11 +106,13 @@ impl Site {
                     events: worker.events.clone(),
                     bridge: scripts::bridge(&self.bus, name, worker)?,
                     subscription: None,
+                    modules: ModulesLoaded::default(),
                 }
             }
         };
         let place = self.deployed.entry(name.to_owned()).or_insert(place);
         let (script, options) = scripts::script(config, name, worker, &place.bridge)?;
+        place.modules = script.modules_loaded();
         self.pool.deploy(name, script, &options)?;
         let started = self.pool.warm(name).await.map_err(|failure| told(&failure));
         if place.subscription.is_none() && !worker.events.subscribe.is_empty() {

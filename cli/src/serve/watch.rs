@@ -1,12 +1,14 @@
 //! The module that follows changes of files: what the configuration then says is deployed.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use isopod_host::{Context, Module, PhaseResult, async_trait};
 use isopod_server::ServerHandle;
 use tokio::sync::Mutex;
 
-use super::changes::Changes;
+use super::changes::{Changes, Interest};
 use super::ingress::Ingress;
 use super::scheduler::{Scheduler, Triggers};
 use super::site::{Mistakes, Site};
@@ -42,7 +44,12 @@ impl Module for Watch {
 
     /// What changes while workers start is not missed.
     async fn build(&mut self, _ctx: &Context) -> PhaseResult {
-        self.changes = Some(Changes::of(&self.first.root)?);
+        let mut changes = Changes::below(&self.first.root)?;
+        changes.follow(Interest {
+            files: files_of(&self.first),
+            is_broken: true,
+        });
+        self.changes = Some(changes);
         Ok(())
     }
 
@@ -82,21 +89,36 @@ impl Follower {
     /// Deploys anew whenever files change, until there is nothing more to watch. A configuration that cannot be read
     /// changes nothing until it is mended.
     async fn follow(self, mut changes: Changes) {
-        while let Some(path) = changes.next().await {
+        let mut files = self.files(&self.first).await;
+        let mut is_broken = self.site.lock().await.is_broken();
+        loop {
+            // Modules that are imported later are in it only after the next deployment; until then they are told of by
+            // the files that import them.
+            changes.follow(Interest {
+                files: files.clone(),
+                is_broken,
+            });
+            let Some(path) = changes.next().await else { return };
             let config = match self.source.read() {
                 Ok(config) => Arc::new(config),
                 Err(error) => {
                     logging::tell(format_args!("{error:#}"));
+                    is_broken = true;
                     continue;
                 }
             };
-            match self.apply(&config).await {
+            let applied = self.apply(&config).await;
+            is_broken = applied.as_ref().map_or(true, |mistakes| !mistakes.is_empty());
+            match applied {
                 Ok(mistakes) if mistakes.is_empty() => {
-                    logging::tell(format_args!("deployed anew: {} changed", path.display()))
+                    logging::tell(format_args!("deployed again: {} changed", path.display()));
                 }
                 Ok(mistakes) => eprint!("{mistakes}"),
                 Err(error) => logging::tell(format_args!("{error:#}")),
             }
+            // What an earlier version has read stays: it may be what the mistake is about.
+            let read = self.files(&config).await;
+            files = if is_broken { &files | &read } else { read };
             let fixed = fixed_settings(&self.first, &config);
             if !fixed.is_empty() {
                 logging::tell(format_args!(
@@ -105,6 +127,13 @@ impl Follower {
                 ));
             }
         }
+    }
+
+    /// The files that a configuration and its workers were read from.
+    async fn files(&self, config: &Config) -> BTreeSet<PathBuf> {
+        let mut files = files_of(config);
+        files.extend(self.site.lock().await.files());
+        files
     }
 
     /// First what is new, then the routes to it, then what no route leads to any more: no request meets a worker that is
@@ -118,6 +147,14 @@ impl Follower {
         site.retire_all_but(config);
         Ok(mistakes)
     }
+}
+
+/// The files that a configuration was read from or names.
+fn files_of(config: &Config) -> BTreeSet<PathBuf> {
+    let mut files: BTreeSet<PathBuf> = config.files.iter().cloned().collect();
+    files.extend(config.workers.values().map(|worker| worker.main.clone()));
+    files.extend(config.workers.values().filter_map(|worker| worker.import_map.clone()));
+    files
 }
 
 /// The settings that differ and that a running process cannot take up.

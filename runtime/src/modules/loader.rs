@@ -1,7 +1,7 @@
 //! The loader: one version of one script, from specifiers to code.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ::import_map::ImportMap;
@@ -39,8 +39,22 @@ pub struct Loader {
     jsx: Jsx,
     limits: LoaderLimits,
     transpiled: Mutex<TranspileCache>,
-    loaded: Mutex<HashSet<Url>>,
+    loaded: ModulesLoaded,
     source_maps: Arc<SourceMaps>,
+}
+
+/// The modules that one version of a script has loaded so far, those of dynamic imports included. It follows as more
+/// are loaded, and does not keep the script.
+#[derive(Debug, Clone, Default)]
+pub struct ModulesLoaded(Arc<Mutex<HashSet<Url>>>);
+
+impl ModulesLoaded {
+    /// The files among them.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        let loaded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        loaded.iter().filter_map(|url| url.to_file_path().ok()).collect()
+    }
 }
 
 /// A module, ready to be compiled.
@@ -90,7 +104,7 @@ impl Loader {
             jsx: options.jsx,
             transpiled: Mutex::new(TranspileCache::new(options.limits.transpile_cache_bytes_max)),
             limits: options.limits,
-            loaded: Mutex::default(),
+            loaded: ModulesLoaded::default(),
             source_maps: Arc::new(SourceMaps::new(Arc::clone(&sources))),
             sources,
         })
@@ -199,6 +213,12 @@ impl Loader {
         &self.source_maps
     }
 
+    /// What has been loaded, for one who watches the files.
+    #[must_use]
+    pub fn loaded(&self) -> ModulesLoaded {
+        self.loaded.clone()
+    }
+
     fn transpiled(&self, url: &Url, source: Arc<str>, dialect: Dialect) -> Result<Module, ModuleError> {
         let tsconfig = match &self.sources.disk {
             Some(disk) if url.scheme() == "file" => disk.tsconfig(url)?,
@@ -237,7 +257,7 @@ impl Loader {
     }
 
     fn count(&self, url: &Url) -> Result<(), ModuleError> {
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut loaded = self.loaded.0.lock().unwrap_or_else(PoisonError::into_inner);
         if loaded.contains(url) {
             return Ok(());
         }

@@ -34,6 +34,6 @@ mod tests;
 pub use code_frame::code_frame;
 pub use error::{Importer, ModuleError};
 pub use kind::{ModuleKind, RequestedType};
-pub use loader::{Loader, Module, ModuleCode};
+pub use loader::{Loader, Module, ModuleCode, ModulesLoaded};
 pub use options::{ImportMapText, Jsx, JsxRuntime, LoaderLimits, LoaderOptions, MemoryModule};
 pub use source_maps::{OriginalPosition, SourceMaps};

@@ -227,7 +227,7 @@ fn a_folder_is_searched_in_a_fixed_order() {
         std::fs::create_dir_all(project.path().join("src")).unwrap();
         std::fs::write(project.path().join(file), "").unwrap();
         let found = match discover(project.path()).unwrap() {
-            Located::Script(path) | Located::Isopod(path) | Located::Wrangler(path) => path,
+            Located::Script(path) | Located::Isopod(path) | Located::Wrangler(path) | Located::Files(path) => path,
         };
         seen.push(found.strip_prefix(project.path()).unwrap().to_str().unwrap().to_owned());
     }

@@ -58,7 +58,11 @@ pub(super) fn load(
     worker
         .vars
         .retain(|name, _| !worker.env_values.contains_key(name) && !worker.secrets.contains(name));
-    finish(source, &node, &lookup, file, overrides, reader.problems, reader.notes)
+    let config = finish(source, &node, &lookup, file, overrides, reader.problems, reader.notes)?;
+    let mut files = vec![source.path().to_owned()];
+    files.extend(secret_files(source, name).into_iter().flatten());
+    files.extend(overrides.env_files.iter().cloned());
+    Ok(Config { files, ..config })
 }
 
 /// The files that secrets come from: those of the overrides, else `.dev.vars` (or that of the environment), else the `.env`
@@ -67,21 +71,25 @@ fn env_files(source: &Source, environment: Option<&str>, overrides: &Overrides) 
     if !overrides.env_files.is_empty() {
         return overrides.env_files.clone();
     }
-    let there = |name: String| Some(source.folder().join(name)).filter(|path| path.is_file());
-    let dev_vars = environment
-        .and_then(|name| there(format!(".dev.vars.{name}")))
-        .or_else(|| there(".dev.vars".to_owned()));
-    if let Some(dev_vars) = dev_vars {
-        return vec![dev_vars];
+    let [dev_vars, env] = secret_files(source, environment);
+    match dev_vars.into_iter().rev().find(|path| path.is_file()) {
+        Some(dev_vars) => vec![dev_vars],
+        None => env.into_iter().filter(|path| path.is_file()).collect(),
     }
-    let of_environment = |suffix: &str| environment.map(|name| format!(".env.{name}{suffix}"));
-    let names = [
+}
+
+/// The `.dev.vars` files and the `.env` files that an environment may have, the more specific ones last.
+fn secret_files(source: &Source, environment: Option<&str>) -> [Vec<PathBuf>; 2] {
+    let of_environment = |start: &str, end: &str| environment.map(|name| format!("{start}.{name}{end}"));
+    let dev_vars = [Some(".dev.vars".to_owned()), of_environment(".dev.vars", "")];
+    let env = [
         Some(".env".to_owned()),
-        of_environment(""),
+        of_environment(".env", ""),
         Some(".env.local".to_owned()),
-        of_environment(".local"),
+        of_environment(".env", ".local"),
     ];
-    names.into_iter().flatten().filter_map(there).collect()
+    let paths = |names: &[Option<String>]| names.iter().flatten().map(|name| source.folder().join(name)).collect();
+    [paths(&dev_vars), paths(&env)]
 }
 
 /// Whether a value asks for nothing: tools write empty lists for every kind of binding.

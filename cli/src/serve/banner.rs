@@ -1,0 +1,134 @@
+//! The lines that `serve` starts with: threads, and each worker with its entry file, routes and bindings.
+
+use std::path::Path;
+
+use crate::config::{Config, Mode, Worker};
+
+/// Workers that are listed; of more only the number is.
+const WORKERS_MAX: usize = 12;
+/// Items that one list names.
+const ITEMS_MAX: usize = 8;
+
+/// What is served, in a few lines without secrets.
+pub(super) fn lines(config: &Config, threads: usize) -> Vec<String> {
+    let mode = match config.mode {
+        Mode::Development => "development",
+        Mode::Production => "production",
+    };
+    let mut lines = vec![format!(
+        "isopod {}, {mode} mode, {}",
+        env!("CARGO_PKG_VERSION"),
+        counted(threads, "thread")
+    )];
+    if let Some(folder) = &config.assets {
+        lines.push(format!("  files of {}", folder.display()));
+    }
+    let width = config.workers.keys().map(String::len).max().unwrap_or_default();
+    for (name, worker) in config.workers.iter().take(WORKERS_MAX) {
+        lines.push(format!("  worker {name:width$}  {}", described(config, name, worker)));
+    }
+    if let Some(more) = config.workers.len().checked_sub(WORKERS_MAX).filter(|more| *more > 0) {
+        lines.push(format!("  and {more} more"));
+    }
+    lines
+}
+
+fn described(config: &Config, name: &str, worker: &Worker) -> String {
+    let routes = config.routes.iter().filter(|route| route.worker == name);
+    let routes: Vec<_> = routes.map(|route| route.pattern.to_string()).collect();
+    let mut parts = vec![shortened(&config.root, &worker.main)];
+    parts.extend(listed("routes", &routes));
+    parts.extend(listed("bindings", &bindings(worker)));
+    let crons: Vec<_> = worker.crons.iter().map(ToString::to_string).collect();
+    parts.extend(listed("crons", &crons));
+    let topics: Vec<_> = worker.events.subscribe.iter().map(ToString::to_string).collect();
+    parts.extend(listed("subscribes to", &topics));
+    parts.join("; ")
+}
+
+/// The names in `env`, with the kind of each that is not a variable.
+fn bindings(worker: &Worker) -> Vec<String> {
+    let vars = worker.vars.keys().cloned();
+    let secrets = worker.secrets.keys().map(|name| format!("{name} (secret)"));
+    let databases = worker
+        .databases
+        .iter()
+        .map(|database| format!("{} (SQL)", database.binding));
+    let events = worker.events.binding.iter().map(|name| format!("{name} (events)"));
+    vars.chain(secrets).chain(databases).chain(events).collect()
+}
+
+fn listed(what: &str, items: &[String]) -> Option<String> {
+    let shown = items
+        .iter()
+        .take(ITEMS_MAX)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
+    match items.len() {
+        0 => None,
+        len if len > ITEMS_MAX => Some(format!("{what} {shown} and {} more", len - ITEMS_MAX)),
+        _ => Some(format!("{what} {shown}")),
+    }
+}
+
+fn shortened(root: &Path, path: &Path) -> String {
+    path.strip_prefix(root).unwrap_or(path).display().to_string()
+}
+
+fn counted(number: usize, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        _ => format!("{number} {what}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::config::{Overrides, discover, load};
+
+    fn config(files: &[(&str, &str)]) -> (tempfile::TempDir, Config) {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        let config = load(
+            &discover(folder.path()).unwrap(),
+            &Overrides::default(),
+            &BTreeMap::new(),
+        )
+        .unwrap();
+        (folder, config)
+    }
+
+    #[test]
+    fn each_worker_has_a_line_with_routes_and_bindings_and_no_value_of_a_secret() {
+        let text = "env_files = ['keys.env']\n[workers.shop]\nmain = 'shop.ts'\nvars = { GREETING = 'hi' }\nsecrets = ['KEY']\ncrons = ['0 * * * *']\n\
+                    [[workers.shop.databases]]\nbinding = 'DB'\nurl = 'sqlite::memory:'\n\
+                    [workers.a]\nmain = 'a.ts'\n\
+                    [[routes]]\npattern = 'shop.example/*'\nworker = 'shop'\n[[routes]]\npattern = '/*'\nworker = 'a'\n";
+        let (_folder, config) = config(&[
+            ("isopod.toml", text),
+            ("shop.ts", ""),
+            ("a.ts", ""),
+            ("keys.env", "KEY=hunter2"),
+        ]);
+        let expected = [
+            format!("isopod {}, development mode, 2 threads", env!("CARGO_PKG_VERSION")),
+            "  worker a     a.ts; routes /*".to_owned(),
+            "  worker shop  shop.ts; routes shop.example/*; bindings GREETING, KEY (secret), DB (SQL); crons 0 * * * *"
+                .to_owned(),
+        ];
+        assert_eq!(lines(&config, 2), expected);
+    }
+
+    #[test]
+    fn a_folder_of_files_is_named() {
+        let (folder, config) = config(&[("index.html", "<h1>hi</h1>")]);
+        let expected = format!("  files of {}", folder.path().display());
+        assert_eq!(lines(&config, 1).get(1), Some(&expected));
+    }
+}
