@@ -41,8 +41,12 @@ fn pool(threads: usize, options: &Options) -> (Pool<FakeEngine>, Arc<FakeScript>
 }
 
 fn send(pool: &Pool<FakeEngine>, does: Does) -> Option<(Ticket, channel::Receiver<Answer>)> {
+    send_to(pool, "s", does)
+}
+
+fn send_to(pool: &Pool<FakeEngine>, name: &str, does: Does) -> Option<(Ticket, channel::Receiver<Answer>)> {
     let (call, reply) = Call::new(does);
-    let ticket = pool.dispatch("s", call, Meta::default()).ok()?;
+    let ticket = pool.dispatch(name, call, Meta::default()).ok()?;
     Some((ticket, reply))
 }
 
@@ -209,6 +213,34 @@ fn no_event_is_lost_between_a_worker_that_is_replaced_and_the_next_one() {
         assert_eq!(caller.join().expect("no panic"), Some(Ok(7)));
         deploys.join().expect("no panic");
         drop(pool);
+    });
+}
+
+#[test]
+fn two_scripts_share_the_thread_beside_a_worker_that_only_waits() {
+    under_schedules(1000, || {
+        // A busy worker may be asked to finish at once: time does not pass here.
+        let pool = Pool::builder(FakeEngine::new())
+            .linger(Duration::ZERO)
+            .yield_after(Duration::ZERO)
+            .threads(2)
+            .build()
+            .expect("threads");
+        for name in ["a", "b", "c"] {
+            pool.deploy(name, Arc::new(FakeScript::new()), &Options::default())
+                .expect("a running pool");
+        }
+        let ask = |name, n| assert_eq!(send_to(&pool, name, Does::Echo(n)).map(answer), Some(Ok(n)));
+        ask("b", 1);
+        let (release, held) = channel::bounded(1);
+        let held = send_to(&pool, "a", Does::Wait(held)).expect("room");
+        // The worker that waits is asked to finish where this comes before the other is known to have.
+        ask("c", 2);
+        ask("b", 3);
+        drop(release);
+        assert_eq!(answer(held), Ok(0));
+        assert_eq!(pool.shutdown_blocking(Duration::MAX).threads_joined, 2);
+        assert_settled(&pool);
     });
 }
 

@@ -50,6 +50,9 @@ impl<E: Engine> Shared<E> {
             // No foreign code runs under the lock, so a poisoned state is still a consistent one.
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             let result = section(&mut state, &mut fx);
+            if state.is_unsettled() {
+                state.settle(clock::now(), &mut fx);
+            }
             if fx.has_news() {
                 self.news().extend(fx.take_news());
                 has_news = true;

@@ -166,7 +166,7 @@ impl<E: Engine> State<E> {
         now: Instant,
         fx: &mut Effects<E>,
     ) -> Result<Accepted, Rejected<E::Event>> {
-        self.relieve(now, fx);
+        self.relieve(fx);
         let placement = match self.decide(name, &event, meta, now) {
             Ok(placement) => placement,
             Err(reason) => {

@@ -122,6 +122,9 @@ impl<E: Engine> State<E> {
         }
         self.mend(now, &mut todo, fx);
         self.keep_warm(now, &mut todo, fx);
+        if let Some(due) = self.place_waiting(now, fx) {
+            todo.look_at(due);
+        }
         for (thread, slot) in self.threads.iter_mut().enumerate() {
             if let Some(mailbox) = slot.unspawned.take() {
                 todo.spawn.push(Spawn {
@@ -175,7 +178,6 @@ impl<E: Engine> State<E> {
     /// Joins threads that have ended and replaces those that were lost.
     fn mend(&mut self, now: Instant, todo: &mut Todo<E>, fx: &mut Effects<E>) {
         let stopping = self.is_stopping();
-        let mut mended = false;
         for slot in &mut self.threads {
             let Life::Ended { again } = slot.life else { continue };
             todo.join.extend(slot.handle.take());
@@ -184,16 +186,12 @@ impl<E: Engine> State<E> {
                 Some(_) if !stopping => {
                     slot.revive();
                     self.threads_respawned += 1;
-                    mended = true;
                     fx.tell(PoolEvent::ThreadRespawned {
                         thread: slot.name.clone(),
                     });
                 }
                 _ => slot.life = Life::Joined,
             }
-        }
-        if mended {
-            self.grow_all(now, fx);
         }
     }
 

@@ -104,8 +104,8 @@ impl<E: Engine> State<E> {
             }
         }
         self.remove_if_done(&name, fx);
-        let _ = self.line_up(&name, now);
-        self.relieve(now, fx);
+        let _ = self.line_up(&name);
+        self.relieve(fx);
         self.nudge(&name, fx);
     }
 
@@ -151,6 +151,11 @@ impl<E: Engine> State<E> {
         next
     }
 
+    /// A thread is about to go: it gets no other worker.
+    pub(crate) fn dismiss(&mut self, thread: usize) {
+        self.threads[thread].mailbox = None;
+    }
+
     /// A thread is up.
     pub(crate) fn thread_started(&mut self, thread: usize) {
         self.threads[thread].start_failures = 0;
@@ -178,7 +183,6 @@ impl<E: Engine> State<E> {
             (Duration::from_millis(10) * 2u32.saturating_pow(slot.start_failures.min(10))).min(RESPAWN_PAUSE_MAX)
         };
         slot.mailbox = None;
-        slot.reserved = None;
         slot.life = Life::Ended {
             again: Some(now + pause),
         };
@@ -186,7 +190,16 @@ impl<E: Engine> State<E> {
             thread: slot.name.clone(),
             message: message.to_owned(),
         });
+        self.unreserve(thread, fx);
         fx.wake_supervisor();
+    }
+
+    /// The script that was to have this thread waits for another.
+    pub(super) fn unreserve(&mut self, thread: usize, fx: &mut Effects<E>) {
+        if let Some((name, _)) = self.threads[thread].reserved.take() {
+            let _ = self.line_up(&name);
+            self.nudge(&name, fx);
+        }
     }
 
     /// A thread ended because it was asked to, or came back after it had been given up.

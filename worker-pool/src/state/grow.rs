@@ -62,7 +62,7 @@ impl<E: Engine> State<E> {
                 Some((_, number)) if *number == asking.number => ThreadView::Coming,
                 _ => ThreadView::Taken,
             },
-            Some(hosted) if hosted.held.is_empty() && matches!(hosted.phase, Phase::Ready { .. }) => {
+            Some(hosted) if hosted.is_idle() => {
                 let min = hosted.version.limits.workers_min;
                 let kept = min > 0 && self.census(hosted.version.number).ready <= min;
                 ThreadView::Idle {
@@ -94,21 +94,28 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// Whether the script needs one more worker, and how much.
-    fn wants(&self, name: &str, now: Instant) -> Option<Displacing> {
+    /// Whether the script needs one more worker, whether or not it may have one now.
+    pub(super) fn lacks(&self, name: &str) -> Option<Displacing> {
         let script = self.scripts.get(name)?;
         let limits = &script.current.limits;
         let census = self.census(script.current.number);
         let own = census.ready + census.coming;
-        if script.breaker.admit(now) != Admit::Yes || own >= limits.workers_max || !self.has_memory() {
-            return None;
-        }
         let backlog = script.queue.len() > census.coming * limits.spread_at;
         if backlog || (own == 0 && !script.warming.is_empty()) {
             return Some(Displacing::Allowed);
         }
         let keep = own < limits.workers_min && !script.leaving && self.closing.is_none();
         keep.then_some(Displacing::Forbidden)
+    }
+
+    /// Whether the script needs one more worker, and may boot one.
+    pub(super) fn wants(&self, name: &str, now: Instant) -> Option<Displacing> {
+        let lacks = self.lacks(name)?;
+        let script = self.scripts.get(name)?;
+        let census = self.census(script.current.number);
+        let has_all = census.ready + census.coming >= script.current.limits.workers_max;
+        let may_boot = script.breaker.admit(now) == Admit::Yes && self.has_memory();
+        (may_boot && !has_all).then_some(lacks)
     }
 
     /// Boots what the script wants, as far as there are threads; for the rest it waits its turn.
@@ -118,44 +125,11 @@ impl<E: Engine> State<E> {
                 return;
             };
             match room(&self.view(&version, now), displacing) {
-                Grow::Keep => return self.enlist(name, now, fx),
+                Grow::Keep => break,
                 grow => self.boot_at(grow, name, now, fx),
             }
         }
-    }
-
-    /// Threads have come or gone: every script boots what it wants.
-    pub(crate) fn grow_all(&mut self, now: Instant, fx: &mut Effects<E>) {
-        let names: Vec<_> = self.scripts.keys().cloned().collect();
-        names.iter().for_each(|name| self.grow(name, now, fx));
-    }
-
-    /// The script waits for the next vacant thread, if it wants one.
-    pub(super) fn line_up(&mut self, name: &Arc<str>, now: Instant) -> Option<Displacing> {
-        let displacing = self.wants(name, now)?;
-        let script = self.scripts.get_mut(name)?;
-        if !script.enlisted {
-            script.enlisted = true;
-            self.waiting.push_back(Arc::clone(name));
-        }
-        Some(displacing)
-    }
-
-    /// The script waits for a thread. One that has no worker at all makes a busy worker of another script finish.
-    pub(super) fn enlist(&mut self, name: &Arc<str>, now: Instant, fx: &mut Effects<E>) {
-        let Some(displacing) = self.line_up(name, now) else {
-            return;
-        };
-        if displacing == Displacing::Allowed {
-            let busy = (0..self.threads.len()).filter(|thread| self.may_yield(*thread, now));
-            let victim =
-                busy.min_by_key(|thread| self.threads[*thread].hosted.as_ref().map(|hosted| hosted.held.len()));
-            if let Some(thread) = victim
-                && let Some(hosted) = self.threads[thread].hosted.as_mut()
-            {
-                hosted.retire(RetireReason::Displaced, fx);
-            }
-        }
+        self.enlist(name, now, fx);
     }
 
     /// Whether this busy worker has had its turn, now that a script without any worker waits.
@@ -167,22 +141,21 @@ impl<E: Engine> State<E> {
             && self.threads[thread]
                 .hosted
                 .as_ref()
-                .is_some_and(|hosted| self.owes_a_thread(&hosted.version.name))
+                .is_some_and(|hosted| self.owes_a_thread(&hosted.version.name, now))
     }
 
     /// Whether more scripts wait without any worker than threads are being freed.
-    pub(super) fn is_starved(&self) -> bool {
+    pub(super) fn is_starved(&self, now: Instant) -> bool {
         if self.waiting.is_empty() {
             return false;
         }
         let starving = self.waiting.iter().filter(|name| {
             self.scripts.get(*name).is_some_and(|script| {
                 let census = self.census(script.current.number);
-                let wanted = !script.queue.is_empty() || !script.warming.is_empty();
-                wanted && census.ready + census.coming == 0
+                census.ready + census.coming == 0 && self.wants(name, now) == Some(Displacing::Allowed)
             })
         });
-        starving.count() > self.being_freed()
+        starving.count() > self.being_freed(now)
     }
 
     pub(super) fn boot_at(&mut self, grow: Grow, name: &Arc<str>, now: Instant, fx: &mut Effects<E>) {
@@ -227,6 +200,8 @@ impl<E: Engine> State<E> {
             mailbox: Arc::clone(&mail),
             given: 0,
             idle_since: now,
+            ready_at: now,
+            yields: None,
             nudged: false,
             table: Arc::clone(&table),
             memory: Arc::clone(&memory),
@@ -274,22 +249,11 @@ impl<E: Engine> State<E> {
         {
             return self.assignment(thread, &name, now, fx);
         }
-        while let Some(name) = self.next_in_turn() {
-            if let Some(script) = self.scripts.get_mut(&name) {
-                script.enlisted = false;
-            }
-            if self.wants(&name, now).is_some() {
-                let assignment = self.assignment(thread, &name, now, fx);
-                // It may want more than one, but the others have their turn first.
-                if self.wants(&name, now).is_some()
-                    && let Some(script) = self.scripts.get_mut(&name)
-                {
-                    script.enlisted = true;
-                    self.waiting.push_back(name);
-                }
-                return assignment;
-            }
-        }
-        None
+        let name = self.next_in_turn(now)?;
+        self.leave_line(&name);
+        let assignment = self.assignment(thread, &name, now, fx);
+        // It may want more than one, but the others have their turn first.
+        let _ = self.line_up(&name);
+        assignment
     }
 }

@@ -99,7 +99,6 @@ impl<E: Engine> State<E> {
         self.threads_lost += 1;
         let slot = &mut self.threads[thread];
         slot.mailbox = None;
-        slot.reserved = None;
         slot.life = Life::Lost;
         let message = "it runs code that does not come back".to_owned();
         tracing::error!(thread = slot.name, message, "a worker thread was lost");
@@ -115,9 +114,9 @@ impl<E: Engine> State<E> {
             _ => Departure::Retired(RetireReason::Lost),
         };
         self.depart(thread, departure, now, fx);
+        self.unreserve(thread, fx);
         // It may come back in this very moment, and go to sleep.
         fx.post(&mailbox, Mail::Retire);
-        self.grow_all(now, fx);
     }
 
     /// Others take the places of lost threads, as far as that is allowed.
@@ -125,17 +124,12 @@ impl<E: Engine> State<E> {
         if self.is_stopping() || self.stuck() > self.settings.lost_threads_max {
             return;
         }
-        let mut mended = false;
         while self.serving() < self.settings.threads {
             let thread = self.add_thread(now);
             self.threads_respawned += 1;
             fx.tell(PoolEvent::ThreadRespawned {
                 thread: self.threads[thread].name.clone(),
             });
-            mended = true;
-        }
-        if mended {
-            self.grow_all(now, fx);
         }
     }
 

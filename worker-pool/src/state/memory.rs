@@ -2,7 +2,6 @@
 //! is accepted.
 
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use crate::engine::Engine;
 use crate::observe::RetireReason;
@@ -21,17 +20,13 @@ impl<E: Engine> State<E> {
         max.map_or(Pressure::Calm, |max| Pressure::of(self.memory_bytes(), max))
     }
 
-    /// Whether a worker may boot now. Remembers that one may not.
+    /// Whether a worker may boot now.
     pub(super) fn has_memory(&self) -> bool {
-        let has = self.pressure() < Pressure::Hold;
-        if !has {
-            self.held_back.set(true);
-        }
-        has
+        self.pressure() < Pressure::Hold
     }
 
-    /// Has idle workers go until the rest are calm, the one that has been idle longest first; and scripts boot that could not before.
-    pub(super) fn relieve(&mut self, now: Instant, fx: &mut Effects<E>) {
+    /// Has idle workers go until the rest are calm, the one that has been idle longest first.
+    pub(super) fn relieve(&mut self, fx: &mut Effects<E>) {
         let Some(max) = self.settings.memory_bytes_max else {
             return;
         };
@@ -45,10 +40,6 @@ impl<E: Engine> State<E> {
             };
             used = used.saturating_sub(hosted.memory_bytes());
             hosted.retire(RetireReason::Pressure, fx);
-        }
-        if self.held_back.get() && self.pressure() < Pressure::Hold {
-            self.held_back.set(false);
-            self.grow_all(now, fx);
         }
     }
 

@@ -5,6 +5,8 @@
 //! waits: what must be done outside the lock is left in [`Effects`].
 
 mod accept;
+#[cfg(all(test, not(feature = "shuttle")))]
+mod check;
 mod close;
 mod depart;
 mod effects;
@@ -13,9 +15,9 @@ mod lost;
 mod memory;
 mod queue;
 mod serve;
+mod settle;
 mod share;
 
-use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -47,12 +49,12 @@ use crate::thread::Table;
 pub(crate) struct State<E: Engine> {
     pub(crate) scripts: HashMap<Arc<str>, Script<E>>,
     pub(crate) threads: Vec<Thread<E>>,
-    /// Scripts that want a worker and found no thread, in the order in which they are served.
+    /// Scripts that lack a worker, in the order in which they came to.
     waiting: VecDeque<Arc<str>>,
     /// How many events wait, in all queues.
     queued: Arc<AtomicUsize>,
-    /// A boot was put off for want of memory.
-    held_back: Cell<bool>,
+    /// Whether there may be workers that were to finish for the scripts that wait; see [`Hosted::yields`].
+    yielding: bool,
     /// Accepted events that have not ended.
     pub(crate) open: usize,
     pub(crate) closing: Option<Closing>,
@@ -132,6 +134,9 @@ pub(crate) struct Hosted<E: Engine> {
     /// How many events it was ever given.
     given: u64,
     idle_since: Instant,
+    ready_at: Instant,
+    /// Since when it is to finish for scripts that wait. Where they find other threads before it has, it goes on.
+    yields: Option<Instant>,
     /// Whether a [`Mail::Pull`] is on its way.
     nudged: bool,
     /// The events it has begun.
@@ -173,7 +178,7 @@ impl<E: Engine> State<E> {
             threads: Vec::new(),
             waiting: VecDeque::new(),
             queued: Arc::default(),
-            held_back: Cell::new(false),
+            yielding: false,
             open: 0,
             closing: None,
             threads_lost: 0,
@@ -269,13 +274,24 @@ impl<E: Engine> Hosted<E> {
         matches!(self.phase, Phase::Ready { .. }) && self.held.len() < self.room.load(Ordering::Relaxed)
     }
 
-    /// From here on it gets no new events. Says so to a worker that would not notice by itself.
-    fn retire(&mut self, reason: RetireReason, fx: &mut Effects<E>) {
-        if matches!(self.phase, Phase::Retiring(_)) {
-            return;
+    /// Whether it is ready and holds nothing.
+    fn is_idle(&self) -> bool {
+        self.held.is_empty() && matches!(self.phase, Phase::Ready { .. })
+    }
+
+    /// From here on it gets no new events. False if that was so already.
+    fn finish(&mut self, reason: RetireReason) -> bool {
+        let was_final = matches!(self.phase, Phase::Retiring(_)) && self.yields.is_none();
+        if !was_final {
+            self.yields = None;
+            self.phase = Phase::Retiring(reason);
         }
-        self.phase = Phase::Retiring(reason);
-        if self.held.is_empty() {
+        !was_final
+    }
+
+    /// The same, and says so to a worker that would not notice by itself.
+    fn retire(&mut self, reason: RetireReason, fx: &mut Effects<E>) {
+        if self.finish(reason) && self.held.is_empty() {
             fx.post(&self.mailbox, Mail::Retire);
         }
     }

@@ -7,7 +7,7 @@ use crate::engine::Engine;
 use crate::job::{EventId, Job};
 use crate::observe::{PoolEvent, RetireReason};
 use crate::state::queue::Waited;
-use crate::state::{Effects, Mail, Phase, State};
+use crate::state::{Effects, Mail, Phase, State, Version};
 use crate::time::after;
 
 /// What a worker does next.
@@ -28,7 +28,7 @@ impl<E: Engine> State<E> {
         if hosted.phase == Phase::Booting {
             hosted.phase = Phase::Ready { since: now };
         }
-        hosted.idle_since = now;
+        (hosted.idle_since, hosted.ready_at) = (now, now);
         let (worker, version) = (hosted.id, Arc::clone(&hosted.version));
         version.counters.booted();
         fx.tell(PoolEvent::WorkerReady {
@@ -44,7 +44,10 @@ impl<E: Engine> State<E> {
             script.last_boot_failure = None;
             self.answer_warming(&version.name, &Ok(()), fx);
         }
-        self.pull(thread, now, fx)
+        let next = self.pull(thread, now, fx);
+        // While this one booted, others left it its share.
+        self.nudge(&version.name, fx);
+        next
     }
 
     /// Puts events from the queue into the worker's mailbox while it has room. While other workers of the script boot, it
@@ -63,14 +66,9 @@ impl<E: Engine> State<E> {
             .get(&version.name)
             .is_none_or(|script| script.queue.is_empty())
         {
-            return self.rest(thread, now);
+            return self.rest(thread, now, fx);
         }
-        let shared = self.census(version.number).coming > 0;
-        let fill_to = if shared {
-            version.limits.spread_at
-        } else {
-            version.limits.concurrency
-        };
+        let fill_to = self.fill_to(&version);
         let (mut nearest, mut given, mut stale) = (None, 0, Vec::new());
         if let Some(hosted) = self.threads[thread].hosted.as_mut()
             && let Some(script) = self.scripts.get_mut(&version.name)
@@ -97,7 +95,22 @@ impl<E: Engine> State<E> {
             self.look_by(after(due, self.settings.lost_grace), fx);
         }
         self.shed_stale(&version.name, stale, fx);
-        if given == 0 { self.rest(thread, now) } else { Next::Stay }
+        // What is left may have been left to a worker that was coming, and has come.
+        let _ = self.line_up(&version.name);
+        if given == 0 {
+            self.rest(thread, now, fx)
+        } else {
+            Next::Stay
+        }
+    }
+
+    /// How many events a worker takes from the queue: while others of its version come, it leaves them their share.
+    fn fill_to(&self, version: &Version<E>) -> usize {
+        if self.census(version.number).coming > 0 {
+            version.limits.spread_at
+        } else {
+            version.limits.concurrency
+        }
     }
 
     /// What has waited for too long, where everything does, does not waste a worker.
@@ -110,17 +123,10 @@ impl<E: Engine> State<E> {
         self.remove_if_done(name, fx);
     }
 
-    /// The queue is empty. A worker that has nothing to do, or has had its turn, goes where another script has none.
-    fn rest(&mut self, thread: usize, now: Instant) -> Next {
-        let idle = self.ready_since(thread).is_some()
-            && self.threads[thread]
-                .hosted
-                .as_ref()
-                .is_some_and(|hosted| hosted.held.is_empty());
-        if ((idle && self.is_starved()) || self.may_yield(thread, now))
-            && let Some(hosted) = self.threads[thread].hosted.as_mut()
-        {
-            hosted.phase = Phase::Retiring(RetireReason::Displaced);
+    /// The queue is empty. A worker that has had its turn goes where another script has none.
+    fn rest(&mut self, thread: usize, now: Instant, fx: &mut Effects<E>) -> Next {
+        if self.may_yield(thread, now) {
+            self.have_yield(thread, now, fx);
         }
         self.may_leave(thread)
     }
@@ -134,17 +140,17 @@ impl<E: Engine> State<E> {
         now: Instant,
         fx: &mut Effects<E>,
     ) -> Next {
-        let yields = !self.waiting.is_empty() && self.may_yield(thread, now);
+        if tired.is_none() && !self.waiting.is_empty() && self.may_yield(thread, now) {
+            self.have_yield(thread, now, fx);
+        }
         let Some(hosted) = self.threads[thread].hosted.as_mut() else {
             return Next::Leave(RetireReason::Lost);
         };
         let held = hosted.held.len();
         hosted.held.retain(|held| events.binary_search(held).is_err());
         let ended = held - hosted.held.len();
-        if matches!(hosted.phase, Phase::Ready { .. })
-            && let Some(reason) = tired.or(yields.then_some(RetireReason::Displaced))
-        {
-            hosted.phase = Phase::Retiring(reason);
+        if let Some(reason) = tired {
+            hosted.finish(reason);
         }
         if hosted.held.is_empty() {
             hosted.idle_since = now;
@@ -156,7 +162,7 @@ impl<E: Engine> State<E> {
             last = script.leaving;
         }
         self.ended(ended, fx);
-        self.relieve(now, fx);
+        self.relieve(fx);
         if last {
             self.remove_if_done(&version.name, fx);
         }
@@ -184,22 +190,22 @@ impl<E: Engine> State<E> {
         if reason == RetireReason::Idle && (busy || kept) {
             return Next::Stay;
         }
-        if let Some(hosted) = self.threads[thread].hosted.as_mut()
-            && matches!(hosted.phase, Phase::Ready { .. })
-        {
-            hosted.phase = Phase::Retiring(reason);
+        if let Some(hosted) = self.threads[thread].hosted.as_mut() {
+            hosted.finish(reason);
         }
         self.may_leave(thread)
     }
 
-    /// Wakes warm workers with room for what waits in the queue and has no boot to wait for.
+    /// Wakes warm workers that have room for what waits in the queue.
     pub(super) fn nudge(&mut self, name: &str, fx: &mut Effects<E>) {
         let Some(script) = self.scripts.get(name).filter(|script| !script.queue.is_empty()) else {
             return;
         };
-        let number = script.current.number;
+        let version = Arc::clone(&script.current);
+        let fill_to = self.fill_to(&version);
         for hosted in self.threads.iter_mut().filter_map(|thread| thread.hosted.as_mut()) {
-            if hosted.version.number == number && hosted.has_room() && !hosted.nudged {
+            let takes = hosted.has_room() && hosted.held.len() < fill_to;
+            if hosted.version.number == version.number && takes && !hosted.nudged {
                 hosted.nudged = true;
                 fx.post(&hosted.mailbox, Mail::Pull);
             }

@@ -1,14 +1,16 @@
 //! Who has which part of the threads, and whose turn it is: with more scripts than threads, and with scripts that want all.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::engine::Engine;
 use crate::overload::fair::{Share, has_its_part};
+use crate::placement::Displacing;
 use crate::state::{Phase, Script, State};
 
 impl<E: Engine> State<E> {
     /// The threads that a script has or is about to, whatever the version.
-    fn share(&self, name: &str, script: &Script<E>) -> Share {
+    pub(super) fn share(&self, name: &str, script: &Script<E>) -> Share {
         let hosts = |thread: &&crate::state::Thread<E>| match (&thread.hosted, &thread.reserved) {
             (_, Some((reserved, _))) => **reserved == *name,
             (Some(hosted), None) => !matches!(hosted.phase, Phase::Retiring(_)) && *hosted.version.name == *name,
@@ -22,13 +24,13 @@ impl<E: Engine> State<E> {
 
     /// Whether a worker of this script is to finish for another that waits: one that has none at all, where none has more than
     /// this one; or one that has less than it should beside this one.
-    pub(super) fn owes_a_thread(&self, holder: &str) -> bool {
+    pub(super) fn owes_a_thread(&self, holder: &str, now: Instant) -> bool {
         let Some(script) = self.scripts.get(holder).filter(|_| !self.waiting.is_empty()) else {
             // Its script is gone, and others wait.
-            return !self.waiting.is_empty() && self.is_starved();
+            return !self.waiting.is_empty() && self.is_starved(now);
         };
         let own = self.share(holder, script);
-        if self.is_starved() {
+        if self.is_starved(now) {
             let others = self.scripts.iter().filter(|(name, _)| ***name != *holder);
             return !others
                 .into_iter()
@@ -37,34 +39,40 @@ impl<E: Engine> State<E> {
         let poorer = self.waiting.iter().filter(|name| {
             self.scripts.get(*name).is_some_and(|waiting| {
                 let share = self.share(name, waiting);
-                let may_have_more = share.threads < waiting.current.limits.workers_max;
-                !waiting.queue.is_empty() && may_have_more && share.should_gain_from(own)
+                share.should_gain_from(own) && self.wants(name, now) == Some(Displacing::Allowed)
             })
         });
-        poorer.count() > self.being_freed()
+        poorer.count() > self.being_freed(now)
     }
 
-    /// How many threads will be free for others in a while.
-    pub(super) fn being_freed(&self) -> usize {
-        let hosted = self.threads.iter().filter_map(|thread| thread.hosted.as_ref());
-        hosted
-            .filter(|hosted| matches!(hosted.phase, Phase::Retiring(_)))
-            .count()
+    /// How many threads will soon be free for the scripts that wait: those of workers that go and hold nothing, and those of
+    /// workers that were asked to finish a moment ago. A worker that still holds events after that may do so for long: it is no
+    /// reason to let others wait for it.
+    pub(super) fn being_freed(&self, now: Instant) -> usize {
+        let moment = self.settings.yield_after;
+        let unreserved = self.threads.iter().filter(|thread| thread.reserved.is_none());
+        let going = unreserved.filter_map(|thread| thread.hosted.as_ref()).filter(|hosted| {
+            let asked = hosted
+                .yields
+                .is_some_and(|at| now.saturating_duration_since(at) <= moment);
+            matches!(hosted.phase, Phase::Retiring(_)) && (hosted.held.is_empty() || asked)
+        });
+        going.count()
     }
 
-    /// The script that is to have the next thread: of those that wait the one with the smallest part, and of equals the one
-    /// that has waited longest.
-    pub(super) fn next_in_turn(&mut self) -> Option<Arc<str>> {
-        let share = |name: &Arc<str>| self.scripts.get(name).map(|script| self.share(name, script));
-        let mut best: Option<(usize, Share)> = None;
-        for (at, name) in self.waiting.iter().enumerate() {
-            match (share(name), best) {
-                (None, _) => return self.waiting.remove(at),
-                (Some(share), Some((_, least))) if !share.is_below(least) => {}
-                (Some(share), _) => best = Some((at, share)),
+    /// The script that is to have the next thread: of those that wait and may have one the one with the smallest part, and of
+    /// equals the one that has waited longest.
+    pub(super) fn next_in_turn(&mut self, now: Instant) -> Option<Arc<str>> {
+        self.tidy_line();
+        let mut best: Option<(Share, &Arc<str>)> = None;
+        for name in &self.waiting {
+            let Some(script) = self.scripts.get(name) else { continue };
+            let share = self.share(name, script);
+            if best.is_none_or(|(least, _)| share.is_below(least)) && self.wants(name, now).is_some() {
+                best = Some((share, name));
             }
         }
-        self.waiting.remove(best?.0)
+        best.map(|(_, name)| Arc::clone(name))
     }
 
     /// Whether the script has all of the pool that it may have beside others: as many workers as it is allowed, where the pool has

@@ -56,10 +56,19 @@ fn serve<E: Engine>(
         Ok(departure) => departure.clone(),
         Err(_) => Departure::Retired(RetireReason::Lost),
     };
-    shared.with(|state, fx| state.depart(index, departure, clock::now(), fx));
     match hosted {
-        Ok(_) => shared.with(|state, fx| state.after_departure(index, clock::now(), fx)),
-        Err(panic) => std::panic::resume_unwind(panic),
+        // In one section: the thread is not vacant in between.
+        Ok(_) => shared.with(|state, fx| {
+            state.depart(index, departure, clock::now(), fx);
+            state.after_departure(index, clock::now(), fx)
+        }),
+        Err(panic) => {
+            shared.with(|state, fx| {
+                state.dismiss(index);
+                state.depart(index, departure, clock::now(), fx);
+            });
+            std::panic::resume_unwind(panic)
+        }
     }
 }
 
@@ -74,8 +83,6 @@ fn lose<E: Engine>(shared: &Shared<E>, index: usize, name: &str, message: &str, 
     shared.with(|state, fx| {
         state.thread_lost(index, message, could_start, clock::now(), fx);
         state.depart(index, Departure::BootAborted, clock::now(), fx);
-        // What waited for this thread does not wait for the next one if another has room.
-        state.grow_all(clock::now(), fx);
     });
 }
 

@@ -1,16 +1,23 @@
 //! The pool's decisions under load, played through in simulated time: the real state, with scripts that take as long as they are
 //! said to. A minute of a pool that is asked for ten times what it can do takes a moment, and is the same each time.
+//!
+//! After each step, and as time passes between them, no event may wait for what is there.
+
+mod overload;
+mod waiting;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::fake::{Answer, Call, FakeEngine, FakeScript};
 use crate::job::{EventId, Tally};
 use crate::native::{Code, WithNative, Work};
+use crate::observe::RetireReason;
 use crate::options::{Meta, Options, Priority, Settings};
-use crate::outcome::Outcome;
+use crate::outcome::{Failure, Outcome};
 use crate::state::{Assignment, Departure, Effects, Mail, Next, State};
 use crate::stats::Counters;
 use crate::sync::channel;
@@ -21,6 +28,10 @@ type E = WithNative<FakeEngine>;
 const MS: Duration = Duration::from_millis(1);
 /// How long a boot takes.
 const BOOT: Duration = Duration::from_millis(3);
+/// How long after its caller has been answered an event counts as ended.
+const REPORT: Duration = Duration::from_micros(100);
+/// How late the supervisor may be.
+const LATE: Duration = Duration::from_millis(3);
 /// Whoever waits for longer than this has given up.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -53,17 +64,43 @@ struct Fate {
     late: usize,
     refused: usize,
     shed: usize,
+    /// Ended in another way: canceled, a boot that failed, a lost thread.
+    failed: usize,
     /// The longest time until a good answer, until a refusal of whatever kind.
     slowest: Duration,
     slowest_refusal: Duration,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
     Boots(usize, u64),
     Ends(usize, EventId),
+    Reports(usize, u64, EventId),
     Comes(usize),
+    Happens(usize, Mishap),
     Looks,
+}
+
+/// What befalls the scripts, by their order, and the threads, by their numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Mishap {
+    /// An event of this load comes, and no other follows.
+    Asks,
+    /// So many come at once.
+    AskTogether(u8),
+    /// So many boots of the script fail.
+    BootsFail(u8),
+    /// The script is deployed again.
+    Deploys,
+    Undeploys,
+    /// The caller of the load's oldest event leaves.
+    Leaves,
+    /// The worker on the thread is too old.
+    Ages,
+    /// The thread panics.
+    Panics,
+    /// The worker on the thread holds so many megabytes.
+    Weighs(u16),
 }
 
 struct Simulation {
@@ -78,15 +115,22 @@ struct Simulation {
     threads: HashMap<usize, channel::Receiver<Assignment<E>>>,
     /// The workers on them.
     hosted: HashMap<usize, Assignment<E>>,
-    running: HashMap<EventId, (Work<FakeEngine>, Tally)>,
+    /// The workers that have booted.
+    ready: HashSet<u64>,
+    running: HashMap<EventId, (usize, Work<FakeEngine>, Tally)>,
+    scripts: Vec<(&'static str, Options)>,
+    boots_fail: HashMap<&'static str, u8>,
     waiting: BTreeMap<EventId, (usize, Instant, channel::Receiver<Answer>)>,
     chance: u64,
 }
 
 impl Simulation {
     fn new(threads: usize, scripts: &[(&'static str, Options)], loads: &[Load]) -> Self {
+        Self::with_settings(settings(threads), scripts, loads)
+    }
+
+    fn with_settings(settings: Settings, scripts: &[(&'static str, Options)], loads: &[Load]) -> Self {
         let start = Instant::now();
-        let settings = settings(threads);
         let mut simulation = Self {
             state: State::new(Arc::new(settings), Arc::new(Counters::default()), start),
             start,
@@ -97,23 +141,39 @@ impl Simulation {
             fates: loads.iter().map(|_| Fate::default()).collect(),
             threads: HashMap::new(),
             hosted: HashMap::new(),
+            ready: HashSet::new(),
             running: HashMap::new(),
+            scripts: scripts.to_vec(),
+            boots_fail: HashMap::new(),
             waiting: BTreeMap::new(),
             chance: 1,
         };
         simulation.at(start, Step::Looks);
-        for (name, options) in scripts {
-            let code = Arc::new(Code::Script(Arc::new(FakeScript::new())));
-            simulation.with(|state, now, fx| _ = state.deploy((*name).into(), code, options, now, fx));
-        }
-        (0..loads.len()).for_each(|load| simulation.at(start, Step::Comes(load)));
+        (0..scripts.len()).for_each(|script| simulation.deploy(script));
+        let often = (0..loads.len()).filter(|load| loads[*load].a_second > 0);
+        often.for_each(|load| simulation.at(start, Step::Comes(load)));
         simulation
+    }
+
+    fn deploy(&mut self, script: usize) {
+        let (name, options) = self.scripts[script].clone();
+        let code = Arc::new(Code::Script(Arc::new(FakeScript::new())));
+        self.with(|state, now, fx| _ = state.deploy(name.into(), code, &options, now, fx));
+    }
+
+    /// Plans this for so much time after the start.
+    fn plan(&mut self, after: Duration, of: usize, mishap: Mishap) {
+        self.at(self.start + after, Step::Happens(of, mishap));
     }
 
     /// Plays so much time, and until all that was accepted has ended. Gives what became of each load.
     fn play(mut self, time: Duration) -> Vec<Fate> {
         let ends = self.start + time;
         while let Some(Reverse((at, _, step))) = self.steps.pop() {
+            // What only time has changed is seen to in time.
+            if let Some(before) = at.checked_sub(LATE).filter(|before| *before > self.now) {
+                self.check(before);
+            }
             self.now = at;
             match step {
                 Step::Comes(_) if at >= ends => {}
@@ -124,11 +184,13 @@ impl Simulation {
                         .get(&thread)
                         .is_some_and(|hosted| hosted.worker.get() == worker)
                     {
-                        let next = self.with(|state, now, fx| state.ready(thread, now, fx));
-                        self.follow(thread, next);
+                        self.boots(thread);
                     }
                 }
                 Step::Ends(thread, event) => self.ends(thread, event),
+                Step::Reports(thread, worker, event) => self.reports(thread, worker, event),
+                Step::Happens(..) if at >= ends => {}
+                Step::Happens(of, mishap) => self.happens(of, mishap),
                 Step::Looks => self.look(),
             }
             if at >= ends && self.running.is_empty() && self.waiting.is_empty() {
@@ -148,6 +210,15 @@ impl Simulation {
     fn with<R>(&mut self, section: impl FnOnce(&mut State<E>, Instant, &mut Effects<E>) -> R) -> R {
         let mut fx = Effects::new();
         let result = section(&mut self.state, self.now, &mut fx);
+        self.finish(fx);
+        result
+    }
+
+    fn finish(&mut self, mut fx: Effects<E>) {
+        if self.state.is_unsettled() {
+            self.state.settle(self.now, &mut fx);
+        }
+        self.check(self.now);
         let mut looks = false;
         let fails = fx.fails();
         fx.perform(|| looks = true);
@@ -158,7 +229,12 @@ impl Simulation {
             self.at(self.now, Step::Looks);
         }
         self.settle();
-        result
+    }
+
+    fn check(&mut self, now: Instant) {
+        if let Some(found) = self.state.waits_in_vain(now) {
+            panic!("after {:?}: {found}", now - self.start);
+        }
     }
 
     /// Takes up assignments and mail.
@@ -183,7 +259,7 @@ impl Simulation {
                         let takes = self.loads[*load].takes;
                         let (event, tally) = job.start().expect("an event");
                         // Dropped, it would answer.
-                        self.running.insert(id, (event, tally));
+                        self.running.insert(id, (thread, event, tally));
                         self.at(self.now + takes, Step::Ends(thread, id));
                     }
                     Mail::Pull => {
@@ -194,7 +270,15 @@ impl Simulation {
                         let next = self.state.may_leave(thread);
                         self.follow(thread, next);
                     }
-                    Mail::Cancel(_) | Mail::Cut => unreachable!("nobody leaves"),
+                    Mail::Cancel(id) => {
+                        if let Some((thread, _, tally)) = self.running.remove(&id) {
+                            tally.finish(Outcome::Canceled);
+                            let (load, ..) = self.waiting.remove(&id).expect("it runs");
+                            self.fates[load].failed += 1;
+                            self.report(thread, id);
+                        }
+                    }
+                    Mail::Cut => unreachable!("it is not shut down"),
                 }
             }
         }
@@ -209,20 +293,27 @@ impl Simulation {
             .collect();
         for (id, answer) in answered {
             let failure = answer.expect_err("only failures come this way");
-            assert_eq!(failure.outcome, Outcome::LoadShed, "{failure}");
-            assert!(failure.retry_after.is_some(), "it says when to try again");
             let (load, asked, _) = self.waiting.remove(&id).expect("it waits");
             let fate = &mut self.fates[load];
-            fate.shed += 1;
-            fate.slowest_refusal = fate.slowest_refusal.max(self.now - asked);
+            if failure.outcome == Outcome::LoadShed {
+                assert!(failure.retry_after.is_some(), "it says when to try again");
+                fate.shed += 1;
+                fate.slowest_refusal = fate.slowest_refusal.max(self.now - asked);
+            } else {
+                fate.failed += 1;
+            }
         }
     }
 
     fn follow(&mut self, thread: usize, next: Next) {
         let Next::Leave(reason) = next else { return };
+        self.departs(thread, Departure::Retired(reason));
+    }
+
+    fn departs(&mut self, thread: usize, departure: Departure) {
         self.hosted.remove(&thread);
         let assignment = self.with(|state, now, fx| {
-            state.depart(thread, Departure::Retired(reason), now, fx);
+            state.depart(thread, departure, now, fx);
             state.after_departure(thread, now, fx)
         });
         if let Some(assignment) = assignment {
@@ -243,65 +334,137 @@ impl Simulation {
         self.settle();
     }
 
+    fn boots(&mut self, thread: usize) {
+        let name = Arc::clone(&self.hosted[&thread].version.name);
+        if let Some(left) = self.boots_fail.get_mut(&*name).filter(|left| **left > 0) {
+            *left -= 1;
+            let failure = Failure::new(Outcome::BootFailed, "it was to fail");
+            return self.departs(thread, Departure::BootFailed(failure));
+        }
+        self.ready.insert(self.hosted[&thread].worker.get());
+        let next = self.with(|state, now, fx| state.ready(thread, now, fx));
+        self.follow(thread, next);
+    }
+
+    fn happens(&mut self, of: usize, mishap: Mishap) {
+        let script = self.scripts[of % self.scripts.len()].0;
+        let thread = self.hosted.keys().min().map(|least| least + of % self.hosted.len());
+        let thread = thread.filter(|thread| self.hosted.contains_key(thread));
+        match (mishap, thread) {
+            (Mishap::Asks, _) => self.asks(of),
+            (Mishap::AskTogether(count), _) => (0..count).for_each(|_| self.asks(of)),
+            (Mishap::BootsFail(count), _) => _ = self.boots_fail.insert(script, count),
+            (Mishap::Deploys, _) => self.deploy(of % self.scripts.len()),
+            (Mishap::Undeploys, _) => _ = self.with(|state, _, fx| state.undeploy(script, fx)),
+            (Mishap::Leaves, _) => {
+                let oldest = self
+                    .waiting
+                    .iter()
+                    .find(|(_, (load, ..))| *load == of)
+                    .map(|(id, _)| *id);
+                if let Some(id) = oldest {
+                    let script = self.loads[of].script;
+                    self.with(|state, _, fx| state.cancel(script, id, fx));
+                }
+            }
+            // One that boots has no age.
+            (Mishap::Ages, Some(thread)) if self.ready.contains(&self.hosted[&thread].worker.get()) => {
+                let next = self.with(|state, _, _| state.tire(thread, RetireReason::Age));
+                self.follow(thread, next);
+            }
+            (Mishap::Panics, Some(thread)) => self.panics(thread),
+            (Mishap::Weighs(megabytes), Some(thread)) => {
+                // It says so with what has ended.
+                let hosted = &self.hosted[&thread];
+                hosted.memory.store(usize::from(megabytes) << 20, Ordering::Relaxed);
+                let next = self.with(|state, now, fx| state.end(thread, &[], None, now, fx));
+                self.follow(thread, next);
+            }
+            (Mishap::Ages | Mishap::Panics | Mishap::Weighs(_), _) => {}
+        }
+    }
+
+    fn panics(&mut self, thread: usize) {
+        self.hosted.remove(&thread);
+        let lost: Vec<_> = self.running.extract_if(|_, (on, ..)| *on == thread).collect();
+        for (id, _) in lost {
+            let (load, ..) = self.waiting.remove(&id).expect("it runs");
+            self.fates[load].failed += 1;
+        }
+        self.with(|state, now, fx| {
+            state.dismiss(thread);
+            state.depart(thread, Departure::Retired(RetireReason::Lost), now, fx);
+        });
+        self.with(|state, now, fx| state.thread_lost(thread, "it panicked", true, now, fx));
+    }
+
     /// An event comes, and says when the next one will: at random, as callers do that know nothing of each other.
     fn comes(&mut self, load: usize) {
-        let Load {
-            script,
-            a_second,
-            priority,
-            ..
-        } = self.loads[load];
         self.chance = self
             .chance
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
         #[allow(clippy::cast_precision_loss, reason = "chance needs no precision")]
         let chance = ((self.chance >> 11) as f64 / (1u64 << 53) as f64).max(1e-9);
-        self.at(
-            self.now + Duration::from_secs_f64(-chance.ln() / f64::from(a_second)),
-            Step::Comes(load),
-        );
+        let a_second = f64::from(self.loads[load].a_second);
+        let pause = Duration::from_secs_f64(-chance.ln() / a_second);
+        self.at(self.now + pause, Step::Comes(load));
+        self.asks(load);
+    }
+
+    fn asks(&mut self, load: usize) {
+        let Load { script, priority, .. } = self.loads[load];
         self.fates[load].asked += 1;
         let (call, reply) = Call::echo(0);
         let meta = Meta {
             priority,
             ..Meta::default()
         };
-        let now = self.now;
-        let mut fx = Effects::new();
+        let (now, mut fx) = (self.now, Effects::new());
         match self.state.accept(script, Work::Event(call), meta, now, &mut fx) {
             Ok(accepted) => drop(self.waiting.insert(accepted.event, (load, now, reply))),
             Err(rejected) => {
                 let reason: RejectReason = rejected.reason;
-                assert!(reason.retry_after().is_some(), "{reason}");
+                let known = !matches!(reason, RejectReason::UnknownScript { .. });
+                assert!(!known || reason.retry_after().is_some(), "{reason}");
                 self.fates[load].refused += 1;
             }
         }
-        let mut looks = false;
-        let fails = fx.fails();
-        fx.perform(|| looks = true);
-        if fails {
-            self.hear();
-        }
-        if looks {
-            self.at(now, Step::Looks);
-        }
-        self.settle();
+        self.finish(fx);
     }
 
     fn ends(&mut self, thread: usize, event: EventId) {
+        // It may have been canceled, or lost with its thread.
+        let Some((_, _, tally)) = self.running.remove(&event) else {
+            return;
+        };
         let (load, asked, _) = self.waiting.remove(&event).expect("its caller waits");
-        let (_, tally) = self.running.remove(&event).expect("it runs");
         tally.finish(Outcome::Ok);
         let (took, fate) = (self.now - asked, &mut self.fates[load]);
-        if took <= PATIENCE {
+        if took <= PATIENCE.max(self.loads[load].takes * 2) {
             fate.good += 1;
             fate.slowest = fate.slowest.max(took);
         } else {
             fate.late += 1;
         }
-        let next = self.with(|state, now, fx| state.end(thread, &[event], None, now, fx));
-        self.follow(thread, next);
+        self.report(thread, event);
+    }
+
+    /// The worker tells the pool of it in a moment: its caller may have asked for more by then.
+    fn report(&mut self, thread: usize, event: EventId) {
+        let worker = self.hosted[&thread].worker.get();
+        self.at(self.now + REPORT, Step::Reports(thread, worker, event));
+    }
+
+    fn reports(&mut self, thread: usize, worker: u64, event: EventId) {
+        if self
+            .hosted
+            .get(&thread)
+            .is_some_and(|hosted| hosted.worker.get() == worker)
+        {
+            let next = self.with(|state, now, fx| state.end(thread, &[event], None, now, fx));
+            self.follow(thread, next);
+        }
     }
 }
 
@@ -310,93 +473,4 @@ fn settings(threads: usize) -> Settings {
         .threads(threads)
         .settled()
         .expect("settings that fit")
-}
-
-fn one_at_a_time() -> Options {
-    Options {
-        concurrency: 1,
-        ..Options::default()
-    }
-}
-
-const MINUTE: Duration = Duration::from_secs(60);
-
-// row 39
-#[test]
-fn ten_times_the_capacity_for_a_minute_leaves_nine_tenths_of_the_goodput_and_refuses_the_rest_quickly() {
-    // Two workers of 5 ms an event: 400 a second.
-    let fates = Simulation::new(2, &[("s", one_at_a_time())], &[Load::new("s", 4000, 5 * MS)]).play(MINUTE);
-    let fate = &fates[0];
-    assert!(fate.good >= 400 * 60 * 9 / 10, "{fate:?}");
-    assert_eq!(fate.late, 0, "{fate:?}");
-    // All but those of the first moments are refused at the door.
-    assert!(fate.shed <= fate.refused / 20, "{fate:?}");
-}
-
-// row 40
-#[test]
-fn one_noisy_script_among_many_is_refused_and_the_others_are_not() {
-    let quiet = ["q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7"];
-    let mut scripts = vec![("noisy", one_at_a_time())];
-    scripts.extend(quiet.map(|name| (name, one_at_a_time())));
-    let mut loads = vec![Load::new("noisy", 8000, 5 * MS)];
-    loads.extend(quiet.map(|name| Load::new(name, 5, 5 * MS)));
-    let fates = Simulation::new(4, &scripts, &loads).play(MINUTE / 4);
-    assert!(fates[0].refused > fates[0].asked / 2, "{:?}", fates[0]);
-    for fate in &fates[1..] {
-        assert_eq!(
-            (fate.good, fate.refused + fate.shed + fate.late),
-            (fate.asked, 0),
-            "{fate:?}"
-        );
-        assert!(fate.slowest <= 300 * MS, "{fate:?}");
-    }
-    // What the others leave is for whoever wants it; their idle workers are kept for a moment.
-    assert!(fates[0].good >= 800 * 15 / 3, "{:?}", fates[0]);
-}
-
-#[test]
-fn scripts_that_want_everything_get_threads_by_their_weight() {
-    let heavy = Options {
-        weight: 3,
-        ..one_at_a_time()
-    };
-    let loads = [Load::new("light", 8000, 5 * MS), Load::new("heavy", 8000, 5 * MS)];
-    let fates = Simulation::new(8, &[("light", one_at_a_time()), ("heavy", heavy)], &loads).play(MINUTE / 4);
-    let (light, heavy) = (fates[0].good, fates[1].good);
-    assert!(light + heavy >= 8 * 200 * 15 * 9 / 10, "{fates:?}");
-    assert!(heavy >= light * 5 / 2 && heavy <= light * 7 / 2, "{fates:?}");
-}
-
-#[test]
-fn what_matters_most_is_served_and_what_matters_least_is_shed_first() {
-    let load = |a_second, priority| Load {
-        priority,
-        ..Load::new("s", a_second, 5 * MS)
-    };
-    let loads = [
-        load(100, Priority::High),
-        load(250, Priority::Normal),
-        load(2000, Priority::Low),
-    ];
-    let fates = Simulation::new(2, &[("s", one_at_a_time())], &loads).play(MINUTE);
-    let [high, normal, low] = &fates[..] else {
-        unreachable!()
-    };
-    assert_eq!((high.good, high.refused + high.shed), (high.asked, 0), "{fates:?}");
-    assert!(high.slowest <= 200 * MS, "{fates:?}");
-    assert!(normal.good >= normal.asked * 9 / 10, "{fates:?}");
-    assert!(low.refused + low.shed > low.asked * 8 / 10 && low.good > 0, "{fates:?}");
-}
-
-#[test]
-fn few_that_wait_for_slow_work_are_no_overload() {
-    // Two workers of a second an event, and never more than a dozen in line: they wait for seconds, and are served.
-    let fates = Simulation::new(
-        2,
-        &[("s", one_at_a_time())],
-        &[Load::new("s", 1, Duration::from_secs(1))],
-    )
-    .play(MINUTE);
-    assert_eq!((fates[0].refused, fates[0].shed), (0, 0), "{fates:?}");
 }

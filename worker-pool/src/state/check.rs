@@ -1,0 +1,52 @@
+//! What must hold between critical sections, for tests.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use crate::engine::Engine;
+use crate::placement::{Grow, View, place};
+use crate::state::{Phase, State};
+
+impl<E: Engine> State<E> {
+    /// What waits although there is room for it. Asks [`place`] itself, about every script and as if its last event had just
+    /// come: nothing here knows who should have been woken.
+    pub(crate) fn waits_in_vain(&mut self, now: Instant) -> Option<String> {
+        let waiting = self.scripts.values().filter(|script| !script.queue.is_empty());
+        let waiting: Vec<_> = waiting.map(|script| Arc::clone(&script.current)).collect();
+        for version in waiting {
+            let coming = self.census(version.number).coming;
+            for (thread, slot) in self.threads.iter().enumerate() {
+                let Some(hosted) = slot
+                    .hosted
+                    .as_ref()
+                    .filter(|hosted| hosted.version.number == version.number)
+                else {
+                    continue;
+                };
+                let (held, room) = (hosted.held.len(), hosted.room.load(Ordering::Relaxed));
+                let is_left_to_others = coming > 0 && held >= version.limits.spread_at;
+                let is_ready = matches!(hosted.phase, Phase::Ready { .. });
+                if is_ready && held < room && !is_left_to_others && !hosted.nudged {
+                    return Some(format!(
+                        "an event of {} waits, and its worker on {thread} has room",
+                        version.name
+                    ));
+                }
+            }
+            let view = self.view(&version, now);
+            let grow = place(&View {
+                queued: view.queued - 1,
+                ..view
+            });
+            if grow.grow != Grow::Keep {
+                let threads = view.threads.to_vec();
+                return Some(format!(
+                    "an event of {} waits, and could be placed: {:?} of {threads:?}",
+                    version.name, grow.grow
+                ));
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,182 @@
+//! What every critical section ends with: what waits gets what there is for it.
+//!
+//! Whether a waiting event can be placed depends on what every thread does, so any change of state may answer it. Rather than
+//! have each change know whom it concerns, this looks again after all of them. It costs nothing while nothing waits, and little
+//! while no thread is to be had.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::breaker::Admit;
+use crate::engine::Engine;
+use crate::observe::RetireReason;
+use crate::overload::fair::Share;
+use crate::placement::{Displacing, Grow, ThreadView, room};
+use crate::state::{Effects, Phase, State};
+use crate::time::after;
+
+impl<E: Engine> State<E> {
+    /// Whether [`State::settle`] may have something to do.
+    pub(crate) fn is_unsettled(&self) -> bool {
+        !self.waiting.is_empty() || self.yielding
+    }
+
+    /// Gives threads to the scripts that wait, in the order of their turns, as long as there are any to be had. What time alone
+    /// will change, the supervisor looks at when it does.
+    pub(crate) fn settle(&mut self, now: Instant, fx: &mut Effects<E>) {
+        if let Some(due) = self.place_waiting(now, fx) {
+            self.look_by(due, fx);
+        }
+    }
+
+    /// The work of [`State::settle`]. Gives the time at which another look may find more.
+    pub(super) fn place_waiting(&mut self, now: Instant, fx: &mut Effects<E>) -> Option<Instant> {
+        if !self.is_unsettled() {
+            return None;
+        }
+        let mut due = None;
+        while self.has_place() {
+            let (next, later) = self.next_placeable(now);
+            due = later;
+            let Some((name, grow)) = next else { break };
+            self.boot_at(grow, &name, now, fx);
+            self.leave_line(&name);
+            // It may want more than one, but the others have their turn first.
+            let _ = self.line_up(&name);
+        }
+        self.resume_yielding(fx);
+        due
+    }
+
+    /// Whether there is a thread that a waiting script might get now.
+    fn has_place(&self) -> bool {
+        let free = self.threads.iter().any(|thread| match &thread.hosted {
+            _ if !thread.is_alive() || thread.reserved.is_some() || thread.mailbox.is_none() => false,
+            None => true,
+            Some(hosted) => hosted.is_idle(),
+        });
+        free || self.threads.len() < self.places_max()
+    }
+
+    /// The next in turn among those that can be placed now, and where. Also the earliest time at which one that cannot be could.
+    /// Scripts that lack nothing leave the line.
+    fn next_placeable(&mut self, now: Instant) -> (Option<(Arc<str>, Grow)>, Option<Instant>) {
+        let (mut best, mut due) = (None::<(Share, Arc<str>, Grow)>, None);
+        self.tidy_line();
+        let line = std::mem::take(&mut self.waiting);
+        for name in &line {
+            let Some(script) = self.scripts.get(name) else { continue };
+            let (version, share) = (Arc::clone(&script.current), self.share(name, script));
+            if let Admit::After(wait) = script.breaker.admit(now) {
+                // A probe under way ends by itself; an open breaker opens by time alone.
+                due = earlier(due, script.breaker.opens_at().map(|_| after(now, wait)));
+                continue;
+            }
+            if best.as_ref().is_some_and(|(least, ..)| !share.is_below(*least)) {
+                continue;
+            }
+            let Some(displacing) = self.wants(name, now) else {
+                continue;
+            };
+            let displace_after = self.settings.displace_after;
+            let view = self.view(&version, now);
+            match room(&view, displacing) {
+                Grow::Keep if displacing == Displacing::Allowed => {
+                    let ripe = view.threads.iter().filter_map(|thread| match thread {
+                        ThreadView::Idle { idle_for, kept: false } => Some(displace_after.checked_sub(*idle_for)?),
+                        _ => None,
+                    });
+                    due = earlier(due, ripe.min().map(|wait| after(now, wait)));
+                }
+                Grow::Keep => {}
+                grow => best = Some((share, Arc::clone(name), grow)),
+            }
+        }
+        self.waiting = line;
+        (best.map(|(_, name, grow)| (name, grow)), due)
+    }
+
+    /// The script waits for a thread, if it lacks a worker. Gives how much it does.
+    pub(super) fn line_up(&mut self, name: &Arc<str>) -> Option<Displacing> {
+        let lacks = self.lacks(name)?;
+        let script = self.scripts.get_mut(name)?;
+        if !script.enlisted {
+            script.enlisted = true;
+            self.waiting.push_back(Arc::clone(name));
+        }
+        Some(lacks)
+    }
+
+    pub(super) fn leave_line(&mut self, name: &str) {
+        self.waiting.retain(|waiting| **waiting != *name);
+        if let Some(script) = self.scripts.get_mut(name) {
+            script.enlisted = false;
+        }
+    }
+
+    /// Scripts that lack nothing any more leave the line.
+    pub(super) fn tidy_line(&mut self) {
+        let mut line = std::mem::take(&mut self.waiting);
+        line.retain(|name| {
+            let stays = self.lacks(name).is_some();
+            if !stays && let Some(script) = self.scripts.get_mut(name) {
+                script.enlisted = false;
+            }
+            stays
+        });
+        self.waiting = line;
+    }
+
+    /// The script waits for a thread. One that has no worker at all makes a busy worker of another script finish.
+    pub(super) fn enlist(&mut self, name: &Arc<str>, now: Instant, fx: &mut Effects<E>) {
+        if self.line_up(name) != Some(Displacing::Allowed) || self.wants(name, now).is_none() {
+            return;
+        }
+        // Of those that may go, the one that will probably be done first: all that it holds is recent.
+        let busy = (0..self.threads.len()).filter(|thread| self.may_yield(*thread, now));
+        let oldest = |thread: &usize| self.threads[*thread].hosted.as_ref()?.held.iter().min().copied();
+        if let Some(thread) = busy.max_by_key(oldest) {
+            self.have_yield(thread, now, fx);
+        }
+    }
+
+    /// Has a worker finish for the scripts that wait.
+    pub(super) fn have_yield(&mut self, thread: usize, now: Instant, fx: &mut Effects<E>) {
+        if let Some(hosted) = self.threads[thread].hosted.as_mut() {
+            hosted.retire(RetireReason::Displaced, fx);
+            hosted.yields = Some(now);
+            self.yielding = true;
+        }
+    }
+
+    /// A worker that was to finish for scripts that waited, and still holds events, goes on as before once none of them waits
+    /// any more.
+    fn resume_yielding(&mut self, fx: &mut Effects<E>) {
+        if !self.yielding {
+            return;
+        }
+        self.tidy_line();
+        self.yielding = false;
+        for thread in 0..self.threads.len() {
+            let Some(hosted) = self.threads[thread].hosted.as_mut() else {
+                continue;
+            };
+            if hosted.yields.is_none() || hosted.held.is_empty() {
+                continue;
+            }
+            let name = Arc::clone(&hosted.version.name);
+            if self.waiting.iter().any(|waiting| *waiting != name) {
+                self.yielding = true;
+                continue;
+            }
+            hosted.yields = None;
+            hosted.phase = Phase::Ready { since: hosted.ready_at };
+            self.nudge(&name, fx);
+        }
+    }
+}
+
+/// The earlier of two times, where there are any.
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    one.into_iter().chain(other).min()
+}
