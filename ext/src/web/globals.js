@@ -111,6 +111,7 @@ class Navigator {
 }
 const navigator = new Navigator(illegalConstructorKey);
 
+core.loadExtScript("ext:isopod_web/keys.js");
 guards.limitAbortSignal(abortSignal.AbortSignal);
 guards.limitCryptography(crypto.SubtleCrypto.prototype);
 

@@ -115,6 +115,7 @@ deno_core::extension!(
         dir "src/web",
         "clone.js",
         "interfaces.js",
+        "keys.js",
         "workers.js",
         "ext:deno_net/02_tls.js" = "no_tls.js",
         "ext:deno_web/13_message_port.js" = "ports.js",

@@ -23,5 +23,13 @@ checks! {
     streams_are_handed_over: "clone.js", "streams";
     memory_grows_as_its_standard_says: "built_ins.js", "grow";
     buffers_are_resized_as_their_standard_says: "built_ins.js", "buffers";
+    ec_keys_of_a_pair_belong_together: "keys.js", "ec";
+    ec_keys_of_384_bits_belong_together: "keys.js", "ecOf384";
+    ec_keys_of_521_bits_belong_together: "keys.js", "ecOf521";
+    ed25519_keys_of_a_pair_belong_together: "keys.js", "ed25519";
+    x25519_keys_of_a_pair_belong_together: "keys.js", "x25519";
+    rsa_numbers_belong_together: "keys.js", "rsa";
+    keys_that_come_as_bytes_are_whole: "keys.js", "asBytes";
+    errors_of_an_import_have_their_order: "keys.js", "order";
     operations_are_no_constructors: "built_ins.js", "operationsOfTheGlobalObject";
 }

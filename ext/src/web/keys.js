@@ -1,0 +1,237 @@
+// Keys whose parts do not belong together are refused when they are imported: https://w3c.github.io/webcrypto/
+//
+// deno_crypto takes a private key's word for its public part, and does not look whether a point is on its curve. What it
+// imported is looked at here, by the same functions.
+
+(function () {
+const { core, primordials } = __bootstrap;
+const { op_base64url_decode } = core.ops;
+const {
+  ArrayBufferIsView,
+  ArrayPrototypeMap,
+  BigInt,
+  JSONParse,
+  NumberPrototypeToString,
+  ObjectDefineProperty,
+  ObjectGetOwnPropertyDescriptor,
+  ReflectApply,
+  SafeArrayIterator,
+  SafeSet,
+  String,
+  StringPrototypePadStart,
+  TypedArrayPrototypeGetByteLength,
+  Uint8Array,
+} = primordials;
+const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
+const { SubtleCrypto, CryptoKey } = core.loadExtScript("ext:deno_crypto/00_crypto.js");
+
+const { exportKey, importKey, unwrapKey } = SubtleCrypto.prototype;
+const algorithmOf = ObjectGetOwnPropertyDescriptor(CryptoKey.prototype, "algorithm").get;
+const typeOf = ObjectGetOwnPropertyDescriptor(CryptoKey.prototype, "type").get;
+const usagesOf = ObjectGetOwnPropertyDescriptor(CryptoKey.prototype, "usages").get;
+
+/** Longer numbers of an RSA key are refused: it takes a while to multiply them. */
+const RSA_BYTES_MAX = 16_384 / 8;
+
+/** NIST SP 800-186, section 3.2.1: y^2 = x^3 - 3x + b modulo p. */
+const curves = {
+  __proto__: null,
+  "P-256": {
+    bytes: 32,
+    p: 2n ** 256n - 2n ** 224n + 2n ** 192n + 2n ** 96n - 1n,
+    b: 0x5ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604bn,
+  },
+  "P-384": {
+    bytes: 48,
+    p: 2n ** 384n - 2n ** 128n - 2n ** 96n + 2n ** 32n - 1n,
+    b: 0xb3312fa7e23ee7e4988e056be3f82d19181d9c6efe8141120314088f5013875ac656398d8a2ed19d2a85c8edd3ec2aefn,
+  },
+  "P-521": {
+    bytes: 66,
+    p: 2n ** 521n - 1n,
+    b: 0x0051953eb9618e1c9a1f929a21a0b68540eea2da725b99b315f3b8b489918ef109e156193951ec7e937b1652c0bd3bb1bf073573df883d2c34f1ef451fd46b503f00n,
+  },
+};
+
+const dataError = (message) => new DOMException(message, "DataError");
+
+// ---- the parts of a JSON Web Key
+
+/** The members of the dictionary, in the order in which Web IDL reads them. */
+const members = [
+  "alg", "crv", "d", "dp", "dq", "e", "ext", "k", "key_ops", "kty", "n", "oth", "p", "priv", "pub", "q", "qi", "use", "x", "y",
+];
+
+/** Read once: a getter might give another answer the next time. */
+function copyOf(jwk) {
+  const copy = { __proto__: null };
+  for (const member of new SafeArrayIterator(members)) {
+    const value = jwk[member];
+    if (value === undefined) continue;
+    const isText = member !== "ext" && member !== "key_ops" && member !== "oth";
+    copy[member] = isText ? String(value) : member === "key_ops" ? [...value] : value;
+  }
+  return copy;
+}
+
+function bytesOf(jwk, member) {
+  const text = jwk[member];
+  try {
+    if (text !== undefined) return op_base64url_decode(text);
+  } catch {
+    // Said below.
+  }
+  throw dataError(`the member "${member}" of the key is ${text === undefined ? "missing" : "no base64url"}`);
+}
+
+function numberOf(jwk, member) {
+  const bytes = bytesOf(jwk, member);
+  if (TypedArrayPrototypeGetByteLength(bytes) > RSA_BYTES_MAX) throw dataError(`the member "${member}" of the key is too long`);
+  return numberFrom(bytes);
+}
+
+function numberFrom(bytes) {
+  let digits = "0x0";
+  for (let i = 0; i < TypedArrayPrototypeGetByteLength(bytes); i++) {
+    digits += StringPrototypePadStart(NumberPrototypeToString(bytes[i], 16), 2, "0");
+  }
+  return BigInt(digits);
+}
+
+function isSame(one, other) {
+  const length = TypedArrayPrototypeGetByteLength(one);
+  if (length !== TypedArrayPrototypeGetByteLength(other)) return false;
+  for (let i = 0; i < length; i++) if (one[i] !== other[i]) return false;
+  return true;
+}
+
+// ---- whether they belong together
+
+/** What the private part makes of a key that claims to be its pair. */
+async function checkPair(subtle, key, jwk, names) {
+  const { key_ops: _, ext: __, ...free } = jwk;
+  const made = await ReflectApply(importKey, subtle, [
+    "jwk",
+    { ...free, __proto__: null },
+    ReflectApply(algorithmOf, key, []),
+    true,
+    ReflectApply(usagesOf, key, []),
+  ]);
+  const own = await ReflectApply(exportKey, subtle, ["jwk", made]);
+  for (const name of new SafeArrayIterator(names)) {
+    if (!isSame(bytesOf(own, name), bytesOf(jwk, name))) {
+      throw dataError(`the public part "${name}" of the key does not belong to its private part`);
+    }
+  }
+}
+
+function checkPoint({ p, b }, x, y) {
+  if (x >= p || y >= p || (y * y - (x * x * x - 3n * x + b)) % p !== 0n) {
+    throw dataError("the public part of the key is not on its curve");
+  }
+}
+
+async function checkCurve(subtle, key, jwk) {
+  const { namedCurve } = ReflectApply(algorithmOf, key, []);
+  if (jwk.crv !== namedCurve) throw dataError(`the key is of the curve "${jwk.crv}", and "${namedCurve}" was asked for`);
+  const curve = curves[namedCurve];
+  // RFC 7518, section 6.2: each has the full length of a coordinate.
+  for (const member of new SafeArrayIterator(jwk.d === undefined ? ["x", "y"] : ["d", "x", "y"])) {
+    if (TypedArrayPrototypeGetByteLength(bytesOf(jwk, member)) !== curve.bytes) {
+      throw dataError(`the member "${member}" of the key has not the length of its curve`);
+    }
+  }
+  checkPoint(curve, numberOf(jwk, "x"), numberOf(jwk, "y"));
+  if (jwk.d !== undefined) await checkPair(subtle, key, jwk, ["x", "y"]);
+}
+
+/** RFC 8017, section 3.2. */
+function checkRsa(jwk) {
+  const parts = ["n", "e", "d", "p", "q", "dp", "dq", "qi"];
+  const { 0: n, 1: e, 2: d, 3: p, 4: q, 5: dp, 6: dq, 7: qi } = ArrayPrototypeMap(parts, (part) => numberOf(jwk, part));
+  const belong = p > 1n && q > 1n && n === p * q && (d * e) % (p - 1n) === 1n && (d * e) % (q - 1n) === 1n &&
+    dp === d % (p - 1n) && dq === d % (q - 1n) && (qi * q) % p === 1n;
+  if (!belong) throw dataError("the numbers of the RSA key do not belong together");
+}
+
+async function checkJwk(subtle, key, jwk) {
+  const { key_ops: operations } = jwk;
+  // RFC 7517, section 4.3.
+  if (operations !== undefined && new SafeSet(operations).size !== operations.length) {
+    throw dataError('the member "key_ops" of the key names an operation twice');
+  }
+  switch (jwk.kty) {
+    case "EC":
+      return checkCurve(subtle, key, jwk);
+    case "OKP":
+      if (jwk.d !== undefined) return checkPair(subtle, key, jwk, ["x"]);
+      return;
+    case "AKP":
+      if (jwk.priv !== undefined) return checkPair(subtle, key, jwk, ["pub"]);
+      return;
+    case "RSA":
+      if (jwk.d !== undefined) checkRsa(jwk);
+  }
+}
+
+/** Looks at a key that came as bytes in the way of one that came as JSON. */
+async function checkBytes(subtle, format, keyData, key) {
+  const algorithm = ReflectApply(algorithmOf, key, []);
+  const isPrivate = ReflectApply(typeOf, key, []) === "private";
+  const isCurve = algorithm.namedCurve !== undefined;
+  if (!isCurve && !(isPrivate && algorithm.modulusLength !== undefined)) return;
+  const args = [format, keyData, algorithm, true, ReflectApply(usagesOf, key, [])];
+  const jwk = await ReflectApply(exportKey, subtle, ["jwk", await ReflectApply(importKey, subtle, args)]);
+  if (isCurve) checkPoint(curves[algorithm.namedCurve], numberOf(jwk, "x"), numberOf(jwk, "y"));
+  else checkRsa(jwk);
+}
+
+const isJwk = (keyData) =>
+  keyData !== null && typeof keyData === "object" && !ArrayBufferIsView(keyData) &&
+  !core.isAnyArrayBuffer(keyData);
+
+async function importChecked(subtle, args) {
+  if (typeof args[0] === "object" && args[0] !== null) args[0] = String(args[0]);
+  const jwk = args[0] === "jwk" && isJwk(args[1]);
+  if (jwk) args[1] = copyOf(args[1]);
+  const key = await ReflectApply(importKey, subtle, args);
+  try {
+    if (jwk) await checkJwk(subtle, key, args[1]);
+    else await checkBytes(subtle, args[0], args[1], key);
+  } catch (error) {
+    // A key that is taken and cannot be worked with is none.
+    throw error.name === "OperationError" ? dataError(error.message) : error;
+  }
+  return key;
+}
+
+/** What was wrapped, as bytes: those of a key that takes any. */
+async function unwrapBytes(subtle, args) {
+  const any = { __proto__: null, name: "HMAC", hash: "SHA-256" };
+  const key = await ReflectApply(unwrapKey, subtle, ["raw", args[1], args[2], args[3], any, true, ["sign"]]);
+  return ReflectApply(exportKey, subtle, ["raw", key]);
+}
+
+async function unwrapChecked(subtle, args) {
+  if (args.length < 7 || String(args[0]) !== "jwk") return ReflectApply(unwrapKey, subtle, args);
+  // It says what is wrong with the arguments.
+  await ReflectApply(unwrapKey, subtle, args);
+  const bytes = await unwrapBytes(subtle, args);
+  return importChecked(subtle, ["jwk", JSONParse(core.decode(new Uint8Array(bytes))), args[4], args[5], args[6]]);
+}
+
+function replace(name, checked) {
+  const property = ObjectGetOwnPropertyDescriptor(SubtleCrypto.prototype, name);
+  const { length } = property.value;
+  const value = {
+    [name](...args) {
+      return checked(this, args);
+    },
+  }[name];
+  ObjectDefineProperty(value, "length", { __proto__: null, value: length, configurable: true });
+  ObjectDefineProperty(SubtleCrypto.prototype, name, { __proto__: null, ...property, value });
+}
+
+replace("importKey", importChecked);
+replace("unwrapKey", unwrapChecked);
+})();
