@@ -18,8 +18,8 @@ fn bytes(pairs: Pairs) -> Vec<(ByteString, ByteString)> {
 ///
 /// # Errors
 /// As the script is told.
-pub fn request_headers(url: &mut Url, pairs: Pairs, length: Option<u64>) -> Result<HeaderMap, String> {
-    crate::fetch::request_headers(url, bytes(pairs), length).map_err(|error| error.to_string())
+pub fn request_headers(url: &mut Url, pairs: Pairs) -> Result<HeaderMap, String> {
+    crate::fetch::request_headers(url, bytes(pairs)).map_err(|error| error.to_string())
 }
 
 /// The head of a response that a script gives.

@@ -3,6 +3,7 @@
 //!
 //! It must not know of pools or servers. What is bound to a Tokio runtime is reached through [`io`] alone.
 
+mod coding;
 pub mod context;
 pub mod events;
 pub mod fetch;

@@ -10,6 +10,7 @@ mod client;
 mod cron;
 mod cut_bodies;
 mod embedding;
+mod encodings;
 mod hosted;
 mod hostile;
 mod hostile_host;

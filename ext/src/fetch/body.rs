@@ -12,9 +12,10 @@ use bytes::Bytes;
 use deno_core::{AsyncRefCell, AsyncResult, BufView, CancelFuture, CancelHandle, RcRef, Resource};
 use deno_error::JsErrorBox;
 use futures::{Stream, StreamExt};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
-use super::decode::ByteStream;
+use crate::coding::Coding;
+use crate::coding::decode::ByteStream;
 use crate::handlers::{EndsWithEvent, EventEnded};
 
 /// One chunk of a body; an empty one is its end.
@@ -26,8 +27,26 @@ const READ_BYTES: usize = 64 << 10;
 /// The reading end of a response body. Dropped, it stops the transfer.
 pub(super) struct IncomingBody {
     pub(super) chunks: mpsc::Receiver<Chunk>,
+    /// Where the body arrives encoded, until it is known in which form it is read.
+    pub(super) encoded: Option<Encoded>,
     /// Counts against the worker's open bodies.
     pub(super) _open: OwnedSemaphorePermit,
+}
+
+/// A body that arrives encoded.
+pub(super) struct Encoded {
+    pub(super) layers: Vec<Coding>,
+    /// Its length as it arrives.
+    pub(super) length: Option<u64>,
+    pub(super) form: oneshot::Sender<Form>,
+}
+
+/// How an encoded body is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Form {
+    Decoded,
+    /// As it arrives, to be sent on under its label.
+    Encoded,
 }
 
 /// Moves a response body into its channel, on the I/O runtime. Ends when the reader is gone, even while the server is silent.
@@ -85,7 +104,7 @@ pub(super) struct ResponseBody {
     cancel: CancelHandle,
     /// The event that asked for it has: whoever still reads is told so.
     ended: Cell<bool>,
-    size: Option<u64>,
+    size: Cell<Option<u64>>,
 }
 
 struct Reader {
@@ -121,8 +140,25 @@ impl ResponseBody {
             reader: AsyncRefCell::new(reader),
             cancel: CancelHandle::default(),
             ended: Cell::new(false),
-            size,
+            size: Cell::new(size),
         }
+    }
+
+    /// Has the body read as it arrived, where it has these layers and nothing of it has been read.
+    pub(super) fn keep_encoded(self: &Rc<Self>, layers: &[Coding]) -> bool {
+        let Some(mut reader) = RcRef::map(self, |body| &body.reader).try_borrow_mut() else {
+            return false;
+        };
+        let Some(source) = &mut reader.source else {
+            return false;
+        };
+        let Some(Encoded { length, form, .. }) = source.encoded.take_if(|encoded| encoded.layers == layers) else {
+            return false;
+        };
+        self.size.set(length);
+        // Where the other side has gone, the next read says so.
+        let _ = form.send(Form::Encoded);
+        true
     }
 }
 
@@ -132,6 +168,9 @@ impl Reader {
             let Some(source) = &mut self.source else {
                 return Ok(Bytes::new());
             };
+            if let Some(Encoded { form, .. }) = source.encoded.take() {
+                let _ = form.send(Form::Decoded);
+            }
             match source.chunks.recv().await {
                 Some(Ok(chunk)) if !chunk.is_empty() => self.rest = chunk,
                 end => {
@@ -167,7 +206,7 @@ impl Resource for ResponseBody {
     }
 
     fn size_hint(&self) -> (u64, Option<u64>) {
-        (self.size.unwrap_or(0), self.size)
+        (self.size.get().unwrap_or(0), self.size.get())
     }
 
     fn close(self: Rc<Self>) {

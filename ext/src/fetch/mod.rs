@@ -1,18 +1,18 @@
-//! `fetch`, with deno_fetch's JavaScript and classes as they are, and requests on the HTTP client of the worker's thread.
+//! `fetch`, with the classes of deno_fetch, and requests on the HTTP client of the worker's thread.
 //!
-//! [`isopod_fetch`] has no ops of its own: it replaces what stands behind deno_fetch's, so that `26_fetch.js` (redirects,
-//! aborting, header rules) runs unchanged. The runtime places an `Rc<Io>` and, if the defaults do not fit, a [`FetchConfig`]
-//! in the worker's `OpState`.
+//! `fetch.js` has what happens between requests (redirects, aborting, integrity); `bodies.js`, `form_data.js` and `responses.js`
+//! complete deno_fetch's classes. The ops stand in for deno_fetch's, whose own client is not used. The runtime places an
+//! `Rc<Io>` and, if the defaults do not fit, a [`FetchConfig`] in the worker's `OpState`.
 //!
 //! A request takes this way: ops (here) → [`guard`] → `service` (limits; the thread's client, on the I/O runtime) → `body`
-//! (bounded channels both ways) → `decode`. The guard looks a second time where names are resolved, in `client`.
+//! (bounded channels both ways). An encoded response is decoded there, unless it is passed on as it came. The guard looks a second time where names are resolved, in `client`.
 
 mod address;
 mod body;
 mod client;
 mod config;
-mod decode;
 pub mod guard;
+mod integrity;
 mod resolve;
 mod rule;
 mod service;
@@ -27,12 +27,15 @@ use deno_core::url::Url;
 use deno_core::{CancelFuture, CancelHandle, OpDecl, OpState, Resource, ResourceId, op2, v8};
 use deno_fetch::data_url::DataUrl;
 use deno_fetch::{FetchResponse, FetchReturn, basic_auth, extract_authority};
-use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, RANGE, TRANSFER_ENCODING, UPGRADE,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tokio::sync::mpsc;
 
 use self::body::{ResponseBody, pump};
 use self::service::{FetchService, Incoming, Outgoing, OutgoingBody};
+use crate::coding::{Coding, Codings, offered};
 use crate::context::{current_event, is_open};
 use crate::handlers::{CALL_DEPTH, EndsWithEvent, EventEnded, EventKey, Events};
 use crate::io::Io;
@@ -47,7 +50,9 @@ pub use self::service::SendError;
 
 deno_core::extension!(
     isopod_fetch,
-    deps = [deno_fetch],
+    deps = [deno_web, deno_fetch],
+    ops = [op_isopod_body_length, op_isopod_matches_integrity],
+    lazy_loaded_js = [dir "src/fetch", "bodies.js", "fetch.js", "form_data.js", "responses.js"],
     // A middleware sees the ops of every extension, wherever in the list it stands.
     middleware = |op: OpDecl| match op.name {
         "op_fetch" => op.with_implementation_from(&op_isopod_fetch()),
@@ -202,11 +207,17 @@ fn op_isopod_fetch(
                 let event = current_event(scope);
                 let depth = charge_event(state, event, &usage)?;
                 let method = Method::from_bytes(&method)?;
-                let (body, length, source) = request_body(state, &service, has_body, data, resource, &method)?;
-                let mut headers = request_headers(&mut url, headers, length)?;
-                headers
-                    .try_insert(CALL_DEPTH, depth.into())
-                    .map_err(|_| FetchError::TooManyHeaders)?;
+                let mut headers = request_headers(&mut url, headers)?;
+                let layers = Codings::of(&headers).layers();
+                let (body, length, source) = request_body(state, &service, has_body, data, resource, &method, &layers)?;
+                if let Some(length) = length {
+                    insert(&mut headers, CONTENT_LENGTH, length.into())?;
+                }
+                insert(&mut headers, CALL_DEPTH, depth.into())?;
+                if !headers.contains_key(ACCEPT_ENCODING) {
+                    let offered = codings_offered(state, event, &headers);
+                    insert(&mut headers, ACCEPT_ENCODING, offered)?;
+                }
                 let cancel = CancelHandle::new_rc();
                 end_with_event(state, event, &cancel)?;
                 let request = Outgoing {
@@ -299,6 +310,19 @@ fn op_isopod_fetch_custom_client() -> Result<(), FetchError> {
     Err(FetchError::CustomClient)
 }
 
+/// The length of what is behind a stream, or -1 where that is not known.
+#[op2(fast)]
+#[number]
+fn op_isopod_body_length(state: &mut OpState, #[smi] rid: ResourceId) -> i64 {
+    let length = state.resource_table.get_any(rid).ok().and_then(|it| exact_size(&*it));
+    length.and_then(|length| i64::try_from(length).ok()).unwrap_or(-1)
+}
+
+#[op2(fast)]
+fn op_isopod_matches_integrity(#[string] metadata: &str, #[buffer] bytes: &[u8]) -> bool {
+    integrity::matches(metadata, bytes)
+}
+
 /// The worker's service, made when it is first needed.
 fn service(state: &mut OpState) -> Result<Rc<FetchService>, FetchError> {
     if let Some(service) = state.try_borrow::<Rc<FetchService>>() {
@@ -321,6 +345,7 @@ fn request_body(
     data: Option<Uint8Array>,
     resource: Option<ResourceId>,
     method: &Method,
+    layers: &[Coding],
 ) -> Result<(OutgoingBody, Option<u64>, BodySource), FetchError> {
     match (has_body, data, resource) {
         (true, Some(data), _) => {
@@ -329,11 +354,10 @@ fn request_body(
             Ok((OutgoingBody::Full(bytes), Some(length), None))
         }
         (true, None, Some(rid)) => {
+            // A response body that is passed on under its label stays as it is.
+            keep_encoded(state, rid, layers);
             let resource = state.resource_table.take_any(rid)?;
-            let length = match resource.size_hint() {
-                (low, Some(high)) if low == high && low > 0 => Some(low),
-                _ => None,
-            };
+            let length = exact_size(&*resource);
             let (sender, chunks) = mpsc::channel(service.chunks_buffered());
             Ok((OutgoingBody::Stream(chunks), length, Some((resource, sender))))
         }
@@ -343,6 +367,35 @@ fn request_body(
             Ok((OutgoingBody::Empty, length, None))
         }
     }
+}
+
+/// The length of what is read from a resource, where it is known.
+pub(crate) fn exact_size(resource: &dyn Resource) -> Option<u64> {
+    match resource.size_hint() {
+        (low, Some(high)) if low == high => Some(low),
+        _ => None,
+    }
+}
+
+/// Has a response body with these layers read as it arrived. False where the resource is another, or has been read from.
+pub(crate) fn keep_encoded(state: &OpState, rid: ResourceId, layers: &[Coding]) -> bool {
+    let body = state.resource_table.get::<ResponseBody>(rid);
+    body.is_ok_and(|body| body.keep_encoded(layers))
+}
+
+/// The codings that a request offers where its script names none.
+fn codings_offered(state: &OpState, event: EventKey, headers: &HeaderMap) -> HeaderValue {
+    // https://fetch.spec.whatwg.org/#http-network-or-cache-fetch: a range of an encoded body could not be decoded.
+    if headers.contains_key(RANGE) {
+        return HeaderValue::from_static("identity");
+    }
+    let events = state.try_borrow::<Rc<RefCell<Events>>>().map(|events| events.borrow());
+    offered(events.as_ref().and_then(|events| events.headers(event)))
+}
+
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) -> Result<(), FetchError> {
+    let inserted = headers.try_insert(name, value);
+    inserted.map(drop).map_err(|_| FetchError::TooManyHeaders)
 }
 
 /// Headers that say where a message goes and where it ends. Workers share connections: one that could say where its request
@@ -369,17 +422,10 @@ fn charge_event(state: &OpState, event: EventKey, usage: &Usage) -> Result<u32, 
 }
 
 /// The headers as they are sent: credentials move from the URL to their header; host and length are ours to say.
-pub(crate) fn request_headers(
-    url: &mut Url,
-    headers: Vec<(ByteString, ByteString)>,
-    length: Option<u64>,
-) -> Result<HeaderMap, FetchError> {
+pub(crate) fn request_headers(url: &mut Url, headers: Vec<(ByteString, ByteString)>) -> Result<HeaderMap, FetchError> {
     let mut map = HeaderMap::new();
     if let Some((user, password)) = extract_authority(url) {
         map.insert(AUTHORIZATION, basic_auth(&user, password.as_deref()));
-    }
-    if let Some(length) = length {
-        map.insert(CONTENT_LENGTH, length.into());
     }
     for (name, value) in headers {
         let name = HeaderName::from_bytes(&name)?;
@@ -422,17 +468,15 @@ fn response(
     let Incoming {
         status,
         headers,
-        content_length,
-        decoded,
+        length,
         body,
     } = incoming;
     let pairs = headers
         .iter()
         .map(|(name, value)| (name.as_str().into(), value.as_bytes().into()))
         .collect();
-    // The length of an encoded body says nothing of the decoded one.
-    let size = if decoded { None } else { content_length };
-    let body = Rc::new(ResponseBody::streaming(body, size));
+    let body_decoded = body.encoded.is_some();
+    let body = Rc::new(ResponseBody::streaming(body, length));
     end_with_event(state, event, &body)?;
     Ok(FetchResponse {
         status: status.as_u16(),
@@ -440,8 +484,8 @@ fn response(
         headers: pairs,
         url,
         response_rid: state.resource_table.add_rc(body),
-        content_length: size,
-        body_decoded: decoded,
+        content_length: length,
+        body_decoded,
         error: None,
     })
 }

@@ -1,5 +1,7 @@
 //! Sends requests on the thread's client: limits, timeouts and bodies. Knows nothing of V8.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::error::Error as _;
 use std::io;
 use std::rc::Rc;
@@ -8,17 +10,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use deno_core::url::Url;
-use http::header::{ACCEPT_ENCODING, RANGE, USER_AGENT};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use http_body::Body as _;
 use http_body_util::BodyExt;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use super::body::{Chunk, IncomingBody, cut_off, forward, outgoing};
+use super::body::{Chunk, Encoded, Form, IncomingBody, cut_off, forward, outgoing};
 use super::client::{self, ClientKey};
 use super::config::{FetchConfig, FetchLimits};
-use super::decode::{ACCEPTED, ByteStream, Coding, capped};
 use super::guard::Refused;
+use crate::coding::decode::{ByteStream, capped, decode, flattened};
+use crate::coding::{Coding, Codings};
 use crate::io::{Io, IoError};
 
 /// A request whose URL has passed no guard yet.
@@ -40,8 +43,8 @@ pub(super) enum OutgoingBody {
 pub(super) struct Incoming {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
-    pub(super) content_length: Option<u64>,
-    pub(super) decoded: bool,
+    /// The length of the body as it is read.
+    pub(super) length: Option<u64>,
     pub(super) body: IncomingBody,
 }
 
@@ -82,12 +85,17 @@ pub enum SendError {
     Io(#[from] IoError),
 }
 
+/// Origins that a worker remembers for what they did to their connections.
+const SPOILERS_MAX: usize = 32;
+
 /// The fetch of one worker.
 pub(super) struct FetchService {
     io: Rc<Io>,
     config: FetchConfig,
     requests: Arc<Semaphore>,
     bodies: Arc<Semaphore>,
+    /// Origins whose connections are used once: see [`is_spoilt`].
+    spoilers: RefCell<VecDeque<String>>,
 }
 
 impl FetchService {
@@ -96,6 +104,7 @@ impl FetchService {
         Self {
             requests: semaphore(config.limits.requests_max),
             bodies: semaphore(config.limits.open_bodies_max),
+            spoilers: RefCell::default(),
             io,
             config,
         }
@@ -124,32 +133,53 @@ impl FetchService {
             .try_acquire_owned()
             .map_err(|_| SendError::OpenBodies(limits.open_bodies_max))?;
         let (sender, chunks) = mpsc::channel(self.chunks_buffered());
+        let origin = request.url.origin().ascii_serialization();
         let head = self
-            .client(&request.url)?
+            .client(&request.url, &origin)?
             .run(move |client| exchange(client, request, limits, sender))
             .await??;
         let Head {
             status,
             headers,
-            content_length,
-            decoded,
+            length,
+            encoded,
         } = head;
+        if is_spoilt(status, &headers) {
+            self.remember_spoiler(origin);
+        }
         Ok(Incoming {
             status,
             headers,
-            content_length,
-            decoded,
-            body: IncomingBody { chunks, _open: open },
+            length,
+            body: IncomingBody {
+                chunks,
+                encoded,
+                _open: open,
+            },
         })
     }
 
-    fn client(&self, url: &Url) -> Result<crate::io::Bound<reqwest::Client>, SendError> {
-        let key = ClientKey {
+    fn client(&self, url: &Url, origin: &String) -> Result<crate::io::Bound<reqwest::Client>, SendError> {
+        let mut key = ClientKey {
             policy: self.config.policy.clone(),
             port: self.config.policy.port_class(url.port_or_known_default()),
             connection: self.config.connection.clone(),
         };
+        if self.spoilers.borrow().contains(origin) {
+            key.connection.idle_per_host_max = 0;
+        }
         self.io.client(&key, client::build)
+    }
+
+    fn remember_spoiler(&self, origin: String) {
+        let mut spoilers = self.spoilers.borrow_mut();
+        if spoilers.contains(&origin) {
+            return;
+        }
+        if spoilers.len() == SPOILERS_MAX {
+            spoilers.pop_front();
+        }
+        spoilers.push_back(origin);
     }
 
     fn complete_headers(&self, headers: &mut HeaderMap) {
@@ -158,18 +188,14 @@ impl FetchService {
         {
             headers.insert(USER_AGENT, agent);
         }
-        // A range of an encoded body could not be decoded.
-        if !headers.contains_key(RANGE) {
-            headers.entry(ACCEPT_ENCODING).or_insert(ACCEPTED);
-        }
     }
 }
 
 struct Head {
     status: StatusCode,
     headers: HeaderMap,
-    content_length: Option<u64>,
-    decoded: bool,
+    length: Option<u64>,
+    encoded: Option<Encoded>,
 }
 
 /// Runs on the I/O runtime: sends, checks the head, and leaves a task behind that forwards the body.
@@ -198,19 +224,25 @@ async fn exchange(
     if header_bytes > limits.response_header_bytes_max {
         return Err(SendError::Headers(limits.response_header_bytes_max));
     }
-    let content_length = response.content_length();
-    let coding = if is_head { None } else { Coding::of(&headers) };
+    let length = response.content_length();
     let plain = received(response);
-    let body = match coding {
-        Some(coding) => capped(coding.decode(plain), limits.decoded_bytes_max),
-        None => plain,
+    let layers = match status {
+        // A range is one of the encoded body (RFC 9110, section 14), and has no beginning to decode from.
+        _ if is_head || status == StatusCode::PARTIAL_CONTENT => Vec::new(),
+        _ => Codings::of(&headers).layers(),
+    };
+    let (body, length, encoded) = if layers.is_empty() {
+        (plain, length, None)
+    } else {
+        let (body, encoded) = in_either_form(plain, layers, length, limits.decoded_bytes_max);
+        (body, None, Some(encoded))
     };
     spawn_here(forward(body, sender));
     Ok(Head {
         status,
         headers,
-        content_length,
-        decoded: coding.is_some(),
+        length,
+        encoded,
     })
 }
 
@@ -234,8 +266,39 @@ fn received(response: reqwest::Response) -> ByteStream {
     }))
 }
 
-/// A kept connection may have been closed by the server the moment a request went out on it. A request that may be repeated
-/// (RFC 9110, section 9.2.2) and whose body is at hand is repeated once then.
+/// An encoded body that waits to be told whether its reader wants it decoded.
+fn in_either_form(
+    body: ByteStream,
+    layers: Vec<Coding>,
+    length: Option<u64>,
+    decoded_bytes_max: u64,
+) -> (ByteStream, Encoded) {
+    let (form, wanted) = oneshot::channel();
+    let encoded = Encoded {
+        layers: layers.clone(),
+        length,
+        form,
+    };
+    let body = flattened(async move {
+        match wanted.await {
+            Ok(Form::Encoded) => Ok(body),
+            // Without a reader, nothing is read.
+            Ok(Form::Decoded) | Err(_) => Ok(capped(decode(body, &layers), decoded_bytes_max)),
+        }
+    });
+    (body, encoded)
+}
+
+/// Whether a response that cannot have a body (RFC 9112, section 6.3) announces one. A server that sends it all the same spoils the
+/// connection: the body is taken for the answer to the next request.
+fn is_spoilt(status: StatusCode, headers: &HeaderMap) -> bool {
+    let announces = headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0");
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+        && (announces || headers.contains_key(TRANSFER_ENCODING))
+}
+
+/// A kept connection may have been closed by the server the moment a request went out on it, or have been spoilt by an earlier
+/// response. A request that may be repeated (RFC 9110, section 9.2.2) and whose body is at hand is repeated once then.
 async fn send_once_or_twice(client: &reqwest::Client, request: Outgoing) -> reqwest::Result<reqwest::Response> {
     let Outgoing {
         method,
@@ -263,7 +326,7 @@ fn lost_connection(error: &reqwest::Error) -> bool {
     while let Some(cause) = source {
         if cause
             .downcast_ref::<hyper::Error>()
-            .is_some_and(hyper::Error::is_incomplete_message)
+            .is_some_and(|error| error.is_incomplete_message() || error.is_parse())
             || cause
                 .downcast_ref::<io::Error>()
                 .is_some_and(|cause| cause.kind() == io::ErrorKind::ConnectionReset)

@@ -266,7 +266,7 @@ impl Events {
     }
 
     /// The request headers of an event.
-    pub(super) fn headers(&self, key: EventKey) -> Option<&http::HeaderMap> {
+    pub(crate) fn headers(&self, key: EventKey) -> Option<&http::HeaderMap> {
         Some(&self.entries.get(&key)?.head.as_ref()?.headers)
     }
 

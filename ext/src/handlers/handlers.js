@@ -35,7 +35,6 @@ const {
   SafeMap,
   Symbol,
   TypeError,
-  TypedArrayPrototypeGetSymbolToStringTag,
 } = primordials;
 
 const { Event, listenerCount, setIsTrusted } = core.loadExtScript("ext:deno_web/02_event.js");
@@ -45,10 +44,11 @@ const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
 const { ReadableStreamPrototype, readableStreamForRid, resourceForReadableStream, getReadableStreamResourceBacking } = core.loadExtScript(
   "ext:deno_web/06_streams.js",
 );
+const { takeWhole } = core.loadExtScript("ext:isopod_fetch/responses.js");
 const { InnerBody } = core.loadExtScript("ext:deno_fetch/22_body.js");
 const { newInnerRequest, fromInnerRequest } = core.loadExtScript("ext:deno_fetch/23_request.js");
 const { isClass, isFunction } = core.loadExtScript("ext:isopod_handlers/classes.js");
-const { ResponsePrototype, toInnerResponse, wireHeaderList } = core.loadExtScript("ext:deno_fetch/23_response.js");
+const { ResponsePrototype, toInnerResponse } = core.loadExtScript("ext:deno_fetch/23_response.js");
 
 // Set once, when the worker is started.
 let exported = { __proto__: null };
@@ -66,6 +66,8 @@ class Held {
   pending = 0;
   isStreaming = false;
   isCanceled = false;
+  /** The stream that is being sent: what is behind it is closed when it is collected. */
+  stream = null;
   onCancel = null;
   /** Called with the reason when it is near a limit; then the reason. */
   softLimit = null;
@@ -268,23 +270,23 @@ const respond = (function respond(held, response) {
   if (inner.type === "error") {
     throw new TypeError("a fetch handler returned Response.error(), which cannot be sent");
   }
-  const headers = wireHeaderList(inner);
+  const headers = inner.headerList;
+  const isManual = inner.encodeBody === "manual";
   const body = inner.body;
   if (body === null) {
-    answer(held, (last) => op_isopod_respond(held.key, inner.status, headers, null, last));
+    answer(held, (last) => op_isopod_respond(held.key, inner.status, headers, null, last, isManual));
     return;
   }
   if (body.unusable()) {
     throw new TypeError("the body of the Response was used already: clone() it before reading it");
   }
-  const source = body.streamOrStatic;
-  const bytes = source.body;
-  if (typeof bytes === "string" || TypedArrayPrototypeGetSymbolToStringTag(bytes) === "Uint8Array") {
-    source.consumed = true;
-    answer(held, (last) => op_isopod_respond(held.key, inner.status, headers, bytes, last));
+  const bytes = takeWhole(inner);
+  if (bytes !== null) {
+    answer(held, (last) => op_isopod_respond(held.key, inner.status, headers, bytes, last, isManual));
     return;
   }
-  sendStream(held, body.stream, body.length, (rid) => op_isopod_respond_stream(held.key, inner.status, headers, rid));
+  const send = (rid) => op_isopod_respond_stream(held.key, inner.status, headers, rid, isManual);
+  sendStream(held, body.stream, body.length, send);
 });
 
 /** Answers with a stream, and keeps the event open until it has been taken. */
@@ -302,9 +304,11 @@ function sendStream(held, stream, length, send) {
   held.answered = true;
   held.pending++;
   held.isStreaming = true;
+  held.stream = stream;
   const ended = () => {
     held.pending--;
     held.isStreaming = false;
+    held.stream = null;
     if (held.pending > 0) op_isopod_linger(held.key);
     else endIfDone(held);
   };

@@ -10,6 +10,7 @@ mod copy;
 mod event;
 mod events;
 mod fault;
+mod label;
 mod leftover;
 mod outgoing;
 mod request_body;
@@ -26,8 +27,10 @@ use deno_core::error::JsError;
 use deno_core::{OpState, ResourceId, op2, v8};
 use http::{HeaderName, HeaderValue, StatusCode};
 
+use self::label::Label;
+use crate::coding;
 use crate::native::{Callbacks, Natives};
-use crate::quotas::Usage;
+use crate::quotas::{QuotaError, Usage};
 use crate::unwind;
 use crate::values::Thrown;
 
@@ -69,6 +72,10 @@ pub enum HandlerError {
     #[class(range)]
     #[error(transparent)]
     NoMemory(#[from] copy::NoMemory),
+    /// The worker has no room for what encodes a body.
+    #[class(inherit)]
+    #[error(transparent)]
+    Quota(#[from] QuotaError),
     /// The event ended before.
     #[class(type)]
     #[error("the request this belongs to has ended: read its body before the handler returns, or in ctx.waitUntil")]
@@ -134,8 +141,10 @@ pub(crate) fn response(
     Ok(response)
 }
 
-/// Answers with a body that is in memory. `last` ends the event too: nothing else is to be waited for.
+/// Answers with a body that is in memory. `last` ends the event too: nothing else is to be waited for. `manual`: the script has
+/// encoded the body itself.
 #[op2]
+#[allow(clippy::too_many_arguments, reason = "the parts of a response, and how it is sent")]
 fn op_isopod_respond(
     state: &mut OpState,
     scope: &mut v8::PinScope<'_, '_>,
@@ -144,16 +153,30 @@ fn op_isopod_respond(
     #[scoped] headers: Vec<(ByteString, ByteString)>,
     body: v8::Local<v8::Value>,
     last: bool,
+    manual: bool,
 ) -> Result<(), HandlerError> {
-    let body = if let Ok(text) = v8::Local::<v8::String>::try_from(body) {
-        Body::from(Usage::of(state).ledger().keep(copy::of_text(scope, text)?))
+    let bytes = if let Ok(text) = v8::Local::<v8::String>::try_from(body) {
+        Some(copy::of_text(scope, text)?)
     } else if let Ok(view) = v8::Local::<v8::ArrayBufferView>::try_from(body) {
-        Body::from(Usage::of(state).ledger().keep(copy::of_view(view)?))
+        Some(copy::of_view(view)?)
     } else {
-        Body::empty()
+        None
     };
-    let response = response(status, headers)?.map(|()| body);
+    let mut response = response(status, headers)?;
     let events = events(state);
+    let body = match bytes {
+        None => Body::empty(),
+        Some(bytes) => {
+            let usage = Usage::of(state);
+            let label = Label::of(&mut response, events.borrow().headers(key), manual);
+            let bytes = match label {
+                Label::Encode(layers) => coding::encode::encode(&bytes, &layers, &usage)?,
+                Label::Encoded(_) | Label::Plain => bytes,
+            };
+            Body::from(usage.ledger().keep(bytes))
+        }
+    };
+    let response = response.map(|()| body);
     events.borrow_mut().respond(key, response);
     if last {
         finish(state, &events, key);
@@ -169,8 +192,9 @@ fn op_isopod_respond_stream(
     #[smi] status: u16,
     #[scoped] headers: Vec<(ByteString, ByteString)>,
     #[smi] rid: ResourceId,
+    manual: bool,
 ) -> impl Future<Output = Result<bool, HandlerError>> + use<> {
-    let begun = begin_stream(&state, key, status, headers, rid);
+    let begun = begin_stream(&state, key, status, headers, rid, manual);
     stay(state, rid, Some(key), begun)
 }
 
@@ -180,11 +204,16 @@ fn begin_stream(
     status: u16,
     headers: Vec<(ByteString, ByteString)>,
     rid: ResourceId,
+    manual: bool,
 ) -> Result<Outgoing, HandlerError> {
     let mut state = state.borrow_mut();
     let resource = state.resource_table.get_any(rid)?;
-    let response = match response(status, headers) {
-        Ok(response) => response,
+    let begun = response(status, headers).and_then(|mut response| {
+        let label = Label::of(&mut response, events(&state).borrow().headers(key), manual);
+        Ok((response, label.stream(&state, rid, resource)?))
+    });
+    let (response, resource) = match begun {
+        Ok(begun) => begun,
         Err(error) => {
             drop(state.resource_table.take_any(rid).map(|resource| resource.close()));
             return Err(error);

@@ -32,13 +32,18 @@ const messagePort = core.loadExtScript("ext:deno_web/13_message_port.js");
 const compression = core.loadExtScript("ext:deno_web/14_compression.js");
 const { DOMException, QuotaExceededError } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
 const headers = core.loadExtScript("ext:deno_fetch/20_headers.js");
+// Before the scripts that use bodies.
+core.loadExtScript("ext:isopod_fetch/bodies.js");
 const formData = core.loadExtScript("ext:deno_fetch/21_formdata.js");
 const request = core.loadExtScript("ext:deno_fetch/23_request.js");
-const response = core.loadExtScript("ext:deno_fetch/23_response.js");
+const { Response } = core.loadExtScript("ext:isopod_fetch/responses.js");
 // deno_fetch reports to deno_telemetry where that is on. Here it never is: these stand in for it, and it is not loaded.
 internals.__telemetry = { TRACING_ENABLED: false, exitSpan() {} };
 internals.__telemetryUtil = {};
-const fetch = core.loadExtScript("ext:deno_fetch/26_fetch.js");
+const denoFetch = core.loadExtScript("ext:deno_fetch/26_fetch.js");
+const { fetch, mainFetch } = core.loadExtScript("ext:isopod_fetch/fetch.js");
+// For EventSource.
+denoFetch.mainFetch = mainFetch;
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const handlers = core.loadExtScript("ext:isopod_handlers/handlers.js");
 const clone = core.loadExtScript("ext:isopod_web/clone.js");
@@ -160,7 +165,7 @@ const properties = {
   ReadableStreamDefaultController: own(streams.ReadableStreamDefaultController),
   ReadableStreamDefaultReader: own(streams.ReadableStreamDefaultReader),
   Request: own(request.Request),
-  Response: own(response.Response),
+  Response: own(Response),
   SubtleCrypto: own(crypto.SubtleCrypto),
   TextDecoder: own(encoding.TextDecoder),
   TextDecoderStream: own(encoding.TextDecoderStream),
@@ -183,7 +188,7 @@ const properties = {
     new console.Console((message, level) => op_isopod_log(message, level, context.currentEvent())),
   ),
   crypto: core.propGetterOnly(() => interfaces.getCrypto()),
-  fetch: writable(guards.limitFetch(fetch.fetch)),
+  fetch: writable(guards.limitFetch(fetch)),
   navigator: core.propGetterOnly(() => navigator),
   performance: writable(performance.performance),
   reportError: writable(event.reportError),
@@ -259,7 +264,7 @@ const fillEnv = (function fillEnv(env, bindings) {
 const boot = (function boot(options) {
   performance.setTimeOrigin();
   // Not by the function of core that calls this: it would be compiled for each worker.
-  op_set_wasm_streaming_callback(fetch.handleWasmStreaming);
+  op_set_wasm_streaming_callback(denoFetch.handleWasmStreaming);
   internals.isopodUserAgent = options.userAgent;
   console.setNoColorFns(() => !options.colors, () => !options.colors);
   fillEnv(handlers.env, options.bindings);

@@ -1,5 +1,7 @@
 //! The I/O bindings as scripts see them, against real servers and databases.
 
+mod bodies;
+mod codings;
 mod common;
 mod fetch;
 mod guard;

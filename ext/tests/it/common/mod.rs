@@ -1,5 +1,6 @@
 //! Workers made by hand, and a server to talk to.
 
+pub(crate) mod raw;
 pub(crate) mod server;
 
 use std::rc::Rc;

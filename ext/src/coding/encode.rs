@@ -1,0 +1,302 @@
+//! Encoding of response bodies as their `Content-Encoding` says.
+//!
+//! It runs where the body is read, on the worker's thread: a worker that compresses much takes its own time, not the server's.
+
+use std::borrow::Cow;
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::task::Poll;
+
+use async_compression::Level;
+use async_compression::tokio::write::{BrotliEncoder, GzipEncoder, ZlibEncoder, ZstdEncoder};
+use bytes::Bytes;
+use deno_core::{AsyncRefCell, AsyncResult, BufView, RcRef, Resource};
+use deno_error::JsErrorBox;
+use futures::FutureExt;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+
+use super::Coding;
+use crate::ledger::Charge;
+use crate::quotas::{QuotaError, Usage};
+use crate::unwind;
+
+/// A level for bodies that are encoded while somebody waits: brotli's default is made for files that are encoded once.
+const BROTLI_LEVEL: Level = Level::Precise(4);
+
+/// Bytes asked of a body at one time.
+const READ_BYTES: usize = 64 << 10;
+
+/// What an encoder holds, roughly: its window and its tables.
+fn bytes_held(coding: Coding) -> usize {
+    match coding {
+        Coding::Gzip | Coding::Deflate => 320 << 10,
+        Coding::Zstd => 2 << 20,
+        Coding::Brotli => 4 << 20,
+    }
+}
+
+/// An encoder into memory.
+trait Layer: AsyncWrite + Unpin {
+    fn take(&mut self) -> Vec<u8>;
+}
+
+macro_rules! layers {
+    ($($encoder:ident),*) => {$(
+        impl Layer for $encoder<Vec<u8>> {
+            fn take(&mut self) -> Vec<u8> {
+                std::mem::take(self.get_mut())
+            }
+        }
+    )*};
+}
+layers!(BrotliEncoder, GzipEncoder, ZlibEncoder, ZstdEncoder);
+
+fn layer(coding: Coding) -> Box<dyn Layer> {
+    match coding {
+        Coding::Gzip => Box::new(GzipEncoder::new(Vec::new())),
+        Coding::Brotli => Box::new(BrotliEncoder::with_quality(Vec::new(), BROTLI_LEVEL)),
+        Coding::Zstd => Box::new(ZstdEncoder::new(Vec::new())),
+        // RFC 9110, section 8.4.1.2: `deflate` is the zlib format.
+        Coding::Deflate => Box::new(ZlibEncoder::new(Vec::new())),
+    }
+}
+
+/// What follows after some bytes.
+#[derive(Clone, Copy)]
+enum Then {
+    More,
+    /// Nothing for a while: what was written so far must be readable.
+    Pause,
+    End,
+}
+
+/// Encodes a body layer by layer.
+struct Encoder {
+    layers: Vec<Box<dyn Layer>>,
+    _charge: Charge,
+}
+
+impl Encoder {
+    fn new(codings: &[Coding], usage: &Usage) -> Result<Self, QuotaError> {
+        Ok(Self {
+            _charge: usage.hold(codings.iter().copied().map(bytes_held).sum())?,
+            layers: codings.iter().copied().map(layer).collect(),
+        })
+    }
+
+    fn push(&mut self, bytes: &[u8], then: Then) -> io::Result<Vec<u8>> {
+        let mut bytes = Cow::Borrowed(bytes);
+        for layer in &mut self.layers {
+            let pushing = async {
+                layer.write_all(&bytes).await?;
+                match then {
+                    Then::More => Ok(()),
+                    Then::Pause => layer.flush().await,
+                    Then::End => layer.shutdown().await,
+                }
+            };
+            // Writing to memory never waits.
+            pushing
+                .now_or_never()
+                .unwrap_or(Err(io::ErrorKind::WouldBlock.into()))?;
+            bytes = Cow::Owned(layer.take());
+        }
+        Ok(bytes.into_owned())
+    }
+}
+
+/// Encodes a body that is in memory.
+pub(crate) fn encode(body: &[u8], codings: &[Coding], usage: &Usage) -> Result<Bytes, QuotaError> {
+    let encoded = Encoder::new(codings, usage)?.push(body, Then::End);
+    // Encoding into memory fails for want of memory only.
+    encoded
+        .map(Bytes::from)
+        .map_err(|_| QuotaError::NativeBytes(usage.quotas.native_bytes))
+}
+
+/// A body that is encoded while it is read.
+pub(crate) struct EncodedBody {
+    body: Rc<dyn Resource>,
+    state: AsyncRefCell<State>,
+}
+
+struct State {
+    encoder: Option<Encoder>,
+    /// Encoded, and not yet read.
+    ready: Bytes,
+    /// A read of the body that is under way.
+    reading: Option<AsyncResult<BufView>>,
+    /// Whether the encoder may hold back something of what it was given.
+    is_behind: bool,
+}
+
+impl EncodedBody {
+    pub(crate) fn new(body: Rc<dyn Resource>, codings: &[Coding], usage: &Usage) -> Result<Self, QuotaError> {
+        Ok(Self {
+            body,
+            state: AsyncRefCell::new(State {
+                encoder: Some(Encoder::new(codings, usage)?),
+                ready: Bytes::new(),
+                reading: None,
+                is_behind: false,
+            }),
+        })
+    }
+}
+
+impl State {
+    async fn next(&mut self, body: &Rc<dyn Resource>, limit: usize) -> Result<Bytes, JsErrorBox> {
+        while self.ready.is_empty() {
+            let Some(encoder) = &mut self.encoder else {
+                return Ok(Bytes::new());
+            };
+            let reading = self.reading.get_or_insert_with(|| body.clone().read(READ_BYTES));
+            let now = poll_fn(|context| Poll::Ready(reading.poll_unpin(context))).await;
+            let read = match now {
+                Poll::Ready(read) => read,
+                // Events of a stream arrive when they are sent, not when enough of them have come together.
+                Poll::Pending if self.is_behind => {
+                    self.is_behind = false;
+                    self.ready = encoder.push(&[], Then::Pause).map_err(JsErrorBox::from_err)?.into();
+                    continue;
+                }
+                Poll::Pending => reading.await,
+            };
+            self.reading = None;
+            let chunk = read?;
+            let then = if chunk.is_empty() { Then::End } else { Then::More };
+            self.ready = encoder.push(&chunk, then).map_err(JsErrorBox::from_err)?.into();
+            self.is_behind = true;
+            if matches!(then, Then::End) {
+                self.encoder = None;
+            }
+        }
+        Ok(self.ready.split_to(limit.min(self.ready.len())))
+    }
+}
+
+impl Resource for EncodedBody {
+    fn name(&self) -> Cow<'_, str> {
+        "encodedBody".into()
+    }
+
+    fn read(self: Rc<Self>, limit: usize) -> AsyncResult<BufView> {
+        Box::pin(async move {
+            let mut state = RcRef::map(&self, |body| &body.state).borrow_mut().await;
+            let next = unwind::catch_async(state.next(&self.body, limit)).await;
+            let next = next.map_err(|panicked| JsErrorBox::generic(panicked.to_string()))?;
+            next.map(BufView::from)
+        })
+    }
+
+    fn close(self: Rc<Self>) {
+        self.body.clone().close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use deno_core::{AsyncResult, BufView, Resource};
+    use futures::{StreamExt, TryStreamExt};
+
+    use super::super::Coding::{self, Brotli, Gzip};
+    use super::super::decode::decode;
+    use super::{EncodedBody, encode};
+    use crate::quotas::Usage;
+
+    /// Chunks that are there at once; then the end, or nothing ever.
+    struct Chunks(RefCell<Vec<&'static str>>, bool);
+
+    impl Resource for Chunks {
+        fn read(self: Rc<Self>, _limit: usize) -> AsyncResult<BufView> {
+            Box::pin(async move {
+                if self.0.borrow().is_empty() && !self.1 {
+                    std::future::pending::<()>().await;
+                }
+                Ok(match self.0.borrow_mut().pop() {
+                    Some(chunk) => BufView::from(chunk.as_bytes().to_vec()),
+                    None => BufView::empty(),
+                })
+            })
+        }
+    }
+
+    fn chunks(mut chunks: Vec<&'static str>, ends: bool) -> Rc<dyn Resource> {
+        chunks.reverse();
+        Rc::new(Chunks(RefCell::new(chunks), ends))
+    }
+
+    async fn decoded(bytes: Bytes, codings: &[Coding]) -> String {
+        let body = futures::stream::iter([Ok(bytes)]).boxed();
+        let chunks: Vec<_> = decode(body, codings).try_collect().await.unwrap();
+        String::from_utf8(chunks.concat()).unwrap()
+    }
+
+    async fn read_all(body: Rc<dyn Resource>) -> Bytes {
+        let mut all = Vec::new();
+        loop {
+            let chunk = body.clone().read(7).await.unwrap();
+            if chunk.is_empty() {
+                return all.into();
+            }
+            all.extend_from_slice(&chunk);
+        }
+    }
+
+    #[tokio::test]
+    async fn every_coding_and_layers_are_encoded_at_once_and_in_chunks() {
+        let usage = Usage::default();
+        let lists: [&[Coding]; 6] = [
+            &[Gzip],
+            &[Brotli],
+            &[Coding::Zstd],
+            &[Coding::Deflate],
+            &[Gzip, Brotli],
+            &[Gzip, Gzip],
+        ];
+        for list in lists {
+            for text in ["", "a few words"] {
+                assert_eq!(
+                    decoded(encode(text.as_bytes(), list, &usage).unwrap(), list).await,
+                    text
+                );
+            }
+            let body = EncodedBody::new(chunks(vec!["a few ", "more", " words"], true), list, &usage).unwrap();
+            assert_eq!(
+                decoded(read_all(Rc::new(body)).await, list).await,
+                "a few more words",
+                "{list:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_written_can_be_read_while_the_body_pauses() {
+        for codings in [&[Gzip][..], &[Brotli], &[Coding::Zstd], &[Coding::Deflate, Gzip]] {
+            let body = EncodedBody::new(chunks(vec!["event"], false), codings, &Usage::default()).unwrap();
+            let body: Rc<dyn Resource> = Rc::new(body);
+            let (mut sender, receiver) = futures::channel::mpsc::channel(100);
+            let mut decoding = decode(receiver.boxed(), codings);
+            let mut seen = Vec::new();
+            let reading = async {
+                while seen != b"event" {
+                    tokio::select! {
+                        biased;
+                        chunk = decoding.next() => seen.extend_from_slice(&chunk.unwrap().unwrap()),
+                        chunk = body.clone().read(1000) => {
+                            sender.try_send(Ok(Bytes::copy_from_slice(&chunk.unwrap()))).unwrap();
+                        }
+                    }
+                }
+            };
+            let seen = tokio::time::timeout(Duration::from_secs(10), reading).await;
+            assert!(seen.is_ok(), "{codings:?}");
+        }
+    }
+}

@@ -1,0 +1,175 @@
+// What deno_fetch's bodies lack: streams of bytes, lengths that are not lost, and strings that are what their bytes are. Loaded
+// before the scripts that use bodies, which take these functions when they are loaded.
+
+(function () {
+const { core, primordials } = __bootstrap;
+const { op_isopod_body_length } = core.ops;
+const {
+  FunctionPrototypeCall,
+  ObjectDefineProperties,
+  ObjectGetOwnPropertyDescriptor,
+  ObjectPrototypeIsPrototypeOf,
+  SafeWeakMap,
+  StringPrototypeCharCodeAt,
+  StringPrototypeIsWellFormed,
+  TypedArrayPrototypeGetByteLength,
+  TypedArrayPrototypeSlice,
+  WeakMapPrototypeGet,
+  WeakMapPrototypeSet,
+} = primordials;
+
+const {
+  acquireReadableStreamDefaultReader,
+  createReadableByteStream,
+  getReadableStreamResourceBacking,
+  isReadableStreamDisturbed,
+  isReadableStreamLocked,
+  readableStreamDisturb,
+  readableStreamForRid,
+  ReadableStreamPrototype,
+} = core.loadExtScript("ext:deno_web/06_streams.js");
+const formData = core.loadExtScript("ext:deno_fetch/21_formdata.js");
+formData.parseFormData = core.loadExtScript("ext:isopod_fetch/form_data.js").parseFormData;
+const bodies = core.loadExtScript("ext:deno_fetch/22_body.js");
+const { extractBody, InnerBody } = bodies;
+
+function isStream(value) {
+  return ObjectPrototypeIsPrototypeOf(ReadableStreamPrototype, value);
+}
+
+/** Of streams that were made of a string or of bytes: these. */
+const fixed = new SafeWeakMap();
+
+const noop = () => {};
+const noopAsync = async () => {};
+
+function streamOf(body) {
+  const stream = createReadableByteStream(noop, (controller) => {
+    // A copy: the stream gives the buffer away, and the body may be cloned or sent again.
+    const bytes = typeof body === "string" ? core.encode(body) : TypedArrayPrototypeSlice(body);
+    if (TypedArrayPrototypeGetByteLength(bytes) > 0) controller.enqueue(bytes);
+    controller.close();
+    // A read into a buffer that got nothing ends with the stream.
+    controller.byobRequest?.respond(0);
+  }, noopAsync);
+  WeakMapPrototypeSet(fixed, stream, body);
+  return stream;
+}
+
+/** The string or the bytes that a stream was made of, if nothing has been read of it. */
+function fixedBody(stream) {
+  if (isReadableStreamLocked(stream) || isReadableStreamDisturbed(stream)) return undefined;
+  return WeakMapPrototypeGet(fixed, stream);
+}
+
+/** Has a stream look as if it had been read, because something else reads what is behind it. */
+function take(stream) {
+  acquireReadableStreamDefaultReader(stream);
+  readableStreamDisturb(stream);
+}
+
+/** Of streams that were made of something of known length: that. */
+const lengths = new SafeWeakMap();
+
+function setLength(body, length) {
+  body.length = length;
+  if (length !== null && isStream(body.streamOrStatic)) WeakMapPrototypeSet(lengths, body.streamOrStatic, length);
+}
+
+/** How many bytes a stream will give, where that is known; otherwise `null`. */
+function lengthOf(stream) {
+  const body = fixedBody(stream);
+  if (body !== undefined) {
+    return TypedArrayPrototypeGetByteLength(typeof body === "string" ? core.encode(body) : body);
+  }
+  if (isReadableStreamDisturbed(stream)) return null;
+  const known = WeakMapPrototypeGet(lengths, stream);
+  if (known !== undefined) return known;
+  const backing = getReadableStreamResourceBacking(stream);
+  if (!backing) return null;
+  const length = op_isopod_body_length(backing.rid);
+  return length < 0 ? null : length;
+}
+
+/** The streams that close a resource when they are collected, by those that read the resource now. */
+const former = new SafeWeakMap();
+
+const { get: originalStream } = ObjectGetOwnPropertyDescriptor(InnerBody.prototype, "stream");
+const { clone, consume, createProxy } = InnerBody.prototype;
+
+function method(value) {
+  return { __proto__: null, value, configurable: true, enumerable: false, writable: true };
+}
+
+ObjectDefineProperties(InnerBody.prototype, {
+  stream: {
+    __proto__: null,
+    configurable: true,
+    get() {
+      const { body, consumed } = this.streamOrStatic;
+      if (!isStream(this.streamOrStatic) && !consumed) this.streamOrStatic = streamOf(body);
+      return FunctionPrototypeCall(originalStream, this);
+    },
+  },
+  consume: method(function () {
+    const body = FunctionPrototypeCall(consume, this);
+    // As bytes, strings lose the byte order mark when they are decoded, and lone surrogates when they are encoded.
+    const isItsBytes = typeof body !== "string" || body === "" ||
+      (StringPrototypeCharCodeAt(body, 0) !== 0xfeff && StringPrototypeIsWellFormed(body));
+    return isItsBytes ? body : core.encode(body);
+  }),
+  clone: method(function () {
+    const stream = this.streamOrStatic;
+    if (isStream(stream)) {
+      const body = fixedBody(stream);
+      if (body !== undefined) {
+        const second = new InnerBody({ body, consumed: false });
+        second.source = this.source;
+        second.length = this.length;
+        return second;
+      }
+      this.length ??= lengthOf(stream);
+    }
+    const second = FunctionPrototypeCall(clone, this);
+    setLength(this, this.length);
+    setLength(second, this.length);
+    return second;
+  }),
+  // https://fetch.spec.whatwg.org/#body-create-a-proxy: the stream of a resource need not be piped, another takes its place.
+  createProxy: method(function () {
+    const stream = this.streamOrStatic;
+    const backing = isStream(stream) && !this.unusable() ? getReadableStreamResourceBacking(stream) : null;
+    const body = isStream(stream) ? fixedBody(stream) : undefined;
+    let proxy;
+    if (!backing && body === undefined) {
+      proxy = FunctionPrototypeCall(createProxy, this);
+      setLength(proxy, this.length);
+      return proxy;
+    }
+    if (body !== undefined) {
+      proxy = new InnerBody({ body, consumed: false });
+    } else {
+      const second = readableStreamForRid(backing.rid, backing.autoClose);
+      WeakMapPrototypeSet(former, second, stream);
+      proxy = new InnerBody(second);
+    }
+    take(stream);
+    proxy.source = this.source;
+    proxy.length = this.length;
+    return proxy;
+  }),
+});
+
+bodies.extractBody = function (object) {
+  const extracted = extractBody(object);
+  const { body } = extracted;
+  if (isStream(object)) {
+    body.source ??= fixedBody(object) ?? null;
+    body.length ??= lengthOf(object);
+  }
+  setLength(body, body.length);
+  return extracted;
+};
+
+return { fixedBody, take };
+})();

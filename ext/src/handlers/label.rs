@@ -1,0 +1,113 @@
+//! How the body of a response goes out, so that its `Content-Encoding` is true.
+//!
+//! <https://developers.cloudflare.com/workers/runtime-apis/response/>: with `encodeBody: "automatic"` a body is encoded as the
+//! header says, with `"manual"` it is encoded already.
+
+use std::rc::Rc;
+
+use deno_core::{OpState, Resource, ResourceId};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http::{HeaderMap, Response, StatusCode};
+
+use crate::coding::encode::EncodedBody;
+use crate::coding::{Coding, Codings, accepts_all};
+use crate::fetch::keep_encoded;
+use crate::quotas::{QuotaError, Usage};
+
+/// What is to be done with a body.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Label {
+    /// Nothing: it is not encoded, or in a way that is not known here.
+    Plain,
+    /// Nothing: it is encoded already, or is a part of what is.
+    Encoded(Vec<Coding>),
+    /// Encode it.
+    Encode(Vec<Coding>),
+}
+
+impl Label {
+    /// Reads the label of a response that has a body, and takes it off where the client does not accept it.
+    ///
+    /// A `Content-Length` that the script gave is taken off, too: the length is the body's own (RFC 9112, section 6.3), and what
+    /// is copied from another response is that of another body, or of another form of it.
+    pub(super) fn of(response: &mut Response<()>, request: Option<&HeaderMap>, manual: bool) -> Self {
+        response.headers_mut().remove(CONTENT_LENGTH);
+        let Codings::Known(layers) = Codings::of(response.headers()) else {
+            return Self::Plain;
+        };
+        if layers.is_empty() {
+            return Self::Plain;
+        }
+        // A range is one of the encoded body (RFC 9110, section 14).
+        if manual || response.status() == StatusCode::PARTIAL_CONTENT {
+            return Self::Encoded(layers);
+        }
+        if request.is_some_and(|request| !accepts_all(request, &layers)) {
+            response.headers_mut().remove(CONTENT_ENCODING);
+            return Self::Plain;
+        }
+        Self::Encode(layers)
+    }
+
+    /// The stream that goes out. A response of `fetch` under its own label is not decoded first.
+    pub(super) fn stream(
+        self,
+        state: &OpState,
+        rid: ResourceId,
+        body: Rc<dyn Resource>,
+    ) -> Result<Rc<dyn Resource>, QuotaError> {
+        match self {
+            Self::Plain => Ok(body),
+            Self::Encoded(layers) | Self::Encode(layers) if keep_encoded(state, rid, &layers) => Ok(body),
+            Self::Encoded(_) => Ok(body),
+            Self::Encode(layers) => Ok(Rc::new(EncodedBody::new(body, &layers, &Usage::of(state))?)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+    use http::{HeaderMap, HeaderName, Response};
+
+    use super::Label;
+    use crate::coding::Coding::{Brotli, Gzip};
+
+    fn label(status: u16, coding: &str, accepted: Option<&str>, manual: bool) -> (Label, Vec<HeaderName>) {
+        let response = Response::builder().status(status);
+        let response = response.header(CONTENT_ENCODING, coding).header(CONTENT_LENGTH, 7);
+        let mut response = response.body(()).unwrap();
+        let mut request = HeaderMap::new();
+        if let Some(accepted) = accepted {
+            request.insert("accept-encoding", accepted.parse().unwrap());
+        }
+        let label = Label::of(&mut response, Some(&request), manual);
+        (label, response.headers().keys().cloned().collect())
+    }
+
+    fn labelled(label: Label) -> (Label, Vec<HeaderName>) {
+        (label, vec![CONTENT_ENCODING])
+    }
+
+    #[test]
+    fn a_body_is_encoded_as_its_label_says() {
+        assert_eq!(label(200, "gzip", None, false), labelled(Label::Encode(vec![Gzip])));
+        let both = Label::Encode(vec![Gzip, Brotli]);
+        assert_eq!(label(404, "gzip, br", Some("*"), false), labelled(both));
+    }
+
+    #[test]
+    fn a_body_is_left_alone_if_it_is_encoded_already_or_in_an_unknown_way() {
+        assert_eq!(label(200, "gzip", Some(""), true), labelled(Label::Encoded(vec![Gzip])));
+        assert_eq!(label(206, "gzip", None, false), labelled(Label::Encoded(vec![Gzip])));
+        assert_eq!(label(200, "identity", None, false), labelled(Label::Plain));
+        assert_eq!(label(200, "gzip, aes128gcm", Some("br"), false), labelled(Label::Plain));
+    }
+
+    /// RFC 9110, section 12.5.3.
+    #[test]
+    fn a_label_that_the_client_does_not_accept_is_taken_off() {
+        assert_eq!(label(200, "gzip", Some("br"), false), (Label::Plain, vec![]));
+        assert_eq!(label(200, "gzip, br", Some("br"), false), (Label::Plain, vec![]));
+    }
+}

@@ -1,0 +1,191 @@
+//! Encoded responses, as `fetch` gives them.
+
+use std::io::Write;
+
+use async_compression::tokio::bufread::{BrotliEncoder, GzipEncoder};
+use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
+
+use crate::common::raw::Raw;
+use crate::common::{io, run};
+use crate::fetch::{local, with};
+
+macro_rules! encoded {
+    ($encoder:ident, $text:expr) => {{
+        let encoding = async {
+            let mut out = Vec::new();
+            $encoder::new($text).read_to_end(&mut out).await.unwrap();
+            out
+        };
+        futures::executor::block_on(encoding)
+    }};
+}
+
+fn answer(head: &str, body: &[u8]) -> Vec<u8> {
+    let mut answer = format!("HTTP/1.1 {head}\r\nconnection: close\r\n\r\n").into_bytes();
+    answer.write_all(body).unwrap();
+    answer
+}
+
+fn fetched(answer: Vec<u8>, init: &str) -> Value {
+    let raw = Raw::answering(vec![answer]);
+    let url = raw.url();
+    run(
+        &io(),
+        with(local()),
+        &format!(
+            "const response = await fetch('{url}', {init});
+             const text = await response.text().catch((error) => error.name);
+             return [response.status, response.headers.get('content-encoding'), text];"
+        ),
+    )
+}
+
+/// RFC 9110, sections 5.3 and 8.4.
+#[test]
+fn layers_are_decoded_over_all_lines_of_the_label() {
+    let gzip = encoded!(GzipEncoder, &b"hello"[..]);
+    let both = encoded!(BrotliEncoder, &gzip[..]);
+    for label in ["gzip, br", "X-GZip,identity ,, BR", "gzip\r\ncontent-encoding: br"] {
+        let got = fetched(answer(&format!("200 OK\r\ncontent-encoding: {label}"), &both), "{}");
+        assert_eq!(got[2], "hello", "{label}");
+    }
+    // Not known: as it came.
+    let got = fetched(answer("200 OK\r\ncontent-encoding: gzip, aes128gcm", b"whatever"), "{}");
+    assert_eq!(got, json!([200, "gzip, aes128gcm", "whatever"]));
+}
+
+/// However the message says that there is nothing (RFC 9110, section 6.4.1; RFC 9112, section 6.3).
+#[test]
+fn an_empty_body_is_empty_in_every_coding() {
+    for coding in ["gzip", "br", "zstd", "deflate", "gzip, br"] {
+        let label = format!("content-encoding: {coding}");
+        for (head, body, init) in [
+            ("200 OK\r\ncontent-length: 0", "", "{}"),
+            ("200 OK\r\ntransfer-encoding: chunked", "0\r\n\r\n", "{}"),
+            ("200 OK", "", "{}"),
+            ("200 OK\r\ncontent-length: 99", "", "{ method: 'HEAD' }"),
+            ("200 OK\r\ntransfer-encoding: chunked", "", "{ method: 'HEAD' }"),
+            ("204 No Content", "", "{}"),
+            ("304 Not Modified\r\ncontent-length: 99", "", "{}"),
+        ] {
+            let got = fetched(answer(&format!("{head}\r\n{label}"), body.as_bytes()), init);
+            assert_eq!((&got[1], &got[2]), (&json!(coding), &json!("")), "{head} {init}");
+        }
+    }
+}
+
+/// Fetch Standard, "HTTP-network-or-cache fetch": a request with `Range` asks for no encoding. What comes in one all the same
+/// is a part that cannot be decoded (RFC 9110, section 14).
+#[test]
+fn a_range_is_asked_for_and_given_as_it_is() {
+    let raw = Raw::answering(vec![answer(
+        "206 Partial Content\r\ncontent-encoding: gzip\r\ncontent-range: bytes 3-6/9",
+        b"part",
+    )]);
+    let url = raw.url();
+    let got = run(
+        &io(),
+        with(local()),
+        &format!("return await (await fetch('{url}', {{ headers: {{ range: 'bytes=3-6' }} }})).text();"),
+    );
+    assert_eq!(got, "part");
+    assert!(raw.request().0.contains("accept-encoding: identity"));
+}
+
+#[test]
+fn a_truncated_body_is_an_error() {
+    let gzip = encoded!(GzipEncoder, &b"hello"[..]);
+    let half = &gzip[..gzip.len() - 4];
+    let head = format!("200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}", half.len());
+    assert_eq!(fetched(answer(&head, half), "{}")[2], "TypeError");
+}
+
+/// A response body that a request sends on under its label is not decoded.
+#[test]
+fn an_encoded_body_is_uploaded_as_it_came() {
+    let text = "hello".repeat(100);
+    let gzip = encoded!(GzipEncoder, text.as_bytes());
+    let head = format!("200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}", gzip.len());
+    let ok = answer("200 OK\r\ncontent-length: 0", b"");
+    for (headers, length) in [
+        (
+            "{ 'content-encoding': 'gzip' }",
+            format!("content-length: {}", gzip.len()),
+        ),
+        ("{}", "transfer-encoding: chunked".to_owned()),
+    ] {
+        let raw = Raw::answering(vec![answer(&head, &gzip), ok.clone()]);
+        let url = raw.url();
+        run(
+            &io(),
+            with(local()),
+            &format!(
+                "const {{ body }} = await fetch('{url}');
+                 await fetch('{url}', {{ method: 'PUT', body, headers: {headers} }});"
+            ),
+        );
+        raw.request();
+        let (head, _) = raw.request();
+        assert!(head.contains(&length), "{head}");
+    }
+}
+
+/// Fetch Standard, "location URL"; URL Standard: what is not ASCII is percent-encoded as UTF-8.
+#[test]
+fn a_location_in_utf_8_is_followed() {
+    for (location, path) in [
+        ("/ü?ä#ö", "get /%c3%bc?%c3%a4 http/1.1"),
+        ("caf%C3%A9/漢", "get /caf%c3%a9/%e6%bc%a2 http/1.1"),
+    ] {
+        let raw = Raw::answering(vec![
+            answer(&format!("302 Found\r\nlocation: {location}\r\ncontent-length: 0"), b""),
+            answer("200 OK\r\ncontent-length: 2", b"ok"),
+        ]);
+        let got = run(
+            &io(),
+            with(local()),
+            &format!("return await (await fetch('{}')).text();", raw.url()),
+        );
+        assert_eq!(got, "ok");
+        raw.request();
+        assert!(raw.request().0.starts_with(path));
+    }
+    // As it came to who follows it by hand.
+    let raw = Raw::answering(vec![answer("302 Found\r\nlocation: /ü\r\ncontent-length: 0", b"")]);
+    let got = run(
+        &io(),
+        with(local()),
+        &format!(
+            "return (await fetch('{}', {{ redirect: 'manual' }})).headers.get('location');",
+            raw.url()
+        ),
+    );
+    assert_eq!(got, "/\u{c3}\u{bc}");
+}
+
+/// Subresource Integrity, "Do bytes match metadataList?"; Fetch Standard, "main fetch".
+#[test]
+fn a_response_that_does_not_match_its_integrity_is_refused() {
+    const HELLO: &str = "sha256-LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=";
+    let hello = || answer("200 OK\r\ncontent-length: 5", b"hello");
+    let init = format!("{{ integrity: '{HELLO}' }}");
+    assert_eq!(fetched(hello(), &init)[2], "hello");
+    let refused = |answer: Vec<u8>, init: &str| {
+        let url = Raw::answering(vec![answer]).url();
+        run(
+            &io(),
+            with(local()),
+            &format!("return await thrown(() => fetch({url:?}, {init}));"),
+        )
+    };
+    assert_eq!(refused(hello(), "{ integrity: 'sha384-AAAA' }")["name"], "TypeError");
+    assert_eq!(refused(answer("204 No Content", b""), &init)["name"], "TypeError");
+    let url = Raw::answering(vec![hello()]).url();
+    let got = run(
+        &io(),
+        with(local()),
+        &format!("return await thrown(() => fetch(new Request({url:?}, {{ integrity: 'sha512-AAAA' }})));"),
+    );
+    assert!(got["message"].as_str().unwrap().contains("integrity"), "{got}");
+}
