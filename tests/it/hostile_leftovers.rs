@@ -154,6 +154,56 @@ fn work_after_the_answer_that_was_not_announced_goes_no_further() {
     assert!(!server.log().contains("rror"), "{}", server.log());
 }
 
+const SQL: &str = r"
+    const endless = 'WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) AS n FROM c';
+    export default { async fetch(request, env) {
+        const sql = new URL(request.url).pathname === '/endless' ? endless : 'SELECT 1 AS n';
+        try {
+            return Response.json(await env.DB.prepare(sql).first());
+        } catch (error) {
+            return new Response(error.message, { status: 500 });
+        }
+    } };";
+
+#[test]
+fn statements_end_with_the_clients_that_asked_for_them() {
+    let configuration =
+        "main = 'worker.js'\n[limits]\nwall = '60s'\n[[databases]]\nbinding = 'DB'\nurl = 'sqlite:app.db'\n";
+    let project = Project::new(&[("isopod.toml", configuration), ("worker.js", SQL)]);
+    let server = Serving::start(project.path());
+    assert_eq!(server.get("/").body, "{\"n\":1}");
+    // As many as there are connections.
+    let clients = [(); 4].map(|()| {
+        let mut client = server.connect();
+        let request = "GET /endless HTTP/1.1\r\nhost: localhost\r\n\r\n";
+        client.stream.get_mut().write_all(request.as_bytes()).expect("sent");
+        client
+    });
+    until("all of them are under way", || {
+        (server.metric_over_all("isopod_events_in_flight") == 4).then_some(())
+    });
+    drop(clients);
+    // It would wait for thirty seconds, or for ever.
+    let began = std::time::Instant::now();
+    assert_eq!(server.get("/").body, "{\"n\":1}");
+    assert!(
+        began.elapsed() < std::time::Duration::from_secs(20),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+#[test]
+fn the_cpu_time_of_statements_is_held_to_that_of_their_event() {
+    let configuration =
+        "main = 'worker.js'\n[limits]\ncpu = '300ms'\n[[databases]]\nbinding = 'DB'\nurl = 'sqlite::memory:'\n";
+    let project = Project::new(&[("isopod.toml", configuration), ("worker.js", SQL)]);
+    let server = Serving::start(project.path());
+    let told = server.get("/endless").body;
+    assert!(told.contains("more than 300ms of CPU time in the database"), "{told}");
+    assert_eq!(server.get("/").body, "{\"n\":1}");
+}
+
 // row 18
 #[test]
 fn after_an_end_in_the_middle_of_a_change_a_clean_isolate_serves() {

@@ -16,6 +16,7 @@ use super::leftover::{Timers, UnderWay};
 use super::outgoing::Tail;
 use super::{Body, Data, Event, EventKind, Fault, FaultKind, Message, Reply, TaskItem};
 use crate::quotas::Spent;
+use crate::sql::CpuMeter;
 use crate::values::{Answer, Arguments, ToScript};
 
 /// The name of an event inside one worker, as its script's side knows it. Never used twice by a worker.
@@ -71,6 +72,8 @@ pub struct Lent {
     pub(crate) under_way: UnderWay,
     /// The other way: functions that the script lent to its host, by number.
     pub callbacks: Vec<u32>,
+    /// CPU time that databases use for it.
+    pub(crate) database_cpu: CpuMeter,
 }
 
 #[derive(Default)]

@@ -31,6 +31,17 @@ pub struct SqlConfig {
     pub result_bytes_max: usize,
     /// From the call to its result, waiting for a connection included. What runs longer is interrupted. Default: 30 s.
     pub timeout: Duration,
+    /// CPU time that SQLite uses for the statements of one event. The worker's own limit of CPU time holds where it is
+    /// lower. Default: that of the worker alone.
+    pub cpu: Duration,
+    /// Bytes of one text, blob or row in SQLite. The stack of a connection's thread grows with it. Default: 2 MB.
+    pub value_len_max: usize,
+    /// Bytes of a pattern of `LIKE` or `GLOB` in SQLite. Default: 500.
+    pub pattern_len_max: usize,
+    /// Bytes of memory that SQLite uses in the whole process. The lowest value of all databases holds. Default: 512 MiB.
+    pub sqlite_memory_max: u64,
+    /// Time after which a connection that is not used is closed. A database in memory keeps its connection. Default: 60 s.
+    pub idle_timeout: Duration,
 }
 
 impl fmt::Debug for SqlConfig {
@@ -56,7 +67,19 @@ impl SqlConfig {
             rows_max: 100_000,
             result_bytes_max: 32 << 20,
             timeout: Duration::from_secs(30),
+            cpu: Duration::MAX,
+            value_len_max: 2_000_000,
+            pattern_len_max: 500,
+            sqlite_memory_max: 512 << 20,
+            idle_timeout: Duration::from_secs(60),
         }
+    }
+
+    /// Lowers [`SqlConfig::cpu`] to the CPU time that an event may use.
+    #[must_use]
+    pub fn cpu_at_most(mut self, cpu: Duration) -> Self {
+        self.cpu = self.cpu.min(cpu);
+        self
     }
 }
 

@@ -110,7 +110,8 @@ impl Lexer<'_> {
                 (Some(b' ' | b'\t' | b'\n' | b'\r' | 0x0c), _) => self.at += 1,
                 (Some(b'-'), Some(b'-')) => {
                     let rest = &self.bytes[self.at..];
-                    self.at += rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+                    let is_end = |byte: &u8| *byte == b'\n' || (*byte == b'\r' && self.dialect == Dialect::Postgres);
+                    self.at += rest.iter().position(is_end).unwrap_or(rest.len());
                 }
                 (Some(b'/'), Some(b'*')) => self.block_comment()?,
                 _ => return Ok(()),

@@ -8,7 +8,9 @@ mod config;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod lexer;
+mod meter;
 mod postgres;
+mod postgres_pool;
 mod postgres_types;
 mod service;
 mod sqlite;
@@ -18,15 +20,17 @@ mod value;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use deno_core::{OpState, op2};
+use deno_core::{CancelFuture, CancelHandle, OpState, op2};
 
-use self::service::{Mode, SqlService};
+use self::service::{Mode, Payer, SqlService};
 use self::value::{Param, ResultSet};
+use crate::handlers::{EventEnded, EventKey, Events};
 use crate::io::Io;
 use crate::quotas::{QuotaError, Usage};
 use crate::unwind;
 
 pub use self::config::{SqlBindings, SqlConfig};
+pub(crate) use self::meter::CpuMeter;
 pub use self::service::SqlError;
 pub use self::statement::StatementError;
 
@@ -49,6 +53,10 @@ pub enum SqlOpError {
     #[class(inherit)]
     #[error(transparent)]
     Quota(#[from] QuotaError),
+    /// Its event has ended.
+    #[class(inherit)]
+    #[error(transparent)]
+    EventEnded(#[from] EventEnded),
     /// The worker has no binding of this name.
     #[class(type)]
     #[error("this worker has no SQL binding named '{0}'")]
@@ -76,14 +84,10 @@ async fn op_sql_run(
     #[string] binding: String,
     #[scoped] queries: Vec<(String, Vec<Param>)>,
     transaction: bool,
+    #[smi] event: EventKey,
 ) -> Result<Vec<ResultSet>, SqlOpError> {
-    unwind::catch_async(async {
-        let _slot = Usage::of(&state.borrow()).begin_op()?;
-        let service = service(&state.borrow(), binding)?;
-        let mode = if transaction { Mode::Transaction } else { Mode::Each };
-        Ok(service.run(queries, mode).await?)
-    })
-    .await?
+    let mode = if transaction { Mode::Transaction } else { Mode::Each };
+    call(&state, binding, event, async |service| service.run(queries, mode).await).await
 }
 
 #[op2]
@@ -92,21 +96,51 @@ async fn op_sql_exec(
     state: Rc<RefCell<OpState>>,
     #[string] binding: String,
     #[string] sql: String,
+    #[smi] event: EventKey,
+) -> Result<Vec<ResultSet>, SqlOpError> {
+    call(&state, binding, event, async |service| service.exec(sql).await).await
+}
+
+/// Calls the database of a binding for an event. What it began there ends with the event.
+async fn call(
+    state: &RefCell<OpState>,
+    binding: String,
+    event: EventKey,
+    run: impl AsyncFnOnce(SqlService) -> Result<Vec<ResultSet>, SqlError>,
 ) -> Result<Vec<ResultSet>, SqlOpError> {
     unwind::catch_async(async {
-        let _slot = Usage::of(&state.borrow()).begin_op()?;
-        let service = service(&state.borrow(), binding)?;
-        Ok(service.exec(sql).await?)
+        let usage = Usage::of(&state.borrow());
+        let _slot = usage.begin_op()?;
+        let ended = CancelHandle::new_rc();
+        let cpu = begin(&state.borrow(), event, &ended)?;
+        let payer = Payer {
+            memory: usage.ledger().clone(),
+            cpu,
+        };
+        let service = service(&state.borrow(), binding, payer)?;
+        // Dropped with the event: the statement is interrupted, and nobody hears of it.
+        Ok(run(service).or_cancel(&ended).await.map_err(|_| EventEnded)??)
     })
     .await?
 }
 
-fn service(state: &OpState, binding: String) -> Result<SqlService, SqlOpError> {
+/// Has a call end with its event. Gives the event's meter; what is no event's has one of its own.
+fn begin(state: &OpState, event: EventKey, ended: &Rc<CancelHandle>) -> Result<CpuMeter, EventEnded> {
+    let Some(events) = state.try_borrow::<Rc<RefCell<Events>>>().filter(|_| event != 0) else {
+        return Ok(CpuMeter::default());
+    };
+    let mut events = events.borrow_mut();
+    let lent = events.lent(event).ok_or(EventEnded)?;
+    lent.under_way.add(ended);
+    Ok(lent.database_cpu.clone())
+}
+
+fn service(state: &OpState, binding: String, payer: Payer) -> Result<SqlService, SqlOpError> {
     let config = state
         .try_borrow::<SqlBindings>()
         .and_then(|bindings| bindings.0.get(&binding))
         .cloned();
     let config = config.ok_or(SqlOpError::NoBinding(binding))?;
     let io = state.try_borrow::<Rc<Io>>().ok_or(SqlOpError::NoIo)?.clone();
-    Ok(SqlService::new(io, config)?)
+    Ok(SqlService::new(io, config, payer)?)
 }

@@ -4,34 +4,64 @@ use std::time::Instant;
 
 use futures::TryStreamExt;
 use sqlx::postgres::{PgArguments, PgConnection, PgTypeInfo};
-use sqlx::{
-    Arguments, AssertSqlSafe, Column, Connection, Either, Executor, PgPool, Row, SqlSafeStr, Statement as _, TypeInfo,
-};
+use sqlx::{Arguments, AssertSqlSafe, Column, Either, Executor, Row, SqlSafeStr, Statement as _, TypeInfo};
 
+use super::config::SqlConfig;
+use super::postgres_pool::Connections;
 use super::postgres_types;
-use super::service::{Budget, Mode, SqlError, Work, failed};
+use super::service::{Budget, Call, Mode, SqlError, Work, failed};
+use super::statement::Kind;
 use super::value::{Param, ResultSet, integer};
 
-pub(super) async fn run(
-    pool: &PgPool,
+/// The connections of one database.
+#[derive(Clone)]
+pub(super) struct Pool(Connections);
+
+impl Pool {
+    /// Connects when it is first used. Called inside the I/O runtime.
+    pub(super) fn new(config: &SqlConfig) -> Result<Self, SqlError> {
+        Connections::new(config).map(Self)
+    }
+
+    /// Runs a call. Dropping the future ends it on the server.
+    pub(super) async fn run(&self, call: Call) -> Result<Vec<ResultSet>, SqlError> {
+        let Call {
+            work, mode, mut budget, ..
+        } = call;
+        let mut lent = self.0.lend().await?;
+        let results = all(lent.connection()?, work, mode, &mut budget).await;
+        match &results {
+            // What else comes of it is ended on the server.
+            Err(SqlError::Rows(_) | SqlError::ResultBytes(_) | SqlError::ColumnType { .. }) => drop(lent),
+            Err(SqlError::Connection(_)) => lent.close(),
+            // Somebody's SQL took away what sqlx keeps prepared.
+            Err(SqlError::Database { code, .. }) if code == "SQLSTATE 26000" => lent.close(),
+            _ => lent.back(mode == Mode::Transaction && results.is_err()),
+        }
+        results
+    }
+}
+
+async fn all(
+    connection: &mut PgConnection,
     work: Vec<Work>,
     mode: Mode,
     budget: &mut Budget,
 ) -> Result<Vec<ResultSet>, SqlError> {
-    let mut connection = pool.acquire().await.map_err(error)?;
     let mut results = Vec::with_capacity(work.len());
     match mode {
         Mode::Each => {
             for work in work {
-                results.push(one(&mut connection, work, budget).await?);
+                results.push(one(connection, work, budget).await?);
             }
         }
+        // Rolled back, where it fails, when the connection is cleaned.
         Mode::Transaction => {
-            let mut transaction = connection.begin().await.map_err(error)?;
+            connection.execute("BEGIN").await.map_err(error)?;
             for work in work {
-                results.push(one(&mut transaction, work, budget).await?);
+                results.push(one(connection, work, budget).await?);
             }
-            transaction.commit().await.map_err(error)?;
+            connection.execute("COMMIT").await.map_err(error)?;
         }
     }
     Ok(results)
@@ -65,7 +95,7 @@ async fn one(connection: &mut PgConnection, work: Work, budget: &mut Budget) -> 
     }
     let mut result = ResultSet::default();
     {
-        let mut stream = connection.fetch_many(sqlx::query_with(AssertSqlSafe(sql), arguments));
+        let mut stream = connection.fetch_many(sqlx::query_with(AssertSqlSafe(sql.clone()), arguments));
         while let Some(item) = stream.try_next().await.map_err(error)? {
             match item {
                 Either::Right(row) => {
@@ -73,17 +103,30 @@ async fn one(connection: &mut PgConnection, work: Work, budget: &mut Budget) -> 
                         result.columns = row.columns().iter().map(|column| column.name().to_owned()).collect();
                     }
                     let row = postgres_types::values(&row)?;
-                    budget.take(&row)?;
+                    budget.take(&row, &mut result)?;
                     result.rows.push(row);
                 }
                 Either::Left(done) => result.changes = done.rows_affected(),
             }
         }
     }
-    if work.statement.kind != super::statement::Kind::Change {
+    if result.rows.is_empty() {
+        // Prepared already: nothing is asked of the server.
+        let prepared = connection
+            .prepare(AssertSqlSafe(sql).into_sql_str())
+            .await
+            .map_err(error)?;
+        result.columns = prepared
+            .columns()
+            .iter()
+            .map(|column| column.name().to_owned())
+            .collect();
+    }
+    if work.statement.kind != Kind::Change {
         // PostgreSQL counts the rows of a SELECT as well.
         result.changes = 0;
     }
+    result.changed_db = result.changes > 0 || work.statement.kind == Kind::Schema;
     result.duration = started.elapsed().as_secs_f64() * 1000.0;
     Ok(result)
 }

@@ -55,8 +55,9 @@ fn decode(kind: &str, value: &PgValueRef<'_>) -> Option<Value> {
     })
 }
 
+/// A database in `SQL_ASCII` may hold text that is not UTF-8.
 fn text(bytes: &[u8]) -> Option<Value> {
-    Some(Value::Text(std::str::from_utf8(bytes).ok()?.to_owned()))
+    Some(Value::Text(String::from_utf8_lossy(bytes).into_owned()))
 }
 
 fn uuid(bytes: &[u8]) -> Option<String> {

@@ -1,20 +1,16 @@
 //! Runs statements on the thread's pools: limits and timeouts. Knows nothing of V8.
 
 use std::rc::Rc;
-use std::str::FromStr;
 use std::time::{Duration, Instant};
-
-use sqlx::pool::PoolOptions;
-use sqlx::postgres::PgConnectOptions;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
-use sqlx::{PgPool, SqlitePool};
 
 use super::config::SqlConfig;
 use super::lexer::Dialect;
+use super::meter::{CpuBudget, CpuMeter};
 use super::statement::{self, Statement, StatementError};
 use super::value::{Param, ResultSet, Value};
 use super::{postgres, sqlite};
 use crate::io::{Io, IoError};
+use crate::ledger::MemoryLedger;
 
 /// Why a statement has no result.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +42,15 @@ pub enum SqlError {
     /// It took too long.
     #[error("no result within {0:?} (timeout); the statement was interrupted")]
     Timeout(Duration),
+    /// It used too much CPU time.
+    #[error("the statements of this event used more than {0:?} of CPU time in the database; the last was interrupted")]
+    Cpu(Duration),
+    /// Whoever waited for it has left. Seen by nobody.
+    #[error("the statement was interrupted, because its event has ended")]
+    Abandoned,
+    /// Views, triggers or foreign keys that SQLite would take too long to follow.
+    #[error("the database would have more than {1} {0}")]
+    Nesting(&'static str, i64),
     /// The database said no.
     #[error("{message}: {code}")]
     Database {
@@ -100,12 +105,15 @@ pub(super) struct Budget {
     bytes: usize,
     rows_max: usize,
     bytes_max: usize,
+    /// What the rows take is memory of this worker, from the first of them on.
+    ledger: MemoryLedger,
 }
 
 impl Budget {
-    fn new(config: &SqlConfig) -> Self {
+    fn new(config: &SqlConfig, ledger: MemoryLedger) -> Self {
         let (rows_max, bytes_max) = (config.rows_max, config.result_bytes_max);
         Self {
+            ledger,
             rows: rows_max,
             bytes: bytes_max,
             rows_max,
@@ -113,40 +121,69 @@ impl Budget {
         }
     }
 
-    /// Counts a row, before the next one is asked for.
-    pub(super) fn take(&mut self, row: &[Value]) -> Result<(), SqlError> {
+    /// Counts a row of a result, before the next one is asked for.
+    pub(super) fn take(&mut self, row: &[Value], result: &mut ResultSet) -> Result<(), SqlError> {
         self.rows = self.rows.checked_sub(1).ok_or(SqlError::Rows(self.rows_max))?;
         let bytes: usize = row.iter().map(Value::bytes).sum();
         self.bytes = self
             .bytes
             .checked_sub(bytes)
             .ok_or(SqlError::ResultBytes(self.bytes_max))?;
+        let held = size_of::<Vec<Value>>() + row.iter().map(Value::held).sum::<usize>();
+        let charge = result.charge.get_or_insert_with(|| self.ledger.charge(0));
+        charge.resize(charge.bytes() + held);
         Ok(())
     }
+}
+
+/// The statements of a call, and what they may use.
+pub(super) struct Call {
+    pub(super) work: Vec<Work>,
+    pub(super) mode: Mode,
+    pub(super) budget: Budget,
+    pub(super) deadline: Instant,
+    pub(super) cpu: CpuBudget,
+}
+
+/// Whose call it is: what it uses is counted there.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Payer {
+    pub(super) memory: MemoryLedger,
+    pub(super) cpu: CpuMeter,
 }
 
 /// The pool of a database. It connects when it is first used.
 #[derive(Clone)]
 pub(super) enum Pool {
-    Sqlite(SqlitePool),
-    Postgres(PgPool),
+    Sqlite(sqlite::Pool),
+    Postgres(postgres::Pool),
 }
 
 /// One database of a worker.
 pub(super) struct SqlService {
     io: Rc<Io>,
     config: SqlConfig,
+    cpu_max: Duration,
     dialect: Dialect,
+    payer: Payer,
 }
 
 impl SqlService {
-    pub(super) fn new(io: Rc<Io>, config: SqlConfig) -> Result<Self, SqlError> {
+    pub(super) fn new(io: Rc<Io>, mut config: SqlConfig, payer: Payer) -> Result<Self, SqlError> {
         let dialect = match config.url.split_once(':') {
             Some(("sqlite", _)) => Dialect::Sqlite,
             Some(("postgres" | "postgresql", _)) => Dialect::Postgres,
             _ => return Err(SqlError::Url("unknown scheme".to_owned())),
         };
-        Ok(Self { io, config, dialect })
+        // Workers with other limits of CPU time share the connections.
+        let cpu_max = std::mem::replace(&mut config.cpu, Duration::MAX);
+        Ok(Self {
+            io,
+            config,
+            cpu_max,
+            dialect,
+            payer,
+        })
     }
 
     /// Runs prepared statements.
@@ -203,17 +240,23 @@ impl SqlService {
 
     async fn execute(&self, work: Vec<Work>, mode: Mode) -> Result<Vec<ResultSet>, SqlError> {
         let pool = self.io.client(&self.config, build)?;
-        let mut budget = Budget::new(&self.config);
         let timeout = self.config.timeout;
+        let call = Call {
+            work,
+            mode,
+            budget: Budget::new(&self.config, self.payer.memory.clone()),
+            deadline: Instant::now() + timeout,
+            cpu: CpuBudget::new(self.payer.cpu.clone(), self.cpu_max),
+        };
         pool.run(move |pool| async move {
-            let deadline = Instant::now() + timeout;
+            let deadline = call.deadline;
             let run = async {
                 match pool {
-                    Pool::Sqlite(pool) => sqlite::run(&pool, work, mode, &mut budget, deadline).await,
-                    Pool::Postgres(pool) => postgres::run(&pool, work, mode, &mut budget).await,
+                    Pool::Sqlite(pool) => pool.run(call).await,
+                    Pool::Postgres(pool) => pool.run(call).await,
                 }
             };
-            let result = tokio::time::timeout(timeout, run)
+            let result = tokio::time::timeout_at(deadline.into(), run)
                 .await
                 .unwrap_or(Err(SqlError::Timeout(timeout)));
             match result {
@@ -228,40 +271,14 @@ impl SqlService {
 
 /// Builds the pool. Called on the worker thread, inside the I/O runtime.
 fn build(config: &SqlConfig) -> Result<Pool, SqlError> {
-    let url = &config.url;
-    if !url.starts_with("sqlite:") {
-        let options = PgConnectOptions::from_str(url).map_err(|error| invalid(&error))?;
-        // The server ends what nobody waits for any more.
-        let options = options
-            .application_name("isopod")
-            .options([("statement_timeout", config.timeout.as_millis())]);
-        let pool = PoolOptions::new()
-            .max_connections(config.max_connections.max(1))
-            .acquire_timeout(config.timeout);
-        return Ok(Pool::Postgres(pool.connect_lazy_with(options)));
-    }
-    let options = SqliteConnectOptions::from_str(url).map_err(|error| invalid(&error))?;
-    // Each row waits in memory until it is read, and one row may be large.
-    let options = options
-        .foreign_keys(true)
-        .busy_timeout(Duration::from_secs(5))
-        .row_buffer_size(4);
-    let pool = PoolOptions::new().acquire_timeout(config.timeout);
-    let pool = if url.contains(":memory:") || url.contains("mode=memory") {
-        // The database is gone with its last connection, so there is one, and it stays.
-        pool.max_connections(1)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connect_lazy_with(options)
+    if config.url.starts_with("sqlite:") {
+        sqlite::Pool::new(config).map(Pool::Sqlite)
     } else {
-        let options = options.create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
-        pool.max_connections(config.max_connections.max(1))
-            .connect_lazy_with(options)
-    };
-    Ok(Pool::Sqlite(pool))
+        postgres::Pool::new(config).map(Pool::Postgres)
+    }
 }
 
-fn invalid(error: &sqlx::Error) -> SqlError {
+pub(super) fn invalid(error: &sqlx::Error) -> SqlError {
     SqlError::Url(match error {
         sqlx::Error::Configuration(cause) => cause.to_string(),
         _ => "it cannot be parsed".to_owned(),
@@ -275,7 +292,6 @@ pub(super) fn failed(error: sqlx::Error, code: impl FnOnce(&dyn sqlx::error::Dat
             message: error.message().to_owned(),
             code: code(&*error),
         },
-        sqlx::Error::PoolTimedOut => SqlError::Connection("every connection is in use (max_connections)".to_owned()),
         error => SqlError::Connection(error.to_string()),
     }
 }

@@ -3,7 +3,7 @@
 (function () {
 const { core, primordials } = __bootstrap;
 const { op_sql_exec, op_sql_run } = core.ops;
-const { unlessEnded } = core.loadExtScript("ext:isopod_context/context.js");
+const { currentEvent, saysEnded, unlessEnded } = core.loadExtScript("ext:isopod_context/context.js");
 const {
   ArrayBufferIsView,
   ArrayFrom,
@@ -11,14 +11,20 @@ const {
   ArrayPrototypeEvery,
   ArrayPrototypeMap,
   ArrayPrototypePush,
+  DateNow,
   DataViewPrototypeGetBuffer,
   DataViewPrototypeGetByteLength,
   DataViewPrototypeGetByteOffset,
   Error,
   NumberIsInteger,
   NumberIsNaN,
+  NumberPrototypeToString,
+  ObjectDefineProperty,
   ObjectHasOwn,
+  SafeArrayIterator,
   String,
+  StringPrototypePadStart,
+  StringPrototypeTrim,
   Symbol,
   TypeError,
   TypedArrayPrototypeGetBuffer,
@@ -31,10 +37,11 @@ const { isAnyArrayBuffer } = core;
 
 const construct = Symbol("construct");
 
-const run = (...args) => unlessEnded(op_sql_run, undefined, args);
-const exec = (...args) => unlessEnded(op_sql_exec, undefined, args);
+const run = (...args) => unlessEnded(op_sql_run, undefined, [...new SafeArrayIterator(args), currentEvent()]);
+const exec = (...args) => unlessEnded(op_sql_exec, undefined, [...new SafeArrayIterator(args), currentEvent()]);
 
 function failure(code, cause) {
+  if (saysEnded(cause)) return cause;
   const message = cause?.message ?? String(cause);
   return new Error(`${code}: ${message}`, { cause: cause instanceof Error ? cause : new Error(message) });
 }
@@ -84,7 +91,21 @@ const shown = (value) => typeof value === "object" && value !== null ? ArrayFrom
 
 function rowObject(columns, row) {
   const object = {};
-  for (let i = 0; i < columns.length; i++) object[columns[i]] = shown(row[i]);
+  for (let i = 0; i < columns.length; i++) {
+    const value = shown(row[i]);
+    if (columns[i] === "__proto__") {
+      // A column, not the object's prototype.
+      ObjectDefineProperty(object, "__proto__", {
+        __proto__: null,
+        configurable: true,
+        enumerable: true,
+        value,
+        writable: true,
+      });
+    } else {
+      object[columns[i]] = value;
+    }
+  }
   return object;
 }
 
@@ -96,7 +117,8 @@ function result(set) {
       duration: set.duration,
       changes: set.changes,
       last_row_id: set.lastRowId,
-      changed_db: set.changes > 0,
+      changed_db: set.changedDb,
+      size_after: set.sizeAfter ?? 0,
       rows_read: set.rows.length,
       rows_written: set.changes,
     },
@@ -107,10 +129,12 @@ function result(set) {
 class D1PreparedStatement {
   #database;
   #query;
+  #session;
 
-  constructor(key, database, sql, parameters) {
+  constructor(key, database, sql, parameters, session = undefined) {
     if (key !== construct) throw new TypeError("Illegal constructor");
     this.#database = database;
+    this.#session = session;
     this.#query = [sql, parameters];
   }
 
@@ -120,12 +144,14 @@ class D1PreparedStatement {
 
   bind(...values) {
     const parameters = ArrayPrototypeMap(values, parameter);
-    return new D1PreparedStatement(construct, this.#database, this.#query[0], parameters);
+    return new D1PreparedStatement(construct, this.#database, this.#query[0], parameters, this.#session);
   }
 
   async #run() {
     try {
-      return (await run(this.#database, [this.#query], false))[0];
+      const sets = await run(this.#database, [this.#query], false);
+      this.#session?.queried();
+      return sets[0];
     } catch (error) {
       throw failure("D1_ERROR", error);
     }
@@ -158,6 +184,63 @@ class D1PreparedStatement {
   }
 }
 
+/** Runs the statements in one transaction: all of them, or none. */
+async function batch(database, statements) {
+  const queries = ArrayPrototypeMap(statements, D1PreparedStatement.query);
+  try {
+    return ArrayPrototypeMap(await run(database, queries, true), result);
+  } catch (error) {
+    throw failure("D1_ERROR", error);
+  }
+}
+
+// ---- sessions: https://developers.cloudflare.com/d1/worker-api/d1-database/#withsession
+
+// Bookmarks of this worker, in the order of its queries. There is one database, and every query sees all that was committed
+// before: a session is never behind any bookmark, whoever made it.
+let bookmarks = 0;
+const bookmark = () => {
+  const digits = (number) => StringPrototypePadStart(NumberPrototypeToString(number, 16), 8, "0");
+  return `${digits(DateNow() / 1000 >>> 0)}-${digits(++bookmarks)}-00000000-00000000000000000000000000000000`;
+};
+
+class Session {
+  bookmark;
+  constructor(bookmark) {
+    this.bookmark = bookmark;
+  }
+  queried() {
+    this.bookmark = bookmark();
+  }
+}
+
+class D1DatabaseSession {
+  #name;
+  #session;
+
+  constructor(key, name, constraintOrBookmark) {
+    if (key !== construct) throw new TypeError("Illegal constructor");
+    const isConstraint = constraintOrBookmark === "first-primary" || constraintOrBookmark === "first-unconstrained";
+    this.#name = name;
+    this.#session = new Session(isConstraint ? null : constraintOrBookmark);
+  }
+
+  prepare(sql) {
+    return new D1PreparedStatement(construct, this.#name, String(sql), [], this.#session);
+  }
+
+  async batch(statements) {
+    const results = await batch(this.#name, statements);
+    this.#session.queried();
+    return results;
+  }
+
+  /** The bookmark of the last query; before the first the one that the session began with, or null. */
+  getBookmark() {
+    return this.#session.bookmark;
+  }
+}
+
 class D1Database {
   #name;
 
@@ -169,16 +252,13 @@ class D1Database {
     return new D1PreparedStatement(construct, this.#name, String(sql), []);
   }
 
-  /** Runs the statements in one transaction: all of them, or none. */
-  async batch(statements) {
-    const queries = ArrayPrototypeMap(statements, D1PreparedStatement.query);
-    let sets;
-    try {
-      sets = await run(this.#name, queries, true);
-    } catch (error) {
-      throw failure("D1_ERROR", error);
-    }
-    return ArrayPrototypeMap(sets, result);
+  batch(statements) {
+    return batch(this.#name, statements);
+  }
+
+  withSession(constraintOrBookmark = undefined) {
+    const given = StringPrototypeTrim(String(constraintOrBookmark ?? ""));
+    return new D1DatabaseSession(construct, this.#name, given === "" ? "first-unconstrained" : given);
   }
 
   async exec(sql) {
@@ -194,5 +274,5 @@ class D1Database {
   }
 }
 
-return { D1Database, D1PreparedStatement };
+return { D1Database, D1DatabaseSession, D1PreparedStatement };
 })();

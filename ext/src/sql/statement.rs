@@ -1,10 +1,10 @@
 //! What user code may say to a database, and how it is said to each of them.
 //!
 //! Connections are shared by the workers of a thread, so nothing may be said that stays with a connection (transactions,
-//! temporary tables, settings) or leaves the database (`ATTACH`, `VACUUM INTO`, extensions, files). SQLite's authorizer is
-//! out of reach of a crate without `unsafe`; instead each statement must begin with a word of a list, and what such a
-//! statement could still reach is looked for in its tokens. In PostgreSQL the role of the connection is the guard, and the
-//! list keeps sessions clean.
+//! temporary tables, settings) or leaves the database (`ATTACH`, `VACUUM INTO`, extensions, files). Each statement must begin
+//! with a word of a list, and what such a statement could still reach is looked for in its tokens. SQLite's authorizer holds
+//! for what was not seen here; connections are cleaned when they come back. In PostgreSQL the role of the connection is the
+//! guard.
 
 use std::ops::Range;
 
@@ -18,6 +18,15 @@ pub(super) struct Statement {
     pub(super) kind: Kind,
     /// How many values must be bound.
     pub(super) params: usize,
+}
+
+impl Statement {
+    /// Whether it reads or changes a setting of SQLite's.
+    pub(super) fn is_pragma(&self) -> bool {
+        self.sql
+            .get(..6)
+            .is_some_and(|word| word.eq_ignore_ascii_case("PRAGMA"))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +61,9 @@ pub enum StatementError {
     /// Not something a worker may say.
     #[error("{0} is not allowed in a worker")]
     NotAllowed(String),
+    /// SQLite would take too long to compile it.
+    #[error("more than {0} SELECTs in one statement")]
+    Selects(usize),
     /// Parameters by name.
     #[error("named parameters are not supported; use ? or ?1")]
     NamedParameter,
@@ -117,28 +129,80 @@ impl View<'_> {
         matches!(self.tokens.get(at), Some((Token::Sign(found), _)) if *found == sign)
     }
 
-    fn is_trigger(&self) -> bool {
+    /// What semicolons in it may be part of.
+    fn body(&self, dialect: Dialect) -> Body {
         let word = |at| self.word(at).unwrap_or_default();
-        word(0) == "CREATE" && (word(1) == "TRIGGER" || (word(1).starts_with("TEMP") && word(2) == "TRIGGER"))
+        if word(0) != "CREATE" {
+            return Body::None;
+        }
+        match dialect {
+            Dialect::Sqlite => {
+                let is_trigger =
+                    word(1) == "TRIGGER" || (matches!(&*word(1), "TEMP" | "TEMPORARY") && word(2) == "TRIGGER");
+                if is_trigger { Body::Trigger } else { Body::None }
+            }
+            Dialect::Postgres => {
+                let at = if word(1) == "OR" && word(2) == "REPLACE" { 3 } else { 1 };
+                match &*word(at) {
+                    "FUNCTION" | "PROCEDURE" => Body::Routine,
+                    "RULE" => Body::Rule,
+                    _ => Body::None,
+                }
+            }
+        }
+    }
+
+    /// Whether a semicolon after these tokens ends the statement.
+    fn is_complete(&self, dialect: Dialect) -> bool {
+        let last = self.tokens.len().wrapping_sub(1);
+        match self.body(dialect) {
+            Body::None => true,
+            // As `sqlite3_complete()` has it: a trigger ends with `; END`. The END of a CASE follows no semicolon.
+            Body::Trigger => self.word(last).as_deref() == Some("END") && self.is_sign(last.wrapping_sub(1), b';'),
+            // As psql has it: `BEGIN ATOMIC … END`, where CASE … END may be nested.
+            Body::Routine => {
+                let mut depth = 0_usize;
+                for at in 0..self.tokens.len() {
+                    match self.word(at).as_deref() {
+                        Some("BEGIN") => depth += 1,
+                        Some("CASE") if depth > 0 => depth += 1,
+                        Some("END") => depth = depth.saturating_sub(1),
+                        _ => {}
+                    }
+                }
+                depth == 0
+            }
+            // `DO ALSO (statement; statement)`.
+            Body::Rule => {
+                let count = |sign| (0..self.tokens.len()).filter(|at| self.is_sign(*at, sign)).count();
+                count(b'(') <= count(b')')
+            }
+        }
     }
 }
 
-/// Cuts at semicolons, except at those inside the body of a SQLite trigger.
+/// What has semicolons inside of one statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Body {
+    None,
+    /// The body of a SQLite trigger.
+    Trigger,
+    /// The SQL body of a PostgreSQL function or procedure.
+    Routine,
+    /// The actions of a PostgreSQL rule.
+    Rule,
+}
+
+/// Cuts at semicolons, except at those inside a statement's body.
 fn split<'a>(sql: &'a str, tokens: &'a [Spanned], dialect: Dialect) -> Vec<&'a [Spanned]> {
     let mut statements = Vec::new();
     let mut start = 0;
     for at in 0..=tokens.len() {
-        let part = View {
-            sql,
-            tokens: &tokens[start..at],
-        };
         let ends = match tokens.get(at) {
             None => true,
             Some((Token::Sign(b';'), _)) => {
-                let inside = dialect == Dialect::Sqlite
-                    && part.is_trigger()
-                    && part.word(part.tokens.len().saturating_sub(1)).as_deref() != Some("END");
-                !inside
+                let tokens = &tokens[start..at];
+                View { sql, tokens }.is_complete(dialect)
             }
             Some(_) => false,
         };
@@ -171,7 +235,7 @@ const TRANSACTION: &[&str] = &[
     "RELEASE",
 ];
 /// Pragmas that read, or whose setting ends with the transaction or belongs to the database. With or without a value.
-const PRAGMAS: &[&str] = &[
+pub(super) const PRAGMAS: &[&str] = &[
     "table_list",
     "table_info",
     "table_xinfo",
@@ -192,7 +256,7 @@ const PRAGMAS: &[&str] = &[
     "optimize",
 ];
 /// Pragmas that may be read and not set.
-const PRAGMAS_READ: &[&str] = &[
+pub(super) const PRAGMAS_READ: &[&str] = &[
     "page_count",
     "page_size",
     "freelist_count",
@@ -202,9 +266,11 @@ const PRAGMAS_READ: &[&str] = &[
     "journal_mode",
     "schema_version",
 ];
-const VIRTUAL_TABLES: &[&str] = &["fts5", "fts5vocab", "rtree"];
+pub(super) const VIRTUAL_TABLES: &[&str] = &["fts5", "fts5vocab", "rtree"];
+/// `SELECT`s of one statement. SQLite recurses into those that are nested, and has no limit of its own.
+const SELECTS_MAX: usize = 1000;
 /// Functions of SQLite that reach out of the database.
-const FUNCTIONS_DENIED: &[&str] = &["load_extension", "fts3_tokenizer"];
+pub(super) const FUNCTIONS_DENIED: &[&str] = &["load_extension", "fts3_tokenizer"];
 
 fn check(view: &View<'_>, dialect: Dialect) -> Result<Kind, StatementError> {
     let first = view
@@ -265,8 +331,13 @@ fn check_sqlite(view: &View<'_>, first: &str) -> Result<(), StatementError> {
         },
         _ => {}
     }
+    let mut selects = 0;
     for at in 0..view.tokens.len() {
         let Some(name) = view.name(at) else { continue };
+        selects += usize::from(name == "select");
+        if selects > SELECTS_MAX {
+            return Err(StatementError::Selects(SELECTS_MAX));
+        }
         if name == "temp" && view.is_sign(at + 1, b'.') {
             return denied("the schema temp");
         }

@@ -116,3 +116,48 @@ fn statements_are_split_at_their_ends_only() {
         Err(StatementError::NotAllowed("ATTACH".into()))
     );
 }
+
+/// <https://sqlite.org/c3ref/complete.html>, and the scanner of psql for what PostgreSQL has.
+#[test]
+fn bodies_are_not_split() {
+    let count = |sql: &str, dialect| parse(sql, dialect, 100).map(|statements| statements.len());
+    for (sql, statements) in [
+        (
+            "CREATE TRIGGER g AFTER INSERT ON t BEGIN SELECT CASE WHEN 1 THEN 2 END; END; SELECT 1",
+            2,
+        ),
+        (
+            "CREATE TRIGGER g AFTER INSERT ON t BEGIN SELECT CASE 1 WHEN 1 THEN CASE 2 WHEN 3 THEN 4 END END; END",
+            1,
+        ),
+        (
+            "CREATE TRIGGER g AFTER INSERT ON t BEGIN SELECT 1 AS \"END\"; SELECT ';'; end ; SELECT 1",
+            2,
+        ),
+        (
+            "CREATE TRIGGER IF NOT EXISTS main.g UPDATE ON t BEGIN SELECT 1; -- END\n /* ; */ END;",
+            1,
+        ),
+        ("CREATE TABLE trigger_log (a); CREATE TABLE t (a)", 2),
+    ] {
+        assert_eq!(count(sql, Dialect::Sqlite), Ok(statements), "{sql}");
+    }
+    for (sql, statements) in [
+        (
+            "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2; END; SELECT 1",
+            2,
+        ),
+        ("CREATE OR REPLACE PROCEDURE p() BEGIN ATOMIC DELETE FROM t; END", 1),
+        (
+            "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ SELECT 1; SELECT 2 $$; SELECT 1",
+            2,
+        ),
+        (
+            "CREATE RULE r AS ON INSERT TO t DO ALSO (DELETE FROM u; DELETE FROM v); SELECT 1",
+            2,
+        ),
+        ("CREATE TABLE t (a int); SELECT CASE WHEN true THEN 1 END; SELECT 2", 3),
+    ] {
+        assert_eq!(count(sql, Dialect::Postgres), Ok(statements), "{sql}");
+    }
+}

@@ -5,6 +5,8 @@ use deno_core::{FromV8, ToJsBuffer, v8};
 use deno_error::JsErrorBox;
 use serde::{Serialize, Serializer};
 
+use crate::ledger::Charge;
+
 /// A bound parameter, as the JavaScript face hands it over.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Param {
@@ -55,12 +57,16 @@ pub(super) enum Value {
 impl Value {
     /// What it counts for against the limit of a result.
     pub(super) fn bytes(&self) -> usize {
-        match self {
-            Self::Null => 1,
-            Self::Integer(_) | Self::Real(_) => 8,
+        8 + match self {
+            Self::Null | Self::Integer(_) | Self::Real(_) => 0,
             Self::Text(text) => text.len(),
             Self::Blob(blob) => blob.len(),
         }
+    }
+
+    /// What it takes in memory.
+    pub(super) fn held(&self) -> usize {
+        size_of::<Self>() - 8 + self.bytes()
     }
 }
 
@@ -79,15 +85,22 @@ impl Serialize for Value {
 }
 
 /// What one statement returned.
-#[derive(Debug, Default, PartialEq, Serialize)]
+#[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ResultSet {
     pub(super) columns: Vec<String>,
     pub(super) rows: Vec<Vec<Value>>,
-    /// Rows inserted, updated or deleted.
+    /// Rows inserted, updated or deleted; in SQLite those that triggers and foreign keys changed among them.
     pub(super) changes: u64,
-    /// SQLite's row id of the last insert; 0 where there is none.
+    /// SQLite's row id of the last insert of the call; 0 where there is none.
     pub(super) last_row_id: i64,
+    /// Whether rows, tables or the like were changed.
+    pub(super) changed_db: bool,
+    /// Bytes of the database after the statement, where they are known.
+    pub(super) size_after: Option<u64>,
     /// Milliseconds, with fractions, as D1's `meta` has it.
     pub(super) duration: f64,
+    /// Counts the rows as memory of the worker until they are its own values.
+    #[serde(skip)]
+    pub(super) charge: Option<Charge>,
 }

@@ -8,3 +8,4 @@ mod guard;
 mod io;
 mod postgres;
 mod sqlite;
+mod sqlite_hostile;

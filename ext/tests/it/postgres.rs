@@ -2,8 +2,10 @@ use std::collections::HashMap;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::rc::Rc;
 use std::time::Duration;
 
+use isopod_ext::io::Io;
 use isopod_ext::sql::{SqlBindings, SqlConfig};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -108,9 +110,13 @@ fn is_root() -> bool {
 }
 
 fn script(config: &SqlConfig, body: &str) -> Value {
+    script_on(&io(), config, body)
+}
+
+fn script_on(io: &Rc<Io>, config: &SqlConfig, body: &str) -> Value {
     let bindings = SqlBindings(HashMap::from([("DB".to_owned(), config.clone())]));
     run(
-        &io(),
+        io,
         move |state| state.put(bindings),
         &format!("const DB = new D1Database('DB'); {body}"),
     )
@@ -191,4 +197,107 @@ fn postgresql_ends_a_statement_at_the_timeout_and_a_row_flood_at_the_limit() {
     assert!(got[0].as_str().unwrap().contains("(timeout)"), "{got}");
     assert!(got[1].as_str().unwrap().contains("(rows_max)"), "{got}");
     assert_eq!(got[2], 1);
+}
+
+/// <https://www.postgresql.org/docs/current/sql-discard.html> lists what a session keeps.
+#[test]
+fn postgresql_keeps_nothing_for_the_next_call() {
+    let server = Postgres::start();
+    let config = SqlConfig {
+        max_connections: 1,
+        ..server.config()
+    };
+    let got = script(
+        &config,
+        r"
+        const value = (sql) => DB.prepare(sql).first('v');
+        await DB.exec(`CREATE ROLE other; CREATE SEQUENCE s; CREATE FUNCTION prepares() RETURNS int LANGUAGE plpgsql
+            AS $$ BEGIN EXECUTE 'PREPARE left_over AS SELECT 1'; RETURN 1; END $$`);
+        const process = await value('SELECT pg_backend_pid() AS v');
+        await value(`SELECT set_config('search_path', 'x', false) AS v`);
+        await value(`SELECT set_config('role', 'other', false) AS v`);
+        await value(`SELECT pg_advisory_lock(7) AS v`);
+        await value(`SELECT nextval('s') AS v`);
+        await DB.prepare('SELECT 1 AS a INTO TEMPORARY kept').run();
+        await DB.exec('CREATE TABLE pg_temp.kept_too (a int)');
+        const failed = await thrown(() => DB.batch([DB.prepare('SELECT 1'), DB.prepare('SELECT nope')]));
+        const clean = {
+            path: await value(`SELECT current_setting('search_path') AS v`),
+            role: await value('SELECT current_user AS v'),
+            locks: await value(`SELECT count(*) AS v FROM pg_locks WHERE locktype = 'advisory'`),
+            tables: await value(`SELECT count(*) AS v FROM pg_class WHERE relname LIKE 'kept%'`),
+            sequence: (await thrown(() => value(`SELECT lastval() AS v`))).message,
+            same: process === await value('SELECT pg_backend_pid() AS v'),
+            zone: await value(`SELECT current_setting('TimeZone') AS v`),
+            timeout: await value(`SELECT current_setting('statement_timeout') AS v`),
+        };
+        await value('SELECT prepares() AS v');
+        const prepared = await value(`SELECT count(*) AS v FROM pg_prepared_statements WHERE from_sql`);
+        await DB.exec(`CREATE FUNCTION forgets() RETURNS int LANGUAGE plpgsql AS $$ BEGIN DEALLOCATE ALL; RETURN 1; END $$`);
+        await value('SELECT forgets() AS v').catch(() => {});
+        const after = [];
+        for (let i = 0; i < 3; i++) after.push(await value('SELECT 5 AS v').catch((error) => error.message));
+        return { clean, failed: failed !== null, prepared, after: after.at(-1) };
+    ",
+    );
+    assert_eq!(
+        got["clean"],
+        json!({
+            "path": "\"$user\", public", "role": "app", "locks": 0, "tables": 0, "same": true, "zone": "UTC", "timeout": "30s",
+            "sequence": "D1_ERROR: lastval is not yet defined in this session: SQLSTATE 55000",
+        })
+    );
+    assert_eq!(
+        (&got["failed"], &got["prepared"], &got["after"]),
+        (&json!(true), &json!(0), &json!(5))
+    );
+}
+
+#[test]
+fn postgresql_ends_what_a_worker_left_behind() {
+    let server = Postgres::start();
+    let config = SqlConfig {
+        timeout: Duration::from_secs(60),
+        ..server.config()
+    };
+    // Not awaited: the worker is gone before it ends.
+    let io = io();
+    script_on(
+        &io,
+        &config,
+        "void DB.prepare('SELECT pg_sleep(50)').run(); await DB.prepare('SELECT pg_sleep(0.5)').run()",
+    );
+    let got = script_on(
+        &io,
+        &config,
+        r"
+        const sleeping = `SELECT count(*) AS n FROM pg_stat_activity WHERE query LIKE '%pg_sleep(50)%' AND pid <> pg_backend_pid()
+            AND state = 'active'`;
+        for (let tries = 0; tries < 100; tries++) {
+            if (await DB.prepare(sleeping).first('n') === 0) return 'ended';
+            await DB.prepare('SELECT pg_sleep(0.1)').run();
+        }
+        return 'runs on';
+    ",
+    );
+    assert_eq!(got, "ended");
+}
+
+#[test]
+fn postgresql_names_the_columns_of_no_rows_and_takes_functions_apart_from_their_bodies() {
+    let server = Postgres::start();
+    let got = script(
+        &server.config(),
+        r"
+        await DB.exec(`CREATE TABLE t (id int, name text);
+            CREATE FUNCTION one(a int) RETURNS int BEGIN ATOMIC SELECT CASE WHEN a > 0 THEN 2 END; SELECT 1; END;
+            CREATE RULE r AS ON INSERT TO t DO ALSO (UPDATE t SET name = 'x'; SELECT 1); INSERT INTO t VALUES (1)`);
+        return [
+            await DB.prepare('SELECT id, name FROM t WHERE id = ?').bind(9).raw({ columnNames: true }),
+            await DB.prepare('SELECT one(1) AS one').first('one'),
+            await DB.prepare('SELECT 1 AS __proto__').first('__proto__'),
+        ];
+    ",
+    );
+    assert_eq!(got, json!([[["id", "name"]], 1, 1]));
 }

@@ -9,11 +9,11 @@ use tempfile::TempDir;
 
 use crate::common::{io, run};
 
-fn file(folder: &TempDir) -> SqlConfig {
+pub(crate) fn file(folder: &TempDir) -> SqlConfig {
     SqlConfig::new(format!("sqlite:{}", folder.path().join("db.sqlite").display()))
 }
 
-fn script(io: &Rc<Io>, config: &SqlConfig, body: &str) -> Value {
+pub(crate) fn script(io: &Rc<Io>, config: &SqlConfig, body: &str) -> Value {
     let bindings = SqlBindings(HashMap::from([("DB".to_owned(), config.clone())]));
     run(
         io,
@@ -223,4 +223,109 @@ fn threads_write_to_one_file_without_losing_a_row() {
         ),
         40
     );
+}
+
+/// As D1: <https://developers.cloudflare.com/d1/worker-api/return-object/>, and `D1Database` of workerd.
+#[test]
+fn the_odd_corners_of_results_are_as_d1_has_them() {
+    let (io, folder) = (io(), TempDir::new().unwrap());
+    let got = script(
+        &io,
+        &file(&folder),
+        r"
+        await DB.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT)');
+        const [made, inserted, indexed, again, read] = await DB.batch([
+            DB.prepare('CREATE TABLE u (a)'),
+            DB.prepare('INSERT INTO t VALUES (41, 1), (42, 2)'),
+            DB.prepare('CREATE INDEX i ON t (name)'),
+            DB.prepare('CREATE INDEX IF NOT EXISTS i ON t (name)'),
+            DB.prepare('SELECT * FROM t'),
+        ]);
+        const meta = ({ meta: { changes, last_row_id, changed_db, size_after, rows_written } }) =>
+            [changes, last_row_id, changed_db, size_after > 0, rows_written];
+        const odd = await DB.prepare(`SELECT 1 AS __proto__, 2 AS constructor`).first();
+        return {
+            metas: [made, inserted, indexed, again, read].map(meta),
+            lossy: await DB.prepare(`SELECT CAST(x'61ff62' AS TEXT) AS a, 1 AS b`).first(),
+            proto: [Object.keys(odd), Object.entries(odd), Object.getPrototypeOf(odd) === Object.prototype],
+            column: await DB.prepare('SELECT 7 AS __proto__').first('__proto__'),
+            none: await DB.prepare('SELECT id, name FROM t WHERE 0').raw({ columnNames: true }),
+            written: await DB.prepare('DELETE FROM t WHERE 0').raw({ columnNames: true }),
+            twice: await DB.prepare('SELECT 1 AS a, 2 AS a').raw({ columnNames: true }),
+        };
+    ",
+    );
+    assert_eq!(
+        got["metas"],
+        json!([
+            [0, 0, true, true, 0],
+            [2, 42, true, true, 2],
+            [0, 42, true, true, 0],
+            [0, 42, false, true, 0],
+            [0, 42, false, true, 0]
+        ])
+    );
+    assert_eq!(got["lossy"], json!({ "a": "a\u{fffd}b", "b": 1 }));
+    assert_eq!(
+        got["proto"],
+        json!([
+            ["__proto__", "constructor"],
+            [["__proto__", 1], ["constructor", 2]],
+            true
+        ])
+    );
+    assert_eq!(got["column"], 7);
+    assert_eq!(got["none"], json!([["id", "name"]]));
+    assert_eq!(got["written"], json!([[]]));
+    assert_eq!(got["twice"], json!([["a", "a"], [1, 2]]));
+}
+
+/// <https://developers.cloudflare.com/d1/worker-api/d1-database/#withsession>
+#[test]
+fn a_session_has_bookmarks() {
+    let (io, folder) = (io(), TempDir::new().unwrap());
+    let got = script(
+        &io,
+        &file(&folder),
+        r"
+        const session = DB.withSession();
+        const before = session.getBookmark();
+        await session.batch([session.prepare('CREATE TABLE t (a)'), session.prepare('INSERT INTO t VALUES (?)').bind(5)]);
+        const first = session.getBookmark();
+        const read = await session.prepare('SELECT a FROM t WHERE a = ?').bind(5).first('a');
+        const second = session.getBookmark();
+        const next = DB.withSession(second);
+        return [
+            before, typeof first, first < second, read, next.getBookmark() === second,
+            await next.prepare('SELECT a FROM t').first('a'), DB.withSession('first-primary').getBookmark(),
+            'exec' in session,
+        ];
+    ",
+    );
+    assert_eq!(got, json!([null, "string", true, 5, true, 5, null, false]));
+}
+
+/// The END of a CASE is none of the trigger: <https://sqlite.org/c3ref/complete.html>.
+#[test]
+fn a_trigger_may_end_with_a_case() {
+    let (io, folder) = (io(), TempDir::new().unwrap());
+    let trigger = "CREATE TRIGGER NAME AFTER INSERT ON t BEGIN \
+                   UPDATE t SET b = 1; SELECT CASE WHEN NEW.a > 9 THEN RAISE(ABORT, 'too large') END; END";
+    let [by_exec, by_prepare, by_batch] = ["g", "h", "i"].map(|name| trigger.replace("NAME", name));
+    let got = script(
+        &io,
+        &file(&folder),
+        &format!(
+            r"
+        await DB.exec(`CREATE TABLE t (a, b); {by_exec}; INSERT INTO t VALUES (1, 0)`);
+        await DB.prepare(`{by_prepare};`).run();
+        await DB.batch([DB.prepare(`{by_batch}`)]);
+        return [
+            (await thrown(() => DB.prepare('INSERT INTO t VALUES (10, 0)').run())).message,
+            await DB.prepare('SELECT count(*) AS n FROM sqlite_schema WHERE type = ?').bind('trigger').first('n'),
+        ];
+    "
+        ),
+    );
+    assert_eq!(got, json!(["D1_ERROR: too large: SQLITE_CONSTRAINT", 3]));
 }

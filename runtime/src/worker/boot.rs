@@ -155,7 +155,7 @@ impl Worker {
                     .bindings
                     .iter()
                     .filter_map(|(name, binding)| match binding {
-                        Binding::Sql(config) => Some((name.clone(), config.clone())),
+                        Binding::Sql(config) => Some((name.clone(), config.clone().cpu_at_most(limits.cpu))),
                         _ => None,
                     })
                     .collect(),

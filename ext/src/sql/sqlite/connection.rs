@@ -1,0 +1,240 @@
+//! One connection: opened with SQLite's limits, and cleaned after every call.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use deno_core::url::form_urlencoded;
+use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
+use rusqlite::{ErrorCode, OpenFlags};
+use sqlx::sqlite::SqliteConnectOptions;
+
+use super::authorize::Guard;
+use super::functions;
+use super::nesting::Nesting;
+use crate::sql::config::SqlConfig;
+use crate::sql::service::{SqlError, invalid};
+
+/// Statements that stay compiled on a connection.
+const STATEMENTS_KEPT: usize = 100;
+/// How long a connection waits for the lock that the change to WAL mode takes, when the file is made.
+const JOURNAL_MODE_WAIT: Duration = Duration::from_secs(5);
+/// A temporary table of the connection's own: an insert into it makes `last_insert_rowid()` forget the call before.
+pub(super) const ROWID_TABLE: &str = "isopod_rowid";
+
+/// Where a database is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Memory,
+    File { path: PathBuf, flags: OpenFlags },
+}
+
+impl Place {
+    pub(super) fn of(url: &str) -> Result<Self, SqlError> {
+        let parsed = SqliteConnectOptions::from_str(url).map_err(|error| invalid(&error))?;
+        let (database, query) = url.split_once('?').unwrap_or((url, ""));
+        let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+        let mut in_memory = database.ends_with(":memory:");
+        for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+            match (&*key, &*value) {
+                ("mode", "memory") => in_memory = true,
+                ("mode", "ro") => flags = OpenFlags::SQLITE_OPEN_READ_ONLY,
+                ("mode", _) | ("cache", _) | ("immutable", "0" | "false") => {}
+                (key, _) => return Err(SqlError::Url(format!("its parameter '{key}' is not supported"))),
+            }
+        }
+        // A connection is used by its own thread alone.
+        let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        Ok(match in_memory {
+            true => Self::Memory,
+            false => Self::File {
+                path: parsed.get_filename().to_owned(),
+                flags,
+            },
+        })
+    }
+}
+
+pub(super) struct Connection {
+    pub(super) db: rusqlite::Connection,
+    pub(super) guard: Guard,
+    pub(super) timeout: Duration,
+    page_size: u64,
+    /// What is known of its schema.
+    pub(super) nesting: Option<Nesting>,
+    /// Rows that had been changed when it was cleaned last.
+    changes: u64,
+    /// Whether a statement of the call may have left a setting.
+    pub(super) used_pragma: bool,
+}
+
+impl Connection {
+    pub(super) fn open(place: &Place, config: &SqlConfig, busy: fn(i32) -> bool) -> Result<Self, SqlError> {
+        let opened = || -> rusqlite::Result<Self> {
+            let db = match place {
+                Place::Memory => rusqlite::Connection::open_in_memory()?,
+                Place::File { path, flags } => rusqlite::Connection::open_with_flags(path, *flags)?,
+            };
+            db.busy_handler(Some(busy))?;
+            db.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+            limit(&db, config)?;
+            if matches!(place, Place::File { .. }) {
+                write_ahead(&db)?;
+            }
+            db.pragma_update(None, "foreign_keys", true)?;
+            // What is sorted or grouped is memory that SQLite counts, rather than a file of any size.
+            db.pragma_update(None, "temp_store", "memory")?;
+            functions::install(&db)?;
+            let page_size = db.query_row("PRAGMA page_size", [], |row| row.get::<_, u32>(0))?;
+            let guard = Guard::default();
+            let asked = guard.clone();
+            db.authorizer(Some(move |context: rusqlite::hooks::AuthContext<'_>| {
+                asked.ask(context)
+            }))?;
+            Ok(Self {
+                changes: db.total_changes(),
+                db,
+                guard,
+                page_size: page_size.into(),
+                nesting: None,
+                timeout: config.timeout,
+                used_pragma: false,
+            })
+        };
+        opened().map_err(|error| failed(&error))
+    }
+
+    /// Bytes of the database.
+    pub(super) fn size(&self) -> rusqlite::Result<u64> {
+        let mut pages = self.db.prepare_cached("PRAGMA page_count")?;
+        let pages: u32 = pages.query_row([], |row| row.get(0))?;
+        Ok(u64::from(pages) * self.page_size)
+    }
+
+    /// Takes away what a call may have left for the next: an open transaction, settings, the numbers of the last change.
+    /// `false` where that fails; the connection is closed then.
+    pub(super) fn clean(&mut self) -> bool {
+        if !self.db.is_autocommit() {
+            self.nesting = None;
+        }
+        let changed = self.db.total_changes() != self.changes;
+        let used_pragma = std::mem::take(&mut self.used_pragma);
+        let cleaned = self.guard.lifted(|| -> rusqlite::Result<()> {
+            if !self.db.is_autocommit() {
+                self.db.execute_batch("ROLLBACK")?;
+            }
+            if used_pragma {
+                self.db.execute_batch("PRAGMA defer_foreign_keys = 0")?;
+            }
+            if changed {
+                self.forget_changes()?;
+            }
+            Ok(())
+        });
+        self.changes = self.db.total_changes();
+        cleaned.is_ok()
+    }
+
+    /// Makes `last_insert_rowid()` and `changes()` give zero.
+    fn forget_changes(&self) -> rusqlite::Result<()> {
+        let insert = format!("INSERT OR REPLACE INTO temp.{ROWID_TABLE} (rowid) VALUES (0)");
+        if self
+            .db
+            .prepare_cached(&insert)
+            .and_then(|mut insert| insert.execute([]))
+            .is_err()
+        {
+            self.db
+                .execute_batch(&format!("CREATE TEMP TABLE IF NOT EXISTS {ROWID_TABLE} (a)"))?;
+            self.db.prepare_cached(&insert)?.execute([])?;
+        }
+        let delete = format!("DELETE FROM temp.{ROWID_TABLE} WHERE 0");
+        self.db.prepare_cached(&delete)?.execute([]).map(drop)
+    }
+}
+
+/// Sets what SQLite refuses by itself.
+fn limit(db: &rusqlite::Connection, config: &SqlConfig) -> rusqlite::Result<()> {
+    let number = |limit: usize| i32::try_from(limit).unwrap_or(i32::MAX);
+    for (limit, max) in [
+        (Limit::SQLITE_LIMIT_LENGTH, number(config.value_len_max)),
+        // Parameters that are numbered take more room than they had.
+        (
+            Limit::SQLITE_LIMIT_SQL_LENGTH,
+            number(config.statement_len_max.saturating_mul(2).max(1_000_000)),
+        ),
+        (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, number(config.pattern_len_max)),
+        (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, number(config.params_max)),
+        (Limit::SQLITE_LIMIT_EXPR_DEPTH, 1000),
+        (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 500),
+        (Limit::SQLITE_LIMIT_FUNCTION_ARG, 127),
+        (Limit::SQLITE_LIMIT_VDBE_OP, 1_000_000),
+        (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 100),
+        (Limit::SQLITE_LIMIT_ATTACHED, 0),
+        (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
+    ] {
+        db.set_limit(limit, max)?;
+    }
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    // It can be lowered only, so the lowest value of all databases holds.
+    let max = i64::try_from(config.sqlite_memory_max).unwrap_or(i64::MAX);
+    db.query_row(&format!("PRAGMA hard_heap_limit = {max}"), [], |_| Ok(()))
+}
+
+/// Readers beside a writer. The file remembers it; the change is made once, and needs the file for itself.
+fn write_ahead(db: &rusqlite::Connection) -> rusqlite::Result<()> {
+    let began = Instant::now();
+    loop {
+        let mode = db.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0))?;
+        if mode == "wal" || db.is_readonly("main")? {
+            return Ok(());
+        }
+        match db.query_row("PRAGMA journal_mode = wal", [], |_| Ok(())) {
+            Err(rusqlite::Error::SqliteFailure(error, _))
+                if matches!(error.code, ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+                    && began.elapsed() < JOURNAL_MODE_WAIT =>
+            {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Ok(()) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// An error of SQLite as D1 says it: the message, and the name of its code.
+pub(super) fn failed(error: &rusqlite::Error) -> SqlError {
+    match error {
+        rusqlite::Error::SqliteFailure(error, message) => SqlError::Database {
+            message: message.clone().unwrap_or_else(|| error.to_string()),
+            code: code(error.extended_code).to_owned(),
+        },
+        error => SqlError::Connection(error.to_string()),
+    }
+}
+
+/// The name of a result code; the low byte of an extended one.
+fn code(extended: i32) -> &'static str {
+    match extended & 0xff {
+        3 => "SQLITE_PERM",
+        4 => "SQLITE_ABORT",
+        5 => "SQLITE_BUSY",
+        6 => "SQLITE_LOCKED",
+        7 => "SQLITE_NOMEM",
+        8 => "SQLITE_READONLY",
+        9 => "SQLITE_INTERRUPT",
+        10 => "SQLITE_IOERR",
+        11 => "SQLITE_CORRUPT",
+        13 => "SQLITE_FULL",
+        14 => "SQLITE_CANTOPEN",
+        17 => "SQLITE_SCHEMA",
+        18 => "SQLITE_TOOBIG",
+        19 => "SQLITE_CONSTRAINT",
+        20 => "SQLITE_MISMATCH",
+        23 => "SQLITE_AUTH",
+        25 => "SQLITE_RANGE",
+        26 => "SQLITE_NOTADB",
+        _ => "SQLITE_ERROR",
+    }
+}

@@ -1,0 +1,73 @@
+//! How deep SQLite would recurse into the views, triggers and foreign keys of a schema.
+//!
+//! A view of a view of a view has SQLite recurse once for each when a statement is compiled, and so has a chain of triggers or
+//! of foreign keys. Nothing in SQLite limits or interrupts that: the time grows with the cube of the depth, and the stack
+//! overflows in the end. So a schema that would be too deep were all of it one chain is refused before it is kept.
+
+use super::connection::Connection;
+use crate::sql::service::SqlError;
+
+/// Views, triggers and the `SELECT`s in them.
+const VIEWS_MAX: i64 = 1_000;
+/// Foreign keys.
+const KEYS_MAX: i64 = 5_000;
+
+/// What there is of each, in the schema of a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Nesting {
+    version: i64,
+    views: i64,
+    keys: i64,
+}
+
+impl Nesting {
+    fn too_deep(self) -> Option<SqlError> {
+        if self.views > VIEWS_MAX {
+            Some(SqlError::Nesting("views, triggers and SELECTs in them", VIEWS_MAX))
+        } else if self.keys > KEYS_MAX {
+            Some(SqlError::Nesting("foreign keys", KEYS_MAX))
+        } else {
+            None
+        }
+    }
+
+    /// Counts the whole schema.
+    fn of(connection: &Connection, version: i64) -> rusqlite::Result<Self> {
+        const COUNT: &str = "SELECT coalesce(sum(type IN ('view', 'trigger')), 0) \
+             + coalesce(sum(iif(type IN ('view', 'trigger'), length(sql) - length(replace(upper(sql), 'SELECT', '')), 0)), 0) / 6, \
+             coalesce(sum(length(sql) - length(replace(upper(sql), 'REFERENCES', ''))), 0) / 10 FROM sqlite_schema";
+        connection.db.prepare_cached(COUNT)?.query_row([], |row| {
+            Ok(Self {
+                version,
+                views: row.get(0)?,
+                keys: row.get(1)?,
+            })
+        })
+    }
+}
+
+/// Refuses what the schema became by this statement, where it would be too deep. Counts the statement alone while that is enough.
+pub(super) fn check(
+    connection: &mut Connection,
+    sql: &str,
+    before: i64,
+    after: i64,
+) -> rusqlite::Result<Option<SqlError>> {
+    if before == after {
+        return Ok(None);
+    }
+    let sql = sql.to_ascii_uppercase();
+    let count = |word: &str| i64::try_from(sql.matches(word).count()).unwrap_or(i64::MAX);
+    let known = connection.nesting.filter(|known| known.version == before);
+    let more = known.map(|known| Nesting {
+        version: after,
+        views: known.views + 1 + count("SELECT"),
+        keys: known.keys + count("REFERENCES"),
+    });
+    let nesting = match more {
+        Some(more) if more.too_deep().is_none() => more,
+        _ => Nesting::of(connection, after)?,
+    };
+    connection.nesting = Some(nesting);
+    Ok(nesting.too_deep())
+}

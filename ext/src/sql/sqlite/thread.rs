@@ -1,0 +1,115 @@
+//! The thread of one connection.
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::{Arc, Weak};
+use std::thread::Builder;
+use std::time::Duration;
+
+use super::connection::{Connection, Place};
+use super::stop::Stop;
+use super::{Handed, Idle, Job, Shared, execute};
+use crate::sql::service::SqlError;
+use crate::sql::value::ResultSet;
+use crate::unwind;
+
+/// Stack for what SQLite does with statements and schemas: up to 2 KB for each level of those that `nesting.rs` lets pass.
+const STACK_BYTES: usize = 32 << 20;
+/// Stack for each byte that a value may have: SQLite's functions for JSON recurse into binary JSON, of which a level has five
+/// bytes, and take up to 650 bytes a level (`json_extract` with a path as deep, compiled without optimization).
+const STACK_BYTES_PER_VALUE_BYTE: usize = 160;
+
+thread_local! {
+    /// The call that runs on this thread, for SQLite's busy handler, which is a plain function.
+    static RUNNING: RefCell<Option<Arc<Stop>>> = const { RefCell::new(None) };
+}
+
+/// Starts a connection with its first call.
+pub(super) fn start(shared: &Arc<Shared>, thread: u64, job: Job) -> Result<(), SqlError> {
+    let (jobs, received) = sync_channel(1);
+    // Memory is taken for the part that is used only.
+    let stack = STACK_BYTES + shared.config.value_len_max.saturating_mul(STACK_BYTES_PER_VALUE_BYTE);
+    let shared = Arc::downgrade(shared);
+    Builder::new()
+        .name(format!("isopod-sql-{thread}"))
+        .stack_size(stack)
+        .spawn(move || serve(&shared, thread, &received, Handed { job, jobs }))
+        .map(drop)
+        .map_err(|error| SqlError::Connection(format!("no thread for it: {error}")))
+}
+
+fn serve(shared: &Weak<Shared>, thread: u64, received: &Receiver<Handed>, first: Handed) {
+    let Some((config, place)) = shared
+        .upgrade()
+        .map(|shared| (shared.config.clone(), shared.place.clone()))
+    else {
+        return;
+    };
+    let idle_timeout = match place {
+        Place::Memory => Duration::MAX,
+        Place::File { .. } => config.idle_timeout,
+    };
+    let mut connection = None;
+    let mut next = Some(first);
+    while let Some(Handed { job, jobs }) = next.take() {
+        let Job {
+            call,
+            stop,
+            reply,
+            permit,
+        } = job;
+        RUNNING.set(Some(stop.clone()));
+        let run = || -> Result<Vec<ResultSet>, SqlError> {
+            let connection = match &mut connection {
+                Some(connection) => connection,
+                none => none.insert(Connection::open(&place, &config, busy)?),
+            };
+            execute::run(connection, call, &stop)
+        };
+        let result = catch_unwind(AssertUnwindSafe(run))
+            .unwrap_or_else(|payload| Err(SqlError::Connection(unwind::message(&*payload))));
+        RUNNING.set(None);
+        // Free before the answer is read: what follows it finds this connection, and no other is opened.
+        let stays = connection.as_mut().is_some_and(Connection::clean) && offer(shared, Idle { thread, jobs });
+        drop(permit);
+        drop(reply.send(result));
+        if !stays {
+            return;
+        }
+        next = wait(shared, thread, received, idle_timeout);
+    }
+}
+
+/// Puts the connection on the list of those that are idle, unless the pool is gone.
+fn offer(shared: &Weak<Shared>, idle: Idle) -> bool {
+    shared.upgrade().map(|shared| shared.idle().push(idle)).is_some()
+}
+
+/// Waits for the next call, until the pool is gone or the connection has been idle for long.
+fn wait(shared: &Weak<Shared>, thread: u64, received: &Receiver<Handed>, idle_timeout: Duration) -> Option<Handed> {
+    loop {
+        match received.recv_timeout(idle_timeout) {
+            Ok(handed) => return Some(handed),
+            Err(RecvTimeoutError::Disconnected) => return None,
+            // Unless a call is on its way.
+            Err(RecvTimeoutError::Timeout) => {
+                if shared.upgrade()?.retire(thread) {
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+/// Waits for another connection's lock: up to five seconds, and no longer than the call may take.
+fn busy(tries: i32) -> bool {
+    const STEP: Duration = Duration::from_millis(2);
+    const STEPS_MAX: i32 = 2500;
+    let stops = RUNNING.with_borrow(|stop| stop.as_ref().is_some_and(|stop| stop.reason().is_some()));
+    if stops || tries >= STEPS_MAX {
+        return false;
+    }
+    std::thread::sleep(STEP);
+    true
+}
