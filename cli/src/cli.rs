@@ -23,7 +23,7 @@ struct Arguments {
 enum Command {
     /// Run a script: its top-level code, then until nothing is left to wait for
     Run(run::RunArguments),
-    /// Run JavaScript given on the command line
+    /// Run code given on the command line
     Eval(run::EvalArguments),
     /// Serve workers over HTTP
     Serve(ServeArguments),
@@ -132,18 +132,23 @@ pub fn main() -> ExitCode {
         Command::Man => manual::page(Arguments::command()),
     };
     done.unwrap_or_else(|error| {
-        let (on, off) = if std::io::stderr().is_terminal() {
-            ("\x1b[1;31m", "\x1b[0m")
-        } else {
-            ("", "")
-        };
-        eprintln!("{on}error{off}: {}", explain(&error));
-        if error.is::<ConfigError>() {
+        tell_error(explain(&error));
+        if error.is::<ConfigError>() || error.is::<run::UnknownOption>() {
             ExitCode::from(USAGE)
         } else {
             ExitCode::FAILURE
         }
     })
+}
+
+/// Tells whoever runs the command what went wrong.
+pub(crate) fn tell_error(text: impl std::fmt::Display) {
+    let (on, off) = if std::io::stderr().is_terminal() {
+        ("\x1b[1;31m", "\x1b[0m")
+    } else {
+        ("", "")
+    };
+    eprintln!("{on}error{off}: {text}");
 }
 
 /// The error and its causes in one line. Many errors say their cause themselves, and then it is not said again.

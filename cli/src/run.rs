@@ -1,6 +1,11 @@
 //! `isopod run` and `isopod eval`: one script as a command.
 
+mod life;
+mod limits;
+mod project;
+
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,11 +14,10 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use isopod_runtime::fetch::{FetchConfig, NetPolicy};
-use isopod_runtime::io::IoOptions;
-use isopod_runtime::{
-    BootOptions, Command, Console, OsScheduling, Script, ScriptBuilder, Watchdog, Worker, WorkerThread, platform,
-};
+use isopod_runtime::{Command, Console, Script};
 
+use self::limits::LimitArguments;
+use self::project::{Entry, ProjectArguments};
 use crate::config::{Log, LogLevel, read_env_file};
 use crate::logging;
 
@@ -31,62 +35,78 @@ pub(crate) struct Permissions {
     allow_private_network: bool,
 }
 
+/// What `run` and `eval` have in common.
+#[derive(Args)]
+pub(crate) struct Common {
+    #[command(flatten)]
+    permissions: Permissions,
+    #[command(flatten)]
+    limits: LimitArguments,
+    #[command(flatten)]
+    project: ProjectArguments,
+}
+
 #[derive(Args)]
 pub(crate) struct RunArguments {
     #[command(flatten)]
-    permissions: Permissions,
-    /// The script; "-" reads it from standard input
-    file: PathBuf,
-    /// Passed to the script: `import { args } from "isopod:process"`
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    args: Vec<String>,
+    common: Common,
+    /// The script ("-" reads it from standard input), and its arguments: `import { args } from "isopod:process"`
+    // In one: clap would take a `--` for itself that stands between the two, and it is the script's, as in Node and Deno.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_names = ["SCRIPT", "ARGUMENTS"])]
+    command: Vec<OsString>,
 }
 
 #[derive(Args)]
 pub(crate) struct EvalArguments {
     #[command(flatten)]
-    permissions: Permissions,
+    common: Common,
     /// Print the value of an expression
     #[arg(long, short)]
     print: bool,
-    /// The code
+    /// The code: TypeScript or JSX, with imports and top-level await
     code: String,
     /// Passed to the script
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    args: Vec<String>,
+    args: Vec<OsString>,
 }
 
 type Environment = BTreeMap<String, String>;
 
+/// An option before the script that there is not.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no option {} (`isopod run --help` lists them); what is for the script goes after its name", .0.display())]
+pub(crate) struct UnknownOption(PathBuf);
+
 pub(crate) fn run(arguments: RunArguments, environment: &Environment) -> Result<ExitCode> {
-    let builder = if arguments.file.as_os_str() == "-" {
+    let mut command = arguments.command.into_iter();
+    let file = PathBuf::from(command.next().unwrap_or_default());
+    if file.as_os_str().as_encoded_bytes().starts_with(b"-") && file.as_os_str() != "-" && !file.exists() {
+        return Err(UnknownOption(file).into());
+    }
+    let entry = if file.as_os_str() == "-" {
         let mut code = String::new();
         std::io::stdin()
             .read_to_string(&mut code)
             .context("cannot read the script from standard input")?;
-        Script::builder("stdin").source(code)
+        Entry::Text { name: "$stdin", code }
     } else {
-        match std::fs::metadata(&arguments.file) {
+        match std::fs::metadata(&file) {
             Ok(found) if found.is_dir() => {
-                let folder = arguments.file.display();
+                let folder = file.display();
                 bail!("{folder} is a folder, and `isopod run` takes a script; a folder is for `isopod serve {folder}`")
             }
             Ok(_) => {}
-            Err(error) => bail!("cannot read {}: {error}", arguments.file.display()),
+            Err(error) => bail!("cannot read {}: {error}", file.display()),
         }
-        let name = arguments
-            .file
-            .file_stem()
-            .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        Script::builder(name).file(&arguments.file)
+        Entry::File(file.clone())
     };
-    let code = start(builder, arguments.permissions, arguments.args, environment)?;
+    let code = start(entry, arguments.common, command.collect(), environment)?;
     // One that is gone by now was read well enough before.
     if code == ExitCode::SUCCESS
-        && let Ok(text) = std::fs::read_to_string(&arguments.file)
+        && let Ok(text) = std::fs::read_to_string(&file)
         && looks_like_a_worker(&text)
     {
-        let file = arguments.file.display();
+        let file = file.display();
         eprintln!("hint: {file} has a handler, and `isopod run` calls none; serve it with `isopod serve {file}`");
     }
     Ok(code)
@@ -104,42 +124,27 @@ fn looks_like_a_worker(text: &str) -> bool {
 
 pub(crate) fn eval(arguments: EvalArguments, environment: &Environment) -> Result<ExitCode> {
     let code = match arguments.print {
-        true => format!("console.log(await ({}));", arguments.code),
+        true => format!("console.log(await ({}\n));", arguments.code),
         false => arguments.code,
     };
-    start(
-        Script::builder("eval").typescript(code),
-        arguments.permissions,
-        arguments.args,
-        environment,
-    )
+    let entry = Entry::Text { name: "$eval", code };
+    start(entry, arguments.common, arguments.args, environment)
 }
 
-fn start(builder: ScriptBuilder, permissions: Permissions, args: Vec<String>, all: &Environment) -> Result<ExitCode> {
+fn start(entry: Entry, common: Common, args: Vec<OsString>, all: &Environment) -> Result<ExitCode> {
     logging::install(&Log {
         level: LogLevel::Warn,
         ..Log::default()
     });
-    let mut env = match permissions.allow_env {
-        None => Environment::new(),
-        Some(names) if names.is_empty() => all.clone(),
-        Some(names) => names
-            .into_iter()
-            .filter_map(|name| Some((name.clone(), all.get(&name)?.clone())))
-            .collect(),
-    };
-    for file in &permissions.env_file {
-        env.extend(
-            read_env_file(file)?
-                .into_iter()
-                .map(|(name, value)| (name, value.reveal().to_owned())),
-        );
-    }
+    let permissions = &common.permissions;
     let policy = NetPolicy {
         allow_private: permissions.allow_private_network,
         ..NetPolicy::default()
     };
-    let script = builder
+    let script: Script = common
+        .project
+        .script(entry)?
+        .limits(common.limits.limits())
         .console(Console::Terminal {
             colors: std::io::stdout().is_terminal() && !all.contains_key("NO_COLOR"),
         })
@@ -147,41 +152,37 @@ fn start(builder: ScriptBuilder, permissions: Permissions, args: Vec<String>, al
             policy: Arc::new(policy),
             ..FetchConfig::default()
         })
-        .command(Command { args, env })
+        .command(Command {
+            args: args.into_iter().map(text).collect::<Result<_>>()?,
+            env: permissions.env(all)?,
+        })
         .build()?;
-    let script = Arc::new(script);
-    let (done, result) = std::sync::mpsc::sync_channel(1);
-    let body = move || {
-        // Nobody waits any more only if the process is on its way out.
-        drop(done.send(on_thread(&script)));
-    };
-    let thread = platform::spawn("isopod-run".into(), Box::new(body)).context("cannot start a thread")?;
-    let result = result.recv().context("the script's thread was lost");
-    drop(thread.join());
-    result?.map(|code| ExitCode::from(u8::try_from(code & 0xff).unwrap_or(1)))
+    life::live(script, common.limits.wall)
 }
 
-/// The life of the script's thread: its event loop, its worker, its exit code.
-fn on_thread(script: &Arc<Script>) -> Result<i32> {
-    let watchdog = Arc::new(Watchdog::start(OsScheduling::Untouched)?);
-    let thread = WorkerThread::start(IoOptions::default(), watchdog)?;
-    let event_loop = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let local = tokio::task::LocalSet::new();
-    let code = event_loop.block_on(local.run_until(async {
-        let worker = Worker::boot(&thread, script, BootOptions::default()).await;
-        match worker {
-            Ok(mut worker) => worker.run().await,
-            Err(fault) => Err(fault),
+/// JavaScript's strings cannot hold every file name of the system's.
+fn text(argument: OsString) -> Result<String> {
+    argument.into_string().map_err(|argument| {
+        anyhow::anyhow!("the argument {argument:?} is not UTF-8, and a script gets its arguments as text")
+    })
+}
+
+impl Permissions {
+    /// The variables that the script sees.
+    fn env(&self, all: &Environment) -> Result<Environment> {
+        let mut env = match &self.allow_env {
+            None => Environment::new(),
+            Some(names) if names.is_empty() => all.clone(),
+            Some(names) => names
+                .iter()
+                .filter_map(|name| Some((name.clone(), all.get(name)?.clone())))
+                .collect(),
+        };
+        for file in &self.env_file {
+            let values = read_env_file(file)?.into_iter();
+            env.extend(values.map(|(name, value)| (name, value.reveal().to_owned())));
         }
-    }));
-    drop(local);
-    match code {
-        Ok(code) => Ok(code),
-        Err(fault) => {
-            let stack = fault.detail.as_deref().unwrap_or(&fault.message);
-            eprintln!("Uncaught {stack}");
-            Ok(1)
-        }
+        Ok(env)
     }
 }
 

@@ -6,7 +6,7 @@
 //!
 //! This is the only global state in Isopod, because it is V8's own: two pools in one process share it.
 
-use std::io;
+use std::io::{self, Write};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -38,6 +38,19 @@ pub fn spawn(name: String, body: Box<dyn FnOnce() + Send>) -> io::Result<JoinHan
     let (made, answer) = sync_channel(1);
     spawner()?.send(Request { name, body, made }).map_err(|_| gone())?;
     answer.recv().map_err(|_| gone())?
+}
+
+/// Ends the process with this code, whatever its threads do; what was written to the standard streams is out.
+///
+/// Where a thread of V8's may still be at work, an orderly exit would take down under it what it uses.
+pub fn exit_now(code: i32) -> ! {
+    // Nobody is left to tell where this fails.
+    drop(io::stdout().flush());
+    #[allow(unsafe_code, reason = "the standard library has no exit without handlers")]
+    // SAFETY: it takes any code, and does not return.
+    unsafe {
+        libc::_exit(code)
+    }
 }
 
 fn spawner() -> io::Result<&'static SyncSender<Request>> {

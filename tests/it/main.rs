@@ -7,6 +7,8 @@ mod bus_tasks;
 mod callbacks;
 mod check;
 mod client;
+mod command_end;
+mod command_limits;
 mod cron;
 mod cut_bodies;
 mod embedding;

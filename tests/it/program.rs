@@ -74,6 +74,28 @@ pub(crate) fn isopod_with(arguments: &[&str], environment: &[(&str, &str)], stdi
     }
 }
 
+/// Runs the program to its end, with a standard input that stays open for as long as it runs.
+pub(crate) fn isopod_with_open_stdin(arguments: &[&str], stdin: &str) -> Ended {
+    let mut child = command(arguments).spawn().expect("a program that starts");
+    let stdout = read_all(child.stdout.take().expect("piped"));
+    let stderr = read_all(child.stderr.take().expect("piped"));
+    let mut open = child.stdin.take().expect("piped");
+    open.write_all(stdin.as_bytes()).expect("a pipe with room");
+    let mut child = Running(child);
+    let status = child.exit();
+    drop(open);
+    Ended {
+        code: status.code(),
+        stdout: stdout.join().expect("a reader that reads"),
+        stderr: stderr.join().expect("a reader that reads"),
+    }
+}
+
+/// The program while it runs: for what is done to it from outside.
+pub(crate) fn isopod_running(arguments: &[&str]) -> Child {
+    command(arguments).spawn().expect("a program that starts")
+}
+
 fn read_all(mut from: impl Read + Send + 'static) -> JoinHandle<String> {
     std::thread::spawn(move || {
         let mut bytes = Vec::new();

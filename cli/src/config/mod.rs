@@ -19,6 +19,7 @@
 //! This module starts nothing and reads no environment by itself: the variables are handed in.
 
 mod check;
+mod command;
 mod cron;
 mod discover;
 mod document;
@@ -44,6 +45,7 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
+pub use command::CommandSettings;
 pub use cron::Cron;
 pub use discover::{Located, discover};
 pub use env_file::read_env_file;

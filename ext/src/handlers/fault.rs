@@ -75,9 +75,17 @@ impl Fault {
     }
 }
 
-/// Draws the code around a place in a script: file, line and column (both from 1) to text. The runtime puts it into a
-/// worker's state.
-pub type CodeFrames = Rc<dyn Fn(&str, u32, u32) -> Option<String>>;
+/// How a script's errors are shown. The runtime puts it into a worker's state.
+#[derive(Clone)]
+pub struct CodeFrames {
+    /// Draws the code around a place in a script: file, line and column (both from 1) to text.
+    pub draw: Draw,
+    /// The worker's script formats its errors itself, with their causes and all: that of a command does.
+    pub inspected: bool,
+}
+
+/// See [`CodeFrames::draw`].
+pub type Draw = Rc<dyn Fn(&str, u32, u32) -> Option<String>>;
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -94,18 +102,16 @@ impl std::error::Error for Fault {
 /// Causes followed at most this deep: an error may be its own cause.
 const CAUSES_MAX: usize = 8;
 
+/// Errors of one `AggregateError` that are shown.
+const ERRORS_MAX: usize = 8;
+
 fn describe(error: &JsError, frames: Option<&CodeFrames>, depth: usize) -> String {
-    let mut text = match &error.stack {
-        Some(stack) if !stack.is_empty() => {
-            // Our own frames say nothing to whoever wrote the script.
-            cut(stack)
-                .lines()
-                .filter(|line| !is_internal(line))
-                .collect::<Vec<_>>()
-                .join("\n")
-        }
-        _ => cut(error.exception_message.trim_start_matches("Uncaught ")).to_owned(),
-    };
+    let inspected = frames.is_some_and(|frames| frames.inspected);
+    let stack = error.stack.as_deref().filter(|stack| !stack.is_empty() && !inspected);
+    let whole = stack.unwrap_or_else(|| error.exception_message.trim_start_matches("Uncaught "));
+    // Our own frames say nothing to whoever wrote the script.
+    let lines: Vec<_> = cut(whole).lines().filter(|line| !is_internal(line)).collect();
+    let mut text = lines.join("\n");
     let own = error.frames.iter().find_map(|frame| {
         let file = frame.file_name.as_deref().filter(|file| !file.starts_with("ext:"))?;
         let line = u32::try_from(frame.line_number?).ok()?;
@@ -118,14 +124,20 @@ fn describe(error: &JsError, frames: Option<&CodeFrames>, depth: usize) -> Strin
         }
         if let Some(frame) = frames
             .filter(|_| depth == 0)
-            .and_then(|frames| frames(file, line, column))
+            .and_then(|frames| (frames.draw)(file, line, column))
         {
             text.push_str(&format!("\n\n{}\n", frame.trim_end()));
         }
     }
-    if depth < CAUSES_MAX
-        && let Some(cause) = &error.cause
-    {
+    if depth >= CAUSES_MAX || inspected {
+        return text;
+    }
+    let errors = error.aggregated.as_deref().unwrap_or_default();
+    for (index, one) in errors.iter().enumerate().take(ERRORS_MAX) {
+        let one = describe(one, frames, depth + 1);
+        text.push_str(&format!("\nError {} of {}: {one}", index + 1, errors.len()));
+    }
+    if let Some(cause) = &error.cause {
         text.push_str("\nCaused by: ");
         text.push_str(&describe(cause, frames, depth + 1));
     }

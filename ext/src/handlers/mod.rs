@@ -39,7 +39,7 @@ pub use self::cloned::NotPlain;
 pub use self::copy::NoMemory;
 pub use self::event::{CALL_DEPTH, CallDepth, Event, EventKind, Reply, RequestUrl};
 pub use self::events::{Begin, Ended, EventKey, Events, Lent, Report, Stage};
-pub use self::fault::{CodeFrames, Fault, FaultKind};
+pub use self::fault::{CodeFrames, Draw, Fault, FaultKind};
 pub(crate) use self::leftover::EndsWithEvent;
 pub use self::leftover::EventEnded;
 pub(crate) use self::outgoing::{Outgoing, stay};

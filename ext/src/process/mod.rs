@@ -1,19 +1,36 @@
-//! The module `isopod:process`: arguments, allowed environment, standard input and exit code, for scripts that are run
+//! The module `isopod:process`: arguments, allowed environment, standard streams and exit code, for scripts that are run
 //! from the command line. In a worker that serves, its ops refuse.
 
-use std::borrow::Cow;
+mod exit;
+mod input;
+mod output;
+
 use std::cell::RefCell;
-use std::io::Read;
 use std::rc::Rc;
 
-use deno_core::{AsyncResult, BufView, OpState, Resource, ResourceId, op2, v8};
-use deno_error::JsErrorBox;
+use deno_core::{OpState, op2, v8};
 
-/// Put into a worker's state, this lets its script act as a command: read standard input and set the exit code.
-#[derive(Debug, Default)]
+pub use self::exit::Exit;
+use self::input::Input;
+pub use self::output::write_all;
+
+/// Put into a worker's state, this lets its script act as a command.
 pub struct ProcessAccess {
-    /// The code given to `exit()`, once it was called.
-    pub exit_code: Option<i32>,
+    exit: Rc<Exit>,
+    input: Option<Rc<Input>>,
+    /// Called when nothing is left to wait for; gives whether the script goes on.
+    on_end: Option<v8::Global<v8::Function>>,
+}
+
+impl ProcessAccess {
+    /// A command that ends as `exit` says.
+    pub fn new(exit: Rc<Exit>) -> Self {
+        Self {
+            exit,
+            input: None,
+            on_end: None,
+        }
+    }
 }
 
 /// What the ops of this folder refuse.
@@ -23,68 +40,100 @@ pub enum ProcessError {
     #[class("NotSupported")]
     #[error("isopod:process is for scripts started with `isopod run`: a worker that serves has no {0}")]
     NotACommand(&'static str),
+    /// A standard stream cannot be read or written.
+    #[class(inherit)]
+    #[error("{0}: {1}")]
+    Io(
+        &'static str,
+        #[source]
+        #[inherit]
+        std::io::Error,
+    ),
 }
 
+fn access<'s>(state: &'s mut OpState, what: &'static str) -> Result<&'s mut ProcessAccess, ProcessError> {
+    state.try_borrow_mut().ok_or(ProcessError::NotACommand(what))
+}
+
+/// Ends the script with this code: nothing of it runs after its next safe point.
 #[op2(fast)]
-fn op_isopod_process_exit(
-    state: &mut OpState,
-    scope: &mut v8::PinScope<'_, '_>,
-    #[smi] code: i32,
-) -> Result<(), ProcessError> {
-    let access = state
-        .try_borrow_mut::<ProcessAccess>()
-        .ok_or(ProcessError::NotACommand("exit code"))?;
-    access.exit_code.get_or_insert(code);
-    scope.terminate_execution();
+fn op_isopod_process_exit(state: &mut OpState, #[smi] code: i32) -> Result<(), ProcessError> {
+    access(state, "exit code")?.exit.now(code);
     Ok(())
 }
 
+/// Sets the code that the script ends with when nothing is left to do.
 #[op2(fast)]
-#[smi]
-fn op_isopod_process_stdin(state: &mut OpState) -> Result<ResourceId, ProcessError> {
-    if !state.has::<ProcessAccess>() {
-        return Err(ProcessError::NotACommand("standard input"));
-    }
-    Ok(state.resource_table.add(Stdin))
+fn op_isopod_process_exit_code(state: &mut OpState, #[smi] code: i32) -> Result<(), ProcessError> {
+    access(state, "exit code")?.exit.at_end(code);
+    Ok(())
 }
 
-struct Stdin;
+/// The code that the script ends with when nothing is left to do.
+#[op2(fast)]
+#[smi]
+fn op_isopod_process_exit_code_now(state: &mut OpState) -> Result<i32, ProcessError> {
+    Ok(access(state, "exit code")?.exit.code_at_end())
+}
 
-impl Resource for Stdin {
-    fn name(&self) -> Cow<'_, str> {
-        "stdin".into()
-    }
-
-    fn read(self: Rc<Self>, limit: usize) -> AsyncResult<BufView> {
-        Box::pin(async move {
-            // A terminal cannot be polled: a thread of the blocking pool waits for it.
-            let read = deno_core::unsync::spawn_blocking(move || {
-                let mut chunk = vec![0; limit];
-                let length = std::io::stdin().lock().read(&mut chunk)?;
-                chunk.truncate(length);
-                Ok::<_, std::io::Error>(chunk)
-            });
-            let chunk = read
-                .await
-                .map_err(JsErrorBox::from_err)?
-                .map_err(JsErrorBox::from_err)?;
-            Ok(BufView::from(chunk))
-        })
-    }
+#[op2(fast)]
+fn op_isopod_process_on_end(
+    state: &mut OpState,
+    scope: &mut v8::PinScope<'_, '_>,
+    end: v8::Local<'_, v8::Function>,
+) -> Result<(), ProcessError> {
+    access(state, "end")?.on_end = Some(v8::Global::new(scope, end));
+    Ok(())
 }
 
 /// The exit code that the script of a worker asked for.
 pub fn exit_code(state: &RefCell<OpState>) -> Option<i32> {
-    state
-        .borrow()
-        .try_borrow::<ProcessAccess>()
-        .and_then(|access| access.exit_code)
+    let state = state.borrow();
+    state.try_borrow::<ProcessAccess>()?.exit.asked()
+}
+
+/// The exit code of a script that has nothing left to do.
+pub fn exit_code_at_end(state: &RefCell<OpState>) -> i32 {
+    let state = state.borrow();
+    let access = state.try_borrow::<ProcessAccess>();
+    access.map_or(0, |access| access.exit.code_at_end())
+}
+
+/// Tells the script that nothing is left to wait for. `true`: it wants to go on, and may have begun something.
+pub fn end(scope: &mut v8::PinScope<'_, '_>, state: &RefCell<OpState>) -> bool {
+    let on_end = match state.borrow().try_borrow::<ProcessAccess>() {
+        Some(access) => access.on_end.clone(),
+        None => None,
+    };
+    let Some(on_end) = on_end else { return false };
+    let undefined = v8::undefined(scope).into();
+    let goes_on = v8::Local::new(scope, on_end).call(scope, undefined, &[]);
+    goes_on.is_some_and(|goes_on| goes_on.is_true())
+}
+
+/// Lets a pending read of standard input keep the script alive only while the script waits for it. `true`: that has changed.
+pub fn hold_for_input(scope: &mut v8::PinScope<'_, '_>, state: &RefCell<OpState>) -> bool {
+    let input = match state.borrow().try_borrow::<ProcessAccess>() {
+        Some(access) => access.input.clone(),
+        None => None,
+    };
+    input.is_some_and(|input| input.hold(scope))
 }
 
 deno_core::extension!(
     isopod_process,
     deps = [deno_webidl, deno_web],
-    ops = [op_isopod_process_exit, op_isopod_process_stdin],
-    lazy_loaded_js = [dir "src/process", "process.js"],
+    ops = [
+        op_isopod_process_exit,
+        op_isopod_process_exit_code,
+        op_isopod_process_exit_code_now,
+        op_isopod_process_on_end,
+        input::op_isopod_process_open_input,
+        input::op_isopod_process_read,
+        input::op_isopod_process_close_input,
+        input::op_isopod_process_reads,
+        output::op_isopod_process_write,
+    ],
+    lazy_loaded_js = [dir "src/process", "process.js", "command.js"],
     synthetic_esm = ["isopod:process" = "ext:isopod_process/process.js"],
 );

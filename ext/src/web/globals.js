@@ -269,6 +269,7 @@ const boot = (function boot(options) {
   console.setNoColorFns(() => !options.colors, () => !options.colors);
   fillEnv(handlers.env, options.bindings);
   internals.isopodProcess = { args: options.args, env: { ...options.env } };
+  if (options.command) core.loadExtScript("ext:isopod_process/command.js").start(globalThis);
   // User code gets what is above, and no way to the ops below it.
   guards.limitMemory(globalThis);
   delete globalThis.Deno;

@@ -11,6 +11,7 @@
 mod cache;
 mod code_frame;
 mod commonjs;
+mod dialect;
 mod disk;
 mod error;
 mod es_module;
@@ -32,6 +33,7 @@ mod tsconfig;
 mod tests;
 
 pub use code_frame::code_frame;
+pub use dialect::source_extension;
 pub use error::{Importer, ModuleError};
 pub use kind::{ModuleKind, RequestedType};
 pub use loader::{Loader, Module, ModuleCode, ModulesLoaded};

@@ -14,7 +14,7 @@ use isopod_ext::events::EventsBindings;
 use isopod_ext::handlers::{CodeFrames, Events, Fault, FaultKind};
 use isopod_ext::ledger::MemoryLedger;
 use isopod_ext::native::{Callbacks, Natives};
-use isopod_ext::process::ProcessAccess;
+use isopod_ext::process::{Exit, ProcessAccess};
 use isopod_ext::quotas::Usage;
 use isopod_ext::sql::SqlBindings;
 use serde::Serialize;
@@ -67,6 +67,7 @@ struct StartArguments<'a> {
     colors: bool,
     bindings: Vec<JsBinding<'a>>,
     removed_globals: Vec<String>,
+    command: bool,
     args: &'a [String],
     env: &'a BTreeMap<String, String>,
 }
@@ -139,12 +140,16 @@ impl Worker {
         let events = Rc::new(RefCell::new(Events::new(limits.quotas.reports)));
         Sampler::install(&mut runtime, watch.watched().clone(), events.clone());
         let originals = loader.clone();
-        let frames: CodeFrames = Rc::new(move |file, line, column| originals.code_frame(file, line, column));
+        let frames = CodeFrames {
+            draw: Rc::new(move |file, line, column| originals.code_frame(file, line, column)),
+            inspected: script.command.is_some(),
+        };
+        let exit = Rc::new(Exit::new(runtime.v8_isolate().thread_safe_handle()));
         let bound;
         {
             let state = runtime.op_state();
             let mut state = state.borrow_mut();
-            state.put(console::sink(script, options.worker, &events));
+            state.put(console::sink(script, options.worker, &events, &exit));
             state.put(events.clone());
             state.put(frames.clone());
             state.put(thread.io.clone());
@@ -175,7 +180,7 @@ impl Worker {
                     .collect(),
             ));
             if script.command.is_some() {
-                state.put(ProcessAccess::default());
+                state.put(ProcessAccess::new(exit));
             }
             if let Some(extend) = extend {
                 let worker = NewWorker {
@@ -231,7 +236,11 @@ impl Worker {
             if self.exit_code().is_some() {
                 return Poll::Ready(Ok(()));
             }
-            match (evaluated.as_mut().poll(cx), polled) {
+            let settled = evaluated.as_mut().poll(cx);
+            if settled.is_pending() && self.command_failed() {
+                return Poll::Ready(Ok(()));
+            }
+            match (settled, polled) {
                 (Poll::Ready(result), _) => Poll::Ready(result.map_err(|error| fault(&error, Some(&self.frames)))),
                 (_, Poll::Ready(Err(error))) => Poll::Ready(Err(fault(&error, Some(&self.frames)))),
                 (_, Poll::Ready(Ok(()))) => Poll::Ready(Err(Fault::new(
@@ -242,19 +251,19 @@ impl Worker {
             }
         });
         tokio::task::unconstrained(settled).await?;
-        if self.exit_code().is_some() {
+        if self.exit_code().is_some() || self.uncaught {
             return Ok(());
         }
-        self.keep_compiled_code().await;
         // A module whose code threw is told by its namespace: deno_core sends the error itself to the rejection handler.
         let namespace = self
             .runtime
             .get_module_namespace(main)
             .map_err(|error| fault(&error, Some(&self.frames)));
-        if let Err(thrown) = &namespace {
-            self.forget_report_of(thrown);
-        }
-        let namespace = namespace?;
+        let namespace = match namespace {
+            Ok(namespace) => namespace,
+            Err(thrown) => return self.top_level_threw(thrown),
+        };
+        self.keep_compiled_code().await;
         self.set_exports(&namespace);
         self.tell_reports();
         Ok(())
@@ -277,6 +286,9 @@ impl Worker {
         let Ended::Breached(breach) = self.watch.disarm() else {
             return Ok(());
         };
+        if self.script.command.is_some() {
+            return Err(self.breach_of_command(breach.limit));
+        }
         let limits = &self.script.limits;
         let message = match breach.limit {
             Limit::Cpu => format!(
@@ -306,6 +318,7 @@ fn start(
         colors: matches!(script.console, Console::Terminal { colors: true }),
         bindings,
         removed_globals,
+        command: script.command.is_some(),
         args: &command.args,
         env: &command.env,
     };

@@ -1,11 +1,12 @@
 //! Where what a script logs goes.
 
 use std::cell::RefCell;
-use std::io::Write;
+use std::io::ErrorKind;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use isopod_ext::handlers::{Events, Report};
+use isopod_ext::process::{self, Exit};
 use isopod_ext::web::{LogLevel, LogSink};
 
 use crate::{Console, Script};
@@ -14,9 +15,20 @@ use crate::{Console, Script};
 const LINE_BYTES_MAX: usize = 64 * 1024;
 
 /// The sink for a worker's `console`.
-pub(super) fn sink(script: &Arc<Script>, worker: u64, events: &Rc<RefCell<Events>>) -> LogSink {
+pub(super) fn sink(script: &Arc<Script>, worker: u64, events: &Rc<RefCell<Events>>, exit: &Rc<Exit>) -> LogSink {
     match script.console {
-        Console::Terminal { .. } => Rc::new(|level, text, _| print(level, text)),
+        Console::Terminal { .. } => {
+            let exit = exit.clone();
+            Rc::new(move |level, text, _| {
+                // A command whose output nobody reads any more (`isopod run x.js | head -1`) has nothing left to do.
+                if let Err(error) = print(level, text)
+                    && error.kind() == ErrorKind::BrokenPipe
+                    && matches!(level, LogLevel::Debug | LogLevel::Info)
+                {
+                    exit.for_broken_pipe();
+                }
+            })
+        }
         Console::Tracing => {
             let (name, events) = (script.name.clone(), events.clone());
             Rc::new(move |level, text, event| {
@@ -28,12 +40,11 @@ pub(super) fn sink(script: &Arc<Script>, worker: u64, events: &Rc<RefCell<Events
     }
 }
 
-fn print(level: LogLevel, text: &str) {
-    // A reader that left (`isopod run x.js | head -1`) is no reason to panic, and there is nobody left to tell.
-    drop(match level {
-        LogLevel::Debug | LogLevel::Info => std::io::stdout().lock().write_all(text.as_bytes()),
-        LogLevel::Warn | LogLevel::Error => std::io::stderr().lock().write_all(text.as_bytes()),
-    });
+fn print(level: LogLevel, text: &str) -> std::io::Result<()> {
+    match level {
+        LogLevel::Debug | LogLevel::Info => process::write_all(std::io::stdout().lock(), text.as_bytes()),
+        LogLevel::Warn | LogLevel::Error => process::write_all(std::io::stderr().lock(), text.as_bytes()),
+    }
 }
 
 fn trace(level: LogLevel, script: &str, worker: u64, request: &str, text: &str) {
@@ -58,7 +69,8 @@ pub(super) fn tell(script: &Script, worker: u64, report: &Report) {
     };
     let text = report.fault.detail.as_deref().unwrap_or(&report.fault.message);
     match script.console {
-        Console::Terminal { .. } => print(LogLevel::Error, &format!("{what} {text}\n")),
+        // Nobody is left to tell where this fails.
+        Console::Terminal { .. } => drop(print(LogLevel::Error, &format!("{what} {text}\n"))),
         Console::Tracing => trace(
             LogLevel::Error,
             &script.name,
@@ -79,7 +91,7 @@ pub(super) fn tell_log_dropped(script: &Script, worker: u64, dropped: u64) {
 pub(super) fn tell_dropped(script: &Script, worker: u64, dropped: u64) {
     let text = format!("{dropped} more uncaught errors in the same turn are not shown");
     match script.console {
-        Console::Terminal { .. } => print(LogLevel::Error, &format!("{text}\n")),
+        Console::Terminal { .. } => drop(print(LogLevel::Error, &format!("{text}\n"))),
         Console::Tracing => trace(LogLevel::Error, &script.name, worker, "", &text),
     }
 }

@@ -6,6 +6,7 @@
 mod arguments;
 mod boot;
 mod callbacks;
+mod command;
 mod console;
 mod turn;
 
@@ -245,6 +246,9 @@ impl Worker {
 
     /// A limit was broken: whose code it was ends with that, and what ran beside it is to be tried again.
     fn condemn(&mut self, breach: Breach) {
+        if self.script.command.is_some() {
+            return self.condemn_as(self.breach_of_command(breach.limit));
+        }
         let fault = match breach.limit {
             Limit::Cpu => Fault::new(
                 FaultKind::ExceededCpu,

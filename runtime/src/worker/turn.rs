@@ -193,7 +193,11 @@ impl Worker {
 
     /// One turn of the event loop. Ready: nothing is pending in it.
     pub(super) fn poll_event_loop(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.watch.arm_for_loop();
+        // A command has no events: all that it does is on one account.
+        match self.script.command {
+            Some(_) => self.watch.arm_for_boot(),
+            None => self.watch.arm_for_loop(),
+        }
         let polled = self.runtime.poll_event_loop(cx, PollEventLoopOptions::default());
         let ended_well = self.disarm();
         self.tell_reports();
@@ -202,6 +206,8 @@ impl Worker {
         }
         match polled {
             Poll::Ready(Ok(())) => Poll::Ready(()),
+            // Its code was ended by itself.
+            Poll::Ready(Err(_)) if self.exit_code().is_some() => Poll::Ready(()),
             Poll::Ready(Err(error)) => {
                 tracing::error!(target: "isopod::worker", script = %self.script.name, "event loop: {error}");
                 self.uncaught = true;
@@ -212,32 +218,6 @@ impl Worker {
         }
     }
 
-    /// Drives a command until nothing is left to do, or it asked to exit, or an error was not caught. Gives the exit code.
-    pub async fn run(&mut self) -> Result<i32, Fault> {
-        std::future::poll_fn(|cx| {
-            if let Some(code) = self.exit_code() {
-                return Poll::Ready(Ok(code));
-            }
-            if let Some(fault) = &self.condemned {
-                return Poll::Ready(Err(fault.clone()));
-            }
-            if self.uncaught {
-                return Poll::Ready(Ok(1));
-            }
-            let polled = self.poll_event_loop(cx);
-            if let Some(code) = self.exit_code() {
-                return Poll::Ready(Ok(code));
-            }
-            match (&self.condemned, self.uncaught, polled) {
-                (Some(fault), _, _) => Poll::Ready(Err(fault.clone())),
-                (None, true, _) => Poll::Ready(Ok(1)),
-                (None, false, Poll::Ready(())) => Poll::Ready(Ok(0)),
-                (None, false, Poll::Pending) => Poll::Pending,
-            }
-        })
-        .await
-    }
-
     pub(super) fn tell_reports(&mut self) {
         let (reports, dropped) = self.events.borrow_mut().take_reports();
         for report in reports {
@@ -246,17 +226,6 @@ impl Worker {
         }
         if dropped > 0 {
             console::tell_dropped(&self.script, self.number, dropped);
-        }
-    }
-
-    /// The error that ends a start is told by the start; the rejection it also was need not be told again.
-    pub(super) fn forget_report_of(&mut self, thrown: &Fault) {
-        let (reports, _) = self.events.borrow_mut().take_reports();
-        for report in reports
-            .into_iter()
-            .filter(|report| report.fault.message != thrown.message)
-        {
-            console::tell(&self.script, self.number, &report);
         }
     }
 }

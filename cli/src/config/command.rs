@@ -1,0 +1,87 @@
+//! What an `isopod.toml` says of a script that is run as a command: how its modules are found, and its variables. What it
+//! says of serving (listeners, limits, secrets) does not hold for it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::document::Node;
+use super::file::{File, Var, WorkerFile};
+use super::sections::Jsx;
+use super::source::Source;
+use super::{ConfigError, invalid, typed};
+
+/// The settings of a command. Those of no `isopod.toml`: every default.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CommandSettings {
+    /// The folder of the `isopod.toml`.
+    pub root: Option<PathBuf>,
+    /// An import map.
+    pub import_map: Option<PathBuf>,
+    /// JSX in .jsx and .tsx files.
+    pub jsx: Jsx,
+    /// Variables in `env`.
+    pub vars: BTreeMap<String, Var>,
+}
+
+impl CommandSettings {
+    /// Those of the nearest `isopod.toml` in the script's folder or above it. Of several workers it is the one whose `main` is
+    /// this script; else the one at the top level.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Read`] and [`ConfigError::Invalid`], as for a server.
+    pub fn of(main: &Path) -> Result<Self, ConfigError> {
+        let found = main
+            .ancestors()
+            .skip(1)
+            .map(|folder| folder.join("isopod.toml"))
+            .find(|file| file.is_file());
+        match found {
+            Some(file) => Self::read(&Source::read(&file)?, main),
+            None => Ok(Self::default()),
+        }
+    }
+
+    fn read(source: &Source, main: &Path) -> Result<Self, ConfigError> {
+        let node = Node::from_toml(source).map_err(invalid)?;
+        let file: File = typed(source, &node, Vec::new())?;
+        let folder = source.folder();
+        let is_it = |worker: &WorkerFile| {
+            let path = worker.main.as_ref().map(|main| folder.join(main));
+            path.and_then(|path| path.canonicalize().ok())
+                .is_some_and(|path| main.canonicalize().is_ok_and(|main| main == path))
+        };
+        let named = file.workers.into_values().map(|named| named.worker).find(is_it);
+        let worker = named.unwrap_or(file.worker);
+        Ok(Self {
+            root: Some(folder.to_owned()),
+            import_map: worker.import_map.map(|map| folder.join(map)),
+            jsx: worker.jsx,
+            vars: worker.vars,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worker_whose_main_it_is_says_what_holds_for_a_script() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("a file");
+        write("a.js", "");
+        write("b.js", "");
+        write(
+            "isopod.toml",
+            "import_map = 'top.json'\nsecrets = ['NOT_SET']\n[workers.a]\nmain = 'a.js'\nimport_map = 'a.json'\n",
+        );
+        let map = |name: &str| {
+            CommandSettings::of(&folder.path().join(name))
+                .expect("settings")
+                .import_map
+        };
+        assert_eq!(map("a.js"), Some(folder.path().join("a.json")));
+        assert_eq!(map("b.js"), Some(folder.path().join("top.json")));
+    }
+}

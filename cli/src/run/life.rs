@@ -1,0 +1,93 @@
+//! The life of a command: a thread for its script, and the end that comes of it.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use isopod_runtime::handlers::{Fault, FaultKind};
+use isopod_runtime::io::IoOptions;
+use isopod_runtime::{BootOptions, OsScheduling, Script, Watchdog, Worker, WorkerThread, platform};
+
+use crate::cli::tell_error;
+
+/// What a script ends with that broke a limit: the code that `timeout` has for it.
+const LIMIT_REACHED: u8 = 124;
+
+/// How long databases and connections have to close. What still blocks then (a read of standard input, a file on a slow
+/// network) is left to the system.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Runs a script to its end, no longer than `wall`.
+pub(super) fn live(script: Script, wall: Option<Duration>) -> Result<ExitCode> {
+    let script = Arc::new(script);
+    let (ended, end) = sync_channel(1);
+    let body = move || on_thread(&script, &ended);
+    let thread = platform::spawn("isopod-run".into(), Box::new(body)).context("cannot start a thread")?;
+    let code = match wall {
+        None => end.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        Some(wall) => end.recv_timeout(wall),
+    };
+    let code = match code {
+        Ok(outcome) => told(outcome?),
+        Err(RecvTimeoutError::Timeout) => {
+            let wall = humantime::format_duration(wall.unwrap_or_default());
+            tell_error(format_args!("the script reached its limit of {wall} (--wall)"));
+            // Nothing waits for what it does, so it is not asked to stop.
+            platform::exit_now(LIMIT_REACHED.into());
+        }
+        Err(RecvTimeoutError::Disconnected) => anyhow::bail!("the script's thread was lost"),
+    };
+    match end.recv_timeout(GRACE) {
+        Err(RecvTimeoutError::Disconnected) => drop(thread.join()),
+        _ => platform::exit_now(code.into()),
+    }
+    Ok(ExitCode::from(code))
+}
+
+/// The exit code of an end; tells what there is to be told of it.
+fn told(end: Result<i32, Fault>) -> u8 {
+    let fault = match end {
+        // The system keeps the last eight bits.
+        Ok(code) => return u8::try_from(code & 0xff).unwrap_or(1),
+        Err(fault) => fault,
+    };
+    let text = fault.detail.as_deref().unwrap_or(&fault.message);
+    let (option, code) = match fault.kind {
+        FaultKind::ExceededCpu => (" (--cpu)", LIMIT_REACHED),
+        FaultKind::ExceededMemory => (" (--memory)", LIMIT_REACHED),
+        _ => ("", 1),
+    };
+    tell_error(format_args!("{text}{option}"));
+    code
+}
+
+/// The script's thread: its event loop, its worker. The end is told before they are taken down.
+fn on_thread(script: &Arc<Script>, ended: &SyncSender<Result<Result<i32, Fault>>>) {
+    // Where nobody waits, the process is on its way out.
+    let tell = |end| drop(ended.send(end));
+    let start = || {
+        let watchdog = Arc::new(Watchdog::start(OsScheduling::Untouched)?);
+        let thread = WorkerThread::start(IoOptions::default(), watchdog)?;
+        let event_loop = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        anyhow::Ok((thread, event_loop))
+    };
+    let (thread, event_loop) = match start() {
+        Ok(started) => started,
+        Err(error) => return tell(Err(error)),
+    };
+    let local = tokio::task::LocalSet::new();
+    event_loop.block_on(local.run_until(async {
+        match Worker::boot(&thread, script, BootOptions::default()).await {
+            Ok(mut worker) => {
+                let end = worker.run().await;
+                tell(Ok(end));
+            }
+            Err(fault) => tell(Ok(Err(fault))),
+        }
+    }));
+    drop(local);
+    // Threads that block (name resolution, files) are not waited for.
+    event_loop.shutdown_background();
+}

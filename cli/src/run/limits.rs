@@ -1,0 +1,101 @@
+//! What a command may use: as much as there is, unless it is told otherwise.
+
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use clap::Args;
+use isopod_runtime::Limits;
+use isopod_runtime::quotas::Quotas;
+
+#[derive(Args)]
+pub(super) struct LimitArguments {
+    /// End the script once it has used this much CPU time, such as 500ms or 10s. Default: no limit
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    cpu: Option<Duration>,
+    /// End the script when it holds more than this, such as 512MiB. Default: the memory of the machine
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    memory: Option<ByteSize>,
+    /// End the script after this time, waiting included. Default: no limit
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(super) wall: Option<Duration>,
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(time) if !time.is_zero() => Ok(time),
+        _ => Err("should be a time above zero with its unit, such as 500ms, 10s or 2m".to_owned()),
+    }
+}
+
+fn size(text: &str) -> Result<ByteSize, String> {
+    match text.parse() {
+        Ok(size @ ByteSize(least)) if least >= Limits::MEMORY_BYTES_MIN as u64 => Ok(size),
+        Ok(_) => Err(format!("should be {} MiB or more", Limits::MEMORY_BYTES_MIN >> 20)),
+        Err(_) => Err("should be a size with its unit, such as 64MiB or 1GB".to_owned()),
+    }
+}
+
+impl LimitArguments {
+    pub(super) fn limits(&self) -> Limits {
+        let cpu = self.cpu.unwrap_or(Duration::MAX);
+        let memory = self.memory.map_or_else(machine_memory, |size| size.as_u64());
+        Limits {
+            cpu,
+            boot_cpu: cpu,
+            memory_bytes: usize::try_from(memory).unwrap_or(usize::MAX),
+            quotas: quotas(),
+            ..Limits::default()
+        }
+    }
+}
+
+/// Quotas keep workers from one another, and a command is alone. How many errors of one turn are told stays as it is: nobody
+/// reads more.
+fn quotas() -> Quotas {
+    Quotas {
+        timers: usize::MAX,
+        pending_ops: usize::MAX,
+        subrequests: usize::MAX,
+        log_lines: usize::MAX,
+        log_bytes: usize::MAX,
+        message_bytes: usize::MAX,
+        wait_until_promises: usize::MAX,
+        handles: usize::MAX,
+        native_bytes: usize::MAX,
+        pbkdf2_iterations: u32::MAX,
+        rsa_bits: u32::MAX,
+        ..Quotas::default()
+    }
+}
+
+/// V8 needs some limit, and ends the process beyond it without a word. At this one the script is ended with a message.
+fn machine_memory() -> u64 {
+    let info = rustix::system::sysinfo();
+    let machine = info.totalram.saturating_mul(u64::from(info.mem_unit));
+    // In a container the control group's limit comes first; the file says `max` where there is none.
+    let group = std::fs::read_to_string("/sys/fs/cgroup/memory.max");
+    let group = group.ok().and_then(|text| text.trim().parse().ok());
+    group.map_or(machine, |group: u64| group.min(machine))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_has_its_unit_and_is_more_than_nothing() {
+        assert_eq!(time("1m 30s"), Ok(Duration::from_secs(90)));
+        for wrong in ["0s", "5", "-1s", ""] {
+            assert!(time(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(size("64MiB").map(|size| size.as_u64()), Ok(64 << 20));
+        for wrong in ["1KiB", "much", "-1GB"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn without_a_limit_the_machine_is_one() {
+        assert!(machine_memory() >= 128 << 20);
+    }
+}

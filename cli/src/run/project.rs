@@ -1,0 +1,76 @@
+//! The project that a command belongs to: where its modules come from, and the settings of its `isopod.toml` that hold for a
+//! script, whoever runs it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+use clap::Args;
+use isopod_runtime::modules::{ImportMapText, MemoryModule, source_extension};
+use isopod_runtime::{Binding, Script, ScriptBuilder};
+use url::Url;
+
+use crate::config::{CommandSettings, Var};
+
+/// What is run.
+pub(super) enum Entry {
+    /// A script.
+    File(PathBuf),
+    /// Code that is in no file, as if it were a file of this name in the current folder.
+    Text { name: &'static str, code: String },
+}
+
+#[derive(Args)]
+pub(super) struct ProjectArguments {
+    /// The folder that modules are read from. Default: that of the nearest isopod.toml or package.json, else the script's own
+    #[arg(long, value_name = "FOLDER")]
+    root: Option<PathBuf>,
+    /// An import map, before the one of isopod.toml
+    #[arg(long, value_name = "FILE")]
+    import_map: Option<PathBuf>,
+}
+
+impl ProjectArguments {
+    /// The script, with what its project says of it.
+    pub(super) fn script(&self, entry: Entry) -> Result<ScriptBuilder> {
+        let (main, memory) = match entry {
+            Entry::File(file) => (std::path::absolute(file)?, None),
+            Entry::Text { name, code } => {
+                let here = std::env::current_dir().context("there is no current folder")?;
+                let main = here.join(format!("{name}.{}", source_extension(&code)));
+                let url = Url::from_file_path(&main).map_err(|()| anyhow!("{} is no full path", main.display()))?;
+                (main, Some((url, MemoryModule::from(code.as_str()))))
+            }
+        };
+        let name = main.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let mut builder = Script::builder(name).file(&main);
+        let settings = CommandSettings::of(&main)?;
+        if let Some(root) = self.root.as_ref().or(settings.root.as_ref()) {
+            builder = builder.root(root);
+        }
+        for (name, var) in settings.vars {
+            builder = builder.binding(
+                name,
+                match var {
+                    Var::Text(text) => Binding::Text(text),
+                    Var::Json(value) => Binding::Json(value),
+                },
+            );
+        }
+        let import_map = self.import_map.as_ref().or(settings.import_map.as_ref());
+        let import_map = import_map.map(|file| read_import_map(file)).transpose()?;
+        let source = settings.jsx.import_source;
+        Ok(builder.modules(move |mut options| {
+            options.import_map = import_map;
+            options.jsx.import_source = source;
+            options.memory.extend(memory);
+            options
+        }))
+    }
+}
+
+fn read_import_map(file: &Path) -> Result<ImportMapText> {
+    let file = std::path::absolute(file)?;
+    let json = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let base = Url::from_file_path(&file).map_err(|()| anyhow!("{} is no full path", file.display()))?;
+    Ok(ImportMapText { base, json })
+}

@@ -1,0 +1,38 @@
+//! What code is that has no file name.
+
+use oxc::allocator::Allocator;
+use oxc::parser::Parser;
+use oxc::span::SourceType;
+
+/// The extension that code would have as a file: `ts`, which reads JavaScript too, or `tsx` where it makes sense with JSX alone.
+pub fn source_extension(code: &str) -> &'static str {
+    let is = |source_type: SourceType| {
+        let allocator = Allocator::default();
+        let parsed = Parser::new(&allocator, code, source_type.with_module(true)).parse();
+        parsed.diagnostics.errors().next().is_none()
+    };
+    // What is neither is told of as the more common of both.
+    match !is(SourceType::ts()) && is(SourceType::tsx()) {
+        true => "tsx",
+        false => "ts",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::source_extension;
+
+    #[test]
+    fn jsx_is_told_from_casts_and_type_parameters() {
+        for code in [
+            "const a: number = 1",
+            "<T>(a: T) => a",
+            "let b = <string>c",
+            "let = ;",
+            "",
+        ] {
+            assert_eq!(source_extension(code), "ts", "{code}");
+        }
+        assert_eq!(source_extension("const a: Node = <p>hello</p>"), "tsx");
+    }
+}

@@ -1,0 +1,131 @@
+//! A script that is run as a command: from its top-level code to its exit code.
+
+use std::task::Poll;
+
+use deno_core::v8;
+use isopod_ext::handlers::{Fault, FaultKind, Report};
+use isopod_ext::process;
+
+use super::{Worker, console};
+use crate::watchdog::Limit;
+
+impl Worker {
+    /// Drives a command until nothing is left to do, or it asked to exit, or an error was not caught. Gives the exit code.
+    ///
+    /// # Errors
+    /// It broke a limit.
+    pub async fn run(&mut self) -> Result<i32, Fault> {
+        let mut is_over = false;
+        std::future::poll_fn(|cx| {
+            loop {
+                if let Some(end) = self.command_ended() {
+                    return Poll::Ready(end);
+                }
+                let polled = self.poll_event_loop(cx);
+                if let Some(end) = self.command_ended() {
+                    return Poll::Ready(end);
+                }
+                if self.hold_for_input() {
+                    continue;
+                }
+                match polled {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(()) if is_over => {
+                        let code = process::exit_code_at_end(&self.runtime.op_state());
+                        return Poll::Ready(Ok(code));
+                    }
+                    Poll::Ready(()) => is_over = !self.goes_on(),
+                }
+            }
+        })
+        .await
+    }
+
+    /// How it ended, where it has not simply come to its end.
+    fn command_ended(&mut self) -> Option<Result<i32, Fault>> {
+        if let Some(code) = self.exit_code() {
+            return Some(Ok(code));
+        }
+        match &self.condemned {
+            Some(fault) => Some(Err(fault.clone())),
+            None => self.uncaught.then_some(Ok(1)),
+        }
+    }
+
+    /// Whether it is a command and did not catch an error: it ends then, whatever its top-level code still waits for.
+    pub(super) fn command_failed(&mut self) -> bool {
+        if self.script.command.is_some() {
+            self.tell_reports();
+        }
+        self.uncaught
+    }
+
+    /// How a command ends that broke a limit.
+    pub(super) fn breach_of_command(&self, limit: Limit) -> Fault {
+        let limits = &self.script.limits;
+        match limit {
+            Limit::Cpu => Fault::new(
+                FaultKind::ExceededCpu,
+                format!("the script used its limit of {:?} of CPU time", limits.boot_cpu),
+            ),
+            Limit::Memory => Fault::new(
+                FaultKind::ExceededMemory,
+                format!(
+                    "the script reached its limit of {} MiB of memory",
+                    limits.memory_bytes() >> 20
+                ),
+            ),
+        }
+    }
+
+    /// Tells the script that nothing is left to wait for. `true`: it goes on all the same.
+    fn goes_on(&mut self) -> bool {
+        self.in_turn(|scope, state| {
+            let goes_on = process::end(scope, state);
+            scope.perform_microtask_checkpoint();
+            goes_on
+        })
+    }
+
+    fn hold_for_input(&mut self) -> bool {
+        self.in_turn(process::hold_for_input)
+    }
+
+    fn in_turn<T>(
+        &mut self,
+        body: impl FnOnce(&mut v8::PinScope<'_, '_>, &std::cell::RefCell<deno_core::OpState>) -> T,
+    ) -> T {
+        self.watch.arm_for_boot();
+        let result = {
+            let state = self.runtime.op_state();
+            deno_core::scope!(scope, &mut self.runtime);
+            v8::tc_scope!(scope, scope);
+            body(scope, &state)
+        };
+        self.disarm();
+        result
+    }
+
+    /// The top-level code threw. A command tells of it as of any other error that was not caught; the start of a worker ends
+    /// with it. The rejection that it also is need not be told again.
+    pub(super) fn top_level_threw(&mut self, thrown: Fault) -> Result<(), Fault> {
+        let (reports, _) = self.events.borrow_mut().take_reports();
+        for report in reports
+            .into_iter()
+            .filter(|report| report.fault.detail != thrown.detail)
+        {
+            console::tell(&self.script, self.number, &report);
+        }
+        if self.script.command.is_none() {
+            return Err(thrown);
+        }
+        self.uncaught = true;
+        let report = Report {
+            fault: thrown,
+            event: None,
+            rejection: false,
+        };
+        console::tell(&self.script, self.number, &report);
+        Ok(())
+    }
+}

@@ -1,0 +1,119 @@
+//! A command has the limits that it was given, and no others.
+
+use crate::program::{Ended, isopod};
+
+#[track_caller]
+fn is_ended(ended: &Ended, told: &str) {
+    // The code that timeout(1) has for it.
+    assert_eq!(ended.code, Some(124), "{}{}", ended.stdout, ended.stderr);
+    assert!(ended.stderr.contains(told), "{}", ended.stderr);
+}
+
+#[test]
+fn cpu_time_is_counted_over_all_that_a_script_does() {
+    let told = "error: the script used its limit of 200ms of CPU time (--cpu)";
+    for script in [
+        "for (;;);",
+        "setTimeout(() => { for (;;); }, 1);",
+        "setInterval(() => { const end = performance.now() + 20; while (performance.now() < end); }, 1);",
+        "const spin = () => { const end = performance.now() + 20; while (performance.now() < end); };
+         for (;;) { spin(); await new Promise((go) => setTimeout(go, 1)); }",
+    ] {
+        is_ended(&isopod(&["eval", "--cpu", "200ms", script]), told);
+    }
+}
+
+#[test]
+fn waiting_takes_no_cpu_time() {
+    let ended = isopod(&[
+        "eval",
+        "--cpu",
+        "10s",
+        "await new Promise((go) => setTimeout(go, 50)); console.log('done');",
+    ]);
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (Some(0), "done\n"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn memory_is_bounded_when_it_is_asked_for() {
+    let told = "error: the script reached its limit of 48 MiB of memory (--memory)";
+    for script in [
+        "const all = []; for (;;) all.push(new Array(1000).fill(1.5));",
+        "setTimeout(() => { const all = []; for (;;) all.push({ all: [...all.slice(-3)] }); }, 1);",
+    ] {
+        is_ended(&isopod(&["eval", "--memory", "48MiB", script]), told);
+    }
+    // A buffer that there is no room for is refused, which a script can catch.
+    let ended = isopod(&["eval", "--memory", "48MiB", "new Uint8Array(100e6)"]);
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stderr.contains("RangeError"), "{}", ended.stderr);
+}
+
+#[test]
+fn wall_time_includes_waiting_and_what_nothing_can_interrupt() {
+    let told = "error: the script reached its limit of 300ms (--wall)";
+    for script in [
+        "await new Promise((go) => setTimeout(go, 60_000));",
+        "for (;;);",
+        "import { stdin } from 'isopod:process'; for await (const part of stdin()); setInterval(() => {}, 1000);",
+        "/^(a+)+$/.test('a'.repeat(40) + 'b');",
+    ] {
+        is_ended(&isopod(&["eval", "--wall", "300ms", script]), told);
+    }
+}
+
+/// More than a worker that serves may have by default: 128 MiB, 1,000 requests, 10,000 timers, 5 s of CPU time at its start.
+#[test]
+fn without_limits_a_script_has_what_there_is() {
+    let script = "const all = [];
+        for (let i = 0; i < 40; i++) all.push(new Uint8Array(5e6).fill(1));
+        for (let i = 0; i < 10; i++) all.push(new Array(1e6).fill(1.5));
+        let timers = 0;
+        for (let i = 0; i < 20_000; i++) setTimeout(() => timers++, 0);
+        const data = 'data:,x';
+        for (let i = 0; i < 1_100; i++) await (await fetch(data)).text();
+        await new Promise((go) => setTimeout(go, 5));
+        console.log(all.length, timers);";
+    let ended = isopod(&["eval", script]);
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (Some(0), "50 20000\n"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+#[ignore = "takes 6 s of CPU time"]
+fn without_limits_top_level_code_may_compute_for_long() {
+    let ended = isopod(&[
+        "eval",
+        "const end = performance.now() + 6_000; while (performance.now() < end); console.log('done');",
+    ]);
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (Some(0), "done\n"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn a_limit_that_is_none_is_an_error_that_says_what_is_one() {
+    for (option, value, told) in [
+        ("--cpu", "0s", "500ms, 10s"),
+        ("--cpu", "5", "500ms, 10s"),
+        ("--wall", "soon", "500ms, 10s"),
+        ("--memory", "1KiB", "16 MiB or more"),
+        ("--memory", "much", "64MiB"),
+    ] {
+        let ended = isopod(&["eval", option, value, "1"]);
+        assert_eq!(ended.code, Some(2), "{option} {value}");
+        assert!(ended.stderr.contains(told), "{}", ended.stderr);
+    }
+}
