@@ -26,7 +26,8 @@ pub(crate) struct Found {
 
 /// The path of the module to start instead of `main`, and the modules in memory that this takes.
 pub(crate) fn in_front_of(main: &Path) -> Result<(PathBuf, BTreeMap<Url, MemoryModule>)> {
-    let main = std::path::absolute(main)?;
+    // Where it is, not where a link to it is: what it imports lies there.
+    let main = std::fs::canonicalize(main).or_else(|_| std::path::absolute(main))?;
     let url = |path: &Path| Url::from_file_path(path).map_err(|()| anyhow!("{} is no full path", path.display()));
     let name = url(&main)?;
     let name = name

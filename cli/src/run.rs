@@ -144,6 +144,7 @@ fn start(entry: Entry, common: Common, args: Vec<OsString>, all: &Environment) -
     let script: Script = common
         .project
         .script(entry)?
+        .withhold(permissions.env_file.iter().cloned())
         .limits(common.limits.limits())
         .console(Console::Terminal {
             colors: std::io::stdout().is_terminal() && !all.contains_key("NO_COLOR"),

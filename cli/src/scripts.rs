@@ -15,7 +15,7 @@ use isopod_pool::js::{Binding, Limits, Script};
 use isopod_pool::{Options, Policy, Recycle};
 use url::Url;
 
-use crate::config::{self, Config, DatabaseUrl, Network, NetworkRule, Var, Worker};
+use crate::config::{self, Config, DatabaseUrl, Mode, Network, NetworkRule, Var, Worker};
 use crate::inspector;
 
 /// The script and the options of one worker of the configuration.
@@ -56,9 +56,9 @@ fn with_main(
             policy: Arc::new(policy(&worker.network)),
             ..FetchConfig::default()
         });
-    // The default looks for a package.json above the main file; a configuration elsewhere says more.
-    if worker.main.parent() != Some(&config.root) && worker.main.starts_with(&config.root) {
-        builder = builder.root(&config.root);
+    builder = builder.withhold(config.withheld());
+    if let Some(root) = &worker.root {
+        builder = builder.root(root);
     }
     for (name, var) in &worker.vars {
         builder = builder.binding(
@@ -95,7 +95,16 @@ fn with_main(
     }
     let import_map = worker.import_map.as_deref().map(import_map).transpose()?;
     let source = worker.jsx.import_source.clone();
+    let modules = worker.modules.clone();
+    let node_env = match config.mode {
+        Mode::Development => "development",
+        Mode::Production => "production",
+    };
     builder = builder.modules(move |mut options| {
+        options.node_env = node_env.to_owned();
+        options.reach.data_extensions = modules.data_extensions;
+        options.reach.computed_data = modules.computed_data;
+        options.reach.hard_links = modules.hard_links;
         options.import_map = import_map;
         options.jsx.import_source = source;
         options.memory.extend(memory);
@@ -145,6 +154,7 @@ fn policy(network: &Network) -> NetPolicy {
 }
 
 fn import_map(path: &Path) -> Result<ImportMapText> {
+    let path = &std::path::absolute(path)?;
     let json = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let base = Url::from_file_path(path).map_err(|()| anyhow::anyhow!("{} is no full path", path.display()))?;
     Ok(ImportMapText { base, json })

@@ -16,7 +16,7 @@ use deno_core::{
 use deno_error::JsErrorBox;
 
 use crate::code_cache::CodeCache;
-use crate::modules::{Module, ModuleCode, ModuleError, ModuleKind, RequestedType, code_frame};
+use crate::modules::{Module, ModuleCode, ModuleError, ModuleKind, RequestedType, code_frame, is_data};
 use crate::{Extend, Script};
 
 /// Modules that are in the snapshot, and so need not be loaded.
@@ -67,19 +67,33 @@ impl ScriptLoader {
         self.extend.as_ref()?.module(specifier)
     }
 
+    /// Whether `import()` may read this as text or bytes: a script that computes names could look for what others left.
+    fn may_read(&self, file: &Url, referrer: Option<&Url>) -> bool {
+        let loader = &self.script.loader;
+        let Some(referrer) = referrer else { return false };
+        // A `.wasm` or `.bin` module reads its own bytes.
+        let is_own = || file.fragment() == Some(WASM_BYTES) && file.path() == referrer.path();
+        if loader.computes_data() || file.scheme() != "file" || is_own() {
+            return true;
+        }
+        let read = || loader.load(referrer, RequestedType::Unspecified, None);
+        let module = self
+            .script
+            .module_cache
+            .get_or_read(referrer, RequestedType::Unspecified, read);
+        match module.map(|module| module.code) {
+            Ok(ModuleCode::Text(code)) => loader.names(referrer, &code, file),
+            _ => false,
+        }
+    }
+
     fn load_module(
         &self,
         url: &Url,
         requested: &RequestedModuleType,
         referrer: Option<&Url>,
     ) -> Result<ModuleSource, JsErrorBox> {
-        let request = match requested {
-            RequestedModuleType::None => RequestedType::Unspecified,
-            RequestedModuleType::Json => RequestedType::Json,
-            RequestedModuleType::Text => RequestedType::Text,
-            RequestedModuleType::Bytes => RequestedType::Bytes,
-            RequestedModuleType::Other(other) => RequestedType::Other(other),
-        };
+        let request = requested_type(requested);
         let mut file = url.clone();
         file.set_fragment(None);
         let read = || self.script.loader.load(&file, request, referrer);
@@ -125,7 +139,10 @@ impl ScriptLoader {
             }
             // Bundlers let JSON and text be imported without an attribute; V8 then wants JavaScript.
             (ModuleKind::Json, ModuleCode::Text(text)) => {
-                make(ModuleType::JavaScript, javascript(format!("export default {text};")))
+                // Not as an expression: `__proto__` means something else there.
+                let literal = serde_json::Value::String(text.to_string());
+                let code = format!("export default JSON.parse({literal});");
+                make(ModuleType::JavaScript, javascript(code))
             }
             (ModuleKind::Text, ModuleCode::Text(text)) if request == RequestedType::Text => {
                 make(ModuleType::Text, javascript(text.to_string()))
@@ -157,6 +174,16 @@ impl ScriptLoader {
     }
 }
 
+fn requested_type(requested: &RequestedModuleType) -> RequestedType<'_> {
+    match requested {
+        RequestedModuleType::None => RequestedType::Unspecified,
+        RequestedModuleType::Json => RequestedType::Json,
+        RequestedModuleType::Text => RequestedType::Text,
+        RequestedModuleType::Bytes => RequestedType::Bytes,
+        RequestedModuleType::Other(other) => RequestedType::Other(other),
+    }
+}
+
 fn to_js(error: ModuleError) -> JsErrorBox {
     match error {
         ModuleError::Syntax { .. } => JsErrorBox::new("SyntaxError", error.to_string()),
@@ -183,6 +210,21 @@ impl ModuleLoader for ScriptLoader {
         }
         let referrer = Url::parse(referrer).unwrap_or_else(|_| entry.clone());
         self.script.loader.resolve(specifier, &referrer).map_err(to_js)
+    }
+
+    /// Called for what `import()` names, before it is loaded.
+    fn prepare_load(
+        &self,
+        specifier: &ModuleSpecifier,
+        referrer: Option<String>,
+        _code: Option<String>,
+        options: ModuleLoadOptions,
+    ) -> Pin<Box<dyn Future<Output = Result<(), JsErrorBox>>>> {
+        let is_data = is_data(specifier, requested_type(&options.requested_module_type));
+        let referrer = referrer.and_then(|referrer| Url::parse(&referrer).ok());
+        let is_allowed = !options.is_dynamic_import || !is_data || self.may_read(specifier, referrer.as_ref());
+        let refusal = || to_js(ModuleError::computed(specifier, referrer.as_ref()));
+        Box::pin(std::future::ready(is_allowed.then_some(()).ok_or_else(refusal)))
     }
 
     fn load(

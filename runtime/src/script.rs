@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::Limits;
 use crate::code_cache::CodeCache;
 use crate::module_cache::ModuleCache;
-use crate::modules::{Loader, LoaderOptions, MemoryModule, ModuleError, ModulesLoaded};
+use crate::modules::{Loader, LoaderOptions, MemoryModule, ModuleError, ModulesLoaded, project_root};
 
 /// One version of one script, ready to be started any number of times on any thread.
 ///
@@ -145,6 +145,7 @@ impl Script {
             console: Console::default(),
             command: None,
             root: None,
+            withheld: Vec::new(),
             memory: Vec::new(),
             change: None,
         }
@@ -194,6 +195,7 @@ pub struct ScriptBuilder {
     console: Console,
     command: Option<Command>,
     root: Option<PathBuf>,
+    withheld: Vec<PathBuf>,
     memory: Vec<(String, String)>,
     change: Option<Change>,
 }
@@ -223,10 +225,18 @@ impl ScriptBuilder {
         self
     }
 
-    /// The folder that modules are read from; nothing outside it is. Default: the nearest folder above the main file that
-    /// holds a `package.json`, else the main file's own.
+    /// The folder that modules are read from; nothing outside it is, packages in the `node_modules` above it excepted, up to
+    /// the project's folder or its workspace's root. Default: the main file's own folder.
     pub fn root(mut self, folder: impl Into<PathBuf>) -> Self {
         self.root = Some(folder.into());
+        self
+    }
+
+    /// Files that are no modules of the script, whatever their names and wherever they lie: databases, keys and env files of
+    /// the process. Databases in its own bindings, and files whose names tell (`.env`, `shop.db`, `key.pem`), are withheld
+    /// without being named here. Default: none.
+    pub fn withhold(mut self, files: impl IntoIterator<Item = PathBuf>) -> Self {
+        self.withheld.extend(files);
         self
     }
 
@@ -286,9 +296,13 @@ impl ScriptBuilder {
         let (options, entry) = match self.source {
             None => return Err(ScriptError::NoCode(self.name)),
             Some(Source::File(path)) => {
-                let path = std::path::absolute(&path).unwrap_or(path);
-                let root = self.root.unwrap_or_else(|| project_folder(&path));
-                (LoaderOptions::folder(root), path.to_string_lossy().into_owned())
+                // Where it is, not where a link to it is: what it imports lies there.
+                let path = std::fs::canonicalize(&path)
+                    .or_else(|_| std::path::absolute(&path))
+                    .unwrap_or(path);
+                let own = path.parent().unwrap_or(&path);
+                let options = in_folder(self.root.unwrap_or_else(|| own.to_owned()));
+                (options, path.to_string_lossy().into_owned())
             }
             Some(Source::Text(text, extension)) => {
                 let entry = in_memory(&format!("main.{extension}"))?;
@@ -296,11 +310,24 @@ impl ScriptBuilder {
                 for (name, text) in self.memory {
                     modules.push((in_memory(&name)?, MemoryModule::from(text)));
                 }
-                let mut options = LoaderOptions::in_memory(modules);
-                options.root = self.root;
-                (options, entry.into())
+                let options = match self.root {
+                    Some(root) => in_folder(root),
+                    None => LoaderOptions::in_memory([]),
+                };
+                let memory = modules.into_iter().collect();
+                (LoaderOptions { memory, ..options }, entry.into())
             }
         };
+        let mut options = options;
+        options.reach.withheld = self.withheld;
+        // A database of its own is a database, whoever else's are.
+        options
+            .reach
+            .withheld
+            .extend(self.bindings.iter().filter_map(|(_, binding)| match binding {
+                Binding::Sql(config) => database_file(&config.url),
+                _ => None,
+            }));
         let loader = Loader::new(match self.change {
             Some(change) => change(options),
             None => options,
@@ -333,12 +360,19 @@ fn in_memory(name: &str) -> Result<Url, ScriptError> {
     Url::parse(&url).map_err(|error| ScriptError::ModuleName(name.to_owned(), error.to_string()))
 }
 
-/// The nearest folder above a file that holds a `package.json`, else the file's own.
-fn project_folder(file: &Path) -> PathBuf {
-    let mut folders = file.ancestors().skip(1);
-    let own = folders.clone().next().unwrap_or(file);
-    folders
-        .find(|folder| folder.join("package.json").is_file())
-        .unwrap_or(own)
-        .to_owned()
+/// Modules of a folder, and packages as far up as its project goes.
+fn in_folder(root: PathBuf) -> LoaderOptions {
+    let ceiling = project_root(&std::fs::canonicalize(&root).unwrap_or_else(|_| root.clone()));
+    LoaderOptions {
+        ceiling: Some(ceiling),
+        ..LoaderOptions::folder(root)
+    }
+}
+
+/// The file of a SQLite database, by its URL.
+fn database_file(url: &str) -> Option<PathBuf> {
+    let path = url.strip_prefix("sqlite:")?;
+    let path = path.strip_prefix("//").unwrap_or(path);
+    let path = path.split('?').next().unwrap_or_default();
+    (!path.is_empty() && path != ":memory:").then(|| PathBuf::from(path))
 }

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use crate::program::Serving;
+use crate::program::{Serving, isopod};
 use crate::project::{Project, fixture};
 
 /// `(module (func (export "add") (param i32 i32) (result i32) local.get 0 local.get 1 i32.add))`
@@ -98,4 +98,159 @@ fn a_database_keeps_what_was_written_from_one_process_to_the_next() {
         listed.body,
         r#"{"first":"one","results":[{"id":1,"text":"one"},{"id":2,"text":"two"}]}"#
     );
+}
+
+#[test]
+fn a_worker_reads_no_secret_and_no_data_of_another() {
+    let spy = "import { readable } from './names.js';
+        const said = [];
+        async function tell(name, load) {
+            try { said.push(`${name}: read ${(await load()).default}`) } catch (error) { said.push(`${name}: ${error.message}`) }
+        }
+        export default { async fetch() {
+            for (const name of readable) {
+                for (const type of ['text', 'bytes', 'json']) {
+                    await tell(name, () => import(name, { with: { type } }));
+                }
+                await tell(name, () => import(name));
+            }
+            await tell('literal', () => import('./literal.txt', { with: { type: 'text' } }));
+            return new Response(said.join('\\n'));
+        } }";
+    let names = "export const readable = ['../.env', '../isopod.toml', '../shop.db', '../shop.db-wal', '../shop/secret.txt',
+        '../tls.key', './linked.txt', './hard.txt', './hard.json', './hard.js', './env.ts', './.env', './db.bin', './note.txt',
+        './shop.DB', '../map.json', '/etc/passwd', './map.js'];";
+    let configuration = "env_files = ['.env']
+        routes = ['/shop => shop', '/* => spy']
+        [workers.shop]
+        main = 'shop/main.js'
+        secrets = ['API_KEY']
+        import_map = 'map.json'
+        databases = [{ binding = 'DB', url = 'sqlite:shop.db' }]
+        [workers.spy]
+        main = 'spy/main.js'";
+    let configuration = configuration.replace(
+        "routes = ['/shop => shop', '/* => spy']",
+        "routes = [{ pattern = '/shop', worker = 'shop' }, { pattern = '/*', worker = 'spy' }]",
+    );
+    let shop = "export default { async fetch(_, env) {
+        await env.DB.exec(`CREATE TABLE IF NOT EXISTS t (a); INSERT INTO t VALUES ('s3cret')`);
+        return new Response(env.API_KEY);
+    } }";
+    let project = Project::new(&[
+        ("isopod.toml", &configuration),
+        (".env", "API_KEY=s3cret"),
+        ("tls.key", "s3cret"),
+        ("map.json", r#"{ "imports": { "s3cret": "./x.js" } }"#),
+        ("shop/main.js", shop),
+        ("shop/secret.txt", "s3cret"),
+        ("spy/main.js", spy),
+        ("spy/names.js", names),
+        ("spy/note.txt", "a note"),
+        ("spy/literal.txt", "a note"),
+        ("spy/.env", "OTHER=s3cret"),
+        ("spy/map.js", "throw new Error('mapped')\n//# sourceMappingURL=../.env"),
+    ]);
+    let server = Serving::start(project.path());
+    assert_eq!(server.get("/shop").body, "s3cret");
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("../.env", project.file("spy/linked.txt")).expect("a link");
+        for (file, link) in [
+            ("shop/secret.txt", "spy/hard.txt"),
+            ("map.json", "spy/hard.json"),
+            (".env", "spy/hard.js"),
+            (".env", "spy/env.ts"),
+            ("shop.db", "spy/db.bin"),
+            ("shop.db", "spy/shop.DB"),
+        ] {
+            std::fs::hard_link(project.file(file), project.file(link)).expect("a link");
+        }
+    }
+    let said = server.get("/").body;
+    assert!(!said.contains("s3cret") && !said.contains("API_KEY"), "{said}");
+    let read: Vec<_> = said.lines().filter(|line| line.contains(": read ")).collect();
+    assert_eq!(read, ["literal: read a note"], "{said}");
+    assert!(
+        !server.log().contains("s3cret"),
+        "an error shows lines of the script's own modules"
+    );
+}
+
+#[test]
+fn a_wider_root_and_computed_names_are_settings() {
+    let main = "import shared from '../shared.js';
+        export default { async fetch() {
+            const name = ['data', 'xyz'].join('.');
+            const data = await import(`./${name}`, { with: { type: 'text' } });
+            return new Response(shared + data.default);
+        } }";
+    let files = [
+        ("src/main.js", main),
+        ("shared.js", "export default 'shared '"),
+        ("src/data.xyz", "data"),
+    ];
+    let project = Project::new(&files);
+    project.write("isopod.toml", "main = 'src/main.js'");
+    let refused = isopod(&["check", &project.file("")]);
+    assert!(refused.stdout.contains("set `root`"), "{}", refused.stdout);
+    project.write(
+        "isopod.toml",
+        "main = 'src/main.js'\nroot = '.'\n[modules]\ncomputed_data = true\ndata_extensions = ['xyz']",
+    );
+    assert_eq!(Serving::start(project.path()).get("/").body, "shared data");
+}
+
+#[test]
+fn code_that_is_nested_too_deeply_costs_its_worker_at_most() {
+    let deep = |code: &str| format!("export default {}1{};", code.repeat(100_000), ")".repeat(100_000));
+    let main = "export default { async fetch(request) {
+            const name = new URL(request.url).pathname;
+            return new Response(await import(`.${name}`).then(() => 'read', (error) => error.message));
+        } }";
+    let project = Project::new(&[
+        ("main.js", main),
+        ("deep.ts", &deep("(")),
+        ("nots.ts", &format!("export default {}1;", "!".repeat(100_000))),
+        ("tags.tsx", &format!("export default {};", "<a>".repeat(100_000))),
+        ("deep.js", &deep("(")),
+        (
+            "small.ts",
+            &format!("export default {}1{};", "(".repeat(2_800), ")".repeat(2_800)),
+        ),
+        ("fine.ts", "export default 1 as number;"),
+    ]);
+    let server = Serving::start(project.file("main.js"));
+    for name in ["/deep.ts", "/nots.ts", "/tags.tsx"] {
+        let said = server.get(name).body;
+        assert!(said.contains("nested too deeply"), "{name}: {said}");
+    }
+    assert!(
+        server.get("/deep.js").body.contains("call stack"),
+        "V8 has a limit of its own"
+    );
+    for name in ["/small.ts", "/fine.ts"] {
+        assert_eq!(server.get(name).body, "read");
+    }
+}
+
+#[test]
+fn node_env_is_what_the_mode_says() {
+    let project = Project::new(&[
+        (
+            "main.ts",
+            "import { own, plain } from './lib.js';
+             const typed: string = process.env.NODE_ENV;
+             export default { fetch: () => Response.json([typed, plain, own]) };",
+        ),
+        (
+            "lib.js",
+            "export const plain = process.env['NODE_ENV'] === 'production' ? 1 : 2;
+             export const own = ((process) => process.env.NODE_ENV)({ env: { NODE_ENV: 'mine' } });",
+        ),
+    ]);
+    let main = project.file("main.ts");
+    assert_eq!(Serving::start(&main).get("/").body, r#"["development",2,"mine"]"#);
+    let production = Serving::start_with(&main, &["--production"]);
+    assert_eq!(production.get("/").body, r#"["production",1,"mine"]"#);
 }

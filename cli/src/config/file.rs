@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::cron::Cron;
 use super::pool::Pool;
-use super::sections::{Admin, Ingress, Jsx, Limits, Log, Mode, Network, Policy, Recycle, Shutdown, Tls, WorkerNetwork};
+use super::sections::{
+    Admin, Ingress, Jsx, Limits, Log, Mode, Modules, Network, Policy, Recycle, Shutdown, Tls, WorkerNetwork,
+};
 use super::values::{DatabaseUrl, Listen, RoutePattern, Secret, TopicPattern, WorkerName};
 
 /// Worker threads at most. Each has an event loop and I/O threads of its own, so more is a slip of the finger.
@@ -129,6 +131,10 @@ pub(super) struct WorkerFile {
     pub(super) crons: Vec<Cron>,
     /// What it publishes and subscribes to; absent: nothing.
     pub(super) events: Option<EventsFile>,
+    /// The folder that modules come from; absent: that of `main`. Packages come from the `node_modules` above it, too.
+    pub(super) root: Option<PathBuf>,
+    /// What modules may read besides modules.
+    pub(super) modules: Modules,
     /// An import map, a JSON file.
     pub(super) import_map: Option<PathBuf>,
     /// JSX in .jsx and .tsx files.

@@ -56,7 +56,7 @@ pub use pool::{OsScheduling, Pool};
 pub use problem::{ConfigError, Fault, Note, Problem, Weight};
 pub use schema::schema;
 pub use sections::{
-    Admin, Ingress, Jsx, Limits, Log, LogFormat, LogLevel, Mode, Network, Policy, Recycle, Shutdown, Tls,
+    Admin, Ingress, Jsx, Limits, Log, LogFormat, LogLevel, Mode, Modules, Network, Policy, Recycle, Shutdown, Tls,
 };
 pub use settings::{Config, Database, Events, Route, Worker};
 pub use source::Place;

@@ -3,7 +3,7 @@
 mod routes;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::document::{KeyPath, Node};
 use super::env_file::Lookup;
@@ -42,7 +42,7 @@ impl Resolver<'_> {
     pub(super) fn resolve(mut self, file: File, overrides: &Overrides) -> Result<Config, Vec<Problem>> {
         let written = self.workers(&file);
         let routes = self.routes(&file, &written);
-        let workers = written
+        let workers: BTreeMap<String, Worker> = written
             .into_iter()
             .map(|(name, (path, worker))| (name, self.worker(&path, worker, &file.network)))
             .collect();
@@ -198,6 +198,7 @@ impl Resolver<'_> {
             .filter_map(|(i, file)| self.database(&path.key("databases").index(i), file))
             .collect();
         let import_map = file.import_map.map(|map| self.existing(&path.key("import_map"), map));
+        let root = file.root.map(|root| self.root(&path.key("root"), &root, &main));
         let interleaved = if file.policy == Policy::PerWorker {
             CONCURRENCY
         } else {
@@ -216,6 +217,8 @@ impl Resolver<'_> {
             workers_max: file.workers_max,
             limits: file.limits,
             recycle: file.recycle,
+            root,
+            modules: file.modules,
             import_map,
             jsx: file.jsx,
             crons: file.crons,
@@ -333,6 +336,21 @@ impl Resolver<'_> {
             let remedy = "paths are taken from the configuration's folder";
             self.tell(path, Fault::BadValue { key, value, reason }, remedy);
         }
+        full
+    }
+
+    /// A folder that `main` is in, taken from this file's folder.
+    fn root(&mut self, path: &KeyPath, folder: &Path, main: &Path) -> PathBuf {
+        let full = self.source.folder().join(folder);
+        let real = |path: &Path| std::fs::canonicalize(path).ok();
+        let reason = match real(&full) {
+            Some(root) if real(main).is_none_or(|main| main.starts_with(&root)) => return full,
+            Some(_) => format!("{} is not in it", main.display()),
+            None => format!("there is no folder {}", full.display()),
+        };
+        let (key, value) = (path.to_string(), format!("{:?}", folder.display().to_string()));
+        let remedy = "name a folder that holds `main`; paths are taken from the configuration's folder";
+        self.tell(path, Fault::BadValue { key, value, reason }, remedy);
         full
     }
 

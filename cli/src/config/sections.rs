@@ -229,6 +229,18 @@ impl Default for Shutdown {
     }
 }
 
+/// What modules may read besides modules.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Modules {
+    /// Extensions that imports of text, bytes and JSON may have in addition to those that are known.
+    pub data_extensions: Vec<String>,
+    /// Whether `import()` of text and bytes takes a name that the script computed.
+    pub computed_data: bool,
+    /// Whether JSON, text and bytes are read from files with several hard links outside `node_modules`.
+    pub hard_links: bool,
+}
+
 /// JSX in .jsx and .tsx files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]

@@ -7,7 +7,7 @@ use super::cron::Cron;
 use super::file::Var;
 use super::pool::Pool;
 use super::problem::Note;
-use super::sections::{Admin, Ingress, Jsx, Limits, Log, Mode, Network, Policy, Recycle, Shutdown, Tls};
+use super::sections::{Admin, Ingress, Jsx, Limits, Log, Mode, Modules, Network, Policy, Recycle, Shutdown, Tls};
 use super::values::{DatabaseUrl, Listen, RoutePattern, Secret, TopicPattern};
 
 /// Everything `serve` needs to know. Made by [`load`](super::load).
@@ -72,6 +72,10 @@ pub struct Worker {
     pub limits: Limits,
     /// When it is replaced by a fresh one.
     pub recycle: Recycle,
+    /// The folder that its modules come from; `None`: that of `main`.
+    pub root: Option<PathBuf>,
+    /// What its modules may read besides modules.
+    pub modules: Modules,
     /// Its import map.
     pub import_map: Option<PathBuf>,
     /// JSX in its .jsx and .tsx files.
@@ -82,6 +86,22 @@ pub struct Worker {
     pub events: Events,
     /// Which hosts it may connect to.
     pub network: Network,
+}
+
+impl Config {
+    /// Every file that the configuration consists of, or that it names for what is no module: env files, keys, databases,
+    /// import maps. No worker may load one, whichever worker it is for.
+    pub fn withheld(&self) -> Vec<PathBuf> {
+        let tls = self.tls.iter().flat_map(|tls| [&tls.cert, &tls.key]);
+        let of_workers = self.workers.values().flat_map(|worker| {
+            let databases = worker.databases.iter().filter_map(|database| match &database.url {
+                DatabaseUrl::Sqlite(path) => Some(path),
+                _ => None,
+            });
+            databases.chain(&worker.import_map)
+        });
+        self.files.iter().chain(tls).chain(of_workers).cloned().collect()
+    }
 }
 
 /// What a worker publishes and subscribes to.

@@ -12,15 +12,16 @@ pub(super) fn package_of(path: &str) -> Option<&str> {
     (!name.is_empty()).then_some(name)
 }
 
+/// Whether it is worth asking [`is_commonjs`]: parsing a large package costs milliseconds, and most ES modules never name
+/// these.
+pub(super) fn may_be_commonjs(source: &str) -> bool {
+    ["require(", "module.exports", "exports.", "exports,", "exports["]
+        .iter()
+        .any(|mark| source.contains(mark))
+}
+
 /// No ESM syntax, and names that only CommonJS defines are used without being declared.
 pub(super) fn is_commonjs(source: &str) -> bool {
-    // Parsing a large package costs milliseconds; most ES modules never name these.
-    let suspicious = ["require(", "module.exports", "exports.", "exports,", "exports["]
-        .iter()
-        .any(|mark| source.contains(mark));
-    if !suspicious {
-        return false;
-    }
     let allocator = Allocator::default();
     let parsed = Parser::new(&allocator, source, SourceType::unambiguous()).parse();
     if parsed.panicked || parsed.module_record.has_module_syntax {

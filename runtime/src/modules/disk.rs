@@ -2,15 +2,18 @@
 
 use std::fs;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use oxc_resolver::{ResolveError, ResolveOptions, ResolverGeneric, TsConfig, TsconfigDiscovery};
 use url::Url;
 
 use super::error::{Importer, ModuleError, display_url};
-use super::jail::{Jail, JailedFiles};
+use super::jail::{Denial, Jail, JailedFiles};
+use super::kind::RequestedType;
 use super::near_names::{hint, near};
+use super::options::Reach;
+use super::refusal;
 use super::specifier::{is_node_builtin, package_name};
 
 /// Tried in this order after a path without an extension.
@@ -58,7 +61,7 @@ impl Disk {
             node_path: false,
             ..ResolveOptions::default()
         };
-        let own = ResolverGeneric::new_with_file_system(JailedFiles::below(&jail), options(EXTENSIONS));
+        let own = ResolverGeneric::new_with_file_system(JailedFiles::in_reach(&jail), options(EXTENSIONS));
         let packages = own.clone_with_options(options(PACKAGE_EXTENSIONS));
         Self { jail, own, packages }
     }
@@ -67,21 +70,33 @@ impl Disk {
         self.jail.root()
     }
 
+    pub(super) fn reach(&self) -> &Reach {
+        self.jail.reach()
+    }
+
+    /// Remembers the script's main module, by its URL as written.
+    pub(super) fn set_main(&self, url: &Url) {
+        if let Ok(path) = url.to_file_path() {
+            self.jail.set_main(&path);
+        }
+    }
+
+    /// Whether this is the script's main module.
+    pub(super) fn is_main(&self, url: &Url) -> bool {
+        url.to_file_path()
+            .is_ok_and(|path| self.jail.is_main(&self.jail.rebased(&path)))
+    }
+
     /// A `file:` URL as written, extensions not yet searched.
     pub(super) fn resolve_url(&self, url: &Url, specifier: &str, importer: Importer) -> Result<Found, ModuleError> {
         let path = self.path(url, specifier, &importer)?;
         let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(self.not_found(&path, specifier, importer));
         };
-        // The URL may have been made from a path with links in it, as the root's own may have been given.
-        let folder = if folder.starts_with(self.jail.ceiling()) {
-            folder.to_owned()
-        } else {
-            let real = fs::canonicalize(folder)
-                .ok()
-                .filter(|real| real.starts_with(self.jail.ceiling()));
-            real.ok_or_else(|| self.escapes(&path, importer.clone()))?
-        };
+        // Before anything is looked at: whether a file is there is nobody's to know who may not read it.
+        self.jail
+            .admits_name(&path)
+            .map_err(|denial| self.denied(denial, &path, importer.clone()))?;
         let name = name.to_string_lossy();
         if name.contains(['?', '#']) {
             // The resolver would take these for a query; such a name is found as it is written or not at all.
@@ -96,8 +111,9 @@ impl Disk {
         match resolver.resolve(folder, &format!("./{name}")) {
             Ok(found) => self.verified(found.path(), url.query(), url.fragment(), importer),
             Err(error) => {
-                if fs::canonicalize(&path).is_ok_and(|real| !self.jail.allows(&real)) {
-                    return Err(self.escapes(&path, importer));
+                // It is there, and a link leads out.
+                if fs::canonicalize(&path).is_ok_and(|real| !self.jail.holds(&real)) {
+                    return Err(self.denied(Denial::Outside, &path, importer));
                 }
                 self.explain(error, &path, specifier, importer)
             }
@@ -111,6 +127,13 @@ impl Disk {
         referrer: &Url,
         importer: Importer,
     ) -> Result<Found, ModuleError> {
+        if specifier.split(['/', '\\']).any(|part| part == "..") {
+            return Err(ModuleError::InvalidSpecifier {
+                specifier: specifier.into(),
+                importer,
+                reason: "a path within a package does not lead out of it by \"..\"".into(),
+            });
+        }
         let from = match referrer.to_file_path() {
             Ok(path) if referrer.scheme() == "file" && path.starts_with(self.jail.ceiling()) => path,
             // A module that is no file sees what one in the root would see.
@@ -130,7 +153,13 @@ impl Disk {
     }
 
     /// The bytes of a file, checked once more: the file may have become a link since it was resolved.
-    pub(super) fn read(&self, url: &Url, bytes_max: u64, importer: &Importer) -> Result<Arc<[u8]>, ModuleError> {
+    pub(super) fn read(
+        &self,
+        url: &Url,
+        requested: RequestedType<'_>,
+        bytes_max: u64,
+        importer: &Importer,
+    ) -> Result<Arc<[u8]>, ModuleError> {
         let path = self.path(url, url.as_str(), importer)?;
         let failed = |source: io::Error| match source.kind() {
             io::ErrorKind::NotFound => self.not_found(&path, &display_url(url), importer.clone()),
@@ -140,9 +169,16 @@ impl Disk {
                 source,
             },
         };
+        let denied = |denial| self.denied(denial, &path, importer.clone());
+        let refused = |refusal| denied(Denial::Refused(refusal));
+        self.jail.admits_name(&path).map_err(denied)?;
         let real = fs::canonicalize(&path).map_err(failed)?;
-        if !self.jail.allows(&real) {
-            return Err(self.escapes(&path, importer.clone()));
+        let more = &self.jail.reach().data_extensions;
+        if let Some(refusal) = [&path, &real]
+            .into_iter()
+            .find_map(|path| refusal::by_request(path, requested, more))
+        {
+            return Err(refused(refusal));
         }
         let too_large = |bytes| ModuleError::TooLarge {
             file: display_url(url),
@@ -158,6 +194,8 @@ impl Disk {
                 "it is not a regular file",
             )));
         }
+        let is_code = requested == RequestedType::Unspecified && is_code(&real);
+        self.jail.admits(&real, &about, !is_code).map_err(denied)?;
         if about.len() > bytes_max {
             return Err(too_large(about.len()));
         }
@@ -168,7 +206,14 @@ impl Disk {
         if bytes.len() as u64 > bytes_max {
             return Err(too_large(bytes.len() as u64));
         }
-        Ok(bytes.into())
+        let is_json = requested == RequestedType::Json
+            || real
+                .extension()
+                .is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+        match refusal::by_content(&bytes, is_json) {
+            Some(refusal) => Err(refused(refusal)),
+            None => Ok(bytes.into()),
+        }
     }
 
     /// The `tsconfig.json` that applies to a file. Broken ones are reported.
@@ -183,12 +228,21 @@ impl Disk {
             })
     }
 
+    /// The path that a URL names, from the root's real name on.
     fn path(&self, url: &Url, specifier: &str, importer: &Importer) -> Result<PathBuf, ModuleError> {
-        url.to_file_path().map_err(|()| ModuleError::InvalidSpecifier {
+        let invalid = |reason: &str| ModuleError::InvalidSpecifier {
             specifier: specifier.into(),
             importer: importer.clone(),
-            reason: "the URL names no local file".into(),
-        })
+            reason: reason.into(),
+        };
+        let path = url
+            .to_file_path()
+            .map_err(|()| invalid("the URL names no local file"))?;
+        // An encoded separator hides them from the URL's parser.
+        if path.components().any(|part| part == Component::ParentDir) {
+            return Err(invalid("the path has \"..\" in it"));
+        }
+        Ok(self.jail.rebased(&path))
     }
 
     fn verified(
@@ -199,32 +253,44 @@ impl Disk {
         importer: Importer,
     ) -> Result<Found, ModuleError> {
         let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        if !self.jail.allows(&real) {
-            return Err(self.escapes(path, importer));
+        if let Err(denial) = self.jail.admits_name(&real) {
+            return Err(self.denied(denial, path, importer));
         }
         let Ok(mut url) = Url::from_file_path(&real) else {
-            return Err(self.escapes(path, importer));
+            return Err(self.denied(Denial::Outside, path, importer));
         };
         url.set_query(query);
         url.set_fragment(fragment);
         Ok(Found::File(url))
     }
 
-    fn escapes(&self, path: &Path, importer: Importer) -> ModuleError {
-        let (file, root) = (path.display().to_string(), self.root().display().to_string());
-        ModuleError::Escapes { file, root, importer }
+    fn denied(&self, denial: Denial, path: &Path, importer: Importer) -> ModuleError {
+        let file = path.display().to_string();
+        match denial {
+            Denial::Outside => {
+                let root = self.root().display().to_string();
+                ModuleError::Escapes { file, root, importer }
+            }
+            Denial::Refused(refusal) => ModuleError::Refused {
+                file,
+                importer,
+                refusal,
+            },
+        }
     }
 
     fn not_found(&self, path: &Path, specifier: &str, importer: Importer) -> ModuleError {
         let wanted = path.file_name().unwrap_or_default().to_string_lossy();
         let folder = path.parent().and_then(|folder| fs::canonicalize(folder).ok());
         let names: Vec<String> = folder
-            .filter(|folder| self.jail.allows(folder))
+            .filter(|folder| self.jail.holds(folder))
             .and_then(|folder| fs::read_dir(folder).ok())
             .into_iter()
             .flatten()
             .take(HINT_NAMES_MAX)
-            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter_map(|entry| Some(entry.ok()?.file_name()))
+            .filter(|name| refusal::by_name(name).is_none())
+            .filter_map(|name| name.into_string().ok())
             .collect();
         let hint = hint(&near(&wanted, names.iter().map(String::as_str)));
         ModuleError::NotFound {
@@ -325,4 +391,11 @@ impl Disk {
             },
         })
     }
+}
+
+fn is_code(path: &Path) -> bool {
+    path.extension().is_none_or(|extension| {
+        let name = format!(".{}", extension.to_string_lossy().to_lowercase());
+        name != ".json" && EXTENSIONS.contains(&&*name)
+    })
 }

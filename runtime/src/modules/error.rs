@@ -5,6 +5,8 @@ use std::io;
 
 use url::Url;
 
+use super::refusal::Refusal;
+
 /// The module that asked for another, for error messages; empty for the entry module.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Importer(Option<String>);
@@ -123,9 +125,20 @@ pub enum ModuleError {
         /// Why it is invalid, and what would be valid.
         reason: String,
     },
+    /// The file is in a folder in reach, but is none that modules are read from.
+    #[error("cannot import {file}{importer}: {refusal}")]
+    Refused {
+        /// The file that was asked for.
+        file: String,
+        /// Who asked.
+        importer: Importer,
+        /// Why, and what to do.
+        refusal: Refusal,
+    },
     /// The file is outside the folders that the script may be loaded from, by path or by symbolic link.
     #[error(
-        "module {file} is outside the root {root}{importer}: move it into the root, or configure a root that holds both"
+        "module {file} is outside the root {root}{importer}: a script's modules come from the folder of its main module; \
+         move the file there, or set `root` to a folder that holds both"
     )]
     Escapes {
         /// The file that was asked for.
@@ -134,6 +147,14 @@ pub enum ModuleError {
         root: String,
         /// Who asked.
         importer: Importer,
+    },
+    /// The source is nested deeper than the parser's stack is sure to hold.
+    #[error("module {file} is nested too deeply: {reason}")]
+    TooDeep {
+        /// The module.
+        file: String,
+        /// How deep, and what to do.
+        reason: String,
     },
     /// The source does not parse.
     #[error("syntax error in {file}:{line}:{column}: {message}\n{frame}")]
@@ -240,4 +261,15 @@ pub enum ModuleError {
         /// The cause.
         source: io::Error,
     },
+}
+
+impl ModuleError {
+    /// The error of an `import()` of text or bytes whose name the script computed.
+    pub(crate) fn computed(url: &Url, referrer: Option<&Url>) -> Self {
+        Self::Refused {
+            file: display_url(url),
+            importer: Importer::of(referrer),
+            refusal: Refusal::Computed,
+        }
+    }
 }

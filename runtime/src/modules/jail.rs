@@ -1,22 +1,54 @@
 //! What may be read from disk at all. Everything that touches a file, the resolver included, goes through here.
 
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use oxc_resolver::{FileMetadata, FileSystem, ResolveError};
 
 use super::error::ModuleError;
+use super::json_depth;
+use super::linked;
+use super::options::Reach;
+use super::refusal::{self, Refusal};
 
-/// Two folders, both canonical: modules come from `root`, and from the `node_modules` folders from there up to `ceiling`.
+/// Names of a folder that are compared with a file of several hard links.
+const NAMES_MAX: usize = 2_000;
+
+/// Stack that has to be left when the resolver reads a file: it recurses from one to the next.
+const STACK_LEFT_MIN: usize = 512 << 10;
+
+/// The folders that modules come from, and what in them is no module.
+///
+/// Modules come from `root`; from the `node_modules` folders from there up to `ceiling`; and from the packages that links in
+/// those lead to, as far as they lie below `ceiling`: the members of a workspace.
 #[derive(Debug, Clone)]
-pub(super) struct Jail {
+pub(super) struct Jail(Arc<Walls>);
+
+#[derive(Debug)]
+struct Walls {
+    /// As it was given, which may have links in it.
+    given: PathBuf,
     root: PathBuf,
     ceiling: PathBuf,
+    reach: Reach,
+    /// The script's main module.
+    main: OnceLock<PathBuf>,
+    /// The packages that links in `node_modules` lead to. Looked up when a file is nowhere else.
+    linked: OnceLock<Vec<PathBuf>>,
+}
+
+/// Why a file may not be read.
+pub(super) enum Denial {
+    /// It is in none of the folders.
+    Outside,
+    /// It is in one of them, and no module.
+    Refused(Refusal),
 }
 
 impl Jail {
-    pub(super) fn new(root: &Path, ceiling: Option<&Path>) -> Result<Self, ModuleError> {
+    pub(super) fn new(root: &Path, ceiling: Option<&Path>, reach: Reach) -> Result<Self, ModuleError> {
         let folder = |path: &Path| {
             let invalid = |source| ModuleError::InvalidRoot {
                 folder: path.display().to_string(),
@@ -29,6 +61,7 @@ impl Jail {
                 Err(invalid(io::ErrorKind::NotADirectory.into()))
             }
         };
+        let given = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
         let root = folder(root)?;
         let ceiling = ceiling.map_or_else(|| Ok(root.clone()), folder)?;
         if !root.starts_with(&ceiling) {
@@ -40,52 +73,188 @@ impl Jail {
                 ),
             });
         }
-        Ok(Self { root, ceiling })
+        Ok(Self(Arc::new(Walls {
+            given,
+            root,
+            ceiling,
+            reach,
+            main: OnceLock::new(),
+            linked: OnceLock::new(),
+        })))
     }
 
     pub(super) fn root(&self) -> &Path {
-        &self.root
+        &self.0.root
     }
 
     pub(super) fn ceiling(&self) -> &Path {
-        &self.ceiling
+        &self.0.ceiling
     }
 
-    /// Whether a module may be read from this path, which must be canonical: symbolic links hide where they lead.
-    pub(super) fn allows(&self, real: &Path) -> bool {
-        real.starts_with(&self.root) || self.above().any(|folder| real.starts_with(folder.join("node_modules")))
+    pub(super) fn reach(&self) -> &Reach {
+        &self.0.reach
+    }
+
+    /// Remembers which file the script begins with: whatever its name, it was chosen, and so were the folders that lead to it.
+    pub(super) fn set_main(&self, file: &Path) {
+        // A loader has one entry; the first stays.
+        drop(self.0.main.set(self.rebased(file)));
+    }
+
+    pub(super) fn is_main(&self, path: &Path) -> bool {
+        self.0.main.get().is_some_and(|main| main == path)
+    }
+
+    /// The same path with the root's real name, where it was given by a link.
+    pub(super) fn rebased(&self, path: &Path) -> PathBuf {
+        match path.strip_prefix(&self.0.given) {
+            Ok(below) => self.0.root.join(below),
+            Err(_) => path.to_owned(),
+        }
+    }
+
+    /// Whether this path, which must be canonical or free of `..`, lies in one of the folders. Reads nothing of the path.
+    pub(super) fn holds(&self, path: &Path) -> bool {
+        self.base(path).is_some()
+    }
+
+    /// The folder in reach that a path lies in.
+    fn base(&self, path: &Path) -> Option<&Path> {
+        let walls = &*self.0;
+        let is_packaged = |folder: &&Path| path.starts_with(folder.join("node_modules"));
+        if path.starts_with(&walls.root) {
+            Some(&walls.root)
+        } else if let Some(above) = self.above().find(is_packaged) {
+            Some(above)
+        } else if path.starts_with(&walls.ceiling) {
+            let linked = || linked::packages(&walls.root, &walls.ceiling);
+            let packages = walls.linked.get_or_init(linked).iter();
+            packages.map(PathBuf::as_path).find(|package| path.starts_with(package))
+        } else {
+            None
+        }
     }
 
     /// The folders above the root, up to the ceiling.
     fn above(&self) -> impl Iterator<Item = &Path> {
-        self.root
+        self.0
+            .root
             .ancestors()
             .skip(1)
-            .take_while(|folder| folder.starts_with(&self.ceiling))
+            .take_while(|folder| folder.starts_with(&self.0.ceiling))
+    }
+
+    /// Whether a file of this path may be a module, as far as names say. The path must be canonical or free of `..`.
+    pub(super) fn admits_name(&self, path: &Path) -> Result<(), Denial> {
+        let base = self.base(path).ok_or(Denial::Outside)?;
+        if self.is_main(path) {
+            return Ok(());
+        }
+        if let Some(refusal) = path.file_name().and_then(refusal::by_name) {
+            return Err(Denial::Refused(refusal));
+        }
+        let below = path.strip_prefix(base).unwrap_or(path);
+        let main = self
+            .0
+            .main
+            .get()
+            .and_then(|main| main.strip_prefix(base).ok()?.parent());
+        let holds_package = |parts: usize| {
+            let mut folder = base.to_owned();
+            below.components().enumerate().any(|(index, part)| {
+                folder.push(part);
+                index + 1 >= parts && folder.join("package.json").is_file()
+            })
+        };
+        if refusal::is_hidden(below, main.unwrap_or(Path::new("")), holds_package) {
+            return Err(Denial::Refused(Refusal::Hidden));
+        }
+        Ok(())
+    }
+
+    /// The same, and whether the file is one that a binding or the configuration names, by another name too.
+    pub(super) fn admits(&self, real: &Path, about: &Metadata, as_data: bool) -> Result<(), Denial> {
+        self.admits_name(real)?;
+        let refuse = |refusal| Err(Denial::Refused(refusal));
+        if self.0.reach.withheld_files().any(|named| is_same(&named, real, about)) {
+            return refuse(Refusal::Named);
+        }
+        let is_packaged = real.components().any(|part| part.as_os_str() == "node_modules");
+        if links(about) > 1 && !is_packaged {
+            if let Some(refusal) = self.refusal_of_another_link(real, about) {
+                return refuse(refusal);
+            }
+            if as_data && !self.0.reach.hard_links {
+                return refuse(Refusal::HardLink);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a file with a name that is refused, in a folder around this one, is the same file.
+    fn refusal_of_another_link(&self, real: &Path, about: &Metadata) -> Option<Refusal> {
+        let ceiling = &self.0.ceiling;
+        let around = real
+            .ancestors()
+            .skip(1)
+            .take_while(|folder| folder.starts_with(ceiling));
+        around
+            .filter_map(|folder| fs::read_dir(folder).ok())
+            .flat_map(|entries| entries.take(NAMES_MAX).flatten())
+            .find_map(|entry| {
+                let refusal = refusal::by_name(&entry.file_name())?;
+                is_same(&entry.path(), real, about).then_some(refusal)
+            })
     }
 }
 
-/// The resolver's view of the disk: nothing exists outside the ceiling but the folders that lead to it.
+#[cfg(unix)]
+fn is_same(named: &Path, real: &Path, about: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let _ = real;
+    fs::metadata(named).is_ok_and(|named| (named.dev(), named.ino()) == (about.dev(), about.ino()))
+}
+
+#[cfg(not(unix))]
+fn is_same(named: &Path, real: &Path, _about: &Metadata) -> bool {
+    fs::canonicalize(named).is_ok_and(|named| named == real)
+}
+
+#[cfg(unix)]
+fn links(about: &Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::nlink(about)
+}
+
+#[cfg(not(unix))]
+fn links(_about: &Metadata) -> u64 {
+    1
+}
+
+/// The resolver's view of the disk: the folders that modules come from, the folders that lead there, and below the ceiling
+/// the settings that apply to what is under them (`package.json`, `tsconfig.json` and what it extends). Nothing else exists.
 ///
-/// The resolver reads `package.json` and `tsconfig.json` anywhere below the ceiling, which is more than
-/// [`Jail::allows`]: their settings apply to the folders under them. What it finds is checked again before it is loaded.
+/// What it finds is checked again before it is loaded.
 pub(super) struct JailedFiles {
     /// `None` sees nothing.
-    ceiling: Option<PathBuf>,
+    jail: Option<Jail>,
 }
 
 impl JailedFiles {
-    pub(super) fn below(jail: &Jail) -> Self {
+    pub(super) fn in_reach(jail: &Jail) -> Self {
         Self {
-            ceiling: Some(jail.ceiling.clone()),
+            jail: Some(jail.clone()),
         }
     }
 
     /// Passes the path itself; its links may lead elsewhere.
     fn visible(&self, path: &Path) -> io::Result<()> {
-        match &self.ceiling {
-            Some(ceiling) if path.starts_with(ceiling) || ceiling.starts_with(path) => Ok(()),
-            _ => Err(io::ErrorKind::NotFound.into()),
+        let visible = self.jail.as_ref().is_some_and(|jail| {
+            jail.root().starts_with(path) || jail.holds(path) || is_setting(path) && path.starts_with(jail.ceiling())
+        });
+        if visible {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::NotFound.into())
         }
     }
 
@@ -94,19 +263,44 @@ impl JailedFiles {
         let real = fs::canonicalize(path)?;
         self.visible(&real).map(|()| real)
     }
+
+    /// What the resolver reads are settings, and it reads them as deep as they are nested.
+    fn setting(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let real = self.real(path)?;
+        if !is_setting(&real) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        // A `tsconfig.json` may extend one that extends one, and so on.
+        if stacker::remaining_stack().is_some_and(|left| left < STACK_LEFT_MIN) {
+            return Err(io::Error::other("it is one of too many that extend each other"));
+        }
+        let mut bytes = fs::read(real)?;
+        // The parser then says that this is where its depth is exceeded.
+        if let Some(length) = json_depth::first_beyond(&bytes, json_depth::MAX) {
+            bytes.truncate(length);
+        }
+        Ok(bytes)
+    }
+}
+
+fn is_setting(path: &Path) -> bool {
+    let is_json = path
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("json") || extension.eq_ignore_ascii_case("jsonc"));
+    is_json && path.file_name().and_then(refusal::by_name).is_none()
 }
 
 impl FileSystem for JailedFiles {
     fn new() -> Self {
-        Self { ceiling: None }
+        Self { jail: None }
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        fs::read(self.real(path)?)
+        self.setting(path)
     }
 
     fn read_to_string(&self, path: &Path) -> io::Result<String> {
-        fs::read_to_string(self.real(path)?)
+        String::from_utf8(self.setting(path)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
     fn metadata(&self, path: &Path) -> io::Result<FileMetadata> {

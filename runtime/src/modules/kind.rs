@@ -56,20 +56,27 @@ pub(super) enum Treatment {
     Unknown,
 }
 
-pub(super) fn treatment(url: &Url, requested: RequestedType<'_>) -> Treatment {
+/// Whether what is asked for is text or bytes, which say nothing of what the file is.
+pub(crate) fn is_data(url: &Url, requested: RequestedType<'_>) -> bool {
+    matches!(treatment(url, requested, false), Treatment::Text | Treatment::Bytes)
+}
+
+/// `is_main`: whether it is the script's main module, which may do without an extension.
+pub(super) fn treatment(url: &Url, requested: RequestedType<'_>, is_main: bool) -> Treatment {
     match requested {
         RequestedType::Json => Treatment::Json,
         RequestedType::Text => Treatment::Text,
         RequestedType::Bytes => Treatment::Bytes,
-        RequestedType::Unspecified | RequestedType::Other(_) => by_extension(url.path()),
+        RequestedType::Unspecified | RequestedType::Other(_) => by_extension(url.path(), is_main),
     }
 }
 
-fn by_extension(path: &str) -> Treatment {
+fn by_extension(path: &str, is_main: bool) -> Treatment {
     let file = path.rsplit('/').next().unwrap_or_default();
     let Some((_, extension)) = file.rsplit_once('.') else {
-        // Scripts without an extension are JavaScript, as they are for every other runtime.
-        return Treatment::AsIs;
+        // Scripts without an extension are JavaScript, as they are for every other runtime. Any other such file may be
+        // anything, and the parser would show its lines.
+        return if is_main { Treatment::AsIs } else { Treatment::Unknown };
     };
     match extension.to_ascii_lowercase().as_str() {
         "js" | "mjs" => Treatment::AsIs,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ::import_map::ImportMap;
+use oxc::span::SourceType;
 use url::Url;
 
 use super::cache::{TranspileCache, Transpiled};
@@ -16,6 +17,9 @@ use super::helpers;
 use super::import_map;
 use super::jail::Jail;
 use super::kind::{Dialect, ModuleKind, RequestedType, Treatment, treatment};
+use super::literals;
+use super::nesting::on_large_stack;
+use super::node_env;
 use super::options::{Jsx, LoaderLimits, LoaderOptions};
 use super::source_maps::SourceMaps;
 use super::sources::Sources;
@@ -37,6 +41,7 @@ pub struct Loader {
     sources: Arc<Sources>,
     import_map: Option<ImportMap>,
     jsx: Jsx,
+    node_env: String,
     limits: LoaderLimits,
     transpiled: Mutex<TranspileCache>,
     loaded: ModulesLoaded,
@@ -66,7 +71,7 @@ pub struct Module {
     pub code: ModuleCode,
     /// The source map of a module that was transpiled, as JSON without the sources' content.
     pub source_map: Option<Arc<[u8]>>,
-    /// The source of a module that was transpiled.
+    /// The source as it was written, where the code is another.
     pub original: Option<Arc<str>>,
 }
 
@@ -88,7 +93,7 @@ impl Loader {
     pub fn new(options: LoaderOptions) -> Result<Self, ModuleError> {
         let disk = match &options.root {
             Some(root) => Some(Disk::new(
-                Jail::new(root, options.ceiling.as_deref())?,
+                Jail::new(root, options.ceiling.as_deref(), options.reach)?,
                 &options.conditions,
             )),
             None => None,
@@ -102,6 +107,7 @@ impl Loader {
         Ok(Self {
             import_map: options.import_map.as_ref().map(import_map::parse).transpose()?,
             jsx: options.jsx,
+            node_env: options.node_env,
             transpiled: Mutex::new(TranspileCache::new(options.limits.transpile_cache_bytes_max)),
             limits: options.limits,
             loaded: ModulesLoaded::default(),
@@ -128,7 +134,23 @@ impl Loader {
             importer: Importer::default(),
             reason: format!("{error}; the entry of a script in memory is a URL, as isopod:///main.js"),
         })?;
+        if let Some(disk) = &self.sources.disk {
+            disk.set_main(&url);
+        }
         self.sources.resolve_url(url, entry, Importer::default())
+    }
+
+    /// Whether `referrer` names the module at `url` in an import, as text: what is not named there was computed while it ran.
+    pub fn names(&self, referrer: &Url, code: &str, url: &Url) -> bool {
+        let specifiers = on_large_stack(code, || literals::specifiers(code));
+        let mut specifiers = specifiers.into_iter().flatten();
+        specifiers.any(|specifier| self.resolve(&specifier, referrer).is_ok_and(|named| named == *url))
+    }
+
+    /// Whether `import()` takes a computed name for text and bytes.
+    pub fn computes_data(&self) -> bool {
+        let disk = self.sources.disk.as_ref();
+        disk.is_none_or(|disk| disk.reach().computed_data)
     }
 
     /// What `specifier` means in `referrer`, for static and dynamic imports alike: import map, then memory, then files
@@ -174,7 +196,8 @@ impl Loader {
                 importer,
             });
         }
-        let treatment = treatment(url, requested);
+        let is_main = self.sources.disk.as_ref().is_none_or(|disk| disk.is_main(url)) || url.scheme() != "file";
+        let treatment = treatment(url, requested, is_main);
         match treatment {
             Treatment::CommonJs => return Err(commonjs_only(url, importer)),
             Treatment::Unknown => {
@@ -185,7 +208,7 @@ impl Loader {
             }
             _ => {}
         }
-        let bytes = self.sources.read(url, &importer)?;
+        let bytes = self.sources.read(url, requested, &importer)?;
         match treatment {
             Treatment::Bytes => Ok(Module::bytes(ModuleKind::Bytes, bytes)),
             Treatment::Wasm => Ok(Module::bytes(ModuleKind::Wasm, bytes)),
@@ -198,12 +221,34 @@ impl Loader {
             Treatment::Transpile(dialect) => self.transpiled(url, utf8(url, &bytes)?, dialect),
             Treatment::AsIs | Treatment::CommonJs | Treatment::Unknown => {
                 let text = utf8(url, &bytes)?;
-                if commonjs::package_of(url.path()).is_some() && commonjs::is_commonjs(&text) {
+                let is_commonjs = commonjs::package_of(url.path()).is_some()
+                    && commonjs::may_be_commonjs(&text)
+                    // Too deep for the parser is for V8 to report.
+                    && on_large_stack(&text, || commonjs::is_commonjs(&text)).unwrap_or(false);
+                if is_commonjs {
                     return Err(commonjs_only(url, importer));
                 }
-                self.source_maps.add_javascript(url, &text);
-                Ok(Module::text(ModuleKind::JavaScript, text))
+                let module = self.with_node_env(text);
+                if let ModuleCode::Text(code) = &module.code {
+                    self.source_maps.add_javascript(url, code);
+                }
+                Ok(module)
             }
+        }
+    }
+
+    /// JavaScript, with what `process.env.NODE_ENV` is in its place.
+    fn with_node_env(&self, text: Arc<str>) -> Module {
+        let replace = || node_env::replace(&text, SourceType::mjs(), &self.node_env);
+        let replaced = node_env::is_named(&text)
+            .then(|| on_large_stack(&text, replace).ok().flatten())
+            .flatten();
+        match replaced {
+            Some(code) => Module {
+                original: Some(text),
+                ..Module::text(ModuleKind::JavaScript, code.into())
+            },
+            None => Module::text(ModuleKind::JavaScript, text),
         }
     }
 
@@ -238,7 +283,11 @@ impl Loader {
             Some(transpiled) => transpiled,
             None => {
                 // Outside the lock: two threads may do the same work once, none waits for another's.
-                let transpiled = transpile(url, &source, dialect, &key.1)?;
+                let work = || transpile(url, &source, dialect, &key.1, &self.node_env);
+                let transpiled = on_large_stack(&source, work).map_err(|deep| ModuleError::TooDeep {
+                    file: display_url(url),
+                    reason: deep.reason(),
+                })??;
                 self.transpiled
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)

@@ -2,9 +2,11 @@
 //!
 //! This part knows nothing of V8 and nothing of Tokio. A [`Loader`] belongs to one version of one script, is shared by
 //! all threads that run it, and keeps no global state. The files read in the order of the data that flows through them:
-//! `specifier` (what was written), `import_map`, `memory` and `disk` (where it is; `jail` says what may be read at
-//! all), `sources` (its bytes), `kind` (what it is), `commonjs` (what it must not be), `transpile` with `tsconfig`,
-//! `helpers` and `cache` (TypeScript and JSX to JavaScript), `source_maps` and `code_frame` (the way back).
+//! `specifier` (what was written), `import_map`, `memory` and `disk` (where it is; `jail` and `linked` say which folders are
+//! open, `project` how far up they go, `refusal` what in them is no module), `sources` (its bytes), `kind` (what it is),
+//! `commonjs` (what it must not be), `node_env`, `transpile` with `tsconfig`, `helpers` and `cache` (TypeScript
+//! and JSX to JavaScript), `source_maps` and `code_frame` (the way back). Whatever parses code does so on a stack that
+//! `nesting` measures.
 //!
 //! It must not fetch modules over the network, and it must not read outside the folders it was given.
 
@@ -18,11 +20,18 @@ mod es_module;
 mod helpers;
 mod import_map;
 mod jail;
+mod json_depth;
 mod kind;
+mod linked;
+mod literals;
 mod loader;
 mod memory;
 mod near_names;
+mod nesting;
+mod node_env;
 mod options;
+mod project;
+mod refusal;
 mod source_maps;
 mod sources;
 mod specifier;
@@ -35,7 +44,10 @@ mod tests;
 pub use code_frame::code_frame;
 pub use dialect::source_extension;
 pub use error::{Importer, ModuleError};
+pub(crate) use kind::is_data;
 pub use kind::{ModuleKind, RequestedType};
 pub use loader::{Loader, Module, ModuleCode, ModulesLoaded};
-pub use options::{ImportMapText, Jsx, JsxRuntime, LoaderLimits, LoaderOptions, MemoryModule};
+pub use options::{ImportMapText, Jsx, JsxRuntime, LoaderLimits, LoaderOptions, MemoryModule, Reach};
+pub(crate) use project::project_root;
+pub use refusal::Refusal;
 pub use source_maps::{OriginalPosition, SourceMaps};

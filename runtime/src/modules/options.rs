@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use url::Url;
 
+use super::refusal::BESIDE_A_DATABASE;
+
 /// Where a script's modules come from, and how they are read.
 ///
 /// ```ignore
@@ -30,6 +32,11 @@ pub struct LoaderOptions {
     pub conditions: Vec<String>,
     /// How JSX is meant where neither a pragma nor a `tsconfig.json` says.
     pub jsx: Jsx,
+    /// What in those folders is no module, and what else may be read there.
+    pub reach: Reach,
+    /// What `process.env.NODE_ENV` is in a module's code, where the module has no `process` of its own: it is replaced before
+    /// the code is compiled, as bundlers do. Default: `development`.
+    pub node_env: String,
     /// Limits.
     pub limits: LoaderLimits,
 }
@@ -56,8 +63,42 @@ impl LoaderOptions {
                 .map(String::from)
                 .to_vec(),
             jsx: Jsx::default(),
+            reach: Reach::default(),
+            node_env: "development".into(),
             limits: LoaderLimits::default(),
         }
+    }
+}
+
+/// What a script may read besides modules in the folders that are open to it, and what it may not.
+///
+/// Files with names that begin with a dot, env files, configurations, databases and private keys are never read; neither is a file
+/// whose extension is of no kind that modules have.
+#[derive(Debug, Clone, Default)]
+pub struct Reach {
+    /// Files that are no modules, by whatever name they are reached: those that bindings and the configuration name. What
+    /// SQLite keeps beside a database (`-wal`, `-shm`, `-journal`) goes with it. Default: none.
+    pub withheld: Vec<PathBuf>,
+    /// Extensions that imports with `type: "text"`, `"bytes"` or `"json"` may have in addition to those that are known.
+    /// Default: none.
+    pub data_extensions: Vec<String>,
+    /// Whether `import()` takes a name that the script computed for `type: "text"` and `"bytes"`. Default: it does not.
+    pub computed_data: bool,
+    /// Whether JSON, text and bytes are read from files with several hard links outside `node_modules`. Default: they are not.
+    pub hard_links: bool,
+}
+
+impl Reach {
+    /// The files that are withheld, with those that a database has beside itself.
+    pub(super) fn withheld_files(&self) -> impl Iterator<Item = PathBuf> {
+        self.withheld.iter().flat_map(|file| {
+            let beside = BESIDE_A_DATABASE.iter().map(|suffix| {
+                let mut name = file.clone().into_os_string();
+                name.push(suffix);
+                name.into()
+            });
+            std::iter::once(file.clone()).chain(beside)
+        })
     }
 }
 

@@ -10,6 +10,7 @@ use oxc_sourcemap::SourceMap;
 use url::Url;
 
 use super::error::Importer;
+use super::kind::RequestedType;
 use super::sources::Sources;
 
 /// A position in a source as it was written. Line and column count from 1, the column in UTF-16 units.
@@ -127,8 +128,17 @@ impl SourceMaps {
 
     fn referenced(&self, url: &Url, reference: &str) -> Option<Arc<[u8]>> {
         let Some(data) = reference.strip_prefix("data:") else {
-            // A map beside the code is a file like any other: the same folders, the same size.
-            return self.sources.read(&url.join(reference).ok()?, &Importer::new(url)).ok();
+            // A map beside the code is a file like any other: the same folders, the same size. It is shown to whoever reads
+            // the stack, so nothing passes for one that has another name.
+            let map = url.join(reference).ok()?;
+            let is_map = map.path().ends_with(".map");
+            return is_map
+                .then(|| {
+                    self.sources
+                        .read(&map, RequestedType::Unspecified, &Importer::new(url))
+                        .ok()
+                })
+                .flatten();
         };
         let (about, body) = data.split_once(',')?;
         if about.split(';').any(|part| part == "base64") {

@@ -8,6 +8,7 @@ use url::Url;
 use super::disk::{Disk, Found};
 use super::error::{Importer, ModuleError, display_url};
 use super::helpers;
+use super::kind::RequestedType;
 use super::memory;
 use super::near_names::{hint, near};
 use super::options::MemoryModule;
@@ -50,7 +51,12 @@ impl Sources {
         }
     }
 
-    pub(super) fn read(&self, url: &Url, importer: &Importer) -> Result<Arc<[u8]>, ModuleError> {
+    pub(super) fn read(
+        &self,
+        url: &Url,
+        requested: RequestedType<'_>,
+        importer: &Importer,
+    ) -> Result<Arc<[u8]>, ModuleError> {
         if let Some(module) = self.memory.get(url) {
             let bytes = module.content.len() as u64;
             return if bytes > self.bytes_max {
@@ -64,7 +70,7 @@ impl Sources {
             };
         }
         match (&self.disk, url.scheme()) {
-            (Some(disk), "file") => disk.read(url, self.bytes_max, importer),
+            (Some(disk), "file") => disk.read(url, requested, self.bytes_max, importer),
             (None, "file") => Err(self.not_in_memory(url, url.as_str(), importer.clone())),
             _ => Err(refuse_scheme(url, url.as_str(), importer.clone())),
         }

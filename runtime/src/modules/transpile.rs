@@ -21,14 +21,17 @@ use super::code_frame::{code_frame, position};
 use super::error::ModuleError;
 use super::helpers;
 use super::kind::Dialect;
+use super::node_env;
 use super::options::JsxRuntime;
 use super::tsconfig::{Decorators, Settings};
 
+/// Recurses as deep as the source is nested; so do the functions it calls.
 pub(super) fn transpile(
     url: &Url,
     source: &Arc<str>,
     dialect: Dialect,
     settings: &Settings,
+    node_env: &str,
 ) -> Result<Transpiled, ModuleError> {
     let allocator = Allocator::default();
     let source_type = match dialect {
@@ -38,7 +41,11 @@ pub(super) fn transpile(
     }
     .with_module(true);
 
-    let parsed = Parser::new(&allocator, source, source_type).parse();
+    let replaced = node_env::is_named(source)
+        .then(|| node_env::replace(source, source_type, node_env))
+        .flatten();
+    let code = replaced.as_deref().unwrap_or(source);
+    let parsed = Parser::new(&allocator, code, source_type).parse();
     refuse(url, source, parsed.diagnostics.errors())?;
     let mut program = parsed.program;
 
@@ -93,7 +100,8 @@ fn options(settings: &Settings) -> TransformOptions {
             ..TypeScriptOptions::default()
         },
         decorator: DecoratorOptions {
-            legacy: settings.decorators != Decorators::Standard,
+            // It is what lowers `accessor` too; standard decorators were refused before.
+            legacy: true,
             emit_decorator_metadata: settings.decorators == Decorators::ExperimentalWithMetadata,
             strict_null_checks: settings.strict_null_checks,
         },

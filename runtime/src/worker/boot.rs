@@ -216,7 +216,11 @@ impl Worker {
             .runtime
             .load_main_es_module(&entry)
             .await
-            .map_err(|error| fault(&error, Some(&self.frames)))?;
+            // The script has thrown nothing yet.
+            .map_err(|error| Fault {
+                thrown: None,
+                ..fault(&error, Some(&self.frames))
+            })?;
         self.watch.arm_for_boot();
         let evaluated = self.runtime.mod_evaluate(main);
         self.boot_breach()?;

@@ -29,6 +29,7 @@ pub(super) struct Section {
     #[schemars(extend("format" = WorkerName::FORMAT))]
     pub(super) name: Option<String>,
     pub(super) main: Option<PathBuf>,
+    pub(super) base_dir: Option<PathBuf>,
     pub(super) compatibility_date: Option<String>,
     pub(super) compatibility_flags: Option<Vec<String>>,
     pub(super) vars: Option<BTreeMap<String, Var>>,

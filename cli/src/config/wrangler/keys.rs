@@ -19,7 +19,6 @@ pub(super) const NO_EFFECT: &[(&str, Effect)] = &[
     ("access", Missed),
     ("account_id", None),
     ("addresses", Missed),
-    ("base_dir", None),
     ("build", Missed),
     ("cache", Missed),
     ("compliance_region", None),

@@ -226,6 +226,7 @@ impl Reader<'_> {
         Section {
             name: own.name.or_else(|| top.name.map(|top| format!("{top}-{name}"))),
             main: own.main.or(top.main),
+            base_dir: own.base_dir.or(top.base_dir),
             compatibility_date: own.compatibility_date.or(top.compatibility_date),
             compatibility_flags: own.compatibility_flags.or(top.compatibility_flags),
             vars: own.vars,
@@ -247,6 +248,7 @@ impl Reader<'_> {
             ..File::default()
         };
         file.worker.main = section.main;
+        file.worker.root = section.base_dir;
         file.worker.vars = section.vars.unwrap_or_default();
         let databases = section.d1_databases.unwrap_or_default();
         file.worker.databases = databases.into_iter().filter_map(|d1| self.database(node, d1)).collect();

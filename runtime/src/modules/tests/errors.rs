@@ -135,7 +135,7 @@ fn roots_that_cannot_be_are_refused() {
 #[cfg(unix)]
 #[test]
 fn a_folder_or_a_pipe_is_no_module() {
-    let project = Project::new(&[("folder/x.js", "")]);
-    let error = project.load("folder").unwrap_err();
+    let project = Project::new(&[("folder.js/x.js", "")]);
+    let error = project.load("folder.js").unwrap_err();
     assert!(matches!(error, ModuleError::Read { .. }), "{error}");
 }

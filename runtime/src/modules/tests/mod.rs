@@ -1,7 +1,9 @@
 //! Every test makes its own project in a temporary folder.
 
+mod deep;
 mod errors;
 mod frames;
+mod reach;
 mod resolution;
 mod transpiling;
 

@@ -211,6 +211,7 @@ fn links_out_of_the_root_are_refused_and_links_within_it_followed() {
         ("root/real.js", ""),
         ("outside/a.js", "secret"),
         ("root/node_modules/.store/lib/index.js", ""),
+        ("root/node_modules/.store/lib/package.json", "{}"),
     ]);
     symlink(project.path("outside"), project.path("root/out")).unwrap();
     symlink(project.path("outside/a.js"), project.path("root/link.js")).unwrap();
@@ -316,6 +317,7 @@ fn extensions_and_attributes_say_what_a_module_is() {
         ("a.bin", "\u{1}\u{2}"),
         ("a.wasm", "\0asm"),
         ("page.xml", "<a/>"),
+        ("page.xyz", "<a/>"),
         ("bom.js", "\u{feff}export {}"),
         ("tool", "export {}"),
     ]);
@@ -324,7 +326,15 @@ fn extensions_and_attributes_say_what_a_module_is() {
     assert_eq!(kind("a.sql"), ModuleKind::Text);
     assert_eq!(kind("a.bin"), ModuleKind::Bytes);
     assert_eq!(kind("a.wasm"), ModuleKind::Wasm);
-    assert_eq!(kind("tool"), ModuleKind::JavaScript);
+    assert!(matches!(project.load("tool"), Err(ModuleError::UnknownKind { .. })));
+    let loader = project.loader();
+    let tool = loader.resolve_entry("tool").unwrap();
+    let main = loader.load(&tool, RequestedType::Unspecified, None).unwrap();
+    assert_eq!(
+        main.kind,
+        ModuleKind::JavaScript,
+        "a main module does without an extension"
+    );
     assert_eq!(project.code("bom.js"), "export {}");
     assert!(matches!(project.load("page.xml"), Err(ModuleError::UnknownKind { .. })));
     let loader = project.loader();
@@ -338,9 +348,13 @@ fn extensions_and_attributes_say_what_a_module_is() {
         ModuleCode::Bytes("\u{feff}export {}".as_bytes().into())
     );
     assert!(
-        matches!(with("tool", RequestedType::Json), Err(ModuleError::Syntax { .. })),
-        "it is no JSON"
+        matches!(with("bom.js", RequestedType::Json), Err(ModuleError::Refused { .. })),
+        "what is no JSON is not parsed as such: the error would show its lines"
     );
+    assert!(matches!(
+        with("page.xyz", RequestedType::Text),
+        Err(ModuleError::Refused { .. })
+    ));
     assert!(matches!(
         with("a.json", RequestedType::Other("css")),
         Err(ModuleError::UnsupportedType { .. })

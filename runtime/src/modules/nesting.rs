@@ -1,0 +1,250 @@
+//! A stack for what recurses as deep as code is nested.
+//!
+//! The parser, and all that walks its tree, use stack for every level of nesting, know no limit, and a stack that overflows
+//! aborts the process. A level takes a token at least, so the number of tokens bounds the depth: what is made here is a thread
+//! whose stack holds that many levels. Address space is all that this takes; memory goes with the levels that there are.
+//!
+//! So that these are not too many, code with more tokens than [`LEVELS_MAX`] is looked through first, see [`levels`].
+
+use std::thread;
+
+/// Levels that are parsed.
+const LEVELS_MAX: usize = 10_000;
+/// Stack that a token takes at most. In a build without optimisations, which takes most, it was measured to be a third.
+const LEVEL_BYTES: usize = 64 << 10;
+/// Stack beyond what levels take.
+const BASE_BYTES: usize = 1 << 20;
+/// Stack that is set aside at most. Far more than `LEVELS_MAX` levels take, for [`levels`] estimates.
+const STACK_BYTES_MAX: usize = 1 << 30;
+
+/// Why code was not worked on.
+#[derive(Debug)]
+pub(super) enum TooDeep {
+    /// It may be nested deeper than the limit.
+    Levels,
+    /// There is no memory for the stack, or the work panicked.
+    Lost,
+}
+
+impl TooDeep {
+    pub(super) fn reason(&self) -> String {
+        match self {
+            Self::Levels => format!(
+                "more than {LEVELS_MAX} levels; split its expressions and statements up, or put large data into a JSON file"
+            ),
+            Self::Lost => "the parser failed on it; split the module up".to_owned(),
+        }
+    }
+}
+
+/// Does `work`, which recurses over `source`, on a stack that is large enough for it.
+pub(super) fn on_large_stack<T: Send>(source: &str, work: impl FnOnce() -> T + Send) -> Result<T, TooDeep> {
+    let tokens = tokens(source);
+    if tokens > LEVELS_MAX && levels(source) > LEVELS_MAX {
+        return Err(TooDeep::Levels);
+    }
+    let stack = tokens.saturating_mul(LEVEL_BYTES).saturating_add(BASE_BYTES);
+    thread::scope(|scope| {
+        let spawned = thread::Builder::new()
+            .name("isopod-parser".into())
+            .stack_size(stack.min(STACK_BYTES_MAX))
+            .spawn_scoped(scope, work);
+        let parser = spawned.map_err(|_| TooDeep::Lost)?;
+        parser.join().map_err(|_| TooDeep::Lost)
+    })
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || !byte.is_ascii()
+}
+
+/// A bound of the number of tokens: words, and every other byte that is no space.
+fn tokens(source: &str) -> usize {
+    let mut in_word = false;
+    let starts = source.bytes().filter(|byte| {
+        let was_in_word = std::mem::replace(&mut in_word, is_word(*byte));
+        let goes_on = in_word && was_in_word;
+        !goes_on && !byte.is_ascii_whitespace()
+    });
+    starts.count()
+}
+
+/// Between a bracket and the one that closes it.
+#[derive(Default)]
+struct Group {
+    closed_by: u8,
+    /// What may nest since the last comma or semicolon: operators, calls, members.
+    chain: usize,
+    /// What may nest beyond those: statements within statements, and whatever was begun before a `<`, which may be a tag, a
+    /// list of types or a comparison.
+    kept: usize,
+}
+
+/// An estimate of the depth, on the safe side for code that is meant to run: brackets, and within each what follows one
+/// upon the other without them. A data table of a megabyte is shallow to it, ten thousand nots are not.
+fn levels(source: &str) -> usize {
+    let bytes = source.as_bytes();
+    let mut groups = vec![Group::default()];
+    let (mut total, mut deepest) = (0_usize, 0);
+    // The last byte of code, for telling a regular expression from a division.
+    let mut last = b';';
+    let mut line_is_new = true;
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        let rest = &bytes[at..];
+        let group = groups.last_mut().expect("the outermost is never closed");
+        let before = group.chain + group.kept;
+        let mut length = 1;
+        match byte {
+            b'\n' => line_is_new = true,
+            _ if byte.is_ascii_whitespace() => {}
+            b'/' if rest.starts_with(b"//") => length = until(rest, b"\n"),
+            b'/' if rest.starts_with(b"/*") => length = until(rest, b"*/"),
+            b'/' if !is_word(last) && !b")]}".contains(&last) => {
+                length = quoted(rest, b'/');
+                group.chain += 1;
+            }
+            b'"' | b'\'' => {
+                length = quoted(rest, byte);
+                group.chain += usize::from(last == b'`');
+            }
+            b'(' | b'[' | b'{' => {
+                let closed_by = match byte {
+                    b'(' => b')',
+                    b'[' => b']',
+                    _ => b'}',
+                };
+                total += 1;
+                groups.push(Group {
+                    closed_by,
+                    ..Group::default()
+                });
+                deepest = deepest.max(total);
+                last = byte;
+                line_is_new = false;
+                at += 1;
+                continue;
+            }
+            b')' | b']' | b'}' => {
+                if let Some(opened) = groups.iter().rposition(|group| group.closed_by == byte) {
+                    for closed in groups.drain(opened..) {
+                        total -= closed.chain + closed.kept + 1;
+                    }
+                    let outer = groups.last_mut().expect("the outermost is never closed");
+                    outer.chain += 1;
+                    total += 1;
+                }
+                deepest = deepest.max(total);
+                last = byte;
+                line_is_new = false;
+                at += 1;
+                continue;
+            }
+            b',' | b';' => group.chain = 0,
+            b'<' => {
+                group.kept += group.chain + 1;
+                group.chain = 0;
+            }
+            _ if is_word(byte) => {
+                length = rest.iter().take_while(|byte| is_word(**byte)).count();
+                match &rest[..length] {
+                    b"if" | b"else" | b"for" | b"while" | b"do" | b"with" => group.kept += 1,
+                    b"const" | b"let" | b"var" | b"export" | b"import" if line_is_new => group.chain = 0,
+                    // A name by itself nests nothing; a word that stands before it does.
+                    _ => group.chain += usize::from(is_word(last)),
+                }
+            }
+            _ => group.chain += 1,
+        }
+        total = total - before + group.chain + group.kept;
+        deepest = deepest.max(total);
+        if !byte.is_ascii_whitespace() && !(byte == b'/' && (rest.starts_with(b"//") || rest.starts_with(b"/*"))) {
+            last = byte;
+            line_is_new = false;
+        }
+        at += length;
+    }
+    deepest
+}
+
+/// The length up to and including `end`; all there is without it.
+fn until(bytes: &[u8], end: &[u8]) -> usize {
+    let found = bytes.windows(end.len()).skip(2).position(|window| window == end);
+    found.map_or(bytes.len(), |at| at + 2 + end.len())
+}
+
+/// The length of what stands between two quotes on one line; one where there is no second.
+fn quoted(bytes: &[u8], quote: u8) -> usize {
+    let mut escaped = false;
+    for (at, &byte) in bytes.iter().enumerate().skip(1) {
+        match byte {
+            b'\n' => break,
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            _ if byte == quote => return at + 1,
+            _ => {}
+        }
+    }
+    1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{levels, tokens};
+
+    #[test]
+    fn tokens_are_counted_as_many_at_least_as_there_are() {
+        assert_eq!(tokens("const a = f(1, 'x y');"), 13);
+        assert_eq!(tokens("((("), 3);
+        assert_eq!(tokens(""), 0);
+    }
+
+    #[test]
+    fn what_is_nested_is_deep_whatever_nests_it() {
+        for (before, after) in [
+            ("(", ")"),
+            ("[", "]"),
+            ("!", ""),
+            ("- ", ""),
+            ("typeof ", ""),
+            ("a=>", ""),
+            ("a?b:", ""),
+            ("a=", ""),
+            ("new ", ""),
+            ("if(a)", ""),
+            ("if(a)b;else ", ""),
+            ("for(;;)", ""),
+            ("a:", ""),
+            ("a.", ""),
+            ("a()+", ""),
+            ("`${", "}`"),
+            ("<a>", "</a>"),
+            ("<a>;", ""),
+            ("A<", ">"),
+            ("A<B,", ">"),
+            ("keyof ", ""),
+            ("class extends ", "{}"),
+            ("{a:", "}"),
+            ("function(){return ", "}"),
+        ] {
+            let code = format!("x = {}1{}", before.repeat(1000), after.repeat(1000));
+            assert!(levels(&code) >= 1000, "{before}: {}", levels(&code));
+        }
+    }
+
+    #[test]
+    fn what_stands_side_by_side_is_shallow() {
+        for line in [
+            "  { id: 1, name: \"one\", tags: [\"a\", \"b\"], size: -1.5 },\n",
+            "const a = b(c, d) + e['f'];\n",
+            "const a = b(c, d) + e['f']\n",
+            "export const schema = z.object({ a: z.string().min(1), b: /[(\"]+/g })\n",
+            "  [1, 2, 3],\n",
+            "/* (((( */ a(); // ((((\n",
+            "a(\"((((\", '\\'((', /\\((/);\n",
+        ] {
+            let code = format!("const x = [\n{}];", line.repeat(1000));
+            assert!(levels(&code) < 50, "{line}: {}", levels(&code));
+        }
+    }
+}
