@@ -241,6 +241,35 @@ fn a_body_that_is_encoded_already_is_left_alone() {
     assert!(wrong.head.starts_with("http/1.0 500"), "{}", wrong.head);
 }
 
+/// RFC 9112, section 6.2: a sender that knows the length says so.
+#[test]
+fn a_body_that_is_passed_on_keeps_its_length() {
+    let (_project, server) = serve(
+        "const self = 'http://' + request.headers.get('host') + '/told';
+         const told = (request) => new Response(request.body, { headers: { 'x-length': request.headers.get('content-length') } });
+         switch (path) {
+             case 'told': return told(request);
+             case 'request': return fetch(new Request(self, request));
+             case 'again': return fetch(new Request(new Request(self, request), { headers: { a: 'b' } }));
+             case 'init': return fetch(self, request);
+             case 'cloned': { const copy = request.clone(); return fetch(new Request(self, copy)); }
+             case 'wrapped': { const response = await fetch(self, request); return new Response(response.body, response); }
+             case 'copied': { const response = await fetch(self, request); return response.clone(); }
+         }",
+    );
+    for path in ["request", "again", "init", "cloned", "wrapped", "copied"] {
+        let host = server.address;
+        let request = format!("POST /{path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 5\r\n\r\nhello");
+        let answer = server.connect().send(&request).expect("an answer");
+        assert_eq!(answer.header("x-length"), Some("5"), "{path}");
+        assert_eq!(
+            (answer.header("content-length"), answer.body.as_str()),
+            (Some("5"), "hello"),
+            "{path}"
+        );
+    }
+}
+
 /// Server-sent events arrive when they are sent.
 #[test]
 fn an_encoded_stream_is_not_held_back() {

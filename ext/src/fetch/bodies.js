@@ -171,5 +171,5 @@ bodies.extractBody = function (object) {
   return extracted;
 };
 
-return { fixedBody, take };
+return { fixedBody, lengthOf, take };
 })();

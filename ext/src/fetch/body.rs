@@ -144,15 +144,18 @@ impl ResponseBody {
         }
     }
 
-    /// Has the body read as it arrived, where it has these layers and nothing of it has been read.
-    pub(super) fn keep_encoded(self: &Rc<Self>, layers: &[Coding]) -> bool {
+    /// Has the body read as it arrived, where it has these layers, if any are named, and nothing of it has been read.
+    pub(super) fn keep_encoded(self: &Rc<Self>, layers: Option<&[Coding]>) -> bool {
         let Some(mut reader) = RcRef::map(self, |body| &body.reader).try_borrow_mut() else {
             return false;
         };
         let Some(source) = &mut reader.source else {
             return false;
         };
-        let Some(Encoded { length, form, .. }) = source.encoded.take_if(|encoded| encoded.layers == layers) else {
+        let Some(Encoded { length, form, .. }) = source
+            .encoded
+            .take_if(|encoded| layers.is_none_or(|layers| layers == encoded.layers))
+        else {
             return false;
         };
         self.size.set(length);

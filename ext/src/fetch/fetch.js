@@ -3,7 +3,7 @@
 
 (function () {
 const { core, primordials } = __bootstrap;
-const { op_fetch, op_fetch_send, op_isopod_matches_integrity } = core.ops;
+const { op_fetch, op_fetch_send, op_isopod_keep_encoded, op_isopod_matches_integrity } = core.ops;
 const {
   ArrayPrototypeFilter,
   ArrayPrototypeIncludes,
@@ -32,7 +32,8 @@ const {
 } = core.loadExtScript("ext:deno_web/06_streams.js");
 const { fixedBody, take } = core.loadExtScript("ext:isopod_fetch/bodies.js");
 const { extractBody, InnerBody } = core.loadExtScript("ext:deno_fetch/22_body.js");
-const { processUrlList, Request, toInnerRequest } = core.loadExtScript("ext:deno_fetch/23_request.js");
+const { processUrlList, toInnerRequest } = core.loadExtScript("ext:deno_fetch/23_request.js");
+const { Request } = core.loadExtScript("ext:isopod_fetch/responses.js");
 const {
   abortedNetworkError,
   fromInnerResponse,
@@ -136,6 +137,10 @@ async function send(request, signal) {
   if (isFollowed || nullBodyStatus(sent.status) || request.method === "HEAD" || request.method === "CONNECT") {
     core.close(sent.responseRid);
   } else {
+    if (request.encodeResponseBody === "manual") {
+      op_isopod_keep_encoded(sent.responseRid);
+      response.encodeBody = "manual";
+    }
     response.body = new InnerBody(bodyStream(sent.responseRid, signal));
   }
   return response;

@@ -51,7 +51,7 @@ pub use self::service::SendError;
 deno_core::extension!(
     isopod_fetch,
     deps = [deno_web, deno_fetch],
-    ops = [op_isopod_body_length, op_isopod_matches_integrity],
+    ops = [op_isopod_body_length, op_isopod_keep_encoded, op_isopod_matches_integrity],
     lazy_loaded_js = [dir "src/fetch", "bodies.js", "fetch.js", "form_data.js", "responses.js"],
     // A middleware sees the ops of every extension, wherever in the list it stands.
     middleware = |op: OpDecl| match op.name {
@@ -318,6 +318,14 @@ fn op_isopod_body_length(state: &mut OpState, #[smi] rid: ResourceId) -> i64 {
     length.and_then(|length| i64::try_from(length).ok()).unwrap_or(-1)
 }
 
+/// Has a response body read as it arrived.
+#[op2(fast)]
+fn op_isopod_keep_encoded(state: &mut OpState, #[smi] rid: ResourceId) {
+    if let Ok(body) = state.resource_table.get::<ResponseBody>(rid) {
+        body.keep_encoded(None);
+    }
+}
+
 #[op2(fast)]
 fn op_isopod_matches_integrity(#[string] metadata: &str, #[buffer] bytes: &[u8]) -> bool {
     integrity::matches(metadata, bytes)
@@ -380,7 +388,7 @@ pub(crate) fn exact_size(resource: &dyn Resource) -> Option<u64> {
 /// Has a response body with these layers read as it arrived. False where the resource is another, or has been read from.
 pub(crate) fn keep_encoded(state: &OpState, rid: ResourceId, layers: &[Coding]) -> bool {
     let body = state.resource_table.get::<ResponseBody>(rid);
-    body.is_ok_and(|body| body.keep_encoded(layers))
+    body.is_ok_and(|body| body.keep_encoded(Some(layers)))
 }
 
 /// The codings that a request offers where its script names none.

@@ -1,10 +1,12 @@
-// The `encodeBody` of a Response (https://developers.cloudflare.com/workers/runtime-apis/response/), and which bodies go out whole.
+// What Workers adds to Request and Response: `encodeBody` (https://developers.cloudflare.com/workers/runtime-apis/response/) and
+// `encodeResponseBody`; and which bodies go out whole.
 
 (function () {
 const { core, primordials } = __bootstrap;
 const {
   FunctionPrototypeCall,
   ObjectDefineProperties,
+  ObjectGetOwnPropertyDescriptor,
   ObjectGetOwnPropertyDescriptors,
   ObjectPrototypeIsPrototypeOf,
   ReflectConstruct,
@@ -15,52 +17,98 @@ const {
 } = primordials;
 
 const { byteLowerCase } = core.loadExtScript("ext:deno_web/00_infra.js");
-const { fixedBody, take } = core.loadExtScript("ext:isopod_fetch/bodies.js");
-const responses = core.loadExtScript("ext:deno_fetch/23_response.js");
-const { getInnerResponse, Response: Original, ResponsePrototype } = responses;
+const { fixedBody, lengthOf, take } = core.loadExtScript("ext:isopod_fetch/bodies.js");
+const { Request: OriginalRequest, RequestPrototype, toInnerRequest } = core.loadExtScript("ext:deno_fetch/23_request.js");
+const { getInnerResponse, Response: OriginalResponse, ResponsePrototype } = core.loadExtScript(
+  "ext:deno_fetch/23_response.js",
+);
+
+/** The same interface over another constructor: instances and prototype are those of the original. */
+function over(Original, constructor, methods) {
+  const statics = ObjectGetOwnPropertyDescriptors(Original);
+  for (const name of new SafeArrayIterator(ReflectOwnKeys(statics))) statics[name].__proto__ = null;
+  ObjectDefineProperties(constructor, statics);
+  const property = (value, enumerable) => ({ __proto__: null, value, configurable: true, enumerable, writable: true });
+  ObjectDefineProperties(Original.prototype, {
+    constructor: property(constructor, false),
+    clone: property(methods.clone, true),
+  });
+}
+
+function checked(kind, member, value) {
+  if (value === undefined || value === "automatic" || value === "manual") return value;
+  throw new TypeError(`Failed to construct '${kind}': ${member} is "automatic" or "manual", not ${value}`);
+}
+
+function called(kind) {
+  return new TypeError(`Class constructor ${kind} cannot be invoked without 'new'`);
+}
+
+// ---- encodeBody of a Response
 
 function encodeBodyOf(init) {
   if (init === undefined || init === null) return undefined;
   if (ObjectPrototypeIsPrototypeOf(ResponsePrototype, init)) return getInnerResponse(init)?.encodeBody;
-  const { encodeBody } = init;
-  if (encodeBody === undefined || encodeBody === "automatic" || encodeBody === "manual") return encodeBody;
-  throw new TypeError(`Failed to construct 'Response': encodeBody is "automatic" or "manual", not ${encodeBody}`);
+  return checked("Response", "encodeBody", init.encodeBody);
 }
 
-// The same interface: its prototype is that of the original, which makes the responses of `fetch`.
 function Response(body = null, init = undefined) {
-  if (new.target === undefined) throw new TypeError("Class constructor Response cannot be invoked without 'new'");
+  if (new.target === undefined) throw called("Response");
   const encodeBody = encodeBodyOf(init);
-  const response = ReflectConstruct(Original, [body, init], new.target);
+  const response = ReflectConstruct(OriginalResponse, [body, init], new.target);
   if (encodeBody === "manual") getInnerResponse(response).encodeBody = encodeBody;
   return response;
 }
 
-const statics = ObjectGetOwnPropertyDescriptors(Original);
-for (const name of new SafeArrayIterator(ReflectOwnKeys(statics))) statics[name].__proto__ = null;
-const { json } = Original;
-statics.json.value = {
-  json(data, init = undefined) {
-    const response = FunctionPrototypeCall(json, this, data, init);
-    if (encodeBodyOf(init) === "manual") getInnerResponse(response).encodeBody = "manual";
-    return response;
-  },
-}.json;
-ObjectDefineProperties(Response, statics);
-
-const { clone } = ResponsePrototype;
-const methods = {
+const { json } = OriginalResponse;
+const { clone: cloneResponse } = ResponsePrototype;
+over(OriginalResponse, Response, {
   clone() {
-    const second = FunctionPrototypeCall(clone, this);
+    const second = FunctionPrototypeCall(cloneResponse, this);
     const { encodeBody } = getInnerResponse(this);
     if (encodeBody !== undefined) getInnerResponse(second).encodeBody = encodeBody;
     return second;
   },
-};
-ObjectDefineProperties(ResponsePrototype, {
-  constructor: { __proto__: null, value: Response, configurable: true, enumerable: false, writable: true },
-  clone: { __proto__: null, value: methods.clone, configurable: true, enumerable: true, writable: true },
 });
+ObjectDefineProperties(Response, {
+  json: {
+    __proto__: null,
+    ...ObjectGetOwnPropertyDescriptor(OriginalResponse, "json"),
+    value: {
+      json(data, init = undefined) {
+        const response = FunctionPrototypeCall(json, this, data, init);
+        if (encodeBodyOf(init) === "manual") getInnerResponse(response).encodeBody = "manual";
+        return response;
+      },
+    }.json,
+  },
+});
+
+// ---- encodeResponseBody of a Request
+
+function Request(input, init = undefined) {
+  if (new.target === undefined) throw called("Request");
+  let mode = checked("Request", "encodeResponseBody", init?.encodeResponseBody);
+  const args = arguments.length === 0 ? [] : [input, init];
+  const request = ReflectConstruct(OriginalRequest, args, new.target);
+  if (mode === undefined && ObjectPrototypeIsPrototypeOf(RequestPrototype, input)) {
+    mode = toInnerRequest(input).encodeResponseBody;
+  }
+  if (mode === "manual") toInnerRequest(request).encodeResponseBody = mode;
+  return request;
+}
+
+const { clone: cloneRequest } = RequestPrototype;
+over(OriginalRequest, Request, {
+  clone() {
+    const second = FunctionPrototypeCall(cloneRequest, this);
+    const { encodeResponseBody } = toInnerRequest(this);
+    if (encodeResponseBody !== undefined) toInnerRequest(second).encodeResponseBody = encodeResponseBody;
+    return second;
+  },
+});
+
+// ---- bodies that go out whole
 
 // What is longer is encoded in parts, between which others have their turn.
 const ENCODED_AT_ONCE_MAX = 64 * 1024;
@@ -78,11 +126,14 @@ const takeWhole = (function takeWhole(inner) {
   const isMade = source.body === undefined;
   const bytes = isMade ? fixedBody(source) : source.body;
   if (typeof bytes !== "string" && TypedArrayPrototypeGetSymbolToStringTag(bytes) !== "Uint8Array") return null;
-  if (bytes.length > ENCODED_AT_ONCE_MAX && inner.encodeBody !== "manual" && isLabelled(inner.headerList)) return null;
+  if (bytes.length > ENCODED_AT_ONCE_MAX && inner.encodeBody !== "manual" && isLabelled(inner.headerList)) {
+    inner.body.length ??= lengthOf(inner.body.stream);
+    return null;
+  }
   if (isMade) take(source);
   else source.consumed = true;
   return bytes;
 });
 
-return { Response, takeWhole };
+return { Request, Response, takeWhole };
 })();

@@ -360,8 +360,13 @@ fn transport(url: &Url, error: &reqwest::Error) -> SendError {
 /// The message of the error at the end of the chain: what happened, rather than where it was noticed.
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut error = error;
+    let mut is_parse = false;
     while let Some(source) = error.source() {
         error = source;
+        is_parse |= error.downcast_ref().is_some_and(hyper::Error::is_parse);
     }
-    error.to_string()
+    match is_parse {
+        true => format!("what the server sent is no HTTP response: {error}"),
+        false => error.to_string(),
+    }
 }

@@ -6,8 +6,8 @@
 use std::rc::Rc;
 
 use deno_core::{OpState, Resource, ResourceId};
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
-use http::{HeaderMap, Response, StatusCode};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, ETAG};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use crate::coding::encode::EncodedBody;
 use crate::coding::{Coding, Codings, accepts_all};
@@ -44,6 +44,7 @@ impl Label {
         }
         if request.is_some_and(|request| !accepts_all(request, &layers)) {
             response.headers_mut().remove(CONTENT_ENCODING);
+            weaken_etag(response.headers_mut());
             return Self::Plain;
         }
         Self::Encode(layers)
@@ -65,12 +66,21 @@ impl Label {
     }
 }
 
+/// A strong validator is for the bytes of one form of a body (RFC 9110, section 8.8.1), and this is another.
+fn weaken_etag(headers: &mut HeaderMap) {
+    let Some(etag) = headers.get_mut(ETAG) else { return };
+    let is_strong = etag.as_bytes().starts_with(b"\"");
+    if is_strong && let Ok(weak) = HeaderValue::from_bytes(&[b"W/", etag.as_bytes()].concat()) {
+        *etag = weak;
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+    use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, ETAG};
     use http::{HeaderMap, HeaderName, Response};
 
-    use super::Label;
+    use super::{Label, weaken_etag};
     use crate::coding::Coding::{Brotli, Gzip};
 
     fn label(status: u16, coding: &str, accepted: Option<&str>, manual: bool) -> (Label, Vec<HeaderName>) {
@@ -109,5 +119,14 @@ mod tests {
     fn a_label_that_the_client_does_not_accept_is_taken_off() {
         assert_eq!(label(200, "gzip", Some("br"), false), (Label::Plain, vec![]));
         assert_eq!(label(200, "gzip, br", Some("br"), false), (Label::Plain, vec![]));
+    }
+
+    #[test]
+    fn a_strong_validator_becomes_a_weak_one_with_the_label() {
+        for (before, after) in [("\"a\"", "W/\"a\""), ("W/\"a\"", "W/\"a\""), ("odd", "odd")] {
+            let mut headers = HeaderMap::from_iter([(ETAG, before.parse().unwrap())]);
+            weaken_etag(&mut headers);
+            assert_eq!(headers[ETAG], after);
+        }
     }
 }

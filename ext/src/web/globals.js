@@ -35,8 +35,7 @@ const headers = core.loadExtScript("ext:deno_fetch/20_headers.js");
 // Before the scripts that use bodies.
 core.loadExtScript("ext:isopod_fetch/bodies.js");
 const formData = core.loadExtScript("ext:deno_fetch/21_formdata.js");
-const request = core.loadExtScript("ext:deno_fetch/23_request.js");
-const { Response } = core.loadExtScript("ext:isopod_fetch/responses.js");
+const { Request, Response } = core.loadExtScript("ext:isopod_fetch/responses.js");
 // deno_fetch reports to deno_telemetry where that is on. Here it never is: these stand in for it, and it is not loaded.
 internals.__telemetry = { TRACING_ENABLED: false, exitSpan() {} };
 internals.__telemetryUtil = {};
@@ -164,7 +163,7 @@ const properties = {
   ReadableStreamBYOBRequest: own(streams.ReadableStreamBYOBRequest),
   ReadableStreamDefaultController: own(streams.ReadableStreamDefaultController),
   ReadableStreamDefaultReader: own(streams.ReadableStreamDefaultReader),
-  Request: own(request.Request),
+  Request: own(Request),
   Response: own(Response),
   SubtleCrypto: own(crypto.SubtleCrypto),
   TextDecoder: own(encoding.TextDecoder),

@@ -237,6 +237,7 @@ fn multipart_bodies_are_read_as_their_grammar_says() {
             await parse(`--a b\n${{a}}\n\n1\n--a b--`, 'multipart/form-data; charset=utf-8; boundary="a b"'),
             await parse(`--b\n${{a}}\n\n\uFEFF1\n--b--`, 'Multipart/Form-Data;BOUNDARY=b'),
             await parse('a=b+c&%C3%A9=%22&a', 'application/x-www-form-urlencoded'),
+            await parse('\uFEFFa=\uD800%FF', 'application/x-www-form-urlencoded; charset=utf-16'),
         ];
     "#
     ));
@@ -252,6 +253,7 @@ fn multipart_bodies_are_read_as_their_grammar_says() {
             [["a", "1"]],
             [["a", "\u{feff}1"]],
             [["a", "b c"], ["é", "\""], ["a", ""]],
+            [["\u{feff}a", "\u{fffd}\u{fffd}"]],
         ])
     );
 }

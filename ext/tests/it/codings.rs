@@ -6,7 +6,7 @@ use async_compression::tokio::bufread::{BrotliEncoder, GzipEncoder};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 
-use crate::common::raw::Raw;
+use crate::common::raw::{Raw, late_bodies};
 use crate::common::{io, run};
 use crate::fetch::{local, with};
 
@@ -131,6 +131,27 @@ fn an_encoded_body_is_uploaded_as_it_came() {
     }
 }
 
+/// `encodeResponseBody` of @cloudflare/workers-types.
+#[test]
+fn a_response_is_read_as_it_came_if_the_request_says_so() {
+    let gzip = encoded!(GzipEncoder, &b"hello"[..]);
+    let head = format!("200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}", gzip.len());
+    let raw = Raw::answering(vec![answer(&head, &gzip); 3]);
+    let url = raw.url();
+    let got = run(
+        &io(),
+        with(local()),
+        &format!(
+            "const init = {{ encodeResponseBody: 'manual' }};
+             const request = new Request('{url}', init);
+             const bytes = async (...args) => [...await (await fetch(...args)).bytes()];
+             const wrong = await thrown(() => new Request('{url}', {{ encodeResponseBody: 'no' }}));
+             return [await bytes('{url}', init), await bytes(request.clone()), await bytes(new Request(request)), wrong.name];"
+        ),
+    );
+    assert_eq!(got, json!([gzip, gzip, gzip, "TypeError"]));
+}
+
 /// Fetch Standard, "location URL"; URL Standard: what is not ASCII is percent-encoded as UTF-8.
 #[test]
 fn a_location_in_utf_8_is_followed() {
@@ -188,4 +209,51 @@ fn a_response_that_does_not_match_its_integrity_is_refused() {
         &format!("return await thrown(() => fetch(new Request({url:?}, {{ integrity: 'sha512-AAAA' }})));"),
     );
     assert!(got["message"].as_str().unwrap().contains("integrity"), "{got}");
+}
+
+/// RFC 9112, section 6.3: these responses have no body, whatever their headers say. One that is sent all the same is not the
+/// answer to the next request.
+#[test]
+fn a_body_after_a_response_that_has_none_spoils_no_other_request() {
+    let ask = |head: &'static str, methods: [&str; 2]| {
+        let [first, second] = methods;
+        run(
+            &io(),
+            with(local()),
+            &format!(
+                "const ask = async (method) => (await fetch('{}', {{ method }})).status;
+                 return [await ask('{first}'), await ask('{second}'), await ask('{second}')];",
+                late_bodies(head)
+            ),
+        )
+    };
+    assert_eq!(
+        ask("204 No Content\r\ncontent-length: 5", ["GET", "POST"]),
+        json!([204, 204, 204])
+    );
+    assert_eq!(
+        ask("204 No Content\r\ntransfer-encoding: chunked", ["POST", "PATCH"]),
+        json!([204, 204, 204])
+    );
+    assert_eq!(
+        ask("304 Not Modified\r\ncontent-length: 5", ["GET", "CHICKEN"]),
+        json!([304, 304, 304])
+    );
+    // Nothing announces this one; a request that may be repeated is.
+    assert_eq!(ask("204 No Content", ["GET", "GET"]), json!([204, 204, 204]));
+    assert_eq!(
+        ask("200 OK\r\ncontent-length: 5", ["HEAD", "HEAD"]),
+        json!([200, 200, 200])
+    );
+}
+
+#[test]
+fn an_answer_that_is_no_response_is_told_as_such() {
+    let url = Raw::answering(vec![b"SSH-2.0-OpenSSH_9.2\r\n\r\n".to_vec()]).url();
+    let got = run(
+        &io(),
+        with(local()),
+        &format!("return await thrown(() => fetch({url:?}, {{ method: 'POST' }}));"),
+    );
+    assert!(got["cause"].as_str().unwrap().contains("no HTTP response"), "{got}");
 }

@@ -9,10 +9,9 @@ const { setTimeout } = core.loadExtScript("ext:deno_web/02_timers.js");
 const { URL, URLSearchParams } = core.loadExtScript("ext:deno_web/00_url.js");
 core.loadExtScript("ext:isopod_fetch/bodies.js");
 const { Headers } = core.loadExtScript("ext:deno_fetch/20_headers.js");
-const { Request } = core.loadExtScript("ext:deno_fetch/23_request.js");
 const { FormData } = core.loadExtScript("ext:deno_fetch/21_formdata.js");
 const { Blob, File } = core.loadExtScript("ext:deno_web/09_file.js");
-const { Response } = core.loadExtScript("ext:isopod_fetch/responses.js");
+const { Request, Response } = core.loadExtScript("ext:isopod_fetch/responses.js");
 const { fetch } = core.loadExtScript("ext:isopod_fetch/fetch.js");
 const { D1Database } = core.loadExtScript("ext:isopod_sql/sql.js");
 

@@ -44,6 +44,28 @@ impl Raw {
     }
 }
 
+/// A server that keeps its connections, and sends the body of a response late: before the answer to the next request. Gives
+/// its URL.
+pub(crate) fn late_bodies(head: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut socket in listener.incoming().map_while(Result::ok) {
+            std::thread::spawn(move || {
+                let mut late: &[u8] = b"";
+                while !read_request(&mut socket).is_empty() {
+                    let answer = [late, format!("HTTP/1.1 {head}\r\n\r\n").as_bytes()].concat();
+                    if socket.write_all(&answer).is_err() {
+                        return;
+                    }
+                    late = b"hello";
+                }
+            });
+        }
+    });
+    format!("http://{address}/")
+}
+
 fn read_request(socket: &mut impl Read) -> String {
     let mut request = Vec::new();
     let mut buffer = [0; 4096];
