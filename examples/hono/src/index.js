@@ -1,6 +1,7 @@
 // A Hono app as its documentation has it: nothing in it knows of Isopod.
 
 import { Hono } from "hono";
+import { env, getRuntimeKey } from "hono/adapter";
 import { HTTPException } from "hono/http-exception";
 import { secureHeaders } from "hono/secure-headers";
 
@@ -14,6 +15,8 @@ const app = new Hono();
 app.use(secureHeaders());
 
 app.get("/", (c) => c.text("Hello from Hono!"));
+
+app.get("/greeting", (c) => c.json({ greeting: env(c).GREETING, runtime: getRuntimeKey() }));
 
 app.get("/books", (c) => c.json([...books.values()]));
 

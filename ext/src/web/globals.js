@@ -7,6 +7,7 @@ const { op_isopod_log, op_isopod_report, op_set_wasm_streaming_callback } = core
 const {
   JSONParse,
   ObjectDefineProperty,
+  ObjectKeys,
   ObjectSetPrototypeOf,
   SafeArrayIterator,
   Symbol,
@@ -259,6 +260,21 @@ const fillEnv = (function fillEnv(env, bindings) {
   }
 });
 
+// Not in the place of what a script expects there, such as `URL`.
+const exposeBindings = (function exposeBindings() {
+  for (const name of new SafeArrayIterator(ObjectKeys(handlers.env))) {
+    if (!(name in globalThis)) {
+      ObjectDefineProperty(globalThis, name, {
+        __proto__: null,
+        value: handlers.env[name],
+        enumerable: true,
+        writable: true,
+        configurable: true,
+      });
+    }
+  }
+});
+
 // In parentheses, so that it is in the snapshot as bytecode.
 const boot = (function boot(options) {
   performance.setTimeOrigin();
@@ -287,6 +303,7 @@ handlers.start(globalThis);
 // Where the host finds its way in, until boot() takes it away.
 globalThis.__isopod = {
   boot,
+  exposeBindings,
   setExports: handlers.setExports,
   beginCall: handlers.beginCall,
   beginFetch: handlers.beginFetch,

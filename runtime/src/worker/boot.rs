@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use deno_core::error::{CoreError, CoreErrorKind};
-use deno_core::{JsRuntime, PollEventLoopOptions, RuntimeOptions, serde_v8, v8};
+use deno_core::{JsRuntime, ModuleId, PollEventLoopOptions, RuntimeOptions, serde_v8, v8};
 use isopod_ext::events::EventsBindings;
 use isopod_ext::handlers::{CodeFrames, Events, Fault, FaultKind};
 use isopod_ext::ledger::MemoryLedger;
@@ -25,8 +25,9 @@ use crate::memory::{Gauge, MemoryMeter, capped_allocator};
 use crate::watchdog::{Ended, Limit, Sampler};
 use crate::{Binding, Console, Fabric, NewWorker, Script, WorkerThread};
 
-/// What `navigator.userAgent` says, and `fetch` sends.
-const USER_AGENT: &str = concat!("Isopod/", env!("CARGO_PKG_VERSION"));
+/// The value of `navigator.userAgent`. Libraries look for the start that Workers have (Hono's `env(c)` finds the bindings by
+/// it); the rest says which runtime it is.
+const USER_AGENT: &str = concat!("Cloudflare-Workers/Isopod-", env!("CARGO_PKG_VERSION"));
 
 /// How one worker is started.
 #[derive(Debug, Clone, Default)]
@@ -221,6 +222,7 @@ impl Worker {
                 thrown: None,
                 ..fault(&error, Some(&self.frames))
             })?;
+        self.expose_bindings_of_a_service_worker(main)?;
         self.watch.arm_for_boot();
         let evaluated = self.runtime.mod_evaluate(main);
         self.boot_breach()?;
@@ -270,6 +272,31 @@ impl Worker {
         self.keep_compiled_code().await;
         self.set_exports(&namespace);
         self.tell_reports();
+        Ok(())
+    }
+
+    /// Makes bindings global variables for a script without a default export, which finds them in no argument: its handlers
+    /// are listeners, `addEventListener("fetch", …)`.
+    fn expose_bindings_of_a_service_worker(&mut self, main: ModuleId) -> Result<(), Fault> {
+        if self.script.bindings.is_empty() {
+            return Ok(());
+        }
+        let namespace = self
+            .runtime
+            .get_module_namespace(main)
+            .map_err(|error| fault(&error, Some(&self.frames)))?;
+        deno_core::scope!(scope, &mut self.runtime);
+        let namespace = v8::Local::new(scope, namespace);
+        // Only the name: the value is not there before the module has run.
+        let names = namespace.get_own_property_names(scope, v8::GetPropertyNamesArgs::default());
+        let default = v8::String::new(scope, "default");
+        let has_default = names.zip(default).map(|(names, default)| {
+            (0..names.length()).any(|index| names.get_index(scope, index).is_some_and(|name| name == default))
+        });
+        if has_default == Some(false) {
+            let undefined = v8::undefined(scope).into();
+            v8::Local::new(scope, &self.face.expose_bindings).call(scope, undefined, &[]);
+        }
         Ok(())
     }
 
@@ -342,6 +369,7 @@ fn start(
     };
     let boot = function("boot")?;
     let found = [
+        function("exposeBindings")?,
         function("setExports")?,
         function("beginFetch")?,
         function("beginCall")?,
@@ -366,6 +394,7 @@ fn start(
         });
     }
     let [
+        expose_bindings,
         set_exports,
         begin_fetch,
         begin_call,
@@ -379,6 +408,7 @@ fn start(
         call_back,
     ] = found.map(|function| v8::Global::new(scope, function));
     Ok(Face {
+        expose_bindings,
         set_exports,
         begin_fetch,
         begin_call,

@@ -53,6 +53,7 @@ pub enum Turn {
 
 /// The functions of the script's side, found once.
 struct Face {
+    expose_bindings: v8::Global<v8::Function>,
     set_exports: v8::Global<v8::Function>,
     begin_fetch: v8::Global<v8::Function>,
     begin_call: v8::Global<v8::Function>,

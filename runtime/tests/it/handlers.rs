@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::common::{call, fetch, get, on_worker_thread, script};
 use futures::FutureExt;
 use isopod_runtime::handlers::{Body, FaultKind};
-use isopod_runtime::{BootOptions, Script, Worker};
+use isopod_runtime::{Binding, BootOptions, Script, Worker};
 use serde_json::json;
 
 #[test]
@@ -31,6 +31,23 @@ fn the_request_shows_method_url_headers_and_body() {
         .unwrap();
     let (_, body) = fetch(echo, request).unwrap();
     assert_eq!(body, r#"["POST","http://example.com/a?b=c","1","sent"]"#);
+}
+
+/// As the platform has it for scripts in service-worker syntax, which have no argument to find bindings in.
+#[test]
+fn a_script_without_a_default_export_has_its_bindings_as_globals() {
+    let listener = "const greeting = `${GREETING} ${URL.name}`;
+        addEventListener('fetch', (event) => event.respondWith(new Response(`${greeting} ${LIMITS.items}`)));";
+    let script = |source: &str| {
+        Script::builder("bound")
+            .source(source)
+            .text("GREETING", "hello")
+            .text("URL", "not the class")
+            .binding("LIMITS", Binding::Json(json!({ "items": 3 })))
+    };
+    assert_eq!(fetch(script(listener), get("/")).unwrap().1, "hello URL 3");
+    let module = "const seen = typeof GREETING; export default { fetch: () => new Response(seen) }";
+    assert_eq!(fetch(script(module), get("/")).unwrap().1, "undefined");
 }
 
 #[test]
