@@ -216,3 +216,36 @@ fn a_shutdown_reports_what_finished_and_what_was_cut_and_refuses_the_rest() {
     assert!(call("ready").join().expect("a caller").is_err());
     assert!(pool.deploy("late", greeter("late"), &Options::default()).is_err());
 }
+
+#[test]
+fn loops_under_a_short_deadline_are_answered_at_it_and_cost_no_thread() {
+    let pool = Pool::builder().threads(2).build().expect("a pool");
+    let source = "export function spin(ms) { for (const until = Date.now() + ms; Date.now() < until;); }
+                  export const good = () => 'good';";
+    let script = Script::builder("spin").source(source).build().expect("a script");
+    pool.deploy("spin", script, &Options::default())
+        .expect("a pool that runs");
+    pool.warm_blocking("spin").expect("a worker");
+    let start = Instant::now();
+    let deadline = Duration::from_millis(100);
+    let meta = Meta {
+        deadline: Some(start + deadline),
+        ..Meta::default()
+    };
+    let calls = (0..4).map(|_| pool.call_with::<_, ()>("spin", "spin", (3000,), meta));
+    for ended in futures::executor::block_on(futures::future::join_all(calls)) {
+        assert_eq!(
+            ended.expect_err("a deadline that passed").outcome,
+            Outcome::ExceededWall
+        );
+    }
+    assert!(
+        (deadline..Duration::from_secs(2)).contains(&start.elapsed()),
+        "{:?}",
+        start.elapsed()
+    );
+    let good: String = pool.call_blocking("spin", "good", ()).expect("a value");
+    assert_eq!(good, "good");
+    let threads = pool.stats().threads;
+    assert_eq!((threads.lost, threads.stuck), (0, 0));
+}

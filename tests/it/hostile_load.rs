@@ -62,6 +62,46 @@ fn what_cannot_be_interrupted_is_a_504_and_another_thread_serves_the_others() {
     assert_eq!(server.exit_code(), Some(0), "{}", server.log());
 }
 
+#[test]
+fn loops_past_their_wall_limit_are_answered_at_it_and_a_good_request_beside_them_is_served() {
+    let project = Project::new(&[
+        (
+            "isopod.toml",
+            "threads = 2
+             routes = [{ path = '/spin', worker = 'spin' }, { path = '/*', worker = 'good' }]
+             [workers.spin]
+             main = 'spin.js'
+             limits = { wall = '1s' }
+             [workers.good]
+             main = 'good.js'",
+        ),
+        (
+            "spin.js",
+            "export default { fetch() { for (const until = Date.now() + 9000; Date.now() < until;); return new Response('spun') } }",
+        ),
+        ("good.js", "export default { fetch: () => new Response('good') }"),
+    ]);
+    let server = Serving::start(project.path());
+    assert_eq!(server.get("/").body, "good");
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        let spins: Vec<_> = (0..5)
+            .map(|_| scope.spawn(|| (server.get("/spin"), start.elapsed())))
+            .collect();
+        within(Duration::from_secs(5), "they are on their way", || {
+            (server.metric("isopod_threads_busy") > 0).then_some(())
+        });
+        assert_eq!(server.get("/").body, "good");
+        assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+        for spin in spins {
+            let (answer, after) = spin.join().expect("no panic");
+            assert_eq!(answer.verdict(), (504, "exceeded_wall"), "{}", answer.body);
+            assert!(after < Duration::from_secs(4), "{after:?}");
+        }
+    });
+    assert_eq!(server.metric("isopod_threads_lost_total"), 0);
+}
+
 /// Two threads, workers that take one request at a time and 5 ms for it.
 fn sleepers() -> Project {
     Project::new(&[

@@ -66,6 +66,7 @@ impl<E: Engine> PoolBuilder<E> {
             displace_after: Duration::from_millis(100),
             yield_after: Duration::from_millis(50),
             cancel_grace: Duration::from_secs(1),
+            wall_grace: Duration::from_millis(100),
             memory_bytes_max: None,
             lost_grace: Duration::from_secs(1),
             lost_threads_max: threads,
@@ -136,7 +137,7 @@ impl<E: Engine> PoolBuilder<E> {
         self
     }
 
-    /// How long an event may run until it has been answered; where the answer is a stream, until that begins. Default: 30 s.
+    /// How long an event may take until it has been answered; where the answer is a stream, until that begins. Default: 30 s.
     pub const fn wall_timeout(mut self, wall_timeout: Duration) -> Self {
         self.settings.wall_timeout = wall_timeout;
         self
@@ -195,6 +196,16 @@ impl<E: Engine> PoolBuilder<E> {
         self
     }
 
+    /// How long after a deadline code may still run for its event before it is ended by force, with its worker: code that waits
+    /// is canceled at the deadline, and code that computes may be about to end. An event that passes its deadline
+    /// while another's code runs ends without its worker after this time. Default: 100 ms.
+    ///
+    /// It holds where the engine can end code ([`Engine::stops_code`](crate::Engine::stops_code)), as that for JavaScript can.
+    pub const fn wall_grace(mut self, wall_grace: Duration) -> Self {
+        self.settings.wall_grace = wall_grace;
+        self
+    }
+
     /// How many bytes all workers together may hold. From seven eighths of it on, idle workers go, the one that has been idle
     /// longest first; from fifteen sixteenths on none boots, and events wait; with all of it in use, events are refused. Each
     /// worker is asked what it holds after its events, at most a hundred times a second. Default: no limit.
@@ -210,8 +221,8 @@ impl<E: Engine> PoolBuilder<E> {
     /// or because the engine said so ([`StopNotice`](crate::StopNotice)). One that does not is *lost*: it runs what cannot
     /// be interrupted. Its events end without it, and another thread takes its place. Default: 1 s.
     ///
-    /// A turn of a script that takes longer than this, while another of its events passes its deadline, loses its thread
-    /// too. Make it longer than what a turn may take, where turns may take long.
+    /// Where the engine cannot end code ([`Engine::stops_code`](crate::Engine::stops_code)), a turn that takes longer than
+    /// this while another event of its worker passes its deadline loses its thread too.
     pub const fn lost_grace(mut self, lost_grace: Duration) -> Self {
         self.settings.lost_grace = lost_grace;
         self

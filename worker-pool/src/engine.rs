@@ -43,6 +43,16 @@ pub trait Engine: Send + Sync + 'static {
         true
     }
 
+    /// Whether workers of this script end their code where it runs on past [`Worker::stop_at`]. Then an event that passes its
+    /// deadline while another's code keeps the thread ends alone. Otherwise, which is the default, nothing but the thread's
+    /// return can end it, and one that does not return within [`PoolBuilder::lost_grace`] is lost.
+    ///
+    /// [`PoolBuilder::lost_grace`]: crate::PoolBuilder::lost_grace
+    fn stops_code(script: &Self::Script) -> bool {
+        let _ = script;
+        false
+    }
+
     /// Makes a worker, inside a current-thread Tokio runtime and a `LocalSet` made for it alone.
     ///
     /// The future is dropped where its deadline passes or the worker is no longer wanted.
@@ -75,6 +85,12 @@ pub trait Worker {
     /// Hands an event over. May run user code up to its first `await`. The slot is the event's name until it is
     /// reported by [`Turn::Ended`].
     fn begin(&mut self, slot: SlotId, event: Self::Event);
+
+    /// Sets when code that runs for this event is to be ended by force. Called before the event is begun, and whenever
+    /// it gets another deadline. An event whose code waits at that time is canceled, as at any deadline.
+    fn stop_at(&mut self, slot: SlotId, at: Instant) {
+        let _ = (slot, at);
+    }
 
     /// Drives user code and reports one turn at a time. `Pending` when everything waits; the waker is then kept, and
     /// woken when there is something to do.
@@ -178,8 +194,10 @@ pub struct BootContext {
     pub version: u64,
     /// How many events will be begun at a time.
     pub concurrency: usize,
-    /// When the pool gives up on the boot. What never awaits has to watch it itself.
+    /// When the pool gives up on the boot.
     pub deadline: Option<Instant>,
+    /// When code that still runs for the boot is to be ended by force.
+    pub stop_at: Option<Instant>,
     /// To be told where the engine ends the worker's code from outside.
     pub stop: StopNotice,
 }

@@ -66,6 +66,7 @@ pub enum Boot {
 pub struct FakeScript {
     boot: Boot,
     memory_bytes: usize,
+    stops_code: bool,
     version: u64,
     boots: AtomicUsize,
     alive: Arc<AtomicUsize>,
@@ -85,6 +86,7 @@ impl FakeScript {
         Self {
             boot: Boot::Ready,
             memory_bytes: 0,
+            stops_code: false,
             version: 0,
             boots: AtomicUsize::new(0),
             alive: Arc::default(),
@@ -103,6 +105,13 @@ impl FakeScript {
     #[must_use]
     pub const fn memory_bytes(mut self, memory_bytes: usize) -> Self {
         self.memory_bytes = memory_bytes;
+        self
+    }
+
+    /// Says that its workers end code that runs past its deadline, although they do not.
+    #[must_use]
+    pub const fn stops_code(mut self) -> Self {
+        self.stops_code = true;
         self
     }
 
@@ -232,6 +241,10 @@ impl Engine for FakeEngine {
 
     fn start_thread(&self, _name: &str) -> Result<FakeThread, ThreadError> {
         Ok(FakeThread::default())
+    }
+
+    fn stops_code(script: &FakeScript) -> bool {
+        script.stops_code
     }
 
     async fn boot(&self, _: &FakeThread, script: &Arc<FakeScript>, ctx: BootContext) -> Result<FakeWorker, BootError> {

@@ -100,7 +100,8 @@ impl<V: Event> Job<V> {
         self.deadline.map_or(shed_at, |deadline| deadline.min(shed_at))
     }
 
-    /// When its worker should have begun and ended it.
+    /// When its worker should have begun and answered it: as long after it was given to that worker as an event may take, and
+    /// no later than its caller waits.
     pub(crate) fn due(&self, wall_timeout: Duration) -> Instant {
         let limit = after(self.given, wall_timeout);
         // Until it was given to a worker, its deadline was none of that worker's.

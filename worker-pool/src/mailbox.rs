@@ -66,13 +66,25 @@ impl<T> Mailbox<T> {
         mail
     }
 
-    /// What `look` finds in the first message in which it finds anything, and in how many it does.
-    pub(crate) fn first<R>(&self, look: impl Fn(&T) -> Option<R>) -> (Option<R>, usize) {
+    /// The least of what `look` finds in the messages, and in how many it finds anything.
+    pub(crate) fn least<R: Ord>(&self, look: impl Fn(&T) -> Option<R>) -> (Option<R>, usize) {
         let inner = self.lock();
-        let mut found = inner.queue.iter().filter_map(look);
-        let first = found.next();
-        let count = usize::from(first.is_some()) + found.count();
-        (first, count)
+        let found = inner.queue.iter().filter_map(look);
+        found.fold((None, 0), |(least, count), found| match least {
+            Some(least) if least <= found => (Some(least), count + 1),
+            _ => (Some(found), count + 1),
+        })
+    }
+
+    /// Takes out the messages of which this is true.
+    pub(crate) fn take_where(&self, is: impl Fn(&T) -> bool) -> Vec<T> {
+        let mut inner = self.lock();
+        if !inner.queue.iter().any(&is) {
+            return Vec::new();
+        }
+        let (taken, left): (VecDeque<_>, _) = std::mem::take(&mut inner.queue).into_iter().partition(is);
+        inner.queue = left;
+        taken.into()
     }
 
     /// All that is left, once nobody posts any more.

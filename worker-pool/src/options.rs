@@ -135,6 +135,7 @@ pub(crate) struct Settings {
     pub(crate) displace_after: Duration,
     pub(crate) yield_after: Duration,
     pub(crate) cancel_grace: Duration,
+    pub(crate) wall_grace: Duration,
     pub(crate) memory_bytes_max: Option<usize>,
     pub(crate) lost_grace: Duration,
     pub(crate) lost_threads_max: usize,

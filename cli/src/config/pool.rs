@@ -25,6 +25,10 @@ pub struct Pool {
     /// How long a thread may take to come back from what its worker was to stop; one that does not is lost, and replaced.
     #[serde(with = "Time")]
     pub lost_grace: Duration,
+    /// How long after a deadline, such as `limits.wall`, code may still run for its request before it is ended by force, and its
+    /// worker with it.
+    #[serde(with = "Time")]
+    pub wall_grace: Duration,
     /// Lost threads that are replaced; with more the process says that it is not ready. Absent: as many as `threads`.
     pub lost_threads_max: Option<usize>,
     /// Memory that all workers together may hold: near it idle workers go, then none starts, then requests are refused.
@@ -49,6 +53,7 @@ impl Default for Pool {
     fn default() -> Self {
         Self {
             lost_grace: Duration::from_secs(1),
+            wall_grace: Duration::from_millis(100),
             lost_threads_max: None,
             memory: None,
             queue: None,

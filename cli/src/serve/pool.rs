@@ -125,6 +125,7 @@ pub(crate) fn pool_builder(config: &Config) -> PoolBuilder {
     builder.configure(move |core| {
         let mut core = core
             .lost_grace(settings.lost_grace)
+            .wall_grace(settings.wall_grace)
             .queue_target(settings.queue_target)
             .queue_interval(settings.queue_interval);
         if let Some(threads) = settings.lost_threads_max {

@@ -87,6 +87,8 @@ pub(crate) struct SoftCpu {
 pub(super) struct Judgement {
     /// The turn is over; the event is the one to blame, where there is one.
     pub(super) breach: Option<Option<EventKey>>,
+    /// The same, because it runs at a time at which it was to be over.
+    pub(super) late: Option<Option<EventKey>>,
     /// An event that is beyond its limit and may not be running: it is over when it is next seen to run.
     pub(super) over: Option<EventKey>,
     pub(super) soft: Option<SoftCpu>,
@@ -120,7 +122,7 @@ struct Used {
 
 /// The accounts of one worker.
 #[derive(Debug)]
-pub(super) struct Accounts {
+pub(crate) struct Accounts {
     limits: CpuLimits,
     /// The thread's clock as it was last read.
     clock: Duration,
@@ -132,6 +134,9 @@ pub(super) struct Accounts {
     /// Which awakening of the watchdog the clock was last read in.
     awake: u64,
     events: HashMap<EventKey, Used>,
+    /// When the code of each event is to be over, and that of the start.
+    stops: HashMap<EventKey, Instant>,
+    boot_stops: Option<Instant>,
     boot: Duration,
     turn: u64,
     /// What the turn has used since it was first seen.
@@ -154,6 +159,8 @@ impl Accounts {
             question: 0,
             awake: 0,
             events: HashMap::new(),
+            stops: HashMap::new(),
+            boot_stops: None,
             boot: Duration::ZERO,
             turn: 0,
             turn_used: Duration::ZERO,
@@ -178,6 +185,22 @@ impl Accounts {
         self.question
     }
 
+    /// Code that runs for this event at this time is over.
+    pub(crate) fn stop_at(&mut self, event: EventKey, at: Instant) {
+        self.stops.insert(event, at);
+    }
+
+    /// Code that runs for the start at this time is over.
+    pub(crate) const fn stop_boot_at(&mut self, at: Instant) {
+        self.boot_stops = Some(at);
+    }
+
+    /// The event has ended: nothing is charged to it any more.
+    pub(crate) fn ended(&mut self, event: EventKey) {
+        self.stops.remove(&event);
+        self.events.remove(&event);
+    }
+
     /// A look at a worker that was not busy.
     pub(super) fn glance(&mut self, at: Instant, entered: Entered) {
         self.newest = entered.newest();
@@ -188,6 +211,7 @@ impl Accounts {
         let used = look.cpu.saturating_sub(self.clock);
         self.clock = look.cpu;
         let was_long = self.turn == look.turn && self.turn_used >= LONG;
+        let was_seen = self.turn == look.turn;
         if self.turn != look.turn {
             self.turn = look.turn;
             (self.turn_used, self.nobodys) = (Duration::ZERO, Duration::ZERO);
@@ -202,6 +226,7 @@ impl Accounts {
         if look.entered == Entered::Boot {
             self.boot += used;
             judgement.breach = (self.boot >= self.limits.boot).then_some(None);
+            judgement.late = self.boot_stops.is_some_and(|at| at <= look.at).then_some(None);
             self.glance(look.at, look.entered);
             return judgement;
         }
@@ -209,6 +234,9 @@ impl Accounts {
             self.pay(look.at, answer, &asked, &mut judgement);
         } else if look.answer.is_none() {
             self.suspect(look.entered, &mut judgement);
+            if was_seen {
+                self.suspect_late(look.at, look.entered, &mut judgement);
+            }
         }
         self.unpaid += used;
         if judgement.breach.is_none() && self.asked.is_none() {
@@ -247,6 +275,9 @@ impl Accounts {
             }
             return;
         };
+        if same_turn && self.stops.get(&event).is_some_and(|at| *at <= now) {
+            judgement.late = Some(Some(event));
+        }
         let existed = match asked.since {
             Some(since) if event > asked.newest => now.saturating_duration_since(since),
             _ => Duration::MAX,
@@ -282,6 +313,16 @@ impl Accounts {
         }
     }
 
+    /// No answer, for as long as from one look to the next: native code of the event that was begun, or of one of several.
+    fn suspect_late(&self, now: Instant, entered: Entered, judgement: &mut Judgement) {
+        let is_late = |at: &Instant| *at <= now;
+        judgement.late = match entered {
+            Entered::Event(key) => self.stops.get(&key).is_some_and(is_late).then_some(Some(key)),
+            Entered::Loop(_) => (!self.stops.is_empty() && self.stops.values().all(is_late)).then_some(None),
+            Entered::Boot => None,
+        };
+    }
+
     fn forget_some(&mut self) {
         if self.events.len() > ACCOUNTS_MAX {
             let mut amounts: Vec<_> = self.events.values().map(|used| used.cpu).collect();
@@ -293,172 +334,4 @@ impl Accounts {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MS: Duration = Duration::from_millis(1);
-    const LIMITS: CpuLimits = CpuLimits {
-        event: Duration::from_millis(100),
-        soft: Duration::from_millis(80),
-        boot: Duration::from_millis(100),
-    };
-
-    /// A thread whose looks come every 5 ms.
-    struct Thread {
-        accounts: Accounts,
-        at: Instant,
-        cpu: Duration,
-        answer: Option<Answer>,
-    }
-
-    impl Thread {
-        fn new() -> Self {
-            Self {
-                accounts: Accounts::new(LIMITS, Duration::ZERO),
-                at: Instant::now(),
-                cpu: Duration::ZERO,
-                answer: None,
-            }
-        }
-
-        /// A look after 5 ms in which so much was used; whose code runs is answered before the next.
-        fn look(&mut self, used: Duration, turn: u64, entered: Entered, runs: Option<Option<EventKey>>) -> Judgement {
-            self.at += 5 * MS;
-            self.cpu += used;
-            let judgement = self.accounts.judge(Look {
-                at: self.at,
-                cpu: self.cpu,
-                turn,
-                entered,
-                answer: self.answer.take(),
-            });
-            if judgement.ask || self.accounts.asked.is_some() {
-                self.answer = runs.map(|event| Answer { turn, event });
-            }
-            judgement
-        }
-    }
-
-    #[test]
-    fn a_loop_is_over_at_its_limit_and_the_script_is_told_before() {
-        let mut thread = Thread::new();
-        let mut told = None;
-        for look in 1u32.. {
-            let judged = thread.look(5 * MS, 1, Entered::Event(7), Some(Some(7)));
-            if let Some(soft) = judged.soft {
-                assert!(told.replace(soft.used).is_none(), "told twice");
-            }
-            if let Some(blamed) = judged.breach {
-                assert_eq!((blamed, told), (Some(7), Some(80 * MS)));
-                assert_eq!(look, 21, "one look after the one that found the limit reached");
-                break;
-            }
-            assert!(look < 30);
-        }
-    }
-
-    #[test]
-    fn short_turns_add_up_and_waiting_is_free() {
-        let mut thread = Thread::new();
-        let (mut used, mut told) = (Duration::ZERO, false);
-        for turn in 0u64.. {
-            // A millisecond of work in every five; one of two events does nine tenths of it.
-            let who = if turn % 10 == 3 { 1 } else { 2 };
-            used += MS;
-            let judged = thread.look(MS, turn, Entered::Loop(2), Some(Some(who)));
-            assert_eq!(judged.breach, None, "its turn is over when the answer is read");
-            if let Some(soft) = judged.soft {
-                assert_eq!(soft.event, 2);
-                assert!((85..95).contains(&used.as_millis()), "{used:?}");
-                told = true;
-            }
-            if let Some(over) = judged.over {
-                assert_eq!((over, told), (2, true));
-                assert!((105..120).contains(&used.as_millis()), "{used:?}");
-                break;
-            }
-        }
-    }
-
-    #[test]
-    fn one_who_has_just_come_does_not_pay_for_those_before() {
-        let mut thread = Thread::new();
-        thread.look(MS, 1, Entered::Loop(4), Some(Some(4)));
-        // Much was used, by events that nobody saw running, and then a new one is seen.
-        thread.accounts.unpaid = 500 * MS;
-        thread.answer = None;
-        thread.look(MS, 2, Entered::Event(5), Some(Some(5)));
-        let judged = thread.look(MS, 2, Entered::Event(5), Some(Some(5)));
-        assert_eq!((judged.breach, judged.soft), (None, None));
-        assert!(thread.accounts.events[&5].cpu <= 15 * MS, "{:?}", thread.accounts);
-    }
-
-    #[test]
-    fn native_code_that_never_answers_is_over_at_the_limit() {
-        for (entered, blamed) in [(Entered::Event(3), Some(3)), (Entered::Loop(3), None)] {
-            let mut thread = Thread::new();
-            let looks = (1..).find(|_| thread.look(5 * MS, 1, entered, None).breach == Some(blamed));
-            assert_eq!(looks, Some(21));
-        }
-    }
-
-    #[test]
-    fn a_long_turn_lets_others_go_first_and_short_ones_that_add_up_do_not() {
-        let mut thread = Thread::new();
-        let mut standing = |used, turn| thread.look(used, turn, Entered::Loop(1), None).standing;
-        for turn in 1..10 {
-            assert_eq!(standing(5 * MS, turn), Standing::Normal);
-        }
-        assert_eq!(standing(5 * MS, 10), Standing::Normal, "it may have begun just now");
-        assert_eq!(standing(5 * MS, 10), Standing::Lowered);
-        assert_eq!(standing(5 * MS, 11), Standing::Normal);
-    }
-
-    #[test]
-    fn a_long_turn_that_is_held_up_gets_a_quarter_of_a_processor_all_the_same() {
-        let mut thread = Thread::new();
-        let mut look = |used| thread.look(used, 1, Entered::Boot, None).standing;
-        let (mut got, mut before) = (Duration::ZERO, Standing::Normal);
-        for _ in 0..1000 {
-            // It gets nothing while anything else may go first, and half a processor where it is one of two.
-            let used = match before {
-                Standing::Normal => 5 * MS / 2,
-                Standing::Lowered => Duration::ZERO,
-            };
-            got += used;
-            before = look(used);
-        }
-        let share = got.as_secs_f64() / (1000 * 5 * MS).as_secs_f64();
-        assert!((0.2..0.3).contains(&share), "{share}");
-    }
-
-    #[test]
-    fn code_of_no_event_is_limited_a_turn() {
-        let mut thread = Thread::new();
-        for turn in 0..100 {
-            for _ in 0..10 {
-                assert_eq!(thread.look(5 * MS, turn, Entered::Loop(3), Some(None)).breach, None);
-            }
-        }
-        let looks = (1..).find(|_| thread.look(5 * MS, 200, Entered::Loop(3), Some(None)).breach == Some(None));
-        assert_eq!(looks, Some(21));
-    }
-
-    #[test]
-    fn a_start_has_one_limit_for_all_its_turns() {
-        let mut thread = Thread::new();
-        let turns = (1..).find(|turn| thread.look(MS, *turn, Entered::Boot, None).breach == Some(None));
-        assert_eq!(turns, Some(100));
-    }
-
-    #[test]
-    fn accounts_are_bounded_and_the_largest_are_kept() {
-        let mut thread = Thread::new();
-        thread.accounts.events.entry(1).or_default().cpu = 50 * MS;
-        for key in 2..5000 {
-            thread.look(MS, u64::from(key), Entered::Event(key), Some(Some(key)));
-        }
-        assert!(thread.accounts.events.len() <= ACCOUNTS_MAX);
-        assert_eq!(thread.accounts.events[&1].cpu, 50 * MS);
-    }
-}
+mod tests;

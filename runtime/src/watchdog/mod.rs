@@ -1,4 +1,4 @@
-//! The watchdog: one thread that ends JavaScript which burns CPU beyond its limit.
+//! The watchdog: one thread that ends JavaScript which burns CPU beyond its limit, or runs past its deadline.
 //!
 //! The hot path takes two atomic operations a turn and no system call. A worker's turn is armed by storing a fresh
 //! generation with the `BUSY` bit; the watchdog looks every [`TICK`] while anything is busy, and sleeps without a timer
@@ -193,14 +193,19 @@ impl<'a> Rounds<'a> {
         });
         let number = accounts.question();
         drop(accounts);
-        if let Some(event) = judgement.breach {
-            let limit = Limit::Cpu;
+        let cpu = judgement
+            .breach
+            .map(|event| (Limit::Cpu, FaultKind::ExceededCpu, event));
+        let late = judgement
+            .late
+            .map(|event| (Limit::Wall, FaultKind::ExceededWall, event));
+        if let Some((limit, kind, event)) = cpu.or(late) {
             if watched.fire(state, Breach { limit, event }) {
                 // Its end is waited for.
                 watched.raise_priority();
                 watched.isolate.terminate_execution();
                 if let Some(on_stop) = &watched.on_stop {
-                    on_stop.call(FaultKind::ExceededCpu);
+                    on_stop.call(kind);
                 }
             }
             return;

@@ -6,7 +6,7 @@
 //! whatever is terminated late is never used again.
 
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -40,9 +40,15 @@ pub(super) type Interrupt = unsafe extern "C" fn(UnsafeRawIsolatePtr, *mut c_voi
 
 /// Which limit a turn was ended for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
 pub(crate) enum Limit {
     Cpu,
+    Wall,
     Memory,
+}
+
+impl Limit {
+    const ALL: [Self; 3] = [Self::Cpu, Self::Wall, Self::Memory];
 }
 
 /// Why a turn was ended.
@@ -93,7 +99,7 @@ pub(crate) struct Watched {
     /// An event that is beyond its limit, plus one.
     over: AtomicU64,
     breach_event: AtomicU64,
-    breach_memory: AtomicBool,
+    breach_limit: AtomicU8,
     /// For how many looks the isolate is left to say itself whom to blame, before it is terminated from outside.
     blame_looks: AtomicU32,
     soft: Mutex<Vec<Soft>>,
@@ -136,7 +142,7 @@ impl Watched {
             answer_event: AtomicU64::new(0),
             over: AtomicU64::new(0),
             breach_event: AtomicU64::new(0),
-            breach_memory: AtomicBool::new(false),
+            breach_limit: AtomicU8::new(Limit::Cpu as u8),
             blame_looks: AtomicU32::new(0),
             soft: Mutex::new(Vec::new()),
             accounts: Mutex::new(accounts),
@@ -149,7 +155,7 @@ impl Watched {
         }
     }
 
-    pub(super) fn accounts(&self) -> MutexGuard<'_, Accounts> {
+    pub(crate) fn accounts(&self) -> MutexGuard<'_, Accounts> {
         locked(&self.accounts)
     }
 
@@ -210,8 +216,7 @@ impl Watched {
 
     /// Ends the turn that was seen in this state. `false`: it has ended by itself.
     pub(super) fn fire(&self, state: u64, breach: Breach) -> bool {
-        self.breach_memory
-            .store(breach.limit == Limit::Memory, Ordering::Relaxed);
+        self.breach_limit.store(breach.limit as u8, Ordering::Relaxed);
         self.breach_event.store(packed(breach.event), Ordering::Relaxed);
         let turn = Self::turn_of(state);
         let fire = |now| (now & BUSY != 0 && Self::turn_of(now) == turn).then_some((now & !BUSY) | FIRED);
@@ -301,10 +306,8 @@ impl Watched {
 
     /// What ended the turn that was found fired.
     fn breach(&self) -> Breach {
-        let limit = match self.breach_memory.load(Ordering::Relaxed) {
-            true => Limit::Memory,
-            false => Limit::Cpu,
-        };
+        let limit = usize::from(self.breach_limit.load(Ordering::Relaxed));
+        let limit = Limit::ALL.get(limit).copied().unwrap_or(Limit::Cpu);
         let known = unpacked(self.breach_event.load(Ordering::Relaxed));
         let event = known.or(match self.entered() {
             Entered::Event(key) => Some(key),

@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Instant;
 
 use deno_core::error::{CoreError, CoreErrorKind};
 use deno_core::{JsRuntime, ModuleId, PollEventLoopOptions, RuntimeOptions, serde_v8, v8};
@@ -34,6 +35,8 @@ const USER_AGENT: &str = concat!("Cloudflare-Workers/Isopod-", env!("CARGO_PKG_V
 pub struct BootOptions {
     /// The worker's number in its host, for logs.
     pub worker: u64,
+    /// When code that still runs for the start is ended by force. Default: only its CPU time is limited.
+    pub stop_at: Option<Instant>,
     /// Hears of it when the worker is told to stop from outside. Default: nobody does.
     pub on_stop: Option<OnStop>,
 }
@@ -134,6 +137,9 @@ impl Worker {
                 options.on_stop,
             )
             .map_err(|error| Fault::new(FaultKind::BootFailed, format!("the thread has no CPU clock: {error}")))?;
+        if let Some(at) = options.stop_at {
+            watch.watched().accounts().stop_boot_at(at);
+        }
         if !script.enforced {
             watch.look_away();
         }
@@ -326,6 +332,7 @@ impl Worker {
                 "the script's top-level code used its limit of {:?} of CPU time",
                 limits.boot_cpu
             ),
+            Limit::Wall => "the script's top-level code still ran when its time to start was over".to_owned(),
             Limit::Memory => format!(
                 "the script reached its limit of {} MiB of memory while it started",
                 limits.memory_bytes() >> 20

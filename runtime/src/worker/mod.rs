@@ -14,7 +14,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deno_core::{JsRuntime, v8};
 use isopod_ext::handlers::{CodeFrames, Event, EventKey, Events, Fault, FaultKind, Stage, take_back};
@@ -95,7 +95,15 @@ impl Worker {
     /// Hands an event to the script. Runs its handler up to the first `await`. Gives the name of the event, by which
     /// [`Worker::poll`] tells of its end.
     pub fn begin(&mut self, event: Event) -> EventKey {
+        self.begin_until(event, None)
+    }
+
+    /// The same, with the time at which code that runs for the event is ended by force, as code that uses up its CPU time is.
+    pub fn begin_until(&mut self, event: Event, stop_at: Option<Instant>) -> EventKey {
         let (key, entrypoint, begin) = self.events.borrow_mut().accept(event);
+        if let Some(at) = stop_at {
+            self.stop_at(key, at);
+        }
         match &self.condemned {
             Some(fault) => self.events.borrow_mut().fail(key, beside(fault)),
             None => {
@@ -106,6 +114,11 @@ impl Worker {
             }
         }
         key
+    }
+
+    /// Sets another time at which code that runs for the event is ended by force.
+    pub fn stop_at(&mut self, event: EventKey, at: Instant) {
+        self.watch.watched().accounts().stop_at(event, at);
     }
 
     /// Drives the script. Ready with one thing that happened; pending when everything waits, and then the task is woken
@@ -158,6 +171,7 @@ impl Worker {
         }
         let ended = self.events.borrow_mut().next_ended();
         if let Some(ended) = ended {
+            self.watch.watched().accounts().ended(ended.key);
             if ended.log_dropped > 0 {
                 console::tell_log_dropped(&self.script, self.number, ended.log_dropped);
             }
@@ -254,6 +268,10 @@ impl Worker {
             Limit::Cpu => Fault::new(
                 FaultKind::ExceededCpu,
                 format!("the event used its limit of {:?} of CPU time", self.script.limits.cpu),
+            ),
+            Limit::Wall => Fault::new(
+                FaultKind::ExceededWall,
+                "the event's code still ran after its deadline, and was ended",
             ),
             Limit::Memory => Fault::new(
                 FaultKind::ExceededMemory,

@@ -99,6 +99,101 @@ const BURN: &str = "
     const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
     const burn = (ms) => { for (const until = performance.now() + ms; performance.now() < until;); };";
 
+/// Begins calls of these functions, each to be over so long after now, and gives how they ended.
+fn calls_until(source: &str, calls: &[(&'static str, Duration)]) -> Vec<Result<serde_json::Value, Fault>> {
+    let script = Arc::new(script(source).build().unwrap());
+    let calls = calls.to_vec();
+    on_worker_thread(move |thread| async move {
+        let mut worker = Worker::boot(&thread, &script, BootOptions::default()).await.unwrap();
+        let now = Instant::now();
+        let mut answers = Vec::new();
+        for (function, until) in calls {
+            let (reply, answer) = isopod_runtime::values::answer();
+            let kind = EventKind::Call {
+                function: function.to_owned(),
+                arguments: ().into_arguments(),
+                reply,
+            };
+            let event = Event { entrypoint: None, kind };
+            worker.begin_until(event, Some(now + until));
+            answers.push((answer, None));
+        }
+        drive(&mut worker, || {
+            for (answer, given) in &mut answers {
+                *given = given.take().or_else(|| answer.try_recv().ok().flatten());
+            }
+            answers.iter().all(|(_, given)| given.is_some()).then_some(())
+        })
+        .await;
+        answers.into_iter().map(|(_, given)| given.unwrap()).collect()
+    })
+}
+
+const SOON: Duration = Duration::from_millis(100);
+
+#[test]
+fn a_loop_that_runs_past_its_deadline_is_ended_below_its_cpu_limit() {
+    for body in [
+        "for (;;) {}",
+        "await null; for (;;) {}",
+        "await sleep(10); for (;;) {}",
+        "(function f() { Promise.resolve().then(f) })(); return new Promise(() => {});",
+        "for (;;) await null;",
+        "[3, 1, 2].sort(() => { for (;;) {} })",
+        "/(a+)+b/.test('a'.repeat(40))",
+        "await sleep(10); /(a+)+b/.test('a'.repeat(40))",
+    ] {
+        let start = Instant::now();
+        let source = format!("{BURN} export async function spin() {{ {body} }}");
+        let ended = calls_until(&source, &[("spin", SOON)]).remove(0);
+        assert_eq!(ended.unwrap_err().kind, FaultKind::ExceededWall, "{body}");
+        // Its limit on CPU time is 10 s.
+        assert!(
+            (SOON..Duration::from_secs(5)).contains(&start.elapsed()),
+            "{body}: {:?}",
+            start.elapsed()
+        );
+    }
+}
+
+#[test]
+fn whose_code_ran_past_its_deadline_is_ended_for_it_and_the_others_may_be_tried_again() {
+    let source = format!(
+        "{BURN} export async function spin() {{ await sleep(10); for (;;) {{}} }}
+         export async function wait() {{ await sleep(60_000); }}"
+    );
+    let far = Duration::from_secs(60);
+    let kinds = |calls: &[_]| -> Vec<_> {
+        let ended = calls_until(&source, calls).into_iter();
+        ended
+            .map(|ended| ended.unwrap_err())
+            .map(|fault| (fault.kind, fault.retry_after.is_some()))
+            .collect()
+    };
+    let (wall, lost) = ((FaultKind::ExceededWall, false), (FaultKind::WorkerLost, true));
+    assert_eq!(kinds(&[("wait", far), ("spin", SOON)]), [lost, wall]);
+    // One that only waits is not what the other's code is ended for.
+    assert_eq!(kinds(&[("wait", SOON), ("spin", SOON * 4)]), [lost, wall]);
+}
+
+#[test]
+fn top_level_code_that_runs_past_the_time_to_start_is_ended_below_its_cpu_limit() {
+    for source in ["for (;;) {}", "await null; for (;;) {}"] {
+        let script = Arc::new(script(source).build().unwrap());
+        let start = Instant::now();
+        let fault = on_worker_thread(move |thread| async move {
+            let options = BootOptions {
+                stop_at: Some(Instant::now() + SOON),
+                ..BootOptions::default()
+            };
+            Worker::boot(&thread, &script, options).await.err().unwrap()
+        });
+        assert_eq!(fault.kind, FaultKind::BootFailed);
+        assert!(fault.message.contains("time to start"), "{fault}");
+        assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+    }
+}
+
 #[test]
 fn an_event_pays_for_all_its_turns_together() {
     let source = format!("{BURN} export async function nibble() {{ for (;;) {{ burn(2); await sleep(1); }} }}");

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use isopod_runtime::handlers::{Event as JsEvent, EventKey, Fault, FaultKind};
 use isopod_runtime::io::IoOptions;
@@ -73,10 +74,16 @@ impl Engine for JsEngine {
         })
     }
 
+    /// The watchdog sees to it.
+    fn stops_code(_: &Script) -> bool {
+        true
+    }
+
     async fn boot(&self, thread: &WorkerThread, script: &Arc<Script>, ctx: BootContext) -> Result<JsWorker, BootError> {
         let stop = ctx.stop;
         let options = BootOptions {
             worker: ctx.worker.get(),
+            stop_at: ctx.stop_at,
             // Should its thread not come back, the pool finds it.
             on_stop: Some(OnStop::new(move |limit| stop.told(None, outcome(limit)))),
         };
@@ -99,6 +106,8 @@ pub struct JsWorker {
     slots: HashMap<EventKey, SlotId>,
     /// Those that were answered with a stream.
     streaming: HashSet<EventKey>,
+    /// When the code of the event that is begun next is to be ended.
+    next_stop: Option<(SlotId, Instant)>,
 }
 
 impl JsWorker {
@@ -108,6 +117,7 @@ impl JsWorker {
             keys: HashMap::new(),
             slots: HashMap::new(),
             streaming: HashSet::new(),
+            next_stop: None,
         }
     }
 }
@@ -116,9 +126,17 @@ impl Worker for JsWorker {
     type Event = JsEvent;
 
     fn begin(&mut self, slot: SlotId, event: JsEvent) {
-        let key = self.worker.begin(event);
+        let stop_at = self.next_stop.take().filter(|(of, _)| *of == slot).map(|(_, at)| at);
+        let key = self.worker.begin_until(event, stop_at);
         self.keys.insert(slot, key);
         self.slots.insert(key, slot);
+    }
+
+    fn stop_at(&mut self, slot: SlotId, at: Instant) {
+        match self.keys.get(&slot) {
+            Some(key) => self.worker.stop_at(*key, at),
+            None => self.next_stop = Some((slot, at)),
+        }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {

@@ -4,6 +4,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use crate::engine::{BootContext, BootError, Engine, Event, SlotId, ThreadError, Turn, Worker};
 use crate::native::Task;
@@ -57,6 +58,13 @@ impl<E: Engine> Engine for WithNative<E> {
         }
     }
 
+    fn stops_code(script: &Self::Script) -> bool {
+        match script {
+            Code::Script(script) => E::stops_code(script),
+            Code::Native => false,
+        }
+    }
+
     async fn boot(
         &self,
         thread: &Self::Thread,
@@ -98,6 +106,12 @@ impl<E: Engine> Worker for Host<E> {
             (Self::Native(worker), Work::Task(task)) => worker.begin(slot, task),
             // Not accepted in the first place: see `suits`.
             (_, event) => event.fail(Failure::new(Outcome::Exception, "the worker does not take such events")),
+        }
+    }
+
+    fn stop_at(&mut self, slot: SlotId, at: Instant) {
+        if let Self::Script(worker) = self {
+            worker.stop_at(slot, at);
         }
     }
 

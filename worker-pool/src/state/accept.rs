@@ -197,7 +197,7 @@ impl<E: Engine> State<E> {
             Seat::Worker(index) if let Some(hosted) = self.threads[index].hosted.as_mut() => {
                 script.in_flight += 1;
                 let due = hosted.give(job, now, fx);
-                self.look_by(after(due, self.settings.lost_grace), fx);
+                self.look_by(after(due, self.settings.wall_grace.min(self.settings.lost_grace)), fx);
             }
             seat => {
                 if seat == Seat::Shed

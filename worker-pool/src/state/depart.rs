@@ -59,8 +59,11 @@ impl<E: Engine> State<E> {
                     .into_iter()
                     .for_each(|job| fx.fail(job, Failure::new(Outcome::Canceled, "the pool was shut down")));
             } else {
-                for job in unbegun {
-                    script.queue.restore(job);
+                let wait_max = self.settings.queue_wait_max;
+                let expires = unbegun.iter().map(|job| job.expires(wait_max)).min();
+                unbegun.into_iter().for_each(|job| script.queue.restore(job));
+                if let Some(expires) = expires {
+                    self.look_by(expires, fx);
                 }
             }
         }

@@ -12,6 +12,9 @@ use crate::state::{Departure, Effects, Hosted, Life, Mail, Phase, State};
 use crate::thread::Running;
 use crate::time::after;
 
+/// A worker whose code is ended has this long to say so itself: it knows more.
+const FIRST_SAY: Duration = Duration::from_millis(30);
+
 impl<E: Engine> State<E> {
     /// The engine has told a worker to stop; if its thread does not come back, the supervisor is to find it.
     pub(crate) fn told_to_stop(
@@ -44,10 +47,12 @@ impl<E: Engine> State<E> {
         let grace = self.settings.lost_grace;
         let mut nearest: Option<Instant> = None;
         for thread in 0..self.threads.len() {
+            let overdue = self.end_overdue(thread, now, fx);
+            nearest = nearest.into_iter().chain(overdue).min();
             let Some(hosted) = &self.threads[thread].hosted else {
                 continue;
             };
-            match hosted.back_by(grace, now) {
+            match hosted.back_by(grace, self.settings.wall_grace, now) {
                 Some(due) if due <= now => self.give_up(thread, Outcome::WorkerLost, now, fx),
                 Some(due) => nearest = Some(nearest.map_or(due, |nearest| nearest.min(due))),
                 None => {}
@@ -55,6 +60,50 @@ impl<E: Engine> State<E> {
         }
         self.replace_lost(now, fx);
         nearest
+    }
+
+    /// Ends events that passed their deadlines while code of others keeps their worker, which lives on. `Some`: when the next
+    /// one is to be ended.
+    fn end_overdue(&mut self, thread: usize, now: Instant, fx: &mut Effects<E>) -> Option<Instant> {
+        let grace = self.settings.wall_grace.saturating_add(FIRST_SAY);
+        let hosted = self.threads[thread].hosted.as_mut()?;
+        let by = now
+            .checked_sub(grace)
+            .filter(|_| E::stops_code(&hosted.version.script))?;
+        let (running, nearest) = {
+            let mut slots = hosted.table.lock();
+            (slots.take_overdue(by), slots.nearest_untaken())
+        };
+        let wall_timeout = hosted.version.limits.wall_timeout;
+        let is_due = |mail: &Mail<E::Event>| mail.due(wall_timeout).is_some_and(|due| due <= by);
+        let unread = hosted.mailbox.take_where(is_due);
+        let (waits, _) = hosted.mailbox.least(|mail| mail.due(wall_timeout));
+        let name = Arc::clone(&hosted.version.name);
+        let mut failed = 0;
+        for job in unread.into_iter().filter_map(Mail::event) {
+            failed += 1;
+            hosted.held.retain(|held| *held != job.id);
+            fx.tell(PoolEvent::EventFailed {
+                script: Arc::clone(&name),
+                outcome: Outcome::ExceededWall,
+            });
+            let message = "the event's deadline passed while it waited for its worker, which is busy with another";
+            fx.fail(job, Failure::new(Outcome::ExceededWall, message));
+        }
+        for (tally, line, outcome) in running {
+            let message = "the event did not end by its deadline";
+            fx.give_up(tally, &line, Failure::new(outcome, message));
+            fx.tell(PoolEvent::EventFailed {
+                script: Arc::clone(&name),
+                outcome,
+            });
+        }
+        if let Some(script) = self.scripts.get_mut(&name) {
+            script.in_flight -= failed;
+        }
+        self.ended(failed, fx);
+        let next = nearest.into_iter().chain(waits).min()?;
+        Some(after(next, grace))
     }
 
     /// Gives up the workers that still hold events: the pool does not wait for them any longer.
@@ -89,7 +138,8 @@ impl<E: Engine> State<E> {
             };
             let failure = Failure::new(outcome, "the event's thread runs code that does not come back");
             let retry_after = (outcome == Outcome::WorkerLost).then_some(self.settings.retry_after);
-            fx.give_up(running.tally, &running.line, Failure { retry_after, ..failure });
+            let Some(tally) = running.tally else { continue };
+            fx.give_up(tally, &running.line, Failure { retry_after, ..failure });
             fx.tell(PoolEvent::EventFailed {
                 script: Arc::clone(&script),
                 outcome,
@@ -168,22 +218,28 @@ impl<E: Engine> State<E> {
 
 impl<E: Engine> Hosted<E> {
     /// When its thread should have come back at the latest: with this much grace after it was told to stop, after its boot
-    /// was to be over, after the first deadline among the events it has begun or should have.
-    fn back_by(&self, grace: Duration, now: Instant) -> Option<Instant> {
+    /// was to be over, after the first deadline among the events it has begun or should have. Where code is ended once it
+    /// runs past its own event's deadline, it is the last of those it has begun that counts.
+    fn back_by(&self, grace: Duration, wall_grace: Duration, now: Instant) -> Option<Instant> {
         let wall_timeout = self.version.limits.wall_timeout;
-        let (begun, running) = {
+        let stops_code = E::stops_code(&self.version.script);
+        let (begun, last, running) = {
             let table = self.table.lock();
-            (table.nearest_deadline(), table.len())
+            (table.nearest_deadline(), table.last_deadline(), table.len())
+        };
+        let patient = |due: Instant| match last.filter(|_| stops_code) {
+            Some(last) => after(due.max(last), wall_grace),
+            None => due,
         };
         // After the table: an event on its way from here to there is seen in neither, but none is counted twice.
-        let (unread, waiting) = self.mailbox.first(|mail| mail.due(wall_timeout));
+        let (unread, waiting) = self.mailbox.least(|mail| mail.due(wall_timeout));
         // On its way, or ended and not reported yet: to be looked for again.
         let unseen = self.held.len() > running + waiting;
         let due = [
             self.told.as_ref().map(|(at, _)| *at),
-            (self.phase == Phase::Booting).then_some(self.boot_ends),
-            begun,
-            unread,
+            (self.phase == Phase::Booting).then_some(after(self.boot_ends, wall_grace)),
+            begun.map(patient),
+            unread.map(patient),
             unseen.then_some(now),
         ];
         let due = due.into_iter().flatten().min()?;

@@ -92,7 +92,7 @@ impl<E: Engine> State<E> {
             script.queue.moved(given, now);
         }
         if let Some(due) = nearest {
-            self.look_by(after(due, self.settings.lost_grace), fx);
+            self.look_by(after(due, self.settings.wall_grace.min(self.settings.lost_grace)), fx);
         }
         self.shed_stale(&version.name, stale, fx);
         // What is left may have been left to a worker that was coming, and has come.

@@ -28,6 +28,9 @@ const TURNS_PER_POLL: usize = 64;
 const WEIGH: Duration = Duration::from_millis(10);
 const WEIGH_FOR_SHOW: Duration = Duration::from_secs(1);
 
+/// A turn that took so long may have kept others past their deadlines.
+const LONG_TURN: Duration = Duration::from_millis(5);
+
 type Step<T = ()> = Result<T, Departure>;
 
 /// How a round of the loop ended.
@@ -102,6 +105,12 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         if let Some(pulse) = &mut self.pulse {
             pulse.wakes(clock::now());
         }
+        // What passed its deadline while the thread did not get to run is canceled before it is given another turn.
+        if self.timer.as_ref().is_some_and(|(at, _)| *at <= clock::now())
+            && let Err(departure) = self.expire(clock::now())
+        {
+            return Poll::Ready(departure);
+        }
         for _ in 0..TURNS_PER_POLL {
             match self.round(cx) {
                 Ok(Round::Busy) => {}
@@ -152,10 +161,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
 
     fn read(&mut self, mail: Mail<E::Event>) -> Step {
         match mail {
-            Mail::Event(job) => {
-                self.begin(job);
-                Ok(())
-            }
+            Mail::Event(job) => self.begin(job),
             Mail::Cancel(event) => {
                 self.cancel(Outcome::Canceled, |running| running.id == event);
                 Ok(())
@@ -174,42 +180,59 @@ impl<'a, E: Engine> EventLoop<'a, E> {
     }
 
     /// Begins an event, unless it came too late.
-    fn begin(&mut self, job: Job<E::Event>) {
-        let (now, id, deadline) = (clock::now(), job.id, job.deadline);
+    fn begin(&mut self, job: Job<E::Event>) -> Step {
+        let (now, id) = (clock::now(), job.id);
+        let deadline = job.due(self.assignment.version.limits.wall_timeout);
         let line = Arc::clone(&job.line);
         if self.cut {
             job.fail(Failure::new(Outcome::Canceled, "the pool was shut down"));
-            return self.ended.push(id);
+            self.ended.push(id);
+            return Ok(());
         }
-        if deadline.is_some_and(|deadline| deadline <= now) {
+        if deadline <= now {
             job.fail(Failure::new(
                 Outcome::ExceededWall,
                 "the event's deadline passed while it waited for a worker",
             ));
-            return self.ended.push(id);
+            self.ended.push(id);
+            return Ok(());
         }
         self.record(Series::QueueWait, job.accepted, now);
         self.linger.came(job.accepted);
         let Some((event, tally)) = job.start() else {
-            return self.ended.push(id);
+            self.ended.push(id);
+            return Ok(());
         };
-        let limit = after(now, self.assignment.version.limits.wall_timeout);
-        let deadline = deadline.map_or(limit, |deadline| deadline.min(limit));
         // In the table first: a panic in `begin` finds the event there.
         let running = Running {
             id,
             started: now,
             deadline,
             canceled: None,
-            tally,
+            tally: Some(tally),
             line,
         };
         let slot = self.slots().insert(running);
         match slot {
-            Ok(slot) => self.worker.begin(slot, event),
+            Ok(slot) => {
+                self.stop_at(slot, deadline);
+                self.worker.begin(slot, event);
+            }
             // Dropping it counts it.
             Err(_) => event.fail(Failure::new(Outcome::WorkerLost, "the worker had been given up")),
         }
+        // Others may have passed their deadlines meanwhile, and there may be more mail.
+        let after = clock::now();
+        if after.saturating_duration_since(now) >= LONG_TURN && !self.worker.is_condemned() {
+            return self.expire(after);
+        }
+        Ok(())
+    }
+
+    /// Tells the worker when code that still runs for an event with this deadline is to be ended.
+    fn stop_at(&mut self, slot: SlotId, deadline: Instant) {
+        self.worker
+            .stop_at(slot, after(deadline, self.shared.settings.wall_grace));
     }
 
     fn turn(&mut self, turn: Turn) -> Step {
@@ -220,13 +243,17 @@ impl<'a, E: Engine> EventLoop<'a, E> {
                 Ok(())
             }
             Turn::Streaming { slot } => {
-                let timeout = self.assignment.version.limits.stream_timeout;
-                self.slots().streams(slot, after(clock::now(), timeout));
+                let deadline = after(clock::now(), self.assignment.version.limits.stream_timeout);
+                if self.slots().streams(slot, deadline) {
+                    self.stop_at(slot, deadline);
+                }
                 Ok(())
             }
             Turn::Answered { slot } => {
-                let timeout = self.assignment.version.limits.wait_until_timeout;
-                self.slots().put_off(slot, after(clock::now(), timeout));
+                let deadline = after(clock::now(), self.assignment.version.limits.wait_until_timeout);
+                if self.slots().put_off(slot, deadline) {
+                    self.stop_at(slot, deadline);
+                }
                 Ok(())
             }
             Turn::Ended { slot, outcome } => {
@@ -240,7 +267,9 @@ impl<'a, E: Engine> EventLoop<'a, E> {
                 };
                 let now = clock::now();
                 self.record(Series::Execution, running.started, now);
-                running.tally.finish(outcome);
+                if let Some(tally) = running.tally {
+                    tally.finish(outcome);
+                }
                 self.adapt(now);
                 if self.worker.is_condemned() {
                     // Its room is for no other event: it is given up with the worker.
@@ -308,7 +337,8 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         tracing::warn!(worker = self.assignment.worker.get(), %outcome, reason, "a worker was condemned");
         self.worker.abandon(Failure::new(outcome, reason));
         let held = self.slots().drain();
-        held.into_iter().for_each(|(_, running)| running.tally.finish(outcome));
+        let tallies = held.into_iter().filter_map(|(_, running)| running.tally);
+        tallies.for_each(|tally| tally.finish(outcome));
         Departure::Retired(RetireReason::Condemned)
     }
 
@@ -326,7 +356,10 @@ impl<'a, E: Engine> EventLoop<'a, E> {
             })
             .collect();
         // It may run the script's code, and that may take its time: not under the table's lock.
-        canceled.into_iter().for_each(|slot| self.worker.cancel(slot, outcome));
+        for slot in canceled {
+            self.stop_at(slot, grace_ends);
+            self.worker.cancel(slot, outcome);
+        }
     }
 
     /// Whether it holds events that it has begun.

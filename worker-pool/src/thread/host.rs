@@ -126,6 +126,7 @@ async fn boot<E: Engine>(
         version: version.number,
         concurrency: version.limits.concurrency,
         deadline: Some(after(started, limit)),
+        stop_at: Some(after(started, limit.saturating_add(shared.settings.wall_grace))),
         stop: stop_notice(shared, index, assignment.worker),
     };
     let boot = pin!(clock::timeout(limit, shared.engine.boot(thread, &version.script, ctx)));

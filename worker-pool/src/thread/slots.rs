@@ -18,7 +18,8 @@ pub(crate) struct Running {
     pub(crate) deadline: Instant,
     /// Set by the cancellation.
     pub(crate) canceled: Option<Outcome>,
-    pub(crate) tally: Tally,
+    /// Taken where the event has been counted already: see [`Slots::take_overdue`].
+    pub(crate) tally: Option<Tally>,
     pub(crate) line: Arc<Line>,
 }
 
@@ -75,10 +76,9 @@ impl Slots {
     }
 
     /// Gives an event that streams another deadline, unless it has been canceled.
-    pub(crate) fn streams(&mut self, slot: SlotId, deadline: Instant) {
-        if let Some(running) = self.get_mut(slot).filter(|running| running.canceled.is_none()) {
-            running.deadline = deadline;
-        }
+    pub(crate) fn streams(&mut self, slot: SlotId, deadline: Instant) -> bool {
+        let running = self.get_mut(slot).filter(|running| running.canceled.is_none());
+        running.map(|running| running.deadline = deadline).is_some()
     }
 
     fn get_mut(&mut self, slot: SlotId) -> Option<&mut Running> {
@@ -90,12 +90,33 @@ impl Slots {
 
     /// Gives an event another deadline, unless the one it had has passed. One whose caller left begins anew: it can be canceled
     /// again.
-    pub(crate) fn put_off(&mut self, slot: SlotId, deadline: Instant) {
+    pub(crate) fn put_off(&mut self, slot: SlotId, deadline: Instant) -> bool {
         let running = self.get_mut(slot);
-        if let Some(running) = running.filter(|running| running.canceled != Some(Outcome::ExceededWall)) {
+        let running = running.filter(|running| running.canceled != Some(Outcome::ExceededWall));
+        let changed = running.map(|running| {
             running.canceled = None;
             running.deadline = deadline;
-        }
+        });
+        changed.is_some()
+    }
+
+    /// Takes the way to the callers of events whose deadlines passed before this, each once: their worker has not ended
+    /// them, and need not any more.
+    pub(crate) fn take_overdue(&mut self, by: Instant) -> Vec<(Tally, Arc<Line>, Outcome)> {
+        let overdue = self.iter_mut().filter(|(_, running)| running.deadline <= by);
+        overdue
+            .filter_map(|(_, running)| {
+                let outcome = running.canceled.unwrap_or(Outcome::ExceededWall);
+                Some((running.tally.take()?, Arc::clone(&running.line), outcome))
+            })
+            .collect()
+    }
+
+    /// The nearest deadline of an event that [`Slots::take_overdue`] has not taken.
+    pub(crate) fn nearest_untaken(&self) -> Option<Instant> {
+        let running = self.entries.iter().filter_map(|(_, running)| running.as_ref());
+        let untaken = running.filter(|running| running.tally.is_some());
+        untaken.map(|running| running.deadline).min()
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (SlotId, &mut Running)> {
@@ -127,10 +148,16 @@ impl Slots {
     }
 
     pub(crate) fn nearest_deadline(&self) -> Option<Instant> {
-        self.entries
-            .iter()
-            .filter_map(|(_, running)| running.as_ref().map(|running| running.deadline))
-            .min()
+        self.deadlines().min()
+    }
+
+    pub(crate) fn last_deadline(&self) -> Option<Instant> {
+        self.deadlines().max()
+    }
+
+    fn deadlines(&self) -> impl Iterator<Item = Instant> {
+        let running = self.entries.iter().filter_map(|(_, running)| running.as_ref());
+        running.map(|running| running.deadline)
     }
 
     pub(crate) fn drain(&mut self) -> Vec<(SlotId, Running)> {
@@ -158,7 +185,7 @@ mod tests {
             started: Instant::now(),
             deadline: Instant::now(),
             canceled: None,
-            tally: Tally::accept(Default::default(), Default::default()),
+            tally: Some(Tally::accept(Default::default(), Default::default())),
             line: Arc::default(),
         }
     }
@@ -181,5 +208,15 @@ mod tests {
         let held = slots.insert(running()).map_err(|_| "lost").expect("room");
         assert_eq!(slots.give_up().len(), 1);
         assert!(slots.remove(held).is_none() && slots.insert(running()).is_err() && slots.is_empty());
+    }
+
+    #[test]
+    fn an_event_is_overdue_once() {
+        let mut slots = Slots::default();
+        let slot = slots.insert(running()).map_err(|_| "lost").expect("room");
+        let deadline = slots.nearest_untaken().expect("a deadline");
+        assert_eq!(slots.take_overdue(deadline).len(), 1);
+        assert!(slots.take_overdue(deadline).is_empty() && slots.nearest_untaken().is_none());
+        assert!(slots.remove(slot).is_some_and(|running| running.tally.is_none()));
     }
 }

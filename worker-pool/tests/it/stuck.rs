@@ -3,12 +3,12 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::common::{LONG, Pool, Sent, assert_settled, builder, call, deploy, send, until};
+use crate::common::{LONG, Pool, Sent, assert_settled, builder, call, deploy, send, try_send, until};
 use futures::executor::block_on;
 use isopod_pool::fake::{Boot, Does, FakeScript};
-use isopod_pool::{Failure, Options, Outcome, PoolEvent, Unhealthy};
+use isopod_pool::{Failure, Meta, Options, Outcome, PoolEvent, Unhealthy};
 
 const SHORT: Duration = Duration::from_millis(20);
 
@@ -85,6 +85,52 @@ fn whom_the_engine_told_to_stop_is_blamed_its_neighbours_may_try_again_and_what_
     assert!(lost.retry_after.is_some(), "{lost:?}");
     let answers: Vec<_> = waits.into_iter().map(Sent::answer).collect();
     assert_eq!(answers, (0..5).map(Ok).collect::<Vec<_>>());
+    assert_settled(&pool);
+    drop(open);
+    until(|| pool.stats().threads.stuck == 0);
+    assert_settled(&pool);
+}
+
+#[test]
+fn where_code_is_ended_at_its_deadline_others_end_at_theirs_and_the_thread_is_not_lost() {
+    let pool = builder(1)
+        .lost_grace(SHORT)
+        .wall_grace(Duration::from_millis(5))
+        .build()
+        .expect("threads");
+    deploy(&pool, "s", FakeScript::new().stops_code(), &Options::default());
+    let soon = || Meta {
+        deadline: Some(Instant::now() + SHORT),
+        ..Meta::default()
+    };
+    let waits = try_send(&pool, "s", Does::Never, soon()).expect("room");
+    until(|| pool.stats().scripts["s"].in_flight == 1);
+    // Its own limit is the script's of 30 s: it may.
+    let (open, blocked) = block(&pool, "s");
+    let unread = try_send(&pool, "s", Does::Echo(1), soon()).expect("room");
+    let patient = send(&pool, "s", Does::Echo(2));
+    assert_eq!(given_up(&waits).outcome, Outcome::ExceededWall);
+    assert_eq!(unread.answer(), Err(Outcome::ExceededWall));
+    assert!(blocked.reply.is_empty() && patient.reply.is_empty());
+    drop(open);
+    assert_eq!((blocked.answer(), patient.answer()), (Ok(0), Ok(2)));
+    assert_settled(&pool);
+    let stats = pool.stats();
+    assert_eq!((stats.threads.lost, stats.outcomes["exceeded_wall"]), (0, 2));
+}
+
+#[test]
+fn where_code_is_ended_at_its_deadline_a_thread_that_does_not_come_back_all_the_same_is_lost() {
+    let pool = builder(1)
+        .lost_grace(SHORT)
+        .wall_grace(Duration::from_millis(5))
+        .build()
+        .expect("threads");
+    deploy(&pool, "s", FakeScript::new().stops_code(), &hurried());
+    let (open, blocked) = block(&pool, "s");
+    assert_eq!(given_up(&blocked).outcome, Outcome::ExceededWall);
+    until(|| pool.stats().threads.lost == 1);
+    assert_eq!(call(&pool, "s", Does::Echo(1)), Ok(1));
     assert_settled(&pool);
     drop(open);
     until(|| pool.stats().threads.stuck == 0);

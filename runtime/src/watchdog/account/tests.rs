@@ -1,0 +1,211 @@
+use super::*;
+
+const MS: Duration = Duration::from_millis(1);
+const LIMITS: CpuLimits = CpuLimits {
+    event: Duration::from_millis(100),
+    soft: Duration::from_millis(80),
+    boot: Duration::from_millis(100),
+};
+
+/// A thread whose looks come every 5 ms.
+struct Thread {
+    accounts: Accounts,
+    at: Instant,
+    cpu: Duration,
+    answer: Option<Answer>,
+}
+
+impl Thread {
+    fn new() -> Self {
+        Self {
+            accounts: Accounts::new(LIMITS, Duration::ZERO),
+            at: Instant::now(),
+            cpu: Duration::ZERO,
+            answer: None,
+        }
+    }
+
+    /// A look after 5 ms in which so much was used; whose code runs is answered before the next.
+    fn look(&mut self, used: Duration, turn: u64, entered: Entered, runs: Option<Option<EventKey>>) -> Judgement {
+        self.at += 5 * MS;
+        self.cpu += used;
+        let judgement = self.accounts.judge(Look {
+            at: self.at,
+            cpu: self.cpu,
+            turn,
+            entered,
+            answer: self.answer.take(),
+        });
+        if judgement.ask || self.accounts.asked.is_some() {
+            self.answer = runs.map(|event| Answer { turn, event });
+        }
+        judgement
+    }
+}
+
+#[test]
+fn a_loop_is_over_at_its_limit_and_the_script_is_told_before() {
+    let mut thread = Thread::new();
+    let mut told = None;
+    for look in 1u32.. {
+        let judged = thread.look(5 * MS, 1, Entered::Event(7), Some(Some(7)));
+        if let Some(soft) = judged.soft {
+            assert!(told.replace(soft.used).is_none(), "told twice");
+        }
+        if let Some(blamed) = judged.breach {
+            assert_eq!((blamed, told), (Some(7), Some(80 * MS)));
+            assert_eq!(look, 21, "one look after the one that found the limit reached");
+            break;
+        }
+        assert!(look < 30);
+    }
+}
+
+#[test]
+fn short_turns_add_up_and_waiting_is_free() {
+    let mut thread = Thread::new();
+    let (mut used, mut told) = (Duration::ZERO, false);
+    for turn in 0u64.. {
+        // A millisecond of work in every five; one of two events does nine tenths of it.
+        let who = if turn % 10 == 3 { 1 } else { 2 };
+        used += MS;
+        let judged = thread.look(MS, turn, Entered::Loop(2), Some(Some(who)));
+        assert_eq!(judged.breach, None, "its turn is over when the answer is read");
+        if let Some(soft) = judged.soft {
+            assert_eq!(soft.event, 2);
+            assert!((85..95).contains(&used.as_millis()), "{used:?}");
+            told = true;
+        }
+        if let Some(over) = judged.over {
+            assert_eq!((over, told), (2, true));
+            assert!((105..120).contains(&used.as_millis()), "{used:?}");
+            break;
+        }
+    }
+}
+
+#[test]
+fn one_who_has_just_come_does_not_pay_for_those_before() {
+    let mut thread = Thread::new();
+    thread.look(MS, 1, Entered::Loop(4), Some(Some(4)));
+    // Much was used, by events that nobody saw running, and then a new one is seen.
+    thread.accounts.unpaid = 500 * MS;
+    thread.answer = None;
+    thread.look(MS, 2, Entered::Event(5), Some(Some(5)));
+    let judged = thread.look(MS, 2, Entered::Event(5), Some(Some(5)));
+    assert_eq!((judged.breach, judged.soft), (None, None));
+    assert!(thread.accounts.events[&5].cpu <= 15 * MS, "{:?}", thread.accounts);
+}
+
+#[test]
+fn native_code_that_never_answers_is_over_at_the_limit() {
+    for (entered, blamed) in [(Entered::Event(3), Some(3)), (Entered::Loop(3), None)] {
+        let mut thread = Thread::new();
+        let looks = (1..).find(|_| thread.look(5 * MS, 1, entered, None).breach == Some(blamed));
+        assert_eq!(looks, Some(21));
+    }
+}
+
+#[test]
+fn a_long_turn_lets_others_go_first_and_short_ones_that_add_up_do_not() {
+    let mut thread = Thread::new();
+    let mut standing = |used, turn| thread.look(used, turn, Entered::Loop(1), None).standing;
+    for turn in 1..10 {
+        assert_eq!(standing(5 * MS, turn), Standing::Normal);
+    }
+    assert_eq!(standing(5 * MS, 10), Standing::Normal, "it may have begun just now");
+    assert_eq!(standing(5 * MS, 10), Standing::Lowered);
+    assert_eq!(standing(5 * MS, 11), Standing::Normal);
+}
+
+#[test]
+fn a_long_turn_that_is_held_up_gets_a_quarter_of_a_processor_all_the_same() {
+    let mut thread = Thread::new();
+    let mut look = |used| thread.look(used, 1, Entered::Boot, None).standing;
+    let (mut got, mut before) = (Duration::ZERO, Standing::Normal);
+    for _ in 0..1000 {
+        // It gets nothing while anything else may go first, and half a processor where it is one of two.
+        let used = match before {
+            Standing::Normal => 5 * MS / 2,
+            Standing::Lowered => Duration::ZERO,
+        };
+        got += used;
+        before = look(used);
+    }
+    let share = got.as_secs_f64() / (1000 * 5 * MS).as_secs_f64();
+    assert!((0.2..0.3).contains(&share), "{share}");
+}
+
+#[test]
+fn code_of_no_event_is_limited_a_turn() {
+    let mut thread = Thread::new();
+    for turn in 0..100 {
+        for _ in 0..10 {
+            assert_eq!(thread.look(5 * MS, turn, Entered::Loop(3), Some(None)).breach, None);
+        }
+    }
+    let looks = (1..).find(|_| thread.look(5 * MS, 200, Entered::Loop(3), Some(None)).breach == Some(None));
+    assert_eq!(looks, Some(21));
+}
+
+#[test]
+fn a_start_has_one_limit_for_all_its_turns() {
+    let mut thread = Thread::new();
+    let turns = (1..).find(|turn| thread.look(MS, *turn, Entered::Boot, None).breach == Some(None));
+    assert_eq!(turns, Some(100));
+}
+
+#[test]
+fn code_is_late_for_its_own_event_and_not_for_one_that_waits() {
+    let mut thread = Thread::new();
+    let at = thread.at;
+    thread.accounts.stop_at(1, at + 20 * MS);
+    thread.accounts.stop_at(2, at + 60 * MS);
+    let looks = (1..).find(|_| match thread.look(MS, 1, Entered::Loop(2), Some(Some(2))).late {
+        None => false,
+        late => late == Some(Some(2)) || panic!("{late:?}"),
+    });
+    assert_eq!(looks, Some(12));
+    thread.accounts.ended(2);
+    assert_eq!(
+        thread.look(MS, 2, Entered::Loop(2), Some(None)).late,
+        None,
+        "code of no event"
+    );
+}
+
+#[test]
+fn native_code_is_late_where_it_can_be_of_no_other_event() {
+    let mut thread = Thread::new();
+    let at = thread.at;
+    thread.accounts.stop_at(1, at + 20 * MS);
+    thread.accounts.stop_at(2, at + 100 * MS);
+    assert!((0..10).all(|_| thread.look(MS, 1, Entered::Loop(2), None).late.is_none()));
+    assert_eq!(
+        thread.look(MS, 2, Entered::Event(1), None).late,
+        None,
+        "a turn that has just begun"
+    );
+    assert_eq!(thread.look(MS, 2, Entered::Event(1), None).late, Some(Some(1)));
+    let looks = (13..).find(|_| thread.look(MS, 3, Entered::Loop(2), None).late == Some(None));
+    assert_eq!(looks, Some(20));
+}
+
+#[test]
+fn a_start_is_late_when_its_time_is_over() {
+    let mut thread = Thread::new();
+    thread.accounts.stop_boot_at(thread.at + 20 * MS);
+    let looks = (1..).find(|turn| thread.look(Duration::ZERO, *turn, Entered::Boot, None).late == Some(None));
+    assert_eq!(looks, Some(4));
+}
+
+#[test]
+fn accounts_are_bounded_and_the_largest_are_kept() {
+    let mut thread = Thread::new();
+    thread.accounts.events.entry(1).or_default().cpu = 50 * MS;
+    for key in 2..5000 {
+        thread.look(MS, u64::from(key), Entered::Event(key), Some(Some(key)));
+    }
+    assert!(thread.accounts.events.len() <= ACCOUNTS_MAX);
+    assert_eq!(thread.accounts.events[&1].cpu, 50 * MS);
+}
