@@ -81,6 +81,62 @@ fn a_value_of_another_shape_is_an_exception_that_says_so() {
 }
 
 #[test]
+fn a_part_of_another_shape_is_named_with_what_is_there() {
+    #[derive(Debug, serde::Deserialize)]
+    #[expect(dead_code, reason = "never made: the parts do not fit")]
+    struct Order {
+        id: u32,
+        items: Vec<Item>,
+        note: Option<String>,
+    }
+    #[derive(Debug, serde::Deserialize)]
+    #[expect(dead_code, reason = "never made: the parts do not fit")]
+    struct Item {
+        name: String,
+        prices: std::collections::BTreeMap<String, f64>,
+    }
+    let pool = pool_of("export const f = (text) => Function(`return ${text}`)();", vec![]);
+    let told = |text: &str| {
+        let failure = block_on(pool.call::<_, Order>("s", "f", (text.to_owned(),))).expect_err("another shape");
+        failure.message
+    };
+    let items = |item: &str| format!("({{ id: 1, items: [{{ name: 'a', prices: {{}} }}, {item}] }})");
+    for (text, place) in [
+        ("7".to_owned(), "found the number 7"),
+        ("({ items: [] })".to_owned(), "missing field `id`"),
+        (
+            "({ id: 'one', items: [] })".to_owned(),
+            "at `id`: expected integer, found the string \"one\"",
+        ),
+        (
+            "({ id: 1, items: 'none' })".to_owned(),
+            "at `items`: expected array, found the string \"none\"",
+        ),
+        (
+            "({ id: 1, items: [], note: [1, 2] })".to_owned(),
+            "at `note`: expected string, found an array of 2",
+        ),
+        (items("null"), "at `items[1]`: expected object, found null"),
+        (
+            items("{ name: 5, prices: {} }"),
+            "at `items[1].name`: expected string, found the number 5",
+        ),
+        (
+            items("{ name: 'b', prices: { eur: 'x' } }"),
+            "at `items[1].prices.eur`: expected number, found the string \"x\"",
+        ),
+        (
+            items("{ name: 'b', prices: { eur: Symbol() } }"),
+            "at `items[1].prices.eur`",
+        ),
+    ] {
+        let told = told(&text);
+        assert!(told.contains(place), "{text}: {told}");
+        assert!(!told.contains("serde_v8"), "{told}");
+    }
+}
+
+#[test]
 fn an_error_keeps_its_class_message_stack_and_cause() {
     let source = "class Broke extends Error { name = 'Broke' }
         export function f() { throw new Broke('no', { cause: new RangeError('deep') }) }";

@@ -4,7 +4,7 @@
 (function () {
 const { core, primordials } = __bootstrap;
 const { op_isopod_is_open } = core.ops;
-const { Promise, ReflectApply, SafeWeakSet, WeakSetPrototypeAdd, WeakSetPrototypeHas } = primordials;
+const { ObjectKeys, Promise, ReflectApply, SafeArrayIterator, SafeWeakSet, WeakSetPrototypeAdd, WeakSetPrototypeHas } = primordials;
 
 /** The key of the event whose code runs now; 0 outside of any. */
 const currentEvent = (function currentEvent() {
@@ -37,5 +37,13 @@ function saysEnded(error) {
   return error !== null && typeof error === "object" && WeakSetPrototypeHas(errors, error);
 }
 
-return { currentEvent, hasEnded, saysEnded, sayingEnded, unlessEnded };
+// ---- ops
+
+/** Has the scripts that are loaded later find these ops too; those they have stay as they are. */
+const addOps = (function addOps(ops) {
+  const known = core.ops;
+  for (const name of new SafeArrayIterator(ObjectKeys(ops))) known[name] ??= ops[name];
+});
+
+return { addOps, currentEvent, hasEnded, saysEnded, sayingEnded, unlessEnded };
 })();

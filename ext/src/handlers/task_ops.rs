@@ -117,8 +117,7 @@ fn plain_value<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     value: v8::Local<'s, v8::Value>,
 ) -> Result<serde_json::Value, String> {
-    unwind::catch(|| metered::read(scope, value).map_err(|error| error.to_string()))
-        .unwrap_or_else(|panic| Err(panic.to_string()))
+    unwind::catch(|| metered::read(scope, value)).unwrap_or_else(|panic| Err(panic.to_string()))
 }
 
 fn bytes<'s>(

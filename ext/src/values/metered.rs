@@ -11,7 +11,9 @@ use deno_core::{serde_v8, v8};
 use serde::de::{
     DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
+use serde_path_to_error::Track;
 
+use super::place;
 use crate::native::lending;
 use crate::quotas::{QuotaError, Usage};
 use crate::unwind;
@@ -20,32 +22,36 @@ use crate::unwind;
 const VALUE_BYTES: usize = 8;
 
 /// Reads a value; a script's getters run meanwhile.
+///
+/// # Errors
+/// Which part of the value is of another shape than was asked for, and what it is.
 pub(crate) fn read<'s, T: DeserializeOwned>(
     scope: &mut v8::PinScope<'s, '_>,
     value: v8::Local<'s, v8::Value>,
-) -> Result<T, serde_v8::Error> {
+) -> Result<T, String> {
     let max = Usage::of_isolate(scope).quotas.message_bytes;
     let budget = Budget {
         left: Cell::new(max),
         max,
     };
     lending::forget_taken();
+    let mut track = Track::new();
     let mut inner = serde_v8::Deserializer::new(scope, value, None);
-    let read = || {
-        T::deserialize(Metered {
-            inner: &mut inner,
-            budget: &budget,
-        })
+    let metered = Metered {
+        inner: &mut inner,
+        budget: &budget,
     };
+    let tracked = serde_path_to_error::Deserializer::new(metered, &mut track);
     // serde_v8 panics at a symbol, wherever in the value one is. Nothing is left half done then: only reading went on.
-    let read = catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|payload| {
+    let read = catch_unwind(AssertUnwindSafe(|| T::deserialize(tracked))).unwrap_or_else(|payload| {
         if unwind::message(&*payload).contains("unknown ValueType") {
             Err(serde_v8::Error::custom("a symbol has no counterpart"))
         } else {
             resume_unwind(payload)
         }
-    })?;
-    lending::lend_taken(scope)?;
+    });
+    let read = read.map_err(|error| place::told(scope, value, &track.path(), &error))?;
+    lending::lend_taken(scope).map_err(|error| error.to_string())?;
     Ok(read)
 }
 

@@ -17,6 +17,7 @@
 mod answer;
 mod arguments;
 pub(crate) mod metered;
+mod place;
 mod thrown;
 
 use deno_core::{serde_v8, v8};
@@ -101,7 +102,7 @@ pub trait FromScript: Sized + Send + 'static {
 
 impl<T: DeserializeOwned + Send + 'static> FromScript for T {
     fn from_script<'s>(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>) -> Result<Self, ValueError> {
-        metered::read(scope, value).map_err(|error| ValueError::FromScript(error.to_string()))
+        metered::read(scope, value).map_err(ValueError::FromScript)
     }
 }
 

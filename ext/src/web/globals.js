@@ -282,6 +282,8 @@ const boot = (function boot(options) {
   op_set_wasm_streaming_callback(denoFetch.handleWasmStreaming);
   internals.isopodUserAgent = options.userAgent;
   console.setNoColorFns(() => !options.colors, () => !options.colors);
+  // What comes after the snapshot is not among the ops that its scripts were given.
+  if (options.addsOps) context.addOps(core.ops);
   fillEnv(handlers.env, options.bindings);
   internals.isopodProcess = { args: options.args, env: { ...options.env } };
   if (options.command) core.loadExtScript("ext:isopod_process/command.js").start(globalThis);

@@ -72,6 +72,8 @@ struct StartArguments<'a> {
     bindings: Vec<JsBinding<'a>>,
     removed_globals: Vec<String>,
     command: bool,
+    /// Whether there are ops that are not in the snapshot.
+    adds_ops: bool,
     args: &'a [String],
     env: &'a BTreeMap<String, String>,
 }
@@ -198,7 +200,7 @@ impl Worker {
             }
         }
         let removed = extend.iter().flat_map(|extend| extend.removed_globals()).collect();
-        let face = start(&mut runtime, script, bound, removed)?;
+        let face = start(&mut runtime, script, bound, removed, !has_all_ops)?;
         Ok(Self {
             watch,
             gauge,
@@ -348,6 +350,7 @@ fn start(
     script: &Script,
     bindings: Vec<JsBinding<'_>>,
     removed_globals: Vec<String>,
+    adds_ops: bool,
 ) -> Result<Face, Fault> {
     let no_command = crate::Command::default();
     let command = script.command.as_ref().unwrap_or(&no_command);
@@ -357,6 +360,7 @@ fn start(
         bindings,
         removed_globals,
         command: script.command.is_some(),
+        adds_ops,
         args: &command.args,
         env: &command.env,
     };

@@ -1,0 +1,86 @@
+//! Where in a script's value something else was than a caller asked for, and what it is.
+
+use deno_core::{serde_v8, v8};
+use serde_path_to_error::{Path, Segment};
+
+/// Characters shown of a text.
+const SHOWN_MAX: usize = 40;
+
+/// Says what is wrong with the part of a value at this path.
+pub(super) fn told<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    value: v8::Local<'s, v8::Value>,
+    path: &Path,
+    error: &serde_v8::Error,
+) -> String {
+    let error = error.to_string();
+    // The kind of what was there comes below, with the value.
+    let error = error.strip_prefix("serde_v8 error: ").unwrap_or(&error);
+    let expected = error
+        .strip_prefix("invalid type; expected: ")
+        .and_then(|rest| rest.split_once(", got: "))
+        .map(|(expected, _)| expected);
+    let found = find(scope, value, path).map(|found| shown(scope, found));
+    let what = match (expected, found) {
+        (Some(expected), Some(found)) => format!("expected {expected}, found {found}"),
+        (None, Some(found)) => format!("{error} (found {found})"),
+        (_, None) => error.to_owned(),
+    };
+    match path.iter().next() {
+        None => what,
+        Some(_) => format!("at `{path}`: {what}"),
+    }
+}
+
+/// The part of a value at a path, where there is one. Getters run again.
+fn find<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    value: v8::Local<'s, v8::Value>,
+    path: &Path,
+) -> Option<v8::Local<'s, v8::Value>> {
+    let mut found = value;
+    for segment in path {
+        let object = v8::Local::<v8::Object>::try_from(found).ok()?;
+        v8::tc_scope!(scope, scope);
+        found = match segment {
+            Segment::Seq { index } => object.get_index(scope, u32::try_from(*index).ok()?)?,
+            Segment::Map { key } | Segment::Enum { variant: key } => {
+                let key = v8::String::new(scope, key)?;
+                object.get(scope, key.into())?
+            }
+            Segment::Unknown => return None,
+        };
+    }
+    Some(found)
+}
+
+/// A value in few words. Runs no code of the script's.
+fn shown<'s>(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>) -> String {
+    if let Ok(text) = v8::Local::<v8::String>::try_from(value) {
+        let is_cut = text.length() > SHOWN_MAX;
+        let text: String = text.to_rust_string_lossy(scope).chars().take(SHOWN_MAX).collect();
+        return format!("the string {text:?}{}", if is_cut { "…" } else { "" });
+    }
+    if let Ok(array) = v8::Local::<v8::Array>::try_from(value) {
+        return format!("an array of {}", array.length());
+    }
+    if value.is_number() {
+        return format!("the number {}", value.number_value(scope).unwrap_or(f64::NAN));
+    }
+    if value.is_null_or_undefined() || value.is_boolean() {
+        return value.to_rust_string_lossy(scope);
+    }
+    let kind = match () {
+        () if value.is_big_int() => "a bigint",
+        () if value.is_symbol() => "a symbol",
+        () if value.is_function() => "a function",
+        () if value.is_promise() => "a promise",
+        () if value.is_date() => "a Date",
+        () if value.is_map() => "a Map",
+        () if value.is_set() => "a Set",
+        () if value.is_typed_array() => "a typed array",
+        () if value.is_array_buffer() => "an ArrayBuffer",
+        () => "an object",
+    };
+    kind.to_owned()
+}
