@@ -13,7 +13,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use isopod_runtime::fetch::{FetchConfig, NetPolicy};
+use isopod_runtime::fetch::{FetchConfig, FetchLimits, NetPolicy};
+use isopod_runtime::files::{FileAccess, Grant};
 use isopod_runtime::{Command, Console, Script};
 
 use self::limits::LimitArguments;
@@ -30,6 +31,12 @@ pub(crate) struct Permissions {
     /// Let the script see the variables of this file; may be given more than once
     #[arg(long, value_name = "FILE")]
     env_file: Vec<PathBuf>,
+    /// Let the script read all files, or those named and what is in folders named: --allow-read=data,notes.txt
+    #[arg(long, value_name = "PATHS", num_args = 0..=1, require_equals = true, value_delimiter = ',')]
+    allow_read: Option<Vec<PathBuf>>,
+    /// Let the script write, rename and remove all files, or those named and what is in folders named
+    #[arg(long, value_name = "PATHS", num_args = 0..=1, require_equals = true, value_delimiter = ',')]
+    allow_write: Option<Vec<PathBuf>>,
     /// Let the script's fetch reach private and loopback addresses
     #[arg(long)]
     allow_private_network: bool,
@@ -151,11 +158,19 @@ fn start(entry: Entry, common: Common, args: Vec<OsString>, all: &Environment) -
         })
         .fetch(FetchConfig {
             policy: Arc::new(policy),
+            limits: FetchLimits {
+                decoded_bytes_max: u64::MAX,
+                ..FetchLimits::default()
+            },
             ..FetchConfig::default()
         })
         .command(Command {
             args: args.into_iter().map(text).collect::<Result<_>>()?,
             env: permissions.env(all)?,
+            files: FileAccess {
+                read: grant(permissions.allow_read.as_deref())?,
+                write: grant(permissions.allow_write.as_deref())?,
+            },
         })
         .build()?;
     life::live(script, common.limits.wall)
@@ -166,6 +181,15 @@ fn text(argument: OsString) -> Result<String> {
     argument.into_string().map_err(|argument| {
         anyhow::anyhow!("the argument {argument:?} is not UTF-8, and a script gets its arguments as text")
     })
+}
+
+/// What an option for files allows: without paths all of them.
+fn grant(paths: Option<&[PathBuf]>) -> Result<Grant> {
+    match paths {
+        None => Ok(Grant::Nothing),
+        Some([]) => Ok(Grant::Everything),
+        Some(paths) => Grant::of(paths.iter().cloned()).context("cannot find a path that was allowed"),
+    }
 }
 
 impl Permissions {

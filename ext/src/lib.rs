@@ -7,6 +7,7 @@ mod coding;
 pub mod context;
 pub mod events;
 pub mod fetch;
+pub mod files;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -48,6 +49,7 @@ pub fn extensions() -> Vec<Extension> {
         events::isopod_events::init(),
         native::isopod_native::init(),
         process::isopod_process::init(),
+        files::isopod_files::init(),
         web::isopod_web::init(),
     ]
 }

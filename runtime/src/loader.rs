@@ -20,7 +20,7 @@ use crate::modules::{Module, ModuleCode, ModuleError, ModuleKind, RequestedType,
 use crate::{Extend, Script};
 
 /// Modules that are in the snapshot, and so need not be loaded.
-const BUILTIN: [&str; 3] = ["isopod:process", "isopod:workers", "cloudflare:workers"];
+const BUILTIN: [&str; 4] = ["isopod:fs", "isopod:process", "isopod:workers", "cloudflare:workers"];
 
 /// Marks the import by which a `.wasm` module gets at its own bytes.
 const WASM_BYTES: &str = "isopod-bytes";

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use deno_core::url::Url;
 use isopod_ext::events::Publish;
 use isopod_ext::fetch::FetchConfig;
+use isopod_ext::files::FileAccess;
 use isopod_ext::native::NativeBinding;
 use isopod_ext::sql::SqlConfig;
 use serde_json::Value;
@@ -96,13 +97,15 @@ pub enum Console {
     },
 }
 
-/// What a script run as a command may know of the process: see the module `isopod:process`.
+/// What a script run as a command may know of the process: see the modules `isopod:process` and `isopod:fs`.
 #[derive(Clone, Default)]
 pub struct Command {
     /// The arguments after the script's name.
     pub args: Vec<String>,
     /// The environment variables let through.
     pub env: BTreeMap<String, String>,
+    /// The files it may use by `isopod:fs`.
+    pub files: FileAccess,
 }
 
 impl fmt::Debug for Command {

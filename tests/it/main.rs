@@ -8,6 +8,7 @@ mod callbacks;
 mod check;
 mod client;
 mod command_end;
+mod command_files;
 mod command_limits;
 mod cron;
 mod cut_bodies;

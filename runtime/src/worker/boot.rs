@@ -188,8 +188,9 @@ impl Worker {
                     })
                     .collect(),
             ));
-            if script.command.is_some() {
+            if let Some(command) = &script.command {
                 state.put(ProcessAccess::new(exit));
+                state.put(command.files.clone());
             }
             if let Some(extend) = extend {
                 let worker = NewWorker {

@@ -68,7 +68,10 @@ impl Worker {
                 FaultKind::ExceededCpu,
                 format!("the script used its limit of {:?} of CPU time", limits.boot_cpu),
             ),
-            Limit::Wall => Fault::new(FaultKind::ExceededWall, "the script's code still ran when its time was over"),
+            Limit::Wall => Fault::new(
+                FaultKind::ExceededWall,
+                "the script's code still ran when its time was over",
+            ),
             Limit::Memory => Fault::new(
                 FaultKind::ExceededMemory,
                 format!(

@@ -1,0 +1,231 @@
+//! Which files a script may use.
+//!
+//! A path is followed to where it really leads before it is held against what is allowed: symbolic links do not lead out. It
+//! is then used as it was found, without following links again, so that one which appears meanwhile leads nowhere either.
+
+use std::io::{Error, ErrorKind};
+use std::path::{Component, Path, PathBuf};
+use std::{fs, io};
+
+use super::FileError;
+
+/// The files that a script may read, or write.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Grant {
+    /// None.
+    #[default]
+    Nothing,
+    /// All that the user may.
+    Everything,
+    /// These files, and what is in these folders, by their real paths: see [`Grant::of`].
+    Below(Vec<PathBuf>),
+}
+
+impl Grant {
+    /// These files and folders; they need not be there yet.
+    ///
+    /// # Errors
+    /// One of them cannot be looked for.
+    pub fn of(paths: impl IntoIterator<Item = PathBuf>) -> io::Result<Self> {
+        let real = |path: PathBuf| follow(&std::path::absolute(path)?);
+        paths.into_iter().map(real).collect::<io::Result<_>>().map(Self::Below)
+    }
+
+    /// Whether a path is among them that has no symbolic links.
+    fn allows(&self, real: &Path) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Everything => true,
+            Self::Below(allowed) => allowed.iter().any(|allowed| real.starts_with(allowed)),
+        }
+    }
+}
+
+/// What a script may do with files. Put into a worker's state, this gives it `isopod:fs`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileAccess {
+    /// What it may read.
+    pub read: Grant,
+    /// What it may write, rename and remove.
+    pub write: Grant,
+}
+
+/// What is meant by a path whose last part is a symbolic link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Last {
+    /// Where the link leads.
+    Followed,
+    /// The link.
+    Itself,
+}
+
+impl FileAccess {
+    pub(super) fn to_read(&self, path: &str, last: Last) -> Result<PathBuf, FileError> {
+        allowed(&self.read, path, last, "reading", "allow-read")
+    }
+
+    pub(super) fn to_write(&self, path: &str, last: Last) -> Result<PathBuf, FileError> {
+        allowed(&self.write, path, last, "writing", "allow-write")
+    }
+}
+
+fn allowed(
+    grant: &Grant,
+    path: &str,
+    last: Last,
+    what: &'static str,
+    option: &'static str,
+) -> Result<PathBuf, FileError> {
+    let written = Path::new(path);
+    let found = std::path::absolute(written).and_then(|path| match (last, path.parent(), path.file_name()) {
+        (Last::Itself, Some(folder), Some(name)) => Ok(follow(folder)?.join(name)),
+        _ => follow(&path),
+    });
+    match found {
+        Ok(real) if grant.allows(&real) => Ok(real),
+        // Whether it is there is for those to know who may read it.
+        Err(source) if *grant == Grant::Everything => Err(FileError::io("find", written, source)),
+        found => Err(FileError::NotAllowed {
+            what,
+            path: found.unwrap_or_else(|_| written.to_owned()),
+            option,
+        }),
+    }
+}
+
+/// Symbolic links followed at most to what is not there: as many as Linux follows.
+const LINKS_MAX: usize = 40;
+
+/// Where a full path leads. What is not there yet is taken as it is written, below the last folder that is.
+fn follow(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..LINKS_MAX {
+        match follow_to_link(&path)? {
+            Found::Real(real) => return Ok(real),
+            Found::Link(next) => path = next,
+        }
+    }
+    Err(Error::other("too many symbolic links"))
+}
+
+enum Found {
+    Real(PathBuf),
+    /// A symbolic link leads to what is not there: the path to go on with.
+    Link(PathBuf),
+}
+
+fn follow_to_link(path: &Path) -> io::Result<Found> {
+    let mut missing = Vec::new();
+    for there in path.ancestors() {
+        let below = |mut real: PathBuf| {
+            real.extend(missing.iter().rev());
+            real
+        };
+        match fs::canonicalize(there) {
+            Ok(real) => return Ok(Found::Real(below(real))),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+            Err(error) => return Err(error),
+        }
+        if let (Some(folder), Ok(target)) = (there.parent(), fs::read_link(there)) {
+            return Ok(Found::Link(below(fs::canonicalize(folder)?.join(target))));
+        }
+        // What `..` leads back from has to be there.
+        match there.components().next_back() {
+            Some(Component::Normal(name)) => missing.push(name),
+            _ => break,
+        }
+    }
+    Err(ErrorKind::NotFound.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    struct Files(tempfile::TempDir);
+
+    impl Files {
+        fn new() -> Self {
+            let files = Self(tempfile::tempdir().expect("a folder"));
+            for folder in ["in/sub", "out"] {
+                fs::create_dir_all(files.path(folder)).expect("a folder");
+            }
+            fs::write(files.path("in/a"), "").expect("a file");
+            fs::write(files.path("out/b"), "").expect("a file");
+            files
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.0.path().join(name)
+        }
+
+        fn may_read(&self, name: &str, last: Last) -> bool {
+            let access = FileAccess {
+                read: Grant::of([self.path("in")]).expect("a grant"),
+                write: Grant::Nothing,
+            };
+            let path = self.path(name).to_str().expect("UTF-8").to_owned();
+            assert!(access.to_write(&path, last).is_err());
+            access.to_read(&path, last).is_ok()
+        }
+    }
+
+    #[test]
+    fn a_path_is_held_against_what_is_allowed_by_where_it_leads() {
+        let files = Files::new();
+        for inside in ["in", "in/a", "in/sub/../a", "in/new", "in/new/newer", "out/../in/a"] {
+            assert!(files.may_read(inside, Last::Followed), "{inside}");
+        }
+        for outside in [
+            "out/b",
+            "in/../out/b",
+            "in/sub/../../out/b",
+            "in/new/../../out/b",
+            "inner",
+            "",
+            "in2/a",
+        ] {
+            assert!(!files.may_read(outside, Last::Followed), "{outside}");
+        }
+    }
+
+    #[test]
+    fn links_do_not_lead_out() {
+        let files = Files::new();
+        symlink(files.path("out/b"), files.path("in/file")).expect("a link");
+        symlink(files.path("out"), files.path("in/folder")).expect("a link");
+        symlink("../out", files.path("in/relative")).expect("a link");
+        symlink(files.path("in/a"), files.path("in/inside")).expect("a link");
+        symlink(files.path("in/loop"), files.path("in/loop")).expect("a link");
+        symlink("../out/none", files.path("in/nowhere")).expect("a link");
+        symlink("sub/none", files.path("in/later")).expect("a link");
+        assert!(files.may_read("in/later", Last::Followed));
+        for outside in [
+            "in/file",
+            "in/folder/b",
+            "in/folder/new",
+            "in/relative/b",
+            "in/loop",
+            "in/nowhere",
+        ] {
+            assert!(!files.may_read(outside, Last::Followed), "{outside}");
+        }
+        assert!(files.may_read("in/inside", Last::Followed));
+        assert!(files.may_read("in/file", Last::Itself));
+        assert!(!files.may_read("in/folder/b", Last::Itself));
+    }
+
+    #[test]
+    fn what_is_not_allowed_does_not_tell_whether_it_is_there() {
+        let files = Files::new();
+        let access = FileAccess::default();
+        for name in ["out/b", "out/none", "none/none"] {
+            let path = files.path(name);
+            let told = access.to_read(path.to_str().expect("UTF-8"), Last::Followed);
+            let told = told.expect_err("nothing is allowed").to_string();
+            assert!(told.contains("--allow-read="), "{told}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What a script gets where a file cannot be had.
+
+use std::borrow::Cow;
+use std::io::{Error, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use deno_error::{AdditionalProperties, JsErrorClass, PropertyValue};
+
+/// Why something cannot be done with a file. In scripts it is a `FileError` with a `name` and, of the operating system's, a
+/// `code`.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The worker serves; it is not a command.
+    #[error("isopod:fs is for scripts started with `isopod run`: a worker that serves has no files")]
+    NotACommand,
+    /// The command line does not allow it.
+    #[error("{what} {} is not allowed: run the script with --{option}={} (or --{option} for all files)", .path.display(), .path.display())]
+    NotAllowed {
+        /// What was to be done.
+        what: &'static str,
+        /// The path, with symbolic links resolved.
+        path: PathBuf,
+        /// What allows it.
+        option: &'static str,
+    },
+    /// The operating system does not do it.
+    #[error("cannot {what} {}: {source}", .path.display())]
+    Io {
+        /// What was to be done.
+        what: &'static str,
+        /// The path.
+        path: PathBuf,
+        /// Why not.
+        source: Error,
+    },
+    /// The file was closed meanwhile.
+    #[error("the file was closed meanwhile")]
+    Lost,
+}
+
+impl FileError {
+    pub(super) fn io(what: &'static str, path: &Path, source: Error) -> Self {
+        let path = path.to_owned();
+        Self::Io { what, path, source }
+    }
+
+    /// The name that a script tells it by, and the code of POSIX where there is one.
+    fn name(&self) -> (&'static str, Option<&'static str>) {
+        let kind = match self {
+            Self::NotACommand => return ("NotSupported", None),
+            Self::NotAllowed { .. } => return ("PermissionDenied", None),
+            Self::Lost => return ("Closed", None),
+            Self::Io { source, .. } => source.kind(),
+        };
+        match kind {
+            ErrorKind::NotFound => ("NotFound", Some("ENOENT")),
+            ErrorKind::PermissionDenied => ("PermissionDenied", Some("EACCES")),
+            ErrorKind::AlreadyExists => ("AlreadyExists", Some("EEXIST")),
+            ErrorKind::NotADirectory => ("NotADirectory", Some("ENOTDIR")),
+            ErrorKind::IsADirectory => ("IsADirectory", Some("EISDIR")),
+            ErrorKind::DirectoryNotEmpty => ("DirectoryNotEmpty", Some("ENOTEMPTY")),
+            ErrorKind::StorageFull => ("StorageFull", Some("ENOSPC")),
+            ErrorKind::FileTooLarge => ("FileTooLarge", Some("EFBIG")),
+            ErrorKind::ReadOnlyFilesystem => ("ReadOnlyFilesystem", Some("EROFS")),
+            ErrorKind::InvalidInput | ErrorKind::InvalidFilename => ("InvalidPath", Some("EINVAL")),
+            ErrorKind::CrossesDevices => ("CrossesDevices", Some("EXDEV")),
+            _ => ("FileError", None),
+        }
+    }
+}
+
+impl JsErrorClass for FileError {
+    fn get_class(&self) -> Cow<'static, str> {
+        format!("IsopodFile{}", self.name().0).into()
+    }
+
+    fn get_message(&self) -> Cow<'static, str> {
+        self.to_string().into()
+    }
+
+    fn get_additional_properties(&self) -> AdditionalProperties {
+        let code = self.name().1.map(|code| ("code".into(), PropertyValue::from(code)));
+        Box::new(code.into_iter())
+    }
+
+    fn get_ref(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
+        self
+    }
+}
