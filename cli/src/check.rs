@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use isopod_host::bus::Bus;
 use isopod_pool::js::Pool;
+use isopod_pool::js::fetch::OwnServers;
 
 use crate::config::{self, Config, Overrides, Weight};
 use crate::serve::{Source, pool_builder, told};
@@ -87,7 +88,7 @@ async fn start(pool: &Pool, config: &Config, name: &str, worker: &config::Worker
     let bridge = scripts::bridge(&bus, name, worker)?;
     let (script, options) = match expect {
         Expect::Handlers => scripts::inspected(config, name, worker, &bridge)?,
-        Expect::Nothing => scripts::script(config, name, worker, &bridge)?,
+        Expect::Nothing => scripts::script(config, name, worker, &bridge, &OwnServers::default())?,
     };
     pool.deploy(name, script, &options)?;
     pool.warm(name).await.map_err(|failure| told(&failure))?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use isopod_host::bus::Bus;
 use isopod_host::workers::EventBridge;
-use isopod_pool::js::fetch::{FetchConfig, NetPolicy};
+use isopod_pool::js::fetch::{FetchConfig, NetPolicy, OwnServers};
 use isopod_pool::js::modules::{ImportMapText, MemoryModule};
 use isopod_pool::js::quotas::Quotas;
 use isopod_pool::js::sql::SqlConfig;
@@ -19,8 +19,14 @@ use crate::config::{self, Config, DatabaseUrl, Mode, Network, NetworkRule, Var, 
 use crate::inspector;
 
 /// The script and the options of one worker of the configuration.
-pub(crate) fn script(config: &Config, name: &str, worker: &Worker, bridge: &EventBridge) -> Result<(Script, Options)> {
-    with_main(config, name, worker, bridge, &worker.main, BTreeMap::new())
+pub(crate) fn script(
+    config: &Config,
+    name: &str,
+    worker: &Worker,
+    bridge: &EventBridge,
+    servers: &OwnServers,
+) -> Result<(Script, Options)> {
+    with_main(config, name, worker, bridge, servers, &worker.main, BTreeMap::new())
 }
 
 /// The same, but with [`inspector`](crate::inspector) in front of the main module.
@@ -31,7 +37,7 @@ pub(crate) fn inspected(
     bridge: &EventBridge,
 ) -> Result<(Script, Options)> {
     let (path, modules) = inspector::in_front_of(&worker.main)?;
-    with_main(config, name, worker, bridge, &path, modules)
+    with_main(config, name, worker, bridge, &OwnServers::default(), &path, modules)
 }
 
 /// The worker's place on the bus.
@@ -46,6 +52,7 @@ fn with_main(
     name: &str,
     worker: &Worker,
     bridge: &EventBridge,
+    servers: &OwnServers,
     main: &Path,
     memory: BTreeMap<Url, MemoryModule>,
 ) -> Result<(Script, Options)> {
@@ -54,6 +61,7 @@ fn with_main(
         .limits(limits(worker))
         .fetch(FetchConfig {
             policy: Arc::new(policy(&worker.network)),
+            servers: servers.clone(),
             ..FetchConfig::default()
         });
     builder = builder.withhold(config.withheld());

@@ -2,7 +2,10 @@
 
 use std::{net::SocketAddr, pin::Pin, sync::Arc, sync::atomic::Ordering, task::Poll, time::Duration};
 
+use http::Request;
+use http_body::Body as _;
 use hyper::{
+    body::Incoming,
     server::conn::{http1, http2},
     service::service_fn,
 };
@@ -12,13 +15,15 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
 use crate::{
+    client::Peer,
     connection::{Connection, Expiry},
     cut::Cut,
-    dispatch::{Dispatch, Scheme},
+    dispatch::{Dispatch, Scheme, Tls},
     listener::Listener,
     server::{App, Stage},
     service::{Origin, answer},
     stream::{Plain, Stream},
+    tls::agreed,
     watched::Watched,
 };
 
@@ -95,21 +100,27 @@ impl<D: Dispatch> Accept<D> {
 async fn serve<D: Dispatch>(app: Arc<App<D>>, tls: Option<TlsAcceptor>, stream: Plain, peer: Option<SocketAddr>) {
     let connection = Connection::open(&app.core.clock, &app.core.limits);
     let scheme = if tls.is_some() { Scheme::Https } else { Scheme::Http };
-    let origin = Arc::new(Origin {
-        connection: connection.clone(),
-        peer,
-        scheme,
-    });
     let opened = tokio::select! {
+        biased;
         opened = open(tls, stream, &connection) => opened,
         () = connection.opening_expired() => return app.core.counts.cuts.count(Cut::SlowHead),
+        // Browsers and balancers keep connections that they may never use.
+        () = app.core.closing.cancelled() => return,
+    };
+    let origin = |tls| {
+        Arc::new(Origin {
+            connection: connection.clone(),
+            address: peer,
+            peer: Peer::new(peer.map(|peer| peer.ip()), scheme, &app.core.trusted_proxies),
+            tls,
+        })
     };
     let cut = match opened {
-        Ok((io, true)) => {
+        Ok(Opened { io, is_h2: true, tls }) => {
             connection.speaks_h2();
-            serve_h2(app.clone(), origin, io).await
+            serve_h2(app.clone(), origin(tls), io).await
         }
-        Ok((io, false)) => serve_h1(app.clone(), origin, io).await,
+        Ok(Opened { io, is_h2: false, tls }) => serve_h1(app.clone(), origin(tls), io).await,
         Err(error) => {
             tracing::debug!(target: "isopod::server", %error, ?peer, "a connection did not get as far as HTTP");
             (scheme == Scheme::Https).then_some(Cut::Handshake)
@@ -120,27 +131,36 @@ async fn serve<D: Dispatch>(app: Arc<App<D>>, tls: Option<TlsAcceptor>, stream: 
     }
 }
 
+/// A connection that is ready for HTTP.
+struct Opened {
+    io: Watched,
+    is_h2: bool,
+    tls: Option<Tls>,
+}
+
 /// The byte stream, after the handshake if there is one, and whether HTTP/2 is spoken over it.
-async fn open(
-    tls: Option<TlsAcceptor>,
-    stream: Plain,
-    connection: &Arc<Connection>,
-) -> std::io::Result<(Watched, bool)> {
+async fn open(tls: Option<TlsAcceptor>, stream: Plain, connection: &Arc<Connection>) -> std::io::Result<Opened> {
     let Some(tls) = tls else {
         let mut io = Watched::new(Stream::Plain(stream), connection.clone());
         let is_h2 = io.speaks_h2().await?;
-        return Ok((io, is_h2));
+        return Ok(Opened { io, is_h2, tls: None });
     };
     let stream = tls.accept(stream).await?;
-    let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    Ok((Watched::new(Stream::Tls(Box::new(stream)), connection.clone()), is_h2))
+    let session = stream.get_ref().1;
+    let is_h2 = session.alpn_protocol() == Some(b"h2");
+    let tls = agreed(session);
+    let io = Watched::new(Stream::Tls(Box::new(stream)), connection.clone());
+    Ok(Opened { io, is_h2, tls })
 }
 
 /// Serves it to its end; gives why it was cut, if it was.
 async fn serve_h1<D: Dispatch>(app: Arc<App<D>>, origin: Arc<Origin>, io: Watched) -> Option<Cut> {
     let core = app.core.clone();
     let connection = origin.connection.clone();
-    let service = service_fn(move |request| answer(app.clone(), origin.clone(), request));
+    let service = service_fn(move |request: Request<Incoming>| {
+        origin.connection.head_read(request.body().size_hint().exact());
+        answer(app.clone(), &origin, request)
+    });
     let head_max = core.limits.header_bytes_max + core.limits.uri_bytes_max;
     let mut http = http1::Builder::new()
         .header_read_timeout(None)
@@ -152,20 +172,25 @@ async fn serve_h1<D: Dispatch>(app: Arc<App<D>>, origin: Arc<Origin>, io: Watche
     let served = std::future::poll_fn(|cx| {
         let expiry = connection.poll_expired(cx);
         if let Expiry::Cut(cut) = expiry {
-            return Poll::Ready(Err(cut));
+            return Poll::Ready(Err(Some(cut)));
         }
         // Until the linger is over a client on an idle connection may be sending: it is answered, with `close`.
         if !closing && (expiry == Expiry::Close || core.stage() == Stage::Closing) {
             closing = true;
             Pin::new(&mut http).graceful_shutdown();
         }
-        Pin::new(&mut http).poll(cx).map(Ok)
+        let polled = Pin::new(&mut http).poll(cx).map(Ok);
+        if polled.is_pending() && core.stage() == Stage::Closing && connection.awaits_head() {
+            // Half a head, or a new connection's first bytes: nothing that was accepted.
+            return Poll::Ready(Err(None));
+        }
+        polled
     })
     .await;
     connection.ends();
     let served = match served {
         Ok(served) => served,
-        Err(cut) => return Some(cut),
+        Err(cut) => return cut,
     };
     if served.is_err() || connection.has_unread_body() {
         let io = http.into_parts().io.into_inner();
@@ -180,7 +205,7 @@ async fn serve_h2<D: Dispatch>(app: Arc<App<D>>, origin: Arc<Origin>, io: Watche
     let core = app.core.clone();
     let connection = origin.connection.clone();
     let limits = &core.limits;
-    let service = service_fn(move |request| answer(app.clone(), origin.clone(), request));
+    let service = service_fn(move |request| answer(app.clone(), &origin, request));
     let mut http = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.h2_streams_max)
@@ -191,7 +216,7 @@ async fn serve_h2<D: Dispatch>(app: Arc<App<D>>, origin: Arc<Origin>, io: Watche
         .keep_alive_interval(limits.h2_ping_interval)
         .keep_alive_timeout(limits.h2_ping_interval)
         .serve_connection(TokioIo::new(io), service);
-    let mut closing = false;
+    let (mut closing, mut leaves) = (false, false);
     let served = std::future::poll_fn(|cx| {
         let expiry = connection.poll_expired(cx);
         if let Expiry::Cut(cut) = expiry {
@@ -202,7 +227,16 @@ async fn serve_h2<D: Dispatch>(app: Arc<App<D>>, origin: Arc<Origin>, io: Watche
             closing = true;
             Pin::new(&mut http).graceful_shutdown();
         }
-        Pin::new(&mut http).poll(cx).map(Ok)
+        let polled = Pin::new(&mut http).poll(cx).map(Ok);
+        // A client that does not answer GOAWAY's ping, or sends half a head, holds nothing up.
+        if polled.is_pending() && core.stage() == Stage::Closing && leaves != connection.is_unused() {
+            leaves = !leaves;
+            if leaves {
+                connection.leaves_soon();
+                cx.waker().wake_by_ref();
+            }
+        }
+        polled
     })
     .await;
     match served {

@@ -1,25 +1,43 @@
 //! Health and figures, on a listener of their own that clients of the workers cannot reach.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header, request::Parts};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body_util::Full;
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::{AbortHandle, JoinSet},
+};
 
 use crate::{
+    access::{AdminAccess, Denial},
     dispatch::Readiness,
     error::StartError,
     listener::{claim_tcp, listen_tcp},
     metrics::{self, Metric},
 };
 
-/// Probes and scrapers are few; whoever opens more connections waits.
+/// Probes and scrapers are few. For more connections the longest silent ones make room.
 const CONNECTIONS_MAX: usize = 64;
+/// Requests that may be answered at one time, of those that take time.
+const ANSWERS_MAX: usize = 16;
+/// From one request to the end of the next one's head.
 const TIMEOUT: Duration = Duration::from_secs(10);
-const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const REQUEST_BYTES_MAX: usize = 16 << 10;
 
 /// What an admin listener shows.
 pub trait Status: Send + Sync + 'static {
@@ -29,7 +47,8 @@ pub trait Status: Send + Sync + 'static {
     /// What `/metrics` and `/stats` show.
     fn figures(&self) -> Vec<Metric>;
 
-    /// Answers a request for a path that the listener does not know. Default: nothing does, and it is answered with 404.
+    /// Answers a request for a path that the listener does not know, whatever its method. Default: nothing does, and it is
+    /// answered with 404.
     fn answer(&self, _request: Parts) -> impl Future<Output = Option<Response<String>>> + Send {
         async { None }
     }
@@ -65,6 +84,7 @@ pub trait Status: Send + Sync + 'static {
 pub struct AdminListener {
     socket: socket2::Socket,
     address: SocketAddr,
+    access: AdminAccess,
 }
 
 impl AdminListener {
@@ -75,7 +95,18 @@ impl AdminListener {
     /// The address cannot be had.
     pub fn bind(address: SocketAddr) -> Result<Self, StartError> {
         let (socket, address) = claim_tcp(address).map_err(|source| StartError::BindAdmin { address, source })?;
-        Ok(Self { socket, address })
+        Ok(Self {
+            socket,
+            address,
+            access: AdminAccess::default(),
+        })
+    }
+
+    /// The same listener, for those whom this lets ask.
+    #[must_use]
+    pub fn with_access(mut self, access: AdminAccess) -> Self {
+        self.access = access;
+        self
     }
 
     /// Where it is, with the port the system chose.
@@ -94,71 +125,147 @@ impl AdminListener {
     ///
     /// Outside of a Tokio runtime.
     pub fn serve<S: Status>(self, status: S) -> Result<impl Future<Output = ()> + Send + use<S>, StartError> {
-        Ok(serve(Arc::new(status), self.listen()?))
+        let (listener, access) = self.listen()?;
+        Ok(serve(Arc::new(status), listener, access))
     }
 
     /// Lets connections in. Must be called inside an entered Tokio runtime.
-    pub(crate) fn listen(self) -> Result<TcpListener, StartError> {
+    pub(crate) fn listen(self) -> Result<(TcpListener, AdminAccess), StartError> {
         let refused = |source: io::Error| StartError::BindAdmin {
             address: self.address,
             source,
         };
-        listen_tcp(self.socket).map_err(refused)
+        Ok((listen_tcp(self.socket).map_err(refused)?, self.access))
     }
 }
 
+/// An open connection.
+struct Seat {
+    /// It is not being answered: it may go when another needs its place.
+    is_waiting: Arc<AtomicBool>,
+    task: AbortHandle,
+}
+
 /// Serves until it is dropped, also while the server drains: that is when `/readyz` matters most.
-pub(crate) async fn serve<S: Status>(status: Arc<S>, listener: TcpListener) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+pub(crate) async fn serve<S: Status>(status: Arc<S>, listener: TcpListener, access: AdminAccess) {
+    let desk = Arc::new(Desk {
+        status,
+        access,
+        answers: Semaphore::new(ANSWERS_MAX),
+    });
     let mut connections = JoinSet::new();
-    while let Ok(permit) = room.clone().acquire_owned().await {
-        while connections.try_join_next().is_some() {}
+    let mut seats: VecDeque<Seat> = VecDeque::new();
+    loop {
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let status = status.clone();
-        connections.spawn(async move {
-            let service = service_fn(move |request| {
-                let status = status.clone();
-                async move { Ok::<_, Infallible>(respond(&*status, request).await) }
-            });
-            let mut http = http1::Builder::new();
-            http.timer(TokioTimer::new()).header_read_timeout(TIMEOUT);
-            // A prober that goes away is none of our business.
-            let _ = http.serve_connection(TokioIo::new(stream), service).await;
-            drop(permit);
-        });
+        while connections.try_join_next().is_some() {}
+        seats.retain(|seat| !seat.task.is_finished());
+        // Half requests must not keep a probe waiting: the one that has been silent longest makes room.
+        if seats.len() >= CONNECTIONS_MAX
+            && let Some(place) = seats.iter().position(|seat| seat.is_waiting.load(Relaxed))
+            && let Some(seat) = seats.remove(place)
+        {
+            seat.task.abort();
+        }
+        let is_waiting = Arc::new(AtomicBool::new(true));
+        let task = connections.spawn(attend(desk.clone(), stream, is_waiting.clone()));
+        seats.push_back(Seat { is_waiting, task });
     }
 }
 
-async fn respond<S: Status, B>(status: &S, request: Request<B>) -> Response<Full<Bytes>> {
-    let (code, kind, body) = match request.uri().path() {
-        "/healthz" => (StatusCode::OK, TEXT, "ok\n".to_owned()),
-        "/readyz" => match status.readiness() {
-            Readiness::Ready => (StatusCode::OK, TEXT, "ready\n".to_owned()),
-            Readiness::NotReady(why) => (StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{why}\n")),
-        },
-        "/metrics" => (
-            StatusCode::OK,
-            HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"),
-            metrics::prometheus(&status.figures()),
-        ),
-        "/stats" => match serde_json::to_string(&status.figures()) {
-            Ok(json) => (StatusCode::OK, HeaderValue::from_static("application/json"), json),
-            Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, TEXT, error.to_string()),
-        },
-        _ => {
-            let (head, _) = request.into_parts();
-            if let Some(response) = status.answer(head).await {
-                return response.map(|text| Full::new(Bytes::from(text)));
-            }
-            let known = "there are /healthz, /readyz, /metrics and /stats\n".to_owned();
-            (StatusCode::NOT_FOUND, TEXT, known)
+/// Serves one connection to its end.
+async fn attend<S: Status>(desk: Arc<Desk<S>>, stream: TcpStream, is_waiting: Arc<AtomicBool>) {
+    let service = service_fn(move |request| {
+        let (desk, is_waiting) = (desk.clone(), is_waiting.clone());
+        async move {
+            is_waiting.store(false, Relaxed);
+            let response = desk.respond(request).await;
+            is_waiting.store(true, Relaxed);
+            Ok::<_, Infallible>(response)
         }
-    };
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(TIMEOUT)
+        .max_buf_size(REQUEST_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    // A prober that goes away is none of our business.
+    let _ = served.await;
+}
+
+/// Answers requests.
+struct Desk<S> {
+    status: Arc<S>,
+    access: AdminAccess,
+    /// Room for answers that take time.
+    answers: Semaphore,
+}
+
+impl<S: Status> Desk<S> {
+    async fn respond<B>(&self, request: Request<B>) -> Response<Full<Bytes>> {
+        if let Err(denial) = self.access.check(&request) {
+            let mut response = text(denial.status(), format!("{denial}\n"));
+            if denial == Denial::Token {
+                let bearer = HeaderValue::from_static("Bearer");
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
+            }
+            return response;
+        }
+        let path = request.uri().path();
+        if !matches!(path, "/healthz" | "/readyz" | "/metrics" | "/stats") {
+            return self.other(request).await;
+        }
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "ask with GET\n".to_owned());
+            let allowed = HeaderValue::from_static("GET, HEAD");
+            response.headers_mut().insert(header::ALLOW, allowed);
+            return response;
+        }
+        match path {
+            "/healthz" => text(StatusCode::OK, "ok\n".to_owned()),
+            "/readyz" => match self.status.readiness() {
+                Readiness::Ready => text(StatusCode::OK, "ready\n".to_owned()),
+                Readiness::NotReady(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+            },
+            "/metrics" => shown(
+                StatusCode::OK,
+                HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"),
+                metrics::prometheus(&self.status.figures()),
+            ),
+            _ => match serde_json::to_string(&self.status.figures()) {
+                Ok(json) => shown(StatusCode::OK, HeaderValue::from_static("application/json"), json),
+                Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+            },
+        }
+    }
+
+    /// Has the status answer what only it knows.
+    async fn other<B>(&self, request: Request<B>) -> Response<Full<Bytes>> {
+        let Ok(_room) = self.answers.try_acquire() else {
+            let why = format!("{ANSWERS_MAX} such requests are being answered; try again later\n");
+            return text(StatusCode::SERVICE_UNAVAILABLE, why);
+        };
+        match self.status.answer(request.into_parts().0).await {
+            Some(response) => response.map(|text| Full::new(Bytes::from(text))),
+            None => text(
+                StatusCode::NOT_FOUND,
+                "there are /healthz, /readyz, /metrics and /stats\n".to_owned(),
+            ),
+        }
+    }
+}
+
+fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
+    shown(status, HeaderValue::from_static("text/plain; charset=utf-8"), body)
+}
+
+fn shown(status: StatusCode, kind: HeaderValue, body: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body)));
-    *response.status_mut() = code;
+    *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    let nosniff = HeaderValue::from_static("nosniff");
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
     response
 }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crate::route::Routes;
+use crate::{client::TrustedProxy, route::Routes};
 
 /// Everything a [`Server`](crate::Server) needs to know. Plain data: it reads no file and no environment variable.
 ///
@@ -32,6 +32,12 @@ pub struct ServerConfig {
     pub mode: Mode,
     /// What one client may use. Default: see [`Limits`].
     pub limits: Limits,
+    /// Peers that are believed to say who their client is, by `x-forwarded-for`, `x-real-ip` and `x-forwarded-proto`.
+    /// Default: none, so that the peer is the client and such headers are overwritten.
+    pub trusted_proxies: Vec<TrustedProxy>,
+    /// What the fetch of the workers behind this server says with each request to it of how many calls led to the request;
+    /// what is said without it does not count. Default: none, so that circles are not seen.
+    pub depth_key: Option<String>,
     /// Threads of the server's own runtime. Default: 2. Unused when the server is started on a runtime of the host's.
     pub threads: usize,
 }
@@ -44,6 +50,8 @@ impl Default for ServerConfig {
             routes: Routes::default(),
             mode: Mode::Production,
             limits: Limits::default(),
+            trusted_proxies: Vec::new(),
+            depth_key: None,
             threads: 2,
         }
     }
@@ -162,7 +170,7 @@ pub struct Limits {
     /// HTTP/2 connection is closed. Default: 20.
     pub h2_resets_max: usize,
     /// Calls between workers that may lead to a request, each a `fetch` of one that answered the one before; deeper ones
-    /// are answered with 508. Default: 16.
+    /// are answered with 508. Default: 16. See [`ServerConfig::depth_key`].
     pub depth_max: u32,
     /// Requests that a client may cancel on one HTTP/2 connection. It is closed when more were, and more than half of all.
     /// Default: 500.

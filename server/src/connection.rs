@@ -3,20 +3,28 @@
 use std::{
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
     task::{Context, Poll},
+    time::Duration,
 };
 
 use crate::{
     clock::{Alarm, Clock},
     config::Limits,
     cut::Cut,
+    inbound::Framing,
     traffic::Traffic,
 };
 
 /// How much of a body may be on its way: the window of an HTTP/2 stream.
 const WINDOW_BYTES: usize = 1 << 20;
+/// How long an HTTP/2 client without requests has to agree to the end of its connection while the server drains.
+const LEAVE_WITHIN: Duration = Duration::from_secs(1);
+
+/// No request's framing is to be told. Greater than any length hyper takes, and so is what stands for chunks.
+const NO_FRAMING: u64 = u64::MAX;
+const CHUNKED: u64 = u64::MAX - 1;
 
 /// Where a connection is. What ends a phase when its alarm goes off stands beside it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,6 +64,10 @@ pub(crate) struct Connection {
     is_h2: AtomicBool,
     /// Nothing is read from it any more.
     ended: AtomicBool,
+    /// How the body of the HTTP/1 request that hyper has just read is framed.
+    framing: AtomicU64,
+    /// A request was taken up, and its response is not yet written to its end. Of HTTP/1.
+    unanswered: AtomicBool,
     traffic: Traffic,
     /// Why it is to be cut, if it is.
     cut: OnceLock<Cut>,
@@ -74,6 +86,8 @@ impl Connection {
             unread: AtomicBool::new(false),
             is_h2: AtomicBool::new(false),
             ended: AtomicBool::new(false),
+            framing: AtomicU64::new(NO_FRAMING),
+            unanswered: AtomicBool::new(false),
             traffic: Traffic::default(),
             cut: OnceLock::new(),
             alarm: clock.alarm(),
@@ -142,8 +156,49 @@ impl Connection {
         }
     }
 
+    /// hyper has read the head of a request on HTTP/1: its body, which comes next, is framed as hyper has understood it.
+    /// `length` is the body's, where it does not come in chunks.
+    pub(crate) fn head_read(&self, length: Option<u64>) {
+        self.framing.store(length.unwrap_or(CHUNKED), Ordering::Release);
+    }
+
+    /// The framing of the request that has been read, once.
+    pub(crate) fn take_framing(&self) -> Option<Framing> {
+        match self.framing.swap(NO_FRAMING, Ordering::AcqRel) {
+            NO_FRAMING => None,
+            CHUNKED => Some(Framing::Chunked),
+            length => Some(Framing::Length(length)),
+        }
+    }
+
+    pub(crate) fn is_unanswered(&self) -> bool {
+        self.unanswered.load(Ordering::Acquire)
+    }
+
+    /// All that there was to write is written. Returns whether that was the rest of a response.
+    pub(crate) fn flushed(&self) -> bool {
+        self.in_flight.load(Ordering::Acquire) == 0 && self.unanswered.swap(false, Ordering::AcqRel)
+    }
+
+    /// Whether nothing is asked for: it is idle, new, or in the middle of a head.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.in_flight.load(Ordering::Acquire) == 0
+    }
+
+    /// Whether a head is waited for of which something has come, or the first one.
+    pub(crate) fn awaits_head(&self) -> bool {
+        self.phase() == Phase::Head
+    }
+
+    /// Has an HTTP/2 connection that was told to close, and has no requests, end soon whatever its client does.
+    pub(crate) fn leaves_soon(&self) {
+        self.enter(Phase::Closing);
+        self.alarm.set(self.limits.write_timeout.min(LEAVE_WITHIN));
+    }
+
     pub(crate) fn request_started(&self) {
         self.traffic.requested();
+        self.unanswered.store(true, Ordering::Release);
         self.in_flight.fetch_add(1, Ordering::AcqRel);
         self.enter(Phase::Busy);
     }

@@ -1,9 +1,14 @@
 //! The seam between HTTP and whatever answers it.
 
-use std::{fmt, future::Future, net::SocketAddr, time::Instant};
+use std::{
+    fmt,
+    future::Future,
+    net::{IpAddr, SocketAddr},
+    time::Instant,
+};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version};
 
 use isopod_pool::Failure;
 
@@ -22,7 +27,7 @@ pub trait Dispatch: Send + Sync + 'static {
     /// Has a worker answer a request.
     ///
     /// Dropping the future, or later the response's body, means that nobody waits any more: the event is cancelled.
-    /// Hop-by-hop headers of the response are removed by the server.
+    /// Hop-by-hop headers of the response are removed by the server, and its length is that of its body.
     fn fetch(
         &self,
         worker: &str,
@@ -60,26 +65,30 @@ pub struct RequestMeta {
     pub deadline: Option<Instant>,
     /// Who is at the other end of the connection; nobody nameable on a Unix socket.
     pub peer: Option<SocketAddr>,
-    /// Whether the request came over TLS.
+    /// Who sent the request: the peer, or whom a trusted proxy names.
+    pub client: Option<IpAddr>,
+    /// Whether the client asked over TLS, as a trusted proxy says, or as the connection is.
     pub scheme: Scheme,
+    /// The request's full URL, as `Request.url` shows it: what the URL Standard makes of target and host.
+    pub url: String,
+    /// The version of HTTP that is spoken over the connection.
+    pub http: Version,
+    /// The TLS of the connection, if it has any.
+    pub tls: Option<Tls>,
+    /// Whether the peer is a trusted proxy: then `http` and `tls` are its own, and not the client's.
+    pub is_proxied: bool,
     /// How many calls between workers led to it: 0 for a request from outside.
     pub depth: u32,
 }
 
-impl RequestMeta {
-    /// The request's full URL, as `Request.url` shows it: requests on the wire have only a path and a `Host`.
-    pub fn url<B>(&self, request: &Request<B>) -> String {
-        let uri = request.uri();
-        let header = || request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-        let host = uri
-            .authority()
-            .map(http::uri::Authority::as_str)
-            .or_else(header)
-            .unwrap_or("localhost");
-        let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-        let path = if path.starts_with('/') { path } else { "/" };
-        format!("{}://{host}{path}", self.scheme)
-    }
+/// What a TLS handshake agreed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tls {
+    /// Such as `TLSv1.3`.
+    pub version: &'static str,
+    /// The cipher suite as OpenSSL names it, such as `ECDHE-RSA-AES128-GCM-SHA256`; of TLS 1.3 such as `AEAD-AES128-GCM-SHA256`.
+    pub cipher: String,
 }
 
 /// How a request came in.

@@ -12,10 +12,11 @@ use std::{
 
 use bytes::Bytes;
 use futures::task::AtomicWaker;
-use http::{HeaderMap, HeaderName, Method, Request, Version, header};
+use http::{HeaderMap, HeaderName, Method, Request, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Incoming;
+use subtle::ConstantTimeEq;
 
 use crate::{
     clock::Alarm,
@@ -30,7 +31,7 @@ use crate::{
 pub(crate) enum Refusal {
     #[error("no route leads to a worker")]
     NoRoute = 1,
-    #[error("the request names no host, or more than one, or one that cannot be")]
+    #[error("the request names no host, or more than one, or one that makes no URL")]
     BadHost,
     #[error("tunnels are not offered")]
     Connect,
@@ -48,6 +49,8 @@ pub(crate) enum Refusal {
     TooDeep,
     #[error("the body is encoded in a way that this server does not know")]
     BadEncoding,
+    #[error("the request's target is not a path or an `http` URL")]
+    BadTarget,
 }
 
 impl Refusal {
@@ -91,9 +94,6 @@ pub(crate) fn check<B>(request: &Request<B>, head_bytes: usize, limits: &Limits)
     if !is_plainly_framed(headers) {
         return Err(Refusal::BadEncoding);
     }
-    if !names_one_host(request) {
-        return Err(Refusal::BadHost);
-    }
     Ok(())
 }
 
@@ -108,40 +108,23 @@ fn is_plainly_framed(headers: &HeaderMap) -> bool {
     }
 }
 
-/// What workers' requests say of the calls that led to them: see `CALL_DEPTH` of the runtime's fetch.
+/// What workers' requests to this process's own servers say of the calls that led to them, with the server's key.
 const DEPTH: HeaderName = HeaderName::from_static("x-isopod-depth");
 
-/// Takes off how many calls between workers led to a request. What a client from outside says there can only be to its
-/// own harm.
-pub(crate) fn take_depth(headers: &mut HeaderMap, limits: &Limits) -> Result<u32, Refusal> {
-    let Some(depth) = headers.remove(DEPTH) else {
+/// Takes off how many calls between workers led to a request: none, unless it has the key.
+pub(crate) fn take_depth(headers: &mut HeaderMap, key: Option<&str>, limits: &Limits) -> Result<u32, Refusal> {
+    let Some(said) = headers.remove(DEPTH) else {
         return Ok(0);
     };
-    let depth = depth.to_str().ok().and_then(|depth| depth.parse().ok());
-    depth.filter(|depth| *depth <= limits.depth_max).ok_or(Refusal::TooDeep)
-}
-
-/// Whether there is one host, where there must be one, and the target agrees with the header: what is in front of this server
-/// may go by the one, and routes and scripts by the other.
-fn names_one_host<B>(request: &Request<B>) -> bool {
-    let mut hosts = request.headers().get_all(header::HOST).iter();
-    let (host, second) = (hosts.next(), hosts.next());
-    let target = request.uri().authority();
-    if second.is_some() || target.is_some_and(|target| target.as_str().contains('@')) {
-        return false;
+    let depth = said.to_str().ok().and_then(|said| {
+        let (depth, given) = said.split_once(' ')?;
+        let is_ours = key.is_some_and(|key| key.as_bytes().ct_eq(given.as_bytes()).into());
+        is_ours.then(|| depth.parse().ok()).flatten()
+    });
+    match depth {
+        Some(depth) if depth > limits.depth_max => Err(Refusal::TooDeep),
+        depth => Ok(depth.unwrap_or(0)),
     }
-    match (host, target) {
-        (None, None) => request.version() < Version::HTTP_11,
-        (None, Some(_)) => request.version() != Version::HTTP_11,
-        (Some(host), Some(target)) => host.as_bytes().eq_ignore_ascii_case(target.as_str().as_bytes()),
-        (Some(host), None) => is_host(host.as_bytes()),
-    }
-}
-
-/// Whether a `Host` header can stand in a URL. Cheaper than to parse it, and stricter: what is in doubt is refused.
-fn is_host(host: &[u8]) -> bool {
-    let fits = |b: &u8| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(b);
-    !host.is_empty() && host.iter().all(fits)
 }
 
 /// A body made ready for a worker, by the time of the alarm if it is read whole, and where the server learns that it went

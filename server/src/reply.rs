@@ -1,6 +1,7 @@
 //! A response on its way out, with the ticket that records how its request ended, exactly once.
 
 use std::{
+    net::IpAddr,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
     task::{Context, Poll, ready},
@@ -30,7 +31,7 @@ pub(crate) struct Ticket {
     pub(crate) outcome: Option<Outcome>,
     pub(crate) status: StatusCode,
     bytes: u64,
-    /// Bytes the response's headers promise.
+    /// The length of the response's body, where it is known.
     pub(crate) promised: Option<u64>,
     complete: bool,
     log: Option<Box<Line>>,
@@ -41,6 +42,7 @@ struct Line {
     method: Method,
     uri: Uri,
     id: RequestId,
+    client: Option<IpAddr>,
     worker: Option<Arc<str>>,
 }
 
@@ -60,6 +62,7 @@ impl Ticket {
                 method,
                 uri,
                 id: id.clone(),
+                client: None,
                 worker: None,
             })
         });
@@ -82,6 +85,12 @@ impl Ticket {
         let line = self.log.as_ref();
         let worker = line.and_then(|line| line.worker.as_deref());
         (worker, line.map(|line| line.id.to_string()))
+    }
+
+    pub(crate) fn comes_from(&mut self, client: Option<IpAddr>) {
+        if let Some(line) = &mut self.log {
+            line.client = client;
+        }
     }
 
     pub(crate) fn goes_to(&mut self, worker: &Arc<str>) {
@@ -111,6 +120,7 @@ impl Drop for Ticket {
                 worker = line.worker.as_deref(),
                 duration_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
                 bytes = self.bytes,
+                client = line.client.map(tracing::field::display),
                 request_id = %line.id,
             );
         }
@@ -147,6 +157,17 @@ pub(crate) enum Content {
     Empty,
     Whole(Bytes),
     Stream(Body),
+}
+
+impl Content {
+    /// Its length, where it is known.
+    pub(crate) fn length(&self) -> Option<u64> {
+        match self {
+            Self::Empty => Some(0),
+            Self::Whole(bytes) => Some(bytes.len() as u64),
+            Self::Stream(body) => body.size_hint().exact(),
+        }
+    }
 }
 
 impl Reply {

@@ -52,7 +52,11 @@ const fn of_refusal(refusal: Refusal) -> (StatusCode, &'static str) {
         ),
         Refusal::BadHost => (
             StatusCode::BAD_REQUEST,
-            "Send exactly one Host header, the same as in the request's target.",
+            "Send exactly one Host header, with a host and a port that a URL can have, the same as in the request's target.",
+        ),
+        Refusal::BadTarget => (
+            StatusCode::BAD_REQUEST,
+            "Ask for a path, such as `/` or `/a?b=c`; `*` is for OPTIONS alone.",
         ),
         Refusal::BadEncoding => (
             StatusCode::NOT_IMPLEMENTED,

@@ -3,7 +3,7 @@
 
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
-use http::{Request, header};
+use url::Url;
 
 /// A table from host and path to the names of workers.
 ///
@@ -128,10 +128,8 @@ impl Routes {
     pub fn route(mut self, pattern: &str, worker: impl Into<Arc<str>>) -> Result<Self, RouteError> {
         let slash = pattern.find('/').unwrap_or(pattern.len());
         let (host, path) = pattern.split_at(slash);
-        let paths = self
-            .host(host)
-            .ok_or("`*` may only be the whole host or its first label");
-        let added = paths.and_then(|paths| paths.insert(if path.is_empty() { "/*" } else { path }));
+        let path = as_in_urls(if path.is_empty() { "/*" } else { path });
+        let added = self.host(host).and_then(|paths| paths.insert(&path));
         let place = added.map_err(|reason| RouteError::Invalid {
             pattern: pattern.into(),
             reason: reason.into(),
@@ -152,20 +150,11 @@ impl Routes {
         self.lookup(host, path).cloned()
     }
 
-    pub(crate) fn find_for<B>(&self, request: &Request<B>) -> Option<&Arc<str>> {
+    /// Finds the worker for a host and a path as they are in a URL.
+    pub(crate) fn lookup(&self, host: &str, path: &str) -> Option<&Arc<str>> {
         if self.exact.is_empty() && self.suffixes.is_empty() && self.any.is_none() {
             return self.fallback.as_ref();
         }
-        let header = || request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-        let host = request
-            .uri()
-            .authority()
-            .map(http::uri::Authority::as_str)
-            .or_else(header);
-        self.lookup(host.unwrap_or_default(), request.uri().path())
-    }
-
-    fn lookup(&self, host: &str, path: &str) -> Option<&Arc<str>> {
         let host = normalize(host);
         let exact = self.exact.get(host.as_ref());
         let suffixes = self
@@ -181,29 +170,52 @@ impl Routes {
             .or(self.fallback.as_ref())
     }
 
-    /// The paths of a host pattern, made when it is new; nothing when the pattern is malformed.
-    fn host(&mut self, pattern: &str) -> Option<&mut Paths> {
+    /// The paths of a host pattern, made when it is new.
+    fn host(&mut self, pattern: &str) -> Result<&mut Paths, &'static str> {
+        const STAR: &str = "`*` may only be the whole host or its first label";
         let pattern = normalize(pattern);
         if pattern.is_empty() || pattern == "*" {
-            return Some(self.any.get_or_insert_default());
+            return Ok(self.any.get_or_insert_default());
         }
         let Some(suffix) = pattern.strip_prefix('*') else {
-            return (!pattern.contains('*')).then(|| self.exact.entry(pattern.into_owned()).or_default());
+            return match pattern.contains('*') {
+                true => Err(STAR),
+                false => Ok(self.exact.entry(host_in_urls(&pattern)?).or_default()),
+            };
         };
         if !suffix.starts_with('.') || suffix.contains('*') {
-            return None;
+            return Err(STAR);
         }
+        let suffix = format!(".{}", host_in_urls(&suffix[1..])?);
         let place = self
             .suffixes
             .iter()
-            .position(|(known, _)| known == suffix)
+            .position(|(known, _)| *known == suffix)
             .unwrap_or_else(|| {
                 let place = self.suffixes.partition_point(|(known, _)| known.len() >= suffix.len());
-                self.suffixes.insert(place, (suffix.to_owned(), Paths::default()));
+                self.suffixes.insert(place, (suffix, Paths::default()));
                 place
             });
-        Some(&mut self.suffixes[place].1)
+        Ok(&mut self.suffixes[place].1)
     }
+}
+
+/// A pattern's path as a URL has it, so that it can match: requests are matched by what the URL Standard makes of theirs.
+fn as_in_urls(path: &str) -> String {
+    match Url::parse("http://host") {
+        Ok(mut url) => {
+            url.set_path(path);
+            url.path().to_owned()
+        }
+        Err(_) => path.to_owned(),
+    }
+}
+
+/// A pattern's host as a URL has it: `bücher.example` is `xn--bcher-kva.example`.
+fn host_in_urls(host: &str) -> Result<String, &'static str> {
+    url::Host::parse(host)
+        .map(|host| host.to_string())
+        .map_err(|_| "its host cannot be that of a URL")
 }
 
 /// Without port and final dot, in lower case.
@@ -254,12 +266,30 @@ mod tests {
     }
 
     #[test]
+    fn a_pattern_is_matched_as_urls_are_written() {
+        let routes = Routes::default()
+            .route("/caf\u{e9}/*", "cafe")
+            .and_then(|routes| routes.route("/a/../b", "b"))
+            .and_then(|routes| routes.route("b\u{fc}cher.example/", "books"))
+            .and_then(|routes| routes.route("*.b\u{fc}cher.example/*", "shelves"))
+            .unwrap();
+        for (host, path, worker) in [
+            ("localhost", "/caf%C3%A9/x", "cafe"),
+            ("localhost", "/b", "b"),
+            ("xn--bcher-kva.example", "/", "books"),
+            ("a.xn--bcher-kva.example", "/", "shelves"),
+        ] {
+            assert_eq!(routes.find(host, path).as_deref(), Some(worker), "{host}{path}");
+        }
+    }
+
+    #[test]
     fn a_route_that_cannot_work_is_refused_with_the_reason() {
         let refused =
             |first: &str, second: &str| Routes::default().route(first, "a").and_then(|r| r.route(second, "b"));
         assert!(matches!(refused("/:a", "/:b"), Err(RouteError::Duplicate { .. })));
         let deep = "/a".repeat(257);
-        for pattern in ["/a*", "/*/b", "/:", "a.*.com/", "*com/", &deep] {
+        for pattern in ["/a*", "/*/b", "/:", "a.*.com/", "*com/", "a b/", &deep] {
             assert!(
                 matches!(refused("/ok", pattern), Err(RouteError::Invalid { .. })),
                 "{pattern}"

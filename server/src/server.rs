@@ -21,7 +21,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     accept::Accept,
+    access::AdminAccess,
     admin::{self, AdminListener, Status},
+    client::TrustedProxy,
     clock::Clock,
     config::{Address, Limits, Mode, ServerConfig},
     dispatch::{Dispatch, Readiness},
@@ -47,6 +49,8 @@ pub(crate) enum Stage {
 pub(crate) struct Core {
     pub(crate) limits: Arc<Limits>,
     pub(crate) routes: ArcSwap<Routes>,
+    pub(crate) trusted_proxies: Vec<TrustedProxy>,
+    pub(crate) depth_key: Option<String>,
     pub(crate) mode: Mode,
     pub(crate) clock: Arc<Clock>,
     pub(crate) counts: Counts,
@@ -165,6 +169,8 @@ impl ServerConfig {
             clock: Clock::new(self.limits.resolution()),
             limits: Arc::new(self.limits),
             routes: ArcSwap::from_pointee(self.routes),
+            trusted_proxies: self.trusted_proxies,
+            depth_key: self.depth_key,
             mode: self.mode,
             counts: Counts::default(),
             closing: CancellationToken::new(),
@@ -315,7 +321,11 @@ impl<D: Dispatch> Status for App<D> {
 }
 
 /// The server's life, from the first connection to the report.
-async fn run<D: Dispatch>(app: Arc<App<D>>, listeners: Vec<Listener>, admin: Option<TcpListener>) -> ShutdownReport {
+async fn run<D: Dispatch>(
+    app: Arc<App<D>>,
+    listeners: Vec<Listener>,
+    admin: Option<(TcpListener, AdminAccess)>,
+) -> ShutdownReport {
     let core = &app.core;
     let connections = TaskTracker::new();
     let room = Arc::new(Semaphore::new(
@@ -332,7 +342,7 @@ async fn run<D: Dispatch>(app: Arc<App<D>>, listeners: Vec<Listener>, admin: Opt
     }
     let beside = async {
         match admin {
-            Some(listener) => tokio::join!(core.clock.run(), admin::serve(app.clone(), listener)).0,
+            Some((listener, access)) => tokio::join!(core.clock.run(), admin::serve(app.clone(), listener, access)).0,
             None => core.clock.run().await,
         }
     };

@@ -2,21 +2,23 @@
 
 use std::{convert::Infallible, future::poll_fn, net::SocketAddr, pin::pin, sync::Arc, task::Poll, time::Instant};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
-use http_body::Body as _;
+use http::{HeaderName, HeaderValue, Method, Request, Response, Uri, Version, header};
 use hyper::body::Incoming;
 
 use isopod_pool::{Failure, Outcome};
 
 use crate::{
+    client::{Client, Peer},
     clock::Alarm,
     config::Mode,
     connection::Connection,
-    dispatch::{Body, Dispatch, REQUEST_ID, RequestId, RequestMeta, Scheme},
+    dispatch::{Body, Dispatch, REQUEST_ID, RequestId, RequestMeta, Tls},
+    head,
     ingress::{self, Fault, Refusal},
     reply::{Content, Reply, Ticket},
     respond::{self, Format},
     server::App,
+    target::Target,
 };
 
 const OUTCOME: HeaderName = HeaderName::from_static("x-isopod-outcome");
@@ -32,35 +34,61 @@ enum Verdict {
 /// What all requests of a connection have in common.
 pub(crate) struct Origin {
     pub(crate) connection: Arc<Connection>,
-    pub(crate) peer: Option<SocketAddr>,
-    pub(crate) scheme: Scheme,
+    pub(crate) address: Option<SocketAddr>,
+    pub(crate) peer: Peer,
+    pub(crate) tls: Option<Tls>,
 }
 
-pub(crate) async fn answer<D: Dispatch>(
+/// Answers a request. It counts from now on, whenever the future is polled.
+pub(crate) fn answer<D: Dispatch>(
     app: Arc<App<D>>,
-    origin: Arc<Origin>,
+    origin: &Arc<Origin>,
     request: Request<Incoming>,
-) -> Result<Response<Reply>, Infallible> {
-    let core = &app.core;
+) -> impl Future<Output = Result<Response<Reply>, Infallible>> + use<D> {
     let id = RequestId::of(request.headers());
-    let mut ticket = Ticket::open(core, &origin.connection, Instant::now(), &request, &id);
+    let ticket = Ticket::open(&app.core, &origin.connection, Instant::now(), &request, &id);
+    let origin = origin.clone();
+    async move { Ok(respond(app, &origin, request, ticket, id).await) }
+}
+
+async fn respond<D: Dispatch>(
+    app: Arc<App<D>>,
+    origin: &Origin,
+    mut request: Request<Incoming>,
+    mut ticket: Ticket,
+    id: RequestId,
+) -> Response<Reply> {
+    let core = &app.core;
     let is_head = request.method() == Method::HEAD;
     let version = request.version();
     let format = Format::of(request.headers());
-    let worker = core.routes.load().find_for(&request).cloned();
-    let worker = worker.as_ref();
-    if let Some(worker) = worker {
-        ticket.goes_to(worker);
-    }
     let connection = &origin.connection;
     let own_alarm = connection.is_h2().then(|| connection.stream_alarm());
     let alarm = own_alarm.as_ref().unwrap_or(&connection.request_alarm);
     let head = ingress::head_bytes(&request);
     connection.bytes_used(head);
-    let verdict = match (ingress::check(&request, head, &core.limits), worker) {
-        (Err(refusal), _) => Verdict::Refused(refusal),
-        (Ok(()), None) => Verdict::Refused(Refusal::NoRoute),
-        (Ok(()), Some(worker)) => dispatch(&app, &origin, worker, request, &id, alarm).await,
+    let checked = ingress::check(&request, head, &core.limits);
+    let client = origin.peer.client(request.headers_mut(), &core.trusted_proxies);
+    ticket.comes_from(client.address);
+    let target = checked.and_then(|()| Target::of(&request, client.scheme));
+    let mut worker = None;
+    let verdict = match target {
+        Err(refusal) => Verdict::Refused(refusal),
+        Ok(target) => {
+            worker = core.routes.load().lookup(target.host(), target.path()).cloned();
+            match &worker {
+                None => Verdict::Refused(Refusal::NoRoute),
+                Some(worker) => {
+                    ticket.goes_to(worker);
+                    let asked = Asked {
+                        client,
+                        target,
+                        id: &id,
+                    };
+                    dispatch(&app, origin, worker, request, asked, alarm).await
+                }
+            }
+        }
     };
     // What a refused client has not sent yet cannot be told from its next request.
     let closes = core.is_draining() || matches!(&verdict, Verdict::Refused(refusal) if *refusal != Refusal::NoRoute);
@@ -68,8 +96,7 @@ pub(crate) async fn answer<D: Dispatch>(
         Verdict::Answered(response) => {
             ticket.outcome = Some(Outcome::Ok);
             let (mut parts, body) = response.into_parts();
-            strip(&mut parts.headers);
-            let content = content(body, is_head, parts.status, &mut parts.headers);
+            let content = head::frame(body, is_head, parts.status, &mut parts.headers);
             (Response::from_parts(parts, ()), content)
         }
         Verdict::Failed(failure) => {
@@ -82,24 +109,29 @@ pub(crate) async fn answer<D: Dispatch>(
         }
     };
     ticket.status = response.status();
+    ticket.promised = content.length();
     let headers = response.headers_mut();
-    ticket.promised = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|len| len.to_str().ok()?.parse().ok());
     headers.insert(REQUEST_ID, id.to_header());
     headers.insert(
         OUTCOME,
         HeaderValue::from_static(ticket.outcome.map_or("refused", Outcome::as_str)),
     );
     if core.mode == Mode::Development
-        && let Some(name) = worker.and_then(|worker| HeaderValue::from_str(worker).ok())
+        && let Some(name) = worker.and_then(|worker| HeaderValue::from_str(&worker).ok())
     {
         headers.insert(WORKER, name);
     }
     if closes && version <= Version::HTTP_11 {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    Ok(response.map(|()| Reply::new(content, ticket, own_alarm)))
+    response.map(|()| Reply::new(content, ticket, own_alarm))
+}
+
+/// What has been found out about a request.
+struct Asked<'a> {
+    client: Client,
+    target: Target,
+    id: &'a RequestId,
 }
 
 async fn dispatch<D: Dispatch>(
@@ -107,12 +139,24 @@ async fn dispatch<D: Dispatch>(
     origin: &Origin,
     worker: &str,
     request: Request<Incoming>,
-    id: &RequestId,
+    asked: Asked<'_>,
     alarm: &Alarm,
 ) -> Verdict {
     let limits = &app.core.limits;
     let (mut parts, incoming) = request.into_parts();
-    let depth = match ingress::take_depth(&mut parts.headers, limits) {
+    // On HTTP/2 the target says it; scripts look for the header (RFC 9113, section 8.3.1).
+    if !parts.headers.contains_key(header::HOST)
+        && let Some(authority) = parts.uri.authority()
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
+    {
+        parts.headers.insert(header::HOST, host);
+    }
+    if let Some(path) = asked.target.changed() {
+        let mut uri = std::mem::take(&mut parts.uri).into_parts();
+        uri.path_and_query = Some(path);
+        parts.uri = Uri::from_parts(uri).unwrap_or_default();
+    }
+    let depth = match ingress::take_depth(&mut parts.headers, app.core.depth_key.as_deref(), limits) {
         Ok(depth) => depth,
         Err(refusal) => return Verdict::Refused(refusal),
     };
@@ -121,10 +165,15 @@ async fn dispatch<D: Dispatch>(
         Err(refusal) => return Verdict::Refused(refusal),
     };
     let meta = RequestMeta {
-        id: id.clone(),
+        id: asked.id.clone(),
         deadline: Instant::now().checked_add(limits.request_timeout),
-        peer: origin.peer,
-        scheme: origin.scheme,
+        peer: origin.address,
+        client: asked.client.address,
+        scheme: asked.client.scheme,
+        url: asked.target.into_url(),
+        http: parts.version,
+        tls: origin.tls.clone(),
+        is_proxied: origin.peer.is_proxy(),
         depth,
     };
     alarm.set(limits.request_timeout.saturating_add(limits.request_grace));
@@ -168,50 +217,6 @@ async fn first(
         })
     })
     .await
-}
-
-/// Removes what concerns only the hop between the worker and this server.
-fn strip(headers: &mut HeaderMap) {
-    const HOP: [HeaderName; 8] = [
-        header::CONNECTION,
-        HeaderName::from_static("keep-alive"),
-        header::PROXY_AUTHENTICATE,
-        header::PROXY_AUTHORIZATION,
-        header::TE,
-        header::TRAILER,
-        header::TRANSFER_ENCODING,
-        header::UPGRADE,
-    ];
-    // Comparing the few names there are is cheaper than looking for all that might be.
-    if !headers.keys().any(|name| HOP.contains(name)) {
-        return;
-    }
-    let named: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    for name in HOP.into_iter().chain(named) {
-        headers.remove(name);
-    }
-}
-
-/// What is sent of a worker's body: nothing where the protocol has none, but with the length it would have had.
-fn content(body: Body, is_head: bool, status: StatusCode, headers: &mut HeaderMap) -> Content {
-    if !is_head && status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED {
-        return Content::Stream(body);
-    }
-    if let Some(len) = body.size_hint().exact()
-        && is_head
-        && len > 0
-    {
-        headers
-            .entry(header::CONTENT_LENGTH)
-            .or_insert_with(|| HeaderValue::from(len));
-    }
-    Content::Empty
 }
 
 fn page(response: Response<String>, is_head: bool) -> (Response<()>, Content) {

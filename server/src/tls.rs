@@ -3,12 +3,12 @@
 use std::{path::PathBuf, sync::Arc};
 
 use rustls::{
-    ServerConfig,
+    ProtocolVersion, ServerConfig, ServerConnection,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 use tokio_rustls::TlsAcceptor;
 
-use crate::config::TlsFiles;
+use crate::{config::TlsFiles, dispatch::Tls};
 
 /// Why a listener cannot speak TLS.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +33,29 @@ pub enum TlsError {
     },
 }
 
+/// What a handshake that is done agreed on.
+pub(crate) fn agreed(connection: &ServerConnection) -> Option<Tls> {
+    let version = match connection.protocol_version()? {
+        ProtocolVersion::TLSv1_2 => "TLSv1.2",
+        ProtocolVersion::TLSv1_3 => "TLSv1.3",
+        _ => return None,
+    };
+    let suite = format!("{:?}", connection.negotiated_cipher_suite()?.suite());
+    Some(Tls {
+        version,
+        cipher: openssl_name(&suite),
+    })
+}
+
+/// From a suite's name in the standards to what OpenSSL and Cloudflare call it.
+fn openssl_name(suite: &str) -> String {
+    let name = suite
+        .replace("TLS13_", "AEAD_")
+        .replace("TLS_", "")
+        .replace("WITH_", "");
+    name.replace("AES_", "AES").replace('_', "-")
+}
+
 pub(crate) fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
     let pem = |what, path: &PathBuf| {
         let path = path.clone();
@@ -54,4 +77,25 @@ pub(crate) fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
         .map_err(identity)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::openssl_name;
+
+    /// https://developers.cloudflare.com/ssl/edge-certificates/additional-options/cipher-suites/supported-cipher-suites/
+    #[test]
+    fn suites_have_the_names_that_scripts_know() {
+        for (suite, name) in [
+            ("TLS13_AES_128_GCM_SHA256", "AEAD-AES128-GCM-SHA256"),
+            ("TLS13_CHACHA20_POLY1305_SHA256", "AEAD-CHACHA20-POLY1305-SHA256"),
+            ("TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384", "ECDHE-RSA-AES256-GCM-SHA384"),
+            (
+                "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+                "ECDHE-ECDSA-CHACHA20-POLY1305-SHA256",
+            ),
+        ] {
+            assert_eq!(openssl_name(suite), name);
+        }
+    }
 }

@@ -1,8 +1,9 @@
-//! A connection's byte stream, watched: its state learns of reads and writes, and the bare replies hyper sends by itself
-//! to what is not HTTP get the same header every response has.
+//! A connection's byte stream, watched: its state learns of reads and writes, HTTP/1 requests are handed over one at a time,
+//! and the bare replies that hyper sends by itself to what is not HTTP get the same header every response has.
 
 use std::{
     io,
+    mem::MaybeUninit,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -10,21 +11,23 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
-use crate::{connection::Connection, stream::Stream};
+use crate::{connection::Connection, inbound::Inbound, stream::Stream};
 
 /// How an HTTP/2 connection opens when no TLS handshake said so.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
-/// What hyper's own replies begin with after the status line. Ours never do: their first header is another.
-const BARE: &[u8] = b"connection: close\r\ncontent-length: 0\r\n";
-const MARK: &[u8] = b"x-isopod-outcome: refused\r\n";
+/// The headers of what the server refuses by itself.
+const MARK: &str = "x-isopod-outcome: refused\r\ncontent-type: text/plain; charset=utf-8\r\n";
 /// What is still read from a peer that was answered before it had sent everything.
 const LINGER_BYTES_MAX: usize = 4 << 20;
+/// What is read of the next request while one is being answered.
+const AHEAD_BYTES_MAX: usize = 2 << 10;
 
 pub(crate) struct Watched {
     stream: Stream,
     connection: Arc<Connection>,
-    /// Read while the protocol was looked for, still to be given to it.
-    first: Vec<u8>,
+    inbound: Inbound,
+    /// Read, and not yet handed over, from the place beside it on.
+    ahead: (Vec<u8>, usize),
     /// A marked reply on its way, and how much of it is written.
     marked: Option<(Vec<u8>, usize)>,
 }
@@ -34,7 +37,8 @@ impl Watched {
         Self {
             stream,
             connection,
-            first: Vec::new(),
+            inbound: Inbound::new(),
+            ahead: (Vec::new(), 0),
             marked: None,
         }
     }
@@ -49,7 +53,7 @@ impl Watched {
                 read => len += read,
             }
         }
-        self.first = bytes[..len].to_vec();
+        self.ahead = (bytes[..len].to_vec(), 0);
         Ok(bytes[..len] == *PREFACE)
     }
 
@@ -87,39 +91,100 @@ impl Watched {
         }
         written
     }
-}
 
-/// The same reply with the mark, when it is one of hyper's own.
-fn mark(reply: &[u8]) -> Option<Vec<u8>> {
-    if !reply.starts_with(b"HTTP/1.1 4") {
-        return None;
+    /// What has been read and is to be handed over.
+    fn ahead(&self) -> &[u8] {
+        &self.ahead.0[self.ahead.1..]
     }
-    let line = reply.iter().position(|&byte| byte == b'\n')? + 1;
-    let (status, rest) = reply.split_at(line);
-    rest.starts_with(BARE).then(|| [status, MARK, rest].concat())
+
+    fn handed_over(&mut self, len: usize) {
+        self.ahead.1 += len;
+        if self.ahead().is_empty() {
+            self.ahead = (Vec::new(), 0);
+        }
+    }
+
+    /// Reads on while the next request is held back: a client that leaves must be noticed.
+    fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // With something at hand the client has not left; who writes the response wakes the reader then.
+        if !self.ahead().is_empty() {
+            return Poll::Pending;
+        }
+        let mut bytes = [MaybeUninit::uninit(); AHEAD_BYTES_MAX];
+        let mut buf = ReadBuf::uninit(&mut bytes);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf))?;
+        if buf.filled().is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        self.ahead = (buf.filled().to_vec(), 0);
+        Poll::Pending
+    }
+
+    /// Hands over what belongs to the message that is being read. Bytes of the next one are kept.
+    fn poll_message(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        if self.ahead().is_empty() {
+            ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+            let read = &buf.filled()[before..];
+            let len = self.inbound.take(read)?;
+            if len < read.len() {
+                self.ahead = (read[len..].to_vec(), 0);
+                buf.set_filled(before + len);
+            }
+        } else {
+            let most = self.ahead().len().min(buf.remaining());
+            let len = self.inbound.take(&self.ahead.0[self.ahead.1..][..most])?;
+            buf.put_slice(&self.ahead()[..len]);
+            self.handed_over(len);
+        }
+        self.connection.bytes_read(buf.filled().len() - before);
+        Poll::Ready(Ok(()))
+    }
+
+    /// The same reply with the mark and the reason, when it is one of hyper's own: there is no request to which it could belong.
+    fn mark(&self, reply: &[u8]) -> Option<Vec<u8>> {
+        if self.connection.is_h2() || self.connection.is_unanswered() {
+            return None;
+        }
+        let (status, rest) = std::str::from_utf8(reply).ok()?.split_once("\r\n")?;
+        let reason = match status.split(' ').nth(1) {
+            Some("414") => "the URL is longer than this server accepts",
+            Some("431") => "the headers are larger than this server accepts",
+            _ => "the request is not HTTP, or its target has signs that are to be percent-encoded",
+        };
+        let length = format!("content-length: {}\r\n", reason.len() + 1);
+        let rest = rest.replacen("content-length: 0\r\n", &length, 1);
+        Some(format!("{status}\r\n{MARK}{rest}{reason}\n").into_bytes())
+    }
 }
 
 impl AsyncRead for Watched {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if !self.first.is_empty() {
-            let len = self.first.len().min(buf.remaining());
-            buf.put_slice(&self.first[..len]);
-            self.first.drain(..len);
+        let this = &mut *self;
+        if this.connection.is_h2() {
+            let before = buf.filled().len();
+            let len = this.ahead().len().min(buf.remaining());
+            if len > 0 {
+                buf.put_slice(&this.ahead()[..len]);
+                this.handed_over(len);
+                return Poll::Ready(Ok(()));
+            }
+            ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+            this.connection.bytes_read(buf.filled().len() - before);
             return Poll::Ready(Ok(()));
         }
-        let before = buf.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if read.is_ready() {
-            self.connection.bytes_read(buf.filled().len() - before);
+        let began = this.connection.take_framing();
+        if this.inbound.is_held(began, !this.connection.is_unanswered()) {
+            return this.poll_ahead(cx);
         }
-        read
+        this.poll_message(cx, buf)
     }
 }
 
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_marked(cx))?;
-        if let Some(reply) = mark(buf) {
+        if let Some(reply) = self.mark(buf) {
             self.marked = Some((reply, 0));
             return Poll::Ready(Ok(buf.len()));
         }
@@ -133,7 +198,7 @@ impl AsyncWrite for Watched {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_marked(cx))?;
-        if let Some((reply, len)) = bufs.first().and_then(|buf| Some((mark(buf)?, buf.len()))) {
+        if let Some((reply, len)) = bufs.first().and_then(|buf| Some((self.mark(buf)?, buf.len()))) {
             self.marked = Some((reply, 0));
             return Poll::Ready(Ok(len));
         }
@@ -147,7 +212,12 @@ impl AsyncWrite for Watched {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_marked(cx))?;
-        Pin::new(&mut self.stream).poll_flush(cx)
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        // hyper flushes when it has nothing left to write. What was read ahead is the reader's now.
+        if self.connection.flushed() && !self.ahead().is_empty() {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -96,7 +96,7 @@ fn a_run_under_way_is_finished_when_the_process_is_asked_to_end() {
 
 fn by_hand(server: &Serving, query: &str) -> Answer {
     let mut admin = Connection::open(server.admin).expect("an admin listener");
-    admin.get(&format!("/__scheduled{query}")).expect("an answer")
+    admin.post(&format!("/__scheduled{query}"), "").expect("an answer")
 }
 
 #[test]

@@ -26,6 +26,7 @@ mod hostile_scripts;
 mod hundred;
 mod load;
 mod manual;
+mod messages;
 mod modules;
 mod origin;
 mod os_scheduling;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::cron::Cron;
 use super::pool::Pool;
 use super::sections::{
-    Admin, Ingress, Jsx, Limits, Log, Mode, Modules, Network, Policy, Recycle, Shutdown, Tls, WorkerNetwork,
+    Ingress, Jsx, Limits, Log, Mode, Modules, Network, Policy, Recycle, Shutdown, Tls, WorkerNetwork,
 };
 use super::values::{DatabaseUrl, Listen, RoutePattern, Secret, TopicPattern, WorkerName};
 
@@ -37,12 +37,12 @@ pub(super) struct File {
     /// TLS on the TCP listeners; absent: plain.
     pub(super) tls: Option<Tls>,
     /// The listener for health and metrics; absent: none.
-    pub(super) admin: Option<Admin>,
+    pub(super) admin: Option<AdminFile>,
     /// What error responses tell.
     pub(super) mode: Mode,
     /// Logging.
     pub(super) log: Log,
-    /// Files with `NAME=value` lines that `secrets` and `url_from` are looked up in, after the environment; later ones win.
+    /// Files with `NAME=value` lines that `secrets`, `url_from` and `token_from` are looked up in, after the environment; later ones win.
     pub(super) env_files: Vec<PathBuf>,
     /// Which requests go to which worker; the most specific pattern wins. Absent: all to the only worker.
     pub(super) routes: Vec<RouteFile>,
@@ -84,6 +84,20 @@ impl Default for File {
             assets: None,
         }
     }
+}
+
+/// The listener for `/healthz`, `/readyz`, `/metrics` and `/stats`, apart from the public ones.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+pub(super) struct AdminFile {
+    /// Where it listens.
+    pub(super) listen: Listen,
+    /// Names it may be asked by, beside addresses, `localhost` and names without a dot.
+    #[serde(default)]
+    pub(super) hosts: Vec<String>,
+    /// What `authorization: Bearer` must say, for all paths but `/healthz` and `/readyz`; absent: nothing.
+    pub(super) token: Option<String>,
+    /// The name of the environment variable that holds the token, which keeps it out of this file.
+    pub(super) token_from: Option<String>,
 }
 
 /// One of several workers. The one at the top level has the process's `network`.

@@ -56,11 +56,11 @@ pub use pool::{OsScheduling, Pool};
 pub use problem::{ConfigError, Fault, Note, Problem, Weight};
 pub use schema::schema;
 pub use sections::{
-    Admin, Ingress, Jsx, Limits, Log, LogFormat, LogLevel, Mode, Modules, Network, Policy, Recycle, Shutdown, Tls,
+    Ingress, Jsx, Limits, Log, LogFormat, LogLevel, Mode, Modules, Network, Policy, Recycle, Shutdown, Tls,
 };
-pub use settings::{Config, Database, Events, Route, Worker};
+pub use settings::{Admin, Config, Database, Events, Route, Worker};
 pub use source::Place;
-pub use values::{DatabaseUrl, Listen, NetworkRule, RoutePattern, Secret, TopicPattern};
+pub use values::{DatabaseUrl, Listen, NetworkRule, ProxyAddress, RoutePattern, Secret, TopicPattern};
 
 use document::{KeyPath, Node};
 use env_file::Lookup;

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 
 use super::document::{KeyPath, Node};
 use super::env_file::Lookup;
-use super::file::{DatabaseFile, EventsFile, File, NamedWorkerFile, WorkerFile};
+use super::file::{AdminFile, DatabaseFile, EventsFile, File, NamedWorkerFile, WorkerFile};
 use super::overrides::Overrides;
 use super::problem::{Fault, Note, Problem};
 use super::sections::{Network, Policy, WorkerNetwork};
-use super::settings::{Config, Database, Events, Worker};
+use super::settings::{Admin, Config, Database, Events, Worker};
 use super::source::Source;
-use super::values::Listen;
+use super::values::{Listen, Secret};
 
 /// Events that one `per_worker` worker interleaves, unless said otherwise.
 const CONCURRENCY: usize = 64;
@@ -52,13 +52,7 @@ impl Resolver<'_> {
         } else {
             overrides.listen.clone()
         };
-        let mut admin = file.admin.map(|mut admin| {
-            admin.listen = self.listen_here(admin.listen);
-            admin
-        });
-        if let Some(listen) = overrides.admin.clone() {
-            admin = Some(super::sections::Admin { listen });
-        }
+        let admin = self.admin(file.admin, overrides.admin.clone());
         self.listeners(&listen, admin.as_ref().map(|admin| &admin.listen));
         let tls = file.tls.map(|mut tls| {
             let path = KeyPath::of("tls");
@@ -318,6 +312,40 @@ impl Resolver<'_> {
             binding,
             url: url.relative_to(self.source.folder()),
             max_connections,
+        })
+    }
+
+    /// The admin listener; the override says where it listens, and not who may ask.
+    fn admin(&mut self, file: Option<AdminFile>, listen: Option<Listen>) -> Option<Admin> {
+        let path = KeyPath::of("admin");
+        let Some(file) = file else {
+            let (hosts, token) = (Vec::new(), None);
+            return listen.map(|listen| Admin { listen, hosts, token });
+        };
+        let token = match (file.token, file.token_from) {
+            (None, None) => None,
+            (Some(token), None) => Some(Secret::new(token)),
+            (None, Some(name)) => {
+                let token = self.lookup.get(&name);
+                if token.is_none() {
+                    self.unset(&path.key("token_from"), &name);
+                }
+                token
+            }
+            (Some(_), Some(_)) => {
+                let message = "`admin` has `token` as well as `token_from`".to_owned();
+                self.tell(&path, Fault::Conflict { message }, "keep one of them");
+                None
+            }
+        };
+        if token.as_ref().is_some_and(|token| token.reveal().is_empty()) {
+            let message = "the token of `admin` is empty, so that everyone knows it".to_owned();
+            self.tell(&path, Fault::Conflict { message }, "set a token, or leave it out");
+        }
+        Some(Admin {
+            listen: listen.unwrap_or_else(|| self.listen_here(file.listen)),
+            hosts: file.hosts,
+            token,
         })
     }
 

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::text::{MaybeSize, MaybeTime, Size, Time};
-use super::values::{Listen, NetworkRule};
+use super::values::{NetworkRule, ProxyAddress};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -100,13 +100,6 @@ pub struct Tls {
     pub key: PathBuf,
 }
 
-/// The listener for `/healthz`, `/readyz` and `/metrics`, apart from the public ones.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Admin {
-    /// Where it listens.
-    pub listen: Listen,
-}
-
 /// Which hosts workers may connect to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -190,6 +183,9 @@ pub struct Ingress {
     /// Requests of one HTTP/2 connection that its client may cancel; more, and more than half of all, end it.
     #[schemars(range(min = 1))]
     pub cancels_max: u32,
+    /// Proxies in front that are believed to say who their client is, by `x-forwarded-for`, `x-real-ip` and
+    /// `x-forwarded-proto`. Such headers of anyone else are overwritten.
+    pub trusted_proxies: Vec<ProxyAddress>,
 }
 
 impl Default for Ingress {
@@ -208,6 +204,7 @@ impl Default for Ingress {
             depth_max: 16,
             resets_max: 20,
             cancels_max: 500,
+            trusted_proxies: Vec::new(),
         }
     }
 }

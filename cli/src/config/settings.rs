@@ -7,7 +7,7 @@ use super::cron::Cron;
 use super::file::Var;
 use super::pool::Pool;
 use super::problem::Note;
-use super::sections::{Admin, Ingress, Jsx, Limits, Log, Mode, Modules, Network, Policy, Recycle, Shutdown, Tls};
+use super::sections::{Ingress, Jsx, Limits, Log, Mode, Modules, Network, Policy, Recycle, Shutdown, Tls};
 use super::values::{DatabaseUrl, Listen, RoutePattern, Secret, TopicPattern};
 
 /// Everything `serve` needs to know. Made by [`load`](super::load).
@@ -43,6 +43,17 @@ pub struct Config {
     pub notes: Vec<Note>,
     /// The files that this was read from, those that could have been there included: a change of one changes it.
     pub files: Vec<PathBuf>,
+}
+
+/// The listener for health and metrics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// Where it listens.
+    pub listen: Listen,
+    /// Names it may be asked by, beside addresses, `localhost` and names without a dot.
+    pub hosts: Vec<String>,
+    /// What those who ask must know.
+    pub token: Option<Secret>,
 }
 
 /// One worker.

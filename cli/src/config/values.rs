@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use isopod_host::bus::Pattern;
 use isopod_pool::js::fetch::Rule;
+use isopod_server::TrustedProxy;
 
 use super::cron::Cron;
 use super::text::{Bytes, TextForm, text_value};
@@ -139,6 +140,34 @@ impl TextForm for NetworkRule {
 
     fn print(&self) -> String {
         self.0.to_string()
+    }
+}
+
+/// A proxy that is believed to say who its client is: an address, a network (`10.0.0.0/8`), or `unix`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyAddress(String, TrustedProxy);
+text_value!(ProxyAddress);
+
+impl ProxyAddress {
+    /// As the server takes it.
+    #[must_use]
+    pub fn trusted(&self) -> TrustedProxy {
+        self.1.clone()
+    }
+}
+
+impl TextForm for ProxyAddress {
+    const FORMAT: &'static str = "proxy-address";
+    const ABOUT: &'static str =
+        "an address (\"10.0.0.7\"), a network (\"10.0.0.0/8\") or \"unix\" for whoever connects to a Unix socket";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let trusted = text.parse().map_err(|_| format!("should be {}", Self::ABOUT))?;
+        Ok(Self(text.to_owned(), trusted))
+    }
+
+    fn print(&self) -> String {
+        self.0.clone()
     }
 }
 
@@ -279,6 +308,7 @@ pub(super) fn check_format(format: &str, text: &str) -> Result<(), String> {
         Listen::FORMAT => Listen::parse(text).map(drop),
         RoutePattern::FORMAT => RoutePattern::parse(text).map(drop),
         NetworkRule::FORMAT => NetworkRule::parse(text).map(drop),
+        ProxyAddress::FORMAT => ProxyAddress::parse(text).map(drop),
         DatabaseUrl::FORMAT => DatabaseUrl::parse(text).map(drop),
         WorkerName::FORMAT => WorkerName::check(text),
         Cron::FORMAT => Cron::parse(text).map(drop),
@@ -295,6 +325,7 @@ pub(super) fn about_format(format: &str) -> Option<&'static str> {
         Listen::FORMAT => Listen::ABOUT,
         RoutePattern::FORMAT => RoutePattern::ABOUT,
         NetworkRule::FORMAT => NetworkRule::ABOUT,
+        ProxyAddress::FORMAT => ProxyAddress::ABOUT,
         DatabaseUrl::FORMAT => DatabaseUrl::ABOUT,
         WorkerName::FORMAT => WorkerName::ABOUT,
         Cron::FORMAT => Cron::ABOUT,

@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::StatusCode;
 use http::request::Parts;
+use http::{HeaderValue, Method, StatusCode, header};
 use isopod_host::{Context, HostHandle, Module, PhaseResult, async_trait};
 use isopod_pool::js::Pool;
-use isopod_server::{AdminListener, Metric, MetricKind, Readiness, ServerHandle, Status};
+use isopod_server::{AdminAccess, AdminListener, Metric, MetricKind, Readiness, ServerHandle, Status};
 
 use super::dispatch;
 use super::life::Life;
@@ -18,14 +18,16 @@ use crate::logging;
 
 pub(super) struct Admin {
     address: SocketAddr,
+    access: AdminAccess,
     life: Arc<Life>,
     listener: Option<AdminListener>,
 }
 
 impl Admin {
-    pub(super) const fn new(address: SocketAddr, life: Arc<Life>) -> Self {
+    pub(super) const fn new(address: SocketAddr, access: AdminAccess, life: Arc<Life>) -> Self {
         Self {
             address,
+            access,
             life,
             listener: None,
         }
@@ -39,7 +41,7 @@ impl Module for Admin {
     }
 
     async fn build(&mut self, _ctx: &Context) -> PhaseResult {
-        self.listener = Some(AdminListener::bind(self.address)?);
+        self.listener = Some(AdminListener::bind(self.address)?.with_access(self.access.clone()));
         Ok(())
     }
 
@@ -99,6 +101,14 @@ impl Status for Face {
         if request.uri.path() != "/__scheduled" {
             return None;
         }
+        // What has effects is not for a link, an image or a scraper to ask.
+        if request.method != Method::POST {
+            let mut response = http::Response::new("fire a trigger with POST\n".to_owned());
+            *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+            let allowed = HeaderValue::from_static("POST");
+            response.headers_mut().insert(header::ALLOW, allowed);
+            return Some(response);
+        }
         let (status, text) = self.scheduled(request.uri.query().unwrap_or_default()).await;
         let mut response = http::Response::new(format!("{text}\n"));
         *response.status_mut() = status;
@@ -107,7 +117,7 @@ impl Status for Face {
 }
 
 impl Face {
-    /// Fires a trigger by hand: `/__scheduled?cron=*+*+*+*+*`, and `&worker=NAME` where there are several.
+    /// Fires a trigger by hand: `POST /__scheduled?cron=*+*+*+*+*`, and `&worker=NAME` where there are several.
     async fn scheduled(&self, query: &str) -> (StatusCode, String) {
         let given = |name: &str| {
             let mut pairs = url::form_urlencoded::parse(query.as_bytes());

@@ -2,7 +2,7 @@
 
 use http_body_util::BodyExt;
 use isopod_pool::js::Pool;
-use isopod_pool::js::handlers::{self, CallDepth, RequestUrl};
+use isopod_pool::js::handlers::{self, CallDepth, RequestCf, RequestUrl};
 use isopod_pool::{Failure, Meta, Outcome, PoolStats};
 use isopod_server::{Body, BoxError, Dispatch, Metric, MetricKind, Readiness, RequestMeta};
 
@@ -25,9 +25,11 @@ impl Dispatch for Workers {
         if let Some(assets) = &self.assets {
             return Ok(assets.answer(request).await);
         }
-        let url = RequestUrl(meta.url(&request));
+        let url = RequestUrl(meta.url.clone());
         request.extensions_mut().insert(url);
         request.extensions_mut().insert(CallDepth(meta.depth));
+        let cf = cf(&meta, &request);
+        request.extensions_mut().insert(cf);
         if let Ok(id) = http::HeaderValue::from_str(&meta.id.to_string()) {
             request.headers_mut().insert("x-request-id", id);
         }
@@ -55,6 +57,27 @@ impl Dispatch for Workers {
     fn stats(&self) -> Vec<Metric> {
         metrics(&self.pool.stats())
     }
+}
+
+/// What is known of the client's connection. That of a proxy says nothing of it.
+fn cf(meta: &RequestMeta, request: &http::Request<Body>) -> RequestCf {
+    let mut cf = RequestCf::default();
+    let accepted = request.headers().get(http::header::ACCEPT_ENCODING);
+    cf.client_accept_encoding = accepted.and_then(|accepted| accepted.to_str().ok()).map(str::to_owned);
+    if meta.is_proxied {
+        return cf;
+    }
+    cf.http_protocol = match meta.http {
+        http::Version::HTTP_2 => Some("HTTP/2"),
+        http::Version::HTTP_11 => Some("HTTP/1.1"),
+        http::Version::HTTP_10 => Some("HTTP/1.0"),
+        _ => None,
+    };
+    if let Some(tls) = &meta.tls {
+        cf.tls_version = Some(tls.version);
+        cf.tls_cipher = Some(tls.cipher.clone());
+    }
+    cf
 }
 
 /// Whether the pool can answer requests.

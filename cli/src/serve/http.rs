@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 
 use anyhow::Result;
-use isopod_server::{Limits, Listen, Routes, ServerConfig, TlsFiles};
+use isopod_server::{AdminAccess, Limits, Listen, Routes, ServerConfig, TlsFiles};
 
 use super::assets::Assets;
-use crate::config::{self, Config, Mode};
+use crate::config::{self, Config, Mode, ProxyAddress};
 
 pub(super) fn server_config(config: &Config) -> Result<ServerConfig> {
     let listen = |listen: &config::Listen| {
@@ -46,19 +46,23 @@ pub(super) fn server_config(config: &Config) -> Result<ServerConfig> {
             h2_cancels_max: ingress.cancels_max,
             ..Limits::default()
         },
+        trusted_proxies: ingress.trusted_proxies.iter().map(ProxyAddress::trusted).collect(),
         ..ServerConfig::default()
     })
 }
 
-/// Where health and figures are served, if they are.
-pub(super) fn admin_address(config: &Config) -> Result<Option<SocketAddr>> {
-    match config.admin.as_ref().map(|admin| &admin.listen) {
-        None => Ok(None),
-        Some(config::Listen::Tcp(address)) => Ok(Some(*address)),
-        Some(config::Listen::Unix(_)) => {
-            anyhow::bail!("admin.listen must be an address and a port: the admin listener has no Unix socket")
-        }
-    }
+/// Where health and figures are served, and to whom, if they are.
+pub(super) fn admin(config: &Config) -> Result<Option<(SocketAddr, AdminAccess)>> {
+    let Some(admin) = &config.admin else {
+        return Ok(None);
+    };
+    let config::Listen::Tcp(address) = admin.listen else {
+        anyhow::bail!("admin.listen must be an address and a port: the admin listener has no Unix socket")
+    };
+    let mut access = AdminAccess::default();
+    access.hosts.clone_from(&admin.hosts);
+    access.token = admin.token.as_ref().map(|token| token.reveal().to_owned());
+    Ok(Some((address, access)))
 }
 
 /// Routes as configured; one worker without routes answers everything.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use isopod_host::{Context, Module, PhaseResult, async_trait};
 use isopod_pool::js::Pool;
+use isopod_pool::js::fetch::OwnServers;
 use isopod_server::{Address, Bound, Running, ServerConfig};
 
 use super::assets::Assets;
@@ -17,6 +18,7 @@ use crate::logging;
 pub(super) struct Ingress {
     config: ServerConfig,
     assets: Option<Assets>,
+    servers: OwnServers,
     life: Arc<Life>,
     bound: Option<Bound>,
     running: Option<Running>,
@@ -25,9 +27,11 @@ pub(super) struct Ingress {
 impl Ingress {
     pub(super) const NAME: &'static str = "ingress";
 
-    pub(super) const fn new(config: ServerConfig, assets: Option<Assets>, life: Arc<Life>) -> Self {
+    pub(super) fn new(mut config: ServerConfig, servers: OwnServers, assets: Option<Assets>, life: Arc<Life>) -> Self {
+        config.depth_key = servers.key().map(str::to_owned);
         Self {
             config,
+            servers,
             assets,
             life,
             bound: None,
@@ -49,6 +53,11 @@ impl Module for Ingress {
     async fn build(&mut self, ctx: &Context) -> PhaseResult {
         let bound = self.config.clone().bind()?;
         ctx.hub().register(Arc::new(bound.handle()))?;
+        let addresses = bound.local_addrs().iter().filter_map(|address| match address {
+            Address::Tcp(address) => Some(*address),
+            Address::Unix(_) => None,
+        });
+        self.servers.set_addresses(addresses.collect());
         self.bound = Some(bound);
         Ok(())
     }

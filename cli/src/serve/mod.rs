@@ -2,7 +2,7 @@
 //!
 //! The host's modules, in their order: `events` writes down what the bus says; `admin` answers probes, before all others
 //! and after them; `pool` has the workers; `ingress` lets requests in; `scheduler` fires cron triggers; `watch` deploys
-//! what has changed. They find each other's clients in the hub. `life` is what they have to tell each other of where the
+//! what has changed, or on SIGHUP. They find each other's clients in the hub. `life` is what they have to tell each other of where the
 //! process is; `site` is what is deployed.
 
 mod admin;
@@ -16,6 +16,7 @@ mod ingress;
 mod life;
 mod pool;
 mod scheduler;
+mod signals;
 mod site;
 mod source;
 mod watch;
@@ -29,6 +30,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use isopod_host::{Host, HostError, ModuleError, Phase, Reason, Shutdown};
+use isopod_pool::js::fetch::OwnServers;
 use isopod_runtime::run_in_short_slices;
 
 use self::admin::Admin;
@@ -83,17 +85,27 @@ fn host(source: Source, config: &Arc<Config>, life: &Arc<Life>, watch: bool) -> 
         .limit(Phase::Drain, life.deadline().saturating_add(SLACK))
         .module(EventLog);
     // Before the pool, on which it does not depend for its order: it is there first, and goes last.
-    if let Some(address) = http::admin_address(config)? {
-        host = host.module(Admin::new(address, Arc::clone(life)));
+    if let Some((address, access)) = http::admin(config)? {
+        host = host.module(Admin::new(address, access, Arc::clone(life)));
     }
+    let servers = OwnServers::new(key()?);
     host = host
-        .module(WorkerPool::new(Arc::clone(config), mistake, Arc::clone(life)))
-        .module(Ingress::new(server, assets, Arc::clone(life)))
+        .module(WorkerPool::new(
+            Arc::clone(config),
+            mistake,
+            servers.clone(),
+            Arc::clone(life),
+        ))
+        .module(Ingress::new(server, servers, assets, Arc::clone(life)))
         .module(Scheduler::new(Arc::clone(config)));
-    if watch {
-        host = host.module(Watch::new(source, Arc::clone(config)));
-    }
-    Ok(host.build()?)
+    Ok(host.module(Watch::new(source, Arc::clone(config), watch)).build()?)
+}
+
+/// What nobody outside of this process knows.
+fn key() -> Result<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("the system gives no random bytes: {error}"))?;
+    Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
 }
 
 /// Workers start one after the other, each within a limit of its own.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use isopod_host::{Context, Module, PhaseResult, async_trait};
+use isopod_pool::js::fetch::OwnServers;
 use isopod_pool::js::{OsScheduling, Pool, PoolBuilder};
 use tokio::sync::Mutex;
 
@@ -31,17 +32,19 @@ pub(super) struct WorkerPool {
     config: Arc<Config>,
     mistake: Mistake,
     life: Arc<Life>,
+    servers: OwnServers,
     pool: Option<(Pool, Arc<Mutex<Site>>)>,
 }
 
 impl WorkerPool {
     pub(super) const NAME: &'static str = "pool";
 
-    pub(super) const fn new(config: Arc<Config>, mistake: Mistake, life: Arc<Life>) -> Self {
+    pub(super) const fn new(config: Arc<Config>, mistake: Mistake, servers: OwnServers, life: Arc<Life>) -> Self {
         Self {
             config,
             mistake,
             life,
+            servers,
             pool: None,
         }
     }
@@ -55,7 +58,7 @@ impl Module for WorkerPool {
 
     async fn build(&mut self, ctx: &Context) -> PhaseResult {
         let pool = pool_builder(&self.config).on(ctx.bus().observer()).build()?;
-        let site = Arc::new(Mutex::new(Site::new(pool.clone(), ctx)));
+        let site = Arc::new(Mutex::new(Site::new(pool.clone(), self.servers.clone(), ctx)));
         ctx.hub().register(Arc::new(pool.clone()))?;
         ctx.hub().register(Arc::clone(&site))?;
         self.pool = Some((pool, site));

@@ -11,6 +11,7 @@ use isopod_host::bus::Bus;
 use isopod_host::workers::{DeliverOptions, EventBridge, WorkerSubscription};
 use isopod_pool::Failure;
 use isopod_pool::js::Pool;
+use isopod_pool::js::fetch::OwnServers;
 use isopod_pool::js::modules::ModulesLoaded;
 use tokio::runtime::Handle;
 
@@ -23,6 +24,7 @@ pub(super) struct Site {
     pool: Pool,
     bus: Bus,
     runtime: Handle,
+    servers: OwnServers,
     deployed: BTreeMap<String, Place>,
     /// Whether a worker of the last deployment could not start.
     is_broken: bool,
@@ -58,11 +60,12 @@ impl fmt::Display for Mistakes {
 }
 
 impl Site {
-    pub(super) fn new(pool: Pool, ctx: &Context) -> Self {
+    pub(super) fn new(pool: Pool, servers: OwnServers, ctx: &Context) -> Self {
         Self {
             pool,
             bus: ctx.bus().clone(),
             runtime: ctx.runtime().clone(),
+            servers,
             deployed: BTreeMap::new(),
             is_broken: false,
         }
@@ -71,6 +74,8 @@ impl Site {
     /// Deploys every worker, and waits until each has started once or failed to. One that cannot start answers with its
     /// error; it does not keep the others from being deployed.
     pub(super) async fn deploy(&mut self, config: &Config) -> Mistakes {
+        let hosts = config.routes.iter().filter_map(|route| route.pattern.host.as_deref());
+        self.servers.set_hosts(hosts.map(str::to_ascii_lowercase).collect());
         let mut mistakes = Mistakes::default();
         for (name, worker) in &config.workers {
             let started = self.deploy_one(config, name, worker).await;
@@ -111,7 +116,7 @@ impl Site {
             }
         };
         let place = self.deployed.entry(name.to_owned()).or_insert(place);
-        let (script, options) = scripts::script(config, name, worker, &place.bridge)?;
+        let (script, options) = scripts::script(config, name, worker, &place.bridge, &self.servers)?;
         place.modules = script.modules_loaded();
         self.pool.deploy(name, script, &options)?;
         let started = self.pool.warm(name).await.map_err(|failure| told(&failure));

@@ -1,16 +1,17 @@
-//! The module that follows changes of files: what the configuration then says is deployed.
+//! The module that follows changes of files, if it is to, and SIGHUP: what the configuration then says is deployed.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use isopod_host::{Context, Module, PhaseResult, async_trait};
+use isopod_host::{Context, HostHandle, Module, PhaseResult, async_trait};
 use isopod_server::ServerHandle;
 use tokio::sync::Mutex;
 
 use super::changes::{Changes, Interest};
 use super::ingress::Ingress;
 use super::scheduler::{Scheduler, Triggers};
+use super::signals::{Hangup, Signals};
 use super::site::{Mistakes, Site};
 use super::{Source, http};
 use crate::config::Config;
@@ -19,15 +20,19 @@ use crate::logging;
 pub(super) struct Watch {
     source: Arc<Source>,
     first: Arc<Config>,
+    watches_files: bool,
     changes: Option<Changes>,
+    signals: Option<Signals>,
 }
 
 impl Watch {
-    pub(super) fn new(source: Source, first: Arc<Config>) -> Self {
+    pub(super) fn new(source: Source, first: Arc<Config>, watches_files: bool) -> Self {
         Self {
             source: Arc::new(source),
             first,
+            watches_files,
             changes: None,
+            signals: None,
         }
     }
 }
@@ -44,18 +49,26 @@ impl Module for Watch {
 
     /// What changes while workers start is not missed.
     async fn build(&mut self, _ctx: &Context) -> PhaseResult {
-        let mut changes = Changes::below(&self.first.root)?;
-        changes.follow(Interest {
-            files: files_of(&self.first),
-            is_broken: true,
-        });
-        self.changes = Some(changes);
+        self.signals = Some(Signals::listen()?);
+        if self.watches_files {
+            let mut changes = Changes::below(&self.first.root)?;
+            changes.follow(Interest {
+                files: files_of(&self.first),
+                is_broken: true,
+            });
+            self.changes = Some(changes);
+        }
         Ok(())
     }
 
     async fn ready(&mut self, ctx: &Context) -> PhaseResult {
-        let Some(changes) = self.changes.take() else {
+        let Some(signals) = self.signals.take() else {
             return Ok(());
+        };
+        let causes = Causes {
+            changes: self.changes.take(),
+            signals,
+            host: ctx.host().clone(),
         };
         let follower = Follower {
             source: Arc::clone(&self.source),
@@ -67,13 +80,43 @@ impl Module for Watch {
         let host = ctx.host().clone();
         ctx.service(async move {
             tokio::select! {
-                () = follower.follow(changes) => {}
+                () = follower.follow(causes) => {}
                 // What comes now is for the next start.
                 () = host.stopping() => {}
             }
             Ok(())
         });
         Ok(())
+    }
+}
+
+/// What has the configuration read again.
+struct Causes {
+    changes: Option<Changes>,
+    signals: Signals,
+    host: HostHandle,
+}
+
+impl Causes {
+    /// The next one, in words; nothing once there will be none.
+    async fn next(&mut self) -> Option<String> {
+        let Self { changes, signals, host } = self;
+        let changed = async {
+            match changes {
+                Some(changes) => changes.next().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            path = changed => path.map(|path| format!("{} changed", path.display())),
+            hangup = signals.hangup() => match hangup {
+                Hangup::Reload => Some("SIGHUP came".to_owned()),
+                Hangup::Stop => {
+                    host.stop();
+                    None
+                }
+            },
+        }
     }
 }
 
@@ -88,17 +131,19 @@ struct Follower {
 impl Follower {
     /// Deploys anew whenever files change, until there is nothing more to watch. A configuration that cannot be read
     /// changes nothing until it is mended.
-    async fn follow(self, mut changes: Changes) {
+    async fn follow(self, mut causes: Causes) {
         let mut files = self.files(&self.first).await;
         let mut is_broken = self.site.lock().await.is_broken();
         loop {
             // Modules that are imported later are in it only after the next deployment; until then they are told of by
             // the files that import them.
-            changes.follow(Interest {
-                files: files.clone(),
-                is_broken,
-            });
-            let Some(path) = changes.next().await else { return };
+            if let Some(changes) = &mut causes.changes {
+                changes.follow(Interest {
+                    files: files.clone(),
+                    is_broken,
+                });
+            }
+            let Some(cause) = causes.next().await else { return };
             let config = match self.source.read() {
                 Ok(config) => Arc::new(config),
                 Err(error) => {
@@ -111,7 +156,7 @@ impl Follower {
             is_broken = applied.as_ref().map_or(true, |mistakes| !mistakes.is_empty());
             match applied {
                 Ok(mistakes) if mistakes.is_empty() => {
-                    logging::tell(format_args!("deployed again: {} changed", path.display()));
+                    logging::tell(format_args!("deployed again: {cause}"));
                 }
                 Ok(mistakes) => eprint!("{mistakes}"),
                 Err(error) => logging::tell(format_args!("{error:#}")),

@@ -171,5 +171,10 @@ bodies.extractBody = function (object) {
   return extracted;
 };
 
-return { fixedBody, lengthOf, take };
+/** Has bodies that are made of a stream, before it is read, have this length. */
+function setStreamLength(stream, length) {
+  WeakMapPrototypeSet(lengths, stream, length);
+}
+
+return { fixedBody, lengthOf, setStreamLength, take };
 })();

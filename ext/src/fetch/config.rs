@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::guard::NetPolicy;
 use super::resolve::Resolver;
+use super::servers::OwnServers;
 
 /// The fetch settings of one worker, placed in the worker's `OpState` beside its `Rc<Io>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub struct FetchConfig {
     pub user_agent: String,
     /// Limits of one worker.
     pub limits: FetchLimits,
+    /// The servers of this process, which are told how many calls between workers led to a request. Default: none.
+    pub servers: OwnServers,
     /// Limits of a connection. Workers of a thread that agree on these and on the policy share connections.
     pub connection: ConnectionOptions,
 }
@@ -25,6 +28,7 @@ impl Default for FetchConfig {
             policy: Arc::default(),
             user_agent: concat!("isopod/", env!("CARGO_PKG_VERSION")).to_owned(),
             limits: FetchLimits::default(),
+            servers: OwnServers::default(),
             connection: ConnectionOptions::default(),
         }
     }

@@ -1,8 +1,7 @@
 //! `fetch`, with the classes of deno_fetch, and requests on the HTTP client of the worker's thread.
 //!
-//! `fetch.js` has what happens between requests (redirects, aborting, integrity); `bodies.js`, `form_data.js` and `responses.js`
-//! complete deno_fetch's classes. The ops stand in for deno_fetch's, whose own client is not used. The runtime places an
-//! `Rc<Io>` and, if the defaults do not fit, a [`FetchConfig`] in the worker's `OpState`.
+//! `fetch.js` has what happens between requests (redirects, aborting, integrity); the other scripts complete deno_fetch's
+//! classes. The runtime places an `Rc<Io>` and, if the defaults do not fit, a [`FetchConfig`] in the worker's `OpState`.
 //!
 //! A request takes this way: ops (here) → [`guard`] → `service` (limits; the thread's client, on the I/O runtime) → `body`
 //! (bounded channels both ways). An encoded response is decoded there, unless it is passed on as it came. The guard looks a second time where names are resolved, in `client`.
@@ -15,6 +14,7 @@ pub mod guard;
 mod integrity;
 mod resolve;
 mod rule;
+mod servers;
 mod service;
 
 use std::borrow::Cow;
@@ -46,13 +46,14 @@ pub use self::config::{ConnectionOptions, FetchConfig, FetchLimits};
 pub use self::guard::{NetPolicy, Refused};
 pub use self::resolve::{ResolveHost, Resolver};
 pub use self::rule::{Rule, RuleError};
+pub use self::servers::OwnServers;
 pub use self::service::SendError;
 
 deno_core::extension!(
     isopod_fetch,
     deps = [deno_web, deno_fetch],
     ops = [op_isopod_body_length, op_isopod_keep_encoded, op_isopod_matches_integrity],
-    lazy_loaded_js = [dir "src/fetch", "bodies.js", "fetch.js", "form_data.js", "responses.js"],
+    lazy_loaded_js = [dir "src/fetch", "bodies.js", "fetch.js", "fixed_length.js", "form_data.js", "responses.js"],
     // A middleware sees the ops of every extension, wherever in the list it stands.
     middleware = |op: OpDecl| match op.name {
         "op_fetch" => op.with_implementation_from(&op_isopod_fetch()),
@@ -213,7 +214,6 @@ fn op_isopod_fetch(
                 if let Some(length) = length {
                     insert(&mut headers, CONTENT_LENGTH, length.into())?;
                 }
-                insert(&mut headers, CALL_DEPTH, depth.into())?;
                 if !headers.contains_key(ACCEPT_ENCODING) {
                     let offered = codings_offered(state, event, &headers);
                     insert(&mut headers, ACCEPT_ENCODING, offered)?;
@@ -225,6 +225,7 @@ fn op_isopod_fetch(
                     url,
                     headers,
                     body,
+                    depth,
                 };
                 (
                     Pending::Network {

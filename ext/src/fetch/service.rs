@@ -22,6 +22,7 @@ use super::config::{FetchConfig, FetchLimits};
 use super::guard::Refused;
 use crate::coding::decode::{ByteStream, capped, decode, flattened};
 use crate::coding::{Coding, Codings};
+use crate::handlers::CALL_DEPTH;
 use crate::io::{Io, IoError};
 
 /// A request whose URL has passed no guard yet.
@@ -30,6 +31,8 @@ pub(super) struct Outgoing {
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
     pub(super) body: OutgoingBody,
+    /// How many calls between workers lead to it.
+    pub(super) depth: u32,
 }
 
 pub(super) enum OutgoingBody {
@@ -134,9 +137,16 @@ impl FetchService {
             .map_err(|_| SendError::OpenBodies(limits.open_bodies_max))?;
         let (sender, chunks) = mpsc::channel(self.chunks_buffered());
         let origin = request.url.origin().ascii_serialization();
+        let (servers, resolver) = (self.config.servers.clone(), self.config.connection.resolver.clone());
         let head = self
             .client(&request.url, &origin)?
-            .run(move |client| exchange(client, request, limits, sender))
+            .run(move |client| async move {
+                // Only here is there a runtime to ask for addresses.
+                if let Some(depth) = servers.depth(&request.url, request.depth, &resolver).await {
+                    request.headers.insert(CALL_DEPTH, depth);
+                }
+                exchange(client, request, limits, sender).await
+            })
             .await??;
         let Head {
             status,
@@ -305,6 +315,7 @@ async fn send_once_or_twice(client: &reqwest::Client, request: Outgoing) -> reqw
         url,
         headers,
         body,
+        ..
     } = request;
     let idempotent = method.is_idempotent();
     let mut prepared = reqwest::Request::new(method, url);

@@ -4,6 +4,7 @@ use std::fmt;
 
 use futures::channel::oneshot;
 use http::HeaderName;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{Body, Fault, Message, Task};
@@ -113,11 +114,31 @@ impl Event {
 #[derive(Debug, Clone)]
 pub struct RequestUrl(pub String);
 
+/// In a request's extensions: what `request.cf` tells its script, under the names that scripts for Workers know. Only what is
+/// known is there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct RequestCf {
+    /// Such as `HTTP/2`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http_protocol: Option<&'static str>,
+    /// Such as `TLSv1.3`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_version: Option<&'static str>,
+    /// Such as `AEAD-AES128-GCM-SHA256`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_cipher: Option<String>,
+    /// What the client's `Accept-Encoding` says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_accept_encoding: Option<String>,
+}
+
 /// In a request's extensions: how many calls between workers led to it; none where it comes from outside. What its script
 /// publishes and fetches is one deeper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallDepth(pub u32);
 
-/// Carries the [`CallDepth`] of what a script fetches: a server that runs workers takes it off, and ends circles. No script sees it, and
-/// none can set it.
+/// Carries the [`CallDepth`] of what a script fetches to the servers of its own process, with their key: they take it off, and
+/// end circles. No script sees it, and none can set it.
 pub const CALL_DEPTH: HeaderName = HeaderName::from_static("x-isopod-depth");

@@ -11,7 +11,7 @@ use http::request::Parts;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::event::{CallDepth, RequestUrl};
+use super::event::{CallDepth, RequestCf, RequestUrl};
 use super::leftover::{Timers, UnderWay};
 use super::outgoing::Tail;
 use super::{Body, Data, Event, EventKind, Fault, FaultKind, Message, Reply, TaskItem};
@@ -271,6 +271,11 @@ impl Events {
     /// The request headers of an event.
     pub(crate) fn headers(&self, key: EventKey) -> Option<&http::HeaderMap> {
         Some(&self.entries.get(&key)?.head.as_ref()?.headers)
+    }
+
+    /// What is known of the connection of an event's request.
+    pub(super) fn request_cf(&self, key: EventKey) -> Option<RequestCf> {
+        self.entries.get(&key)?.head.as_ref()?.extensions.get().cloned()
     }
 
     /// The request id that the server gave an event, for logs.

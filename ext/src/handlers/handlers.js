@@ -13,8 +13,6 @@ const {
   op_isopod_give_stream,
   op_isopod_pass_through,
   op_isopod_report,
-  op_isopod_request_body,
-  op_isopod_request_headers,
   op_isopod_respond,
   op_isopod_respond_stream,
   op_isopod_room_for_promise,
@@ -45,8 +43,7 @@ const { ReadableStreamPrototype, readableStreamForRid, resourceForReadableStream
   "ext:deno_web/06_streams.js",
 );
 const { takeWhole } = core.loadExtScript("ext:isopod_fetch/responses.js");
-const { InnerBody } = core.loadExtScript("ext:deno_fetch/22_body.js");
-const { newInnerRequest, fromInnerRequest } = core.loadExtScript("ext:deno_fetch/23_request.js");
+const { makeRequest } = core.loadExtScript("ext:isopod_handlers/incoming.js");
 const { isClass, isFunction } = core.loadExtScript("ext:isopod_handlers/classes.js");
 const { ResponsePrototype, toInnerResponse } = core.loadExtScript("ext:deno_fetch/23_response.js");
 
@@ -243,23 +240,6 @@ const settle = (function settle(held, result, deliver) {
 });
 
 // ---- fetch
-
-function headerList(key) {
-  return op_isopod_request_headers(key);
-}
-
-const makeRequest = (function makeRequest(held, method, url, hasBody) {
-  const body = hasBody ? new InnerBody(readableStreamForRid(op_isopod_request_body(held.key))) : null;
-  const inner = newInnerRequest(method, url, () => headerList(held.key), body, false);
-  inner.onCancel = (callback) => {
-    const before = held.onCancel;
-    held.onCancel = () => {
-      before?.();
-      callback();
-    };
-  };
-  return fromInnerRequest(inner, "immutable");
-});
 
 const respond = (function respond(held, response) {
   if (held.answered) return;

@@ -10,6 +10,7 @@ mod copy;
 mod event;
 mod events;
 mod fault;
+mod fields;
 mod label;
 mod leftover;
 mod outgoing;
@@ -37,7 +38,7 @@ use crate::values::Thrown;
 pub use self::body::{Body, BoxError};
 pub use self::cloned::NotPlain;
 pub use self::copy::NoMemory;
-pub use self::event::{CALL_DEPTH, CallDepth, Event, EventKind, Reply, RequestUrl};
+pub use self::event::{CALL_DEPTH, CallDepth, Event, EventKind, Reply, RequestCf, RequestUrl};
 pub use self::events::{Begin, Ended, EventKey, Events, Lent, Report, Stage};
 pub use self::fault::{CodeFrames, Draw, Fault, FaultKind};
 pub(crate) use self::leftover::EndsWithEvent;
@@ -101,10 +102,14 @@ fn op_isopod_request_headers(state: &mut OpState, #[smi] key: EventKey) -> Vec<V
     let Some(headers) = events.headers(key) else {
         return Vec::new();
     };
-    headers
-        .iter()
-        .map(|(name, value)| vec![name.as_str().into(), value.as_bytes().into()])
-        .collect()
+    fields::pairs(headers)
+}
+
+/// What is known of the connection that a request came by: nothing once its event has ended.
+#[op2]
+#[serde]
+fn op_isopod_request_cf(state: &mut OpState, #[smi] key: EventKey) -> Option<RequestCf> {
+    events(state).borrow().request_cf(key)
 }
 
 #[op2(fast)]
@@ -388,6 +393,7 @@ deno_core::extension!(
     ops = [
         op_isopod_request_headers,
         op_isopod_request_body,
+        op_isopod_request_cf,
         op_isopod_respond,
         op_isopod_respond_stream,
         op_isopod_give,
@@ -401,7 +407,7 @@ deno_core::extension!(
         op_isopod_pass_through,
         op_isopod_report,
     ],
-    lazy_loaded_js = [dir "src/handlers", "classes.js", "handlers.js", "transfer.js", "work.js"],
+    lazy_loaded_js = [dir "src/handlers", "classes.js", "handlers.js", "incoming.js", "transfer.js", "work.js"],
     middleware = |op| match op.name {
         "op_dispatch_exception" => op.with_implementation_from(&op_isopod_report()),
         _ => op,

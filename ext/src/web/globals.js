@@ -61,6 +61,7 @@ const lazyUrlPattern = () => {
 };
 const lazyFileReader = lazy("ext:deno_web/10_filereader.js");
 const lazyEventSource = lazy("ext:deno_fetch/27_eventsource.js");
+const lazyFixedLength = lazy("ext:isopod_fetch/fixed_length.js");
 const lazySql = lazy("ext:isopod_sql/sql.js");
 const lazyWork = lazy("ext:isopod_handlers/work.js");
 const lazyEvents = lazy("ext:isopod_events/events.js");
@@ -145,8 +146,10 @@ const properties = {
   FetchEvent: own(handlers.FetchEvent),
   File: own(file.File),
   FileReader: later((m) => m.FileReader, lazyFileReader),
+  FixedLengthStream: later((m) => m.FixedLengthStream, lazyFixedLength),
   FormData: own(formData.FormData),
   Headers: own(headers.Headers),
+  IdentityTransformStream: later((m) => m.IdentityTransformStream, lazyFixedLength),
   MessageChannel: own(messagePort.MessageChannel),
   MessageEvent: own(event.MessageEvent),
   MessagePort: own(messagePort.MessagePort),

@@ -1,6 +1,8 @@
 //! What stops a host from outside: signals, a token, any future.
 
+use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
+use std::task::Poll;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -34,8 +36,8 @@ enum Source {
 }
 
 impl Shutdown {
-    /// SIGTERM and SIGINT (Ctrl-C). The first stops the host, the second [cuts](HostHandle::cut) it. Where SIGTERM cannot be
-    /// waited for, Ctrl-C alone is.
+    /// SIGTERM, SIGINT (Ctrl-C) and SIGQUIT. The first stops the host, the second [cuts](HostHandle::cut) it. Where SIGTERM
+    /// cannot be waited for, Ctrl-C alone is.
     ///
     /// From the host's start these signals no longer end the process by themselves, not even after the host's end.
     pub fn signals() -> Self {
@@ -100,25 +102,35 @@ async fn signals(mut signals: Signals, host: &HostHandle) {
     host.cut();
 }
 
-/// The two signals; without them, Ctrl-C by itself.
-struct Signals(Option<(Signal, Signal)>);
+/// The signals that stop; without them, Ctrl-C by itself.
+struct Signals(Option<[(Signal, &'static str); 3]>);
 
 impl Signals {
     fn listen() -> Self {
-        let both = || Ok((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?));
-        let both: std::io::Result<_> = both();
+        let all = || {
+            Ok([
+                (signal(SignalKind::terminate())?, "SIGTERM"),
+                (signal(SignalKind::interrupt())?, "SIGINT"),
+                (signal(SignalKind::quit())?, "SIGQUIT"),
+            ])
+        };
+        let all: std::io::Result<_> = all();
         Self(
-            both.inspect_err(|error| tracing::warn!(%error, "SIGTERM cannot be waited for, only Ctrl-C"))
+            all.inspect_err(|error| tracing::warn!(%error, "SIGTERM cannot be waited for, only Ctrl-C"))
                 .ok(),
         )
     }
 
     async fn next(&mut self) -> &'static str {
-        if let Some((terminate, interrupt)) = &mut self.0 {
-            return tokio::select! {
-                _ = terminate.recv() => "SIGTERM",
-                _ = interrupt.recv() => "SIGINT",
-            };
+        if let Some(all) = &mut self.0 {
+            return poll_fn(|cx| {
+                let mut came = all.iter_mut().filter_map(|(signal, name)| match signal.poll_recv(cx) {
+                    Poll::Ready(_) => Some(*name),
+                    Poll::Pending => None,
+                });
+                came.next().map_or(Poll::Pending, Poll::Ready)
+            })
+            .await;
         }
         match tokio::signal::ctrl_c().await {
             Ok(()) => "SIGINT",

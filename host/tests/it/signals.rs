@@ -108,7 +108,11 @@ fn a_host_with_a_process() {
 
 #[test]
 fn sigterm_and_ctrl_c_stop_a_host_in_order() {
-    for (signal, name) in [(Signal::TERM, "SIGTERM"), (Signal::INT, "SIGINT")] {
+    for (signal, name) in [
+        (Signal::TERM, "SIGTERM"),
+        (Signal::INT, "SIGINT"),
+        (Signal::QUIT, "SIGQUIT"),
+    ] {
         let mut other = Other::start("a_host_until_a_signal");
         other.signal(signal);
         let report = other.read("report");

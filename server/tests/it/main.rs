@@ -4,7 +4,9 @@
     reason = "a test has one runtime, and its tasks belong on it"
 )]
 
+mod admin;
 mod frames;
+mod framing;
 mod http2;
 mod limits;
 mod responses;

@@ -85,6 +85,10 @@ async fn a_head_that_can_be_read_in_two_ways_is_refused_with_its_connection() {
 const CHUNKS: &[&str] = &[
     "0x5\r\nhello\r\n0\r\n\r\n",
     "-5\r\nhello\r\n0\r\n\r\n",
+    "5 \r\nhello\r\n0\r\n\r\n",
+    "5;\r\nhello\r\n0\r\n\r\n",
+    "5;a=\"\r\nhello\r\n0\r\n\r\n",
+    "5\r\nhello\r\n0\r\nx: 1\n\r\n\r\n",
     "5 5\r\nhello\r\n0\r\n\r\n",
     "fffffffffffffffff\r\nhello\r\n0\r\n\r\n",
     "3\r\nhello\r\n0\r\n\r\n",

@@ -32,6 +32,9 @@ pub(crate) struct Seen {
     pub(crate) release: tokio::sync::Notify,
 }
 
+/// What hyper writes by itself when a request is not HTTP.
+pub(crate) const LIKE_A_REFUSAL: &str = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
 pub(crate) fn full(text: impl Into<Bytes>) -> Body {
     Full::new(text.into()).map_err(|never| match never {}).boxed_unsync()
 }
@@ -63,7 +66,7 @@ impl Dispatch for Worker {
             });
         }
         Ok(match path.as_str() {
-            "/who" => Response::new(full(format!("{worker} {} {}", meta.url(&request), meta.id))),
+            "/who" => Response::new(full(format!("{worker} {} {}", meta.url, meta.id))),
             "/hang" => std::future::pending().await,
             "/wait" => {
                 let released = self.0.release.notified();
@@ -83,6 +86,28 @@ impl Dispatch for Worker {
                 let chunks = futures::stream::repeat(Bytes::from_static(&[b'x'; 16384]))
                     .map(move |chunk| (&guard, Ok(http_body::Frame::data(chunk))).1);
                 Response::new(StreamBody::new(chunks).boxed_unsync())
+            }
+            // A body of five bytes under the headers that are asked for, in one piece or streamed.
+            "/said" | "/said-streamed" => {
+                let mut response = Response::new(if path == "/said" {
+                    full("hello")
+                } else {
+                    let chunk = Ok(http_body::Frame::data(Bytes::from_static(b"hello")));
+                    StreamBody::new(futures::stream::iter([chunk])).boxed_unsync()
+                });
+                for (name, value) in request.headers() {
+                    if let Some(name) = name.as_str().strip_prefix("say-") {
+                        let name: http::HeaderName = name.parse().unwrap();
+                        response.headers_mut().append(name, value.clone());
+                    }
+                }
+                response
+            }
+            "/like-a-refusal" => Response::new(full(LIKE_A_REFUSAL)),
+            "/headers" => {
+                let lines = request.headers().iter();
+                let lines = lines.map(|(name, value)| format!("{name}: {}\n", value.to_str().unwrap()));
+                Response::new(full(format!("{}\n{}", meta.url, lines.collect::<String>())))
             }
             "/echo" => match request.into_body().collect().await {
                 Ok(body) => Response::new(full(body.to_bytes())),

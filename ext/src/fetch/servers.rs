@@ -1,0 +1,200 @@
+//! The servers of this process, as its workers' requests find them.
+//!
+//! A worker that fetches itself through the server goes on until something ends it. So requests to the process's own servers
+//! say how deep they are, in a header that nobody else gets.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use deno_core::url::{Host, Url};
+use http::HeaderValue;
+
+use super::resolve::Resolver;
+
+/// The servers in front of a pool: where they listen, and which hosts they serve. Clones are the same one.
+///
+/// ```
+/// use isopod_ext::fetch::OwnServers;
+///
+/// let servers = OwnServers::new("a random key, which the server knows as well");
+/// // Known once the server has its address.
+/// servers.set_addresses(vec!["127.0.0.1:8787".parse().unwrap()]);
+/// servers.set_hosts(vec!["*.example.com".to_owned()]);
+/// ```
+#[derive(Clone, Default)]
+pub struct OwnServers(Option<Arc<Servers>>);
+
+struct Servers {
+    key: String,
+    places: RwLock<Places>,
+}
+
+#[derive(Default)]
+struct Places {
+    addresses: Vec<SocketAddr>,
+    hosts: Vec<String>,
+}
+
+impl OwnServers {
+    /// None yet. The key goes with each header, so that no client can make one up.
+    pub fn new(key: impl Into<String>) -> Self {
+        Self(Some(Arc::new(Servers {
+            key: key.into(),
+            places: RwLock::default(),
+        })))
+    }
+
+    /// What the server has to know to believe what these requests say.
+    pub fn key(&self) -> Option<&str> {
+        self.0.as_ref().map(|servers| servers.key.as_str())
+    }
+
+    /// Says where they listen.
+    pub fn set_addresses(&self, addresses: Vec<SocketAddr>) {
+        self.change(|places| places.addresses = addresses);
+    }
+
+    /// Says which hosts lead to them: names in lower case, `*.` in front standing for all below.
+    pub fn set_hosts(&self, hosts: Vec<String>) {
+        self.change(|places| places.hosts = hosts);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Places)) {
+        if let Some(servers) = &self.0 {
+            change(&mut servers.places.write().unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+
+    /// What a request of this depth says to this URL; nothing unless it leads to one of these servers.
+    pub(super) async fn depth(&self, url: &Url, depth: u32, resolver: &Resolver) -> Option<HeaderValue> {
+        let servers = self.0.as_ref()?;
+        let host = url.host()?;
+        let ports = {
+            let places = servers.places.read().unwrap_or_else(PoisonError::into_inner);
+            match host {
+                Host::Domain(name) if places.hosts.iter().any(|pattern| names(pattern, name)) => None,
+                _ => {
+                    let port = url.port_or_known_default()?;
+                    let here: Vec<IpAddr> = places
+                        .addresses
+                        .iter()
+                        .filter(|address| address.port() == port)
+                        .map(SocketAddr::ip)
+                        .collect();
+                    Some(here)
+                }
+            }
+        };
+        let leads_here = match ports {
+            None => true,
+            Some(here) if here.is_empty() => false,
+            Some(here) => addresses(host, resolver)
+                .await
+                .into_iter()
+                .any(|address| here.iter().any(|own| is_at(address, *own))),
+        };
+        leads_here
+            .then(|| HeaderValue::from_str(&format!("{depth} {}", servers.key)).ok())
+            .flatten()
+    }
+}
+
+/// Whether a pattern names this host.
+fn names(pattern: &str, host: &str) -> bool {
+    match pattern.strip_prefix('*') {
+        Some(suffix) => host.ends_with(suffix) && host.len() > suffix.len(),
+        None => host == pattern,
+    }
+}
+
+async fn addresses(host: Host<&str>, resolver: &Resolver) -> Vec<IpAddr> {
+    match host {
+        Host::Ipv4(address) => vec![address.into()],
+        Host::Ipv6(address) => vec![address.into()],
+        // A name without addresses is the client's to complain about.
+        Host::Domain(name) => resolver.resolve(name).await.unwrap_or_default(),
+    }
+}
+
+/// Whether who listens at `own` is reached at `address`.
+fn is_at(address: IpAddr, own: IpAddr) -> bool {
+    let (address, own) = (address.to_canonical(), own.to_canonical());
+    if own.is_unspecified() {
+        address.is_unspecified() || address.is_loopback() || is_this_machines(address)
+    } else {
+        address == own || (address.is_unspecified() && own.is_loopback())
+    }
+}
+
+/// Whether an address is one of this machine: only those can be bound.
+fn is_this_machines(address: IpAddr) -> bool {
+    UdpSocket::bind((address, 0)).is_ok()
+}
+
+impl PartialEq for OwnServers {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (None, None) => true,
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+}
+
+impl Eq for OwnServers {}
+
+impl fmt::Debug for OwnServers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() {
+            "OwnServers(known)"
+        } else {
+            "OwnServers(none)"
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn says(servers: &OwnServers, url: &str) -> Option<String> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let url = Url::parse(url).unwrap();
+        let depth = runtime.block_on(servers.depth(&url, 3, &Resolver::default()));
+        depth.map(|depth| depth.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn only_the_servers_themselves_are_told_how_deep_a_request_is() {
+        let servers = OwnServers::new("key");
+        let places = ["127.0.0.1:8787", "0.0.0.0:9000"].map(|address| address.parse().unwrap());
+        assert_eq!(says(&servers, "http://127.0.0.1:8787/"), None, "nothing is known yet");
+        servers.set_addresses(places.into());
+        servers.set_hosts(vec!["a.example".to_owned(), "*.b.example".to_owned()]);
+        for url in [
+            "http://127.0.0.1:8787/",
+            "http://localhost:8787/",
+            "http://[::ffff:127.0.0.1]:8787/",
+            "http://127.0.0.2:9000/",
+            "https://a.example/",
+            "https://x.b.example/",
+        ] {
+            assert_eq!(says(&servers, url).as_deref(), Some("3 key"), "{url}");
+        }
+        for url in [
+            "http://127.0.0.1:8788/",
+            "http://127.0.0.2:8787/",
+            "http://192.0.2.1:9000/",
+            "https://b.example/",
+            "https://ab.example/",
+            "https://a.example.org/",
+        ] {
+            assert_eq!(says(&servers, url), None, "{url}");
+        }
+        assert_eq!(says(&OwnServers::default(), "http://127.0.0.1:8787/"), None);
+    }
+}

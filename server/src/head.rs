@@ -1,0 +1,194 @@
+//! What of a worker's response is sent: its headers without those that are the server's to say, and its body.
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http_body::Body as _;
+
+use crate::{dispatch::Body, reply::Content};
+
+/// What concerns only the hop between the worker and this server (RFC 9110, section 7.6.1).
+const HOP: [HeaderName; 9] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    HeaderName::from_static("proxy-connection"),
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// Removes from a response's headers what is not the worker's to say, and returns its content: none where the protocol has
+/// none. The length that is sent is the body's own, whatever the headers said.
+pub(crate) fn frame(body: Body, is_head: bool, status: StatusCode, headers: &mut HeaderMap) -> Content {
+    strip(headers);
+    let said = take_length(headers);
+    if !has_one_date(headers) {
+        headers.remove(header::DATE);
+    }
+    if is_head {
+        if let Some(length) = length_of_get(&body, said, status) {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        return Content::Empty;
+    }
+    match status {
+        StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED => Content::Empty,
+        _ => Content::Stream(body),
+    }
+}
+
+/// The length that the response would have had to a `GET` (RFC 9110, section 8.6). A worker that gives no body to a `HEAD` is
+/// the only one who knows it; of a body that is streamed nobody does.
+fn length_of_get(body: &Body, said: Option<u64>, status: StatusCode) -> Option<u64> {
+    match (status, body.size_hint().exact()) {
+        (StatusCode::NO_CONTENT, _) => None,
+        (_, Some(0)) => said,
+        (_, own) => own,
+    }
+}
+
+/// Takes the length off that the worker gave, if it is one length (RFC 9112, section 6.3).
+fn take_length(headers: &mut HeaderMap) -> Option<u64> {
+    let mut said = headers.get_all(header::CONTENT_LENGTH).iter();
+    let length = match (said.next(), said.next()) {
+        (Some(length), None) => length.to_str().ok().and_then(decimal),
+        _ => None,
+    };
+    headers.remove(header::CONTENT_LENGTH);
+    length
+}
+
+/// `1*DIGIT`: no sign, no space.
+fn decimal(text: &str) -> Option<u64> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
+}
+
+/// Whether there is one date that is one, as in a response passed on from elsewhere; or none. hyper adds the date otherwise.
+fn has_one_date(headers: &HeaderMap) -> bool {
+    let mut dates = headers.get_all(header::DATE).iter();
+    match (dates.next(), dates.next()) {
+        (None, _) => true,
+        (Some(date), None) => date.to_str().is_ok_and(|date| httpdate::parse_http_date(date).is_ok()),
+        (Some(_), Some(_)) => false,
+    }
+}
+
+/// Removes the headers of the hop, and those that `Connection` names.
+fn strip(headers: &mut HeaderMap) {
+    // Comparing the few names there are is cheaper than looking for all that might be.
+    if !headers.keys().any(|name| HOP.contains(name)) {
+        return;
+    }
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in HOP.into_iter().chain(named) {
+        headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{BodyExt, Full, StreamBody};
+
+    use super::*;
+
+    fn full(text: &'static str) -> Body {
+        Full::from(text).map_err(|never| match never {}).boxed_unsync()
+    }
+
+    fn stream() -> Body {
+        StreamBody::new(futures::stream::empty::<
+            Result<http_body::Frame<bytes::Bytes>, crate::BoxError>,
+        >())
+        .boxed_unsync()
+    }
+
+    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        let line = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        lines.iter().map(line).collect()
+    }
+
+    /// The length that is sent with a response of this status and body, to a `HEAD` or not.
+    fn sent(body: Body, is_head: bool, status: u16, said: &[(&'static str, &'static str)]) -> Option<String> {
+        let mut headers = headers(said);
+        let content = frame(body, is_head, StatusCode::from_u16(status).unwrap(), &mut headers);
+        let said = headers.get(header::CONTENT_LENGTH);
+        let said = said.map(|length| length.to_str().unwrap().to_owned());
+        match content {
+            Content::Stream(body) => {
+                assert_eq!(said, None, "the length of a body is hyper's to write");
+                body.size_hint().exact().map(|length| length.to_string())
+            }
+            _ => said,
+        }
+    }
+
+    #[test]
+    fn the_length_is_the_bodys_own_whatever_the_headers_say() {
+        for said in ["3", "5", "30", "five", "5, 5", "+5", "-1", "", "99999999999999999999"] {
+            let said = [("content-length", said)];
+            assert_eq!(sent(full("hello"), false, 200, &said).as_deref(), Some("5"));
+            assert_eq!(sent(full("hello"), true, 200, &said).as_deref(), Some("5"));
+            assert_eq!(sent(stream(), false, 200, &said), None);
+            assert_eq!(sent(stream(), true, 200, &said), None);
+            for status in [204, 205, 304] {
+                assert_eq!(sent(full("hello"), false, status, &said), None);
+            }
+        }
+    }
+
+    #[test]
+    fn a_head_without_a_body_keeps_the_length_it_would_have_had_if_it_is_one() {
+        let head = |said: &[(&'static str, &'static str)]| sent(full(""), true, 200, said);
+        assert_eq!(head(&[("content-length", "1234")]).as_deref(), Some("1234"));
+        for malformed in ["five", "5, 5", "+5", "0x5", "5 5", ""] {
+            assert_eq!(head(&[("content-length", malformed)]), None, "{malformed:?}");
+        }
+        assert_eq!(head(&[("content-length", "5"), ("content-length", "5")]), None);
+        assert_eq!(sent(full(""), true, 204, &[("content-length", "5")]), None);
+        assert_eq!(
+            sent(full(""), true, 304, &[("content-length", "5")]).as_deref(),
+            Some("5")
+        );
+    }
+
+    #[test]
+    fn headers_of_the_connection_are_not_the_workers_to_set() {
+        let mut given = headers(&[
+            ("connection", "close, x-private"),
+            ("x-private", "1"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("transfer-encoding", "gzip, chunked"),
+            ("te", "trailers"),
+            ("trailer", "x-sum"),
+            ("upgrade", "h2c"),
+            ("x-kept", "1"),
+        ]);
+        frame(full("hello"), false, StatusCode::OK, &mut given);
+        assert_eq!(given, headers(&[("x-kept", "1")]));
+    }
+
+    #[test]
+    fn one_date_is_passed_on_and_several_or_none_are_not() {
+        let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+        for (given, kept) in [
+            (&[("date", date)][..], 1),
+            (&[("date", date), ("date", date)], 0),
+            (&[("date", "yesterday")], 0),
+        ] {
+            let mut headers = headers(given);
+            frame(full("hello"), false, StatusCode::OK, &mut headers);
+            assert_eq!(headers.len(), kept, "{given:?}");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! What comes in over HTTP/1, handed to hyper one message at a time.
+//!
+//! hyper is asked what a message is and where it ends; here only the end of a head is looked for. The next head is handed
+//! over once the response to the one before has been written, so two things are known for certain: which bytes are a
+//! body's, and that what hyper writes with no request at hand is a refusal of its own.
+
+use std::io;
+
+use crate::chunks::Chunks;
+
+/// How the body of a request is framed, as hyper has read its head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// So many bytes.
+    Length(u64),
+    /// Chunks.
+    Chunked,
+}
+
+/// What the next byte that comes in is part of.
+#[derive(Debug)]
+enum Part {
+    /// A head; how much of its end has been seen.
+    Head(HeadEnd),
+    /// A whole head has been handed over, and hyper has not yet said what it makes of it.
+    Judged,
+    Length(u64),
+    Chunks(Chunks),
+    /// The next head, which is held back until the request has been answered.
+    Next,
+}
+
+/// Looks for the empty line at a head's end, as leniently as hyper's parser does: a line may end in a line feed alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum HeadEnd {
+    Within,
+    Line,
+    LineCr,
+}
+
+/// Follows one connection.
+#[derive(Debug)]
+pub(crate) struct Inbound {
+    part: Part,
+}
+
+impl Inbound {
+    pub(crate) const fn new() -> Self {
+        Self {
+            part: Part::Head(HeadEnd::Within),
+        }
+    }
+
+    /// Whether the next byte is to wait until the response has been written. `began`: what hyper has made of the head that was
+    /// handed over. `is_answered`: nothing is left to be written.
+    pub(crate) fn is_held(&mut self, began: Option<Framing>, is_answered: bool) -> bool {
+        match (&self.part, began) {
+            (Part::Judged, Some(Framing::Length(0))) => self.part = Part::Next,
+            (Part::Judged, Some(Framing::Length(length))) => self.part = Part::Length(length),
+            (Part::Judged, Some(Framing::Chunked)) => self.part = Part::Chunks(Chunks::new()),
+            // An empty line before the head.
+            (Part::Judged, None) => self.part = Part::Head(HeadEnd::Within),
+            _ => {}
+        }
+        if matches!(self.part, Part::Next) && is_answered {
+            self.part = Part::Head(HeadEnd::Within);
+        }
+        matches!(self.part, Part::Next)
+    }
+
+    /// Returns how many of these bytes belong to what is being read. The others come later.
+    ///
+    /// # Errors
+    ///
+    /// A chunk is malformed.
+    pub(crate) fn take(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.part {
+            Part::Head(end) => {
+                let Some(len) = end.find(bytes) else {
+                    return Ok(bytes.len());
+                };
+                self.part = Part::Judged;
+                Ok(len)
+            }
+            Part::Length(left) => {
+                let len = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+                *left -= len as u64;
+                if *left == 0 {
+                    self.part = Part::Next;
+                }
+                Ok(len)
+            }
+            Part::Chunks(chunks) => {
+                let len = chunks.take(bytes)?;
+                if chunks.is_ended() {
+                    self.part = Part::Next;
+                }
+                Ok(len)
+            }
+            Part::Judged | Part::Next => Ok(0),
+        }
+    }
+}
+
+impl HeadEnd {
+    /// Where the head ends in these bytes, if it does.
+    fn find(&mut self, bytes: &[u8]) -> Option<usize> {
+        let mut place = 0;
+        while place < bytes.len() {
+            if *self == Self::Within {
+                place += memchr::memchr(b'\n', &bytes[place..])? + 1;
+                *self = Self::Line;
+                continue;
+            }
+            *self = match (*self, bytes[place]) {
+                (_, b'\n') => return Some(place + 1),
+                (Self::Line, b'\r') => Self::LineCr,
+                _ => Self::Within,
+            };
+            place += 1;
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Framing, Inbound};
+
+    /// What is handed over, message by message, where each head is judged to have this framing.
+    fn messages(bytes: &[u8], framing: Framing, piece: usize) -> Vec<String> {
+        let mut inbound = Inbound::new();
+        let (mut messages, mut rest) = (vec![String::new()], bytes);
+        while !rest.is_empty() {
+            if inbound.is_held(Some(framing), false) {
+                messages.push(String::new());
+                assert!(!inbound.is_held(None, true));
+            }
+            let len = inbound.take(&rest[..piece.min(rest.len())]).unwrap();
+            let message = messages.last_mut().unwrap();
+            message.push_str(std::str::from_utf8(&rest[..len]).unwrap());
+            rest = &rest[len..];
+        }
+        messages
+    }
+
+    #[test]
+    fn each_message_is_handed_over_by_itself_however_it_arrives() {
+        let none = ["GET / HTTP/1.1\r\nhost: a\r\n\r\n", "GET /b HTTP/1.1\n\n", "x"];
+        let sized = ["POST / HTTP/1.1\r\n\r\n\r\n\r\n1", "POST / HTTP/1.1\n\r\n12345"];
+        let chunked = ["POST / HTTP/1.1\r\n\r\n2\r\n\n\n\r\n0\r\n\r\n", "POST"];
+        for piece in [1, 2, 3, 7, 1000] {
+            assert_eq!(messages(none.concat().as_bytes(), Framing::Length(0), piece), none);
+            assert_eq!(messages(sized.concat().as_bytes(), Framing::Length(5), piece), sized);
+            assert_eq!(messages(chunked.concat().as_bytes(), Framing::Chunked, piece), chunked);
+        }
+    }
+
+    #[test]
+    fn empty_lines_before_a_head_are_part_of_it() {
+        let mut inbound = Inbound::new();
+        assert_eq!(inbound.take(b"\r\n\r\nGET / HTTP/1.1\r\n\r\n").unwrap(), 4);
+        assert!(!inbound.is_held(None, true));
+        assert_eq!(inbound.take(b"GET / HTTP/1.1\r\n\r\nGET").unwrap(), 18);
+        assert!(inbound.is_held(Some(Framing::Length(0)), false));
+        assert!(!inbound.is_held(None, true));
+    }
+}

@@ -1,0 +1,314 @@
+//! Responses end where they say, whatever the worker said, and requests are what the URL Standard makes of them.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt, Empty};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use isopod_server::{Routes, ServerConfig};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
+
+use crate::support::{LIKE_A_REFUSAL, address, config, get, raw, start};
+
+/// What a worker may say of the length of its five bytes.
+const LENGTHS: [&str; 7] = ["3", "5", "30", "five", "5, 5", "+5", ""];
+
+/// RFC 9112, section 6.3: the next response on a connection begins where the body of the one before has ended.
+#[tokio::test]
+async fn a_length_that_a_worker_says_is_not_believed() {
+    let (running, _) = start(config());
+    for length in LENGTHS {
+        for (path, framing) in [
+            ("/said", "content-length: 5\r\n"),
+            ("/said-streamed", "transfer-encoding: chunked\r\n"),
+        ] {
+            let first = format!("GET {path} HTTP/1.1\r\nhost: a\r\nsay-content-length: {length}\r\n\r\n");
+            let last = "GET /who HTTP/1.1\r\nhost: last\r\nconnection: close\r\n\r\n";
+            let response = raw(address(&running), format!("{first}{last}")).await;
+            assert!(response.contains(framing), "{path} {length:?}: {response}");
+            assert_eq!(response.matches("hello").count(), 1, "{path} {length:?}: {response}");
+            assert_eq!(
+                response.matches("content-length").count(),
+                1 + usize::from(path == "/said")
+            );
+            assert!(
+                response.contains("worker http://last/who"),
+                "{path} {length:?}: {response}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn framing_is_not_a_workers_to_set() {
+    let (running, _) = start(config());
+    let said = "say-transfer-encoding: gzip, chunked\r\nsay-connection: close\r\nsay-trailer: x\r\nsay-upgrade: h2c\r\n\
+                say-keep-alive: timeout=1\r\nsay-te: trailers\r\nsay-date: a\r\nsay-date: b\r\n";
+    let first = format!("GET /said HTTP/1.1\r\nhost: a\r\n{said}\r\n");
+    let last = "GET /who HTTP/1.1\r\nhost: last\r\nconnection: close\r\n\r\n";
+    let response = raw(address(&running), format!("{first}{last}")).await;
+    let (head, rest) = response.split_once("\r\n\r\nhello").expect("a body of five bytes");
+    for name in [
+        "transfer-encoding",
+        "connection",
+        "trailer",
+        "upgrade",
+        "keep-alive",
+        "te:",
+    ] {
+        assert!(!head.contains(&format!("\n{name}")), "{name}: {head}");
+    }
+    assert_eq!(head.matches("\ndate: ").count(), 1, "{head}");
+    assert!(rest.contains("worker http://last/who"), "{rest}");
+}
+
+/// RFC 9110, section 9.3.2 and 8.6.
+#[tokio::test]
+async fn a_head_has_the_length_of_the_get_if_that_is_known() {
+    let (running, _) = start(config());
+    for (path, length) in [("/said", Some("5")), ("/said-streamed", None)] {
+        let head = format!("HEAD {path} HTTP/1.1\r\nhost: a\r\nsay-content-length: 30\r\nconnection: close\r\n\r\n");
+        let head = raw(address(&running), head).await;
+        let said = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        assert_eq!(said, length, "{path}: {head}");
+        assert!(head.ends_with("\r\n\r\n"), "{path}: {head}");
+    }
+}
+
+/// RFC 9112, section 9.3 and 6.3: a client of HTTP/1.0 knows no chunks, so that the end of the connection is the body's.
+#[tokio::test]
+async fn an_old_client_gets_a_length_or_the_end_of_the_connection() {
+    let (running, _) = start(config());
+    for (path, length) in [("/said", Some("5")), ("/said-streamed", None)] {
+        let request =
+            format!("GET {path} HTTP/1.0\r\nhost: a\r\nconnection: keep-alive\r\nsay-content-length: 3\r\n\r\n");
+        let mut stream = TcpStream::connect(address(&running)).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let response = crate::support::read_all(&mut stream).await;
+        let said = response.lines().find_map(|line| line.strip_prefix("content-length: "));
+        assert_eq!(said, length, "{path}: {response}");
+        assert!(
+            response.ends_with("\r\n\r\nhello") && !response.contains("chunked"),
+            "{path}: {response}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn on_http_2_the_length_is_the_bodys_own_as_well() {
+    let (running, _) = start(config());
+    let io = TokioIo::new(TcpStream::connect(address(&running)).await.unwrap());
+    let (mut client, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    for length in LENGTHS {
+        for (path, known) in [("/said", Some("5")), ("/said-streamed", None)] {
+            let request = Request::get(format!("http://a{path}")).header("say-content-length", length);
+            let response = client
+                .send_request(request.body(Empty::<Bytes>::new()).unwrap())
+                .await
+                .unwrap();
+            let said = response
+                .headers()
+                .get("content-length")
+                .map(|length| length.to_str().unwrap().to_owned());
+            assert_eq!(said.as_deref(), known, "{path} {length:?}");
+            assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "hello");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_looks_like_a_refusal_is_sent_as_it_is() {
+    let (running, _) = start(config());
+    let first = "GET /like-a-refusal HTTP/1.1\r\nhost: a\r\n\r\n";
+    let last = "GET /who HTTP/1.1\r\nhost: last\r\nconnection: close\r\n\r\n";
+    let response = raw(address(&running), format!("{first}{last}")).await;
+    let length = LIKE_A_REFUSAL.len();
+    assert!(
+        response.contains(&format!("content-length: {length}\r\n")),
+        "{response}"
+    );
+    assert!(
+        response.contains(&format!("\r\n\r\n{LIKE_A_REFUSAL}HTTP/1.1 200 OK\r\n")),
+        "{response}"
+    );
+    assert!(response.contains("worker http://last/who"), "{response}");
+}
+
+#[tokio::test]
+async fn what_follows_a_request_and_is_none_is_refused_after_its_answer_with_the_reason() {
+    let (running, _) = start(config());
+    let response = raw(
+        address(&running),
+        "GET /who HTTP/1.1\r\nhost: a\r\n\r\nnonsense\r\n\r\n",
+    )
+    .await;
+    let (first, refusal) = response.split_once("HTTP/1.1 400 Bad Request\r\n").expect("a refusal");
+    assert!(
+        first.contains("worker http://a/who") && !first.contains("refused"),
+        "{response}"
+    );
+    assert!(refusal.starts_with("x-isopod-outcome: refused\r\n"), "{response}");
+    let (head, reason) = refusal.split_once("\r\n\r\n").unwrap();
+    assert!(
+        head.contains(&format!("content-length: {}\r\n", reason.len())),
+        "{response}"
+    );
+    assert!(reason.contains("not HTTP"), "{response}");
+}
+
+#[tokio::test]
+async fn requests_sent_at_once_are_answered_in_their_order_whatever_their_bodies() {
+    let (running, _) = start(config());
+    let mut requests = String::new();
+    for round in 0..50 {
+        let chunks = format!("3\r\na{round:02}\r\n0\r\nx-trailer: 1\r\n\r\n");
+        requests += &format!("GET /who?{round} HTTP/1.1\r\nhost: a\r\n\r\n");
+        requests += &format!("POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nb{round:02}");
+        requests += &format!("POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n{chunks}");
+    }
+    requests += "GET /who?last HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    let response = raw(address(&running), requests).await;
+    assert_eq!(response.matches("HTTP/1.1 200 OK").count(), 151);
+    let mut rest = response.as_str();
+    for round in 0..50 {
+        for expected in [
+            format!("/who?{round} "),
+            format!("\r\n\r\nb{round:02}"),
+            format!("\r\n\r\na{round:02}"),
+        ] {
+            let place = rest
+                .find(&expected)
+                .unwrap_or_else(|| panic!("{expected:?} is not in {rest}"));
+            rest = &rest[place + expected.len()..];
+        }
+    }
+}
+
+/// https://url.spec.whatwg.org/#path-state: dots go, also encoded ones, before anything goes by the path.
+#[tokio::test]
+async fn routes_go_by_the_url_that_scripts_see() {
+    let routes = Routes::default()
+        .route("/a/*", "a")
+        .and_then(|routes| routes.route("/b/*", "b"))
+        .unwrap();
+    let (running, _) = start(ServerConfig { routes, ..config() });
+    for path in [
+        "/a/../b/headers",
+        "/a/%2e%2E/b/headers",
+        "/a/x/.%2e/../b/./headers",
+        "/a\\..\\b/headers",
+    ] {
+        let response = get(address(&running), path, "").await;
+        assert!(response.contains("x-isopod-worker: b\r\n"), "{path}: {response}");
+    }
+    let response = get(address(&running), "/b/../a/x", "").await;
+    assert!(response.contains("x-isopod-worker: a\r\n"), "{response}");
+}
+
+#[tokio::test]
+async fn targets_and_hosts_make_the_right_url_or_none() {
+    let (running, _) = start(config());
+    let asked = |line: &str, host: &str| {
+        let request = format!("{line} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        raw(address(&running), request)
+    };
+    for (line, host, url) in [
+        ("GET http://h/headers?x=1", "h", "http://h/headers?x=1"),
+        ("GET /x/../headers", "H:80", "http://h/headers"),
+        ("GET /headers", "h:8080", "http://h:8080/headers"),
+        ("GET /headers", "[::1]:80", "http://[::1]/headers"),
+    ] {
+        let response = asked(line, host).await;
+        assert!(
+            response.contains(&format!("\r\n\r\n{url}\n")),
+            "{line} {host}: {response}"
+        );
+    }
+    for (line, host) in [
+        ("GET /", "h:99999"),
+        ("GET /", "[::1"),
+        ("GET /", "h:x"),
+        ("GET *", "h"),
+        ("GET h:80", "h:80"),
+        ("GET https://h/", "h"),
+        ("GET ftp://h/", "h"),
+        ("GET http://u@h/", "u@h"),
+        ("GET /\u{e9}\u{0}", "h"),
+        ("GET /", "b\u{fc}cher"),
+    ] {
+        let response = asked(line, host).await;
+        assert!(response.starts_with("HTTP/1.1 400"), "{line} {host}: {response}");
+        assert!(
+            response.contains("x-isopod-outcome: refused"),
+            "{line} {host}: {response}"
+        );
+        assert!(
+            !response.ends_with("\r\n\r\n"),
+            "{line} {host} has no reason: {response}"
+        );
+    }
+    for (line, host) in [("OPTIONS *", "h"), ("GET http://h?x=1", "h"), ("GET /caf\u{e9}", "h")] {
+        let response = asked(line, host).await;
+        assert!(response.starts_with("HTTP/1.1 200"), "{line} {host}: {response}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_is_its_peer_unless_a_trusted_proxy_says_otherwise() {
+    let said = "x-forwarded-for: 203.0.113.7\r\nx-forwarded-proto: https\r\nforwarded: for=6.6.6.6\r\n";
+    let (running, _) = start(config());
+    let response = get(address(&running), "/headers", said).await;
+    assert!(response.contains("\r\n\r\nhttp://localhost/headers\n"), "{response}");
+    assert!(response.contains("cf-connecting-ip: 127.0.0.1\n"), "{response}");
+    assert!(response.contains("x-forwarded-for: 127.0.0.1\n"), "{response}");
+    assert!(!response.contains("6.6.6.6"), "{response}");
+    let (running, _) = start(ServerConfig {
+        trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
+        ..config()
+    });
+    let response = get(address(&running), "/headers", said).await;
+    assert!(response.contains("\r\n\r\nhttps://localhost/headers\n"), "{response}");
+    assert!(response.contains("cf-connecting-ip: 203.0.113.7\n"), "{response}");
+}
+
+/// Browsers and balancers keep connections at hand that they have not used.
+#[tokio::test]
+async fn nobody_who_has_asked_for_nothing_holds_up_the_end() {
+    let (running, _) = start(config());
+    let address = address(&running);
+    let mut clients = Vec::new();
+    for sent in [
+        "",
+        "G",
+        "GET / HTTP/1.1\r\nhost: a\r\nx-half: ",
+        "PRI * HTTP/2.0\r\n\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "GET /who HTTP/1.1\r\nhost: a\r\n\r\n",
+        "GET /who HTTP/1.1\r\nhost: a\r\n\r\nGET / HT",
+    ] {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(sent.as_bytes()).await.unwrap();
+        clients.push(client);
+    }
+    // Settings that the server does not have to wait for, and no answer to its pings.
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    clients[4].write_all(&settings).await.unwrap();
+    let answered = running.handle();
+    crate::support::until("two requests are answered", || {
+        let figures = answered.figures();
+        let requests = figures
+            .iter()
+            .find(|figure| figure.name == "isopod_http_requests_total");
+        let sum: f64 = requests.unwrap().samples.iter().map(|sample| sample.value).sum();
+        sum as u64 == 2
+    })
+    .await;
+    let began = std::time::Instant::now();
+    let report = running.shutdown(Duration::from_secs(30)).await;
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!(report.cut, 0);
+}
