@@ -9,7 +9,9 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use async_compression::Level;
+use async_compression::brotli::EncoderParams;
 use async_compression::tokio::write::{BrotliEncoder, GzipEncoder, ZlibEncoder, ZstdEncoder};
+use async_compression::zstd::CParameter;
 use bytes::Bytes;
 use deno_core::{AsyncRefCell, AsyncResult, BufView, RcRef, Resource};
 use deno_error::JsErrorBox;
@@ -24,6 +26,9 @@ use crate::unwind;
 /// A level for bodies that are encoded while somebody waits: brotli's default is made for files that are encoded once.
 const BROTLI_LEVEL: Level = Level::Precise(4);
 
+/// The window of brotli and zstd, as a power of two: theirs are made for a few files at a time, not for many bodies.
+const WINDOW_LOG: u8 = 18;
+
 /// Bytes asked of a body at one time.
 const READ_BYTES: usize = 64 << 10;
 
@@ -31,8 +36,7 @@ const READ_BYTES: usize = 64 << 10;
 fn bytes_held(coding: Coding) -> usize {
     match coding {
         Coding::Gzip | Coding::Deflate => 320 << 10,
-        Coding::Zstd => 2 << 20,
-        Coding::Brotli => 4 << 20,
+        Coding::Zstd | Coding::Brotli => 1536 << 10,
     }
 }
 
@@ -55,8 +59,19 @@ layers!(BrotliEncoder, GzipEncoder, ZlibEncoder, ZstdEncoder);
 fn layer(coding: Coding) -> Box<dyn Layer> {
     match coding {
         Coding::Gzip => Box::new(GzipEncoder::new(Vec::new())),
-        Coding::Brotli => Box::new(BrotliEncoder::with_quality(Vec::new(), BROTLI_LEVEL)),
-        Coding::Zstd => Box::new(ZstdEncoder::new(Vec::new())),
+        Coding::Brotli => {
+            let params = EncoderParams::default().quality(BROTLI_LEVEL);
+            let params = params.window_size(WINDOW_LOG.into());
+            Box::new(BrotliEncoder::with_params(Vec::new(), params))
+        }
+        Coding::Zstd => {
+            let params = [CParameter::window_log(WINDOW_LOG.into())];
+            Box::new(ZstdEncoder::with_quality_and_params(
+                Vec::new(),
+                Level::Default,
+                &params,
+            ))
+        }
         // RFC 9110, section 8.4.1.2: `deflate` is the zlib format.
         Coding::Deflate => Box::new(ZlibEncoder::new(Vec::new())),
     }
