@@ -95,8 +95,20 @@ fn with_main(
             DatabaseUrl::SqliteMemory => "sqlite::memory:".to_owned(),
             DatabaseUrl::Postgres(url) => url.reveal().to_owned(),
         };
+        let limits = &database.limits;
+        let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         let config = SqlConfig {
             max_connections: database.max_connections,
+            timeout: limits.timeout,
+            rows_max: limits.rows_max,
+            result_bytes_max: size(limits.result_bytes_max),
+            statement_len_max: size(limits.statement_bytes_max),
+            params_max: limits.params_max,
+            statements_max: limits.statements_max,
+            value_len_max: size(limits.value_bytes_max),
+            pattern_len_max: size(limits.pattern_bytes_max),
+            sqlite_memory_max: limits.sqlite_memory_max,
+            idle_timeout: limits.idle_timeout,
             ..SqlConfig::new(url)
         };
         builder = builder.binding(&database.binding, Binding::Sql(config));

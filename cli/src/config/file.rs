@@ -7,6 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::cron::Cron;
+use super::database::DatabaseLimits;
 use super::pool::Pool;
 use super::sections::{
     Ingress, Jsx, Limits, Log, Mode, Modules, Network, Policy, Recycle, Shutdown, Tls, WorkerNetwork,
@@ -221,6 +222,8 @@ pub(super) struct DatabaseFile {
     #[serde(default = "max_connections")]
     #[schemars(range(min = 1))]
     pub(super) max_connections: u32,
+    #[serde(flatten)]
+    pub(super) limits: DatabaseLimits,
 }
 
 /// Connections to one database for each worker thread, unless said otherwise.

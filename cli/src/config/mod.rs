@@ -21,6 +21,7 @@
 mod check;
 mod command;
 mod cron;
+mod database;
 mod discover;
 mod document;
 mod env_file;
@@ -47,6 +48,7 @@ use serde::de::DeserializeOwned;
 
 pub use command::CommandSettings;
 pub use cron::Cron;
+pub use database::DatabaseLimits;
 pub use discover::{Located, discover};
 pub use env_file::read_env_file;
 pub use file::Var;

@@ -271,6 +271,7 @@ impl Resolver<'_> {
         let DatabaseFile {
             binding,
             max_connections,
+            limits,
             ..
         } = file;
         let url = match (file.url, file.url_from) {
@@ -312,6 +313,7 @@ impl Resolver<'_> {
             binding,
             url: url.relative_to(self.source.folder()),
             max_connections,
+            limits,
         })
     }
 

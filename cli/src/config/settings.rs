@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::cron::Cron;
+use super::database::DatabaseLimits;
 use super::file::Var;
 use super::pool::Pool;
 use super::problem::Note;
@@ -135,6 +136,8 @@ pub struct Database {
     pub url: DatabaseUrl,
     /// Connections at most, for each worker thread.
     pub max_connections: u32,
+    /// What the worker may ask of it.
+    pub limits: DatabaseLimits,
 }
 
 /// Requests that go to a worker.

@@ -329,3 +329,62 @@ fn a_trigger_may_end_with_a_case() {
     );
     assert_eq!(got, json!(["D1_ERROR: too large: SQLITE_CONSTRAINT", 3]));
 }
+
+/// SQLite's authorizer, its defensive mode and its limits refuse none of this.
+#[test]
+fn ordinary_sql_of_every_kind_runs() {
+    let (io, folder) = (io(), TempDir::new().unwrap());
+    let got = script(
+        &io,
+        &file(&folder),
+        r#"
+        const failed = [];
+        const statements = [
+            'CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, a TEXT UNIQUE COLLATE NOCASE, b REAL DEFAULT 1.5 CHECK (b > 0), c AS (a || b) STORED)',
+            'CREATE TABLE u (k TEXT PRIMARY KEY, t INTEGER REFERENCES t (id) ON DELETE CASCADE) WITHOUT ROWID, STRICT',
+            `INSERT INTO t (a, b) VALUES ('x', 2), ('y', 3) ON CONFLICT (a) DO UPDATE SET b = excluded.b RETURNING id, a`,
+            `INSERT OR REPLACE INTO u VALUES ('k', 1)`,
+            `REPLACE INTO t (id, a) VALUES (9, 'z')`,
+            `UPDATE t SET b = 4 FROM u WHERE u.t = t.id AND a = 'x'`,
+            `CREATE TRIGGER g AFTER UPDATE OF b ON t WHEN NEW.b > 4 BEGIN INSERT INTO u VALUES (NEW.a, NEW.id); END`,
+            `UPDATE t SET b = 5 WHERE a = 'y'`,
+            'CREATE VIEW v AS SELECT a, count(*) OVER (PARTITION BY b ORDER BY id) AS n FROM t',
+            'CREATE TRIGGER h INSTEAD OF INSERT ON v BEGIN INSERT INTO t (a) VALUES (NEW.a); END',
+            `INSERT INTO v (a) VALUES ('by view')`,
+            'SELECT * FROM v ORDER BY n DESC',
+            'CREATE INDEX i ON t (lower(a)) WHERE b > 1',
+            'REINDEX i', 'REINDEX', 'ANALYZE', 'ANALYZE t', 'PRAGMA optimize',
+            'CREATE TABLE copied AS SELECT * FROM t',
+            'ALTER TABLE copied RENAME TO renamed', 'ALTER TABLE renamed ADD COLUMN d TEXT',
+            'ALTER TABLE renamed RENAME COLUMN d TO e', 'ALTER TABLE renamed DROP COLUMN e', 'DROP TABLE renamed',
+            `CREATE VIRTUAL TABLE f USING fts5(a, b, tokenize = 'porter')`,
+            `INSERT INTO f VALUES ('running quickly', 'b')`,
+            `INSERT INTO f (f) VALUES ('optimize')`,
+            `SELECT highlight(f, 0, '<', '>'), bm25(f), rank FROM f WHERE f MATCH 'run*' ORDER BY rank`,
+            'CREATE VIRTUAL TABLE w USING fts5vocab(f, row)', 'SELECT * FROM w',
+            'CREATE VIRTUAL TABLE r USING rtree(id, x0, x1)', 'INSERT INTO r VALUES (1, 0, 1)', 'SELECT * FROM r WHERE x0 < 2',
+            'DROP TABLE w', 'DROP TABLE f', 'DROP TABLE r',
+            `WITH RECURSIVE c(x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c LIMIT 5) SELECT sum(x) FROM c`,
+            `SELECT json_extract('{"a":[1,2]}', '$.a[#-1]'), '{"a":5}' ->> 'a', json_group_array(a) FROM t`,
+            `SELECT key, value FROM json_each('[1,2]')`, `SELECT fullkey FROM json_tree('{"a":1}')`,
+            `SELECT date('now', '+1 day'), strftime('%Y', 0, 'unixepoch'), printf('%05.2f', 3.14159), iif(1, 2, 3), format('%s', 'x')`,
+            `SELECT a LIKE 'X%' ESCAPE '!', a GLOB '[xy]*', a IN (SELECT a FROM t), EXISTS (SELECT 1), CASE a WHEN 'x' THEN 1 ELSE 0 END FROM t`,
+            `SELECT group_concat(DISTINCT a), total(b), avg(b), max(a) FILTER (WHERE b > 1), ntile(2) OVER () FROM t GROUP BY b HAVING count(*) > 0`,
+            'SELECT * FROM t NATURAL LEFT JOIN u EXCEPT SELECT * FROM t NATURAL LEFT JOIN u WHERE 0',
+            'EXPLAIN SELECT 1', 'EXPLAIN QUERY PLAN SELECT * FROM t',
+            'PRAGMA table_info(t)', 'PRAGMA table_xinfo(t)', 'PRAGMA index_list(t)', 'PRAGMA foreign_key_list(u)', 'PRAGMA table_list',
+            'PRAGMA foreign_key_check', 'PRAGMA quick_check', 'PRAGMA integrity_check', 'PRAGMA user_version = 3', 'PRAGMA user_version',
+            'PRAGMA foreign_keys', 'PRAGMA journal_mode', 'PRAGMA defer_foreign_keys = true',
+            `SELECT * FROM pragma_table_info('t')`, 'SELECT * FROM sqlite_schema', 'SELECT * FROM sqlite_sequence', 'SELECT sqlite_version()',
+            `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'`,
+            `DELETE FROM t WHERE a = 'x' RETURNING *`, 'DROP TRIGGER g', 'DROP VIEW v', 'DROP INDEX i', 'DROP TABLE u', 'DROP TABLE t',
+        ];
+        for (const sql of statements) {
+            const error = await thrown(() => DB.prepare(sql).all());
+            if (error !== null) failed.push([sql, error.message]);
+        }
+        return failed;
+    "#,
+    );
+    assert_eq!(got, json!([]));
+}

@@ -130,7 +130,7 @@ fn a_secret_comes_from_the_environment_before_the_env_file_and_is_never_shown() 
 fn databases_are_found_by_url_or_by_variable_and_hide_their_password() {
     let project = Project::isopod(
         "main = 'a.ts'\n[[databases]]\nbinding = 'DB'\nurl = 'sqlite:data/app.db'\n\
-         [[databases]]\nbinding = 'PG'\nurl_from = 'PG_URL'\nmax_connections = 9",
+         [[databases]]\nbinding = 'PG'\nurl_from = 'PG_URL'\nmax_connections = 9\ntimeout = '5s'\nvalue_bytes_max = '4 MiB'",
     )
     .set("PG_URL", "postgres://me:hunter2@db/app");
     let config = project.config();
@@ -144,6 +144,47 @@ fn databases_are_found_by_url_or_by_variable_and_hide_their_password() {
         DatabaseUrl::Postgres(Secret::new("postgres://me:hunter2@db/app"))
     );
     assert_eq!((databases[0].max_connections, databases[1].max_connections), (4, 9));
+    let limits = &databases[1].limits;
+    assert_eq!(
+        (limits.timeout, limits.value_bytes_max),
+        (Duration::from_secs(5), 4 << 20)
+    );
+    // What is not set is as the library has it.
+    let (set, library) = (
+        &databases[0].limits,
+        isopod_pool::js::sql::SqlConfig::new("sqlite::memory:"),
+    );
+    assert_eq!(
+        (
+            set.timeout,
+            set.rows_max,
+            set.params_max,
+            set.statements_max,
+            set.idle_timeout
+        ),
+        (
+            library.timeout,
+            library.rows_max,
+            library.params_max,
+            library.statements_max,
+            library.idle_timeout
+        )
+    );
+    let bytes = [
+        set.result_bytes_max,
+        set.statement_bytes_max,
+        set.value_bytes_max,
+        set.pattern_bytes_max,
+        set.sqlite_memory_max,
+    ];
+    let of_library = [
+        library.result_bytes_max as u64,
+        library.statement_len_max as u64,
+        library.value_len_max as u64,
+        library.pattern_len_max as u64,
+        library.sqlite_memory_max,
+    ];
+    assert_eq!(bytes, of_library);
     assert!(!format!("{config:?}").contains("hunter2"));
 }
 

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::check::nearest;
+use super::database::DatabaseLimits;
 use super::document::{Entry, KeyPath, Node, Value};
 use super::env_file::Lookup;
 use super::file::{DatabaseFile, File, RouteFile, RouteTable, max_connections};
@@ -343,6 +344,7 @@ impl Reader<'_> {
             url: Some(url),
             url_from: None,
             max_connections,
+            limits: DatabaseLimits::default(),
         })
     }
 
