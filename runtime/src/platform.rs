@@ -18,6 +18,14 @@ use deno_core::{JsRuntime, v8};
 /// (regular expressions, JSON, our ops) needs room beyond that. Only what is touched is resident.
 const STACK_BYTES: usize = 4 * 1024 * 1024;
 
+/// Stack that JavaScript takes before it gets a `RangeError`: V8's flag `stack-size`, which is not set here.
+const JS_STACK_BYTES: usize = 984 * 1024;
+
+/// What is left of JavaScript's stack on a thread that [`spawn`] made, to within some KB. `None` where the system does not say.
+pub(crate) fn js_stack_left() -> Option<usize> {
+    Some(stacker::remaining_stack()?.saturating_sub(STACK_BYTES - JS_STACK_BYTES))
+}
+
 /// Threads that may wait to be made. The spawner takes microseconds for each.
 const REQUESTS_WAITING_MAX: usize = 64;
 

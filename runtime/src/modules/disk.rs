@@ -8,6 +8,7 @@ use std::sync::Arc;
 use oxc_resolver::{ResolveError, ResolveOptions, ResolverGeneric, TsConfig, TsconfigDiscovery};
 use url::Url;
 
+use super::browser::{BrowserMaps, Replacement};
 use super::error::{Importer, ModuleError, display_url};
 use super::jail::{Denial, Jail, JailedFiles};
 use super::kind::RequestedType;
@@ -35,6 +36,7 @@ pub(super) struct Disk {
     own: ResolverGeneric<JailedFiles>,
     /// For packages, and from within them.
     packages: ResolverGeneric<JailedFiles>,
+    browser: BrowserMaps,
 }
 
 /// Where a specifier leads on disk.
@@ -63,7 +65,12 @@ impl Disk {
         };
         let own = ResolverGeneric::new_with_file_system(JailedFiles::in_reach(&jail), options(EXTENSIONS));
         let packages = own.clone_with_options(options(PACKAGE_EXTENSIONS));
-        Self { jail, own, packages }
+        Self {
+            jail,
+            own,
+            packages,
+            browser: BrowserMaps::default(),
+        }
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -253,6 +260,17 @@ impl Disk {
         importer: Importer,
     ) -> Result<Found, ModuleError> {
         let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        if let Err(denial) = self.jail.admits_name(&real) {
+            return Err(self.denied(denial, path, importer));
+        }
+        let real = match self.browser.replacement(&real) {
+            None => real,
+            Some(Replacement::Nothing) => return Ok(Found::Nothing),
+            Some(Replacement::By(package, other)) => match self.packages.resolve(&package, &other) {
+                Ok(found) => fs::canonicalize(found.path()).unwrap_or_else(|_| found.path().to_owned()),
+                Err(error) => return self.explain(error, &package.join(&other), &other, importer),
+            },
+        };
         if let Err(denial) = self.jail.admits_name(&real) {
             return Err(self.denied(denial, path, importer));
         }

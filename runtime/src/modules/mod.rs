@@ -2,14 +2,16 @@
 //!
 //! This part knows nothing of V8 and nothing of Tokio. A [`Loader`] belongs to one version of one script, is shared by
 //! all threads that run it, and keeps no global state. The files read in the order of the data that flows through them:
-//! `specifier` (what was written), `import_map`, `memory` and `disk` (where it is; `jail` and `linked` say which folders are
+//! `specifier` (what was written), `import_map`, `memory` and `disk` with `browser` (where it is; `jail` and `linked` say which folders are
 //! open, `project` how far up they go, `refusal` what in them is no module), `sources` (its bytes), `kind` (what it is),
-//! `commonjs` (what it must not be), `node_env`, `transpile` with `tsconfig`, `helpers` and `cache` (TypeScript
+//! `commonjs` (what it must not be), `node_env`, `transpile` with `tsconfig` and `accessors`, `helpers` and `cache` (TypeScript
 //! and JSX to JavaScript), `source_maps` and `code_frame` (the way back). Whatever parses code does so on a stack that
 //! `nesting` measures.
 //!
 //! It must not fetch modules over the network, and it must not read outside the folders it was given.
 
+mod accessors;
+mod browser;
 mod cache;
 mod code_frame;
 mod commonjs;

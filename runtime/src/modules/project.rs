@@ -64,7 +64,7 @@ fn is_workspace_of(folder: &Path, project: &Path) -> bool {
 }
 
 /// A `package.json`; null where there is none that can be read. The resolver tells what is wrong with it.
-fn package_json(folder: &Path) -> Value {
+pub(super) fn package_json(folder: &Path) -> Value {
     let Ok(file) = fs::File::open(folder.join("package.json")) else {
         return Value::Null;
     };

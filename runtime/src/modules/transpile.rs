@@ -16,6 +16,7 @@ use oxc::transformer::{
 };
 use url::Url;
 
+use super::accessors;
 use super::cache::Transpiled;
 use super::code_frame::{code_frame, position};
 use super::error::ModuleError;
@@ -48,6 +49,7 @@ pub(super) fn transpile(
     let parsed = Parser::new(&allocator, code, source_type).parse();
     refuse(url, source, parsed.diagnostics.errors())?;
     let mut program = parsed.program;
+    accessors::prepare(&mut program, code, &allocator);
 
     let may_have_decorators = settings.decorators == Decorators::Standard && source.contains('@');
     let analysed = SemanticBuilder::new_compiler()

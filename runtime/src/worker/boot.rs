@@ -20,7 +20,7 @@ use isopod_ext::quotas::Usage;
 use isopod_ext::sql::SqlBindings;
 use serde::Serialize;
 
-use super::{Face, Worker, console};
+use super::{Face, Worker, console, traces};
 use crate::loader::ScriptLoader;
 use crate::memory::{Gauge, MemoryMeter, capped_allocator};
 use crate::watchdog::{Ended, Limit, Sampler};
@@ -129,6 +129,7 @@ impl Worker {
             ..RuntimeOptions::default()
         })
         .map_err(|error| fault(&error, None))?;
+        runtime.v8_isolate().set_prepare_stack_trace_callback(traces::told);
         // A wait would hold the thread, and nobody on this isolate could end it.
         runtime.v8_isolate().set_allow_atomics_wait(false);
         let mut watch = thread

@@ -8,6 +8,7 @@ mod boot;
 mod callbacks;
 mod command;
 mod console;
+mod traces;
 mod turn;
 
 use std::cell::RefCell;

@@ -5,6 +5,7 @@ mod common;
 mod extend;
 mod handlers;
 mod limits;
+mod modules;
 mod quotas;
 mod reach;
 mod web;

@@ -110,6 +110,73 @@ fn a_browser_field_replaces_and_removes_modules() {
     );
 }
 
+/// As bundlers for browsers and workers do: https://github.com/defunctzombie/package-browser-field-spec.
+#[test]
+fn a_browser_map_replaces_what_exports_and_imports_lead_to() {
+    let project = Project::new(&[
+        (
+            "node_modules/lib/package.json",
+            r##"{"exports": {".": {"import": "./node.js"}, "./sub": "./dist/sub.js", "./off": "./off.js", "./same": "./same.js"},
+                 "imports": {"#in": "./node.js"},
+                 "browser": {"./node.js": "./web.js", "./dist/sub.js": "./dist/sub.web.js", "./off.js": false, "dep": "./dep.js",
+                             "./same.js": "./same.js"}}"##,
+        ),
+        ("node_modules/lib/node.js", ""),
+        ("node_modules/lib/web.js", ""),
+        ("node_modules/lib/dep.js", ""),
+        ("node_modules/lib/off.js", ""),
+        ("node_modules/lib/same.js", ""),
+        ("node_modules/lib/dist/sub.js", ""),
+        ("node_modules/lib/dist/sub.web.js", ""),
+        ("node_modules/dep/index.js", ""),
+    ]);
+    let lib = "node_modules/lib/web.js";
+    for (specifier, from, expected) in [
+        ("lib", "main.js", lib),
+        ("lib/sub", "main.js", "node_modules/lib/dist/sub.web.js"),
+        ("lib/same", "main.js", "node_modules/lib/same.js"),
+        ("#in", lib, lib),
+        ("./node.js", lib, lib),
+        ("dep", lib, "node_modules/lib/dep.js"),
+        ("dep", "main.js", "node_modules/dep/index.js"),
+    ] {
+        assert_eq!(project.resolve(specifier, from).unwrap(), expected, "{specifier}");
+    }
+    assert!(
+        project
+            .resolve("lib/off", "main.js")
+            .unwrap()
+            .starts_with(super::super::helpers::SCHEME)
+    );
+}
+
+/// A folder's own `package.json` says what its modules are and no more; the map is the package's. Keys may leave extensions
+/// out, as in Browserify and esbuild.
+#[test]
+fn a_browser_map_holds_for_all_of_its_package() {
+    let package = r#"{"name": "lib", "exports": {".": "./esm/node.js", "./off": "./esm/off.js", "./i": "./esm/i/index.js"},
+        "browser": {"./esm/node.js": "./esm/web", "./esm/off": false, "./esm/i": "./esm/web.js", "./esm/web.js": "./esm/web.js"}}"#;
+    let project = Project::new(&[
+        ("node_modules/@s/lib/package.json", package),
+        ("node_modules/@s/lib/esm/package.json", r#"{"type": "module"}"#),
+        ("node_modules/@s/lib/esm/node.js", ""),
+        ("node_modules/@s/lib/esm/off.js", ""),
+        ("node_modules/@s/lib/esm/i/index.js", ""),
+        ("node_modules/@s/lib/esm/web.js", ""),
+    ]);
+    let web = "node_modules/@s/lib/esm/web.js";
+    for (specifier, from) in [
+        ("@s/lib", "main.js"),
+        ("@s/lib/i", "main.js"),
+        ("./node.js", web),
+        ("./i", web),
+    ] {
+        assert_eq!(project.resolve(specifier, from).unwrap(), web, "{specifier}");
+    }
+    let off = project.resolve("@s/lib/off", "main.js").unwrap();
+    assert!(off.starts_with(super::super::helpers::SCHEME), "{off}");
+}
+
 #[test]
 fn the_packages_own_imports_and_tsconfig_paths_resolve() {
     let project = Project::new(&[

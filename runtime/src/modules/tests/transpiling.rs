@@ -83,6 +83,20 @@ fn decorators_need_the_option_and_load_their_helpers() {
     }
 }
 
+/// https://www.typescriptlang.org/docs/handbook/release-notes/typescript-4-9.html#auto-accessors-in-classes
+#[test]
+fn accessors_become_getters_and_setters() {
+    let source = "export class A { accessor a: number = 1; accessor; x = { accessor: 1 } }\n\
+                  export abstract class B { abstract accessor b: number; accessor c!: string }";
+    let code = Project::new(&[("a.ts", source)]).code("a.ts");
+    assert!(code.contains("get a()") && code.contains("set a(value)"), "{code}");
+    assert!(
+        code.contains("\taccessor;") && code.contains("accessor: 1"),
+        "names that are no modifier: {code}"
+    );
+    assert!(!code.contains("get b()") && code.contains("get c()"), "{code}");
+}
+
 #[test]
 fn fields_without_a_value_vanish_where_tsconfig_says_so() {
     let source = "export class A { x!: number; y = 1 }";
