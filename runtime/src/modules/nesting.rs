@@ -8,8 +8,9 @@
 
 use std::thread;
 
-/// Levels that are parsed.
-const LEVELS_MAX: usize = 10_000;
+/// Levels that are parsed. V8 has about as many in its own stack, and some of what TypeScript is parsed by takes the square of them
+/// in time.
+const LEVELS_MAX: usize = 5_000;
 /// Stack that a token takes at most. In a build without optimisations, which takes most, it was measured to be a third.
 const LEVEL_BYTES: usize = 64 << 10;
 /// Stack beyond what levels take.
