@@ -11,27 +11,27 @@ use tokio::io::AsyncRead;
 use tokio_util::io::{ReaderStream, StreamReader};
 
 use super::Coding;
+use super::window::{ZSTD_WINDOW_LOG_MAX, decoder_bytes};
+use crate::ledger::MemoryLedger;
 
 /// A body on its way through the I/O runtime.
 pub(crate) type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
-/// RFC 9659: a decoder of the web is asked for no more than 8 MiB. A body that says otherwise would have 128 MiB reserved for it,
-/// outside of every limit of the worker.
-const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 /// Bytes decoded in one go.
 const CHUNK_BYTES: usize = 64 << 10;
 
 /// Takes the layers off a body, the last one first.
 ///
-/// A body of no bytes has no layers: no coding has an empty form, but that is what servers send for an empty body.
-pub(crate) fn decode(body: ByteStream, layers: &[Coding]) -> ByteStream {
+/// A body of no bytes has no layers: no coding has an empty form, but that is what servers send for an empty body. What the
+/// decoders take is charged.
+pub(crate) fn decode(body: ByteStream, layers: &[Coding], ledger: &MemoryLedger) -> ByteStream {
     layers
         .iter()
         .rev()
-        .fold(body, |body, coding| decode_layer(body, *coding))
+        .fold(body, |body, coding| decode_layer(body, *coding, ledger.clone()))
 }
 
-fn decode_layer(mut body: ByteStream, coding: Coding) -> ByteStream {
+fn decode_layer(mut body: ByteStream, coding: Coding, ledger: MemoryLedger) -> ByteStream {
     flattened(async move {
         let first = loop {
             match body.next().await {
@@ -47,8 +47,9 @@ fn decode_layer(mut body: ByteStream, coding: Coding) -> ByteStream {
         // A zlib stream has 8 in the low half of its first byte. As raw deflate, which some servers send instead, that would be
         // a stored block or a reserved one, and no encoder begins with such.
         let is_zlib = first.first().is_some_and(|first| first & 0x0f == 8);
+        let charge = ledger.charge(decoder_bytes(coding, &first));
         let reader = StreamReader::new(futures::stream::iter([Ok(first)]).chain(body));
-        Ok(match coding {
+        let decoded = match coding {
             // One gzip file may be several members, and one zstd body several frames.
             Coding::Gzip => {
                 let mut decoder = GzipDecoder::new(reader);
@@ -63,7 +64,8 @@ fn decode_layer(mut body: ByteStream, coding: Coding) -> ByteStream {
             }
             Coding::Deflate if is_zlib => chunks(ZlibDecoder::new(reader)),
             Coding::Deflate => chunks(DeflateDecoder::new(reader)),
-        })
+        };
+        Ok(decoded.inspect(move |_| _ = &charge).boxed())
     })
 }
 
@@ -103,9 +105,13 @@ mod tests {
     use tokio::io::AsyncReadExt;
 
     use super::super::Coding::{self, Brotli, Deflate, Gzip, Zstd};
-    use super::{ByteStream, capped, decode};
+    use super::{ByteStream, MemoryLedger, capped};
 
     const TEXT: &[u8] = &[b'x'; 100_000];
+
+    fn decode(body: ByteStream, layers: &[Coding]) -> ByteStream {
+        super::decode(body, layers, &MemoryLedger::default())
+    }
 
     fn body(bytes: &[u8]) -> ByteStream {
         let chunks: Vec<_> = bytes
@@ -196,5 +202,18 @@ mod tests {
         };
         assert!(encoded(23).await.is_ok());
         assert!(encoded(27).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_window_is_charged_while_the_body_is_decoded() {
+        let ledger = MemoryLedger::default();
+        // The first of several parts, with a window of 16 MiB.
+        let first =
+            futures::stream::iter([Ok(Bytes::from_static(&[0x0f, 0, 0, 0, 0]))]).chain(futures::stream::pending());
+        let mut decoding = super::decode(first.boxed(), &[Brotli], &ledger);
+        assert!(futures::poll!(decoding.next()).is_pending());
+        assert!(ledger.held() > 16 << 20, "{}", ledger.held());
+        drop(decoding);
+        assert_eq!(ledger.held(), 0);
     }
 }

@@ -223,6 +223,7 @@ mod tests {
     use super::super::Coding::{self, Brotli, Gzip};
     use super::super::decode::decode;
     use super::{EncodedBody, encode};
+    use crate::ledger::MemoryLedger;
     use crate::quotas::Usage;
 
     /// Chunks that are there at once; then the end, or nothing ever.
@@ -249,7 +250,10 @@ mod tests {
 
     async fn decoded(bytes: Bytes, codings: &[Coding]) -> String {
         let body = futures::stream::iter([Ok(bytes)]).boxed();
-        let chunks: Vec<_> = decode(body, codings).try_collect().await.unwrap();
+        let chunks: Vec<_> = decode(body, codings, &MemoryLedger::default())
+            .try_collect()
+            .await
+            .unwrap();
         String::from_utf8(chunks.concat()).unwrap()
     }
 
@@ -297,7 +301,7 @@ mod tests {
             let body = EncodedBody::new(chunks(vec!["event"], false), codings, &Usage::default()).unwrap();
             let body: Rc<dyn Resource> = Rc::new(body);
             let (mut sender, receiver) = futures::channel::mpsc::channel(100);
-            let mut decoding = decode(receiver.boxed(), codings);
+            let mut decoding = decode(receiver.boxed(), codings, &MemoryLedger::default());
             let mut seen = Vec::new();
             let reading = async {
                 while seen != b"event" {

@@ -5,6 +5,7 @@
 
 pub(crate) mod decode;
 pub(crate) mod encode;
+mod window;
 
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
 use http::{HeaderMap, HeaderValue};

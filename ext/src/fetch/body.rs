@@ -9,7 +9,7 @@ use std::io;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use deno_core::{AsyncRefCell, AsyncResult, BufView, CancelFuture, CancelHandle, RcRef, Resource};
+use deno_core::{AsyncRefCell, AsyncResult, BufView, CancelFuture, CancelHandle, OpState, RcRef, Resource, ResourceId};
 use deno_error::JsErrorBox;
 use futures::{Stream, StreamExt};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
@@ -226,6 +226,20 @@ impl EndsWithEvent for ResponseBody {
             reader.source = None;
         }
     }
+}
+
+/// The length of what is read from a resource, where it is known.
+pub(crate) fn exact_size(resource: &dyn Resource) -> Option<u64> {
+    match resource.size_hint() {
+        (low, Some(high)) if low == high => Some(low),
+        _ => None,
+    }
+}
+
+/// Has a response body with these layers read as it arrived. False where the resource is another, or has been read from.
+pub(crate) fn keep_encoded(state: &OpState, rid: ResourceId, layers: &[Coding]) -> bool {
+    let body = state.resource_table.get::<ResponseBody>(rid);
+    body.is_ok_and(|body| body.keep_encoded(Some(layers)))
 }
 
 #[cfg(test)]

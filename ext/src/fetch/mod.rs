@@ -42,6 +42,7 @@ use crate::io::Io;
 use crate::quotas::{QuotaError, Usage};
 use crate::unwind;
 
+pub(crate) use self::body::{exact_size, keep_encoded};
 pub use self::config::{ConnectionOptions, FetchConfig, FetchLimits};
 pub use self::guard::{NetPolicy, Refused};
 pub use self::resolve::{ResolveHost, Resolver};
@@ -282,8 +283,9 @@ async fn op_isopod_fetch_send(
                     // worker, and this with it.
                     drop(deno_core::unsync::spawn(pump(resource, sender)));
                 }
-                let _slot = Usage::of(&state.borrow()).begin_op()?;
-                match service.send(request).or_cancel(cancel).await {
+                let usage = Usage::of(&state.borrow());
+                let _slot = usage.begin_op()?;
+                match service.send(request, usage.ledger().clone()).or_cancel(cancel).await {
                     Err(_) if is_open(&state.borrow(), event) => Err(FetchError::Canceled),
                     Err(_) => Err(EventEnded.into()),
                     Ok(Ok(incoming)) => response(&mut state.borrow_mut(), event, url, incoming),
@@ -376,20 +378,6 @@ fn request_body(
             Ok((OutgoingBody::Empty, length, None))
         }
     }
-}
-
-/// The length of what is read from a resource, where it is known.
-pub(crate) fn exact_size(resource: &dyn Resource) -> Option<u64> {
-    match resource.size_hint() {
-        (low, Some(high)) if low == high => Some(low),
-        _ => None,
-    }
-}
-
-/// Has a response body with these layers read as it arrived. False where the resource is another, or has been read from.
-pub(crate) fn keep_encoded(state: &OpState, rid: ResourceId, layers: &[Coding]) -> bool {
-    let body = state.resource_table.get::<ResponseBody>(rid);
-    body.is_ok_and(|body| body.keep_encoded(Some(layers)))
 }
 
 /// The codings that a request offers where its script names none.

@@ -24,6 +24,7 @@ use crate::coding::decode::{ByteStream, capped, decode, flattened};
 use crate::coding::{Coding, Codings};
 use crate::handlers::CALL_DEPTH;
 use crate::io::{Io, IoError};
+use crate::ledger::MemoryLedger;
 
 /// A request whose URL has passed no guard yet.
 pub(super) struct Outgoing {
@@ -123,8 +124,8 @@ impl FetchService {
         self.config.policy.check_url(url)
     }
 
-    /// Sends a request once a slot is free. Dropping the future aborts it.
-    pub(super) async fn send(&self, mut request: Outgoing) -> Result<Incoming, SendError> {
+    /// Sends a request once a slot is free. Dropping the future aborts it. What decodes the response is charged.
+    pub(super) async fn send(&self, mut request: Outgoing, ledger: MemoryLedger) -> Result<Incoming, SendError> {
         self.check(&request.url)?;
         self.complete_headers(&mut request.headers);
         // The semaphores are never closed; were they, sending without a slot would be the lesser evil.
@@ -145,7 +146,7 @@ impl FetchService {
                 if let Some(depth) = servers.depth(&request.url, request.depth, &resolver).await {
                     request.headers.insert(CALL_DEPTH, depth);
                 }
-                exchange(client, request, limits, sender).await
+                exchange(client, request, limits, sender, ledger).await
             })
             .await??;
         let Head {
@@ -214,6 +215,7 @@ async fn exchange(
     request: Outgoing,
     limits: FetchLimits,
     sender: mpsc::Sender<Chunk>,
+    ledger: MemoryLedger,
 ) -> Result<Head, SendError> {
     let is_head = request.method == Method::HEAD;
     let url = request.url.clone();
@@ -244,7 +246,7 @@ async fn exchange(
     let (body, length, encoded) = if layers.is_empty() {
         (plain, length, None)
     } else {
-        let (body, encoded) = in_either_form(plain, layers, length, limits.decoded_bytes_max);
+        let (body, encoded) = in_either_form(plain, layers, length, limits.decoded_bytes_max, ledger);
         (body, None, Some(encoded))
     };
     spawn_here(forward(body, sender));
@@ -282,6 +284,7 @@ fn in_either_form(
     layers: Vec<Coding>,
     length: Option<u64>,
     decoded_bytes_max: u64,
+    ledger: MemoryLedger,
 ) -> (ByteStream, Encoded) {
     let (form, wanted) = oneshot::channel();
     let encoded = Encoded {
@@ -293,7 +296,7 @@ fn in_either_form(
         match wanted.await {
             Ok(Form::Encoded) => Ok(body),
             // Without a reader, nothing is read.
-            Ok(Form::Decoded) | Err(_) => Ok(capped(decode(body, &layers), decoded_bytes_max)),
+            Ok(Form::Decoded) | Err(_) => Ok(capped(decode(body, &layers, &ledger), decoded_bytes_max)),
         }
     });
     (body, encoded)
