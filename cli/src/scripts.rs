@@ -107,6 +107,7 @@ fn with_main(
             statements_max: limits.statements_max,
             value_len_max: size(limits.value_bytes_max),
             pattern_len_max: size(limits.pattern_bytes_max),
+            database_len_max: limits.database_bytes_max,
             sqlite_memory_max: limits.sqlite_memory_max,
             idle_timeout: limits.idle_timeout,
             ..SqlConfig::new(url)

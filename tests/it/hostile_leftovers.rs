@@ -157,8 +157,15 @@ fn work_after_the_answer_that_was_not_announced_goes_no_further() {
 const SQL: &str = r"
     const endless = 'WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) AS n FROM c';
     export default { async fetch(request, env) {
-        const sql = new URL(request.url).pathname === '/endless' ? endless : 'SELECT 1 AS n';
+        const { pathname } = new URL(request.url);
+        const sql = pathname === '/endless' ? endless : 'SELECT 1 AS n';
         try {
+            if (pathname === '/count') return Response.json(await env.DB.prepare('SELECT count(*) AS n FROM t').first());
+            if (pathname === '/insert') {
+                await env.DB.exec('CREATE TABLE IF NOT EXISTS t (a)');
+                const insert = env.DB.prepare('INSERT INTO t VALUES (1)');
+                return Response.json(await env.DB.batch([insert, env.DB.prepare(endless)]));
+            }
             return Response.json(await env.DB.prepare(sql).first());
         } catch (error) {
             return new Response(error.message, { status: 500 });
@@ -172,6 +179,20 @@ fn statements_end_with_the_clients_that_asked_for_them() {
     let project = Project::new(&[("isopod.toml", configuration), ("worker.js", SQL)]);
     let server = Serving::start(project.path());
     assert_eq!(server.get("/").body, "{\"n\":1}");
+    let idle = || {
+        until("all have ended", || {
+            (server.metric_over_all("isopod_events_in_flight") == 0).then_some(())
+        });
+    };
+    // A change that was under way is taken back.
+    let mut writer = server.connect();
+    let request = "GET /insert HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    writer.stream.get_mut().write_all(request.as_bytes()).expect("sent");
+    until("the table is there", || {
+        (server.get("/count").body == "{\"n\":0}").then_some(())
+    });
+    drop(writer);
+    idle();
     // As many as there are connections.
     let clients = [(); 4].map(|()| {
         let mut client = server.connect();
@@ -183,6 +204,7 @@ fn statements_end_with_the_clients_that_asked_for_them() {
         (server.metric_over_all("isopod_events_in_flight") == 4).then_some(())
     });
     drop(clients);
+    idle();
     // It would wait for thirty seconds, or for ever.
     let began = std::time::Instant::now();
     assert_eq!(server.get("/").body, "{\"n\":1}");
@@ -191,6 +213,7 @@ fn statements_end_with_the_clients_that_asked_for_them() {
         "{:?}",
         began.elapsed()
     );
+    assert_eq!(server.get("/count").body, "{\"n\":0}");
 }
 
 #[test]

@@ -35,6 +35,9 @@ pub struct DatabaseLimits {
     /// Size of a pattern of `LIKE` or `GLOB` in SQLite at most.
     #[serde(with = "Size")]
     pub pattern_bytes_max: u64,
+    /// Size of a SQLite file at most.
+    #[serde(with = "Size")]
+    pub database_bytes_max: u64,
     /// Memory that SQLite may use in the whole process; the lowest of all databases holds.
     #[serde(with = "Size")]
     pub sqlite_memory_max: u64,
@@ -54,6 +57,7 @@ impl Default for DatabaseLimits {
             statements_max: 1000,
             value_bytes_max: 2_000_000,
             pattern_bytes_max: 500,
+            database_bytes_max: 10_000_000_000,
             sqlite_memory_max: 512 << 20,
             idle_timeout: Duration::from_secs(60),
         }

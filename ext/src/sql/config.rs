@@ -38,6 +38,8 @@ pub struct SqlConfig {
     pub value_len_max: usize,
     /// Bytes of a pattern of `LIKE` or `GLOB` in SQLite. Default: 500.
     pub pattern_len_max: usize,
+    /// Bytes of a SQLite file. Default: 10 GB.
+    pub database_len_max: u64,
     /// Bytes of memory that SQLite uses in the whole process. The lowest value of all databases holds. Default: 512 MiB.
     pub sqlite_memory_max: u64,
     /// Time after which a connection that is not used is closed. A database in memory keeps its connection. Default: 60 s.
@@ -70,6 +72,7 @@ impl SqlConfig {
             cpu: Duration::MAX,
             value_len_max: 2_000_000,
             pattern_len_max: 500,
+            database_len_max: 10_000_000_000,
             sqlite_memory_max: 512 << 20,
             idle_timeout: Duration::from_secs(60),
         }

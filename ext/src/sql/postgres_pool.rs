@@ -17,10 +17,10 @@ use super::config::SqlConfig;
 use super::postgres::error;
 use super::service::{SqlError, invalid};
 
-/// What any SQL may have left with a session, taken away: `DISCARD ALL` but for the statements that sqlx keeps prepared. Has a
+/// What any SQL may have left with a session, taken away: `DISCARD ALL` but for plans and the statements that sqlx keeps prepared. Has a
 /// row more than the one of the unlocking where a statement was prepared by SQL; the session is closed then.
 const CLEAN: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; UNLISTEN *; \
-     SELECT pg_advisory_unlock_all(); DISCARD PLANS; DISCARD TEMP; DISCARD SEQUENCES; \
+     SELECT pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES; \
      SELECT FROM pg_prepared_statements WHERE from_sql LIMIT 1";
 /// A connection that takes longer to be cleaned, or to say that it lives, is closed.
 const CLEAN_TIMEOUT: Duration = Duration::from_secs(5);

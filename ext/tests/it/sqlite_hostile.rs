@@ -175,6 +175,25 @@ fn memory_is_refused_before_it_is_taken() {
 }
 
 #[test]
+fn a_database_grows_to_its_limit_and_no_further() {
+    let folder = TempDir::new().unwrap();
+    let config = SqlConfig {
+        database_len_max: 1_000_000,
+        ..file(&folder)
+    };
+    let got = messages(
+        &config,
+        r"
+        await DB.exec('CREATE TABLE t (a)');
+        const many = 'WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 10000)';
+        return [await message(`INSERT INTO t ${many} SELECT randomblob(1000) FROM c`), await message('SELECT 1')];
+    ",
+    );
+    assert!(got[0].contains("database or disk is full: SQLITE_FULL"), "{got:?}");
+    assert_eq!(got[1], "no error");
+}
+
+#[test]
 fn cpu_time_ends_what_takes_more_of_it() {
     let config = SqlConfig {
         cpu: Duration::from_millis(200),

@@ -176,6 +176,7 @@ fn databases_are_found_by_url_or_by_variable_and_hide_their_password() {
         set.value_bytes_max,
         set.pattern_bytes_max,
         set.sqlite_memory_max,
+        set.database_bytes_max,
     ];
     let of_library = [
         library.result_bytes_max as u64,
@@ -183,6 +184,7 @@ fn databases_are_found_by_url_or_by_variable_and_hide_their_password() {
         library.value_len_max as u64,
         library.pattern_len_max as u64,
         library.sqlite_memory_max,
+        library.database_len_max,
     ];
     assert_eq!(bytes, of_library);
     assert!(!format!("{config:?}").contains("hunter2"));

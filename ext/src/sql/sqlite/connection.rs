@@ -87,6 +87,8 @@ impl Connection {
             db.pragma_update(None, "temp_store", "memory")?;
             functions::install(&db)?;
             let page_size = db.query_row("PRAGMA page_size", [], |row| row.get::<_, u32>(0))?;
+            let pages_max = (config.database_len_max / u64::from(page_size)).clamp(1, u32::MAX.into());
+            db.query_row(&format!("PRAGMA max_page_count = {pages_max}"), [], |_| Ok(()))?;
             let guard = Guard::default();
             let asked = guard.clone();
             db.authorizer(Some(move |context: rusqlite::hooks::AuthContext<'_>| {
