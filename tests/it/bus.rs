@@ -153,6 +153,36 @@ fn bytes_go_from_rust_to_a_worker_and_on() {
     );
 }
 
+/// <https://html.spec.whatwg.org/multipage/structured-data.html>, sections 2.7.3 and 2.7.5.
+#[test]
+fn what_is_handed_over_is_gone_and_what_cannot_leave_is_refused() {
+    let stage = Stage::new();
+    let source = "export default { async message({ data }, env) {
+        const buffer = new ArrayBuffer(3);
+        const same = new Uint8Array(buffer);
+        const refused = (value, list) => {
+            try { env.EVENTS.publish('lost', value, list); return 'taken' } catch (error) { return error.name }
+        };
+        const { port1 } = new MessageChannel();
+        const key = await crypto.subtle.generateKey({ name: 'AES-GCM', length: 128 }, true, ['encrypt']);
+        const all = [
+            [1, [buffer, buffer]], [1, [{}]], [port1, [port1]], [new Blob(['x'])], [[key]], [new Headers()],
+            [new SharedArrayBuffer(1)], [new ReadableStream()], [() => {}],
+        ].map(([value, list]) => refused(value, list));
+        env.EVENTS.publish('got', { buffer, same, error: new DOMException('m', 'AbortError') },
+            { transfer: [buffer] });
+        env.EVENTS.publish('told', [buffer.detached, refused(buffer), refused(same), ...new Set(all)]) } };";
+    let reader = "export default { message({ data: { buffer, same, error } }, env) {
+        env.EVENTS.publish('read', [same.buffer === buffer, same.length, error instanceof DOMException, error.code]) } };";
+    let (mut told, mut read) = (stage.listen("told"), stage.listen("read"));
+    let _sender = stage.script("sender", source, &[">"], &["go"]);
+    let _reader = stage.script("reader", reader, &["read"], &["got"]);
+    stage.publish("go", json!(1));
+    let clone_error = "DataCloneError";
+    assert_eq!(json_of(&mut told), json!([true, clone_error, clone_error, clone_error]));
+    assert_eq!(json_of(&mut read), json!([true, 3, true, 20]));
+}
+
 #[test]
 fn a_script_publishes_what_it_may_and_nothing_else() {
     let stage = Stage::new();

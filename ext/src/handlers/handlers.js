@@ -308,6 +308,8 @@ function cancelSignal(held) {
   callback?.();
 }
 
+let responseOf;
+
 class FetchEvent extends Event {
   #held;
   #ctx;
@@ -331,8 +333,8 @@ class FetchEvent extends Event {
   passThroughOnException() {
     this.#ctx.passThroughOnException();
   }
-  static responseOf(event) {
-    return event.#promise;
+  static {
+    responseOf = (event) => event.#promise;
   }
 }
 
@@ -349,7 +351,7 @@ const beginFetch = (function beginFetch(key, method, url, hasBody, entrypoint) {
       const event = new FetchEvent(constructKey, held, makeRequest(held, method, url, hasBody));
       setIsTrusted(event, true);
       globalObject.dispatchEvent(event);
-      const response = FetchEvent.responseOf(event);
+      const response = responseOf(event);
       if (response === undefined) {
         throw new TypeError('no listener for "fetch" called event.respondWith() before it returned');
       }

@@ -49,18 +49,19 @@ const handlers = core.loadExtScript("ext:isopod_handlers/handlers.js");
 const clone = core.loadExtScript("ext:isopod_web/clone.js");
 const interfaces = core.loadExtScript("ext:isopod_web/interfaces.js");
 
-const lazy = (specifier) => {
+const lazy = (specifier, prepared = (loaded) => loaded) => {
   let loaded;
-  return () => loaded ??= core.loadExtScript(specifier);
+  return () => loaded ??= prepared(core.loadExtScript(specifier));
 };
-const loadUrlPattern = lazy("ext:deno_web/01_urlpattern.js");
-const lazyUrlPattern = () => {
-  const loaded = loadUrlPattern();
-  clone.addInterface(loaded.URLPattern);
-  return loaded;
-};
-const lazyFileReader = lazy("ext:deno_web/10_filereader.js");
-const lazyEventSource = lazy("ext:deno_fetch/27_eventsource.js");
+/** A script with an interface, which is taken in when it is first asked for. */
+const lazyInterface = (name, specifier) =>
+  lazy(specifier, (loaded) => {
+    interfaces.addOther(loaded[name]);
+    return loaded;
+  });
+const lazyUrlPattern = lazyInterface("URLPattern", "ext:deno_web/01_urlpattern.js");
+const lazyFileReader = lazyInterface("FileReader", "ext:deno_web/10_filereader.js");
+const lazyEventSource = lazyInterface("EventSource", "ext:deno_fetch/27_eventsource.js");
 const lazyFixedLength = lazy("ext:isopod_fetch/fixed_length.js");
 const lazySql = lazy("ext:isopod_sql/sql.js");
 const lazyWork = lazy("ext:isopod_handlers/work.js");
@@ -202,7 +203,7 @@ const properties = {
   [webidl.brand]: own(webidl.brand),
 };
 
-interfaces.addRefused(properties);
+interfaces.addOthers(properties);
 core.defineGlobalProperties(globalThis, properties);
 ObjectSetPrototypeOf(globalThis, WorkerGlobalScope.prototype);
 event.setEventTargetData(globalThis);
@@ -292,6 +293,8 @@ const boot = (function boot(options) {
   if (options.command) core.loadExtScript("ext:isopod_process/command.js").start(globalThis);
   // User code gets what is above, and no way to the ops below it.
   guards.limitMemory(globalThis);
+  // V8's fast calls are not in the snapshot: one of these is there again.
+  interfaces.removeStatics();
   delete globalThis.Deno;
   delete globalThis.__bootstrap;
   delete globalThis.__isopod;

@@ -3,14 +3,17 @@
 (function () {
 const { core, primordials } = __bootstrap;
 const {
+  ObjectDefineProperty,
   ObjectGetOwnPropertyDescriptor,
+  ObjectGetOwnPropertyDescriptors,
+  ObjectHasOwn,
   ReflectApply,
   SafeArrayIterator,
   StringPrototypeCharCodeAt,
 } = primordials;
 const { addInterface, dataCloneError, setStack } = core.loadExtScript("ext:isopod_web/clone.js");
 const { DOMException, QuotaExceededError } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
-const { EventTarget } = core.loadExtScript("ext:deno_web/02_event.js");
+const { Event, EventTarget } = core.loadExtScript("ext:deno_web/02_event.js");
 const streams = core.loadExtScript("ext:deno_web/06_streams.js");
 const file = core.loadExtScript("ext:deno_web/09_file.js");
 const crypto = core.loadExtScript("ext:deno_crypto/00_crypto.js");
@@ -99,18 +102,42 @@ addInterface(streams.ReadableStream, { __proto__: null, transfer: "ReadableStrea
 addInterface(streams.WritableStream, { __proto__: null, transfer: "WritableStream" });
 addInterface(streams.TransformStream, { __proto__: null, transfer: "TransformStream" });
 
-/** Has the objects of every other class among these properties of the global object refused. */
-function addRefused(properties) {
+/** Takes in a class of the global object that is not named above: its objects are refused. */
+function addOther(Interface) {
+  addInterface(Interface);
+  shape(Interface);
+}
+
+/** Takes in every class among these properties of the global object. */
+function addOthers(properties) {
   for (const name in properties) {
     const { value } = properties[name];
     const code = StringPrototypeCharCodeAt(name, 0);
-    if (typeof value === "function" && code >= 65 && code <= 90) addInterface(value);
+    if (typeof value === "function" && code >= 65 && code <= 90) addOther(value);
   }
 }
 
 // ---- what is deno's own
 
+/** Gives properties the attributes that https://webidl.spec.whatwg.org/#javascript-binding says. */
+function shape(Interface) {
+  const { prototype } = Interface;
+  const descriptors = ObjectGetOwnPropertyDescriptors(prototype);
+  for (const name in descriptors) {
+    const { enumerable, get, value } = descriptors[name];
+    if (enumerable || name === "constructor") continue;
+    if (get !== undefined && ObjectHasOwn(Interface, name)) {
+      // A constant: the interface has it, and so has its prototype.
+      const constant = { __proto__: null, value: Interface[name], writable: false, enumerable: true, configurable: false };
+      ObjectDefineProperty(prototype, name, constant);
+    } else if (get !== undefined || typeof value === "function") {
+      ObjectDefineProperty(prototype, name, { __proto__: null, enumerable: true });
+    }
+  }
+}
+
 delete EventTarget.prototype.getParent;
+delete Event.prototype.initialized;
 
 // Among them is one that gives the bytes of any key, extractable or not.
 const statics = [
@@ -143,5 +170,5 @@ function getCrypto() {
   return cryptoObject;
 }
 
-return { addRefused, getCrypto };
+return { addOther, addOthers, getCrypto, removeStatics };
 })();

@@ -29,7 +29,9 @@ checks! {
     ed25519_keys_of_a_pair_belong_together: "keys.js", "ed25519";
     x25519_keys_of_a_pair_belong_together: "keys.js", "x25519";
     rsa_numbers_belong_together: "keys.js", "rsa";
+    rsa_keys_are_cloned: "keys.js", "rsaCopies";
     keys_that_come_as_bytes_are_whole: "keys.js", "asBytes";
     errors_of_an_import_have_their_order: "keys.js", "order";
+    interfaces_have_the_members_of_their_standards: "interfaces.js", "members";
     operations_are_no_constructors: "built_ins.js", "operationsOfTheGlobalObject";
 }

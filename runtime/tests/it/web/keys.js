@@ -13,10 +13,37 @@ const pairs = async (algorithm, usages) => {
   return { own, priv: await jwk(own.privateKey), pub: await jwk(own.publicKey), other: await jwk(other.publicKey) };
 };
 
+// Making a key takes too long.
+const rsaPrivate = {
+  kty: "RSA",
+  n: "2l2ICBvdwJUSG4F23kFZVTZ8m-5JBwTrzhN2zTZnmtzwq352QDvivaBDqqOX5rg6bNUVemksQyEPX9nQqX9N9eQLPnwjBGLZ4Jg9tlx6C4jLTCr7IgG05iIiGCsxVHLtAm4Th0z_LE1A_admLL0xifq-AB-XaR2Pzi-FUTrgprs",
+  e: "AQAB",
+  d: "NqdgS79FwlTNQmsl6Dzs8gIAMDr0tjgKGPsQKg6q4bzY0-OED1Gtz45UQVpOw6VqoiC3DntSY77bjT8EFdhSF3m7x7SekGhre3qTUY3m3ZcAbMoxwxg5WjfFC--LNJ2CVo3Hv2OLNeDzNo5D3WsIxGzuobN9N93p83GtdPgheTE",
+  p: "9VZpf2uVem3FNal8tw4MEzlFD8MQGthhOh9i2T8s-6RRBokeEu63nhNef0BklEm_Mk07zlM1PSwo8a0nAypfIw",
+  q: "49sH5AGwwPBEjiAbmXXej94pVpQ9YgIr9e2Eyf3zU-diCqDJ6DJc7Za57klG46-ZoDx5Tw0uyV81IJ09H7-fiQ",
+  dp: "KuOlY8oqApIoFL6Bd_rzr3Smlx_Rs--555BPFo2NzpwmMg9Me6DR5seaEILwUmAmFaQc3W_8capDqiRMGqiQow",
+  dq: "DsB4g0-EtQkZNyZnAwl5jlDw1jUkwDqpw_NLvJQfc9gwJcYBLHJOR-eRRBckastMo-4mYHLXC5yJYQItGegbGQ",
+  qi: "mjNX9U21YRNK4QMxN9_RkxaY-QdSjz3N4kU6PtdbgaJCJjEeWJzbaQjkVc276DZNG3Albv5d_6iSNnF8QK0Ysg",
+};
+const rsaOther = {
+  kty: "RSA",
+  e: "AQAB",
+  n: "0-TmGglewxGFpDtsLWd1N6CjQH_JQzZk5cLcXEOt-BWTHUcCYnGaZIFB_eDeTGjf104g6jvLI9QLjTiLyHuk46oIBHKSQgPIZaTiN2o1JDyMSM3r8X7WPyC50YH-xXrNuDlgY7wmC6QS2Wk8tpo2V9aaLJnPg4Mvn00iTxKvjFE",
+};
+const rsaAlgorithm = { name: "RSA-PSS", hash: "SHA-256" };
+
+const rsaPair = async () => {
+  const { kty, n, e } = rsaPrivate;
+  const take = (jwk, usage) => subtle.importKey("jwk", jwk, rsaAlgorithm, true, [usage]);
+  const own = { privateKey: await take(rsaPrivate, "sign"), publicKey: await take({ kty, n, e }, "verify") };
+  const [priv, pub] = [await subtle.exportKey("jwk", own.privateKey), await subtle.exportKey("jwk", own.publicKey)];
+  return { own, priv, pub, other: rsaOther };
+};
+
 const parts = ({ x, y, n, pub }) => JSON.parse(JSON.stringify({ x, y, n, pub }));
 
 const asJwk = (name, algorithm, usages) => async () => {
-  const { own, priv, pub, other } = await pairs(algorithm, usages);
+  const { own, priv, pub, other } = await (usages === undefined ? rsaPair() : pairs(algorithm, usages));
   const list = {};
   const add = (change, wanted, from = priv, key = own.privateKey) => {
     list[`${name} ${JSON.stringify(change)}`] = async () =>
@@ -58,9 +85,7 @@ export const ecOf521 = asJwk("ECDSA", { name: "ECDSA", namedCurve: "P-521" }, ["
 export const ed25519 = asJwk("Ed25519", { name: "Ed25519" }, ["sign", "verify"]);
 export const x25519 = asJwk("X25519", { name: "X25519" }, ["deriveBits"]);
 
-const publicExponent = new Uint8Array([1, 0, 1]);
-const rsaAlgorithm = { name: "RSA-PSS", modulusLength: 1024, publicExponent, hash: "SHA-256" };
-export const rsa = asJwk("RSA", rsaAlgorithm, ["sign", "verify"]);
+export const rsa = asJwk("RSA", rsaAlgorithm);
 
 export const asBytes = async () => {
   const algorithm = { name: "ECDSA", namedCurve: "P-256" };
@@ -76,8 +101,8 @@ export const asBytes = async () => {
     // RFC 5915, section 3: the public key is at its end.
     "pkcs8, of another public key": async () => (await changed("pkcs8", own.privateKey)) === "DataError",
     async "pkcs8 of RSA whose numbers do not belong together"() {
-      const { privateKey } = await subtle.generateKey(rsaAlgorithm, true, ["sign"]);
-      const bytes = new Uint8Array(await subtle.exportKey("pkcs8", privateKey));
+      const { own } = await rsaPair();
+      const bytes = new Uint8Array(await subtle.exportKey("pkcs8", own.privateKey));
       bytes[bytes.length - 3] ^= 1;
       return (await nameOf(() => subtle.importKey("pkcs8", bytes, rsaAlgorithm, true, ["sign"]))) === "DataError";
     },
@@ -101,3 +126,16 @@ export const order = () =>
       return new Set(read).size === read.length;
     },
   });
+
+export const rsaCopies = async () => {
+  const { own } = await rsaPair();
+  const all = ({ type, extractable, usages, algorithm: { name, modulusLength, publicExponent, hash } }) =>
+    JSON.stringify([type, extractable, usages, name, modulusLength, publicExponent, hash]);
+  return checks({
+    "an RSA key is cloned": () =>
+      [own.privateKey, own.publicKey].every((key) => {
+        const copy = structuredClone(key);
+        return copy instanceof CryptoKey && all(copy) === all(key);
+      }),
+  });
+};
