@@ -84,7 +84,7 @@ impl<D: Dispatch> Accept<D> {
 
     fn spawn(&self, listener: &Listener, stream: Plain, peer: Option<SocketAddr>, permit: OwnedSemaphorePermit) {
         let app = self.app.clone();
-        let tls = listener.tls.clone();
+        let tls = listener.tls.as_ref().map(|identity| identity.acceptor());
         let stop = app.core.cut.clone();
         self.connections.spawn(async move {
             let counts = &app.core.counts;

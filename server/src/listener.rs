@@ -5,17 +5,17 @@ use std::{
     net::SocketAddr,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::PathBuf,
+    sync::Arc,
 };
 
 use socket2::{Domain, Protocol, SockFilter, SockRef, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio_rustls::TlsAcceptor;
 
 use crate::{
     config::{Address, Listen},
     error::StartError,
     stream::Plain,
-    tls,
+    tls::Identity,
 };
 
 /// Connections that may wait to be accepted.
@@ -25,7 +25,7 @@ const BACKLOG: i32 = 1024;
 /// wait, because one that lets nobody in looks like one that was left behind.
 pub(crate) struct Claim {
     socket: Claimed,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Arc<Identity>>,
     address: Address,
 }
 
@@ -46,7 +46,7 @@ impl Drop for SocketFile {
 
 pub(crate) struct Listener {
     socket: Socket,
-    pub(crate) tls: Option<TlsAcceptor>,
+    pub(crate) tls: Option<Arc<Identity>>,
     /// The file of a Unix socket, as long as it is this listener's to remove.
     file: Option<SocketFile>,
 }
@@ -75,7 +75,7 @@ impl Claim {
             address: listen.address.clone(),
             source,
         };
-        let tls = listen.tls.as_ref().map(tls::acceptor).transpose()?;
+        let tls = listen.tls.as_ref().map(Identity::read).transpose()?.map(Arc::new);
         let (socket, address) = match &listen.address {
             Address::Tcp(address) => {
                 let (socket, address) = claim_tcp(*address).map_err(refused)?;
@@ -92,6 +92,10 @@ impl Claim {
     /// Where it is: as configured, but with the port that the system chose.
     pub(crate) const fn address(&self) -> &Address {
         &self.address
+    }
+
+    pub(crate) fn identity(&self) -> Option<Arc<Identity>> {
+        self.tls.clone()
     }
 
     /// Lets connections in. Must be called inside an entered Tokio runtime, to which the socket then belongs.

@@ -136,6 +136,8 @@ pub(crate) struct Reply {
     content: Content,
     ticket: Ticket,
     stream: Option<Stream>,
+    /// What ends it, once what came before has been sent.
+    broken: Option<BoxError>,
 }
 
 /// What a body needs besides where each has a window of its own, and the connection's writes say nothing of one reader.
@@ -192,6 +194,7 @@ impl Reply {
             content,
             ticket,
             stream,
+            broken: None,
         }
     }
 
@@ -245,6 +248,9 @@ impl HttpBody for Reply {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
+        if let Some(error) = this.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
         let rest = this.stream.as_mut().and_then(Stream::next);
         let frame = match rest {
             Some(piece) => Some(Ok(piece)),
@@ -273,6 +279,12 @@ impl HttpBody for Reply {
                     tracing::warn!(target: "isopod::server", %error, worker, request_id = id, "a response broke off");
                 }
             }
+        }
+        if let Some(Err(error)) = frame {
+            // hyper sends nothing of what it holds once there is an error, be it the head: it has a turn before.
+            this.broken = Some(error);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
         Poll::Ready(frame)
     }

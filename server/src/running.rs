@@ -14,6 +14,7 @@ use crate::{
     metrics::Metric,
     route::Routes,
     server::{Core, Stage},
+    tls::TlsError,
 };
 
 /// How a shutdown went.
@@ -36,6 +37,18 @@ impl ServerHandle {
     /// Has these routes decide from the next request on. Those under way stay where they went.
     pub fn set_routes(&self, routes: Routes) {
         self.core.routes.store(Arc::new(routes));
+    }
+
+    /// Reads the certificates and keys of all listeners again, for handshakes from now on. Connections go on as they are.
+    ///
+    /// # Errors
+    ///
+    /// Files cannot be used. Their listener keeps what it had, and so do those after it.
+    pub fn reload_certificates(&self) -> Result<(), TlsError> {
+        self.core
+            .identities
+            .iter()
+            .try_for_each(|identity| identity.read_again())
     }
 
     /// The server's own figures, without those of its [`Dispatch`](crate::Dispatch).

@@ -32,6 +32,7 @@ use crate::{
     metrics::{Counts, Metric},
     route::Routes,
     running::{Running, ServerHandle, ShutdownReport},
+    tls::Identity,
 };
 
 /// Where the server is in its life. It only ever moves on.
@@ -51,6 +52,7 @@ pub(crate) struct Core {
     pub(crate) routes: ArcSwap<Routes>,
     pub(crate) trusted_proxies: Vec<TrustedProxy>,
     pub(crate) depth_key: Option<String>,
+    pub(crate) identities: Vec<Arc<Identity>>,
     pub(crate) mode: Mode,
     pub(crate) clock: Arc<Clock>,
     pub(crate) counts: Counts,
@@ -171,6 +173,7 @@ impl ServerConfig {
             routes: ArcSwap::from_pointee(self.routes),
             trusted_proxies: self.trusted_proxies,
             depth_key: self.depth_key,
+            identities: claims.iter().filter_map(Claim::identity).collect(),
             mode: self.mode,
             counts: Counts::default(),
             closing: CancellationToken::new(),

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use arc_swap::ArcSwap;
 use rustls::{
     ProtocolVersion, ServerConfig, ServerConnection,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
@@ -56,7 +57,32 @@ fn openssl_name(suite: &str) -> String {
     name.replace("AES_", "AES").replace('_', "-")
 }
 
-pub(crate) fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
+/// A listener's certificate and key, which may be read again while it is in use.
+pub(crate) struct Identity {
+    files: TlsFiles,
+    acceptor: ArcSwap<TlsAcceptor>,
+}
+
+impl Identity {
+    pub(crate) fn read(files: &TlsFiles) -> Result<Self, TlsError> {
+        Ok(Self {
+            files: files.clone(),
+            acceptor: ArcSwap::from_pointee(acceptor(files)?),
+        })
+    }
+
+    /// Reads the files again. Handshakes from then on use what they say; if they cannot be used, what was read before.
+    pub(crate) fn read_again(&self) -> Result<(), TlsError> {
+        self.acceptor.store(Arc::new(acceptor(&self.files)?));
+        Ok(())
+    }
+
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::clone(&self.acceptor.load())
+    }
+}
+
+fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
     let pem = |what, path: &PathBuf| {
         let path = path.clone();
         move |source| TlsError::Pem { what, path, source }

@@ -124,7 +124,7 @@ fn a_script_sees_the_url_that_its_route_was_found_by() {
 fn a_client_is_its_peer_unless_a_trusted_proxy_says_otherwise() {
     const WORKER: &str = "export default { fetch: (request) => Response.json([request.url,
         ...['cf-connecting-ip', 'x-real-ip', 'x-forwarded-for', 'x-forwarded-proto'].map((name) => request.headers.get(name)),
-        request.cf, request.clone().url, new Request('http://a/').cf ?? null]) };";
+        request.cf, request.clone().cf.clientAcceptEncoding, new Request('http://a/').cf ?? null]) };";
     let request = "GET / HTTP/1.1\r\nhost: a\r\naccept-encoding: gzip\r\nx-forwarded-for: 203.0.113.7\r\n\
                    x-forwarded-proto: https\r\ncf-connecting-ip: 6.6.6.6\r\n\r\n";
     let asked = |settings: &str| {
@@ -146,11 +146,11 @@ fn a_client_is_its_peer_unless_a_trusted_proxy_says_otherwise() {
     };
     assert_eq!(
         asked(""),
-        r#"["http://a/","127.0.0.1","127.0.0.1","127.0.0.1","http",{"httpProtocol":"HTTP/1.1","clientAcceptEncoding":"gzip"},"http://a/",null]"#
+        r#"["http://a/","127.0.0.1","127.0.0.1","127.0.0.1","http",{"httpProtocol":"HTTP/1.1","clientAcceptEncoding":"gzip"},"gzip",null]"#
     );
     assert_eq!(
         asked("[ingress]\ntrusted_proxies = ['127.0.0.0/8']"),
-        r#"["https://a/","203.0.113.7","203.0.113.7","203.0.113.7","https",{"clientAcceptEncoding":"gzip"},"https://a/",null]"#
+        r#"["https://a/","203.0.113.7","203.0.113.7","203.0.113.7","https",{"clientAcceptEncoding":"gzip"},"gzip",null]"#
     );
 }
 
@@ -250,6 +250,12 @@ fn signals_reload_or_end_the_process_and_do_not_kill_it() {
     project.write("worker.js", "export default { fetch: () => new Response('two') };");
     server.signal("HUP");
     until("the change is served", || (server.get("/").body == "two").then_some(()));
+    project.write("worker.js", "export default { fetch: () => new Response( };");
+    server.signal("HUP");
+    until("the mistake is told", || {
+        server.log().contains("nothing was deployed").then_some(())
+    });
+    assert_eq!(server.get("/").body, "two");
     // What holds nothing up.
     let idle = TcpStream::connect(server.address).expect("a listener");
     let mut half = TcpStream::connect(server.address).expect("a listener");

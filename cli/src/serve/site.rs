@@ -87,6 +87,29 @@ impl Site {
         mistakes
     }
 
+    /// Starts every worker once, beside those that are deployed, and lets it go again.
+    pub(super) async fn rehearse(&self, config: &Config) -> Mistakes {
+        let mut mistakes = Mistakes::default();
+        for (name, worker) in &config.workers {
+            let started = self.rehearse_one(config, name, worker).await;
+            if let Err(error) = started.with_context(|| format!("worker {name:?} cannot start")) {
+                mistakes.0.push(error);
+            }
+        }
+        mistakes
+    }
+
+    async fn rehearse_one(&self, config: &Config, name: &str, worker: &config::Worker) -> Result<()> {
+        let bridge = scripts::bridge(&self.bus, name, worker)?;
+        let (script, mut options) = scripts::script(config, name, worker, &bridge, &self.servers)?;
+        options.workers_min = 0;
+        let rehearsal = format!("{name} (rehearsal)");
+        self.pool.deploy(rehearsal.as_str(), script, &options)?;
+        let started = self.pool.warm(&rehearsal).await;
+        self.pool.undeploy(&rehearsal);
+        started.map_err(|failure| told(&failure))
+    }
+
     /// Whether a worker of the last deployment could not start.
     pub(super) const fn is_broken(&self) -> bool {
         self.is_broken

@@ -1,6 +1,7 @@
 //! The module that follows changes of files, if it is to, and SIGHUP: what the configuration then says is deployed.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -97,9 +98,24 @@ struct Causes {
     host: HostHandle,
 }
 
+/// Why the configuration is read again.
+enum Cause {
+    Changed(PathBuf),
+    Hangup,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Changed(path) => write!(f, "{} changed", path.display()),
+            Self::Hangup => f.write_str("SIGHUP came"),
+        }
+    }
+}
+
 impl Causes {
-    /// The next one, in words; nothing once there will be none.
-    async fn next(&mut self) -> Option<String> {
+    /// The next one; nothing once there will be none.
+    async fn next(&mut self) -> Option<Cause> {
         let Self { changes, signals, host } = self;
         let changed = async {
             match changes {
@@ -108,9 +124,9 @@ impl Causes {
             }
         };
         tokio::select! {
-            path = changed => path.map(|path| format!("{} changed", path.display())),
+            path = changed => path.map(Cause::Changed),
             hangup = signals.hangup() => match hangup {
-                Hangup::Reload => Some("SIGHUP came".to_owned()),
+                Hangup::Reload => Some(Cause::Hangup),
                 Hangup::Stop => {
                     host.stop();
                     None
@@ -152,6 +168,9 @@ impl Follower {
                     continue;
                 }
             };
+            if matches!(cause, Cause::Hangup) && !self.can_start(&config).await {
+                continue;
+            }
             let applied = self.apply(&config).await;
             is_broken = applied.as_ref().map_or(true, |mistakes| !mistakes.is_empty());
             match applied {
@@ -181,9 +200,19 @@ impl Follower {
         files
     }
 
+    /// Whether every worker can start. In production the version that works is not given for one that does not.
+    async fn can_start(&self, config: &Config) -> bool {
+        let mistakes = self.site.lock().await.rehearse(config).await;
+        if !mistakes.is_empty() {
+            logging::tell(format_args!("{mistakes}nothing was deployed: what is served stays"));
+        }
+        mistakes.is_empty()
+    }
+
     /// First what is new, then the routes to it, then what no route leads to any more: no request meets a worker that is
     /// not there.
     async fn apply(&self, config: &Arc<Config>) -> anyhow::Result<Mistakes> {
+        self.server.reload_certificates()?;
         let routes = http::routes(config)?;
         let mut site = self.site.lock().await;
         let mistakes = site.deploy(config).await;

@@ -3,7 +3,7 @@
 (function () {
 const { core, primordials } = __bootstrap;
 const { op_isopod_request_body, op_isopod_request_cf, op_isopod_request_headers } = core.ops;
-const { ObjectDefineProperty, Symbol } = primordials;
+const { FunctionPrototypeCall, ObjectDefineProperty, Symbol } = primordials;
 
 const { readableStreamForRid } = core.loadExtScript("ext:deno_web/06_streams.js");
 const { InnerBody } = core.loadExtScript("ext:deno_fetch/22_body.js");
@@ -28,6 +28,19 @@ ObjectDefineProperty(RequestPrototype, "cf", {
       inner[cfKey] = op_isopod_request_cf(inner[eventKey]) ?? undefined;
     }
     return inner[cfKey];
+  },
+});
+
+const { clone: cloneRequest } = RequestPrototype;
+ObjectDefineProperty(RequestPrototype, "clone", {
+  __proto__: null,
+  configurable: true,
+  enumerable: true,
+  writable: true,
+  value: function clone() {
+    const second = FunctionPrototypeCall(cloneRequest, this);
+    toInnerRequest(second)[cfKey] = this.cf;
+    return second;
   },
 });
 

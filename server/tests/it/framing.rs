@@ -81,8 +81,7 @@ async fn a_head_has_the_length_of_the_get_if_that_is_known() {
 async fn an_old_client_gets_a_length_or_the_end_of_the_connection() {
     let (running, _) = start(config());
     for (path, length) in [("/said", Some("5")), ("/said-streamed", None)] {
-        let request =
-            format!("GET {path} HTTP/1.0\r\nhost: a\r\nconnection: keep-alive\r\nsay-content-length: 3\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.0\r\nhost: a\r\nsay-content-length: 3\r\n\r\n");
         let mut stream = TcpStream::connect(address(&running)).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         let response = crate::support::read_all(&mut stream).await;

@@ -50,16 +50,62 @@ async fn http2_is_spoken_in_clear_text_to_those_who_open_with_it() {
     assert!(who.starts_with(b"worker http://localhost/who "), "{who:?}");
 }
 
-#[tokio::test]
-async fn tls_offers_http2_and_http1() {
-    let folder = tempfile::tempdir().unwrap();
+/// Puts a new certificate into the files.
+fn certify(files: &TlsFiles) -> rcgen::CertifiedKey<rcgen::KeyPair> {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(&files.certificates, made.cert.pem()).unwrap();
+    std::fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
+    made
+}
+
+/// The certificate that a server shows to a client that trusts this one.
+async fn shown_to(
+    running: &isopod_server::Running,
+    trusted: &rcgen::CertifiedKey<rcgen::KeyPair>,
+) -> std::io::Result<Vec<u8>> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(trusted.cert.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let client = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = TcpStream::connect(address(running)).await?;
+    let name = ServerName::try_from("localhost").unwrap();
+    let stream = tokio_rustls::TlsConnector::from(Arc::new(client))
+        .connect(name, stream)
+        .await?;
+    Ok(stream.get_ref().1.peer_certificates().unwrap()[0].to_vec())
+}
+
+#[tokio::test]
+async fn certificates_are_read_again_and_a_broken_one_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
     let files = TlsFiles {
         certificates: folder.path().join("cert.pem"),
         key: folder.path().join("key.pem"),
     };
-    std::fs::write(&files.certificates, made.cert.pem()).unwrap();
-    std::fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
+    let first = certify(&files);
+    let listeners = vec![Listen::tcp("127.0.0.1:0".parse().unwrap()).with_tls(files.clone())];
+    let (running, _) = start(ServerConfig { listeners, ..config() });
+    let second = certify(&files);
+    assert_eq!(shown_to(&running, &first).await.unwrap(), first.cert.der().to_vec());
+    running.handle().reload_certificates().unwrap();
+    assert_eq!(shown_to(&running, &second).await.unwrap(), second.cert.der().to_vec());
+    std::fs::write(&files.certificates, "no certificate").unwrap();
+    assert!(running.handle().reload_certificates().is_err());
+    assert_eq!(shown_to(&running, &second).await.unwrap(), second.cert.der().to_vec());
+}
+
+#[tokio::test]
+async fn tls_offers_http2_and_http1() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = TlsFiles {
+        certificates: folder.path().join("cert.pem"),
+        key: folder.path().join("key.pem"),
+    };
+    let made = certify(&files);
     let listeners = vec![Listen::tcp("127.0.0.1:0".parse().unwrap()).with_tls(files)];
     let (running, _) = start(ServerConfig { listeners, ..config() });
 
@@ -111,4 +157,28 @@ async fn a_unix_socket_serves_takes_over_a_stale_file_and_is_removed_at_the_end(
     assert!(read_all(&mut stream).await.ends_with("hello"));
     running.shutdown(std::time::Duration::from_secs(10)).await;
     assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn a_handshake_that_does_not_come_holds_no_end_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = TlsFiles {
+        certificates: folder.path().join("cert.pem"),
+        key: folder.path().join("key.pem"),
+    };
+    certify(&files);
+    let listeners = vec![Listen::tcp("127.0.0.1:0".parse().unwrap()).with_tls(files)];
+    let (running, _) = start(ServerConfig { listeners, ..config() });
+    let silent = TcpStream::connect(address(&running)).await.unwrap();
+    let mut half = TcpStream::connect(address(&running)).await.unwrap();
+    // A handshake record of 256 bytes, of which nothing comes.
+    half.write_all(&[22, 3, 1, 1, 0]).await.unwrap();
+    let began = std::time::Instant::now();
+    running.shutdown(std::time::Duration::from_secs(30)).await;
+    assert!(
+        began.elapsed() < std::time::Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
+    drop((silent, half));
 }
