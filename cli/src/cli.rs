@@ -152,7 +152,7 @@ pub(crate) fn tell_error(text: impl std::fmt::Display) {
 }
 
 /// The error and its causes in one line. Many errors say their cause themselves, and then it is not said again.
-fn explain(error: &anyhow::Error) -> String {
+pub(crate) fn explain(error: &anyhow::Error) -> String {
     error
         .chain()
         .skip(1)

@@ -3,6 +3,7 @@
 mod life;
 mod limits;
 mod project;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -57,6 +58,9 @@ pub(crate) struct Common {
 pub(crate) struct RunArguments {
     #[command(flatten)]
     common: Common,
+    /// Run the script again when a file changes that it was read from
+    #[arg(long, conflicts_with = "wall")]
+    watch: bool,
     /// The script ("-" reads it from standard input), and its arguments: `import { args } from "isopod:process"`
     // In one: clap would take a `--` for itself that stands between the two, and it is the script's, as in Node and Deno.
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_names = ["SCRIPT", "ARGUMENTS"])]
@@ -107,7 +111,17 @@ pub(crate) fn run(arguments: RunArguments, environment: &Environment) -> Result<
         }
         Entry::File(file.clone())
     };
-    let code = start(entry, arguments.common, command.collect(), environment)?;
+    if arguments.watch {
+        if matches!(entry, Entry::Text { .. }) {
+            bail!("a script from standard input cannot be watched: give `isopod run --watch` a file")
+        }
+        let watched = arguments.common.project.watched(&file)?;
+        return watch::watch(
+            script(entry, &arguments.common, command.collect(), environment),
+            watched,
+        );
+    }
+    let code = start(entry, &arguments.common, command.collect(), environment)?;
     // One that is gone by now was read well enough before.
     if code == ExitCode::SUCCESS
         && let Ok(text) = std::fs::read_to_string(&file)
@@ -135,10 +149,14 @@ pub(crate) fn eval(arguments: EvalArguments, environment: &Environment) -> Resul
         false => arguments.code,
     };
     let entry = Entry::Text { name: "$eval", code };
-    start(entry, arguments.common, arguments.args, environment)
+    start(entry, &arguments.common, arguments.args, environment)
 }
 
-fn start(entry: Entry, common: Common, args: Vec<OsString>, all: &Environment) -> Result<ExitCode> {
+fn start(entry: Entry, common: &Common, args: Vec<OsString>, all: &Environment) -> Result<ExitCode> {
+    life::live(script(entry, common, args, all)?, common.limits.wall)
+}
+
+fn script(entry: Entry, common: &Common, args: Vec<OsString>, all: &Environment) -> Result<Script> {
     logging::install(&Log {
         level: LogLevel::Warn,
         ..Log::default()
@@ -148,7 +166,7 @@ fn start(entry: Entry, common: Common, args: Vec<OsString>, all: &Environment) -
         allow_private: permissions.allow_private_network,
         ..NetPolicy::default()
     };
-    let script: Script = common
+    let script = common
         .project
         .script(entry)?
         .withhold(permissions.env_file.iter().cloned())
@@ -173,7 +191,7 @@ fn start(entry: Entry, common: Common, args: Vec<OsString>, all: &Environment) -
             },
         })
         .build()?;
-    life::live(script, common.limits.wall)
+    Ok(script)
 }
 
 /// JavaScript's strings cannot hold every file name of the system's.

@@ -185,6 +185,7 @@ fn an_error_of_loading_is_not_called_uncaught() {
         assert_eq!(ended.code, Some(1), "{name}");
         assert!(ended.stderr.starts_with("error: "), "{name}: {}", ended.stderr);
         assert!(!ended.stderr.contains("Uncaught"), "{name}: {}", ended.stderr);
+        assert!(!ended.stderr.contains("[SyntaxError"), "{name}: {}", ended.stderr);
     }
 }
 

@@ -10,6 +10,7 @@ mod client;
 mod command_end;
 mod command_files;
 mod command_limits;
+mod command_project;
 mod cron;
 mod cut_bodies;
 mod embedding;

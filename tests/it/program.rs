@@ -91,6 +91,22 @@ pub(crate) fn isopod_with_open_stdin(arguments: &[&str], stdin: &str) -> Ended {
     }
 }
 
+/// Runs the program to its end in a folder, with a standard input.
+pub(crate) fn isopod_in(folder: &Path, arguments: &[&str], stdin: &str) -> Ended {
+    let mut child = command(arguments)
+        .current_dir(folder)
+        .spawn()
+        .expect("a program that starts");
+    drop(child.stdin.take().expect("piped").write_all(stdin.as_bytes()));
+    let output = child.wait_with_output().expect("an end");
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ended {
+        code: output.status.code(),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    }
+}
+
 /// The program while it runs: for what is done to it from outside.
 pub(crate) fn isopod_running(arguments: &[&str]) -> Child {
     command(arguments).spawn().expect("a program that starts")

@@ -8,7 +8,7 @@ use super::document::Node;
 use super::file::{File, Var, WorkerFile};
 use super::sections::Jsx;
 use super::source::Source;
-use super::{ConfigError, invalid, typed};
+use super::{ConfigError, invalid, problems_of, typed};
 
 /// The settings of a command. Those of no `isopod.toml`: every default.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,20 +31,22 @@ impl CommandSettings {
     ///
     /// [`ConfigError::Read`] and [`ConfigError::Invalid`], as for a server.
     pub fn of(main: &Path) -> Result<Self, ConfigError> {
-        let found = main
-            .ancestors()
-            .skip(1)
-            .map(|folder| folder.join("isopod.toml"))
-            .find(|file| file.is_file());
-        match found {
+        match Self::file_for(main) {
             Some(file) => Self::read(&Source::read(&file)?, main),
             None => Ok(Self::default()),
         }
     }
 
+    /// The nearest `isopod.toml` in a script's folder or above it.
+    pub fn file_for(main: &Path) -> Option<PathBuf> {
+        let folders = main.ancestors().skip(1);
+        let mut files = folders.map(|folder| folder.join("isopod.toml"));
+        files.find(|file| file.is_file())
+    }
+
     fn read(source: &Source, main: &Path) -> Result<Self, ConfigError> {
         let node = Node::from_toml(source).map_err(invalid)?;
-        let file: File = typed(source, &node, Vec::new())?;
+        let file: File = typed(source, &node, problems_of::<File>(source, &node, &[]))?;
         let folder = source.folder();
         let is_it = |worker: &WorkerFile| {
             let path = worker.main.as_ref().map(|main| folder.join(main));

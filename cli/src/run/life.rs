@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -19,12 +19,21 @@ const LIMIT_REACHED: u8 = 124;
 /// network) is left to the system.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// Runs a script to its end, no longer than `wall`.
-pub(super) fn live(script: Script, wall: Option<Duration>) -> Result<ExitCode> {
+/// How a script ended: with an exit code or a fault, if it could be started at all.
+pub(super) type End = Result<Result<i32, Fault>>;
+
+/// Begins to run a script. Its end is told once, and the channel closed when its thread has taken everything down.
+pub(super) fn begin(script: Script) -> Result<Receiver<End>> {
     let script = Arc::new(script);
     let (ended, end) = sync_channel(1);
     let body = move || on_thread(&script, &ended);
-    let thread = platform::spawn("isopod-run".into(), Box::new(body)).context("cannot start a thread")?;
+    platform::spawn("isopod-run".into(), Box::new(body)).context("cannot start a thread")?;
+    Ok(end)
+}
+
+/// Runs a script to its end, no longer than `wall`.
+pub(super) fn live(script: Script, wall: Option<Duration>) -> Result<ExitCode> {
+    let end = begin(script)?;
     let code = match wall {
         None => end.recv().map_err(|_| RecvTimeoutError::Disconnected),
         Some(wall) => end.recv_timeout(wall),
@@ -40,14 +49,13 @@ pub(super) fn live(script: Script, wall: Option<Duration>) -> Result<ExitCode> {
         Err(RecvTimeoutError::Disconnected) => anyhow::bail!("the script's thread was lost"),
     };
     match end.recv_timeout(GRACE) {
-        Err(RecvTimeoutError::Disconnected) => drop(thread.join()),
+        Err(RecvTimeoutError::Disconnected) => Ok(ExitCode::from(code)),
         _ => platform::exit_now(code.into()),
     }
-    Ok(ExitCode::from(code))
 }
 
 /// The exit code of an end; tells what there is to be told of it.
-fn told(end: Result<i32, Fault>) -> u8 {
+pub(super) fn told(end: Result<i32, Fault>) -> u8 {
     let fault = match end {
         // The system keeps the last eight bits.
         Ok(code) => return u8::try_from(code & 0xff).unwrap_or(1),
@@ -64,7 +72,7 @@ fn told(end: Result<i32, Fault>) -> u8 {
 }
 
 /// The script's thread: its event loop, its worker. The end is told before they are taken down.
-fn on_thread(script: &Arc<Script>, ended: &SyncSender<Result<Result<i32, Fault>>>) {
+fn on_thread(script: &Arc<Script>, ended: &SyncSender<End>) {
     // Where nobody waits, the process is on its way out.
     let tell = |end| drop(ended.send(end));
     let start = || {

@@ -9,6 +9,7 @@ use isopod_runtime::modules::{ImportMapText, MemoryModule, source_extension};
 use isopod_runtime::{Binding, Script, ScriptBuilder};
 use url::Url;
 
+use super::watch::Watched;
 use crate::config::{CommandSettings, Var};
 
 /// What is run.
@@ -65,6 +66,24 @@ impl ProjectArguments {
             options.memory.extend(memory);
             options
         }))
+    }
+}
+
+impl ProjectArguments {
+    /// What is to be watched of a script's project.
+    pub(super) fn watched(&self, main: &Path) -> Result<Watched> {
+        let main = std::path::absolute(main)?;
+        let configuration = CommandSettings::file_for(&main);
+        let root = configuration.as_deref().unwrap_or(&main).parent();
+        let root = root.unwrap_or(&main).to_owned();
+        // One that cannot be read is told of when the script is made.
+        let settings = CommandSettings::of(&main).unwrap_or_default();
+        let import_map = self.import_map.clone().or(settings.import_map);
+        let import_map = import_map.map(std::path::absolute).transpose()?;
+        // An isopod.toml beside the script changes what holds for it, once it is there.
+        let configuration = configuration.unwrap_or_else(|| root.join("isopod.toml"));
+        let files = [main, configuration].into_iter().chain(import_map).collect();
+        Ok(Watched { root, files })
     }
 }
 

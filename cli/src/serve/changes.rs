@@ -31,11 +31,11 @@ const FOLDERS_MAX: usize = 4_096;
 
 /// Which changes matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Interest {
+pub(crate) struct Interest {
     /// The files that were read, and those that would be if they were there.
-    pub(super) files: BTreeSet<PathBuf>,
+    pub(crate) files: BTreeSet<PathBuf>,
     /// Whether something could not be found or started, so that a file nobody has read yet may be the correction.
-    pub(super) is_broken: bool,
+    pub(crate) is_broken: bool,
 }
 
 impl Interest {
@@ -56,7 +56,7 @@ impl Interest {
 }
 
 /// The changes of files that matter. Dropping it ends the watch.
-pub(super) struct Changes {
+pub(crate) struct Changes {
     root: PathBuf,
     watcher: RecommendedWatcher,
     watched: BTreeSet<PathBuf>,
@@ -66,7 +66,7 @@ pub(super) struct Changes {
 
 impl Changes {
     /// Watches the folders below `root`. [`follow`](Self::follow) says which files matter; until then none does.
-    pub(super) fn below(root: &Path) -> Result<Self> {
+    pub(crate) fn below(root: &Path) -> Result<Self> {
         let root = std::fs::canonicalize(root).with_context(|| format!("cannot watch {}", root.display()))?;
         let (sender, changed) = mpsc::channel(WAITING_MAX);
         let interest = Arc::new(Mutex::new(Interest::default()));
@@ -93,7 +93,7 @@ impl Changes {
     }
 
     /// Follows these files from now on.
-    pub(super) fn follow(&mut self, interest: Interest) {
+    pub(crate) fn follow(&mut self, interest: Interest) {
         let real = |path: &PathBuf| match (path.parent().map(std::fs::canonicalize), path.file_name()) {
             (Some(Ok(folder)), Some(name)) => folder.join(name),
             _ => path.clone(),
@@ -109,12 +109,23 @@ impl Changes {
     }
 
     /// The last file of the next burst of changes.
-    pub(super) async fn next(&mut self) -> Option<PathBuf> {
-        let mut last = self.changed.recv().await?;
+    pub(crate) async fn next(&mut self) -> Option<PathBuf> {
+        let first = self.first().await?;
+        Some(self.settled(first).await)
+    }
+
+    /// The first file of the next burst. Nothing is lost where this is not waited for any more.
+    pub(crate) async fn first(&mut self) -> Option<PathBuf> {
+        self.changed.recv().await
+    }
+
+    /// The last file of a burst that has begun.
+    pub(crate) async fn settled(&mut self, first: PathBuf) -> PathBuf {
+        let mut last = first;
         while let Ok(Some(path)) = tokio::time::timeout(SETTLED, self.changed.recv()).await {
             last = path;
         }
-        Some(last)
+        last
     }
 
     /// Watches every folder below the root that may hold sources, and those of files outside.

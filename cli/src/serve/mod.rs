@@ -35,6 +35,7 @@ use isopod_runtime::run_in_short_slices;
 
 use self::admin::Admin;
 use self::assets::Assets;
+pub(crate) use self::changes::{Changes, Interest};
 use self::events::EventLog;
 use self::ingress::Ingress;
 use self::life::Life;

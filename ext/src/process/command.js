@@ -4,7 +4,7 @@
 (function () {
 const { core, primordials } = __bootstrap;
 const { op_isopod_process_on_end, op_set_format_exception_callback } = core.ops;
-const { ObjectPrototypeIsPrototypeOf, ErrorPrototype } = primordials;
+const { ErrorPrototype, ObjectPrototypeIsPrototypeOf, StringPrototypeSlice } = primordials;
 const { defineEventHandler, Event } = core.loadExtScript("ext:deno_web/02_event.js");
 const { inspect } = core.loadExtScript("ext:deno_web/01_console.js");
 
@@ -36,7 +36,11 @@ function end() {
 function uncaught(error) {
   try {
     // Text is told as it is, without quotes.
-    return typeof error === "string" ? null : `Uncaught ${inspect(error)}`;
+    if (typeof error === "string") return null;
+    const text = inspect(error);
+    // Brackets are around an error that no code has thrown, such as that of a parser.
+    const inBrackets = core.isNativeError(error) && text[0] === "[" && text[text.length - 1] === "]";
+    return `Uncaught ${inBrackets ? StringPrototypeSlice(text, 1, -1) : text}`;
   } catch {
     // A way of inspecting it that is the script's own may throw itself.
     return ObjectPrototypeIsPrototypeOf(ErrorPrototype, error) ? `Uncaught ${error.stack}` : null;

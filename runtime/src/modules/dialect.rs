@@ -4,12 +4,18 @@ use oxc::allocator::Allocator;
 use oxc::parser::Parser;
 use oxc::span::SourceType;
 
+use super::nesting::on_large_stack;
+
 /// The extension that code would have as a file: `ts`, which reads JavaScript too, or `tsx` where it makes sense with JSX alone.
 pub fn source_extension(code: &str) -> &'static str {
     let is = |source_type: SourceType| {
-        let allocator = Allocator::default();
-        let parsed = Parser::new(&allocator, code, source_type.with_module(true)).parse();
-        parsed.diagnostics.errors().next().is_none()
+        let parses = || {
+            let allocator = Allocator::default();
+            let parsed = Parser::new(&allocator, code, source_type.with_module(true)).parse();
+            parsed.diagnostics.errors().next().is_none()
+        };
+        // What is nested too deep is told of when it is loaded.
+        on_large_stack(code, parses).unwrap_or(false)
     };
     // What is neither is told of as the more common of both.
     match !is(SourceType::ts()) && is(SourceType::tsx()) {

@@ -1,0 +1,92 @@
+//! `isopod run --watch`: the script runs again when a file changes that it was read from.
+
+use std::collections::BTreeSet;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use isopod_runtime::modules::ModulesLoaded;
+
+use super::life::{self, End};
+use crate::cli::{explain, tell_error};
+use crate::serve::{Changes, Interest};
+
+/// How often the script is looked at: whether it has ended, and what it has loaded.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Files that a script depends on, whatever it loads.
+pub(super) struct Watched {
+    /// The folder that they are in.
+    pub(super) root: PathBuf,
+    /// The script, its configuration, its import map.
+    pub(super) files: BTreeSet<PathBuf>,
+}
+
+/// Runs a script, until a file changes; then this program begins again, in this process: whatever the script holds is gone
+/// with it. An error that kept the script from being made is shown until it is corrected.
+pub(super) fn watch(script: Result<isopod_runtime::Script>, watched: Watched) -> Result<ExitCode> {
+    let event_loop = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut changes = Changes::below(&watched.root)?;
+    let follow = |changes: &mut Changes, loaded: Option<&ModulesLoaded>, is_broken| {
+        let mut files = watched.files.clone();
+        files.extend(loaded.map(ModulesLoaded::files).unwrap_or_default());
+        changes.follow(Interest { files, is_broken });
+    };
+    follow(&mut changes, None, true);
+    let (mut script, loaded) = match script {
+        Ok(script) => {
+            let loaded = script.modules_loaded();
+            (Some(life::begin(script)?), Some(loaded))
+        }
+        Err(error) => {
+            tell_error(explain(&error));
+            (None, None)
+        }
+    };
+    let changed = event_loop.block_on(async {
+        let mut seen = None;
+        loop {
+            let is_broken = match &script {
+                Some(end) => ended(end)?.map(|code| code != 0),
+                None => None,
+            };
+            if is_broken.is_some() {
+                script = None;
+            }
+            let files = loaded.as_ref().map_or(0, |loaded| loaded.files().len());
+            if is_broken.is_some() || seen != Some(files) {
+                seen = Some(files);
+                let is_broken = is_broken.unwrap_or(script.is_none() && loaded.is_none());
+                follow(&mut changes, loaded.as_ref(), is_broken);
+            }
+            match tokio::time::timeout(LOOK_EVERY, changes.first()).await {
+                Err(_) => {}
+                Ok(Some(path)) => return anyhow::Ok(changes.settled(path).await),
+                Ok(None) => anyhow::bail!("files cannot be watched any more"),
+            }
+        }
+    })?;
+    again(&changed)
+}
+
+/// The exit code of a script that has ended, told beside it.
+fn ended(end: &Receiver<End>) -> Result<Option<u8>> {
+    let code = match end.try_recv() {
+        Ok(end) => life::told(end?),
+        Err(TryRecvError::Empty) => return Ok(None),
+        Err(TryRecvError::Disconnected) => anyhow::bail!("the script's thread was lost"),
+    };
+    eprintln!("ended with {code}; waiting for a change");
+    Ok(Some(code))
+}
+
+/// Begins again; returns where that cannot be done.
+fn again(changed: &Path) -> Result<ExitCode> {
+    eprintln!("run again: {} changed", changed.display());
+    let program = std::env::current_exe().context("this program cannot be found")?;
+    let failed = Command::new(program).args(std::env::args_os().skip(1)).exec();
+    Err(failed).context("cannot begin again")
+}
