@@ -336,7 +336,10 @@ fn ordinary_sql_of_every_kind_runs() {
     let (io, folder) = (io(), TempDir::new().unwrap());
     let got = script(
         &io,
-        &file(&folder),
+        &SqlConfig {
+            params_max: 3,
+            ..file(&folder)
+        },
         r#"
         const failed = [];
         const statements = [

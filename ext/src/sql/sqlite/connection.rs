@@ -167,7 +167,8 @@ fn limit(db: &rusqlite::Connection, config: &SqlConfig) -> rusqlite::Result<()> 
             number(config.statement_len_max.saturating_mul(2).max(1_000_000)),
         ),
         (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, number(config.pattern_len_max)),
-        (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, number(config.params_max)),
+        // Counted before; SQLite's own modules for full text and ranges bind more.
+        (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, number(config.params_max.max(2000))),
         (Limit::SQLITE_LIMIT_EXPR_DEPTH, 1000),
         (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 500),
         (Limit::SQLITE_LIMIT_FUNCTION_ARG, 127),
