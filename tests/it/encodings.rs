@@ -241,6 +241,39 @@ fn a_body_that_is_encoded_already_is_left_alone() {
     assert!(wrong.head.starts_with("http/1.0 500"), "{}", wrong.head);
 }
 
+/// RFC 9110, section 8.6.
+#[test]
+fn a_response_has_the_length_of_its_body() {
+    let (_project, server) = serve(
+        "const form = new FormData();
+         form.append('a', new File(['b'], 'c'));
+         const made = {
+             text: () => 'hello',
+             bytes: () => new Uint8Array(5),
+             view: () => new DataView(new ArrayBuffer(9), 4),
+             blob: () => new Blob(['hel', 'lo']),
+             file: () => new File(['hello'], 'f'),
+             search: () => new URLSearchParams('a=b&c'),
+             form: () => form,
+             slice: () => new Blob(['- hello -']).slice(2, 7).stream(),
+             tee: () => new Blob(['hello']).stream().tee()[1],
+             body: () => new Response(new Blob(['hello'])).body,
+             cloned: () => new Response(new Blob(['hello'])).clone().body,
+             empty: () => '',
+         };
+         const headers = { 'content-length': '3' };
+         return new Response(path === 'async' ? await (await fetch(origin)).blob() : made[path](), { headers });",
+    );
+    for path in [
+        "text", "bytes", "view", "blob", "file", "search", "form", "slice", "tee", "body", "cloned", "empty", "async",
+    ] {
+        let answer = ask(&server, &format!("GET /{path} HTTP/1.0"));
+        assert!(answer.head.starts_with("http/1.0 200"), "{path}: {}", answer.head);
+        let length = answer.header("content-length").expect(path);
+        assert_eq!(length, answer.body.len().to_string(), "{path}: {}", answer.head);
+    }
+}
+
 /// RFC 9112, section 6.2: a sender that knows the length says so.
 #[test]
 fn a_body_that_is_passed_on_keeps_its_length() {

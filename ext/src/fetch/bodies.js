@@ -28,6 +28,7 @@ const {
   readableStreamForRid,
   ReadableStreamPrototype,
 } = core.loadExtScript("ext:deno_web/06_streams.js");
+const { BlobPrototype } = core.loadExtScript("ext:deno_web/09_file.js");
 const formData = core.loadExtScript("ext:deno_fetch/21_formdata.js");
 formData.parseFormData = core.loadExtScript("ext:isopod_fetch/form_data.js").parseFormData;
 const bodies = core.loadExtScript("ext:deno_fetch/22_body.js");
@@ -90,6 +91,39 @@ function lengthOf(stream) {
   const length = op_isopod_body_length(backing.rid);
   return length < 0 ? null : length;
 }
+
+/** Has a method give streams whose length is known where that of its object is. */
+function keepLength(prototype, name, length, set) {
+  const original = prototype[name];
+  const keeping = {
+    [name]() {
+      const known = length(this);
+      const given = FunctionPrototypeCall(original, this);
+      if (known !== null) set(given, known);
+      return given;
+    },
+  };
+  ObjectDefineProperties(prototype, {
+    [name]: { __proto__: null, value: keeping[name], configurable: true, enumerable: true, writable: true },
+  });
+}
+
+const { get: blobSize } = ObjectGetOwnPropertyDescriptor(BlobPrototype, "size");
+keepLength(
+  BlobPrototype,
+  "stream",
+  (blob) => ObjectPrototypeIsPrototypeOf(BlobPrototype, blob) ? FunctionPrototypeCall(blobSize, blob) : null,
+  (stream, length) => WeakMapPrototypeSet(lengths, stream, length),
+);
+keepLength(
+  ReadableStreamPrototype,
+  "tee",
+  (stream) => isStream(stream) ? lengthOf(stream) : null,
+  (branches, length) => {
+    WeakMapPrototypeSet(lengths, branches[0], length);
+    WeakMapPrototypeSet(lengths, branches[1], length);
+  },
+);
 
 /** The streams that close a resource when they are collected, by those that read the resource now. */
 const former = new SafeWeakMap();

@@ -82,6 +82,8 @@ fn streams_of_bodies_can_be_read_into_buffers() {
             request: (await new Request('http://a/', { method: 'POST', body: 'r' }).body.getReader({ mode: 'byob' })
                 .read(new Uint8Array(9))).value.length,
             clone: [...await clone.bytes()],
+            lengths: [Blob.prototype.stream.name, Blob.prototype.stream.length, ReadableStream.prototype.tee.name],
+            brand: (await thrown(() => Blob.prototype.stream.call({}))).name + (await thrown(() => ReadableStream.prototype.tee.call({}))).name,
             same: (() => { const r = new Response('x'); return new Response(r.body).body === r.body; })(),
         };
     "#,
@@ -96,6 +98,8 @@ fn streams_of_bodies_can_be_read_into_buffers() {
             "form": true,
             "request": 1,
             "clone": [1, 2],
+            "lengths": ["stream", 0, "tee"],
+            "brand": "TypeErrorTypeError",
             "same": true,
         })
     );
@@ -113,6 +117,9 @@ fn a_known_length_is_sent_however_the_request_was_made() {
         "new Response('héllo').body",
         "new Response(new Uint8Array(6)).clone().body",
         "new Response(new Blob(['hello!'])).body",
+        "new Blob(['hello!']).slice(0, 6).stream()",
+        "new Response('hello!').body.tee()[0]",
+        "new Blob(['hello!']).stream().tee()[1]",
     ];
     let ways = [
         "fetch(url, { method: 'POST', body })",
