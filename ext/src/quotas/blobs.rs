@@ -9,6 +9,9 @@ use deno_web::{Blob, BlobPart, BlobStore, BlobStoreTrait};
 
 use crate::ledger::Charge;
 
+/// What the store takes for each part beside its bytes.
+pub(super) const PART_BYTES: usize = 128;
+
 type Part = Arc<dyn BlobPart + Send + Sync>;
 
 /// The blobs of one worker.
@@ -17,13 +20,28 @@ pub(super) struct Blobs {
     store: BlobStore,
     /// Of the part that is being made: what is inserted without one is a slice or a copy of what is charged already.
     fresh: Mutex<Option<Charge>>,
+    /// The store's own memory: slices and copies of one part are many entries.
+    entries: Mutex<Charge>,
     object_urls: AtomicUsize,
 }
 
 impl Blobs {
+    pub(super) fn new(entries: Charge) -> Self {
+        Self {
+            entries: Mutex::new(entries),
+            ..Self::default()
+        }
+    }
+
     /// The next part is new, and this is what it holds.
     pub(super) fn expect(&self, charge: Charge) {
         *self.fresh.lock().unwrap_or_else(PoisonError::into_inner) = Some(charge);
+    }
+
+    fn count(&self, change: impl FnOnce(usize) -> usize) {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = change(entries.bytes());
+        entries.resize(bytes);
     }
 
     pub(super) fn object_urls(&self) -> usize {
@@ -34,6 +52,7 @@ impl Blobs {
 impl BlobStoreTrait for Blobs {
     fn insert_part(&self, part: Part) -> uuid::Uuid {
         let fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.count(|bytes| bytes + PART_BYTES);
         self.store.insert_part(match fresh {
             Some(charge) => Arc::new(Held { part, _charge: charge }),
             None => part,
@@ -45,7 +64,11 @@ impl BlobStoreTrait for Blobs {
     }
 
     fn remove_part(&self, id: &uuid::Uuid) -> Option<Part> {
-        self.store.remove_part(id)
+        let removed = self.store.remove_part(id);
+        if removed.is_some() {
+            self.count(|bytes| bytes.saturating_sub(PART_BYTES));
+        }
+        removed
     }
 
     fn get_object_url(&self, url: Url) -> Option<Arc<Blob>> {
@@ -66,6 +89,7 @@ impl BlobStoreTrait for Blobs {
 
     fn clear(&self) {
         self.store.clear();
+        self.count(|_| 0);
         self.object_urls.store(0, Ordering::Relaxed);
     }
 }

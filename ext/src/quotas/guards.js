@@ -13,6 +13,7 @@ const {
   op_isopod_room_for_blob,
   op_isopod_room_for_handle,
   op_isopod_room_for_memory,
+  op_isopod_room_for_part,
   op_isopod_room_for_timer,
 } = ops;
 const { hasEnded, unlessEnded } = core.loadExtScript("ext:isopod_context/context.js");
@@ -58,6 +59,9 @@ for (
   ])
 ) {
   before(name, () => op_isopod_room_for_handle());
+}
+for (const name of new SafeArrayIterator(["op_blob_clone_part", "op_blob_slice_part"])) {
+  before(name, () => op_isopod_room_for_part());
 }
 before("op_blob_create_part", (data) => op_isopod_room_for_blob(TypedArrayPrototypeGetByteLength(data)));
 

@@ -65,6 +65,12 @@ fn op_isopod_room_for_blob(state: &mut OpState, #[number] bytes: usize) -> Resul
     Ok(())
 }
 
+/// Asks for room for one more part that shares its bytes with another.
+#[op2(nofast)]
+fn op_isopod_room_for_part(state: &mut OpState) -> Result<(), QuotaError> {
+    Usage::of(state).hold(super::blobs::PART_BYTES).map(drop)
+}
+
 /// Holds bytes outside the heap for something whose script says when it is gone.
 #[op2(nofast)]
 fn op_isopod_hold(state: &mut OpState, #[number] bytes: usize) -> Result<(), QuotaError> {
@@ -153,6 +159,7 @@ deno_core::extension!(
         op_isopod_room_for_memory,
         op_isopod_room_for_promise,
         op_isopod_room_for_blob,
+        op_isopod_room_for_part,
         op_isopod_hold,
         op_isopod_release,
         op_isopod_begin_op,

@@ -79,6 +79,7 @@ impl Usage {
         Rc::new(Self {
             quotas,
             unowned: RefCell::new(ledger.charge(0)),
+            blobs: Arc::new(Blobs::new(ledger.charge(0))),
             ledger,
             ..Self::default()
         })

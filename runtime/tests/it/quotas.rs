@@ -197,6 +197,25 @@ fn blobs_and_compressors_are_held_within_the_native_quota() {
 }
 
 #[test]
+fn parts_of_blobs_that_share_their_bytes_are_held_within_the_native_quota() {
+    let source = "const blob = new Blob(['x']); const kept = [];
+        const describe = blob[Symbol.for('Deno.core.hostObject')];
+        export const f = async () => [
+            await tried(() => { for (;;) describe.call(blob); }),
+            await tried(() => { for (;;) kept.push(blob.slice()); }),
+            await tried(() => { for (;;) kept.push(structuredClone(blob)); }),
+        ];";
+    let quotas = Quotas {
+        native_bytes: 1 << 20,
+        ..Quotas::default()
+    };
+    assert_eq!(
+        call(limited(source, quotas), "f", vec![]).unwrap(),
+        json!([exceeded("native"), exceeded("native"), exceeded("native")])
+    );
+}
+
+#[test]
 fn cryptography_waits_its_turn_and_costly_keys_are_refused() {
     let source = "const data = new Uint8Array(8);
         const digest = () => crypto.subtle.digest('SHA-256', data).then((d) => d.byteLength);
