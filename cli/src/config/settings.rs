@@ -107,12 +107,14 @@ impl Config {
         let tls = self.tls.iter().flat_map(|tls| [&tls.cert, &tls.key]);
         let of_workers = self.workers.values().flat_map(|worker| {
             let databases = worker.databases.iter().filter_map(|database| match &database.url {
-                DatabaseUrl::Sqlite(path) => Some(path),
+                // What follows a question mark is for SQLite.
+                DatabaseUrl::Sqlite(path) => Some(PathBuf::from(path.to_string_lossy().split('?').next()?)),
                 _ => None,
             });
-            databases.chain(&worker.import_map)
+            databases.chain(worker.import_map.clone())
         });
-        self.files.iter().chain(tls).chain(of_workers).cloned().collect()
+        let named = self.files.iter().chain(tls).cloned();
+        named.chain(of_workers).collect()
     }
 }
 

@@ -192,15 +192,17 @@ impl Disk {
             bytes,
             limit: bytes_max,
         };
-        let file = fs::File::open(&real).map_err(failed)?;
-        let about = file.metadata().map_err(failed)?;
-        if !about.is_file() {
-            // Reading a pipe or a device might never end.
-            return Err(failed(io::Error::new(
+        // Opening a pipe waits for whoever writes to it, and reading one, or a device, might never end.
+        let regular = |about: fs::Metadata| match about.is_file() {
+            true => Ok(about),
+            false => Err(failed(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 "it is not a regular file",
-            )));
-        }
+            ))),
+        };
+        regular(fs::metadata(&real).map_err(failed)?)?;
+        let file = fs::File::open(&real).map_err(failed)?;
+        let about = regular(file.metadata().map_err(failed)?)?;
         let is_code = requested == RequestedType::Unspecified && is_code(&real);
         self.jail.admits(&real, &about, !is_code).map_err(denied)?;
         if about.len() > bytes_max {

@@ -244,3 +244,42 @@ fn a_path_that_is_neither_script_nor_configuration_is_refused() {
         ConfigError::Read { .. }
     ));
 }
+
+#[test]
+fn what_the_configuration_names_is_withheld_from_every_worker() {
+    let text = "env_files = ['.env']\n[tls]\ncert = 'tls.crt'\nkey = 'tls.txt'\n\
+                [workers.one]\nmain = 'a.ts'\nimport_map = 'map.json'\n\
+                [workers.two]\nmain = 'b.ts'\ndatabases = [{ binding = 'DB', url = 'sqlite:shop.dat?mode=rwc' }]\n\
+                [[routes]]\npattern = '/*'\nworker = 'one'\n";
+    let project = Project::isopod(text);
+    for name in [".env", "tls.crt", "tls.txt", "map.json"] {
+        std::fs::write(project.path().join(name), "").unwrap();
+    }
+    let withheld = project.config().withheld();
+    for name in ["isopod.toml", ".env", "tls.crt", "tls.txt", "map.json", "shop.dat"] {
+        assert!(withheld.contains(&project.path().join(name)), "{name}: {withheld:?}");
+    }
+    assert!(!withheld.contains(&project.path().join("a.ts")), "{withheld:?}");
+}
+
+#[test]
+fn a_root_has_to_hold_main() {
+    let project = Project::new(&[
+        ("isopod.toml", "main = 'src/a.ts'\nroot = '.'"),
+        ("src/a.ts", ""),
+        ("lib/b.ts", ""),
+    ]);
+    assert!(project.config().workers["main"].root.is_some());
+    for (root, reason) in [
+        ("lib", "src/a.ts is not in it"),
+        ("nowhere", "there is no folder nowhere"),
+    ] {
+        std::fs::write(
+            project.path().join("isopod.toml"),
+            format!("main = 'src/a.ts'\nroot = '{root}'"),
+        )
+        .unwrap();
+        let error = project.error();
+        assert!(error.contains(reason) && error.contains("holds `main`"), "{error}");
+    }
+}

@@ -136,6 +136,12 @@ fn roots_that_cannot_be_are_refused() {
 #[test]
 fn a_folder_or_a_pipe_is_no_module() {
     let project = Project::new(&[("folder.js/x.js", "")]);
-    let error = project.load("folder.js").unwrap_err();
-    assert!(matches!(error, ModuleError::Read { .. }), "{error}");
+    let made = std::process::Command::new("mkfifo")
+        .arg(project.path("pipe.js"))
+        .status();
+    assert!(made.unwrap().success());
+    for path in ["folder.js", "pipe.js"] {
+        let error = project.load(path).unwrap_err();
+        assert!(matches!(error, ModuleError::Read { .. }), "{error}");
+    }
 }
