@@ -105,7 +105,11 @@ async fn serve<D: Dispatch>(app: Arc<App<D>>, tls: Option<TlsAcceptor>, stream: 
         opened = open(tls, stream, &connection) => opened,
         () = connection.opening_expired() => return app.core.counts.cuts.count(Cut::SlowHead),
         // Browsers and balancers keep connections that they may never use.
-        () = app.core.closing.cancelled() => return,
+        () = async {
+            app.core.closing.cancelled().await;
+            connection.hurries();
+            std::future::pending().await
+        } => return,
     };
     let origin = |tls| {
         Arc::new(Origin {
@@ -168,29 +172,30 @@ async fn serve_h1<D: Dispatch>(app: Arc<App<D>>, origin: Arc<Origin>, io: Watche
         .max_headers(core.limits.header_count_max)
         .max_buf_size(head_max.max(128 << 10))
         .serve_connection(TokioIo::new(io), service);
-    let mut closing = false;
+    let (mut closing, mut hurries) = (false, false);
     let served = std::future::poll_fn(|cx| {
         let expiry = connection.poll_expired(cx);
         if let Expiry::Cut(cut) = expiry {
-            return Poll::Ready(Err(Some(cut)));
+            return Poll::Ready(Err(cut));
         }
-        // Until the linger is over a client on an idle connection may be sending: it is answered, with `close`.
-        if !closing && (expiry == Expiry::Close || core.stage() == Stage::Closing) {
+        if core.stage() == Stage::Closing && connection.awaits_head() {
+            // What is on the way, or here and unread, is answered; half a head, or none, is nothing that was accepted.
+            if !hurries {
+                hurries = true;
+                connection.hurries();
+            }
+        } else if !closing && (expiry == Expiry::Close || core.stage() == Stage::Closing) {
+            // Until the linger is over a client on an idle connection may be sending: it is answered, with `close`.
             closing = true;
             Pin::new(&mut http).graceful_shutdown();
         }
-        let polled = Pin::new(&mut http).poll(cx).map(Ok);
-        if polled.is_pending() && core.stage() == Stage::Closing && connection.awaits_head() {
-            // Half a head, or a new connection's first bytes: nothing that was accepted.
-            return Poll::Ready(Err(None));
-        }
-        polled
+        Pin::new(&mut http).poll(cx).map(Ok)
     })
     .await;
     connection.ends();
     let served = match served {
         Ok(served) => served,
-        Err(cut) => return cut,
+        Err(cut) => return Some(cut),
     };
     if served.is_err() || connection.has_unread_body() {
         let io = http.into_parts().io.into_inner();

@@ -19,8 +19,9 @@ use crate::{
 
 /// How much of a body may be on its way: the window of an HTTP/2 stream.
 const WINDOW_BYTES: usize = 1 << 20;
-/// How long an HTTP/2 client without requests has to agree to the end of its connection while the server drains.
-const LEAVE_WITHIN: Duration = Duration::from_secs(1);
+/// How long a client that has not asked for anything has, once the server has drained: what it sent may be on the way, or
+/// here and not yet read; on HTTP/2 it has to agree to the connection's end.
+const LEAVE_WITHIN: Duration = Duration::from_millis(500);
 
 /// No request's framing is to be told. Greater than any length hyper takes, and so is what stands for chunks.
 const NO_FRAMING: u64 = u64::MAX;
@@ -188,6 +189,13 @@ impl Connection {
     /// Whether a head is waited for of which something has come, or the first one.
     pub(crate) fn awaits_head(&self) -> bool {
         self.phase() == Phase::Head
+    }
+
+    /// Waits for a head no longer than a moment, if it waits for one.
+    pub(crate) fn hurries(&self) {
+        if self.awaits_head() {
+            self.alarm.set(self.limits.header_timeout.min(LEAVE_WITHIN));
+        }
     }
 
     /// Has an HTTP/2 connection that was told to close, and has no requests, end soon whatever its client does.
