@@ -106,14 +106,18 @@ pub(crate) fn run(arguments: RunArguments, environment: &Environment) -> Result<
                 let folder = file.display();
                 bail!("{folder} is a folder, and `isopod run` takes a script; a folder is for `isopod serve {folder}`")
             }
-            Ok(_) => {}
+            Ok(found) if found.is_file() => Entry::File(file.clone()),
+            // A pipe, such as that of the shell's `<(…)`: it can be read once.
+            Ok(_) => Entry::Text {
+                name: "$script",
+                code: std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?,
+            },
             Err(error) => bail!("cannot read {}: {error}", file.display()),
         }
-        Entry::File(file.clone())
     };
     if arguments.watch {
         if matches!(entry, Entry::Text { .. }) {
-            bail!("a script from standard input cannot be watched: give `isopod run --watch` a file")
+            bail!("a script from standard input or a pipe cannot be watched: give `isopod run --watch` a file")
         }
         let watched = arguments.common.project.watched(&file)?;
         return watch::watch(
@@ -124,6 +128,7 @@ pub(crate) fn run(arguments: RunArguments, environment: &Environment) -> Result<
     let code = start(entry, &arguments.common, command.collect(), environment)?;
     // One that is gone by now was read well enough before.
     if code == ExitCode::SUCCESS
+        && file.is_file()
         && let Ok(text) = std::fs::read_to_string(&file)
         && looks_like_a_worker(&text)
     {
@@ -166,13 +171,16 @@ fn script(entry: Entry, common: &Common, args: Vec<OsString>, all: &Environment)
         allow_private: permissions.allow_private_network,
         ..NetPolicy::default()
     };
+    // https://no-color.org: when it is there and not empty.
+    let may_color = all.get("NO_COLOR").is_none_or(String::is_empty);
     let script = common
         .project
         .script(entry)?
         .withhold(permissions.env_file.iter().cloned())
         .limits(common.limits.limits())
         .console(Console::Terminal {
-            colors: std::io::stdout().is_terminal() && !all.contains_key("NO_COLOR"),
+            colors: may_color && std::io::stdout().is_terminal(),
+            error_colors: may_color && std::io::stderr().is_terminal(),
         })
         .fetch(FetchConfig {
             policy: Arc::new(policy),

@@ -92,8 +92,10 @@ pub enum Console {
     Tracing,
     /// To standard output, warnings and errors to standard error, as a command's output.
     Terminal {
-        /// Whether values are coloured.
+        /// Whether values are colored on standard output.
         colors: bool,
+        /// Whether they are on standard error.
+        error_colors: bool,
     },
 }
 

@@ -100,6 +100,24 @@ fn code_that_is_nested_deep_is_an_error_and_not_the_end_of_the_process() {
 }
 
 #[test]
+fn a_script_is_read_from_a_pipe_that_has_a_name() {
+    let folder = Project::new(&[("lib.js", "export const text = 'piped';")]);
+    let pipe = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo")
+        .arg(&pipe)
+        .status()
+        .expect("the command mkfifo");
+    assert!(made.success());
+    let writer = {
+        let pipe = pipe.clone();
+        std::thread::spawn(move || std::fs::write(pipe, "import { text } from './lib.js'; console.log(text);"))
+    };
+    let ended = isopod_in(folder.path(), &["run", "pipe"], "");
+    writer.join().expect("a writer").expect("a pipe that is read");
+    assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("piped\n", ""));
+}
+
+#[test]
 fn a_wrong_isopod_toml_is_told_with_its_place() {
     let project = Project::new(&[("isopod.toml", "import_mpa = 'a.json'\n"), ("a.js", "")]);
     let ended = isopod(&["run", &project.file("a.js")]);

@@ -285,7 +285,7 @@ const boot = (function boot(options) {
   // Not by the function of core that calls this: it would be compiled for each worker.
   op_set_wasm_streaming_callback(denoFetch.handleWasmStreaming);
   internals.isopodUserAgent = options.userAgent;
-  console.setNoColorFns(() => !options.colors, () => !options.colors);
+  console.setNoColorFns(() => !options.colors, () => !options.errorColors);
   // What comes after the snapshot is not among the ops that its scripts were given.
   if (options.addsOps) context.addOps(core.ops);
   fillEnv(handlers.env, options.bindings);

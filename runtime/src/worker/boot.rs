@@ -69,6 +69,7 @@ impl std::fmt::Debug for OnStop {
 struct StartArguments<'a> {
     user_agent: &'a str,
     colors: bool,
+    error_colors: bool,
     bindings: Vec<JsBinding<'a>>,
     removed_globals: Vec<String>,
     command: bool,
@@ -358,7 +359,8 @@ fn start(
     let command = script.command.as_ref().unwrap_or(&no_command);
     let arguments = StartArguments {
         user_agent: USER_AGENT,
-        colors: matches!(script.console, Console::Terminal { colors: true }),
+        colors: matches!(script.console, Console::Terminal { colors: true, .. }),
+        error_colors: matches!(script.console, Console::Terminal { error_colors: true, .. }),
         bindings,
         removed_globals,
         command: script.command.is_some(),
