@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How much of a body may be on its way: the window of an HTTP/2 stream.
-const WINDOW_BYTES: usize = 1 << 20;
+pub(crate) const WINDOW_BYTES: usize = 1 << 20;
 /// How long a client that has not asked for anything has, once the server has drained: what it sent may be on the way, or
 /// here and not yet read; on HTTP/2 it has to agree to the connection's end.
 const LEAVE_WITHIN: Duration = Duration::from_millis(500);
@@ -229,6 +229,15 @@ impl Connection {
         if self.phase() == Phase::Stalled {
             self.enter(Phase::Busy);
         }
+    }
+
+    /// The body of a request is received, as its worker reads it.
+    pub(crate) fn body_begun(&self) {
+        self.traffic.body_begun();
+    }
+
+    pub(crate) fn body_ended(&self) {
+        self.traffic.body_ended();
     }
 
     /// Part of a request's body will never be read.

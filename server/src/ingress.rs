@@ -148,6 +148,7 @@ pub(crate) async fn receive(
         code: AtomicU8::new(0),
         waker: AtomicWaker::new(),
     });
+    connection.body_begun();
     let body = Limited {
         incoming,
         left: limits.body_bytes_max,
@@ -281,5 +282,6 @@ impl Drop for Limited {
         if !self.ended && !self.incoming.is_end_stream() {
             self.connection.body_left_unread();
         }
+        self.connection.body_ended();
     }
 }

@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use crate::{config::Limits, cut::Cut};
+use crate::{config::Limits, connection::WINDOW_BYTES, cut::Cut};
 
 /// A frame's own head.
 const FRAME_BYTES: u64 = 9;
@@ -15,6 +15,8 @@ const COST_MAX: u64 = 8;
 pub(crate) struct Traffic {
     read: AtomicU64,
     useful: AtomicU64,
+    /// Bodies that are being received.
+    bodies: AtomicU64,
     requests: AtomicU32,
     cancelled: AtomicU32,
 }
@@ -26,7 +28,9 @@ impl Traffic {
         let bytes = bytes as u64;
         let read = self.read.fetch_add(bytes, Relaxed) + bytes;
         let free = self.useful.load(Relaxed).saturating_add(limits.h2_idle_bytes_max);
-        (read > free.saturating_mul(COST_MAX)).then_some(Cut::Flood)
+        // What waits for a worker to read it is of no use yet, and no flood: no more than its window is sent.
+        let waiting = self.bodies.load(Relaxed).saturating_mul(WINDOW_BYTES as u64);
+        (read > free.saturating_mul(COST_MAX).saturating_add(waiting)).then_some(Cut::Flood)
     }
 
     /// Bytes of a head or a body, in or out, were of use to someone.
@@ -34,6 +38,14 @@ impl Traffic {
         if bytes > 0 {
             self.useful.fetch_add(bytes as u64 + FRAME_BYTES, Relaxed);
         }
+    }
+
+    pub(crate) fn body_begun(&self) {
+        self.bodies.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn body_ended(&self) {
+        self.bodies.fetch_sub(1, Relaxed);
     }
 
     pub(crate) fn requested(&self) {
@@ -52,6 +64,21 @@ impl Traffic {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_worker_has_not_read_yet_is_no_flood() {
+        let limits = Limits {
+            h2_idle_bytes_max: 1000,
+            ..Limits::default()
+        };
+        let traffic = Traffic::default();
+        traffic.body_begun();
+        assert_eq!(traffic.read(WINDOW_BYTES, &limits), None);
+        traffic.used(WINDOW_BYTES);
+        traffic.body_ended();
+        assert_eq!(traffic.read(WINDOW_BYTES, &limits), None);
+        assert_eq!(Traffic::default().read(WINDOW_BYTES, &limits), Some(Cut::Flood));
+    }
 
     #[test]
     fn what_carries_nothing_is_a_flood_and_what_carries_little_is_not() {

@@ -17,6 +17,9 @@ use crate::ledger::MemoryLedger;
 /// A body on its way through the I/O runtime.
 pub(crate) type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
+/// How a brotli body begins that asks for a window of up to 1 GiB. Those are no part of the format (RFC 7932, section 9.1), but
+/// the decoder knows them.
+const LARGE_WINDOW: u8 = 0b001_0001;
 /// Bytes decoded in one go.
 const CHUNK_BYTES: usize = 64 << 10;
 
@@ -47,6 +50,9 @@ fn decode_layer(mut body: ByteStream, coding: Coding, ledger: MemoryLedger) -> B
         // A zlib stream has 8 in the low half of its first byte. As raw deflate, which some servers send instead, that would be
         // a stored block or a reserved one, and no encoder begins with such.
         let is_zlib = first.first().is_some_and(|first| first & 0x0f == 8);
+        if coding == Coding::Brotli && first.first().is_some_and(|first| first & 0x7f == LARGE_WINDOW) {
+            return Err(io::Error::other("corrupt brotli data: its window is too large"));
+        }
         let charge = ledger.charge(decoder_bytes(coding, &first));
         let reader = StreamReader::new(futures::stream::iter([Ok(first)]).chain(body));
         let decoded = match coding {
@@ -202,6 +208,12 @@ mod tests {
         };
         assert!(encoded(23).await.is_ok());
         assert!(encoded(27).await.is_err());
+        // RFC 7932, section 9.1, has windows of up to 16 MiB.
+        assert!(
+            collect(decode(body(&[0b001_0001, 30, 0, 0, 0]), &[Brotli]))
+                .await
+                .is_err()
+        );
     }
 
     #[tokio::test]

@@ -4,13 +4,27 @@
 use bytes::Bytes;
 use deno_core::v8;
 
+use crate::quotas::MemoryRoom;
+
 /// Below this there is memory, or there is none for anything else either.
 const SMALL_BYTES: usize = 1 << 20;
 
 /// There is no memory for a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no memory for a copy of these {0} bytes")]
+#[error("there is no memory for a copy of these {0} bytes (`limits.memory`)")]
 pub struct NoMemory(pub usize);
+
+/// Asks whether the worker's memory has room for a copy of so many bytes, before it is made.
+pub(super) fn room(isolate: &mut v8::Isolate, bytes: usize) -> Result<(), NoMemory> {
+    if bytes < SMALL_BYTES {
+        return Ok(());
+    }
+    let ask = isolate.get_slot::<MemoryRoom>().map(|room| room.ask.clone());
+    match ask.is_none_or(|ask| ask(isolate, bytes, false)) {
+        true => Ok(()),
+        false => Err(NoMemory(bytes)),
+    }
+}
 
 /// The bytes that a view shows.
 pub(super) fn of_view(view: v8::Local<'_, v8::ArrayBufferView>) -> Result<Bytes, NoMemory> {

@@ -3,21 +3,21 @@
 //! No V8 here: the ops in `mod.rs` translate, this decides.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
 use deno_core::ResourceId;
 use http::request::Parts;
-use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::event::{CallDepth, RequestCf, RequestUrl};
 use super::leftover::{Timers, UnderWay};
 use super::outgoing::Tail;
-use super::{Body, Data, Event, EventKind, Fault, FaultKind, Message, Reply, TaskItem};
+use super::room::Share;
+use super::{Begin, Body, Data, Event, EventKind, Fault, FaultKind, Reply, TaskItem};
 use crate::quotas::Spent;
 use crate::sql::CpuMeter;
-use crate::values::{Answer, Arguments, ToScript};
+use crate::values::Answer;
 
 /// The name of an event inside one worker, as its script's side knows it. Never used twice by a worker.
 pub type EventKey = u32;
@@ -86,6 +86,8 @@ struct Entry {
     /// The first failure; it decides the outcome even when the answer had been sent before.
     failed: Option<FaultKind>,
     pass_through: bool,
+    /// What it has of the room for bodies.
+    room: Share,
     /// The stream that it answered with.
     tail: Option<Rc<Tail>>,
     /// Where a task's progress and partial results go.
@@ -118,29 +120,6 @@ pub(crate) struct Origin {
     pub(crate) message: Option<u64>,
 }
 
-/// What a script's side needs to begin an event.
-pub enum Begin {
-    /// An HTTP request.
-    Fetch {
-        /// The method.
-        method: http::Method,
-        /// The absolute URL.
-        url: String,
-        /// Whether there is a body to read.
-        has_body: bool,
-    },
-    /// A call with its arguments.
-    Call(String, Arguments),
-    /// A task: its name, what it is about, its settings.
-    Task(String, Box<dyn ToScript>, BTreeMap<String, String>),
-    /// A message, without what it carries.
-    Message(Message),
-    /// A cron trigger: the expression and when it was due.
-    Scheduled(String, f64),
-    /// A batch of messages.
-    Queue(Value),
-}
-
 /// The table of a worker's events. See the module's documentation.
 pub struct Events {
     /// Reports kept between two turns. A script can reject a million promises in one.
@@ -153,6 +132,8 @@ pub struct Events {
     /// Answered, and not ended: how far they are, which has not been told yet.
     answered: VecDeque<(EventKey, Stage)>,
     ended: VecDeque<Ended>,
+    /// Told when what an event held may be had again.
+    pub(super) room_made: Rc<Notify>,
     reports: VecDeque<Report>,
     reports_dropped: u64,
 }
@@ -169,6 +150,7 @@ impl Events {
             timers: Timers::default(),
             answered: VecDeque::new(),
             ended: VecDeque::new(),
+            room_made: Rc::default(),
             reports: VecDeque::new(),
             reports_dropped: 0,
         }
@@ -436,10 +418,16 @@ impl Events {
         None
     }
 
+    /// What events have of the room for bodies.
+    pub(super) fn shares(&mut self) -> impl Iterator<Item = (EventKey, &mut Share)> {
+        self.entries.iter_mut().map(|(key, entry)| (*key, &mut entry.room))
+    }
+
     /// Ends an event: its outcome is now known. Gives what was lent for it, to be taken back ([`take_back`](super::take_back)).
     pub fn end(&mut self, key: EventKey) -> Option<Lent> {
         let entry = self.entries.remove(&key)?;
         self.timers.event_ended(key);
+        self.room_made.notify_waiters();
         let result = match (entry.failed, entry.waiting) {
             (Some(kind), _) => Err(kind),
             (None, Waiting::Nobody) => Ok(()),

@@ -4,6 +4,7 @@
 //! The shape is the one users of Workers know. `events.rs` holds the open events and knows no V8; the ops here
 //! translate; `handlers.js` is the script's side. Nothing here knows of pools or servers.
 
+mod begin;
 mod body;
 mod cloned;
 mod copy;
@@ -15,6 +16,7 @@ mod label;
 mod leftover;
 mod outgoing;
 mod request_body;
+mod room;
 mod task;
 mod task_ops;
 
@@ -24,7 +26,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use deno_core::convert::ByteString;
-use deno_core::error::JsError;
 use deno_core::{OpState, ResourceId, op2, v8};
 use http::{HeaderName, HeaderValue, StatusCode};
 
@@ -33,13 +34,14 @@ use crate::coding;
 use crate::native::{Callbacks, Natives};
 use crate::quotas::{QuotaError, Usage};
 use crate::unwind;
-use crate::values::Thrown;
+use crate::values::{Thrown, js_error};
 
+pub use self::begin::Begin;
 pub use self::body::{Body, BoxError};
 pub use self::cloned::NotPlain;
 pub use self::copy::NoMemory;
 pub use self::event::{CALL_DEPTH, CallDepth, Event, EventKind, Reply, RequestCf, RequestUrl};
-pub use self::events::{Begin, Ended, EventKey, Events, Lent, Report, Stage};
+pub use self::events::{Ended, EventKey, Events, Lent, Report, Stage};
 pub use self::fault::{CodeFrames, Draw, Fault, FaultKind};
 pub(crate) use self::leftover::EndsWithEvent;
 pub use self::leftover::EventEnded;
@@ -161,8 +163,10 @@ fn op_isopod_respond(
     manual: bool,
 ) -> Result<(), HandlerError> {
     let bytes = if let Ok(text) = v8::Local::<v8::String>::try_from(body) {
+        copy::room(scope, text.length())?;
         Some(copy::of_text(scope, text)?)
     } else if let Ok(view) = v8::Local::<v8::ArrayBufferView>::try_from(body) {
+        copy::room(scope, view.byte_length())?;
         Some(copy::of_view(view)?)
     } else {
         None
@@ -293,7 +297,7 @@ fn op_isopod_fail<'s>(
     missing: bool,
 ) {
     // Reading an error may run its getters, and those may call ops: no borrow is held meanwhile.
-    let error = JsError::from_v8_exception(scope, error);
+    let error = js_error(scope, error);
     let mut state = state.borrow_mut();
     let mut fault = Fault::from_js(FaultKind::Exception, &error, state.try_borrow::<CodeFrames>());
     if missing {
@@ -374,7 +378,7 @@ fn op_isopod_report<'s>(
     error: v8::Local<'s, v8::Value>,
     rejection: bool,
 ) {
-    let error = JsError::from_v8_exception(scope, error);
+    let error = js_error(scope, error);
     let state = state.borrow();
     let Some(shared) = state.try_borrow::<Shared>() else {
         return;
@@ -406,6 +410,9 @@ deno_core::extension!(
         op_isopod_linger,
         op_isopod_pass_through,
         op_isopod_report,
+        room::op_isopod_holds_body,
+        room::op_isopod_may_look,
+        room::op_isopod_room_is_made,
     ],
     lazy_loaded_js = [dir "src/handlers", "classes.js", "handlers.js", "incoming.js", "transfer.js", "work.js"],
     middleware = |op| match op.name {

@@ -11,7 +11,6 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
-use deno_core::error::JsError;
 use deno_core::{JsRuntime, OpState, ResourceId, op2, serde_v8, v8};
 use serde::de::Error as _;
 use tokio::sync::mpsc;
@@ -21,7 +20,7 @@ use crate::context::current_event;
 use crate::handlers::{CodeFrames, EventKey, Events, Fault, FaultKind, HandlerError, Outgoing, finish, stay};
 use crate::quotas::{QuotaError, Usage};
 use crate::unwind;
-use crate::values::{Answer, Arguments};
+use crate::values::{Answer, Arguments, js_error};
 
 /// Calls that may wait for the worker's thread; one more waits in its caller.
 const CALLS_WAITING_MAX: usize = 64;
@@ -276,7 +275,7 @@ pub(super) fn op_isopod_callback_fail<'s>(
     #[smi] call: u32,
     error: v8::Local<'s, v8::Value>,
 ) {
-    let error = JsError::from_v8_exception(scope, error);
+    let error = js_error(scope, error);
     let mut state = state.borrow_mut();
     let fault = Fault::from_js(FaultKind::Exception, &error, state.try_borrow::<CodeFrames>());
     state.borrow_mut::<Callbacks>().fail(call, fault);

@@ -8,8 +8,6 @@ const {
   op_isopod_begin_op,
   op_isopod_check_key,
   op_isopod_end_op,
-  op_isopod_hold,
-  op_isopod_release,
   op_isopod_room_for_blob,
   op_isopod_room_for_handle,
   op_isopod_room_for_memory,
@@ -31,16 +29,14 @@ const {
   ReflectApply,
   ReflectConstruct,
   SafeArrayIterator,
-  SafeFinalizationRegistry,
-  SafeWeakMap,
   SymbolToPrimitive,
   TypeError,
   TypedArrayPrototypeGetByteLength,
   TypedArrayPrototypeGetSymbolToStringTag,
-  WeakMapPrototypeDelete,
-  WeakMapPrototypeGet,
-  WeakMapPrototypeSet,
 } = primordials;
+
+/** For less than this nobody asks whether the worker's memory has room: it is counted when it is there. */
+const LARGE_BYTES = 64 * 1024;
 
 /** Has `check` called with the arguments of an op before the op. */
 function before(name, check) {
@@ -63,42 +59,10 @@ for (
 for (const name of new SafeArrayIterator(["op_blob_clone_part", "op_blob_slice_part"])) {
   before(name, () => op_isopod_room_for_part());
 }
-before("op_blob_create_part", (data) => op_isopod_room_for_blob(TypedArrayPrototypeGetByteLength(data)));
-
-// ---- compressors, which hold windows and tables
-
-const KIB = 1024;
-
-/** What one holds, roughly: the window of its format, its tables, its buffers. */
-function compressorBytes(format, isDecoder) {
-  if (format === "brotli") return 4096 * KIB;
-  return (isDecoder ? 64 : 320) * KIB;
-}
-
-const compressors = new SafeWeakMap();
-const abandoned = new SafeFinalizationRegistry((bytes) => op_isopod_release(bytes));
-
-const newCompressor = ops.op_compression_new;
-ops.op_compression_new = (format, isDecoder) => {
-  const bytes = compressorBytes(format, isDecoder);
-  op_isopod_hold(bytes);
-  let compressor;
-  try {
-    compressor = newCompressor(format, isDecoder);
-  } catch (error) {
-    op_isopod_release(bytes);
-    throw error;
-  }
-  WeakMapPrototypeSet(compressors, compressor, bytes);
-  abandoned.register(compressor, bytes, compressor);
-  return compressor;
-};
-before("op_compression_finish", (compressor) => {
-  const bytes = WeakMapPrototypeGet(compressors, compressor);
-  if (bytes === undefined) return;
-  WeakMapPrototypeDelete(compressors, compressor);
-  abandoned.unregister(compressor);
-  op_isopod_release(bytes);
+before("op_blob_create_part", (data) => {
+  const bytes = TypedArrayPrototypeGetByteLength(data);
+  if (bytes > LARGE_BYTES) op_isopod_room_for_memory(bytes, false);
+  op_isopod_room_for_blob(bytes);
 });
 
 // ---- timers
@@ -243,9 +207,31 @@ function limitAbortSignal(AbortSignal) {
   }.timeout);
 }
 
+// ---- texts, which may be of a few pieces that repeat, and become one as soon as they are read
+
+/** The same function, which asks for room for what it makes of a text or of bytes first: `factor` bytes for each. */
+function limitText(original, factor) {
+  return renamed(original, {
+    text() {
+      const input = arguments[0];
+      let length = 0;
+      if (typeof input === "string") length = input.length;
+      else if (ArrayBufferIsView(input) || core.isAnyArrayBuffer(input)) length = input.byteLength;
+      if (length > LARGE_BYTES) op_isopod_room_for_memory(factor * length, false);
+      return ReflectApply(original, this, arguments);
+    },
+  }.text);
+}
+
+/** Has a method of a class ask for room in that way. */
+function limitTextOf(prototype, name, factor) {
+  const property = ObjectGetOwnPropertyDescriptor(prototype, name);
+  ObjectDefineProperty(prototype, name, { __proto__: null, ...property, value: limitText(property.value, factor) });
+}
+
 // ---- memory that V8 takes without asking the worker's allocator
 
-const WASM_PAGE = 64 * KIB;
+const WASM_PAGE = 64 * 1024;
 
 /**
  * Stands in for a built-in method. What is a proxy of it has its name and length, looks native, and is no constructor; the
@@ -301,7 +287,7 @@ function askedWhenConverted(argument, ask) {
 }
 
 function askForRoom(bytes) {
-  if (bytes > 0) op_isopod_room_for_memory(bytes);
+  if (bytes > 0) op_isopod_room_for_memory(bytes, false);
 }
 
 const byteLength = ObjectGetOwnPropertyDescriptor(ArrayBufferPrototype, "byteLength").get;
@@ -363,5 +349,5 @@ const limitMemory = (function limitMemory(global) {
   }
 });
 
-return { limitAbortSignal, limitCryptography, limitFetch, limitMemory, limitTimer };
+return { limitAbortSignal, limitCryptography, limitFetch, limitMemory, limitText, limitTextOf, limitTimer };
 })();

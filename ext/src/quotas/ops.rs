@@ -27,10 +27,15 @@ fn op_isopod_room_for_timer(state: &mut OpState) -> Result<(), QuotaError> {
 }
 
 /// Whether a worker's memory has room for so many bytes more. The runtime puts it into the slots of an isolate.
-pub struct MemoryRoom(pub AskRoom);
+pub struct MemoryRoom {
+    /// What it may hold in all.
+    pub limit: usize,
+    /// Whether so much more fits beside what it holds now.
+    pub ask: AskRoom,
+}
 
-/// Asked with the isolate and the bytes.
-type AskRoom = Rc<dyn Fn(&mut v8::Isolate, usize) -> bool>;
+/// Asked with the isolate, the bytes, and whether something that was alive may be garbage by now.
+type AskRoom = Rc<dyn Fn(&mut v8::Isolate, usize, bool) -> bool>;
 
 /// There is no room for what V8 would take without asking.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
@@ -39,12 +44,25 @@ type AskRoom = Rc<dyn Fn(&mut v8::Isolate, usize) -> bool>;
 struct NoRoom(usize);
 
 #[op2(nofast, reentrant)]
-fn op_isopod_room_for_memory(scope: &mut v8::PinScope<'_, '_>, #[number] bytes: usize) -> Result<(), NoRoom> {
-    let room = scope.get_slot::<MemoryRoom>().map(|room| Rc::clone(&room.0));
-    match room.is_none_or(|room| room(scope, bytes)) {
+fn op_isopod_room_for_memory(
+    scope: &mut v8::PinScope<'_, '_>,
+    #[number] bytes: usize,
+    freed: bool,
+) -> Result<(), NoRoom> {
+    let room = scope.get_slot::<MemoryRoom>().map(|room| Rc::clone(&room.ask));
+    match room.is_none_or(|room| room(scope, bytes, freed)) {
         true => Ok(()),
         false => Err(NoRoom(bytes)),
     }
+}
+
+/// The memory that a worker may hold in all; infinite where nobody counts.
+#[op2(nofast)]
+fn op_isopod_memory_limit(scope: &mut v8::PinScope<'_, '_>) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "far less than 2^53 bytes")]
+    scope
+        .get_slot::<MemoryRoom>()
+        .map_or(f64::INFINITY, |room| room.limit as f64)
 }
 
 #[op2(nofast)]
@@ -157,6 +175,7 @@ deno_core::extension!(
         op_isopod_room_for_timer,
         op_isopod_room_for_handle,
         op_isopod_room_for_memory,
+        op_isopod_memory_limit,
         op_isopod_room_for_promise,
         op_isopod_room_for_blob,
         op_isopod_room_for_part,

@@ -35,7 +35,7 @@ pub use deno_core::serde_v8::ToJsBuffer;
 pub use self::answer::{Answer, answer};
 pub use self::arguments::{Argument, Arguments, IntoArguments};
 pub use self::thrown::Thrown;
-pub(crate) use self::thrown::cut;
+pub(crate) use self::thrown::{cut, js_error};
 
 /// Why a value did not cross.
 #[derive(Clone, Debug, thiserror::Error)]

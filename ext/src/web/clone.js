@@ -7,6 +7,7 @@
 const { core, primordials } = __bootstrap;
 const { op_isopod_clone, op_isopod_clone_read, op_isopod_clone_write } = core.ops;
 const { isArrayBuffer, isProxy, isSharedArrayBuffer } = core;
+const askForCopy = core.loadExtScript("ext:isopod_web/weigh.js");
 const {
   ArrayBufferPrototypeGetDetached,
   ArrayBufferPrototypeTransfer,
@@ -156,11 +157,13 @@ function takeBuffer(buffer) {
 function serialize(value, transfer) {
   if (transfer.length === 0) {
     if (isPrimitive(value)) return { __proto__: null, value, bytes: null, copies: null, handed: null };
+    askForCopy(value);
     const copies = [];
     const bytes = op_isopod_clone_write(value, hooksFor(copies, undefined), undefined, copies);
     return { __proto__: null, value: undefined, bytes, copies, handed: null };
   }
   const { buffers, objects } = checkTransferList(transfer);
+  askForCopy(value);
   const copies = [];
   for (let i = 0; i < objects.size; i++) ArrayPrototypePush(copies, null);
   const bytes = op_isopod_clone_write(value, hooksFor(copies, objects), buffers, copies);
@@ -219,6 +222,7 @@ function takeBuffers(transfer, spared = undefined) {
 /** Writes a value for another worker. Buffers of the list are taken away, after they have been copied. */
 function serializeApart(value, transfer) {
   checkBuffers(transfer);
+  askForCopy(value);
   const bytes = op_isopod_clone_write(value, hooksApart, undefined, undefined);
   takeBuffers(transfer);
   return bytes;
@@ -272,6 +276,7 @@ const { structuredClone } = {
     const { transfer } = webidl.converters.StructuredSerializeOptions(options, prefix, "Argument 2");
     if (transfer.length > 0) return deserialize(serialize(value, transfer)).value;
     if (isPrimitive(value)) return value;
+    askForCopy(value);
     const copies = [];
     return op_isopod_clone(value, hooksFor(copies, undefined), copies);
   },

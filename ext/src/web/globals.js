@@ -24,13 +24,15 @@ const abortSignal = core.loadExtScript("ext:deno_web/03_abort_signal.js");
 const base64 = core.loadExtScript("ext:deno_web/05_base64.js");
 const encoding = core.loadExtScript("ext:deno_web/08_text_encoding.js");
 const console = core.loadExtScript("ext:deno_web/01_console.js");
+const log = core.loadExtScript("ext:isopod_web/log.js");
 const performance = core.loadExtScript("ext:deno_web/15_performance.js");
 const crypto = core.loadExtScript("ext:deno_crypto/00_crypto.js");
 const url = core.loadExtScript("ext:deno_web/00_url.js");
 const streams = core.loadExtScript("ext:deno_web/06_streams.js");
+core.loadExtScript("ext:isopod_web/collect.js");
 const file = core.loadExtScript("ext:deno_web/09_file.js");
 const messagePort = core.loadExtScript("ext:deno_web/13_message_port.js");
-const compression = core.loadExtScript("ext:deno_web/14_compression.js");
+const compression = core.loadExtScript("ext:isopod_web/compression.js");
 const { DOMException, QuotaExceededError } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
 const headers = core.loadExtScript("ext:deno_fetch/20_headers.js");
 // Before the scripts that use bodies.
@@ -121,6 +123,8 @@ const navigator = new Navigator(illegalConstructorKey);
 core.loadExtScript("ext:isopod_web/keys.js");
 guards.limitAbortSignal(abortSignal.AbortSignal);
 guards.limitCryptography(crypto.SubtleCrypto.prototype);
+guards.limitTextOf(encoding.TextEncoder.prototype, "encode", 2);
+guards.limitTextOf(encoding.TextDecoder.prototype, "decode", 2);
 
 const own = core.propNonEnumerable;
 const writable = core.propWritable;
@@ -184,12 +188,14 @@ const properties = {
   WritableStream: own(streams.WritableStream),
   WritableStreamDefaultController: own(streams.WritableStreamDefaultController),
   WritableStreamDefaultWriter: own(streams.WritableStreamDefaultWriter),
-  atob: writable(base64.atob),
-  btoa: writable(base64.btoa),
+  atob: writable(guards.limitText(base64.atob, 2)),
+  btoa: writable(guards.limitText(base64.btoa, 3)),
   clearInterval: writable(timers.clearInterval),
   clearTimeout: writable(timers.clearTimeout),
   console: own(
-    new console.Console((message, level) => op_isopod_log(message, level, context.currentEvent())),
+    log.limitConsole(
+      new console.Console((message, level) => op_isopod_log(message, level, context.currentEvent())),
+    ),
   ),
   crypto: core.propGetterOnly(() => interfaces.getCrypto()),
   fetch: writable(guards.limitFetch(fetch)),

@@ -4,6 +4,7 @@
 //! script logs leaves it, and where it learns the time.
 
 mod clone;
+mod codec;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -108,14 +109,21 @@ deno_core::extension!(
         clone::op_isopod_clone_read,
         clone::op_isopod_clone_write,
         clone::op_isopod_task,
+        codec::op_isopod_codec_new,
+        codec::op_isopod_codec_step,
+        codec::op_isopod_codec_finish,
     ],
     esm_entry_point = "ext:isopod_web/globals.js",
     esm = [dir "src/web", "globals.js"],
     lazy_loaded_js = [
         dir "src/web",
         "clone.js",
+        "collect.js",
+        "compression.js",
         "interfaces.js",
         "keys.js",
+        "log.js",
+        "weigh.js",
         "workers.js",
         "ext:deno_net/02_tls.js" = "no_tls.js",
         "ext:deno_web/13_message_port.js" = "ports.js",

@@ -71,9 +71,10 @@ impl Gauge {
         isolate.set_slot(gauge.clone());
         isolate.set_slot(gauge.0.meter.ledger().clone());
         let asked = gauge.clone();
-        isolate.set_slot(MemoryRoom(Rc::new(move |isolate, bytes| {
-            asked.has_room(isolate, bytes)
-        })));
+        isolate.set_slot(MemoryRoom {
+            limit: gauge.0.meter.limit(),
+            ask: Rc::new(move |isolate, bytes, freed| asked.has_room(isolate, bytes, freed)),
+        });
         let kinds = GCType::kGCTypeScavenge | GCType::kGCTypeMarkSweepCompact;
         isolate.add_gc_epilogue_callback(after_collection, std::ptr::null_mut(), kinds);
         gauge.add_heap_limit(isolate);
@@ -177,11 +178,15 @@ impl Gauge {
     }
 
     /// Whether there is room for so much more, which V8 takes without asking the allocator.
-    fn has_room(&self, isolate: &mut v8::Isolate, bytes: usize) -> bool {
+    fn has_room(&self, isolate: &mut v8::Isolate, bytes: usize, freed: bool) -> bool {
         let meter = &self.0.meter.0;
         self.count_external(isolate);
         if !meter.fits(bytes) && bytes <= meter.limit {
-            self.collect(isolate);
+            if freed {
+                isolate.low_memory_notification();
+            } else {
+                self.collect(isolate);
+            }
         }
         meter.fits(bytes)
     }
