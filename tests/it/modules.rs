@@ -223,7 +223,7 @@ fn code_that_is_nested_too_deeply_costs_its_worker_at_most() {
     let server = Serving::start(project.file("main.js"));
     for name in ["/deep.ts", "/nots.ts", "/tags.tsx"] {
         let said = server.get(name).body;
-        assert!(said.contains("nested too deeply"), "{name}: {said}");
+        assert!(said.contains("nested deeper than"), "{name}: {said}");
     }
     assert!(
         server.get("/deep.js").body.contains("call stack"),

@@ -148,12 +148,12 @@ pub enum ModuleError {
         /// Who asked.
         importer: Importer,
     },
-    /// The source is nested deeper than the parser's stack is sure to hold.
-    #[error("module {file} is nested too deeply: {reason}")]
+    /// The source is nested deeper than it is parsed.
+    #[error("cannot parse module {file}: {reason}")]
     TooDeep {
         /// The module.
         file: String,
-        /// How deep, and what to do.
+        /// Why not, and what to do.
         reason: String,
     },
     /// The source does not parse.

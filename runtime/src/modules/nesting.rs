@@ -6,13 +6,13 @@
 //!
 //! So that these are not too many, code with more tokens than [`LEVELS_MAX`] is looked through first, see [`levels`].
 
-use std::thread;
+use std::{io, thread};
 
-/// Levels that are parsed. V8 has about as many in its own stack, and some of what TypeScript is parsed by takes the square of them
-/// in time.
+/// Levels that are parsed. V8's own parser has stack for about as many, and the time that TypeScript takes grows faster than
+/// its levels.
 const LEVELS_MAX: usize = 5_000;
-/// Stack that a token takes at most. In a build without optimisations, which takes most, it was measured to be a third.
-const LEVEL_BYTES: usize = 64 << 10;
+/// Stack that a token takes at most. In a development build it was measured to be less than a quarter, see `tests/deep.rs`.
+const LEVEL_BYTES: usize = 16 << 10;
 /// Stack beyond what levels take.
 const BASE_BYTES: usize = 1 << 20;
 /// Stack that is set aside at most. Far more than `LEVELS_MAX` levels take, for [`levels`] estimates.
@@ -23,17 +23,21 @@ const STACK_BYTES_MAX: usize = 1 << 30;
 pub(super) enum TooDeep {
     /// It may be nested deeper than the limit.
     Levels,
-    /// There is no memory for the stack, or the work panicked.
-    Lost,
+    /// There is no room for the stack.
+    NoStack(io::Error),
+    /// The work panicked.
+    Panicked,
 }
 
 impl TooDeep {
     pub(super) fn reason(&self) -> String {
         match self {
             Self::Levels => format!(
-                "more than {LEVELS_MAX} levels; split its expressions and statements up, or put large data into a JSON file"
+                "it is nested deeper than {LEVELS_MAX} levels; split its expressions and statements up, or put large data into a \
+                 JSON file"
             ),
-            Self::Lost => "the parser failed on it; split the module up".to_owned(),
+            Self::NoStack(error) => format!("there is no room for the parser's stack ({error}); give the process more"),
+            Self::Panicked => "the parser panicked; split the module up, or compile it before".to_owned(),
         }
     }
 }
@@ -50,8 +54,8 @@ pub(super) fn on_large_stack<T: Send>(source: &str, work: impl FnOnce() -> T + S
             .name("isopod-parser".into())
             .stack_size(stack.min(STACK_BYTES_MAX))
             .spawn_scoped(scope, work);
-        let parser = spawned.map_err(|_| TooDeep::Lost)?;
-        parser.join().map_err(|_| TooDeep::Lost)
+        let parser = spawned.map_err(TooDeep::NoStack)?;
+        parser.join().map_err(|_| TooDeep::Panicked)
     })
 }
 
