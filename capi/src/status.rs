@@ -58,6 +58,7 @@ impl From<Outcome> for Status {
             Outcome::LoadShed => Self::LoadShed,
             Outcome::BootFailed => Self::BootFailed,
             Outcome::WorkerLost => Self::WorkerLost,
+            Outcome::NotDeployed => Self::UnknownScript,
         }
     }
 }

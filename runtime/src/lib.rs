@@ -29,7 +29,7 @@ pub use isopod_ext::{events, fetch, files, handlers, io, ledger, native, quotas,
 pub use self::extend::{Extend, Fabric, NewWorker};
 pub use self::image::Image;
 pub use self::limits::Limits;
-pub use self::memory::MemoryMeter;
+pub use self::memory::{MemoryMeter, give_back_memory};
 pub use self::os_priority::{OsScheduling, run_in_short_slices};
 pub use self::script::{Binding, Command, Console, Script, ScriptBuilder, ScriptError};
 pub use self::thread::WorkerThread;

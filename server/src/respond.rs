@@ -18,6 +18,7 @@ pub fn status_of(outcome: Outcome) -> StatusCode {
         Outcome::Canceled => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
         Outcome::LoadShed | Outcome::BootFailed => StatusCode::SERVICE_UNAVAILABLE,
         Outcome::WorkerLost => StatusCode::BAD_GATEWAY,
+        Outcome::NotDeployed => StatusCode::NOT_FOUND,
     }
 }
 
@@ -41,6 +42,7 @@ const fn remedy_of(outcome: Outcome) -> &'static str {
         Outcome::LoadShed => "Try again later; add threads or raise the queue limit if this happens often.",
         Outcome::BootFailed => "Correct the script's top-level code; the error says where it failed.",
         Outcome::WorkerLost => "Try again; the worker has been replaced.",
+        Outcome::NotDeployed => "Deploy a worker under this name, or correct the name.",
     }
 }
 

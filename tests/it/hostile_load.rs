@@ -102,6 +102,43 @@ fn loops_past_their_wall_limit_are_answered_at_it_and_a_good_request_beside_them
     assert_eq!(server.metric("isopod_threads_lost_total"), 0);
 }
 
+#[test]
+fn memory_that_v8_does_not_count_is_given_back_after_the_end_of_its_worker() {
+    let project = Project::new(&[
+        (
+            "isopod.toml",
+            "threads = 1
+             routes = [{ path = '/intl', worker = 'intl' }, { path = '/*', worker = 'good' }]
+             [workers.intl]
+             main = 'intl.js'
+             limits = { cpu = '2s' }
+             [workers.good]
+             main = 'good.js'",
+        ),
+        (
+            "intl.js",
+            "export default { fetch() { const all = []; for (;;) all.push(new Intl.DateTimeFormat('en', { dateStyle: 'full' })); } }",
+        ),
+        ("good.js", "export default { fetch: () => new Response('good') }"),
+    ]);
+    let server = Serving::start(project.path());
+    assert_eq!(server.get("/").body, "good");
+    let resident = || server.metric("process_resident_memory_bytes");
+    let (before, much) = (resident(), 100 << 20);
+    std::thread::scope(|scope| {
+        let intl = scope.spawn(|| server.get("/intl"));
+        within(Duration::from_secs(60), "it takes much", || {
+            (resident() > before + much).then_some(())
+        });
+        assert!(matches!(intl.join().expect("no panic").status, 500 | 504));
+    });
+    within(Duration::from_secs(60), "it is given back", || {
+        (resident() < before + much).then_some(())
+    });
+    assert_eq!(server.get("/").body, "good");
+    assert_eq!(server.metric("isopod_threads_lost_total"), 0);
+}
+
 /// Two threads, workers that take one request at a time and 5 ms for it.
 fn sleepers() -> Project {
     Project::new(&[

@@ -53,6 +53,13 @@ pub trait Engine: Send + Sync + 'static {
         false
     }
 
+    /// As many events as one worker of this script can take; with the last of them it is to finish, and another takes its
+    /// place. Default: any number.
+    fn events_max(script: &Self::Script) -> u64 {
+        let _ = script;
+        u64::MAX
+    }
+
     /// Makes a worker, inside a current-thread Tokio runtime and a `LocalSet` made for it alone.
     ///
     /// The future is dropped where its deadline passes or the worker is no longer wanted.

@@ -67,6 +67,8 @@ pub struct FakeScript {
     boot: Boot,
     memory_bytes: usize,
     stops_code: bool,
+    events_max: u64,
+    drop_blocks: Option<channel::Receiver<()>>,
     version: u64,
     boots: AtomicUsize,
     alive: Arc<AtomicUsize>,
@@ -87,6 +89,8 @@ impl FakeScript {
             boot: Boot::Ready,
             memory_bytes: 0,
             stops_code: false,
+            events_max: u64::MAX,
+            drop_blocks: None,
             version: 0,
             boots: AtomicUsize::new(0),
             alive: Arc::default(),
@@ -112,6 +116,20 @@ impl FakeScript {
     #[must_use]
     pub const fn stops_code(mut self) -> Self {
         self.stops_code = true;
+        self
+    }
+
+    /// Its workers can take so many events.
+    #[must_use]
+    pub const fn events_max(mut self, events_max: u64) -> Self {
+        self.events_max = events_max;
+        self
+    }
+
+    /// The drop of its workers blocks until the sender at the other end sends or is dropped.
+    #[must_use]
+    pub fn drop_blocks(mut self, until: channel::Receiver<()>) -> Self {
+        self.drop_blocks = Some(until);
         self
     }
 
@@ -247,6 +265,10 @@ impl Engine for FakeEngine {
         script.stops_code
     }
 
+    fn events_max(script: &FakeScript) -> u64 {
+        script.events_max
+    }
+
     async fn boot(&self, _: &FakeThread, script: &Arc<FakeScript>, ctx: BootContext) -> Result<FakeWorker, BootError> {
         let before = script.boots.fetch_add(1, Ordering::SeqCst);
         match script.boot {
@@ -319,6 +341,14 @@ struct Done {
     outcome: Outcome,
     reply: Reply,
     value: u64,
+}
+
+impl Drop for FakeWorker {
+    fn drop(&mut self) {
+        if let Some(until) = &self.script.drop_blocks {
+            let _ = until.recv();
+        }
+    }
 }
 
 impl FakeWorker {

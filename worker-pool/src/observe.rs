@@ -143,6 +143,16 @@ pub enum PoolEvent {
         /// Its name.
         thread: String,
     },
+    /// More scripts are in use than there are threads, so that they take turns on them and most events cost a boot. Told
+    /// at most once a minute.
+    ThreadsScarce {
+        /// How many scripts take turns.
+        scripts: usize,
+        /// How many threads there may be.
+        threads: usize,
+        /// How many workers gave up their threads to other scripts within the last ten seconds.
+        displaced: usize,
+    },
     /// The pool accepts nothing any more and finishes what it holds.
     Draining,
 }

@@ -28,11 +28,13 @@ pub enum Outcome {
     BootFailed,
     /// The worker went away with the event unfinished, and through no fault of the event itself.
     WorkerLost,
+    /// Nothing is deployed under the name that takes such events. Of an event that was not accepted, so it is never counted.
+    NotDeployed,
 }
 
 impl Outcome {
     /// All outcomes, in the order of [`Outcome::index`].
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Ok,
         Self::Exception,
         Self::ExceededCpu,
@@ -42,6 +44,7 @@ impl Outcome {
         Self::LoadShed,
         Self::BootFailed,
         Self::WorkerLost,
+        Self::NotDeployed,
     ];
 
     /// The outcome's place in [`Outcome::ALL`].
@@ -63,6 +66,7 @@ impl Outcome {
             Self::LoadShed => "load_shed",
             Self::BootFailed => "boot_failed",
             Self::WorkerLost => "worker_lost",
+            Self::NotDeployed => "not_deployed",
         }
     }
 

@@ -86,19 +86,18 @@ impl RejectReason {
         }
     }
 
-    /// The outcome that says the same. An unknown script has none, nor one that takes other events: that is the caller's
-    /// mistake.
+    /// The outcome that says the same.
     #[must_use]
-    pub const fn outcome(&self) -> Option<Outcome> {
+    pub const fn outcome(&self) -> Outcome {
         match self {
-            Self::UnknownScript { .. } | Self::Unsuited { .. } => None,
+            Self::UnknownScript { .. } | Self::Unsuited { .. } => Outcome::NotDeployed,
             Self::QueueFull { .. }
             | Self::Overloaded { .. }
             | Self::ShareExhausted { .. }
             | Self::MemoryFull { .. }
-            | Self::ShuttingDown => Some(Outcome::LoadShed),
-            Self::BootBroken { .. } => Some(Outcome::BootFailed),
-            Self::DeadlinePassed => Some(Outcome::ExceededWall),
+            | Self::ShuttingDown => Outcome::LoadShed,
+            Self::BootBroken { .. } => Outcome::BootFailed,
+            Self::DeadlinePassed => Outcome::ExceededWall,
         }
     }
 
@@ -117,12 +116,11 @@ impl RejectReason {
 }
 
 impl From<RejectReason> for Failure {
-    /// What was never accepted has no outcome of its own; to its caller it is load that was shed, where nothing says more.
     fn from(reason: RejectReason) -> Self {
         let failure = Self {
             retry_after: reason.retry_after(),
             own_share: matches!(reason, RejectReason::ShareExhausted { .. }),
-            ..Self::new(reason.outcome().unwrap_or(Outcome::LoadShed), reason.to_string())
+            ..Self::new(reason.outcome(), reason.to_string())
         };
         match reason {
             RejectReason::BootBroken { failure: last, .. } => {

@@ -7,6 +7,7 @@ use isopod_pool::{Failure, Meta, Outcome, PoolStats};
 use isopod_server::{Body, BoxError, Dispatch, Metric, MetricKind, Readiness, RequestMeta};
 
 use super::assets::Assets;
+use super::memory::resident_bytes;
 
 /// Answers requests with the pool's workers.
 pub(super) struct Workers {
@@ -93,9 +94,9 @@ fn log(failure: &Failure, worker: &str, meta: &RequestMeta) {
     let (outcome, request) = (failure.outcome.as_str(), meta.id.to_string());
     let text = failure.detail.as_ref().unwrap_or(&failure.message);
     match failure.outcome {
-        // Under overload a line for each would be a load of its own, and a client that left is no fault: both are in
-        // the access log.
-        Outcome::Ok | Outcome::Canceled | Outcome::LoadShed => {}
+        // Under overload a line for each would be a load of its own, and a client that left or asked for what is not there is
+        // no fault: all are in the access log.
+        Outcome::Ok | Outcome::Canceled | Outcome::LoadShed | Outcome::NotDeployed => {}
         _ => tracing::error!(target: "isopod::worker", worker, outcome, request, "{text}"),
     }
 }
@@ -115,7 +116,17 @@ pub(super) fn metrics(stats: &PoolStats) -> Vec<Metric> {
     let outcomes = stats.outcomes.iter().fold(outcomes, |metric, (outcome, count)| {
         metric.labelled("outcome", *outcome, *count as f64)
     });
+    let resident = Metric::new(
+        "process_resident_memory_bytes",
+        "Memory of the whole process, as the operating system counts it",
+        Gauge,
+    );
+    let resident = match resident_bytes() {
+        Some(bytes) => resident.value(bytes as f64),
+        None => resident,
+    };
     vec![
+        resident,
         Metric::new("isopod_threads", "Worker threads alive", Gauge).value(stats.threads.alive as f64),
         Metric::new("isopod_threads_busy", "Worker threads that host a worker", Gauge).value(stats.threads.busy as f64),
         Metric::new("isopod_threads_lost_total", "Worker threads lost", Counter).value(stats.threads.lost as f64),
@@ -154,6 +165,12 @@ pub(super) fn metrics(stats: &PoolStats) -> Vec<Metric> {
             "Events handed back at once, for want of room",
             Counter,
             &|script| script.refused as f64,
+        ),
+        by_script(
+            "isopod_workers_displaced_total",
+            "Workers stopped because another one needed their thread; where it rises all the time, raise `threads`",
+            Counter,
+            &|script| script.retired.get("displaced").copied().unwrap_or_default() as f64,
         ),
         by_script("isopod_boots_total", "Workers started", Counter, &|script| {
             script.boots as f64

@@ -14,6 +14,7 @@ mod events;
 mod http;
 mod ingress;
 mod life;
+mod memory;
 mod pool;
 mod scheduler;
 mod signals;

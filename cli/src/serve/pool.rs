@@ -10,6 +10,7 @@ use tokio::sync::Mutex;
 
 use super::banner;
 use super::life::Life;
+use super::memory::Returns;
 use super::site::Site;
 use crate::config::{self, Config};
 use crate::logging;
@@ -34,6 +35,7 @@ pub(super) struct WorkerPool {
     life: Arc<Life>,
     servers: OwnServers,
     pool: Option<(Pool, Arc<Mutex<Site>>)>,
+    returns: Option<Returns>,
 }
 
 impl WorkerPool {
@@ -46,6 +48,7 @@ impl WorkerPool {
             life,
             servers,
             pool: None,
+            returns: None,
         }
     }
 }
@@ -57,7 +60,12 @@ impl Module for WorkerPool {
     }
 
     async fn build(&mut self, ctx: &Context) -> PhaseResult {
-        let pool = pool_builder(&self.config).on(ctx.bus().observer()).build()?;
+        let returns = Returns::start()?;
+        let pool = pool_builder(&self.config)
+            .on(ctx.bus().observer())
+            .on(returns.observer());
+        let pool = pool.build()?;
+        self.returns = Some(returns);
         let site = Arc::new(Mutex::new(Site::new(pool.clone(), self.servers.clone(), ctx)));
         ctx.hub().register(Arc::new(pool.clone()))?;
         ctx.hub().register(Arc::clone(&site))?;
@@ -104,6 +112,7 @@ impl Module for WorkerPool {
         if let Some((pool, _)) = self.pool.take() {
             let report = pool.shutdown(CLOSE).await;
             self.life.threads_joined(report.threads_joined);
+            self.returns = None;
         }
         Ok(())
     }

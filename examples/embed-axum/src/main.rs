@@ -77,6 +77,7 @@ const fn status(failure: &Failure) -> StatusCode {
         Outcome::ExceededCpu | Outcome::ExceededWall => StatusCode::GATEWAY_TIMEOUT,
         Outcome::LoadShed | Outcome::BootFailed => StatusCode::SERVICE_UNAVAILABLE,
         Outcome::WorkerLost => StatusCode::BAD_GATEWAY,
+        Outcome::NotDeployed => StatusCode::NOT_FOUND,
         Outcome::Ok | Outcome::Exception | Outcome::ExceededMemory | Outcome::Canceled => {
             StatusCode::INTERNAL_SERVER_ERROR
         }

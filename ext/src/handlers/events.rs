@@ -11,6 +11,7 @@ use http::request::Parts;
 use tokio::sync::{Notify, mpsc};
 
 use super::event::{CallDepth, RequestCf, RequestUrl};
+use super::keys::{EventKey, Keys};
 use super::leftover::{Timers, UnderWay};
 use super::outgoing::Tail;
 use super::room::Share;
@@ -18,9 +19,6 @@ use super::{Begin, Body, Data, Event, EventKind, Fault, FaultKind, Reply, TaskIt
 use crate::quotas::Spent;
 use crate::sql::CpuMeter;
 use crate::values::Answer;
-
-/// The name of an event inside one worker, as its script's side knows it. Never used twice by a worker.
-pub type EventKey = u32;
 
 /// What a script did that no event can answer for: an uncaught error, or a rejection nobody handled.
 #[derive(Debug)]
@@ -126,7 +124,8 @@ pub struct Events {
     reports_max: usize,
     /// What is used outside of any event, or after it has ended, since the last event began.
     outside: Spent,
-    last: EventKey,
+    /// What the next event is called.
+    pub names: Keys,
     entries: HashMap<EventKey, Entry>,
     timers: Timers,
     /// Answered, and not ended: how far they are, which has not been told yet.
@@ -145,7 +144,7 @@ impl Events {
         Self {
             reports_max,
             outside: Spent::default(),
-            last: 0,
+            names: Keys::default(),
             entries: HashMap::new(),
             timers: Timers::default(),
             answered: VecDeque::new(),
@@ -158,8 +157,7 @@ impl Events {
 
     /// Takes an event in. Gives its key, and what to call the script's side with.
     pub fn accept(&mut self, event: Event) -> (EventKey, Option<String>, Begin) {
-        self.last = self.last.wrapping_add(1);
-        let key = self.last;
+        let key = self.names.next();
         let mut entry = Entry::default();
         let begin = match event.kind {
             EventKind::Fetch { request, reply } => {

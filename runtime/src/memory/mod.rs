@@ -6,6 +6,7 @@
 //! of each turn, and every few milliseconds of a long one (`look.rs`): a worker that is beyond its limit is condemned.
 
 mod allocator;
+mod give_back;
 mod look;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use isopod_ext::ledger::MemoryLedger;
 
 pub(crate) use self::allocator::capped_allocator;
+pub use self::give_back::give_back_memory;
 pub(crate) use self::look::Gauge;
 
 /// The part of the limit that may be held beyond it.

@@ -21,6 +21,9 @@ const LONG: Duration = Duration::from_millis(4);
 /// The part of a processor that a worker gets in its long turns, whatever else there is to do: one in this many.
 const SHARE_MIN: u32 = 4;
 
+/// So many looks without an answer are native code, and not a thread that did not get to run.
+const UNANSWERED_MAX: u32 = 10;
+
 /// How long it may have had nothing at all, once and not again for each turn.
 const PATIENCE: Duration = Duration::from_millis(40);
 
@@ -145,6 +148,8 @@ pub(crate) struct Accounts {
     patience: Duration,
     /// What the turn has used that no event was charged with: native code, code of no event.
     nobodys: Duration,
+    /// How many looks in a row the turn has not answered a question.
+    unanswered: u32,
     newest: EventKey,
     looked: Option<Instant>,
 }
@@ -166,6 +171,7 @@ impl Accounts {
             turn_used: Duration::ZERO,
             patience: PATIENCE,
             nobodys: Duration::ZERO,
+            unanswered: 0,
             newest: 0,
             looked: None,
         }
@@ -214,7 +220,7 @@ impl Accounts {
         let was_seen = self.turn == look.turn;
         if self.turn != look.turn {
             self.turn = look.turn;
-            (self.turn_used, self.nobodys) = (Duration::ZERO, Duration::ZERO);
+            (self.turn_used, self.nobodys, self.unanswered) = (Duration::ZERO, Duration::ZERO, 0);
         } else {
             self.turn_used += used;
             self.nobodys += used;
@@ -230,11 +236,15 @@ impl Accounts {
             self.glance(look.at, look.entered);
             return judgement;
         }
+        if look.answer.is_some() {
+            self.unanswered = 0;
+        }
         if let (Some(answer), Some(asked)) = (look.answer, self.asked.take()) {
             self.pay(look.at, answer, &asked, &mut judgement);
         } else if look.answer.is_none() {
             self.suspect(look.entered, &mut judgement);
             if was_seen {
+                self.unanswered += 1;
                 self.suspect_late(look.at, look.entered, &mut judgement);
             }
         }
@@ -313,12 +323,14 @@ impl Accounts {
         }
     }
 
-    /// No answer, for as long as from one look to the next: native code of the event that was begun, or of one of several.
+    /// No answer, for as long as from one look to the next: native code of the event that was begun. Or of one of several, where
+    /// it is that and not a busy machine.
     fn suspect_late(&self, now: Instant, entered: Entered, judgement: &mut Judgement) {
         let is_late = |at: &Instant| *at <= now;
         judgement.late = match entered {
             Entered::Event(key) => self.stops.get(&key).is_some_and(is_late).then_some(Some(key)),
-            Entered::Loop(_) => (!self.stops.is_empty() && self.stops.values().all(is_late)).then_some(None),
+            Entered::Loop(_) if self.unanswered < UNANSWERED_MAX || self.stops.is_empty() => None,
+            Entered::Loop(_) => self.stops.values().all(is_late).then_some(None),
             Entered::Boot => None,
         };
     }

@@ -18,7 +18,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use deno_core::{JsRuntime, v8};
-use isopod_ext::handlers::{CodeFrames, Event, EventKey, Events, Fault, FaultKind, Stage, take_back};
+use isopod_ext::handlers::{CodeFrames, EVENTS_MAX, Event, EventKey, Events, Fault, FaultKind, Stage, take_back};
 
 use crate::Script;
 use crate::loader::ScriptLoader;
@@ -93,6 +93,16 @@ pub struct Worker {
 }
 
 impl Worker {
+    /// As many events as one worker can take. Its host replaces it then; what comes all the same ends as
+    /// [`FaultKind::WorkerLost`].
+    pub const EVENTS_MAX: EventKey = EVENTS_MAX;
+
+    /// For tests: as if it had taken so many events.
+    #[doc(hidden)]
+    pub fn skip_events(&mut self, taken: EventKey) {
+        self.events.borrow_mut().names.skip_to(taken);
+    }
+
     /// Hands an event to the script. Runs its handler up to the first `await`. Gives the name of the event, by which
     /// [`Worker::poll`] tells of its end.
     pub fn begin(&mut self, event: Event) -> EventKey {
@@ -101,7 +111,21 @@ impl Worker {
 
     /// The same, with the time at which code that runs for the event is ended by force, as code that uses up its CPU time is.
     pub fn begin_until(&mut self, event: Event, stop_at: Option<Instant>) -> EventKey {
+        let is_full = self.events.borrow().names.are_used_up();
         let (key, entrypoint, begin) = self.events.borrow_mut().accept(event);
+        if is_full {
+            let message = "the worker has taken as many events as one can; another has to take this one";
+            let fault = Fault::new(FaultKind::WorkerLost, message);
+            self.events.borrow_mut().fail(
+                key,
+                Fault {
+                    retry_after: Some(RETRY_AFTER),
+                    ..fault
+                },
+            );
+            self.end(key);
+            return key;
+        }
         if let Some(at) = stop_at {
             self.stop_at(key, at);
         }

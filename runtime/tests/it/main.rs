@@ -2,6 +2,7 @@
 
 mod breaches;
 mod common;
+mod deadlines;
 mod extend;
 mod handlers;
 mod limits;

@@ -17,6 +17,8 @@ async fn each_outcome_has_its_status_and_is_named_in_the_response() {
         (Outcome::LoadShed, 503),
         (Outcome::BootFailed, 503),
         (Outcome::WorkerLost, 502),
+        // Nothing is there under this name: RFC 9110, section 15.5.5.
+        (Outcome::NotDeployed, 404),
     ] {
         assert_eq!(status_of(outcome), StatusCode::from_u16(status).unwrap());
         let response = get(address(&running), &format!("/fail/{outcome}"), "").await;

@@ -79,6 +79,10 @@ impl Engine for JsEngine {
         true
     }
 
+    fn events_max(_: &Script) -> u64 {
+        isopod_runtime::Worker::EVENTS_MAX.into()
+    }
+
     async fn boot(&self, thread: &WorkerThread, script: &Arc<Script>, ctx: BootContext) -> Result<JsWorker, BootError> {
         let stop = ctx.stop;
         let options = BootOptions {
@@ -224,7 +228,7 @@ const fn kind(outcome: Outcome) -> FaultKind {
         Outcome::LoadShed => FaultKind::LoadShed,
         Outcome::BootFailed => FaultKind::BootFailed,
         // An event that ended well is not failed by anyone; were it, nothing is known of why.
-        Outcome::Ok | Outcome::WorkerLost => FaultKind::WorkerLost,
+        Outcome::Ok | Outcome::WorkerLost | Outcome::NotDeployed => FaultKind::WorkerLost,
     }
 }
 

@@ -9,7 +9,7 @@ pub use isopod_runtime::deno_core;
 pub use isopod_runtime::handlers::{Data, Message, TaskItem};
 pub use isopod_runtime::{
     Binding, Command, Console, Extend, Image, Limits, NewWorker, OsScheduling, Script, ScriptBuilder, ScriptError,
-    events, fetch, handlers, modules, native, quotas, sql, values,
+    events, fetch, give_back_memory, handlers, modules, native, quotas, sql, values,
 };
 
 pub use self::engine::{JsEngine, JsWorker};

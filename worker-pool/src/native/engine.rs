@@ -65,6 +65,13 @@ impl<E: Engine> Engine for WithNative<E> {
         }
     }
 
+    fn events_max(script: &Self::Script) -> u64 {
+        match script {
+            Code::Script(script) => E::events_max(script),
+            Code::Native => u64::MAX,
+        }
+    }
+
     async fn boot(
         &self,
         thread: &Self::Thread,

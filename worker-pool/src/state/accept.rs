@@ -130,12 +130,12 @@ impl<E: Engine> State<E> {
     ) {
         let closing = self.closing.is_some();
         let Some(script) = self.scripts.get_mut(name).filter(|script| !script.leaving && !closing) else {
-            let message = if closing {
-                "the pool is shutting down"
+            let reason = if closing {
+                RejectReason::ShuttingDown
             } else {
-                "no such script is deployed"
+                RejectReason::UnknownScript { name: name.to_owned() }
             };
-            return fx.answer(to, Err(Failure::new(Outcome::BootFailed, message)));
+            return fx.answer(to, Err(reason.into()));
         };
         let (name, number) = (Arc::clone(&script.current.name), script.current.number);
         if let (Admit::After(wait), Some(failure)) = (script.breaker.admit(now), &script.last_boot_failure) {

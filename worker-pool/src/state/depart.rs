@@ -1,11 +1,14 @@
 //! A worker is gone: what it held, what waits for it, what its thread does next. And a thread is gone.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::engine::Engine;
+use crate::engine::{Engine, WorkerId};
+use crate::job::Job;
 use crate::observe::{PoolEvent, RetireReason};
 use crate::outcome::{Failure, Outcome};
+use crate::overload::CROWD_WINDOW;
 use crate::state::{Assignment, Closing, Effects, Hosted, Life, Mail, Phase, State};
 
 /// How a worker came to its end.
@@ -23,6 +26,48 @@ pub(crate) enum Departure {
 const RESPAWN_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 impl<E: Engine> State<E> {
+    /// A worker has had its last turn, and is about to be dropped, which takes a while where it holds much. It has come back, and what
+    /// it had not begun goes back to the head of the queue.
+    pub(crate) fn let_go(&mut self, thread: usize, worker: WorkerId, fx: &mut Effects<E>) {
+        let hosted = self.threads[thread].hosted.as_mut();
+        let Some(hosted) = hosted.filter(|hosted| hosted.id == worker) else {
+            return;
+        };
+        hosted.told = None;
+        hosted.finish(RetireReason::Condemned);
+        let name = Arc::clone(&hosted.version.name);
+        let held = std::mem::take(&mut hosted.held).len();
+        let unbegun: Vec<_> = hosted.mailbox.drain().into_iter().filter_map(Mail::event).collect();
+        self.put_back(&name, held, unbegun, fx);
+        self.remove_if_done(&name, fx);
+        let _ = self.line_up(&name);
+        self.nudge(&name, fx);
+    }
+
+    /// Of so many events that a worker held these were not begun; the others have ended.
+    fn put_back(&mut self, name: &Arc<str>, held: usize, unbegun: Vec<Job<E::Event>>, fx: &mut Effects<E>) {
+        self.ended(held - unbegun.len().min(held), fx);
+        let cut = self.closing.as_ref().is_some_and(Closing::is_cut);
+        let Some(script) = self.scripts.get_mut(name) else {
+            return;
+        };
+        script.in_flight -= held;
+        if cut {
+            // What was queued has been cut already: these would wait for ever.
+            self.ended(unbegun.len(), fx);
+            for job in unbegun {
+                fx.fail(job, Failure::new(Outcome::Canceled, "the pool was shut down"));
+            }
+            return;
+        }
+        let wait_max = self.settings.queue_wait_max;
+        let expires = unbegun.iter().map(|job| job.expires(wait_max)).min();
+        unbegun.into_iter().for_each(|job| script.queue.restore(job));
+        if let Some(expires) = expires {
+            self.look_by(expires, fx);
+        }
+    }
+
     /// A worker is gone. What it had not begun goes back to the head of the queue.
     pub(crate) fn depart(&mut self, thread: usize, departure: Departure, now: Instant, fx: &mut Effects<E>) {
         let Some(Hosted {
@@ -36,12 +81,10 @@ impl<E: Engine> State<E> {
         else {
             return;
         };
-        let held = held.len();
         // Nobody else can post any more: that takes this very lock.
         let unbegun: Vec<_> = mailbox.drain().into_iter().filter_map(Mail::event).collect();
         let name = Arc::clone(&version.name);
-        let lost = held - unbegun.len().min(held);
-        self.ended(lost, fx);
+        self.put_back(&name, held.len(), unbegun, fx);
         let departure = match departure {
             Departure::Retired(RetireReason::Lost) if phase == Phase::Booting => Departure::BootFailed(Failure::new(
                 Outcome::BootFailed,
@@ -49,27 +92,12 @@ impl<E: Engine> State<E> {
             )),
             other => other,
         };
-        let cut = self.closing.as_ref().is_some_and(Closing::is_cut);
-        if let Some(script) = self.scripts.get_mut(&name) {
-            script.in_flight -= held;
-            if cut {
-                // What was queued has been cut already: these would wait for ever.
-                self.ended(unbegun.len(), fx);
-                unbegun
-                    .into_iter()
-                    .for_each(|job| fx.fail(job, Failure::new(Outcome::Canceled, "the pool was shut down")));
-            } else {
-                let wait_max = self.settings.queue_wait_max;
-                let expires = unbegun.iter().map(|job| job.expires(wait_max)).min();
-                unbegun.into_iter().for_each(|job| script.queue.restore(job));
-                if let Some(expires) = expires {
-                    self.look_by(expires, fx);
-                }
-            }
-        }
         match departure {
             Departure::Retired(reason) => {
                 version.counters.retired(reason);
+                if reason == RetireReason::Displaced {
+                    self.displaced(&name, now, fx);
+                }
                 fx.tell(PoolEvent::WorkerRetired {
                     worker,
                     script: Arc::clone(&name),
@@ -110,6 +138,28 @@ impl<E: Engine> State<E> {
         let _ = self.line_up(&name);
         self.relieve(fx);
         self.nudge(&name, fx);
+    }
+
+    /// A worker gave up its thread to another script: where that goes on, there are too few threads.
+    fn displaced(&mut self, name: &Arc<str>, now: Instant, fx: &mut Effects<E>) {
+        let Some((displaced, scripts)) = self.crowd.displaced(name, now) else {
+            return;
+        };
+        let hosted = self.threads.iter().filter_map(|thread| thread.hosted.as_ref());
+        let hosted: HashSet<_> = hosted.map(|hosted| Arc::clone(&hosted.version.name)).collect();
+        let (scripts, threads) = (scripts.union(&hosted).count(), self.settings.threads_max);
+        tracing::warn!(
+            scripts,
+            threads,
+            displaced,
+            "more scripts are in use than there are threads: within {CROWD_WINDOW:?} {displaced} workers were stopped for \
+             another script, and each of those had to start; raise `threads` to {scripts}"
+        );
+        fx.tell(PoolEvent::ThreadsScarce {
+            scripts,
+            threads,
+            displaced,
+        });
     }
 
     /// What waited for this boot, and has no other worker to wait for, ends with it.

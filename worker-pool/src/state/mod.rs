@@ -36,6 +36,7 @@ use crate::mailbox::Mailbox;
 use crate::observe::RetireReason;
 use crate::options::{Limits, Settings};
 use crate::outcome::Failure;
+use crate::overload::Crowd;
 use crate::placement::ThreadView;
 use crate::recorder::Recorder;
 use crate::state::queue::Queue;
@@ -53,6 +54,7 @@ pub(crate) struct State<E: Engine> {
     waiting: VecDeque<Arc<str>>,
     /// How many events wait, in all queues.
     queued: Arc<AtomicUsize>,
+    crowd: Crowd,
     /// Whether there may be workers that were to finish for the scripts that wait; see [`Hosted::yields`].
     yielding: bool,
     /// Accepted events that have not ended.
@@ -178,6 +180,7 @@ impl<E: Engine> State<E> {
             threads: Vec::new(),
             waiting: VecDeque::new(),
             queued: Arc::default(),
+            crowd: Crowd::default(),
             yielding: false,
             open: 0,
             closing: None,
@@ -259,7 +262,8 @@ impl<E: Engine> Hosted<E> {
         fx.post(&self.mailbox, Mail::Event(job));
         self.given += 1;
         let limits = &self.version.limits;
-        if limits.events_max.is_some_and(|max| self.given >= max) {
+        let events_max = limits.events_max.unwrap_or(u64::MAX);
+        if self.given >= events_max.min(E::events_max(&self.version.script)) {
             let reason = match limits.policy {
                 crate::options::Policy::PerWorker => RetireReason::Events,
                 _ => RetireReason::Policy,

@@ -54,7 +54,7 @@ fn an_open_breaker_refuses_then_lets_one_probe_through_and_closes_when_that_boot
         matches!(&refused, RejectReason::BootBroken { failure, .. } if failure.message == "not yet"),
         "{refused:?}"
     );
-    assert_eq!(refused.outcome(), Some(Outcome::BootFailed));
+    assert_eq!(refused.outcome(), Outcome::BootFailed);
     let wait = refused.retry_after().expect("when to try again");
     assert!(wait > Duration::ZERO && wait <= Duration::from_secs(1), "{wait:?}");
     assert_eq!(script.boots(), 3);

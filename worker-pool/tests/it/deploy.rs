@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::common::{LONG, assert_settled, builder, call, deploy, hold, one_at_a_time, pool, retired, send, until};
 use futures::executor::block_on;
 use isopod_pool::fake::{Boot, Call, Does, FakeScript};
-use isopod_pool::{Meta, Options, Outcome, RejectReason};
+use isopod_pool::{Failure, Meta, Options, Outcome, RejectReason};
 
 #[test]
 fn deploying_under_load_drops_nothing_and_no_old_version_gets_a_new_event() {
@@ -94,6 +94,24 @@ fn an_undeployed_script_refuses_finishes_what_it_holds_and_goes() {
     drop(open);
     assert_eq!((held.answer(), queued.answer()), (Ok(0), Ok(2)));
     until(|| script.alive() == 0 && pool.stats().scripts.is_empty());
+}
+
+#[test]
+fn a_name_that_was_never_deployed_is_no_load_and_not_worth_another_try() {
+    let pool = pool(1);
+    let refused = pool.dispatch("nobody", Call::echo(1).0, Meta::default()).unwrap_err();
+    let warmed = block_on(pool.warm("nobody")).unwrap_err();
+    for failure in [Failure::from(refused.reason), warmed] {
+        assert_eq!((failure.outcome, failure.retry_after), (Outcome::NotDeployed, None));
+        assert!(
+            !failure.outcome.is_retryable() && failure.message.contains("\"nobody\""),
+            "{failure}"
+        );
+    }
+    pool.deploy_native("s", &Options::default()).expect("a running pool");
+    let unsuited = pool.dispatch("s", Call::echo(1).0, Meta::default()).unwrap_err();
+    assert_eq!(unsuited.reason.outcome(), Outcome::NotDeployed);
+    assert_eq!(pool.stats().outcomes["not_deployed"], 0);
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn with_all_of_it_in_use_events_are_refused_except_those_that_matter_most() {
         .err()
         .expect("no room");
     assert!(matches!(refused, RejectReason::MemoryFull { .. }), "{refused:?}");
-    assert_eq!(refused.outcome(), Some(Outcome::LoadShed));
+    assert_eq!(refused.outcome(), Outcome::LoadShed);
     assert!(refused.retry_after().is_some());
     let urgent = Meta {
         priority: Priority::High,

@@ -55,3 +55,34 @@ fn the_life_of_each_worker_is_told_in_order_whatever_thread_it_happens_on() {
         );
     }
 }
+
+#[test]
+fn scripts_that_take_turns_on_too_few_threads_are_told_of_once() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&told);
+    let pool = builder(2)
+        .on(move |event| {
+            if let PoolEvent::ThreadsScarce { scripts, threads, .. } = event {
+                heard.lock().unwrap().push((*scripts, *threads));
+            }
+        })
+        .build()
+        .expect("threads");
+    let names = ["a", "b", "c", "d", "e"];
+    for name in names {
+        deploy(&pool, name, FakeScript::new(), &Options::default());
+    }
+    for n in 0..60 {
+        names
+            .iter()
+            .for_each(|name| assert_eq!(call(&pool, name, Does::Echo(n)), Ok(n)));
+    }
+    assert_eq!(*told.lock().unwrap(), [(5, 2)]);
+    let displaced = pool
+        .stats()
+        .scripts
+        .values()
+        .map(|script| script.retired["displaced"])
+        .sum::<u64>();
+    assert!(displaced >= 100, "{displaced}");
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::{builder, call, deploy, hold, pool, retired, send, until};
+use crate::common::{assert_settled, builder, call, deploy, hold, pool, retired, send, until};
 use futures::executor::block_on;
 use isopod_pool::fake::{Does, FakeScript};
 use isopod_pool::{Options, Policy, Recycle};
@@ -146,4 +146,16 @@ fn a_oneshot_script_takes_one_event_and_is_gone() {
     assert_eq!(only.answer(), Ok(0));
     until(|| pool.stats().scripts.is_empty() && script.alive() == 0);
     assert_eq!(script.boots(), 1);
+}
+
+#[test]
+fn a_worker_that_has_taken_as_many_events_as_it_can_is_replaced_and_loses_none() {
+    let pool = pool(1);
+    let script = deploy(&pool, "s", FakeScript::new().events_max(3), &Options::default());
+    let sent: Vec<_> = (0..8).map(|n| send(&pool, "s", Does::Echo(n))).collect();
+    let answers: Vec<_> = sent.into_iter().map(|sent| sent.answer()).collect();
+    assert_eq!(answers, (0..8).map(Ok).collect::<Vec<_>>());
+    until(|| script.boots() == 3);
+    assert_eq!(retired(&pool, "s", "events"), 2);
+    assert_settled(&pool);
 }

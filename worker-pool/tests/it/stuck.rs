@@ -22,9 +22,10 @@ fn pool(lost_threads_max: usize) -> Pool {
         .expect("threads")
 }
 
+/// Long enough for an event to be begun on a busy machine: what is not begun by its deadline blocks nothing.
 fn hurried() -> Options {
     Options {
-        wall_timeout: Some(SHORT),
+        wall_timeout: Some(SHORT * 20),
         ..Options::default()
     }
 }
@@ -134,6 +135,31 @@ fn where_code_is_ended_at_its_deadline_a_thread_that_does_not_come_back_all_the_
     assert_settled(&pool);
     drop(open);
     until(|| pool.stats().threads.stuck == 0);
+    assert_settled(&pool);
+}
+
+#[test]
+fn a_worker_that_came_back_is_not_lost_while_it_is_dropped_and_what_it_had_not_begun_does_not_wait_for_that() {
+    let pool = builder(2).lost_grace(SHORT).build().expect("threads");
+    let (dropped, until_then) = flume::bounded::<()>(1);
+    let options = Options {
+        workers_max: Some(1),
+        ..Options::default()
+    };
+    deploy(&pool, "s", FakeScript::new().drop_blocks(until_then), &options);
+    let (open, gate) = flume::bounded(1);
+    let told = send(&pool, "s", Does::BlockStopped(gate, Outcome::ExceededCpu));
+    until(|| pool.stats().scripts["s"].in_flight == 1);
+    let condemned = send(&pool, "s", Does::Condemn(Outcome::ExceededCpu));
+    let unbegun = send(&pool, "s", Does::Echo(1));
+    drop(open);
+    assert_eq!(told.answer(), Ok(0));
+    assert_eq!(condemned.answer(), Err(Outcome::ExceededCpu));
+    assert_eq!(unbegun.answer(), Ok(1));
+    // Longer than the grace: it has been told to stop, did, and is being dropped.
+    assert_eq!(call(&pool, "s", Does::Spin(SHORT * 2)), Ok(0));
+    assert_eq!(pool.stats().threads.lost, 0);
+    drop(dropped);
     assert_settled(&pool);
 }
 

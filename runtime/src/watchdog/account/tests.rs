@@ -188,7 +188,7 @@ fn native_code_is_late_where_it_can_be_of_no_other_event() {
     );
     assert_eq!(thread.look(MS, 2, Entered::Event(1), None).late, Some(Some(1)));
     let looks = (13..).find(|_| thread.look(MS, 3, Entered::Loop(2), None).late == Some(None));
-    assert_eq!(looks, Some(20));
+    assert_eq!(looks, Some(23));
 }
 
 #[test]

@@ -1,0 +1,124 @@
+//! How much memory the process has, and that it does not keep what its workers no longer need.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use isopod_pool::PoolEvent;
+use isopod_pool::js::give_back_memory;
+
+/// How long after the end of a worker there is a look: others may end together with it.
+const SETTLES: Duration = Duration::from_millis(500);
+
+/// How far apart two returns of memory are at least.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// The same, where there was little to return.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// So much beyond what the process had at its start is worth the time that it takes.
+const WORTH_BYTES: u64 = 64 << 20;
+
+/// Bytes of memory that the process has; `None` where the system does not say.
+pub(super) fn resident_bytes() -> Option<u64> {
+    parse(&std::fs::read_to_string("/proc/self/status").ok()?)
+}
+
+fn parse(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+/// Gives memory back to the operating system after workers have ended, where the process has grown by much. The allocator keeps it
+/// otherwise: an `Intl` object of an isolate is memory that V8 does not have from the system itself.
+pub(super) struct Returns {
+    ended: SyncSender<()>,
+    stops: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Returns {
+    pub(super) fn start() -> std::io::Result<Self> {
+        let (ended, hears) = sync_channel(1);
+        let stops = Arc::new(AtomicBool::new(false));
+        let thread = std::thread::Builder::new().name("isopod-memory".into());
+        let stopped = Arc::clone(&stops);
+        let thread = thread.spawn(move || give_back_after(&hears, &stopped))?;
+        Ok(Self {
+            ended,
+            stops,
+            thread: Some(thread),
+        })
+    }
+
+    /// For the pool to tell it when workers end.
+    pub(super) fn observer(&self) -> impl Fn(&PoolEvent) + Send + Sync + 'static {
+        let ended = self.ended.clone();
+        move |event| {
+            use PoolEvent::{BootFailed, ThreadReturned, WorkerRetired};
+            if matches!(event, WorkerRetired { .. } | BootFailed { .. } | ThreadReturned { .. }) {
+                // One that has not been looked at is as good as two.
+                let _ = ended.try_send(());
+            }
+        }
+    }
+}
+
+impl Drop for Returns {
+    fn drop(&mut self) {
+        self.stops.store(true, Ordering::SeqCst);
+        let _ = self.ended.try_send(());
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            let _ = thread.join();
+        }
+    }
+}
+
+fn give_back_after(ended: &Receiver<()>, stops: &AtomicBool) {
+    let at_start = resident_bytes().unwrap_or_default();
+    let mut apart = PAUSE;
+    let pause = |time| {
+        std::thread::park_timeout(time);
+        !stops.load(Ordering::SeqCst)
+    };
+    while ended.recv().is_ok() && pause(SETTLES) {
+        let Some(before) = resident_bytes() else { return };
+        if before < at_start + WORTH_BYTES {
+            continue;
+        }
+        give_back_memory();
+        let after = resident_bytes().unwrap_or(before);
+        tracing::debug!(target: "isopod", before, after, "memory was given back");
+        // Where there was nothing to give back, all of it is in use: there is no hurry to try again.
+        let was_worth_it = before.saturating_sub(after) >= WORTH_BYTES;
+        apart = if was_worth_it {
+            PAUSE
+        } else {
+            (apart * 2).min(PAUSE_MAX)
+        };
+        if !pause(apart) {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_of_the_status_file_is_found_and_what_is_no_such_file_says_nothing() {
+        // As proc_pid_status(5) describes it.
+        assert_eq!(
+            parse("Name:\tx\nVmHWM:\t  900 kB\nVmRSS:\t   812 kB\n"),
+            Some(812 * 1024)
+        );
+        assert_eq!(parse("VmRSS: many"), None);
+        #[cfg(target_os = "linux")]
+        assert!(resident_bytes().is_some_and(|bytes| bytes > 1 << 20));
+    }
+}

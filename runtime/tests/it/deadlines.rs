@@ -1,0 +1,144 @@
+//! When the code of an event, or of a start, is to be over; and how many events a worker can take.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::common::{drive, fetch_event, on_worker_thread, script};
+use isopod_runtime::handlers::{Body, Event, EventKind, Fault, FaultKind};
+use isopod_runtime::values::IntoArguments;
+use isopod_runtime::{BootOptions, Worker};
+
+const BURN: &str = "const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));";
+
+/// Begins calls of these functions, each to be over so long after now, and gives how they ended.
+fn calls_until(source: &str, calls: &[(&'static str, Duration)]) -> Vec<Result<serde_json::Value, Fault>> {
+    let script = Arc::new(script(source).build().unwrap());
+    let calls = calls.to_vec();
+    on_worker_thread(move |thread| async move {
+        let mut worker = Worker::boot(&thread, &script, BootOptions::default()).await.unwrap();
+        let now = Instant::now();
+        let mut answers = Vec::new();
+        for (function, until) in calls {
+            let (reply, answer) = isopod_runtime::values::answer();
+            let kind = EventKind::Call {
+                function: function.to_owned(),
+                arguments: ().into_arguments(),
+                reply,
+            };
+            let event = Event { entrypoint: None, kind };
+            worker.begin_until(event, Some(now + until));
+            answers.push((answer, None));
+        }
+        drive(&mut worker, || {
+            for (answer, given) in &mut answers {
+                *given = given.take().or_else(|| answer.try_recv().ok().flatten());
+            }
+            answers.iter().all(|(_, given)| given.is_some()).then_some(())
+        })
+        .await;
+        answers.into_iter().map(|(_, given)| given.unwrap()).collect()
+    })
+}
+
+const SOON: Duration = Duration::from_millis(100);
+
+#[test]
+fn a_loop_that_runs_past_its_deadline_is_ended_below_its_cpu_limit() {
+    for body in [
+        "for (;;) {}",
+        "await null; for (;;) {}",
+        "await sleep(10); for (;;) {}",
+        "(function f() { Promise.resolve().then(f) })(); return new Promise(() => {});",
+        "for (;;) await null;",
+        "[3, 1, 2].sort(() => { for (;;) {} })",
+        "/(a+)+b/.test('a'.repeat(40))",
+        "await sleep(10); /(a+)+b/.test('a'.repeat(40))",
+    ] {
+        let start = Instant::now();
+        let source = format!("{BURN} export async function spin() {{ {body} }}");
+        let ended = calls_until(&source, &[("spin", SOON)]).remove(0);
+        assert_eq!(ended.unwrap_err().kind, FaultKind::ExceededWall, "{body}");
+        // Its limit on CPU time is 10 s.
+        assert!(
+            (SOON..Duration::from_secs(5)).contains(&start.elapsed()),
+            "{body}: {:?}",
+            start.elapsed()
+        );
+    }
+}
+
+#[test]
+fn whose_code_ran_past_its_deadline_is_ended_for_it_and_the_others_may_be_tried_again() {
+    let source = format!(
+        "{BURN} export async function spin() {{ await sleep(10); for (;;) {{}} }}
+         export async function wait() {{ await sleep(60_000); }}"
+    );
+    let far = Duration::from_secs(60);
+    let kinds = |calls: &[_]| -> Vec<_> {
+        let ended = calls_until(&source, calls).into_iter();
+        ended
+            .map(|ended| ended.unwrap_err())
+            .map(|fault| (fault.kind, fault.retry_after.is_some()))
+            .collect()
+    };
+    let (wall, lost) = ((FaultKind::ExceededWall, false), (FaultKind::WorkerLost, true));
+    assert_eq!(kinds(&[("wait", far), ("spin", SOON)]), [lost, wall]);
+    // One that only waits is not what the other's code is ended for.
+    assert_eq!(kinds(&[("wait", SOON), ("spin", SOON * 4)]), [lost, wall]);
+}
+
+#[test]
+fn top_level_code_that_runs_past_the_time_to_start_is_ended_below_its_cpu_limit() {
+    for source in ["for (;;) {}", "await null; for (;;) {}"] {
+        let script = Arc::new(script(source).build().unwrap());
+        let start = Instant::now();
+        let fault = on_worker_thread(move |thread| async move {
+            let options = BootOptions {
+                stop_at: Some(Instant::now() + SOON),
+                ..BootOptions::default()
+            };
+            Worker::boot(&thread, &script, options).await.err().unwrap()
+        });
+        assert_eq!(fault.kind, FaultKind::BootFailed);
+        assert!(fault.message.contains("time to start"), "{fault}");
+        assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn the_last_events_that_a_worker_can_take_are_as_good_as_the_first_and_the_next_is_refused() {
+    let source = format!(
+        "{BURN} export default {{ async fetch(request) {{
+        await sleep(1);
+        return new Response(`${{await request.text()}} ${{new URL(request.url).pathname}}`);
+    }} }}"
+    );
+    let script = Arc::new(script(&source).build().unwrap());
+    let answers = on_worker_thread(move |thread| async move {
+        let mut worker = Worker::boot(&thread, &script, BootOptions::default()).await.unwrap();
+        worker.skip_events(Worker::EVENTS_MAX - 2);
+        let mut answers = Vec::new();
+        for n in 0..3 {
+            let (reply, mut answer) = futures::channel::oneshot::channel();
+            let body = Body::from("body");
+            let request = http::Request::post(format!("http://localhost/{n}")).body(body).unwrap();
+            let key = worker.begin(fetch_event(request, reply));
+            assert!(key > Worker::EVENTS_MAX - 2 && i32::try_from(key).is_ok());
+            let answer = drive(&mut worker, || answer.try_recv().ok().flatten()).await;
+            answers.push(answer.map(|response| response.status()));
+        }
+        answers
+    });
+    let kinds: Vec<_> = answers
+        .into_iter()
+        .map(|answer| answer.map_err(|fault| fault.kind))
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            Ok(http::StatusCode::OK),
+            Ok(http::StatusCode::OK),
+            Err(FaultKind::WorkerLost)
+        ]
+    );
+}

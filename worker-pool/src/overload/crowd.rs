@@ -1,0 +1,64 @@
+//! Whether scripts take turns on the threads because they are more than there are threads: then nearly each event costs a boot.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Over how long workers that gave up their threads to other scripts are counted.
+pub(crate) const WINDOW: Duration = Duration::from_secs(10);
+
+/// So many in that time are worth a word: more than a busy minute of a few scripts.
+const MANY: usize = 100;
+
+/// How often it is said at most.
+const PAUSE: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Default)]
+pub(crate) struct Crowd {
+    began: Option<Instant>,
+    displaced: usize,
+    scripts: HashSet<Arc<str>>,
+    said: Option<Instant>,
+}
+
+impl Crowd {
+    /// A worker of this script gave up its thread to another script. `Some`: it is time to say so, with how many did, and the
+    /// scripts whose they were.
+    pub(crate) fn displaced(&mut self, script: &Arc<str>, now: Instant) -> Option<(usize, &HashSet<Arc<str>>)> {
+        let is_over = |since: Instant, time| now.saturating_duration_since(since) >= time;
+        if self.began.is_none_or(|began| is_over(began, WINDOW)) {
+            (self.began, self.displaced) = (Some(now), 0);
+            self.scripts.clear();
+        }
+        self.displaced += 1;
+        if !self.scripts.contains(script) {
+            self.scripts.insert(Arc::clone(script));
+        }
+        if self.displaced < MANY || self.said.is_some_and(|said| !is_over(said, PAUSE)) {
+            return None;
+        }
+        self.said = Some(now);
+        Some((self.displaced, &self.scripts))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_in_a_short_time_are_told_of_once_a_minute_and_few_never() {
+        let start = Instant::now();
+        let names: Vec<Arc<str>> = ["a", "b", "c"].map(Arc::from).into();
+        let told = |every: Duration, count: u32| {
+            let mut crowd = Crowd::default();
+            let displaced = (0..count).map(|n| (&names[n as usize % 3], start + every * n));
+            let told = displaced.filter_map(|(name, at)| Some((at - start, crowd.displaced(name, at)?.1.len())));
+            told.collect::<Vec<_>>()
+        };
+        assert_eq!(told(Duration::from_millis(200), 10_000), []);
+        let often = told(Duration::from_millis(10), 13_000);
+        let secs: Vec<_> = often.iter().map(|(at, scripts)| (at.as_secs(), *scripts)).collect();
+        assert_eq!(secs, [(0, 3), (60, 3), (120, 3)]);
+    }
+}
