@@ -153,6 +153,26 @@ fn bytes_go_from_rust_to_a_worker_and_on() {
     );
 }
 
+#[test]
+fn buffers_of_every_kind_are_bytes() {
+    let stage = Stage::new();
+    let source = "export default { message(_, env) {
+        const buffer = (options) => { const made = new ArrayBuffer(3, options); new Uint8Array(made)[1] = 7; return made };
+        const resizable = buffer({ maxByteLength: 8 });
+        for (const [value, list] of [
+            [buffer()], [new DataView(buffer(), 1)], [resizable], [new Uint8Array(resizable, 1)], [resizable, [resizable]],
+        ]) env.EVENTS.publish('bytes', value, list);
+        env.EVENTS.publish('told', [resizable.detached]) } };";
+    let (mut sent, mut told) = (stage.listen("bytes"), stage.listen("told"));
+    let _subscription = stage.script("s", source, &["bytes", "told"], &["go"]);
+    stage.publish("go", json!(1));
+    let whole: &[u8] = &[0, 7, 0];
+    for wanted in [whole, &whole[1..], whole, &whole[1..], whole] {
+        assert_eq!(next(&mut sent).payload.as_bytes().map(|bytes| &**bytes), Some(wanted));
+    }
+    assert_eq!(json_of(&mut told), json!([true]));
+}
+
 /// <https://html.spec.whatwg.org/multipage/structured-data.html>, sections 2.7.3 and 2.7.5.
 #[test]
 fn what_is_handed_over_is_gone_and_what_cannot_leave_is_refused() {
@@ -167,7 +187,7 @@ fn what_is_handed_over_is_gone_and_what_cannot_leave_is_refused() {
         const key = await crypto.subtle.generateKey({ name: 'AES-GCM', length: 128 }, true, ['encrypt']);
         const all = [
             [1, [buffer, buffer]], [1, [{}]], [port1, [port1]], [new Blob(['x'])], [[key]], [new Headers()],
-            [new SharedArrayBuffer(1)], [new ReadableStream()], [() => {}],
+            [new SharedArrayBuffer(1)], [new Uint8Array(new SharedArrayBuffer(1))], [new ReadableStream()], [() => {}],
         ].map(([value, list]) => refused(value, list));
         env.EVENTS.publish('got', { buffer, same, error: new DOMException('m', 'AbortError') },
             { transfer: [buffer] });

@@ -125,19 +125,27 @@ fn bytes<'s>(
     value: v8::Local<'s, v8::Value>,
     transfer: bool,
 ) -> Result<Bytes, String> {
-    if transfer {
+    let view = match v8::Local::<v8::ArrayBuffer>::try_from(value) {
+        Ok(buffer) => v8::Uint8Array::new(scope, buffer, 0, buffer.byte_length()).map(Into::into),
+        Err(_) => v8::Local::<v8::ArrayBufferView>::try_from(value).ok(),
+    };
+    let view: v8::Local<'_, v8::ArrayBufferView> = view.ok_or("the value is no bytes")?;
+    let buffer = view.buffer(scope);
+    // What V8 may resize cannot be lent to Rust.
+    let resizable = buffer.is_some_and(|buffer| buffer.get_backing_store().is_resizable_by_user_javascript());
+    if transfer && !resizable {
         let taken: serde_v8::DetachedBuffer = serde_v8::from_v8(scope, value).map_err(|error| error.to_string())?;
         return Ok(Bytes::from_owner(taken));
     }
     let usage = Usage::of_isolate(scope);
-    let within = |bytes| usage.check_message(bytes).map_err(|error| error.to_string());
-    if let Ok(view) = v8::Local::<v8::ArrayBufferView>::try_from(value) {
-        within(view.byte_length())?;
-        return copy::of_view(view).map_err(|error| error.to_string());
+    usage
+        .check_message(view.byte_length())
+        .map_err(|error| error.to_string())?;
+    let bytes = copy::of_view(view).map_err(|error| error.to_string())?;
+    if transfer && let Some(buffer) = buffer {
+        buffer.detach(None);
     }
-    let shared: serde_v8::JsBuffer = serde_v8::from_v8(scope, value).map_err(|error| error.to_string())?;
-    within(shared.len())?;
-    Ok(Bytes::copy_from_slice(&shared))
+    Ok(bytes)
 }
 
 /// What a message carries, made into a value when the script asks for it: its kind, and the value or the bytes.

@@ -27,7 +27,10 @@ function bufferOf(value) {
  */
 function isHandedOver(bytes, transfer) {
   const buffer = bufferOf(bytes);
-  if (buffer !== undefined && isArrayBuffer(buffer) && ArrayBufferPrototypeGetDetached(buffer)) {
+  if (buffer !== undefined && !isArrayBuffer(buffer)) {
+    throw dataCloneError("the bytes are in a SharedArrayBuffer, which does not leave its worker: copy them");
+  }
+  if (buffer !== undefined && ArrayBufferPrototypeGetDetached(buffer)) {
     throw dataCloneError("the bytes are in a buffer that is detached");
   }
   const list = transferListOf(transfer, "Failed to read the transfer list");
