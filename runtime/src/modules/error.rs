@@ -138,7 +138,7 @@ pub enum ModuleError {
     /// The file is outside the folders that the script may be loaded from, by path or by symbolic link.
     #[error(
         "module {file} is outside the root {root}{importer}: a script's modules come from the folder of its main module; \
-         move the file there, or set `root` to a folder that holds both"
+         move the file there, or set `root` (in a wrangler file `base_dir`) to a folder that holds both"
     )]
     Escapes {
         /// The file that was asked for.
