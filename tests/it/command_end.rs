@@ -121,6 +121,10 @@ fn what_was_thrown_is_shown_as_console_shows_it() {
         ("Symbol('s')", "Uncaught Symbol(s)"),
         ("new Map([[1, 2]])", "Uncaught Map(1) { 1 => 2 }"),
         ("new Proxy({}, { get() { throw 1; } })", "Uncaught {}"),
+        (
+            "(({ proxy, revoke }) => (revoke(), proxy))(Proxy.revocable({}, {}))",
+            "Uncaught (what was thrown cannot be shown)",
+        ),
         ("{ get a() { throw 1; } }", "Uncaught { a: [Getter] }"),
         (
             "Object.assign(new Error('e'), { code: 'E1', at: { line: 3 } })",

@@ -69,6 +69,12 @@ fn code_that_is_in_no_file_is_a_module_in_the_current_folder() {
             ended.stderr
         );
     }
+    let unused = isopod_in(project.path(), &["eval", "import unused from './lib/a.ts';"], "");
+    assert!(
+        unused.stderr.contains("default"),
+        "an import was left out: {}",
+        unused.stderr
+    );
     let jsx = "const view: string = <p>text</p>; console.log(view)";
     for arguments in [&["eval", jsx][..], &["run", "-"], &["eval", "--print", "<p>text</p>"]] {
         let ended = isopod_in(project.path(), arguments, jsx);

