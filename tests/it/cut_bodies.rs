@@ -308,3 +308,38 @@ fn an_upload_that_breaks_off_is_an_error_to_the_script_that_reads_it() {
     });
     assert!(said.iter().all(|said| said.starts_with("failed")), "{said:?}");
 }
+
+#[test]
+#[ignore = "open: threads do not follow workers yet, so that a worker whose clients do not read holds its thread"]
+fn clients_that_do_not_read_keep_no_other_worker_from_answering() {
+    let project = Project::new(&[
+        (
+            "isopod.toml",
+            "threads = 1
+             routes = [{ path = '/large', worker = 'large' }, { path = '/*', worker = 'good' }]
+             [workers.large]
+             main = 'large.js'
+             [workers.good]
+             main = 'good.js'",
+        ),
+        (
+            "large.js",
+            "const chunk = new Uint8Array(1 << 16);
+             const pull = (controller) => controller.enqueue(chunk.slice());
+             export default { fetch: () => new Response(new ReadableStream({ pull })) }",
+        ),
+        ("good.js", "export default { fetch: () => new Response('good') }"),
+    ]);
+    let server = Serving::start(project.path());
+    let clients: Vec<_> = (0..20)
+        .map(|_| {
+            let mut client = server.connect();
+            let request = b"GET /large HTTP/1.1\r\nhost: localhost\r\n\r\n";
+            client.stream.get_mut().write_all(request).expect("a request");
+            client.read_head().expect("a head");
+            client
+        })
+        .collect();
+    assert_eq!(server.get("/").verdict(), (200, "ok"));
+    drop(clients);
+}
