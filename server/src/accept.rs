@@ -197,7 +197,7 @@ async fn serve_h1<D: Dispatch>(app: Arc<App<D>>, origin: Arc<Origin>, io: Watche
         Ok(served) => served,
         Err(cut) => return Some(cut),
     };
-    if served.is_err() || connection.has_unread_body() {
+    if (served.is_err() || connection.has_unread_body()) && !connection.is_open_ended() {
         let io = http.into_parts().io.into_inner();
         // Whoever takes longer has been answered all the same.
         let _ = tokio::time::timeout(GENTLE_CLOSE, io.close_gently()).await;

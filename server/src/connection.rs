@@ -65,6 +65,8 @@ pub(crate) struct Connection {
     is_h2: AtomicBool,
     /// Nothing is read from it any more.
     ended: AtomicBool,
+    /// A response is on its way whose end is that of the connection.
+    open_ended: AtomicBool,
     /// How the body of the HTTP/1 request that hyper has just read is framed.
     framing: AtomicU64,
     /// A request was taken up, and its response is not yet written to its end. Of HTTP/1.
@@ -87,6 +89,7 @@ impl Connection {
             unread: AtomicBool::new(false),
             is_h2: AtomicBool::new(false),
             ended: AtomicBool::new(false),
+            open_ended: AtomicBool::new(false),
             framing: AtomicU64::new(NO_FRAMING),
             unanswered: AtomicBool::new(false),
             traffic: Traffic::default(),
@@ -120,6 +123,15 @@ impl Connection {
 
     pub(crate) fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
+    }
+
+    /// Whether a response is on its way whose end its client takes for that of the connection: to one of HTTP/1.0.
+    pub(crate) fn set_open_ended(&self, is_open_ended: bool) {
+        self.open_ended.store(is_open_ended, Ordering::Release);
+    }
+
+    pub(crate) fn is_open_ended(&self) -> bool {
+        self.open_ended.load(Ordering::Acquire)
     }
 
     /// Ends it, whatever it is doing.

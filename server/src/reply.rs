@@ -33,6 +33,8 @@ pub(crate) struct Ticket {
     bytes: u64,
     /// The length of the response's body, where it is known.
     pub(crate) promised: Option<u64>,
+    /// The response ends with its connection, as to a client of HTTP/1.0.
+    pub(crate) ends_with_connection: bool,
     complete: bool,
     log: Option<Box<Line>>,
 }
@@ -75,6 +77,7 @@ impl Ticket {
             status: StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
             bytes: 0,
             promised: None,
+            ends_with_connection: false,
             complete: false,
             log,
         }
@@ -107,6 +110,9 @@ impl Drop for Ticket {
             Some(Outcome::Ok) if !sent => Some(Outcome::Canceled),
             outcome => outcome,
         };
+        if self.ends_with_connection && self.complete {
+            self.connection.set_open_ended(false);
+        }
         let duration = self.started.elapsed();
         self.core.counts.requests_open.fetch_sub(1, Ordering::Relaxed);
         self.core.counts.record(outcome, duration, self.bytes);
@@ -180,6 +186,9 @@ impl Reply {
             Content::Whole(bytes) => bytes.is_empty(),
             Content::Stream(body) => body.is_end_stream(),
         };
+        if ticket.ends_with_connection && !ticket.complete {
+            ticket.connection.set_open_ended(true);
+        }
         let stream = alarm.filter(|_| !ticket.complete).map(|unread| {
             let connection = ticket.connection.clone();
             unread.clear();

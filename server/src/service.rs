@@ -110,6 +110,7 @@ async fn respond<D: Dispatch>(
     };
     ticket.status = response.status();
     ticket.promised = content.length();
+    ticket.ends_with_connection = version < Version::HTTP_11 && ticket.promised.is_none();
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, id.to_header());
     headers.insert(

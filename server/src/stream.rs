@@ -4,7 +4,10 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
+
+use socket2::SockRef;
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -22,6 +25,21 @@ pub(crate) enum Plain {
 pub(crate) enum Stream {
     Plain(Plain),
     Tls(Box<TlsStream<Plain>>),
+}
+
+impl Stream {
+    /// Has it end in a reset instead of an orderly close, where there is such a thing.
+    pub(crate) fn resets_at_end(&self) {
+        let plain = match self {
+            Self::Plain(plain) => plain,
+            Self::Tls(tls) => tls.get_ref().0,
+        };
+        if let Plain::Tcp(stream) = plain
+            && let Err(error) = SockRef::from(stream).set_linger(Some(Duration::ZERO))
+        {
+            tracing::debug!(target: "isopod::server", %error, "a connection cannot be reset");
+        }
+    }
 }
 
 macro_rules! delegate {

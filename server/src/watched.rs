@@ -158,6 +158,15 @@ impl Watched {
     }
 }
 
+impl Drop for Watched {
+    /// However a connection ends: if something of a response is missing, its client must notice.
+    fn drop(&mut self) {
+        if self.connection.is_open_ended() {
+            self.stream.resets_at_end();
+        }
+    }
+}
+
 impl AsyncRead for Watched {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;

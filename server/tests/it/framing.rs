@@ -7,7 +7,10 @@ use http::Request;
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use isopod_server::{Routes, ServerConfig};
-use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::support::{LIKE_A_REFUSAL, address, config, get, raw, start};
 
@@ -92,6 +95,34 @@ async fn an_old_client_gets_a_length_or_the_end_of_the_connection() {
             "{path}: {response}"
         );
     }
+}
+
+/// To a client of HTTP/1.0 the end of the connection is that of the body: only a reset says that something is missing.
+#[tokio::test]
+async fn an_old_client_notices_a_response_that_breaks_off() {
+    let (running, _) = start(config());
+    let mut stream = TcpStream::connect(address(&running)).await.unwrap();
+    stream
+        .write_all(b"GET /broken HTTP/1.0\r\nhost: a\r\n\r\n")
+        .await
+        .unwrap();
+    let mut response = Vec::new();
+    let read = stream.read_to_end(&mut response).await;
+    assert_eq!(read.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+    let mut stream = TcpStream::connect(address(&running)).await.unwrap();
+    stream
+        .write_all(b"GET /endless HTTP/1.0\r\nhost: a\r\n\r\n")
+        .await
+        .unwrap();
+    stream.readable().await.unwrap();
+    let response = get(address(&running), "/broken", "").await;
+    assert!(
+        response.contains("\r\n5\r\nhello\r\n") && !response.contains("\r\n0\r\n"),
+        "{response}"
+    );
+    assert_eq!(running.shutdown(Duration::ZERO).await.cut, 1);
+    let read = stream.read_to_end(&mut Vec::new()).await;
+    assert_eq!(read.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
 }
 
 #[tokio::test]

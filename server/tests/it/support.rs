@@ -103,6 +103,11 @@ impl Dispatch for Worker {
                 }
                 response
             }
+            "/broken" => {
+                let chunk = Ok(http_body::Frame::data(Bytes::from_static(b"hello")));
+                let end = Err("it broke".into());
+                Response::new(StreamBody::new(futures::stream::iter([chunk, end])).boxed_unsync())
+            }
             "/like-a-refusal" => Response::new(full(LIKE_A_REFUSAL)),
             "/headers" => {
                 let lines = request.headers().iter();
