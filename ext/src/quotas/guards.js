@@ -216,7 +216,8 @@ function limitText(original, factor) {
       const input = arguments[0];
       let length = 0;
       if (typeof input === "string") length = input.length;
-      else if (ArrayBufferIsView(input) || core.isAnyArrayBuffer(input)) length = input.byteLength;
+      else if (core.isSharedArrayBuffer(input)) length = input.byteLength;
+      else length = byteLengthOf(input);
       if (length > LARGE_BYTES) op_isopod_room_for_memory(factor * length, false);
       return ReflectApply(original, this, arguments);
     },
