@@ -59,10 +59,11 @@ impl<E: Engine> Shared<E> {
             }
             result
         };
-        fx.perform(|| _ = self.wake.try_send(()));
+        // Observers hear of it before a caller is answered, who may do what they hear of next.
         if has_news {
             self.tell();
         }
+        fx.perform(|| _ = self.wake.try_send(()));
         result
     }
 
