@@ -175,6 +175,11 @@ mod tests {
     fn an_outcome_has_the_same_number_and_name_here_as_in_the_pool() {
         for outcome in Outcome::ALL {
             let status = Status::from(outcome) as i32;
+            // It was refused, and had its number before it was an outcome.
+            if outcome == Outcome::NotDeployed {
+                assert_eq!(status, Status::UnknownScript as i32);
+                continue;
+            }
             assert_eq!(status, i32::try_from(outcome.index()).unwrap());
             assert_eq!(name(status).to_str().unwrap(), outcome.as_str());
         }

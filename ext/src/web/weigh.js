@@ -21,6 +21,9 @@ const SMALL_BYTES = 1 << 20;
 /** How deep it is looked for texts; V8 goes as deep as the stack does. */
 const DEPTH_MAX = 200;
 
+/** With more holes than this an array is looked at by its keys. */
+const HOLES_MAX = 1_000;
+
 /** What is in front of a text, or is there instead of one. */
 const VALUE_BYTES = 2;
 
@@ -39,7 +42,7 @@ class Weight {
     if (core.isProxy(value) || ArrayBufferIsView(value) || SetPrototypeHas(this.#seen, value)) return;
     SetPrototypeAdd(this.#seen, value);
     if (ArrayIsArray(value)) {
-      for (let i = 0; i < value.length; i++) this.#addOf(value, i, depth);
+      this.#addItems(value, depth);
     } else {
       for (const key of new SafeArrayIterator(ObjectKeys(value))) {
         this.bytes += key.length;
@@ -48,9 +51,22 @@ class Weight {
     }
   }
 
+  /** By index, which makes no list of keys; a sparse array may have 2 ** 32 - 1 of them and hold nothing. */
+  #addItems(array, depth) {
+    for (let i = 0, holes = 0; i < array.length; i++) {
+      if (this.#addOf(array, i, depth) || ++holes <= HOLES_MAX) continue;
+      for (const key of new SafeArrayIterator(ObjectKeys(array))) {
+        if (!(key <= i)) this.#addOf(array, key, depth);
+      }
+      return;
+    }
+  }
+
   #addOf(object, key, depth) {
     const property = ObjectGetOwnPropertyDescriptor(object, key);
-    if (property !== undefined) this.add(property.value, depth - 1);
+    if (property === undefined) return false;
+    this.add(property.value, depth - 1);
+    return true;
   }
 }
 

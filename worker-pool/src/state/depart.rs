@@ -9,7 +9,7 @@ use crate::job::Job;
 use crate::observe::{PoolEvent, RetireReason};
 use crate::outcome::{Failure, Outcome};
 use crate::overload::CROWD_WINDOW;
-use crate::state::{Assignment, Closing, Effects, Hosted, Life, Mail, Phase, State};
+use crate::state::{Assignment, Closing, Effects, Hosted, Life, Mail, Phase, State, Version};
 
 /// How a worker came to its end.
 #[derive(Clone, Debug)]
@@ -28,24 +28,40 @@ const RESPAWN_PAUSE_MAX: Duration = Duration::from_secs(1);
 impl<E: Engine> State<E> {
     /// A worker has had its last turn, and is about to be dropped, which takes a while where it holds much. It has come back, and what
     /// it had not begun goes back to the head of the queue.
-    pub(crate) fn let_go(&mut self, thread: usize, worker: WorkerId, fx: &mut Effects<E>) {
+    pub(crate) fn let_go(&mut self, thread: usize, worker: WorkerId, now: Instant, fx: &mut Effects<E>) {
         let hosted = self.threads[thread].hosted.as_mut();
         let Some(hosted) = hosted.filter(|hosted| hosted.id == worker) else {
             return;
         };
         hosted.told = None;
         hosted.finish(RetireReason::Condemned);
-        let name = Arc::clone(&hosted.version.name);
+        let version = Arc::clone(&hosted.version);
+        let name = Arc::clone(&version.name);
         let held = std::mem::take(&mut hosted.held).len();
         let unbegun: Vec<_> = hosted.mailbox.drain().into_iter().filter_map(Mail::event).collect();
-        self.put_back(&name, held, unbegun, fx);
+        self.put_back(&version, held, unbegun, now, fx);
         self.remove_if_done(&name, fx);
         let _ = self.line_up(&name);
         self.nudge(&name, fx);
     }
 
-    /// Of so many events that a worker held these were not begun; the others have ended.
-    fn put_back(&mut self, name: &Arc<str>, held: usize, unbegun: Vec<Job<E::Event>>, fx: &mut Effects<E>) {
+    /// Of so many events that a worker held these were not begun; the others have ended. Those whose deadlines have passed
+    /// meanwhile end too: given to the next worker, they would have all of their time once more.
+    fn put_back(
+        &mut self,
+        version: &Version<E>,
+        held: usize,
+        mut unbegun: Vec<Job<E::Event>>,
+        now: Instant,
+        fx: &mut Effects<E>,
+    ) {
+        let name = &version.name;
+        if E::stops_code(&version.script) {
+            let is_due = |job: &mut Job<E::Event>| job.due(version.limits.wall_timeout) <= now;
+            for job in unbegun.extract_if(.., is_due) {
+                fx.fail_overdue(name, job);
+            }
+        }
         self.ended(held - unbegun.len().min(held), fx);
         let cut = self.closing.as_ref().is_some_and(Closing::is_cut);
         let Some(script) = self.scripts.get_mut(name) else {
@@ -84,7 +100,7 @@ impl<E: Engine> State<E> {
         // Nobody else can post any more: that takes this very lock.
         let unbegun: Vec<_> = mailbox.drain().into_iter().filter_map(Mail::event).collect();
         let name = Arc::clone(&version.name);
-        self.put_back(&name, held.len(), unbegun, fx);
+        self.put_back(&version, held.len(), unbegun, now, fx);
         let departure = match departure {
             Departure::Retired(RetireReason::Lost) if phase == Phase::Booting => Departure::BootFailed(Failure::new(
                 Outcome::BootFailed,

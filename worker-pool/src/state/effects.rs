@@ -1,5 +1,6 @@
 //! What is decided under the lock and done after it: waking, answers to callers, news to observers.
 
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -97,6 +98,16 @@ impl<E: Engine> Effects<E> {
 
     pub(crate) fn fail(&mut self, job: Job<E::Event>, failure: Failure) {
         self.failed.push((job, failure));
+    }
+
+    /// Ends an event whose deadline passed after it was given to a worker and before that began it.
+    pub(crate) fn fail_overdue(&mut self, script: &Arc<str>, job: Job<E::Event>) {
+        self.tell(PoolEvent::EventFailed {
+            script: Arc::clone(script),
+            outcome: Outcome::ExceededWall,
+        });
+        let message = "the event's deadline passed while it waited for its worker, which is busy with another";
+        self.fail(job, Failure::new(Outcome::ExceededWall, message));
     }
 
     /// Ends an event that a worker has begun and will not end. At once, for its caller to hear of it before that worker can

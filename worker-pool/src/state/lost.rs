@@ -83,12 +83,7 @@ impl<E: Engine> State<E> {
         for job in unread.into_iter().filter_map(Mail::event) {
             failed += 1;
             hosted.held.retain(|held| *held != job.id);
-            fx.tell(PoolEvent::EventFailed {
-                script: Arc::clone(&name),
-                outcome: Outcome::ExceededWall,
-            });
-            let message = "the event's deadline passed while it waited for its worker, which is busy with another";
-            fx.fail(job, Failure::new(Outcome::ExceededWall, message));
+            fx.fail_overdue(&name, job);
         }
         for (tally, line, outcome) in running {
             let message = "the event did not end by its deadline";

@@ -95,7 +95,7 @@ async fn live<E: Engine>(
             if matches!(departure, Departure::Retired(RetireReason::Lost)) {
                 worker.abandon(Failure::new(Outcome::WorkerLost, "the worker had been given up"));
             }
-            shared.with(|state, fx| state.let_go(index, assignment.worker, fx));
+            shared.with(|state, fx| state.let_go(index, assignment.worker, clock::now(), fx));
             departure
         }
         Err(panic) => {

@@ -149,6 +149,12 @@ export const copies = () =>
       const [copy, same] = structuredClone(Array(2).fill(new Blob(["hé"], { type: "text/x" })));
       return copy === same && copy instanceof Blob && copy.type === "text/x" && await copy.text() === "hé";
     },
+    "a sparse array, by what it has"() {
+      const sparse = new Array(4294967295);
+      sparse[4e9] = "x";
+      const copy = structuredClone({ sparse }).sparse;
+      return copy.length === 4294967295 && copy[4e9] === "x" && Object.keys(copy).length === 1;
+    },
     async "a File, as its closest serializable class"() {
       const copy = structuredClone(new (class extends File {})(["hé"], "n", { lastModified: 5 }));
       return Object.getPrototypeOf(copy) === File.prototype && copy.name === "n" && copy.lastModified === 5 &&
