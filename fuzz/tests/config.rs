@@ -107,7 +107,7 @@ fn check_problem(problem: &Problem, path: &Path, text: &str) {
         Fault::Syntax { message } | Fault::Conflict { message } => message,
         Fault::WrongType { found, .. } => found,
         Fault::BadValue { value, .. } => value,
-        // Keys are no place for a password.
+        Fault::UnknownKey { key } => key,
         _ => "",
     };
     let frame = problem.place.as_ref().map_or("", |place| &place.frame);

@@ -3,6 +3,7 @@
 //! A text has a pattern a line, an empty line, and a request a line: a host and a path.
 
 use isopod_server::{RouteError, Routes};
+use url::{Host, Url};
 
 use crate::engine::Target;
 use crate::mutate::mutated;
@@ -53,8 +54,25 @@ fn plain_host(host: &str) -> String {
     host.trim_end_matches('.').to_ascii_lowercase()
 }
 
+/// A pattern's host as the URL Standard writes it: requests are looked up by the host of their URL.
+fn host_of_pattern(pattern: &str) -> String {
+    let pattern = plain_host(pattern);
+    let written = |host: &str| Host::parse(host).map_or_else(|_| host.to_owned(), |host| host.to_string());
+    match pattern.strip_prefix("*.") {
+        Some(suffix) => format!("*.{}", written(suffix)),
+        None => written(&pattern),
+    }
+}
+
+/// A pattern's path as the URL Standard writes it.
+fn path_of_pattern(pattern: &str) -> String {
+    let mut url = Url::parse("http://host").expect("a URL");
+    url.set_path(pattern);
+    url.path().to_owned()
+}
+
 fn fit_host(pattern: &str, host: &str) -> Option<HostFit> {
-    let (pattern, host) = (plain_host(pattern), plain_host(host));
+    let (pattern, host) = (host_of_pattern(pattern), plain_host(host));
     match pattern.strip_prefix('*') {
         _ if pattern.is_empty() => Some(HostFit::Any),
         Some("") => Some(HostFit::Any),
@@ -93,7 +111,8 @@ fn fit_path(pattern: &str, path: &str) -> Option<Vec<u8>> {
 fn fit(pattern: &str, host: &str, path: &str) -> Option<Fit> {
     let (pattern_host, pattern_path) = pattern.split_at(pattern.find('/').unwrap_or(pattern.len()));
     let pattern_path = if pattern_path.is_empty() { "/*" } else { pattern_path };
-    Some((fit_host(pattern_host, host)?, fit_path(pattern_path, path)?))
+    let path_fit = fit_path(&path_of_pattern(pattern_path), path)?;
+    Some((fit_host(pattern_host, host)?, path_fit))
 }
 
 fn check(text: &str) {

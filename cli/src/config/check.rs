@@ -49,11 +49,8 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     fn tell(&mut self, span: &Span, fault: Fault, remedy: Option<String>) {
-        self.problems.push(Problem {
-            fault,
-            place: Some(self.source.place(span)),
-            remedy,
-        });
+        let problem = Problem::new(fault).at(self.source.place(span));
+        self.problems.push(Problem { remedy, ..problem });
     }
 
     fn node(&mut self, node: &Node, schema: &Json, path: &KeyPath) {

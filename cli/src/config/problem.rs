@@ -134,9 +134,11 @@ pub enum Weight {
 impl Note {
     /// A note that is logged as a warning.
     pub(super) fn warning(message: impl Into<String>, place: Place) -> Self {
+        let mut message = message.into();
+        hide_credentials(&mut message);
         Self {
             weight: Weight::Warning,
-            message: message.into(),
+            message,
             place: Some(place),
         }
     }
@@ -154,10 +156,12 @@ impl Problem {
     /// A URL may have got to any key, and whoever finds the fault may quote it: its password is shown nowhere.
     pub(super) fn new(mut fault: Fault) -> Self {
         match &mut fault {
-            Fault::BadValue { value, reason, .. } => [value, reason].into_iter().for_each(hide_credentials),
-            Fault::WrongType { found, .. } => hide_credentials(found),
+            Fault::BadValue { key, value, reason } => [key, value, reason].into_iter().for_each(hide_credentials),
+            Fault::WrongType { key, found, .. } => [key, found].into_iter().for_each(hide_credentials),
             Fault::Syntax { message } | Fault::Conflict { message } => hide_credentials(message),
-            Fault::UnknownKey { .. } | Fault::Missing { .. } | Fault::NoSuchBinding { .. } => {}
+            Fault::UnknownKey { key } | Fault::Missing { key } | Fault::NoSuchBinding { key, .. } => {
+                hide_credentials(key)
+            }
         }
         Self {
             fault,
