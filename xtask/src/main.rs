@@ -40,7 +40,12 @@ enum Command {
     /// Make V8 ready, so that plain `cargo build`, `cargo test` and an editor just work
     V8(v8::Options),
     /// Set everything up, then build and run `isopod serve ARGS`
+    ///
+    /// Builds with the profile `quick`, which takes half the time of a release build; V8 itself is as fast in both.
     Serve {
+        /// Build with the release profile instead, as for production and for measurements
+        #[arg(long)]
+        release: bool,
         /// Passed to `isopod serve` as they are
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
@@ -104,7 +109,7 @@ fn run(command: Command) -> Result<()> {
     let workspace = Workspace::find()?;
     match command {
         Command::V8(options) => v8::command(&workspace, &options),
-        Command::Serve { args } => serve::command(&workspace, &args),
+        Command::Serve { release, args } => serve::command(&workspace, release, &args),
         Command::Test { filter, nightly: false } => test::command(&workspace, &filter),
         Command::Test { filter, nightly: true } => test::nightly(&workspace, &filter),
         Command::Ci => ci::command(&workspace),

@@ -8,7 +8,7 @@ use crate::workspace::Workspace;
 use crate::{setup, shell, v8};
 
 /// Sets up, builds, and becomes `isopod serve`.
-pub(crate) fn command(workspace: &Workspace, args: &[String]) -> Result<()> {
+pub(crate) fn command(workspace: &Workspace, release: bool, args: &[String]) -> Result<()> {
     v8::make_ready(workspace)?;
     // The examples' packages; any other project's are its own affair.
     for arg in args {
@@ -17,8 +17,12 @@ pub(crate) fn command(workspace: &Workspace, args: &[String]) -> Result<()> {
             setup::npm_install(&folder)?;
         }
     }
-    shell::run(shell::command("cargo", &workspace.root).args(["build", "--release", "-p", "isopod"]))?;
-    let program = workspace.target.join("release/isopod");
+    let profile = if release { "release" } else { "quick" };
+    if !release && !workspace.target.join("quick").exists() {
+        shell::say("building Isopod from source, once; a release build (--release) takes twice as long");
+    }
+    shell::run(shell::command("cargo", &workspace.root).args(["build", "--profile", profile, "-p", "isopod"]))?;
+    let program = workspace.target.join(profile).join("isopod");
     // In place of this process: Ctrl-C and SIGTERM reach the server itself, and its exit code is ours.
     let error = std::process::Command::new(&program).arg("serve").args(args).exec();
     Err(error).with_context(|| format!("{} cannot be started", program.display()))
