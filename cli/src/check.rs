@@ -1,4 +1,4 @@
-//! `isopod check`: every worker of a configuration is started once, and what is wrong is told with its worker.
+//! `isopod check`: starts every worker of a configuration once and reports errors.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,23 +14,23 @@ use crate::config::{self, Config, Overrides, Weight};
 use crate::serve::{Source, pool_builder, told};
 use crate::{inspector, logging, scripts};
 
-/// What a worker is looked through for.
+/// Requirement on a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expect {
-    /// A handler: it is meant to be served.
+    /// A handler, for a worker that is served.
     Handlers,
-    /// Nothing but that its top-level code runs: it is meant for `isopod run`.
+    /// No handler, for a script that is run by `isopod run`.
     Nothing,
 }
 
-/// How the result is written.
+/// Output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     Text,
     Json,
 }
 
-/// Loads and starts every worker once, and says what is wrong with which.
+/// Starts every worker once and prints errors.
 pub(crate) fn check(
     path: &Path,
     overrides: Overrides,

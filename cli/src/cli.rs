@@ -1,4 +1,4 @@
-//! Arguments, and what each command's end is as an exit code.
+//! Command-line arguments, and the exit code of each command.
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use crate::check::{Expect, Format};
 use crate::config::{ConfigError, Listen, LogFormat, LogLevel, Mode, Overrides, threads};
 use crate::{check, manual, run, serve};
 
-/// A JavaScript runtime pool: run scripts, serve workers.
+/// A JavaScript runtime pool: runs scripts, serves workers.
 #[derive(Parser)]
 #[command(name = "isopod", version)]
 struct Arguments {
@@ -21,36 +21,36 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run a script: its top-level code, then until nothing is left to wait for
+    /// Run a script until no work is left
     Run(run::RunArguments),
     /// Run code given on the command line
     Eval(run::EvalArguments),
     /// Serve workers over HTTP
     Serve(ServeArguments),
-    /// Read the configuration, load and start every worker, and say what is wrong
+    /// Start every worker once and report errors
     Check(CheckArguments),
     /// Print the JSON schema of isopod.toml, for editors
     Schema,
-    /// Print a script that completes the command's arguments in a shell
+    /// Print shell completions
     Completions {
-        /// The shell whose completion script is printed; source it, or save it where the shell looks for completions
+        /// Shell; source the output, or save it in the shell's completion folder
         shell: Shell,
     },
-    /// Print the manual page, for `man`
+    /// Print the manual page in `man` format
     #[command(hide = true)]
     Man,
 }
 
-/// What `serve` and `check` have in common.
+/// Arguments of both `serve` and `check`.
 #[derive(Args)]
 struct Project {
-    /// A script, a folder, or a configuration file (isopod.toml, wrangler.toml, wrangler.jsonc)
+    /// Script, folder or configuration file (isopod.toml, wrangler.toml, wrangler.jsonc)
     #[arg(default_value = ".")]
     path: PathBuf,
-    /// A file of NAME=value lines for vars and secrets; may be given more than once
+    /// File of NAME=value lines for vars and secrets; may be repeated
     #[arg(long, value_name = "FILE")]
     env_file: Vec<PathBuf>,
-    /// The environment of a wrangler file to use
+    /// Environment of a wrangler file
     #[arg(long, value_name = "NAME")]
     env: Option<String>,
 }
@@ -59,25 +59,25 @@ struct Project {
 struct ServeArguments {
     #[command(flatten)]
     project: Project,
-    /// Where to listen: PORT (on 127.0.0.1), :PORT (on every address), ADDRESS:PORT or unix:PATH; may be given more than once
+    /// Address to listen on: PORT (on 127.0.0.1), :PORT (on every address), ADDRESS:PORT or unix:PATH; may be repeated
     #[arg(long, short, value_name = "ADDRESS")]
     listen: Vec<Listen>,
-    /// Worker threads; 0 is one for each processor
+    /// Number of worker threads; 0 means one per core
     #[arg(long, short, value_name = "COUNT", value_parser = threads)]
     threads: Option<usize>,
-    /// Where the admin listener answers /healthz, /readyz, /metrics and /stats
+    /// Address of the admin listener for /healthz, /readyz, /metrics and /stats
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<Listen>,
-    /// Answer errors tersely, as strangers should see them
+    /// Omit details from error responses
     #[arg(long)]
     production: bool,
-    /// Deploy anew when files change
+    /// Redeploy when files change
     #[arg(long, short)]
     watch: bool,
-    /// off, error, warn, info, debug or trace
+    /// Log level: off, error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", value_parser = log_level)]
     log: Option<LogLevel>,
-    /// Log as JSON lines
+    /// Log JSON lines
     #[arg(long)]
     log_json: bool,
 }
@@ -86,7 +86,7 @@ struct ServeArguments {
 struct CheckArguments {
     #[command(flatten)]
     project: Project,
-    /// The script is meant for `isopod run`: it needs no handler
+    /// Do not require a handler, for a script that is run by `isopod run`
     #[arg(long)]
     script: bool,
     /// Print the result as JSON
@@ -98,10 +98,10 @@ fn log_level(text: &str) -> Result<LogLevel, String> {
     serde_json::from_value(text.into()).map_err(|_| "should be off, error, warn, info, debug or trace".to_owned())
 }
 
-/// Exit code for a configuration or an argument that is wrong.
+/// Exit code for an invalid configuration or argument.
 const USAGE: u8 = 2;
 
-/// Runs the command that the process was started with.
+/// Runs the command given on the command line and returns its exit code.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let environment = std::env::vars_os()
@@ -141,7 +141,7 @@ pub fn main() -> ExitCode {
     })
 }
 
-/// Tells whoever runs the command what went wrong.
+/// Prints an error to standard error.
 pub(crate) fn tell_error(text: impl std::fmt::Display) {
     let (on, off) = if std::io::stderr().is_terminal() {
         ("\x1b[1;31m", "\x1b[0m")
@@ -151,7 +151,7 @@ pub(crate) fn tell_error(text: impl std::fmt::Display) {
     eprintln!("{on}error{off}: {text}");
 }
 
-/// The error and its causes in one line. Many errors say their cause themselves, and then it is not said again.
+/// Formats an error and its causes in one line. A cause that the error's own text includes is not repeated.
 pub(crate) fn explain(error: &anyhow::Error) -> String {
     error
         .chain()

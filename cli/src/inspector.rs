@@ -1,5 +1,5 @@
-//! What a worker handles, asked of the worker itself: its main module is started behind one of ours, which looks at its
-//! exports and at the listeners it adds.
+//! Detection of a worker's handlers: its main module is started behind a module of ours, which examines its exports and the
+//! listeners it adds.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,24 +11,25 @@ use isopod_pool::js::modules::MemoryModule;
 use serde::Deserialize;
 use url::Url;
 
-/// Names that no file of a project has. They stand beside the main module, so that it finds what it always finds.
+/// File names that no project uses. They are next to the main module, so that its imports resolve as usual.
 const INSPECTOR: &str = ".isopod-inspector.js";
 const LISTENERS: &str = ".isopod-listeners.js";
 
-/// What a main module has to offer.
+/// Exports and handlers of a main module.
 #[derive(Debug, Deserialize, PartialEq, Eq)]
 pub(crate) struct Found {
-    /// Whether any event finds a handler.
+    /// There is a handler for some event.
     handles: bool,
-    /// The names it exports.
+    /// Exported names.
     exports: Vec<String>,
 }
 
-/// The path of the module to start instead of `main`, and the modules in memory that this takes.
+/// Returns the path of the module to start instead of `main`, and the in-memory modules it needs.
 pub(crate) fn in_front_of(main: &Path) -> Result<(PathBuf, BTreeMap<Url, MemoryModule>)> {
     // Where it is, not where a link to it is: what it imports lies there.
     let main = std::fs::canonicalize(main).or_else(|_| std::path::absolute(main))?;
-    let url = |path: &Path| Url::from_file_path(path).map_err(|()| anyhow!("{} is no full path", path.display()));
+    let url =
+        |path: &Path| Url::from_file_path(path).map_err(|()| anyhow!("{} is not an absolute path", path.display()));
     let name = url(&main)?;
     let name = name
         .path_segments()
@@ -46,13 +47,13 @@ pub(crate) fn in_front_of(main: &Path) -> Result<(PathBuf, BTreeMap<Url, MemoryM
     Ok((inspector, modules.into()))
 }
 
-/// Asks a script that was deployed with the inspector in front.
+/// Queries a script that was deployed with the inspector.
 pub(crate) async fn ask(pool: &Pool, name: &str) -> Result<Found, Failure> {
     pool.call(name, "found", &()).await
 }
 
 impl Found {
-    /// What is wrong with a worker that has nothing to handle an event with.
+    /// Returns the error for a worker without handlers.
     pub(crate) fn problem(&self) -> Option<String> {
         if self.handles {
             return None;
@@ -62,7 +63,7 @@ impl Found {
             some => some,
         };
         Some(format!(
-            "it handles no event: there is no fetch(), scheduled() or queue() in its default export, and no listener for \
+            "it handles no event: its default export has no fetch(), scheduled() or queue(), and there is no listener for \
              one of them (it exports {exports}); add `export default {{ fetch(request) {{ … }} }}`, or check a script \
              that is meant for `isopod run` with `isopod check --script`"
         ))

@@ -1,6 +1,6 @@
-//! The `isopod` command: arguments, environment and files become a configuration, and that becomes a running process.
+//! The `isopod` command: turns arguments, environment and files into a configuration, and that into a running process.
 //!
-//! Nothing below this crate reads an environment variable or decides about an exit code.
+//! No other crate reads environment variables or sets exit codes.
 
 mod check;
 pub mod cli;

@@ -1,4 +1,4 @@
-//! Where `tracing` goes: standard error, coloured on a terminal, or JSON lines.
+//! `tracing` subscriber: standard error, colored on a terminal, or JSON lines.
 
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
@@ -10,16 +10,16 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::config::{Log, LogFormat, LogLevel};
 
-/// What writes for a server, once there is one.
+/// A server's background writer.
 static BESIDE: OnceLock<NonBlocking> = OnceLock::new();
 
-/// Installs the subscriber of the process. `RUST_LOG`-like directives are not read: the configuration says it all.
+/// Installs the process's subscriber. `RUST_LOG` directives are not read: everything is in the configuration.
 pub(crate) fn install(log: &Log) {
     subscribe(log, std::io::stderr);
 }
 
-/// The same for a server: a thread writes, so that whoever reads standard error, slowly or not at all, holds up no request. Keep
-/// the guard: dropped, it waits a moment until all is written.
+/// Installs a subscriber that writes on a background thread, so that a slow reader of standard error does not delay
+/// requests. When the guard is dropped, it waits briefly until everything is written.
 pub(crate) fn install_beside(log: &Log) -> WorkerGuard {
     let (writer, guard) = NonBlockingBuilder::default()
         .lossy(true)
@@ -30,7 +30,7 @@ pub(crate) fn install_beside(log: &Log) -> WorkerGuard {
     guard
 }
 
-/// Says something to whoever runs the program, among the lines of the log.
+/// Prints a message for the user in the order of the log.
 pub(crate) fn tell(text: impl Display) {
     match BESIDE.get() {
         // In one piece. It is dropped where nobody reads, and counted.
@@ -39,7 +39,7 @@ pub(crate) fn tell(text: impl Display) {
     }
 }
 
-/// Lines that were dropped because too many waited.
+/// Returns the number of lines dropped because the buffer was full.
 pub(crate) fn lines_dropped() -> usize {
     BESIDE.get().map_or(0, |lines| lines.error_counter().dropped_lines())
 }

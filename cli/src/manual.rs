@@ -1,4 +1,4 @@
-//! What is made of the command's own description: completions for shells, and the manual page.
+//! Shell completions and manual page, generated from the command's definition.
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -20,7 +20,7 @@ pub(crate) fn page(command: Command) -> Result<ExitCode> {
     print(&rendered(command)?)
 }
 
-/// One page for all: the command's own sections, then a section for each subcommand.
+/// Renders one page: the command itself, then a section for each subcommand.
 fn rendered(mut command: Command) -> std::io::Result<Vec<u8>> {
     command.build();
     let shown = |sub: &&Command| !sub.is_hide_set() && sub.get_name() != "help";
@@ -46,7 +46,7 @@ fn rendered(mut command: Command) -> std::io::Result<Vec<u8>> {
     Ok(page)
 }
 
-/// A reader that leaves early (`isopod man | head`) is no error.
+/// Writes to standard output. A reader that closes it early (`isopod man | head`) is not an error.
 fn print(text: &[u8]) -> Result<ExitCode> {
     match std::io::stdout().lock().write_all(text) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),

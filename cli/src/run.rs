@@ -1,4 +1,4 @@
-//! `isopod run` and `isopod eval`: one script as a command.
+//! `isopod run` and `isopod eval`: runs one script as a command.
 
 mod life;
 mod limits;
@@ -23,27 +23,27 @@ use self::project::{Entry, ProjectArguments};
 use crate::config::{Log, LogLevel, read_env_file};
 use crate::logging;
 
-/// What a script may do; the same for `run` and `eval`.
+/// Permissions of a script; the same for `run` and `eval`.
 #[derive(Args)]
 pub(crate) struct Permissions {
-    /// Let the script see all environment variables, or those named: --allow-env=HOME,PATH
+    /// Allow reading environment variables, all or only those named: --allow-env=HOME,PATH
     #[arg(long, value_name = "NAMES", num_args = 0..=1, require_equals = true, value_delimiter = ',')]
     allow_env: Option<Vec<String>>,
-    /// Let the script see the variables of this file; may be given more than once
+    /// Make the variables of this file available to the script; may be repeated
     #[arg(long, value_name = "FILE")]
     env_file: Vec<PathBuf>,
-    /// Let the script read all files, or those named and what is in folders named: --allow-read=data,notes.txt
+    /// Allow reading files, all or only the named files and folders: --allow-read=data,notes.txt
     #[arg(long, value_name = "PATHS", num_args = 0..=1, require_equals = true, value_delimiter = ',')]
     allow_read: Option<Vec<PathBuf>>,
-    /// Let the script write, rename and remove all files, or those named and what is in folders named
+    /// Allow writing, renaming and removing files, all or only the named files and folders
     #[arg(long, value_name = "PATHS", num_args = 0..=1, require_equals = true, value_delimiter = ',')]
     allow_write: Option<Vec<PathBuf>>,
-    /// Let the script's fetch reach private and loopback addresses
+    /// Allow fetch to private and loopback addresses
     #[arg(long)]
     allow_private_network: bool,
 }
 
-/// What `run` and `eval` have in common.
+/// Arguments of both `run` and `eval`.
 #[derive(Args)]
 pub(crate) struct Common {
     #[command(flatten)]
@@ -58,10 +58,10 @@ pub(crate) struct Common {
 pub(crate) struct RunArguments {
     #[command(flatten)]
     common: Common,
-    /// Run the script again when a file changes that it was read from
+    /// Run the script again when one of its files changes
     #[arg(long, conflicts_with = "wall")]
     watch: bool,
-    /// The script ("-" reads it from standard input), and its arguments: `import { args } from "isopod:process"`
+    /// Script ("-" for standard input) and its arguments, which are `args` of "isopod:process"
     // In one: clap would take a `--` for itself that stands between the two, and it is the script's, as in Node and Deno.
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_names = ["SCRIPT", "ARGUMENTS"])]
     command: Vec<OsString>,
@@ -74,18 +74,18 @@ pub(crate) struct EvalArguments {
     /// Print the value of an expression
     #[arg(long, short)]
     print: bool,
-    /// The code: TypeScript or JSX, with imports and top-level await
+    /// Code: TypeScript or JSX, with imports and top-level await
     code: String,
-    /// Passed to the script
+    /// Arguments of the script
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     args: Vec<OsString>,
 }
 
 type Environment = BTreeMap<String, String>;
 
-/// An option before the script that there is not.
+/// An unknown option before the script.
 #[derive(Debug, thiserror::Error)]
-#[error("there is no option {} (`isopod run --help` lists them); what is for the script goes after its name", .0.display())]
+#[error("unknown option {} (`isopod run --help` lists the options); arguments of the script go after its name", .0.display())]
 pub(crate) struct UnknownOption(PathBuf);
 
 pub(crate) fn run(arguments: RunArguments, environment: &Environment) -> Result<ExitCode> {
@@ -104,7 +104,9 @@ pub(crate) fn run(arguments: RunArguments, environment: &Environment) -> Result<
         match std::fs::metadata(&file) {
             Ok(found) if found.is_dir() => {
                 let folder = file.display();
-                bail!("{folder} is a folder, and `isopod run` takes a script; a folder is for `isopod serve {folder}`")
+                bail!(
+                    "{folder} is a folder, but `isopod run` takes a script; to serve a folder, use `isopod serve {folder}`"
+                )
             }
             Ok(found) if found.is_file() => Entry::File(file.clone()),
             // A pipe, such as that of the shell's `<(…)`: it can be read once.
@@ -117,7 +119,7 @@ pub(crate) fn run(arguments: RunArguments, environment: &Environment) -> Result<
     };
     if arguments.watch {
         if matches!(entry, Entry::Text { .. }) {
-            bail!("a script from standard input or a pipe cannot be watched: give `isopod run --watch` a file")
+            bail!("cannot watch a script from standard input or a pipe; pass a file to `isopod run --watch`")
         }
         let watched = arguments.common.project.watched(&file)?;
         return watch::watch(
@@ -133,13 +135,12 @@ pub(crate) fn run(arguments: RunArguments, environment: &Environment) -> Result<
         && looks_like_a_worker(&text)
     {
         let file = file.display();
-        eprintln!("hint: {file} has a handler, and `isopod run` calls none; serve it with `isopod serve {file}`");
+        eprintln!("hint: {file} has a handler, which `isopod run` does not call; serve it with `isopod serve {file}`");
     }
     Ok(code)
 }
 
-/// Whether a module is most likely a worker, which run as a command does nothing and says nothing. A guess by its text is
-/// enough for a hint.
+/// Guesses from its text whether a module is a worker, which does nothing when run as a command. A guess is enough for a hint.
 fn looks_like_a_worker(text: &str) -> bool {
     text.lines().any(|line| {
         line.starts_with("export default ")
@@ -202,14 +203,14 @@ fn script(entry: Entry, common: &Common, args: Vec<OsString>, all: &Environment)
     Ok(script)
 }
 
-/// JavaScript's strings cannot hold every file name of the system's.
+/// Converts the arguments to text: JavaScript strings cannot represent every file name.
 fn text(argument: OsString) -> Result<String> {
     argument.into_string().map_err(|argument| {
         anyhow::anyhow!("the argument {argument:?} is not UTF-8, and a script gets its arguments as text")
     })
 }
 
-/// What an option for files allows: without paths all of them.
+/// Permissions granted by an option for files; without paths all of them.
 fn grant(paths: Option<&[PathBuf]>) -> Result<Grant> {
     match paths {
         None => Ok(Grant::Nothing),

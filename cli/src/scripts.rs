@@ -1,4 +1,4 @@
-//! From a worker's configuration to its script and its options.
+//! Builds scripts and options from a worker's configuration.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,7 +18,7 @@ use url::Url;
 use crate::config::{self, Config, DatabaseUrl, Mode, Network, NetworkRule, Var, Worker};
 use crate::inspector;
 
-/// The script and the options of one worker of the configuration.
+/// Builds the script and options of a worker.
 pub(crate) fn script(
     config: &Config,
     name: &str,
@@ -29,7 +29,7 @@ pub(crate) fn script(
     with_main(config, name, worker, bridge, servers, &worker.main, BTreeMap::new())
 }
 
-/// The same, but with [`inspector`](crate::inspector) in front of the main module.
+/// Builds the same with the [`inspector`](crate::inspector) in front of the main module.
 pub(crate) fn inspected(
     config: &Config,
     name: &str,
@@ -40,7 +40,7 @@ pub(crate) fn inspected(
     with_main(config, name, worker, bridge, &OwnServers::default(), &path, modules)
 }
 
-/// The worker's place on the bus.
+/// Connects the worker to the bus.
 pub(crate) fn bridge(bus: &Bus, name: &str, worker: &Worker) -> Result<EventBridge> {
     let publishes = worker.events.publish.iter();
     let publishes: Vec<_> = publishes.map(|topic| topic.pattern().as_str()).collect();
@@ -88,7 +88,7 @@ fn with_main(
             DatabaseUrl::Sqlite(path) => {
                 if let Some(folder) = path.parent() {
                     std::fs::create_dir_all(folder)
-                        .with_context(|| format!("cannot make the folder of the database {}", path.display()))?;
+                        .with_context(|| format!("cannot create the folder of the database {}", path.display()))?;
                 }
                 format!("sqlite:{}", path.display())
             }
@@ -177,7 +177,7 @@ fn policy(network: &Network) -> NetPolicy {
 fn import_map(path: &Path) -> Result<ImportMapText> {
     let path = &std::path::absolute(path)?;
     let json = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let base = Url::from_file_path(path).map_err(|()| anyhow::anyhow!("{} is no full path", path.display()))?;
+    let base = Url::from_file_path(path).map_err(|()| anyhow::anyhow!("{} is not an absolute path", path.display()))?;
     Ok(ImportMapText { base, json })
 }
 

@@ -93,7 +93,10 @@ impl Folder {
             Ok(mut config) => {
                 let notes = format!("{:?}", std::mem::take(&mut config.notes));
                 assert!(!format!("{config:?}").contains(PASSWORD), "a password is shown");
-                assert!(is_broken_up(text) || !notes.contains(PASSWORD), "a note shows a password");
+                assert!(
+                    is_broken_up(text) || !notes.contains(PASSWORD),
+                    "a note shows a password"
+                );
             }
             Err(ConfigError::Invalid { problems }) => {
                 assert!(!problems.is_empty(), "wrong, and nothing that is");

@@ -312,5 +312,9 @@ fn arguments_after_the_script_are_its_own() {
     }
     let ended = isopod(&["run", "--no-such-option", &file]);
     assert_eq!(ended.code, Some(2));
-    assert!(ended.stderr.contains("no option --no-such-option"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("unknown option --no-such-option"),
+        "{}",
+        ended.stderr
+    );
 }

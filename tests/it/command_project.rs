@@ -150,11 +150,11 @@ fn a_watched_script_runs_again_when_what_it_loaded_changes_and_not_when_what_it_
     let mut told = || stderr.next().expect("a line").expect("text");
     assert_eq!(
         (printed().as_str(), told().as_str()),
-        ("one", "ended with 0; waiting for a change")
+        ("one", "exited with 0; waiting for changes")
     );
     project.write("text.js", "export const text = ;");
     assert!(told().contains("text.js changed"));
-    while told() != "ended with 1; waiting for a change" {}
+    while told() != "exited with 1; waiting for changes" {}
     project.write("text.js", "export const text = 'two';");
     assert_eq!(printed(), "two");
     child.kill().expect("a process");

@@ -63,7 +63,7 @@ fn a_run_that_lasts_has_the_next_ones_skipped() {
     until("a run is skipped", || {
         server
             .log()
-            .contains("skipped: the run before has not ended")
+            .contains("skipped: the previous run has not ended")
             .then_some(())
     });
     let now = state(&server);

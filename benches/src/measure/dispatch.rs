@@ -50,8 +50,8 @@ impl Subject {
 fn about(function: Function) -> &'static str {
     match function {
         Function::Nothing => "an empty function",
-        Function::Total => "a function that takes an order of five fields and gives an invoice of three",
-        Function::Work => "a function that computes for a tenth of a millisecond",
+        Function::Total => "a function with structured values",
+        Function::Work => "a function that computes for 0.1 ms",
     }
 }
 
@@ -78,8 +78,8 @@ pub(super) fn latency(programs: &Programs, effort: &Effort, function: Function) 
         better: Some(Better::Lower),
     };
     Ok(Table {
-        title: format!("A call of {}, one caller", about(function)),
-        how: format!("Two warm workers, {} calls a round, one after the other.", effort.calls),
+        title: format!("Calls of {}, one caller", about(function)),
+        how: format!("Two warm workers, {} sequential calls a round.", effort.calls),
         columns: vec![column("median, µs"), column("90 %, µs"), column("99 %, µs")],
         rows: rows(subjects, medians),
     })
@@ -101,7 +101,7 @@ pub(super) fn throughput(programs: &Programs, effort: &Effort, function: Functio
     })?;
     Ok(Table {
         title: format!("Calls of {}, 64 callers on two workers", about(function)),
-        how: format!("{} calls a round; the callers share one thread.", effort.calls),
+        how: format!("{} calls a round; the callers share a thread.", effort.calls),
         columns: vec![Column {
             title: "calls/s",
             better: Some(Better::Higher),

@@ -19,11 +19,11 @@ pub(super) fn enforced(programs: &Programs, effort: &Effort) -> Result<Table> {
         median(|pair| pair.1 / pair.0),
     );
     Ok(Table {
-        title: "Hello world with limits off and on".to_owned(),
+        title: "Cost of limits".to_owned(),
         how: format!(
-            "`pool.fetch`, no HTTP: what the watchdog and the memory gauge cost is a larger part of it than of a request to a \
-             server. {blocks} pairs of blocks of 6,400 requests by 64 callers, one worker each, in turn in one process; medians \
-             of the blocks. The median of each pair's own ratio: {ratio:.3}."
+            "`pool.fetch` without HTTP, where the watchdog and the memory gauge are a larger part of the cost than in a request \
+             to a server. {blocks} pairs of blocks of 6,400 requests by 64 callers, one worker each, alternating in one \
+             process; medians of the blocks. The median of the pairs' ratios: {ratio:.3}."
         ),
         columns: Column::lower(["µs a request"]),
         rows: Row::all(["limits off", "limits on"], vec![vec![off], vec![on]]),
@@ -41,16 +41,16 @@ pub(super) fn breach(programs: &Programs, effort: &Effort) -> Result<Table> {
     let all = of(late.iter().map(|late| late.0).collect());
     let undisturbed: Vec<_> = late.iter().filter(|late| !late.1).map(|late| late.0).collect();
     let name = format!(
-        "those during which it took none ({} of {})",
+        "those undisturbed by the hypervisor ({} of {})",
         undisturbed.len(),
         late.len()
     );
     Ok(Table {
-        title: "An endless loop is answered".to_owned(),
+        title: "Termination of endless loops".to_owned(),
         how: format!(
-            "One on every processor at any time, {loops} each, with a limit of 100 ms of CPU time: how long after that its \
-             caller has the answer, by the clock, less what the loop's thread waited for a processor. A machine under this one \
-             may take processors away, and that is in no such number."
+            "One loop on every processor at any time, {loops} each, with a limit of 100 ms of CPU time: the wall time from the \
+             limit to the caller's answer, less the time for which the loop's thread waited for a processor. A hypervisor may \
+             take processors away, which these numbers cannot exclude."
         ),
         columns: Column::lower(["median, ms", "99 %, ms", "longest, ms"]),
         rows: Row::all(["all", name.as_str()], vec![all, of(undisturbed)]),

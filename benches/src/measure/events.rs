@@ -18,9 +18,9 @@ pub(super) fn measure(programs: &Programs, effort: &Effort) -> Result<Table> {
         Ok([50.0, 90.0, 99.0].map(|percent| samples.percentile(percent)).to_vec())
     })?;
     Ok(Table {
-        title: "A message from worker to worker".to_owned(),
+        title: "Messages between workers".to_owned(),
         how: format!(
-            "{chains} chains a round of eight hops each, between two workers on two threads; an eighth of each chain."
+            "{chains} chains a round of eight hops each, between two workers on two threads; the time of one hop."
         ),
         columns: Column::lower(["median, µs", "90 %, µs", "99 %, µs"]),
         rows: Row::all(SUBJECTS, medians),

@@ -45,10 +45,10 @@ pub(super) fn measure(programs: &Programs, effort: &Effort) -> Result<Table> {
         Ok([50.0, 90.0].map(|percent| samples.percentile(percent) / 1e3).to_vec())
     })?;
     Ok(Table {
-        title: "A fresh worker".to_owned(),
+        title: "Worker start".to_owned(),
         how: format!(
-            "{starts} a round, each after the last is gone; event loop, isolate, the script's code; but for the first row, \
-             a message to it and its answer."
+            "{starts} a round, each after the previous one has ended: event loop, isolate and the script's code; except in the \
+             first row, also a message and its answer."
         ),
         columns: Column::lower(["median, ms", "90 %, ms"]),
         rows: Row::all(SUBJECTS.map(|(subject, _)| subject), medians),

@@ -25,8 +25,8 @@ impl Route {
     const fn title(self) -> &'static str {
         match self {
             Self::Hello => "Hello world over HTTP",
-            Self::Hono => "A Hono route that answers JSON, over HTTP",
-            Self::Echo => "4 KB of JSON, parsed and written, over HTTP",
+            Self::Hono => "A Hono route with a JSON response over HTTP",
+            Self::Echo => "Parsing and serializing 4 KB of JSON over HTTP",
         }
     }
 
@@ -165,7 +165,7 @@ pub(super) fn measure(route: Route, programs: &Programs, effort: &Effort) -> Res
     Ok(Table {
         title: route.title().to_owned(),
         how: format!(
-            "`wrk -t1 -c{} -d{}s` on the same machine, after {} s to warm up. Processor time is the server's, user and \
+            "`wrk -t1 -c{} -d{}s` on the same machine, after {} s of warm-up. Processor time is the server's, user and \
              system, all threads and children.",
             wrk::CONNECTIONS,
             effort.load.as_secs(),

@@ -53,7 +53,7 @@ pub(super) fn measure(programs: &Programs, effort: &Effort) -> Result<Table> {
             "Resident memory of a process with 1 and with {MANY} workers that have answered once, each on its own thread \
              (Isopod: with its I/O runtime of two threads)."
         ),
-        columns: Column::lower(["each further, MB", "with 1, MB", "with 50, MB"]),
+        columns: Column::lower(["each additional, MB", "with 1, MB", "with 50, MB"]),
         rows: Row::all(SUBJECTS, medians),
     })
 }

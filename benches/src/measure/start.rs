@@ -27,7 +27,7 @@ pub(super) fn measure(programs: &Programs, effort: &Effort) -> Result<Table> {
             }),
         ),
         (
-            "a program that builds a pool and calls once",
+            "a program that builds a pool and makes one call",
             Box::new(|| Ok(programs.own(["first"]))),
         ),
         (
@@ -54,11 +54,8 @@ pub(super) fn measure(programs: &Programs, effort: &Effort) -> Result<Table> {
         values,
     });
     Ok(Table {
-        title: "A process from nothing to its end, with one result".to_owned(),
-        how: format!(
-            "{} runs a round, from the start of the process until it has ended.",
-            effort.starts
-        ),
+        title: "Process start to exit with one result".to_owned(),
+        how: format!("{} runs a round, from process start to exit.", effort.starts),
         columns: vec![column("median, ms"), column("90 %, ms")],
         rows: rows.collect(),
     })

@@ -1,7 +1,7 @@
-//! Checks a document against a schema and tells everything that is wrong with it at once.
+//! Checks a document against a schema and reports all problems at once.
 //!
-//! It knows the part of JSON Schema that ours is made of. Only afterwards does serde read the document, which then
-//! cannot fail: serde alone would stop at the first problem.
+//! It supports the part of JSON Schema that Isopod uses. Serde reads the document afterwards and then cannot fail: serde
+//! alone would stop at the first problem.
 
 use serde_json::Value as Json;
 
@@ -10,8 +10,8 @@ use super::problem::{Fault, Problem};
 use super::source::{Place, Source, Span};
 use super::values;
 
-/// All that is wrong with `node` by `schema`. A mistyped key may have been meant for one of `elsewhere`, the keys that are
-/// handled before the schema is asked.
+/// Returns all problems of `node` under `schema`. A misspelled key may have been meant for one of `elsewhere`, the keys that
+/// are handled before this check.
 pub(super) fn check(source: &Source, node: &Node, schema: &Json, elsewhere: &[&str]) -> Vec<Problem> {
     let mut checker = Checker {
         source,
@@ -22,10 +22,10 @@ pub(super) fn check(source: &Source, node: &Node, schema: &Json, elsewhere: &[&s
     checker.problems
 }
 
-/// No name is longer, and comparing takes time and memory by the length.
+/// Longer words match no name; comparing takes time and memory proportional to the length.
 const WORD_BYTES_MAX: usize = 100;
 
-/// The one of `known` that `word` was most likely meant to be.
+/// Returns the name in `known` that `word` most likely stands for.
 pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if word.len() > WORD_BYTES_MAX {
         return None;
@@ -178,7 +178,7 @@ impl Checker<'_> {
         }
     }
 
-    /// A value that may be one of several things: the one of its type, or one of several constants.
+    /// Checks a value that may be one of several types or constants.
     fn choice(&mut self, node: &Node, schema: &Json, choices: &[Json], path: &KeyPath) {
         let fitting: Vec<&Json> = choices.iter().filter(|choice| fits(node, choice)).collect();
         match (fitting.as_slice(), &node.value) {
@@ -208,7 +208,7 @@ fn choices(schema: &Json) -> Option<&[Json]> {
         .map(Vec::as_slice)
 }
 
-/// The texts that are allowed, if it is a list of such.
+/// Returns the allowed texts of an enumeration.
 fn constants(schema: &Json) -> Vec<&str> {
     if let Some(choices) = choices(schema) {
         return choices.iter().flat_map(constants).collect();
@@ -219,7 +219,7 @@ fn constants(schema: &Json) -> Vec<&str> {
     }
 }
 
-/// Whether the value is of the schema's type, whatever its content.
+/// Returns whether the value has the schema's type, regardless of its content.
 fn fits(node: &Node, schema: &Json) -> bool {
     let one = |kind: &str| match &node.value {
         Value::Null => true, // `null` in a JSON file is the same as absent.
@@ -236,7 +236,7 @@ fn fits(node: &Node, schema: &Json) -> bool {
     }
 }
 
-/// What may stand there, in words.
+/// Describes the allowed values.
 pub(super) fn describe(schema: &Json) -> String {
     let constants = constants(schema);
     if !constants.is_empty() {

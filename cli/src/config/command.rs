@@ -1,5 +1,5 @@
-//! What an `isopod.toml` says of a script that is run as a command: how its modules are found, and its variables. What it
-//! says of serving (listeners, limits, secrets) does not hold for it.
+//! Settings of an `isopod.toml` for a script that is run as a command: module resolution and variables. Settings for serving
+//! (listeners, limits, secrets) do not apply.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,12 +10,12 @@ use super::sections::Jsx;
 use super::source::Source;
 use super::{ConfigError, invalid, problems_of, typed};
 
-/// The settings of a command. Those of no `isopod.toml`: every default.
+/// Settings of a command. Without an `isopod.toml`, the defaults.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CommandSettings {
     /// The folder of the `isopod.toml`.
     pub root: Option<PathBuf>,
-    /// An import map.
+    /// Import map.
     pub import_map: Option<PathBuf>,
     /// JSX in .jsx and .tsx files.
     pub jsx: Jsx,
@@ -24,8 +24,8 @@ pub struct CommandSettings {
 }
 
 impl CommandSettings {
-    /// Those of the nearest `isopod.toml` in the script's folder or above it. Of several workers it is the one whose `main` is
-    /// this script; else the one at the top level.
+    /// Returns the settings of the nearest `isopod.toml` in the script's folder or above it: those of the worker whose
+    /// `main` is this script, else those at the top level.
     ///
     /// # Errors
     ///
@@ -37,7 +37,7 @@ impl CommandSettings {
         }
     }
 
-    /// The nearest `isopod.toml` in a script's folder or above it.
+    /// Returns the nearest `isopod.toml` in a script's folder or above it.
     pub fn file_for(main: &Path) -> Option<PathBuf> {
         let folders = main.ancestors().skip(1);
         let mut files = folders.map(|folder| folder.join("isopod.toml"));

@@ -1,4 +1,4 @@
-//! When a worker's `scheduled` handler is called: a cron expression, and the times that it names. Pure.
+//! Cron expressions and their times. Pure.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,8 +8,8 @@ use croner::parser::{CronParser, Seconds, Year};
 
 use super::text::{TextForm, text_value};
 
-/// A cron expression as Workers have them, in UTC: minute, hour, day of the month, month, day of the week. With six
-/// fields the first is the second. Days of the week are 1 to 7, Sunday first, or `SUN` to `SAT`.
+/// A cron expression with the syntax of Workers, in UTC: minute, hour, day of month, month, day of week. With six fields the
+/// first is the second. Days of the week are 1 to 7 starting on Sunday, or `SUN` to `SAT`.
 ///
 /// ```
 /// use std::time::{Duration, UNIX_EPOCH};
@@ -22,14 +22,14 @@ use super::text::{TextForm, text_value};
 /// ```
 #[derive(Clone)]
 pub struct Cron {
-    /// As it is written: scripts are told by it which of their triggers it was.
+    /// The original text, by which scripts distinguish their triggers.
     text: String,
     times: croner::Cron,
 }
 text_value!(Cron);
 
 impl Cron {
-    /// The first time after this one; `None` where there is none that a calendar has.
+    /// Returns the first time after `time`, or `None` if there is none in the calendar.
     #[must_use]
     pub fn next_after(&self, time: SystemTime) -> Option<SystemTime> {
         self.times
@@ -38,7 +38,7 @@ impl Cron {
             .and_then(system_time)
     }
 
-    /// The last time up to and with this one.
+    /// Returns the last time up to and including `time`.
     #[must_use]
     pub fn last_until(&self, time: SystemTime) -> Option<SystemTime> {
         self.times
@@ -48,7 +48,7 @@ impl Cron {
     }
 }
 
-/// The second that a time lies in: expressions know nothing smaller.
+/// Rounds a time down to its second, the resolution of expressions.
 fn second_of(time: SystemTime) -> Option<DateTime<Utc>> {
     let seconds = time.duration_since(UNIX_EPOCH).ok()?.as_secs();
     DateTime::from_timestamp(i64::try_from(seconds).ok()?, 0)

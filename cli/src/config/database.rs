@@ -1,4 +1,4 @@
-//! What a worker may ask of one database.
+//! Limits on the use of a database.
 
 use std::time::Duration;
 
@@ -7,41 +7,41 @@ use serde::{Deserialize, Serialize};
 
 use super::text::{Size, Time};
 
-/// The limits of one SQL database.
+/// Limits of a SQL database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct DatabaseLimits {
-    /// Time of one call, waiting for a connection included.
+    /// Time of one call, including the wait for a connection.
     #[serde(with = "Time")]
     pub timeout: Duration,
-    /// Rows of a result at most.
+    /// Maximum number of rows of a result.
     #[schemars(range(min = 1))]
     pub rows_max: usize,
-    /// Size of a result at most.
+    /// Maximum size of a result.
     #[serde(with = "Size")]
     pub result_bytes_max: u64,
-    /// Size of a statement at most.
+    /// Maximum size of a statement.
     #[serde(with = "Size")]
     pub statement_bytes_max: u64,
-    /// Parameters of a statement at most.
+    /// Maximum number of parameters of a statement.
     #[schemars(range(min = 1))]
     pub params_max: usize,
-    /// Statements of one `batch` or `exec` at most.
+    /// Maximum number of statements of a `batch` or `exec`.
     #[schemars(range(min = 1))]
     pub statements_max: usize,
-    /// Size of a text, blob or row in SQLite at most.
+    /// Maximum size of a text, blob or row in SQLite.
     #[serde(with = "Size")]
     pub value_bytes_max: u64,
-    /// Size of a pattern of `LIKE` or `GLOB` in SQLite at most.
+    /// Maximum size of a `LIKE` or `GLOB` pattern in SQLite.
     #[serde(with = "Size")]
     pub pattern_bytes_max: u64,
-    /// Size of a SQLite file at most.
+    /// Maximum size of a SQLite file.
     #[serde(with = "Size")]
     pub database_bytes_max: u64,
-    /// Memory that SQLite may use in the whole process; the lowest of all databases holds.
+    /// Maximum memory of SQLite in the whole process; the lowest value of all databases applies.
     #[serde(with = "Size")]
     pub sqlite_memory_max: u64,
-    /// Time after which a connection that is not used is closed.
+    /// Time after which an idle connection is closed.
     #[serde(with = "Time")]
     pub idle_timeout: Duration,
 }

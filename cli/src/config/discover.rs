@@ -1,25 +1,25 @@
-//! From a path on the command line to what it means: a script, or a configuration file.
+//! Determines what a path on the command line refers to: a script, a configuration file or a folder.
 
 use std::path::{Path, PathBuf};
 
 use super::ConfigError;
 use super::source::Source;
 
-/// What a path turned out to be.
+/// Target of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Located {
-    /// A script: one worker, every setting its default.
+    /// A script: one worker with default settings.
     Script(PathBuf),
     /// An `isopod.toml`.
     Isopod(PathBuf),
     /// A `wrangler.toml`, `wrangler.json` or `wrangler.jsonc`.
     Wrangler(PathBuf),
-    /// A folder with neither: its files are served as they are.
+    /// A folder with neither, served as a static site.
     Files(PathBuf),
 }
 
 const EXTENSIONS: [&str; 6] = ["ts", "tsx", "js", "mjs", "jsx", "mts"];
-/// Where an entry file is by custom, without its extension.
+/// Conventional entry files, without extension.
 const ENTRIES: [&str; 4] = ["index", "src/index", "worker", "src/worker"];
 const WRANGLER: [&str; 3] = ["wrangler.jsonc", "wrangler.json", "wrangler.toml"];
 
@@ -31,8 +31,8 @@ const WRANGLER: [&str; 3] = ["wrangler.jsonc", "wrangler.json", "wrangler.toml"]
 ///
 /// # Errors
 ///
-/// [`ConfigError::NothingThere`] says what was looked for; [`ConfigError::UnknownFile`] for a file that is neither;
-/// [`ConfigError::Read`] when there is no such path.
+/// [`ConfigError::NothingThere`] with the files that were looked for; [`ConfigError::UnknownFile`] for any other file;
+/// [`ConfigError::Read`] if the path does not exist.
 pub fn discover(path: &Path) -> Result<Located, ConfigError> {
     let metadata = std::fs::metadata(path).map_err(|cause| ConfigError::Read {
         path: path.to_owned(),
@@ -100,14 +100,14 @@ fn in_folder(folder: &Path) -> Result<Located, ConfigError> {
     })
 }
 
-/// Whether a folder has a file that is not hidden.
+/// Returns whether a folder has a file that is not hidden.
 fn has_files(folder: &Path) -> bool {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut visible = entries.filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'));
     visible.any(|entry| entry.path().is_file())
 }
 
-/// The `main` of package.json, if there is one and its file exists; a library's `main` may well not be built.
+/// Returns the `main` of package.json, if its file exists: that of a library may not have been built.
 fn package_main(folder: &Path) -> Result<Option<PathBuf>, ConfigError> {
     let path = folder.join("package.json");
     if !path.is_file() {

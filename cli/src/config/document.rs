@@ -1,4 +1,4 @@
-//! TOML and JSON with comments as one tree in which every key and value knows its place in the file.
+//! TOML, and JSON with comments, as a tree in which every key and value has its place in the file.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 use super::problem::{Fault, Problem};
 use super::source::{Source, Span};
 
-/// A value and where it stands.
+/// A value and its place.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) span: Span,
@@ -34,7 +34,7 @@ pub(super) struct Entry {
     pub(super) node: Node,
 }
 
-/// Where a value stands in the tree: `workers.api.routes[0]`.
+/// Path of a value in the tree, such as `workers.api.routes[0]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct KeyPath(Vec<Step>);
 
@@ -79,11 +79,11 @@ impl fmt::Display for KeyPath {
     }
 }
 
-/// Where so much is wrong, the rest follows from it.
+/// Maximum number of reported syntax errors; further ones are consequences of these.
 const SYNTAX_PROBLEMS_MAX: usize = 20;
 
 impl Node {
-    /// A document that says nothing.
+    /// Returns an empty document.
     pub(super) fn empty() -> Self {
         Self {
             span: 0..0,
@@ -91,7 +91,7 @@ impl Node {
         }
     }
 
-    /// Reads TOML. Its parser goes on after an error, so several may come back.
+    /// Parses TOML. The parser continues after an error, so there may be several.
     pub(super) fn from_toml(source: &Source) -> Result<Self, Vec<Problem>> {
         let (table, errors) = DeTable::parse_recoverable(source.text());
         if errors.is_empty() {
@@ -109,7 +109,7 @@ impl Node {
         Err(errors.iter().take(SYNTAX_PROBLEMS_MAX).map(problem).collect())
     }
 
-    /// Reads JSON, with comments and trailing commas.
+    /// Parses JSON with comments and trailing commas.
     pub(super) fn from_jsonc(source: &Source) -> Result<Self, Vec<Problem>> {
         let options = jsonc_parser::ParseOptions {
             allow_comments: true,
@@ -135,7 +135,7 @@ impl Node {
         }
     }
 
-    /// The entries of a table; none of anything else.
+    /// Returns the entries of a table, and none for any other value.
     pub(super) fn entries(&self) -> &[Entry] {
         if let Value::Table(entries) = &self.value {
             entries
@@ -144,7 +144,7 @@ impl Node {
         }
     }
 
-    /// Takes out the entries that `wanted` answers for.
+    /// Removes and returns the entries for which `wanted` returns true.
     pub(super) fn take_entries(&mut self, mut wanted: impl FnMut(&Entry) -> bool) -> Vec<Entry> {
         match &mut self.value {
             Value::Table(entries) => entries.extract_if(.., |entry| wanted(entry)).collect(),
@@ -162,17 +162,17 @@ impl Node {
         }
     }
 
-    /// The place of the value at `path`, or of its nearest ancestor that is written down.
+    /// Returns the place of the value at `path`, or of its nearest ancestor in the document.
     pub(super) fn locate(&self, path: &KeyPath) -> Span {
         self.walk(path).0.span.clone()
     }
 
-    /// Whether something is written at `path`.
+    /// Returns whether there is a value at `path`.
     pub(super) fn has(&self, path: &KeyPath) -> bool {
         self.walk(path).1 == path.0.len()
     }
 
-    /// The node furthest along `path`, and how many steps lead to it.
+    /// Returns the deepest node along `path`, and the number of steps to it.
     fn walk(&self, path: &KeyPath) -> (&Self, usize) {
         let mut node = self;
         for (taken, step) in path.0.iter().enumerate() {
@@ -189,7 +189,7 @@ impl Node {
         (node, path.0.len())
     }
 
-    /// The tree without its places.
+    /// Converts the tree to JSON, without places.
     pub(super) fn to_json(&self) -> Json {
         match &self.value {
             Value::Null => Json::Null,
@@ -206,7 +206,7 @@ impl Node {
         }
     }
 
-    /// What a person would call this value.
+    /// Returns the name of the value's type for messages.
     pub(super) fn kind(&self) -> &'static str {
         match &self.value {
             Value::Null => "null",

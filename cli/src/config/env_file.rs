@@ -1,7 +1,7 @@
-//! Env files, and looking a name up in them and in the environment.
+//! Env files, and lookup of names in them and in the environment.
 //!
-//! The format is Node's: `NAME=value`, quotes for several lines, `#` comments, an optional `export`. A `$` is a dollar
-//! sign: nothing is substituted, because passwords hold dollar signs.
+//! The format is Node's: `NAME=value`, quotes for multi-line values, `#` comments, an optional `export`. A `$` is literal:
+//! nothing is substituted, because passwords may contain dollar signs.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -27,7 +27,7 @@ pub fn read_env_file(path: &Path) -> Result<BTreeMap<String, Secret>, ConfigErro
     Ok(values)
 }
 
-/// Where a named value is looked up: in the environment, then in the env files, the last of them first.
+/// Lookup of names in the environment, then in the env files, last file first.
 pub(super) struct Lookup<'a> {
     environment: &'a BTreeMap<String, String>,
     files: BTreeMap<String, Secret>,
@@ -55,7 +55,7 @@ impl<'a> Lookup<'a> {
             .or_else(|| self.files.get(name).cloned())
     }
 
-    /// Every name in the env files, with its value.
+    /// Returns every name in the env files with its value.
     pub(super) fn file_values(&self) -> BTreeMap<String, Secret> {
         self.files
             .keys()

@@ -1,4 +1,4 @@
-//! `isopod.toml` as it is written. [`resolve`](super::resolve) makes a [`Config`](super::Config) of it.
+//! The contents of `isopod.toml`, which [`resolve`](super::resolve) turns into a [`Config`](super::Config).
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,51 +14,51 @@ use super::sections::{
 };
 use super::values::{DatabaseUrl, Listen, RoutePattern, Secret, TopicPattern, WorkerName};
 
-/// Worker threads at most. Each has an event loop and I/O threads of its own, so more is a slip of the finger.
+/// Maximum number of worker threads. Each has an event loop and I/O threads of its own, so a larger number is a mistake.
 pub(super) const THREADS_MAX: usize = 1024;
 
 /// Isopod's configuration.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(super) struct File {
-    /// The schema this file follows, for editors.
+    /// JSON schema of this file, for editors.
     #[serde(rename = "$schema")]
     pub(super) schema: Option<String>,
-    /// The name of the worker at the top level; absent: `main`.
+    /// Name of the top-level worker. Default: `main`.
     #[schemars(extend("format" = WorkerName::FORMAT))]
     pub(super) name: Option<String>,
-    /// The settings of the worker at the top level.
+    /// Settings of the top-level worker.
     #[serde(flatten)]
     pub(super) worker: WorkerFile,
-    /// Worker threads; 0: one for each core.
+    /// Number of worker threads; 0 means one per core.
     #[schemars(range(min = 0, max = THREADS_MAX))]
     pub(super) threads: usize,
-    /// Where to listen; `unix:` paths are taken from this file's folder.
+    /// Addresses to listen on; `unix:` paths are relative to this file's folder.
     pub(super) listen: Vec<Listen>,
-    /// TLS on the TCP listeners; absent: plain.
+    /// TLS on the TCP listeners. Default: plain HTTP.
     pub(super) tls: Option<Tls>,
-    /// The listener for health and metrics; absent: none.
+    /// Listener for health and metrics.
     pub(super) admin: Option<AdminFile>,
-    /// What error responses tell.
+    /// Level of detail in error responses.
     pub(super) mode: Mode,
     /// Logging.
     pub(super) log: Log,
-    /// Files with `NAME=value` lines that `secrets`, `url_from` and `token_from` are looked up in, after the environment; later ones win.
+    /// Files of `NAME=value` lines in which `secrets`, `url_from` and `token_from` are looked up, after the environment; later files win.
     pub(super) env_files: Vec<PathBuf>,
-    /// Which requests go to which worker; the most specific pattern wins. Absent: all to the only worker.
+    /// Routes from requests to workers; the most specific pattern wins. Default: all requests go to the only worker.
     pub(super) routes: Vec<RouteFile>,
-    /// Several workers, by name.
+    /// Workers by name.
     #[schemars(extend("propertyNames" = { "format": WorkerName::FORMAT }))]
     pub(super) workers: BTreeMap<String, NamedWorkerFile>,
-    /// Which hosts workers may connect to.
+    /// Hosts that workers may connect to.
     pub(super) network: Network,
-    /// All workers together.
+    /// Limits on all workers together.
     pub(super) pool: Pool,
-    /// Limits on what comes in over HTTP.
+    /// Limits on incoming HTTP.
     pub(super) ingress: Ingress,
-    /// How the process ends.
+    /// Shutdown of the process.
     pub(super) shutdown: Shutdown,
-    /// A folder without a script, whose files are served.
+    /// A folder without a script, served as a static site.
     #[serde(skip)]
     pub(super) assets: Option<PathBuf>,
 }
@@ -87,35 +87,35 @@ impl Default for File {
     }
 }
 
-/// The listener for `/healthz`, `/readyz`, `/metrics` and `/stats`, apart from the public ones.
+/// The listener for `/healthz`, `/readyz`, `/metrics` and `/stats`, separate from the public ones.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub(super) struct AdminFile {
-    /// Where it listens.
+    /// Address to listen on.
     pub(super) listen: Listen,
-    /// Names it may be asked by, beside addresses, `localhost` and names without a dot.
+    /// Accepted `Host` names in addition to addresses, `localhost` and names without a dot.
     #[serde(default)]
     pub(super) hosts: Vec<String>,
-    /// What `authorization: Bearer` must say, for all paths but `/healthz` and `/readyz`; absent: nothing.
+    /// Bearer token required for all paths except `/healthz` and `/readyz`.
     pub(super) token: Option<String>,
-    /// The name of the environment variable that holds the token, which keeps it out of this file.
+    /// Environment variable that contains the token, to keep it out of this file.
     pub(super) token_from: Option<String>,
 }
 
-/// One of several workers. The one at the top level has the process's `network`.
+/// A worker by name. The top-level worker uses the process's `network`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(super) struct NamedWorkerFile {
     #[serde(flatten)]
     pub(super) worker: WorkerFile,
-    /// Which hosts it may connect to, over what `network` says of all.
+    /// Hosts that it may connect to, combined with the process's `network`.
     pub(super) network: WorkerNetwork,
 }
 
-/// One worker's settings.
+/// Settings of a worker.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(super) struct WorkerFile {
-    /// The entry file.
+    /// Entry file.
     pub(super) main: Option<PathBuf>,
     /// Variables in `env`: text, or any other value as JSON.
     pub(super) vars: BTreeMap<String, Var>,
@@ -123,55 +123,55 @@ pub(super) struct WorkerFile {
     pub(super) secrets: Vec<String>,
     /// SQL databases in `env`.
     pub(super) databases: Vec<DatabaseFile>,
-    /// How long a worker is kept.
+    /// Lifetime of a worker.
     pub(super) policy: Policy,
-    /// Events one worker interleaves; absent: 64, and 1 unless the policy is `per_worker`.
+    /// Maximum number of events that a worker interleaves. Default: 64, or 1 unless the policy is `per_worker`.
     #[schemars(range(min = 1))]
     pub(super) concurrency: Option<usize>,
-    /// Whether a worker that is always at work is given fewer events at a time, down to one.
+    /// Reduce the number of concurrent events, down to one, of a worker that is always busy.
     pub(super) adapts: bool,
-    /// Workers kept warm.
+    /// Number of workers kept warm.
     pub(super) workers_min: usize,
-    /// How much of the threads it gets where several workers want more than there are; absent: 1.
+    /// Share of the threads when workers want more than there are. Default: 1.
     #[schemars(range(min = 1))]
     pub(super) weight: Option<u32>,
-    /// Workers at most; absent: as many as there may be threads.
+    /// Maximum number of workers. Default: the maximum number of threads.
     #[schemars(range(min = 1))]
     pub(super) workers_max: Option<usize>,
-    /// What one worker may use.
+    /// Limits of a worker.
     pub(super) limits: Limits,
-    /// When a worker is replaced by a fresh one.
+    /// Conditions for replacing a worker with a fresh one.
     pub(super) recycle: Recycle,
-    /// When its `scheduled` handler is called.
+    /// Times at which the `scheduled` handler is called.
     pub(super) crons: Vec<Cron>,
-    /// What it publishes and subscribes to; absent: nothing.
+    /// Topics to publish and subscribe to.
     pub(super) events: Option<EventsFile>,
-    /// The folder that modules come from; absent: that of `main`. Packages come from the `node_modules` above it, too.
+    /// Folder from which modules may be imported. Default: the folder of `main`. Packages may also come from `node_modules` above it.
     pub(super) root: Option<PathBuf>,
-    /// What modules may read besides modules.
+    /// Files that scripts may import other than code.
     pub(super) modules: Modules,
-    /// An import map, a JSON file.
+    /// Import map, a JSON file.
     pub(super) import_map: Option<PathBuf>,
     /// JSX in .jsx and .tsx files.
     pub(super) jsx: Jsx,
-    /// Accepted for the sake of existing projects; no effect.
+    /// Accepted for compatibility with existing projects, without effect.
     pub(super) compatibility_date: Option<String>,
-    /// Accepted for the sake of existing projects; no effect.
+    /// Accepted for compatibility with existing projects, without effect.
     pub(super) compatibility_flags: Vec<String>,
-    /// Values for `env` that came with no name in this file: every line of an env file.
+    /// Values for `env` that this file does not name: every line of an env file.
     #[serde(skip)]
     pub(super) env_values: BTreeMap<String, Secret>,
 }
 
-/// What a worker has to do with the process's events.
+/// Topics that a worker publishes and subscribes to.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(super) struct EventsFile {
-    /// Its name in `env`, where it may publish anything: `env.EVENTS.publish("orders.created", order)`.
+    /// Name in `env`, if `publish` is set: `env.EVENTS.publish("orders.created", order)`.
     pub(super) binding: String,
-    /// The topics that it may publish under.
+    /// Topics that it may publish to.
     pub(super) publish: Vec<TopicPattern>,
-    /// The topics of the messages that its `message` handler is called with.
+    /// Topics whose messages its `message` handler receives.
     pub(super) subscribe: Vec<TopicPattern>,
 }
 
@@ -207,18 +207,18 @@ impl JsonSchema for Var {
     }
 }
 
-/// A SQL database, in the shape of D1.
+/// A SQL database with the D1 API.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub(super) struct DatabaseFile {
-    /// Its name in `env`.
+    /// Name in `env`.
     pub(super) binding: String,
-    /// Where it is; a relative SQLite file is taken from this file's folder.
+    /// Database URL; a relative SQLite path is relative to this file's folder.
     #[serde(default)]
     pub(super) url: Option<DatabaseUrl>,
-    /// The name of the environment variable that holds the URL, which keeps a password out of this file.
+    /// Environment variable that contains the URL, to keep a password out of this file.
     #[serde(default)]
     pub(super) url_from: Option<String>,
-    /// Connections at most, for each worker thread.
+    /// Maximum number of connections of each worker thread.
     #[serde(default = "max_connections")]
     #[schemars(range(min = 1))]
     pub(super) max_connections: u32,
@@ -226,12 +226,12 @@ pub(super) struct DatabaseFile {
     pub(super) limits: DatabaseLimits,
 }
 
-/// Connections to one database for each worker thread, unless said otherwise.
+/// Default number of connections to a database for each worker thread.
 pub(super) fn max_connections() -> u32 {
     4
 }
 
-/// A route: a pattern alone, or a pattern and the worker it leads to.
+/// A route: a pattern, or a pattern and a worker.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(super) enum RouteFile {
@@ -242,12 +242,12 @@ pub(super) enum RouteFile {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(super) struct RouteTable {
-    /// Host and path in one, `example.com/api/*`; or use `host` and `path`.
+    /// Host and path, such as `example.com/api/*`; alternatively use `host` and `path`.
     pub(super) pattern: Option<RoutePattern>,
-    /// The host alone.
+    /// Host only.
     pub(super) host: Option<String>,
-    /// The path alone.
+    /// Path only.
     pub(super) path: Option<String>,
-    /// The worker it leads to; absent: the only one.
+    /// Worker that handles the requests. Default: the only worker.
     pub(super) worker: Option<String>,
 }

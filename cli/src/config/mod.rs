@@ -1,5 +1,5 @@
-//! Configuration: `isopod.toml`, `wrangler.toml`/`.json`/`.jsonc`, env files, flags and environment variables become
-//! one [`Config`].
+//! Configuration: combines `isopod.toml` or `wrangler.toml`/`.json`/`.jsonc`, env files, flags and environment variables
+//! into one [`Config`].
 //!
 //! ```no_run
 //! # use isopod::config::{Overrides, discover, load};
@@ -12,11 +12,11 @@
 //! # }
 //! ```
 //!
-//! The data's path: [`discover`] finds the file; `document` reads it into a tree that knows its places; `check` holds
-//! the tree against the schema derived from `file` (or `wrangler`) and collects every problem; serde makes the typed
-//! file of it; `resolve` fills in defaults, looks up paths and secrets and checks what a schema cannot say.
+//! Data flow: [`discover`] finds the file; `document` parses it into a tree with places; `check` validates the tree against
+//! the schema derived from `file` (or `wrangler`) and collects all problems; serde creates the typed file; `resolve` applies
+//! defaults, looks up paths and secrets, and checks what a schema cannot express.
 //!
-//! This module starts nothing and reads no environment by itself: the variables are handed in.
+//! This module starts nothing and does not read the environment: variables are passed in.
 
 mod check;
 mod command;
@@ -70,13 +70,13 @@ use file::File;
 use resolve::Resolver;
 use source::Source;
 
-/// Reads what [`discover`] found, with `overrides` before it, and secrets looked up in `environment` and the env files.
+/// Loads the file found by [`discover`], with `overrides` applied, and secrets looked up in `environment` and the env files.
 ///
-/// A script, and a wrangler file, name no secrets: with them, every line of an env file becomes one.
+/// Scripts and wrangler files do not name secrets: every line of an env file becomes one.
 ///
 /// # Errors
 ///
-/// [`ConfigError::Invalid`] with everything that is wrong at once; [`ConfigError::Read`] when a file cannot be read.
+/// [`ConfigError::Invalid`] with all problems; [`ConfigError::Read`] if a file cannot be read.
 pub fn load(
     located: &Located,
     overrides: &Overrides,
@@ -90,7 +90,7 @@ pub fn load(
     }
 }
 
-/// A folder of files is the configuration that says nothing at all.
+/// Returns the configuration of a static site: all defaults.
 fn load_files(
     folder: &Path,
     overrides: &Overrides,
@@ -160,13 +160,13 @@ fn load_isopod(
     })
 }
 
-/// Everything that the schema of `T` finds wrong with the document. A mistyped key may have been meant for one of
-/// `elsewhere`, the keys already taken out.
+/// Returns all problems of the document under the schema of `T`. A misspelled key may have been meant for one of
+/// `elsewhere`, the keys already removed.
 fn problems_of<T: schemars::JsonSchema>(source: &Source, node: &Node, elsewhere: &[&str]) -> Vec<Problem> {
     check::check(source, node, &schema::schema_of::<T>(), elsewhere)
 }
 
-/// The typed file, if there are no problems.
+/// Returns the typed file if there are no problems.
 fn typed<T: DeserializeOwned>(source: &Source, node: &Node, mut problems: Vec<Problem>) -> Result<T, ConfigError> {
     if !problems.is_empty() {
         problems.sort_by_key(|problem| problem.place.as_ref().map(|place| (place.line, place.column)));

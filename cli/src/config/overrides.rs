@@ -1,4 +1,4 @@
-//! What is said outside of the file: by flags, and by environment variables.
+//! Settings from flags and environment variables.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -13,36 +13,35 @@ use super::problem::{Fault, Problem};
 use super::sections::{LogFormat, LogLevel, Mode};
 use super::values::Listen;
 
-/// What goes before the file. The default overrides nothing.
+/// Settings that override the file. The default overrides nothing.
 ///
-/// Flags go before environment variables, and both before the file:
-/// `flags.or(Overrides::from_environment(&environment)?)`.
+/// Flags override environment variables, and both override the file: `flags.or(Overrides::from_environment(&environment)?)`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
-    /// Where to listen, instead of the file's `listen`; empty: as the file says. `ISOPOD_LISTEN`, with commas between.
+    /// Addresses that replace the file's `listen`, if not empty. `ISOPOD_LISTEN`, comma-separated.
     pub listen: Vec<Listen>,
-    /// Worker threads; 0: one for each core. `ISOPOD_THREADS`.
+    /// Number of worker threads; 0 means one per core. `ISOPOD_THREADS`.
     pub threads: Option<usize>,
-    /// What error responses tell. `ISOPOD_MODE`.
+    /// Level of detail in error responses. `ISOPOD_MODE`.
     pub mode: Option<Mode>,
-    /// The environment of a wrangler file, its `env.NAME`. `ISOPOD_ENV`.
+    /// Environment (`env.NAME`) of a wrangler file. `ISOPOD_ENV`.
     pub environment: Option<String>,
-    /// Env files in addition to the file's, later ones winning. `ISOPOD_ENV_FILE`, with commas between.
+    /// Env files in addition to the file's, later ones winning. `ISOPOD_ENV_FILE`, comma-separated.
     pub env_files: Vec<PathBuf>,
-    /// The listener for health and metrics. `ISOPOD_ADMIN`.
+    /// Address of the admin listener. `ISOPOD_ADMIN`.
     pub admin: Option<Listen>,
-    /// The least severe line that is logged. `ISOPOD_LOG`.
+    /// Minimum severity of logged lines. `ISOPOD_LOG`.
     pub log_level: Option<LogLevel>,
-    /// How a log line looks. `ISOPOD_LOG_FORMAT`.
+    /// Format of log lines. `ISOPOD_LOG_FORMAT`.
     pub log_format: Option<LogFormat>,
 }
 
 impl Overrides {
-    /// Reads the `ISOPOD_…` variables. An empty one is the same as an absent one.
+    /// Reads the `ISOPOD_…` variables. An empty variable counts as unset.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Invalid`] with every variable that has a wrong value.
+    /// [`ConfigError::Invalid`] with every invalid variable.
     pub fn from_environment(environment: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
         let mut reader = Reader {
             environment,
@@ -71,7 +70,7 @@ impl Overrides {
         }
     }
 
-    /// These, and where they say nothing, `under`.
+    /// Fills settings that are not set from `under`.
     #[must_use]
     pub fn or(self, under: Self) -> Self {
         Self {
@@ -118,11 +117,11 @@ impl Reader<'_> {
     }
 }
 
-/// A number of worker threads, as a flag or a variable says it.
+/// Parses the number of worker threads of a flag or variable.
 ///
 /// # Errors
 ///
-/// What it should be.
+/// A description of the allowed values.
 pub(crate) fn threads(text: &str) -> Result<usize, String> {
     text.parse()
         .ok()
@@ -136,7 +135,7 @@ fn parse_list<T: FromStr<Err: Display>>(text: &str) -> Result<Vec<T>, String> {
         .collect()
 }
 
-/// One of an enum's names, read the way the file's are.
+/// Parses a name of an enum, like the file's values.
 fn constant<T: DeserializeOwned>(text: &str, allowed: &str) -> Result<Option<T>, String> {
     match T::deserialize(serde::de::value::StrDeserializer::<serde::de::value::Error>::new(text)) {
         Ok(value) => Ok(Some(value)),

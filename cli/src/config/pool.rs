@@ -1,4 +1,4 @@
-//! The section `[pool]`: what holds for all workers together.
+//! The section `[pool]`: settings for all workers together.
 
 use std::time::Duration;
 
@@ -7,45 +7,44 @@ use serde::{Deserialize, Serialize};
 
 use super::text::{MaybeSize, Time};
 
-/// What is said to the operating system about the threads of the process.
+/// Operating system scheduling of the process's threads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OsScheduling {
-    /// They run in short slices, and one that computes for long lets others go first.
+    /// Short time slices, and low priority for long computations.
     #[default]
     Tuned,
-    /// Nothing.
+    /// No changes.
     Untouched,
 }
 
-/// All workers together.
+/// Limits on all workers together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Pool {
-    /// How long a thread may take to come back from what its worker was to stop; one that does not is lost, and replaced.
+    /// Time for a thread to stop its worker's code; after that the thread is lost and replaced.
     #[serde(with = "Time")]
     pub lost_grace: Duration,
-    /// How long after a deadline, such as `limits.wall`, code may still run for its request before it is ended by force, and its
-    /// worker with it.
+    /// Time for which code may still run after a deadline, such as `limits.wall`, before its worker is terminated.
     #[serde(with = "Time")]
     pub wall_grace: Duration,
-    /// Lost threads that are replaced; with more the process says that it is not ready. Absent: as many as `threads`.
+    /// Maximum number of lost threads that are replaced; with more the process is not ready. Default: `threads`.
     pub lost_threads_max: Option<usize>,
-    /// Memory that all workers together may hold: near it idle workers go, then none starts, then requests are refused.
-    /// Absent: no limit.
+    /// Maximum memory of all workers together. Near it idle workers are ended, then no worker starts, then requests are
+    /// refused. Default: no limit.
     #[serde(with = "MaybeSize")]
     pub memory: Option<u64>,
-    /// Events that may wait in all; one worker may have as many of them as it leaves for others. Absent: 8192.
+    /// Maximum number of queued events in total; a worker may use as many as it leaves for others. Default: 8192.
     #[schemars(range(min = 1))]
     pub queue: Option<usize>,
-    /// How long even the luckiest event may wait before a worker's queue counts as overloaded.
+    /// Shortest queue wait above which a worker's queue counts as overloaded (CoDel target).
     #[serde(with = "Time")]
     pub queue_target: Duration,
-    /// Over what time a queue is judged: bursts that drain within it are no overload.
+    /// Time for which the shortest wait must exceed `queue_target` (CoDel interval).
     #[serde(with = "Time")]
     pub queue_interval: Duration,
-    /// What is said to the operating system about the threads of the process. `tuned`: they run in short slices, and one in
-    /// the middle of a long turn runs when no other wants its processor, where the process may take that back.
+    /// Operating system scheduling of the process's threads. `tuned`: short time slices, and idle priority for a thread in a
+    /// long turn, if the process may raise it again.
     pub os_scheduling: OsScheduling,
 }
 

@@ -1,31 +1,31 @@
-//! What can be wrong with a configuration, and how it is told.
+//! Errors and notes about a configuration.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use super::source::Place;
 
-/// Why there is no configuration.
+/// An error that prevents loading a configuration.
 ///
-/// Its text names the cause and the remedy; [`Invalid`](Self::Invalid) holds every problem found, each with its place.
+/// The message contains cause and remedy; [`Invalid`](Self::Invalid) has every problem with its place.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// A file that was named or found cannot be read.
+    /// A file cannot be read.
     #[error("cannot read {}: {cause}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         #[source]
         cause: std::io::Error,
     },
-    /// There is nothing to serve at the path.
+    /// The path has nothing to serve.
     #[error("nothing to run in {}\n  looked for: {}\n  = name a script (`isopod serve src/index.ts`) or write an isopod.toml with `main = \"…\"`", path.display(), looked_for.join(", "))]
     NothingThere {
         /// The folder.
         path: PathBuf,
-        /// The files that would have done, in the order they were looked for.
+        /// The files that were looked for, in order.
         looked_for: Vec<String>,
     },
     /// The file is neither a script nor a configuration.
@@ -34,87 +34,87 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
     },
-    /// The configuration was read and is wrong; all that is wrong with it.
+    /// The configuration is invalid.
     #[error("{}", list(problems))]
     Invalid {
-        /// At least one problem, in the order of the file.
+        /// At least one problem, in file order.
         problems: Vec<Problem>,
     },
 }
 
-/// One thing that is wrong, where, and what to do.
+/// A problem of a configuration: fault, place and remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// What is wrong.
+    /// The fault.
     pub fault: Fault,
-    /// Where; `None` when it came from a flag, an environment variable or from what is absent.
+    /// The place in the file; `None` for flags, environment variables and missing values.
     pub place: Option<Place>,
-    /// What to do about it, where that is not plain from the fault.
+    /// The remedy, unless it is obvious from the fault.
     pub remedy: Option<String>,
 }
 
-/// What is wrong. `key` is a key path such as `workers.api.limits.wall`.
+/// A fault in a configuration. `key` is a key path such as `workers.api.limits.wall`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Not TOML, not JSON.
+    /// Invalid TOML or JSON.
     #[error("{message}")]
     Syntax {
-        /// What the parser said.
+        /// The parser's message.
         message: String,
     },
-    /// A key that means nothing here.
+    /// An unknown key.
     #[error("unknown key `{key}`")]
     UnknownKey {
         /// The key path.
         key: String,
     },
-    /// A value of another type than the key's.
+    /// A value of the wrong type.
     #[error("`{key}` should be {expected}, and is {found}")]
     WrongType {
         /// The key path.
         key: String,
-        /// What may stand there.
+        /// The expected type.
         expected: String,
-        /// What stands there.
+        /// The actual type.
         found: String,
     },
-    /// A value of the right type that is not allowed.
+    /// An invalid value of the right type.
     #[error("`{key}` = {value}: {reason}")]
     BadValue {
         /// The key path.
         key: String,
-        /// The value as written; a placeholder where it may hold a password.
+        /// The original value; a placeholder if it may contain a password.
         value: String,
-        /// What is allowed.
+        /// The allowed values.
         reason: String,
     },
-    /// A key that must be there.
+    /// A missing required key.
     #[error("`{key}` is missing")]
     Missing {
         /// The key path.
         key: String,
     },
-    /// Values that do not go together.
+    /// Conflicting values.
     #[error("{message}")]
     Conflict {
-        /// Which, and why.
+        /// The conflict and its reason.
         message: String,
     },
-    /// A capability this build does not have.
+    /// An unsupported capability.
     #[error("`{key}`: this build has no {capability}")]
     NoSuchBinding {
         /// The key path.
         key: String,
-        /// What it would be.
+        /// The name of the capability.
         capability: String,
     },
 }
 
-/// Something that is not wrong but worth a line when starting.
+/// A note to log at startup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
-    /// How much it matters.
+    /// Severity.
     pub weight: Weight,
     /// The text.
     pub message: String,
@@ -122,17 +122,17 @@ pub struct Note {
     pub place: Option<Place>,
 }
 
-/// How much a [`Note`] matters.
+/// Severity of a [`Note`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weight {
-    /// Good to know when something is looked for: logged with `debug`.
+    /// Informative: logged at level `debug`.
     Detail,
-    /// Something may be other than the file says: logged as a warning.
+    /// The behavior may differ from what the file says: logged as a warning.
     Warning,
 }
 
 impl Note {
-    /// A note that is logged as a warning.
+    /// Creates a note that is logged as a warning.
     pub(super) fn warning(message: impl Into<String>, place: Place) -> Self {
         let mut message = message.into();
         hide_credentials(&mut message);
@@ -143,7 +143,7 @@ impl Note {
         }
     }
 
-    /// A note that is logged with `debug`.
+    /// Creates a note that is logged at level `debug`.
     pub(super) fn detail(message: impl Into<String>, place: Place) -> Self {
         Self {
             weight: Weight::Detail,
@@ -153,7 +153,7 @@ impl Note {
 }
 
 impl Problem {
-    /// A URL may have got to any key, and whoever finds the fault may quote it: its password is shown nowhere.
+    /// Creates a problem, with passwords removed: any key may contain a URL, and messages quote values.
     pub(super) fn new(mut fault: Fault) -> Self {
         match &mut fault {
             Fault::BadValue { key, value, reason } => [key, value, reason].into_iter().for_each(hide_credentials),
@@ -219,7 +219,7 @@ fn list(problems: &[Problem]) -> String {
     problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n\n")
 }
 
-/// Puts `***` in the place of what stands between `://` and `@`, where a password is part of it.
+/// Replaces the text between `://` and `@` with `***` if it contains a password.
 fn hide_credentials(text: &mut String) {
     let mut from = 0;
     while let Some(start) = text[from..].find("://").map(|at| from + at + 3) {

@@ -1,4 +1,4 @@
-//! From the file as it is written to the [`Config`]: what the schema cannot say is checked here.
+//! Turns the parsed file into the [`Config`], and checks what the schema cannot express.
 
 mod routes;
 
@@ -15,10 +15,10 @@ use super::settings::{Admin, Config, Database, Events, Worker};
 use super::source::Source;
 use super::values::{Listen, Secret};
 
-/// Events that one `per_worker` worker interleaves, unless said otherwise.
+/// Default number of events that a `per_worker` worker interleaves.
 const CONCURRENCY: usize = 64;
 
-/// What `resolve` works on, and the problems and notes it collects.
+/// Inputs of `resolve`, with the problems and notes found so far.
 pub(super) struct Resolver<'a> {
     pub(super) source: &'a Source,
     pub(super) node: &'a Node,
@@ -38,7 +38,7 @@ impl Resolver<'_> {
         self.notes.push(Note::warning(message, place));
     }
 
-    /// Makes the configuration, or gives back everything that is wrong.
+    /// Returns the configuration or all problems.
     pub(super) fn resolve(mut self, file: File, overrides: &Overrides) -> Result<Config, Vec<Problem>> {
         let written = self.workers(&file);
         let routes = self.routes(&file, &written);
@@ -85,7 +85,7 @@ impl Resolver<'_> {
         })
     }
 
-    /// Every worker of the file by name, with the place its settings stand at.
+    /// Returns every worker of the file by name, with the path of its settings.
     fn workers(&mut self, file: &File) -> BTreeMap<String, (KeyPath, NamedWorkerFile)> {
         let table = KeyPath::of("workers");
         let mut workers: BTreeMap<String, (KeyPath, NamedWorkerFile)> = file
@@ -119,7 +119,7 @@ impl Resolver<'_> {
         workers
     }
 
-    /// Settings at the top level that no worker would ever see.
+    /// Reports top-level settings that apply to no worker.
     fn stray_settings(&mut self) {
         let schema = super::schema::schema_of::<WorkerFile>();
         let is_worker_key = |key: &str| schema["properties"].get(key).is_some();
@@ -317,7 +317,7 @@ impl Resolver<'_> {
         })
     }
 
-    /// The admin listener; the override says where it listens, and not who may ask.
+    /// Resolves the admin listener. An override sets its address, not its access rules.
     fn admin(&mut self, file: Option<AdminFile>, listen: Option<Listen>) -> Option<Admin> {
         let path = KeyPath::of("admin");
         let Some(file) = file else {
@@ -357,7 +357,7 @@ impl Resolver<'_> {
         self.tell(path, Fault::Conflict { message }, remedy);
     }
 
-    /// A file this file names, taken from this file's folder.
+    /// Resolves a path relative to this file's folder and checks that the file exists.
     fn existing(&mut self, path: &KeyPath, file: PathBuf) -> PathBuf {
         let full = self.source.folder().join(&file);
         if !full.is_file() {
@@ -369,7 +369,7 @@ impl Resolver<'_> {
         full
     }
 
-    /// A folder that `main` is in, taken from this file's folder.
+    /// Resolves a folder relative to this file's folder and checks that it contains `main`.
     fn root(&mut self, path: &KeyPath, folder: &Path, main: &Path) -> PathBuf {
         let full = self.source.folder().join(folder);
         let real = |path: &Path| std::fs::canonicalize(path).ok();

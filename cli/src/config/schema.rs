@@ -1,4 +1,4 @@
-//! One schema for everyone: editors, the checker and the documentation read the same one.
+//! The JSON schema that editors, the checker and the documentation share.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::file::File;
 
-/// The JSON schema of `isopod.toml`, for editors. `docs/isopod.schema.json` is its committed form.
+/// Returns the JSON schema of `isopod.toml`. `docs/isopod.schema.json` is its committed form.
 pub fn schema() -> Value {
     let mut schema = schema_of::<File>();
     if let Some(object) = schema.as_object_mut() {
@@ -17,7 +17,7 @@ pub fn schema() -> Value {
     sorted(schema)
 }
 
-/// Keys by name, whatever order serde_json's features keep them in: the committed file must not depend on those.
+/// Sorts keys by name, so that the committed file does not depend on serde_json's features.
 fn sorted(value: Value) -> Value {
     match value {
         Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
@@ -30,7 +30,7 @@ fn sorted(value: Value) -> Value {
     }
 }
 
-/// The schema of a file type, without references, with closed tables and without `null`.
+/// Returns the schema of a file type, without references, with closed tables and without `null`.
 pub(super) fn schema_of<T: JsonSchema>() -> Value {
     let settings = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = true);
     let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
@@ -38,8 +38,8 @@ pub(super) fn schema_of<T: JsonSchema>() -> Value {
     schema
 }
 
-/// What derived schemas say too much of (`null` for what is merely absent, defaults of whole tables), and too little
-/// (a key that is not named does not exist).
+/// Removes what derived schemas have too much of (`null` for optional values, defaults of whole tables) and rejects unknown
+/// keys.
 fn tidy(schema: &mut Value) {
     let Some(object) = schema.as_object_mut() else { return };
     drop_null(object);

@@ -1,4 +1,4 @@
-//! The sections of a configuration that mean the same in the file and in what comes of it.
+//! The sections that are the same in the configuration file and in the resolved configuration.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,31 +12,31 @@ use super::values::{NetworkRule, ProxyAddress};
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
-/// What an error response tells.
+/// Level of detail in error responses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// Error bodies help: message, stack, code frame.
+    /// Error pages contain message, stack and code excerpt.
     #[default]
     Development,
-    /// Error bodies tell nothing but the request's id.
+    /// Error pages contain only the status and the request's id.
     Production,
 }
 
-/// How long a worker is kept.
+/// Lifetime of a worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Policy {
-    /// Warm: many events, interleaved up to its concurrency.
+    /// Many events, interleaved up to `concurrency`.
     #[default]
     PerWorker,
     /// A fresh worker for each event.
     PerRequest,
-    /// One event; then the worker is gone.
+    /// One event; then the script is undeployed.
     Oneshot,
 }
 
-/// The least severe line that is logged.
+/// Minimum severity of logged lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[expect(
@@ -53,14 +53,14 @@ pub enum LogLevel {
     Trace,
 }
 
-/// How a log line looks.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// For people.
+    /// Human-readable.
     #[default]
     Pretty,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
@@ -68,14 +68,13 @@ pub enum LogFormat {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Log {
-    /// The least severe line that is logged.
+    /// Minimum severity of logged lines.
     pub level: LogLevel,
-    /// How a line looks.
+    /// Format of log lines.
     pub format: LogFormat,
-    /// Whether each request gets a line.
+    /// Log a line for each request.
     pub access: bool,
-    /// Lines that wait where whoever reads the log is slow. What does not fit is dropped, and counted by
-    /// `isopod_log_lines_dropped_total`.
+    /// Maximum number of buffered log lines. Further lines are dropped, and counted by `isopod_log_lines_dropped_total`.
     #[schemars(range(min = 1))]
     pub lines_waiting_max: usize,
 }
@@ -94,42 +93,42 @@ impl Default for Log {
 /// TLS on the TCP listeners.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tls {
-    /// The certificate chain, PEM, the server's own first.
+    /// Certificate chain in PEM format, the server's certificate first.
     pub cert: PathBuf,
-    /// The private key, PEM.
+    /// Private key in PEM format.
     pub key: PathBuf,
 }
 
-/// Which hosts workers may connect to.
+/// Hosts that workers may connect to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Network {
-    /// Whether private, loopback, link-local and metadata addresses may be reached.
+    /// Allow private, loopback, link-local and metadata addresses.
     pub allow_private: bool,
-    /// What may be reached although it is private.
+    /// Private hosts that may be reached.
     pub allow: Vec<NetworkRule>,
-    /// What may not be reached, whatever else allows it.
+    /// Hosts that may not be reached. Takes precedence over all other rules.
     pub deny: Vec<NetworkRule>,
-    /// What may be reached at all; an empty list: nothing. What is private needs to be in `allow` as well. Absent: everything.
+    /// The only hosts that may be reached; an empty list means none. Private hosts must be in `allow` too. Default: all.
     pub only: Option<Vec<NetworkRule>>,
 }
 
-/// Which hosts one worker may connect to, over what the process says of all.
+/// Hosts that one worker may connect to, in addition to the process's rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(super) struct WorkerNetwork {
-    /// Instead of the process's, if given.
+    /// Replaces the process's setting.
     pub(super) allow_private: Option<bool>,
-    /// In addition to the process's.
+    /// Added to the process's rules.
     pub(super) allow: Vec<NetworkRule>,
-    /// In addition to the process's.
+    /// Added to the process's rules.
     pub(super) deny: Vec<NetworkRule>,
-    /// Instead of the process's, if given.
+    /// Replaces the process's setting.
     pub(super) only: Option<Vec<NetworkRule>>,
 }
 
 impl WorkerNetwork {
-    /// These rules over those of all: exceptions and refusals add up, and a refusal stays one.
+    /// Combines these rules with the process's: `allow` and `deny` are added, the others replaced.
     pub(super) fn over(self, all: &Network) -> Network {
         let both = |all: &[NetworkRule], own: Vec<NetworkRule>| all.iter().cloned().chain(own).collect();
         Network {
@@ -141,50 +140,50 @@ impl WorkerNetwork {
     }
 }
 
-/// Limits on what comes in over HTTP.
+/// Limits on incoming HTTP.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Ingress {
-    /// Size of a request's head at most.
+    /// Maximum size of a request's head.
     #[serde(with = "Size")]
     pub header_bytes_max: u64,
-    /// Number of a request's headers at most.
+    /// Maximum number of a request's headers.
     #[schemars(range(min = 1))]
     pub headers_max: usize,
-    /// Size of a request's path and query at most.
+    /// Maximum size of a request's path and query.
     #[serde(with = "Size")]
     pub uri_bytes_max: u64,
-    /// Size of a request's body at most.
+    /// Maximum size of a request's body.
     #[serde(with = "Size")]
     pub body_bytes_max: u64,
     /// Time for a request's head to arrive.
     #[serde(with = "Time")]
     pub header_timeout: Duration,
-    /// Time without a byte of a body before the request is given up.
+    /// Time without data from a request's body before the request is aborted.
     #[serde(with = "Time")]
     pub body_timeout: Duration,
-    /// Time a client may leave a response unread.
+    /// Time for which a client may leave a response unread.
     #[serde(with = "Time")]
     pub write_timeout: Duration,
-    /// Time a connection is kept without a request.
+    /// Time for which a connection is kept open without a request.
     #[serde(with = "Time")]
     pub idle_timeout: Duration,
-    /// Connections at once; more wait to be accepted.
+    /// Maximum number of open connections; further connections wait to be accepted.
     #[schemars(range(min = 1))]
     pub connections_max: usize,
-    /// Concurrent HTTP/2 streams of one connection.
+    /// Maximum number of concurrent streams of an HTTP/2 connection.
     #[schemars(range(min = 1))]
     pub streams_max: u32,
-    /// Calls between workers by `fetch` that may lead to a request; deeper ones get 508.
+    /// Maximum depth of `fetch` calls between workers; deeper requests get 508.
     pub depth_max: u32,
-    /// Streams of one HTTP/2 connection that are reset before they are taken up; one more ends it.
+    /// Maximum number of streams of an HTTP/2 connection that are reset before they are processed; one more closes it.
     #[schemars(range(min = 1))]
     pub resets_max: usize,
-    /// Requests of one HTTP/2 connection that its client may cancel; more, and more than half of all, end it.
+    /// Canceled requests of an HTTP/2 connection above which it is closed, if they are more than half of its requests.
     #[schemars(range(min = 1))]
     pub cancels_max: u32,
-    /// Proxies in front that are believed to say who their client is, by `x-forwarded-for`, `x-real-ip` and
-    /// `x-forwarded-proto`. Such headers of anyone else are overwritten.
+    /// Proxies whose `x-forwarded-for`, `x-real-ip` and `x-forwarded-proto` headers are trusted. These headers of other peers
+    /// are overwritten.
     pub trusted_proxies: Vec<ProxyAddress>,
 }
 
@@ -209,7 +208,7 @@ impl Default for Ingress {
     }
 }
 
-/// How the process ends.
+/// Shutdown of the process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Shutdown {
@@ -226,15 +225,15 @@ impl Default for Shutdown {
     }
 }
 
-/// What modules may read besides modules.
+/// Files that scripts may import other than code.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Modules {
-    /// Extensions that imports of text, bytes and JSON may have in addition to those that are known.
+    /// Additional file extensions for imports of text, bytes and JSON.
     pub data_extensions: Vec<String>,
-    /// Whether `import()` of text and bytes takes a name that the script computed.
+    /// Allow `import()` of text and bytes with a computed name.
     pub computed_data: bool,
-    /// Whether JSON, text and bytes are read from files with several hard links outside `node_modules`.
+    /// Allow imports of JSON, text and bytes from files with several hard links outside `node_modules`.
     pub hard_links: bool,
 }
 
@@ -254,63 +253,63 @@ impl Default for Jsx {
     }
 }
 
-/// What one worker may use.
+/// Limits of a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Limits {
-    /// Time an event may take until it has been answered; where its response has a streamed body, until that begins.
+    /// Wall time of an event until its answer, or until the start of a streamed body.
     #[serde(with = "Time")]
     pub wall: Duration,
-    /// Time that the streamed body of a response may take.
+    /// Wall time of a streamed response body.
     #[serde(with = "Time")]
     pub stream: Duration,
-    /// Time that the streamed body of a response may give nothing while its client waits.
+    /// Time without data from a streamed response body while its client waits.
     #[serde(with = "Time")]
     pub stream_idle: Duration,
-    /// Time that what an event gave to `waitUntil` may take after its answer.
+    /// Wall time of `waitUntil` work after the answer.
     #[serde(with = "Time")]
     pub wait_until: Duration,
-    /// CPU time of one start, and time for the whole of it.
+    /// CPU time of a worker's start, and wall time of the whole start.
     #[serde(with = "Time")]
     pub boot: Duration,
-    /// CPU time of one event in all, its `waitUntil` work included.
+    /// Total CPU time of an event, including `waitUntil` work.
     #[serde(with = "Time")]
     pub cpu: Duration,
-    /// CPU time of an event after which its script is told; absent: four fifths of `cpu`.
+    /// CPU time of an event after which its script is notified. Default: four fifths of `cpu`.
     #[serde(with = "MaybeTime")]
     pub cpu_soft: Option<Duration>,
-    /// Memory of one worker: its heap, array buffers, WebAssembly, and what is held for it outside: bodies, messages, blobs.
+    /// Memory of a worker: heap, array buffers, WebAssembly, and memory held for it outside the isolate (bodies, messages, blobs).
     #[serde(with = "Size")]
     pub memory: u64,
-    /// Events that may wait for a worker; absent: the pool's own limit.
+    /// Maximum number of queued events. Default: the pool's limit.
     #[schemars(range(min = 1))]
     pub queue: Option<usize>,
-    /// Timers that are set at one time.
+    /// Maximum number of concurrent timers.
     pub timers: usize,
-    /// Operations that wait for their result at one time.
+    /// Maximum number of pending asynchronous operations.
     pub pending_ops: usize,
-    /// Requests that one event may make by `fetch` in all, redirects among them.
+    /// Maximum number of `fetch` requests of an event, including redirects.
     pub subrequests: usize,
-    /// Lines that one event may log; the rest is dropped.
+    /// Maximum number of lines logged by an event; the rest is dropped.
     pub log_lines: usize,
-    /// Bytes that one event may log; the rest is dropped.
+    /// Maximum size of an event's log output; the rest is dropped.
     #[serde(with = "Size")]
     pub log_bytes: u64,
-    /// Uncaught errors and unhandled rejections that are told of one turn; the rest is counted.
+    /// Maximum number of uncaught errors and unhandled rejections logged per turn; the rest is counted.
     pub reports: usize,
-    /// Size of a value that leaves the worker: a message, a result, an answer.
+    /// Maximum size of a value that leaves the worker: a message, a result, an answer.
     #[serde(with = "Size")]
     pub message: u64,
-    /// Promises that `waitUntil` of one event holds at one time.
+    /// Maximum number of pending `waitUntil` promises of an event.
     pub wait_until_promises: usize,
-    /// Streams, responses and object URLs that are open at one time.
+    /// Maximum number of open streams, responses and object URLs.
     pub handles: usize,
-    /// Bytes held outside the heap: blobs, compressors, messages that wait for a port, what is being encrypted.
+    /// Maximum memory outside the heap: blobs, compressors, messages queued on a port, data being encrypted.
     #[serde(with = "Size")]
     pub native: u64,
-    /// Rounds of one key derivation by PBKDF2.
+    /// Maximum number of iterations of a PBKDF2 key derivation.
     pub pbkdf2_iterations: u32,
-    /// Size of an RSA key that is generated, in bits.
+    /// Maximum size of a generated RSA key, in bits.
     pub rsa_bits: u32,
 }
 
@@ -342,17 +341,17 @@ impl Default for Limits {
     }
 }
 
-/// When a worker is replaced by a fresh one. Absent: never.
+/// Conditions for replacing a worker with a fresh one. Default: never.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Recycle {
-    /// After this many events.
+    /// Number of events.
     #[schemars(range(min = 1))]
     pub events: Option<u64>,
-    /// After this time.
+    /// Age.
     #[serde(with = "MaybeTime")]
     pub age: Option<Duration>,
-    /// When it holds more than this after an event.
+    /// Memory held after an event.
     #[serde(with = "MaybeSize")]
     pub memory: Option<u64>,
 }

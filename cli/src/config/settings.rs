@@ -1,4 +1,4 @@
-//! The configuration as the rest of the program sees it: plain data, complete, every path and secret looked up.
+//! The resolved configuration: plain, complete data, with every path and secret looked up.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,56 +11,57 @@ use super::problem::Note;
 use super::sections::{Ingress, Jsx, Limits, Log, Mode, Modules, Network, Policy, Recycle, Shutdown, Tls};
 use super::values::{DatabaseUrl, Listen, RoutePattern, Secret, TopicPattern};
 
-/// Everything `serve` needs to know. Made by [`load`](super::load).
+/// The configuration of `serve`, created by [`load`](super::load).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// The folder that relative paths started from.
+    /// The folder that relative paths refer to.
     pub root: PathBuf,
-    /// Worker threads; `None`: one for each core.
+    /// Number of worker threads; `None` means one per core.
     pub threads: Option<usize>,
-    /// Where to listen, at least one place.
+    /// Addresses to listen on, at least one.
     pub listen: Vec<Listen>,
     /// TLS on the TCP listeners.
     pub tls: Option<Tls>,
     /// The listener for health and metrics.
     pub admin: Option<Admin>,
-    /// What error responses tell.
+    /// Level of detail in error responses.
     pub mode: Mode,
     /// Logging.
     pub log: Log,
-    /// The workers by name; none where `assets` is served.
+    /// Workers by name; none if `assets` is served.
     pub workers: BTreeMap<String, Worker>,
-    /// A folder without a script, whose files are served.
+    /// A folder without a script, served as a static site.
     pub assets: Option<PathBuf>,
-    /// Which requests go to which of `workers`, in the order of the file.
+    /// Routes to `workers`, in file order.
     pub routes: Vec<Route>,
-    /// All workers together.
+    /// Limits on all workers together.
     pub pool: Pool,
-    /// Limits on what comes in over HTTP.
+    /// Limits on incoming HTTP.
     pub ingress: Ingress,
-    /// How the process ends.
+    /// Shutdown of the process.
     pub shutdown: Shutdown,
-    /// What is worth a line when starting: keys that are accepted and have no effect, workers nothing leads to.
+    /// Notes to log at startup: keys without effect, workers without routes.
     pub notes: Vec<Note>,
-    /// The files that this was read from, those that could have been there included: a change of one changes it.
+    /// The files that this was read from, including optional ones that do not exist: a change to one may change the
+    /// configuration.
     pub files: Vec<PathBuf>,
 }
 
 /// The listener for health and metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
-    /// Where it listens.
+    /// Address to listen on.
     pub listen: Listen,
-    /// Names it may be asked by, beside addresses, `localhost` and names without a dot.
+    /// Accepted `Host` names in addition to addresses, `localhost` and names without a dot.
     pub hosts: Vec<String>,
-    /// What those who ask must know.
+    /// Required bearer token.
     pub token: Option<Secret>,
 }
 
-/// One worker.
+/// A worker.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Worker {
-    /// The entry file.
+    /// Entry file.
     pub main: PathBuf,
     /// Variables in `env`.
     pub vars: BTreeMap<String, Var>,
@@ -68,41 +69,41 @@ pub struct Worker {
     pub secrets: BTreeMap<String, Secret>,
     /// SQL databases in `env`.
     pub databases: Vec<Database>,
-    /// How long it is kept.
+    /// Lifetime of its workers.
     pub policy: Policy,
-    /// Events it interleaves.
+    /// Maximum number of interleaved events.
     pub concurrency: usize,
-    /// Whether it is given fewer while it is always at work.
+    /// Reduce the number of concurrent events of a worker that is always busy.
     pub adapts: bool,
-    /// How many are kept warm.
+    /// Number of workers kept warm.
     pub workers_min: usize,
-    /// How much of the threads it gets where several want more than there are.
+    /// Share of the threads when workers want more than there are.
     pub weight: u32,
-    /// How many there are at most; `None`: as many as there may be threads.
+    /// Maximum number of workers; `None` means the maximum number of threads.
     pub workers_max: Option<usize>,
-    /// What one of it may use.
+    /// Limits of a worker.
     pub limits: Limits,
-    /// When it is replaced by a fresh one.
+    /// Conditions for replacing a worker with a fresh one.
     pub recycle: Recycle,
-    /// The folder that its modules come from; `None`: that of `main`.
+    /// Folder from which modules may be imported; `None` means the folder of `main`.
     pub root: Option<PathBuf>,
-    /// What its modules may read besides modules.
+    /// Files that scripts may import other than code.
     pub modules: Modules,
-    /// Its import map.
+    /// Import map.
     pub import_map: Option<PathBuf>,
-    /// JSX in its .jsx and .tsx files.
+    /// JSX in .jsx and .tsx files.
     pub jsx: Jsx,
-    /// When its `scheduled` handler is called.
+    /// Times at which the `scheduled` handler is called.
     pub crons: Vec<Cron>,
-    /// What it has to do with the process's events.
+    /// Topics to publish and subscribe to.
     pub events: Events,
-    /// Which hosts it may connect to.
+    /// Hosts that it may connect to.
     pub network: Network,
 }
 
 impl Config {
-    /// Every file that the configuration consists of, or that it names for what is no module: env files, keys, databases,
-    /// import maps. No worker may load one, whichever worker it is for.
+    /// Returns every file of the configuration, and those it names that are not modules: env files, keys, databases, import
+    /// maps. No worker may import any of them.
     pub fn withheld(&self) -> Vec<PathBuf> {
         let tls = self.tls.iter().flat_map(|tls| [&tls.cert, &tls.key]);
         let of_workers = self.workers.values().flat_map(|worker| {
@@ -118,34 +119,34 @@ impl Config {
     }
 }
 
-/// What a worker publishes and subscribes to.
+/// Topics that a worker publishes and subscribes to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Events {
-    /// The name in `env` that it publishes by; `None`: it may publish nothing.
+    /// Name in `env` for publishing; `None` if it may publish nothing.
     pub binding: Option<String>,
-    /// What it may publish.
+    /// Topics that it may publish to.
     pub publish: Vec<TopicPattern>,
-    /// What its `message` handler is called with.
+    /// Topics whose messages its `message` handler receives.
     pub subscribe: Vec<TopicPattern>,
 }
 
 /// A SQL database in `env`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Database {
-    /// Its name in `env`.
+    /// Name in `env`.
     pub binding: String,
-    /// Where it is.
+    /// Database URL.
     pub url: DatabaseUrl,
-    /// Connections at most, for each worker thread.
+    /// Maximum number of connections of each worker thread.
     pub max_connections: u32,
-    /// What the worker may ask of it.
+    /// Limits.
     pub limits: DatabaseLimits,
 }
 
-/// Requests that go to a worker.
+/// A route to a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
-    /// Which requests.
+    /// The matching requests.
     pub pattern: RoutePattern,
     /// The worker's name, a key of [`Config::workers`].
     pub worker: String,

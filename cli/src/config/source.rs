@@ -1,4 +1,4 @@
-//! A configuration file's text, and where in it something is: line, column and a code frame.
+//! A configuration file's text, and places in it: line, column and code excerpt.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -9,13 +9,13 @@ use super::ConfigError;
 /// Byte offsets into a [`Source`].
 pub(super) type Span = Range<usize>;
 
-/// One file as it was read.
+/// The contents of a file.
 pub(super) struct Source {
     path: PathBuf,
     text: String,
 }
 
-/// A place in a file, ready to be shown.
+/// A place in a file, for display.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The file.
@@ -24,7 +24,7 @@ pub struct Place {
     pub line: usize,
     /// The column in characters, from 1.
     pub column: usize,
-    /// The line itself with the place underlined; empty where the line may hold a password.
+    /// The line with the place underlined; empty if it may contain a password.
     pub frame: String,
 }
 
@@ -56,7 +56,7 @@ impl Source {
         &self.text
     }
 
-    /// The folder that relative paths in this file start from.
+    /// Returns the folder that relative paths in this file refer to.
     pub(super) fn folder(&self) -> &Path {
         folder_of(&self.path)
     }
@@ -103,7 +103,7 @@ impl Source {
     }
 }
 
-/// The folder a file is in; `.` for a bare name.
+/// Returns the folder of a file; `.` for a bare name.
 pub(super) fn folder_of(file: &Path) -> &Path {
     match file.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -111,7 +111,7 @@ pub(super) fn folder_of(file: &Path) -> &Path {
     }
 }
 
-/// Whether there may be a URL with a password in it.
+/// Returns whether the line may contain a URL with a password.
 fn has_credentials(line: &str) -> bool {
     line.split("://").skip(1).any(|rest| rest.contains('@'))
 }

@@ -1,7 +1,7 @@
-//! Values that are written as text: durations, sizes, addresses, patterns.
+//! Values with a text form: durations, sizes, addresses, patterns.
 //!
-//! Each has one parser; the schema names it as a `format`, so that a wrong one is told with its place in the file, and
-//! serde uses the same parser afterwards.
+//! Each has one parser, which the schema names as its `format`. So an invalid value is reported with its place, and serde
+//! uses the same parser afterwards.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -14,13 +14,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 pub(super) trait TextForm: Sized {
     /// The `format` in the schema.
     const FORMAT: &'static str;
-    /// What it is, with an example: it stands in error messages and in the documentation.
+    /// Description with an example, for error messages and documentation.
     const ABOUT: &'static str;
     fn parse(text: &str) -> Result<Self, String>;
     fn print(&self) -> String;
 }
 
-/// Makes a type with a text form a plain field: serde and the schema go through [`TextForm`].
+/// Implements serde and schemars for a type through [`TextForm`].
 macro_rules! text_value {
     ($type:ty) => {
         impl std::str::FromStr for $type {
@@ -62,19 +62,19 @@ macro_rules! text_value {
 }
 pub(super) use text_value;
 
-/// `#[serde(with = "Text<T>")]`: serde and schemars read the same attribute.
+/// Adapter for `#[serde(with = "Text<T>")]`, which both serde and schemars read.
 pub(super) struct Text<T>(PhantomData<T>);
 
 /// A duration.
 pub(super) type Time = Text<Duration>;
 /// A duration that may be absent.
 pub(super) struct MaybeTime;
-/// A number of bytes, as text or as a number.
+/// A number of bytes, as text or number.
 pub(super) struct Size;
 /// A number of bytes that may be absent.
 pub(super) struct MaybeSize;
 
-/// The text form of a size; sizes are plain `u64` in the configuration.
+/// Text form of a size; sizes are plain `u64` in the configuration.
 pub(super) struct Bytes(u64);
 
 impl TextForm for Duration {

@@ -12,8 +12,8 @@ use isopod_server::TrustedProxy;
 use super::cron::Cron;
 use super::text::{Bytes, TextForm, text_value};
 
-/// A place to listen: `127.0.0.1:8787`, `[::]:8787`, `localhost:8787`, `unix:/run/isopod.sock`; `8787` on this machine
-/// only, `:8787` on every address it has.
+/// An address to listen on: `127.0.0.1:8787`, `[::]:8787`, `localhost:8787`, `unix:/run/isopod.sock`; `8787` on 127.0.0.1,
+/// `:8787` on every address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
     /// A TCP address; port 0 lets the system choose.
@@ -53,9 +53,9 @@ impl TextForm for Listen {
     }
 }
 
-/// Which requests a route takes: `example.com/api/*`, `*.example.com`, `/api/*`.
+/// A route's pattern: `example.com/api/*`, `*.example.com`, `/api/*`.
 ///
-/// Without a host it holds for every host, without a path for every path.
+/// Without a host it matches every host, without a path every path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoutePattern {
     /// The host in lower case. `*.example.com` is every subdomain, `*example.com` the domain as well. `None`: every host.
@@ -92,16 +92,16 @@ impl TextForm for RoutePattern {
             return Err(format!("should be {}", Self::ABOUT));
         }
         if path.contains(['?', '#']) {
-            return Err("a route matches host and path, never the query; leave out what follows `?`".to_owned());
+            return Err("a route matches host and path, not the query; remove the part after `?`".to_owned());
         }
         if path.find('*').is_some_and(|at| at + 1 != path.len()) {
-            return Err("`*` may stand at the end of the path only".to_owned());
+            return Err("`*` is only allowed at the end of the path".to_owned());
         }
         if host.rfind('*').is_some_and(|at| at != 0) {
-            return Err("`*` may stand at the start of the host only".to_owned());
+            return Err("`*` is only allowed at the start of the host".to_owned());
         }
         if host.contains(':') {
-            return Err("a route's host has no port; ports belong into `listen`".to_owned());
+            return Err("a route's host has no port; ports belong in `listen`".to_owned());
         }
         let host = (!matches!(host, "" | "*")).then(|| host.to_ascii_lowercase());
         Ok(Self {
@@ -115,8 +115,8 @@ impl TextForm for RoutePattern {
     }
 }
 
-/// Hosts that `network.allow` and its like speak of: an address, a network (`10.0.0.0/8`), a name (`api.internal`,
-/// `*.internal`) or any (`*`), and a port if it is for one only (`*:25`).
+/// A rule of `network.allow` and similar lists: an address, a network (`10.0.0.0/8`), a name (`api.internal`,
+/// `*.internal`) or any host (`*`), optionally with a port (`*:25`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetworkRule(Rule);
 text_value!(NetworkRule);
@@ -143,7 +143,7 @@ impl TextForm for NetworkRule {
     }
 }
 
-/// A proxy that is believed to say who its client is: an address, a network (`10.0.0.0/8`), or `unix`.
+/// A proxy that is trusted to name its client: an address, a network (`10.0.0.0/8`), or `unix`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProxyAddress(String, TrustedProxy);
 text_value!(ProxyAddress);
@@ -159,7 +159,7 @@ impl ProxyAddress {
 impl TextForm for ProxyAddress {
     const FORMAT: &'static str = "proxy-address";
     const ABOUT: &'static str =
-        "an address (\"10.0.0.7\"), a network (\"10.0.0.0/8\") or \"unix\" for whoever connects to a Unix socket";
+        "an address (\"10.0.0.7\"), a network (\"10.0.0.0/8\") or \"unix\" for peers on a Unix socket";
 
     fn parse(text: &str) -> Result<Self, String> {
         let trusted = text.parse().map_err(|_| format!("should be {}", Self::ABOUT))?;
@@ -183,7 +183,7 @@ impl TopicPattern {
         &self.0
     }
 
-    /// Whether it selects nothing but what the process says of itself.
+    /// Returns whether it only matches the process's own events.
     pub(super) fn is_reserved(&self) -> bool {
         self.0.segments().next() == Some("isopod")
     }
@@ -205,7 +205,7 @@ impl TextForm for TopicPattern {
     }
 }
 
-/// Text that is never shown: its `Debug` says only that it is there.
+/// Text that is never shown: its `Debug` omits the value.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -227,7 +227,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Where a database is. PostgreSQL's URL holds a password, so it is a [`Secret`].
+/// A database's URL. PostgreSQL's may contain a password, so it is a [`Secret`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DatabaseUrl {
     /// A SQLite file.
@@ -280,7 +280,7 @@ impl TextForm for DatabaseUrl {
     }
 }
 
-/// The name of a worker: it stands in logs, metrics and routes.
+/// The name of a worker, used in logs, metrics and routes.
 pub(super) struct WorkerName;
 
 impl WorkerName {
@@ -317,7 +317,7 @@ pub(super) fn check_format(format: &str, text: &str) -> Result<(), String> {
     }
 }
 
-/// What a `format` means, in words.
+/// Describes a `format`.
 pub(super) fn about_format(format: &str) -> Option<&'static str> {
     Some(match format {
         Duration::FORMAT => Duration::ABOUT,
@@ -334,7 +334,7 @@ pub(super) fn about_format(format: &str) -> Option<&'static str> {
     })
 }
 
-/// Whether a text of this `format` may hold a password, so that neither it nor its line is shown.
+/// Returns whether a text of this `format` may contain a password, so that neither it nor its line is shown.
 pub(super) fn is_sensitive(format: &str) -> bool {
     format == DatabaseUrl::FORMAT
 }

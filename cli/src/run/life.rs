@@ -1,4 +1,4 @@
-//! The life of a command: a thread for its script, and the end that comes of it.
+//! Lifecycle of a command: a thread for its script, and the exit code.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,17 +12,17 @@ use isopod_runtime::{BootOptions, OsScheduling, Script, Watchdog, Worker, Worker
 
 use crate::cli::tell_error;
 
-/// What a script ends with that broke a limit: the code that `timeout` has for it.
+/// Exit code of a script that reached a limit, as that of `timeout`.
 const LIMIT_REACHED: u8 = 124;
 
-/// How long databases and connections have to close. What still blocks then (a read of standard input, a file on a slow
-/// network) is left to the system.
+/// Time for databases and connections to close. Operations that still block then (a read of standard input, a file on a slow
+/// network) are left to the operating system.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// How a script ended: with an exit code or a fault, if it could be started at all.
+/// Result of a script: an exit code or a fault, if it could be started.
 pub(super) type End = Result<Result<i32, Fault>>;
 
-/// Begins to run a script. Its end is told once, and the channel closed when its thread has taken everything down.
+/// Starts a script. Its result is sent once, and the channel closes when its thread has cleaned up.
 pub(super) fn begin(script: Script) -> Result<Receiver<End>> {
     let script = Arc::new(script);
     let (ended, end) = sync_channel(1);
@@ -54,7 +54,7 @@ pub(super) fn live(script: Script, wall: Option<Duration>) -> Result<ExitCode> {
     }
 }
 
-/// The exit code of an end; tells what there is to be told of it.
+/// Returns the exit code of a result and prints its error.
 pub(super) fn told(end: Result<i32, Fault>) -> u8 {
     let fault = match end {
         // The system keeps the last eight bits.
@@ -71,7 +71,7 @@ pub(super) fn told(end: Result<i32, Fault>) -> u8 {
     code
 }
 
-/// The script's thread: its event loop, its worker. The end is told before they are taken down.
+/// Runs the script's thread: its event loop and worker. The result is sent before they are dropped.
 fn on_thread(script: &Arc<Script>, ended: &SyncSender<End>) {
     // Where nobody waits, the process is on its way out.
     let tell = |end| drop(ended.send(end));

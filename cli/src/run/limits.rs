@@ -1,4 +1,4 @@
-//! What a command may use: as much as there is, unless it is told otherwise.
+//! Limits of a command. There are none by default, except the machine's memory.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use isopod_runtime::quotas::Quotas;
 
 #[derive(Args)]
 pub(super) struct LimitArguments {
-    /// End the script once it has used this much CPU time, such as 500ms or 10s. Default: no limit
+    /// Limit on the total CPU time, such as 500ms or 10s. Default: none
     #[arg(long, value_name = "TIME", value_parser = time)]
     cpu: Option<Duration>,
-    /// End the script when it holds more than this, such as 512MiB. Default: the memory of the machine
+    /// Limit on memory, such as 512MiB. Default: the machine's memory
     #[arg(long, value_name = "SIZE", value_parser = size)]
     memory: Option<ByteSize>,
-    /// End the script after this time, waiting included. Default: no limit
+    /// Limit on wall time, waiting included. Default: none
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(super) wall: Option<Duration>,
 }
@@ -23,7 +23,7 @@ pub(super) struct LimitArguments {
 fn time(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(time) if !time.is_zero() => Ok(time),
-        _ => Err("should be a time above zero with its unit, such as 500ms, 10s or 2m".to_owned()),
+        _ => Err("should be a duration above zero with a unit, such as 500ms, 10s or 2m".to_owned()),
     }
 }
 
@@ -31,7 +31,7 @@ fn size(text: &str) -> Result<ByteSize, String> {
     match text.parse() {
         Ok(size @ ByteSize(least)) if least >= Limits::MEMORY_BYTES_MIN as u64 => Ok(size),
         Ok(_) => Err(format!("should be {} MiB or more", Limits::MEMORY_BYTES_MIN >> 20)),
-        Err(_) => Err("should be a size with its unit, such as 64MiB or 1GB".to_owned()),
+        Err(_) => Err("should be a size with a unit, such as 64MiB or 1GB".to_owned()),
     }
 }
 
@@ -49,8 +49,7 @@ impl LimitArguments {
     }
 }
 
-/// Quotas keep workers from one another, and a command is alone. How many errors of one turn are told stays as it is: nobody
-/// reads more.
+/// Unlimited quotas: they protect workers from each other, and a command is alone. The limit on errors logged per turn stays.
 fn quotas() -> Quotas {
     Quotas {
         timers: usize::MAX,
@@ -68,7 +67,7 @@ fn quotas() -> Quotas {
     }
 }
 
-/// V8 needs some limit, and ends the process beyond it without a word. At this one the script is ended with a message.
+/// Memory of the machine. V8 needs a limit and ends the process silently beyond it; at this one the script ends with a message.
 fn machine_memory() -> u64 {
     let info = rustix::system::sysinfo();
     let machine = info.totalram.saturating_mul(u64::from(info.mem_unit));

@@ -1,5 +1,4 @@
-//! The project that a command belongs to: where its modules come from, and the settings of its `isopod.toml` that hold for a
-//! script, whoever runs it.
+//! The project of a command: the root of its modules, and the settings of its `isopod.toml` that apply to commands.
 
 use std::path::{Path, PathBuf};
 
@@ -12,33 +11,34 @@ use url::Url;
 use super::watch::Watched;
 use crate::config::{CommandSettings, Var};
 
-/// What is run.
+/// Code to run.
 pub(super) enum Entry {
-    /// A script.
+    /// A script file.
     File(PathBuf),
-    /// Code that is in no file, as if it were a file of this name in the current folder.
+    /// Code that is not in a file, treated as a file of this name in the current folder.
     Text { name: &'static str, code: String },
 }
 
 #[derive(Args)]
 pub(super) struct ProjectArguments {
-    /// The folder that modules are read from. Default: that of the nearest isopod.toml or package.json, else the script's own
+    /// Folder that modules are read from. Default: that of the nearest isopod.toml or package.json, else the script's own
     #[arg(long, value_name = "FOLDER")]
     root: Option<PathBuf>,
-    /// An import map, before the one of isopod.toml
+    /// Import map; overrides the one in isopod.toml
     #[arg(long, value_name = "FILE")]
     import_map: Option<PathBuf>,
 }
 
 impl ProjectArguments {
-    /// The script, with what its project says of it.
+    /// Builds the script with its project's settings.
     pub(super) fn script(&self, entry: Entry) -> Result<ScriptBuilder> {
         let (main, memory) = match entry {
             Entry::File(file) => (std::path::absolute(file)?, None),
             Entry::Text { name, code } => {
-                let here = std::env::current_dir().context("there is no current folder")?;
+                let here = std::env::current_dir().context("cannot determine the current folder")?;
                 let main = here.join(format!("{name}.{}", source_extension(&code)));
-                let url = Url::from_file_path(&main).map_err(|()| anyhow!("{} is no full path", main.display()))?;
+                let url =
+                    Url::from_file_path(&main).map_err(|()| anyhow!("{} is not an absolute path", main.display()))?;
                 (main, Some((url, MemoryModule::from(code.as_str()))))
             }
         };
@@ -70,7 +70,7 @@ impl ProjectArguments {
 }
 
 impl ProjectArguments {
-    /// What is to be watched of a script's project.
+    /// Returns the files of a script's project to watch.
     pub(super) fn watched(&self, main: &Path) -> Result<Watched> {
         let main = std::path::absolute(main)?;
         let configuration = CommandSettings::file_for(&main);
@@ -90,6 +90,6 @@ impl ProjectArguments {
 fn read_import_map(file: &Path) -> Result<ImportMapText> {
     let file = std::path::absolute(file)?;
     let json = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let base = Url::from_file_path(&file).map_err(|()| anyhow!("{} is no full path", file.display()))?;
+    let base = Url::from_file_path(&file).map_err(|()| anyhow!("{} is not an absolute path", file.display()))?;
     Ok(ImportMapText { base, json })
 }

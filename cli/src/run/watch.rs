@@ -1,4 +1,4 @@
-//! `isopod run --watch`: the script runs again when a file changes that it was read from.
+//! `isopod run --watch`: runs the script again when one of its files changes.
 
 use std::collections::BTreeSet;
 use std::os::unix::process::CommandExt;
@@ -14,19 +14,19 @@ use super::life::{self, End};
 use crate::cli::{explain, tell_error};
 use crate::serve::{Changes, Interest};
 
-/// How often the script is looked at: whether it has ended, and what it has loaded.
+/// Interval for checking whether the script has ended and which files it has loaded.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Files that a script depends on, whatever it loads.
+/// Files that a script depends on besides its modules.
 pub(super) struct Watched {
-    /// The folder that they are in.
+    /// Their folder.
     pub(super) root: PathBuf,
     /// The script, its configuration, its import map.
     pub(super) files: BTreeSet<PathBuf>,
 }
 
-/// Runs a script, until a file changes; then this program begins again, in this process: whatever the script holds is gone
-/// with it. An error that kept the script from being made is shown until it is corrected.
+/// Runs a script until a file changes, then restarts this program in the same process, which drops everything that the script
+/// holds. An error that keeps the script from starting is shown until it is fixed.
 pub(super) fn watch(script: Result<isopod_runtime::Script>, watched: Watched) -> Result<ExitCode> {
     let event_loop = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut changes = Changes::below(&watched.root)?;
@@ -65,28 +65,28 @@ pub(super) fn watch(script: Result<isopod_runtime::Script>, watched: Watched) ->
             match tokio::time::timeout(LOOK_EVERY, changes.first()).await {
                 Err(_) => {}
                 Ok(Some(path)) => return anyhow::Ok(changes.settled(path).await),
-                Ok(None) => anyhow::bail!("files cannot be watched any more"),
+                Ok(None) => anyhow::bail!("cannot watch files any longer"),
             }
         }
     })?;
     again(&changed)
 }
 
-/// The exit code of a script that has ended, told beside it.
+/// Prints the exit code of a script that has ended.
 fn ended(end: &Receiver<End>) -> Result<Option<u8>> {
     let code = match end.try_recv() {
         Ok(end) => life::told(end?),
         Err(TryRecvError::Empty) => return Ok(None),
         Err(TryRecvError::Disconnected) => anyhow::bail!("the script's thread was lost"),
     };
-    eprintln!("ended with {code}; waiting for a change");
+    eprintln!("exited with {code}; waiting for changes");
     Ok(Some(code))
 }
 
-/// Begins again; returns where that cannot be done.
+/// Restarts the program; returns only on failure.
 fn again(changed: &Path) -> Result<ExitCode> {
     eprintln!("run again: {} changed", changed.display());
-    let program = std::env::current_exe().context("this program cannot be found")?;
+    let program = std::env::current_exe().context("cannot find this program")?;
     let failed = Command::new(program).args(std::env::args_os().skip(1)).exec();
-    Err(failed).context("cannot begin again")
+    Err(failed).context("cannot restart")
 }

@@ -1,5 +1,4 @@
-//! The module that answers probes: from before the first worker starts until the last has ended, so that whoever asks
-//! learns where the process is and never finds nobody.
+//! Host module for the admin listener. It answers probes from before the first worker starts until the last has ended.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -70,7 +69,7 @@ impl Module for Admin {
     }
 }
 
-/// What the admin listener shows.
+/// Contents of the admin listener.
 struct Face {
     pool: Arc<Pool>,
     server: Arc<ServerHandle>,
@@ -103,7 +102,7 @@ impl Status for Face {
         }
         // What has effects is not for a link, an image or a scraper to ask.
         if request.method != Method::POST {
-            let mut response = http::Response::new("fire a trigger with POST\n".to_owned());
+            let mut response = http::Response::new("use POST to fire a trigger\n".to_owned());
             *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
             let allowed = HeaderValue::from_static("POST");
             response.headers_mut().insert(header::ALLOW, allowed);
@@ -117,7 +116,7 @@ impl Status for Face {
 }
 
 impl Face {
-    /// Fires a trigger by hand: `POST /__scheduled?cron=*+*+*+*+*`, and `&worker=NAME` where there are several.
+    /// Fires a trigger: `POST /__scheduled?cron=*+*+*+*+*`, with `&worker=NAME` if there are several workers.
     async fn scheduled(&self, query: &str) -> (StatusCode, String) {
         let given = |name: &str| {
             let mut pairs = url::form_urlencoded::parse(query.as_bytes());
@@ -153,7 +152,7 @@ impl Face {
 fn log_lines_dropped() -> Metric {
     Metric::new(
         "isopod_log_lines_dropped_total",
-        "Lines of the log that were dropped because too many waited to be written",
+        "Log lines dropped because the buffer was full",
         MetricKind::Counter,
     )
     .value(logging::lines_dropped() as f64)

@@ -1,4 +1,4 @@
-//! The files of a folder that has no script: a static site.
+//! Static site: serves the files of a folder without a script.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Empty};
 use isopod_server::{Body, BoxError};
 use tower_http::services::ServeDir;
 
-/// A folder whose files are served. Hidden files, `node_modules` and links that lead out of the folder are not.
+/// A served folder. Hidden files, `node_modules` and links out of the folder are not served.
 #[derive(Clone, Debug)]
 pub(super) struct Assets {
     root: PathBuf,
@@ -16,7 +16,7 @@ pub(super) struct Assets {
 }
 
 impl Assets {
-    /// The worker name that the only route leads to.
+    /// Worker name of the only route.
     pub(super) const WORKER: &'static str = "assets";
 
     pub(super) fn new(folder: &Path) -> Result<Self> {
@@ -41,7 +41,7 @@ impl Assets {
         match self.files.clone().try_call(request).await {
             Ok(response) => response.map(|body| body.map_err(BoxError::from).boxed_unsync()),
             Err(error) => {
-                tracing::error!(target: "isopod::assets", "a file cannot be read: {error}");
+                tracing::error!(target: "isopod::assets", "cannot read a file: {error}");
                 status(StatusCode::INTERNAL_SERVER_ERROR)
             }
         }
@@ -57,7 +57,7 @@ impl Assets {
     }
 }
 
-/// The file's path below the folder; `None` for one that is never served.
+/// Returns the file's path below the folder, or `None` if it is never served.
 fn relative(path: &str) -> Option<PathBuf> {
     let decoded = percent_encoding::percent_decode_str(path).decode_utf8().ok()?;
     let relative = PathBuf::from(decoded.trim_start_matches('/'));
@@ -65,7 +65,7 @@ fn relative(path: &str) -> Option<PathBuf> {
     (plain && is_public(&relative)).then_some(relative)
 }
 
-/// Whether no part of a path is hidden or a folder of packages. `.well-known` is public by RFC 8615.
+/// Returns whether no part of a path is hidden or a package folder. `.well-known` is public by RFC 8615.
 fn is_public(relative: &Path) -> bool {
     relative
         .iter()

@@ -1,15 +1,15 @@
-//! The lines that `serve` starts with: threads, and each worker with its entry file, routes and bindings.
+//! Startup lines of `serve`: threads, and each worker with entry file, routes and bindings.
 
 use std::path::Path;
 
 use crate::config::{Config, Mode, Worker};
 
-/// Workers that are listed; of more only the number is.
+/// Maximum number of listed workers; above it only their number is shown.
 const WORKERS_MAX: usize = 12;
-/// Items that one list names.
+/// Maximum number of items in a list.
 const ITEMS_MAX: usize = 8;
 
-/// What is served, in a few lines without secrets.
+/// Describes the configuration in a few lines, without secrets.
 pub(super) fn lines(config: &Config, threads: usize) -> Vec<String> {
     let mode = match config.mode {
         Mode::Development => "development",
@@ -46,7 +46,7 @@ fn described(config: &Config, name: &str, worker: &Worker) -> String {
     parts.join("; ")
 }
 
-/// The names in `env`, with the kind of each that is not a variable.
+/// Returns the names in `env`, with the type of each that is not a variable.
 fn bindings(worker: &Worker) -> Vec<String> {
     let vars = worker.vars.keys().cloned();
     let secrets = worker.secrets.keys().map(|name| format!("{name} (secret)"));

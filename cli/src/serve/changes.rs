@@ -1,4 +1,4 @@
-//! Changes of the files that a configuration and its workers were read from, told once they have settled.
+//! Debounced changes of the files that a configuration and its workers were read from.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,32 +9,32 @@ use anyhow::{Context, Result};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
-/// How long nothing must have changed: an editor writes a file in several steps.
+/// Time without changes that ends a burst: an editor writes a file in several steps.
 const SETTLED: Duration = Duration::from_millis(100);
 
-/// Folders in which changes mean nothing to a worker.
+/// Folders whose changes are ignored.
 const IGNORED: [&str; 4] = ["node_modules", ".git", ".isopod", "target"];
 
-/// Files that say how modules are found, wherever in the project they are.
+/// Files that affect module resolution, anywhere in the project.
 const RESOLUTION: [&str; 3] = ["package.json", "tsconfig.json", "jsconfig.json"];
 
-/// Extensions of files that a mistake may have been about: a module that was not found has now been written.
+/// Extensions of potential modules: a missing one may have been created.
 const MODULES: [&str; 12] = [
     "js", "mjs", "cjs", "jsx", "ts", "mts", "cts", "tsx", "json", "wasm", "txt", "html",
 ];
 
-/// Changes that may wait to be taken; more are one anyway.
+/// Capacity of the channel of changes; more are merged anyway.
 const WAITING_MAX: usize = 64;
 
-/// Folders that are watched at most, each with an inotify watch.
+/// Maximum number of watched folders, each with an inotify watch.
 const FOLDERS_MAX: usize = 4_096;
 
-/// Which changes matter.
+/// Relevant changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Interest {
-    /// The files that were read, and those that would be if they were there.
+    /// Files that were read, and optional ones that do not exist.
     pub(crate) files: BTreeSet<PathBuf>,
-    /// Whether something could not be found or started, so that a file nobody has read yet may be the correction.
+    /// Something could not be found or started, so any new module may fix it.
     pub(crate) is_broken: bool,
 }
 
@@ -55,7 +55,7 @@ impl Interest {
     }
 }
 
-/// The changes of files that matter. Dropping it ends the watch.
+/// A stream of relevant changes. Dropping it ends the watch.
 pub(crate) struct Changes {
     root: PathBuf,
     watcher: RecommendedWatcher,
@@ -65,7 +65,7 @@ pub(crate) struct Changes {
 }
 
 impl Changes {
-    /// Watches the folders below `root`. [`follow`](Self::follow) says which files matter; until then none does.
+    /// Watches the folders below `root`. No change is relevant until [`follow`](Self::follow) is called.
     pub(crate) fn below(root: &Path) -> Result<Self> {
         let root = std::fs::canonicalize(root).with_context(|| format!("cannot watch {}", root.display()))?;
         let (sender, changed) = mpsc::channel(WAITING_MAX);
@@ -92,7 +92,7 @@ impl Changes {
         })
     }
 
-    /// Follows these files from now on.
+    /// Replaces the set of relevant files.
     pub(crate) fn follow(&mut self, interest: Interest) {
         let real = |path: &PathBuf| match (path.parent().map(std::fs::canonicalize), path.file_name()) {
             (Some(Ok(folder)), Some(name)) => folder.join(name),
@@ -108,18 +108,18 @@ impl Changes {
         self.watch_folders(&files);
     }
 
-    /// The last file of the next burst of changes.
+    /// Waits for the next burst of changes and returns its last file.
     pub(crate) async fn next(&mut self) -> Option<PathBuf> {
         let first = self.first().await?;
         Some(self.settled(first).await)
     }
 
-    /// The first file of the next burst. Nothing is lost where this is not waited for any more.
+    /// Waits for the first change of the next burst. Cancel safe.
     pub(crate) async fn first(&mut self) -> Option<PathBuf> {
         self.changed.recv().await
     }
 
-    /// The last file of a burst that has begun.
+    /// Waits for the end of a burst and returns its last file.
     pub(crate) async fn settled(&mut self, first: PathBuf) -> PathBuf {
         let mut last = first;
         while let Ok(Some(path)) = tokio::time::timeout(SETTLED, self.changed.recv()).await {
@@ -128,7 +128,7 @@ impl Changes {
         last
     }
 
-    /// Watches every folder below the root that may hold sources, and those of files outside.
+    /// Watches every folder below the root that may contain sources, and the folders of files outside it.
     fn watch_folders(&mut self, files: &BTreeSet<PathBuf>) {
         let outside = files.iter().filter(|file| !file.starts_with(&self.root));
         let outside = outside
@@ -157,7 +157,7 @@ fn is_ignored(folder: &Path) -> bool {
     folder.iter().any(|part| IGNORED.iter().any(|ignored| part == *ignored))
 }
 
-/// The folder and those below it, without hidden and ignored ones. Links are not followed.
+/// Returns the folder and its subfolders, except hidden and ignored ones. Links are not followed.
 fn folders(root: &Path) -> Vec<PathBuf> {
     let mut found = vec![root.to_owned()];
     let mut next = 0;

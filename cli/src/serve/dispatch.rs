@@ -1,4 +1,4 @@
-//! The pool as the server asks it: the seam between HTTP and the workers.
+//! Connects the HTTP server to the pool.
 
 use http_body_util::BodyExt;
 use isopod_pool::js::Pool;
@@ -12,7 +12,7 @@ use super::memory::resident_bytes;
 /// Answers requests with the pool's workers.
 pub(super) struct Workers {
     pub(super) pool: Pool,
-    /// In place of workers.
+    /// Static site, if served instead of workers.
     pub(super) assets: Option<Assets>,
 }
 
@@ -60,7 +60,7 @@ impl Dispatch for Workers {
     }
 }
 
-/// What is known of the client's connection. That of a proxy says nothing of it.
+/// Returns the `cf` properties of the client's connection, none behind a proxy.
 fn cf(meta: &RequestMeta, request: &http::Request<Body>) -> RequestCf {
     let mut cf = RequestCf::default();
     let accepted = request.headers().get(http::header::ACCEPT_ENCODING);
@@ -81,7 +81,7 @@ fn cf(meta: &RequestMeta, request: &http::Request<Body>) -> RequestCf {
     cf
 }
 
-/// Whether the pool can answer requests.
+/// Returns the pool's readiness.
 pub(super) fn readiness(pool: &Pool) -> Readiness {
     match pool.health() {
         Ok(()) => Readiness::Ready,
@@ -89,7 +89,7 @@ pub(super) fn readiness(pool: &Pool) -> Readiness {
     }
 }
 
-/// Tells what the client may not be told: in production the log is the only place that has the stack.
+/// Logs details that the client does not get: in production only the log has the stack.
 fn log(failure: &Failure, worker: &str, meta: &RequestMeta) {
     let (outcome, request) = (failure.outcome.as_str(), meta.id.to_string());
     let text = failure.detail.as_ref().unwrap_or(&failure.message);
@@ -112,31 +112,33 @@ pub(super) fn metrics(stats: &PoolStats) -> Vec<Metric> {
                 metric.labelled("worker", script.clone(), of(stats))
             })
     };
-    let outcomes = Metric::new("isopod_events_total", "Events that ended, by outcome", Counter);
+    let outcomes = Metric::new("isopod_events_total", "Ended events by outcome", Counter);
     let outcomes = stats.outcomes.iter().fold(outcomes, |metric, (outcome, count)| {
         metric.labelled("outcome", *outcome, *count as f64)
     });
-    let resident = Metric::new(
-        "process_resident_memory_bytes",
-        "Memory of the whole process, as the operating system counts it",
-        Gauge,
-    );
+    let resident = Metric::new("process_resident_memory_bytes", "Resident memory of the process", Gauge);
     let resident = match resident_bytes() {
         Some(bytes) => resident.value(bytes as f64),
         None => resident,
     };
     vec![
         resident,
-        Metric::new("isopod_threads", "Worker threads alive", Gauge).value(stats.threads.alive as f64),
-        Metric::new("isopod_threads_busy", "Worker threads that host a worker", Gauge).value(stats.threads.busy as f64),
-        Metric::new("isopod_threads_lost_total", "Worker threads lost", Counter).value(stats.threads.lost as f64),
+        Metric::new("isopod_threads", "Live worker threads", Gauge).value(stats.threads.alive as f64),
+        Metric::new("isopod_threads_busy", "Worker threads whose worker has events", Gauge)
+            .value(stats.threads.busy as f64),
+        Metric::new(
+            "isopod_threads_lost_total",
+            "Worker threads that panicked, could not start or got stuck",
+            Counter,
+        )
+        .value(stats.threads.lost as f64),
         Metric::new(
             "isopod_threads_stuck",
-            "Worker threads that run code which does not come back",
+            "Worker threads stuck in uninterruptible native code",
             Gauge,
         )
         .value(stats.threads.stuck as f64),
-        Metric::new("isopod_threads_respawned_total", "Worker threads made anew", Counter)
+        Metric::new("isopod_threads_respawned_total", "Worker threads respawned", Counter)
             .value(stats.threads.respawned as f64),
         outcomes,
         by_script("isopod_workers", "Workers ready", Gauge, &|script| {
@@ -144,31 +146,31 @@ pub(super) fn metrics(stats: &PoolStats) -> Vec<Metric> {
         }),
         by_script(
             "isopod_memory_bytes",
-            "Memory that workers hold, as they said last",
+            "Memory of all workers, as last reported",
             Gauge,
             &|script| script.memory_bytes as f64,
         ),
-        by_script("isopod_events_in_flight", "Events that run", Gauge, &|script| {
+        by_script("isopod_events_in_flight", "Running events", Gauge, &|script| {
             script.in_flight as f64
         }),
-        by_script("isopod_events_queued", "Events that wait", Gauge, &|script| {
+        by_script("isopod_events_queued", "Queued events", Gauge, &|script| {
             script.queued as f64
         }),
         by_script(
             "isopod_events_accepted_total",
-            "Events accepted; each ends in one outcome",
+            "Accepted events; each ends in one outcome",
             Counter,
             &|script| script.accepted as f64,
         ),
         by_script(
             "isopod_events_refused_total",
-            "Events handed back at once, for want of room",
+            "Events rejected for lack of room",
             Counter,
             &|script| script.refused as f64,
         ),
         by_script(
             "isopod_workers_displaced_total",
-            "Workers stopped because another one needed their thread; where it rises all the time, raise `threads`",
+            "Workers displaced by other scripts; if it keeps rising, increase `threads`",
             Counter,
             &|script| script.retired.get("displaced").copied().unwrap_or_default() as f64,
         ),
@@ -177,7 +179,7 @@ pub(super) fn metrics(stats: &PoolStats) -> Vec<Metric> {
         }),
         by_script(
             "isopod_boots_failed_total",
-            "Workers that could not start",
+            "Failed worker starts",
             Counter,
             &|script| script.boots_failed as f64,
         ),

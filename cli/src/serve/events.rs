@@ -1,4 +1,4 @@
-//! The module that writes down what the process says of itself on the bus.
+//! Host module that logs the bus's messages.
 
 use isopod_host::bus::{Delivery, SubscribeOptions};
 use isopod_host::{Context, Module, PhaseResult, async_trait};
@@ -25,7 +25,7 @@ impl Module for EventLog {
                         tracing::debug!(target: "isopod::events", topic = %message.topic, "{what}");
                     }
                     Delivery::Lagged(count) => {
-                        tracing::debug!(target: "isopod::events", count, "events came too fast to be written down");
+                        tracing::debug!(target: "isopod::events", count, "bus events were lost: the log is too slow");
                     }
                 }
             }

@@ -1,4 +1,4 @@
-//! From the configuration to the server's own.
+//! Converts the configuration to the server's.
 
 use std::net::SocketAddr;
 
@@ -51,13 +51,13 @@ pub(super) fn server_config(config: &Config) -> Result<ServerConfig> {
     })
 }
 
-/// Where health and figures are served, and to whom, if they are.
+/// Returns the address and access rules of the admin listener, if configured.
 pub(super) fn admin(config: &Config) -> Result<Option<(SocketAddr, AdminAccess)>> {
     let Some(admin) = &config.admin else {
         return Ok(None);
     };
     let config::Listen::Tcp(address) = admin.listen else {
-        anyhow::bail!("admin.listen must be an address and a port: the admin listener has no Unix socket")
+        anyhow::bail!("admin.listen must be an address and a port: the admin listener does not support Unix sockets")
     };
     let mut access = AdminAccess::default();
     access.hosts.clone_from(&admin.hosts);
@@ -65,7 +65,7 @@ pub(super) fn admin(config: &Config) -> Result<Option<(SocketAddr, AdminAccess)>
     Ok(Some((address, access)))
 }
 
-/// Routes as configured; one worker without routes answers everything.
+/// Returns the configured routes; a single worker without routes gets all requests.
 pub(super) fn routes(config: &Config) -> Result<Routes> {
     let mut routes = Routes::default();
     for route in &config.routes {

@@ -1,5 +1,5 @@
-//! The module that lets requests in. Its addresses are taken before any worker starts, and nobody is let in until all
-//! have.
+//! Host module for the public listeners. It binds its addresses before any worker starts, and accepts connections once all
+//! have started.
 
 use std::io::IsTerminal;
 use std::sync::Arc;

@@ -1,11 +1,11 @@
-//! Where the process is in its life, as far as its modules have to tell each other, and what there is to say at the end.
+//! The process's lifecycle state, shared by its modules, and the final summary.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use isopod_server::ShutdownReport;
 
-/// One for each process.
+/// Lifecycle state of the process.
 #[derive(Debug)]
 pub(super) struct Life {
     deadline: Duration,
@@ -16,7 +16,7 @@ pub(super) struct Life {
 }
 
 impl Life {
-    /// Of a process that may take so long to finish what it has accepted.
+    /// Creates the state with the time allowed for finishing accepted work.
     pub(super) const fn new(deadline: Duration) -> Self {
         Self {
             deadline,
@@ -27,12 +27,12 @@ impl Life {
         }
     }
 
-    /// How long all modules together may take to finish what is accepted.
+    /// Returns the time for all modules together to finish accepted work.
     pub(super) const fn deadline(&self) -> Duration {
         self.deadline
     }
 
-    /// Requests are let in from now on.
+    /// Marks the process as serving.
     pub(super) fn serves(&self) {
         let _ = self.serving.set(());
     }
@@ -41,7 +41,7 @@ impl Life {
         self.serving.get().is_some()
     }
 
-    /// What is left of the deadline, which begins when this is first asked for.
+    /// Returns the time left until the deadline, which starts at the first call.
     pub(super) fn left(&self) -> Duration {
         let begun = self.drains.get_or_init(Instant::now);
         self.deadline.saturating_sub(begun.elapsed())
@@ -55,10 +55,10 @@ impl Life {
         let _ = self.threads_joined.set(threads);
     }
 
-    /// The last line that is said.
+    /// Returns the final log line.
     pub(super) fn summary(&self) -> String {
         let ShutdownReport { finished, cut } = self.requests.get().copied().unwrap_or_default();
         let threads = self.threads_joined.get().copied().unwrap_or_default();
-        format!("stopped: {finished} requests under way finished, {cut} cut; {threads} threads joined")
+        format!("stopped: {finished} requests in flight finished, {cut} cut; {threads} threads joined")
     }
 }

@@ -1,4 +1,4 @@
-//! How much memory the process has, and that it does not keep what its workers no longer need.
+//! Memory of the process: measures it, and returns memory that workers no longer need to the operating system.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,19 +9,19 @@ use std::time::Duration;
 use isopod_pool::PoolEvent;
 use isopod_pool::js::give_back_memory;
 
-/// How long after the end of a worker there is a look: others may end together with it.
+/// Delay after the end of a worker, since several may end together.
 const SETTLES: Duration = Duration::from_millis(500);
 
-/// How far apart two returns of memory are at least.
+/// Minimum time between two returns of memory.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// The same, where there was little to return.
+/// The same after a return of little memory.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
-/// So much beyond what the process had at its start is worth the time that it takes.
+/// Growth since startup above which a return is worth its cost.
 const WORTH_BYTES: u64 = 64 << 20;
 
-/// Bytes of memory that the process has; `None` where the system does not say.
+/// Returns the resident memory of the process in bytes, or `None` if unknown.
 pub(super) fn resident_bytes() -> Option<u64> {
     parse(&std::fs::read_to_string("/proc/self/status").ok()?)
 }
@@ -32,8 +32,8 @@ fn parse(status: &str) -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
-/// Gives memory back to the operating system after workers have ended, where the process has grown by much. The allocator keeps it
-/// otherwise: an `Intl` object of an isolate is memory that V8 does not have from the system itself.
+/// Returns memory to the operating system after workers have ended, if the process has grown much. The allocator would keep
+/// it: an isolate's `Intl` objects are not in V8's own memory.
 pub(super) struct Returns {
     ended: SyncSender<()>,
     stops: Arc<AtomicBool>,
@@ -54,7 +54,7 @@ impl Returns {
         })
     }
 
-    /// For the pool to tell it when workers end.
+    /// Returns an observer that reports the end of workers.
     pub(super) fn observer(&self) -> impl Fn(&PoolEvent) + Send + Sync + 'static {
         let ended = self.ended.clone();
         move |event| {
@@ -92,7 +92,7 @@ fn give_back_after(ended: &Receiver<()>, stops: &AtomicBool) {
         }
         give_back_memory();
         let after = resident_bytes().unwrap_or(before);
-        tracing::debug!(target: "isopod", before, after, "memory was given back");
+        tracing::debug!(target: "isopod", before, after, "returned memory to the operating system");
         // Where there was nothing to give back, all of it is in use: there is no hurry to try again.
         let was_worth_it = before.saturating_sub(after) >= WORTH_BYTES;
         apart = if was_worth_it {

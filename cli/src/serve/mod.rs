@@ -1,9 +1,9 @@
-//! `isopod serve`: a configuration becomes a host with a pool in it, and a server in front.
+//! `isopod serve`: runs a host with a pool and a server.
 //!
-//! The host's modules, in their order: `events` writes down what the bus says; `admin` answers probes, before all others
-//! and after them; `pool` has the workers; `ingress` lets requests in; `scheduler` fires cron triggers; `watch` deploys
-//! what has changed, or on SIGHUP. They find each other's clients in the hub. `life` is what they have to tell each other of where the
-//! process is; `site` is what is deployed.
+//! The host's modules in order: `events` logs the bus; `admin` answers probes, before all others start and until all have
+//! stopped; `pool` has the workers; `ingress` accepts requests; `scheduler` fires cron triggers; `watch` deploys changes,
+//! also on SIGHUP. They find each other's clients in the hub. `life` is the shared lifecycle state, `site` the deployed
+//! workers.
 
 mod admin;
 mod assets;
@@ -49,16 +49,16 @@ use self::watch::Watch;
 use crate::config::{Config, OsScheduling, Overrides, Weight};
 use crate::logging;
 
-/// Exit code of a process that was ended by a second Ctrl-C, as shells count it.
+/// Exit code after a second Ctrl-C, as in shells.
 const INTERRUPTED: u8 = 130;
 
-/// What the modules may take for themselves, beyond what is waited for.
+/// Extra time for the modules themselves.
 const SLACK: Duration = Duration::from_secs(5);
 
-/// How long a worker may be on its way besides its own limit: it may have to wait for a thread.
+/// Extra time for a worker's start besides its own limit: it may have to wait for a thread.
 const BOOT_SLACK: Duration = Duration::from_secs(10);
 
-/// Serves until a signal says to stop.
+/// Serves until a signal stops it.
 pub(crate) fn serve(path: &Path, overrides: Overrides, environment: &Environment, watch: bool) -> Result<ExitCode> {
     let source = Source::find(path, overrides, environment)?;
     let config = Arc::new(source.read()?);
@@ -103,14 +103,14 @@ fn host(source: Source, config: &Arc<Config>, life: &Arc<Life>, watch: bool) -> 
     Ok(host.module(Watch::new(source, Arc::clone(config), watch)).build()?)
 }
 
-/// What nobody outside of this process knows.
+/// Generates a secret key of the process.
 fn key() -> Result<String> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("the system gives no random bytes: {error}"))?;
+    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("cannot get random bytes: {error}"))?;
     Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
 }
 
-/// Workers start one after the other, each within a limit of its own.
+/// Returns the time limit for starting all workers: they start one after the other, each with its own limit.
 fn start_limit(config: &Config) -> Duration {
     let workers = config.workers.values();
     workers.fold(SLACK, |sum, worker| {
@@ -122,7 +122,7 @@ fn run(host: Host, life: &Life) -> Result<ExitCode> {
     let running = match host.start_blocking() {
         Ok(running) => running,
         Err(HostError::Stopped { report }) => {
-            logging::tell(format_args!("stopped before it was ready: {}", report.cause));
+            logging::tell(format_args!("stopped before ready: {}", report.cause));
             return Ok(ExitCode::SUCCESS);
         }
         Err(error) => return Err(why(error)),
@@ -130,7 +130,7 @@ fn run(host: Host, life: &Life) -> Result<ExitCode> {
     let handle = running.handle();
     futures::executor::block_on(handle.stopping());
     logging::tell(format_args!(
-        "finishing accepted requests (at most {:?}); press Ctrl-C again to cut",
+        "finishing accepted requests (at most {:?}); press Ctrl-C again to exit now",
         life.deadline()
     ));
     let ended = running.wait_blocking();
@@ -144,8 +144,8 @@ fn run(host: Host, life: &Life) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is wrong as the user should read it: on the way up it is the module's error itself, which says all there is to say
-/// about what they have configured or written.
+/// Returns the error to show to the user: on startup the module's own error, which already describes the configuration or
+/// script.
 fn why(error: HostError) -> anyhow::Error {
     match error {
         HostError::Module { failure, .. }
@@ -157,7 +157,7 @@ fn why(error: HostError) -> anyhow::Error {
     }
 }
 
-/// A module's error by itself.
+/// A module's error without context.
 #[derive(Debug)]
 struct Refused(Arc<ModuleError>);
 

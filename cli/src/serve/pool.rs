@@ -1,4 +1,4 @@
-//! The module that has the pool: its workers have started before anybody is let in, and finish when nobody is any more.
+//! Host module with the pool. Its workers start before connections are accepted, and finish after the last request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,17 +15,17 @@ use super::site::Site;
 use crate::config::{self, Config};
 use crate::logging;
 
-/// What is accepted has this long at least, even where requests have used up the deadline.
+/// Minimum time for finishing accepted work, even if requests have used up the deadline.
 const DRAIN_MIN: Duration = Duration::from_secs(1);
-/// Workers are idle by then, and threads have only to be joined.
+/// Time for joining threads; workers are idle by then.
 const CLOSE: Duration = Duration::from_secs(1);
 
-/// What becomes of a worker that cannot start.
+/// Policy for a worker that cannot start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mistake {
-    /// Nothing is served.
+    /// The process exits.
     Fatal,
-    /// In development a mistake is about to be mended: the page shows it, and a change deploys anew.
+    /// The error page is served until a change fixes it, in development.
     Shown,
 }
 
@@ -99,11 +99,11 @@ impl Module for WorkerPool {
                 .await
                 .is_err()
             {
-                tracing::warn!(target: "isopod", "workers had not handled all messages by the deadline");
+                tracing::warn!(target: "isopod", "not all messages were handled before the shutdown deadline");
             }
             // How many were cut the server has counted, or the log has said of each.
             let report = pool.drain(self.life.left().max(DRAIN_MIN)).await;
-            tracing::debug!(target: "isopod", ?report, "the pool has drained");
+            tracing::debug!(target: "isopod", ?report, "pool drained");
         }
         Ok(())
     }
@@ -118,7 +118,7 @@ impl Module for WorkerPool {
     }
 }
 
-/// Threads where the configuration does not say: as the pool's builder has it.
+/// Default number of threads, as in the pool's builder.
 fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }

@@ -1,28 +1,28 @@
-//! Signals beside those that stop the process.
+//! Signals other than those that stop the process.
 
 use std::future::poll_fn;
 use std::io::{self, IsTerminal};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// What SIGHUP asks for.
+/// Meaning of a SIGHUP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hangup {
-    /// The configuration is to be read again: what a service manager means.
+    /// Reload the configuration, as service managers request.
     Reload,
-    /// The terminal is gone, and who started the process with it.
+    /// Stop: the terminal was closed.
     Stop,
 }
 
-/// The signals that would end the process without a word if nobody waited for them.
+/// Handlers for signals whose default action is to end the process silently.
 pub(super) struct Signals {
     hangup: Signal,
-    /// They mean nothing.
+    /// Ignored signals.
     others: [(Signal, &'static str); 2],
 }
 
 impl Signals {
-    /// From now on they do not end the process by themselves. Must be called inside an entered Tokio runtime.
+    /// Installs the handlers. Must be called inside a Tokio runtime.
     pub(super) fn listen() -> io::Result<Self> {
         Ok(Self {
             hangup: signal(SignalKind::hangup())?,
@@ -33,12 +33,12 @@ impl Signals {
         })
     }
 
-    /// The next SIGHUP.
+    /// Waits for the next SIGHUP.
     pub(super) async fn hangup(&mut self) -> Hangup {
         poll_fn(|cx| {
             for (signal, name) in &mut self.others {
                 while signal.poll_recv(cx).is_ready() {
-                    tracing::info!(target: "isopod", "{name} came; it has no meaning here");
+                    tracing::info!(target: "isopod", "ignored signal {name}");
                 }
             }
             self.hangup.poll_recv(cx).map(drop)

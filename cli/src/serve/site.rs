@@ -1,4 +1,4 @@
-//! What is deployed: the workers of a configuration in a pool, each with its place on the bus.
+//! Deployment of a configuration's workers in a pool, with their connections to the bus.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,27 +19,27 @@ use crate::config::{self, Config};
 use crate::logging;
 use crate::scripts;
 
-/// The workers of a configuration in a pool.
+/// A configuration's workers in a pool.
 pub(super) struct Site {
     pool: Pool,
     bus: Bus,
     runtime: Handle,
     servers: OwnServers,
     deployed: BTreeMap<String, Place>,
-    /// Whether a worker of the last deployment could not start.
+    /// A worker of the last deployment could not start.
     is_broken: bool,
 }
 
-/// What a worker has to do with the bus. It stays from version to version, so that no message is lost between them.
+/// A worker's connection to the bus. It is kept across versions, so that no message is lost.
 struct Place {
     events: config::Events,
     bridge: EventBridge,
     subscription: Option<WorkerSubscription>,
-    /// What its version has loaded.
+    /// Modules loaded by its version.
     modules: ModulesLoaded,
 }
 
-/// What kept workers from starting, each with its worker's name.
+/// Errors that kept workers from starting, each with the worker's name.
 #[derive(Default)]
 pub(super) struct Mistakes(Vec<anyhow::Error>);
 
@@ -71,8 +71,8 @@ impl Site {
         }
     }
 
-    /// Deploys every worker, and waits until each has started once or failed to. One that cannot start answers with its
-    /// error; it does not keep the others from being deployed.
+    /// Deploys every worker and waits until each has started or failed. A worker that cannot start responds with its error;
+    /// others are deployed regardless.
     pub(super) async fn deploy(&mut self, config: &Config) -> Mistakes {
         let hosts = config.routes.iter().filter_map(|route| route.pattern.host.as_deref());
         self.servers.set_hosts(hosts.map(str::to_ascii_lowercase).collect());
@@ -87,7 +87,7 @@ impl Site {
         mistakes
     }
 
-    /// Starts every worker once, beside those that are deployed, and lets it go again.
+    /// Starts every worker once next to the deployed ones, then drops it.
     pub(super) async fn rehearse(&self, config: &Config) -> Mistakes {
         let mut mistakes = Mistakes::default();
         for (name, worker) in &config.workers {
@@ -110,17 +110,17 @@ impl Site {
         started.map_err(|failure| told(&failure))
     }
 
-    /// Whether a worker of the last deployment could not start.
+    /// A worker of the last deployment could not start.
     pub(super) const fn is_broken(&self) -> bool {
         self.is_broken
     }
 
-    /// The files that the workers have loaded modules from.
+    /// Returns the files of modules that the workers have loaded.
     pub(super) fn files(&self) -> Vec<PathBuf> {
         self.deployed.values().flat_map(|place| place.modules.files()).collect()
     }
 
-    /// Deploys one worker, waits until it has started once, and has it told what it subscribes to.
+    /// Deploys a worker, waits until it has started, and connects its subscriptions.
     async fn deploy_one(&mut self, config: &Config, name: &str, worker: &config::Worker) -> Result<()> {
         let before = self.deployed.remove(name);
         let place = match before {
@@ -156,20 +156,18 @@ impl Site {
         started
     }
 
-    /// Takes out the workers that are not configured any more.
+    /// Undeploys workers that are no longer configured.
     pub(super) fn retire_all_but(&mut self, config: &Config) {
         for (gone, _) in self
             .deployed
             .extract_if(.., |name, _| !config.workers.contains_key(name))
         {
             self.pool.undeploy(&gone);
-            logging::tell(format_args!(
-                "worker {gone:?} is no longer configured: its requests under way finish"
-            ));
+            logging::tell(format_args!("removed worker {gone:?}; its requests in flight finish"));
         }
     }
 
-    /// Has workers handle the messages that have come, and take no more.
+    /// Lets workers finish received messages and accepts no more.
     pub(super) async fn drain_subscriptions(&mut self) {
         let places = self.deployed.values_mut();
         let subscriptions: Vec<_> = places.filter_map(|place| place.subscription.take()).collect();
@@ -177,7 +175,7 @@ impl Site {
     }
 }
 
-/// A failure as the terminal shows it: with the code frame where there is one.
+/// Formats a failure for the terminal, with its code excerpt.
 pub(crate) fn told(failure: &Failure) -> anyhow::Error {
     anyhow::anyhow!("{}", failure.detail.as_ref().unwrap_or(&failure.message))
 }

@@ -1,4 +1,4 @@
-//! What the configuration is read with, each time.
+//! Inputs for reading the configuration.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,10 +7,10 @@ use anyhow::Result;
 
 use crate::config::{self, Config, Located, Overrides};
 
-/// The variables of the process.
+/// The process's environment variables.
 pub(crate) type Environment = BTreeMap<String, String>;
 
-/// Where the configuration is, and what goes before it.
+/// Location of the configuration, and its overrides.
 pub(crate) struct Source {
     located: Located,
     overrides: Overrides,

@@ -1,4 +1,4 @@
-//! The module that follows changes of files, if it is to, and SIGHUP: what the configuration then says is deployed.
+//! Host module that deploys the configuration again when files change (if enabled) and on SIGHUP.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -48,7 +48,7 @@ impl Module for Watch {
         vec![Ingress::NAME.to_owned(), Scheduler::NAME.to_owned()]
     }
 
-    /// What changes while workers start is not missed.
+    /// Starts watching early, so that changes during startup are not missed.
     async fn build(&mut self, _ctx: &Context) -> PhaseResult {
         self.signals = Some(Signals::listen()?);
         if self.watches_files {
@@ -91,14 +91,14 @@ impl Module for Watch {
     }
 }
 
-/// What has the configuration read again.
+/// Causes for reading the configuration again.
 struct Causes {
     changes: Option<Changes>,
     signals: Signals,
     host: HostHandle,
 }
 
-/// Why the configuration is read again.
+/// Cause for reading the configuration again.
 enum Cause {
     Changed(PathBuf),
     Hangup,
@@ -114,7 +114,7 @@ impl fmt::Display for Cause {
 }
 
 impl Causes {
-    /// The next one; nothing once there will be none.
+    /// Waits for the next cause; `None` if there will be no more.
     async fn next(&mut self) -> Option<Cause> {
         let Self { changes, signals, host } = self;
         let changed = async {
@@ -145,8 +145,7 @@ struct Follower {
 }
 
 impl Follower {
-    /// Deploys anew whenever files change, until there is nothing more to watch. A configuration that cannot be read
-    /// changes nothing until it is mended.
+    /// Redeploys on every cause. A configuration that cannot be read changes nothing until it is fixed.
     async fn follow(self, mut causes: Causes) {
         let mut files = self.files(&self.first).await;
         let mut is_broken = self.site.lock().await.is_broken();
@@ -186,31 +185,33 @@ impl Follower {
             let fixed = fixed_settings(&self.first, &config);
             if !fixed.is_empty() {
                 logging::tell(format_args!(
-                    "changed, and taken up by the next start only: {}",
+                    "changed, takes effect at the next start: {}",
                     fixed.join(", ")
                 ));
             }
         }
     }
 
-    /// The files that a configuration and its workers were read from.
+    /// Returns the files that a configuration and its workers were read from.
     async fn files(&self, config: &Config) -> BTreeSet<PathBuf> {
         let mut files = files_of(config);
         files.extend(self.site.lock().await.files());
         files
     }
 
-    /// Whether every worker can start. In production the version that works is not given for one that does not.
+    /// Checks that every worker can start: in production a working version is not replaced by a broken one.
     async fn can_start(&self, config: &Config) -> bool {
         let mistakes = self.site.lock().await.rehearse(config).await;
         if !mistakes.is_empty() {
-            logging::tell(format_args!("{mistakes}nothing was deployed: what is served stays"));
+            logging::tell(format_args!(
+                "{mistakes}nothing was deployed; the previous version keeps serving"
+            ));
         }
         mistakes.is_empty()
     }
 
-    /// First what is new, then the routes to it, then what no route leads to any more: no request meets a worker that is
-    /// not there.
+    /// Applies a configuration: deploys new workers, then routes, then removes workers without routes, so that no request
+    /// reaches a missing worker.
     async fn apply(&self, config: &Arc<Config>) -> anyhow::Result<Mistakes> {
         self.server.reload_certificates()?;
         let routes = http::routes(config)?;
@@ -223,7 +224,7 @@ impl Follower {
     }
 }
 
-/// The files that a configuration was read from or names.
+/// Returns the files that a configuration was read from or names.
 fn files_of(config: &Config) -> BTreeSet<PathBuf> {
     let mut files: BTreeSet<PathBuf> = config.files.iter().cloned().collect();
     files.extend(config.workers.values().map(|worker| worker.main.clone()));
@@ -231,7 +232,7 @@ fn files_of(config: &Config) -> BTreeSet<PathBuf> {
     files
 }
 
-/// The settings that differ and that a running process cannot take up.
+/// Returns the changed settings that only take effect at the next start.
 fn fixed_settings(now: &Config, new: &Config) -> Vec<&'static str> {
     [
         ("threads", now.threads != new.threads),

@@ -13,7 +13,7 @@ const END: &str = "<!-- end of hostile -->\n";
 impl Rows {
     /// As Markdown.
     pub(super) fn table(&self, results: &Results) -> String {
-        let mut text = "| # | what happens | what comes of it | shown by | |\n|---|---|---|---|---|\n".to_owned();
+        let mut text = "| # | scenario | expected | tests | |\n|---|---|---|---|---|\n".to_owned();
         let mut part = "";
         for row in &self.0 {
             if row.part != part {

@@ -1,6 +1,6 @@
 //! Rules about how files and crates hang together.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Finding;
 use super::files::File;
@@ -18,13 +18,15 @@ const LAYERS: &[&str] = &[
 /// Every rule of this module, on all files.
 pub(super) fn check(files: &[File]) -> Vec<Finding> {
     let paths: BTreeSet<_> = files.iter().map(|file| file.path.as_str()).collect();
+    let pages = files.iter().filter(|file| file.is(&["md"]));
+    let anchors: BTreeMap<_, _> = pages.map(|page| (page.path.as_str(), anchors(page))).collect();
     let mut findings = Vec::new();
     for file in files {
         if file.name() == "Cargo.toml" {
             findings.extend(manifest(file));
         }
         if file.is(&["md"]) {
-            findings.extend(links(file, &paths));
+            findings.extend(links(file, &paths, &anchors));
         }
     }
     findings.extend(examples(&paths));
@@ -113,8 +115,33 @@ fn examples(paths: &BTreeSet<&str>) -> Vec<Finding> {
         .collect()
 }
 
-/// Links to files of the repository lead somewhere.
-fn links(file: &File, paths: &BTreeSet<&str>) -> Vec<Finding> {
+/// The names of a page's headings in links, by GitHub's rule.
+fn anchors(page: &File) -> BTreeSet<String> {
+    let mut in_code = false;
+    let mut anchors = BTreeSet::new();
+    for line in page.lines() {
+        if line.text.trim_start().starts_with("```") {
+            in_code = !in_code;
+        }
+        let heading = line.text.trim_start_matches('#');
+        if !in_code && heading.len() < line.text.len() && heading.starts_with(' ') {
+            let kept = heading
+                .trim()
+                .chars()
+                .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+            let name: String = kept.collect::<String>().to_lowercase().replace(' ', "-");
+            let same = (1..).map(|number| format!("{name}-{number}"));
+            let free = std::iter::once(name.clone())
+                .chain(same)
+                .find(|name| !anchors.contains(name));
+            anchors.extend(free);
+        }
+    }
+    anchors
+}
+
+/// Links to files of the repository, and to headings in them, have a target.
+fn links(file: &File, paths: &BTreeSet<&str>, anchors: &BTreeMap<&str, BTreeSet<String>>) -> Vec<Finding> {
     let folder = file.path.rsplit_once('/').map_or("", |(folder, _)| folder);
     let mut findings = Vec::new();
     let mut in_code = false;
@@ -126,8 +153,20 @@ fn links(file: &File, paths: &BTreeSet<&str>) -> Vec<Finding> {
             continue;
         }
         for target in link_targets(line.text) {
-            let path = target.split('#').next().unwrap_or(target);
-            if path.is_empty() || path.contains(':') || exists(&resolve(folder, path), paths) {
+            let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
+            if path.contains(':') {
+                continue;
+            }
+            let path = match path {
+                "" => file.path.clone(),
+                path => resolve(folder, path),
+            };
+            let has_anchor = || {
+                anchors
+                    .get(path.as_str())
+                    .is_none_or(|anchors| anchors.contains(anchor))
+            };
+            if exists(&path, paths) && (anchor.is_empty() || has_anchor()) {
                 continue;
             }
             let message = format!("the link to `{target}` leads nowhere");
@@ -221,12 +260,29 @@ mod tests {
     #[test]
     fn links_lead_to_files_and_folders_that_are_there() {
         let text =
-            "[a](b.md#part) [c](../server) [d](https://example.org) [e](#here)\n```\n[f](none)\n```\n[g](gone.md)\n";
+            "[a](b.md) [c](../server) [d](https://example.org) [e](c.rs#L1)\n```\n[f](none)\n```\n[g](gone.md)\n";
         let files = [
             file("docs/a.md", text),
             file("docs/b.md", ""),
+            file("docs/c.rs", "//! Docs.\n"),
             file("server/src/lib.rs", "//! Docs.\n"),
         ];
         assert_eq!(messages(&files), ["the link to `gone.md` leads nowhere"]);
+    }
+
+    #[test]
+    fn links_to_headings() {
+        let text = "# One `a.b` & two\n\n[a](#one-ab--two) [b](#one) [c](b.md#x-1) [d](b.md#x-2)\n";
+        let files = [
+            file("docs/a.md", text),
+            file("docs/b.md", "## X\n\n```\n# X\n```\n\n### X\n"),
+        ];
+        assert_eq!(
+            messages(&files),
+            [
+                "the link to `#one` leads nowhere",
+                "the link to `b.md#x-2` leads nowhere"
+            ]
+        );
     }
 }

@@ -6,6 +6,7 @@
 pub(crate) mod files;
 mod layout;
 mod text;
+mod words;
 
 use std::fmt;
 
@@ -47,6 +48,7 @@ pub(crate) fn command(workspace: &Workspace) -> Result<()> {
 
 fn check(files: &[File]) -> Vec<Finding> {
     let mut findings: Vec<_> = files.iter().flat_map(text::check).collect();
+    findings.extend(files.iter().flat_map(words::check));
     findings.extend(layout::check(files));
     findings
 }

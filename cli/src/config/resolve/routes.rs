@@ -1,4 +1,4 @@
-//! Which requests go to which worker.
+//! Resolution of routes.
 
 use std::collections::BTreeMap;
 

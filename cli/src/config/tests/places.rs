@@ -103,7 +103,7 @@ const WRONG: &[(&str, &[&str])] = &[
     ),
     (
         "main = 'a.ts'\nroutes = ['/a/*/b']",
-        &["`routes[0]` = \"/a/*/b\": `*` may stand at the end"],
+        &["`routes[0]` = \"/a/*/b\": `*` is only allowed at the end"],
     ),
     (
         "main = 'a.ts'\nroutes = [7]",

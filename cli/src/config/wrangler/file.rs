@@ -1,4 +1,4 @@
-//! A wrangler file as it is written, as far as this build acts on it.
+//! The contents of a wrangler file that Isopod supports.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use crate::config::cron::Cron;
 use crate::config::file::Var;
 use crate::config::values::{RoutePattern, WorkerName};
 
-/// The file: what holds for every environment, and the environments.
+/// The file: the top-level section and the environments.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(super) struct WranglerFile {
@@ -22,7 +22,7 @@ pub(super) struct WranglerFile {
     pub(super) env: BTreeMap<String, Section>,
 }
 
-/// What may stand at the top level and in an environment.
+/// Keys of the top level and of environments.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(super) struct Section {
@@ -64,7 +64,7 @@ pub(super) struct RouteOnZone {
     pub(super) previews_enabled: Option<bool>,
 }
 
-/// A D1 database; here a SQLite file beside the wrangler file.
+/// A D1 database, which is a SQLite file next to the wrangler file.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub(super) struct D1 {
     pub(super) binding: String,
@@ -96,7 +96,7 @@ pub(super) struct WranglerLimits {
     pub(super) subrequests: Option<usize>,
 }
 
-/// Secrets by name; their values are in the env files.
+/// Names of secrets, whose values are in the env files.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(super) struct Secrets {
@@ -110,7 +110,7 @@ pub(super) struct Triggers {
     pub(super) events: Option<Vec<serde_json::Value>>,
 }
 
-/// Which files are imported as what. The module loader goes by extension, so these are read and not used.
+/// Rules for module types. Modules are loaded by extension, so these are ignored.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub(super) struct Rule {
     #[serde(rename = "type")]

@@ -1,20 +1,20 @@
-//! Keys of wrangler's files that this build knows and does not act on.
+//! Keys of wrangler's files that Isopod knows and does not support.
 //!
 //! Together with `file` this covers every key of the schema that the npm package `wrangler` publishes
 //! (`config-schema.json`); a test compares them.
 
-/// What a key that is accepted without effect means for the worker.
+/// Consequence of ignoring a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Effect {
-    /// Deployment or tooling only: the worker does the same without it.
+    /// None: the key is for deployment or tooling.
     None,
-    /// The worker may behave differently from the platform; logged as a warning.
+    /// The worker may behave differently; logged as a warning.
     Missed,
 }
 
 use Effect::{Missed, None};
 
-/// Keys that are accepted, each with a note.
+/// Keys accepted without effect.
 pub(super) const NO_EFFECT: &[(&str, Effect)] = &[
     ("access", Missed),
     ("account_id", None),
@@ -52,8 +52,8 @@ pub(super) const NO_EFFECT: &[(&str, Effect)] = &[
     ("zone_id", None),
 ];
 
-/// Capabilities that this build does not have: a worker that asks for one would fail at its first use, so the start
-/// fails instead. The second column completes "this build has no …". An empty list or table asks for nothing.
+/// Unsupported capabilities: a worker that needs one would fail at its first use, so the start fails instead. The second
+/// column completes "this build has no …". An empty list or table is accepted.
 pub(super) const MISSING: &[(&str, &str)] = &[
     ("agent_memory", "Agent Memory binding"),
     ("ai", "AI binding"),
@@ -111,7 +111,7 @@ pub(super) const MISSING: &[(&str, &str)] = &[
     ("workflows", "Workflows"),
 ];
 
-/// All of them, for suggestions.
+/// Returns all known keys, for suggestions.
 pub(super) fn all() -> Vec<&'static str> {
     NO_EFFECT
         .iter()

@@ -1,8 +1,7 @@
-//! `wrangler.toml`, `wrangler.json` and `wrangler.jsonc`, for what they share with `isopod.toml`.
+//! Support for `wrangler.toml`, `wrangler.json` and `wrangler.jsonc`.
 //!
-//! A key is in one of four groups: acted on (`file`), accepted with a note, refused because it asks for a capability
-//! that this build does not have (both in `keys`), or unknown, which is a warning: newer versions of wrangler have keys that
-//! this build has not heard of.
+//! A key is supported (`file`), accepted with a note, refused because it needs an unsupported capability (both in `keys`),
+//! or unknown, which is a warning, because newer versions of wrangler add keys.
 
 mod file;
 mod keys;
@@ -26,7 +25,7 @@ use super::{Config, finish, invalid, problems_of, typed};
 use file::{D1, Dev, Section, WranglerFile, WranglerRoute};
 use keys::Effect;
 
-/// Reads a wrangler file, in the environment the overrides name.
+/// Loads a wrangler file for the environment set by the overrides.
 pub(super) fn load(
     source: &Source,
     overrides: &Overrides,
@@ -66,8 +65,8 @@ pub(super) fn load(
     Ok(Config { files, ..config })
 }
 
-/// The files that secrets come from: those of the overrides, else `.dev.vars` (or that of the environment), else the `.env`
-/// files, the more specific ones last: the order that wrangler documents for local development.
+/// Returns the files for secrets: those of the overrides, else `.dev.vars` (or that of the environment), else the `.env`
+/// files, the more specific ones last, in the order that wrangler documents for local development.
 fn env_files(source: &Source, environment: Option<&str>, overrides: &Overrides) -> Vec<PathBuf> {
     if !overrides.env_files.is_empty() {
         return overrides.env_files.clone();
@@ -79,7 +78,7 @@ fn env_files(source: &Source, environment: Option<&str>, overrides: &Overrides) 
     }
 }
 
-/// The `.dev.vars` files and the `.env` files that an environment may have, the more specific ones last.
+/// Returns the `.dev.vars` files and the `.env` files of an environment, the more specific ones last.
 fn secret_files(source: &Source, environment: Option<&str>) -> [Vec<PathBuf>; 2] {
     let of_environment = |start: &str, end: &str| environment.map(|name| format!("{start}.{name}{end}"));
     let dev_vars = [Some(".dev.vars".to_owned()), of_environment(".dev.vars", "")];
@@ -93,7 +92,7 @@ fn secret_files(source: &Source, environment: Option<&str>) -> [Vec<PathBuf>; 2]
     [paths(&dev_vars), paths(&env)]
 }
 
-/// Whether a value asks for nothing: tools write empty lists for every kind of binding.
+/// Returns whether a value is empty: tools write empty lists for every type of binding.
 fn asks_for_nothing(node: &Node) -> bool {
     match &node.value {
         Value::Null | Value::Bool(false) => true,
@@ -111,7 +110,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Takes out the keys that are not acted on, at the top level and in the environments.
+    /// Removes unsupported keys from the top level and the environments.
     fn sort_out(&mut self, node: &mut Node, environment: Option<&str>) {
         self.sort_out_table(node, &KeyPath::default(), true);
         let Some(table) = node.entry_mut("env") else { return };
@@ -165,7 +164,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Holds what is left against the schema of what is acted on. An unknown key is a note.
+    /// Checks the remaining keys against the schema. An unknown key is a note.
     fn check(&mut self, node: &Node) {
         for problem in problems_of::<WranglerFile>(self.source, node, &keys::all()) {
             match (&problem.fault, &problem.place) {
@@ -184,7 +183,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The required secrets that have a value. As with `wrangler dev`, one without is a warning.
+    /// Returns the required secrets that have a value. As with `wrangler dev`, a missing one is a warning.
     fn required_secrets(&mut self, node: &Node, section: &Section, lookup: &Lookup<'_>) -> Vec<String> {
         let required = section
             .secrets
@@ -198,7 +197,7 @@ impl Reader<'_> {
         found
     }
 
-    /// What holds in the environment. Wrangler's rule: bindings and `vars` are not inherited, everything else is.
+    /// Returns the environment's section by wrangler's rules: bindings and `vars` are not inherited, everything else is.
     fn section(&mut self, node: &Node, file: &WranglerFile, environment: Option<&str>) -> Section {
         let top = file.top.clone();
         let Some(name) = environment else { return top };
@@ -241,7 +240,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Says it in the words of `isopod.toml`.
+    /// Translates a section to `isopod.toml`.
     fn translate(&mut self, node: &Node, section: Section, dev: Option<Dev>, mode: Mode) -> File {
         let mut file = File {
             mode,

@@ -1,4 +1,4 @@
-//! Which triggers are due: pure, told the time.
+//! Due triggers. Pure: time is passed in.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::config::Cron;
 
-/// How far the clock may be set back without a trigger coming again for a time it has come for. Further back, the time
-/// was wrong before.
+/// Maximum amount by which the clock may be set back without repeating triggers. If it is set back further, it was wrong
+/// before.
 const SET_BACK_MAX: Duration = Duration::from_secs(3600);
 
 /// One cron expression of one worker.
@@ -18,12 +18,12 @@ pub(super) struct Trigger {
     busy: AtomicBool,
 }
 
-/// The run of a trigger: there is one at a time.
+/// A run of a trigger, of which there is at most one.
 #[derive(Debug)]
 pub(super) struct Turn(Arc<Trigger>);
 
 impl Trigger {
-    /// Begins a run, unless the one before has not ended. It ends when the turn is dropped.
+    /// Begins a run, unless the previous one has not ended. It ends when the turn is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> Option<Turn> {
         (!self.busy.swap(true, Ordering::AcqRel)).then(|| Turn(Arc::clone(self)))
     }
@@ -41,14 +41,14 @@ impl Drop for Turn {
     }
 }
 
-/// A trigger that is due, for this time.
+/// A due trigger and its time.
 #[derive(Debug)]
 pub(super) struct Due {
     pub(super) trigger: Arc<Trigger>,
     pub(super) time: SystemTime,
 }
 
-/// All triggers, each with when it is due next.
+/// All triggers with their next times.
 #[derive(Debug, Default)]
 pub(super) struct Agenda {
     entries: Vec<Entry>,
@@ -57,14 +57,13 @@ pub(super) struct Agenda {
 #[derive(Debug)]
 struct Entry {
     trigger: Arc<Trigger>,
-    /// What is due is due after this time.
+    /// Triggers are due after this time.
     since: SystemTime,
     due: Option<SystemTime>,
 }
 
 impl Agenda {
-    /// From now on these are the triggers, each of a worker. Those that stay keep when they are due, and the run that may
-    /// be under way.
+    /// Replaces the triggers. Unchanged ones keep their next time and a run in progress.
     pub(super) fn follow<'a>(&mut self, wanted: impl IntoIterator<Item = (&'a str, &'a Cron)>, now: SystemTime) {
         let mut before = std::mem::take(&mut self.entries);
         for (worker, cron) in wanted {
@@ -77,12 +76,13 @@ impl Agenda {
         }
     }
 
-    /// When the next of them is due.
+    /// Returns the next due time.
     pub(super) fn next_due(&self) -> Option<SystemTime> {
         self.entries.iter().filter_map(|entry| entry.due).min()
     }
 
-    /// Those that are due. One that has missed several times, because the machine slept, comes once, for the last of them.
+    /// Removes and returns the due triggers. One that missed several times, because the machine slept, is returned once, for
+    /// the last time.
     pub(super) fn take_due(&mut self, now: SystemTime) -> Vec<Due> {
         self.entries
             .iter_mut()

@@ -1,5 +1,5 @@
-//! Waiting for a time of day. A timer of the runtime waits for an amount of time, which is something else once the clock
-//! is set or the machine has slept.
+//! Waiting for a wall-clock time. A runtime timer waits for a duration, which differs if the clock is set or the machine
+//! sleeps.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -11,11 +11,11 @@ use rustix::time::{
 };
 use tokio::io::unix::AsyncFd;
 
-/// A timer of the system's on its wall clock.
+/// A system timer on the wall clock.
 pub(super) struct Alarm(AsyncFd<OwnedFd>);
 
 impl Alarm {
-    /// Must be called inside a Tokio runtime.
+    /// Creates a timer. Must be called inside a Tokio runtime.
     pub(super) fn new() -> io::Result<Self> {
         let timer = timerfd_create(TimerfdClockId::Realtime, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
         #[expect(
@@ -25,8 +25,8 @@ impl Alarm {
         AsyncFd::new(timer).map(Self)
     }
 
-    /// Waits until that time has come or the clock was set, whichever is first; then it is for the caller to look at the
-    /// clock again. A time that has passed has come.
+    /// Waits until `time` or until the clock is set, whichever is first; the caller then checks the clock again. Returns at
+    /// once for a past time.
     pub(super) async fn until(&self, time: SystemTime) -> io::Result<()> {
         let since = time.duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
         let once = Itimerspec {

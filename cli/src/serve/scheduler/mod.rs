@@ -1,4 +1,4 @@
-//! The module that fires cron triggers: `agenda` knows what is due when, `alarm` waits for that time of day.
+//! Host module that fires cron triggers: `agenda` tracks due times, `alarm` waits for them.
 
 mod agenda;
 mod alarm;
@@ -17,12 +17,12 @@ use self::alarm::Alarm;
 use super::pool::WorkerPool;
 use crate::config::{Config, Cron};
 
-/// Follows the configuration. A client of the hub: whoever reads it anew tells the scheduler by it.
+/// Publishes configuration changes to the scheduler. A client of the hub.
 pub(super) type Triggers = watch::Sender<Arc<Config>>;
 
 pub(super) struct Scheduler {
     triggers: Arc<Triggers>,
-    /// Ends the firing before the runs: what is accepted finishes with the pool.
+    /// Stops firing before the runs end: accepted runs finish with the pool.
     stop: CancellationToken,
 }
 
@@ -78,7 +78,7 @@ struct Clock {
 }
 
 impl Clock {
-    /// Sleeps until something is due, the clock is set or the configuration changes, and looks at the time after each.
+    /// Sleeps until a trigger is due, the clock is set or the configuration changes, and checks the time after each.
     async fn run(mut self) -> Result<(), BoxError> {
         let mut agenda = Agenda::default();
         let config = self.config.borrow_and_update().clone();
@@ -108,7 +108,7 @@ impl Clock {
     fn fire(&self, Due { trigger, time }: Due) {
         let Some(turn) = trigger.begin() else {
             let (worker, cron) = (&trigger.worker, &trigger.cron);
-            tracing::warn!(target: "isopod::cron", %worker, %cron, "skipped: the run before has not ended");
+            tracing::warn!(target: "isopod::cron", %worker, %cron, "skipped: the previous run has not ended");
             return;
         };
         let (pool, supervisor) = (Arc::clone(&self.pool), self.ctx.supervisor().clone());
@@ -120,14 +120,14 @@ impl Clock {
             match ran.await {
                 // The run itself has said why, with all it knew.
                 Ok(()) | Err(RunError::Crashed { .. }) => {}
-                Err(error) => tracing::warn!(target: "isopod::cron", task = name, %error, "a run was not finished"),
+                Err(error) => tracing::warn!(target: "isopod::cron", task = name, %error, "a run did not finish"),
             }
             Ok::<(), BoxError>(())
         });
     }
 }
 
-/// Each cron expression with its worker.
+/// Returns each cron expression with its worker.
 fn triggers(config: &Config) -> impl Iterator<Item = (&str, &Cron)> {
     let workers = config.workers.iter();
     workers.flat_map(|(name, worker)| worker.crons.iter().map(move |cron| (name.as_str(), cron)))
@@ -138,7 +138,7 @@ async fn run_turn(pool: Arc<Pool>, turn: Turn, time: SystemTime) -> Result<(), F
     run(&pool, &trigger.worker, &trigger.cron.to_string(), time).await
 }
 
-/// Has a worker handle a trigger that was due at this time, and says how that went.
+/// Runs a trigger on a worker and reports the result.
 pub(super) async fn run(pool: &Pool, worker: &str, cron: &str, time: SystemTime) -> Result<(), Failure> {
     let begun = Instant::now();
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -1,0 +1,170 @@
+//! Rules about language: plain words in headings, in prose and in the summaries of doc comments.
+//!
+//! A summary is a noun phrase or a third-person verb. What is not there yet is left out by [`SCOPE`], which grows.
+
+use super::Finding;
+use super::files::File;
+
+/// Where the rules apply: files, and folders by their `/` at the end. To be widened as more is rewritten.
+const SCOPE: &[&str] = &["README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/", "cli/src/"];
+
+/// Words for which there is a plainer one, given beside it. In lower case.
+const WORDS: &[(&str, &str)] = &[
+    ("whoever", "name who"),
+    ("whatever else", "say what"),
+    ("nobody", "name who does not"),
+    ("somebody", "name who"),
+    ("how manieth", "the number of"),
+    ("anew", "again"),
+    ("made afresh", "created"),
+    ("cancelled", "canceled"),
+    ("cancelling", "canceling"),
+    ("behaviour", "behavior"),
+    ("licence", "license"),
+    ("initialise", "initialize"),
+    ("serialise", "serialize"),
+    ("does not come back", "stuck, or not interruptible"),
+];
+
+/// What no heading and no summary opens with: it is a question, or it says less than a noun.
+const OPENINGS: &[&str] = &[
+    "What",
+    "Who",
+    "Whom",
+    "Whose",
+    "Whether",
+    "Where",
+    "Why",
+    "How",
+    "One that",
+    "The one that",
+    "The way",
+];
+
+/// Every rule of this module, on one file.
+pub(super) fn check(file: &File) -> Vec<Finding> {
+    let covers = |place: &str| file.path == place || (place.ends_with('/') && file.path.starts_with(place));
+    if !SCOPE.iter().any(|place| covers(place)) {
+        return Vec::new();
+    }
+    match file.is(&["md"]) {
+        true => prose(file),
+        false => comments(file),
+    }
+}
+
+/// Words of a page outside of its code, and the openings of its headings.
+fn prose(file: &File) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut in_code = false;
+    for line in file.lines() {
+        if line.text.trim_start().starts_with("```") {
+            in_code = !in_code;
+        }
+        if in_code || line.allows("words") {
+            continue;
+        }
+        findings.extend(words(line.text).map(|message| finding(file, line.number, message)));
+        let heading = line.text.trim_start_matches('#').trim();
+        if line.text.starts_with('#') {
+            findings.extend(opening(heading).map(|message| finding(file, line.number, message)));
+        }
+    }
+    findings
+}
+
+/// The first line of each doc comment.
+fn comments(file: &File) -> Vec<Finding> {
+    let doc = |text: &str| {
+        let text = text.trim_start();
+        let rest = text.strip_prefix("///").or_else(|| text.strip_prefix("//!"))?;
+        Some(rest.trim().to_owned())
+    };
+    let mut findings = Vec::new();
+    let mut in_doc = false;
+    for line in file.lines().filter(|line| !line.in_test) {
+        let summary = doc(line.text).filter(|_| !in_doc && !line.allows("words"));
+        in_doc = doc(line.text).is_some();
+        if let Some(summary) = summary {
+            let found = words(&summary).chain(opening(&summary));
+            findings.extend(found.map(|message| finding(file, line.number, message)));
+        }
+    }
+    findings
+}
+
+/// The listed words of a line, without what is code in it.
+fn words(line: &str) -> impl Iterator<Item = String> {
+    let plain: String = line.split('`').step_by(2).collect::<Vec<_>>().join(" ").to_lowercase();
+    let is_word = move |word: &str| {
+        plain.match_indices(word).any(|(at, _)| {
+            let before = plain[..at].chars().next_back();
+            before.is_none_or(|c| !c.is_alphanumeric())
+        })
+    };
+    WORDS
+        .iter()
+        .filter(move |(word, _)| is_word(word))
+        .map(|(word, instead)| format!("`{word}`: {instead}"))
+}
+
+fn opening(summary: &str) -> Option<String> {
+    let opens = |word: &&&str| {
+        summary
+            .strip_prefix(**word)
+            .is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))
+    };
+    let word = OPENINGS.iter().find(opens)?;
+    Some(format!(
+        "opens with `{word}`: a noun phrase or a third-person verb says it"
+    ))
+}
+
+fn finding(file: &File, line: usize, message: String) -> Finding {
+    Finding {
+        path: file.path.clone(),
+        line,
+        rule: "words",
+        message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::files::file;
+    use super::*;
+
+    fn lines(path: &str, text: &str) -> Vec<usize> {
+        check(&file(path, text)).iter().map(|finding| finding.line).collect()
+    }
+
+    #[test]
+    fn pages() {
+        let text =
+            "# How it works\n\nWhoever asks.\n`whoever` and renewed\n```\nnobody\n```\n## Limits\nWhat it says.\n";
+        assert_eq!(lines("docs/a.md", text), [1, 3]);
+        assert_eq!(lines("examples/a/README.md", text), [] as [usize; 0]);
+    }
+
+    #[test]
+    fn summaries() {
+        let text = "//! Whether it is.\n\n/// Returns nothing.\n///\n/// Nobody may.\nfn f() {}\n\n/// Who asked.\nfn g() {}\n";
+        assert_eq!(lines("cli/src/cli.rs", text), [1, 8]);
+        assert_eq!(lines("examples/a/src/main.rs", text), [] as [usize; 0]);
+    }
+
+    #[test]
+    fn whole_words() {
+        assert_eq!(opening("Whatever it holds."), None);
+        assert_eq!(opening("However small."), None);
+        assert!(opening("How: so.").is_some());
+        assert_eq!(words("renewed, unlicenced").count(), 0);
+        assert_eq!(words("Licences").count(), 1);
+    }
+
+    #[test]
+    fn allowances() {
+        let text = "<!-- tidy:allow(words): a quotation -->\nNobody knows.\n";
+        assert_eq!(lines("docs/a.md", text), [] as [usize; 0]);
+    }
+}
