@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle, ThreadId};
 use futures::channel::mpsc::{Receiver, Sender, channel};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt, select_biased};
-use isopod_pool::{Failure, Outcome};
+use isopod::{Failure, Outcome};
 
 use crate::last_error;
 use crate::status::{Error, Status};

@@ -6,10 +6,10 @@ use std::mem::{offset_of, size_of};
 use std::sync::Arc;
 use std::time::Duration;
 
-use isopod_pool::js::fetch::{FetchConfig, NetPolicy, Rule};
-use isopod_pool::js::sql::SqlConfig;
-use isopod_pool::js::{Binding, Limits, Pool, PoolBuilder, Script, ScriptBuilder};
-use isopod_pool::{Options, Policy, Recycle};
+use isopod::{
+    Binding, FetchConfig, Limits, NetPolicy, Options, Policy, Pool, PoolBuilder, Recycle, Rule, Script, ScriptBuilder,
+    SqlConfig,
+};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -100,8 +100,7 @@ impl PoolOptions {
         let name = unsafe { optional_text(self.thread_name, "thread_name") }?;
         let mut builder = Pool::builder();
         if let Some(name) = name {
-            let name = name.to_owned();
-            builder = builder.configure(|core| core.thread_name(name));
+            builder = builder.thread_name(name);
         }
         if let Some(threads) = count(self.threads) {
             builder = builder.threads(threads);
@@ -112,24 +111,22 @@ impl PoolOptions {
         if let Some(threads) = count(self.io_threads) {
             builder = builder.io_threads(threads);
         }
-        Ok(builder.configure(move |mut core| {
-            if let Some(events) = count(self.queue_len_max) {
-                core = core.queue_len_max(events);
-            }
-            if let Some(time) = time(self.queue_wait_max_ms) {
-                core = core.queue_wait_max(time);
-            }
-            if let Some(time) = time(self.wall_timeout_ms) {
-                core = core.wall_timeout(time);
-            }
-            if let Some(time) = time(self.boot_timeout_ms) {
-                core = core.boot_timeout(time);
-            }
-            if let Some(time) = time(self.idle_timeout_ms) {
-                core = core.idle_timeout(time);
-            }
-            core
-        }))
+        if let Some(events) = count(self.queue_len_max) {
+            builder = builder.queue_len_max(events);
+        }
+        if let Some(time) = time(self.queue_wait_max_ms) {
+            builder = builder.queue_wait_max(time);
+        }
+        if let Some(time) = time(self.wall_timeout_ms) {
+            builder = builder.wall_timeout(time);
+        }
+        if let Some(time) = time(self.boot_timeout_ms) {
+            builder = builder.boot_timeout(time);
+        }
+        if let Some(time) = time(self.idle_timeout_ms) {
+            builder = builder.idle_timeout(time);
+        }
+        Ok(builder)
     }
 
     pub(crate) fn callbacks_waiting_max(&self) -> usize {
@@ -317,7 +314,7 @@ fn rules(list: &[String]) -> Result<Vec<Rule>, Error> {
     list.iter()
         .map(|rule| {
             rule.parse()
-                .map_err(|error: isopod_pool::js::fetch::RuleError| unfit(error.to_string()))
+                .map_err(|error: isopod::RuleError| unfit(error.to_string()))
         })
         .collect()
 }

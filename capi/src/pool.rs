@@ -3,8 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use isopod_pool::js::Pool as JsPool;
-use isopod_pool::{Failure, Meta, Outcome, ShutdownReport};
+use isopod::{Failure, Meta, Outcome, Pool as JsPool, ShutdownReport};
 use serde::Serialize;
 use serde_json::Value;
 

@@ -3,8 +3,7 @@
 use std::ffi::CStr;
 use std::io;
 
-use isopod_pool::js::ScriptError;
-use isopod_pool::{BuildError, DeployError, Failure, Outcome};
+use isopod::{BuildError, DeployError, Failure, Outcome, ScriptError};
 
 /// How a call of the interface went.
 ///

@@ -1,5 +1,5 @@
 //! The `isopod` command.
 
 fn main() -> std::process::ExitCode {
-    isopod::cli::main()
+    isopod_cli::cli::main()
 }

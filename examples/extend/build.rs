@@ -5,5 +5,5 @@ mod stock;
 
 fn main() {
     println!("cargo:rerun-if-changed=src/stock.rs");
-    isopod_snapshot::build(stock::extensions);
+    isopod::extend::build_snapshot(stock::extensions);
 }

@@ -2,6 +2,8 @@
 //! thread-local clients, SQL bindings and the process module. One folder each, with its Rust and its JavaScript face.
 //!
 //! It must not know of pools or servers. What is bound to a Tokio runtime is reached through [`io`] alone.
+//!
+//! An internal crate: depend on [`isopod`](https://docs.rs/isopod), which re-exports what programs use.
 
 mod coding;
 pub mod context;
@@ -17,6 +19,10 @@ pub mod ledger;
 pub mod native;
 pub mod process;
 pub mod quotas;
+#[cfg(feature = "sql")]
+pub mod sql;
+#[cfg(not(feature = "sql"))]
+#[path = "no_sql.rs"]
 pub mod sql;
 mod unwind;
 pub mod values;
@@ -44,6 +50,7 @@ pub fn extensions() -> Vec<Extension> {
         quotas::isopod_quotas::init(),
         context::isopod_context::init(),
         fetch::isopod_fetch::init(),
+        #[cfg(feature = "sql")]
         sql::isopod_sql::init(),
         handlers::isopod_handlers::init(),
         events::isopod_events::init(),

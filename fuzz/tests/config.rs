@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use isopod::config::{ConfigError, Fault, Located, Overrides, Problem, load};
+use isopod_cli::config::{ConfigError, Fault, Located, Overrides, Problem, load};
 use tempfile::TempDir;
 
 use crate::engine::Target;

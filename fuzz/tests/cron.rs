@@ -2,7 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use isopod::config::Cron;
+use isopod_cli::config::Cron;
 
 use crate::engine::Target;
 use crate::mutate::mutated;

@@ -1,6 +1,6 @@
 //! Env files: any text is read, and lines that are as plain as can be are read as they stand.
 
-use isopod::config::read_env_file;
+use isopod_cli::config::read_env_file;
 
 use crate::engine::Target;
 use crate::mutate::mutated;

@@ -3,7 +3,7 @@
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
-use isopod::config::{DatabaseUrl, Listen, NetworkRule, RoutePattern, TopicPattern};
+use isopod_cli::config::{DatabaseUrl, Listen, NetworkRule, RoutePattern, TopicPattern};
 use isopod_ext::fetch::Rule;
 
 use crate::engine::Target;

@@ -5,14 +5,15 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-/// Where modules' configuration comes from. Implemented by a JSON object with a section for each module, and by
-/// functions from a module's name to its section.
+/// The source of the modules' configuration: a JSON object with a section for each module, or a function from a module's
+/// name to its section.
 ///
 /// ```
-/// use isopod_host::Host;
+/// # mod isopod { pub use isopod_host as host; }
+/// use isopod::host::Host;
 /// use serde_json::json;
 ///
-/// let from_object = Host::builder().config(json!({}).as_object().cloned().unwrap_or_default());
+/// let from_object = Host::builder().config(json!({ "billing": { "currency": "EUR" } }));
 /// let from_function = Host::builder().config(|module: &str| (module == "billing").then(|| json!({ "currency": "EUR" })));
 /// # drop((from_object, from_function));
 /// ```
@@ -22,6 +23,35 @@ pub trait ConfigProvider: Send + Sync + 'static {
 
     /// The names of all sections, as far as the provider knows them: one that belongs to no module is an error.
     fn sections(&self) -> Vec<String>;
+
+    /// Checks that the provider can have sections at all. Called once, before any section is read.
+    ///
+    /// # Errors
+    /// It cannot. The default accepts everything.
+    fn check(&self) -> Result<(), ConfigError> {
+        Ok(())
+    }
+}
+
+/// `null` has no sections; anything else but an object is an error.
+impl ConfigProvider for Value {
+    fn section(&self, module: &str) -> Option<Value> {
+        self.get(module).cloned()
+    }
+
+    fn sections(&self) -> Vec<String> {
+        self.as_object().map(ConfigProvider::sections).unwrap_or_default()
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        match self {
+            Self::Object(_) | Self::Null => Ok(()),
+            Self::Bool(_) => Err(ConfigError::NotAnObject("a boolean")),
+            Self::Number(_) => Err(ConfigError::NotAnObject("a number")),
+            Self::String(_) => Err(ConfigError::NotAnObject("a string")),
+            Self::Array(_) => Err(ConfigError::NotAnObject("an array")),
+        }
+    }
 }
 
 impl ConfigProvider for Map<String, Value> {
@@ -64,6 +94,9 @@ pub enum ConfigError {
         /// What to do.
         remedy: Remedy,
     },
+    /// The configuration is not a JSON object. Has what it is instead.
+    #[error("the configuration is {0}; it must be an object with a section for each module")]
+    NotAnObject(&'static str),
     /// A section for a module that does not exist.
     #[error("the configuration has a section `{section}`, but the host has no such module; {}", advice(nearest.as_deref()))]
     Unknown {
@@ -159,6 +192,18 @@ mod tests {
         assert!(error.contains("add one"), "{error}");
         let good = parse::<Billing>("billing", Some(&json!({ "retry": [{ "max": 3 }] }))).unwrap();
         assert_eq!(good.retry[0].max, 3);
+    }
+
+    // A JSON value is a provider as it is.
+    #[test]
+    fn json_value() {
+        let config = json!({ "billing": { "currency": "EUR" } });
+        config.check().unwrap();
+        assert_eq!(config.section("billing"), Some(json!({ "currency": "EUR" })));
+        assert_eq!(config.sections(), ["billing"]);
+        assert_eq!(Value::Null.sections(), [""; 0]);
+        let error = json!(["billing"]).check().unwrap_err().to_string();
+        assert!(error.contains("is an array; it must be an object"), "{error}");
     }
 
     #[test]

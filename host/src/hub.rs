@@ -10,7 +10,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 ///
 /// ```
 /// use std::sync::Arc;
-/// use isopod_host::Hub;
+/// # mod isopod { pub use isopod_host as host; }
+/// use isopod::host::Hub;
 ///
 /// trait Billing: Send + Sync {
 ///     fn total(&self) -> u64;

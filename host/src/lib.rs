@@ -6,7 +6,8 @@
 //! [`bus`] carries messages and the system's own events; `workers` has a pool's scripts take part in both.
 //!
 //! ```
-//! use isopod_host::{Context, Host, Module, PhaseResult, Shutdown, async_trait};
+//! # mod isopod { pub use isopod_host as host; }
+//! use isopod::host::{Context, Host, Module, PhaseResult, Shutdown, async_trait};
 //!
 //! struct Clock;
 //!
@@ -29,6 +30,8 @@
 //! ```
 //!
 //! It knows nothing of HTTP, and without the feature `v8` nothing of JavaScript.
+//!
+//! An internal crate: depend on [`isopod`](https://docs.rs/isopod), which re-exports what programs use.
 #![deny(missing_docs, unsafe_code, unreachable_pub)]
 
 pub mod bus;

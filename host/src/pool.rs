@@ -102,9 +102,9 @@ fn told(failure: &Failure) -> String {
 ///
 /// ```
 /// # #[cfg(feature = "v8")] {
-/// use isopod_host::PoolModule;
-/// use isopod_pool::js::{Pool, Script};
-/// use isopod_pool::Options;
+/// # mod isopod { pub use isopod_host as host; pub use isopod_pool::{Options, js::{Pool, Script}}; }
+/// use isopod::host::PoolModule;
+/// use isopod::{Options, Pool, Script};
 ///
 /// let script = Script::builder("sum").source("export const add = (a, b) => a + b;").build().expect("a name");
 /// let module = PoolModule::new("pool", || Pool::builder().threads(2).build())

@@ -7,8 +7,9 @@ use deno_core::{Extension, OpState};
 /// Adds ops, JavaScript, bindings and modules to the workers of a pool, and takes names away from them.
 ///
 /// ```
-/// use isopod_runtime::deno_core::{self, OpState, op2};
-/// use isopod_runtime::{Extend, NewWorker};
+/// # mod isopod { pub use isopod_runtime::deno_core; pub mod extend { pub use isopod_runtime::{Extend, NewWorker}; } }
+/// use isopod::deno_core::{self, OpState, op2};
+/// use isopod::extend::{Extend, NewWorker};
 ///
 /// struct Prices(u32);
 ///

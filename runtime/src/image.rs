@@ -4,7 +4,7 @@ use deno_core::Extension;
 
 /// A snapshot, and the extensions it was made of.
 ///
-/// [`Image::stock`] is Isopod's own. An embedder's own is made by `isopod_snapshot::build` in its build script, from a list
+/// [`Image::stock`] is Isopod's own. An embedder's own is made by `isopod::extend::build_snapshot` in its build script, from a list
 /// that may leave out some of [`isopod_ext::extensions`] and add others; [`image!`](crate::image) has it in the program.
 #[derive(Clone, Copy)]
 pub struct Image {
@@ -43,7 +43,7 @@ impl Default for Image {
     }
 }
 
-/// The [`Image`] that this crate's build script made with `isopod_snapshot::build`. Its argument is the function that
+/// The [`Image`] that this crate's build script made with `isopod::extend::build_snapshot`. Its argument is the function that
 /// lists the extensions: the one given there.
 #[macro_export]
 macro_rules! image {

@@ -5,6 +5,8 @@
 //! [`Worker::poll`] drives it. What outlives the worker on that thread is its [`WorkerThread`].
 //!
 //! This is the only crate with `unsafe`, and it knows nothing of pools and servers.
+//!
+//! An internal crate: depend on [`isopod`](https://docs.rs/isopod), which re-exports what programs use.
 
 mod code_cache;
 mod cpu_clock;

@@ -9,7 +9,8 @@ use crate::watchdog::CpuLimits;
 /// The limits of one worker. Every one has a default; none can be switched off, only raised.
 ///
 /// ```
-/// use isopod_runtime::Limits;
+/// # mod isopod { pub use isopod_runtime::Limits; }
+/// use isopod::Limits;
 /// use std::time::Duration;
 ///
 /// let limits = Limits { cpu: Duration::from_millis(50), ..Limits::default() };

@@ -21,7 +21,8 @@ use crate::modules::{Loader, LoaderOptions, MemoryModule, ModuleError, ModulesLo
 /// One version of one script, ready to be started any number of times on any thread.
 ///
 /// ```
-/// use isopod_runtime::Script;
+/// # mod isopod { pub use isopod_runtime::Script; }
+/// use isopod::Script;
 ///
 /// let script = Script::builder("hello")
 ///     .source("export default { fetch: () => new Response('hello') }")
@@ -129,6 +130,9 @@ pub enum ScriptError {
     /// A binding's name cannot be a property of `env`, or is there twice.
     #[error("the binding {0:?} is there twice: each name in `env` stands for one thing")]
     DuplicateBinding(String),
+    /// A SQL binding, in a build without the feature `sql`.
+    #[error("the binding {0:?} is a SQL database, and this build has none; enable the feature `sql` of `isopod`")]
+    NoSql(String),
     /// The name of a module in memory is no relative path.
     #[error("{0:?} cannot name a module: {1}; use a relative path such as ./util.js")]
     ModuleName(String, String),
@@ -340,6 +344,9 @@ impl ScriptBuilder {
         let entry = loader.resolve_entry(&entry)?;
         let mut bindings = BTreeMap::new();
         for (name, binding) in self.bindings {
+            if cfg!(not(feature = "sql")) && matches!(binding, Binding::Sql(_)) {
+                return Err(ScriptError::NoSql(name));
+            }
             if bindings.insert(name.clone(), binding).is_some() {
                 return Err(ScriptError::DuplicateBinding(name));
             }

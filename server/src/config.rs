@@ -11,7 +11,8 @@ use crate::{client::TrustedProxy, route::Routes};
 /// Everything a [`Server`](crate::Server) needs to know. Plain data: it reads no file and no environment variable.
 ///
 /// ```
-/// use isopod_server::{Listen, Routes, ServerConfig};
+/// # mod isopod { pub use isopod_server as server; }
+/// use isopod::server::{Listen, Routes, ServerConfig};
 ///
 /// let config = ServerConfig {
 ///     listeners: vec![Listen::tcp("127.0.0.1:0".parse().unwrap())],

@@ -6,6 +6,8 @@
 //! (what is refused), `target` and `route` (who answers), [`Dispatch`], `head`, `reply` and `respond` (what is sent back, and its
 //! record). `server` decides about starting and stopping; `running` is what its embedder holds
 //! meanwhile. `admin` shows health and figures, to whom `access` lets, of this server or of whatever has a [`Status`].
+//!
+//! An internal crate: depend on [`isopod`](https://docs.rs/isopod), which re-exports what programs use.
 #![deny(missing_docs, unreachable_pub, unsafe_code)]
 
 mod accept;

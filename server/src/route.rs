@@ -8,7 +8,8 @@ use url::Url;
 /// A table from host and path to the names of workers.
 ///
 /// ```
-/// use isopod_server::Routes;
+/// # mod isopod { pub use isopod_server as server; }
+/// use isopod::server::Routes;
 ///
 /// let routes = Routes::to("site")
 ///     .route("/api/*", "api")?

@@ -9,6 +9,8 @@
 //! # fn extensions() -> Vec<deno_core::Extension> { Vec::new() }
 //! isopod_snapshot::build(extensions);
 //! ```
+//!
+//! An internal crate: depend on [`isopod`](https://docs.rs/isopod), which re-exports what programs use.
 
 mod strip_types;
 

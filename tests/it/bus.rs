@@ -4,11 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::executor::block_on;
-use isopod_host::bus::{Bus, Delivery, Message, Payload, Slow, Source, SubscribeOptions, Subscription, SystemEvent};
-use isopod_host::workers::{DeliverOptions, EventBridge, WorkerSubscription};
-use isopod_pool::Options;
-use isopod_pool::js::native::{NativeBinding, NativeFunction};
-use isopod_pool::js::{Binding, Pool, Script};
+use isopod::host::bus::{Bus, Delivery, Message, Payload, Slow, Source, SubscribeOptions, Subscription, SystemEvent};
+use isopod::host::workers::{DeliverOptions, EventBridge, WorkerSubscription};
+use isopod::{Binding, NativeBinding, NativeFunction, Options, Pool, Script};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;

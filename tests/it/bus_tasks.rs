@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::executor::block_on;
-use isopod_host::bus::{Bus, HandlerOptions, Message, ResultRef, Results, Source, SubscribeOptions, SystemEvent};
-use isopod_host::workers::{EventBridge, TaskResponse, WorkerTasks};
-use isopod_pool::Outcome;
-use isopod_pool::js::{Pool, TaskRequest};
+use isopod::host::bus::{Bus, HandlerOptions, Message, ResultRef, Results, Source, SubscribeOptions, SystemEvent};
+use isopod::host::workers::{EventBridge, TaskResponse, WorkerTasks};
+use isopod::{Outcome, Pool, TaskRequest};
 use serde_json::{Value, json};
 
 use crate::bus::{deploy, next, runtime};
@@ -38,7 +37,7 @@ impl Stage {
 }
 
 /// What a task tells the bus, in order.
-fn told(bus: &Bus) -> isopod_host::bus::Subscription {
+fn told(bus: &Bus) -> isopod::host::bus::Subscription {
     bus.subscribe("isopod.task.*", SubscribeOptions::default())
         .expect("subscribed")
 }
@@ -296,10 +295,10 @@ fn a_result_that_is_gone_is_an_error_that_a_script_can_catch() {
             try { const data = await this.env.RESULTS.read(reference);
                 return data instanceof Uint8Array ? [data.constructor.name, ...data] : data } catch (e) { return `${e.name}: ${e.message}` } } }",
     );
-    let put = |payload: isopod_host::bus::Payload| {
+    let put = |payload: isopod::host::bus::Payload| {
         stage
             .results
-            .put(isopod_host::bus::Source::Host, "r", payload)
+            .put(isopod::host::bus::Source::Host, "r", payload)
             .expect("kept")
     };
     let text = put(json!("text").into());
@@ -323,9 +322,9 @@ fn a_task_beyond_its_deadline_has_timed_out() {
         "s",
         "export default { async task() { await new Promise(() => setTimeout(() => {}, 60_000)) } };",
     );
-    let meta = isopod_pool::Meta {
+    let meta = isopod::Meta {
         deadline: Some(std::time::Instant::now() + std::time::Duration::from_millis(50)),
-        ..isopod_pool::Meta::default()
+        ..isopod::Meta::default()
     };
     let ended = block_on(stage.tasks.run::<()>("s", TaskRequest::new(()).meta(meta)).finish());
     assert_eq!(ended.expect_err("its time was over").outcome, Outcome::ExceededWall);

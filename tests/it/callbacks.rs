@@ -7,11 +7,10 @@ use std::time::Duration;
 use futures::executor::block_on;
 use futures::future::join_all;
 use http_body_util::BodyExt as _;
-use isopod_pool::js::handlers::Body;
-use isopod_pool::js::native::{Callback, CallbackError, NativeBinding, NativeFunction};
-use isopod_pool::js::values::Arguments;
-use isopod_pool::js::{Binding, Limits, Pool, Script};
-use isopod_pool::{Options, Outcome};
+use isopod::{
+    Arguments, Binding, Body, Callback, CallbackError, Limits, NativeBinding, NativeFunction, Options, Outcome, Pool,
+    Script,
+};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::process::until;

@@ -5,9 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use http_body_util::BodyExt;
-use isopod_pool::js::handlers::Body;
-use isopod_pool::js::{Pool, Script};
-use isopod_pool::{Meta, Options, Outcome};
+use isopod::{Body, Meta, Options, Outcome, Pool, Script};
 
 use crate::process::{threads_named, until};
 
@@ -24,11 +22,7 @@ fn greeter(text: &str) -> Script {
 }
 
 fn build(name: &'static str) -> Pool {
-    let pool = Pool::builder()
-        .threads(1)
-        .configure(move |core| core.thread_name(name))
-        .build()
-        .expect("a pool");
+    let pool = Pool::builder().threads(1).thread_name(name).build().expect("a pool");
     pool.deploy("greeter", greeter("hello"), &Options::default())
         .expect("a pool that runs");
     pool

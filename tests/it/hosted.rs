@@ -5,11 +5,9 @@ use std::time::Duration;
 
 use futures::executor::block_on;
 use http_body_util::BodyExt;
-use isopod_host::supervise::{RunError, RunOptions, Supervisor};
-use isopod_host::{CancellationToken, Cause, Host, PoolModule, Running, Shutdown};
-use isopod_pool::js::handlers::Body;
-use isopod_pool::js::{Limits, Pool, Script};
-use isopod_pool::{Failure, Meta, Options, Outcome};
+use isopod::host::supervise::{RunError, RunOptions, Supervisor};
+use isopod::host::{CancellationToken, Cause, Host, PoolModule, Running, Shutdown};
+use isopod::{Body, Failure, Limits, Meta, Options, Outcome, Pool, Script};
 
 use crate::bus::runtime;
 use crate::hostile_host::panics_when_read;

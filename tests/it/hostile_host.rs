@@ -5,9 +5,7 @@ use std::task::Poll;
 use bytes::Bytes;
 use http_body::Frame;
 use http_body_util::StreamBody;
-use isopod_pool::js::handlers::Body;
-use isopod_pool::js::{Pool, Script};
-use isopod_pool::{Meta, Options, Outcome};
+use isopod::{Body, Meta, Options, Outcome, Pool, Script};
 
 /// A request whose body panics when it is read, which is in an op.
 pub(crate) fn panics_when_read() -> http::Request<Body> {

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use isopod_pool::js::{Pool, Script};
-use isopod_pool::{Options, Policy};
+use isopod::{Options, Policy, Pool, Script};
 
 use crate::hostile::{Arena, RECOVERY};
 use crate::process::{eventually, resident_bytes};

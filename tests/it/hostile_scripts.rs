@@ -3,8 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use isopod_pool::js::{Limits, Pool, Script};
-use isopod_pool::{Options, Outcome};
+use isopod::{Limits, Options, Outcome, Pool, Script};
 
 use crate::hostile::{Arena, all_end_as, answer_to};
 use crate::process::until;

@@ -4,9 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use isopod_pool::Options;
-use isopod_pool::js::fetch::{FetchConfig, NetPolicy};
-use isopod_pool::js::{Pool, Script};
+use isopod::{FetchConfig, NetPolicy, Options, Pool, Script};
 
 use crate::origin::Origin;
 use crate::process::{resident_bytes, threads_named, until};
@@ -29,11 +27,7 @@ fn a_hundred_workers_over_eight_threads_fetch_through_the_connections_of_their_t
     const ROUNDS: usize = 4;
     let origin = Origin::start();
     assert_eq!(origin.address.ip(), IpAddr::from([127, 0, 0, 1]));
-    let pool = Pool::builder()
-        .threads(8)
-        .configure(|core| core.thread_name("crowd"))
-        .build()
-        .expect("a pool");
+    let pool = Pool::builder().threads(8).thread_name("crowd").build().expect("a pool");
     for worker in 0..WORKERS {
         let source = format!(
             "export async function get(path) {{
@@ -88,7 +82,7 @@ fn three_hundred_workers_made_and_dropped_leave_no_memory_behind() {
     let source = "const kept = new Array(100_000).fill('x'); export const size = () => kept.length;";
     let script = Script::builder("fresh").source(source).build().expect("a script");
     let options = Options {
-        policy: isopod_pool::Policy::PerRequest,
+        policy: isopod::Policy::PerRequest,
         ..Options::default()
     };
     pool.deploy("fresh", script, &options).expect("a pool that runs");

@@ -5,8 +5,7 @@ use std::sync::mpsc::{TryRecvError, sync_channel};
 use std::time::Duration;
 
 use futures::executor::block_on;
-use isopod_pool::js::{Limits, OsScheduling, Pool, Script};
-use isopod_pool::{Options, Outcome};
+use isopod::{Limits, Options, OsScheduling, Outcome, Pool, Script};
 
 use crate::process::until;
 
@@ -19,7 +18,7 @@ fn pool(name: &'static str, scheduling: OsScheduling) -> Pool {
     let pool = Pool::builder()
         .threads(2)
         .os_scheduling(scheduling)
-        .configure(move |core| core.thread_name(name))
+        .thread_name(name)
         .build()
         .expect("a pool");
     let sources = [

@@ -4,12 +4,10 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use futures::executor::block_on;
-use isopod_host::bus::{Bus, Delivery, SubscribeOptions, SystemEvent};
-use isopod_host::supervise::{CallError, Called, RunError, RunOptions, Supervisor};
-use isopod_host::{Host, PoolModule};
-use isopod_pool::js::values::Thrown;
-use isopod_pool::js::{Pool, Script};
-use isopod_pool::{Failure, Options, Outcome};
+use isopod::host::bus::{Bus, Delivery, SubscribeOptions, SystemEvent};
+use isopod::host::supervise::{CallError, Called, RunError, RunOptions, Supervisor};
+use isopod::host::{Host, PoolModule};
+use isopod::{Failure, Options, Outcome, Pool, Script, Thrown};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 

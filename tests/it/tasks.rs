@@ -5,9 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use futures::executor::block_on;
-use isopod_pool::Outcome;
-use isopod_pool::js::events::{Outgoing, Publish, Refused};
-use isopod_pool::js::{Binding, Data, Message, TaskItem, TaskRequest};
+use isopod::{Binding, Data, Message, Outcome, Outgoing, Publish, Refused, TaskItem, TaskRequest};
 use serde_json::json;
 
 use crate::bus::pool_of;

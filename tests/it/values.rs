@@ -6,11 +6,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures::executor::block_on;
 use http_body_util::BodyExt as _;
-use isopod_pool::js::Binding;
-use isopod_pool::js::handlers::Body;
-use isopod_pool::js::native::{NativeBinding, NativeError, NativeFunction};
-use isopod_pool::js::values::{Arguments, DetachedBuffer, Thrown, ToJsBuffer};
-use isopod_pool::{Failure, Outcome};
+use isopod::{
+    Arguments, Binding, Body, DetachedBuffer, Failure, NativeBinding, NativeError, NativeFunction, Outcome, Thrown,
+    ToJsBuffer,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::bus::pool_of;
@@ -282,9 +281,9 @@ fn a_native_call_is_dropped_with_the_event_that_made_it() {
     let pool = pool_of(source, vec![("N", functions([("never", never)]))]);
     // The time is for the call alone, not for the start of the worker.
     block_on(pool.call::<_, ()>("s#S", "g", ())).expect("a warm worker");
-    let meta = isopod_pool::Meta {
+    let meta = isopod::Meta {
         deadline: Some(std::time::Instant::now() + std::time::Duration::from_millis(500)),
-        ..isopod_pool::Meta::default()
+        ..isopod::Meta::default()
     };
     let ended: Result<(), Failure> = block_on(pool.call_with("s#S", "f", (), meta));
     assert_eq!(ended.expect_err("its time was over").outcome, Outcome::ExceededWall);

@@ -57,7 +57,9 @@ pub enum BreakerState {
 /// Closed, open, or half-open with one probe under way.
 ///
 /// ```
-/// use isopod_pool::{Admit, Breaker, BreakerOptions};
+/// # mod isopod { pub use isopod_pool::BreakerOptions; pub mod engine { pub use isopod_pool::Admit; pub use isopod_pool::Breaker; } }
+/// use isopod::engine::{Admit, Breaker};
+/// use isopod::BreakerOptions;
 /// use std::time::{Duration, Instant};
 ///
 /// let mut breaker = Breaker::new(BreakerOptions { failures: 1, ..BreakerOptions::default() });

@@ -16,6 +16,8 @@
 //! ticket.detach();
 //! # }
 //! ```
+//!
+//! An internal crate: depend on [`isopod`](https://docs.rs/isopod), which re-exports what programs use.
 #![deny(missing_docs, unsafe_code, unreachable_pub)]
 
 mod breaker;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::workspace::Workspace;
-use crate::{fuzz, hostile, setup, shell, test, tidy, v8};
+use crate::{fuzz, hostile, package, setup, shell, test, tidy, v8};
 
 /// What a step did.
 enum Done {
@@ -24,6 +24,7 @@ const STEPS: &[Step] = &[
     ("fmt", |w| cargo(w, &["fmt", "--all", "--check"])),
     ("tidy", |w| passed(tidy::command(w))),
     ("lock file", lock_file),
+    ("packages", |w| passed(package::check(w))),
     ("setup", |w| {
         passed(v8::make_ready(w).and_then(|()| setup::for_tests(w)))
     }),
@@ -32,7 +33,7 @@ const STEPS: &[Step] = &[
     ("clippy", |w| {
         cargo(w, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
     }),
-    ("docs", docs),
+    ("docs", |w| passed(docs(w))),
     ("programs", |w| passed(test::programs(w))),
     ("tests", |w| passed(test::run(w, &[]))),
     ("fuzz", |w| passed(fuzz::in_ci(w))),
@@ -94,17 +95,12 @@ fn cargo(workspace: &Workspace, args: &[&str]) -> Result<Done> {
     passed(shell::run(shell::command("cargo", &workspace.root).args(args)))
 }
 
-fn docs(workspace: &Workspace) -> Result<Done> {
+/// Builds the documentation of the workspace; a warning is an error.
+pub(crate) fn docs(workspace: &Workspace) -> Result<()> {
     let mut command = shell::command("cargo", &workspace.root);
     command.env("RUSTDOCFLAGS", "-D warnings");
     // The build tool's own docs are read in its source.
-    passed(shell::run(command.args([
-        "doc",
-        "--no-deps",
-        "--workspace",
-        "--exclude",
-        "xtask",
-    ])))
+    shell::run(command.args(["doc", "--no-deps", "--workspace", "--exclude", "xtask"]))
 }
 
 /// That `Cargo.lock` says what is built: what is resolved anew on a machine nobody looks at was chosen by nobody.

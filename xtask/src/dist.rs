@@ -30,7 +30,7 @@ const DOCUMENTS: &[&str] = &[
 /// Builds the program and packs it.
 pub(crate) fn command(workspace: &Workspace) -> Result<()> {
     v8::make_ready(workspace)?;
-    shell::run(shell::command("cargo", &workspace.root).args(["build", "--release", "--locked", "-p", "isopod"]))?;
+    shell::run(shell::command("cargo", &workspace.root).args(["build", "--release", "--locked", "-p", "isopod-cli"]))?;
     let name = name(workspace)?;
     let dist = workspace.target.join("dist");
     let folder = dist.join(&name);

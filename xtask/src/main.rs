@@ -8,6 +8,7 @@ mod ci;
 mod dist;
 mod fuzz;
 mod hostile;
+mod package;
 mod serve;
 mod setup;
 mod shell;

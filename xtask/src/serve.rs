@@ -21,7 +21,7 @@ pub(crate) fn command(workspace: &Workspace, release: bool, args: &[String]) -> 
     if !release && !workspace.target.join("quick").exists() {
         shell::say("building Isopod from source, once; a release build (--release) takes twice as long");
     }
-    shell::run(shell::command("cargo", &workspace.root).args(["build", "--profile", profile, "-p", "isopod"]))?;
+    shell::run(shell::command("cargo", &workspace.root).args(["build", "--profile", profile, "-p", "isopod-cli"]))?;
     let program = workspace.target.join(profile).join("isopod");
     // In place of this process: Ctrl-C and SIGTERM reach the server itself, and its exit code is ours.
     let error = std::process::Command::new(&program).arg("serve").args(args).exec();

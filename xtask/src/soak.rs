@@ -14,7 +14,7 @@ pub(crate) fn command(workspace: &Workspace, dev: bool, args: &[String]) -> Resu
         test::programs(workspace)?;
         "debug"
     } else {
-        let packages = ["build", "--release", "-p", "isopod", "-p", "isopod-soak"];
+        let packages = ["build", "--release", "-p", "isopod-cli", "-p", "isopod-soak"];
         shell::run(shell::command("cargo", &workspace.root).args(packages))?;
         "release"
     };

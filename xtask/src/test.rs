@@ -20,7 +20,7 @@ pub(crate) fn nightly(workspace: &Workspace, filter: &[String]) -> Result<()> {
     v8::make_ready(workspace)?;
     setup::for_tests(workspace)?;
     programs(workspace)?;
-    shell::run(shell::command("cargo", &workspace.root).args(["build", "--release", "-p", "isopod"]))?;
+    shell::run(shell::command("cargo", &workspace.root).args(["build", "--release", "-p", "isopod-cli"]))?;
     let mut command = shell::command("cargo", &workspace.root);
     command.env("ISOPOD_BIN", workspace.target.join("release/isopod"));
     if has_nextest() {

@@ -2,5 +2,5 @@
 //! compiled a second time, with other features.
 
 fn main() -> std::process::ExitCode {
-    isopod::cli::main()
+    isopod_cli::cli::main()
 }

@@ -83,11 +83,7 @@ pub(super) fn breach(loops: usize) -> Result<Vec<(f64, bool)>> {
 
 /// A pool each, so that it is known which thread loops.
 fn lateness(name: &str, loops: usize) -> Result<Vec<(f64, bool)>> {
-    let named = name.to_owned();
-    let pool = Pool::builder()
-        .threads(1)
-        .configure(move |core| core.thread_name(named))
-        .build()?;
+    let pool = Pool::builder().threads(1).thread_name(name).build()?;
     let limits = Limits {
         cpu: LIMIT,
         ..Limits::default()

@@ -13,7 +13,7 @@ use super::text::{TextForm, text_value};
 ///
 /// ```
 /// use std::time::{Duration, UNIX_EPOCH};
-/// use isopod::config::Cron;
+/// use isopod_cli::config::Cron;
 ///
 /// let hourly: Cron = "30 * * * *".parse()?;
 /// assert_eq!(hourly.next_after(UNIX_EPOCH), Some(UNIX_EPOCH + Duration::from_secs(30 * 60)));

@@ -2,8 +2,8 @@
 //! into one [`Config`].
 //!
 //! ```no_run
-//! # use isopod::config::{Overrides, discover, load};
-//! # fn main() -> Result<(), isopod::config::ConfigError> {
+//! # use isopod_cli::config::{Overrides, discover, load};
+//! # fn main() -> Result<(), isopod_cli::config::ConfigError> {
 //! let environment = std::env::vars().collect();
 //! let located = discover("examples/hello".as_ref())?;
 //! let config = load(&located, &Overrides::from_environment(&environment)?, &environment)?;

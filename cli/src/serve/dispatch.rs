@@ -2,7 +2,7 @@
 
 use http_body_util::BodyExt;
 use isopod_pool::js::Pool;
-use isopod_pool::js::handlers::{self, CallDepth, RequestCf, RequestUrl};
+use isopod_pool::js::handlers::{self, BodyError, CallDepth, RequestCf, RequestUrl};
 use isopod_pool::{Failure, Meta, Outcome, PoolStats};
 use isopod_server::{Body, BoxError, Dispatch, Metric, MetricKind, Readiness, RequestMeta};
 
@@ -42,7 +42,8 @@ impl Dispatch for Workers {
         let response = self.pool.fetch(worker, request, deadline).await;
         let response = response.inspect_err(|failure| log(failure, worker, &meta))?;
         let worker = worker.to_owned();
-        let told = move |error: BoxError| {
+        let told = move |error: BodyError| -> BoxError {
+            let error = error.into_inner();
             if let Some(failure) = error.downcast_ref::<Failure>() {
                 log(failure, &worker, &meta);
             }

@@ -129,26 +129,24 @@ pub(crate) fn pool_builder(config: &Config) -> PoolBuilder {
         Some(threads) => builder.threads(threads),
         None => builder,
     };
-    let settings = config.pool.clone();
-    let builder = builder.os_scheduling(match settings.os_scheduling {
-        config::OsScheduling::Tuned => OsScheduling::Tuned,
-        config::OsScheduling::Untouched => OsScheduling::Untouched,
-    });
-    builder.configure(move |core| {
-        let mut core = core
-            .lost_grace(settings.lost_grace)
-            .wall_grace(settings.wall_grace)
-            .queue_target(settings.queue_target)
-            .queue_interval(settings.queue_interval);
-        if let Some(threads) = settings.lost_threads_max {
-            core = core.lost_threads_max(threads);
-        }
-        if let Some(bytes) = settings.memory.and_then(|bytes| usize::try_from(bytes).ok()) {
-            core = core.memory_bytes_max(bytes);
-        }
-        if let Some(events) = settings.queue {
-            core = core.queue_total_max(events);
-        }
-        core
-    })
+    let settings = &config.pool;
+    let mut builder = builder
+        .os_scheduling(match settings.os_scheduling {
+            config::OsScheduling::Tuned => OsScheduling::Tuned,
+            config::OsScheduling::Untouched => OsScheduling::Untouched,
+        })
+        .lost_grace(settings.lost_grace)
+        .wall_grace(settings.wall_grace)
+        .queue_target(settings.queue_target)
+        .queue_interval(settings.queue_interval);
+    if let Some(threads) = settings.lost_threads_max {
+        builder = builder.lost_threads_max(threads);
+    }
+    if let Some(bytes) = settings.memory.and_then(|bytes| usize::try_from(bytes).ok()) {
+        builder = builder.memory_bytes_max(bytes);
+    }
+    if let Some(events) = settings.queue {
+        builder = builder.queue_total_max(events);
+    }
+    builder
 }

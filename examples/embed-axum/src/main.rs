@@ -12,9 +12,7 @@ use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
-use isopod_pool::js::handlers::{self, RequestUrl};
-use isopod_pool::js::{Pool, Script};
-use isopod_pool::{Failure, Meta, Options, Outcome};
+use isopod::{Failure, Meta, Options, Outcome, Pool, RequestUrl, Script};
 
 /// How long requests may take to finish once the program was told to stop.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
@@ -63,7 +61,7 @@ async fn shop(State(pool): State<Pool>, mut request: Request) -> Response {
     let url = RequestUrl(format!("http://{host}{}", request.uri()));
     request.extensions_mut().insert(url);
     match pool
-        .fetch("shop", request.map(handlers::Body::new), Meta::default())
+        .fetch("shop", request.map(isopod::Body::new), Meta::default())
         .await
     {
         Ok(response) => response.map(Body::new),

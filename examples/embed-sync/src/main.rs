@@ -7,8 +7,7 @@ use std::io::BufRead;
 use std::time::Duration;
 
 use futures::executor::block_on;
-use isopod_pool::js::{Limits, Pool, Script};
-use isopod_pool::{Failure, Options, Outcome};
+use isopod::{Failure, Limits, Options, Outcome, Pool, Script};
 use serde::{Deserialize, Serialize};
 
 /// What goes to JavaScript and what comes back: anything serde knows.

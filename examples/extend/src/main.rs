@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use deno_core::OpState;
 use deno_core::serde_json::json;
-use isopod_pool::Options;
-use isopod_pool::js::{Binding, Extend, NewWorker, Pool, Script};
+use isopod::extend::{Extend, NewWorker};
+use isopod::{Binding, Options, Pool, Script};
 
 struct Shop;
 
@@ -46,7 +46,7 @@ const SCRIPT: &str = "
 fn main() -> Result<(), Box<dyn Error>> {
     let pool = Pool::builder()
         .threads(1)
-        .image(isopod_runtime::image!(stock::extensions))
+        .image(isopod::extend::image!(stock::extensions))
         .extend(Shop)
         .build()?;
     let script = Script::builder("shop")

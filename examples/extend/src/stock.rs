@@ -39,7 +39,7 @@ deno_core::extension!(
 
 /// What the snapshot is made of: all of Isopod's but SQL, which no script here is to have, and ours.
 pub(crate) fn extensions() -> Vec<Extension> {
-    let mut extensions = isopod_ext::extensions();
+    let mut extensions = isopod::extend::extensions();
     extensions.retain(|extension| extension.name != "isopod_sql");
     extensions.push(stock::init());
     extensions

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use isopod_pool::Outcome;
-use isopod_pool::js::Limits;
+use isopod::{Limits, Outcome};
 
 /// One of the functions of `attacks.js`, or a script that does not get as far as having functions.
 pub(crate) struct Attack {

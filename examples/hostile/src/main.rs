@@ -11,8 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use isopod_pool::js::{Pool, Script};
-use isopod_pool::{Failure, Options};
+use isopod::{Failure, Options, Pool, Script};
 
 use attacks::{ATTACKS, Attack, Ends};
 

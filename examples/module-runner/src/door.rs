@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use isopod_host::{BoxError, CancellationToken, Context, Module, PhaseResult, async_trait};
-use isopod_pool::js::Pool;
+use isopod::Pool;
+use isopod::host::{BoxError, CancellationToken, Context, Module, PhaseResult, async_trait};
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};

@@ -7,10 +7,9 @@ mod visits;
 use std::error::Error;
 use std::process::ExitCode;
 
-use isopod_host::db::{DbManager, DbRule};
-use isopod_host::{Host, PoolModule, Shutdown};
-use isopod_pool::Options;
-use isopod_pool::js::{Pool, Script};
+use isopod::host::db::{DbManager, DbRule};
+use isopod::host::{Host, PoolModule, Shutdown};
+use isopod::{Options, Pool, Script};
 use serde_json::json;
 
 fn main() -> ExitCode {

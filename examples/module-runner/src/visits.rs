@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use isopod_host::{BoxError, Context, Module, PhaseResult, async_trait};
+use isopod::host::{BoxError, Context, Module, PhaseResult, async_trait};
 use sqlx::SqlitePool;
 
 /// What other modules look up in the hub. They know this, and nothing of databases.

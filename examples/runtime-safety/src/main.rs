@@ -13,9 +13,7 @@ use std::time::Duration;
 
 use futures::executor::block_on;
 use futures::future::{join_all, pending};
-use isopod_pool::js::fetch::{FetchConfig, NetPolicy};
-use isopod_pool::js::{Pool, Script};
-use isopod_pool::{Meta, Options, Policy};
+use isopod::{FetchConfig, Meta, NetPolicy, Options, Policy, Pool, Script};
 
 const THREADS: usize = 8;
 const WORKERS: usize = 100;
@@ -27,10 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .with_env_filter("warn,isopod_ext::io=debug")
         .init();
     let (address, counts) = origin::start()?;
-    let pool = Pool::builder()
-        .threads(THREADS)
-        .configure(|core| core.thread_name("crowd"))
-        .build()?;
+    let pool = Pool::builder().threads(THREADS).thread_name("crowd").build()?;
 
     deploy(&pool, address)?;
     let wrong: Vec<_> = (0..ROUNDS).flat_map(|round| scripts(&pool, round)).collect();

@@ -7,10 +7,10 @@ use std::future::pending;
 use std::time::Duration;
 
 use futures::executor::block_on;
-use isopod_host::bus::{
+use isopod::host::bus::{
     Bus, Chain, ChainContext, Delivery, HandlerOptions, ResultRef, Results, Source, SubscribeOptions, SystemEvent,
 };
-use isopod_host::supervise::{
+use isopod::host::supervise::{
     Backoff, BoxError, Called, ChildSpec, GroupOptions, NativeModules, Restart, RunOptions, Supervisor,
 };
 use serde_json::json;

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::io::{IsTerminal, stderr};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use isopod_host::bus::SystemEvent;
+use isopod::host::bus::SystemEvent;
 
 /// What a bar counts to.
 const FULL: u64 = 1000;

@@ -11,12 +11,11 @@ use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use isopod_host::bus::{
+use isopod::host::bus::{
     Bus, Delivery, Handler, HandlerOptions, Message, ResultRef, Results, SubscribeOptions, SystemEvent,
 };
-use isopod_host::workers::WorkerTasks;
-use isopod_pool::Options;
-use isopod_pool::js::{Pool, Script, TaskRequest};
+use isopod::host::workers::WorkerTasks;
+use isopod::{Options, Pool, Script, TaskRequest};
 use tokio::runtime::Runtime;
 
 use crate::bars::Bars;

@@ -15,7 +15,8 @@ use super::rule::Rule;
 /// What a worker may connect to. The default allows public addresses only.
 ///
 /// ```
-/// use isopod_ext::fetch::{NetPolicy, Rule};
+/// # mod isopod { pub use isopod_ext::fetch::NetPolicy; pub use isopod_ext::fetch::Rule; }
+/// use isopod::{NetPolicy, Rule};
 /// let policy = NetPolicy { allow: vec!["10.1.0.0/16:8080".parse::<Rule>()?], ..NetPolicy::default() };
 /// assert!(policy.check_url(&"http://10.1.2.3:8080/".parse()?).is_ok());
 /// assert!(policy.check_url(&"http://10.1.2.3/".parse()?).is_err());

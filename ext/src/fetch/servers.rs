@@ -15,7 +15,8 @@ use super::resolve::Resolver;
 /// The servers in front of a pool: where they listen, and which hosts they serve. Clones are the same one.
 ///
 /// ```
-/// use isopod_ext::fetch::OwnServers;
+/// # mod isopod { pub use isopod_ext::fetch::OwnServers; }
+/// use isopod::OwnServers;
 ///
 /// let servers = OwnServers::new("a random key, which the server knows as well");
 /// // Known once the server has its address.

@@ -7,14 +7,60 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
-/// What went wrong while a body was produced.
+/// Any error.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a body ended before its end: the error of the stream that it was made of, or how its event ended.
+///
+/// It converts into any boxed error by `?`.
+///
+/// ```
+/// use http_body_util::BodyExt as _;
+/// # mod isopod { pub use isopod_ext::handlers::Body; }
+/// use isopod::Body;
+///
+/// async fn size(body: Body) -> Result<usize, Box<dyn std::error::Error + Send + Sync>> {
+///     Ok(body.collect().await?.to_bytes().len())
+/// }
+/// # assert_eq!(futures::executor::block_on(size("four".into())).unwrap(), 4);
+/// ```
+#[derive(Debug)]
+pub struct BodyError(BoxError);
+
+impl BodyError {
+    /// Wraps an error.
+    pub fn new(error: impl Into<BoxError>) -> Self {
+        match error.into().downcast::<Self>() {
+            Ok(own) => *own,
+            Err(other) => Self(other),
+        }
+    }
+
+    /// The error itself, to be downcast: a [`Failure`](https://docs.rs/isopod/latest/isopod/struct.Failure.html) where the
+    /// event that produced the body ended so, else that of the stream.
+    pub fn into_inner(self) -> BoxError {
+        self.0
+    }
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for BodyError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}
 
 /// A request or response body: nothing, bytes in memory, or a stream with backpressure.
 ///
 /// ```
-/// use isopod_ext::handlers::Body;
 /// use http_body::Body as _;
+/// # mod isopod { pub use isopod_ext::handlers::Body; }
+/// use isopod::Body;
 ///
 /// assert_eq!(Body::from("hello").size_hint().exact(), Some(5));
 /// assert!(Body::empty().is_end_stream());
@@ -25,7 +71,7 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Default)]
 pub struct Body(Inner);
 
-type BoxStream = Pin<Box<dyn HttpBody<Data = Bytes, Error = BoxError> + Send>>;
+type BoxStream = Pin<Box<dyn HttpBody<Data = Bytes, Error = BodyError> + Send>>;
 
 #[derive(Default)]
 enum Inner {
@@ -102,9 +148,9 @@ impl fmt::Debug for Body {
 
 impl HttpBody for Body {
     type Data = Bytes;
-    type Error = BoxError;
+    type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut self.0 {
             Inner::Empty => Poll::Ready(None),
             Inner::Full(bytes) => {
@@ -141,10 +187,10 @@ where
     B::Error: Into<BoxError>,
 {
     type Data = Bytes;
-    type Error = BoxError;
+    type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        self.0.as_mut().poll_frame(cx).map_err(Into::into)
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.0.as_mut().poll_frame(cx).map_err(BodyError::new)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -38,7 +38,7 @@ use crate::unwind;
 use crate::values::{Thrown, js_error};
 
 pub use self::begin::Begin;
-pub use self::body::{Body, BoxError};
+pub use self::body::{Body, BodyError, BoxError};
 pub use self::cloned::NotPlain;
 pub use self::copy::NoMemory;
 pub use self::event::{CALL_DEPTH, CallDepth, Event, EventKind, Reply, RequestCf, RequestUrl};

@@ -6,7 +6,8 @@
 //! and hands back its result.
 //!
 //! ```
-//! use isopod_ext::io::{Io, IoOptions};
+//! # mod isopod { pub use isopod_ext::io; }
+//! use isopod::io::{Io, IoOptions};
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let io = Io::start(IoOptions::default())?;
 //! let answer = io.bound(20).run(|n| async move { n + 22 });

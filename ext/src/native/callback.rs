@@ -16,7 +16,8 @@ use crate::values::{Answer, Arguments, FromScript, IntoArguments, Thrown, answer
 /// A function that a script lent: an argument of a Rust function, a part of one, or what a call answered.
 ///
 /// ```
-/// use isopod_ext::native::{Callback, NativeFunction};
+/// # mod isopod { pub use isopod_ext::native::Callback; pub use isopod_ext::native::NativeFunction; }
+/// use isopod::{Callback, NativeFunction};
 ///
 /// // await env.FILES.each("*.txt", async (name) => …)
 /// let each = NativeFunction::new(|(pattern, tell): (String, Callback)| async move {

@@ -101,7 +101,8 @@ type Call = dyn for<'s, 'i> Fn(&mut v8::PinScope<'s, 'i>, v8::Local<'s, v8::Valu
 /// A Rust function that scripts call: `await env.SHOP.price("tea", 3)`.
 ///
 /// ```
-/// use isopod_ext::native::{NativeError, NativeFunction};
+/// # mod isopod { pub use isopod_ext::native::NativeError; pub use isopod_ext::native::NativeFunction; }
+/// use isopod::{NativeError, NativeFunction};
 ///
 /// let price = NativeFunction::new(|(what, count): (String, u32)| async move {
 ///     match what.as_str() {

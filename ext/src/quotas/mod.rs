@@ -20,7 +20,8 @@ pub use self::usage::{OpSlot, QuotaError, Usage};
 /// The quotas of one worker. Every one has a default; none can be switched off, only raised.
 ///
 /// ```
-/// use isopod_ext::quotas::Quotas;
+/// # mod isopod { pub use isopod_ext::quotas::Quotas; }
+/// use isopod::Quotas;
 ///
 /// let quotas = Quotas { timers: 100, ..Quotas::default() };
 /// assert_eq!(quotas.subrequests, 1_000);

@@ -7,7 +7,8 @@ use std::time::Duration;
 /// One SQL binding: where its database is, and what a worker may ask of it.
 ///
 /// ```
-/// use isopod_ext::sql::SqlConfig;
+/// # mod isopod { pub use isopod_ext::sql::SqlConfig; }
+/// use isopod::SqlConfig;
 /// let local = SqlConfig::new("sqlite:data/app.sqlite");
 /// let served = SqlConfig { max_connections: 8, ..SqlConfig::new("postgres://app@db.internal/app") };
 /// # assert!(local.rows_max == served.rows_max);

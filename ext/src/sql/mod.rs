@@ -9,8 +9,11 @@ mod config;
 pub(crate) mod fuzzing;
 mod lexer;
 mod meter;
+#[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(feature = "postgres")]
 mod postgres_pool;
+#[cfg(feature = "postgres")]
 mod postgres_types;
 mod service;
 mod sqlite;

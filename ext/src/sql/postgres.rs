@@ -9,7 +9,7 @@ use sqlx::{Arguments, AssertSqlSafe, Column, Either, Executor, Row, SqlSafeStr, 
 use super::config::SqlConfig;
 use super::postgres_pool::Connections;
 use super::postgres_types;
-use super::service::{Budget, Call, Mode, SqlError, Work, failed};
+use super::service::{Budget, Call, Mode, SqlError, Work};
 use super::statement::Kind;
 use super::value::{Param, ResultSet, integer};
 
@@ -188,9 +188,21 @@ fn with_casts(sql: &str, casts: &[Option<String>]) -> Result<String, SqlError> {
 }
 
 pub(super) fn error(error: sqlx::Error) -> SqlError {
-    failed(error, |error| {
-        error
-            .code()
-            .map_or_else(|| "SQLSTATE".to_owned(), |code| format!("SQLSTATE {code}"))
+    match error {
+        sqlx::Error::Database(error) => SqlError::Database {
+            message: error.message().to_owned(),
+            code: error
+                .code()
+                .map_or_else(|| "SQLSTATE".to_owned(), |code| format!("SQLSTATE {code}")),
+        },
+        error => SqlError::Connection(error.to_string()),
+    }
+}
+
+/// The error of a URL that cannot be read.
+pub(super) fn invalid(error: &sqlx::Error) -> SqlError {
+    SqlError::Url(match error {
+        sqlx::Error::Configuration(cause) => cause.to_string(),
+        _ => "it cannot be parsed".to_owned(),
     })
 }

@@ -14,8 +14,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::config::SqlConfig;
-use super::postgres::error;
-use super::service::{SqlError, invalid};
+use super::postgres::{error, invalid};
+use super::service::SqlError;
 
 /// What any SQL may have left with a session, taken away: `DISCARD ALL` but for plans and the statements that sqlx keeps prepared. Has a
 /// row more than the one of the unlocking where a statement was prepared by SQL; the session is closed then.

@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 use super::config::SqlConfig;
 use super::lexer::Dialect;
 use super::meter::{CpuBudget, CpuMeter};
+#[cfg(feature = "postgres")]
+use super::postgres;
+use super::sqlite;
 use super::statement::{self, Statement, StatementError};
 use super::value::{Param, ResultSet, Value};
-use super::{postgres, sqlite};
 use crate::io::{Io, IoError};
 use crate::ledger::MemoryLedger;
 
@@ -73,6 +75,9 @@ pub enum SqlError {
     /// The URL is neither SQLite's nor PostgreSQL's, or cannot be read. It may hold a password and is not repeated.
     #[error("the URL of this database is invalid: {0}; use sqlite:PATH, sqlite::memory: or postgres://…")]
     Url(String),
+    /// A PostgreSQL database, in a build without it.
+    #[error("this build has no PostgreSQL; enable the feature `postgres` of `isopod`, or use sqlite:PATH")]
+    NoPostgres,
     /// The connection failed.
     #[error("database connection failed: {0}")]
     Connection(String),
@@ -156,6 +161,7 @@ pub(super) struct Payer {
 #[derive(Clone)]
 pub(super) enum Pool {
     Sqlite(sqlite::Pool),
+    #[cfg(feature = "postgres")]
     Postgres(postgres::Pool),
 }
 
@@ -172,7 +178,8 @@ impl SqlService {
     pub(super) fn new(io: Rc<Io>, mut config: SqlConfig, payer: Payer) -> Result<Self, SqlError> {
         let dialect = match config.url.split_once(':') {
             Some(("sqlite", _)) => Dialect::Sqlite,
-            Some(("postgres" | "postgresql", _)) => Dialect::Postgres,
+            Some(("postgres" | "postgresql", _)) if cfg!(feature = "postgres") => Dialect::Postgres,
+            Some(("postgres" | "postgresql", _)) => return Err(SqlError::NoPostgres),
             _ => return Err(SqlError::Url("unknown scheme".to_owned())),
         };
         // Workers with other limits of CPU time share the connections.
@@ -253,6 +260,7 @@ impl SqlService {
             let run = async {
                 match pool {
                     Pool::Sqlite(pool) => pool.run(call).await,
+                    #[cfg(feature = "postgres")]
                     Pool::Postgres(pool) => pool.run(call).await,
                 }
             };
@@ -271,27 +279,9 @@ impl SqlService {
 
 /// Builds the pool. Called on the worker thread, inside the I/O runtime.
 fn build(config: &SqlConfig) -> Result<Pool, SqlError> {
-    if config.url.starts_with("sqlite:") {
-        sqlite::Pool::new(config).map(Pool::Sqlite)
-    } else {
-        postgres::Pool::new(config).map(Pool::Postgres)
+    #[cfg(feature = "postgres")]
+    if !config.url.starts_with("sqlite:") {
+        return postgres::Pool::new(config).map(Pool::Postgres);
     }
-}
-
-pub(super) fn invalid(error: &sqlx::Error) -> SqlError {
-    SqlError::Url(match error {
-        sqlx::Error::Configuration(cause) => cause.to_string(),
-        _ => "it cannot be parsed".to_owned(),
-    })
-}
-
-/// An error of sqlx, without what only the database's own kind of error can say.
-pub(super) fn failed(error: sqlx::Error, code: impl FnOnce(&dyn sqlx::error::DatabaseError) -> String) -> SqlError {
-    match error {
-        sqlx::Error::Database(error) => SqlError::Database {
-            message: error.message().to_owned(),
-            code: code(&*error),
-        },
-        error => SqlError::Connection(error.to_string()),
-    }
+    sqlite::Pool::new(config).map(Pool::Sqlite)
 }

@@ -9,9 +9,8 @@ use crate::native::NativeFunction;
 /// A tuple is enough where all of them are values: `(1, "two")`. What is more, one by one:
 ///
 /// ```
-/// use isopod_ext::handlers::Body;
-/// use isopod_ext::native::NativeFunction;
-/// use isopod_ext::values::Arguments;
+/// # mod isopod { pub use isopod_ext::{handlers::Body, native::NativeFunction, values::Arguments}; }
+/// use isopod::{Arguments, Body, NativeFunction};
 ///
 /// let tell = NativeFunction::new(|(percent,): (u8,)| async move {
 ///     println!("{percent} %");

@@ -4,7 +4,8 @@
 //! the code that turns it into a JavaScript one ([`ToScript`]), or the place that waits for one ([`Answer`]).
 //!
 //! ```
-//! use isopod_ext::values::{ToJsBuffer, ToScript};
+//! # mod isopod { pub use isopod_ext::values::ToJsBuffer; pub use isopod_ext::values::ToScript; }
+//! use isopod::{ToJsBuffer, ToScript};
 //!
 //! #[derive(serde::Serialize)]
 //! struct Picture { name: String, pixels: ToJsBuffer }

@@ -38,7 +38,8 @@ where
 /// From the results of some to one that is woken by them.
 ///
 /// ```
-/// use isopod_host::bus::{Bus, Chain, ChainContext, HandlerOptions, Results, Source};
+/// # mod isopod { pub use isopod_host as host; }
+/// use isopod::host::bus::{Bus, Chain, ChainContext, HandlerOptions, Results, Source};
 ///
 /// let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
 /// let (bus, results) = (Bus::new(), Results::new());

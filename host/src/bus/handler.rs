@@ -141,7 +141,8 @@ impl Bus {
     /// too. The runtime needs its timer enabled.
     ///
     /// ```
-    /// use isopod_host::bus::{Bus, HandlerOptions, Message};
+    /// # mod isopod { pub use isopod_host as host; }
+    /// use isopod::host::bus::{Bus, HandlerOptions, Message};
     ///
     /// let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     /// let bus = Bus::new();

@@ -190,7 +190,8 @@ impl io::Write for Count {
 /// One thing that was published.
 ///
 /// ```
-/// use isopod_host::bus::{Message, Source, Topic};
+/// # mod isopod { pub use isopod_host as host; }
+/// use isopod::host::bus::{Message, Source, Topic};
 /// use serde_json::json;
 ///
 /// let topic: Topic = "orders.created".parse()?;

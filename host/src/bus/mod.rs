@@ -7,7 +7,8 @@
 //! publishes, [`Results`] keeps what is announced rather than sent, and [`Chain`] wakes one by another's results.
 //!
 //! ```
-//! use isopod_host::bus::{Bus, Delivery, Message, SubscribeOptions};
+//! # mod isopod { pub use isopod_host as host; }
+//! use isopod::host::bus::{Bus, Delivery, Message, SubscribeOptions};
 //! use serde_json::json;
 //!
 //! # futures::executor::block_on(async {

@@ -145,7 +145,8 @@ impl ResultsBuilder {
 /// no timer looks for them.
 ///
 /// ```
-/// use isopod_host::bus::{Bus, Delivery, ResultRef, Results, Source, SubscribeOptions};
+/// # mod isopod { pub use isopod_host as host; }
+/// use isopod::host::bus::{Bus, Delivery, ResultRef, Results, Source, SubscribeOptions};
 /// use serde_json::json;
 ///
 /// let (bus, results) = (Bus::new(), Results::new());

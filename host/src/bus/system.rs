@@ -12,7 +12,8 @@ use super::topic::{RESERVED, Topic};
 /// Something that happened to the system. Published under [`SystemEvent::topic`], with itself as JSON.
 ///
 /// ```
-/// use isopod_host::bus::{Bus, Delivery, SubscribeOptions, SystemEvent};
+/// # mod isopod { pub use isopod_host as host; }
+/// use isopod::host::bus::{Bus, Delivery, SubscribeOptions, SystemEvent};
 ///
 /// let bus = Bus::new();
 /// let mut modules = bus.subscribe("isopod.module.*", SubscribeOptions::default())?;

@@ -14,7 +14,8 @@ pub(super) const RESERVED: &str = "isopod";
 /// Segments hold letters, digits, `_` and `-`. Cloning one is cheap: make a topic once and publish under it often.
 ///
 /// ```
-/// use isopod_host::bus::Topic;
+/// # mod isopod { pub use isopod_host as host; }
+/// use isopod::host::bus::Topic;
 ///
 /// let topic: Topic = "orders.created".parse()?;
 /// assert_eq!(topic.segments().collect::<Vec<_>>(), ["orders", "created"]);
@@ -27,7 +28,8 @@ pub struct Topic(Arc<str>);
 /// What a subscriber wants: a topic in which `*` stands for any one segment and, at the end, `>` for one or more.
 ///
 /// ```
-/// use isopod_host::bus::{Pattern, Topic};
+/// # mod isopod { pub use isopod_host as host; }
+/// use isopod::host::bus::{Pattern, Topic};
 ///
 /// let (created, deep): (Topic, Topic) = ("orders.created".parse()?, "orders.eu.created".parse()?);
 /// let (one, more): (Pattern, Pattern) = ("orders.*".parse()?, "orders.>".parse()?);

@@ -57,7 +57,8 @@ impl fmt::Debug for DbRule {
 /// Resolves a database for each module: one rule for all, and others for some.
 ///
 /// ```
-/// use isopod_host::db::{DbManager, DbRule};
+/// # mod isopod { pub use isopod_host as host; }
+/// use isopod::host::db::{DbManager, DbRule};
 ///
 /// let databases = DbManager::new(DbRule::SqliteFolder("data".into()))
 ///     .module("billing", DbRule::postgres("postgres://app@127.0.0.1/app"))

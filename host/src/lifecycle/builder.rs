@@ -183,6 +183,7 @@ impl HostBuilder {
             return Err(BuildError::Name(name.clone()));
         }
         let order = order(&nodes)?;
+        self.config.check()?;
         config::check(&self.config.sections(), &names)?;
         let mut modules: Vec<_> = self.modules.into_iter().map(Some).collect();
         let ordered = order.into_iter().filter_map(|index| {

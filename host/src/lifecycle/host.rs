@@ -28,7 +28,8 @@ const THREADS_GRACE: Duration = Duration::from_secs(1);
 /// A process's modules, checked and in order, ready to run.
 ///
 /// ```
-/// use isopod_host::Host;
+/// # mod isopod { pub use isopod_host as host; }
+/// use isopod::host::Host;
 ///
 /// let running = Host::builder().build()?.start_blocking()?;
 /// let report = running.stop_blocking()?;

@@ -15,7 +15,8 @@ use super::stop::{Cause, HostHandle};
 /// What stops a host, besides its own modules and [`HostHandle`]. Whatever comes first does.
 ///
 /// ```
-/// use isopod_host::{CancellationToken, Host, Shutdown};
+/// # mod isopod { pub use isopod_host as host; }
+/// use isopod::host::{CancellationToken, Host, Shutdown};
 ///
 /// let token = CancellationToken::new();
 /// let host = Host::builder().shutdown(Shutdown::signals().or(Shutdown::token(token.clone()))).build()?;

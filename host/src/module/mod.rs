@@ -22,7 +22,8 @@ pub type PhaseResult = Result<(), BoxError>;
 /// One part of a process: an ingress, a scheduler, a pool, a thing of the embedder's.
 ///
 /// ```
-/// use isopod_host::{Context, Host, Module, PhaseResult, async_trait};
+/// # mod isopod { pub use isopod_host as host; }
+/// use isopod::host::{Context, Host, Module, PhaseResult, async_trait};
 ///
 /// struct Greeter;
 ///

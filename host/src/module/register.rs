@@ -37,11 +37,12 @@ pub(crate) fn discovered() -> Vec<Box<dyn Module>> {
 /// [`HostBuilder::discover`](crate::HostBuilder::discover). Takes an expression that is the module.
 ///
 /// ```
+/// # mod isopod { pub use isopod_host as host; }
 /// # struct Metrics;
 /// # impl isopod_host::Module for Metrics {
 /// #     fn name(&self) -> &str { "metrics" }
 /// # }
-/// isopod_host::register!(Metrics);
+/// isopod::host::register!(Metrics);
 /// # fn main() {}
 /// ```
 #[macro_export]

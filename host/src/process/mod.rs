@@ -42,7 +42,8 @@ pub struct Endpoint(pub String);
 /// known, in [`Phase::Ready`]; it is told to end by SIGTERM in [`Phase::Drain`], and killed if it does not.
 ///
 /// ```
-/// use isopod_host::process::ProcessModule;
+/// # mod isopod { pub use isopod_host as host; }
+/// use isopod::host::process::ProcessModule;
 /// use serde_json::json;
 ///
 /// let resizer = ProcessModule::new("resizer", "/usr/bin/resizer")

@@ -16,7 +16,8 @@ type Factory = Box<dyn FnMut(ChildContext) -> BoxFuture<'static, Result<(), BoxE
 /// A child to be: its name, what makes it, and what is done when it ends.
 ///
 /// ```
-/// use isopod_host::supervise::{ChildSpec, Restart};
+/// # mod isopod { pub use isopod_host as host; }
+/// use isopod::host::supervise::{ChildSpec, Restart};
 ///
 /// let spec = ChildSpec::new("poller", |ctx| async move {
 ///     ctx.token.cancelled().await;

@@ -50,7 +50,8 @@ impl Supervisor {
     /// Calls a function by name, if it is exported, with the supervisor's timeout. It is counted under the unit's name.
     ///
     /// ```
-    /// use isopod_host::supervise::{Called, NativeModules, Supervisor};
+    /// # mod isopod { pub use isopod_host as host; }
+    /// use isopod::host::supervise::{Called, NativeModules, Supervisor};
     ///
     /// let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build()?;
     /// let supervisor = Supervisor::builder(runtime.handle().clone()).build();
@@ -62,7 +63,7 @@ impl Supervisor {
     ///     assert_eq!(sum, Called::Value(42));
     ///     let none: Called<i64> = supervisor.call(&modules, "math", "divide", (1, 0)).await?;
     ///     assert_eq!(none, Called::NotExported);
-    ///     Ok::<_, isopod_host::supervise::CallError>(())
+    ///     Ok::<_, isopod::host::supervise::CallError>(())
     /// }).expect("calls");
     /// # Ok::<(), std::io::Error>(())
     /// ```

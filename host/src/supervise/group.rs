@@ -52,7 +52,8 @@ impl Default for GroupOptions {
 /// Dropping it aborts the children; [`Group::stop`] stops them in order.
 ///
 /// ```
-/// use isopod_host::supervise::{ChildSpec, GroupOptions, Restart, Supervisor};
+/// # mod isopod { pub use isopod_host as host; }
+/// use isopod::host::supervise::{ChildSpec, GroupOptions, Restart, Supervisor};
 /// use std::sync::atomic::{AtomicU32, Ordering};
 /// use std::sync::Arc;
 ///

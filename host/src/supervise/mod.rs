@@ -7,7 +7,8 @@
 //! `group` carries them out.
 //!
 //! ```
-//! use isopod_host::supervise::{RunError, Supervisor};
+//! # mod isopod { pub use isopod_host as host; }
+//! use isopod::host::supervise::{RunError, Supervisor};
 //!
 //! let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build()?;
 //! let supervisor = Supervisor::builder(runtime.handle().clone()).build();

@@ -7,10 +7,10 @@
 //! what a script exports.
 //!
 //! ```
-//! use isopod_host::bus::{Bus, Delivery, Message, SubscribeOptions};
-//! use isopod_host::workers::{DeliverOptions, EventBridge};
-//! use isopod_pool::Options;
-//! use isopod_pool::js::{Pool, Script};
+//! # mod isopod { pub use isopod_host as host; pub use isopod_pool::{Options, js::{Pool, Script}}; }
+//! use isopod::host::bus::{Bus, Delivery, Message, SubscribeOptions};
+//! use isopod::host::workers::{DeliverOptions, EventBridge};
+//! use isopod::{Options, Pool, Script};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build()?;

@@ -23,9 +23,10 @@ use crate::bus::{AnnounceError, Bus, Message, Payload, ResultRef, Results, Sourc
 ///
 /// ```no_run
 /// use futures::StreamExt;
-/// use isopod_host::bus::{Bus, Results};
-/// use isopod_host::workers::{TaskResponse, WorkerTasks};
-/// use isopod_pool::js::{Pool, TaskRequest};
+/// # mod isopod { pub use isopod_host as host; pub use isopod_pool::js::{Pool, TaskRequest}; }
+/// use isopod::host::bus::{Bus, Results};
+/// use isopod::host::workers::{TaskResponse, WorkerTasks};
+/// use isopod::{Pool, TaskRequest};
 ///
 /// # async fn example(bus: Bus, pool: Pool) {
 /// let tasks = WorkerTasks::new(&bus, &Results::new(), &pool);

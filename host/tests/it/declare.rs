@@ -70,7 +70,7 @@ fn a_module_finds_what_another_registered_as_it_was_configured_until_that_one_is
     let host = Host::builder()
         .module(BillingModule)
         .module(ReportModule)
-        .config(config.as_object().unwrap().clone())
+        .config(config)
         .instance("one")
         .build();
     let running = host.unwrap().start_blocking().unwrap();
@@ -125,9 +125,7 @@ fn a_wrong_configuration_is_told_with_module_phase_and_field() {
     };
     assert_eq!(failure.phase, Phase::Build);
     assert!(failure.to_string().contains("wrong at `start_at`"), "{failure}");
-    let unknown = Host::builder()
-        .config(json!({ "biling": {} }).as_object().unwrap().clone())
-        .build();
+    let unknown = Host::builder().config(json!({ "biling": {} })).build();
     assert!(unknown.unwrap_err().to_string().contains("no such module"));
 }
 

@@ -170,6 +170,16 @@ pub enum ModuleError {
         /// The lines around it, with a caret.
         frame: String,
     },
+    /// TypeScript or JSX, in a build without the feature `typescript`.
+    #[error(
+        "cannot load {file}: this build has no compiler for {language}; enable the feature `typescript` of `isopod`"
+    )]
+    NoCompiler {
+        /// The module.
+        file: String,
+        /// The language that it is written in.
+        language: &'static str,
+    },
     /// The module's source is over the limit.
     #[error("module {file} has {bytes} bytes, over the limit of {limit}: make it smaller, or raise `module_bytes_max`")]
     TooLarge {

@@ -10,6 +10,7 @@
 //!
 //! It must not fetch modules over the network, and it must not read outside the folders it was given.
 
+#[cfg(feature = "typescript")]
 mod accessors;
 mod browser;
 mod cache;
@@ -37,6 +38,10 @@ mod refusal;
 mod source_maps;
 mod sources;
 mod specifier;
+#[cfg(feature = "typescript")]
+mod transpile;
+#[cfg(not(feature = "typescript"))]
+#[path = "no_transpile.rs"]
 mod transpile;
 mod tsconfig;
 

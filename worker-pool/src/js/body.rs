@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use isopod_runtime::handlers::{Body, BoxError, Fault};
+use isopod_runtime::handlers::{Body, BodyError, Fault};
 
 use super::engine::failure;
 use crate::pool::Ticket;
@@ -30,14 +30,14 @@ pub(super) fn hold(body: Body, ticket: Ticket) -> Body {
 
 impl HttpBody for Held {
     type Data = Bytes;
-    type Error = BoxError;
+    type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let mut polled = Pin::new(&mut self.body).poll_frame(cx);
         if polled.is_pending()
             && let Some(Poll::Ready(failure)) = self.ticket.as_ref().map(|ticket| ticket.poll_lost(cx))
         {
-            polled = Poll::Ready(Some(Err(failure.into())));
+            polled = Poll::Ready(Some(Err(BodyError::new(failure))));
         }
         if let Poll::Ready(Some(Err(error))) = polled {
             polled = Poll::Ready(Some(Err(told(error))));
@@ -64,9 +64,9 @@ impl HttpBody for Held {
 }
 
 /// How the event ended, where that is why its body did.
-fn told(error: BoxError) -> BoxError {
-    match error.downcast::<Fault>() {
-        Ok(fault) => failure(*fault).into(),
-        Err(error) => error,
+fn told(error: BodyError) -> BodyError {
+    match error.into_inner().downcast::<Fault>() {
+        Ok(fault) => BodyError::new(failure(*fault)),
+        Err(error) => BodyError::new(error),
     }
 }

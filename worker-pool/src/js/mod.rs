@@ -1,6 +1,7 @@
 //! Workers that run JavaScript: the engine over V8, and the pool as an embedder uses it. The feature `v8`, on by default.
 
 mod body;
+mod builder;
 mod engine;
 mod pool;
 mod task;
@@ -12,6 +13,7 @@ pub use isopod_runtime::{
     events, fetch, give_back_memory, handlers, modules, native, quotas, sql, values,
 };
 
+pub use self::builder::PoolBuilder;
 pub use self::engine::{JsEngine, JsWorker};
-pub use self::pool::{Pool, PoolBuilder};
+pub use self::pool::Pool;
 pub use self::task::{TaskRequest, TaskStream};

@@ -9,23 +9,23 @@ use std::time::Duration;
 use futures::channel::oneshot;
 use isopod_runtime::handlers::{Body, Event, EventKind, Fault, Message, Reply, Task};
 use isopod_runtime::values::{Answer, FromScript, IntoArguments, answer};
-use isopod_runtime::{Extend, Fabric, Image, OsScheduling, Script, WorkerThread};
+use isopod_runtime::{Script, WorkerThread};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::body::hold;
+use super::builder::PoolBuilder;
 use super::engine::{JsEngine, failure};
 use super::task::{TaskRequest, TaskStream};
 use crate::{
-    BuildError, DeployError, Deployment, Failure, Meta, NativeTask, Options, Outcome, PoolBuilder as CoreBuilder,
-    PoolEvent, PoolStats, ShutdownReport, Ticket, Unhealthy,
+    DeployError, Deployment, Failure, Meta, NativeTask, Options, Outcome, PoolStats, ShutdownReport, Ticket, Unhealthy,
 };
 
 /// A pool of worker threads that run JavaScript.
 ///
 /// ```
-/// use isopod_pool::js::{Pool, Script};
-/// use isopod_pool::Options;
+/// # mod isopod { pub use isopod_pool::{Options, js::{Pool, Script}}; }
+/// use isopod::{Options, Pool, Script};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let pool = Pool::builder().threads(1).build()?;
 /// let script = Script::builder("sum").source("export const add = (a, b) => a + b;").build()?;
@@ -44,86 +44,13 @@ use crate::{
 /// once: what was accepted is finished, nothing is accepted any more, and the threads end by themselves.
 #[derive(Clone, Debug)]
 pub struct Pool {
-    core: crate::Pool<JsEngine>,
-}
-
-type Change = dyn FnOnce(CoreBuilder<JsEngine>) -> CoreBuilder<JsEngine>;
-
-/// Settings of a pool to be. Made by [`Pool::builder`]; every setting has a default.
-#[must_use = "a builder makes a pool with `build`"]
-pub struct PoolBuilder {
-    io_threads: usize,
-    scheduling: OsScheduling,
-    fabric: Fabric,
-    change: Vec<Box<Change>>,
-}
-
-impl PoolBuilder {
-    /// How many worker threads there are from the start. Default: one per processor.
-    pub fn threads(self, threads: usize) -> Self {
-        self.configure(move |core| core.threads(threads))
-    }
-
-    /// How many worker threads there may be. Default: as many as [`PoolBuilder::threads`].
-    pub fn threads_max(self, threads: usize) -> Self {
-        self.configure(move |core| core.threads_max(threads))
-    }
-
-    /// How many threads each worker thread's I/O runtime has. Default: 2.
-    pub const fn io_threads(mut self, threads: usize) -> Self {
-        self.io_threads = threads;
-        self
-    }
-
-    /// What is said to the operating system about the pool's threads. Default: [`OsScheduling::Tuned`].
-    pub const fn os_scheduling(mut self, scheduling: OsScheduling) -> Self {
-        self.scheduling = scheduling;
-        self
-    }
-
-    /// Adds ops, JavaScript, bindings and modules to the pool's workers, and takes names away from them.
-    pub fn extend(mut self, extend: impl Extend) -> Self {
-        self.fabric.extend = Some(Arc::new(extend));
-        self
-    }
-
-    /// Starts isolates from a snapshot of one's own. Default: [`Image::stock`].
-    pub const fn image(mut self, image: Image) -> Self {
-        self.fabric.image = image;
-        self
-    }
-
-    /// Calls this with each lifecycle event, on the thread where it happens: it must be quick, and not block.
-    pub fn on(self, observer: impl Fn(&PoolEvent) + Send + Sync + 'static) -> Self {
-        self.configure(move |core| core.on(observer))
-    }
-
-    /// Changes any other setting: see [`crate::PoolBuilder`] for all of them.
-    pub fn configure(mut self, change: impl FnOnce(CoreBuilder<JsEngine>) -> CoreBuilder<JsEngine> + 'static) -> Self {
-        self.change.push(Box::new(change));
-        self
-    }
-
-    /// Makes the pool. Does not block: threads and workers start meanwhile.
-    ///
-    /// # Errors
-    /// Settings that contradict each other, or no thread to be had.
-    pub fn build(self) -> Result<Pool, BuildError> {
-        let core = crate::Pool::builder(JsEngine::new(self.io_threads, self.scheduling, self.fabric));
-        let core = self.change.into_iter().fold(core, |core, change| change(core));
-        Ok(Pool { core: core.build()? })
-    }
+    pub(super) core: crate::Pool<JsEngine>,
 }
 
 impl Pool {
     /// Begins to make a pool.
     pub fn builder() -> PoolBuilder {
-        PoolBuilder {
-            io_threads: 2,
-            scheduling: OsScheduling::default(),
-            fabric: Fabric::default(),
-            change: Vec::new(),
-        }
+        PoolBuilder::new()
     }
 
     /// Makes a script answer to a name; replaces what had the name, without dropping an event of it. Does not wait for
@@ -244,9 +171,10 @@ impl Pool {
     /// `ctx.emit()` tell comes while it runs, then the value that the handler returns. Dropping the stream cancels it.
     ///
     /// ```no_run
+    /// # mod isopod { pub use isopod_pool::js::{TaskItem, TaskRequest}; }
     /// # async fn example(pool: isopod_pool::js::Pool) -> Result<(), isopod_pool::Failure> {
     /// use futures::StreamExt;
-    /// use isopod_pool::js::{TaskItem, TaskRequest};
+    /// use isopod::{TaskItem, TaskRequest};
     ///
     /// let mut task = pool.task::<String>("resize", TaskRequest::new(("photo.png", 640)).config("format", "webp"))?;
     /// while let Some(item) = task.next().await {
@@ -324,9 +252,9 @@ impl Pool {
     /// not be `Send`, in a fresh `LocalSet`. See [`crate::Pool::native`].
     ///
     /// ```
+    /// # mod isopod { pub use isopod_pool::{Meta, js::Pool}; }
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use isopod_pool::Meta;
-    /// use isopod_pool::js::Pool;
+    /// use isopod::{Meta, Pool};
     ///
     /// let pool = Pool::builder().threads(1).build()?;
     /// let task = pool.native("name", Meta::default(), async |_thread| {

@@ -32,7 +32,7 @@ pub(super) fn text(workspace: &Workspace) -> Result<String> {
         "--format-version",
         "1",
     ]))?;
-    let crates = linked(&serde_json::from_str(&metadata)?, "isopod")?;
+    let crates = linked(&serde_json::from_str(&metadata)?, "isopod-cli")?;
     let mut out = String::from("Third-party software in this program\n\n");
     let mut texts: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for linked in &crates {
@@ -130,12 +130,12 @@ mod tests {
             json!({ "id": name, "name": name, "version": "1.0.0", "license": "MIT", "source": "registry",
                     "manifest_path": format!("/{name}/Cargo.toml") })
         };
-        let mut own = package("isopod");
+        let mut own = package("isopod-cli");
         own["source"] = Json::Null;
         let metadata = json!({
             "packages": [own, package("linked"), package("deep"), package("builder"), package("unused")],
             "resolve": { "nodes": [
-                { "id": "isopod", "deps": [
+                { "id": "isopod-cli", "deps": [
                     { "pkg": "linked", "dep_kinds": [{ "kind": null }, { "kind": "dev" }] },
                     { "pkg": "builder", "dep_kinds": [{ "kind": "build" }] },
                 ] },
@@ -143,7 +143,7 @@ mod tests {
                 { "id": "builder", "deps": [{ "pkg": "unused", "dep_kinds": [{ "kind": null }] }] },
             ] },
         });
-        let names: Vec<_> = linked(&metadata, "isopod")
+        let names: Vec<_> = linked(&metadata, "isopod-cli")
             .unwrap()
             .into_iter()
             .map(|linked| linked.name)

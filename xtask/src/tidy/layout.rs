@@ -7,6 +7,7 @@ use super::files::File;
 
 /// The crates from the top down. Each may depend on those after it only.
 const LAYERS: &[&str] = &[
+    "isopod-cli",
     "isopod",
     "isopod-server",
     "isopod-host",
@@ -235,7 +236,7 @@ mod tests {
 
     #[test]
     fn dependencies_point_down() {
-        assert!(wrong_way("isopod", "isopod-pool").is_none());
+        assert!(wrong_way("isopod-cli", "isopod-pool").is_none());
         assert!(wrong_way("isopod-pool", "isopod-server").is_some());
         assert!(wrong_way("xtask", "deno_core").is_some());
         assert!(wrong_way("isopod-runtime", "deno_core").is_none());

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use deno_core::serde_json::json;
 use deno_core::{Extension, OpState};
-use isopod_pool::Options;
-use isopod_pool::js::{Binding, Extend, NewWorker, Pool, Script};
+use isopod::extend::{Extend, NewWorker};
+use isopod::{Binding, Options, Pool, Script};
 
 struct Shop;
 

@@ -12,10 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use isopod_pool::js::fetch::{FetchConfig, NetPolicy};
-use isopod_pool::js::values::ToJsBuffer;
-use isopod_pool::js::{Pool, Script};
-use isopod_pool::{Failure, Meta, Options, Policy};
+use isopod::{Failure, FetchConfig, Meta, NetPolicy, Options, Policy, Pool, Script, ToJsBuffer};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{Receiver, Sender, channel, error::TrySendError};
@@ -45,13 +42,13 @@ pub enum LoadError {
     Runtime(#[from] std::io::Error),
     /// The pool cannot be made of these settings.
     #[error("the pool could not be made: {0}")]
-    Pool(#[from] isopod_pool::BuildError),
+    Pool(#[from] isopod::BuildError),
     /// The script cannot be made.
     #[error("the detector's script could not be made: {0}")]
-    Script(#[from] isopod_pool::js::ScriptError),
+    Script(#[from] isopod::ScriptError),
     /// The pool takes no scripts.
     #[error("the detector could not be deployed: {0}")]
-    Deploy(#[from] isopod_pool::DeployError),
+    Deploy(#[from] isopod::DeployError),
     /// The detector does not work, as when its model server does not answer.
     #[error("the detector is not ready: {0}")]
     NotReady(Failure),
@@ -113,7 +110,7 @@ impl Plugin {
         let config: Config = serde_json::from_str(config_json)?;
         let pool = Pool::builder()
             .threads(config.threads)
-            .configure(|core| core.thread_name("detector-js"))
+            .thread_name("detector-js")
             .build()?;
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)

@@ -1,20 +1,19 @@
 //! One connection: opened with SQLite's limits, and cleaned after every call.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use deno_core::url::form_urlencoded;
+use percent_encoding::percent_decode_str;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{ErrorCode, OpenFlags};
-use sqlx::sqlite::SqliteConnectOptions;
 
 use super::authorize::Guard;
 use super::functions;
 use super::nesting::Nesting;
 use crate::sql::config::SqlConfig;
-use crate::sql::service::{SqlError, invalid};
+use crate::sql::service::SqlError;
 
 /// Statements that stay compiled on a connection.
 const STATEMENTS_KEPT: usize = 100;
@@ -32,15 +31,22 @@ pub(super) enum Place {
 
 impl Place {
     pub(super) fn of(url: &str) -> Result<Self, SqlError> {
-        let parsed = SqliteConnectOptions::from_str(url).map_err(|error| invalid(&error))?;
         let (database, query) = url.split_once('?').unwrap_or((url, ""));
+        let path = database.strip_prefix("sqlite:").unwrap_or(database);
+        let path = percent_decode_str(path.strip_prefix("//").unwrap_or(path)).decode_utf8();
+        let path = path.map_err(|error| SqlError::Url(format!("its path is not UTF-8: {error}")))?;
         let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
         let mut in_memory = database.ends_with(":memory:");
         for (key, value) in form_urlencoded::parse(query.as_bytes()) {
             match (&*key, &*value) {
                 ("mode", "memory") => in_memory = true,
                 ("mode", "ro") => flags = OpenFlags::SQLITE_OPEN_READ_ONLY,
-                ("mode", _) | ("cache", _) | ("immutable", "0" | "false") => {}
+                ("mode", "rw" | "rwc") | ("cache", "private" | "shared") | ("immutable", "0" | "false") => {}
+                ("mode" | "cache", value) => {
+                    return Err(SqlError::Url(format!(
+                        "unknown value {value:?} of its parameter '{key}'"
+                    )));
+                }
                 (key, _) => return Err(SqlError::Url(format!("its parameter '{key}' is not supported"))),
             }
         }
@@ -49,7 +55,7 @@ impl Place {
         Ok(match in_memory {
             true => Self::Memory,
             false => Self::File {
-                path: parsed.get_filename().to_owned(),
+                path: PathBuf::from(&*path),
                 flags,
             },
         })
@@ -239,5 +245,50 @@ fn code(extended: i32) -> &'static str {
         25 => "SQLITE_RANGE",
         26 => "SQLITE_NOTADB",
         _ => "SQLITE_ERROR",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::Place;
+
+    #[test]
+    fn the_file_of_a_url() {
+        for (url, expected) in [
+            ("sqlite:data/app.sqlite", "data/app.sqlite"),
+            ("sqlite:///data/app.sqlite?mode=rwc", "/data/app.sqlite"),
+            ("sqlite://app.db?mode=ro&cache=shared", "app.db"),
+            ("sqlite:what%3F.db", "what?.db"),
+        ] {
+            let Ok(Place::File { path, .. }) = Place::of(url) else {
+                panic!("{url}");
+            };
+            assert_eq!(path, Path::new(expected), "{url}");
+        }
+        for url in ["sqlite::memory:", "sqlite://:memory:", "sqlite:any.db?mode=memory"] {
+            assert_eq!(Place::of(url).unwrap(), Place::Memory, "{url}");
+        }
+    }
+
+    #[test]
+    fn parameters_that_are_not_known_are_refused() {
+        for (url, expected) in [
+            (
+                "sqlite:a.db?mode=write",
+                "unknown value \"write\" of its parameter 'mode'",
+            ),
+            (
+                "sqlite:a.db?cache=all",
+                "unknown value \"all\" of its parameter 'cache'",
+            ),
+            ("sqlite:a.db?immutable=1", "its parameter 'immutable' is not supported"),
+            ("sqlite:a.db?vfs=x", "its parameter 'vfs' is not supported"),
+            ("sqlite:%ff.db", "its path is not UTF-8"),
+        ] {
+            let error = Place::of(url).unwrap_err().to_string();
+            assert!(error.contains(expected), "{url}: {error}");
+        }
     }
 }

@@ -1,0 +1,16 @@
+//! The pool without JavaScript: threads, mailboxes, placement, supervision and statistics for any [`Engine`].
+//!
+//! [`isopod::Pool`](crate::Pool) is this [`Pool`] over [`JsEngine`]. Programs that run JavaScript need nothing of this
+//! module.
+
+#[doc(inline)]
+pub use isopod_pool::js::{JsEngine, JsWorker};
+#[doc(inline)]
+pub use isopod_pool::{
+    Admit, BootContext, BootError, Breaker, BreakerState, Engine, Event, Pool, PoolBuilder, RejectReason, Rejected,
+    SlotId, StopNotice, ThreadError, Ticket, Turn, Worker, placement,
+};
+
+#[cfg(feature = "testing")]
+#[doc(inline)]
+pub use isopod_pool::fake;

@@ -1,0 +1,7 @@
+//! The settings of module loading: [`ScriptBuilder::modules`](crate::ScriptBuilder::modules).
+
+#[doc(inline)]
+pub use isopod_runtime::modules::{
+    ImportMapText, Importer, Jsx, JsxRuntime, LoaderLimits, LoaderOptions, MemoryModule, ModuleError, ModulesLoaded,
+    Reach, Refusal,
+};

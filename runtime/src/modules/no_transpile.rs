@@ -1,0 +1,26 @@
+//! In place of the compiler for TypeScript and JSX in a build without it.
+
+use std::sync::Arc;
+
+use url::Url;
+
+use super::cache::Transpiled;
+use super::error::{ModuleError, display_url};
+use super::kind::Dialect;
+use super::tsconfig::Settings;
+
+pub(super) fn transpile(
+    url: &Url,
+    _source: &Arc<str>,
+    dialect: Dialect,
+    _settings: &Settings,
+    _node_env: &str,
+) -> Result<Transpiled, ModuleError> {
+    Err(ModuleError::NoCompiler {
+        file: display_url(url),
+        language: match dialect {
+            Dialect::Jsx => "JSX",
+            Dialect::TypeScript | Dialect::Tsx => "TypeScript",
+        },
+    })
+}

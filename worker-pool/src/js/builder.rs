@@ -1,0 +1,81 @@
+//! The settings of a pool of JavaScript workers: those of every pool, and the engine's own.
+
+use std::sync::Arc;
+
+use isopod_runtime::{Extend, Fabric, Image, OsScheduling};
+
+use super::engine::JsEngine;
+use super::pool::Pool;
+use crate::BuildError;
+use crate::builder::{Base, PoolBuilder as CoreBuilder, settings};
+
+/// The settings of a [`Pool`], each with a default. Returned by [`Pool::builder`].
+///
+/// ```
+/// # mod isopod { pub use isopod_pool::js::Pool; }
+/// use isopod::Pool;
+/// use std::time::Duration;
+///
+/// let pool = Pool::builder()
+///     .threads(1)
+///     .thread_name("shop")
+///     .wall_timeout(Duration::from_secs(5))
+///     .queue_len_max(100)
+///     .build()?;
+/// # drop(pool);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a builder makes a pool with `build`"]
+pub struct PoolBuilder {
+    base: Base,
+    io_threads: usize,
+    scheduling: OsScheduling,
+    fabric: Fabric,
+}
+
+impl PoolBuilder {
+    settings!();
+
+    pub(super) fn new() -> Self {
+        Self {
+            base: Base::default(),
+            io_threads: 2,
+            scheduling: OsScheduling::default(),
+            fabric: Fabric::default(),
+        }
+    }
+
+    /// Sets how many threads each worker thread's I/O runtime has. Default: 2.
+    pub const fn io_threads(mut self, threads: usize) -> Self {
+        self.io_threads = threads;
+        self
+    }
+
+    /// Sets how the pool's threads are scheduled by the operating system. Default: [`OsScheduling::Tuned`].
+    pub const fn os_scheduling(mut self, scheduling: OsScheduling) -> Self {
+        self.scheduling = scheduling;
+        self
+    }
+
+    /// Adds ops, JavaScript, bindings and modules to the pool's workers, and takes names away from them.
+    pub fn extend(mut self, extend: impl Extend) -> Self {
+        self.fabric.extend = Some(Arc::new(extend));
+        self
+    }
+
+    /// Sets the snapshot that isolates start from. Default: [`Image::stock`].
+    pub const fn image(mut self, image: Image) -> Self {
+        self.fabric.image = image;
+        self
+    }
+
+    /// Makes the pool. Does not block: threads and workers start meanwhile.
+    ///
+    /// # Errors
+    /// Settings that contradict each other, or no thread to be had.
+    pub fn build(self) -> Result<Pool, BuildError> {
+        let engine = JsEngine::new(self.io_threads, self.scheduling, self.fabric);
+        let core = CoreBuilder::with(engine, self.base).build()?;
+        Ok(Pool { core })
+    }
+}
