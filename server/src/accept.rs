@@ -1,4 +1,4 @@
-//! From a listener to connections that speak HTTP, and to their end.
+//! Accepting connections and serving HTTP on them.
 
 use std::{net::SocketAddr, pin::Pin, sync::Arc, sync::atomic::Ordering, task::Poll, time::Duration};
 
@@ -27,12 +27,12 @@ use crate::{
     watched::Watched,
 };
 
-/// How long a refused client has to read why.
+/// Time for a refused client to read the reason.
 const GENTLE_CLOSE: Duration = Duration::from_secs(2);
-/// How long to wait when the system has no room for another connection.
+/// Pause when the system has no room for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// What accepting needs beside a listener.
+/// State for accepting besides the listener.
 pub(crate) struct Accept<D> {
     pub(crate) app: Arc<App<D>>,
     pub(crate) room: Arc<Semaphore>,
@@ -40,8 +40,8 @@ pub(crate) struct Accept<D> {
 }
 
 impl<D: Dispatch> Accept<D> {
-    /// Accepts until the server drains, and then what had already been waiting. Gives the listener back, which is not to
-    /// be closed at once: the far end of a handshake may be a while away.
+    /// Accepts until the server drains, then accepts connections that were already waiting. Returns the listener, which must
+    /// not be closed at once: handshakes may still be in flight.
     pub(crate) async fn until_draining(self, mut listener: Listener) -> (Self, Listener) {
         self.until(&listener, self.app.core.draining()).await;
         listener.refuse_new();
@@ -54,7 +54,7 @@ impl<D: Dispatch> Accept<D> {
         (self, listener)
     }
 
-    /// Accepts who was on the way when the server began to drain, until it closes.
+    /// Accepts connections in flight when the server began to drain, until it closes.
     pub(crate) async fn until_closing(self, listener: Listener) {
         self.until(&listener, self.app.core.closing.cancelled()).await;
     }
@@ -75,7 +75,7 @@ impl<D: Dispatch> Accept<D> {
             match accepted {
                 Ok((stream, peer)) => self.spawn(listener, stream, peer, permit),
                 Err(error) => {
-                    tracing::warn!(target: "isopod::server", %error, "a connection could not be accepted");
+                    tracing::warn!(target: "isopod::server", %error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -126,7 +126,7 @@ async fn serve<D: Dispatch>(app: Arc<App<D>>, tls: Option<TlsAcceptor>, stream: 
         }
         Ok(Opened { io, is_h2: false, tls }) => serve_h1(app.clone(), origin(tls), io).await,
         Err(error) => {
-            tracing::debug!(target: "isopod::server", %error, ?peer, "a connection did not get as far as HTTP");
+            tracing::debug!(target: "isopod::server", %error, ?peer, "a connection failed before its first request");
             (scheme == Scheme::Https).then_some(Cut::Handshake)
         }
     };
@@ -142,7 +142,7 @@ struct Opened {
     tls: Option<Tls>,
 }
 
-/// The byte stream, after the handshake if there is one, and whether HTTP/2 is spoken over it.
+/// Performs the TLS handshake, if any. Returns the byte stream, and whether it carries HTTP/2.
 async fn open(tls: Option<TlsAcceptor>, stream: Plain, connection: &Arc<Connection>) -> std::io::Result<Opened> {
     let Some(tls) = tls else {
         let mut io = Watched::new(Stream::Plain(stream), connection.clone());
@@ -157,7 +157,7 @@ async fn open(tls: Option<TlsAcceptor>, stream: Plain, connection: &Arc<Connecti
     Ok(Opened { io, is_h2, tls })
 }
 
-/// Serves it to its end; gives why it was cut, if it was.
+/// Serves the connection to its end. Returns why it was cut, if it was.
 async fn serve_h1<D: Dispatch>(app: Arc<App<D>>, origin: Arc<Origin>, io: Watched) -> Option<Cut> {
     let core = app.core.clone();
     let connection = origin.connection.clone();
@@ -205,7 +205,7 @@ async fn serve_h1<D: Dispatch>(app: Arc<App<D>>, origin: Arc<Origin>, io: Watche
     served.is_err_and(|error| error.is_parse()).then_some(Cut::BadRequest)
 }
 
-/// Serves it to its end; gives why it was cut, if it was.
+/// Serves the connection to its end. Returns why it was cut, if it was.
 async fn serve_h2<D: Dispatch>(app: Arc<App<D>>, origin: Arc<Origin>, io: Watched) -> Option<Cut> {
     let core = app.core.clone();
     let connection = origin.connection.clone();
@@ -254,7 +254,7 @@ async fn serve_h2<D: Dispatch>(app: Arc<App<D>>, origin: Arc<Origin>, io: Watche
     }
 }
 
-/// Whether it was the client's frames that ended the connection, and not the network.
+/// Returns whether invalid frames of the client, not the network, ended the connection.
 fn is_bad_frames(error: &hyper::Error) -> bool {
     std::error::Error::source(error)
         .and_then(|cause| cause.downcast_ref::<h2::Error>())

@@ -1,17 +1,17 @@
-//! Who may ask an admin listener. It stands on loopback or in a private network, where any web page that somebody looks at
-//! can reach it by their browser: so a request must name the listener, and must not come from another page.
+//! Access control of an admin listener. It listens on loopback or in a private network, where any web page can reach it
+//! through a browser: so a request must name the listener, and must not come from another site.
 
 use http::{HeaderMap, Request, StatusCode, Version, header, uri::Authority};
 use subtle::ConstantTimeEq;
 
-/// Who may ask an admin listener, beside what holds for all: the method, and no request from another site's page.
+/// Access rules of an admin listener, in addition to the rules for all: the method, and no cross-site requests.
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct AdminAccess {
-    /// Names by which the listener may be asked, beside addresses, `localhost` and names without a dot: a name that anyone
-    /// can register may be made to point here (DNS rebinding). Default: none.
+    /// Accepted `Host` names in addition to addresses, `localhost` and names without a dot: names that anyone can register
+    /// may be made to resolve to this listener (DNS rebinding). Default: none.
     pub hosts: Vec<String>,
-    /// What `authorization: Bearer` must say, for all paths but `/healthz` and `/readyz`. Default: nothing.
+    /// Bearer token required for all paths except `/healthz` and `/readyz`. Default: none.
     pub token: Option<String>,
 }
 
@@ -24,12 +24,12 @@ impl std::fmt::Debug for AdminAccess {
     }
 }
 
-/// Why a request is not answered.
+/// The reason for denying a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Denial {
-    #[error("this host name is not one of the admin listener's; ask by its address, or add the name to `admin.hosts`")]
+    #[error("unknown host name; use the admin listener's address, or add the name to `admin.hosts`")]
     Host,
-    #[error("pages of other sites may not ask the admin listener")]
+    #[error("cross-site requests to the admin listener are not allowed")]
     Origin,
     #[error("send `authorization: Bearer` with the token of `admin.token`")]
     Token,
@@ -45,7 +45,7 @@ impl Denial {
 }
 
 impl AdminAccess {
-    /// Decides about a request.
+    /// Checks a request.
     pub(crate) fn check<B>(&self, request: &Request<B>) -> Result<(), Denial> {
         let host = host(request).ok_or(Denial::Host)?;
         if !self.is_ours(&host) {
@@ -72,7 +72,7 @@ impl AdminAccess {
     }
 }
 
-/// The host that a request names: nobody who asks by HTTP/1.0 without one is a browser.
+/// Returns the host of a request. An HTTP/1.0 client without a host is not a browser.
 fn host<B>(request: &Request<B>) -> Option<Authority> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let authority: Authority = match (hosts.next(), hosts.next()) {
@@ -83,7 +83,7 @@ fn host<B>(request: &Request<B>) -> Option<Authority> {
     (!authority.host().is_empty() && !authority.as_str().contains('@')).then_some(authority)
 }
 
-/// Whether a request is not from another site's page: browsers say where one is from.
+/// Returns whether a request is same-origin, by the headers that browsers send.
 fn is_same_origin(headers: &HeaderMap, host: &Authority) -> bool {
     let says = |name: &str, fits: &dyn Fn(&str) -> bool| {
         headers.get_all(name).iter().all(|value| value.to_str().is_ok_and(fits))

@@ -1,4 +1,4 @@
-//! Health and figures, on a listener of their own that clients of the workers cannot reach.
+//! Health and metrics on a separate listener, which clients of the workers cannot reach.
 
 use std::{
     collections::VecDeque,
@@ -31,31 +31,30 @@ use crate::{
     metrics::{self, Metric},
 };
 
-/// Probes and scrapers are few. For more connections the longest silent ones make room.
+/// Maximum number of connections. Above it the longest idle one is closed.
 const CONNECTIONS_MAX: usize = 64;
-/// Requests that may be answered at one time, of those that take time.
+/// Maximum number of concurrent slow requests.
 const ANSWERS_MAX: usize = 16;
-/// From one request to the end of the next one's head.
+/// Time from one request to the end of the next request's head.
 const TIMEOUT: Duration = Duration::from_secs(10);
 const REQUEST_BYTES_MAX: usize = 16 << 10;
 
-/// What an admin listener shows.
+/// Contents of an admin listener.
 pub trait Status: Send + Sync + 'static {
-    /// Whether requests can be answered now, for `/readyz`.
+    /// Returns whether requests can be answered now, for `/readyz`.
     fn readiness(&self) -> Readiness;
 
-    /// What `/metrics` and `/stats` show.
+    /// Returns the metrics for `/metrics` and `/stats`.
     fn figures(&self) -> Vec<Metric>;
 
-    /// Answers a request for a path that the listener does not know, whatever its method. Default: nothing does, and it is
-    /// answered with 404.
+    /// Answers a request for a path that the listener does not know, with any method. Default: `None`, which responds 404.
     fn answer(&self, _request: Parts) -> impl Future<Output = Option<Response<String>>> + Send {
         async { None }
     }
 }
 
-/// The place where `/healthz`, `/readyz`, `/metrics` and `/stats` are served, apart from a
-/// [`Server`](crate::Server): for a process that is alive before its server is, and after it.
+/// A listener for `/healthz`, `/readyz`, `/metrics` and `/stats`, separate from a [`Server`](crate::Server), for a process
+/// that outlives its server.
 ///
 /// ```
 /// # use isopod_server::{AdminListener, Metric, Readiness, Status};
@@ -88,11 +87,11 @@ pub struct AdminListener {
 }
 
 impl AdminListener {
-    /// Takes the address; nobody is let in yet. Works from any thread.
+    /// Binds the address without accepting connections. Works from any thread.
     ///
     /// # Errors
     ///
-    /// The address cannot be had.
+    /// The address cannot be bound.
     pub fn bind(address: SocketAddr) -> Result<Self, StartError> {
         let (socket, address) = claim_tcp(address).map_err(|source| StartError::BindAdmin { address, source })?;
         Ok(Self {
@@ -102,34 +101,34 @@ impl AdminListener {
         })
     }
 
-    /// The same listener, for those whom this lets ask.
+    /// Sets the access rules.
     #[must_use]
     pub fn with_access(mut self, access: AdminAccess) -> Self {
         self.access = access;
         self
     }
 
-    /// Where it is, with the port the system chose.
+    /// Returns the address, with the port chosen by the system.
     #[must_use]
     pub const fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// Lets connections in, and gives what answers them until it is dropped.
+    /// Accepts connections. Returns a future that answers them until it is dropped.
     ///
     /// # Errors
     ///
-    /// The address was taken meanwhile.
+    /// The address is in use.
     ///
     /// # Panics
     ///
-    /// Outside of a Tokio runtime.
+    /// Outside a Tokio runtime.
     pub fn serve<S: Status>(self, status: S) -> Result<impl Future<Output = ()> + Send + use<S>, StartError> {
         let (listener, access) = self.listen()?;
         Ok(serve(Arc::new(status), listener, access))
     }
 
-    /// Lets connections in. Must be called inside an entered Tokio runtime.
+    /// Accepts connections. Must be called inside an entered Tokio runtime.
     pub(crate) fn listen(self) -> Result<(TcpListener, AdminAccess), StartError> {
         let refused = |source: io::Error| StartError::BindAdmin {
             address: self.address,
@@ -146,7 +145,7 @@ struct Seat {
     task: AbortHandle,
 }
 
-/// Serves until it is dropped, also while the server drains: that is when `/readyz` matters most.
+/// Serves until dropped, also while the server drains, when `/readyz` matters most.
 pub(crate) async fn serve<S: Status>(status: Arc<S>, listener: TcpListener, access: AdminAccess) {
     let desk = Arc::new(Desk {
         status,
@@ -199,7 +198,7 @@ async fn attend<S: Status>(desk: Arc<Desk<S>>, stream: TcpStream, is_waiting: Ar
 struct Desk<S> {
     status: Arc<S>,
     access: AdminAccess,
-    /// Room for answers that take time.
+    /// Permits for slow answers.
     answers: Semaphore,
 }
 
@@ -218,7 +217,7 @@ impl<S: Status> Desk<S> {
             return self.other(request).await;
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "ask with GET\n".to_owned());
+            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "use GET\n".to_owned());
             let allowed = HeaderValue::from_static("GET, HEAD");
             response.headers_mut().insert(header::ALLOW, allowed);
             return response;
@@ -241,17 +240,17 @@ impl<S: Status> Desk<S> {
         }
     }
 
-    /// Has the status answer what only it knows.
+    /// Asks the status for an answer to an unknown path.
     async fn other<B>(&self, request: Request<B>) -> Response<Full<Bytes>> {
         let Ok(_room) = self.answers.try_acquire() else {
-            let why = format!("{ANSWERS_MAX} such requests are being answered; try again later\n");
+            let why = format!("{ANSWERS_MAX} such requests are in progress; try again later\n");
             return text(StatusCode::SERVICE_UNAVAILABLE, why);
         };
         match self.status.answer(request.into_parts().0).await {
             Some(response) => response.map(|text| Full::new(Bytes::from(text))),
             None => text(
                 StatusCode::NOT_FOUND,
-                "there are /healthz, /readyz, /metrics and /stats\n".to_owned(),
+                "available: /healthz, /readyz, /metrics and /stats\n".to_owned(),
             ),
         }
     }

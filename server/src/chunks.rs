@@ -1,11 +1,11 @@
-//! The framing of a chunked body, held to the grammar of RFC 9112, section 7.1.
+//! Strict parser of chunked framing, by the grammar of RFC 9112, section 7.1.
 //!
-//! hyper reads chunks leniently: `5 \r\n` is a size for it, and an extension may be anything. Another server on the way may
-//! end the body elsewhere, so what is not the grammar is an error here before hyper sees it.
+//! hyper parses chunks leniently: it accepts `5 \r\n` as a size, and any extension. Another server on the path may see a
+//! different end of the body, so violations of the grammar are errors here before hyper sees them.
 
 use std::io;
 
-/// Where in a chunked body the next byte belongs.
+/// Position in a chunked body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum At {
     /// The first digit of a size.
@@ -28,7 +28,7 @@ enum At {
     End,
 }
 
-/// Where in `; name = value` the next byte belongs.
+/// Position in `; name = value`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Extension {
     BeforeName,
@@ -54,16 +54,16 @@ impl Chunks {
         Self { at: At::Size, left: 0 }
     }
 
-    /// Whether the whole body has been read.
+    /// Returns whether the whole body has been read.
     pub(crate) fn is_ended(&self) -> bool {
         self.at == At::End
     }
 
-    /// Takes what belongs to the body, and returns how many bytes that is: all, unless the body ends within them.
+    /// Consumes bytes of the body and returns their number: all, unless the body ends within them.
     ///
     /// # Errors
     ///
-    /// A byte is not where the grammar has it.
+    /// A byte violates the grammar.
     pub(crate) fn take(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut taken = 0;
         while taken < bytes.len() && self.at != At::End {
@@ -84,7 +84,7 @@ impl Chunks {
         Ok(taken)
     }
 
-    /// The place after this byte; `None` where it must not be.
+    /// Returns the position after this byte; `None` if it is not allowed.
     fn step(&mut self, byte: u8) -> Option<At> {
         Some(match (self.at, byte) {
             (At::Size | At::Digits, _) if byte.is_ascii_hexdigit() => {
@@ -137,7 +137,7 @@ fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// What may stand in a field's value: no control characters but the tab.
+/// Returns whether a byte is allowed in a field's value: no control characters except tab.
 const fn is_text(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)
 }

@@ -1,7 +1,7 @@
-//! Who a request comes from: the peer of its connection, or whom a trusted proxy names.
+//! The client of a request: the peer of its connection, or as named by a trusted proxy.
 //!
-//! Anyone can send `x-forwarded-for`. So these headers are overwritten, unless the peer is a proxy that the configuration
-//! trusts; and of what it says only the part counts that trusted proxies have added.
+//! Anyone can send `x-forwarded-for`, so these headers are overwritten unless the peer is a trusted proxy; and only the part
+//! added by trusted proxies counts.
 
 use std::{net::IpAddr, str::FromStr};
 
@@ -15,7 +15,7 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
-/// What else speaks of a client or of what it asked for, and is believed by frameworks.
+/// Other headers about the client or the request that frameworks trust.
 const OTHERS: [HeaderName; 10] = [
     HeaderName::from_static("cf-connecting-ipv6"),
     HeaderName::from_static("cf-pseudo-ipv4"),
@@ -29,19 +29,19 @@ const OTHERS: [HeaderName; 10] = [
     HeaderName::from_static("x-forwarded-server"),
 ];
 
-/// Addresses of a chain that are looked at.
+/// Maximum number of examined addresses of a chain.
 const CHAIN_MAX: usize = 64;
 
-/// A peer that is believed to say who its client is.
+/// A peer that is trusted to name its client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TrustedProxy {
-    /// Whoever connects from an address of this network.
+    /// Peers with an address in this network.
     Network(IpNet),
-    /// Whoever connects to a Unix socket.
+    /// Peers on a Unix socket.
     Unix,
 }
 
-/// A text that names no proxy.
+/// An error from parsing a trusted proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("write an address (`10.0.0.1`), a network (`10.0.0.0/8`, `fd00::/8`) or `unix`")]
 pub struct TrustedProxyError;
@@ -69,10 +69,10 @@ impl TrustedProxy {
     }
 }
 
-/// Who is at the other end of a connection.
+/// The peer of a connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
-    /// Nothing nameable on a Unix socket.
+    /// `None` on a Unix socket.
     address: Option<IpAddr>,
     scheme: Scheme,
     is_trusted: bool,
@@ -80,7 +80,7 @@ pub(crate) struct Peer {
     written: Option<HeaderValue>,
 }
 
-/// Who sent a request, and by which scheme.
+/// The client of a request and its scheme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Client {
     pub(crate) address: Option<IpAddr>,
@@ -99,12 +99,12 @@ impl Peer {
         }
     }
 
-    /// Whether it passes on what others ask.
+    /// Returns whether it is a proxy.
     pub(crate) const fn is_proxy(&self) -> bool {
         self.is_trusted
     }
 
-    /// Finds out who sent a request, and has its headers say so and nothing else.
+    /// Determines the client of a request, and sets its headers accordingly.
     pub(crate) fn client(&self, headers: &mut HeaderMap, trusted: &[TrustedProxy]) -> Client {
         let told = if self.is_trusted {
             told(headers, trusted)
@@ -141,7 +141,7 @@ impl Peer {
     }
 }
 
-/// What a trusted proxy says.
+/// Statements of a trusted proxy.
 #[derive(Debug, Default)]
 struct Told {
     address: Option<IpAddr>,

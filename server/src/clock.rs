@@ -1,7 +1,7 @@
 //! One coarse clock for all of the server's time limits.
 //!
-//! A timer for each request would cost more than many a request does, and a request body is polled by threads that
-//! have no timer at all. So one task ticks, and whoever waits has an [`Alarm`]: setting it is one atomic store.
+//! A timer per request would cost more than many requests do, and request bodies are polled by threads without timers. So
+//! one task ticks, and waiters have an [`Alarm`]: setting it is one atomic store.
 
 use std::{
     sync::{
@@ -20,8 +20,8 @@ const NEVER: u64 = u64::MAX;
 
 pub(crate) struct Clock {
     resolution: Duration,
-    /// Milliseconds of all ticks up to the last. Time that passes between late ticks is not made up for: an alarm set in it
-    /// would go off early.
+    /// Milliseconds up to the last tick. Time between late ticks is not added, because an alarm set during it would go off
+    /// early.
     now: AtomicU64,
     alarms: Mutex<Slab<Arc<Due>>>,
 }
@@ -67,12 +67,12 @@ impl Clock {
         }
     }
 
-    /// Wakes whoever waits for an alarm, due or not: something else changed that all must look at.
+    /// Wakes all waiters, due or not, because other state has changed.
     pub(crate) fn wake_all(&self) {
         self.wake(|_| true);
     }
 
-    /// Wakes without the lock: what is woken may go away with its waker, and take alarms with it, which need the lock.
+    /// Wakes without holding the lock: a waker's drop may drop alarms, which need the lock.
     fn wake(&self, which: impl Fn(&Due) -> bool) {
         let wakers: Vec<_> = self
             .alarms()
@@ -88,7 +88,7 @@ impl Clock {
     }
 }
 
-/// One thing to be woken for. Setting it again replaces the time; dropping it forgets it.
+/// An alarm. Setting it again replaces the time; dropping it removes it.
 pub(crate) struct Alarm {
     clock: Arc<Clock>,
     due: Arc<Due>,
@@ -108,7 +108,7 @@ impl Alarm {
         self.due.at.store(NEVER, Ordering::Release);
     }
 
-    /// Calls `then` when it goes off, for as long as nobody polls it.
+    /// Calls `then` when it goes off, as long as it is not polled.
     pub(crate) fn on_due(&self, then: impl Fn() + Send + Sync + 'static) {
         let watcher = Watcher {
             due: Arc::downgrade(&self.due),
@@ -118,7 +118,7 @@ impl Alarm {
         self.due.waker.register(&Waker::from(Arc::new(watcher)));
     }
 
-    /// Wakes whoever polls it, although it is not due.
+    /// Wakes its waiter although it is not due.
     pub(crate) fn wake(&self) {
         self.due.waker.wake();
     }

@@ -1,4 +1,4 @@
-//! What a server is told: where to listen, which worker answers what, and every limit with its default.
+//! A server's configuration: listeners, routes, and every limit with its default.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -8,7 +8,7 @@ use std::{
 
 use crate::{client::TrustedProxy, route::Routes};
 
-/// Everything a [`Server`](crate::Server) needs to know. Plain data: it reads no file and no environment variable.
+/// Configuration of a [`Server`](crate::Server). Plain data: it reads no files and no environment variables.
 ///
 /// ```
 /// # mod isopod { pub use isopod_server as server; }
@@ -23,23 +23,23 @@ use crate::{client::TrustedProxy, route::Routes};
 /// ```
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
-    /// Where requests come in. Default: 127.0.0.1 with a port of the system's choice.
+    /// Listeners for requests. Default: 127.0.0.1 with a port chosen by the system.
     pub listeners: Vec<Listen>,
-    /// Where `/healthz`, `/readyz`, `/metrics` and `/stats` are served, in clear text. Default: nowhere.
+    /// Address for `/healthz`, `/readyz`, `/metrics` and `/stats` over plain HTTP. Default: none.
     pub admin: Option<SocketAddr>,
-    /// Which worker answers which request. Default: none, so that everything is answered with 404.
+    /// Routes from requests to workers. Default: none, so that every request gets 404.
     pub routes: Routes,
-    /// How much an error tells its reader. Default: [`Mode::Production`].
+    /// Level of detail in error responses. Default: [`Mode::Production`].
     pub mode: Mode,
-    /// What one client may use. Default: see [`Limits`].
+    /// Limits on clients. Default: see [`Limits`].
     pub limits: Limits,
-    /// Peers that are believed to say who their client is, by `x-forwarded-for`, `x-real-ip` and `x-forwarded-proto`.
-    /// Default: none, so that the peer is the client and such headers are overwritten.
+    /// Peers that are trusted to name their client by `x-forwarded-for`, `x-real-ip` and `x-forwarded-proto`. Default: none,
+    /// so that the peer is the client and such headers are overwritten.
     pub trusted_proxies: Vec<TrustedProxy>,
-    /// What the fetch of the workers behind this server says with each request to it of how many calls led to the request;
-    /// what is said without it does not count. Default: none, so that circles are not seen.
+    /// Key with which `fetch` of this server's workers authenticates the depth of a request; a depth without it is ignored.
+    /// Default: none, so that cycles are not detected.
     pub depth_key: Option<String>,
-    /// Threads of the server's own runtime. Default: 2. Unused when the server is started on a runtime of the host's.
+    /// Number of threads of the server's own runtime. Default: 2. Unused if the server is started on the host's runtime.
     pub threads: usize,
 }
 
@@ -58,27 +58,27 @@ impl Default for ServerConfig {
     }
 }
 
-/// How much an error response tells its reader.
+/// Level of detail in error responses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// What happened, why, the stack or code frame, and what to do; `x-isopod-worker` names the worker.
+    /// Message, cause, stack or code excerpt, and remedy; `x-isopod-worker` names the worker.
     Development,
-    /// The status and the request's id, nothing else.
+    /// Only the status and the request's id.
     #[default]
     Production,
 }
 
-/// One listener.
+/// A listener.
 #[derive(Clone, Debug)]
 pub struct Listen {
-    /// Where it listens.
+    /// Address to listen on.
     pub address: Address,
-    /// With a certificate the listener speaks TLS (ALPN `h2` and `http/1.1`), without it clear text.
+    /// Certificate for TLS (ALPN `h2` and `http/1.1`); without it the listener uses plain HTTP.
     pub tls: Option<TlsFiles>,
 }
 
 impl Listen {
-    /// A clear-text TCP listener; port 0 lets the system choose.
+    /// Creates a plain TCP listener; port 0 lets the system choose.
     #[must_use]
     pub const fn tcp(address: SocketAddr) -> Self {
         Self {
@@ -87,7 +87,7 @@ impl Listen {
         }
     }
 
-    /// A clear-text listener on a Unix socket, whose file is made at the start and removed at the end.
+    /// Creates a plain listener on a Unix socket, whose file is created at the start and removed at the end.
     pub fn unix(path: impl Into<PathBuf>) -> Self {
         Self {
             address: Address::Unix(path.into()),
@@ -95,7 +95,7 @@ impl Listen {
         }
     }
 
-    /// The same listener, speaking TLS.
+    /// Enables TLS.
     #[must_use]
     pub fn with_tls(mut self, files: TlsFiles) -> Self {
         self.tls = Some(files);
@@ -130,61 +130,61 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
-/// What one client, and all of them together, may use of the server.
+/// Limits on the use of a server, per client and in total.
 ///
-/// Times are kept by one coarse clock: they hold to within a tenth of a second, and are never shorter than asked for.
+/// Times are measured by one coarse clock: they are precise to a tenth of a second, and never shorter than configured.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Connections open at once; beyond it the server stops accepting until one ends. Default: 10,000.
+    /// Maximum number of open connections; above it the server stops accepting until one closes. Default: 10,000.
     pub connections_max: usize,
-    /// Bytes of all header names and values; more is answered with 431. Default: 16 KiB.
+    /// Maximum size of all header names and values in bytes; larger requests get 431. Default: 16 KiB.
     pub header_bytes_max: usize,
-    /// Headers of a request; more is answered with 431. Default: 100.
+    /// Maximum number of headers of a request; more get 431. Default: 100.
     pub header_count_max: usize,
-    /// Bytes of path and query; more is answered with 414. Default: 8 KiB.
+    /// Maximum size of path and query in bytes; longer ones get 414. Default: 8 KiB.
     pub uri_bytes_max: usize,
-    /// From a request's first byte, and on a new connection from its start (TLS handshake included), to the end of
-    /// its headers. Whoever is slower is disconnected. Default: 10 s.
+    /// Time from a request's first byte, or from the start of a new connection (including the TLS handshake), to the end of
+    /// its headers. Slower clients are disconnected. Default: 10 s.
     pub header_timeout: Duration,
-    /// How long a connection may lie unused between requests. Default: 75 s.
+    /// Time for which a connection may be idle between requests. Default: 75 s.
     pub idle_timeout: Duration,
-    /// Bytes of a request's body; more is answered with 413. Default: 100 MiB.
+    /// Maximum size of a request's body in bytes; larger ones get 413. Default: 100 MiB.
     pub body_bytes_max: u64,
-    /// A body declared to be no longer than this, or of unknown length where `body_bytes_max` itself is no more than
-    /// this, is read whole before a worker is used, so that slow or oversized senders cost no worker's time. Longer
+    /// Maximum size of a buffered body, in bytes. A body declared to be no longer, or of unknown length if `body_bytes_max`
+    /// is no larger, is read whole before a worker is used, so that slow or oversized senders cost no worker time. Longer
     /// bodies are streamed. Default: 64 KiB.
     pub body_buffer_max: u64,
-    /// How long a sender may pause in the middle of a body. Default: 30 s. A body that is read before a worker is used has
-    /// to be there within `request_timeout` besides.
+    /// Time for which a sender may pause within a body. Default: 30 s. A body that is read before a worker is used must also
+    /// arrive within `request_timeout`.
     pub body_timeout: Duration,
-    /// How long a reader may leave a response unread while there is more of it; then it is disconnected. So is who goes on
-    /// for that long after being told that the connection ends. Default: 60 s.
+    /// Time for which a client may leave a response unread before it is disconnected, or keep a connection open after being
+    /// told that it closes. Default: 60 s.
     pub write_timeout: Duration,
-    /// From the end of the headers to the start of the response: the deadline stamped on every request. Default: 60 s.
+    /// Time from the end of the headers to the start of the response: the deadline of every request. Default: 60 s.
     pub request_timeout: Duration,
-    /// How much longer than its deadline a request is waited for before the server answers 504 by itself. What runs
-    /// the worker knows more about why it was late, and should speak first. Default: 1 s.
+    /// Time after its deadline for which a request is awaited before the server itself responds 504. The worker knows more
+    /// about the cause of a delay, so it should respond first. Default: 1 s.
     pub request_grace: Duration,
-    /// Streams a client may have open at once on one HTTP/2 connection. Default: 200.
+    /// Maximum number of concurrent streams of an HTTP/2 connection. Default: 200.
     pub h2_streams_max: u32,
-    /// Streams reset before the server took them up, and streams that the server had to reset, after either of which an
-    /// HTTP/2 connection is closed. Default: 20.
+    /// Maximum number of streams that are reset before the server processes them, and of streams that the server has to
+    /// reset, after either of which an HTTP/2 connection is closed. Default: 20.
     pub h2_resets_max: usize,
-    /// Calls between workers that may lead to a request, each a `fetch` of one that answered the one before; deeper ones
-    /// are answered with 508. Default: 16. See [`ServerConfig::depth_key`].
+    /// Maximum depth of `fetch` calls between workers; deeper requests get 508. Default: 16. See
+    /// [`ServerConfig::depth_key`].
     pub depth_max: u32,
-    /// Requests that a client may cancel on one HTTP/2 connection. It is closed when more were, and more than half of all.
-    /// Default: 500.
+    /// Number of canceled requests of an HTTP/2 connection above which it is closed, if they are more than half of its
+    /// requests. Default: 500.
     pub h2_cancels_max: u32,
-    /// Bytes that a client may send on an HTTP/2 connection without asking for anything. It is closed when it has sent
-    /// eight times this, and eight times what its requests and their answers amount to. Default: 128 KiB.
+    /// Allowance in bytes for frames without content on an HTTP/2 connection. It is closed when it has received eight times
+    /// this, plus eight times the size of its requests and responses. Default: 128 KiB.
     pub h2_idle_bytes_max: u64,
-    /// Bytes of a response held for a slow reader, for each HTTP/2 stream. Default: 64 KiB.
+    /// Maximum size of buffered response data per HTTP/2 stream, in bytes. Default: 64 KiB.
     pub h2_send_buffer_max: usize,
-    /// How often an HTTP/2 client is asked whether it is still there, and how long it has to answer. Default: 20 s.
+    /// Interval of HTTP/2 pings, and the time to answer one. Default: 20 s.
     pub h2_ping_interval: Duration,
-    /// How long idle connections are kept while the server drains, because a client may be about to use one and
-    /// would see it reset. Default: 250 ms.
+    /// Time for which idle connections are kept while the server drains, because a client may be about to use one and would
+    /// see a reset. Default: 250 ms.
     pub drain_linger: Duration,
 }
 
@@ -216,7 +216,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// How often the coarse clock looks: often enough for the shortest limit, and never so often that it costs.
+    /// Returns the tick of the coarse clock: short enough for the shortest limit, and long enough to be cheap.
     pub(crate) fn resolution(&self) -> Duration {
         let shortest = [
             self.header_timeout,

@@ -1,4 +1,4 @@
-//! What a connection is doing, and how long it may go on doing it. All of its time limits are decided here.
+//! A connection's phase and its time limits. All of them are decided here.
 
 use std::{
     sync::{
@@ -17,17 +17,17 @@ use crate::{
     traffic::Traffic,
 };
 
-/// How much of a body may be on its way: the window of an HTTP/2 stream.
+/// Window of an HTTP/2 stream.
 pub(crate) const WINDOW_BYTES: usize = 1 << 20;
-/// How long a client that has not asked for anything has, once the server has drained: what it sent may be on the way, or
-/// here and not yet read; on HTTP/2 it has to agree to the connection's end.
+/// Time for a client without a request once server drained: its request may be in flight or unread; on HTTP/2 it has
+/// to acknowledge the close.
 const LEAVE_WITHIN: Duration = Duration::from_millis(500);
 
-/// No request's framing is to be told. Greater than any length hyper takes, and so is what stands for chunks.
+/// No framing is pending. Greater than any length hyper accepts, as is the value for chunks.
 const NO_FRAMING: u64 = u64::MAX;
 const CHUNKED: u64 = u64::MAX - 1;
 
-/// Where a connection is. What ends a phase when its alarm goes off stands beside it.
+/// Phase of a connection, each with the alarm that ends it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 enum Phase {
@@ -37,42 +37,42 @@ enum Phase {
     Head,
     /// Answering: the requests have deadlines of their own.
     Busy,
-    /// Answering to someone who does not read: cut after the write timeout.
+    /// Answering a client that does not read: cut after the write timeout.
     Stalled,
     /// Told to close: cut after the write timeout.
     Closing,
 }
 
-/// What the connection's task must do now.
+/// Action for the connection's task.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use]
 pub(crate) enum Expiry {
     /// Go on.
     No,
-    /// Close in the protocol's own polite way.
+    /// Close gracefully.
     Close,
-    /// Drop it: the peer is slow on purpose, or gone, or up to no good.
+    /// Drop it: the peer is slow, gone or malicious.
     Cut(Cut),
 }
 
 /// The state shared by a connection's task, its byte stream and its requests.
 pub(crate) struct Connection {
     phase: AtomicU8,
-    /// Requests taken up and not yet answered to their end. At most one on HTTP/1.
+    /// Requests in flight, at most one on HTTP/1.
     in_flight: AtomicU32,
-    /// The peer may still be sending what nobody will read.
+    /// The peer may still be sending data that will not be read.
     unread: AtomicBool,
     is_h2: AtomicBool,
     /// Nothing is read from it any more.
     ended: AtomicBool,
-    /// A response is on its way whose end is that of the connection.
+    /// A response ends with the connection.
     open_ended: AtomicBool,
-    /// How the body of the HTTP/1 request that hyper has just read is framed.
+    /// Framing of the body of the last HTTP/1 request read by hyper.
     framing: AtomicU64,
     /// A request was taken up, and its response is not yet written to its end. Of HTTP/1.
     unanswered: AtomicBool,
     traffic: Traffic,
-    /// Why it is to be cut, if it is.
+    /// Reason for the cut, if any.
     cut: OnceLock<Cut>,
     alarm: Alarm,
     /// HTTP/1 answers one request at a time: they take turns with one alarm.
@@ -116,7 +116,7 @@ impl Connection {
         self.is_h2.load(Ordering::Relaxed)
     }
 
-    /// Told before what speaks HTTP over it is dropped: bodies that are read then were not read to their end.
+    /// Called before the HTTP layer is dropped: bodies being read then are incomplete.
     pub(crate) fn ends(&self) {
         self.ended.store(true, Ordering::Release);
     }
@@ -125,7 +125,7 @@ impl Connection {
         self.ended.load(Ordering::Acquire)
     }
 
-    /// Whether a response is on its way whose end its client takes for that of the connection: to one of HTTP/1.0.
+    /// Sets whether a response ends with the connection, as for HTTP/1.0 clients.
     pub(crate) fn set_open_ended(&self, is_open_ended: bool) {
         self.open_ended.store(is_open_ended, Ordering::Release);
     }
@@ -134,15 +134,15 @@ impl Connection {
         self.open_ended.load(Ordering::Acquire)
     }
 
-    /// Ends it, whatever it is doing.
+    /// Ends it in any phase.
     pub(crate) fn cut(&self, cut: Cut) {
         // The first reason is the one that counts.
         let _ = self.cut.set(cut);
         self.alarm.wake();
     }
 
-    /// Bytes came in. On HTTP/1 the first ones after a pause start a head, and later ones do not prolong it. On HTTP/2 they
-    /// may be anything, and are held against what the connection is used for.
+    /// Records received bytes. On HTTP/1 the first ones after a pause start a head, and later ones do not extend its time.
+    /// On HTTP/2 they are compared with the use of the connection.
     pub(crate) fn bytes_read(&self, bytes: usize) {
         if self.is_h2() {
             if let Some(cut) = self.traffic.read(bytes, &self.limits) {
@@ -153,14 +153,14 @@ impl Connection {
         }
     }
 
-    /// Bytes of a request or of a response were of use to someone.
+    /// Records useful bytes of a request or response.
     pub(crate) fn bytes_used(&self, bytes: usize) {
         if self.is_h2() {
             self.traffic.used(bytes);
         }
     }
 
-    /// A request's answer was not sent to its end because its client did not want it any more.
+    /// Records a request canceled by its client.
     pub(crate) fn request_cancelled(&self) {
         if self.is_h2()
             && let Some(cut) = self.traffic.cancelled(&self.limits)
@@ -169,13 +169,13 @@ impl Connection {
         }
     }
 
-    /// hyper has read the head of a request on HTTP/1: its body, which comes next, is framed as hyper has understood it.
-    /// `length` is the body's, where it does not come in chunks.
+    /// Records that hyper has read the head of an HTTP/1 request, and how its body is framed. `length` is that of a body
+    /// without chunks.
     pub(crate) fn head_read(&self, length: Option<u64>) {
         self.framing.store(length.unwrap_or(CHUNKED), Ordering::Release);
     }
 
-    /// The framing of the request that has been read, once.
+    /// Takes the framing of the request that was read.
     pub(crate) fn take_framing(&self) -> Option<Framing> {
         match self.framing.swap(NO_FRAMING, Ordering::AcqRel) {
             NO_FRAMING => None,
@@ -188,29 +188,29 @@ impl Connection {
         self.unanswered.load(Ordering::Acquire)
     }
 
-    /// All that there was to write is written. Returns whether that was the rest of a response.
+    /// Records that everything is written. Returns whether that completed a response.
     pub(crate) fn flushed(&self) -> bool {
         self.in_flight.load(Ordering::Acquire) == 0 && self.unanswered.swap(false, Ordering::AcqRel)
     }
 
-    /// Whether nothing is asked for: it is idle, new, or in the middle of a head.
+    /// Returns whether there is no request: it is idle, new, or in the middle of a head.
     pub(crate) fn is_unused(&self) -> bool {
         self.in_flight.load(Ordering::Acquire) == 0
     }
 
-    /// Whether a head is waited for of which something has come, or the first one.
+    /// Returns whether a partly received or the first head is awaited.
     pub(crate) fn awaits_head(&self) -> bool {
         self.phase() == Phase::Head
     }
 
-    /// Waits for a head no longer than a moment, if it waits for one.
+    /// Shortens the wait for a head, if there is one.
     pub(crate) fn hurries(&self) {
         if self.awaits_head() {
             self.alarm.set(self.limits.header_timeout.min(LEAVE_WITHIN));
         }
     }
 
-    /// Has an HTTP/2 connection that was told to close, and has no requests, end soon whatever its client does.
+    /// Ends an HTTP/2 connection soon that was told to close and has no requests.
     pub(crate) fn leaves_soon(&self) {
         self.enter(Phase::Closing);
         self.alarm.set(self.limits.write_timeout.min(LEAVE_WITHIN));
@@ -230,7 +230,7 @@ impl Connection {
         }
     }
 
-    /// The peer's window is full.
+    /// Records that the peer's window is full.
     pub(crate) fn write_blocked(&self) {
         if self.phase() == Phase::Busy {
             self.enter(Phase::Stalled);
@@ -252,7 +252,7 @@ impl Connection {
         self.traffic.body_ended();
     }
 
-    /// Part of a request's body will never be read.
+    /// Records that part of a request's body will not be read.
     pub(crate) fn body_left_unread(&self) {
         self.unread.store(true, Ordering::Release);
         // It was sent in good faith, up to what the window has room for.
@@ -263,7 +263,7 @@ impl Connection {
         self.unread.load(Ordering::Acquire)
     }
 
-    /// Decides when the alarm goes off, and wakes the task when it does.
+    /// Returns the action when the alarm goes off, and wakes the task then.
     pub(crate) fn poll_expired(&self, cx: &Context<'_>) -> Expiry {
         let is_due = self.alarm.poll_due(cx).is_ready();
         if let Some(cut) = self.cut.get() {
@@ -288,7 +288,7 @@ impl Connection {
         }
     }
 
-    /// Done once a new connection took too long to get ready for HTTP.
+    /// Completes if a new connection takes too long to get ready for HTTP.
     pub(crate) async fn opening_expired(&self) {
         std::future::poll_fn(|cx| match self.poll_expired(cx) {
             Expiry::No => Poll::Pending,

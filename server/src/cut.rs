@@ -1,28 +1,28 @@
-//! Connections that end because of what the client did, and how many have.
+//! Connections cut because of client misbehavior, and their counts.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::metrics::{Metric, MetricKind};
 
-/// Why a connection was ended.
+/// Reason for cutting a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Cut {
-    /// No TLS where TLS was to be.
+    /// A failed TLS handshake.
     Handshake,
-    /// A head that did not come in within its time, or nothing at all.
+    /// A head that did not arrive in time.
     SlowHead,
     /// A response left unread for too long.
     SlowReader,
-    /// Asked to close, and did not.
+    /// A client that did not close when told to.
     Lingering,
-    /// What is not HTTP, or more of it than is taken.
+    /// Invalid or excessive HTTP.
     BadRequest,
-    /// Frames that are not HTTP/2, or more of a kind than is taken.
+    /// Invalid or excessive HTTP/2 frames.
     BadFrames,
-    /// Frames that carry nothing.
+    /// Too many frames without content.
     Flood,
-    /// Requests that were sent to be cancelled.
+    /// Too many canceled requests.
     Cancels,
 }
 
@@ -52,7 +52,7 @@ impl Cut {
     }
 }
 
-/// How many connections were cut, by reason.
+/// Numbers of cut connections by reason.
 #[derive(Default)]
 pub(crate) struct Cuts([AtomicU64; Cut::ALL.len()]);
 
@@ -68,7 +68,7 @@ impl Cuts {
     pub(crate) fn metric(&self) -> Metric {
         let metric = Metric::new(
             "isopod_http_connections_cut_total",
-            "Connections ended because of what the client did, by reason.",
+            "Connections closed because of client misbehavior, by reason.",
             MetricKind::Counter,
         );
         Cut::ALL.into_iter().zip(&self.0).fold(metric, |metric, (cut, count)| {

@@ -1,4 +1,4 @@
-//! The seam between HTTP and whatever answers it.
+//! The interface between HTTP and request handling.
 
 use std::{
     fmt,
@@ -14,20 +14,20 @@ use isopod_pool::Failure;
 
 use crate::metrics::Metric;
 
-/// An error of any kind, as bodies carry them.
+/// Any error, as used by bodies.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A request's or a response's body: a stream with backpressure, of which every chunk may be taken without a copy.
+/// A request's or response's body: a stream with backpressure, whose chunks can be taken without a copy.
 ///
-/// A response body that fails may do so with a [`Failure`], whose outcome is then recorded.
+/// If a response body fails with a [`Failure`], its outcome is recorded.
 pub type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, BoxError>;
 
-/// What answers requests. The server knows no more of workers than this.
+/// Answers requests. The server knows nothing else about workers.
 pub trait Dispatch: Send + Sync + 'static {
-    /// Has a worker answer a request.
+    /// Dispatches a request to a worker.
     ///
-    /// Dropping the future, or later the response's body, means that nobody waits any more: the event is cancelled.
-    /// Hop-by-hop headers of the response are removed by the server, and its length is that of its body.
+    /// Dropping the future, or later the response's body, cancels the event. The server removes hop-by-hop headers of the
+    /// response and sets its length from its body.
     fn fetch(
         &self,
         worker: &str,
@@ -35,53 +35,53 @@ pub trait Dispatch: Send + Sync + 'static {
         meta: RequestMeta,
     ) -> impl Future<Output = Result<Response<Body>, Failure>> + Send;
 
-    /// Whether requests can be answered now, for `/readyz`.
+    /// Returns whether requests can be answered now, for `/readyz`.
     fn readiness(&self) -> Readiness {
         Readiness::Ready
     }
 
-    /// Figures to show beside the server's own, for `/metrics` and `/stats`.
+    /// Returns additional metrics for `/metrics` and `/stats`.
     fn stats(&self) -> Vec<Metric> {
         Vec::new()
     }
 }
 
-/// Whether requests can be answered.
+/// Readiness for requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readiness {
-    /// They can.
+    /// Requests can be answered.
     Ready,
-    /// They cannot, for this reason.
+    /// Requests cannot be answered, for this reason.
     NotReady(String),
 }
 
-/// What the server knows of a request beyond the request itself.
+/// Metadata of a request.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RequestMeta {
-    /// Found in `x-request-id`, or made.
+    /// Id from `x-request-id`, or generated.
     pub id: RequestId,
-    /// When the response must have started.
+    /// Time by which the response must start.
     pub deadline: Option<Instant>,
-    /// Who is at the other end of the connection; nobody nameable on a Unix socket.
+    /// Address of the connection's peer; `None` on a Unix socket.
     pub peer: Option<SocketAddr>,
-    /// Who sent the request: the peer, or whom a trusted proxy names.
+    /// Address of the client: the peer, or as named by a trusted proxy.
     pub client: Option<IpAddr>,
-    /// Whether the client asked over TLS, as a trusted proxy says, or as the connection is.
+    /// Scheme used by the client, from a trusted proxy or the connection.
     pub scheme: Scheme,
-    /// The request's full URL, as `Request.url` shows it: what the URL Standard makes of target and host.
+    /// Full URL as in `Request.url`: the result of parsing target and host by the URL Standard.
     pub url: String,
-    /// The version of HTTP that is spoken over the connection.
+    /// HTTP version of the connection.
     pub http: Version,
-    /// The TLS of the connection, if it has any.
+    /// TLS parameters of the connection, if any.
     pub tls: Option<Tls>,
-    /// Whether the peer is a trusted proxy: then `http` and `tls` are its own, and not the client's.
+    /// The peer is a trusted proxy: `http` and `tls` describe the proxy, not the client.
     pub is_proxied: bool,
-    /// How many calls between workers led to it: 0 for a request from outside.
+    /// Depth of calls between workers: 0 for a request from outside.
     pub depth: u32,
 }
 
-/// What a TLS handshake agreed on.
+/// TLS parameters of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tls {
@@ -91,10 +91,10 @@ pub struct Tls {
     pub cipher: String,
 }
 
-/// How a request came in.
+/// Scheme of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
-    /// In clear text.
+    /// Plain HTTP.
     Http,
     /// Over TLS.
     Https,
@@ -109,14 +109,14 @@ impl fmt::Display for Scheme {
     }
 }
 
-/// A request's name in every log and response. Made ids are 32 hexadecimal digits, given ones at most 128 printable
-/// ASCII characters without quotes; anything else is replaced.
+/// A request's id in logs and responses. Generated ids are 32 hexadecimal digits, received ones at most 128 printable ASCII
+/// characters without quotes; others are replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestId(Id);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Id {
-    /// Written out only where someone reads it.
+    /// Formatted only when used.
     Made(u128),
     Given(HeaderValue),
 }
@@ -124,7 +124,7 @@ enum Id {
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 impl RequestId {
-    /// A new one.
+    /// Generates an id.
     #[must_use]
     pub fn random() -> Self {
         Self(Id::Made(fastrand::u128(..)))

@@ -1,11 +1,11 @@
-//! What of a worker's response is sent: its headers without those that are the server's to say, and its body.
+//! Response heads: removes headers that the server controls, and frames the body.
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body::Body as _;
 
 use crate::{dispatch::Body, reply::Content};
 
-/// What concerns only the hop between the worker and this server (RFC 9110, section 7.6.1).
+/// Hop-by-hop headers (RFC 9110, section 7.6.1).
 const HOP: [HeaderName; 9] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
@@ -18,8 +18,8 @@ const HOP: [HeaderName; 9] = [
     header::UPGRADE,
 ];
 
-/// Removes from a response's headers what is not the worker's to say, and returns its content: none where the protocol has
-/// none. The length that is sent is the body's own, whatever the headers said.
+/// Removes headers that a worker does not control, and returns the content, if the protocol allows one. The length sent is
+/// the body's own.
 pub(crate) fn frame(body: Body, is_head: bool, status: StatusCode, headers: &mut HeaderMap) -> Content {
     strip(headers);
     let said = take_length(headers);
@@ -38,8 +38,8 @@ pub(crate) fn frame(body: Body, is_head: bool, status: StatusCode, headers: &mut
     }
 }
 
-/// The length that the response would have had to a `GET` (RFC 9110, section 8.6). A worker that gives no body to a `HEAD` is
-/// the only one who knows it; of a body that is streamed nobody does.
+/// Returns the length that the response to a `GET` would have (RFC 9110, section 8.6). It is only known from a worker that
+/// answers `HEAD` without a body; for a streamed body it is unknown.
 fn length_of_get(body: &Body, said: Option<u64>, status: StatusCode) -> Option<u64> {
     match (status, body.size_hint().exact()) {
         (StatusCode::NO_CONTENT, _) => None,
@@ -48,7 +48,7 @@ fn length_of_get(body: &Body, said: Option<u64>, status: StatusCode) -> Option<u
     }
 }
 
-/// Takes the length off that the worker gave, if it is one length (RFC 9112, section 6.3).
+/// Removes and returns the worker's length, if it is valid (RFC 9112, section 6.3).
 fn take_length(headers: &mut HeaderMap) -> Option<u64> {
     let mut said = headers.get_all(header::CONTENT_LENGTH).iter();
     let length = match (said.next(), said.next()) {
@@ -65,7 +65,7 @@ fn decimal(text: &str) -> Option<u64> {
     digits.then(|| text.parse().ok()).flatten()
 }
 
-/// Whether there is one date that is one, as in a response passed on from elsewhere; or none. hyper adds the date otherwise.
+/// Returns whether there is exactly one valid date, as in a forwarded response. Otherwise hyper sets the date.
 fn has_one_date(headers: &HeaderMap) -> bool {
     let mut dates = headers.get_all(header::DATE).iter();
     match (dates.next(), dates.next()) {
@@ -75,7 +75,7 @@ fn has_one_date(headers: &HeaderMap) -> bool {
     }
 }
 
-/// Removes the headers of the hop, and those that `Connection` names.
+/// Removes hop-by-hop headers and those named by `Connection`.
 fn strip(headers: &mut HeaderMap) {
     // Comparing the few names there are is cheaper than looking for all that might be.
     if !headers.keys().any(|name| HOP.contains(name)) {

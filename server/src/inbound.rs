@@ -1,36 +1,36 @@
-//! What comes in over HTTP/1, handed to hyper one message at a time.
+//! Incoming HTTP/1 data, passed to hyper one message at a time.
 //!
-//! hyper is asked what a message is and where it ends; here only the end of a head is looked for. The next head is handed
-//! over once the response to the one before has been written, so two things are known for certain: which bytes are a
-//! body's, and that what hyper writes with no request at hand is a refusal of its own.
+//! hyper decides what a message is and where it ends; only the end of a head is searched here. The next head is passed on
+//! after the response to the previous one has been written. So it is certain which bytes belong to a body, and anything
+//! hyper writes without a request is its own error response.
 
 use std::io;
 
 use crate::chunks::Chunks;
 
-/// How the body of a request is framed, as hyper has read its head.
+/// Framing of a request body, as parsed by hyper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// So many bytes.
+    /// A length in bytes.
     Length(u64),
     /// Chunks.
     Chunked,
 }
 
-/// What the next byte that comes in is part of.
+/// The part of a message to which the next byte belongs.
 #[derive(Debug)]
 enum Part {
-    /// A head; how much of its end has been seen.
+    /// A head, with the state of the search for its end.
     Head(HeadEnd),
-    /// A whole head has been handed over, and hyper has not yet said what it makes of it.
+    /// A whole head was passed on, and hyper has not parsed it yet.
     Judged,
     Length(u64),
     Chunks(Chunks),
-    /// The next head, which is held back until the request has been answered.
+    /// The next head, which waits until the request has been answered.
     Next,
 }
 
-/// Looks for the empty line at a head's end, as leniently as hyper's parser does: a line may end in a line feed alone.
+/// Finds the empty line at the end of a head, as leniently as hyper's parser: a line may end in a line feed alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum HeadEnd {
     Within,
@@ -51,8 +51,8 @@ impl Inbound {
         }
     }
 
-    /// Whether the next byte is to wait until the response has been written. `began`: what hyper has made of the head that was
-    /// handed over. `is_answered`: nothing is left to be written.
+    /// Returns whether the next byte must wait until the response has been written. `began`: the framing of the head that
+    /// was passed on. `is_answered`: nothing is left to write.
     pub(crate) fn is_held(&mut self, began: Option<Framing>, is_answered: bool) -> bool {
         match (&self.part, began) {
             (Part::Judged, Some(Framing::Length(0))) => self.part = Part::Next,
@@ -68,7 +68,7 @@ impl Inbound {
         matches!(self.part, Part::Next)
     }
 
-    /// Returns how many of these bytes belong to what is being read. The others come later.
+    /// Returns how many of these bytes belong to the current message. The others come later.
     ///
     /// # Errors
     ///
@@ -103,7 +103,7 @@ impl Inbound {
 }
 
 impl HeadEnd {
-    /// Where the head ends in these bytes, if it does.
+    /// Returns the end of the head in these bytes, if present.
     fn find(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut place = 0;
         while place < bytes.len() {

@@ -1,4 +1,4 @@
-//! What is refused before a worker is used, and the limits on bodies while they come in.
+//! Requests rejected before a worker is used, and limits on bodies while they arrive.
 
 use std::{
     future::poll_fn,
@@ -25,15 +25,15 @@ use crate::{
     dispatch::{Body, BoxError},
 };
 
-/// Why the server answers by itself. No worker is to blame and none was asked, or its answer came too late to matter.
+/// Reason for a response by the server itself: no worker was asked, or its answer came too late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[repr(u8)]
 pub(crate) enum Refusal {
     #[error("no route leads to a worker")]
     NoRoute = 1,
-    #[error("the request names no host, or more than one, or one that makes no URL")]
+    #[error("the request has no valid host, or more than one")]
     BadHost,
-    #[error("tunnels are not offered")]
+    #[error("CONNECT is not supported")]
     Connect,
     #[error("the URL is longer than this server accepts")]
     UriTooLong,
@@ -41,13 +41,13 @@ pub(crate) enum Refusal {
     HeadersTooLarge,
     #[error("the body is larger than this server accepts")]
     BodyTooLarge,
-    #[error("the body stopped coming in")]
+    #[error("the request body timed out")]
     BodyStalled,
-    #[error("the body broke off")]
+    #[error("the request body is incomplete")]
     BodyBroken,
-    #[error("workers call each other in a circle, or too deep")]
+    #[error("workers call each other in a cycle, or too deeply")]
     TooDeep,
-    #[error("the body is encoded in a way that this server does not know")]
+    #[error("unsupported transfer coding of the request body")]
     BadEncoding,
     #[error("the request's target is not a path or an `http` URL")]
     BadTarget,
@@ -64,7 +64,7 @@ impl Refusal {
     }
 }
 
-/// Bytes of a request's head, without what its protocol adds.
+/// Returns the size of a request's head in bytes, without protocol overhead.
 pub(crate) fn head_bytes<B>(request: &Request<B>) -> usize {
     let headers = request.headers().iter();
     headers
@@ -78,7 +78,7 @@ fn path_bytes<B>(request: &Request<B>) -> usize {
     uri.path().len() + uri.query().map_or(0, |query| query.len() + 1)
 }
 
-/// Whether a request of this many `head_bytes` may go on.
+/// Checks a request with a head of this size.
 pub(crate) fn check<B>(request: &Request<B>, head_bytes: usize, limits: &Limits) -> Result<(), Refusal> {
     let headers = request.headers();
     let path_bytes = path_bytes(request);
@@ -97,8 +97,8 @@ pub(crate) fn check<B>(request: &Request<B>, head_bytes: usize, limits: &Limits)
     Ok(())
 }
 
-/// Whether nobody on the way can have thought that the body ends elsewhere. Only `chunked` is known here; hyper takes whatever
-/// ends in it.
+/// Returns whether no other server on the path can see a different end of the body. Only `chunked` is supported; hyper
+/// accepts any list that ends in it.
 fn is_plainly_framed(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {
@@ -108,10 +108,10 @@ fn is_plainly_framed(headers: &HeaderMap) -> bool {
     }
 }
 
-/// What workers' requests to this process's own servers say of the calls that led to them, with the server's key.
+/// Header of workers' requests to this process's own servers: their depth and the server's key.
 const DEPTH: HeaderName = HeaderName::from_static("x-isopod-depth");
 
-/// Takes off how many calls between workers led to a request: none, unless it has the key.
+/// Removes and returns the depth of a request: 0 unless it has the key.
 pub(crate) fn take_depth(headers: &mut HeaderMap, key: Option<&str>, limits: &Limits) -> Result<u32, Refusal> {
     let Some(said) = headers.remove(DEPTH) else {
         return Ok(0);
@@ -127,8 +127,8 @@ pub(crate) fn take_depth(headers: &mut HeaderMap, key: Option<&str>, limits: &Li
     }
 }
 
-/// A body made ready for a worker, by the time of the alarm if it is read whole, and where the server learns that it went
-/// wrong meanwhile.
+/// Prepares a body for a worker, within the time of the alarm if it is read whole, and reports later failures of the body to
+/// the server.
 pub(crate) async fn receive(
     incoming: Incoming,
     limits: &Arc<Limits>,
@@ -178,7 +178,7 @@ pub(crate) async fn receive(
     }
 }
 
-/// What went wrong with a body while a worker was reading it, on whatever thread that was.
+/// Failure of a body while a worker was reading it, on any thread.
 pub(crate) struct Fault {
     code: AtomicU8,
     waker: AtomicWaker,
@@ -207,15 +207,15 @@ struct Limited {
     left: u64,
     limits: Arc<Limits>,
     connection: Arc<Connection>,
-    /// Made at the first pause: most bodies have none.
+    /// Created at the first pause, which most bodies do not have.
     alarm: Option<Alarm>,
     ended: bool,
     fault: Arc<Fault>,
 }
 
 impl Limited {
-    /// Whether a body that gives nothing more came to its end. hyper takes two others for one: a stream of HTTP/2 that was
-    /// reset without an error, and a connection of HTTP/1 that was dropped.
+    /// Returns whether a finished body is complete. hyper treats two incomplete cases as complete: an HTTP/2 stream reset
+    /// without an error, and a dropped HTTP/1 connection.
     fn is_whole(&self) -> bool {
         match self.connection.is_h2() {
             true => self.incoming.is_end_stream(),

@@ -1,11 +1,11 @@
-//! HTTP in and out: listeners, routes, limits on what comes in, and one table from outcome to status code.
+//! HTTP server: listeners, routes, ingress limits, and one table from outcome to status code.
 //!
-//! The server knows nothing of V8 or of pools: whatever answers requests implements [`Dispatch`]. A request's path
-//! through the modules: `listener` and `accept` (a connection), `watched`, `inbound` and `chunks` (its bytes), `connection`
-//! (its time limits), `traffic` and `cut` (what it may do, and its end), `service` (one request), `client` (who asks), `ingress`
-//! (what is refused), `target` and `route` (who answers), [`Dispatch`], `head`, `reply` and `respond` (what is sent back, and its
-//! record). `server` decides about starting and stopping; `running` is what its embedder holds
-//! meanwhile. `admin` shows health and figures, to whom `access` lets, of this server or of whatever has a [`Status`].
+//! The server does not know V8 or pools: requests are answered by a [`Dispatch`]. The path of a request through the modules:
+//! `listener` and `accept` (a connection), `watched`, `inbound` and `chunks` (its bytes), `connection` (its time limits),
+//! `traffic` and `cut` (abuse limits), `service` (one request), `client` (its client), `ingress` (rejection), `target` and
+//! `route` (its worker), [`Dispatch`], `head`, `reply` and `respond` (the response and its record). `server` starts and
+//! stops; `running` has the handles. `admin` shows health and metrics of this server or of any [`Status`], with access
+//! control in `access`.
 //!
 //! An internal crate: depend on [`isopod`](https://docs.rs/isopod), which re-exports what programs use.
 #![deny(missing_docs, unreachable_pub, unsafe_code)]

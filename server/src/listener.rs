@@ -1,4 +1,4 @@
-//! Sockets that accept. Bound synchronously, so that an address in use is an error of the start and not of a task.
+//! Listening sockets. Bound synchronously, so that an address in use is a startup error.
 
 use std::{
     io,
@@ -18,11 +18,11 @@ use crate::{
     tls::Identity,
 };
 
-/// Connections that may wait to be accepted.
+/// Maximum number of connections waiting to be accepted.
 const BACKLOG: i32 = 1024;
 
-/// An address that is taken, at which nobody is let in yet. Whoever asks a TCP port is refused; a Unix socket lets them
-/// wait, because one that lets nobody in looks like one that was left behind.
+/// A bound address that does not accept connections yet. A TCP port refuses them; on a Unix socket they wait, because a
+/// socket that refuses looks like a stale one.
 pub(crate) struct Claim {
     socket: Claimed,
     tls: Option<Arc<Identity>>,
@@ -34,7 +34,7 @@ enum Claimed {
     Unix(std::os::unix::net::UnixListener, SocketFile),
 }
 
-/// A Unix socket's file, removed when nobody is to come any more.
+/// A Unix socket's file, removed when it stops accepting.
 struct SocketFile(PathBuf);
 
 impl Drop for SocketFile {
@@ -47,7 +47,7 @@ impl Drop for SocketFile {
 pub(crate) struct Listener {
     socket: Socket,
     pub(crate) tls: Option<Arc<Identity>>,
-    /// The file of a Unix socket, as long as it is this listener's to remove.
+    /// The file of a Unix socket, while this listener owns it.
     file: Option<SocketFile>,
 }
 
@@ -56,10 +56,10 @@ enum Socket {
     Unix(UnixListener),
 }
 
-/// Lets every packet pass but a plain SYN: the byte of flags, of which SYN and ACK are looked at.
+/// A filter that drops plain SYN packets: of the byte of flags, SYN and ACK are examined.
 ///
-/// Whoever asks for a connection then gets no answer instead of one that is reset a moment later, and asks again: by
-/// that time the port is closed, or a successor's.
+/// A client then gets no answer instead of a reset a moment later, and retries: by that time the port is closed, or belongs
+/// to a successor.
 const NO_NEW_CONNECTIONS: [SockFilter; 5] = [
     SockFilter::new(0x30, 0, 0, 13),       // load byte 13 of the TCP header
     SockFilter::new(0x54, 0, 0, 0x12),     // and 0x12: ACK, SYN
@@ -69,7 +69,7 @@ const NO_NEW_CONNECTIONS: [SockFilter; 5] = [
 ];
 
 impl Claim {
-    /// Takes the address, and reads the certificate if there is to be one.
+    /// Binds the address and reads the certificate, if any.
     pub(crate) fn new(listen: &Listen) -> Result<Self, StartError> {
         let refused = |source| StartError::Bind {
             address: listen.address.clone(),
@@ -89,7 +89,7 @@ impl Claim {
         Ok(Self { socket, tls, address })
     }
 
-    /// Where it is: as configured, but with the port that the system chose.
+    /// Returns the address as configured, with the port chosen by the system.
     pub(crate) const fn address(&self) -> &Address {
         &self.address
     }
@@ -98,7 +98,7 @@ impl Claim {
         self.tls.clone()
     }
 
-    /// Lets connections in. Must be called inside an entered Tokio runtime, to which the socket then belongs.
+    /// Accepts connections. Must be called inside an entered Tokio runtime.
     pub(crate) fn listen(self) -> Result<Listener, StartError> {
         let Self { socket, tls, address } = self;
         let (socket, file) = match socket {
@@ -111,14 +111,14 @@ impl Claim {
 }
 
 impl Listener {
-    /// From now on nobody gets to the point of being connected who is not on the way already. Without it, whoever is
-    /// connected between the last [`Listener::accept_waiting`] and the end of the socket would be reset.
+    /// Stops new connections from being established. Without it, connections established between the last
+    /// [`Listener::accept_waiting`] and closing the socket would be reset.
     pub(crate) fn refuse_new(&mut self) {
         match &self.socket {
             // Where the system does not let us, that moment remains.
             Socket::Tcp(listener) => match SockRef::from(listener).attach_filter(&NO_NEW_CONNECTIONS) {
                 Ok(()) => {}
-                Err(error) => tracing::debug!(target: "isopod::server", %error, "new connections cannot be held off"),
+                Err(error) => tracing::debug!(target: "isopod::server", %error, "cannot delay new connections"),
             },
             Socket::Unix(_) => drop(self.file.take()),
         }
@@ -135,8 +135,8 @@ impl Listener {
         }
     }
 
-    /// A connection that waits to be accepted, if there is one. Asks the system itself: the runtime hears of a new
-    /// connection a moment later, and closing the socket in that moment would reset it.
+    /// Returns a waiting connection, if any. Asks the system directly: the runtime learns of a new connection a moment
+    /// later, and closing the socket in that moment would reset it.
     pub(crate) fn accept_waiting(&self) -> Option<io::Result<(Plain, Option<SocketAddr>)>> {
         let accepted = match &self.socket {
             Socket::Tcp(listener) => duplicate(listener.as_fd(), std::net::TcpListener::from).and_then(|listener| {
@@ -160,12 +160,12 @@ impl Listener {
     }
 }
 
-/// The same socket by another descriptor, which does not block either.
+/// Duplicates the socket descriptor, non-blocking as well.
 fn duplicate<T>(socket: BorrowedFd<'_>, open: impl FnOnce(OwnedFd) -> T) -> io::Result<T> {
     socket.try_clone_to_owned().map(open)
 }
 
-/// A TCP port that is taken, and where it is.
+/// Binds a TCP port and returns its address.
 pub(crate) fn claim_tcp(address: SocketAddr) -> io::Result<(RawSocket, SocketAddr)> {
     let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
@@ -176,7 +176,7 @@ pub(crate) fn claim_tcp(address: SocketAddr) -> io::Result<(RawSocket, SocketAdd
     Ok((socket, address))
 }
 
-/// Lets connections in. Must be called inside an entered Tokio runtime.
+/// Accepts connections. Must be called inside an entered Tokio runtime.
 pub(crate) fn listen_tcp(socket: RawSocket) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())

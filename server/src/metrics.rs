@@ -1,4 +1,4 @@
-//! Counting, and showing what was counted as Prometheus text or JSON.
+//! Metrics, as Prometheus text or JSON.
 
 use std::{
     borrow::Cow,
@@ -13,32 +13,32 @@ use isopod_pool::Outcome;
 
 use crate::cut::Cuts;
 
-/// One figure with its samples, as Prometheus knows them.
+/// A metric with its samples, as in Prometheus.
 #[derive(Clone, Debug, Serialize)]
 pub struct Metric {
-    /// Such as `isopod_pool_queue_length`; counters end in `_total`, times in `_seconds`.
+    /// Name such as `isopod_pool_queue_length`; counters end in `_total`, times in `_seconds`.
     pub name: Cow<'static, str>,
-    /// One line that says what it counts.
+    /// One line of help.
     pub help: Cow<'static, str>,
-    /// How to read it.
+    /// Kind.
     pub kind: MetricKind,
     /// Its values.
     pub samples: Vec<Sample>,
 }
 
-/// How a figure is read.
+/// Kind of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MetricKind {
-    /// It only grows.
+    /// A value that only increases.
     Counter,
-    /// It goes up and down.
+    /// A value that can increase and decrease.
     Gauge,
-    /// Its samples are `_bucket`, `_sum` and `_count`.
+    /// A distribution with samples `_bucket`, `_sum` and `_count`.
     Histogram,
 }
 
-/// One value of a figure.
+/// A value of a metric.
 #[derive(Clone, Debug, Serialize)]
 pub struct Sample {
     /// `_bucket`, `_sum` or `_count` in a histogram, else empty.
@@ -51,7 +51,7 @@ pub struct Sample {
 }
 
 impl Metric {
-    /// A figure without samples.
+    /// Creates a metric without samples.
     pub fn new(name: impl Into<Cow<'static, str>>, help: impl Into<Cow<'static, str>>, kind: MetricKind) -> Self {
         Self {
             name: name.into(),
@@ -79,7 +79,7 @@ impl Metric {
     }
 }
 
-/// In Prometheus' text format.
+/// Formats metrics in Prometheus' text format.
 pub(crate) fn prometheus(metrics: &[Metric]) -> String {
     let mut text = String::new();
     for metric in metrics {
@@ -112,10 +112,10 @@ pub(crate) fn prometheus(metrics: &[Metric]) -> String {
 const BOUNDS: [u64; 14] = [
     100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000, 30_000_000,
 ];
-/// The place of what the server refused by itself, after the outcomes.
+/// Index of requests rejected by the server itself, after the outcomes.
 const REFUSED: usize = Outcome::ALL.len();
 
-/// The server's own figures.
+/// The server's own metrics.
 #[derive(Default)]
 pub(crate) struct Counts {
     pub(crate) connections: AtomicU64,
@@ -137,7 +137,7 @@ impl Counts {
         self.bytes_sent.fetch_add(bytes, Relaxed);
     }
 
-    /// Requests answered to their end, refusals included; what a client left early is not among them.
+    /// Returns the number of answered requests, including rejected ones and excluding those canceled by clients.
     pub(crate) fn answered(&self) -> u64 {
         let canceled = Outcome::Canceled.index();
         self.requests
@@ -166,7 +166,7 @@ impl Counts {
         }
         let mut durations = Metric::new(
             "isopod_http_request_duration_seconds",
-            "From headers read to response sent.",
+            "Time from reading a request's head to sending its response.",
             Histogram,
         );
         let mut sum = 0.0;
@@ -188,7 +188,7 @@ impl Counts {
             durations,
             plain(
                 "isopod_http_requests_open",
-                "Requests being answered.",
+                "Requests in flight.",
                 Gauge,
                 &self.requests_open,
             ),

@@ -1,4 +1,4 @@
-//! A response on its way out, with the ticket that records how its request ended, exactly once.
+//! Responses, with the ticket that records the outcome of a request exactly once.
 
 use std::{
     net::IpAddr,
@@ -22,12 +22,12 @@ use crate::{
     server::Core,
 };
 
-/// A request from its headers to the end of its response. Dropped early it records that the client left.
+/// A request from its headers to the end of its response. If dropped early, it records that the client disconnected.
 pub(crate) struct Ticket {
     core: Arc<Core>,
     connection: Arc<Connection>,
     started: Instant,
-    /// Nothing: refused by the server itself.
+    /// `None` if rejected by the server itself.
     pub(crate) outcome: Option<Outcome>,
     pub(crate) status: StatusCode,
     bytes: u64,
@@ -39,7 +39,7 @@ pub(crate) struct Ticket {
     log: Option<Box<Line>>,
 }
 
-/// What the access log needs of a request that is otherwise gone by then.
+/// Data of a request for the access log.
 struct Line {
     method: Method,
     uri: Uri,
@@ -83,7 +83,7 @@ impl Ticket {
         }
     }
 
-    /// The worker and the request's id, where the access log is written.
+    /// Returns the worker and the request's id, if the access log is enabled.
     fn named(&self) -> (Option<&str>, Option<String>) {
         let line = self.log.as_ref();
         let worker = line.and_then(|line| line.worker.as_deref());
@@ -142,23 +142,23 @@ pub(crate) struct Reply {
     content: Content,
     ticket: Ticket,
     stream: Option<Stream>,
-    /// What ends it, once what came before has been sent.
+    /// Error that ends it after earlier data has been sent.
     broken: Option<BoxError>,
 }
 
-/// What a body needs besides where each has a window of its own, and the connection's writes say nothing of one reader.
+/// State of a body on a multiplexed connection, where each stream has its own window and writes of the connection say
+/// nothing about one reader.
 ///
-/// A client that opens no window has its connection cut. Until then what was handed over lies in memory, out of reach:
-/// hence the small pieces.
+/// A client that opens no window is disconnected. Until then passed-on data stays in memory, hence the small pieces.
 struct Stream {
-    /// What is left of a large frame.
+    /// Rest of a large frame.
     rest: Bytes,
     /// Set while a piece waits for the reader's window.
     unread: Alarm,
     write_timeout: Duration,
 }
 
-/// The most of a body that is handed over at once: the size of HTTP/2's own frames.
+/// Maximum size of a piece, which is the size of HTTP/2 frames.
 const PIECE_BYTES: usize = 16 << 10;
 
 pub(crate) enum Content {
@@ -168,7 +168,7 @@ pub(crate) enum Content {
 }
 
 impl Content {
-    /// Its length, where it is known.
+    /// Returns its length, if known.
     pub(crate) fn length(&self) -> Option<u64> {
         match self {
             Self::Empty => Some(0),
@@ -179,7 +179,7 @@ impl Content {
 }
 
 impl Reply {
-    /// `alarm` is one of its own, where the protocol has many streams.
+    /// Creates a reply. `alarm` is separate on protocols with many streams.
     pub(crate) fn new(content: Content, mut ticket: Ticket, alarm: Option<Alarm>) -> Self {
         ticket.complete = match &content {
             Content::Empty => true,
@@ -285,7 +285,7 @@ impl HttpBody for Reply {
                 // How an event failed is told by whoever dispatched it.
                 if failure.is_none() {
                     let (worker, id) = ticket.named();
-                    tracing::warn!(target: "isopod::server", %error, worker, request_id = id, "a response broke off");
+                    tracing::warn!(target: "isopod::server", %error, worker, request_id = id, "a response ended early");
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! From an outcome to a response: the one table of status codes, and the pages that explain errors.
+//! Responses for outcomes: the table of status codes, and error pages.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use isopod_pool::{Failure, Outcome};
 
 use crate::{config::Mode, dispatch::RequestId, ingress::Refusal};
 
-/// The status code of each outcome. `Ok` has the worker's own; nobody ever sees that of `Canceled`.
+/// Returns the status code of an outcome. `Ok` has the worker's own; that of `Canceled` is never visible.
 #[must_use]
 pub fn status_of(outcome: Outcome) -> StatusCode {
     match outcome {
@@ -22,7 +22,7 @@ pub fn status_of(outcome: Outcome) -> StatusCode {
     }
 }
 
-/// The status code of a failure: that of its outcome, but for load that was shed because its worker had all of its share.
+/// Returns the status code of a failure: that of its outcome, or 429 for load shed because the script has used up its share.
 fn status_of_failure(failure: &Failure) -> StatusCode {
     match failure.outcome {
         // A worker that fails with "ok" contradicts itself.
@@ -35,12 +35,12 @@ fn status_of_failure(failure: &Failure) -> StatusCode {
 const fn remedy_of(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Ok | Outcome::Canceled => "Nothing needs to be done.",
-        Outcome::Exception => "The stack says where it was thrown; mend it there, or catch the error in the handler.",
-        Outcome::ExceededCpu => "Look for an endless loop or costly work, or raise the CPU limit.",
-        Outcome::ExceededWall => "Look for something awaited that never comes, or raise the wall time limit.",
+        Outcome::Exception => "Fix the error where the stack trace points, or catch it in the handler.",
+        Outcome::ExceededCpu => "Look for an endless loop or expensive work, or raise the CPU limit.",
+        Outcome::ExceededWall => "Look for a promise that never settles, or raise the wall time limit.",
         Outcome::ExceededMemory => "Stream large data instead of holding it, or raise the memory limit.",
         Outcome::LoadShed => "Try again later; add threads or raise the queue limit if this happens often.",
-        Outcome::BootFailed => "Correct the script's top-level code; the error says where it failed.",
+        Outcome::BootFailed => "Fix the script's top-level code; the error shows where it failed.",
         Outcome::WorkerLost => "Try again; the worker has been replaced.",
         Outcome::NotDeployed => "Deploy a worker under this name, or correct the name.",
     }
@@ -54,17 +54,17 @@ const fn of_refusal(refusal: Refusal) -> (StatusCode, &'static str) {
         ),
         Refusal::BadHost => (
             StatusCode::BAD_REQUEST,
-            "Send exactly one Host header, with a host and a port that a URL can have, the same as in the request's target.",
+            "Send exactly one Host header with a valid host and port, equal to that of the request's target.",
         ),
         Refusal::BadTarget => (
             StatusCode::BAD_REQUEST,
-            "Ask for a path, such as `/` or `/a?b=c`; `*` is for OPTIONS alone.",
+            "Request a path, such as `/` or `/a?b=c`; `*` is only for OPTIONS.",
         ),
         Refusal::BadEncoding => (
             StatusCode::NOT_IMPLEMENTED,
-            "Send the body with its length, or with the transfer coding `chunked` alone.",
+            "Send the body with its length, or with the single transfer coding `chunked`.",
         ),
-        Refusal::Connect => (StatusCode::NOT_IMPLEMENTED, "Use another method than CONNECT."),
+        Refusal::Connect => (StatusCode::NOT_IMPLEMENTED, "Use a method other than CONNECT."),
         Refusal::UriTooLong => (StatusCode::URI_TOO_LONG, "Shorten the URL, or raise `uri_bytes_max`."),
         Refusal::HeadersTooLarge => (
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -77,16 +77,16 @@ const fn of_refusal(refusal: Refusal) -> (StatusCode, &'static str) {
         ),
         Refusal::BodyBroken => (
             StatusCode::BAD_REQUEST,
-            "Send the whole body as its headers announce it.",
+            "Send the complete body as announced by its headers.",
         ),
         Refusal::TooDeep => (
             StatusCode::LOOP_DETECTED,
-            "Look for workers that fetch each other in a circle, or raise `depth_max`.",
+            "Look for workers that fetch each other in a cycle, or raise `depth_max`.",
         ),
     }
 }
 
-/// How an error is written, as the client's `Accept` has it.
+/// Format of an error page, by the client's `Accept`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     Text,
@@ -110,7 +110,7 @@ impl Format {
     }
 }
 
-/// What there is to say about an error.
+/// Contents of an error page.
 struct Page<'a> {
     status: StatusCode,
     outcome: &'a str,

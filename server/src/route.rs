@@ -1,5 +1,5 @@
-//! Which worker answers which request. The most specific route wins: first by host (exact, then the longest
-//! `*.suffix`, then any), within a host by path (literal before `:name` before `*`).
+//! Routing of requests to workers. The most specific route wins: first by host (exact, then the longest `*.suffix`, then
+//! any), within a host by path (literal before `:name` before `*`).
 
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
@@ -37,14 +37,14 @@ struct Paths {
     below: Place,
 }
 
-/// Parts of a path pattern at most: the tree is as deep, and so are its lookup and its end.
+/// Maximum number of parts of a path pattern, which bounds the depth of the tree.
 const PARTS_MAX: usize = 256;
 
-/// A route's pattern and its worker, where there is one.
+/// A route's pattern and worker, if any.
 type Place = Option<(String, Arc<str>)>;
 
 impl Paths {
-    /// The place of a path pattern, made when it is new.
+    /// Returns the place of a path pattern, inserting it if new.
     fn insert(&mut self, path: &str) -> Result<&mut Place, &'static str> {
         let mut paths = self;
         if path.split('/').nth(PARTS_MAX + 1).is_some() {
@@ -56,14 +56,14 @@ impl Paths {
                 b"*" if segments.peek().is_none() => return Ok(&mut paths.below),
                 b":" => return Err("a `:` needs a name"),
                 [b':', ..] => paths.param.get_or_insert_default(),
-                literal if literal.contains(&b'*') => return Err("`*` may only be the last part of a path"),
+                literal if literal.contains(&b'*') => return Err("`*` is only allowed as the last part of a path"),
                 _ => paths.literal.entry(segment.to_owned()).or_default(),
             };
         }
         Ok(&mut paths.here)
     }
 
-    /// Visits each node of the tree at most once, so a path costs no more than the table is long.
+    /// Finds a route. Visits each node at most once, so the cost is bounded by the size of the table.
     fn find(&self, path: Option<&str>) -> Option<&Arc<str>> {
         let Some(path) = path else {
             return self.here.as_ref().map(|(_, worker)| worker);
@@ -84,21 +84,21 @@ impl Paths {
     }
 }
 
-/// A route that cannot be used.
+/// An invalid route.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RouteError {
-    /// The pattern is none of the forms that exist.
+    /// The pattern is malformed.
     #[error(
         "the route `{pattern}` is not valid: {reason}; write `/path`, `/path/*`, `/:name`, `host/path` or `*.host/path`"
     )]
     Invalid {
         /// The pattern as it was given.
         pattern: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
     /// Two routes match the same requests.
-    #[error("the route `{pattern}` matches what `{existing}` matches already; remove one of them")]
+    #[error("the route `{pattern}` matches the same requests as `{existing}`; remove one of them")]
     Duplicate {
         /// The later pattern.
         pattern: String,
@@ -108,12 +108,12 @@ pub enum RouteError {
 }
 
 impl Routes {
-    /// A table that sends everything to one worker.
+    /// Creates a table that routes all requests to one worker.
     pub fn to(worker: impl Into<Arc<str>>) -> Self {
         Self::default().fallback(worker)
     }
 
-    /// Names the worker for whatever no route matches.
+    /// Sets the worker for requests that no route matches.
     #[must_use]
     pub fn fallback(mut self, worker: impl Into<Arc<str>>) -> Self {
         self.fallback = Some(worker.into());
@@ -145,7 +145,7 @@ impl Routes {
         Ok(self)
     }
 
-    /// The worker for a host (with or without a port, in any case) and a path.
+    /// Returns the worker for a host (case-insensitive, with or without a port) and a path.
     #[must_use]
     pub fn find(&self, host: &str, path: &str) -> Option<Arc<str>> {
         self.lookup(host, path).cloned()
@@ -171,9 +171,9 @@ impl Routes {
             .or(self.fallback.as_ref())
     }
 
-    /// The paths of a host pattern, made when it is new.
+    /// Returns the paths of a host pattern, inserting it if new.
     fn host(&mut self, pattern: &str) -> Result<&mut Paths, &'static str> {
-        const STAR: &str = "`*` may only be the whole host or its first label";
+        const STAR: &str = "`*` is only allowed as the whole host or its first label";
         let pattern = normalize(pattern);
         if pattern.is_empty() || pattern == "*" {
             return Ok(self.any.get_or_insert_default());
@@ -201,7 +201,7 @@ impl Routes {
     }
 }
 
-/// A pattern's path as a URL has it, so that it can match: requests are matched by what the URL Standard makes of theirs.
+/// Normalizes a pattern's path like a URL's, so that it can match requests normalized by the URL Standard.
 fn as_in_urls(path: &str) -> String {
     match Url::parse("http://host") {
         Ok(mut url) => {
@@ -212,14 +212,14 @@ fn as_in_urls(path: &str) -> String {
     }
 }
 
-/// A pattern's host as a URL has it: `bücher.example` is `xn--bcher-kva.example`.
+/// Normalizes a pattern's host like a URL's: `bücher.example` is `xn--bcher-kva.example`.
 fn host_in_urls(host: &str) -> Result<String, &'static str> {
     url::Host::parse(host)
         .map(|host| host.to_string())
-        .map_err(|_| "its host cannot be that of a URL")
+        .map_err(|_| "its host is not valid in a URL")
 }
 
-/// Without port and final dot, in lower case.
+/// Normalizes a host: without port and final dot, in lower case.
 fn normalize(host: &str) -> Cow<'_, str> {
     let end = match host.rfind(']') {
         Some(bracket) => bracket + 1,

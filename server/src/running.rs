@@ -1,4 +1,4 @@
-//! A server at work, and its handles.
+//! A running server and its handles.
 
 use std::{
     net::SocketAddr,
@@ -17,33 +17,33 @@ use crate::{
     tls::TlsError,
 };
 
-/// How a shutdown went.
+/// Report of a shutdown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ShutdownReport {
-    /// Requests answered to their end while the server drained.
+    /// Requests completed while the server drained.
     pub finished: u64,
     /// Requests cut off at the deadline.
     pub cut: u64,
 }
 
-/// A server from elsewhere, before it accepts and while it does: what may be changed, and its figures. Cloning it makes
-/// another handle of the same server; it keeps nothing open.
+/// A handle to a bound or running server, to change its routes and read its metrics. Cloning it creates another handle to
+/// the same server; it keeps nothing open.
 #[derive(Clone)]
 pub struct ServerHandle {
     pub(crate) core: Arc<Core>,
 }
 
 impl ServerHandle {
-    /// Has these routes decide from the next request on. Those under way stay where they went.
+    /// Replaces the routes for new requests. Requests in flight stay with their worker.
     pub fn set_routes(&self, routes: Routes) {
         self.core.routes.store(Arc::new(routes));
     }
 
-    /// Reads the certificates and keys of all listeners again, for handshakes from now on. Connections go on as they are.
+    /// Reloads the certificates and keys of all listeners for new handshakes. Existing connections are not affected.
     ///
     /// # Errors
     ///
-    /// Files cannot be used. Their listener keeps what it had, and so do those after it.
+    /// A file is unusable. Its listener, and those after it, keep their certificates.
     pub fn reload_certificates(&self) -> Result<(), TlsError> {
         self.core
             .identities
@@ -51,19 +51,19 @@ impl ServerHandle {
             .try_for_each(|identity| identity.read_again())
     }
 
-    /// The server's own figures, without those of its [`Dispatch`](crate::Dispatch).
+    /// Returns the server's own metrics, without those of its [`Dispatch`](crate::Dispatch).
     #[must_use]
     pub fn figures(&self) -> Vec<Metric> {
         self.core.counts.snapshot()
     }
 
-    /// Whether it has begun to drain.
+    /// Returns whether it has begun to drain.
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.core.stage() != Stage::Serving
     }
 
-    /// How many requests are being answered.
+    /// Returns the number of requests in flight.
     #[must_use]
     pub fn requests_open(&self) -> u64 {
         self.core.counts.requests_open.load(Ordering::Acquire)
@@ -78,7 +78,7 @@ impl std::fmt::Debug for ServerHandle {
     }
 }
 
-/// A server that accepts connections. Dropping it cuts them all at once; [`Running::shutdown`] is the kind way.
+/// A running server. Dropping it cuts all connections at once; use [`Running::shutdown`] to drain.
 #[must_use = "dropping a running server stops it"]
 pub struct Running {
     pub(crate) handle: ServerHandle,
@@ -89,19 +89,19 @@ pub struct Running {
 }
 
 impl Running {
-    /// Where the server listens, in the order of the configuration, with the ports the system chose.
+    /// Returns the addresses, in the order of the configuration, with the ports chosen by the system.
     #[must_use]
     pub fn local_addrs(&self) -> &[Address] {
         &self.addresses
     }
 
-    /// Where health and metrics are served, if they are.
+    /// Returns the address of the admin listener, if any.
     #[must_use]
     pub const fn admin_addr(&self) -> Option<SocketAddr> {
         self.admin
     }
 
-    /// A handle of it.
+    /// Returns a handle.
     #[must_use]
     pub fn handle(&self) -> ServerHandle {
         self.handle.clone()
@@ -112,8 +112,8 @@ impl Running {
         self.handle.set_routes(routes);
     }
 
-    /// Drains: `/readyz` says so, nothing new is accepted, accepted requests are answered and their connections
-    /// closed. After `deadline` what is left is cut. Dropping the future cuts at once.
+    /// Drains: `/readyz` reports it, no connections are accepted, accepted requests are completed and their connections
+    /// closed. After `deadline` the rest is cut. Dropping the future cuts at once.
     pub async fn shutdown(mut self, deadline: Duration) -> ShutdownReport {
         self.handle.core.drain_within(deadline);
         // The sender is only lost with the host's runtime, and every connection with it.

@@ -1,4 +1,4 @@
-//! Starting and stopping: the stages of a server's life are decided here and nowhere else.
+//! Start and stop: all stages of a server's life are decided here.
 
 use std::{
     future::Future,
@@ -35,18 +35,18 @@ use crate::{
     tls::Identity,
 };
 
-/// Where the server is in its life. It only ever moves on.
+/// Stage of the server. It only moves forward.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Debug)]
 #[repr(u8)]
 pub(crate) enum Stage {
     Serving,
-    /// Nobody new is let in; who is in, or was on the way, is answered.
+    /// No new connections; existing ones, and those in flight, are served.
     Draining,
     /// Listeners and idle connections are closed.
     Closing,
 }
 
-/// What all connections share, whatever answers the requests.
+/// State shared by all connections, independent of the dispatch.
 pub(crate) struct Core {
     pub(crate) limits: Arc<Limits>,
     pub(crate) routes: ArcSwap<Routes>,
@@ -56,9 +56,9 @@ pub(crate) struct Core {
     pub(crate) mode: Mode,
     pub(crate) clock: Arc<Clock>,
     pub(crate) counts: Counts,
-    /// Cancelled when [`Stage::Closing`] begins: the listeners close.
+    /// Canceled when [`Stage::Closing`] begins: the listeners close.
     pub(crate) closing: CancellationToken,
-    /// Cancelled: every connection is dropped where it stands.
+    /// Canceled when every connection is dropped at once.
     pub(crate) cut: CancellationToken,
     stage: AtomicU8,
     drain: watch::Sender<Option<Duration>>,
@@ -82,7 +82,7 @@ impl Core {
         self.stage() != Stage::Serving
     }
 
-    /// Done once the server drains.
+    /// Completes when the server starts to drain.
     pub(crate) fn draining(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut drain = self.drain.subscribe();
         async move {
@@ -91,7 +91,7 @@ impl Core {
         }
     }
 
-    /// Begins to drain, if it has not begun yet; the last deadline counts until then.
+    /// Starts to drain, if it has not yet; until then the last deadline counts.
     pub(crate) fn drain_within(&self, deadline: Duration) {
         self.drain.send_replace(Some(deadline));
     }
@@ -105,7 +105,7 @@ impl Core {
     }
 }
 
-/// A server that has not been started.
+/// A server that is not started.
 ///
 /// ```
 /// # use isopod_server::{Body, BoxError, Dispatch, Failure, RequestMeta, Routes, Server, ServerConfig};
@@ -130,38 +130,38 @@ pub struct Server<D> {
 }
 
 impl<D: Dispatch> Server<D> {
-    /// A server that has `dispatch` answer what comes in.
+    /// Creates a server with a dispatch.
     pub const fn new(config: ServerConfig, dispatch: D) -> Self {
         Self { config, dispatch }
     }
 
-    /// Starts the server on threads of its own, named `isopod-http`. Works from any thread, inside a runtime or not;
-    /// when it returns, connections are accepted.
+    /// Starts the server on its own threads, named `isopod-http`. Works from any thread, inside or outside a runtime; on
+    /// return, connections are accepted.
     ///
     /// # Errors
     ///
-    /// When an address, a certificate or a thread cannot be had. Nothing is left running then.
+    /// An address, a certificate or a thread is unavailable. Everything is cleaned up.
     pub fn start(self) -> Result<Running, StartError> {
         self.config.bind()?.start(self.dispatch)
     }
 
-    /// Starts the server on a runtime of the host's. It must have its I/O and time drivers enabled, and stay alive.
+    /// Starts the server on the host's runtime, which must have its I/O and time drivers enabled and stay alive.
     ///
     /// # Errors
     ///
-    /// When an address or a certificate cannot be had. Nothing is left running then.
+    /// An address or a certificate is unavailable. Everything is cleaned up.
     pub fn start_on(self, runtime: &Handle) -> Result<Running, StartError> {
         self.config.bind()?.start_on(runtime, self.dispatch)
     }
 }
 
 impl ServerConfig {
-    /// Takes the addresses and reads the certificates, and lets nobody in yet: what is wrong with them is known before
-    /// anything else is started. Works from any thread.
+    /// Binds the addresses and reads the certificates without accepting connections, so that their errors are known before
+    /// anything else starts. Works from any thread.
     ///
     /// # Errors
     ///
-    /// When an address or a certificate cannot be had. Nothing is left behind then.
+    /// An address or a certificate is unavailable. Everything is cleaned up.
     pub fn bind(self) -> Result<Bound, StartError> {
         if self.listeners.is_empty() {
             return Err(StartError::NoListener);
@@ -191,8 +191,8 @@ impl ServerConfig {
     }
 }
 
-/// A server that has its addresses and lets nobody in yet. Dropping it gives them back.
-#[must_use = "it lets nobody in until it is started"]
+/// A bound server that does not accept connections yet. Dropping it releases the addresses.
+#[must_use = "it accepts no connections until it is started"]
 pub struct Bound {
     handle: ServerHandle,
     claims: Vec<Claim>,
@@ -202,30 +202,30 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// Where it will listen, in the order of the configuration, with the ports the system chose.
+    /// Returns the addresses, in the order of the configuration, with the ports chosen by the system.
     #[must_use]
     pub fn local_addrs(&self) -> &[Address] {
         &self.addresses
     }
 
-    /// Where health and metrics will be served, if they are.
+    /// Returns the address of the admin listener, if any.
     #[must_use]
     pub fn admin_addr(&self) -> Option<SocketAddr> {
         self.admin.as_ref().map(AdminListener::local_addr)
     }
 
-    /// A handle of the server to be.
+    /// Returns a handle.
     #[must_use]
     pub fn handle(&self) -> ServerHandle {
         self.handle.clone()
     }
 
-    /// Starts on threads of its own, named `isopod-http`. Works from any thread, inside a runtime or not; when it
-    /// returns, connections are accepted.
+    /// Starts on its own threads, named `isopod-http`. Works from any thread, inside or outside a runtime; on return,
+    /// connections are accepted.
     ///
     /// # Errors
     ///
-    /// When a thread cannot be had, or an address was taken meanwhile. Nothing is left running then.
+    /// A thread is unavailable, or an address is in use. Everything is cleaned up.
     pub fn start<D: Dispatch>(self, dispatch: D) -> Result<Running, StartError> {
         let (handle, addresses, admin) = (self.handle(), self.addresses.clone(), self.admin_addr());
         let (started, ready) = std::sync::mpsc::sync_channel(1);
@@ -254,7 +254,11 @@ impl Bound {
             .spawn(live)
             .map_err(StartError::Threads)?;
         // Tokio panics where the system refuses a thread of its runtime: then nobody answers.
-        let refused = |_| Err(StartError::Threads(std::io::Error::other("one of them was refused")));
+        let refused = |_| {
+            Err(StartError::Threads(std::io::Error::other(
+                "a thread could not be spawned",
+            )))
+        };
         match ready.recv().unwrap_or_else(refused) {
             Ok(()) => Ok(Running {
                 handle,
@@ -270,11 +274,11 @@ impl Bound {
         }
     }
 
-    /// Starts on a runtime of the host's. It must have its I/O and time drivers enabled, and stay alive.
+    /// Starts on the host's runtime, which must have its I/O and time drivers enabled and stay alive.
     ///
     /// # Errors
     ///
-    /// When an address was taken meanwhile. Nothing is left running then.
+    /// An address is in use. Everything is cleaned up.
     pub fn start_on<D: Dispatch>(self, runtime: &Handle, dispatch: D) -> Result<Running, StartError> {
         let (handle, addresses, admin) = (self.handle(), self.addresses.clone(), self.admin_addr());
         let main = self.listen(runtime, dispatch)?;
@@ -307,7 +311,7 @@ impl Bound {
     }
 }
 
-/// The status of a server that has its admin listener itself.
+/// The status of a server with an admin listener of its own.
 impl<D: Dispatch> Status for App<D> {
     fn readiness(&self) -> Readiness {
         match self.core.stage() {
@@ -323,7 +327,7 @@ impl<D: Dispatch> Status for App<D> {
     }
 }
 
-/// The server's life, from the first connection to the report.
+/// Runs the server from the first connection to the report.
 async fn run<D: Dispatch>(
     app: Arc<App<D>>,
     listeners: Vec<Listener>,
@@ -375,7 +379,7 @@ async fn run<D: Dispatch>(
             core.counts.requests_open.load(Ordering::Acquire)
         };
         let finished = core.counts.answered() - before;
-        tracing::info!(target: "isopod::server", open, finished, cut, "the server has drained");
+        tracing::info!(target: "isopod::server", open, finished, cut, "server drained");
         late.join_all().await;
         core.cut.cancel();
         connections.wait().await;

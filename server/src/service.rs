@@ -1,4 +1,4 @@
-//! One request: checked, routed, dispatched, answered. Every way out of here gives a response and a recorded outcome.
+//! Handles one request: checks, routes, dispatches, answers. Every path gives a response and a recorded outcome.
 
 use std::{convert::Infallible, future::poll_fn, net::SocketAddr, pin::pin, sync::Arc, task::Poll, time::Instant};
 
@@ -24,14 +24,14 @@ use crate::{
 const OUTCOME: HeaderName = HeaderName::from_static("x-isopod-outcome");
 const WORKER: HeaderName = HeaderName::from_static("x-isopod-worker");
 
-/// How a request went.
+/// Result of a request.
 enum Verdict {
     Answered(Response<Body>),
     Failed(Failure),
     Refused(Refusal),
 }
 
-/// What all requests of a connection have in common.
+/// Data shared by all requests of a connection.
 pub(crate) struct Origin {
     pub(crate) connection: Arc<Connection>,
     pub(crate) address: Option<SocketAddr>,
@@ -39,7 +39,7 @@ pub(crate) struct Origin {
     pub(crate) tls: Option<Tls>,
 }
 
-/// Answers a request. It counts from now on, whenever the future is polled.
+/// Answers a request, which counts from now on, even before the future is polled.
 pub(crate) fn answer<D: Dispatch>(
     app: Arc<App<D>>,
     origin: &Arc<Origin>,
@@ -128,7 +128,7 @@ async fn respond<D: Dispatch>(
     response.map(|()| Reply::new(content, ticket, own_alarm))
 }
 
-/// What has been found out about a request.
+/// Data about a request.
 struct Asked<'a> {
     client: Client,
     target: Target,
@@ -184,7 +184,7 @@ async fn dispatch<D: Dispatch>(
     verdict
 }
 
-/// The answer, or what made it pointless to wait for it: whichever comes first. The answer is dropped otherwise, which
+/// Returns the answer, or the reason to stop waiting for it, whichever is first. Otherwise the answer is dropped, which
 /// cancels the event.
 async fn first(
     answered: impl Future<Output = Result<Response<Body>, Failure>>,
@@ -204,7 +204,7 @@ async fn first(
             return Poll::Ready(match answer {
                 Ok(response) if response.status().is_informational() => Verdict::Failed(Failure::new(
                     Outcome::Exception,
-                    "the worker answered with an informational status, which cannot end a request",
+                    "the worker responded with an informational status, which cannot complete a request",
                 )),
                 Ok(response) => Verdict::Answered(response),
                 Err(failure) => Verdict::Failed(failure),

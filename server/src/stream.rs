@@ -1,4 +1,4 @@
-//! The byte streams connections are made of. One enum instead of a type parameter: everything above is compiled once.
+//! Byte streams of connections. An enum instead of a type parameter, so that the rest is compiled once.
 
 use std::{
     io,
@@ -15,20 +15,20 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-/// A stream in clear text.
+/// A plain stream.
 pub(crate) enum Plain {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
-/// What HTTP is spoken over.
+/// A plain or TLS stream.
 pub(crate) enum Stream {
     Plain(Plain),
     Tls(Box<TlsStream<Plain>>),
 }
 
 impl Stream {
-    /// Has it end in a reset instead of an orderly close, where there is such a thing.
+    /// Makes it end with a reset instead of an orderly close, if supported.
     pub(crate) fn resets_at_end(&self) {
         let plain = match self {
             Self::Plain(plain) => plain,
@@ -37,7 +37,7 @@ impl Stream {
         if let Plain::Tcp(stream) = plain
             && let Err(error) = SockRef::from(stream).set_linger(Some(Duration::ZERO))
         {
-            tracing::debug!(target: "isopod::server", %error, "a connection cannot be reset");
+            tracing::debug!(target: "isopod::server", %error, "cannot reset a connection");
         }
     }
 }

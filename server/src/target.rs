@@ -1,4 +1,4 @@
-//! From a request's target and host to its URL, as the URL Standard has it. Routes go by the same URL that scripts see.
+//! URL of a request, from target and host by the URL Standard. Routes use the same URL that scripts see.
 
 use std::ops::Range;
 
@@ -7,22 +7,22 @@ use url::Url;
 
 use crate::{dispatch::Scheme, ingress::Refusal};
 
-/// A request's URL, and where in it the host and the path are.
+/// A request's URL with the positions of host and path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     url: String,
     host: Range<usize>,
     path: Range<usize>,
-    /// Whether the path and the query are not what was sent.
+    /// The path or query differs from the original.
     is_changed: bool,
 }
 
 impl Target {
-    /// The URL of a request that came, or is said to have come, by this scheme.
+    /// Builds the URL of a request with this scheme.
     ///
     /// # Errors
     ///
-    /// The target and the host make no URL.
+    /// Target and host do not form a URL.
     pub(crate) fn of<B>(request: &Request<B>, scheme: Scheme) -> Result<Self, Refusal> {
         let host = host(request)?;
         let path = path(request, scheme)?;
@@ -43,7 +43,7 @@ impl Target {
         })
     }
 
-    /// From what is known to be as the URL Standard writes it.
+    /// Builds it from parts that are already normalized.
     fn plain(scheme: Scheme, host: &str, path: &str) -> Self {
         let url = format!("{scheme}://{host}{path}");
         let path_start = url.len() - path.len();
@@ -64,7 +64,7 @@ impl Target {
         &self.url[self.path.clone()]
     }
 
-    /// The path and the query, if they are not what was sent.
+    /// Returns path and query if they differ from the original.
     pub(crate) fn changed(&self) -> Option<PathAndQuery> {
         self.is_changed
             .then(|| self.url[self.path.start..].parse().ok())
@@ -76,7 +76,7 @@ impl Target {
     }
 }
 
-/// The one host of a request: what is in front of this server may go by the header, and routes and scripts by the target.
+/// Returns the single host of a request: servers in front may use the header, routes and scripts the target.
 fn host<B>(request: &Request<B>) -> Result<&str, Refusal> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let (named, second) = (hosts.next(), hosts.next());
@@ -98,13 +98,13 @@ fn host<B>(request: &Request<B>) -> Result<&str, Refusal> {
     }
 }
 
-/// Whether a host has no sign that would end it in a URL, or name a user before it.
+/// Returns whether a host has no character that ends it in a URL or separates user information.
 fn is_host(host: &[u8]) -> bool {
     let fits = |b: &u8| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(b);
     !host.is_empty() && host.iter().all(fits)
 }
 
-/// What stands in a URL behind the host, before it is made what the standard says (RFC 9112, section 3.3).
+/// Returns the part of the URL after the host, before normalization (RFC 9112, section 3.3).
 fn path<B>(request: &Request<B>, scheme: Scheme) -> Result<&str, Refusal> {
     let uri = request.uri();
     let is_http_1 = request.version() <= Version::HTTP_11;
@@ -125,7 +125,7 @@ fn path<B>(request: &Request<B>, scheme: Scheme) -> Result<&str, Refusal> {
     }
 }
 
-/// Whether the URL Standard leaves a host and port as they are. Cheaper than to parse them; in doubt they are parsed.
+/// Returns whether the URL Standard leaves a host and port unchanged. Cheaper than parsing; if in doubt, they are parsed.
 fn is_plain_host(host: &str, scheme: Scheme) -> bool {
     let (name, port) = match host.split_once(':') {
         Some((name, port)) => (name, Some(port)),
@@ -151,7 +151,7 @@ fn is_plain_host(host: &str, scheme: Scheme) -> bool {
     is_plain_port && (is_name() || name.parse::<std::net::Ipv4Addr>().is_ok())
 }
 
-/// Whether the URL Standard leaves a path and query as they are.
+/// Returns whether the URL Standard leaves a path and query unchanged.
 fn is_plain_path(path: &str) -> bool {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~!$&()*+,;=:@/%".contains(&byte);

@@ -1,4 +1,4 @@
-//! From PEM files to a TLS acceptor. The crypto provider is named here and nowhere global.
+//! TLS acceptors from PEM files. The crypto provider is set here and not globally.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -11,30 +11,30 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::{config::TlsFiles, dispatch::Tls};
 
-/// Why a listener cannot speak TLS.
+/// An error from setting up TLS.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file is missing or is not PEM of the kind that belongs there.
-    #[error("cannot read {what} from {path}: {source}; it must be a readable PEM file")]
+    /// A file is missing or not PEM of the required kind.
+    #[error("cannot read {what} from {path}: {source}; a readable PEM file is required")]
     Pem {
-        /// What was looked for.
+        /// The expected content.
         what: &'static str,
-        /// Where.
+        /// The file.
         path: PathBuf,
-        /// Why it was not found.
+        /// The cause.
         source: rustls::pki_types::pem::Error,
     },
-    /// The files were read but do not make a usable identity.
-    #[error("the certificate in {path} cannot be used: {source}; check that the key belongs to it")]
+    /// The files do not form a usable identity.
+    #[error("cannot use the certificate in {path}: {source}; check that the key matches it")]
     Identity {
         /// The certificate file.
         path: PathBuf,
-        /// What rustls says.
+        /// rustls' error.
         source: rustls::Error,
     },
 }
 
-/// What a handshake that is done agreed on.
+/// Returns the TLS parameters of a completed handshake.
 pub(crate) fn agreed(connection: &ServerConnection) -> Option<Tls> {
     let version = match connection.protocol_version()? {
         ProtocolVersion::TLSv1_2 => "TLSv1.2",
@@ -48,7 +48,7 @@ pub(crate) fn agreed(connection: &ServerConnection) -> Option<Tls> {
     })
 }
 
-/// From a suite's name in the standards to what OpenSSL and Cloudflare call it.
+/// Converts a suite's standard name to that of OpenSSL and Cloudflare.
 fn openssl_name(suite: &str) -> String {
     let name = suite
         .replace("TLS13_", "AEAD_")
@@ -57,7 +57,7 @@ fn openssl_name(suite: &str) -> String {
     name.replace("AES_", "AES").replace('_', "-")
 }
 
-/// A listener's certificate and key, which may be read again while it is in use.
+/// A listener's certificate and key, which can be reloaded while in use.
 pub(crate) struct Identity {
     files: TlsFiles,
     acceptor: ArcSwap<TlsAcceptor>,
@@ -71,7 +71,7 @@ impl Identity {
         })
     }
 
-    /// Reads the files again. Handshakes from then on use what they say; if they cannot be used, what was read before.
+    /// Reloads the files for new handshakes; on an error the previous ones stay in use.
     pub(crate) fn read_again(&self) -> Result<(), TlsError> {
         self.acceptor.store(Arc::new(acceptor(&self.files)?));
         Ok(())

@@ -1,28 +1,28 @@
-//! What an HTTP/2 connection is used for. A client may send frames that carry nothing (`PING`, `SETTINGS`, empty `DATA`),
-//! and requests only to cancel them: each is cheap for it, and not for the server. So what it asks for is held against
-//! what it sends.
+//! Usefulness of HTTP/2 traffic. A client may send frames without content (`PING`, `SETTINGS`, empty `DATA`), or requests
+//! only to cancel them, which are cheap for it and not for the server. So received bytes are compared with the requests they
+//! carry.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use crate::{config::Limits, connection::WINDOW_BYTES, cut::Cut};
 
-/// A frame's own head.
+/// Size of a frame's head.
 const FRAME_BYTES: u64 = 9;
-/// How many bytes on the wire one byte of use may cost: small frames, window updates and pings are part of honest use.
+/// Bytes on the wire allowed per useful byte: small frames, window updates and pings are part of normal use.
 const COST_MAX: u64 = 8;
 
 #[derive(Default)]
 pub(crate) struct Traffic {
     read: AtomicU64,
     useful: AtomicU64,
-    /// Bodies that are being received.
+    /// Bodies being received.
     bodies: AtomicU64,
     requests: AtomicU32,
     cancelled: AtomicU32,
 }
 
 impl Traffic {
-    /// Bytes came in, of whatever kind.
+    /// Records received bytes of any kind.
     #[must_use]
     pub(crate) fn read(&self, bytes: usize, limits: &Limits) -> Option<Cut> {
         let bytes = bytes as u64;
@@ -33,7 +33,7 @@ impl Traffic {
         (read > free.saturating_mul(COST_MAX).saturating_add(waiting)).then_some(Cut::Flood)
     }
 
-    /// Bytes of a head or a body, in or out, were of use to someone.
+    /// Records useful bytes of a head or body, in or out.
     pub(crate) fn used(&self, bytes: usize) {
         if bytes > 0 {
             self.useful.fetch_add(bytes as u64 + FRAME_BYTES, Relaxed);
@@ -52,7 +52,7 @@ impl Traffic {
         self.requests.fetch_add(1, Relaxed);
     }
 
-    /// A request was cancelled before its answer was sent.
+    /// Records a request canceled before its answer was sent.
     #[must_use]
     pub(crate) fn cancelled(&self, limits: &Limits) -> Option<Cut> {
         let cancelled = self.cancelled.fetch_add(1, Relaxed) + 1;

@@ -1,5 +1,5 @@
-//! A connection's byte stream, watched: its state learns of reads and writes, HTTP/1 requests are handed over one at a time,
-//! and the bare replies that hyper sends by itself to what is not HTTP get the same header every response has.
+//! A connection's byte stream, which reports reads and writes to the connection's state, passes on HTTP/1 requests one at a
+//! time, and adds the standard header to hyper's own error responses.
 
 use std::{
     io,
@@ -13,22 +13,22 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use crate::{connection::Connection, inbound::Inbound, stream::Stream};
 
-/// How an HTTP/2 connection opens when no TLS handshake said so.
+/// The HTTP/2 preface, for connections without ALPN.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
-/// The headers of what the server refuses by itself.
+/// Headers of rejections by the server itself.
 const MARK: &str = "x-isopod-outcome: refused\r\ncontent-type: text/plain; charset=utf-8\r\n";
-/// What is still read from a peer that was answered before it had sent everything.
+/// Maximum number of bytes read from a peer that was answered before it had sent everything.
 const LINGER_BYTES_MAX: usize = 4 << 20;
-/// What is read of the next request while one is being answered.
+/// Maximum number of bytes read of the next request while one is being answered.
 const AHEAD_BYTES_MAX: usize = 2 << 10;
 
 pub(crate) struct Watched {
     stream: Stream,
     connection: Arc<Connection>,
     inbound: Inbound,
-    /// Read, and not yet handed over, from the place beside it on.
+    /// Data read and not yet passed on, from the given offset.
     ahead: (Vec<u8>, usize),
-    /// A marked reply on its way, and how much of it is written.
+    /// A marked reply and the number of its written bytes.
     marked: Option<(Vec<u8>, usize)>,
 }
 
@@ -43,7 +43,7 @@ impl Watched {
         }
     }
 
-    /// Whether the client opens with HTTP/2's preface. Reads no further than it must to know.
+    /// Returns whether the client opens with HTTP/2's preface. Reads no more than necessary.
     pub(crate) async fn speaks_h2(&mut self) -> io::Result<bool> {
         let mut bytes = [0; PREFACE.len()];
         let mut len = 0;
@@ -57,8 +57,8 @@ impl Watched {
         Ok(bytes[..len] == *PREFACE)
     }
 
-    /// Ends the connection so that its last response arrives: closing a socket with unread bytes resets it, and the
-    /// reset may overtake the response. So the peer is told first, and read until it has stopped.
+    /// Closes the connection so that its last response arrives: closing a socket with unread bytes resets it, and the reset
+    /// may overtake the response. So the write side is closed first, and the peer is read until it stops.
     pub(crate) async fn close_gently(mut self) {
         if self.stream.shutdown().await.is_err() {
             return;
@@ -92,7 +92,7 @@ impl Watched {
         written
     }
 
-    /// What has been read and is to be handed over.
+    /// Returns data that has been read and not passed on.
     fn ahead(&self) -> &[u8] {
         &self.ahead.0[self.ahead.1..]
     }
@@ -104,7 +104,7 @@ impl Watched {
         }
     }
 
-    /// Reads on while the next request is held back: a client that leaves must be noticed.
+    /// Reads ahead while the next request is held back, to notice a disconnect.
     fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // With something at hand the client has not left; who writes the response wakes the reader then.
         if !self.ahead().is_empty() {
@@ -120,7 +120,7 @@ impl Watched {
         Poll::Pending
     }
 
-    /// Hands over what belongs to the message that is being read. Bytes of the next one are kept.
+    /// Passes on bytes of the current message. Bytes of the next one are kept.
     fn poll_message(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         if self.ahead().is_empty() {
@@ -141,7 +141,7 @@ impl Watched {
         Poll::Ready(Ok(()))
     }
 
-    /// The same reply with the mark and the reason, when it is one of hyper's own: there is no request to which it could belong.
+    /// Returns the reply with the mark and reason if it is hyper's own, without a request.
     fn mark(&self, reply: &[u8]) -> Option<Vec<u8>> {
         if self.connection.is_h2() || self.connection.is_unanswered() {
             return None;
@@ -150,7 +150,7 @@ impl Watched {
         let reason = match status.split(' ').nth(1) {
             Some("414") => "the URL is longer than this server accepts",
             Some("431") => "the headers are larger than this server accepts",
-            _ => "the request is not HTTP, or its target has signs that are to be percent-encoded",
+            _ => "the request is not valid HTTP, or its target has characters that must be percent-encoded",
         };
         let length = format!("content-length: {}\r\n", reason.len() + 1);
         let rest = rest.replacen("content-length: 0\r\n", &length, 1);
@@ -159,7 +159,7 @@ impl Watched {
 }
 
 impl Drop for Watched {
-    /// However a connection ends: if something of a response is missing, its client must notice.
+    /// Ensures that a client notices an incomplete response, however the connection ends.
     fn drop(&mut self) {
         if self.connection.is_open_ended() {
             self.stream.resets_at_end();

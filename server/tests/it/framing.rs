@@ -187,7 +187,7 @@ async fn what_follows_a_request_and_is_none_is_refused_after_its_answer_with_the
         head.contains(&format!("content-length: {}\r\n", reason.len())),
         "{response}"
     );
-    assert!(reason.contains("not HTTP"), "{response}");
+    assert!(reason.contains("not valid HTTP"), "{response}");
 }
 
 #[tokio::test]
