@@ -7,7 +7,7 @@
 
 mod coding;
 pub mod context;
-pub mod events;
+pub mod event;
 pub mod fetch;
 pub mod files;
 #[cfg(feature = "fuzzing")]
@@ -18,6 +18,7 @@ pub mod io;
 pub mod ledger;
 pub mod native;
 pub mod process;
+pub mod publish;
 pub mod quotas;
 #[cfg(feature = "sql")]
 pub mod sql;
@@ -53,7 +54,7 @@ pub fn extensions() -> Vec<Extension> {
         #[cfg(feature = "sql")]
         sql::isopod_sql::init(),
         handlers::isopod_handlers::init(),
-        events::isopod_events::init(),
+        publish::isopod_publish::init(),
         native::isopod_native::init(),
         process::isopod_process::init(),
         files::isopod_files::init(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::executor::block_on;
-use isopod_ext::events::{Outgoing, Publish, Refused};
+use isopod_ext::publish::{Outgoing, Publish, Refused};
 use isopod_pool::js::{Binding, Data, Message, Pool, Script};
 use isopod_pool::{Options, Outcome};
 

@@ -91,7 +91,7 @@ pub use isopod_runtime::{
 
 // Bindings, and what a script may reach.
 #[doc(inline)]
-pub use isopod_runtime::events::{Outgoing, Publish, Refused};
+pub use isopod_runtime::publish::{Outgoing, Publish, Refused};
 #[doc(inline)]
 pub use isopod_runtime::fetch::{
     ConnectionOptions, FetchConfig, FetchLimits, NetPolicy, OwnServers, ResolveHost, Resolver, Rule, RuleError,

@@ -26,7 +26,7 @@ mod worker;
 
 /// For extensions of one's own: the very version that this crate is built on.
 pub use deno_core;
-pub use isopod_ext::{events, fetch, files, handlers, io, ledger, native, quotas, sql, values};
+pub use isopod_ext::{event, fetch, files, handlers, io, ledger, native, publish, quotas, sql, values};
 
 pub use self::extend::{Extend, Fabric, NewWorker};
 pub use self::image::Image;

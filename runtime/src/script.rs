@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use deno_core::url::Url;
-use isopod_ext::events::Publish;
 use isopod_ext::fetch::FetchConfig;
 use isopod_ext::files::FileAccess;
 use isopod_ext::native::NativeBinding;
+use isopod_ext::publish::Publish;
 use isopod_ext::sql::SqlConfig;
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! Which event's code runs. The key of an event is V8's asynchronous context, so that it goes where the event's promises and timers
+//! Which event's code runs, and whose its timers are. The key of an event is V8's asynchronous context, so that it goes where the event's promises and timers
 //! go; `context.js` reads it for the other scripts of this crate, `current_event` for its ops.
 
 use std::cell::RefCell;
@@ -6,7 +6,9 @@ use std::rc::Rc;
 
 use deno_core::{OpState, op2, v8};
 
-use crate::handlers::{EventKey, Events};
+use crate::event::EventKey;
+use crate::quotas::Usage;
+use crate::values::Events;
 
 /// The event whose code runs now; 0 outside of any. What `currentEvent()` of `context.js` says.
 pub(crate) fn current_event(scope: &mut v8::PinScope<'_, '_>) -> EventKey {
@@ -30,8 +32,39 @@ fn op_isopod_is_open(state: &mut OpState, #[smi] event: EventKey) -> bool {
     is_open(state, event)
 }
 
+/// Stands in for `op_timer_track`, which keeps a list for test runners: here timers are counted.
+#[op2(fast)]
+fn op_isopod_timer_track(
+    state: &mut OpState,
+    scope: &mut v8::PinScope<'_, '_>,
+    #[smi] id: i32,
+    is_repeat: bool,
+    is_system: bool,
+) {
+    let _ = is_repeat;
+    Usage::of(state).timer_set();
+    // Those of deno's own scripts end with what they are for.
+    if !is_system && let Some(events) = state.try_borrow::<Rc<RefCell<Events>>>() {
+        events.borrow_mut().timer_set(id, current_event(scope));
+    }
+}
+
+/// Stands in for `op_timer_untrack`.
+#[op2(fast)]
+fn op_isopod_timer_untrack(state: &mut OpState, #[smi] id: i32) {
+    Usage::of(state).timer_gone();
+    if let Some(events) = state.try_borrow::<Rc<RefCell<Events>>>() {
+        events.borrow_mut().timer_gone(id);
+    }
+}
+
 deno_core::extension!(
     isopod_context,
     ops = [op_isopod_is_open],
     lazy_loaded_js = [dir "src/context", "context.js"],
+    middleware = |op| match op.name {
+        "op_timer_track" => op.with_implementation_from(&op_isopod_timer_track()),
+        "op_timer_untrack" => op.with_implementation_from(&op_isopod_timer_untrack()),
+        _ => op,
+    },
 );

@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::coding::Coding;
 use crate::coding::decode::ByteStream;
-use crate::handlers::{EndsWithEvent, EventEnded};
+use crate::event::{EndsWithEvent, EventEnded};
 
 /// One chunk of a body; an empty one is its end.
 pub(super) type Chunk = io::Result<Bytes>;

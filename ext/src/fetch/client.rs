@@ -10,7 +10,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use super::config::ConnectionOptions;
 use super::guard::{NetPolicy, Refused};
 use super::resolve::Resolver;
-use super::service::SendError;
+use super::send_error::SendError;
 
 /// What two requests must have in common to share connections.
 ///

@@ -14,6 +14,7 @@ pub mod guard;
 mod integrity;
 mod resolve;
 mod rule;
+mod send_error;
 mod servers;
 mod service;
 
@@ -37,18 +38,19 @@ use self::body::{ResponseBody, pump};
 use self::service::{FetchService, Incoming, Outgoing, OutgoingBody};
 use crate::coding::{Coding, Codings, offered};
 use crate::context::{current_event, is_open};
-use crate::handlers::{CALL_DEPTH, EndsWithEvent, EventEnded, EventKey, Events};
+use crate::event::{CALL_DEPTH, EndsWithEvent, EventEnded, EventKey};
 use crate::io::Io;
 use crate::quotas::{QuotaError, Usage};
 use crate::unwind;
+use crate::values::Events;
 
 pub(crate) use self::body::{exact_size, keep_encoded};
 pub use self::config::{ConnectionOptions, FetchConfig, FetchLimits};
 pub use self::guard::{NetPolicy, Refused};
 pub use self::resolve::{ResolveHost, Resolver};
 pub use self::rule::{Rule, RuleError};
+pub use self::send_error::SendError;
 pub use self::servers::OwnServers;
-pub use self::service::SendError;
 
 deno_core::extension!(
     isopod_fetch,

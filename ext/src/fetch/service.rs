@@ -6,7 +6,6 @@ use std::error::Error as _;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use deno_core::url::Url;
@@ -20,10 +19,11 @@ use super::body::{Chunk, Encoded, Form, IncomingBody, cut_off, forward, outgoing
 use super::client::{self, ClientKey};
 use super::config::{FetchConfig, FetchLimits};
 use super::guard::Refused;
+use super::send_error::SendError;
 use crate::coding::decode::{ByteStream, capped, decode, flattened};
 use crate::coding::{Coding, Codings};
-use crate::handlers::CALL_DEPTH;
-use crate::io::{Io, IoError};
+use crate::event::CALL_DEPTH;
+use crate::io::Io;
 use crate::ledger::MemoryLedger;
 
 /// A request whose URL has passed no guard yet.
@@ -50,43 +50,6 @@ pub(super) struct Incoming {
     /// The length of the body as it is read.
     pub(super) length: Option<u64>,
     pub(super) body: IncomingBody,
-}
-
-/// Why there is no response.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SendError {
-    /// The guard said no.
-    #[error(transparent)]
-    Refused(#[from] Refused),
-    /// The client cannot be built.
-    #[error("the HTTP client cannot be built: {0}")]
-    Client(#[source] reqwest::Error),
-    /// An extra certificate authority or the TLS setup is broken.
-    #[error("the TLS configuration of fetch is invalid: {0}")]
-    Tls(#[source] deno_tls::rustls::Error),
-    /// The exchange failed.
-    #[error("error sending request for url ({url}): {cause}")]
-    Transport {
-        /// The URL without its query, which may be secret.
-        url: String,
-        /// The innermost cause.
-        cause: String,
-    },
-    /// No response head within the time limit.
-    #[error("no response within {0:?} (head_timeout)")]
-    Timeout(Duration),
-    /// The response's headers are too large.
-    #[error("the response headers are larger than this worker's limit of {0} bytes (response_header_bytes_max)")]
-    Headers(usize),
-    /// Too many responses are open.
-    #[error(
-        "more than {0} response bodies are open (open_bodies_max); read each to its end, or call `response.body.cancel()`"
-    )]
-    OpenBodies(usize),
-    /// The I/O runtime has no result.
-    #[error(transparent)]
-    Io(#[from] IoError),
 }
 
 /// Origins that a worker remembers for what they did to their connections.

@@ -1,14 +1,13 @@
 //! What a script can be asked to handle, and how it answers.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use futures::channel::oneshot;
-use http::HeaderName;
-use serde::Serialize;
 use serde_json::Value;
+use tokio::sync::mpsc;
 
-use super::{Body, Fault, Message, Task};
-use crate::values::{Answer, Arguments};
+use crate::event::{Body, Fault, Message, Reply, TaskItem};
+use crate::values::{Answer, Arguments, ToScript};
 
 /// One thing a worker is asked to handle, with the place its answer goes to.
 #[derive(Debug)]
@@ -69,9 +68,6 @@ pub enum EventKind {
     },
 }
 
-/// Where the response to a request goes. A dropped receiver is a client that left.
-pub type Reply<T> = oneshot::Sender<Result<T, Fault>>;
-
 impl EventKind {
     /// The handler it is for; for a call, the function.
     pub fn handler(&self) -> &str {
@@ -109,36 +105,16 @@ impl Event {
     }
 }
 
-/// In a request's extensions: the URL that the script is to see, where the request's own URI is only a path. Spares a
-/// server the parsing of a URI that it has just put together.
-#[derive(Debug, Clone)]
-pub struct RequestUrl(pub String);
-
-/// In a request's extensions: what `request.cf` tells its script, under the names that scripts for Workers know. Only what is
-/// known is there.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct RequestCf {
-    /// Such as `HTTP/2`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub http_protocol: Option<&'static str>,
-    /// Such as `TLSv1.3`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tls_version: Option<&'static str>,
-    /// Such as `AEAD-AES128-GCM-SHA256`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tls_cipher: Option<String>,
-    /// What the client's `Accept-Encoding` says.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub client_accept_encoding: Option<String>,
+/// A task, as the `task` handler gets it: `{ id, payload, config }`.
+pub struct Task {
+    /// Its name among the host's tasks.
+    pub id: String,
+    /// What it is about.
+    pub payload: Box<dyn ToScript>,
+    /// Settings of this run, as text by name.
+    pub config: BTreeMap<String, String>,
+    /// How many messages led to it, and so to what it publishes; 0 for a task that none did.
+    pub depth: u32,
+    /// Where `ctx.progress()` and `ctx.emit()` go. The channel's capacity is what may wait for a slow reader.
+    pub items: mpsc::Sender<TaskItem>,
 }
-
-/// In a request's extensions: how many calls between workers led to it; none where it comes from outside. What its script
-/// publishes and fetches is one deeper.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CallDepth(pub u32);
-
-/// Carries the [`CallDepth`] of what a script fetches to the servers of its own process, with their key: they take it off, and
-/// end circles. No script sees it, and none can set it.
-pub const CALL_DEPTH: HeaderName = HeaderName::from_static("x-isopod-depth");

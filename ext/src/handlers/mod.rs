@@ -1,24 +1,15 @@
 //! The handler interface: how a script's `export default { fetch, scheduled, queue }`, its named entry points and its
 //! plain functions are called, and how their answers come back.
 //!
-//! The shape is the one users of Workers know. `events.rs` holds the open events and knows no V8; the ops here
-//! translate; `handlers.js` is the script's side. Nothing here knows of pools or servers.
+//! The shape is the one users of Workers know. The open events are in [`event`](crate::event); the ops here translate;
+//! `handlers.js` is the JavaScript side. Nothing here knows of pools or servers.
 
 mod begin;
-mod body;
-mod cloned;
 mod copy;
 mod event;
-mod events;
-mod fault;
 mod fields;
-mod keys;
 mod label;
-mod leftover;
-mod outgoing;
-mod request_body;
 mod room;
-mod task;
 mod task_ops;
 
 use std::cell::RefCell;
@@ -32,31 +23,23 @@ use http::{HeaderName, HeaderValue, StatusCode};
 
 use self::label::Label;
 use crate::coding;
-use crate::native::{Callbacks, Natives};
+use crate::native::finish;
 use crate::quotas::{QuotaError, Usage};
 use crate::unwind;
-use crate::values::{Thrown, js_error};
+use crate::values::{Outgoing, RequestBody, StreamError, events, js_error, stay};
 
 pub use self::begin::Begin;
-pub use self::body::{Body, BodyError, BoxError};
-pub use self::cloned::NotPlain;
 pub use self::copy::NoMemory;
-pub use self::event::{CALL_DEPTH, CallDepth, Event, EventKind, Reply, RequestCf, RequestUrl};
-pub use self::events::{Ended, Events, Lent, Report, Stage};
-pub use self::fault::{CodeFrames, Draw, Fault, FaultKind};
-pub use self::keys::{EVENTS_MAX, EventKey, Keys};
-pub(crate) use self::leftover::EndsWithEvent;
-pub use self::leftover::EventEnded;
-pub(crate) use self::outgoing::{Outgoing, stay};
-pub(crate) use self::request_body::RequestBody;
-pub use self::task::{Data, Message, RESULT_NAME_BYTES_MAX, Task, TaskItem};
+pub use self::event::{Event, EventKind, Task};
 pub(crate) use self::task_ops::plain_data;
-
-type Shared = Rc<RefCell<Events>>;
-
-fn events(state: &OpState) -> Shared {
-    state.borrow::<Shared>().clone()
-}
+/// What an event is made of.
+pub use crate::event::{
+    Body, BodyError, BoxError, CALL_DEPTH, CallDepth, CodeFrames, Data, Draw, EVENTS_MAX, Ended, EventEnded, EventKey, Fault,
+    FaultKind, Keys, Lent, Message, NotPlain, RESULT_NAME_BYTES_MAX, Reply, Report, RequestCf, RequestUrl, Stage,
+    TaskItem, Thrown,
+};
+pub use crate::native::{lend_stream, take_back};
+pub use crate::values::Events;
 
 /// What the ops of this folder refuse.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
@@ -85,18 +68,10 @@ pub enum HandlerError {
     #[class(type)]
     #[error("the request this belongs to has ended: read its body before the handler returns, or in ctx.waitUntil")]
     Ended,
-    /// A value that cannot cross to the caller.
-    #[class(type)]
-    #[error("the value returned cannot be handed to the caller: {0}")]
-    Value(String),
-    /// A stream broke off after its head had been sent.
-    #[class(type)]
-    #[error("{0}")]
-    Stream(String),
-    /// A stream behind a response went away.
+    /// A stream that could not be sent.
     #[class(inherit)]
     #[error(transparent)]
-    Resource(#[from] deno_core::error::ResourceError),
+    Stream(#[from] StreamError),
 }
 
 #[op2]
@@ -218,7 +193,7 @@ fn begin_stream(
     manual: bool,
 ) -> Result<Outgoing, HandlerError> {
     let mut state = state.borrow_mut();
-    let resource = state.resource_table.get_any(rid)?;
+    let resource = state.resource_table.get_any(rid).map_err(StreamError::from)?;
     let begun = response(status, headers).and_then(|mut response| {
         let label = Label::of(&mut response, events(&state).borrow().headers(key), manual);
         Ok((response, label.stream(&state, rid, resource)?))
@@ -278,12 +253,13 @@ fn op_isopod_give_stream(
 
 fn begin_given_stream(state: &RefCell<OpState>, key: EventKey, rid: ResourceId) -> Result<Outgoing, HandlerError> {
     let state = state.borrow();
-    let (outgoing, body) = Outgoing::new(state.resource_table.get_any(rid)?);
+    let resource = state.resource_table.get_any(rid).map_err(StreamError::from)?;
+    let (outgoing, body) = Outgoing::new(resource);
     let shared = events(&state);
     let answer = shared.borrow_mut().take_answer(key).ok_or(HandlerError::Ended)?;
     answer
         .stream(body)
-        .map_err(|error| HandlerError::Value(error.to_string()))?;
+        .map_err(|error| StreamError::Value(error.to_string()))?;
     shared.borrow_mut().streams(key, outgoing.tail());
     Ok(outgoing)
 }
@@ -329,49 +305,6 @@ fn op_isopod_pass_through(state: &mut OpState, #[smi] key: EventKey) {
     events(state).borrow_mut().set_pass_through(key);
 }
 
-pub(crate) fn finish(state: &mut OpState, events: &Shared, key: EventKey) {
-    if !events.borrow_mut().is_over(key) {
-        return;
-    }
-    let lent = events.borrow_mut().end(key);
-    take_back(state, lent);
-}
-
-/// Takes back what was lent for an event that has ended: closes its streams, lets go of its functions.
-pub fn take_back(state: &mut OpState, lent: Option<Lent>) {
-    let Some(Lent {
-        resources,
-        functions,
-        under_way,
-        callbacks,
-        database_cpu: _,
-    }) = lent
-    else {
-        return;
-    };
-    under_way.end();
-    for rid in resources {
-        if let Ok(resource) = state.resource_table.take_any(rid) {
-            resource.close();
-        }
-    }
-    if !functions.is_empty() {
-        let natives = state.borrow_mut::<Natives>();
-        functions.into_iter().for_each(|number| natives.remove(number));
-    }
-    if !callbacks.is_empty() {
-        let lent = state.borrow_mut::<Callbacks>();
-        callbacks.into_iter().for_each(|number| lent.remove(number));
-    }
-}
-
-/// Puts a stream among a script's resources, for the time of one event. Gives what its side makes a `ReadableStream` of.
-pub fn lend_stream(state: &mut OpState, lent: &mut Lent, body: Body) -> ResourceId {
-    let rid = state.resource_table.add(RequestBody::new(body));
-    lent.resources.push(rid);
-    rid
-}
-
 /// Stands in for `op_dispatch_exception`, which ends the isolate: an uncaught error is reported, and the worker goes on.
 #[op2(fast, reentrant)]
 fn op_isopod_report<'s>(
@@ -382,7 +315,7 @@ fn op_isopod_report<'s>(
 ) {
     let error = js_error(scope, error);
     let state = state.borrow();
-    let Some(shared) = state.try_borrow::<Shared>() else {
+    let Some(shared) = state.try_borrow::<Rc<RefCell<Events>>>() else {
         return;
     };
     let fault = Fault::from_js(FaultKind::Exception, &error, state.try_borrow::<CodeFrames>());

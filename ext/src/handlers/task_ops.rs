@@ -8,10 +8,11 @@ use deno_core::{OpState, ToV8, op2, serde_v8, v8};
 use deno_error::JsErrorBox;
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::{Data, EventKey, RESULT_NAME_BYTES_MAX, TaskItem, copy, events};
+use super::copy;
+use crate::event::{Data, EventKey, RESULT_NAME_BYTES_MAX, TaskItem};
 use crate::quotas::Usage;
 use crate::unwind;
-use crate::values::metered;
+use crate::values::{events, metered};
 
 /// Items of one task that may wait for room in its channel. A script that waits for `ctx.progress()` has one.
 const UNSENT_MAX: usize = 256;

@@ -1,17 +1,15 @@
 //! A script's function as Rust calls it.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use deno_core::serde_v8;
-use futures::task::AtomicWaker;
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
-use tokio::sync::mpsc;
 
-use super::lending;
-use crate::handlers::{Fault, FaultKind};
-use crate::values::{Answer, Arguments, FromScript, IntoArguments, Thrown, answer};
+use super::lease::{self, Call, Lease};
+use crate::event::{Fault, FaultKind, Thrown};
+use crate::values::{FromScript, IntoArguments, answer};
 
 /// A function that a script lent: an argument of a Rust function, a part of one, or what a call answered.
 ///
@@ -82,7 +80,7 @@ impl Callback {
         let arguments = arguments.into_arguments();
         let lease = Arc::clone(&self.0);
         async move {
-            let place = lease.0.get().ok_or(CallbackError::Ended)?;
+            let place = lease.place().ok_or(CallbackError::Ended)?;
             let call = Call {
                 number: place.number,
                 arguments,
@@ -105,48 +103,9 @@ impl<'de> Deserialize<'de> for Callback {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = serde_v8::GlobalValue::deserialize(deserializer)?;
         let lease = Arc::new(Lease::default());
-        lending::take(value.v8_value, &lease);
-        Ok(Self(lease))
-    }
-}
-
-/// What the clones of a callback share.
-#[derive(Default)]
-pub(super) struct Lease(OnceLock<Place>);
-
-/// Where a function is.
-struct Place {
-    number: u32,
-    calls: mpsc::Sender<Call>,
-    lender: Arc<Lender>,
-}
-
-/// A call on its way to the worker's thread.
-pub(super) struct Call {
-    pub(super) number: u32,
-    pub(super) arguments: Arguments,
-    pub(super) reply: Box<dyn Answer>,
-}
-
-/// How a worker learns that functions were let go of.
-#[derive(Default)]
-pub(super) struct Lender {
-    pub(super) let_go: AtomicBool,
-    pub(super) waker: AtomicWaker,
-}
-
-impl Lease {
-    pub(super) fn lend(&self, number: u32, calls: mpsc::Sender<Call>, lender: Arc<Lender>) {
-        // Only ever done by the worker that read the value, once.
-        drop(self.0.set(Place { number, calls, lender }));
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if let Some(Place { lender, .. }) = self.0.get() {
-            lender.let_go.store(true, Ordering::Release);
-            lender.waker.wake();
+        match lease::take(value.v8_value, &lease) {
+            true => Ok(Self(lease)),
+            false => Err(D::Error::custom("this worker cannot lend functions")),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The functions that a worker's script has lent to its host, and the calls of them.
 //!
-//! A [`Callback`](super::Callback) among what is read of a script's value leaves the function here ([`take`]); when the value has
+//! A [`Callback`](super::Callback) among what is read of a script's value keeps the function ([`lease::take`]); when the value has
 //! been read, each is given a number and belongs to the event whose code runs ([`lend_taken`]). The runtime asks for calls that are
 //! due ([`Callbacks::poll_due`]) and enters the script for them.
 
@@ -15,12 +15,12 @@ use deno_core::{JsRuntime, OpState, ResourceId, op2, serde_v8, v8};
 use serde::de::Error as _;
 use tokio::sync::mpsc;
 
-use super::callback::{Call, Lease, Lender};
+use super::lease::{self, Call, Lease, Lender};
 use crate::context::current_event;
-use crate::handlers::{CodeFrames, EventKey, Events, Fault, FaultKind, HandlerError, Outgoing, finish, stay};
+use crate::event::{CodeFrames, EventKey, Fault, FaultKind};
 use crate::quotas::{QuotaError, Usage};
 use crate::unwind;
-use crate::values::{Answer, Arguments, js_error};
+use crate::values::{Answer, Arguments, Events, Outgoing, ReadFunctions, StreamError, js_error, stay};
 
 /// Calls that may wait for the worker's thread; one more waits in its caller.
 const CALLS_WAITING_MAX: usize = 64;
@@ -28,27 +28,16 @@ const CALLS_WAITING_MAX: usize = 64;
 /// Calls that run at one time, each until its promise has settled; further ones wait.
 const CALLS_RUNNING_MAX: usize = 1024;
 
-/// Functions that were read just now, and are nobody's yet.
-type Taken = Vec<(v8::Global<v8::Value>, Weak<Lease>)>;
-
-thread_local! {
-    /// Empty but while a value is read: `Deserialize` has no place for a context.
-    static TAKEN: RefCell<Taken> = const { RefCell::new(Vec::new()) };
-}
-
-/// Keeps a function that is among what is being read.
-pub(super) fn take(function: v8::Global<v8::Value>, lease: &Arc<Lease>) {
-    TAKEN.with_borrow_mut(|taken| taken.push((function, Arc::downgrade(lease))));
-}
-
-/// Forgets what a reading that failed has left.
-pub(crate) fn forget_taken() {
-    drop(TAKEN.take());
-}
+/// Called for every value that is read.
+pub(super) const READ: ReadFunctions = ReadFunctions {
+    begin: lease::begin,
+    forget: || drop(lease::end()),
+    lend: lend_taken,
+};
 
 /// Has the event whose code runs lend the functions that were read.
-pub(crate) fn lend_taken(scope: &mut v8::PinScope<'_, '_>) -> Result<(), serde_v8::Error> {
-    let taken = TAKEN.take();
+fn lend_taken(scope: &mut v8::PinScope<'_, '_>) -> Result<(), serde_v8::Error> {
+    let taken = lease::end();
     if taken.is_empty() {
         return Ok(());
     }
@@ -180,6 +169,21 @@ impl Callbacks {
         }
     }
 
+    /// Lets go of the functions that the host has dropped. Gives each with the event that lent it.
+    pub(super) fn take_dropped(&mut self) -> Vec<(u32, EventKey)> {
+        if !self.lender.let_go.swap(false, Ordering::AcqRel) {
+            return Vec::new();
+        }
+        let dropped = |(number, function): (&u32, &Function)| {
+            (function.lease.strong_count() == 0).then_some((*number, function.event))
+        };
+        let dropped: Vec<(u32, EventKey)> = self.functions.iter().filter_map(dropped).collect();
+        for (number, _) in &dropped {
+            self.remove(*number);
+        }
+        dropped
+    }
+
     /// Lets go of a function; what still runs of it has no caller any more.
     pub(crate) fn remove(&mut self, number: u32) {
         self.functions.remove(&number);
@@ -195,28 +199,6 @@ impl Callbacks {
 
 fn ended() -> Fault {
     Fault::new(FaultKind::Canceled, "the event that lent this function has ended")
-}
-
-/// Lets go of the functions that the host has dropped, and ends events that only they kept open.
-pub fn let_go(state: &mut OpState) {
-    let callbacks = state.borrow_mut::<Callbacks>();
-    if !callbacks.lender.let_go.swap(false, Ordering::AcqRel) {
-        return;
-    }
-    let dropped = |(number, function): (&u32, &Function)| {
-        (function.lease.strong_count() == 0).then_some((*number, function.event))
-    };
-    let dropped: Vec<(u32, EventKey)> = callbacks.functions.iter().filter_map(dropped).collect();
-    for (number, _) in &dropped {
-        callbacks.remove(*number);
-    }
-    let events = state.borrow::<Rc<RefCell<Events>>>().clone();
-    for (number, event) in dropped {
-        let is_over = events.borrow_mut().let_go(event, number);
-        if is_over {
-            finish(state, &events, event);
-        }
-    }
 }
 
 /// Gives the value that a call came to.
@@ -241,17 +223,17 @@ pub(super) fn op_isopod_callback_give_stream(
     state: Rc<RefCell<OpState>>,
     #[smi] call: u32,
     #[smi] rid: ResourceId,
-) -> impl Future<Output = Result<bool, HandlerError>> + use<> {
+) -> impl Future<Output = Result<bool, StreamError>> + use<> {
     let begun = {
         let mut state = state.borrow_mut();
         let running = state.borrow_mut::<Callbacks>().running.remove(&call);
         state
             .resource_table
             .get_any(rid)
-            .map_err(HandlerError::from)
+            .map_err(StreamError::from)
             .and_then(|resource| {
                 let (outgoing, body) = Outgoing::new(resource);
-                let Running { number, reply } = running.ok_or(HandlerError::Ended)?;
+                let Running { number, reply } = running.ok_or(StreamError::Ended)?;
                 let function = state.borrow::<Callbacks>().functions.get(&number);
                 if let Some(event) = function.map(|function| function.event)
                     && let Some(lent) = state.borrow::<Rc<RefCell<Events>>>().borrow_mut().lent(event)
@@ -260,7 +242,7 @@ pub(super) fn op_isopod_callback_give_stream(
                 }
                 reply
                     .stream(body)
-                    .map_err(|error| HandlerError::Value(error.to_string()))?;
+                    .map_err(|error| StreamError::Value(error.to_string()))?;
                 Ok(outgoing)
             })
     };

@@ -7,8 +7,9 @@
 //! And the other way: functions that a script lends to Rust, as [`Callback`]s.
 
 mod callback;
-mod function;
-pub(crate) mod lending;
+mod lease;
+mod lending;
+mod take_back;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -19,14 +20,17 @@ use deno_core::{CancelFuture, CancelHandle, OpState, ResourceId, ToV8, op2, serd
 use deno_error::JsErrorBox;
 
 pub use self::callback::{Callback, CallbackError};
-pub use self::function::{Give, Given, NativeError, NativeFunction};
-pub use self::lending::{Callbacks, Due, let_go};
-use crate::handlers::{Body, EventEnded, EventKey, Events, Outgoing, RequestBody};
+pub use self::lending::{Callbacks, Due};
+pub(crate) use self::take_back::finish;
+pub use self::take_back::{lend_stream, let_go, take_back};
+use crate::event::{Body, EventEnded, EventKey};
 use crate::io::Io;
 use crate::ledger::MemoryLedger;
 use crate::quotas::Usage;
 use crate::unwind;
-use crate::values::ToScript;
+use crate::values::{Events, Outgoing, RequestBody, ToScript};
+
+pub use crate::values::{Give, Given, NativeError, NativeFunction};
 
 /// The methods of one binding, by name.
 pub type NativeBinding = BTreeMap<String, NativeFunction>;
@@ -184,4 +188,5 @@ deno_core::extension!(
         lending::op_isopod_callback_fail,
     ],
     lazy_loaded_js = [dir "src/native", "native.js"],
+    state = |state| state.put(lending::READ),
 );

@@ -1,14 +1,10 @@
-//! How scripts of deno's ask for room, and how the runtime's own timers are counted. `guards.js` calls these.
+//! How scripts of deno's ask for room. `guards.js` calls these.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use deno_core::{OpState, op2, v8};
 use deno_web::BlobStoreTrait;
-
-use crate::context::current_event;
-use crate::handlers::Events;
 
 use super::{QuotaError, Usage};
 
@@ -142,32 +138,6 @@ fn op_isopod_check_key(
     Ok(())
 }
 
-/// Stands in for `op_timer_track`, which keeps a list for test runners: here timers are counted.
-#[op2(fast)]
-fn op_isopod_timer_track(
-    state: &mut OpState,
-    scope: &mut v8::PinScope<'_, '_>,
-    #[smi] id: i32,
-    is_repeat: bool,
-    is_system: bool,
-) {
-    let _ = is_repeat;
-    Usage::of(state).timer_set();
-    // Those of deno's own scripts end with what they are for.
-    if !is_system && let Some(events) = state.try_borrow::<Rc<RefCell<Events>>>() {
-        events.borrow_mut().timer_set(id, current_event(scope));
-    }
-}
-
-/// Stands in for `op_timer_untrack`.
-#[op2(fast)]
-fn op_isopod_timer_untrack(state: &mut OpState, #[smi] id: i32) {
-    Usage::of(state).timer_gone();
-    if let Some(events) = state.try_borrow::<Rc<RefCell<Events>>>() {
-        events.borrow_mut().timer_gone(id);
-    }
-}
-
 deno_core::extension!(
     isopod_quotas,
     deps = [deno_webidl, deno_web, deno_crypto],
@@ -186,9 +156,4 @@ deno_core::extension!(
         op_isopod_check_key,
     ],
     lazy_loaded_js = [dir "src/quotas", "guards.js"],
-    middleware = |op| match op.name {
-        "op_timer_track" => op.with_implementation_from(&op_isopod_timer_track()),
-        "op_timer_untrack" => op.with_implementation_from(&op_isopod_timer_untrack()),
-        _ => op,
-    },
 );

@@ -151,11 +151,11 @@ impl Usage {
         self.ops.set(self.ops.get().saturating_sub(1));
     }
 
-    pub(super) fn timer_set(&self) {
+    pub(crate) fn timer_set(&self) {
         self.timers.set(self.timers.get() + 1);
     }
 
-    pub(super) fn timer_gone(&self) {
+    pub(crate) fn timer_gone(&self) {
         self.timers.set(self.timers.get().saturating_sub(1));
     }
 

@@ -4,13 +4,15 @@
 //! `ext:isopod_sql/sql.js` for each. Statements are checked ([`StatementError`] says what is refused and why), then run on a
 //! pool of the thread, on its I/O runtime.
 
+mod call;
 mod config;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod lexer;
-mod meter;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(feature = "postgres")]
+mod postgres_error;
 #[cfg(feature = "postgres")]
 mod postgres_pool;
 #[cfg(feature = "postgres")]
@@ -25,16 +27,17 @@ use std::rc::Rc;
 
 use deno_core::{CancelFuture, CancelHandle, OpState, op2};
 
-use self::service::{Mode, Payer, SqlService};
+use self::call::{Mode, Payer};
+use self::service::SqlService;
 use self::value::{Param, ResultSet};
-use crate::handlers::{EventEnded, EventKey, Events};
+use crate::event::{CpuMeter, EventEnded, EventKey};
 use crate::io::Io;
 use crate::quotas::{QuotaError, Usage};
 use crate::unwind;
+use crate::values::Events;
 
+pub use self::call::SqlError;
 pub use self::config::{SqlBindings, SqlConfig};
-pub(crate) use self::meter::CpuMeter;
-pub use self::service::SqlError;
 pub use self::statement::StatementError;
 
 deno_core::extension!(

@@ -6,10 +6,11 @@ use futures::TryStreamExt;
 use sqlx::postgres::{PgArguments, PgConnection, PgTypeInfo};
 use sqlx::{Arguments, AssertSqlSafe, Column, Either, Executor, Row, SqlSafeStr, Statement as _, TypeInfo};
 
+use super::call::{Budget, Call, Mode, SqlError, Work};
 use super::config::SqlConfig;
+use super::postgres_error::error;
 use super::postgres_pool::Connections;
 use super::postgres_types;
-use super::service::{Budget, Call, Mode, SqlError, Work};
 use super::statement::Kind;
 use super::value::{Param, ResultSet, integer};
 
@@ -185,24 +186,4 @@ fn with_casts(sql: &str, casts: &[Option<String>]) -> Result<String, SqlError> {
     }
     out.push_str(&sql[copied..]);
     Ok(out)
-}
-
-pub(super) fn error(error: sqlx::Error) -> SqlError {
-    match error {
-        sqlx::Error::Database(error) => SqlError::Database {
-            message: error.message().to_owned(),
-            code: error
-                .code()
-                .map_or_else(|| "SQLSTATE".to_owned(), |code| format!("SQLSTATE {code}")),
-        },
-        error => SqlError::Connection(error.to_string()),
-    }
-}
-
-/// The error of a URL that cannot be read.
-pub(super) fn invalid(error: &sqlx::Error) -> SqlError {
-    SqlError::Url(match error {
-        sqlx::Error::Configuration(cause) => cause.to_string(),
-        _ => "it cannot be parsed".to_owned(),
-    })
 }

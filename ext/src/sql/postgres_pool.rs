@@ -13,9 +13,9 @@ use sqlx::{ConnectOptions, Connection, Executor};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::call::SqlError;
 use super::config::SqlConfig;
-use super::postgres::{error, invalid};
-use super::service::SqlError;
+use super::postgres_error::{error, invalid};
 
 /// What any SQL may have left with a session, taken away: `DISCARD ALL` but for plans and the statements that sqlx keeps prepared. Has a
 /// row more than the one of the unlocking where a statement was prepared by SQL; the session is closed then.

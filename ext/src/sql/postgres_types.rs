@@ -4,8 +4,8 @@
 use sqlx::postgres::{PgRow, PgValueRef};
 use sqlx::{Column, Row, TypeInfo, ValueRef};
 
-use super::postgres::error;
-use super::service::SqlError;
+use super::call::SqlError;
+use super::postgres_error::error;
 use super::value::Value;
 
 const MICROS_PER_DAY: i64 = 86_400_000_000;

@@ -4,7 +4,7 @@ use deno_core::v8;
 use futures::channel::oneshot;
 
 use super::{FromScript, ValueError};
-use crate::handlers::{Body, Fault, FaultKind};
+use crate::event::{Body, Fault, FaultKind, ValueReply};
 
 /// Where the value that a script gives goes. It is turned into the Rust value on the worker's thread.
 pub trait Answer: Send {
@@ -26,6 +26,12 @@ pub trait Answer: Send {
 
     /// Tells that no value will come.
     fn fail(self: Box<Self>, fault: Fault);
+}
+
+impl ValueReply for Box<dyn Answer> {
+    fn fail(self, fault: Fault) {
+        Answer::fail(self, fault);
+    }
 }
 
 struct Typed<R>(oneshot::Sender<Result<R, Fault>>);

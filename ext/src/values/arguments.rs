@@ -1,8 +1,7 @@
 //! The arguments of a call: values alone, or with streams and functions among them.
 
-use super::ToScript;
-use crate::handlers::Body;
-use crate::native::NativeFunction;
+use super::{NativeFunction, ToScript};
+use crate::event::Body;
 
 /// The arguments of a call.
 ///

@@ -7,14 +7,13 @@ use std::cell::Cell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use deno_core::{serde_v8, v8};
+use deno_core::{JsRuntime, serde_v8, v8};
 use serde::de::{
     DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
 use serde_path_to_error::Track;
 
 use super::place;
-use crate::native::lending;
 use crate::quotas::{QuotaError, Usage};
 use crate::unwind;
 
@@ -34,7 +33,15 @@ pub(crate) fn read<'s, T: DeserializeOwned>(
         left: Cell::new(max),
         max,
     };
-    lending::forget_taken();
+    let functions = ReadFunctions::of_isolate(scope);
+    let forget = || {
+        if let Some(functions) = functions {
+            (functions.forget)();
+        }
+    };
+    if let Some(functions) = functions {
+        (functions.begin)();
+    }
     let mut track = Track::new();
     let mut inner = serde_v8::Deserializer::new(scope, value, None);
     let metered = Metered {
@@ -47,12 +54,38 @@ pub(crate) fn read<'s, T: DeserializeOwned>(
         if unwind::message(&*payload).contains("unknown ValueType") {
             Err(serde_v8::Error::custom("a symbol has no counterpart"))
         } else {
+            forget();
             resume_unwind(payload)
         }
     });
-    let read = read.map_err(|error| place::told(scope, value, &track.path(), &error))?;
-    lending::lend_taken(scope).map_err(|error| error.to_string())?;
+    let read = read.map_err(|error| {
+        forget();
+        place::told(scope, value, &track.path(), &error)
+    })?;
+    if let Some(functions) = functions {
+        (functions.lend)(scope).map_err(|error| error.to_string())?;
+    }
     Ok(read)
+}
+
+/// Handles the functions among the values that are read. `native` puts its own into the worker's state; without it, functions
+/// cannot be read.
+#[derive(Clone, Copy)]
+pub(crate) struct ReadFunctions {
+    /// Called before a value is read.
+    pub(crate) begin: fn(),
+    /// Forgets the functions of a value that could not be read.
+    pub(crate) forget: fn(),
+    /// Lends the functions of a value that was read to the host.
+    pub(crate) lend: fn(&mut v8::PinScope<'_, '_>) -> Result<(), serde_v8::Error>,
+}
+
+impl ReadFunctions {
+    /// Those of this isolate. Nothing must hold the worker's state meanwhile.
+    fn of_isolate(isolate: &v8::Isolate) -> Option<Self> {
+        let state = JsRuntime::op_state_from(isolate);
+        state.try_borrow().ok()?.try_borrow::<Self>().copied()
+    }
 }
 
 struct Budget {

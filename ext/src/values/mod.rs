@@ -17,14 +17,21 @@
 
 mod answer;
 mod arguments;
+mod function;
+mod js_error;
 pub(crate) mod metered;
+mod outgoing;
 mod place;
-mod thrown;
+mod request_body;
 
-use deno_core::{serde_v8, v8};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use deno_core::{OpState, serde_v8, v8};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::event::{Body, OpenEvents};
 use crate::unwind::Panicked;
 
 /// Bytes that a script gave, taken from it without a copy: its own view of them is empty afterwards. Copied instead:
@@ -35,8 +42,23 @@ pub use deno_core::serde_v8::ToJsBuffer;
 
 pub use self::answer::{Answer, answer};
 pub use self::arguments::{Argument, Arguments, IntoArguments};
-pub use self::thrown::Thrown;
-pub(crate) use self::thrown::{cut, js_error};
+pub use self::function::{Give, Given, NativeError, NativeFunction};
+pub(crate) use self::js_error::js_error;
+pub(crate) use self::metered::ReadFunctions;
+pub use self::outgoing::StreamError;
+pub(crate) use self::outgoing::{Outgoing, stay};
+pub(crate) use self::request_body::RequestBody;
+/// The error that a script threw.
+pub use crate::event::Thrown;
+
+/// The open events of a worker, whose callers wait for responses or for values. The runtime places an `Rc<RefCell<Events>>` in
+/// the worker's `OpState`.
+pub type Events = OpenEvents<Box<dyn Answer>>;
+
+/// The open events of the worker of this state.
+pub(crate) fn events(state: &OpState) -> Rc<RefCell<Events>> {
+    state.borrow::<Rc<RefCell<Events>>>().clone()
+}
 
 /// Why a value did not cross.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -83,7 +105,7 @@ impl<T: Serialize + Send + 'static> ToScript for T {
 }
 
 /// What a JavaScript value becomes on the worker's thread: everything that is `Deserialize`, `Send` and owned, and
-/// [`Body`](crate::handlers::Body) where the script gives a `ReadableStream`.
+/// [`Body`] where the script gives a `ReadableStream`.
 pub trait FromScript: Sized + Send + 'static {
     /// Takes a value.
     ///
@@ -95,7 +117,7 @@ pub trait FromScript: Sized + Send + 'static {
     ///
     /// # Errors
     /// Where a value is waited for.
-    fn from_stream(body: crate::handlers::Body) -> Result<Self, ValueError> {
+    fn from_stream(body: Body) -> Result<Self, ValueError> {
         drop(body);
         Err(ValueError::UnexpectedStream)
     }
@@ -107,13 +129,13 @@ impl<T: DeserializeOwned + Send + 'static> FromScript for T {
     }
 }
 
-impl FromScript for crate::handlers::Body {
+impl FromScript for Body {
     fn from_script<'s>(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>) -> Result<Self, ValueError> {
         let (_, _) = (scope, value);
         Err(ValueError::ExpectedStream)
     }
 
-    fn from_stream(body: crate::handlers::Body) -> Result<Self, ValueError> {
+    fn from_stream(body: Body) -> Result<Self, ValueError> {
         Ok(body)
     }
 }

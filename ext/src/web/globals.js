@@ -67,7 +67,7 @@ const lazyEventSource = lazyInterface("EventSource", "ext:deno_fetch/27_eventsou
 const lazyFixedLength = lazy("ext:isopod_fetch/fixed_length.js");
 const lazySql = lazy("ext:isopod_sql/sql.js");
 const lazyWork = lazy("ext:isopod_handlers/work.js");
-const lazyEvents = lazy("ext:isopod_events/events.js");
+const lazyEvents = lazy("ext:isopod_publish/publish.js");
 const lazyNative = lazy("ext:isopod_native/native.js");
 
 // ---- errors that ops raise by name

@@ -13,10 +13,11 @@ use std::time::Duration;
 use deno_core::{OpState, op2};
 use deno_web::StartTime;
 
-use crate::handlers::{EventKey, Events};
+use crate::event::EventKey;
 use crate::process::ProcessAccess;
 use crate::quotas::{LogVerdict, Quotas, Usage};
 use crate::unwind;
+use crate::values::Events;
 
 /// The levels of `console`, as the console implementation counts them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

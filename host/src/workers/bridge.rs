@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use isopod_pool::js::events::{Outgoing, Publish, Refused};
+use isopod_pool::js::publish::{Outgoing, Publish, Refused};
 use isopod_pool::js::{Binding, Pool};
 use tokio::runtime::Handle;
 

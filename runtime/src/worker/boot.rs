@@ -11,11 +11,11 @@ use std::time::Instant;
 
 use deno_core::error::{CoreError, CoreErrorKind};
 use deno_core::{JsRuntime, ModuleId, PollEventLoopOptions, RuntimeOptions, serde_v8, v8};
-use isopod_ext::events::EventsBindings;
 use isopod_ext::handlers::{CodeFrames, Events, Fault, FaultKind};
 use isopod_ext::ledger::MemoryLedger;
 use isopod_ext::native::{Callbacks, Natives};
 use isopod_ext::process::{Exit, ProcessAccess};
+use isopod_ext::publish::PublishBindings;
 use isopod_ext::quotas::Usage;
 use isopod_ext::sql::SqlBindings;
 use serde::Serialize;
@@ -180,7 +180,7 @@ impl Worker {
             bound = bindings(script, &mut natives);
             state.put(natives);
             state.put(Callbacks::default());
-            state.put(EventsBindings(
+            state.put(PublishBindings(
                 script
                     .bindings
                     .iter()

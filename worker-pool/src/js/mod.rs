@@ -10,7 +10,7 @@ pub use isopod_runtime::deno_core;
 pub use isopod_runtime::handlers::{Data, Message, TaskItem};
 pub use isopod_runtime::{
     Binding, Command, Console, Extend, Image, Limits, NewWorker, OsScheduling, Script, ScriptBuilder, ScriptError,
-    events, fetch, give_back_memory, handlers, modules, native, quotas, sql, values,
+    fetch, give_back_memory, handlers, modules, native, publish, quotas, sql, values,
 };
 
 pub use self::builder::PoolBuilder;

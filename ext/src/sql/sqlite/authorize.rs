@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 
-use super::connection::ROWID_TABLE;
 use crate::sql::statement::{FUNCTIONS_DENIED, PRAGMAS, PRAGMAS_READ, VIRTUAL_TABLES};
+
+/// A temporary table of the connection's own: an insert into it makes `last_insert_rowid()` forget the call before.
+pub(super) const ROWID_TABLE: &str = "isopod_rowid";
 
 /// The authorizer's state: whether statements are the connection's own, and what was refused last.
 #[derive(Clone, Default)]

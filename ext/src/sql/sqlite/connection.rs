@@ -9,18 +9,16 @@ use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{ErrorCode, OpenFlags};
 
-use super::authorize::Guard;
+use super::authorize::{Guard, ROWID_TABLE};
 use super::functions;
 use super::nesting::Nesting;
+use crate::sql::call::SqlError;
 use crate::sql::config::SqlConfig;
-use crate::sql::service::SqlError;
 
 /// Statements that stay compiled on a connection.
 const STATEMENTS_KEPT: usize = 100;
 /// How long a connection waits for the lock that the change to WAL mode takes, when the file is made.
 const JOURNAL_MODE_WAIT: Duration = Duration::from_secs(5);
-/// A temporary table of the connection's own: an insert into it makes `last_insert_rowid()` forget the call before.
-pub(super) const ROWID_TABLE: &str = "isopod_rowid";
 
 /// Where a database is.
 #[derive(Clone, Debug, PartialEq, Eq)]

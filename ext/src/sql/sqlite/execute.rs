@@ -6,10 +6,11 @@ use std::time::Instant;
 use rusqlite::types::ValueRef;
 use rusqlite::{ErrorCode, Statement as Prepared};
 
-use super::connection::{Connection, ROWID_TABLE, failed};
+use super::authorize::ROWID_TABLE;
+use super::connection::{Connection, failed};
 use super::nesting;
 use super::stop::Stop;
-use crate::sql::service::{Budget, Call, Mode, SqlError, Work};
+use crate::sql::call::{Budget, Call, Mode, SqlError, Work};
 use crate::sql::statement::{Kind, StatementError};
 use crate::sql::value::{Param, ResultSet, Value, integer};
 
@@ -141,7 +142,13 @@ fn describe(
         result.changes > 0 || result.last_row_id != before.last_row_id || version != before.schema_version;
     result.size_after = Some(connection.size()?);
     match schema {
-        Some(sql) => nesting::check(connection, sql, before.schema_version, version),
+        Some(sql) => nesting::check(
+            &connection.db,
+            &mut connection.nesting,
+            sql,
+            before.schema_version,
+            version,
+        ),
         None => Ok(None),
     }
 }

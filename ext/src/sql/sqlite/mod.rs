@@ -21,8 +21,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::connection::Place;
 use self::stop::{Stop, StopOnDrop};
+use super::call::{Call, SqlError};
 use super::config::SqlConfig;
-use super::service::{Call, SqlError};
 use super::value::ResultSet;
 
 /// The connections of one database.

@@ -4,8 +4,7 @@
 //! of foreign keys. Nothing in SQLite limits or interrupts that: the time grows with the cube of the depth, and the stack
 //! overflows in the end. So a schema that would be too deep were all of it one chain is refused before it is kept.
 
-use super::connection::Connection;
-use crate::sql::service::SqlError;
+use crate::sql::call::SqlError;
 
 /// Views, triggers and the `SELECT`s in them.
 const VIEWS_MAX: i64 = 1_000;
@@ -32,11 +31,11 @@ impl Nesting {
     }
 
     /// Counts the whole schema.
-    fn of(connection: &Connection, version: i64) -> rusqlite::Result<Self> {
+    fn of(db: &rusqlite::Connection, version: i64) -> rusqlite::Result<Self> {
         const COUNT: &str = "SELECT coalesce(sum(type IN ('view', 'trigger')), 0) \
              + coalesce(sum(iif(type IN ('view', 'trigger'), length(sql) - length(replace(upper(sql), 'SELECT', '')), 0)), 0) / 6, \
              coalesce(sum(length(sql) - length(replace(upper(sql), 'REFERENCES', ''))), 0) / 10 FROM sqlite_schema";
-        connection.db.prepare_cached(COUNT)?.query_row([], |row| {
+        db.prepare_cached(COUNT)?.query_row([], |row| {
             Ok(Self {
                 version,
                 views: row.get(0)?,
@@ -47,8 +46,10 @@ impl Nesting {
 }
 
 /// Refuses what the schema became by this statement, where it would be too deep. Counts the statement alone while that is enough.
+/// `nesting` is what is known of the schema.
 pub(super) fn check(
-    connection: &mut Connection,
+    db: &rusqlite::Connection,
+    nesting: &mut Option<Nesting>,
     sql: &str,
     before: i64,
     after: i64,
@@ -58,16 +59,16 @@ pub(super) fn check(
     }
     let sql = sql.to_ascii_uppercase();
     let count = |word: &str| i64::try_from(sql.matches(word).count()).unwrap_or(i64::MAX);
-    let known = connection.nesting.filter(|known| known.version == before);
+    let known = nesting.filter(|known| known.version == before);
     let more = known.map(|known| Nesting {
         version: after,
         views: known.views + 1 + count("SELECT"),
         keys: known.keys + count("REFERENCES"),
     });
-    let nesting = match more {
+    let found = match more {
         Some(more) if more.too_deep().is_none() => more,
-        _ => Nesting::of(connection, after)?,
+        _ => Nesting::of(db, after)?,
     };
-    connection.nesting = Some(nesting);
-    Ok(nesting.too_deep())
+    *nesting = Some(found);
+    Ok(found.too_deep())
 }

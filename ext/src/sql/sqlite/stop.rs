@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use rusqlite::InterruptHandle;
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::sql::meter::CpuBudget;
-use crate::sql::service::SqlError;
+use crate::event::CpuBudget;
+use crate::sql::call::SqlError;
 
 /// Why a call ends before it is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

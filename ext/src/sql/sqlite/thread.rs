@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::connection::{Connection, Place};
 use super::stop::Stop;
 use super::{Handed, Idle, Job, Shared, execute};
-use crate::sql::service::SqlError;
+use crate::sql::call::SqlError;
 use crate::sql::value::ResultSet;
 use crate::unwind;
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use deno_core::v8;
 use futures::future::BoxFuture;
 
-use crate::handlers::Body;
-use crate::values::{FromScript, ToScript, ValueError};
+use super::{FromScript, ToScript, ValueError};
+use crate::event::Body;
 
 /// What a function gives back to the script.
 pub enum Given {
@@ -93,7 +93,7 @@ fn from_error(error: &dyn std::error::Error, depth: usize) -> NativeError {
     }
 }
 
-type Running = BoxFuture<'static, Result<Given, NativeError>>;
+pub(crate) type Running = BoxFuture<'static, Result<Given, NativeError>>;
 type Call = dyn for<'s, 'i> Fn(&mut v8::PinScope<'s, 'i>, v8::Local<'s, v8::Value>, Vec<Body>) -> Result<Running, ValueError>
     + Send
     + Sync;
@@ -144,7 +144,7 @@ impl NativeFunction {
         }))
     }
 
-    pub(super) fn call<'s>(
+    pub(crate) fn call<'s>(
         &self,
         scope: &mut v8::PinScope<'s, '_>,
         arguments: v8::Local<'s, v8::Value>,

@@ -8,7 +8,7 @@ use deno_core::{AsyncRefCell, AsyncResult, BufView, CancelFuture, CancelHandle, 
 use deno_error::JsErrorBox;
 use http_body_util::BodyExt;
 
-use super::Body;
+use crate::event::Body;
 use crate::unwind;
 
 /// A request's body, read a chunk at a time: nothing is taken from the connection that the script has not asked for.

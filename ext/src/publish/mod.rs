@@ -1,8 +1,8 @@
 //! `env.EVENTS`: publishing messages under topics. Where they go is the host's: it hands a [`Publish`] to each script that
 //! may publish, and sees who published what.
 //!
-//! The runtime places [`EventsBindings`] in the worker's `OpState`, and makes `new EventBus(name)` of
-//! `ext:isopod_events/events.js` for each.
+//! The runtime places [`PublishBindings`] in the worker's `OpState`, and makes `new EventBus(name)` of
+//! `ext:isopod_publish/publish.js` for each.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -11,9 +11,11 @@ use std::sync::Arc;
 
 use deno_core::{OpState, op2, v8};
 
-use crate::handlers::{Data, EventKey, Events, plain_data};
+use crate::event::{Data, EventKey};
+use crate::handlers::plain_data;
 use crate::quotas::{QuotaError, Usage};
 use crate::unwind;
+use crate::values::Events;
 
 /// Takes the messages of one script.
 pub trait Publish: Send + Sync {
@@ -45,7 +47,7 @@ pub struct Outgoing {
 pub struct Refused(pub String);
 
 /// A worker's bindings for publishing, by name.
-pub struct EventsBindings(pub BTreeMap<String, Arc<dyn Publish>>);
+pub struct PublishBindings(pub BTreeMap<String, Arc<dyn Publish>>);
 
 /// Why `publish()` failed.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
@@ -99,7 +101,7 @@ fn op_isopod_publish<'s>(
     let (publisher, origin) = {
         let state = state.borrow();
         let publisher = state
-            .try_borrow::<EventsBindings>()
+            .try_borrow::<PublishBindings>()
             .and_then(|bindings| bindings.0.get(&binding))
             .cloned();
         let origin = state.borrow::<Rc<RefCell<Events>>>().borrow().origin(event);
@@ -116,8 +118,8 @@ fn op_isopod_publish<'s>(
 }
 
 deno_core::extension!(
-    isopod_events,
+    isopod_publish,
     deps = [deno_webidl, deno_web, isopod_handlers],
     ops = [op_isopod_publish],
-    lazy_loaded_js = [dir "src/events", "events.js"],
+    lazy_loaded_js = [dir "src/publish", "publish.js"],
 );

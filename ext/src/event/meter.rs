@@ -10,26 +10,26 @@ pub(crate) struct CpuMeter(Arc<AtomicU64>);
 
 /// A meter, and what it may come to.
 #[derive(Clone, Debug)]
-pub(super) struct CpuBudget {
+pub(crate) struct CpuBudget {
     used: CpuMeter,
     max: Duration,
 }
 
 impl CpuBudget {
-    pub(super) fn new(used: CpuMeter, max: Duration) -> Self {
+    pub(crate) fn new(used: CpuMeter, max: Duration) -> Self {
         Self { used, max }
     }
 
-    pub(super) fn max(&self) -> Duration {
+    pub(crate) fn max(&self) -> Duration {
         self.max
     }
 
-    pub(super) fn charge(&self, used: Duration) {
+    pub(crate) fn charge(&self, used: Duration) {
         let nanos = u64::try_from(used.as_nanos()).unwrap_or(u64::MAX);
         self.used.0.fetch_add(nanos, Ordering::Relaxed);
     }
 
-    pub(super) fn is_used_up(&self) -> bool {
+    pub(crate) fn is_used_up(&self) -> bool {
         Duration::from_nanos(self.used.0.load(Ordering::Relaxed)) > self.max
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use deno_core::error::JsError;
 
-use crate::values::{Thrown, cut};
+use super::thrown::{CAUSES_MAX, Thrown, cut};
 
 /// The ways in which an event can fail inside a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -98,9 +98,6 @@ impl std::error::Error for Fault {
         self.thrown.as_deref().map(|thrown| thrown as _)
     }
 }
-
-/// Causes followed at most this deep: an error may be its own cause.
-const CAUSES_MAX: usize = 8;
 
 /// Errors of one `AggregateError` that are shown.
 const ERRORS_MAX: usize = 8;

@@ -11,13 +11,36 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use deno_core::{CancelFuture, CancelHandle, OpState, Resource, ResourceId};
+use deno_core::error::ResourceError;
+use deno_core::{CancelFuture, OpState, Resource, ResourceId};
 use http_body::{Frame, SizeHint};
 use tokio::sync::mpsc;
 
-use super::{Body, BoxError, EndsWithEvent, EventKey, Fault, FaultKind, HandlerError, events};
+use super::events;
+use crate::event::{Body, BoxError, EventKey, Fault, FaultKind, Tail};
 use crate::ledger::MemoryLedger;
 use crate::quotas::Usage;
+
+/// Why a stream could not be sent.
+#[derive(Debug, thiserror::Error, deno_error::JsError)]
+pub enum StreamError {
+    /// The event ended before.
+    #[class(type)]
+    #[error("the request this belongs to has ended: read its body before the handler returns, or in ctx.waitUntil")]
+    Ended,
+    /// Its reader waits for a value.
+    #[class(type)]
+    #[error("the value returned cannot be handed to the caller: {0}")]
+    Value(String),
+    /// It broke off after its head had been sent.
+    #[class(type)]
+    #[error("{0}")]
+    CutOff(String),
+    /// What is behind it went away.
+    #[class(inherit)]
+    #[error(transparent)]
+    Resource(#[from] ResourceError),
+}
 
 /// Chunks of a stream that may wait for its reader. With chunks of at most [`CHUNK_BYTES`], what a slow client holds of a
 /// worker's memory is bounded by their product.
@@ -30,28 +53,6 @@ const CHUNK_BYTES: usize = 64 * 1024;
 enum Piece {
     Chunk(Bytes),
     End,
-}
-
-/// Ties a stream to the event that gave it: both learn of the other's failure.
-#[derive(Default)]
-pub(crate) struct Tail {
-    /// Why the stream was cut off; the first reason counts.
-    cut: Arc<OnceLock<Fault>>,
-    ended: Rc<CancelHandle>,
-}
-
-impl Tail {
-    /// Says why the stream will be cut off.
-    pub(super) fn fail(&self, fault: Fault) {
-        // The first reason is the one that counts.
-        let _ = self.cut.set(fault);
-    }
-}
-
-impl EndsWithEvent for Tail {
-    fn event_ended(self: Rc<Self>) {
-        self.ended.cancel();
-    }
 }
 
 /// A stream that is to be moved to its reader.
@@ -146,12 +147,12 @@ fn wrong_length(announced: Option<u64>) -> Fault {
 }
 
 /// Moves a stream that was begun, and closes it. `key`: the event that it belongs to.
-pub(crate) async fn stay(
+pub(crate) async fn stay<E: From<StreamError>>(
     state: Rc<RefCell<OpState>>,
     rid: ResourceId,
     key: Option<EventKey>,
-    begun: Result<Outgoing, HandlerError>,
-) -> Result<bool, HandlerError> {
+    begun: Result<Outgoing, E>,
+) -> Result<bool, E> {
     let outgoing = begun?;
     let (ledger, idle) = {
         let usage = Usage::of(&state.borrow());
@@ -165,7 +166,7 @@ pub(crate) async fn stay(
         if let Some(key) = key {
             events(&state.borrow()).borrow_mut().fail(key, fault);
         }
-        HandlerError::Stream(message)
+        StreamError::CutOff(message).into()
     })
 }
 

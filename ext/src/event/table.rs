@@ -1,6 +1,4 @@
-//! The events that one worker holds, from the moment they are handed over until each has ended once.
-//!
-//! No V8 here: the ops in `mod.rs` translate, this decides.
+//! The open events of one worker: each is in the table from the moment it is handed over until it has ended, once.
 
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
@@ -8,17 +6,19 @@ use std::rc::Rc;
 
 use deno_core::ResourceId;
 use http::request::Parts;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 
-use super::event::{CallDepth, RequestCf, RequestUrl};
+use super::body::Body;
+use super::data::Data;
+use super::fault::{Fault, FaultKind};
 use super::keys::{EventKey, Keys};
 use super::leftover::{Timers, UnderWay};
-use super::outgoing::Tail;
-use super::room::Share;
-use super::{Begin, Body, Data, Event, EventKind, Fault, FaultKind, Reply, TaskItem};
+use super::meter::CpuMeter;
+use super::request::{Reply, RequestCf};
+use super::room::Room;
+use super::tail::Tail;
+use super::task::TaskItem;
 use crate::quotas::Spent;
-use crate::sql::CpuMeter;
-use crate::values::Answer;
 
 /// What a script did that no event can answer for: an uncaught error, or a rejection nobody handled.
 #[derive(Debug)]
@@ -51,12 +51,19 @@ pub enum Stage {
     Lingering,
 }
 
+/// A caller that waits for a value. What the value is made of is not known here.
+pub trait ValueReply {
+    /// Tells the caller that no value will come.
+    fn fail(self, fault: Fault);
+}
+
+/// The answer that the caller of an event still waits for.
 #[derive(Default)]
-enum Waiting {
+pub(crate) enum Waiting<V> {
     Response(Reply<http::Response<Body>>),
-    Value(Box<dyn Answer>),
+    Value(V),
     #[default]
-    Nobody,
+    Nothing,
 }
 
 /// What a script was lent for the time of one event.
@@ -74,9 +81,37 @@ pub struct Lent {
     pub(crate) database_cpu: CpuMeter,
 }
 
-#[derive(Default)]
-struct Entry {
-    waiting: Waiting,
+/// What is known of an event when it is opened.
+pub(crate) struct Opening<V> {
+    pub(crate) waiting: Waiting<V>,
+    /// The head of a request.
+    pub(crate) head: Option<Parts>,
+    /// The body of a request.
+    pub(crate) body: Option<Body>,
+    /// Where a task's progress and partial results go.
+    pub(crate) items: Option<mpsc::Sender<TaskItem>>,
+    /// What a message carries.
+    pub(crate) data: Data,
+    /// What leads to the messages that its script publishes meanwhile.
+    pub(crate) origin: Origin,
+}
+
+impl<V> Opening<V> {
+    /// An event whose caller waits for this.
+    pub(crate) fn new(waiting: Waiting<V>) -> Self {
+        Self {
+            waiting,
+            head: None,
+            body: None,
+            items: None,
+            data: Data::Empty,
+            origin: Origin::default(),
+        }
+    }
+}
+
+struct Entry<V> {
+    waiting: Waiting<V>,
     head: Option<Parts>,
     body: Option<Body>,
     /// What goes with the event.
@@ -84,8 +119,6 @@ struct Entry {
     /// The first failure; it decides the outcome even when the answer had been sent before.
     failed: Option<FaultKind>,
     pass_through: bool,
-    /// What it has of the room for bodies.
-    room: Share,
     /// The stream that it answered with.
     tail: Option<Rc<Tail>>,
     /// Where a task's progress and partial results go.
@@ -104,9 +137,9 @@ struct Entry {
 
 /// Where a task's progress and partial results go, and how many of them wait for room.
 #[derive(Clone)]
-pub(super) struct Items {
-    pub(super) sender: mpsc::Sender<TaskItem>,
-    pub(super) unsent: Rc<Cell<usize>>,
+pub(crate) struct Items {
+    pub(crate) sender: mpsc::Sender<TaskItem>,
+    pub(crate) unsent: Rc<Cell<usize>>,
 }
 
 /// What led to a message that a script publishes while it handles an event.
@@ -118,26 +151,26 @@ pub(crate) struct Origin {
     pub(crate) message: Option<u64>,
 }
 
-/// The table of a worker's events. See the module's documentation.
-pub struct Events {
+/// The open events of one worker. `V` is where the value goes that a caller waits for.
+pub struct OpenEvents<V> {
     /// Reports kept between two turns. A script can reject a million promises in one.
     reports_max: usize,
     /// What is used outside of any event, or after it has ended, since the last event began.
     outside: Spent,
     /// What the next event is called.
     pub names: Keys,
-    entries: HashMap<EventKey, Entry>,
+    entries: HashMap<EventKey, Entry<V>>,
     timers: Timers,
     /// Answered, and not ended: how far they are, which has not been told yet.
     answered: VecDeque<(EventKey, Stage)>,
     ended: VecDeque<Ended>,
-    /// Told when what an event held may be had again.
-    pub(super) room_made: Rc<Notify>,
+    /// The room in memory for bodies that are read whole.
+    pub(crate) room: Room,
     reports: VecDeque<Report>,
     reports_dropped: u64,
 }
 
-impl Events {
+impl<V: ValueReply> OpenEvents<V> {
     /// None yet. Of uncaught errors as many are kept between two turns.
     #[must_use]
     pub fn new(reports_max: usize) -> Self {
@@ -149,77 +182,37 @@ impl Events {
             timers: Timers::default(),
             answered: VecDeque::new(),
             ended: VecDeque::new(),
-            room_made: Rc::default(),
+            room: Room::default(),
             reports: VecDeque::new(),
             reports_dropped: 0,
         }
     }
 
-    /// Takes an event in. Gives its key, and what to call the script's side with.
-    pub fn accept(&mut self, event: Event) -> (EventKey, Option<String>, Begin) {
+    /// Opens an event, and gives its key.
+    pub(crate) fn insert(&mut self, opening: Opening<V>) -> EventKey {
         let key = self.names.next();
-        let mut entry = Entry::default();
-        let begin = match event.kind {
-            EventKind::Fetch { request, reply } => {
-                let (mut head, body) = request.into_parts();
-                let has_body = !http_body::Body::is_end_stream(&body);
-                let url = head
-                    .extensions
-                    .remove::<RequestUrl>()
-                    .map_or_else(|| head.uri.to_string(), |url| url.0);
-                let begin = Begin::Fetch {
-                    method: head.method.clone(),
-                    url,
-                    has_body,
-                };
-                entry.origin.depth = head.extensions.remove::<CallDepth>().map_or(0, |depth| depth.0);
-                entry.head = Some(head);
-                entry.body = has_body.then_some(body);
-                entry.waiting = Waiting::Response(reply);
-                begin
-            }
-            EventKind::Call {
-                function,
-                arguments,
-                reply,
-            } => {
-                entry.waiting = Waiting::Value(reply);
-                Begin::Call(function, arguments)
-            }
-            EventKind::Task { task, reply } => {
-                entry.waiting = Waiting::Value(reply);
-                entry.items = Some(Items {
-                    sender: task.items,
-                    unsent: Rc::default(),
-                });
-                entry.origin.depth = task.depth;
-                Begin::Task(task.id, task.payload, task.config)
-            }
-            EventKind::Message { mut message, reply } => {
-                entry.waiting = Waiting::Value(reply);
-                entry.data = std::mem::take(&mut message.data);
-                entry.origin = Origin {
-                    depth: message.depth.saturating_add(1),
-                    message: Some(message.id),
-                };
-                Begin::Message(message)
-            }
-            EventKind::Scheduled {
-                cron,
-                scheduled_time_ms,
-                reply,
-            } => {
-                entry.waiting = Waiting::Value(reply);
-                Begin::Scheduled(cron, scheduled_time_ms)
-            }
-            EventKind::Queue { batch, reply } => {
-                entry.waiting = Waiting::Value(reply);
-                Begin::Queue(batch)
-            }
+        let sender = opening.items;
+        let entry = Entry {
+            waiting: opening.waiting,
+            head: opening.head,
+            body: opening.body,
+            lent: Lent::default(),
+            failed: None,
+            pass_through: false,
+            tail: None,
+            items: sender.map(|sender| Items {
+                sender,
+                unsent: Rc::default(),
+            }),
+            data: opening.data,
+            origin: opening.origin,
+            spent: Spent::default(),
+            kept_by: Vec::new(),
+            is_over: false,
         };
         self.outside = Spent::default();
         self.entries.insert(key, entry);
-        (key, event.entrypoint, begin)
+        key
     }
 
     /// How many events are open.
@@ -235,7 +228,7 @@ impl Events {
     /// The keys of the open events whose caller waits for an answer that nothing outside can bring about.
     pub fn unanswered(&self) -> Vec<EventKey> {
         // What waits for its host to call a function has something to wait for.
-        let waits = |entry: &Entry| !matches!(entry.waiting, Waiting::Nobody) && entry.lent.callbacks.is_empty();
+        let waits = |entry: &Entry<V>| !matches!(entry.waiting, Waiting::Nothing) && entry.lent.callbacks.is_empty();
         self.entries
             .iter()
             .filter(|(_, entry)| waits(entry))
@@ -254,7 +247,7 @@ impl Events {
     }
 
     /// What is known of the connection of an event's request.
-    pub(super) fn request_cf(&self, key: EventKey) -> Option<RequestCf> {
+    pub(crate) fn request_cf(&self, key: EventKey) -> Option<RequestCf> {
         self.entries.get(&key)?.head.as_ref()?.extensions.get().cloned()
     }
 
@@ -264,7 +257,7 @@ impl Events {
     }
 
     /// The body of an event's request; once.
-    pub(super) fn take_body(&mut self, key: EventKey) -> Option<Body> {
+    pub(crate) fn take_body(&mut self, key: EventKey) -> Option<Body> {
         self.entries.get_mut(&key)?.body.take()
     }
 
@@ -273,14 +266,14 @@ impl Events {
         Some(&mut self.entries.get_mut(&key)?.lent)
     }
 
-    pub(super) fn set_pass_through(&mut self, key: EventKey) {
+    pub(crate) fn set_pass_through(&mut self, key: EventKey) {
         if let Some(entry) = self.entries.get_mut(&key) {
             entry.pass_through = true;
         }
     }
 
     /// Answers with a response. `false` when nobody waits for it any more.
-    pub(super) fn respond(&mut self, key: EventKey, response: http::Response<Body>) -> bool {
+    pub(crate) fn respond(&mut self, key: EventKey, response: http::Response<Body>) -> bool {
         let Some(entry) = self.entries.get_mut(&key) else {
             return false;
         };
@@ -294,7 +287,7 @@ impl Events {
     }
 
     /// The place that waits for an event's value, once. With it, a task's stream of items comes to its end.
-    pub(super) fn take_answer(&mut self, key: EventKey) -> Option<Box<dyn Answer>> {
+    pub(crate) fn take_answer(&mut self, key: EventKey) -> Option<V> {
         let entry = self.entries.get_mut(&key)?;
         entry.items = None;
         match std::mem::take(&mut entry.waiting) {
@@ -307,19 +300,19 @@ impl Events {
     }
 
     /// Remembers a failure for the outcome where the caller has been told of it already.
-    pub(super) fn set_failed(&mut self, key: EventKey, kind: FaultKind) {
+    pub(crate) fn set_failed(&mut self, key: EventKey, kind: FaultKind) {
         if let Some(entry) = self.entries.get_mut(&key) {
             entry.failed.get_or_insert(kind);
         }
     }
 
     /// Where a task's items go. `None`: it is no task, or it was answered.
-    pub(super) fn items(&self, key: EventKey) -> Option<&Items> {
+    pub(crate) fn items(&self, key: EventKey) -> Option<&Items> {
         self.entries.get(&key)?.items.as_ref()
     }
 
     /// What an event's message carries; once.
-    pub(super) fn take_data(&mut self, key: EventKey) -> Option<Data> {
+    pub(crate) fn take_data(&mut self, key: EventKey) -> Option<Data> {
         Some(std::mem::take(&mut self.entries.get_mut(&key)?.data))
     }
 
@@ -347,7 +340,7 @@ impl Events {
             Waiting::Response(reply) => drop(reply.send(Err(fault))),
             Waiting::Value(reply) => reply.fail(fault),
             // What has not been read of its stream is cut off.
-            Waiting::Nobody => {
+            Waiting::Nothing => {
                 if let Some(tail) = &entry.tail {
                     tail.fail(fault);
                 }
@@ -356,7 +349,7 @@ impl Events {
     }
 
     /// An event was answered with a stream, which ends with it.
-    pub(super) fn streams(&mut self, key: EventKey, tail: &Rc<Tail>) {
+    pub(crate) fn streams(&mut self, key: EventKey, tail: &Rc<Tail>) {
         if let Some(entry) = self.entries.get_mut(&key) {
             entry.lent.under_way.add(tail);
             entry.tail = Some(tail.clone());
@@ -365,12 +358,12 @@ impl Events {
     }
 
     /// Functions lent for an event so far.
-    pub(super) fn callbacks(&self, key: EventKey) -> usize {
+    pub(crate) fn callbacks(&self, key: EventKey) -> usize {
         self.entries.get(&key).map_or(0, |entry| entry.lent.callbacks.len())
     }
 
     /// The functions lent since there were so many are part of the answer.
-    pub(super) fn answered_with(&mut self, key: EventKey, since: usize) {
+    pub(crate) fn answered_with(&mut self, key: EventKey, since: usize) {
         if let Some(entry) = self.entries.get_mut(&key) {
             entry.kept_by.extend(entry.lent.callbacks.iter().skip(since));
         }
@@ -387,7 +380,7 @@ impl Events {
     }
 
     /// All that the script had to do for an event is done. `false`: functions in its answer keep it open.
-    pub(super) fn is_over(&mut self, key: EventKey) -> bool {
+    pub(crate) fn is_over(&mut self, key: EventKey) -> bool {
         self.entries.get_mut(&key).is_none_or(|entry| {
             entry.is_over = true;
             entry.kept_by.is_empty()
@@ -395,7 +388,7 @@ impl Events {
     }
 
     /// An event has its whole answer, and goes on with what it put off.
-    pub(super) fn linger(&mut self, key: EventKey) {
+    pub(crate) fn linger(&mut self, key: EventKey) {
         if self.is_open(key) {
             self.answered.push_back((key, Stage::Lingering));
         }
@@ -416,19 +409,19 @@ impl Events {
         None
     }
 
-    /// What events have of the room for bodies.
-    pub(super) fn shares(&mut self) -> impl Iterator<Item = (EventKey, &mut Share)> {
-        self.entries.iter_mut().map(|(key, entry)| (*key, &mut entry.room))
+    /// The room for bodies, for an event that is open.
+    pub(crate) fn room_for(&mut self, key: EventKey) -> Option<&mut Room> {
+        self.is_open(key).then_some(&mut self.room)
     }
 
-    /// Ends an event: its outcome is now known. Gives what was lent for it, to be taken back ([`take_back`](super::take_back)).
+    /// Ends an event: its outcome is now known. Gives what was lent for it, to be taken back.
     pub fn end(&mut self, key: EventKey) -> Option<Lent> {
         let entry = self.entries.remove(&key)?;
         self.timers.event_ended(key);
-        self.room_made.notify_waiters();
+        self.room.ended(key);
         let result = match (entry.failed, entry.waiting) {
             (Some(kind), _) => Err(kind),
-            (None, Waiting::Nobody) => Ok(()),
+            (None, Waiting::Nothing) => Ok(()),
             // A script's side that ends an event without an answer has a bug: the caller sees its reply dropped.
             (None, _) => Err(FaultKind::WorkerLost),
         };

@@ -6,7 +6,7 @@ use std::rc::{Rc, Weak};
 use deno_core::CancelHandle;
 use deno_error::JsErrorBox;
 
-use super::EventKey;
+use super::keys::EventKey;
 
 /// Something under way that ends with the event that began it.
 pub(crate) trait EndsWithEvent {
@@ -33,7 +33,7 @@ impl UnderWay {
         self.0.push(it);
     }
 
-    pub(super) fn end(self) {
+    pub(crate) fn end(self) {
         self.0.iter().filter_map(Weak::upgrade).for_each(|it| it.event_ended());
     }
 }
@@ -52,7 +52,7 @@ impl From<EventEnded> for JsErrorBox {
 
 /// The timers of a worker that belong to events.
 #[derive(Default)]
-pub(super) struct Timers {
+pub(crate) struct Timers {
     owners: HashMap<i32, EventKey>,
     by_event: BTreeSet<(EventKey, i32)>,
     /// Those of events that have ended: JavaScript has them, and is to clear them.
@@ -60,23 +60,23 @@ pub(super) struct Timers {
 }
 
 impl Timers {
-    pub(super) fn set(&mut self, timer: i32, event: EventKey) {
+    pub(crate) fn set(&mut self, timer: i32, event: EventKey) {
         self.owners.insert(timer, event);
         self.by_event.insert((event, timer));
     }
 
-    pub(super) fn gone(&mut self, timer: i32) {
+    pub(crate) fn gone(&mut self, timer: i32) {
         if let Some(event) = self.owners.remove(&timer) {
             self.by_event.remove(&(event, timer));
         }
     }
 
-    pub(super) fn event_ended(&mut self, event: EventKey) {
+    pub(crate) fn event_ended(&mut self, event: EventKey) {
         let of_event = self.by_event.range((event, i32::MIN)..=(event, i32::MAX));
         self.leftover.extend(of_event.map(|(_, timer)| *timer));
     }
 
-    pub(super) fn take_leftover(&mut self) -> Vec<i32> {
+    pub(crate) fn take_leftover(&mut self) -> Vec<i32> {
         std::mem::take(&mut self.leftover)
     }
 }

@@ -1,0 +1,34 @@
+//! Events: what is known of one while it is open, what it carries, and how it fails. The lowest layer of the handler interface,
+//! without V8: [`values`](crate::values) are on top of it, then [`native`](crate::native) functions, then
+//! [`handlers`](crate::handlers).
+
+mod body;
+mod cloned;
+mod data;
+mod fault;
+mod keys;
+mod leftover;
+mod meter;
+mod request;
+mod room;
+mod table;
+mod tail;
+mod task;
+mod thrown;
+
+pub use self::body::{Body, BodyError, BoxError};
+pub use self::cloned::NotPlain;
+pub use self::data::Data;
+pub use self::fault::{CodeFrames, Draw, Fault, FaultKind};
+pub use self::keys::{EVENTS_MAX, EventKey, Keys};
+pub(crate) use self::leftover::EndsWithEvent;
+pub use self::leftover::EventEnded;
+pub(crate) use self::meter::{CpuBudget, CpuMeter};
+pub use self::request::{CALL_DEPTH, CallDepth, Reply, RequestCf, RequestUrl};
+pub(crate) use self::room::Wait;
+pub use self::table::{Ended, Lent, OpenEvents, Report, Stage, ValueReply};
+pub(crate) use self::table::{Opening, Origin, Waiting};
+pub(crate) use self::tail::Tail;
+pub use self::task::{Message, RESULT_NAME_BYTES_MAX, TaskItem};
+pub(crate) use self::thrown::CAUSES_MAX;
+pub use self::thrown::Thrown;

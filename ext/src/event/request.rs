@@ -1,0 +1,44 @@
+//! What goes with an HTTP request beside its head and body, and where its response goes.
+
+use futures::channel::oneshot;
+use http::HeaderName;
+use serde::Serialize;
+
+use super::Fault;
+
+/// Where the response to a request goes. A dropped receiver is a client that left.
+pub type Reply<T> = oneshot::Sender<Result<T, Fault>>;
+
+/// In a request's extensions: the URL that the script is to see, where the request's own URI is only a path. Spares a
+/// server the parsing of a URI that it has just put together.
+#[derive(Debug, Clone)]
+pub struct RequestUrl(pub String);
+
+/// In a request's extensions: what `request.cf` tells its script, under the names that scripts for Workers know. Only what is
+/// known is there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct RequestCf {
+    /// Such as `HTTP/2`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http_protocol: Option<&'static str>,
+    /// Such as `TLSv1.3`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_version: Option<&'static str>,
+    /// Such as `AEAD-AES128-GCM-SHA256`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_cipher: Option<String>,
+    /// What the client's `Accept-Encoding` says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_accept_encoding: Option<String>,
+}
+
+/// In a request's extensions: how many calls between workers led to it; none where it comes from outside. What its script
+/// publishes and fetches is one deeper.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallDepth(pub u32);
+
+/// Carries the [`CallDepth`] of what a script fetches to the servers of its own process, with their key: they take it off, and
+/// end circles. No script sees it, and none can set it.
+pub const CALL_DEPTH: HeaderName = HeaderName::from_static("x-isopod-depth");

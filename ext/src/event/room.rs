@@ -1,0 +1,142 @@
+//! The room in a worker's memory for bodies that are read whole: which of the events that wait for it is next.
+//!
+//! An event that finds none waits for others to end: one after the other, the oldest event first. When every event that holds a
+//! body waits for more, none would ever end: the youngest of them is refused.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use tokio::sync::Notify;
+
+use super::EventKey;
+
+/// The share that one event has of the room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Share {
+    /// It may hold a body.
+    holds: bool,
+    /// How many of its bodies wait.
+    waiting: u32,
+    /// It waits in vain.
+    refused: bool,
+}
+
+/// How the wait for room goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// It is the event's turn to look for room.
+    Look,
+    /// Others come first, or hold bodies that they will release.
+    On,
+    /// There will be no room.
+    Refused,
+}
+
+/// The shares of the open events. An event has one once it holds a body or waits for room, until it ends.
+#[derive(Default)]
+pub(crate) struct Room {
+    shares: BTreeMap<EventKey, Share>,
+    /// Notified when an event that may have held a body has ended.
+    pub(crate) changed: Rc<Notify>,
+}
+
+impl Room {
+    /// Notes that an open event holds a body.
+    pub(crate) fn hold(&mut self, key: EventKey) {
+        self.shares.entry(key).or_default().holds = true;
+    }
+
+    /// Notes that one more body of an open event waits.
+    pub(crate) fn begin_wait(&mut self, key: EventKey) {
+        self.shares.entry(key).or_default().waiting += 1;
+    }
+
+    /// Notes that one body less waits; the event may have ended.
+    pub(crate) fn end_wait(&mut self, key: EventKey) {
+        if let Some(share) = self.shares.get_mut(&key) {
+            share.waiting -= 1;
+        }
+    }
+
+    /// Whether an older event waits, which has precedence.
+    pub(crate) fn waits_behind(&self, key: EventKey) -> bool {
+        self.shares.range(..key).any(|(_, share)| share.waiting > 0)
+    }
+
+    /// How a waiting event goes on. A refusal is told once.
+    pub(crate) fn turn(&mut self, key: EventKey) -> Wait {
+        let share = self.shares.get_mut(&key);
+        let refused = share.is_none_or(|share| std::mem::take(&mut share.refused));
+        match (refused, self.waits_behind(key)) {
+            (true, _) => Wait::Refused,
+            (false, true) => Wait::On,
+            (false, false) => Wait::Look,
+        }
+    }
+
+    /// The oldest event that waits has found no room. Where no other will release any, one that waits is refused.
+    pub(crate) fn found_none(&mut self, key: EventKey) -> Wait {
+        if self.shares.values().any(|share| share.holds && share.waiting == 0) {
+            return Wait::On;
+        }
+        let mut holders = self
+            .shares
+            .iter_mut()
+            .filter(|(_, share)| share.holds && !share.refused);
+        match holders.next_back() {
+            Some((youngest, share)) if *youngest > key => {
+                share.refused = true;
+                self.changed.notify_waiters();
+                Wait::On
+            }
+            _ => Wait::Refused,
+        }
+    }
+
+    /// Forgets an event that has ended.
+    pub(crate) fn ended(&mut self, key: EventKey) {
+        self.shares.remove(&key);
+        self.changed.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room(shares: &[(EventKey, bool, u32)]) -> Room {
+        let mut room = Room::default();
+        shares.iter().for_each(|share| set(&mut room, *share));
+        room
+    }
+
+    fn set(room: &mut Room, (key, holds, waiting): (EventKey, bool, u32)) {
+        let refused = false;
+        let share = Share {
+            holds,
+            waiting,
+            refused,
+        };
+        room.shares.insert(key, share);
+    }
+
+    #[test]
+    fn the_oldest_of_those_that_wait_looks_first() {
+        let mut room = room(&[(1, true, 0), (2, false, 1), (3, false, 1)]);
+        assert_eq!((room.turn(2), room.turn(3)), (Wait::Look, Wait::On));
+        assert_eq!(room.found_none(2), Wait::On, "the first will release some");
+        room.ended(2);
+        assert_eq!((room.turn(2), room.turn(3)), (Wait::Refused, Wait::Look));
+    }
+
+    #[test]
+    fn where_all_that_hold_some_wait_the_youngest_is_refused() {
+        let mut room = room(&[(1, true, 1), (2, true, 1), (3, false, 1)]);
+        assert_eq!(room.found_none(1), Wait::On);
+        assert_eq!((room.turn(2), room.turn(3)), (Wait::Refused, Wait::On));
+        set(&mut room, (2, true, 0));
+        assert_eq!(room.found_none(1), Wait::On, "it has not ended yet");
+        room.ended(2);
+        assert_eq!((room.turn(1), room.found_none(1)), (Wait::Look, Wait::Refused));
+    }
+}
