@@ -2,9 +2,5 @@
 
 #[path = "sql/config.rs"]
 mod config;
-#[path = "sql/meter.rs"]
-#[allow(dead_code, reason = "the databases that count are not there")]
-mod meter;
 
 pub use self::config::{SqlBindings, SqlConfig};
-pub(crate) use self::meter::CpuMeter;

@@ -91,21 +91,21 @@ pub use isopod_runtime::{
 
 // Bindings, and what a script may reach.
 #[doc(inline)]
-pub use isopod_runtime::publish::{Outgoing, Publish, Refused};
-#[doc(inline)]
 pub use isopod_runtime::fetch::{
     ConnectionOptions, FetchConfig, FetchLimits, NetPolicy, OwnServers, ResolveHost, Resolver, Rule, RuleError,
 };
 #[doc(inline)]
 pub use isopod_runtime::native::{Callback, CallbackError, Give, Given, NativeBinding, NativeError, NativeFunction};
 #[doc(inline)]
+pub use isopod_runtime::publish::{Outgoing, Publish, Refused};
+#[doc(inline)]
 pub use isopod_runtime::sql::SqlConfig;
 
 // Events and values.
 #[doc(inline)]
 pub use isopod_runtime::handlers::{
-    Body, BodyError, BoxError, CallDepth, Data, Message, NotPlain, RESULT_NAME_BYTES_MAX, RequestCf, RequestUrl,
-    TaskItem,
+    Body, BodyError, BoxError, CallDepth, CronTrigger, Data, HandlerInput, Input, Message, NotPlain, Origin,
+    QueueBatch, RESULT_NAME_BYTES_MAX, RequestCf, RequestUrl, TaskItem,
 };
 #[doc(inline)]
 pub use isopod_runtime::values::{

@@ -14,6 +14,7 @@ mod command_project;
 mod compression;
 mod cron;
 mod cut_bodies;
+mod email;
 mod embedding;
 mod encodings;
 mod hosted;

@@ -8,6 +8,10 @@ mod data;
 mod fault;
 mod keys;
 mod leftover;
+#[cfg_attr(
+    not(feature = "sql"),
+    allow(dead_code, reason = "the databases that count are not there")
+)]
 mod meter;
 mod request;
 mod room;
@@ -23,12 +27,14 @@ pub use self::fault::{CodeFrames, Draw, Fault, FaultKind};
 pub use self::keys::{EVENTS_MAX, EventKey, Keys};
 pub(crate) use self::leftover::EndsWithEvent;
 pub use self::leftover::EventEnded;
-pub(crate) use self::meter::{CpuBudget, CpuMeter};
+#[cfg(feature = "sql")]
+pub(crate) use self::meter::CpuBudget;
+pub(crate) use self::meter::CpuMeter;
 pub use self::request::{CALL_DEPTH, CallDepth, Reply, RequestCf, RequestUrl};
 pub(crate) use self::room::Wait;
-pub use self::table::{Ended, Lent, OpenEvents, Report, Stage, ValueReply};
-pub(crate) use self::table::{Opening, Origin, Waiting};
+pub use self::table::{Ended, Lent, OpenEvents, Origin, Report, Stage, ValueReply};
+pub(crate) use self::table::{Opening, Waiting};
 pub(crate) use self::tail::Tail;
-pub use self::task::{Message, RESULT_NAME_BYTES_MAX, TaskItem};
+pub use self::task::{RESULT_NAME_BYTES_MAX, TaskItem};
 pub(crate) use self::thrown::CAUSES_MAX;
 pub use self::thrown::Thrown;

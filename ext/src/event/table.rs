@@ -142,13 +142,13 @@ pub(crate) struct Items {
     pub(crate) unsent: Rc<Cell<usize>>,
 }
 
-/// What led to a message that a script publishes while it handles an event.
+/// The origin of the messages that a script publishes while it handles an event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Origin {
-    /// How many messages did.
-    pub(crate) depth: u32,
-    /// The last of them, where the event is that message.
-    pub(crate) message: Option<u64>,
+pub struct Origin {
+    /// The number of messages that led to it, each published while the one before was handled.
+    pub depth: u32,
+    /// The id of the last of them, where the event is that message.
+    pub message: Option<u64>,
 }
 
 /// The open events of one worker. `V` is where the value goes that a caller waits for.

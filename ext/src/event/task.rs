@@ -1,4 +1,4 @@
-//! The progress and the partial results of tasks, and messages published under topics.
+//! The progress and the partial results of tasks.
 
 use serde_json::Value;
 
@@ -20,21 +20,4 @@ pub enum TaskItem {
         /// What it is.
         data: Data,
     },
-}
-
-/// A message, as the `message` handler gets it: `{ id, topic, source, timestamp, data }`.
-#[derive(Clone, Debug)]
-pub struct Message {
-    /// Its number.
-    pub id: u64,
-    /// What it was published under.
-    pub topic: String,
-    /// Who published it.
-    pub source: String,
-    /// When, in milliseconds since the Unix epoch.
-    pub at_ms: f64,
-    /// How many messages led to it, each published while the one before was handled.
-    pub depth: u32,
-    /// What it carries; a script reads it when it asks for `message.data`.
-    pub data: Data,
 }

@@ -1,14 +1,12 @@
 //! An event split in two: what stays in the table of open events, and what its handler is called with.
 
-use std::collections::BTreeMap;
-
-use serde_json::Value;
+use std::borrow::Cow;
 
 use super::event::{Event, EventKind};
-use crate::event::{CallDepth, EventKey, Message, Opening, Origin, RequestUrl, Waiting};
-use crate::values::{Arguments, Events, ToScript};
+use crate::event::{CallDepth, EventKey, Opening, RequestUrl, Waiting};
+use crate::values::{Arguments, Events};
 
-/// What a script's side needs to begin an event.
+/// What the JavaScript side is called with to begin an event.
 pub enum Begin {
     /// An HTTP request.
     Fetch {
@@ -21,14 +19,15 @@ pub enum Begin {
     },
     /// A call with its arguments.
     Call(String, Arguments),
-    /// A task: its name, what it is about, its settings.
-    Task(String, Box<dyn ToScript>, BTreeMap<String, String>),
-    /// A message, without what it carries.
-    Message(Message),
-    /// A cron trigger: the expression and when it was due.
-    Scheduled(String, f64),
-    /// A batch of messages.
-    Queue(Value),
+    /// Any other handler.
+    Handler {
+        /// Its name.
+        handler: Cow<'static, str>,
+        /// The script with its row on the JavaScript side.
+        script: Option<Cow<'static, str>>,
+        /// What the row is called with.
+        arguments: Arguments,
+    },
 }
 
 impl Events {
@@ -58,30 +57,25 @@ impl Events {
                 arguments,
                 reply,
             } => (Opening::new(Waiting::Value(reply)), Begin::Call(function, arguments)),
-            EventKind::Task { task, reply } => {
-                let mut opening = Opening::new(Waiting::Value(reply));
-                opening.items = Some(task.items);
-                opening.origin.depth = task.depth;
-                (opening, Begin::Task(task.id, task.payload, task.config))
-            }
-            EventKind::Message { mut message, reply } => {
-                let mut opening = Opening::new(Waiting::Value(reply));
-                opening.data = std::mem::take(&mut message.data);
-                opening.origin = Origin {
-                    depth: message.depth.saturating_add(1),
-                    message: Some(message.id),
-                };
-                (opening, Begin::Message(message))
-            }
-            EventKind::Scheduled {
-                cron,
-                scheduled_time_ms,
+            EventKind::Handler {
+                handler,
+                script,
+                input,
                 reply,
-            } => (
-                Opening::new(Waiting::Value(reply)),
-                Begin::Scheduled(cron, scheduled_time_ms),
-            ),
-            EventKind::Queue { batch, reply } => (Opening::new(Waiting::Value(reply)), Begin::Queue(batch)),
+            } => {
+                let opening = Opening {
+                    items: input.items,
+                    data: input.data,
+                    origin: input.origin,
+                    ..Opening::new(Waiting::Value(reply))
+                };
+                let begin = Begin::Handler {
+                    handler,
+                    script,
+                    arguments: input.arguments,
+                };
+                (opening, begin)
+            }
         };
         (self.insert(opening), event.entrypoint, begin)
     }

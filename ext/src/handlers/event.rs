@@ -1,13 +1,11 @@
 //! What a script can be asked to handle, and how it answers.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::fmt;
 
-use serde_json::Value;
-use tokio::sync::mpsc;
-
-use crate::event::{Body, Fault, Message, Reply, TaskItem};
-use crate::values::{Answer, Arguments, ToScript};
+use super::input::{HandlerInput, Input};
+use crate::event::{Body, Fault, Reply};
+use crate::values::{Answer, Arguments};
 
 /// One thing a worker is asked to handle, with the place its answer goes to.
 #[derive(Debug)]
@@ -36,48 +34,36 @@ pub enum EventKind {
         /// Where the value it returns goes (`null` for `undefined`).
         reply: Box<dyn Answer>,
     },
-    /// A task with progress and named results, for the `task` handler.
-    Task {
-        /// The task.
-        task: Task,
-        /// Where the value the handler returns goes.
-        reply: Box<dyn Answer>,
-    },
-    /// A message that was published under a topic, for the `message` handler.
-    Message {
-        /// The message.
-        message: Message,
-        /// Told when the handler is done.
-        reply: Box<dyn Answer>,
-    },
-    /// A cron trigger, for the `scheduled` handler.
-    Scheduled {
-        /// The expression that fired.
-        cron: String,
-        /// When it was due, in milliseconds since the Unix epoch.
-        scheduled_time_ms: f64,
-        /// Told when the handler is done.
-        reply: Box<dyn Answer>,
-    },
-    /// A batch of queue messages, for the `queue` handler.
-    Queue {
-        /// The batch: `{ queue, messages: [{ id, timestamp, body, attempts }] }`.
-        batch: Value,
-        /// Gets `{ ackAll, retryAll, acked: [id], retried: [{ id, delaySeconds }] }`.
+    /// An event for any other handler: `task`, `message`, `scheduled`, `queue`. Made by [`EventKind::handler`].
+    Handler {
+        /// The name of the handler.
+        handler: Cow<'static, str>,
+        /// The script with the JavaScript side of the handler: see [`HandlerInput::SCRIPT`].
+        script: Option<Cow<'static, str>>,
+        /// What it is called with.
+        input: Input,
+        /// Where the value goes that the handler answers with.
         reply: Box<dyn Answer>,
     },
 }
 
 impl EventKind {
-    /// The handler it is for; for a call, the function.
-    pub fn handler(&self) -> &str {
+    /// An event for the handler that takes this.
+    pub fn handler<I: HandlerInput>(input: I, reply: Box<dyn Answer>) -> Self {
+        Self::Handler {
+            handler: I::HANDLER.into(),
+            script: I::SCRIPT.map(Into::into),
+            input: input.into_input(),
+            reply,
+        }
+    }
+
+    /// The name of the handler it is for; for a call, of the function.
+    pub fn name(&self) -> &str {
         match self {
             Self::Fetch { .. } => "fetch",
             Self::Call { function, .. } => function,
-            Self::Task { .. } => "task",
-            Self::Message { .. } => "message",
-            Self::Scheduled { .. } => "scheduled",
-            Self::Queue { .. } => "queue",
+            Self::Handler { handler, .. } => handler,
         }
     }
 }
@@ -85,7 +71,7 @@ impl EventKind {
 impl fmt::Debug for EventKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EventKind")
-            .field("handler", &self.handler())
+            .field("name", &self.name())
             .finish_non_exhaustive()
     }
 }
@@ -96,25 +82,7 @@ impl Event {
         match self.kind {
             // A caller that left does not want to know.
             EventKind::Fetch { reply, .. } => drop(reply.send(Err(fault))),
-            EventKind::Call { reply, .. }
-            | EventKind::Task { reply, .. }
-            | EventKind::Message { reply, .. }
-            | EventKind::Scheduled { reply, .. }
-            | EventKind::Queue { reply, .. } => reply.fail(fault),
+            EventKind::Call { reply, .. } | EventKind::Handler { reply, .. } => reply.fail(fault),
         }
     }
-}
-
-/// A task, as the `task` handler gets it: `{ id, payload, config }`.
-pub struct Task {
-    /// Its name among the host's tasks.
-    pub id: String,
-    /// What it is about.
-    pub payload: Box<dyn ToScript>,
-    /// Settings of this run, as text by name.
-    pub config: BTreeMap<String, String>,
-    /// How many messages led to it, and so to what it publishes; 0 for a task that none did.
-    pub depth: u32,
-    /// Where `ctx.progress()` and `ctx.emit()` go. The channel's capacity is what may wait for a slow reader.
-    pub items: mpsc::Sender<TaskItem>,
 }

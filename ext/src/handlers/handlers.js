@@ -366,21 +366,7 @@ const beginFetch = (function beginFetch(key, method, url, hasBody, entrypoint) {
   });
 });
 
-// ---- calls, and what work.js has
-
-const run = (function run(held, entrypoint, name, input, deliver, Context = ExecutionContext) {
-  inContextOf(held, () => {
-    const found = findHandler(held, entrypoint, name, Context);
-    if (found === null) {
-      failAsUnhandled(held, entrypoint, name);
-      return;
-    }
-    const result = found.bare
-      ? FunctionPrototypeCall(found.method, found.self, input)
-      : FunctionPrototypeCall(found.method, found.self, input, env, new Context(constructKey, held));
-    settle(held, result, deliver);
-  });
-});
+// ---- calls and the other handlers
 
 const hold = (function hold(key) {
   const held = new Held(key);
@@ -414,6 +400,34 @@ const beginCall = (function beginCall(key, name, args, entrypoint, others) {
       self = undefined;
     }
     settle(held, ReflectApply(method, self, args), give);
+  });
+});
+
+const inputScripts = { __proto__: null };
+
+/** The row of a handler: see inputs.js. Without a script, the handler is called with the first argument. */
+const rowOf = (function rowOf(script, handler) {
+  if (script === undefined) return (_held, input) => ({ input });
+  const row = (inputScripts[script] ??= core.loadExtScript(script))[handler];
+  if (row === undefined) throw new TypeError(`${script} has no function "${handler}" for the input of that handler`);
+  return row;
+});
+
+const beginHandler = (function beginHandler(key, handler, script, args, entrypoint, others) {
+  const held = hold(key);
+  inContextOf(held, () => {
+    if (others !== undefined) putInPlace(args, others);
+    const row = ReflectApply(rowOf(script, handler), undefined, [held, ...new SafeArrayIterator(args)]);
+    const { input, reply, Context = ExecutionContext } = row;
+    const found = findHandler(held, entrypoint, handler, Context);
+    if (found === null) {
+      failAsUnhandled(held, entrypoint, handler);
+      return;
+    }
+    const result = found.bare
+      ? FunctionPrototypeCall(found.method, found.self, input)
+      : FunctionPrototypeCall(found.method, found.self, input, env, new Context(constructKey, held));
+    settle(held, result, reply === undefined ? give : (held, value) => give(held, reply(value)));
   });
 });
 
@@ -454,17 +468,14 @@ const setExports = (function setExports(namespace) {
 return {
   beginCall,
   beginFetch,
+  beginHandler,
   cancel,
-  constructKey,
   env,
   ExecutionContext,
   FetchEvent,
-  give,
   heldOf,
-  hold,
   inContextOf,
   putInPlace,
-  run,
   setExports,
   start,
   WorkerEntrypoint,

@@ -8,6 +8,7 @@ mod begin;
 mod copy;
 mod event;
 mod fields;
+mod input;
 mod label;
 mod room;
 mod task_ops;
@@ -30,12 +31,13 @@ use crate::values::{Outgoing, RequestBody, StreamError, events, js_error, stay};
 
 pub use self::begin::Begin;
 pub use self::copy::NoMemory;
-pub use self::event::{Event, EventKind, Task};
+pub use self::event::{Event, EventKind};
+pub use self::input::{CronTrigger, HandlerInput, Input, Message, QueueBatch, Task};
 pub(crate) use self::task_ops::plain_data;
 /// What an event is made of.
 pub use crate::event::{
-    Body, BodyError, BoxError, CALL_DEPTH, CallDepth, CodeFrames, Data, Draw, EVENTS_MAX, Ended, EventEnded, EventKey, Fault,
-    FaultKind, Keys, Lent, Message, NotPlain, RESULT_NAME_BYTES_MAX, Reply, Report, RequestCf, RequestUrl, Stage,
+    Body, BodyError, BoxError, CALL_DEPTH, CallDepth, CodeFrames, Data, Draw, EVENTS_MAX, Ended, EventEnded, EventKey,
+    Fault, FaultKind, Keys, Lent, NotPlain, Origin, RESULT_NAME_BYTES_MAX, Reply, Report, RequestCf, RequestUrl, Stage,
     TaskItem, Thrown,
 };
 pub use crate::native::{lend_stream, take_back};
@@ -349,7 +351,7 @@ deno_core::extension!(
         room::op_isopod_may_look,
         room::op_isopod_room_is_made,
     ],
-    lazy_loaded_js = [dir "src/handlers", "classes.js", "handlers.js", "incoming.js", "transfer.js", "work.js"],
+    lazy_loaded_js = [dir "src/handlers", "classes.js", "handlers.js", "incoming.js", "inputs.js", "soft_limit.js", "transfer.js"],
     middleware = |op| match op.name {
         "op_dispatch_exception" => op.with_implementation_from(&op_isopod_report()),
         _ => op,

@@ -57,6 +57,12 @@ impl Arguments {
         self.with(Argument::Value(Box::new(value)))
     }
 
+    /// Adds a value that is in a box already.
+    #[must_use]
+    pub fn boxed(self, value: Box<dyn ToScript>) -> Self {
+        self.with(Argument::Value(value))
+    }
+
     /// Adds a stream of bytes.
     #[must_use]
     pub fn stream(self, body: Body) -> Self {

@@ -66,7 +66,7 @@ const lazyFileReader = lazyInterface("FileReader", "ext:deno_web/10_filereader.j
 const lazyEventSource = lazyInterface("EventSource", "ext:deno_fetch/27_eventsource.js");
 const lazyFixedLength = lazy("ext:isopod_fetch/fixed_length.js");
 const lazySql = lazy("ext:isopod_sql/sql.js");
-const lazyWork = lazy("ext:isopod_handlers/work.js");
+const lazySoftLimit = lazy("ext:isopod_handlers/soft_limit.js");
 const lazyEvents = lazy("ext:isopod_publish/publish.js");
 const lazyNative = lazy("ext:isopod_native/native.js");
 
@@ -321,16 +321,13 @@ globalThis.__isopod = {
   setExports: handlers.setExports,
   beginCall: handlers.beginCall,
   beginFetch: handlers.beginFetch,
-  beginMessage: (...args) => lazyWork().beginMessage(...new SafeArrayIterator(args)),
-  beginQueue: (...args) => lazyWork().beginQueue(...new SafeArrayIterator(args)),
-  beginScheduled: (...args) => lazyWork().beginScheduled(...new SafeArrayIterator(args)),
+  beginHandler: handlers.beginHandler,
   callBack: (...args) => lazyNative().callBack(...new SafeArrayIterator(args)),
-  beginTask: (...args) => lazyWork().beginTask(...new SafeArrayIterator(args)),
   cancel: handlers.cancel,
   clearTimers: (numbers) => {
     // Each is called without `timers`: they refuse to be a method of anything but the global object.
     const { clearTimeout } = timers;
     for (const number of new SafeArrayIterator(numbers)) clearTimeout(number);
   },
-  softLimit: (...args) => lazyWork().softLimit(...new SafeArrayIterator(args)),
+  softLimit: (...args) => lazySoftLimit().softLimit(...new SafeArrayIterator(args)),
 };

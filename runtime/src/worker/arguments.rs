@@ -64,7 +64,7 @@ fn lend(state: &mut OpState, events: &mut Events, key: EventKey, argument: Argum
 }
 
 /// Makes a value of what a caller handed over. Its own `Serialize` may be at fault, and must not take the worker along.
-pub(super) fn converted<'s>(
+fn converted<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     mut value: Box<dyn ToScript>,
 ) -> Result<v8::Local<'s, v8::Value>, Fault> {
@@ -86,7 +86,7 @@ fn as_list<'s>(scope: &v8::PinScope<'s, '_>, arguments: v8::Local<'s, v8::Value>
     }
 }
 
-pub(super) fn value<'s>(
+fn value<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     value: impl serde::Serialize,
 ) -> Result<v8::Local<'s, v8::Value>, Fault> {

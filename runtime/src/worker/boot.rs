@@ -20,7 +20,8 @@ use isopod_ext::quotas::Usage;
 use isopod_ext::sql::SqlBindings;
 use serde::Serialize;
 
-use super::{Face, Worker, console, traces};
+use super::entry_points::JsEntryPoints;
+use super::{Worker, console, traces};
 use crate::loader::ScriptLoader;
 use crate::memory::{Gauge, MemoryMeter, capped_allocator};
 use crate::watchdog::{Ended, Limit, Sampler};
@@ -203,12 +204,12 @@ impl Worker {
             }
         }
         let removed = extend.iter().flat_map(|extend| extend.removed_globals()).collect();
-        let face = start(&mut runtime, script, bound, removed, !has_all_ops)?;
+        let js = start(&mut runtime, script, bound, removed, !has_all_ops)?;
         Ok(Self {
             watch,
             gauge,
             meter,
-            face,
+            js,
             runtime,
             events,
             frames,
@@ -306,7 +307,7 @@ impl Worker {
         });
         if has_default == Some(false) {
             let undefined = v8::undefined(scope).into();
-            v8::Local::new(scope, &self.face.expose_bindings).call(scope, undefined, &[]);
+            v8::Local::new(scope, &self.js.expose_bindings).call(scope, undefined, &[]);
         }
         Ok(())
     }
@@ -347,14 +348,14 @@ impl Worker {
     }
 }
 
-/// Calls the script's side into being, and takes its functions before user code could see them.
+/// Starts the JavaScript side, and takes its functions before user code could see them.
 fn start(
     runtime: &mut JsRuntime,
     script: &Script,
     bindings: Vec<JsBinding<'_>>,
     removed_globals: Vec<String>,
     adds_ops: bool,
-) -> Result<Face, Fault> {
+) -> Result<JsEntryPoints, Fault> {
     let no_command = crate::Command::default();
     let command = script.command.as_ref().unwrap_or(&no_command);
     let arguments = StartArguments {
@@ -372,34 +373,17 @@ fn start(
     deno_core::scope!(scope, runtime);
     v8::tc_scope!(scope, scope);
     let global = scope.get_current_context().global(scope);
-    let get = |object: v8::Local<v8::Object>, name: &str| {
-        let key = v8::String::new(scope, name)?;
-        object.get(scope, key.into())
-    };
-    let face = get(global, "__isopod").and_then(|face| face.try_cast::<v8::Object>().ok());
-    let face = face.ok_or_else(|| broken("no __isopod"))?;
-    let function = |name: &str| {
-        let value = get(face, name).and_then(|value| value.try_cast::<v8::Function>().ok());
-        value.ok_or_else(|| broken(name))
-    };
-    let boot = function("boot")?;
-    let found = [
-        function("exposeBindings")?,
-        function("setExports")?,
-        function("beginFetch")?,
-        function("beginCall")?,
-        function("beginTask")?,
-        function("beginMessage")?,
-        function("beginScheduled")?,
-        function("beginQueue")?,
-        function("cancel")?,
-        function("softLimit")?,
-        function("clearTimers")?,
-        function("callBack")?,
-    ];
+    let key = v8::String::new(scope, "__isopod").ok_or_else(|| broken("no room for a name"))?;
+    let object = global.get(scope, key.into());
+    let object = object.and_then(|object| object.try_cast::<v8::Object>().ok());
+    let object = object.ok_or_else(|| broken("no __isopod"))?;
+    let js = JsEntryPoints::find(scope, object).map_err(broken)?;
     let arguments = serde_v8::to_v8(scope, arguments).map_err(|error| broken(&error.to_string()))?;
     let undefined = v8::undefined(scope).into();
-    if boot.call(scope, undefined, &[arguments]).is_none() {
+    if v8::Local::new(scope, &js.boot)
+        .call(scope, undefined, &[arguments])
+        .is_none()
+    {
         let thrown = scope
             .exception()
             .map(|error| deno_core::error::JsError::from_v8_exception(scope, error));
@@ -408,34 +392,7 @@ fn start(
             None => broken("boot was terminated"),
         });
     }
-    let [
-        expose_bindings,
-        set_exports,
-        begin_fetch,
-        begin_call,
-        begin_task,
-        begin_message,
-        begin_scheduled,
-        begin_queue,
-        cancel,
-        soft_limit,
-        clear_timers,
-        call_back,
-    ] = found.map(|function| v8::Global::new(scope, function));
-    Ok(Face {
-        expose_bindings,
-        set_exports,
-        begin_fetch,
-        begin_call,
-        begin_task,
-        begin_message,
-        begin_scheduled,
-        begin_queue,
-        cancel,
-        soft_limit,
-        clear_timers,
-        call_back,
-    })
+    Ok(js)
 }
 
 /// What `env` is made of. The functions of native bindings are put among those that the script can call.

@@ -52,7 +52,7 @@ impl Worker {
         let function = v8::Local::new(scope, due.function).into();
         let [list, others] = arguments(scope, &op_state, &self.events, due.event, due.arguments)?;
         let undefined = v8::undefined(scope).into();
-        v8::Local::new(scope, &self.face.call_back).call(scope, undefined, &[event, call, function, list, others]);
+        v8::Local::new(scope, &self.js.call_back).call(scope, undefined, &[event, call, function, list, others]);
         if !scope.has_caught() {
             scope.perform_microtask_checkpoint();
         }

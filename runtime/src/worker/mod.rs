@@ -8,6 +8,7 @@ mod boot;
 mod callbacks;
 mod command;
 mod console;
+mod entry_points;
 mod traces;
 mod turn;
 
@@ -17,9 +18,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use deno_core::{JsRuntime, v8};
+use deno_core::JsRuntime;
 use isopod_ext::handlers::{CodeFrames, EVENTS_MAX, Event, EventKey, Events, Fault, FaultKind, Stage, take_back};
 
+use self::entry_points::JsEntryPoints;
 use crate::Script;
 use crate::loader::ScriptLoader;
 use crate::memory::{Gauge, MemoryMeter};
@@ -52,22 +54,6 @@ pub enum Turn {
     Condemned(Fault),
 }
 
-/// The functions of the script's side, found once.
-struct Face {
-    expose_bindings: v8::Global<v8::Function>,
-    set_exports: v8::Global<v8::Function>,
-    begin_fetch: v8::Global<v8::Function>,
-    begin_call: v8::Global<v8::Function>,
-    begin_task: v8::Global<v8::Function>,
-    begin_message: v8::Global<v8::Function>,
-    begin_scheduled: v8::Global<v8::Function>,
-    begin_queue: v8::Global<v8::Function>,
-    cancel: v8::Global<v8::Function>,
-    soft_limit: v8::Global<v8::Function>,
-    clear_timers: v8::Global<v8::Function>,
-    call_back: v8::Global<v8::Function>,
-}
-
 /// When an event is to be tried again that shared its worker with one that broke a limit. A worker starts within
 /// milliseconds; a second is the least that HTTP has a word for.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -78,7 +64,7 @@ pub struct Worker {
     watch: Watch,
     gauge: Gauge,
     meter: MemoryMeter,
-    face: Face,
+    js: JsEntryPoints,
     runtime: JsRuntime,
     events: Rc<RefCell<Events>>,
     /// Draws the code around where an error was thrown.

@@ -7,12 +7,13 @@ use deno_core::error::JsError;
 use deno_core::{PollEventLoopOptions, v8};
 use isopod_ext::handlers::{Begin, EventKey, Fault, FaultKind};
 
-use super::arguments::{arguments, converted, value};
-use super::{Face, Worker, console};
+use super::arguments::arguments;
+use super::entry_points::JsEntryPoints;
+use super::{Worker, console};
 use crate::watchdog::{Ended, Soft};
 
 impl Worker {
-    /// Calls the script's side for an event, and runs the microtasks that follow: most handlers are done then.
+    /// Calls the JavaScript side for an event, and runs the microtasks that follow: most handlers are done then.
     pub(super) fn call_begin(&mut self, key: EventKey, entrypoint: Option<String>, begin: Begin) {
         self.watch.arm_for(key);
         let called = self.enter(key, entrypoint, begin);
@@ -35,52 +36,40 @@ impl Worker {
             None => v8::undefined(scope).into(),
         };
         let undefined = v8::undefined(scope).into();
-        let face = &self.face;
+        let js = &self.js;
         match begin {
             Begin::Fetch { method, url, has_body } => {
                 let method = string(scope, method.as_str())?.into();
                 let url = string(scope, &url)?.into();
                 let has_body = v8::Boolean::new(scope, has_body).into();
                 let arguments = [id, method, url, has_body, entrypoint];
-                v8::Local::new(scope, &face.begin_fetch).call(scope, undefined, &arguments);
+                v8::Local::new(scope, &js.begin_fetch).call(scope, undefined, &arguments);
             }
             Begin::Call(function, given) => {
                 let function = string(scope, &function)?.into();
                 let [list, others] = arguments(scope, &op_state, &self.events, key, given)?;
                 let arguments = [id, function, list, entrypoint, others];
-                v8::Local::new(scope, &face.begin_call).call(scope, undefined, &arguments);
+                v8::Local::new(scope, &js.begin_call).call(scope, undefined, &arguments);
             }
-            Begin::Task(name, payload, config) => {
-                let name = string(scope, &name)?.into();
-                let payload = converted(scope, payload)?;
-                let config = value(scope, config)?;
-                let arguments = [id, name, payload, config, entrypoint];
-                v8::Local::new(scope, &face.begin_task).call(scope, undefined, &arguments);
-            }
-            Begin::Message(message) => {
-                let number = v8::BigInt::new_from_u64(scope, message.id).into();
-                let topic = string(scope, &message.topic)?.into();
-                let source = string(scope, &message.source)?.into();
-                let at = v8::Number::new(scope, message.at_ms).into();
-                let arguments = [id, number, topic, source, at, entrypoint];
-                v8::Local::new(scope, &face.begin_message).call(scope, undefined, &arguments);
-            }
-            Begin::Scheduled(cron, time) => {
-                let cron = string(scope, &cron)?.into();
-                let time = v8::Number::new(scope, time).into();
-                let arguments = [id, cron, time, entrypoint];
-                v8::Local::new(scope, &face.begin_scheduled).call(scope, undefined, &arguments);
-            }
-            Begin::Queue(batch) => {
-                let batch = value(scope, batch)?;
-                let arguments = [id, batch, entrypoint];
-                v8::Local::new(scope, &face.begin_queue).call(scope, undefined, &arguments);
+            Begin::Handler {
+                handler,
+                script,
+                arguments: given,
+            } => {
+                let handler = string(scope, &handler)?.into();
+                let script = match script {
+                    Some(script) => string(scope, &script)?.into(),
+                    None => undefined,
+                };
+                let [list, others] = arguments(scope, &op_state, &self.events, key, given)?;
+                let arguments = [id, handler, script, list, entrypoint, others];
+                v8::Local::new(scope, &js.begin_handler).call(scope, undefined, &arguments);
             }
         }
         if !scope.has_caught() {
             scope.perform_microtask_checkpoint();
         }
-        // The script's side catches what handlers throw: what comes here is its own end, as by a stack that is full.
+        // The JavaScript side catches what handlers throw: this is a failure of its own, as by a stack that is full.
         match scope.exception() {
             Some(error) if !scope.has_terminated() => {
                 let error = JsError::from_v8_exception(scope, error);
@@ -125,7 +114,7 @@ impl Worker {
         };
         self.call(
             event,
-            |face| &face.soft_limit,
+            |js| &js.soft_limit,
             |scope, key| {
                 let limit = v8::String::new(scope, limit).map_or_else(|| v8::undefined(scope).into(), Into::into);
                 let used = v8::Number::new(scope, used).into();
@@ -138,7 +127,7 @@ impl Worker {
     pub(super) fn call_cancel(&mut self, key: EventKey, has_left: bool) {
         self.call(
             key,
-            |face| &face.cancel,
+            |js| &js.cancel,
             |scope, key| vec![key, v8::Boolean::new(scope, has_left).into()],
         );
     }
@@ -151,7 +140,7 @@ impl Worker {
         }
         self.call(
             0,
-            |face| &face.clear_timers,
+            |js| &js.clear_timers,
             |scope, _| {
                 let timers: Vec<_> = timers
                     .into_iter()
@@ -166,7 +155,7 @@ impl Worker {
     fn call(
         &mut self,
         key: EventKey,
-        function: fn(&Face) -> &v8::Global<v8::Function>,
+        function: fn(&JsEntryPoints) -> &v8::Global<v8::Function>,
         arguments: impl for<'s> FnOnce(&v8::PinScope<'s, '_>, v8::Local<'s, v8::Value>) -> Vec<v8::Local<'s, v8::Value>>,
     ) {
         self.watch.arm_for(key);
@@ -176,7 +165,7 @@ impl Worker {
             let key = v8::Integer::new_from_unsigned(scope, key).into();
             let arguments = arguments(scope, key);
             let undefined = v8::undefined(scope).into();
-            v8::Local::new(scope, function(&self.face)).call(scope, undefined, &arguments);
+            v8::Local::new(scope, function(&self.js)).call(scope, undefined, &arguments);
             if !scope.has_caught() {
                 scope.perform_microtask_checkpoint();
             }
@@ -188,7 +177,7 @@ impl Worker {
         deno_core::scope!(scope, &mut self.runtime);
         let namespace = v8::Local::new(scope, namespace).into();
         let undefined = v8::undefined(scope).into();
-        v8::Local::new(scope, &self.face.set_exports).call(scope, undefined, &[namespace]);
+        v8::Local::new(scope, &self.js.set_exports).call(scope, undefined, &[namespace]);
     }
 
     /// One turn of the event loop. Ready: nothing is pending in it.

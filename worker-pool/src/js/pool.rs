@@ -7,7 +7,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures::channel::oneshot;
-use isopod_runtime::handlers::{Body, Event, EventKind, Fault, Message, Reply, Task};
+use isopod_runtime::handlers::{
+    Body, CronTrigger, Event, EventKind, Fault, HandlerInput, Message, QueueBatch, Reply, Task,
+};
 use isopod_runtime::values::{Answer, FromScript, IntoArguments, answer};
 use isopod_runtime::{Script, WorkerThread};
 use serde::de::IgnoredAny;
@@ -202,7 +204,7 @@ impl Pool {
             depth: request.depth,
             items,
         };
-        let ticket = self.begin(name, meta, EventKind::Task { task, reply })?;
+        let ticket = self.begin(name, meta, EventKind::handler(task, reply))?;
         Ok(TaskStream::new(received, answer, ticket))
     }
 
@@ -211,10 +213,7 @@ impl Pool {
     /// # Errors
     /// How the event ended, where not well.
     pub async fn message(&self, name: &str, message: Message) -> Result<(), Failure> {
-        let (IgnoredAny, ticket) = self
-            .give(name, Meta::default(), |reply| EventKind::Message { message, reply })
-            .await?;
-        ticket.detach();
+        let IgnoredAny = self.handle(name, message, Meta::default()).await?;
         Ok(())
     }
 
@@ -224,14 +223,11 @@ impl Pool {
     /// # Errors
     /// How the event ended, where not well.
     pub async fn scheduled(&self, name: &str, cron: &str, scheduled_time_ms: f64) -> Result<(), Failure> {
-        let cron = cron.to_owned();
-        let kind = |reply| EventKind::Scheduled {
-            cron,
+        let trigger = CronTrigger {
+            cron: cron.to_owned(),
             scheduled_time_ms,
-            reply,
         };
-        let (IgnoredAny, ticket) = self.give(name, Meta::default(), kind).await?;
-        ticket.detach();
+        let IgnoredAny = self.handle(name, trigger, Meta::default()).await?;
         Ok(())
     }
 
@@ -241,11 +237,21 @@ impl Pool {
     /// # Errors
     /// How the event ended, where not well.
     pub async fn queue(&self, name: &str, batch: Value) -> Result<Value, Failure> {
-        let (decided, ticket) = self
-            .give(name, Meta::default(), |reply| EventKind::Queue { batch, reply })
-            .await?;
+        self.handle(name, QueueBatch(batch), Meta::default()).await
+    }
+
+    /// Calls a script's handler with any input: [`HandlerInput`] says how one is made. Gives the value that it answers with.
+    ///
+    /// # Errors
+    /// How the event ended, where not well.
+    pub async fn handle<I, R>(&self, name: &str, input: I, meta: Meta) -> Result<R, Failure>
+    where
+        I: HandlerInput,
+        R: FromScript,
+    {
+        let (value, ticket) = self.give(name, meta, |reply| EventKind::handler(input, reply)).await?;
         ticket.detach();
-        Ok(decided)
+        Ok(value)
     }
 
     /// Runs a Rust task on a worker thread, with what is the thread's own at hand: `task` makes a future there, which need

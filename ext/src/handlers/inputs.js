@@ -1,23 +1,21 @@
-// Events that are neither requests nor calls: tasks, which tell of their progress and their partial results while they run,
-// messages published under topics, cron triggers, batches of queue messages.
+// The JavaScript side of the table of handlers besides `fetch` (input.rs): a row for each.
+//
+// A row is a function of the event and the arguments from Rust. It gives `{ input, reply, Context }`: what the handler is called
+// with; a function from the value that it returned to the answer (default: that value); the class of its context.
 
 (function () {
 const { core, primordials } = __bootstrap;
 const { op_isopod_emit, op_isopod_message_data, op_isopod_progress } = core.ops;
 const {
   ArrayPrototypePush,
+  BigInt,
   Date,
-  MathRound,
   SafeArrayIterator,
   SafeSet,
   SetPrototypeAdd,
   SetPrototypeHas,
 } = primordials;
-const { CustomEvent, setIsTrusted } = core.loadExtScript("ext:deno_web/02_event.js");
-const { QuotaExceededError } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
-const { constructKey, ExecutionContext, give, heldOf, hold, inContextOf, run } = core.loadExtScript(
-  "ext:isopod_handlers/handlers.js",
-);
+const { ExecutionContext } = core.loadExtScript("ext:isopod_handlers/handlers.js");
 const { deserializeApart } = core.loadExtScript("ext:isopod_web/clone.js");
 const { isHandedOver } = core.loadExtScript("ext:isopod_handlers/transfer.js");
 
@@ -38,8 +36,8 @@ class TaskContext extends ExecutionContext {
   }
 }
 
-function beginTask(key, id, payload, config, entrypoint) {
-  run(hold(key), entrypoint, "task", { id, payload, config }, give, TaskContext);
+function task(_held, id, payload, config) {
+  return { input: { id, payload, config }, Context: TaskContext };
 }
 
 /** https://developer.mozilla.org/en-US/docs/Web/API/MessageEvent has the same names for what a message carries. */
@@ -69,16 +67,15 @@ class Message {
   }
 }
 
-function beginMessage(key, id, topic, source, at, entrypoint) {
-  run(hold(key), entrypoint, "message", new Message(key, id, topic, source, at), (held) => give(held, null));
+function message(held, id, topic, source, at) {
+  return { input: new Message(held.key, BigInt(id), topic, source, at), reply: () => null };
 }
 
-function beginScheduled(key, cron, scheduledTime, entrypoint) {
-  const controller = { cron, scheduledTime, type: "scheduled", noRetry() {} };
-  run(hold(key), entrypoint, "scheduled", controller, (held) => give(held, null));
+function scheduled(_held, cron, scheduledTime) {
+  return { input: { cron, scheduledTime, type: "scheduled", noRetry() {} }, reply: () => null };
 }
 
-function beginQueue(key, batch, entrypoint) {
+function queue(_held, batch) {
   const outcome = { ackAll: false, retryAll: false, acked: [], retried: [] };
   const decided = new SafeSet();
   const decide = (id, list, entry) => {
@@ -109,28 +106,8 @@ function beginQueue(key, batch, entrypoint) {
       outcome.retryAll = true;
     },
   };
-  run(hold(key), entrypoint, "queue", input, (held) => give(held, outcome));
+  return { input, reply: () => outcome };
 }
 
-/** An event is near a limit: its signal aborts, and whoever listens on globalThis is told. */
-function softLimit(key, limit, used, max) {
-  const tell = () => {
-    const event = new CustomEvent("softlimit", { detail: { limit, used, max } });
-    setIsTrusted(event, true);
-    globalThis.dispatchEvent(event);
-  };
-  // Of no event's alone.
-  if (key === 0) return tell();
-  const held = heldOf(key);
-  if (held === undefined) return;
-  inContextOf(held, () => {
-    const message = `the event has used ${MathRound(used)} ms of its ${MathRound(max)} ms of CPU time`;
-    const reason = new QuotaExceededError(message, { quota: max, requested: used });
-    if (typeof held.softLimit === "function") held.softLimit(reason);
-    else held.softLimit = reason;
-    tell();
-  });
-}
-
-return { beginMessage, beginQueue, beginScheduled, beginTask, softLimit };
+return { message, queue, scheduled, task };
 })();
