@@ -235,13 +235,13 @@ impl ScriptOptions {
             script = script.binding(name, Binding::Sql(SqlConfig::new(url)));
         }
         let defaults = Limits::default();
-        let script = script.fetch(self.fetch.into_config()?).limits(Limits {
-            cpu: self.cpu_ms.map_or(defaults.cpu, Duration::from_millis),
-            cpu_soft: self.cpu_soft_ms.map(Duration::from_millis),
-            boot_cpu: self.boot_cpu_ms.map_or(defaults.boot_cpu, Duration::from_millis),
-            memory_bytes: self.memory_bytes.unwrap_or(defaults.memory_bytes),
-            ..defaults
-        });
+        let script = script.fetch(self.fetch.into_config()?).limits(
+            Limits::default()
+                .cpu(self.cpu_ms.map_or(defaults.cpu, Duration::from_millis))
+                .cpu_soft(self.cpu_soft_ms.map(Duration::from_millis))
+                .boot_cpu(self.boot_cpu_ms.map_or(defaults.boot_cpu, Duration::from_millis))
+                .memory_bytes(self.memory_bytes.unwrap_or(defaults.memory_bytes)),
+        );
         Ok((script.build()?, options))
     }
 
@@ -266,43 +266,39 @@ impl ScriptOptions {
 
     fn run(&self) -> Options {
         let defaults = Options::default();
-        Options {
-            policy: match self.policy {
+        Options::default()
+            .policy(match self.policy {
                 PolicyName::PerWorker => Policy::PerWorker,
                 PolicyName::PerRequest => Policy::PerRequest,
                 PolicyName::Oneshot => Policy::Oneshot,
-            },
-            concurrency: self.concurrency.unwrap_or(defaults.concurrency),
-            workers_max: self.workers_max,
-            workers_min: self.workers_min.unwrap_or(defaults.workers_min),
-            recycle: Recycle {
-                events: self.recycle.events,
-                age: self.recycle.age_ms.map(Duration::from_millis),
-                memory_bytes: self.recycle.memory_bytes,
-            },
-            wall_timeout: self.wall_timeout_ms.map(Duration::from_millis),
-            stream_timeout: self.stream_timeout_ms.map(Duration::from_millis),
-            wait_until_timeout: self.wait_until_timeout_ms.map(Duration::from_millis),
-            queue_len_max: self.queue_len_max,
-            spread_at: self.spread_at.unwrap_or(defaults.spread_at),
-            weight: self.weight.unwrap_or(defaults.weight),
-            adapts: self.adapts,
-        }
+            })
+            .concurrency(self.concurrency.unwrap_or(defaults.concurrency))
+            .workers_max(self.workers_max)
+            .workers_min(self.workers_min.unwrap_or(defaults.workers_min))
+            .recycle(
+                Recycle::default()
+                    .events(self.recycle.events)
+                    .age(self.recycle.age_ms.map(Duration::from_millis))
+                    .memory_bytes(self.recycle.memory_bytes),
+            )
+            .wall_timeout(self.wall_timeout_ms.map(Duration::from_millis))
+            .stream_timeout(self.stream_timeout_ms.map(Duration::from_millis))
+            .wait_until_timeout(self.wait_until_timeout_ms.map(Duration::from_millis))
+            .queue_len_max(self.queue_len_max)
+            .spread_at(self.spread_at.unwrap_or(defaults.spread_at))
+            .weight(self.weight.unwrap_or(defaults.weight))
+            .adapts(self.adapts)
     }
 }
 
 impl FetchOptions {
     fn into_config(self) -> Result<FetchConfig, Error> {
-        let policy = NetPolicy {
-            allow_private: self.allow_private,
-            allow: rules(&self.allow)?,
-            deny: rules(&self.deny)?,
-            only: self.only.as_deref().map(rules).transpose()?,
-        };
-        Ok(FetchConfig {
-            policy: Arc::new(policy),
-            ..FetchConfig::default()
-        })
+        let policy = NetPolicy::default()
+            .allow_private(self.allow_private)
+            .allow(rules(&self.allow)?)
+            .deny(rules(&self.deny)?)
+            .only(self.only.as_deref().map(rules).transpose()?);
+        Ok(FetchConfig::default().policy(Arc::new(policy)))
     }
 }
 

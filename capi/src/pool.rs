@@ -127,16 +127,8 @@ impl Call<'_> {
         let (pool, name, function) = (pool.clone(), self.name.to_owned(), self.function.to_owned());
         let deadline = wait::deadline(self.timeout_ms);
         Ok(async move {
-            pool.call_with(
-                &name,
-                &function,
-                arguments,
-                Meta {
-                    deadline,
-                    ..Meta::default()
-                },
-            )
-            .await
+            pool.call_with(&name, &function, arguments, Meta::default().deadline(deadline))
+                .await
         })
     }
 }

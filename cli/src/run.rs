@@ -168,10 +168,7 @@ fn script(entry: Entry, common: &Common, args: Vec<OsString>, all: &Environment)
         ..Log::default()
     });
     let permissions = &common.permissions;
-    let policy = NetPolicy {
-        allow_private: permissions.allow_private_network,
-        ..NetPolicy::default()
-    };
+    let policy = NetPolicy::default().allow_private(permissions.allow_private_network);
     // https://no-color.org: when it is there and not empty.
     let may_color = all.get("NO_COLOR").is_none_or(String::is_empty);
     let script = common
@@ -183,14 +180,11 @@ fn script(entry: Entry, common: &Common, args: Vec<OsString>, all: &Environment)
             colors: may_color && std::io::stdout().is_terminal(),
             error_colors: may_color && std::io::stderr().is_terminal(),
         })
-        .fetch(FetchConfig {
-            policy: Arc::new(policy),
-            limits: FetchLimits {
-                decoded_bytes_max: u64::MAX,
-                ..FetchLimits::default()
-            },
-            ..FetchConfig::default()
-        })
+        .fetch(
+            FetchConfig::default()
+                .policy(Arc::new(policy))
+                .limits(FetchLimits::default().decoded_bytes_max(u64::MAX)),
+        )
         .command(Command {
             args: args.into_iter().map(text).collect::<Result<_>>()?,
             env: permissions.env(all)?,

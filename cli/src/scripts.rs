@@ -56,14 +56,11 @@ fn with_main(
     main: &Path,
     memory: BTreeMap<Url, MemoryModule>,
 ) -> Result<(Script, Options)> {
-    let mut builder = Script::builder(name)
-        .file(main)
-        .limits(limits(worker))
-        .fetch(FetchConfig {
-            policy: Arc::new(policy(&worker.network)),
-            servers: servers.clone(),
-            ..FetchConfig::default()
-        });
+    let mut builder = Script::builder(name).file(main).limits(limits(worker)).fetch(
+        FetchConfig::default()
+            .policy(Arc::new(policy(&worker.network)))
+            .servers(servers.clone()),
+    );
     builder = builder.withhold(config.withheld());
     if let Some(root) = &worker.root {
         builder = builder.root(root);
@@ -97,21 +94,19 @@ fn with_main(
         };
         let limits = &database.limits;
         let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-        let config = SqlConfig {
-            max_connections: database.max_connections,
-            timeout: limits.timeout,
-            rows_max: limits.rows_max,
-            result_bytes_max: size(limits.result_bytes_max),
-            statement_len_max: size(limits.statement_bytes_max),
-            params_max: limits.params_max,
-            statements_max: limits.statements_max,
-            value_len_max: size(limits.value_bytes_max),
-            pattern_len_max: size(limits.pattern_bytes_max),
-            database_len_max: limits.database_bytes_max,
-            sqlite_memory_max: limits.sqlite_memory_max,
-            idle_timeout: limits.idle_timeout,
-            ..SqlConfig::new(url)
-        };
+        let config = SqlConfig::new(url)
+            .max_connections(database.max_connections)
+            .timeout(limits.timeout)
+            .rows_max(limits.rows_max)
+            .result_bytes_max(size(limits.result_bytes_max))
+            .statement_len_max(size(limits.statement_bytes_max))
+            .params_max(limits.params_max)
+            .statements_max(limits.statements_max)
+            .value_len_max(size(limits.value_bytes_max))
+            .pattern_len_max(size(limits.pattern_bytes_max))
+            .database_len_max(limits.database_bytes_max)
+            .sqlite_memory_max(limits.sqlite_memory_max)
+            .idle_timeout(limits.idle_timeout);
         builder = builder.binding(&database.binding, Binding::Sql(config));
     }
     let import_map = worker.import_map.as_deref().map(import_map).transpose()?;
@@ -135,43 +130,39 @@ fn with_main(
 }
 
 fn limits(worker: &Worker) -> Limits {
-    Limits {
-        cpu: worker.limits.cpu,
-        cpu_soft: worker.limits.cpu_soft,
-        boot_cpu: worker.limits.boot,
-        memory_bytes: usize::try_from(worker.limits.memory).unwrap_or(usize::MAX),
-        quotas: quotas(&worker.limits),
-        ..Limits::default()
-    }
+    Limits::default()
+        .cpu(worker.limits.cpu)
+        .cpu_soft(worker.limits.cpu_soft)
+        .boot_cpu(worker.limits.boot)
+        .memory_bytes(usize::try_from(worker.limits.memory).unwrap_or(usize::MAX))
+        .quotas(quotas(&worker.limits))
 }
 
 fn quotas(limits: &config::Limits) -> Quotas {
     let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-    Quotas {
-        timers: limits.timers,
-        pending_ops: limits.pending_ops,
-        subrequests: limits.subrequests,
-        log_lines: limits.log_lines,
-        log_bytes: size(limits.log_bytes),
-        reports: limits.reports,
-        message_bytes: size(limits.message),
-        wait_until_promises: limits.wait_until_promises,
-        handles: limits.handles,
-        native_bytes: size(limits.native),
-        stream_idle: limits.stream_idle,
-        pbkdf2_iterations: limits.pbkdf2_iterations,
-        rsa_bits: limits.rsa_bits,
-    }
+    Quotas::default()
+        .timers(limits.timers)
+        .pending_ops(limits.pending_ops)
+        .subrequests(limits.subrequests)
+        .log_lines(limits.log_lines)
+        .log_bytes(size(limits.log_bytes))
+        .reports(limits.reports)
+        .message_bytes(size(limits.message))
+        .wait_until_promises(limits.wait_until_promises)
+        .handles(limits.handles)
+        .native_bytes(size(limits.native))
+        .stream_idle(limits.stream_idle)
+        .pbkdf2_iterations(limits.pbkdf2_iterations)
+        .rsa_bits(limits.rsa_bits)
 }
 
 fn policy(network: &Network) -> NetPolicy {
     let rules = |rules: &[NetworkRule]| rules.iter().map(|rule| rule.rule().clone()).collect();
-    NetPolicy {
-        allow_private: network.allow_private,
-        allow: rules(&network.allow),
-        deny: rules(&network.deny),
-        only: network.only.as_deref().map(rules),
-    }
+    NetPolicy::default()
+        .allow_private(network.allow_private)
+        .allow(rules(&network.allow))
+        .deny(rules(&network.deny))
+        .only(network.only.as_deref().map(rules))
 }
 
 fn import_map(path: &Path) -> Result<ImportMapText> {
@@ -182,26 +173,25 @@ fn import_map(path: &Path) -> Result<ImportMapText> {
 }
 
 fn options(worker: &Worker) -> Options {
-    Options {
-        policy: match worker.policy {
+    Options::default()
+        .policy(match worker.policy {
             config::Policy::PerWorker => Policy::PerWorker,
             config::Policy::PerRequest => Policy::PerRequest,
             config::Policy::Oneshot => Policy::Oneshot,
-        },
-        concurrency: worker.concurrency,
-        adapts: worker.adapts,
-        workers_min: worker.workers_min,
-        workers_max: worker.workers_max,
-        weight: worker.weight,
-        recycle: Recycle {
-            events: worker.recycle.events,
-            age: worker.recycle.age,
-            memory_bytes: worker.recycle.memory.and_then(|bytes| usize::try_from(bytes).ok()),
-        },
-        wall_timeout: Some(worker.limits.wall),
-        stream_timeout: Some(worker.limits.stream),
-        wait_until_timeout: Some(worker.limits.wait_until),
-        queue_len_max: worker.limits.queue,
-        ..Options::default()
-    }
+        })
+        .concurrency(worker.concurrency)
+        .adapts(worker.adapts)
+        .workers_min(worker.workers_min)
+        .workers_max(worker.workers_max)
+        .weight(worker.weight)
+        .recycle(
+            Recycle::default()
+                .events(worker.recycle.events)
+                .age(worker.recycle.age)
+                .memory_bytes(worker.recycle.memory.and_then(|bytes| usize::try_from(bytes).ok())),
+        )
+        .wall_timeout(worker.limits.wall)
+        .stream_timeout(worker.limits.stream)
+        .wait_until_timeout(worker.limits.wait_until)
+        .queue_len_max(worker.limits.queue)
 }

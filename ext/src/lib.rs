@@ -20,6 +20,7 @@ pub mod native;
 pub mod process;
 pub mod publish;
 pub mod quotas;
+mod setters;
 #[cfg(feature = "sql")]
 pub mod sql;
 #[cfg(not(feature = "sql"))]

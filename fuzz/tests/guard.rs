@@ -265,11 +265,7 @@ fn check_rule(text: &str) {
         return;
     };
     let text = text.split(' ').next().unwrap_or_default();
-    let policy = NetPolicy {
-        allow_private: true,
-        deny: vec![rule],
-        ..NetPolicy::default()
-    };
+    let policy = NetPolicy::default().allow_private(true).deny(vec![rule]);
     let alone = |text: &str| {
         text.parse::<IpNet>()
             .ok()

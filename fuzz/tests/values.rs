@@ -25,15 +25,9 @@ export const same = (text, value) => JSON.stringify(sorted(made(text))) === JSON
 
 fn pool() -> Pool {
     let pool = Pool::builder().threads(1).build().expect("a pool");
-    let limits = Limits {
-        cpu: Duration::from_secs(2),
-        ..Limits::default()
-    };
+    let limits = Limits::default().cpu(Duration::from_secs(2));
     let script = Script::builder("values").source(SOURCE).limits(limits);
-    let options = Options {
-        wall_timeout: Some(Duration::from_secs(10)),
-        ..Options::default()
-    };
+    let options = Options::default().wall_timeout(Duration::from_secs(10));
     pool.deploy("values", script.build().expect("a script"), &options)
         .expect("a pool that runs");
     pool

@@ -13,10 +13,11 @@ use crate::watchdog::CpuLimits;
 /// use isopod::Limits;
 /// use std::time::Duration;
 ///
-/// let limits = Limits { cpu: Duration::from_millis(50), ..Limits::default() };
+/// let limits = Limits::default().cpu(Duration::from_millis(50));
 /// assert_eq!(limits.memory_bytes, 128 * 1024 * 1024);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// CPU time of one event in all, its `waitUntil` work included. Time spent waiting is not counted. Default: 10 s.
     pub cpu: Duration,
@@ -37,6 +38,16 @@ pub struct Limits {
     pub quotas: Quotas,
 }
 
+isopod_ext::setters!(Limits {
+    cpu: Duration,
+    cpu_soft: impl Into<Option<Duration>>,
+    boot_cpu: Duration,
+    memory_bytes: usize,
+    code_cache_bytes: usize,
+    module_cache_bytes: usize,
+    quotas: Quotas,
+});
+
 impl Limits {
     /// The least that holds the web platform with room to report that it is full: 16 MiB.
     pub const MEMORY_BYTES_MIN: usize = 16 * 1024 * 1024;
@@ -49,7 +60,7 @@ impl Limits {
         }
     }
 
-    pub(crate) fn memory_bytes(&self) -> usize {
+    pub(crate) fn enforced_memory_bytes(&self) -> usize {
         self.memory_bytes.max(Self::MEMORY_BYTES_MIN)
     }
 }

@@ -48,6 +48,7 @@ pub struct Script {
 
 /// A capability placed in `env`.
 #[derive(Clone)]
+#[non_exhaustive]
 pub enum Binding {
     /// A string.
     Text(String),
@@ -87,6 +88,7 @@ impl fmt::Debug for Binding {
 
 /// Where `console` goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Console {
     /// To `tracing`, target `isopod::console`, with the worker, the level and the request id. The default.
     #[default]
@@ -123,6 +125,7 @@ impl fmt::Debug for Command {
 
 /// Why a script cannot be made.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ScriptError {
     /// Neither a file nor source text was given.
     #[error("the script {0:?} has no code: give it a file() or source()")]

@@ -1,20 +1,32 @@
-//! Strips the types of the few TypeScript files among the deno crates' own scripts.
-
-use oxc::allocator::Allocator;
-use oxc::codegen::Codegen;
-use oxc::parser::Parser;
-use oxc::semantic::SemanticBuilder;
-use oxc::span::SourceType;
-use oxc::transformer::{TransformOptions, Transformer};
+//! Strips the types of extensions' scripts that are written in TypeScript. Those of the deno crates are JavaScript.
 
 /// The JavaScript of a TypeScript source; `None` for what is JavaScript already.
 ///
 /// # Errors
-/// What is wrong with the source.
+/// What is wrong with the source, or that the build has no compiler.
 pub fn strip_types(specifier: &str, source: &str) -> Result<Option<String>, String> {
-    if !specifier.ends_with(".ts") {
-        return Ok(None);
+    match specifier.ends_with(".ts") {
+        true => compile(specifier, source).map(Some),
+        false => Ok(None),
     }
+}
+
+#[cfg(not(feature = "typescript"))]
+fn compile(specifier: &str, _source: &str) -> Result<String, String> {
+    Err(format!(
+        "{specifier} is TypeScript, and this build has no compiler; enable the feature `typescript` of `isopod`"
+    ))
+}
+
+#[cfg(feature = "typescript")]
+fn compile(specifier: &str, source: &str) -> Result<String, String> {
+    use oxc::allocator::Allocator;
+    use oxc::codegen::Codegen;
+    use oxc::parser::Parser;
+    use oxc::semantic::SemanticBuilder;
+    use oxc::span::SourceType;
+    use oxc::transformer::{TransformOptions, Transformer};
+
     let allocator = Allocator::default();
     let parsed = Parser::new(&allocator, source, SourceType::ts()).parse();
     if let Some(error) = parsed.diagnostics.first() {
@@ -28,5 +40,5 @@ pub fn strip_types(specifier: &str, source: &str) -> Result<Option<String>, Stri
         .into_scoping();
     let options = TransformOptions::default();
     Transformer::new(&allocator, specifier.as_ref(), &options).build_with_scoping(scoping, &mut program);
-    Ok(Some(Codegen::new().build(&program).code))
+    Ok(Codegen::new().build(&program).code)
 }

@@ -322,10 +322,7 @@ fn a_task_beyond_its_deadline_has_timed_out() {
         "s",
         "export default { async task() { await new Promise(() => setTimeout(() => {}, 60_000)) } };",
     );
-    let meta = isopod::Meta {
-        deadline: Some(std::time::Instant::now() + std::time::Duration::from_millis(50)),
-        ..isopod::Meta::default()
-    };
+    let meta = isopod::Meta::default().deadline(std::time::Instant::now() + std::time::Duration::from_millis(50));
     let ended = block_on(stage.tasks.run::<()>("s", TaskRequest::new(()).meta(meta)).finish());
     assert_eq!(ended.expect_err("its time was over").outcome, Outcome::ExceededWall);
 }

@@ -224,10 +224,7 @@ fn a_panic_while_arguments_are_written_is_an_error_of_the_call() {
 #[test]
 fn a_callback_that_never_ends_breaks_its_event_s_limit_and_its_call_fails() {
     let (keep, kept) = keeper();
-    let limits = Limits {
-        cpu: Duration::from_millis(100),
-        ..Limits::default()
-    };
+    let limits = Limits::default().cpu(Duration::from_millis(100));
     let source = "export const f = () => new Promise(() => { env.N.keep(() => { for (;;) {} }); });";
     let pool = pool_of(source, limits, [("keep", keep)]);
     let host = std::thread::spawn(move || {

@@ -222,10 +222,7 @@ fn loops_under_a_short_deadline_are_answered_at_it_and_cost_no_thread() {
     pool.warm_blocking("spin").expect("a worker");
     let start = Instant::now();
     let deadline = Duration::from_millis(100);
-    let meta = Meta {
-        deadline: Some(start + deadline),
-        ..Meta::default()
-    };
+    let meta = Meta::default().deadline(start + deadline);
     let calls = (0..4).map(|_| pool.call_with::<_, ()>("spin", "spin", (3000,), meta));
     for ended in futures::executor::block_on(futures::future::join_all(calls)) {
         assert_eq!(

@@ -45,10 +45,7 @@ struct Hosted {
 
 impl Hosted {
     fn start(shutdown: Shutdown) -> Self {
-        let limits = Limits {
-            cpu: Duration::from_secs(2),
-            ..Limits::default()
-        };
+        let limits = Limits::default().cpu(Duration::from_secs(2));
         let hostile = Script::builder("hostile").source(HOSTILE).limits(limits);
         let good = Script::builder("good").source(
             "export const add = (a, b) => a + b;
@@ -61,11 +58,7 @@ impl Hosted {
         .script(
             "hostile",
             hostile.build().expect("a script"),
-            Options {
-                wall_timeout: Some(Duration::from_secs(20)),
-                workers_max: Some(1),
-                ..Options::default()
-            },
+            Options::default().wall_timeout(Duration::from_secs(20)).workers_max(1),
         );
         let host = Host::builder().module(pool).shutdown(shutdown).build().expect("a host");
         let running = host.start_blocking().expect("ready");
@@ -90,12 +83,11 @@ impl Hosted {
 fn misdeeds_in_a_hosted_pool_end_as_they_should_and_the_script_beside_answers_throughout() {
     let hosted = Hosted::start(Shutdown::default());
     for (misdeed, outcome) in MISDEEDS {
-        let meta = Meta {
+        let meta = Meta::default()
             // Far from the limit on CPU time: what is slow here is the machine.
-            deadline: (*outcome == Outcome::ExceededWall)
-                .then(|| std::time::Instant::now() + Duration::from_millis(100)),
-            ..Meta::default()
-        };
+            .deadline(
+                (*outcome == Outcome::ExceededWall).then(|| std::time::Instant::now() + Duration::from_millis(100)),
+            );
         let failed = std::thread::scope(|scope| {
             let call = scope.spawn(|| block_on(hosted.pool.call_with::<_, ()>("hostile", misdeed, (), meta)));
             assert_eq!(hosted.good(), Ok(42));

@@ -16,10 +16,7 @@ fn ten_thousand_workers_made_and_dropped_leave_memory_flat() {
     let pool = Pool::builder().threads(2).build().expect("a pool");
     let source = "const kept = new Array(10_000).fill('x'); export const size = () => kept.length;";
     let script = Script::builder("fresh").source(source).build().expect("a script");
-    let options = Options {
-        policy: Policy::PerRequest,
-        ..Options::default()
-    };
+    let options = Options::default().policy(Policy::PerRequest);
     pool.deploy("fresh", script, &options).expect("a pool that runs");
     let run = |times: usize| {
         for _ in 0..times {

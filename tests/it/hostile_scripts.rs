@@ -72,10 +72,7 @@ fn a_script_that_heeds_the_soft_limit_is_spared_the_hard_one() {
 fn a_termination_never_hits_the_event_that_comes_next() {
     const LIMIT: Duration = Duration::from_millis(20);
     let pool = Pool::builder().threads(2).build().expect("a pool");
-    let limits = Limits {
-        cpu: LIMIT,
-        ..Limits::default()
-    };
+    let limits = Limits::default().cpu(LIMIT);
     let source = "export const quick = () => { let sum = 0; for (let i = 0; i < 1e4; i++) sum += i; return sum; };
         export const burn = (ms) => { for (const until = performance.now() + ms; performance.now() < until;); };";
     for name in ["one", "two"] {
@@ -259,10 +256,7 @@ fn an_event_that_is_awaiting_wakes_within_20_ms_of_its_deadline() {
     let script = Script::builder("waits").source(
         "export const ready = () => true; export const wait = () => new Promise((resolve) => setTimeout(resolve, 60_000));",
     );
-    let options = Options {
-        wall_timeout: Some(WALL),
-        ..Options::default()
-    };
+    let options = Options::default().wall_timeout(WALL);
     pool.deploy("waits", script.build().expect("a script"), &options)
         .expect("a pool that runs");
     let call = |function| futures::executor::block_on(pool.call::<_, serde_json::Value>("waits", function, &()));
@@ -286,10 +280,7 @@ fn an_event_that_is_awaiting_wakes_within_20_ms_of_its_deadline() {
 #[test]
 fn a_script_that_cannot_start_costs_three_starts_and_no_more() {
     let pool = Pool::builder().threads(1).build().expect("a pool");
-    let limits = Limits {
-        boot_cpu: Duration::from_millis(50),
-        ..Limits::default()
-    };
+    let limits = Limits::default().boot_cpu(Duration::from_millis(50));
     let broken = Script::builder("broken")
         .source("throw new Error('always')")
         .limits(limits);

@@ -11,14 +11,8 @@ use crate::process::{resident_bytes, threads_named, until};
 
 /// May reach this machine.
 fn reaches_home() -> FetchConfig {
-    let policy = NetPolicy {
-        allow_private: true,
-        ..NetPolicy::default()
-    };
-    FetchConfig {
-        policy: Arc::new(policy),
-        ..FetchConfig::default()
-    }
+    let policy = NetPolicy::default().allow_private(true);
+    FetchConfig::default().policy(Arc::new(policy))
 }
 
 #[test]
@@ -81,10 +75,7 @@ fn three_hundred_workers_made_and_dropped_leave_no_memory_behind() {
     let pool = Pool::builder().threads(1).build().expect("a pool");
     let source = "const kept = new Array(100_000).fill('x'); export const size = () => kept.length;";
     let script = Script::builder("fresh").source(source).build().expect("a script");
-    let options = Options {
-        policy: isopod::Policy::PerRequest,
-        ..Options::default()
-    };
+    let options = Options::default().policy(isopod::Policy::PerRequest);
     pool.deploy("fresh", script, &options).expect("a pool that runs");
     let run = |times: usize| {
         for _ in 0..times {
@@ -111,15 +102,8 @@ fn pools_are_made_and_grown_from_many_threads_at_once() {
                         .source("export const id = (n) => n;")
                         .build()
                         .expect("a script");
-                    pool.deploy(
-                        "id",
-                        script,
-                        &Options {
-                            spread_at: 1,
-                            ..Options::default()
-                        },
-                    )
-                    .expect("a pool that runs");
+                    pool.deploy("id", script, &Options::default().spread_at(1))
+                        .expect("a pool that runs");
                     // Enough at once for the pool to grow, from wherever it is polled.
                     let pool = &pool;
                     let calls = (0..8).map(|i| async move { (i, pool.call("id", "id", (number * 100 + i,)).await) });

@@ -31,15 +31,8 @@ fn pool(name: &'static str, scheduling: OsScheduling) -> Pool {
         ("quick", "export const ready = () => 1;"),
     ];
     for (script, source) in sources {
-        let options = Options {
-            workers_min: 1,
-            workers_max: Some(1),
-            ..Options::default()
-        };
-        let limits = Limits {
-            cpu: Duration::from_millis(300),
-            ..Limits::default()
-        };
+        let options = Options::default().workers_min(1).workers_max(1);
+        let limits = Limits::default().cpu(Duration::from_millis(300));
         let built = Script::builder(script)
             .source(source)
             .limits(limits)

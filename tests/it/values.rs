@@ -281,10 +281,7 @@ fn a_native_call_is_dropped_with_the_event_that_made_it() {
     let pool = pool_of(source, vec![("N", functions([("never", never)]))]);
     // The time is for the call alone, not for the start of the worker.
     block_on(pool.call::<_, ()>("s#S", "g", ())).expect("a warm worker");
-    let meta = isopod::Meta {
-        deadline: Some(std::time::Instant::now() + std::time::Duration::from_millis(500)),
-        ..isopod::Meta::default()
-    };
+    let meta = isopod::Meta::default().deadline(std::time::Instant::now() + std::time::Duration::from_millis(500));
     let ended: Result<(), Failure> = block_on(pool.call_with("s#S", "f", (), meta));
     assert_eq!(ended.expect_err("its time was over").outcome, Outcome::ExceededWall);
     until("the future is dropped, with the worker still there", || {

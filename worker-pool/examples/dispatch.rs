@@ -58,13 +58,7 @@ fn one_caller() {
 
 /// All callers on one thread, as tasks of one executor: what a server's connections look like.
 fn many_callers() {
-    let pool = pool(
-        2,
-        &Options {
-            workers_min: 2,
-            ..Options::default()
-        },
-    );
+    let pool = pool(2, &Options::default().workers_min(2));
     let (start, cpu) = (Instant::now(), cpu_time());
     let callers: FuturesUnordered<_> = (0..CALLERS)
         .map(|_| async {

@@ -11,6 +11,7 @@ use crate::time::after;
 
 /// When a [`Breaker`] opens, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BreakerOptions {
     /// How many failures open it, at least 1. Default: 3.
     pub failures: usize,
@@ -21,6 +22,13 @@ pub struct BreakerOptions {
     /// How long it stays open at most. Default: 60 s.
     pub backoff_max: Duration,
 }
+
+crate::setters!(BreakerOptions {
+    failures: usize,
+    within: Duration,
+    backoff_min: Duration,
+    backoff_max: Duration,
+});
 
 impl Default for BreakerOptions {
     fn default() -> Self {
@@ -62,7 +70,7 @@ pub enum BreakerState {
 /// use isopod::BreakerOptions;
 /// use std::time::{Duration, Instant};
 ///
-/// let mut breaker = Breaker::new(BreakerOptions { failures: 1, ..BreakerOptions::default() });
+/// let mut breaker = Breaker::new(BreakerOptions::default().failures(1));
 /// let now = Instant::now();
 /// breaker.failed(now);
 /// assert_eq!(breaker.admit(now), Admit::After(Duration::from_secs(1)));

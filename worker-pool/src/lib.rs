@@ -42,6 +42,7 @@ mod recorder;
 mod reject;
 #[cfg(all(test, feature = "shuttle"))]
 mod schedules;
+mod setters;
 mod shared;
 mod shutdown;
 #[cfg(all(test, not(feature = "shuttle")))]

@@ -11,6 +11,7 @@ use crate::outcome::{Failure, Outcome};
 /// Why a worker came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum RetireReason {
     /// It handled as many events as it may.
     Events,

@@ -6,6 +6,7 @@ use crate::breaker::BreakerOptions;
 
 /// How long a worker is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Policy {
     /// Warm: many events, interleaved up to the script's concurrency.
     #[default]
@@ -18,6 +19,7 @@ pub enum Policy {
 
 /// When a worker has served long enough. It finishes what it holds, and a fresh one takes its place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Recycle {
     /// After this many events. Default: never.
     pub events: Option<u64>,
@@ -27,8 +29,15 @@ pub struct Recycle {
     pub memory_bytes: Option<usize>,
 }
 
+crate::setters!(Recycle {
+    events: impl Into<Option<u64>>,
+    age: impl Into<Option<Duration>>,
+    memory_bytes: impl Into<Option<usize>>,
+});
+
 /// How a script is run. `Options::default()` is what most want.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Options {
     /// How long a worker is kept. Default: [`Policy::PerWorker`].
     pub policy: Policy,
@@ -70,6 +79,21 @@ pub struct Options {
     pub weight: u32,
 }
 
+crate::setters!(Options {
+    policy: Policy,
+    concurrency: usize,
+    adapts: bool,
+    workers_max: impl Into<Option<usize>>,
+    workers_min: usize,
+    recycle: Recycle,
+    wall_timeout: impl Into<Option<Duration>>,
+    stream_timeout: impl Into<Option<Duration>>,
+    wait_until_timeout: impl Into<Option<Duration>>,
+    queue_len_max: impl Into<Option<usize>>,
+    spread_at: usize,
+    weight: u32,
+});
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -91,6 +115,7 @@ impl Default for Options {
 
 /// How much an event matters beside others of its script, where there is not room for all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Priority {
     /// Waits before all others, and is refused or shed only where everything that waits is as important.
     High,
@@ -108,12 +133,18 @@ impl Priority {
 
 /// What a caller says of one event.
 #[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
 pub struct Meta {
     /// When its caller stops waiting, in the queue or in the handler. Default: only the script's own limits hold.
     pub deadline: Option<Instant>,
     /// How much it matters beside others. Default: [`Priority::Normal`].
     pub priority: Priority,
 }
+
+crate::setters!(Meta {
+    deadline: impl Into<Option<Instant>>,
+    priority: Priority,
+});
 
 /// What holds for the whole pool; each is documented at its builder method.
 #[derive(Clone, Debug)]

@@ -190,14 +190,7 @@ fn a_shutdown_under_load_answers_every_accepted_event_and_joins_every_thread() {
 #[test]
 fn no_event_is_lost_between_a_worker_that_is_replaced_and_the_next_one() {
     under_schedules(1000, || {
-        let options = Options {
-            concurrency: 2,
-            recycle: Recycle {
-                events: Some(2),
-                ..Recycle::default()
-            },
-            ..Options::default()
-        };
+        let options = Options::default().concurrency(2).recycle(Recycle::default().events(2));
         let (pool, _) = pool(1, &options);
         let deploys = {
             let pool = pool.clone();

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 /// What became of the events and threads of a pool that was drained or shut down.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct ShutdownReport {
     /// Events that were open when the end began and came to their own end.
     pub finished: usize,

@@ -13,6 +13,7 @@ use crate::outcome::Outcome;
 
 /// What a pool has done and does, at one moment.
 #[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct PoolStats {
     /// The threads.
     pub threads: ThreadStats,
@@ -36,6 +37,7 @@ pub struct PoolStats {
 
 /// The threads of a pool.
 #[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct ThreadStats {
     /// How many there are.
     pub alive: usize,
@@ -51,6 +53,7 @@ pub struct ThreadStats {
 
 /// One deployed script.
 #[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct ScriptStats {
     /// The version that gets new events.
     pub version: u64,
@@ -80,6 +83,7 @@ pub struct ScriptStats {
 
 /// How long something took.
 #[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct Timing {
     /// Within the last minute, to ten seconds.
     pub recent: Percentiles,
@@ -89,6 +93,7 @@ pub struct Timing {
 
 /// A distribution, precise to 1% and a microsecond.
 #[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct Percentiles {
     /// How many were measured.
     pub count: u64,

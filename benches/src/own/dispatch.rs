@@ -40,10 +40,7 @@ struct Invoice {
 }
 
 fn options(workers: usize) -> Options {
-    Options {
-        workers_min: workers,
-        ..Options::default()
-    }
+    Options::default().workers_min(workers)
 }
 
 fn v8_pool(workers: usize) -> Result<Pool> {

@@ -25,11 +25,7 @@ pub(super) fn enforced(blocks: usize) -> Result<Vec<(f64, f64)>> {
     for (name, enforced) in [("off", false), ("on", true)] {
         let script = Script::builder(name).source(HELLO);
         let script = if enforced { script } else { script.unenforced() };
-        let options = Options {
-            workers_min: 1,
-            workers_max: Some(1),
-            ..Options::default()
-        };
+        let options = Options::default().workers_min(1).workers_max(1);
         pool.deploy(name, script.build()?, &options)?;
         block_on(pool.warm(name))?;
         block(&pool, name)?;
@@ -84,10 +80,7 @@ pub(super) fn breach(loops: usize) -> Result<Vec<(f64, bool)>> {
 /// A pool each, so that it is known which thread loops.
 fn lateness(name: &str, loops: usize) -> Result<Vec<(f64, bool)>> {
     let pool = Pool::builder().threads(1).thread_name(name).build()?;
-    let limits = Limits {
-        cpu: LIMIT,
-        ..Limits::default()
-    };
+    let limits = Limits::default().cpu(LIMIT);
     let source = "export const ready = () => {}; export const burn = () => { for (;;); };";
     let script = Script::builder(name).source(source).limits(limits).build()?;
     pool.deploy(name, script, &Options::default())?;

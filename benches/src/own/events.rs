@@ -34,11 +34,7 @@ pub(super) fn run(chains: usize) -> Result<Vec<f64>> {
             .text("TO", to)
             .binding("EVENTS", bridge.binding())
             .build()?;
-        let options = Options {
-            workers_min: 1,
-            workers_max: Some(1),
-            ..Options::default()
-        };
+        let options = Options::default().workers_min(1).workers_max(1);
         pool.deploy(name, script, &options)?;
         block_on(pool.warm(name))?;
         let topic = format!("bench.{name}");

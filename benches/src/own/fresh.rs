@@ -17,14 +17,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 pub(super) fn run(calls: usize) -> Result<Vec<f64>> {
     let pool = Pool::builder().threads(1).build()?;
     let script = Script::builder(SCRIPT).source("export const ping = () => 1;").build()?;
-    pool.deploy(
-        SCRIPT,
-        script,
-        &Options {
-            policy: Policy::PerRequest,
-            ..Options::default()
-        },
-    )?;
+    pool.deploy(SCRIPT, script, &Options::default().policy(Policy::PerRequest))?;
     let mut samples = Vec::with_capacity(calls);
     for _ in 0..calls {
         let begun = Instant::now();

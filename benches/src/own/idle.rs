@@ -16,15 +16,7 @@ const SOURCE: &str = "export const ping = () => new Promise((done) => setTimeout
 pub(super) fn run(workers: usize) -> Result<()> {
     let pool = Pool::builder().threads(workers).build()?;
     let script = Script::builder(SCRIPT).source(SOURCE).build()?;
-    pool.deploy(
-        SCRIPT,
-        script,
-        &Options {
-            workers_min: workers,
-            spread_at: 1,
-            ..Options::default()
-        },
-    )?;
+    pool.deploy(SCRIPT, script, &Options::default().workers_min(workers).spread_at(1))?;
     while pool.stats().scripts[SCRIPT].workers < workers {
         // tidy:allow(sleep): a measurement lets the process come to rest, or looks again.
         std::thread::sleep(std::time::Duration::from_millis(5));

@@ -39,32 +39,28 @@ impl LimitArguments {
     pub(super) fn limits(&self) -> Limits {
         let cpu = self.cpu.unwrap_or(Duration::MAX);
         let memory = self.memory.map_or_else(machine_memory, |size| size.as_u64());
-        Limits {
-            cpu,
-            boot_cpu: cpu,
-            memory_bytes: usize::try_from(memory).unwrap_or(usize::MAX),
-            quotas: quotas(),
-            ..Limits::default()
-        }
+        Limits::default()
+            .cpu(cpu)
+            .boot_cpu(cpu)
+            .memory_bytes(usize::try_from(memory).unwrap_or(usize::MAX))
+            .quotas(quotas())
     }
 }
 
 /// Unlimited quotas: they protect workers from each other, and a command is alone. The limit on errors logged per turn stays.
 fn quotas() -> Quotas {
-    Quotas {
-        timers: usize::MAX,
-        pending_ops: usize::MAX,
-        subrequests: usize::MAX,
-        log_lines: usize::MAX,
-        log_bytes: usize::MAX,
-        message_bytes: usize::MAX,
-        wait_until_promises: usize::MAX,
-        handles: usize::MAX,
-        native_bytes: usize::MAX,
-        pbkdf2_iterations: u32::MAX,
-        rsa_bits: u32::MAX,
-        ..Quotas::default()
-    }
+    Quotas::default()
+        .timers(usize::MAX)
+        .pending_ops(usize::MAX)
+        .subrequests(usize::MAX)
+        .log_lines(usize::MAX)
+        .log_bytes(usize::MAX)
+        .message_bytes(usize::MAX)
+        .wait_until_promises(usize::MAX)
+        .handles(usize::MAX)
+        .native_bytes(usize::MAX)
+        .pbkdf2_iterations(u32::MAX)
+        .rsa_bits(u32::MAX)
 }
 
 /// Memory of the machine. V8 needs a limit and ends the process silently beyond it; at this one the script ends with a message.

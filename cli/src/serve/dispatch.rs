@@ -35,10 +35,7 @@ impl Dispatch for Workers {
             request.headers_mut().insert("x-request-id", id);
         }
         let request = request.map(handlers::Body::new);
-        let deadline = Meta {
-            deadline: meta.deadline,
-            ..Meta::default()
-        };
+        let deadline = Meta::default().deadline(meta.deadline);
         let response = self.pool.fetch(worker, request, deadline).await;
         let response = response.inspect_err(|failure| log(failure, worker, &meta))?;
         let worker = worker.to_owned();

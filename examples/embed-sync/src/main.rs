@@ -34,10 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let script = Script::builder("rules")
         .source(include_str!("rules.js"))
         // Rules are written by others: one that never ends must not end the program.
-        .limits(Limits {
-            cpu: Duration::from_millis(200),
-            ..Limits::default()
-        })
+        .limits(Limits::default().cpu(Duration::from_millis(200)))
         .build()?;
     pool.deploy("rules", script, &Options::default())?;
     // Any executor will do, this smallest one included; without this line the first call would wait for the start.

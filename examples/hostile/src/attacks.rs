@@ -93,12 +93,10 @@ impl Attack {
     /// end by something else.
     pub(crate) fn limits(&self) -> Limits {
         let burns = matches!(self.ends, Ends::As(Outcome::ExceededCpu));
-        Limits {
-            cpu: Duration::from_millis(if burns { 100 } else { 20_000 }),
-            boot_cpu: Duration::from_millis(100),
-            memory_bytes: 32 << 20,
-            ..Limits::default()
-        }
+        Limits::default()
+            .cpu(Duration::from_millis(if burns { 100 } else { 20_000 }))
+            .boot_cpu(Duration::from_millis(100))
+            .memory_bytes(32 << 20)
     }
 
     pub(crate) fn wall(&self) -> Duration {

@@ -81,10 +81,7 @@ fn deploy(pool: &Pool) -> Result<(), Box<dyn Error>> {
     pool.warm_blocking("good")?;
     for attack in &ATTACKS {
         let script = Script::builder(attack.name).source(attack.source());
-        let options = Options {
-            wall_timeout: Some(attack.wall()),
-            ..Options::default()
-        };
+        let options = Options::default().wall_timeout(attack.wall());
         pool.deploy(attack.name, script.limits(attack.limits()).build()?, &options)?;
     }
     Ok(())

@@ -64,18 +64,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// Each script is a worker of its own, fresh for each request.
 fn deploy(pool: &Pool, address: SocketAddr) -> Result<(), Box<dyn Error>> {
-    let policy = NetPolicy {
-        allow_private: true,
-        ..NetPolicy::default()
-    };
-    let fetch = FetchConfig {
-        policy: Arc::new(policy),
-        ..FetchConfig::default()
-    };
-    let options = Options {
-        policy: Policy::PerRequest,
-        ..Options::default()
-    };
+    let policy = NetPolicy::default().allow_private(true);
+    let fetch = FetchConfig::default().policy(Arc::new(policy));
+    let options = Options::default().policy(Policy::PerRequest);
     for worker in 0..WORKERS {
         let source = format!(
             "export async function get(round) {{

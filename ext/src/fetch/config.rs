@@ -9,6 +9,7 @@ use super::servers::OwnServers;
 
 /// The fetch settings of one worker, placed in the worker's `OpState` beside its `Rc<Io>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FetchConfig {
     /// Where requests may go. Default: public addresses only.
     pub policy: Arc<NetPolicy>,
@@ -21,6 +22,14 @@ pub struct FetchConfig {
     /// Limits of a connection. Workers of a thread that agree on these and on the policy share connections.
     pub connection: ConnectionOptions,
 }
+
+crate::setters!(FetchConfig {
+    policy: impl Into<Arc<NetPolicy>>,
+    user_agent: impl Into<String>,
+    limits: FetchLimits,
+    servers: OwnServers,
+    connection: ConnectionOptions,
+});
 
 impl Default for FetchConfig {
     fn default() -> Self {
@@ -36,6 +45,7 @@ impl Default for FetchConfig {
 
 /// What one worker may use at most.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FetchLimits {
     /// Requests that wait for their response head at one time; further ones wait for their turn. Default: 64.
     pub requests_max: usize,
@@ -52,6 +62,15 @@ pub struct FetchLimits {
     pub head_timeout: Option<Duration>,
 }
 
+crate::setters!(FetchLimits {
+    requests_max: usize,
+    open_bodies_max: usize,
+    decoded_bytes_max: u64,
+    response_header_bytes_max: usize,
+    chunks_buffered: usize,
+    head_timeout: impl Into<Option<Duration>>,
+});
+
 impl Default for FetchLimits {
     fn default() -> Self {
         Self {
@@ -67,6 +86,7 @@ impl Default for FetchLimits {
 
 /// How connections are made and kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ConnectionOptions {
     /// From the start of name resolution to the end of the TLS handshake. Default: 10 s.
     pub connect_timeout: Duration,
@@ -79,6 +99,14 @@ pub struct ConnectionOptions {
     /// What finds the addresses of names; the network policy judges its answers. Default: the system's resolver.
     pub resolver: Resolver,
 }
+
+crate::setters!(ConnectionOptions {
+    connect_timeout: Duration,
+    idle_timeout: Duration,
+    idle_per_host_max: usize,
+    extra_roots: Vec<Vec<u8>>,
+    resolver: Resolver,
+});
 
 impl Default for ConnectionOptions {
     fn default() -> Self {

@@ -17,12 +17,13 @@ use super::rule::Rule;
 /// ```
 /// # mod isopod { pub use isopod_ext::fetch::NetPolicy; pub use isopod_ext::fetch::Rule; }
 /// use isopod::{NetPolicy, Rule};
-/// let policy = NetPolicy { allow: vec!["10.1.0.0/16:8080".parse::<Rule>()?], ..NetPolicy::default() };
+/// let policy = NetPolicy::default().allow(vec!["10.1.0.0/16:8080".parse::<Rule>()?]);
 /// assert!(policy.check_url(&"http://10.1.2.3:8080/".parse()?).is_ok());
 /// assert!(policy.check_url(&"http://10.1.2.3/".parse()?).is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NetPolicy {
     /// Whether private, loopback, link-local and other special addresses may be reached. Default: no.
     pub allow_private: bool,
@@ -34,6 +35,13 @@ pub struct NetPolicy {
     /// in `allow` as well. Default, `None`: everything.
     pub only: Option<Vec<Rule>>,
 }
+
+crate::setters!(NetPolicy {
+    allow_private: bool,
+    allow: Vec<Rule>,
+    deny: Vec<Rule>,
+    only: impl Into<Option<Vec<Rule>>>,
+});
 
 /// Why the guard refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -33,6 +33,7 @@ pub use self::clients::CLIENTS_MAX;
 
 /// How an I/O runtime is made.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct IoOptions {
     /// Threads that drive sockets, TLS and timers. Default: 2.
     pub threads: usize,
@@ -43,6 +44,13 @@ pub struct IoOptions {
     /// The name of its threads (Linux shows 15 bytes of it). Default: `isopod-io`.
     pub name: String,
 }
+
+crate::setters!(IoOptions {
+    threads: usize,
+    blocking_threads_max: usize,
+    blocking_thread_keep_alive: Duration,
+    name: impl Into<String>,
+});
 
 impl Default for IoOptions {
     fn default() -> Self {

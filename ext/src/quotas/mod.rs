@@ -23,10 +23,11 @@ pub use self::usage::{OpSlot, QuotaError, Usage};
 /// # mod isopod { pub use isopod_ext::quotas::Quotas; }
 /// use isopod::Quotas;
 ///
-/// let quotas = Quotas { timers: 100, ..Quotas::default() };
+/// let quotas = Quotas::default().timers(100);
 /// assert_eq!(quotas.subrequests, 1_000);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Quotas {
     /// Timers that are set at one time, intervals and `AbortSignal.timeout()` among them. Default: 10,000.
     pub timers: usize,
@@ -60,6 +61,22 @@ pub struct Quotas {
     /// Size of an RSA key that is generated, in bits. Default: 4,096.
     pub rsa_bits: u32,
 }
+
+crate::setters!(Quotas {
+    timers: usize,
+    pending_ops: usize,
+    subrequests: usize,
+    log_lines: usize,
+    log_bytes: usize,
+    reports: usize,
+    message_bytes: usize,
+    wait_until_promises: usize,
+    handles: usize,
+    native_bytes: usize,
+    stream_idle: Duration,
+    pbkdf2_iterations: u32,
+    rsa_bits: u32,
+});
 
 impl Default for Quotas {
     fn default() -> Self {

@@ -10,10 +10,11 @@ use std::time::Duration;
 /// # mod isopod { pub use isopod_ext::sql::SqlConfig; }
 /// use isopod::SqlConfig;
 /// let local = SqlConfig::new("sqlite:data/app.sqlite");
-/// let served = SqlConfig { max_connections: 8, ..SqlConfig::new("postgres://app@db.internal/app") };
+/// let served = SqlConfig::new("postgres://app@db.internal/app").max_connections(8);
 /// # assert!(local.rows_max == served.rows_max);
 /// ```
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SqlConfig {
     /// `sqlite:` and a path, `sqlite::memory:`, or a `postgres://` URL. A SQLite file is created when it is missing. A
     /// database in memory belongs to one worker thread: workers on other threads see another one.
@@ -46,6 +47,23 @@ pub struct SqlConfig {
     /// Time after which a connection that is not used is closed. A database in memory keeps its connection. Default: 60 s.
     pub idle_timeout: Duration,
 }
+
+crate::setters!(SqlConfig {
+    url: impl Into<String>,
+    max_connections: u32,
+    statement_len_max: usize,
+    params_max: usize,
+    statements_max: usize,
+    rows_max: usize,
+    result_bytes_max: usize,
+    timeout: Duration,
+    cpu: Duration,
+    value_len_max: usize,
+    pattern_len_max: usize,
+    database_len_max: u64,
+    sqlite_memory_max: u64,
+    idle_timeout: Duration,
+});
 
 impl fmt::Debug for SqlConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

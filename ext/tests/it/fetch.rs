@@ -11,13 +11,7 @@ use crate::common::server::{CERTIFICATE, Server};
 use crate::common::{io, run};
 
 pub(crate) fn local() -> FetchConfig {
-    FetchConfig {
-        policy: Arc::new(NetPolicy {
-            allow_private: true,
-            ..NetPolicy::default()
-        }),
-        ..FetchConfig::default()
-    }
+    FetchConfig::default().policy(Arc::new(NetPolicy::default().allow_private(true)))
 }
 
 pub(crate) fn with(config: FetchConfig) -> impl FnOnce(&mut OpState) {
@@ -137,14 +131,12 @@ fn redirects_are_followed_shown_or_refused() {
 #[test]
 fn a_decoded_body_is_capped_and_the_error_names_the_limit() {
     let (io, server) = (io(), Server::start());
-    let limits = FetchLimits {
-        decoded_bytes_max: 100_000,
-        response_header_bytes_max: 1000,
-        ..FetchLimits::default()
-    };
+    let limits = FetchLimits::default()
+        .decoded_bytes_max(100_000)
+        .response_header_bytes_max(1000);
     let got = run(
         &io,
-        with(FetchConfig { limits, ..local() }),
+        with(local().limits(limits)),
         &format!(
             "
         const base = '{}';
@@ -176,12 +168,8 @@ fn a_decoded_body_is_capped_and_the_error_names_the_limit() {
 #[test]
 fn requests_beyond_the_limit_wait_and_open_bodies_beyond_it_fail() {
     let (io, server) = (io(), Server::start());
-    let limits = FetchLimits {
-        requests_max: 2,
-        open_bodies_max: 3,
-        ..FetchLimits::default()
-    };
-    let got = run(&io, with(FetchConfig { limits, ..local() }), &format!("
+    let limits = FetchLimits::default().requests_max(2).open_bodies_max(3);
+    let got = run(&io, with(local().limits(limits)), &format!("
         const base = '{}';
         const texts = [];
         for (let i = 0; i < 3; i++) texts.push(...await Promise.all([1, 2, 3].map(async () => (await fetch(base + '/')).text())));
@@ -197,13 +185,10 @@ fn requests_beyond_the_limit_wait_and_open_bodies_beyond_it_fail() {
 #[test]
 fn http_2_is_negotiated_over_tls_and_shares_one_connection() {
     let (io, server) = (io(), Server::start_tls());
-    let connection = ConnectionOptions {
-        extra_roots: vec![CERTIFICATE.to_vec()],
-        ..ConnectionOptions::default()
-    };
+    let connection = ConnectionOptions::default().extra_roots(vec![CERTIFICATE.to_vec()]);
     let url = format!("https://localhost:{}/headers", server.address.port());
     for _ in 0..2 {
-        let got = run(&io, with(FetchConfig { connection: connection.clone(), ..local() }), &format!("
+        let got = run(&io, with(local().connection(connection.clone())), &format!("
             const first = await fetch('{url}'); await first.text();
             const all = await Promise.all([1, 2, 3, 4].map(async () => {{ const r = await fetch('{url}'); await r.text(); return r.headers.get('x-version'); }}));
             return [first.headers.get('x-version'), ...all];

@@ -15,17 +15,11 @@ use crate::common::{io, run};
 use crate::fetch::{local, with};
 
 fn policy(policy: NetPolicy) -> FetchConfig {
-    FetchConfig {
-        policy: Arc::new(policy),
-        ..FetchConfig::default()
-    }
+    FetchConfig::default().policy(Arc::new(policy))
 }
 
 fn allowing(rule: &str) -> NetPolicy {
-    NetPolicy {
-        allow: vec![rule.parse().unwrap()],
-        ..NetPolicy::default()
-    }
+    NetPolicy::default().allow(vec![rule.parse().unwrap()])
 }
 
 // row 29
@@ -144,15 +138,12 @@ fn a_name_is_judged_by_what_it_resolves_to_each_time() {
     let (io, public) = (io(), Server::start());
     let private = public.start_beside([127, 0, 0, 2]);
     let answers = [[127, 0, 0, 1], [127, 0, 0, 2]].map(IpAddr::from);
-    let config = FetchConfig {
-        connection: ConnectionOptions {
-            resolver: Resolver::new(Rebinding(Mutex::new(answers.into()))),
+    let config = policy(allowing("127.0.0.1")).connection(
+        ConnectionOptions::default()
+            .resolver(Resolver::new(Rebinding(Mutex::new(answers.into()))))
             // So that the second request has to resolve the name again.
-            idle_per_host_max: 0,
-            ..ConnectionOptions::default()
-        },
-        ..policy(allowing("127.0.0.1"))
-    };
+            .idle_per_host_max(0),
+    );
     let got = run(
         &io,
         with(config),
@@ -174,11 +165,9 @@ fn a_name_is_judged_by_what_it_resolves_to_each_time() {
 #[test]
 fn a_worker_that_names_its_hosts_reaches_no_other() {
     let (io, named, other) = (io(), Server::start(), Server::start());
-    let only = NetPolicy {
-        allow_private: true,
-        only: Some(vec![named.address.to_string().parse().unwrap()]),
-        ..NetPolicy::default()
-    };
+    let only = NetPolicy::default()
+        .allow_private(true)
+        .only(vec![named.address.to_string().parse().unwrap()]);
     let got = run(
         &io,
         with(policy(only)),

@@ -30,9 +30,9 @@ fn connections_survive_from_worker_to_worker_on_every_thread() {
         for _ in 0..THREADS {
             scope.spawn(|| {
                 let io = Rc::new(Io::start(IoOptions::default()).unwrap());
-                let policy = Arc::new(NetPolicy { allow_private: true, ..NetPolicy::default() });
+                let policy = Arc::new(NetPolicy::default().allow_private(true));
                 for _ in 0..WORKERS {
-                    let config = FetchConfig { policy: policy.clone(), ..FetchConfig::default() };
+                    let config = FetchConfig::default().policy(policy.clone());
                     let script = format!(
                         "for (let i = 0; i < 5; i++) if (await (await fetch('{}')).text() !== 'hello') return 'wrong'; return 'done'",
                         server.url("/")

@@ -180,12 +180,11 @@ fn postgresql_answers_in_the_shape_of_d1() {
 #[test]
 fn postgresql_ends_a_statement_at_the_timeout_and_a_row_flood_at_the_limit() {
     let server = Postgres::start();
-    let config = SqlConfig {
-        timeout: Duration::from_millis(500),
-        rows_max: 1000,
-        max_connections: 1,
-        ..server.config()
-    };
+    let config = server
+        .config()
+        .timeout(Duration::from_millis(500))
+        .rows_max(1000)
+        .max_connections(1);
     let got = script(
         &config,
         "
@@ -203,10 +202,7 @@ fn postgresql_ends_a_statement_at_the_timeout_and_a_row_flood_at_the_limit() {
 #[test]
 fn postgresql_keeps_nothing_for_the_next_call() {
     let server = Postgres::start();
-    let config = SqlConfig {
-        max_connections: 1,
-        ..server.config()
-    };
+    let config = server.config().max_connections(1);
     let got = script(
         &config,
         r"
@@ -256,10 +252,7 @@ fn postgresql_keeps_nothing_for_the_next_call() {
 #[test]
 fn postgresql_ends_what_a_worker_left_behind() {
     let server = Postgres::start();
-    let config = SqlConfig {
-        timeout: Duration::from_secs(60),
-        ..server.config()
-    };
+    let config = server.config().timeout(Duration::from_secs(60));
     // Not awaited: the worker is gone before it ends.
     let io = io();
     script_on(

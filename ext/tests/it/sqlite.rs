@@ -134,13 +134,11 @@ fn a_batch_happens_whole_or_not_at_all() {
 #[test]
 fn limits_hold_while_rows_come_in_and_a_long_statement_is_interrupted() {
     let (io, folder) = (io(), TempDir::new().unwrap());
-    let config = SqlConfig {
-        rows_max: 1000,
-        result_bytes_max: 100_000,
-        timeout: Duration::from_millis(300),
-        max_connections: 1,
-        ..file(&folder)
-    };
+    let config = file(&folder)
+        .rows_max(1000)
+        .result_bytes_max(100_000)
+        .timeout(Duration::from_millis(300))
+        .max_connections(1);
     let got = script(
         &io,
         &config,
@@ -336,10 +334,7 @@ fn ordinary_sql_of_every_kind_runs() {
     let (io, folder) = (io(), TempDir::new().unwrap());
     let got = script(
         &io,
-        &SqlConfig {
-            params_max: 3,
-            ..file(&folder)
-        },
+        &file(&folder).params_max(3),
         r#"
         const failed = [];
         const statements = [

@@ -72,11 +72,9 @@ fn recursion_in_values_is_an_error_or_has_stack_enough() {
 
 #[test]
 fn recursion_in_statements_and_schemas_is_an_error_or_has_stack_enough() {
-    let config = SqlConfig {
-        timeout: Duration::from_secs(60),
-        cpu: Duration::from_secs(60),
-        ..SqlConfig::new("sqlite::memory:")
-    };
+    let config = SqlConfig::new("sqlite::memory:")
+        .timeout(Duration::from_secs(60))
+        .cpu(Duration::from_secs(60));
     let got = messages(
         &config,
         r"
@@ -177,10 +175,7 @@ fn memory_is_refused_before_it_is_taken() {
 #[test]
 fn a_database_grows_to_its_limit_and_no_further() {
     let folder = TempDir::new().unwrap();
-    let config = SqlConfig {
-        database_len_max: 1_000_000,
-        ..file(&folder)
-    };
+    let config = file(&folder).database_len_max(1_000_000);
     let got = messages(
         &config,
         r"
@@ -195,10 +190,7 @@ fn a_database_grows_to_its_limit_and_no_further() {
 
 #[test]
 fn cpu_time_ends_what_takes_more_of_it() {
-    let config = SqlConfig {
-        cpu: Duration::from_millis(200),
-        ..SqlConfig::new("sqlite::memory:")
-    };
+    let config = SqlConfig::new("sqlite::memory:").cpu(Duration::from_millis(200));
     let started = Instant::now();
     let got = messages(
         &config,
@@ -250,10 +242,7 @@ fn functions_of_two_long_texts_take_linear_time() {
 #[test]
 fn a_connection_keeps_nothing_of_the_call_before() {
     let (io, folder) = (io(), TempDir::new().unwrap());
-    let config = SqlConfig {
-        max_connections: 1,
-        ..file(&folder)
-    };
+    let config = file(&folder).max_connections(1);
     let got = script(
         &io,
         &config,
@@ -306,11 +295,7 @@ fn the_authorizer_refuses_what_the_tokens_hide() {
 fn a_statement_of_a_worker_that_is_gone_is_interrupted() {
     let folder = TempDir::new().unwrap();
     let io = io();
-    let config = SqlConfig {
-        max_connections: 1,
-        timeout: Duration::from_secs(60),
-        ..file(&folder)
-    };
+    let config = file(&folder).max_connections(1).timeout(Duration::from_secs(60));
     // Not awaited: the worker ends, and the statement with it.
     let endless = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c";
     script(

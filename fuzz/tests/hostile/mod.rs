@@ -70,10 +70,7 @@ impl Arena {
     fn new() -> Self {
         let pool = Pool::builder().threads(3).build().expect("a pool");
         let good = Script::builder("good").source("export const add = (a, b) => a + b;");
-        let options = Options {
-            workers_min: 1,
-            ..Options::default()
-        };
+        let options = Options::default().workers_min(1);
         pool.deploy("good", good.build().expect("a script"), &options)
             .expect("a pool that runs");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -115,23 +112,14 @@ impl Arena {
 
     /// Sends the script events of each kind, and looks what is left afterwards.
     fn commit(&self, source: &str) {
-        let limits = Limits {
-            cpu: CPU,
-            boot_cpu: CPU,
-            memory_bytes: 32 << 20,
+        let limits = Limits::default()
+            .cpu(CPU)
+            .boot_cpu(CPU)
+            .memory_bytes(32 << 20)
             // Reading a value is native code, which nothing ends before its time.
-            quotas: Quotas {
-                message_bytes: 1 << 20,
-                ..Quotas::default()
-            },
-            ..Limits::default()
-        };
+            .quotas(Quotas::default().message_bytes(1 << 20));
         let script = Script::builder("bad").source(source).limits(limits).build();
-        let options = Options {
-            wall_timeout: Some(WALL),
-            queue_len_max: Some(64),
-            ..Options::default()
-        };
+        let options = Options::default().wall_timeout(WALL).queue_len_max(64);
         self.pool
             .deploy("bad", script.expect("a script"), &options)
             .expect("a pool that runs");

@@ -107,11 +107,7 @@ mod tests {
     use super::*;
 
     fn guards(backoff: Duration) -> Guards {
-        let options = BreakerOptions {
-            failures: 2,
-            backoff_min: backoff,
-            ..BreakerOptions::default()
-        };
+        let options = BreakerOptions::default().failures(2).backoff_min(backoff);
         Guards::new([("flaky".into(), options)])
     }
 

@@ -51,12 +51,10 @@ fn a_boot_that_fails_is_told_and_the_pools_breaker_opens_when_it_was_set_to() {
     let mut failed = bus
         .subscribe("isopod.worker.boot_failed", SubscribeOptions::default())
         .expect("a subscription");
-    let breaker = BreakerOptions {
-        failures: 1,
-        backoff_min: Duration::from_secs(600),
-        backoff_max: Duration::from_secs(600),
-        ..BreakerOptions::default()
-    };
+    let breaker = BreakerOptions::default()
+        .failures(1)
+        .backoff_min(Duration::from_secs(600))
+        .backoff_max(Duration::from_secs(600));
     let pool = Pool::builder(FakeEngine::new())
         .threads(1)
         .breaker(breaker)

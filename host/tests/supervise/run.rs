@@ -217,10 +217,7 @@ async fn at_the_deadline_what_is_done_stays_and_the_rest_has_timed_out_unbegun_t
 
 #[tokio::test]
 async fn a_guarded_name_is_refused_once_it_has_failed_too_often() {
-    let options = BreakerOptions {
-        failures: 2,
-        ..BreakerOptions::default()
-    };
+    let options = BreakerOptions::default().failures(2);
     let supervisor = builder().guard("disk", options).build();
     for _ in 0..2 {
         assert!(matches!(

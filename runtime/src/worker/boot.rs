@@ -113,7 +113,7 @@ impl Worker {
         let not_in_snapshot: Vec<_> = extend.iter().flat_map(|extend| extend.extensions()).collect();
         let has_all_ops = not_in_snapshot.is_empty();
         extensions.extend(not_in_snapshot);
-        let memory_bytes = limits.memory_bytes();
+        let memory_bytes = limits.enforced_memory_bytes();
         let meter = MemoryMeter::new(memory_bytes, memory_bytes / 5 * 4, MemoryLedger::default());
         let mut runtime = JsRuntime::try_new(RuntimeOptions {
             module_loader: Some(loader.clone()),
@@ -341,7 +341,7 @@ impl Worker {
             Limit::Wall => "the script's top-level code still ran when its time to start was over".to_owned(),
             Limit::Memory => format!(
                 "the script reached its limit of {} MiB of memory while it started",
-                limits.memory_bytes() >> 20
+                limits.enforced_memory_bytes() >> 20
             ),
         };
         Err(Fault::new(FaultKind::BootFailed, message))

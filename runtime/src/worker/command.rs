@@ -76,7 +76,7 @@ impl Worker {
                 FaultKind::ExceededMemory,
                 format!(
                     "the script reached its limit of {} MiB of memory",
-                    limits.memory_bytes() >> 20
+                    limits.enforced_memory_bytes() >> 20
                 ),
             ),
         }

@@ -288,7 +288,7 @@ impl Worker {
                 FaultKind::ExceededMemory,
                 format!(
                     "the worker reached its limit of {} MiB of memory",
-                    self.script.limits.memory_bytes() >> 20
+                    self.script.limits.enforced_memory_bytes() >> 20
                 ),
             ),
         };

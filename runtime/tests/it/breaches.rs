@@ -54,10 +54,7 @@ fn a_breach_is_answered_within_50_ms_of_its_limit_while_all_processors_are_busy(
             std::thread::spawn(move || while !stop.load(Ordering::Relaxed) {})
         })
         .collect();
-    let limits = Limits {
-        cpu: LIMIT,
-        ..Limits::default()
-    };
+    let limits = Limits::default().cpu(LIMIT);
     let spin = script("export default { fetch() { for (;;); } }").limits(limits);
     let spin = Arc::new(spin.build().unwrap());
     let mut times = on_worker_thread(move |thread| async move {

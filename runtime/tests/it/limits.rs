@@ -10,11 +10,9 @@ use isopod_runtime::{BootOptions, Limits, ScriptBuilder, Worker};
 use serde_json::json;
 
 fn quick() -> Limits {
-    Limits {
-        cpu: Duration::from_millis(50),
-        boot_cpu: Duration::from_millis(50),
-        ..Limits::default()
-    }
+    Limits::default()
+        .cpu(Duration::from_millis(50))
+        .boot_cpu(Duration::from_millis(50))
 }
 
 #[test]
@@ -53,10 +51,7 @@ fn a_full_heap_ends_the_script_and_not_the_process() {
         "const all = []; for (;;) all.push(new Array(1000).fill(1.5))",
         "let s = 'a'; const a = []; for (;;) a.push(s += 'b' + Math.random())",
     ] {
-        let limits = Limits {
-            memory_bytes: 32 << 20,
-            ..Limits::default()
-        };
+        let limits = Limits::default().memory_bytes(32 << 20);
         let greedy = script(&format!("export default {{ fetch() {{ {body} }} }}")).limits(limits);
         assert_eq!(fetch(greedy, get("/")).unwrap_err().kind, FaultKind::ExceededMemory);
     }
@@ -154,10 +149,7 @@ fn the_event_that_fills_the_heap_is_blamed_and_the_others_may_come_again() {
              await sleep(20); const all = []; for (;;) all.push(new Array(1000).fill(1.5));
          }}"
     );
-    let limits = Limits {
-        memory_bytes: 32 << 20,
-        ..Limits::default()
-    };
+    let limits = Limits::default().memory_bytes(32 << 20);
     let ends = ends_of(script(&source).limits(limits), &["quiet", "loud"]);
     assert_eq!(ends[0].kind, FaultKind::WorkerLost, "{}", ends[0]);
     assert_eq!(ends[1].kind, FaultKind::ExceededMemory, "{}", ends[1]);
@@ -174,11 +166,9 @@ fn a_script_is_told_before_its_cpu_time_is_over() {
              return Response.json([limit, max, used >= 80 && used < max, ctx.signal.reason.name, heard.isTrusted]);
          }} }}"
     );
-    let limits = Limits {
-        cpu: Duration::from_millis(200),
-        cpu_soft: Some(Duration::from_millis(80)),
-        ..Limits::default()
-    };
+    let limits = Limits::default()
+        .cpu(Duration::from_millis(200))
+        .cpu_soft(Duration::from_millis(80));
     let (_, body) = fetch(script(&source).limits(limits), get("/")).unwrap();
     assert_eq!(body, r#"["cpu",200,true,"QuotaExceededError",true]"#);
 }
@@ -217,10 +207,7 @@ fn ends_of(script: ScriptBuilder, functions: &'static [&'static str]) -> Vec<Fau
 }
 
 fn with_memory(bytes: usize) -> Limits {
-    Limits {
-        memory_bytes: bytes,
-        ..Limits::default()
-    }
+    Limits::default().memory_bytes(bytes)
 }
 
 #[test]

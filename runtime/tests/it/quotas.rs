@@ -19,10 +19,7 @@ const TRIED: &str =
     const tried = async (f) => { try { return await f(); } catch (error) { return told(error); } };\n";
 
 fn limited(source: &str, quotas: Quotas) -> ScriptBuilder {
-    script(&format!("{TRIED}{source}")).limits(Limits {
-        quotas,
-        ..Limits::default()
-    })
+    script(&format!("{TRIED}{source}")).limits(Limits::default().quotas(quotas))
 }
 
 fn exceeded(key: &str) -> Value {
@@ -41,10 +38,7 @@ fn a_million_timers_end_at_the_quota_and_the_worker_lives() {
             clearInterval(id);
             return [await tried(many), set, await tried(() => AbortSignal.timeout(1e6))];
         }";
-    let quotas = Quotas {
-        timers: 500,
-        ..Quotas::default()
-    };
+    let quotas = Quotas::default().timers(500);
     assert_eq!(
         call(limited(source, quotas), "f", vec![]).unwrap(),
         json!([exceeded("timers"), 500, exceeded("timers")])
@@ -82,18 +76,9 @@ fn an_event_makes_as_many_requests_as_it_may_and_the_next_one_has_its_own() {
         }}",
         closed.unwrap()
     );
-    let quotas = Quotas {
-        subrequests: 3,
-        ..Quotas::default()
-    };
-    let policy = NetPolicy {
-        allow_private: true,
-        ..NetPolicy::default()
-    };
-    let script = limited(&source, quotas).fetch(FetchConfig {
-        policy: Arc::new(policy),
-        ..FetchConfig::default()
-    });
+    let quotas = Quotas::default().subrequests(3);
+    let policy = NetPolicy::default().allow_private(true);
+    let script = limited(&source, quotas).fetch(FetchConfig::default().policy(Arc::new(policy)));
     let each = json!(["TypeError", "TypeError", "TypeError", exceeded("subrequests")]);
     assert_eq!(twice_on(Fabric::default(), script, "f"), [each.clone(), each]);
 }
@@ -116,10 +101,7 @@ fn an_event_logs_as_much_as_it_may_and_is_told_once_that_the_rest_is_dropped() {
         extend: Some(Arc::new(Listen(lines.clone()))),
         ..Fabric::default()
     };
-    let quotas = Quotas {
-        log_lines: 2,
-        ..Quotas::default()
-    };
+    let quotas = Quotas::default().log_lines(2);
     let source = "export const f = () => { for (let i = 0; i < 1000; i++) console.log(i); return null; }";
     twice_on(fabric, limited(source, quotas), "f");
     let lines = lines.lock().unwrap();
@@ -135,10 +117,7 @@ fn wait_until_holds_as_many_promises_as_it_may() {
             const many = () => { for (let i = 0; i < 10; i++) ctx.waitUntil(new Promise((r) => setTimeout(r, 1))); };
             return Response.json(await tried(many));
         } }";
-    let quotas = Quotas {
-        wait_until_promises: 5,
-        ..Quotas::default()
-    };
+    let quotas = Quotas::default().wait_until_promises(5);
     let (_, body) = fetch(limited(source, quotas), get("/")).unwrap();
     let told: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(told, exceeded("wait_until_promises"));
@@ -154,10 +133,7 @@ fn object_urls_and_streams_are_counted_together() {
             urls.forEach((url) => URL.revokeObjectURL(url));
             return [full, still, typeof URL.createObjectURL(blob)];
         }";
-    let quotas = Quotas {
-        handles: 50,
-        ..Quotas::default()
-    };
+    let quotas = Quotas::default().handles(50);
     assert_eq!(
         call(limited(source, quotas), "f", vec![]).unwrap(),
         json!([exceeded("handles"), exceeded("handles"), "string"])
@@ -178,10 +154,7 @@ fn blobs_and_compressors_are_held_within_the_native_quota() {
             for (let i = 0; i < 100; i++) kept.push(kept[0].slice(0, MIB / 2));
             return [...out, await tried(compressors)];
         }";
-    let quotas = Quotas {
-        native_bytes: 4 << 20,
-        ..Quotas::default()
-    };
+    let quotas = Quotas::default().native_bytes(4 << 20);
     let [same, blobs, kept, compressors] = serde_json::from_value(call(limited(source, quotas), "f", vec![]).unwrap())
         .map(|all: [Value; 4]| all)
         .unwrap();
@@ -205,10 +178,7 @@ fn parts_of_blobs_that_share_their_bytes_are_held_within_the_native_quota() {
             await tried(() => { for (;;) kept.push(blob.slice()); }),
             await tried(() => { for (;;) kept.push(structuredClone(blob)); }),
         ];";
-    let quotas = Quotas {
-        native_bytes: 1 << 20,
-        ..Quotas::default()
-    };
+    let quotas = Quotas::default().native_bytes(1 << 20);
     assert_eq!(
         call(limited(source, quotas), "f", vec![]).unwrap(),
         json!([exceeded("native"), exceeded("native"), exceeded("native")])
@@ -234,11 +204,7 @@ fn cryptography_waits_its_turn_and_costly_keys_are_refused() {
             return [three, await tried(digest), await tried(() => derive(1000)), await tried(() => derive(2000)),
                 await tried(() => derive(sly(1000, 1e9))), await tried(() => rsa(16384)), crypto.subtle.digest.name];
         }";
-    let quotas = Quotas {
-        pending_ops: 2,
-        pbkdf2_iterations: 1000,
-        ..Quotas::default()
-    };
+    let quotas = Quotas::default().pending_ops(2).pbkdf2_iterations(1000);
     assert_eq!(
         call(limited(source, quotas), "f", vec![]).unwrap(),
         json!([
@@ -295,10 +261,7 @@ fn messages_that_wait_for_a_port_are_charged_until_they_are_received_or_the_port
             courier.port1.postMessage(back.port2, [back.port2]);
             return [full, received, again, after, await through];
         };";
-    let quotas = Quotas {
-        native_bytes: 4 << 20,
-        ..Quotas::default()
-    };
+    let quotas = Quotas::default().native_bytes(4 << 20);
     let [full, received, again, after, through] =
         serde_json::from_value(call(limited(source, quotas), "f", vec![]).unwrap())
             .map(|all: [Value; 5]| all)

@@ -59,11 +59,7 @@ impl Engine for JsEngine {
         if self.scheduling == OsScheduling::Tuned {
             run_in_short_slices();
         }
-        let options = IoOptions {
-            threads: self.io_threads,
-            name: format!("{name}-io"),
-            ..IoOptions::default()
-        };
+        let options = IoOptions::default().threads(self.io_threads).name(format!("{name}-io"));
         let thread = self
             .watchdog()
             .and_then(|watchdog| WorkerThread::start(options, watchdog));

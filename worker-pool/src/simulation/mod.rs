@@ -416,10 +416,7 @@ impl Simulation {
         let Load { script, priority, .. } = self.loads[load];
         self.fates[load].asked += 1;
         let (call, reply) = Call::echo(0);
-        let meta = Meta {
-            priority,
-            ..Meta::default()
-        };
+        let meta = Meta::default().priority(priority);
         let (now, mut fx) = (self.now, Effects::new());
         match self.state.accept(script, Work::Event(call), meta, now, &mut fx) {
             Ok(accepted) => drop(self.waiting.insert(accepted.event, (load, now, reply))),

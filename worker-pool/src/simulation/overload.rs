@@ -5,10 +5,7 @@ use crate::simulation::{Load, MS, Simulation};
 use std::time::Duration;
 
 fn one_at_a_time() -> Options {
-    Options {
-        concurrency: 1,
-        ..Options::default()
-    }
+    Options::default().concurrency(1)
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -49,10 +46,7 @@ fn one_noisy_script_among_many_is_refused_and_the_others_are_not() {
 
 #[test]
 fn scripts_that_want_everything_get_threads_by_their_weight() {
-    let heavy = Options {
-        weight: 3,
-        ..one_at_a_time()
-    };
+    let heavy = one_at_a_time().weight(3);
     let loads = [Load::new("light", 8000, 5 * MS), Load::new("heavy", 8000, 5 * MS)];
     let fates = Simulation::new(8, &[("light", one_at_a_time()), ("heavy", heavy)], &loads).play(MINUTE / 4);
     let (light, heavy) = (fates[0].good, fates[1].good);

@@ -100,14 +100,14 @@ fn options() -> impl Strategy<Value = Options> {
     let policy = prop_oneof![4 => Just(Policy::PerWorker), 1 => Just(Policy::PerRequest)];
     let min = prop_oneof![4 => Just(0usize), 1 => Just(1)];
     (concurrency, 1..9usize, 1..4usize, min, policy, any::<bool>()).prop_map(
-        |(concurrency, spread_at, workers_max, workers_min, policy, adapts)| Options {
-            policy,
-            concurrency,
-            adapts,
-            workers_max: Some(workers_max),
-            workers_min,
-            spread_at,
-            ..Options::default()
+        |(concurrency, spread_at, workers_max, workers_min, policy, adapts)| {
+            Options::default()
+                .policy(policy)
+                .concurrency(concurrency)
+                .adapts(adapts)
+                .workers_max(workers_max)
+                .workers_min(workers_min)
+                .spread_at(spread_at)
         },
     )
 }
@@ -143,7 +143,7 @@ proptest! {
         let mut settings = settings(threads);
         settings.threads_max = threads + more;
         settings.memory_bytes_max = memory.then_some(100 << 20);
-        settings.breaker = BreakerOptions { backoff_min: 200 * MS, ..BreakerOptions::default() };
+        settings.breaker = BreakerOptions::default().backoff_min(200 * MS);
         let mut simulation = Simulation::with_settings(settings, &scripts, &loads);
         let mut at = Duration::ZERO;
         for (pause, of, mishap) in mishaps {

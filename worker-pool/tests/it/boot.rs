@@ -16,15 +16,7 @@ fn all_that_waited_for_a_boot_that_failed_end_with_it_and_the_next_event_tries_a
         &Options::default(),
     );
     // Keeps the only thread until all three wait.
-    deploy(
-        &pool,
-        "other",
-        FakeScript::new(),
-        &Options {
-            concurrency: 1,
-            ..Options::default()
-        },
-    );
+    deploy(&pool, "other", FakeScript::new(), &Options::default().concurrency(1));
     let (open, held) = hold(&pool, "other");
     until(|| pool.stats().threads.busy == 1);
     let waited: Vec<_> = (0..3).map(|n| send(&pool, "s", Does::Echo(n))).collect();

@@ -36,10 +36,7 @@ pub(crate) fn pool(threads: usize) -> Pool {
 
 /// Workers that take one event at a time.
 pub(crate) fn one_at_a_time() -> Options {
-    Options {
-        concurrency: 1,
-        ..Options::default()
-    }
+    Options::default().concurrency(1)
 }
 
 pub(crate) fn deploy(pool: &Pool, name: &str, script: FakeScript, options: &Options) -> Arc<FakeScript> {

@@ -11,10 +11,7 @@ use isopod_pool::{Failure, Meta, Options, Outcome, RejectReason};
 #[test]
 fn deploying_under_load_drops_nothing_and_no_old_version_gets_a_new_event() {
     let pool = pool(2);
-    let options = Options {
-        queue_len_max: Some(10_000),
-        ..Options::default()
-    };
+    let options = Options::default().queue_len_max(10_000);
     deploy(&pool, "s", FakeScript::new().version(0), &options);
     let (deployed, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
     let callers: Vec<_> = (0..4)

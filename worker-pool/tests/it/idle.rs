@@ -41,15 +41,7 @@ fn assert_idle(what: &str) {
 #[test]
 fn an_idle_pool_of_32_workers_sleeps_whatever_it_has_done_before() {
     let pool = builder(WORKERS).thread_name("rest").build().expect("threads");
-    let script = deploy(
-        &pool,
-        "s",
-        FakeScript::new(),
-        &Options {
-            workers_min: WORKERS,
-            ..Options::default()
-        },
-    );
+    let script = deploy(&pool, "s", FakeScript::new(), &Options::default().workers_min(WORKERS));
     until(|| script.alive() == WORKERS);
     (0..1000).for_each(|n| assert_eq!(call(&pool, "s", Does::Echo(n)), Ok(n)));
     until(|| pool.stats().open == 0);

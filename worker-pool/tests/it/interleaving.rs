@@ -15,15 +15,7 @@ fn script_stats(pool: &Pool<isopod_pool::fake::FakeEngine>) -> (usize, usize) {
 #[test]
 fn a_worker_interleaves_as_many_events_as_its_script_allows_and_the_others_wait() {
     let pool = pool(1);
-    let script = deploy(
-        &pool,
-        "s",
-        FakeScript::new(),
-        &Options {
-            concurrency: 3,
-            ..Options::default()
-        },
-    );
+    let script = deploy(&pool, "s", FakeScript::new(), &Options::default().concurrency(3));
     let (open, gate) = flume::bounded(1);
     let sent: Vec<_> = (0..5).map(|_| send(&pool, "s", Does::Wait(gate.clone()))).collect();
     until(|| script_stats(&pool) == (3, 2));
@@ -48,15 +40,7 @@ fn an_event_that_waits_does_not_hold_up_the_next_one_on_the_same_worker() {
 #[test]
 fn a_script_under_load_spreads_over_the_threads() {
     let pool = pool(3);
-    let script = deploy(
-        &pool,
-        "s",
-        FakeScript::new(),
-        &Options {
-            spread_at: 2,
-            ..Options::default()
-        },
-    );
+    let script = deploy(&pool, "s", FakeScript::new(), &Options::default().spread_at(2));
     let (open, gate) = flume::bounded(1);
     let sent = RefCell::new(Vec::new());
     // While a worker boots, those that are warm take what comes: the third is asked for by a later event.
@@ -99,10 +83,7 @@ fn an_event_is_not_held_up_by_one_that_computes_where_workers_take_one_at_a_time
 #[test]
 fn two_events_that_meet_spread_a_script_whose_limit_is_one() {
     let pool = pool(2);
-    let options = Options {
-        spread_at: 1,
-        ..Options::default()
-    };
+    let options = Options::default().spread_at(1);
     deploy(&pool, "s", FakeScript::new(), &options);
     let (open, held) = hold(&pool, "s");
     until(|| pool.stats().scripts["s"].in_flight == 1);

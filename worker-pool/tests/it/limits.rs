@@ -8,10 +8,7 @@ use isopod_pool::fake::{Boot, Does, FakeScript};
 use isopod_pool::{Meta, Options, Outcome, RejectReason};
 
 fn soon(millis: u64) -> Meta {
-    Meta {
-        deadline: Some(Instant::now() + Duration::from_millis(millis)),
-        ..Meta::default()
-    }
+    Meta::default().deadline(Instant::now() + Duration::from_millis(millis))
 }
 
 #[test]
@@ -22,10 +19,7 @@ fn a_wall_timeout_wakes_a_worker_that_only_waits() {
         &pool,
         "s",
         FakeScript::new(),
-        &Options {
-            wall_timeout,
-            ..Options::default()
-        },
+        &Options::default().wall_timeout(wall_timeout),
     );
     block_on(pool.warm("s")).expect("a worker");
     let start = Instant::now();
@@ -43,10 +37,10 @@ fn a_wall_timeout_wakes_a_worker_that_only_waits() {
 fn what_goes_on_after_its_answer_has_a_time_of_its_own() {
     let pool = pool(1);
     let (wall, after_answer) = (Some(Duration::from_millis(20)), Some(LONG));
-    let options = |wall_timeout, wait_until_timeout| Options {
-        wall_timeout,
-        wait_until_timeout,
-        ..Options::default()
+    let options = |wall_timeout, wait_until_timeout| {
+        Options::default()
+            .wall_timeout(wall_timeout)
+            .wait_until_timeout(wait_until_timeout)
     };
     deploy(&pool, "patient", FakeScript::new(), &options(wall, after_answer));
     let (let_go, until_then) = flume::bounded(1);
@@ -72,19 +66,13 @@ fn the_earlier_of_the_callers_deadline_and_the_scripts_limit_holds() {
         &pool,
         "s",
         FakeScript::new(),
-        &Options {
-            wall_timeout: Some(Duration::MAX),
-            ..Options::default()
-        },
+        &Options::default().wall_timeout(Duration::MAX),
     );
     let late = send(&pool, "s", Does::Never);
     let early = try_send(&pool, "s", Does::Never, soon(10)).expect("room");
     assert_eq!(early.answer(), Err(Outcome::ExceededWall));
     assert!(late.reply.is_empty());
-    let passed = Meta {
-        deadline: Some(Instant::now()),
-        ..Meta::default()
-    };
+    let passed = Meta::default().deadline(Instant::now());
     assert_eq!(
         try_send(&pool, "s", Does::Echo(1), passed).err(),
         Some(RejectReason::DeadlinePassed)
@@ -121,11 +109,7 @@ fn a_boot_that_hangs_ends_at_its_timeout() {
 #[test]
 fn a_caller_that_goes_frees_its_place_in_the_queue_or_its_slot() {
     let pool = pool(1);
-    let options = Options {
-        concurrency: 1,
-        queue_len_max: Some(1),
-        ..Options::default()
-    };
+    let options = Options::default().concurrency(1).queue_len_max(1);
     let script = deploy(&pool, "s", FakeScript::new(), &options);
     let held = send(&pool, "s", Does::Never);
     until(|| script.alive() == 1 && pool.stats().scripts["s"].queued == 0);

@@ -22,11 +22,7 @@ fn a_panic_ends_what_its_thread_held_and_what_waited_is_served_elsewhere() {
         })
         .build()
         .expect("threads");
-    let options = Options {
-        concurrency: 2,
-        workers_max: Some(1),
-        ..Options::default()
-    };
+    let options = Options::default().concurrency(2).workers_max(1);
     let script = deploy(&pool, "s", FakeScript::new(), &options);
     let held = send(&pool, "s", Does::Never);
     until(|| script.alive() == 1);

@@ -61,10 +61,7 @@ fn with_all_of_it_in_use_events_are_refused_except_those_that_matter_most() {
     assert!(matches!(refused, RejectReason::MemoryFull { .. }), "{refused:?}");
     assert_eq!(refused.outcome(), Outcome::LoadShed);
     assert!(refused.retry_after().is_some());
-    let urgent = Meta {
-        priority: Priority::High,
-        ..Meta::default()
-    };
+    let urgent = Meta::default().priority(Priority::High);
     let urgent = try_send(&pool, "s", Does::Echo(2), urgent).expect("room");
     assert_eq!(urgent.answer(), Ok(2));
     drop(open);

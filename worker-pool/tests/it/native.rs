@@ -28,11 +28,7 @@ impl Drop for Alive {
 }
 
 fn shared() -> Options {
-    Options {
-        policy: Policy::PerWorker,
-        workers_max: Some(1),
-        ..Options::default()
-    }
+    Options::default().policy(Policy::PerWorker).workers_max(1)
 }
 
 #[test]
@@ -95,17 +91,10 @@ fn a_task_past_its_deadline_is_dropped_and_so_is_one_past_the_wall_limit() {
     let alive = Arc::new(AtomicUsize::new(0));
     for deadline in [Some(Instant::now() + Duration::from_millis(20)), None] {
         let guard = Alive::new(&alive);
-        let task = pool.native(
-            "hangs",
-            Meta {
-                deadline,
-                ..Meta::default()
-            },
-            async move |_| {
-                std::future::pending::<()>().await;
-                drop(guard);
-            },
-        );
+        let task = pool.native("hangs", Meta::default().deadline(deadline), async move |_| {
+            std::future::pending::<()>().await;
+            drop(guard);
+        });
         assert_eq!(task.wait().expect_err("cut").outcome, Outcome::ExceededWall);
     }
     until(|| alive.load(Ordering::SeqCst) == 0);

@@ -30,10 +30,7 @@ fn the_life_of_each_worker_is_told_in_order_whatever_thread_it_happens_on() {
         })
         .build()
         .expect("threads");
-    let fresh = Options {
-        policy: Policy::PerRequest,
-        ..Options::default()
-    };
+    let fresh = Options::default().policy(Policy::PerRequest);
     let names = ["a", "b", "c", "d"];
     for name in names {
         deploy(&pool, name, FakeScript::new(), &fresh);

@@ -111,10 +111,7 @@ fn run(steps: Vec<Step>, limit: Option<u64>) -> Result<(), TestCaseError> {
                     &pool,
                     SCRIPTS[script],
                     does(kind, &gate),
-                    Meta {
-                        deadline,
-                        ..Meta::default()
-                    },
+                    Meta::default().deadline(deadline),
                 ) {
                     replies.push(event.reply);
                     sent.push(event.ticket);
@@ -138,16 +135,11 @@ fn run(steps: Vec<Step>, limit: Option<u64>) -> Result<(), TestCaseError> {
                     Policy::PerRequest,
                     Policy::Oneshot,
                 ][policy];
-                let recycle = Recycle {
-                    events,
-                    ..Recycle::default()
-                };
-                let options = Options {
-                    policy,
-                    concurrency,
-                    recycle,
-                    ..Options::default()
-                };
+                let recycle = Recycle::default().events(events);
+                let options = Options::default()
+                    .policy(policy)
+                    .concurrency(concurrency)
+                    .recycle(recycle);
                 scripts.push(deploy(
                     &pool,
                     SCRIPTS[script],

@@ -10,17 +10,11 @@ use isopod_pool::fake::{Does, FakeScript};
 use isopod_pool::{Meta, Options, Outcome, Priority, RejectReason};
 
 fn one_at_a_time() -> Options {
-    Options {
-        concurrency: 1,
-        ..Options::default()
-    }
+    Options::default().concurrency(1)
 }
 
 fn at(priority: Priority) -> Meta {
-    Meta {
-        priority,
-        ..Meta::default()
-    }
+    Meta::default().priority(priority)
 }
 
 fn queued(pool: &Pool, name: &str) -> usize {
@@ -30,10 +24,7 @@ fn queued(pool: &Pool, name: &str) -> usize {
 #[test]
 fn what_matters_more_goes_first_and_takes_the_place_of_what_matters_least() {
     let pool = builder(1).build().expect("threads");
-    let options = Options {
-        queue_len_max: Some(3),
-        ..one_at_a_time()
-    };
+    let options = one_at_a_time().queue_len_max(3);
     deploy(&pool, "s", FakeScript::new(), &options);
     let (open, held) = hold(&pool, "s");
     until(|| pool.stats().scripts["s"].in_flight == 1);
@@ -58,11 +49,7 @@ fn what_matters_more_goes_first_and_takes_the_place_of_what_matters_least() {
 #[test]
 fn a_script_that_may_have_no_more_workers_is_told_that_it_is_its_own_share() {
     let pool = builder(2).retry_after(Duration::from_secs(3)).build().expect("threads");
-    let options = Options {
-        workers_max: Some(1),
-        queue_len_max: Some(1),
-        ..one_at_a_time()
-    };
+    let options = one_at_a_time().workers_max(1).queue_len_max(1);
     deploy(&pool, "s", FakeScript::new(), &options);
     let (open, held) = hold(&pool, "s");
     until(|| pool.stats().scripts["s"].in_flight == 1);
@@ -83,10 +70,7 @@ fn a_script_that_may_have_no_more_workers_is_told_that_it_is_its_own_share() {
 #[test]
 fn a_worker_that_only_computes_comes_to_take_one_event_at_a_time_where_that_adapts() {
     let pool = builder(1).build().expect("threads");
-    let options = Options {
-        adapts: true,
-        ..Options::default()
-    };
+    let options = Options::default().adapts(true);
     deploy(&pool, "s", FakeScript::new(), &options);
     let spin = || send(&pool, "s", Does::Spin(Duration::from_millis(2)));
     let sent: RefCell<VecDeque<_>> = RefCell::new((0..20).map(|_| spin()).collect());

@@ -8,19 +8,13 @@ use isopod_pool::fake::{Does, FakeScript};
 use isopod_pool::{Options, Policy, Recycle};
 
 fn recycled(recycle: Recycle) -> Options {
-    Options {
-        recycle,
-        ..Options::default()
-    }
+    Options::default().recycle(recycle)
 }
 
 #[test]
 fn a_worker_is_replaced_after_as_many_events_as_it_may_handle() {
     let pool = pool(1);
-    let options = recycled(Recycle {
-        events: Some(5),
-        ..Recycle::default()
-    });
+    let options = recycled(Recycle::default().events(5));
     let script = deploy(&pool, "s", FakeScript::new(), &options);
     (0..20).for_each(|n| assert_eq!(call(&pool, "s", Does::Echo(n)), Ok(n)));
     until(|| retired(&pool, "s", "events") == 4);
@@ -30,10 +24,7 @@ fn a_worker_is_replaced_after_as_many_events_as_it_may_handle() {
 #[test]
 fn an_old_worker_goes_idle_or_with_the_last_event_it_holds() {
     let pool = pool(1);
-    let options = recycled(Recycle {
-        age: Some(Duration::from_millis(10)),
-        ..Recycle::default()
-    });
+    let options = recycled(Recycle::default().age(Duration::from_millis(10)));
     let script = deploy(&pool, "s", FakeScript::new(), &options);
     block_on(pool.warm("s")).expect("a worker");
     until(|| script.alive() == 0);
@@ -51,10 +42,7 @@ fn an_old_worker_goes_idle_or_with_the_last_event_it_holds() {
 #[test]
 fn a_worker_that_holds_too_much_memory_is_replaced_after_the_event() {
     let pool = pool(1);
-    let options = recycled(Recycle {
-        memory_bytes: Some(1000),
-        ..Recycle::default()
-    });
+    let options = recycled(Recycle::default().memory_bytes(1000));
     let heavy = deploy(&pool, "heavy", FakeScript::new().memory_bytes(1001), &options);
     let light = deploy(&pool, "light", FakeScript::new().memory_bytes(1000), &options);
     for name in ["heavy", "light"] {
@@ -77,15 +65,7 @@ fn an_idle_worker_goes_unless_its_script_keeps_it() {
         .idle_timeout(Duration::from_millis(10))
         .build()
         .expect("threads");
-    let kept = deploy(
-        &pool,
-        "kept",
-        FakeScript::new(),
-        &Options {
-            workers_min: 2,
-            ..Options::default()
-        },
-    );
+    let kept = deploy(&pool, "kept", FakeScript::new(), &Options::default().workers_min(2));
     let idle = deploy(&pool, "idle", FakeScript::new(), &Options::default());
     until(|| kept.alive() == 2);
     assert_eq!(call(&pool, "idle", Does::Echo(1)), Ok(1));
@@ -96,19 +76,12 @@ fn an_idle_worker_goes_unless_its_script_keeps_it() {
 #[test]
 fn workers_to_be_kept_warm_are_booted_again_when_they_are_recycled() {
     let pool = pool(2);
-    let recycle = Recycle {
-        events: Some(2),
-        ..Recycle::default()
-    };
+    let recycle = Recycle::default().events(2);
     let script = deploy(
         &pool,
         "s",
         FakeScript::new(),
-        &Options {
-            workers_min: 1,
-            recycle,
-            ..Options::default()
-        },
+        &Options::default().workers_min(1).recycle(recycle),
     );
     (0..6).for_each(|n| assert_eq!(call(&pool, "s", Does::Echo(n)), Ok(n)));
     until(|| retired(&pool, "s", "events") >= 3 && script.alive() >= 1);
@@ -117,11 +90,7 @@ fn workers_to_be_kept_warm_are_booted_again_when_they_are_recycled() {
 #[test]
 fn per_request_gives_every_event_a_worker_of_its_own() {
     let pool = pool(2);
-    let options = Options {
-        policy: Policy::PerRequest,
-        concurrency: 64,
-        ..Options::default()
-    };
+    let options = Options::default().policy(Policy::PerRequest).concurrency(64);
     let script = deploy(&pool, "s", FakeScript::new(), &options);
     let sent: Vec<_> = (0..20).map(|_| send(&pool, "s", Does::WorkerId)).collect();
     let mut workers: Vec<_> = sent.into_iter().map(|sent| sent.answer().expect("a number")).collect();
@@ -134,11 +103,7 @@ fn per_request_gives_every_event_a_worker_of_its_own() {
 #[test]
 fn a_oneshot_script_takes_one_event_and_is_gone() {
     let pool = pool(1);
-    let options = Options {
-        policy: Policy::Oneshot,
-        workers_min: 1,
-        ..Options::default()
-    };
+    let options = Options::default().policy(Policy::Oneshot).workers_min(1);
     let script = deploy(&pool, "s", FakeScript::new(), &options);
     let (open, only) = hold(&pool, "s");
     assert!(crate::common::try_send(&pool, "s", Does::Echo(2), isopod_pool::Meta::default()).is_err());

@@ -45,11 +45,7 @@ fn a_drain_waits_for_what_runs_and_what_is_queued_and_accepts_nothing() {
 #[test]
 fn a_shutdown_cuts_what_does_not_end_in_time_and_says_how_many() {
     let pool = pool(2);
-    let options = Options {
-        concurrency: 2,
-        workers_max: Some(1),
-        ..Options::default()
-    };
+    let options = Options::default().concurrency(2).workers_max(1);
     let script = deploy(&pool, "s", FakeScript::new(), &options);
     let sent: Vec<_> = (0..5).map(|_| send(&pool, "s", Does::Never)).collect();
     until(|| script.alive() == 1);
@@ -107,10 +103,7 @@ fn a_boot_that_hangs_does_not_hold_up_a_shutdown() {
         &pool,
         "s",
         FakeScript::new().boot(Boot::Hangs),
-        &Options {
-            workers_min: 1,
-            ..Options::default()
-        },
+        &Options::default().workers_min(1),
     );
     until(|| script.boots() == 1);
     let report = pool.shutdown_blocking(LONG);

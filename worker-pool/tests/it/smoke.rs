@@ -40,13 +40,7 @@ fn a_warm_worker_answers_many_events_and_a_shutdown_joins_every_thread() {
 
 #[test]
 fn a_fresh_worker_for_each_event_where_the_policy_says_so() {
-    let (pool, script) = pool(
-        FakeScript::new(),
-        &Options {
-            policy: Policy::PerRequest,
-            ..Options::default()
-        },
-    );
+    let (pool, script) = pool(FakeScript::new(), &Options::default().policy(Policy::PerRequest));
     (0..20).for_each(|n| assert_eq!(call(&pool, Does::Echo(n)), Ok(n)));
     assert_eq!(script.boots(), 20);
 }
@@ -84,12 +78,7 @@ fn three_failed_boots_open_the_breaker_and_a_new_version_closes_it() {
 
 #[test]
 fn a_full_queue_returns_the_work_and_a_dropped_ticket_frees_the_slot() {
-    let options = Options {
-        concurrency: 1,
-        queue_len_max: Some(1),
-        wall_timeout: Some(LONG),
-        ..Options::default()
-    };
+    let options = Options::default().concurrency(1).queue_len_max(1).wall_timeout(LONG);
     let (pool, _) = pool(FakeScript::new(), &options);
     block_on(pool.warm("s")).unwrap();
     let (never, canceled) = Call::new(Does::Never);

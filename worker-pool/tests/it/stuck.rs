@@ -24,10 +24,7 @@ fn pool(lost_threads_max: usize) -> Pool {
 
 /// Long enough for an event to be begun on a busy machine: what is not begun by its deadline blocks nothing.
 fn hurried() -> Options {
-    Options {
-        wall_timeout: Some(SHORT * 20),
-        ..Options::default()
-    }
+    Options::default().wall_timeout(SHORT * 20)
 }
 
 /// An event that blocks its thread until what comes with it is dropped.
@@ -100,10 +97,7 @@ fn where_code_is_ended_at_its_deadline_others_end_at_theirs_and_the_thread_is_no
         .build()
         .expect("threads");
     deploy(&pool, "s", FakeScript::new().stops_code(), &Options::default());
-    let soon = || Meta {
-        deadline: Some(Instant::now() + SHORT),
-        ..Meta::default()
-    };
+    let soon = || Meta::default().deadline(Instant::now() + SHORT);
     let waits = try_send(&pool, "s", Does::Never, soon()).expect("room");
     until(|| pool.stats().scripts["s"].in_flight == 1);
     // Its own limit is the script's of 30 s: it may.
@@ -142,10 +136,7 @@ fn where_code_is_ended_at_its_deadline_a_thread_that_does_not_come_back_all_the_
 fn a_worker_that_came_back_is_not_lost_while_it_is_dropped_and_what_it_had_not_begun_does_not_wait_for_that() {
     let pool = builder(2).lost_grace(SHORT).build().expect("threads");
     let (dropped, until_then) = flume::bounded::<()>(1);
-    let options = Options {
-        workers_max: Some(1),
-        ..Options::default()
-    };
+    let options = Options::default().workers_max(1);
     deploy(&pool, "s", FakeScript::new().drop_blocks(until_then), &options);
     let (open, gate) = flume::bounded(1);
     let told = send(&pool, "s", Does::BlockStopped(gate, Outcome::ExceededCpu));
@@ -211,10 +202,7 @@ fn lost_threads_one_after_the_other_that_come_back_leave_no_thread_behind() {
         .lost_grace(Duration::from_millis(5))
         .build()
         .expect("threads");
-    let options = Options {
-        wall_timeout: Some(Duration::from_millis(5)),
-        ..Options::default()
-    };
+    let options = Options::default().wall_timeout(Duration::from_millis(5));
     deploy(&pool, "s", FakeScript::new(), &options);
     for _ in 0..20 {
         let (open, blocked) = block(&pool, "s");

@@ -129,11 +129,7 @@ impl Plugin {
         plugin.pool.deploy(
             SCRIPT,
             plugin.script()?,
-            &Options {
-                workers_max: Some(1),
-                policy: Policy::PerWorker,
-                ..Options::default()
-            },
+            &Options::default().workers_max(1).policy(Policy::PerWorker),
         )?;
         plugin.wait(plugin.config.start_timeout(), ready(plugin.pool.clone()))?;
         Ok(plugin)
@@ -141,17 +137,11 @@ impl Plugin {
 
     fn script(&self) -> Result<Script, LoadError> {
         // The model server is near: the one place where a private address may be reached.
-        let policy = NetPolicy {
-            allow_private: true,
-            ..NetPolicy::default()
-        };
+        let policy = NetPolicy::default().allow_private(true);
         let script = Script::builder(SCRIPT)
             .source(include_str!("detector.js"))
             .text("MODEL_URL", &self.config.model)
-            .fetch(FetchConfig {
-                policy: Arc::new(policy),
-                ..FetchConfig::default()
-            });
+            .fetch(FetchConfig::default().policy(Arc::new(policy)));
         Ok(script.build()?)
     }
 
@@ -284,10 +274,7 @@ impl Work {
             number += 1;
             // The pixels become a `Uint8Array` of the same memory.
             let arguments = (self.monitor.clone(), width, height, ToJsBuffer::from(pixels));
-            let meta = Meta {
-                deadline: Instant::now().checked_add(self.limit),
-                ..Meta::default()
-            };
+            let meta = Meta::default().deadline(Instant::now().checked_add(self.limit));
             match self.pool.call_with(SCRIPT, "detect", arguments, meta).await {
                 Ok(what) => self.host.found(&self.monitor, number, &what),
                 Err(failure) => self.host.failed(&self.monitor, &format!("frame {number}: {failure}")),
