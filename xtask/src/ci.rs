@@ -25,6 +25,7 @@ const STEPS: &[Step] = &[
     ("tidy", |w| passed(tidy::command(w))),
     ("lock file", lock_file),
     ("packages", |w| passed(package::check(w))),
+    ("features", |w| passed(package::features(w))),
     ("setup", |w| {
         passed(v8::make_ready(w).and_then(|()| setup::for_tests(w)))
     }),

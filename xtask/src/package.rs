@@ -34,6 +34,51 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     shell::run(&mut pack)
 }
 
+/// The features of `isopod`, each with a crate that it alone brings.
+const FEATURES: &[(&str, &str)] = &[
+    ("databases", "sqlx-sqlite"),
+    ("host", "isopod-host"),
+    ("postgres", "sqlx-postgres"),
+    ("server", "isopod-server"),
+    ("sql", "rusqlite"),
+    ("typescript", "oxc_transformer"),
+];
+
+/// That each feature adds what it is for, and that a build without features has none of it.
+pub(crate) fn features(workspace: &Workspace) -> Result<()> {
+    let bare = tree(workspace, &[])?;
+    for (feature, brought) in FEATURES {
+        if has(&bare, brought) {
+            bail!("isopod without features depends on {brought}, which is for the feature `{feature}`");
+        }
+        if !has(&tree(workspace, &["--features", feature])?, brought) {
+            bail!("isopod with the feature `{feature}` does not depend on {brought}");
+        }
+    }
+    Ok(())
+}
+
+/// What `isopod` is built of, build scripts included, a crate a line.
+fn tree(workspace: &Workspace, features: &[&str]) -> Result<String> {
+    // In its own folder: with the workspace's resolver, `--no-default-features` heeds only the package of the current folder.
+    let mut tree = shell::command("cargo", &workspace.root.join("isopod"));
+    tree.args([
+        "tree",
+        "--locked",
+        "--prefix",
+        "none",
+        "--edges",
+        "normal,build",
+        "--no-default-features",
+    ]);
+    shell::capture(tree.args(features))
+}
+
+fn has(tree: &str, name: &str) -> bool {
+    tree.lines()
+        .any(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')))
+}
+
 fn cargo(workspace: &Workspace) -> std::process::Command {
     shell::command("cargo", &workspace.root)
 }
@@ -77,6 +122,12 @@ mod tests {
     fn what_is_not_published_is_left_alone() {
         assert!(is_published(&package()));
         assert!(!is_published(&json!({ "publish": [] })));
+    }
+
+    #[test]
+    fn a_crate_is_found_by_its_whole_name() {
+        assert!(has("a v1.0.0\nsqlx-sqlite v0.9.0 (*)\n", "sqlx-sqlite"));
+        assert!(!has("sqlx-sqlite-more v0.9.0\n", "sqlx-sqlite"));
     }
 
     #[test]
