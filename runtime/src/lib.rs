@@ -8,20 +8,14 @@
 //!
 //! An internal crate: depend on [`isopod`](https://docs.rs/isopod), which re-exports what programs use.
 
-mod code_cache;
-mod cpu_clock;
 mod extend;
 mod image;
 mod limits;
-mod loader;
-mod memory;
-mod module_cache;
+mod module_loader;
 pub mod modules;
-mod os_priority;
 pub mod platform;
 mod script;
 mod thread;
-mod watchdog;
 mod worker;
 
 /// For extensions of one's own: the very version that this crate is built on.
@@ -30,10 +24,7 @@ pub use isopod_ext::{event, fetch, files, handlers, io, ledger, native, publish,
 
 pub use self::extend::{Extend, Fabric, NewWorker};
 pub use self::image::Image;
-pub use self::limits::Limits;
-pub use self::memory::{MemoryMeter, give_back_memory};
-pub use self::os_priority::{OsScheduling, run_in_short_slices};
+pub use self::limits::{Limits, MemoryMeter, OnStop, OsScheduling, Watchdog, give_back_memory, run_in_short_slices};
 pub use self::script::{Binding, Command, Console, Script, ScriptBuilder, ScriptError};
 pub use self::thread::WorkerThread;
-pub use self::watchdog::Watchdog;
-pub use self::worker::{BootOptions, OnStop, Turn, Worker};
+pub use self::worker::{BootOptions, Turn, Worker};

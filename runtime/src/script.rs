@@ -14,8 +14,7 @@ use isopod_ext::sql::SqlConfig;
 use serde_json::Value;
 
 use crate::Limits;
-use crate::code_cache::CodeCache;
-use crate::module_cache::ModuleCache;
+use crate::module_loader::{CodeCache, ModuleCache};
 use crate::modules::{Loader, LoaderOptions, MemoryModule, ModuleError, ModulesLoaded, project_root};
 
 /// One version of one script, ready to be started any number of times on any thread.

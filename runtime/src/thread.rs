@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use isopod_ext::io::{Io, IoOptions};
 
-use crate::Fabric;
-use crate::watchdog::Watchdog;
+use crate::{Fabric, Watchdog};
 
 /// The worker thread's own things: its I/O runtime, with the clients bound to it, and the watchdog it shares with the
 /// pool's other threads.

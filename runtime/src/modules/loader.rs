@@ -8,7 +8,6 @@ use ::import_map::ImportMap;
 use oxc::span::SourceType;
 use url::Url;
 
-use super::cache::{TranspileCache, Transpiled};
 use super::code_frame::code_frame;
 use super::commonjs;
 use super::disk::Disk;
@@ -25,6 +24,7 @@ use super::source_maps::SourceMaps;
 use super::sources::Sources;
 use super::specifier::Specifier;
 use super::transpile::transpile;
+use super::transpile_cache::{TranspileCache, Transpiled};
 use super::tsconfig;
 
 /// Finds and reads the modules of one version of one script. Synchronous; share it between threads in an `Arc`.

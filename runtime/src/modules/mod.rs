@@ -2,9 +2,9 @@
 //!
 //! This part knows nothing of V8 and nothing of Tokio. A [`Loader`] belongs to one version of one script, is shared by
 //! all threads that run it, and keeps no global state. The files read in the order of the data that flows through them:
-//! `specifier` (what was written), `import_map`, `memory` and `disk` with `browser` (where it is; `jail` and `linked` say which folders are
+//! `specifier` (what was written), `import_map`, `in_memory` and `disk` with `browser` (where it is; `jail` and `linked` say which folders are
 //! open, `project` how far up they go, `refusal` what in them is no module), `sources` (its bytes), `kind` (what it is),
-//! `commonjs` (what it must not be), `node_env`, `transpile` with `tsconfig` and `accessors`, `helpers` and `cache` (TypeScript
+//! `commonjs` (what it must not be), `node_env`, `transpile` with `tsconfig` and `accessors`, `helpers` and `transpile_cache` (TypeScript
 //! and JSX to JavaScript), `source_maps` and `code_frame` (the way back). Whatever parses code does so on a stack that
 //! `nesting` measures.
 //!
@@ -13,7 +13,6 @@
 #[cfg(feature = "typescript")]
 mod accessors;
 mod browser;
-mod cache;
 mod code_frame;
 mod commonjs;
 mod dialect;
@@ -22,13 +21,13 @@ mod error;
 mod es_module;
 mod helpers;
 mod import_map;
+mod in_memory;
 mod jail;
 mod json_depth;
 mod kind;
 mod linked;
 mod literals;
 mod loader;
-mod memory;
 mod near_names;
 mod nesting;
 mod node_env;
@@ -43,6 +42,7 @@ mod transpile;
 #[cfg(not(feature = "typescript"))]
 #[path = "no_transpile.rs"]
 mod transpile;
+mod transpile_cache;
 mod tsconfig;
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use url::Url;
 use super::disk::{Disk, Found};
 use super::error::{Importer, ModuleError, display_url};
 use super::helpers;
+use super::in_memory;
 use super::kind::RequestedType;
-use super::memory;
 use super::near_names::{hint, near};
 use super::options::MemoryModule;
 use super::specifier::{is_node_builtin, package_name, refuse_scheme};
@@ -22,7 +22,7 @@ pub(super) struct Sources {
 
 impl Sources {
     pub(super) fn resolve_url(&self, url: Url, specifier: &str, importer: Importer) -> Result<Url, ModuleError> {
-        if let Some(found) = memory::find(&self.memory, &url) {
+        if let Some(found) = in_memory::find(&self.memory, &url) {
             return Ok(found);
         }
         match (&self.disk, url.scheme()) {

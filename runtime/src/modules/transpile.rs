@@ -17,13 +17,13 @@ use oxc::transformer::{
 use url::Url;
 
 use super::accessors;
-use super::cache::Transpiled;
 use super::code_frame::{code_frame, position};
 use super::error::ModuleError;
 use super::helpers;
 use super::kind::Dialect;
 use super::node_env;
 use super::options::JsxRuntime;
+use super::transpile_cache::Transpiled;
 use super::tsconfig::{Decorators, Settings};
 
 /// Recurses as deep as the source is nested; so do the functions it calls.

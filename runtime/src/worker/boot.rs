@@ -22,10 +22,9 @@ use serde::Serialize;
 
 use super::entry_points::JsEntryPoints;
 use super::{Worker, console, traces};
-use crate::loader::ScriptLoader;
-use crate::memory::{Gauge, MemoryMeter, capped_allocator};
-use crate::watchdog::{Ended, Limit, Sampler};
-use crate::{Binding, Console, Fabric, NewWorker, Script, WorkerThread};
+use crate::limits::{Ended, Gauge, Limit, Sampler, capped_allocator};
+use crate::module_loader::ScriptLoader;
+use crate::{Binding, Console, Fabric, MemoryMeter, NewWorker, OnStop, Script, WorkerThread};
 
 /// The value of `navigator.userAgent`. Libraries look for the start that Workers have (Hono's `env(c)` finds the bindings by
 /// it); the rest says which runtime it is.
@@ -40,29 +39,6 @@ pub struct BootOptions {
     pub stop_at: Option<Instant>,
     /// Hears of it when the worker is told to stop from outside. Default: nobody does.
     pub on_stop: Option<OnStop>,
-}
-
-/// Called with the limit that was broken, on another thread than the worker's, once the worker was told to stop. It stops
-/// soon, unless it runs native code that nothing can interrupt: whoever hears of this may want to see whether it does. It is
-/// to be quick.
-#[derive(Clone)]
-pub struct OnStop(Arc<dyn Fn(FaultKind) + Send + Sync>);
-
-impl OnStop {
-    /// Calls this.
-    pub fn new(call: impl Fn(FaultKind) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(call))
-    }
-
-    pub(crate) fn call(&self, limit: FaultKind) {
-        (self.0)(limit);
-    }
-}
-
-impl std::fmt::Debug for OnStop {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("OnStop")
-    }
 }
 
 #[derive(Serialize)]

@@ -7,7 +7,7 @@ use isopod_ext::handlers::{Fault, FaultKind, Report};
 use isopod_ext::process;
 
 use super::{Worker, console};
-use crate::watchdog::Limit;
+use crate::limits::Limit;
 
 impl Worker {
     /// Drives a command until nothing is left to do, or it asked to exit, or an error was not caught. Gives the exit code.

@@ -22,12 +22,11 @@ use deno_core::JsRuntime;
 use isopod_ext::handlers::{CodeFrames, EVENTS_MAX, Event, EventKey, Events, Fault, FaultKind, Stage, take_back};
 
 use self::entry_points::JsEntryPoints;
-use crate::Script;
-use crate::loader::ScriptLoader;
-use crate::memory::{Gauge, MemoryMeter};
-use crate::watchdog::{Breach, Limit, Watch};
+use crate::limits::{Breach, Gauge, Limit, Watch};
+use crate::module_loader::ScriptLoader;
+use crate::{MemoryMeter, Script};
 
-pub use self::boot::{BootOptions, OnStop};
+pub use self::boot::BootOptions;
 
 /// What a worker did that its host must know of.
 #[derive(Debug)]

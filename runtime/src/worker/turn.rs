@@ -10,7 +10,7 @@ use isopod_ext::handlers::{Begin, EventKey, Fault, FaultKind};
 use super::arguments::arguments;
 use super::entry_points::JsEntryPoints;
 use super::{Worker, console};
-use crate::watchdog::{Ended, Soft};
+use crate::limits::{Ended, Soft};
 
 impl Worker {
     /// Calls the JavaScript side for an event, and runs the microtasks that follow: most handlers are done then.

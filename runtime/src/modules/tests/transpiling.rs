@@ -1,6 +1,6 @@
 use url::Url;
 
-use super::super::cache::{TranspileCache, Transpiled};
+use super::super::transpile_cache::{TranspileCache, Transpiled};
 use super::super::{Loader, LoaderOptions, ModuleError, RequestedType, helpers, tsconfig};
 use super::{Project, text};
 

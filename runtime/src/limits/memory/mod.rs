@@ -3,11 +3,11 @@
 //!
 //! V8 limits the heap by itself and everything else not at all. Array buffers come from an allocator that knows the number
 //! and refuses (`allocator.rs`): a script can catch that. The rest is counted when V8 has collected its garbage, at the end
-//! of each turn, and every few milliseconds of a long one (`look.rs`): a worker that is beyond its limit is condemned.
+//! of each turn, and every few milliseconds of a long one (`gauge.rs`): a worker that is beyond its limit is condemned.
 
 mod allocator;
+mod gauge;
 mod give_back;
-mod look;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use isopod_ext::ledger::MemoryLedger;
 
 pub(crate) use self::allocator::capped_allocator;
+pub(crate) use self::gauge::Gauge;
 pub use self::give_back::give_back_memory;
-pub(crate) use self::look::Gauge;
 
 /// The part of the limit that may be held beyond it.
 const SLACK: usize = 16;

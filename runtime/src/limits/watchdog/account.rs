@@ -65,9 +65,9 @@ pub(super) struct Answer {
     pub(super) event: Option<EventKey>,
 }
 
-/// A busy worker, looked at.
+/// What one look at a busy worker found.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Look {
+pub(super) struct Sample {
     pub(super) at: Instant,
     /// The thread's clock.
     pub(super) cpu: Duration,
@@ -213,7 +213,7 @@ impl Accounts {
         self.looked = Some(at);
     }
 
-    pub(super) fn judge(&mut self, look: Look) -> Judgement {
+    pub(super) fn judge(&mut self, look: Sample) -> Judgement {
         let used = look.cpu.saturating_sub(self.clock);
         self.clock = look.cpu;
         let was_long = self.turn == look.turn && self.turn_used >= LONG;

@@ -29,7 +29,7 @@ impl Thread {
     fn look(&mut self, used: Duration, turn: u64, entered: Entered, runs: Option<Option<EventKey>>) -> Judgement {
         self.at += 5 * MS;
         self.cpu += used;
-        let judgement = self.accounts.judge(Look {
+        let judgement = self.accounts.judge(Sample {
             at: self.at,
             cpu: self.cpu,
             turn,

@@ -1,4 +1,8 @@
-//! Hands a script's modules to V8: the adapter between `modules/`, which knows no V8, and deno_core's interface.
+//! Hands a script's modules to V8: the adapter between `modules/`, which knows no V8, and deno_core's interface. `code_cache`
+//! and `module_cache` keep what it loaded for the script version's next workers.
+
+mod code_cache;
+mod module_cache;
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -15,9 +19,11 @@ use deno_core::{
 };
 use deno_error::JsErrorBox;
 
-use crate::code_cache::CodeCache;
 use crate::modules::{Module, ModuleCode, ModuleError, ModuleKind, RequestedType, code_frame, is_data};
 use crate::{Extend, Script};
+
+pub(crate) use self::code_cache::CodeCache;
+pub(crate) use self::module_cache::ModuleCache;
 
 /// Modules that are in the snapshot, and so need not be loaded.
 const BUILTIN: [&str; 4] = ["isopod:fs", "isopod:process", "isopod:workers", "cloudflare:workers"];

@@ -11,12 +11,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use deno_core::v8::{IsolateHandle, UnsafeRawIsolatePtr};
-use isopod_ext::handlers::EventKey;
+use isopod_ext::handlers::{EventKey, FaultKind};
 
+use super::super::cpu_clock::CpuClock;
+use super::super::on_stop::OnStop;
+use super::super::os_priority::OsPriority;
 use super::account::{Accounts, Answer, Entered, SoftCpu};
-use crate::cpu_clock::CpuClock;
-use crate::os_priority::OsPriority;
-use crate::worker::OnStop;
 
 const BUSY: u64 = 1;
 const FIRED: u64 = 2;
@@ -35,7 +35,10 @@ const BLAME_LOOKS_MAX: u32 = 100;
 /// 200 ms: what has a safe point comes to it sooner.
 const END_LOOKS_MAX: u32 = 40;
 
-/// What V8 calls at a safe point: the isolate, and what was given with it.
+/// The number of the question that only asks which event to blame.
+pub(super) const BLAME: usize = usize::MAX;
+
+/// The callback that V8 runs at a safe point, with the isolate and the number of the question.
 pub(super) type Interrupt = unsafe extern "C" fn(UnsafeRawIsolatePtr, *mut c_void);
 
 /// Which limit a turn was ended for.
@@ -105,6 +108,7 @@ pub(crate) struct Watched {
     soft: Mutex<Vec<Soft>>,
     pub(super) accounts: Mutex<Accounts>,
     pub(super) isolate: IsolateHandle,
+    interrupt: Interrupt,
     pub(super) clock: CpuClock,
     pub(super) on_stop: Option<OnStop>,
     priority: OsPriority,
@@ -129,6 +133,7 @@ fn unpacked(event: u64) -> Option<EventKey> {
 impl Watched {
     pub(super) fn new(
         isolate: IsolateHandle,
+        interrupt: Interrupt,
         clock: CpuClock,
         accounts: Accounts,
         on_stop: Option<OnStop>,
@@ -147,6 +152,7 @@ impl Watched {
             soft: Mutex::new(Vec::new()),
             accounts: Mutex::new(accounts),
             isolate,
+            interrupt,
             clock,
             on_stop,
             priority,
@@ -282,10 +288,35 @@ impl Watched {
         self.over.load(Ordering::Relaxed) == packed(Some(event))
     }
 
-    /// Asks whose code runs: `answer` is called on the isolate's thread as soon as that is at a safe point.
-    pub(super) fn ask(&self, number: u64, answer: Interrupt) {
+    /// Asks whose code runs. The answer comes from the isolate's thread, at its next safe point.
+    pub(super) fn ask(&self, number: u64) {
+        self.request_interrupt(number as usize);
+    }
+
+    fn request_interrupt(&self, number: usize) {
         // The number travels as the callback's data: there is nothing to be freed where it is never called.
-        self.isolate.request_interrupt(answer, number as usize as *mut c_void);
+        self.isolate.request_interrupt(self.interrupt, number as *mut c_void);
+    }
+
+    /// Ends the running turn for its memory: at the next safe point, where it is known which event to blame.
+    pub(crate) fn end_for_memory(&self) {
+        self.await_blame();
+        self.fire_from_inside(Breach {
+            limit: Limit::Memory,
+            event: None,
+        });
+        self.request_interrupt(BLAME);
+    }
+
+    /// Holds the isolate's thread for ever, in the middle of native code that cannot be interrupted and whose next allocation
+    /// would end the process: the host finds that the thread is stuck, and replaces it. Returns where there is no host
+    /// that would.
+    pub(crate) fn lose_for_memory(&self) {
+        let Some(on_stop) = &self.on_stop else { return };
+        on_stop.call(FaultKind::ExceededMemory);
+        loop {
+            thread::park();
+        }
     }
 
     /// The answer to a question, from the isolate's thread.

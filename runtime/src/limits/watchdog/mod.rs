@@ -3,12 +3,12 @@
 //! The hot path takes two atomic operations a turn and no system call. A worker's turn is armed by storing a fresh
 //! generation with the `BUSY` bit; the watchdog looks every [`TICK`] while anything is busy, and sleeps without a timer
 //! when nothing is. CPU time is read from the thread's own clock, from outside: waiting costs nothing. Who pays for it is
-//! decided in `account.rs`, whose code runs is found out in `sample.rs`, and `watched.rs` has what the two sides share.
+//! decided in `account.rs`, whose code runs is found out in `sampler.rs`, and `watched.rs` has what the two sides share.
 //!
 //! What it sees is put to use before any limit, too: the thread of a long turn lets others go first (`os_priority.rs`).
 
 mod account;
-mod sample;
+mod sampler;
 mod watched;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,14 +20,14 @@ use std::{io, thread};
 use deno_core::v8::IsolateHandle;
 use isopod_ext::handlers::FaultKind;
 
-use self::account::{Accounts, Look, Standing};
+use self::account::{Accounts, Sample, Standing};
 use self::watched::{Bell, Seen};
-use crate::cpu_clock::CpuClock;
-use crate::os_priority::{self, OsPriority, OsScheduling};
-use crate::worker::OnStop;
+use super::cpu_clock::CpuClock;
+use super::on_stop::OnStop;
+use super::os_priority::{self, OsPriority, OsScheduling};
 
 pub(crate) use self::account::CpuLimits;
-pub(crate) use self::sample::{Sampler, end_for_memory, lose_for_memory};
+pub(crate) use self::sampler::Sampler;
 pub(crate) use self::watched::{Breach, Ended, Limit, Soft, Watch, Watched};
 
 /// How often busy workers are looked at: a limit holds to within two of this.
@@ -92,7 +92,14 @@ impl Watchdog {
             true => OsPriority::of_this_thread(),
             false => OsPriority::left_alone(),
         };
-        let watched = Arc::new(Watched::new(isolate, clock, accounts, on_stop, priority));
+        let watched = Arc::new(Watched::new(
+            isolate,
+            sampler::on_interrupt,
+            clock,
+            accounts,
+            on_stop,
+            priority,
+        ));
         let mut workers = self.shared.workers.lock().unwrap_or_else(PoisonError::into_inner);
         workers.retain(|other| other.strong_count() > 0);
         workers.push(Arc::downgrade(&watched));
@@ -184,7 +191,7 @@ impl<'a> Rounds<'a> {
         let mut accounts = watched.accounts();
         accounts.wake(self.awake, cpu);
         let number = accounts.question();
-        let judgement = accounts.judge(Look {
+        let judgement = accounts.judge(Sample {
             at: Instant::now(),
             cpu,
             turn: Watched::turn_of(state),
@@ -223,7 +230,7 @@ impl<'a> Rounds<'a> {
             watched.post_over(event);
         }
         if judgement.ask {
-            watched.ask(number, sample::sample);
+            watched.ask(number);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Whose code runs, found out on the isolate's own thread, at a safe point of the code itself.
 //!
-//! V8 calls [`sample`] there when the watchdog has asked. All it does is to read the asynchronous context, a plain object
+//! V8 calls [`on_interrupt`] there when the watchdog has asked. All it does is to read the asynchronous context, a plain object
 //! that only the runtime's own script can reach: no JavaScript runs.
 #![allow(unsafe_code, reason = "V8 calls back with a raw pointer to the isolate")]
 
@@ -10,17 +10,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use deno_core::{JsRuntime, v8};
-use isopod_ext::handlers::{EventKey, Events, FaultKind};
+use isopod_ext::handlers::{EventKey, Events};
 
-use crate::memory::Gauge;
-
-use super::watched::{Breach, Limit, Watched};
+use super::super::memory::Gauge;
+use super::watched::{BLAME, Breach, Limit, Watched};
 
 /// Where handlers.js writes the event down.
 const KEY: &[u8] = b"isopodEvent";
-
-/// The number of the question that only wants to know whom to blame.
-const BLAME: usize = usize::MAX;
 
 /// What the callback finds in a slot of the isolate, so that nothing it uses can be gone before the isolate is.
 pub(crate) struct Sampler {
@@ -50,29 +46,8 @@ impl Sampler {
     }
 }
 
-/// Ends the running turn for its memory: at the next safe point, where it is known whom to blame.
-pub(crate) fn end_for_memory(watched: &Watched) {
-    watched.await_blame();
-    watched.fire_from_inside(Breach {
-        limit: Limit::Memory,
-        event: None,
-    });
-    watched.isolate.request_interrupt(sample, BLAME as *mut c_void);
-}
-
-/// Holds the isolate's thread for ever, in the middle of native code that nothing else ends and whose next piece of memory would be
-/// the end of the process: its host finds that the thread does not come back, and replaces it. Returns where there is no host
-/// that would.
-pub(crate) fn lose_for_memory(watched: &Watched) {
-    let Some(on_stop) = &watched.on_stop else { return };
-    on_stop.call(FaultKind::ExceededMemory);
-    loop {
-        std::thread::park();
-    }
-}
-
 /// Answers the question of this number.
-pub(super) unsafe extern "C" fn sample(isolate: v8::UnsafeRawIsolatePtr, number: *mut c_void) {
+pub(super) unsafe extern "C" fn on_interrupt(isolate: v8::UnsafeRawIsolatePtr, number: *mut c_void) {
     // SAFETY: V8 calls back with the isolate that was asked, on its thread, and inside a handle scope.
     let mut isolate = unsafe { v8::Isolate::from_raw_isolate_ptr(isolate) };
     // A long turn may use up memory without any of it being garbage that V8 would collect.

@@ -1,10 +1,27 @@
-//! What a worker may use.
+//! The limits of a worker, and what enforces them.
+//!
+//! [`Limits`] has the settings. `watchdog` ends code that exceeds its CPU time or its deadline, and `memory` keeps a worker
+//! within its memory; both know an isolate by the watchdog's `Watched`. [`OnStop`] is called when a worker is told to stop.
+//! `cpu_clock` and `os_priority` are what the watchdog uses of the operating system.
+
+mod cpu_clock;
+mod memory;
+mod on_stop;
+mod os_priority;
+mod watchdog;
 
 use std::time::Duration;
 
 use isopod_ext::quotas::Quotas;
 
-use crate::watchdog::CpuLimits;
+use self::watchdog::CpuLimits;
+
+pub(crate) use self::memory::{Gauge, capped_allocator};
+pub use self::memory::{MemoryMeter, give_back_memory};
+pub use self::on_stop::OnStop;
+pub use self::os_priority::{OsScheduling, run_in_short_slices};
+pub use self::watchdog::Watchdog;
+pub(crate) use self::watchdog::{Breach, Ended, Limit, Sampler, Soft, Watch};
 
 /// The limits of one worker. Every one has a default; none can be switched off, only raised.
 ///

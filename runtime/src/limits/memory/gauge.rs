@@ -1,4 +1,4 @@
-//! Where V8 is asked how much there is, and what follows.
+//! Measures a worker's memory, on its thread, and acts on what it finds.
 #![allow(unsafe_code, reason = "V8 calls back with a raw pointer to the isolate")]
 
 use std::cell::Cell;
@@ -12,8 +12,8 @@ use deno_core::v8::{GCType, UnsafeRawIsolatePtr};
 use deno_core::{JsRuntime, v8};
 use isopod_ext::quotas::MemoryRoom;
 
+use super::super::watchdog::{Soft, Watched};
 use super::MemoryMeter;
-use crate::watchdog::{Soft, Watched, end_for_memory, lose_for_memory};
 
 /// Heap granted beyond the limit once it is reached, for the isolate to come to its end in. V8 ends the process where one piece does
 /// not fit, and no piece is larger than 1 GiB: an array of `FixedArray::kMaxLength` elements, the longest string.
@@ -103,14 +103,14 @@ impl Gauge {
         // Part of it may be garbage, which is collected next: whether the rest is too much is judged then.
         let taken = isolate.get_heap_statistics().total_heap_size();
         if inner.ending.get() && taken > limit + HEAP_BEYOND_BYTES {
-            lose_for_memory(&inner.watched);
+            inner.watched.lose_for_memory();
         }
         current
     }
 
     fn end(&self) {
         self.0.ending.set(true);
-        end_for_memory(&self.0.watched);
+        self.0.watched.end_for_memory();
     }
 
     /// Takes back what was granted for a buffer.
@@ -196,7 +196,7 @@ impl Gauge {
         let meter = &self.0.meter.0;
         self.0.live.set(meter.bytes());
         if meter.heap.load(Ordering::Relaxed) > meter.limit + HEAP_BEYOND_BYTES && self.0.ending.get() {
-            lose_for_memory(&self.0.watched);
+            self.0.watched.lose_for_memory();
         }
         if meter.is_over() {
             self.end();
