@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version};
 
-use isopod_pool::Failure;
+use isopod_outcome::Failure;
 
 use crate::metrics::Metric;
 

@@ -44,7 +44,7 @@ pub use client::{TrustedProxy, TrustedProxyError};
 pub use config::{Address, Limits, Listen, Mode, ServerConfig, TlsFiles};
 pub use dispatch::{Body, BoxError, Dispatch, Readiness, RequestId, RequestMeta, Scheme, Tls};
 pub use error::StartError;
-pub use isopod_pool::{Failure, Outcome};
+pub use isopod_outcome::{Failure, Outcome};
 pub use metrics::{Metric, MetricKind, Sample};
 pub use respond::status_of;
 pub use route::{RouteError, Routes};

@@ -9,7 +9,7 @@ use std::{
 
 use serde::Serialize;
 
-use isopod_pool::Outcome;
+use isopod_outcome::Outcome;
 
 use crate::cut::Cuts;
 

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode, Uri};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
-use isopod_pool::{Failure, Outcome};
+use isopod_outcome::{Failure, Outcome};
 
 use crate::{
     clock::Alarm,

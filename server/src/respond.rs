@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
-use isopod_pool::{Failure, Outcome};
+use isopod_outcome::{Failure, Outcome};
 
 use crate::{config::Mode, dispatch::RequestId, ingress::Refusal};
 

@@ -5,7 +5,7 @@ use std::{convert::Infallible, future::poll_fn, net::SocketAddr, pin::pin, sync:
 use http::{HeaderName, HeaderValue, Method, Request, Response, Uri, Version, header};
 use hyper::body::Incoming;
 
-use isopod_pool::{Failure, Outcome};
+use isopod_outcome::{Failure, Outcome};
 
 use crate::{
     client::{Client, Peer},

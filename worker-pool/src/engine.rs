@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use crate::outcome::{Failure, Outcome};
+use isopod_outcome::{Failure, Outcome};
+
 use crate::sync::thread::{Builder, JoinHandle};
 
 /// What the pool runs. One engine is shared by every thread of one pool.

@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use isopod_outcome::{Failure, Outcome};
+
 use crate::engine::{BootContext, BootError, Engine, Event, SlotId, StopNotice, ThreadError, Turn, Worker};
-use crate::outcome::{Failure, Outcome};
 use crate::sync::channel;
 
 /// Boots [`FakeScript`]s.

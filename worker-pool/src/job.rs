@@ -5,10 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use isopod_outcome::{Failure, Outcome};
+
 use crate::engine::Event;
 use crate::line::Line;
 use crate::options::{Meta, Priority};
-use crate::outcome::{Failure, Outcome};
 use crate::stats::Counters;
 use crate::time::after;
 

@@ -3,7 +3,8 @@
 use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
 
-use crate::outcome::Failure;
+use isopod_outcome::Failure;
+
 use crate::sync::{Mutex, MutexGuard};
 
 /// Held by whoever waits for an event and by the pool, which speaks into it once, and only where nobody else will answer.

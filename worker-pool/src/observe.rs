@@ -3,10 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use isopod_outcome::{Failure, Outcome};
 use serde::Serialize;
 
 use crate::engine::WorkerId;
-use crate::outcome::{Failure, Outcome};
 
 /// Why a worker came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]

@@ -6,6 +6,8 @@ use std::task::{Context, Poll};
 
 use std::time::Duration;
 
+use isopod_outcome::{Failure, Outcome};
+
 use crate::builder::PoolBuilder;
 use crate::engine::Engine;
 use crate::health::Unhealthy;
@@ -13,7 +15,6 @@ use crate::job::EventId;
 use crate::line::Line;
 use crate::native::{Code, NativeTask, Task, WithNative, Work, default_options};
 use crate::options::{Meta, Options};
-use crate::outcome::{Failure, Outcome};
 use crate::reject::Rejected;
 use crate::shared::{Cancel, Shared};
 use crate::shutdown::ShutdownReport;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::outcome::{Failure, Outcome};
+use isopod_outcome::{Failure, Outcome};
 
 /// Why an event was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

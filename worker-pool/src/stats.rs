@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use isopod_outcome::Outcome;
 use serde::Serialize;
 
 use crate::observe::RetireReason;
-use crate::outcome::Outcome;
 
 /// What a pool has done and does, at one moment.
 #[derive(Clone, Debug, Default, Serialize)]

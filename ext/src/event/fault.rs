@@ -6,29 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deno_core::error::JsError;
+pub use isopod_outcome::FaultKind;
 
 use super::thrown::{CAUSES_MAX, Thrown, cut};
-
-/// The ways in which an event can fail inside a worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum FaultKind {
-    /// The script threw, rejected, or broke the rules of its handler.
-    Exception,
-    /// The CPU limit was reached.
-    ExceededCpu,
-    /// The wall-clock limit was reached.
-    ExceededWall,
-    /// The memory limit was reached.
-    ExceededMemory,
-    /// The caller left, or a drain was cut short.
-    Canceled,
-    /// It was refused because there was too much to do.
-    LoadShed,
-    /// The script could not be started.
-    BootFailed,
-    /// The worker was lost while it held the event.
-    WorkerLost,
-}
 
 /// A failure as the caller of an event gets it.
 #[derive(Debug, Clone)]

@@ -7,14 +7,14 @@ use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use isopod_runtime::handlers::{Event as JsEvent, EventKey, Fault, FaultKind};
+use isopod_outcome::{Failure, Outcome};
+use isopod_runtime::handlers::{Event as JsEvent, EventKey, Fault};
 use isopod_runtime::io::IoOptions;
 use isopod_runtime::{
     BootOptions, Fabric, OnStop, OsScheduling, Script, Watchdog, WorkerThread, platform, run_in_short_slices,
 };
 
 use crate::engine::{BootContext, BootError, Engine, Event, SlotId, ThreadError, Turn, Worker};
-use crate::outcome::{Failure, Outcome};
 
 /// Runs scripts on V8. One for a pool.
 pub struct JsEngine {
@@ -85,7 +85,7 @@ impl Engine for JsEngine {
             worker: ctx.worker.get(),
             stop_at: ctx.stop_at,
             // Should its thread not come back, the pool finds it.
-            on_stop: Some(OnStop::new(move |limit| stop.told(None, outcome(limit)))),
+            on_stop: Some(OnStop::new(move |limit| stop.told(None, limit.into()))),
         };
         let worker = isopod_runtime::Worker::boot(thread, script, options).await;
         worker.map(JsWorker::new).map_err(|fault| BootError(failure(fault)))
@@ -145,7 +145,7 @@ impl Worker for JsWorker {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(isopod_runtime::Turn::Condemned(fault)) => {
                     return Poll::Ready(Turn::Condemned {
-                        outcome: outcome(fault.kind),
+                        outcome: fault.kind.into(),
                         reason: fault.message,
                     });
                 }
@@ -168,7 +168,7 @@ impl Worker for JsWorker {
                     };
                     self.keys.remove(&slot);
                     self.streaming.remove(&event);
-                    let outcome = result.err().map_or(Outcome::Ok, outcome);
+                    let outcome = result.err().map_or(Outcome::Ok, Outcome::from);
                     return Poll::Ready(Turn::Ended { slot, outcome });
                 }
             }
@@ -188,7 +188,7 @@ impl Worker for JsWorker {
             Outcome::ExceededWall => "the handler did not answer within its wall-clock limit",
             _ => "the caller left, or the pool is shutting down",
         };
-        self.worker.cancel(*key, Fault::new(kind(outcome), message));
+        self.worker.cancel(*key, Fault::new(outcome.into(), message));
     }
 
     fn memory_bytes(&mut self) -> usize {
@@ -200,37 +200,9 @@ impl Worker for JsWorker {
     }
 }
 
-/// The runtime's word for how an event failed, in the pool's.
-const fn outcome(kind: FaultKind) -> Outcome {
-    match kind {
-        FaultKind::Exception => Outcome::Exception,
-        FaultKind::ExceededCpu => Outcome::ExceededCpu,
-        FaultKind::ExceededWall => Outcome::ExceededWall,
-        FaultKind::ExceededMemory => Outcome::ExceededMemory,
-        FaultKind::Canceled => Outcome::Canceled,
-        FaultKind::LoadShed => Outcome::LoadShed,
-        FaultKind::BootFailed => Outcome::BootFailed,
-        FaultKind::WorkerLost => Outcome::WorkerLost,
-    }
-}
-
-const fn kind(outcome: Outcome) -> FaultKind {
-    match outcome {
-        Outcome::Exception => FaultKind::Exception,
-        Outcome::ExceededCpu => FaultKind::ExceededCpu,
-        Outcome::ExceededWall => FaultKind::ExceededWall,
-        Outcome::ExceededMemory => FaultKind::ExceededMemory,
-        Outcome::Canceled => FaultKind::Canceled,
-        Outcome::LoadShed => FaultKind::LoadShed,
-        Outcome::BootFailed => FaultKind::BootFailed,
-        // An event that ended well is not failed by anyone; were it, nothing is known of why.
-        Outcome::Ok | Outcome::WorkerLost | Outcome::NotDeployed => FaultKind::WorkerLost,
-    }
-}
-
 pub(super) fn failure(fault: Fault) -> Failure {
     Failure {
-        outcome: outcome(fault.kind),
+        outcome: fault.kind.into(),
         message: fault.message,
         detail: fault.detail,
         retry_after: fault.retry_after,
@@ -240,7 +212,7 @@ pub(super) fn failure(fault: Fault) -> Failure {
 }
 
 fn fault(failure: Failure) -> Fault {
-    let mut fault = Fault::new(kind(failure.outcome), failure.message);
+    let mut fault = Fault::new(failure.outcome.into(), failure.message);
     fault.detail = failure.detail;
     fault.retry_after = failure.retry_after;
     fault

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use isopod_outcome::{Failure, Outcome};
+
 use crate::engine::{BootContext, BootError, Engine, Event, SlotId, ThreadError, Turn, Worker};
 use crate::native::Task;
 use crate::native::worker::NativeWorker;
-use crate::outcome::{Failure, Outcome};
 use crate::sync::thread::JoinHandle;
 
 /// An engine, and native workers.

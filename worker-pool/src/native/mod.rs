@@ -18,11 +18,11 @@ use std::thread::Thread;
 
 use futures::channel::oneshot;
 use futures::future::LocalBoxFuture;
+use isopod_outcome::{Failure, Outcome};
 
 pub(crate) use engine::{Code, WithNative, Work};
 
 use crate::options::{Options, Policy};
-use crate::outcome::{Failure, Outcome};
 use crate::pool::Ticket;
 
 /// What is run unless `deploy_native` says otherwise: each task in a `LocalSet` of its own.

@@ -5,11 +5,11 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use futures::channel::oneshot;
+use isopod_outcome::{Failure, Outcome};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
 use crate::engine::{SlotId, Turn};
 use crate::native::Task;
-use crate::outcome::{Failure, Outcome};
 use crate::thread::panic_message;
 
 pub(crate) struct NativeWorker<T> {

@@ -12,12 +12,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use isopod_outcome::{Failure, Outcome};
+
 use crate::fake::{Answer, Call, FakeEngine, FakeScript};
 use crate::job::{EventId, Tally};
 use crate::native::{Code, WithNative, Work};
 use crate::observe::RetireReason;
 use crate::options::{Meta, Options, Priority, Settings};
-use crate::outcome::{Failure, Outcome};
 use crate::state::{Assignment, Departure, Effects, Mail, Next, State};
 use crate::stats::Counters;
 use crate::sync::channel;

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use isopod_outcome::{Failure, Outcome};
+
 use crate::breaker::{Admit, Breaker};
 use crate::engine::Engine;
 use crate::job::{EventId, Job, Tally};
 use crate::line::Line;
 use crate::observe::{PoolEvent, RetireReason};
 use crate::options::{Limits, Meta, Options, Policy, Priority};
-use crate::outcome::{Failure, Outcome};
 use crate::overload::{Delay, Pressure};
 use crate::placement::{Grow, Placement, Seat, ThreadView, place};
 use crate::reject::{RejectReason, Rejected};

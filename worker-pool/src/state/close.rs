@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use isopod_outcome::{Failure, Outcome};
+
 use crate::engine::Engine;
 use crate::observe::{PoolEvent, RetireReason};
-use crate::outcome::{Failure, Outcome};
 use crate::shutdown::ShutdownReport;
 use crate::state::{Assignment, Effects, Life, Mail, Phase, State};
 use crate::sync::channel;

@@ -4,10 +4,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use isopod_outcome::{Failure, Outcome};
+
 use crate::engine::{Engine, WorkerId};
 use crate::job::Job;
 use crate::observe::{PoolEvent, RetireReason};
-use crate::outcome::{Failure, Outcome};
 use crate::overload::CROWD_WINDOW;
 use crate::state::{Assignment, Closing, Effects, Hosted, Life, Mail, Phase, State, Version};
 

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use isopod_outcome::{Failure, Outcome};
+
 use crate::engine::{Engine, Event};
 use crate::job::{EventId, Job, Tally};
 use crate::line::Line;
 use crate::mailbox::Mailbox;
 use crate::observe::PoolEvent;
-use crate::outcome::{Failure, Outcome};
 use crate::shutdown::ShutdownReport;
 use crate::state::Assignment;
 use crate::sync::channel::Sender;

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use isopod_outcome::{Failure, Outcome};
+
 use crate::engine::{Engine, SlotId, Stop, WorkerId};
 use crate::health::Unhealthy;
 use crate::observe::{PoolEvent, RetireReason};
-use crate::outcome::{Failure, Outcome};
 use crate::state::{Departure, Effects, Hosted, Life, Mail, Phase, State};
 use crate::thread::Running;
 use crate::time::after;

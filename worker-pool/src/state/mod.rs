@@ -29,13 +29,14 @@ pub(crate) use depart::Departure;
 pub(crate) use effects::{Effects, Mail};
 pub(crate) use serve::Next;
 
+use isopod_outcome::Failure;
+
 use crate::breaker::Breaker;
 use crate::engine::{Engine, Stop, WorkerId};
 use crate::job::{EventId, Job};
 use crate::mailbox::Mailbox;
 use crate::observe::RetireReason;
 use crate::options::{Limits, Settings};
-use crate::outcome::Failure;
 use crate::overload::Crowd;
 use crate::placement::ThreadView;
 use crate::recorder::Recorder;

@@ -7,11 +7,12 @@ use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use isopod_outcome::{Failure, Outcome};
+
 use crate::engine::{Engine, Event as _, SlotId, Turn, Worker as _};
 use crate::job::{EventId, Job};
 use crate::mailbox::Park;
 use crate::observe::RetireReason;
-use crate::outcome::{Failure, Outcome};
 use crate::recorder::{Recorder, Series};
 use crate::shared::Shared;
 use crate::state::{Assignment, Departure, Mail, Next};

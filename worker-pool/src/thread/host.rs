@@ -8,12 +8,12 @@ use std::time::Instant;
 
 use futures::FutureExt as _;
 use futures::future::{Either, select};
+use isopod_outcome::{Failure, Outcome};
 #[cfg(not(feature = "shuttle"))]
 use tokio::task::LocalSet;
 
 use crate::engine::{BootContext, BootError, Engine, StopNotice, Worker as _, WorkerId};
 use crate::observe::RetireReason;
-use crate::outcome::{Failure, Outcome};
 use crate::recorder::Series;
 use crate::shared::Shared;
 use crate::state::{Assignment, Departure};

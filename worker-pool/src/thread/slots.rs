@@ -4,10 +4,11 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
+use isopod_outcome::Outcome;
+
 use crate::engine::SlotId;
 use crate::job::{EventId, Tally};
 use crate::line::Line;
-use crate::outcome::Outcome;
 use crate::sync::{Mutex, MutexGuard};
 
 /// An event that has been begun.

@@ -14,6 +14,7 @@ const LAYERS: &[&str] = &[
     "isopod-pool",
     "isopod-runtime",
     "isopod-ext",
+    "isopod-outcome",
 ];
 
 /// Every rule of this module, on all files.

@@ -1,8 +1,6 @@
-//! How an event ended. Knows nothing of status codes: the server has the one table for those.
+//! How an event ended.
 
 use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -82,73 +80,6 @@ impl Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-/// What a caller is told when its event did not end well.
-#[derive(Clone, Debug)]
-pub struct Failure {
-    /// How the event ended.
-    pub outcome: Outcome,
-    /// One line that may be shown to anyone.
-    pub message: String,
-    /// Text for development only: a stack, a code frame.
-    pub detail: Option<String>,
-    /// How long to wait before trying again, where that helps.
-    pub retry_after: Option<Duration>,
-    /// With `load_shed`: it was the script's own share that was exhausted, and not the whole pool.
-    pub own_share: bool,
-    /// What caused it, where that is more than its message: what a script threw.
-    pub source: Option<Arc<dyn std::error::Error + Send + Sync>>,
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.outcome, self.message)
-    }
-}
-
-impl std::error::Error for Failure {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_deref().map(|source| source as _)
-    }
-}
-
-/// By everything but the source, which need not be comparable.
-impl PartialEq for Failure {
-    fn eq(&self, other: &Self) -> bool {
-        let told = |failure: &Self| (failure.outcome, failure.retry_after);
-        told(self) == told(other) && self.message == other.message && self.detail == other.detail
-    }
-}
-
-impl Eq for Failure {}
-
-impl Failure {
-    /// A failure with a message and nothing else.
-    pub fn new(outcome: Outcome, message: impl Into<String>) -> Self {
-        Self {
-            outcome,
-            message: message.into(),
-            detail: None,
-            retry_after: None,
-            own_share: false,
-            source: None,
-        }
-    }
-
-    /// Adds text for development.
-    #[must_use]
-    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
-        self.detail = Some(detail.into());
-        self
-    }
-
-    /// Adds how long to wait before trying again.
-    #[must_use]
-    pub const fn with_retry_after(mut self, retry_after: Duration) -> Self {
-        self.retry_after = Some(retry_after);
-        self
     }
 }
 

@@ -1,0 +1,74 @@
+//! How a worker fails an event.
+
+use crate::Outcome;
+
+/// The ways in which an event can fail inside a worker: the outcomes without [`Outcome::Ok`] and without
+/// [`Outcome::NotDeployed`], which no worker decides on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FaultKind {
+    /// The script threw, rejected, or broke the rules of its handler.
+    Exception,
+    /// The CPU limit was reached.
+    ExceededCpu,
+    /// The wall-clock limit was reached.
+    ExceededWall,
+    /// The memory limit was reached.
+    ExceededMemory,
+    /// The caller left, or a drain was cut short.
+    Canceled,
+    /// The event was refused because of overload.
+    LoadShed,
+    /// The script could not be started.
+    BootFailed,
+    /// The worker was lost while it held the event.
+    WorkerLost,
+}
+
+impl From<FaultKind> for Outcome {
+    fn from(kind: FaultKind) -> Self {
+        match kind {
+            FaultKind::Exception => Self::Exception,
+            FaultKind::ExceededCpu => Self::ExceededCpu,
+            FaultKind::ExceededWall => Self::ExceededWall,
+            FaultKind::ExceededMemory => Self::ExceededMemory,
+            FaultKind::Canceled => Self::Canceled,
+            FaultKind::LoadShed => Self::LoadShed,
+            FaultKind::BootFailed => Self::BootFailed,
+            FaultKind::WorkerLost => Self::WorkerLost,
+        }
+    }
+}
+
+/// For ending an event of a worker from outside. An outcome that is no failure inside a worker becomes
+/// [`FaultKind::WorkerLost`]: an event that ended well is never failed, and if it were, the reason would be unknown.
+impl From<Outcome> for FaultKind {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Exception => Self::Exception,
+            Outcome::ExceededCpu => Self::ExceededCpu,
+            Outcome::ExceededWall => Self::ExceededWall,
+            Outcome::ExceededMemory => Self::ExceededMemory,
+            Outcome::Canceled => Self::Canceled,
+            Outcome::LoadShed => Self::LoadShed,
+            Outcome::BootFailed => Self::BootFailed,
+            Outcome::Ok | Outcome::WorkerLost | Outcome::NotDeployed => Self::WorkerLost,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_and_back() {
+        for outcome in Outcome::ALL {
+            let back = Outcome::from(FaultKind::from(outcome));
+            let expected = match outcome {
+                Outcome::Ok | Outcome::NotDeployed => Outcome::WorkerLost,
+                failure => failure,
+            };
+            assert_eq!(back, expected);
+        }
+    }
+}
