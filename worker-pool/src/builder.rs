@@ -1,4 +1,4 @@
-//! How a pool is made.
+//! Settings of a pool, and its creation.
 
 use std::num::NonZero;
 use std::sync::Arc;
@@ -300,12 +300,15 @@ pub struct PoolBuilder<E: Engine> {
     base: Base,
 }
 
+impl<E: Engine> Pool<E> {
+    /// Creates a builder with default settings.
+    pub fn builder(engine: E) -> PoolBuilder<E> {
+        PoolBuilder::with(engine, Base::default())
+    }
+}
+
 impl<E: Engine> PoolBuilder<E> {
     settings!();
-
-    pub(crate) fn new(engine: E) -> Self {
-        Self::with(engine, Base::default())
-    }
 
     pub(crate) const fn with(engine: E, base: Base) -> Self {
         Self { engine, base }

@@ -51,6 +51,7 @@ mod stats;
 mod supervisor;
 mod sync;
 mod thread;
+mod ticket;
 mod time;
 
 pub use breaker::{Admit, Breaker, BreakerOptions, BreakerState};
@@ -62,7 +63,8 @@ pub use job::EventId;
 pub use native::NativeTask;
 pub use observe::{PoolEvent, RetireReason};
 pub use options::{Meta, Options, Policy, Priority, Recycle};
-pub use pool::{DeployError, Deployment, Pool, Ticket};
+pub use pool::{DeployError, Deployment, Pool};
 pub use reject::{RejectReason, Rejected};
 pub use shutdown::ShutdownReport;
 pub use stats::{Percentiles, PoolStats, ScriptStats, ThreadStats, Timing};
+pub use ticket::Ticket;

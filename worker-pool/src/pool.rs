@@ -2,32 +2,29 @@
 
 use std::fmt;
 use std::sync::{Arc, PoisonError};
-use std::task::{Context, Poll};
 
 use std::time::Duration;
 
 use isopod_outcome::{Failure, Outcome};
 
-use crate::builder::PoolBuilder;
 use crate::engine::Engine;
 use crate::health::Unhealthy;
-use crate::job::EventId;
-use crate::line::Line;
 use crate::native::{Code, NativeTask, Task, WithNative, Work, default_options};
 use crate::options::{Meta, Options};
 use crate::reject::Rejected;
-use crate::shared::{Cancel, Shared};
+use crate::shared::Shared;
 use crate::shutdown::ShutdownReport;
 use crate::state::Accepted;
 use crate::stats::PoolStats;
 use crate::sync::thread::JoinHandle;
 use crate::sync::{Mutex, channel, clock};
+use crate::ticket::Ticket;
 use crate::time::after;
 
 /// A pool of worker threads. Cloning it makes another handle of the same pool.
 ///
 /// Dropping the last handle returns at once: the pool accepts nothing, finishes what it holds within
-/// [`PoolBuilder::drop_drain`] and ends its threads by itself. The futures here run on any executor.
+/// [`PoolBuilder::drop_drain`](crate::PoolBuilder::drop_drain) and ends its threads by itself. The futures here run on any executor.
 pub struct Pool<E: Engine> {
     handle: Arc<Handle<E>>,
 }
@@ -55,11 +52,6 @@ pub enum DeployError {
 }
 
 impl<E: Engine> Pool<E> {
-    /// Begins to make a pool.
-    pub fn builder(engine: E) -> PoolBuilder<E> {
-        PoolBuilder::new(engine)
-    }
-
     pub(crate) fn new(shared: Arc<Shared<WithNative<E>>>, supervisor: JoinHandle<()>) -> Self {
         Self {
             handle: Arc::new(Handle {
@@ -190,11 +182,7 @@ impl<E: Engine> Pool<E> {
     }
 
     fn ticket(&self, Accepted { event, script, line }: Accepted) -> Ticket {
-        Ticket {
-            event,
-            line,
-            held: Some((Arc::clone(self.shared()) as Arc<dyn Cancel>, script)),
-        }
+        Ticket::new(event, line, Arc::clone(self.shared()) as _, script)
     }
 
     /// Whether the pool can do its work: for what watches the process, and replaces it where it cannot.
@@ -291,70 +279,5 @@ impl<E: Engine> Drop for Handle<E> {
     fn drop(&mut self) {
         let cut_at = after(clock::now(), self.shared.settings.drop_drain);
         self.shared.with(|state, fx| state.close(cut_at, true, None, fx));
-    }
-}
-
-/// An accepted event. Dropping it cancels the event, as a caller does that goes away; [`Ticket::detach`] it once the
-/// answer is there, so that work the handler goes on with is not canceled.
-#[must_use = "dropping a ticket cancels its event"]
-pub struct Ticket {
-    event: EventId,
-    line: Arc<Line>,
-    held: Option<(Arc<dyn Cancel>, Arc<str>)>,
-}
-
-impl Ticket {
-    /// The event's number.
-    #[must_use]
-    pub const fn event_id(&self) -> EventId {
-        self.event
-    }
-
-    /// Ready once no answer will come by the way that the event carries: a worker has begun it, and its thread does not
-    /// come back. Gives how the event ended; so it does each time from then on.
-    ///
-    /// ```
-    /// # #[cfg(feature = "testing")] {
-    /// # use isopod_pool::{Failure, Ticket};
-    /// # use std::future::poll_fn;
-    /// async fn answer<T>(answer: impl Future<Output = T> + Unpin, ticket: &Ticket) -> Result<T, Failure> {
-    ///     let lost = poll_fn(|cx| ticket.poll_lost(cx));
-    ///     match futures::future::select(answer, lost).await {
-    ///         futures::future::Either::Left((answer, _)) => Ok(answer),
-    ///         futures::future::Either::Right((failure, _)) => Err(failure),
-    ///     }
-    /// }
-    /// # }
-    /// ```
-    pub fn poll_lost(&self, cx: &Context<'_>) -> Poll<Failure> {
-        self.line.poll_lost(cx)
-    }
-
-    /// How the event ended, once no answer will come. Whoever is answered by a worker that was lost looks here first: what
-    /// such a worker says, it says too late.
-    #[must_use]
-    pub fn lost(&self) -> Option<Failure> {
-        self.line.lost()
-    }
-
-    /// Lets the event go on by itself.
-    pub fn detach(mut self) {
-        self.held = None;
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        if let Some((shared, script)) = self.held.take() {
-            shared.cancel(&script, self.event);
-        }
-    }
-}
-
-impl fmt::Debug for Ticket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ticket")
-            .field("event", &self.event)
-            .finish_non_exhaustive()
     }
 }

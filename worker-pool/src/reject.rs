@@ -77,9 +77,9 @@ pub enum RejectReason {
 }
 
 impl RejectReason {
-    pub(crate) fn no_room(name: &str, stands: bool, has_its_part: bool, retry_after: Duration) -> Self {
+    pub(crate) fn no_room(name: &str, stands: bool, at_fair_share: bool, retry_after: Duration) -> Self {
         let name = name.to_owned();
-        match (has_its_part, stands) {
+        match (at_fair_share, stands) {
             (true, _) => Self::ShareExhausted { name, retry_after },
             (false, true) => Self::Overloaded { name, retry_after },
             (false, false) => Self::QueueFull { name, retry_after },

@@ -8,7 +8,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use isopod_runtime::handlers::{Body, BodyError, Fault};
 
 use super::engine::failure;
-use crate::pool::Ticket;
+use crate::ticket::Ticket;
 
 /// The body of a streamed response. Dropping it before its end cancels the event: the reader has left.
 pub(super) struct Held {

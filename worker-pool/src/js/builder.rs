@@ -33,17 +33,20 @@ pub struct PoolBuilder {
     fabric: Fabric,
 }
 
-impl PoolBuilder {
-    settings!();
-
-    pub(super) fn new() -> Self {
-        Self {
+impl Pool {
+    /// Creates a builder with default settings.
+    pub fn builder() -> PoolBuilder {
+        PoolBuilder {
             base: Base::default(),
             io_threads: 2,
             scheduling: OsScheduling::default(),
             fabric: Fabric::default(),
         }
     }
+}
+
+impl PoolBuilder {
+    settings!();
 
     /// Sets how many threads each worker thread's I/O runtime has. Default: 2.
     pub const fn io_threads(mut self, threads: usize) -> Self {

@@ -1,5 +1,6 @@
 //! Workers that run JavaScript: the engine over V8, and the pool as an embedder uses it. The feature `v8`, on by default.
 
+mod answer;
 mod body;
 mod builder;
 mod engine;

@@ -1,9 +1,6 @@
 //! The pool of JavaScript workers as an embedder sees it.
 
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use futures::channel::oneshot;
@@ -15,12 +12,12 @@ use isopod_runtime::{Script, WorkerThread};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
+use super::answer::wait;
 use super::body::hold;
-use super::builder::PoolBuilder;
-use super::engine::{JsEngine, failure};
+use super::engine::JsEngine;
 use super::task::{TaskRequest, TaskStream};
 use crate::{
-    DeployError, Deployment, Failure, Meta, NativeTask, Options, Outcome, PoolStats, ShutdownReport, Ticket, Unhealthy,
+    DeployError, Deployment, Failure, Meta, NativeTask, Options, PoolStats, ShutdownReport, Ticket, Unhealthy,
 };
 
 /// A pool of worker threads that run JavaScript.
@@ -50,11 +47,6 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Begins to make a pool.
-    pub fn builder() -> PoolBuilder {
-        PoolBuilder::new()
-    }
-
     /// Makes a script answer to a name; replaces what had the name, without dropping an event of it. Does not wait for
     /// its start: see [`Pool::warm`].
     ///
@@ -356,29 +348,5 @@ impl Pool {
         let event = Event { entrypoint, kind };
         let dispatched = self.core.dispatch(name, event, meta);
         dispatched.map_err(|rejected| rejected.reason.into())
-    }
-}
-
-type Answered<T> = oneshot::Receiver<Result<T, Fault>>;
-
-/// Waits for the answer. Dropped before, it cancels the event.
-pub(super) async fn wait<T>(answer: Answered<T>, ticket: Ticket) -> Result<(T, Ticket), Failure> {
-    let mut answer = answer;
-    let answered = poll_fn(|cx| match Pin::new(&mut answer).poll(cx) {
-        Poll::Ready(answered) => Poll::Ready(Ok(answered)),
-        // Where its thread does not come back, nobody will answer.
-        Poll::Pending => ticket.poll_lost(cx).map(Err),
-    });
-    match answered.await? {
-        Ok(Ok(answer)) => Ok((answer, ticket)),
-        Ok(Err(fault)) => {
-            let failure = ticket.lost().unwrap_or_else(|| failure(fault));
-            // The event may still have work to wait for; its caller has what it came for.
-            ticket.detach();
-            Err(failure)
-        }
-        Err(oneshot::Canceled) => Err(ticket
-            .lost()
-            .unwrap_or_else(|| Failure::new(Outcome::WorkerLost, "the worker was lost while it held the event"))),
     }
 }

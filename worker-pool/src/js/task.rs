@@ -11,7 +11,7 @@ use isopod_runtime::handlers::{Fault, TaskItem};
 use isopod_runtime::values::ToScript;
 use tokio::sync::mpsc;
 
-use super::pool::wait;
+use super::answer::wait;
 use crate::{Failure, Meta, Ticket};
 
 /// Items of a task that may wait to be read, unless the request says otherwise.

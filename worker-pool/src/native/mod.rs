@@ -23,7 +23,7 @@ use isopod_outcome::{Failure, Outcome};
 pub(crate) use engine::{Code, WithNative, Work};
 
 use crate::options::{Options, Policy};
-use crate::pool::Ticket;
+use crate::ticket::Ticket;
 
 /// What is run unless `deploy_native` says otherwise: each task in a `LocalSet` of its own.
 pub(crate) fn default_options() -> Options {

@@ -27,7 +27,7 @@ impl Share {
 }
 
 /// Whether a script has its part of so many threads already, while all these want some of them, it among them.
-pub(crate) fn has_its_part(own: Share, all: impl IntoIterator<Item = Share>, threads: usize) -> bool {
+pub(crate) fn at_fair_share(own: Share, all: impl IntoIterator<Item = Share>, threads: usize) -> bool {
     let weights: u128 = all.into_iter().map(|share| u128::from(share.weight)).sum();
     own.threads as u128 * weights >= threads as u128 * u128::from(own.weight)
 }
@@ -77,10 +77,10 @@ mod tests {
     }
 
     #[test]
-    fn of_two_equals_each_has_its_part_at_half() {
+    fn of_two_equals_each_at_fair_share_at_half() {
         let share = |threads| Share { threads, weight: 1 };
-        assert!(has_its_part(share(2), [share(2), share(0)], 4));
-        assert!(!has_its_part(share(1), [share(1), share(3)], 4));
+        assert!(at_fair_share(share(2), [share(2), share(0)], 4));
+        assert!(!at_fair_share(share(1), [share(1), share(3)], 4));
         assert!(share(0).should_gain_from(share(2)) && !share(1).should_gain_from(share(2)));
     }
 }

@@ -280,7 +280,7 @@ impl<E: Engine> State<E> {
                 Err(RejectReason::no_room(
                     name,
                     stands,
-                    self.has_its_part(name),
+                    self.at_fair_share(name),
                     retry_after,
                 ))
             }

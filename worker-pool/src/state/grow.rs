@@ -10,8 +10,8 @@ use crate::mailbox::Mailbox;
 use crate::observe::{PoolEvent, RetireReason};
 use crate::placement::{Displacing, Grow, ThreadView, View, room};
 use crate::state::queue::LINE_MIN;
+use crate::state::slots::Table;
 use crate::state::{Assignment, Effects, Hosted, Life, Phase, State, Version};
-use crate::thread::Table;
 use crate::time::after;
 
 /// How many workers a version has.

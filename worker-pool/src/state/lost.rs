@@ -9,8 +9,8 @@ use isopod_outcome::{Failure, Outcome};
 use crate::engine::{Engine, SlotId, Stop, WorkerId};
 use crate::health::Unhealthy;
 use crate::observe::{PoolEvent, RetireReason};
+use crate::state::slots::Running;
 use crate::state::{Departure, Effects, Hosted, Life, Mail, Phase, State};
-use crate::thread::Running;
 use crate::time::after;
 
 /// A worker whose code is ended has this long to say so itself: it knows more.

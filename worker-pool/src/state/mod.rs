@@ -1,8 +1,9 @@
 //! Everything the pool decides on, behind one lock: scripts with their queues, threads with their workers.
 //!
 //! The files follow an event: `accept` takes it in, `grow` finds its script a thread, `serve` is what a worker asks for
-//! while it lives, `depart` what its thread says when it is gone, `close` ends it all. Nothing here runs foreign code or
-//! waits: what must be done outside the lock is left in [`Effects`].
+//! while it lives, `depart` what its thread says when it is gone, `close` ends it all. `slots` has the events that a worker
+//! runs, behind a lock of its own. Nothing here runs foreign code or waits: what must be done outside the lock is left in
+//! [`Effects`].
 
 mod accept;
 #[cfg(all(test, not(feature = "shuttle")))]
@@ -17,6 +18,7 @@ mod queue;
 mod serve;
 mod settle;
 mod share;
+pub(crate) mod slots;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -41,11 +43,11 @@ use crate::overload::Crowd;
 use crate::placement::ThreadView;
 use crate::recorder::Recorder;
 use crate::state::queue::Queue;
+use crate::state::slots::Table;
 use crate::stats::Counters;
 use crate::sync::Mutex;
 use crate::sync::channel;
 use crate::sync::thread::JoinHandle;
-use crate::thread::Table;
 
 /// What the one lock protects.
 pub(crate) struct State<E: Engine> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::engine::Engine;
-use crate::overload::fair::{Share, has_its_part};
+use crate::overload::fair::{Share, at_fair_share};
 use crate::placement::Displacing;
 use crate::state::{Phase, Script, State};
 
@@ -77,7 +77,7 @@ impl<E: Engine> State<E> {
 
     /// Whether the script has all of the pool that it may have beside others: as many workers as it is allowed, where the pool has
     /// more threads, or its part of them, where others want theirs.
-    pub(super) fn has_its_part(&self, name: &str) -> bool {
+    pub(super) fn at_fair_share(&self, name: &str) -> bool {
         let Some(script) = self.scripts.get(name) else {
             return false;
         };
@@ -96,6 +96,6 @@ impl<E: Engine> State<E> {
             return false;
         }
         all.push(own);
-        has_its_part(own, all, self.threads.iter().filter(|thread| thread.is_alive()).count())
+        at_fair_share(own, all, self.threads.iter().filter(|thread| thread.is_alive()).count())
     }
 }

@@ -15,11 +15,11 @@ use crate::mailbox::Park;
 use crate::observe::RetireReason;
 use crate::recorder::{Recorder, Series};
 use crate::shared::Shared;
+use crate::state::slots::{Running, Slots};
 use crate::state::{Assignment, Departure, Mail, Next};
 use crate::sync::{Mutex, MutexGuard, clock};
 use crate::thread::linger::Linger;
 use crate::thread::pulse::Pulse;
-use crate::thread::slots::{Running, Slots};
 use crate::time::after;
 
 /// After so many turns the `LocalSet` gets a turn of its own.

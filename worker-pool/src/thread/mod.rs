@@ -4,7 +4,6 @@ mod event_loop;
 mod host;
 mod linger;
 mod pulse;
-mod slots;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,8 +14,6 @@ use crate::observe::RetireReason;
 use crate::shared::Shared;
 use crate::state::{Assignment, Departure, Spawn};
 use crate::sync::clock;
-
-pub(crate) use slots::{Running, Table};
 
 /// The whole life of one worker thread.
 pub(crate) fn run<E: Engine>(shared: &Arc<Shared<E>>, spawn: &Spawn<E>) {

@@ -1,0 +1,35 @@
+//! Waiting for the answer to an event.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+
+use futures::channel::oneshot;
+use isopod_runtime::handlers::Fault;
+
+use super::engine::failure;
+use crate::{Failure, Outcome, Ticket};
+
+type Answered<T> = oneshot::Receiver<Result<T, Fault>>;
+
+/// Waits for the answer. Dropped before, it cancels the event.
+pub(super) async fn wait<T>(answer: Answered<T>, ticket: Ticket) -> Result<(T, Ticket), Failure> {
+    let mut answer = answer;
+    let answered = poll_fn(|cx| match Pin::new(&mut answer).poll(cx) {
+        Poll::Ready(answered) => Poll::Ready(Ok(answered)),
+        // Where its thread does not come back, nobody will answer.
+        Poll::Pending => ticket.poll_lost(cx).map(Err),
+    });
+    match answered.await? {
+        Ok(Ok(answer)) => Ok((answer, ticket)),
+        Ok(Err(fault)) => {
+            let failure = ticket.lost().unwrap_or_else(|| failure(fault));
+            // The event may still have work to wait for; its caller has what it came for.
+            ticket.detach();
+            Err(failure)
+        }
+        Err(oneshot::Canceled) => Err(ticket
+            .lost()
+            .unwrap_or_else(|| Failure::new(Outcome::WorkerLost, "the worker was lost while it held the event"))),
+    }
+}

@@ -1,0 +1,84 @@
+//! The caller's hold on an accepted event.
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use isopod_outcome::Failure;
+
+use crate::job::EventId;
+use crate::line::Line;
+use crate::shared::Cancel;
+
+/// The caller's hold on an accepted event. Dropping it cancels the event, as when a client disconnects;
+/// [`Ticket::detach`] it once the answer is there, so that work the handler goes on with is not canceled.
+#[must_use = "dropping a ticket cancels its event"]
+pub struct Ticket {
+    event: EventId,
+    line: Arc<Line>,
+    held: Option<(Arc<dyn Cancel>, Arc<str>)>,
+}
+
+impl Ticket {
+    pub(crate) fn new(event: EventId, line: Arc<Line>, pool: Arc<dyn Cancel>, script: Arc<str>) -> Self {
+        Self {
+            event,
+            line,
+            held: Some((pool, script)),
+        }
+    }
+
+    /// The event's number.
+    #[must_use]
+    pub const fn event_id(&self) -> EventId {
+        self.event
+    }
+
+    /// Polls for the loss of the event. Ready, with how the event ended, once its worker's thread is stuck, so that no answer
+    /// will come by the way that the event carries; it stays ready from then on.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// # use isopod_pool::{Failure, Ticket};
+    /// # use std::future::poll_fn;
+    /// async fn answer<T>(answer: impl Future<Output = T> + Unpin, ticket: &Ticket) -> Result<T, Failure> {
+    ///     let lost = poll_fn(|cx| ticket.poll_lost(cx));
+    ///     match futures::future::select(answer, lost).await {
+    ///         futures::future::Either::Left((answer, _)) => Ok(answer),
+    ///         futures::future::Either::Right((failure, _)) => Err(failure),
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub fn poll_lost(&self, cx: &Context<'_>) -> Poll<Failure> {
+        self.line.poll_lost(cx)
+    }
+
+    /// Returns how the event ended, once it was lost. Check this before the answer of a worker: a worker that was lost
+    /// answers too late.
+    #[must_use]
+    pub fn lost(&self) -> Option<Failure> {
+        self.line.lost()
+    }
+
+    /// Lets the event go on by itself.
+    pub fn detach(mut self) {
+        self.held = None;
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if let Some((shared, script)) = self.held.take() {
+            shared.cancel(&script, self.event);
+        }
+    }
+}
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket")
+            .field("event", &self.event)
+            .finish_non_exhaustive()
+    }
+}
