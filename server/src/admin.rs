@@ -28,7 +28,7 @@ use crate::{
     dispatch::Readiness,
     error::StartError,
     listener::{claim_tcp, listen_tcp},
-    metrics::{self, Metric},
+    metric::{self, Metric},
 };
 
 /// Maximum number of connections. Above it the longest idle one is closed.
@@ -231,7 +231,7 @@ impl<S: Status> Desk<S> {
             "/metrics" => shown(
                 StatusCode::OK,
                 HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"),
-                metrics::prometheus(&self.status.figures()),
+                metric::prometheus(&self.status.figures()),
             ),
             _ => match serde_json::to_string(&self.status.figures()) {
                 Ok(json) => shown(StatusCode::OK, HeaderValue::from_static("application/json"), json),

@@ -14,11 +14,9 @@ use crate::{
     config::Limits,
     cut::Cut,
     inbound::Framing,
-    traffic::Traffic,
+    traffic::{Traffic, WINDOW_BYTES},
 };
 
-/// Window of an HTTP/2 stream.
-pub(crate) const WINDOW_BYTES: usize = 1 << 20;
 /// Time for a client without a request once server drained: its request may be in flight or unread; on HTTP/2 it has
 /// to acknowledge the close.
 const LEAVE_WITHIN: Duration = Duration::from_millis(500);

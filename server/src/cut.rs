@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::metrics::{Metric, MetricKind};
+use crate::metric::{Metric, MetricKind};
 
 /// Reason for cutting a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

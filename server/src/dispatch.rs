@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version};
 
 use isopod_outcome::Failure;
 
-use crate::metrics::Metric;
+use crate::metric::Metric;
 
 /// Any error, as used by bodies.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

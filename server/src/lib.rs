@@ -4,7 +4,7 @@
 //! `listener` and `accept` (a connection), `watched`, `inbound` and `chunks` (its bytes), `connection` (its time limits),
 //! `traffic` and `cut` (abuse limits), `service` (one request), `client` (its client), `ingress` (rejection), `target` and
 //! `route` (its worker), [`Dispatch`], `head`, `reply` and `respond` (the response and its record). `server` starts and
-//! stops; `running` has the handles. `admin` shows health and metrics of this server or of any [`Status`], with access
+//! stops; `shared` has the state of all connections, `running` the handles. `counts` has the metrics, `metric` their format. `admin` shows health and metrics of this server or of any [`Status`], with access
 //! control in `access`.
 //!
 //! An internal crate: depend on [`isopod`](https://docs.rs/isopod), which re-exports what programs use.
@@ -18,6 +18,7 @@ mod client;
 mod clock;
 mod config;
 mod connection;
+mod counts;
 mod cut;
 mod dispatch;
 mod error;
@@ -25,13 +26,14 @@ mod head;
 mod inbound;
 mod ingress;
 mod listener;
-mod metrics;
+mod metric;
 mod reply;
 mod respond;
 mod route;
 mod running;
 mod server;
 mod service;
+mod shared;
 mod stream;
 mod target;
 mod tls;
@@ -45,7 +47,7 @@ pub use config::{Address, Limits, Listen, Mode, ServerConfig, TlsFiles};
 pub use dispatch::{Body, BoxError, Dispatch, Readiness, RequestId, RequestMeta, Scheme, Tls};
 pub use error::StartError;
 pub use isopod_outcome::{Failure, Outcome};
-pub use metrics::{Metric, MetricKind, Sample};
+pub use metric::{Metric, MetricKind, Sample};
 pub use respond::status_of;
 pub use route::{RouteError, Routes};
 pub use running::{Running, ServerHandle, ShutdownReport};

@@ -19,7 +19,7 @@ use crate::{
     connection::Connection,
     cut::Cut,
     dispatch::{Body, BoxError, RequestId},
-    server::Core,
+    shared::Core,
 };
 
 /// A request from its headers to the end of its response. If dropped early, it records that the client disconnected.

@@ -11,9 +11,9 @@ use tokio::sync::oneshot;
 
 use crate::{
     config::Address,
-    metrics::Metric,
+    metric::Metric,
     route::Routes,
-    server::{Core, Stage},
+    shared::{Core, Stage},
     tls::TlsError,
 };
 

@@ -3,107 +3,30 @@
 use std::{
     future::Future,
     net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU8, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
 use tokio::{
     net::TcpListener,
     runtime::Handle,
-    sync::{Semaphore, oneshot, watch},
+    sync::{Semaphore, oneshot},
     task::JoinSet,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 
 use crate::{
     accept::Accept,
     access::AdminAccess,
     admin::{self, AdminListener, Status},
-    client::TrustedProxy,
-    clock::Clock,
-    config::{Address, Limits, Mode, ServerConfig},
+    config::{Address, ServerConfig},
     dispatch::{Dispatch, Readiness},
     error::StartError,
     listener::{Claim, Listener},
-    metrics::{Counts, Metric},
-    route::Routes,
+    metric::Metric,
     running::{Running, ServerHandle, ShutdownReport},
-    tls::Identity,
+    shared::{App, Core, Stage},
 };
-
-/// Stage of the server. It only moves forward.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Debug)]
-#[repr(u8)]
-pub(crate) enum Stage {
-    Serving,
-    /// No new connections; existing ones, and those in flight, are served.
-    Draining,
-    /// Listeners and idle connections are closed.
-    Closing,
-}
-
-/// State shared by all connections, independent of the dispatch.
-pub(crate) struct Core {
-    pub(crate) limits: Arc<Limits>,
-    pub(crate) routes: ArcSwap<Routes>,
-    pub(crate) trusted_proxies: Vec<TrustedProxy>,
-    pub(crate) depth_key: Option<String>,
-    pub(crate) identities: Vec<Arc<Identity>>,
-    pub(crate) mode: Mode,
-    pub(crate) clock: Arc<Clock>,
-    pub(crate) counts: Counts,
-    /// Canceled when [`Stage::Closing`] begins: the listeners close.
-    pub(crate) closing: CancellationToken,
-    /// Canceled when every connection is dropped at once.
-    pub(crate) cut: CancellationToken,
-    stage: AtomicU8,
-    drain: watch::Sender<Option<Duration>>,
-}
-
-pub(crate) struct App<D> {
-    pub(crate) core: Arc<Core>,
-    pub(crate) dispatch: D,
-}
-
-impl Core {
-    pub(crate) fn stage(&self) -> Stage {
-        match self.stage.load(Ordering::Acquire) {
-            0 => Stage::Serving,
-            1 => Stage::Draining,
-            _ => Stage::Closing,
-        }
-    }
-
-    pub(crate) fn is_draining(&self) -> bool {
-        self.stage() != Stage::Serving
-    }
-
-    /// Completes when the server starts to drain.
-    pub(crate) fn draining(&self) -> impl Future<Output = ()> + Send + use<> {
-        let mut drain = self.drain.subscribe();
-        async move {
-            // The sender lives in the core; if it is gone, so is the server.
-            let _ = drain.wait_for(Option::is_some).await;
-        }
-    }
-
-    /// Starts to drain, if it has not yet; until then the last deadline counts.
-    pub(crate) fn drain_within(&self, deadline: Duration) {
-        self.drain.send_replace(Some(deadline));
-    }
-
-    fn enter(&self, stage: Stage) {
-        self.stage.fetch_max(stage as u8, Ordering::AcqRel);
-        self.clock.wake_all();
-        if stage == Stage::Closing {
-            self.closing.cancel();
-        }
-    }
-}
 
 /// A server that is not started.
 ///
@@ -167,26 +90,15 @@ impl ServerConfig {
             return Err(StartError::NoListener);
         }
         let claims: Vec<_> = self.listeners.iter().map(Claim::new).collect::<Result<_, _>>()?;
-        let core = Arc::new(Core {
-            clock: Clock::new(self.limits.resolution()),
-            limits: Arc::new(self.limits),
-            routes: ArcSwap::from_pointee(self.routes),
-            trusted_proxies: self.trusted_proxies,
-            depth_key: self.depth_key,
-            identities: claims.iter().filter_map(Claim::identity).collect(),
-            mode: self.mode,
-            counts: Counts::default(),
-            closing: CancellationToken::new(),
-            cut: CancellationToken::new(),
-            stage: AtomicU8::new(Stage::Serving as u8),
-            drain: watch::Sender::new(None),
-        });
+        let identities = claims.iter().filter_map(Claim::identity).collect();
         Ok(Bound {
-            handle: ServerHandle { core },
             addresses: claims.iter().map(|claim| claim.address().clone()).collect(),
             claims,
             admin: self.admin.map(AdminListener::bind).transpose()?,
             threads: self.threads.max(1),
+            handle: ServerHandle {
+                core: Arc::new(Core::new(self, identities)),
+            },
         })
     }
 }
@@ -355,7 +267,7 @@ async fn run<D: Dispatch>(
     };
     let life = async {
         core.draining().await;
-        let deadline = core.drain.borrow().unwrap_or_default();
+        let deadline = core.drain_deadline();
         let open = core.counts.requests_open.load(Ordering::Acquire);
         let before = core.counts.answered();
         core.enter(Stage::Draining);

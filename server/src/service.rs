@@ -17,7 +17,7 @@ use crate::{
     ingress::{self, Fault, Refusal},
     reply::{Content, Reply, Ticket},
     respond::{self, Format},
-    server::App,
+    shared::App,
     target::Target,
 };
 

@@ -4,8 +4,10 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use crate::{config::Limits, connection::WINDOW_BYTES, cut::Cut};
+use crate::{config::Limits, cut::Cut};
 
+/// Window of an HTTP/2 stream.
+pub(crate) const WINDOW_BYTES: usize = 1 << 20;
 /// Size of a frame's head.
 const FRAME_BYTES: u64 = 9;
 /// Bytes on the wire allowed per useful byte: small frames, window updates and pings are part of normal use.
