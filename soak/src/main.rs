@@ -7,6 +7,7 @@
 mod act;
 mod books;
 mod client;
+mod options;
 mod origin;
 mod plan;
 mod project;
@@ -25,6 +26,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use clap::Parser;
 
+use crate::options::Options;
 use crate::plan::{Mix, Plan};
 
 #[derive(Parser)]
@@ -88,7 +90,7 @@ fn soak(arguments: &Arguments) -> Result<bool> {
         }
         return Ok(true);
     }
-    let options = run::Options {
+    let options = Options {
         length: Duration::from_secs_f64(arguments.minutes * 60.0),
         seed,
         mix,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::run::Options;
+use crate::options::Options;
 use crate::server::Footprint;
 use crate::tally::{Latency, Tally};
 use crate::trend::Trend;

@@ -1,6 +1,5 @@
 //! A soak from its start to its verdict.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -12,8 +11,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::act::Scene;
 use crate::books::{self, Metrics};
+use crate::options::Options;
 use crate::origin::Origin;
-use crate::plan::{Mix, Plan};
+use crate::plan::Plan;
 use crate::project::{Project, THREADS};
 use crate::report::{Evidence, Report};
 use crate::server::{Footprint, Server};
@@ -29,14 +29,6 @@ const REST: Duration = Duration::from_secs(20);
 const RECOVERY: Duration = Duration::from_secs(30);
 /// How long a thread is given to every worker that keeps something on it.
 const SPREAD: Duration = Duration::from_secs(120);
-
-/// What is asked for.
-pub(crate) struct Options {
-    pub(crate) length: Duration,
-    pub(crate) seed: u64,
-    pub(crate) mix: Mix,
-    pub(crate) program: PathBuf,
-}
 
 type Stop = watch::Receiver<bool>;
 

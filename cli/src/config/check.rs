@@ -7,7 +7,8 @@ use serde_json::Value as Json;
 
 use super::document::{Entry, KeyPath, Node, Value};
 use super::problem::{Fault, Problem};
-use super::source::{Place, Source, Span};
+use super::place::Place;
+use super::source::{Source, Span};
 use super::values;
 
 /// Returns all problems of `node` under `schema`. A misspelled key may have been meant for one of `elsewhere`, the keys that

@@ -27,6 +27,7 @@ mod document;
 mod env_file;
 mod file;
 mod overrides;
+mod place;
 mod pool;
 mod problem;
 mod resolve;
@@ -55,13 +56,13 @@ pub use file::Var;
 pub use overrides::Overrides;
 pub(crate) use overrides::threads;
 pub use pool::{OsScheduling, Pool};
+pub use place::Place;
 pub use problem::{ConfigError, Fault, Note, Problem, Weight};
 pub use schema::schema;
 pub use sections::{
     Ingress, Jsx, Limits, Log, LogFormat, LogLevel, Mode, Modules, Network, Policy, Recycle, Shutdown, Tls,
 };
 pub use settings::{Admin, Config, Database, Events, Route, Worker};
-pub use source::Place;
 pub use values::{DatabaseUrl, Listen, NetworkRule, ProxyAddress, RoutePattern, Secret, TopicPattern};
 
 use document::{KeyPath, Node};

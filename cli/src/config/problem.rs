@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::source::Place;
+use super::place::Place;
 
 /// An error that prevents loading a configuration.
 ///

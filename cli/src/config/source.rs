@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::ConfigError;
+use super::place::Place;
 
 /// Byte offsets into a [`Source`].
 pub(super) type Span = Range<usize>;
@@ -13,19 +14,6 @@ pub(super) type Span = Range<usize>;
 pub(super) struct Source {
     path: PathBuf,
     text: String,
-}
-
-/// A place in a file, for display.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The file.
-    pub file: PathBuf,
-    /// The line, from 1.
-    pub line: usize,
-    /// The column in characters, from 1.
-    pub column: usize,
-    /// The line with the place underlined; empty if it may contain a password.
-    pub frame: String,
 }
 
 impl Source {

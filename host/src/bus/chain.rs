@@ -6,9 +6,11 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use tokio::runtime::Handle;
 
+use super::broker::Published;
+use super::error::{PublishError, SubscribeError};
+use super::handle::Bus;
 use super::handler::{Handler, HandlerContext, HandlerOptions};
 use super::message::{Message, Payload, Source};
-use super::publish::{Bus, PublishError, Published, SubscribeError};
 use super::results::{AnnounceError, ResultError, ResultRef, Results};
 use super::topic::Pattern;
 use crate::supervise::BoxError;

@@ -12,8 +12,10 @@ use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::broker::Published;
+use super::error::{PublishError, SubscribeError};
+use super::handle::Bus;
 use super::message::{Message, Source};
-use super::publish::{Bus, PublishError, Published, SubscribeError};
 use super::subscription::{Delivery, SubscribeOptions, Subscription};
 use crate::supervise::{BoxError, Panicked};
 

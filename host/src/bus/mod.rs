@@ -2,8 +2,8 @@
 //! of itself. It must not know who listens, and it never waits for one who does.
 //!
 //! Needs no runtime: publishing is a function call, and what is awaited can be awaited on any executor. In the order of the
-//! data: [`topic`](Topic) and [`message`](Message) are what is published, `index` finds who wants it, `queue` keeps it for
-//! each of them, [`Subscription`] reads it; [`Bus::on`] runs a handler for each, [`SystemEvent`] is what the system
+//! data: [`topic`](Topic) and [`message`](Message) are what is published, `broker` hands it over: `index` finds its subscribers, and `queue` keeps it
+//! for each of them, [`Subscription`] reads it; [`Bus::on`] runs a handler for each, [`SystemEvent`] is what the system
 //! publishes, [`Results`] keeps what is announced rather than sent, and [`Chain`] wakes one by another's results.
 //!
 //! ```
@@ -21,11 +21,13 @@
 //! # }).expect("a bus");
 //! ```
 
+mod broker;
 mod chain;
+mod error;
+mod handle;
 mod handler;
 mod index;
 mod message;
-mod publish;
 mod queue;
 #[cfg(test)]
 mod queue_tests;
@@ -41,12 +43,14 @@ mod lock {
     pub(super) use std::sync::{Mutex, MutexGuard};
 }
 
+pub use broker::Published;
 pub use chain::{Chain, ChainContext, ChainTarget};
+pub use error::{PublishError, SubscribeError};
+#[cfg(feature = "v8")]
+pub(crate) use handle::WeakBus;
+pub use handle::{Bus, BusBuilder};
 pub use handler::{Handler, HandlerContext, HandlerOptions, HandlerStats};
 pub use message::{Message, NotJson, Payload, Source};
-#[cfg(feature = "v8")]
-pub(crate) use publish::WeakBus;
-pub use publish::{Bus, BusBuilder, PublishError, Published, SubscribeError};
 pub use queue::{End, Slow};
 pub use results::{AnnounceError, ResultError, ResultRef, Results, ResultsBuilder, ResultsStats};
 pub use subscription::{Delivery, SubscribeOptions, Subscription};

@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::broker::Published;
+use super::error::PublishError;
+use super::handle::Bus;
 use super::message::{Message, Payload, Source};
-use super::publish::{Bus, PublishError, Published};
 use super::topic::Topic;
 
 /// How many bytes the name of a result may have.

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use futures::Stream;
 
+use super::broker::Broker;
 use super::message::Message;
-use super::publish::Shared;
 use super::queue::{End, Item, Queue, Slow};
 use super::topic::Pattern;
 
@@ -49,7 +49,7 @@ pub struct Subscription {
     id: u64,
     patterns: Arc<[Pattern]>,
     queue: Arc<Queue<Arc<Message>>>,
-    bus: Weak<Shared>,
+    bus: Weak<Broker>,
 }
 
 impl Subscription {
@@ -57,7 +57,7 @@ impl Subscription {
         id: u64,
         patterns: Arc<[Pattern]>,
         queue: Arc<Queue<Arc<Message>>>,
-        bus: Weak<Shared>,
+        bus: Weak<Broker>,
     ) -> Self {
         Self {
             id,

@@ -1,4 +1,4 @@
-//! What the system tells of itself on the bus, and the way there for what a pool tells its observer.
+//! What the system publishes about itself, and how the events of a pool map to it.
 
 use std::sync::Arc;
 
@@ -6,7 +6,6 @@ use isopod_pool::PoolEvent;
 use serde::{Deserialize, Serialize};
 
 use super::message::Payload;
-use super::publish::Bus;
 use super::topic::{RESERVED, Topic};
 
 /// Something that happened to the system. Published under [`SystemEvent::topic`], with itself as JSON.
@@ -193,23 +192,8 @@ impl SystemEvent {
     }
 }
 
-impl Bus {
-    /// What a pool is to call so that its events come onto this bus: give it to
-    /// [`PoolBuilder::on`](isopod_pool::PoolBuilder::on).
-    ///
-    /// It does not block, and does not keep the bus open. An event nobody has subscribed to costs a look into the index.
-    pub fn observer(&self) -> impl Fn(&PoolEvent) + Send + Sync + 'static {
-        let bus = self.downgrade();
-        move |event| {
-            if let (Some(bus), Some(event)) = (bus.upgrade(), system_event(event)) {
-                bus.publish_system(&event);
-            }
-        }
-    }
-}
-
-/// What an event of a pool is called on the bus; `None` for one that this version does not know.
-fn system_event(event: &PoolEvent) -> Option<SystemEvent> {
+/// Returns the bus's event for one of a pool; `None` for one that this version does not know.
+pub(super) fn system_event(event: &PoolEvent) -> Option<SystemEvent> {
     Some(match event {
         PoolEvent::WorkerStarted {
             worker,

@@ -57,8 +57,15 @@ pub struct HostBuilder {
     db: crate::db::DbOptions,
 }
 
+impl Host {
+    /// Creates a builder with default settings.
+    pub fn builder() -> HostBuilder {
+        HostBuilder::new()
+    }
+}
+
 impl HostBuilder {
-    pub(super) fn new() -> Self {
+    fn new() -> Self {
         Self {
             modules: Vec::new(),
             discover: false,

@@ -8,7 +8,6 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::runtime::{Builder, Handle};
 
-use super::builder::HostBuilder;
 use super::drive::{Ended, Ground, drive};
 use super::error::HostError;
 use super::limits::PhaseLimits;
@@ -111,11 +110,6 @@ impl Plan {
 type Outcome = Result<Report, HostError>;
 
 impl Host {
-    /// Begins to declare a host.
-    pub fn builder() -> HostBuilder {
-        HostBuilder::new()
-    }
-
     /// Runs the host until something stops it. Dropping the future stops it, too.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 mod builder;
 mod drive;
 mod error;
+mod failure;
 mod host;
 mod limits;
 mod report;
@@ -14,11 +15,12 @@ mod step;
 mod stop;
 
 pub use builder::{BuildError, HostBuilder};
-pub use error::{HostError, ModuleError, Reason};
+pub use error::HostError;
+pub use failure::{ModuleError, Reason};
 pub use host::{Host, Running};
 pub use limits::PhaseLimits;
 pub use report::{End, ModuleReport, PhaseReport, Report};
 pub use shutdown::Shutdown;
 pub use stop::{Cause, HostHandle};
 
-pub(crate) use error::panic_message;
+pub(crate) use failure::panic_message;

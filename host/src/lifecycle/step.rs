@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use tokio::sync::Mutex;
 use tracing::Instrument;
 
-use super::error::{Reason, panic_message};
+use super::failure::{Reason, panic_message};
 use super::report::{End, ModuleReport, PhaseReport};
 use crate::bus::SystemEvent;
 use crate::context::{Context, Settled};

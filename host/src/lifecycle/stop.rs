@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::error::{ModuleError, Reason};
+use super::failure::{ModuleError, Reason};
 use crate::bus::{Bus, SystemEvent};
 use crate::module::Phase;
 

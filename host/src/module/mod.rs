@@ -9,15 +9,9 @@ use async_trait::async_trait;
 use crate::Context;
 
 pub use order::{Node, OrderError, order};
-pub use phase::Phase;
+pub use phase::{BoxError, Phase, PhaseResult};
 pub use register::Registration;
 pub(crate) use register::discovered;
-
-/// Any error: what a module's phases may fail with.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// What a phase of a module ends with.
-pub type PhaseResult = Result<(), BoxError>;
 
 /// One part of a process: an ingress, a scheduler, a pool, a thing of the embedder's.
 ///

@@ -2,6 +2,12 @@
 
 use std::fmt;
 
+/// Any error: what a module's phases may fail with.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a phase of a module ends with.
+pub type PhaseResult = Result<(), BoxError>;
+
 /// A stage in the life of every module. All modules finish one before the first of them begins the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Phase {

@@ -1,16 +1,15 @@
-//! One script's place on a bus: what it publishes, and where what it subscribes to comes from.
+//! Connects one script to a bus: its binding, and its subscriptions.
 
 use std::fmt;
 use std::sync::Arc;
 
-use isopod_pool::js::publish::{Outgoing, Publish, Refused};
+use isopod_pool::js::publish::Publish;
 use isopod_pool::js::{Binding, Pool};
 use tokio::runtime::Handle;
 
-use super::causes::Causes;
 use super::deliver::{DeliverOptions, WorkerSubscription};
-use super::payload::payload_of;
-use crate::bus::{Bus, Message, Pattern, PublishError, Source, SubscribeError, Topic, TopicError, WeakBus};
+use super::place::Place;
+use crate::bus::{Bus, Pattern, SubscribeError, TopicError};
 
 /// One script's place on a bus; see [the module](super). Cloning it makes another handle of the same place.
 ///
@@ -19,13 +18,6 @@ use crate::bus::{Bus, Message, Pattern, PublishError, Source, SubscribeError, To
 #[derive(Clone)]
 pub struct EventBridge {
     place: Arc<Place>,
-}
-
-pub(super) struct Place {
-    pub(super) script: Arc<str>,
-    pub(super) bus: WeakBus,
-    pub(super) causes: Arc<Causes>,
-    publishes: Vec<Pattern>,
 }
 
 impl EventBridge {
@@ -81,49 +73,6 @@ impl EventBridge {
 
 fn parse(patterns: &[&str]) -> Result<Vec<Pattern>, TopicError> {
     patterns.iter().map(|pattern| pattern.parse()).collect()
-}
-
-/// Why a script's message was not taken. The script sees the text.
-#[derive(Debug, thiserror::Error)]
-enum NotTaken {
-    #[error(transparent)]
-    Topic(#[from] TopicError),
-    #[error("this script may not publish under `{topic}`: it may under {allowed}")]
-    Forbidden { topic: Topic, allowed: String },
-    #[error(transparent)]
-    Bus(#[from] PublishError),
-}
-
-impl Place {
-    fn take(&self, outgoing: Outgoing) -> Result<(), NotTaken> {
-        let topic: Topic = outgoing.topic.parse()?;
-        if !self.publishes.iter().any(|pattern| pattern.matches(&topic)) {
-            let allowed = self.allowed();
-            return Err(NotTaken::Forbidden { topic, allowed });
-        }
-        let bus = self.bus.upgrade().ok_or(PublishError::Closed)?;
-        let message = Message::new(topic, payload_of(outgoing.data)).by(Source::worker(Arc::clone(&self.script)));
-        let cause = outgoing.cause.and_then(|id| self.causes.of_id(id));
-        bus.publish(match cause {
-            Some(cause) => message.caused_by(&cause),
-            None => message.at_depth(outgoing.depth),
-        })?;
-        Ok(())
-    }
-
-    fn allowed(&self) -> String {
-        let allowed: Vec<_> = self.publishes.iter().map(|pattern| pattern.as_str()).collect();
-        if allowed.is_empty() {
-            return "none".to_owned();
-        }
-        allowed.join(", ")
-    }
-}
-
-impl Publish for Place {
-    fn publish(&self, message: Outgoing) -> Result<(), Refused> {
-        self.take(message).map_err(|error| Refused(error.to_string()))
-    }
 }
 
 impl fmt::Debug for EventBridge {

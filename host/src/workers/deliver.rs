@@ -13,8 +13,8 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::bridge::Place;
 use super::payload::to_worker;
+use super::place::Place;
 use crate::bus::{Delivery, Message, SubscribeOptions, Subscription, SystemEvent};
 
 /// How messages are handed to a script.

@@ -36,6 +36,7 @@ mod chain;
 mod deliver;
 mod exports;
 mod payload;
+mod place;
 mod record;
 mod results;
 mod task;

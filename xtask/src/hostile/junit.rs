@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::rows::Test;
+use super::case::Test;
 
 /// Whether tests passed, by their binary and path.
 #[derive(Debug, Default)]

@@ -1,6 +1,7 @@
 //! `cargo xtask hostile`: the hostile scenarios, the tests that show what comes of each, and the table of both in
 //! `docs/security.md`, which nobody writes by hand.
 
+mod case;
 mod junit;
 mod rows;
 mod table;

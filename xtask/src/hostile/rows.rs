@@ -4,20 +4,12 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
 
+use super::case::Test;
 use super::junit::Results;
 use crate::tidy::files::{self, File};
 use crate::workspace::Workspace;
 
 const REGISTRY: &str = "tests/hostile.toml";
-
-/// A test by its name, in the package that its file belongs to.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Test {
-    pub(super) package: String,
-    pub(super) name: String,
-    /// It takes minutes, and runs by itself.
-    pub(super) nightly: bool,
-}
 
 /// One scenario.
 #[derive(Debug)]

@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn a_row_says_what_came_of_its_tests() {
-        let test = super::super::rows::Test {
+        let test = super::super::case::Test {
             package: "p".to_owned(),
             name: "holds".to_owned(),
             nightly: false,

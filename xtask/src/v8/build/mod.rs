@@ -27,7 +27,7 @@ pub(crate) fn from_source(workspace: &Workspace, wanted: &Wanted, place: &Path, 
     let plan = Plan::make(workspace, wanted)?;
     // Before anything is installed: a plan that cannot work says so now.
     let edits = patch::edits(&plan)?;
-    shell::say(&plan.describe(place, &edits));
+    shell::say(&plan.describe(place, edits.iter().map(|edit| (edit.file, edit.why))));
     if dry_run {
         shell::say("dry run: every input checked; nothing was installed or compiled");
         return Ok(());

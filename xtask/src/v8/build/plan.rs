@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::ESTIMATE;
-use super::patch::Edit;
 use crate::shell;
 use crate::v8::wanted::{Wanted, locked_version};
 use crate::workspace::Workspace;
@@ -159,8 +158,8 @@ impl Plan {
         self.folder.join("python")
     }
 
-    /// What will happen, for a person to read.
-    pub(crate) fn describe(&self, place: &Path, edits: &[Edit]) -> String {
+    /// Describes what will happen, for a person to read. Each edit is a file and why it is edited.
+    pub(crate) fn describe<'a>(&self, place: &Path, edits: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
         let mut text = String::new();
         let mut line = |line: String| {
             text.push_str(&line);
@@ -179,8 +178,8 @@ impl Plan {
             "  to fetch with cargo:      {icu} {version}, temporal_capi {}",
             self.temporal
         ));
-        for edit in edits {
-            line(format!("  to edit in the copy:      {} ({})", edit.file, edit.why));
+        for (file, why) in edits {
+            line(format!("  to edit in the copy:      {file} ({why})"));
         }
         line(format!(
             "  in:                       {} (4 GB of disk, at most 3 GB of memory a compiler)",
@@ -259,7 +258,7 @@ mod tests {
         let wanted = Wanted::of(&workspace).unwrap();
         let plan = Plan::make(&workspace, &wanted).unwrap();
         let edits = super::super::patch::edits(&plan).unwrap();
-        let text = plan.describe(Path::new("the-place"), &edits);
+        let text = plan.describe(Path::new("the-place"), edits.iter().map(|edit| (edit.file, edit.why)));
         for part in [
             &wanted.version,
             GN,

@@ -1,0 +1,195 @@
+//! A bus as its users hold it, and its settings.
+
+use std::fmt;
+use std::sync::{Arc, Weak};
+
+use isopod_pool::PoolEvent;
+
+use super::broker::{Broker, Limits, Published};
+use super::error::{PublishError, SubscribeError};
+use super::message::Message;
+use super::queue::Queue;
+use super::subscription::{SubscribeOptions, Subscription};
+use super::system::{SystemEvent, system_event};
+use super::topic::{Pattern, Topic};
+
+/// The settings of a bus that is to be created; see [`Bus::builder`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder makes a bus with `build`"]
+pub struct BusBuilder(Limits);
+
+impl BusBuilder {
+    /// How many subscriptions there may be at a time. Default: 4096.
+    pub const fn subscribers_max(mut self, subscribers_max: usize) -> Self {
+        self.0.subscribers_max = subscribers_max;
+        self
+    }
+
+    /// How many bytes a topic or a pattern may have. Default: 255.
+    pub const fn topic_bytes_max(mut self, topic_bytes_max: usize) -> Self {
+        self.0.topic_bytes_max = topic_bytes_max;
+        self
+    }
+
+    /// How many segments a topic or a pattern may have. Default: 16.
+    pub const fn segments_max(mut self, segments_max: usize) -> Self {
+        self.0.segments_max = segments_max;
+        self
+    }
+
+    /// How many bytes the payload of a message may have. Default: 1 MiB.
+    pub const fn message_bytes_max(mut self, message_bytes_max: usize) -> Self {
+        self.0.message_bytes_max = message_bytes_max;
+        self
+    }
+
+    /// How many messages may lead to one, each published while the one before was handled. Default: 16.
+    pub const fn depth_max(mut self, depth_max: u32) -> Self {
+        self.0.depth_max = depth_max;
+        self
+    }
+
+    /// Makes the bus.
+    #[must_use]
+    pub fn build(self) -> Bus {
+        Bus {
+            broker: Arc::new(Broker::new(self.0)),
+        }
+    }
+}
+
+/// A bus. Cloning it makes another handle of the same bus; with the last handle, or by [`Bus::close`], all subscriptions
+/// end once they have read what waits for them.
+#[derive(Clone)]
+pub struct Bus {
+    broker: Arc<Broker>,
+}
+
+impl Default for Bus {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Bus {
+    /// A bus with the default limits.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// Begins to make a bus with limits of its own.
+    pub const fn builder() -> BusBuilder {
+        BusBuilder(Limits {
+            subscribers_max: 4096,
+            topic_bytes_max: 255,
+            segments_max: 16,
+            message_bytes_max: 1 << 20,
+            depth_max: 16,
+        })
+    }
+
+    /// Puts a message into the queue of each subscription that wants it. Never waits: a subscriber that is too slow loses
+    /// messages as its [`Slow`](super::Slow) policy says, and is told. Messages of one thread arrive in their order.
+    ///
+    /// # Errors
+    /// A limit that the message breaks, a topic that is the system's, or a closed bus.
+    pub fn publish(&self, message: Message) -> Result<Published, PublishError> {
+        if message.topic.is_reserved() {
+            return Err(PublishError::Reserved { topic: message.topic });
+        }
+        self.broker.publish(message)
+    }
+
+    /// Publishes what has happened to the system, under its reserved topic. A bus that is closed does not hear of it.
+    pub fn publish_system(&self, event: &SystemEvent) {
+        self.broker.publish_system(event, None);
+    }
+
+    /// Publishes what has happened to the system while `cause` was handled: it is one deeper, so that whoever fails at what
+    /// tells of its failures comes to an end.
+    pub fn publish_system_after(&self, event: &SystemEvent, cause: &Message) {
+        self.broker.publish_system(event, Some(cause));
+    }
+
+    /// Subscribes to one pattern, such as `orders.*` or `isopod.worker.>`.
+    ///
+    /// # Errors
+    /// A pattern that is none, as many subscriptions as there may be, or a closed bus.
+    pub fn subscribe(&self, pattern: &str, options: SubscribeOptions) -> Result<Subscription, SubscribeError> {
+        self.subscribe_all([pattern.parse()?], options)
+    }
+
+    /// Subscribes to several patterns at once. A message that more than one of them selects comes once.
+    ///
+    /// # Errors
+    /// As [`Bus::subscribe`].
+    pub fn subscribe_all(
+        &self,
+        patterns: impl IntoIterator<Item = Pattern>,
+        options: SubscribeOptions,
+    ) -> Result<Subscription, SubscribeError> {
+        let patterns: Arc<[Pattern]> = patterns.into_iter().collect();
+        let queue = Arc::new(Queue::new(options.capacity, options.slow));
+        let id = self.broker.subscribe(&patterns, &queue)?;
+        Ok(Subscription::new(id, patterns, queue, Arc::downgrade(&self.broker)))
+    }
+
+    /// Whether anybody would get a message under this topic now.
+    #[must_use]
+    pub fn has_subscribers(&self, topic: &Topic) -> bool {
+        self.broker.wanted(topic)
+    }
+
+    /// How many subscriptions there are.
+    #[must_use]
+    pub fn subscribers(&self) -> usize {
+        self.broker.subscribers()
+    }
+
+    /// A handle that does not keep the bus open.
+    pub(crate) fn downgrade(&self) -> WeakBus {
+        WeakBus(Arc::downgrade(&self.broker))
+    }
+
+    /// A number for a task that this bus is told of, unique here.
+    pub(crate) fn next_task(&self) -> u64 {
+        self.broker.next_task()
+    }
+
+    /// Ends all subscriptions, once they have read what waits for them, and refuses what comes.
+    pub fn close(&self) {
+        self.broker.close();
+    }
+
+    /// Returns an observer that publishes a pool's events on this bus: give it to
+    /// [`PoolBuilder::on`](isopod_pool::PoolBuilder::on).
+    ///
+    /// It does not block, and does not keep the bus open. An event nobody has subscribed to costs a look into the index.
+    pub fn observer(&self) -> impl Fn(&PoolEvent) + Send + Sync + 'static {
+        let bus = self.downgrade();
+        move |event| {
+            if let (Some(bus), Some(event)) = (bus.upgrade(), system_event(event)) {
+                bus.publish_system(&event);
+            }
+        }
+    }
+}
+
+/// A handle that does not keep the bus open, for what the bus itself serves.
+#[derive(Clone)]
+pub(crate) struct WeakBus(Weak<Broker>);
+
+impl WeakBus {
+    pub(crate) fn upgrade(&self) -> Option<Bus> {
+        self.0.upgrade().map(|broker| Bus { broker })
+    }
+}
+
+impl fmt::Debug for Bus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bus")
+            .field("subscribers", &self.subscribers())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,14 @@
+//! The settings of a soak.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::plan::Mix;
+
+/// What is asked for.
+pub(crate) struct Options {
+    pub(crate) length: Duration,
+    pub(crate) seed: u64,
+    pub(crate) mix: Mix,
+    pub(crate) program: PathBuf,
+}
