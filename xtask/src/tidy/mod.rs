@@ -3,6 +3,7 @@
 //! Each rule is a small pure function from what is there to findings. A place that has to break one says so on the line
 //! or the one above, with its reason: `tidy:allow(rule-name): reason`.
 
+mod circles;
 pub(crate) mod files;
 mod layout;
 mod text;
@@ -50,5 +51,6 @@ fn check(files: &[File]) -> Vec<Finding> {
     let mut findings: Vec<_> = files.iter().flat_map(text::check).collect();
     findings.extend(files.iter().flat_map(words::check));
     findings.extend(layout::check(files));
+    findings.extend(circles::check(files));
     findings
 }
