@@ -9,7 +9,7 @@ use isopod_pool::{BuildError, DeployError, Engine, Failure, Options, Pool, Shutd
 use crate::context::Context;
 use crate::module::{Module, Phase, PhaseResult};
 
-/// How much of a phase's limit the pool has before it cuts what is left, in percent; the rest is for it to do so.
+/// The part of a phase's limit after which the pool cuts what is left, in percent; cutting has the rest.
 const OWN_SHARE: u32 = 70;
 
 /// A pool that can be a module: that of any [`Engine`], and with the feature `v8` that of JavaScript workers.
@@ -120,7 +120,14 @@ pub struct PoolModule<P: Pooled> {
     scripts: Vec<(String, Arc<P::Script>, Options)>,
     make: Option<Make<P>>,
     pool: Option<P>,
+    drain_limit: Option<DrainLimit>,
+    close_limit: Option<Duration>,
+    on_end: Option<OnEnd>,
 }
+
+type DrainLimit = Box<dyn Fn() -> Duration + Send + Sync>;
+
+type OnEnd = Box<dyn Fn(Phase, ShutdownReport) + Send + Sync>;
 
 type Make<P> = Box<dyn FnOnce(&Context) -> Result<P, BuildError> + Send>;
 
@@ -143,6 +150,9 @@ impl<P: Pooled> PoolModule<P> {
             scripts: Vec::new(),
             make: Some(Box::new(make)),
             pool: None,
+            drain_limit: None,
+            close_limit: None,
+            on_end: None,
         }
     }
 
@@ -157,6 +167,29 @@ impl<P: Pooled> PoolModule<P> {
     #[must_use]
     pub fn script(mut self, name: impl Into<String>, script: impl Into<Arc<P::Script>>, options: Options) -> Self {
         self.scripts.push((name.into(), script.into(), options));
+        self
+    }
+
+    /// Sets how long accepted events may take to finish at [`Phase::Drain`], by a function that is called when that phase
+    /// begins. Default: 70 % of the phase's limit.
+    #[must_use]
+    pub fn drain_within(mut self, limit: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        self.drain_limit = Some(Box::new(limit));
+        self
+    }
+
+    /// Sets how long the pool's threads may take to end at [`Phase::Close`]. Default: 70 % of the phase's limit.
+    #[must_use]
+    pub const fn close_within(mut self, limit: Duration) -> Self {
+        self.close_limit = Some(limit);
+        self
+    }
+
+    /// Hands the reports of [`Phase::Drain`] and [`Phase::Close`] to this function. Events that were cut and threads that
+    /// are stuck are then no failures of the module. Default: they are [`PoolError::Cut`] and [`PoolError::Stuck`].
+    #[must_use]
+    pub fn on_end(mut self, report: impl Fn(Phase, ShutdownReport) + Send + Sync + 'static) -> Self {
+        self.on_end = Some(Box::new(report));
         self
     }
 
@@ -214,7 +247,16 @@ impl<P: Pooled> Module for PoolModule<P> {
         let Some(pool) = &self.pool else {
             return Ok(());
         };
-        let ShutdownReport { finished, cut, .. } = pool.drain(own(ctx, Phase::Drain)).await;
+        let limit = self
+            .drain_limit
+            .as_ref()
+            .map_or_else(|| own(ctx, Phase::Drain), |limit| limit());
+        let report = pool.drain(limit).await;
+        let ShutdownReport { finished, cut, .. } = report;
+        if let Some(on_end) = &self.on_end {
+            on_end(Phase::Drain, report);
+            return Ok(());
+        }
         tracing::info!(finished, cut, "the pool is drained");
         match cut {
             0 => Ok(()),
@@ -226,10 +268,14 @@ impl<P: Pooled> Module for PoolModule<P> {
         let Some(pool) = self.pool.take() else {
             return Ok(());
         };
-        match pool.shutdown(own(ctx, Phase::Close)).await.threads_stuck {
-            0 => Ok(()),
-            stuck => Err(PoolError::Stuck(stuck).into()),
+        let limit = self.close_limit.unwrap_or_else(|| own(ctx, Phase::Close));
+        let report = pool.shutdown(limit).await;
+        match (&self.on_end, report.threads_stuck) {
+            (Some(on_end), _) => on_end(Phase::Close, report),
+            (None, 0) => {}
+            (None, stuck) => return Err(PoolError::Stuck(stuck).into()),
         }
+        Ok(())
     }
 }
 

@@ -6,8 +6,8 @@
 use serde_json::Value as Json;
 
 use super::document::{Entry, KeyPath, Node, Value};
-use super::problem::{Fault, Problem};
 use super::place::Place;
+use super::problem::{Fault, Problem};
 use super::source::{Source, Span};
 use super::values;
 

@@ -55,8 +55,8 @@ pub use env_file::read_env_file;
 pub use file::Var;
 pub use overrides::Overrides;
 pub(crate) use overrides::threads;
-pub use pool::{OsScheduling, Pool};
 pub use place::Place;
+pub use pool::{OsScheduling, Pool};
 pub use problem::{ConfigError, Fault, Note, Problem, Weight};
 pub use schema::schema;
 pub use sections::{

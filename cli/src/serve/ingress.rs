@@ -10,9 +10,9 @@ use isopod_pool::js::fetch::OwnServers;
 use isopod_server::{Address, Bound, Running, ServerConfig};
 
 use super::assets::Assets;
+use super::deploy::Deploy;
 use super::dispatch::Workers;
 use super::life::Life;
-use super::pool::WorkerPool;
 use crate::logging;
 
 pub(super) struct Ingress {
@@ -47,7 +47,7 @@ impl Module for Ingress {
     }
 
     fn depends_on(&self) -> Vec<String> {
-        vec![WorkerPool::NAME.to_owned()]
+        vec![Deploy::NAME.to_owned()]
     }
 
     async fn build(&mut self, ctx: &Context) -> PhaseResult {

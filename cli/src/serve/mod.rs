@@ -1,14 +1,16 @@
 //! `isopod serve`: runs a host with a pool and a server.
 //!
 //! The host's modules in order: `events` logs the bus; `admin` answers probes, before all others start and until all have
-//! stopped; `pool` has the workers; `ingress` accepts requests; `scheduler` fires cron triggers; `watch` deploys changes,
-//! also on SIGHUP. They find each other's clients in the hub. `life` is the shared lifecycle state, `site` the deployed
-//! workers.
+//! stopped; `pool` has the threads, and `deployments` the workers; `ingress` accepts requests; `scheduler` fires cron
+//! triggers; `watch` deploys changes, also on SIGHUP. They find each other's clients in the hub. `life` is the shared
+//! lifecycle state.
 
 mod admin;
 mod assets;
 mod banner;
 mod changes;
+mod deploy;
+mod deployments;
 mod dispatch;
 mod events;
 mod http;
@@ -18,7 +20,6 @@ mod memory;
 mod pool;
 mod scheduler;
 mod signals;
-mod site;
 mod source;
 mod watch;
 
@@ -37,13 +38,14 @@ use isopod_runtime::run_in_short_slices;
 use self::admin::Admin;
 use self::assets::Assets;
 pub(crate) use self::changes::{Changes, Interest};
+use self::deploy::{Deploy, Mistake};
+pub(crate) use self::deployments::told;
 use self::events::EventLog;
 use self::ingress::Ingress;
 use self::life::Life;
+use self::memory::Returns;
 pub(crate) use self::pool::pool_builder;
-use self::pool::{Mistake, WorkerPool};
 use self::scheduler::Scheduler;
-pub(crate) use self::site::told;
 pub(crate) use self::source::{Environment, Source};
 use self::watch::Watch;
 use crate::config::{Config, OsScheduling, Overrides, Weight};
@@ -91,12 +93,15 @@ fn host(source: Source, config: &Arc<Config>, life: &Arc<Life>, watch: bool) -> 
         host = host.module(Admin::new(address, access, Arc::clone(life)));
     }
     let servers = OwnServers::new(key()?);
+    let returns = Returns::start()?;
     host = host
-        .module(WorkerPool::new(
+        .module(pool::module(config, life, returns.observer()))
+        .module(Deploy::new(
             Arc::clone(config),
             mistake,
             servers.clone(),
             Arc::clone(life),
+            returns,
         ))
         .module(Ingress::new(server, servers, assets, Arc::clone(life)))
         .module(Scheduler::new(Arc::clone(config)));

@@ -10,10 +10,10 @@ use isopod_server::ServerHandle;
 use tokio::sync::Mutex;
 
 use super::changes::{Changes, Interest};
+use super::deployments::{Deployments, Mistakes};
 use super::ingress::Ingress;
 use super::scheduler::{Scheduler, Triggers};
 use super::signals::{Hangup, Signals};
-use super::site::{Mistakes, Site};
 use super::{Source, http};
 use crate::config::Config;
 use crate::logging;
@@ -74,7 +74,7 @@ impl Module for Watch {
         let follower = Follower {
             source: Arc::clone(&self.source),
             first: Arc::clone(&self.first),
-            site: ctx.hub().get::<Mutex<Site>>()?,
+            deployments: ctx.hub().get::<Mutex<Deployments>>()?,
             server: ctx.hub().get::<ServerHandle>()?,
             triggers: ctx.hub().get::<Triggers>()?,
         };
@@ -139,7 +139,7 @@ impl Causes {
 struct Follower {
     source: Arc<Source>,
     first: Arc<Config>,
-    site: Arc<Mutex<Site>>,
+    deployments: Arc<Mutex<Deployments>>,
     server: Arc<ServerHandle>,
     triggers: Arc<Triggers>,
 }
@@ -148,7 +148,7 @@ impl Follower {
     /// Redeploys on every cause. A configuration that cannot be read changes nothing until it is fixed.
     async fn follow(self, mut causes: Causes) {
         let mut files = self.files(&self.first).await;
-        let mut is_broken = self.site.lock().await.is_broken();
+        let mut is_broken = self.deployments.lock().await.is_broken();
         loop {
             // Modules that are imported later are in it only after the next deployment; until then they are told of by
             // the files that import them.
@@ -195,13 +195,13 @@ impl Follower {
     /// Returns the files that a configuration and its workers were read from.
     async fn files(&self, config: &Config) -> BTreeSet<PathBuf> {
         let mut files = files_of(config);
-        files.extend(self.site.lock().await.files());
+        files.extend(self.deployments.lock().await.files());
         files
     }
 
     /// Checks that every worker can start: in production a working version is not replaced by a broken one.
     async fn can_start(&self, config: &Config) -> bool {
-        let mistakes = self.site.lock().await.rehearse(config).await;
+        let mistakes = self.deployments.lock().await.rehearse(config).await;
         if !mistakes.is_empty() {
             logging::tell(format_args!(
                 "{mistakes}nothing was deployed; the previous version keeps serving"
@@ -215,11 +215,11 @@ impl Follower {
     async fn apply(&self, config: &Arc<Config>) -> anyhow::Result<Mistakes> {
         self.server.reload_certificates()?;
         let routes = http::routes(config)?;
-        let mut site = self.site.lock().await;
-        let mistakes = site.deploy(config).await;
+        let mut deployments = self.deployments.lock().await;
+        let mistakes = deployments.deploy(config).await;
         self.server.set_routes(routes);
         self.triggers.send_replace(Arc::clone(config));
-        site.retire_all_but(config);
+        deployments.retire_all_but(config);
         Ok(mistakes)
     }
 }

@@ -93,3 +93,31 @@ fn events_that_do_not_end_are_cut_and_reported() {
     assert!(error.contains("1 events did not end in time"), "{error}");
     assert!(reply.recv().unwrap().is_err());
 }
+
+#[test]
+fn an_owner_that_takes_the_reports_decides_what_a_cut_event_means() {
+    let (send, reports) = flume::bounded(2);
+    let module = PoolModule::new("pool", || Pool::builder(FakeEngine::new()).threads(1).build())
+        .script("echo", FakeScript::new(), Options::default())
+        .drain_within(|| Duration::from_millis(10))
+        .close_within(Duration::from_secs(5))
+        .on_end(move |phase, report| send.send((phase, report)).unwrap());
+    let running = Host::builder()
+        .module(module)
+        .build()
+        .unwrap()
+        .start_blocking()
+        .unwrap();
+    let pool = running.hub().get::<FakePool>().unwrap();
+    let (call, reply) = Call::new(Does::Never);
+    pool.dispatch("echo", call, Meta::default()).unwrap().detach();
+    let report = running.stop_blocking().unwrap();
+    assert!(report.is_clean(), "{report}");
+    assert!(reply.recv().unwrap().is_err());
+    let reports: Vec<_> = reports.drain().collect();
+    let [(Phase::Drain, drained), (Phase::Close, closed)] = &reports[..] else {
+        panic!("{reports:?}")
+    };
+    assert_eq!((drained.cut, drained.threads_joined), (1, 0));
+    assert_eq!((closed.threads_joined, closed.threads_stuck), (1, 0));
+}

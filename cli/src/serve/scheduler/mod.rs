@@ -1,7 +1,7 @@
-//! Host module that fires cron triggers: `agenda` tracks due times, `alarm` waits for them.
+//! Host module that fires cron triggers: `cron_queue` tracks due times, `alarm` waits for them.
 
-mod agenda;
 mod alarm;
+mod cron_queue;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -12,9 +12,9 @@ use isopod_pool::Failure;
 use isopod_pool::js::Pool;
 use tokio::sync::watch;
 
-use self::agenda::{Agenda, Due, Turn};
 use self::alarm::Alarm;
-use super::pool::WorkerPool;
+use self::cron_queue::{CronQueue, Due, Turn};
+use super::deploy::Deploy;
 use crate::config::{Config, Cron};
 
 /// Publishes configuration changes to the scheduler. A client of the hub.
@@ -44,7 +44,7 @@ impl Module for Scheduler {
     }
 
     fn depends_on(&self) -> Vec<String> {
-        vec![WorkerPool::NAME.to_owned()]
+        vec![Deploy::NAME.to_owned()]
     }
 
     async fn build(&mut self, ctx: &Context) -> PhaseResult {
@@ -80,11 +80,11 @@ struct Clock {
 impl Clock {
     /// Sleeps until a trigger is due, the clock is set or the configuration changes, and checks the time after each.
     async fn run(mut self) -> Result<(), BoxError> {
-        let mut agenda = Agenda::default();
+        let mut queue = CronQueue::default();
         let config = self.config.borrow_and_update().clone();
-        agenda.follow(triggers(&config), SystemTime::now());
+        queue.follow(triggers(&config), SystemTime::now());
         loop {
-            let next = agenda.next_due();
+            let next = queue.next_due();
             let alarm = async {
                 match next {
                     Some(time) => self.alarm.until(time).await,
@@ -96,10 +96,10 @@ impl Clock {
                 changed = self.config.changed() => {
                     changed?;
                     let config = self.config.borrow_and_update().clone();
-                    agenda.follow(triggers(&config), SystemTime::now());
+                    queue.follow(triggers(&config), SystemTime::now());
                 }
             }
-            for due in agenda.take_due(SystemTime::now()) {
+            for due in queue.take_due(SystemTime::now()) {
                 self.fire(due);
             }
         }

@@ -50,7 +50,7 @@ pub(super) struct Due {
 
 /// All triggers with their next times.
 #[derive(Debug, Default)]
-pub(super) struct Agenda {
+pub(super) struct CronQueue {
     entries: Vec<Entry>,
 }
 
@@ -62,7 +62,7 @@ struct Entry {
     due: Option<SystemTime>,
 }
 
-impl Agenda {
+impl CronQueue {
     /// Replaces the triggers. Unchanged ones keep their next time and a run in progress.
     pub(super) fn follow<'a>(&mut self, wanted: impl IntoIterator<Item = (&'a str, &'a Cron)>, now: SystemTime) {
         let mut before = std::mem::take(&mut self.entries);
@@ -133,15 +133,15 @@ mod tests {
         UNIX_EPOCH + Duration::from_secs(seconds)
     }
 
-    fn agenda(crons: &[&str], now: SystemTime) -> Agenda {
-        let mut agenda = Agenda::default();
-        follow(&mut agenda, crons, now);
-        agenda
+    fn queue(crons: &[&str], now: SystemTime) -> CronQueue {
+        let mut queue = CronQueue::default();
+        follow(&mut queue, crons, now);
+        queue
     }
 
-    fn follow(agenda: &mut Agenda, crons: &[&str], now: SystemTime) {
+    fn follow(queue: &mut CronQueue, crons: &[&str], now: SystemTime) {
         let crons: Vec<Cron> = crons.iter().map(|text| text.parse().expect("a cron")).collect();
-        agenda.follow(crons.iter().map(|cron| ("worker", cron)), now);
+        queue.follow(crons.iter().map(|cron| ("worker", cron)), now);
     }
 
     fn times(due: &[Due]) -> Vec<SystemTime> {
@@ -150,33 +150,33 @@ mod tests {
 
     #[test]
     fn what_was_missed_comes_once_and_for_the_last_time_of_all() {
-        let mut agenda = agenda(&["* * * * *"], second(30));
-        assert_eq!(agenda.next_due(), Some(second(60)));
-        assert!(agenda.take_due(second(59)).is_empty());
-        assert_eq!(times(&agenda.take_due(second(60))), [second(60)]);
-        assert!(agenda.take_due(second(60)).is_empty(), "it has come");
+        let mut queue = queue(&["* * * * *"], second(30));
+        assert_eq!(queue.next_due(), Some(second(60)));
+        assert!(queue.take_due(second(59)).is_empty());
+        assert_eq!(times(&queue.take_due(second(60))), [second(60)]);
+        assert!(queue.take_due(second(60)).is_empty(), "it has come");
         // Eight hours of sleep.
-        assert_eq!(times(&agenda.take_due(second(8 * 3600 + 5))), [second(8 * 3600)]);
-        assert_eq!(agenda.next_due(), Some(second(8 * 3600 + 60)));
+        assert_eq!(times(&queue.take_due(second(8 * 3600 + 5))), [second(8 * 3600)]);
+        assert_eq!(queue.next_due(), Some(second(8 * 3600 + 60)));
     }
 
     #[test]
     fn a_clock_that_is_set_back_repeats_nothing_unless_it_was_wrong_before() {
-        let mut agenda = agenda(&["* * * * *"], second(86_400));
-        assert_eq!(agenda.take_due(second(86_460)).len(), 1);
-        assert!(agenda.take_due(second(86_455)).is_empty());
-        assert_eq!(agenda.next_due(), Some(second(86_520)));
-        assert!(agenda.take_due(second(1000)).is_empty());
-        assert_eq!(agenda.next_due(), Some(second(1020)), "a day earlier");
+        let mut queue = queue(&["* * * * *"], second(86_400));
+        assert_eq!(queue.take_due(second(86_460)).len(), 1);
+        assert!(queue.take_due(second(86_455)).is_empty());
+        assert_eq!(queue.next_due(), Some(second(86_520)));
+        assert!(queue.take_due(second(1000)).is_empty());
+        assert_eq!(queue.next_due(), Some(second(1020)), "a day earlier");
     }
 
     #[test]
     fn a_trigger_has_one_run_at_a_time_also_across_configurations() {
-        let mut agenda = agenda(&["* * * * *"], second(0));
-        let due = agenda.take_due(second(60));
+        let mut queue = queue(&["* * * * *"], second(0));
+        let due = queue.take_due(second(60));
         let turn = due[0].trigger.begin().expect("its first turn");
-        follow(&mut agenda, &["*/2 * * * *", "* * * * *"], second(61));
-        let due = agenda.take_due(second(120));
+        follow(&mut queue, &["*/2 * * * *", "* * * * *"], second(61));
+        let due = queue.take_due(second(120));
         assert_eq!(due.len(), 2, "one stays, one is new");
         let begun: Vec<_> = due.iter().filter_map(|due| due.trigger.begin()).collect();
         assert_eq!(begun.len(), 1, "the other one runs");
@@ -187,9 +187,9 @@ mod tests {
 
     #[test]
     fn a_trigger_that_is_taken_out_is_not_due_any_more() {
-        let mut agenda = agenda(&["* * * * *"], second(0));
-        follow(&mut agenda, &[], second(1));
-        assert_eq!((agenda.next_due(), agenda.take_due(second(600)).len()), (None, 0));
+        let mut queue = queue(&["* * * * *"], second(0));
+        follow(&mut queue, &[], second(1));
+        assert_eq!((queue.next_due(), queue.take_due(second(600)).len()), (None, 0));
     }
 
     proptest! {
@@ -199,18 +199,18 @@ mod tests {
             begin in 0_u64..1_000_000,
             looks in proptest::collection::vec(1_u64..100, 1..60),
         ) {
-            let mut agenda = agenda(&[&format!("*/{step} * * * * *")], second(begin));
+            let mut queue = queue(&[&format!("*/{step} * * * * *")], second(begin));
             let (mut now, mut last) = (begin, second(begin));
             for ahead in looks {
                 now += ahead;
-                let is_due = agenda.next_due().is_some_and(|next| next <= second(now));
-                let due = times(&agenda.take_due(second(now)));
+                let is_due = queue.next_due().is_some_and(|next| next <= second(now));
+                let due = times(&queue.take_due(second(now)));
                 prop_assert_eq!(due.len(), usize::from(is_due));
                 for time in due {
                     prop_assert!(last < time && time <= second(now));
                     last = time;
                 }
-                prop_assert!(agenda.next_due().is_some_and(|next| next > second(now)));
+                prop_assert!(queue.next_due().is_some_and(|next| next > second(now)));
             }
         }
     }

@@ -20,7 +20,7 @@ use crate::logging;
 use crate::scripts;
 
 /// A configuration's workers in a pool.
-pub(super) struct Site {
+pub(super) struct Deployments {
     pool: Pool,
     bus: Bus,
     runtime: Handle,
@@ -59,7 +59,7 @@ impl fmt::Display for Mistakes {
     }
 }
 
-impl Site {
+impl Deployments {
     pub(super) fn new(pool: Pool, servers: OwnServers, ctx: &Context) -> Self {
         Self {
             pool,

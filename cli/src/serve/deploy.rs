@@ -1,0 +1,120 @@
+//! Host module that deploys the configured workers. They start before connections are accepted.
+
+use std::sync::Arc;
+
+use isopod_host::{Context, Module, PhaseResult, async_trait};
+use isopod_pool::js::Pool;
+use isopod_pool::js::fetch::OwnServers;
+use tokio::sync::Mutex;
+
+use super::deployments::Deployments;
+use super::life::Life;
+use super::memory::Returns;
+use super::{banner, pool};
+use crate::config::Config;
+use crate::logging;
+
+/// Policy for a worker that cannot start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mistake {
+    /// The process exits.
+    Fatal,
+    /// The error page is served until a change fixes it, in development.
+    Shown,
+}
+
+pub(super) struct Deploy {
+    config: Arc<Config>,
+    mistake: Mistake,
+    life: Arc<Life>,
+    servers: OwnServers,
+    deployments: Option<Arc<Mutex<Deployments>>>,
+    returns: Option<Returns>,
+}
+
+impl Deploy {
+    pub(super) const NAME: &'static str = "deployments";
+
+    /// `returns` gives memory back for as long as there are workers.
+    pub(super) const fn new(
+        config: Arc<Config>,
+        mistake: Mistake,
+        servers: OwnServers,
+        life: Arc<Life>,
+        returns: Returns,
+    ) -> Self {
+        Self {
+            config,
+            mistake,
+            life,
+            servers,
+            deployments: None,
+            returns: Some(returns),
+        }
+    }
+}
+
+#[async_trait]
+impl Module for Deploy {
+    fn name(&self) -> &str {
+        Self::NAME
+    }
+
+    fn depends_on(&self) -> Vec<String> {
+        vec![pool::NAME.to_owned()]
+    }
+
+    async fn build(&mut self, ctx: &Context) -> PhaseResult {
+        let pool = ctx.hub().get::<Pool>()?;
+        let deployments = Deployments::new(Pool::clone(&pool), self.servers.clone(), ctx);
+        let deployments = Arc::new(Mutex::new(deployments));
+        ctx.hub().register(Arc::clone(&deployments))?;
+        self.deployments = Some(deployments);
+        Ok(())
+    }
+
+    async fn start(&mut self, ctx: &Context) -> PhaseResult {
+        let Some(deployments) = &self.deployments else {
+            return Ok(());
+        };
+        let mut deployments = deployments.lock().await;
+        let mistakes = tokio::select! {
+            mistakes = deployments.deploy(&self.config) => mistakes,
+            // Whoever stops a process that only begins does not want to wait for it.
+            () = ctx.host().stopping() => return Ok(()),
+        };
+        match self.mistake {
+            Mistake::Fatal if !mistakes.is_empty() => Err(mistakes.into_error().into()),
+            Mistake::Fatal | Mistake::Shown => {
+                let threads = self.config.threads.unwrap_or_else(processors);
+                banner::lines(&self.config, threads).iter().for_each(logging::tell);
+                eprint!("{mistakes}");
+                Ok(())
+            }
+        }
+    }
+
+    async fn drain(&mut self, _ctx: &Context) -> PhaseResult {
+        if let Some(deployments) = &self.deployments {
+            let messages = async { deployments.lock().await.drain_subscriptions().await };
+            if tokio::time::timeout(self.life.left().max(pool::DRAIN_MIN), messages)
+                .await
+                .is_err()
+            {
+                tracing::warn!(target: "isopod", "not all messages were handled before the shutdown deadline");
+            }
+        }
+        Ok(())
+    }
+
+    async fn close(&mut self, _ctx: &Context) -> PhaseResult {
+        self.deployments = None;
+        self.returns = None;
+        Ok(())
+    }
+}
+
+/// Default number of threads, as in the pool's builder.
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
