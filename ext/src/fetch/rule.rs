@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use deno_core::url::Host;
+use ipnet::IpNet;
 
 /// A host or network, and a port if it is for one only.
 ///
@@ -25,7 +26,7 @@ pub(super) enum RuleHost {
     /// Every name below this one.
     Suffix(String),
     /// A network; one address is a network of itself.
-    Network { address: IpAddr, prefix: u8 },
+    Network(IpNet),
 }
 
 /// A rule that cannot be read.
@@ -53,14 +54,13 @@ impl fmt::Display for Rule {
             (RuleHost::Any, _) => f.write_str("*")?,
             (RuleHost::Name(name), _) => f.write_str(name)?,
             (RuleHost::Suffix(name), _) => write!(f, "*.{name}")?,
-            (RuleHost::Network { address, prefix }, port) => {
-                let whole = if address.is_ipv4() { 32 } else { 128 };
-                let text = if *prefix == whole {
-                    address.to_string()
+            (RuleHost::Network(network), port) => {
+                let text = if network.prefix_len() == network.max_prefix_len() {
+                    network.addr().to_string()
                 } else {
-                    format!("{address}/{prefix}")
+                    network.to_string()
                 };
-                if address.is_ipv6() && port.is_some() {
+                if network.addr().is_ipv6() && port.is_some() {
                     write!(f, "[{text}]")?;
                 } else {
                     f.write_str(&text)?;
@@ -73,7 +73,7 @@ impl fmt::Display for Rule {
 
 impl Rule {
     pub(super) fn is_network(&self) -> bool {
-        matches!(self.host, RuleHost::Network { .. })
+        matches!(self.host, RuleHost::Network(_))
     }
 
     pub(super) fn matches_port(&self, port: Option<u16>) -> bool {
@@ -90,35 +90,16 @@ impl Rule {
                 .checked_sub(suffix.len() + 1)
                 .and_then(|dot| Some((name.as_bytes().get(dot)?, name.get(dot + 1..)?)))
                 .is_some_and(|(dot, rest)| *dot == b'.' && rest.eq_ignore_ascii_case(suffix)),
-            RuleHost::Network { .. } => false,
+            RuleHost::Network(_) => false,
         };
         host && self.matches_port(port)
     }
 
     pub(super) fn matches_address(&self, address: IpAddr, port: Option<u16>) -> bool {
-        let inside = match (&self.host, address) {
-            (RuleHost::Any, _) => true,
-            (
-                RuleHost::Network {
-                    address: IpAddr::V4(network),
-                    prefix,
-                },
-                IpAddr::V4(address),
-            ) => {
-                let differing = u32::from(*network) ^ u32::from(address);
-                differing.leading_zeros() >= u32::from(*prefix)
-            }
-            (
-                RuleHost::Network {
-                    address: IpAddr::V6(network),
-                    prefix,
-                },
-                IpAddr::V6(address),
-            ) => {
-                let differing = u128::from(*network) ^ u128::from(address);
-                differing.leading_zeros() >= u32::from(*prefix)
-            }
-            _ => false,
+        let inside = match &self.host {
+            RuleHost::Any => true,
+            RuleHost::Network(network) => network.contains(&address),
+            RuleHost::Name(_) | RuleHost::Suffix(_) => false,
         };
         inside && self.matches_port(port)
     }
@@ -145,9 +126,11 @@ fn parse_host(host: &str) -> Option<RuleHost> {
         None => (host, None),
     };
     if let Ok(address) = IpAddr::from_str(address) {
-        let bits = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = prefix.unwrap_or(bits);
-        return (prefix <= bits).then_some(RuleHost::Network { address, prefix });
+        let network = match prefix {
+            Some(prefix) => IpNet::new(address, prefix).ok()?,
+            None => IpNet::from(address),
+        };
+        return Some(RuleHost::Network(network));
     }
     if prefix.is_some() {
         return None;
@@ -177,6 +160,8 @@ fn wire_name(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use ipnet::IpNet;
+
     use super::{Rule, RuleHost};
 
     #[test]
@@ -188,10 +173,7 @@ mod tests {
             read("*.internal:443"),
             Ok((RuleHost::Suffix("internal".into()), Some(443)))
         );
-        let network = |address: &str, prefix| RuleHost::Network {
-            address: address.parse().unwrap(),
-            prefix,
-        };
+        let network = |address: &str, prefix| RuleHost::Network(IpNet::new(address.parse().unwrap(), prefix).unwrap());
         assert_eq!(read("10.0.0.0/8:80"), Ok((network("10.0.0.0", 8), Some(80))));
         assert_eq!(read("[fd00::/8]:443"), Ok((network("fd00::", 8), Some(443))));
         assert_eq!(read("::1"), Ok((network("::1", 128), None)));
