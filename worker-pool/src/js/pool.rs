@@ -98,7 +98,7 @@ impl Pool {
             reply,
         };
         let ticket = self.begin(name, Meta::default(), call)?;
-        let (value, ticket) = crate::native::block_on(wait(answer, ticket))?;
+        let (value, ticket) = pollster::block_on(wait(answer, ticket))?;
         ticket.detach();
         Ok(value)
     }

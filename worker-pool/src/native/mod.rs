@@ -10,11 +10,8 @@ mod worker;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
+use std::task::{Context, Poll};
 
 use futures::channel::oneshot;
 use futures::future::LocalBoxFuture;
@@ -119,7 +116,7 @@ impl<R> NativeTask<R> {
     /// # Errors
     /// As those of the future.
     pub fn wait(self) -> Result<R, Failure> {
-        block_on(self)
+        pollster::block_on(self)
     }
 }
 
@@ -165,23 +162,5 @@ impl<R> fmt::Debug for NativeTask<R> {
         f.debug_struct("NativeTask")
             .field("accepted", &accepted)
             .finish_non_exhaustive()
-    }
-}
-
-/// Polls on this thread and parks it in between: works inside any executor, unlike those that notice being nested.
-pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => std::thread::park(),
-        }
     }
 }

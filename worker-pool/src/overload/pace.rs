@@ -43,17 +43,8 @@ impl Pace {
     pub(crate) fn retry_after(&self, queued: usize, least: Duration, chance: u64) -> Duration {
         self.passes(queued)
             .clamp(least.min(WAIT_MAX), WAIT_MAX)
-            .mul_f64(0.5 + share(chance))
+            .mul_f64(0.5 + fastrand::Rng::with_seed(chance).f64())
     }
-}
-
-/// A number from 0 to 1 that looks like chance, also for numbers that follow one another (SplitMix64).
-#[allow(clippy::cast_precision_loss, reason = "chance needs no precision")]
-fn share(number: u64) -> f64 {
-    let mut mixed = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    (mixed ^ (mixed >> 31)) as f64 / u64::MAX as f64
 }
 
 #[cfg(test)]
