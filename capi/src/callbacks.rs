@@ -77,7 +77,7 @@ impl Promise {
 
 impl Drop for Promise {
     fn drop(&mut self) {
-        let gone = Failure::new(Outcome::Canceled, "the pool was shut down before the call had ended");
+        let gone = Failure::new(Outcome::Canceled, "the pool was shut down before the call ended");
         self.settle(Err(Error::Event(gone)));
     }
 }

@@ -90,7 +90,7 @@ impl PoolOptions {
     /// The strings are NULL, or end with NUL.
     pub(crate) unsafe fn into_builder(self) -> Result<PoolBuilder, Error> {
         if self.reserved != 0 {
-            let message = "`reserved` is not 0; begin with ISOPOD_POOL_OPTIONS_INIT".to_owned();
+            let message = "`reserved` is not 0; initialize with ISOPOD_POOL_OPTIONS_INIT".to_owned();
             return Err(Error::Unfit {
                 argument: "options",
                 message,
@@ -251,7 +251,7 @@ impl ScriptOptions {
             (Code::Source(text), Language::Typescript) => script.typescript(text),
             (Code::File(path), _) if self.modules.is_empty() => return Ok(script.file(path)),
             (Code::File(_), _) => {
-                let message = "`modules` goes with source text; a file imports the files beside it".to_owned();
+                let message = "`modules` is only for source text; a file imports files".to_owned();
                 return Err(Error::Unfit {
                     argument: "options_json",
                     message,

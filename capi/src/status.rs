@@ -88,18 +88,18 @@ pub(crate) const fn name(status: i32) -> &'static CStr {
 /// Why a function of the interface failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("`{0}` is NULL; it must point to something")]
+    #[error("`{0}` must not be NULL")]
     Null(&'static str),
     #[error("`{argument}` is not UTF-8 from byte {at} on")]
     NotUtf8 { argument: &'static str, at: usize },
-    #[error("`{argument}` is not what it should be: {source}")]
+    #[error("`{argument}` is invalid: {source}")]
     Json {
         argument: &'static str,
         source: serde_json::Error,
     },
-    #[error("`{argument}` is not what it should be: {message}")]
+    #[error("`{argument}` is invalid: {message}")]
     Unfit { argument: &'static str, message: String },
-    #[error("`size` of the options is {0}; begin with ISOPOD_POOL_OPTIONS_INIT")]
+    #[error("`size` of the options is {0}; initialize with ISOPOD_POOL_OPTIONS_INIT")]
     OptionsSize(usize),
     #[error(transparent)]
     Build(#[from] BuildError),
@@ -109,22 +109,22 @@ pub(crate) enum Error {
     Deploy(#[from] DeployError),
     #[error("no script is deployed as {0:?}; deploy one first")]
     UnknownScript(String),
-    #[error("the pool was shut down; make another")]
+    #[error("the pool was shut down; create another")]
     ShutDown,
     #[error("a callback cannot shut down or free its own pool: it would wait for itself; do it on another thread")]
     FromCallback,
-    #[error("{waiting} calls wait for their callbacks, more than that may not; raise `callbacks_waiting_max`")]
+    #[error("the limit of {waiting} calls waiting for callbacks is reached; raise `callbacks_waiting_max`")]
     CallbacksFull { waiting: usize },
-    #[error("`{name}` was not ready in time; its start goes on")]
+    #[error("`{name}` was not ready in time; its start continues")]
     NotReady { name: String },
-    #[error("the thread for callbacks could not be made")]
+    #[error("cannot start the thread for callbacks")]
     Thread(#[source] io::Error),
-    #[error("the log goes somewhere else already; it can be set once in a process")]
+    #[error("logging is already set up; it can be set once per process")]
     LogTaken,
     // Its text is the failure's message: which outcome it was, the status says.
     #[error("{}", .0.message)]
     Event(Failure),
-    #[error("the library panicked: {0}; this is a fault of its own")]
+    #[error("the library panicked: {0}; this is a bug")]
     Panicked(String),
 }
 

@@ -78,20 +78,20 @@ where
     }
 }
 
-/// What is wrong with a configuration.
+/// An error in a configuration.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// A module's section does not have the shape that the module wants.
-    #[error("the configuration of module `{module}` is wrong at `{path}`: {source}; {remedy}")]
+    #[error("invalid configuration of module `{module}` at `{path}`: {source}; {remedy}")]
     Invalid {
         /// The module.
         module: String,
         /// The field, such as `retry.max` or `hosts[2]`; `.` is the section itself.
         path: String,
-        /// What is wrong with it.
+        /// The cause.
         source: serde_json::Error,
-        /// What to do.
+        /// The remedy.
         remedy: Remedy,
     },
     /// The configuration is not a JSON object. Has what it is instead.
@@ -107,7 +107,7 @@ pub enum ConfigError {
     },
 }
 
-/// What to do about a section that is wrong.
+/// Remedy for an invalid section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Remedy {
@@ -121,7 +121,7 @@ impl fmt::Display for Remedy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Correct => "correct this field of the module's section",
-            Self::AddSection => "there is no section of the module's name: add one",
+            Self::AddSection => "the module's section is missing: add it",
         })
     }
 }
@@ -183,13 +183,13 @@ mod tests {
         let section = json!({ "retry": [{ "max": 1 }, { "max": "two" }] });
         let error = parse::<Billing>("billing", Some(&section)).unwrap_err().to_string();
         assert!(
-            error.contains("module `billing` is wrong at `retry[1].max`: invalid type"),
+            error.contains("module `billing` at `retry[1].max`: invalid type"),
             "{error}"
         );
         assert!(error.contains("correct this field"), "{error}");
         let error = parse::<Billing>("billing", None).unwrap_err().to_string();
         assert!(error.contains("missing field `retry`"), "{error}");
-        assert!(error.contains("add one"), "{error}");
+        assert!(error.contains("add it"), "{error}");
         let good = parse::<Billing>("billing", Some(&json!({ "retry": [{ "max": 3 }] }))).unwrap();
         assert_eq!(good.retry[0].max, 3);
     }

@@ -33,7 +33,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 #[derive(Clone, Default)]
 pub struct Hub {
     clients: Arc<RwLock<HashMap<Key, Client>>>,
-    /// Who registers through this handle: a module, or the host's builder.
+    /// Owner of clients registered through this handle: a module, or the host's builder.
     owner: Option<Arc<str>>,
 }
 
@@ -50,27 +50,27 @@ struct Client {
     owner: Option<Arc<str>>,
 }
 
-/// Why a client was not found, or not taken.
+/// An error from the hub.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HubError {
     /// There is none of this type.
     #[error(
-        "no client `{wanted}` is registered{}; let a module register it in its build phase, or the host before it starts",
+        "no client `{wanted}` is registered{}; register it in a module's build phase, or on the host before it starts",
         listed(registered)
     )]
     Missing {
         /// The type, and its scope in parentheses.
         wanted: String,
-        /// What there is, each with who registered it.
+        /// The registered clients, each with its owner.
         registered: Vec<String>,
     },
     /// There is one of this type already.
-    #[error("a client `{name}` is registered already, by {by}; register this one under a scope, or not at all")]
+    #[error("a client `{name}` is already registered by {by}; register this one under a scope, or not at all")]
     Duplicate {
         /// The type, and its scope in parentheses.
         name: String,
-        /// Who registered the first one.
+        /// Owner of the registered client.
         by: String,
     },
 }
@@ -84,13 +84,13 @@ fn listed(registered: &[String]) -> String {
 }
 
 impl Hub {
-    /// A hub with nothing in it.
+    /// Creates an empty hub.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The same hub for a module: what is registered through this handle is the module's.
+    /// Returns a handle of the hub that registers clients for this module.
     pub(crate) fn owned_by(&self, module: &Arc<str>) -> Self {
         Self {
             clients: Arc::clone(&self.clients),
@@ -118,7 +118,7 @@ impl Hub {
         self.insert(Some(scope), client)
     }
 
-    /// The client of this type.
+    /// Returns the client of this type.
     ///
     /// # Errors
     /// There is none.
@@ -126,7 +126,7 @@ impl Hub {
         self.find(None).ok_or_else(|| self.missing::<T>(None))
     }
 
-    /// The client of this type and scope.
+    /// Returns the client of this type and scope.
     ///
     /// # Errors
     /// There is none.
@@ -134,13 +134,13 @@ impl Hub {
         self.find(Some(scope)).ok_or_else(|| self.missing::<T>(Some(scope)))
     }
 
-    /// The client of this type, where it is a matter of taste to have one.
+    /// Returns the client of this type, if the client is optional.
     #[must_use]
     pub fn try_get<T: ?Sized + Send + Sync + 'static>(&self) -> Option<Arc<T>> {
         self.find(None)
     }
 
-    /// Removes all that a module registered. Dropped outside the lock: a client's end is its own business.
+    /// Removes all clients of a module. They are dropped outside the lock.
     pub(crate) fn remove_of(&self, module: &str) {
         let removed: Vec<_> = {
             let mut clients = self.clients.write().unwrap_or_else(PoisonError::into_inner);

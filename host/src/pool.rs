@@ -15,7 +15,7 @@ const OWN_SHARE: u32 = 70;
 /// A pool that can be a module: that of any [`Engine`], and with the feature `v8` that of JavaScript workers.
 #[async_trait]
 pub trait Pooled: Clone + Send + Sync + 'static {
-    /// What is deployed.
+    /// The type of deployed scripts.
     type Script: Send + Sync + 'static;
 
     /// See [`Pool::deploy`].
@@ -67,7 +67,7 @@ macro_rules! pooled {
 pooled!([E: Engine] Pool<E>, E::Script);
 pooled!(#[cfg(feature = "v8")] [] isopod_pool::js::Pool, isopod_pool::js::Script);
 
-/// What did not end well with a pool.
+/// An error of a pool module.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PoolError {
@@ -76,15 +76,15 @@ pub enum PoolError {
     Warm {
         /// Its name.
         script: String,
-        /// Why.
+        /// The reason.
         failure: Failure,
     },
     /// Events were cut.
     #[error("{cut} events did not end in time and were cut; {finished} finished")]
     Cut {
-        /// How many were cut.
+        /// Number of cut events.
         cut: usize,
-        /// How many finished.
+        /// Number of finished events.
         finished: usize,
     },
     /// Threads did not end.
@@ -257,7 +257,7 @@ impl<P: Pooled> Module for PoolModule<P> {
             on_end(Phase::Drain, report);
             return Ok(());
         }
-        tracing::info!(finished, cut, "the pool is drained");
+        tracing::info!(finished, cut, "pool drained");
         match cut {
             0 => Ok(()),
             cut => Err(PoolError::Cut { cut, finished }.into()),

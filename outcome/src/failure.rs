@@ -9,17 +9,17 @@ use crate::Outcome;
 /// An event that did not end well, as its caller is told of it.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// How the event ended.
+    /// The outcome.
     pub outcome: Outcome,
-    /// One line that may be shown to anyone.
+    /// One line that is safe to show to anyone.
     pub message: String,
-    /// Text for development only: a stack, a code frame.
+    /// Text for development only: a stack trace or code excerpt.
     pub detail: Option<String>,
-    /// How long to wait before trying again, where that helps.
+    /// Time to wait before retrying, if that helps.
     pub retry_after: Option<Duration>,
-    /// With `load_shed`: it was the script's own share that was exhausted, and not the whole pool.
+    /// With `load_shed`: the script's own share was exhausted, not the whole pool.
     pub own_share: bool,
-    /// What caused it, where that is more than its message: what a script threw.
+    /// The cause, such as the error that a script threw.
     pub source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -46,7 +46,7 @@ impl PartialEq for Failure {
 impl Eq for Failure {}
 
 impl Failure {
-    /// A failure with a message and nothing else.
+    /// Creates a failure with a message only.
     pub fn new(outcome: Outcome, message: impl Into<String>) -> Self {
         Self {
             outcome,
@@ -65,7 +65,7 @@ impl Failure {
         self
     }
 
-    /// Adds how long to wait before trying again.
+    /// Sets the time to wait before retrying.
     #[must_use]
     pub const fn with_retry_after(mut self, retry_after: Duration) -> Self {
         self.retry_after = Some(retry_after);

@@ -1,4 +1,4 @@
-//! How a worker fails an event.
+//! Kinds of failures of events in a worker.
 
 use crate::Outcome;
 

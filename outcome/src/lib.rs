@@ -1,4 +1,4 @@
-//! How events end: the words that the runtime, the pool and the server share.
+//! Outcomes of events: the vocabulary shared by the runtime, the pool and the server.
 //!
 //! An accepted event ends in exactly one [`Outcome`]. Where that is not [`Outcome::Ok`], its caller gets a [`Failure`]. A
 //! worker ends an event with a [`FaultKind`], which is the part of the outcomes that a worker can decide on; the mapping

@@ -1,10 +1,10 @@
-//! How an event ended.
+//! Outcomes of events.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// How an accepted event ended. Every accepted event ends in exactly one of these.
+/// The outcome of an event. Every accepted event has exactly one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -12,21 +12,21 @@ pub enum Outcome {
     Ok,
     /// User code threw, or its promise was rejected.
     Exception,
-    /// The event used more CPU time than it may.
+    /// The event exceeded its CPU time limit.
     ExceededCpu,
     /// The event's wall deadline passed, in the queue or while it ran.
     ExceededWall,
-    /// The isolate held more memory than it may.
+    /// The isolate exceeded its memory limit.
     ExceededMemory,
-    /// The caller went away, or the pool was shut down before the event was finished.
+    /// The caller disconnected, or the pool was shut down before the event finished.
     Canceled,
-    /// The event waited in a queue for longer than events may wait.
+    /// The event waited too long in a queue, or there was no room.
     LoadShed,
-    /// No worker could be booted for the event.
+    /// No worker could boot for the event.
     BootFailed,
-    /// The worker went away with the event unfinished, and through no fault of the event itself.
+    /// The worker ended with the event unfinished, through no fault of the event.
     WorkerLost,
-    /// Nothing is deployed under the name that takes such events. Of an event that was not accepted, so it is never counted.
+    /// Nothing that takes such events is deployed under the name. The event was not accepted, so this is never counted.
     NotDeployed,
 }
 
@@ -45,13 +45,13 @@ impl Outcome {
         Self::NotDeployed,
     ];
 
-    /// The outcome's place in [`Outcome::ALL`].
+    /// Returns the outcome's index in [`Outcome::ALL`].
     #[must_use]
     pub const fn index(self) -> usize {
         self as usize
     }
 
-    /// The name used in logs, headers and statistics, such as `exceeded_cpu`.
+    /// Returns the name used in logs, headers and statistics, such as `exceeded_cpu`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -68,9 +68,9 @@ impl Outcome {
         }
     }
 
-    /// Whether the same event may fare better later: what ended it was not its own doing.
+    /// Returns whether the same event may succeed later: its end was not its own fault.
     ///
-    /// Says nothing on whether repeating it is safe; an event that ended as `worker_lost` may have had effects.
+    /// Repeating it may not be safe: an event that ended as `worker_lost` may have had effects.
     #[must_use]
     pub const fn is_retryable(self) -> bool {
         matches!(self, Self::LoadShed | Self::BootFailed | Self::WorkerLost)

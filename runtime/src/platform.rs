@@ -42,7 +42,7 @@ static SPAWNER: OnceLock<SyncSender<Request>> = OnceLock::new();
 /// # Errors
 /// What the operating system says when it has no thread to give.
 pub fn spawn(name: String, body: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
-    let gone = || io::Error::other("the thread that makes worker threads has ended: the process is shutting down");
+    let gone = || io::Error::other("the spawner thread has ended: the process is shutting down");
     let (made, answer) = sync_channel(1);
     spawner()?.send(Request { name, body, made }).map_err(|_| gone())?;
     answer.recv().map_err(|_| gone())?
@@ -82,7 +82,7 @@ fn spawner() -> io::Result<&'static SyncSender<Request>> {
     }
     SPAWNER
         .get()
-        .ok_or_else(|| io::Error::other("the spawner thread could not be started"))
+        .ok_or_else(|| io::Error::other("cannot start the spawner thread"))
 }
 
 /// How long nothing has to be made before the keeper is: a process that only starts, calls and ends does without it.

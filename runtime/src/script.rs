@@ -130,7 +130,7 @@ pub enum ScriptError {
     #[error("the script {0:?} has no code: give it a file() or source()")]
     NoCode(String),
     /// A binding's name cannot be a property of `env`, or is there twice.
-    #[error("the binding {0:?} is there twice: each name in `env` stands for one thing")]
+    #[error("duplicate binding {0:?}: each name in `env` must be unique")]
     DuplicateBinding(String),
     /// A SQL binding, in a build without the feature `sql`.
     #[error("the binding {0:?} is a SQL database, and this build has none; enable the feature `sql` of `isopod`")]

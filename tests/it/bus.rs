@@ -213,11 +213,8 @@ fn a_script_publishes_what_it_may_and_nothing_else() {
     stage.publish("go", ());
     let told = json_of(&mut told);
     let text = |index: usize| told[index].as_str().unwrap_or_default();
-    assert!(
-        text(0).contains("`orders.paid`: it may under mine.*, isopod.*"),
-        "{told}"
-    );
-    assert!(text(1).contains("the system's own"), "{told}");
+    assert!(text(0).contains("`orders.paid`, only to mine.*, isopod.*"), "{told}");
+    assert!(text(1).contains("reserved for the system"), "{told}");
     assert!(text(2).contains("empty segment"), "{told}");
     assert_eq!(told.as_array().map(Vec::len), Some(3));
 }

@@ -157,7 +157,7 @@ fn a_task_that_is_dropped_is_cancelled_and_told_of() {
     drop(task);
     let last = (0..3).filter_map(|_| SystemEvent::of(&next(&mut told))).last();
     assert!(
-        matches!(&last, Some(SystemEvent::TaskFailed { error, .. }) if error == "it was cancelled"),
+        matches!(&last, Some(SystemEvent::TaskFailed { error, .. }) if error == "it was canceled"),
         "{last:?}"
     );
 }
@@ -308,7 +308,7 @@ fn a_result_that_is_gone_is_an_error_that_a_script_can_catch() {
     let told = read(gone).expect("caught");
     assert!(
         told.as_str()
-            .is_some_and(|told| told.starts_with("NotFoundError: there was never")),
+            .is_some_and(|told| told.starts_with("NotFoundError: unknown result")),
         "{told}"
     );
     let bytes = put(bytes::Bytes::from_static(&[1, 2]).into());

@@ -97,7 +97,7 @@ fn what_a_callback_throws_keeps_its_class_message_stack_and_cause() {
             Some("RangeError: deep")
         );
     }
-    assert!(matches!(&told[2], CallbackError::Value(text) if text.contains("cannot be taken")));
+    assert!(matches!(&told[2], CallbackError::Value(text) if text.contains("cannot convert the script's value")));
 }
 
 #[test]

@@ -123,7 +123,7 @@ fn what_was_thrown_is_shown_as_console_shows_it() {
         ("new Proxy({}, { get() { throw 1; } })", "Uncaught {}"),
         (
             "(({ proxy, revoke }) => (revoke(), proxy))(Proxy.revocable({}, {}))",
-            "Uncaught (what was thrown cannot be shown)",
+            "Uncaught (the thrown value cannot be displayed)",
         ),
         ("{ get a() { throw 1; } }", "Uncaught { a: [Getter] }"),
         (
@@ -251,11 +251,7 @@ fn standard_output_and_standard_error_are_streams_in_order_with_console() {
     );
     assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("ab\ncd\n", "e"));
     let ended = ends_with(1, &with_process("await stdout.getWriter().write(1);"));
-    assert!(
-        ended.stderr.contains("TypeError: what is written must be"),
-        "{}",
-        ended.stderr
-    );
+    assert!(ended.stderr.contains("TypeError: data must be"), "{}", ended.stderr);
 }
 
 /// 128 and the number of SIGPIPE, as a shell shows a program that the signal ended.

@@ -11,7 +11,7 @@ fn is_ended(ended: &Ended, told: &str) {
 
 #[test]
 fn cpu_time_is_counted_over_all_that_a_script_does() {
-    let told = "error: the script used its limit of 200ms of CPU time (--cpu)";
+    let told = "error: the script exceeded its CPU limit of 200ms (--cpu)";
     for script in [
         "for (;;);",
         "setTimeout(() => { for (;;); }, 1);",
@@ -41,7 +41,7 @@ fn waiting_takes_no_cpu_time() {
 
 #[test]
 fn memory_is_bounded_when_it_is_asked_for() {
-    let told = "error: the script reached its limit of 48 MiB of memory (--memory)";
+    let told = "error: the script exceeded its memory limit of 48 MiB (--memory)";
     for script in [
         "const all = []; for (;;) all.push(new Array(1000).fill(1.5));",
         "setTimeout(() => { const all = []; for (;;) all.push({ all: [...all.slice(-3)] }); }, 1);",
@@ -56,7 +56,7 @@ fn memory_is_bounded_when_it_is_asked_for() {
 
 #[test]
 fn wall_time_includes_waiting_and_what_nothing_can_interrupt() {
-    let told = "error: the script reached its limit of 300ms (--wall)";
+    let told = "error: the script exceeded its time limit of 300ms (--wall)";
     for script in [
         "await new Promise((go) => setTimeout(go, 60_000));",
         "for (;;);",

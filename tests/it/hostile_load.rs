@@ -55,7 +55,7 @@ fn what_cannot_be_interrupted_is_a_504_and_another_thread_serves_the_others() {
     let why = within(Duration::from_secs(5), "it says that it is not ready", || {
         ready(&server).ok().filter(|answer| answer.status == 503)
     });
-    assert!(why.body.contains("does not come back"), "{}", why.body);
+    assert!(why.body.contains("uninterruptible"), "{}", why.body);
     assert!(server.lives());
     // What does not come back does not keep the process from ending.
     server.signal("TERM");

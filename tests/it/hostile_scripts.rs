@@ -33,7 +33,7 @@ fn a_loop_at_the_top_level_is_a_503_until_the_next_version() {
     let mut server = Serving::start_with(project.path(), &["--watch"]);
     let answer = server.get("/");
     assert_eq!(answer.verdict(), (503, "boot_failed"));
-    assert!(answer.body.contains("top-level code used"), "{}", answer.body);
+    assert!(answer.body.contains("top-level code exceeded"), "{}", answer.body);
     project.write("worker.js", "export default { fetch: () => new Response('mended') }");
     until("the next version answers", || {
         (server.get("/").body == "mended").then_some(())
@@ -58,7 +58,7 @@ fn the_event_that_burns_is_blamed_and_what_ran_beside_it_may_come_again() {
             verdict => assert_eq!(verdict, (502, "worker_lost"), "{}", beside.body),
         }
         assert_eq!(beside.header("retry-after"), Some("1"));
-        assert!(beside.body.contains("can be tried again"), "{}", beside.body);
+        assert!(beside.body.contains("retry this one"), "{}", beside.body);
     }
     arena.recovers();
 }

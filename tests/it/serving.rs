@@ -87,7 +87,7 @@ fn a_process_that_is_asked_to_end_while_workers_start_does_not_wait_for_them() {
     server.signal("TERM");
     assert_eq!(server.exit_code(), Some(0), "{}", server.log());
     assert!(
-        server.log().contains("stopped before ready: SIGTERM came"),
+        server.log().contains("stopped before ready: received SIGTERM"),
         "{}",
         server.log()
     );

@@ -1,7 +1,7 @@
-//! What stops trying for a while: a pure state machine. The pool has one for each script version, because a script that
-//! cannot boot must not cost a boot per event; a supervisor has one for each name it guards.
+//! Circuit breaker: a pure state machine. The pool has one per script version, because a script that cannot boot must not
+//! cost a boot per event; a supervisor has one per guarded name.
 //!
-//! Time is passed in, so whoever has a breaker decides what the time is.
+//! Time is passed in by the owner of the breaker.
 
 use std::time::{Duration, Instant};
 
@@ -9,17 +9,17 @@ use serde::Serialize;
 
 use crate::time::after;
 
-/// When a [`Breaker`] opens, and for how long.
+/// Settings of a [`Breaker`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BreakerOptions {
-    /// How many failures open it, at least 1. Default: 3.
+    /// Number of failures that open it, at least 1. Default: 3.
     pub failures: usize,
-    /// Within what time they count together. Default: 60 s.
+    /// Window in which failures are counted. Default: 60 s.
     pub within: Duration,
-    /// How long it stays open at first; each failed probe doubles that. Default: 1 s.
+    /// Initial time for which it stays open, doubled by each failed probe. Default: 1 s.
     pub backoff_min: Duration,
-    /// How long it stays open at most. Default: 60 s.
+    /// Maximum time for which it stays open. Default: 60 s.
     pub backoff_max: Duration,
 }
 
@@ -41,28 +41,28 @@ impl Default for BreakerOptions {
     }
 }
 
-/// Whether something may be tried.
+/// Decision about an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admit {
     /// Yes.
     Yes,
-    /// Not before this much time has passed.
+    /// Refused until this much time has passed.
     After(Duration),
 }
 
-/// What a breaker lets through.
+/// State of a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BreakerState {
     /// Everything.
     Closed,
-    /// Nothing until some time, and then one probe.
+    /// Refuses attempts until a time, then admits one probe.
     Open,
-    /// Nothing while one probe is under way.
+    /// Refuses attempts while a probe is running.
     HalfOpen,
 }
 
-/// Closed, open, or half-open with one probe under way.
+/// A circuit breaker: closed, open, or half-open with one probe running.
 ///
 /// ```
 /// # mod isopod { pub use isopod_pool::BreakerOptions; pub mod engine { pub use isopod_pool::Admit; pub use isopod_pool::Breaker; } }
@@ -89,7 +89,7 @@ enum State {
 }
 
 impl Breaker {
-    /// A closed one.
+    /// Creates a closed breaker.
     #[must_use]
     pub const fn new(options: BreakerOptions) -> Self {
         Self {
@@ -98,7 +98,7 @@ impl Breaker {
         }
     }
 
-    /// Whether an attempt may begin now.
+    /// Returns whether an attempt may begin now.
     #[must_use]
     pub fn admit(&self, now: Instant) -> Admit {
         match &self.state {
@@ -109,26 +109,26 @@ impl Breaker {
         }
     }
 
-    /// An attempt begins; out of an open breaker it is the probe.
+    /// Records the beginning of an attempt; for an open breaker it is the probe.
     pub fn begin(&mut self) {
         if let State::Open { backoff, .. } = self.state {
             self.state = State::Probing { backoff };
         }
     }
 
-    /// An attempt was given up before it could tell anything: an open breaker may probe again at once.
+    /// Records that an attempt was abandoned without a result: an open breaker may probe again at once.
     pub fn aborted(&mut self, now: Instant) {
         if let State::Probing { backoff } = self.state {
             self.state = State::Open { until: now, backoff };
         }
     }
 
-    /// An attempt went well: closed, and nothing held against what comes.
+    /// Records a success, which closes the breaker and clears its failures.
     pub fn succeeded(&mut self) {
         *self = Self::new(self.options);
     }
 
-    /// An attempt failed.
+    /// Records a failure.
     pub fn failed(&mut self, now: Instant) {
         match &mut self.state {
             State::Closed { failures } => {
@@ -154,7 +154,7 @@ impl Breaker {
         };
     }
 
-    /// When an open breaker lets a probe through.
+    /// Returns when an open breaker admits a probe.
     #[must_use]
     pub const fn opens_at(&self) -> Option<Instant> {
         match self.state {
@@ -163,7 +163,7 @@ impl Breaker {
         }
     }
 
-    /// What it lets through.
+    /// Returns the state.
     #[must_use]
     pub const fn state(&self) -> BreakerState {
         match self.state {

@@ -14,23 +14,23 @@ use crate::shared::Shared;
 use crate::supervisor;
 use crate::sync::{channel, thread::Builder};
 
-/// Why a pool could not be made.
+/// An error from building a pool.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// No threads were asked for.
-    #[error("a pool needs at least one thread; leave `threads` out for one per processor")]
+    /// The number of threads is zero.
+    #[error("a pool needs at least one thread; omit `threads` for one per processor")]
     NoThreads,
-    /// Fewer threads at most than at least.
-    #[error("at most {max} threads, but {threads} from the start; raise `threads_max` or lower `threads`")]
+    /// `threads_max` is below `threads`.
+    #[error("`threads` ({threads}) is above `threads_max` ({max}); raise `threads_max` or lower `threads`")]
     ThreadsMax {
-        /// From the start.
+        /// The value of `threads`.
         threads: usize,
-        /// At most.
+        /// The value of `threads_max`.
         max: usize,
     },
-    /// The operating system gave no thread for the supervisor.
-    #[error("the pool's supervisor thread could not be made; is there a limit on threads?")]
+    /// The supervisor thread cannot be spawned.
+    #[error("cannot spawn the pool's supervisor thread; is there a limit on threads?")]
     Supervisor(#[source] std::io::Error),
 }
 
@@ -84,7 +84,7 @@ impl Default for Base {
 }
 
 impl Base {
-    /// Fills in the defaults that follow from other settings, and checks them all.
+    /// Applies defaults that depend on other settings, and checks all settings.
     fn settle(&mut self) -> Result<(), BuildError> {
         let threads = self.settings.threads;
         if threads == 0 {
@@ -107,178 +107,182 @@ impl Base {
 /// The methods of a builder that has a [`Base`] in its field `base`: one for each setting of the pool.
 macro_rules! settings {
     () => {
-        /// How many worker threads there are from the start. Default: one per processor.
+        /// Sets the initial number of worker threads. Default: one per processor.
         pub const fn threads(mut self, threads: usize) -> Self {
             self.base.settings.threads = threads;
             self
         }
 
-        /// How many worker threads there may be. Default: `threads`.
+        /// Sets the maximum number of worker threads. Default: `threads`.
         pub const fn threads_max(mut self, threads_max: usize) -> Self {
             self.base.threads_max = Some(threads_max);
             self
         }
 
-        /// What the names of all threads begin with. Default: `isopod`.
+        /// Sets the prefix of all thread names. Default: `isopod`.
         pub fn thread_name(mut self, name: impl Into<String>) -> Self {
             self.base.settings.name = name.into();
             self
         }
 
-        /// How many events of one script may wait. Default: 1024.
+        /// Sets the maximum queue length of a script. Default: 1024.
         pub const fn queue_len_max(mut self, queue_len_max: usize) -> Self {
             self.base.settings.queue_len_max = queue_len_max;
             self
         }
 
-        /// How many events may wait in the pool. One script may have as many of them as there is room left for others, so that
-        /// none takes it all; sixteen of each script always have room. Default: eight times `queue_len_max`.
+        /// Sets the maximum number of queued events in the pool. A script may use as many places as it leaves for others,
+        /// and sixteen events of each script always have room. Default: eight times `queue_len_max`.
         pub const fn queue_total_max(mut self, queue_total_max: usize) -> Self {
             self.base.queue_total_max = Some(queue_total_max);
             self
         }
 
-        /// How long the luckiest event of a script may wait, over a whole [`Self::queue_interval`], before its queue counts as
-        /// overloaded. While it is, what has waited for twice as long is shed instead of being given to a worker, and what comes
-        /// is refused where it would wait for longer than this. A queue of fewer than sixteen events is never
-        /// overloaded. Default: 100 ms; `Duration::MAX` turns it off.
+        /// Sets the target of the queue wait. If even a script's shortest wait exceeds it for a whole
+        /// [`PoolBuilder::queue_interval`], the script's queue counts as overloaded: events that have waited twice as long
+        /// are shed, and new events are refused if they would wait longer than the target. A queue of fewer than sixteen
+        /// events is never overloaded. Default: 100 ms; `Duration::MAX` turns it off.
         pub const fn queue_target(mut self, queue_target: std::time::Duration) -> Self {
             self.base.settings.queue_target = queue_target;
             self
         }
 
-        /// Over what time a queue is judged: a burst that drains within it is none of an overload. Default: 500 ms.
+        /// Sets the time for which waits must exceed the target: a burst that drains within it is not overload. Default: 500
+        /// ms.
         pub const fn queue_interval(mut self, queue_interval: std::time::Duration) -> Self {
             self.base.settings.queue_interval = queue_interval;
             self
         }
 
-        /// How long an event may wait before it ends as `load_shed`. Default: 10 s.
+        /// Sets the maximum queue wait, after which an event ends as `load_shed`. Default: 10 s.
         pub const fn queue_wait_max(mut self, queue_wait_max: std::time::Duration) -> Self {
             self.base.settings.queue_wait_max = queue_wait_max;
             self
         }
 
-        /// How long an event may take until it has been answered; where the answer is a stream, until that begins. Default: 30 s.
+        /// Sets the time until an event must be answered, or its answer's stream begins. Default: 30 s.
         pub const fn wall_timeout(mut self, wall_timeout: std::time::Duration) -> Self {
             self.base.settings.wall_timeout = wall_timeout;
             self
         }
 
-        /// How long an event may take to produce the stream it answered with, such as the body of a response; then it ends as
-        /// `exceeded_wall`, and its reader gets an error. Default: 1 h.
+        /// Sets the time for producing the stream of an answer, such as the body of a response. After it the event ends as
+        /// `exceeded_wall`, and the reader gets an error. Default: 1 h.
         pub const fn stream_timeout(mut self, stream_timeout: std::time::Duration) -> Self {
             self.base.settings.stream_timeout = stream_timeout;
             self
         }
 
-        /// How long an event may go on after its answer, with what it gave to `ctx.waitUntil`; then it ends as `exceeded_wall`,
-        /// though its caller has been answered. Default: 30 s.
+        /// Sets the time for `ctx.waitUntil` work after the answer. After it the event ends as `exceeded_wall`, although its
+        /// caller has been answered. Default: 30 s.
         pub const fn wait_until_timeout(mut self, wait_until_timeout: std::time::Duration) -> Self {
             self.base.settings.wait_until_timeout = wait_until_timeout;
             self
         }
 
-        /// How long a worker may take to boot. Default: 10 s.
+        /// Sets the maximum time of a boot. Default: 10 s.
         pub const fn boot_timeout(mut self, boot_timeout: std::time::Duration) -> Self {
             self.base.settings.boot_timeout = boot_timeout;
             self
         }
 
-        /// After what time without events a worker goes. Default: never.
+        /// Sets the idle time after which a worker is retired. Default: never.
         pub const fn idle_timeout(mut self, idle_timeout: std::time::Duration) -> Self {
             self.base.settings.idle_timeout = Some(idle_timeout);
             self
         }
 
-        /// How long a worker has been idle before a script that has a worker elsewhere may take its thread. A script that
-        /// has none takes it at once. Default: 100 ms.
+        /// Sets the idle time after which a worker may be displaced by a script that has another worker. A script without
+        /// any worker displaces it at once. Default: 100 ms.
         pub const fn displace_after(mut self, displace_after: std::time::Duration) -> Self {
             self.base.settings.displace_after = displace_after;
             self
         }
 
-        /// How long a busy worker is kept when a script without any worker waits for a thread. Default: 50 ms.
+        /// Sets the time after which a busy worker starts yielding to a script that has no worker and waits for a thread.
+        /// Default: 50 ms.
         pub const fn yield_after(mut self, yield_after: std::time::Duration) -> Self {
             self.base.settings.yield_after = yield_after;
             self
         }
 
-        /// How long a worker's thread looks for the next event before it sleeps, where events come one after the other more
-        /// quickly than this: such a caller is answered without a thread being woken. Costs at most this much processor time
-        /// after a quick succession of events ends, and nothing otherwise. Default: 50 µs; zero turns it off.
+        /// Sets the time for which a worker's thread polls for the next event before it sleeps, if events arrive in quicker
+        /// succession than this: the caller is then answered without a wake-up. Costs at most this much processor time after
+        /// the last event of a succession, and nothing otherwise. Default: 50 µs; zero turns it off.
         pub const fn linger(mut self, linger: std::time::Duration) -> Self {
             self.base.settings.linger = linger;
             self
         }
 
-        /// How long a worker may take to end an event that was canceled before it is dropped. Default: 1 s.
+        /// Sets the time in which a worker must end a canceled event before it is dropped. Default: 1 s.
         pub const fn cancel_grace(mut self, cancel_grace: std::time::Duration) -> Self {
             self.base.settings.cancel_grace = cancel_grace;
             self
         }
 
-        /// How long after a deadline code may still run for its event before it is ended by force, with its worker: code that waits
-        /// is canceled at the deadline, and code that computes may be about to end. An event that passes its deadline
-        /// while another's code runs ends without its worker after this time. Default: 100 ms.
+        /// Sets the time for which code may still run after its event's deadline before its worker is terminated. Code that
+        /// awaits is canceled at the deadline; code that computes may be about to finish. An event that passes its deadline
+        /// while another event's code runs is ended after this time, and the worker lives on. Default: 100 ms.
         ///
-        /// It holds where the engine can end code ([`Engine::stops_code`](crate::Engine::stops_code)), as that for JavaScript can.
+        /// Requires an engine that can stop code ([`Engine::stops_code`](crate::Engine::stops_code)), such as that for
+        /// JavaScript.
         pub const fn wall_grace(mut self, wall_grace: std::time::Duration) -> Self {
             self.base.settings.wall_grace = wall_grace;
             self
         }
 
-        /// How many bytes all workers together may hold. From seven eighths of it on, idle workers go, the one that has been idle
-        /// longest first; from fifteen sixteenths on none boots, and events wait; with all of it in use, events are refused. Each
-        /// worker is asked what it holds after its events, at most a hundred times a second. Default: no limit.
+        /// Sets the maximum memory of all workers together, in bytes. From seven eighths of it on, idle workers are retired,
+        /// the longest idle first; from fifteen sixteenths on, no worker boots and events wait; at the limit, events are
+        /// refused. Each worker is asked for its memory after its events, at most a hundred times a second. Default: no
+        /// limit.
         ///
-        /// What one event takes meanwhile is the business of its worker's own limit: leave room for that, and for what is not a
-        /// worker's.
+        /// Memory that an event allocates in between is bounded by its worker's own limit: leave room for it, and for memory
+        /// outside the workers.
         pub const fn memory_bytes_max(mut self, memory_bytes_max: usize) -> Self {
             self.base.settings.memory_bytes_max = Some(memory_bytes_max);
             self
         }
 
-        /// How long a worker's thread may take to come back once its worker was to stop: because an event's deadline passed,
-        /// or because the engine said so ([`StopNotice`](crate::StopNotice)). One that does not is *lost*: it runs what cannot
-        /// be interrupted. Its events end without it, and another thread takes its place. Default: 1 s.
+        /// Sets the time in which a worker's thread must respond after its worker was to stop, because an event's deadline
+        /// passed or the engine stopped it ([`StopNotice`](crate::StopNotice)). After it the thread is *lost*: it runs code
+        /// that cannot be interrupted. Its events end without it, and another thread replaces it. Default: 1 s.
         ///
-        /// Where the engine cannot end code ([`Engine::stops_code`](crate::Engine::stops_code)), a turn that takes longer than
-        /// this while another event of its worker passes its deadline loses its thread too.
+        /// With an engine that cannot stop code ([`Engine::stops_code`](crate::Engine::stops_code)), a turn that takes
+        /// longer than this while another event of its worker passes its deadline also loses its thread.
         pub const fn lost_grace(mut self, lost_grace: std::time::Duration) -> Self {
             self.base.settings.lost_grace = lost_grace;
             self
         }
 
-        /// How many lost threads are replaced at a time. With more than this the pool is not ready any more
-        /// ([`Pool::health`](crate::Pool::health)), for what watches the process to start another. A lost thread that comes back ends, and counts
-        /// no longer. Default: `threads`.
+        /// Sets the maximum number of lost threads that are replaced. With more the pool is not ready ([`Pool::health`]), so
+        /// that a service manager can start another process. A lost thread that does return ends and is no longer counted.
+        /// Default: `threads`.
         pub const fn lost_threads_max(mut self, lost_threads_max: usize) -> Self {
             self.base.lost_threads_max = Some(lost_threads_max);
             self
         }
 
-        /// How long a shutdown waits for events it has cut, and then for threads. Default: 2 s.
+        /// Sets the time for which a shutdown waits for cut events, and then for threads. Default: 2 s.
         pub const fn stop_grace(mut self, stop_grace: std::time::Duration) -> Self {
             self.base.settings.stop_grace = stop_grace;
             self
         }
 
-        /// How long accepted events may go on once the last handle of the pool was dropped. Default: 10 s.
+        /// Sets the time for accepted events to finish after the pool's last handle is dropped. Default: 10 s.
         pub const fn drop_drain(mut self, drop_drain: std::time::Duration) -> Self {
             self.base.settings.drop_drain = drop_drain;
             self
         }
 
-        /// What a caller whose event found no room is told to wait, about and at least: longer where the line is long and slow, and
-        /// never two callers the same, so that they do not come back together. Default: 1 s.
+        /// Sets the minimum retry-after hint for refused events. It grows with the length and speed of the queue, and has
+        /// jitter, so that callers do not return together. Default: 1 s.
         pub const fn retry_after(mut self, retry_after: std::time::Duration) -> Self {
             self.base.settings.retry_after = retry_after;
             self
         }
 
-        /// When a script whose workers cannot boot is left alone for a while, and for how long. Default: after 3 failed boots
-        /// within 60 s, for 1 s, then twice as long after each failed probe, at most 60 s.
+        /// Sets the breaker for scripts whose workers cannot boot. Default: opens after 3 failed boots within 60 s, for 1 s,
+        /// doubling after each failed probe up to 60 s.
         pub const fn breaker(mut self, breaker: $crate::BreakerOptions) -> Self {
             self.base.settings.breaker = breaker;
             self
@@ -293,8 +297,8 @@ macro_rules! settings {
 }
 pub(crate) use settings;
 
-/// Settings of a pool to be; see [`Pool::builder`].
-#[must_use = "a builder makes a pool with `build`"]
+/// A builder for a [`Pool`], created by [`Pool::builder`].
+#[must_use = "a builder does nothing until `build`"]
 pub struct PoolBuilder<E: Engine> {
     engine: E,
     base: Base,
@@ -314,10 +318,10 @@ impl<E: Engine> PoolBuilder<E> {
         Self { engine, base }
     }
 
-    /// Makes the pool. Works on any thread, inside and outside any runtime; the worker threads are made meanwhile.
+    /// Builds the pool. Works on any thread, inside and outside any runtime; worker threads start in the background.
     ///
     /// # Errors
-    /// Settings that contradict each other, or no thread for the supervisor.
+    /// Conflicting settings, or the supervisor thread cannot be spawned.
     pub fn build(mut self) -> Result<Pool<E>, BuildError> {
         self.base.settle()?;
         let Base {
@@ -335,7 +339,7 @@ impl<E: Engine> PoolBuilder<E> {
         Ok(Pool::new(shared, supervisor))
     }
 
-    /// What a pool would be made with.
+    /// Returns the resulting settings.
     #[cfg(all(test, not(feature = "shuttle")))]
     pub(crate) fn settled(mut self) -> Result<Settings, BuildError> {
         self.base.settle()?;

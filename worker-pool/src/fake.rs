@@ -1,6 +1,6 @@
-//! An engine without V8, for tests: its scripts say how they boot, its events what their handler does.
+//! An engine without V8 for tests: scripts define how they boot, events what their handler does.
 //!
-//! It breaks the rules where it is asked to, as an engine or a script might; everything else is the real pool.
+//! It can misbehave like an engine or a script; everything else is the real pool.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -29,21 +29,21 @@ impl FakeEngine {
     }
 }
 
-/// What belongs to one thread and outlives its workers. Not `Sync`, as clients bound to a runtime are not.
+/// State of a thread that outlives its workers. Not `Sync`, like clients bound to a runtime.
 #[derive(Debug, Default)]
 pub struct FakeThread {
     visits: Cell<u64>,
 }
 
 impl FakeThread {
-    /// The how manieth visit on this thread this is.
+    /// Returns the number of this visit to the thread.
     pub fn visit(&self) -> u64 {
         self.visits.set(self.visits.get() + 1);
         self.visits.get()
     }
 }
 
-/// How a worker of a script boots.
+/// Boot behavior of a script's workers.
 #[derive(Clone, Debug)]
 pub enum Boot {
     /// At once.
@@ -134,33 +134,33 @@ impl FakeScript {
         self
     }
 
-    /// What [`Does::Version`] answers.
+    /// Sets the answer of [`Does::Version`].
     #[must_use]
     pub const fn version(mut self, version: u64) -> Self {
         self.version = version;
         self
     }
 
-    /// How many boots were begun.
+    /// Returns the number of begun boots.
     #[must_use]
     pub fn boots(&self) -> usize {
         self.boots.load(Ordering::SeqCst)
     }
 
-    /// How many of its workers have not been dropped.
+    /// Returns the number of its live workers.
     #[must_use]
     pub fn alive(&self) -> usize {
         self.alive.load(Ordering::SeqCst)
     }
 
-    /// How many tasks its workers spawned by [`Does::Spawn`] and left behind are still there.
+    /// Returns the number of tasks that its workers spawned by [`Does::Spawn`] and that are still alive.
     #[must_use]
     pub fn leftovers(&self) -> usize {
         self.leftovers.load(Ordering::SeqCst)
     }
 }
 
-/// What the handler of an event does.
+/// Behavior of an event's handler.
 #[derive(Debug)]
 pub enum Does {
     /// Answers with this.
@@ -202,7 +202,7 @@ pub struct Call {
     reply: Reply,
 }
 
-/// What comes back.
+/// The answer to an event.
 pub type Answer = Result<u64, Failure>;
 
 /// Answers with a failure if it is dropped without an answer, as a caller must see it.

@@ -1,24 +1,24 @@
-//! Whether a pool can do its work.
+//! Readiness of a pool.
 
-/// Why a pool is not ready for events.
+/// The reason why a pool is not ready.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unhealthy {
-    /// More threads are lost to code that does not come back than are replaced.
+    /// More threads are lost than are replaced.
     #[error(
-        "{stuck} worker threads run code that does not come back, and at most {replaced_max} such threads are replaced; \
+        "{stuck} worker threads are stuck in uninterruptible native code, and at most {replaced_max} such threads are replaced; \
          restart the process"
     )]
     ThreadsLost {
-        /// How many do not come back.
+        /// Number of stuck threads.
         stuck: usize,
-        /// How many of them are replaced.
+        /// Maximum number of replaced threads.
         replaced_max: usize,
     },
     /// No worker thread is alive.
     #[error("no worker thread is alive; is there a limit on threads?")]
     NoThreads,
-    /// The pool finishes what it holds.
+    /// The pool is shutting down.
     #[error("the pool is shutting down")]
     ShuttingDown,
 }

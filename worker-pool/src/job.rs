@@ -18,7 +18,7 @@ use crate::time::after;
 pub struct EventId(pub(crate) u64);
 
 impl EventId {
-    /// The number itself.
+    /// Returns the number.
     #[must_use]
     pub const fn get(self) -> u64 {
         self.0
@@ -125,10 +125,7 @@ impl<V: Event> Job<V> {
             tally.finish(failure.outcome);
             // The engine's code: it must not take the supervisor down.
             if catch_unwind(AssertUnwindSafe(|| event.fail(failure))).is_err() {
-                tracing::error!(
-                    event = self.id.get(),
-                    "an event panicked when it was told of its failure"
-                );
+                tracing::error!(event = self.id.get(), "an event panicked while handling its failure");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The way to an event's caller that does not lead through its worker: for the day when the worker does not come back.
+//! A path to an event's caller that does not lead through its worker, in case the worker is lost.
 
 use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
@@ -7,7 +7,7 @@ use isopod_outcome::Failure;
 
 use crate::sync::{Mutex, MutexGuard};
 
-/// Held by whoever waits for an event and by the pool, which speaks into it once, and only where nobody else will answer.
+/// Shared by the caller of an event and the pool, which writes to it once, and only if the event gets no other answer.
 #[derive(Debug, Default)]
 pub(crate) struct Line {
     state: Mutex<State>,
@@ -27,7 +27,7 @@ impl Line {
         state.waiting.take()
     }
 
-    /// What was said.
+    /// Returns the failure, if written.
     pub(crate) fn lost(&self) -> Option<Failure> {
         self.lock().lost.clone()
     }

@@ -1,4 +1,4 @@
-//! What a worker is told, and the bell that wakes it.
+//! A worker's mailbox, which also wakes it.
 //!
 //! The pool posts under its own lock, so what is in here is always in step with what the pool believes. One consumer: the
 //! worker's event loop. While that is awake nobody wakes it again; before it sleeps it looks once more.
@@ -19,15 +19,15 @@ struct Inner<T> {
     queue: VecDeque<T>,
     /// The worker was woken since the mailbox was last found empty.
     rung: bool,
-    /// Who to wake; only there while the consumer sleeps.
+    /// Waker of the consumer, while it sleeps.
     sleeper: Option<Waker>,
 }
 
-/// What a consumer finds that wants to sleep.
+/// Result of trying to sleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Park {
-    /// Nothing: it may sleep, and will be woken.
+    /// It may sleep, and will be woken.
     Asleep,
     /// Mail has come.
     Mail,
@@ -87,12 +87,12 @@ impl<T> Mailbox<T> {
         taken.into()
     }
 
-    /// All that is left, once nobody posts any more.
+    /// Returns the remaining mail after the last post.
     pub(crate) fn drain(&self) -> VecDeque<T> {
         std::mem::take(&mut self.lock().queue)
     }
 
-    /// Whether there is something to do: mail, or a worker that was woken.
+    /// Returns whether there is work: mail, or a woken worker.
     pub(crate) fn stirs(&self) -> bool {
         let inner = self.lock();
         inner.rung || !inner.queue.is_empty()
@@ -127,7 +127,7 @@ impl<T> Mailbox<T> {
     }
 }
 
-/// What the worker gets as its waker.
+/// The worker's waker.
 impl<T: Send> Wake for Mailbox<T> {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();

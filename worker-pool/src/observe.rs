@@ -1,4 +1,4 @@
-//! What a pool tells its observer: the lifecycle of workers and threads, not of events.
+//! Events for a pool's observer: the lifecycle of workers and threads, not of events.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,18 +8,18 @@ use serde::Serialize;
 
 use crate::engine::WorkerId;
 
-/// Why a worker came to its end.
+/// Reason for the end of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RetireReason {
-    /// It handled as many events as it may.
+    /// It reached its maximum number of events.
     Events,
-    /// It reached its age.
+    /// It reached its maximum age.
     Age,
-    /// It held more memory than it may.
+    /// It exceeded its memory for recycling.
     Memory,
-    /// It was idle for longer than workers are kept.
+    /// It was idle for too long.
     Idle,
     /// A new version of its script was deployed.
     Replaced,
@@ -29,13 +29,13 @@ pub enum RetireReason {
     Policy,
     /// Another script needed the thread.
     Displaced,
-    /// Its engine said that it must not be used again, or it did not end a canceled event in time.
+    /// Its engine condemned it, or it did not end a canceled event in time.
     Condemned,
-    /// The pool shuts down.
+    /// The pool is shutting down.
     Shutdown,
-    /// Its thread panicked, or did not come back.
+    /// Its thread panicked or is lost.
     Lost,
-    /// It was idle, and the pool's workers together held nearly all the memory that they may.
+    /// It was idle, and the pool's workers had nearly reached their memory limit.
     Pressure,
 }
 
@@ -82,11 +82,11 @@ impl fmt::Display for RetireReason {
     }
 }
 
-/// Something happened to a worker, a thread or the pool.
+/// A lifecycle event of a worker, a thread or the pool.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum PoolEvent {
-    /// A worker begins to boot.
+    /// A worker started to boot.
     WorkerStarted {
         /// The worker.
         worker: WorkerId,
@@ -102,61 +102,61 @@ pub enum PoolEvent {
         /// Its script.
         script: Arc<str>,
     },
-    /// A worker has been dropped.
+    /// A worker was dropped.
     WorkerRetired {
         /// The worker.
         worker: WorkerId,
         /// Its script.
         script: Arc<str>,
-        /// Why.
+        /// The reason.
         reason: RetireReason,
     },
-    /// A worker could not boot.
+    /// A worker failed to boot.
     BootFailed {
         /// The worker.
         worker: WorkerId,
         /// Its script.
         script: Arc<str>,
-        /// Why.
+        /// The reason.
         failure: Failure,
     },
-    /// An event was accepted and then ended by the pool, not by a worker.
+    /// An accepted event was ended by the pool instead of a worker.
     EventFailed {
         /// Its script.
         script: Arc<str>,
-        /// How it ended.
+        /// Outcome.
         outcome: Outcome,
     },
-    /// A worker thread is gone: it panicked, could not start, or runs code that does not come back. Another takes its place.
+    /// A worker thread was lost: it panicked, could not start, or is stuck in uninterruptible code. Another replaces it.
     ThreadLost {
         /// Its name.
         thread: String,
-        /// What it said.
+        /// The message.
         message: String,
     },
-    /// A thread that was lost to code that does not come back has come back after all, and ends.
+    /// A lost thread returned after all, and ends.
     ThreadReturned {
         /// Its name.
         thread: String,
     },
-    /// A thread has taken the place of one that was lost.
+    /// A lost thread was replaced.
     ThreadRespawned {
         /// Its name.
         thread: String,
     },
-    /// More scripts are in use than there are threads, so that they take turns on them and most events cost a boot. Told
-    /// at most once a minute.
+    /// More scripts are in use than there are threads, so that they displace each other and most events need a boot. Sent at
+    /// most once a minute.
     ThreadsScarce {
-        /// How many scripts take turns.
+        /// Number of scripts that displace each other.
         scripts: usize,
-        /// How many threads there may be.
+        /// Maximum number of threads.
         threads: usize,
-        /// How many workers gave up their threads to other scripts within the last ten seconds.
+        /// Number of workers displaced within the last ten seconds.
         displaced: usize,
     },
-    /// The pool accepts nothing any more and finishes what it holds.
+    /// The pool accepts no more events and finishes the accepted ones.
     Draining,
 }
 
-/// Called with each [`PoolEvent`], on the thread where it happens.
+/// Called with each [`PoolEvent`] on the thread where it occurs.
 pub(crate) type Observer = Box<dyn Fn(&PoolEvent) + Send + Sync>;

@@ -1,31 +1,31 @@
-//! What can be set: for the pool ([`Settings`], through its builder), for a script ([`Options`]), for an event ([`Meta`]).
+//! Settings of the pool ([`Settings`], through its builder), of a script ([`Options`]) and of an event ([`Meta`]).
 
 use std::time::{Duration, Instant};
 
 use crate::breaker::BreakerOptions;
 
-/// How long a worker is kept.
+/// Lifetime of a worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Policy {
-    /// Warm: many events, interleaved up to the script's concurrency.
+    /// Many events, interleaved up to the script's concurrency.
     #[default]
     PerWorker,
     /// A fresh worker for each event.
     PerRequest,
-    /// One event; then the worker is gone and the script undeployed.
+    /// One event; then the script is undeployed.
     Oneshot,
 }
 
-/// When a worker has served long enough. It finishes what it holds, and a fresh one takes its place.
+/// Conditions for replacing a worker. It finishes its events, and a fresh worker replaces it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Recycle {
-    /// After this many events. Default: never.
+    /// Number of events. Default: unlimited.
     pub events: Option<u64>,
-    /// After this time since it was ready. Default: never.
+    /// Age since it was ready. Default: unlimited.
     pub age: Option<Duration>,
-    /// When it holds more than this, asked after each event. Default: never.
+    /// Memory held, in bytes, checked after each event. Default: unlimited.
     pub memory_bytes: Option<usize>,
 }
 
@@ -35,47 +35,46 @@ crate::setters!(Recycle {
     memory_bytes: impl Into<Option<usize>>,
 });
 
-/// How a script is run. `Options::default()` is what most want.
+/// Options of a deployed script. The defaults suit most scripts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Options {
-    /// How long a worker is kept. Default: [`Policy::PerWorker`].
+    /// Lifetime of a worker. Default: [`Policy::PerWorker`].
     pub policy: Policy,
-    /// How many events one worker interleaves, at least 1. Default: 64; always 1 unless the policy is `PerWorker`.
+    /// Maximum number of events that a worker interleaves, at least 1. Default: 64; always 1 unless the policy is
+    /// `PerWorker`.
     ///
-    /// Events that mostly wait are served best by many at a time. For those that mostly compute say 1: an event that was
-    /// given to a worker stays with it, behind whatever that computes; one in the queue goes to the first that is free.
+    /// Many at a time is best for events that mostly wait. For events that mostly compute use 1: an event given to a worker
+    /// stays there, behind any computation, while a queued event goes to the first free worker.
     pub concurrency: usize,
-    /// Whether a worker is given fewer events at a time than `concurrency`, down to one, as long as its thread never sleeps: one
-    /// more would then only make the others take longer. It waits in the queue instead, where another worker may take it, and
-    /// where what is too late is shed. Default: false.
+    /// Give a worker fewer events at a time than `concurrency`, down to one, as long as its thread never sleeps: another
+    /// event would only slow down the others. It waits in the queue instead, where another worker can take it, or it is shed
+    /// if it is late. Default: false.
     ///
-    /// For scripts that compute, sometimes or always, and whose concurrency nobody wants to choose by hand.
+    /// Use it for scripts that compute, sometimes or always, instead of tuning `concurrency`.
     pub adapts: bool,
-    /// How many workers at most. Default: as many as there may be threads.
+    /// Maximum number of workers. Default: the maximum number of threads.
     pub workers_max: Option<usize>,
-    /// How many are kept warm, booted at once. Only another script that has no worker at all may take their threads.
-    /// Default: 0.
+    /// Number of workers kept warm, booted at once. Only a script without any worker may displace them. Default: 0.
     pub workers_min: usize,
-    /// When a worker is replaced.
+    /// Conditions for replacing a worker.
     pub recycle: Recycle,
-    /// How long an event may run until it has been answered; where the answer is a stream, until that begins. Default: the
-    /// pool's.
+    /// Time until an event must be answered, or its answer's stream begins. Default: the pool's.
     pub wall_timeout: Option<Duration>,
-    /// How long an event may take to produce the stream it answered with. Default: the pool's.
+    /// Time for producing the stream of an answer. Default: the pool's.
     pub stream_timeout: Option<Duration>,
-    /// How long it may go on after its answer, with what it gave to `ctx.waitUntil`. Default: the pool's.
+    /// Time for `ctx.waitUntil` work after the answer. Default: the pool's.
     pub wait_until_timeout: Option<Duration>,
-    /// How many events may wait, at least 1. Default: the pool's.
+    /// Maximum queue length, at least 1. Default: the pool's.
     pub queue_len_max: Option<usize>,
-    /// How many events the least loaded warm worker may have in flight before another thread is given a further worker
-    /// of this script. Default: 4.
+    /// Number of events in flight on the least loaded warm worker above which the script gets another worker on another
+    /// thread. Default: 4.
     ///
-    /// Until then events stay together, where caches and connections are warm. A load is counted in events, whether they
-    /// wait or compute; at 1 a script is spread as soon as two of its events meet.
+    /// Below it events stay together, where caches and connections are warm. All events count, waiting or computing; with 1
+    /// a script spreads as soon as two of its events overlap.
     pub spread_at: usize,
-    /// How much of the threads the script gets where several want more than there are: twice the weight, twice the threads.
-    /// At least 1. Default: 1.
+    /// Share of the threads when scripts want more than there are: twice the weight, twice the threads. At least 1. Default:
+    /// 1.
     pub weight: u32,
 }
 
@@ -113,31 +112,31 @@ impl Default for Options {
     }
 }
 
-/// How much an event matters beside others of its script, where there is not room for all.
+/// Priority of an event among those of its script, if there is not room for all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Priority {
-    /// Waits before all others, and is refused or shed only where everything that waits is as important.
+    /// First in the queue, and only refused or shed if everything queued is as important.
     High,
-    /// As most are.
+    /// The default.
     #[default]
     Normal,
-    /// Waits behind all others, makes room for them in a full queue, and is refused as soon as the queue stands.
+    /// Last in the queue, makes room for others in a full queue, and is refused as soon as the queue is standing.
     Low,
 }
 
 impl Priority {
-    /// All of them, most important first.
+    /// All priorities, highest first.
     pub const ALL: [Self; 3] = [Self::High, Self::Normal, Self::Low];
 }
 
-/// What a caller says of one event.
+/// A caller's settings for one event.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Meta {
-    /// When its caller stops waiting, in the queue or in the handler. Default: only the script's own limits hold.
+    /// Time until which the caller waits, whether the event is queued or running. Default: only the script's limits.
     pub deadline: Option<Instant>,
-    /// How much it matters beside others. Default: [`Priority::Normal`].
+    /// Priority. Default: [`Priority::Normal`].
     pub priority: Priority,
 }
 
@@ -146,7 +145,7 @@ crate::setters!(Meta {
     priority: Priority,
 });
 
-/// What holds for the whole pool; each is documented at its builder method.
+/// Settings of the pool, each documented at its builder method.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) name: String,
@@ -176,7 +175,7 @@ pub(crate) struct Settings {
     pub(crate) breaker: BreakerOptions,
 }
 
-/// A script's options with every default filled in and every limit made consistent.
+/// A script's options with defaults applied and limits made consistent.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
     pub(crate) policy: Policy,
@@ -225,7 +224,7 @@ impl Limits {
         }
     }
 
-    /// What a worker's mailbox can hold at once: its events, a cancellation for each of those and of those that ended
+    /// Returns the capacity of a worker's mailbox: its events, a cancellation for each of those and of those that ended
     /// since it last looked, and the few control messages, each sent once.
     pub(crate) const fn mailbox_len(&self) -> usize {
         self.concurrency * 3 + 4

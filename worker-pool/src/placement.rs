@@ -1,11 +1,11 @@
-//! Where an event goes and whether its script gets a further worker: pure functions of what the threads do.
+//! Placement of events and workers: pure functions of the threads' state.
 
 use std::time::Duration;
 
-/// What one thread does, as seen by the script that asks.
+/// State of a thread, as seen by the asking script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ThreadView {
-    /// Hosts nothing.
+    /// Hosts no worker.
     Vacant,
     /// Hosts a warm worker of the asking version.
     Warm {
@@ -16,57 +16,57 @@ pub enum ThreadView {
     Coming,
     /// Hosts another script's worker that holds nothing.
     Idle {
-        /// For how long it has held nothing.
+        /// Idle time.
         idle_for: Duration,
-        /// Whether its script asked for it to be kept warm.
+        /// It is kept warm by its script.
         kept: bool,
     },
-    /// Hosts something that stays for now.
+    /// Hosts a worker that cannot be displaced now.
     Taken,
 }
 
-/// What a placement is decided by.
+/// Input of a placement.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
-    /// What each thread does; a thread is named by its index here.
+    /// State of each thread; threads are identified by index.
     pub threads: &'a [ThreadView],
-    /// How many threads there may be.
+    /// Maximum number of threads.
     pub threads_max: usize,
-    /// How many events one worker holds at most.
+    /// Maximum number of events of a worker.
     pub concurrency: usize,
-    /// How many events the least loaded worker holds before the script is given a further one.
+    /// Number of events on the least loaded worker above which the script gets another.
     pub spread_at: usize,
-    /// How many workers the script may have.
+    /// Maximum number of workers of the script.
     pub workers_max: usize,
-    /// How many of its events wait.
+    /// Number of queued events.
     pub queued: usize,
-    /// How many may wait.
+    /// Maximum queue length.
     pub queue_len_max: usize,
-    /// Whether a boot may be tried; false while the breaker is open.
+    /// Boots are allowed; false while the breaker is open.
     pub may_boot: bool,
-    /// How long a worker has been idle before a script that has a worker already may take its thread.
+    /// Idle time after which a worker may be displaced by a script that has another worker.
     pub displace_after: Duration,
 }
 
-/// Where the event goes.
+/// Destination of the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seat {
-    /// To the warm worker on this thread.
+    /// The warm worker on this thread.
     Worker(usize),
-    /// Into the script's queue; the next worker with room takes it.
+    /// The script's queue; the next worker with room takes it.
     Queue,
     /// Back to the caller.
     Shed,
 }
 
-/// Whether the script gets a further worker, and where.
+/// Addition of a worker to the script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grow {
-    /// Not now.
+    /// None.
     Keep,
     /// On this vacant thread.
     Vacant(usize),
-    /// On this thread, once its idle worker is retired.
+    /// On this thread, after its idle worker is retired.
     Displace(usize),
     /// On a new thread.
     NewThread,
@@ -75,17 +75,16 @@ pub enum Grow {
 /// The decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Placement {
-    /// Where the event goes.
+    /// Destination of the event.
     pub seat: Seat,
-    /// Whether a worker is added as well.
+    /// Addition of a worker.
     pub grow: Grow,
 }
 
 /// Places one event.
 ///
-/// The least loaded warm worker takes it. Where that one has as many in flight as `spread_at`, the script also gets a
-/// further worker (see [`room`]), unless those that are coming will do; the event does not wait for it where a warm worker
-/// has room.
+/// The least loaded warm worker with room takes it. If that worker has `spread_at` events in flight, the script also gets
+/// another worker (see [`room`]), unless enough are coming; the event does not wait for it if a warm worker has room.
 #[must_use]
 pub fn place(view: &View<'_>) -> Placement {
     let mut least: Option<(usize, usize)> = None;
@@ -116,17 +115,17 @@ pub fn place(view: &View<'_>) -> Placement {
     Placement { seat, grow }
 }
 
-/// Whether a script may take the thread of an idle worker.
+/// Permission to displace an idle worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Displacing {
-    /// An event waits: it may.
+    /// An event is waiting.
     Allowed,
-    /// A worker is only to be kept warm: vacant and new threads will do.
+    /// A worker is only to be kept warm: only vacant and new threads are used.
     Forbidden,
 }
 
-/// Where a further worker of the script can live: a vacant thread, else the thread of the worker that has been idle
-/// longest, else a new thread.
+/// Returns the place for another worker of the script: a vacant thread, else the thread of the longest idle worker, else a
+/// new thread.
 #[must_use]
 pub fn room(view: &View<'_>, displacing: Displacing) -> Grow {
     let own = view

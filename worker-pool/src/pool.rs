@@ -21,10 +21,10 @@ use crate::sync::{Mutex, channel, clock};
 use crate::ticket::Ticket;
 use crate::time::after;
 
-/// A pool of worker threads. Cloning it makes another handle of the same pool.
+/// A pool of worker threads. Cloning it creates another handle to the same pool.
 ///
-/// Dropping the last handle returns at once: the pool accepts nothing, finishes what it holds within
-/// [`PoolBuilder::drop_drain`](crate::PoolBuilder::drop_drain) and ends its threads by itself. The futures here run on any executor.
+/// Dropping the last handle returns at once: the pool accepts no more events, finishes accepted ones within
+/// [`PoolBuilder::drop_drain`] and ends its threads in the background. The futures of its methods run on any executor.
 pub struct Pool<E: Engine> {
     handle: Arc<Handle<E>>,
 }
@@ -34,19 +34,19 @@ struct Handle<E: Engine> {
     supervisor: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// A script as deployed.
+/// A deployed version of a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Deployment {
-    /// Unique in the pool, and rising.
+    /// Version number, unique in the pool and increasing.
     pub version: u64,
 }
 
-/// Why a script could not be deployed.
+/// An error from deploying a script.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeployError {
-    /// The pool is on its way out.
+    /// The pool is shutting down.
     #[error("the pool is shutting down")]
     ShuttingDown,
 }
@@ -61,8 +61,8 @@ impl<E: Engine> Pool<E> {
         }
     }
 
-    /// Makes `script` answer to `name`. What had the name before finishes what its workers hold; what is queued, and all
-    /// that comes, goes to the new version. No event is dropped. Does not wait for a boot: see [`Pool::warm`].
+    /// Deploys `script` as `name`. Workers of a previous version finish their events; queued and new events go to the new
+    /// version, and no event is dropped. Does not wait for a boot: see [`Pool::warm`].
     ///
     /// # Errors
     /// The pool is shutting down.
@@ -75,9 +75,9 @@ impl<E: Engine> Pool<E> {
         self.put(name.into(), Code::Script(script), options)
     }
 
-    /// Makes `name` one for native tasks, run as these options say: [`Policy::PerRequest`](crate::Policy::PerRequest) gives
-    /// each task a `LocalSet` of its own, [`Policy::PerWorker`](crate::Policy::PerWorker) has several share one and take
-    /// turns. Not needed for the former: see [`Pool::native`].
+    /// Deploys `name` for native tasks with these options: [`Policy::PerRequest`](crate::Policy::PerRequest) gives each task
+    /// its own `LocalSet`, [`Policy::PerWorker`](crate::Policy::PerWorker) interleaves several on one. Not needed for the
+    /// former: see [`Pool::native`].
     ///
     /// # Errors
     /// The pool is shutting down.
@@ -96,23 +96,23 @@ impl<E: Engine> Pool<E> {
         })
     }
 
-    /// Takes a script away: new events are refused, accepted ones are finished. False if there was none.
+    /// Removes a script: new events are refused, accepted ones finish. Returns false if there was none.
     pub fn undeploy(&self, name: &str) -> bool {
         self.shared().with(|state, fx| state.undeploy(name, fx))
     }
 
-    /// Waits until the script has a worker that is ready, booting one if need be.
+    /// Waits until the script has a ready worker, booting one if necessary.
     ///
     /// # Errors
-    /// Why its worker could not boot, or that there is no such script.
+    /// The worker failed to boot, or there is no such script.
     pub async fn warm(&self, name: &str) -> Result<(), Failure> {
         warmed(self.warming(name).into_recv_async().await.ok())
     }
 
-    /// [`Pool::warm`] for code that is not async. Blocks the thread it is called on.
+    /// Blocking variant of [`Pool::warm`].
     ///
     /// # Errors
-    /// As those of [`Pool::warm`].
+    /// As [`Pool::warm`].
     pub fn warm_blocking(&self, name: &str) -> Result<(), Failure> {
         warmed(self.warming(name).recv().ok())
     }
@@ -123,10 +123,10 @@ impl<E: Engine> Pool<E> {
         answer
     }
 
-    /// Hands an event to the script of this name. Never blocks. The answer comes by whatever way the event carries.
+    /// Dispatches an event to the script of this name. Never blocks. The answer arrives through the event.
     ///
     /// # Errors
-    /// The event itself, and why it was not accepted.
+    /// The event was not accepted; it is returned with the reason.
     pub fn dispatch(&self, name: &str, event: E::Event, meta: Meta) -> Result<Ticket, Rejected<E::Event>> {
         let accepted = self
             .shared()
@@ -140,8 +140,8 @@ impl<E: Engine> Pool<E> {
         }
     }
 
-    /// Runs Rust on a worker thread: `task` makes a future there, which need not be `Send` and may use what belongs to the
-    /// thread. What it spawns by `spawn_local` and leaves behind ends with its `LocalSet`.
+    /// Runs a Rust task on a worker thread. `task` creates a future there, which need not be `Send` and may use the state of
+    /// the thread. Tasks spawned by `spawn_local` end with its `LocalSet`.
     ///
     /// ```
     /// # #[cfg(feature = "testing")] {
@@ -157,11 +157,11 @@ impl<E: Engine> Pool<E> {
     /// ```
     ///
     /// The task is an event: it is placed, limited, counted and drained like those of scripts. Dropping the future cancels
-    /// it, and so does its deadline. A panic in it ends this task alone, as [`Outcome::Exception`]; what it returns is its
-    /// own business, an `Err` too counts as [`Outcome::Ok`]. A task that does not await cannot be cut: keep it short.
+    /// it, and so does its deadline. A panic ends only this task, as [`Outcome::Exception`]; its return value is not
+    /// interpreted, so an `Err` counts as [`Outcome::Ok`]. A task that never awaits cannot be cut: keep it short.
     ///
-    /// A name that nothing is deployed under becomes one for native tasks, each in a fresh `LocalSet`, until it is
-    /// undeployed; [`Pool::deploy_native`] sets other options. Statistics are kept by name: use few.
+    /// A name without a deployment becomes one for native tasks, each with a fresh `LocalSet`, until it is undeployed;
+    /// [`Pool::deploy_native`] sets other options. Statistics are kept per name: use few.
     pub fn native<R, F>(&self, name: &str, meta: Meta, task: F) -> NativeTask<R>
     where
         R: Send + 'static,
@@ -185,42 +185,42 @@ impl<E: Engine> Pool<E> {
         Ticket::new(event, line, Arc::clone(self.shared()) as _, script)
     }
 
-    /// Whether the pool can do its work: for what watches the process, and replaces it where it cannot.
+    /// Returns whether the pool is ready, for readiness probes.
     ///
     /// # Errors
-    /// Why it cannot.
+    /// The reason why it is not ready.
     pub fn health(&self) -> Result<(), Unhealthy> {
         self.shared().with(|state, _| state.health())
     }
 
-    /// What the pool has done and does.
+    /// Returns the pool's statistics.
     #[must_use]
     pub fn stats(&self) -> PoolStats {
         self.shared().stats()
     }
 
-    /// Accepts nothing from now on and waits until all accepted events have ended; what has not within `limit` is cut.
-    /// The threads stay.
+    /// Stops accepting events and waits until all accepted ones have ended; cuts those that have not within `limit`. The
+    /// threads stay.
     pub async fn drain(&self, limit: Duration) -> ShutdownReport {
         self.close(limit, false).into_recv_async().await.unwrap_or_default()
     }
 
-    /// [`Pool::drain`] for code that is not async. Blocks the thread it is called on.
+    /// Blocking variant of [`Pool::drain`].
     #[must_use]
     pub fn drain_blocking(&self, limit: Duration) -> ShutdownReport {
         self.close(limit, false).recv().unwrap_or_default()
     }
 
-    /// Drains, then ends and joins all threads. A second call with a shorter limit cuts the first one short.
+    /// Drains, then ends and joins all threads. A second call with a shorter limit shortens the first.
     ///
-    /// Takes at most `limit`, plus what the pool grants those that are cut and its threads to end.
+    /// Takes at most `limit`, plus the grace for cut events and threads.
     pub async fn shutdown(&self, limit: Duration) -> ShutdownReport {
         let report = self.close(limit, true).into_recv_async().await.unwrap_or_default();
         self.join_supervisor(&report);
         report
     }
 
-    /// [`Pool::shutdown`] for code that is not async. Blocks the thread it is called on.
+    /// Blocking variant of [`Pool::shutdown`].
     #[must_use]
     pub fn shutdown_blocking(&self, limit: Duration) -> ShutdownReport {
         let report = self.close(limit, true).recv().unwrap_or_default();
@@ -235,7 +235,7 @@ impl<E: Engine> Pool<E> {
         report
     }
 
-    /// The supervisor reports as its last deed, so there is nothing to wait for; with threads stuck it stays for them.
+    /// Joins the supervisor, which reports as its last action; with stuck threads it keeps running for them.
     fn join_supervisor(&self, report: &ShutdownReport) {
         if report.threads_stuck == 0
             && let Some(supervisor) = self
@@ -254,7 +254,7 @@ impl<E: Engine> Pool<E> {
     }
 }
 
-/// No answer comes from a pool that is gone.
+/// Converts a missing answer, of a pool that has ended.
 fn warmed(answer: Option<Result<(), Failure>>) -> Result<(), Failure> {
     answer.unwrap_or_else(|| Err(Failure::new(Outcome::Canceled, "the pool was shut down")))
 }

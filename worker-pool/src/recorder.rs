@@ -1,4 +1,4 @@
-//! The times one thread measures. Each thread has its own behind a mutex that nobody else takes but `stats()`.
+//! Durations measured by a thread. Each thread has its own, behind a mutex that only `stats()` also takes.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ const SLICE: Duration = Duration::from_secs(10);
 /// Two digits hold a percentile to 1%; a series then takes a few kilobytes.
 const DIGITS: u8 = 2;
 
-/// What is measured.
+/// The measured duration.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Series {
     QueueWait,

@@ -1,77 +1,73 @@
-//! An event that is handed back, and why.
+//! Refused events.
 
 use std::time::Duration;
 
 use isopod_outcome::{Failure, Outcome};
 
-/// Why an event was not accepted.
+/// The reason why an event was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RejectReason {
     /// Nothing is deployed under this name.
     #[error("no script is deployed as {name:?}; deploy one first")]
     UnknownScript {
-        /// The name asked for.
+        /// The requested name.
         name: String,
     },
-    /// What is deployed under this name does not take events of this kind.
-    #[error(
-        "what is deployed as {name:?} does not take this kind of event; native tasks and scripts need names of their own"
-    )]
+    /// The deployment of this name does not take events of this kind.
+    #[error("{name:?} does not take this kind of event; native tasks and scripts need separate names")]
     Unsuited {
-        /// The name asked for.
+        /// The requested name.
         name: String,
     },
-    /// Every worker is full and so is the queue, or all that may wait in the pool does.
+    /// All workers and the queue are full, or the pool's queue limit is reached.
     #[error("the queue of {name:?} is full; try again in {retry_after:?}, or allow more workers or a longer queue")]
     QueueFull {
         /// The script.
         name: String,
-        /// When to try again.
+        /// Time to wait before retrying.
         retry_after: Duration,
     },
-    /// What waits does so for too long, and one more would only make that longer.
-    #[error(
-        "{name:?} is overloaded: what waits is not served in time; try again in {retry_after:?}, or allow more workers"
-    )]
+    /// The queue is standing, and another event would wait too long.
+    #[error("{name:?} is overloaded: its queue does not drain; try again in {retry_after:?}, or allow more workers")]
     Overloaded {
         /// The script.
         name: String,
-        /// When to try again.
+        /// Time to wait before retrying.
         retry_after: Duration,
     },
-    /// There is no room for the script, because it has as much of the pool as it may have beside others.
+    /// The script has used up its share of the pool.
     #[error(
-        "{name:?} uses all of its share of the pool; try again in {retry_after:?}, or give it more weight or workers"
+        "{name:?} has used up its share of the pool; try again in {retry_after:?}, or give it more weight or workers"
     )]
     ShareExhausted {
         /// The script.
         name: String,
-        /// When to try again.
+        /// Time to wait before retrying.
         retry_after: Duration,
     },
-    /// All workers together hold as much memory as they may, and none of them is idle.
+    /// All workers together have reached the memory limit, and none is idle.
     #[error(
-        "the pool's workers hold all the memory they may; try again in {retry_after:?}, or raise `memory_bytes_max`"
+        "the pool's workers have reached their memory limit; try again in {retry_after:?}, or raise `memory_bytes_max`"
     )]
     MemoryFull {
-        /// When to try again.
+        /// Time to wait before retrying.
         retry_after: Duration,
     },
-    /// The script fails to boot again and again, and is not tried for a while.
-    #[error("{name:?} cannot boot: {}; it is tried again in {retry_after:?}", failure.message)]
+    /// The script keeps failing to boot, and is not tried for a while.
+    #[error("{name:?} cannot boot: {}; the next attempt is in {retry_after:?}", failure.message)]
     BootBroken {
         /// The script.
         name: String,
-        /// When to try again.
+        /// Time to wait before retrying.
         retry_after: Duration,
-        /// How the last boot failed.
+        /// Failure of the last boot.
         failure: Box<Failure>,
     },
-    /// The event's deadline has passed already.
-    #[error("the event's deadline had passed when it was dispatched")]
+    /// The event's deadline has already passed.
+    #[error("the event's deadline had already passed")]
     DeadlinePassed,
-    /// The pool finishes what it holds and accepts nothing.
+    /// The pool is shutting down.
     #[error("the pool is shutting down")]
     ShuttingDown,
 }
@@ -86,7 +82,7 @@ impl RejectReason {
         }
     }
 
-    /// The outcome that says the same.
+    /// Returns the corresponding outcome.
     #[must_use]
     pub const fn outcome(&self) -> Outcome {
         match self {
@@ -101,7 +97,7 @@ impl RejectReason {
         }
     }
 
-    /// When to try again, where that helps.
+    /// Returns the time to wait before retrying, if that helps.
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -136,13 +132,13 @@ impl From<RejectReason> for Failure {
     }
 }
 
-/// An event handed back.
+/// A refused event.
 #[derive(thiserror::Error)]
 #[error("{reason}")]
 pub struct Rejected<V> {
-    /// The event, untouched.
+    /// The event, unchanged.
     pub event: V,
-    /// Why.
+    /// The reason.
     pub reason: RejectReason,
 }
 

@@ -1,4 +1,4 @@
-//! What the pool's handles and threads share: the engine, the settings and the one lock.
+//! State shared by the pool's handles and threads: the engine, the settings and the lock.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,9 +21,9 @@ pub(crate) struct Shared<E: Engine> {
     /// Wakes the supervisor; holds one token, because two wakes are as good as one.
     wake: channel::Sender<()>,
     observers: Vec<Observer>,
-    /// What they are still to be told, in the order it happened.
+    /// Events not yet sent to the observers, in order.
     news: Mutex<VecDeque<PoolEvent>>,
-    /// Held by whoever tells them.
+    /// Held while sending.
     telling: Mutex<()>,
 }
 
@@ -71,8 +71,8 @@ impl<E: Engine> Shared<E> {
         self.news.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells the observers what there is to tell. One thread at a time, so that they hear it in order: whoever finds another at
-    /// it leaves its own news to that one.
+    /// Sends pending events to the observers, from one thread at a time to keep their order: a thread that finds another
+    /// sending leaves its events to that one.
     fn tell(&self) {
         loop {
             let telling = match self.telling.try_lock() {
@@ -165,7 +165,7 @@ impl<E: Engine> Shared<E> {
     }
 }
 
-/// What a ticket can do, whatever the engine.
+/// Operations of a ticket, independent of the engine.
 pub(crate) trait Cancel: Send + Sync {
     fn cancel(&self, script: &str, event: EventId);
 }

@@ -1,17 +1,17 @@
-//! How a pool ended.
+//! Report of a pool's shutdown.
 
 use serde::Serialize;
 
-/// What became of the events and threads of a pool that was drained or shut down.
+/// Events and threads of a pool that was drained or shut down.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ShutdownReport {
-    /// Events that were open when the end began and came to their own end.
+    /// Events open at the start of the shutdown that finished.
     pub finished: usize,
-    /// Events that were open when the time was up, and were canceled.
+    /// Events that were cut at the limit.
     pub cut: usize,
-    /// Threads that ended and were joined. 0 after a mere drain.
+    /// Threads that were joined; 0 after a drain.
     pub threads_joined: usize,
-    /// Threads that did not end in time; the supervisor joins them if they ever do.
+    /// Threads that did not end in time; the supervisor joins them if they end later.
     pub threads_stuck: usize,
 }

@@ -1,5 +1,4 @@
-//! What a pool has done and does. Counters are atomics, times are histograms of the thread that measured them, and both
-//! are put together only when someone asks.
+//! Statistics. Counters are atomics and times are histograms per thread, combined on request.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,27 +10,27 @@ use serde::Serialize;
 
 use crate::observe::RetireReason;
 
-/// What a pool has done and does, at one moment.
+/// A snapshot of a pool's statistics.
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct PoolStats {
     /// The threads.
     pub threads: ThreadStats,
-    /// Events accepted and not ended.
+    /// Accepted events that have not ended.
     pub open: usize,
-    /// Events accepted since the pool was made.
+    /// Events accepted since the pool was built.
     pub accepted: u64,
-    /// Events handed back at dispatch.
+    /// Events refused at dispatch.
     pub refused: u64,
-    /// Ended events by outcome; their sum and `open` make `accepted`.
+    /// Ended events by outcome; their sum plus `open` equals `accepted`.
     pub outcomes: BTreeMap<&'static str, u64>,
-    /// Each deployed script by name.
+    /// Deployed scripts by name.
     pub scripts: BTreeMap<String, ScriptStats>,
-    /// From acceptance to begin.
+    /// Time from acceptance to the begin of an event.
     pub queue_wait: Timing,
-    /// From the begin of a boot to a worker that is ready.
+    /// Time from the begin of a boot to a ready worker.
     pub boot: Timing,
-    /// From begin to end.
+    /// Time from begin to end of an event.
     pub execution: Timing,
 }
 
@@ -39,37 +38,37 @@ pub struct PoolStats {
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct ThreadStats {
-    /// How many there are.
+    /// Number of live threads.
     pub alive: usize,
-    /// How many host a worker that holds events.
+    /// Number of threads whose worker has events.
     pub busy: usize,
-    /// How many panicked, could not start or did not come back.
+    /// Number of threads that panicked, could not start or got stuck.
     pub lost: u64,
-    /// How many run code that does not come back, now.
+    /// Number of threads currently stuck in uninterruptible code.
     pub stuck: usize,
-    /// How many took the place of a lost one.
+    /// Number of replaced threads.
     pub respawned: u64,
 }
 
-/// One deployed script.
+/// Statistics of a deployed script.
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct ScriptStats {
-    /// The version that gets new events.
+    /// Version that gets new events.
     pub version: u64,
-    /// Workers that are ready, of any version.
+    /// Ready workers, of any version.
     pub workers: usize,
-    /// Workers that boot.
+    /// Booting workers.
     pub booting: usize,
-    /// Bytes that its workers hold, as they said last.
+    /// Memory of its workers in bytes, as last reported.
     pub memory_bytes: usize,
-    /// Events that workers hold.
+    /// Events held by workers.
     pub in_flight: usize,
-    /// Events that wait.
+    /// Queued events.
     pub queued: usize,
     /// Events accepted.
     pub accepted: u64,
-    /// Events handed back at dispatch.
+    /// Events refused at dispatch.
     pub refused: u64,
     /// Ended events by outcome.
     pub outcomes: BTreeMap<&'static str, u64>,
@@ -77,33 +76,33 @@ pub struct ScriptStats {
     pub boots: u64,
     /// Boots that failed.
     pub boots_failed: u64,
-    /// Workers gone by reason.
+    /// Retired workers by reason.
     pub retired: BTreeMap<&'static str, u64>,
 }
 
-/// How long something took.
+/// Distribution of a duration.
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct Timing {
-    /// Within the last minute, to ten seconds.
+    /// Over the last minute, with a resolution of ten seconds.
     pub recent: Percentiles,
-    /// Since the pool was made.
+    /// Since the pool was built.
     pub total: Percentiles,
 }
 
-/// A distribution, precise to 1% and a microsecond.
+/// Percentiles, precise to 1% and a microsecond.
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct Percentiles {
-    /// How many were measured.
+    /// Number of measurements.
     pub count: u64,
     /// The median.
     pub p50: Duration,
-    /// 90 of 100 were at most this.
+    /// The 90th percentile.
     pub p90: Duration,
-    /// 99 of 100 were at most this.
+    /// The 99th percentile.
     pub p99: Duration,
-    /// The longest.
+    /// The maximum.
     pub max: Duration,
 }
 
@@ -120,7 +119,7 @@ impl Percentiles {
     }
 }
 
-/// What has happened to one script, or to all of them.
+/// Counters of a script or the pool.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     accepted: AtomicU64,

@@ -28,7 +28,7 @@ impl Ticket {
         }
     }
 
-    /// The event's number.
+    /// Returns the event's number.
     #[must_use]
     pub const fn event_id(&self) -> EventId {
         self.event
@@ -61,7 +61,7 @@ impl Ticket {
         self.line.lost()
     }
 
-    /// Lets the event go on by itself.
+    /// Detaches from the event, which continues.
     pub fn detach(mut self) {
         self.held = None;
     }

@@ -1,11 +1,11 @@
-//! Instants that never overflow: a limit of `Duration::MAX` is how people write "no limit".
+//! Instants that never overflow, since a limit of `Duration::MAX` means no limit.
 
 use std::time::{Duration, Instant};
 
-/// As good as never, and within what every clock can say.
+/// Effectively never, and representable by every clock.
 const NEVER: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 10);
 
-/// The instant `wait` after `since`, or one that is as good as never.
+/// Returns the instant `wait` after `since`, or one that is effectively never.
 pub(crate) fn after(since: Instant, wait: Duration) -> Instant {
     since + wait.min(NEVER)
 }

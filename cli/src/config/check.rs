@@ -106,7 +106,7 @@ impl Checker<'_> {
                         let known = properties.into_iter().flat_map(|p| p.keys()).map(String::as_str);
                         let remedy = match nearest(key, known.clone().chain(self.elsewhere.iter().copied())) {
                             Some(name) => format!("did you mean `{name}`?"),
-                            None => format!("known here: {}", known.collect::<Vec<_>>().join(", ")),
+                            None => format!("known keys: {}", known.collect::<Vec<_>>().join(", ")),
                         };
                         self.tell(key_span, Fault::UnknownKey { key: here.to_string() }, Some(remedy));
                     }

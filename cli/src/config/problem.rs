@@ -21,7 +21,7 @@ pub enum ConfigError {
         cause: std::io::Error,
     },
     /// The path has nothing to serve.
-    #[error("nothing to run in {}\n  looked for: {}\n  = name a script (`isopod serve src/index.ts`) or write an isopod.toml with `main = \"…\"`", path.display(), looked_for.join(", "))]
+    #[error("nothing to run in {}\n  looked for: {}\n  = pass a script (`isopod serve src/index.ts`) or write an isopod.toml with `main = \"…\"`", path.display(), looked_for.join(", "))]
     NothingThere {
         /// The folder.
         path: PathBuf,
@@ -70,7 +70,7 @@ pub enum Fault {
         key: String,
     },
     /// A value of the wrong type.
-    #[error("`{key}` should be {expected}, and is {found}")]
+    #[error("`{key}` should be {expected}, but is {found}")]
     WrongType {
         /// The key path.
         key: String,

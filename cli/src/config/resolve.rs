@@ -101,12 +101,8 @@ impl Resolver<'_> {
             };
             let clash = workers.insert(top.clone(), (KeyPath::default(), worker));
             if clash.is_some() {
-                let message = format!("two workers are called `{top}`: the one at the top level and `workers.{top}`");
-                self.tell(
-                    &table.key(&top),
-                    Fault::Conflict { message },
-                    "give one of them another name",
-                );
+                let message = format!("two workers are named `{top}`: the top-level one and `workers.{top}`");
+                self.tell(&table.key(&top), Fault::Conflict { message }, "rename one of them");
             }
         } else if workers.is_empty() && file.assets.is_some() {
             // A folder of files has no worker.
@@ -131,12 +127,11 @@ impl Resolver<'_> {
             .filter(|key| is_worker_key(key) || key == "name")
             .collect();
         for key in stray {
-            let message =
-                format!("`{key}` at the top level belongs to no worker, because there is no `main` beside it");
+            let message = format!("`{key}` at the top level belongs to no worker, because there is no `main`");
             self.tell(
                 &KeyPath::of(&key),
                 Fault::Conflict { message },
-                "move it into a `[workers.NAME]`",
+                "move it into a `[workers.NAME]` table",
             );
         }
     }
@@ -160,16 +155,16 @@ impl Resolver<'_> {
         };
         if !file.compatibility_flags.is_empty() {
             let key = path.key("compatibility_flags");
-            self.note(&key, format!("`{key}` is accepted and has no effect here"));
+            self.note(&key, format!("`{key}` is accepted without effect"));
         }
         let events = self.events(&path.key("events"), file.events.clone());
         self.distinct_bindings(path, &file, &events);
         if file.policy != Policy::PerWorker && file.concurrency.is_some_and(|concurrency| concurrency > 1) {
             let message = format!(
-                "`{}` is above 1, and the policy gives each event a worker",
+                "`{}` is above 1, but the policy gives each event its own worker",
                 path.key("concurrency")
             );
-            let remedy = "leave `concurrency` out, or use `policy = \"per_worker\"`";
+            let remedy = "remove `concurrency`, or use `policy = \"per_worker\"`";
             self.tell(&path.key("concurrency"), Fault::Conflict { message }, remedy);
         }
         if file.workers_max.is_some_and(|most| most < file.workers_min) {
@@ -234,7 +229,7 @@ impl Resolver<'_> {
         let mut seen = BTreeSet::new();
         for (name, at) in of_vars.chain(of_secrets).chain(of_databases).chain(of_events) {
             if !seen.insert(name) {
-                let message = format!("`{at}`: `env.{name}` is given twice");
+                let message = format!("`{at}`: `env.{name}` is defined twice");
                 self.tell(
                     &at,
                     Fault::Conflict { message },
@@ -247,8 +242,8 @@ impl Resolver<'_> {
     fn events(&mut self, path: &KeyPath, file: Option<EventsFile>) -> Events {
         let Some(file) = file else { return Events::default() };
         if file.publish.is_empty() && self.node.has(&path.key("binding")) {
-            let message = format!("`{}` is there, and nothing may be published by it", path.key("binding"));
-            let remedy = "add the topics, for example `publish = [\"orders.>\"]`, or leave `binding` out";
+            let message = format!("`{}` is set, but `publish` has no topics", path.key("binding"));
+            let remedy = "add the topics, for example `publish = [\"orders.>\"]`, or remove `binding`";
             self.tell(&path.key("binding"), Fault::Conflict { message }, remedy);
         }
         for (index, pattern) in file.publish.iter().enumerate().filter(|(_, p)| p.is_reserved()) {
@@ -256,9 +251,9 @@ impl Resolver<'_> {
             let fault = Fault::BadValue {
                 key: at.to_string(),
                 value: format!("\"{pattern}\""),
-                reason: "topics that begin with `isopod` are the process's own".to_owned(),
+                reason: "topics that begin with `isopod` are reserved for the process".to_owned(),
             };
-            self.tell(&at, fault, "publish under another name");
+            self.tell(&at, fault, "use another name");
         }
         Events {
             binding: (!file.publish.is_empty()).then_some(file.binding),
@@ -293,7 +288,7 @@ impl Resolver<'_> {
                 }
             },
             (Some(_), Some(_)) => {
-                let message = format!("`{path}` has `url` as well as `url_from`");
+                let message = format!("`{path}` has both `url` and `url_from`");
                 self.tell(path, Fault::Conflict { message }, "keep one of them");
                 return None;
             }
@@ -335,14 +330,14 @@ impl Resolver<'_> {
                 token
             }
             (Some(_), Some(_)) => {
-                let message = "`admin` has `token` as well as `token_from`".to_owned();
+                let message = "`admin` has both `token` and `token_from`".to_owned();
                 self.tell(&path, Fault::Conflict { message }, "keep one of them");
                 None
             }
         };
         if token.as_ref().is_some_and(|token| token.reveal().is_empty()) {
-            let message = "the token of `admin` is empty, so that everyone knows it".to_owned();
-            self.tell(&path, Fault::Conflict { message }, "set a token, or leave it out");
+            let message = "the token of `admin` is empty".to_owned();
+            self.tell(&path, Fault::Conflict { message }, "set a token, or remove the key");
         }
         Some(Admin {
             listen: listen.unwrap_or_else(|| self.listen_here(file.listen)),
@@ -362,8 +357,8 @@ impl Resolver<'_> {
         let full = self.source.folder().join(&file);
         if !full.is_file() {
             let (key, value) = (path.to_string(), format!("{:?}", file.display().to_string()));
-            let reason = format!("there is no file {}", full.display());
-            let remedy = "paths are taken from the configuration's folder";
+            let reason = format!("no such file: {}", full.display());
+            let remedy = "paths are relative to the configuration's folder";
             self.tell(path, Fault::BadValue { key, value, reason }, remedy);
         }
         full
@@ -375,11 +370,11 @@ impl Resolver<'_> {
         let real = |path: &Path| std::fs::canonicalize(path).ok();
         let reason = match real(&full) {
             Some(root) if real(main).is_none_or(|main| main.starts_with(&root)) => return full,
-            Some(_) => format!("{} is not in it", main.display()),
-            None => format!("there is no folder {}", full.display()),
+            Some(_) => format!("it does not contain {}", main.display()),
+            None => format!("no such folder: {}", full.display()),
         };
         let (key, value) = (path.to_string(), format!("{:?}", folder.display().to_string()));
-        let remedy = "name a folder that holds `main`; paths are taken from the configuration's folder";
+        let remedy = "name a folder that holds `main`; paths are relative to the configuration's folder";
         self.tell(path, Fault::BadValue { key, value, reason }, remedy);
         full
     }
@@ -399,7 +394,7 @@ impl Resolver<'_> {
             self.tell(
                 &KeyPath::of("listen"),
                 fault,
-                "name at least one address, or leave `listen` out",
+                "set at least one address, or remove `listen`",
             );
         }
         // Port 0 is a new port each time.
@@ -407,8 +402,8 @@ impl Resolver<'_> {
         let all: Vec<&Listen> = listen.iter().chain(admin).filter(fixed).collect();
         for (index, one) in all.iter().enumerate() {
             if all[..index].contains(one) {
-                let message = format!("{one} is listened on twice");
-                let remedy = "every entry of `listen`, and `admin.listen`, needs an address of its own";
+                let message = format!("duplicate listen address {one}");
+                let remedy = "every entry of `listen`, and `admin.listen`, must be unique";
                 self.tell(&KeyPath::of("listen"), Fault::Conflict { message }, remedy);
             }
         }

@@ -42,7 +42,7 @@ pub(super) fn live(script: Script, wall: Option<Duration>) -> Result<ExitCode> {
         Ok(outcome) => told(outcome?),
         Err(RecvTimeoutError::Timeout) => {
             let wall = humantime::format_duration(wall.unwrap_or_default());
-            tell_error(format_args!("the script reached its limit of {wall} (--wall)"));
+            tell_error(format_args!("the script exceeded its time limit of {wall} (--wall)"));
             // Nothing waits for what it does, so it is not asked to stop.
             platform::exit_now(LIMIT_REACHED.into());
         }

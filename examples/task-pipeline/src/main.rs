@@ -37,7 +37,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(None) => {
-            eprintln!("cancelled");
+            eprintln!("canceled");
             ExitCode::from(INTERRUPTED)
         }
         Err(error) => {

@@ -17,16 +17,16 @@ const WEIGHT: usize = 32;
 #[non_exhaustive]
 pub enum NotPlain {
     /// The bytes are not what V8 writes.
-    #[error("the value cannot be read: {0}")]
+    #[error("cannot read the value: {0}")]
     Unreadable(String),
     /// It holds itself, or is too deep.
-    #[error("the value is deeper than {DEPTH_MAX} levels, or holds itself")]
+    #[error("the value is nested deeper than {DEPTH_MAX} levels, or contains itself")]
     TooDeep,
     /// It refers to the same values so often that written out it is too large.
-    #[error("the value is larger than {WEIGHT_MAX} bytes when all it refers to is written out")]
+    #[error("the value is larger than {WEIGHT_MAX} bytes when serialized")]
     TooLarge,
     /// It has no counterpart in JSON.
-    #[error("the value holds {0}, which has no plain counterpart")]
+    #[error("the value contains {0}, which has no plain counterpart")]
     NoCounterpart(&'static str),
 }
 

@@ -41,7 +41,7 @@ impl UnderWay {
 /// What a script is told of something that was ended with its event.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
 #[class("IsopodEventEnded")]
-#[error("the event that began this has ended: what is to go on after the answer is given to ctx.waitUntil()")]
+#[error("the event that started this has ended: pass work that continues after the answer to ctx.waitUntil()")]
 pub struct EventEnded;
 
 impl From<EventEnded> for JsErrorBox {

@@ -74,7 +74,7 @@ function newResponse(request, status, statusMessage, headerList) {
 }
 
 function fetchBlob(request, signal) {
-  if (request.method !== "GET") return networkError("a blob: URL is fetched with GET only");
+  if (request.method !== "GET") return networkError("a blob: URL can only be fetched with GET");
   const blob = request.blobUrlEntry;
   const body = new InnerBody(blob.stream());
   body.length = blob.size;
@@ -168,7 +168,7 @@ function locationOf(response, base) {
   if (values.length === 0) return null;
   const value = values[0][1];
   for (let i = 1; i < values.length; i++) {
-    if (values[i][1] !== value) throw new TypeError("Fetch failed: the redirect has several Locations");
+    if (values[i][1] !== value) throw new TypeError("Fetch failed: the redirect has several Location headers");
   }
   const text = StringPrototypeReplace(
     value,
@@ -240,7 +240,7 @@ async function mainFetch(request, _recursive, signal) {
 async function checked(response, integrity) {
   const bytes = response.body === null ? null : await response.body.consume();
   if (bytes === null || !op_isopod_matches_integrity(integrity, bytes)) {
-    return networkError("the response does not match the integrity of the request");
+    return networkError("the response does not match the request's integrity");
   }
   response.body = new InnerBody({ body: bytes, consumed: false });
   return response;

@@ -37,7 +37,7 @@ const PART_HEADER_BYTES_MAX = 16 * 1024;
 const PART_HEADERS_MAX = 128;
 
 function malformed(what) {
-  return new TypeError(`the body is no multipart/form-data: ${what}`);
+  return new TypeError(`the body is not valid multipart/form-data: ${what}`);
 }
 
 /** Where a body is read. */
@@ -86,7 +86,7 @@ class Reader {
       const next = this.#passDelimiter(start);
       if (next !== null) return next;
       const line = this.#lineEnd(start);
-      if (line === -1) throw malformed("there is no boundary in it");
+      if (line === -1) throw malformed("it contains no boundary");
       start = line + 2;
     }
   }
@@ -98,7 +98,7 @@ class Reader {
     while (true) {
       const start = this.#position;
       const end = this.#lineEnd(start);
-      if (end === -1) throw malformed("it ends within the headers of a part");
+      if (end === -1) throw malformed("it ends inside the headers of a part");
       if (end - first > PART_HEADER_BYTES_MAX) throw malformed("the headers of a part are too large");
       this.#position = end + 2;
       if (end === start) return lines;
@@ -212,7 +212,7 @@ function parseHeaders(lines) {
     else if (name === "content-type") type ??= value;
   }
   const found = disposition === null ? null : parseDisposition(disposition);
-  if (found === null) throw malformed("a part has no Content-Disposition of form-data");
+  if (found === null) throw malformed("a part has no form-data Content-Disposition");
   const field = MapPrototypeGet(found, "name");
   if (field === undefined) throw malformed("a part has no name");
   return { name: field, filename: MapPrototypeGet(found, "filename"), type };
@@ -226,7 +226,7 @@ function decodeText(bytes) {
 
 /** https://fetch.spec.whatwg.org/#body-mixin, for `multipart/form-data` */
 function parseFormData(body, boundary) {
-  if (!boundary) throw new TypeError("the Content-Type of the multipart/form-data names no boundary");
+  if (!boundary) throw new TypeError("the Content-Type of multipart/form-data has no boundary");
   const reader = new Reader(body, boundary);
   const form = new FormData();
   let next = reader.begin();

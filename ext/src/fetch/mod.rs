@@ -104,7 +104,7 @@ pub enum FetchError {
     HeaderValue(#[from] http::header::InvalidHeaderValue),
     /// More request headers than can be sent.
     #[class(type)]
-    #[error("the request has more headers than can be sent")]
+    #[error("the request has too many headers")]
     TooManyHeaders,
     /// A `data:` URL cannot be read.
     #[class(type)]
@@ -120,7 +120,7 @@ pub enum FetchError {
     EventEnded(#[from] EventEnded),
     /// Aborted by its signal.
     #[class(type)]
-    #[error("Request was cancelled")]
+    #[error("the request was canceled")]
     Canceled,
     /// Clients of their own would pass by the guard and the thread's connections.
     #[class("NotSupported")]

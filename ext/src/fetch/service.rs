@@ -343,7 +343,7 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
         is_parse |= error.downcast_ref().is_some_and(hyper::Error::is_parse);
     }
     match is_parse {
-        true => format!("what the server sent is no HTTP response: {error}"),
+        true => format!("the server did not send a valid HTTP response: {error}"),
         false => error.to_string(),
     }
 }

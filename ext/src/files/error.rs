@@ -11,7 +11,7 @@ use deno_error::{AdditionalProperties, JsErrorClass, PropertyValue};
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// The worker serves; it is not a command.
-    #[error("isopod:fs is for scripts started with `isopod run`: a worker that serves has no files")]
+    #[error("isopod:fs is only available to scripts started with `isopod run`: a server's worker has no files")]
     NotACommand,
     /// The command line does not allow it.
     #[error("{what} {} is not allowed: run the script with --{option}={} (or --{option} for all files)", .path.display(), .path.display())]
@@ -34,7 +34,7 @@ pub enum FileError {
         source: Error,
     },
     /// The file was closed meanwhile.
-    #[error("the file was closed meanwhile")]
+    #[error("the file was closed")]
     Lost,
 }
 

@@ -81,7 +81,7 @@ function bytesOf(data) {
   if (typeof data === "string") return core.encode(data);
   if (ArrayBufferIsView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   if (core.isAnyArrayBuffer(data)) return new Uint8Array(data);
-  throw new TypeError("what is written must be a string, an ArrayBuffer, a view of one or a ReadableStream");
+  throw new TypeError("data must be a string, an ArrayBuffer, a view of one or a ReadableStream");
 }
 
 const openToRead = (path) => op_isopod_fs_open(pathOf(path), { __proto__: null, writes: false });

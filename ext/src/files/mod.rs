@@ -169,7 +169,7 @@ async fn op_isopod_fs_mkdir(
             true => fs::create_dir_all(&real),
             false => fs::create_dir(&real),
         };
-        told("make the folder", &real, made)
+        told("create the folder", &real, made)
     })
     .await
 }

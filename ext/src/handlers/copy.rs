@@ -11,7 +11,7 @@ const SMALL_BYTES: usize = 1 << 20;
 
 /// There is no memory for a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no memory for a copy of these {0} bytes (`limits.memory`)")]
+#[error("no memory left to copy {0} bytes (`limits.memory`)")]
 pub struct NoMemory(pub usize);
 
 /// Asks whether the worker's memory has room for a copy of so many bytes, before it is made.

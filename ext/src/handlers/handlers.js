@@ -244,7 +244,7 @@ const settle = (function settle(held, result, deliver) {
 const respond = (function respond(held, response) {
   if (held.answered) return;
   if (!ObjectPrototypeIsPrototypeOf(ResponsePrototype, response)) {
-    throw new TypeError("a fetch handler must return a Response (or a promise of one), and this one did not");
+    throw new TypeError("a fetch handler must return a Response (or a promise of one)");
   }
   const inner = toInnerResponse(response);
   if (inner.type === "error") {
@@ -258,7 +258,7 @@ const respond = (function respond(held, response) {
     return;
   }
   if (body.unusable()) {
-    throw new TypeError("the body of the Response was used already: clone() it before reading it");
+    throw new TypeError("the Response's body has already been used: clone() it before reading it");
   }
   const bytes = takeWhole(inner);
   if (bytes !== null) {
@@ -323,7 +323,7 @@ class FetchEvent extends Event {
     this.request = request;
   }
   respondWith(response) {
-    if (this.#promise !== undefined) throw new DOMException("respondWith() was called already", "InvalidStateError");
+    if (this.#promise !== undefined) throw new DOMException("respondWith() has already been called", "InvalidStateError");
     this.#promise = PromiseResolve(response);
     this.stopImmediatePropagation();
   }

@@ -48,15 +48,15 @@ pub use crate::values::Events;
 pub enum HandlerError {
     /// A response with a status that HTTP does not know.
     #[class(range)]
-    #[error("a response's status must lie between 200 and 599, and this one is {0}")]
+    #[error("a response's status must be between 200 and 599, not {0}")]
     Status(u16),
     /// A response header that cannot be sent.
     #[class(type)]
-    #[error("the response header {0:?} cannot be sent: {1}")]
+    #[error("cannot send the response header {0:?}: {1}")]
     Header(String, String),
     /// More response headers than can be held.
     #[class(range)]
-    #[error("the response has more headers than can be sent: a few thousand are the most there can be")]
+    #[error("the response has too many headers: at most a few thousand can be sent")]
     TooManyHeaders,
     /// A body that is too large to be copied now.
     #[class(range)]

@@ -21,19 +21,19 @@ const UNSENT_MAX: usize = 256;
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
 pub(super) enum TaskError {
     #[class(type)]
-    #[error("only a task that runs can tell of progress and results: this event is none, or was answered already")]
+    #[error("progress() and emit() are only available inside a running task")]
     NoTask,
     #[class("DOMExceptionAbortError")]
-    #[error("whoever asked for this task has gone")]
+    #[error("the caller disconnected")]
     CallerLeft,
     #[class(range)]
-    #[error("more than {UNSENT_MAX} items wait to be read: await ctx.progress() and ctx.emit()")]
+    #[error("more than {UNSENT_MAX} items are unread: await ctx.progress() and ctx.emit()")]
     TooMany,
     #[class(range)]
-    #[error("the name of a result has 1 to {RESULT_NAME_BYTES_MAX} bytes, and this one has {0}")]
+    #[error("a result's name must have 1 to {RESULT_NAME_BYTES_MAX} bytes, not {0}")]
     Name(usize),
     #[class(type)]
-    #[error("the value cannot be sent: {0}")]
+    #[error("cannot send the value: {0}")]
     Value(String),
 }
 
@@ -130,7 +130,7 @@ fn bytes<'s>(
         Ok(buffer) => v8::Uint8Array::new(scope, buffer, 0, buffer.byte_length()).map(Into::into),
         Err(_) => v8::Local::<v8::ArrayBufferView>::try_from(value).ok(),
     };
-    let view: v8::Local<'_, v8::ArrayBufferView> = view.ok_or("the value is no bytes")?;
+    let view: v8::Local<'_, v8::ArrayBufferView> = view.ok_or("the value is not bytes")?;
     let buffer = view.buffer(scope);
     // What V8 may resize cannot be lent to Rust.
     let resizable = buffer.is_some_and(|buffer| buffer.get_backing_store().is_resizable_by_user_javascript());

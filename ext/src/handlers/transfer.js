@@ -28,10 +28,10 @@ function bufferOf(value) {
 function isHandedOver(bytes, transfer) {
   const buffer = bufferOf(bytes);
   if (buffer !== undefined && !isArrayBuffer(buffer)) {
-    throw dataCloneError("the bytes are in a SharedArrayBuffer, which does not leave its worker: copy them");
+    throw dataCloneError("a SharedArrayBuffer cannot leave its worker: copy the bytes");
   }
   if (buffer !== undefined && ArrayBufferPrototypeGetDetached(buffer)) {
-    throw dataCloneError("the bytes are in a buffer that is detached");
+    throw dataCloneError("the bytes' buffer is detached");
   }
   const list = transferListOf(transfer, "Failed to read the transfer list");
   if (list.length === 0) return false;

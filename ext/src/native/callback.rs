@@ -44,7 +44,7 @@ pub struct Callback(Arc<Lease>);
 #[non_exhaustive]
 pub enum CallbackError {
     /// The event that lent it has ended, or its worker has.
-    #[error("the script's function can be called no more: the event that lent it has ended")]
+    #[error("cannot call the script's function: the event that passed it has ended")]
     Ended,
     /// It threw, or its promise was rejected.
     #[error("the script's function threw {0}")]
@@ -105,7 +105,7 @@ impl<'de> Deserialize<'de> for Callback {
         let lease = Arc::new(Lease::default());
         match lease::take(value.v8_value, &lease) {
             true => Ok(Self(lease)),
-            false => Err(D::Error::custom("this worker cannot lend functions")),
+            false => Err(D::Error::custom("this worker cannot pass functions")),
         }
     }
 }

@@ -45,15 +45,16 @@ fn lend_taken(scope: &mut v8::PinScope<'_, '_>) -> Result<(), serde_v8::Error> {
     let state = JsRuntime::op_state_from(scope);
     let mut state = state
         .try_borrow_mut()
-        .map_err(|_| serde_v8::Error::custom("a function cannot be lent from here"))?;
+        .map_err(|_| serde_v8::Error::custom("a function cannot be passed from here"))?;
     let (usage, events) = (Usage::of(&state), state.try_borrow::<Rc<RefCell<Events>>>().cloned());
     let Some(callbacks) = state.try_borrow_mut::<Callbacks>() else {
-        return Err(serde_v8::Error::custom("this worker cannot lend functions"));
+        return Err(serde_v8::Error::custom("this worker cannot pass functions"));
     };
     let mut events = events.as_ref().map(|events| events.borrow_mut());
-    let lent = events.as_mut().and_then(|events| events.lent(event)).ok_or_else(|| {
-        serde_v8::Error::custom("a function can be lent only while an event is handled: none is, or it has ended")
-    })?;
+    let lent = events
+        .as_mut()
+        .and_then(|events| events.lent(event))
+        .ok_or_else(|| serde_v8::Error::custom("a function can only be passed while an event is being handled"))?;
     for (value, lease) in taken {
         let function = v8::Local::<v8::Function>::try_from(v8::Local::new(scope, value))
             .map_err(|_| serde_v8::Error::custom("expected a function"))?;
@@ -198,7 +199,7 @@ impl Callbacks {
 }
 
 fn ended() -> Fault {
-    Fault::new(FaultKind::Canceled, "the event that lent this function has ended")
+    Fault::new(FaultKind::Canceled, "the event that passed this function has ended")
 }
 
 /// Gives the value that a call came to.

@@ -147,7 +147,7 @@ fn start<'s>(
         (function, state.borrow::<Rc<Io>>().clone())
     };
     let function =
-        function.ok_or_else(|| JsErrorBox::type_error("this function was lent for one call, and that has ended"))?;
+        function.ok_or_else(|| JsErrorBox::type_error("this function was only valid for one call, which has ended"))?;
     let bodies = streams
         .iter()
         .map(|rid| taken_stream(state, *rid, event))

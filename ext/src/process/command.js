@@ -43,7 +43,7 @@ function uncaught(error) {
     return `Uncaught ${inBrackets ? StringPrototypeSlice(text, 1, -1) : text}`;
   } catch {
     // A way of inspecting it that is the script's own may throw, and so does a proxy that was revoked.
-    return core.isNativeError(error) ? null : "Uncaught (what was thrown cannot be shown)";
+    return core.isNativeError(error) ? null : "Uncaught (the thrown value cannot be displayed)";
   }
 }
 

@@ -68,7 +68,7 @@ impl Input {
         }
         let chunk = poll_fn(|cx| self.chunks.borrow_mut().poll_recv(cx)).await;
         self.asked.set(false);
-        chunk.unwrap_or_else(|| Err(std::io::Error::other("the thread that reads has ended")))
+        chunk.unwrap_or_else(|| Err(std::io::Error::other("the reading thread has ended")))
     }
 
     /// A read that the script asked for and lets nothing wait for does not hold it.
@@ -104,7 +104,7 @@ pub(super) fn op_isopod_process_open_input(
     let input = Input::start(v8::Global::new(scope, set_hold));
     access.input =
         Some(Rc::new(input.map_err(|error| {
-            ProcessError::Io("no thread for standard input", error)
+            ProcessError::Io("cannot start a thread for standard input", error)
         })?));
     Ok(())
 }

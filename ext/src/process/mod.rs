@@ -38,7 +38,7 @@ impl ProcessAccess {
 pub enum ProcessError {
     /// The worker serves; it is not a command.
     #[class("NotSupported")]
-    #[error("isopod:process is for scripts started with `isopod run`: a worker that serves has no {0}")]
+    #[error("isopod:process is only available to scripts started with `isopod run`: a server's worker has no {0}")]
     NotACommand(&'static str),
     /// A standard stream cannot be read or written.
     #[class(inherit)]

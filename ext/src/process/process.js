@@ -100,7 +100,7 @@ function bytesOf(chunk) {
   if (typeof chunk === "string") return core.encode(chunk);
   if (ArrayBufferIsView(chunk)) return new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
   if (core.isAnyArrayBuffer(chunk)) return new Uint8Array(chunk);
-  throw new TypeError("what is written must be a string, an ArrayBuffer or a view of one");
+  throw new TypeError("data must be a string, an ArrayBuffer or a view of one");
 }
 
 function output(isError) {

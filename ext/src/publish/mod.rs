@@ -59,7 +59,7 @@ pub enum PublishError {
     NoBinding(String),
     /// Not a value that can be sent.
     #[class(type)]
-    #[error("the value cannot be published: {0}")]
+    #[error("cannot publish the value: {0}")]
     Value(String),
     /// It is too large.
     #[class(inherit)]

@@ -328,7 +328,7 @@ const withoutGrowth = {
       // A length that is none is refused first.
       if (!(+length > -1 && +length < PAGES_END * PAGES_END)) return ReflectConstruct(target, [length], newTarget);
       if (args[1].maxByteLength !== undefined) {
-        throw new RangeError("a SharedArrayBuffer that can grow is not supported: leave out maxByteLength");
+        throw new RangeError("a growable SharedArrayBuffer is not supported: omit maxByteLength");
       }
     }
     return ReflectConstruct(target, [length], newTarget);

@@ -36,7 +36,7 @@ type AskRoom = Rc<dyn Fn(&mut v8::Isolate, usize, bool) -> bool>;
 /// There is no room for what V8 would take without asking.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
 #[class(range)]
-#[error("this worker has no memory left for {0} bytes more (`limits.memory`)")]
+#[error("this worker has no memory left for another {0} bytes (`limits.memory`)")]
 struct NoRoom(usize);
 
 #[op2(nofast, reentrant)]

@@ -16,33 +16,33 @@ use crate::ledger::{Charge, MemoryLedger};
 #[non_exhaustive]
 pub enum QuotaError {
     /// Too many timers.
-    #[error("{0} timers are set, as many as this worker may have (`limits.timers`): clear some first")]
+    #[error("the worker has reached its limit of {0} timers (`limits.timers`): clear some first")]
     Timers(usize),
     /// Too many pending operations.
-    #[error("{0} operations are pending, as many as this worker may have (`limits.pending_ops`): await some first")]
+    #[error("the worker has reached its limit of {0} pending operations (`limits.pending_ops`): await some first")]
     PendingOps(usize),
     /// Too many requests in one event.
-    #[error("this event has made {0} requests, as many as it may (`limits.subrequests`)")]
+    #[error("the event has reached its limit of {0} requests (`limits.subrequests`)")]
     Subrequests(usize),
     /// Too large a value.
-    #[error("the value is larger than {0} bytes, the most that may leave a worker at once (`limits.message`)")]
+    #[error("the value is larger than the limit of {0} bytes (`limits.message`)")]
     Message(usize),
     /// Too many promises.
-    #[error("{0} promises wait in waitUntil(), as many as an event may have (`limits.wait_until_promises`)")]
+    #[error("the event has reached its limit of {0} waitUntil() promises (`limits.wait_until_promises`)")]
     WaitUntil(usize),
     /// Too many handles.
     #[error(
-        "{0} streams, responses and object URLs are open, as many as this worker may have (`limits.handles`): close \
+        "the worker has reached its limit of {0} open streams, responses and object URLs (`limits.handles`): close \
          some first"
     )]
     Handles(usize),
     /// Too many bytes outside the heap.
     #[error(
-        "this worker would hold more than {0} bytes outside its heap, in blobs, compressors and the like (`limits.native`)"
+        "the worker has reached its limit of {0} bytes outside the heap, in blobs, compressors etc. (`limits.native`)"
     )]
     NativeBytes(usize),
     /// Too costly a key derivation.
-    #[error("PBKDF2 with {asked} iterations is more than this worker may do (`limits.pbkdf2_iterations`: {max})")]
+    #[error("{asked} PBKDF2 iterations are above the limit of {max} (`limits.pbkdf2_iterations`)")]
     Pbkdf2 {
         /// What was asked for.
         asked: u32,
@@ -50,7 +50,7 @@ pub enum QuotaError {
         max: u32,
     },
     /// Too long a key.
-    #[error("an RSA key of {asked} bits is longer than this worker may make (`limits.rsa_bits`: {max})")]
+    #[error("an RSA key of {asked} bits is above the limit of {max} (`limits.rsa_bits`)")]
     Rsa {
         /// What was asked for.
         asked: u32,

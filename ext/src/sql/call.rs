@@ -43,7 +43,7 @@ pub enum SqlError {
     #[error("the statements of this event used more than {0:?} of CPU time in the database; the last was interrupted")]
     Cpu(Duration),
     /// Whoever waited for it has left. Seen by nobody.
-    #[error("the statement was interrupted, because its event has ended")]
+    #[error("the statement was interrupted because its event has ended")]
     Abandoned,
     /// Views, triggers or foreign keys that SQLite would take too long to follow.
     #[error("the database would have more than {1} {0}")]

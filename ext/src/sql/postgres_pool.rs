@@ -152,8 +152,8 @@ impl Shared {
         match tokio::time::timeout(CLEAN_TIMEOUT, ended).await {
             Ok(Ok(())) => {}
             // The server ends it at its own timeout.
-            Ok(Err(error)) => tracing::debug!(%error, "a statement that nobody waits for was not ended"),
-            Err(_) => tracing::debug!("a statement that nobody waits for was not ended in time"),
+            Ok(Err(error)) => tracing::debug!(%error, "an abandoned statement was not ended"),
+            Err(_) => tracing::debug!("an abandoned statement was not ended in time"),
         }
     }
 }
@@ -167,7 +167,7 @@ pub(super) struct Lent {
 impl Lent {
     pub(super) fn connection(&mut self) -> Result<&mut PgConnection, SqlError> {
         let lent = self.lent.as_mut().map(|(session, _)| &mut session.connection);
-        lent.ok_or_else(|| SqlError::Connection("the connection was given back".to_owned()))
+        lent.ok_or_else(|| SqlError::Connection("the connection was returned".to_owned()))
     }
 
     /// Gives it back once what it ran has ended, in a transaction or not. Its place is taken until it is clean.

@@ -14,7 +14,7 @@ pub(crate) fn js_error<'s>(scope: &mut v8::PinScope<'s, '_>, thrown: v8::Local<'
     if length <= TEXT_LENGTH_MAX {
         return JsError::from_v8_exception(scope, thrown);
     }
-    let told = format!("an error was thrown whose text of {length} characters is too long to be shown");
+    let told = format!("the thrown error's text of {length} characters is too long to be shown");
     match v8::String::new(scope, &told) {
         Some(told) => {
             let told = v8::Exception::error(scope, told);

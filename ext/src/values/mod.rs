@@ -64,16 +64,16 @@ pub(crate) fn events(state: &OpState) -> Rc<RefCell<Events>> {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ValueError {
     /// From Rust to the script.
-    #[error("a value cannot be handed to the script: {0}")]
+    #[error("cannot convert a value for the script: {0}")]
     ToScript(String),
     /// From the script to Rust.
-    #[error("the script's value cannot be taken: {0}")]
+    #[error("cannot convert the script's value: {0}")]
     FromScript(String),
     /// A stream came where a value was waited for.
-    #[error("the script gave a ReadableStream, and its caller waits for a value: ask for a `Body`")]
+    #[error("the script returned a ReadableStream, but its caller expects a value: ask for a `Body`")]
     UnexpectedStream,
     /// A value came where a stream was waited for.
-    #[error("the script gave a value, and its caller waits for a `Body`: return a ReadableStream")]
+    #[error("the script returned a value, but its caller expects a `Body`: return a ReadableStream")]
     ExpectedStream,
     /// A fault of ours.
     #[error("{0}")]

@@ -30,7 +30,7 @@ pub enum StreamError {
     Ended,
     /// Its reader waits for a value.
     #[class(type)]
-    #[error("the value returned cannot be handed to the caller: {0}")]
+    #[error("cannot return the value to the caller: {0}")]
     Value(String),
     /// It broke off after its head had been sent.
     #[class(type)]
@@ -136,13 +136,13 @@ impl Outgoing {
 }
 
 fn gave_nothing(idle: Duration) -> Fault {
-    let message = format!("the stream gave nothing for {idle:?} while its reader waited (`limits.stream_idle`)");
+    let message = format!("the stream produced no data for {idle:?} while its reader waited (`limits.stream_idle`)");
     Fault::new(FaultKind::ExceededWall, message)
 }
 
 fn wrong_length(announced: Option<u64>) -> Fault {
     let announced = announced.unwrap_or_default();
-    let message = format!("the stream has not the length of {announced} bytes that was announced for it");
+    let message = format!("the stream does not have its announced length of {announced} bytes");
     Fault::new(FaultKind::Exception, message)
 }
 

@@ -103,7 +103,7 @@ function describe(object, copies, handedOver) {
     throw dataCloneError(
       copies === undefined
         ? `a ${name} cannot leave its worker`
-        : `a ${name} cannot be cloned, only handed over: name it in the transfer list`,
+        : `a ${name} cannot be cloned, only transferred: add it to the transfer list`,
     );
   }
   throw dataCloneError(
@@ -136,9 +136,9 @@ function checkTransferList(transfer) {
     const kind = isBuffer ? undefined : kindOf(item);
     if (!isBuffer && kind?.transfer === undefined) {
       const name = isSharedArrayBuffer(item) ? "SharedArrayBuffer" : kind?.name ?? "value of this type";
-      throw dataCloneError(`a ${name} cannot be handed over`);
+      throw dataCloneError(`a ${name} cannot be transferred`);
     }
-    if (SetPrototypeHas(seen, item)) throw dataCloneError("the transfer list names an object twice");
+    if (SetPrototypeHas(seen, item)) throw dataCloneError("the transfer list contains an object twice");
     SetPrototypeAdd(seen, item);
     if (isBuffer) ArrayPrototypePush(buffers, item);
     else MapPrototypeSet(objects, item, objects.size);
@@ -148,7 +148,7 @@ function checkTransferList(transfer) {
 
 /** Takes a buffer away from who had it: the new owner of its memory. */
 function takeBuffer(buffer) {
-  if (ArrayBufferPrototypeGetDetached(buffer)) throw dataCloneError("the transfer list names a buffer that is detached");
+  if (ArrayBufferPrototypeGetDetached(buffer)) throw dataCloneError("the transfer list contains a detached buffer");
   // Throws a TypeError where the memory cannot be detached, as that of a WebAssembly.Memory.
   return ArrayBufferPrototypeTransfer(buffer);
 }
@@ -208,7 +208,7 @@ function sizeOf({ value, bytes }) {
 
 function checkBuffers(transfer) {
   const { buffers, objects } = checkTransferList(transfer);
-  if (objects.size > 0) throw dataCloneError("only an ArrayBuffer can be handed over to another worker");
+  if (objects.size > 0) throw dataCloneError("only an ArrayBuffer can be transferred to another worker");
   return buffers;
 }
 

@@ -138,10 +138,7 @@ impl v8::ValueSerializerImpl for Writer<'_> {
         _buffer: v8::Local<'s, v8::SharedArrayBuffer>,
     ) -> Option<u32> {
         // §2.7.3: only where the agent is cross-origin isolated.
-        self.throw_text(
-            scope,
-            "a SharedArrayBuffer cannot be cloned: it does not leave its worker",
-        );
+        self.throw_text(scope, "a SharedArrayBuffer cannot be cloned");
         None
     }
 

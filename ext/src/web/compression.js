@@ -54,7 +54,7 @@ function codecStream(format, decodes, prefix) {
         const used = report % USED_MAX;
         const written = (report - used) / USED_MAX;
         if (used === 0 && written === 0) {
-          if (at < chunk.byteLength) throw new TypeError("the compressed data cannot be read any further");
+          if (at < chunk.byteLength) throw new TypeError("unexpected data after the end of the compressed data");
           return;
         }
         at += used;

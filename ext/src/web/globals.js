@@ -258,7 +258,7 @@ const fillEnv = (function fillEnv(env, bindings) {
         value = core.loadExtScript(binding.maker).make(binding.name, JSONParse(binding.value));
         break;
       default:
-        throw new TypeError(`no such kind of binding: ${binding.type}`);
+        throw new TypeError(`unknown binding type: ${binding.type}`);
     }
     ObjectDefineProperty(env, binding.name, {
       __proto__: null,

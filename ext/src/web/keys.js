@@ -81,7 +81,7 @@ function bytesOf(jwk, member) {
   } catch {
     // Said below.
   }
-  throw dataError(`the member "${member}" of the key is ${text === undefined ? "missing" : "no base64url"}`);
+  throw dataError(`the member "${member}" of the key is ${text === undefined ? "missing" : "not base64url"}`);
 }
 
 function numberOf(jwk, member) {
@@ -120,7 +120,7 @@ async function checkPair(subtle, key, jwk, names) {
   const own = await ReflectApply(exportKey, subtle, ["jwk", made]);
   for (const name of new SafeArrayIterator(names)) {
     if (!isSame(bytesOf(own, name), bytesOf(jwk, name))) {
-      throw dataError(`the public part "${name}" of the key does not belong to its private part`);
+      throw dataError(`the public part "${name}" of the key does not match its private part`);
     }
   }
 }
@@ -133,12 +133,12 @@ function checkPoint({ p, b }, x, y) {
 
 async function checkCurve(subtle, key, jwk) {
   const { namedCurve } = ReflectApply(algorithmOf, key, []);
-  if (jwk.crv !== namedCurve) throw dataError(`the key is of the curve "${jwk.crv}", and "${namedCurve}" was asked for`);
+  if (jwk.crv !== namedCurve) throw dataError(`the key is for the curve "${jwk.crv}", not "${namedCurve}"`);
   const curve = curves[namedCurve];
   // RFC 7518, section 6.2: each has the full length of a coordinate.
   for (const member of new SafeArrayIterator(jwk.d === undefined ? ["x", "y"] : ["d", "x", "y"])) {
     if (TypedArrayPrototypeGetByteLength(bytesOf(jwk, member)) !== curve.bytes) {
-      throw dataError(`the member "${member}" of the key has not the length of its curve`);
+      throw dataError(`the member "${member}" of the key does not have the length of its curve`);
     }
   }
   checkPoint(curve, numberOf(jwk, "x"), numberOf(jwk, "y"));
@@ -151,14 +151,14 @@ function checkRsa(jwk) {
   const { 0: n, 1: e, 2: d, 3: p, 4: q, 5: dp, 6: dq, 7: qi } = ArrayPrototypeMap(parts, (part) => numberOf(jwk, part));
   const belong = p > 1n && q > 1n && n === p * q && (d * e) % (p - 1n) === 1n && (d * e) % (q - 1n) === 1n &&
     dp === d % (p - 1n) && dq === d % (q - 1n) && (qi * q) % p === 1n;
-  if (!belong) throw dataError("the numbers of the RSA key do not belong together");
+  if (!belong) throw dataError("the numbers of the RSA key are inconsistent");
 }
 
 async function checkJwk(subtle, key, jwk) {
   const { key_ops: operations } = jwk;
   // RFC 7517, section 4.3.
   if (operations !== undefined && new SafeSet(operations).size !== operations.length) {
-    throw dataError('the member "key_ops" of the key names an operation twice');
+    throw dataError('the member "key_ops" of the key contains an operation twice');
   }
   switch (jwk.kty) {
     case "EC":

@@ -60,7 +60,7 @@ fn op_isopod_log(state: &mut OpState, #[string] text: &str, #[smi] level: u32, #
                 log_lines, log_bytes, ..
             } = Usage::of(state).quotas;
             full = format!(
-                "the rest of what this event logs is dropped: it may log {log_lines} lines of {log_bytes} bytes together \
+                "the event has reached its log limit of {log_lines} lines or {log_bytes} bytes; further output is dropped \
                  (`limits.log_lines`, `limits.log_bytes`)"
             );
             (LogLevel::Warn, &*full)

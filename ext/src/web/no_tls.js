@@ -6,7 +6,7 @@ const { primordials } = __bootstrap;
 const { TypeError } = primordials;
 
 function loadTlsKeyPair() {
-  throw new TypeError("clients with keys of their own are not available to scripts");
+  throw new TypeError("custom client certificates are not available to scripts");
 }
 
 return { loadTlsKeyPair };

@@ -180,7 +180,7 @@ class MessagePort extends EventTarget {
     const end = endOf(this, "postMessage");
     webidl.requiredArguments(arguments.length, 1, prefix);
     const transfer = transferListOf(options, prefix);
-    if (ArrayPrototypeIncludes(transfer, this)) throw dataCloneError("a port cannot be handed over through itself");
+    if (ArrayPrototypeIncludes(transfer, this)) throw dataCloneError("a port cannot be transferred through itself");
     const isDoomed = end?.peer?.port != null && ArrayPrototypeIncludes(transfer, end.peer.port);
     // What is handed over is gone even where the message arrives nowhere.
     const content = serialize(message, transfer);
@@ -213,7 +213,7 @@ function start(port) {
 
 core.registerTransferableResource("MessagePort", (port) => {
   const end = takeEnd(port);
-  if (end === null) throw dataCloneError("the transfer list names a port that was closed or handed over before");
+  if (end === null) throw dataCloneError("the transfer list contains a port that is closed or already transferred");
   end.port = null;
   end.started = false;
   return end;

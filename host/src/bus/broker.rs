@@ -1,4 +1,4 @@
-//! The way of a message: limits, who subscribes, and delivery to their queues.
+//! Delivery of messages: limits, subscriptions and their queues.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,13 +12,13 @@ use super::queue::{End, Pushed, Queue};
 use super::system::SystemEvent;
 use super::topic::{Pattern, Topic, within};
 
-/// What became of a message.
+/// Result of publishing a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Published {
     /// The message's number.
     pub id: u64,
-    /// How many subscriptions have it in their queue.
+    /// Number of subscriptions that queued it.
     pub delivered: usize,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct Limits {
     pub(super) depth_max: u32,
 }
 
-/// Who subscribes to a bus, and its counters.
+/// Subscriptions of a bus, and its counters.
 pub(super) struct Broker {
     limits: Limits,
     message_id: AtomicU64,
@@ -93,7 +93,7 @@ impl Broker {
         Ok(id)
     }
 
-    /// How many subscriptions there are.
+    /// Returns the number of subscriptions.
     pub(super) fn subscribers(&self) -> usize {
         self.read(|subscriptions| subscriptions.queues.len())
     }
@@ -128,7 +128,7 @@ impl Broker {
                     }
                 }
                 Pushed::Disconnected => {
-                    tracing::warn!(pattern = %entry.patterns[entry.pattern], topic = %message.topic, "a subscriber was too slow and is disconnected");
+                    tracing::warn!(pattern = %entry.patterns[entry.pattern], topic = %message.topic, "disconnected a slow subscriber");
                     self.unsubscribe(entry.id, &entry.patterns);
                 }
                 Pushed::Ended => {}
@@ -170,7 +170,7 @@ impl Broker {
             None => message,
         };
         if let Err(error) = self.publish(message) {
-            tracing::debug!(%error, "an event of the system was not published");
+            tracing::debug!(%error, "a system event was not published");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Chaining: one is woken by another's results, with who made them and what they are called, and reads them if it wants.
+//! Chaining: a target runs on another source's results, gets their source and name, and reads them on demand.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use super::results::{AnnounceError, ResultError, ResultRef, Results};
 use super::topic::Pattern;
 use crate::supervise::BoxError;
 
-/// Who is woken by results: a native module, or what hands them to a worker. Every function of a [`ChainContext`] that
-/// returns a future is one.
+/// A target of results: a native module, or code that passes them to a worker. Implemented by functions of a
+/// [`ChainContext`] that return a future.
 pub trait ChainTarget: Send + Sync + 'static {
-    /// Called for each result, one after the other.
+    /// Called for each result, one at a time.
     ///
     /// # Errors
-    /// Whatever went wrong; it is logged and counted, and the next result comes all the same.
+    /// Any error; it is logged and counted, and the next result follows.
     fn wake(&self, ctx: ChainContext) -> BoxFuture<'static, Result<(), BoxError>>;
 }
 
@@ -37,7 +37,7 @@ where
     }
 }
 
-/// From the results of some to one that is woken by them.
+/// Runs a target on the results of others.
 ///
 /// ```
 /// # mod isopod { pub use isopod_host as host; }
@@ -57,7 +57,7 @@ where
 /// runtime.block_on(chain.finished());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[must_use = "a chain wakes nobody before it is started"]
+#[must_use = "a chain does nothing until it is started"]
 pub struct Chain {
     from: Pattern,
     options: HandlerOptions,
@@ -65,8 +65,8 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// A chain from what is announced under `from`, such as `results.scan` or `results.*`, to a target. The source in the
-    /// options is whom the target's own results are from.
+    /// Creates a chain from results announced under `from`, such as `results.scan` or `results.*`, to a target. The source
+    /// in the options is that of the target's own results.
     pub fn new(from: Pattern, options: HandlerOptions, to: impl ChainTarget) -> Self {
         Self {
             from,
@@ -75,7 +75,7 @@ impl Chain {
         }
     }
 
-    /// Wakes the target for each result from now on, on the runtime of `handle`. Dropping what is returned ends that.
+    /// Starts running the target for each result, on the runtime of `handle`. Dropping the returned handler stops it.
     ///
     /// # Errors
     /// As [`Bus::subscribe`].
@@ -96,12 +96,12 @@ impl Chain {
     }
 }
 
-/// A message that a chain selects, but that announces nothing.
+/// A message that matches a chain but announces no result.
 #[derive(Debug, thiserror::Error)]
-#[error("the message announces no result; chain from the topics of results only, such as `results.scan`")]
+#[error("the message does not announce a result; chain only from result topics, such as `results.scan`")]
 struct NoResult;
 
-/// What a target is woken with.
+/// Context of a target.
 #[derive(Clone, Debug)]
 pub struct ChainContext {
     handler: HandlerContext,
@@ -110,25 +110,25 @@ pub struct ChainContext {
 }
 
 impl ChainContext {
-    /// Who made the result.
+    /// Returns the result's source.
     #[must_use]
     pub const fn source(&self) -> &Source {
         &self.result.source
     }
 
-    /// What the result is called.
+    /// Returns the result's name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.result.name
     }
 
-    /// The result's place in the store, to be read later or handed on.
+    /// Returns the reference to the result, for reading later or passing on.
     #[must_use]
     pub const fn result(&self) -> &ResultRef {
         &self.result
     }
 
-    /// How many messages led to this one.
+    /// Returns the depth of the message.
     #[must_use]
     pub fn depth(&self) -> u32 {
         self.handler.message().depth
@@ -142,15 +142,15 @@ impl ChainContext {
         self.results.read(&self.result)
     }
 
-    /// Announces a result of this target, one deeper than the one it was woken by.
+    /// Announces a result of this target, one level deeper than the one that triggered it.
     ///
     /// # Errors
-    /// As [`Results::announce`]; where targets wake each other in a circle, [`PublishError::TooDeep`].
+    /// As [`Results::announce`]; for a cycle of targets, [`PublishError::TooDeep`].
     pub fn announce(&self, name: impl Into<Arc<str>>, payload: impl Into<Payload>) -> Result<ResultRef, AnnounceError> {
         self.handler.announce(&self.results, name, payload)
     }
 
-    /// [`ChainContext::announce`] for what is shared already.
+    /// [`ChainContext::announce`] for a shared payload.
     #[cfg(feature = "v8")]
     pub(crate) fn announce_shared(&self, name: Arc<str>, payload: Arc<Payload>) -> Result<ResultRef, AnnounceError> {
         let publish = |message| self.handler.publish(message);
@@ -158,7 +158,7 @@ impl ChainContext {
             .announce_by(self.handler.source().clone(), name, payload, publish)
     }
 
-    /// Publishes a message that the result led to.
+    /// Publishes a message caused by the result.
     ///
     /// # Errors
     /// As [`Bus::publish`].
@@ -168,7 +168,7 @@ impl ChainContext {
 }
 
 impl HandlerContext {
-    /// Announces a result of this handler, one deeper than the message at hand.
+    /// Announces a result of this handler, one level deeper than the current message.
     ///
     /// # Errors
     /// As [`Results::announce`].

@@ -1,43 +1,43 @@
-//! Why a message is not published, or a subscription not made.
+//! Errors from publishing and subscribing.
 
 use std::fmt;
 
 use super::topic::{Topic, TopicError};
 
-/// Why a message was not published.
+/// An error from publishing a message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishError {
     /// The topic is longer than this bus allows.
     #[error(transparent)]
     Topic(#[from] TopicError),
-    /// The topic is the system's.
-    #[error("`{topic}`: topics that begin with `isopod` are the system's own; publish under another name")]
+    /// The topic is reserved for the system.
+    #[error("`{topic}`: topics that begin with `isopod` are reserved for the system; use another name")]
     Reserved {
         /// The topic.
         topic: Topic,
     },
     /// The payload is too large.
     #[error(
-        "a message under `{topic}` has {bytes} bytes, and {bytes_max} are allowed; announce it as a result, or raise `message_bytes_max`"
+        "a message under `{topic}` has {bytes} bytes, above the limit of {bytes_max}; announce it as a result, or raise `message_bytes_max`"
     )]
     TooLarge {
         /// The topic.
         topic: Topic,
-        /// How many bytes it has.
+        /// Its size in bytes.
         bytes: usize,
-        /// How many it may have.
+        /// The maximum.
         bytes_max: usize,
     },
-    /// Too many messages led to this one; most often, they go round in a circle.
+    /// The depth is exceeded, usually because of a cycle.
     #[error(
-        "a chain of more than {depth_max} messages, each published while the one before was handled: {}; break the circle, or raise `depth_max`",
+        "a chain of more than {depth_max} messages, each published by the handler of the previous one: {}; break the cycle, or raise `depth_max`",
         Arrows(chain)
     )]
     TooDeep {
         /// The topics from the first message to this one.
         chain: Vec<Topic>,
-        /// How deep a chain may be.
+        /// Maximum depth.
         depth_max: u32,
     },
     /// The bus was closed.
@@ -56,17 +56,17 @@ impl fmt::Display for Arrows<'_> {
     }
 }
 
-/// Why a subscription was not made.
+/// An error from subscribing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SubscribeError {
-    /// A pattern that is none, or longer than this bus allows.
+    /// The pattern is malformed or too long.
     #[error(transparent)]
     Pattern(#[from] TopicError),
-    /// There are as many subscriptions as there may be.
-    #[error("the bus has {subscribers_max} subscriptions, as many as it may; drop some, or raise `subscribers_max`")]
+    /// The limit on subscriptions is reached.
+    #[error("the bus has reached its limit of {subscribers_max} subscriptions; drop some, or raise `subscribers_max`")]
     TooMany {
-        /// How many there may be.
+        /// The maximum.
         subscribers_max: usize,
     },
     /// The bus was closed.

@@ -15,35 +15,35 @@ use super::topic::{Pattern, Topic};
 
 /// The settings of a bus that is to be created; see [`Bus::builder`].
 #[derive(Clone, Debug)]
-#[must_use = "a builder makes a bus with `build`"]
+#[must_use = "a builder does nothing until `build`"]
 pub struct BusBuilder(Limits);
 
 impl BusBuilder {
-    /// How many subscriptions there may be at a time. Default: 4096.
+    /// Sets the maximum number of subscriptions. Default: 4096.
     pub const fn subscribers_max(mut self, subscribers_max: usize) -> Self {
         self.0.subscribers_max = subscribers_max;
         self
     }
 
-    /// How many bytes a topic or a pattern may have. Default: 255.
+    /// Sets the maximum length of a topic or pattern in bytes. Default: 255.
     pub const fn topic_bytes_max(mut self, topic_bytes_max: usize) -> Self {
         self.0.topic_bytes_max = topic_bytes_max;
         self
     }
 
-    /// How many segments a topic or a pattern may have. Default: 16.
+    /// Sets the maximum number of segments of a topic or pattern. Default: 16.
     pub const fn segments_max(mut self, segments_max: usize) -> Self {
         self.0.segments_max = segments_max;
         self
     }
 
-    /// How many bytes the payload of a message may have. Default: 1 MiB.
+    /// Sets the maximum size of a message's payload in bytes. Default: 1 MiB.
     pub const fn message_bytes_max(mut self, message_bytes_max: usize) -> Self {
         self.0.message_bytes_max = message_bytes_max;
         self
     }
 
-    /// How many messages may lead to one, each published while the one before was handled. Default: 16.
+    /// Sets the maximum depth of messages, each published while the previous one was handled. Default: 16.
     pub const fn depth_max(mut self, depth_max: u32) -> Self {
         self.0.depth_max = depth_max;
         self
@@ -106,8 +106,7 @@ impl Bus {
         self.broker.publish_system(event, None);
     }
 
-    /// Publishes what has happened to the system while `cause` was handled: it is one deeper, so that whoever fails at what
-    /// tells of its failures comes to an end.
+    /// Publishes a system event caused by `cause`: it is one level deeper, so that chains of failures about failures end.
     pub fn publish_system_after(&self, event: &SystemEvent, cause: &Message) {
         self.broker.publish_system(event, Some(cause));
     }
@@ -135,13 +134,13 @@ impl Bus {
         Ok(Subscription::new(id, patterns, queue, Arc::downgrade(&self.broker)))
     }
 
-    /// Whether anybody would get a message under this topic now.
+    /// Returns whether a message under this topic would have subscribers now.
     #[must_use]
     pub fn has_subscribers(&self, topic: &Topic) -> bool {
         self.broker.wanted(topic)
     }
 
-    /// How many subscriptions there are.
+    /// Returns the number of subscriptions.
     #[must_use]
     pub fn subscribers(&self) -> usize {
         self.broker.subscribers()

@@ -1,4 +1,4 @@
-//! Handlers that the bus runs: one call for each delivery, and none of them can stop the next.
+//! Handlers run by the bus: one call per delivery, independent of the failure of others.
 
 use std::error::Error;
 use std::fmt;
@@ -19,14 +19,14 @@ use super::message::{Message, Source};
 use super::subscription::{Delivery, SubscribeOptions, Subscription};
 use crate::supervise::{BoxError, Panicked};
 
-/// How a handler is run.
+/// Options of a handler.
 #[derive(Clone, Debug)]
 pub struct HandlerOptions {
-    /// How its subscription is kept.
+    /// Options of its subscription.
     pub subscribe: SubscribeOptions,
-    /// How long one call may take before it is dropped. Default: 30 s.
+    /// Time limit of a call. Default: 30 s.
     pub timeout: Duration,
-    /// Whom the messages are from that it publishes. Default: the host.
+    /// Source of the messages it publishes. Default: the host.
     pub source: Source,
 }
 
@@ -40,7 +40,7 @@ impl Default for HandlerOptions {
     }
 }
 
-/// What a handler has at hand while it handles a message.
+/// Context of a handler during a call.
 #[derive(Clone, Debug)]
 pub struct HandlerContext {
     bus: Bus,
@@ -49,22 +49,22 @@ pub struct HandlerContext {
 }
 
 impl HandlerContext {
-    /// The message that is handled.
+    /// Returns the message being handled.
     #[must_use]
     pub const fn message(&self) -> &Arc<Message> {
         &self.cause
     }
 
-    /// The bus. What is published here directly is not known to have been led to by the message that is handled.
+    /// Returns the bus. Messages published directly on it are not linked to the message being handled.
     #[must_use]
     pub const fn bus(&self) -> &Bus {
         &self.bus
     }
 
-    /// Publishes a message that the one at hand led to: its depth is one more, and its source this handler.
+    /// Publishes a message caused by the current one: its depth is one more, and its source this handler.
     ///
     /// # Errors
-    /// As [`Bus::publish`]; where handlers call each other in a circle, [`PublishError::TooDeep`].
+    /// As [`Bus::publish`]; for a cycle of handlers, [`PublishError::TooDeep`].
     pub fn publish(&self, message: Message) -> Result<Published, PublishError> {
         self.bus.publish(message.by(self.source.clone()).caused_by(&self.cause))
     }
@@ -74,7 +74,7 @@ impl HandlerContext {
     }
 }
 
-/// What a handler has done.
+/// Statistics of a handler.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct HandlerStats {
     /// Calls that ended well.
@@ -85,7 +85,7 @@ pub struct HandlerStats {
     pub panicked: u64,
     /// Calls that took too long.
     pub timed_out: u64,
-    /// Messages that it was too slow for.
+    /// Messages lost because it was too slow.
     pub missed: u64,
 }
 
@@ -98,7 +98,7 @@ struct Counters {
     missed: AtomicU64,
 }
 
-/// A handler at work. Dropping it stops it, in the middle of a call if need be.
+/// A running handler. Dropping it stops it, even during a call.
 #[must_use = "dropping a handler stops it"]
 pub struct Handler {
     counters: Arc<Counters>,
@@ -106,7 +106,7 @@ pub struct Handler {
 }
 
 impl Handler {
-    /// What it has done.
+    /// Returns its statistics.
     #[must_use]
     pub fn stats(&self) -> HandlerStats {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -119,7 +119,7 @@ impl Handler {
         }
     }
 
-    /// Lets it go on until its bus is closed.
+    /// Detaches it; it runs until its bus is closed.
     pub fn detach(self) {
         drop(self.task.detach());
     }
@@ -138,9 +138,8 @@ impl fmt::Debug for Handler {
 }
 
 impl Bus {
-    /// Runs a handler for each message of a pattern, one after the other, on the runtime of `handle`. Its errors, panics and
-    /// timeouts are logged and counted, and it is called for the next message all the same. Losses are logged and counted
-    /// too. The runtime needs its timer enabled.
+    /// Runs a handler for each message of a pattern, one at a time, on the runtime of `handle`. Errors, panics, timeouts and
+    /// losses are logged and counted, and the handler continues with the next message. The runtime needs its timer enabled.
     ///
     /// ```
     /// # mod isopod { pub use isopod_host as host; }
@@ -197,7 +196,7 @@ impl Bus {
                 match delivery {
                     Delivery::Lagged(missed) => {
                         counted.missed.fetch_add(missed, Ordering::Relaxed);
-                        tracing::warn!(source = %options.source, missed, "a handler is too slow for its messages");
+                        tracing::warn!(source = %options.source, missed, "a handler is too slow and lost messages");
                     }
                     Delivery::Message(cause) => {
                         let Some(bus) = bus.upgrade() else { break };
@@ -222,7 +221,7 @@ impl Bus {
     }
 }
 
-/// How one call ended.
+/// Result of a call.
 enum CallEnd {
     Handled,
     Failed(BoxError),

@@ -1,8 +1,8 @@
-//! Which subscriptions want a topic: a trie of segments, so that a message costs what its own topic is long, whatever else
-//! is subscribed to.
+//! Index of subscriptions: a trie of segments, so the cost of a message depends on its topic's length and not on other
+//! subscriptions.
 //!
-//! Nodes are shared and copied on write. A publisher walks a snapshot without holding a lock, so what it wakes may
-//! subscribe and unsubscribe as it likes, and a change copies nodes only where a publisher walks at that moment.
+//! Nodes are shared and copied on write. A publisher walks a snapshot without a lock, so the code it wakes may subscribe and
+//! unsubscribe, and a change only copies nodes that are being walked.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,9 +19,9 @@ struct Node<T> {
     named: HashMap<Box<str>, Arc<Node<T>>>,
     /// For `*`.
     any: Option<Arc<Node<T>>>,
-    /// Whose pattern ends here.
+    /// Subscriptions whose pattern ends here.
     here: Vec<Arc<Entry<T>>>,
-    /// Whose pattern ends with `>` here.
+    /// Subscriptions whose pattern ends with `>` here.
     rest: Vec<Arc<Entry<T>>>,
 }
 

@@ -1,4 +1,4 @@
-//! What travels on the bus.
+//! Messages of the bus.
 
 use std::fmt;
 use std::io;
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::topic::Topic;
 
-/// Who published a message.
+/// Source of a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
@@ -38,7 +38,7 @@ impl Source {
         Self::Worker { script: script.into() }
     }
 
-    /// What it is called in topics: `host`, the module's name, or the script's.
+    /// Returns its name in topics: `host`, the module's name, or the script's.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
@@ -54,38 +54,38 @@ impl fmt::Display for Source {
     }
 }
 
-/// What a message or a result holds.
+/// Payload of a message or result.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Payload {
-    /// Nothing: the topic says it all.
+    /// No payload.
     #[default]
     Empty,
     /// A JSON value.
     Json(Value),
     /// Bytes, which are shared and not copied.
     Bytes(Bytes),
-    /// A value as a script wrote it down by the structured clone algorithm: another script reads it as it was, with its
-    /// maps, dates and circles. For code in Rust there is [`Payload::to_json`].
+    /// A value serialized by a script with the structured clone algorithm. Another script reads it unchanged, with maps,
+    /// dates and cycles; Rust code uses [`Payload::to_json`].
     Cloned(Bytes),
 }
 
-/// Why a payload has no JSON.
+/// The reason why a payload cannot be represented as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotJson {
     /// It is bytes.
-    #[error("the payload is bytes, and no JSON; read them with `as_bytes`")]
+    #[error("the payload is bytes, not JSON; read it with `as_bytes`")]
     Bytes,
-    /// A script's value that JSON has no word for.
-    #[error("the value that a script published has no JSON: {reason}")]
+    /// A script's value that JSON cannot represent.
+    #[error("the published value cannot be represented as JSON: {reason}")]
     Value {
-        /// What there is no word for.
+        /// The unsupported part.
         reason: String,
     },
 }
 
 impl Payload {
-    /// How many bytes it has; of JSON, how long its text would be.
+    /// Returns its size in bytes; for JSON, the length of its text.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
@@ -100,7 +100,7 @@ impl Payload {
         }
     }
 
-    /// Whether it holds nothing.
+    /// Returns whether it is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -115,12 +115,12 @@ impl Payload {
         }
     }
 
-    /// It as JSON, whoever published it: nothing is `null`, and of a script's value maps become objects, sets arrays, dates
+    /// Converts it to JSON. An empty payload is `null`; of a script's value, maps become objects, sets arrays, and dates
     /// their time in milliseconds.
     ///
     /// # Errors
-    /// It is bytes, or holds what JSON has no word for: bytes, an error, a big integer, itself. Without the feature `v8`
-    /// no value of a script can be read.
+    /// It is bytes, or contains a value that JSON cannot represent: bytes, an error, a big integer, a cycle. Without the
+    /// feature `v8`, values of scripts cannot be read.
     pub fn to_json(&self) -> Result<Value, NotJson> {
         match self {
             Self::Empty => Ok(Value::Null),
@@ -173,7 +173,7 @@ fn plain(_bytes: &Bytes) -> Result<Value, NotJson> {
     })
 }
 
-/// Counts what is written, and keeps none of it: measuring a message must not copy it.
+/// Counts written bytes without storing them, so that measuring a message does not copy it.
 struct Count(usize);
 
 impl io::Write for Count {
@@ -187,7 +187,7 @@ impl io::Write for Count {
     }
 }
 
-/// One thing that was published.
+/// A published message.
 ///
 /// ```
 /// # mod isopod { pub use isopod_host as host; }
@@ -204,13 +204,13 @@ impl io::Write for Count {
 pub struct Message {
     /// Unique on its bus, and rising for each publisher; 0 until it is published.
     pub id: u64,
-    /// What it is published under.
+    /// Its topic.
     pub topic: Topic,
-    /// Who published it. Default: the host.
+    /// Its source. Default: the host.
     pub source: Source,
-    /// What it holds.
+    /// Its contents.
     pub payload: Payload,
-    /// How many messages led to it, each published while the one before was handled.
+    /// Its depth: the number of messages that led to it, each published while the previous one was handled.
     pub depth: u32,
     /// When it was published; the Unix epoch until then.
     pub at: SystemTime,
@@ -225,7 +225,7 @@ struct Trail {
 }
 
 impl Message {
-    /// A message from the host that nothing led to.
+    /// Creates a message from the host with depth 0.
     pub fn new(topic: Topic, payload: impl Into<Payload>) -> Self {
         Self {
             id: 0,
@@ -238,14 +238,14 @@ impl Message {
         }
     }
 
-    /// Says who publishes it.
+    /// Sets its source.
     #[must_use]
     pub fn by(mut self, source: Source) -> Self {
         self.source = source;
         self
     }
 
-    /// Says that it is published while `cause` is handled: it is one deeper.
+    /// Links it to the message being handled: it is one level deeper.
     #[must_use]
     pub fn caused_by(mut self, cause: &Self) -> Self {
         self.depth = cause.depth.saturating_add(1);
@@ -256,14 +256,14 @@ impl Message {
         self
     }
 
-    /// Says how many messages led to it, where the one it is published for is not at hand any more.
+    /// Sets its depth, if the causing message is no longer available.
     #[must_use]
     pub const fn at_depth(mut self, depth: u32) -> Self {
         self.depth = depth;
         self
     }
 
-    /// The topics that led to this message as far as they are known, oldest first, its own last.
+    /// Returns the known topics that led to this message, oldest first, its own last.
     #[must_use]
     pub fn chain(&self) -> Vec<Topic> {
         let mut topics = vec![self.topic.clone()];

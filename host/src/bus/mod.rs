@@ -1,5 +1,5 @@
-//! The event bus: publish and subscribe by topic between the host, its modules and its workers, and what the system tells
-//! of itself. It must not know who listens, and it never waits for one who does.
+//! The event bus: publish and subscribe by topic between the host, its modules and its workers, and system events. It does
+//! not know its listeners and never waits for them.
 //!
 //! Needs no runtime: publishing is a function call, and what is awaited can be awaited on any executor. In the order of the
 //! data: [`topic`](Topic) and [`message`](Message) are what is published, `broker` hands it over: `index` finds its subscribers, and `queue` keeps it

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 // Which lock it is, is said by whoever takes this file in: `bus` the real one, `bus::schedules` a simulated one.
 use super::lock::{Mutex, MutexGuard};
 
-/// What becomes of messages that a subscriber is too slow for.
+/// Policy for messages that a subscriber is too slow for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Slow {
     /// The oldest ones that wait are lost: the subscriber sees what is new.
@@ -20,7 +20,7 @@ pub enum Slow {
     Disconnect,
 }
 
-/// Why a subscription has ended.
+/// The reason why a subscription ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// The bus or the subscription was closed, or the bus's last handle was dropped.
@@ -29,7 +29,7 @@ pub enum End {
     Slow,
 }
 
-/// What a queue did with a message.
+/// Result of pushing a message.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pushed {
@@ -43,7 +43,7 @@ pub(super) enum Pushed {
     Ended,
 }
 
-/// What comes out of a queue.
+/// An item of a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Item<T> {
     Value(T),
@@ -59,9 +59,9 @@ struct Inner<T> {
     waiting: VecDeque<Slot<T>>,
     capacity: usize,
     slow: Slow,
-    /// How many were lost after the last that waits.
+    /// Number of messages lost after the last queued one.
     lost: u64,
-    /// Whether the reader has yet to be told of a loss.
+    /// A loss is not yet reported to the reader.
     lagging: bool,
     end: Option<End>,
     reader: Option<Waker>,
@@ -69,7 +69,7 @@ struct Inner<T> {
 
 #[derive(Debug)]
 struct Slot<T> {
-    /// How many were lost just before this one.
+    /// Number of messages lost just before this one.
     lost: u64,
     value: T,
 }

@@ -1,5 +1,5 @@
-//! Results that are announced rather than sent: a message says who has made what, and whoever wants it reads it. The store
-//! is bounded by bytes, by number and by age, so a reader has to expect that a result is gone.
+//! Results that are announced instead of sent: a message has their source and name, and interested readers read them. The
+//! store is bounded by bytes, number and age, so a result may have expired.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +14,7 @@ use super::handle::Bus;
 use super::message::{Message, Payload, Source};
 use super::topic::Topic;
 
-/// How many bytes the name of a result may have.
+/// Maximum length of a result's name in bytes.
 const NAME_BYTES_MAX: usize = 255;
 
 /// Names a result in its store. It is what the message holds that announces the result.
@@ -22,9 +22,9 @@ const NAME_BYTES_MAX: usize = 255;
 pub struct ResultRef {
     /// Its number, unique in its store.
     pub id: u64,
-    /// Who made it.
+    /// Its source.
     pub source: Source,
-    /// What it is called.
+    /// Its name.
     pub name: Arc<str>,
 }
 
@@ -35,55 +35,55 @@ impl ResultRef {
         Self::deserialize(message.payload.as_json()?).ok()
     }
 
-    /// What results of this source are announced under: `results.` and the source's name, in which every character that a
-    /// topic may not hold is a `_`.
+    /// Returns the topic of a source's results: `results.` and the source's name, with `_` for every character not allowed
+    /// in topics.
     #[must_use]
     pub fn topic(source: &Source) -> Topic {
         Topic::lossy(["results", source.name()])
     }
 }
 
-/// Why a result was not stored or cannot be read.
+/// An error from storing or reading a result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResultError {
     /// A name that is empty or too long.
-    #[error("the name of a result has 1 to {NAME_BYTES_MAX} bytes, and this one {bytes}")]
+    #[error("a result's name must have 1 to {NAME_BYTES_MAX} bytes, not {bytes}")]
     Name {
-        /// How many bytes it has.
+        /// Its size in bytes.
         bytes: usize,
     },
     /// More bytes than the whole store may hold.
     #[error(
-        "the result `{name}` has {bytes} bytes, and the store holds {bytes_max}; raise `bytes_max`, or write it to a file"
+        "the result `{name}` has {bytes} bytes, above the store's limit of {bytes_max}; raise `bytes_max`, or write it to a file"
     )]
     TooLarge {
         /// Its name.
         name: Arc<str>,
-        /// How many bytes it has.
+        /// Its size in bytes.
         bytes: usize,
-        /// How many the store holds.
+        /// The store's limit.
         bytes_max: usize,
     },
     /// It was there, and had to make room or was too old.
-    #[error("the result `{name}` of {origin} is gone; read results sooner, or raise the store's limits")]
+    #[error("the result `{name}` of {origin} has expired; read results sooner, or raise the store's limits")]
     Expired {
         /// Its name.
         name: Arc<str>,
-        /// Who made it.
+        /// Its source.
         origin: Source,
     },
     /// It was never there: the reference is from another store.
-    #[error("there was never a result `{name}` of {origin} in this store; is the reference from another one?")]
+    #[error("unknown result `{name}` of {origin}; is the reference from another store?")]
     Unknown {
         /// Its name.
         name: Arc<str>,
-        /// Who made it.
+        /// Its source.
         origin: Source,
     },
 }
 
-/// Why a result was not announced. It is not in the store then.
+/// An error from announcing a result, which is then not in the store.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AnnounceError {
@@ -91,7 +91,7 @@ pub enum AnnounceError {
     #[error(transparent)]
     Result(#[from] ResultError),
     /// The bus does not take its announcement.
-    #[error("a result could not be announced")]
+    #[error("cannot announce a result")]
     Publish(#[from] PublishError),
 }
 
@@ -104,23 +104,23 @@ struct Limits {
 
 /// Settings of a store to be; see [`Results::builder`].
 #[derive(Clone, Copy, Debug)]
-#[must_use = "a builder makes a store with `build`"]
+#[must_use = "a builder does nothing until `build`"]
 pub struct ResultsBuilder(Limits);
 
 impl ResultsBuilder {
-    /// How many bytes all results together may have. Default: 64 MiB.
+    /// Sets the maximum size of all results in bytes. Default: 64 MiB.
     pub const fn bytes_max(mut self, bytes_max: usize) -> Self {
         self.0.bytes_max = bytes_max;
         self
     }
 
-    /// How many results there may be, at least 1. Default: 1024.
+    /// Sets the maximum number of results, at least 1. Default: 1024.
     pub const fn count_max(mut self, count_max: usize) -> Self {
         self.0.count_max = count_max;
         self
     }
 
-    /// How long a result can be read. Default: 10 min.
+    /// Sets the maximum age of a result. Default: 10 min.
     pub const fn age_max(mut self, age_max: Duration) -> Self {
         self.0.age_max = age_max;
         self
@@ -164,14 +164,14 @@ impl ResultsBuilder {
 #[derive(Clone)]
 pub struct Results(Arc<Mutex<Store>>);
 
-/// What a store holds.
+/// Statistics of a store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ResultsStats {
-    /// How many results.
+    /// Number of results.
     pub count: usize,
-    /// How many bytes these have.
+    /// Their size in bytes.
     pub bytes: usize,
-    /// How many had to go, since the store was made.
+    /// Number of results that have expired since the store was created.
     pub expired: u64,
 }
 
@@ -277,7 +277,7 @@ impl Results {
         self.with(|store| store.read(result, Instant::now()))
     }
 
-    /// What it holds.
+    /// Its contents.
     #[must_use]
     pub fn stats(&self) -> ResultsStats {
         self.with(|store| ResultsStats {

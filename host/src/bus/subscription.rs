@@ -14,12 +14,12 @@ use super::message::Message;
 use super::queue::{End, Item, Queue, Slow};
 use super::topic::Pattern;
 
-/// How a subscription is kept.
+/// Options of a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SubscribeOptions {
-    /// How many messages may wait, at least 1. Default: 256.
+    /// Maximum number of queued messages, at least 1. Default: 256.
     pub capacity: usize,
-    /// What becomes of messages there is no room for. Default: [`Slow::DropOldest`].
+    /// Policy for a full queue. Default: [`Slow::DropOldest`].
     pub slow: Slow,
 }
 
@@ -32,7 +32,7 @@ impl Default for SubscribeOptions {
     }
 }
 
-/// What a subscriber gets.
+/// An item delivered to a subscriber.
 #[derive(Clone, Debug)]
 pub enum Delivery {
     /// A message, shared with its other subscribers.
@@ -109,25 +109,25 @@ impl Subscription {
         }
     }
 
-    /// How many messages wait.
+    /// Returns the number of queued messages.
     #[must_use]
     pub fn len(&self) -> usize {
         self.queue.len()
     }
 
-    /// Whether no message waits.
+    /// Returns whether no message is queued.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Why nothing more is put into its queue, where that is so; what waits can still be read.
+    /// Returns why the subscription has ended, if it has; queued messages can still be read.
     #[must_use]
     pub fn end(&self) -> Option<End> {
         self.queue.ended()
     }
 
-    /// What it selects.
+    /// Its patterns.
     #[must_use]
     pub fn patterns(&self) -> &[Pattern] {
         &self.patterns

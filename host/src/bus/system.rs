@@ -1,4 +1,4 @@
-//! What the system publishes about itself, and how the events of a pool map to it.
+//! System events, and the mapping from events of a pool.
 
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ pub enum SystemEvent {
         worker: u64,
         /// The name its script is deployed under.
         script: Arc<str>,
-        /// Why, as [`isopod_pool::RetireReason::as_str`] names it.
+        /// The reason, as named by [`isopod_pool::RetireReason::as_str`].
         reason: Arc<str>,
     },
     /// `isopod.worker.boot_failed`: a worker could not boot.
@@ -57,14 +57,14 @@ pub enum SystemEvent {
         worker: u64,
         /// The name its script is deployed under.
         script: Arc<str>,
-        /// Why.
+        /// The reason.
         error: String,
     },
     /// `isopod.event.failed`: an event was accepted, and ended by the pool before a worker began it.
     EventFailed {
         /// The name its script is deployed under.
         script: Arc<str>,
-        /// How it ended, as [`isopod_pool::Outcome::as_str`] names it.
+        /// The outcome, as named by [`isopod_pool::Outcome::as_str`].
         outcome: Arc<str>,
     },
     /// `isopod.message.failed`: a script's handler failed at a message, or the message could not be handed to it.
@@ -75,46 +75,46 @@ pub enum SystemEvent {
         topic: Arc<str>,
         /// The message's number.
         message: u64,
-        /// Why.
+        /// The reason.
         error: String,
     },
     /// `isopod.task.started`: a script begins a task.
     TaskStarted {
         /// Its number, unique on its bus.
         task: u64,
-        /// What it is run as: the name of the script.
+        /// Its name: that of the script.
         name: Arc<str>,
     },
     /// `isopod.task.progress`: a script tells how far a task is.
     TaskProgress {
         /// Its number, unique on its bus.
         task: u64,
-        /// What it is run as: the name of the script.
+        /// Its name: that of the script.
         name: Arc<str>,
-        /// What it said.
+        /// The message.
         progress: serde_json::Value,
     },
     /// `isopod.task.completed`: a supervised task, or a script's, ended well.
     TaskCompleted {
         /// Its number, unique on its bus.
         task: u64,
-        /// What it was run as.
+        /// Its name.
         name: Arc<str>,
     },
-    /// `isopod.task.failed`: a supervised task, or a script's, crashed, took too long or was cancelled.
+    /// `isopod.task.failed`: a task of a supervisor or script crashed, timed out or was canceled.
     TaskFailed {
         /// Its number, unique on its bus.
         task: u64,
-        /// What it was run as.
+        /// Its name.
         name: Arc<str>,
-        /// Why.
+        /// The reason.
         error: String,
     },
     /// `isopod.thread.lost`: a worker thread is gone, and another takes its place.
     ThreadLost {
         /// Its name.
         thread: Arc<str>,
-        /// What it said.
+        /// The message.
         error: String,
     },
     /// `isopod.thread.respawned`: a thread has taken the place of one that was lost.
@@ -140,12 +140,12 @@ pub enum SystemEvent {
     ModuleFailed {
         /// Its name.
         module: Arc<str>,
-        /// Why.
+        /// The reason.
         error: String,
     },
     /// `isopod.lagged`: a subscriber has begun to lose messages. The next is said once it has been told of these.
     Lagged {
-        /// What it selects.
+        /// Its patterns.
         pattern: Arc<str>,
         /// The topic of the message there was no room for.
         topic: Arc<str>,
@@ -153,7 +153,7 @@ pub enum SystemEvent {
 }
 
 impl SystemEvent {
-    /// What it is published under.
+    /// Its topic.
     #[must_use]
     pub fn topic(&self) -> Topic {
         let (family, what) = match self {

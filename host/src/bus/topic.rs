@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-/// What all topics of the system itself begin with.
+/// Prefix of system topics.
 pub(super) const RESERVED: &str = "isopod";
 
 /// A dotted name that messages are published under, such as `orders.created`.
@@ -25,7 +25,7 @@ pub(super) const RESERVED: &str = "isopod";
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Topic(Arc<str>);
 
-/// What a subscriber wants: a topic in which `*` stands for any one segment and, at the end, `>` for one or more.
+/// A pattern of topics: `*` matches any one segment and, at the end, `>` one or more.
 ///
 /// ```
 /// # mod isopod { pub use isopod_host as host; }
@@ -40,7 +40,7 @@ pub struct Topic(Arc<str>);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pattern(Arc<str>);
 
-/// Why a text is no topic or no pattern.
+/// An error from parsing a topic or pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TopicError {
@@ -59,19 +59,19 @@ pub enum TopicError {
         found: char,
     },
     /// `*` or `>` where it stands for nothing.
-    #[error("`{text}`: `*` and `>` are segments of their own in patterns, and `>` is the last one")]
+    #[error("`{text}`: `*` and `>` must be whole segments, and `>` the last one")]
     Wildcard {
         /// The text.
         text: String,
     },
     /// More bytes or segments than this bus takes.
-    #[error("`{text}` is longer than the {bytes_max} bytes or {segments_max} segments a name may have on this bus")]
+    #[error("`{text}` is longer than this bus's limit of {bytes_max} bytes or {segments_max} segments")]
     TooLong {
         /// The text.
         text: String,
-        /// How many bytes it may have.
+        /// Maximum length in bytes.
         bytes_max: usize,
-        /// How many segments it may have.
+        /// Maximum number of segments.
         segments_max: usize,
     },
 }
@@ -83,7 +83,7 @@ impl Topic {
         &self.0
     }
 
-    /// What stands between its dots.
+    /// Returns its segments.
     pub fn segments(&self) -> impl Iterator<Item = &str> {
         self.0.split('.')
     }
@@ -115,12 +115,12 @@ impl Pattern {
         &self.0
     }
 
-    /// What stands between its dots, wildcards included.
+    /// Returns its segments, including wildcards.
     pub fn segments(&self) -> impl Iterator<Item = &str> {
         self.0.split('.')
     }
 
-    /// Whether messages under `topic` are wanted.
+    /// Returns whether it matches `topic`.
     #[must_use]
     pub fn matches(&self, topic: &Topic) -> bool {
         let mut topic = topic.segments();
@@ -137,7 +137,7 @@ impl Pattern {
     }
 }
 
-/// Whether a text keeps within limits; the bus asks, because limits are its own.
+/// Checks a text against a bus's limits.
 pub(super) fn within(text: &str, bytes_max: usize, segments_max: usize) -> Result<(), TopicError> {
     let dots = text.bytes().filter(|byte| *byte == b'.').count();
     if text.len() > bytes_max || dots >= segments_max {

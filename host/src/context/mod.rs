@@ -1,4 +1,4 @@
-//! What a module is given: its view of the host.
+//! A module's context: its view of the host.
 
 mod instance;
 mod tasks;
@@ -134,7 +134,7 @@ impl Context {
         &self.inner.host
     }
 
-    /// How long a phase of this module may take.
+    /// Returns the time limit of a phase of this module.
     #[must_use]
     pub fn limit(&self, phase: Phase) -> Duration {
         self.inner.limits.of(phase)

@@ -13,7 +13,7 @@ use tracing::Instrument;
 use crate::lifecycle::{Reason, panic_message};
 use crate::module::BoxError;
 
-/// How long a task that was dropped may take to be gone: only one that blocks its thread is not at once.
+/// Time for a dropped task to end; only a task that blocks its thread needs it.
 const DROP_GRACE: Duration = Duration::from_millis(500);
 
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(crate) struct Tasks {
     spawned: AtomicUsize,
 }
 
-/// What became of a module's tasks.
+/// Result of a module's tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Settled {
     /// They came to their own end.
@@ -92,7 +92,7 @@ impl Tasks {
         if settled == Settled::Cut && tokio::time::timeout(DROP_GRACE, self.tracker.wait()).await.is_err() {
             tracing::error!(
                 tasks = self.tracker.len(),
-                "tasks block their threads and are left behind"
+                "tasks block their threads and are abandoned"
             );
         }
         settled

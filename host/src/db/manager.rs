@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use super::open::{Pooling, postgres, sqlite};
 use super::{Database, DbError};
 
-/// Where a module's database is.
+/// Location of a module's database.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DbRule {
@@ -93,14 +93,14 @@ impl DbManager {
         self
     }
 
-    /// How many connections a module may have. Default: 8.
+    /// Sets the maximum number of connections of a module. Default: 8.
     #[must_use]
     pub const fn connections_max(mut self, connections_max: u32) -> Self {
         self.pooling.connections_max = connections_max;
         self
     }
 
-    /// How long a module waits for a connection, the time to make one included. Default: 5 s.
+    /// Sets the time limit for getting a connection, including opening it. Default: 5 s.
     #[must_use]
     pub const fn acquire_timeout(mut self, timeout: Duration) -> Self {
         self.pooling.acquire_timeout = timeout;

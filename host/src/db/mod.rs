@@ -19,7 +19,7 @@ pub enum DbOptions {
     /// There are none: a module that asks for one fails.
     #[default]
     None,
-    /// What resolves one for each module.
+    /// A manager that provides one for each module.
     Manager(DbManager),
 }
 
@@ -70,36 +70,36 @@ impl Database {
     }
 }
 
-/// Why a module has no database.
+/// An error from getting a database.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DbError {
     /// The host has none, or not for this module.
-    #[error("module `{0}` wants a database, and the host has none for it; give one with `HostBuilder::db`")]
+    #[error("module `{0}` needs a database, but the host has none; set one with `HostBuilder::db`")]
     None(String),
     /// The folder for the file cannot be made.
-    #[error("the folder `{folder}` for the database of module `{module}` cannot be made: {source}")]
+    #[error("cannot create the folder `{folder}` for the database of module `{module}`: {source}")]
     Folder {
         /// The module.
         module: String,
         /// The folder.
         folder: String,
-        /// Why.
+        /// The reason.
         source: std::io::Error,
     },
     /// The URL is none of a PostgreSQL database. It may hold a password, so it is not shown.
-    #[error("the database URL for module `{module}` is wrong: {source}; it has to be `postgres://user@host:port/name`")]
+    #[error("invalid database URL for module `{module}`: {source}; expected `postgres://user@host:port/name`")]
     Url {
         /// The module.
         module: String,
-        /// What is wrong with it.
+        /// The cause.
         source: sqlx::Error,
     },
     /// The module was closed.
-    #[error("module `{0}` was closed, and its database with it")]
+    #[error("module `{0}` was closed together with its database")]
     Closed(String),
     /// A module that knows one kind of database was given another.
-    #[error("the module needs {0}, but its database is {1}; give it one with `DbManager::module`")]
+    #[error("the module needs {0}, but its database is {1}; set one with `DbManager::module`")]
     Kind(&'static str, &'static str),
 }
 
@@ -149,10 +149,7 @@ impl Slot {
         if let State::Open(database) = state
             && tokio::time::timeout(limit, database.close()).await.is_err()
         {
-            tracing::warn!(
-                ?limit,
-                "connections to the database are still in use; they are left to their users"
-            );
+            tracing::warn!(?limit, "connections to the database are still in use and are left open");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How a host is declared, and what can be checked before it runs.
+//! A host's builder, and checks before it runs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,14 +18,12 @@ use crate::supervise::SupervisorBuilder;
 /// The longest name of a module.
 const NAME_LEN_MAX: usize = 64;
 
-/// What is wrong with a host's declaration.
+/// An error from building a host.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
     /// A name that cannot be that of a section and a file.
-    #[error(
-        "`{0}` is no name for a module: 1 to 64 ASCII letters, digits, `-`, `_` and `.` are, not beginning with `.`"
-    )]
+    #[error("invalid module name `{0}`: use 1 to 64 ASCII letters, digits, `-`, `_` and `.`, not starting with `.`")]
     Name(String),
     /// The modules have no order.
     #[error(transparent)]
@@ -38,8 +36,8 @@ pub enum BuildError {
     Hub(#[from] HubError),
 }
 
-/// Settings of a host to be. Made by [`Host::builder`]; every setting has a default.
-#[must_use = "a builder makes a host with `build`"]
+/// A builder for a [`Host`], created by [`Host::builder`]. Every setting has a default.
+#[must_use = "a builder does nothing until `build`"]
 pub struct HostBuilder {
     modules: Vec<Box<dyn Module>>,
     discover: bool,
@@ -89,33 +87,32 @@ impl HostBuilder {
         self.boxed_module(Box::new(module))
     }
 
-    /// [`HostBuilder::module`] for one whose type is not known.
+    /// [`HostBuilder::module`] for a boxed module.
     pub fn boxed_module(mut self, module: Box<dyn Module>) -> Self {
         self.modules.push(module);
         self
     }
 
-    /// Adds the modules that are linked into the program by [`register!`](crate::register), after those that were added
-    /// in code, in the order of their names.
+    /// Adds modules registered by [`register!`](crate::register), sorted by name, after those added in code.
     pub const fn discover(mut self) -> Self {
         self.discover = true;
         self
     }
 
-    /// Where the modules' configuration comes from. Default: no module has any.
+    /// Sets the provider of the modules' configuration. Default: none.
     pub fn config(mut self, provider: impl ConfigProvider) -> Self {
         self.config = Box::new(provider);
         self
     }
 
-    /// Where the modules' databases are. Default: there are none.
+    /// Sets the modules' databases. Default: none.
     #[cfg(feature = "sql")]
     pub fn db(mut self, db: crate::db::DbOptions) -> Self {
         self.db = db;
         self
     }
 
-    /// Gives a client to the hub before any module is built.
+    /// Registers a client in the hub before any module is built.
     pub fn client<T: ?Sized + Send + Sync + 'static>(mut self, client: Arc<T>) -> Self {
         let taken = self.hub.register(client);
         self.hub_error = self.hub_error.or(taken.err());
@@ -129,54 +126,54 @@ impl HostBuilder {
         self
     }
 
-    /// The bus that modules find in their contexts, and that is told of them. It stays open when the host has stopped.
-    /// Default: one of its own, with the default limits, which is closed then.
+    /// Sets the bus for the modules' contexts and module events. It stays open when the host has stopped. Default: the
+    /// host's own bus with default limits, which is closed then.
     pub fn bus(mut self, bus: Bus) -> Self {
         self.bus = HostBus::Given(bus);
         self
     }
 
-    /// Changes the settings of the supervisor that modules find in their contexts, as by
-    /// [`SupervisorBuilder::guard`]. Default: none are changed; it has the host's bus.
+    /// Changes the settings of the supervisor in the modules' contexts, as by [`SupervisorBuilder::guard`]. Default: no
+    /// changes; it uses the host's bus.
     pub fn supervise(mut self, change: impl FnOnce(SupervisorBuilder) -> SupervisorBuilder + Send + 'static) -> Self {
         self.supervise = Box::new(change);
         self
     }
 
-    /// What stops the host. Said several times, any of them does. Default: only its modules and its handles do.
+    /// Adds a trigger that stops the host. May be called several times. Default: only modules and handles stop it.
     pub fn shutdown(mut self, shutdown: Shutdown) -> Self {
         self.shutdown = self.shutdown.or(shutdown);
         self
     }
 
-    /// How long each module may take for a phase. Default: see [`PhaseLimits`].
+    /// Sets the time limit of a phase for each module. Default: see [`PhaseLimits`].
     pub const fn limit(mut self, phase: Phase, limit: Duration) -> Self {
         self.limits = self.limits.with(phase, limit);
         self
     }
 
-    /// The process's instance id. Default: a random one.
+    /// Sets the instance id. Default: a random one.
     pub fn instance(mut self, id: impl Into<InstanceId>) -> Self {
         self.instance = Some(id.into());
         self
     }
 
-    /// The name of the host's thread; those of its runtime begin with it. Default: `isopod-host`.
+    /// Sets the name of the host's thread, and the prefix of its runtime's threads. Default: `isopod-host`.
     pub fn thread_name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// How many threads the runtime has on which modules run; 0 counts as 1. Default: 2.
+    /// Sets the number of threads of the modules' runtime; 0 counts as 1. Default: 2.
     pub const fn threads(mut self, threads: usize) -> Self {
         self.threads = threads;
         self
     }
 
-    /// Checks the declaration. Nothing of any module runs yet.
+    /// Checks the settings and builds the host. No module runs yet.
     ///
     /// # Errors
-    /// Names, dependencies or configuration sections that are wrong, or two clients of one type.
+    /// Invalid names, dependencies or configuration sections, or two clients of one type.
     pub fn build(mut self) -> Result<Host, BuildError> {
         if let Some(error) = self.hub_error {
             return Err(error.into());

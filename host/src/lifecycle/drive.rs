@@ -1,4 +1,4 @@
-//! The way up and the way down, and nothing else decides about either.
+//! Startup and shutdown; all decisions about them are here.
 
 use std::time::{Duration, Instant};
 
@@ -8,18 +8,18 @@ use crate::bus::{Bus, SystemEvent};
 use crate::module::Phase;
 use crate::supervise::Supervisor;
 
-/// How much longer than its limit the end of supervised tasks is waited for: the runtime they are on may be blocked.
+/// Extra time for the end of supervised tasks, whose runtime may be blocked.
 const SUPERVISOR_GRACE: Duration = Duration::from_secs(2);
 
-/// What all modules of a host share, and what ends with them.
+/// State shared by all modules of a host, which ends with them.
 pub(super) struct Ground {
     pub(super) bus: Bus,
     pub(super) supervisor: Supervisor,
-    /// How long supervised tasks may take to end.
+    /// Time for supervised tasks to end.
     pub(super) stop_limit: Duration,
 }
 
-/// How a host's life ended.
+/// Result of a host's run.
 pub(super) struct Ended {
     pub(super) cause: Cause,
     pub(super) stopped_in: Duration,
@@ -93,7 +93,7 @@ impl Ground {
                 stuck = report.stuck,
                 "supervised tasks did not end in time"
             ),
-            Err(_) => tracing::error!("the modules' runtime is blocked: supervised tasks are left behind"),
+            Err(_) => tracing::error!("the modules' runtime is blocked: supervised tasks are abandoned"),
         }
     }
 }

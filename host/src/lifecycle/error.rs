@@ -1,4 +1,4 @@
-//! What can go wrong with a host.
+//! Errors of a host.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::failure::ModuleError;
 use super::report::Report;
 
-/// Why a host did not run, or did not end well.
+/// An error from running a host.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum HostError {
@@ -14,22 +14,22 @@ pub enum HostError {
     Module {
         /// The first failure: which module, in which phase, why.
         failure: Arc<ModuleError>,
-        /// How each module went.
+        /// Report of all modules.
         report: Box<Report>,
     },
     /// The host was stopped before every module was ready.
     Stopped {
-        /// How each module went, and what stopped the host.
+        /// Report of all modules, with the cause of the stop.
         report: Box<Report>,
     },
-    /// The operating system gave no thread for the host.
+    /// The host's thread cannot be spawned.
     Thread(std::io::Error),
-    /// The host's thread ended without a word.
+    /// The host's thread ended without a result.
     Lost,
 }
 
 impl HostError {
-    /// How each module went, where any of them began.
+    /// Returns the report of all modules, if any began.
     #[must_use]
     pub fn report(&self) -> Option<&Report> {
         match self {
@@ -44,8 +44,11 @@ impl fmt::Display for HostError {
         match self {
             Self::Module { failure, .. } => failure.fmt(f),
             Self::Stopped { report } => write!(f, "the host was stopped before it was ready: {}", report.cause),
-            Self::Thread(error) => write!(f, "no thread for the host: {error}; is there a limit on threads?"),
-            Self::Lost => f.write_str("the host's thread panicked: this is a bug of the host's"),
+            Self::Thread(error) => write!(
+                f,
+                "cannot start the host's thread: {error}; is there a limit on threads?"
+            ),
+            Self::Lost => f.write_str("the host's thread panicked: this is a bug in the host"),
         }
     }
 }

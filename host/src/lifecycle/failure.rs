@@ -1,4 +1,4 @@
-//! How a module fails.
+//! Failures of modules.
 
 use std::any::Any;
 use std::fmt;
@@ -14,7 +14,7 @@ pub struct ModuleError {
     pub module: Arc<str>,
     /// In which phase.
     pub phase: Phase,
-    /// Why.
+    /// The reason.
     pub reason: Reason,
 }
 
@@ -37,7 +37,7 @@ impl std::error::Error for ModuleError {
     }
 }
 
-/// Why a module failed.
+/// The reason why a module failed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Reason {
@@ -56,13 +56,16 @@ impl fmt::Display for Reason {
         match self {
             Self::Error(error) => error.fmt(f),
             Self::Panicked(message) => write!(f, "it panicked: {message}"),
-            Self::TimedOut(limit) => write!(f, "it took longer than {limit:?}; raise the phase's limit if it may"),
-            Self::Cut => f.write_str("it was cut off, because the host had to end"),
+            Self::TimedOut(limit) => write!(
+                f,
+                "it took longer than {limit:?}; raise the phase's limit if that is expected"
+            ),
+            Self::Cut => f.write_str("it was cut because the host was stopping"),
         }
     }
 }
 
-/// What a panic said.
+/// Returns a panic's message.
 pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned())

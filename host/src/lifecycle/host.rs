@@ -21,7 +21,7 @@ use crate::hub::Hub;
 use crate::module::{Module, Phase};
 use crate::supervise::{Supervisor, SupervisorBuilder};
 
-/// How long the runtime's threads may take to end. Only tasks that block their thread are still there.
+/// Time for the runtime's threads to end. Only tasks that block their thread need it.
 const THREADS_GRACE: Duration = Duration::from_secs(1);
 
 /// A process's modules, checked and in order, ready to run.
@@ -66,7 +66,7 @@ pub(super) struct Plan {
     pub(super) db: crate::db::DbOptions,
 }
 
-/// Whose bus it is.
+/// Ownership of the bus.
 pub(super) enum HostBus {
     /// It ends with the host.
     Own(Bus),

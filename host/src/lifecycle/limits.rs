@@ -1,10 +1,10 @@
-//! How long phases may take.
+//! Time limits of phases.
 
 use std::time::Duration;
 
 use crate::module::Phase;
 
-/// How long a module may take for each phase. Defaults: 30 s on the way up, 10 s on the way down.
+/// Time limits of a module for each phase. Defaults: 30 s on startup, 10 s on shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PhaseLimits {
     limits: [Duration; 9],
@@ -27,7 +27,7 @@ impl PhaseLimits {
         self
     }
 
-    /// How long this phase may take.
+    /// Returns the time limit of this phase.
     #[must_use]
     pub const fn of(&self, phase: Phase) -> Duration {
         match phase {
@@ -36,7 +36,7 @@ impl PhaseLimits {
         }
     }
 
-    /// How long a phase of the way up may go on once the host is to stop: as long as the drain that it stands for.
+    /// Returns the time limit of a running startup phase once the host is to stop: that of the drain.
     pub(crate) const fn after_stop(&self) -> Duration {
         self.limits[Phase::Drain as usize]
     }

@@ -1,4 +1,4 @@
-//! How a host ended.
+//! Report of a host.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,20 +8,20 @@ use super::stop::Cause;
 use crate::context::InstanceId;
 use crate::module::Phase;
 
-/// How a host's life went, module by module.
+/// Report of a host's run, module by module.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// Which run it was.
     pub instance: InstanceId,
-    /// What stopped the host.
+    /// Cause of the stop.
     pub cause: Cause,
     /// The modules in their order.
     pub modules: Vec<ModuleReport>,
-    /// How long the way down took.
+    /// Duration of the shutdown.
     pub stopped_in: Duration,
 }
 
-/// How one module's life went.
+/// Report of a module.
 #[derive(Clone, Debug)]
 pub struct ModuleReport {
     /// Its name.
@@ -30,18 +30,18 @@ pub struct ModuleReport {
     pub phases: Vec<PhaseReport>,
 }
 
-/// How one phase of one module went.
+/// Report of a phase of a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PhaseReport {
     /// Which phase.
     pub phase: Phase,
-    /// How it ended.
+    /// Its end.
     pub end: End,
-    /// How long it took.
+    /// Its duration.
     pub took: Duration,
 }
 
-/// How a phase ended.
+/// End of a phase.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
     /// Well.
@@ -53,14 +53,14 @@ pub enum End {
 }
 
 impl Report {
-    /// Whether every phase that was begun finished.
+    /// Returns whether every phase that began also finished.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         let mut phases = self.modules.iter().flat_map(|module| &module.phases);
         phases.all(|phase| phase.end == End::Finished)
     }
 
-    /// How a module's phase ended, if it was begun.
+    /// Returns the end of a module's phase, if it began.
     #[must_use]
     pub fn end(&self, module: &str, phase: Phase) -> Option<&End> {
         let module = self.modules.iter().find(|report| &*report.name == module)?;
@@ -69,7 +69,7 @@ impl Report {
 }
 
 impl ModuleReport {
-    /// How a phase ended, if it was begun.
+    /// Returns the end of a phase, if it began.
     #[must_use]
     pub fn end(&self, phase: Phase) -> Option<&End> {
         self.phases

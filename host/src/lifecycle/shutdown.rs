@@ -1,4 +1,4 @@
-//! What stops a host from outside: signals, a token, any future.
+//! External triggers that stop a host: signals, a token, any future.
 
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::stop::{Cause, HostHandle};
 
-/// What stops a host, besides its own modules and [`HostHandle`]. Whatever comes first does.
+/// A trigger that stops a host, besides its own modules and [`HostHandle`]. The first one applies.
 ///
 /// ```
 /// # mod isopod { pub use isopod_host as host; }
@@ -25,7 +25,7 @@ use super::stop::{Cause, HostHandle};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Default)]
-#[must_use = "give it to a host's builder"]
+#[must_use = "pass it to a host's builder"]
 pub struct Shutdown {
     sources: Vec<Source>,
 }
@@ -73,7 +73,7 @@ impl Shutdown {
                 })),
                 Source::Future(future) => drop(modules.spawn(async move {
                     if AssertUnwindSafe(future).catch_unwind().await.is_err() {
-                        tracing::error!("the future that stops the host panicked; the host stops");
+                        tracing::error!("the shutdown future panicked; stopping the host");
                     }
                     host.stop_for(Cause::Future);
                 })),
@@ -99,7 +99,7 @@ impl std::fmt::Debug for Shutdown {
 async fn signals(mut signals: Signals, host: &HostHandle) {
     host.stop_for(Cause::Signal(signals.next().await));
     let second = signals.next().await;
-    tracing::warn!("{second} came again; nothing is waited for");
+    tracing::warn!("received {second} again; exiting without waiting");
     host.cut();
 }
 
@@ -117,7 +117,7 @@ impl Signals {
         };
         let all: std::io::Result<_> = all();
         Self(
-            all.inspect_err(|error| tracing::warn!(%error, "SIGTERM cannot be waited for, only Ctrl-C"))
+            all.inspect_err(|error| tracing::warn!(%error, "cannot listen for SIGTERM, only for Ctrl-C"))
                 .ok(),
         )
     }
@@ -136,7 +136,7 @@ impl Signals {
         match tokio::signal::ctrl_c().await {
             Ok(()) => "SIGINT",
             Err(error) => {
-                tracing::error!(%error, "signals cannot be waited for; stop the host in another way");
+                tracing::error!(%error, "cannot listen for signals; stop the host in another way");
                 std::future::pending().await
             }
         }

@@ -16,7 +16,7 @@ use crate::bus::SystemEvent;
 use crate::context::{Context, Settled};
 use crate::module::{Module, Phase, PhaseResult};
 
-/// How long a phase that was dropped may take to be gone: only one that blocks its thread is not at once.
+/// Time for a dropped phase to end; only a phase that blocks its thread needs it.
 const DROP_GRACE: Duration = Duration::from_millis(500);
 
 /// A module with its context and what it has been through.
@@ -39,7 +39,7 @@ impl Member {
         }
     }
 
-    /// Whether any of it ran.
+    /// Returns whether any phase ran.
     pub(super) fn begun(&self) -> bool {
         !self.report.phases.is_empty()
     }
@@ -122,13 +122,13 @@ impl Member {
             Some(Err(error)) if error.is_panic() => Err(Reason::Panicked(panic_message(&*error.into_panic()))),
             Some(Err(_)) => Err(self.late(phase)),
             None => {
-                tracing::error!(module = &*inner.module, %phase, "the phase blocks its thread and is left behind");
+                tracing::error!(module = &*inner.module, %phase, "the phase blocks its thread and is abandoned");
                 Err(self.late(phase))
             }
         }
     }
 
-    /// What the bus is told of a phase that went well.
+    /// Returns the bus event of a successful phase.
     fn event_of(&self, phase: Phase) -> Option<SystemEvent> {
         let module = Arc::clone(&self.report.name);
         match phase {
@@ -152,7 +152,7 @@ impl Member {
         }
     }
 
-    /// Why a phase that did not end in time failed.
+    /// Returns the reason for a phase that did not end in time.
     fn late(&self, phase: Phase) -> Reason {
         let inner = self.ctx.inner();
         let stops = Phase::UP.contains(&phase) && inner.host.is_stopping();

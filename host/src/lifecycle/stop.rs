@@ -10,10 +10,10 @@ use super::failure::{ModuleError, Reason};
 use crate::bus::{Bus, SystemEvent};
 use crate::module::Phase;
 
-/// How long a step may take once the host is cut: what cleans up quickly still does.
+/// Time for a step after a cut, enough for quick clean-up.
 const CUT_GRACE: Duration = Duration::from_millis(100);
 
-/// What stopped a host: the first of all reasons there were.
+/// Cause of the stop of a host: the first of all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cause {
@@ -25,7 +25,7 @@ pub enum Cause {
     Future,
     /// [`HostHandle::stop`], [`HostHandle::cut`] or [`Running::stop`](crate::Running::stop).
     Asked,
-    /// Nobody was left to wait for the host.
+    /// The host's run future was dropped.
     Dropped,
     /// A module failed.
     Failed {
@@ -37,11 +37,11 @@ pub enum Cause {
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Signal(name) => write!(f, "{name} came"),
+            Self::Signal(name) => write!(f, "received {name}"),
             Self::Token => f.write_str("its token fired"),
-            Self::Future => f.write_str("what it waited for came about"),
-            Self::Asked => f.write_str("it was asked to"),
-            Self::Dropped => f.write_str("nobody waited for it any more"),
+            Self::Future => f.write_str("its shutdown future completed"),
+            Self::Asked => f.write_str("it was asked to stop"),
+            Self::Dropped => f.write_str("its run future was dropped"),
             Self::Failed { module } => write!(f, "module `{module}` failed"),
         }
     }
@@ -94,13 +94,13 @@ impl HostHandle {
         self.stop.asked.cancelled().await;
     }
 
-    /// Whether the host has begun to stop.
+    /// Returns whether the host has begun to stop.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.stop.asked.is_cancelled()
     }
 
-    /// Whether the host was told not to wait any longer, by [`HostHandle::cut`] or a second signal.
+    /// Returns whether the host was cut, by [`HostHandle::cut`] or a second signal.
     #[must_use]
     pub fn is_cut(&self) -> bool {
         self.stop.cut.is_cancelled()
@@ -148,7 +148,7 @@ impl HostHandle {
         self.why().failures.first().cloned()
     }
 
-    /// Why a module's tasks failed.
+    /// Returns why a module's tasks failed.
     pub(crate) fn failure_of_tasks(&self, module: &str) -> Option<Arc<ModuleError>> {
         let mine = |failure: &&Arc<ModuleError>| &*failure.module == module && failure.phase == Phase::Run;
         self.why().failures.iter().find(mine).cloned()

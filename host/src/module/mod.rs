@@ -1,4 +1,4 @@
-//! What a module is, in which order modules come, and how they are found.
+//! Modules, their order, and their registration.
 
 mod order;
 mod phase;

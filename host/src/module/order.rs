@@ -11,26 +11,28 @@ pub struct Node {
     pub depends_on: Vec<String>,
 }
 
-/// Why modules have no order.
+/// An error from ordering modules.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OrderError {
     /// Modules that wait for each other.
-    #[error("modules depend on each other in a circle: {}; remove one of these dependencies", path.join(" → "))]
+    #[error("dependency cycle between modules: {}; remove one of these dependencies", path.join(" → "))]
     Cycle {
-        /// The way round; the first name is the last as well.
+        /// The cycle; the first name is also the last.
         path: Vec<String>,
     },
     /// A dependency that is no module of the host.
-    #[error("module `{module}` depends on `{missing}`, which is no module of this host; add it, or correct the name")]
+    #[error(
+        "module `{module}` depends on `{missing}`, which is not a module of this host; add it, or correct the name"
+    )]
     Missing {
-        /// Who depends.
+        /// The dependent module.
         module: String,
         /// On what.
         missing: String,
     },
     /// Two modules of one name.
-    #[error("there are two modules named `{name}`; each needs a name of its own")]
+    #[error("two modules are named `{name}`; each needs a unique name")]
     Duplicate {
         /// The name.
         name: String,
@@ -121,9 +123,9 @@ mod tests {
             node("y", &[]),
         ];
         let error = order(&nodes).unwrap_err();
-        assert!(error.to_string().contains("circle: a → b → a;"), "{error}");
+        assert!(error.to_string().contains("modules: a → b → a;"), "{error}");
         let error = order(&[node("a", &["a"])]).unwrap_err();
-        assert!(error.to_string().contains("circle: a → a;"), "{error}");
+        assert!(error.to_string().contains("modules: a → a;"), "{error}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fmt;
 /// Any error: what a module's phases may fail with.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What a phase of a module ends with.
+/// Result of a phase.
 pub type PhaseResult = Result<(), BoxError>;
 
 /// A stage in the life of every module. All modules finish one before the first of them begins the next.
@@ -32,9 +32,9 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// The way up.
+    /// Startup phases.
     pub const UP: [Self; 5] = [Self::Build, Self::Configure, Self::Migrate, Self::Start, Self::Ready];
-    /// The way down.
+    /// Shutdown phases.
     pub const DOWN: [Self; 3] = [Self::Drain, Self::Stop, Self::Close];
 
     /// Which phase this one undoes, if any.

@@ -1,4 +1,4 @@
-//! What spawns processes, whatever and wherever they are.
+//! Process backends.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -16,13 +16,13 @@ use crate::context::Context;
 pub struct ProcessSpec {
     /// The module's name.
     pub name: String,
-    /// What to execute.
+    /// Executable.
     pub binary: PathBuf,
     /// Its arguments.
     pub args: Vec<OsString>,
     /// All of its environment, but for what the backend adds.
     pub env: BTreeMap<String, OsString>,
-    /// Where it runs; the host's own working directory if nothing is said.
+    /// Working directory; `None` means the host's.
     pub working_dir: Option<PathBuf>,
 }
 

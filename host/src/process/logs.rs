@@ -6,7 +6,7 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, BufReader};
 
 use crate::context::Context;
 
-/// How long the last lines may take once the module ends. What the process has left behind may hold its output open.
+/// Time for the last log lines after the module ends. Left-behind children may keep the output open.
 const LAST_LINES: Duration = Duration::from_millis(250);
 
 /// Logs a process's output as a task of its module.

@@ -30,11 +30,11 @@ pub const INSTANCE_VARIABLE: &str = "ISOPOD_INSTANCE_ID";
 /// The environment variable that holds the [`Endpoint`], where the host has one.
 pub const ENDPOINT_VARIABLE: &str = "ISOPOD_HOST_ENDPOINT";
 
-/// How much of a drain's limit a process has to end by itself, in percent; the rest is for it to be killed.
+/// Percentage of a drain's limit for a process to exit by itself; the rest is for killing it.
 const TERMINATE_SHARE: u32 = 80;
 
-/// Where processes call the host back, such as `http://127.0.0.1:4001`: a module that listens registers it in the hub
-/// while it starts.
+/// Address for processes to call the host, such as `http://127.0.0.1:4001`. A listening module registers it in the hub
+/// during `start`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint(pub String);
 
@@ -68,26 +68,26 @@ pub struct ProcessModule {
     running: Option<oneshot::Sender<EndIt>>,
 }
 
-/// Why a process failed its module.
+/// An error of a process module.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProcessError {
     /// It could not be spawned.
-    #[error("`{binary}` cannot be spawned: {source}; is it there, and may it be executed?")]
+    #[error("cannot spawn `{binary}`: {source}; does it exist, and is it executable?")]
     Spawn {
         /// Its binary.
         binary: String,
-        /// Why.
+        /// The reason.
         source: std::io::Error,
     },
     /// It cannot be watched.
-    #[error("the process cannot be waited for: {0}")]
+    #[error("cannot wait for the process: {0}")]
     Wait(std::io::Error),
-    /// It ended, and nobody had asked it to.
-    #[error("the process ended by itself: {0}; its output is in the log")]
+    /// It exited unexpectedly.
+    #[error("the process exited unexpectedly: {0}; its output is in the log")]
     Exited(ExitStatus),
     /// It had to be killed.
-    #[error("the process did not end within {0:?} of SIGTERM, and was killed")]
+    #[error("the process did not exit within {0:?} after SIGTERM and was killed")]
     Killed(Duration),
 }
 
@@ -147,7 +147,7 @@ impl ProcessModule {
         self
     }
 
-    /// What spawns it. Default: [`LocalProcesses`].
+    /// Sets the backend. Default: [`LocalProcesses`].
     #[must_use]
     pub fn backend(mut self, backend: Arc<dyn ProcessBackend>) -> Self {
         self.backend = backend;

@@ -1,4 +1,4 @@
-//! What is to be kept alive.
+//! Supervised children.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -35,13 +35,13 @@ pub struct ChildSpec {
     factory: Factory,
 }
 
-/// What a child is told when it is started.
+/// Context of a child.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ChildContext {
     /// Its name.
     pub name: Arc<str>,
-    /// How often it was started before.
+    /// Number of restarts so far.
     pub restarts: u64,
     /// Fires when it is to end.
     pub token: CancellationToken,
@@ -72,13 +72,13 @@ impl ChildSpec {
         self
     }
 
-    /// How long it waits before it is started again. Default: [`Backoff::default`].
+    /// Sets the wait before a restart. Default: [`Backoff::default`].
     pub const fn backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = backoff;
         self
     }
 
-    /// How long it may take to end once its token has fired; then it is aborted. Default: 5 s.
+    /// Sets the time to end after its token fires, before it is aborted. Default: 5 s.
     pub const fn stop_within(mut self, stop_within: Duration) -> Self {
         self.stop_within = stop_within;
         self

@@ -1,4 +1,4 @@
-//! How a supervised task may end other than well.
+//! Errors of supervised tasks.
 
 use std::any::Any;
 use std::error::Error;
@@ -11,14 +11,14 @@ use isopod_pool::{Failure, Outcome};
 /// Any error that can be sent between threads.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Why a task has no result.
+/// The reason why a task has no result.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
     /// It returned an error, or panicked.
     #[error("`{name}` crashed: {cause}")]
     Crashed {
-        /// What it was run as.
+        /// Its name.
         name: Arc<str>,
         /// Its error; [`Panicked`] where it panicked, [`Failure`] where a pool's worker failed.
         #[source]
@@ -27,21 +27,21 @@ pub enum RunError {
     /// It took too long, and was dropped.
     #[error("`{name}` took longer than {after:?}")]
     TimedOut {
-        /// What it was run as.
+        /// Its name.
         name: Arc<str>,
         /// After how long.
         after: Duration,
     },
-    /// It was cancelled: by whoever ran it, or because its supervisor or runtime came to an end.
-    #[error("`{name}` was cancelled")]
+    /// It was canceled by its caller, or because its supervisor or runtime shut down.
+    #[error("`{name}` was canceled")]
     Cancelled {
-        /// What it was run as.
+        /// Its name.
         name: Arc<str>,
     },
     /// It was not begun: its name has failed too often of late.
     #[error("`{name}` has failed too often; try again in {retry_after:?}")]
     Refused {
-        /// What it was to be run as.
+        /// Its name.
         name: Arc<str>,
         /// When it is worth trying again.
         retry_after: Duration,
@@ -49,7 +49,7 @@ pub enum RunError {
 }
 
 impl RunError {
-    /// What the failed worker of a pool said, if it was one.
+    /// Returns the pool's failure, if it was one.
     #[must_use]
     pub fn failure(&self) -> Option<&Failure> {
         match self {
@@ -58,7 +58,7 @@ impl RunError {
         }
     }
 
-    /// What an error of a task means. What a pool says of its events has its own words for the same.
+    /// Classifies an error of a task. A pool's failures are mapped by their outcome.
     pub(super) fn of(name: &Arc<str>, cause: BoxError, ran: Duration) -> Self {
         let name = Arc::clone(name);
         match cause.downcast_ref::<Failure>().map(|failure| failure.outcome) {
@@ -73,7 +73,7 @@ impl RunError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("panicked: {message}")]
 pub struct Panicked {
-    /// What it said; for a payload that is no text, that.
+    /// The message, or a note if the payload is not text.
     pub message: String,
 }
 
@@ -82,7 +82,7 @@ impl Panicked {
         let message = match payload.downcast::<String>() {
             Ok(text) => *text,
             Err(payload) => payload.downcast::<&'static str>().map_or_else(
-                |_| "with a payload that is no text".to_owned(),
+                |_| "with a payload that is not text".to_owned(),
                 |text| (*text).to_owned(),
             ),
         };
@@ -90,13 +90,13 @@ impl Panicked {
     }
 }
 
-/// Why a task was not spawned; it is handed back.
+/// An error from spawning a task, which is returned.
 pub enum SpawnError<F> {
     /// As many are alive as may be.
     Full {
         /// The task.
         task: F,
-        /// How many may be alive.
+        /// Maximum number of live tasks.
         tasks_max: usize,
     },
     /// Its name has failed too often of late.
@@ -127,7 +127,7 @@ impl<F> fmt::Display for SpawnError<F> {
         match self {
             Self::Full { tasks_max, .. } => write!(
                 f,
-                "{tasks_max} spawned tasks are alive, as many as may be; wait for some, or raise `tasks_max`"
+                "the limit of {tasks_max} spawned tasks is reached; wait for some, or raise `tasks_max`"
             ),
             Self::Refused { retry_after, .. } => {
                 write!(f, "the task has failed too often; try again in {retry_after:?}")
@@ -145,24 +145,24 @@ impl<F> fmt::Debug for SpawnError<F> {
 
 impl<F> Error for SpawnError<F> {}
 
-/// Why a call by name has no result.
+/// An error from a call by name.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
     /// The arguments have no JSON.
-    #[error("the arguments cannot be made into JSON")]
+    #[error("cannot convert the arguments to JSON")]
     Arguments(#[source] serde_json::Error),
     /// It failed as any task may.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// What came back is not what was asked for.
-    #[error("what `{unit}.{function}` returned is not of the type that was asked for")]
+    /// The result has the wrong type.
+    #[error("the result of `{unit}.{function}` does not have the expected type")]
     Returned {
-        /// Whose function it is.
+        /// The unit of the function.
         unit: String,
         /// The function.
         function: String,
-        /// What does not fit.
+        /// The cause.
         #[source]
         source: serde_json::Error,
     },

@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::error::{BoxError, CallError, Panicked};
 use super::supervisor::{RunOptions, Supervisor};
 
-/// What came of a call by name. A function that is not there is no error: whoever asks may be content with that.
+/// Result of a call by name. A missing function is not an error, for optional functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Called<T> {
     /// It is there, and returned this.
@@ -26,7 +26,7 @@ pub enum Called<T> {
 }
 
 impl<T> Called<T> {
-    /// What it returned, if it is there.
+    /// Returns the value, if the function exists.
     pub fn value(self) -> Option<T> {
         match self {
             Self::Value(value) => Some(value),
@@ -145,7 +145,7 @@ impl NativeModules {
             let function = Arc::clone(&function);
             Box::pin(async move {
                 let args = serde_json::from_value(args)
-                    .map_err(|error| exception("the arguments are not of their type", &error))?;
+                    .map_err(|error| exception("the arguments have the wrong type", &error))?;
                 // Inside, so that one that panics before its first `await` fails as the others do.
                 let called = AssertUnwindSafe(async { function(args).await.map_err(Into::into) });
                 let returned = match called.catch_unwind().await {
@@ -153,7 +153,7 @@ impl NativeModules {
                     Ok(Err(error)) => return Err(failure(error)),
                     Err(panic) => return Err(failure(Panicked::new(panic).into())),
                 };
-                serde_json::to_value(returned).map_err(|error| exception("the result cannot be made into JSON", &error))
+                serde_json::to_value(returned).map_err(|error| exception("cannot convert the result to JSON", &error))
             })
         });
         self.units.entry(unit.into()).or_default().insert(name.into(), erased);
@@ -178,7 +178,7 @@ impl Exports for NativeModules {
     }
 }
 
-/// What a function's error is to its caller: itself where it is a failure already, else an exception.
+/// Converts a function's error: unchanged if it is a failure, else an exception.
 fn failure(error: BoxError) -> Failure {
     match error.downcast::<Failure>() {
         Ok(failure) => *failure,

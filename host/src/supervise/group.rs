@@ -18,21 +18,21 @@ use super::error::{BoxError, RunError};
 use super::restart::{Decision, Intensity, Plan, Strategy};
 use super::task::{Job, Record, Shared, settle};
 
-/// How long a child that was aborted is waited for: it ends at its next `await`, or it blocks its thread.
+/// Time for an aborted child to end: it ends at its next `await`, unless it blocks its thread.
 const ABORT_GRACE: Duration = Duration::from_secs(1);
 
-/// How the children of a group hang together.
+/// Options of a group of children.
 #[derive(Clone, Debug)]
 pub struct GroupOptions {
-    /// What it is called in logs and errors. Default: `group`.
+    /// Name in logs and errors. Default: `group`.
     pub name: Arc<str>,
     /// Which children are started again with one of them. Default: [`Strategy::OneForOne`].
     pub strategy: Strategy,
-    /// How often children may be started again. Default: 5 times within 60 s.
+    /// Maximum restart intensity. Default: 5 times within 60 s.
     pub intensity: Intensity,
-    /// Stops the group when it fires, as does [`Group::stop`]. Default: one that nobody else has.
+    /// Token that stops the group, like [`Group::stop`]. Default: a new token.
     pub token: CancellationToken,
-    /// What the chance in waits is drawn from; the same seed draws the same. Default: another one each time.
+    /// Seed of the jitter. Default: random.
     pub seed: Option<u64>,
 }
 
@@ -77,25 +77,25 @@ pub struct Group {
     job: Job<Result<GroupReport, Escalated>>,
 }
 
-/// What has become of a group that ended in order.
+/// Report of a group that ended in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct GroupReport {
-    /// How often children were started again.
+    /// Number of restarts.
     pub restarts: u64,
     /// Those that were stopped, in the order that was done.
     pub stopped: Vec<ChildReport>,
 }
 
-/// What has become of a child that was stopped.
+/// Report of a stopped child.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ChildReport {
     /// Its name.
     pub name: Arc<str>,
-    /// How it ended.
+    /// Its end.
     pub stop: ChildStop,
 }
 
-/// How a child ended that was told to.
+/// End of a child that was told to stop.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChildStop {
@@ -115,12 +115,12 @@ pub struct Escalated {
     pub group: Arc<str>,
     /// The child that was one too many.
     pub child: Arc<str>,
-    /// How often children may be started again.
+    /// Maximum restart intensity.
     pub intensity: Intensity,
-    /// Why that child ended; none where it ended well, but should not have ended.
+    /// The error of that child; `None` if it ended successfully but was not supposed to end.
     #[source]
     pub cause: Option<BoxError>,
-    /// What has become of the others.
+    /// Report of the others.
     pub report: GroupReport,
 }
 
@@ -158,7 +158,7 @@ impl Group {
         self.await
     }
 
-    /// What stops the group from elsewhere.
+    /// Returns the token that stops the group.
     #[must_use]
     pub const fn token(&self) -> &CancellationToken {
         &self.token

@@ -13,7 +13,7 @@ pub(super) struct Guards(HashMap<Arc<str>, Arc<Guard>>);
 #[derive(Debug)]
 pub(super) struct Guard(Mutex<Breaker>);
 
-/// How an attempt went.
+/// Result of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Attempt {
     Succeeded,

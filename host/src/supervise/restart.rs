@@ -1,5 +1,4 @@
-//! Whether, which and when children are started again: decisions only. Time and chance are passed in, and what is decided
-//! is carried out by the group.
+//! Restart decisions. Time and randomness are passed in, and the group carries the decisions out.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -11,7 +10,7 @@ pub enum Restart {
     /// Always.
     #[default]
     Permanent,
-    /// Where it crashed; once it ends well, it is done.
+    /// Restarted after a crash; done after success.
     Transient,
     /// Never.
     Temporary,
@@ -29,7 +28,7 @@ pub enum Strategy {
     RestForOne,
 }
 
-/// How long a child waits before it is started again: twice as long after each crash in a row.
+/// Wait before a restart, doubled after each consecutive crash.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Backoff {
     /// After the first crash. Default: 100 ms.
@@ -39,7 +38,7 @@ pub struct Backoff {
     /// Which part of the wait is left to chance, from 0 to 1, so that many that crash together do not come back together.
     /// Default: 0.2.
     pub jitter: f64,
-    /// How long a child has to run for its crashes before to be forgotten. Default: 60 s.
+    /// Running time after which earlier crashes are forgotten. Default: 60 s.
     pub reset_after: Duration,
 }
 
@@ -65,7 +64,7 @@ impl Backoff {
     }
 }
 
-/// How often the children of a group may be started again. Once that is exceeded, the group gives up.
+/// Restart intensity of a group. Above it the group gives up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Intensity {
     /// So often. Default: 5.
@@ -83,7 +82,7 @@ impl Default for Intensity {
     }
 }
 
-/// What to do about the end of a child.
+/// Decision about the end of a child.
 #[must_use]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
@@ -91,11 +90,11 @@ pub(super) enum Decision {
     Done,
     /// Those of these that run are stopped, the last one first. All of them are due later.
     Restart(Range<usize>),
-    /// There were too many restarts: everything is stopped, and whoever waits for the group is told.
+    /// Too many restarts: everything is stopped, and the group returns an error.
     Escalate,
 }
 
-/// What becomes of the children of one group.
+/// Restart state of the children of a group.
 #[derive(Debug)]
 pub(super) struct Plan {
     strategy: Strategy,
@@ -163,7 +162,7 @@ impl Plan {
         Some(index)
     }
 
-    /// Whether no child runs nor ever will.
+    /// Returns whether no child runs or will run.
     pub(super) fn is_done(&self) -> bool {
         self.children.iter().all(|child| child.state == State::Done)
     }

@@ -1,4 +1,4 @@
-//! What a supervisor has done and does: counters by name, of a bounded number of names.
+//! Statistics of a supervisor: counters for a bounded number of names.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use isopod_pool::BreakerState;
 use serde::Serialize;
 
-/// What stands for all names beyond those that are counted by themselves.
+/// Name for all names that are not counted separately.
 const OTHERS: &str = "(others)";
 
-/// What a supervisor has done and does, at one moment.
+/// A snapshot of a supervisor's statistics.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct SupervisorStats {
     /// All of it.
@@ -32,7 +32,7 @@ pub struct TaskStats {
     pub crashed: u64,
     /// Took too long.
     pub timed_out: u64,
-    /// Were cancelled.
+    /// Canceled.
     pub cancelled: u64,
     /// Were not begun, because of a breaker.
     pub refused: u64,
@@ -40,7 +40,7 @@ pub struct TaskStats {
     pub restarts: u64,
 }
 
-/// How a task ended, as far as is counted.
+/// Counted end of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ended {
     Finished,

@@ -25,13 +25,13 @@ use super::stats::{Names, SupervisorStats};
 use super::task::{Job, Shared, watch};
 use crate::bus::Bus;
 
-/// How long a shutdown waits for tasks that it has cut.
+/// Time for which a shutdown waits for cut tasks.
 const CUT_GRACE: Duration = Duration::from_secs(1);
 
-/// How one task is run.
+/// Options of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunOptions {
-    /// How long it may take; [`Duration::MAX`] is no limit. Default: 5 s.
+    /// Time limit; [`Duration::MAX`] means no limit. Default: 5 s.
     pub timeout: Duration,
 }
 
@@ -45,7 +45,7 @@ impl Default for RunOptions {
 
 /// Settings of a supervisor to be; see [`Supervisor::builder`].
 #[derive(Debug)]
-#[must_use = "a builder makes a supervisor with `build`"]
+#[must_use = "a builder does nothing until `build`"]
 pub struct SupervisorBuilder {
     handle: Handle,
     timeout: Duration,
@@ -57,25 +57,25 @@ pub struct SupervisorBuilder {
 }
 
 impl SupervisorBuilder {
-    /// How long a task may take that does not say so itself. Default: 5 s.
+    /// Sets the default time limit of tasks. Default: 5 s.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// How many spawned tasks may be alive. Default: 1024.
+    /// Sets the maximum number of live spawned tasks. Default: 1024.
     pub const fn tasks_max(mut self, tasks_max: usize) -> Self {
         self.tasks_max = tasks_max;
         self
     }
 
-    /// How many tasks of one [`Supervisor::run_all`] run at a time, at least 1. Default: 64.
+    /// Sets the number of concurrent tasks of a [`Supervisor::run_all`], at least 1. Default: 64.
     pub const fn concurrency(mut self, concurrency: usize) -> Self {
         self.concurrency = concurrency;
         self
     }
 
-    /// How many names are counted by themselves. Default: 256.
+    /// Sets the number of names that are counted separately. Default: 256.
     pub const fn names_max(mut self, names_max: usize) -> Self {
         self.names_max = names_max;
         self
@@ -88,8 +88,8 @@ impl SupervisorBuilder {
         self
     }
 
-    /// Tells a bus how each task ended, as [`TaskCompleted`](crate::bus::SystemEvent::TaskCompleted) or
-    /// [`TaskFailed`](crate::bus::SystemEvent::TaskFailed). Default: nobody is told.
+    /// Sets a bus on which the end of each task is published, as [`TaskCompleted`](crate::bus::SystemEvent::TaskCompleted)
+    /// or [`TaskFailed`](crate::bus::SystemEvent::TaskFailed). Default: none.
     pub fn bus(mut self, bus: Bus) -> Self {
         self.bus = Some(bus);
         self
@@ -130,10 +130,10 @@ pub struct Supervisor {
     concurrency: usize,
 }
 
-/// What a shutdown found.
+/// Report of a shutdown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SupervisorReport {
-    /// Tasks that had to be cancelled.
+    /// Canceled tasks.
     pub cut: u64,
     /// Tasks that did not even then end: they block their thread.
     pub stuck: usize,
@@ -188,7 +188,7 @@ impl Supervisor {
         Running { name: name.into(), job }
     }
 
-    /// Runs a task that nobody waits for, for as long as it takes. A crash is logged and counted.
+    /// Runs a task in the background without a time limit. A crash is logged and counted.
     ///
     /// # Errors
     /// The task itself, where as many are alive as may be, its breaker is open or the supervisor is shut down.
@@ -279,14 +279,14 @@ impl Supervisor {
         Group::start(&self.shared, specs, options)
     }
 
-    /// What it has done and does.
+    /// Returns its statistics.
     #[must_use]
     pub fn stats(&self) -> SupervisorStats {
         self.shared.names.stats(self.shared.guards.states())
     }
 
-    /// Begins nothing from now on, stops the groups, and waits until all tasks have ended; what has not within `limit` is
-    /// cancelled.
+    /// Starts nothing new, stops the groups, and waits until all tasks have ended; cancels those that have not within
+    /// `limit`.
     pub async fn shutdown(&self, limit: Duration) -> SupervisorReport {
         self.shared.closing.cancel();
         self.shared.tracker.close();
@@ -331,7 +331,7 @@ fn whole_deadline(error: RunError, deadline: Duration) -> RunError {
 
 /// A task that runs; see [`Supervisor::run`]. Dropping it cancels the task.
 #[derive(Debug)]
-#[must_use = "dropping it cancels the task; `spawn` is for tasks that nobody waits for"]
+#[must_use = "dropping it cancels the task; use `spawn` to run it in the background"]
 pub struct Running<T> {
     name: Arc<str>,
     job: Job<Result<T, RunError>>,

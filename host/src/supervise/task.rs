@@ -19,7 +19,7 @@ use super::guard::{Attempt, Guards, Permit};
 use super::stats::{Counters, Ended, Names};
 use crate::bus::{Bus, SystemEvent};
 
-/// What all tasks of a supervisor share.
+/// State shared by all tasks of a supervisor.
 pub(super) struct Shared {
     pub(super) handle: Handle,
     pub(super) names: Names,
@@ -29,11 +29,11 @@ pub(super) struct Shared {
     pub(super) tracker: TaskTracker,
     /// Nothing new is begun, and groups stop.
     pub(super) closing: CancellationToken,
-    /// Whatever runs is cancelled.
+    /// Cancels everything that runs.
     pub(super) cut: CancellationToken,
 }
 
-/// The record of one task. It is counted and told of once: as it ended, or as cancelled where it is dropped.
+/// The record of a task. Its end is counted and published once, as canceled if it is dropped.
 pub(super) struct Record {
     shared: Arc<Shared>,
     pub(super) id: u64,
@@ -160,7 +160,7 @@ where
     result
 }
 
-/// What the end of a Tokio task means.
+/// Converts the end of a Tokio task.
 pub(super) fn settle<T>(
     name: &Arc<str>,
     ran: Duration,
@@ -179,8 +179,7 @@ pub(super) fn settle<T>(
     }
 }
 
-/// What comes back from the supervisor's runtime, to whatever executor waits for it. `None`: that runtime has ended.
-/// Dropping it aborts what it waits for.
+/// A result from the supervisor's runtime, for any executor. `None`: that runtime has ended. Dropping it aborts the task.
 #[derive(Debug)]
 pub(super) struct Job<R> {
     result: oneshot::Receiver<R>,

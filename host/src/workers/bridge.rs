@@ -37,8 +37,8 @@ impl EventBridge {
         })
     }
 
-    /// What the script publishes by: a binding with `publish(topic, data, transfer?)`, most often called `EVENTS`. What it
-    /// publishes while it handles a message is one deeper than that message; what is refused is an error with its reason.
+    /// Returns a binding with `publish(topic, data, transfer?)`, usually called `EVENTS`. A message published while another
+    /// is handled is one level deeper. A refused message is an error with its reason.
     #[must_use]
     pub fn binding(&self) -> Binding {
         Binding::Events(Arc::clone(&self.place) as Arc<dyn Publish>)

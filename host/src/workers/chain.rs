@@ -18,10 +18,10 @@ struct ScriptTarget {
 }
 
 impl WorkerTasks {
-    /// A chain from what is announced under `from`, such as `results.scan`, to a script's `task` handler, to be started with
-    /// [`Chain::start`]. The task's payload is the reference of the result, its `config` says `source` and `name`; the data
-    /// itself is read when the script asks for it, by [`Results::binding`](crate::bus::Results::binding). What it emits is
-    /// announced in turn, one deeper, and what it publishes is one deeper too: a circle ends at the bus's `depth_max`, with an
+    /// Creates a chain from results announced under `from`, such as `results.scan`, to a script's `task` handler; start it
+    /// with [`Chain::start`]. The task's payload is the result's reference, and its `config` has `source` and `name`; the
+    /// script reads the data on demand, through [`Results::binding`](crate::bus::Results::binding). Results it emits are
+    /// announced in turn, one level deeper, as are messages it publishes: a cycle ends at the bus's `depth_max`, with an
     /// error that names it.
     ///
     /// `options` are those of the chain; its source is the script, whatever they say.

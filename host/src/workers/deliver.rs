@@ -17,13 +17,13 @@ use super::payload::to_worker;
 use super::place::Place;
 use crate::bus::{Delivery, Message, SubscribeOptions, Subscription, SystemEvent};
 
-/// How messages are handed to a script.
+/// Options of delivery to a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeliverOptions {
-    /// How many wait for the script, and what becomes of those there is no room for.
+    /// Queue length, and the policy for a full queue.
     pub subscribe: SubscribeOptions,
-    /// How many are handled at a time, at least 1. With 1 they are handled in their order, each after the one before has
-    /// been answered. Default: 1.
+    /// Maximum number of concurrent messages, at least 1. With 1 they are handled in order, each after the previous one was
+    /// answered. Default: 1.
     pub concurrency: usize,
 }
 
@@ -36,7 +36,7 @@ impl Default for DeliverOptions {
     }
 }
 
-/// What a subscription has delivered.
+/// Statistics of a subscription.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct DeliveryStats {
     /// Messages that the script has handled.
@@ -89,7 +89,7 @@ impl WorkerSubscription {
         }
     }
 
-    /// What it has delivered.
+    /// Returns its statistics.
     #[must_use]
     pub fn stats(&self) -> DeliveryStats {
         let count = |counter: &AtomicU64| counter.load(Ordering::Acquire);
@@ -114,7 +114,7 @@ impl WorkerSubscription {
         let _ = self.task.await;
     }
 
-    /// Lets it go on until its bus is closed, or its pool drained.
+    /// Detaches it; it runs until its bus is closed.
     pub fn detach(self) {
         drop(self.task.detach());
     }
@@ -132,7 +132,7 @@ struct Deliverer {
     counters: Arc<Counters>,
 }
 
-/// Whether there is any use in going on.
+/// Decision to continue or end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
     Goes,
@@ -154,7 +154,7 @@ impl Deliverer {
                 Some(next) = handled.next(), if !handled.is_empty() => {
                     if next == Next::Ends {
                         tracing::info!(script = %self.place.script, waiting = subscription.len(),
-                            "the pool takes no more messages: a subscription ends");
+                            "a subscription ends because the pool is shutting down");
                         break;
                     }
                 }
@@ -162,7 +162,7 @@ impl Deliverer {
                     None => break,
                     Some(Delivery::Lagged(missed)) => {
                         self.counters.missed.fetch_add(missed, Ordering::Relaxed);
-                        tracing::warn!(script = %self.place.script, missed, "a script is too slow for its messages");
+                        tracing::warn!(script = %self.place.script, missed, "a script is too slow and lost messages");
                     }
                     Some(Delivery::Message(message)) => handled.push(self.deliver(message)),
                 }
@@ -191,7 +191,7 @@ impl Deliverer {
 
     fn failed(&self, message: &Message, failure: &Failure) -> Next {
         let (script, topic) = (&self.place.script, &message.topic);
-        tracing::error!(%script, %topic, id = message.id, %failure, "a script did not handle a message");
+        tracing::error!(%script, %topic, id = message.id, %failure, "a script failed to handle a message");
         if let Some(bus) = self.place.bus.upgrade() {
             let event = SystemEvent::MessageFailed {
                 script: Arc::clone(script),

@@ -1,4 +1,4 @@
-//! What a pool's scripts export, called by name.
+//! Calls of functions exported by a pool's scripts.
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -30,7 +30,7 @@ impl Exports for Pool {
     }
 }
 
-/// Whether the runtime found nothing to call. Not by the message, which a script may choose.
+/// Returns whether the function is missing. Does not use the message, which a script can choose.
 fn is_missing(failure: &Failure) -> bool {
     let source = failure.source.as_deref();
     source

@@ -1,4 +1,4 @@
-//! What the bus carries, as scripts have it, and back. Bytes are shared on both ways.
+//! Conversion between payloads and scripts' values. Bytes are shared in both directions.
 
 use std::time::UNIX_EPOCH;
 

@@ -17,12 +17,12 @@ pub(super) struct Place {
     pub(super) publishes: Vec<Pattern>,
 }
 
-/// Why a script's message was not taken. The script sees the text.
+/// The reason why a script's message was refused. The script sees the text.
 #[derive(Debug, thiserror::Error)]
 enum NotTaken {
     #[error(transparent)]
     Topic(#[from] TopicError),
-    #[error("this script may not publish under `{topic}`: it may under {allowed}")]
+    #[error("this script may not publish to `{topic}`, only to {allowed}")]
     Forbidden { topic: Topic, allowed: String },
     #[error(transparent)]
     Bus(#[from] PublishError),

@@ -1,4 +1,4 @@
-//! What the bus is told of a script's task: that it began, how far it is, and once how it ended.
+//! Bus events of a script's task: its start, its progress, and once its end.
 
 use std::sync::Arc;
 
@@ -54,6 +54,6 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        self.ended(Some("it was cancelled".to_owned()));
+        self.ended(Some("it was canceled".to_owned()));
     }
 }

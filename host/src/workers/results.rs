@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::bus::{Payload, ResultRef, Results};
 
-/// What a script gets.
+/// Result of a read for a script.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Read {
@@ -17,9 +17,9 @@ enum Read {
 }
 
 impl Results {
-    /// What scripts read results by, most often called `RESULTS`: `await env.RESULTS.read(reference)`, where the reference
-    /// is the data of a message under `results.…`, or the payload of a task that a result has woken. Bytes are a
-    /// `Uint8Array`. A result that is gone is a `NotFoundError`.
+    /// Returns a binding for reading results, usually called `RESULTS`: `await env.RESULTS.read(reference)`, where the
+    /// reference is the data of a message under `results.…`, or the payload of a chained task. Bytes are a `Uint8Array`. An
+    /// expired result is a `NotFoundError`.
     #[must_use]
     pub fn binding(&self) -> Binding {
         let results = self.clone();

@@ -1,5 +1,4 @@
-//! Tasks of scripts: what they tell goes to whoever asked, their results into the store and, announced, to whoever wants
-//! them.
+//! Tasks of scripts: their responses go to the caller, their results are stored and announced.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,7 +18,7 @@ use super::payload::payload_of;
 use super::record::Record;
 use crate::bus::{AnnounceError, Bus, Message, Payload, ResultRef, Results, Source};
 
-/// What the tasks of a pool's scripts need. Cloning it makes another handle.
+/// Runs tasks of a pool's scripts. Cloning it creates another handle.
 ///
 /// ```no_run
 /// use futures::StreamExt;
@@ -49,17 +48,17 @@ pub struct WorkerTasks {
     pool: Pool,
 }
 
-/// What a task answers. The last one is [`TaskResponse::End`], always.
+/// A response of a task. The last one is always [`TaskResponse::End`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum TaskResponse<R> {
-    /// How far it is.
+    /// Progress.
     Progress(Value),
     /// A result of it.
     Result {
         /// Its name.
         name: Arc<str>,
-        /// What it is.
+        /// Its data.
         data: Arc<Payload>,
         /// Its place in the store, which was announced under `results.<script>`; or why it is not there.
         announced: Result<ResultRef, AnnounceError>,
@@ -69,7 +68,7 @@ pub enum TaskResponse<R> {
 }
 
 impl<R> TaskResponse<R> {
-    /// Whether it is the last one.
+    /// Returns whether it is the last one.
     #[must_use]
     pub const fn is_final(&self) -> bool {
         matches!(self, Self::End(_))
@@ -87,7 +86,7 @@ struct Encoded {
     config: BTreeMap<String, String>,
 }
 
-/// Where a task's results go.
+/// Destination of a task's results.
 pub(super) type Announce = Box<dyn Fn(Arc<str>, Arc<Payload>) -> Result<ResultRef, AnnounceError> + Send>;
 
 impl WorkerTasks {
@@ -196,7 +195,7 @@ impl<R: FromScript> WorkerTask<R> {
                 return result;
             }
         }
-        Err(Failure::new(Outcome::Canceled, "the task's end has been read before"))
+        Err(Failure::new(Outcome::Canceled, "the task's end has already been read"))
     }
 
     fn response_to(&self, item: TaskItem) -> Option<TaskResponse<R>> {

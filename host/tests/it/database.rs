@@ -112,7 +112,7 @@ fn a_wrong_url_is_an_error_that_does_not_show_it() {
         .db(DbManager::new(rule).into())
         .build();
     let error = host.unwrap().start_blocking().unwrap_err().to_string();
-    assert!(error.contains("the database URL for module `a` is wrong"), "{error}");
+    assert!(error.contains("invalid database URL for module `a`"), "{error}");
     assert!(!error.contains("secret"), "{error}");
 }
 

@@ -124,7 +124,7 @@ fn a_wrong_configuration_is_told_with_module_phase_and_field() {
         panic!("a failure");
     };
     assert_eq!(failure.phase, Phase::Build);
-    assert!(failure.to_string().contains("wrong at `start_at`"), "{failure}");
+    assert!(failure.to_string().contains("at `start_at`"), "{failure}");
     let unknown = Host::builder().config(json!({ "biling": {} })).build();
     assert!(unknown.unwrap_err().to_string().contains("no such module"));
 }

@@ -116,7 +116,7 @@ fn sigterm_and_ctrl_c_stop_a_host_in_order() {
         let mut other = Other::start("a_host_until_a_signal");
         other.signal(signal);
         let report = other.read("report");
-        assert!(report.contains(&format!("{name} came")), "{report}");
+        assert!(report.contains(&format!("received {name}")), "{report}");
         assert!(report.contains(" drain ") && report.contains(" close "), "{report}");
         assert!(other.end().success());
     }

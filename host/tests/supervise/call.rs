@@ -78,7 +78,7 @@ async fn types_that_do_not_fit_are_errors_that_say_where() {
         .await
         .expect_err("arguments");
     assert!(
-        error.to_string().contains("the arguments are not of their type"),
+        error.to_string().contains("the arguments have the wrong type"),
         "{error}"
     );
     let error = supervisor

@@ -138,7 +138,7 @@ impl Disk {
             return Err(ModuleError::InvalidSpecifier {
                 specifier: specifier.into(),
                 importer,
-                reason: "a path within a package does not lead out of it by \"..\"".into(),
+                reason: "a path within a package must not leave it through \"..\"".into(),
             });
         }
         let from = match referrer.to_file_path() {
@@ -246,10 +246,10 @@ impl Disk {
         };
         let path = url
             .to_file_path()
-            .map_err(|()| invalid("the URL names no local file"))?;
+            .map_err(|()| invalid("the URL is not a local file"))?;
         // An encoded separator hides them from the URL's parser.
         if path.components().any(|part| part == Component::ParentDir) {
-            return Err(invalid("the path has \"..\" in it"));
+            return Err(invalid("the path contains \"..\""));
         }
         Ok(self.jail.rebased(&path))
     }
@@ -353,8 +353,7 @@ impl Disk {
             }
             None if package.starts_with(['~', '#']) || package.starts_with("@/") => {
                 let hint =
-                    "it looks like a path alias, and no \"paths\" of tsconfig.json or import map leads to a file"
-                        .into();
+                    "it looks like a path alias, but no \"paths\" of tsconfig.json or import map resolves it".into();
                 ModuleError::NotFound {
                     specifier,
                     importer,

@@ -206,7 +206,7 @@ pub enum ModuleError {
     },
     /// Neither the extension nor the import attribute says what the module is.
     #[error(
-        "cannot tell what {file} is{importer}: import it with {{ type: \"text\" }} or {{ type: \"bytes\" }}, or give it a \
+        "unknown file type of {file}{importer}: import it with {{ type: \"text\" }} or {{ type: \"bytes\" }}, or give it a \
          known extension (js, mjs, ts, mts, jsx, tsx, json, wasm, txt, html, sql, md, bin)"
     )]
     UnknownKind {

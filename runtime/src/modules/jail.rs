@@ -69,7 +69,7 @@ impl Jail {
                 folder: ceiling.display().to_string(),
                 source: io::Error::new(
                     io::ErrorKind::InvalidInput,
-                    "the ceiling must be the root or a folder above it",
+                    "the ceiling must be the root or a parent folder of it",
                 ),
             });
         }
@@ -272,7 +272,7 @@ impl JailedFiles {
         }
         // A `tsconfig.json` may extend one that extends one, and so on.
         if stacker::remaining_stack().is_some_and(|left| left < STACK_LEFT_MIN) {
-            return Err(io::Error::other("it is one of too many that extend each other"));
+            return Err(io::Error::other("too many configurations extend each other"));
         }
         let mut bytes = fs::read(real)?;
         // The parser then says that this is where its depth is exceeded.

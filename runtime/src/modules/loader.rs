@@ -184,7 +184,7 @@ impl Loader {
             let source = helpers::source(url).ok_or_else(|| ModuleError::NotFound {
                 specifier: url.to_string(),
                 importer,
-                hint: "it is none of the runtime's own modules".into(),
+                hint: "it is not one of the runtime's modules".into(),
             })?;
             return Ok(Module::text(ModuleKind::JavaScript, source.into()));
         }

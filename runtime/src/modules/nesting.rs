@@ -33,11 +33,11 @@ impl TooDeep {
     pub(super) fn reason(&self) -> String {
         match self {
             Self::Levels => format!(
-                "it is nested deeper than {LEVELS_MAX} levels; split its expressions and statements up, or put large data into a \
+                "it is nested deeper than {LEVELS_MAX} levels; split its expressions and statements, or put large data into a \
                  JSON file"
             ),
-            Self::NoStack(error) => format!("there is no room for the parser's stack ({error}); give the process more"),
-            Self::Panicked => "the parser panicked; split the module up, or compile it before".to_owned(),
+            Self::NoStack(error) => format!("no memory for the parser's stack ({error}); give the process more"),
+            Self::Panicked => "the parser panicked; split the module, or compile it beforehand".to_owned(),
         }
     }
 }

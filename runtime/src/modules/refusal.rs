@@ -35,7 +35,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Hidden => {
-                "files and folders whose names begin with a dot are not modules; rename it if it is meant to be one"
+                "files and folders whose names begin with a dot cannot be imported; rename it if it is a module"
             }
             Self::Environment => {
                 "it is an env file; list what the worker needs in `secrets` or `vars`, and read it from `env`"
@@ -45,17 +45,17 @@ impl fmt::Display for Refusal {
             }
             Self::Database => "it is a database; list it in `databases`, and query it through `env`",
             Self::Key => "it holds a private key; list it in `secrets`, and read it from `env`",
-            Self::Named => "a binding or the configuration names it, and what they name is no module",
+            Self::Named => "files named by a binding or the configuration cannot be imported",
             Self::HardLink => {
-                "the file has several hard links, and another of them may be anything; copy the file, or set \
+                "the file has several hard links, and the others are unknown; copy the file, or set \
                  `modules.hard_links = true`"
             }
             Self::Computed => {
-                "imports of text and bytes need their name written out in the importing module; write it out, or set \
+                "imports of text and bytes need a literal name in the importing module; write it out, or set \
                  `modules.computed_data = true`"
             }
             Self::Kind(extension) if extension.is_empty() => {
-                return f.write_str("its name has no extension, which says what it is; give it one");
+                return f.write_str("its name has no extension, which determines the type; add one");
             }
             Self::Kind(extension) => {
                 return write!(

@@ -120,7 +120,7 @@ impl SourceMaps {
             Ok(map) => Some(map.into_owned()),
             Err(error) => {
                 // A broken map costs the mapping of a stack trace, never the script.
-                tracing::debug!(module = %url, %error, "source map does not parse");
+                tracing::debug!(module = %url, %error, "cannot parse a source map");
                 None
             }
         }

@@ -21,7 +21,7 @@ impl<'a> Specifier<'a> {
                 .map_err(|_| ModuleError::InvalidSpecifier {
                     specifier: text.into(),
                     importer: Importer::new(referrer),
-                    reason: format!("relative imports need an importer whose URL has a path, and {referrer} has none"),
+                    reason: format!("relative imports need an importer whose URL has a path, but {referrer} has none"),
                 });
         }
         if text.is_empty() {
@@ -56,11 +56,11 @@ pub(super) fn refuse_scheme(url: &Url, specifier: &str, importer: Importer) -> M
             "packages come from node_modules; install it (`npm install NAME`, for JSR `npx jsr add NAME`) and import it by its bare name"
         }
         "http" | "https" => {
-            "modules are not loaded over the network; install the package with npm, or save the file beside the script"
+            "modules are not loaded over the network; install the package with npm, or save the file next to the script"
         }
-        "data" | "blob" => "modules are not loaded from data; save it as a file beside the script",
+        "data" | "blob" => "modules are not loaded from data; save it as a file next to the script",
         _ => {
-            "no module can be loaded from such a URL; import a file (\"./file.js\") or an installed package by its name"
+            "modules cannot be loaded from such a URL; import a file (\"./file.js\") or an installed package by its name"
         }
     };
     ModuleError::UnsupportedScheme {

@@ -71,7 +71,7 @@ fn converted<'s>(
     let overdraft = MemoryLedger::overdraw_for(scope);
     let made = catch_unwind(AssertUnwindSafe(|| value.to_script(scope)));
     drop(overdraft);
-    made.unwrap_or_else(|_| Err(ValueError::ToScript("its serialization panicked".to_owned())))
+    made.unwrap_or_else(|_| Err(ValueError::ToScript("serialization panicked".to_owned())))
         .map_err(|error| Fault::new(FaultKind::Exception, error.to_string()))
 }
 
@@ -93,7 +93,7 @@ fn value<'s>(
     serde_v8::to_v8(scope, value).map_err(|error| {
         Fault::new(
             FaultKind::Exception,
-            format!("a value cannot be handed to the script: {error}"),
+            format!("cannot convert a value for the script: {error}"),
         )
     })
 }

@@ -239,7 +239,7 @@ impl Worker {
                 (_, Poll::Ready(Err(error))) => Poll::Ready(Err(fault(&error, Some(&self.frames)))),
                 (_, Poll::Ready(Ok(()))) => Poll::Ready(Err(Fault::new(
                     FaultKind::BootFailed,
-                    "the script's top-level await never settles: nothing is left to wait for",
+                    "the script's top-level await never settles: nothing is pending",
                 ))),
                 (Poll::Pending, Poll::Pending) => Poll::Pending,
             }
@@ -311,12 +311,12 @@ impl Worker {
         let limits = &self.script.limits;
         let message = match breach.limit {
             Limit::Cpu => format!(
-                "the script's top-level code used its limit of {:?} of CPU time",
+                "the script's top-level code exceeded its CPU limit of {:?}",
                 limits.boot_cpu
             ),
-            Limit::Wall => "the script's top-level code still ran when its time to start was over".to_owned(),
+            Limit::Wall => "the script's top-level code did not finish within the time to start".to_owned(),
             Limit::Memory => format!(
-                "the script reached its limit of {} MiB of memory while it started",
+                "the script exceeded its memory limit of {} MiB while starting",
                 limits.enforced_memory_bytes() >> 20
             ),
         };

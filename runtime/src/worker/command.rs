@@ -66,16 +66,13 @@ impl Worker {
         match limit {
             Limit::Cpu => Fault::new(
                 FaultKind::ExceededCpu,
-                format!("the script used its limit of {:?} of CPU time", limits.boot_cpu),
+                format!("the script exceeded its CPU limit of {:?}", limits.boot_cpu),
             ),
-            Limit::Wall => Fault::new(
-                FaultKind::ExceededWall,
-                "the script's code still ran when its time was over",
-            ),
+            Limit::Wall => Fault::new(FaultKind::ExceededWall, "the script's code did not finish in time"),
             Limit::Memory => Fault::new(
                 FaultKind::ExceededMemory,
                 format!(
-                    "the script reached its limit of {} MiB of memory",
+                    "the script exceeded its memory limit of {} MiB",
                     limits.enforced_memory_bytes() >> 20
                 ),
             ),

@@ -83,7 +83,7 @@ pub(super) fn tell(script: &Script, worker: u64, report: &Report) {
 
 /// Tells how many lines of one event were too many.
 pub(super) fn tell_log_dropped(script: &Script, worker: u64, dropped: u64) {
-    let text = format!("{dropped} lines of an event that has ended were dropped");
+    let text = format!("dropped {dropped} log lines of an event that has ended");
     trace(LogLevel::Warn, &script.name, worker, "", &text);
 }
 

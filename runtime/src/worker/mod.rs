@@ -99,7 +99,7 @@ impl Worker {
         let is_full = self.events.borrow().names.are_used_up();
         let (key, entrypoint, begin) = self.events.borrow_mut().accept(event);
         if is_full {
-            let message = "the worker has taken as many events as one can; another has to take this one";
+            let message = "the worker cannot take more events; dispatch this one to another";
             let fault = Fault::new(FaultKind::WorkerLost, message);
             self.events.borrow_mut().fail(
                 key,
@@ -167,7 +167,7 @@ impl Worker {
     /// the event it happened to has had a chance to be answered with the error itself.
     fn condemn_for_panic(&mut self) {
         if self.condemned.is_none() {
-            let message = "an internal error; what the worker held has to be tried again";
+            let message = "internal error; retry the worker's events";
             self.condemn_as(Fault::new(FaultKind::WorkerLost, message));
         }
     }
@@ -197,7 +197,7 @@ impl Worker {
     fn fail_hung(&mut self) -> bool {
         let hung = self.events.borrow().unanswered();
         for key in &hung {
-            let message = "the handler will never answer: its promise is pending and nothing is left to wait for";
+            let message = "the handler will never answer: its promise is pending and nothing else is";
             self.events
                 .borrow_mut()
                 .fail(*key, Fault::new(FaultKind::Exception, message));
@@ -226,7 +226,7 @@ impl Worker {
         }
         // The script may have ended it itself, in answer to its signal; else it ends here.
         self.end(event);
-        tracing::debug!(target: "isopod::worker", script = %self.script.name, event, ?kind, "event ended from outside");
+        tracing::debug!(target: "isopod::worker", script = %self.script.name, event, ?kind, "event ended by the pool");
     }
 
     /// Ends an event on the host's side, and takes back what it was lent.
@@ -277,16 +277,16 @@ impl Worker {
         let fault = match breach.limit {
             Limit::Cpu => Fault::new(
                 FaultKind::ExceededCpu,
-                format!("the event used its limit of {:?} of CPU time", self.script.limits.cpu),
+                format!("the event exceeded its CPU limit of {:?}", self.script.limits.cpu),
             ),
             Limit::Wall => Fault::new(
                 FaultKind::ExceededWall,
-                "the event's code still ran after its deadline, and was ended",
+                "the event's code still ran after its deadline and was terminated",
             ),
             Limit::Memory => Fault::new(
                 FaultKind::ExceededMemory,
                 format!(
-                    "the worker reached its limit of {} MiB of memory",
+                    "the worker exceeded its memory limit of {} MiB",
                     self.script.limits.enforced_memory_bytes() >> 20
                 ),
             ),
@@ -317,7 +317,7 @@ impl Worker {
 /// What an event is told that shared its worker with one that broke a limit.
 fn beside(fault: &Fault) -> Fault {
     let message = format!(
-        "the worker was ended for another event ({}); this one can be tried again",
+        "the worker was ended because of another event ({}); retry this one",
         fault.message
     );
     Fault {

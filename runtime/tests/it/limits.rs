@@ -40,7 +40,7 @@ fn an_endless_loop_at_the_top_level_fails_the_start_and_the_thread_lives() {
     on_worker_thread(move |thread| async move {
         let fault = Worker::boot(&thread, &bad, BootOptions::default()).await.err().unwrap();
         assert_eq!(fault.kind, FaultKind::BootFailed);
-        assert!(fault.message.contains("top-level code used"), "{}", fault.message);
+        assert!(fault.message.contains("top-level code exceeded"), "{}", fault.message);
         assert!(Worker::boot(&thread, &good, BootOptions::default()).await.is_ok());
     });
 }
@@ -108,7 +108,7 @@ fn a_start_pays_for_all_its_turns_together() {
     let source = format!("{BURN} for (;;) {{ burn(2); await sleep(1); }}");
     let fault = call(script(&source).limits(quick()), "none", vec![]).unwrap_err();
     assert_eq!(fault.kind, FaultKind::BootFailed);
-    assert!(fault.message.contains("top-level code used"), "{fault}");
+    assert!(fault.message.contains("top-level code exceeded"), "{fault}");
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn of_interleaved_events_the_one_that_burns_is_blamed_and_the_others_may_come_ag
         let lost = FaultKind::WorkerLost;
         assert_eq!(kinds, [lost, FaultKind::ExceededCpu, lost], "{burner}");
         assert!(ends[0].retry_after.is_some() && ends[1].retry_after.is_none());
-        assert!(ends[0].message.contains("can be tried again"), "{}", ends[0]);
+        assert!(ends[0].message.contains("retry this one"), "{}", ends[0]);
     }
 }
 

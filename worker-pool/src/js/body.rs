@@ -10,13 +10,13 @@ use isopod_runtime::handlers::{Body, BodyError, Fault};
 use super::engine::failure;
 use crate::ticket::Ticket;
 
-/// The body of a streamed response. Dropping it before its end cancels the event: the reader has left.
+/// The body of a streamed response. Dropping it before its end cancels the event.
 pub(super) struct Held {
     body: Body,
     ticket: Option<Ticket>,
 }
 
-/// Ties a body to its event; one that is in memory needs no tie.
+/// Ties a body to its event, unless it is in memory.
 pub(super) fn hold(body: Body, ticket: Ticket) -> Body {
     if body.is_end_stream() || body.as_bytes().is_some() {
         ticket.detach();
@@ -63,7 +63,7 @@ impl HttpBody for Held {
     }
 }
 
-/// How the event ended, where that is why its body did.
+/// Adds the outcome of the event to an error of its body.
 fn told(error: BodyError) -> BodyError {
     match error.into_inner().downcast::<Fault>() {
         Ok(fault) => BodyError::new(failure(*fault)),

@@ -25,7 +25,7 @@ use crate::builder::{Base, PoolBuilder as CoreBuilder, settings};
 /// # drop(pool);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[must_use = "a builder makes a pool with `build`"]
+#[must_use = "a builder does nothing until `build`"]
 pub struct PoolBuilder {
     base: Base,
     io_threads: usize,
@@ -60,7 +60,7 @@ impl PoolBuilder {
         self
     }
 
-    /// Adds ops, JavaScript, bindings and modules to the pool's workers, and takes names away from them.
+    /// Adds ops, JavaScript, bindings and modules to the pool's workers, and removes globals from them.
     pub fn extend(mut self, extend: impl Extend) -> Self {
         self.fabric.extend = Some(Arc::new(extend));
         self
@@ -72,10 +72,10 @@ impl PoolBuilder {
         self
     }
 
-    /// Makes the pool. Does not block: threads and workers start meanwhile.
+    /// Builds the pool. Does not block: threads and workers start in the background.
     ///
     /// # Errors
-    /// Settings that contradict each other, or no thread to be had.
+    /// Conflicting settings, or no thread can be spawned.
     pub fn build(self) -> Result<Pool, BuildError> {
         let engine = JsEngine::new(self.io_threads, self.scheduling, self.fabric);
         let core = CoreBuilder::with(engine, self.base).build()?;

@@ -16,12 +16,12 @@ use isopod_runtime::{
 
 use crate::engine::{BootContext, BootError, Engine, Event, SlotId, ThreadError, Turn, Worker};
 
-/// Runs scripts on V8. One for a pool.
+/// Runs scripts on V8. Each pool has its own.
 pub struct JsEngine {
     io_threads: usize,
     scheduling: OsScheduling,
     fabric: Fabric,
-    /// Started by the first worker thread, so that making an engine cannot fail.
+    /// Started by the first worker thread, so that creating an engine cannot fail.
     watchdog: Mutex<Option<Arc<Watchdog>>>,
 }
 
@@ -65,7 +65,7 @@ impl Engine for JsEngine {
             .and_then(|watchdog| WorkerThread::start(options, watchdog));
         let thread = thread.map(|thread| thread.with_fabric(self.fabric.clone()));
         thread.map_err(|error| ThreadError {
-            message: "no I/O runtime: is there a limit on threads or descriptors?".to_owned(),
+            message: "cannot create an I/O runtime: is there a limit on threads or descriptors?".to_owned(),
             source: Some(error.into()),
         })
     }
@@ -98,10 +98,10 @@ impl Event for JsEvent {
     }
 }
 
-/// A worker of `isopod-runtime`, whose events the pool knows by slots.
+/// A worker of `isopod-runtime`, with the slots of its events.
 pub struct JsWorker {
     worker: isopod_runtime::Worker,
-    /// What the worker calls an event, by slot and back.
+    /// The worker's keys of events, by slot and back.
     keys: HashMap<SlotId, EventKey>,
     slots: HashMap<EventKey, SlotId>,
     /// Those that were answered with a stream.
@@ -183,10 +183,10 @@ impl Worker for JsWorker {
         let Some(key) = self.keys.get(&slot) else { return };
         let message = match outcome {
             Outcome::ExceededWall if self.streaming.contains(key) => {
-                "the stream that answered it did not end within its limit (`limits.stream`)"
+                "the response's stream did not end within its limit (`limits.stream`)"
             }
             Outcome::ExceededWall => "the handler did not answer within its wall-clock limit",
-            _ => "the caller left, or the pool is shutting down",
+            _ => "the caller disconnected, or the pool is shutting down",
         };
         self.worker.cancel(*key, Fault::new(outcome.into(), message));
     }

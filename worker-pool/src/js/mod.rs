@@ -1,4 +1,4 @@
-//! Workers that run JavaScript: the engine over V8, and the pool as an embedder uses it. The feature `v8`, on by default.
+//! JavaScript workers: the V8 engine and the pool for embedders. Feature `v8`, on by default.
 
 mod answer;
 mod body;

@@ -1,4 +1,4 @@
-//! The pool of JavaScript workers as an embedder sees it.
+//! The pool of JavaScript workers for embedders.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,20 +35,20 @@ use crate::{
 /// # }
 /// ```
 ///
-/// A script's name may say which of its entry points is meant: `"shop#Admin"` is the class or object that the script
-/// `shop` exports as `Admin`; without, it is the default export.
+/// A name may select an entry point: `"shop#Admin"` is the class or object that the script `shop` exports as `Admin`;
+/// without it, the default export is used.
 ///
-/// It is made, used and dropped on any thread, inside and outside any runtime, any number of times in a process; its
-/// futures run on any executor. Cloning it makes another handle of the same pool. Dropping the last handle returns at
-/// once: what was accepted is finished, nothing is accepted any more, and the threads end by themselves.
+/// It can be created, used and dropped on any thread, inside and outside any runtime, any number of times in a process. Its
+/// futures run on any executor. Cloning it creates another handle to the same pool. Dropping the last handle returns at
+/// once: accepted events finish in the background, then the threads end.
 #[derive(Clone, Debug)]
 pub struct Pool {
     pub(super) core: crate::Pool<JsEngine>,
 }
 
 impl Pool {
-    /// Makes a script answer to a name; replaces what had the name, without dropping an event of it. Does not wait for
-    /// its start: see [`Pool::warm`].
+    /// Deploys a script under a name, replacing the current version without dropping an event. Does not wait for its start:
+    /// see [`Pool::warm`].
     ///
     /// # Errors
     /// The pool is shutting down.
@@ -61,20 +61,20 @@ impl Pool {
         self.core.deploy(name, script.into(), options)
     }
 
-    /// Takes a script away: new events are refused, accepted ones finished. `false` if there was none.
+    /// Removes a script: new events are refused, accepted ones finish. Returns `false` if there was none.
     pub fn undeploy(&self, name: &str) -> bool {
         self.core.undeploy(name)
     }
 
-    /// Waits until the script has a worker that is ready.
+    /// Waits until the script has a ready worker.
     ///
     /// # Errors
-    /// Why its worker cannot be started, with the file, line and code frame in [`Failure::detail`].
+    /// The worker cannot start; [`Failure::detail`] has file, line and code excerpt.
     pub async fn warm(&self, name: &str) -> Result<(), Failure> {
         self.core.warm(name).await
     }
 
-    /// [`Pool::warm`] for code that is not async. Blocks the thread it is called on.
+    /// Blocking variant of [`Pool::warm`].
     ///
     /// # Errors
     /// As [`Pool::warm`].
@@ -82,7 +82,7 @@ impl Pool {
         self.core.warm_blocking(name)
     }
 
-    /// [`Pool::call`] for code that is not async. Blocks the thread it is called on.
+    /// Blocking variant of [`Pool::call`].
     ///
     /// # Errors
     /// As [`Pool::call`].
@@ -103,13 +103,13 @@ impl Pool {
         Ok(value)
     }
 
-    /// Has a script answer an HTTP request. The request's URI must be absolute; scripts see it as `request.url`.
+    /// Calls a script's `fetch` handler. The request's URI must be absolute; scripts see it as `request.url`.
     ///
-    /// Dropping the future, or the response's body before its end, is a client that leaves: the request's `signal` fires,
-    /// and the event ends as `canceled`.
+    /// Dropping the future, or the response's body before its end, cancels the event: the request's `signal` fires, and the
+    /// event ends as `canceled`.
     ///
     /// # Errors
-    /// How the event ended, where that was not with a response.
+    /// The failure of the event.
     pub async fn fetch(
         &self,
         name: &str,
@@ -123,15 +123,15 @@ impl Pool {
         Ok(response.map(|body| hold(body, ticket)))
     }
 
-    /// Calls a function that a script exports, or a method of its default export, with values; gives the value it
-    /// returns. Arguments are a tuple, a slice or a vector, `(1, "two")`, or [`Arguments`](super::values::Arguments) where
-    /// streams and functions are among them. A function that returns a `ReadableStream` gives a [`Body`].
+    /// Calls an exported function, or a method of the default export, and returns its result. Arguments are a tuple, a slice
+    /// or a vector, `(1, "two")`, or [`Arguments`](super::values::Arguments) if they include streams or functions. A
+    /// returned `ReadableStream` is a [`Body`].
     ///
-    /// Values cross without JSON in between: see [`super::values`]. Dropping the future cancels the call.
+    /// Values are not converted through JSON: see [`super::values`]. Dropping the future cancels the call.
     ///
     /// # Errors
-    /// How the event ended; `exception` also where a value cannot be converted. The error that the script threw is the
-    /// failure's source: [`Thrown`](super::values::Thrown).
+    /// The failure of the event; also `exception` if a value cannot be converted. Its source is the error that the script
+    /// threw: [`Thrown`](super::values::Thrown).
     pub async fn call<A, R>(&self, name: &str, function: &str, arguments: A) -> Result<R, Failure>
     where
         A: IntoArguments,
@@ -140,7 +140,7 @@ impl Pool {
         self.call_with(name, function, arguments, Meta::default()).await
     }
 
-    /// [`Pool::call`] under a deadline of its own.
+    /// [`Pool::call`] with a deadline.
     ///
     /// # Errors
     /// As [`Pool::call`].
@@ -161,8 +161,8 @@ impl Pool {
         Ok(value)
     }
 
-    /// Has a script's `task` handler do a task: `task({ id, payload, config }, env, ctx)`. What `ctx.progress()` and
-    /// `ctx.emit()` tell comes while it runs, then the value that the handler returns. Dropping the stream cancels it.
+    /// Calls a script's `task` handler: `task({ id, payload, config }, env, ctx)`. The stream has the items of
+    /// `ctx.progress()` and `ctx.emit()`, then the handler's return value. Dropping it cancels the task.
     ///
     /// ```no_run
     /// # mod isopod { pub use isopod_pool::js::{TaskItem, TaskRequest}; }
@@ -184,7 +184,7 @@ impl Pool {
     /// ```
     ///
     /// # Errors
-    /// The pool did not accept it.
+    /// The pool did not accept the task.
     pub fn task<R: FromScript>(&self, name: &str, request: TaskRequest) -> Result<TaskStream<R>, Failure> {
         let meta = request.meta;
         let (items, received) = tokio::sync::mpsc::channel(request.items_waiting_max);
@@ -200,20 +200,20 @@ impl Pool {
         Ok(TaskStream::new(received, answer, ticket))
     }
 
-    /// Hands a message to a script's `message` handler, and waits until that is done with it.
+    /// Calls a script's `message` handler and waits until it is done.
     ///
     /// # Errors
-    /// How the event ended, where not well.
+    /// The failure of the event.
     pub async fn message(&self, name: &str, message: Message) -> Result<(), Failure> {
         let IgnoredAny = self.handle(name, message, Meta::default()).await?;
         Ok(())
     }
 
-    /// Runs a script's `scheduled` handler for a cron trigger that was due at this time, in milliseconds since the Unix
+    /// Calls a script's `scheduled` handler for a cron trigger that was due at this time, in milliseconds since the Unix
     /// epoch.
     ///
     /// # Errors
-    /// How the event ended, where not well.
+    /// The failure of the event.
     pub async fn scheduled(&self, name: &str, cron: &str, scheduled_time_ms: f64) -> Result<(), Failure> {
         let trigger = CronTrigger {
             cron: cron.to_owned(),
@@ -223,11 +223,11 @@ impl Pool {
         Ok(())
     }
 
-    /// Hands a batch of messages to a script's `queue` handler: `{ queue, messages: [{ id, timestamp, body, attempts }] }`.
-    /// Gives what it decided: `{ ackAll, retryAll, acked, retried }`.
+    /// Calls a script's `queue` handler with a batch: `{ queue, messages: [{ id, timestamp, body, attempts }] }`. Returns
+    /// its decision: `{ ackAll, retryAll, acked, retried }`.
     ///
     /// # Errors
-    /// How the event ended, where not well.
+    /// The failure of the event.
     pub async fn queue(&self, name: &str, batch: Value) -> Result<Value, Failure> {
         self.handle(name, QueueBatch(batch), Meta::default()).await
     }
@@ -235,7 +235,7 @@ impl Pool {
     /// Calls a script's handler with any input: [`HandlerInput`] says how one is made. Gives the value that it answers with.
     ///
     /// # Errors
-    /// How the event ended, where not well.
+    /// The failure of the event.
     pub async fn handle<I, R>(&self, name: &str, input: I, meta: Meta) -> Result<R, Failure>
     where
         I: HandlerInput,
@@ -246,8 +246,8 @@ impl Pool {
         Ok(value)
     }
 
-    /// Runs a Rust task on a worker thread, with what is the thread's own at hand: `task` makes a future there, which need
-    /// not be `Send`, in a fresh `LocalSet`. See [`crate::Pool::native`].
+    /// Runs a Rust task on a worker thread. `task` creates a future there, which need not be `Send`, in a fresh `LocalSet`.
+    /// See [`crate::Pool::native`].
     ///
     /// ```
     /// # mod isopod { pub use isopod_pool::{Meta, js::Pool}; }
@@ -272,7 +272,7 @@ impl Pool {
         self.core.native(name, meta, task)
     }
 
-    /// Sets how the native tasks of a name are run: see [`crate::Pool::deploy_native`].
+    /// Sets the options of native tasks of a name: see [`crate::Pool::deploy_native`].
     ///
     /// # Errors
     /// The pool is shutting down.
@@ -280,26 +280,26 @@ impl Pool {
         self.core.deploy_native(name, options)
     }
 
-    /// Whether the pool can do its work.
+    /// Returns whether the pool is ready.
     ///
     /// # Errors
-    /// Why it cannot; a server says so to what watches the process.
+    /// The reason why it is not ready.
     pub fn health(&self) -> Result<(), Unhealthy> {
         self.core.health()
     }
 
-    /// What the pool has done and does.
+    /// Returns the pool's statistics.
     #[must_use]
     pub fn stats(&self) -> PoolStats {
         self.core.stats()
     }
 
-    /// Accepts nothing from now on, and waits until what was accepted has ended; cuts what has not within `limit`.
+    /// Stops accepting events and waits until accepted ones have ended; cuts those that have not within `limit`.
     pub async fn drain(&self, limit: Duration) -> ShutdownReport {
         self.core.drain(limit).await
     }
 
-    /// [`Pool::drain`] for code that is not async.
+    /// Blocking variant of [`Pool::drain`].
     #[must_use]
     pub fn drain_blocking(&self, limit: Duration) -> ShutdownReport {
         self.core.drain_blocking(limit)
@@ -310,7 +310,7 @@ impl Pool {
         self.core.shutdown(limit).await
     }
 
-    /// [`Pool::shutdown`] for code that is not async.
+    /// Blocking variant of [`Pool::shutdown`].
     #[must_use]
     pub fn shutdown_blocking(&self, limit: Duration) -> ShutdownReport {
         self.core.shutdown_blocking(limit)

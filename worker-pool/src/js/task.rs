@@ -1,4 +1,4 @@
-//! Tasks of scripts, as whoever asked for one sees them.
+//! Tasks of scripts, for callers.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -14,10 +14,10 @@ use tokio::sync::mpsc;
 use super::answer::wait;
 use crate::{Failure, Meta, Ticket};
 
-/// Items of a task that may wait to be read, unless the request says otherwise.
+/// Default maximum number of unread items of a task.
 const ITEMS_WAITING_MAX: usize = 256;
 
-/// A task that a script is asked to do: what it is about, and settings of this run as text by name.
+/// A request for a task of a script: its payload, and settings of this run as text by name.
 #[must_use]
 pub struct TaskRequest {
     pub(super) id: String,
@@ -29,7 +29,7 @@ pub struct TaskRequest {
 }
 
 impl TaskRequest {
-    /// A task about this.
+    /// Creates a request with this payload.
     pub fn new(payload: impl ToScript) -> Self {
         Self {
             id: String::new(),
@@ -41,7 +41,7 @@ impl TaskRequest {
         }
     }
 
-    /// What the script sees as its `id`. Default: the empty string.
+    /// Sets the task's `id`. Default: the empty string.
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.id = id.into();
         self
@@ -53,32 +53,34 @@ impl TaskRequest {
         self
     }
 
-    /// Says how many messages led to it: as many led to each that its script publishes. Default: 0.
+    /// Sets the depth: the number of messages that led to it. Messages that its script publishes are one level deeper.
+    /// Default: 0.
     pub const fn at_depth(mut self, depth: u32) -> Self {
         self.depth = depth;
         self
     }
 
-    /// How many messages led to it.
+    /// Returns the depth.
     #[must_use]
     pub const fn depth(&self) -> u32 {
         self.depth
     }
 
-    /// How many items may wait to be read before `ctx.progress()` and `ctx.emit()` wait. Default: 256; at least 1.
+    /// Sets the maximum number of unread items, above which `ctx.progress()` and `ctx.emit()` wait. Default: 256; at least
+    /// 1.
     pub fn items_waiting_max(mut self, items: usize) -> Self {
         self.items_waiting_max = items.max(1);
         self
     }
 
-    /// Its deadline, and what else the pool is to know of it.
+    /// Sets the deadline and other event settings.
     pub const fn meta(mut self, meta: Meta) -> Self {
         self.meta = meta;
         self
     }
 }
 
-/// A task that runs: a stream of what it tells, which ends when the handler has returned or failed; then
+/// A running task: a stream of its items, which ends when the handler has returned or failed; then call
 /// [`TaskStream::outcome`]. Dropping it cancels the task.
 pub struct TaskStream<R> {
     items: mpsc::Receiver<TaskItem>,
@@ -95,10 +97,10 @@ impl<R> TaskStream<R> {
         Self { items, answer, ticket }
     }
 
-    /// The value that the handler returned. What was not read of the stream is lost.
+    /// Returns the handler's return value. Unread items are lost.
     ///
     /// # Errors
-    /// How the task ended, where not well.
+    /// The failure of the task.
     pub async fn outcome(self) -> Result<R, Failure> {
         let Self {
             mut items,

@@ -1,4 +1,4 @@
-//! The engine that every pool runs: the embedder's, and native workers beside its own.
+//! The engine of every pool: the embedder's engine with native workers added.
 
 use std::io;
 use std::rc::Rc;
@@ -13,10 +13,10 @@ use crate::native::Task;
 use crate::native::worker::NativeWorker;
 use crate::sync::thread::JoinHandle;
 
-/// An engine, and native workers.
+/// An engine with native workers.
 pub(crate) struct WithNative<E>(pub(crate) E);
 
-/// What is deployed under a name.
+/// A deployment: a script or a name for native tasks.
 pub(crate) enum Code<S> {
     /// A script of the engine.
     Script(Arc<S>),
@@ -24,13 +24,13 @@ pub(crate) enum Code<S> {
     Native,
 }
 
-/// What a worker is handed.
+/// Work for a worker.
 pub(crate) enum Work<E: Engine> {
     Event(E::Event),
     Task(Task<E::Thread>),
 }
 
-/// What hosts it.
+/// Host of the work.
 pub(crate) enum Host<E: Engine> {
     Script(E::Worker),
     Native(NativeWorker<E::Thread>),
@@ -113,7 +113,10 @@ impl<E: Engine> Worker for Host<E> {
             (Self::Script(worker), Work::Event(event)) => worker.begin(slot, event),
             (Self::Native(worker), Work::Task(task)) => worker.begin(slot, task),
             // Not accepted in the first place: see `suits`.
-            (_, event) => event.fail(Failure::new(Outcome::Exception, "the worker does not take such events")),
+            (_, event) => event.fail(Failure::new(
+                Outcome::Exception,
+                "the worker does not handle such events",
+            )),
         }
     }
 

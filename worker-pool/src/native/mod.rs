@@ -1,8 +1,8 @@
-//! Rust on worker threads: a task is an event like any other, and what hosts it a worker like any other. So placement,
-//! limits, deadlines, cancellation, statistics and drain are the pool's own, and not repeated here.
+//! Rust tasks on worker threads. A task is an event and its host a worker, so placement, limits, deadlines, cancellation,
+//! statistics and drain are the pool's own.
 //!
-//! [`engine`] puts native workers beside those of the pool's engine, [`worker`] runs the tasks, and [`NativeTask`] is what
-//! the caller holds.
+//! [`engine`] combines native workers with those of the pool's engine, [`worker`] runs the tasks, and [`NativeTask`] is the
+//! caller's handle.
 
 mod engine;
 mod worker;
@@ -22,7 +22,7 @@ pub(crate) use engine::{Code, WithNative, Work};
 use crate::options::{Options, Policy};
 use crate::ticket::Ticket;
 
-/// What is run unless `deploy_native` says otherwise: each task in a `LocalSet` of its own.
+/// Returns the default options: each task in its own `LocalSet`.
 pub(crate) fn default_options() -> Options {
     Options {
         policy: Policy::PerRequest,
@@ -39,7 +39,7 @@ pub(crate) struct Task<T> {
     failed: oneshot::Sender<Failure>,
 }
 
-/// Where what becomes of a task arrives.
+/// Receiver of the result of a task.
 pub(crate) struct Answer<R> {
     value: oneshot::Receiver<R>,
     failed: oneshot::Receiver<Failure>,
@@ -65,9 +65,9 @@ impl<T: 'static> Task<T> {
     }
 }
 
-/// A native task that was handed to a pool: a future of what it returns, on any executor.
+/// A native task in a pool: a future of its return value, for any executor.
 ///
-/// Dropping it cancels the task; [`NativeTask::detach`] lets it go on by itself.
+/// Dropping it cancels the task; [`NativeTask::detach`] lets it continue.
 #[must_use = "dropping a task cancels it"]
 pub struct NativeTask<R> {
     state: State<R>,
@@ -94,10 +94,10 @@ impl<R> NativeTask<R> {
         }
     }
 
-    /// Lets the task go on by itself; its outcome is counted, and nobody hears of it.
+    /// Detaches from the task, which continues; its outcome is counted.
     ///
     /// # Errors
-    /// Why it was not accepted.
+    /// The reason why it was not accepted.
     pub fn detach(self) -> Result<(), Failure> {
         match self.state {
             State::Refused(failure) => Err(failure),
@@ -110,11 +110,10 @@ impl<R> NativeTask<R> {
         }
     }
 
-    /// Waits for the task, for code that is not async. Blocks the thread it is called on: never call it on a thread that
-    /// the task itself needs.
+    /// Waits for the task. Blocks the thread: never call it on a thread that the task needs.
     ///
     /// # Errors
-    /// As those of the future.
+    /// As for the future.
     pub fn wait(self) -> Result<R, Failure> {
         pollster::block_on(self)
     }

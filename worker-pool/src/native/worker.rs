@@ -1,4 +1,4 @@
-//! What runs native tasks: each is a local task of the worker's `LocalSet`, which catches its panic.
+//! A worker for native tasks: each is a local task of the worker's `LocalSet`, which catches its panic.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -21,7 +21,7 @@ pub(crate) struct NativeWorker<T> {
 struct Running {
     slot: SlotId,
     abort: AbortHandle,
-    /// How it ends once its future is dropped.
+    /// Its outcome once its future is dropped.
     canceled: Option<Outcome>,
     failed: oneshot::Sender<Failure>,
 }
@@ -111,7 +111,7 @@ fn failure(error: JoinError, canceled: Option<Outcome>) -> Failure {
             ),
             outcome => Failure::new(
                 outcome.unwrap_or(Outcome::Canceled),
-                "the caller left, or the pool is shutting down",
+                "the caller disconnected, or the pool is shutting down",
             ),
         },
     }

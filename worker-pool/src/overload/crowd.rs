@@ -1,4 +1,5 @@
-//! Whether scripts take turns on the threads because they are more than there are threads: then nearly each event costs a boot.
+//! Detection of scripts displacing each other because there are more scripts than threads, so that nearly every event costs
+//! a boot.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ pub(crate) const WINDOW: Duration = Duration::from_secs(10);
 /// So many in that time are worth a word: more than a busy minute of a few scripts.
 const MANY: usize = 100;
 
-/// How often it is said at most.
+/// Minimum time between two reports.
 const PAUSE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]

@@ -1,4 +1,4 @@
-//! Whether a queue stands: CoDel's question (RFC 8289), asked of events instead of packets.
+//! Standing-queue detection: CoDel (RFC 8289), for events instead of packets.
 //!
 //! A burst fills a queue and drains away; that is what queues are for. A queue in which, over a whole interval, even the
 //! luckiest event has waited for longer than a target is one that does not drain: it only makes everyone wait, and hands
@@ -46,12 +46,12 @@ impl Delay {
         self.standing = false;
     }
 
-    /// How long the wait may be for one more to be let in. `None`: any.
+    /// Returns the expected wait above which another event is refused. `None`: any wait is accepted.
     pub(crate) fn admits_below(&self) -> Option<Duration> {
         self.standing.then_some(self.target)
     }
 
-    /// How long an event may have waited to be given to a worker. `None`: any time.
+    /// Returns the wait above which an event is not given to a worker. `None`: any wait is accepted.
     pub(crate) fn serves_below(&self) -> Option<Duration> {
         self.standing.then(|| self.target.saturating_mul(2))
     }

@@ -1,6 +1,6 @@
-//! Who has more of the pool than its share, where several scripts want all of it.
+//! Fair shares of the pool when several scripts want all of it.
 
-/// What a script has of the threads, and how much its part in them weighs.
+/// A script's number of threads and its weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Share {
     pub(crate) threads: usize,
@@ -14,19 +14,19 @@ impl Share {
         own.cmp(&(others as u128 * u128::from(self.weight)))
     }
 
-    /// Whether it has less than the other, by weight.
+    /// Returns whether it has less than the other, by weight.
     pub(crate) fn is_below(self, other: Self) -> bool {
         self.against(self.threads, other, other.threads).is_lt()
     }
 
-    /// Whether one thread should go from the other to this one: it has then still no more than the other, by weight. So no
-    /// thread ever goes back and forth between two.
+    /// Returns whether one thread should move from the other to this one: by weight, it then still has no more than the
+    /// other. So no thread moves back and forth between two.
     pub(crate) fn should_gain_from(self, other: Self) -> bool {
         other.threads > 1 && self.against(self.threads + 1, other, other.threads - 1).is_le()
     }
 }
 
-/// Whether a script has its part of so many threads already, while all these want some of them, it among them.
+/// Returns whether a script has its share of the threads, while all these scripts, including itself, want some.
 pub(crate) fn at_fair_share(own: Share, all: impl IntoIterator<Item = Share>, threads: usize) -> bool {
     let weights: u128 = all.into_iter().map(|share| u128::from(share.weight)).sum();
     own.threads as u128 * weights >= threads as u128 * u128::from(own.weight)

@@ -1,15 +1,15 @@
-//! What the pool does when its workers together hold nearly as much memory as they may.
+//! Decisions when workers together approach the memory limit.
 
-/// How far it has come, from calm to full. Each level does what those before it do.
+/// Level of memory pressure. Each level includes the actions of the previous ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Pressure {
-    /// Nothing is to be done.
+    /// No action.
     Calm,
     /// Workers that are idle go, the one that has been idle longest first. From seven eighths on.
     Evict,
     /// No worker boots: its events wait. From fifteen sixteenths on.
     Hold,
-    /// Nothing is accepted but what matters most.
+    /// Only high-priority events are accepted.
     Shed,
 }
 

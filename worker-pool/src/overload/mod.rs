@@ -1,4 +1,4 @@
-//! What the pool does where more comes than it can do: pure decisions, without threads and without a clock of their own.
+//! Overload control: pure decisions, without threads or a clock.
 //!
 //! [`Delay`] tells a queue that stands from one that only had a burst, [`Pace`] how soon there is room again, [`fair`] who
 //! has more than its share, [`Pressure`] how much memory is left, [`Room`] how many

@@ -1,8 +1,8 @@
-//! How quickly a queue moves, and thus when there is room again.
+//! Pace of a queue, and thus the time until it has room again.
 
 use std::time::{Duration, Instant};
 
-/// What a new measurement weighs against all before, as one in so many.
+/// Weight of a new measurement, as one in this many.
 const WEIGHT: u32 = 8;
 /// No caller is told to wait for longer: by then, anything may have changed.
 const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -32,7 +32,7 @@ impl Pace {
         self.last = None;
     }
 
-    /// How long a line of so many takes. Zero where nobody knows.
+    /// Returns the time for this many events to pass. Zero if unknown.
     pub(crate) fn passes(&self, queued: usize) -> Duration {
         let line = u32::try_from(queued).unwrap_or(u32::MAX);
         self.gap.unwrap_or_default().saturating_mul(line)

@@ -1,4 +1,4 @@
-//! How many events a worker should interleave, where that is found out and not said.
+//! Adaptive concurrency of a worker.
 //!
 //! One thread runs them all. As long as it sleeps now and then, one more at a time is a gain: it fills the gaps. Once it never
 //! sleeps, one more only makes all the others take longer, and is better off in the queue, where another worker may take it.
@@ -10,10 +10,10 @@ use std::time::Duration;
 const GAPS: f64 = 0.85;
 /// Above this part there are none.
 const FULL: f64 = 0.95;
-/// What a judgement changes, in parts of the limit.
+/// Change of a decision, as a fraction of the limit.
 const STEP: f64 = 0.125;
 
-/// How long a worker is watched before it is judged.
+/// Observation time before a decision.
 pub(crate) const WATCHED: Duration = Duration::from_millis(20);
 
 /// The room in one worker.
@@ -47,7 +47,7 @@ impl Room {
         self.limit = self.limit.clamp(1.0, self.max);
     }
 
-    /// How many it may have at once: at least 1, at most what its script allows.
+    /// Returns the number of events it may have at a time: at least 1, at most the script's limit.
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

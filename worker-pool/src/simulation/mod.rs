@@ -27,16 +27,16 @@ use crate::{Pool, RejectReason};
 type E = WithNative<FakeEngine>;
 
 const MS: Duration = Duration::from_millis(1);
-/// How long a boot takes.
+/// Duration of a boot.
 const BOOT: Duration = Duration::from_millis(3);
-/// How long after its caller has been answered an event counts as ended.
+/// Delay between the answer of an event and its end.
 const REPORT: Duration = Duration::from_micros(100);
-/// How late the supervisor may be.
+/// Maximum delay of the supervisor.
 const LATE: Duration = Duration::from_millis(3);
-/// Whoever waits for longer than this has given up.
+/// Time after which a caller gives up.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Who asks for what, how often, and how long that takes.
+/// A load: its events, their rate and duration.
 #[derive(Clone, Copy)]
 struct Load {
     script: &'static str,
@@ -56,7 +56,7 @@ impl Load {
     }
 }
 
-/// What became of the events of one load.
+/// Results of the events of a load.
 #[derive(Debug, Default)]
 struct Fate {
     asked: usize,
@@ -82,7 +82,7 @@ enum Step {
     Looks,
 }
 
-/// What befalls the scripts, by their order, and the threads, by their numbers.
+/// Faults of scripts, by their order, and of threads, by their numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Mishap {
     /// An event of this load comes, and no other follows.
@@ -112,7 +112,7 @@ struct Simulation {
     order: u64,
     loads: Vec<Load>,
     fates: Vec<Fate>,
-    /// Where the assignments of each thread come from.
+    /// Channel for assignments of each thread.
     threads: HashMap<usize, channel::Receiver<Assignment<E>>>,
     /// The workers on them.
     hosted: HashMap<usize, Assignment<E>>,

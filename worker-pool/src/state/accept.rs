@@ -1,4 +1,4 @@
-//! The way in: scripts come, are replaced and go; an event is accepted or handed back; a caller leaves.
+//! Deployment of scripts, acceptance and refusal of events, and cancellation by callers.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use crate::state::{Effects, Mail, Phase, Script, State, Version};
 use crate::sync::channel;
 use crate::time::after;
 
-/// What the caller of an accepted event gets.
+/// The caller's side of an accepted event.
 pub(crate) struct Accepted {
     pub(crate) event: EventId,
     pub(crate) script: Arc<str>,
@@ -206,7 +206,13 @@ impl<E: Engine> State<E> {
                 {
                     // It came last among those that matter less.
                     let retry_after = script.queue.retry_after(self.settings.retry_after, id.get());
-                    self.shed(&name, [job], retry_after, "a more important event took its place", fx);
+                    self.shed(
+                        &name,
+                        [job],
+                        retry_after,
+                        "an event of higher priority took its place",
+                        fx,
+                    );
                 }
                 let Some(script) = self.scripts.get_mut(&name) else {
                     return Ok(accepted);
@@ -253,7 +259,7 @@ impl<E: Engine> State<E> {
                 .scripts
                 .get(name)
                 .and_then(|script| script.last_boot_failure.clone());
-            let failure = failure.unwrap_or_else(|| Failure::new(Outcome::BootFailed, "a boot is being tried"));
+            let failure = failure.unwrap_or_else(|| Failure::new(Outcome::BootFailed, "a boot is in progress"));
             return Err(RejectReason::BootBroken {
                 name: name.to_owned(),
                 retry_after,
@@ -314,7 +320,7 @@ impl<E: Engine> State<E> {
             && let Some(job) = script.queue.remove(id)
         {
             let name = Arc::clone(&script.current.name);
-            fx.fail(job, Failure::new(Outcome::Canceled, "the caller has gone"));
+            fx.fail(job, Failure::new(Outcome::Canceled, "the caller disconnected"));
             self.ended(1, fx);
             return self.remove_if_done(&name, fx);
         }
@@ -333,7 +339,7 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// Whether the worker on this thread is ready and, if so, since when.
+    /// Returns since when the worker on this thread is ready, if it is.
     pub(super) fn ready_since(&self, thread: usize) -> Option<Instant> {
         match self.threads[thread].hosted.as_ref()?.phase {
             Phase::Ready { since } => Some(since),

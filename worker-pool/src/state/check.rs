@@ -1,4 +1,4 @@
-//! What must hold between critical sections, for tests.
+//! Invariants between critical sections, for tests.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,8 +9,8 @@ use crate::placement::{Grow, View, place};
 use crate::state::{Phase, State};
 
 impl<E: Engine> State<E> {
-    /// What waits although there is room for it. Asks [`place`] itself, about every script and as if its last event had just
-    /// come: nothing here knows who should have been woken.
+    /// Describes an event that waits although there is room for it. Calls [`place`] for every script as if its last event
+    /// had just arrived, independent of wake-ups.
     pub(crate) fn waits_in_vain(&mut self, now: Instant) -> Option<String> {
         let waiting = self.scripts.values().filter(|script| !script.queue.is_empty());
         let waiting: Vec<_> = waiting.map(|script| Arc::clone(&script.current)).collect();

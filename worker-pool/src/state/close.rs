@@ -1,4 +1,4 @@
-//! What the supervisor does: it expires what waits too long, joins and replaces threads, and brings the pool to its end.
+//! The supervisor's work: expires events that wait too long, joins and replaces threads, and shuts the pool down.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,13 +13,13 @@ use crate::sync::channel;
 use crate::sync::thread::JoinHandle;
 use crate::time::after;
 
-/// How far the end of the pool has come.
+/// Progress of a shutdown.
 pub(crate) struct Closing {
     /// When what is not finished is cut.
     cut_at: Instant,
-    /// How long a canceled event, and then a thread, may take to end.
+    /// Grace for canceled events, and then for threads.
     grace: Duration,
-    /// Whether threads are to end as well.
+    /// Threads are to end too.
     stop: bool,
     open_at_start: usize,
     /// Set by the cut: when, and how many events it met.
@@ -39,7 +39,7 @@ pub(crate) struct Spawn<E: Engine> {
     pub(crate) mailbox: channel::Receiver<Assignment<E>>,
 }
 
-/// What the supervisor has to do outside the lock.
+/// The supervisor's work outside the lock.
 pub(crate) struct Todo<E: Engine> {
     pub(crate) join: Vec<JoinHandle<()>>,
     pub(crate) spawn: Vec<Spawn<E>>,
@@ -51,7 +51,7 @@ pub(crate) struct Todo<E: Engine> {
 }
 
 impl Closing {
-    /// Whether what is not finished has been cut.
+    /// Returns whether unfinished events have been cut.
     pub(super) const fn is_cut(&self) -> bool {
         self.cut.is_some()
     }
@@ -272,7 +272,7 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// What has not been begun ends here; what runs is canceled by its worker.
+    /// Ends events that have not begun; running ones are canceled by their worker.
     fn cut(&mut self, now: Instant, todo: &mut Todo<E>, fx: &mut Effects<E>) {
         let mut count = 0;
         for script in self.scripts.values_mut() {

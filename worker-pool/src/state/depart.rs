@@ -12,7 +12,7 @@ use crate::observe::{PoolEvent, RetireReason};
 use crate::overload::CROWD_WINDOW;
 use crate::state::{Assignment, Closing, Effects, Hosted, Life, Mail, Phase, State, Version};
 
-/// How a worker came to its end.
+/// End of a worker.
 #[derive(Clone, Debug)]
 pub(crate) enum Departure {
     /// It was ready once.
@@ -169,7 +169,7 @@ impl<E: Engine> State<E> {
             scripts,
             threads,
             displaced,
-            "more scripts are in use than there are threads: within {CROWD_WINDOW:?} {displaced} workers were stopped for \
+            "more scripts are in use than there are threads: within {CROWD_WINDOW:?} {displaced} workers were displaced by \
              another script, and each of those had to start; raise `threads` to {scripts}"
         );
         fx.tell(PoolEvent::ThreadsScarce {
@@ -179,7 +179,7 @@ impl<E: Engine> State<E> {
         });
     }
 
-    /// What waited for this boot, and has no other worker to wait for, ends with it.
+    /// Ends the events that waited for this boot, unless another worker is coming.
     fn boot_failed(&mut self, name: &Arc<str>, version: u64, failure: &Failure, now: Instant, fx: &mut Effects<E>) {
         let census = self.census(version);
         let Some(script) = self
@@ -207,7 +207,7 @@ impl<E: Engine> State<E> {
         fx.wake_supervisor();
     }
 
-    /// What a thread whose worker is gone does next. `None`: it waits for its mailbox.
+    /// Returns the next action of a thread after its worker has ended. `None`: it waits for its mailbox.
     pub(crate) fn after_departure(
         &mut self,
         thread: usize,

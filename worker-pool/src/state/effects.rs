@@ -1,4 +1,4 @@
-//! What is decided under the lock and done after it: waking, answers to callers, news to observers.
+//! Effects decided under the lock and carried out after it: wake-ups, answers to callers, events for observers.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -15,7 +15,7 @@ use crate::shutdown::ShutdownReport;
 use crate::state::Assignment;
 use crate::sync::channel::Sender;
 
-/// What a worker finds in its mailbox.
+/// Contents of a worker's mailbox.
 pub(crate) enum Mail<V: Event> {
     /// Begin this.
     Event(Job<V>),
@@ -84,8 +84,8 @@ impl<E: Engine> Effects<E> {
             Ok(Some(sleeper)) => self.sleepers.push(sleeper),
             // A mailbox is as long as all that can be in it.
             Err(mail) => {
-                debug_assert!(false, "a worker's mailbox did not take a message");
-                tracing::error!("a worker's mailbox did not take a message");
+                debug_assert!(false, "a worker's mailbox rejected a message");
+                tracing::error!("a worker's mailbox rejected a message");
                 if let Mail::Event(job) = mail {
                     self.fail(job, Failure::new(Outcome::WorkerLost, "the worker's mailbox was full"));
                 }
@@ -118,7 +118,7 @@ impl<E: Engine> Effects<E> {
         self.sleepers.extend(line.give_up(failure));
     }
 
-    /// Whether any event ends by it.
+    /// Returns whether it ends any event.
     #[cfg(all(test, not(feature = "shuttle")))]
     pub(crate) const fn fails(&self) -> bool {
         !self.failed.is_empty()
@@ -140,12 +140,12 @@ impl<E: Engine> Effects<E> {
         self.wake_supervisor = true;
     }
 
-    /// Whether observers are to be told of anything.
+    /// Returns whether there are events for observers.
     pub(crate) const fn has_news(&self) -> bool {
         !self.news.is_empty()
     }
 
-    /// What observers are to be told: in the order of the critical sections, so it is taken while the lock is held.
+    /// Takes the events for observers, under the lock, so that they stay in the order of critical sections.
     pub(crate) fn take_news(&mut self) -> Vec<PoolEvent> {
         std::mem::take(&mut self.news)
     }
@@ -155,7 +155,7 @@ impl<E: Engine> Effects<E> {
         self.sleeper.into_iter().chain(self.sleepers).for_each(Waker::wake);
         for (to, assignment) in self.assignments {
             if to.try_send(assignment).is_err() {
-                tracing::error!("a worker was assigned to a thread that has one");
+                tracing::error!("a worker was assigned to a thread that already has one");
             }
         }
         for (job, failure) in self.failed {

@@ -14,7 +14,7 @@ use crate::state::slots::Table;
 use crate::state::{Assignment, Effects, Hosted, Life, Phase, State, Version};
 use crate::time::after;
 
-/// How many workers a version has.
+/// Numbers of workers of a version.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Census {
     pub(super) ready: usize,
@@ -94,7 +94,7 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// Whether the script needs one more worker, whether or not it may have one now.
+    /// Returns whether the script needs another worker, even if it may not have one now.
     pub(super) fn lacks(&self, name: &str) -> Option<Displacing> {
         let script = self.scripts.get(name)?;
         let limits = &script.current.limits;
@@ -108,7 +108,7 @@ impl<E: Engine> State<E> {
         keep.then_some(Displacing::Forbidden)
     }
 
-    /// Whether the script needs one more worker, and may boot one.
+    /// Returns whether the script needs another worker and may boot one.
     pub(super) fn wants(&self, name: &str, now: Instant) -> Option<Displacing> {
         let lacks = self.lacks(name)?;
         let script = self.scripts.get(name)?;
@@ -132,7 +132,7 @@ impl<E: Engine> State<E> {
         self.enlist(name, now, fx);
     }
 
-    /// Whether this busy worker has had its turn, now that a script without any worker waits.
+    /// Returns whether this busy worker should start yielding to a script without any worker.
     pub(super) fn may_yield(&self, thread: usize, now: Instant) -> bool {
         let Some(since) = self.ready_since(thread) else {
             return false;
@@ -144,7 +144,7 @@ impl<E: Engine> State<E> {
                 .is_some_and(|hosted| self.owes_a_thread(&hosted.version.name, now))
     }
 
-    /// Whether more scripts wait without any worker than threads are being freed.
+    /// Returns whether more scripts without any worker are waiting than threads are being freed.
     pub(super) fn is_starved(&self, now: Instant) -> bool {
         if self.waiting.is_empty() {
             return false;
@@ -229,7 +229,8 @@ impl<E: Engine> State<E> {
         })
     }
 
-    /// What a thread that has become vacant hosts next: what displaced its worker, else the script that waits longest.
+    /// Returns the next assignment of a vacant thread: the script that displaced its worker, else the one that has waited
+    /// longest.
     pub(super) fn next_assignment(
         &mut self,
         thread: usize,

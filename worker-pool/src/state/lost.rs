@@ -17,7 +17,7 @@ use crate::time::after;
 const FIRST_SAY: Duration = Duration::from_millis(30);
 
 impl<E: Engine> State<E> {
-    /// The engine has told a worker to stop; if its thread does not come back, the supervisor is to find it.
+    /// Records that the engine told a worker to stop; if its thread gets stuck, the supervisor detects it.
     pub(crate) fn told_to_stop(
         &mut self,
         thread: usize,
@@ -132,7 +132,10 @@ impl<E: Engine> State<E> {
                 _ if running.deadline <= now => Outcome::ExceededWall,
                 _ => others,
             };
-            let failure = Failure::new(outcome, "the event's thread runs code that does not come back");
+            let failure = Failure::new(
+                outcome,
+                "the event's code cannot be interrupted, and its thread is lost",
+            );
             let retry_after = (outcome == Outcome::WorkerLost).then_some(self.settings.retry_after);
             let Some(tally) = running.tally else { continue };
             fx.give_up(tally, &running.line, Failure { retry_after, ..failure });
@@ -146,8 +149,8 @@ impl<E: Engine> State<E> {
         let slot = &mut self.threads[thread];
         slot.mailbox = None;
         slot.life = Life::Lost;
-        let message = "it runs code that does not come back".to_owned();
-        tracing::error!(thread = slot.name, message, "a worker thread was lost");
+        let message = "it is stuck in uninterruptible native code".to_owned();
+        tracing::error!(thread = slot.name, message, "lost a worker thread");
         fx.tell(PoolEvent::ThreadLost {
             thread: slot.name.clone(),
             message,
@@ -155,7 +158,7 @@ impl<E: Engine> State<E> {
         let departure = match phase {
             Phase::Booting => Departure::BootFailed(Failure::new(
                 Outcome::BootFailed,
-                "the script's top-level code does not come back",
+                "the script's top-level code cannot be interrupted, and its thread is lost",
             )),
             _ => Departure::Retired(RetireReason::Lost),
         };
@@ -179,18 +182,18 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// How many threads do not come back.
+    /// Returns the number of stuck threads.
     pub(crate) fn stuck(&self) -> usize {
         self.threads.iter().filter(|thread| thread.life == Life::Lost).count()
     }
 
-    /// How many threads there are to host workers, or will be in a moment.
+    /// Returns the number of threads that host workers, now or soon.
     fn serving(&self) -> usize {
         let serves = |life| matches!(life, Life::Alive | Life::Ended { again: Some(_) });
         self.threads.iter().filter(|thread| serves(thread.life)).count()
     }
 
-    /// How long the list of threads may get: those that were lost take no thread from the others, as long as they are few.
+    /// Returns the maximum length of the list of threads: a few lost ones do not count against the others.
     pub(super) fn places_max(&self) -> usize {
         if self.stuck() > self.settings.lost_threads_max {
             return self.threads.len();

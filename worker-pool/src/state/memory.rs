@@ -1,5 +1,4 @@
-//! What workers hold together, and what happens when that is nearly all they may: the idle go, then nobody comes, then nothing
-//! is accepted.
+//! Memory of all workers, and actions near the limit: idle workers are ended, then no worker boots, then events are refused.
 
 use std::sync::atomic::Ordering;
 
@@ -20,7 +19,7 @@ impl<E: Engine> State<E> {
         max.map_or(Pressure::Calm, |max| Pressure::of(self.memory_bytes(), max))
     }
 
-    /// Whether a worker may boot now.
+    /// Returns whether there is memory for a boot.
     pub(super) fn has_memory(&self) -> bool {
         self.pressure() < Pressure::Hold
     }
@@ -43,7 +42,7 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// The worker that has been idle longest, of those that nobody asked to be kept warm.
+    /// Returns the longest idle worker that is not kept warm.
     fn longest_idle(&self) -> Option<usize> {
         let idle = self.threads.iter().enumerate().filter_map(|(thread, slot)| {
             let hosted = slot.hosted.as_ref()?;

@@ -49,16 +49,16 @@ use crate::sync::Mutex;
 use crate::sync::channel;
 use crate::sync::thread::JoinHandle;
 
-/// What the one lock protects.
+/// State protected by the lock.
 pub(crate) struct State<E: Engine> {
     pub(crate) scripts: HashMap<Arc<str>, Script<E>>,
     pub(crate) threads: Vec<Thread<E>>,
     /// Scripts that lack a worker, in the order in which they came to.
     waiting: VecDeque<Arc<str>>,
-    /// How many events wait, in all queues.
+    /// Number of queued events in all queues.
     queued: Arc<AtomicUsize>,
     crowd: Crowd,
-    /// Whether there may be workers that were to finish for the scripts that wait; see [`Hosted::yields`].
+    /// There may be yielding workers; see [`Hosted::yields`].
     yielding: bool,
     /// Accepted events that have not ended.
     pub(crate) open: usize,
@@ -90,9 +90,9 @@ pub(crate) struct Script<E: Engine> {
     pub(crate) queue: Queue<E::Event>,
     breaker: Breaker,
     last_boot_failure: Option<Failure>,
-    /// Who waits for a first worker.
+    /// Callers of `warm` that wait for a first worker.
     warming: Vec<channel::Sender<Result<(), Failure>>>,
-    /// Whether it is in `State::waiting`.
+    /// It is in `State::waiting`.
     enlisted: bool,
     /// Takes no new events, and goes once it has none.
     leaving: bool,
@@ -101,7 +101,7 @@ pub(crate) struct Script<E: Engine> {
 
 pub(crate) struct Thread<E: Engine> {
     pub(crate) name: String,
-    /// Where its next worker comes from; gone when the thread is to end.
+    /// Channel for its next worker; `None` when the thread is to end.
     mailbox: Option<channel::Sender<Assignment<E>>>,
     /// The other end, until the thread is spawned.
     unspawned: Option<channel::Receiver<Assignment<E>>>,
@@ -111,7 +111,7 @@ pub(crate) struct Thread<E: Engine> {
     reserved: Option<(Arc<str>, u64)>,
     pub(crate) hosted: Option<Hosted<E>>,
     pub(crate) recorder: Arc<Mutex<Recorder>>,
-    /// How often in a row it could not start.
+    /// Number of consecutive failures to start.
     start_failures: u32,
 }
 
@@ -122,7 +122,7 @@ pub(crate) enum Life {
     Alive,
     /// It has ended and can be joined at once. `again` is when it is to be replaced.
     Ended { again: Option<Instant> },
-    /// It runs what does not come back. Another may have taken its place; it ends when it does come back.
+    /// Its thread is stuck. Another may have replaced it; it ends when the thread returns.
     Lost,
     /// It was asked to end, did and was joined.
     Joined,
@@ -136,19 +136,19 @@ pub(crate) struct Hosted<E: Engine> {
     /// The events it holds, in its mailbox or running.
     pub(crate) held: Vec<EventId>,
     mailbox: Arc<Mailbox<Mail<E::Event>>>,
-    /// How many events it was ever given.
+    /// Number of events given to it so far.
     given: u64,
     idle_since: Instant,
     ready_at: Instant,
     /// Since when it is to finish for scripts that wait. Where they find other threads before it has, it goes on.
     yields: Option<Instant>,
-    /// Whether a [`Mail::Pull`] is on its way.
+    /// A [`Mail::Pull`] is pending.
     nudged: bool,
     /// The events it has begun.
     table: Arc<Table>,
-    /// How many events it may hold: as many as its script allows, or fewer where that adapts.
+    /// Number of events it may hold: its script's limit, or fewer with adaptive concurrency.
     room: Arc<AtomicUsize>,
-    /// What it holds, in bytes: it says so itself now and then.
+    /// Memory held in bytes, as last reported.
     memory: Arc<AtomicUsize>,
     /// When it is to be ready, while it boots.
     boot_ends: Instant,
@@ -166,7 +166,7 @@ pub(crate) enum Phase {
     Retiring(RetireReason),
 }
 
-/// What a thread needs to host a worker.
+/// Data for hosting a worker on a thread.
 pub(crate) struct Assignment<E: Engine> {
     pub(crate) worker: WorkerId,
     pub(crate) version: Arc<Version<E>>,
@@ -225,7 +225,7 @@ impl<E: Engine> State<E> {
         self.threads.len() - 1
     }
 
-    /// Whether its threads are to end.
+    /// Returns whether its threads are to end.
     fn is_stopping(&self) -> bool {
         self.closing.as_ref().is_some_and(Closing::is_stopping)
     }
@@ -245,12 +245,12 @@ impl<E: Engine> Thread<E> {
         self.life = Life::Alive;
     }
 
-    /// Whether it runs or is about to.
+    /// Returns whether it runs or is about to.
     pub(crate) fn is_alive(&self) -> bool {
         self.life == Life::Alive
     }
 
-    /// Whether a worker can be assigned to it now.
+    /// Returns whether a worker can be assigned to it now.
     fn is_vacant(&self) -> bool {
         self.life == Life::Alive && self.hosted.is_none() && self.reserved.is_none() && self.mailbox.is_some()
     }
@@ -276,12 +276,12 @@ impl<E: Engine> Hosted<E> {
         due
     }
 
-    /// Whether it may be given one more event.
+    /// Returns whether it has room for another event.
     fn has_room(&self) -> bool {
         matches!(self.phase, Phase::Ready { .. }) && self.held.len() < self.room.load(Ordering::Relaxed)
     }
 
-    /// Whether it is ready and holds nothing.
+    /// Returns whether it is ready and has no events.
     fn is_idle(&self) -> bool {
         self.held.is_empty() && matches!(self.phase, Phase::Ready { .. })
     }

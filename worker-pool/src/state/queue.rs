@@ -1,5 +1,4 @@
-//! What waits for a worker of one script: by priority, then in the order of acceptance. It knows whether it stands, and how
-//! quickly it moves.
+//! A script's queue: ordered by priority, then by acceptance. It detects whether it is standing, and its pace.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,11 +18,11 @@ pub(crate) struct Queue<V: Event> {
     lanes: [VecDeque<Job<V>>; Priority::ALL.len()],
     delay: Delay,
     pace: Pace,
-    /// How many wait in all queues of the pool. Written under its lock.
+    /// Number of queued events in the pool. Written under the lock.
     total: Arc<AtomicUsize>,
 }
 
-/// What became of waiting events.
+/// Result for waiting events.
 pub(super) enum Waited<V: Event> {
     /// To be begun by a worker.
     Served(Job<V>),
@@ -49,7 +48,7 @@ impl<V: Event> Queue<V> {
         self.lanes.iter().all(VecDeque::is_empty)
     }
 
-    /// Whether the queue stands, and one more of this priority would only wait in vain.
+    /// Returns whether the queue is standing, so that another event of this priority would wait in vain.
     pub(super) fn is_overloaded_for(&self, priority: Priority, now: Instant) -> bool {
         let Some(below) = self.delay.admits_below().filter(|_| self.len() >= LINE_MIN) else {
             return false;
@@ -111,7 +110,7 @@ impl<V: Event> Queue<V> {
         }
     }
 
-    /// Whether something waits that has a lower priority than this.
+    /// Returns whether an event of lower priority is queued.
     pub(super) fn has_below(&self, priority: Priority) -> bool {
         self.lanes
             .iter()

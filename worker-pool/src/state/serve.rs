@@ -1,4 +1,4 @@
-//! What a living worker asks: I am ready, this event ended, may I go.
+//! Requests of a running worker: ready, an event ended, may leave.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use crate::state::queue::Waited;
 use crate::state::{Effects, Mail, Phase, State, Version};
 use crate::time::after;
 
-/// What a worker does next.
+/// A worker's next action.
 #[must_use]
 pub(crate) enum Next {
     /// Goes on with what it has and what its mailbox holds.
@@ -104,7 +104,7 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// How many events a worker takes from the queue: while others of its version come, it leaves them their share.
+    /// Returns the number of events that a worker takes from the queue, leaving a share for coming workers of its version.
     fn fill_to(&self, version: &Version<E>) -> usize {
         if self.census(version.number).coming > 0 {
             version.limits.spread_at
@@ -113,7 +113,7 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// What has waited for too long, where everything does, does not waste a worker.
+    /// Sheds events that have waited too long in a standing queue, before they use a worker.
     fn shed_stale(&mut self, name: &Arc<str>, stale: Vec<Job<E::Event>>, fx: &mut Effects<E>) {
         let Some(script) = self.scripts.get(name).filter(|_| !stale.is_empty()) else {
             return;
@@ -169,7 +169,7 @@ impl<E: Engine> State<E> {
         self.pull(thread, now, fx)
     }
 
-    /// Whether a retiring worker holds nothing any more.
+    /// Returns whether a retiring worker has no events left.
     pub(crate) fn may_leave(&self, thread: usize) -> Next {
         match &self.threads[thread].hosted {
             None => Next::Leave(RetireReason::Lost),

@@ -1,4 +1,4 @@
-//! What every critical section ends with: what waits gets what there is for it.
+//! The end of every critical section: assigns available threads and workers to waiting scripts and events.
 //!
 //! Whether a waiting event can be placed depends on what every thread does, so any change of state may answer it. Rather than
 //! have each change know whom it concerns, this looks again after all of them. It costs nothing while nothing waits, and little
@@ -16,7 +16,7 @@ use crate::state::{Effects, Phase, State};
 use crate::time::after;
 
 impl<E: Engine> State<E> {
-    /// Whether [`State::settle`] may have something to do.
+    /// Returns whether [`State::settle`] may have work.
     pub(crate) fn is_unsettled(&self) -> bool {
         !self.waiting.is_empty() || self.yielding
     }
@@ -48,7 +48,7 @@ impl<E: Engine> State<E> {
         due
     }
 
-    /// Whether there is a thread that a waiting script might get now.
+    /// Returns whether a waiting script could get a thread now.
     fn has_place(&self) -> bool {
         let free = self.threads.iter().any(|thread| match &thread.hosted {
             _ if !thread.is_alive() || thread.reserved.is_some() || thread.mailbox.is_none() => false,

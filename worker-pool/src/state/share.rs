@@ -1,4 +1,4 @@
-//! Who has which part of the threads, and whose turn it is: with more scripts than threads, and with scripts that want all.
+//! Shares of the threads: with more scripts than threads, and with scripts that want all threads.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -22,8 +22,8 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// Whether a worker of this script is to finish for another that waits: one that has none at all, where none has more than
-    /// this one; or one that has less than it should beside this one.
+    /// Returns whether a worker of this script must yield to a waiting script: one without any worker, if none has more than
+    /// this one; or one below its share compared with this one.
     pub(super) fn owes_a_thread(&self, holder: &str, now: Instant) -> bool {
         let Some(script) = self.scripts.get(holder).filter(|_| !self.waiting.is_empty()) else {
             // Its script is gone, and others wait.
@@ -45,9 +45,9 @@ impl<E: Engine> State<E> {
         poorer.count() > self.being_freed(now)
     }
 
-    /// How many threads will soon be free for the scripts that wait: those of workers that go and hold nothing, and those of
-    /// workers that were asked to finish a moment ago. A worker that still holds events after that may do so for long: it is no
-    /// reason to let others wait for it.
+    /// Returns the number of threads that will soon be free for waiting scripts: those of ending workers without events, and
+    /// those of workers that started yielding a moment ago. A worker that still has events after that may keep them for
+    /// long, so it is not counted.
     pub(super) fn being_freed(&self, now: Instant) -> usize {
         let moment = self.settings.yield_after;
         let unreserved = self.threads.iter().filter(|thread| thread.reserved.is_none());
@@ -75,8 +75,8 @@ impl<E: Engine> State<E> {
         best.map(|(_, name)| Arc::clone(name))
     }
 
-    /// Whether the script has all of the pool that it may have beside others: as many workers as it is allowed, where the pool has
-    /// more threads, or its part of them, where others want theirs.
+    /// Returns whether the script has its full share of the pool: its maximum number of workers, if the pool has more
+    /// threads, or its part of the threads, if others want theirs.
     pub(super) fn at_fair_share(&self, name: &str) -> bool {
         let Some(script) = self.scripts.get(name) else {
             return false;

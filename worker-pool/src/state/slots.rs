@@ -1,5 +1,5 @@
-//! The events one worker runs, by slot. Its own thread begins and ends them; the supervisor looks for those whose time is
-//! long over, and takes them all away where that thread does not come back.
+//! Running events of a worker, by slot. Its thread begins and ends them; the supervisor finds those long past their time,
+//! and takes them all if the thread is lost.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
@@ -89,8 +89,7 @@ impl Slots {
             .and_then(|entry| entry.1.as_mut())
     }
 
-    /// Gives an event another deadline, unless the one it had has passed. One whose caller left begins anew: it can be canceled
-    /// again.
+    /// Sets a new deadline of an event, unless the current one has passed. An event whose caller left can be canceled again.
     pub(crate) fn put_off(&mut self, slot: SlotId, deadline: Instant) -> bool {
         let running = self.get_mut(slot);
         let running = running.filter(|running| running.canceled != Some(Outcome::ExceededWall));
@@ -169,7 +168,7 @@ impl Slots {
             .collect()
     }
 
-    /// Takes everything from a worker that does not come back.
+    /// Takes all events of a lost worker.
     pub(crate) fn give_up(&mut self) -> Vec<(SlotId, Running)> {
         self.lost = true;
         self.drain()

@@ -1,5 +1,4 @@
-//! What the pool waits on and wakes with, in one place: the operating system's, or for tests of every order in which
-//! threads can take their turns, shuttle's.
+//! Synchronization primitives: the operating system's, or shuttle's for tests of thread interleavings.
 
 #[cfg(not(feature = "shuttle"))]
 mod real;

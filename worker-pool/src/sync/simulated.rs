@@ -1,5 +1,5 @@
-//! Threads that a scheduler of shuttle's interleaves at every lock. Time stands still: whoever waits for a deadline alone
-//! waits for ever, and shuttle says so. What passes therefore needs no timer to go on.
+//! Threads interleaved by shuttle's scheduler at every lock. Time stands still: a thread that waits only for a deadline
+//! waits forever, and shuttle reports it. So progress never depends on a timer.
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -65,7 +65,7 @@ pub(crate) mod channel {
     }
 
     impl<T> Channel<T> {
-        /// Changes what is inside, and wakes whoever waits for that.
+        /// Changes the value and wakes its waiters.
         fn change<R>(&self, change: impl FnOnce(&mut Inner<T>) -> R) -> R {
             let (result, wakers) = {
                 let mut inner = self.inner.lock().expect("no panic under this lock");

@@ -1,4 +1,4 @@
-//! What a worker does while it lives: take mail in bursts, begin, poll, record, watch the clock.
+//! A worker's loop: take mail in bursts, begin, poll, record, watch the clock.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -25,7 +25,7 @@ use crate::time::after;
 /// After so many turns the `LocalSet` gets a turn of its own.
 const TURNS_PER_POLL: usize = 64;
 
-/// How often a worker says at most what it holds: where that is limited for all together, and where it is only shown.
+/// Minimum interval between reports of memory, if it is limited for all workers together, and if it is only displayed.
 const WEIGH: Duration = Duration::from_millis(10);
 const WEIGH_FOR_SHOW: Duration = Duration::from_secs(1);
 
@@ -34,7 +34,7 @@ const LONG_TURN: Duration = Duration::from_millis(5);
 
 type Step<T = ()> = Result<T, Departure>;
 
-/// How a round of the loop ended.
+/// Result of a round of the loop.
 enum Round {
     /// There may be more to do.
     Busy,
@@ -55,7 +55,7 @@ pub(super) struct EventLoop<'a, E: Engine> {
     ready_at: Instant,
     idle_since: Instant,
     linger: Linger,
-    /// Where the script's concurrency adapts.
+    /// Measurement for adaptive concurrency, if enabled.
     pulse: Option<Pulse>,
     /// When it is to say again what it holds.
     weighs_at: Instant,
@@ -220,7 +220,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
                 self.worker.begin(slot, event);
             }
             // Dropping it counts it.
-            Err(_) => event.fail(Failure::new(Outcome::WorkerLost, "the worker had been given up")),
+            Err(_) => event.fail(Failure::new(Outcome::WorkerLost, "the worker was abandoned")),
         }
         // Others may have passed their deadlines meanwhile, and there may be more mail.
         let after = clock::now();
@@ -263,7 +263,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
                     if self.slots().is_lost() {
                         return Err(Departure::Retired(RetireReason::Lost));
                     }
-                    tracing::error!(?slot, %outcome, "a worker ended an event that it was not running");
+                    tracing::error!(?slot, %outcome, "a worker reported the end of an event that it does not have");
                     return Ok(());
                 };
                 let now = clock::now();
@@ -300,7 +300,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         }
     }
 
-    /// Whether the worker holds more than it may. Tells the pool now and then what it holds.
+    /// Returns whether the worker exceeds its memory for recycling, and reports its memory to the pool at intervals.
     fn weighs_too_much(&mut self, now: Instant) -> bool {
         let max = self.assignment.version.limits.memory_bytes_max;
         if max.is_none() && now < self.weighs_at {
@@ -335,7 +335,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
     }
 
     fn condemn(&mut self, outcome: Outcome, reason: &str) -> Departure {
-        tracing::warn!(worker = self.assignment.worker.get(), %outcome, reason, "a worker was condemned");
+        tracing::warn!(worker = self.assignment.worker.get(), %outcome, reason, "condemned a worker");
         self.worker.abandon(Failure::new(outcome, reason));
         let held = self.slots().drain();
         let tallies = held.into_iter().filter_map(|(_, running)| running.tally);
@@ -363,7 +363,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         }
     }
 
-    /// Whether it holds events that it has begun.
+    /// Returns whether it has running events.
     fn runs(&self) -> bool {
         !self.slots().is_empty()
     }
@@ -439,7 +439,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
     }
 }
 
-/// Where the room for events adapts, it begins with this one.
+/// Creates the measurement for adaptive concurrency, if enabled.
 fn pulse<E: Engine>(assignment: &Assignment<E>, now: Instant) -> Option<Pulse> {
     let limits = &assignment.version.limits;
     let pulse = limits.adapts.then(|| Pulse::new(limits.concurrency, now))?;

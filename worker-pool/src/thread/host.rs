@@ -21,7 +21,7 @@ use crate::sync::clock;
 use crate::thread::event_loop::EventLoop;
 use crate::time::after;
 
-/// How long the drop of a runtime waits for blocking calls a worker has left behind.
+/// Time for blocking calls that a worker left behind, when its runtime is dropped.
 #[cfg(not(feature = "shuttle"))]
 const BLOCKING_GRACE: std::time::Duration = std::time::Duration::from_millis(100);
 
@@ -38,7 +38,7 @@ pub(super) fn host<E: Engine>(
     match on_event_loop(live(shared, thread, index, assignment)) {
         Ok(departure) => departure,
         Err(error) => {
-            let failure = Failure::new(Outcome::BootFailed, "the worker's event loop could not be made");
+            let failure = Failure::new(Outcome::BootFailed, "cannot create the worker's event loop");
             Departure::BootFailed(failure.with_detail(error.to_string()))
         }
     }
@@ -93,7 +93,7 @@ async fn live<E: Engine>(
         Ok(departure) => {
             // It came back too late: what it holds has ended without it.
             if matches!(departure, Departure::Retired(RetireReason::Lost)) {
-                worker.abandon(Failure::new(Outcome::WorkerLost, "the worker had been given up"));
+                worker.abandon(Failure::new(Outcome::WorkerLost, "the worker was abandoned"));
             }
             shared.with(|state, fx| state.let_go(index, assignment.worker, clock::now(), fx));
             departure
@@ -104,7 +104,7 @@ async fn live<E: Engine>(
             let abandoned = catch_unwind(AssertUnwindSafe(|| worker.abandon(failure)));
             let dropped = catch_unwind(AssertUnwindSafe(|| drop(worker)));
             if abandoned.is_err() || dropped.is_err() {
-                tracing::error!("a worker that had panicked did so again when it was dropped");
+                tracing::error!("a worker panicked again while it was dropped");
             }
             std::panic::resume_unwind(panic)
         }
@@ -143,7 +143,7 @@ async fn boot<E: Engine>(
     }
 }
 
-/// What the engine says it with that it has told this worker to stop.
+/// Returns the notice by which the engine reports that it told this worker to stop.
 fn stop_notice<E: Engine>(shared: &Arc<Shared<E>>, thread: usize, worker: WorkerId) -> StopNotice {
     // The engine may keep it for longer than there is a pool.
     let shared = Arc::downgrade(shared);

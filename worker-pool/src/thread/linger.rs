@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 use crate::sync::clock;
 
-/// How often it looks between two looks at the clock.
+/// Number of polls between two reads of the clock.
 const LOOKS: usize = 16;
 
 pub(super) struct Linger {
     limit: Duration,
     /// When the loop last went to sleep, until an event comes.
     asleep_since: Option<Instant>,
-    /// Whether the last event came within the limit of the one before having ended.
+    /// The last event arrived within the limit after the end of the previous one.
     brisk: bool,
 }
 

@@ -76,7 +76,7 @@ pub(crate) fn could_not_spawn<E: Engine>(shared: &Shared<E>, index: usize, name:
 
 /// A thread that goes without having been asked to. An assignment it never took is given back.
 fn lose<E: Engine>(shared: &Shared<E>, index: usize, name: &str, message: &str, could_start: bool) {
-    tracing::error!(thread = name, message, "a worker thread was lost");
+    tracing::error!(thread = name, message, "lost a worker thread");
     shared.with(|state, fx| {
         state.thread_lost(index, message, could_start, clock::now(), fx);
         state.depart(index, Departure::BootAborted, clock::now(), fx);

@@ -1,4 +1,4 @@
-//! How much of the time a worker's loop is at work, for a worker whose room for events adapts to that.
+//! Utilization of a worker's loop, for adaptive concurrency.
 
 use std::time::{Duration, Instant};
 

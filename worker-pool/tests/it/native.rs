@@ -203,7 +203,7 @@ fn a_name_takes_either_tasks_or_the_events_of_a_script() {
         .native("script", Meta::default(), async |_| ())
         .wait()
         .expect_err("unsuited");
-    assert!(failure.message.contains("names of their own"), "{failure:?}");
+    assert!(failure.message.contains("separate names"), "{failure:?}");
     assert_eq!(pool.native("task", Meta::default(), async |_| 1).wait(), Ok(1));
     let refused = pool
         .dispatch("task", Call::echo(1).0, Meta::default())

@@ -6,7 +6,18 @@ use super::Finding;
 use super::files::File;
 
 /// Where the rules apply: files, and folders by their `/` at the end. To be widened as more is rewritten.
-const SCOPE: &[&str] = &["README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/", "cli/src/"];
+const SCOPE: &[&str] = &[
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "docs/",
+    "cli/src/",
+    "host/src/",
+    "isopod/src/",
+    "outcome/src/",
+    "server/src/",
+    "worker-pool/src/",
+];
 
 /// Words for which there is a plainer one, given beside it. In lower case.
 const WORDS: &[(&str, &str)] = &[

@@ -35,10 +35,10 @@ impl Resolver<'_> {
                 Some(worker) => {
                     let remedy = match nearest(&worker, known.clone()) {
                         Some(name) => format!("did you mean \"{name}\"?"),
-                        None => format!("the workers here: {}", known.collect::<Vec<_>>().join(", ")),
+                        None => format!("available workers: {}", known.collect::<Vec<_>>().join(", ")),
                     };
                     let key = path.key("worker");
-                    let reason = "there is no worker of this name".to_owned();
+                    let reason = "no worker has this name".to_owned();
                     let fault = Fault::BadValue {
                         key: key.to_string(),
                         value: format!("{worker:?}"),
@@ -48,7 +48,7 @@ impl Resolver<'_> {
                 }
                 None if workers.is_empty() => {}
                 None => {
-                    let remedy = format!("say which: {}", known.collect::<Vec<_>>().join(", "));
+                    let remedy = format!("choose one of: {}", known.collect::<Vec<_>>().join(", "));
                     self.tell(
                         &path,
                         Fault::Missing {
@@ -84,7 +84,7 @@ impl Resolver<'_> {
                 .is_some_and(|events| !events.subscribe.is_empty());
             let by_itself = told || !worker.crons.is_empty();
             if !by_itself && !routes.iter().any(|route| route.worker == *name) {
-                self.note(path, format!("no route leads to worker `{name}`"));
+                self.note(path, format!("worker `{name}` has no route"));
             }
         }
         routes
@@ -94,7 +94,7 @@ impl Resolver<'_> {
         match (&table.pattern, &table.host, &table.path) {
             (Some(pattern), None, None) => Some(pattern.clone()),
             (Some(_), ..) => {
-                let message = format!("`{path}` has `pattern` as well as `host` or `path`");
+                let message = format!("`{path}` has both `pattern` and `host` or `path`");
                 self.tell(
                     path,
                     Fault::Conflict { message },
@@ -127,7 +127,7 @@ impl Resolver<'_> {
                             value: format!("{text:?}"),
                             reason,
                         };
-                        self.tell(path, fault, "`host` is a host alone, `path` starts with `/`");
+                        self.tell(path, fault, "`host` is only a host; `path` starts with `/`");
                         None
                     }
                 }

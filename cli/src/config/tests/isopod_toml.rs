@@ -94,7 +94,7 @@ fn a_worker_without_a_route_is_noted() {
     )
     .config();
     let notes: Vec<&str> = config.notes.iter().map(|note| note.message.as_str()).collect();
-    assert_eq!(notes, ["no route leads to worker `two`"]);
+    assert_eq!(notes, ["worker `two` has no route"]);
 }
 
 #[test]
@@ -309,10 +309,10 @@ fn events_that_cannot_work_are_told_with_their_place() {
         error.contains("`events.publish[1]` = \"isopod.worker.ready\": topics that begin with"),
         "{error}"
     );
-    assert!(error.contains("`env.EVENTS` is given twice"), "{error}");
+    assert!(error.contains("`env.EVENTS` is defined twice"), "{error}");
     let error = Project::isopod("main = 'a.ts'\nevents = { binding = 'BUS', subscribe = ['a'] }").error();
     assert!(
-        error.contains("`events.binding` is there, and nothing may be published by it"),
+        error.contains("`events.binding` is set, but `publish` has no topics"),
         "{error}"
     );
 }

@@ -17,7 +17,7 @@ fn all_that_is_wrong_in_a_file_is_told_at_once_with_its_place() {
    | ^^^^
   = did you mean `main`?
 
-isopod.toml:2:11: `threads` should be a whole number from 0 to 1024, and is text
+isopod.toml:2:11: `threads` should be a whole number from 0 to 1024, but is text
    |
  2 | threads = 'four'
    |           ^^^^^^
@@ -68,10 +68,7 @@ const WRONG: &[(&str, &[&str])] = &[
     ("threads = 2", &["`main` is missing", "[workers.NAME]"]),
     (
         "main = 'gone.ts'",
-        &[
-            "`main` = \"gone.ts\": there is no file gone.ts",
-            "configuration's folder",
-        ],
+        &["`main` = \"gone.ts\": no such file: gone.ts", "configuration's folder"],
     ),
     (
         "main = 'a.ts'\nsecrets = ['KEY']",
@@ -79,11 +76,11 @@ const WRONG: &[(&str, &[&str])] = &[
     ),
     (
         "main = 'a.ts'\nsecrets = ['K']\nvars = { K = 1 }",
-        &["`secrets[0]`: `env.K` is given twice"],
+        &["`secrets[0]`: `env.K` is defined twice"],
     ),
     (
         "main = 'a.ts'\n[workers.main]\nmain = 'b.ts'",
-        &["two workers are called `main`"],
+        &["two workers are named `main`"],
     ),
     (
         "[vars]\nA = 1\n[workers.w]\nmain = 'a.ts'",
@@ -95,11 +92,11 @@ const WRONG: &[(&str, &[&str])] = &[
     ),
     (
         "main = 'a.ts'\nroutes = [{ pattern = '/', worker = 'mian' }]",
-        &["no worker of this name", "did you mean \"main\"?"],
+        &["no worker has this name", "did you mean \"main\"?"],
     ),
     (
         "main = 'a.ts'\nroutes = [{ pattern = '/', host = 'h' }]",
-        &["`pattern` as well as `host`"],
+        &["both `pattern` and `host`"],
     ),
     (
         "main = 'a.ts'\nroutes = ['/a/*/b']",
@@ -107,7 +104,7 @@ const WRONG: &[(&str, &[&str])] = &[
     ),
     (
         "main = 'a.ts'\nroutes = [7]",
-        &["`routes[0]` should be a host and a path", "or a table, and is a number"],
+        &["`routes[0]` should be a host and a path", "or a table, but is a number"],
     ),
     (
         "main = 'a.ts'\npolicy = 'oneshot'\nconcurrency = 2",
@@ -120,11 +117,11 @@ const WRONG: &[(&str, &[&str])] = &[
     ("main = 'a.ts'\nlisten = []", &["`listen` is missing"]),
     (
         "main = 'a.ts'\nlisten = ['[::]:1', '[::]:1']",
-        &["[::]:1 is listened on twice"],
+        &["duplicate listen address [::]:1"],
     ),
     (
         "main = 'a.ts'\nadmin.listen = '127.0.0.1:8787'",
-        &["127.0.0.1:8787 is listened on twice"],
+        &["duplicate listen address 127.0.0.1:8787"],
     ),
     (
         "main = 'a.ts'\n[[databases]]\nbinding = 'D'",
@@ -141,7 +138,7 @@ const WRONG: &[(&str, &[&str])] = &[
     ),
     (
         "main = 'a.ts'\nlimits.wall = 30",
-        &["`limits.wall` should be a duration above zero", "and is a number"],
+        &["`limits.wall` should be a duration above zero", "but is a number"],
     ),
     (
         "main = 'a.ts'\n[workers.'a b']\nmain = 'b.ts'",
@@ -271,8 +268,8 @@ fn a_root_has_to_hold_main() {
     ]);
     assert!(project.config().workers["main"].root.is_some());
     for (root, reason) in [
-        ("lib", "src/a.ts is not in it"),
-        ("nowhere", "there is no folder nowhere"),
+        ("lib", "does not contain src/a.ts"),
+        ("nowhere", "no such folder: nowhere"),
     ] {
         std::fs::write(
             project.path().join("isopod.toml"),
@@ -280,6 +277,6 @@ fn a_root_has_to_hold_main() {
         )
         .unwrap();
         let error = project.error();
-        assert!(error.contains(reason) && error.contains("holds `main`"), "{error}");
+        assert!(error.contains(reason) && error.contains("contains `main`"), "{error}");
     }
 }

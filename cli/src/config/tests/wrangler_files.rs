@@ -60,7 +60,7 @@ fn a_wrangler_project_runs_as_it_is() {
     assert_eq!(
         notes(&config),
         [
-            "`observability` is accepted and has no effect here",
+            "`observability` is accepted without effect",
             "routes hold in production mode; in development every request is the worker's",
         ]
     );
@@ -88,7 +88,7 @@ fn an_environment_inherits_everything_but_vars_and_bindings() {
         "{notes:?}"
     );
     assert!(
-        notes.contains(&"`env.staging.minify` is accepted and has no effect here"),
+        notes.contains(&"`env.staging.minify` is accepted without effect"),
         "{notes:?}"
     );
 }
@@ -132,7 +132,7 @@ fn wrangler_toml_is_read_as_well_and_its_mistakes_are_told() {
     let error = Project::new(&[("wrangler.toml", text), ("a.ts", "")]).error();
     for part in [
         "`queues`: this build has no queue binding",
-        "`limits.cpu_ms` should be a whole number, at least 1, and is text",
+        "`limits.cpu_ms` should be a whole number, at least 1, but is text",
     ] {
         assert!(error.contains(part), "{part} in\n{error}");
     }

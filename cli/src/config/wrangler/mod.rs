@@ -138,7 +138,7 @@ impl Reader<'_> {
             if !runs || asks_for_nothing(&node) {
                 continue;
             }
-            let message = format!("`{}` is accepted and has no effect here", path.key(&key));
+            let message = format!("`{}` is accepted without effect", path.key(&key));
             let place = self.source.place(&key_span);
             self.notes.push(match effect_of(&key) {
                 Some(Effect::Missed) => Note::warning(message, place),
@@ -259,7 +259,7 @@ impl Reader<'_> {
         }
         let triggers = section.triggers.unwrap_or_default();
         if triggers.events.is_some_and(|events| !events.is_empty()) {
-            self.note(node, "triggers", "`triggers.events` is accepted and has no effect here");
+            self.note(node, "triggers", "`triggers.events` is accepted without effect");
         }
         file.worker.crons = triggers.crons.unwrap_or_default();
         let routes: Vec<RouteFile> = section
@@ -377,7 +377,7 @@ impl Reader<'_> {
         ];
         for (key, _) in unused.into_iter().filter(|(_, given)| *given) {
             let place = self.source.place(&node.locate(&KeyPath::of("dev")));
-            let message = format!("`dev.{key}` is accepted and has no effect here");
+            let message = format!("`dev.{key}` is accepted without effect");
             self.notes.push(Note::detail(message, place));
         }
     }

@@ -42,10 +42,10 @@ impl Place {
                 ("mode", "rw" | "rwc") | ("cache", "private" | "shared") | ("immutable", "0" | "false") => {}
                 ("mode" | "cache", value) => {
                     return Err(SqlError::Url(format!(
-                        "unknown value {value:?} of its parameter '{key}'"
+                        "unknown value {value:?} of the parameter '{key}'"
                     )));
                 }
-                (key, _) => return Err(SqlError::Url(format!("its parameter '{key}' is not supported"))),
+                (key, _) => return Err(SqlError::Url(format!("the parameter '{key}' is not supported"))),
             }
         }
         // A connection is used by its own thread alone.
@@ -275,14 +275,14 @@ mod tests {
         for (url, expected) in [
             (
                 "sqlite:a.db?mode=write",
-                "unknown value \"write\" of its parameter 'mode'",
+                "unknown value \"write\" of the parameter 'mode'",
             ),
             (
                 "sqlite:a.db?cache=all",
-                "unknown value \"all\" of its parameter 'cache'",
+                "unknown value \"all\" of the parameter 'cache'",
             ),
-            ("sqlite:a.db?immutable=1", "its parameter 'immutable' is not supported"),
-            ("sqlite:a.db?vfs=x", "its parameter 'vfs' is not supported"),
+            ("sqlite:a.db?immutable=1", "the parameter 'immutable' is not supported"),
+            ("sqlite:a.db?vfs=x", "the parameter 'vfs' is not supported"),
             ("sqlite:%ff.db", "its path is not UTF-8"),
         ] {
             let error = Place::of(url).unwrap_err().to_string();

@@ -36,7 +36,7 @@ pub(super) fn start(shared: &Arc<Shared>, thread: u64, job: Job) -> Result<(), S
         .stack_size(stack)
         .spawn(move || serve(&shared, thread, &received, Handed { job, jobs }))
         .map(drop)
-        .map_err(|error| SqlError::Connection(format!("no thread for it: {error}")))
+        .map_err(|error| SqlError::Connection(format!("cannot start its thread: {error}")))
 }
 
 fn serve(shared: &Weak<Shared>, thread: u64, received: &Receiver<Handed>, first: Handed) {

@@ -87,14 +87,14 @@ impl Decoder {
                 read[*at] = byte;
                 *at += 1;
                 if read[..(*at).min(3)] != HEADER[..(*at).min(3)] {
-                    return Err(corrupt("it does not begin as such"));
+                    return Err(corrupt("wrong magic number"));
                 }
                 if *at < read.len() {
                     return Ok(());
                 }
                 self.flags = read[3];
                 if self.flags & RESERVED != 0 {
-                    return Err(corrupt("it has flags that are reserved"));
+                    return Err(corrupt("reserved flags are set"));
                 }
                 // Below all flags of parts that follow each other.
                 self.part_after(HAS_HEADER_CRC)
@@ -127,7 +127,7 @@ impl Decoder {
                 }
                 let low = self.header_crc.sum().to_le_bytes();
                 if low[..2] != *read {
-                    return Err(corrupt("its header's checksum is wrong"));
+                    return Err(corrupt("wrong header checksum"));
                 }
                 Place::Data
             }
@@ -139,11 +139,11 @@ impl Decoder {
 
     fn check(&self, trailer: [u8; TRAILER_BYTES]) -> io::Result<()> {
         if trailer[..4] != self.crc.sum().to_le_bytes() {
-            return Err(corrupt("its checksum is wrong"));
+            return Err(corrupt("wrong checksum"));
         }
         // The length modulo 2^32, as `amount` has it.
         if trailer[4..] != self.crc.amount().to_le_bytes() {
-            return Err(corrupt("its length is wrong"));
+            return Err(corrupt("wrong length"));
         }
         Ok(())
     }

@@ -48,13 +48,13 @@ trait Codec {
 }
 
 fn truncated() -> io::Error {
-    io::Error::new(io::ErrorKind::UnexpectedEof, "the compressed data ends before its end")
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the compressed data is incomplete")
 }
 
 fn trailing() -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidData,
-        "there is more data after the end of the compressed data",
+        "unexpected data after the end of the compressed data",
     )
 }
 
@@ -62,7 +62,7 @@ fn trailing() -> io::Error {
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
 enum CodecError {
     #[class(type)]
-    #[error("no such format: {0}")]
+    #[error("unknown format: {0}")]
     Format(String),
     #[class(type)]
     #[error("the stream is closed")]
