@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::workspace::Workspace;
-use crate::{fuzz, hostile, package, setup, shell, test, tidy, v8};
+use crate::{api, fuzz, hostile, package, setup, shell, test, tidy, v8};
 
 /// What a step did.
 enum Done {
@@ -34,7 +34,8 @@ const STEPS: &[Step] = &[
     ("clippy", |w| {
         cargo(w, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
     }),
-    ("docs", |w| passed(docs(w))),
+    ("docs", |w| passed(api::document(w))),
+    ("public interface", public_interface),
     ("programs", |w| passed(test::programs(w))),
     ("tests", |w| passed(test::run(w, &[]))),
     ("fuzz", |w| passed(fuzz::in_ci(w))),
@@ -96,12 +97,14 @@ fn cargo(workspace: &Workspace, args: &[&str]) -> Result<Done> {
     passed(shell::run(shell::command("cargo", &workspace.root).args(args)))
 }
 
-/// Builds the documentation of the workspace; a warning is an error.
-pub(crate) fn docs(workspace: &Workspace) -> Result<()> {
-    let mut command = shell::command("cargo", &workspace.root);
-    command.env("RUSTDOCFLAGS", "-D warnings");
-    // The build tool's own docs are read in its source.
-    shell::run(command.args(["doc", "--no-deps", "--workspace", "--exclude", "xtask"]))
+/// The public interface, held against what is written down of it.
+fn public_interface(workspace: &Workspace) -> Result<Done> {
+    if !api::is_written(workspace) {
+        return Ok(Done::Skipped(
+            "no interface is written down; `cargo xtask api` does that".into(),
+        ));
+    }
+    passed(api::check(workspace))
 }
 
 /// That `Cargo.lock` says what is built: what is resolved anew on a machine nobody looks at was chosen by nobody.

@@ -3,6 +3,7 @@
 //! Everything here must run on a fresh machine, before V8 is there: this crate depends on no crate that needs V8, and
 //! on few others. What a machine may lack is fetched by the tools people already have (`curl`, `xz`, `apt-get`, `npm`).
 
+mod api;
 mod bench;
 mod ci;
 mod dist;
@@ -86,6 +87,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Write the public interface of `isopod` into isopod/api.txt, which CI compares
+    Api,
     /// Pack the program as users download it: stripped, with manual page, completions, licences and checksums
     Dist,
     /// Run the benchmarks beside their peers
@@ -119,6 +122,7 @@ fn run(command: Command) -> Result<()> {
         Command::Hostile { last: true, .. } => hostile::command(&workspace, &hostile::From::LastRun),
         Command::Hostile { nightly, .. } => hostile::command(&workspace, &hostile::From::Tests { nightly }),
         Command::Soak { dev, args } => soak::command(&workspace, dev, &args),
+        Command::Api => api::write(&workspace),
         Command::Dist => dist::command(&workspace),
         Command::Bench { name } => bench::command(&workspace, &name),
     }
