@@ -123,7 +123,7 @@ fn a_configuration_that_cannot_be_read_changes_nothing_and_one_that_needs_a_rest
     until("the setting is named", || {
         server
             .log()
-            .contains("taken up by the next start only: threads")
+            .contains("takes effect at the next start: threads")
             .then_some(())
     });
 }
