@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use isopod::{
-    Binding, FetchConfig, Limits, NetPolicy, Options, Policy, Pool, PoolBuilder, Recycle, Rule, Script, ScriptBuilder,
-    SqlConfig,
+    FetchConfig, Limits, NetPolicy, Options, Policy, Pool, PoolBuilder, Recycle, Rule, Script, ScriptBuilder, SqlConfig,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -225,14 +224,14 @@ impl ScriptOptions {
         for (name, value) in self.env {
             script = match value {
                 Value::String(text) => script.text(name, text),
-                value => script.binding(name, Binding::Json(value)),
+                value => script.json(name, value),
             };
         }
         for (name, secret) in self.secrets {
-            script = script.binding(name, Binding::Secret(secret));
+            script = script.secret(name, secret);
         }
         for (name, url) in self.sql {
-            script = script.binding(name, Binding::Sql(SqlConfig::new(url)));
+            script = script.binding(name, SqlConfig::new(url));
         }
         let defaults = Limits::default();
         let script = script.fetch(self.fetch.into_config()?).limits(

@@ -11,7 +11,7 @@ use isopod_pool::js::fetch::{FetchConfig, NetPolicy, OwnServers};
 use isopod_pool::js::modules::{ImportMapText, MemoryModule};
 use isopod_pool::js::quotas::Quotas;
 use isopod_pool::js::sql::SqlConfig;
-use isopod_pool::js::{Binding, Limits, Script};
+use isopod_pool::js::{Limits, Script};
 use isopod_pool::{Options, Policy, Recycle};
 use url::Url;
 
@@ -66,16 +66,13 @@ fn with_main(
         builder = builder.root(root);
     }
     for (name, var) in &worker.vars {
-        builder = builder.binding(
-            name,
-            match var {
-                Var::Text(text) => Binding::Text(text.clone()),
-                Var::Json(value) => Binding::Json(value.clone()),
-            },
-        );
+        builder = match var {
+            Var::Text(text) => builder.text(name, text),
+            Var::Json(value) => builder.json(name, value.clone()),
+        };
     }
     for (name, secret) in &worker.secrets {
-        builder = builder.binding(name, Binding::Secret(secret.reveal().to_owned()));
+        builder = builder.secret(name, secret.reveal());
     }
     if let Some(name) = &worker.events.binding {
         builder = builder.binding(name, bridge.binding());
@@ -107,7 +104,7 @@ fn with_main(
             .database_len_max(limits.database_bytes_max)
             .sqlite_memory_max(limits.sqlite_memory_max)
             .idle_timeout(limits.idle_timeout);
-        builder = builder.binding(&database.binding, Binding::Sql(config));
+        builder = builder.binding(&database.binding, config);
     }
     let import_map = worker.import_map.as_deref().map(import_map).transpose()?;
     let source = worker.jsx.import_source.clone();

@@ -5,6 +5,7 @@
 //!
 //! An internal crate: depend on [`isopod`](https://docs.rs/isopod), which re-exports what programs use.
 
+pub mod bindings;
 mod coding;
 pub mod context;
 pub mod event;

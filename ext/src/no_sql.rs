@@ -3,4 +3,4 @@
 #[path = "sql/config.rs"]
 mod config;
 
-pub use self::config::{SqlBindings, SqlConfig};
+pub use self::config::SqlConfig;

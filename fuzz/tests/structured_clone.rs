@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::executor::block_on;
-use isopod_ext::publish::{Outgoing, Publish, Refused};
-use isopod_pool::js::{Binding, Data, Message, Pool, Script};
+use isopod_ext::publish::{Outgoing, Publish, PublishBinding, Refused};
+use isopod_pool::js::{Data, Message, Pool, Script};
 use isopod_pool::{Options, Outcome};
 
 use crate::engine::Target;
@@ -46,7 +46,7 @@ impl Arena {
         let pool = Pool::builder().threads(1).build().expect("a pool");
         let last = Last::default();
         let script = Script::builder("clone").source(SOURCE);
-        let script = script.binding("EVENTS", Binding::Events(Arc::new(last.clone())));
+        let script = script.binding("EVENTS", PublishBinding(Arc::new(last.clone())));
         pool.deploy("clone", script.build().expect("a script"), &Options::default())
             .expect("a pool that runs");
         Self { pool, last }

@@ -6,7 +6,7 @@
 #[doc(inline)]
 pub use isopod_ext::extensions;
 #[doc(inline)]
-pub use isopod_runtime::{Extend, Image, NewWorker, image};
+pub use isopod_runtime::{Extend, ExtendError, Image, NewWorker, image};
 
 /// Makes a snapshot, in a build script.
 #[doc(inline)]

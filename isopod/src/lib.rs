@@ -86,10 +86,12 @@ pub use isopod_runtime::files::{FileAccess, Grant};
 pub use isopod_runtime::quotas::Quotas;
 #[doc(inline)]
 pub use isopod_runtime::{
-    Binding, Command, Console, Limits, OsScheduling, Script, ScriptBuilder, ScriptError, WorkerThread, give_back_memory,
+    Command, Console, Limits, OsScheduling, Script, ScriptBuilder, ScriptError, WorkerThread, give_back_memory,
 };
 
 // Bindings, and what a script may reach.
+#[doc(inline)]
+pub use isopod_runtime::bindings::{self, Binding};
 #[doc(inline)]
 pub use isopod_runtime::fetch::{
     ConnectionOptions, FetchConfig, FetchLimits, NetPolicy, OwnServers, ResolveHost, Resolver, Rule, RuleError,
@@ -97,7 +99,7 @@ pub use isopod_runtime::fetch::{
 #[doc(inline)]
 pub use isopod_runtime::native::{Callback, CallbackError, Give, Given, NativeBinding, NativeError, NativeFunction};
 #[doc(inline)]
-pub use isopod_runtime::publish::{Outgoing, Publish, Refused};
+pub use isopod_runtime::publish::{Outgoing, Publish, PublishBinding, Refused};
 #[doc(inline)]
 pub use isopod_runtime::sql::SqlConfig;
 

@@ -2,6 +2,6 @@
 
 #[doc(no_inline)]
 pub use crate::{
-    Arguments, Binding, Body, Failure, Limits, Meta, NativeBinding, NativeError, NativeFunction, Options, Outcome,
-    Policy, Pool, Script, TaskItem, TaskRequest,
+    Arguments, Body, Failure, Limits, Meta, NativeBinding, NativeError, NativeFunction, Options, Outcome, Policy, Pool,
+    Script, SqlConfig, TaskItem, TaskRequest,
 };

@@ -20,11 +20,12 @@ mod worker;
 
 /// For extensions of one's own: the very version that this crate is built on.
 pub use deno_core;
+pub use isopod_ext::bindings::{self, NewWorker};
 pub use isopod_ext::{event, fetch, files, handlers, io, ledger, native, publish, quotas, sql, values};
 
-pub use self::extend::{Extend, Fabric, NewWorker};
+pub use self::extend::{Extend, ExtendError, WorkerTemplate};
 pub use self::image::Image;
 pub use self::limits::{Limits, MemoryMeter, OnStop, OsScheduling, Watchdog, give_back_memory, run_in_short_slices};
-pub use self::script::{Binding, Command, Console, Script, ScriptBuilder, ScriptError};
+pub use self::script::{Command, Console, Script, ScriptBuilder, ScriptError};
 pub use self::thread::WorkerThread;
 pub use self::worker::{BootOptions, Turn, Worker};

@@ -6,11 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use deno_core::url::Url;
+use isopod_ext::bindings::{Binding, Json, Secret, Text};
 use isopod_ext::fetch::FetchConfig;
 use isopod_ext::files::FileAccess;
-use isopod_ext::native::NativeBinding;
-use isopod_ext::publish::Publish;
-use isopod_ext::sql::SqlConfig;
 use serde_json::Value;
 
 use crate::Limits;
@@ -34,7 +32,7 @@ pub struct Script {
     pub(crate) name: Arc<str>,
     pub(crate) entry: Url,
     pub(crate) loader: Loader,
-    pub(crate) bindings: BTreeMap<String, Binding>,
+    pub(crate) bindings: BTreeMap<String, Arc<dyn Binding>>,
     pub(crate) limits: Limits,
     /// Whether its workers are watched.
     pub(crate) enforced: bool,
@@ -43,46 +41,6 @@ pub struct Script {
     pub(crate) command: Option<Command>,
     pub(crate) code_cache: CodeCache,
     pub(crate) module_cache: ModuleCache,
-}
-
-/// A capability placed in `env`.
-#[derive(Clone)]
-#[non_exhaustive]
-pub enum Binding {
-    /// A string.
-    Text(String),
-    /// A value, made afresh for each worker.
-    Json(Value),
-    /// A string that is never shown in logs or errors.
-    Secret(String),
-    /// A SQL database in the shape of D1.
-    Sql(SqlConfig),
-    /// A way to publish messages under topics: `env.EVENTS.publish("orders.created", order)`.
-    Events(Arc<dyn Publish>),
-    /// Rust functions as methods: `await env.SHOP.price("tea")`.
-    Native(NativeBinding),
-    /// What a script of an embedder's extension makes: see [`Extend`](crate::Extend).
-    Custom {
-        /// A lazily loaded script (`ext:shop/shop.js`), which gives an object with a function `make(name, options)`; what
-        /// that returns is the binding.
-        script: String,
-        /// The second argument of `make`.
-        options: Value,
-    },
-}
-
-impl fmt::Debug for Binding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text(text) => f.debug_tuple("Text").field(text).finish(),
-            Self::Json(value) => f.debug_tuple("Json").field(value).finish(),
-            Self::Secret(_) => f.write_str("Secret(…)"),
-            Self::Sql(_) => f.write_str("Sql(…)"),
-            Self::Events(_) => f.write_str("Events(…)"),
-            Self::Custom { script, .. } => f.debug_tuple("Custom").field(script).finish(),
-            Self::Native(functions) => f.debug_tuple("Native").field(&functions.keys()).finish(),
-        }
-    }
 }
 
 /// Where `console` goes.
@@ -129,12 +87,21 @@ pub enum ScriptError {
     /// Neither a file nor source text was given.
     #[error("the script {0:?} has no code: give it a file() or source()")]
     NoCode(String),
-    /// A binding's name cannot be a property of `env`, or is there twice.
+    /// Two bindings have the same name.
     #[error("duplicate binding {0:?}: each name in `env` must be unique")]
     DuplicateBinding(String),
-    /// A SQL binding, in a build without the feature `sql`.
-    #[error("the binding {0:?} is a SQL database, and this build has none; enable the feature `sql` of `isopod`")]
-    NoSql(String),
+    /// A binding that this build does not have.
+    #[error(
+        "the binding {name:?} ({kind}) needs the feature `{feature}` of `isopod`, which this build does not have; enable it"
+    )]
+    MissingFeature {
+        /// The binding's name.
+        name: String,
+        /// Its kind.
+        kind: &'static str,
+        /// The feature.
+        feature: &'static str,
+    },
     /// The name of a module in memory is no relative path.
     #[error("{0:?} cannot name a module: {1}; use a relative path such as ./util.js")]
     ModuleName(String, String),
@@ -183,6 +150,7 @@ impl fmt::Debug for Script {
         f.debug_struct("Script")
             .field("name", &self.name)
             .field("entry", &self.entry.as_str())
+            .field("bindings", &self.bindings)
             .finish_non_exhaustive()
     }
 }
@@ -199,7 +167,7 @@ type Change = Box<dyn FnOnce(LoaderOptions) -> LoaderOptions>;
 pub struct ScriptBuilder {
     name: String,
     source: Option<Source>,
-    bindings: Vec<(String, Binding)>,
+    bindings: Vec<(String, Arc<dyn Binding>)>,
     limits: Limits,
     enforced: bool,
     fetch: FetchConfig,
@@ -259,12 +227,34 @@ impl ScriptBuilder {
 
     /// A string in `env`.
     pub fn text(self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.binding(name, Binding::Text(value.into()))
+        self.binding(name, Text(value.into()))
     }
 
-    /// A capability in `env`.
-    pub fn binding(mut self, name: impl Into<String>, binding: Binding) -> Self {
-        self.bindings.push((name.into(), binding));
+    /// A value in `env`, made afresh for each worker.
+    pub fn json(self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.binding(name, Json(value.into()))
+    }
+
+    /// A string in `env` that is never shown in logs or errors.
+    pub fn secret(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.binding(name, Secret(value.into()))
+    }
+
+    /// A capability in `env`: a [`SqlConfig`](crate::sql::SqlConfig), Rust functions
+    /// ([`NativeBinding`](crate::native::NativeBinding)), or any other [`Binding`].
+    ///
+    /// ```
+    /// use isopod_runtime::Script;
+    /// use isopod_runtime::sql::SqlConfig;
+    ///
+    /// let script = Script::builder("shop")
+    ///     .source("export default { fetch: () => new Response('open') }")
+    ///     .binding("DB", SqlConfig::new("sqlite:shop.db"))
+    ///     .build()?;
+    /// # Ok::<(), isopod_runtime::ScriptError>(())
+    /// ```
+    pub fn binding(mut self, name: impl Into<String>, binding: impl Binding) -> Self {
+        self.bindings.push((name.into(), Arc::new(binding)));
         self
     }
 
@@ -331,14 +321,8 @@ impl ScriptBuilder {
         };
         let mut options = options;
         options.reach.withheld = self.withheld;
-        // A database of its own is a database, whoever else's are.
-        options
-            .reach
-            .withheld
-            .extend(self.bindings.iter().filter_map(|(_, binding)| match binding {
-                Binding::Sql(config) => database_file(&config.url),
-                _ => None,
-            }));
+        let of_bindings = self.bindings.iter().flat_map(|(_, binding)| binding.withheld());
+        options.reach.withheld.extend(of_bindings);
         let loader = Loader::new(match self.change {
             Some(change) => change(options),
             None => options,
@@ -346,8 +330,9 @@ impl ScriptBuilder {
         let entry = loader.resolve_entry(&entry)?;
         let mut bindings = BTreeMap::new();
         for (name, binding) in self.bindings {
-            if cfg!(not(feature = "sql")) && matches!(binding, Binding::Sql(_)) {
-                return Err(ScriptError::NoSql(name));
+            if let Some(feature) = binding.missing_feature() {
+                let kind = binding.kind();
+                return Err(ScriptError::MissingFeature { name, kind, feature });
             }
             if bindings.insert(name.clone(), binding).is_some() {
                 return Err(ScriptError::DuplicateBinding(name));
@@ -381,12 +366,4 @@ fn in_folder(root: PathBuf) -> LoaderOptions {
         ceiling: Some(ceiling),
         ..LoaderOptions::folder(root)
     }
-}
-
-/// The file of a SQLite database, by its URL.
-fn database_file(url: &str) -> Option<PathBuf> {
-    let path = url.strip_prefix("sqlite:")?;
-    let path = path.strip_prefix("//").unwrap_or(path);
-    let path = path.split('?').next().unwrap_or_default();
-    (!path.is_empty() && path != ":memory:").then(|| PathBuf::from(path))
 }

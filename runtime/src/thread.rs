@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use isopod_ext::io::{Io, IoOptions};
 
-use crate::{Fabric, Watchdog};
+use crate::{Watchdog, WorkerTemplate};
 
 /// The worker thread's own things: its I/O runtime, with the clients bound to it, and the watchdog it shares with the
 /// pool's other threads.
@@ -15,7 +15,7 @@ use crate::{Fabric, Watchdog};
 pub struct WorkerThread {
     pub(crate) io: Rc<Io>,
     pub(crate) watchdog: Arc<Watchdog>,
-    pub(crate) fabric: Fabric,
+    pub(crate) template: WorkerTemplate,
 }
 
 impl WorkerThread {
@@ -32,14 +32,14 @@ impl WorkerThread {
         Ok(Self {
             io: Rc::new(Io::start(io)?),
             watchdog,
-            fabric: Fabric::default(),
+            template: WorkerTemplate::default(),
         })
     }
 
-    /// Makes its workers of this.
+    /// Makes its workers from this template.
     #[must_use]
-    pub fn with_fabric(mut self, fabric: Fabric) -> Self {
-        self.fabric = fabric;
+    pub fn with_template(mut self, template: WorkerTemplate) -> Self {
+        self.template = template;
         self
     }
 }

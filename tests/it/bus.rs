@@ -22,13 +22,13 @@ pub(crate) fn runtime() -> Runtime {
 }
 
 /// A pool of one thread with this script as `s`.
-pub(crate) fn pool_of(source: &str, bindings: Vec<(&str, Binding)>) -> Pool {
+pub(crate) fn pool_of(source: &str, bindings: Vec<(&str, Arc<dyn Binding>)>) -> Pool {
     let pool = Pool::builder().threads(1).build().expect("a pool");
     deploy(&pool, "s", source, bindings);
     pool
 }
 
-pub(crate) fn deploy(pool: &Pool, name: &str, source: &str, bindings: Vec<(&str, Binding)>) {
+pub(crate) fn deploy(pool: &Pool, name: &str, source: &str, bindings: Vec<(&str, Arc<dyn Binding>)>) {
     let script = bindings
         .into_iter()
         .fold(Script::builder(name).source(source), |script, (name, binding)| {
@@ -66,11 +66,11 @@ impl Stage {
         source: &str,
         publishes: &[&str],
         to: &[&str],
-        mut bindings: Vec<(&str, Binding)>,
+        mut bindings: Vec<(&str, Arc<dyn Binding>)>,
         options: DeliverOptions,
     ) -> WorkerSubscription {
         let bridge = EventBridge::new(&self.bus, name, publishes).expect("patterns");
-        bindings.push(("EVENTS", bridge.binding()));
+        bindings.push(("EVENTS", Arc::new(bridge.binding())));
         deploy(&self.pool, name, source, bindings);
         bridge
             .subscribe(self.runtime.handle(), &self.pool, to, options)
@@ -102,7 +102,7 @@ fn json_of(subscription: &mut Subscription) -> Value {
 }
 
 /// `GATE.pass()`: waits until it is let pass.
-fn gate() -> (Arc<Semaphore>, Binding) {
+fn gate() -> (Arc<Semaphore>, Arc<dyn Binding>) {
     let gate = Arc::new(Semaphore::new(0));
     let kept = Arc::clone(&gate);
     let pass = NativeFunction::new(move |(): ()| {
@@ -112,7 +112,7 @@ fn gate() -> (Arc<Semaphore>, Binding) {
             Ok(())
         }
     });
-    (gate, Binding::Native(NativeBinding::from([("pass".to_owned(), pass)])))
+    (gate, Arc::new(NativeBinding::from([("pass".to_owned(), pass)])))
 }
 
 #[test]
@@ -386,7 +386,7 @@ fn a_script_that_outlives_its_bus_is_told_so() {
     let bridge = EventBridge::new(&bus, "s", &[">"]).expect("patterns");
     let source =
         "export class S { constructor(ctx, env) { this.env = env } say() { this.env.EVENTS.publish('a', 1) } }";
-    deploy(&pool, "s", source, vec![("EVENTS", bridge.binding())]);
+    deploy(&pool, "s", source, vec![("EVENTS", Arc::new(bridge.binding()))]);
     block_on(pool.call::<_, ()>("s#S", "say", ())).expect("published");
     drop(bus);
     let failure = block_on(pool.call::<_, ()>("s#S", "say", ())).expect_err("there is no bus");

@@ -32,7 +32,12 @@ impl Stage {
     }
 
     fn script(&self, name: &str, source: &str) {
-        deploy(&self.pool, name, source, vec![("RESULTS", self.results.binding())]);
+        deploy(
+            &self.pool,
+            name,
+            source,
+            vec![("RESULTS", Arc::new(self.results.binding()))],
+        );
     }
 }
 
@@ -243,7 +248,7 @@ fn a_circle_of_chains_messages_and_handlers_ends_at_its_depth_too() {
         "export default { async task(t, env, ctx) { await ctx.emit('echoed', 1) } };",
     );
     let say = "export default { task(t, env) { env.EVENTS.publish('go') } };";
-    deploy(&stage.pool, "say", say, vec![("EVENTS", events.binding())]);
+    deploy(&stage.pool, "say", say, vec![("EVENTS", Arc::new(events.binding()))]);
     let options = HandlerOptions {
         source: Source::native("relay"),
         ..HandlerOptions::default()

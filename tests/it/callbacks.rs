@@ -8,8 +8,7 @@ use futures::executor::block_on;
 use futures::future::join_all;
 use http_body_util::BodyExt as _;
 use isopod::{
-    Arguments, Binding, Body, Callback, CallbackError, Limits, NativeBinding, NativeFunction, Options, Outcome, Pool,
-    Script,
+    Arguments, Body, Callback, CallbackError, Limits, NativeBinding, NativeFunction, Options, Outcome, Pool, Script,
 };
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -21,7 +20,7 @@ fn pool_of<const N: usize>(source: &str, limits: Limits, functions: [(&str, Nati
     let script = Script::builder("s")
         .source(format!("import {{ env }} from 'isopod:workers';\n{source}"))
         .limits(limits)
-        .binding("N", Binding::Native(NativeBinding::from(named)));
+        .binding("N", NativeBinding::from(named));
     pool.deploy("s", script.build().expect("a script"), &Options::default())
         .expect("deployed");
     pool

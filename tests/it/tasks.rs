@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use futures::executor::block_on;
-use isopod::{Binding, Data, Message, Outcome, Outgoing, Publish, Refused, TaskItem, TaskRequest};
+use isopod::{Data, Message, Outcome, Outgoing, Publish, PublishBinding, Refused, TaskItem, TaskRequest};
 use serde_json::json;
 
 use crate::bus::pool_of;
@@ -141,7 +141,7 @@ fn a_message_is_handled_and_what_its_handler_publishes_is_one_deeper() {
         env.EVENTS.publish('refused', refused);
     }, async shout(x) { } };";
     let kept = Arc::new(Kept::default());
-    let pool = pool_of(source, vec![("EVENTS", Binding::Events(kept.clone()))]);
+    let pool = pool_of(source, vec![("EVENTS", Arc::new(PublishBinding(kept.clone())))]);
     block_on(pool.message("s", message("ignored", Data::Json(json!(1))))).expect("handled");
     block_on(pool.message("s", message("orders.created", Data::Json(json!({ "n": 1 }))))).expect("handled");
     let mut kept = kept.0.lock().expect("no panic");
@@ -168,7 +168,7 @@ fn what_the_structured_clone_algorithm_knows_goes_from_script_to_script() {
         this.env.EVENTS.publish('all', { map: new Map([['k', 'v']]), when: new Date(5), big: 2n ** 70n, self, list: [1, , 3] });
     } }";
     let kept = Arc::new(Kept::default());
-    let pool = pool_of(source, vec![("EVENTS", Binding::Events(kept.clone()))]);
+    let pool = pool_of(source, vec![("EVENTS", Arc::new(PublishBinding(kept.clone())))]);
     block_on(pool.call::<_, ()>("s#Sender", "send", ())).expect("sent");
     let data = kept.0.lock().expect("no panic").remove(0).data;
     block_on(pool.message("s", message("all", data))).expect("handled");

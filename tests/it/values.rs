@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 use crate::bus::pool_of;
 use crate::process::until;
 
-fn functions<const N: usize>(functions: [(&str, NativeFunction); N]) -> Binding {
+fn functions<const N: usize>(functions: [(&str, NativeFunction); N]) -> Arc<dyn Binding> {
     let named = functions.map(|(name, function)| (name.to_owned(), function));
-    Binding::Native(NativeBinding::from(named))
+    Arc::new(NativeBinding::from(named))
 }
 
 #[derive(Serialize, Deserialize, Debug, PartialEq, Clone)]

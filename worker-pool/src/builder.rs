@@ -29,6 +29,9 @@ pub enum BuildError {
         /// The value of `threads_max`.
         max: usize,
     },
+    /// The engine's own settings conflict.
+    #[error(transparent)]
+    Engine(Box<dyn std::error::Error + Send + Sync>),
     /// The supervisor thread cannot be spawned.
     #[error("cannot spawn the pool's supervisor thread; is there a limit on threads?")]
     Supervisor(#[source] std::io::Error),

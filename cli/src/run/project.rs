@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use isopod_runtime::modules::{ImportMapText, MemoryModule, source_extension};
-use isopod_runtime::{Binding, Script, ScriptBuilder};
+use isopod_runtime::{Script, ScriptBuilder};
 use url::Url;
 
 use super::watch::Watched;
@@ -49,13 +49,10 @@ impl ProjectArguments {
             builder = builder.root(root);
         }
         for (name, var) in settings.vars {
-            builder = builder.binding(
-                name,
-                match var {
-                    Var::Text(text) => Binding::Text(text),
-                    Var::Json(value) => Binding::Json(value),
-                },
-            );
+            builder = match var {
+                Var::Text(text) => builder.text(name, text),
+                Var::Json(value) => builder.json(name, value),
+            };
         }
         let import_map = self.import_map.as_ref().or(settings.import_map.as_ref());
         let import_map = import_map.map(|file| read_import_map(file)).transpose()?;

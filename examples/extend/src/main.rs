@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use deno_core::OpState;
 use deno_core::serde_json::json;
+use isopod::bindings::Custom;
 use isopod::extend::{Extend, NewWorker};
-use isopod::{Binding, Options, Pool, Script};
+use isopod::{Options, Pool, Script};
 
 struct Shop;
 
@@ -22,8 +23,11 @@ impl Extend for Shop {
         ));
     }
 
-    fn module(&self, specifier: &str) -> Option<Arc<str>> {
-        (specifier == "shop:prices").then(|| "export const price = { tea: 3, coffee: 5 };".into())
+    fn modules(&self) -> Vec<(String, Arc<str>)> {
+        vec![(
+            "shop:prices".to_owned(),
+            "export const price = { tea: 3, coffee: 5 };".into(),
+        )]
     }
 
     fn removed_globals(&self) -> Vec<String> {
@@ -51,13 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build()?;
     let script = Script::builder("shop")
         .source(SCRIPT)
-        .binding(
-            "STOCK",
-            Binding::Custom {
-                script: "ext:stock/stock.js".to_owned(),
-                options: json!({ "shop": "harbour" }),
-            },
-        )
+        .binding("STOCK", Custom::new("ext:stock/stock.js", json!({ "shop": "harbour" })))
         .build()?;
     pool.deploy("shop", script, &Options::default())?;
     for (item, count) in [("tea", 4), ("coffee", 2), ("tea", 7)] {

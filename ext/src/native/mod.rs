@@ -1,8 +1,8 @@
 //! Rust functions that scripts call: as methods of a binding (`await env.SHOP.price("tea")`), or handed over as arguments
 //! of a call.
 //!
-//! The runtime places [`Natives`] in the worker's `OpState`, and makes the methods with `ext:isopod_native/native.js`. A
-//! function's future runs on the thread's I/O runtime; values cross on the worker's thread.
+//! The runtime places [`Natives`] in the worker's `OpState`. A function's future runs on the thread's I/O runtime; values
+//! cross on the worker's thread.
 //!
 //! And the other way: functions that a script lends to Rust, as [`Callback`]s.
 
@@ -18,11 +18,13 @@ use std::rc::Rc;
 
 use deno_core::{CancelFuture, CancelHandle, OpState, ResourceId, ToV8, op2, serde_v8, v8};
 use deno_error::JsErrorBox;
+use serde_json::json;
 
 pub use self::callback::{Callback, CallbackError};
 pub use self::lending::{Callbacks, Due};
 pub(crate) use self::take_back::finish;
 pub use self::take_back::{lend_stream, let_go, take_back};
+use crate::bindings::{Binding, EnvValue, NewWorker};
 use crate::event::{Body, EventEnded, EventKey};
 use crate::io::Io;
 use crate::ledger::MemoryLedger;
@@ -32,8 +34,22 @@ use crate::values::{Events, Outgoing, RequestBody, ToScript};
 
 pub use crate::values::{Give, Given, NativeError, NativeFunction};
 
-/// The methods of one binding, by name.
+/// A binding whose methods are Rust functions, by name: `await env.SHOP.price("tea")`.
 pub type NativeBinding = BTreeMap<String, NativeFunction>;
+
+impl Binding for NativeBinding {
+    fn kind(&self) -> &'static str {
+        "native"
+    }
+
+    fn install(&self, _name: &str, _worker: &NewWorker<'_>, state: &mut OpState) -> EnvValue<'_> {
+        let natives = state.borrow_mut::<Natives>();
+        let methods = self
+            .iter()
+            .map(|(method, function)| (method, natives.add(function.clone())));
+        EnvValue::made("ext:isopod_native/native.js", &json!(methods.collect::<Vec<_>>()))
+    }
+}
 
 /// The functions that a worker's script can call, each under a number.
 #[derive(Default)]

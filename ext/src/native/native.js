@@ -90,7 +90,7 @@ function nativeFunction(number) {
 }
 
 /** A binding whose methods are Rust functions: `[name, number]` each. */
-function nativeBinding(methods) {
+function make(_name, methods) {
   const binding = { __proto__: null };
   for (const { 0: name, 1: number } of new SafeArrayIterator(methods)) {
     binding[name] = nativeFunction(number);
@@ -130,5 +130,5 @@ function callBack(event, call, callback, args, others) {
   }
 }
 
-return { callBack, nativeBinding, nativeFunction };
+return { callBack, make, nativeFunction };
 })();

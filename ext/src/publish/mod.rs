@@ -1,16 +1,15 @@
 //! `env.EVENTS`: publishing messages under topics. Where they go is the host's: it hands a [`Publish`] to each script that
 //! may publish, and sees who published what.
-//!
-//! The runtime places [`PublishBindings`] in the worker's `OpState`, and makes `new EventBus(name)` of
-//! `ext:isopod_publish/publish.js` for each.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use deno_core::{OpState, op2, v8};
+use serde_json::Value;
 
+use crate::bindings::{Binding, EnvValue, Installed, NewWorker};
 use crate::event::{Data, EventKey};
 use crate::handlers::plain_data;
 use crate::quotas::{QuotaError, Usage};
@@ -46,8 +45,26 @@ pub struct Outgoing {
 #[error("{0}")]
 pub struct Refused(pub String);
 
-/// A worker's bindings for publishing, by name.
-pub struct PublishBindings(pub BTreeMap<String, Arc<dyn Publish>>);
+/// A binding to publish messages by: `env.EVENTS.publish("orders.created", order)`.
+#[derive(Clone)]
+pub struct PublishBinding(pub Arc<dyn Publish>);
+
+impl fmt::Debug for PublishBinding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PublishBinding(…)")
+    }
+}
+
+impl Binding for PublishBinding {
+    fn kind(&self) -> &'static str {
+        "events"
+    }
+
+    fn install(&self, name: &str, _worker: &NewWorker<'_>, state: &mut OpState) -> EnvValue<'_> {
+        Installed::put(state, name, self.clone());
+        EnvValue::made("ext:isopod_publish/publish.js", &Value::Null)
+    }
+}
 
 /// Why `publish()` failed.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
@@ -100,10 +117,7 @@ fn op_isopod_publish<'s>(
     Usage::of_isolate(scope).check_message(data.len())?;
     let (publisher, origin) = {
         let state = state.borrow();
-        let publisher = state
-            .try_borrow::<PublishBindings>()
-            .and_then(|bindings| bindings.0.get(&binding))
-            .cloned();
+        let publisher = Installed::<PublishBinding>::get(&state, &binding).cloned();
         let origin = state.borrow::<Rc<RefCell<Events>>>().borrow().origin(event);
         (publisher.ok_or(PublishError::NoBinding(binding))?, origin)
     };
@@ -113,7 +127,7 @@ fn op_isopod_publish<'s>(
         depth: origin.depth,
         cause: origin.message,
     };
-    unwind::catch(|| publisher.publish(message))??;
+    unwind::catch(|| publisher.0.publish(message))??;
     Ok(())
 }
 

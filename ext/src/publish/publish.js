@@ -31,5 +31,5 @@ class EventBus {
   }
 }
 
-return { EventBus };
+return { make: (name) => new EventBus(name) };
 })();

@@ -1,8 +1,13 @@
-//! What the runtime tells the SQL bindings of a worker.
+//! A SQL binding: its database and its limits.
 
-use std::collections::HashMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
+
+use deno_core::OpState;
+use serde_json::Value;
+
+use crate::bindings::{Binding, EnvValue, Installed, NewWorker};
 
 /// One SQL binding: where its database is, and what a worker may ask of it.
 ///
@@ -97,14 +102,33 @@ impl SqlConfig {
         }
     }
 
-    /// Lowers [`SqlConfig::cpu`] to the CPU time that an event may use.
-    #[must_use]
-    pub fn cpu_at_most(mut self, cpu: Duration) -> Self {
-        self.cpu = self.cpu.min(cpu);
-        self
+    /// The file of a SQLite database.
+    fn file(&self) -> Option<PathBuf> {
+        let path = self.url.strip_prefix("sqlite:")?;
+        let path = path.strip_prefix("//").unwrap_or(path);
+        // What follows a question mark is for SQLite.
+        let path = path.split('?').next().unwrap_or_default();
+        (!path.is_empty() && path != ":memory:").then(|| PathBuf::from(path))
     }
 }
 
-/// The SQL bindings of a worker by name. The runtime places it in the worker's `OpState`.
-#[derive(Clone, Debug, Default)]
-pub struct SqlBindings(pub HashMap<String, SqlConfig>);
+impl Binding for SqlConfig {
+    fn kind(&self) -> &'static str {
+        "SQL"
+    }
+
+    fn install(&self, name: &str, worker: &NewWorker<'_>, state: &mut OpState) -> EnvValue<'_> {
+        let mut config = self.clone();
+        config.cpu = config.cpu.min(worker.cpu);
+        Installed::put(state, name, config);
+        EnvValue::made("ext:isopod_sql/sql.js", &Value::Null)
+    }
+
+    fn missing_feature(&self) -> Option<&'static str> {
+        cfg!(not(feature = "sql")).then_some("sql")
+    }
+
+    fn withheld(&self) -> Vec<PathBuf> {
+        self.file().into_iter().collect()
+    }
+}

@@ -1,8 +1,7 @@
 //! `env.DB`: a SQL binding in the shape of Workers' D1, on SQLite by default and PostgreSQL by URL.
 //!
-//! The runtime places an `Rc<Io>` and [`SqlBindings`] in the worker's `OpState`, and makes `new D1Database(name)` of
-//! `ext:isopod_sql/sql.js` for each. Statements are checked ([`StatementError`] says what is refused and why), then run on a
-//! pool of the thread, on its I/O runtime.
+//! [`SqlConfig`] is the binding. Statements are checked ([`StatementError`] says what is refused and why), then run on a
+//! pool of the thread, on its I/O runtime: the `Rc<Io>` that the runtime places in the worker's `OpState`.
 
 mod call;
 mod config;
@@ -30,6 +29,7 @@ use deno_core::{CancelFuture, CancelHandle, OpState, op2};
 use self::call::{Mode, Payer};
 use self::service::SqlService;
 use self::value::{Param, ResultSet};
+use crate::bindings::Installed;
 use crate::event::{CpuMeter, EventEnded, EventKey};
 use crate::io::Io;
 use crate::quotas::{QuotaError, Usage};
@@ -37,7 +37,7 @@ use crate::unwind;
 use crate::values::Events;
 
 pub use self::call::SqlError;
-pub use self::config::{SqlBindings, SqlConfig};
+pub use self::config::SqlConfig;
 pub use self::statement::StatementError;
 
 deno_core::extension!(
@@ -142,10 +142,7 @@ fn begin(state: &OpState, event: EventKey, ended: &Rc<CancelHandle>) -> Result<C
 }
 
 fn service(state: &OpState, binding: String, payer: Payer) -> Result<SqlService, SqlOpError> {
-    let config = state
-        .try_borrow::<SqlBindings>()
-        .and_then(|bindings| bindings.0.get(&binding))
-        .cloned();
+    let config = Installed::<SqlConfig>::get(state, &binding).cloned();
     let config = config.ok_or(SqlOpError::NoBinding(binding))?;
     let io = state.try_borrow::<Rc<Io>>().ok_or(SqlOpError::NoIo)?.clone();
     Ok(SqlService::new(io, config, payer)?)

@@ -274,5 +274,5 @@ class D1Database {
   }
 }
 
-return { D1Database, D1DatabaseSession, D1PreparedStatement };
+return { D1Database, make: (name) => new D1Database(name) };
 })();

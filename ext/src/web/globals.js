@@ -65,9 +65,7 @@ const lazyUrlPattern = lazyInterface("URLPattern", "ext:deno_web/01_urlpattern.j
 const lazyFileReader = lazyInterface("FileReader", "ext:deno_web/10_filereader.js");
 const lazyEventSource = lazyInterface("EventSource", "ext:deno_fetch/27_eventsource.js");
 const lazyFixedLength = lazy("ext:isopod_fetch/fixed_length.js");
-const lazySql = lazy("ext:isopod_sql/sql.js");
 const lazySoftLimit = lazy("ext:isopod_handlers/soft_limit.js");
-const lazyEvents = lazy("ext:isopod_publish/publish.js");
 const lazyNative = lazy("ext:isopod_native/native.js");
 
 // ---- errors that ops raise by name
@@ -236,31 +234,10 @@ core.setHandledPromiseRejectionHandler((promise, reason) => {
 // ---- starting a worker
 
 const fillEnv = (function fillEnv(env, bindings) {
-  for (const binding of new SafeArrayIterator(bindings)) {
-    let value;
-    switch (binding.type) {
-      case "text":
-        value = binding.value;
-        break;
-      case "json":
-        value = JSONParse(binding.value);
-        break;
-      case "sql":
-        value = new (lazySql().D1Database)(binding.name);
-        break;
-      case "events":
-        value = new (lazyEvents().EventBus)(binding.name);
-        break;
-      case "native":
-        value = lazyNative().nativeBinding(binding.methods);
-        break;
-      case "custom":
-        value = core.loadExtScript(binding.maker).make(binding.name, JSONParse(binding.value));
-        break;
-      default:
-        throw new TypeError(`unknown binding type: ${binding.type}`);
-    }
-    ObjectDefineProperty(env, binding.name, {
+  for (const { 0: name, 1: { text, isJson, script } } of new SafeArrayIterator(bindings)) {
+    let value = isJson ? JSONParse(text) : text;
+    if (script !== null) value = core.loadExtScript(script).make(name, value);
+    ObjectDefineProperty(env, name, {
       __proto__: null,
       value,
       enumerable: true,

@@ -1,12 +1,12 @@
-use std::collections::HashMap;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::time::Duration;
 
+use isopod_ext::bindings::Installed;
 use isopod_ext::io::Io;
-use isopod_ext::sql::{SqlBindings, SqlConfig};
+use isopod_ext::sql::SqlConfig;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -114,10 +114,10 @@ fn script(config: &SqlConfig, body: &str) -> Value {
 }
 
 fn script_on(io: &Rc<Io>, config: &SqlConfig, body: &str) -> Value {
-    let bindings = SqlBindings(HashMap::from([("DB".to_owned(), config.clone())]));
+    let config = config.clone();
     run(
         io,
-        move |state| state.put(bindings),
+        move |state| Installed::put(state, "DB", config),
         &format!("const DB = new D1Database('DB'); {body}"),
     )
 }

@@ -1,9 +1,9 @@
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use isopod_ext::bindings::Installed;
 use isopod_ext::io::Io;
-use isopod_ext::sql::{SqlBindings, SqlConfig};
+use isopod_ext::sql::SqlConfig;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -14,10 +14,10 @@ pub(crate) fn file(folder: &TempDir) -> SqlConfig {
 }
 
 pub(crate) fn script(io: &Rc<Io>, config: &SqlConfig, body: &str) -> Value {
-    let bindings = SqlBindings(HashMap::from([("DB".to_owned(), config.clone())]));
+    let config = config.clone();
     run(
         io,
-        move |state| state.put(bindings),
+        move |state| Installed::put(state, "DB", config),
         &format!("const DB = new D1Database('DB'); {body}"),
     )
 }

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use isopod_pool::js::publish::Publish;
-use isopod_pool::js::{Binding, Pool};
+use isopod_pool::js::Pool;
+use isopod_pool::js::publish::{Publish, PublishBinding};
 use tokio::runtime::Handle;
 
 use super::deliver::{DeliverOptions, WorkerSubscription};
@@ -40,8 +40,8 @@ impl EventBridge {
     /// Returns a binding with `publish(topic, data, transfer?)`, usually called `EVENTS`. A message published while another
     /// is handled is one level deeper. A refused message is an error with its reason.
     #[must_use]
-    pub fn binding(&self) -> Binding {
-        Binding::Events(Arc::clone(&self.place) as Arc<dyn Publish>)
+    pub fn binding(&self) -> PublishBinding {
+        PublishBinding(Arc::clone(&self.place) as Arc<dyn Publish>)
     }
 
     /// Hands the script's `message` handler each message that one of these patterns selects, from now on, from a task on

@@ -1,6 +1,5 @@
 //! Results as a script reads them: by a binding, and only when it asks.
 
-use isopod_pool::js::Binding;
 use isopod_pool::js::native::{NativeBinding, NativeError, NativeFunction};
 use isopod_pool::js::values::ToJsBuffer;
 use serde::Serialize;
@@ -21,7 +20,7 @@ impl Results {
     /// reference is the data of a message under `results.…`, or the payload of a chained task. Bytes are a `Uint8Array`. An
     /// expired result is a `NotFoundError`.
     #[must_use]
-    pub fn binding(&self) -> Binding {
+    pub fn binding(&self) -> NativeBinding {
         let results = self.clone();
         let read = NativeFunction::new(move |(reference,): (ResultRef,)| {
             let results = results.clone();
@@ -35,6 +34,6 @@ impl Results {
                 })
             }
         });
-        Binding::Native(NativeBinding::from([("read".to_owned(), read)]))
+        NativeBinding::from([("read".to_owned(), read)])
     }
 }

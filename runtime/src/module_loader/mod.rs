@@ -19,14 +19,12 @@ use deno_core::{
 };
 use deno_error::JsErrorBox;
 
+use crate::extend::BUILTIN;
 use crate::modules::{Module, ModuleCode, ModuleError, ModuleKind, RequestedType, code_frame, is_data};
-use crate::{Extend, Script};
+use crate::{Script, WorkerTemplate};
 
 pub(crate) use self::code_cache::CodeCache;
 pub(crate) use self::module_cache::ModuleCache;
-
-/// Modules that are in the snapshot, and so need not be loaded.
-const BUILTIN: [&str; 4] = ["isopod:fs", "isopod:process", "isopod:workers", "cloudflare:workers"];
 
 /// Marks the import by which a `.wasm` module gets at its own bytes.
 const WASM_BYTES: &str = "isopod-bytes";
@@ -34,7 +32,7 @@ const WASM_BYTES: &str = "isopod-bytes";
 pub(crate) struct ScriptLoader {
     script: Arc<Script>,
     /// What the embedder adds, modules among it.
-    extend: Option<Arc<dyn Extend>>,
+    template: WorkerTemplate,
     /// Of each module with code: the source as it was written, and the way back to it.
     originals: RefCell<HashMap<String, Original>>,
     /// Whether V8 had to compile a module whose code is worth keeping.
@@ -48,10 +46,10 @@ struct Original {
 }
 
 impl ScriptLoader {
-    pub(crate) fn new(script: Arc<Script>, extend: Option<Arc<dyn Extend>>) -> Rc<Self> {
+    pub(crate) fn new(script: Arc<Script>, template: WorkerTemplate) -> Rc<Self> {
         Rc::new(Self {
             script,
-            extend,
+            template,
             originals: RefCell::default(),
             compiled_anew: Cell::new(false),
         })
@@ -66,11 +64,6 @@ impl ScriptLoader {
     pub(crate) fn code_frame(&self, file: &str, line: u32, column: u32) -> Option<String> {
         let originals = self.originals.borrow();
         Some(code_frame(&originals.get(file)?.text, line, column, 1))
-    }
-
-    /// A module of the embedder's.
-    fn added_module(&self, specifier: &str) -> Option<Arc<str>> {
-        self.extend.as_ref()?.module(specifier)
     }
 
     /// Whether `import()` may read this as text or bytes: a script that computes names could look for what others left.
@@ -203,10 +196,7 @@ fn javascript(code: String) -> ModuleSourceCode {
 
 impl ModuleLoader for ScriptLoader {
     fn resolve(&self, specifier: &str, referrer: &str, _kind: ResolutionKind) -> Result<ModuleSpecifier, JsErrorBox> {
-        if BUILTIN.contains(&specifier) {
-            return Url::parse(specifier).map_err(|error| JsErrorBox::type_error(error.to_string()));
-        }
-        if self.added_module(specifier).is_some() {
+        if BUILTIN.contains(&specifier) || self.template.module(specifier).is_some() {
             return Url::parse(specifier).map_err(|error| JsErrorBox::type_error(error.to_string()));
         }
         let entry = &self.script.entry;
@@ -239,7 +229,7 @@ impl ModuleLoader for ScriptLoader {
         referrer: Option<&ModuleLoadReferrer>,
         options: ModuleLoadOptions,
     ) -> ModuleLoadResponse {
-        if let Some(source) = self.added_module(specifier.as_str()) {
+        if let Some(source) = self.template.module(specifier.as_str()) {
             let code = javascript(source.to_string());
             return ModuleLoadResponse::Sync(Ok(ModuleSource::new(ModuleType::JavaScript, code, specifier, None)));
         }

@@ -11,20 +11,19 @@ use std::time::Instant;
 
 use deno_core::error::{CoreError, CoreErrorKind};
 use deno_core::{JsRuntime, ModuleId, PollEventLoopOptions, RuntimeOptions, serde_v8, v8};
+use isopod_ext::bindings::{EnvValue, NewWorker};
 use isopod_ext::handlers::{CodeFrames, Events, Fault, FaultKind};
 use isopod_ext::ledger::MemoryLedger;
 use isopod_ext::native::{Callbacks, Natives};
 use isopod_ext::process::{Exit, ProcessAccess};
-use isopod_ext::publish::PublishBindings;
 use isopod_ext::quotas::Usage;
-use isopod_ext::sql::SqlBindings;
 use serde::Serialize;
 
 use super::entry_points::JsEntryPoints;
 use super::{Worker, console, traces};
 use crate::limits::{Ended, Gauge, Limit, Sampler, capped_allocator};
 use crate::module_loader::ScriptLoader;
-use crate::{Binding, Console, Fabric, MemoryMeter, NewWorker, OnStop, Script, WorkerThread};
+use crate::{Console, MemoryMeter, OnStop, Script, WorkerThread};
 
 /// The value of `navigator.userAgent`. Libraries look for the start that Workers have (Hono's `env(c)` finds the bindings by
 /// it); the rest says which runtime it is.
@@ -47,24 +46,14 @@ struct StartArguments<'a> {
     user_agent: &'a str,
     colors: bool,
     error_colors: bool,
-    bindings: Vec<JsBinding<'a>>,
+    /// By name, in the order of `env`.
+    bindings: Vec<(&'a str, EnvValue<'a>)>,
     removed_globals: Vec<String>,
     command: bool,
     /// Whether there are ops that are not in the snapshot.
     adds_ops: bool,
     args: &'a [String],
     env: &'a BTreeMap<String, String>,
-}
-
-#[derive(Serialize)]
-struct JsBinding<'a> {
-    name: &'a str,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    value: Option<String>,
-    methods: Vec<(&'a str, u32)>,
-    /// The script that makes it.
-    maker: Option<&'a str>,
 }
 
 impl Worker {
@@ -83,10 +72,11 @@ impl Worker {
 
     fn new(thread: &WorkerThread, script: &Arc<Script>, options: BootOptions) -> Result<Self, Fault> {
         let limits = &script.limits;
-        let Fabric { image, extend } = &thread.fabric;
-        let loader = ScriptLoader::new(script.clone(), extend.clone());
+        let template = &thread.template;
+        let image = template.image();
+        let loader = ScriptLoader::new(script.clone(), template.clone());
         let mut extensions = (image.extensions)();
-        let not_in_snapshot: Vec<_> = extend.iter().flat_map(|extend| extend.extensions()).collect();
+        let not_in_snapshot: Vec<_> = template.extends().flat_map(|extend| extend.extensions()).collect();
         let has_all_ops = not_in_snapshot.is_empty();
         extensions.extend(not_in_snapshot);
         let memory_bytes = limits.enforced_memory_bytes();
@@ -133,7 +123,7 @@ impl Worker {
             inspected: script.command.is_some(),
         };
         let exit = Rc::new(Exit::new(runtime.v8_isolate().thread_safe_handle()));
-        let bound;
+        let mut bound = Vec::with_capacity(script.bindings.len());
         {
             let state = runtime.op_state();
             let mut state = state.borrow_mut();
@@ -143,43 +133,21 @@ impl Worker {
             state.put(thread.io.clone());
             Usage::new(limits.quotas.clone(), meter.ledger().clone()).install(&mut state);
             state.put(script.fetch.clone());
-            state.put(SqlBindings(
-                script
-                    .bindings
-                    .iter()
-                    .filter_map(|(name, binding)| match binding {
-                        Binding::Sql(config) => Some((name.clone(), config.clone().cpu_at_most(limits.cpu))),
-                        _ => None,
-                    })
-                    .collect(),
-            ));
-            let mut natives = Natives::default();
-            bound = bindings(script, &mut natives);
-            state.put(natives);
+            state.put(Natives::default());
             state.put(Callbacks::default());
-            state.put(PublishBindings(
-                script
-                    .bindings
-                    .iter()
-                    .filter_map(|(name, binding)| match binding {
-                        Binding::Events(publisher) => Some((name.clone(), publisher.clone())),
-                        _ => None,
-                    })
-                    .collect(),
-            ));
             if let Some(command) = &script.command {
                 state.put(ProcessAccess::new(exit));
                 state.put(command.files.clone());
             }
-            if let Some(extend) = extend {
-                let worker = NewWorker {
-                    script: &script.name,
-                    number: options.worker,
-                };
+            let worker = NewWorker::new(&script.name, options.worker, limits.cpu);
+            for (name, binding) in &script.bindings {
+                bound.push((name.as_str(), binding.install(name, &worker, &mut state)));
+            }
+            for extend in template.extends() {
                 extend.prepare(&worker, &mut state);
             }
         }
-        let removed = extend.iter().flat_map(|extend| extend.removed_globals()).collect();
+        let removed = template.extends().flat_map(|extend| extend.removed_globals()).collect();
         let js = start(&mut runtime, script, bound, removed, !has_all_ops)?;
         Ok(Self {
             watch,
@@ -328,7 +296,7 @@ impl Worker {
 fn start(
     runtime: &mut JsRuntime,
     script: &Script,
-    bindings: Vec<JsBinding<'_>>,
+    bindings: Vec<(&str, EnvValue<'_>)>,
     removed_globals: Vec<String>,
     adds_ops: bool,
 ) -> Result<JsEntryPoints, Fault> {
@@ -369,39 +337,6 @@ fn start(
         });
     }
     Ok(js)
-}
-
-/// What `env` is made of. The functions of native bindings are put among those that the script can call.
-fn bindings<'a>(script: &'a Script, natives: &mut Natives) -> Vec<JsBinding<'a>> {
-    let one = |(name, binding): (&'a String, &'a Binding)| {
-        let (kind, value) = match binding {
-            Binding::Text(text) | Binding::Secret(text) => ("text", Some(text.clone())),
-            Binding::Json(value) => ("json", Some(value.to_string())),
-            Binding::Sql(_) => ("sql", None),
-            Binding::Events(_) => ("events", None),
-            Binding::Native(_) => ("native", None),
-            Binding::Custom { options, .. } => ("custom", Some(options.to_string())),
-        };
-        let maker = match binding {
-            Binding::Custom { script, .. } => Some(script.as_str()),
-            _ => None,
-        };
-        let methods = match binding {
-            Binding::Native(functions) => functions
-                .iter()
-                .map(|(method, function)| (method.as_str(), natives.add(function.clone())))
-                .collect(),
-            _ => Vec::new(),
-        };
-        JsBinding {
-            name,
-            kind,
-            value,
-            methods,
-            maker,
-        }
-    };
-    script.bindings.iter().map(one).collect()
 }
 
 fn fault(error: &CoreError, frames: Option<&CodeFrames>) -> Fault {

@@ -10,7 +10,7 @@ use isopod_runtime::handlers::{Body, Event, EventKind, Fault};
 use isopod_runtime::io::IoOptions;
 use isopod_runtime::values::IntoArguments;
 use isopod_runtime::{
-    BootOptions, Fabric, OsScheduling, Script, ScriptBuilder, Watchdog, Worker, WorkerThread, platform,
+    BootOptions, OsScheduling, Script, ScriptBuilder, Watchdog, Worker, WorkerTemplate, WorkerThread, platform,
 };
 use serde_json::Value;
 
@@ -146,11 +146,11 @@ fn call_with(script: Arc<Script>, function: &str, arguments: Vec<Value>) -> Resu
 }
 
 /// Calls a function of a script twice in one worker, and gives what it gave.
-pub(crate) fn twice_on(fabric: Fabric, script: ScriptBuilder, function: &str) -> [Value; 2] {
+pub(crate) fn twice_on(template: WorkerTemplate, script: ScriptBuilder, function: &str) -> [Value; 2] {
     let script = Arc::new(script.build().unwrap());
     let function = function.to_owned();
     on_worker_thread(move |thread| async move {
-        let thread = thread.with_fabric(fabric);
+        let thread = thread.with_template(template);
         let mut worker = Worker::boot(&thread, &script, BootOptions::default()).await.unwrap();
         let mut given = [Value::Null, Value::Null];
         for place in &mut given {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::common::{call, fetch, get, on_worker_thread, script};
 use futures::FutureExt;
 use isopod_runtime::handlers::{Body, FaultKind};
-use isopod_runtime::{Binding, BootOptions, Script, Worker};
+use isopod_runtime::{BootOptions, Script, Worker};
 use serde_json::json;
 
 #[test]
@@ -43,7 +43,7 @@ fn a_script_without_a_default_export_has_its_bindings_as_globals() {
             .source(source)
             .text("GREETING", "hello")
             .text("URL", "not the class")
-            .binding("LIMITS", Binding::Json(json!({ "items": 3 })))
+            .json("LIMITS", json!({ "items": 3 }))
     };
     assert_eq!(fetch(script(listener), get("/")).unwrap().1, "hello URL 3");
     let module = "const seen = typeof GREETING; export default { fetch: () => new Response(seen) }";

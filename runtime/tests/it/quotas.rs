@@ -8,7 +8,7 @@ use isopod_runtime::deno_core::OpState;
 use isopod_runtime::fetch::{FetchConfig, NetPolicy};
 use isopod_runtime::handlers::FaultKind;
 use isopod_runtime::quotas::Quotas;
-use isopod_runtime::{Extend, Fabric, Limits, NewWorker, ScriptBuilder};
+use isopod_runtime::{Extend, Image, Limits, NewWorker, ScriptBuilder, WorkerTemplate};
 use serde_json::{Value, json};
 
 use crate::common::{call, fetch, get, script, twice_on};
@@ -80,7 +80,7 @@ fn an_event_makes_as_many_requests_as_it_may_and_the_next_one_has_its_own() {
     let policy = NetPolicy::default().allow_private(true);
     let script = limited(&source, quotas).fetch(FetchConfig::default().policy(Arc::new(policy)));
     let each = json!(["TypeError", "TypeError", "TypeError", exceeded("subrequests")]);
-    assert_eq!(twice_on(Fabric::default(), script, "f"), [each.clone(), each]);
+    assert_eq!(twice_on(WorkerTemplate::default(), script, "f"), [each.clone(), each]);
 }
 
 /// Puts what scripts log into a list.
@@ -97,13 +97,10 @@ impl Extend for Listen {
 #[test]
 fn an_event_logs_as_much_as_it_may_and_is_told_once_that_the_rest_is_dropped() {
     let lines = Arc::new(Mutex::new(Vec::new()));
-    let fabric = Fabric {
-        extend: Some(Arc::new(Listen(lines.clone()))),
-        ..Fabric::default()
-    };
+    let template = WorkerTemplate::new(Image::stock(), vec![Arc::new(Listen(lines.clone()))]).unwrap();
     let quotas = Quotas::default().log_lines(2);
     let source = "export const f = () => { for (let i = 0; i < 1000; i++) console.log(i); return null; }";
-    twice_on(fabric, limited(source, quotas), "f");
+    twice_on(template, limited(source, quotas), "f");
     let lines = lines.lock().unwrap();
     assert_eq!(lines.len(), 6, "{lines:?}");
     assert_eq!(lines[..2], ["0", "1"]);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use isopod_runtime::{Extend, Fabric, Image, OsScheduling};
+use isopod_runtime::{Extend, Image, OsScheduling, WorkerTemplate};
 
 use super::engine::JsEngine;
 use super::pool::Pool;
@@ -30,7 +30,8 @@ pub struct PoolBuilder {
     base: Base,
     io_threads: usize,
     scheduling: OsScheduling,
-    fabric: Fabric,
+    image: Image,
+    extends: Vec<Arc<dyn Extend>>,
 }
 
 impl Pool {
@@ -40,7 +41,8 @@ impl Pool {
             base: Base::default(),
             io_threads: 2,
             scheduling: OsScheduling::default(),
-            fabric: Fabric::default(),
+            image: Image::default(),
+            extends: Vec::new(),
         }
     }
 }
@@ -60,24 +62,28 @@ impl PoolBuilder {
         self
     }
 
-    /// Adds ops, JavaScript, bindings and modules to the pool's workers, and removes globals from them.
+    /// Adds ops, JavaScript, bindings and modules to the pool's workers, and removes globals from them. May be called several
+    /// times: extensions are listed, and prepare workers, in the order of the calls. Two extensions or two modules with the
+    /// same name are an error of [`PoolBuilder::build`].
     pub fn extend(mut self, extend: impl Extend) -> Self {
-        self.fabric.extend = Some(Arc::new(extend));
+        self.extends.push(Arc::new(extend));
         self
     }
 
     /// Sets the snapshot that isolates start from. Default: [`Image::stock`].
     pub const fn image(mut self, image: Image) -> Self {
-        self.fabric.image = image;
+        self.image = image;
         self
     }
 
     /// Builds the pool. Does not block: threads and workers start in the background.
     ///
     /// # Errors
-    /// Conflicting settings, or no thread can be spawned.
+    /// Conflicting settings or extensions, or no thread can be spawned.
     pub fn build(self) -> Result<Pool, BuildError> {
-        let engine = JsEngine::new(self.io_threads, self.scheduling, self.fabric);
+        let template = WorkerTemplate::new(self.image, self.extends);
+        let template = template.map_err(|error| BuildError::Engine(error.into()))?;
+        let engine = JsEngine::new(self.io_threads, self.scheduling, template);
         let core = CoreBuilder::with(engine, self.base).build()?;
         Ok(Pool { core })
     }

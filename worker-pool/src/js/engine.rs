@@ -11,7 +11,7 @@ use isopod_outcome::{Failure, Outcome};
 use isopod_runtime::handlers::{Event as JsEvent, EventKey, Fault};
 use isopod_runtime::io::IoOptions;
 use isopod_runtime::{
-    BootOptions, Fabric, OnStop, OsScheduling, Script, Watchdog, WorkerThread, platform, run_in_short_slices,
+    BootOptions, OnStop, OsScheduling, Script, Watchdog, WorkerTemplate, WorkerThread, platform, run_in_short_slices,
 };
 
 use crate::engine::{BootContext, BootError, Engine, Event, SlotId, ThreadError, Turn, Worker};
@@ -20,18 +20,18 @@ use crate::engine::{BootContext, BootError, Engine, Event, SlotId, ThreadError, 
 pub struct JsEngine {
     io_threads: usize,
     scheduling: OsScheduling,
-    fabric: Fabric,
+    template: WorkerTemplate,
     /// Started by the first worker thread, so that creating an engine cannot fail.
     watchdog: Mutex<Option<Arc<Watchdog>>>,
 }
 
 impl JsEngine {
-    /// An engine whose threads have I/O runtimes of this many threads each, and whose workers are made of this.
-    pub(super) fn new(io_threads: usize, scheduling: OsScheduling, fabric: Fabric) -> Self {
+    /// An engine whose threads have I/O runtimes of this many threads each, and whose workers are made from this template.
+    pub(super) fn new(io_threads: usize, scheduling: OsScheduling, template: WorkerTemplate) -> Self {
         Self {
             io_threads,
             scheduling,
-            fabric,
+            template,
             watchdog: Mutex::new(None),
         }
     }
@@ -63,7 +63,7 @@ impl Engine for JsEngine {
         let thread = self
             .watchdog()
             .and_then(|watchdog| WorkerThread::start(options, watchdog));
-        let thread = thread.map(|thread| thread.with_fabric(self.fabric.clone()));
+        let thread = thread.map(|thread| thread.with_template(self.template.clone()));
         thread.map_err(|error| ThreadError {
             message: "cannot create an I/O runtime: is there a limit on threads or descriptors?".to_owned(),
             source: Some(error.into()),

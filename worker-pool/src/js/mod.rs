@@ -10,8 +10,8 @@ mod task;
 pub use isopod_runtime::deno_core;
 pub use isopod_runtime::handlers::{Data, Message, TaskItem};
 pub use isopod_runtime::{
-    Binding, Command, Console, Extend, Image, Limits, NewWorker, OsScheduling, Script, ScriptBuilder, ScriptError,
-    fetch, give_back_memory, handlers, modules, native, publish, quotas, sql, values,
+    Command, Console, Extend, ExtendError, Image, Limits, NewWorker, OsScheduling, Script, ScriptBuilder, ScriptError,
+    bindings, fetch, give_back_memory, handlers, modules, native, publish, quotas, sql, values,
 };
 
 pub use self::builder::PoolBuilder;

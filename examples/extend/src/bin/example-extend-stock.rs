@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use deno_core::serde_json::json;
 use deno_core::{Extension, OpState};
+use isopod::bindings::Custom;
 use isopod::extend::{Extend, NewWorker};
-use isopod::{Binding, Options, Pool, Script};
+use isopod::{Options, Pool, Script};
 
 struct Shop;
 
@@ -37,10 +38,7 @@ const SCRIPT: &str = "
 
 fn main() -> Result<(), Box<dyn Error>> {
     let pool = Pool::builder().threads(1).extend(Shop).build()?;
-    let binding = Binding::Custom {
-        script: "ext:stock/stock.js".to_owned(),
-        options: json!({ "shop": "market" }),
-    };
+    let binding = Custom::new("ext:stock/stock.js", json!({ "shop": "market" }));
     let script = Script::builder("shop")
         .source(SCRIPT)
         .binding("STOCK", binding)

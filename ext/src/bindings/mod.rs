@@ -1,0 +1,165 @@
+//! Bindings: the capabilities that a script finds in `env`.
+//!
+//! A kind of binding has two halves. The Rust half is a value that implements [`Binding`]: all workers of a script share it.
+//! The JavaScript half is a lazily loaded script of an extension, whose `make(name, options)` returns what the script finds
+//! in `env`. Where its ops need a value of the binding, the Rust half places it with [`Installed::put`], and an op finds it
+//! by the binding's name with [`Installed::get`].
+
+mod plain;
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deno_core::OpState;
+use serde::Serialize;
+use serde_json::Value;
+
+pub use self::plain::{Custom, Json, Secret, Text};
+
+/// A capability placed in a script's `env`.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::AtomicU32;
+///
+/// use deno_core::OpState;
+/// use isopod_ext::bindings::{Binding, EnvValue, Installed, NewWorker};
+///
+/// /// Counts visits, for all workers of a script together.
+/// #[derive(Debug, Default)]
+/// struct Visits(Arc<AtomicU32>);
+///
+/// impl Binding for Visits {
+///     fn kind(&self) -> &'static str {
+///         "visits"
+///     }
+///
+///     fn install(&self, name: &str, _worker: &NewWorker<'_>, state: &mut OpState) -> EnvValue<'_> {
+///         // Its ops find the counter by `Installed::<Arc<AtomicU32>>::get(state, name)`.
+///         Installed::put(state, name, self.0.clone());
+///         EnvValue::made("ext:visits/visits.js", &serde_json::Value::Null)
+///     }
+/// }
+/// ```
+///
+/// Its `Debug` form must not show secrets: it is part of a script's. To implement it takes deno_core's interface, which
+/// `isopod` re-exports with the feature `unstable-deno-core`.
+pub trait Binding: fmt::Debug + Send + Sync + 'static {
+    /// The kind of binding, as lists and messages name it: `SQL`, `rate limit`.
+    fn kind(&self) -> &'static str;
+
+    /// Returns what a worker's script finds under `name`, and places in `state` what the binding's ops need.
+    ///
+    /// Called while a worker starts, before any JavaScript of its script runs: it must be quick. The thread's `Rc<Io>` is in
+    /// `state`, for clients that belong to the thread.
+    fn install(&self, name: &str, worker: &NewWorker<'_>, state: &mut OpState) -> EnvValue<'_>;
+
+    /// The feature of the crate `isopod` that the binding needs and this build does not have. Default: none.
+    fn missing_feature(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The files that the binding owns, which the script must not read as modules. Default: none.
+    fn withheld(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+}
+
+impl<B: Binding + ?Sized> Binding for Arc<B> {
+    fn kind(&self) -> &'static str {
+        (**self).kind()
+    }
+
+    fn install(&self, name: &str, worker: &NewWorker<'_>, state: &mut OpState) -> EnvValue<'_> {
+        (**self).install(name, worker, state)
+    }
+
+    fn missing_feature(&self) -> Option<&'static str> {
+        (**self).missing_feature()
+    }
+
+    fn withheld(&self) -> Vec<PathBuf> {
+        (**self).withheld()
+    }
+}
+
+/// The value of a binding's name in `env`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvValue<'a> {
+    text: Cow<'a, str>,
+    /// `text` is JSON.
+    is_json: bool,
+    /// The lazily loaded script that makes the value, with `text` as its options.
+    script: Option<Cow<'a, str>>,
+}
+
+impl<'a> EnvValue<'a> {
+    /// A string.
+    pub fn text(text: impl Into<Cow<'a, str>>) -> Self {
+        Self {
+            text: text.into(),
+            is_json: false,
+            script: None,
+        }
+    }
+
+    /// A value, made afresh for each worker.
+    pub fn json(value: &Value) -> Self {
+        Self {
+            is_json: true,
+            ..Self::text(value.to_string())
+        }
+    }
+
+    /// What `make(name, options)` returns, a function of the object that a lazily loaded script returns. `script` is its
+    /// specifier, such as `ext:shop/shop.js`.
+    pub fn made(script: impl Into<Cow<'a, str>>, options: &Value) -> Self {
+        Self {
+            script: Some(script.into()),
+            ..Self::json(options)
+        }
+    }
+}
+
+/// A worker that is being started.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct NewWorker<'a> {
+    /// The name of its script.
+    pub script: &'a str,
+    /// Its number in its host.
+    pub number: u64,
+    /// The CPU time that one of its events may use.
+    pub cpu: Duration,
+}
+
+impl<'a> NewWorker<'a> {
+    /// For the runtime, which starts it.
+    #[doc(hidden)]
+    pub const fn new(script: &'a str, number: u64, cpu: Duration) -> Self {
+        Self { script, number, cpu }
+    }
+}
+
+/// The values that bindings have placed in a worker's state for their ops, by the binding's name: a map for each type.
+pub struct Installed<T>(HashMap<String, T>);
+
+impl<T: 'static> Installed<T> {
+    /// Places the value of one binding.
+    pub fn put(state: &mut OpState, name: &str, value: T) {
+        if !state.has::<Self>() {
+            state.put(Self(HashMap::new()));
+        }
+        state.borrow_mut::<Self>().0.insert(name.to_owned(), value);
+    }
+
+    /// Returns the value of the binding of this name, if it has one of this type.
+    pub fn get<'s>(state: &'s OpState, name: &str) -> Option<&'s T> {
+        state.try_borrow::<Self>()?.0.get(name)
+    }
+}

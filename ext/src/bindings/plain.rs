@@ -1,0 +1,98 @@
+//! Bindings without ops of their own: strings, values, and what a script of an extension makes of its options alone.
+
+use std::fmt;
+
+use deno_core::OpState;
+use serde_json::Value;
+
+use super::{Binding, EnvValue, NewWorker};
+
+/// A string.
+#[derive(Debug, Clone)]
+pub struct Text(pub String);
+
+impl Binding for Text {
+    fn kind(&self) -> &'static str {
+        "text"
+    }
+
+    fn install(&self, _name: &str, _worker: &NewWorker<'_>, _state: &mut OpState) -> EnvValue<'_> {
+        EnvValue::text(&self.0)
+    }
+}
+
+/// A value, made afresh for each worker.
+#[derive(Debug, Clone)]
+pub struct Json(pub Value);
+
+impl Binding for Json {
+    fn kind(&self) -> &'static str {
+        "JSON"
+    }
+
+    fn install(&self, _name: &str, _worker: &NewWorker<'_>, _state: &mut OpState) -> EnvValue<'_> {
+        EnvValue::json(&self.0)
+    }
+}
+
+/// A string that is never shown in logs or errors.
+#[derive(Clone)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl Binding for Secret {
+    fn kind(&self) -> &'static str {
+        "secret"
+    }
+
+    fn install(&self, _name: &str, _worker: &NewWorker<'_>, _state: &mut OpState) -> EnvValue<'_> {
+        EnvValue::text(&self.0)
+    }
+}
+
+/// A value made by a script of an extension from options alone. A binding whose ops need a value in Rust implements
+/// [`Binding`] instead.
+///
+/// ```
+/// use isopod_ext::bindings::Custom;
+/// use serde_json::json;
+///
+/// let stock = Custom::new("ext:stock/stock.js", json!({ "shop": "harbour" }));
+/// ```
+#[derive(Clone)]
+pub struct Custom {
+    script: String,
+    options: Value,
+}
+
+impl Custom {
+    /// What `make(name, options)` of a lazily loaded script returns.
+    pub fn new(script: impl Into<String>, options: Value) -> Self {
+        Self {
+            script: script.into(),
+            options,
+        }
+    }
+}
+
+impl fmt::Debug for Custom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Options may hold secrets.
+        f.debug_tuple("Custom").field(&self.script).finish()
+    }
+}
+
+impl Binding for Custom {
+    fn kind(&self) -> &'static str {
+        "custom"
+    }
+
+    fn install(&self, _name: &str, _worker: &NewWorker<'_>, _state: &mut OpState) -> EnvValue<'_> {
+        EnvValue::made(&self.script, &self.options)
+    }
+}
