@@ -10,12 +10,11 @@ use isopod_host::workers::EventBridge;
 use isopod_pool::js::fetch::{FetchConfig, NetPolicy, OwnServers};
 use isopod_pool::js::modules::{ImportMapText, MemoryModule};
 use isopod_pool::js::quotas::Quotas;
-use isopod_pool::js::sql::SqlConfig;
 use isopod_pool::js::{Limits, Script};
 use isopod_pool::{Options, Policy, Recycle};
 use url::Url;
 
-use crate::config::{self, Config, DatabaseUrl, Mode, Network, NetworkRule, Var, Worker};
+use crate::config::{self, Bound, Config, Mode, Network, NetworkRule, Var, Worker};
 use crate::inspector;
 
 /// Builds the script and options of a worker.
@@ -74,37 +73,8 @@ fn with_main(
     for (name, secret) in &worker.secrets {
         builder = builder.secret(name, secret.reveal());
     }
-    if let Some(name) = &worker.events.binding {
-        builder = builder.binding(name, bridge.binding());
-    }
-    for database in &worker.databases {
-        let url = match &database.url {
-            DatabaseUrl::Sqlite(path) => {
-                if let Some(folder) = path.parent() {
-                    std::fs::create_dir_all(folder)
-                        .with_context(|| format!("cannot create the folder of the database {}", path.display()))?;
-                }
-                format!("sqlite:{}", path.display())
-            }
-            DatabaseUrl::SqliteMemory => "sqlite::memory:".to_owned(),
-            DatabaseUrl::Postgres(url) => url.reveal().to_owned(),
-        };
-        let limits = &database.limits;
-        let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-        let config = SqlConfig::new(url)
-            .max_connections(database.max_connections)
-            .timeout(limits.timeout)
-            .rows_max(limits.rows_max)
-            .result_bytes_max(size(limits.result_bytes_max))
-            .statement_len_max(size(limits.statement_bytes_max))
-            .params_max(limits.params_max)
-            .statements_max(limits.statements_max)
-            .value_len_max(size(limits.value_bytes_max))
-            .pattern_len_max(size(limits.pattern_bytes_max))
-            .database_len_max(limits.database_bytes_max)
-            .sqlite_memory_max(limits.sqlite_memory_max)
-            .idle_timeout(limits.idle_timeout);
-        builder = builder.binding(&database.binding, config);
+    for Bound { name, binding } in &worker.bindings {
+        builder = builder.binding(name, binding.make(bridge)?);
     }
     let import_map = worker.import_map.as_deref().map(import_map).transpose()?;
     let source = worker.jsx.import_source.clone();

@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use super::bindings::Sections;
 use super::cron::Cron;
-use super::database::DatabaseLimits;
 use super::pool::Pool;
 use super::sections::{
     Ingress, Jsx, Limits, Log, Mode, Modules, Network, Policy, Recycle, Shutdown, Tls, WorkerNetwork,
 };
-use super::values::{DatabaseUrl, Listen, RoutePattern, Secret, TopicPattern, WorkerName};
+use super::values::{Listen, RoutePattern, Secret, WorkerName};
 
 /// Maximum number of worker threads. Each has an event loop and I/O threads of its own, so a larger number is a mistake.
 pub(super) const THREADS_MAX: usize = 1024;
@@ -121,8 +121,10 @@ pub(super) struct WorkerFile {
     pub(super) vars: BTreeMap<String, Var>,
     /// Names in `env` whose values come from the environment or an env file.
     pub(super) secrets: Vec<String>,
-    /// SQL databases in `env`.
-    pub(super) databases: Vec<DatabaseFile>,
+    /// Bindings with a section of their own.
+    #[serde(flatten)]
+    #[schemars(schema_with = "Sections::schema")]
+    pub(super) bindings: Sections,
     /// Lifetime of a worker.
     pub(super) policy: Policy,
     /// Maximum number of events that a worker interleaves. Default: 64, or 1 unless the policy is `per_worker`.
@@ -144,8 +146,6 @@ pub(super) struct WorkerFile {
     pub(super) recycle: Recycle,
     /// Times at which the `scheduled` handler is called.
     pub(super) crons: Vec<Cron>,
-    /// Topics to publish and subscribe to.
-    pub(super) events: Option<EventsFile>,
     /// Folder from which modules may be imported. Default: the folder of `main`. Packages may also come from `node_modules` above it.
     pub(super) root: Option<PathBuf>,
     /// Files that scripts may import other than code.
@@ -161,28 +161,6 @@ pub(super) struct WorkerFile {
     /// Values for `env` that this file does not name: every line of an env file.
     #[serde(skip)]
     pub(super) env_values: BTreeMap<String, Secret>,
-}
-
-/// Topics that a worker publishes and subscribes to.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub(super) struct EventsFile {
-    /// Name in `env`, if `publish` is set: `env.EVENTS.publish("orders.created", order)`.
-    pub(super) binding: String,
-    /// Topics that it may publish to.
-    pub(super) publish: Vec<TopicPattern>,
-    /// Topics whose messages its `message` handler receives.
-    pub(super) subscribe: Vec<TopicPattern>,
-}
-
-impl Default for EventsFile {
-    fn default() -> Self {
-        Self {
-            binding: "EVENTS".to_owned(),
-            publish: Vec::new(),
-            subscribe: Vec::new(),
-        }
-    }
 }
 
 /// A variable in `env`.
@@ -205,30 +183,6 @@ impl JsonSchema for Var {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!(true)
     }
-}
-
-/// A SQL database with the D1 API.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub(super) struct DatabaseFile {
-    /// Name in `env`.
-    pub(super) binding: String,
-    /// Database URL; a relative SQLite path is relative to this file's folder.
-    #[serde(default)]
-    pub(super) url: Option<DatabaseUrl>,
-    /// Environment variable that contains the URL, to keep a password out of this file.
-    #[serde(default)]
-    pub(super) url_from: Option<String>,
-    /// Maximum number of connections of each worker thread.
-    #[serde(default = "max_connections")]
-    #[schemars(range(min = 1))]
-    pub(super) max_connections: u32,
-    #[serde(flatten)]
-    pub(super) limits: DatabaseLimits,
-}
-
-/// Default number of connections to a database for each worker thread.
-pub(super) fn max_connections() -> u32 {
-    4
 }
 
 /// A route: a pattern, or a pattern and a worker.

@@ -14,14 +14,15 @@
 //!
 //! Data flow: [`discover`] finds the file; `document` parses it into a tree with places; `check` validates the tree against
 //! the schema derived from `file` (or `wrangler`) and collects all problems; serde creates the typed file; `resolve` applies
-//! defaults, looks up paths and secrets, and checks what a schema cannot express.
+//! defaults, looks up paths and secrets, and checks what a schema cannot express. Each type of binding has a file in
+//! `bindings` with its part of all this.
 //!
 //! This module starts nothing and does not read the environment: variables are passed in.
 
+mod bindings;
 mod check;
 mod command;
 mod cron;
-mod database;
 mod discover;
 mod document;
 mod env_file;
@@ -30,6 +31,7 @@ mod overrides;
 mod place;
 mod pool;
 mod problem;
+mod reading;
 mod resolve;
 mod schema;
 mod sections;
@@ -47,9 +49,9 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
+pub use bindings::{Bound, Configured, Events};
 pub use command::CommandSettings;
 pub use cron::Cron;
-pub use database::DatabaseLimits;
 pub use discover::{Located, discover};
 pub use env_file::read_env_file;
 pub use file::Var;
@@ -62,13 +64,13 @@ pub use schema::schema;
 pub use sections::{
     Ingress, Jsx, Limits, Log, LogFormat, LogLevel, Mode, Modules, Network, Policy, Recycle, Shutdown, Tls,
 };
-pub use settings::{Admin, Config, Database, Events, Route, Worker};
+pub use settings::{Admin, Config, Route, Worker};
 pub use values::{DatabaseUrl, Listen, NetworkRule, ProxyAddress, RoutePattern, Secret, TopicPattern};
 
 use document::{KeyPath, Node};
 use env_file::Lookup;
 use file::File;
-use resolve::Resolver;
+use reading::Reading;
 use source::Source;
 
 /// Loads the file found by [`discover`], with `overrides` applied, and secrets looked up in `environment` and the env files.
@@ -105,15 +107,7 @@ fn load_files(
         assets: Some(folder.to_owned()),
         ..File::default()
     };
-    finish(
-        &source,
-        &Node::empty(),
-        &lookup,
-        file,
-        overrides,
-        Vec::new(),
-        Vec::new(),
-    )
+    finish(Reading::new(&source, &Node::empty(), &lookup), file, overrides)
 }
 
 fn load_script(
@@ -128,15 +122,7 @@ fn load_script(
     file.worker.main = main.file_name().map(Into::into);
     file.worker.env_values = lookup.file_values();
     no_environments(overrides)?;
-    let config = finish(
-        &source,
-        &Node::empty(),
-        &lookup,
-        file,
-        overrides,
-        Vec::new(),
-        Vec::new(),
-    )?;
+    let config = finish(Reading::new(&source, &Node::empty(), &lookup), file, overrides)?;
     Ok(Config {
         files: overrides.env_files.clone(),
         ..config
@@ -154,7 +140,7 @@ fn load_isopod(
     let of_file = file.env_files.iter().map(|path| source.folder().join(path));
     let env_files: Vec<_> = of_file.chain(overrides.env_files.iter().cloned()).collect();
     let lookup = Lookup::new(environment, &env_files)?;
-    let config = finish(source, &node, &lookup, file, overrides, Vec::new(), Vec::new())?;
+    let config = finish(Reading::new(source, &node, &lookup), file, overrides)?;
     Ok(Config {
         files: [vec![source.path().to_owned()], env_files].concat(),
         ..config
@@ -183,24 +169,8 @@ fn typed<T: DeserializeOwned>(source: &Source, node: &Node, mut problems: Vec<Pr
     })
 }
 
-fn finish(
-    source: &Source,
-    node: &Node,
-    lookup: &Lookup<'_>,
-    file: File,
-    overrides: &Overrides,
-    problems: Vec<Problem>,
-    notes: Vec<Note>,
-) -> Result<Config, ConfigError> {
-    Resolver {
-        source,
-        node,
-        lookup,
-        problems,
-        notes,
-    }
-    .resolve(file, overrides)
-    .map_err(invalid)
+fn finish(reading: Reading<'_>, file: File, overrides: &Overrides) -> Result<Config, ConfigError> {
+    reading.resolve(file, overrides).map_err(invalid)
 }
 
 fn no_environments(overrides: &Overrides) -> Result<(), ConfigError> {

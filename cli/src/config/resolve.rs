@@ -2,50 +2,32 @@
 
 mod routes;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::document::{KeyPath, Node};
-use super::env_file::Lookup;
-use super::file::{AdminFile, DatabaseFile, EventsFile, File, NamedWorkerFile, WorkerFile};
+use super::bindings::Env;
+use super::document::KeyPath;
+use super::file::{AdminFile, File, NamedWorkerFile, WorkerFile};
 use super::overrides::Overrides;
-use super::problem::{Fault, Note, Problem};
+use super::problem::{Fault, Problem};
+use super::reading::Reading;
 use super::sections::{Network, Policy, WorkerNetwork};
-use super::settings::{Admin, Config, Database, Events, Worker};
-use super::source::Source;
+use super::settings::{Admin, Config, Worker};
 use super::values::{Listen, Secret};
 
 /// Default number of events that a `per_worker` worker interleaves.
 const CONCURRENCY: usize = 64;
 
-/// Inputs of `resolve`, with the problems and notes found so far.
-pub(super) struct Resolver<'a> {
-    pub(super) source: &'a Source,
-    pub(super) node: &'a Node,
-    pub(super) lookup: &'a Lookup<'a>,
-    pub(super) problems: Vec<Problem>,
-    pub(super) notes: Vec<Note>,
-}
-
-impl Resolver<'_> {
-    fn tell(&mut self, path: &KeyPath, fault: Fault, remedy: impl Into<String>) {
-        let place = self.source.place(&self.node.locate(path));
-        self.problems.push(Problem::new(fault).at(place).remedy(remedy));
-    }
-
-    fn note(&mut self, path: &KeyPath, message: String) {
-        let place = self.source.place(&self.node.locate(path));
-        self.notes.push(Note::warning(message, place));
-    }
-
+impl Reading<'_> {
     /// Returns the configuration or all problems.
     pub(super) fn resolve(mut self, file: File, overrides: &Overrides) -> Result<Config, Vec<Problem>> {
-        let written = self.workers(&file);
-        let routes = self.routes(&file, &written);
-        let workers: BTreeMap<String, Worker> = written
-            .into_iter()
-            .map(|(name, (path, worker))| (name, self.worker(&path, worker, &file.network)))
-            .collect();
+        let mut workers = BTreeMap::new();
+        for (name, (path, worker)) in self.workers(&file) {
+            let worker = self.worker(&path, worker, &file.network);
+            workers.insert(name, (path, worker));
+        }
+        let routes = self.routes(&file, &workers);
+        let workers = workers.into_iter().map(|(name, (_, worker))| (name, worker)).collect();
         let threads = overrides.threads.unwrap_or(file.threads);
         let listen = if overrides.listen.is_empty() {
             file.listen.into_iter().map(|listen| self.listen_here(listen)).collect()
@@ -157,8 +139,14 @@ impl Resolver<'_> {
             let key = path.key("compatibility_flags");
             self.note(&key, format!("`{key}` is accepted without effect"));
         }
-        let events = self.events(&path.key("events"), file.events.clone());
-        self.distinct_bindings(path, &file, &events);
+        let mut env = Env::default();
+        for name in file.vars.keys() {
+            env.claim(name, &path.key("vars").key(name), self);
+        }
+        for (index, name) in file.secrets.iter().enumerate() {
+            env.claim(name, &path.key("secrets").index(index), self);
+        }
+        file.bindings.resolve(path, self, &mut env);
         if file.policy != Policy::PerWorker && file.concurrency.is_some_and(|concurrency| concurrency > 1) {
             let message = format!(
                 "`{}` is above 1, but the policy gives each event its own worker",
@@ -182,10 +170,6 @@ impl Resolver<'_> {
                 None => self.unset(&path.key("secrets").index(index), name),
             }
         }
-        let databases = file.databases.into_iter().enumerate();
-        let databases = databases
-            .filter_map(|(i, file)| self.database(&path.key("databases").index(i), file))
-            .collect();
         let import_map = file.import_map.map(|map| self.existing(&path.key("import_map"), map));
         let root = file.root.map(|root| self.root(&path.key("root"), &root, &main));
         let interleaved = if file.policy == Policy::PerWorker {
@@ -197,7 +181,7 @@ impl Resolver<'_> {
             main,
             vars: file.vars,
             secrets,
-            databases,
+            bindings: env.bindings,
             policy: file.policy,
             concurrency: file.concurrency.unwrap_or(interleaved),
             adapts: file.adapts,
@@ -211,105 +195,9 @@ impl Resolver<'_> {
             import_map,
             jsx: file.jsx,
             crons: file.crons,
-            events,
+            events: env.events,
             network,
         }
-    }
-
-    fn distinct_bindings(&mut self, path: &KeyPath, file: &WorkerFile, events: &Events) {
-        let vars = file.vars.keys();
-        let of_vars = vars.map(|name| (name.as_str(), path.key("vars").key(name)));
-        let secrets = file.secrets.iter().enumerate();
-        let of_secrets = secrets.map(|(i, name)| (name.as_str(), path.key("secrets").index(i)));
-        let databases = file.databases.iter().enumerate();
-        let of_databases =
-            databases.map(|(i, db)| (db.binding.as_str(), path.key("databases").index(i).key("binding")));
-        let of_events = events.binding.iter();
-        let of_events = of_events.map(|name| (name.as_str(), path.key("events").key("binding")));
-        let mut seen = BTreeSet::new();
-        for (name, at) in of_vars.chain(of_secrets).chain(of_databases).chain(of_events) {
-            if !seen.insert(name) {
-                let message = format!("`{at}`: `env.{name}` is defined twice");
-                self.tell(
-                    &at,
-                    Fault::Conflict { message },
-                    "vars, secrets, databases and events share one `env`; rename one",
-                );
-            }
-        }
-    }
-
-    fn events(&mut self, path: &KeyPath, file: Option<EventsFile>) -> Events {
-        let Some(file) = file else { return Events::default() };
-        if file.publish.is_empty() && self.node.has(&path.key("binding")) {
-            let message = format!("`{}` is set, but `publish` has no topics", path.key("binding"));
-            let remedy = "add the topics, for example `publish = [\"orders.>\"]`, or remove `binding`";
-            self.tell(&path.key("binding"), Fault::Conflict { message }, remedy);
-        }
-        for (index, pattern) in file.publish.iter().enumerate().filter(|(_, p)| p.is_reserved()) {
-            let at = path.key("publish").index(index);
-            let fault = Fault::BadValue {
-                key: at.to_string(),
-                value: format!("\"{pattern}\""),
-                reason: "topics that begin with `isopod` are reserved for the process".to_owned(),
-            };
-            self.tell(&at, fault, "use another name");
-        }
-        Events {
-            binding: (!file.publish.is_empty()).then_some(file.binding),
-            publish: file.publish,
-            subscribe: file.subscribe,
-        }
-    }
-
-    fn database(&mut self, path: &KeyPath, file: DatabaseFile) -> Option<Database> {
-        let DatabaseFile {
-            binding,
-            max_connections,
-            limits,
-            ..
-        } = file;
-        let url = match (file.url, file.url_from) {
-            (Some(url), None) => url,
-            (None, Some(name)) => match self.lookup.get(&name).map(|text| text.reveal().parse()) {
-                Some(Ok(url)) => url,
-                Some(Err(reason)) => {
-                    let fault = Fault::BadValue {
-                        key: name,
-                        value: "(not shown)".to_owned(),
-                        reason,
-                    };
-                    self.tell(&path.key("url_from"), fault, "change the variable's value");
-                    return None;
-                }
-                None => {
-                    self.unset(&path.key("url_from"), &name);
-                    return None;
-                }
-            },
-            (Some(_), Some(_)) => {
-                let message = format!("`{path}` has both `url` and `url_from`");
-                self.tell(path, Fault::Conflict { message }, "keep one of them");
-                return None;
-            }
-            (None, None) => {
-                let remedy = "add `url = \"sqlite:data/app.db\"`, or `url_from = \"DATABASE_URL\"`";
-                self.tell(
-                    path,
-                    Fault::Missing {
-                        key: path.key("url").to_string(),
-                    },
-                    remedy,
-                );
-                return None;
-            }
-        };
-        Some(Database {
-            binding,
-            url: url.relative_to(self.source.folder()),
-            max_connections,
-            limits,
-        })
     }
 
     /// Resolves the admin listener. An override sets its address, not its access rules.
@@ -344,12 +232,6 @@ impl Resolver<'_> {
             hosts: file.hosts,
             token,
         })
-    }
-
-    fn unset(&mut self, path: &KeyPath, name: &str) {
-        let message = format!("`{path}`: `{name}` is neither in the environment nor in an env file");
-        let remedy = format!("set {name}, or add `{name}=…` to a file named by `env_files` or `--env-file`");
-        self.tell(path, Fault::Conflict { message }, remedy);
     }
 
     /// Resolves a path relative to this file's folder and checks that the file exists.

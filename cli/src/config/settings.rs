@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::bindings::{Bound, Events};
 use super::cron::Cron;
-use super::database::DatabaseLimits;
 use super::file::Var;
 use super::pool::Pool;
 use super::problem::Note;
 use super::sections::{Ingress, Jsx, Limits, Log, Mode, Modules, Network, Policy, Recycle, Shutdown, Tls};
-use super::values::{DatabaseUrl, Listen, RoutePattern, Secret, TopicPattern};
+use super::values::{Listen, RoutePattern, Secret};
 
 /// The configuration of `serve`, created by [`load`](super::load).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// The folder that relative paths refer to.
     pub root: PathBuf,
@@ -59,7 +59,7 @@ pub struct Admin {
 }
 
 /// A worker.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Worker {
     /// Entry file.
     pub main: PathBuf,
@@ -67,8 +67,8 @@ pub struct Worker {
     pub vars: BTreeMap<String, Var>,
     /// Secrets in `env`, with their values.
     pub secrets: BTreeMap<String, Secret>,
-    /// SQL databases in `env`.
-    pub databases: Vec<Database>,
+    /// Other bindings in `env`.
+    pub bindings: Vec<Bound>,
     /// Lifetime of its workers.
     pub policy: Policy,
     /// Maximum number of interleaved events.
@@ -107,40 +107,12 @@ impl Config {
     pub fn withheld(&self) -> Vec<PathBuf> {
         let tls = self.tls.iter().flat_map(|tls| [&tls.cert, &tls.key]);
         let of_workers = self.workers.values().flat_map(|worker| {
-            let databases = worker.databases.iter().filter_map(|database| match &database.url {
-                // What follows a question mark is for SQLite.
-                DatabaseUrl::Sqlite(path) => Some(PathBuf::from(path.to_string_lossy().split('?').next()?)),
-                _ => None,
-            });
-            databases.chain(worker.import_map.clone())
+            let bindings = worker.bindings.iter().flat_map(|bound| bound.binding.withheld());
+            bindings.chain(worker.import_map.clone())
         });
         let named = self.files.iter().chain(tls).cloned();
         named.chain(of_workers).collect()
     }
-}
-
-/// Topics that a worker publishes and subscribes to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Events {
-    /// Name in `env` for publishing; `None` if it may publish nothing.
-    pub binding: Option<String>,
-    /// Topics that it may publish to.
-    pub publish: Vec<TopicPattern>,
-    /// Topics whose messages its `message` handler receives.
-    pub subscribe: Vec<TopicPattern>,
-}
-
-/// A SQL database in `env`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Database {
-    /// Name in `env`.
-    pub binding: String,
-    /// Database URL.
-    pub url: DatabaseUrl,
-    /// Maximum number of connections of each worker thread.
-    pub max_connections: u32,
-    /// Limits.
-    pub limits: DatabaseLimits,
 }
 
 /// A route to a worker.

@@ -240,6 +240,14 @@ pub enum DatabaseUrl {
 text_value!(DatabaseUrl);
 
 impl DatabaseUrl {
+    /// The whole of it, a password included.
+    pub(super) fn reveal(&self) -> String {
+        match self {
+            Self::Postgres(url) => url.reveal().to_owned(),
+            other => other.print(),
+        }
+    }
+
     /// The same with a relative file taken from `folder`.
     pub(super) fn relative_to(self, folder: &Path) -> Self {
         match self {

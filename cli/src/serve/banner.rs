@@ -50,12 +50,9 @@ fn described(config: &Config, name: &str, worker: &Worker) -> String {
 fn bindings(worker: &Worker) -> Vec<String> {
     let vars = worker.vars.keys().cloned();
     let secrets = worker.secrets.keys().map(|name| format!("{name} (secret)"));
-    let databases = worker
-        .databases
-        .iter()
-        .map(|database| format!("{} (SQL)", database.binding));
-    let events = worker.events.binding.iter().map(|name| format!("{name} (events)"));
-    vars.chain(secrets).chain(databases).chain(events).collect()
+    let others = worker.bindings.iter();
+    let others = others.map(|bound| format!("{} ({})", bound.name, bound.binding.kind()));
+    vars.chain(secrets).chain(others).collect()
 }
 
 fn listed(what: &str, items: &[String]) -> Option<String> {

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::Resolver;
 use crate::config::check::nearest;
 use crate::config::document::KeyPath;
-use crate::config::file::{File, NamedWorkerFile, RouteFile, RouteTable};
+use crate::config::file::{File, RouteFile, RouteTable};
 use crate::config::problem::Fault;
-use crate::config::settings::Route;
+use crate::config::reading::Reading;
+use crate::config::settings::{Route, Worker};
 use crate::config::values::RoutePattern;
 
-impl Resolver<'_> {
-    pub(super) fn routes(&mut self, file: &File, workers: &BTreeMap<String, (KeyPath, NamedWorkerFile)>) -> Vec<Route> {
+impl Reading<'_> {
+    pub(super) fn routes(&mut self, file: &File, workers: &BTreeMap<String, (KeyPath, Worker)>) -> Vec<Route> {
         let only = match workers.len() {
             1 => workers.keys().next().cloned(),
             _ => None,
@@ -77,12 +77,7 @@ impl Resolver<'_> {
             _ => {}
         }
         for (name, (path, worker)) in workers {
-            let worker = &worker.worker;
-            let told = worker
-                .events
-                .as_ref()
-                .is_some_and(|events| !events.subscribe.is_empty());
-            let by_itself = told || !worker.crons.is_empty();
+            let by_itself = !worker.events.subscribe.is_empty() || !worker.crons.is_empty();
             if !by_itself && !routes.iter().any(|route| route.worker == *name) {
                 self.note(path, format!("worker `{name}` has no route"));
             }

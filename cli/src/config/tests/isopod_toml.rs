@@ -134,59 +134,16 @@ fn databases_are_found_by_url_or_by_variable_and_hide_their_password() {
     )
     .set("PG_URL", "postgres://me:hunter2@db/app");
     let config = project.config();
-    let databases = &config.workers["main"].databases;
+    let [set, other] = ["DB", "PG"].map(|name| database(&config.workers["main"], name));
     assert_eq!(
-        databases[0].url,
-        DatabaseUrl::Sqlite(project.path().join("data/app.db"))
+        set.url,
+        format!("sqlite:{}", project.path().join("data/app.db").display())
     );
-    assert_eq!(
-        databases[1].url,
-        DatabaseUrl::Postgres(Secret::new("postgres://me:hunter2@db/app"))
-    );
-    assert_eq!((databases[0].max_connections, databases[1].max_connections), (4, 9));
-    let limits = &databases[1].limits;
-    assert_eq!(
-        (limits.timeout, limits.value_bytes_max),
-        (Duration::from_secs(5), 4 << 20)
-    );
+    assert_eq!(other.url, "postgres://me:hunter2@db/app");
+    assert_eq!((set.max_connections, other.max_connections), (4, 9));
+    assert_eq!((other.timeout, other.value_len_max), (Duration::from_secs(5), 4 << 20));
     // What is not set is as the library has it.
-    let (set, library) = (
-        &databases[0].limits,
-        isopod_pool::js::sql::SqlConfig::new("sqlite::memory:"),
-    );
-    assert_eq!(
-        (
-            set.timeout,
-            set.rows_max,
-            set.params_max,
-            set.statements_max,
-            set.idle_timeout
-        ),
-        (
-            library.timeout,
-            library.rows_max,
-            library.params_max,
-            library.statements_max,
-            library.idle_timeout
-        )
-    );
-    let bytes = [
-        set.result_bytes_max,
-        set.statement_bytes_max,
-        set.value_bytes_max,
-        set.pattern_bytes_max,
-        set.sqlite_memory_max,
-        set.database_bytes_max,
-    ];
-    let of_library = [
-        library.result_bytes_max as u64,
-        library.statement_len_max as u64,
-        library.value_len_max as u64,
-        library.pattern_len_max as u64,
-        library.sqlite_memory_max,
-        library.database_len_max,
-    ];
-    assert_eq!(bytes, of_library);
+    assert_eq!(*set, SqlConfig::new(set.url.as_str()));
     assert!(!format!("{config:?}").contains("hunter2"));
 }
 
@@ -285,8 +242,15 @@ fn triggers_and_events_are_a_workers_own() {
     let [mail, shop] = ["mail", "shop"].map(|name| &config.workers[name]);
     let crons: Vec<String> = shop.crons.iter().map(ToString::to_string).collect();
     assert_eq!(crons, ["*/5 * * * *", "0 0 1 * * *"]);
-    assert_eq!(shop.events.binding.as_deref(), Some("EVENTS"));
-    assert_eq!((mail.events.binding.as_deref(), mail.events.subscribe.len()), (None, 2));
+    let names = |worker: &Worker| {
+        worker
+            .bindings
+            .iter()
+            .map(|bound| bound.name.clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names(shop), ["EVENTS"]);
+    assert_eq!((names(mail), mail.events.subscribe.len()), (vec![], 2));
     assert_eq!((mail.crons.len(), shop.events.subscribe.len()), (0, 0));
     assert_eq!(config.notes, [], "a worker that is told of events needs no route");
 }

@@ -8,9 +8,17 @@ mod wrangler_files;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use isopod_pool::js::sql::SqlConfig;
 use tempfile::TempDir;
 
 use super::*;
+
+/// The database that a worker has under this name.
+fn database<'a>(worker: &'a Worker, name: &str) -> &'a SqlConfig {
+    let bound = worker.bindings.iter().find(|bound| bound.name == name);
+    let binding: &dyn std::any::Any = &*bound.expect("a binding of this name").binding;
+    binding.downcast_ref().expect("a database")
+}
 
 /// A folder with files in it, and the variables and overrides it is loaded with.
 struct Project {

@@ -50,7 +50,7 @@ fn a_wrangler_project_runs_as_it_is() {
         ("secret", "b")
     );
     let file = project.path().join(".isopod/d1/shop-db.sqlite");
-    assert_eq!(worker.databases[0].url, DatabaseUrl::Sqlite(file));
+    assert_eq!(database(worker, "DB").url, format!("sqlite:{}", file.display()));
     assert_eq!(
         (worker.limits.cpu, worker.crons[0].to_string()),
         (Duration::from_millis(50), "0 * * * *".to_owned())
@@ -74,7 +74,7 @@ fn an_environment_inherits_everything_but_vars_and_bindings() {
     project.overrides.mode = Some(Mode::Production);
     let config = project.config();
     let worker = &config.workers["shop-staging"];
-    assert!(worker.databases.is_empty() && !worker.vars.contains_key("J"));
+    assert!(worker.bindings.is_empty() && !worker.vars.contains_key("J"));
     assert_eq!(worker.limits.cpu, Duration::from_millis(50));
     assert_eq!(
         config.routes.iter().map(|r| r.pattern.to_string()).collect::<Vec<_>>(),

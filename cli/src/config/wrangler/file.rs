@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::config::bindings::Sections;
 use crate::config::cron::Cron;
 use crate::config::file::Var;
 use crate::config::values::{RoutePattern, WorkerName};
@@ -36,7 +37,9 @@ pub(super) struct Section {
     pub(super) secrets: Option<Secrets>,
     pub(super) route: Option<WranglerRoute>,
     pub(super) routes: Option<Vec<WranglerRoute>>,
-    pub(super) d1_databases: Option<Vec<D1>>,
+    #[serde(flatten)]
+    #[schemars(schema_with = "Sections::wrangler_schema")]
+    pub(super) bindings: Sections,
     pub(super) limits: Option<WranglerLimits>,
     pub(super) triggers: Option<Triggers>,
     pub(super) rules: Option<Vec<Rule>>,
@@ -62,30 +65,6 @@ pub(super) struct RouteOnZone {
     pub(super) enabled: Option<bool>,
     #[serde(default)]
     pub(super) previews_enabled: Option<bool>,
-}
-
-/// A D1 database, which is a SQLite file next to the wrangler file.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub(super) struct D1 {
-    pub(super) binding: String,
-    #[serde(default)]
-    pub(super) database_name: Option<String>,
-    #[serde(default)]
-    pub(super) database_id: Option<String>,
-    #[serde(default)]
-    pub(super) database_internal_env: Option<String>,
-    #[serde(default)]
-    pub(super) jurisdiction: Option<String>,
-    #[serde(default)]
-    pub(super) preview_database_id: Option<String>,
-    #[serde(default)]
-    pub(super) migrations_table: Option<String>,
-    #[serde(default)]
-    pub(super) migrations_dir: Option<String>,
-    #[serde(default)]
-    pub(super) migrations_pattern: Option<String>,
-    #[serde(default)]
-    pub(super) remote: bool,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]

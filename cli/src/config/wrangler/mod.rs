@@ -12,17 +12,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::check::nearest;
-use super::database::DatabaseLimits;
 use super::document::{Entry, KeyPath, Node, Value};
 use super::env_file::Lookup;
-use super::file::{DatabaseFile, File, RouteFile, RouteTable, max_connections};
+use super::file::{File, RouteFile, RouteTable};
 use super::overrides::Overrides;
 use super::problem::{ConfigError, Fault, Note, Problem};
+use super::reading::Reading;
 use super::sections::Mode;
 use super::source::Source;
-use super::values::{DatabaseUrl, Listen, RoutePattern};
+use super::values::{Listen, RoutePattern};
 use super::{Config, finish, invalid, problems_of, typed};
-use file::{D1, Dev, Section, WranglerFile, WranglerRoute};
+use file::{Dev, Section, WranglerFile, WranglerRoute};
 use keys::Effect;
 
 /// Loads a wrangler file for the environment set by the overrides.
@@ -47,10 +47,14 @@ pub(super) fn load(
     reader.check(&node);
     let written: WranglerFile = typed(source, &node, std::mem::take(&mut reader.problems))?;
     let name = overrides.environment.as_deref();
-    let section = reader.section(&node, &written, name);
     let lookup = Lookup::new(environment, env_files(source, name, overrides))?;
-    let secrets = reader.required_secrets(&node, &section, &lookup);
-    let mut file = reader.translate(&node, section, written.dev, overrides.mode.unwrap_or_default());
+    let mut reading = Reading {
+        notes: reader.notes,
+        ..Reading::new(source, &node, &lookup)
+    };
+    let section = section(&mut reading, &written, name);
+    let secrets = required_secrets(&mut reading, &section);
+    let mut file = translate(&mut reading, section, written.dev, overrides.mode.unwrap_or_default());
     let worker = &mut file.worker;
     worker.secrets = secrets;
     worker.env_values = lookup.file_values();
@@ -58,7 +62,7 @@ pub(super) fn load(
     worker
         .vars
         .retain(|name, _| !worker.env_values.contains_key(name) && !worker.secrets.contains(name));
-    let config = finish(source, &node, &lookup, file, overrides, reader.problems, reader.notes)?;
+    let config = finish(reading, file, overrides)?;
     let mut files = vec![source.path().to_owned()];
     files.extend(secret_files(source, name).into_iter().flatten());
     files.extend(overrides.env_files.iter().cloned());
@@ -182,204 +186,143 @@ impl Reader<'_> {
             }
         }
     }
+}
 
-    /// Returns the required secrets that have a value. As with `wrangler dev`, a missing one is a warning.
-    fn required_secrets(&mut self, node: &Node, section: &Section, lookup: &Lookup<'_>) -> Vec<String> {
-        let required = section
-            .secrets
-            .iter()
-            .flat_map(|secrets| secrets.required.iter().cloned());
-        let (found, absent): (Vec<_>, Vec<_>) = required.partition(|name| lookup.get(name).is_some());
-        for name in absent {
-            let message = format!("the secret `{name}` has no value: add it to `.dev.vars` or to the environment");
-            self.note(node, "secrets", &message);
-        }
-        found
+/// Returns the required secrets that have a value. As with `wrangler dev`, a missing one is a warning.
+fn required_secrets(reading: &mut Reading<'_>, section: &Section) -> Vec<String> {
+    let required = section
+        .secrets
+        .iter()
+        .flat_map(|secrets| secrets.required.iter().cloned());
+    let (found, absent): (Vec<_>, Vec<_>) = required.partition(|name| reading.lookup.get(name).is_some());
+    for name in absent {
+        let message = format!("the secret `{name}` has no value: add it to `.dev.vars` or to the environment");
+        reading.note(&KeyPath::of("secrets"), message);
     }
+    found
+}
 
-    /// Returns the environment's section by wrangler's rules: bindings and `vars` are not inherited, everything else is.
-    fn section(&mut self, node: &Node, file: &WranglerFile, environment: Option<&str>) -> Section {
-        let top = file.top.clone();
-        let Some(name) = environment else { return top };
-        let Some(own) = file.env.get(name).cloned() else {
-            let known = file.env.keys().map(String::as_str);
-            let remedy = match (nearest(name, known.clone()), file.env.is_empty()) {
-                (Some(near), _) => format!("did you mean `{near}`?"),
-                (None, true) => "the file has no `env`".to_owned(),
-                (None, false) => format!("the environments here: {}", known.collect::<Vec<_>>().join(", ")),
+/// Returns the environment's section by wrangler's rules: bindings and `vars` are not inherited, everything else is.
+fn section(reading: &mut Reading<'_>, file: &WranglerFile, environment: Option<&str>) -> Section {
+    let top = file.top.clone();
+    let Some(name) = environment else { return top };
+    let Some(own) = file.env.get(name).cloned() else {
+        let known = file.env.keys().map(String::as_str);
+        let remedy = match (nearest(name, known.clone()), file.env.is_empty()) {
+            (Some(near), _) => format!("did you mean `{near}`?"),
+            (None, true) => "the file has no `env`".to_owned(),
+            (None, false) => format!("the environments here: {}", known.collect::<Vec<_>>().join(", ")),
+        };
+        let message = format!("there is no environment `{name}`");
+        reading.tell(&KeyPath::of("env"), Fault::Conflict { message }, remedy);
+        return top;
+    };
+    let vars = (top.vars.is_some() && own.vars.is_none()).then_some("vars");
+    for key in vars.into_iter().chain(top.bindings.keys_without(&own.bindings)) {
+        let message = format!("`{key}` is not inherited by environments; `env.{name}` has none of its own");
+        reading.note(&KeyPath::of(key), message);
+    }
+    let has_routes = own.route.is_some() || own.routes.is_some();
+    Section {
+        name: own.name.or_else(|| top.name.map(|top| format!("{top}-{name}"))),
+        main: own.main.or(top.main),
+        base_dir: own.base_dir.or(top.base_dir),
+        compatibility_date: own.compatibility_date.or(top.compatibility_date),
+        compatibility_flags: own.compatibility_flags.or(top.compatibility_flags),
+        vars: own.vars,
+        secrets: own.secrets,
+        route: if has_routes { own.route } else { top.route },
+        routes: if has_routes { own.routes } else { top.routes },
+        bindings: own.bindings,
+        limits: own.limits.or(top.limits),
+        triggers: own.triggers.or(top.triggers),
+        rules: own.rules.or(top.rules),
+    }
+}
+
+/// Translates a section to `isopod.toml`.
+fn translate(reading: &mut Reading<'_>, section: Section, dev: Option<Dev>, mode: Mode) -> File {
+    let mut file = File {
+        mode,
+        name: section.name,
+        ..File::default()
+    };
+    file.worker.main = section.main;
+    file.worker.root = section.base_dir;
+    file.worker.vars = section.vars.unwrap_or_default();
+    file.worker.bindings = section.bindings.translate(reading);
+    if let Some(limits) = section.limits {
+        let worker = &mut file.worker.limits;
+        worker.cpu = limits.cpu_ms.map_or(worker.cpu, Duration::from_millis);
+        worker.subrequests = limits.subrequests.unwrap_or(worker.subrequests);
+    }
+    let triggers = section.triggers.unwrap_or_default();
+    if triggers.events.is_some_and(|events| !events.is_empty()) {
+        reading.note(
+            &KeyPath::of("triggers"),
+            "`triggers.events` is accepted without effect",
+        );
+    }
+    file.worker.crons = triggers.crons.unwrap_or_default();
+    let routes: Vec<RouteFile> = section
+        .route
+        .into_iter()
+        .chain(section.routes.into_iter().flatten())
+        .map(route)
+        .collect();
+    match mode {
+        Mode::Production => file.routes = routes,
+        // As with `wrangler dev`: the routes name hosts that do not lead to a developer's machine.
+        Mode::Development if !routes.is_empty() => {
+            let routes = KeyPath::of("routes");
+            let key = if reading.node.has(&routes) {
+                routes
+            } else {
+                KeyPath::of("route")
             };
-            let message = format!("there is no environment `{name}`");
-            let place = self.source.place(&node.locate(&KeyPath::of("env")));
-            self.problems
-                .push(Problem::new(Fault::Conflict { message }).at(place).remedy(remedy));
-            return top;
-        };
-        let lost = [
-            ("vars", top.vars.is_some() && own.vars.is_none()),
-            ("d1_databases", top.d1_databases.is_some() && own.d1_databases.is_none()),
-        ];
-        for (key, _) in lost.into_iter().filter(|(_, lost)| *lost) {
-            let message = format!("`{key}` is not inherited by environments; `env.{name}` has none of its own");
-            self.note(node, key, &message);
+            let message = "routes hold in production mode; in development every request is the worker's";
+            reading.note(&key, message);
         }
-        let has_routes = own.route.is_some() || own.routes.is_some();
-        Section {
-            name: own.name.or_else(|| top.name.map(|top| format!("{top}-{name}"))),
-            main: own.main.or(top.main),
-            base_dir: own.base_dir.or(top.base_dir),
-            compatibility_date: own.compatibility_date.or(top.compatibility_date),
-            compatibility_flags: own.compatibility_flags.or(top.compatibility_flags),
-            vars: own.vars,
-            secrets: own.secrets,
-            route: if has_routes { own.route } else { top.route },
-            routes: if has_routes { own.routes } else { top.routes },
-            d1_databases: own.d1_databases,
-            limits: own.limits.or(top.limits),
-            triggers: own.triggers.or(top.triggers),
-            rules: own.rules.or(top.rules),
-        }
+        Mode::Development => {}
     }
+    if let Some(dev) = dev {
+        listen(reading, &dev, &mut file);
+    }
+    file
+}
 
-    /// Translates a section to `isopod.toml`.
-    fn translate(&mut self, node: &Node, section: Section, dev: Option<Dev>, mode: Mode) -> File {
-        let mut file = File {
-            mode,
-            name: section.name,
-            ..File::default()
-        };
-        file.worker.main = section.main;
-        file.worker.root = section.base_dir;
-        file.worker.vars = section.vars.unwrap_or_default();
-        let databases = section.d1_databases.unwrap_or_default();
-        file.worker.databases = databases.into_iter().filter_map(|d1| self.database(node, d1)).collect();
-        if let Some(limits) = section.limits {
-            let worker = &mut file.worker.limits;
-            worker.cpu = limits.cpu_ms.map_or(worker.cpu, Duration::from_millis);
-            worker.subrequests = limits.subrequests.unwrap_or(worker.subrequests);
-        }
-        let triggers = section.triggers.unwrap_or_default();
-        if triggers.events.is_some_and(|events| !events.is_empty()) {
-            self.note(node, "triggers", "`triggers.events` is accepted without effect");
-        }
-        file.worker.crons = triggers.crons.unwrap_or_default();
-        let routes: Vec<RouteFile> = section
-            .route
-            .into_iter()
-            .chain(section.routes.into_iter().flatten())
-            .map(route)
-            .collect();
-        match mode {
-            Mode::Production => file.routes = routes,
-            // As with `wrangler dev`: the routes name hosts that do not lead to a developer's machine.
-            Mode::Development if !routes.is_empty() => {
-                let key = if node.has(&KeyPath::of("routes")) {
-                    "routes"
-                } else {
-                    "route"
+fn listen(reading: &mut Reading<'_>, dev: &Dev, file: &mut File) {
+    let address = match dev.ip.as_deref() {
+        None | Some("localhost") => IpAddr::from(Ipv4Addr::LOCALHOST),
+        Some("*") => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+        Some(text) => match text.parse() {
+            Ok(address) => address,
+            Err(_) => {
+                let reason = "should be an IP address, \"localhost\" or \"*\"".to_owned();
+                let fault = Fault::BadValue {
+                    key: "dev.ip".to_owned(),
+                    value: format!("{text:?}"),
+                    reason,
                 };
-                self.note(
-                    node,
-                    key,
-                    "routes hold in production mode; in development every request is the worker's",
-                );
+                return reading.tell(&KeyPath::of("dev"), fault, "for example `ip = \"127.0.0.1\"`");
             }
-            Mode::Development => {}
-        }
-        if let Some(dev) = dev {
-            self.listen(node, &dev, &mut file);
-        }
-        file
-    }
-
-    fn note(&mut self, node: &Node, key: &str, message: &str) {
-        let place = self.source.place(&node.locate(&KeyPath::of(key)));
-        self.notes.push(Note::warning(message, place));
-    }
-
-    fn tell(&mut self, node: &Node, key: &str, fault: Fault, remedy: &str) {
-        let place = self.source.place(&node.locate(&KeyPath::of(key)));
-        self.problems.push(Problem::new(fault).at(place).remedy(remedy));
-    }
-
-    fn database(&mut self, node: &Node, d1: D1) -> Option<DatabaseFile> {
-        if d1.remote {
-            let key = "d1_databases.remote".to_owned();
-            let fault = Fault::NoSuchBinding {
-                key,
-                capability: "remote D1 binding".to_owned(),
-            };
-            self.tell(
-                node,
-                "d1_databases",
-                fault,
-                "leave `remote` out; the database is a local SQLite file",
-            );
-            return None;
-        }
-        let name = d1
-            .database_name
-            .or(d1.database_id)
-            .unwrap_or_else(|| d1.binding.clone());
-        // It becomes a file's name, and must not leave the folder.
-        let plain = !name.is_empty()
-            && name
-                .chars()
-                .all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | ' '));
-        if !plain {
-            let reason = "should be letters, digits, `-` or `_`; it names a file here".to_owned();
-            let key = "d1_databases.database_name".to_owned();
-            let fault = Fault::BadValue {
-                key,
-                value: format!("{name:?}"),
-                reason,
-            };
-            self.tell(node, "d1_databases", fault, "give the database a plain `database_name`");
-            return None;
-        }
-        let url = DatabaseUrl::Sqlite(PathBuf::from(format!(".isopod/d1/{name}.sqlite")));
-        let max_connections = max_connections();
-        Some(DatabaseFile {
-            binding: d1.binding,
-            url: Some(url),
-            url_from: None,
-            max_connections,
-            limits: DatabaseLimits::default(),
-        })
-    }
-
-    fn listen(&mut self, node: &Node, dev: &Dev, file: &mut File) {
-        let address = match dev.ip.as_deref() {
-            None | Some("localhost") => IpAddr::from(Ipv4Addr::LOCALHOST),
-            Some("*") => IpAddr::from(Ipv4Addr::UNSPECIFIED),
-            Some(text) => match text.parse() {
-                Ok(address) => address,
-                Err(_) => {
-                    let reason = "should be an IP address, \"localhost\" or \"*\"".to_owned();
-                    let fault = Fault::BadValue {
-                        key: "dev.ip".to_owned(),
-                        value: format!("{text:?}"),
-                        reason,
-                    };
-                    return self.tell(node, "dev", fault, "for example `ip = \"127.0.0.1\"`");
-                }
-            },
-        };
-        file.listen = vec![Listen::Tcp(SocketAddr::new(address, dev.port.unwrap_or(8787)))];
-        let unused = [
-            ("local_protocol", dev.local_protocol.is_some()),
-            ("upstream_protocol", dev.upstream_protocol.is_some()),
-            ("host", dev.host.is_some()),
-            ("inspector_ip", dev.inspector_ip.is_some()),
-            ("inspector_port", dev.inspector_port.is_some()),
-            ("enable_containers", dev.enable_containers.is_some()),
-            ("container_engine", dev.container_engine.is_some()),
-            ("generate_types", dev.generate_types.is_some()),
-        ];
-        for (key, _) in unused.into_iter().filter(|(_, given)| *given) {
-            let place = self.source.place(&node.locate(&KeyPath::of("dev")));
-            let message = format!("`dev.{key}` is accepted without effect");
-            self.notes.push(Note::detail(message, place));
-        }
+        },
+    };
+    file.listen = vec![Listen::Tcp(SocketAddr::new(address, dev.port.unwrap_or(8787)))];
+    let unused = [
+        ("local_protocol", dev.local_protocol.is_some()),
+        ("upstream_protocol", dev.upstream_protocol.is_some()),
+        ("host", dev.host.is_some()),
+        ("inspector_ip", dev.inspector_ip.is_some()),
+        ("inspector_port", dev.inspector_port.is_some()),
+        ("enable_containers", dev.enable_containers.is_some()),
+        ("container_engine", dev.container_engine.is_some()),
+        ("generate_types", dev.generate_types.is_some()),
+    ];
+    for (key, _) in unused.into_iter().filter(|(_, given)| *given) {
+        let place = reading.source.place(&reading.node.locate(&KeyPath::of("dev")));
+        let message = format!("`dev.{key}` is accepted without effect");
+        reading.notes.push(Note::detail(message, place));
     }
 }
 

@@ -1,0 +1,256 @@
+//! `[[databases]]`, and `d1_databases` of wrangler's files: SQL databases.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use isopod_host::workers::EventBridge;
+use isopod_pool::js::bindings::Binding;
+use isopod_pool::js::sql::SqlConfig;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Configure, Configured, Env, Wrangler, WranglerKey};
+use crate::config::document::KeyPath;
+use crate::config::problem::Fault;
+use crate::config::reading::Reading;
+use crate::config::text::{Size, Time};
+use crate::config::values::DatabaseUrl;
+
+pub(super) struct Databases;
+
+impl Configure for Databases {
+    const KEY: &'static str = "databases";
+    const ABOUT: &'static str = "SQL databases in `env`.";
+    type Section = Vec<Database>;
+    const WRANGLER: &'static [WranglerKey] = &[WranglerKey::of::<Vec<D1>>()];
+
+    fn resolve(section: Vec<Database>, at: &KeyPath, reading: &mut Reading<'_>, env: &mut Env) {
+        for (index, database) in section.into_iter().enumerate() {
+            let at = at.index(index);
+            env.claim(&database.binding, &at.key("binding"), reading);
+            if let Some(url) = url(database.url, database.url_from, &at, reading) {
+                env.bind(database.binding, database.limits.of(&url));
+            }
+        }
+    }
+}
+
+impl Configured for SqlConfig {
+    fn kind(&self) -> &'static str {
+        Binding::kind(self)
+    }
+
+    fn make(&self, _bridge: &EventBridge) -> Result<Arc<dyn Binding>> {
+        for file in Binding::withheld(self) {
+            if let Some(folder) = file.parent() {
+                std::fs::create_dir_all(folder)
+                    .with_context(|| format!("cannot create the folder of the database {}", file.display()))?;
+            }
+        }
+        Ok(Arc::new(self.clone()))
+    }
+
+    fn withheld(&self) -> Vec<PathBuf> {
+        Binding::withheld(self)
+    }
+}
+
+/// A SQL database with the D1 API.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub(super) struct Database {
+    /// Name in `env`.
+    binding: String,
+    /// Database URL; a relative SQLite path is relative to this file's folder.
+    #[serde(default)]
+    url: Option<DatabaseUrl>,
+    /// Environment variable that contains the URL, to keep a password out of this file.
+    #[serde(default)]
+    url_from: Option<String>,
+    #[serde(flatten)]
+    limits: Limits,
+}
+
+/// Limits of a database.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+struct Limits {
+    /// Maximum number of connections of each worker thread.
+    #[schemars(range(min = 1))]
+    max_connections: u32,
+    /// Time of one call, including the wait for a connection.
+    #[serde(with = "Time")]
+    timeout: Duration,
+    /// Maximum number of rows of a result.
+    #[schemars(range(min = 1))]
+    rows_max: usize,
+    /// Maximum size of a result.
+    #[serde(with = "Size")]
+    result_bytes_max: u64,
+    /// Maximum size of a statement.
+    #[serde(with = "Size")]
+    statement_bytes_max: u64,
+    /// Maximum number of parameters of a statement.
+    #[schemars(range(min = 1))]
+    params_max: usize,
+    /// Maximum number of statements of a `batch` or `exec`.
+    #[schemars(range(min = 1))]
+    statements_max: usize,
+    /// Maximum size of a text, blob or row in SQLite.
+    #[serde(with = "Size")]
+    value_bytes_max: u64,
+    /// Maximum size of a `LIKE` or `GLOB` pattern in SQLite.
+    #[serde(with = "Size")]
+    pattern_bytes_max: u64,
+    /// Maximum size of a SQLite file.
+    #[serde(with = "Size")]
+    database_bytes_max: u64,
+    /// Maximum memory of SQLite in the whole process; the lowest value of all databases applies.
+    #[serde(with = "Size")]
+    sqlite_memory_max: u64,
+    /// Time after which an idle connection is closed.
+    #[serde(with = "Time")]
+    idle_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let library = SqlConfig::new("sqlite::memory:");
+        Self {
+            max_connections: library.max_connections,
+            timeout: library.timeout,
+            rows_max: library.rows_max,
+            result_bytes_max: library.result_bytes_max as u64,
+            statement_bytes_max: library.statement_len_max as u64,
+            params_max: library.params_max,
+            statements_max: library.statements_max,
+            value_bytes_max: library.value_len_max as u64,
+            pattern_bytes_max: library.pattern_len_max as u64,
+            database_bytes_max: library.database_len_max,
+            sqlite_memory_max: library.sqlite_memory_max,
+            idle_timeout: library.idle_timeout,
+        }
+    }
+}
+
+impl Limits {
+    fn of(self, url: &DatabaseUrl) -> SqlConfig {
+        let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+        SqlConfig::new(url.reveal())
+            .max_connections(self.max_connections)
+            .timeout(self.timeout)
+            .rows_max(self.rows_max)
+            .result_bytes_max(size(self.result_bytes_max))
+            .statement_len_max(size(self.statement_bytes_max))
+            .params_max(self.params_max)
+            .statements_max(self.statements_max)
+            .value_len_max(size(self.value_bytes_max))
+            .pattern_len_max(size(self.pattern_bytes_max))
+            .database_len_max(self.database_bytes_max)
+            .sqlite_memory_max(self.sqlite_memory_max)
+            .idle_timeout(self.idle_timeout)
+    }
+}
+
+/// The one URL of a database, from the file or from a variable.
+fn url(url: Option<DatabaseUrl>, from: Option<String>, at: &KeyPath, reading: &mut Reading<'_>) -> Option<DatabaseUrl> {
+    let url = match (url, from) {
+        (Some(url), None) => url,
+        (None, Some(name)) => match reading.lookup.get(&name).map(|text| text.reveal().parse()) {
+            Some(Ok(url)) => url,
+            Some(Err(reason)) => {
+                let fault = Fault::BadValue {
+                    key: name,
+                    value: "(not shown)".to_owned(),
+                    reason,
+                };
+                reading.tell(&at.key("url_from"), fault, "change the variable's value");
+                return None;
+            }
+            None => {
+                reading.unset(&at.key("url_from"), &name);
+                return None;
+            }
+        },
+        (Some(_), Some(_)) => {
+            let message = format!("`{at}` has both `url` and `url_from`");
+            reading.tell(at, Fault::Conflict { message }, "keep one of them");
+            return None;
+        }
+        (None, None) => {
+            let remedy = "add `url = \"sqlite:data/app.db\"`, or `url_from = \"DATABASE_URL\"`";
+            let key = at.key("url").to_string();
+            reading.tell(at, Fault::Missing { key }, remedy);
+            return None;
+        }
+    };
+    Some(url.relative_to(reading.source.folder()))
+}
+
+/// A D1 database, which is a SQLite file next to the wrangler file.
+#[derive(Deserialize, JsonSchema)]
+#[expect(dead_code, reason = "keys that are checked, and have no effect here")]
+struct D1 {
+    binding: String,
+    #[serde(default)]
+    database_name: Option<String>,
+    #[serde(default)]
+    database_id: Option<String>,
+    #[serde(default)]
+    database_internal_env: Option<String>,
+    #[serde(default)]
+    jurisdiction: Option<String>,
+    #[serde(default)]
+    preview_database_id: Option<String>,
+    #[serde(default)]
+    migrations_table: Option<String>,
+    #[serde(default)]
+    migrations_dir: Option<String>,
+    #[serde(default)]
+    migrations_pattern: Option<String>,
+    #[serde(default)]
+    remote: bool,
+}
+
+impl Wrangler for Vec<D1> {
+    const KEY: &'static str = "d1_databases";
+    type Section = Vec<Database>;
+
+    fn translate(self, at: &KeyPath, reading: &mut Reading<'_>) -> Vec<Database> {
+        self.into_iter().filter_map(|d1| d1.database(at, reading)).collect()
+    }
+}
+
+impl D1 {
+    fn database(self, at: &KeyPath, reading: &mut Reading<'_>) -> Option<Database> {
+        if self.remote {
+            let fault = Fault::NoSuchBinding {
+                key: at.key("remote").to_string(),
+                capability: "remote D1 binding".to_owned(),
+            };
+            let remedy = "remove `remote`; the database is a local SQLite file";
+            reading.tell(at, fault, remedy);
+            return None;
+        }
+        let name = self.database_name.or(self.database_id);
+        let name = name.unwrap_or_else(|| self.binding.clone());
+        // It becomes a file's name, and must not leave the folder.
+        let may_be = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | ' ');
+        if name.is_empty() || !name.chars().all(may_be) {
+            let fault = Fault::BadValue {
+                key: at.key("database_name").to_string(),
+                value: format!("{name:?}"),
+                reason: "should be letters, digits, `-` or `_`; it names a file here".to_owned(),
+            };
+            reading.tell(at, fault, "give the database a plain `database_name`");
+            return None;
+        }
+        Some(Database {
+            binding: self.binding,
+            url: Some(DatabaseUrl::Sqlite(format!(".isopod/d1/{name}.sqlite").into())),
+            url_from: None,
+            limits: Limits::default(),
+        })
+    }
+}

@@ -1,0 +1,239 @@
+//! Bindings in the configuration: a file for each kind, and one list of them.
+//!
+//! [`KINDS`] drives what reads the configuration (the schema and the reference made of it, `isopod.toml`, wrangler's files),
+//! and through [`Bound`] what uses it: the check for duplicate names, the list of bindings that `isopod serve` starts with,
+//! and the files that modules must not be read from.
+
+mod databases;
+mod events;
+
+use std::any::Any;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use isopod_host::workers::EventBridge;
+use isopod_pool::js::bindings::Binding;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+
+use super::document::KeyPath;
+use super::problem::Fault;
+use super::reading::Reading;
+
+pub use self::events::Events;
+
+/// Every kind of binding with a section of its own, in the order in which bindings are listed.
+static KINDS: &[Kind] = &[Kind::of::<databases::Databases>(), Kind::of::<events::EventsKind>()];
+
+/// The configuration of a kind of binding.
+trait Configure {
+    /// Its key in `isopod.toml`.
+    const KEY: &'static str;
+    /// The description of the key in the reference.
+    const ABOUT: &'static str;
+    /// The value of the key. Its default is that of the schema.
+    type Section: Default + Serialize + DeserializeOwned + JsonSchema;
+    /// The keys of wrangler's files that say the same.
+    const WRANGLER: &'static [WranglerKey] = &[];
+
+    /// Checks a worker's section, which stands `at` this place, and binds what it gives the worker. What is wrong with it goes
+    /// to `reading`.
+    fn resolve(section: Self::Section, at: &KeyPath, reading: &mut Reading<'_>, env: &mut Env);
+}
+
+/// A section of wrangler's files that says the same as one of `isopod.toml`.
+trait Wrangler: DeserializeOwned + JsonSchema {
+    /// Its key.
+    const KEY: &'static str;
+    /// The section of `isopod.toml`.
+    type Section: Serialize;
+
+    /// Says it in the words of `isopod.toml`. What is wrong with it goes to `reading`.
+    fn translate(self, at: &KeyPath, reading: &mut Reading<'_>) -> Self::Section;
+}
+
+/// A binding of a worker, with every path and secret looked up.
+pub trait Configured: Any + fmt::Debug + Send + Sync {
+    /// The kind of binding, as the start banner names it.
+    fn kind(&self) -> &'static str;
+
+    /// Makes the binding of a script.
+    ///
+    /// # Errors
+    /// What it needs is not there, and cannot be made.
+    fn make(&self, bridge: &EventBridge) -> anyhow::Result<Arc<dyn Binding>>;
+
+    /// The files that it owns, which no module may be read from.
+    fn withheld(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+}
+
+/// A binding and its name in `env`.
+#[derive(Clone, Debug)]
+pub struct Bound {
+    /// The name.
+    pub name: String,
+    /// The binding.
+    pub binding: Arc<dyn Configured>,
+}
+
+/// The `env` of one worker, as far as it is resolved.
+#[derive(Default)]
+pub(super) struct Env {
+    names: BTreeSet<String>,
+    pub(super) bindings: Vec<Bound>,
+    pub(super) events: Events,
+}
+
+impl Env {
+    /// Takes a name, which is given `at` this place. A name that is taken already is a problem.
+    pub(super) fn claim(&mut self, name: &str, at: &KeyPath, reading: &mut Reading<'_>) {
+        if !self.names.insert(name.to_owned()) {
+            let message = format!("`{at}`: `env.{name}` is defined twice");
+            let keys: Vec<_> = KINDS.iter().map(|kind| kind.key).collect();
+            let remedy = format!("vars, secrets, {} share one `env`; rename one", keys.join(", "));
+            reading.tell(at, Fault::Conflict { message }, remedy);
+        }
+    }
+
+    /// Adds a binding whose name was claimed.
+    fn bind(&mut self, name: String, binding: impl Configured) {
+        let binding = Arc::new(binding);
+        self.bindings.push(Bound { name, binding });
+    }
+}
+
+/// A row of [`KINDS`].
+struct Kind {
+    key: &'static str,
+    about: &'static str,
+    schema: fn(&mut SchemaGenerator) -> Schema,
+    default: fn() -> Json,
+    resolve: fn(Json, &KeyPath, &mut Reading<'_>, &mut Env),
+    wrangler: &'static [WranglerKey],
+}
+
+impl Kind {
+    const fn of<C: Configure>() -> Self {
+        Self {
+            key: C::KEY,
+            about: C::ABOUT,
+            schema: SchemaGenerator::subschema_for::<C::Section>,
+            default: || written(&C::Section::default()),
+            resolve: |section, at, reading, env| {
+                if let Some(section) = typed(section, at, reading) {
+                    C::resolve(section, at, reading, env);
+                }
+            },
+            wrangler: C::WRANGLER,
+        }
+    }
+}
+
+/// A key of wrangler's files that a kind is read from.
+struct WranglerKey {
+    key: &'static str,
+    schema: fn(&mut SchemaGenerator) -> Schema,
+    translate: fn(Json, &KeyPath, &mut Reading<'_>) -> Json,
+}
+
+impl WranglerKey {
+    const fn of<W: Wrangler>() -> Self {
+        Self {
+            key: W::KEY,
+            schema: SchemaGenerator::subschema_for::<W>,
+            translate: |section, at, reading| match typed::<W>(section, at, reading) {
+                Some(section) => written(&section.translate(at, reading)),
+                None => Json::Null,
+            },
+        }
+    }
+}
+
+/// A section that was held against its schema, and so can be read.
+fn typed<T: DeserializeOwned>(section: Json, at: &KeyPath, reading: &mut Reading<'_>) -> Option<T> {
+    let read = serde_json::from_value(section);
+    let cannot = |error| Fault::Syntax {
+        message: format!("`{at}` cannot be read: {error}"),
+    };
+    read.map_err(|error| reading.tell(at, cannot(error), "write it as the reference says"))
+        .ok()
+}
+
+fn written(section: &impl Serialize) -> Json {
+    serde_json::to_value(section).unwrap_or_default()
+}
+
+/// The sections of one worker as they are written, by key.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Sections(BTreeMap<String, Json>);
+
+impl fmt::Debug for Sections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Values may hold passwords.
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl Sections {
+    /// The schema of those of `isopod.toml`.
+    pub(super) fn schema(generator: &mut SchemaGenerator) -> Schema {
+        let one = |kind: &Kind| {
+            let mut schema = (kind.schema)(generator);
+            schema.insert("description".to_owned(), kind.about.into());
+            schema.insert("default".to_owned(), (kind.default)());
+            (kind.key.to_owned(), schema.into())
+        };
+        let properties: Map<_, _> = KINDS.iter().map(one).collect();
+        json_schema!({ "type": "object", "properties": properties })
+    }
+
+    /// The schema of those of wrangler's files.
+    pub(super) fn wrangler_schema(generator: &mut SchemaGenerator) -> Schema {
+        let keys = KINDS.iter().flat_map(|kind| kind.wrangler);
+        let one = |key: &WranglerKey| (key.key.to_owned(), (key.schema)(generator).into());
+        let properties: Map<_, _> = keys.map(one).collect();
+        json_schema!({ "type": "object", "properties": properties })
+    }
+
+    /// Checks the sections of a worker whose settings stand `at` this place.
+    pub(super) fn resolve(mut self, at: &KeyPath, reading: &mut Reading<'_>, env: &mut Env) {
+        for kind in KINDS {
+            if let Some(section) = self.0.remove(kind.key) {
+                (kind.resolve)(section, &at.key(kind.key), reading, env);
+            }
+        }
+    }
+
+    /// Says those of a wrangler file in the words of `isopod.toml`.
+    pub(super) fn translate(mut self, reading: &mut Reading<'_>) -> Self {
+        let mut translated = BTreeMap::new();
+        for kind in KINDS {
+            for key in kind.wrangler {
+                let section = self.0.remove(key.key).filter(|section| !section.is_null());
+                let section = section.map(|section| (key.translate)(section, &KeyPath::of(key.key), reading));
+                match (translated.get_mut(kind.key), section) {
+                    (Some(Json::Array(all)), Some(Json::Array(more))) => all.extend(more),
+                    (_, Some(section)) if !section.is_null() => {
+                        translated.insert(kind.key.to_owned(), section);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Self(translated)
+    }
+
+    /// The keys of a wrangler file that are here, and not in `others`.
+    pub(super) fn keys_without(&self, others: &Self) -> impl Iterator<Item = &'static str> {
+        let there = |sections: &Self, key: &str| sections.0.get(key).is_some_and(|section| !section.is_null());
+        let keys = KINDS.iter().flat_map(|kind| kind.wrangler).map(|key| key.key);
+        keys.filter(move |key| there(self, key) && !there(others, key))
+    }
+}

@@ -1,0 +1,46 @@
+//! The state of reading a configuration: the document, the lookup of names, and the problems and notes found so far.
+
+use super::document::{KeyPath, Node};
+use super::env_file::Lookup;
+use super::problem::{Fault, Note, Problem};
+use super::source::Source;
+
+/// A document that is being read, and the problems and notes about it.
+pub(super) struct Reading<'a> {
+    pub(super) source: &'a Source,
+    pub(super) node: &'a Node,
+    pub(super) lookup: &'a Lookup<'a>,
+    pub(super) problems: Vec<Problem>,
+    pub(super) notes: Vec<Note>,
+}
+
+impl<'a> Reading<'a> {
+    pub(super) const fn new(source: &'a Source, node: &'a Node, lookup: &'a Lookup<'a>) -> Self {
+        Self {
+            source,
+            node,
+            lookup,
+            problems: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Adds a problem, at the place of `path`.
+    pub(super) fn tell(&mut self, path: &KeyPath, fault: Fault, remedy: impl Into<String>) {
+        let place = self.source.place(&self.node.locate(path));
+        self.problems.push(Problem::new(fault).at(place).remedy(remedy));
+    }
+
+    /// Adds a warning, at the place of `path`.
+    pub(super) fn note(&mut self, path: &KeyPath, message: impl Into<String>) {
+        let place = self.source.place(&self.node.locate(path));
+        self.notes.push(Note::warning(message, place));
+    }
+
+    /// Adds the problem that the variable `name`, which `path` names, has no value.
+    pub(super) fn unset(&mut self, path: &KeyPath, name: &str) {
+        let message = format!("`{path}`: `{name}` is neither in the environment nor in an env file");
+        let remedy = format!("set {name}, or add `{name}=…` to a file named by `env_files` or `--env-file`");
+        self.tell(path, Fault::Conflict { message }, remedy);
+    }
+}
