@@ -58,6 +58,7 @@ pub fn extensions() -> Vec<Extension> {
         handlers::isopod_handlers::init(),
         publish::isopod_publish::init(),
         native::isopod_native::init(),
+        bindings::rate_limit::isopod_rate_limit::init(),
         process::isopod_process::init(),
         files::isopod_files::init(),
         web::isopod_web::init(),

@@ -38,6 +38,7 @@ mod process;
 mod program;
 mod project;
 mod quotas;
+mod rate_limits;
 mod run;
 mod secrets;
 mod serving;

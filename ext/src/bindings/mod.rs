@@ -6,6 +6,7 @@
 //! by the binding's name with [`Installed::get`].
 
 mod plain;
+pub mod rate_limit;
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -6,6 +6,7 @@
 
 mod databases;
 mod events;
+mod rate_limits;
 
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,7 +28,11 @@ use super::reading::Reading;
 pub use self::events::Events;
 
 /// Every kind of binding with a section of its own, in the order in which bindings are listed.
-static KINDS: &[Kind] = &[Kind::of::<databases::Databases>(), Kind::of::<events::EventsKind>()];
+static KINDS: &[Kind] = &[
+    Kind::of::<databases::Databases>(),
+    Kind::of::<events::EventsKind>(),
+    Kind::of::<rate_limits::RateLimits>(),
+];
 
 /// The configuration of a kind of binding.
 trait Configure {

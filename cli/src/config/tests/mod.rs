@@ -3,6 +3,7 @@
 mod docs;
 mod isopod_toml;
 mod places;
+mod rate_limits;
 mod wrangler_files;
 
 use std::collections::BTreeMap;

@@ -90,7 +90,6 @@ pub(super) const MISSING: &[(&str, &str)] = &[
     ("pipelines", "Pipelines binding"),
     ("queues", "queue binding"),
     ("r2_buckets", "R2 binding"),
-    ("ratelimits", "rate limit binding"),
     (
         "secrets_store_secrets",
         "secrets store; put the values into `.dev.vars`",
@@ -100,7 +99,6 @@ pub(super) const MISSING: &[(&str, &str)] = &[
     ("site", "Workers Sites"),
     ("stream", "Stream binding"),
     ("text_blobs", "text blobs; import the file instead"),
-    ("unsafe", "unsafe bindings"),
     ("unsafe_hello_world", "unsafe bindings"),
     ("vectorize", "Vectorize binding"),
     ("version_metadata", "version metadata binding"),

@@ -258,10 +258,7 @@ fn translate(reading: &mut Reading<'_>, section: Section, dev: Option<Dev>, mode
     }
     let triggers = section.triggers.unwrap_or_default();
     if triggers.events.is_some_and(|events| !events.is_empty()) {
-        reading.note(
-            &KeyPath::of("triggers"),
-            "`triggers.events` is accepted without effect",
-        );
+        reading.note(&KeyPath::of("triggers"), "`triggers.events` is accepted without effect");
     }
     file.worker.crons = triggers.crons.unwrap_or_default();
     let routes: Vec<RouteFile> = section

@@ -1,0 +1,174 @@
+//! `[[rate_limits]]`, and `ratelimits` of wrangler's files (`unsafe.bindings` of older ones): rate limits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use isopod_host::workers::EventBridge;
+use isopod_pool::js::bindings::Binding;
+use isopod_pool::js::bindings::rate_limit::RateLimit;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use super::{Configure, Configured, Env, Wrangler, WranglerKey};
+use crate::config::document::KeyPath;
+use crate::config::problem::Fault;
+use crate::config::reading::Reading;
+
+pub(super) struct RateLimits;
+
+impl Configure for RateLimits {
+    const KEY: &'static str = "rate_limits";
+    const ABOUT: &'static str = "Rate limits in `env`.";
+    type Section = Vec<Section>;
+    const WRANGLER: &'static [WranglerKey] = &[WranglerKey::of::<Vec<Written>>(), WranglerKey::of::<Unsafe>()];
+
+    fn resolve(section: Vec<Section>, at: &KeyPath, reading: &mut Reading<'_>, env: &mut Env) {
+        for (index, section) in section.into_iter().enumerate() {
+            env.claim(&section.binding, &at.index(index).key("binding"), reading);
+            env.bind(section.binding.clone(), section);
+        }
+    }
+}
+
+/// A rate limit: a number of calls for each key in each window of time.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub(super) struct Section {
+    /// Name in `env`.
+    binding: String,
+    /// Maximum number of calls for a key in a window.
+    #[schemars(range(min = 1))]
+    limit: u32,
+    /// Length of a window.
+    period: Period,
+    /// Maximum number of keys that are counted at a time. If there are more, the counts of keys with few calls are dropped.
+    #[serde(default = "keys_max")]
+    #[schemars(range(min = 1, max = 10_000_000))]
+    keys_max: usize,
+}
+
+fn keys_max() -> usize {
+    65_536
+}
+
+/// The windows that Workers have.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+enum Period {
+    #[serde(rename = "10s")]
+    TenSeconds,
+    #[serde(rename = "60s")]
+    Minute,
+}
+
+impl Configured for Section {
+    fn kind(&self) -> &'static str {
+        "rate limit"
+    }
+
+    fn make(&self, _bridge: &EventBridge) -> Result<Arc<dyn Binding>> {
+        let window = match self.period {
+            Period::TenSeconds => Duration::from_secs(10),
+            Period::Minute => Duration::from_secs(60),
+        };
+        Ok(Arc::new(RateLimit::with_keys_max(self.limit, window, self.keys_max)))
+    }
+}
+
+/// A rate limit in wrangler's files. The namespace has no effect: each rate limit has its own counts.
+#[derive(Deserialize, JsonSchema)]
+struct Written {
+    name: String,
+    #[serde(default, rename = "namespace_id")]
+    _namespace_id: Option<String>,
+    simple: Simple,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Simple {
+    #[schemars(range(min = 1))]
+    limit: u32,
+    period: u32,
+}
+
+impl Wrangler for Vec<Written> {
+    const KEY: &'static str = "ratelimits";
+    type Section = Vec<Section>;
+
+    fn translate(self, at: &KeyPath, reading: &mut Reading<'_>) -> Vec<Section> {
+        let all = self.into_iter().enumerate();
+        all.filter_map(|(index, written)| section(written.name, &written.simple, &at.index(index), reading))
+            .collect()
+    }
+}
+
+fn section(binding: String, simple: &Simple, at: &KeyPath, reading: &mut Reading<'_>) -> Option<Section> {
+    let period = match simple.period {
+        10 => Period::TenSeconds,
+        60 => Period::Minute,
+        other => {
+            let key = at.key("simple").key("period");
+            let fault = Fault::BadValue {
+                key: key.to_string(),
+                value: other.to_string(),
+                reason: "should be 10 or 60".to_owned(),
+            };
+            reading.tell(&key, fault, "it is a number of seconds");
+            return None;
+        }
+    };
+    Some(Section {
+        binding,
+        limit: simple.limit,
+        period,
+        keys_max: keys_max(),
+    })
+}
+
+/// The place of rate limits in older wrangler files. Other bindings in it are not supported.
+#[derive(Deserialize, JsonSchema)]
+struct Unsafe {
+    #[serde(default)]
+    bindings: Vec<UnsafeBinding>,
+    #[serde(default)]
+    metadata: Option<Json>,
+    #[serde(default)]
+    capnp: Option<Json>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct UnsafeBinding {
+    #[serde(rename = "type")]
+    kind: String,
+    name: String,
+    #[serde(default, rename = "namespace_id")]
+    _namespace_id: Option<String>,
+    #[serde(default)]
+    simple: Option<Simple>,
+}
+
+impl Wrangler for Unsafe {
+    const KEY: &'static str = "unsafe";
+    type Section = Vec<Section>;
+
+    fn translate(self, at: &KeyPath, reading: &mut Reading<'_>) -> Vec<Section> {
+        let mut sections = Vec::new();
+        let mut refused = Vec::new();
+        for (index, UnsafeBinding { kind, name, simple, .. }) in self.bindings.into_iter().enumerate() {
+            let at = at.key("bindings").index(index);
+            match simple.filter(|_| kind == "ratelimit") {
+                Some(simple) => sections.extend(section(name, &simple, &at, reading)),
+                None => refused.push(at),
+            }
+        }
+        refused.extend(self.metadata.or(self.capnp).map(|_| at.clone()));
+        for at in refused {
+            let fault = Fault::NoSuchBinding {
+                key: at.to_string(),
+                capability: "unsafe bindings but rate limits".to_owned(),
+            };
+            reading.tell(&at, fault, "remove it if the worker runs without");
+        }
+        sections
+    }
+}

@@ -1,0 +1,224 @@
+//! `env.LIMITER`: a rate limit in the shape of Workers', `const { success } = await env.LIMITER.limit({ key })`.
+//!
+//! It counts calls for each key in fixed windows. The counts belong to the binding's value, so that the workers of all threads
+//! share them; other processes count for themselves.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use deno_core::{OpState, op2};
+use serde_json::Value;
+
+use super::{Binding, EnvValue, Installed, NewWorker};
+
+/// Keys that are counted at a time, where nothing else is said.
+const KEYS_MAX: usize = 65_536;
+
+/// Locks that the keys are spread over: threads seldom wait for each other.
+const SHARDS: usize = 16;
+
+/// Keys that are looked at to find one that may be dropped.
+const CANDIDATES: usize = 8;
+
+/// A rate limit: so many calls for each key in each window of time.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use isopod_ext::bindings::rate_limit::RateLimit;
+///
+/// let a_hundred_per_minute = RateLimit::new(100, Duration::from_secs(60));
+/// ```
+///
+/// Windows follow one another from the moment it is made. Clones share their counts.
+#[derive(Clone)]
+pub struct RateLimit(Arc<Inner>);
+
+struct Inner {
+    limit: u32,
+    window: Duration,
+    keys_max: usize,
+    started: Instant,
+    /// Keyed at random, so that nobody can choose keys that share a count.
+    hasher: RandomState,
+    shards: [Mutex<Shard>; SHARDS],
+}
+
+/// The counts of some keys, by their hash: a key takes the same room however long it is. At the default number of keys, the
+/// chance that any two of them share a count is below one in a billion.
+#[derive(Default)]
+struct Shard {
+    /// The number of the window that the counts belong to.
+    window: u128,
+    counts: HashMap<u64, u32>,
+}
+
+impl RateLimit {
+    /// Allows `limit` calls for each key in each window. A window is at least one millisecond long.
+    pub fn new(limit: u32, window: Duration) -> Self {
+        Self::with_keys_max(limit, window, KEYS_MAX)
+    }
+
+    /// Sets the number of keys that are counted at a time. Default: 65,536. If there are more in a window, keys with low counts
+    /// are dropped, and start at zero when they come again.
+    pub fn with_keys_max(limit: u32, window: Duration, keys_max: usize) -> Self {
+        Self(Arc::new(Inner {
+            limit,
+            window: window.max(Duration::from_millis(1)),
+            keys_max,
+            started: Instant::now(),
+            hasher: RandomState::new(),
+            shards: Default::default(),
+        }))
+    }
+
+    /// Counts a call for this key. Returns whether it is within the limit.
+    pub fn take(&self, key: &str) -> bool {
+        self.take_at(key, self.0.started.elapsed())
+    }
+
+    /// The same, at a time after the rate limit was made.
+    fn take_at(&self, key: &str, at: Duration) -> bool {
+        let inner = &*self.0;
+        let hash = inner.hasher.hash_one(key);
+        let window = at.as_millis() / inner.window.as_millis();
+        let shard = &inner.shards[hash as usize % SHARDS];
+        let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        // A thread that was held up may come with a time that is over; it counts for the window that has begun.
+        if shard.window < window {
+            *shard = Shard {
+                window,
+                ..Shard::default()
+            };
+        }
+        if let Some(count) = shard.counts.get_mut(&hash) {
+            let is_within = *count < inner.limit;
+            *count += u32::from(is_within);
+            return is_within;
+        }
+        if inner.limit == 0 {
+            return false;
+        }
+        if shard.counts.len() >= (inner.keys_max / SHARDS).max(1) {
+            shard.drop_one();
+        }
+        shard.counts.insert(hash, 1);
+        true
+    }
+}
+
+impl Shard {
+    /// Makes room: of a few keys, the one with the lowest count goes. Those at their limit stay as long as there are others.
+    fn drop_one(&mut self) {
+        let candidates = self.counts.iter().take(CANDIDATES);
+        let lowest = candidates.min_by_key(|(_, count)| **count).map(|(hash, _)| *hash);
+        lowest.map(|hash| self.counts.remove(&hash));
+    }
+}
+
+impl fmt::Debug for RateLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimit")
+            .field("limit", &self.0.limit)
+            .field("window", &self.0.window)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Binding for RateLimit {
+    fn kind(&self) -> &'static str {
+        "rate limit"
+    }
+
+    fn install(&self, name: &str, _worker: &NewWorker<'_>, state: &mut OpState) -> EnvValue<'_> {
+        Installed::put(state, name, self.clone());
+        EnvValue::made("ext:isopod_rate_limit/rate_limit.js", &Value::Null)
+    }
+}
+
+/// The worker has no rate limit of this name.
+#[derive(Debug, thiserror::Error, deno_error::JsError)]
+#[class(type)]
+#[error("this worker has no rate limit named '{0}'")]
+struct NoBinding(String);
+
+#[op2(fast)]
+fn op_isopod_rate_limit(state: &OpState, #[string] name: String, #[string] key: &str) -> Result<bool, NoBinding> {
+    match Installed::<RateLimit>::get(state, &name) {
+        Some(limit) => Ok(limit.take(key)),
+        None => Err(NoBinding(name)),
+    }
+}
+
+deno_core::extension!(
+    isopod_rate_limit,
+    deps = [isopod_context],
+    ops = [op_isopod_rate_limit],
+    lazy_loaded_js = [dir "src/bindings/rate_limit", "rate_limit.js"],
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOW: Duration = Duration::from_secs(10);
+
+    fn at(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn keys_are_counted_apart_up_to_the_limit() {
+        let limit = RateLimit::new(2, WINDOW);
+        let taken = ["a", "a", "a", "b", "a", "b", "b"].map(|key| limit.take_at(key, at(0)));
+        assert_eq!(taken, [true, true, false, true, false, true, false]);
+    }
+
+    #[test]
+    fn a_new_window_begins_at_zero() {
+        let limit = RateLimit::new(1, WINDOW);
+        let taken = [0, 9_999, 10_000, 19_999, 45_000].map(|millis| limit.take_at("a", at(millis)));
+        assert_eq!(taken, [true, false, true, false, true]);
+    }
+
+    #[test]
+    fn a_time_that_is_over_counts_for_the_window_that_has_begun() {
+        let limit = RateLimit::new(1, WINDOW);
+        assert!(limit.take_at("a", at(10_000)));
+        assert!(!limit.take_at("a", at(9_999)));
+    }
+
+    #[test]
+    fn a_limit_of_zero_allows_nothing() {
+        assert!(!RateLimit::new(0, WINDOW).take("a"));
+    }
+
+    /// The bound holds whatever the keys are, and a key at its limit outlasts a flood of others.
+    #[test]
+    fn a_flood_of_keys_is_bounded_and_does_not_free_a_key_at_its_limit() {
+        let limit = RateLimit::with_keys_max(3, WINDOW, 16 * 32);
+        let abuser: Vec<_> = (0..4).map(|_| limit.take_at("abuser", at(0))).collect();
+        assert_eq!(abuser, [true, true, true, false]);
+        for number in 0..10_000 {
+            assert!(limit.take_at(&format!("flood-{number}"), at(1)), "{number}");
+        }
+        let counted = limit.0.shards.iter().map(|shard| shard.lock().unwrap().counts.len());
+        assert_eq!(counted.collect::<Vec<_>>(), [32; SHARDS]);
+        assert!(!limit.take_at("abuser", at(2)));
+    }
+
+    #[test]
+    fn threads_share_the_counts() {
+        let limit = RateLimit::new(100, Duration::from_secs(3600));
+        let threads = (0..4).map(|_| {
+            let limit = limit.clone();
+            std::thread::spawn(move || (0..100).filter(|_| limit.take("a")).count())
+        });
+        let threads: Vec<_> = threads.collect();
+        let taken: usize = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
+        assert_eq!(taken, 100);
+    }
+}

@@ -1,0 +1,52 @@
+//! Rate limits of the built program, as its configuration gives them to workers.
+
+use crate::program::Serving;
+use crate::project::Project;
+
+const WORKER: &str = "export default { async fetch(request, env) {
+        const url = new URL(request.url);
+        try {
+            const { success } = await env.LIMITER.limit(JSON.parse(decodeURIComponent(url.search.slice(1))));
+            return new Response(success ? 'within' : 'over', { status: success ? 200 : 429 });
+        } catch (error) { return new Response(`${error.name}: ${error.message}`, { status: 400 }); }
+    } }";
+
+fn ask(server: &Serving, options: &str) -> (u16, String) {
+    let answer = server.get(&format!("/?{options}"));
+    (answer.status, answer.body)
+}
+
+/// Each event has a worker of its own, on any of the threads: they share the counts.
+#[test]
+fn calls_over_the_limit_of_a_key_are_not_successful() {
+    let configuration = "main = 'worker.js'\npolicy = 'per_request'\nthreads = 2\n\
+                         [[rate_limits]]\nbinding = 'LIMITER'\nlimit = 2\nperiod = '60s'\n";
+    let project = Project::new(&[("isopod.toml", configuration), ("worker.js", WORKER)]);
+    let server = Serving::start(project.path());
+    let statuses: Vec<u16> = ["a", "a", "b", "a", "b", "b"]
+        .map(|key| ask(&server, &format!("{{%22key%22:%22{key}%22}}")).0)
+        .into();
+    assert_eq!(statuses, [200, 200, 200, 429, 200, 429]);
+}
+
+#[test]
+fn a_key_that_is_no_string_or_too_long_is_an_error() {
+    let configuration = r#"{ "name": "x", "main": "worker.js",
+        "ratelimits": [{ "name": "LIMITER", "namespace_id": "1001", "simple": { "limit": 1, "period": 10 } }] }"#;
+    let project = Project::new(&[("wrangler.json", configuration), ("worker.js", WORKER)]);
+    let server = Serving::start(project.path());
+    for options in ["null", "{}", "{%22key%22:7}"] {
+        let (status, body) = ask(&server, options);
+        assert!(
+            status == 400 && body.starts_with("TypeError") && body.contains("'key' is not a string"),
+            "{body}"
+        );
+    }
+    let long = |length| ask(&server, &format!("{{%22key%22:%22{}%22}}", "k".repeat(length)));
+    assert_eq!(long(2048).0, 200);
+    let (status, body) = long(2049);
+    assert!(
+        status == 400 && body.contains("2049 characters long, and may have 2048"),
+        "{body}"
+    );
+}
