@@ -214,6 +214,8 @@ async fn serve_h2<D: Dispatch>(app: Arc<App<D>>, origin: Arc<Origin>, io: Watche
     let mut http = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.h2_streams_max)
+        .initial_stream_window_size(limits.stream_window())
+        .initial_connection_window_size(limits.connection_window())
         .max_pending_accept_reset_streams(limits.h2_resets_max)
         .max_local_error_reset_streams(limits.h2_resets_max)
         .max_send_buf_size(limits.h2_send_buffer_max)

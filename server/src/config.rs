@@ -167,6 +167,9 @@ pub struct Limits {
     pub request_grace: Duration,
     /// Maximum number of concurrent streams of an HTTP/2 connection. Default: 200.
     pub h2_streams_max: u32,
+    /// Bytes of a request's body that a client may send on an HTTP/2 stream before the worker reads them. A connection's window
+    /// is `h2_streams_max` times as large, so that unread bodies do not block the others. Default: 128 KiB.
+    pub h2_stream_window: u32,
     /// Maximum number of streams that are reset before the server processes them, and of streams that the server has to
     /// reset, after either of which an HTTP/2 connection is closed. Default: 20.
     pub h2_resets_max: usize,
@@ -204,6 +207,7 @@ impl Default for Limits {
             request_timeout: Duration::from_secs(60),
             request_grace: Duration::from_secs(1),
             h2_streams_max: 200,
+            h2_stream_window: 128 << 10,
             h2_resets_max: 20,
             depth_max: 16,
             h2_cancels_max: 500,
@@ -215,7 +219,21 @@ impl Default for Limits {
     }
 }
 
+/// The largest window that HTTP/2 has (RFC 9113, section 6.9.1).
+const WINDOW_MAX: u32 = (1 << 31) - 1;
+
 impl Limits {
+    /// Returns the window of an HTTP/2 stream.
+    pub(crate) fn stream_window(&self) -> u32 {
+        self.h2_stream_window.clamp(1, WINDOW_MAX)
+    }
+
+    /// Returns the window of an HTTP/2 connection. If it were smaller, streams with unread bodies could hold all of it, and a
+    /// body that is being read would never arrive.
+    pub(crate) fn connection_window(&self) -> u32 {
+        self.stream_window().saturating_mul(self.h2_streams_max).min(WINDOW_MAX)
+    }
+
     /// Returns the tick of the coarse clock: short enough for the shortest limit, and long enough to be cheap.
     pub(crate) fn resolution(&self) -> Duration {
         let shortest = [

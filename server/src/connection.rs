@@ -14,7 +14,7 @@ use crate::{
     config::Limits,
     cut::Cut,
     inbound::Framing,
-    traffic::{Traffic, WINDOW_BYTES},
+    traffic::Traffic,
 };
 
 /// Time for a client without a request once server drained: its request may be in flight or unread; on HTTP/2 it has
@@ -254,7 +254,7 @@ impl Connection {
     pub(crate) fn body_left_unread(&self) {
         self.unread.store(true, Ordering::Release);
         // It was sent in good faith, up to what the window has room for.
-        self.bytes_used(WINDOW_BYTES);
+        self.bytes_used(self.limits.stream_window() as usize);
     }
 
     pub(crate) fn has_unread_body(&self) -> bool {

@@ -6,8 +6,6 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use crate::{config::Limits, cut::Cut};
 
-/// Window of an HTTP/2 stream.
-pub(crate) const WINDOW_BYTES: usize = 1 << 20;
 /// Size of a frame's head.
 const FRAME_BYTES: u64 = 9;
 /// Bytes on the wire allowed per useful byte: small frames, window updates and pings are part of normal use.
@@ -31,7 +29,7 @@ impl Traffic {
         let read = self.read.fetch_add(bytes, Relaxed) + bytes;
         let free = self.useful.load(Relaxed).saturating_add(limits.h2_idle_bytes_max);
         // What waits for a worker to read it is of no use yet, and no flood: no more than its window is sent.
-        let waiting = self.bodies.load(Relaxed).saturating_mul(WINDOW_BYTES as u64);
+        let waiting = self.bodies.load(Relaxed).saturating_mul(limits.stream_window().into());
         (read > free.saturating_mul(COST_MAX).saturating_add(waiting)).then_some(Cut::Flood)
     }
 
@@ -73,13 +71,14 @@ mod tests {
             h2_idle_bytes_max: 1000,
             ..Limits::default()
         };
+        let window = limits.stream_window() as usize;
         let traffic = Traffic::default();
         traffic.body_begun();
-        assert_eq!(traffic.read(WINDOW_BYTES, &limits), None);
-        traffic.used(WINDOW_BYTES);
+        assert_eq!(traffic.read(window, &limits), None);
+        traffic.used(window);
         traffic.body_ended();
-        assert_eq!(traffic.read(WINDOW_BYTES, &limits), None);
-        assert_eq!(Traffic::default().read(WINDOW_BYTES, &limits), Some(Cut::Flood));
+        assert_eq!(traffic.read(window, &limits), None);
+        assert_eq!(Traffic::default().read(window, &limits), Some(Cut::Flood));
     }
 
     #[test]

@@ -136,7 +136,7 @@ fn read_h2(server: &Serving, path: &str) -> Read {
     })
 }
 
-fn over_h2<T>(server: &Serving, with: impl AsyncFnOnce(SendRequest<Bytes>) -> T) -> T {
+pub(crate) fn over_h2<T>(server: &Serving, with: impl AsyncFnOnce(SendRequest<Bytes>) -> T) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -2,7 +2,10 @@
 
 use std::io::{self, Write};
 
+use bytes::Bytes;
+
 use crate::client::Answer;
+use crate::cut_bodies::over_h2;
 use crate::process::resident_bytes_peak;
 use crate::program::Serving;
 use crate::project::{Project, fixture};
@@ -189,4 +192,28 @@ fn a_text_of_a_few_pieces_that_repeat_is_not_written_out_where_there_is_no_room(
     let peak = resident_bytes_peak(server.pid());
     assert!(peak < 256 * MIB, "{} MiB", peak / MIB);
     assert_eq!(server.metric("isopod_threads_lost_total"), 0);
+}
+
+/// Over one connection, whose window the bodies share.
+#[test]
+fn uploads_over_http2_that_do_not_fit_together_are_read_one_after_the_other() {
+    static UPLOAD: [u8; 12 << 20] = [b'x'; 12 << 20];
+    let (server, _project) = serve();
+    let answers = over_h2(&server, async |mut client| {
+        let mut uploads = Vec::new();
+        for _ in 0..24 {
+            client = client.ready().await.expect("a connection");
+            let request = http::Request::post("http://localhost/read")
+                .header("content-length", UPLOAD.len())
+                .body(())
+                .expect("a request");
+            let (response, mut body) = client.send_request(request, false).expect("a stream");
+            body.send_data(Bytes::from_static(&UPLOAD), true).expect("a body");
+            uploads.push(async move { response.await.expect("an answer").status().as_u16() });
+        }
+        futures::future::join_all(uploads).await
+    });
+    assert_eq!(answers, [200; 24]);
+    let peak = resident_bytes_peak(server.pid());
+    assert!(peak < 256 * MIB, "{} MiB", peak / MIB);
 }

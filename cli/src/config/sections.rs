@@ -174,6 +174,10 @@ pub struct Ingress {
     /// Maximum number of concurrent streams of an HTTP/2 connection.
     #[schemars(range(min = 1))]
     pub streams_max: u32,
+    /// Bytes of a request body that a client may send on an HTTP/2 stream before its worker reads them. The window of a
+    /// connection is `streams_max` times as large.
+    #[serde(with = "Size")]
+    pub stream_window: u64,
     /// Maximum depth of `fetch` calls between workers; deeper requests get 508.
     pub depth_max: u32,
     /// Maximum number of streams of an HTTP/2 connection that are reset before they are processed; one more closes it.
@@ -200,6 +204,7 @@ impl Default for Ingress {
             idle_timeout: Duration::from_secs(60),
             connections_max: 10_000,
             streams_max: 128,
+            stream_window: 128 * KIB,
             depth_max: 16,
             resets_max: 20,
             cancels_max: 500,

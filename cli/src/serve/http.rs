@@ -41,6 +41,7 @@ pub(super) fn server_config(config: &Config) -> Result<ServerConfig> {
             body_timeout: ingress.body_timeout,
             write_timeout: ingress.write_timeout,
             h2_streams_max: ingress.streams_max,
+            h2_stream_window: u32::try_from(ingress.stream_window).unwrap_or(u32::MAX),
             depth_max: ingress.depth_max,
             h2_resets_max: ingress.resets_max,
             h2_cancels_max: ingress.cancels_max,

@@ -36,14 +36,17 @@ pub(crate) enum Wait {
 #[derive(Default)]
 pub(crate) struct Room {
     shares: BTreeMap<EventKey, Share>,
-    /// Notified when an event that may have held a body has ended.
+    /// Notified when an event that may have held a body has ended, and when another has become the oldest that waits.
     pub(crate) changed: Rc<Notify>,
 }
 
 impl Room {
-    /// Notes that an open event holds a body.
-    pub(crate) fn hold(&mut self, key: EventKey) {
-        self.shares.entry(key).or_default().holds = true;
+    /// Notes that an open event has found room, and whether it holds a body now. There may be room for the next as well.
+    pub(crate) fn found(&mut self, key: EventKey, holds: bool) {
+        if holds {
+            self.shares.entry(key).or_default().holds = true;
+        }
+        self.changed.notify_waiters();
     }
 
     /// Notes that one more body of an open event waits.
@@ -138,5 +141,20 @@ mod tests {
         assert_eq!(room.found_none(1), Wait::On, "it has not ended yet");
         room.ended(2);
         assert_eq!((room.turn(1), room.found_none(1)), (Wait::Look, Wait::Refused));
+    }
+
+    #[test]
+    fn an_event_that_finds_room_lets_the_next_one_look() {
+        let mut room = room(&[(1, true, 0), (2, false, 1), (3, false, 1)]);
+        let changed = Rc::clone(&room.changed);
+        for holds in [false, true] {
+            let mut told = std::pin::pin!(changed.notified());
+            told.as_mut().enable();
+            room.end_wait(2);
+            assert_eq!(room.turn(3), Wait::Look);
+            room.found(2, holds);
+            assert!(futures::FutureExt::now_or_never(told).is_some());
+            room.begin_wait(2);
+        }
     }
 }

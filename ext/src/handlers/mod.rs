@@ -347,7 +347,7 @@ deno_core::extension!(
         op_isopod_linger,
         op_isopod_pass_through,
         op_isopod_report,
-        room::op_isopod_holds_body,
+        room::op_isopod_found_room,
         room::op_isopod_may_look,
         room::op_isopod_room_is_made,
     ],

@@ -19,11 +19,11 @@ pub(super) fn op_isopod_may_look(state: &mut OpState, #[smi] key: EventKey) -> b
     !events(state).borrow().room.waits_behind(key)
 }
 
-/// Notes that an event has found room, and holds a body.
+/// Notes that an event has found room, and whether it holds a body now that others wait for.
 #[op2(fast)]
-pub(super) fn op_isopod_holds_body(state: &mut OpState, #[smi] key: EventKey) {
+pub(super) fn op_isopod_found_room(state: &mut OpState, #[smi] key: EventKey, holds: bool) {
     if let Some(room) = events(state).borrow_mut().room_for(key) {
-        room.hold(key);
+        room.found(key, holds);
     }
 }
 

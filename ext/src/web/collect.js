@@ -8,7 +8,7 @@
 const { core, primordials } = __bootstrap;
 const {
   op_isopod_body_length,
-  op_isopod_holds_body,
+  op_isopod_found_room,
   op_isopod_may_look,
   op_isopod_memory_limit,
   op_isopod_room_for_memory,
@@ -89,7 +89,7 @@ async function buffer(bytes) {
 function found(event, bytes, freed) {
   op_isopod_room_for_memory(bytes, freed);
   const found = new Uint8Array(bytes);
-  if (bytes >= WORTH_WAITING_FOR) op_isopod_holds_body(event);
+  op_isopod_found_room(event, bytes >= WORTH_WAITING_FOR);
   return found;
 }
 

@@ -230,3 +230,33 @@ async fn a_client_that_only_answers_pings_is_asked_to_leave_and_made_to() {
 fn frame_back(ping: &Frame) -> Vec<u8> {
     frame(PING, ACK, 0, &ping.payload)
 }
+
+/// Bodies that no worker reads hold their streams' windows, and not that of the connection (RFC 9113, section 5.2.2: a
+/// receiver that makes flow control depend on its application is to avoid deadlocks).
+#[tokio::test]
+async fn unread_bodies_do_not_stop_the_others_of_their_connection() {
+    static BYTES: [u8; 2 << 20] = [b'x'; 2 << 20];
+    let (running, worker) = start(|_| ());
+    let stream = tokio::net::TcpStream::connect(address(&running)).await.unwrap();
+    let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let mut hanging = Vec::new();
+    for path in ["/hang"; 50].into_iter().chain(["/echo"]) {
+        client = client.ready().await.unwrap();
+        let uri = format!("http://localhost{path}");
+        let request = http::Request::post(uri).body(()).unwrap();
+        let (response, mut body) = client.send_request(request, false).unwrap();
+        body.send_data(bytes::Bytes::from_static(&BYTES), true).unwrap();
+        hanging.push((response, body));
+    }
+    let (echo, _body) = hanging.pop().unwrap();
+    let mut echo = in_time("a head", echo).await.unwrap().into_body();
+    let mut length = 0;
+    while let Some(chunk) = in_time("a chunk", echo.data()).await {
+        let chunk = chunk.unwrap();
+        length += chunk.len();
+        echo.flow_control().release_capacity(chunk.len()).unwrap();
+    }
+    assert_eq!(length, BYTES.len());
+    assert_eq!(worker.0.dropped.load(Ordering::SeqCst), 1, "the others still wait");
+}
