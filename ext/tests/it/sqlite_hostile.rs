@@ -218,22 +218,29 @@ fn functions_of_two_long_texts_take_linear_time() {
             await first('SELECT instr(?1, ?2) AS r', a, 'a'.repeat(450_000) + 'b'),
             await first('SELECT length(replace(?1, ?2, ?3)) AS r', a, 'a'.repeat(450_000) + 'b', ''),
             await first('SELECT length(trim(?1, ?2)) AS r', a, Array.from({ length: 200_000 }, (_, i) => String.fromCharCode(200 + i % 40_000)).join('') + 'a'),
+            await first('SELECT length(unhex(?1, ?2)) AS r', '-'.repeat(900_000) + '41', '+'.repeat(900_000) + '-'),
             // What they give is what SQLite's give: <https://sqlite.org/lang_corefunc.html>.
             await DB.prepare(`SELECT instr('aéz', 'z') AS a, instr(x'6162', x'62') AS b, instr(123, 3) AS c, instr(NULL, 'a') AS d,
                 replace('aXbX', 'X', '--') AS e, replace('abc', '', 'x') AS f, replace(1.5, '.', ',') AS g,
                 trim('xyaxy', 'xy') AS h, ltrim('xya', 'yx') AS i, rtrim('axy', 'xy') AS j, trim(' a ') AS k,
                 json_set('{"a":1}', '$.b', json('[1]'), '$.c', '[1]') AS l, json_patch('{"a":1,"b":2}', '{"a":null}') AS m,
-                json_array(json_set('{}', '$.a', 1)) AS n, typeof(jsonb_set('{}', '$.a', 1)) AS o, json_insert('[1]', '$[#]', 2) AS p`).first(),
+                json_array(json_set('{}', '$.a', 1)) AS n, typeof(jsonb_set('{}', '$.a', 1)) AS o, json_insert('[1]', '$[#]', 2) AS p,
+                hex(unhex('41-4a', '-')) AS q, unhex('4-1', '-') AS r, unhex('41g', '-') AS s, unhex('414', '') AS t,
+                hex(unhex(4142, '')) AS u, unhex(NULL, '') AS v, hex(unhex('41 42', ' é')) AS w`).first(),
         ];
     "#,
     );
-    assert_eq!((&got[0], &got[1], &got[2]), (&json!(0), &json!(900_000), &json!(0)));
     assert_eq!(
-        got[3],
+        (&got[0], &got[1], &got[2], &got[3]),
+        (&json!(0), &json!(900_000), &json!(0), &json!(1))
+    );
+    assert_eq!(
+        got[4],
         json!({
             "a": 3, "b": 2, "c": 3, "d": null, "e": "a--b--", "f": "abc", "g": "1,5",
             "h": "a", "i": "a", "j": "a", "k": "a",
             "l": r#"{"a":1,"b":[1],"c":"[1]"}"#, "m": r#"{"b":2}"#, "n": r#"[{"a":1}]"#, "o": "blob", "p": "[1,2]",
+            "q": "414A", "r": null, "s": null, "t": null, "u": "4142", "v": null, "w": "4142",
         })
     );
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());

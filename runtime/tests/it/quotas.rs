@@ -166,6 +166,18 @@ fn blobs_and_compressors_are_held_within_the_native_quota() {
     );
 }
 
+/// Each would hold the one before, to be read and dropped by as many nested calls.
+#[test]
+fn slices_of_slices_of_a_blob_do_not_nest() {
+    let source = "export const f = async () => {
+            let blob = new Blob(['abc']);
+            for (let i = 0; i < 20_000; i++) blob = (i % 2 ? structuredClone(blob) : blob).slice(0, 2);
+            return [await blob.text(), blob.size];
+        }";
+    let told = call(limited(source, Quotas::default()), "f", vec![]).unwrap();
+    assert_eq!(told, json!(["ab", 2]));
+}
+
 #[test]
 fn parts_of_blobs_that_share_their_bytes_are_held_within_the_native_quota() {
     let source = "const blob = new Blob(['x']); const kept = [];

@@ -1,8 +1,9 @@
 //! Functions of SQLite that take unbounded stack, or time that nothing interrupts, replaced by ones that do not.
 //!
 //! `json_set` and its kind recurse once for each part of a path, `json_patch` moves all that follows for each label, and
-//! `json_pretty` writes its indentation for each value: they are asked of a connection in memory, where SQLite's own are, once their arguments are checked. `instr`, `replace` and
-//! `trim` take time that grows with the product of their arguments: these are linear.
+//! `json_pretty` writes its indentation for each value: they are asked of a connection in memory, where SQLite's own are, once
+//! their arguments are checked. `instr`, `replace`, `trim` and `unhex` take time that grows with the product of their
+//! arguments: these are linear.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +17,7 @@ use rusqlite::{Connection, Error, Result, ffi, params_from_iter};
 const PATH_PARTS_MAX: usize = 1000;
 /// Bytes of both arguments of `json_patch`: its time grows with their square.
 const PATCH_BYTES_MAX: usize = 400_000;
-/// Bytes of all arguments of `instr`, `replace` and `trim` multiplied, where they are not text.
+/// Bytes of all arguments of `instr`, `replace`, `trim` and `unhex` multiplied, where they are not text.
 const BLOB_PRODUCT_MAX: usize = 10_000_000_000;
 /// Bytes that `json_pretty` may come to at worst.
 const PRETTY_BYTES_MAX: usize = 100_000_000;
@@ -55,6 +56,7 @@ pub(super) fn install(db: &Connection) -> Result<()> {
         ("trim", 2, |texts, _| Some(trim(texts, true, true))),
         ("ltrim", 2, |texts, _| Some(trim(texts, true, false))),
         ("rtrim", 2, |texts, _| Some(trim(texts, false, true))),
+        ("unhex", 2, |texts, _| Some(unhex(texts))),
     ] {
         let own = own.clone();
         let max = usize::try_from(length_max).unwrap_or(usize::MAX);
@@ -202,6 +204,27 @@ fn trim(texts: &[&str], start: bool, end: bool) -> Value {
         text = text.trim_end_matches(|c| set.contains(&c));
     }
     Value::Text(text.to_owned())
+}
+
+/// The bytes of pairs of hexadecimal digits. Between the pairs may stand characters of the second text; `NULL` where there are
+/// others. As SQLite's own it ends at the first NUL.
+fn unhex(texts: &[&str]) -> Value {
+    let skipped: HashSet<char> = texts[1].chars().collect();
+    let mut bytes = Vec::new();
+    let mut chars = texts[0].chars().take_while(|c| *c != '\0');
+    while let Some(first) = chars.next() {
+        let Some(high) = first.to_digit(16) else {
+            if skipped.contains(&first) {
+                continue;
+            }
+            return Value::Null;
+        };
+        let Some(low) = chars.next().and_then(|second| second.to_digit(16)) else {
+            return Value::Null;
+        };
+        bytes.extend(u8::try_from(high << 4 | low));
+    }
+    Value::Blob(bytes)
 }
 
 fn too_big() -> Error {
