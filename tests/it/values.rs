@@ -11,6 +11,7 @@ use isopod::{
     ToJsBuffer,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::bus::pool_of;
 use crate::process::until;
@@ -136,6 +137,105 @@ fn a_part_of_another_shape_is_named_with_what_is_there() {
         assert!(told.contains(place), "{text}: {told}");
         assert!(!told.contains("serde_v8"), "{told}");
     }
+}
+
+#[test]
+fn plain_values_are_what_json_makes_of_them() {
+    let pool = pool_of("export const f = (text) => Function(`return ${text}`)();", vec![]);
+    let taken = |text: &str| block_on(pool.call::<_, serde_json::Value>("s", "f", (text.to_owned(),)));
+    for (text, json) in [
+        ("new Date(0)", json!("1970-01-01T00:00:00.000Z")),
+        ("new Date(NaN)", json!(null)),
+        ("new URL('http://a/b')", json!("http://a/b")),
+        ("({ a: { toJSON: () => [1] }, b: undefined })", json!({ "a": [1] })),
+        (
+            "new (class A { x = 1; #y = 2; get z() { return 3; } })",
+            json!({ "x": 1 }),
+        ),
+        (
+            "[1, -1, 1.5, 2 ** 32, -(2 ** 53 - 1)]",
+            json!([1, -1, 1.5, 1_u64 << 32, -9_007_199_254_740_991_i64]),
+        ),
+        (
+            "[1e300, -0, true, null, '\\ud800']",
+            json!([1e300, -0.0, true, null, "\u{fffd}"]),
+        ),
+        (
+            "new Map([['a', new Date(0)]])",
+            json!({ "a": "1970-01-01T00:00:00.000Z" }),
+        ),
+        ("Object.create(null)", json!({})),
+    ] {
+        assert_eq!(
+            taken(text).unwrap_or_else(|failure| panic!("{text}: {failure}")),
+            json,
+            "{text}"
+        );
+    }
+    for (text, place) in [
+        ("({ a: [new Set([1])] })", "at `a[0]`: expected object, found a Set"),
+        ("({ a: new Error('b') })", "at `a`: expected object, found an Error"),
+        (
+            "({ a: Object.assign(new TypeError('b'), { code: 1 }) })",
+            "at `a`: expected object, found a TypeError",
+        ),
+        ("({ a: new Blob(['b']) })", "at `a`: expected object, found a Blob"),
+        ("({ a: new Headers() })", "at `a`: expected object, found a Headers"),
+        ("({ a: /b/ })", "at `a`: expected object, found a RegExp"),
+        ("({ a: new WeakMap() })", "at `a`: expected object, found a WeakMap"),
+        ("({ a() {} })", "at `a`: expected object, found a function"),
+        ("[Symbol()]", "at `[0]`: expected a plain value, found a symbol"),
+        ("[1n]", "at `[0]`: expected a plain value, found a bigint"),
+        ("[new Uint8Array(1)]", "found a Uint8Array"),
+        ("({ a: new Map([[1, 2]]) })", "expected string"),
+        (
+            "{ const o = {}; o.o = o; return o; }",
+            "it is nested deeper than 128 levels",
+        ),
+        (
+            "({ get a() { throw new Error('no') } })",
+            "a getter, a proxy or toJSON() threw",
+        ),
+    ] {
+        let text = text
+            .strip_prefix("{ ")
+            .map_or(text.to_owned(), |body| format!("(() => {{ {body})()"));
+        let failure = taken(&text).expect_err(&text);
+        assert!(failure.message.contains(place), "{text}: {failure}");
+    }
+}
+
+/// What a number means is not changed on its way.
+#[test]
+fn numbers_that_the_callers_type_cannot_hold_are_errors() {
+    let pool = pool_of("export const f = (text) => Function(`return ${text}`)();", vec![]);
+    macro_rules! told {
+        ($type:ty, $text:expr) => {
+            block_on(pool.call::<_, $type>("s", "f", ($text.to_owned(),))).map_err(|failure| failure.message)
+        };
+    }
+    assert_eq!(told!(u8, "255"), Ok(255));
+    assert!(told!(u8, "256").unwrap_err().contains("found the number 256"));
+    assert!(told!(u32, "-1").unwrap_err().contains("found the number -1"));
+    assert!(told!(i32, "3.5").unwrap_err().contains("found the number 3.5"));
+    assert!(told!(u64, "NaN").unwrap_err().contains("found the number NaN"));
+    assert_eq!(told!(u64, "2 ** 63"), Ok(1 << 63));
+    assert_eq!(told!(i64, "-(2 ** 63)"), Ok(i64::MIN));
+    assert!(told!(u64, "2 ** 64").is_err());
+    assert_eq!(told!(u64, "2n ** 64n - 1n"), Ok(u64::MAX));
+    assert!(told!(u64, "-1n").is_err());
+    assert_eq!(told!(f64, "7"), Ok(7.0));
+    assert!(
+        told!(bool, "'true'")
+            .unwrap_err()
+            .contains("expected boolean, found the string \"true\"")
+    );
+    assert!(
+        told!((u8, u8), "[1, 2, 3]")
+            .unwrap_err()
+            .contains("expected array of 2, found an array of 3")
+    );
+    assert_eq!(told!((), "'anything'"), Ok(()));
 }
 
 #[test]

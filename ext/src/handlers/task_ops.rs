@@ -12,7 +12,7 @@ use super::copy;
 use crate::event::{Data, EventKey, RESULT_NAME_BYTES_MAX, TaskItem};
 use crate::quotas::Usage;
 use crate::unwind;
-use crate::values::{events, metered};
+use crate::values::{self, events};
 
 /// Items of one task that may wait for room in its channel. A script that waits for `ctx.progress()` has one.
 const UNSENT_MAX: usize = 256;
@@ -118,7 +118,7 @@ fn plain_value<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     value: v8::Local<'s, v8::Value>,
 ) -> Result<serde_json::Value, String> {
-    unwind::catch(|| metered::read(scope, value)).unwrap_or_else(|panic| Err(panic.to_string()))
+    unwind::catch(|| values::read(scope, value)).unwrap_or_else(|panic| Err(panic.to_string()))
 }
 
 fn bytes<'s>(

@@ -19,9 +19,9 @@ mod answer;
 mod arguments;
 mod function;
 mod js_error;
-pub(crate) mod metered;
 mod outgoing;
 mod place;
+mod reader;
 mod request_body;
 
 use std::cell::RefCell;
@@ -44,9 +44,9 @@ pub use self::answer::{Answer, answer};
 pub use self::arguments::{Argument, Arguments, IntoArguments};
 pub use self::function::{Give, Given, NativeError, NativeFunction};
 pub(crate) use self::js_error::js_error;
-pub(crate) use self::metered::ReadFunctions;
 pub use self::outgoing::StreamError;
 pub(crate) use self::outgoing::{Outgoing, stay};
+pub(crate) use self::reader::{ReadFunctions, read};
 pub(crate) use self::request_body::RequestBody;
 /// The error that a script threw.
 pub use crate::event::Thrown;
@@ -104,8 +104,12 @@ impl<T: Serialize + Send + 'static> ToScript for T {
     }
 }
 
-/// What a JavaScript value becomes on the worker's thread: everything that is `Deserialize`, `Send` and owned, and
-/// [`Body`] where the script gives a `ReadableStream`.
+/// A type that a JavaScript value is converted to, on the worker's thread: any that is `Deserialize`, `Send` and owned, and
+/// [`Body`] if the script returns a `ReadableStream`.
+///
+/// The meaning of a value is that of `JSON.stringify()`: a `Date` is its ISO text, and an object with `toJSON()` is what that
+/// returns. What JSON would lose (a `Set`, an `Error`, a `Blob`, a function) is an error, and so is a number that the type
+/// cannot hold. In addition, `ArrayBuffer`s and typed arrays are bytes, a bigint is an integer of 64 bits, and a `Map` is a map.
 pub trait FromScript: Sized + Send + 'static {
     /// Takes a value.
     ///
@@ -125,7 +129,7 @@ pub trait FromScript: Sized + Send + 'static {
 
 impl<T: DeserializeOwned + Send + 'static> FromScript for T {
     fn from_script<'s>(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>) -> Result<Self, ValueError> {
-        metered::read(scope, value).map_err(ValueError::FromScript)
+        reader::read(scope, value).map_err(ValueError::FromScript)
     }
 }
 

@@ -16,10 +16,7 @@ pub(super) fn told<'s>(
     let error = error.to_string();
     // The kind of what was there comes below, with the value.
     let error = error.strip_prefix("serde_v8 error: ").unwrap_or(&error);
-    let expected = error
-        .strip_prefix("invalid type; expected: ")
-        .and_then(|rest| rest.split_once(", got: "))
-        .map(|(expected, _)| expected);
+    let expected = error.strip_prefix("expected ");
     let found = find(scope, value, path).map(|found| shown(scope, found));
     let what = match (expected, found) {
         (Some(expected), Some(found)) => format!("expected {expected}, found {found}"),
@@ -75,12 +72,22 @@ fn shown<'s>(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>) 
         () if value.is_symbol() => "a symbol",
         () if value.is_function() => "a function",
         () if value.is_promise() => "a promise",
-        () if value.is_date() => "a Date",
-        () if value.is_map() => "a Map",
-        () if value.is_set() => "a Set",
-        () if value.is_typed_array() => "a typed array",
-        () if value.is_array_buffer() => "an ArrayBuffer",
-        () => "an object",
+        () => return class(scope, value),
     };
     kind.to_owned()
+}
+
+/// The class of an object, as its constructor calls itself.
+fn class<'s>(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>) -> String {
+    let Ok(object) = v8::Local::<v8::Object>::try_from(value) else {
+        return "an object".to_owned();
+    };
+    let name = object.get_constructor_name().to_rust_string_lossy(scope);
+    let name: String = name.chars().take(SHOWN_MAX).collect();
+    match name.chars().next() {
+        None => "an object".to_owned(),
+        Some(_) if name == "Object" => "an object".to_owned(),
+        Some(first) if "AEIO".contains(first) => format!("an {name}"),
+        Some(_) => format!("a {name}"),
+    }
 }
