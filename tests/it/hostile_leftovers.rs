@@ -261,3 +261,29 @@ fn one_call_that_takes_too_much_ends_at_a_limit_or_as_an_error_of_the_script() {
     assert!(ends.contains(&answer.verdict()), "{answer:?}");
     arena.recovers();
 }
+
+/// Its event is over: no deadline is left that would end it, and other events wait behind it.
+#[test]
+fn a_stream_that_loops_when_it_is_canceled_does_not_keep_its_thread() {
+    let script = "export default {
+        fetch: (request) => new Response(request.url.endsWith('/loop') && new ReadableStream({
+            async pull(controller) {
+                await new Promise((resolve) => setTimeout(resolve, 10));
+                controller.enqueue(new Uint8Array(1));
+            },
+            cancel() { for (;;); },
+        })),
+    };";
+    let limits = "main = 'worker.js'\nthreads = 1\n[limits]\ncpu = '10m'\nwall = '2s'\n[pool]\nlost_grace = '10m'\n";
+    let project = Project::new(&[("isopod.toml", limits), ("worker.js", script)]);
+    let server = Serving::start(project.path());
+    let mut client = server.connect();
+    let request = "GET /loop HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    client.stream.get_mut().write_all(request.as_bytes()).expect("sent");
+    assert_eq!(client.read_head().expect("a head").status, 200);
+    drop(client);
+    until("the worker is ended", || {
+        server.log().contains("was condemned").then_some(())
+    });
+    until("it serves again", || (server.get("/").status == 200).then_some(()));
+}

@@ -24,6 +24,10 @@ const SHARE_MIN: u32 = 4;
 /// So many looks without an answer are native code, and not a thread that did not get to run.
 const UNANSWERED_MAX: u32 = 10;
 
+/// How long code of an event that has ended may run in one turn, as the `cancel()` of a stream whose reader left. Nothing waits
+/// for it, and other events of the worker wait behind it.
+const LEFTOVER_MAX: Duration = Duration::from_secs(1);
+
 /// How long it may have had nothing at all, once and not again for each turn.
 const PATIENCE: Duration = Duration::from_millis(40);
 
@@ -63,6 +67,8 @@ impl Entered {
 pub(super) struct Answer {
     pub(super) turn: u64,
     pub(super) event: Option<EventKey>,
+    /// It is the code of an event that has ended.
+    pub(super) is_leftover: bool,
 }
 
 /// What one look at a busy worker found.
@@ -148,6 +154,8 @@ pub(crate) struct Accounts {
     patience: Duration,
     /// What the turn has used that no event was charged with: native code, code of no event.
     nobodys: Duration,
+    /// Since when the turn has run code of events that have ended.
+    leftover_since: Option<Instant>,
     /// How many looks in a row the turn has not answered a question.
     unanswered: u32,
     newest: EventKey,
@@ -171,6 +179,7 @@ impl Accounts {
             turn_used: Duration::ZERO,
             patience: PATIENCE,
             nobodys: Duration::ZERO,
+            leftover_since: None,
             unanswered: 0,
             newest: 0,
             looked: None,
@@ -221,6 +230,7 @@ impl Accounts {
         if self.turn != look.turn {
             self.turn = look.turn;
             (self.turn_used, self.nobodys, self.unanswered) = (Duration::ZERO, Duration::ZERO, 0);
+            self.leftover_since = None;
         } else {
             self.turn_used += used;
             self.nobodys += used;
@@ -279,9 +289,15 @@ impl Accounts {
     fn pay(&mut self, now: Instant, answer: Answer, asked: &Asked, judgement: &mut Judgement) {
         let owed = std::mem::take(&mut self.unpaid);
         let same_turn = answer.turn == self.turn;
+        let leftover_since = self.leftover_since.take();
         let Some(event) = answer.event else {
             if same_turn && self.nobodys >= self.limits.event {
                 judgement.breach = Some(None);
+            }
+            if same_turn && answer.is_leftover {
+                let since = leftover_since.unwrap_or(now);
+                judgement.late = (now.saturating_duration_since(since) >= LEFTOVER_MAX).then_some(None);
+                self.leftover_since = Some(since);
             }
             return;
         };

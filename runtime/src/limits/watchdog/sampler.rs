@@ -59,16 +59,16 @@ pub(super) unsafe extern "C" fn on_interrupt(isolate: v8::UnsafeRawIsolatePtr, n
     };
     let (watched, events) = (sampler.watched.clone(), sampler.events.clone());
     let (context, key) = (sampler.context.clone(), sampler.key.clone());
-    let event = current_event(&mut isolate, &context, &key);
+    let runs = current_event(&mut isolate, &context, &key).filter(|key| *key != 0);
     // Code that outlives its event (a timer left behind) is nobody's. The table may be in use: then it is open.
-    let event = event.filter(|key| events.try_borrow().map_or(true, |events| events.is_open(*key)));
+    let event = runs.filter(|key| events.try_borrow().map_or(true, |events| events.is_open(*key)));
     let number = number as usize;
     if number == BLAME {
         watched.blame(event);
         watched.isolate.terminate_execution();
         return;
     }
-    watched.answer(number as u64, event);
+    watched.answer(number as u64, event, runs.is_some() && event.is_none());
     if event.is_some_and(|event| watched.is_over(event)) {
         let limit = Limit::Cpu;
         watched.fire_from_inside(Breach { limit, event });

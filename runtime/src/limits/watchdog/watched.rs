@@ -99,6 +99,7 @@ pub(crate) struct Watched {
     answered: AtomicU64,
     answer_turn: AtomicU64,
     answer_event: AtomicU64,
+    answer_is_leftover: AtomicBool,
     /// An event that is beyond its limit, plus one.
     over: AtomicU64,
     breach_event: AtomicU64,
@@ -145,6 +146,7 @@ impl Watched {
             answered: AtomicU64::new(0),
             answer_turn: AtomicU64::new(0),
             answer_event: AtomicU64::new(0),
+            answer_is_leftover: AtomicBool::new(false),
             over: AtomicU64::new(0),
             breach_event: AtomicU64::new(0),
             breach_limit: AtomicU8::new(Limit::Cpu as u8),
@@ -320,10 +322,11 @@ impl Watched {
     }
 
     /// The answer to a question, from the isolate's thread.
-    pub(super) fn answer(&self, number: u64, event: Option<EventKey>) {
+    pub(super) fn answer(&self, number: u64, event: Option<EventKey>, is_leftover: bool) {
         let turn = Self::turn_of(self.state.load(Ordering::Relaxed));
         self.answer_turn.store(turn, Ordering::Relaxed);
         self.answer_event.store(packed(event), Ordering::Relaxed);
+        self.answer_is_leftover.store(is_leftover, Ordering::Relaxed);
         self.answered.store(number, Ordering::Release);
     }
 
@@ -332,6 +335,7 @@ impl Watched {
         (self.answered.load(Ordering::Acquire) == number).then(|| Answer {
             turn: self.answer_turn.load(Ordering::Relaxed),
             event: unpacked(self.answer_event.load(Ordering::Relaxed)),
+            is_leftover: self.answer_is_leftover.load(Ordering::Relaxed),
         })
     }
 

@@ -13,6 +13,8 @@ struct Thread {
     at: Instant,
     cpu: Duration,
     answer: Option<Answer>,
+    /// Whether code of no open event is that of one that has ended.
+    leftover: bool,
 }
 
 impl Thread {
@@ -22,6 +24,7 @@ impl Thread {
             at: Instant::now(),
             cpu: Duration::ZERO,
             answer: None,
+            leftover: false,
         }
     }
 
@@ -37,7 +40,11 @@ impl Thread {
             answer: self.answer.take(),
         });
         if judgement.ask || self.accounts.asked.is_some() {
-            self.answer = runs.map(|event| Answer { turn, event });
+            self.answer = runs.map(|event| Answer {
+                turn,
+                event,
+                is_leftover: event.is_none() && self.leftover,
+            });
         }
         judgement
     }
@@ -208,4 +215,35 @@ fn accounts_are_bounded_and_the_largest_are_kept() {
     }
     assert!(thread.accounts.events.len() <= ACCOUNTS_MAX);
     assert_eq!(thread.accounts.events[&1].cpu, 50 * MS);
+}
+
+/// On a busy machine it takes long until such code has used up its CPU time.
+#[test]
+fn code_of_an_event_that_has_ended_is_over_within_a_second() {
+    let run = |leftover: bool| {
+        let mut thread = Thread::new();
+        thread.leftover = leftover;
+        let began = thread.at;
+        loop {
+            let judged = thread.look(MS / 100, 1, Entered::Loop(7), Some(None));
+            assert_eq!(judged.breach, None);
+            if judged.late.is_some() || thread.at.duration_since(began) > 2 * LEFTOVER_MAX {
+                return (judged.late, thread.at.duration_since(began));
+            }
+        }
+    };
+    let (late, after) = run(true);
+    assert_eq!(late, Some(None));
+    assert!((LEFTOVER_MAX..LEFTOVER_MAX + 20 * MS).contains(&after), "{after:?}");
+    assert_eq!(run(false).0, None, "code of no event has no deadline");
+}
+
+#[test]
+fn code_of_ended_events_in_several_turns_has_a_second_in_each() {
+    let mut thread = Thread::new();
+    thread.leftover = true;
+    for look in 0..600 {
+        let judged = thread.look(MS / 100, look / 100, Entered::Loop(7), Some(None));
+        assert_eq!(judged.late, None);
+    }
 }
