@@ -1,5 +1,5 @@
-//! Routing of requests to workers. The most specific route wins: first by host (exact, then the longest `*.suffix`, then
-//! any), within a host by path (literal before `:name` before `*`).
+//! Routing of requests to workers. The most specific route wins: first by host (exact, then the longest `*.suffix` or
+//! `*suffix`, then any), within a host by path (literal before `:name` before `start*` before `*`).
 
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
@@ -22,7 +22,7 @@ use url::Url;
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
     exact: HashMap<String, Paths>,
-    /// Suffixes with their leading dot, the longest first.
+    /// Suffixes, the longest first: with a leading dot for the names below a domain, without for the domain as well.
     suffixes: Vec<(String, Paths)>,
     any: Option<Paths>,
     fallback: Option<Arc<str>>,
@@ -34,6 +34,8 @@ struct Paths {
     literal: HashMap<String, Self>,
     param: Option<Box<Self>>,
     here: Place,
+    /// Routes by the beginning of the rest of a path, the longest first.
+    beginnings: Vec<(String, Place)>,
     below: Place,
 }
 
@@ -56,11 +58,25 @@ impl Paths {
                 b"*" if segments.peek().is_none() => return Ok(&mut paths.below),
                 b":" => return Err("a `:` needs a name"),
                 [b':', ..] => paths.param.get_or_insert_default(),
-                literal if literal.contains(&b'*') => return Err("`*` is only allowed as the last part of a path"),
+                [start @ .., b'*'] if segments.peek().is_none() && !start.contains(&b'*') => {
+                    return Ok(paths.beginning(&segment[..start.len()]));
+                }
+                literal if literal.contains(&b'*') => return Err("`*` is only allowed at the end of a path"),
                 _ => paths.literal.entry(segment.to_owned()).or_default(),
             };
         }
         Ok(&mut paths.here)
+    }
+
+    /// Returns the place of all paths that continue with `start`, created if missing.
+    fn beginning(&mut self, start: &str) -> &mut Place {
+        let known = self.beginnings.iter().position(|(known, _)| known == start);
+        let index = known.unwrap_or_else(|| {
+            let index = self.beginnings.partition_point(|(known, _)| known.len() >= start.len());
+            self.beginnings.insert(index, (start.to_owned(), None));
+            index
+        });
+        &mut self.beginnings[index].1
     }
 
     /// Finds a route. Visits each node at most once, so the cost is bounded by the size of the table.
@@ -78,8 +94,14 @@ impl Paths {
                 .filter(|_| !segment.is_empty())
                 .and_then(|paths| paths.find(rest))
         };
+        let beginning = || {
+            let mut beginnings = self.beginnings.iter();
+            let (_, place) = beginnings.find(|(start, _)| path.starts_with(start.as_str()))?;
+            place.as_ref().map(|(_, worker)| worker)
+        };
         literal
             .or_else(param)
+            .or_else(beginning)
             .or_else(|| self.below.as_ref().map(|(_, worker)| worker))
     }
 }
@@ -89,7 +111,7 @@ impl Paths {
 pub enum RouteError {
     /// The pattern is malformed.
     #[error(
-        "the route `{pattern}` is not valid: {reason}; write `/path`, `/path/*`, `/:name`, `host/path` or `*.host/path`"
+        "the route `{pattern}` is not valid: {reason}; write `/path`, `/path/*`, `/path*`, `/:name`, `host/path`, `*.host/path` or `*host/path`"
     )]
     Invalid {
         /// The pattern as it was given.
@@ -120,8 +142,9 @@ impl Routes {
         self
     }
 
-    /// Adds a route. `pattern` is a path (`/users`, `/users/:id`, `/api/*`, the last matching `/api/` and all below
-    /// it), with a host before it (`example.com/api/*`) or with any host below one (`*.example.com/*`).
+    /// Adds a route. `pattern` is a path (`/users`; `/users/:id`; `/api/*`, which matches `/api/` and all below it; `/api*`,
+    /// which matches all that begins with `/api`), with a host before it (`example.com/api/*`), with every host below one
+    /// (`*.example.com/*`) or that host as well (`*example.com/*`).
     ///
     /// # Errors
     ///
@@ -161,7 +184,7 @@ impl Routes {
         let suffixes = self
             .suffixes
             .iter()
-            .filter(|(suffix, _)| host.ends_with(suffix.as_str()))
+            .filter(|(suffix, _)| is_below(&host, suffix))
             .map(|(_, paths)| paths);
         exact
             .into_iter()
@@ -184,10 +207,13 @@ impl Routes {
                 false => Ok(self.exact.entry(host_in_urls(&pattern)?).or_default()),
             };
         };
-        if !suffix.starts_with('.') || suffix.contains('*') {
+        if suffix.contains('*') {
             return Err(STAR);
         }
-        let suffix = format!(".{}", host_in_urls(&suffix[1..])?);
+        let suffix = match suffix.strip_prefix('.') {
+            Some(domain) => format!(".{}", host_in_urls(domain)?),
+            None => host_in_urls(suffix)?,
+        };
         let place = self
             .suffixes
             .iter()
@@ -199,6 +225,12 @@ impl Routes {
             });
         Ok(&mut self.suffixes[place].1)
     }
+}
+
+/// Returns whether a host is below a domain; without a leading dot in the suffix, the domain itself matches, too.
+fn is_below(host: &str, suffix: &str) -> bool {
+    let before = host.strip_suffix(suffix);
+    before.is_some_and(|before| suffix.starts_with('.') || before.is_empty() || before.ends_with('.'))
 }
 
 /// Normalizes a pattern's path like a URL's, so that it can match requests normalized by the URL Standard.
@@ -266,6 +298,38 @@ mod tests {
         assert_eq!(Routes::default().find("localhost", "/"), None);
     }
 
+    /// As Cloudflare documents route patterns.
+    #[test]
+    fn stars_at_an_end_match_what_begins_or_ends_so() {
+        let routes = Routes::default()
+            .route("*example.com/*", "domain")
+            .and_then(|routes| routes.route("*.example.com/*", "below"))
+            .and_then(|routes| routes.route("*.example.com/api*", "api"))
+            .and_then(|routes| routes.route("*.example.com/api/v2*", "second"))
+            .and_then(|routes| routes.route("*.example.com/api-*", "dash"))
+            .and_then(|routes| routes.route("*.example.com/apis", "literal"))
+            .and_then(|routes| routes.route("caf\u{e9}.example/caf\u{e9}*", "cafe"))
+            .unwrap();
+        for (host, path, worker) in [
+            ("example.com", "/api", Some("domain")),
+            ("notexample.com", "/api", None),
+            ("a.example.com", "/", Some("below")),
+            ("a.b.example.com", "/ap", Some("below")),
+            ("a.example.com", "/api", Some("api")),
+            ("a.example.com", "/api/", Some("api")),
+            ("a.example.com", "/apiary/x", Some("api")),
+            ("a.example.com", "/api/v1", Some("api")),
+            ("a.example.com", "/api/v2", Some("second")),
+            ("a.example.com", "/api/v20/x", Some("second")),
+            ("a.example.com", "/api-x", Some("dash")),
+            ("a.example.com", "/apis", Some("literal")),
+            ("a.example.com", "/apis/x", Some("api")),
+            ("xn--caf-dma.example", "/caf%C3%A9s", Some("cafe")),
+        ] {
+            assert_eq!(routes.find(host, path).as_deref(), worker, "{host}{path}");
+        }
+    }
+
     #[test]
     fn a_pattern_is_matched_as_urls_are_written() {
         let routes = Routes::default()
@@ -290,7 +354,11 @@ mod tests {
             |first: &str, second: &str| Routes::default().route(first, "a").and_then(|r| r.route(second, "b"));
         assert!(matches!(refused("/:a", "/:b"), Err(RouteError::Duplicate { .. })));
         let deep = "/a".repeat(257);
-        for pattern in ["/a*", "/*/b", "/:", "a.*.com/", "*com/", "a b/", &deep] {
+        assert!(matches!(refused("/a*", "/a*"), Err(RouteError::Duplicate { .. })));
+        assert!(matches!(refused("*a.b/", "*a.b/"), Err(RouteError::Duplicate { .. })));
+        for pattern in [
+            "/a*b", "/a**", "/*/b", "/a*/b", "/:", "a.*.com/", "**com/", "*c*m/", "a b/", &deep,
+        ] {
             assert!(
                 matches!(refused("/ok", pattern), Err(RouteError::Invalid { .. })),
                 "{pattern}"
