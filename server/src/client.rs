@@ -15,19 +15,26 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
-/// Other headers about the client or the request that frameworks trust.
-const OTHERS: [HeaderName; 10] = [
-    HeaderName::from_static("cf-connecting-ipv6"),
-    HeaderName::from_static("cf-pseudo-ipv4"),
-    HeaderName::from_static("cf-visitor"),
-    HeaderName::from_static("forwarded"),
-    HeaderName::from_static("true-client-ip"),
-    HeaderName::from_static("x-client-ip"),
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-forwarded-port"),
-    HeaderName::from_static("x-forwarded-prefix"),
-    HeaderName::from_static("x-forwarded-server"),
+/// Headers about the client or the request that proxies set and frameworks trust, besides `X-Forwarded-…` and Cloudflare's.
+const OTHERS: [&str; 10] = [
+    "fastly-client-ip",
+    "forwarded",
+    "front-end-https",
+    "true-client-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-original-forwarded-for",
+    "x-original-host",
+    "x-original-url",
+    "x-rewrite-url",
 ];
+
+/// Returns whether a header is set by proxies. New ones of Cloudflare's (`cf-ipcountry`, `cf-access-…`) and of `x-forwarded-…` keep
+/// appearing.
+fn is_of_proxies(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name.starts_with("cf-") || name.starts_with("x-forwarded-") || OTHERS.contains(&name)
+}
 
 /// Maximum number of examined addresses of a chain.
 const CHAIN_MAX: usize = 64;
@@ -109,10 +116,8 @@ impl Peer {
         let told = if self.is_trusted {
             told(headers, trusted)
         } else {
-            // Comparing the few names there are is cheaper than looking for all that might be.
-            if headers.keys().any(|name| OTHERS.contains(name)) {
-                OTHERS.iter().for_each(|name| drop(headers.remove(name)));
-            }
+            let theirs: Vec<HeaderName> = headers.keys().filter(|name| is_of_proxies(name)).cloned().collect();
+            theirs.iter().for_each(|name| drop(headers.remove(name)));
             Told::default()
         };
         let client = Client {
@@ -257,9 +262,17 @@ mod tests {
             ("203.0.113.7", "203.0.113.7", "http"),
         );
         is(seen(None, &proxies(), &said), ("", "", "http"));
+        let names = [
+            "cf-visitor",
+            "cf-ipcountry",
+            "cf-access-authenticated-user-email",
+            "x-forwarded-host",
+            "x-forwarded-ssl",
+        ];
         let mut headers: HeaderMap = OTHERS
-            .map(|name| (name, HeaderValue::from_static("x")))
             .into_iter()
+            .chain(names)
+            .map(|name| (HeaderName::from_static(name), HeaderValue::from_static("x")))
             .collect();
         Peer::new(None, Scheme::Https, &[]).client(&mut headers, &[]);
         assert_eq!(headers.len(), 1, "{headers:?}");

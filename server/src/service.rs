@@ -3,7 +3,7 @@
 use std::{convert::Infallible, future::poll_fn, net::SocketAddr, pin::pin, sync::Arc, task::Poll, time::Instant};
 
 use http::{HeaderName, HeaderValue, Method, Request, Response, Uri, Version, header};
-use hyper::body::Incoming;
+use hyper::{body::Incoming, ext::ReasonPhrase};
 
 use isopod_outcome::{Failure, Outcome};
 
@@ -124,6 +124,10 @@ async fn respond<D: Dispatch>(
     }
     if closes && version <= Version::HTTP_11 {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    if ticket.status.canonical_reason().is_none() {
+        // hyper would write `<none>`.
+        response.extensions_mut().insert(ReasonPhrase::from_static(b""));
     }
     response.map(|()| Reply::new(content, ticket, own_alarm))
 }

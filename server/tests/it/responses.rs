@@ -192,3 +192,12 @@ async fn new_routes_hold_from_the_next_request_on() {
     running.set_routes(Routes::default());
     assert!(get(address, "/who", "").await.starts_with("HTTP/1.1 404"));
 }
+
+/// RFC 9112, section 4: the reason phrase may be empty, and the space before it is sent all the same.
+#[tokio::test]
+async fn a_status_without_a_known_reason_has_an_empty_one() {
+    let (running, _) = start(config());
+    let response = get(address(&running), "/599", "").await;
+    assert!(response.starts_with("HTTP/1.1 599 \r\n"), "{response}");
+    assert!(response.ends_with("odd"), "{response}");
+}

@@ -75,6 +75,7 @@ impl Dispatch for Worker {
                 }
                 Response::new(full("released"))
             }
+            "/599" => Response::builder().status(599).body(full("odd")).unwrap(),
             "/hop" => Response::builder()
                 .header("connection", "x-private")
                 .header("x-private", "1")
