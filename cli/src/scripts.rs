@@ -132,10 +132,17 @@ fn policy(network: &Network) -> NetPolicy {
         .only(network.only.as_deref().map(rules))
 }
 
-fn import_map(path: &Path) -> Result<ImportMapText> {
-    let path = &std::path::absolute(path)?;
-    let json = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let base = Url::from_file_path(path).map_err(|()| anyhow::anyhow!("{} is not an absolute path", path.display()))?;
+/// Reads an import map.
+pub(crate) fn import_map(path: &Path) -> Result<ImportMapText> {
+    let cannot = || format!("cannot read {}", path.display());
+    let json = std::fs::read_to_string(path).with_context(cannot)?;
+    // A `..` in the path would be one in every address that is relative to it.
+    let mut full = std::path::absolute(path)?;
+    if let (Some(folder), Some(name)) = (full.parent(), full.file_name()) {
+        full = folder.canonicalize().with_context(cannot)?.join(name);
+    }
+    let base =
+        Url::from_file_path(&full).map_err(|()| anyhow::anyhow!("{} is not an absolute path", full.display()))?;
     Ok(ImportMapText { base, json })
 }
 

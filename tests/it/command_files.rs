@@ -156,6 +156,7 @@ fn files_are_written_read_listed_and_removed() {
         await fs.writeFile(at('t'), new Uint16Array([0x4241]));
         await fs.writeFile(at('u'), new Response('streamed').body);
         console.log(await fs.readTextFile(at('t')), await fs.readTextFile(new URL('file://' + at('u'))));
+        console.log(await fs.readTextFile(new URL('file://host' + at('u'))).catch((error) => error.name));
         await fs.mkdir(at('x/y'), {{ recursive: true }});
         await fs.mkdir(at('x/y'), {{ recursive: true }});
         await fs.rename(at('t'), at('x/t'));
@@ -168,7 +169,7 @@ fn files_are_written_read_listed_and_removed() {
         const {{ modified }} = await fs.stat(at('u'));
         console.log(modified instanceof Date && Date.now() - modified < 60_000);"
     );
-    let output = "one two 7\nAB streamed\nttrue\n".replace("ttrue", "tfalse,ytrue") + "a.txt,sub,u\ntrue\n";
+    let output = "one two 7\nAB streamed\nTypeError\nttrue\n".replace("ttrue", "tfalse,ytrue") + "a.txt,sub,u\ntrue\n";
     prints(&["--allow-read", "--allow-write"], &code, &output);
 }
 

@@ -42,6 +42,28 @@ fn the_settings_of_the_nearest_isopod_toml_hold_wherever_the_command_is_started(
 }
 
 #[test]
+fn an_import_map_is_found_from_any_folder() {
+    let project = project();
+    for (folder, script) in [
+        ("lib", "../tools/main.ts"),
+        (".", "lib/../tools/main.ts"),
+        ("tools", "./main.ts"),
+    ] {
+        let ended = isopod_in(&project.path().join(folder), &["run", script], "");
+        assert_eq!(ended.stdout, "lib hi\n", "{}", ended.stderr);
+    }
+    let arguments = ["run", "--import-map", "../other.json", "../tools/main.ts"];
+    let ended = isopod_in(&project.path().join("lib"), &arguments, "");
+    assert_eq!(ended.stdout, "other hi\n", "{}", ended.stderr);
+    let worker = "import { a } from 'lib/a.ts'; export default { fetch: () => new Response(a) };";
+    std::fs::write(project.path().join("worker.ts"), worker).expect("a file");
+    let configuration = "main = 'worker.ts'\nimport_map = 'map.json'\n";
+    std::fs::write(project.path().join("isopod.toml"), configuration).expect("a file");
+    let ended = isopod_in(&project.path().join("lib"), &["check", ".."], "");
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+}
+
+#[test]
 fn an_import_map_and_a_root_that_are_given_go_first() {
     let project = project();
     let (map, main) = (project.file("other.json"), project.file("tools/main.ts"));

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
-use isopod_runtime::modules::{ImportMapText, MemoryModule, source_extension};
+use isopod_runtime::modules::{MemoryModule, source_extension};
 use isopod_runtime::{Script, ScriptBuilder};
 use url::Url;
 
 use super::watch::Watched;
 use crate::config::{CommandSettings, Var};
+use crate::scripts;
 
 /// Code to run.
 pub(super) enum Entry {
@@ -55,7 +56,7 @@ impl ProjectArguments {
             };
         }
         let import_map = self.import_map.as_ref().or(settings.import_map.as_ref());
-        let import_map = import_map.map(|file| read_import_map(file)).transpose()?;
+        let import_map = import_map.map(|file| scripts::import_map(file)).transpose()?;
         let source = settings.jsx.import_source;
         Ok(builder.modules(move |mut options| {
             options.import_map = import_map;
@@ -82,11 +83,4 @@ impl ProjectArguments {
         let files = [main, configuration].into_iter().chain(import_map).collect();
         Ok(Watched { root, files })
     }
-}
-
-fn read_import_map(file: &Path) -> Result<ImportMapText> {
-    let file = std::path::absolute(file)?;
-    let json = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let base = Url::from_file_path(&file).map_err(|()| anyhow!("{} is not an absolute path", file.display()))?;
-    Ok(ImportMapText { base, json })
 }

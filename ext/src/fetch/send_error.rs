@@ -32,6 +32,9 @@ pub enum SendError {
     /// The response's headers are too large.
     #[error("the response headers are larger than this worker's limit of {0} bytes (response_header_bytes_max)")]
     Headers(usize),
+    /// The response's body is in a transfer coding besides `chunked`, which no request asks for (RFC 9112, section 7.4).
+    #[error("the server sent its response in a transfer coding that was not asked for: {0}")]
+    TransferCoding(String),
     /// Too many responses are open.
     #[error(
         "more than {0} response bodies are open (open_bodies_max); read each to its end, or call `response.body.cancel()`"

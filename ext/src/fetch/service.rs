@@ -199,6 +199,9 @@ async fn exchange(
     if header_bytes > limits.response_header_bytes_max {
         return Err(SendError::Headers(limits.response_header_bytes_max));
     }
+    if let Some(coding) = transfer_coding(&headers) {
+        return Err(SendError::TransferCoding(coding));
+    }
     let length = response.content_length();
     let plain = received(response);
     let layers = match status {
@@ -219,6 +222,16 @@ async fn exchange(
         length,
         encoded,
     })
+}
+
+/// A transfer coding besides `chunked`, which nothing would decode.
+fn transfer_coding(headers: &HeaderMap) -> Option<String> {
+    let lines = headers.get_all(TRANSFER_ENCODING).iter();
+    let codings = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let mut others = codings
+        .map(<[u8]>::trim_ascii)
+        .filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"chunked"));
+    others.next().map(|coding| String::from_utf8_lossy(coding).into_owned())
 }
 
 /// The body as it comes in. hyper takes a stream of HTTP/2 that its server reset without an error for one that came to its end.

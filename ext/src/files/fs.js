@@ -72,6 +72,7 @@ for (
 function pathOf(path) {
   if (typeof path === "string") return path;
   if (ObjectPrototypeIsPrototypeOf(URLPrototype, path) && path.protocol === "file:") {
+    if (path.host !== "") throw new TypeError("a file: URL with a host names no file of this machine");
     return decodeURIComponent(path.pathname);
   }
   throw new TypeError("a path must be a string or a file: URL");

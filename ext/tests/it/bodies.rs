@@ -160,6 +160,23 @@ fn a_known_length_is_sent_however_the_request_was_made() {
     assert!(raw.request().0.contains("transfer-encoding: chunked"));
 }
 
+/// RFC 9112, section 7.4: no coding besides `chunked` is sent that the request did not ask for. Its bytes are not the body.
+#[test]
+fn a_response_in_a_transfer_coding_is_an_error() {
+    let answer = b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n";
+    let raw = Raw::answering(vec![answer.to_vec()]);
+    let got = run(
+        &io(),
+        with(local()),
+        &format!("return await thrown(() => fetch('{}'))", raw.url()),
+    );
+    assert_eq!(got["name"], json!("TypeError"), "{got}");
+    assert!(
+        got.to_string().contains("transfer coding that was not asked for: gzip"),
+        "{got}"
+    );
+}
+
 const FORMS: &str = r#"
     const parse = async (body, type = 'multipart/form-data; boundary=b') => {
         const form = await new Response(body.replaceAll('\n', '\r\n'), { headers: { 'content-type': type } }).formData();

@@ -149,8 +149,8 @@ pub(super) fn by_content(bytes: &[u8], is_json: bool) -> Option<Refusal> {
     let start = bytes.trim_ascii_start();
     let is_pem = start.starts_with(b"-----BEGIN ");
     let holds_key = |within: &[u8]| within.windows(LABEL.len()).any(|window| window == LABEL);
-    let first_line = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    (is_pem && holds_key(first_line) || is_json && holds_key(bytes)).then_some(Refusal::Key)
+    // The key may come after its certificates; a text about keys does not begin as one.
+    (is_pem && holds_key(start) || is_json && holds_key(bytes)).then_some(Refusal::Key)
 }
 
 /// Whether a part of this path, from a folder in reach, is hidden. Two kinds of folders are not: those in `main`, which lead to

@@ -7,7 +7,7 @@ const JSONC: &str = r#"{
   "$schema": "node_modules/wrangler/config-schema.json",
   "name": "shop",
   "main": "src/index.ts",
-  "compatibility_date": "2026-01-01",
+  "compatibility_date": "2026-01-01", "compatibility_flags": ["nodejs_compat"],
   "observability": { "enabled": true },
   "vars": { "A": "top", "J": { "x": 1 } },
   "routes": ["shop.example/*", { "pattern": "www.shop.example", "custom_domain": true }],
@@ -62,10 +62,11 @@ fn a_wrangler_project_runs_as_it_is() {
         [
             "`observability` is accepted without effect",
             "routes hold in production mode; in development every request is the worker's",
+            "`compatibility_flags` is accepted and has no effect here",
         ]
     );
     let weights: Vec<_> = config.notes.iter().map(|note| note.weight).collect();
-    assert_eq!(weights, [Weight::Detail, Weight::Warning]);
+    assert_eq!(weights, [Weight::Detail, Weight::Warning, Weight::Warning]);
 }
 
 #[test]

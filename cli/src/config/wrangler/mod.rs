@@ -249,6 +249,7 @@ fn translate(reading: &mut Reading<'_>, section: Section, dev: Option<Dev>, mode
     };
     file.worker.main = section.main;
     file.worker.root = section.base_dir;
+    file.worker.compatibility_flags = section.compatibility_flags.unwrap_or_default();
     file.worker.vars = section.vars.unwrap_or_default();
     file.worker.bindings = section.bindings.translate(reading);
     if let Some(limits) = section.limits {

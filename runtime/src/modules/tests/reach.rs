@@ -78,6 +78,10 @@ fn what_is_no_module_is_refused_by_its_content() {
         ("src/a.bin", "SQLite format 3\0…"),
         ("src/a.txt", "-----BEGIN EC PRIVATE KEY-----\nMHc"),
         (
+            "src/chain.txt",
+            "-----BEGIN CERTIFICATE-----\nMIIC\n-----END CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\nMIIE",
+        ),
+        (
             "src/a.json",
             "{\"private_key\": \"-----BEGIN PRIVATE KEY-----\\nMIIE\"}",
         ),
@@ -89,6 +93,7 @@ fn what_is_no_module_is_refused_by_its_content() {
     assert_eq!(refused("a.bin", RequestedType::Unspecified), Some(Refusal::Database));
     assert_eq!(refused("wal.bin", RequestedType::Bytes), Some(Refusal::Database));
     assert_eq!(refused("a.txt", RequestedType::Text), Some(Refusal::Key));
+    assert_eq!(refused("chain.txt", RequestedType::Text), Some(Refusal::Key));
     assert_eq!(refused("a.json", RequestedType::Unspecified), Some(Refusal::Key));
     assert_eq!(refused("a.md", RequestedType::Unspecified), None, "it is about keys");
 }
