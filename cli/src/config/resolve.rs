@@ -256,7 +256,7 @@ impl Reading<'_> {
             None => format!("no such folder: {}", full.display()),
         };
         let (key, value) = (path.to_string(), format!("{:?}", folder.display().to_string()));
-        let remedy = "name a folder that holds `main`; paths are relative to the configuration's folder";
+        let remedy = "name a folder that contains `main`; paths are relative to the configuration's folder";
         self.tell(path, Fault::BadValue { key, value, reason }, remedy);
         full
     }
