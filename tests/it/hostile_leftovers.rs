@@ -283,7 +283,7 @@ fn a_stream_that_loops_when_it_is_canceled_does_not_keep_its_thread() {
     assert_eq!(client.read_head().expect("a head").status, 200);
     drop(client);
     until("the worker is ended", || {
-        server.log().contains("was condemned").then_some(())
+        server.log().contains("outcome=exceeded_wall").then_some(())
     });
     until("it serves again", || (server.get("/").status == 200).then_some(()));
 }

@@ -62,7 +62,7 @@ fn a_wrangler_project_runs_as_it_is() {
         [
             "`observability` is accepted without effect",
             "routes hold in production mode; in development every request is the worker's",
-            "`compatibility_flags` is accepted and has no effect here",
+            "`compatibility_flags` is accepted without effect",
         ]
     );
     let weights: Vec<_> = config.notes.iter().map(|note| note.weight).collect();
