@@ -30,6 +30,7 @@ mod hundred;
 mod load;
 mod manual;
 mod memory_bounds;
+mod memory_ops;
 mod messages;
 mod modules;
 mod origin;

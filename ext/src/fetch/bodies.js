@@ -4,6 +4,7 @@
 (function () {
 const { core, primordials } = __bootstrap;
 const { op_isopod_body_length } = core.ops;
+const { askForText, READ } = core.loadExtScript("ext:isopod_quotas/texts.js");
 const {
   FunctionPrototypeCall,
   ObjectDefineProperties,
@@ -46,8 +47,15 @@ const noopAsync = async () => {};
 
 function streamOf(body) {
   const stream = createReadableByteStream(noop, (controller) => {
-    // A copy: the stream gives the buffer away, and the body may be cloned or sent again.
-    const bytes = typeof body === "string" ? core.encode(body) : TypedArrayPrototypeSlice(body);
+    let bytes;
+    try {
+      // A copy: the stream gives the buffer away, and the body may be cloned or sent again.
+      bytes = typeof body === "string" ? core.encode(body) : TypedArrayPrototypeSlice(body);
+    } catch (error) {
+      // There is no room for it. What is thrown here would leave the stream's reader waiting.
+      controller.error(error);
+      return;
+    }
     if (TypedArrayPrototypeGetByteLength(bytes) > 0) controller.enqueue(bytes);
     controller.close();
     // A read into a buffer that got nothing ends with the stream.
@@ -147,6 +155,7 @@ ObjectDefineProperties(InnerBody.prototype, {
   },
   consume: method(function () {
     const body = FunctionPrototypeCall(consume, this);
+    if (typeof body === "string") askForText(body, READ);
     // As bytes, strings lose the byte order mark when they are decoded, and lone surrogates when they are encoded.
     const isItsBytes = typeof body !== "string" || body === "" ||
       (StringPrototypeCharCodeAt(body, 0) !== 0xfeff && StringPrototypeIsWellFormed(body));

@@ -3,11 +3,8 @@
 
 (function () {
 const { core, primordials } = __bootstrap;
-const { ops, isArrayBuffer } = core;
+const { ops } = core;
 const {
-  op_isopod_begin_op,
-  op_isopod_check_key,
-  op_isopod_end_op,
   op_isopod_room_for_blob,
   op_isopod_room_for_handle,
   op_isopod_room_for_memory,
@@ -15,11 +12,9 @@ const {
   op_isopod_room_for_timer,
 } = ops;
 const { hasEnded, unlessEnded } = core.loadExtScript("ext:isopod_context/context.js");
+const { before, LARGE_BYTES } = core.loadExtScript("ext:isopod_quotas/texts.js");
 const {
-  ArrayBufferIsView,
   ArrayBufferPrototype,
-  ArrayBufferPrototypeGetByteLength,
-  DataViewPrototypeGetByteLength,
   MathTrunc,
   Number,
   ObjectDefineProperty,
@@ -32,20 +27,7 @@ const {
   SymbolToPrimitive,
   TypeError,
   TypedArrayPrototypeGetByteLength,
-  TypedArrayPrototypeGetSymbolToStringTag,
 } = primordials;
-
-/** For less than this nobody asks whether the worker's memory has room: it is counted when it is there. */
-const LARGE_BYTES = 64 * 1024;
-
-/** Has `check` called with the arguments of an op before the op. */
-function before(name, check) {
-  const op = ops[name];
-  ops[name] = (...args) => {
-    ReflectApply(check, undefined, args);
-    return ReflectApply(op, undefined, args);
-  };
-}
 
 for (
   const name of new SafeArrayIterator([
@@ -100,103 +82,6 @@ function limitFetch(original) {
   }.fetch);
 }
 
-// ---- cryptography, which copies what it works on and runs where no CPU limit sees it
-
-/** What an algorithm of a derivation or a new key may say. Read once: a getter might give another answer the next time. */
-const members = [
-  "name",
-  "hash",
-  "salt",
-  "iterations",
-  "info",
-  "public",
-  "length",
-  "modulusLength",
-  "publicExponent",
-  "namedCurve",
-];
-
-function checkedAlgorithm(algorithm) {
-  if (algorithm === null || typeof algorithm !== "object") return algorithm;
-  const copy = { __proto__: null };
-  for (const member of new SafeArrayIterator(members)) {
-    const value = algorithm[member];
-    if (value !== undefined) copy[member] = value;
-  }
-  for (const member of new SafeArrayIterator(["iterations", "modulusLength"])) {
-    if (copy[member] !== undefined) copy[member] = +copy[member];
-  }
-  op_isopod_check_key(clamped(copy.iterations), clamped(copy.modulusLength));
-  return copy;
-}
-
-// What is no number is refused by the conversion that follows.
-function clamped(number) {
-  return number > 0 ? (number < 0xffffffff ? number : 0xffffffff) : 0;
-}
-
-/** Not by the property: a script may have put another in front of it. */
-function byteLengthOf(value) {
-  if (ArrayBufferIsView(value)) {
-    return TypedArrayPrototypeGetSymbolToStringTag(value) === undefined
-      ? DataViewPrototypeGetByteLength(value)
-      : TypedArrayPrototypeGetByteLength(value);
-  }
-  return isArrayBuffer(value) ? ArrayBufferPrototypeGetByteLength(value) : 0;
-}
-
-function byteLengths(args) {
-  let bytes = 0;
-  for (let i = 0; i < args.length; i++) {
-    bytes += byteLengthOf(args[i]);
-  }
-  return bytes;
-}
-
-function limitCryptography(prototype) {
-  for (
-    const name of new SafeArrayIterator([
-      "decrypt",
-      "deriveBits",
-      "deriveKey",
-      "digest",
-      "encrypt",
-      "exportKey",
-      "generateKey",
-      "importKey",
-      "sign",
-      "unwrapKey",
-      "verify",
-      "wrapKey",
-    ])
-  ) {
-    const original = prototype[name];
-    const costly = name === "deriveBits" || name === "deriveKey" || name === "generateKey";
-    const begin = async function (...args) {
-      if (costly) args[0] = checkedAlgorithm(args[0]);
-      const bytes = byteLengths(args);
-      op_isopod_begin_op(bytes);
-      try {
-        return await ReflectApply(original, this, args);
-      } finally {
-        op_isopod_end_op(bytes);
-      }
-    };
-    const limited = {
-      method() {
-        return unlessEnded(begin, this, arguments);
-      },
-    }.method;
-    ObjectDefineProperty(prototype, name, {
-      __proto__: null,
-      value: renamed(original, limited),
-      configurable: true,
-      enumerable: true,
-      writable: true,
-    });
-  }
-}
-
 function limitAbortSignal(AbortSignal) {
   const original = AbortSignal.timeout;
   AbortSignal.timeout = renamed(original, {
@@ -205,29 +90,6 @@ function limitAbortSignal(AbortSignal) {
       return ReflectApply(original, this, arguments);
     },
   }.timeout);
-}
-
-// ---- texts, which may be of a few pieces that repeat, and become one as soon as they are read
-
-/** The same function, which asks for room for what it makes of a text or of bytes first: `factor` bytes for each. */
-function limitText(original, factor) {
-  return renamed(original, {
-    text() {
-      const input = arguments[0];
-      let length = 0;
-      if (typeof input === "string") length = input.length;
-      else if (core.isSharedArrayBuffer(input)) length = input.byteLength;
-      else length = byteLengthOf(input);
-      if (length > LARGE_BYTES) op_isopod_room_for_memory(factor * length, false);
-      return ReflectApply(original, this, arguments);
-    },
-  }.text);
-}
-
-/** Has a method of a class ask for room in that way. */
-function limitTextOf(prototype, name, factor) {
-  const property = ObjectGetOwnPropertyDescriptor(prototype, name);
-  ObjectDefineProperty(prototype, name, { __proto__: null, ...property, value: limitText(property.value, factor) });
 }
 
 // ---- memory that V8 takes without asking the worker's allocator
@@ -350,5 +212,5 @@ const limitMemory = (function limitMemory(global) {
   }
 });
 
-return { limitAbortSignal, limitCryptography, limitFetch, limitMemory, limitText, limitTextOf, limitTimer };
+return { limitAbortSignal, limitFetch, limitMemory, limitTimer, renamed };
 })();

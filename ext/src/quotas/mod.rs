@@ -10,6 +10,7 @@ use std::time::Duration;
 mod blobs;
 mod event;
 mod ops;
+mod text;
 mod usage;
 
 pub(crate) use self::event::LogVerdict;

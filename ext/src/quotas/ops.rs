@@ -7,6 +7,7 @@ use deno_core::{FromV8, OpState, op2, v8};
 use deno_error::JsErrorBox;
 use deno_web::BlobStoreTrait;
 
+use super::text::{self, Use};
 use super::{QuotaError, Usage};
 
 impl Usage {
@@ -46,11 +47,57 @@ fn op_isopod_room_for_memory(
     #[number] bytes: usize,
     freed: bool,
 ) -> Result<(), NoRoom> {
-    let room = scope.get_slot::<MemoryRoom>().map(|room| Rc::clone(&room.ask));
-    match room.is_none_or(|room| room(scope, bytes, freed)) {
+    room_for(scope, bytes, freed)
+}
+
+fn room_for(isolate: &mut v8::Isolate, bytes: usize, freed: bool) -> Result<(), NoRoom> {
+    let room = isolate.get_slot::<MemoryRoom>().map(|room| Rc::clone(&room.ask));
+    match room.is_none_or(|room| room(isolate, bytes, freed)) {
         true => Ok(()),
         false => Err(NoRoom(bytes)),
     }
+}
+
+/// Asks for room for what an op takes of its argument: a text, the bytes of one, or a list of either. `times`: how often it does.
+#[op2(nofast, reentrant)]
+fn op_isopod_room_for_text(
+    scope: &mut v8::PinScope<'_, '_>,
+    value: v8::Local<'_, v8::Value>,
+    #[smi] used: u32,
+    #[smi] times: u32,
+) -> Result<(), NoRoom> {
+    let mut whole = 0;
+    let taken = bytes_taken(scope, value, Use::of(used), &mut whole)?;
+    room_for(scope, whole.saturating_add(taken.saturating_mul(times as usize)), false)
+}
+
+/// Adds up what is taken beside the texts, and their own bytes in `whole`. To look into a text makes one piece of it, for which
+/// there must be room first.
+fn bytes_taken(
+    scope: &mut v8::PinScope<'_, '_>,
+    value: v8::Local<'_, v8::Value>,
+    used: Use,
+    whole: &mut usize,
+) -> Result<usize, NoRoom> {
+    if let Ok(text) = v8::Local::<v8::String>::try_from(value) {
+        let own = text::own_bytes(text);
+        *whole = whole.saturating_add(own);
+        room_for(scope, *whole, false)?;
+        return Ok(text::bytes_of_text(scope, text, used));
+    }
+    if let Ok(view) = v8::Local::<v8::ArrayBufferView>::try_from(value) {
+        return Ok(text::bytes_of_utf8(view.get_contents(&mut [0; 64]), used));
+    }
+    let Ok(list) = v8::Local::<v8::Array>::try_from(value) else {
+        return Ok(0);
+    };
+    let mut bytes = 0_usize;
+    for index in 0..list.length() {
+        if let Some(item) = list.get_index(scope, index) {
+            bytes = bytes.saturating_add(bytes_taken(scope, item, used, whole)?);
+        }
+    }
+    Ok(bytes)
 }
 
 /// The memory that a worker may hold in all; infinite where nobody counts.
@@ -164,6 +211,7 @@ deno_core::extension!(
         op_isopod_room_for_timer,
         op_isopod_room_for_handle,
         op_isopod_room_for_memory,
+        op_isopod_room_for_text,
         op_isopod_memory_limit,
         op_isopod_room_for_promise,
         op_isopod_room_for_blob,
@@ -174,7 +222,7 @@ deno_core::extension!(
         op_isopod_end_op,
         op_isopod_check_key,
     ],
-    lazy_loaded_js = [dir "src/quotas", "guards.js"],
+    lazy_loaded_js = [dir "src/quotas", "cryptography.js", "guards.js", "texts.js"],
     middleware = |op| match op.name {
         "op_blob_slice_part" => op.with_implementation_from(&op_isopod_blob_slice_part()),
         _ => op,

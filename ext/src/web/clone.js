@@ -163,7 +163,7 @@ function serialize(value, transfer) {
     return { __proto__: null, value: undefined, bytes, copies, handed: null };
   }
   const { buffers, objects } = checkTransferList(transfer);
-  askForCopy(value);
+  askForCopy(value, buffers);
   const copies = [];
   for (let i = 0; i < objects.size; i++) ArrayPrototypePush(copies, null);
   const bytes = op_isopod_clone_write(value, hooksFor(copies, objects), buffers, copies);

@@ -27,6 +27,7 @@ const console = core.loadExtScript("ext:deno_web/01_console.js");
 const log = core.loadExtScript("ext:isopod_web/log.js");
 const performance = core.loadExtScript("ext:deno_web/15_performance.js");
 const crypto = core.loadExtScript("ext:deno_crypto/00_crypto.js");
+const cryptography = core.loadExtScript("ext:isopod_quotas/cryptography.js");
 const url = core.loadExtScript("ext:deno_web/00_url.js");
 const streams = core.loadExtScript("ext:deno_web/06_streams.js");
 core.loadExtScript("ext:isopod_web/collect.js");
@@ -120,9 +121,7 @@ const navigator = new Navigator(illegalConstructorKey);
 
 core.loadExtScript("ext:isopod_web/keys.js");
 guards.limitAbortSignal(abortSignal.AbortSignal);
-guards.limitCryptography(crypto.SubtleCrypto.prototype);
-guards.limitTextOf(encoding.TextEncoder.prototype, "encode", 2);
-guards.limitTextOf(encoding.TextDecoder.prototype, "decode", 2);
+cryptography.limitCryptography(crypto.SubtleCrypto.prototype);
 
 const own = core.propNonEnumerable;
 const writable = core.propWritable;
@@ -186,8 +185,8 @@ const properties = {
   WritableStream: own(streams.WritableStream),
   WritableStreamDefaultController: own(streams.WritableStreamDefaultController),
   WritableStreamDefaultWriter: own(streams.WritableStreamDefaultWriter),
-  atob: writable(guards.limitText(base64.atob, 2)),
-  btoa: writable(guards.limitText(base64.btoa, 3)),
+  atob: writable(base64.atob),
+  btoa: writable(base64.btoa),
   clearInterval: writable(timers.clearInterval),
   clearTimeout: writable(timers.clearTimeout),
   console: own(

@@ -23,6 +23,8 @@ const {
   Uint8Array,
 } = primordials;
 const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
+const { converters } = core.loadExtScript("ext:deno_webidl/00_webidl.js");
+const { askForText, COPY } = core.loadExtScript("ext:isopod_quotas/texts.js");
 const { SubtleCrypto, CryptoKey } = core.loadExtScript("ext:deno_crypto/00_crypto.js");
 
 const { exportKey, importKey, unwrapKey } = SubtleCrypto.prototype;
@@ -62,6 +64,13 @@ const members = [
   "alg", "crv", "d", "dp", "dq", "e", "ext", "k", "key_ops", "kty", "n", "oth", "p", "priv", "pub", "q", "qi", "use", "x", "y",
 ];
 
+/** A text of a key, which is copied and decoded several times. */
+function textOf(value) {
+  const text = converters.DOMString(value);
+  askForText(text, COPY, 4);
+  return text;
+}
+
 /** Read once: a getter might give another answer the next time. */
 function copyOf(jwk) {
   const copy = { __proto__: null };
@@ -69,7 +78,7 @@ function copyOf(jwk) {
     const value = jwk[member];
     if (value === undefined) continue;
     const isText = member !== "ext" && member !== "key_ops" && member !== "oth";
-    copy[member] = isText ? String(value) : member === "key_ops" ? [...value] : value;
+    copy[member] = isText ? textOf(value) : member === "key_ops" ? [...value] : value;
   }
   return copy;
 }

@@ -1,62 +1,48 @@
-// What is too long for the log is not written out: a text of a gigabyte may be a few pieces that repeat, and becomes one as soon
-// as anything reads it.
+// The methods of `console`. What is too long for the log is not written out: a text of a gigabyte may be a few pieces that repeat,
+// and becomes one as soon as anything reads it.
+//
+// deno's console ends the process where what it writes is longer than a string of V8's may be. So it is given one text that is
+// not: the values are inspected before, by an op that fails instead.
 
 (function () {
 const { core, primordials } = __bootstrap;
 const { op_isopod_memory_limit, op_isopod_room_for_memory } = core.ops;
 const {
-  ArrayBufferIsView,
-  ArrayIsArray,
-  ArrayPrototypeMap,
+  ArrayPrototypePush,
+  ArrayPrototypeUnshift,
+  MathFloor,
+  MathMax,
   MathMin,
   ObjectGetOwnPropertyDescriptor,
-  ObjectKeys,
-  ReflectApply,
+  ObjectPrototypeIsPrototypeOf,
   SafeArrayIterator,
+  SafeSet,
+  SetPrototypeAdd,
+  SetPrototypeDelete,
+  SetPrototypeHas,
+  String,
   StringPrototypeSlice,
+  StringPrototypeStartsWith,
+  TypeErrorPrototype,
 } = primordials;
+const { getStderrNoColor, getStdoutNoColor, inspectArgs } = core.loadExtScript("ext:deno_web/01_console.js");
+const { DEPTH, ITEMS_MAX, Look } = core.loadExtScript("ext:isopod_web/look.js");
+const { tabular } = core.loadExtScript("ext:isopod_web/table.js");
 
-/** The part of a worker's memory that one text in the log may have. */
+/** The part of a worker's memory that one entry of the log may have. */
 const MEMORY_SHARE = 64;
 
-/** How deep, and at how many values, texts are looked for. */
-const DEPTH_MAX = 4;
-const VALUES_MAX = 1000;
+/** Characters of one entry, whatever memory there is. */
+const LENGTH_MAX = 64 << 20;
 
-/** What is inspected of an array. */
-const ITEMS_MAX = 100;
+/** Groups within groups that are indented. */
+const GROUPS_MAX = 100;
 
-class Look {
-  left = VALUES_MAX;
-  constructor(max) {
-    this.max = max;
-  }
+/** Counters and timers at one time, and the length of their names. */
+const LABELS_MAX = 1000;
+const LABEL_LENGTH_MAX = 1024;
 
-  /** Whether a value is, or shows, a text that is too long. No code of a script's runs. */
-  finds(value, depth = DEPTH_MAX) {
-    if (typeof value === "string") return value.length > this.max;
-    if (value === null || typeof value !== "object" || depth === 0 || this.left-- <= 0) return false;
-    if (core.isProxy(value) || ArrayBufferIsView(value)) return false;
-    if (ArrayIsArray(value)) {
-      for (let i = 0; i < MathMin(value.length, ITEMS_MAX); i++) {
-        if (this.findsAt(value, i, depth)) return true;
-      }
-      return false;
-    }
-    // Not enumerable, and shown.
-    if (core.isNativeError(value) && (this.findsAt(value, "message", depth) || this.findsAt(value, "cause", depth))) {
-      return true;
-    }
-    for (const key of new SafeArrayIterator(ObjectKeys(value))) {
-      if (key.length > this.max || this.findsAt(value, key, depth)) return true;
-    }
-    return false;
-  }
-
-  findsAt(object, key, depth) {
-    return this.finds(ObjectGetOwnPropertyDescriptor(object, key)?.value, depth - 1);
-  }
-}
+const lengthMax = () => MathMin(LENGTH_MAX, op_isopod_memory_limit() / MEMORY_SHARE);
 
 function tooLong(value) {
   return typeof value === "string"
@@ -64,52 +50,156 @@ function tooLong(value) {
     : "[a value with a text that is too long for the log]";
 }
 
-/** What is logged of a value. */
-function shortened(value) {
-  if (typeof value !== "string" && (value === null || typeof value !== "object")) return value;
-  const look = new Look(op_isopod_memory_limit() / MEMORY_SHARE);
-  if (!look.finds(value)) return value;
-  if (typeof value !== "string") return tooLong(value);
+/** The beginning of a text that is too long. */
+function beginning(text, length) {
+  if (length <= 0) return tooLong(text);
   try {
     // To cut it, it is read.
-    op_isopod_room_for_memory(2 * value.length, false);
+    op_isopod_room_for_memory(2 * text.length, false);
   } catch {
-    return tooLong(value);
+    return tooLong(text);
   }
-  return `${StringPrototypeSlice(value, 0, look.max)}\u2026 ${tooLong(value)}`;
+  return `${StringPrototypeSlice(text, 0, length)}\u2026 ${tooLong(text)}`;
+}
+
+/** What is logged of values that share the room of one entry. */
+function shortened(args, look, depth) {
+  const short = [];
+  for (let i = 0; i < args.length; i++) {
+    const { room } = look;
+    const value = args[i];
+    if (!look.finds(value, depth)) {
+      ArrayPrototypePush(short, value);
+      continue;
+    }
+    const text = typeof value === "string" ? beginning(value, room) : tooLong(value);
+    look.room = MathMax(0, room - text.length);
+    ArrayPrototypePush(short, text);
+  }
+  return short;
+}
+
+/** What an op says whose result is longer than a string may be. */
+function isTooLong(error) {
+  if (!ObjectPrototypeIsPrototypeOf(TypeErrorPrototype, error)) return false;
+  const message = ObjectGetOwnPropertyDescriptor(error, "message")?.value;
+  return typeof message === "string" && StringPrototypeStartsWith(message, "failed to allocate string");
+}
+
+/** The options of `console.dir` that are no objects or functions. */
+const dirOptions = [
+  "breakLength", "colors", "compact", "customInspect", "depth", "escapeSequences", "getters", "iterableLimit", "maxArrayLength",
+  "maxStringLength", "numericSeparator", "showHidden", "showProxy", "sorted", "strAbbreviateSize", "trailingComma",
+];
+
+function optionsOf(options) {
+  const plain = { __proto__: null };
+  if (options === null || typeof options !== "object") return plain;
+  for (const name of new SafeArrayIterator(dirOptions)) {
+    const value = options[name];
+    if (typeof value === "number" || typeof value === "boolean" || value === null) plain[name] = value;
+  }
+  return plain;
+}
+
+/** How a value is shown in a cell of a table. */
+const cellOptions = { __proto__: null, breakLength: Infinity, compact: true, depth: 1 };
+
+/** The name of a counter or a timer. */
+function labelOf(label) {
+  const name = String(label);
+  return name.length > LABEL_LENGTH_MAX ? tooLong(name) : name;
 }
 
 /** Has the methods of a console take what is not too long. */
 function limitConsole(console) {
-  for (
-    const name of new SafeArrayIterator([
-      "assert",
-      "count",
-      "countReset",
-      "debug",
-      "dir",
-      "dirxml",
-      "error",
-      "group",
-      "groupCollapsed",
-      "info",
-      "log",
-      "table",
-      "time",
-      "timeEnd",
-      "timeLog",
-      "timeStamp",
-      "trace",
-      "warn",
-    ])
-  ) {
-    const original = console[name];
-    if (original === undefined) continue;
-    const limited = {
-      [name]: (...args) => ReflectApply(original, console, ArrayPrototypeMap(args, shortened)),
-    };
-    console[name] = limited[name];
+  const original = { __proto__: null, ...console };
+  const counters = new SafeSet();
+  const timers = new SafeSet();
+  let groups = 0;
+
+  /** Values as one text. */
+  function written(args, noColor, options = { __proto__: null }, look = new Look(lengthMax()), depth = DEPTH) {
+    let text;
+    try {
+      text = inspectArgs(shortened(args, look, depth), { colors: !noColor(), ...options });
+    } catch (error) {
+      if (!isTooLong(error)) throw error;
+      text = tooLong();
+    }
+    // In groups each line of it is indented.
+    const max = groups === 0 ? LENGTH_MAX : MathFloor(lengthMax() / (1 + 2 * MathMin(groups, GROUPS_MAX)));
+    return text.length > max ? beginning(text, max) : text;
   }
+
+  function labelled(names, method) {
+    return (label) => {
+      const name = labelOf(label);
+      if (!SetPrototypeHas(names, name)) {
+        if (names.size >= LABELS_MAX) return;
+        SetPrototypeAdd(names, name);
+      }
+      method(name);
+    };
+  }
+
+  const count = labelled(counters, original.count);
+  const time = labelled(timers, original.time);
+
+  const methods = {
+    debug: (...args) => original.debug(written(args, getStdoutNoColor)),
+    info: (...args) => original.info(written(args, getStdoutNoColor)),
+    log: (...args) => original.log(written(args, getStdoutNoColor)),
+    dirxml: (...args) => original.log(written(args, getStdoutNoColor)),
+    warn: (...args) => original.warn(written(args, getStderrNoColor)),
+    error: (...args) => original.error(written(args, getStderrNoColor)),
+    trace: (...args) => original.trace(written(args, getStderrNoColor)),
+    dir: (value = undefined, options = undefined) => {
+      const plain = optionsOf(options);
+      const { depth = DEPTH } = plain;
+      const isWide = plain.iterableLimit !== undefined || plain.maxArrayLength !== undefined;
+      const look = new Look(lengthMax(), isWide ? Infinity : ITEMS_MAX);
+      original.log(written([value], getStdoutNoColor, plain, look, depth === null ? Infinity : MathMax(DEPTH, depth)));
+    },
+    assert: (condition = false, ...args) => {
+      if (condition) return;
+      if (args.length === 0) original.assert(false);
+      else original.assert(false, written(args, getStderrNoColor));
+    },
+    table: (data = undefined, properties = undefined) => {
+      const table = tabular(data, properties, (value) => written([value], getStdoutNoColor, cellOptions));
+      if (table === undefined) methods.log(data);
+      else original.table(...new SafeArrayIterator(table));
+    },
+    count: (label = "default") => count(label),
+    countReset: (label = "default") => original.countReset(labelOf(label)),
+    time: (label = "default") => time(label),
+    timeEnd: (label = "default") => {
+      const name = labelOf(label);
+      SetPrototypeDelete(timers, name);
+      original.timeEnd(name);
+    },
+    timeLog: (label = "default", ...args) => {
+      if (args.length === 0) return original.timeLog(labelOf(label));
+      // The label is in front of them: none is a format.
+      ArrayPrototypeUnshift(args, "");
+      original.timeLog(labelOf(label), StringPrototypeSlice(written(args, getStdoutNoColor), 1));
+    },
+    group: (...label) => {
+      if (label.length > 0) methods.log(...new SafeArrayIterator(label));
+      if (groups++ < GROUPS_MAX) original.group();
+    },
+    groupEnd: () => {
+      if (groups === 0) return;
+      if (groups-- <= GROUPS_MAX) original.groupEnd();
+    },
+    clear: () => {
+      groups = 0;
+      original.clear();
+    },
+  };
+  methods.groupCollapsed = methods.group;
+  for (const name in methods) console[name] = methods[name];
   return console;
 }
 

@@ -5,19 +5,21 @@
 
 mod clone;
 mod codec;
+mod kind;
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use deno_core::{OpState, op2};
+use deno_core::error::JsError;
+use deno_core::{OpState, op2, v8};
 use deno_web::StartTime;
 
 use crate::event::EventKey;
 use crate::process::ProcessAccess;
 use crate::quotas::{LogVerdict, Quotas, Usage};
 use crate::unwind;
-use crate::values::Events;
+use crate::values::{Events, js_error};
 
 /// The levels of `console`, as the console implementation counts them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +103,12 @@ fn op_isopod_now(state: &mut OpState, #[buffer] out: &mut [u8]) {
     }
 }
 
+/// Stands in for `op_destructure_error`: texts of an error that are too long to be shown are not read.
+#[op2(reentrant)]
+fn op_isopod_destructure_error<'s>(scope: &mut v8::PinScope<'s, '_>, error: v8::Local<'s, v8::Value>) -> JsError {
+    *js_error(scope, error)
+}
+
 deno_core::extension!(
     isopod_web,
     deps = [deno_webidl, deno_web, deno_fetch, deno_crypto, isopod_quotas, isopod_handlers, isopod_process],
@@ -110,6 +118,7 @@ deno_core::extension!(
         clone::op_isopod_clone_read,
         clone::op_isopod_clone_write,
         clone::op_isopod_task,
+        kind::op_isopod_kind_of,
         codec::op_isopod_codec_new,
         codec::op_isopod_codec_step,
         codec::op_isopod_codec_finish,
@@ -124,6 +133,8 @@ deno_core::extension!(
         "interfaces.js",
         "keys.js",
         "log.js",
+        "look.js",
+        "table.js",
         "weigh.js",
         "workers.js",
         "ext:deno_net/02_tls.js" = "no_tls.js",
@@ -135,6 +146,7 @@ deno_core::extension!(
     ],
     middleware = |op| match op.name {
         "op_now" => op.with_implementation_from(&op_isopod_now()),
+        "op_destructure_error" => op.with_implementation_from(&op_isopod_destructure_error()),
         _ => op,
     },
 );

@@ -3,16 +3,23 @@
 
 (function () {
 const { core, primordials } = __bootstrap;
-const { op_isopod_room_for_memory } = core.ops;
+const { op_isopod_kind_of, op_isopod_room_for_memory } = core.ops;
+const { byteLengthOf } = core.loadExtScript("ext:isopod_quotas/texts.js");
 const {
   ArrayIsArray,
-  ArrayBufferIsView,
+  DataViewPrototypeGetBuffer,
+  MapPrototypeForEach,
   ObjectGetOwnPropertyDescriptor,
   ObjectKeys,
+  RegExpPrototypeGetSource,
   SafeArrayIterator,
   SafeSet,
   SetPrototypeAdd,
+  SetPrototypeForEach,
   SetPrototypeHas,
+  StringPrototypeValueOf,
+  TypedArrayPrototypeGetBuffer,
+  TypedArrayPrototypeGetSymbolToStringTag,
 } = primordials;
 
 /** Less than this is not asked for. */
@@ -27,9 +34,29 @@ const HOLES_MAX = 1_000;
 /** What is in front of a text, or is there instead of one. */
 const VALUE_BYTES = 2;
 
+// As in `kind.rs`.
+const PROXY = 1;
+const VIEW = 2;
+const BUFFER = 3;
+const MAP = 4;
+const SET = 5;
+const STRING = 6;
+const ERROR = 7;
+const REG_EXP = 8;
+
+function bufferOf(view) {
+  return TypedArrayPrototypeGetSymbolToStringTag(view) === undefined
+    ? DataViewPrototypeGetBuffer(view)
+    : TypedArrayPrototypeGetBuffer(view);
+}
+
 class Weight {
   bytes = 0;
-  #seen = new SafeSet();
+  #seen;
+
+  constructor(seen) {
+    this.#seen = seen;
+  }
 
   /** Adds a value. No code of a script's runs: what a getter gives is not looked at. */
   add(value, depth) {
@@ -38,16 +65,47 @@ class Weight {
       this.bytes += value.length;
       return;
     }
-    if (value === null || typeof value !== "object" || depth === 0) return;
-    if (core.isProxy(value) || ArrayBufferIsView(value) || SetPrototypeHas(this.#seen, value)) return;
+    if (value === null || typeof value !== "object" || depth === 0 || SetPrototypeHas(this.#seen, value)) return;
     SetPrototypeAdd(this.#seen, value);
     if (ArrayIsArray(value)) {
-      this.#addItems(value, depth);
-    } else {
-      for (const key of new SafeArrayIterator(ObjectKeys(value))) {
-        this.bytes += key.length;
-        this.#addOf(value, key, depth);
-      }
+      if (op_isopod_kind_of(value) !== PROXY) this.#addItems(value, depth);
+      return;
+    }
+    const kind = op_isopod_kind_of(value);
+    switch (kind) {
+      case PROXY:
+        return;
+      case VIEW:
+        // All of its buffer is copied, once.
+        this.add(bufferOf(value), depth);
+        return;
+      case BUFFER:
+        this.bytes += byteLengthOf(value);
+        return;
+      case STRING:
+        // It has a key for each of its characters.
+        this.add(StringPrototypeValueOf(value), depth);
+        return;
+      case MAP:
+        MapPrototypeForEach(value, (item, key) => {
+          this.add(key, depth - 1);
+          this.add(item, depth - 1);
+        });
+        return;
+      case SET:
+        SetPrototypeForEach(value, (item) => this.add(item, depth - 1));
+        return;
+      case ERROR:
+        // Not enumerable, and copied; the stack has the message in it.
+        for (const key of new SafeArrayIterator(["message", "message", "stack", "cause"])) this.#addOf(value, key, depth);
+        return;
+      case REG_EXP:
+        this.add(RegExpPrototypeGetSource(value), depth);
+        return;
+    }
+    for (const key of new SafeArrayIterator(ObjectKeys(value))) {
+      this.bytes += key.length;
+      this.#addOf(value, key, depth);
     }
   }
 
@@ -70,10 +128,10 @@ class Weight {
   }
 }
 
-/** Throws where the worker's memory has no room for a copy of this value. */
-return function askForCopy(value) {
+/** Throws where the worker's memory has no room for a copy of this value. What is in `handedOver` is not copied. */
+return function askForCopy(value, handedOver = []) {
   if (typeof value !== "object" || value === null) return;
-  const weight = new Weight();
+  const weight = new Weight(new SafeSet(handedOver));
   weight.add(value, DEPTH_MAX);
   if (weight.bytes > SMALL_BYTES) op_isopod_room_for_memory(weight.bytes, false);
 };

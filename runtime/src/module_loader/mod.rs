@@ -26,6 +26,9 @@ use crate::{Script, WorkerTemplate};
 pub(crate) use self::code_cache::CodeCache;
 pub(crate) use self::module_cache::ModuleCache;
 
+/// Bytes of a specifier. Errors repeat it, and there are several copies of it.
+const SPECIFIER_BYTES_MAX: usize = 64 << 10;
+
 /// Marks the import by which a `.wasm` module gets at its own bytes.
 const WASM_BYTES: &str = "isopod-bytes";
 
@@ -198,6 +201,12 @@ impl ModuleLoader for ScriptLoader {
     fn resolve(&self, specifier: &str, referrer: &str, _kind: ResolutionKind) -> Result<ModuleSpecifier, JsErrorBox> {
         if BUILTIN.contains(&specifier) || self.template.module(specifier).is_some() {
             return Url::parse(specifier).map_err(|error| JsErrorBox::type_error(error.to_string()));
+        }
+        if specifier.len() > SPECIFIER_BYTES_MAX {
+            let length = specifier.len();
+            return Err(JsErrorBox::type_error(format!(
+                "a module specifier of {length} bytes is too long"
+            )));
         }
         let entry = &self.script.entry;
         // A module's own bytes, asked for by the code that stands in for it; the fragment says so.

@@ -40,6 +40,8 @@ pub(crate) fn run(io: &Rc<Io>, prepare: impl FnOnce(&mut OpState), body: &str) -
                     deno_web::InMemoryBroadcastChannel::default(),
                 ),
                 deno_fetch::deno_fetch::init(deno_fetch::Options::default()),
+                deno_crypto::deno_crypto::init(None),
+                isopod_ext::quotas::isopod_quotas::init(),
                 isopod_ext::context::isopod_context::init(),
                 isopod_ext::fetch::isopod_fetch::init(),
                 isopod_ext::sql::isopod_sql::init(),

@@ -1,0 +1,166 @@
+// Cryptography, which copies what it works on, and runs where no limit of CPU time sees it.
+
+(function () {
+const { core, primordials } = __bootstrap;
+const { op_isopod_begin_op, op_isopod_check_key, op_isopod_end_op, op_isopod_room_for_memory } = core.ops;
+const { unlessEnded } = core.loadExtScript("ext:isopod_context/context.js");
+const { byteLengthOf, LARGE_BYTES } = core.loadExtScript("ext:isopod_quotas/texts.js");
+const { renamed } = core.loadExtScript("ext:isopod_quotas/guards.js");
+const {
+  MathCeil,
+  ObjectDefineProperty,
+  ReflectApply,
+  SafeArrayIterator,
+  StringPrototypeToUpperCase,
+} = primordials;
+
+const isObject = (value) => value !== null && (typeof value === "object" || typeof value === "function");
+
+/** What an algorithm may say. Read once: a getter might give another answer the next time. */
+const members = [
+  "name",
+  "hash",
+  "salt",
+  "iterations",
+  "info",
+  "public",
+  "length",
+  "modulusLength",
+  "publicExponent",
+  "namedCurve",
+  "iv",
+  "additionalData",
+  "tagLength",
+  "counter",
+  "label",
+  "saltLength",
+  "context",
+  "customization",
+  "functionName",
+  "outputLength",
+  "domainSeparation",
+];
+
+/** Bits that one block of PBKDF2 gives, by its hash; each block takes all the rounds. */
+const blockBits = { __proto__: null, "SHA-1": 160, "SHA-256": 256, "SHA-384": 384, "SHA-512": 512 };
+
+
+function copiedAlgorithm(algorithm) {
+  if (algorithm === null || typeof algorithm !== "object") return algorithm;
+  const copy = { __proto__: null };
+  for (const member of new SafeArrayIterator(members)) {
+    const value = algorithm[member];
+    if (value !== undefined) copy[member] = value;
+  }
+  for (const member of new SafeArrayIterator(["iterations", "modulusLength", "length", "outputLength"])) {
+    if (copy[member] !== undefined) copy[member] = +copy[member];
+  }
+  if (isObject(copy.hash)) copy.hash = { __proto__: null, name: copy.hash.name };
+  return copy;
+}
+
+/** Refuses what takes too long where no limit of CPU time sees it. `bits`: how many are derived. */
+function checkCost({ hash, iterations, modulusLength }, bits) {
+  if (iterations === undefined && modulusLength === undefined) return;
+  const name = isObject(hash) ? hash.name : hash;
+  const block = typeof name === "string" ? blockBits[StringPrototypeToUpperCase(name)] : undefined;
+  const blocks = MathCeil(clamped(bits) / (block ?? 160));
+  op_isopod_check_key(clamped(iterations * (blocks > 1 ? blocks : 1)), clamped(modulusLength));
+}
+
+// What is no number is refused by the conversion that follows.
+function clamped(number) {
+  return number > 0 ? (number < 0xffffffff ? number : 0xffffffff) : 0;
+}
+
+/** Bytes that an operation copies of an algorithm's buffers, and of what it is to make. */
+function bytesOfAlgorithm(algorithm) {
+  if (!isObject(algorithm)) return 0;
+  let bytes = MathCeil((clamped(algorithm.length) + clamped(algorithm.outputLength)) / 8);
+  for (const member of new SafeArrayIterator(members)) bytes += byteLengthOf(algorithm[member]);
+  return bytes;
+}
+
+function byteLengths(args) {
+  let bytes = 0;
+  for (let i = 0; i < args.length; i++) {
+    bytes += byteLengthOf(args[i]);
+  }
+  return bytes;
+}
+
+/** Where the arguments of a method have its algorithms. */
+const algorithmsAt = {
+  __proto__: null,
+  decapsulateKey: [0, 3],
+  deriveKey: [0, 2],
+  encapsulateKey: [0, 2],
+  exportKey: [],
+  getPublicKey: [],
+  importKey: [2],
+  unwrapKey: [3, 4],
+  wrapKey: [3],
+};
+
+function limitCryptography(prototype) {
+  for (
+    const name of new SafeArrayIterator([
+      "decapsulateBits",
+      "decapsulateKey",
+      "decrypt",
+      "deriveBits",
+      "deriveKey",
+      "digest",
+      "encapsulateBits",
+      "encapsulateKey",
+      "encrypt",
+      "exportKey",
+      "generateKey",
+      "getPublicKey",
+      "importKey",
+      "sign",
+      "unwrapKey",
+      "verify",
+      "wrapKey",
+    ])
+  ) {
+    const original = prototype[name];
+    if (original === undefined) continue;
+    const places = algorithmsAt[name] ?? [0];
+    const begin = async function (...args) {
+      let bytes = byteLengths(args);
+      for (const place of new SafeArrayIterator(places)) {
+        if (place < args.length) args[place] = copiedAlgorithm(args[place]);
+        bytes += bytesOfAlgorithm(args[place]);
+      }
+      let bits;
+      if (name === "deriveBits") bits = args[2] === null || args[2] === undefined ? 0 : args[2] = +args[2];
+      else if (name === "deriveKey") bits = isObject(args[2]) ? args[2].length : 0;
+      if (isObject(args[0])) checkCost(args[0], bits);
+      // What it works on is copied, and what it gives is another copy.
+      bytes = 2 * (bytes + MathCeil(clamped(bits) / 8));
+      if (bytes > LARGE_BYTES) op_isopod_room_for_memory(bytes, false);
+      op_isopod_begin_op(bytes);
+      try {
+        return await ReflectApply(original, this, args);
+      } finally {
+        op_isopod_end_op(bytes);
+      }
+    };
+    const limited = {
+      method() {
+        return unlessEnded(begin, this, arguments);
+      },
+    }.method;
+    ObjectDefineProperty(prototype, name, {
+      __proto__: null,
+      value: renamed(original, limited),
+      configurable: true,
+      enumerable: true,
+      writable: true,
+    });
+  }
+}
+
+return { limitCryptography };
+})();

@@ -1,0 +1,132 @@
+//! The memory that an op takes for a text: estimated from the text itself, before the op is called.
+//!
+//! A text of a few pieces that repeat takes no memory until it is read; then V8 makes one piece of it, and the op copies that,
+//! often several times. `guards.js` names the [`Use`] of each op.
+
+use deno_core::v8;
+use deno_core::v8::ValueViewData;
+
+/// What an op does with a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    /// Reads it where it is.
+    Read,
+    /// Copies it as UTF-8.
+    Copy,
+    /// Parses it as a URL, or writes it percent-encoded into one.
+    Url,
+    /// Splits it into names and values, as `application/x-www-form-urlencoded`.
+    Pairs,
+}
+
+/// An array of two strings, in Rust and in V8's heap, as measured.
+const PAIR_BYTES: usize = 256;
+
+impl Use {
+    /// The numbers that `guards.js` has for them.
+    pub(super) fn of(number: u32) -> Self {
+        match number {
+            0 => Self::Read,
+            1 => Self::Copy,
+            2 => Self::Url,
+            _ => Self::Pairs,
+        }
+    }
+
+    /// Bytes taken beside the text, which has these bytes in UTF-8, percent-encoded, and so many ampersands.
+    fn bytes(self, parts: Parts) -> usize {
+        match self {
+            Self::Read => 0,
+            Self::Copy => parts.utf8,
+            // A buffer that doubles, and the text that comes of it.
+            Self::Url => parts.utf8 + 3 * parts.encoded,
+            Self::Pairs => 3 * parts.utf8 + (parts.ampersands + 1) * PAIR_BYTES,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Parts {
+    utf8: usize,
+    encoded: usize,
+    ampersands: usize,
+}
+
+impl Parts {
+    fn of(units: impl Iterator<Item = u16>) -> Self {
+        let mut parts = Self::default();
+        for unit in units {
+            let utf8 = match unit {
+                0..0x80 => 1,
+                0x80..0x800 => 2,
+                // A surrogate is half of four bytes, or one that stands alone and becomes U+FFFD.
+                _ => 3,
+            };
+            let is_plain =
+                u8::try_from(unit).is_ok_and(|byte| byte.is_ascii_alphanumeric() || b"-._~/:?=&".contains(&byte));
+            parts.utf8 += utf8;
+            parts.encoded += if is_plain { 1 } else { 3 * utf8 };
+            parts.ampersands += usize::from(unit == u16::from(b'&'));
+        }
+        parts
+    }
+}
+
+/// Bytes that the text itself takes in one piece.
+pub(super) fn own_bytes(text: v8::Local<'_, v8::String>) -> usize {
+    text.length() * if text.is_onebyte() { 1 } else { 2 }
+}
+
+/// Bytes that a use takes of a text that is in one piece, or becomes so now.
+pub(super) fn bytes_of_text(isolate: &mut v8::Isolate, text: v8::Local<'_, v8::String>, used: Use) -> usize {
+    if used == Use::Read {
+        return 0;
+    }
+    let view = v8::ValueView::new(isolate, text);
+    used.bytes(match view.data() {
+        ValueViewData::OneByte(bytes) => Parts::of(bytes.iter().copied().map(u16::from)),
+        ValueViewData::TwoByte(units) => Parts::of(units.iter().copied()),
+    })
+}
+
+/// Bytes that a use takes of a text in UTF-8.
+pub(super) fn bytes_of_utf8(utf8: &[u8], used: Use) -> usize {
+    used.bytes(Parts {
+        utf8: utf8.len(),
+        encoded: 3 * utf8.len(),
+        ampersands: utf8.iter().filter(|byte| **byte == b'&').count(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// https://url.spec.whatwg.org/#percent-encoded-bytes: `%` and two digits for each byte of UTF-8.
+    #[test]
+    fn a_text_is_as_long_as_its_bytes_percent_encoded() {
+        let parts = |text: &str| Parts::of(text.encode_utf16());
+        assert_eq!(
+            parts("a/b"),
+            Parts {
+                utf8: 3,
+                encoded: 3,
+                ampersands: 0
+            }
+        );
+        assert_eq!(
+            parts("a b&é€"),
+            Parts {
+                utf8: 9,
+                encoded: 21,
+                ampersands: 1
+            }
+        );
+    }
+
+    #[test]
+    fn pairs_take_more_than_their_text() {
+        assert!(bytes_of_utf8(b"a&b&c", Use::Pairs) > 3 * PAIR_BYTES);
+        assert_eq!(bytes_of_utf8(b"abc", Use::Copy), 3);
+    }
+}
