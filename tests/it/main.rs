@@ -12,6 +12,7 @@ mod command_files;
 mod command_limits;
 mod command_project;
 mod compression;
+mod cpu_outside;
 mod cron;
 mod cut_bodies;
 mod email;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::task::Poll;
 
 use async_compression::tokio::bufread::{BrotliDecoder, DeflateDecoder, GzipDecoder, ZlibDecoder, ZstdDecoder};
 use async_compression::zstd::DParameter;
@@ -12,6 +13,7 @@ use tokio_util::io::{ReaderStream, StreamReader};
 
 use super::Coding;
 use super::window::{ZSTD_WINDOW_LOG_MAX, decoder_bytes};
+use crate::event::CpuMeter;
 use crate::ledger::MemoryLedger;
 
 /// A body on its way through the I/O runtime.
@@ -26,12 +28,26 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// Takes the layers off a body, the last one first.
 ///
 /// A body of no bytes has no layers: no coding has an empty form, but that is what servers send for an empty body. What the
-/// decoders take is charged.
-pub(crate) fn decode(body: ByteStream, layers: &[Coding], ledger: &MemoryLedger) -> ByteStream {
-    layers
-        .iter()
-        .rev()
-        .fold(body, |body, coding| decode_layer(body, *coding, ledger.clone()))
+/// decoders take is charged: memory to the ledger, CPU time to the meter, whose limit ends the body.
+pub(crate) fn decode(body: ByteStream, layers: &[Coding], ledger: &MemoryLedger, cpu: &CpuMeter) -> ByteStream {
+    let layers = layers.iter().rev();
+    let decoded = layers.fold(body, |body, coding| decode_layer(body, *coding, ledger.clone()));
+    metered(decoded, cpu.clone())
+}
+
+/// Charges what it takes to get each chunk; waiting takes nothing.
+fn metered(mut body: ByteStream, cpu: CpuMeter) -> ByteStream {
+    let mut is_over = false;
+    Box::pin(futures::stream::poll_fn(move |context| {
+        if is_over {
+            return Poll::Ready(None);
+        }
+        cpu.measure(|| body.poll_next_unpin(context))
+            .unwrap_or_else(|exceeded| {
+                is_over = true;
+                Poll::Ready(Some(Err(io::Error::other(exceeded))))
+            })
+    }))
 }
 
 fn decode_layer(mut body: ByteStream, coding: Coding, ledger: MemoryLedger) -> ByteStream {
@@ -111,12 +127,12 @@ mod tests {
     use tokio::io::AsyncReadExt;
 
     use super::super::Coding::{self, Brotli, Deflate, Gzip, Zstd};
-    use super::{ByteStream, MemoryLedger, capped};
+    use super::{ByteStream, CpuMeter, MemoryLedger, capped};
 
     const TEXT: &[u8] = &[b'x'; 100_000];
 
     fn decode(body: ByteStream, layers: &[Coding]) -> ByteStream {
-        super::decode(body, layers, &MemoryLedger::default())
+        super::decode(body, layers, &MemoryLedger::default(), &CpuMeter::default())
     }
 
     fn body(bytes: &[u8]) -> ByteStream {
@@ -222,7 +238,7 @@ mod tests {
         // The first of several parts, with a window of 16 MiB.
         let first =
             futures::stream::iter([Ok(Bytes::from_static(&[0x0f, 0, 0, 0, 0]))]).chain(futures::stream::pending());
-        let mut decoding = super::decode(first.boxed(), &[Brotli], &ledger);
+        let mut decoding = super::decode(first.boxed(), &[Brotli], &ledger, &CpuMeter::default());
         assert!(futures::poll!(decoding.next()).is_pending());
         assert!(ledger.held() > 16 << 20, "{}", ledger.held());
         drop(decoding);

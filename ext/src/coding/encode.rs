@@ -19,6 +19,7 @@ use futures::FutureExt;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::Coding;
+use crate::event::{CpuExceeded, CpuMeter};
 use crate::ledger::Charge;
 use crate::quotas::{QuotaError, Usage};
 use crate::unwind;
@@ -86,21 +87,56 @@ enum Then {
     End,
 }
 
+/// Why a body was not encoded.
+#[derive(Debug, thiserror::Error, deno_error::JsError)]
+pub enum EncodeError {
+    /// There is no room for the encoder.
+    #[class(inherit)]
+    #[error(transparent)]
+    Quota(#[from] QuotaError),
+    /// Its event has no CPU time left.
+    #[class(inherit)]
+    #[error(transparent)]
+    Cpu(#[from] CpuExceeded),
+    /// The encoder failed.
+    #[class(inherit)]
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl From<EncodeError> for JsErrorBox {
+    fn from(error: EncodeError) -> Self {
+        match error {
+            // Told from others where the body is read.
+            EncodeError::Cpu(exceeded) => Self::from_err(exceeded),
+            other => Self::from_err(other),
+        }
+    }
+}
+
 /// Encodes a body layer by layer.
 struct Encoder {
     layers: Vec<Box<dyn Layer>>,
+    cpu: CpuMeter,
     _charge: Charge,
 }
 
 impl Encoder {
-    fn new(codings: &[Coding], usage: &Usage) -> Result<Self, QuotaError> {
+    fn new(codings: &[Coding], usage: &Usage, cpu: CpuMeter) -> Result<Self, QuotaError> {
         Ok(Self {
+            cpu,
             _charge: usage.hold(codings.iter().copied().map(bytes_held).sum())?,
             layers: codings.iter().copied().map(layer).collect(),
         })
     }
 
-    fn push(&mut self, bytes: &[u8], then: Then) -> io::Result<Vec<u8>> {
+    /// Encodes so much in one go, at most [`READ_BYTES`], and charges the CPU time.
+    fn push(&mut self, bytes: &[u8], then: Then) -> Result<Vec<u8>, EncodeError> {
+        let cpu = self.cpu.clone();
+        Ok(cpu.measure(|| self.encode(bytes, then))??)
+    }
+
+    fn encode(&mut self, bytes: &[u8], then: Then) -> io::Result<Vec<u8>> {
         let mut bytes = Cow::Borrowed(bytes);
         for layer in &mut self.layers {
             let pushing = async {
@@ -122,12 +158,14 @@ impl Encoder {
 }
 
 /// Encodes a body that is in memory.
-pub(crate) fn encode(body: &[u8], codings: &[Coding], usage: &Usage) -> Result<Bytes, QuotaError> {
-    let encoded = Encoder::new(codings, usage)?.push(body, Then::End);
-    // Encoding into memory fails for want of memory only.
-    encoded
-        .map(Bytes::from)
-        .map_err(|_| QuotaError::NativeBytes(usage.quotas.native_bytes))
+pub(crate) fn encode(body: &[u8], codings: &[Coding], usage: &Usage, cpu: &CpuMeter) -> Result<Bytes, EncodeError> {
+    let mut encoder = Encoder::new(codings, usage, cpu.clone())?;
+    let mut encoded = Vec::new();
+    for chunk in body.chunks(READ_BYTES) {
+        encoded.extend(encoder.push(chunk, Then::More)?);
+    }
+    encoded.extend(encoder.push(&[], Then::End)?);
+    Ok(encoded.into())
 }
 
 /// A body that is encoded while it is read.
@@ -147,11 +185,17 @@ struct State {
 }
 
 impl EncodedBody {
-    pub(crate) fn new(body: Rc<dyn Resource>, codings: &[Coding], usage: &Usage) -> Result<Self, QuotaError> {
+    /// What it takes to encode is charged to `cpu`.
+    pub(crate) fn new(
+        body: Rc<dyn Resource>,
+        codings: &[Coding],
+        usage: &Usage,
+        cpu: CpuMeter,
+    ) -> Result<Self, QuotaError> {
         Ok(Self {
             body,
             state: AsyncRefCell::new(State {
-                encoder: Some(Encoder::new(codings, usage)?),
+                encoder: Some(Encoder::new(codings, usage, cpu)?),
                 ready: Bytes::new(),
                 reading: None,
                 is_behind: false,
@@ -173,7 +217,7 @@ impl State {
                 // Events of a stream arrive when they are sent, not when enough of them have come together.
                 Poll::Pending if self.is_behind => {
                     self.is_behind = false;
-                    self.ready = encoder.push(&[], Then::Pause).map_err(JsErrorBox::from_err)?.into();
+                    self.ready = encoder.push(&[], Then::Pause)?.into();
                     continue;
                 }
                 Poll::Pending => reading.await,
@@ -181,7 +225,7 @@ impl State {
             self.reading = None;
             let chunk = read?;
             let then = if chunk.is_empty() { Then::End } else { Then::More };
-            self.ready = encoder.push(&chunk, then).map_err(JsErrorBox::from_err)?.into();
+            self.ready = encoder.push(&chunk, then)?.into();
             self.is_behind = true;
             if matches!(then, Then::End) {
                 self.encoder = None;
@@ -223,6 +267,7 @@ mod tests {
     use super::super::Coding::{self, Brotli, Gzip};
     use super::super::decode::decode;
     use super::{EncodedBody, encode};
+    use crate::event::CpuMeter;
     use crate::ledger::MemoryLedger;
     use crate::quotas::Usage;
 
@@ -250,7 +295,7 @@ mod tests {
 
     async fn decoded(bytes: Bytes, codings: &[Coding]) -> String {
         let body = futures::stream::iter([Ok(bytes)]).boxed();
-        let chunks: Vec<_> = decode(body, codings, &MemoryLedger::default())
+        let chunks: Vec<_> = decode(body, codings, &MemoryLedger::default(), &CpuMeter::default())
             .try_collect()
             .await
             .unwrap();
@@ -270,7 +315,7 @@ mod tests {
 
     #[tokio::test]
     async fn every_coding_and_layers_are_encoded_at_once_and_in_chunks() {
-        let usage = Usage::default();
+        let (usage, cpu) = (Usage::default(), CpuMeter::default());
         let lists: [&[Coding]; 6] = [
             &[Gzip],
             &[Brotli],
@@ -282,11 +327,17 @@ mod tests {
         for list in lists {
             for text in ["", "a few words"] {
                 assert_eq!(
-                    decoded(encode(text.as_bytes(), list, &usage).unwrap(), list).await,
+                    decoded(encode(text.as_bytes(), list, &usage, &cpu).unwrap(), list).await,
                     text
                 );
             }
-            let body = EncodedBody::new(chunks(vec!["a few ", "more", " words"], true), list, &usage).unwrap();
+            let body = EncodedBody::new(
+                chunks(vec!["a few ", "more", " words"], true),
+                list,
+                &usage,
+                cpu.clone(),
+            )
+            .unwrap();
             assert_eq!(
                 decoded(read_all(Rc::new(body)).await, list).await,
                 "a few more words",
@@ -298,10 +349,21 @@ mod tests {
     #[tokio::test]
     async fn what_was_written_can_be_read_while_the_body_pauses() {
         for codings in [&[Gzip][..], &[Brotli], &[Coding::Zstd], &[Coding::Deflate, Gzip]] {
-            let body = EncodedBody::new(chunks(vec!["event"], false), codings, &Usage::default()).unwrap();
+            let body = EncodedBody::new(
+                chunks(vec!["event"], false),
+                codings,
+                &Usage::default(),
+                CpuMeter::default(),
+            )
+            .unwrap();
             let body: Rc<dyn Resource> = Rc::new(body);
             let (mut sender, receiver) = futures::channel::mpsc::channel(100);
-            let mut decoding = decode(receiver.boxed(), codings, &MemoryLedger::default());
+            let mut decoding = decode(
+                receiver.boxed(),
+                codings,
+                &MemoryLedger::default(),
+                &CpuMeter::default(),
+            );
             let mut seen = Vec::new();
             let reading = async {
                 while seen != b"event" {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use deno_core::{OpState, op2, v8};
 
-use crate::event::EventKey;
+use crate::event::{CpuMeter, EventKey};
 use crate::quotas::Usage;
 use crate::values::Events;
 
@@ -25,6 +25,12 @@ pub(crate) fn current_event(scope: &mut v8::PinScope<'_, '_>) -> EventKey {
 pub(crate) fn is_open(state: &OpState, event: EventKey) -> bool {
     let events = state.try_borrow::<Rc<RefCell<Events>>>().filter(|_| event != 0);
     events.is_none_or(|events| events.borrow().is_open(event))
+}
+
+/// The meter of CPU time that is used for an event outside of its JavaScript.
+pub(crate) fn cpu_of(state: &OpState, event: EventKey) -> CpuMeter {
+    let events = state.try_borrow::<Rc<RefCell<Events>>>();
+    events.map_or_else(CpuMeter::default, |events| events.borrow().cpu(event))
 }
 
 #[op2(fast)]

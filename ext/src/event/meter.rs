@@ -1,20 +1,87 @@
-//! CPU time that databases use for one event.
+//! CPU time that is used for an event outside of its JavaScript: by databases, on other threads, between two turns of its worker.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// CPU time that was used for one event where the worker's own CPU limit does not see it. Its clones count together.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct CpuMeter(Arc<AtomicU64>);
+use rustix::time::{ClockId, clock_gettime};
+
+use super::EventKey;
+
+/// Keeps the CPU time of a worker's events. The runtime implements it; see [`OpenEvents::charge_to`].
+///
+/// [`OpenEvents::charge_to`]: super::OpenEvents::charge_to
+pub trait CpuAccount: Send + Sync {
+    /// Charges an event for time that was used on this thread. 0 stands for code of no event. `true`: the event has used as much
+    /// as it may, and is ended.
+    ///
+    /// May be called on any thread. The worker's own thread is recognized: its time is not charged again.
+    fn charge(&self, event: EventKey, used: Duration) -> bool;
+}
+
+/// An event has used more CPU time than it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, deno_error::JsError)]
+#[class(generic)]
+#[error("the event used its limit of CPU time (`limits.cpu`)")]
+pub struct CpuExceeded;
+
+/// CPU time that was used for one event outside of its JavaScript. Its clones count together.
+#[derive(Clone, Default)]
+pub(crate) struct CpuMeter {
+    used: Arc<AtomicU64>,
+    payer: Option<(Arc<dyn CpuAccount>, EventKey)>,
+}
+
+impl CpuMeter {
+    /// One that charges an event's account.
+    pub(crate) fn new(account: Option<Arc<dyn CpuAccount>>, event: EventKey) -> Self {
+        Self {
+            used: Arc::default(),
+            payer: account.map(|account| (account, event)),
+        }
+    }
+
+    /// Charges time that was used on this thread.
+    pub(crate) fn charge(&self, used: Duration) -> Result<(), CpuExceeded> {
+        let nanos = u64::try_from(used.as_nanos()).unwrap_or(u64::MAX);
+        self.used.fetch_add(nanos, Ordering::Relaxed);
+        match &self.payer {
+            Some((account, event)) if account.charge(*event, used) => Err(CpuExceeded),
+            _ => Ok(()),
+        }
+    }
+
+    /// Does some work on this thread, and charges what it uses.
+    pub(crate) fn measure<T>(&self, work: impl FnOnce() -> T) -> Result<T, CpuExceeded> {
+        let before = thread_cpu();
+        let done = work();
+        self.charge(thread_cpu().saturating_sub(before))?;
+        Ok(done)
+    }
+
+    /// What was charged in all.
+    pub(crate) fn used(&self) -> Duration {
+        Duration::from_nanos(self.used.load(Ordering::Relaxed))
+    }
+}
+
+impl std::fmt::Debug for CpuMeter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CpuMeter")
+            .field("used", &self.used())
+            .finish_non_exhaustive()
+    }
+}
 
 /// A meter, and what it may come to.
+#[cfg(feature = "sql")]
 #[derive(Clone, Debug)]
 pub(crate) struct CpuBudget {
     used: CpuMeter,
     max: Duration,
 }
 
+#[cfg(feature = "sql")]
 impl CpuBudget {
     pub(crate) fn new(used: CpuMeter, max: Duration) -> Self {
         Self { used, max }
@@ -24,12 +91,56 @@ impl CpuBudget {
         self.max
     }
 
-    pub(crate) fn charge(&self, used: Duration) {
-        let nanos = u64::try_from(used.as_nanos()).unwrap_or(u64::MAX);
-        self.used.0.fetch_add(nanos, Ordering::Relaxed);
+    /// Charges time that this thread has used. `true`: there is none left.
+    pub(crate) fn charge(&self, used: Duration) -> bool {
+        let charged = self.used.charge(used);
+        charged == Err(CpuExceeded) || self.used.used() > self.max
+    }
+}
+
+/// CPU time that this thread has used.
+pub(crate) fn thread_cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(
+        time.tv_sec.try_into().unwrap_or(0),
+        time.tv_nsec.try_into().unwrap_or(0),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    struct Account(Mutex<Duration>);
+
+    impl CpuAccount for Account {
+        fn charge(&self, event: EventKey, used: Duration) -> bool {
+            assert_eq!(event, 7);
+            let mut all = self.0.lock().unwrap();
+            *all += used;
+            *all > Duration::from_millis(10)
+        }
     }
 
-    pub(crate) fn is_used_up(&self) -> bool {
-        Duration::from_nanos(self.used.0.load(Ordering::Relaxed)) > self.max
+    #[test]
+    fn what_clones_use_is_charged_to_one_event_until_it_has_used_too_much() {
+        let account = Arc::new(Account(Mutex::default()));
+        let meter = CpuMeter::new(Some(account.clone()), 7);
+        assert_eq!(meter.clone().charge(Duration::from_millis(6)), Ok(()));
+        assert_eq!(meter.charge(Duration::from_millis(6)), Err(CpuExceeded));
+        assert_eq!(
+            (meter.used(), *account.0.lock().unwrap()),
+            (Duration::from_millis(12), meter.used())
+        );
+    }
+
+    #[test]
+    fn work_is_measured_by_the_clock_of_its_thread() {
+        let meter = CpuMeter::default();
+        let spin = || while thread_cpu() < Duration::from_millis(20) {};
+        std::thread::scope(|scope| scope.spawn(|| meter.measure(spin).unwrap()).join().unwrap());
+        assert!(meter.used() >= Duration::from_millis(10), "{:?}", meter.used());
     }
 }

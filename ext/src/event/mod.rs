@@ -8,10 +8,6 @@ mod data;
 mod fault;
 mod keys;
 mod leftover;
-#[cfg_attr(
-    not(feature = "sql"),
-    allow(dead_code, reason = "the databases that count are not there")
-)]
 mod meter;
 mod request;
 mod room;
@@ -29,7 +25,8 @@ pub(crate) use self::leftover::EndsWithEvent;
 pub use self::leftover::EventEnded;
 #[cfg(feature = "sql")]
 pub(crate) use self::meter::CpuBudget;
-pub(crate) use self::meter::CpuMeter;
+pub use self::meter::{CpuAccount, CpuExceeded};
+pub(crate) use self::meter::{CpuMeter, thread_cpu};
 pub use self::request::{CALL_DEPTH, CallDepth, Reply, RequestCf, RequestUrl};
 pub(crate) use self::room::Wait;
 pub use self::table::{Ended, Lent, OpenEvents, Origin, Report, Stage, ValueReply};

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use deno_core::ResourceId;
 use http::request::Parts;
@@ -13,7 +14,7 @@ use super::data::Data;
 use super::fault::{Fault, FaultKind};
 use super::keys::{EventKey, Keys};
 use super::leftover::{Timers, UnderWay};
-use super::meter::CpuMeter;
+use super::meter::{CpuAccount, CpuMeter};
 use super::request::{Reply, RequestCf};
 use super::room::Room;
 use super::tail::Tail;
@@ -77,8 +78,8 @@ pub struct Lent {
     pub(crate) under_way: UnderWay,
     /// The other way: functions that the script lent to its host, by number.
     pub callbacks: Vec<u32>,
-    /// CPU time that databases use for it.
-    pub(crate) database_cpu: CpuMeter,
+    /// CPU time that is used for it outside of its JavaScript.
+    pub(crate) cpu: CpuMeter,
 }
 
 /// What is known of an event when it is opened.
@@ -157,6 +158,8 @@ pub struct OpenEvents<V> {
     reports_max: usize,
     /// What is used outside of any event, or after it has ended, since the last event began.
     outside: Spent,
+    /// Where the CPU time of events is kept.
+    cpu: Option<Arc<dyn CpuAccount>>,
     /// What the next event is called.
     pub names: Keys,
     entries: HashMap<EventKey, Entry<V>>,
@@ -177,6 +180,7 @@ impl<V: ValueReply> OpenEvents<V> {
         Self {
             reports_max,
             outside: Spent::default(),
+            cpu: None,
             names: Keys::default(),
             entries: HashMap::new(),
             timers: Timers::default(),
@@ -188,6 +192,19 @@ impl<V: ValueReply> OpenEvents<V> {
         }
     }
 
+    /// Has CPU time that is used for events outside of their JavaScript charged to this account.
+    pub fn charge_to(&mut self, account: Arc<dyn CpuAccount>) {
+        self.cpu = Some(account);
+    }
+
+    /// The meter of CPU time that is used for an event outside of its JavaScript.
+    pub(crate) fn cpu(&self, key: EventKey) -> CpuMeter {
+        match self.entries.get(&key) {
+            Some(entry) => entry.lent.cpu.clone(),
+            None => CpuMeter::new(self.cpu.clone(), 0),
+        }
+    }
+
     /// Opens an event, and gives its key.
     pub(crate) fn insert(&mut self, opening: Opening<V>) -> EventKey {
         let key = self.names.next();
@@ -196,7 +213,10 @@ impl<V: ValueReply> OpenEvents<V> {
             waiting: opening.waiting,
             head: opening.head,
             body: opening.body,
-            lent: Lent::default(),
+            lent: Lent {
+                cpu: CpuMeter::new(self.cpu.clone(), key),
+                ..Lent::default()
+            },
             failed: None,
             pass_through: false,
             tail: None,

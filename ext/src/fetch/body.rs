@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::coding::Coding;
 use crate::coding::decode::ByteStream;
-use crate::event::{EndsWithEvent, EventEnded};
+use crate::event::{CpuExceeded, EndsWithEvent, EventEnded};
 
 /// One chunk of a body; an empty one is its end.
 pub(super) type Chunk = io::Result<Bytes>;
@@ -96,6 +96,14 @@ pub(super) fn outgoing(chunks: mpsc::Receiver<Chunk>) -> impl Stream<Item = Chun
 
 pub(super) fn cut_off() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "the body was cut off before its end")
+}
+
+/// An error of a body, as its reader gets it. Who sends the body on asks for the limit of CPU time.
+fn told(error: &io::Error) -> JsErrorBox {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<CpuExceeded>()) {
+        Some(exceeded) => JsErrorBox::from_err(*exceeded),
+        None => JsErrorBox::type_error(error.to_string()),
+    }
 }
 
 /// A response body as a resource of the worker.
@@ -198,7 +206,7 @@ impl Resource for ResponseBody {
             let cancel = RcRef::map(&self, |body| &body.cancel);
             match reader.next(limit).or_cancel(cancel).await {
                 Ok(Ok(chunk)) => Ok(BufView::from(chunk)),
-                Ok(Err(error)) => Err(JsErrorBox::type_error(error.to_string())),
+                Ok(Err(error)) => Err(told(&error)),
                 Err(_) if self.ended.get() => {
                     reader.source = None;
                     Err(EventEnded.into())

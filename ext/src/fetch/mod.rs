@@ -35,9 +35,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tokio::sync::mpsc;
 
 use self::body::{ResponseBody, pump};
-use self::service::{FetchService, Incoming, Outgoing, OutgoingBody};
+use self::service::{FetchService, Incoming, Outgoing, OutgoingBody, Payer};
 use crate::coding::{Coding, Codings, offered};
-use crate::context::{current_event, is_open};
+use crate::context::{cpu_of, current_event, is_open};
 use crate::event::{CALL_DEPTH, EndsWithEvent, EventEnded, EventKey};
 use crate::io::Io;
 use crate::quotas::{QuotaError, Usage};
@@ -287,7 +287,11 @@ async fn op_isopod_fetch_send(
                 }
                 let usage = Usage::of(&state.borrow());
                 let _slot = usage.begin_op()?;
-                match service.send(request, usage.ledger().clone()).or_cancel(cancel).await {
+                let payer = Payer {
+                    memory: usage.ledger().clone(),
+                    cpu: cpu_of(&state.borrow(), event),
+                };
+                match service.send(request, payer).or_cancel(cancel).await {
                     Err(_) if is_open(&state.borrow(), event) => Err(FetchError::Canceled),
                     Err(_) => Err(EventEnded.into()),
                     Ok(Ok(incoming)) => response(&mut state.borrow_mut(), event, url, incoming),

@@ -23,6 +23,7 @@ use super::send_error::SendError;
 use crate::coding::decode::{ByteStream, capped, decode, flattened};
 use crate::coding::{Coding, Codings};
 use crate::event::CALL_DEPTH;
+use crate::event::CpuMeter;
 use crate::io::Io;
 use crate::ledger::MemoryLedger;
 
@@ -41,6 +42,12 @@ pub(super) enum OutgoingBody {
     Full(Bytes),
     /// Chunks from the event loop.
     Stream(mpsc::Receiver<Chunk>),
+}
+
+/// Who pays for what decodes a response.
+pub(super) struct Payer {
+    pub(super) memory: MemoryLedger,
+    pub(super) cpu: CpuMeter,
 }
 
 /// A response head, and the body on its way.
@@ -87,8 +94,8 @@ impl FetchService {
         self.config.policy.check_url(url)
     }
 
-    /// Sends a request once a slot is free. Dropping the future aborts it. What decodes the response is charged.
-    pub(super) async fn send(&self, mut request: Outgoing, ledger: MemoryLedger) -> Result<Incoming, SendError> {
+    /// Sends a request once a slot is free. Dropping the future aborts it. What decodes the response is charged to `payer`.
+    pub(super) async fn send(&self, mut request: Outgoing, payer: Payer) -> Result<Incoming, SendError> {
         self.check(&request.url)?;
         self.complete_headers(&mut request.headers);
         // The semaphores are never closed; were they, sending without a slot would be the lesser evil.
@@ -109,7 +116,7 @@ impl FetchService {
                 if let Some(depth) = servers.depth(&request.url, request.depth, &resolver).await {
                     request.headers.insert(CALL_DEPTH, depth);
                 }
-                exchange(client, request, limits, sender, ledger).await
+                exchange(client, request, limits, sender, payer).await
             })
             .await??;
         let Head {
@@ -178,7 +185,7 @@ async fn exchange(
     request: Outgoing,
     limits: FetchLimits,
     sender: mpsc::Sender<Chunk>,
-    ledger: MemoryLedger,
+    payer: Payer,
 ) -> Result<Head, SendError> {
     let is_head = request.method == Method::HEAD;
     let url = request.url.clone();
@@ -212,7 +219,7 @@ async fn exchange(
     let (body, length, encoded) = if layers.is_empty() {
         (plain, length, None)
     } else {
-        let (body, encoded) = in_either_form(plain, layers, length, limits.decoded_bytes_max, ledger);
+        let (body, encoded) = in_either_form(plain, layers, length, limits.decoded_bytes_max, payer);
         (body, None, Some(encoded))
     };
     spawn_here(forward(body, sender));
@@ -260,7 +267,7 @@ fn in_either_form(
     layers: Vec<Coding>,
     length: Option<u64>,
     decoded_bytes_max: u64,
-    ledger: MemoryLedger,
+    payer: Payer,
 ) -> (ByteStream, Encoded) {
     let (form, wanted) = oneshot::channel();
     let encoded = Encoded {
@@ -272,7 +279,10 @@ fn in_either_form(
         match wanted.await {
             Ok(Form::Encoded) => Ok(body),
             // Without a reader, nothing is read.
-            Ok(Form::Decoded) | Err(_) => Ok(capped(decode(body, &layers, &ledger), decoded_bytes_max)),
+            Ok(Form::Decoded) | Err(_) => Ok(capped(
+                decode(body, &layers, &payer.memory, &payer.cpu),
+                decoded_bytes_max,
+            )),
         }
     });
     (body, encoded)

@@ -9,6 +9,7 @@ use deno_core::{OpState, Resource, ResourceId};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, ETAG};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
+use super::{EventKey, events};
 use crate::coding::encode::EncodedBody;
 use crate::coding::{Coding, Codings, accepts_all};
 use crate::fetch::keep_encoded;
@@ -54,6 +55,7 @@ impl Label {
     pub(super) fn stream(
         self,
         state: &OpState,
+        key: EventKey,
         rid: ResourceId,
         body: Rc<dyn Resource>,
     ) -> Result<Rc<dyn Resource>, QuotaError> {
@@ -61,7 +63,10 @@ impl Label {
             Self::Plain => Ok(body),
             Self::Encoded(layers) | Self::Encode(layers) if keep_encoded(state, rid, &layers) => Ok(body),
             Self::Encoded(_) => Ok(body),
-            Self::Encode(layers) => Ok(Rc::new(EncodedBody::new(body, &layers, &Usage::of(state))?)),
+            Self::Encode(layers) => {
+                let cpu = events(state).borrow().cpu(key);
+                Ok(Rc::new(EncodedBody::new(body, &layers, &Usage::of(state), cpu)?))
+            }
         }
     }
 }

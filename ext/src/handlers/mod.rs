@@ -24,6 +24,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 
 use self::label::Label;
 use crate::coding;
+use crate::coding::encode::EncodeError;
 use crate::native::finish;
 use crate::quotas::{QuotaError, Usage};
 use crate::unwind;
@@ -66,6 +67,10 @@ pub enum HandlerError {
     #[class(inherit)]
     #[error(transparent)]
     Quota(#[from] QuotaError),
+    /// A body was not encoded.
+    #[class(inherit)]
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
     /// The event ended before.
     #[class(type)]
     #[error("the request this belongs to has ended: read its body before the handler returns, or in ctx.waitUntil")]
@@ -158,7 +163,15 @@ fn op_isopod_respond(
             let usage = Usage::of(state);
             let label = Label::of(&mut response, events.borrow().headers(key), manual);
             let bytes = match label {
-                Label::Encode(layers) => coding::encode::encode(&bytes, &layers, &usage)?,
+                Label::Encode(layers) => {
+                    let cpu = events.borrow().cpu(key);
+                    let encoded = coding::encode::encode(&bytes, &layers, &usage, &cpu);
+                    if let Err(EncodeError::Cpu(exceeded)) = &encoded {
+                        let fault = Fault::new(FaultKind::ExceededCpu, exceeded.to_string());
+                        events.borrow_mut().fail(key, fault);
+                    }
+                    encoded?
+                }
                 Label::Encoded(_) | Label::Plain => bytes,
             };
             Body::from(usage.ledger().keep(bytes))
@@ -198,7 +211,7 @@ fn begin_stream(
     let resource = state.resource_table.get_any(rid).map_err(StreamError::from)?;
     let begun = response(status, headers).and_then(|mut response| {
         let label = Label::of(&mut response, events(&state).borrow().headers(key), manual);
-        Ok((response, label.stream(&state, rid, resource)?))
+        Ok((response, label.stream(&state, key, rid, resource)?))
     });
     let (response, resource) = match begun {
         Ok(begun) => begun,

@@ -25,7 +25,7 @@ pub fn take_back(state: &mut OpState, lent: Option<Lent>) {
         functions,
         under_way,
         callbacks,
-        database_cpu: _,
+        cpu: _,
     }) = lent
     else {
         return;

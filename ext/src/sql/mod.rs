@@ -30,6 +30,7 @@ use self::call::{Mode, Payer};
 use self::service::SqlService;
 use self::value::{Param, ResultSet};
 use crate::bindings::Installed;
+use crate::context::cpu_of;
 use crate::event::{CpuMeter, EventEnded, EventKey};
 use crate::io::Io;
 use crate::quotas::{QuotaError, Usage};
@@ -130,15 +131,15 @@ async fn call(
     .await?
 }
 
-/// Has a call end with its event. Gives the event's meter; what is no event's has one of its own.
+/// Has a call end with its event. Gives the event's meter, or that of what is no event's.
 fn begin(state: &OpState, event: EventKey, ended: &Rc<CancelHandle>) -> Result<CpuMeter, EventEnded> {
     let Some(events) = state.try_borrow::<Rc<RefCell<Events>>>().filter(|_| event != 0) else {
-        return Ok(CpuMeter::default());
+        return Ok(cpu_of(state, 0));
     };
     let mut events = events.borrow_mut();
     let lent = events.lent(event).ok_or(EventEnded)?;
     lent.under_way.add(ended);
-    Ok(lent.database_cpu.clone())
+    Ok(lent.cpu.clone())
 }
 
 fn service(state: &OpState, binding: String, payer: Payer) -> Result<SqlService, SqlOpError> {

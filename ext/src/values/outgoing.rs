@@ -13,10 +13,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use deno_core::error::ResourceError;
 use deno_core::{CancelFuture, OpState, Resource, ResourceId};
+use deno_error::JsErrorBox;
 use http_body::{Frame, SizeHint};
 use tokio::sync::mpsc;
 
 use super::events;
+use crate::event::CpuExceeded;
 use crate::event::{Body, BoxError, EventKey, Fault, FaultKind, Tail};
 use crate::ledger::MemoryLedger;
 use crate::quotas::Usage;
@@ -119,7 +121,7 @@ impl Outgoing {
                 () = self.sender.closed() => return Ok(false),
                 () = tokio::time::sleep(idle) => return Err(gave_nothing(idle)),
             };
-            let chunk = read.map_err(|error| Fault::new(FaultKind::Exception, error.to_string()))?;
+            let chunk = read.map_err(|error| failed(&error))?;
             let length = chunk.len() as u64;
             match left {
                 None if chunk.is_empty() => {
@@ -133,6 +135,15 @@ impl Outgoing {
             permit.send(Piece::Chunk(ledger.keep(Bytes::copy_from_slice(&chunk))));
         }
     }
+}
+
+fn failed(error: &JsErrorBox) -> Fault {
+    let inner = error.get_inner_ref();
+    let kind = match inner.is_some_and(|inner| inner.downcast_ref::<CpuExceeded>().is_some()) {
+        true => FaultKind::ExceededCpu,
+        false => FaultKind::Exception,
+    };
+    Fault::new(kind, error.to_string())
 }
 
 fn gave_nothing(idle: Duration) -> Fault {

@@ -1,16 +1,98 @@
 //! The CPU clock of a thread, readable from any other thread: no signal is used, because an embedded crate must not own
 //! `SIGALRM`.
+//!
+//! A thread may have others work for it while it waits, as for a parser that needs a large stack. What these use is on its own
+//! clock, so that whoever is charged for the one pays for the other.
 #![allow(unsafe_code, reason = "the clock of another thread is reached through libc alone")]
 
 use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// The CPU time that one thread has used, user and system. See `pthread_getcpuclockid(3)`.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct CpuClock(libc::clockid_t);
+thread_local! {
+    static HELPERS: Arc<Helpers> = Arc::default();
+}
+
+/// The CPU time that one thread has used, user and system, and that of its helpers.
+#[derive(Debug, Clone)]
+pub(crate) struct CpuClock {
+    thread: ThreadClock,
+    helpers: Arc<Helpers>,
+}
 
 impl CpuClock {
     pub(crate) fn of_this_thread() -> io::Result<Self> {
+        Ok(Self {
+            thread: ThreadClock::of_this_thread()?,
+            helpers: HELPERS.with(Arc::clone),
+        })
+    }
+
+    /// `None` once the thread has ended.
+    pub(crate) fn elapsed(&self) -> Option<Duration> {
+        Some(self.thread.elapsed()? + self.helpers.elapsed())
+    }
+}
+
+/// What other threads use for one that waits for them.
+#[derive(Debug, Default)]
+pub(crate) struct Helpers(Mutex<Helped>);
+
+#[derive(Debug, Default)]
+struct Helped {
+    /// Used by those that have ended.
+    done: Duration,
+    running: Vec<ThreadClock>,
+}
+
+impl Helpers {
+    /// The helpers of this thread: to be taken to the thread that is to help.
+    pub(crate) fn of_this_thread() -> Arc<Self> {
+        HELPERS.with(Arc::clone)
+    }
+
+    fn helped(&self) -> MutexGuard<'_, Helped> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn elapsed(&self) -> Duration {
+        let helped = self.helped();
+        helped.done
+            + helped
+                .running
+                .iter()
+                .filter_map(|clock| clock.elapsed())
+                .sum::<Duration>()
+    }
+
+    /// Counts what this thread uses from its start on, until the guard is dropped at its end.
+    pub(crate) fn count_this_thread(&self) -> Option<Helping<'_>> {
+        let clock = ThreadClock::of_this_thread().ok()?;
+        self.helped().running.push(clock);
+        Some(Helping { helpers: self, clock })
+    }
+}
+
+/// See [`Helpers::count_this_thread`].
+pub(crate) struct Helping<'a> {
+    helpers: &'a Helpers,
+    clock: ThreadClock,
+}
+
+impl Drop for Helping<'_> {
+    fn drop(&mut self) {
+        let mut helped = self.helpers.helped();
+        helped.done += self.clock.elapsed().unwrap_or_default();
+        helped.running.retain(|clock| *clock != self.clock);
+    }
+}
+
+/// See `pthread_getcpuclockid(3)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct ThreadClock(libc::clockid_t);
+
+impl ThreadClock {
+    fn of_this_thread() -> io::Result<Self> {
         let mut clock = 0;
         // SAFETY: the calling thread exists, and `clock` is a valid place to write to.
         match unsafe { libc::pthread_getcpuclockid(libc::pthread_self(), &raw mut clock) } {
@@ -19,8 +101,7 @@ impl CpuClock {
         }
     }
 
-    /// `None` once the thread has ended.
-    pub(crate) fn elapsed(self) -> Option<Duration> {
+    fn elapsed(self) -> Option<Duration> {
         let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         // SAFETY: `time` is a valid place to write to; a clock of a thread that ended makes the call fail, no more.
         let result = unsafe { libc::clock_gettime(self.0, &raw mut time) };
@@ -30,5 +111,38 @@ impl CpuClock {
                 u32::try_from(time.tv_nsec).unwrap_or(0),
             )
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hint::black_box;
+    use std::thread;
+
+    use super::*;
+
+    fn spin(time: Duration) {
+        let clock = ThreadClock::of_this_thread().unwrap();
+        let until = clock.elapsed().unwrap() + time;
+        while clock.elapsed().unwrap() < until {
+            black_box(());
+        }
+    }
+
+    #[test]
+    fn what_a_helper_uses_is_on_the_clock_of_the_thread_that_waits_for_it() {
+        let clock = CpuClock::of_this_thread().unwrap();
+        let helpers = Helpers::of_this_thread();
+        let (before, time) = (clock.elapsed().unwrap(), Duration::from_millis(20));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let _counted = helpers.count_this_thread();
+                spin(time);
+                assert!(clock.elapsed().unwrap() - before >= time);
+            });
+        });
+        assert!(clock.elapsed().unwrap() - before >= time);
+        let others = thread::spawn(|| CpuClock::of_this_thread().unwrap().elapsed().unwrap());
+        assert!(others.join().unwrap() < time);
     }
 }

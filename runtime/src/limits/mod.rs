@@ -16,6 +16,7 @@ use isopod_ext::quotas::Quotas;
 
 use self::watchdog::CpuLimits;
 
+pub(crate) use self::cpu_clock::Helpers;
 pub(crate) use self::memory::{Gauge, capped_allocator};
 pub use self::memory::{MemoryMeter, give_back_memory};
 pub use self::on_stop::OnStop;

@@ -8,6 +8,8 @@
 
 use std::{io, thread};
 
+use crate::limits::Helpers;
+
 /// Levels that are parsed. V8's own parser has stack for about as many, and the time that TypeScript takes grows faster than
 /// its levels.
 const LEVELS_MAX: usize = 5_000;
@@ -49,11 +51,16 @@ pub(super) fn on_large_stack<T: Send>(source: &str, work: impl FnOnce() -> T + S
         return Err(TooDeep::Levels);
     }
     let stack = tokens.saturating_mul(LEVEL_BYTES).saturating_add(BASE_BYTES);
+    // What it takes is charged to whoever has the code loaded.
+    let helpers = Helpers::of_this_thread();
     thread::scope(|scope| {
         let spawned = thread::Builder::new()
             .name("isopod-parser".into())
             .stack_size(stack.min(STACK_BYTES_MAX))
-            .spawn_scoped(scope, work);
+            .spawn_scoped(scope, || {
+                let _counted = helpers.count_this_thread();
+                work()
+            });
         let parser = spawned.map_err(TooDeep::NoStack)?;
         parser.join().map_err(|_| TooDeep::Panicked)
     })

@@ -116,6 +116,9 @@ impl Worker {
         }
         let gauge = Gauge::install(&mut runtime, meter.clone(), watch.watched().clone());
         let events = Rc::new(RefCell::new(Events::new(limits.quotas.reports)));
+        if script.enforced {
+            events.borrow_mut().charge_to(watch.watched().clone());
+        }
         Sampler::install(&mut runtime, watch.watched().clone(), events.clone());
         let originals = loader.clone();
         let frames = CodeFrames {

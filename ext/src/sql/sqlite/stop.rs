@@ -4,9 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::InterruptHandle;
-use rustix::time::{ClockId, clock_gettime};
 
-use crate::event::CpuBudget;
+use crate::event::{CpuBudget, thread_cpu};
 use crate::sql::call::SqlError;
 
 /// Why a call ends before it is done.
@@ -57,11 +56,12 @@ impl Stop {
 
     /// Whether and why the call must end now. Called on its thread.
     pub(super) fn reason(&self) -> Option<Reason> {
-        if self.charge() {
+        let (is_abandoned, is_used_up) = self.charge();
+        if is_abandoned {
             Some(Reason::Abandoned)
         } else if Instant::now() >= self.deadline {
             Some(Reason::Timeout)
-        } else if self.cpu.is_used_up() {
+        } else if is_used_up {
             Some(Reason::Cpu)
         } else {
             None
@@ -77,23 +77,14 @@ impl Stop {
         }
     }
 
-    /// Charges the CPU time since the last look. Whether the call is abandoned.
-    fn charge(&self) -> bool {
+    /// Charges the CPU time since the last look. Whether the call is abandoned, and whether there is no time left.
+    fn charge(&self) -> (bool, bool) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = thread_cpu();
-        self.cpu.charge(now.saturating_sub(state.charged));
+        let is_used_up = self.cpu.charge(now.saturating_sub(state.charged));
         state.charged = now;
-        state.abandoned
+        (state.abandoned, is_used_up)
     }
-}
-
-/// CPU time that this thread has used.
-fn thread_cpu() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(
-        time.tv_sec.try_into().unwrap_or(0),
-        time.tv_nsec.try_into().unwrap_or(0),
-    )
 }
 
 /// Stops a call when it is dropped.

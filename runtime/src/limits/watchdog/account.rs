@@ -143,6 +143,8 @@ pub(crate) struct Accounts {
     /// Which awakening of the watchdog the clock was last read in.
     awake: u64,
     events: HashMap<EventKey, Used>,
+    /// What the thread used and was charged for already, by whoever used it.
+    charged: Duration,
     /// When the code of each event is to be over, and that of the start.
     stops: HashMap<EventKey, Instant>,
     boot_stops: Option<Instant>,
@@ -172,6 +174,7 @@ impl Accounts {
             question: 0,
             awake: 0,
             events: HashMap::new(),
+            charged: Duration::ZERO,
             stops: HashMap::new(),
             boot_stops: None,
             boot: Duration::ZERO,
@@ -191,6 +194,7 @@ impl Accounts {
         if self.awake != awake {
             self.awake = awake;
             self.clock = clock;
+            self.charged = Duration::ZERO;
             self.unpaid = Duration::ZERO;
         }
     }
@@ -216,6 +220,26 @@ impl Accounts {
         self.events.remove(&event);
     }
 
+    /// Charges an event for time that was used for it outside of its code. `true`: it has used as much as it may.
+    pub(super) fn charge(&mut self, event: EventKey, used: Duration) -> bool {
+        let account = self.events.entry(event).or_default();
+        account.cpu += used;
+        let is_over = account.cpu >= self.limits.event;
+        self.forget_some();
+        is_over
+    }
+
+    /// The same for the start, or all of a command.
+    pub(super) fn charge_boot(&mut self, used: Duration) -> bool {
+        self.boot += used;
+        self.boot >= self.limits.boot
+    }
+
+    /// What was charged was used on the worker's own thread: it is not owed again.
+    pub(super) fn was_charged(&mut self, used: Duration) {
+        self.charged += used;
+    }
+
     /// A look at a worker that was not busy.
     pub(super) fn glance(&mut self, at: Instant, entered: Entered) {
         self.newest = entered.newest();
@@ -225,6 +249,8 @@ impl Accounts {
     pub(super) fn judge(&mut self, look: Sample) -> Judgement {
         let used = look.cpu.saturating_sub(self.clock);
         self.clock = look.cpu;
+        let owed = used.saturating_sub(self.charged);
+        self.charged = self.charged.saturating_sub(used);
         let was_long = self.turn == look.turn && self.turn_used >= LONG;
         let was_seen = self.turn == look.turn;
         if self.turn != look.turn {
@@ -233,14 +259,14 @@ impl Accounts {
             self.leftover_since = None;
         } else {
             self.turn_used += used;
-            self.nobodys += used;
+            self.nobodys += owed;
         }
         let mut judgement = Judgement {
             standing: self.standing(look.at, used, was_long),
             ..Judgement::default()
         };
         if look.entered == Entered::Boot {
-            self.boot += used;
+            self.boot += owed;
             judgement.breach = (self.boot >= self.limits.boot).then_some(None);
             judgement.late = self.boot_stops.is_some_and(|at| at <= look.at).then_some(None);
             self.glance(look.at, look.entered);
@@ -258,7 +284,7 @@ impl Accounts {
                 self.suspect_late(look.at, look.entered, &mut judgement);
             }
         }
-        self.unpaid += used;
+        self.unpaid += owed;
         if judgement.breach.is_none() && self.asked.is_none() {
             judgement.ask = true;
             self.question += 1;

@@ -8,10 +8,11 @@
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, ThreadId};
+use std::time::Duration;
 
 use deno_core::v8::{IsolateHandle, UnsafeRawIsolatePtr};
-use isopod_ext::handlers::{EventKey, FaultKind};
+use isopod_ext::event::{CpuAccount, EventKey, FaultKind};
 
 use super::super::cpu_clock::CpuClock;
 use super::super::on_stop::OnStop;
@@ -117,6 +118,14 @@ pub(crate) struct Watched {
     end_looks: AtomicU32,
     /// The turn it was in when the watchdog last looked, which alone reads and writes this.
     last_turn: AtomicU64,
+    /// The isolate's own.
+    thread: ThreadId,
+}
+
+impl CpuAccount for Watched {
+    fn charge(&self, event: EventKey, used: Duration) -> bool {
+        self.charge_event(event, used)
+    }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -160,7 +169,26 @@ impl Watched {
             priority,
             end_looks: AtomicU32::new(0),
             last_turn: AtomicU64::new(0),
+            thread: thread::current().id(),
         }
+    }
+
+    /// Charges an event for time that was used for it on this thread, outside of its code.
+    fn charge_event(&self, event: EventKey, used: Duration) -> bool {
+        let mut accounts = self.accounts();
+        if self.thread == thread::current().id() {
+            accounts.was_charged(used);
+        }
+        if event == 0 {
+            // The start of a worker, or a command, which has no events.
+            return self.entered() == Entered::Boot && accounts.charge_boot(used);
+        }
+        let is_over = accounts.charge(event, used);
+        drop(accounts);
+        if is_over {
+            self.post_over(event);
+        }
+        is_over
     }
 
     pub(crate) fn accounts(&self) -> MutexGuard<'_, Accounts> {

@@ -247,3 +247,23 @@ fn code_of_ended_events_in_several_turns_has_a_second_in_each() {
         assert_eq!(judged.late, None);
     }
 }
+
+#[test]
+fn what_is_used_outside_of_an_event_s_code_counts_once_and_for_it_alone() {
+    let mut thread = Thread::new();
+    thread.look(5 * MS, 1, Entered::Loop(2), Some(Some(1)));
+    // Event 2 has its body encoded on the worker's thread, in between the turns of event 1.
+    for turn in 2..20 {
+        thread.accounts.was_charged(4 * MS);
+        assert!(!thread.accounts.charge(2, 4 * MS), "{turn}");
+        let judged = thread.look(5 * MS, turn, Entered::Loop(2), Some(Some(1)));
+        assert_eq!((judged.breach, judged.over), (None, None), "{turn}");
+    }
+    let used = |thread: &Thread, event| thread.accounts.events[&event].cpu;
+    assert_eq!(used(&thread, 2), 72 * MS);
+    assert!(used(&thread, 1) < 30 * MS, "{:?}", used(&thread, 1));
+    // Another thread's time is on no clock of the worker's.
+    assert!(!thread.accounts.charge(2, 27 * MS));
+    assert!(thread.accounts.charge(2, MS));
+    assert!(thread.accounts.charge_boot(100 * MS) && !Accounts::new(LIMITS, MS).charge_boot(99 * MS));
+}
