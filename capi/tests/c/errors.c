@@ -15,9 +15,9 @@ static void arguments(isopod_pool *pool) {
   char *text = (char *)"not NULL";
   CHECK(isopod_pool_new(NULL, NULL) == ISOPOD_INVALID_ARGUMENT);
   CHECK(isopod_call(NULL, "a", "b", NULL, 0, &text) == ISOPOD_INVALID_ARGUMENT && text == NULL);
-  CHECK_HAS(isopod_last_error_message(), "`pool` is NULL");
+  CHECK_HAS(isopod_last_error_message(), "`pool` must not be NULL");
   CHECK(isopod_call(pool, NULL, "b", NULL, 0, &text) == ISOPOD_INVALID_ARGUMENT);
-  CHECK_HAS(isopod_last_error_message(), "`name` is NULL");
+  CHECK_HAS(isopod_last_error_message(), "`name` must not be NULL");
   CHECK(isopod_call(pool, "a", "\xff", NULL, 0, &text) == ISOPOD_INVALID_ARGUMENT);
   CHECK_HAS(isopod_last_error_message(), "`function` is not UTF-8 from byte 0 on");
   CHECK(isopod_call(pool, "a", "b", "[1,", 0, &text) == ISOPOD_INVALID_ARGUMENT);

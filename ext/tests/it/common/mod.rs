@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use deno_core::{JsRuntime, OpState, PollEventLoopOptions, RuntimeOptions, v8};
 use isopod_ext::io::{Io, IoOptions};
+use isopod_ext::ledger::MemoryLedger;
+use isopod_ext::quotas::{Quotas, Usage};
 use serde_json::Value;
 
 pub(crate) fn io() -> Rc<Io> {
@@ -53,6 +55,8 @@ pub(crate) fn run(io: &Rc<Io>, prepare: impl FnOnce(&mut OpState), body: &str) -
             let state = worker.op_state();
             let mut state = state.borrow_mut();
             state.put(io);
+            // Blobs are sliced in the store that belongs to it.
+            Usage::new(Quotas::default(), MemoryLedger::default()).install(&mut state);
             prepare(&mut state);
         }
         let script = format!("(async () => JSON.stringify((await (async () => {{ {body} }})()) ?? null))()");
