@@ -23,12 +23,15 @@ fn the_configuration_says_what_an_event_may_use_and_the_error_names_its_key() {
     let answer = server.get("/");
     assert_eq!(answer.verdict(), (200, "ok"));
     assert!(
-        answer.body.starts_with("QuotaExceededError: 3 timers") && answer.body.contains("`limits.timers`"),
+        answer
+            .body
+            .starts_with("QuotaExceededError: the worker has reached its limit of 3 timers")
+            && answer.body.contains("`limits.timers`"),
         "{}",
         answer.body
     );
     until("the end of the event is logged", || {
-        server.log().contains("1 lines of an event").then_some(())
+        server.log().contains("dropped 1 log lines of an event").then_some(())
     });
     let log = server.log();
     assert!(log.contains("line 1") && !log.contains("line 2"), "{log}");

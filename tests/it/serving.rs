@@ -129,7 +129,7 @@ fn what_one_worker_publishes_another_is_called_with() {
     assert_eq!(seen, ["orders.created /orders.created", "orders.paid /orders.paid"]);
     let refused = server.get("/mail.sent").body;
     assert!(
-        refused.contains("may not publish under `mail.sent`") && refused.contains("orders.*"),
+        refused.contains("may not publish to `mail.sent`") && refused.contains("orders.*"),
         "{refused}"
     );
 }
