@@ -49,18 +49,19 @@ pub(super) fn watch(script: Result<isopod_runtime::Script>, watched: Watched) ->
     let changed = event_loop.block_on(async {
         let mut seen = None;
         loop {
-            let is_broken = match &script {
-                Some(end) => ended(end)?.map(|code| code != 0),
-                None => None,
-            };
-            if is_broken.is_some() {
+            let code = script.as_ref().map(ended).transpose()?.flatten();
+            if code.is_some() {
                 script = None;
             }
             let files = loaded.as_ref().map_or(0, |loaded| loaded.files().len());
-            if is_broken.is_some() || seen != Some(files) {
+            if code.is_some() || seen != Some(files) {
                 seen = Some(files);
-                let is_broken = is_broken.unwrap_or(script.is_none() && loaded.is_none());
+                let is_broken = code.map_or(script.is_none() && loaded.is_none(), |code| code != 0);
                 follow(&mut changes, loaded.as_ref(), is_broken);
+            }
+            // Only now: who reads it may change a file at once.
+            if let Some(code) = code {
+                eprintln!("exited with {code}; waiting for changes");
             }
             match tokio::time::timeout(LOOK_EVERY, changes.first()).await {
                 Err(_) => {}
@@ -72,14 +73,13 @@ pub(super) fn watch(script: Result<isopod_runtime::Script>, watched: Watched) ->
     again(&changed)
 }
 
-/// Prints the exit code of a script that has ended.
+/// Returns the exit code of a script that has ended.
 fn ended(end: &Receiver<End>) -> Result<Option<u8>> {
     let code = match end.try_recv() {
         Ok(end) => life::told(end?),
         Err(TryRecvError::Empty) => return Ok(None),
         Err(TryRecvError::Disconnected) => anyhow::bail!("the script's thread was lost"),
     };
-    eprintln!("exited with {code}; waiting for changes");
     Ok(Some(code))
 }
 
