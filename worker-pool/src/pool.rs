@@ -24,7 +24,8 @@ use crate::time::after;
 /// A pool of worker threads. Cloning it creates another handle to the same pool.
 ///
 /// Dropping the last handle returns at once: the pool accepts no more events, finishes accepted ones within
-/// [`PoolBuilder::drop_drain`] and ends its threads in the background. The futures of its methods run on any executor.
+/// [`PoolBuilder::drop_drain`](crate::PoolBuilder::drop_drain) and ends its threads in the background. The futures of its
+/// methods run on any executor.
 pub struct Pool<E: Engine> {
     handle: Arc<Handle<E>>,
 }
