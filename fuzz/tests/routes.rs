@@ -2,6 +2,8 @@
 //!
 //! A text has a pattern a line, an empty line, and a request a line: a host and a path.
 
+use std::cmp::Reverse;
+
 use isopod_server::{RouteError, Routes};
 use url::{Host, Url};
 
@@ -35,13 +37,13 @@ const WORDS: &[&str] = &[
 ];
 
 /// How well a pattern fits: the host first, then each part of the path. The least is the best.
-type Fit = (HostFit, Vec<u8>);
+type Fit = (HostFit, Vec<(u8, Reverse<usize>)>);
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum HostFit {
     Exact,
     /// The longer the better, so it counts down.
-    Suffix(std::cmp::Reverse<usize>),
+    Suffix(Reverse<usize>),
     Any,
 }
 
@@ -58,9 +60,10 @@ fn plain_host(host: &str) -> String {
 fn host_of_pattern(pattern: &str) -> String {
     let pattern = plain_host(pattern);
     let written = |host: &str| Host::parse(host).map_or_else(|_| host.to_owned(), |host| host.to_string());
-    match pattern.strip_prefix("*.") {
-        Some(suffix) => format!("*.{}", written(suffix)),
-        None => written(&pattern),
+    match (pattern.strip_prefix("*."), pattern.strip_prefix('*')) {
+        (Some(domain), _) => format!("*.{}", written(domain)),
+        (None, Some(domain)) => format!("*{}", written(domain)),
+        (None, None) => written(&pattern),
     }
 }
 
@@ -76,33 +79,41 @@ fn fit_host(pattern: &str, host: &str) -> Option<HostFit> {
     match pattern.strip_prefix('*') {
         _ if pattern.is_empty() => Some(HostFit::Any),
         Some("") => Some(HostFit::Any),
-        Some(suffix) => host
-            .ends_with(suffix)
-            .then_some(HostFit::Suffix(std::cmp::Reverse(suffix.len()))),
+        Some(suffix) => {
+            // Without a dot the domain itself fits as well, and no other whose name merely ends so.
+            let fits = match suffix.starts_with('.') {
+                true => host.ends_with(suffix),
+                false => host == suffix || host.ends_with(&format!(".{suffix}")),
+            };
+            fits.then_some(HostFit::Suffix(Reverse(suffix.len())))
+        }
         None => (pattern == host).then_some(HostFit::Exact),
     }
 }
 
-/// 0 for a part that is the same, 1 for a `:name`, 2 for `*`, which ends it.
-fn fit_path(pattern: &str, path: &str) -> Option<Vec<u8>> {
+/// 0 for a part that is the same, 1 for a `:name`, 2 for `start*`, of which the longest is the best, 3 for `*`. The last two end
+/// a pattern.
+fn fit_path(pattern: &str, path: &str) -> Option<Vec<(u8, Reverse<usize>)>> {
     let path: Vec<_> = path.strip_prefix('/')?.split('/').collect();
     let pattern: Vec<_> = pattern.strip_prefix('/')?.split('/').collect();
     let mut fit = Vec::new();
     for (at, wanted) in pattern.iter().enumerate() {
-        match (*wanted, path.get(at)) {
-            ("*", Some(_)) if at + 1 == pattern.len() => {
-                fit.push(2);
-                return Some(fit);
-            }
-            (_, None) => return None,
-            (wanted, Some(part)) if wanted.starts_with(':') => {
+        let part = path.get(at)?;
+        let start = wanted.strip_suffix('*').filter(|_| at + 1 == pattern.len());
+        match start {
+            _ if wanted.starts_with(':') => {
                 if part.is_empty() {
                     return None;
                 }
-                fit.push(1);
+                fit.push((1, Reverse(0)));
             }
-            (wanted, Some(part)) if wanted == *part => fit.push(0),
-            _ => return None,
+            Some(start) => {
+                let rank = if start.is_empty() { 3 } else { 2 };
+                fit.push((rank, Reverse(start.len())));
+                return path[at..].join("/").starts_with(start).then_some(fit);
+            }
+            None if wanted == part => fit.push((0, Reverse(0))),
+            None => return None,
         }
     }
     (path.len() == pattern.len()).then_some(fit)
