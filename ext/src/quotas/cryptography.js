@@ -44,7 +44,6 @@ const members = [
 /** Bits that one block of PBKDF2 gives, by its hash; each block takes all the rounds. */
 const blockBits = { __proto__: null, "SHA-1": 160, "SHA-256": 256, "SHA-384": 384, "SHA-512": 512 };
 
-
 function copiedAlgorithm(algorithm) {
   if (algorithm === null || typeof algorithm !== "object") return algorithm;
   const copy = { __proto__: null };

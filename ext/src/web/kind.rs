@@ -2,7 +2,7 @@
 
 use deno_core::{op2, v8};
 
-/// The kind of an object, as `weigh.js` and `log.js` number them.
+/// The kind of an object, as numbered in `kinds.js`; 0 for all others.
 #[op2(fast)]
 #[smi]
 pub(super) fn op_isopod_kind_of(value: v8::Local<'_, v8::Value>) -> u32 {
@@ -22,8 +22,6 @@ pub(super) fn op_isopod_kind_of(value: v8::Local<'_, v8::Value>) -> u32 {
         7
     } else if value.is_reg_exp() {
         8
-    } else if value.is_symbol_object() {
-        9
     } else {
         0
     }

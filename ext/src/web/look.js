@@ -3,6 +3,7 @@
 (function () {
 const { core, primordials } = __bootstrap;
 const { op_isopod_kind_of } = core.ops;
+const { BUFFER, ERROR, MAP, PROXY, REG_EXP, SET, STRING, VIEW } = core.loadExtScript("ext:isopod_web/kinds.js");
 const {
   ArrayIsArray,
   MathMin,
@@ -31,16 +32,6 @@ const VALUES_MAX = 100_000;
 
 /** Prototypes whose names are looked at. */
 const PROTOTYPES_MAX = 10;
-
-// As in `kind.rs`.
-const PROXY = 1;
-const VIEW = 2;
-const BUFFER = 3;
-const MAP = 4;
-const SET = 5;
-const STRING = 6;
-const ERROR = 7;
-const REG_EXP = 8;
 
 class Look {
   #left = VALUES_MAX;

@@ -132,6 +132,7 @@ deno_core::extension!(
         "compression.js",
         "interfaces.js",
         "keys.js",
+        "kinds.js",
         "log.js",
         "look.js",
         "table.js",

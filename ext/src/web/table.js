@@ -3,6 +3,7 @@
 (function () {
 const { core, primordials } = __bootstrap;
 const { op_isopod_kind_of } = core.ops;
+const { MAP, PROXY, SET } = core.loadExtScript("ext:isopod_web/kinds.js");
 const {
   ArrayIsArray,
   ArrayPrototypePush,
@@ -30,11 +31,6 @@ const CELLS_MAX = 10_000;
 
 /** Characters of a cell. */
 const CELL_LENGTH_MAX = 1_000;
-
-// As in `kind.rs`.
-const PROXY = 1;
-const MAP = 4;
-const SET = 5;
 
 const customInspect = SymbolFor("Deno.customInspect");
 

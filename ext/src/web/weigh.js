@@ -4,6 +4,7 @@
 (function () {
 const { core, primordials } = __bootstrap;
 const { op_isopod_kind_of, op_isopod_room_for_memory } = core.ops;
+const { BUFFER, ERROR, MAP, PROXY, REG_EXP, SET, STRING, VIEW } = core.loadExtScript("ext:isopod_web/kinds.js");
 const { byteLengthOf } = core.loadExtScript("ext:isopod_quotas/texts.js");
 const {
   ArrayIsArray,
@@ -33,16 +34,6 @@ const HOLES_MAX = 1_000;
 
 /** What is in front of a text, or is there instead of one. */
 const VALUE_BYTES = 2;
-
-// As in `kind.rs`.
-const PROXY = 1;
-const VIEW = 2;
-const BUFFER = 3;
-const MAP = 4;
-const SET = 5;
-const STRING = 6;
-const ERROR = 7;
-const REG_EXP = 8;
 
 function bufferOf(view) {
   return TypedArrayPrototypeGetSymbolToStringTag(view) === undefined
