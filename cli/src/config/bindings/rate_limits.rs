@@ -48,8 +48,8 @@ pub(super) struct Section {
     keys_max: usize,
 }
 
-fn keys_max() -> usize {
-    65_536
+const fn keys_max() -> usize {
+    RateLimit::KEYS_MAX
 }
 
 /// The windows that Workers have.

@@ -14,9 +14,6 @@ use serde_json::Value;
 
 use super::{Binding, EnvValue, Installed, NewWorker};
 
-/// Keys that are counted at a time, where nothing else is said.
-const KEYS_MAX: usize = 65_536;
-
 /// Locks that the keys are spread over: threads seldom wait for each other.
 const SHARDS: usize = 16;
 
@@ -42,7 +39,7 @@ struct Inner {
     window: Duration,
     keys_max: usize,
     started: Instant,
-    /// Keyed at random, so that nobody can choose keys that share a count.
+    /// Randomly seeded, so that clients cannot choose keys whose hashes collide.
     hasher: RandomState,
     shards: [Mutex<Shard>; SHARDS],
 }
@@ -57,12 +54,15 @@ struct Shard {
 }
 
 impl RateLimit {
+    /// The default number of keys that are counted at a time.
+    pub const KEYS_MAX: usize = 65_536;
+
     /// Allows `limit` calls for each key in each window. A window is at least one millisecond long.
     pub fn new(limit: u32, window: Duration) -> Self {
-        Self::with_keys_max(limit, window, KEYS_MAX)
+        Self::with_keys_max(limit, window, Self::KEYS_MAX)
     }
 
-    /// Sets the number of keys that are counted at a time. Default: 65,536. If there are more in a window, keys with low counts
+    /// Sets the number of keys that are counted at a time. Default: [`RateLimit::KEYS_MAX`]. If there are more in a window, keys with low counts
     /// are dropped, and start at zero when they come again.
     pub fn with_keys_max(limit: u32, window: Duration, keys_max: usize) -> Self {
         Self(Arc::new(Inner {
