@@ -230,7 +230,7 @@ impl ScriptBuilder {
         self.binding(name, Text(value.into()))
     }
 
-    /// A value in `env`, made afresh for each worker.
+    /// A value in `env`, created for each worker.
     pub fn json(self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.binding(name, Json(value.into()))
     }

@@ -80,7 +80,7 @@ impl Module for Deploy {
         let mut deployments = deployments.lock().await;
         let mistakes = tokio::select! {
             mistakes = deployments.deploy(&self.config) => mistakes,
-            // Whoever stops a process that only begins does not want to wait for it.
+            // A shutdown during startup does not wait for workers to boot.
             () = ctx.host().stopping() => return Ok(()),
         };
         match self.mistake {

@@ -109,7 +109,7 @@ impl<'a> EnvValue<'a> {
         }
     }
 
-    /// A value, made afresh for each worker.
+    /// A JSON value, created for each worker.
     pub fn json(value: &Value) -> Self {
         Self {
             is_json: true,

@@ -21,7 +21,7 @@ impl Binding for Text {
     }
 }
 
-/// A value, made afresh for each worker.
+/// A JSON value, created for each worker.
 #[derive(Debug, Clone)]
 pub struct Json(pub Value);
 

@@ -42,7 +42,7 @@ pub enum SqlError {
     /// It used too much CPU time.
     #[error("the statements of this event used more than {0:?} of CPU time in the database; the last was interrupted")]
     Cpu(Duration),
-    /// Whoever waited for it has left. Seen by nobody.
+    /// The event that awaited the statement has ended, so no script sees this error.
     #[error("the statement was interrupted because its event has ended")]
     Abandoned,
     /// Views, triggers or foreign keys that SQLite would take too long to follow.

@@ -160,7 +160,7 @@ impl Broker {
 
     pub(super) fn publish_system(&self, event: &SystemEvent, cause: Option<&Message>) {
         let topic = event.topic();
-        // Most often nobody listens, and making the message costs more than looking.
+        // System events seldom have subscribers, and building a message costs more than a lookup.
         if !self.wanted(&topic) {
             return;
         }

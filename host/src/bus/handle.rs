@@ -156,7 +156,7 @@ impl Bus {
         self.broker.next_task()
     }
 
-    /// Ends all subscriptions, once they have read what waits for them, and refuses what comes.
+    /// Closes the bus: further messages are refused, and each subscription ends once its queue is empty.
     pub fn close(&self) {
         self.broker.close();
     }
@@ -164,7 +164,7 @@ impl Bus {
     /// Returns an observer that publishes a pool's events on this bus: give it to
     /// [`PoolBuilder::on`](isopod_pool::PoolBuilder::on).
     ///
-    /// It does not block, and does not keep the bus open. An event nobody has subscribed to costs a look into the index.
+    /// It does not block, and does not keep the bus open. An event without subscribers costs one index lookup.
     pub fn observer(&self) -> impl Fn(&PoolEvent) + Send + Sync + 'static {
         let bus = self.downgrade();
         move |event| {

@@ -1,8 +1,8 @@
 //! The CPU clock of a thread, readable from any other thread: no signal is used, because an embedded crate must not own
 //! `SIGALRM`.
 //!
-//! A thread may have others work for it while it waits, as for a parser that needs a large stack. What these use is on its own
-//! clock, so that whoever is charged for the one pays for the other.
+//! A thread may wait while a helper thread works for it, such as a parser that needs a large stack. The helper's CPU time counts
+//! on the waiting thread's clock, so that both are charged to the same event.
 #![allow(unsafe_code, reason = "the clock of another thread is reached through libc alone")]
 
 use std::io;
