@@ -202,7 +202,7 @@ impl Gauge {
             self.end();
         } else if let Some(used) = self.0.meter.0.soft_reached() {
             let max = self.0.meter.limit();
-            self.0.watched.post_soft_from_inside(Soft::Memory { used, max });
+            self.0.watched.post_soft(Soft::Memory { used, max });
         }
     }
 }

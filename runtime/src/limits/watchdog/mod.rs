@@ -222,9 +222,8 @@ impl<'a> Rounds<'a> {
             Standing::Lowered => {}
             Standing::Normal => watched.raise_priority(),
         }
-        match judgement.soft {
-            Some(soft) => watched.post_soft(state, Soft::Cpu(soft)),
-            None => watched.remind_of_soft(state),
+        if let Some(soft) = judgement.soft {
+            watched.post_soft(Soft::Cpu(soft));
         }
         if let Some(event) = judgement.over {
             watched.post_over(event);

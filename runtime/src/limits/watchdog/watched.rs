@@ -21,10 +21,9 @@ use super::account::{Accounts, Answer, Entered, SoftCpu};
 
 const BUSY: u64 = 1;
 const FIRED: u64 = 2;
-const SOFT: u64 = 4;
 /// Its thread's priority was lowered.
-const LOWERED: u64 = 8;
-const GENERATION: u64 = 16;
+const LOWERED: u64 = 4;
+const GENERATION: u64 = 8;
 
 const BOOT: u64 = 1 << 33;
 const LOOP: u64 = 1 << 32;
@@ -108,6 +107,9 @@ pub(crate) struct Watched {
     /// For how many looks the isolate is left to say itself whom to blame, before it is terminated from outside.
     blame_looks: AtomicU32,
     soft: Mutex<Vec<Soft>>,
+    /// `soft` may not be empty. Not part of the turn's state: a notice that comes between two turns, or as one ends, is for the
+    /// end of the next.
+    soft_posted: AtomicBool,
     pub(super) accounts: Mutex<Accounts>,
     pub(super) isolate: IsolateHandle,
     interrupt: Interrupt,
@@ -161,6 +163,7 @@ impl Watched {
             breach_limit: AtomicU8::new(Limit::Cpu as u8),
             blame_looks: AtomicU32::new(0),
             soft: Mutex::new(Vec::new()),
+            soft_posted: AtomicBool::new(false),
             accounts: Mutex::new(accounts),
             isolate,
             interrupt,
@@ -287,26 +290,11 @@ impl Watched {
         self.breach_event.store(packed(event), Ordering::Relaxed);
     }
 
-    /// Has the script told of this when the turn that was seen in this state has ended.
-    pub(super) fn post_soft(&self, state: u64, soft: Soft) {
-        locked(&self.soft).push(soft);
-        // If the turn has ended, the next busy one is told by the watchdog's next look.
-        self.add(state, SOFT);
-    }
-
-    /// The same, from the isolate's own thread.
-    pub(crate) fn post_soft_from_inside(&self, soft: Soft) {
-        let state = self.state.load(Ordering::SeqCst);
-        if state & BUSY != 0 {
-            self.post_soft(state, soft);
-        }
-    }
-
-    /// Has a turn end that does not know yet of a soft limit that was posted in an earlier one.
-    pub(super) fn remind_of_soft(&self, state: u64) {
-        if state & SOFT == 0 && !locked(&self.soft).is_empty() {
-            self.add(state, SOFT);
-        }
+    /// Has the script told of a soft limit at the end of the turn that runs, or else of the next one. From any thread.
+    pub(crate) fn post_soft(&self, soft: Soft) {
+        let mut posted = locked(&self.soft);
+        posted.push(soft);
+        self.soft_posted.store(true, Ordering::Relaxed);
     }
 
     /// Has an event ended when it is next seen to run.
@@ -455,15 +443,18 @@ impl Watch {
         if state & FIRED != 0 {
             return Ended::Breached(self.watched.breach());
         }
-        match state & SOFT {
-            0 => Ended::Well,
-            _ => Ended::Soft,
+        if self.watched.soft_posted.load(Ordering::Relaxed) {
+            return Ended::Soft;
         }
+        Ended::Well
     }
 
-    /// What the script is to be told of.
+    /// Takes the soft limits that the script is to be told of.
     pub(crate) fn soft(&self) -> Vec<Soft> {
-        std::mem::take(&mut locked(&self.watched.soft))
+        let mut soft = locked(&self.watched.soft);
+        // Under the lock: what is posted from now on sets it again.
+        self.watched.soft_posted.store(false, Ordering::Relaxed);
+        std::mem::take(&mut soft)
     }
 
     pub(crate) fn watched(&self) -> &Arc<Watched> {
