@@ -73,11 +73,14 @@ fn a_worker_that_only_computes_comes_to_take_one_event_at_a_time_where_that_adap
     let options = Options::default().adapts(true);
     deploy(&pool, "s", FakeScript::new(), &options);
     let spin = || send(&pool, "s", Does::Spin(Duration::from_millis(2)));
-    let sent: RefCell<VecDeque<_>> = RefCell::new((0..20).map(|_| spin()).collect());
+    let sent: RefCell<VecDeque<_>> = RefCell::new((0..40).map(|_| spin()).collect());
     until(|| {
-        let first = sent.borrow_mut().pop_front().map(Sent::answer);
-        assert_eq!(first, Some(Ok(0)));
-        sent.borrow_mut().push_back(spin());
+        // Several for each look: this thread may be slower to wake than the worker is to compute, and would let it go idle.
+        for _ in 0..20 {
+            let first = sent.borrow_mut().pop_front().map(Sent::answer);
+            assert_eq!(first, Some(Ok(0)));
+            sent.borrow_mut().push_back(spin());
+        }
         let stats = &pool.stats().scripts["s"];
         stats.in_flight <= 1 && stats.queued > 10
     });
