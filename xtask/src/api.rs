@@ -1,7 +1,7 @@
-//! The public interface of `isopod` as a text in the repository, so that every change of it is seen in review.
+//! The public interface of `isopod` as a text file in the repository, so that reviews show every change to it.
 //!
-//! It is read from the pages that rustdoc writes. They have what a user sees: the items of the internal crates in the place
-//! where `isopod` re-exports them, which rustdoc's other formats leave out.
+//! It is read from the HTML that rustdoc writes. Unlike rustdoc's other formats, it has what users see: items of the
+//! internal crates at the path where `isopod` re-exports them.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -12,15 +12,15 @@ use anyhow::{Context, Result, bail};
 use crate::shell;
 use crate::workspace::Workspace;
 
-/// Where the interface is written down.
+/// The file that records the interface.
 const BASELINE: &str = "isopod/api.txt";
 
-/// Builds the documentation, and writes the interface down.
+/// Builds the documentation and records the interface.
 pub(crate) fn write(workspace: &Workspace) -> Result<()> {
     document(workspace)?;
     let text = read(&workspace.target.join("doc/isopod"))?;
     fs::write(workspace.root.join(BASELINE), text)?;
-    shell::say(&format!("{BASELINE} is written; commit it"));
+    shell::say(&format!("{BASELINE} is up to date"));
     Ok(())
 }
 
@@ -28,27 +28,27 @@ pub(crate) fn write(workspace: &Workspace) -> Result<()> {
 pub(crate) fn document(workspace: &Workspace) -> Result<()> {
     let mut command = shell::command("cargo", &workspace.root);
     command.env("RUSTDOCFLAGS", "-D warnings");
-    // The build tool's own docs are read in its source.
+    // xtask's documentation is read in its source.
     shell::run(command.args(["doc", "--no-deps", "--workspace", "--exclude", "xtask"]))
 }
 
-/// Whether there is an interface to compare with.
+/// Returns true if an interface has been recorded.
 pub(crate) fn is_written(workspace: &Workspace) -> bool {
     workspace.root.join(BASELINE).is_file()
 }
 
-/// Compares the interface with what is written down. The documentation has been built.
+/// Compares the interface with the recorded one. The documentation must have been built.
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     let was = workspace.read(BASELINE)?;
     let is = read(&workspace.target.join("doc/isopod"))?;
     let difference = difference(&was, &is);
     if !difference.is_empty() {
-        bail!("the public interface of `isopod` has changed; `cargo xtask api` writes it down\n{difference}");
+        bail!("the public interface of `isopod` has changed; run `cargo xtask api` to record it\n{difference}");
     }
     Ok(())
 }
 
-/// Lines that only one of two texts has, each under the item it belongs to.
+/// The lines that only one of the two texts has, each prefixed with its item.
 fn difference(was: &str, is: &str) -> String {
     let lines = |text: &str| -> Vec<String> {
         let mut item = "";
@@ -76,14 +76,15 @@ fn difference(was: &str, is: &str) -> String {
     gone.chain(new).collect()
 }
 
-/// The interface, an item after the other: its path and declaration, and indented what it has and implements.
+/// Returns the interface: a line for each item, with path and declaration, and below it, indented, its methods and
+/// trait implementations.
 fn read(folder: &Path) -> Result<String> {
     let list = fs::read_to_string(folder.join("all.html"))
         .with_context(|| format!("{} has no documentation", folder.display()))?;
     let mut text = String::new();
-    // Pages of items that are no longer there stay in the folder; the list has those that are.
+    // The folder keeps the pages of items that were removed; only the list is current.
     for page in pages(&list) {
-        let html = fs::read_to_string(folder.join(page)).with_context(|| format!("{page} is not there"))?;
+        let html = fs::read_to_string(folder.join(page)).with_context(|| format!("{page} does not exist"))?;
         item(&mut text, page, &html)?;
     }
     Ok(text)
@@ -121,7 +122,7 @@ fn item(text: &mut String, page: &str, html: &str) -> Result<()> {
     let declaration = html.split("<pre class=\"rust item-decl\">").nth(1);
     let declaration = declaration.and_then(|rest| rest.split("</pre>").next()).unwrap_or(kind);
     writeln!(text, "isopod::{path} {}", plain(declaration))?;
-    // What every type of that shape has by itself, and who implements a trait elsewhere, is no part of it.
+    // Auto traits, blanket implementations and the implementors of a trait are left out.
     let own = [
         "synthetic-implementations",
         "blanket-implementations",
@@ -132,7 +133,7 @@ fn item(text: &mut String, page: &str, html: &str) -> Result<()> {
     .filter_map(|id| html.find(&format!("id=\"{id}\"")))
     .min()
     .map_or(html, |end| &html[..end]);
-    // A trait's own page says what its methods are; that it is implemented is enough.
+    // The methods of a trait are on the trait's own page.
     let (inherent, traits) = match own.find("id=\"trait-implementations\"") {
         Some(at) => own.split_at(at),
         None => (own, ""),
@@ -146,7 +147,7 @@ fn item(text: &mut String, page: &str, html: &str) -> Result<()> {
     Ok(())
 }
 
-/// What a page has a heading for: implementations and methods.
+/// The headings of a page: implementations and methods.
 fn headers(html: &str) -> impl Iterator<Item = String> {
     html.split("class=\"code-header\">").skip(1).map(|part| {
         let ends = [part.find("</h3>"), part.find("</h4>")];
@@ -154,7 +155,7 @@ fn headers(html: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// The text of a piece of HTML in one line, without attributes that only say how something is derived.
+/// The text of a piece of HTML, on one line.
 fn plain(html: &str) -> String {
     let mut text = String::new();
     for (number, part) in html.split('<').enumerate() {

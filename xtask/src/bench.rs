@@ -1,11 +1,11 @@
-//! `cargo xtask bench`: the benchmarks, beside their peers.
+//! `cargo xtask bench`: the benchmarks, next to comparable programs.
 
 use anyhow::{Result, bail};
 
 use crate::workspace::Workspace;
 use crate::{setup, shell, v8};
 
-/// Sets up the peers, then runs the benchmarks, all or those named.
+/// Sets up the programs to compare with, then runs all benchmarks or those named.
 pub(crate) fn command(workspace: &Workspace, names: &[String]) -> Result<()> {
     if !workspace.root.join("benches/Cargo.toml").is_file() {
         bail!("this checkout has no benchmarks: benches/Cargo.toml is missing");

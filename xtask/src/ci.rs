@@ -1,7 +1,7 @@
-//! `cargo xtask ci`: all that must hold before a change lands.
+//! `cargo xtask ci`: the checks that a change must pass before it lands.
 //!
-//! Cheap checks come first. What shares artefacts stands together: clippy and rustdoc both need dependencies checked,
-//! programs, tests and doc tests all need them built.
+//! Cheap checks come first. Steps that share build artifacts are adjacent: clippy and rustdoc check dependencies;
+//! programs, tests and doc tests build them.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -11,10 +11,10 @@ use anyhow::{Context, Result, bail};
 use crate::workspace::Workspace;
 use crate::{api, fuzz, hostile, package, setup, shell, test, tidy, v8};
 
-/// What a step did.
+/// The result of a step that did not fail.
 enum Done {
     Passed,
-    /// It could not be run here, and why; not a failure.
+    /// The step cannot run on this machine, for this reason.
     Skipped(String),
 }
 
@@ -46,7 +46,7 @@ const STEPS: &[Step] = &[
     ("pool schedules", |w| passed(test::pool_schedules(w))),
 ];
 
-/// Runs the steps up to the first failure, and closes with a table.
+/// Runs the steps until one fails, then prints a table.
 pub(crate) fn command(workspace: &Workspace) -> Result<()> {
     let start = Instant::now();
     let mut table = Vec::new();
@@ -97,17 +97,17 @@ fn cargo(workspace: &Workspace, args: &[&str]) -> Result<Done> {
     passed(shell::run(shell::command("cargo", &workspace.root).args(args)))
 }
 
-/// The public interface, held against what is written down of it.
+/// Compares the public interface with the recorded one.
 fn public_interface(workspace: &Workspace) -> Result<Done> {
     if !api::is_written(workspace) {
         return Ok(Done::Skipped(
-            "no interface is written down; `cargo xtask api` does that".into(),
+            "no interface is recorded; `cargo xtask api` does that".into(),
         ));
     }
     passed(api::check(workspace))
 }
 
-/// That `Cargo.lock` says what is built: what is resolved anew on a machine nobody looks at was chosen by nobody.
+/// Checks that `Cargo.lock` is up to date, so that every machine builds the versions that were reviewed.
 fn lock_file(workspace: &Workspace) -> Result<Done> {
     let mut command = shell::command("cargo", &workspace.root);
     let output = command
@@ -129,7 +129,7 @@ fn deny(workspace: &Workspace) -> Result<Done> {
     cargo(workspace, &["deny", "check", "bans", "licenses", "sources"])
 }
 
-/// Known vulnerabilities; the one check that needs something from the network which a registry does not have.
+/// Looks for known vulnerabilities. The only check that needs a network resource other than a package registry.
 fn advisories(workspace: &Workspace) -> Result<Done> {
     let mut command = shell::command("cargo", &workspace.root);
     let output = command
@@ -141,9 +141,7 @@ fn advisories(workspace: &Workspace) -> Result<Done> {
         return Ok(Done::Passed);
     }
     if is_unreachable(&text) {
-        return Ok(Done::Skipped(
-            "the advisory database cannot be reached from here".into(),
-        ));
+        return Ok(Done::Skipped("the advisory database is unreachable".into()));
     }
     bail!("{text}`cargo deny check advisories` failed")
 }
@@ -152,17 +150,17 @@ fn is_unreachable(text: &str) -> bool {
     text.contains("failed to fetch advisory database")
 }
 
-/// The table of hostile scenarios, held against what the tests have just reported.
+/// Compares the table of hostile scenarios with the results of the tests that just ran.
 fn hostile_scenarios(workspace: &Workspace) -> Result<Done> {
     if !test::has_nextest() {
         return Ok(Done::Skipped(
-            "cargo-nextest is not installed, and reports what is compared".into(),
+            "cargo-nextest, whose report is compared, is not installed".into(),
         ));
     }
     passed(hostile::check(workspace))
 }
 
-/// Each example that says how to check it: an executable `check` in its folder, given the program as `ISOPOD_BIN`.
+/// Runs the executable `check` of each example that has one, with the program's path in `ISOPOD_BIN`.
 fn examples(workspace: &Workspace) -> Result<Done> {
     let examples = setup::folders(&workspace.root.join("examples"))?;
     let checked: Vec<_> = examples
@@ -175,7 +173,7 @@ fn examples(workspace: &Workspace) -> Result<Done> {
     for example in checked {
         let mut command = Command::new(example.join("check"));
         shell::run(command.current_dir(example).env("ISOPOD_BIN", test::program(workspace)))
-            .with_context(|| format!("the example {} does not do what it shows", example.display()))?;
+            .with_context(|| format!("the example {} does not work as documented", example.display()))?;
     }
     Ok(Done::Passed)
 }

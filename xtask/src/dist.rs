@@ -1,7 +1,8 @@
-//! `cargo xtask dist`: the archive that a user downloads.
+//! `cargo xtask dist`: the archive that users download.
 //!
-//! `target/dist/isopod-VERSION-TARGET.tar.xz` holds one folder: the stripped program, its manual pages and shell completions, the
-//! licences of Isopod and of every crate that is linked into it, and a `SHA256SUMS`. The archive's own checksum is beside it.
+//! `target/dist/isopod-VERSION-TARGET.tar.xz` holds one folder: the stripped program, its manual pages and shell
+//! completions, the licenses of Isopod and of every crate linked into it, and a `SHA256SUMS`. The archive's own
+//! checksum is next to it.
 
 mod licences;
 
@@ -15,10 +16,10 @@ use anyhow::{Context, Result};
 use crate::workspace::Workspace;
 use crate::{shell, v8};
 
-/// The shells that completions are made for, each with its file's name by that shell's convention.
+/// The shells with completions, and the file name that each expects.
 const SHELLS: &[(&str, &str)] = &[("bash", "isopod"), ("zsh", "_isopod"), ("fish", "isopod.fish")];
 
-/// Files of the repository that go with the program.
+/// Files of the repository that are packed with the program.
 const DOCUMENTS: &[&str] = &[
     "README.md",
     "CHANGELOG.md",
@@ -60,7 +61,7 @@ fn name(workspace: &Workspace) -> Result<String> {
     Ok(format!("isopod-{version}-{target}"))
 }
 
-/// Puts everything into the folder that is packed.
+/// Collects the files to pack in one folder.
 fn fill(workspace: &Workspace, folder: &Path) -> Result<()> {
     let program = folder.join("isopod");
     let strip = shell::need("strip", "binutils")?;
@@ -85,7 +86,7 @@ fn fill(workspace: &Workspace, folder: &Path) -> Result<()> {
     write(&folder.join("SHA256SUMS"), &sums)
 }
 
-/// Packs the folder `name` of `dist`, reproducibly: no owner, no time, entries sorted by name.
+/// Packs the folder `name` of `dist` reproducibly: without owners and times, entries sorted by name.
 fn pack(dist: &Path, name: &str) -> Result<PathBuf> {
     shell::need("xz", "xz-utils")?;
     let archive = format!("{name}.tar.xz");
@@ -98,7 +99,7 @@ fn pack(dist: &Path, name: &str) -> Result<PathBuf> {
     Ok(dist.join(archive))
 }
 
-/// Every file below a folder, relative to it and sorted.
+/// The files below a folder, relative to it and sorted.
 fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];
@@ -116,7 +117,7 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// What `sha256sum -c` reads.
+/// Checksums in the format of `sha256sum -c`.
 fn checksums(folder: &Path, files: &[PathBuf]) -> Result<String> {
     let program = shell::need("sha256sum", "coreutils")?;
     shell::capture(Command::new(program).current_dir(folder).args(files))

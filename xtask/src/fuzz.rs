@@ -1,5 +1,5 @@
-//! `cargo xtask fuzz`: runs the fuzz targets for as long as one likes, and keeps what they find in their corpus, where
-//! every later test run meets it again.
+//! `cargo xtask fuzz`: runs the fuzz targets, and adds what they find to their corpus, which every later test run tries
+//! again.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
@@ -16,36 +16,36 @@ use serde_json::Value;
 use crate::workspace::Workspace;
 use crate::{shell, v8};
 
-/// What CI spends on them, all together.
+/// Time for all targets in CI.
 const IN_CI: Duration = Duration::from_secs(30);
-/// How long a target may take beyond its time: its corpus, its last input, shrinking what it found.
+/// Time that a target may take in addition: replaying the corpus, finishing the last input, shrinking a finding.
 const GRACE: Duration = Duration::from_secs(180);
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Only targets whose name contains one of these
+    /// Only targets whose name contains one of these strings
     target: Vec<String>,
-    /// How long in all
+    /// Total time
     #[arg(long, default_value_t = 10.0)]
     minutes: f64,
-    /// The seed of an earlier run, to get the same inputs in the same order
+    /// The seed of an earlier run, to repeat its inputs in the same order
     #[arg(long)]
     seed: Option<u64>,
 }
 
-/// Builds the targets, then runs them.
+/// Builds the targets and runs them.
 pub(crate) fn command(workspace: &Workspace, options: &Options) -> Result<()> {
     v8::make_ready(workspace)?;
-    let time = Duration::try_from_secs_f64(options.minutes * 60.0).context("--minutes is no length of time")?;
+    let time = Duration::try_from_secs_f64(options.minutes * 60.0).context("--minutes is not a duration")?;
     run(workspace, &options.target, time, options.seed)
 }
 
-/// A short run of all of them, each time with the same inputs: whether a change lands depends on the change.
+/// Runs all targets briefly with fixed seeds, so that the result depends on nothing but the change.
 pub(crate) fn in_ci(workspace: &Workspace) -> Result<()> {
     run(workspace, &[], IN_CI, Some(1))
 }
 
-/// A target as a test: `guard::guard_urls`, whose corpus is the folder `guard_urls`.
+/// A target, named as a test: the corpus of `guard::guard_urls` is the folder `guard_urls`.
 struct Target {
     test: String,
 }
@@ -61,7 +61,7 @@ fn run(workspace: &Workspace, names: &[String], time: Duration, seed: Option<u64
     let mut targets = list(&program, workspace)?;
     targets.retain(|target| names.is_empty() || names.iter().any(|name| target.name().contains(name.as_str())));
     if targets.is_empty() {
-        bail!("no target has one of these in its name: {}", names.join(", "));
+        bail!("no target's name contains one of these: {}", names.join(", "));
     }
     let seed = seed.unwrap_or_else(from_clock);
     let at_once = std::thread::available_parallelism()
@@ -100,7 +100,7 @@ fn run(workspace: &Workspace, names: &[String], time: Duration, seed: Option<u64
         running = still;
     }
     if found > 0 {
-        bail!("{found} of {} targets found something", targets.len());
+        bail!("{found} of {} targets have findings", targets.len());
     }
     Ok(())
 }
@@ -110,8 +110,8 @@ fn from_clock() -> u64 {
     now.map_or(1, |now| now.as_secs())
 }
 
-/// Builds the one program that has all targets. Of the whole workspace, so that features and artefacts are those of the
-/// tests.
+/// Builds the program that contains all targets. It builds the whole workspace, to share features and artifacts with
+/// the tests.
 fn build(workspace: &Workspace) -> Result<PathBuf> {
     let mut cargo = shell::command("cargo", &workspace.root);
     cargo.args(["test", "--workspace", "--test", "fuzz", "--no-run"]);
@@ -137,7 +137,7 @@ fn corpus(workspace: &Workspace, target: &str) -> PathBuf {
     workspace.root.join("fuzz/corpus").join(target)
 }
 
-/// A target in a process of its own: what it finds may take the process with it.
+/// A target in its own process, which a finding may crash.
 struct Running<'a> {
     target: &'a Target,
     child: Child,
@@ -155,7 +155,7 @@ impl<'a> Running<'a> {
     fn start(workspace: &Workspace, program: &Path, target: &'a Target, time: Duration, seed: u64) -> Result<Self> {
         let temporary = workspace.target.join("tmp");
         fs::create_dir_all(&temporary)?;
-        // What an earlier run left is none of this one's.
+        // Left by an earlier run.
         for what in ["finding", "input"] {
             drop(fs::remove_file(
                 temporary.join(format!("fuzz-{}.{what}", target.name())),
@@ -170,7 +170,7 @@ impl<'a> Running<'a> {
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         Ok(Self {
             target,
-            child: command.spawn().context("the targets cannot be started")?,
+            child: command.spawn().context("cannot start the targets")?,
             until: Instant::now() + time + GRACE,
             log,
             temporary,
@@ -199,14 +199,14 @@ impl<'a> Running<'a> {
         )
     }
 
-    /// The target's own last line about itself.
+    /// The last line that the target printed about itself.
     fn report(&self) -> String {
         let (log, start) = (self.log(), format!("{}: ", self.target.name()));
         let line = log.lines().rfind(|line| line.starts_with(&start));
-        line.map_or_else(|| format!("{start}said nothing of what it did"), str::to_owned)
+        line.map_or_else(|| format!("{start}printed nothing"), str::to_owned)
     }
 
-    /// Puts what was found, or what was tried last, into the corpus.
+    /// Adds the finding, or else the last input, to the corpus.
     fn keep(&self, workspace: &Workspace, how: &str) -> Result<()> {
         let name = self.target.name();
         let log = self.log();
@@ -216,7 +216,7 @@ impl<'a> Running<'a> {
         let left = ["finding", "input"].map(|what| self.temporary.join(format!("fuzz-{name}.{what}")));
         let Some(text) = left.iter().find_map(|path| fs::read(path).ok()) else {
             bail!(
-                "{name}: {how}, before it had tried anything; all it said is in {}",
+                "{name}: {how} before the first input; its output is in {}",
                 self.log.display()
             );
         };
@@ -224,7 +224,7 @@ impl<'a> Running<'a> {
         text.hash(&mut hasher);
         let path = corpus(workspace, name).join(format!("found-{:08x}.txt", hasher.finish() as u32));
         fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))?;
-        shell::say(&format!("{name}: {how}; kept as {}", path.display()));
+        shell::say(&format!("{name}: {how}; the input is kept as {}", path.display()));
         Ok(())
     }
 }

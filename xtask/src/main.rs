@@ -1,7 +1,7 @@
 //! The repository's own commands: `cargo xtask <command>`.
 //!
-//! Everything here must run on a fresh machine, before V8 is there: this crate depends on no crate that needs V8, and
-//! on few others. What a machine may lack is fetched by the tools people already have (`curl`, `xz`, `apt-get`, `npm`).
+//! They must run on a fresh machine before V8 is installed: this crate depends on no crate that needs V8, and on few
+//! others. What a machine lacks is fetched with common tools (`curl`, `xz`, `apt-get`, `npm`).
 
 mod api;
 mod bench;
@@ -29,7 +29,7 @@ use crate::workspace::Workspace;
 #[derive(Parser)]
 #[command(
     name = "cargo xtask",
-    about = "Isopod's own commands",
+    about = "Commands for working on Isopod",
     disable_help_subcommand = true
 )]
 struct Arguments {
@@ -39,59 +39,60 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Make V8 ready, so that plain `cargo build`, `cargo test` and an editor just work
+    /// Install V8, so that plain `cargo build`, `cargo test` and editors work
     V8(v8::Options),
     /// Set everything up, then build and run `isopod serve ARGS`
     ///
-    /// Builds with the profile `quick`, which takes half the time of a release build; V8 itself is as fast in both.
+    /// Builds with the profile `quick`, which takes half the time of a release build; V8 itself is equally fast in
+    /// both.
     Serve {
-        /// Build with the release profile instead, as for production and for measurements
+        /// Build with the release profile, as for production and for measurements
         #[arg(long)]
         release: bool,
-        /// Passed to `isopod serve` as they are
+        /// Passed to `isopod serve`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Set up all that tests need, then run them (and the doc tests)
+    /// Set up what the tests need, then run tests and doc tests
     Test {
-        /// Only tests whose name contains one of these
+        /// Only tests whose name contains one of these strings
         filter: Vec<String>,
-        /// The tests that take minutes and want the machine for themselves, instead of the others
+        /// Run the tests that take minutes and need an idle machine, instead of the others
         #[arg(long)]
         nightly: bool,
     },
-    /// All that must hold before a change lands; stops at the first failure
+    /// Run every check that a change must pass; stops at the first failure
     Ci,
-    /// Try inputs nobody would write, for as long as one likes; keeps what it finds in fuzz/corpus
+    /// Run the fuzz targets, and keep what they find in fuzz/corpus
     Fuzz(fuzz::Options),
-    /// Check the repository's own rules, those that no other tool knows
+    /// Check the rules specific to this repository
     Tidy,
-    /// Run the tests of every hostile scenario, and write the table of them in docs/security.md
+    /// Run the tests of every hostile scenario, and write their results to the table in docs/security.md
     Hostile {
-        /// Run those that take minutes as well
+        /// Include the tests that take minutes
         #[arg(long)]
         nightly: bool,
-        /// Run nothing: write what the last `cargo xtask test` reported
+        /// Run nothing: use the results of the last `cargo xtask test`
         #[arg(long, conflicts_with = "nightly")]
         last: bool,
     },
-    /// Put the server under a long mixed load, hostile scripts among it, and give a verdict
+    /// Run the server under a long mixed load that includes hostile scripts, and print a verdict
     #[command(
-        after_help = "`cargo xtask soak -- --help` lists what it takes: --minutes, --seed, --rate, --json and more"
+        after_help = "`cargo xtask soak -- --help` lists its options: --minutes, --seed, --rate, --json and more"
     )]
     Soak {
-        /// Use the development build, to try the command itself
+        /// Use the development build, to try out the command
         #[arg(long)]
         dev: bool,
         /// Passed on: `--minutes N`, `--seed S` and others
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Write the public interface of `isopod` into isopod/api.txt, which CI compares
+    /// Record the public interface of `isopod` in isopod/api.txt, which CI compares
     Api,
-    /// Pack the program as users download it: stripped, with manual page, completions, licences and checksums
+    /// Pack the program for download: stripped, with manual pages, completions, licenses and checksums
     Dist,
-    /// Run the benchmarks beside their peers
+    /// Run the benchmarks next to comparable programs
     Bench {
         /// Only these benchmarks
         name: Vec<String>,
@@ -102,7 +103,7 @@ fn main() -> ExitCode {
     match run(Arguments::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // The causes, without the backtrace that anyhow adds under RUST_BACKTRACE: what failed is outside.
+            // Without the backtrace that anyhow adds under RUST_BACKTRACE: the cause is outside of this program.
             eprintln!("{} {error:#}", shell::paint("1;31", "error:"));
             ExitCode::FAILURE
         }

@@ -1,4 +1,4 @@
-//! That every crate is fit for the registry: it packs, and its package has what a user and a lawyer look for.
+//! Checks that every published crate can be packaged, with license texts, a readme and complete metadata.
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value as Json;
@@ -6,19 +6,19 @@ use serde_json::Value as Json;
 use crate::shell;
 use crate::workspace::Workspace;
 
-/// What each package must hold.
+/// Files that each package must contain.
 const FILES: &[&str] = &["LICENSE-APACHE", "LICENSE-MIT", "README.md"];
-/// What each manifest must say, besides that.
+/// Fields that each manifest must have, besides `version`.
 const FIELDS: &[&str] = &["description", "license", "keywords", "categories", "readme"];
 
-/// Packs every crate that is published, without compiling it.
+/// Packages every published crate, without compiling it.
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     let metadata =
         shell::capture(cargo(workspace).args(["metadata", "--no-deps", "--locked", "--format-version", "1"]))?;
     let metadata: Json = serde_json::from_str(&metadata)?;
     let packages = metadata["packages"].as_array().context("cargo lists packages")?;
     let mut pack = cargo(workspace);
-    // Together, because none of them is on the registry before all are. They are compiled by the other steps.
+    // All in one command, because none of them is in the registry yet. Other steps compile them.
     pack.args(["package", "--no-verify", "--allow-dirty", "--quiet"]);
     for package in packages.iter().filter(|package| is_published(package)) {
         let name = package["name"].as_str().context("a package has a name")?;
@@ -34,7 +34,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     shell::run(&mut pack)
 }
 
-/// The features of `isopod`, each with a crate that it alone brings.
+/// The features of `isopod`, each with a crate that only it adds.
 const FEATURES: &[(&str, &str)] = &[
     ("databases", "sqlx-sqlite"),
     ("host", "isopod-host"),
@@ -44,12 +44,12 @@ const FEATURES: &[(&str, &str)] = &[
     ("typescript", "oxc_transformer"),
 ];
 
-/// That each feature adds what it is for, and that a build without features has none of it.
+/// Checks that each feature adds its dependency, and that a build without features has none of them.
 pub(crate) fn features(workspace: &Workspace) -> Result<()> {
     let bare = tree(workspace, &[])?;
     for (feature, brought) in FEATURES {
         if has(&bare, brought) {
-            bail!("isopod without features depends on {brought}, which is for the feature `{feature}`");
+            bail!("isopod without features depends on {brought}, which belongs to the feature `{feature}`");
         }
         if !has(&tree(workspace, &["--features", feature])?, brought) {
             bail!("isopod with the feature `{feature}` does not depend on {brought}");
@@ -58,9 +58,10 @@ pub(crate) fn features(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// What `isopod` is built of, build scripts included, a crate a line.
+/// The dependencies of `isopod`, including those of build scripts, one per line.
 fn tree(workspace: &Workspace, features: &[&str]) -> Result<String> {
-    // In its own folder: with the workspace's resolver, `--no-default-features` heeds only the package of the current folder.
+    // Run in the crate's folder: with resolver 1, `--no-default-features` applies only to the package of the current
+    // folder.
     let mut tree = shell::command("cargo", &workspace.root.join("isopod"));
     tree.args([
         "tree",
@@ -83,14 +84,14 @@ fn cargo(workspace: &Workspace) -> std::process::Command {
     shell::command("cargo", &workspace.root)
 }
 
-/// Whether a package goes to a registry. `publish = false` is an empty list.
+/// Returns true unless the manifest says `publish = false`, which cargo reports as an empty list.
 fn is_published(package: &Json) -> bool {
     package["publish"]
         .as_array()
         .is_none_or(|registries| !registries.is_empty())
 }
 
-/// What is wrong with a manifest.
+/// Returns what a manifest lacks.
 fn lacks(package: &Json) -> Option<String> {
     let is_empty = |value: &Json| match value {
         Json::Array(items) => items.is_empty(),
@@ -99,7 +100,7 @@ fn lacks(package: &Json) -> Option<String> {
     if let Some(field) = FIELDS.iter().find(|field| is_empty(&package[**field])) {
         return Some(format!("has no `{field}`"));
     }
-    // A dependency by path alone is none on a registry. Those of tests are left out of a package.
+    // A registry ignores the path, so a version is required. Development dependencies are not published.
     let dependencies = package["dependencies"].as_array()?;
     let by_path = dependencies
         .iter()

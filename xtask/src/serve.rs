@@ -7,10 +7,10 @@ use anyhow::{Context, Result};
 use crate::workspace::Workspace;
 use crate::{setup, shell, v8};
 
-/// Sets up, builds, and becomes `isopod serve`.
+/// Sets up, builds, then replaces this process with `isopod serve`.
 pub(crate) fn command(workspace: &Workspace, release: bool, args: &[String]) -> Result<()> {
     v8::make_ready(workspace)?;
-    // The examples' packages; any other project's are its own affair.
+    // Only the examples' npm packages are installed; other projects install their own.
     for arg in args {
         let folder = std::env::current_dir()?.join(arg);
         if folder.starts_with(workspace.root.join("examples")) {
@@ -19,11 +19,11 @@ pub(crate) fn command(workspace: &Workspace, release: bool, args: &[String]) -> 
     }
     let profile = if release { "release" } else { "quick" };
     if !release && !workspace.target.join("quick").exists() {
-        shell::say("building Isopod from source, once; a release build (--release) takes twice as long");
+        shell::say("building Isopod from source; a release build (--release) takes twice as long");
     }
     shell::run(shell::command("cargo", &workspace.root).args(["build", "--profile", profile, "-p", "isopod-cli"]))?;
     let program = workspace.target.join(profile).join("isopod");
-    // In place of this process: Ctrl-C and SIGTERM reach the server itself, and its exit code is ours.
+    // Replaces this process, so that signals reach the server and its exit code is returned.
     let error = std::process::Command::new(&program).arg("serve").args(args).exec();
     Err(error).with_context(|| format!("{} cannot be started", program.display()))
 }

@@ -1,4 +1,4 @@
-//! What tests and examples need from a machine, got when it is missing.
+//! Installs what tests and examples need and the machine lacks.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use crate::shell;
 use crate::workspace::Workspace;
 
-/// A Debian package that tests need.
+/// A Debian package that the tests need.
 struct Need {
     package: &'static str,
     why: &'static str,
@@ -22,7 +22,7 @@ const NEEDS: &[Need] = &[Need {
     is_there: has_postgres,
 }];
 
-/// Gets everything that tests need besides V8.
+/// Installs everything that the tests need, except V8.
 pub(crate) fn for_tests(workspace: &Workspace) -> Result<()> {
     let missing: Vec<_> = NEEDS.iter().filter(|need| !(need.is_there)()).collect();
     for need in &missing {
@@ -38,7 +38,7 @@ pub(crate) fn for_tests(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// Installs Debian packages, as root or through sudo; where neither is at hand, the error is the command to run.
+/// Installs Debian packages as root or with sudo. If neither is possible, the error contains the command to run.
 pub(crate) fn apt_install(packages: &[&str]) -> Result<()> {
     if packages.is_empty() {
         return Ok(());
@@ -46,7 +46,7 @@ pub(crate) fn apt_install(packages: &[&str]) -> Result<()> {
     let remedy = format!("apt-get install {}", packages.join(" "));
     if shell::find("apt-get").is_none() {
         bail!(
-            "missing: {}. Install them by your system's means (on Debian: `{remedy}`)",
+            "missing: {}. Install them with your system's package manager (on Debian: `{remedy}`)",
             packages.join(", ")
         );
     }
@@ -69,21 +69,22 @@ pub(crate) fn apt_install(packages: &[&str]) -> Result<()> {
                 .args(arguments),
         )
     };
-    // The lists of a fresh machine are empty or old. Without the network the install may still work from a cache.
+    // A fresh machine has no package lists, or old ones. Without a network, the installation may still work from a
+    // cache.
     if let Err(error) = apt(&["update"]) {
-        shell::say(&format!("{error:#}; trying with the lists that are here"));
+        shell::say(&format!("{error:#}; continuing with the existing lists"));
     }
     apt(&[&["install", "--no-install-recommends"], packages].concat())
         .with_context(|| format!("`{remedy}` by hand may say more"))
 }
 
-/// Installs the npm packages that a folder's lock file names, if they are not there as it names them.
+/// Installs the npm packages of a folder's lock file, unless they are up to date.
 pub(crate) fn npm_install(folder: &Path) -> Result<()> {
     let lock = folder.join("package-lock.json");
     if !lock.is_file() {
         return Ok(());
     }
-    // npm writes what it installed here; it is older than a lock file that changed since.
+    // npm writes this file after installing; it is older than a lock file changed since.
     let installed = folder.join("node_modules/.package-lock.json");
     let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
     if modified(&installed).is_ok_and(|installed| modified(&lock).is_ok_and(|lock| lock <= installed)) {
@@ -94,7 +95,7 @@ pub(crate) fn npm_install(folder: &Path) -> Result<()> {
         .with_context(|| format!("the npm packages of {} cannot be installed", folder.display()))
 }
 
-/// The folders in a folder, sorted; none if it does not exist.
+/// The folders in a folder, sorted. Empty if it does not exist.
 pub(crate) fn folders(folder: &Path) -> Result<Vec<std::path::PathBuf>> {
     let Ok(entries) = fs::read_dir(folder) else {
         return Ok(Vec::new());
@@ -111,7 +112,7 @@ pub(crate) fn folders(folder: &Path) -> Result<Vec<std::path::PathBuf>> {
 }
 
 fn has_postgres() -> bool {
-    // Debian keeps a server's programs off the search path, in a folder for each version.
+    // Debian installs PostgreSQL's server programs outside of the search path, in a folder for each version.
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     shell::find("postgres").is_some()
         || versions

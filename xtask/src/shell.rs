@@ -1,4 +1,4 @@
-//! Running other programs: shown before they run, and their failures named with what to do about them.
+//! Runs other programs. Each command is printed before it runs; errors name the failure and the remedy.
 
 use std::env;
 use std::ffi::OsStr;
@@ -44,16 +44,15 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// An error that says which package has the program, when the program is missing.
+/// Finds a program, or returns an error that names the package to install.
 pub(crate) fn need(program: &str, package: &str) -> Result<PathBuf> {
     find(program).with_context(|| {
         format!("`{program}` is not installed; install the package `{package}` (Debian: `apt-get install {package}`)")
     })
 }
 
-/// A command that runs in a folder, without what cargo tells this program about its own package. Some build scripts
-/// run again when these variables change, so a cargo started with them and one started by hand would undo each other's
-/// work.
+/// Creates a command that runs in a folder, without the variables that cargo sets for this package. Some build scripts
+/// rerun when these change, so builds started here and by hand would invalidate each other.
 pub(crate) fn command(program: impl AsRef<OsStr>, folder: &Path) -> Command {
     let mut command = Command::new(program);
     command.current_dir(folder);
@@ -69,22 +68,22 @@ fn is_about_this_package(variable: &str) -> bool {
         .any(|start| variable.starts_with(start))
 }
 
-/// A heading for a part of a longer run.
+/// Prints the heading of a step.
 pub(crate) fn heading(text: &str) {
     eprintln!("\n{}", paint("1", &format!("== {text}")));
 }
 
-/// A line about progress.
+/// Prints a line about progress.
 pub(crate) fn say(text: &str) {
     eprintln!("{text}");
 }
 
-/// Less prominent text, on a terminal.
+/// Dims text on a terminal.
 pub(crate) fn dim(text: &str) -> String {
     paint("2", text)
 }
 
-/// Colour only where a person looks: on a terminal, and not if they asked for none (`NO_COLOR`).
+/// Colors text if the output is a terminal and `NO_COLOR` is not set.
 pub(crate) fn paint(code: &str, text: &str) -> String {
     if std::io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none() {
         format!("\x1b[{code}m{text}\x1b[0m")
@@ -120,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_cargo_started_here_is_told_nothing_of_this_package() {
-        // cargo sets it for tests, too.
+        // Set by cargo for tests as well.
         assert!(env::var_os("CARGO_PKG_NAME").is_some());
         let variables = capture(&mut command("env", Path::new("."))).unwrap();
         assert!(

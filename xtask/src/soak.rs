@@ -7,7 +7,8 @@ use anyhow::{Context, Result};
 use crate::workspace::Workspace;
 use crate::{shell, test, v8};
 
-/// Builds the program and what soaks it, and becomes the latter: Ctrl-C reaches it alone, and its exit code is ours.
+/// Builds the program and the load generator, then replaces this process with the latter, so that Ctrl-C reaches it and
+/// its exit code is returned.
 pub(crate) fn command(workspace: &Workspace, dev: bool, args: &[String]) -> Result<()> {
     v8::make_ready(workspace)?;
     let folder = if dev {

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: all that tests need, then the tests.
+//! `cargo xtask test`: sets up what the tests need, then runs them.
 
 use anyhow::Result;
 
@@ -14,7 +14,7 @@ pub(crate) fn command(workspace: &Workspace, filter: &[String]) -> Result<()> {
     if filter.is_empty() { docs(workspace) } else { Ok(()) }
 }
 
-/// Sets up, then runs the tests marked `#[ignore = "nightly: …"]`, one at a time, on the program as it is released: they
+/// Sets up, then runs the tests marked `#[ignore = "nightly: …"]` one at a time against the release build: they
 /// measure.
 pub(crate) fn nightly(workspace: &Workspace, filter: &[String]) -> Result<()> {
     v8::make_ready(workspace)?;
@@ -40,8 +40,8 @@ pub(crate) fn nightly(workspace: &Workspace, filter: &[String]) -> Result<()> {
     }
 }
 
-/// Builds the programs that tests and examples start, and the libraries that they load. Of the whole workspace, so that
-/// features and thus artefacts are those of the tests.
+/// Builds the programs that tests and examples start, and the libraries that they load. It builds the whole workspace,
+/// to share features and artifacts with the tests.
 pub(crate) fn programs(workspace: &Workspace) -> Result<()> {
     shell::run(shell::command("cargo", &workspace.root).args(["build", "--workspace"]))
 }
@@ -51,7 +51,7 @@ pub(crate) fn program(workspace: &Workspace) -> std::path::PathBuf {
     workspace.target.join("debug/isopod")
 }
 
-/// The tests, by cargo-nextest where it is installed.
+/// Runs the tests, with cargo-nextest if it is installed.
 pub(crate) fn run(workspace: &Workspace, filter: &[String]) -> Result<()> {
     let mut command = shell::command("cargo", &workspace.root);
     command.env("ISOPOD_BIN", program(workspace));
@@ -63,13 +63,13 @@ pub(crate) fn run(workspace: &Workspace, filter: &[String]) -> Result<()> {
     }
 }
 
-/// The doc tests, which cargo-nextest does not run.
+/// Runs the doc tests, which cargo-nextest does not support.
 pub(crate) fn docs(workspace: &Workspace) -> Result<()> {
     shell::run(shell::command("cargo", &workspace.root).args(["test", "--workspace", "--doc", "--quiet"]))
 }
 
-/// The pool without V8. In its own folder: with the workspace's resolver, `--no-default-features` heeds only the package
-/// of the current folder.
+/// Tests the pool without V8. Run in the crate's folder: with resolver 1, `--no-default-features` applies only to the
+/// package of the current folder.
 pub(crate) fn pool_without_v8(workspace: &Workspace) -> Result<()> {
     let mut command = shell::command("cargo", &workspace.root.join("worker-pool"));
     command.args(if has_nextest() {
@@ -80,8 +80,8 @@ pub(crate) fn pool_without_v8(workspace: &Workspace) -> Result<()> {
     shell::run(command.args(["--no-default-features", "--features", "testing"]))
 }
 
-/// The pool's threads in every order that they may take their turns in, as far as shuttle gets: the same code on simulated
-/// threads, which nothing else can be built with.
+/// Explores interleavings of the pool's threads with shuttle. A separate build, because simulated threads replace those
+/// of `std`.
 pub(crate) fn pool_schedules(workspace: &Workspace) -> Result<()> {
     let mut command = shell::command("cargo", &workspace.root.join("worker-pool"));
     command.args(if has_nextest() {
@@ -93,7 +93,7 @@ pub(crate) fn pool_schedules(workspace: &Workspace) -> Result<()> {
     shell::run(command.args(features))
 }
 
-/// Whether cargo-nextest is installed.
+/// Returns true if cargo-nextest is installed.
 pub(crate) fn has_nextest() -> bool {
     shell::find("cargo-nextest").is_some()
 }

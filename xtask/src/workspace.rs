@@ -1,26 +1,26 @@
-//! Where things are: the checkout, its build folder and cargo's home.
+//! Paths: the checkout, its target folder, and cargo's home.
 
 use std::env;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-/// The checkout this command was built from, and the folders that belong to it.
+/// The checkout that this program was built from, and its folders.
 pub(crate) struct Workspace {
     /// The repository's root folder.
     pub(crate) root: PathBuf,
-    /// Where cargo builds to.
+    /// Cargo's target folder.
     pub(crate) target: PathBuf,
-    /// Where cargo keeps what it downloads.
+    /// Cargo's home folder, which holds its downloads.
     pub(crate) cargo_home: PathBuf,
 }
 
 impl Workspace {
-    /// Finds the folders, from cargo's own variables where they are set.
+    /// Finds the folders, preferring cargo's environment variables.
     pub(crate) fn find() -> Result<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"))
             .parent()
-            .context("xtask lies in a folder of the workspace")?
+            .context("xtask is in a folder of the workspace")?
             .to_path_buf();
         if !root.join("Cargo.lock").is_file() {
             bail!(

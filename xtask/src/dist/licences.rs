@@ -1,4 +1,4 @@
-//! The licences of the crates that are linked into the program, in one text.
+//! The licenses of the crates linked into the program, as one text.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use crate::shell;
 use crate::workspace::Workspace;
 
-/// How the names of files with a licence's text or notices begin.
+/// Prefixes of the names of files with license texts and notices.
 const NAMES: [&str; 5] = ["license", "licence", "copying", "notice", "unlicense"];
 
 /// A crate from a registry that the program links.
@@ -19,12 +19,12 @@ const NAMES: [&str; 5] = ["license", "licence", "copying", "notice", "unlicense"
 struct Crate {
     name: String,
     version: String,
-    /// The SPDX expression that its manifest states.
+    /// The SPDX expression from the manifest.
     expression: String,
     folder: PathBuf,
 }
 
-/// Every crate with its licence, then each distinct text with the crates that have it.
+/// Lists every crate with its license, then each distinct text with its crates.
 pub(super) fn text(workspace: &Workspace) -> Result<String> {
     let metadata = shell::capture(shell::command("cargo", &workspace.root).args([
         "metadata",
@@ -47,7 +47,7 @@ pub(super) fn text(workspace: &Workspace) -> Result<String> {
             texts.entry(text).or_default().push(format!("{name} {version}"));
         }
     }
-    // V8 is linked from a prebuilt library, and the crate that has its sources leaves the texts out.
+    // V8 is linked from a prebuilt library, and the crate with its sources omits the license texts.
     let v8 = workspace.read("third_party/v8/LICENSE.txt")?;
     texts.entry(v8.trim_end().to_owned()).or_default().push("V8".to_owned());
     for (text, users) in texts {
@@ -56,7 +56,7 @@ pub(super) fn text(workspace: &Workspace) -> Result<String> {
     Ok(out)
 }
 
-/// The crates from registries that `root` reaches by normal dependencies: not those that only build or test it.
+/// The registry crates that `root` depends on at run time, without build and development dependencies.
 fn linked(metadata: &Json, root: &str) -> Result<BTreeSet<Crate>> {
     let packages = list(&metadata["packages"]);
     let by_id: BTreeMap<&str, &Json> = packages.iter().filter_map(|p| Some((p["id"].as_str()?, p))).collect();
@@ -100,7 +100,7 @@ fn describe(package: &Json) -> Crate {
     }
 }
 
-/// The licence texts and notices at the top of a crate's folder, with line ends as Unix has them.
+/// The license texts and notices in a crate's top folder, with Unix line endings.
 fn texts_of(folder: &Path) -> BTreeSet<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let is_text = |name: &str| {

@@ -1,10 +1,10 @@
-//! A test that shows a scenario.
+//! A test that covers a scenario.
 
-/// A test by its name, in the package that its file belongs to.
+/// A test's name, and the package that contains it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Test {
     pub(super) package: String,
     pub(super) name: String,
-    /// It takes minutes, and runs by itself.
+    /// The test takes minutes and runs on its own.
     pub(super) nightly: bool,
 }

@@ -1,21 +1,21 @@
-//! What cargo-nextest reports: as little of JUnit's format as it takes to know which tests passed.
+//! Reads which tests passed from the JUnit report of cargo-nextest.
 
 use std::collections::BTreeMap;
 
 use super::case::Test;
 
-/// Whether tests passed, by their binary and path.
+/// Test results by binary and path.
 #[derive(Debug, Default)]
 pub(super) struct Results(BTreeMap<(String, String), bool>);
 
 impl Results {
     pub(super) fn parse(text: &str) -> Self {
-        // Quotes and angle brackets of what tests print are escaped: an element is found by its name.
+        // Quotes and angle brackets in test output are escaped, so a search for the element's name is enough.
         let cases = text.split("<testcase ").skip(1).filter_map(|case| {
             let case = case.split("</testcase>").next()?;
             let head = case.split('>').next()?;
             let attribute = |name: &str| Some(head.split_once(&format!("{name}=\""))?.1.split('"').next()?.to_owned());
-            // A test that passed at a second try has neither.
+            // A test that passed when retried has neither.
             let failed = case.contains("<failure") || case.contains("<error");
             Some((
                 (
@@ -32,7 +32,7 @@ impl Results {
         self.0.extend(other.0);
     }
 
-    /// Whether it passed; nothing where it did not run.
+    /// Returns true if the test passed, `None` if it did not run.
     pub(super) fn of(&self, test: &Test) -> Option<bool> {
         let is = |binary: &str, path: &str| {
             let package = binary.split("::").next().unwrap_or(binary);

@@ -1,5 +1,5 @@
-//! `cargo xtask hostile`: the hostile scenarios, the tests that show what comes of each, and the table of both in
-//! `docs/security.md`, which nobody writes by hand.
+//! `cargo xtask hostile`: the hostile scenarios, the tests that cover them, and the generated table of results in
+//! `docs/security.md`.
 
 mod case;
 mod junit;
@@ -17,11 +17,11 @@ use crate::{setup, shell, test, v8};
 
 const DOCUMENT: &str = "docs/security.md";
 
-/// Which results the table is written from.
+/// The results that the table is written from.
 pub(crate) enum From {
-    /// The tests run now; those that take minutes if that is asked for.
+    /// Results of running the tests now, including those that take minutes if requested.
     Tests { nightly: bool },
-    /// What they reported when they last ran.
+    /// Results of the last test run.
     LastRun,
 }
 
@@ -46,18 +46,18 @@ pub(crate) fn command(workspace: &Workspace, from: &From) -> Result<()> {
     judge(&rows, &results)
 }
 
-/// Whether the table says what the tests said when they last ran.
+/// Checks that the table matches the results of the last test run.
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     let rows = Rows::read(workspace)?;
     let results = Results::read(&report(workspace, "default"))?;
     let found = workspace.read(DOCUMENT)?;
     if table::put(&found, &rows.table(&results))? != found {
-        bail!("the table of hostile scenarios in {DOCUMENT} is not the current one; `cargo xtask hostile` writes it");
+        bail!("the table of hostile scenarios in {DOCUMENT} is out of date; run `cargo xtask hostile`");
     }
     judge(&rows, &results)
 }
 
-/// Runs what the rows name, whatever comes of it.
+/// Runs the tests of all rows; failures are part of the results.
 fn run(workspace: &Workspace, rows: &Rows, profile: &str, ignored: bool) -> Result<Results> {
     let names: Vec<_> = rows.tests().filter(|test| test.nightly == ignored).collect();
     if names.is_empty() {
@@ -79,7 +79,7 @@ fn run(workspace: &Workspace, rows: &Rows, profile: &str, ignored: bool) -> Resu
     if ignored {
         command.args(["--run-ignored", "only"]);
     }
-    // What fails is in the table, and said at the end.
+    // Failures are recorded in the table and reported at the end.
     let ran = shell::run(&mut command);
     match Results::read(&path) {
         Ok(results) => Ok(results),
@@ -87,7 +87,7 @@ fn run(workspace: &Workspace, rows: &Rows, profile: &str, ignored: bool) -> Resu
     }
 }
 
-/// Where cargo-nextest reports to.
+/// The path of cargo-nextest's report.
 fn report(workspace: &Workspace, profile: &str) -> PathBuf {
     workspace.target.join("nextest").join(profile).join("junit.xml")
 }
@@ -106,7 +106,7 @@ fn judge(rows: &Rows, results: &Results) -> Result<()> {
 impl Results {
     fn read(path: &std::path::Path) -> Result<Self> {
         let text = std::fs::read_to_string(path)
-            .with_context(|| format!("{} is not there; are tests run by cargo-nextest?", path.display()))?;
+            .with_context(|| format!("{} does not exist; is cargo-nextest installed?", path.display()))?;
         Ok(Self::parse(&text))
     }
 }

@@ -1,4 +1,4 @@
-//! The rows as a table in a document.
+//! Renders the scenarios as a Markdown table.
 
 use std::fmt::Write;
 
@@ -11,7 +11,7 @@ const START: &str = "<!-- hostile: written by `cargo xtask hostile` -->\n";
 const END: &str = "<!-- end of hostile -->\n";
 
 impl Rows {
-    /// As Markdown.
+    /// Renders the table.
     pub(super) fn table(&self, results: &Results) -> String {
         let mut text = "| # | scenario | expected | tests | |\n|---|---|---|---|---|\n".to_owned();
         let mut part = "";
@@ -46,7 +46,7 @@ fn line(row: &Row, results: &Results) -> String {
     )
 }
 
-/// What runs nightly is not judged here: it has not run when the others have.
+/// Nightly tests are not judged here: they do not run together with the others.
 fn verdict(row: &Row, results: &Results) -> &'static str {
     let daily = row.tests.iter().filter(|test| !test.nightly);
     let results: Vec<_> = daily.map(|test| results.of(test)).collect();
@@ -61,7 +61,7 @@ fn verdict(row: &Row, results: &Results) -> &'static str {
     }
 }
 
-/// The document with the table between its markers.
+/// Replaces the table between the document's markers.
 pub(super) fn put(document: &str, table: &str) -> Result<String> {
     let missing = || format!("the document lacks the line {START}or the line {END}");
     let (before, rest) = document.split_once(START).with_context(missing)?;

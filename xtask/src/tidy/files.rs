@@ -1,4 +1,4 @@
-//! The files that rules look at.
+//! The files that the rules check.
 
 use anyhow::Result;
 
@@ -7,25 +7,25 @@ use crate::workspace::Workspace;
 
 /// A text file of the repository.
 pub(crate) struct File {
-    /// From the repository's root, with `/`.
+    /// Path from the repository's root, separated by `/`.
     pub(crate) path: String,
-    /// All of it.
+    /// Content.
     pub(crate) text: String,
 }
 
-/// A line, with what a rule has to know of where it stands.
+/// A line, with the context that rules need.
 pub(crate) struct Line<'a> {
-    /// From 1.
+    /// Line number, from 1.
     pub(crate) number: usize,
-    /// Without its line break.
+    /// Text without the line break.
     pub(crate) text: &'a str,
-    /// Whether it belongs to a test.
+    /// True in test code.
     pub(crate) in_test: bool,
     above: &'a str,
 }
 
 impl Line<'_> {
-    /// Whether the line, or the one above, allows breaking a rule and says why.
+    /// Returns true if this line or the one above allows breaking a rule, with a reason.
     pub(crate) fn allows(&self, rule: &str) -> bool {
         let marker = format!("tidy:allow({rule}): ");
         [self.text, self.above]
@@ -33,21 +33,21 @@ impl Line<'_> {
             .any(|text| text.split_once(&marker).is_some_and(|(_, why)| !why.trim().is_empty()))
     }
 
-    /// Whether it is nothing but a comment.
+    /// Returns true if the line holds only a comment.
     pub(crate) fn is_comment(&self) -> bool {
         self.text.trim_start().starts_with("//")
     }
 }
 
 impl File {
-    /// Whether the name ends in one of these, which are given without their dot.
+    /// Returns true if the name has one of these extensions, given without the dot.
     pub(crate) fn is(&self, extensions: &[&str]) -> bool {
         self.path
             .rsplit_once('.')
             .is_some_and(|(_, extension)| extensions.contains(&extension))
     }
 
-    /// Whether all of it is there for tests or measurements only.
+    /// Returns true if the file is for tests or benchmarks only.
     pub(crate) fn is_test(&self) -> bool {
         let (folder, name) = self.path.rsplit_once('/').unwrap_or(("", &self.path));
         folder
@@ -57,7 +57,7 @@ impl File {
             || name.ends_with("_tests.rs")
     }
 
-    /// The name alone.
+    /// The file name without its folder.
     pub(crate) fn name(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or(&self.path)
     }
@@ -67,7 +67,7 @@ impl File {
         self.path.split('/').next().unwrap_or(&self.path)
     }
 
-    /// All lines. A test module of a Rust file goes to the file's end, by the repository's custom.
+    /// The lines of the file. By convention, a Rust file's test module extends to its end.
     pub(crate) fn lines(&self) -> impl Iterator<Item = Line<'_>> {
         let mut in_test = self.is_test();
         let mut above = "";
@@ -86,14 +86,14 @@ impl File {
     }
 }
 
-/// Every text file that git tracks, or would after `git add`.
+/// Every text file that git tracks, or would track after `git add`.
 pub(crate) fn all(workspace: &Workspace) -> Result<Vec<File>> {
     let mut git = shell::command("git", &workspace.root);
     let listed = shell::capture(git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]))?;
     let mut paths: Vec<_> = listed.split('\0').filter(|path| !path.is_empty()).collect();
     paths.sort_unstable();
     paths.dedup();
-    // Files deleted but not yet in a commit are listed too, and what is not UTF-8 is no text.
+    // git also lists deleted files that are not committed yet. Files that are not UTF-8 are not text.
     let read = |path: &str| std::fs::read_to_string(workspace.root.join(path)).ok();
     Ok(paths
         .into_iter()

@@ -1,11 +1,11 @@
-//! Rules about how files and crates hang together.
+//! Rules about crates, folders and links.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Finding;
 use super::files::File;
 
-/// The crates from the top down. Each may depend on those after it only.
+/// The crates from top to bottom. Each may depend only on those below it.
 const LAYERS: &[&str] = &[
     "isopod-cli",
     "isopod",
@@ -17,7 +17,7 @@ const LAYERS: &[&str] = &[
     "isopod-outcome",
 ];
 
-/// Every rule of this module, on all files.
+/// Applies every rule of this module to all files.
 pub(super) fn check(files: &[File]) -> Vec<Finding> {
     let paths: BTreeSet<_> = files.iter().map(|file| file.path.as_str()).collect();
     let pages = files.iter().filter(|file| file.is(&["md"]));
@@ -44,7 +44,7 @@ fn finding(file: &File, rule: &'static str, message: String) -> Finding {
     }
 }
 
-/// Lints come from the workspace, and dependencies point one way.
+/// Checks that lints come from the workspace and that dependencies point down.
 fn manifest(file: &File) -> Vec<Finding> {
     let manifest: toml::Table = match file.text.parse() {
         Ok(manifest) => manifest,
@@ -61,12 +61,12 @@ fn manifest(file: &File) -> Vec<Finding> {
         .get("lints")
         .and_then(|lints| lints.get("workspace")?.as_bool())
         .unwrap_or(false);
-    // The runtime and the C interface override `unsafe_code`, and cargo lets a crate inherit all lints or none. Examples
-    // are what a user would write.
+    // The runtime and the C interface override `unsafe_code`, and a crate inherits either all lints or none. Examples
+    // are manifests as users write them.
     if !shared && !matches!(name, "isopod-runtime" | "isopod-capi") && file.top() != "examples" {
         findings.push(finding(file, "lints", "lacks `[lints] workspace = true`".into()));
     }
-    // Not those of tests: these may look at anything.
+    // Development dependencies are exempt.
     let tables = ["dependencies", "build-dependencies"]
         .iter()
         .filter_map(|table| manifest.get(*table)?.as_table());
@@ -82,7 +82,7 @@ fn wrong_way(from: &str, to: &str) -> Option<String> {
     let layer = |name: &str| LAYERS.iter().position(|layer| *layer == name);
     match (layer(from), layer(to)) {
         (Some(upper), Some(lower)) if upper >= lower => Some(format!(
-            "{from} depends on {to}; dependencies point down: {}",
+            "{from} depends on {to}; dependencies must point down: {}",
             LAYERS.join(" → ")
         )),
         (None, Some(_)) if from == "xtask" => Some(format!("xtask depends on {to}; it has to build without V8")),
@@ -93,7 +93,7 @@ fn wrong_way(from: &str, to: &str) -> Option<String> {
     }
 }
 
-/// Each example explains itself.
+/// Checks that each example has a README.
 fn examples(paths: &BTreeSet<&str>) -> Vec<Finding> {
     let folders: BTreeSet<_> = paths
         .iter()
@@ -103,7 +103,7 @@ fn examples(paths: &BTreeSet<&str>) -> Vec<Finding> {
                 .map(|(example, _)| format!("examples/{example}"))
         })
         .collect();
-    let message = || "an example without a README.md: say what it shows and how to run it".to_owned();
+    let message = || "the example has no README.md: say what it shows and how to run it".to_owned();
     let unexplained = folders
         .into_iter()
         .filter(|folder| !paths.contains(format!("{folder}/README.md").as_str()));
@@ -117,7 +117,7 @@ fn examples(paths: &BTreeSet<&str>) -> Vec<Finding> {
         .collect()
 }
 
-/// The names of a page's headings in links, by GitHub's rule.
+/// The anchors of a page's headings, as GitHub derives them.
 fn anchors(page: &File) -> BTreeSet<String> {
     let mut in_code = false;
     let mut anchors = BTreeSet::new();
@@ -142,7 +142,7 @@ fn anchors(page: &File) -> BTreeSet<String> {
     anchors
 }
 
-/// Links to files of the repository, and to headings in them, have a target.
+/// Checks that links to files of the repository, and to headings in them, have a target.
 fn links(file: &File, paths: &BTreeSet<&str>, anchors: &BTreeMap<&str, BTreeSet<String>>) -> Vec<Finding> {
     let folder = file.path.rsplit_once('/').map_or("", |(folder, _)| folder);
     let mut findings = Vec::new();
@@ -171,7 +171,7 @@ fn links(file: &File, paths: &BTreeSet<&str>, anchors: &BTreeMap<&str, BTreeSet<
             if exists(&path, paths) && (anchor.is_empty() || has_anchor()) {
                 continue;
             }
-            let message = format!("the link to `{target}` leads nowhere");
+            let message = format!("the link to `{target}` has no target");
             findings.push(Finding {
                 path: file.path.clone(),
                 line: line.number,
@@ -269,7 +269,7 @@ mod tests {
             file("docs/c.rs", "//! Docs.\n"),
             file("server/src/lib.rs", "//! Docs.\n"),
         ];
-        assert_eq!(messages(&files), ["the link to `gone.md` leads nowhere"]);
+        assert_eq!(messages(&files), ["the link to `gone.md` has no target"]);
     }
 
     #[test]
@@ -282,8 +282,8 @@ mod tests {
         assert_eq!(
             messages(&files),
             [
-                "the link to `#one` leads nowhere",
-                "the link to `b.md#x-2` leads nowhere"
+                "the link to `#one` has no target",
+                "the link to `b.md#x-2` has no target"
             ]
         );
     }

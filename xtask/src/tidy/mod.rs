@@ -1,9 +1,9 @@
-//! `cargo xtask tidy`: the repository's own rules, those that no other tool knows.
+//! `cargo xtask tidy`: the rules specific to this repository.
 //!
-//! Each rule is a small pure function from what is there to findings. A place that has to break one says so on the line
-//! or the one above, with its reason: `tidy:allow(rule-name): reason`.
+//! Each rule is a pure function from files to findings. A line may break a rule if it, or the line above, says so with
+//! a reason: `tidy:allow(rule-name): reason`.
 
-mod circles;
+mod cycles;
 pub(crate) mod files;
 mod layout;
 mod text;
@@ -17,11 +17,11 @@ use crate::shell;
 use crate::workspace::Workspace;
 use files::File;
 
-/// A broken rule.
+/// A violation of a rule.
 #[derive(Debug)]
 struct Finding {
     path: String,
-    /// From 1; 0 stands for the whole file.
+    /// Line number, from 1; 0 for the whole file.
     line: usize,
     rule: &'static str,
     message: String,
@@ -33,7 +33,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Checks every file that git knows or would add.
+/// Checks every file that git tracks, or would track after `git add`.
 pub(crate) fn command(workspace: &Workspace) -> Result<()> {
     let files = files::all(workspace)?;
     let findings = check(&files);
@@ -51,6 +51,6 @@ fn check(files: &[File]) -> Vec<Finding> {
     let mut findings: Vec<_> = files.iter().flat_map(text::check).collect();
     findings.extend(files.iter().flat_map(words::check));
     findings.extend(layout::check(files));
-    findings.extend(circles::check(files));
+    findings.extend(cycles::check(files));
     findings
 }

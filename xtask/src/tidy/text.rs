@@ -1,14 +1,14 @@
-//! Rules about what stands in a file.
+//! Rules about the content of single files.
 
 use super::Finding;
 use super::files::{File, Line};
 
-/// The most lines a file of code may have: it has to be read in one go.
+/// Maximum number of lines of a source file.
 const LINES_MAX: usize = 500;
-/// Files that may be longer, each with its reason. None.
+/// Files that may be longer, each with a reason.
 const LONGER: &[&str] = &[];
 
-/// What no code may hold. Each in two parts, so that this file does not hold it either.
+/// Markers of unfinished work. Split in two, so that this file does not contain them.
 const UNFINISHED: &[&str] = &[
     concat!("todo", "!("),
     concat!("unimplemented", "!("),
@@ -16,7 +16,7 @@ const UNFINISHED: &[&str] = &[
 ];
 const MACHINE_PATHS: &[&str] = &[concat!("/ro", "ot/"), concat!("/wo", "rk/"), concat!("/t", "mp/")];
 
-/// The registries that everybody has; another one is somebody's own.
+/// The public registries. Any other is specific to a machine.
 const REGISTRIES: &[&str] = &[
     "registry.npmjs.org",
     "crates.io",
@@ -26,7 +26,7 @@ const REGISTRIES: &[&str] = &[
 ];
 const PRIVATE_HOSTS: &[&str] = &["registry", "index", "mirror", "artifactory", "nexus", "proxy"];
 
-/// Every rule of this module, on one file.
+/// Applies every rule of this module to one file.
 pub(super) fn check(file: &File) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(length(file));
@@ -60,7 +60,7 @@ fn length(file: &File) -> Option<Finding> {
     let lines = file.text.lines().count();
     let too_long =
         file.is(&["rs", "js", "mjs", "ts", "py"]) && lines > LINES_MAX && !LONGER.contains(&file.path.as_str());
-    let message = format!("{lines} lines; split it, {LINES_MAX} is the most");
+    let message = format!("{lines} lines; the maximum is {LINES_MAX}: split it");
     too_long.then(|| Finding {
         path: file.path.clone(),
         line: 0,
@@ -69,14 +69,14 @@ fn length(file: &File) -> Option<Finding> {
     })
 }
 
-/// Every file of Rust source says what it is for before anything else.
+/// Checks that every Rust source file starts with module docs.
 fn module_docs(file: &File) -> Option<Finding> {
     let source = file.is(&["rs"]) && file.path.contains("/src/") && !file.is_test();
     let first = file
         .text
         .lines()
         .find(|line| !line.trim().is_empty() && !line.starts_with("#!["))?;
-    let message = "opens without `//!`: say what the module is for".to_owned();
+    let message = "has no module docs (`//!`): say what the module is for".to_owned();
     (source && !first.starts_with("//!")).then(|| Finding {
         path: file.path.clone(),
         line: 1,
@@ -98,7 +98,7 @@ fn machine_path(_: &File, line: &Line<'_>) -> Option<String> {
     let found = MACHINE_PATHS
         .iter()
         .find(|path| line.text.match_indices(*path).any(|(at, _)| starts_a_path(at)))?;
-    (!line.in_test).then(|| format!("`{found}` is a path of one machine"))
+    (!line.in_test).then(|| format!("`{found}` is a path specific to one machine"))
 }
 
 fn registry_host(_: &File, line: &Line<'_>) -> Option<String> {
@@ -110,7 +110,7 @@ fn registry_host(_: &File, line: &Line<'_>) -> Option<String> {
     });
     let mut private = hosts.filter(|host| host.contains('.') && !REGISTRIES.contains(host));
     let host = private.find(|host| host.split(['.', '-']).any(|part| PRIVATE_HOSTS.contains(&part)))?;
-    (!line.in_test).then(|| format!("`{host}` is somebody's own registry"))
+    (!line.in_test).then(|| format!("`{host}` is a registry specific to one machine"))
 }
 
 fn unsafe_code(file: &File, line: &Line<'_>) -> Option<String> {
@@ -118,26 +118,26 @@ fn unsafe_code(file: &File, line: &Line<'_>) -> Option<String> {
     let opens = [" {", " fn", " impl", " extern", " trait", "(", "{"]
         .iter()
         .any(|what| after.starts_with(what));
-    // Whoever is called from C has to take its pointers.
+    // Functions called from C take pointers.
     let may = matches!(file.top(), "runtime" | "capi") || file.path.starts_with("examples/plugin-host/");
     (file.is(&["rs"]) && opens && !line.is_comment() && !may)
-        .then(|| "`unsafe` is for the runtime and for interfaces of C alone".to_owned())
+        .then(|| "`unsafe` is only allowed in the runtime and in C interfaces".to_owned())
 }
 
 fn environment(file: &File, line: &Line<'_>) -> Option<String> {
     let reads = ["env::var(", "env::var_os(", "env::vars(", "env::vars_os("]
         .iter()
         .any(|call| line.text.contains(call));
-    // `snapshot` runs in build scripts, which cargo talks to by variables.
+    // `snapshot` runs in build scripts, whose input from cargo is environment variables.
     let may =
         matches!(file.top(), "cli" | "xtask" | "examples" | "snapshot") || file.name() == "build.rs" || line.in_test;
     (file.is(&["rs"]) && reads && !may && !line.is_comment())
-        .then(|| "only the program reads environment variables; take it as configuration".to_owned())
+        .then(|| "only programs read environment variables; make it a setting".to_owned())
 }
 
 fn sleep(file: &File, line: &Line<'_>) -> Option<String> {
     (file.is(&["rs"]) && line.in_test && line.text.contains(concat!("thread::", "sleep")) && !line.is_comment())
-        .then(|| "a test waits for a condition, not for the clock".to_owned())
+        .then(|| "tests wait for conditions, not for the clock".to_owned())
 }
 
 #[cfg(test)]

@@ -1,25 +1,31 @@
 //! Rules about language: plain words in headings, in prose and in the summaries of doc comments.
 //!
-//! A summary is a noun phrase or a third-person verb. What is not there yet is left out by [`SCOPE`], which grows.
+//! A summary is a noun phrase or a third-person verb. [`SCOPE`] lists the places that follow the rules.
 
 use super::Finding;
 use super::files::File;
 
-/// Where the rules apply: files, and folders by their `/` at the end. To be widened as more is rewritten.
+/// The files and folders (ending in `/`) that the rules apply to. Extend it as more is rewritten.
 const SCOPE: &[&str] = &[
     "README.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
-    "docs/",
+    "benches/",
+    "capi/",
     "cli/src/",
+    "docs/",
+    "examples/",
     "host/src/",
-    "isopod/src/",
-    "outcome/src/",
+    "isopod/",
+    "outcome/",
     "server/src/",
+    "snapshot/",
+    "tests/",
     "worker-pool/src/",
+    "xtask/",
 ];
 
-/// Words for which there is a plainer one, given beside it. In lower case.
+/// Words to avoid, in lower case, each with what to write instead.
 const WORDS: &[(&str, &str)] = &[
     ("whoever", "name who"),
     ("whatever else", "say what"),
@@ -37,7 +43,7 @@ const WORDS: &[(&str, &str)] = &[
     ("does not come back", "stuck, or not interruptible"),
 ];
 
-/// What no heading and no summary opens with: it is a question, or it says less than a noun.
+/// Openings to avoid in headings and summaries: they pose a question, or say less than a noun.
 const OPENINGS: &[&str] = &[
     "What",
     "Who",
@@ -52,7 +58,7 @@ const OPENINGS: &[&str] = &[
     "The way",
 ];
 
-/// Every rule of this module, on one file.
+/// Applies every rule of this module to one file.
 pub(super) fn check(file: &File) -> Vec<Finding> {
     let covers = |place: &str| file.path == place || (place.ends_with('/') && file.path.starts_with(place));
     if !SCOPE.iter().any(|place| covers(place)) {
@@ -64,7 +70,7 @@ pub(super) fn check(file: &File) -> Vec<Finding> {
     }
 }
 
-/// Words of a page outside of its code, and the openings of its headings.
+/// Checks the words of a page outside of code, and the openings of its headings.
 fn prose(file: &File) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut in_code = false;
@@ -84,7 +90,7 @@ fn prose(file: &File) -> Vec<Finding> {
     findings
 }
 
-/// The first line of each doc comment.
+/// Checks the first line of each doc comment.
 fn comments(file: &File) -> Vec<Finding> {
     let doc = |text: &str| {
         let text = text.trim_start();
@@ -104,7 +110,7 @@ fn comments(file: &File) -> Vec<Finding> {
     findings
 }
 
-/// The listed words of a line, without what is code in it.
+/// The listed words that a line contains outside of inline code.
 fn words(line: &str) -> impl Iterator<Item = String> {
     let plain: String = line.split('`').step_by(2).collect::<Vec<_>>().join(" ").to_lowercase();
     let is_word = move |word: &str| {
@@ -154,14 +160,14 @@ mod tests {
         let text =
             "# How it works\n\nWhoever asks.\n`whoever` and renewed\n```\nnobody\n```\n## Limits\nWhat it says.\n";
         assert_eq!(lines("docs/a.md", text), [1, 3]);
-        assert_eq!(lines("examples/a/README.md", text), [] as [usize; 0]);
+        assert_eq!(lines("fuzz/README.md", text), [] as [usize; 0]);
     }
 
     #[test]
     fn summaries() {
         let text = "//! Whether it is.\n\n/// Returns nothing.\n///\n/// Nobody may.\nfn f() {}\n\n/// Who asked.\nfn g() {}\n";
         assert_eq!(lines("cli/src/cli.rs", text), [1, 8]);
-        assert_eq!(lines("examples/a/src/main.rs", text), [] as [usize; 0]);
+        assert_eq!(lines("fuzz/a.rs", text), [] as [usize; 0]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Is this file V8? A look at an archive that finds a truncated, empty or foreign one without linking it.
+//! Checks a V8 archive without linking it: finds truncated, empty and foreign files.
 
 use std::fmt;
 use std::fs::File;
@@ -11,10 +11,10 @@ const MAGIC: &[u8] = b"!<arch>\n";
 const THIN_MAGIC: &[u8] = b"!<thin>\n";
 const MEMBER_HEADER: usize = 60;
 
-/// A function of the v8 crate's C interface: an archive whose symbol table lacks it is not V8.
+/// A function of the v8 crate's C interface. An archive without this symbol is not V8.
 const SYMBOL: &[u8] = b"v8__V8__Initialize";
 
-/// What was found in a sound archive.
+/// The contents of an intact archive.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Summary {
     members: usize,
@@ -27,18 +27,18 @@ impl fmt::Display for Summary {
     }
 }
 
-/// How a file is packed, told from its first bytes and never from its name.
+/// A file's compression, detected from its first bytes and not from its name.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Packing {
-    /// Not packed, or not in a way known here.
+    /// Uncompressed, or an unknown format.
     Plain,
-    /// gzip, as published.
+    /// gzip, as in published archives.
     Gzip,
     /// xz.
     Xz,
 }
 
-/// Tells how a file is packed.
+/// Detects a file's compression.
 pub(crate) fn packing(path: &Path) -> Result<Packing> {
     let mut start = [0; 6];
     let mut file = File::open(path).with_context(|| format!("{} cannot be opened", path.display()))?;
@@ -54,10 +54,10 @@ pub(crate) fn packing(path: &Path) -> Result<Packing> {
     })
 }
 
-/// Walks an unpacked archive from member to member, to its very end.
+/// Walks all members of an uncompressed archive.
 ///
 /// # Errors
-/// Names what is wrong: not an archive, truncated (where), or one that does not hold V8.
+/// Names the problem: not an archive, truncated (and where), or without V8.
 pub(crate) fn inspect(path: &Path) -> Result<Summary> {
     walk(path).with_context(|| format!("{} is not a usable archive of V8", path.display()))
 }
@@ -68,14 +68,14 @@ fn walk(path: &Path) -> Result<Summary> {
     let mut reader = BufReader::new(file);
     let mut magic = [0; MAGIC.len()];
     if bytes < MAGIC.len() as u64 {
-        bail!("it has {bytes} bytes only");
+        bail!("it has only {bytes} bytes");
     }
     reader.read_exact(&mut magic)?;
     if magic == THIN_MAGIC {
-        bail!("it is a thin archive, which only points to object files elsewhere; a complete one is needed");
+        bail!("it is a thin archive, which only refers to object files elsewhere; a complete one is needed");
     }
     if magic != MAGIC {
-        bail!("it does not begin with `!<arch>`: something else was saved under this name, an error page perhaps");
+        bail!("it does not begin with `!<arch>`: another file was saved under this name, perhaps an error page");
     }
     let mut at = MAGIC.len() as u64;
     let mut members = 0;
@@ -98,16 +98,16 @@ fn walk(path: &Path) -> Result<Summary> {
         if is_index && members == 0 {
             let mut index = vec![0; usize::try_from(size)?];
             reader.read_exact(&mut index)?;
-            // Members may be missing without a trace but this: the index still points to them.
+            // Members can be missing without another trace: the index still refers to them.
             if name.starts_with(b"/ ") && last_offset(&index).is_some_and(|offset| offset >= bytes) {
-                bail!("it is truncated: its symbol table points beyond its end");
+                bail!("it is truncated: its symbol table refers to places beyond its end");
             }
-            // Ends with, not equals: offsets stand before the first name, and macOS puts an underscore before each.
+            // The suffix is compared: offsets precede the first name, and macOS puts an underscore before each.
             has_symbol |= index.split(|byte| *byte == 0).any(|name| name.ends_with(SYMBOL));
         } else if !is_index && !name.starts_with(b"// ") {
             members += 1;
         }
-        // Members begin at even offsets.
+        // Members start at even offsets.
         at = end + end % 2;
         reader.seek(SeekFrom::Start(at))?;
     }
@@ -124,7 +124,7 @@ fn member_size(header: &[u8; MEMBER_HEADER]) -> Option<u64> {
     std::str::from_utf8(&header[48..58]).ok()?.trim_end().parse().ok()
 }
 
-/// The highest offset in a symbol table: a count, then as many offsets, all of 32 bits, big end first.
+/// The highest offset in a symbol table: a count, then that many offsets, all 32 bits, big-endian.
 fn last_offset(index: &[u8]) -> Option<u64> {
     let mut numbers = index
         .chunks_exact(4)
@@ -133,7 +133,7 @@ fn last_offset(index: &[u8]) -> Option<u64> {
     numbers.take(count).max().map(u64::from)
 }
 
-/// Archives to test with.
+/// Archives for tests.
 #[cfg(test)]
 pub(crate) mod samples {
     /// A member with its header.
@@ -144,7 +144,7 @@ pub(crate) mod samples {
         member
     }
 
-    /// A small archive: one function, in one object file.
+    /// A small archive: one function in one object file.
     pub(crate) fn holding(function: &[u8]) -> Vec<u8> {
         let index = |offset: u32| {
             member(
@@ -156,7 +156,7 @@ pub(crate) mod samples {
         [super::MAGIC.to_vec(), index(offset), member("binding.o/", b"code!")].concat()
     }
 
-    /// One that passes for V8.
+    /// A small archive that passes for V8.
     pub(crate) fn v8() -> Vec<u8> {
         holding(super::SYMBOL)
     }
@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn an_archive_cut_anywhere_is_refused() {
         let bytes = v8();
-        // The last byte is padding that some tools leave out.
+        // The last byte is padding that some tools omit.
         for length in 0..bytes.len() - 1 {
             let cut = inspect_bytes(&bytes[..length]);
             assert!(cut.is_err(), "cut after {length} of {} bytes: {cut:?}", bytes.len());

@@ -1,9 +1,9 @@
-//! V8, ready for plain `cargo build`.
+//! Installs V8 for plain `cargo build`.
 //!
-//! The `v8` crate's build script links a prebuilt archive of V8. Before it downloads one it looks for
-//! `$CARGO_HOME/.rusty_v8/<URL with every character that is no letter or digit replaced by _>`. This command puts the
-//! archive there, so that cargo, an editor and another checkout find it without knowing of this command. It never asks: it
-//! says what it is about to do and how long that takes.
+//! The `v8` crate's build script links a prebuilt archive of V8. Before downloading one, it looks for
+//! `$CARGO_HOME/.rusty_v8/<URL with every character other than letters and digits replaced by _>`. This command puts
+//! the archive there, so that cargo, editors and other checkouts find it without knowing about this command. It asks no
+//! questions: it prints what it is about to do and how long that takes.
 
 mod archive;
 mod build;
@@ -22,24 +22,25 @@ use crate::workspace::Workspace;
 use sources::{Answer, Source};
 use wanted::Wanted;
 
-/// Names a folder that holds an archive: `….a`, `….a.gz` or `….a.xz`, with or without a `SHA256SUMS`.
+/// Environment variable for a folder that holds an archive: `….a`, `….a.gz` or `….a.xz`, with or without a
+/// `SHA256SUMS`.
 const FOLDER_VARIABLE: &str = "ISOPOD_V8_DIR";
 
-/// What `cargo xtask v8` is asked to do.
+/// Options of `cargo xtask v8`.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Only say whether V8 is ready, after a thorough look at the archive
+    /// Only report whether V8 is installed, after checking the whole archive
     #[arg(long, conflicts_with_all = ["from_source", "dry_run"])]
     check: bool,
-    /// Build V8 from the `v8` crate's own source
+    /// Build V8 from the `v8` crate's source
     #[arg(long)]
     from_source: bool,
-    /// Plan the build, check all that goes into it, and stop before anything is installed or compiled
+    /// Plan the build and check its inputs, without installing or compiling anything
     #[arg(long, requires = "from_source")]
     dry_run: bool,
 }
 
-/// `cargo xtask v8`.
+/// Runs `cargo xtask v8`.
 pub(crate) fn command(workspace: &Workspace, options: &Options) -> Result<()> {
     let wanted = Wanted::of(workspace)?;
     let place = wanted.place(&workspace.cargo_home);
@@ -58,12 +59,12 @@ pub(crate) fn command(workspace: &Workspace, options: &Options) -> Result<()> {
     make_ready(workspace)
 }
 
-/// Makes V8 ready, from the first source that has it. Quick when it is ready already.
+/// Installs V8 from the first source that has it. Fast if it is already installed.
 pub(crate) fn make_ready(workspace: &Workspace) -> Result<()> {
-    // Both mean that the user has chosen an archive or a build of their own, which the v8 crate heeds by itself.
+    // With either, the user has chosen an archive or a build that the v8 crate uses by itself.
     for chosen in ["RUSTY_V8_ARCHIVE", "V8_FROM_SOURCE"] {
         if env::var_os(chosen).is_some() {
-            shell::say(&format!("{chosen} is set: the v8 crate follows it, nothing to prepare"));
+            shell::say(&format!("{chosen} is set, which the v8 crate uses by itself"));
             return Ok(());
         }
     }
@@ -100,5 +101,5 @@ pub(crate) fn make_ready(workspace: &Workspace) -> Result<()> {
             Answer::Absent(reason) => refusals.push(format!("  - {source}: {reason}")),
         }
     }
-    bail!("no source of V8 is left")
+    bail!("no source has an archive of V8")
 }

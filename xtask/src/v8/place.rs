@@ -1,4 +1,5 @@
-//! Putting an archive in its place: unpacked and checked beside it first, then renamed, so that nobody ever sees half.
+//! Puts an archive in place: unpacked and checked under a temporary name first, then renamed, so that a partial file is
+//! never visible.
 
 use std::fs::{self, File};
 use std::io;
@@ -10,29 +11,29 @@ use anyhow::{Context, Result, bail};
 use super::archive::{self, Packing, Summary};
 use crate::shell;
 
-/// Ends the name of a file that is still being written.
+/// Suffix of a file that is still being written.
 const PARTIAL: &str = "partial";
 
-/// The checksums that are known of an archive before it is placed.
+/// The known checksums of an archive.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Checksums {
-    /// Of the file as it comes.
+    /// Checksum of the compressed file.
     pub(crate) packed: Option<String>,
-    /// Of the archive itself.
+    /// Checksum of the archive itself.
     pub(crate) unpacked: Option<String>,
 }
 
-/// Fetches an archive with `fetch`, unpacks and checks it, and puts it at `place`. Whatever goes wrong, `place` is as it
-/// was before. The checksum of what was placed is written beside it, for [`check_thoroughly`].
+/// Fetches an archive with `fetch`, unpacks and checks it, and moves it to `place`. On an error, `place` is unchanged.
+/// The checksum of the installed archive is written next to it, for [`check_thoroughly`].
 pub(crate) fn put(
     place: &Path,
     checksums: &Checksums,
     fetch: impl FnOnce(&Path) -> Result<PathBuf>,
 ) -> Result<Summary> {
-    let folder = place.parent().context("the archive's place has a folder")?;
-    fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
-    // One at a time: two commands that start together would otherwise write the same partial files. The lock goes
-    // with the process, however it ends, and whoever holds it may clear what an interrupted one left.
+    let folder = place.parent().context("the archive's path has a folder")?;
+    fs::create_dir_all(folder).with_context(|| format!("{} cannot be created", folder.display()))?;
+    // Two commands started together would write the same partial files. The lock ends with the process, and its holder
+    // may remove what an interrupted process left.
     let lock = File::create(folder.join(".isopod-lock"))?;
     lock.lock()
         .context("waiting for another `cargo xtask` that prepares V8")?;
@@ -47,27 +48,31 @@ pub(crate) fn put(
     unpack(&packed, &partials.unpacked)?;
     let checksum = verify(&partials.unpacked, checksums.unpacked.as_deref())?;
     let summary = archive::inspect(&partials.unpacked)
-        .with_context(|| format!("what {} holds cannot be used", packed.display()))?;
+        .with_context(|| format!("the content of {} cannot be used", packed.display()))?;
     fs::rename(&partials.unpacked, place)
         .with_context(|| format!("the archive cannot be moved to {}", place.display()))?;
     fs::write(record(place), format!("{checksum}\n"))?;
     Ok(summary)
 }
 
-/// A look at the archive in its place that reads all of it, and compares it with the checksum recorded when it was put
-/// there.
+/// Reads the whole installed archive, and compares it with the checksum recorded when it was installed.
 pub(crate) fn check_thoroughly(place: &Path) -> Result<Summary> {
     if !place.exists() {
         bail!(
-            "V8 is not ready: {} does not exist; `cargo xtask v8` gets it",
+            "V8 is not installed: {} does not exist; run `cargo xtask v8`",
             place.display()
         );
     }
-    let remedy = || format!("V8 is not ready; delete {} and run `cargo xtask v8`", place.display());
+    let remedy = || {
+        format!(
+            "the installed V8 is damaged; delete {} and run `cargo xtask v8`",
+            place.display()
+        )
+    };
     if archive::packing(place)? != Packing::Plain {
         let unpacked = tempfile_beside(place);
         let result = unpack(place, &unpacked).and_then(|()| archive::inspect(&unpacked));
-        // Only a copy to look at.
+        // A temporary copy.
         let _ = fs::remove_file(&unpacked);
         return result.with_context(remedy);
     }
@@ -78,7 +83,7 @@ pub(crate) fn check_thoroughly(place: &Path) -> Result<Summary> {
     Ok(summary)
 }
 
-/// Reads what `sha256sum` writes, names to checksums. A name may be followed by `(unpacked)`.
+/// Reads the output of `sha256sum` as checksums by name. A name may be followed by `(unpacked)`.
 pub(crate) fn checksums_for(sums: &str, name: &str) -> Checksums {
     let unpacked = name
         .strip_suffix(".xz")
@@ -105,7 +110,7 @@ struct Partials {
 impl Partials {
     fn clear(&self) {
         for path in [&self.fetched, &self.unpacked] {
-            // Mostly there is none.
+            // Usually there is none.
             let _ = fs::remove_file(path);
         }
     }
@@ -153,7 +158,7 @@ fn verify(path: &Path, expected: Option<&str>) -> Result<String> {
     }
 }
 
-/// The SHA-256 by the system's own tool: many times as fast as a library in this crate's debug build.
+/// The SHA-256 from the system's own tool, many times as fast as a library in a debug build.
 fn sha256(path: &Path) -> Result<String> {
     let mut command = match shell::find("sha256sum") {
         Some(program) => Command::new(program),
@@ -163,7 +168,7 @@ fn sha256(path: &Path) -> Result<String> {
             command
         }
     };
-    // Through standard input: a name with a backslash or a line break would change how the sum is printed.
+    // From standard input: a backslash or line break in the name would change the output's format.
     let output = command.stdin(File::open(path)?).stderr(Stdio::inherit()).output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     let sum = text
@@ -220,7 +225,7 @@ mod tests {
         );
         check_thoroughly(&place).unwrap();
 
-        // One bit, in the code of a member: the walk cannot see it, the recorded checksum does.
+        // One bit in a member's code: the walk cannot detect it, the recorded checksum does.
         let mut bytes = samples::v8();
         let last = bytes.len() - 2;
         bytes[last] ^= 1;

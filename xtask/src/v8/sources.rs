@@ -1,4 +1,4 @@
-//! Where an archive can come from, and in which order these are asked.
+//! The sources of a V8 archive, and their order.
 
 use std::fmt;
 use std::fs;
@@ -14,23 +14,23 @@ use super::wanted::Wanted;
 use super::{FOLDER_VARIABLE, build};
 use crate::shell;
 
-/// How long a connection to the release site may take to come about, in seconds.
+/// Limit for connecting to the release site, in seconds.
 const CONNECT_SECONDS: &str = "10";
-/// A download slower than this many bytes a second for half a minute is given up.
+/// A download slower than this for 30 seconds is aborted.
 const SLOWEST_BYTES_PER_SECOND: &str = "1000";
 
 /// A source of archives.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Source {
-    /// Its place: it is there already.
+    /// Already installed.
     Place,
-    /// A folder that the user named.
+    /// A folder named by the user.
     Folder(PathBuf),
-    /// The repository's own folder of archives.
+    /// The repository's folder of archives.
     Repository(PathBuf),
-    /// The release site, or the mirror that the user named.
+    /// The release site, or the mirror named by the user.
     Network,
-    /// The crate's own source, compiled here.
+    /// A build of the crate's source.
     Build,
 }
 
@@ -50,16 +50,16 @@ impl fmt::Display for Source {
     }
 }
 
-/// What a source answers. That it holds a damaged archive is an error instead: the user has to know.
+/// A source's answer. A damaged archive is an error instead, so that the user is told.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// V8 is in its place.
+    /// V8 is installed.
     Ready(Summary),
-    /// This source has none, and why.
+    /// The source has no archive, for this reason.
     Absent(String),
 }
 
-/// The order in which sources are asked: the cheaper and the more explicit first.
+/// The order of sources: cheaper and more explicit ones first.
 pub(crate) fn order(folder: Option<PathBuf>, repository: PathBuf) -> Vec<Source> {
     let mut order = vec![Source::Place];
     order.extend(folder.map(Source::Folder));
@@ -67,17 +67,17 @@ pub(crate) fn order(folder: Option<PathBuf>, repository: PathBuf) -> Vec<Source>
     order
 }
 
-/// The folder of archives that comes with the repository.
+/// The repository's folder of archives.
 pub(crate) fn repository(root: &Path) -> PathBuf {
     root.join("third_party/v8")
 }
 
-/// Looks whether the archive is there already. A damaged one counts as absent, and is replaced from the next source.
+/// Checks for an installed archive. A damaged one counts as absent, and the next source replaces it.
 pub(crate) fn from_place(place: &Path) -> Result<Answer> {
     if !place.exists() {
-        return Ok(Answer::Absent("not there yet".into()));
+        return Ok(Answer::Absent("not installed yet".into()));
     }
-    // The build script of every profile and checkout would unpack it anew; once is enough.
+    // The build script of every profile and checkout would unpack it again; once is enough.
     if archive::packing(place)? != Packing::Plain {
         let packed = place.to_path_buf();
         return match place::put(place, &Checksums::default(), |_| Ok(packed)) {
@@ -93,7 +93,7 @@ fn replace(error: &anyhow::Error) -> Answer {
     Answer::Absent(format!("{error:#}"))
 }
 
-/// Takes the archive from the folder that the user named.
+/// Installs the archive from the folder named by the user.
 pub(crate) fn from_folder(folder: &Path, wanted: &Wanted, place: &Path) -> Result<Answer> {
     if !folder.is_dir() {
         bail!(
@@ -105,18 +105,18 @@ pub(crate) fn from_folder(folder: &Path, wanted: &Wanted, place: &Path) -> Resul
         .with_context(|| format!("the archive in {FOLDER_VARIABLE} cannot be used; correct or unset the variable"))
 }
 
-/// Takes the archive from the repository's own folder.
+/// Installs the archive from the repository's folder.
 pub(crate) fn from_repository(folder: &Path, wanted: &Wanted, place: &Path) -> Result<Answer> {
     from_archives(folder, wanted, place)
         .context("the archive in third_party/v8 cannot be used; `git checkout third_party/v8` restores it")
 }
 
-/// Takes the archive from a folder, checked against the folder's `SHA256SUMS` where it has one.
+/// Installs the archive from a folder, verified by the folder's `SHA256SUMS` if there is one.
 fn from_archives(folder: &Path, wanted: &Wanted, place: &Path) -> Result<Answer> {
     let names = wanted.names_in_a_folder();
     let Some(name) = names.iter().find(|name| folder.join(name).is_file()) else {
         return Ok(Answer::Absent(format!(
-            "it holds no archive of {wanted} ({}, .a.xz or .a.gz)",
+            "it has no archive of {wanted} ({}, .a.xz or .a.gz)",
             names[0]
         )));
     };
@@ -129,7 +129,7 @@ fn from_archives(folder: &Path, wanted: &Wanted, place: &Path) -> Result<Answer>
     place::put(place, &checksums, |_| Ok(file)).map(Answer::Ready)
 }
 
-/// Downloads the published archive. That the site cannot be reached is an answer, not an error.
+/// Downloads the published archive. An unreachable site counts as absent, not as an error.
 pub(crate) fn from_network(wanted: &Wanted, place: &Path) -> Result<Answer> {
     let Some(curl) = shell::find("curl") else {
         return Ok(Answer::Absent("`curl` is not installed".into()));
@@ -172,18 +172,18 @@ pub(crate) fn from_network(wanted: &Wanted, place: &Path) -> Result<Answer> {
     }
 }
 
-/// What curl's exit codes mean for someone who wants V8.
+/// The meaning of curl's exit codes for this download.
 fn explain(code: Option<i32>, url: &str) -> String {
     let what = match code {
-        Some(5 | 6) => "its name cannot be resolved",
-        Some(7) => "it cannot be connected to",
-        Some(22) => "it has no such file; RUSTY_V8_MIRROR names a mirror that may",
+        Some(5 | 6) => "its host name cannot be resolved",
+        Some(7) => "it refuses connections",
+        Some(22) => "it has no such file; set RUSTY_V8_MIRROR to a mirror that has it",
         Some(23) => "the download cannot be written; is the disk full?",
-        Some(28) => "it does not answer, or too slowly",
-        Some(35 | 60) => "no secure connection comes about",
-        _ => "the download broke off",
+        Some(28) => "it does not respond, or too slowly",
+        Some(35 | 60) => "the TLS connection failed",
+        _ => "the download was interrupted",
     };
-    format!("{what} ({url}); a folder with the archive can be named by {FOLDER_VARIABLE}")
+    format!("{what} ({url}); {FOLDER_VARIABLE} can name a folder that has the archive")
 }
 
 #[cfg(test)]
@@ -295,7 +295,7 @@ mod tests {
     #[test]
     fn a_site_that_refuses_connections_is_passed_over_and_leaves_nothing() {
         let home = tempfile::tempdir().unwrap();
-        // Port 9 is never listened to on a loopback address of its own.
+        // Nothing listens on port 9 of this loopback address.
         let wanted = wanted("http://127.0.0.9:9");
         let place = wanted.place(home.path());
         let answer = from_network(&wanted, &place).unwrap();

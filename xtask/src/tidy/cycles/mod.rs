@@ -1,8 +1,8 @@
-//! The rule `circle`: no two files of a crate import each other, directly or by way of others.
+//! The rule `cycle`: no two files of a crate import each other, directly or indirectly.
 //!
-//! Files that stand in a circle can only be read together. Parent and child are left aside: what a module imports from
-//! the modules inside it does not count, because it declares and re-exports them. An import counts for the file that
-//! defines the item, not for the one that re-exports it; test code does not count.
+//! Files in a cycle can only be understood together. Imports of a module from its own children do not count, because it
+//! declares and re-exports them. An import counts for the file that defines the item, not for one that re-exports it.
+//! Test code does not count.
 
 mod graph;
 mod source;
@@ -13,7 +13,7 @@ use self::graph::Graph;
 use super::Finding;
 use super::files::File;
 
-/// Files that may stand in a circle; none does. An entry that stands in none is an error.
+/// Files that may be in a cycle. An entry that is in none is an error.
 const ALLOWED: &[&str] = &[];
 
 /// Checks the sources of every crate.
@@ -23,7 +23,7 @@ pub(super) fn check(files: &[File]) -> Vec<Finding> {
 
 fn check_except(files: &[File], allowed: &[&str]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let mut in_circles = BTreeSet::new();
+    let mut in_cycles = BTreeSet::new();
     for (root, files) in crates(files) {
         let graph = match Graph::read(root, &files) {
             Ok(graph) => graph,
@@ -32,16 +32,16 @@ fn check_except(files: &[File], allowed: &[&str]) -> Vec<Finding> {
                 continue;
             }
         };
-        for circle in graph.circles() {
-            in_circles.extend(circle.iter().map(|path| (*path).to_owned()));
-            if !circle.iter().all(|path| allowed.contains(path)) {
-                findings.push(finding(circle[0].to_owned(), message(&graph, &circle)));
+        for cycle in graph.cycles() {
+            in_cycles.extend(cycle.iter().map(|path| (*path).to_owned()));
+            if !cycle.iter().all(|path| allowed.contains(path)) {
+                findings.push(finding(cycle[0].to_owned(), message(&graph, &cycle)));
             }
         }
     }
-    let stale = allowed.iter().filter(|path| !in_circles.contains(**path));
+    let stale = allowed.iter().filter(|path| !in_cycles.contains(**path));
     findings.extend(stale.map(|path| {
-        let message = "stands in no circle any more; remove it from the list of exceptions in xtask";
+        let message = "is in no cycle any more; remove it from the list of exceptions in xtask";
         finding((*path).to_owned(), message.to_owned())
     }));
     findings
@@ -58,21 +58,21 @@ fn crates(files: &[File]) -> BTreeMap<&str, Vec<&File>> {
     crates
 }
 
-/// Names every file of a circle, and a shortest way around with what is imported at each step.
-fn message(graph: &Graph, circle: &[&str]) -> String {
-    let around = graph.shortest(circle);
+/// Names every file of a cycle, and a shortest cycle with the imports at each step.
+fn message(graph: &Graph, cycle: &[&str]) -> String {
+    let around = graph.shortest(cycle);
     let steps = around.iter().zip(around.iter().cycle().skip(1)).map(|(from, to)| {
         let names: Vec<_> = graph.names(from, to).map(|name| format!("`{name}`")).collect();
         format!("{from} imports {} from {to}", names.join(", "))
     });
     let steps = steps.collect::<Vec<_>>().join("; ");
-    if around.len() == circle.len() {
-        format!("files import each other in a circle: {steps}")
+    if around.len() == cycle.len() {
+        format!("files import each other in a cycle: {steps}")
     } else {
         format!(
-            "{} files import each other in circles ({}), for one: {steps}",
-            circle.len(),
-            circle.join(", ")
+            "{} files import each other in cycles ({}), for example: {steps}",
+            cycle.len(),
+            cycle.join(", ")
         )
     }
 }
@@ -81,7 +81,7 @@ fn finding(path: String, message: String) -> Finding {
     Finding {
         path,
         line: 0,
-        rule: "circle",
+        rule: "cycle",
         message,
     }
 }
@@ -114,14 +114,14 @@ mod tests {
         assert_eq!(
             messages(TWO),
             [
-                "a/src/x.rs: files import each other in a circle: a/src/x.rs imports `Y`, `other` from a/src/y.rs; \
+                "a/src/x.rs: files import each other in a cycle: a/src/x.rs imports `Y`, `other` from a/src/y.rs; \
                  a/src/y.rs imports `X` from a/src/x.rs"
             ]
         );
     }
 
     #[test]
-    fn a_larger_circle_shows_its_shortest_part() {
+    fn a_larger_cycle_shows_its_shortest_part() {
         let found = messages(&[
             ("a/src/main.rs", "mod v; mod x; mod y; mod z;"),
             ("a/src/v.rs", "use crate::x::X;"),
@@ -132,14 +132,14 @@ mod tests {
         assert_eq!(
             found,
             [
-                "a/src/x.rs: 3 files import each other in circles (a/src/x.rs, a/src/y.rs, a/src/z.rs), for one: \
+                "a/src/x.rs: 3 files import each other in cycles (a/src/x.rs, a/src/y.rs, a/src/z.rs), for example: \
                  a/src/y.rs imports `Z` from a/src/z.rs; a/src/z.rs imports `Y` from a/src/y.rs"
             ]
         );
     }
 
     #[test]
-    fn one_way_is_no_circle() {
+    fn one_way_is_no_cycle() {
         let files = [
             ("a/src/lib.rs", "mod x; mod y; pub use x::X;"),
             ("a/src/x.rs", "use crate::y::Y; pub struct X;"),
@@ -160,9 +160,9 @@ mod tests {
         assert!(messages(&files).is_empty());
     }
 
-    // The folder `room` and `x` import each other, by way of a child that uses its parent.
+    // The folder `room` and `x` import each other, through a child that uses its parent.
     #[test]
-    fn a_circle_by_way_of_a_parent_is_found() {
+    fn a_cycle_by_way_of_a_parent_is_found() {
         let found = messages(&[
             ("a/src/lib.rs", "mod room; mod x;"),
             ("a/src/room/mod.rs", "pub mod y; use crate::x::X; pub struct Room;"),
@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(found.len(), 1, "{found:?}");
     }
 
-    // `x` imports from its parent what its sibling defines.
+    // `x` imports an item of its sibling from their parent.
     #[test]
     fn a_reexport_counts_for_the_file_that_defines_it() {
         let found = messages(&[
@@ -214,12 +214,12 @@ mod tests {
     }
 
     #[test]
-    fn an_exception_covers_a_whole_circle_and_must_be_needed() {
+    fn an_exception_covers_a_whole_cycle_and_must_be_needed() {
         assert!(except(TWO, &["a/src/x.rs", "a/src/y.rs"]).is_empty());
         assert_eq!(except(TWO, &["a/src/x.rs"]).len(), 1);
         assert_eq!(
             except(&TWO[..2], &["a/src/x.rs"]),
-            ["a/src/x.rs: stands in no circle any more; remove it from the list of exceptions in xtask"]
+            ["a/src/x.rs: is in no cycle any more; remove it from the list of exceptions in xtask"]
         );
     }
 }

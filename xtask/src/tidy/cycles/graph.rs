@@ -1,36 +1,36 @@
-//! Which file of a crate imports what from which other.
+//! The imports between the files of a crate.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::super::files::File;
 use super::source::{Module, ModulePath, Source};
 
-/// How many re-exports are followed for a name; two globs can name each other.
+/// Maximum number of re-exports followed for a name; two globs can refer to each other.
 const REEXPORTS_MAX: usize = 8;
 
-/// The files of a crate and the imports between them, but for those of a module from what is inside it.
+/// The files of a crate and the imports between them, except imports of a module from its own children.
 pub(super) struct Graph {
-    /// By the importing file, then by the file that defines: the names imported.
+    /// The imported names, by importing file, then by defining file.
     imports: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
 }
 
 /// The modules of a crate.
 struct Modules<'a> {
-    /// Each with the path of its file.
+    /// Each module with its file and contents.
     all: BTreeMap<ModulePath, (&'a str, Module)>,
-    /// The module that a file is, as opposed to those inline in it.
+    /// The module of each file, without the inline ones.
     of_files: BTreeMap<&'a str, ModulePath>,
 }
 
-/// Where a path leads.
+/// The target of a path.
 enum Target<'a> {
     Module(ModulePath),
-    /// An item, by the path of the module that defines it and its name.
+    /// An item: its name, and the path of the defining module.
     Item(&'a ModulePath, String),
 }
 
 impl Graph {
-    /// Reads the files of the crate in the folder `root`; an error comes with its file's path.
+    /// Reads the files of the crate in the folder `root`. An error comes with the file's path.
     pub(super) fn read(root: &str, files: &[&File]) -> Result<Self, (String, syn::Error)> {
         let (mut all, mut of_files) = (BTreeMap::new(), BTreeMap::new());
         let mut for_tests = Vec::new();
@@ -48,25 +48,25 @@ impl Graph {
         Ok(Modules { all, of_files }.graph())
     }
 
-    /// The groups of files that reach each other, each sorted.
-    pub(super) fn circles(&self) -> Vec<Vec<&str>> {
-        let mut circles = BTreeSet::new();
+    /// The groups of files that can reach each other, each sorted.
+    pub(super) fn cycles(&self) -> Vec<Vec<&str>> {
+        let mut cycles = BTreeSet::new();
         for file in self.imports.keys() {
-            let circle: Vec<_> = self
+            let cycle: Vec<_> = self
                 .reachable(file)
                 .into_iter()
                 .filter(|other| self.reachable(other).contains(file.as_str()))
                 .collect();
-            if !circle.is_empty() {
-                circles.insert(circle);
+            if !cycle.is_empty() {
+                cycles.insert(cycle);
             }
         }
-        circles.into_iter().collect()
+        cycles.into_iter().collect()
     }
 
-    /// A shortest way around among the files of a circle.
-    pub(super) fn shortest<'a>(&'a self, circle: &[&'a str]) -> Vec<&'a str> {
-        let ways = circle.iter().filter_map(|file| self.around(file));
+    /// A shortest cycle among the files of a group.
+    pub(super) fn shortest<'a>(&'a self, cycle: &[&'a str]) -> Vec<&'a str> {
+        let ways = cycle.iter().filter_map(|file| self.around(file));
         ways.min_by_key(Vec::len).unwrap_or_default()
     }
 
@@ -81,7 +81,7 @@ impl Graph {
         targets.flat_map(|targets| targets.keys().map(String::as_str))
     }
 
-    /// The files that `file` imports from, directly or not; itself only if it stands in a circle.
+    /// The files that `file` imports from, directly or indirectly. Contains `file` only if it is part of a cycle.
     fn reachable(&self, file: &str) -> BTreeSet<&str> {
         let mut reached = BTreeSet::new();
         let mut next: Vec<_> = self.targets(file).collect();
@@ -93,7 +93,7 @@ impl Graph {
         reached
     }
 
-    /// The shortest way from a file back to itself, without the return.
+    /// A shortest path from a file back to itself, without the last step.
     fn around<'a>(&'a self, start: &'a str) -> Option<Vec<&'a str>> {
         let mut seen = BTreeSet::new();
         let mut ways = VecDeque::from([vec![start]]);
@@ -129,7 +129,7 @@ impl Modules<'_> {
         Graph { imports }
     }
 
-    /// Follows a path that stands in the module `from`. Paths into other crates lead nowhere.
+    /// Resolves a path used in the module `from`. Paths into other crates resolve to nothing.
     fn resolve(&self, from: &ModulePath, path: &[String], depth: usize) -> Option<Target<'_>> {
         if depth > REEXPORTS_MAX {
             return None;
@@ -147,7 +147,7 @@ impl Modules<'_> {
                     Target::Module(module[..module.len().checked_sub(1)?].to_vec())
                 }
                 Target::Module(module) => match self.member(&module, name, depth) {
-                    // Named as it is imported, wherever it is defined.
+                    // Recorded under the imported name.
                     Some(Target::Item(module, _)) => Target::Item(module, name.clone()),
                     Some(target) => target,
                     // Defined by a macro.
@@ -160,7 +160,7 @@ impl Modules<'_> {
         Some(target)
     }
 
-    /// What a name means in a module.
+    /// Resolves a name in a module.
     fn member(&self, module: &ModulePath, name: &str, depth: usize) -> Option<Target<'_>> {
         let child: Vec<_> = module.iter().cloned().chain([name.to_owned()]).collect();
         if self.all.contains_key(&child) {
@@ -171,7 +171,7 @@ impl Modules<'_> {
             return Some(Target::Item(path, name.to_owned()));
         }
         if let Some(import) = content.imports.get(name) {
-            // `use a::b as b` beside an external crate `a`; a name does not lead to itself.
+            // `use a::b as b` next to an external crate `a`: a name does not resolve to itself.
             return if import.len() == 1 && import[0] == name {
                 None
             } else {
@@ -187,7 +187,7 @@ impl Modules<'_> {
     }
 }
 
-/// The module that a file holds, if it belongs to the crate's library, or to its program where it has no library.
+/// The module that a file defines, if it belongs to the crate's library, or to its program if there is no library.
 fn module_path(root: &str, path: &str, files: &[&File]) -> Option<ModulePath> {
     let library = format!("{root}/src/lib.rs");
     let inner = path.strip_prefix(root)?.strip_prefix("/src/")?.strip_suffix(".rs")?;

@@ -1,4 +1,4 @@
-//! What a source file defines and imports, module by module.
+//! The definitions and imports of a source file, by module.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,32 +6,32 @@ use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 use syn::{Attribute, Ident, ImplItemFn, Item, ItemMod, ItemUse, Macro, Meta, UseTree};
 
-/// A module's path below its crate's root, which is empty.
+/// A module's path from its crate's root, which is empty.
 pub(super) type ModulePath = Vec<String>;
 
-/// What is known of a module.
+/// The contents of a module.
 #[derive(Default)]
 pub(super) struct Module {
-    /// The names of items that it defines.
+    /// Names of the items it defines.
     pub(super) items: BTreeSet<String>,
-    /// The paths that `use` declarations bring into its scope, by the name each has there.
+    /// Paths that `use` declarations import, by the name in scope.
     pub(super) imports: BTreeMap<String, Vec<String>>,
-    /// The paths whose contents `use …::*` brings into scope.
+    /// Paths imported by `use …::*`.
     pub(super) globs: Vec<Vec<String>>,
-    /// Every path that its code names, those of `use` declarations among them.
+    /// Every path in its code, including those of `use` declarations.
     pub(super) paths: BTreeSet<Vec<String>>,
 }
 
-/// The modules of a file: its own and those inline.
+/// The modules of a file, including inline ones.
 pub(super) struct Source {
-    /// Each module that the file holds.
+    /// The modules, by path.
     pub(super) modules: BTreeMap<ModulePath, Module>,
-    /// Modules in files of their own that are declared for tests only.
+    /// Declared modules in other files that are compiled for tests only.
     pub(super) for_tests: Vec<ModulePath>,
 }
 
 impl Source {
-    /// Reads the file that holds the module `path`.
+    /// Parses the file of the module `path`.
     pub(super) fn parse(path: ModulePath, text: &str) -> syn::Result<Self> {
         let mut reader = Reader {
             modules: BTreeMap::from([(path.clone(), Module::default())]),
@@ -80,7 +80,7 @@ impl Reader {
         }
     }
 
-    /// Imports `name` of `path` under another name; `a::{self}` is `a`.
+    /// Imports `name` of `path` under another name; `a::{self}` means `a`.
     fn import_as(&mut self, name: &Ident, scope_name: &Ident, mut path: Vec<String>) {
         let mut scope_name = scope_name.to_string();
         if name == "self" {
@@ -92,7 +92,7 @@ impl Reader {
         self.module().imports.insert(scope_name, path);
     }
 
-    /// Macros take any tokens: everything that looks like a path is taken for one.
+    /// Collects paths from a macro's tokens: everything that looks like a path counts as one.
     fn tokens(&mut self, tokens: TokenStream) {
         let mut path = Vec::new();
         let mut colons = 0;
@@ -179,7 +179,7 @@ fn child(path: &ModulePath, name: &Ident) -> ModulePath {
     path
 }
 
-/// An item's attributes, and the name that it defines.
+/// An item's attributes, and the name it defines.
 fn described(item: &Item) -> (&[Attribute], Option<&Ident>) {
     match item {
         Item::Const(item) => (&item.attrs, Some(&item.ident)),
@@ -199,7 +199,7 @@ fn described(item: &Item) -> (&[Attribute], Option<&Ident>) {
     }
 }
 
-/// Whether this is `#[cfg(test)]` or `#[cfg(all(test, …))]`.
+/// Returns true for `#[cfg(test)]` and `#[cfg(all(test, …))]`.
 fn is_for_tests(attribute: &Attribute) -> bool {
     let Meta::List(list) = &attribute.meta else {
         return false;
