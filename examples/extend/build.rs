@@ -1,4 +1,4 @@
-//! Makes the snapshot: Isopod's extensions but for one, and the stock exchange.
+//! Creates the snapshot: Isopod's extensions except one, and the `stock` extension.
 
 #[path = "src/stock.rs"]
 mod stock;

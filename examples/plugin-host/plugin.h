@@ -1,7 +1,7 @@
-/* What the host of this example, a video system, asks of a plugin. A plugin is a shared library with these functions.
+/* The interface between this example's host, a video system, and a plugin: a shared library with these functions.
  *
- * The hooks return at once and may be called on any thread. What a plugin finds, it tells by the functions it is given
- * when it is loaded; these are called on threads of the plugin's, and none is called after `plugin_unload` has returned. */
+ * The hooks return immediately and may be called on any thread. The plugin reports results through the functions passed to
+ * `plugin_load`. It calls them on its own threads, and never after `plugin_unload` has returned. */
 
 #ifndef PLUGIN_H
 #define PLUGIN_H
@@ -22,26 +22,26 @@ typedef enum plugin_answer {
 
 typedef struct plugin_host {
   void *data;
-  /* What was found in a frame, as JSON; `frame` counts the monitor's frames from 1. */
+  /* A result for a frame, as JSON; `frame` counts the monitor's frames from 1. */
   void (*found)(void *data, const char *monitor, uint64_t frame, const char *json);
-  /* What went wrong; `monitor` is "" where it concerns none. */
+  /* An error; `monitor` is "" if it concerns no particular monitor. */
   void (*failed)(void *data, const char *monitor, const char *text);
 } plugin_host;
 
-/* Starts the plugin and waits until it is ready. NULL if it cannot start; `error` then says why. */
+/* Starts the plugin and waits until it is ready. Returns NULL if it cannot start, with the reason in `error`. */
 plugin *plugin_load(const char *config_json, const plugin_host *host, char *error, size_t error_size);
 
-/* Starts the work for a monitor. */
+/* Starts processing a monitor's frames. */
 plugin_answer plugin_on_start(plugin *plugin, const char *monitor);
 
-/* A frame: width times height bytes, one for the brightness of each pixel. They are copied. */
+/* Submits a frame: width times height bytes, the brightness of each pixel. They are copied. */
 plugin_answer plugin_on_frame(plugin *plugin, const char *monitor, uint32_t width, uint32_t height,
                               const uint8_t *pixels, size_t pixels_size);
 
-/* Ends the work for a monitor; frames that wait are forgotten. */
+/* Stops processing a monitor's frames; waiting frames are dropped. */
 plugin_answer plugin_on_stop(plugin *plugin, const char *monitor);
 
-/* Ends all work, joins the plugin's threads and frees it. Not from a function that the plugin calls: it would wait for itself. */
+/* Stops all processing, joins the plugin's threads and frees it. Must not be called from a plugin_host function: it would deadlock. */
 void plugin_unload(plugin *plugin);
 
 #endif

@@ -1,4 +1,4 @@
-// Bodies that never are in memory as a whole.
+// Bodies that are never in memory as a whole.
 
 const MEGABYTE = 1_000_000;
 
@@ -9,7 +9,7 @@ export default {
       case "/download":
         return new Response(megabytes(Number(url.searchParams.get("mb") ?? 100)));
       case "/echo":
-        // What comes in goes out. The bytes do not even pass through JavaScript.
+        // Echoes the body; its bytes do not pass through JavaScript.
         return new Response(request.body);
       case "/upper":
         return new Response(request.body?.pipeThrough(upper()));
@@ -21,7 +21,7 @@ export default {
   },
 };
 
-/** `pull` is called when the client has taken what was there: a slow client makes a slow producer, not a full memory. */
+/** `pull` is called when the client has read the previous chunk, so a slow client slows the producer down. */
 function megabytes(number) {
   const chunk = new Uint8Array(MEGABYTE).fill("x".charCodeAt(0));
   let left = number;

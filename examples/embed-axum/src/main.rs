@@ -1,7 +1,7 @@
-//! An axum program that has some of its routes answered by JavaScript.
+//! An axum program in which JavaScript answers some of the routes.
 //!
-//! The program is an ordinary one: its own runtime, its own routes, its own state. The pool is one more thing in that
-//! state, with threads of its own; a request crosses to a worker and its response comes back, streamed both ways.
+//! The program has its own runtime, routes and state. The pool is part of that state and has its own threads. Request
+//! and response bodies are streamed between axum and the worker.
 
 use std::error::Error;
 use std::time::Duration;
@@ -14,19 +14,19 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use isopod::{Failure, Meta, Options, Outcome, Pool, RequestUrl, Script};
 
-/// How long requests may take to finish once the program was told to stop.
+/// Time for requests to finish after the program is told to stop.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let pool = Pool::builder().threads(2).build()?;
-    // The script is part of the program here; `.file("path")` reads it, and what it imports, from disk.
+    // The script is compiled into the program; `.file("path")` would read it and its imports from disk.
     let script = Script::builder("shop")
         .source(include_str!("shop.js"))
         .text("CURRENCY", "EUR")
         .build()?;
     pool.deploy("shop", script, &Options::default())?;
-    // A script that cannot start is better found now than by the first customer.
+    // Fail at startup if the script cannot start, not at the first request.
     pool.warm("shop").await?;
 
     let app = Router::new()
@@ -50,9 +50,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Hands a request to the script, as it is.
+/// Passes a request to the script unchanged.
 async fn shop(State(pool): State<Pool>, mut request: Request) -> Response {
-    // Scripts see an absolute `request.url`; what comes over HTTP/1.1 is a path and a Host header.
+    // Scripts see an absolute `request.url`; an HTTP/1.1 request has a path and a Host header.
     let host = request
         .headers()
         .get(header::HOST)
@@ -69,7 +69,7 @@ async fn shop(State(pool): State<Pool>, mut request: Request) -> Response {
     }
 }
 
-/// Why an event has no response is a closed list, and what that means over HTTP is this program's to say.
+/// The program chooses the status code for each outcome.
 const fn status(failure: &Failure) -> StatusCode {
     match failure.outcome {
         Outcome::ExceededCpu | Outcome::ExceededWall => StatusCode::GATEWAY_TIMEOUT,
@@ -96,7 +96,7 @@ async fn asked_to_stop() {
     let terminated = async {
         match signal(SignalKind::terminate()) {
             Ok(mut signal) => drop(signal.recv().await),
-            // Ctrl-C is still there.
+            // Without SIGTERM, Ctrl-C still works.
             Err(_) => std::future::pending().await,
         }
     };

@@ -1,4 +1,4 @@
-// The part of the program that changes every week.
+// The part of the program that changes often.
 
 const prices = { tea: 3.5, coffee: 4.2 };
 

@@ -1,6 +1,6 @@
-//! A program without an async runtime that calls JavaScript functions, from several threads at once.
+//! A program without an async runtime that calls JavaScript functions from several threads at once.
 //!
-//! It reads orders from standard input, one a line (`tea 3`), and prints what the rules in `rules.js` make of them.
+//! It reads orders from standard input, one per line (`tea 3`), and prints what the rules in `rules.js` decide.
 
 use std::error::Error;
 use std::io::BufRead;
@@ -10,7 +10,7 @@ use futures::executor::block_on;
 use isopod::{Failure, Limits, Options, Outcome, Pool, Script};
 use serde::{Deserialize, Serialize};
 
-/// What goes to JavaScript and what comes back: anything serde knows.
+/// An argument of the JavaScript function: any type that serde can serialize.
 #[derive(Clone, Serialize)]
 struct Order {
     item: String,
@@ -33,11 +33,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let pool = Pool::builder().threads(2).build()?;
     let script = Script::builder("rules")
         .source(include_str!("rules.js"))
-        // Rules are written by others: one that never ends must not end the program.
+        // Other people write the rules; an endless one must not hang the program.
         .limits(Limits::default().cpu(Duration::from_millis(200)))
         .build()?;
     pool.deploy("rules", script, &Options::default())?;
-    // Any executor will do, this smallest one included; without this line the first call would wait for the start.
+    // Any executor works. Without this line, the first call would wait for a worker to start.
     block_on(pool.warm("rules"))?;
 
     let lines = std::thread::scope(|scope| {
@@ -54,15 +54,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("{} {}: {}", order.number, order.item, line?);
     }
 
-    // Without it the pool would end by itself when its last handle is dropped, but nobody would know how.
+    // Optional: dropping the last handle also ends the pool, but without a report.
     let report = pool.shutdown_blocking(Duration::from_secs(5));
     eprintln!("{} threads joined, {} events cut", report.threads_joined, report.cut);
     Ok(())
 }
 
 fn decide(pool: &Pool, order: &Order) -> String {
-    // The arguments are a tuple, a slice or a vector; a tuple of one has its comma. They go to another thread, so they are
-    // owned.
+    // Arguments are a tuple, slice or vector; a one-element tuple needs its comma. They move to another thread, so they
+    // are owned.
     match block_on(pool.call::<_, Decision>("rules", "decide", (order.clone(),))) {
         Ok(Decision { accepted: true, reason }) => format!("accepted, {reason}"),
         Ok(Decision {

@@ -1,4 +1,4 @@
-// Which orders are accepted. `decide` may be async; the caller waits either way.
+// Decides which orders are accepted. `decide` may be async; the caller waits in either case.
 
 const stock = { tea: 10, coffee: 2 };
 

@@ -1,6 +1,6 @@
-//! A pool whose workers have more than Isopod's, and less.
+//! A pool whose workers have an additional extension, and lack some of the usual APIs.
 
-// The build script uses another part of it.
+// The build script uses the rest of the module.
 mod stock;
 
 use std::error::Error;

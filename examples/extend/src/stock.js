@@ -1,4 +1,4 @@
-// What scripts see of the ops: `env.STOCK`.
+// The JavaScript side of the ops: `env.STOCK`.
 (function () {
 const { op_stock_count, op_stock_take } = __bootstrap.core.ops;
 
@@ -15,7 +15,7 @@ class Stock {
   }
 }
 
-// Called for each binding of this kind: its name in `env`, and the options that the host gave it.
+// Called for each binding of this kind, with its name in `env` and the options set by the host.
 const make = (_name, options) => new Stock(options.shop);
 
 return { make };

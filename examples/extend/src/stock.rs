@@ -1,14 +1,14 @@
-//! An extension: two ops, and the script that makes a binding of them. Shared by the program and its build script.
+//! An extension: two ops, and the script that creates a binding from them. Used by the program and its build script.
 
 use std::collections::BTreeMap;
 
 use deno_core::{Extension, OpState, op2};
 
-/// What the ops work on; each worker has its own.
+/// The state of the ops, one per worker.
 #[derive(Default)]
 pub(crate) struct Shelves(pub(crate) BTreeMap<String, u32>);
 
-/// Why something cannot be taken. Each variant says which JavaScript class it is.
+/// An error of the ops. Each variant names its JavaScript class.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
 pub(crate) enum StockError {
     #[class(range)]
@@ -37,7 +37,7 @@ deno_core::extension!(
     lazy_loaded_js = [dir "src", "stock.js"],
 );
 
-/// What the snapshot is made of: all of Isopod's but SQL, which no script here is to have, and ours.
+/// The extensions in the snapshot: all of Isopod's except SQL, and `stock`.
 pub(crate) fn extensions() -> Vec<Extension> {
     let mut extensions = isopod::extend::extensions();
     extensions.retain(|extension| extension.name != "isopod_sql");

@@ -1,4 +1,4 @@
-// A Hono app as its documentation has it: nothing in it knows of Isopod.
+// A Hono app as in Hono's documentation; nothing in it is specific to Isopod.
 
 import { Hono } from "hono";
 import { env, getRuntimeKey } from "hono/adapter";
@@ -26,7 +26,7 @@ app.get("/books/:id", (c) => {
   return c.json(book);
 });
 
-// Checks what was sent, and gives it back: what an API does all day.
+// Validates the input and returns it, as most APIs do.
 app.post("/echo", async (c) => {
   const { title, year } = await c.req.json();
   if (typeof title !== "string" || !Number.isInteger(year)) {

@@ -1,4 +1,4 @@
-// One attack each. What is thrown or returned is what the attacker gets to see.
+// One attack per function. The attacker sees what is thrown or returned.
 
 const nameOf = (attack) => {
   try {

@@ -1,22 +1,22 @@
-//! The attacks: what each is, and how it has to end.
+//! The attacks, and how each has to end.
 
 use std::time::Duration;
 
 use isopod::{Limits, Outcome};
 
-/// One of the functions of `attacks.js`, or a script that does not get as far as having functions.
+/// An attack: a function of `attacks.js`, or a script that fails before it has functions.
 pub(crate) struct Attack {
     pub(crate) name: &'static str,
     pub(crate) what: &'static str,
     pub(crate) ends: Ends,
 }
 
-/// How an attack ends for the attacker.
+/// The end of an attack, as the attacker sees it.
 #[derive(Clone, Copy)]
 pub(crate) enum Ends {
-    /// It is ended.
+    /// The event ends with this outcome.
     As(Outcome),
-    /// The script itself gets an error, and lives on.
+    /// The script catches an error of this class and continues.
     Answering(&'static str),
 }
 
@@ -24,7 +24,7 @@ const fn attack(name: &'static str, what: &'static str, ends: Ends) -> Attack {
     Attack { name, what, ends }
 }
 
-/// All of them.
+/// All attacks.
 pub(crate) const ATTACKS: [Attack; 16] = [
     attack(
         "top_level",
@@ -89,8 +89,8 @@ impl Attack {
         }
     }
 
-    /// Short ones, so that much can be seen in little time. What is not there to burn time has enough of it: it is to
-    /// end by something else.
+    /// Short limits, so that attacks end quickly. Attacks that do not aim at the CPU get plenty of CPU time, because
+    /// another limit has to end them.
     pub(crate) fn limits(&self) -> Limits {
         let burns = matches!(self.ends, Ends::As(Outcome::ExceededCpu));
         Limits::default()

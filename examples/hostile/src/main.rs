@@ -1,5 +1,6 @@
-//! Sixteen attackers and one good worker, all in one pool: a line a second says how the good one fares, a table at the end
-//! how the attacks ended. `--seconds N` says how long; the exit code says whether everything was as it has to be.
+//! Sixteen attackers and one good worker in one pool. Prints a line per second with the good worker's latency, then a
+//! table of how the attacks ended. `--seconds N` sets the duration. The exit code is 0 if every attack ended as it has
+//! to.
 
 mod attacks;
 
@@ -15,30 +16,30 @@ use isopod::{Failure, Options, Pool, Script};
 
 use attacks::{ATTACKS, Attack, Ends};
 
-/// How long the good worker's callers wait between calls, and an attacker between attacks.
+/// Pause of the good worker's callers between calls, and of an attacker between attacks.
 const CALL_EVERY: Duration = Duration::from_millis(5);
 const ATTACK_EVERY: Duration = Duration::from_secs(1);
 
-/// What was seen.
+/// The results so far.
 #[derive(Default)]
 struct Seen {
-    /// Of the second that passes.
+    /// Latencies in the current second.
     times: Vec<Duration>,
     answered: u64,
     failed: Vec<String>,
-    /// By attack, and then by how it ended.
+    /// Number of endings by attack and kind.
     ended: BTreeMap<&'static str, BTreeMap<String, u64>>,
 }
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let seconds = seconds()?;
-    // Each worker has a thread of its own, so that nothing is seen but what they do to each other.
+    // One thread per worker, so that the results show only how workers affect each other.
     let pool = Pool::builder().threads(ATTACKS.len() + 1).build()?;
     deploy(&pool)?;
     let (seen, over) = (Mutex::default(), AtomicBool::new(false));
     thread::scope(|scope| {
         scope.spawn(|| be_good(&pool, &seen, &over));
-        // A second alone, to compare with.
+        // One second without attacks, for comparison.
         report(1, &seen, "alone");
         for attack in &ATTACKS {
             let (pool, seen, over) = (&pool, &seen, &over);
@@ -87,7 +88,7 @@ fn deploy(pool: &Pool) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Calls the good worker again and again. It counts, so that an answer which is not the next number is a wrong one.
+/// Calls the good worker repeatedly. It counts its calls, so that a lost or repeated answer is noticed.
 fn be_good(pool: &Pool, seen: &Mutex<Seen>, over: &AtomicBool) {
     let mut last = 0;
     while !over.load(Ordering::SeqCst) {
@@ -107,7 +108,7 @@ fn be_good(pool: &Pool, seen: &Mutex<Seen>, over: &AtomicBool) {
     }
 }
 
-/// Attacks again and again.
+/// Attacks repeatedly.
 fn repeat(attack: &Attack, pool: &Pool, seen: &Mutex<Seen>, over: &AtomicBool) {
     while !over.load(Ordering::SeqCst) {
         let ended = pool.call_blocking::<_, String>(attack.name, attack.name, ());
@@ -130,7 +131,7 @@ fn told(ended: &Result<String, Failure>) -> String {
     }
 }
 
-/// A line a second.
+/// Prints a line about the last second.
 fn report(seconds: u64, seen: &Mutex<Seen>, when: &str) {
     for _ in 0..seconds {
         thread::sleep(Duration::from_secs(1));
@@ -149,7 +150,7 @@ fn report(seconds: u64, seen: &Mutex<Seen>, when: &str) {
     }
 }
 
-/// How the attacks ended. Whether all did as they have to.
+/// Prints how the attacks ended. Returns true if all ended as they have to.
 fn table(seen: &Seen) -> bool {
     println!();
     let mut well = true;

@@ -1,4 +1,4 @@
-//! The door: a line with a name comes in over TCP, a greeting goes out.
+//! The module `door`: reads a line with a name over TCP, and answers with a greeting.
 
 use std::sync::Arc;
 
@@ -11,9 +11,9 @@ use tokio::sync::Semaphore;
 
 use crate::visits::Visits;
 
-/// How many may be in at a time; the next one waits outside.
+/// Maximum number of guests at a time; further ones wait in the listener's backlog.
 const GUESTS_MAX: usize = 64;
-/// The longest line that is read.
+/// Maximum length of a line.
 const LINE_LEN_MAX: u64 = 1024;
 
 #[derive(Deserialize)]
@@ -22,7 +22,7 @@ struct Config {
     listen: String,
 }
 
-/// Bound when it starts, open from when everybody is ready until the drain.
+/// Binds its port in `start`; accepts connections from `ready` until `drain`.
 #[derive(Default)]
 pub(crate) struct Door {
     listener: Option<TcpListener>,
@@ -56,7 +56,7 @@ impl Module for Door {
         eprintln!("listening on {}", listener.local_addr()?);
         let open = ctx.token().child_token();
         let (ctx, until) = (ctx.clone(), open.clone());
-        // The task's context is the module's: whoever is in still has a moment when the door is closed.
+        // The task has the module's context, so guests that are being greeted may finish during the drain.
         ctx.clone().spawn(async move {
             let accepted = until.run_until_cancelled(accept(&listener, &ctx, keeper)).await;
             accepted.unwrap_or(Ok(()))
@@ -88,7 +88,7 @@ async fn accept(listener: &TcpListener, ctx: &Context, keeper: Keeper) -> PhaseR
         ctx.service(async move {
             let _place = place;
             if let Err(error) = keeper.receive(stream).await {
-                // One guest's trouble, not the module's.
+                // One guest's error is not the module's.
                 tracing::warn!(%error, "a guest was not greeted");
             }
             Ok(())

@@ -1,5 +1,5 @@
-//! A program of three modules: one with a database, one with a pool of JavaScript workers, and a door that lets people in
-//! and needs both. The host brings them up in the right order and down in the reverse one.
+//! A program of three modules: one with a database, one with a pool of JavaScript workers, and one that accepts TCP
+//! connections and needs both. The host starts them in dependency order and stops them in reverse.
 
 mod door;
 mod visits;
@@ -31,7 +31,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         .build()?;
 
     let report = Host::builder()
-        // The order in which they are added does not matter: the door says that it comes after the others.
+        // The order here does not matter: `door` declares what it depends on.
         .module(door::Door::default())
         .module(visits::VisitsModule)
         .module(PoolModule::new("pool", || Pool::builder().threads(1).build()).script(

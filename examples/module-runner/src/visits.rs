@@ -1,14 +1,14 @@
-//! How often everybody was here: a module with a database, and a client for the others.
+//! The module `visits`: counts visits in a database, and publishes a client for other modules.
 
 use std::sync::Arc;
 
 use isopod::host::{BoxError, Context, Module, PhaseResult, async_trait};
 use sqlx::SqlitePool;
 
-/// What other modules look up in the hub. They know this, and nothing of databases.
+/// The client that other modules look up in the hub. It does not expose the database.
 #[async_trait]
 pub(crate) trait Visits: Send + Sync {
-    /// Somebody is here; gives how often that was so by now.
+    /// Counts a visit and returns the number of visits so far.
     async fn count(&self, name: &str) -> Result<i64, BoxError>;
 }
 
@@ -32,7 +32,7 @@ impl Module for VisitsModule {
     }
 
     async fn build(&mut self, ctx: &Context) -> PhaseResult {
-        // Nothing is opened yet: databases connect when they are first used.
+        // Opens no connection: databases connect on first use.
         let database = ctx.db()?.sqlite()?.clone();
         ctx.hub().register::<dyn Visits>(Arc::new(InSqlite(database)))?;
         Ok(())

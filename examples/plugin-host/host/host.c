@@ -1,5 +1,5 @@
-/* The host: a video system in small, without an async runtime. It loads a detector plugin, hands it the frames of three
- * monitors from three threads, and unloads it; twice.
+/* The host: a small video system without an async runtime. It loads a detector plugin, passes it frames of three monitors
+ * from three threads, and unloads it; twice.
  *
  *     host PLUGIN.so CONFIGURATION
  */
@@ -26,7 +26,7 @@ typedef struct {
   void (*unload)(plugin *);
 } functions;
 
-/* One monitor, and what the plugin has told of it. */
+/* A monitor, and the plugin's results for it. */
 typedef struct {
   const char *name;
   int step;        /* pixels that a thing in its picture moves from frame to frame */
@@ -53,7 +53,7 @@ static void die(const char *what) {
   exit(1);
 }
 
-/* How many threads this process has. */
+/* The number of threads of this process. */
 static int threads(void) {
   DIR *tasks = opendir("/proc/self/task");
   if (tasks == NULL) die("there is no /proc");
@@ -68,8 +68,8 @@ static void wait_a_little(void) {
   nanosleep(&pause, NULL);
 }
 
-/* A thread that was joined may be in the system's list for a moment yet: their number, once it has not changed for a
- * quarter of a second. */
+/* A joined thread may remain in the system's list for a moment. Returns the number once it has been stable for a quarter
+ * of a second. */
 static int threads_settled(void) {
   int count = threads();
   for (int same = 0; same < 50; same++) {
@@ -91,7 +91,7 @@ static void note(host *host, const char *name, const char *text) {
   pthread_mutex_unlock(&host->lock);
 }
 
-/* Told by the plugin, on its threads. */
+/* Called by the plugin on its threads. */
 static void found(void *data, const char *monitor, uint64_t frame, const char *json) {
   char text[200];
   snprintf(text, sizeof text, "frame %d: %s", (int)frame, json);
@@ -109,7 +109,7 @@ static void draw(uint8_t *pixels, int left) {
     for (int x = left; x < left + 4; x++) pixels[y * WIDTH + x] = 200;
 }
 
-/* The thread of a monitor: the hooks return at once, so it would go on with the next picture. */
+/* The thread of a monitor. The hooks return immediately, so it never falls behind. */
 static void *film(void *argument) {
   job *job = argument;
   host *host = job->host;
@@ -140,7 +140,7 @@ static void *function(void *library, const char *name) {
   return found;
 }
 
-/* Loads the plugin, films, unloads it. */
+/* Loads the plugin, submits frames, unloads it. */
 static void session(const char *path, const char *config, bool print) {
   void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   if (library == NULL) die(dlerror());
@@ -155,7 +155,7 @@ static void session(const char *path, const char *config, bool print) {
   plugin_host told = {&host, found, failed};
   char error[400] = "";
 
-  /* A configuration that does not fit is an error, and the host lives. */
+  /* An invalid configuration is an error, and the host continues. */
   if (host.plugin_functions.load("{\"modle\": 1}", &told, error, sizeof error) != NULL) die("it loaded");
   if (print) printf("refused: %s\n", error);
 
@@ -178,7 +178,7 @@ int main(int argc, char **argv) {
   if (argc != 3) die("usage: host PLUGIN.so CONFIGURATION");
   int before = threads();
   session(argv[1], argv[2], true);
-  /* V8's threads and the one that makes worker threads stay: once in a process. */
+  /* V8's threads and the spawner thread remain, once per process. */
   int after = threads_settled();
   session(argv[1], argv[2], false);
   printf("threads: %d before, the second time added %d\n", before, threads_settled() - after);

@@ -1,5 +1,5 @@
-//! A hundred workers over eight threads, all at once, and as many tasks in Rust: each uses the HTTP client of the thread it
-//! is on, and leaves something behind. Nothing of one reaches another, and no connection dies with a worker.
+//! A hundred workers over eight threads at once, then as many Rust tasks. Each uses the HTTP client of its thread and
+//! leaves something running. Nothing passes from one to another, and connections outlive workers.
 //!
 //! The log on standard error says which thread built which client.
 
@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let also_wrong = natives(&pool, address, &gone);
     println!("{WORKERS} requests of tasks in Rust, {} failed", also_wrong.len());
     for error in wrong.iter().chain(&also_wrong) {
-        // Here stands "runtime dropped the dispatch task" where a client is used by more than one runtime.
+        // A client used on more than one runtime fails here with "runtime dropped the dispatch task".
         eprintln!("failed: {error}");
     }
 
@@ -62,7 +62,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Each script is a worker of its own, fresh for each request.
+/// Deploys the scripts. Each request runs in a fresh worker.
 fn deploy(pool: &Pool, address: SocketAddr) -> Result<(), Box<dyn Error>> {
     let policy = NetPolicy::default().allow_private(true);
     let fetch = FetchConfig::default().policy(Arc::new(policy));
@@ -84,7 +84,7 @@ fn deploy(pool: &Pool, address: SocketAddr) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// All scripts fetch at once, each on whichever thread is free. Gives what went wrong.
+/// Lets all scripts fetch at once, each on a free thread. Returns the failures.
 fn scripts(pool: &Pool, round: usize) -> Vec<String> {
     let calls = (0..WORKERS).map(|worker| async move {
         match pool.call::<_, String>(&format!("w{worker}"), "get", (round,)).await {
@@ -96,7 +96,7 @@ fn scripts(pool: &Pool, round: usize) -> Vec<String> {
     block_on(join_all(calls)).into_iter().flatten().collect()
 }
 
-/// Counts where it is dropped.
+/// Counts its drops.
 struct Left(Arc<AtomicUsize>);
 
 impl Drop for Left {
@@ -105,23 +105,23 @@ impl Drop for Left {
     }
 }
 
-/// As many tasks in Rust at once, each with the client of its thread, and each leaving a local task behind. Gives what went
-/// wrong.
+/// Runs as many Rust tasks at once, each with its thread's client, each leaving a local task behind. Returns the
+/// failures.
 fn natives(pool: &Pool, address: SocketAddr, gone: &Arc<AtomicUsize>) -> Vec<String> {
     let tasks = (0..WORKERS).map(|number| {
         let left = Left(Arc::clone(gone));
         pool.native("get", Meta::default(), async move |thread| {
-            // It never ends, and nobody tells it to: it belongs to this task's `LocalSet`, and goes with it.
+            // Never ends by itself: it belongs to this task's `LocalSet` and is dropped with it.
             tokio::task::spawn_local(async move {
                 let _left = left;
                 pending::<()>().await;
             });
-            // Built inside the thread's runtime by whoever comes first, and kept by the thread.
+            // Built inside the thread's runtime on first use, and kept by the thread.
             let client = thread
                 .io()
                 .client(&"origin", |_| reqwest::Client::builder().no_proxy().build());
             let client = client.map_err(|error| error.to_string())?;
-            // What uses the client runs where the client lives; here its result is waited for.
+            // The request runs on the client's runtime; its result is awaited here.
             let request = client.run(move |client| async move {
                 let response = client.get(format!("http://{address}/native/{number}")).send().await?;
                 response.text().await

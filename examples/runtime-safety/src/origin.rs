@@ -1,4 +1,4 @@
-//! A small HTTP server in this program, for the workers to fetch from. It counts.
+//! A small HTTP server for the workers to fetch from. It counts connections and requests.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -12,7 +12,7 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// Connections and requests so far.
+    /// The numbers of connections and requests so far.
     pub(crate) fn get(&self) -> (usize, usize) {
         (
             self.connections.load(Ordering::Relaxed),
@@ -21,7 +21,7 @@ impl Counts {
     }
 }
 
-/// Starts it; its threads end with their connections.
+/// Starts the server; its threads end with their connections.
 pub(crate) fn start() -> io::Result<(SocketAddr, Arc<Counts>)> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
@@ -37,7 +37,7 @@ pub(crate) fn start() -> io::Result<(SocketAddr, Arc<Counts>)> {
     Ok((address, counts))
 }
 
-/// Answers each request with its path, until the client leaves.
+/// Answers each request with its path until the client disconnects.
 fn serve(stream: TcpStream, counts: &Counts) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     loop {

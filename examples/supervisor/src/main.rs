@@ -1,6 +1,6 @@
-//! A program whose parts may fail, and that does not: it measures weather stations, some of which are broken.
+//! A program that survives the failure of its parts: it measures weather stations, some of which are broken.
 //!
-//! Standard output has what came of each part, standard error the log of what crashed.
+//! The results are on standard output, the log of crashes on standard error.
 
 use std::error::Error;
 use std::future::pending;
@@ -15,7 +15,7 @@ use isopod::host::supervise::{
 };
 use serde_json::json;
 
-/// One measurement. The stations on the hill are not well.
+/// Takes one measurement. The stations on the hill are broken.
 async fn measure(station: &'static str) -> Result<f64, BoxError> {
     match station {
         "harbour" => Ok(17.5),
@@ -28,7 +28,7 @@ async fn measure(station: &'static str) -> Result<f64, BoxError> {
 
 fn main() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    // The tasks need a runtime; the program itself waits with the smallest executor there is.
+    // The tasks need a runtime; the program itself waits with a minimal executor.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_time()
@@ -51,7 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Tasks that are waited for, one or many, tasks that are not, and functions by name.
+/// Tasks with and without a waiting caller, and functions called by name.
 async fn tasks(supervisor: &Supervisor) -> Result<(), Box<dyn Error>> {
     for station in ["harbour", "hill", "tower"] {
         match supervisor.run(station, measure(station)).await {
@@ -77,7 +77,7 @@ async fn tasks(supervisor: &Supervisor) -> Result<(), Box<dyn Error>> {
         );
     }
 
-    // Nobody waits for this one: its crash is in the log and in the statistics.
+    // No caller waits for this task: its crash appears in the log and the statistics.
     supervisor.spawn("backup", async { Err::<(), _>("the tape is full") })?;
 
     let modules = NativeModules::new().function("units", "fahrenheit", |celsius: f64| async move {
@@ -89,7 +89,7 @@ async fn tasks(supervisor: &Supervisor) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A child that fails twice before it runs, and one that runs all the time.
+/// A child that fails twice before it runs, and one that runs until it is stopped.
 async fn children(supervisor: &Supervisor, bus: &Bus) -> Result<(), Box<dyn Error>> {
     let mut ended = bus.subscribe("isopod.task.completed", SubscribeOptions::default())?;
     let modem = ChildSpec::new("modem", |ctx| async move {
@@ -111,7 +111,7 @@ async fn children(supervisor: &Supervisor, bus: &Bus) -> Result<(), Box<dyn Erro
         Ok::<_, BoxError>(())
     });
     let group = supervisor.supervise(vec![clock, modem], GroupOptions::default());
-    // The supervisor tells the bus how tasks and children end: nobody has to look again and again.
+    // The supervisor publishes how tasks and children end, so polling is not needed.
     while let Some(Delivery::Message(message)) = ended.recv().await {
         if matches!(SystemEvent::of(&message), Some(SystemEvent::TaskCompleted { name, .. }) if &*name == "modem") {
             break;
@@ -123,7 +123,7 @@ async fn children(supervisor: &Supervisor, bus: &Bus) -> Result<(), Box<dyn Erro
     Ok(())
 }
 
-/// Measurements are announced; who computes their mean is woken and reads them, and announces it in turn.
+/// Measurements are announced on the bus. The announcement starts a task that reads them and announces their mean.
 async fn chain(bus: &Bus, handle: &tokio::runtime::Handle) -> Result<(), Box<dyn Error>> {
     let results = Results::new();
     let mean = |ctx: ChainContext| async move {

@@ -1,4 +1,4 @@
-//! What the bus tells of the tasks, as progress bars; where there is no terminal, as lines.
+//! Shows the tasks' events as progress bars, or as lines without a terminal.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -7,11 +7,11 @@ use std::io::{IsTerminal, stderr};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use isopod::host::bus::SystemEvent;
 
-/// What a bar counts to.
+/// A full bar.
 const FULL: u64 = 1000;
 
 pub(crate) struct Bars {
-    /// They draw nothing where standard error is no terminal.
+    /// Invisible if standard error is not a terminal.
     bars: BTreeMap<String, ProgressBar>,
     lines: bool,
 }
@@ -34,7 +34,7 @@ impl Bars {
     /// Shows an event.
     ///
     /// # Errors
-    /// The task has failed.
+    /// The task failed.
     pub(crate) fn show(&self, event: SystemEvent) -> Result<(), Box<dyn Error>> {
         match event {
             SystemEvent::TaskStarted { name, .. } => self.say(&name, "started"),
@@ -65,7 +65,7 @@ impl Bars {
 
 impl Drop for Bars {
     fn drop(&mut self) {
-        // The bars stay where they are, and what is printed next stands below them.
+        // Leaves the bars in place, so that later output appears below them.
         for bar in self.bars.values().filter(|bar| !bar.is_finished()) {
             bar.abandon();
         }

@@ -1,7 +1,7 @@
-//! Three workers in a row: one parses, one transforms, one summarises. Each is woken by what the one before has announced,
-//! and reads it when it wants to. Ctrl-C cancels all of it.
+//! Three workers in a row: one parses, one transforms, one summarizes. Each is started by the results of the previous
+//! one. Ctrl-C cancels everything.
 //!
-//! Standard output has the report, standard error the progress.
+//! The report is on standard output, the progress on standard error.
 
 mod bars;
 mod orders;
@@ -27,7 +27,7 @@ const STAGES: [(&str, &str); 3] = [
     ("summarise", include_str!("stages/summarise.js")),
 ];
 
-/// What a shell says of a program that Ctrl-C has ended.
+/// Exit code of a program ended by Ctrl-C, as shells report it.
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The report, or `None` if the program was told to stop.
+/// Returns the report, or `None` if interrupted.
 fn run() -> Result<Option<String>, Box<dyn Error>> {
     let csv = read(std::env::args().nth(1).as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -63,7 +63,7 @@ fn run() -> Result<Option<String>, Box<dyn Error>> {
         pool.deploy(name, script.build()?, &Options::default())?;
     }
     let tasks = WorkerTasks::new(&bus, &results, &pool);
-    // Each stage but the first is woken by the one before. They are at work for as long as they are kept here.
+    // Each stage but the first is started by the previous one, as long as its handler is kept.
     let chained: Vec<Handler> = STAGES
         .windows(2)
         .map(|pair| chain(&runtime, &tasks, &bus, &results, pair[0].0, pair[1].0))
@@ -76,7 +76,7 @@ fn run() -> Result<Option<String>, Box<dyn Error>> {
     report
 }
 
-/// Has `to` woken by the results of `from`.
+/// Starts `to` for the results of `from`.
 fn chain(
     runtime: &Runtime,
     tasks: &WorkerTasks,
@@ -93,7 +93,7 @@ fn chain(
     Ok(tasks.chain(from, to, options).start(runtime.handle(), bus, results)?)
 }
 
-/// Begins the first task, and shows what happens until the last one has made its result.
+/// Starts the first task, and shows events until the last one has finished.
 async fn follow(
     bus: &Bus,
     results: &Results,
@@ -110,7 +110,7 @@ async fn follow(
     loop {
         tokio::select! {
             biased;
-            // What runs is cancelled by being dropped.
+            // Dropping the tasks cancels them.
             _ = &mut interrupted => return Ok(None),
             Some(delivery) = told.recv() => {
                 if let Delivery::Message(message) = delivery && let Some(event) = SystemEvent::of(&message) {
@@ -132,7 +132,7 @@ fn read_report(results: &Results, message: &Message) -> Result<String, Box<dyn E
     Ok(report.as_str().ok_or("a report that is no text")?.to_owned())
 }
 
-/// A file of orders, or as many made up as the argument says.
+/// Reads a file of orders, or generates as many as the argument says.
 fn read(argument: Option<&str>) -> Result<String, Box<dyn Error>> {
     match argument.map(str::parse) {
         None => Ok(orders::made_up(20_000)),

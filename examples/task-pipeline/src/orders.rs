@@ -1,15 +1,15 @@
-//! Orders to work on where no file is given: made up, and the same every time.
+//! Generates orders, the same ones every time.
 
 use std::fmt::Write;
 
 const REGIONS: [&str; 4] = ["north", "east", "south", "west"];
 
-/// So many orders as CSV.
+/// Generates `count` orders as CSV.
 pub(crate) fn made_up(count: u64) -> String {
     let mut csv = String::from("id,region,amount\n");
     let mut state = 88_172_645_463_325_252_u64;
     for id in 1..=count {
-        // Xorshift: what comes next looks like chance.
+        // Xorshift, a pseudorandom generator.
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;

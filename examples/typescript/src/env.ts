@@ -1,10 +1,10 @@
-/** What `isopod.toml` puts into `env`. */
+/** The bindings declared in `isopod.toml`. */
 export interface Env {
   GREETING: string;
   DB: Database;
 }
 
-/** The part of D1 that is used here; the whole of it is `D1Database` in `@cloudflare/workers-types`. */
+/** The part of D1's interface used here; the whole is `D1Database` in `@cloudflare/workers-types`. */
 export interface Database {
   exec(sql: string): Promise<{ count: number }>;
   prepare(sql: string): Statement;

@@ -1,4 +1,4 @@
-// A file with another extension is imported as text.
+// Files with other extensions are imported as text.
 import schema from "./schema.sql";
 import type { Database } from "./env.ts";
 import type { Priority } from "./priority.ts";
@@ -10,7 +10,7 @@ export interface Note {
 }
 
 export class Notes {
-  // Once for each worker, which serves many requests.
+  // Once per worker, which serves many requests.
   private static ready: Promise<unknown> | undefined;
 
   private constructor(private readonly db: Database) {}

@@ -1,7 +1,7 @@
-// JSON is imported as it is; no loader, no plugin.
+// JSON is imported as a value, without a loader or plugin.
 import defaults from "./defaults.json";
 
-// An enum needs code: this is more than taking types away.
+// An enum has to be compiled: removing types is not enough.
 export enum Priority {
   Low,
   Normal,

@@ -12,7 +12,7 @@ export default class Guestbook extends WorkerEntrypoint<Env> {
     await DB.prepare("CREATE TABLE IF NOT EXISTS entries (id INTEGER PRIMARY KEY, name TEXT NOT NULL)").run();
     if (request.method === "POST") {
       const name = (await request.text()).trim();
-      // Both or neither: a batch is a transaction.
+      // A batch is a transaction: both statements take effect, or neither.
       const [, count] = await DB.batch<{ entries: number }>([
         DB.prepare("INSERT INTO entries (name) VALUES (?1)").bind(name),
         DB.prepare("SELECT count(*) AS entries FROM entries"),
@@ -24,7 +24,7 @@ export default class Guestbook extends WorkerEntrypoint<Env> {
     return Response.json({ title: TITLE, names: results.map((row) => row.name) });
   }
 
-  /** Goes on after the response was sent. */
+  /** Continues after the response was sent. */
   async #forget(entries: number): Promise<void> {
     const oldest = "DELETE FROM entries WHERE id NOT IN (SELECT id FROM entries ORDER BY id DESC LIMIT ?)";
     await this.env.DB.prepare(oldest).bind(entries).run();

@@ -1,4 +1,4 @@
-//! The same extension without a snapshot of its own: it comes after those of the stock one, and nothing is to be built for it.
+//! The same extension with the stock snapshot: it is loaded on top, and needs no build script.
 
 #[path = "../stock.rs"]
 #[expect(

@@ -1,4 +1,4 @@
-// Finds what moves: pixels whose brightness differs from the frame before. How much is much, the model says.
+// Detects motion: pixels whose brightness differs from the previous frame by more than the model's threshold.
 
 import { env } from "isopod:workers";
 
@@ -16,7 +16,7 @@ async function fetchModel() {
   return { name, contrast, pixels };
 }
 
-// Once for each worker; one that failed is asked for anew.
+// Fetched once per worker, and again after a failure.
 function theModel() {
   return (model ??= fetchModel().catch((error) => {
     model = undefined;
@@ -24,12 +24,12 @@ function theModel() {
   }));
 }
 
-/** Whether the detector can work: gives the name of its model. */
+/** Fails unless the detector works. Returns the name of its model. */
 export async function ready() {
   return (await theModel()).name;
 }
 
-/** What moved in a frame of a monitor: `null`, or the box around it. */
+/** The box around what moved in a monitor's frame, or `null`. */
 export async function detect(monitor, width, height, pixels) {
   if (pixels.length !== width * height) {
     throw new RangeError(`a frame of ${width} by ${height} has ${width * height} pixels, not ${pixels.length}`);
@@ -53,7 +53,7 @@ export async function detect(monitor, width, height, pixels) {
   return changed < least ? null : { x: left, y: top, width: right - left + 1, height: bottom - top + 1 };
 }
 
-/** Nothing is kept of a monitor whose work has ended. */
+/** Drops the state of a monitor. */
 export function forget(monitor) {
   before.delete(monitor);
 }

@@ -1,7 +1,6 @@
 //! A plugin that owns its runtime: the functions of `plugin.h` around [`Plugin`].
 //!
-//! A host loads this library and calls `plugin_load`, from any thread. No panic leaves a function, and none ends the
-//! process.
+//! A host loads this library and calls `plugin_load` on any thread. Panics are caught in each function.
 
 mod config;
 mod plugin;
@@ -19,15 +18,15 @@ pub use plugin::{Frame, Host, LoadError, Plugin, Refused};
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct HostFunctions {
-    /// The host's own.
+    /// Passed to the functions below.
     pub data: *mut c_void,
-    /// What was found in a frame.
+    /// Reports a result for a frame.
     pub found: unsafe extern "C" fn(data: *mut c_void, monitor: *const c_char, frame: u64, json: *const c_char),
-    /// What went wrong.
+    /// Reports an error.
     pub failed: unsafe extern "C" fn(data: *mut c_void, monitor: *const c_char, text: *const c_char),
 }
 
-// SAFETY: `plugin.h` asks that the functions may be called with their data on any thread.
+// SAFETY: `plugin.h` requires that the functions may be called with their data on any thread.
 unsafe impl Send for HostFunctions {}
 // SAFETY: as above.
 unsafe impl Sync for HostFunctions {}
@@ -35,7 +34,7 @@ unsafe impl Sync for HostFunctions {}
 impl Host for HostFunctions {
     fn found(&self, monitor: &str, frame: u64, what: &Value) {
         let (monitor, json) = (text(monitor), text(&what.to_string()));
-        // SAFETY: `plugin.h` asks for it; the texts live until it returns.
+        // SAFETY: required by `plugin.h`; the strings live until it returns.
         unsafe { (self.found)(self.data, monitor.as_ptr(), frame, json.as_ptr()) };
     }
 
@@ -52,22 +51,23 @@ impl Host for HostFunctions {
 pub enum Answer {
     /// Done.
     Ok = 0,
-    /// No work was started for the monitor.
+    /// The monitor was not started.
     NotStarted = 1,
-    /// Work was started for the monitor before.
+    /// The monitor is started already.
     StartedAlready = 2,
-    /// Too many frames wait.
+    /// Too many frames are waiting.
     Busy = 3,
-    /// An argument is NULL or no UTF-8.
+    /// An argument is NULL or not UTF-8.
     Invalid = 4,
     /// The plugin panicked.
     Broken = 5,
 }
 
-/// Starts the plugin; NULL, and why in `error`, if that cannot be.
+/// Starts the plugin. Returns NULL if it cannot start, with the reason in `error`.
 ///
 /// # Safety
-/// `config_json` ends with NUL, `host` points to functions that stay, and `error` has room for `error_size` bytes.
+/// `config_json` is NUL-terminated, `host` points to functions that stay valid, and `error` has room for `error_size`
+/// bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn plugin_load(
     config_json: *const c_char,
@@ -76,7 +76,7 @@ pub unsafe extern "C" fn plugin_load(
     error_size: usize,
 ) -> *mut Plugin {
     let loaded = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: the caller's promises.
+        // SAFETY: guaranteed by the caller.
         let (config, host) = unsafe { (read(config_json), host.as_ref()) };
         let (Some(config), Some(host)) = (config, host) else {
             return Err("the configuration is no text, or there is no host".to_owned());
@@ -90,7 +90,7 @@ pub unsafe extern "C" fn plugin_load(
     };
     if !error.is_null() && error_size > 0 {
         let length = why.as_bytes().len().min(error_size - 1);
-        // SAFETY: the caller's promise; the text and its NUL fit into the room that is there.
+        // SAFETY: guaranteed by the caller; the text and its NUL fit into `error_size` bytes.
         unsafe {
             std::ptr::copy_nonoverlapping(why.as_ptr(), error, length);
             error.add(length).write(0);
@@ -99,20 +99,20 @@ pub unsafe extern "C" fn plugin_load(
     std::ptr::null_mut()
 }
 
-/// Starts the work for a monitor.
+/// Starts processing a monitor's frames.
 ///
 /// # Safety
-/// `plugin` was loaded and not unloaded; `monitor` ends with NUL.
+/// `plugin` was loaded and not unloaded; `monitor` is NUL-terminated.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn plugin_on_start(plugin: *const Plugin, monitor: *const c_char) -> Answer {
-    // SAFETY: the caller's promises.
+    // SAFETY: guaranteed by the caller.
     unsafe { hook(plugin, monitor, Plugin::on_start) }
 }
 
-/// Takes a frame.
+/// Submits a frame.
 ///
 /// # Safety
-/// As [`plugin_on_start`]; and there are `pixels_size` bytes at `pixels`.
+/// As for [`plugin_on_start`]; `pixels` points to `pixels_size` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn plugin_on_frame(
     plugin: *const Plugin,
@@ -125,48 +125,48 @@ pub unsafe extern "C" fn plugin_on_frame(
     if pixels.is_null() {
         return Answer::Invalid;
     }
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     let pixels = unsafe { std::slice::from_raw_parts(pixels, pixels_size) }.to_vec();
     let frame = Frame { width, height, pixels };
-    // SAFETY: the caller's promises.
+    // SAFETY: guaranteed by the caller.
     unsafe { hook(plugin, monitor, |plugin, monitor| plugin.on_frame(monitor, frame)) }
 }
 
-/// Ends the work for a monitor.
+/// Stops processing a monitor's frames.
 ///
 /// # Safety
-/// As [`plugin_on_start`].
+/// As for [`plugin_on_start`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn plugin_on_stop(plugin: *const Plugin, monitor: *const c_char) -> Answer {
-    // SAFETY: the caller's promises.
+    // SAFETY: guaranteed by the caller.
     unsafe { hook(plugin, monitor, Plugin::on_stop) }
 }
 
-/// Ends all work, joins the threads and frees the plugin.
+/// Stops all processing, joins the threads and frees the plugin.
 ///
 /// # Safety
-/// `plugin` is NULL, or was loaded and not unloaded, and nobody else uses it.
+/// `plugin` is NULL, or was loaded and not unloaded, and is not in use.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn plugin_unload(plugin: *mut Plugin) {
     if !plugin.is_null() {
-        // A panic was printed; there is nobody to tell.
-        // SAFETY: the caller's promise: it is what `plugin_load` gave.
+        // A panic has been printed; there is no way to report it. SAFETY: guaranteed by the caller: the pointer is from
+        // `plugin_load`.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(unsafe { Box::from_raw(plugin) })));
     }
 }
 
 /// # Safety
-/// As [`plugin_on_start`].
+/// As for [`plugin_on_start`].
 unsafe fn hook(
     plugin: *const Plugin,
     monitor: *const c_char,
     work: impl FnOnce(&Plugin, &str) -> Result<(), Refused>,
 ) -> Answer {
-    // SAFETY: the caller's promises.
+    // SAFETY: guaranteed by the caller.
     let (Some(plugin), Some(monitor)) = (unsafe { plugin.as_ref() }, unsafe { read(monitor) }) else {
         return Answer::Invalid;
     };
-    // Unwind safe: the plugin's one lock survives a panic.
+    // Unwind safe: the plugin's only lock survives a panic.
     match catch_unwind(AssertUnwindSafe(|| work(plugin, monitor))) {
         Ok(Ok(())) => Answer::Ok,
         Ok(Err(Refused::NotStarted)) => Answer::NotStarted,
@@ -177,12 +177,12 @@ unsafe fn hook(
 }
 
 /// # Safety
-/// The text is NULL, or ends with NUL and lives for `'a`.
+/// The text is NULL, or NUL-terminated and valid for `'a`.
 unsafe fn read<'a>(text: *const c_char) -> Option<&'a str> {
     if text.is_null() {
         return None;
     }
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     unsafe { CStr::from_ptr(text) }.to_str().ok()
 }
 

@@ -1,8 +1,8 @@
-//! The plugin: a runtime and a pool of its own, and a task for each monitor.
+//! The plugin: its own runtime, its own pool, and a task for each monitor.
 //!
-//! Nothing here depends on the thread it is called on. A host that is itself async cannot be blocked on, and a host that
-//! is not has no runtime; so all that is async happens on the plugin's runtime, and whoever must wait for it waits on a
-//! plain channel.
+//! Nothing here depends on the calling thread. The thread of an async host must not be blocked by `block_on`, and a
+//! synchronous host has no runtime. Async work therefore runs on the plugin's runtime, and callers that have to wait
+//! use a plain channel.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -22,37 +22,37 @@ use crate::config::Config;
 
 const SCRIPT: &str = "detector";
 
-/// What the plugin tells its host, on threads of the plugin's.
+/// The host's callbacks, called on the plugin's threads.
 pub trait Host: Send + Sync + 'static {
-    /// What was found in a frame of a monitor.
+    /// Reports a result for a monitor's frame.
     fn found(&self, monitor: &str, frame: u64, what: &Value);
-    /// What went wrong with a monitor.
+    /// Reports an error of a monitor.
     fn failed(&self, monitor: &str, text: &str);
 }
 
-/// Why the plugin cannot start. Nothing is left of it then.
+/// An error of starting the plugin, after which nothing is left running.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// The configuration is none.
+    /// The configuration is invalid.
     #[error("the configuration does not fit: {0}")]
     Config(#[from] serde_json::Error),
-    /// The system gave no thread.
+    /// The system could not create a thread.
     #[error("the runtime could not be made: {0}")]
     Runtime(#[from] std::io::Error),
-    /// The pool cannot be made of these settings.
+    /// The pool's settings are invalid.
     #[error("the pool could not be made: {0}")]
     Pool(#[from] isopod::BuildError),
-    /// The script cannot be made.
+    /// The script is invalid.
     #[error("the detector's script could not be made: {0}")]
     Script(#[from] isopod::ScriptError),
-    /// The pool takes no scripts.
+    /// The pool rejected the script.
     #[error("the detector could not be deployed: {0}")]
     Deploy(#[from] isopod::DeployError),
-    /// The detector does not work, as when its model server does not answer.
+    /// The detector does not work, for example because its model server does not answer.
     #[error("the detector is not ready: {0}")]
     NotReady(Failure),
-    /// It took too long.
+    /// The time limit was reached.
     #[error("the detector was not ready within {0:?}; is the model server slow?")]
     Late(Duration),
     /// The start panicked.
@@ -60,16 +60,16 @@ pub enum LoadError {
     Panicked,
 }
 
-/// Why a hook did not do its work.
+/// An error of a hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// No work was started for the monitor.
+    /// The monitor was not started.
     #[error("no work was started for the monitor")]
     NotStarted,
-    /// Work was started for the monitor before.
+    /// The monitor is started already.
     #[error("work was started for the monitor before")]
     StartedAlready,
-    /// Too many frames of the monitor wait.
+    /// Too many of the monitor's frames are waiting.
     #[error("too many frames of the monitor wait")]
     Busy,
 }
@@ -77,9 +77,9 @@ pub enum Refused {
 /// A frame of a monitor.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    /// Pixels in a row.
+    /// Pixels per row.
     pub width: u32,
-    /// Rows.
+    /// Number of rows.
     pub height: u32,
     /// The brightness of each pixel.
     pub pixels: Vec<u8>,
@@ -90,9 +90,9 @@ struct Monitor {
     stopped: CancellationToken,
 }
 
-/// A detector that is ready.
+/// A running detector.
 pub struct Plugin {
-    /// Taken when the plugin ends.
+    /// Taken on drop.
     runtime: Option<Runtime>,
     pool: Pool,
     host: Arc<dyn Host>,
@@ -102,10 +102,10 @@ pub struct Plugin {
 }
 
 impl Plugin {
-    /// Makes the runtime and the pool, deploys the detector, and waits until it has its model.
+    /// Creates the runtime and the pool, deploys the detector, and waits until it has loaded its model.
     ///
     /// # Errors
-    /// Why it cannot start; all that was made by then has been taken down.
+    /// The reason why it cannot start. Everything created until then has been shut down.
     pub fn load(config_json: &str, host: Arc<dyn Host>) -> Result<Self, LoadError> {
         let config: Config = serde_json::from_str(config_json)?;
         let pool = Pool::builder()
@@ -117,7 +117,7 @@ impl Plugin {
             .thread_name("detector-rt")
             .enable_time()
             .build()?;
-        // From here on, what fails is taken down by `drop`.
+        // From here on, `drop` cleans up after a failure.
         let plugin = Self {
             runtime: Some(runtime),
             pool,
@@ -136,7 +136,7 @@ impl Plugin {
     }
 
     fn script(&self) -> Result<Script, LoadError> {
-        // The model server is near: the one place where a private address may be reached.
+        // The model server is local: allow private addresses.
         let policy = NetPolicy::default().allow_private(true);
         let script = Script::builder(SCRIPT)
             .source(include_str!("detector.js"))
@@ -145,8 +145,7 @@ impl Plugin {
         Ok(script.build()?)
     }
 
-    /// Waits for a future of the plugin's runtime. Not by `block_on`: that panics where the caller's thread is in a
-    /// runtime already.
+    /// Waits for a future on the plugin's runtime. `block_on` would panic on a thread of another runtime.
     fn wait(
         &self,
         limit: Duration,
@@ -154,7 +153,7 @@ impl Plugin {
     ) -> Result<(), LoadError> {
         let (done, result) = sync_channel(1);
         let work = self.spawn(async move {
-            // Nobody waits any more: the time was up.
+            // The receiver is gone after the timeout.
             let _ = done.send(future.await);
         });
         result.recv_timeout(limit).unwrap_or_else(|error| {
@@ -170,10 +169,10 @@ impl Plugin {
         self.runtime.as_ref().expect("it is taken in `drop` only").spawn(future)
     }
 
-    /// Starts the work for a monitor; returns at once.
+    /// Starts processing a monitor's frames; returns immediately.
     ///
     /// # Errors
-    /// It was started before.
+    /// The monitor is started already.
     pub fn on_start(&self, monitor: &str) -> Result<(), Refused> {
         let mut monitors = self.monitors();
         let Entry::Vacant(place) = monitors.entry(monitor.to_owned()) else {
@@ -189,7 +188,7 @@ impl Plugin {
         };
         let until = stopped.clone();
         self.spawn(async move {
-            // Whatever it is at, a frame included, ends here: dropping a call cancels it.
+            // Dropping a call cancels it, so a frame in progress ends here too.
             until.run_until_cancelled(work.watch(waiting)).await;
             work.forget().await;
         });
@@ -197,10 +196,10 @@ impl Plugin {
         Ok(())
     }
 
-    /// Takes a frame; returns at once.
+    /// Submits a frame; returns immediately.
     ///
     /// # Errors
-    /// The monitor was not started, or too many of its frames wait.
+    /// The monitor was not started, or too many of its frames are waiting.
     pub fn on_frame(&self, monitor: &str, frame: Frame) -> Result<(), Refused> {
         let monitors = self.monitors();
         let sent = monitors.get(monitor).ok_or(Refused::NotStarted)?.frames.try_send(frame);
@@ -210,10 +209,10 @@ impl Plugin {
         })
     }
 
-    /// Ends the work for a monitor; returns at once.
+    /// Stops processing a monitor's frames; returns immediately.
     ///
     /// # Errors
-    /// It was not started.
+    /// The monitor was not started.
     pub fn on_stop(&self, monitor: &str) -> Result<(), Refused> {
         let stopped = self.monitors().remove(monitor).ok_or(Refused::NotStarted)?.stopped;
         stopped.cancel();
@@ -225,13 +224,13 @@ impl Plugin {
     }
 }
 
-/// Ends all work and joins all threads.
+/// Stops all processing and joins all threads.
 impl Drop for Plugin {
     fn drop(&mut self) {
         self.stopped.cancel();
         let (pool, limit) = (self.pool.clone(), self.config.stop_timeout());
         let runtime = self.runtime.take();
-        // On a thread of its own: a runtime may not be dropped where the caller's thread is in one.
+        // On its own thread: a runtime must not be dropped on a thread of another runtime.
         let end = thread::Builder::new().name("detector-end".into()).spawn(move || {
             let report = pool.shutdown_blocking(limit);
             if let Some(runtime) = runtime {
@@ -243,7 +242,7 @@ impl Drop for Plugin {
             Ok(Ok(0)) => {}
             Ok(Ok(stuck)) => self.host.failed("", &format!("{stuck} threads did not end")),
             Ok(Err(_)) => self.host.failed("", "the end panicked"),
-            // The runtime went with the closure, in the background; the pool ends when its last handle is dropped.
+            // The closure dropped the runtime in the background; the pool ends when its last handle is dropped.
             Err(error) => self
                 .host
                 .failed("", &format!("the threads could not be joined: {error}")),
@@ -259,7 +258,7 @@ async fn ready(pool: Pool) -> Result<(), LoadError> {
     Ok(())
 }
 
-/// The work for one monitor.
+/// The task of one monitor.
 struct Work {
     monitor: String,
     pool: Pool,
@@ -272,7 +271,7 @@ impl Work {
         let mut number = 0;
         while let Some(Frame { width, height, pixels }) = frames.recv().await {
             number += 1;
-            // The pixels become a `Uint8Array` of the same memory.
+            // The pixels become a `Uint8Array` without a copy.
             let arguments = (self.monitor.clone(), width, height, ToJsBuffer::from(pixels));
             let meta = Meta::default().deadline(Instant::now().checked_add(self.limit));
             match self.pool.call_with(SCRIPT, "detect", arguments, meta).await {
@@ -283,7 +282,7 @@ impl Work {
     }
 
     async fn forget(&self) {
-        // A pool that is shutting down forgets by itself.
+        // A pool that is shutting down drops the state by itself.
         let _: Result<(), Failure> = self.pool.call(SCRIPT, "forget", (self.monitor.clone(),)).await;
     }
 }

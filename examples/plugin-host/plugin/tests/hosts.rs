@@ -1,5 +1,5 @@
-//! The shared library in hosts of every kind: plain threads, inside a multi-thread runtime, inside a current-thread one.
-//! And the plugin as a crate, where it shares its copy of Tokio with an async host.
+//! The shared library in all kinds of hosts: on plain threads, inside a multi-thread runtime, inside a current-thread
+//! one. And the plugin as a crate that shares its copy of Tokio with an async host.
 
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::io::{Read, Write};
@@ -14,12 +14,12 @@ use detector::{Answer, Frame, Host, HostFunctions, LoadError, Plugin, Refused};
 use libloading::{Library, Symbol};
 use serde_json::{Value, json};
 
-/// Who counts threads has the process for itself, where tests share one.
+/// Held for writing by tests that count threads, because tests share a process.
 static ALONE: RwLock<()> = RwLock::new(());
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// A model server: answers every request on a port of its own, until the test process ends.
+/// Starts a model server that answers every request until the process ends.
 fn model_server() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -74,7 +74,7 @@ fn frame(bright: usize) -> Frame {
     }
 }
 
-/// All that a plugin does for a monitor, from load to unload, on the thread and in the runtime of the caller.
+/// Everything a plugin does for a monitor, from load to unload, on the caller's thread and in its runtime.
 fn session() {
     let _with_others = ALONE.read().unwrap_or_else(PoisonError::into_inner);
     let (host, told) = host();
@@ -132,7 +132,7 @@ fn frames_that_come_too_fast_are_refused_and_not_kept() {
     let (host, _told) = host();
     let plugin = Plugin::load(&config(), host).unwrap();
     plugin.on_start("gate").unwrap();
-    // Far larger than a few frames: at some point the queue is full.
+    // Many more frames than the queue holds.
     let refused = (0..100_000).find_map(|_| plugin.on_frame("gate", frame(1)).err());
     assert_eq!(refused, Some(Refused::Busy));
 }
@@ -143,7 +143,7 @@ fn what_keeps_a_plugin_from_starting_is_an_error_and_leaves_no_thread() {
     let (host, _told) = host();
     let misspelt = Plugin::load(r#"{"modle": 1}"#, host.clone());
     assert!(matches!(misspelt, Err(LoadError::Config(_))));
-    // A port that nobody listens on: it was free a moment ago.
+    // Nothing listens on this port: it was free a moment ago.
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let alone = Plugin::load(&json!({ "model": format!("http://{free}/") }).to_string(), host.clone());
     assert!(
@@ -151,7 +151,7 @@ fn what_keeps_a_plugin_from_starting_is_an_error_and_leaves_no_thread() {
         "{:?}",
         alone.err()
     );
-    // A server that takes the connection and says nothing.
+    // A server that accepts the connection and never answers.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let config = json!({ "model": format!("http://{}/", silent.local_addr().unwrap()), "start_timeout_ms": 200 });
     let late = Plugin::load(&config.to_string(), host);
@@ -163,14 +163,14 @@ fn what_keeps_a_plugin_from_starting_is_an_error_and_leaves_no_thread() {
     );
 }
 
-/// How many threads of this process have names that begin like this.
+/// The number of this process's threads with this name prefix.
 fn own_threads(prefix: &str) -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
     let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
     names.filter(|name| name.starts_with(prefix)).count()
 }
 
-/// Waits for a condition; a thread that was joined may be in the system's list for a moment yet.
+/// Waits for a condition; a joined thread may remain in the system's list for a moment.
 fn becomes(condition: impl Fn() -> bool) -> bool {
     (0..30_000).any(|_| {
         thread::park_timeout(Duration::from_millis(1));
@@ -183,7 +183,7 @@ fn becomes(condition: impl Fn() -> bool) -> bool {
 type Texts = Mutex<Vec<String>>;
 
 unsafe extern "C" fn found(data: *mut c_void, monitor: *const c_char, frame: u64, json: *const c_char) {
-    // SAFETY: the host outlives the plugin, and the texts are there.
+    // SAFETY: the host outlives the plugin, and the strings are valid.
     let (texts, monitor, json) = unsafe { (&*data.cast::<Texts>(), CStr::from_ptr(monitor), CStr::from_ptr(json)) };
     let text = format!("{} {frame} {}", monitor.to_str().unwrap(), json.to_str().unwrap());
     texts.lock().unwrap().push(text);
@@ -194,7 +194,7 @@ unsafe extern "C" fn failed(data: *mut c_void, monitor: *const c_char, text: *co
     unsafe { found(data, monitor, 0, text) };
 }
 
-/// Loads the library as any host does, and has it work for a monitor.
+/// Loads the library as a host does, and uses it for a monitor.
 fn loaded_session() {
     let path: PathBuf = std::env::current_exe().unwrap().with_file_name("libdetector.so");
     let texts = Texts::default();
@@ -206,7 +206,7 @@ fn loaded_session() {
     let config = CString::new(config()).unwrap();
     let mut error = [0 as c_char; 400];
     let pixels = frame(3).pixels;
-    // SAFETY: the functions are those of `plugin.h`, and they are used as it says.
+    // SAFETY: the functions are those of `plugin.h`, used as documented there.
     unsafe {
         let library = Library::new(path).unwrap();
         let load: Symbol<
@@ -259,7 +259,7 @@ async fn the_library_works_on_a_thread_of_a_multi_thread_runtime() {
 async fn the_library_works_again_and_again_on_the_one_thread_of_a_current_thread_runtime() {
     let _alone = ALONE.write().unwrap_or_else(PoisonError::into_inner);
     loaded_session();
-    // What stays with the process: V8's threads, and the one that makes worker threads.
+    // V8's threads and the spawner thread remain in the process.
     let kept = || own_threads("V8") + own_threads("isopod");
     let after_the_first = kept();
     assert!(after_the_first > 0, "then the library could be unloaded");

@@ -1,4 +1,4 @@
-// The first stage: from CSV to rows. The payload is the text itself.
+// The first stage: CSV to rows. The payload is the CSV.
 
 const ROWS_A_STEP = 1000;
 
@@ -13,7 +13,7 @@ export default {
         throw new SyntaxError(`line ${index + 2} has ${fields.length} fields, and the head ${names.length}`);
       }
       rows.push(Object.fromEntries(names.map((name, place) => [name, fields[place]])));
-      // Awaited: whoever reads the progress sets the pace, and a task that is cancelled stops here.
+      // Awaited: progress is subject to backpressure, and a canceled task stops here.
       if (index % ROWS_A_STEP === 0) {
         ctx.signal.throwIfAborted();
         await ctx.progress(index / lines.length);

@@ -1,4 +1,4 @@
-// The last stage, woken by the figures: from figures to a report that people read.
+// The last stage, started by the figures: figures to a report.
 
 export default {
   async task({ payload, config }, env, ctx) {

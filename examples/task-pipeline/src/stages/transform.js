@@ -1,4 +1,4 @@
-// The second stage, woken by the rows: from rows to figures for each region. The payload only says where the rows are.
+// The second stage, started by the rows: rows to figures per region. The payload only refers to the rows.
 
 const ROWS_A_STEP = 5000;
 
