@@ -1,4 +1,4 @@
-//! Calls that nobody waits for: the thread that waits in their place, and tells each callback once.
+//! Asynchronous calls: a thread per pool that waits for them, and runs each callback once.
 
 use std::ffi::{CString, c_char, c_void};
 use std::future::Future;
@@ -16,24 +16,24 @@ use isopod::{Failure, Outcome};
 use crate::last_error;
 use crate::status::{Error, Status};
 
-/// `isopod_callback` of `isopod.h`: what is told of an asynchronous call, on the pool's thread for callbacks.
+/// `isopod_callback` of `isopod.h`: receives the result of an asynchronous call, on the pool's callback thread.
 pub type Callback = unsafe extern "C" fn(user_data: *mut c_void, status: Status, result_json: *const c_char);
 
-/// What a call gives: the result as JSON.
+/// The future of a call's result, as JSON.
 pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<String, Error>> + Send>>;
 
-/// Whom to tell.
+/// A callback with its user data.
 pub(crate) struct Listener {
     callback: Callback,
     user_data: *mut c_void,
 }
 
-// SAFETY: the interface asks that callback and user data may be used on the library's thread.
+// SAFETY: the interface requires that the callback and the user data may be used on the library's thread.
 unsafe impl Send for Listener {}
 
 impl Listener {
     /// # Safety
-    /// The callback may be called once, on any thread, with this user data.
+    /// The callback may be called once with this user data, on any thread.
     pub(crate) const unsafe fn new(callback: Callback, user_data: *mut c_void) -> Self {
         Self { callback, user_data }
     }
@@ -44,12 +44,12 @@ impl Listener {
             Err(error) => (last_error::set(&error), None),
         };
         let json = result.as_ref().map_or(std::ptr::null(), |text: &CString| text.as_ptr());
-        // SAFETY: the promise of `new`; the string lives until the callback returns.
+        // SAFETY: guaranteed to `new`; the string lives until the callback returns.
         unsafe { (self.callback)(self.user_data, status, json) };
     }
 }
 
-/// A callback that is still to be told. Dropped before, it is told that its call was canceled.
+/// A callback that has not run. Dropping it runs the callback with the status for a canceled call.
 struct Promise {
     listener: Option<Listener>,
     waiting: Arc<AtomicUsize>,
@@ -67,7 +67,7 @@ impl Promise {
         }
     }
 
-    /// Takes it back: the caller is told another way.
+    /// Drops it without running the callback, because the caller gets the error instead.
     fn withdraw(mut self) {
         if self.listener.take().is_some() {
             self.waiting.fetch_sub(1, Ordering::AcqRel);
@@ -94,7 +94,7 @@ impl Pending {
     }
 }
 
-/// A pool's thread for callbacks.
+/// A pool's callback thread.
 pub(crate) struct Callbacks {
     queue: Mutex<Option<Sender<Pending>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -119,7 +119,7 @@ impl Callbacks {
         })
     }
 
-    /// Fails where a callback is what runs now: it cannot wait for its own thread.
+    /// Returns an error on the callback thread, which cannot wait for itself.
     pub(crate) fn check_caller(&self) -> Result<(), Error> {
         if thread::current().id() == self.thread_id {
             return Err(Error::FromCallback);
@@ -127,10 +127,11 @@ impl Callbacks {
         Ok(())
     }
 
-    /// Begins a call. The listener is told if this is `Ok`, and only then.
+    /// Starts a call. The callback runs if, and only if, this returns `Ok`.
     pub(crate) fn submit(&self, listener: Listener, mut answer: Answer) -> Result<(), Error> {
         let promise = self.promise(listener)?;
-        // On the caller's thread: a slow callback holds up no event, and a refusal is told at once.
+        // The first poll is on the caller's thread: slow callbacks delay no event, and a rejection is returned
+        // immediately.
         match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Pending => {}
             Poll::Ready(Ok(json)) => answer = Box::pin(std::future::ready(Ok(json))),
@@ -146,7 +147,7 @@ impl Callbacks {
                 pending.promise.withdraw();
                 Err(Error::ShutDown)
             }
-            // There is room: no more promises are given than the queue holds.
+            // Cannot be full: the number of promises is limited to the queue's length.
             Some(queue) => queue.try_send(pending).map_err(|refused| {
                 refused.into_inner().promise.withdraw();
                 Error::ShutDown
@@ -165,13 +166,13 @@ impl Callbacks {
         })
     }
 
-    /// Tells all that is left to tell, and joins the thread. After the pool's own end: nothing is answered any more.
+    /// Runs the remaining callbacks, and joins the thread. Called after the pool has ended, so no more results arrive.
     pub(crate) fn close(&self) {
         drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
-        // The lock is held meanwhile, so that whoever comes second waits as well.
+        // The lock is held meanwhile, so that a concurrent caller waits as well.
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(thread) = thread.take() {
-            // A panic of that thread has been printed; every promise it held was told.
+            // A panic of that thread has been printed, and its promises have run their callbacks.
             let _ = thread.join();
         }
     }
@@ -188,7 +189,7 @@ async fn run(mut calls: Receiver<Pending>) {
             () = open.select_next_some() => {}
         }
     }
-    // The pool has ended: what has an answer gets it, and the rest is told by being dropped.
+    // The pool has ended: finished calls deliver their results, the rest are dropped.
     while let Some(Some(())) = open.next().now_or_never() {}
 }
 
@@ -197,7 +198,7 @@ mod tests {
     use super::*;
 
     unsafe extern "C" fn note(user_data: *mut c_void, status: Status, _: *const c_char) {
-        // SAFETY: the tests pass a list that lives longer than the callbacks do.
+        // SAFETY: the tests pass a list that outlives the callbacks.
         let told = unsafe { &*user_data.cast::<Mutex<Vec<Status>>>() };
         told.lock().unwrap().push(status);
     }

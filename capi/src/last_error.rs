@@ -1,4 +1,4 @@
-//! The last error of a thread, as C expects it: set by a call that failed, read by the calls that follow on that thread.
+//! The last error of each thread: set by a call that failed, read by later calls on that thread.
 
 use std::cell::RefCell;
 use std::ffi::{CString, c_char};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::status::{Error, Status};
 
-/// What was kept of an error, its texts ready to be pointed to.
+/// A recorded error, with its strings in C's form.
 struct Kept {
     status: Status,
     message: CString,
@@ -18,7 +18,7 @@ thread_local! {
     static LAST: RefCell<Option<Kept>> = const { RefCell::new(None) };
 }
 
-/// Keeps an error; gives its status, to be returned.
+/// Records an error, and returns its status.
 pub(crate) fn set(error: &Error) -> Status {
     let (detail, retry_after) = match error {
         Error::Event(failure) => (failure.detail.clone(), failure.retry_after),
@@ -31,7 +31,7 @@ pub(crate) fn set(error: &Error) -> Status {
         retry_after,
     };
     let status = kept.status;
-    // A thread that is about to end has no place for it any more; it cannot read it either.
+    // A thread that is ending has no slot any more, and cannot read the error either.
     let _ = LAST.try_with(|last| *last.borrow_mut() = Some(kept));
     status
 }
@@ -40,12 +40,12 @@ pub(crate) fn status() -> Status {
     read(|kept| kept.status).unwrap_or(Status::Ok)
 }
 
-/// Points into what is kept for this thread: good until the next error of it.
+/// The message recorded for this thread, valid until its next error.
 pub(crate) fn message() -> *const c_char {
     read(|kept| kept.message.as_ptr()).unwrap_or(std::ptr::null())
 }
 
-/// As [`message`].
+/// The detail, valid as for [`message`].
 pub(crate) fn detail() -> *const c_char {
     read(|kept| kept.detail.as_ref().map(|detail| detail.as_ptr()))
         .flatten()
@@ -60,7 +60,7 @@ fn read<R>(look: impl FnOnce(&Kept) -> R) -> Option<R> {
     LAST.try_with(|last| last.borrow().as_ref().map(look)).ok().flatten()
 }
 
-/// Text as C has it: a NUL would end it early.
+/// Converts a string for C, without the NUL characters that would end it early.
 pub(crate) fn text(text: String) -> CString {
     CString::new(text.replace('\0', "\u{fffd}")).expect("every NUL was replaced")
 }

@@ -1,9 +1,10 @@
-//! Isopod for programs that are not written in Rust: the functions that `include/isopod.h` declares and explains.
+//! Isopod's C interface: the functions declared and documented in `include/isopod.h`.
 //!
-//! Each one checks its pointers and texts (`boundary`), does its work in safe Rust (`pool`), and keeps an error for its
-//! thread (`last_error`). No panic leaves it. `callbacks` has the thread on which asynchronous calls are told.
+//! Each function checks its pointers and strings (`boundary`), does its work in safe Rust (`pool`), and records an
+//! error for its thread (`last_error`). No panic leaves it. `callbacks` has the thread that runs the callbacks of
+//! asynchronous calls.
 //!
-//! It knows nothing of how a worker is run; that is the pool's.
+//! This crate does not know how workers are run; that is the pool's task.
 
 mod boundary;
 mod callbacks;
@@ -33,23 +34,23 @@ const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_V
     Err(_) => c"",
 };
 
-/// The library's version, such as `0.1.0`. Never NULL, never to be freed.
+/// Returns the library's version, such as `0.1.0`. Never NULL; must not be freed.
 #[unsafe(no_mangle)]
 pub extern "C" fn isopod_version() -> *const c_char {
     VERSION.as_ptr()
 }
 
-/// Makes a pool.
+/// Creates a pool.
 ///
 /// # Safety
-/// `options` is NULL or as `isopod.h` says; `pool` may be written to.
+/// `options` is NULL or as documented in `isopod.h`; `pool` is writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn isopod_pool_new(options: *const PoolOptions, pool: *mut *mut Pool) -> Status {
     guarded(|| {
         if pool.is_null() {
             return Err(Error::Null("pool"));
         }
-        // SAFETY: the caller's promises; `pool` is not NULL.
+        // SAFETY: guaranteed by the caller; `pool` is not NULL.
         unsafe {
             clear(pool);
             let made = Pool::new(PoolOptions::read(options)?)?;
@@ -59,10 +60,10 @@ pub unsafe extern "C" fn isopod_pool_new(options: *const PoolOptions, pool: *mut
     })
 }
 
-/// Deploys a script given as text.
+/// Deploys a script from text.
 ///
 /// # Safety
-/// `pool` is a pool that was not freed; the texts end with NUL, and `options_json` may be NULL.
+/// `pool` is a pool that was not freed. The strings are NUL-terminated; `options_json` may be NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn isopod_deploy_source(
     pool: *const Pool,
@@ -70,14 +71,14 @@ pub unsafe extern "C" fn isopod_deploy_source(
     source: *const c_char,
     options_json: *const c_char,
 ) -> Status {
-    // SAFETY: the caller's promises.
+    // SAFETY: guaranteed by the caller.
     guarded(|| unsafe { deploy(pool, name, Code::Source(text(source, "source")?), options_json) })
 }
 
 /// Deploys a script from a file.
 ///
 /// # Safety
-/// As [`isopod_deploy_source`].
+/// As for [`isopod_deploy_source`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn isopod_deploy_file(
     pool: *const Pool,
@@ -85,19 +86,19 @@ pub unsafe extern "C" fn isopod_deploy_file(
     path: *const c_char,
     options_json: *const c_char,
 ) -> Status {
-    // SAFETY: the caller's promises.
+    // SAFETY: guaranteed by the caller.
     guarded(|| unsafe { deploy(pool, name, Code::File(text(path, "path")?), options_json) })
 }
 
 /// # Safety
-/// As [`isopod_deploy_source`].
+/// As for [`isopod_deploy_source`].
 unsafe fn deploy(
     pool: *const Pool,
     name: *const c_char,
     code: Code<'_>,
     options_json: *const c_char,
 ) -> Result<(), Error> {
-    // SAFETY: the caller's promises.
+    // SAFETY: guaranteed by the caller.
     let (pool, name, options) = unsafe {
         let options = ScriptOptions::parse(optional_text(options_json, "options_json")?)?;
         (reference(pool, "pool")?, text(name, "name")?, options)
@@ -105,31 +106,31 @@ unsafe fn deploy(
     pool.deploy(name, code, options)
 }
 
-/// Takes a script away.
+/// Removes a script.
 ///
 /// # Safety
-/// `pool` is a pool that was not freed; `name` ends with NUL.
+/// `pool` is a pool that was not freed; `name` is NUL-terminated.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn isopod_undeploy(pool: *const Pool, name: *const c_char) -> Status {
-    // SAFETY: the caller's promises.
+    // SAFETY: guaranteed by the caller.
     guarded(|| unsafe { reference(pool, "pool")?.undeploy(text(name, "name")?) })
 }
 
-/// Waits until a script has a worker that is ready.
+/// Waits until a script has a ready worker.
 ///
 /// # Safety
-/// As [`isopod_undeploy`].
+/// As for [`isopod_undeploy`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn isopod_warm(pool: *const Pool, name: *const c_char, timeout_ms: u64) -> Status {
-    // SAFETY: the caller's promises.
+    // SAFETY: guaranteed by the caller.
     guarded(|| unsafe { reference(pool, "pool")?.warm(text(name, "name")?, timeout_ms) })
 }
 
-/// Calls an exported function and waits for its value.
+/// Calls an exported function and waits for its result.
 ///
 /// # Safety
-/// `pool` is a pool that was not freed; the texts end with NUL, and `arguments_json` may be NULL; `result_json` is NULL or
-/// may be written to.
+/// `pool` is a pool that was not freed. The strings are NUL-terminated; `arguments_json` may be NULL. `result_json` is
+/// NULL or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn isopod_call(
     pool: *const Pool,
@@ -139,7 +140,7 @@ pub unsafe extern "C" fn isopod_call(
     timeout_ms: u64,
     result_json: *mut *mut c_char,
 ) -> Status {
-    // SAFETY: the caller's promises.
+    // SAFETY: guaranteed by the caller.
     guarded(|| unsafe {
         clear(result_json);
         let value = reference(pool, "pool")?.call(call(name, function, arguments_json, timeout_ms)?)?;
@@ -148,10 +149,10 @@ pub unsafe extern "C" fn isopod_call(
     })
 }
 
-/// Calls an exported function; its value is told to a callback.
+/// Calls an exported function, and passes its result to a callback.
 ///
 /// # Safety
-/// As [`isopod_call`]; and `callback` may be called with `user_data`, once, on another thread.
+/// As for [`isopod_call`]; `callback` may be called once with `user_data`, on another thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn isopod_call_async(
     pool: *const Pool,
@@ -162,7 +163,7 @@ pub unsafe extern "C" fn isopod_call_async(
     callback: Option<Callback>,
     user_data: *mut c_void,
 ) -> Status {
-    // SAFETY: the caller's promises.
+    // SAFETY: guaranteed by the caller.
     guarded(|| unsafe {
         let listener = Listener::new(callback.ok_or(Error::Null("callback"))?, user_data);
         reference(pool, "pool")?.call_async(call(name, function, arguments_json, timeout_ms)?, listener)
@@ -170,14 +171,14 @@ pub unsafe extern "C" fn isopod_call_async(
 }
 
 /// # Safety
-/// The texts end with NUL and live for `'a`; `arguments_json` may be NULL.
+/// The strings are NUL-terminated and live for `'a`; `arguments_json` may be NULL.
 unsafe fn call<'a>(
     name: *const c_char,
     function: *const c_char,
     arguments_json: *const c_char,
     timeout_ms: u64,
 ) -> Result<Call<'a>, Error> {
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         Ok(Call {
             name: text(name, "name")?,
@@ -188,13 +189,13 @@ unsafe fn call<'a>(
     }
 }
 
-/// What the pool has done and does.
+/// Returns the pool's statistics.
 ///
 /// # Safety
-/// `pool` is a pool that was not freed; `stats_json` is NULL or may be written to.
+/// `pool` is a pool that was not freed; `stats_json` is NULL or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn isopod_stats(pool: *const Pool, stats_json: *mut *mut c_char) -> Status {
-    // SAFETY: the caller's promises.
+    // SAFETY: guaranteed by the caller.
     guarded(|| unsafe {
         clear(stats_json);
         let stats = reference(pool, "pool")?.stats();
@@ -203,17 +204,17 @@ pub unsafe extern "C" fn isopod_stats(pool: *const Pool, stats_json: *mut *mut c
     })
 }
 
-/// Accepts nothing more, finishes what is accepted within the time, ends and joins the threads.
+/// Stops accepting events, finishes accepted ones within the deadline, cuts the rest and joins the threads.
 ///
 /// # Safety
-/// `pool` is a pool that was not freed; `report_json` is NULL or may be written to.
+/// `pool` is a pool that was not freed; `report_json` is NULL or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn isopod_pool_shutdown(
     pool: *const Pool,
     deadline_ms: u64,
     report_json: *mut *mut c_char,
 ) -> Status {
-    // SAFETY: the caller's promises.
+    // SAFETY: guaranteed by the caller.
     guarded(|| unsafe {
         clear(report_json);
         let report = reference(pool, "pool")?.shut_down(Duration::from_millis(deadline_ms))?;
@@ -222,7 +223,7 @@ pub unsafe extern "C" fn isopod_pool_shutdown(
     })
 }
 
-/// Frees a pool; one that was not shut down is, without waiting for what it holds.
+/// Frees a pool. Shuts it down first if necessary, without waiting for its events.
 ///
 /// # Safety
 /// `pool` is NULL, or a pool that was not freed and that no other thread uses.
@@ -232,7 +233,7 @@ pub unsafe extern "C" fn isopod_pool_free(pool: *mut Pool) -> Status {
         if pool.is_null() {
             return Ok(());
         }
-        // SAFETY: the caller's promise: it is what `isopod_pool_new` gave, and nobody else has it.
+        // SAFETY: guaranteed by the caller: the pointer is from `isopod_pool_new`, and not in use.
         unsafe {
             reference(pool.cast_const(), "pool")?.shut_down(Duration::ZERO)?;
             drop(Box::from_raw(pool));
@@ -241,56 +242,56 @@ pub unsafe extern "C" fn isopod_pool_free(pool: *mut Pool) -> Status {
     })
 }
 
-/// Frees a string that the library handed over.
+/// Frees a string returned by the library.
 ///
 /// # Safety
-/// `string` is NULL, or was handed over by the library and not freed.
+/// `string` is NULL, or was returned by the library and not freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn isopod_string_free(string: *mut c_char) {
     if !string.is_null() {
-        // SAFETY: the caller's promise: it is what `give_text` made.
+        // SAFETY: guaranteed by the caller: the pointer is from `give_text`.
         drop(unsafe { CString::from_raw(string) });
     }
 }
 
-/// The status of the last call on this thread that failed; `Ok` if none has.
+/// Returns the status of the last failed call on this thread; `Ok` if there is none.
 #[unsafe(no_mangle)]
 pub extern "C" fn isopod_last_error_status() -> Status {
     last_error::status()
 }
 
-/// What that call failed of, in one line. NULL if none has failed.
+/// Returns the last error's message, on one line. NULL if there is no error.
 #[unsafe(no_mangle)]
 pub extern "C" fn isopod_last_error_message() -> *const c_char {
     last_error::message()
 }
 
-/// What helps the developer of a script: a stack, a code frame. NULL if there is nothing.
+/// Returns details for the script's developer: a stack or a code frame. NULL if there are none.
 #[unsafe(no_mangle)]
 pub extern "C" fn isopod_last_error_detail() -> *const c_char {
     last_error::detail()
 }
 
-/// How long to wait before trying again, in milliseconds, where that helps; else 0.
+/// Returns the time after which a retry may succeed, in milliseconds. 0 if unknown.
 #[unsafe(no_mangle)]
 pub extern "C" fn isopod_last_error_retry_after_ms() -> u64 {
     u64::try_from(last_error::retry_after().as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The name of a status, such as `exceeded_cpu`. Never NULL, never to be freed.
+/// Returns the name of a status, such as `exceeded_cpu`. Never NULL; must not be freed.
 #[unsafe(no_mangle)]
 pub extern "C" fn isopod_status_name(status: i32) -> *const c_char {
     status::name(status).as_ptr()
 }
 
-/// Writes what is logged to standard error: once in a process.
+/// Writes the log to standard error. Can be called once per process.
 ///
 /// # Safety
-/// `filter` is NULL, or ends with NUL.
+/// `filter` is NULL or NUL-terminated.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn isopod_log_to_stderr(filter: *const c_char) -> Status {
     guarded(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         let filter = unsafe { optional_text(filter, "filter") }?.unwrap_or("info");
         let filter = EnvFilter::try_new(filter).map_err(|error| Error::Unfit {
             argument: "filter",

@@ -1,4 +1,4 @@
-//! What can be set: for a pool a struct that may grow, for a script JSON.
+//! Options: an extensible struct for pools, JSON for scripts.
 
 use std::collections::BTreeMap;
 use std::ffi::c_char;
@@ -15,41 +15,41 @@ use serde_json::Value;
 use crate::boundary::optional_text;
 use crate::status::Error;
 
-/// Settings of a pool: `isopod_pool_options` of `isopod.h`, where they are explained. 0 and NULL mean the default.
+/// Settings of a pool: `isopod_pool_options` of `isopod.h`, which documents them. 0 and NULL mean the default.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct PoolOptions {
-    /// What the caller takes the size of this struct to be. Fields that are added later come after what it knows.
+    /// The struct's size as the caller knows it. Later versions add fields at the end.
     pub size: usize,
-    /// What the names of the pool's threads begin with; default `isopod`.
+    /// Prefix of the threads' names. Default: `isopod`.
     pub thread_name: *const c_char,
-    /// Worker threads from the start; default one per processor.
+    /// Initial number of worker threads. Default: one per processor.
     pub threads: u32,
-    /// Worker threads at most; default as many as from the start.
+    /// Maximum number of worker threads. Default: `threads`.
     pub threads_max: u32,
-    /// Threads of each worker thread's I/O runtime; default 2.
+    /// Threads of each worker thread's I/O runtime. Default: 2.
     pub io_threads: u32,
-    /// Events of one script that may wait; default 1024.
+    /// Events of one script that may wait. Default: 1024.
     pub queue_len_max: u32,
-    /// Asynchronous calls that may wait for their callbacks; default 1024.
+    /// Asynchronous calls that may wait for their callbacks. Default: 1024.
     pub callbacks_waiting_max: u32,
-    /// Keeps what follows at a multiple of 8 bytes on every machine. Must be 0.
+    /// Aligns the following fields to 8 bytes on every platform. Must be 0.
     pub reserved: u32,
-    /// How long an event may wait, in milliseconds; default 10,000.
+    /// Maximum time that an event waits, in milliseconds. Default: 10,000.
     pub queue_wait_max_ms: u64,
-    /// How long an event may run; default 30,000.
+    /// Maximum time that an event runs, in milliseconds. Default: 30,000.
     pub wall_timeout_ms: u64,
-    /// How long a worker may take to start; default 10,000.
+    /// Maximum time that a worker takes to start, in milliseconds. Default: 10,000.
     pub boot_timeout_ms: u64,
-    /// After what time without events a worker goes; default never.
+    /// Time without events after which a worker ends, in milliseconds. Default: never.
     pub idle_timeout_ms: u64,
 }
 
-/// Asynchronous calls that may wait for their callbacks where nothing else is said.
+/// Default number of asynchronous calls that may wait for their callbacks.
 const CALLBACKS_WAITING_MAX: usize = 1024;
 
 impl PoolOptions {
-    /// Every default.
+    /// The defaults.
     pub const DEFAULT: Self = Self {
         size: size_of::<Self>(),
         thread_name: std::ptr::null(),
@@ -65,28 +65,28 @@ impl PoolOptions {
         idle_timeout_ms: 0,
     };
 
-    /// Copies what the caller has of the struct; what it does not know yet is at its default.
+    /// Copies the fields that the caller's version of the struct has; the others have their defaults.
     ///
     /// # Safety
-    /// `from` is NULL or points to as many bytes as its first field says, written by the caller.
+    /// `from` is NULL or points to as many initialized bytes as its first field says.
     pub(crate) unsafe fn read(from: *const Self) -> Result<Self, Error> {
         if from.is_null() {
             return Ok(Self::DEFAULT);
         }
-        // SAFETY: the caller's promise; the size is the first field, in every version of the struct.
+        // SAFETY: guaranteed by the caller; the size is the first field in every version of the struct.
         let size = unsafe { from.cast::<usize>().read() };
         if size < offset_of!(Self, threads) || size > size_of::<Self>() * 16 {
             return Err(Error::OptionsSize(size));
         }
         let mut options = Self::DEFAULT;
         let known = size.min(size_of::<Self>());
-        // SAFETY: `known` bytes are there at both ends, the two do not overlap, and every pattern of bits is a value.
+        // SAFETY: both sides have `known` bytes and do not overlap, and every bit pattern is valid.
         unsafe { std::ptr::copy_nonoverlapping(from.cast::<u8>(), (&raw mut options).cast::<u8>(), known) };
         Ok(options)
     }
 
     /// # Safety
-    /// The strings are NULL, or end with NUL.
+    /// The strings are NULL or NUL-terminated.
     pub(crate) unsafe fn into_builder(self) -> Result<PoolBuilder, Error> {
         if self.reserved != 0 {
             let message = "`reserved` is not 0; initialize with ISOPOD_POOL_OPTIONS_INIT".to_owned();
@@ -95,7 +95,7 @@ impl PoolOptions {
                 message,
             });
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         let name = unsafe { optional_text(self.thread_name, "thread_name") }?;
         let mut builder = Pool::builder();
         if let Some(name) = name {
@@ -141,7 +141,8 @@ fn time(ms: u64) -> Option<Duration> {
     (ms > 0).then(|| Duration::from_millis(ms))
 }
 
-/// How a script is run, as JSON; what is left out is at its default. `isopod.h` explains each. Not to be printed: it holds secrets.
+/// Options of a script, as JSON, documented in `isopod.h`. Missing members have their defaults. Not `Debug`: contains
+/// secrets.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ScriptOptions {
@@ -203,7 +204,7 @@ struct RecycleOptions {
     memory_bytes: Option<usize>,
 }
 
-/// Where a script's code comes from.
+/// The source of a script's code.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Code<'a> {
     Source(&'a str),
@@ -217,7 +218,7 @@ impl ScriptOptions {
             .map_err(|source| Error::Json { argument, source })
     }
 
-    /// The script, and how it is run.
+    /// Builds the script and its deployment options.
     pub(crate) fn into_script(self, name: &str, code: Code<'_>) -> Result<(Script, Options), Error> {
         let options = self.run();
         let mut script = self.code(Script::builder(name), code)?;

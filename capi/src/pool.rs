@@ -1,4 +1,4 @@
-//! What a handle of the interface stands for: a pool and its callbacks, in safe Rust.
+//! The object behind a handle: a pool and its callbacks, in safe Rust.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -21,11 +21,11 @@ pub struct Pool {
 
 impl Pool {
     /// # Safety
-    /// The strings of the options are NULL, or end with NUL.
+    /// The strings of the options are NULL or NUL-terminated.
     pub(crate) unsafe fn new(options: PoolOptions) -> Result<Self, Error> {
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         let name = unsafe { crate::boundary::optional_text(options.thread_name, "thread_name") }?.unwrap_or("isopod");
-        // SAFETY: the caller's promise.
+        // SAFETY: guaranteed by the caller.
         let pool = unsafe { options.into_builder() }?.build()?;
         Ok(Self {
             pool,
@@ -83,7 +83,7 @@ impl Pool {
         Ok(report)
     }
 
-    /// To the pool, load that was shed; here, what was asked of a pool or script that is not there has its own number.
+    /// Converts a failure. The interface has separate statuses for an unknown script and for a pool that was shut down.
     fn explain(&self, name: &str, failure: Failure) -> Error {
         let why = match failure.outcome {
             Outcome::LoadShed => self.check_deployed(name),
@@ -114,7 +114,7 @@ pub(crate) struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// Its value to be. Nothing of it is borrowed: a callback may come when the caller's strings are gone.
+    /// Starts the call. The future borrows nothing, because it may outlive the caller's strings.
     fn begin(
         self,
         pool: &JsPool,

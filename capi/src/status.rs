@@ -1,47 +1,47 @@
-//! What a function returns: one number for how it went. `isopod.h` has the same list.
+//! Statuses and errors of the interface's functions. `isopod.h` has the same list of statuses.
 
 use std::ffi::CStr;
 use std::io;
 
 use isopod::{BuildError, DeployError, Failure, Outcome, ScriptError};
 
-/// How a call of the interface went.
+/// The result of a function of the interface.
 ///
-/// 1 to 8 are how an event ended, in the order of [`Outcome::ALL`]; from 20 on nothing was run.
+/// 1 to 8 are outcomes of an event, in the order of [`Outcome::ALL`]; from 20 on, nothing was run.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// It went well.
+    /// Success.
     Ok = 0,
     /// The script threw.
     Exception = 1,
-    /// The event used more CPU time than it may.
+    /// The event exceeded its CPU limit.
     ExceededCpu = 2,
-    /// The time was up.
+    /// The deadline passed.
     ExceededWall = 3,
-    /// The script held more memory than it may.
+    /// The script exceeded its memory limit.
     ExceededMemory = 4,
-    /// The pool was shut down before the event was finished.
+    /// The pool was shut down before the event finished.
     Canceled = 5,
     /// The queue is full, or the event waited in it for too long.
     LoadShed = 6,
-    /// The script cannot be started.
+    /// The script failed to start.
     BootFailed = 7,
-    /// The worker went away through no fault of the event.
+    /// The worker was lost through no fault of the event.
     WorkerLost = 8,
-    /// An argument is NULL, no UTF-8, no JSON of the right shape, or out of range.
+    /// An argument is NULL, not UTF-8, not JSON of the right shape, or out of range.
     InvalidArgument = 20,
-    /// The script cannot be made of what was given.
+    /// The script is invalid.
     InvalidScript = 21,
-    /// Nothing is deployed under the name.
+    /// No script is deployed under the name.
     UnknownScript = 22,
     /// The pool was shut down.
     ShutDown = 23,
-    /// It cannot be done from a callback of the same pool: it would wait for itself.
+    /// Not possible in a callback of the same pool, which would wait for itself.
     FromCallback = 24,
-    /// The operating system refused something.
+    /// An error of the operating system.
     System = 25,
-    /// A fault of the library's own.
+    /// A bug in the library.
     Internal = 26,
 }
 
@@ -62,7 +62,7 @@ impl From<Outcome> for Status {
     }
 }
 
-/// The name of a status by its number; `unknown` for a number that is none.
+/// The name of a status by its number; `unknown` if there is no such status.
 pub(crate) const fn name(status: i32) -> &'static CStr {
     match status {
         0 => c"ok",
@@ -85,7 +85,7 @@ pub(crate) const fn name(status: i32) -> &'static CStr {
     }
 }
 
-/// Why a function of the interface failed.
+/// An error of a function of the interface.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("`{0}` must not be NULL")]
@@ -121,7 +121,7 @@ pub(crate) enum Error {
     Thread(#[source] io::Error),
     #[error("logging is already set up; it can be set once per process")]
     LogTaken,
-    // Its text is the failure's message: which outcome it was, the status says.
+    // Without the outcome, which is the status.
     #[error("{}", .0.message)]
     Event(Failure),
     #[error("the library panicked: {0}; this is a bug")]
@@ -147,11 +147,11 @@ impl Error {
         }
     }
 
-    /// The message with its causes, on one line.
+    /// The message and its causes, on one line.
     pub(crate) fn message(&self) -> String {
         let mut text = self.to_string();
         let mut cause = match self {
-            // What a script threw is in the message already.
+            // A script's exception is already in the message.
             Self::Event(_) => None,
             error => std::error::Error::source(error),
         };
@@ -174,7 +174,7 @@ mod tests {
     fn an_outcome_has_the_same_number_and_name_here_as_in_the_pool() {
         for outcome in Outcome::ALL {
             let status = Status::from(outcome) as i32;
-            // It was refused, and had its number before it was an outcome.
+            // Rejected events had a status of their own before `NotDeployed` was an outcome.
             if outcome == Outcome::NotDeployed {
                 assert_eq!(status, Status::UnknownScript as i32);
                 continue;

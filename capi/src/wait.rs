@@ -1,4 +1,4 @@
-//! Waiting for a future on a thread of the caller's, until a deadline. Works inside any executor, a callback's included.
+//! Waits for a future on the caller's thread until a deadline. Works inside any executor, including in a callback.
 
 use std::future::Future;
 use std::pin::pin;
@@ -20,7 +20,7 @@ impl Wake for Unpark {
     }
 }
 
-/// The future's output, or `None` where the deadline passed first. The future is dropped either way.
+/// Returns the future's output, or `None` if the deadline passed first. The future is dropped in either case.
 pub(crate) fn until<F: Future>(deadline: Option<Instant>, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let unpark = Arc::new(Unpark {
@@ -33,7 +33,7 @@ pub(crate) fn until<F: Future>(deadline: Option<Instant>, future: F) -> Option<F
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return Some(output);
         }
-        // Others may park and unpark this thread as well: only the flag tells that it was for this future.
+        // Other code may unpark this thread as well; only the flag is specific to this future.
         while !unpark.woken.swap(false, Ordering::Acquire) {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             match left {
@@ -45,7 +45,7 @@ pub(crate) fn until<F: Future>(deadline: Option<Instant>, future: F) -> Option<F
     }
 }
 
-/// The moment when a time in milliseconds is up. 0 is no limit, and neither is what the clock cannot tell.
+/// The deadline for a timeout in milliseconds. `None` for 0, and for a time beyond the clock's range.
 pub(crate) fn deadline(timeout_ms: u64) -> Option<Instant> {
     let timeout = Duration::from_millis(timeout_ms);
     (timeout_ms > 0).then(|| Instant::now().checked_add(timeout)).flatten()

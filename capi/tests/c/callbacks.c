@@ -1,4 +1,4 @@
-/* Calls that nobody waits for: each callback is told once, on a thread of the library's, whatever happens. */
+/* Asynchronous calls: each callback runs exactly once, on a thread of the library. */
 
 #include <pthread.h>
 
@@ -90,7 +90,7 @@ int main(void) {
   wait_for(&nested);
   CHECK_TEXT(nested.text, "10");
 
-  /* What is refused is told by the return alone. */
+  /* A rejection is returned, and the callback does not run. */
   told refused = {.pool = pool, .caller = pthread_self()};
   CHECK(isopod_call_async(pool, "unknown", "twice", NULL, 0, note, &refused) == ISOPOD_UNKNOWN_SCRIPT);
   for (int i = 0; i < CALLS; i++) {
@@ -99,7 +99,7 @@ int main(void) {
   }
   CHECK(isopod_call_async(pool, "math", "never", NULL, 0, note, &refused) == ISOPOD_LOAD_SHED);
 
-  /* The end tells all that are still waiting; after it nothing comes. */
+  /* The shutdown runs the remaining callbacks; afterwards none runs. */
   CHECK(isopod_pool_free(pool) == ISOPOD_OK);
   for (int i = 0; i < CALLS; i++) CHECK(all[i].times == 1 && all[i].status == ISOPOD_CANCELED);
   CHECK(refused.times == 0);

@@ -1,4 +1,4 @@
-/* A pool is made, scripts are deployed, called, replaced and taken away; the pool tells what it did, and ends. */
+/* Creates a pool; deploys, calls, replaces and removes scripts; reads statistics; shuts down. */
 
 #include "check.h"
 
@@ -27,15 +27,15 @@ int main(int argc, char **argv) {
   CHECK_CALL(pool, "shop", "price", "[\"tea\"]", "{\"item\":\"tea\",\"price\":3}");
   CHECK_CALL(pool, "shop", "currency", NULL, "\"€\"");
   CHECK_CALL(pool, "shop", "nothing", "[]", "null");
-  /* Where nobody wants the result. */
+  /* The result may be ignored. */
   CHECK(isopod_call(pool, "shop", "nothing", NULL, 0, NULL) == ISOPOD_OK);
 
-  /* Replaced under its name, by TypeScript. */
+  /* Replaced by TypeScript under the same name. */
   CHECK(isopod_deploy_source(pool, "shop", "export const price = (item: string): number => item.length;",
                              "{\"language\": \"typescript\"}") == ISOPOD_OK);
   CHECK_CALL(pool, "shop", "price", "[\"tea\"]", "3");
 
-  /* From a file; with a limit that makes every event a worker of its own. */
+  /* From a file, with a limit that gives every event its own worker. */
   CHECK(isopod_deploy_file(pool, "file", argv[1], "{\"policy\": \"per_request\"}") == ISOPOD_OK);
   CHECK_CALL(pool, "file", "count", NULL, "1");
   CHECK_CALL(pool, "file", "count", NULL, "1");

@@ -1,4 +1,4 @@
-/* What the tests share: a check that says where it failed, and the threads of this process by name. */
+/* Shared by the tests: a check that reports its location, and the threads of this process by name. */
 
 #ifndef CHECK_H
 #define CHECK_H
@@ -39,7 +39,7 @@
     }                                                                                                           \
   } while (0)
 
-/* A call whose result is checked and freed. */
+/* Makes a call, checks its result and frees it. */
 #define CHECK_CALL(pool, name, function, arguments, wanted)                                                     \
   do {                                                                                                          \
     char *result = NULL;                                                                                        \
@@ -53,7 +53,7 @@ static inline void wait_a_little(void) {
   nanosleep(&pause, NULL);
 }
 
-/* How many threads this process has whose names begin like this; all of them for "". */
+/* The number of this process's threads with this name prefix; all of them for "". */
 static inline int threads_named(const char *prefix) {
   DIR *tasks = opendir("/proc/self/task");
   CHECK(tasks != NULL);
@@ -71,7 +71,7 @@ static inline int threads_named(const char *prefix) {
   return count;
 }
 
-/* Waits until there are so many; a thread that was joined may be in the list for a moment yet. */
+/* Waits for this number of threads; a joined thread may remain in the list for a moment. */
 static inline bool threads_become(const char *prefix, int wanted) {
   for (int tries = 0; tries < 2000; tries++) {
     if (threads_named(prefix) == wanted) return true;

@@ -1,4 +1,4 @@
-/* Whatever goes wrong has a status, a message and, for the developer of a script, a detail. */
+/* Every error has a status and a message, and for a script's developer a detail. */
 
 #include <pthread.h>
 
@@ -35,7 +35,7 @@ static void arguments(isopod_pool *pool) {
   CHECK(isopod_pool_free(NULL) == ISOPOD_OK);
 }
 
-/* A program made with an older header knows less of the options, and what lies behind them is none of the library's. */
+/* A program built with an older header passes fewer options; the library must not read beyond them. */
 static void options(void) {
   isopod_pool *pool = NULL;
   isopod_pool_options options = ISOPOD_POOL_OPTIONS_INIT;
@@ -101,7 +101,7 @@ int main(void) {
   CHECK(pthread_create(&thread, NULL, errors_are_a_threads_own, pool) == 0);
   CHECK(pthread_join(thread, NULL) == 0);
   CHECK(isopod_pool_free(pool) == ISOPOD_OK);
-  /* Cleaning up leaves the error alone. */
+  /* Cleaning up keeps the error. */
   CHECK(isopod_last_error_status() == before && before == ISOPOD_UNKNOWN_SCRIPT);
   return 0;
 }

@@ -1,4 +1,4 @@
-/* Prints what the header says of numbers and places, for the library's side to be compared with. */
+/* Prints the header's constants, sizes and offsets, to compare with the library's. */
 
 #include <stdio.h>
 

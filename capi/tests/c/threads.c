@@ -1,4 +1,4 @@
-/* Many threads share a pool, while scripts come and go; and pools come and go without leaving a thread behind. */
+/* Many threads share a pool while scripts are deployed and removed; then pools are created and freed without leaking threads. */
 
 #include <pthread.h>
 
@@ -49,7 +49,7 @@ static void round_of_calls(void) {
 int main(void) {
   CHECK(threads_named("") == 1);
   round_of_calls();
-  /* What is left is V8's own and the thread that makes worker threads: there once, however many pools there were. */
+  /* V8's threads and the spawner thread remain, once per process. */
   int left = threads_named("");
   for (int i = 1; i < ROUNDS; i++) round_of_calls();
   CHECK(threads_become("", left));

@@ -1,4 +1,4 @@
-//! Programs in C against the shared library, as a user would compile them: `tests/c/`.
+//! C programs against the shared library, compiled as a user would: `tests/c/`.
 
 use std::collections::BTreeSet;
 use std::mem::{offset_of, size_of};
@@ -7,7 +7,7 @@ use std::process::Command;
 
 use isopod_capi::{PoolOptions, Status};
 
-/// Compiles `tests/c/NAME.c`, runs it, and gives what it printed.
+/// Compiles `tests/c/NAME.c`, runs it, and returns its output.
 fn run(name: &str, arguments: &[&Path]) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let programs = tempfile::tempdir().unwrap();
@@ -38,7 +38,7 @@ fn run(name: &str, arguments: &[&Path]) -> String {
         "{}",
         String::from_utf8_lossy(&compiler.stderr)
     );
-    // cargo's own list of folders goes before the program's, and may hold the library of another build.
+    // cargo's library path precedes the program's own, and may hold the library of another build.
     let output = Command::new(&program)
         .args(arguments)
         .env_remove("LD_LIBRARY_PATH")
@@ -49,7 +49,7 @@ fn run(name: &str, arguments: &[&Path]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The shared library: cargo makes it beside the test, which depends on the crate.
+/// The shared library, which cargo builds next to the test, a dependent of the crate.
 fn library() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     test.with_file_name("libisopod_capi.so")
@@ -118,7 +118,7 @@ fn the_header_has_the_numbers_and_places_of_the_library() {
     assert_eq!(run("layout", &[]), fields.concat() + &statuses.concat());
 }
 
-/// What the library is made of has functions for C as well; they must not meet those of the program.
+/// The library's dependencies have C functions as well; they must not collide with those of the program.
 #[test]
 fn the_library_has_the_functions_of_the_header_and_no_others() {
     let header = include_str!("../../include/isopod.h");
