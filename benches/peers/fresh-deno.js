@@ -1,4 +1,4 @@
-// deno run --allow-read fresh-deno.js CALLS: prints microseconds from `new Worker` to its first message, of each.
+// deno run --allow-read fresh-deno.js CALLS: prints microseconds from each `new Worker` to its first message.
 const samples = [];
 for (let call = 0; call < Number(Deno.args[0]); call++) {
   const begun = performance.now();

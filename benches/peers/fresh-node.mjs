@@ -1,4 +1,4 @@
-// node fresh-node.mjs CALLS: prints microseconds from `new Worker` to its first message, of each.
+// node fresh-node.mjs CALLS: prints microseconds from each `new Worker` to its first message.
 import { Worker } from "node:worker_threads";
 
 const samples = [];

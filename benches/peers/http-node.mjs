@@ -1,4 +1,4 @@
-// node http-node.mjs PORT: "/" says hello, "/echo" parses and writes JSON.
+// node http-node.mjs PORT: "/" answers hello, "/echo" parses and writes JSON.
 import { createServer } from "node:http";
 
 createServer((request, response) => {

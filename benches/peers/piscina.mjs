@@ -1,4 +1,4 @@
-// node piscina.mjs latency|throughput nothing|total|work CALLS: prints microseconds of each call, or calls a second.
+// node piscina.mjs latency|throughput nothing|total|work CALLS: prints microseconds per call, or calls per second.
 import { fileURLToPath } from "node:url";
 import { Piscina } from "piscina";
 

@@ -1,10 +1,10 @@
-//! Isopod measured beside what one would use instead, side by side in one run.
+//! Measures Isopod next to its alternatives, in one run.
 //!
-//! `cargo xtask bench` installs the peers and runs all of it; `cargo run --release -p isopod-benches -- http --quick` runs
-//! one part for a few seconds. Nothing here is asserted: a number is a number of this machine and this hour, and only the
-//! ratio between neighbours of one run says anything.
+//! `cargo xtask bench` installs the alternatives (peers) and runs everything;
+//! `cargo run --release -p isopod-benches -- http --quick` runs one part for a few seconds. Nothing is asserted:
+//! numbers depend on the machine and the moment, and only ratios within one run are meaningful.
 //!
-//! Each subject runs in a process of its own. Isopod's are this program again (`own`), the peers' are scripts in `peers/`.
+//! Each subject runs in its own process. Isopod's are this program (`own`), the peers' are scripts in `peers/`.
 
 mod measure;
 mod own;
@@ -22,13 +22,13 @@ use crate::programs::Programs;
 #[derive(Parser)]
 #[command(name = "isopod-benches", about = "Measures Isopod beside its peers")]
 struct Arguments {
-    /// What to measure; everything, if nothing is named
+    /// The measurements to run; all by default
     #[arg(value_enum)]
     names: Vec<Name>,
     /// Print JSON instead of tables
     #[arg(long)]
     json: bool,
-    /// Seconds instead of minutes: to see that it works, not to quote
+    /// Take seconds instead of minutes: to try it out, not to quote
     #[arg(long)]
     quick: bool,
     #[command(subcommand)]
@@ -37,7 +37,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Child {
-    /// One of Isopod's own subjects, in a process of its own
+    /// One of Isopod's own subjects, in its own process
     #[command(hide = true, subcommand)]
     Own(own::Subject),
 }

@@ -1,4 +1,4 @@
-//! Subjects as processes: their output, their memory, their processor time.
+//! Subjects as processes: their output, memory and CPU time.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde::de::DeserializeOwned;
 
-/// How long a subject may take to be ready.
+/// Time limit for a subject to become ready.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
-/// Runs a subject to its end; what it printed is JSON.
+/// Runs a subject to its end, and parses its output as JSON.
 pub(crate) fn answer<T: DeserializeOwned>(command: &mut Command) -> Result<T> {
     let output = command
         .stderr(Stdio::inherit())
@@ -27,7 +27,7 @@ pub(crate) fn answer<T: DeserializeOwned>(command: &mut Command) -> Result<T> {
         .with_context(|| format!("{command:?} printed {:?}", String::from_utf8_lossy(&output.stdout)))
 }
 
-/// How long a command takes from its start to its end; it must print something.
+/// The time from the start of a command to its end; it must print something.
 pub(crate) fn whole_run(command: &mut Command) -> Result<Duration> {
     let begun = Instant::now();
     let output = command.output().with_context(|| format!("{command:?} did not start"))?;
@@ -42,15 +42,15 @@ pub(crate) fn whole_run(command: &mut Command) -> Result<Duration> {
     Ok(took)
 }
 
-/// A process that goes on until this is dropped.
+/// A process that runs until this is dropped.
 pub(crate) struct Running {
     child: Child,
-    /// What the subject waits on: it ends when this closes, even if this program is killed.
+    /// The subject ends when this closes, even if this program is killed.
     _stdin: Option<ChildStdin>,
 }
 
 impl Running {
-    /// Starts it, and waits until it has printed a line.
+    /// Starts a subject, and waits until it has printed a line.
     pub(crate) fn until_first_line(command: &mut Command) -> Result<Self> {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let stdin = child.stdin.take();
@@ -64,7 +64,7 @@ impl Running {
         Ok(running)
     }
 
-    /// Starts it, and waits until something listens on the port.
+    /// Starts a subject, and waits until it accepts connections on the port.
     pub(crate) fn until_listening(command: &mut Command, port: u16) -> Result<Self> {
         let child = command
             .stdin(Stdio::piped())
@@ -82,13 +82,13 @@ impl Running {
             if begun.elapsed() > READY_WITHIN {
                 bail!("{command:?} does not listen on port {port} after {READY_WITHIN:?}");
             }
-            // tidy:allow(sleep): a measurement lets the process come to rest, or looks again.
+            // tidy:allow(sleep): lets the process settle, or polls it.
             std::thread::sleep(Duration::from_millis(10));
         }
         Ok(running)
     }
 
-    /// Memory resident now, in bytes.
+    /// Resident memory in bytes.
     pub(crate) fn resident_bytes(&self) -> Result<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -96,12 +96,12 @@ impl Running {
         Ok(kib * 1024.0)
     }
 
-    /// How often each of its threads has gone to sleep or was made to, so far: each is a wake-up that follows.
+    /// The number of context switches of each thread so far; each is followed by a wake-up.
     pub(crate) fn context_switches(&self) -> Result<BTreeMap<OsString, u64>> {
         let mut switches = BTreeMap::new();
         for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
             let thread = thread?;
-            // A thread may end while they are counted.
+            // A thread may end meanwhile.
             let status = fs::read_to_string(thread.path().join("status")).unwrap_or_default();
             let mut of_thread = 0;
             for line in status.lines() {
@@ -114,30 +114,30 @@ impl Running {
         Ok(switches)
     }
 
-    /// Processor time, user and system, of the process, its threads and its children so far.
+    /// CPU time so far, user and system, of the process, its threads and its children.
     pub(crate) fn cpu_time(&self) -> Result<Duration> {
         let ticks = tree_ticks(self.child.id())?;
-        // Linux has reported it in hundredths of a second, whatever the kernel's own tick, since forever (USER_HZ).
+        // Linux reports hundredths of a second, independently of the kernel's tick (USER_HZ).
         Ok(Duration::from_millis(ticks * 10))
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended by itself, and then there is nothing to end.
+        // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Clock ticks of a process and what descends from it.
+/// Clock ticks of a process and its descendants.
 fn tree_ticks(pid: u32) -> Result<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name, in parentheses, may hold anything; fields are counted from behind it.
+    // The name, in parentheses, may contain anything; fields are counted from its end.
     let fields: Vec<_> = stat.rsplit_once(')').context("no name")?.1.split_whitespace().collect();
     let mut ticks = 0;
     for field in [11, 12, 13, 14] {
-        // utime, stime, and those of children that ended
+        // utime and stime, and those of ended children.
         ticks += fields.get(field).context("too few fields")?.parse::<u64>()?;
     }
     for thread in fs::read_dir(format!("/proc/{pid}/task"))? {

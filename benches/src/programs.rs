@@ -1,4 +1,4 @@
-//! Where the programs are that are measured.
+//! Finds the programs to measure.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -6,14 +6,14 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-/// Programs and folders, found once.
+/// The paths of programs and folders.
 pub(crate) struct Programs {
     own: PathBuf,
     peers: PathBuf,
 }
 
 impl Programs {
-    /// Finds them.
+    /// Finds the programs.
     ///
     /// # Errors
     /// The peers are not installed.
@@ -38,7 +38,7 @@ impl Programs {
         command
     }
 
-    /// The `isopod` command, built beside this program.
+    /// The `isopod` command, built next to this program.
     pub(crate) fn isopod(&self) -> Result<PathBuf> {
         let path = self.own.with_file_name("isopod-under-test");
         if !path.is_file() {
@@ -55,29 +55,29 @@ impl Programs {
         self.peers.join(name)
     }
 
-    /// Node, from the machine, running a script of `peers/`.
+    /// The installed Node, running a script of `peers/`.
     pub(crate) fn node(&self, script: &str) -> Command {
         let mut command = Command::new("node");
         command.arg(self.peer_file(script));
         command
     }
 
-    /// Deno, without the Node process that its npm package puts in front.
+    /// Deno, without the Node process that its npm package starts first.
     pub(crate) fn deno(&self) -> Result<Command> {
         self.binary("@deno", "deno")
     }
 
-    /// workerd, likewise.
+    /// workerd, as for [`Self::deno`].
     pub(crate) fn workerd(&self) -> Result<Command> {
         self.binary("@cloudflare", "bin/workerd")
     }
 
-    /// esbuild, likewise.
+    /// esbuild, as for [`Self::deno`].
     pub(crate) fn esbuild(&self) -> Result<Command> {
         self.binary("@esbuild", "bin/esbuild")
     }
 
-    /// npm installs the one platform package of a scope that fits the machine.
+    /// npm installs only the platform package of a scope that fits the machine.
     fn binary(&self, scope: &str, name: &str) -> Result<Command> {
         let scope = self.peers.join("node_modules").join(scope);
         let packages = std::fs::read_dir(&scope).with_context(|| format!("{} is missing", scope.display()))?;

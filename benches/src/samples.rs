@@ -1,6 +1,6 @@
-//! Many measurements of one thing, and what is said of them.
+//! Repeated measurements of one quantity, and their statistics.
 
-/// Measurements in one unit, sorted.
+/// Sorted measurements in one unit.
 pub(crate) struct Samples(Vec<f64>);
 
 impl Samples {
@@ -10,7 +10,7 @@ impl Samples {
         Self(values)
     }
 
-    /// The value that this share of all does not exceed; not a number if there are none.
+    /// The quantile: the value not exceeded by this share of all; NaN if there are none.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_precision_loss,

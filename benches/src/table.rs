@@ -1,10 +1,10 @@
-//! What was measured, as a Markdown table.
+//! Results as Markdown tables.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// Which way is better.
+/// The better direction.
 #[derive(Clone, Copy, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Better {
@@ -12,22 +12,22 @@ pub(crate) enum Better {
     Higher,
 }
 
-/// One measured quantity. Each gets a column, and a second with its ratio to the table's first row.
+/// One measured quantity. Each has a column, and a second one with its ratio to the table's first row.
 #[derive(Serialize)]
 pub(crate) struct Column {
     pub(crate) title: &'static str,
-    /// None where a ratio would say nothing.
+    /// None if a ratio would be meaningless.
     pub(crate) better: Option<Better>,
 }
 
 #[derive(Serialize)]
 pub(crate) struct Row {
     pub(crate) subject: String,
-    /// One for each column; not a number (JSON: null) where it was not measured.
+    /// One value per column; NaN (in JSON: null) if not measured.
     pub(crate) values: Vec<f64>,
 }
 
-/// A measurement of several subjects. The first row is what the others are compared with.
+/// A measurement of several subjects, which are compared with the first row.
 #[derive(Serialize)]
 pub(crate) struct Table {
     pub(crate) title: String,
@@ -37,7 +37,7 @@ pub(crate) struct Table {
 }
 
 impl Column {
-    /// Columns of which less is better.
+    /// Columns in which less is better.
     pub(crate) fn lower<const N: usize>(titles: [&'static str; N]) -> Vec<Self> {
         let column = |title| Self {
             title,
@@ -48,7 +48,7 @@ impl Column {
 }
 
 impl Row {
-    /// One for each subject, in their order.
+    /// One row per subject, in order.
     pub(crate) fn all<'a>(subjects: impl IntoIterator<Item = &'a str>, values: Vec<Vec<f64>>) -> Vec<Self> {
         let row = |(subject, values): (&str, _)| Self {
             subject: subject.to_owned(),
@@ -79,7 +79,7 @@ impl Table {
     }
 }
 
-/// Three significant digits, thousands set apart.
+/// Three significant digits, with thousands separators.
 fn number(value: f64) -> String {
     match value.abs() {
         big if big >= 1000.0 => {

@@ -1,8 +1,8 @@
-//! Makes the snapshot that isolates start from, in a build script. Never in a serving process: snapshot mode sets
-//! process-wide flags.
+//! Creates the snapshot that isolates start from, in a build script. Never used in a serving process: snapshot mode
+//! sets process-wide flags.
 //!
-//! An embedder with extensions of its own calls [`build`] in its `build.rs`, and has what comes of it with
-//! `isopod_runtime::image!` in its program:
+//! An embedder with its own extensions calls [`build`] in its `build.rs`, and includes the result in its program with
+//! `isopod_runtime::image!`:
 //!
 //! ```no_run
 //! // build.rs
@@ -27,17 +27,17 @@ pub use self::strip_types::strip_types;
 
 type Transpiled = Result<(ModuleCodeString, Option<SourceMapData>), JsErrorBox>;
 
-/// Makes the snapshot of these extensions, and writes it to `OUT_DIR` with the table of what was left out of it. The
-/// program must list the same extensions in the same order.
+/// Creates the snapshot of these extensions, and writes it to `OUT_DIR` with a table of the scripts that it leaves out.
+/// The program must list the same extensions in the same order.
 ///
 /// # Panics
-/// Outside of a build script; where the extensions' JavaScript does not run; where `OUT_DIR` cannot be written.
+/// Outside of a build script; if the extensions' JavaScript fails; if `OUT_DIR` is not writable.
 pub fn build(extensions: fn() -> Vec<Extension>) {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR for build scripts"));
     let manifest = env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR for build scripts");
     println!("cargo:rerun-if-changed=build.rs");
     let lazy = lazy_sources(extensions());
-    // The read-only heap stays V8's own. All isolates of a process share one, whatever snapshot they come from.
+    // The read-only heap stays V8's own, so that all isolates of a process share one, whatever their snapshot.
     deno_core::v8::V8::set_flags_from_string("--no-extensible-ro-snapshot");
     let snapshot = create_snapshot(
         CreateSnapshotOptions {
@@ -86,12 +86,12 @@ fn lazy_sources(extensions: Vec<Extension>) -> Vec<Lazy> {
         extension.lazy_loaded_js_files.iter().for_each(|file| take(file, false));
         extension.lazy_loaded_esm_files.iter().for_each(|file| take(file, true));
     }
-    // deno_core looks them up by bisection.
+    // deno_core looks them up with a binary search.
     all.sort_by(|a, b| a.specifier.cmp(&b.specifier));
     all
 }
 
-/// Writes the program's side: the snapshot, and what it did not take in, its types stripped.
+/// Writes the program's side: the snapshot, and the scripts that it leaves out, without types.
 fn write_image(out: &Path, lazy: Vec<Lazy>, inside: &HashSet<String>) {
     let mut tables = [String::new(), String::new()];
     let left_over = lazy.into_iter().filter(|lazy| !inside.contains(&lazy.specifier));
@@ -109,9 +109,9 @@ fn write_image(out: &Path, lazy: Vec<Lazy>, inside: &HashSet<String>) {
     let image = format!(
         "/// The snapshot: the extensions' JavaScript, evaluated.\n\
          pub(super) static SNAPSHOT: &[u8] = include_bytes!(concat!(env!(\"OUT_DIR\"), \"/isopod.snapshot\"));\n\
-         /// Scripts that are loaded when they are first asked for, and so are not in the snapshot.\n\
+         /// Scripts that are loaded on first use, and are not in the snapshot.\n\
          pub(super) static RESIDUAL_JS: &[(&str, &str)] = &[\n{js}];\n\
-         /// Modules likewise.\n\
+         /// Modules that are loaded on first use.\n\
          pub(super) static RESIDUAL_ESM: &[(&str, &str)] = &[\n{esm}];\n"
     );
     fs::write(out.join("isopod_image.rs"), image).expect("OUT_DIR is writable");

@@ -1,9 +1,9 @@
 //! Strips the types of extensions' scripts that are written in TypeScript. Those of the deno crates are JavaScript.
 
-/// The JavaScript of a TypeScript source; `None` for what is JavaScript already.
+/// Returns the JavaScript of a TypeScript source; `None` if it is JavaScript already.
 ///
 /// # Errors
-/// What is wrong with the source, or that the build has no compiler.
+/// An error in the source, or that the build has no compiler.
 pub fn strip_types(specifier: &str, source: &str) -> Result<Option<String>, String> {
     match specifier.ends_with(".ts") {
         true => compile(specifier, source).map(Some),

@@ -1,4 +1,4 @@
-//! Scripts on the event bus: they publish, are told, are too slow, fail and go round in circles.
+//! Scripts on the event bus: publishing, receiving, slow and failing handlers, cycles.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub(crate) fn runtime() -> Runtime {
         .expect("a runtime")
 }
 
-/// A pool of one thread with this script as `s`.
+/// A pool with one thread and this script, deployed as `s`.
 pub(crate) fn pool_of(source: &str, bindings: Vec<(&str, Arc<dyn Binding>)>) -> Pool {
     let pool = Pool::builder().threads(1).build().expect("a pool");
     deploy(&pool, "s", source, bindings);
@@ -38,7 +38,7 @@ pub(crate) fn deploy(pool: &Pool, name: &str, source: &str, bindings: Vec<(&str,
         .expect("deployed");
 }
 
-/// Scripts that are on a bus.
+/// Scripts on a bus.
 struct Stage {
     runtime: Runtime,
     bus: Bus,
@@ -55,7 +55,7 @@ impl Stage {
         Self { runtime, bus, pool }
     }
 
-    /// Deploys a script that may publish as `publishes` says, and subscribes it.
+    /// Deploys a script that may publish the topics of `publishes`, and subscribes it to those of `to`.
     fn script(&self, name: &str, source: &str, publishes: &[&str], to: &[&str]) -> WorkerSubscription {
         self.script_with(name, source, publishes, to, vec![], DeliverOptions::default())
     }
@@ -89,7 +89,7 @@ impl Stage {
     }
 }
 
-/// The next message, which comes within ten seconds.
+/// Returns the next message, which must arrive within ten seconds.
 pub(crate) fn next(subscription: &mut Subscription) -> Arc<Message> {
     match subscription.recv_timeout(Duration::from_secs(10)) {
         Some(Delivery::Message(message)) => message,
@@ -101,7 +101,7 @@ fn json_of(subscription: &mut Subscription) -> Value {
     next(subscription).payload.to_json().expect("json")
 }
 
-/// `GATE.pass()`: waits until it is let pass.
+/// `GATE.pass()`: waits for a permit.
 fn gate() -> (Arc<Semaphore>, Arc<dyn Binding>) {
     let gate = Arc::new(Semaphore::new(0));
     let kept = Arc::clone(&gate);
@@ -297,7 +297,7 @@ fn a_script_that_fails_at_what_tells_of_its_failures_comes_to_an_end() {
     let source = "export default { message() { throw new Error('always') } };";
     let subscription = stage.script("s", source, &[], &["n", "isopod.message.>"]);
     stage.publish("n", ());
-    // The message itself, and what tells of its failure at the depths 1 to 4: one more than others.
+    // The message itself, and the reports of its failure at depths 1 to 4: one more than of others.
     until("the last failure is handled", || {
         (subscription.stats().failed == 5).then_some(())
     });

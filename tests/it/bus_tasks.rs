@@ -1,4 +1,4 @@
-//! Tasks of scripts whose results are announced, kept, read when wanted, and wake others.
+//! Tasks of scripts on the event bus: their results are announced, stored, read on demand, and start other tasks.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ impl Stage {
     }
 }
 
-/// What a task tells the bus, in order.
+/// The events of a task on the bus, in order.
 fn told(bus: &Bus) -> isopod::host::bus::Subscription {
     bus.subscribe("isopod.task.*", SubscribeOptions::default())
         .expect("subscribed")
@@ -87,7 +87,7 @@ fn a_task_streams_to_its_caller_keeps_and_announces_its_results_and_is_told_of()
         data.to_json(),
         Ok(json!({ "found": ["MZ", "2"], "id": id.to_string() }))
     );
-    // Read from the announcement alone, and not copied.
+    // Read by reference, without a copy.
     let reference = ResultRef::of(&next(&mut announced)).expect("a reference");
     assert!(Arc::ptr_eq(&stage.results.read(&reference).expect("kept"), data));
 
@@ -234,7 +234,7 @@ fn a_chain_that_is_a_circle_ends_at_its_depth_with_an_error_that_names_it() {
     crate::process::until("the circle is cut", || {
         (chains.iter().map(|chain| chain.stats().failed).sum::<u64>() == 1).then_some(())
     });
-    // 0: first, 1 to 3: again; the one that was refused is not kept.
+    // 0 is the first, 1 to 3 are the repetitions; the rejected one is not stored.
     assert_eq!(stage.results.stats().count, 4);
 }
 
@@ -269,7 +269,7 @@ fn a_circle_of_chains_messages_and_handlers_ends_at_its_depth_too() {
     });
     let go = Message::new("go".parse().expect("a topic"), ());
     stage.bus.publish(go).expect("published");
-    // 0 to 2: go, relay, echo; 3 to 5: the same; the third `go` would be the sixth deep.
+    // 0 to 2: go, relay, echo; 3 to 5: the same; the third `go` would exceed the depth.
     crate::process::until("the circle is cut", || (say.stats().failed == 1).then_some(()));
     assert_eq!(relay.stats().handled, 2);
     assert_eq!(stage.results.stats().count, 4);

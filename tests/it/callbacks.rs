@@ -1,4 +1,4 @@
-//! Functions that scripts lend to Rust, through the embedded pool.
+//! Script functions passed to Rust, through the embedded pool.
 
 use std::error::Error as _;
 use std::sync::{Arc, Mutex};
@@ -26,7 +26,7 @@ fn pool_of<const N: usize>(source: &str, limits: Limits, functions: [(&str, Nati
     pool
 }
 
-/// A Rust function that keeps what it is lent.
+/// A Rust function that keeps the callback it receives.
 fn keeper() -> (NativeFunction, Arc<Mutex<Option<Callback>>>) {
     let kept = Arc::new(Mutex::new(None));
     let keep = kept.clone();
@@ -193,7 +193,7 @@ fn streams_and_functions_are_arguments_of_a_callback_and_a_stream_its_value() {
     assert_eq!(block_on(pool.call::<_, String>("s", "f", ())).as_deref(), Ok("> BODY"));
 }
 
-/// Panics when it is written.
+/// Panics when it is serialized.
 struct Broken;
 
 impl Serialize for Broken {

@@ -1,4 +1,4 @@
-//! What `isopod check` says of projects that cannot start, and how the program's commands end.
+//! `isopod check` on projects that cannot start, and the exit codes of commands.
 
 use crate::program::{Ended, isopod};
 use crate::project::Project;

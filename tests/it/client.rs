@@ -1,11 +1,11 @@
-//! A small HTTP/1.1 client that hides nothing: an error is the server's fault or the test's point.
+//! A minimal HTTP/1.1 client that reports errors unchanged.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use crate::process::PATIENCE;
 
-/// A response, read whole.
+/// A complete response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -21,13 +21,13 @@ impl Answer {
             .map(|(_, value)| value.as_str())
     }
 
-    /// The status, and how the server says that the event ended.
+    /// The status code, and the outcome that the server names.
     pub(crate) fn verdict(&self) -> (u16, &str) {
         (self.status, self.header("x-isopod-outcome").unwrap_or("no outcome"))
     }
 }
 
-/// One connection, kept alive from request to request.
+/// A keep-alive connection.
 pub(crate) struct Connection {
     pub(crate) stream: BufReader<TcpStream>,
 }
@@ -54,7 +54,7 @@ impl Connection {
         ))
     }
 
-    /// Writes a request as it stands, and reads the answer.
+    /// Writes a request unchanged, and reads the response.
     pub(crate) fn send(&mut self, request: &str) -> io::Result<Answer> {
         self.stream.get_mut().write_all(request.as_bytes())?;
         self.read_answer()
@@ -68,7 +68,7 @@ impl Connection {
         Ok(answer)
     }
 
-    /// Hands on the body that follows a head, as it comes.
+    /// Passes on the body that follows a head, as it arrives.
     pub(crate) fn read_body(&mut self, head: &Answer, mut take: impl FnMut(&[u8])) -> io::Result<()> {
         if head.header("transfer-encoding") == Some("chunked") {
             return self.read_chunks(take);
@@ -90,7 +90,7 @@ impl Connection {
         Ok(())
     }
 
-    /// A response's head, as an answer without its body.
+    /// Reads a response's head, and returns a response without a body.
     pub(crate) fn read_head(&mut self) -> io::Result<Answer> {
         let first = self.read_line()?;
         let status = first.split(' ').nth(1).and_then(|status| status.parse().ok());

@@ -1,4 +1,4 @@
-//! How a command ends: its exit code, what is told of errors, what holds it up and what does not.
+//! The end of a command: exit codes, reported errors, and what keeps it running.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -17,7 +17,7 @@ fn ends_with(code: i32, script: &str) -> Ended {
     ended
 }
 
-/// Of `isopod:process`, before the script's own code.
+/// Code that imports from `isopod:process`.
 fn with_process(code: &str) -> String {
     format!("import {{ exit, setExitCode, stderr, stdin, stdout }} from 'isopod:process'; {code}")
 }
@@ -44,7 +44,8 @@ fn exit_ends_the_script_wherever_it_is_called_and_says_nothing() {
     }
 }
 
-/// Node's rule for `process.exit`: a whole number, also as text; the system keeps eight bits of it (POSIX, `_exit`).
+/// Node's rule for `process.exit`: an integer, or one as a string; the system keeps its low eight bits (POSIX,
+/// `_exit`).
 #[test]
 fn the_exit_code_is_the_last_that_was_set_and_that_of_exit_goes_first() {
     for (script, code) in [
@@ -69,8 +70,8 @@ fn the_exit_code_is_the_last_that_was_set_and_that_of_exit_goes_first() {
     }
 }
 
-/// Deno's rule: `beforeunload` when nothing is left to wait for, with `preventDefault()` to go on; `unload` at the end, also
-/// at that which `exit()` makes. https://docs.deno.com/runtime/reference/lifecycle/
+/// Deno's rule: `beforeunload` when nothing is pending, with `preventDefault()` to continue; `unload` at the end,
+/// including after `exit()`. https://docs.deno.com/runtime/reference/lifecycle/
 #[test]
 fn listeners_for_beforeunload_and_unload_are_called_at_the_end() {
     let ended = ends_with(
@@ -109,7 +110,7 @@ fn an_error_that_is_not_caught_ends_the_script_at_once_and_is_told_once() {
     }
 }
 
-/// As `console.log(value)` of each prints it.
+/// The output of `console.log(value)`.
 #[test]
 fn what_was_thrown_is_shown_as_console_shows_it() {
     for (thrown, shown) in [
@@ -162,7 +163,7 @@ fn an_aggregate_error_shows_its_errors() {
     }
 }
 
-/// The script's own code did not run yet, so nothing was thrown that it could have caught.
+/// The script's own code has not run yet, so it cannot have caught an exception.
 #[test]
 fn an_error_of_loading_is_not_called_uncaught() {
     let project = Project::new(&[
@@ -254,7 +255,7 @@ fn standard_output_and_standard_error_are_streams_in_order_with_console() {
     assert!(ended.stderr.contains("TypeError: data must be"), "{}", ended.stderr);
 }
 
-/// 128 and the number of SIGPIPE, as a shell shows a program that the signal ended.
+/// 128 plus the number of SIGPIPE, as shells report a program ended by the signal.
 #[test]
 fn a_script_whose_output_nobody_reads_any_more_ends_quietly() {
     for write in ["console.log(i)", "await out.write(`${i}\\n`)"] {

@@ -1,4 +1,4 @@
-//! `isopod:fs` of a command: denied unless allowed, by where a path really leads.
+//! `isopod:fs` in commands: denied unless allowed, by the path after resolving links.
 
 use std::os::unix::fs::symlink;
 
@@ -8,7 +8,7 @@ use crate::project::Project;
 
 const ALL: &str = "import * as fs from 'isopod:fs';";
 
-/// Two folders, `in` and `out`, with a file each.
+/// Two folders, `in` and `out`, with one file each.
 fn project() -> Project {
     Project::new(&[
         ("in/a.txt", "hello"),
@@ -70,7 +70,7 @@ fn reading_is_not_writing_and_writing_is_not_reading() {
     let rename = name(&format!("await fs.rename('{file}', '{file}.new')"));
     prints(&["--allow-read"], &write, "PermissionDenied\n");
     prints(&["--allow-write"], &read, "PermissionDenied\n");
-    // A file that may not be read is not renamed to where it may.
+    // A file that may not be read cannot be renamed into a readable folder.
     prints(&["--allow-write"], &rename, "PermissionDenied\n");
     prints(&["--allow-write"], &write, "done\n");
 }
@@ -110,7 +110,7 @@ fn only_what_was_named_is_allowed_and_links_do_not_lead_out_of_it() {
             assert!(ended.stderr.contains("PermissionDenied"), "{code}: {}", ended.stderr);
         }
     }
-    // The link itself is in the folder, and what it leads to stays.
+    // The link is in the folder; its target remains.
     prints(
         &options,
         &format!("console.log((await fs.lstat('{folder}/file')).isSymlink)"),
@@ -173,7 +173,7 @@ fn files_are_written_read_listed_and_removed() {
     prints(&["--allow-read", "--allow-write"], &code, &output);
 }
 
-/// Names as Deno's `Deno.errors` has them, codes as POSIX (errno.h) has them.
+/// Names as in Deno's `Deno.errors`, codes as in POSIX (errno.h).
 #[test]
 fn errors_have_a_name_and_a_code() {
     let project = project();

@@ -1,10 +1,10 @@
-//! A command has the limits that it was given, and no others.
+//! A command has the limits given on the command line, and no others.
 
 use crate::program::{Ended, isopod};
 
 #[track_caller]
 fn is_ended(ended: &Ended, told: &str) {
-    // The code that timeout(1) has for it.
+    // The exit code of timeout(1).
     assert_eq!(ended.code, Some(124), "{}{}", ended.stdout, ended.stderr);
     assert!(ended.stderr.contains(told), "{}", ended.stderr);
 }
@@ -48,7 +48,7 @@ fn memory_is_bounded_when_it_is_asked_for() {
     ] {
         is_ended(&isopod(&["eval", "--memory", "48MiB", script]), told);
     }
-    // A buffer that there is no room for is refused, which a script can catch.
+    // An allocation beyond the limit fails with an error that scripts can catch.
     let ended = isopod(&["eval", "--memory", "48MiB", "new Uint8Array(100e6)"]);
     assert_eq!(ended.code, Some(1));
     assert!(ended.stderr.contains("RangeError"), "{}", ended.stderr);
@@ -67,7 +67,7 @@ fn wall_time_includes_waiting_and_what_nothing_can_interrupt() {
     }
 }
 
-/// More than a worker that serves may have by default: 128 MiB, 1,000 requests, 10,000 timers, 5 s of CPU time at its start.
+/// More than the defaults of a served worker: 128 MiB, 1,000 requests, 10,000 timers, 5 s of CPU time to start.
 #[test]
 fn without_limits_a_script_has_what_there_is() {
     let script = "const all = [];

@@ -1,4 +1,4 @@
-//! Where a command's modules come from, and what its project's `isopod.toml` says of it.
+//! Module resolution of commands, and the effect of their project's `isopod.toml`.
 
 use std::io::{BufRead, BufReader};
 

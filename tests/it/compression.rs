@@ -1,4 +1,4 @@
-//! `CompressionStream` and `DecompressionStream`, as <https://compression.spec.whatwg.org/> has them.
+//! `CompressionStream` and `DecompressionStream`, specified by <https://compression.spec.whatwg.org/>.
 
 use serde_json::Value;
 
@@ -36,7 +36,7 @@ const SCRIPT: &str = r#"
                     empty: await unpack(),
                     trailing: await unpack(packed, new Uint8Array(1)),
                     text: await unpack("text"),
-                    // A wrong byte may still be something else that is valid; never the same.
+                    // A wrong byte may decode to something valid, but never to the original.
                     damaged: (await unpack(damaged)) !== new TextDecoder().decode(text),
                 };
             }
@@ -57,8 +57,8 @@ fn every_format_comes_back_and_what_is_not_whole_is_a_type_error() {
         for way in ["whole", "byByte", "buffer"] {
             assert_eq!(found[way], 1000, "{format}, {way}");
         }
-        // "If the end of the compressed input has not been reached, then throw a TypeError"; "It is an error if there is additional
-        // input data after" the end; a chunk that is no BufferSource is a TypeError.
+        // "If the end of the compressed input has not been reached, then throw a TypeError"; "It is an error if there
+        // is additional input data after" the end; a chunk that is not a BufferSource is a TypeError.
         for wrong in ["truncated", "empty", "trailing", "text"] {
             assert_eq!(found[wrong], "TypeError", "{format}, {wrong}");
         }

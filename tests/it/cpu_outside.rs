@@ -1,5 +1,4 @@
-//! CPU time that is used for an event where no code of its own runs: it counts towards `limits.cpu` as any other does
-//! (docs/security.md, "Limits").
+//! CPU time spent for an event outside of its own code counts towards `limits.cpu` (docs/security.md, "Limits").
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -8,7 +7,7 @@ use crate::process::until;
 use crate::program::Serving;
 use crate::project::{Project, fixture};
 
-/// Sends 512 MiB of zeros in 848 bytes of brotli, to whoever asks.
+/// Starts a server that answers every request with 512 MiB of zeros, as 848 bytes of brotli.
 fn origin() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -40,7 +39,7 @@ fn serve(script: &str) -> (Serving, Project) {
     (Serving::start(project.path()), project)
 }
 
-/// Reads a response to its end. Gives how many bytes came, and whether it was whole.
+/// Reads a response to its end. Returns the number of bytes, and whether it was complete.
 fn read(server: &Serving, path: &str) -> (usize, bool) {
     let mut connection = server.connect();
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\naccept-encoding: zstd, gzip\r\n\r\n");
@@ -64,7 +63,7 @@ fn logged(server: &Serving, path: &str) -> String {
 
 #[test]
 fn encoding_a_streamed_body_is_its_event_s_cpu_time() {
-    // Two layers take far more time than the script, which gives the same bytes again and again.
+    // Two layers of encoding take far more time than the script, which returns the same bytes repeatedly.
     let (server, _project) = serve(
         r#"
         const chunk = crypto.getRandomValues(new Uint8Array(65536));
@@ -74,7 +73,7 @@ fn encoding_a_streamed_body_is_its_event_s_cpu_time() {
                 if (request.url.endsWith("/chunks")) return new Response(`${chunks}`);
                 const body = new ReadableStream({
                     pull(controller) {
-                        // Nothing else ends it.
+                        // Ends only here.
                         if (chunks++ === 5000) return controller.close();
                         controller.enqueue(chunk.slice());
                     },
@@ -88,7 +87,7 @@ fn encoding_a_streamed_body_is_its_event_s_cpu_time() {
     assert!(!whole, "{bytes}");
     assert_eq!(logged(&server, "/encoded"), "exceeded_cpu");
     let chunks: u32 = server.get("/chunks").body.parse().expect("a number");
-    // 5,000 take more than 10 s. A new worker has given none.
+    // 5,000 take more than 10 s. A new worker has produced none.
     assert!(chunks < 2000, "{chunks}");
 }
 
@@ -123,14 +122,14 @@ fn decoding_a_response_is_its_event_s_cpu_time() {
     let project = Project::new(&[("isopod.toml", config), ("main.js", &script)]);
     let server = Serving::start(project.path());
     let (bytes, whole) = read(&server, "/decoded");
-    // Decoded bodies are cut off at 256 MiB anyway, as an exception.
+    // Decoded bodies are cut at 256 MiB in any case, as an exception.
     assert!(bytes < 256 << 20 && !whole, "{bytes}");
     assert_eq!(logged(&server, "/decoded"), "exceeded_cpu");
 }
 
 #[test]
 fn what_the_parser_takes_is_the_cpu_time_of_whoever_imports() {
-    // Each import() of data looks through the module for its name, on a thread with a large stack.
+    // Each import() of a data URL searches the module for its name, on a thread with a large stack.
     let script = format!(
         r#"
         export default {{

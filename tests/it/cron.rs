@@ -1,12 +1,12 @@
-//! Cron triggers of `isopod serve`: fired at their times, one run at a time, by hand where one wants to try them, and not
-//! while the process ends.
+//! Cron triggers of `isopod serve`: fired at their times, one run at a time, manually on request, and not during
+//! shutdown.
 
 use crate::client::{Answer, Connection};
 use crate::process::until;
 use crate::program::{Serving, isopod};
 use crate::project::Project;
 
-/// Counts the runs it has begun and ended, and can make one wait.
+/// Counts started and finished runs, and can delay one.
 const WORKER: &str = "
 const runs = []; let ended = 0; let released = false;
 export default {

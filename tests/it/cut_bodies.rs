@@ -1,6 +1,6 @@
-//! Bodies that were cut off, and the limits that hold until a body's last byte.
+//! Truncated bodies, and limits that apply until a body's last byte.
 //!
-//! What did not end must not look as if it had: RFC 9112, section 8 (a message whose chunked coding or length is not complete
+//! A truncated body must be recognizable: RFC 9112, section 8 (a message whose chunked coding or length is not complete
 //! is incomplete), RFC 9113, section 8.1 (END_STREAM ends a message, RST_STREAM does not).
 
 use std::io::Write;
@@ -101,7 +101,7 @@ fn serve() -> (Serving, Project) {
     (Serving::start(project.path()), project)
 }
 
-/// How a body ended: how many bytes came, and whether it was whole.
+/// The number of bytes received, and whether the body was complete.
 type Read = (usize, bool);
 
 fn read_h1(server: &Serving, path: &str) -> Read {
@@ -237,14 +237,14 @@ fn a_failure_in_a_stream_is_logged_with_its_worker_and_its_stack() {
     assert!(log.contains("worker=\"main\" outcome=\"exception\""), "{log}");
 }
 
-/// Waits until so many events run.
+/// Waits until this many events are running.
 fn runs(server: &Serving, events: u64) {
     until("its worker has as many events", || {
         (server.metric("isopod_events_in_flight{worker=\"main\"}") == events).then_some(())
     });
 }
 
-/// Half a megabyte is more than is read before a worker is asked.
+/// Half a megabyte, more than the server reads before it asks a worker.
 fn part() -> String {
     "x".repeat(500_000)
 }

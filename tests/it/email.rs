@@ -1,5 +1,5 @@
-//! A kind of event that Isopod does not have, added as a row: a type with the input of its handler, and a script that makes the
-//! handler's argument of it.
+//! An event that Isopod does not have, added as a row: a type with the input of its handler, and a script that creates
+//! the handler's argument from it.
 
 use futures::executor::block_on;
 use isopod::deno_core::{self, Extension};

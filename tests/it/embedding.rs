@@ -1,4 +1,4 @@
-//! The pool in other people's programs: with any executor or none, built and dropped anywhere.
+//! The pool in other programs: with any executor or none, created and dropped anywhere.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,7 +40,7 @@ async fn greeting(pool: &Pool, path: &str) -> String {
     String::from_utf8(body.to_vec()).expect("text")
 }
 
-/// Builds a pool, uses it, and drops it, twice, in async code of any kind; then none of its threads is left.
+/// Creates, uses and drops a pool twice in async code; its threads must end.
 fn lives_in(name: &'static str, run: impl Fn(&mut dyn FnMut() -> std::pin::Pin<Box<dyn Future<Output = ()>>>)) {
     for _ in 0..2 {
         run(&mut || {
@@ -93,7 +93,7 @@ fn a_pool_lives_and_is_dropped_in_a_multi_thread_runtime() {
         .build()
         .expect("a runtime");
     lives_in("in-multi", |make| runtime.block_on(make()));
-    // And on a thread of the runtime, not only on the one that blocks.
+    // On a thread of the runtime, not only on the one that blocks.
     let spawned = runtime.spawn(async {
         let pool = build("in-multi");
         greeting(&pool, "/spawned").await
@@ -104,7 +104,7 @@ fn a_pool_lives_and_is_dropped_in_a_multi_thread_runtime() {
 #[test]
 fn a_pool_lives_and_is_dropped_in_smol() {
     lives_in("in-smol", |make| smol::block_on(make()));
-    // And in a task of smol's own threads.
+    // In a task on smol's own threads.
     let spawned = smol::spawn(async {
         let pool = build("in-smol");
         greeting(&pool, "/spawned").await

@@ -1,6 +1,7 @@
-//! What the program serves under a `Content-Encoding`: the label is true, and a response of `fetch` passes as it came.
+//! Responses with a `Content-Encoding`: the label is true, and a response of `fetch` passes unchanged.
 //!
-//! RFC 9110, sections 8.4 and 12.5.3; <https://developers.cloudflare.com/workers/runtime-apis/response/> for `encodeBody`.
+//! RFC 9110, sections 8.4 and 12.5.3; <https://developers.cloudflare.com/workers/runtime-apis/response/> for
+//! `encodeBody`.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -22,7 +23,7 @@ macro_rules! coded {
     }};
 }
 
-/// Sends `TEXT` packed; tells in a header which codings it was offered.
+/// Sends `TEXT` compressed; a header names the codings that the request accepted.
 fn origin() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -63,7 +64,7 @@ impl Answer {
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
 
-    /// The text that the body is under its label, whose length is what it says.
+    /// Decodes the body by its label, after checking its length.
     #[track_caller]
     fn text(&self) -> String {
         if let Some(length) = self.header("content-length") {
@@ -83,7 +84,7 @@ impl Answer {
     }
 }
 
-/// One request in HTTP/1.0, which knows no chunks: the body is what follows the head.
+/// Sends an HTTP/1.0 request; HTTP/1.0 has no chunked coding, so the body is everything after the head.
 fn ask(server: &Serving, request: &str) -> Answer {
     let mut socket = TcpStream::connect(server.address).expect("a listener that accepts");
     write!(socket, "{request}\r\n\r\n").expect("a server that reads");
@@ -151,7 +152,7 @@ fn a_client_gets_no_coding_that_it_does_not_accept() {
             assert_eq!(answer.text(), TEXT);
         }
     }
-    // What fetch asks for is what the client can be given.
+    // `fetch` accepts what the client accepts.
     let offered = |accepted: &str| {
         let answer = ask(&server, &format!("GET / HTTP/1.0{accepted}"));
         answer.header("x-offered").map(str::to_owned)
@@ -274,7 +275,7 @@ fn a_response_has_the_length_of_its_body() {
     }
 }
 
-/// RFC 9112, section 6.2: a sender that knows the length says so.
+/// RFC 9112, section 6.2: a sender that knows the length sends it.
 #[test]
 fn a_body_that_is_passed_on_keeps_its_length() {
     let (_project, server) = serve(

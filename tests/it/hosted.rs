@@ -1,4 +1,4 @@
-//! Hostile scripts again, through the public API: a pool as a module of a host, supervised, beside a script that behaves.
+//! Hostile scripts through the public API: a pool as a supervised module of a host, next to a well-behaved script.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::bus::runtime;
 use crate::hostile_host::panics_when_read;
 use crate::process::until;
 
-/// Misdeeds by name, and how each ends.
+/// Misbehaviors by name, and the outcome of each.
 const MISDEEDS: &[(&str, Outcome)] = &[
     ("loop", Outcome::ExceededCpu),
     ("microtasks", Outcome::ExceededCpu),
@@ -22,7 +22,7 @@ const MISDEEDS: &[(&str, Outcome)] = &[
     ("heap", Outcome::ExceededMemory),
     ("recursion", Outcome::Exception),
     ("never", Outcome::Exception),
-    // The last: its timer outlives it, and is something to wait for.
+    // Last, because its timer keeps running.
     ("late", Outcome::ExceededWall),
 ];
 
@@ -84,7 +84,7 @@ fn misdeeds_in_a_hosted_pool_end_as_they_should_and_the_script_beside_answers_th
     let hosted = Hosted::start(Shutdown::default());
     for (misdeed, outcome) in MISDEEDS {
         let meta = Meta::default()
-            // Far from the limit on CPU time: what is slow here is the machine.
+            // Far above the CPU limit: only the machine is slow.
             .deadline(
                 (*outcome == Outcome::ExceededWall).then(|| std::time::Instant::now() + Duration::from_millis(100)),
             );
@@ -98,7 +98,7 @@ fn misdeeds_in_a_hosted_pool_end_as_they_should_and_the_script_beside_answers_th
         });
         assert_eq!(failed.outcome, *outcome, "{misdeed}: {failed:?}");
     }
-    // An answer arrives a moment before its event has ended.
+    // An answer arrives shortly before its event ends.
     until("all events have ended", || {
         (hosted.pool.stats().open == 0).then_some(())
     });

@@ -1,5 +1,5 @@
-//! What holds in every hostile scenario, whatever else is expected of it: workers beside it go on answering, each event
-//! ends in exactly one outcome, each answer names it, the process lives and gives back what it took.
+//! Requirements of every hostile scenario: other workers keep answering, each event has exactly one outcome, which its
+//! response names, the process survives and releases its resources.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -10,24 +10,24 @@ use crate::process::{Footprint, eventually, until, within};
 use crate::program::Serving;
 use crate::project::fixture;
 
-/// Within this time threads and descriptors are back at the baseline.
+/// Time for threads and descriptors to return to the baseline.
 pub(crate) const RECOVERY: Duration = Duration::from_secs(30);
 
-/// A server with a hostile worker and one beside it.
+/// A server with a hostile worker and a well-behaved one.
 pub(crate) struct Arena {
     pub(crate) server: Serving,
     before: Footprint,
-    /// Events at the server's hands, one for each request.
+    /// Number of requests, each of which is one event.
     asked: AtomicU64,
 }
 
 impl Arena {
-    /// The fixture `hostile`.
+    /// Serves the fixture `hostile`.
     pub(crate) fn start() -> Self {
         Self::of(fixture("hostile"))
     }
 
-    /// Another with the same workers.
+    /// Serves a project with the same workers.
     pub(crate) fn of(project: impl AsRef<Path>) -> Self {
         let server = Serving::start(project);
         let asked = AtomicU64::new(0);
@@ -35,8 +35,8 @@ impl Arena {
             asked.fetch_add(1, Ordering::SeqCst);
             assert_eq!(server.get(path).verdict(), (200, "ok"));
         };
-        // Every thread has a worker before it begins, so that what comes on top comes of misdeeds: so many at once are
-        // enough for one worker to get the thread that is left.
+        // Every thread has a worker at the baseline, so that growth comes from misbehavior. This many requests at once
+        // are enough for a worker to be placed on the remaining thread.
         ["/fresh", "/fine", "/beside"].into_iter().for_each(get);
         until("every thread has a worker", || {
             std::thread::scope(|scope| (0..8).for_each(|_| drop(scope.spawn(|| get("/patient/slow")))));
@@ -52,18 +52,18 @@ impl Arena {
         self.server.get(path)
     }
 
-    /// Counts requests that went to the server by another way.
+    /// Counts requests that were sent in another way.
     pub(crate) fn sent(&self, requests: u64) {
         self.asked.fetch_add(requests, Ordering::SeqCst);
     }
 
-    /// Commits misdeeds at once while probes go to the worker beside, all of which are answered. Each answer names its
-    /// outcome.
+    /// Runs misbehaviors concurrently while probing the other worker, which must answer every probe. Each response must
+    /// name its outcome.
     #[track_caller]
     pub(crate) fn commit(&self, misdeeds: &[&str]) -> Vec<Answer> {
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            // At least one each: a misdeed may be over before they begin.
+            // At least one each: a misbehavior may end before they start.
             let probe = || self.probe_until(|answered| answered > 0 && done.load(Ordering::SeqCst));
             let probes = [(); 2].map(|()| scope.spawn(probe));
             let asked: Vec<_> = misdeeds.iter().map(|path| scope.spawn(|| self.get(path))).collect();
@@ -80,7 +80,7 @@ impl Arena {
         })
     }
 
-    /// How long this many probes take by each of two clients, while a deed is done again and again.
+    /// The latency of this many probes by each of two clients, while a deed is repeated.
     pub(crate) fn probe_beside(&self, probes: usize, deed: &str) -> Vec<Duration> {
         let left = AtomicUsize::new(2);
         std::thread::scope(|scope| {
@@ -99,7 +99,7 @@ impl Arena {
         })
     }
 
-    /// Asks the worker beside again and again; gives how long each answer took.
+    /// Probes the other worker repeatedly; returns each latency.
     fn probe_until(&self, done: impl Fn(usize) -> bool) -> Vec<Duration> {
         let (mut connection, mut times) = (self.server.connect(), Vec::new());
         while !done(times.len()) {

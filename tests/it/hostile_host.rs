@@ -1,4 +1,4 @@
-//! Faults of the host's own code, met in the middle of a script.
+//! Bugs in the host's own code that occur while a script runs.
 
 use std::task::Poll;
 
@@ -7,7 +7,7 @@ use http_body::Frame;
 use http_body_util::StreamBody;
 use isopod::{Body, Meta, Options, Outcome, Pool, Script};
 
-/// A request whose body panics when it is read, which is in an op.
+/// A request whose body panics when read, inside an op.
 pub(crate) fn panics_when_read() -> http::Request<Body> {
     let stream = futures::stream::poll_fn(|_| -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
         panic!("the body is broken");
@@ -32,7 +32,7 @@ fn an_op_that_panics_fails_its_event_and_the_process_lives() {
     let failure =
         futures::executor::block_on(pool.fetch("reads", panics_when_read(), Meta::default())).expect_err("no response");
     assert_eq!(failure.outcome, Outcome::Exception, "{failure:?}");
-    // By another worker than the one that may be in any state now.
+    // Answered by another worker: the old one may be in any state.
     assert_eq!(count(), 1);
     assert_eq!(pool.stats().threads.lost, 0);
 }

@@ -1,5 +1,5 @@
-//! What events leave behind: work after the answer, half a change, built-ins that are not what they were; and what they
-//! do in one call.
+//! What events leave behind: work after the response, half-finished changes, replaced built-ins; and what they do in
+//! one call.
 
 use std::io::Write;
 
@@ -9,7 +9,7 @@ use crate::process::until;
 use crate::program::Serving;
 use crate::project::Project;
 
-/// The workers of the fixture `hostile`, whose script leaves something behind.
+/// The workers of the fixture `hostile`, with a script that leaves something behind.
 fn arena() -> (Arena, Project) {
     let project = Project::copy_of("hostile");
     project.write("worker.js", include_str!("../fixtures/leftovers.js"));
@@ -48,7 +48,7 @@ fn announced_work_is_finished_when_the_client_has_left() {
 // row 16
 #[test]
 fn announced_work_has_a_limit_of_its_own_beyond_that_of_the_answer() {
-    // The work takes longer than an answer may, and in the other project it never ends.
+    // The work takes longer than a response may; in the second project, it never ends.
     let limits = |of: &str| format!("main = 'worker.js'\n[limits]\n{of}\n");
     let script = include_str!("../fixtures/leftovers.js");
     let project = Project::new(&[("isopod.toml", &limits("wall = '150ms'")), ("worker.js", script)]);
@@ -70,7 +70,7 @@ const seen = [];
 let release;
 const note = (what) => (error) => seen.push(`${what} ${error?.name ?? 'came'}`);
 const kinds = {
-    // Each step would begin the next one, for ever.
+    // Each step starts the next, forever.
     timers() { (function again() { note('timer')(); setTimeout(again, 1); })(); setInterval(note('interval'), 1); },
     async requests(url) {
         for (;;) await fetch(url).then(note('answer'), note('request'));
@@ -113,7 +113,7 @@ fn work_after_the_answer_that_was_not_announced_goes_no_further() {
     let server = Serving::start(project.path());
     let seen = || serde_json::from_str::<Vec<String>>(&server.get("/seen").body).expect("JSON");
     let leave = |what: &str| assert_eq!(server.get(what).body, "answered");
-    // Each would show itself every millisecond.
+    // Each would log every millisecond.
     let ends = |what: &str| {
         until(what, || {
             seen();
@@ -127,14 +127,14 @@ fn work_after_the_answer_that_was_not_announced_goes_no_further() {
         ends(what);
     }
 
-    // The others may come to their end late.
+    // The others may end late.
     let told = |of: &str| {
         let all = until("it is told", || {
             Some(seen()).filter(|all| all.iter().any(|one| one.starts_with(of)))
         });
         all.into_iter().filter(|one| one.starts_with(of)).collect::<Vec<_>>()
     };
-    // It is under way when the answer is given.
+    // It is still running when the response is sent.
     std::thread::scope(|scope| {
         scope.spawn(|| leave(&format!("/requests?held&url=http://{}/silence", origin.address)));
         until("the request has come", || (origin.requests() == 1).then_some(()));
@@ -184,7 +184,7 @@ fn statements_end_with_the_clients_that_asked_for_them() {
             (server.metric_over_all("isopod_events_in_flight") == 0).then_some(())
         });
     };
-    // A change that was under way is taken back.
+    // An unfinished change is rolled back.
     let mut writer = server.connect();
     let request = "GET /insert HTTP/1.1\r\nhost: localhost\r\n\r\n";
     writer.stream.get_mut().write_all(request.as_bytes()).expect("sent");
@@ -205,7 +205,7 @@ fn statements_end_with_the_clients_that_asked_for_them() {
     });
     drop(clients);
     idle();
-    // It would wait for thirty seconds, or for ever.
+    // It would wait for thirty seconds, or forever.
     let began = std::time::Instant::now();
     assert_eq!(server.get("/").body, "{\"n\":1}");
     assert!(
@@ -262,7 +262,7 @@ fn one_call_that_takes_too_much_ends_at_a_limit_or_as_an_error_of_the_script() {
     arena.recovers();
 }
 
-/// Its event is over: no deadline is left that would end it, and other events wait behind it.
+/// Its event has ended: no deadline is left to end it, and other events wait behind it.
 #[test]
 fn a_stream_that_loops_when_it_is_canceled_does_not_keep_its_thread() {
     let script = "export default {

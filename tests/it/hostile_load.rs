@@ -1,4 +1,4 @@
-//! Scripts that take what others need: threads that do not come back, and more load than there is room for.
+//! Scripts that use up shared resources: stuck threads, and more load than the server has capacity for.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use crate::process::within;
 use crate::program::Serving;
 use crate::project::Project;
 
-/// One thread, so that a lost one is missed at once. `includes` is what nothing in the process can interrupt.
+/// One thread, so that losing it is noticed. `includes` cannot be interrupted.
 fn includes() -> (Serving, Project) {
     let project = Project::new(&[
         (
@@ -44,20 +44,20 @@ fn what_cannot_be_interrupted_is_a_504_and_another_thread_serves_the_others() {
     let start = Instant::now();
     let answer = server.get("/lost");
     assert_eq!(answer.verdict(), (504, "exceeded_cpu"), "{}", answer.body);
-    // The limit on CPU time, the grace, and time for a machine that is shared.
+    // The CPU limit, the grace period, and a margin for a shared machine.
     assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
     assert_eq!(server.get("/").body, "good");
     assert_eq!(server.metric("isopod_threads_lost_total"), 1);
     assert_eq!(server.metric("isopod_threads_stuck"), 1);
     assert_eq!(ready(&server).expect("an answer").status, 200);
-    // A second one is one too many: who watches the process is to replace it.
+    // A second one is too many: a process supervisor should replace the process.
     assert_eq!(server.get("/lost").status, 504);
     let why = within(Duration::from_secs(5), "it says that it is not ready", || {
         ready(&server).ok().filter(|answer| answer.status == 503)
     });
     assert!(why.body.contains("uninterruptible"), "{}", why.body);
     assert!(server.lives());
-    // What does not come back does not keep the process from ending.
+    // A stuck thread does not keep the process from exiting.
     server.signal("TERM");
     assert_eq!(server.exit_code(), Some(0), "{}", server.log());
 }
@@ -139,7 +139,7 @@ fn memory_that_v8_does_not_count_is_given_back_after_the_end_of_its_worker() {
     assert_eq!(server.metric("isopod_threads_lost_total"), 0);
 }
 
-/// Two threads, workers that take one request at a time and 5 ms for it.
+/// Two threads; workers take one request at a time, for 5 ms.
 fn sleepers() -> Project {
     Project::new(&[
         (
@@ -161,7 +161,7 @@ fn sleepers() -> Project {
     ])
 }
 
-/// What clients were told, and how long that took.
+/// The responses that clients received, and their latencies.
 #[derive(Default)]
 struct Told {
     answers: Vec<Duration>,
@@ -169,7 +169,7 @@ struct Told {
 }
 
 impl Told {
-    /// So many clients ask for so long, each again when it was answered, but not before this much time has passed.
+    /// Runs clients for this long. Each sends its next request after a response, but no sooner than after the pause.
     fn of(server: &Serving, clients: usize, time: Duration, pause: Duration) -> Self {
         let client = |_| {
             let (mut connection, mut told, start) = (server.connect(), Self::default(), Instant::now());
@@ -185,7 +185,7 @@ impl Told {
                     }
                     _ => panic!("{answer:?}"),
                 }
-                // tidy:allow(sleep): callers that come at a pace of their own, whatever they are told
+                // tidy:allow(sleep): callers with a fixed rate, whatever the responses
                 std::thread::sleep(pause.saturating_sub(asked.elapsed()));
             }
             told
@@ -210,7 +210,7 @@ fn ten_times_the_capacity_keeps_nine_tenths_of_the_goodput_and_refuses_the_rest_
     let project = sleepers();
     let server = Serving::start(project.path());
     let peak = Told::of(&server, 4, TIME, Duration::ZERO);
-    // Some 4000 a second would come, were all answered at once.
+    // About 4,000 per second, if all were answered immediately.
     let mut over = Told::of(&server, 400, TIME, Duration::from_millis(100));
     over.refusals.sort();
     let p99 = over.refusals.get(over.refusals.len() * 99 / 100).copied();

@@ -1,4 +1,4 @@
-//! Clients and signals that come at the wrong moment.
+//! Clients and signals at inconvenient moments.
 
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use crate::process::{PATIENCE, until};
 use crate::program::Serving;
 use crate::project::Project;
 
-/// A server with short limits, and a worker that says how many requests it has seen.
+/// A server with short limits, and a worker that counts its requests.
 fn strict() -> (Project, Serving) {
     let project = Project::new(&[
         (
@@ -28,7 +28,7 @@ fn strict() -> (Project, Serving) {
     (project, server)
 }
 
-/// The pool has seen no event, neither run nor queued, and the worker answers the next.
+/// The pool has had no event, and the worker answers the next.
 #[track_caller]
 fn no_worker_was_used(server: &Serving) {
     assert_eq!(server.metric_over_all("isopod_events_total"), 0);
@@ -65,7 +65,7 @@ fn headers_that_trickle_do_not_hold_a_connection() {
         .set_read_timeout(Some(Duration::from_millis(50)))
         .expect("a timeout");
     let start = Instant::now();
-    // A byte each time that nothing was to be read for 50 ms, until the other side has had enough.
+    // Sends one byte whenever nothing was readable for 50 ms, until the server disconnects.
     until("the server hangs up", || match slow.stream.read(&mut [0; 1024]) {
         Ok(0) => Some(()),
         Ok(_) => None,

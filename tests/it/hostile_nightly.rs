@@ -1,4 +1,4 @@
-//! Hostile scenarios that take their time: run by `cargo xtask test --nightly`, one at a time.
+//! Hostile scenarios that take minutes: run by `cargo xtask test --nightly`, one at a time.
 
 use std::time::Duration;
 
@@ -33,34 +33,34 @@ fn ten_thousand_workers_made_and_dropped_leave_memory_flat() {
     assert!(pool.stats().scripts["fresh"].boots >= 10_500);
 }
 
-/// The time that 99 in 100 are not above.
+/// The 99th percentile.
 fn p99(times: &mut [Duration]) -> Duration {
     times.sort();
     times[times.len() * 99 / 100]
 }
 
-/// Rounds of good and bad in turns, and the probes of each of two clients in one: a tenth of a second, in which quick misdeeds are
-/// committed many times.
+/// Good and bad rounds alternate, with this many probes of each of two clients in a round: a tenth of a second, in
+/// which quick misbehaviors are repeated many times.
 const ROUNDS: usize = 25;
 const PROBES: usize = 400;
 
-/// Commits a misdeed a hundred times, and holds what it does to the worker beside and to memory against what its script does
-/// when it behaves: a little, or as much as the misdeed where that is no more than many a script does.
+/// Repeats a misbehavior a hundred times, and compares its effect on the other worker and on memory with that of a
+/// legitimate deed: a small one, or for misbehaviors that do little, one that does as much.
 #[track_caller]
 fn a_hundred_times(misdeed: &str, good_deed: &str) {
     let arena = Arena::start();
     let pid = arena.server.pid();
-    // The heap of the worker beside has its own size to grow to.
+    // The other worker's heap grows to its own size first.
     arena.probe_beside(5000, good_deed);
     arena.commit(&[misdeed]);
     let before = resident_bytes(pid);
     let (mut good, mut beside) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        // In turns, so that whatever else the machine does is in both.
+        // Alternating, so that other load on the machine affects both.
         good.extend(arena.probe_beside(PROBES, good_deed));
         beside.extend(arena.probe_beside(PROBES, misdeed));
     }
-    // Ten at a time: those of one worker wait for each other, and let the one beside it go first.
+    // Ten at a time: those of one worker queue, and let the other worker go first.
     for _ in 0..10 {
         arena.commit(&[misdeed; 10]);
     }

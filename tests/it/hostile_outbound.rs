@@ -1,4 +1,4 @@
-//! Scripts that reach for what they are not to reach, seen from there.
+//! Scripts that try to reach forbidden addresses, observed at those addresses.
 
 use crate::origin::Origin;
 use crate::process::until;

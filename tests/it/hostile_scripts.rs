@@ -1,5 +1,5 @@
-//! Scripts that misbehave, met over HTTP: what their caller is told, that the process lives, and that workers beside them
-//! go on answering.
+//! Misbehaving scripts over HTTP: their callers get the right response, the process survives, and other workers keep
+//! answering.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ fn an_endless_loop_is_a_504_soon_after_its_limit() {
     let arena = Arena::start();
     let start = Instant::now();
     assert_eq!(arena.get("/loop").verdict(), (504, "exceeded_cpu"));
-    // 200 ms of CPU time. On a machine that is shared the wall may well show more, though not the limit on wall time.
+    // 200 ms of CPU time. On a shared machine wall time may be longer, though not beyond the wall limit.
     assert!(start.elapsed() >= Duration::from_millis(200));
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
     arena.recovers();
@@ -53,7 +53,7 @@ fn the_event_that_burns_is_blamed_and_what_ran_beside_it_may_come_again() {
     assert_eq!(answers[1].verdict(), (504, "exceeded_cpu"), "{}", answers[1].body);
     for beside in [&answers[0], &answers[2]] {
         match beside.verdict() {
-            // It may have been on another worker of the script.
+            // May have run on another worker of the script.
             (200, "ok") => continue,
             verdict => assert_eq!(verdict, (502, "worker_lost"), "{}", beside.body),
         }
@@ -83,7 +83,7 @@ fn a_termination_never_hits_the_event_that_comes_next() {
     let (mut ended, mut spared) = (0, 0);
     for round in 0..150u32 {
         let name = ["one", "two"][round as usize % 2];
-        // About as long as the limit: the watchdog strikes while the turn ends, or just does not.
+        // Close to the limit: the watchdog fires while the turn ends, or just fails to.
         let burn = 17.0 + f64::from(round % 32) * 1.5;
         match futures::executor::block_on(pool.call::<_, ()>(name, "burn", (burn,))) {
             Ok(()) => spared += 1,
@@ -125,7 +125,7 @@ fn a_regular_expression_that_backtracks_is_a_504() {
 fn a_full_heap_is_a_500_and_the_process_lives() {
     let project = Project::copy_of("hostile");
     let settings = std::fs::read_to_string(project.file("isopod.toml")).expect("the fixture");
-    // Filling a heap takes its time, and here it is not the time that is tested.
+    // Filling a heap takes time, and this test is not about time.
     project.write(
         "isopod.toml",
         &settings.replace("cpu = \"200ms\", wall = \"5s\"", "cpu = \"20s\", wall = \"30s\""),
@@ -138,7 +138,7 @@ fn a_full_heap_is_a_500_and_the_process_lives() {
     arena.recovers();
 }
 
-/// A server whose worker takes much memory at once.
+/// A server whose worker allocates much memory at once.
 fn pieces() -> (Serving, Project) {
     let settings = "main = 'worker.js'\nthreads = 2\n[limits]\ncpu = '60s'\nwall = '90s'\nmemory = '64 MiB'\n";
     let script = include_str!("../fixtures/pieces.js");
@@ -271,7 +271,7 @@ fn an_event_that_is_awaiting_wakes_within_20_ms_of_its_deadline() {
         })
         .collect();
     late.sort();
-    // The middle of many: the machine may be busy with other tests for some of them.
+    // The median: the machine may be busy with other tests during some of them.
     assert!(late[late.len() / 2] < Duration::from_millis(20), "{late:?}");
     call("ready").expect("the worker goes on");
 }
@@ -295,6 +295,6 @@ fn a_script_that_cannot_start_costs_three_starts_and_no_more() {
     );
     assert!(failures.last().expect("twenty").retry_after.is_some(), "{failures:?}");
     let stats = &pool.stats().scripts["broken"];
-    // Within the test's second or two the breaker may already have let a probe through.
+    // Within the test's one or two seconds, the breaker may already have admitted a probe.
     assert!((3..=5).contains(&stats.boots_failed), "{} starts", stats.boots_failed);
 }

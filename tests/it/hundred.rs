@@ -1,4 +1,4 @@
-//! A hundred workers over eight threads, each with clients that belong to its thread.
+//! A hundred workers over eight threads, each using the clients of its thread.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use isopod::{FetchConfig, NetPolicy, Options, Pool, Script};
 use crate::origin::Origin;
 use crate::process::{resident_bytes, threads_named, until};
 
-/// May reach this machine.
+/// Allows requests to this machine.
 fn reaches_home() -> FetchConfig {
     let policy = NetPolicy::default().allow_private(true);
     FetchConfig::default().policy(Arc::new(policy))
@@ -53,9 +53,9 @@ fn a_hundred_workers_over_eight_threads_fetch_through_the_connections_of_their_t
         }
     });
     assert_eq!(origin.requests(), WORKERS * ROUNDS);
-    // At most as many connections as requests were ever under way at once, however many workers came and went.
+    // At most as many connections as requests in flight at once, however many workers there were.
     assert!(origin.connections() <= 16 + 8, "{} connections", origin.connections());
-    // An event ends a moment after its answer has gone out.
+    // An event ends shortly after its response is sent.
     let stats = until("all events ended", || {
         Some(pool.stats()).filter(|stats| stats.open == 0)
     });
@@ -64,7 +64,7 @@ fn a_hundred_workers_over_eight_threads_fetch_through_the_connections_of_their_t
     assert!(threads_named("crowd") >= 8);
     let report = pool.shutdown_blocking(Duration::from_secs(10));
     assert_eq!((report.threads_joined, report.threads_stuck, report.cut), (8, 0, 0));
-    // What is joined is gone at once; a runtime of I/O threads ends in the background.
+    // Joined threads end immediately; an I/O runtime ends in the background.
     until("the last thread is gone", || {
         (threads_named("crowd") == 0).then_some(())
     });
@@ -104,7 +104,7 @@ fn pools_are_made_and_grown_from_many_threads_at_once() {
                         .expect("a script");
                     pool.deploy("id", script, &Options::default().spread_at(1))
                         .expect("a pool that runs");
-                    // Enough at once for the pool to grow, from wherever it is polled.
+                    // Enough concurrent calls for the pool to grow, wherever they are polled.
                     let pool = &pool;
                     let calls = (0..8).map(|i| async move { (i, pool.call("id", "id", (number * 100 + i,)).await) });
                     for (i, answer) in futures::executor::block_on(futures::future::join_all(calls)) {

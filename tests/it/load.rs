@@ -1,4 +1,4 @@
-//! Many clients, large bodies, and the end of the process in the middle of it.
+//! Many clients, large bodies, and the process ending meanwhile.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -46,12 +46,12 @@ fn sixty_four_clients_of_sixteen_workers_get_the_answers_of_theirs() {
             });
         }
     });
-    // An event ends a moment after its answer has gone out.
+    // An event ends shortly after its response is sent.
     let ended_well = || server.metric("isopod_events_total{outcome=\"ok\"}") == 64 * 20;
     until("all events ended well", || ended_well().then_some(()));
 }
 
-/// The byte at a place of the body, such that a chunk lost or doubled shows.
+/// The byte at an offset of the body, such that lost and repeated chunks are noticed.
 fn byte_at(place: usize) -> u8 {
     u8::try_from(place / 977 % 251).expect("less than 251")
 }
@@ -95,15 +95,15 @@ fn a_hundred_megabytes_stream_through_at_flat_memory() {
     let outcomes = |name| server.metric(&format!("isopod_events_total{{outcome=\"{name}\"}}"));
     until("both events end well", || (outcomes("ok") == 2).then_some(()));
     assert_eq!(outcomes("canceled"), 0);
-    // The heap's own garbage comes on top of what is under way; holding the body once would be 95 MiB.
+    // Garbage on the heap adds to the data in flight; holding the body once would take 95 MiB.
     assert!(grown < 64 * MIB, "{} MiB more", grown / MIB);
 }
 
-/// Asks again and again, with this many requests to a connection, until there is none to be had.
+/// Sends requests, this many per connection, until connections are refused.
 fn ask_until_closed(server: &Serving, requests: usize, answered: &AtomicUsize) -> Result<(), String> {
     let path = "/load";
     loop {
-        // Refused: the listener is gone, and nothing was accepted.
+        // Refused: the listener is closed, and nothing was accepted.
         let Ok(mut connection) = Connection::open(server.address) else {
             return Ok(());
         };
@@ -126,7 +126,7 @@ fn stops_without_a_failed_request(signal: &str) {
     let mut server = Serving::start(fixture("echo"));
     let answered = AtomicUsize::new(0);
     let failures: BTreeSet<String> = std::thread::scope(|scope| {
-        // Half of them come with a new connection each time, so that some come in the moment the listener closes.
+        // Half of them use a new connection for each request, so that some arrive while the listener closes.
         let (server, answered) = (&server, &answered);
         let clients: Vec<_> = (0..64)
             .map(|client| {

@@ -1,6 +1,6 @@
-//! Integration tests of the whole, as its users meet it: the built program on real sockets, and the pool as a library.
+//! Integration tests of the whole: the built program on real sockets, and the pool as a library.
 //!
-//! Scripts and configurations are data under `fixtures`. What a single crate can test, it tests itself.
+//! Scripts and configurations are in `fixtures`. What concerns a single crate is tested there.
 
 mod bus;
 mod bus_tasks;

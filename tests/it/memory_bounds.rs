@@ -1,4 +1,4 @@
-//! Memory that is counted before it is taken: the process stays small, whatever a client sends to a worker.
+//! Memory is reserved before it is allocated: the process stays small, whatever clients send to a worker.
 
 use std::io::{self, Write};
 
@@ -69,7 +69,7 @@ fn post(server: &Serving, path: &str, head: &str, body: &[u8]) -> io::Result<Ans
     let request = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\n{head}\r\n");
     let stream = connection.stream.get_mut();
     stream.write_all(request.as_bytes()).expect("a head");
-    // One that is answered before it was read need not be sent to its end.
+    // A body need not be sent to its end if the response came first.
     drop(stream.write_all(body));
     connection.read_answer()
 }
@@ -78,7 +78,7 @@ fn whole(server: &Serving, path: &str, body: &[u8]) -> Answer {
     post(server, path, &format!("content-length: {}\r\n", body.len()), body).expect("an answer")
 }
 
-// 512 MiB of zeros in 848 bytes, as `brotli -q 5 -w 22` makes them.
+// 512 MiB of zeros in 848 bytes, the output of `brotli -q 5 -w 22`.
 fn bomb() -> Vec<u8> {
     std::fs::read(fixture("zeros-512m.br")).expect("a fixture")
 }
@@ -114,7 +114,7 @@ fn uploads_that_do_not_fit_together_are_read_one_after_the_other() {
 #[test]
 fn an_upload_that_never_fits_is_an_error_before_it_is_read() {
     let (server, _project) = serve();
-    // Nothing of it is sent.
+    // No body is sent.
     let answer = post(&server, "/read", "content-length: 100000000\r\n", b"").expect("an answer");
     assert_eq!(answer.verdict(), (500, "exception"));
     assert!(answer.body.contains("RangeError"), "{}", answer.body);
@@ -136,7 +136,7 @@ fn uploads_of_unknown_length_do_not_wait_for_each_other_for_ever() {
             .collect();
         clients
             .into_iter()
-            // Whoever is refused may see no more than that its connection was closed.
+            // A rejected client may see only that its connection was closed.
             .filter_map(|client| client.join().expect("a client").ok())
             .collect()
     });
@@ -194,7 +194,7 @@ fn a_text_of_a_few_pieces_that_repeat_is_not_written_out_where_there_is_no_room(
     assert_eq!(server.metric("isopod_threads_lost_total"), 0);
 }
 
-/// Over one connection, whose window the bodies share.
+/// On one connection, whose flow-control window the bodies share.
 #[test]
 fn uploads_over_http2_that_do_not_fit_together_are_read_one_after_the_other() {
     static UPLOAD: [u8; 12 << 20] = [b'x'; 12 << 20];

@@ -1,4 +1,4 @@
-//! Texts and buffers of which the platform's functions would take a multiple outside the heap: there is room for it, or a
+//! Strings and buffers for which platform functions would allocate a multiple outside the heap: there is room, or a
 //! `RangeError` that names `limits.memory` (docs/security.md, "Memory"), and the process stays small.
 
 use crate::process::resident_bytes_peak;
@@ -8,7 +8,7 @@ use crate::project::Project;
 const MIB: u64 = 1 << 20;
 
 const SCRIPT: &str = r#"
-    // A few pieces that repeat, until something reads it.
+    // A rope of a few pieces, until something flattens it.
     const text = () => "x".repeat(4e8);
     const wide = () => "\u1234".repeat(2e8);
     const buffer = (bytes) => new Uint8Array(bytes);
@@ -17,7 +17,7 @@ const SCRIPT: &str = r#"
         canParse: () => URL.canParse("http://h/" + text()),
         base: () => new URL("/", "http://h/" + text()),
         search: () => new URL("http://h/").search = text(),
-        // As many pairs as there are ampersands take far more than their text.
+        // One pair per ampersand takes far more memory than the text.
         parse: () => new URLSearchParams("a&".repeat(4e6)),
         pairs: () => new URLSearchParams(Array(60).fill(["a", "\u1234".repeat(1e6)])).toString(),
         form: () => new Response("a&".repeat(4e6), {
@@ -125,8 +125,8 @@ fn what_fits_is_done() {
     assert_eq!(found, expected);
 }
 
-/// Logs what the cases of a script log, one after the other, and gives the answers. Memory that user code takes while it is
-/// inspected is in the heap by then: its worker may be ended for it.
+/// Logs the values of a script's cases one after another, and returns the responses. Memory that user code allocates
+/// during inspection is on the heap, so its worker may be ended for it.
 fn log_each(cases: &str) -> Serving {
     let script = LOGGING.replace("CASES", cases);
     let (server, _project) = serve(&script);
@@ -163,7 +163,7 @@ const LOGGING: &str = r#"
     };
 "#;
 
-/// deno's console ends the process where it writes more than V8's longest string, of 2^29 - 24 characters.
+/// deno's console ends the process if it writes more than V8's longest string, 2^29 - 24 characters.
 #[test]
 fn what_user_code_gives_while_it_is_inspected_does_not_end_the_process() {
     log_each(
@@ -196,7 +196,7 @@ fn values_that_would_be_too_long_for_the_log_are_not_written_out() {
     assert!(peak < 400 * MIB, "{} MiB", peak / MIB);
 }
 
-/// As deno's console shows them; <https://console.spec.whatwg.org/#table>.
+/// As deno's console prints them; <https://console.spec.whatwg.org/#table>.
 #[test]
 fn tables_and_groups_look_as_they_should() {
     let script = r#"

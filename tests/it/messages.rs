@@ -1,4 +1,4 @@
-//! HTTP messages of the built program: what scripts see of requests, and what goes out of what they say.
+//! HTTP messages of the built program: requests as scripts see them, and responses as clients do.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -154,7 +154,7 @@ fn a_client_is_its_peer_unless_a_trusted_proxy_says_otherwise() {
     );
 }
 
-/// Answers one request with what it was.
+/// Answers one request with a description of it.
 fn mirror() -> (std::net::SocketAddr, std::thread::JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -259,7 +259,7 @@ fn signals_reload_or_end_the_process_and_do_not_kill_it() {
         server.log().contains("nothing was deployed").then_some(())
     });
     assert_eq!(server.get("/").body, "two");
-    // What holds nothing up.
+    // An idle connection, which must not delay anything.
     let idle = TcpStream::connect(server.address).expect("a listener");
     let mut half = TcpStream::connect(server.address).expect("a listener");
     half.write_all(b"GET / HT").expect("a server that reads");

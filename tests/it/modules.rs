@@ -1,4 +1,4 @@
-//! What scripts can import, and what they are given, when they are served.
+//! Imports of served scripts.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! A server for scripts to fetch from, in the test's own process.
+//! A server for scripts to fetch from, in the test's process.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -15,7 +15,7 @@ pub(crate) struct Origin {
 struct Counts {
     connections: AtomicUsize,
     requests: AtomicUsize,
-    /// Connections that have ended.
+    /// Closed connections.
     left: AtomicUsize,
 }
 
@@ -42,7 +42,7 @@ impl Origin {
         self.counts.connections.load(Ordering::SeqCst)
     }
 
-    /// How many connections have ended.
+    /// The number of closed connections.
     pub(crate) fn left(&self) -> usize {
         self.counts.left.load(Ordering::SeqCst)
     }
@@ -52,7 +52,7 @@ impl Origin {
     }
 }
 
-/// Until the client leaves. `/silence` is never answered, and `/half` not to its end.
+/// Serves until the client disconnects. `/silence` is never answered, `/half` not completely.
 fn serve(stream: TcpStream, counts: &Counts) -> Option<()> {
     let mut stream = BufReader::new(stream);
     loop {

@@ -1,4 +1,4 @@
-//! What the pool says to the operating system about its threads, as the operating system tells it.
+//! The scheduling of the pool's threads, as the operating system reports it.
 
 use std::fs::read_to_string;
 use std::sync::mpsc::{TryRecvError, sync_channel};
@@ -13,7 +13,8 @@ use crate::process::until;
 const SCHED_OTHER: u32 = 0;
 const SCHED_IDLE: u32 = 5;
 
-/// A pool of two threads of this name, one with a worker that loops until it is ended, the other with one that answers at once.
+/// A pool of two threads with this name: one has a worker that loops until it is ended, the other one that answers
+/// immediately.
 fn pool(name: &'static str, scheduling: OsScheduling) -> Pool {
     let pool = Pool::builder()
         .threads(2)
@@ -44,7 +45,7 @@ fn pool(name: &'static str, scheduling: OsScheduling) -> Pool {
     pool
 }
 
-/// The policies of the two threads that workers of this pool run on: the 41st field of their `stat`, see proc(5).
+/// The scheduling policies of this pool's two worker threads: field 41 of their `stat`, see proc(5).
 fn policies(name: &str) -> Vec<u32> {
     let names = [format!("{name}-0"), format!("{name}-1")];
     let tasks = std::fs::read_dir("/proc/self/task").expect("threads");
@@ -56,7 +57,7 @@ fn policies(name: &str) -> Vec<u32> {
         })
         .filter_map(|task| {
             let stat = read_to_string(task.join("stat")).ok()?;
-            // The second field is the name in parentheses, which may have spaces.
+            // The second field is the name in parentheses, which may contain spaces.
             let after_name = stat.rsplit_once(") ")?.1;
             after_name.split(' ').nth(38)?.parse().ok()
         })
@@ -65,7 +66,7 @@ fn policies(name: &str) -> Vec<u32> {
     policies
 }
 
-/// Every pair of policies seen while one worker loops to its limit and the other is asked again and again.
+/// Every pair of policies seen while one worker loops to its limit and the other is called repeatedly.
 fn seen_beside_a_loop(pool: &Pool, name: &str) -> Vec<Vec<u32>> {
     std::thread::scope(|scope| {
         let (ended, end) = sync_channel(1);
@@ -87,7 +88,7 @@ fn seen_beside_a_loop(pool: &Pool, name: &str) -> Vec<Vec<u32>> {
     })
 }
 
-/// Whether this process may raise a priority that it has lowered: by `CAP_SYS_NICE`, the 24th capability, or by its limit.
+/// Returns true if this process may raise a lowered priority: by `CAP_SYS_NICE`, capability 23, or by its limit.
 fn may_raise() -> bool {
     let status = read_to_string("/proc/self/status").expect("a status");
     let capabilities = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
@@ -105,7 +106,7 @@ fn the_thread_of_a_long_turn_lets_others_go_first_until_the_turn_ends() {
     let pool = pool(name, OsScheduling::Tuned);
     let seen = seen_beside_a_loop(&pool, name);
     let lowered = |policies: &Vec<u32>| policies.iter().filter(|policy| **policy == SCHED_IDLE).count();
-    // Never the thread of the worker beside it.
+    // Never the other worker's thread.
     assert!(seen.iter().all(|policies| lowered(policies) <= 1), "{seen:?}");
     assert_eq!(
         seen.iter().any(|policies| lowered(policies) == 1),

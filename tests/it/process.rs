@@ -1,23 +1,23 @@
-//! What the system tells of a process, and waiting until something is so.
+//! Reads a process's state from the system, and waits for conditions.
 
 use std::time::{Duration, Instant};
 
-/// How long any condition of these tests may take. Generous: it is reached by failures only.
+/// Time limit for any condition in these tests. Generous, because only failures reach it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
-/// Waits until `found` gives something. Panics with `what` when it never does.
+/// Waits until `found` returns a value. Panics with `what` after [`PATIENCE`].
 #[track_caller]
 pub(crate) fn until<T>(what: &str, found: impl FnMut() -> Option<T>) -> T {
     within(PATIENCE, what, found)
 }
 
-/// Waits until `found` gives something. Panics with `what` when it does not within the limit.
+/// Waits until `found` returns a value. Panics with `what` at the limit.
 #[track_caller]
 pub(crate) fn within<T>(limit: Duration, what: &str, found: impl FnMut() -> Option<T>) -> T {
     eventually(limit, found).unwrap_or_else(|| panic!("waited {limit:?} in vain: {what}"))
 }
 
-/// Waits until `found` gives something, or the limit has passed.
+/// Waits until `found` returns a value, or the limit is reached.
 pub(crate) fn eventually<T>(limit: Duration, mut found: impl FnMut() -> Option<T>) -> Option<T> {
     let start = Instant::now();
     loop {
@@ -25,12 +25,12 @@ pub(crate) fn eventually<T>(limit: Duration, mut found: impl FnMut() -> Option<T
         if found.is_some() || start.elapsed() > limit {
             return found;
         }
-        // tidy:allow(sleep): between two looks at a condition that another process brings about and cannot tell of
+        // tidy:allow(sleep): between two checks of a condition in another process, which cannot signal it
         std::thread::sleep(Duration::from_millis(2));
     }
 }
 
-/// A number of KiB in `/proc/PID/status`, as bytes.
+/// A field in KiB of `/proc/PID/status`, as bytes.
 fn status_bytes(pid: u32, field: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process that lives");
     let line = status
@@ -50,12 +50,12 @@ pub(crate) fn resident_bytes(pid: u32) -> u64 {
     status_bytes(pid, "VmRSS:")
 }
 
-/// The most memory that was ever resident.
+/// Peak resident memory.
 pub(crate) fn resident_bytes_peak(pid: u32) -> u64 {
     status_bytes(pid, "VmHWM:")
 }
 
-/// How many threads of this process have names that begin so. The system keeps the first 15 bytes of a name.
+/// The number of this process's threads with this name prefix. The system keeps the first 15 bytes of a name.
 pub(crate) fn threads_named(prefix: &str) -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").expect("a list of threads");
     // A thread may end between being listed and being read.
@@ -63,7 +63,7 @@ pub(crate) fn threads_named(prefix: &str) -> usize {
     names.filter(|name| name.starts_with(prefix)).count()
 }
 
-/// What a process holds that it has to give back.
+/// Resources that a process has to release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Footprint {
     pub(crate) threads: usize,
@@ -82,7 +82,7 @@ impl Footprint {
         }
     }
 
-    /// The footprint of a process that has come to rest: the same for a while.
+    /// The footprint of a process, once it has been stable for a while.
     #[track_caller]
     pub(crate) fn at_rest(pid: u32) -> Self {
         let mut seen = (Self::of(pid), 0);

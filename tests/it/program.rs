@@ -27,7 +27,7 @@ fn program() -> PathBuf {
     program
 }
 
-/// The program with none of this process's environment, so that nothing set for it by chance is seen.
+/// The program without this process's environment.
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(program());
     command
@@ -41,7 +41,7 @@ fn command(arguments: &[&str]) -> Command {
     command
 }
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
@@ -74,7 +74,7 @@ pub(crate) fn isopod_with(arguments: &[&str], environment: &[(&str, &str)], stdi
     }
 }
 
-/// Runs the program to its end, with a standard input that stays open for as long as it runs.
+/// Runs the program to its end, with a standard input that stays open.
 pub(crate) fn isopod_with_open_stdin(arguments: &[&str], stdin: &str) -> Ended {
     let mut child = command(arguments).spawn().expect("a program that starts");
     let stdout = read_all(child.stdout.take().expect("piped"));
@@ -107,7 +107,7 @@ pub(crate) fn isopod_in(folder: &Path, arguments: &[&str], stdin: &str) -> Ended
     }
 }
 
-/// The program while it runs: for what is done to it from outside.
+/// Starts the program without waiting for it.
 pub(crate) fn isopod_running(arguments: &[&str]) -> Child {
     command(arguments).spawn().expect("a program that starts")
 }
@@ -120,7 +120,7 @@ fn read_all(mut from: impl Read + Send + 'static) -> JoinHandle<String> {
     })
 }
 
-/// A process that does not outlive its test.
+/// A process that is killed when its test ends.
 struct Running(Child);
 
 impl Running {
@@ -137,13 +137,13 @@ impl Drop for Running {
     }
 }
 
-/// `isopod serve`, whatever it is about to do.
+/// `isopod serve`, in any state.
 pub(crate) struct Server {
     process: Running,
     log: Arc<Mutex<String>>,
 }
 
-/// `isopod serve` at work.
+/// `isopod serve`, ready for requests.
 pub(crate) struct Serving {
     server: Server,
     pub(crate) address: SocketAddr,
@@ -151,7 +151,7 @@ pub(crate) struct Serving {
 }
 
 impl Server {
-    /// Begins to serve at a port, with an admin listener at a port of the system's choice.
+    /// Starts serving on a port, with an admin listener on a port chosen by the system.
     pub(crate) fn start(path: impl AsRef<Path>, listen: &str, arguments: &[&str]) -> Self {
         let path = path.as_ref().to_str().expect("a path in UTF-8");
         let arguments = [
@@ -178,7 +178,7 @@ impl Server {
         }
     }
 
-    /// The address that it tells after these words, once it does.
+    /// The address that the log names after these words. Waits for it.
     pub(crate) fn address_after(&mut self, words: &str) -> SocketAddr {
         until("it tells where it listens", || {
             let text = self.log();
@@ -201,12 +201,12 @@ impl Server {
         self.log.lock().expect("a log").clone()
     }
 
-    /// Reads its log no further while this is held.
+    /// Stops reading the log while the guard is held.
     pub(crate) fn log_unread(&self) -> MutexGuard<'_, String> {
         self.log.lock().expect("a log")
     }
 
-    /// Sends a signal by its name: `TERM`, `INT`.
+    /// Sends a signal by name: `TERM`, `INT`.
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill")
             .args(["-s", name, &self.pid().to_string()])
@@ -215,7 +215,7 @@ impl Server {
         assert!(sent.success(), "no process to signal");
     }
 
-    /// Waits for its end; gives its exit code.
+    /// Waits for the process, and returns its exit code.
     pub(crate) fn exit_code(&mut self) -> Option<i32> {
         self.process.exit().code()
     }
@@ -236,7 +236,7 @@ impl std::ops::DerefMut for Serving {
 }
 
 impl Serving {
-    /// Serves a script, a folder or a configuration on ports of the system's choice.
+    /// Serves a script, folder or configuration on ports chosen by the system.
     pub(crate) fn start(path: impl AsRef<Path>) -> Self {
         Self::start_with(path, &[])
     }
@@ -254,18 +254,18 @@ impl Serving {
         Connection::open(self.address).expect("a listener that accepts")
     }
 
-    /// One request on a connection of its own.
+    /// Sends one request on its own connection.
     #[track_caller]
     pub(crate) fn get(&self, path: &str) -> Answer {
         self.connect().get(path).expect("an answer")
     }
 
-    /// A line of `/metrics`, such as `isopod_events_total{outcome="ok"}`, as a number; 0 where it is not there yet.
+    /// The value of a line of `/metrics`, such as `isopod_events_total{outcome="ok"}`; 0 if missing.
     pub(crate) fn metric(&self, name: &str) -> u64 {
         self.sum(|rest| rest.strip_prefix(name).filter(|rest| rest.starts_with(' ')))
     }
 
-    /// The same, over all labels.
+    /// The sum over all labels.
     pub(crate) fn metric_over_all(&self, name: &str) -> u64 {
         self.sum(|rest| {
             rest.strip_prefix(name)?
@@ -275,7 +275,7 @@ impl Serving {
         })
     }
 
-    /// Whether there is such a line at all.
+    /// Returns true if the metric exists.
     pub(crate) fn has_metric(&self, name: &str) -> bool {
         self.metrics().lines().any(|line| line.starts_with(name))
     }

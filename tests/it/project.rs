@@ -1,4 +1,4 @@
-//! Folders with scripts in them: fixtures as they are, and temporary ones for what is written to.
+//! Folders of scripts: fixtures, and temporary ones for files that tests write.
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ impl Project {
         project
     }
 
-    /// A copy of a fixture's files.
+    /// A copy of a fixture.
     pub(crate) fn copy_of(name: &str) -> Self {
         let project = Self::new(&[]);
         for entry in std::fs::read_dir(fixture(name)).expect("a fixture of that name") {

@@ -1,4 +1,4 @@
-//! What workers may have of timers, requests and log lines, as the configuration has it.
+//! Configured quotas of workers: timers, requests, log lines.
 
 use crate::process::until;
 use crate::program::Serving;

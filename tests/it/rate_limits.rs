@@ -1,4 +1,4 @@
-//! Rate limits of the built program, as its configuration gives them to workers.
+//! Rate limits of the built program, from its configuration.
 
 use crate::program::Serving;
 use crate::project::Project;
@@ -16,7 +16,7 @@ fn ask(server: &Serving, options: &str) -> (u16, String) {
     (answer.status, answer.body)
 }
 
-/// Each event has a worker of its own, on any of the threads: they share the counts.
+/// Each event has its own worker on any thread: they share the counts.
 #[test]
 fn calls_over_the_limit_of_a_key_are_not_successful() {
     let configuration = "main = 'worker.js'\npolicy = 'per_request'\nthreads = 2\n\

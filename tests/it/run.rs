@@ -1,4 +1,4 @@
-//! `isopod run` and `isopod eval`: a script as a command.
+//! `isopod run` and `isopod eval`: scripts as commands.
 
 use crate::program::{isopod, isopod_with};
 use crate::project::Project;

@@ -1,4 +1,4 @@
-//! Secrets stay where they are used: in no log, error, page, figure or report of the program's.
+//! Secrets appear in no log, error, page, statistic or report of the program.
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
@@ -12,7 +12,7 @@ const SECRET: &str = "hunter2-of-the-token";
 const PASSWORD: &str = "hunter2-of-the-database";
 const OTHER: &str = "hunter2-of-nobody";
 
-/// What listens where a database should be, and is none.
+/// A listener in place of a database.
 fn no_database() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");

@@ -1,4 +1,4 @@
-//! `isopod serve` as a host: what happens in which order when it starts and when it ends.
+//! `isopod serve` as a host: the order of startup and shutdown.
 
 use std::net::TcpListener;
 

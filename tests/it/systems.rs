@@ -1,4 +1,4 @@
-//! Scripts under supervision, and a pool in a host that tells of itself.
+//! Supervised scripts, and a pool in a host that reports its state.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -33,7 +33,7 @@ impl Stage {
         }
     }
 
-    /// A call of a function without arguments, as a task to be supervised.
+    /// A call without arguments, as a task to supervise.
     fn task(&self, function: &'static str) -> impl Future<Output = Result<Value, Failure>> + Send + use<> {
         let pool = self.pool.clone();
         async move { pool.call("s", function, ()).await }
@@ -97,7 +97,7 @@ fn a_function_that_is_not_exported_is_no_error_and_one_that_fails_is() {
     let stage = Stage::new(
         r#"export const add = (a, b) => a + b; export const none = () => undefined;
         export const length = (list) => list.length;
-        // Each throws what the runtime would, if it could.
+        // Each throws an error that looks like one of the runtime's.
         export const liar = () => { throw new TypeError('the script has no function "liar" to call: it exports liar') };
         export const relay = async () => { await Promise.resolve(); return missing() };
         export const forge = () => { const error = new TypeError('the script has no function "forge" to call');

@@ -59,7 +59,7 @@ fn a_script_waits_for_a_reader_that_is_slow() {
         .task::<()>("s", TaskRequest::new(()).items_waiting_max(2))
         .expect("accepted");
     let until = Instant::now() + Duration::from_secs(10);
-    // Two wait in the channel, the third is on its way into it.
+    // Two are in the channel, the third is waiting for room.
     while block_on(pool.call::<_, u32>("s", "count", ())) != Ok(2) {
         assert!(Instant::now() < until);
     }
@@ -77,7 +77,7 @@ fn a_script_that_does_not_wait_is_refused_at_a_limit() {
         .task::<()>("s", TaskRequest::new(()).items_waiting_max(1))
         .expect("accepted");
     let until = Instant::now() + Duration::from_secs(10);
-    // One is in the channel, 256 wait for room, and the rest is refused.
+    // One is in the channel, 256 wait for room, and the rest is rejected.
     while block_on(pool.call::<_, Vec<String>>("s", "told", ())).map(|told| told.len()) != Ok(143) {
         assert!(Instant::now() < until);
     }

@@ -64,7 +64,7 @@ fn bytes_are_handed_over_and_not_copied() {
     assert_eq!(sum, 7000);
     let given: DetachedBuffer = block_on(pool.call("s", "give", ())).expect("bytes");
     assert_eq!(&*given, [1, 2, 3]);
-    // The script's own view of them is empty now: they were moved.
+    // The script's buffers are empty now: they were moved.
     assert_eq!(block_on(pool.call::<_, usize>("s", "left", ())), Ok(0));
 }
 
@@ -77,7 +77,7 @@ fn a_value_of_another_shape_is_an_exception_that_says_so() {
         failure.message.contains("cannot convert the script's value"),
         "{failure}"
     );
-    // The caller hears of it before it is counted.
+    // The caller gets the exception before it is counted.
     until("the exception is counted", || {
         (pool.stats().scripts["s"].outcomes.get("exception") == Some(&1)).then_some(())
     });
@@ -205,7 +205,7 @@ fn plain_values_are_what_json_makes_of_them() {
     }
 }
 
-/// What a number means is not changed on its way.
+/// Numbers keep their meaning.
 #[test]
 fn numbers_that_the_callers_type_cannot_hold_are_errors() {
     let pool = pool_of("export const f = (text) => Function(`return ${text}`)();", vec![]);
@@ -286,7 +286,7 @@ fn a_function_can_be_lent_for_the_time_of_a_call() {
 #[test]
 fn a_native_binding_is_called_with_values_and_may_use_tokio() {
     let price = NativeFunction::new(|(what, count): (String, u32)| async move {
-        // The thread's I/O runtime has a timer, and the script's event loop is not held up.
+        // The thread's I/O runtime has a timer, and the script's event loop is not blocked.
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         Ok(Point {
             x: f64::from(count) * 1.5,
@@ -382,7 +382,7 @@ fn a_native_call_is_dropped_with_the_event_that_made_it() {
     });
     let source = "export class S { constructor(ctx, env) { this.n = env.N } f() { return this.n.never() } g() {} }";
     let pool = pool_of(source, vec![("N", functions([("never", never)]))]);
-    // The time is for the call alone, not for the start of the worker.
+    // The deadline is for the call alone, not for starting the worker.
     block_on(pool.call::<_, ()>("s#S", "g", ())).expect("a warm worker");
     let meta = isopod::Meta::default().deadline(std::time::Instant::now() + std::time::Duration::from_millis(500));
     let ended: Result<(), Failure> = block_on(pool.call_with("s#S", "f", (), meta));

@@ -1,4 +1,4 @@
-//! `isopod serve --watch`: what changes is deployed, a mistake is shown until it is mended, and workers and routes follow
+//! `isopod serve --watch`: changes are deployed, errors are shown until they are fixed, and workers and routes follow
 //! the configuration.
 
 use crate::process::until;
@@ -23,7 +23,7 @@ fn a_change_in_any_module_is_deployed_and_a_mistake_is_shown_until_it_is_mended(
     until("the mistake is told", || {
         server.log().contains("text.ts:1:29").then_some(())
     });
-    // Again and again, also when the script is not tried any more for a while.
+    // Repeatedly, including while the breaker refuses to boot the script.
     let answers: Vec<_> = (0..6).map(|_| server.get("/")).collect();
     for answer in &answers {
         assert_eq!(answer.verdict(), (503, "boot_failed"), "{}", answer.body);
@@ -43,7 +43,7 @@ fn a_change_in_any_module_is_deployed_and_a_mistake_is_shown_until_it_is_mended(
     });
 }
 
-/// A configuration with these workers, each at the path of its name and answering with its name.
+/// A configuration with these workers, each on the path of its name and answering with its name.
 fn site(names: &[&str]) -> String {
     let routes: Vec<_> = names
         .iter()

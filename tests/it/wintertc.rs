@@ -1,4 +1,4 @@
-//! The Minimum Common Web API (Ecma TC55, 2025 edition): every name of its list is there for scripts.
+//! The Minimum Common Web API (Ecma TC55, 2025 edition): scripts have every name on its list.
 
 use crate::program::isopod;
 use crate::project::{Project, fixture};

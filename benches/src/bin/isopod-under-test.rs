@@ -1,5 +1,5 @@
-//! The `isopod` command, built with the benchmarks: as a binary of its own package it would have most dependencies
-//! compiled a second time, with other features.
+//! The `isopod` command, built with the benchmarks: built from its own package, most dependencies would be compiled
+//! again with other features.
 
 fn main() -> std::process::ExitCode {
     isopod_cli::cli::main()

@@ -1,4 +1,4 @@
-//! A call of a function that does nothing, and one with a small object to and fro, beside Piscina's.
+//! Calls of an empty function, and of one with small objects as argument and result, next to Piscina's.
 
 use std::process::Command;
 
@@ -13,11 +13,11 @@ use crate::table::{Better, Column, Row, Table};
 
 #[derive(Clone, Copy)]
 enum Subject {
-    /// On so many workers.
+    /// With this many workers.
     Isopod(usize),
-    /// The pool alone.
+    /// The pool without V8.
     Fake,
-    /// On two workers.
+    /// With two workers.
     Piscina,
 }
 

@@ -1,4 +1,4 @@
-//! What limits cost, and how late they hold.
+//! The cost of limits, and how late they are enforced.
 
 use anyhow::Result;
 

@@ -1,4 +1,4 @@
-//! A worker from nothing to its first line, and its answer to whoever asked for it.
+//! Starting a worker: to its script's first line, and to its answer.
 
 use anyhow::Result;
 

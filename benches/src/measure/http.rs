@@ -1,4 +1,4 @@
-//! Servers that answer the same request: how many a second, and what each costs in processor time.
+//! Servers that answer the same request: requests per second, and CPU time per request.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::process::{Running, free_port};
 use crate::programs::Programs;
 use crate::table::{Better, Column, Row, Table};
 
-/// What is asked for.
+/// The request.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Route {
     Hello,
@@ -64,10 +64,10 @@ const SERVERS: [(&str, Server); 5] = [
     ("hyper alone, no JavaScript", Server::Hyper),
 ];
 
-/// Before each turn: compilers have done their work, connections were made once.
+/// Before each turn, so that code is compiled and connections are open.
 const WARM_UP: Duration = Duration::from_secs(1);
 
-/// The folder that the scripts are served from, each bundled into the one file that all servers get.
+/// The folder with the served scripts, each bundled into one file that all servers get.
 struct Served {
     folder: TempDir,
     isopod: PathBuf,
@@ -99,7 +99,7 @@ impl Served {
         Ok(match server {
             Server::Isopod => {
                 let mut isopod = Command::new(&self.isopod);
-                // Below `info` there is no access log; none of the others writes one.
+                // The access log needs `info`; the other servers write none.
                 isopod
                     .arg("serve")
                     .arg(self.file("worker.js"))

@@ -1,4 +1,4 @@
-//! What a pool does when there is nothing to do.
+//! The activity of an idle pool.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::table::{Column, Row, Table};
 
 const WORKERS: u32 = 32;
 
-/// Time for garbage collectors and allocators to come to rest.
+/// Time for garbage collectors and allocators to settle.
 const SETTLE: Duration = Duration::from_secs(5);
 
 const SUBJECTS: [&str; 3] = ["Isopod", "Deno, `Worker`", "Node, `worker_threads`"];
@@ -23,12 +23,12 @@ pub(super) fn measure(programs: &Programs, effort: &Effort) -> Result<Table> {
         let workers = WORKERS.to_string();
         let mut command = super::memory::command(subject, programs)?;
         let running = Running::until_first_line(command.arg(workers))?;
-        // tidy:allow(sleep): a measurement lets the process come to rest, or looks again.
+        // tidy:allow(sleep): lets the process settle, or polls it.
         std::thread::sleep(SETTLE);
         let (switches, cpu) = (running.context_switches()?, running.cpu_time()?);
-        // tidy:allow(sleep): a measurement lets the process come to rest, or looks again.
+        // tidy:allow(sleep): lets the process settle, or polls it.
         std::thread::sleep(watched);
-        // Of the threads that are left: what one that ended meanwhile did last is not known.
+        // Of the remaining threads: the last switches of one that ended are unknown.
         let later = running.context_switches()?;
         let before = |thread| switches.get(thread).unwrap_or(&0);
         let switches: u64 = later

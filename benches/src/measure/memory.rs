@@ -1,4 +1,4 @@
-//! What each further idle worker holds in memory, its thread included.
+//! Memory of each additional idle worker, including its thread.
 
 use std::process::Command;
 use std::time::Duration;
@@ -10,15 +10,15 @@ use crate::process::Running;
 use crate::programs::Programs;
 use crate::table::{Column, Row, Table};
 
-/// Enough that what differs by chance between two runs is small beside them.
+/// Enough to make random differences between runs negligible.
 const MANY: u32 = 50;
 
-/// Let allocators and garbage collectors do what they do when nothing happens.
+/// Time for allocators and garbage collectors to settle.
 const SETTLE: Duration = Duration::from_secs(1);
 
 const SUBJECTS: [&str; 3] = ["Isopod", "Deno, `Worker`", "Node, `worker_threads`"];
 
-/// The command of a subject; the number of workers is its last argument.
+/// The command of a subject; its last argument is the number of workers.
 pub(super) fn command(subject: &str, programs: &Programs) -> Result<Command> {
     Ok(match subject {
         "Isopod" => programs.own(["idle"]),
@@ -36,7 +36,7 @@ fn resident(subject: &str, workers: u32, programs: &Programs) -> Result<f64> {
     let workers = workers.to_string();
     let mut command = command(subject, programs)?;
     let running = Running::until_first_line(command.arg(workers))?;
-    // tidy:allow(sleep): a measurement lets the process come to rest, or looks again.
+    // tidy:allow(sleep): lets the process settle, or polls it.
     std::thread::sleep(SETTLE);
     Ok(running.resident_bytes()? / 1e6)
 }

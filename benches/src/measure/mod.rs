@@ -1,4 +1,4 @@
-//! The measurements: each has several subjects do the same, in turn, a few times over, and takes medians.
+//! The measurements. In each, several subjects do the same work in turn, for several rounds; the result is the median.
 
 mod dispatch;
 mod enforce;
@@ -20,16 +20,16 @@ use crate::programs::Programs;
 use crate::samples::Samples;
 use crate::table::Table;
 
-/// What can be measured.
+/// A measurement.
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Name {
-    /// One caller, and what each call takes
+    /// One caller, latency of each call
     Latency,
-    /// The same with a small object to and fro
+    /// The same with small objects as argument and result
     StructLatency,
     /// 64 callers on two workers
     Throughput,
-    /// The same with a small object to and fro, on one worker and on two
+    /// The same with small objects as argument and result, on one worker and on two
     StructThroughput,
     /// The same with a function that computes, on one worker and on two
     WorkThroughput,
@@ -37,21 +37,21 @@ pub(crate) enum Name {
     Events,
     /// Hello world with limits off and on
     Enforced,
-    /// How long after its limit an endless loop is answered
+    /// Time from the limit of an endless loop to its answer
     Breach,
-    /// A worker from nothing to its first line
+    /// Starting a worker, to its first line
     Fresh,
-    /// What a further idle worker holds
+    /// Memory of an additional idle worker
     Memory,
-    /// What an idle pool does
+    /// Activity of an idle pool
     Idle,
     /// Hello world over HTTP
     Hello,
-    /// A Hono route that answers JSON
+    /// A Hono route that answers with JSON
     Hono,
     /// 4 KB of JSON, parsed and written
     Echo,
-    /// A process from nothing to its first result
+    /// Starting a process, to its first result
     Start,
 }
 
@@ -81,17 +81,17 @@ impl Name {
     }
 }
 
-/// How long to measure.
+/// The extent of a measurement.
 pub(crate) struct Effort {
-    /// How often each subject has its turn.
+    /// Turns of each subject.
     pub(crate) rounds: usize,
-    /// Calls of one turn.
+    /// Calls per turn.
     pub(crate) calls: usize,
-    /// Workers or processes made in one turn.
+    /// Workers or processes started per turn.
     pub(crate) starts: usize,
-    /// How long one turn over HTTP takes.
+    /// Duration of a turn over HTTP.
     pub(crate) load: Duration,
-    /// For how long an idle process is watched.
+    /// Duration of watching an idle process.
     pub(crate) idle: Duration,
 }
 
@@ -116,8 +116,8 @@ impl Effort {
         }
     }
 
-    /// Lets all subjects have their turns, round by round, so that a busy minute of the machine hits them alike; of each
-    /// value, by subject, the median of all rounds.
+    /// Lets the subjects take turns, so that other load on the machine affects all of them. Returns, for each subject,
+    /// the median of each value over all rounds.
     fn medians<S>(&self, subjects: &[S], mut turn: impl FnMut(&S) -> Result<Vec<f64>>) -> Result<Vec<Vec<f64>>> {
         let mut turns: Vec<Vec<Vec<f64>>> = subjects.iter().map(|_| Vec::new()).collect();
         for round in 1..=self.rounds {

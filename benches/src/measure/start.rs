@@ -1,4 +1,4 @@
-//! A process from nothing to its end, with one result between.
+//! A process from start to end, with one result in between.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ use crate::programs::Programs;
 use crate::samples::Samples;
 use crate::table::{Better, Column, Row, Table};
 
-/// Makes the command of a subject, anew for each run.
+/// Creates the command of a subject for each run.
 type Make<'a> = Box<dyn Fn() -> Result<Command> + 'a>;
 
 pub(super) fn measure(programs: &Programs, effort: &Effort) -> Result<Table> {

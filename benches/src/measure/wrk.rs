@@ -1,4 +1,4 @@
-//! `wrk`, the client of the measurements over HTTP.
+//! `wrk`, the HTTP load generator.
 
 use std::ffi::OsStr;
 use std::process::Command;
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-/// Connections that ask at once.
+/// Concurrent connections.
 pub(super) const CONNECTIONS: u32 = 32;
 
-/// What a run of wrk saw.
+/// The result of a run.
 #[derive(Debug, PartialEq)]
 pub(super) struct Load {
     pub(super) requests: f64,
@@ -17,7 +17,7 @@ pub(super) struct Load {
     pub(super) latency_99: Duration,
 }
 
-/// Asks for a URL for this long, as often as it is answered; a script of wrk's says what is sent.
+/// Requests a URL for this long, as fast as it is answered; a Lua script of wrk's defines the request.
 pub(super) fn load(url: &str, time: Duration, script: Option<&OsStr>) -> Result<Load> {
     let mut command = Command::new("wrk");
     command.args([
@@ -38,7 +38,7 @@ pub(super) fn load(url: &str, time: Duration, script: Option<&OsStr>) -> Result<
 }
 
 fn parse(text: &str) -> Result<Load> {
-    // An answer that is quick because it is an error is not to be counted.
+    // Errors are fast and must not be counted as answers.
     if let Some(line) = text
         .lines()
         .find(|line| line.contains("Non-2xx") || line.contains("Socket errors"))

@@ -1,4 +1,4 @@
-//! What the snapshot spares: the same extensions, their JavaScript compiled and run anew for each isolate.
+//! The time that the snapshot saves: the same extensions, with their JavaScript compiled and run for each isolate.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ use deno_error::JsErrorBox;
 use super::micros_since;
 
 pub(super) fn run(isolates: usize) -> Result<Vec<f64>> {
-    // V8 is initialised on the thread that uses it, so no other thread is in the game.
+    // V8 is initialized on the thread that uses it.
     JsRuntime::init_platform(None);
     let transpiler = stripper();
     let mut samples = Vec::with_capacity(isolates);
@@ -34,7 +34,7 @@ pub(super) fn run(isolates: usize) -> Result<Vec<f64>> {
 
 type Transpiler = dyn Fn(ModuleName, ModuleCodeString) -> Result<(ModuleCodeString, Option<SourceMapData>), JsErrorBox>;
 
-/// Strips types once for each file: it is not what is measured, and a snapshot-less build would have it done before.
+/// Strips types once per file: a build without a snapshot would do that in advance.
 fn stripper() -> Rc<Transpiler> {
     let known = RefCell::new(HashMap::<String, Option<String>>::new());
     Rc::new(move |specifier, source| {

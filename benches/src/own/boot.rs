@@ -1,4 +1,4 @@
-//! A worker from nothing to its script's first line, on one thread: event loop, `LocalSet`, isolate, modules.
+//! Starting a worker on one thread, to its script's first line: event loop, `LocalSet`, isolate, modules.
 
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -24,7 +24,7 @@ fn boots(workers: usize, script: &Arc<Script>) -> Result<Vec<f64>> {
         IoOptions::default(),
         Arc::new(Watchdog::start(OsScheduling::Untouched)?),
     )?;
-    // The first finds no compiled code.
+    // The first finds no code cache.
     let all = (0..=workers)
         .map(|_| boot(&thread, script))
         .collect::<Result<Vec<_>>>()?;
@@ -36,7 +36,7 @@ fn boot(thread: &WorkerThread, script: &Arc<Script>) -> Result<f64> {
     let event_loop = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = LocalSet::new();
     let worker = local.block_on(&event_loop, Worker::boot(thread, script, BootOptions::default()))?;
-    // What its top-level code was has run.
+    // The top-level code has run.
     let took = micros_since(begun);
     drop(worker);
     Ok(took)

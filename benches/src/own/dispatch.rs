@@ -1,4 +1,4 @@
-//! Dispatch through the pool: calls of small functions, on V8 and on the engine without V8.
+//! Dispatch through the pool: calls of small functions, with V8 and with the fake engine.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ const CALLERS: usize = 64;
 const WORKERS: usize = 2;
 const SCRIPT: &str = "called";
 
-/// As `piscina-task.mjs` has it.
+/// The same as in `piscina-task.mjs`.
 const SOURCE: &str = "export function nothing() {}
 export const total = (order) => ({ id: order.id, sum: order.count * order.price, paid: !order.open });
 export function work() { let sum = 0; for (let i = 0; i < 30_000; i++) sum = (sum + i * 7) % 1000003; return sum }";
@@ -49,7 +49,7 @@ fn v8_pool(workers: usize) -> Result<Pool> {
     pool.deploy(SCRIPT, script, &options(workers))?;
     block_on(pool.warm(SCRIPT))?;
     while pool.stats().scripts[SCRIPT].workers < workers {
-        // tidy:allow(sleep): a measurement lets the process come to rest, or looks again.
+        // tidy:allow(sleep): lets the process settle, or polls it.
         std::thread::sleep(Duration::from_millis(1));
     }
     Ok(pool)
@@ -115,7 +115,7 @@ pub(super) fn fake_throughput(calls: usize) -> Result<f64> {
     throughput(calls, || fake_call(&pool))
 }
 
-/// One caller; a fifth of the calls before, to be warm.
+/// One caller; another fifth of the calls comes first as a warm-up.
 fn latency<F: Future<Output = Result<()>>>(calls: usize, call: impl Fn() -> F) -> Result<Vec<f64>> {
     block_on(async {
         for _ in 0..calls / 5 {
@@ -131,7 +131,7 @@ fn latency<F: Future<Output = Result<()>>>(calls: usize, call: impl Fn() -> F) -
     })
 }
 
-/// Many callers on one thread, each with its next call when its last is answered; calls a second.
+/// Many callers on one thread, each making its next call after the last was answered. Returns calls per second.
 #[expect(clippy::cast_precision_loss, reason = "a count of calls")]
 fn throughput<F: Future<Output = Result<()>>>(calls: usize, call: impl Fn() -> F) -> Result<f64> {
     let each = calls / CALLERS;

@@ -1,4 +1,4 @@
-//! What it costs that limits are watched, and how late they hold.
+//! The cost of limits, and how late they are enforced.
 
 use std::time::{Duration, Instant};
 
@@ -13,13 +13,13 @@ use isopod_pool::{Meta, Options, Outcome};
 use super::micros_since;
 
 const CALLERS: usize = 64;
-/// Requests of one block: short enough that a busy moment of the machine hits both of a pair, or neither.
+/// Requests per block: short, so that other load on the machine affects both blocks of a pair or neither.
 const BLOCK: usize = 6_400;
 const LIMIT: Duration = Duration::from_millis(100);
 
 const HELLO: &str = "export default { fetch: () => new Response('Hello, world!') }";
 
-/// Pairs of microseconds a request: limits off, limits on.
+/// Pairs of microseconds per request: limits off, limits on.
 pub(super) fn enforced(blocks: usize) -> Result<Vec<(f64, f64)>> {
     let pool = Pool::builder().threads(2).build()?;
     for (name, enforced) in [("off", false), ("on", true)] {
@@ -32,7 +32,7 @@ pub(super) fn enforced(blocks: usize) -> Result<Vec<(f64, f64)>> {
     }
     let mut pairs = Vec::with_capacity(blocks);
     for pair in 0..blocks {
-        // Each is first as often as the other.
+        // Each is first in half of the pairs.
         pairs.push(if pair % 2 == 0 {
             let off = block(&pool, "off")?;
             (off, block(&pool, "on")?)
@@ -61,8 +61,8 @@ fn block(pool: &Pool, name: &str) -> Result<f64> {
     Ok(micros_since(begun) / BLOCK as f64)
 }
 
-/// Milliseconds from its limit to the answer, for each of many endless loops: one on every processor at any time. With it,
-/// whether the machine under this one took processors away meanwhile.
+/// Milliseconds from the limit to the answer for many endless loops, with one on every processor at any time. The flag
+/// says whether the hypervisor took processor time meanwhile.
 pub(super) fn breach(loops: usize) -> Result<Vec<(f64, bool)>> {
     let processors = std::thread::available_parallelism()?.get();
     std::thread::scope(|scope| {
@@ -77,7 +77,7 @@ pub(super) fn breach(loops: usize) -> Result<Vec<(f64, bool)>> {
     })
 }
 
-/// A pool each, so that it is known which thread loops.
+/// One pool per loop, so that its thread is known.
 fn lateness(name: &str, loops: usize) -> Result<Vec<(f64, bool)>> {
     let pool = Pool::builder().threads(1).thread_name(name).build()?;
     let limits = Limits::default().cpu(LIMIT);
@@ -91,7 +91,7 @@ fn lateness(name: &str, loops: usize) -> Result<Vec<(f64, bool)>> {
         let begun = Instant::now();
         let ended = block_on(pool.call::<_, ()>(name, "burn", ()));
         let took = begun.elapsed();
-        // A limit of CPU time is reached that much later by the clock.
+        // Time spent waiting for a processor delays reaching a CPU limit.
         let waited = waited_for_a_processor(name)? - waited;
         let failure = ended.err().context("an endless loop came to its end")?;
         ensure!(failure.outcome == Outcome::ExceededCpu, "{failure}");
@@ -101,8 +101,8 @@ fn lateness(name: &str, loops: usize) -> Result<Vec<(f64, bool)>> {
     Ok(late)
 }
 
-/// What the machine under this one has taken away, in ticks: the eighth number of `/proc/stat`, see proc(5). It is in no
-/// thread's CPU time, and in none's waiting either.
+/// Time taken by the hypervisor, in ticks: the eighth number of `/proc/stat`, see proc(5). It counts neither as a
+/// thread's CPU time nor as its waiting time.
 fn stolen() -> Result<u64> {
     let stat = std::fs::read_to_string("/proc/stat")?;
     let ticks = stat
@@ -112,12 +112,12 @@ fn stolen() -> Result<u64> {
     Ok(ticks.parse()?)
 }
 
-/// How long the pool's thread has been ready to run and did not, since it began. See `Documentation/scheduler/sched-stats.rst` of the
-/// Linux kernel: the second number of `schedstat`.
+/// Time for which the pool's thread was runnable but not running, since it started: the second number of `schedstat`,
+/// see `Documentation/scheduler/sched-stats.rst` of the Linux kernel.
 fn waited_for_a_processor(pool: &str) -> Result<Duration> {
     for task in std::fs::read_dir("/proc/self/task")? {
         let task = task?.path();
-        // The one that runs workers is named after the pool and its number; the others have words for what they do.
+        // The worker thread is named after the pool, with its number; other threads have other suffixes.
         if std::fs::read_to_string(task.join("comm"))?.trim_end() == format!("{pool}-0") {
             let schedstat = std::fs::read_to_string(task.join("schedstat"))?;
             let nanos = schedstat.split(' ').nth(1).context("a schedstat of three numbers")?;

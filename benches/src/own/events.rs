@@ -1,4 +1,4 @@
-//! A message from one worker to another: how long each hop takes.
+//! A message from one worker to another: the duration of each hop.
 
 use std::time::Instant;
 
@@ -11,10 +11,10 @@ use isopod_pool::js::{Pool, Script};
 
 use super::micros_since;
 
-/// Hops of one chain: ping, pong, ping, …, within what a bus lets messages lead to.
+/// Hops of a chain: ping, pong, ping, …, within the bus's limit on depth.
 const HOPS: u32 = 8;
 
-/// Publishes what it was told, one further; the last goes to whoever measures.
+/// Publishes what it received, incremented; the last hop goes to the benchmark.
 const SOURCE: &str = "export default { message(m, env) {
     const hop = m.data.hop + 1;
     env.EVENTS.publish(hop === m.data.last ? 'bench.end' : env.TO, { hop, last: m.data.last });

@@ -1,4 +1,4 @@
-//! The shortest program there is: a pool, a script, one call.
+//! The shortest program: a pool, a script, one call.
 
 use std::time::Instant;
 
@@ -17,7 +17,7 @@ pub(super) fn run() -> Result<()> {
     let sum: i32 = block_on(pool.call("sum", "add", (1, 2)))?;
     let took = begun.elapsed();
     println!("{sum}");
-    // Beside what is measured from outside, which has the process's own start and end in it.
+    // The measurement from outside includes the process's own start and end.
     eprintln!("{took:.1?} from the builder to the result");
     Ok(())
 }

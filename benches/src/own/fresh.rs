@@ -1,4 +1,4 @@
-//! A call on a worker that did not exist before it: event loop, isolate from the snapshot, the script's first line.
+//! A call on a new worker: event loop, isolate from the snapshot, the script's first line.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use super::micros_since;
 
 const SCRIPT: &str = "fresh";
 
-/// Between two calls, so that the last worker is gone when the next is made, as the peers terminate theirs.
+/// Between two calls, so that the last worker has ended before the next starts, as the peers terminate theirs.
 const PAUSE: Duration = Duration::from_millis(10);
 
 pub(super) fn run(calls: usize) -> Result<Vec<f64>> {
@@ -23,7 +23,7 @@ pub(super) fn run(calls: usize) -> Result<Vec<f64>> {
         let begun = Instant::now();
         let _: i32 = block_on(pool.call(SCRIPT, "ping", &()))?;
         samples.push(micros_since(begun));
-        // tidy:allow(sleep): a measurement lets the process come to rest, or looks again.
+        // tidy:allow(sleep): lets the process settle, or polls it.
         std::thread::sleep(PAUSE);
     }
     Ok(samples)

@@ -1,4 +1,4 @@
-//! The least a server on hyper can do for each route: what there is to gain for anything built on it.
+//! A minimal server on hyper for each route: an upper bound for anything built on hyper.
 
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
@@ -45,7 +45,7 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
     })
 }
 
-/// Parsed and written anew, as a handler does that does something with it.
+/// Parsed and serialized, as a handler that uses the data would do.
 async fn echo(request: Request<Incoming>) -> Result<Vec<u8>> {
     let body = request.into_body().collect().await?.to_bytes();
     Ok(serde_json::to_vec(&serde_json::from_slice::<serde_json::Value>(

@@ -1,4 +1,4 @@
-//! Workers that have answered and now do nothing, for their memory to be read from outside.
+//! Workers that have answered and are idle, for measuring their memory from outside.
 
 use std::io::{Read, stdin};
 
@@ -10,7 +10,7 @@ use isopod_pool::js::{Pool, Script};
 
 const SCRIPT: &str = "idle";
 
-/// Answers late, so that calls made at once are spread over all workers.
+/// Answers late, so that concurrent calls are spread over all workers.
 const SOURCE: &str = "export const ping = () => new Promise((done) => setTimeout(done, 200));";
 
 pub(super) fn run(workers: usize) -> Result<()> {
@@ -18,7 +18,7 @@ pub(super) fn run(workers: usize) -> Result<()> {
     let script = Script::builder(SCRIPT).source(SOURCE).build()?;
     pool.deploy(SCRIPT, script, &Options::default().workers_min(workers).spread_at(1))?;
     while pool.stats().scripts[SCRIPT].workers < workers {
-        // tidy:allow(sleep): a measurement lets the process come to rest, or looks again.
+        // tidy:allow(sleep): lets the process settle, or polls it.
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     block_on(try_join_all(

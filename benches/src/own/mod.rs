@@ -1,4 +1,4 @@
-//! Isopod's side of each measurement, in a process of its own: nothing of an earlier one is warm or in memory.
+//! Isopod's subjects, each in its own process, so that nothing of an earlier one is warm or in memory.
 
 mod bare;
 mod boot;
@@ -13,16 +13,16 @@ mod idle;
 use anyhow::{Context, Result};
 use clap::Subcommand;
 
-/// What to be.
+/// A subject.
 #[derive(Subcommand)]
 pub(crate) enum Subject {
-    /// Calls on V8, one caller after the other; prints microseconds of each
+    /// Calls on V8 by one caller; prints microseconds of each
     CallLatency {
         function: Function,
         workers: usize,
         calls: usize,
     },
-    /// The same on the engine without V8
+    /// The same with the fake engine
     FakeLatency { calls: usize },
     /// 64 callers; prints calls per second
     CallThroughput {
@@ -30,21 +30,21 @@ pub(crate) enum Subject {
         workers: usize,
         calls: usize,
     },
-    /// The same on the engine without V8
+    /// The same with the fake engine
     FakeThroughput { calls: usize },
-    /// A call on a fresh worker, again and again; prints microseconds of each
+    /// Repeated calls on a fresh worker; prints microseconds of each
     Fresh { calls: usize },
-    /// A fresh worker on one thread, to its script's first line, again and again; prints microseconds of each
+    /// Repeated starts of a worker on one thread, to its script's first line; prints microseconds of each
     Boot { workers: usize },
-    /// An isolate with all extensions, made without the snapshot, again and again; prints microseconds of each
+    /// Repeated creation of an isolate with all extensions, without the snapshot; prints microseconds of each
     Bare { isolates: usize },
-    /// Messages from worker to worker; prints microseconds of a hop
+    /// Messages from worker to worker; prints microseconds per hop
     Events { chains: usize },
-    /// Hello world with limits off and on, block by block; prints microseconds a request, off and on, of each block
+    /// Hello world with limits off and on, block by block; prints microseconds per request, off and on, of each block
     Enforced { blocks: usize },
-    /// Endless loops on all processors; prints how many milliseconds after its limit each was answered
+    /// Endless loops on all processors; prints the milliseconds from the limit to the answer of each
     Breach { loops: usize },
-    /// So many idle workers, each on its own thread; prints a line when they are
+    /// Idle workers, each on its own thread; prints a line when they are ready
     Idle { workers: usize },
     /// A pool and one call
     First,
@@ -52,14 +52,14 @@ pub(crate) enum Subject {
     Hyper { port: u16 },
 }
 
-/// What is called.
+/// The called function.
 #[derive(Clone, Copy, clap::ValueEnum)]
 pub(crate) enum Function {
-    /// A function that does nothing
+    /// An empty function
     Nothing,
     /// An order in, an invoice out
     Total,
-    /// A loop that takes a tenth of a millisecond or so
+    /// A loop of about a tenth of a millisecond
     Work,
 }
 
@@ -74,7 +74,7 @@ impl Function {
     }
 }
 
-/// Is it, to its end.
+/// Runs a subject.
 pub(crate) fn run(subject: Subject) -> Result<()> {
     match subject {
         Subject::CallLatency {
