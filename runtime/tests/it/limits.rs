@@ -314,6 +314,19 @@ fn a_script_is_told_before_its_memory_is_used_up() {
     assert_eq!(answer, json!(["memory", true, 40 << 20]));
 }
 
+/// V8 divides the limit between its generations: that of the old one alone is lower.
+#[test]
+fn a_worker_may_hold_all_of_its_memory() {
+    let source = "
+        const kept = [];
+        export function fill() {
+            for (let bytes = 0; bytes < 34 << 20; bytes += 160_000) kept.push(new Array(20_000).fill(1.5));
+            return kept.length;
+        }";
+    let answer = call(script(source).limits(with_memory(40 << 20)), "fill", vec![]).unwrap();
+    assert_eq!(answer, json!(223));
+}
+
 #[test]
 fn bytes_for_a_worker_that_is_full_do_not_end_the_process() {
     let source = "const kept = [];

@@ -93,6 +93,10 @@ impl Gauge {
     fn heap_limit(&self, isolate: &mut v8::Isolate, current: usize) -> usize {
         let (inner, limit) = (&self.0, self.0.meter.0.limit);
         let for_buffer = inner.meter.0.refused.swap(false, Ordering::Relaxed);
+        if current < limit && !for_buffer && !inner.granted.get() {
+            // V8 keeps a part of the limit for the young generation, at first. The old one may have all of it; `judge` counts both.
+            return limit;
+        }
         if !inner.granted.replace(true) {
             if !for_buffer {
                 self.end();
