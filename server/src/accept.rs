@@ -217,7 +217,8 @@ async fn serve_h2<D: Dispatch>(app: Arc<App<D>>, origin: Arc<Origin>, io: Watche
         .initial_stream_window_size(limits.stream_window())
         .initial_connection_window_size(limits.connection_window())
         .max_pending_accept_reset_streams(limits.h2_resets_max)
-        .max_local_error_reset_streams(limits.h2_resets_max)
+        // A client may open many streams before it knows how many it may: one burst that is refused is no attack.
+        .max_local_error_reset_streams(limits.h2_resets_max + limits.h2_streams_max as usize)
         .max_send_buf_size(limits.h2_send_buffer_max)
         .max_header_list_size(u32::try_from(limits.header_bytes_max + limits.uri_bytes_max).unwrap_or(u32::MAX))
         .keep_alive_interval(limits.h2_ping_interval)

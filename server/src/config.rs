@@ -170,8 +170,8 @@ pub struct Limits {
     /// Bytes of a request's body that a client may send on an HTTP/2 stream before the worker reads them. A connection's window
     /// is `h2_streams_max` times as large, so that unread bodies do not block the others. Default: 128 KiB.
     pub h2_stream_window: u32,
-    /// Maximum number of streams that are reset before the server processes them, and of streams that the server has to
-    /// reset, after either of which an HTTP/2 connection is closed. Default: 20.
+    /// Maximum number of streams that are reset before the server processes them, after which an HTTP/2 connection is closed.
+    /// Of streams that the server itself has to refuse or to reset, there may be `h2_streams_max` more. Default: 20.
     pub h2_resets_max: usize,
     /// Maximum depth of `fetch` calls between workers; deeper requests get 508. Default: 16. See
     /// [`ServerConfig::depth_key`].

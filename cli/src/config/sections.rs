@@ -180,7 +180,8 @@ pub struct Ingress {
     pub stream_window: u64,
     /// Maximum depth of `fetch` calls between workers; deeper requests get 508.
     pub depth_max: u32,
-    /// Maximum number of streams of an HTTP/2 connection that are reset before they are processed; one more closes it.
+    /// Maximum number of streams of an HTTP/2 connection that are reset before they are processed; one more closes it. Of
+    /// streams that the server refuses or resets, there may be `streams_max` more.
     #[schemars(range(min = 1))]
     pub resets_max: usize,
     /// Canceled requests of an HTTP/2 connection above which it is closed, if they are more than half of its requests.

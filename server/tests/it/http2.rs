@@ -53,8 +53,42 @@ async fn requests_reset_before_they_are_taken_up_end_the_connection() {
     assert!(started(&worker) < 25, "{} workers for nothing", started(&worker));
 }
 
+/// RFC 9113, section 5.1.2: a client may open streams before it has received the server's limit; those above it are refused, and
+/// may be tried again.
 #[tokio::test]
-async fn requests_cancelled_one_after_the_other_end_the_connection() {
+async fn streams_opened_before_the_limit_is_known_are_refused_and_the_connection_stays() {
+    const REFUSED_STREAM: [u8; 4] = 7u32.to_be_bytes();
+    let (running, worker) = start(|limits| limits.h2_streams_max = 100);
+    let (mut reader, mut writer) = open(address(&running), &[]).await;
+    let burst: Vec<u8> = (0..200).flat_map(|i| request(2 * i + 1, "/hang")).collect();
+    writer.write_all(&burst).await.unwrap();
+    for _ in 0..100 {
+        let frame = in_time("a refusal", reader.until(|frame| frame.kind == RESET)).await;
+        assert_eq!(frame.payload, REFUSED_STREAM);
+    }
+    writer.write_all(&frame(PING, 0, 0, &[1; 8])).await.unwrap();
+    in_time(
+        "the answer to a ping",
+        reader.until(|frame| frame.kind == PING && frame.flags == ACK),
+    )
+    .await;
+    until("the others are taken up", || started(&worker) == 100).await;
+    assert_eq!(worker.0.dropped.load(Ordering::SeqCst), 0);
+}
+
+/// More refusals than one such burst explains.
+#[tokio::test]
+async fn streams_opened_above_the_limit_again_and_again_end_the_connection() {
+    let (running, _) = start(|limits| limits.h2_streams_max = 10);
+    let (reader, mut writer) = open(address(&running), &[]).await;
+    let burst: Vec<u8> = (0..100).flat_map(|i| request(2 * i + 1, "/hang")).collect();
+    writer.write_all(&burst).await.unwrap();
+    assert!(in_time("the connection ends", reader.rest()).await, "without a GOAWAY");
+    is_cut_and_serves_others(&running, "bad_frames").await;
+}
+
+#[tokio::test]
+async fn requests_canceled_one_after_the_other_end_the_connection() {
     let (running, worker) = start(|limits| limits.h2_cancels_max = 10);
     let (reader, mut writer) = open(address(&running), &[]).await;
     let ended = tokio::spawn(reader.rest());
