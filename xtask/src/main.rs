@@ -7,6 +7,7 @@ mod api;
 mod bench;
 mod ci;
 mod dist;
+mod embedding;
 mod fuzz;
 mod hostile;
 mod package;
@@ -90,6 +91,8 @@ enum Command {
     },
     /// Record the public interface of `isopod` in isopod/api.txt, which CI compares
     Api,
+    /// Follow docs/embedding.md in a new package, as CI does
+    Embedding,
     /// Pack the program for download: stripped, with manual pages, completions, licenses and checksums
     Dist,
     /// Run the benchmarks next to comparable programs
@@ -124,6 +127,7 @@ fn run(command: Command) -> Result<()> {
         Command::Hostile { nightly, .. } => hostile::command(&workspace, &hostile::From::Tests { nightly }),
         Command::Soak { dev, args } => soak::command(&workspace, dev, &args),
         Command::Api => api::write(&workspace),
+        Command::Embedding => embedding::follow(&workspace),
         Command::Dist => dist::command(&workspace),
         Command::Bench { name } => bench::command(&workspace, &name),
     }
