@@ -1,4 +1,4 @@
-//! What an embedder adds to workers, and takes away from them.
+//! An embedder's additions to workers, and removals from them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use isopod_ext::bindings::NewWorker;
 
 use crate::Image;
 
-/// Modules that are in the snapshot, and so need not be loaded.
+/// Modules in the snapshot, which need not be loaded.
 pub(crate) const BUILTIN: [&str; 4] = ["isopod:fs", "isopod:process", "isopod:workers", "cloudflare:workers"];
 
-/// Adds ops, JavaScript, bindings and modules to the workers of a pool, and takes names away from them.
+/// Adds ops, JavaScript, bindings and modules to the workers of a pool, and removes globals from them.
 ///
 /// ```
 /// # mod isopod { pub use isopod_runtime::deno_core; pub mod extend { pub use isopod_runtime::{Extend, NewWorker}; } }
@@ -46,29 +46,28 @@ pub(crate) const BUILTIN: [&str; 4] = ["isopod:fs", "isopod:process", "isopod:wo
 /// }
 /// ```
 ///
-/// The JavaScript of these extensions is evaluated when a worker starts. Where that takes too long, make it part of a
-/// snapshot: list them in an [`Image`](crate::Image) of your own instead of here.
+/// The JavaScript of these extensions is evaluated whenever a worker starts. If that takes too long, include the
+/// extensions in a custom [`Image`](crate::Image) instead.
 ///
-/// A binding made by them is a [`Custom`](crate::bindings::Custom), or a [`Binding`](crate::bindings::Binding) of one's own.
-/// Op bodies are called by V8: one that panics ends the process.
+/// To create bindings from them, use [`Custom`](crate::bindings::Custom) or implement
+/// [`Binding`](crate::bindings::Binding). Op bodies are called by V8: a panic in one aborts the process.
 pub trait Extend: Send + Sync + 'static {
-    /// Extensions after those of the image. Called for each worker; must always list the same.
+    /// Extensions in addition to those of the image. Called for each worker, and must always return the same list.
     fn extensions(&self) -> Vec<Extension> {
         Vec::new()
     }
 
-    /// Places what the ops need in the state of a new worker, before any JavaScript of its script runs.
+    /// Adds the state that the ops need to a new worker, before any of its script's JavaScript runs.
     fn prepare(&self, worker: &NewWorker<'_>, state: &mut OpState) {
         let (_, _) = (worker, state);
     }
 
-    /// Modules that scripts import by a name with a scheme of its own, such as `shop:prices`: the name and the source of
-    /// each. Called once.
+    /// Modules that scripts import under a custom scheme, such as `shop:prices`: names and sources. Called once.
     fn modules(&self) -> Vec<(String, Arc<str>)> {
         Vec::new()
     }
 
-    /// Names taken away from `globalThis` before a script runs.
+    /// Properties to delete from `globalThis` before a script runs.
     fn removed_globals(&self) -> Vec<String> {
         Vec::new()
     }
@@ -89,7 +88,7 @@ pub enum ExtendError {
     ModuleName(String),
 }
 
-/// The template of all workers of a host: an [`Image`] and the additions to it.
+/// The template of a host's workers: an [`Image`] and additions to it.
 #[derive(Clone, Default)]
 pub struct WorkerTemplate {
     image: Image,
@@ -98,11 +97,10 @@ pub struct WorkerTemplate {
 }
 
 impl WorkerTemplate {
-    /// Puts an image and what is added to it together. What is listed first comes first: its extensions, its
-    /// [`Extend::prepare`].
+    /// Combines an image and additions. Their extensions and their [`Extend::prepare`] are applied in this order.
     ///
     /// # Errors
-    /// Two extensions or two modules of the same name, or a module whose name is not a URL in its normal form.
+    /// Duplicate extensions or modules, or a module whose name is not a normalized URL.
     pub fn new(image: Image, extends: Vec<Arc<dyn Extend>>) -> Result<Self, ExtendError> {
         let mut names = BTreeSet::new();
         let added = extends.iter().flat_map(|extend| extend.extensions());
@@ -113,7 +111,7 @@ impl WorkerTemplate {
         }
         let mut modules = BTreeMap::new();
         for (name, source) in extends.iter().flat_map(|extend| extend.modules()) {
-            // Modules are looked up by their URL.
+            // Modules are looked up by URL.
             if !Url::parse(&name).is_ok_and(|url| url.as_str() == name) {
                 return Err(ExtendError::ModuleName(name));
             }

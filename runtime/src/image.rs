@@ -1,11 +1,12 @@
-//! What isolates start from: a snapshot made by a build script, and the extensions it was made of.
+//! Images: a snapshot created by a build script, and the extensions in it.
 
 use deno_core::Extension;
 
-/// A snapshot, and the extensions it was made of.
+/// A snapshot, and the extensions in it.
 ///
-/// [`Image::stock`] is Isopod's own. An embedder's own is made by `isopod::extend::build_snapshot` in its build script, from a list
-/// that may leave out some of [`isopod_ext::extensions`] and add others; [`image!`](crate::image) has it in the program.
+/// [`Image::stock`] is Isopod's own. Embedders create custom ones with `isopod::extend::build_snapshot` in a build
+/// script, from a list that may omit some of [`isopod_ext::extensions`] and add others, and include them with
+/// [`image!`](crate::image).
 #[derive(Clone, Copy)]
 pub struct Image {
     pub(crate) snapshot: &'static [u8],
@@ -15,7 +16,7 @@ pub struct Image {
 }
 
 impl Image {
-    /// What [`image!`](crate::image) calls.
+    /// Called by [`image!`](crate::image).
     #[doc(hidden)]
     pub const fn new(
         snapshot: &'static [u8],
@@ -43,8 +44,8 @@ impl Default for Image {
     }
 }
 
-/// The [`Image`] that this crate's build script made with `isopod::extend::build_snapshot`. Its argument is the function that
-/// lists the extensions: the one given there.
+/// The [`Image`] created by this crate's build script with `isopod::extend::build_snapshot`. The argument is the
+/// function that was passed there.
 #[macro_export]
 macro_rules! image {
     ($extensions:expr) => {{

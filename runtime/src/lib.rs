@@ -1,10 +1,10 @@
 //! One JavaScript worker on one thread: V8's platform and snapshot, module loading, event dispatch, limits.
 //!
-//! A [`Script`] is one version of one script. On a thread that [`platform::spawn`] made, inside a fresh current-thread
-//! Tokio runtime and `LocalSet`, [`Worker::boot`] makes an isolate for it; [`Worker::begin`] hands it events, and
-//! [`Worker::poll`] drives it. What outlives the worker on that thread is its [`WorkerThread`].
+//! A [`Script`] is one version of one script. On a thread created by [`platform::spawn`], inside a fresh current-thread
+//! Tokio runtime and `LocalSet`, [`Worker::boot`] creates an isolate for it. [`Worker::begin`] starts events, and
+//! [`Worker::poll`] drives them. The thread's [`WorkerThread`] outlives the worker.
 //!
-//! This is the only crate with `unsafe`, and it knows nothing of pools and servers.
+//! Only this crate and the C interface contain `unsafe` code. It knows nothing of pools and servers.
 //!
 //! An internal crate: depend on [`isopod`](https://docs.rs/isopod), which re-exports what programs use.
 
@@ -18,7 +18,7 @@ mod script;
 mod thread;
 mod worker;
 
-/// For extensions of one's own: the very version that this crate is built on.
+/// The version of deno_core that this crate is built on, for custom extensions.
 pub use deno_core;
 pub use isopod_ext::bindings::{self, NewWorker};
 pub use isopod_ext::{event, fetch, files, handlers, io, ledger, native, publish, quotas, sql, values};

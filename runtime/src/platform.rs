@@ -1,10 +1,10 @@
-//! V8's process-wide side: its flags, its platform, and the one thread that all worker threads descend from.
+//! V8's process-wide state: its flags, its platform, and the thread that spawns all worker threads.
 //!
-//! On CPUs with memory protection keys, V8's code pages are writable only for threads descended from the thread that
-//! initialised it; any other dies with SIGSEGV at its first JavaScript. So one permanent *spawner* thread initialises V8
-//! and makes every worker thread, respawns included, whichever thread of the host asks for it and whenever.
+//! On CPUs with memory protection keys, V8's code pages are writable only for descendants of the thread that
+//! initialized it; any other thread dies of SIGSEGV at its first JavaScript. A permanent *spawner* thread therefore
+//! initializes V8 and spawns every worker thread, whichever thread of the host asks for it.
 //!
-//! This is the only global state in Isopod, because it is V8's own: two pools in one process share it.
+//! This is the only global state in Isopod, because V8 requires it: the pools of a process share it.
 
 use std::io::{self, Write};
 use std::sync::OnceLock;
@@ -14,19 +14,20 @@ use std::time::Duration;
 
 use deno_core::{JsRuntime, v8};
 
-/// Stack of a thread that runs JavaScript. V8 takes about 1 MB of it before it throws a `RangeError`; native code below
-/// (regular expressions, JSON, our ops) needs room beyond that. Only what is touched is resident.
+/// Stack size of a thread that runs JavaScript. V8 uses about 1 MB before it throws a `RangeError`; native code
+/// (regular expressions, JSON, ops) needs space beyond that. Only pages in use are resident.
 const STACK_BYTES: usize = 4 * 1024 * 1024;
 
-/// Stack that JavaScript takes before it gets a `RangeError`: V8's flag `stack-size`, which is not set here.
+/// Stack space for JavaScript before a `RangeError`: V8's flag `stack-size`, which has its default here.
 const JS_STACK_BYTES: usize = 984 * 1024;
 
-/// What is left of JavaScript's stack on a thread that [`spawn`] made, to within some KB. `None` where the system does not say.
+/// The remaining JavaScript stack on a thread created by [`spawn`], within a few KB. `None` if the system does not
+/// report it.
 pub(crate) fn js_stack_left() -> Option<usize> {
     Some(stacker::remaining_stack()?.saturating_sub(STACK_BYTES - JS_STACK_BYTES))
 }
 
-/// Threads that may wait to be made. The spawner takes microseconds for each.
+/// Maximum number of threads waiting to be spawned, which takes microseconds each.
 const REQUESTS_WAITING_MAX: usize = 64;
 
 struct Request {
@@ -37,10 +38,10 @@ struct Request {
 
 static SPAWNER: OnceLock<SyncSender<Request>> = OnceLock::new();
 
-/// Makes a thread on which isolates can run, from any thread of the host. The first call initialises V8.
+/// Spawns a thread that can run isolates. May be called on any thread. The first call initializes V8.
 ///
 /// # Errors
-/// What the operating system says when it has no thread to give.
+/// The operating system's error if it cannot create a thread.
 pub fn spawn(name: String, body: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
     let gone = || io::Error::other("the spawner thread has ended: the process is shutting down");
     let (made, answer) = sync_channel(1);
@@ -48,11 +49,11 @@ pub fn spawn(name: String, body: Box<dyn FnOnce() + Send>) -> io::Result<JoinHan
     answer.recv().map_err(|_| gone())?
 }
 
-/// Ends the process with this code, whatever its threads do; what was written to the standard streams is out.
+/// Flushes the standard output and exits the process with this code, without waiting for threads.
 ///
-/// Where a thread of V8's may still be at work, an orderly exit would take down under it what it uses.
+/// A regular exit would free data that V8's threads may still be using.
 pub fn exit_now(code: i32) -> ! {
-    // Nobody is left to tell where this fails.
+    // There is no way left to report an error.
     drop(io::stdout().flush());
     #[allow(unsafe_code, reason = "the standard library has no exit without handlers")]
     // SAFETY: it takes any code, and does not return.
@@ -66,7 +67,7 @@ fn spawner() -> io::Result<&'static SyncSender<Request>> {
         return Ok(sender);
     }
     let (sender, requests) = sync_channel::<Request>(REQUESTS_WAITING_MAX);
-    // Two threads may come here at once: the loser's channel is dropped, and its thread ends before it touched V8.
+    // Two threads may be here at once: the loser's channel is dropped, and its thread ends before touching V8.
     let mut won = false;
     SPAWNER.get_or_init(|| {
         won = true;
@@ -85,14 +86,14 @@ fn spawner() -> io::Result<&'static SyncSender<Request>> {
         .ok_or_else(|| io::Error::other("cannot start the spawner thread"))
 }
 
-/// How long nothing has to be made before the keeper is: a process that only starts, calls and ends does without it.
+/// Idle time before the keeper is created: a process that starts, makes a few calls and exits does without it.
 const KEEPER_AFTER: Duration = Duration::from_millis(50);
 
-/// Makes threads until the process ends; in a quiet moment, once, the *keeper*: an isolate that no code ever runs on.
+/// Spawns threads until the process ends. Once, when idle, creates the *keeper*: an isolate that never runs code.
 ///
-/// All isolates of a process share V8's read-only heap as long as one of them is alive; without the keeper, whichever comes
-/// next would make that anew, a fifth of what a worker's start takes. It is made from V8's own snapshot, which has the same
-/// read-only heap as ours: see `no-extensible-ro-snapshot` in `isopod-snapshot`.
+/// All isolates of a process share V8's read-only heap while one of them is alive. Without the keeper, the next isolate
+/// would have to recreate it, which takes a fifth of a worker's start. The keeper uses V8's own snapshot, which has the
+/// same read-only heap as ours: see `no-extensible-ro-snapshot` in `isopod-snapshot`.
 fn serve(requests: &Receiver<Request>) {
     let mut keeper = None;
     loop {
@@ -106,7 +107,7 @@ fn serve(requests: &Receiver<Request>) {
                     .name(name)
                     .stack_size(STACK_BYTES)
                     .spawn(body);
-                // Whoever asked has left; the thread runs all the same and ends with its own work.
+                // If the caller is gone, the thread still runs its own work to the end.
                 drop(made.send(thread));
             }
             Err(RecvTimeoutError::Timeout) => keeper = Some(v8::Isolate::new(v8::CreateParams::default())),
@@ -116,17 +117,17 @@ fn serve(requests: &Receiver<Request>) {
 }
 
 fn initialise() {
-    // One string: V8 parses flags once, before it is initialised.
+    // One string: V8 parses flags once, before initialization.
     v8::V8::set_flags_from_string(concat!(
-        // A worker is small and there are many: semi-spaces start small.
+        // Workers are small and numerous: start with small semi-spaces.
         " --semi-space-growth-factor=2",
-        // Frames kept of a stack: as many as people read.
+        // As many stack frames as people read.
         " --stack-trace-limit=20",
-        // Unrolling removes the interrupt check of short loops, and with an inlined `fill` of 1,000 elements also that of
-        // the endless loop around it: `for (;;) a.push(new Array(1000).fill(1.5))` could then not be terminated.
+        // Unrolling removes the interrupt check of short loops, and with an inlined `fill` of 1,000 elements also that
+        // of the surrounding endless loop: `for (;;) a.push(new Array(1000).fill(1.5))` could not be terminated.
         " --no-turboshaft-loop-unrolling",
     ));
-    // V8 would open and read /dev/urandom several times for each isolate.
+    // By default, V8 opens and reads /dev/urandom several times per isolate.
     v8::V8::set_entropy_source(|bytes: &mut [u8]| getrandom::fill(bytes).is_ok());
     JsRuntime::init_platform(None);
 }

@@ -1,4 +1,4 @@
-//! One version of one script: what every worker made from it shares.
+//! One version of one script: the state shared by all its workers.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,7 +15,7 @@ use crate::Limits;
 use crate::module_loader::{CodeCache, ModuleCache};
 use crate::modules::{Loader, LoaderOptions, MemoryModule, ModuleError, ModulesLoaded, project_root};
 
-/// One version of one script, ready to be started any number of times on any thread.
+/// One version of one script, which can be started any number of times on any thread.
 ///
 /// ```
 /// # mod isopod { pub use isopod_runtime::Script; }
@@ -34,7 +34,7 @@ pub struct Script {
     pub(crate) loader: Loader,
     pub(crate) bindings: BTreeMap<String, Arc<dyn Binding>>,
     pub(crate) limits: Limits,
-    /// Whether its workers are watched.
+    /// False if the watchdog ignores its workers.
     pub(crate) enforced: bool,
     pub(crate) fetch: FetchConfig,
     pub(crate) console: Console,
@@ -43,36 +43,36 @@ pub struct Script {
     pub(crate) module_cache: ModuleCache,
 }
 
-/// Where `console` goes.
+/// The destination of `console`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Console {
-    /// To `tracing`, target `isopod::console`, with the worker, the level and the request id. The default.
+    /// `tracing`, target `isopod::console`, with the worker, the level and the request id. The default.
     #[default]
     Tracing,
-    /// To standard output, warnings and errors to standard error, as a command's output.
+    /// Standard output, or standard error for warnings and errors, as commands use them.
     Terminal {
-        /// Whether values are colored on standard output.
+        /// Color values on standard output.
         colors: bool,
-        /// Whether they are on standard error.
+        /// Color values on standard error.
         error_colors: bool,
     },
 }
 
-/// What a script run as a command may know of the process: see the modules `isopod:process` and `isopod:fs`.
+/// Process information for a script that runs as a command: see the modules `isopod:process` and `isopod:fs`.
 #[derive(Clone, Default)]
 pub struct Command {
     /// The arguments after the script's name.
     pub args: Vec<String>,
-    /// The environment variables let through.
+    /// The environment variables that are passed on.
     pub env: BTreeMap<String, String>,
-    /// The files it may use by `isopod:fs`.
+    /// The files accessible through `isopod:fs`.
     pub files: FileAccess,
 }
 
 impl fmt::Debug for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Arguments and variables may hold secrets.
+        // Arguments and variables may contain secrets.
         f.debug_struct("Command")
             .field("args", &self.args.len())
             .field("env", &self.env.keys())
@@ -80,7 +80,7 @@ impl fmt::Debug for Command {
     }
 }
 
-/// Why a script cannot be made.
+/// An error of building a script.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScriptError {
@@ -90,28 +90,28 @@ pub enum ScriptError {
     /// Two bindings have the same name.
     #[error("duplicate binding {0:?}: each name in `env` must be unique")]
     DuplicateBinding(String),
-    /// A binding that this build does not have.
+    /// The build lacks the feature for a kind of binding.
     #[error(
         "the binding {name:?} ({kind}) needs the feature `{feature}` of `isopod`, which this build does not have; enable it"
     )]
     MissingFeature {
         /// The binding's name.
         name: String,
-        /// Its kind.
+        /// The binding's kind.
         kind: &'static str,
-        /// The feature.
+        /// The missing feature.
         feature: &'static str,
     },
-    /// The name of a module in memory is no relative path.
+    /// The name of an in-memory module is not a relative path.
     #[error("{0:?} cannot name a module: {1}; use a relative path such as ./util.js")]
     ModuleName(String, String),
-    /// Its modules cannot be found.
+    /// The module loader could not be created.
     #[error(transparent)]
     Module(#[from] ModuleError),
 }
 
 impl Script {
-    /// Starts to describe a script. The name is for logs and statistics.
+    /// Starts building a script. The name appears in logs and statistics.
     pub fn builder(name: impl Into<String>) -> ScriptBuilder {
         ScriptBuilder {
             name: name.into(),
@@ -134,12 +134,12 @@ impl Script {
         &self.name
     }
 
-    /// The modules that its workers have loaded so far.
+    /// The modules loaded so far by the script's workers.
     pub fn modules_loaded(&self) -> ModulesLoaded {
         self.loader.loaded()
     }
 
-    /// The limits of its workers.
+    /// The limits of the script's workers.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
@@ -162,7 +162,7 @@ enum Source {
 
 type Change = Box<dyn FnOnce(LoaderOptions) -> LoaderOptions>;
 
-/// Describes a [`Script`]. Made by [`Script::builder`].
+/// Builds a [`Script`]. Created by [`Script::builder`].
 #[must_use]
 pub struct ScriptBuilder {
     name: String,
@@ -180,67 +180,67 @@ pub struct ScriptBuilder {
 }
 
 impl ScriptBuilder {
-    /// The file that is the script's main module. Its imports are resolved from there.
+    /// Sets the main module's file. Its imports are resolved from its folder.
     pub fn file(mut self, path: impl AsRef<Path>) -> Self {
         self.source = Some(Source::File(path.as_ref().to_owned()));
         self
     }
 
-    /// The main module as JavaScript text.
+    /// Sets the main module's source, in JavaScript.
     pub fn source(mut self, text: impl Into<String>) -> Self {
         self.source = Some(Source::Text(text.into(), "js"));
         self
     }
 
-    /// The main module as TypeScript text.
+    /// Sets the main module's source, in TypeScript.
     pub fn typescript(mut self, text: impl Into<String>) -> Self {
         self.source = Some(Source::Text(text.into(), "ts"));
         self
     }
 
-    /// A further module, importable by its relative name (`./util.js`) from a main module given as text.
+    /// Adds a module that a main module from source can import by its relative name (`./util.js`).
     pub fn module(mut self, name: impl Into<String>, text: impl Into<String>) -> Self {
         self.memory.push((name.into(), text.into()));
         self
     }
 
-    /// The folder that modules are read from; nothing outside it is, packages in the `node_modules` above it excepted, up to
-    /// the project's folder or its workspace's root. Default: the main file's own folder.
+    /// Sets the folder that modules are read from. Nothing outside of it is read, except packages in `node_modules`
+    /// folders above it, up to the project's folder or its workspace's root. Default: the main file's folder.
     pub fn root(mut self, folder: impl Into<PathBuf>) -> Self {
         self.root = Some(folder.into());
         self
     }
 
-    /// Files that are no modules of the script, whatever their names and wherever they lie: databases, keys and env files of
-    /// the process. Databases in its own bindings, and files whose names tell (`.env`, `shop.db`, `key.pem`), are withheld
-    /// without being named here. Default: none.
+    /// Adds files that must not be read as modules, whatever their names and locations: databases, keys and env files
+    /// of the process. Databases in the script's bindings, and files with telling names (`.env`, `shop.db`, `key.pem`),
+    /// are withheld automatically. Default: none.
     pub fn withhold(mut self, files: impl IntoIterator<Item = PathBuf>) -> Self {
         self.withheld.extend(files);
         self
     }
 
-    /// Changes how modules are found: import map, conditions, JSX, limits.
+    /// Changes module loading: import map, conditions, JSX, limits.
     pub fn modules(mut self, change: impl FnOnce(LoaderOptions) -> LoaderOptions + 'static) -> Self {
         self.change = Some(Box::new(change));
         self
     }
 
-    /// A string in `env`.
+    /// Adds a string to `env`.
     pub fn text(self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.binding(name, Text(value.into()))
     }
 
-    /// A value in `env`, created for each worker.
+    /// Adds a JSON value to `env`, created for each worker.
     pub fn json(self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.binding(name, Json(value.into()))
     }
 
-    /// A string in `env` that is never shown in logs or errors.
+    /// Adds a string to `env` that never appears in logs or errors.
     pub fn secret(self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.binding(name, Secret(value.into()))
     }
 
-    /// A capability in `env`: a [`SqlConfig`](crate::sql::SqlConfig), Rust functions
+    /// Adds a binding to `env`: a [`SqlConfig`](crate::sql::SqlConfig), Rust functions
     /// ([`NativeBinding`](crate::native::NativeBinding)), or any other [`Binding`].
     ///
     /// ```
@@ -258,46 +258,46 @@ impl ScriptBuilder {
         self
     }
 
-    /// What its workers may use. Default: [`Limits::default`].
+    /// Sets the limits of the script's workers. Default: [`Limits::default`].
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Has nobody watch its workers' use of CPU and memory: for measuring what watching them costs, and for nothing else.
+    /// Makes the watchdog ignore the script's workers, only to measure the cost of enforcement.
     #[doc(hidden)]
     pub const fn unenforced(mut self) -> Self {
         self.enforced = false;
         self
     }
 
-    /// What its `fetch` may reach and use. Default: public addresses only.
+    /// Configures `fetch`: permitted addresses and limits. Default: public addresses only.
     pub fn fetch(mut self, fetch: FetchConfig) -> Self {
         self.fetch = fetch;
         self
     }
 
-    /// Where `console` goes. Default: [`Console::Tracing`].
+    /// Sets the destination of `console`. Default: [`Console::Tracing`].
     pub fn console(mut self, console: Console) -> Self {
         self.console = console;
         self
     }
 
-    /// Lets the script act as a command. Default: it does not.
+    /// Runs the script as a command. Default: as a worker.
     pub fn command(mut self, command: Command) -> Self {
         self.command = Some(command);
         self
     }
 
-    /// Makes the script. Its modules are read when the first worker starts; later ones find them in memory.
+    /// Builds the script. The first worker reads its modules; later ones use them from memory.
     ///
     /// # Errors
-    /// [`ScriptError`]: no code, a binding there twice, a file that is not there.
+    /// [`ScriptError`]: no code, a duplicate binding, a missing file and others.
     pub fn build(self) -> Result<Script, ScriptError> {
         let (options, entry) = match self.source {
             None => return Err(ScriptError::NoCode(self.name)),
             Some(Source::File(path)) => {
-                // Where it is, not where a link to it is: what it imports lies there.
+                // Resolved, because imports are relative to the file and not to a link to it.
                 let path = std::fs::canonicalize(&path)
                     .or_else(|_| std::path::absolute(&path))
                     .unwrap_or(path);
@@ -359,7 +359,7 @@ fn in_memory(name: &str) -> Result<Url, ScriptError> {
     Url::parse(&url).map_err(|error| ScriptError::ModuleName(name.to_owned(), error.to_string()))
 }
 
-/// Modules of a folder, and packages as far up as its project goes.
+/// Modules from a folder, and packages from the folders above it, up to the project's.
 fn in_folder(root: PathBuf) -> LoaderOptions {
     let ceiling = project_root(&std::fs::canonicalize(&root).unwrap_or_else(|_| root.clone()));
     LoaderOptions {

@@ -1,4 +1,4 @@
-//! What belongs to a worker thread and outlives its workers.
+//! State of a worker thread that outlives its workers.
 
 use std::io;
 use std::rc::Rc;
@@ -8,10 +8,9 @@ use isopod_ext::io::{Io, IoOptions};
 
 use crate::{Watchdog, WorkerTemplate};
 
-/// The worker thread's own things: its I/O runtime, with the clients bound to it, and the watchdog it shares with the
-/// pool's other threads.
+/// A worker thread's I/O runtime with the clients bound to it, and the watchdog that all threads of the pool share.
 ///
-/// `!Send`: it is made on the thread it belongs to, and stays there.
+/// `!Send`: it stays on the thread that created it.
 pub struct WorkerThread {
     pub(crate) io: Rc<Io>,
     pub(crate) watchdog: Arc<Watchdog>,
@@ -19,7 +18,7 @@ pub struct WorkerThread {
 }
 
 impl WorkerThread {
-    /// The thread's I/O runtime, through which the clients bound to it are reached: see [`Io::client`].
+    /// The thread's I/O runtime, which owns its clients: see [`Io::client`].
     pub fn io(&self) -> &Io {
         &self.io
     }
@@ -27,7 +26,7 @@ impl WorkerThread {
     /// Starts the I/O runtime of the calling thread.
     ///
     /// # Errors
-    /// When the operating system refuses a thread or a reactor.
+    /// The operating system's error if it cannot create a thread or a reactor.
     pub fn start(io: IoOptions, watchdog: Arc<Watchdog>) -> io::Result<Self> {
         Ok(Self {
             io: Rc::new(Io::start(io)?),
@@ -36,7 +35,7 @@ impl WorkerThread {
         })
     }
 
-    /// Makes its workers from this template.
+    /// Sets the template of the thread's workers.
     #[must_use]
     pub fn with_template(mut self, template: WorkerTemplate) -> Self {
         self.template = template;

@@ -1,8 +1,8 @@
-//! The CPU clock of a thread, readable from any other thread: no signal is used, because an embedded crate must not own
+//! The CPU clock of a thread, readable from any thread. No signals are used, because an embedded crate must not own
 //! `SIGALRM`.
 //!
-//! A thread may wait while a helper thread works for it, such as a parser that needs a large stack. The helper's CPU time counts
-//! on the waiting thread's clock, so that both are charged to the same event.
+//! A thread may wait for a helper thread, such as one that parses on a large stack. The helper's CPU time is added to
+//! the waiting thread's clock, so that it is charged to the same event.
 #![allow(unsafe_code, reason = "the clock of another thread is reached through libc alone")]
 
 use std::io;
@@ -13,7 +13,7 @@ thread_local! {
     static HELPERS: Arc<Helpers> = Arc::default();
 }
 
-/// The CPU time that one thread has used, user and system, and that of its helpers.
+/// The CPU time of a thread, user and system, including that of its helpers.
 #[derive(Debug, Clone)]
 pub(crate) struct CpuClock {
     thread: ThreadClock,
@@ -28,25 +28,25 @@ impl CpuClock {
         })
     }
 
-    /// `None` once the thread has ended.
+    /// The CPU time so far; `None` if the thread has ended.
     pub(crate) fn elapsed(&self) -> Option<Duration> {
         Some(self.thread.elapsed()? + self.helpers.elapsed())
     }
 }
 
-/// What other threads use for one that waits for them.
+/// CPU time of the threads that work for a waiting thread.
 #[derive(Debug, Default)]
 pub(crate) struct Helpers(Mutex<Helped>);
 
 #[derive(Debug, Default)]
 struct Helped {
-    /// Used by those that have ended.
+    /// CPU time of helpers that have ended.
     done: Duration,
     running: Vec<ThreadClock>,
 }
 
 impl Helpers {
-    /// The helpers of this thread: to be taken to the thread that is to help.
+    /// The helpers of the current thread, to be passed to a helper.
     pub(crate) fn of_this_thread() -> Arc<Self> {
         HELPERS.with(Arc::clone)
     }
@@ -65,7 +65,7 @@ impl Helpers {
                 .sum::<Duration>()
     }
 
-    /// Counts what this thread uses from its start on, until the guard is dropped at its end.
+    /// Counts the current thread's CPU time until the guard is dropped.
     pub(crate) fn count_this_thread(&self) -> Option<Helping<'_>> {
         let clock = ThreadClock::of_this_thread().ok()?;
         self.helped().running.push(clock);
@@ -94,7 +94,7 @@ struct ThreadClock(libc::clockid_t);
 impl ThreadClock {
     fn of_this_thread() -> io::Result<Self> {
         let mut clock = 0;
-        // SAFETY: the calling thread exists, and `clock` is a valid place to write to.
+        // SAFETY: the calling thread exists, and `clock` is writable.
         match unsafe { libc::pthread_getcpuclockid(libc::pthread_self(), &raw mut clock) } {
             0 => Ok(Self(clock)),
             error => Err(io::Error::from_raw_os_error(error)),
@@ -103,7 +103,7 @@ impl ThreadClock {
 
     fn elapsed(self) -> Option<Duration> {
         let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: `time` is a valid place to write to; a clock of a thread that ended makes the call fail, no more.
+        // SAFETY: `time` is writable; if the thread has ended, the call fails.
         let result = unsafe { libc::clock_gettime(self.0, &raw mut time) };
         (result == 0).then(|| {
             Duration::new(

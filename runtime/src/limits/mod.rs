@@ -1,8 +1,8 @@
-//! The limits of a worker, and what enforces them.
+//! The limits of a worker, and their enforcement.
 //!
-//! [`Limits`] has the settings. `watchdog` ends code that exceeds its CPU time or its deadline, and `memory` keeps a worker
-//! within its memory; both know an isolate by the watchdog's `Watched`. [`OnStop`] is called when a worker is told to stop.
-//! `cpu_clock` and `os_priority` are what the watchdog uses of the operating system.
+//! [`Limits`] has the settings. `watchdog` ends code that exceeds its CPU time or its deadline, and `memory` keeps a
+//! worker within its memory limit; both refer to an isolate by the watchdog's `Watched`. [`OnStop`] is called when a
+//! worker is told to stop. `cpu_clock` and `os_priority` are the watchdog's interfaces to the operating system.
 
 mod cpu_clock;
 mod memory;
@@ -24,7 +24,7 @@ pub use self::os_priority::{OsScheduling, run_in_short_slices};
 pub use self::watchdog::Watchdog;
 pub(crate) use self::watchdog::{Breach, Ended, Limit, Sampler, Soft, Watch};
 
-/// The limits of one worker. Every one has a default; none can be switched off, only raised.
+/// The limits of a worker. Each has a default, and none can be disabled, only raised.
 ///
 /// ```
 /// # mod isopod { pub use isopod_runtime::Limits; }
@@ -37,22 +37,22 @@ pub(crate) use self::watchdog::{Breach, Ended, Limit, Sampler, Soft, Watch};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// CPU time of one event in all, its `waitUntil` work included. Time spent waiting is not counted. Default: 10 s.
+    /// CPU time of an event, including its `waitUntil` work and excluding time spent waiting. Default: 10 s.
     pub cpu: Duration,
-    /// CPU time after which the script is told that an event is near its limit: by a `softlimit` event on `globalThis`, and
-    /// by `ctx.signal`. Default: four fifths of `cpu`.
+    /// CPU time after which the script is warned that an event approaches its limit, by a `softlimit` event on
+    /// `globalThis` and by `ctx.signal`. Default: four fifths of `cpu`.
     pub cpu_soft: Option<Duration>,
-    /// CPU time of one start in all. Default: 5 s.
+    /// CPU time of starting a worker. Default: 5 s.
     pub boot_cpu: Duration,
-    /// Memory in bytes, all in one: the heap, array buffers, WebAssembly memories, and what is held for the worker outside its
-    /// isolate (bodies, messages, blobs). At least [`Limits::MEMORY_BYTES_MIN`] is given. The script is told at four fifths
-    /// of it. Default: 128 MiB.
+    /// Memory in bytes: the heap, array buffers, WebAssembly memories, and data held for the worker outside of its
+    /// isolate (bodies, messages, blobs). The script is warned at four fifths. Minimum: [`Limits::MEMORY_BYTES_MIN`].
+    /// Default: 128 MiB.
     pub memory_bytes: usize,
-    /// Compiled code kept for the workers that follow, a script version, in bytes. Default: 32 MiB.
+    /// Size in bytes of the code cache that a script version's workers share. Default: 32 MiB.
     pub code_cache_bytes: usize,
-    /// Source of modules kept for the workers that follow, a script version, in bytes. Default: 64 MiB.
+    /// Size in bytes of the module cache that a script version's workers share. Default: 64 MiB.
     pub module_cache_bytes: usize,
-    /// Everything that can be counted: timers, sub-requests, log lines and so on. Default: [`Quotas::default`].
+    /// Limits on countable resources: timers, subrequests, log lines and others. Default: [`Quotas::default`].
     pub quotas: Quotas,
 }
 
@@ -67,7 +67,7 @@ isopod_ext::setters!(Limits {
 });
 
 impl Limits {
-    /// The least that holds the web platform with room to report that it is full: 16 MiB.
+    /// Minimum memory limit, with which the web platform can start and report that memory is full: 16 MiB.
     pub const MEMORY_BYTES_MIN: usize = 16 * 1024 * 1024;
 
     pub(crate) fn cpu_limits(&self) -> CpuLimits {

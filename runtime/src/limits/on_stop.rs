@@ -1,13 +1,13 @@
-//! The notice that a worker was told to stop.
+//! A callback for workers that are told to stop.
 
 use std::sync::Arc;
 
 use isopod_ext::handlers::FaultKind;
 
-/// A callback for the moment in which a worker is told to stop from outside.
+/// A callback for the moment when a worker is told to stop from outside.
 ///
-/// It is called with the limit that was exceeded, on another thread than the worker's, and must return quickly. The worker
-/// stops soon after, unless it runs native code that cannot be interrupted: its owner may want to check that it does.
+/// It is called with the exceeded limit, on a thread other than the worker's, and must return quickly. The worker stops
+/// soon afterwards unless it runs uninterruptible native code; its owner may want to check that.
 #[derive(Clone)]
 pub struct OnStop(Arc<dyn Fn(FaultKind) + Send + Sync>);
 

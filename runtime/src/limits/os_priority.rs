@@ -1,37 +1,37 @@
-//! What the operating system runs first where there is more to run than processors.
+//! Operating system priorities of worker threads.
 //!
-//! Threads that answer requests run for tens of microseconds at a time and wait in between; one that computes would keep a processor
-//! for milliseconds while they are ready to run. Two things are said to Linux about it, both by
+//! Threads that answer requests run for tens of microseconds and wait in between. A thread that computes would occupy a
+//! processor for milliseconds while they are ready to run. Two settings improve this on Linux, both made with
 //! [`sched_setattr(2)`](https://man7.org/linux/man-pages/man2/sched_setattr.2.html):
 //!
-//! - every thread of a pool asks for short slices, so that it gets a processor soon from one that asked for longer ones
-//!   (since Linux 6.12: [EEVDF](https://docs.kernel.org/scheduler/sched-eevdf.html); before it that has no effect);
-//! - the thread of a long turn runs with `SCHED_IDLE`, when no other wants its processor. The watchdog decides that, and sees to it
-//!   that the turn goes on all the same. Who may lower a priority may not always raise it again: that is tried out before,
-//!   see [`can_restore`].
+//! - Every thread of a pool requests short slices, so that it is scheduled before threads that requested longer ones
+//!   (since Linux 6.12: [EEVDF](https://docs.kernel.org/scheduler/sched-eevdf.html); without effect before).
+//! - The thread of a long turn runs with `SCHED_IDLE`, that is, when no other thread needs its processor. The watchdog
+//!   decides that, and ensures that the turn makes progress. Because not every process that can lower a priority can
+//!   raise it again, this is tried out first, see [`can_restore`].
 #![allow(unsafe_code, reason = "the scheduler's attributes are reached through libc alone")]
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// The shortest slice that Linux gives.
+/// The shortest slice that Linux supports.
 const SLICE: Duration = Duration::from_micros(100);
 
-/// What a pool says to the operating system about its threads.
+/// Operating system scheduling of a pool's threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OsScheduling {
-    /// They run in slices of 0.1 ms, see [`run_in_short_slices`]; and one in the middle of a long turn, which has used 4 ms of
-    /// CPU time and goes on while other workers have something to do, runs when no other wants its processor (`SCHED_IDLE`),
-    /// until the turn ends, or its worker's long turns have had less than a quarter of a processor. Where the process could not take that back (it has
-    /// neither `CAP_SYS_NICE` nor a limit `RLIMIT_NICE` that allows it) it is not done.
+    /// Threads run in slices of 0.1 ms, see [`run_in_short_slices`]. A thread in a long turn, which has used 4 ms of
+    /// CPU time while other workers have work, runs only when no other thread needs its processor (`SCHED_IDLE`), until
+    /// the turn ends, or the worker's long turns have received less than a quarter of a processor. Priorities are not
+    /// lowered if the process could not raise them again: that takes `CAP_SYS_NICE` or a sufficient `RLIMIT_NICE`.
     #[default]
     Tuned,
-    /// Nothing.
+    /// The default scheduling of the operating system.
     Untouched,
 }
 
-/// Has the calling thread, and the threads that it starts, run in slices of a tenth of a millisecond. Where the operating system knows
-/// of no such thing, and for a thread whose scheduling its owner has changed, it does nothing.
+/// Makes the calling thread, and the threads it spawns, run in slices of 0.1 ms. Does nothing if the operating system
+/// does not support it, or if the thread's scheduling was changed before.
 pub fn run_in_short_slices() {
     if let Some(mut attributes) = Attributes::of_this_thread() {
         attributes.runtime = u64::try_from(SLICE.as_nanos()).unwrap_or(0);
@@ -39,8 +39,8 @@ pub fn run_in_short_slices() {
     }
 }
 
-/// Whether a thread of this process that has lowered its priority may raise it to what it was: with `CAP_SYS_NICE`, or with
-/// a limit `RLIMIT_NICE` that allows it. Tried out on a thread of its own.
+/// Returns true if a thread of this process can raise its priority after lowering it, with `CAP_SYS_NICE` or a
+/// sufficient `RLIMIT_NICE`. Tried out on a temporary thread.
 pub(crate) fn can_restore() -> bool {
     let tried = std::thread::Builder::new().name("isopod-priority".into()).spawn(|| {
         let Some(normal) = Attributes::of_this_thread() else {
@@ -51,11 +51,11 @@ pub(crate) fn can_restore() -> bool {
     tried.is_ok_and(|thread| thread.join().unwrap_or(false))
 }
 
-/// The priority of one thread, which any thread may lower and raise again while the owner of this lives.
+/// The priority of a thread. Any thread may lower and raise it while this is alive.
 pub(crate) struct OsPriority(Mutex<Standing>);
 
 enum Standing {
-    /// Its own, and what it is lowered to. `None`: it is left alone.
+    /// At its own priority, with the lower one to use. `None`: never changed.
     Normal(Option<Thread>),
     Lowered(Thread),
 }
@@ -68,24 +68,25 @@ struct Thread {
 }
 
 impl OsPriority {
-    /// Of the calling thread. Must be let go of, by [`Self::release`], before the thread ends: its number may be another's then.
+    /// The priority of the calling thread. [`Self::release`] must be called before the thread ends, because its id may
+    /// be reused.
     pub(crate) fn of_this_thread() -> Self {
         let thread = Attributes::of_this_thread().and_then(|normal| {
             let lowest = normal.lowest()?;
-            // SAFETY: it takes nothing and cannot fail.
+            // SAFETY: it takes no arguments and cannot fail.
             let id = unsafe { libc::gettid() };
             Some(Thread { id, normal, lowest })
         });
         Self(Mutex::new(Standing::Normal(thread)))
     }
 
-    /// One that nothing changes.
+    /// A priority that is never changed.
     pub(crate) const fn left_alone() -> Self {
         Self(Mutex::new(Standing::Normal(None)))
     }
 
-    /// Lowers it, if this says so when nothing can raise it meanwhile. For another thread, which does not wait for this one: that
-    /// may be in the middle of a change of its own, and have no processor for it.
+    /// Lowers the priority if `wanted` returns true, which is called while nothing can raise it. For another thread,
+    /// which does not wait for this one: it may be in the middle of a change without getting a processor.
     pub(crate) fn lower_if(&self, wanted: impl FnOnce() -> bool) {
         let Ok(mut standing) = self.0.try_lock() else { return };
         if let Standing::Normal(Some(thread)) = *standing
@@ -96,19 +97,19 @@ impl OsPriority {
         }
     }
 
-    /// Raises it to what it was. For another thread as well: it does not wait.
+    /// Raises the priority to what it was. For another thread: does not wait.
     pub(crate) fn raise(&self) {
         if let Ok(mut standing) = self.0.try_lock() {
             standing.raise();
         }
     }
 
-    /// The same for the thread itself, whose priority it is afterwards in any case.
+    /// Raises the priority to what it was. For the thread itself: always successful.
     pub(crate) fn restore(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).raise();
     }
 
-    /// Raises it for the last time.
+    /// Raises the priority for the last time.
     pub(crate) fn release(&self) {
         let mut standing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         standing.raise();
@@ -134,7 +135,7 @@ struct Attributes {
     flags: u64,
     nice: i32,
     priority: u32,
-    /// For the policies here the slice that is asked for, in nanoseconds; zero asks for the usual one.
+    /// For these policies the requested slice, in nanoseconds; zero requests the default.
     runtime: u64,
     deadline: u64,
     period: u64,
@@ -145,16 +146,16 @@ const SIZE: u32 = 48;
 const _: () = assert!(size_of::<Attributes>() == SIZE as usize);
 
 impl Attributes {
-    /// `None` for a thread that does not share processors the usual way: whoever made it so knows why.
+    /// `None` for a thread with special scheduling, which is left unchanged.
     fn of_this_thread() -> Option<Self> {
         let mut attributes = Self::default();
-        // SAFETY: the kernel writes at most as many bytes as it is told there are.
+        // SAFETY: the kernel writes at most `SIZE` bytes.
         let result = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attributes, SIZE, 0) };
         let usual = [libc::SCHED_OTHER, libc::SCHED_BATCH].map(|policy| u32::try_from(policy).ok());
         (result == 0 && usual.contains(&Some(attributes.policy))).then_some(attributes)
     }
 
-    /// The lowest priority there is: what runs on processors that nobody else wants.
+    /// The lowest priority: runs only on processors that no other thread needs.
     fn lowest(self) -> Option<Self> {
         let policy = u32::try_from(libc::SCHED_IDLE).ok()?;
         let runtime = 0;
@@ -165,9 +166,9 @@ impl Attributes {
         })
     }
 
-    /// Gives a thread these; zero is the calling one. `false` where the operating system refuses.
+    /// Applies these attributes to a thread; zero is the calling one. Returns `false` if the operating system refuses.
     fn apply(&self, thread: libc::pid_t) -> bool {
-        // SAFETY: the kernel reads as many bytes as `size` says, which it has set itself when these were read.
+        // SAFETY: the kernel reads as many bytes as `size` says, which it set itself when these were read.
         unsafe { libc::syscall(libc::SYS_sched_setattr, thread, &raw const *self, 0) == 0 }
     }
 }

@@ -1,10 +1,10 @@
-//! Compiled code of a script version, kept in memory for the workers that follow the first.
+//! The code cache of a script version, which its later workers use.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Code that V8 compiled, by module. Bounded: what does not fit is compiled again each time.
+/// Compiled code by module. Bounded: code that does not fit is compiled each time.
 #[derive(Debug)]
 pub(crate) struct CodeCache {
     bytes_max: usize,
@@ -25,7 +25,7 @@ impl CodeCache {
         }
     }
 
-    /// The hash that ties compiled code to its source: V8 itself checks the length alone.
+    /// The hash that ties compiled code to its source; V8 itself only checks the length.
     pub(crate) fn hash(source: &[u8]) -> u64 {
         let mut hasher = DefaultHasher::new();
         source.hash(&mut hasher);

@@ -1,5 +1,5 @@
-//! Hands a script's modules to V8: the adapter between `modules/`, which knows no V8, and deno_core's interface. `code_cache`
-//! and `module_cache` keep what it loaded for the script version's next workers.
+//! Provides a script's modules to V8: the adapter between `modules/`, which is free of V8, and deno_core's interface.
+//! `code_cache` and `module_cache` keep loaded modules for the script version's later workers.
 
 mod code_cache;
 mod module_cache;
@@ -26,24 +26,24 @@ use crate::{Script, WorkerTemplate};
 pub(crate) use self::code_cache::CodeCache;
 pub(crate) use self::module_cache::ModuleCache;
 
-/// Bytes of a specifier. Errors repeat it, and there are several copies of it.
+/// Maximum length of a specifier in bytes. Errors repeat it, and several copies are made.
 const SPECIFIER_BYTES_MAX: usize = 64 << 10;
 
-/// Marks the import by which a `.wasm` module gets at its own bytes.
+/// Marks the import through which a `.wasm` module gets its own bytes.
 const WASM_BYTES: &str = "isopod-bytes";
 
 pub(crate) struct ScriptLoader {
     script: Arc<Script>,
-    /// What the embedder adds, modules among it.
+    /// The embedder's additions, including modules.
     template: WorkerTemplate,
-    /// Of each module with code: the source as it was written, and the way back to it.
+    /// The original source and source map of each module with code.
     originals: RefCell<HashMap<String, Original>>,
-    /// Whether V8 had to compile a module whose code is worth keeping.
+    /// V8 compiled a module whose code is worth caching.
     compiled_anew: Cell<bool>,
 }
 
 struct Original {
-    /// Of a module that was transpiled.
+    /// The source map of a transpiled module.
     map: Option<Arc<[u8]>>,
     text: Arc<str>,
 }
@@ -58,18 +58,18 @@ impl ScriptLoader {
         })
     }
 
-    /// Whether a module was loaded without compiled code at hand, since the last time this was asked.
+    /// Returns true if a module was loaded without cached code since the last call.
     pub(crate) fn compiled_anew(&self) -> bool {
         self.compiled_anew.take()
     }
 
-    /// The code around a place in a module, both counted from 1.
+    /// The code around a position in a module; line and column count from 1.
     pub(crate) fn code_frame(&self, file: &str, line: u32, column: u32) -> Option<String> {
         let originals = self.originals.borrow();
         Some(code_frame(&originals.get(file)?.text, line, column, 1))
     }
 
-    /// Whether `import()` may read this as text or bytes: a script that computes names could look for what others left.
+    /// Returns true if `import()` may read this as text or bytes. Scripts that compute names could search for files.
     fn may_read(&self, file: &Url, referrer: Option<&Url>) -> bool {
         let loader = &self.script.loader;
         let Some(referrer) = referrer else { return false };
@@ -139,9 +139,9 @@ impl ScriptLoader {
             (ModuleKind::Json, ModuleCode::Text(text)) if request == RequestedType::Json => {
                 make(ModuleType::Json, javascript(text.to_string()))
             }
-            // Bundlers let JSON and text be imported without an attribute; V8 then wants JavaScript.
+            // Bundlers allow imports of JSON and text without an attribute; V8 then expects JavaScript.
             (ModuleKind::Json, ModuleCode::Text(text)) => {
-                // Not as an expression: `__proto__` means something else there.
+                // Not as an expression, where `__proto__` has another meaning.
                 let literal = serde_json::Value::String(text.to_string());
                 let code = format!("export default JSON.parse({literal});");
                 make(ModuleType::JavaScript, javascript(code))
@@ -157,7 +157,7 @@ impl ScriptLoader {
                 ModuleType::Bytes,
                 ModuleSourceCode::Bytes(bytes.to_vec().into_boxed_slice().into()),
             ),
-            // As in Workers: what a `.wasm` import gives is the compiled module, and the script instantiates it.
+            // As in Workers: a `.wasm` import is the compiled module, which the script instantiates.
             (kind, ModuleCode::Bytes(_)) => {
                 let mut own = url.clone();
                 own.set_fragment(Some(WASM_BYTES));
@@ -209,7 +209,7 @@ impl ModuleLoader for ScriptLoader {
             )));
         }
         let entry = &self.script.entry;
-        // A module's own bytes, asked for by the code that stands in for it; the fragment says so.
+        // A module's own bytes, imported by the code that replaces it, and marked by the fragment.
         if specifier == entry.as_str() || specifier.ends_with(WASM_BYTES) {
             return Url::parse(specifier).map_err(|error| JsErrorBox::type_error(error.to_string()));
         }
@@ -217,7 +217,7 @@ impl ModuleLoader for ScriptLoader {
         self.script.loader.resolve(specifier, &referrer).map_err(to_js)
     }
 
-    /// Called for what `import()` names, before it is loaded.
+    /// Called for the specifiers of `import()` before they are loaded.
     fn prepare_load(
         &self,
         specifier: &ModuleSpecifier,

@@ -1,5 +1,5 @@
-//! The modules of a script version, read once: a version stays what it was when files change below it, and the workers
-//! that follow the first read nothing.
+//! The module cache of a script version: each module is read once, so that a version does not change with its files,
+//! and later workers read nothing.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +8,7 @@ use deno_core::url::Url;
 
 use crate::modules::{Module, ModuleCode, ModuleError, RequestedType};
 
-/// How a module was asked for; the same file can be code, text and bytes.
+/// The requested type of a module; the same file can be code, text and bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum As {
     Itself,
@@ -17,7 +17,7 @@ enum As {
     Bytes,
 }
 
-/// Modules by URL and by what they were asked for as. Bounded: what does not fit is read again each time.
+/// Modules by URL and requested type. Bounded: modules that do not fit are read each time.
 #[derive(Debug)]
 pub(crate) struct ModuleCache {
     bytes_max: usize,
@@ -38,7 +38,7 @@ impl ModuleCache {
         }
     }
 
-    /// The module as it was read first, or as `read` gives it now.
+    /// Returns the module as first read, or else the result of `read`.
     pub(crate) fn get_or_read(
         &self,
         url: &Url,

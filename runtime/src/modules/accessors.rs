@@ -1,5 +1,5 @@
-//! `accessor` fields, made ready for the transformer. It keeps each in a private field that it names after the accessor's key,
-//! and knows neither names that are no identifiers nor two accessors of one name in one class.
+//! Prepares `accessor` fields for the transformer, which stores each in a private field named after the accessor's key,
+//! and supports neither names that are not identifiers nor two accessors of one name in a class.
 
 use oxc::allocator::{Allocator, ArenaVec, TakeIn};
 use oxc::ast::ast::{AccessorProperty, ClassBody, ClassElement, Expression, Program, PropertyKey};
@@ -9,7 +9,8 @@ use oxc::span::GetSpan;
 use oxc::syntax::identifier::is_identifier_name;
 use oxc::syntax::number::NumberBase;
 
-/// Writes keys as `[(0, "key")]` where a name made of them would not do: that means the same, and gets a name from a counter.
+/// Writes keys as `[(0, "key")]` if a name derived from them would be invalid: that is equivalent, and gets a name from
+/// a counter.
 pub(super) fn prepare<'a>(program: &mut Program<'a>, source: &str, allocator: &'a Allocator) {
     if source.contains("accessor") {
         let builder = AstBuilder::new(allocator);
@@ -54,10 +55,10 @@ impl<'a> VisitMut<'a> for Keys<'a> {
             }
             let name = accessor.key.static_name().filter(|_| !accessor.computed);
             let is_plain = name.as_deref().is_none_or(|name| {
-                // One that is private may have a namesake that is public.
+                // A private accessor may have the name of a public one.
                 is_identifier_name(name) && private.iter().all(|private| *private != *name)
             });
-            // So may one that is static have one that is not.
+            // A static accessor may have the name of a non-static one.
             if accessor.r#static || !is_plain {
                 self.compute(accessor);
             }

@@ -1,5 +1,5 @@
-//! The `browser` map of a package, for what the resolver does not apply it to: it looks at the nearest `package.json`, which
-//! may be one that says `"type": "module"` and nothing more, and takes keys to the letter.
+//! The `browser` map of packages, for the cases that the resolver does not handle: it looks at the nearest
+//! `package.json`, which may contain only `"type": "module"`, and takes keys literally.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -9,22 +9,22 @@ use serde_json::{Map, Value};
 
 use super::project::package_json;
 
-/// What a map puts in the place of a file.
+/// A replacement in a `browser` map.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Replacement {
     Nothing,
-    /// To be resolved from the package's folder.
+    /// A specifier to resolve from the package's folder.
     By(PathBuf, String),
 }
 
-/// The maps of the packages that were asked for.
+/// The maps of the packages seen so far.
 #[derive(Default)]
 pub(super) struct BrowserMaps(Mutex<HashMap<PathBuf, Option<BrowserMap>>>);
 
 type BrowserMap = Arc<Map<String, Value>>;
 
 impl BrowserMaps {
-    /// What stands for a file of a package in `node_modules`; `None` for itself.
+    /// The replacement for a file of a package in `node_modules`; `None` if it is not replaced.
     pub(super) fn replacement(&self, file: &Path) -> Option<Replacement> {
         let package = package_folder(file)?;
         let map = self.map(&package)?;

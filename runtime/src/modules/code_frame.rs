@@ -1,16 +1,16 @@
-//! The lines around an error, with a caret, as compilers show them.
+//! The source lines around an error, with a caret.
 
 /// Lines shown before and after the one with the error.
 const LINES_AROUND: usize = 2;
-/// Characters of a line that are shown; a bundle's one line is a megabyte.
+/// Characters shown of a line; a bundle may have a line of a megabyte.
 const COLUMNS_MAX: usize = 100;
 const TAB: &str = "    ";
 
-/// Shows `line` of `source` with its neighbours and a caret under `column`.
+/// Shows `line` of `source` with its neighbors and a caret under `column`.
 ///
-/// `line` and `column` count from 1, `column` and `len` in UTF-16 units, as V8 counts. Tabs become four spaces, other
-/// control characters a replacement character, and a wide line is cut to the part around the caret. A position outside
-/// the source gives an empty string.
+/// `line` and `column` count from 1; `column` and `len` are in UTF-16 units, as V8 counts. Tabs become four spaces,
+/// other control characters a replacement character, and a wide line is cut to the part around the caret. A position
+/// outside of the source results in an empty string.
 ///
 /// ```ignore
 /// assert_eq!(code_frame("const a = ;", 1, 11, 1), "1 | const a = ;\n  |           ^\n");
@@ -32,7 +32,7 @@ pub fn code_frame(source: &str, line: u32, column: u32, len: u32) -> String {
 
     let start = char_index(text, column.saturating_sub(1));
     let end = char_index(text, column.saturating_sub(1).saturating_add(len.max(1)));
-    // The caret stands a third of the way in, so that what led to it and what follows both show.
+    // The caret is a third of the way in, to show context on both sides.
     let cut = start.saturating_sub(COLUMNS_MAX / 3);
     let cut = if width(text) <= COLUMNS_MAX {
         0
@@ -60,7 +60,7 @@ pub fn code_frame(source: &str, line: u32, column: u32, len: u32) -> String {
     frame
 }
 
-/// The visible part of a line from character `cut`, and the caret's indent and length in it.
+/// The visible part of a line from character `cut`, and the caret's indentation and length in it.
 fn window(line: &str, cut: usize, start: usize, end: usize) -> (String, (usize, usize)) {
     let line = line.strip_suffix('\r').unwrap_or(line);
     let mut code = String::new();
@@ -86,7 +86,7 @@ fn window(line: &str, cut: usize, start: usize, end: usize) -> (String, (usize, 
                 code.push_str(TAB);
                 columns += TAB.len();
             }
-            // An escape sequence in a source must not reach the terminal.
+            // Escape sequences in a source must not reach the terminal.
             char if char.is_control() => {
                 code.push(char::REPLACEMENT_CHARACTER);
                 columns += 1;
@@ -106,7 +106,7 @@ fn width(line: &str) -> usize {
     line.chars().count()
 }
 
-/// The index of the character at a UTF-16 offset; the line's end for one beyond it.
+/// The index of the character at a UTF-16 offset; the line's length if the offset is beyond its end.
 fn char_index(line: &str, utf16: u32) -> usize {
     let mut units = 0;
     line.chars()

@@ -1,4 +1,4 @@
-//! What code is that has no file name.
+//! Detects the language of code without a file name.
 
 use oxc::allocator::Allocator;
 use oxc::parser::Parser;
@@ -6,8 +6,8 @@ use oxc::span::SourceType;
 
 use super::nesting::on_large_stack;
 
-/// The extension that code would have as a file: `mjs`, `ts` where it is no JavaScript, `tsx` where it makes sense with JSX alone.
-/// TypeScript reads JavaScript too, but leaves out imports that are not used.
+/// The extension for code: `mjs`; `ts` if it is not JavaScript; `tsx` if it only parses with JSX. TypeScript would
+/// parse JavaScript too, but drop unused imports.
 pub fn source_extension(code: &str) -> &'static str {
     let is = |source_type: SourceType| {
         let parses = || {
@@ -15,7 +15,7 @@ pub fn source_extension(code: &str) -> &'static str {
             let parsed = Parser::new(&allocator, code, source_type.with_module(true)).parse();
             parsed.diagnostics.errors().next().is_none()
         };
-        // What is nested too deep is told of when it is loaded.
+        // Excessive nesting is reported when the code is loaded.
         on_large_stack(code, parses).unwrap_or(false)
     };
     let extensions = [
@@ -24,7 +24,7 @@ pub fn source_extension(code: &str) -> &'static str {
         ("tsx", SourceType::tsx()),
     ];
     let found = extensions.into_iter().find(|(_, source_type)| is(*source_type));
-    // What is none of them is told of as the most common that has types.
+    // If none fits, its errors are reported as those of the most common language with types.
     found.map_or("ts", |(extension, _)| extension)
 }
 

@@ -1,4 +1,4 @@
-//! Files: the resolution that bundlers do for workers, within the jail.
+//! Files: resolution as in bundlers for workers, restricted to the jail.
 
 use std::fs;
 use std::io::{self, Read};
@@ -17,32 +17,32 @@ use super::options::Reach;
 use super::refusal;
 use super::specifier::{is_node_builtin, package_name};
 
-/// Tried in this order after a path without an extension.
+/// Extensions to try, in this order, for a path without one.
 pub(super) const EXTENSIONS: &[&str] = &[".ts", ".tsx", ".mts", ".js", ".jsx", ".mjs", ".json"];
-/// In packages the compiled file goes before a source that was shipped beside it.
+/// In packages, compiled files have precedence over sources next to them.
 const PACKAGE_EXTENSIONS: &[&str] = &[".js", ".mjs", ".jsx", ".json", ".ts", ".tsx", ".mts"];
-/// TypeScript imports `./a.js` where the file is `a.ts`.
+/// TypeScript imports `./a.js` for the file `a.ts`.
 pub(super) const REPLACED_EXTENSIONS: &[(&str, &[&str])] = &[
     (".js", &[".js", ".ts", ".tsx", ".jsx"]),
     (".jsx", &[".jsx", ".tsx"]),
     (".mjs", &[".mjs", ".mts"]),
 ];
-/// Names of a folder that are looked at for a hint.
+/// Number of names in a folder that are considered for a hint.
 const HINT_NAMES_MAX: usize = 2_000;
 
 pub(super) struct Disk {
     jail: Jail,
-    /// For files of the script.
+    /// Resolves imports of the script's own files.
     own: ResolverGeneric<JailedFiles>,
-    /// For packages, and from within them.
+    /// Resolves packages, and imports within them.
     packages: ResolverGeneric<JailedFiles>,
     browser: BrowserMaps,
 }
 
-/// Where a specifier leads on disk.
+/// The result of resolving a specifier on disk.
 pub(super) enum Found {
     File(Url),
-    /// The package's `browser` field replaces the module by nothing.
+    /// The package's `browser` field disables the module.
     Nothing,
 }
 
@@ -81,32 +81,32 @@ impl Disk {
         self.jail.reach()
     }
 
-    /// Remembers the script's main module, by its URL as written.
+    /// Records the script's main module by its URL as written.
     pub(super) fn set_main(&self, url: &Url) {
         if let Ok(path) = url.to_file_path() {
             self.jail.set_main(&path);
         }
     }
 
-    /// Whether this is the script's main module.
+    /// Returns true for the script's main module.
     pub(super) fn is_main(&self, url: &Url) -> bool {
         url.to_file_path()
             .is_ok_and(|path| self.jail.is_main(&self.jail.rebased(&path)))
     }
 
-    /// A `file:` URL as written, extensions not yet searched.
+    /// Resolves a `file:` URL as written, without searching extensions.
     pub(super) fn resolve_url(&self, url: &Url, specifier: &str, importer: Importer) -> Result<Found, ModuleError> {
         let path = self.path(url, specifier, &importer)?;
         let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(self.not_found(&path, specifier, importer));
         };
-        // Before anything is looked at: whether a file is there is nobody's to know who may not read it.
+        // Checked before looking at the file system, so that a script cannot probe for files it may not read.
         self.jail
             .admits_name(&path)
             .map_err(|denial| self.denied(denial, &path, importer.clone()))?;
         let name = name.to_string_lossy();
         if name.contains(['?', '#']) {
-            // The resolver would take these for a query; such a name is found as it is written or not at all.
+            // The resolver would take these for a query; such a name is only found literally.
             return if path.is_file() {
                 self.verified(&path, url.query(), url.fragment(), importer)
             } else {
@@ -118,7 +118,7 @@ impl Disk {
         match resolver.resolve(folder, &format!("./{name}")) {
             Ok(found) => self.verified(found.path(), url.query(), url.fragment(), importer),
             Err(error) => {
-                // It is there, and a link leads out.
+                // It exists, and a link leads out of the jail.
                 if fs::canonicalize(&path).is_ok_and(|real| !self.jail.holds(&real)) {
                     return Err(self.denied(Denial::Outside, &path, importer));
                 }
@@ -127,7 +127,7 @@ impl Disk {
         }
     }
 
-    /// A bare name, as seen from a file (`None`: from the root).
+    /// Resolves a bare name from a file (`None`: from the root).
     pub(super) fn resolve_bare(
         &self,
         specifier: &str,
@@ -143,7 +143,7 @@ impl Disk {
         }
         let from = match referrer.to_file_path() {
             Ok(path) if referrer.scheme() == "file" && path.starts_with(self.jail.ceiling()) => path,
-            // A module that is no file sees what one in the root would see.
+            // A module that is not a file resolves as one in the root would.
             _ => self.root().join("module.js"),
         };
         match self.packages.resolve_file(&from, specifier) {
@@ -159,7 +159,7 @@ impl Disk {
         }
     }
 
-    /// The bytes of a file, checked once more: the file may have become a link since it was resolved.
+    /// Reads a file, after checking it again: it may have become a link since it was resolved.
     pub(super) fn read(
         &self,
         url: &Url,
@@ -192,7 +192,7 @@ impl Disk {
             bytes,
             limit: bytes_max,
         };
-        // Opening a pipe waits for whoever writes to it, and reading one, or a device, might never end.
+        // Opening a pipe waits for a writer, and reading one, or a device, might never end.
         let regular = |about: fs::Metadata| match about.is_file() {
             true => Ok(about),
             false => Err(failed(io::Error::new(
@@ -225,7 +225,7 @@ impl Disk {
         }
     }
 
-    /// The `tsconfig.json` that applies to a file. Broken ones are reported.
+    /// The `tsconfig.json` that applies to a file. Invalid ones are reported.
     pub(super) fn tsconfig(&self, url: &Url) -> Result<Option<Arc<TsConfig>>, ModuleError> {
         let Ok(path) = url.to_file_path() else { return Ok(None) };
         self.own
@@ -237,7 +237,7 @@ impl Disk {
             })
     }
 
-    /// The path that a URL names, from the root's real name on.
+    /// The path of a URL, from the root's canonical path on.
     fn path(&self, url: &Url, specifier: &str, importer: &Importer) -> Result<PathBuf, ModuleError> {
         let invalid = |reason: &str| ModuleError::InvalidSpecifier {
             specifier: specifier.into(),
@@ -247,7 +247,7 @@ impl Disk {
         let path = url
             .to_file_path()
             .map_err(|()| invalid("the URL is not a local file"))?;
-        // An encoded separator hides them from the URL's parser.
+        // Encoded separators hide them from the URL parser.
         if path.components().any(|part| part == Component::ParentDir) {
             return Err(invalid("the path contains \"..\""));
         }

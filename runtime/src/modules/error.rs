@@ -1,4 +1,4 @@
-//! What can go wrong between an `import` and code that V8 can compile. Each message says what, who asked, and what to do.
+//! Errors of module loading. Each message names the problem, the importer and the remedy.
 
 use std::fmt;
 use std::io;
@@ -7,7 +7,7 @@ use url::Url;
 
 use super::refusal::Refusal;
 
-/// The module that asked for another, for error messages; empty for the entry module.
+/// The importing module, for error messages; empty for the entry module.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Importer(Option<String>);
 
@@ -20,7 +20,7 @@ impl Importer {
         referrer.map_or_else(Self::default, Self::new)
     }
 
-    /// The importing module's name, or `None` when the module is the entry.
+    /// The importing module's name, or `None` for the entry module.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.0.as_deref()
@@ -36,7 +36,7 @@ impl fmt::Display for Importer {
     }
 }
 
-/// How a module is named to people: a path for a file, the URL for anything else.
+/// The name of a module in messages: the path of a file, otherwise the URL.
 pub(super) fn display_url(url: &Url) -> String {
     match url.to_file_path() {
         Ok(path) if url.scheme() == "file" => path.display().to_string(),
@@ -44,21 +44,21 @@ pub(super) fn display_url(url: &Url) -> String {
     }
 }
 
-/// Why a module could not be resolved or loaded.
+/// An error of resolving or loading a module.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModuleError {
-    /// There is no such file or in-memory module.
+    /// The file or in-memory module does not exist.
     #[error("cannot find module \"{specifier}\"{importer}: {hint}")]
     NotFound {
-        /// What was asked for, as written.
+        /// The specifier as written.
         specifier: String,
-        /// Who asked.
+        /// The importing module.
         importer: Importer,
-        /// Near names, or what else to look at.
+        /// Similar names, or another hint.
         hint: String,
     },
-    /// A bare specifier names a package that is in no `node_modules` folder in reach.
+    /// A bare specifier names a package that is in no accessible `node_modules` folder.
     #[error(
         "package \"{package}\" is not installed{importer}: run `npm install {package}` in the project, or map \
          \"{specifier}\" to a file with an import map"
@@ -66,22 +66,22 @@ pub enum ModuleError {
     PackageNotInstalled {
         /// The package's name.
         package: String,
-        /// What was asked for, as written.
+        /// The specifier as written.
         specifier: String,
-        /// Who asked.
+        /// The importing module.
         importer: Importer,
     },
-    /// The package is installed, but does not offer this path to these conditions.
+    /// The package is installed, but does not export this path under these conditions.
     #[error("cannot import \"{specifier}\"{importer}: {reason}; import a path that the package's \"exports\" lists")]
     NotExported {
-        /// What was asked for, as written.
+        /// The specifier as written.
         specifier: String,
-        /// Who asked.
+        /// The importing module.
         importer: Importer,
-        /// What the package's `exports` or `imports` says.
+        /// The package's `exports` or `imports`.
         reason: String,
     },
-    /// The module is CommonJS, which workers do not run.
+    /// The module is CommonJS, which is not supported.
     #[error(
         "\"{name}\" is CommonJS only{importer}: {file} uses `require` or `module.exports`, and workers run ES modules; \
          use a version or alternative that ships ES modules, or bundle it first (`npx esbuild ENTRY --bundle --format=esm`)"
@@ -89,9 +89,9 @@ pub enum ModuleError {
     CommonJsOnly {
         /// The package, or the file if it belongs to none.
         name: String,
-        /// The CommonJS file that the import led to.
+        /// The CommonJS file.
         file: String,
-        /// Who asked.
+        /// The importing module.
         importer: Importer,
     },
     /// A Node.js built-in module.
@@ -100,63 +100,63 @@ pub enum ModuleError {
          URL, TextEncoder, streams), or map it to a package with an import map"
     )]
     Builtin {
-        /// What was asked for, as written.
+        /// The specifier as written.
         specifier: String,
-        /// Who asked.
+        /// The importing module.
         importer: Importer,
     },
-    /// A URL whose scheme no module can be loaded from.
+    /// Modules cannot be loaded from URLs with this scheme.
     #[error("cannot import \"{specifier}\"{importer}: {remedy}")]
     UnsupportedScheme {
-        /// What was asked for, as written.
+        /// The specifier as written.
         specifier: String,
-        /// Who asked.
+        /// The importing module.
         importer: Importer,
-        /// Why, and what to do.
+        /// The reason and the remedy.
         remedy: &'static str,
     },
-    /// The specifier means nothing relative to its importer.
+    /// The specifier cannot be resolved relative to its importer.
     #[error("invalid module specifier \"{specifier}\"{importer}: {reason}")]
     InvalidSpecifier {
-        /// What was asked for, as written.
+        /// The specifier as written.
         specifier: String,
-        /// Who asked.
+        /// The importing module.
         importer: Importer,
-        /// Why it is invalid, and what would be valid.
+        /// The reason, and what would be valid.
         reason: String,
     },
-    /// The file is in a folder in reach, but is none that modules are read from.
+    /// The file is in an accessible folder, but must not be read as a module.
     #[error("cannot import {file}{importer}: {refusal}")]
     Refused {
-        /// The file that was asked for.
+        /// The file.
         file: String,
-        /// Who asked.
+        /// The importing module.
         importer: Importer,
-        /// Why, and what to do.
+        /// The reason and the remedy.
         refusal: Refusal,
     },
-    /// The file is outside the folders that the script may be loaded from, by path or by symbolic link.
+    /// The file is outside of the script's folders, by its path or through a symbolic link.
     #[error(
         "module {file} is outside the root {root}{importer}: a script's modules come from the folder of its main module; \
          move the file there, or set `root` (in a wrangler file `base_dir`) to a folder that holds both"
     )]
     Escapes {
-        /// The file that was asked for.
+        /// The file.
         file: String,
         /// The script's root folder.
         root: String,
-        /// Who asked.
+        /// The importing module.
         importer: Importer,
     },
-    /// The source is nested deeper than it is parsed.
+    /// The source is nested too deeply to be parsed.
     #[error("cannot parse module {file}: {reason}")]
     TooDeep {
         /// The module.
         file: String,
-        /// Why not, and what to do.
+        /// The reason and the remedy.
         reason: String,
     },
-    /// The source does not parse.
+    /// The source has a syntax error.
     #[error("syntax error in {file}:{line}:{column}: {message}\n{frame}")]
     Syntax {
         /// The module's URL.
@@ -165,9 +165,9 @@ pub enum ModuleError {
         line: u32,
         /// Column in UTF-16 units, from 1.
         column: u32,
-        /// What the parser says.
+        /// The parser's message.
         message: String,
-        /// The lines around it, with a caret.
+        /// The lines around the error, with a caret.
         frame: String,
     },
     /// TypeScript or JSX, in a build without the feature `typescript`.
@@ -177,20 +177,20 @@ pub enum ModuleError {
     NoCompiler {
         /// The module.
         file: String,
-        /// The language that it is written in.
+        /// The module's language.
         language: &'static str,
     },
-    /// The module's source is over the limit.
+    /// The module's source exceeds the limit.
     #[error("module {file} has {bytes} bytes, over the limit of {limit}: make it smaller, or raise `module_bytes_max`")]
     TooLarge {
         /// The module.
         file: String,
-        /// Its size in bytes; for a file that grows while it is read, a lower bound.
+        /// Its size in bytes; a lower bound for a file that grows while it is read.
         bytes: u64,
         /// The limit in bytes.
         limit: u64,
     },
-    /// The script has more modules than the limit.
+    /// The script exceeds the limit on modules.
     #[error("the script loads more than {limit} modules: bundle it, or raise `modules_max`")]
     TooManyModules {
         /// The limit.
@@ -201,10 +201,10 @@ pub enum ModuleError {
     NotUtf8 {
         /// The module.
         file: String,
-        /// The first byte that is wrong.
+        /// The offset of the first invalid byte.
         offset: usize,
     },
-    /// Neither the extension nor the import attribute says what the module is.
+    /// Neither the extension nor the import attribute determines the module's type.
     #[error(
         "unknown file type of {file}{importer}: import it with {{ type: \"text\" }} or {{ type: \"bytes\" }}, or give it a \
          known extension (js, mjs, ts, mts, jsx, tsx, json, wasm, txt, html, sql, md, bin)"
@@ -212,48 +212,48 @@ pub enum ModuleError {
     UnknownKind {
         /// The module.
         file: String,
-        /// Who asked.
+        /// The importing module.
         importer: Importer,
     },
-    /// An import attribute with a type that is not known.
+    /// The type in an import attribute is not supported.
     #[error("import attribute type \"{requested}\" of {file} is not supported{importer}: use json, text or bytes")]
     UnsupportedType {
         /// The module.
         file: String,
         /// The `type` of the `with` clause.
         requested: String,
-        /// Who asked.
+        /// The importing module.
         importer: Importer,
     },
-    /// The import map does not parse.
+    /// The import map is invalid.
     #[error("invalid import map {file}: {reason}")]
     InvalidImportMap {
         /// The map's base URL.
         file: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// The import map refuses this specifier.
+    /// The import map blocks this specifier.
     #[error("the import map does not allow \"{specifier}\"{importer}: {reason}")]
     ImportMapRefuses {
-        /// What was asked for, as written.
+        /// The specifier as written.
         specifier: String,
-        /// Who asked.
+        /// The importing module.
         importer: Importer,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// A `package.json` or `tsconfig.json` on the way is broken.
+    /// A `package.json` or `tsconfig.json` involved in the resolution is invalid.
     #[error("cannot resolve \"{specifier}\"{importer}: {reason}")]
     InvalidConfig {
-        /// What was being resolved.
+        /// The specifier.
         specifier: String,
-        /// Who asked.
+        /// The importing module.
         importer: Importer,
-        /// Which file is broken, and how.
+        /// The invalid file and the reason.
         reason: String,
     },
-    /// The root or the ceiling is no folder that can be read, or the ceiling does not hold the root.
+    /// The root or the ceiling is not a readable folder, or the ceiling does not contain the root.
     #[error("cannot load modules from {folder}: {source}")]
     InvalidRoot {
         /// The folder.
@@ -261,12 +261,12 @@ pub enum ModuleError {
         /// The cause.
         source: io::Error,
     },
-    /// The file is there but cannot be read.
+    /// The file exists but cannot be read.
     #[error("cannot read module {file}{importer}: {source}")]
     Read {
         /// The file.
         file: String,
-        /// Who asked.
+        /// The importing module.
         importer: Importer,
         /// The cause.
         source: io::Error,
@@ -274,7 +274,7 @@ pub enum ModuleError {
 }
 
 impl ModuleError {
-    /// The error of an `import()` of text or bytes whose name the script computed.
+    /// The error of an `import()` of text or bytes with a computed specifier.
     pub(crate) fn computed(url: &Url, referrer: Option<&Url>) -> Self {
         Self::Refused {
             file: display_url(url),

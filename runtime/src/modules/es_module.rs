@@ -1,4 +1,4 @@
-//! Modules that are not JavaScript, as JavaScript: for imports without an attribute, which V8 takes for ES modules.
+//! Converts modules that are not JavaScript to ES modules, for imports without an attribute.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use super::kind::ModuleKind;
 use super::loader::{Module, ModuleCode};
 
 impl Module {
-    /// An ES module whose default export is this module's value, as in Workers: JSON's value, a string, an
-    /// `ArrayBuffer`, a `WebAssembly.Module`. JavaScript is given back as it is.
+    /// Returns an ES module whose default export is this module's value, as in Workers: JSON's value, a string, an
+    /// `ArrayBuffer`, a `WebAssembly.Module`. JavaScript is returned unchanged.
     #[must_use]
     pub fn to_es_module(&self) -> Arc<str> {
         match (&self.code, self.kind) {
             (ModuleCode::Text(code), ModuleKind::JavaScript) => Arc::clone(code),
-            // Not as an expression: `__proto__` means something else there, and `JSON.parse` is faster.
+            // Not as an expression, where `__proto__` has another meaning; and `JSON.parse` is faster.
             (ModuleCode::Text(json), ModuleKind::Json) => {
                 format!("export default JSON.parse({});\n", quoted(json)).into()
             }
@@ -28,7 +28,7 @@ impl Module {
     }
 }
 
-/// A JSON string is a JavaScript string, since ES2019 without exception.
+/// Since ES2019, every JSON string is a JavaScript string.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

@@ -1,4 +1,4 @@
-//! Modules of the loader's own: what transpiled code imports, and the module that stands for none.
+//! The loader's own modules: helpers that transpiled code imports, and the empty module.
 
 use url::Url;
 
@@ -13,7 +13,7 @@ pub(super) fn empty() -> Url {
 /// The source of an internal module.
 pub(super) fn source(url: &Url) -> Option<&'static str> {
     match url.path() {
-        // What bundlers give for a module that the `browser` field switches off.
+        // The same as bundlers provide for a module that the `browser` field disables.
         "/empty" => Some("export default {};\n"),
         "/helpers/decorate" => Some(DECORATE),
         "/helpers/decorateParam" => Some(DECORATE_PARAM),
@@ -23,7 +23,7 @@ pub(super) fn source(url: &Url) -> Option<&'static str> {
 }
 
 /// TypeScript's `experimentalDecorators`: `descriptor` is undefined for classes, null for methods (look it up), and
-/// `void 0` with a key for properties, which have none. Applied last to first; each may replace what it was given.
+/// `void 0` with a key for properties, which have none. Applied from last to first; each may replace its target.
 const DECORATE: &str = "\
 export default function decorate(decorators, target, key, descriptor) {
   const isClass = arguments.length < 3;
@@ -46,7 +46,7 @@ export default function decorateParam(index, decorator) {
 }
 ";
 
-/// Does nothing unless a library such as reflect-metadata is there, as in TypeScript.
+/// Has no effect without a library such as reflect-metadata, as in TypeScript.
 const DECORATE_METADATA: &str = "\
 export default function decorateMetadata(key, value) {
   if (typeof Reflect.metadata === \"function\") return Reflect.metadata(key, value);

@@ -1,4 +1,4 @@
-//! Import maps: a first say in what a specifier means.
+//! Import maps, which are consulted first.
 
 use ::import_map::{ImportMap, ImportMapDiagnostic, ImportMapErrorKind, parse_from_json};
 use url::Url;
@@ -13,8 +13,8 @@ pub(super) fn parse(text: &ImportMapText) -> Result<ImportMap, ModuleError> {
         reason,
     };
     let parsed = parse_from_json(text.base.clone(), &text.json).map_err(|error| invalid(error.to_string()))?;
-    // A browser warns and goes on; here nobody reads warnings, and an entry that does nothing is a mistake. Other
-    // top-level keys are no mistake: `deno.json` and `integrity` are legitimate.
+    // A browser warns and continues. Here an entry without effect is an error, because warnings go unread. Other
+    // top-level keys are allowed: `deno.json` and `integrity` have legitimate ones.
     match parsed
         .diagnostics
         .iter()
@@ -29,7 +29,7 @@ pub(super) fn apply<'a>(map: &ImportMap, specifier: &'a str, referrer: &Url) -> 
     match map.resolve(specifier, referrer) {
         Ok(url) => Ok(Specifier::Url(url)),
         Err(error) => match &*error.0 {
-            // Not mapped: packages and path aliases are still found as without a map.
+            // Not mapped: packages and path aliases are resolved as without a map.
             ImportMapErrorKind::UnmappedBareSpecifier(..) => Specifier::parse(specifier, referrer),
             _ => Err(ModuleError::ImportMapRefuses {
                 specifier: specifier.into(),

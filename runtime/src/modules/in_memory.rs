@@ -1,4 +1,4 @@
-//! Modules that are not files: the same search for extensions as on disk, over a map. Pure.
+//! Modules that are not files: the same search for extensions as on disk, on a map. Pure.
 
 use std::collections::BTreeMap;
 

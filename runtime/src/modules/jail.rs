@@ -1,4 +1,4 @@
-//! What may be read from disk at all. Everything that touches a file, the resolver included, goes through here.
+//! The files that may be read. Every access to the file system, including the resolver's, goes through here.
 
 use std::fs::{self, Metadata};
 use std::io;
@@ -13,37 +13,37 @@ use super::linked;
 use super::options::Reach;
 use super::refusal::{self, Refusal};
 
-/// Names of a folder that are compared with a file of several hard links.
+/// Number of names in a folder that are compared with a file that has several hard links.
 const NAMES_MAX: usize = 2_000;
 
-/// Stack that has to be left when the resolver reads a file: it recurses from one to the next.
+/// Stack required for the resolver to read a file: it recurses from one to the next.
 const STACK_LEFT_MIN: usize = 512 << 10;
 
-/// The folders that modules come from, and what in them is no module.
+/// The folders of modules, and the files in them that are not modules.
 ///
-/// Modules come from `root`; from the `node_modules` folders from there up to `ceiling`; and from the packages that links in
-/// those lead to, as far as they lie below `ceiling`: the members of a workspace.
+/// Modules come from `root`, from the `node_modules` folders from there up to `ceiling`, and from packages that links
+/// in those refer to, if they are below `ceiling`: the members of a workspace.
 #[derive(Debug, Clone)]
 pub(super) struct Jail(Arc<Walls>);
 
 #[derive(Debug)]
 struct Walls {
-    /// As it was given, which may have links in it.
+    /// The root as given, which may contain links.
     given: PathBuf,
     root: PathBuf,
     ceiling: PathBuf,
     reach: Reach,
     /// The script's main module.
     main: OnceLock<PathBuf>,
-    /// The packages that links in `node_modules` lead to. Looked up when a file is nowhere else.
+    /// The targets of links in `node_modules`. Determined when a file is not found elsewhere.
     linked: OnceLock<Vec<PathBuf>>,
 }
 
-/// Why a file may not be read.
+/// The reason why a file must not be read.
 pub(super) enum Denial {
     /// It is in none of the folders.
     Outside,
-    /// It is in one of them, and no module.
+    /// It is in one of them, but not a module.
     Refused(Refusal),
 }
 
@@ -95,7 +95,7 @@ impl Jail {
         &self.0.reach
     }
 
-    /// Remembers which file the script begins with: whatever its name, it was chosen, and so were the folders that lead to it.
+    /// Records the script's main file, which is allowed whatever its name, as are the folders on its path.
     pub(super) fn set_main(&self, file: &Path) {
         // A loader has one entry; the first stays.
         drop(self.0.main.set(self.rebased(file)));
@@ -105,7 +105,7 @@ impl Jail {
         self.0.main.get().is_some_and(|main| main == path)
     }
 
-    /// The same path with the root's real name, where it was given by a link.
+    /// The path with the root's canonical path, if it was given with the root as written.
     pub(super) fn rebased(&self, path: &Path) -> PathBuf {
         match path.strip_prefix(&self.0.given) {
             Ok(below) => self.0.root.join(below),
@@ -113,12 +113,13 @@ impl Jail {
         }
     }
 
-    /// Whether this path, which must be canonical or free of `..`, lies in one of the folders. Reads nothing of the path.
+    /// Returns true if this path, which must be canonical or free of `..`, is in one of the folders. Does not access
+    /// the file system for the path.
     pub(super) fn holds(&self, path: &Path) -> bool {
         self.base(path).is_some()
     }
 
-    /// The folder in reach that a path lies in.
+    /// The accessible folder that contains a path.
     fn base(&self, path: &Path) -> Option<&Path> {
         let walls = &*self.0;
         let is_packaged = |folder: &&Path| path.starts_with(folder.join("node_modules"));
@@ -144,7 +145,7 @@ impl Jail {
             .take_while(|folder| folder.starts_with(&self.0.ceiling))
     }
 
-    /// Whether a file of this path may be a module, as far as names say. The path must be canonical or free of `..`.
+    /// Checks by name whether a file may be a module. The path must be canonical or free of `..`.
     pub(super) fn admits_name(&self, path: &Path) -> Result<(), Denial> {
         let base = self.base(path).ok_or(Denial::Outside)?;
         if self.is_main(path) {
@@ -172,7 +173,8 @@ impl Jail {
         Ok(())
     }
 
-    /// The same, and whether the file is one that a binding or the configuration names, by another name too.
+    /// Checks by name, and whether the file is one that a binding or the configuration uses, possibly under another
+    /// name.
     pub(super) fn admits(&self, real: &Path, about: &Metadata, as_data: bool) -> Result<(), Denial> {
         self.admits_name(real)?;
         let refuse = |refusal| Err(Denial::Refused(refusal));
@@ -191,7 +193,7 @@ impl Jail {
         Ok(())
     }
 
-    /// Whether a file with a name that is refused, in a folder around this one, is the same file.
+    /// Checks for a hard link: whether the same file has a refused name in a folder around this one.
     fn refusal_of_another_link(&self, real: &Path, about: &Metadata) -> Option<Refusal> {
         let ceiling = &self.0.ceiling;
         let around = real
@@ -230,10 +232,10 @@ fn links(_about: &Metadata) -> u64 {
     1
 }
 
-/// The resolver's view of the disk: the folders that modules come from, the folders that lead there, and below the ceiling
-/// the settings that apply to what is under them (`package.json`, `tsconfig.json` and what it extends). Nothing else exists.
+/// The resolver's view of the file system: the folders of modules, the folders that lead there, and below the ceiling
+/// the settings that apply (`package.json`, `tsconfig.json` and those it extends). Nothing else exists.
 ///
-/// What it finds is checked again before it is loaded.
+/// Resolved files are checked again before they are loaded.
 pub(super) struct JailedFiles {
     /// `None` sees nothing.
     jail: Option<Jail>,
@@ -246,7 +248,7 @@ impl JailedFiles {
         }
     }
 
-    /// Passes the path itself; its links may lead elsewhere.
+    /// Checks the path itself; its links may lead elsewhere.
     fn visible(&self, path: &Path) -> io::Result<()> {
         let visible = self.jail.as_ref().is_some_and(|jail| {
             jail.root().starts_with(path) || jail.holds(path) || is_setting(path) && path.starts_with(jail.ceiling())
@@ -264,18 +266,18 @@ impl JailedFiles {
         self.visible(&real).map(|()| real)
     }
 
-    /// What the resolver reads are settings, and it reads them as deep as they are nested.
+    /// Reads a settings file. The resolver parses it recursively.
     fn setting(&self, path: &Path) -> io::Result<Vec<u8>> {
         let real = self.real(path)?;
         if !is_setting(&real) {
             return Err(io::ErrorKind::NotFound.into());
         }
-        // A `tsconfig.json` may extend one that extends one, and so on.
+        // A `tsconfig.json` may extend another one, and so on.
         if stacker::remaining_stack().is_some_and(|left| left < STACK_LEFT_MIN) {
             return Err(io::Error::other("too many configurations extend each other"));
         }
         let mut bytes = fs::read(real)?;
-        // The parser then says that this is where its depth is exceeded.
+        // Cut there, so that the parser reports that its depth limit is exceeded.
         if let Some(length) = json_depth::first_beyond(&bytes, json_depth::MAX) {
             bytes.truncate(length);
         }

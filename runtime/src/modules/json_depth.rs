@@ -1,10 +1,11 @@
-//! How deep JSON is nested, without reading it: some parsers, and the drop of what they give, use stack for every level. Pure.
+//! The nesting depth of JSON, without parsing it: some parsers, and dropping their results, use stack for every level.
+//! Pure.
 
-/// Levels that are read; the limit that `serde_json` has.
+/// Maximum depth; the same limit as in `serde_json`.
 pub(super) const MAX: usize = 127;
 
-/// The length of JSON, with comments or without, up to the first bracket that is nested deeper than `max`, and with it. Text
-/// that is no JSON gets some answer.
+/// The length of JSON, with or without comments, up to and including the first bracket nested deeper than `max`. The
+/// result for other text is arbitrary.
 pub(super) fn first_beyond(json: &[u8], max: usize) -> Option<usize> {
     let mut depth: usize = 0;
     let mut bytes = json.iter().copied().peekable();

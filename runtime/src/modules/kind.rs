@@ -1,13 +1,13 @@
-//! What a module is: decided from the import attribute first, then from the extension. Pure.
+//! Determines a module's type from the import attribute, or else from the extension. Pure.
 
 use url::Url;
 
-/// What V8 is given.
+/// The type of a loaded module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ModuleKind {
     /// An ES module.
     JavaScript,
-    /// JSON text, checked; the default export is its value.
+    /// Valid JSON; the default export is its value.
     Json,
     /// Text; the default export is a string.
     Text,
@@ -33,7 +33,7 @@ pub enum RequestedType<'a> {
     Other(&'a str),
 }
 
-/// A source language that becomes JavaScript.
+/// A source language that is compiled to JavaScript.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Dialect {
     Jsx,
@@ -41,13 +41,13 @@ pub(super) enum Dialect {
     Tsx,
 }
 
-/// What to do with a module's bytes.
+/// The processing of a module's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Treatment {
-    /// JavaScript as it is.
+    /// JavaScript, unchanged.
     AsIs,
     Transpile(Dialect),
-    /// The name says CommonJS: refuse.
+    /// CommonJS by its name: rejected.
     CommonJs,
     Json,
     Text,
@@ -56,12 +56,12 @@ pub(super) enum Treatment {
     Unknown,
 }
 
-/// Whether what is asked for is text or bytes, which say nothing of what the file is.
+/// Returns true for requests of text or bytes, which can be read from any file.
 pub(crate) fn is_data(url: &Url, requested: RequestedType<'_>) -> bool {
     matches!(treatment(url, requested, false), Treatment::Text | Treatment::Bytes)
 }
 
-/// `is_main`: whether it is the script's main module, which may do without an extension.
+/// `is_main` is true for the script's main module, which needs no extension.
 pub(super) fn treatment(url: &Url, requested: RequestedType<'_>, is_main: bool) -> Treatment {
     match requested {
         RequestedType::Json => Treatment::Json,
@@ -74,8 +74,8 @@ pub(super) fn treatment(url: &Url, requested: RequestedType<'_>, is_main: bool) 
 fn by_extension(path: &str, is_main: bool) -> Treatment {
     let file = path.rsplit('/').next().unwrap_or_default();
     let Some((_, extension)) = file.rsplit_once('.') else {
-        // Scripts without an extension are JavaScript, as they are for every other runtime. Any other such file may be
-        // anything, and the parser would show its lines.
+        // Main modules without an extension are JavaScript, as in other runtimes. Other such files may contain
+        // anything, and the parser's errors would show their lines.
         return if is_main { Treatment::AsIs } else { Treatment::Unknown };
     };
     match extension.to_ascii_lowercase().as_str() {

@@ -1,15 +1,15 @@
-//! The packages that links in `node_modules` lead to: in a workspace, its own members.
+//! The packages that links in `node_modules` refer to: the members of a workspace.
 
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Entries of `node_modules` folders that are looked at.
+/// Number of entries of `node_modules` folders that are considered.
 const ENTRIES_MAX: usize = 20_000;
 
-/// The folders below `ceiling` that links in the `node_modules` of `root`, and of the folders above it, lead to, and that have a
-/// `package.json`; then those that theirs lead to. One that holds the root is not among them: it would open all that
-/// the root was chosen to leave out.
+/// The folders below `ceiling` with a `package.json` that links in the `node_modules` of `root`, and of the folders
+/// above it, refer to; then those that theirs refer to. A folder that contains the root is excluded: it would give
+/// access to everything that the choice of the root leaves out.
 pub(super) fn packages(root: &Path, ceiling: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut seen = HashSet::new();

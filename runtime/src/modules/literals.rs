@@ -1,4 +1,4 @@
-//! The names that a module's imports are written with. What is not among them was computed.
+//! The specifiers that a module's imports contain literally. All others are computed.
 
 use oxc::allocator::Allocator;
 use oxc::ast::ast::{ExportAllDeclaration, ExportFromDeclaration, Expression, ImportDeclaration, ImportExpression};
@@ -6,7 +6,7 @@ use oxc::ast_visit::{Visit, walk};
 use oxc::parser::Parser;
 use oxc::span::SourceType;
 
-/// Every specifier that stands in an import, static or dynamic, as text.
+/// Every string literal that is the specifier of a static or dynamic import.
 pub(super) fn specifiers(code: &str) -> Vec<String> {
     let allocator = Allocator::default();
     let parsed = Parser::new(&allocator, code, SourceType::mjs()).parse();

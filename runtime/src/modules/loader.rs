@@ -1,4 +1,4 @@
-//! The loader: one version of one script, from specifiers to code.
+//! The loader of a script version: from specifiers to code.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ use super::transpile::transpile;
 use super::transpile_cache::{TranspileCache, Transpiled};
 use super::tsconfig;
 
-/// Finds and reads the modules of one version of one script. Synchronous; share it between threads in an `Arc`.
+/// Finds and reads the modules of one version of one script. Synchronous; shared between threads in an `Arc`.
 ///
 /// ```ignore
 /// let loader = Loader::new(LoaderOptions::folder("./my-worker"))?;
@@ -36,7 +36,7 @@ use super::tsconfig;
 /// let next = loader.resolve("./routes", &entry)?;
 /// ```
 ///
-/// What the file system says is remembered for the loader's life: make a new one when files change.
+/// It caches the results of the file system: create a new loader when files change.
 pub struct Loader {
     sources: Arc<Sources>,
     import_map: Option<ImportMap>,
@@ -48,13 +48,13 @@ pub struct Loader {
     source_maps: Arc<SourceMaps>,
 }
 
-/// The modules that one version of a script has loaded so far, those of dynamic imports included. It follows as more
-/// are loaded, and does not keep the script.
+/// The modules that a script version has loaded so far, including dynamic imports. The list is live, and does not keep
+/// the script alive.
 #[derive(Debug, Clone, Default)]
 pub struct ModulesLoaded(Arc<Mutex<HashSet<Url>>>);
 
 impl ModulesLoaded {
-    /// The files among them.
+    /// The loaded files.
     #[must_use]
     pub fn files(&self) -> Vec<PathBuf> {
         let loaded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -62,16 +62,16 @@ impl ModulesLoaded {
     }
 }
 
-/// A module, ready to be compiled.
+/// A module that is ready to be compiled.
 #[derive(Debug, Clone)]
 pub struct Module {
-    /// What it is.
+    /// Its type.
     pub kind: ModuleKind,
     /// JavaScript, JSON or text as text; bytes and WebAssembly as bytes.
     pub code: ModuleCode,
-    /// The source map of a module that was transpiled, as JSON without the sources' content.
+    /// The source map of a transpiled module, as JSON without the sources' content.
     pub source_map: Option<Arc<[u8]>>,
-    /// The source as it was written, where the code is another.
+    /// The original source, if the code differs from it.
     pub original: Option<Arc<str>>,
 }
 
@@ -85,7 +85,7 @@ pub enum ModuleCode {
 }
 
 impl Loader {
-    /// A loader; reads no module yet.
+    /// Creates a loader. Reads no modules yet.
     ///
     /// # Errors
     ///
@@ -116,15 +116,15 @@ impl Loader {
         })
     }
 
-    /// The URL of the entry module: a path, taken from the root unless it is absolute, or a URL.
+    /// The URL of the entry module: a path, relative to the root unless it is absolute, or a URL.
     ///
     /// # Errors
     ///
-    /// As [`Loader::resolve`].
+    /// As for [`Loader::resolve`].
     pub fn resolve_entry(&self, entry: &str) -> Result<Url, ModuleError> {
         let url = match &self.sources.disk {
             Some(disk) if Path::new(entry).is_absolute() || Url::parse(entry).is_err() => {
-                // The root is absolute, so this cannot fail; were it to, the URL would be parsed and refused below.
+                // The root is absolute, so this cannot fail; if it did, the URL would be parsed and rejected below.
                 Url::from_file_path(disk.root().join(entry)).or_else(|()| Url::parse(entry))
             }
             _ => Url::parse(entry),
@@ -140,29 +140,30 @@ impl Loader {
         self.sources.resolve_url(url, entry, Importer::default())
     }
 
-    /// Whether `referrer` names the module at `url` in an import, as text: what is not named there was computed while it ran.
+    /// Returns true if an import of `referrer` literally names the module at `url`. Otherwise the specifier was
+    /// computed.
     pub fn names(&self, referrer: &Url, code: &str, url: &Url) -> bool {
         let specifiers = on_large_stack(code, || literals::specifiers(code));
         let mut specifiers = specifiers.into_iter().flatten();
         specifiers.any(|specifier| self.resolve(&specifier, referrer).is_ok_and(|named| named == *url))
     }
 
-    /// Whether `import()` takes a computed name for text and bytes.
+    /// Returns true if `import()` accepts computed specifiers for text and bytes.
     pub fn computes_data(&self) -> bool {
         let disk = self.sources.disk.as_ref();
         disk.is_none_or(|disk| disk.reach().computed_data)
     }
 
-    /// What `specifier` means in `referrer`, for static and dynamic imports alike: import map, then memory, then files
-    /// and packages. The URL is canonical: links are followed, extensions are complete.
+    /// Resolves a static or dynamic import of `specifier` in `referrer`: import map, then memory, then files and
+    /// packages. The URL is canonical: links are followed, extensions are complete.
     ///
     /// # Errors
     ///
-    /// Why nothing was found, or why what was found may not be loaded.
+    /// Not found, or not allowed.
     pub fn resolve(&self, specifier: &str, referrer: &Url) -> Result<Url, ModuleError> {
         let importer = Importer::new(referrer);
         let meant = match &self.import_map {
-            // What the transpiler imports is not the script's to map.
+            // Imports of the transpiler are not subject to the script's map.
             Some(map) if !specifier.starts_with(helpers::PREFIX) => import_map::apply(map, specifier, referrer)?,
             _ => Specifier::parse(specifier, referrer)?,
         };
@@ -172,11 +173,11 @@ impl Loader {
         }
     }
 
-    /// The module at a URL that [`Loader::resolve`] gave. `referrer` is for messages.
+    /// Loads the module at a URL returned by [`Loader::resolve`]. `referrer` is for messages.
     ///
     /// # Errors
     ///
-    /// Why it cannot be read, or why it is no module that a worker can run.
+    /// Not readable, or not a module that workers can run.
     pub fn load(&self, url: &Url, requested: RequestedType<'_>, referrer: Option<&Url>) -> Result<Module, ModuleError> {
         let importer = Importer::of(referrer);
         self.count(url)?;
@@ -223,7 +224,7 @@ impl Loader {
                 let text = utf8(url, &bytes)?;
                 let is_commonjs = commonjs::package_of(url.path()).is_some()
                     && commonjs::may_be_commonjs(&text)
-                    // Too deep for the parser is for V8 to report.
+                    // V8 reports excessive nesting.
                     && on_large_stack(&text, || commonjs::is_commonjs(&text)).unwrap_or(false);
                 if is_commonjs {
                     return Err(commonjs_only(url, importer));
@@ -237,7 +238,7 @@ impl Loader {
         }
     }
 
-    /// JavaScript, with what `process.env.NODE_ENV` is in its place.
+    /// JavaScript with `process.env.NODE_ENV` replaced.
     fn with_node_env(&self, text: Arc<str>) -> Module {
         let replace = || node_env::replace(&text, SourceType::mjs(), &self.node_env);
         let replaced = node_env::is_named(&text)
@@ -252,13 +253,13 @@ impl Loader {
         }
     }
 
-    /// The maps of what was loaded, for stack traces.
+    /// The source maps of loaded modules, for stack traces.
     #[must_use]
     pub fn source_maps(&self) -> &Arc<SourceMaps> {
         &self.source_maps
     }
 
-    /// What has been loaded, for one who watches the files.
+    /// The loaded modules, for watching their files.
     #[must_use]
     pub fn loaded(&self) -> ModulesLoaded {
         self.loaded.clone()
@@ -282,7 +283,7 @@ impl Loader {
         } = match cached {
             Some(transpiled) => transpiled,
             None => {
-                // Outside the lock: two threads may do the same work once, none waits for another's.
+                // Outside of the lock: two threads may do the same work once, but none waits for another's.
                 let work = || transpile(url, &source, dialect, &key.1, &self.node_env);
                 let transpiled = on_large_stack(&source, work).map_err(|deep| ModuleError::TooDeep {
                     file: display_url(url),
@@ -346,7 +347,7 @@ fn commonjs_only(url: &Url, importer: Importer) -> ModuleError {
     ModuleError::CommonJsOnly { name, file, importer }
 }
 
-/// Text without its byte order mark.
+/// Decodes text and removes its byte order mark.
 fn utf8(url: &Url, bytes: &[u8]) -> Result<Arc<str>, ModuleError> {
     let text = std::str::from_utf8(bytes).map_err(|error| ModuleError::NotUtf8 {
         file: display_url(url),
@@ -360,7 +361,7 @@ fn check_json(url: &Url, text: &str) -> Result<(), ModuleError> {
         return Ok(());
     };
     let line = u32::try_from(error.line()).unwrap_or(u32::MAX).max(1);
-    // It counts bytes; the frame wants UTF-16 units.
+    // It counts bytes; the frame needs UTF-16 units.
     let start = text.lines().nth(error.line().saturating_sub(1)).unwrap_or_default();
     let before = start
         .as_bytes()

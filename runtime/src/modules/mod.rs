@@ -1,14 +1,14 @@
 //! Modules: from a specifier in a script to code that V8 can compile.
 //!
-//! This part knows nothing of V8 and nothing of Tokio. A [`Loader`] belongs to one version of one script, is shared by
-//! all threads that run it, and keeps no global state. The files read in the order of the data that flows through them:
-//! `specifier` (what was written), `import_map`, `in_memory` and `disk` with `browser` (where it is; `jail` and `linked` say which folders are
-//! open, `project` how far up they go, `refusal` what in them is no module), `sources` (its bytes), `kind` (what it is),
-//! `commonjs` (what it must not be), `node_env`, `transpile` with `tsconfig` and `accessors`, `helpers` and `transpile_cache` (TypeScript
-//! and JSX to JavaScript), `source_maps` and `code_frame` (the way back). Whatever parses code does so on a stack that
-//! `nesting` measures.
+//! Free of V8 and Tokio. A [`Loader`] belongs to one version of one script, is shared by all threads that run it, and
+//! has no global state. The files, in the order in which data flows through them: `specifier` (the specifier as
+//! written), `import_map`, `in_memory` and `disk` with `browser` (the location; `jail` and `linked` determine the
+//! accessible folders, `project` their upper end, `refusal` the files in them that are not modules), `sources` (the
+//! bytes), `kind` (the type), `commonjs` (which is rejected), `node_env`, `transpile` with `tsconfig` and `accessors`,
+//! `helpers` and `transpile_cache` (TypeScript and JSX to JavaScript), `source_maps` and `code_frame` (back to the
+//! source). All parsing happens on a stack sized by `nesting`.
 //!
-//! It must not fetch modules over the network, and it must not read outside the folders it was given.
+//! It must not fetch modules over the network, nor read outside of the folders it was given.
 
 #[cfg(feature = "typescript")]
 mod accessors;

@@ -1,10 +1,10 @@
-//! "Did you mean": names near one that does not exist. Pure.
+//! "Did you mean": names similar to a missing one. Pure.
 
-/// The longest name that files have. A script may ask for one of a million characters, and comparing takes time and memory by the
-/// product of both lengths.
+/// The maximum length of a file name. A script may request a name of a million characters, and comparing takes time and
+/// memory proportional to the product of both lengths.
 const NAME_BYTES_MAX: usize = 255;
 
-/// At most three names, nearest first.
+/// At most three names, the most similar first.
 pub(super) fn near<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     if wanted.len() > NAME_BYTES_MAX {
         return Vec::new();
@@ -17,7 +17,7 @@ pub(super) fn near<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -
         .into_iter()
         .filter(|name| *name != wanted && name.len() <= NAME_BYTES_MAX)
         .map(|name| {
-            // The same name with another extension is the likeliest slip of all.
+            // The same name with another extension is the most likely mistake.
             let score = if stem(name) == stem(wanted) {
                 1.0
             } else {
@@ -31,7 +31,7 @@ pub(super) fn near<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -
     found.into_iter().take(3).map(|(_, name)| name).collect()
 }
 
-/// A hint from near names.
+/// A hint that lists similar names.
 pub(super) fn hint(near: &[&str]) -> String {
     match near {
         [] => "check the path; imports are relative to the importing file".into(),

@@ -1,31 +1,32 @@
-//! A stack for what recurses as deep as code is nested.
+//! A stack for code that recurses as deeply as source code is nested.
 //!
-//! The parser, and all that walks its tree, use stack for every level of nesting, know no limit, and a stack that overflows
-//! aborts the process. A level takes a token at least, so the number of tokens bounds the depth: what is made here is a thread
-//! whose stack holds that many levels. Address space is all that this takes; memory goes with the levels that there are.
+//! The parser, and everything that walks its tree, use stack for every level of nesting without a limit, and a stack
+//! overflow aborts the process. A level takes at least one token, so the number of tokens bounds the depth: the work
+//! runs on a thread whose stack has room for that many levels. That reserves address space only; memory is used for
+//! actual levels.
 //!
-//! So that these are not too many, code with more tokens than [`LEVELS_MAX`] is looked through first, see [`levels`].
+//! To bound their number, code with more tokens than [`LEVELS_MAX`] is scanned first, see [`levels`].
 
 use std::{io, thread};
 
 use crate::limits::Helpers;
 
-/// Levels that are parsed. V8's own parser has stack for about as many, and the time that TypeScript takes grows faster than
-/// its levels.
+/// Maximum levels to parse. V8's own parser has stack for about as many, and the time that TypeScript takes grows
+/// faster than its levels.
 const LEVELS_MAX: usize = 5_000;
-/// Stack that a token takes at most. In a development build it was measured to be less than a quarter, see `tests/deep.rs`.
+/// Stack per token at most. Measured in a development build to be less than a quarter of this, see `tests/deep.rs`.
 const LEVEL_BYTES: usize = 16 << 10;
-/// Stack beyond what levels take.
+/// Stack in addition to that of levels.
 const BASE_BYTES: usize = 1 << 20;
-/// Stack that is set aside at most. Far more than `LEVELS_MAX` levels take, for [`levels`] estimates.
+/// Maximum stack size. Far more than `LEVELS_MAX` levels take, because [`levels`] is an estimate.
 const STACK_BYTES_MAX: usize = 1 << 30;
 
-/// Why code was not worked on.
+/// The reason why code was not processed.
 #[derive(Debug)]
 pub(super) enum TooDeep {
     /// It may be nested deeper than the limit.
     Levels,
-    /// There is no room for the stack.
+    /// The stack could not be allocated.
     NoStack(io::Error),
     /// The work panicked.
     Panicked,
@@ -44,14 +45,14 @@ impl TooDeep {
     }
 }
 
-/// Does `work`, which recurses over `source`, on a stack that is large enough for it.
+/// Runs `work`, which recurses over `source`, on a sufficiently large stack.
 pub(super) fn on_large_stack<T: Send>(source: &str, work: impl FnOnce() -> T + Send) -> Result<T, TooDeep> {
     let tokens = tokens(source);
     if tokens > LEVELS_MAX && levels(source) > LEVELS_MAX {
         return Err(TooDeep::Levels);
     }
     let stack = tokens.saturating_mul(LEVEL_BYTES).saturating_add(BASE_BYTES);
-    // What it takes is charged to whoever has the code loaded.
+    // Its CPU time is charged to the event that loads the code.
     let helpers = Helpers::of_this_thread();
     thread::scope(|scope| {
         let spawned = thread::Builder::new()
@@ -70,7 +71,7 @@ fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || !byte.is_ascii()
 }
 
-/// A bound of the number of tokens: words, and every other byte that is no space.
+/// An upper bound of the number of tokens: words, and every other byte that is not a space.
 fn tokens(source: &str) -> usize {
     let mut in_word = false;
     let starts = source.bytes().filter(|byte| {
@@ -81,24 +82,24 @@ fn tokens(source: &str) -> usize {
     starts.count()
 }
 
-/// Between a bracket and the one that closes it.
+/// The content between two matching brackets.
 #[derive(Default)]
 struct Group {
     closed_by: u8,
-    /// What may nest since the last comma or semicolon: operators, calls, members.
+    /// Tokens since the last comma or semicolon that may nest: operators, calls, members.
     chain: usize,
-    /// What may nest beyond those: statements within statements, and whatever was begun before a `<`, which may be a tag, a
-    /// list of types or a comparison.
+    /// Tokens that may nest beyond those: statements within statements, and everything before a `<`, which may be a
+    /// tag, a type list or a comparison.
     kept: usize,
 }
 
-/// An estimate of the depth, on the safe side for code that is meant to run: brackets, and within each what follows one
-/// upon the other without them. A data table of a megabyte is shallow to it, ten thousand nots are not.
+/// A conservative estimate of the depth: brackets, and within each, tokens that may nest without brackets. A data table
+/// of a megabyte counts as shallow, ten thousand `!` do not.
 fn levels(source: &str) -> usize {
     let bytes = source.as_bytes();
     let mut groups = vec![Group::default()];
     let (mut total, mut deepest) = (0_usize, 0);
-    // The last byte of code, for telling a regular expression from a division.
+    // The last byte of code, to tell a regular expression from a division.
     let mut last = b';';
     let mut line_is_new = true;
     let mut at = 0;
@@ -162,7 +163,7 @@ fn levels(source: &str) -> usize {
                 match &rest[..length] {
                     b"if" | b"else" | b"for" | b"while" | b"do" | b"with" => group.kept += 1,
                     b"const" | b"let" | b"var" | b"export" | b"import" if line_is_new => group.chain = 0,
-                    // A name by itself nests nothing; a word that stands before it does.
+                    // A name by itself does not nest; a word before another one does.
                     _ => group.chain += usize::from(is_word(last)),
                 }
             }
@@ -179,13 +180,13 @@ fn levels(source: &str) -> usize {
     deepest
 }
 
-/// The length up to and including `end`; all there is without it.
+/// The length up to and including `end`, or the whole length without it.
 fn until(bytes: &[u8], end: &[u8]) -> usize {
     let found = bytes.windows(end.len()).skip(2).position(|window| window == end);
     found.map_or(bytes.len(), |at| at + 2 + end.len())
 }
 
-/// The length of what stands between two quotes on one line; one where there is no second.
+/// The length of a quoted string on one line; one without a closing quote.
 fn quoted(bytes: &[u8], quote: u8) -> usize {
     let mut escaped = false;
     for (at, &byte) in bytes.iter().enumerate().skip(1) {

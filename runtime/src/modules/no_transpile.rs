@@ -1,4 +1,4 @@
-//! In place of the compiler for TypeScript and JSX in a build without it.
+//! Replaces the compiler for TypeScript and JSX in builds without it.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! `process.env.NODE_ENV`, as bundlers replace it: packages are written for that, and there is no `process` in a worker.
+//! Replaces `process.env.NODE_ENV`, as bundlers do: packages rely on it, and workers have no `process`.
 
 use oxc::allocator::Allocator;
 use oxc::ast::ast::{ChainElement, ChainExpression, Expression, MemberExpression, SimpleAssignmentTarget};
@@ -7,13 +7,13 @@ use oxc::parser::Parser;
 use oxc::semantic::{Scoping, SemanticBuilder};
 use oxc::span::{GetSpan, SourceType, Span};
 
-/// Whether it is worth looking for.
+/// Quickly checks whether the source contains it.
 pub(super) fn is_named(source: &str) -> bool {
     source.contains("NODE_ENV") && source.contains("process")
 }
 
-/// The source with `value` in the place of `process.env.NODE_ENV`, padded so that all else stays at its line and column.
-/// `None` where it is not read, or `process` is the module's own, or the source does not parse.
+/// The source with `value` in place of `process.env.NODE_ENV`, padded to preserve lines and columns. `None` if it is
+/// not read, if `process` is declared in the module, or if the source does not parse.
 pub(super) fn replace(source: &str, source_type: SourceType, value: &str) -> Option<String> {
     let allocator = Allocator::default();
     let parsed = Parser::new(&allocator, source, source_type).parse();
@@ -37,7 +37,7 @@ pub(super) fn replace(source: &str, source_type: SourceType, value: &str) -> Opt
         let (from, to) = (span.start as usize, span.end as usize);
         replaced.push_str(source.get(end..from)?);
         replaced.push_str(&literal);
-        // What was written may go over several lines.
+        // The expression may span several lines.
         let written = source.get(from..to)?;
         match written.rsplit_once('\n') {
             Some((above, below)) => {
@@ -68,7 +68,7 @@ impl Finder<'_> {
                 .is_some_and(|env| env.static_property_name() == Some("env") && self.is_process(env.object()))
     }
 
-    /// Whether this is the global of that name.
+    /// Returns true for the global `process`.
     fn is_process(&self, expression: &Expression<'_>) -> bool {
         let Expression::Identifier(name) = expression.without_parentheses() else {
             return false;
@@ -108,7 +108,7 @@ impl<'a> Visit<'a> for Finder<'_> {
         }
     }
 
-    /// What is assigned to is not replaced.
+    /// Targets of assignments are not replaced.
     fn visit_simple_assignment_target(&mut self, target: &SimpleAssignmentTarget<'a>) {
         if let Some(member) = target.as_member_expression()
             && self.is_node_env(member)

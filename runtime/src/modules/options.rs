@@ -1,4 +1,4 @@
-//! What a loader is told: where modules come from, how JSX is meant, and the limits.
+//! Options of a loader: sources of modules, JSX, and limits.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +9,7 @@ use url::Url;
 
 use super::refusal::BESIDE_A_DATABASE;
 
-/// Where a script's modules come from, and how they are read.
+/// The sources of a script's modules, and how they are read.
 ///
 /// ```ignore
 /// let loader = Loader::new(LoaderOptions::folder("./my-worker"))?;
@@ -17,25 +17,25 @@ use super::refusal::BESIDE_A_DATABASE;
 /// ```
 #[derive(Debug, Clone)]
 pub struct LoaderOptions {
-    /// The folder that files are read from; nothing outside it is, `node_modules` up to `ceiling` excepted. `None`
-    /// reads no file at all. Default: `None` for [`LoaderOptions::in_memory`].
+    /// The folder that files are read from. Nothing outside of it is read, except `node_modules` folders up to
+    /// `ceiling`. `None` reads no files. Default: `None` for [`LoaderOptions::in_memory`].
     pub root: Option<PathBuf>,
-    /// How far up from the root `node_modules` folders are looked for; holds the root. Default: the root itself.
+    /// The topmost folder in which `node_modules` is looked for; contains the root. Default: the root itself.
     pub ceiling: Option<PathBuf>,
-    /// Modules that are not files. An exact match here goes before anything else, so a URL of any scheme may be given;
-    /// `isopod:///name.js` is the usual form, because relative imports work between URLs with a path.
+    /// Modules that are not files. An exact match has precedence over everything else, so URLs of any scheme are
+    /// possible; `isopod:///name.js` is the usual form, because relative imports work between URLs with a path.
     pub memory: BTreeMap<Url, MemoryModule>,
     /// An import map. Default: none.
     pub import_map: Option<ImportMapText>,
-    /// The conditions of `exports` and `imports` in `package.json`, without `default`, which always holds. Default:
-    /// `workerd`, `worker`, `browser`, `import`, `module`.
+    /// The conditions for `exports` and `imports` in `package.json`, in addition to `default`. Default: `workerd`,
+    /// `worker`, `browser`, `import`, `module`.
     pub conditions: Vec<String>,
-    /// How JSX is meant where neither a pragma nor a `tsconfig.json` says.
+    /// JSX settings for files without a pragma or a `tsconfig.json`.
     pub jsx: Jsx,
-    /// What in those folders is no module, and what else may be read there.
+    /// Files in the folders that are not modules, and additional data files.
     pub reach: Reach,
-    /// What `process.env.NODE_ENV` is in a module's code, where the module has no `process` of its own: it is replaced before
-    /// the code is compiled, as bundlers do. Default: `development`.
+    /// The value of `process.env.NODE_ENV` in modules that do not declare `process`. It is replaced before the code is
+    /// compiled, as bundlers do. Default: `development`.
     pub node_env: String,
     /// Limits.
     pub limits: LoaderLimits,
@@ -51,7 +51,7 @@ impl LoaderOptions {
         }
     }
 
-    /// Modules from memory alone, with defaults for the rest.
+    /// Modules from memory only, with defaults for the rest.
     #[must_use]
     pub fn in_memory(modules: impl IntoIterator<Item = (Url, MemoryModule)>) -> Self {
         Self {
@@ -70,26 +70,25 @@ impl LoaderOptions {
     }
 }
 
-/// What a script may read besides modules in the folders that are open to it, and what it may not.
+/// The files besides modules that a script may read from its folders, and the files that it may not.
 ///
-/// Files with names that begin with a dot, env files, configurations, databases and private keys are never read; neither is a file
-/// whose extension is of no kind that modules have.
+/// Files whose names begin with a dot, env files, configurations, databases and private keys are never read, nor are
+/// files with an extension that modules do not have.
 #[derive(Debug, Clone, Default)]
 pub struct Reach {
-    /// Files that are no modules, by whatever name they are reached: those that bindings and the configuration name. What
-    /// SQLite keeps beside a database (`-wal`, `-shm`, `-journal`) goes with it. Default: none.
+    /// Files that must not be read under any name: those used by bindings and the configuration. Includes SQLite's
+    /// files next to a database (`-wal`, `-shm`, `-journal`). Default: none.
     pub withheld: Vec<PathBuf>,
-    /// Extensions that imports with `type: "text"`, `"bytes"` or `"json"` may have in addition to those that are known.
-    /// Default: none.
+    /// Additional extensions for imports with `type: "text"`, `"bytes"` or `"json"`. Default: none.
     pub data_extensions: Vec<String>,
-    /// Whether `import()` takes a name that the script computed for `type: "text"` and `"bytes"`. Default: it does not.
+    /// Allows `import()` with computed specifiers for `type: "text"` and `"bytes"`. Default: false.
     pub computed_data: bool,
-    /// Whether JSON, text and bytes are read from files with several hard links outside `node_modules`. Default: they are not.
+    /// Allows JSON, text and bytes from files with several hard links outside of `node_modules`. Default: false.
     pub hard_links: bool,
 }
 
 impl Reach {
-    /// The files that are withheld, with those that a database has beside itself.
+    /// The withheld files, including those next to databases.
     pub(super) fn withheld_files(&self) -> impl Iterator<Item = PathBuf> {
         self.withheld.iter().flat_map(|file| {
             let beside = BESIDE_A_DATABASE.iter().map(|suffix| {
@@ -102,16 +101,16 @@ impl Reach {
     }
 }
 
-/// The content of a module that is not a file. What it is follows from its URL's extension; without one, JavaScript.
+/// The content of a module that is not a file. Its URL's extension determines its type; without one, it is JavaScript.
 #[derive(Clone)]
 pub struct MemoryModule {
-    /// The bytes, UTF-8 if they are code or text.
+    /// The bytes; UTF-8 for code and text.
     pub content: Arc<[u8]>,
 }
 
 impl fmt::Debug for MemoryModule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A log line is no place for a bundle.
+        // Without the content, which may be a whole bundle.
         write!(f, "MemoryModule({} bytes)", self.content.len())
     }
 }
@@ -124,26 +123,26 @@ impl<T: AsRef<[u8]>> From<T> for MemoryModule {
     }
 }
 
-/// An import map, as it stands in its file.
+/// The text of an import map.
 #[derive(Debug, Clone)]
 pub struct ImportMapText {
-    /// What its relative addresses are relative to: the URL of its file.
+    /// The base of relative addresses: the URL of the map's file.
     pub base: Url,
     /// The JSON text.
     pub json: String,
 }
 
-/// Which functions JSX becomes calls of.
+/// The functions that JSX is compiled to calls of.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum JsxRuntime {
     /// `jsx` and `jsxs`, imported from `<import source>/jsx-runtime`.
     #[default]
     Automatic,
-    /// A factory that is in scope, as `React.createElement`.
+    /// A factory in scope, such as `React.createElement`.
     Classic,
 }
 
-/// How JSX is meant.
+/// JSX settings.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Jsx {
     /// Default: [`JsxRuntime::Automatic`].
@@ -167,14 +166,14 @@ impl Default for Jsx {
     }
 }
 
-/// Limits of a loader. Every one has a default and can be changed.
+/// Limits of a loader. Each has a default and can be changed.
 #[derive(Debug, Clone)]
 pub struct LoaderLimits {
     /// Bytes of one module's source, and of one source map. Default: 16 MiB.
     pub module_bytes_max: u64,
-    /// Different modules that one loader loads, those of dynamic imports included. Default: 10,000.
+    /// Number of modules that a loader loads, including dynamic imports. Default: 10,000.
     pub modules_max: usize,
-    /// Bytes that transpiled code may hold in memory. Default: 64 MiB.
+    /// Bytes of transpiled code in memory. Default: 64 MiB.
     pub transpile_cache_bytes_max: usize,
 }
 

@@ -1,4 +1,4 @@
-//! How far up from a script its project goes: to the folder of its `package.json`, or to the root of the workspace that
+//! Determines the upper end of a script's project: the folder of its `package.json`, or the root of the workspace that
 //! the package is a member of.
 
 use std::fs;
@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-/// Bytes of a `package.json` that is looked at.
+/// Maximum size of a `package.json` in bytes.
 const PACKAGE_JSON_BYTES_MAX: u64 = 1 << 20;
 
-/// The topmost folder whose `node_modules` serve the modules of `folder`: the project's, or its workspace's root; `folder`
-/// itself where there is no `package.json`.
+/// The topmost folder whose `node_modules` serves the modules of `folder`: the project's folder, or its workspace's
+/// root; `folder` itself without a `package.json`.
 pub(crate) fn project_root(folder: &Path) -> PathBuf {
     let with_package = || folder.ancestors().filter(|above| above.join("package.json").is_file());
-    // A `package.json` that says `"type": "module"` and nothing else marks a folder within a project.
+    // A `package.json` that contains only `"type": "module"` marks a folder within a project.
     let project = with_package().find(|above| is_project(above)).or(with_package().next());
     let Some(project) = project else {
         return folder.to_owned();
@@ -33,15 +33,15 @@ fn is_project(folder: &Path) -> bool {
     MARKS.iter().any(|mark| package.get(mark).is_some()) || folder.join("node_modules").is_dir()
 }
 
-/// Whether `folder` is the root of a workspace that `project` is a member of.
+/// Returns true if `folder` is the root of a workspace with `project` as a member.
 fn is_workspace_of(folder: &Path, project: &Path) -> bool {
-    // To pnpm the nearest such file above is the workspace's, whatever it lists.
+    // For pnpm, the nearest such file above determines the workspace, whatever it lists.
     if folder.join("pnpm-workspace.yaml").is_file() {
         return true;
     }
     let package = package_json(folder);
     let workspaces = &package["workspaces"];
-    // Yarn's long form has them under `packages`.
+    // Yarn's long form lists them under `packages`.
     let Some(patterns) = workspaces.as_array().or_else(|| workspaces["packages"].as_array()) else {
         return false;
     };
@@ -63,7 +63,7 @@ fn is_workspace_of(folder: &Path, project: &Path) -> bool {
     is_member
 }
 
-/// A `package.json`; null where there is none that can be read. The resolver tells what is wrong with it.
+/// A `package.json`; null if it does not exist or is invalid, which the resolver reports.
 pub(super) fn package_json(folder: &Path) -> Value {
     let Ok(file) = fs::File::open(folder.join("package.json")) else {
         return Value::Null;

@@ -1,5 +1,5 @@
-//! What is never read as a module, wherever it lies: told by a file's name, by its first bytes, and by what it is asked
-//! for as. Pure.
+//! Files that are never read as modules, wherever they are: recognized by name, by the first bytes, and by the
+//! requested type. Pure.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -7,27 +7,27 @@ use std::path::{Component, Path};
 
 use super::kind::RequestedType;
 
-/// Why a file that is in a script's reach is not read as a module.
+/// The reason why an accessible file is not read as a module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// Its name, or that of a folder on the way to it, begins with a dot.
+    /// Its name, or that of a folder on its path, begins with a dot.
     Hidden,
     /// An env file.
     Environment,
-    /// A configuration of this program or of wrangler.
+    /// A configuration of Isopod or of wrangler.
     Configuration,
-    /// A database, or a file that a database keeps beside itself.
+    /// A database, or one of its accompanying files.
     Database,
-    /// A private key, or a file that holds one.
+    /// A private key, or a file that contains one.
     Key,
-    /// A binding or the configuration names it.
+    /// A binding or the configuration uses it.
     Named,
-    /// Its extension is of no kind that modules have.
+    /// Its extension is not one of modules.
     Kind(String),
     /// A file with several hard links, imported as data.
     HardLink,
-    /// Data whose name the script computed.
+    /// Data imported by a computed specifier.
     Computed,
 }
 
@@ -68,17 +68,17 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Extensions of what `text` and `bytes` may name besides code: what is text, pictures, fonts, sound, models.
+/// Extensions for `text` and `bytes` besides those of code: text, pictures, fonts, sound, models.
 const DATA: &str = "txt html htm sql md bin wasm json css scss less svg xml xsl xslt csv tsv graphql gql glsl vert frag wgsl \
     hbs handlebars mustache ejs liquid njk pug tmpl tpl eta vue svelte geojson topojson jsonld webmanifest ics vcf proto \
     ftl po mo peg pegjs png jpg jpeg gif webp avif ico bmp tif tiff jxl woff woff2 ttf otf eot mp3 ogg opus flac wav \
     m4a mp4 webm pdf onnx tflite glb gltf";
 const CODE: &str = "js mjs cjs jsx ts mts cts tsx";
-/// Extensions of what may be read as JSON.
+/// Extensions for JSON.
 const JSON: &str = "json geojson topojson jsonld webmanifest gltf";
 const DATABASES: &str = "db db3 sqlite sqlite3 s3db sl3 sdb mdb accdb duckdb rdb";
 const KEYS: &str = "pem key p12 pfx p8 pk8 der crt cer jks keystore kdbx ppk asc gpg pgp jwk";
-/// What SQLite puts after a database's name for the files beside it.
+/// Suffixes of SQLite's files next to a database.
 pub(super) const BESIDE_A_DATABASE: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 fn listed(list: &str, extension: &str) -> bool {
@@ -91,8 +91,7 @@ fn extension(name: &str) -> String {
         .map_or_else(String::new, |(_, extension)| extension.to_lowercase())
 }
 
-/// Why a file of this name is no module, whatever is in it. Upper and lower case are the same: to some file systems they
-/// are.
+/// The reason for rejecting a file by its name. Case-insensitive, as some file systems are.
 pub(super) fn by_name(name: &OsStr) -> Option<Refusal> {
     let name = name.to_string_lossy().to_lowercase();
     let extension = extension(&name);
@@ -115,7 +114,7 @@ pub(super) fn by_name(name: &OsStr) -> Option<Refusal> {
     (is_ssh || listed(KEYS, &extension)).then_some(Refusal::Key)
 }
 
-/// Whether a file may be asked for as this, by its extension. `more` are the extensions of data that a setting adds.
+/// Checks a file's extension against the requested type. `more` are additional extensions of data.
 pub(super) fn by_request(path: &Path, requested: RequestedType<'_>, more: &[String]) -> Option<Refusal> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let extension = extension(&name);
@@ -124,7 +123,7 @@ pub(super) fn by_request(path: &Path, requested: RequestedType<'_>, more: &[Stri
             .any(|added| added.trim_start_matches('.').to_lowercase() == extension)
     };
     let known = match requested {
-        // The extension decides what it is, and `kind` knows which there are.
+        // The extension determines the type, see `kind`.
         RequestedType::Unspecified | RequestedType::Other(_) => return None,
         RequestedType::Json => listed(JSON, &extension) || added(),
         RequestedType::Text | RequestedType::Bytes => listed(DATA, &extension) || listed(CODE, &extension) || added(),
@@ -132,7 +131,7 @@ pub(super) fn by_request(path: &Path, requested: RequestedType<'_>, more: &[Stri
     (!known || extension.is_empty()).then_some(Refusal::Kind(extension))
 }
 
-/// Why a file with this content is no module, whatever its name.
+/// The reason for rejecting a file by its content.
 pub(super) fn by_content(bytes: &[u8], is_json: bool) -> Option<Refusal> {
     // https://www.sqlite.org/fileformat2.html: the database header, the journal header, the WAL header.
     let sqlite: [&[u8]; 4] = [
@@ -149,14 +148,14 @@ pub(super) fn by_content(bytes: &[u8], is_json: bool) -> Option<Refusal> {
     let start = bytes.trim_ascii_start();
     let is_pem = start.starts_with(b"-----BEGIN ");
     let holds_key = |within: &[u8]| within.windows(LABEL.len()).any(|window| window == LABEL);
-    // The key may come after its certificates; a text about keys does not begin as one.
+    // A key may follow certificates; a text about keys does not begin as one.
     (is_pem && holds_key(start) || is_json && holds_key(bytes)).then_some(Refusal::Key)
 }
 
-/// Whether a part of this path, from a folder in reach, is hidden. Two kinds of folders are not: those in `main`, which lead to
-/// the script itself (`.svelte-kit/cloudflare/_worker.js`), and those that package managers put packages into
-/// (`node_modules/.pnpm`), which is what `holds_package` is asked: whether a folder on the way from this many parts on has a
-/// `package.json`.
+/// Returns true if a component of this path, relative to an accessible folder, is hidden. Two kinds of folders are
+/// exempt: those in `main`, which lead to the script itself (`.svelte-kit/cloudflare/_worker.js`), and those in which
+/// package managers put packages (`node_modules/.pnpm`). The latter are recognized by `holds_package`: whether a folder
+/// on the path, from this component on, has a `package.json`.
 pub(super) fn is_hidden(below: &Path, main: &Path, holds_package: impl Fn(usize) -> bool) -> bool {
     let names = |path: &Path| -> Vec<_> { path.components().filter_map(normal).map(OsStr::to_owned).collect() };
     let (parts, main) = (names(below), names(main));

@@ -1,4 +1,4 @@
-//! The way back: from a position in the code that runs to the one that was written.
+//! Source maps: from a position in running code to the original source.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -13,20 +13,20 @@ use super::error::Importer;
 use super::kind::RequestedType;
 use super::sources::Sources;
 
-/// A position in a source as it was written. Line and column count from 1, the column in UTF-16 units.
+/// A position in an original source. Line and column count from 1; the column is in UTF-16 units.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OriginalPosition {
-    /// The source's URL, or its name as the map gives it where that is no URL.
+    /// The source's URL, or its name in the map if that is not a URL.
     pub source: String,
     /// Line, from 1.
     pub line: u32,
     /// Column, from 1.
     pub column: u32,
-    /// The source's text, where it is known.
+    /// The source's text, if known.
     pub text: Option<Arc<str>>,
 }
 
-/// Source maps of one script version's modules, shared by its threads. A map is parsed when it is first asked for.
+/// Source maps of a script version's modules, shared by its threads. A map is parsed on first use.
 pub struct SourceMaps {
     sources: Arc<Sources>,
     maps: Mutex<HashMap<Url, Arc<Entry>>>,
@@ -43,7 +43,8 @@ enum Origin {
         map: Arc<[u8]>,
         original: Arc<str>,
     },
-    /// What a `//# sourceMappingURL=` comment says, as a range of the code, for it may be a megabyte of base64.
+    /// The content of a `//# sourceMappingURL=` comment, as a range of the code, because it may be a megabyte of
+    /// base64.
     Comment {
         code: Arc<str>,
         reference: Range<usize>,
@@ -62,7 +63,7 @@ impl SourceMaps {
         self.add(url, Origin::Transpiled { map, original });
     }
 
-    /// Remembers JavaScript that names a map of its own.
+    /// Records JavaScript that refers to a source map.
     pub(super) fn add_javascript(&self, url: &Url, code: &Arc<str>) {
         if let Some(reference) = mapping_comment(code) {
             self.add(
@@ -77,7 +78,7 @@ impl SourceMaps {
 
     fn add(&self, url: &Url, origin: Origin) {
         let mut maps = self.maps.lock().unwrap_or_else(PoisonError::into_inner);
-        // Every isolate of the script loads the same modules; what is parsed stays parsed.
+        // Every isolate of the script loads the same modules; parsed maps are kept.
         if maps.get(url).is_none_or(|known| known.origin != origin) {
             maps.insert(
                 url.clone(),
@@ -89,8 +90,8 @@ impl SourceMaps {
         }
     }
 
-    /// Where the code at this position was written. Line and column count from 1, the column in UTF-16 units, as in a
-    /// V8 stack frame. `None` where the module has no map, or the map no answer.
+    /// The original position of a position in code. Line and column count from 1, the column in UTF-16 units, as in
+    /// V8's stack frames. `None` if the module has no map, or the map no entry.
     #[must_use]
     pub fn original_position(&self, url: &Url, line: u32, column: u32) -> Option<OriginalPosition> {
         let entry = Arc::clone(self.maps.lock().unwrap_or_else(PoisonError::into_inner).get(url)?);
@@ -119,7 +120,7 @@ impl SourceMaps {
         match SourceMap::from_json_string(text) {
             Ok(map) => Some(map.into_owned()),
             Err(error) => {
-                // A broken map costs the mapping of a stack trace, never the script.
+                // An invalid map only affects stack traces.
                 tracing::debug!(module = %url, %error, "cannot parse a source map");
                 None
             }
@@ -128,8 +129,8 @@ impl SourceMaps {
 
     fn referenced(&self, url: &Url, reference: &str) -> Option<Arc<[u8]>> {
         let Some(data) = reference.strip_prefix("data:") else {
-            // A map beside the code is a file like any other: the same folders, the same size. It is shown to whoever reads
-            // the stack, so nothing passes for one that has another name.
+            // A map next to the code is subject to the same rules as other files: folders and size. Its content appears
+            // in stack traces, so files with other names are rejected.
             let map = url.join(reference).ok()?;
             let is_map = map.path().ends_with(".map");
             return is_map
@@ -149,7 +150,7 @@ impl SourceMaps {
     }
 
     fn source_url(&self, url: &Url, origin: &Origin, root: Option<&str>, name: &str) -> String {
-        // Names are relative to the map: the file the comment names, or the code itself.
+        // Names are relative to the map: the file named in the comment, or the code itself.
         let base = match origin {
             Origin::Comment { code, reference } if !code[reference.clone()].starts_with("data:") => {
                 url.join(&code[reference.clone()]).unwrap_or_else(|_| url.clone())
@@ -180,7 +181,7 @@ fn find(map: &SourceMap<'_>, line: u32, column: u32) -> Option<oxc_sourcemap::To
         .filter(|token| token.get_dst_line() == line)
 }
 
-/// The range of what the last `//# sourceMappingURL=` comment says, if nothing but blank lines follows.
+/// The content of the last `//# sourceMappingURL=` comment, if only blank lines follow.
 fn mapping_comment(code: &str) -> Option<Range<usize>> {
     const MARK: &str = "//# sourceMappingURL=";
     let start = code.rfind(MARK)? + MARK.len();

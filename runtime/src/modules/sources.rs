@@ -1,4 +1,4 @@
-//! The bytes of a module, from memory or from disk. Shared by the loader and its source maps.
+//! The bytes of a module, from memory or from disk. Used by the loader and its source maps.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What an import specifier says by itself: a URL, or a bare name. Pure.
+//! Parses an import specifier: a URL or a bare name. Pure.
 
 use url::Url;
 
@@ -7,7 +7,7 @@ use super::error::{Importer, ModuleError};
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Specifier<'a> {
     Url(Url),
-    /// A package, a path alias of `tsconfig.json`, or a `#name` of the package's own `imports`.
+    /// A package, a path alias of `tsconfig.json`, or a `#name` from the package's own `imports`.
     Bare(&'a str),
 }
 
@@ -35,7 +35,7 @@ impl<'a> Specifier<'a> {
     }
 }
 
-/// `@scope/name/path` is in package `@scope/name`, `name/path` in `name`.
+/// The package of a specifier: `@scope/name` of `@scope/name/path`, `name` of `name/path`.
 pub(super) fn package_name(specifier: &str) -> &str {
     let parts = if specifier.starts_with('@') { 2 } else { 1 };
     specifier
@@ -44,7 +44,7 @@ pub(super) fn package_name(specifier: &str) -> &str {
         .map_or(specifier, |(end, _)| &specifier[..end])
 }
 
-/// The error for a URL that no module can be loaded from.
+/// The error for a URL that modules cannot be loaded from.
 pub(super) fn refuse_scheme(url: &Url, specifier: &str, importer: Importer) -> ModuleError {
     let specifier = specifier.to_owned();
     let remedy = match url.scheme() {
@@ -70,7 +70,7 @@ pub(super) fn refuse_scheme(url: &Url, specifier: &str, importer: Importer) -> M
     }
 }
 
-/// Whether a bare name is one of Node's built-in modules (without the `node:` prefix).
+/// Returns true for the name of a Node.js built-in module (without the `node:` prefix).
 pub(super) fn is_node_builtin(specifier: &str) -> bool {
     const BUILTINS: &str = "assert async_hooks buffer child_process cluster console constants crypto dgram diagnostics_channel \
         dns domain events fs http http2 https inspector module net os path perf_hooks process punycode \

@@ -1,4 +1,4 @@
-//! TypeScript, TSX and JSX to JavaScript, with a source map.
+//! Compiles TypeScript, TSX and JSX to JavaScript, with a source map.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use super::options::JsxRuntime;
 use super::transpile_cache::Transpiled;
 use super::tsconfig::{Decorators, Settings};
 
-/// Recurses as deep as the source is nested; so do the functions it calls.
+/// Recurses as deeply as the source is nested, as do the functions it calls.
 pub(super) fn transpile(
     url: &Url,
     source: &Arc<str>,
@@ -63,7 +63,7 @@ pub(super) fn transpile(
         return Err(syntax_error(url, source, message.into(), span));
     }
 
-    // The transformer wants a path for messages alone; the URL serves.
+    // The transformer needs a path only for messages; the URL will do.
     let transformed = Transformer::new(&allocator, Path::new(url.as_str()), &options(settings))
         .build_with_scoping(analysed.semantic.into_scoping(), &mut program);
     refuse(url, source, transformed.diagnostics.errors())?;
@@ -76,7 +76,7 @@ pub(super) fn transpile(
         .with_scoping(Some(transformed.scoping))
         .build(&program);
     let source_map = printed.map.map(|mut map| {
-        // The original is kept beside it already.
+        // The original is stored with it already.
         map.set_source_contents(Vec::new());
         map.to_json_string()
     });
@@ -102,7 +102,7 @@ fn options(settings: &Settings) -> TransformOptions {
             ..TypeScriptOptions::default()
         },
         decorator: DecoratorOptions {
-            // It is what lowers `accessor` too; standard decorators were refused before.
+            // Also compiles `accessor`; standard decorators were rejected before.
             legacy: true,
             emit_decorator_metadata: settings.decorators == Decorators::ExperimentalWithMetadata,
             strict_null_checks: settings.strict_null_checks,
@@ -113,7 +113,7 @@ fn options(settings: &Settings) -> TransformOptions {
             } else {
                 OxcRuntime::Automatic
             },
-            // Each runtime refuses the other's settings.
+            // Each runtime rejects the other's settings.
             import_source: (!classic).then(|| settings.jsx.import_source.clone()),
             pragma: classic.then(|| settings.jsx.factory.clone()),
             pragma_frag: classic.then(|| settings.jsx.fragment.clone()),
@@ -135,7 +135,7 @@ fn first_decorator(semantic: &Semantic<'_>) -> Option<Span> {
     spans.min_by_key(|span| span.start)
 }
 
-/// The first error by position, whatever order they were found in.
+/// Returns the first error by position, regardless of the order in which they were found.
 fn refuse<'a>(url: &Url, source: &str, errors: impl Iterator<Item = &'a OxcDiagnostic>) -> Result<(), ModuleError> {
     let placed = errors.map(|error| {
         let label = error.labels.first();

@@ -1,4 +1,4 @@
-//! Transpiled code, kept in memory up to a number of bytes; the least recently used goes first.
+//! The cache of transpiled code, bounded in bytes, with least-recently-used eviction.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use url::Url;
 
 use super::tsconfig::Settings;
 
-/// TypeScript or JSX, and what became of it.
+/// TypeScript or JSX with its compiled code.
 #[derive(Debug, Clone)]
 pub(super) struct Transpiled {
     pub(super) original: Arc<str>,
@@ -36,7 +36,7 @@ impl TranspileCache {
         }
     }
 
-    /// The whole source is compared, not a hash of it: it is kept anyway, and two sources never pass for one.
+    /// Compares the whole source instead of a hash: it is stored anyway, and collisions are impossible.
     pub(super) fn get(&mut self, key: &(Url, Settings), original: &str) -> Option<Transpiled> {
         let transpiled = self.entries.get(key)?;
         (*transpiled.original == *original).then(|| transpiled.clone())

@@ -1,13 +1,13 @@
-//! How a file is transpiled: the defaults, overridden by the `tsconfig.json` that applies to it. Pure.
+//! Settings for compiling a file: the defaults, overridden by the `tsconfig.json` that applies. Pure.
 
 use oxc_resolver::TsConfig;
 
 use super::options::{Jsx, JsxRuntime};
 
-/// Decorators mean different things to TypeScript's old option and to the standard.
+/// The meaning of decorators, which differs between TypeScript's old option and the standard.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(super) enum Decorators {
-    /// The standard's, which V8 does not run and the transpiler does not lower: refused with a remedy.
+    /// Standard decorators, which neither V8 nor the transpiler supports: rejected with a remedy.
     #[default]
     Standard,
     /// `experimentalDecorators`
@@ -16,15 +16,15 @@ pub(super) enum Decorators {
     ExperimentalWithMetadata,
 }
 
-/// Part of the key under which transpiled code is cached.
+/// Part of the key of cached code.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Settings {
     pub(super) jsx: Jsx,
     pub(super) decorators: Decorators,
     pub(super) strict_null_checks: bool,
-    /// `verbatimModuleSyntax`: imports that only types use stay unless they say `type`.
+    /// `verbatimModuleSyntax`: imports used only as types are kept unless marked with `type`.
     pub(super) keep_unused_imports: bool,
-    /// `useDefineForClassFields: false`: a field without a value is a type, and vanishes.
+    /// `useDefineForClassFields: false`: fields without a value are removed.
     pub(super) drop_empty_fields: bool,
 }
 
@@ -52,9 +52,9 @@ pub(super) fn settings(defaults: &Jsx, tsconfig: Option<&TsConfig>) -> Settings 
         .unwrap_or_else(|| defines_fields(options.target.as_deref()));
     settings.jsx.runtime = match options.jsx.as_deref() {
         Some("react") => JsxRuntime::Classic,
-        // The development runtime is for browsers' tools; servers want the other.
+        // The development runtime is for browsers' tools; servers use the other.
         Some("react-jsx" | "react-jsxdev") => JsxRuntime::Automatic,
-        // `preserve` leaves the choice to the next tool, and a factory or an import source shows what is meant.
+        // `preserve` leaves the choice to the next tool; a factory or an import source shows the intention.
         _ if options.jsx_factory.is_some() => JsxRuntime::Classic,
         _ if options.jsx_import_source.is_some() => JsxRuntime::Automatic,
         _ => defaults.runtime,
@@ -70,7 +70,7 @@ pub(super) fn settings(defaults: &Jsx, tsconfig: Option<&TsConfig>) -> Settings 
     settings
 }
 
-/// TypeScript's default of `useDefineForClassFields`: from ES2022 on. Without a target, the newest is meant.
+/// TypeScript's default of `useDefineForClassFields`: true from ES2022 on. Without a target, the newest applies.
 fn defines_fields(target: Option<&str>) -> bool {
     let Some(target) = target else { return true };
     let target = target.to_ascii_lowercase();

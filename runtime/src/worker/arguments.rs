@@ -1,4 +1,4 @@
-//! What a call's arguments become inside the isolate.
+//! Converts a call's arguments to JavaScript values.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,10 +9,11 @@ use isopod_ext::ledger::MemoryLedger;
 use isopod_ext::native::Natives;
 use isopod_ext::values::{Argument, Arguments, ToScript, ValueError};
 
-/// Streams and functions among a call's arguments, `[position, isStream, number]` each: the script's side makes them.
+/// Streams and functions among a call's arguments, each as `[position, isStream, number]`: the JavaScript side creates
+/// them.
 type Others = Vec<(usize, bool, u32)>;
 
-/// Makes the array that the function is applied to, and what is to be put in place in it (`undefined`: nothing).
+/// Creates the array of arguments, and the list of those to be inserted by the JavaScript side (`undefined` if empty).
 pub(super) fn arguments<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     state: &RefCell<OpState>,
@@ -49,7 +50,7 @@ pub(super) fn arguments<'s>(
     Ok([list, others])
 }
 
-/// Lends a stream or a function for the time of the event.
+/// Lends a stream or a function to the script until the event ends.
 fn lend(state: &mut OpState, events: &mut Events, key: EventKey, argument: Argument) -> Option<(bool, u32)> {
     let lent = events.lent(key)?;
     match argument {
@@ -63,7 +64,7 @@ fn lend(state: &mut OpState, events: &mut Events, key: EventKey, argument: Argum
     }
 }
 
-/// Makes a value of what a caller handed over. Its own `Serialize` may be at fault, and must not take the worker along.
+/// Converts a caller's value. A panic in its `Serialize` must not affect the worker.
 fn converted<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     mut value: Box<dyn ToScript>,
@@ -75,7 +76,7 @@ fn converted<'s>(
         .map_err(|error| Fault::new(FaultKind::Exception, error.to_string()))
 }
 
-/// An argument list as `Function.prototype.apply` takes it.
+/// An argument list for `Function.prototype.apply`.
 fn as_list<'s>(scope: &v8::PinScope<'s, '_>, arguments: v8::Local<'s, v8::Value>) -> v8::Local<'s, v8::Value> {
     if arguments.is_array() {
         arguments

@@ -1,4 +1,4 @@
-//! Calls of functions that the script lent to its host.
+//! Calls of script functions that were passed to the host.
 
 use std::task::{Context, Poll};
 
@@ -10,11 +10,11 @@ use isopod_ext::native::{Callbacks, Due, let_go};
 use super::Worker;
 use super::arguments::arguments;
 
-/// Calls entered in one turn: the events that wait beside them have their turn, too.
+/// Maximum number of calls per turn, so that waiting events get their turn.
 const CALLS_A_TURN_MAX: usize = 64;
 
 impl Worker {
-    /// Enters the script for the calls that are due, and lets go of functions that were dropped.
+    /// Runs the calls that are due, and releases dropped functions.
     pub(super) fn run_callbacks(&mut self, cx: &mut Context<'_>) {
         let state = self.runtime.op_state();
         for _ in 0..CALLS_A_TURN_MAX {

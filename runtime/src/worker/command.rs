@@ -1,4 +1,4 @@
-//! A script that is run as a command: from its top-level code to its exit code.
+//! Runs a script as a command: from its top-level code to its exit code.
 
 use std::task::Poll;
 
@@ -10,10 +10,10 @@ use super::{Worker, console};
 use crate::limits::Limit;
 
 impl Worker {
-    /// Drives a command until nothing is left to do, or it asked to exit, or an error was not caught. Gives the exit code.
+    /// Drives a command until nothing is pending, it asks to exit, or an error is uncaught. Returns the exit code.
     ///
     /// # Errors
-    /// It broke a limit.
+    /// It exceeded a limit.
     pub async fn run(&mut self) -> Result<i32, Fault> {
         let mut is_over = false;
         std::future::poll_fn(|cx| {
@@ -41,7 +41,7 @@ impl Worker {
         .await
     }
 
-    /// How it ended, where it has not simply come to its end.
+    /// The result of a command that ended early.
     fn command_ended(&mut self) -> Option<Result<i32, Fault>> {
         if let Some(code) = self.exit_code() {
             return Some(Ok(code));
@@ -52,7 +52,7 @@ impl Worker {
         }
     }
 
-    /// Whether it is a command and did not catch an error: it ends then, whatever its top-level code still waits for.
+    /// Returns true for a command with an uncaught error, which ends it even if its top-level code is still waiting.
     pub(super) fn command_failed(&mut self) -> bool {
         if self.script.command.is_some() {
             self.tell_reports();
@@ -60,7 +60,7 @@ impl Worker {
         self.uncaught
     }
 
-    /// How a command ends that broke a limit.
+    /// The result of a command that exceeded a limit.
     pub(super) fn breach_of_command(&self, limit: Limit) -> Fault {
         let limits = &self.script.limits;
         match limit {
@@ -79,7 +79,7 @@ impl Worker {
         }
     }
 
-    /// Tells the script that nothing is left to wait for. `true`: it goes on all the same.
+    /// Dispatches the events for a script with nothing pending. Returns `true` if it continues.
     fn goes_on(&mut self) -> bool {
         self.in_turn(|scope, state| {
             let goes_on = process::end(scope, state);
@@ -107,8 +107,8 @@ impl Worker {
         result
     }
 
-    /// The top-level code threw. A command tells of it as of any other error that was not caught; the start of a worker ends
-    /// with it. The rejection that it also is need not be told again.
+    /// Handles an exception of the top-level code. A command reports it like any other uncaught error; the start of a
+    /// worker fails. The corresponding rejection need not be reported.
     pub(super) fn top_level_threw(&mut self, thrown: Fault) -> Result<(), Fault> {
         let (reports, _) = self.events.borrow_mut().take_reports();
         for report in reports

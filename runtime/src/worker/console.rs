@@ -1,4 +1,4 @@
-//! Where what a script logs goes.
+//! The destination of a script's log.
 
 use std::cell::RefCell;
 use std::io::ErrorKind;
@@ -11,16 +11,16 @@ use isopod_ext::web::{LogLevel, LogSink};
 
 use crate::{Console, Script};
 
-/// A single log line longer than this is cut: a script can log a gigabyte in one call.
+/// Maximum length of a log line; longer ones are cut, because a script can log a gigabyte in one call.
 const LINE_BYTES_MAX: usize = 64 * 1024;
 
-/// The sink for a worker's `console`.
+/// Creates the sink for a worker's `console`.
 pub(super) fn sink(script: &Arc<Script>, worker: u64, events: &Rc<RefCell<Events>>, exit: &Rc<Exit>) -> LogSink {
     match script.console {
         Console::Terminal { .. } => {
             let exit = exit.clone();
             Rc::new(move |level, text, _| {
-                // A command whose output nobody reads any more (`isopod run x.js | head -1`) has nothing left to do.
+                // A command whose output is no longer read (`isopod run x.js | head -1`) has nothing left to do.
                 if let Err(error) = print(level, text)
                     && error.kind() == ErrorKind::BrokenPipe
                     && matches!(level, LogLevel::Debug | LogLevel::Info)
@@ -60,7 +60,7 @@ fn cut(text: &str) -> &str {
     &text[..text.floor_char_boundary(LINE_BYTES_MAX)]
 }
 
-/// Tells of what no event can answer for: once each.
+/// Reports an error that belongs to no event, once.
 pub(super) fn tell(script: &Script, worker: u64, report: &Report) {
     let what = if report.rejection {
         "Uncaught (in promise)"
@@ -69,7 +69,7 @@ pub(super) fn tell(script: &Script, worker: u64, report: &Report) {
     };
     let text = report.fault.detail.as_deref().unwrap_or(&report.fault.message);
     match script.console {
-        // Nobody is left to tell where this fails.
+        // There is no way left to report an error.
         Console::Terminal { .. } => drop(print(LogLevel::Error, &format!("{what} {text}\n"))),
         Console::Tracing => trace(
             LogLevel::Error,
@@ -81,13 +81,13 @@ pub(super) fn tell(script: &Script, worker: u64, report: &Report) {
     }
 }
 
-/// Tells how many lines of one event were too many.
+/// Reports how many log lines of an event were dropped.
 pub(super) fn tell_log_dropped(script: &Script, worker: u64, dropped: u64) {
     let text = format!("dropped {dropped} log lines of an event that has ended");
     trace(LogLevel::Warn, &script.name, worker, "", &text);
 }
 
-/// Tells how many reports were too many to tell.
+/// Reports how many reports were dropped.
 pub(super) fn tell_dropped(script: &Script, worker: u64, dropped: u64) {
     let text = format!("{dropped} more uncaught errors in the same turn are not shown");
     match script.console {

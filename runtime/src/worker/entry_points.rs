@@ -1,19 +1,19 @@
-//! The functions of the JavaScript side that the host calls. They are taken before user code could see them.
+//! The functions of the JavaScript side that the host calls, taken before user code can access them.
 
 use deno_core::v8;
 
 macro_rules! entry_points {
     ($($field:ident: $name:literal,)*) => {
-        /// The functions of the JavaScript side that the host calls, by what `globals.js` calls them on `__isopod`.
+        /// The functions of the JavaScript side that the host calls, by their names on `__isopod` in `globals.js`.
         pub(super) struct JsEntryPoints {
             $(pub(super) $field: v8::Global<v8::Function>,)*
         }
 
         impl JsEntryPoints {
-            /// Finds all of them on the object that has them.
+            /// Finds all of them on the object that contains them.
             ///
             /// # Errors
-            /// The name of one that is not there.
+            /// The name of a missing one.
             pub(super) fn find(
                 scope: &mut v8::PinScope<'_, '_>,
                 object: v8::Local<'_, v8::Object>,

@@ -1,7 +1,7 @@
-//! One worker: an isolate that runs one version of one script, and the events it holds.
+//! One worker: an isolate that runs one version of one script, and its open events.
 //!
-//! It lives on one thread, inside the fresh event loop and `LocalSet` that its host made for it, and is dropped before
-//! them. It does not decide how long it is kept, nor how many events it gets: its host does.
+//! It lives on one thread, inside the event loop and `LocalSet` that its host created for it, and is dropped before
+//! them. Its host decides how long it is kept and how many events it gets.
 
 mod arguments;
 mod boot;
@@ -28,73 +28,73 @@ use crate::{MemoryMeter, Script};
 
 pub use self::boot::BootOptions;
 
-/// What a worker did that its host must know of.
+/// An occurrence in a worker that its host has to handle.
 #[derive(Debug)]
 pub enum Turn {
-    /// An event was answered with a stream, and goes on with it.
+    /// An event was answered with a stream, and continues with it.
     Streaming {
-        /// Which, as [`Worker::begin`] named it.
+        /// The event's key, returned by [`Worker::begin`].
         event: EventKey,
     },
-    /// An event has its whole answer, and goes on with what it gave to `ctx.waitUntil`.
+    /// An event was answered completely, and continues with its `ctx.waitUntil` promises.
     Answered {
-        /// Which, as [`Worker::begin`] named it.
+        /// The event's key, returned by [`Worker::begin`].
         event: EventKey,
     },
-    /// An event ended, and how.
+    /// An event ended.
     Ended {
-        /// Which, as [`Worker::begin`] named it.
+        /// The event's key, returned by [`Worker::begin`].
         event: EventKey,
-        /// `Err` says in which way it failed.
+        /// The kind of failure, if it failed.
         result: Result<(), FaultKind>,
     },
-    /// The isolate was ended by force and must be dropped; every event it held has been answered and reported. This is what
-    /// the one to blame ended with.
+    /// The isolate was terminated and must be dropped; all its events have been answered and reported. This is the
+    /// fault of the event to blame.
     Condemned(Fault),
 }
 
-/// When an event is to be tried again that shared its worker with one that broke a limit. A worker starts within
-/// milliseconds; a second is the least that HTTP has a word for.
+/// Delay before retrying an event whose worker was ended by another event. A worker starts within milliseconds; a
+/// second is the smallest unit in HTTP.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// One isolate with one script. See the module's documentation.
+/// An isolate with a script. See the module's documentation.
 pub struct Worker {
-    // Dropped in this order: the watch lets go of the isolate before it is gone.
+    // Dropped in this order: the watch refers to the isolate.
     watch: Watch,
     gauge: Gauge,
     meter: MemoryMeter,
     js: JsEntryPoints,
     runtime: JsRuntime,
     events: Rc<RefCell<Events>>,
-    /// Draws the code around where an error was thrown.
+    /// Shows the code around the position of an error.
     frames: CodeFrames,
     loader: Rc<ScriptLoader>,
     script: Arc<Script>,
     /// Its number in its host, for logs.
     number: u64,
     condemned: Option<Fault>,
-    /// An uncaught error was reported: what a command's exit code depends on.
+    /// An uncaught error was reported, which determines a command's exit code.
     uncaught: bool,
 }
 
 impl Worker {
-    /// As many events as one worker can take. Its host replaces it then; what comes all the same ends as
+    /// Maximum number of events that a worker can take. Its host then replaces it; further events end as
     /// [`FaultKind::WorkerLost`].
     pub const EVENTS_MAX: EventKey = EVENTS_MAX;
 
-    /// For tests: as if it had taken so many events.
+    /// For tests: pretends that it has taken this many events.
     #[doc(hidden)]
     pub fn skip_events(&mut self, taken: EventKey) {
         self.events.borrow_mut().names.skip_to(taken);
     }
 
-    /// Hands an event to the script. Runs its handler up to the first `await`. Gives the name of the event, by which
-    /// [`Worker::poll`] tells of its end.
+    /// Starts an event: runs its handler up to the first `await`. Returns the event's key, which [`Worker::poll`]
+    /// reports at its end.
     pub fn begin(&mut self, event: Event) -> EventKey {
         self.begin_until(event, None)
     }
 
-    /// The same, with the time at which code that runs for the event is ended by force, as code that uses up its CPU time is.
+    /// Starts an event with a deadline, at which code that runs for it is terminated, as at its CPU limit.
     pub fn begin_until(&mut self, event: Event, stop_at: Option<Instant>) -> EventKey {
         let is_full = self.events.borrow().names.are_used_up();
         let (key, entrypoint, begin) = self.events.borrow_mut().accept(event);
@@ -126,13 +126,13 @@ impl Worker {
         key
     }
 
-    /// Sets another time at which code that runs for the event is ended by force.
+    /// Changes the deadline at which code that runs for the event is terminated.
     pub fn stop_at(&mut self, event: EventKey, at: Instant) {
         self.watch.watched().accounts().stop_at(event, at);
     }
 
-    /// Drives the script. Ready with one thing that happened; pending when everything waits, and then the task is woken
-    /// when something moves.
+    /// Drives the script. Ready with one occurrence; pending when everything waits, after which the task is woken on
+    /// progress.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
         loop {
             if let Some(turn) = self.next_turn() {
@@ -158,13 +158,14 @@ impl Worker {
         }
     }
 
-    /// Whether the isolate was ended by force: [`Worker::poll`] will say so, and no event should be begun any more.
+    /// Returns true if the isolate was terminated: [`Worker::poll`] will report it, and no more events should be
+    /// started.
     pub fn is_condemned(&self) -> bool {
         self.condemned.is_some()
     }
 
-    /// A panic in an op was caught, and is an error to the script; but what the op worked on may be in pieces. Called when
-    /// the event it happened to has had a chance to be answered with the error itself.
+    /// A caught panic in an op is an error to the script, but the op's state may be inconsistent. Called after the
+    /// event has had a chance to be answered with the error.
     fn condemn_for_panic(&mut self) {
         if self.condemned.is_none() {
             let message = "internal error; retry the worker's events";
@@ -193,7 +194,7 @@ impl Worker {
         self.condemned.clone().map(Turn::Condemned)
     }
 
-    /// Nothing is pending any more, and events still wait for an answer: none can come.
+    /// Fails the open events when nothing is pending any more, so that no answer can arrive.
     fn fail_hung(&mut self) -> bool {
         let hung = self.events.borrow().unanswered();
         for key in &hung {
@@ -206,11 +207,11 @@ impl Worker {
         !hung.is_empty()
     }
 
-    /// Ends one event from outside: its caller gets the fault if it still waits, the request's `signal` fires, and the
-    /// event's end is told by the next [`Worker::poll`].
+    /// Ends an event from outside: its caller gets the fault if it is still waiting, the request's `signal` fires, and
+    /// the next [`Worker::poll`] reports the event's end.
     ///
-    /// With [`FaultKind::Canceled`] nobody waits for an answer any more, but what was given to `ctx.waitUntil` goes on: the next
-    /// [`Worker::poll`] tells of [`Turn::Answered`]. Canceled a second time, it ends.
+    /// With [`FaultKind::Canceled`] the caller is gone, but promises passed to `ctx.waitUntil` continue: the next
+    /// [`Worker::poll`] reports [`Turn::Answered`]. Canceling it again ends it.
     pub fn cancel(&mut self, event: EventKey, fault: Fault) {
         let kind = fault.kind;
         let known = {
@@ -224,18 +225,18 @@ impl Worker {
         if self.condemned.is_none() && self.events.borrow().begins_to_linger(event) {
             return;
         }
-        // The script may have ended it itself, in answer to its signal; else it ends here.
+        // The script may have ended it itself in response to its signal.
         self.end(event);
         tracing::debug!(target: "isopod::worker", script = %self.script.name, event, ?kind, "event ended by the pool");
     }
 
-    /// Ends an event on the host's side, and takes back what it was lent.
+    /// Ends an event on the host's side, and releases what was lent to it.
     fn end(&mut self, event: EventKey) {
         let lent = self.events.borrow_mut().end(event);
         take_back(&mut self.runtime.op_state().borrow_mut(), lent);
     }
 
-    /// Answers every event still held with this fault. For the moment before the worker is dropped.
+    /// Answers every open event with this fault, before the worker is dropped.
     pub fn abandon(&mut self, fault: &Fault) {
         let mut events = self.events.borrow_mut();
         for key in events.keys() {
@@ -244,32 +245,32 @@ impl Worker {
         }
     }
 
-    /// How many events it holds.
+    /// The number of open events.
     pub fn open_events(&self) -> usize {
         self.events.borrow().open()
     }
 
-    /// Bytes it holds, in all that the field [`Limits::memory_bytes`](field@crate::Limits::memory_bytes) counts.
+    /// The memory it holds, as counted for [`Limits::memory_bytes`](field@crate::Limits::memory_bytes).
     pub fn memory_bytes(&self) -> usize {
         self.meter.bytes()
     }
 
-    /// The same for whoever wants to know it from another thread.
+    /// A meter of its memory for other threads.
     pub fn memory(&self) -> MemoryMeter {
         self.meter.clone()
     }
 
-    /// Whether an error was reported that no code caught.
+    /// Returns true if an uncaught error was reported.
     pub fn had_uncaught_error(&self) -> bool {
         self.uncaught
     }
 
-    /// The exit code the script asked for, where it is a command.
+    /// The exit code that a command asked for.
     pub fn exit_code(&mut self) -> Option<i32> {
         isopod_ext::process::exit_code(&self.runtime.op_state())
     }
 
-    /// A limit was broken: whose code it was ends with that, and what ran beside it is to be tried again.
+    /// A limit was exceeded: fails the event to blame with that, and the other events as retryable.
     fn condemn(&mut self, breach: Breach) {
         if self.script.command.is_some() {
             return self.condemn_as(self.breach_of_command(breach.limit));
@@ -297,7 +298,7 @@ impl Worker {
             (event, _) => event,
         };
         let Some(blamed) = blamed else {
-            // Nobody knows which of them it was: none is told to come again.
+            // The event to blame is unknown, so none is retryable.
             return self.condemn_as(fault);
         };
         for key in open {
@@ -314,7 +315,7 @@ impl Worker {
     }
 }
 
-/// What an event is told that shared its worker with one that broke a limit.
+/// The fault of events whose worker was ended by another event.
 fn beside(fault: &Fault) -> Fault {
     let message = format!(
         "the worker was ended because of another event ({}); retry this one",

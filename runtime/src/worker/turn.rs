@@ -1,4 +1,4 @@
-//! One turn of JavaScript: armed, called, disarmed. Everything that enters the isolate after its start goes through here.
+//! One turn of JavaScript: arm, call, disarm. Everything that enters the isolate after its start goes through here.
 
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::{Worker, console};
 use crate::limits::{Ended, Soft};
 
 impl Worker {
-    /// Calls the JavaScript side for an event, and runs the microtasks that follow: most handlers are done then.
+    /// Calls the JavaScript side for an event, and runs the microtasks that follow: most handlers are finished then.
     pub(super) fn call_begin(&mut self, key: EventKey, entrypoint: Option<String>, begin: Begin) {
         self.watch.arm_for(key);
         let called = self.enter(key, entrypoint, begin);
@@ -69,7 +69,7 @@ impl Worker {
         if !scope.has_caught() {
             scope.perform_microtask_checkpoint();
         }
-        // The JavaScript side catches what handlers throw: this is a failure of its own, as by a stack that is full.
+        // The JavaScript side catches exceptions of handlers: this is one of its own, for example a stack overflow.
         match scope.exception() {
             Some(error) if !scope.has_terminated() => {
                 let error = JsError::from_v8_exception(scope, error);
@@ -79,7 +79,7 @@ impl Worker {
         }
     }
 
-    /// Ends a turn. `false`: it broke a limit, and the worker is condemned.
+    /// Ends a turn. Returns `false` if it exceeded a limit, in which case the worker is condemned.
     pub(super) fn disarm(&mut self) -> bool {
         if self.script.enforced {
             self.gauge.check(self.runtime.v8_isolate());
@@ -99,7 +99,7 @@ impl Worker {
         }
     }
 
-    /// Tells the script that an event is near its limit. What it does then is charged to that event.
+    /// Warns the script that an event approaches its limit. The CPU time of the reaction is charged to that event.
     fn call_soft_limit(&mut self, soft: Soft) {
         if self.condemned.is_some() {
             return;
@@ -109,7 +109,7 @@ impl Worker {
         let (event, limit, used, max) = match soft {
             Soft::Cpu(cpu) if !self.events.borrow().is_open(cpu.event) => return,
             Soft::Cpu(cpu) => (cpu.event, "cpu", in_ms(cpu.used), in_ms(self.script.limits.cpu)),
-            // No event's alone.
+            // Belongs to no particular event.
             Soft::Memory { used, max } => (0, "memory", used as f64, max as f64),
         };
         self.call(
@@ -132,7 +132,7 @@ impl Worker {
         );
     }
 
-    /// Clears the timers of events that have ended.
+    /// Clears the timers of ended events.
     pub(super) fn clear_leftover_timers(&mut self) {
         let timers = self.events.borrow_mut().take_leftover_timers();
         if timers.is_empty() || self.condemned.is_some() {
@@ -151,7 +151,7 @@ impl Worker {
         );
     }
 
-    /// A turn in which the script's side is told something about an event.
+    /// Runs a turn that passes something about an event to the JavaScript side.
     fn call(
         &mut self,
         key: EventKey,
@@ -180,9 +180,9 @@ impl Worker {
         v8::Local::new(scope, &self.js.set_exports).call(scope, undefined, &[namespace]);
     }
 
-    /// One turn of the event loop. Ready: nothing is pending in it.
+    /// Runs a turn of the event loop. Ready if nothing is pending in it.
     pub(super) fn poll_event_loop(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        // A command has no events: all that it does is on one account.
+        // A command has no events: everything is charged to one account.
         match self.script.command {
             Some(_) => self.watch.arm_for_boot(),
             None => self.watch.arm_for_loop(),
@@ -195,7 +195,7 @@ impl Worker {
         }
         match polled {
             Poll::Ready(Ok(())) => Poll::Ready(()),
-            // Its code was ended by itself.
+            // The command exited by itself.
             Poll::Ready(Err(_)) if self.exit_code().is_some() => Poll::Ready(()),
             Poll::Ready(Err(error)) => {
                 tracing::error!(target: "isopod::worker", script = %self.script.name, "event loop: {error}");

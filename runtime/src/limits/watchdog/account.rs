@@ -1,55 +1,56 @@
-//! Who used how much CPU time, worked out from looks at a thread's clock. No V8 and no thread here: what is seen comes in,
-//! what follows from it goes out.
+//! CPU accounting: which event used how much CPU time, derived from samples of a thread's clock. Free of V8 and
+//! threads: samples in, decisions out.
 //!
-//! It works like the tick of a kernel. Each look at a busy worker finds how much CPU time its thread has used, and asks
-//! whose code runs; the answer is charged with all that was used and not yet paid for. Nothing is dropped between looks,
-//! so that in the long run each event pays for what it used, however short its turns are. An event that began since the
-//! last look pays no more than the time it has existed for.
+//! It works like a kernel's tick. Each sample of a busy worker determines the CPU time used since the last one, and
+//! asks which event's code is running; the answer is charged with all time not yet charged. No time is dropped between
+//! samples, so in the long run each event pays for what it used, however short its turns. An event that began since the
+//! last sample is charged at most for the time since then.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use isopod_ext::handlers::EventKey;
 
-/// Events with an account of their own at a time. Beyond it the half that used least is forgotten.
+/// Maximum number of events with an account. Beyond it, the half that used least is forgotten.
 const ACCOUNTS_MAX: usize = 1024;
 
-/// What a turn uses between looks before it is a long one: more than most ever do, and less than any limit that an event would be
-/// given. It is most of what there is between two looks.
+/// CPU time between samples after which a turn counts as long: more than most turns use, and less than any useful
+/// limit. It is most of the time between two samples.
 const LONG: Duration = Duration::from_millis(4);
 
-/// The part of a processor that a worker gets in its long turns, whatever else there is to do: one in this many.
+/// A worker gets at least one part in this many of a processor for its long turns.
 const SHARE_MIN: u32 = 4;
 
-/// So many looks without an answer are native code, and not a thread that did not get to run.
+/// After this many samples without an answer, native code is running: a thread that only waited for a processor would
+/// have answered.
 const UNANSWERED_MAX: u32 = 10;
 
-/// How long code of an event that has ended may run in one turn, as the `cancel()` of a stream whose reader left. Nothing waits
-/// for it, and other events of the worker wait behind it.
+/// Limit for code of an ended event in one turn, such as the `cancel()` of an abandoned stream: nothing waits for it,
+/// and other events of the worker wait behind it.
 const LEFTOVER_MAX: Duration = Duration::from_secs(1);
 
-/// How long it may have had nothing at all, once and not again for each turn.
+/// Time that a long turn may go without a processor, in total and not per turn.
 const PATIENCE: Duration = Duration::from_millis(40);
 
-/// What one event, or one start, may use.
+/// CPU limits of an event and of a worker's start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CpuLimits {
-    /// Of one event.
+    /// Limit of an event.
     pub(crate) event: Duration,
-    /// Of one event before its script is told.
+    /// Soft limit of an event.
     pub(crate) soft: Duration,
-    /// Of the start.
+    /// Limit of a worker's start.
     pub(crate) boot: Duration,
 }
 
-/// For whom a worker was entered.
+/// The reason for entering a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Entered {
-    /// For its start.
+    /// To start it.
     Boot,
-    /// To begin this event, or to cancel it.
+    /// To begin or cancel this event.
     Event(EventKey),
-    /// To go on with whatever waits. Holds the newest of its events.
+    /// To run its event loop. Contains its newest event.
     Loop(EventKey),
 }
 
@@ -62,63 +63,63 @@ impl Entered {
     }
 }
 
-/// Whose code ran at a moment after the question; `None`: no open event's.
+/// The event whose code was running when a question was answered; `None` for code of no open event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Answer {
     pub(super) turn: u64,
     pub(super) event: Option<EventKey>,
-    /// It is the code of an event that has ended.
+    /// The code belongs to an event that has ended.
     pub(super) is_leftover: bool,
 }
 
-/// What one look at a busy worker found.
+/// One sample of a busy worker.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sample {
     pub(super) at: Instant,
     /// The thread's clock.
     pub(super) cpu: Duration,
-    /// The turn it is in, and what for.
+    /// The current turn and its reason.
     pub(super) turn: u64,
     pub(super) entered: Entered,
-    /// To the question of an earlier look.
+    /// The answer to an earlier question.
     pub(super) answer: Option<Answer>,
 }
 
-/// An event that has used more than the soft limit.
+/// An event that has exceeded its soft limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SoftCpu {
     pub(crate) event: EventKey,
     pub(crate) used: Duration,
 }
 
-/// What follows from a look.
+/// The decision after a sample.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Judgement {
-    /// The turn is over; the event is the one to blame, where there is one.
+    /// End the turn; the event is the one to blame, if known.
     pub(super) breach: Option<Option<EventKey>>,
-    /// The same, because it runs at a time at which it was to be over.
+    /// End the turn because code is running after its deadline.
     pub(super) late: Option<Option<EventKey>>,
-    /// An event that is beyond its limit and may not be running: it is over when it is next seen to run.
+    /// An event that exceeded its limit and may not be running: it ends when it next runs.
     pub(super) over: Option<EventKey>,
     pub(super) soft: Option<SoftCpu>,
-    /// Whether to ask whose code runs.
+    /// Ask whose code is running.
     pub(super) ask: bool,
     pub(super) standing: Standing,
 }
 
-/// The priority that the thread of a turn should have.
+/// The priority that the turn's thread should have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Standing {
     #[default]
     Normal,
-    /// It has used so much that others should not wait for it.
+    /// It has used so much CPU time that others should run first.
     Lowered,
 }
 
-/// A question that waits for its answer.
+/// A question without an answer so far.
 #[derive(Debug)]
 struct Asked {
-    /// The newest event at the look before, and when that was.
+    /// The newest event at the previous sample, and the time of that sample.
     newest: EventKey,
     since: Option<Instant>,
 }
@@ -129,36 +130,36 @@ struct Used {
     told: bool,
 }
 
-/// The accounts of one worker.
+/// The accounts of a worker.
 #[derive(Debug)]
 pub(crate) struct Accounts {
     limits: CpuLimits,
-    /// The thread's clock as it was last read.
+    /// The thread's clock at the last sample.
     clock: Duration,
-    /// Used, and charged to nobody yet.
+    /// CPU time used and not charged yet.
     unpaid: Duration,
     asked: Option<Asked>,
     /// The number of the last question.
     question: u64,
-    /// Which awakening of the watchdog the clock was last read in.
+    /// The watchdog's wake-up in which the clock was last read.
     awake: u64,
     events: HashMap<EventKey, Used>,
-    /// What the thread used and was charged for already, by whoever used it.
+    /// CPU time of the thread that its events were already charged for.
     charged: Duration,
-    /// When the code of each event is to be over, and that of the start.
+    /// The deadlines for the code of each event, and for the start.
     stops: HashMap<EventKey, Instant>,
     boot_stops: Option<Instant>,
     boot: Duration,
     turn: u64,
-    /// What the turn has used since it was first seen.
+    /// CPU time of the turn since it was first sampled.
     turn_used: Duration,
-    /// How long it may still have nothing: used up by the clock in long turns, and earned with what it gets.
+    /// Time that the turn may still go without a processor. Spent by waiting in long turns, and earned by running.
     patience: Duration,
-    /// What the turn has used that no event was charged with: native code, code of no event.
+    /// CPU time of the turn charged to no event: native code, code of no event.
     nobodys: Duration,
-    /// Since when the turn has run code of events that have ended.
+    /// The time since when the turn has run code of ended events.
     leftover_since: Option<Instant>,
-    /// How many looks in a row the turn has not answered a question.
+    /// Consecutive samples of the turn without an answer.
     unanswered: u32,
     newest: EventKey,
     looked: Option<Instant>,
@@ -189,7 +190,8 @@ impl Accounts {
         }
     }
 
-    /// While the watchdog slept nobody looked: what was used meanwhile is nobody's. Told of the how manieth awakening it is.
+    /// Called after the watchdog slept: CPU time used meanwhile is charged to no event. `awake` is the number of the
+    /// wake-up.
     pub(super) fn wake(&mut self, awake: u64, clock: Duration) {
         if self.awake != awake {
             self.awake = awake;
@@ -199,28 +201,28 @@ impl Accounts {
         }
     }
 
-    /// The number of the last question; a number is never used again.
+    /// The number of the last question. Numbers are not reused.
     pub(super) const fn question(&self) -> u64 {
         self.question
     }
 
-    /// Code that runs for this event at this time is over.
+    /// Sets the deadline for the event's code.
     pub(crate) fn stop_at(&mut self, event: EventKey, at: Instant) {
         self.stops.insert(event, at);
     }
 
-    /// Code that runs for the start at this time is over.
+    /// Sets the deadline for the start's code.
     pub(crate) const fn stop_boot_at(&mut self, at: Instant) {
         self.boot_stops = Some(at);
     }
 
-    /// The event has ended: nothing is charged to it any more.
+    /// Closes the account of an ended event.
     pub(crate) fn ended(&mut self, event: EventKey) {
         self.stops.remove(&event);
         self.events.remove(&event);
     }
 
-    /// Charges an event for time that was used for it outside of its code. `true`: it has used as much as it may.
+    /// Charges an event for time spent outside of its code. Returns `true` if it has reached its limit.
     pub(super) fn charge(&mut self, event: EventKey, used: Duration) -> bool {
         let account = self.events.entry(event).or_default();
         account.cpu += used;
@@ -229,18 +231,18 @@ impl Accounts {
         is_over
     }
 
-    /// The same for the start, or all of a command.
+    /// Charges the start, or a command. Returns `true` if it has reached its limit.
     pub(super) fn charge_boot(&mut self, used: Duration) -> bool {
         self.boot += used;
         self.boot >= self.limits.boot
     }
 
-    /// What was charged was used on the worker's own thread: it is not owed again.
+    /// Records that charged time was used on the worker's thread, so that it is not charged again.
     pub(super) fn was_charged(&mut self, used: Duration) {
         self.charged += used;
     }
 
-    /// A look at a worker that was not busy.
+    /// Records a sample of an idle worker.
     pub(super) fn glance(&mut self, at: Instant, entered: Entered) {
         self.newest = entered.newest();
         self.looked = Some(at);
@@ -297,7 +299,7 @@ impl Accounts {
         judgement
     }
 
-    /// A long turn lets others go first, but is not held up by them for ever: below its share it is one of them.
+    /// A long turn lets others run first, but is not starved: below its share, it is equal to them.
     fn standing(&mut self, now: Instant, got: Duration, was_long: bool) -> Standing {
         if was_long && let Some(looked) = self.looked {
             let earned = self.patience + got * SHARE_MIN;
@@ -311,7 +313,7 @@ impl Accounts {
         }
     }
 
-    /// Charges whoever ran with what is unpaid.
+    /// Charges the uncharged time to the event that was running.
     fn pay(&mut self, now: Instant, answer: Answer, asked: &Asked, judgement: &mut Judgement) {
         let owed = std::mem::take(&mut self.unpaid);
         let same_turn = answer.turn == self.turn;
@@ -354,7 +356,7 @@ impl Accounts {
         self.forget_some();
     }
 
-    /// No answer: native code, perhaps for ever.
+    /// Without an answer, native code is running, possibly forever.
     fn suspect(&self, entered: Entered, judgement: &mut Judgement) {
         let (before, event) = match entered {
             Entered::Event(key) => (self.events.get(&key).map_or(Duration::ZERO, |used| used.cpu), Some(key)),
@@ -365,8 +367,8 @@ impl Accounts {
         }
     }
 
-    /// No answer, for as long as from one look to the next: native code of the event that was begun. Or of one of several, where
-    /// it is that and not a busy machine.
+    /// Without an answer for a whole interval, native code of the event that began is running past its deadline. With
+    /// several events, only if the machine is not just busy.
     fn suspect_late(&self, now: Instant, entered: Entered, judgement: &mut Judgement) {
         let is_late = |at: &Instant| *at <= now;
         judgement.late = match entered {

@@ -1,11 +1,12 @@
-//! The watchdog: one thread that ends JavaScript which burns CPU beyond its limit, or runs past its deadline.
+//! The watchdog: a thread that ends JavaScript that exceeds its CPU limit or its deadline.
 //!
-//! The hot path takes two atomic operations a turn and no system call. A worker's turn is armed by storing a fresh
-//! generation with the `BUSY` bit; the watchdog looks every [`TICK`] while anything is busy, and sleeps without a timer
-//! when nothing is. CPU time is read from the thread's own clock, from outside: waiting costs nothing. Who pays for it is
-//! decided in `account.rs`, whose code runs is found out in `sampler.rs`, and `watched.rs` has what the two sides share.
+//! The hot path takes two atomic operations per turn and no system call. A turn is armed by storing a new generation
+//! with the `BUSY` bit; the watchdog takes a sample every [`TICK`] while any worker is busy, and sleeps without a timer
+//! otherwise. CPU time is read from outside, from the thread's own clock, so waiting is free. `account.rs` decides
+//! which event is charged, `sampler.rs` determines whose code is running, and `watched.rs` has the state shared by both
+//! sides.
 //!
-//! What it sees is put to use before any limit, too: the thread of a long turn lets others go first (`os_priority.rs`).
+//! The samples also serve to lower the priority of threads in long turns (`os_priority.rs`).
 
 mod account;
 mod sampler;
@@ -30,10 +31,10 @@ pub(crate) use self::account::CpuLimits;
 pub(crate) use self::sampler::Sampler;
 pub(crate) use self::watched::{Breach, Ended, Limit, Soft, Watch, Watched};
 
-/// How often busy workers are looked at: a limit holds to within two of this.
+/// Interval between samples of busy workers: a limit is enforced within two of these.
 const TICK: Duration = Duration::from_millis(5);
 
-/// How long after the last busy worker the watchdog goes to sleep; below it, arming would pay for a wake-up each time.
+/// Idle time after which the watchdog sleeps. Without this delay, arming would often pay for a wake-up.
 const LINGER: Duration = Duration::from_millis(100);
 
 struct Shared {
@@ -53,7 +54,7 @@ impl Watchdog {
     /// Starts the thread.
     ///
     /// # Errors
-    /// What the operating system says when it has no thread to give.
+    /// The operating system's error if it cannot create a thread.
     pub fn start(scheduling: OsScheduling) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             workers: Mutex::new(Vec::new()),
@@ -73,13 +74,13 @@ impl Watchdog {
         })
     }
 
-    /// Whether it lowers the priority of long turns: [`OsScheduling::Tuned`], and this process may raise it again.
+    /// Returns true if it lowers the priority of long turns: [`OsScheduling::Tuned`], and the process can raise it
+    /// again.
     pub fn lowers_long_turns(&self) -> bool {
         self.shared.lowers
     }
 
-    /// Puts the isolate that runs on this thread under watch. Must be called on the isolate's thread: the clock is this
-    /// thread's.
+    /// Starts watching the isolate of this thread. Must be called on the isolate's thread, whose clock is used.
     pub(crate) fn watch(
         &self,
         isolate: IsolateHandle,
@@ -114,16 +115,16 @@ impl Drop for Watchdog {
         self.shared.stop.store(true, Ordering::SeqCst);
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
-            // It never runs user code and never blocks: this is a matter of one tick.
+            // It never runs user code and never blocks, so this takes at most one tick.
             drop(thread.join());
         }
     }
 }
 
-/// The thread's own side: round after round of looks.
+/// The loop of the watchdog's thread.
 struct Rounds<'a> {
     shared: &'a Shared,
-    /// Counts its awakenings. What a worker used before the last of them was not watched.
+    /// Number of wake-ups. CPU time used before the last one was not watched.
     awake: u64,
 }
 
@@ -159,12 +160,12 @@ impl<'a> Rounds<'a> {
         self.shared.stop.load(Ordering::SeqCst)
     }
 
-    /// Looks at every worker once. `true` when any is busy.
+    /// Samples every worker. Returns `true` if any is busy.
     fn look(&self) -> bool {
         let workers = self.shared.workers.lock().unwrap_or_else(PoisonError::into_inner);
         let workers = || workers.iter().filter_map(Weak::upgrade);
         let mut busy = false;
-        // Not the first of any: each is to be asked.
+        // Counts all instead of stopping at the first, because each must be asked.
         let others_move = workers().filter(|watched| watched.has_moved()).count() > 0;
         for watched in workers() {
             match watched.seen() {
@@ -185,7 +186,7 @@ impl<'a> Rounds<'a> {
         busy
     }
 
-    /// A long turn is not one of those that move: it began before the last look.
+    /// A long turn is not among those that move: it began before the last sample.
     fn judge(&self, watched: &Watched, state: u64, others_move: bool) {
         let Some(cpu) = watched.clock.elapsed() else { return };
         let mut accounts = watched.accounts();
@@ -208,7 +209,7 @@ impl<'a> Rounds<'a> {
             .map(|event| (Limit::Wall, FaultKind::ExceededWall, event));
         if let Some((limit, kind, event)) = cpu.or(late) {
             if watched.fire(state, Breach { limit, event }) {
-                // Its end is waited for.
+                // The thread is on its way to end the turn.
                 watched.raise_priority();
                 watched.isolate.terminate_execution();
                 if let Some(on_stop) = &watched.on_stop {

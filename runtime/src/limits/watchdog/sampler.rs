@@ -1,6 +1,6 @@
-//! Whose code runs, found out on the isolate's own thread, at a safe point of the code itself.
+//! Determines whose code is running, on the isolate's own thread, at a safe point of the code.
 //!
-//! V8 calls [`on_interrupt`] there when the watchdog has asked. All it does is to read the asynchronous context, a plain object
+//! V8 calls [`on_interrupt`] there at the watchdog's request. It only reads the asynchronous context, a plain object
 //! that only the runtime's own script can reach: no JavaScript runs.
 #![allow(unsafe_code, reason = "V8 calls back with a raw pointer to the isolate")]
 
@@ -15,10 +15,10 @@ use isopod_ext::handlers::{EventKey, Events};
 use super::super::memory::Gauge;
 use super::watched::{BLAME, Breach, Limit, Watched};
 
-/// Where handlers.js writes the event down.
+/// The property in which handlers.js records the event.
 const KEY: &[u8] = b"isopodEvent";
 
-/// What the callback finds in a slot of the isolate, so that nothing it uses can be gone before the isolate is.
+/// The callback's data, in a slot of the isolate so that it lives as long as the isolate.
 pub(crate) struct Sampler {
     watched: Arc<Watched>,
     context: v8::Global<v8::Context>,
@@ -27,7 +27,7 @@ pub(crate) struct Sampler {
 }
 
 impl Sampler {
-    /// Makes an isolate able to answer.
+    /// Prepares an isolate for questions.
     pub(crate) fn install(runtime: &mut JsRuntime, watched: Arc<Watched>, events: Rc<RefCell<Events>>) {
         let context = runtime.main_context();
         let key = {
@@ -35,7 +35,7 @@ impl Sampler {
             let key = v8::String::new_from_one_byte(scope, KEY, v8::NewStringType::Internalized);
             key.map(|key| v8::Global::new(scope, key))
         };
-        // Without room for eleven letters the isolate is at its end; unasked, nobody is blamed.
+        // Without memory for eleven letters the isolate is at its end; then no event is blamed.
         let Some(key) = key else { return };
         runtime.v8_isolate().set_slot(Self {
             watched,
@@ -46,11 +46,11 @@ impl Sampler {
     }
 }
 
-/// Answers the question of this number.
+/// Answers the question with this number.
 pub(super) unsafe extern "C" fn on_interrupt(isolate: v8::UnsafeRawIsolatePtr, number: *mut c_void) {
     // SAFETY: V8 calls back with the isolate that was asked, on its thread, and inside a handle scope.
     let mut isolate = unsafe { v8::Isolate::from_raw_isolate_ptr(isolate) };
-    // A long turn may use up memory without any of it being garbage that V8 would collect.
+    // A long turn may exhaust memory without producing garbage that V8 would collect.
     if let Some(gauge) = isolate.get_slot::<Gauge>().cloned() {
         gauge.check_within(&mut isolate);
     }
@@ -60,7 +60,8 @@ pub(super) unsafe extern "C" fn on_interrupt(isolate: v8::UnsafeRawIsolatePtr, n
     let (watched, events) = (sampler.watched.clone(), sampler.events.clone());
     let (context, key) = (sampler.context.clone(), sampler.key.clone());
     let runs = current_event(&mut isolate, &context, &key).filter(|key| *key != 0);
-    // Code that outlives its event (a timer left behind) is nobody's. The table may be in use: then it is open.
+    // Code that outlives its event (such as a leftover timer) is charged to no event. If the table is in use, the event
+    // is open.
     let event = runs.filter(|key| events.try_borrow().map_or(true, |events| events.is_open(*key)));
     let number = number as usize;
     if number == BLAME {
@@ -81,7 +82,7 @@ fn current_event(
     context: &v8::Global<v8::Context>,
     key: &v8::Global<v8::String>,
 ) -> Option<EventKey> {
-    // SAFETY: the caller is called back by V8 inside a handle scope of this isolate, and returns to it.
+    // SAFETY: V8 calls the caller inside a handle scope of this isolate.
     v8::callback_scope!(unsafe scope, isolate);
     let context = v8::Local::new(scope, context);
     let scope = &mut v8::ContextScope::new(scope, context);

@@ -1,9 +1,9 @@
-//! What a worker's thread and the watchdog share about one isolate: every atomic is in this file.
+//! The state of an isolate shared by its thread and the watchdog. All atomics are in this file.
 //!
-//! A turn is armed with a fresh generation and the `BUSY` bit. A late termination cannot hit the next event: the watchdog
-//! must first turn `BUSY` of the generation it judged into `FIRED` in one compare-and-swap. If the turn ended before, that
-//! fails and nothing happens; if it succeeds, the worker finds `FIRED` when it ends the turn, and its isolate is condemned:
-//! whatever is terminated late is never used again.
+//! A turn is armed with a new generation and the `BUSY` bit. A late termination cannot hit the next event: the watchdog
+//! first has to replace `BUSY` of the generation it judged with `FIRED` in one compare-and-swap. If the turn ended
+//! before, that fails and nothing happens. If it succeeds, the worker finds `FIRED` when it ends the turn, and its
+//! isolate is condemned: an isolate that is terminated late is never used again.
 
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -21,27 +21,27 @@ use super::account::{Accounts, Answer, Entered, SoftCpu};
 
 const BUSY: u64 = 1;
 const FIRED: u64 = 2;
-/// Its thread's priority was lowered.
+/// The thread's priority was lowered.
 const LOWERED: u64 = 4;
 const GENERATION: u64 = 8;
 
 const BOOT: u64 = 1 << 33;
 const LOOP: u64 = 1 << 32;
 
-/// Half a second: collections of a full heap on a busy machine take their time, and nothing is gained by being quicker, since
-/// a termination waits for the same safe points.
+/// Half a second: collecting a full heap on a busy machine takes time, and a faster termination would wait for the same
+/// safe points.
 const BLAME_LOOKS_MAX: u32 = 100;
 
-/// 200 ms: what has a safe point comes to it sooner.
+/// 200 ms: code with safe points reaches one sooner.
 const END_LOOKS_MAX: u32 = 40;
 
 /// The number of the question that only asks which event to blame.
 pub(super) const BLAME: usize = usize::MAX;
 
-/// The callback that V8 runs at a safe point, with the isolate and the number of the question.
+/// A callback that V8 runs at a safe point, with the isolate and the number of the question.
 pub(super) type Interrupt = unsafe extern "C" fn(UnsafeRawIsolatePtr, *mut c_void);
 
-/// Which limit a turn was ended for.
+/// The limit for which a turn was ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Limit {
@@ -54,61 +54,61 @@ impl Limit {
     const ALL: [Self; 3] = [Self::Cpu, Self::Wall, Self::Memory];
 }
 
-/// Why a turn was ended.
+/// The reason why a turn was ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Breach {
     pub(crate) limit: Limit,
-    /// The event whose code it was, where that is known.
+    /// The event whose code was running, if known.
     pub(crate) event: Option<EventKey>,
 }
 
-/// What a script is told of before it reaches a limit.
+/// A warning for a script that approaches a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Soft {
     Cpu(SoftCpu),
     Memory { used: usize, max: usize },
 }
 
-/// How a turn ended.
+/// The end of a turn.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
     Well,
-    /// There are [`Watch::soft`] limits to tell the script of.
+    /// There are [`Watch::soft`] limits to warn the script of.
     Soft,
-    /// It was terminated, and the isolate must not be used again.
+    /// The turn was terminated, and the isolate must not be used again.
     Breached(Breach),
 }
 
-/// What the state says.
+/// The watchdog's view of the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Seen {
     Idle,
-    /// The state it was seen in, for [`Watched::fire`].
+    /// Busy, with the state to pass to [`Watched::fire`].
     Busy(u64),
-    /// To be terminated again until it is acknowledged: one termination can be lost to code that catches it in between.
+    /// To be terminated repeatedly until acknowledged: code that catches a termination can make one ineffective.
     Fired,
 }
 
-/// One isolate under watch.
+/// A watched isolate.
 pub(crate) struct Watched {
     state: AtomicU64,
-    /// For whom it was entered.
+    /// The reason for entering the isolate.
     entered: AtomicU64,
-    /// The number of the last question that was answered, and the answer: written before the number.
+    /// The number of the last answered question, and the answer, which is written before the number.
     answered: AtomicU64,
     answer_turn: AtomicU64,
     answer_event: AtomicU64,
     answer_is_leftover: AtomicBool,
-    /// An event that is beyond its limit, plus one.
+    /// An event that exceeded its limit, plus one.
     over: AtomicU64,
     breach_event: AtomicU64,
     breach_limit: AtomicU8,
-    /// For how many looks the isolate is left to say itself whom to blame, before it is terminated from outside.
+    /// Number of samples for which the isolate may still name the event to blame, before it is terminated from outside.
     blame_looks: AtomicU32,
     soft: Mutex<Vec<Soft>>,
-    /// `soft` may not be empty. Not part of the turn's state: a notice that comes between two turns, or as one ends, is for the
-    /// end of the next.
+    /// `soft` may not be empty. Not part of the turn's state: a warning posted between two turns, or as one ends, is
+    /// handled at the end of the next.
     soft_posted: AtomicBool,
     pub(super) accounts: Mutex<Accounts>,
     pub(super) isolate: IsolateHandle,
@@ -116,11 +116,11 @@ pub(crate) struct Watched {
     pub(super) clock: CpuClock,
     pub(super) on_stop: Option<OnStop>,
     priority: OsPriority,
-    /// How many looks a turn that was ended has gone on for.
+    /// Number of samples since the turn was ended.
     end_looks: AtomicU32,
-    /// The turn it was in when the watchdog last looked, which alone reads and writes this.
+    /// The turn at the last sample. Used by the watchdog only.
     last_turn: AtomicU64,
-    /// The isolate's own.
+    /// The isolate's thread.
     thread: ThreadId,
 }
 
@@ -176,7 +176,7 @@ impl Watched {
         }
     }
 
-    /// Charges an event for time that was used for it on this thread, outside of its code.
+    /// Charges an event for time spent for it on this thread, outside of its code.
     fn charge_event(&self, event: EventKey, used: Duration) -> bool {
         let mut accounts = self.accounts();
         if self.thread == thread::current().id() {
@@ -212,31 +212,32 @@ impl Watched {
         state / GENERATION
     }
 
-    /// Whether it has begun a turn since this was last asked.
+    /// Returns true if it has begun a turn since the last call.
     pub(super) fn has_moved(&self) -> bool {
         let turn = Self::turn_of(self.state.load(Ordering::Relaxed));
         self.last_turn.swap(turn, Ordering::Relaxed) != turn
     }
 
-    /// Lowers its thread's priority, no longer than to the end of the turn that was seen in this state.
+    /// Lowers its thread's priority until, at most, the end of the turn seen in this state.
     pub(super) fn lower_priority(&self, state: u64) {
-        // The end of the turn finds the bit, and then waits for this to be done before it raises it again.
+        // The turn's end finds the bit, and waits until lowering is done before it raises the priority.
         self.priority.lower_if(|| self.add(state, LOWERED));
     }
 
-    /// Lowers it where a turn goes on long after it was ended: nobody waits any more for native code that has no safe point.
+    /// Lowers the priority of a turn that continues long after it was ended: uninterruptible native code, whose result
+    /// is not awaited any more.
     pub(super) fn lower_priority_of_the_lost(&self) {
         if self.end_looks.fetch_add(1, Ordering::Relaxed) >= END_LOOKS_MAX {
             self.priority.lower_if(|| true);
         }
     }
 
-    /// Raises it again.
+    /// Raises the priority again.
     pub(super) fn raise_priority(&self) {
         self.priority.raise();
     }
 
-    /// Adds a bit to the state of a turn that was seen in this one. `false`: that turn has ended, or was ended.
+    /// Adds a bit to the state of a turn seen in this state. Returns `false` if that turn has ended, or was ended.
     fn add(&self, state: u64, bit: u64) -> bool {
         let turn = Self::turn_of(state);
         let add = |now| (now & BUSY != 0 && Self::turn_of(now) == turn).then_some(now | bit);
@@ -253,7 +254,7 @@ impl Watched {
         }
     }
 
-    /// Ends the turn that was seen in this state. `false`: it has ended by itself.
+    /// Ends the turn seen in this state. Returns `false` if it has ended by itself.
     pub(super) fn fire(&self, state: u64, breach: Breach) -> bool {
         self.breach_limit.store(breach.limit as u8, Ordering::Relaxed);
         self.breach_event.store(packed(breach.event), Ordering::Relaxed);
@@ -264,7 +265,7 @@ impl Watched {
             .is_ok()
     }
 
-    /// Ends the running turn from the isolate's own thread. Does not terminate it yet.
+    /// Ends the running turn from the isolate's own thread, without terminating it yet.
     pub(super) fn fire_from_inside(&self, breach: Breach) {
         let state = self.state.load(Ordering::SeqCst);
         if state & BUSY != 0 {
@@ -272,32 +273,34 @@ impl Watched {
         }
     }
 
-    /// The isolate will terminate itself and say whom to blame, at its next safe point: it is in the middle of a collection.
+    /// Defers to the isolate, which is in the middle of a collection, and will terminate itself and name the event to
+    /// blame at its next safe point.
     pub(super) fn await_blame(&self) {
         self.blame_looks.store(BLAME_LOOKS_MAX, Ordering::Relaxed);
     }
 
-    /// Whether a turn that was ended is to be terminated from outside.
+    /// Returns true if an ended turn has to be terminated from outside.
     pub(super) fn blame_is_overdue(&self) -> bool {
         let left = self.blame_looks.load(Ordering::Relaxed);
         self.blame_looks.store(left.saturating_sub(1), Ordering::Relaxed);
         left == 0
     }
 
-    /// Says which event the turn was ended for, once it is known.
+    /// Records the event to blame, once it is known.
     pub(super) fn blame(&self, event: Option<EventKey>) {
         self.blame_looks.store(0, Ordering::Relaxed);
         self.breach_event.store(packed(event), Ordering::Relaxed);
     }
 
-    /// Has the script told of a soft limit at the end of the turn that runs, or else of the next one. From any thread.
+    /// Posts a warning for the script at the end of the running turn, or else of the next one. Callable from any
+    /// thread.
     pub(crate) fn post_soft(&self, soft: Soft) {
         let mut posted = locked(&self.soft);
         posted.push(soft);
         self.soft_posted.store(true, Ordering::Relaxed);
     }
 
-    /// Has an event ended when it is next seen to run.
+    /// Marks an event to be ended when it next runs.
     pub(super) fn post_over(&self, event: EventKey) {
         self.over.store(packed(Some(event)), Ordering::Relaxed);
     }
@@ -306,17 +309,17 @@ impl Watched {
         self.over.load(Ordering::Relaxed) == packed(Some(event))
     }
 
-    /// Asks whose code runs. The answer comes from the isolate's thread, at its next safe point.
+    /// Asks whose code is running. The isolate's thread answers at its next safe point.
     pub(super) fn ask(&self, number: u64) {
         self.request_interrupt(number as usize);
     }
 
     fn request_interrupt(&self, number: usize) {
-        // The number travels as the callback's data: there is nothing to be freed where it is never called.
+        // The number is the callback's data itself, so nothing leaks if it is never called.
         self.isolate.request_interrupt(self.interrupt, number as *mut c_void);
     }
 
-    /// Ends the running turn for its memory: at the next safe point, where it is known which event to blame.
+    /// Ends the running turn for exceeding memory, at the next safe point, where the event to blame is known.
     pub(crate) fn end_for_memory(&self) {
         self.await_blame();
         self.fire_from_inside(Breach {
@@ -326,9 +329,8 @@ impl Watched {
         self.request_interrupt(BLAME);
     }
 
-    /// Holds the isolate's thread for ever, in the middle of native code that cannot be interrupted and whose next allocation
-    /// would end the process: the host finds that the thread is stuck, and replaces it. Returns where there is no host
-    /// that would.
+    /// Blocks the isolate's thread forever, in the middle of uninterruptible native code whose next allocation would
+    /// abort the process. The host detects the stuck thread and replaces it. Returns if there is no host that would.
     pub(crate) fn lose_for_memory(&self) {
         let Some(on_stop) = &self.on_stop else { return };
         on_stop.call(FaultKind::ExceededMemory);
@@ -337,7 +339,7 @@ impl Watched {
         }
     }
 
-    /// The answer to a question, from the isolate's thread.
+    /// Answers a question, on the isolate's thread.
     pub(super) fn answer(&self, number: u64, event: Option<EventKey>, is_leftover: bool) {
         let turn = Self::turn_of(self.state.load(Ordering::Relaxed));
         self.answer_turn.store(turn, Ordering::Relaxed);
@@ -346,7 +348,7 @@ impl Watched {
         self.answered.store(number, Ordering::Release);
     }
 
-    /// The answer to the question of this number, if it was given. There is one question at a time.
+    /// The answer to the question with this number, if any. There is one question at a time.
     pub(super) fn answer_to(&self, number: u64) -> Option<Answer> {
         (self.answered.load(Ordering::Acquire) == number).then(|| Answer {
             turn: self.answer_turn.load(Ordering::Relaxed),
@@ -355,7 +357,7 @@ impl Watched {
         })
     }
 
-    /// What ended the turn that was found fired.
+    /// The reason for ending the turn that was found fired.
     fn breach(&self) -> Breach {
         let limit = usize::from(self.breach_limit.load(Ordering::Relaxed));
         let limit = Limit::ALL.get(limit).copied().unwrap_or(Limit::Cpu);
@@ -368,12 +370,12 @@ impl Watched {
     }
 }
 
-/// How the worker's side wakes the watchdog.
+/// Wakes the watchdog from a worker's side.
 pub(super) struct Bell {
     pub(super) asleep: AtomicBool,
 }
 
-/// The worker's side: arms and disarms the watchdog around each turn.
+/// A worker's side: arms and disarms the watchdog around each turn.
 pub(crate) struct Watch {
     watched: Arc<Watched>,
     bell: Arc<Bell>,
@@ -395,7 +397,7 @@ impl Watch {
         }
     }
 
-    /// Sees nothing from now on: to measure what it costs that it does.
+    /// Disables watching from now on, to measure its cost.
     pub(crate) const fn look_away(&mut self) {
         self.blind = true;
     }
@@ -405,7 +407,7 @@ impl Watch {
         self.arm(BOOT);
     }
 
-    /// Begins a turn that enters the isolate for an event. A new event has a higher key than all before.
+    /// Begins a turn that enters the isolate for an event. Each new event has a higher key than all before.
     pub(crate) fn arm_for(&mut self, event: EventKey) {
         self.newest = self.newest.max(event);
         self.arm(u64::from(event));
@@ -423,7 +425,8 @@ impl Watch {
         self.generation = self.generation.wrapping_add(GENERATION);
         self.watched.entered.store(entered, Ordering::Relaxed);
         self.watched.state.store(self.generation | BUSY, Ordering::SeqCst);
-        // Sequentially consistent on both sides: either this sees it asleep, or it sees this busy before it sleeps.
+        // Sequentially consistent on both sides: either this thread sees that the watchdog sleeps, or the watchdog sees
+        // that this worker is busy.
         if self.bell.asleep.load(Ordering::SeqCst)
             && let Some(thread) = &self.thread
         {
@@ -449,10 +452,10 @@ impl Watch {
         Ended::Well
     }
 
-    /// Takes the soft limits that the script is to be told of.
+    /// Takes the soft limits to warn the script of.
     pub(crate) fn soft(&self) -> Vec<Soft> {
         let mut soft = locked(&self.watched.soft);
-        // Under the lock: what is posted from now on sets it again.
+        // Under the lock: a warning posted later sets it again.
         self.watched.soft_posted.store(false, Ordering::Relaxed);
         std::mem::take(&mut soft)
     }
@@ -464,7 +467,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        // The watchdog may see it for a little longer than there is this thread.
+        // The watchdog may see this for a little longer than the thread lives.
         self.watched.priority.release();
     }
 }

@@ -1,16 +1,16 @@
-//! What is nested deeper than a thread's stack holds ends in an error, or is read; the process lives.
+//! Code nested deeper than a thread's stack allows is rejected or read; the process survives.
 
 use super::super::{ImportMapText, Loader, LoaderOptions, ModuleError, RequestedType};
 use super::Project;
 
-/// Deep enough to overflow the 4 MiB of a worker's thread many times over.
+/// Deep enough to overflow the 4 MiB of a worker thread's stack many times over.
 const DEEP: usize = 100_000;
 
 fn nested(before: &str, middle: &str, after: &str, depth: usize) -> String {
     format!("{}{middle}{}", before.repeat(depth), after.repeat(depth))
 }
 
-/// Everything by which code gets deep: brackets, operators, statements, types, tags.
+/// All constructs that nest: brackets, operators, statements, types, tags.
 const NESTS: [(&str, &str, &str); 24] = [
     ("(", "1", ")"),
     ("[", "1", "]"),
@@ -81,7 +81,7 @@ fn what_is_deeper_than_the_limit_is_an_error() {
     for (name, code) in codes(DEEP) {
         match load("a.ts", &code) {
             Err(ModuleError::TooDeep { .. } | ModuleError::Syntax { .. }) => {}
-            // A sequence, and what the estimate takes for side by side, is read; the stack has room for it.
+            // A sequence, which the estimate does not count as nested, is parsed; the stack has room for it.
             Ok(()) => assert!(["a,"].contains(&&*name), "{name}"),
             Err(other) => panic!("{name}: {other}"),
         }
@@ -93,7 +93,7 @@ fn what_is_deeper_than_the_limit_is_an_error() {
 
 #[test]
 fn what_is_as_deep_as_the_limit_has_room() {
-    // Fewer tokens than are looked through, so that all of them may nest.
+    // Fewer tokens than the threshold for scanning, so that all of them may nest.
     for (name, code) in codes(500) {
         match load("a.ts", &code) {
             Ok(()) | Err(ModuleError::Syntax { .. }) => {}
@@ -138,7 +138,7 @@ fn deep_json_is_an_error_or_is_left_to_the_engine() {
             ("data.json", json),
             ("node_modules/a/package.json", &exports),
         ]);
-        // V8 reads JSON without recursion.
+        // V8 parses JSON without recursion.
         project.load("data.json").unwrap();
         let message = project.resolve("a", "main.js").unwrap_err().to_string();
         assert!(
@@ -186,6 +186,6 @@ fn a_chain_of_tsconfigs_ends() {
     all.push(("tsconfig.json", "{\"extends\": \"./t0.json\"}"));
     all.push(("a.ts", ""));
     let project = Project::new(&all);
-    // Whatever the answer: the thread lives.
+    // Whatever the result, the thread survives.
     drop(project.load("a.ts"));
 }

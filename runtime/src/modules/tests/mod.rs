@@ -1,4 +1,4 @@
-//! Every test makes its own project in a temporary folder.
+//! Each test creates its own project in a temporary folder.
 
 mod deep;
 mod errors;
@@ -32,7 +32,7 @@ impl Project {
     }
 
     fn path(&self, path: &str) -> PathBuf {
-        // The temporary folder itself may be reached by a link; what the loader gives back is canonical.
+        // The temporary folder's path may contain a link; the loader returns canonical paths.
         fs::canonicalize(self.folder.path()).unwrap().join(path)
     }
 
@@ -44,7 +44,7 @@ impl Project {
         Loader::new(LoaderOptions::folder(self.folder.path())).unwrap()
     }
 
-    /// What `specifier` means in a file, as a path from the project's folder.
+    /// Resolves `specifier` from a file; returns a path relative to the project's folder.
     fn resolve(&self, specifier: &str, from: &str) -> Result<String, ModuleError> {
         let url = self.loader().resolve(specifier, &self.url(from))?;
         let root = self.url("");

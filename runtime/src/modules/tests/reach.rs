@@ -1,11 +1,11 @@
-//! What a script cannot read although it lies in its folders.
+//! Files in a script's folders that it cannot read.
 
 use std::fs;
 
 use super::super::{Loader, LoaderOptions, ModuleError, Refusal, RequestedType, project_root};
 use super::Project;
 
-/// The refusal that an import of a file ends with, when it is resolved or when it is read.
+/// The refusal of an import, when resolving or when reading it.
 fn refusal(loader: &Loader, project: &Project, path: &str, requested: RequestedType<'_>) -> Option<Refusal> {
     let main = project.url("src/main.js");
     let outcome = loader

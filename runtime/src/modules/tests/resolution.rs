@@ -110,7 +110,7 @@ fn a_browser_field_replaces_and_removes_modules() {
     );
 }
 
-/// As bundlers for browsers and workers do: https://github.com/defunctzombie/package-browser-field-spec.
+/// As in bundlers for browsers and workers: https://github.com/defunctzombie/package-browser-field-spec.
 #[test]
 fn a_browser_map_replaces_what_exports_and_imports_lead_to() {
     let project = Project::new(&[
@@ -150,8 +150,8 @@ fn a_browser_map_replaces_what_exports_and_imports_lead_to() {
     );
 }
 
-/// A folder's own `package.json` says what its modules are and no more; the map is the package's. Keys may leave extensions
-/// out, as in Browserify and esbuild.
+/// A folder's own `package.json` may only declare its module type; the map is the package's. Keys may omit extensions,
+/// as in Browserify and esbuild.
 #[test]
 fn a_browser_map_holds_for_all_of_its_package() {
     let package = r#"{"name": "lib", "exports": {".": "./esm/node.js", "./off": "./esm/off.js", "./i": "./esm/i/index.js"},
@@ -242,7 +242,7 @@ fn nothing_outside_the_root_is_read() {
         loader.load(&outside, RequestedType::Text, None),
         Err(ModuleError::Escapes { .. })
     ));
-    // The separator hides from the URL parser, not from the path.
+    // The URL parser does not see the separator, but the path has it.
     assert!(
         loader
             .load(

@@ -7,13 +7,13 @@ const LIMITS: CpuLimits = CpuLimits {
     boot: Duration::from_millis(100),
 };
 
-/// A thread whose looks come every 5 ms.
+/// A thread that is sampled every 5 ms.
 struct Thread {
     accounts: Accounts,
     at: Instant,
     cpu: Duration,
     answer: Option<Answer>,
-    /// Whether code of no open event is that of one that has ended.
+    /// Code of no open event belongs to an ended one.
     leftover: bool,
 }
 
@@ -28,7 +28,7 @@ impl Thread {
         }
     }
 
-    /// A look after 5 ms in which so much was used; whose code runs is answered before the next.
+    /// A sample after 5 ms with this much CPU time; the question is answered before the next sample.
     fn look(&mut self, used: Duration, turn: u64, entered: Entered, runs: Option<Option<EventKey>>) -> Judgement {
         self.at += 5 * MS;
         self.cpu += used;
@@ -73,7 +73,7 @@ fn short_turns_add_up_and_waiting_is_free() {
     let mut thread = Thread::new();
     let (mut used, mut told) = (Duration::ZERO, false);
     for turn in 0u64.. {
-        // A millisecond of work in every five; one of two events does nine tenths of it.
+        // One millisecond of work in every five; one of two events does nine tenths of it.
         let who = if turn % 10 == 3 { 1 } else { 2 };
         used += MS;
         let judged = thread.look(MS, turn, Entered::Loop(2), Some(Some(who)));
@@ -95,7 +95,7 @@ fn short_turns_add_up_and_waiting_is_free() {
 fn one_who_has_just_come_does_not_pay_for_those_before() {
     let mut thread = Thread::new();
     thread.look(MS, 1, Entered::Loop(4), Some(Some(4)));
-    // Much was used, by events that nobody saw running, and then a new one is seen.
+    // Much was used by events that no sample saw, then a new event is seen.
     thread.accounts.unpaid = 500 * MS;
     thread.answer = None;
     thread.look(MS, 2, Entered::Event(5), Some(Some(5)));
@@ -131,7 +131,7 @@ fn a_long_turn_that_is_held_up_gets_a_quarter_of_a_processor_all_the_same() {
     let mut look = |used| thread.look(used, 1, Entered::Boot, None).standing;
     let (mut got, mut before) = (Duration::ZERO, Standing::Normal);
     for _ in 0..1000 {
-        // It gets nothing while anything else may go first, and half a processor where it is one of two.
+        // It gets nothing while others may run first, and half a processor when it competes with one.
         let used = match before {
             Standing::Normal => 5 * MS / 2,
             Standing::Lowered => Duration::ZERO,
@@ -217,7 +217,7 @@ fn accounts_are_bounded_and_the_largest_are_kept() {
     assert_eq!(thread.accounts.events[&1].cpu, 50 * MS);
 }
 
-/// On a busy machine it takes long until such code has used up its CPU time.
+/// On a busy machine, such code takes long to use up its CPU time.
 #[test]
 fn code_of_an_event_that_has_ended_is_over_within_a_second() {
     let run = |leftover: bool| {
@@ -252,7 +252,7 @@ fn code_of_ended_events_in_several_turns_has_a_second_in_each() {
 fn what_is_used_outside_of_an_event_s_code_counts_once_and_for_it_alone() {
     let mut thread = Thread::new();
     thread.look(5 * MS, 1, Entered::Loop(2), Some(Some(1)));
-    // Event 2 has its body encoded on the worker's thread, in between the turns of event 1.
+    // Event 2 has its body encoded on the worker's thread, between the turns of event 1.
     for turn in 2..20 {
         thread.accounts.was_charged(4 * MS);
         assert!(!thread.accounts.charge(2, 4 * MS), "{turn}");
@@ -262,7 +262,7 @@ fn what_is_used_outside_of_an_event_s_code_counts_once_and_for_it_alone() {
     let used = |thread: &Thread, event| thread.accounts.events[&event].cpu;
     assert_eq!(used(&thread, 2), 72 * MS);
     assert!(used(&thread, 1) < 30 * MS, "{:?}", used(&thread, 1));
-    // Another thread's time is on no clock of the worker's.
+    // Another thread's time is not on the worker's clock.
     assert!(!thread.accounts.charge(2, 27 * MS));
     assert!(thread.accounts.charge(2, MS));
     assert!(thread.accounts.charge_boot(100 * MS) && !Accounts::new(LIMITS, MS).charge_boot(99 * MS));
