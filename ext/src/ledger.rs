@@ -1,4 +1,4 @@
-//! Bytes that a worker holds outside the heap of its isolate.
+//! Accounting of memory that a worker holds outside of its isolate's heap.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use deno_core::v8;
 
-/// Bytes that are fewer than this are not counted one by one.
+/// Smaller amounts are not counted individually.
 const WORTH_COUNTING: usize = 4 * 1024;
 
-/// Counts bytes that are held for one worker outside its heap, wherever they are: blobs, queued chunks and messages.
+/// Counts bytes held for a worker outside of its heap: blobs, queued chunks, messages and others.
 ///
 /// ```
 /// use isopod_ext::ledger::MemoryLedger;
@@ -21,7 +21,7 @@ const WORTH_COUNTING: usize = 4 * 1024;
 /// assert_eq!(ledger.held(), 0);
 /// ```
 ///
-/// A clone counts to the same account. It only counts: who may hold how much is decided where it is charged.
+/// Clones share the account. It only counts; limits are enforced where bytes are charged.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryLedger(Arc<Account>);
 
@@ -32,7 +32,7 @@ struct Account {
 }
 
 impl MemoryLedger {
-    /// Counts bytes for as long as the charge is there.
+    /// Counts bytes until the charge is dropped.
     #[must_use = "the bytes are counted until the charge is dropped"]
     pub fn charge(&self, bytes: usize) -> Charge {
         self.0.held.fetch_add(bytes, Ordering::Relaxed);
@@ -42,7 +42,7 @@ impl MemoryLedger {
         }
     }
 
-    /// Counts these bytes for as long as anyone has them; few are not worth it.
+    /// Counts these bytes until the last reference is dropped; small amounts are not counted.
     #[must_use]
     pub fn keep(&self, bytes: Bytes) -> Bytes {
         if bytes.len() < WORTH_COUNTING {
@@ -58,20 +58,20 @@ impl MemoryLedger {
         self.0.held.load(Ordering::Relaxed)
     }
 
-    /// As long as the overdraft is there, no buffer of the worker is refused, however much it holds: V8 ends the process where
-    /// a buffer that Rust asks it for is. The worker is held to its limit afterwards.
+    /// Grants the worker every buffer until the overdraft is dropped, because V8 aborts the process if it cannot
+    /// allocate a buffer for Rust. The limit is enforced afterwards.
     #[must_use = "buffers are granted until the overdraft is dropped"]
     pub fn overdraw(&self) -> Overdraft {
         self.0.overdrafts.fetch_add(1, Ordering::Relaxed);
         Overdraft(self.clone())
     }
 
-    /// The same for the worker of this isolate, to whose slots the runtime has added its ledger.
+    /// Creates an overdraft for this isolate's worker, whose ledger is in a slot.
     pub fn overdraw_for(isolate: &v8::Isolate) -> Option<Overdraft> {
         isolate.get_slot::<Self>().map(Self::overdraw)
     }
 
-    /// Whether there is an overdraft.
+    /// Returns true if there is an overdraft.
     #[must_use]
     pub fn is_overdrawn(&self) -> bool {
         self.0.overdrafts.load(Ordering::Relaxed) > 0
@@ -107,13 +107,13 @@ pub struct Charge {
 }
 
 impl Charge {
-    /// How many.
+    /// Number of bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Counts as many instead.
+    /// Changes the number of bytes.
     pub fn resize(&mut self, bytes: usize) {
         let account = &self.ledger.0.held;
         match bytes.checked_sub(self.bytes) {

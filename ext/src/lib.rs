@@ -1,7 +1,7 @@
-//! The JavaScript APIs of Isopod: the web platform of the deno crates, and beyond it the handler interface, `fetch` on
-//! thread-local clients, SQL bindings and the process module. One folder each, with its Rust and its JavaScript face.
+//! The JavaScript APIs of Isopod: the web platform of the deno crates, the handler interface, `fetch` on thread-local
+//! clients, SQL bindings and modules for commands. Each has a folder with its Rust and JavaScript sides.
 //!
-//! It must not know of pools or servers. What is bound to a Tokio runtime is reached through [`io`] alone.
+//! It knows nothing of pools and servers. Clients that are bound to a Tokio runtime are only accessible through [`io`].
 //!
 //! An internal crate: depend on [`isopod`](https://docs.rs/isopod), which re-exports what programs use.
 
@@ -35,7 +35,7 @@ use deno_core::Extension;
 
 pub use self::unwind::take_panicked;
 
-/// Every extension, in the order in which both the snapshot and the workers made from it list them.
+/// All extensions, in the order required by the snapshot and the workers created from it.
 pub fn extensions() -> Vec<Extension> {
     vec![
         deno_webidl::deno_webidl::init(),
@@ -65,7 +65,7 @@ pub fn extensions() -> Vec<Extension> {
     ]
 }
 
-/// An extension without one of its scripts, which another extension has in its place.
+/// An extension without one of its scripts, which another extension replaces.
 fn without(mut extension: Extension, specifier: &str) -> Extension {
     let scripts = extension.lazy_loaded_js_files.to_mut();
     scripts.retain(|script| script.specifier != specifier);

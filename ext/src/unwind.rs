@@ -1,7 +1,7 @@
-//! Panics of op bodies, made into errors.
+//! Converts panics of op bodies to errors.
 //!
-//! An op is called by V8 through `extern "C"`, where an unwinding panic aborts the process. Every op body of ours that
-//! runs more than a few lines therefore runs in here.
+//! V8 calls ops through `extern "C"`, where an unwinding panic aborts the process. Every op body of more than a few
+//! lines therefore runs inside these functions.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -10,17 +10,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use futures::FutureExt;
 
-/// A panic that was caught; the text is the panic's message.
+/// A caught panic with its message.
 #[derive(Debug, thiserror::Error)]
 #[error("internal error in a native operation: {0}")]
 pub(crate) struct Panicked(String);
 
 thread_local! {
-    /// Whether an op of this thread's worker has panicked. There is one worker on a thread at a time.
+    /// True if an op of this thread's worker has panicked. A thread has one worker at a time.
     static PANICKED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether an op body has panicked on this thread since this was last asked. The state behind it may be in pieces: the
+/// Returns true if an op body has panicked on this thread since the last call. Its state may be inconsistent: the
 /// worker has to be replaced.
 pub fn take_panicked() -> bool {
     PANICKED.take()
@@ -33,7 +33,7 @@ fn caught(payload: Box<dyn Any + Send>) -> Panicked {
 
 /// Runs a synchronous op body.
 pub(crate) fn catch<T>(body: impl FnOnce() -> T) -> Result<T, Panicked> {
-    // The state behind the body is the worker's alone; after an internal error the worker is replaced.
+    // The body's state belongs to the worker, which is replaced after a panic.
     catch_unwind(AssertUnwindSafe(body)).map_err(caught)
 }
 
@@ -42,7 +42,7 @@ pub(crate) async fn catch_async<T>(body: impl Future<Output = T>) -> Result<T, P
     AssertUnwindSafe(body).catch_unwind().await.map_err(caught)
 }
 
-/// The text a panic was raised with.
+/// The message of a panic.
 pub(crate) fn message(payload: &(dyn Any + Send)) -> String {
     if let Some(text) = payload.downcast_ref::<&str>() {
         (*text).to_owned()

@@ -1,4 +1,4 @@
-//! Decoding of response bodies, on the I/O runtime, with a cap on what comes out.
+//! Decodes response bodies on the I/O runtime, with a limit on the decoded size.
 
 use std::io;
 use std::pin::Pin;
@@ -16,26 +16,26 @@ use super::window::{ZSTD_WINDOW_LOG_MAX, decoder_bytes};
 use crate::event::CpuMeter;
 use crate::ledger::MemoryLedger;
 
-/// A body on its way through the I/O runtime.
+/// A body as it passes through the I/O runtime.
 pub(crate) type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
-/// How a brotli body begins that asks for a window of up to 1 GiB. Those are no part of the format (RFC 7932, section 9.1), but
-/// the decoder knows them.
+/// The first bits of a brotli body with a window of up to 1 GiB. The decoder supports these, though they are not part
+/// of the format (RFC 7932, section 9.1).
 const LARGE_WINDOW: u8 = 0b001_0001;
-/// Bytes decoded in one go.
+/// Maximum number of bytes decoded in one step.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// Takes the layers off a body, the last one first.
+/// Decodes the layers of a body, the last one first.
 ///
-/// A body of no bytes has no layers: no coding has an empty form, but that is what servers send for an empty body. What the
-/// decoders take is charged: memory to the ledger, CPU time to the meter, whose limit ends the body.
+/// An empty body has no layers: no coding has an empty form, but servers send empty bodies with a label. The decoders'
+/// memory is charged to the ledger and their CPU time to the meter, whose limit ends the body.
 pub(crate) fn decode(body: ByteStream, layers: &[Coding], ledger: &MemoryLedger, cpu: &CpuMeter) -> ByteStream {
     let layers = layers.iter().rev();
     let decoded = layers.fold(body, |body, coding| decode_layer(body, *coding, ledger.clone()));
     metered(decoded, cpu.clone())
 }
 
-/// Charges what it takes to get each chunk; waiting takes nothing.
+/// Charges the CPU time of getting each chunk; waiting is free.
 fn metered(mut body: ByteStream, cpu: CpuMeter) -> ByteStream {
     let mut is_over = false;
     Box::pin(futures::stream::poll_fn(move |context| {
@@ -63,8 +63,8 @@ fn decode_layer(mut body: ByteStream, coding: Coding, ledger: MemoryLedger) -> B
                 }
             }
         };
-        // A zlib stream has 8 in the low half of its first byte. As raw deflate, which some servers send instead, that would be
-        // a stored block or a reserved one, and no encoder begins with such.
+        // A zlib stream has 8 in the low half of its first byte. In raw deflate, which some servers send instead, that
+        // would be a stored or reserved block, with which no encoder begins.
         let is_zlib = first.first().is_some_and(|first| first & 0x0f == 8);
         if coding == Coding::Brotli && first.first().is_some_and(|first| first & 0x7f == LARGE_WINDOW) {
             return Err(io::Error::other("corrupt brotli data: its window is too large"));
@@ -72,7 +72,7 @@ fn decode_layer(mut body: ByteStream, coding: Coding, ledger: MemoryLedger) -> B
         let charge = ledger.charge(decoder_bytes(coding, &first));
         let reader = StreamReader::new(futures::stream::iter([Ok(first)]).chain(body));
         let decoded = match coding {
-            // One gzip file may be several members, and one zstd body several frames.
+            // A gzip file may have several members, and a zstd body several frames.
             Coding::Gzip => {
                 let mut decoder = GzipDecoder::new(reader);
                 decoder.multiple_members(true);
@@ -91,7 +91,7 @@ fn decode_layer(mut body: ByteStream, coding: Coding, ledger: MemoryLedger) -> B
     })
 }
 
-/// The stream that the future gives.
+/// Flattens the future of a stream.
 pub(crate) fn flattened(opening: impl Future<Output = io::Result<ByteStream>> + Send + 'static) -> ByteStream {
     Box::pin(futures::stream::once(opening).flat_map(|opened| match opened {
         Ok(stream) => stream,
@@ -99,7 +99,7 @@ pub(crate) fn flattened(opening: impl Future<Output = io::Result<ByteStream>> + 
     }))
 }
 
-/// Ends the stream with an error as soon as more than `limit` bytes came through.
+/// Ends the stream with an error once more than `limit` bytes have passed.
 pub(crate) fn capped(body: ByteStream, limit: u64) -> ByteStream {
     let mut total = 0u64;
     Box::pin(body.map(move |chunk| {
@@ -160,7 +160,7 @@ mod tests {
             (Gzip, encoded!(GzipEncoder, TEXT)),
             (Brotli, encoded!(BrotliEncoder, TEXT)),
             (Zstd, encoded!(ZstdEncoder, TEXT)),
-            // RFC 9110, section 8.4.1.2: the zlib format; "some non-conformant implementations" leave it out.
+            // RFC 9110, section 8.4.1.2: the zlib format; "some non-conformant implementations" omit it.
             (Deflate, encoded!(ZlibEncoder, TEXT)),
             (Deflate, encoded!(DeflateEncoder, TEXT)),
         ]
@@ -224,7 +224,7 @@ mod tests {
         };
         assert!(encoded(23).await.is_ok());
         assert!(encoded(27).await.is_err());
-        // RFC 7932, section 9.1, has windows of up to 16 MiB.
+        // RFC 7932, section 9.1: windows of up to 16 MiB.
         assert!(
             collect(decode(body(&[0b001_0001, 30, 0, 0, 0]), &[Brotli]))
                 .await

@@ -1,6 +1,7 @@
-//! Encoding of response bodies as their `Content-Encoding` says.
+//! Encodes response bodies according to their `Content-Encoding`.
 //!
-//! It runs where the body is read, on the worker's thread: a worker that compresses much takes its own time, not the server's.
+//! This runs where the body is read, on the worker's thread, so that compression uses the worker's time and not the
+//! server's.
 
 use std::borrow::Cow;
 use std::future::poll_fn;
@@ -24,16 +25,16 @@ use crate::ledger::Charge;
 use crate::quotas::{QuotaError, Usage};
 use crate::unwind;
 
-/// A level for bodies that are encoded while somebody waits: brotli's default is made for files that are encoded once.
+/// A level for bodies that are encoded while a client waits; brotli's default is for files that are encoded once.
 const BROTLI_LEVEL: Level = Level::Precise(4);
 
-/// The window of brotli and zstd, as a power of two: theirs are made for a few files at a time, not for many bodies.
+/// The window of brotli and zstd, as a power of two. Their defaults are for a few files at a time, not for many bodies.
 const WINDOW_LOG: u8 = 18;
 
-/// Bytes asked of a body at one time.
+/// Bytes requested from a body at a time.
 const READ_BYTES: usize = 64 << 10;
 
-/// What an encoder holds, roughly: its window and its tables.
+/// An encoder's memory, approximately: its window and its tables.
 fn bytes_held(coding: Coding) -> usize {
     match coding {
         Coding::Gzip | Coding::Deflate => 320 << 10,
@@ -41,7 +42,7 @@ fn bytes_held(coding: Coding) -> usize {
     }
 }
 
-/// An encoder into memory.
+/// An encoder that writes to memory.
 trait Layer: AsyncWrite + Unpin {
     fn take(&mut self) -> Vec<u8>;
 }
@@ -78,23 +79,23 @@ fn layer(coding: Coding) -> Box<dyn Layer> {
     }
 }
 
-/// What follows after some bytes.
+/// The action after some bytes.
 #[derive(Clone, Copy)]
 enum Then {
     More,
-    /// Nothing for a while: what was written so far must be readable.
+    /// Nothing follows for a while: flush, so that everything so far can be decoded.
     Pause,
     End,
 }
 
-/// Why a body was not encoded.
+/// An error of encoding a body.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
 pub enum EncodeError {
-    /// There is no room for the encoder.
+    /// The worker's memory has no room for the encoder.
     #[class(inherit)]
     #[error(transparent)]
     Quota(#[from] QuotaError),
-    /// Its event has no CPU time left.
+    /// The event's CPU time is used up.
     #[class(inherit)]
     #[error(transparent)]
     Cpu(#[from] CpuExceeded),
@@ -107,14 +108,14 @@ pub enum EncodeError {
 impl From<EncodeError> for JsErrorBox {
     fn from(error: EncodeError) -> Self {
         match error {
-            // Told from others where the body is read.
+            // Distinguished where the body is read.
             EncodeError::Cpu(exceeded) => Self::from_err(exceeded),
             other => Self::from_err(other),
         }
     }
 }
 
-/// Encodes a body layer by layer.
+/// Encodes a body, layer by layer.
 struct Encoder {
     layers: Vec<Box<dyn Layer>>,
     cpu: CpuMeter,
@@ -130,7 +131,7 @@ impl Encoder {
         })
     }
 
-    /// Encodes so much in one go, at most [`READ_BYTES`], and charges the CPU time.
+    /// Encodes at most [`READ_BYTES`] in one step, and charges the CPU time.
     fn push(&mut self, bytes: &[u8], then: Then) -> Result<Vec<u8>, EncodeError> {
         let cpu = self.cpu.clone();
         Ok(cpu.measure(|| self.encode(bytes, then))??)
@@ -157,7 +158,7 @@ impl Encoder {
     }
 }
 
-/// Encodes a body that is in memory.
+/// Encodes a body in memory.
 pub(crate) fn encode(body: &[u8], codings: &[Coding], usage: &Usage, cpu: &CpuMeter) -> Result<Bytes, EncodeError> {
     let mut encoder = Encoder::new(codings, usage, cpu.clone())?;
     let mut encoded = Vec::new();
@@ -168,7 +169,7 @@ pub(crate) fn encode(body: &[u8], codings: &[Coding], usage: &Usage, cpu: &CpuMe
     Ok(encoded.into())
 }
 
-/// A body that is encoded while it is read.
+/// Encodes a body while it is read.
 pub(crate) struct EncodedBody {
     body: Rc<dyn Resource>,
     state: AsyncRefCell<State>,
@@ -176,16 +177,16 @@ pub(crate) struct EncodedBody {
 
 struct State {
     encoder: Option<Encoder>,
-    /// Encoded, and not yet read.
+    /// Encoded bytes not read yet.
     ready: Bytes,
-    /// A read of the body that is under way.
+    /// A pending read of the body.
     reading: Option<AsyncResult<BufView>>,
-    /// Whether the encoder may hold back something of what it was given.
+    /// True if the encoder may still hold some of its input.
     is_behind: bool,
 }
 
 impl EncodedBody {
-    /// What it takes to encode is charged to `cpu`.
+    /// Creates one that charges the CPU time of encoding to `cpu`.
     pub(crate) fn new(
         body: Rc<dyn Resource>,
         codings: &[Coding],
@@ -214,7 +215,7 @@ impl State {
             let now = poll_fn(|context| Poll::Ready(reading.poll_unpin(context))).await;
             let read = match now {
                 Poll::Ready(read) => read,
-                // Events of a stream arrive when they are sent, not when enough of them have come together.
+                // Events of a stream must arrive when they are sent, not when enough have accumulated.
                 Poll::Pending if self.is_behind => {
                     self.is_behind = false;
                     self.ready = encoder.push(&[], Then::Pause)?.into();
@@ -271,7 +272,7 @@ mod tests {
     use crate::ledger::MemoryLedger;
     use crate::quotas::Usage;
 
-    /// Chunks that are there at once; then the end, or nothing ever.
+    /// Chunks that are available immediately, then the end, or nothing forever.
     struct Chunks(RefCell<Vec<&'static str>>, bool);
 
     impl Resource for Chunks {

@@ -1,7 +1,7 @@
-//! Content codings (RFC 9110, section 8.4): which ones a message names, which ones its reader accepts, and the codecs.
+//! Content codings (RFC 9110, section 8.4): those that a message names, those that its reader accepts, and the codecs.
 //!
-//! A body may have several layers, listed in the order in which they were applied. A list with a coding that is not known
-//! here is left alone as a whole: such a body is neither decoded nor encoded, and its label stays as it is.
+//! A body may have several layers, listed in the order in which they were applied. If any of them is unknown, the body
+//! is neither decoded nor encoded, and its label is left unchanged.
 
 pub(crate) mod decode;
 pub(crate) mod encode;
@@ -10,10 +10,10 @@ mod window;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
 use http::{HeaderMap, HeaderValue};
 
-/// More layers than this are left alone; curl refuses as many.
+/// Bodies with more layers are left unchanged; curl rejects as many.
 const LAYERS_MAX: usize = 5;
 
-/// One coding.
+/// A content coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Coding {
     Gzip,
@@ -23,7 +23,7 @@ pub(crate) enum Coding {
 }
 
 impl Coding {
-    /// In the order in which a request offers them.
+    /// The codings, in the order in which requests offer them.
     const ALL: [Self; 4] = [Self::Gzip, Self::Brotli, Self::Zstd, Self::Deflate];
 
     fn name(self) -> &'static str {
@@ -35,7 +35,7 @@ impl Coding {
         }
     }
 
-    /// RFC 9110, section 8.4.1: names are case-insensitive, and `x-gzip` means `gzip`.
+    /// Parses a name. RFC 9110, section 8.4.1: names are case-insensitive, and `x-gzip` means `gzip`.
     fn named(name: &str) -> Option<Self> {
         let name = if name.eq_ignore_ascii_case("x-gzip") {
             "gzip"
@@ -48,12 +48,12 @@ impl Coding {
     }
 }
 
-/// What the `Content-Encoding` lines of a message say.
+/// The content of a message's `Content-Encoding` lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Codings {
-    /// The layers in the order in which they were applied; empty where the body is not encoded.
+    /// The layers, in the order in which they were applied; empty if the body is not encoded.
     Known(Vec<Coding>),
-    /// A coding among them is not known, or there are too many.
+    /// One of the codings is unknown, or there are too many.
     Unknown,
 }
 
@@ -75,7 +75,7 @@ impl Codings {
         Self::Known(layers)
     }
 
-    /// The layers; none for what is to be left alone.
+    /// The layers; none if the body is left unchanged.
     pub(crate) fn layers(self) -> Vec<Coding> {
         match self {
             Self::Known(layers) => layers,
@@ -84,12 +84,13 @@ impl Codings {
     }
 }
 
-/// The elements of a list (RFC 9110, section 5.6.1), without the empty ones.
+/// The non-empty elements of a list (RFC 9110, section 5.6.1).
 fn list(value: &str) -> impl Iterator<Item = &str> {
     value.split(',').map(str::trim).filter(|element| !element.is_empty())
 }
 
-/// Whether a request's `Accept-Encoding` accepts a coding (RFC 9110, section 12.5.3). Without the header all are.
+/// Returns true if a request's `Accept-Encoding` accepts a coding (RFC 9110, section 12.5.3). Without the header, all
+/// are accepted.
 fn accepts(headers: &HeaderMap, coding: Coding) -> bool {
     let mut values = headers.get_all(ACCEPT_ENCODING).iter().peekable();
     if values.peek().is_none() {
@@ -117,13 +118,13 @@ fn is_weight_of_zero(parameter: &str) -> bool {
     name.trim_end().eq_ignore_ascii_case("q") && weight.trim().parse() == Ok(0.0)
 }
 
-/// Whether a request accepts a body with all these layers.
+/// Returns true if a request accepts all these layers.
 pub(crate) fn accepts_all(headers: &HeaderMap, layers: &[Coding]) -> bool {
     layers.iter().all(|coding| accepts(headers, *coding))
 }
 
-/// What `fetch` offers where the script names nothing. In an event it is what the client of the event accepts as well, so that
-/// a response can be passed on to it as it came; a client that says nothing may be a program that decodes nothing.
+/// The codings that `fetch` offers unless the script names some. In an event, those that its client accepts as well, so
+/// that a response can be passed on unchanged; a client without the header may be unable to decode.
 pub(crate) fn offered(client: Option<&HeaderMap>) -> HeaderValue {
     let is_offered = |coding: &Coding| {
         client.is_none_or(|headers| headers.contains_key(ACCEPT_ENCODING) && accepts(headers, *coding))
@@ -131,7 +132,7 @@ pub(crate) fn offered(client: Option<&HeaderMap>) -> HeaderValue {
     let names: Vec<_> = Coding::ALL.into_iter().filter(is_offered).map(Coding::name).collect();
     match names.is_empty() {
         true => HeaderValue::from_static("identity"),
-        // Made of the names above.
+        // Composed of the names above.
         false => HeaderValue::from_str(&names.join(", ")).unwrap_or(HeaderValue::from_static("identity")),
     }
 }

@@ -1,14 +1,15 @@
-//! How much memory the decoder of a body takes, read off the first bytes of the body: the window is the sender's choice.
+//! The memory that a body's decoder needs, derived from the first bytes: the sender chooses the window.
 
 use super::Coding;
 
-/// What a decoder has besides its window: tables, and what is between two reads.
+/// Memory of a decoder besides its window: tables and buffers.
 const TABLES_BYTES: usize = 128 << 10;
 
-/// RFC 9659: a decoder of the web has windows of 8 MiB at most. A body that says otherwise would have 128 MiB reserved for it.
+/// RFC 9659: decoders on the web support windows of at most 8 MiB. Otherwise a body could make its decoder reserve 128
+/// MiB.
 pub(super) const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
-/// The memory that a decoder will take for a body that begins like this.
+/// The memory of a decoder for a body that begins with these bytes.
 pub(super) fn decoder_bytes(coding: Coding, first: &[u8]) -> usize {
     let window = match coding {
         Coding::Gzip | Coding::Deflate => 32 << 10,
@@ -18,7 +19,7 @@ pub(super) fn decoder_bytes(coding: Coding, first: &[u8]) -> usize {
     window + TABLES_BYTES
 }
 
-/// RFC 7932, sections 9.1 and 9.2. A body of one part takes no more than that part needs.
+/// RFC 7932, sections 9.1 and 9.2. A body of one part needs no more than that part.
 fn brotli_window(first: &[u8]) -> usize {
     let mut bits = first
         .iter()
@@ -51,7 +52,7 @@ fn brotli_window(first: &[u8]) -> usize {
                 more => 4 + more as u32,
             };
             let length = take(4 * nibbles) as usize + 1;
-            // What was not among the first bytes is taken for zero here.
+            // Missing bytes count as zero.
             if first.len() < 5 {
                 window
             } else {
@@ -135,7 +136,7 @@ mod tests {
             encoder.read_exact(&mut first).await.unwrap();
             assert_eq!(zstd_window(&first), 1 << log);
         }
-        // A frame of one segment, with its length in one, two and four bytes.
+        // A single-segment frame, with its length in one, two and four bytes.
         assert_eq!(zstd_window(&[0x28, 0xb5, 0x2f, 0xfd, 0x20, 9]), 9);
         assert_eq!(zstd_window(&[0x28, 0xb5, 0x2f, 0xfd, 0x60, 0, 1]), 512);
         assert_eq!(zstd_window(&[0x28, 0xb5, 0x2f, 0xfd, 0xa0, 0, 0, 1, 0]), 65536);

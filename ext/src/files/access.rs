@@ -1,7 +1,7 @@
-//! Which files a script may use.
+//! The files that a script may use.
 //!
-//! A path is followed to where it really leads before it is held against what is allowed: symbolic links do not lead out. It
-//! is then used as it was found, without following links again, so that one which appears meanwhile leads nowhere either.
+//! Symbolic links in a path are resolved before it is checked, so links cannot lead out. The resolved path is then
+//! opened without following links, so a link created in the meantime has no effect.
 
 use std::io::{Error, ErrorKind};
 use std::path::{Component, Path, PathBuf};
@@ -9,29 +9,29 @@ use std::{fs, io};
 
 use super::FileError;
 
-/// The files that a script may read, or write.
+/// Files that a script may read, or write.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Grant {
     /// None.
     #[default]
     Nothing,
-    /// All that the user may.
+    /// Every file that the user may access.
     Everything,
-    /// These files, and what is in these folders, by their real paths: see [`Grant::of`].
+    /// These files, and everything in these folders, as canonical paths: see [`Grant::of`].
     Below(Vec<PathBuf>),
 }
 
 impl Grant {
-    /// These files and folders; they need not be there yet.
+    /// Grants access to these files and folders, which need not exist yet.
     ///
     /// # Errors
-    /// One of them cannot be looked for.
+    /// One of the paths cannot be resolved.
     pub fn of(paths: impl IntoIterator<Item = PathBuf>) -> io::Result<Self> {
         let real = |path: PathBuf| follow(&std::path::absolute(path)?);
         paths.into_iter().map(real).collect::<io::Result<_>>().map(Self::Below)
     }
 
-    /// Whether a path is among them that has no symbolic links.
+    /// Returns true if a path without symbolic links is included.
     fn allows(&self, real: &Path) -> bool {
         match self {
             Self::Nothing => false,
@@ -41,21 +41,21 @@ impl Grant {
     }
 }
 
-/// What a script may do with files. Put into a worker's state, this gives it `isopod:fs`.
+/// A script's access to files. In a worker's state, it enables `isopod:fs`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileAccess {
-    /// What it may read.
+    /// Files it may read.
     pub read: Grant,
-    /// What it may write, rename and remove.
+    /// Files it may write, rename and remove.
     pub write: Grant,
 }
 
-/// What is meant by a path whose last part is a symbolic link.
+/// The meaning of a path whose last component is a symbolic link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Last {
-    /// Where the link leads.
+    /// The link's target.
     Followed,
-    /// The link.
+    /// The link itself.
     Itself,
 }
 
@@ -83,7 +83,7 @@ fn allowed(
     });
     match found {
         Ok(real) if grant.allows(&real) => Ok(real),
-        // Whether it is there is for those to know who may read it.
+        // Whether a file exists is only revealed to scripts that may read it.
         Err(source) if *grant == Grant::Everything => Err(FileError::io("find", written, source)),
         found => Err(FileError::NotAllowed {
             what,
@@ -93,10 +93,10 @@ fn allowed(
     }
 }
 
-/// Symbolic links followed at most to what is not there: as many as Linux follows.
+/// Maximum number of symbolic links followed to a missing file; the same as in Linux.
 const LINKS_MAX: usize = 40;
 
-/// Where a full path leads. What is not there yet is taken as it is written, below the last folder that is.
+/// Resolves a full path. Components that do not exist yet are appended unchanged to the last folder that does.
 fn follow(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..LINKS_MAX {
@@ -110,7 +110,7 @@ fn follow(path: &Path) -> io::Result<PathBuf> {
 
 enum Found {
     Real(PathBuf),
-    /// A symbolic link leads to what is not there: the path to go on with.
+    /// A symbolic link to a missing file, with the path to continue with.
     Link(PathBuf),
 }
 
@@ -129,7 +129,7 @@ fn follow_to_link(path: &Path) -> io::Result<Found> {
         if let (Some(folder), Ok(target)) = (there.parent(), fs::read_link(there)) {
             return Ok(Found::Link(below(fs::canonicalize(folder)?.join(target))));
         }
-        // What `..` leads back from has to be there.
+        // The target of `..` has to exist.
         match there.components().next_back() {
             Some(Component::Normal(name)) => missing.push(name),
             _ => break,

@@ -1,4 +1,4 @@
-//! What a script gets where a file cannot be had.
+//! Errors of `isopod:fs`.
 
 use std::borrow::Cow;
 use std::io::{Error, ErrorKind};
@@ -6,34 +6,34 @@ use std::path::{Path, PathBuf};
 
 use deno_error::{AdditionalProperties, JsErrorClass, PropertyValue};
 
-/// Why something cannot be done with a file. In scripts it is a `FileError` with a `name` and, of the operating system's, a
-/// `code`.
+/// An error of an operation on a file. In scripts, it is a `FileError` with a `name` and, for errors of the operating
+/// system, a `code`.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// The worker serves; it is not a command.
+    /// The worker is served; it is not a command.
     #[error("isopod:fs is only available to scripts started with `isopod run`: a server's worker has no files")]
     NotACommand,
-    /// The command line does not allow it.
+    /// The command line does not permit it.
     #[error("{what} {} is not allowed: run the script with --{option}={} (or --{option} for all files)", .path.display(), .path.display())]
     NotAllowed {
-        /// What was to be done.
+        /// The operation.
         what: &'static str,
         /// The path, with symbolic links resolved.
         path: PathBuf,
-        /// What allows it.
+        /// The option that permits it.
         option: &'static str,
     },
-    /// The operating system does not do it.
+    /// The operating system reported an error.
     #[error("cannot {what} {}: {source}", .path.display())]
     Io {
-        /// What was to be done.
+        /// The operation.
         what: &'static str,
         /// The path.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: Error,
     },
-    /// The file was closed meanwhile.
+    /// The file has been closed.
     #[error("the file was closed")]
     Lost,
 }
@@ -44,7 +44,7 @@ impl FileError {
         Self::Io { what, path, source }
     }
 
-    /// The name that a script tells it by, and the code of POSIX where there is one.
+    /// The error's `name` in scripts, and its POSIX code if it has one.
     fn name(&self) -> (&'static str, Option<&'static str>) {
         let kind = match self {
             Self::NotACommand => return ("NotSupported", None),

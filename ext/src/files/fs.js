@@ -1,4 +1,4 @@
-// The module `isopod:fs`: files, for scripts that are run from the command line.
+// The module `isopod:fs`: files, for scripts run from the command line.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -34,7 +34,7 @@ const { ReadableStreamPrototype, readableStreamForRid, writableStreamForRid } = 
 const { URLPrototype } = core.loadExtScript("ext:deno_web/00_url.js");
 const { TextDecoder } = core.loadExtScript("ext:deno_web/08_text_encoding.js");
 
-/** What every function here throws and rejects with: `name` says what kind it is, `code` what the system calls it. */
+/** Thrown by all functions of this module: `name` is the kind of error, `code` the system's name for it. */
 class FileError extends Error {
   constructor(message, name = "FileError") {
     super(message);
@@ -94,25 +94,26 @@ const openToWrite = (path, options) =>
     createNew: !!options?.createNew,
   });
 
-/** A file as a stream of bytes. It is read as the stream is. */
+/** Opens a file as a stream of bytes, which is read on demand. */
 async function readable(path) {
   return readableStreamForRid(await openToRead(path));
 }
 
 /**
- * A file as a stream that takes bytes. It is made, or emptied, first; `append: true` writes at its end, `createNew: true`
- * fails where it is there.
+ * Opens a file as a writable stream of bytes. It is created or truncated first; `append: true` writes at its end,
+ * `createNew: true` fails if it exists.
  */
 async function writable(path, options = undefined) {
   return writableStreamForRid(await openToWrite(path, options));
 }
 
-/** The bytes of a file. */
+/** Reads a file as bytes. */
 async function readFile(path) {
   const rid = await openToRead(path);
   try {
     const { size } = await op_isopod_fs_stat(pathOf(path), true);
-    // Room is asked for before anything is read, and a byte more tells the end. What says nothing of its size has some.
+    // The memory is reserved before reading; one more byte detects the end. Files without a known size get a buffer
+    // too.
     let bytes = new Uint8Array(MathMax(size + 1, 4096));
     let length = 0;
     for (;;) {
@@ -130,7 +131,7 @@ async function readFile(path) {
   }
 }
 
-/** A file as text in UTF-8. */
+/** Reads a file as UTF-8 text. */
 async function readTextFile(path) {
   return new TextDecoder().decode(await readFile(path));
 }
@@ -150,7 +151,7 @@ async function writeFile(path, data, options = undefined) {
   }
 }
 
-/** Writes a file in UTF-8. The options are those of `writable`. */
+/** Writes a file as UTF-8. The options are those of `writable`. */
 async function writeTextFile(path, text, options = undefined) {
   await writeFile(path, `${text}`, options);
 }
@@ -161,12 +162,12 @@ async function statOf(path, follow) {
   return { ...stat, modified: date(stat.modified), created: date(stat.created) };
 }
 
-/** What is at a path: `{ isFile, isDirectory, isSymlink, size, modified, created }`. */
+/** Describes a file: `{ isFile, isDirectory, isSymlink, size, modified, created }`. */
 const stat = (path) => statOf(path, true);
-/** The same, of a symbolic link and not of what it leads to. */
+/** Describes a file, or a symbolic link without following it. */
 const lstat = (path) => statOf(path, false);
 
-/** The entries of a folder, in the order of the system: `{ name, isFile, isDirectory, isSymlink }`. */
+/** Iterates over the entries of a folder, in the system's order: `{ name, isFile, isDirectory, isSymlink }`. */
 async function* readDir(path) {
   const rid = await op_isopod_fs_open_dir(pathOf(path));
   try {
@@ -180,22 +181,22 @@ async function* readDir(path) {
   }
 }
 
-/** Makes a folder; with `recursive: true` those above it too, and it may be there already. */
+/** Creates a folder; with `recursive: true` also its parents, and it may exist already. */
 async function mkdir(path, options = undefined) {
   await op_isopod_fs_mkdir(pathOf(path), !!options?.recursive);
 }
 
-/** Removes a file, a symbolic link or an empty folder; with `recursive: true` a folder with all that is in it. */
+/** Removes a file, a symbolic link or an empty folder; with `recursive: true` a folder with its contents. */
 async function remove(path, options = undefined) {
   await op_isopod_fs_remove(pathOf(path), !!options?.recursive);
 }
 
-/** Renames a file or a folder. What has the new name is replaced. */
+/** Renames a file or a folder. An existing file with the new name is replaced. */
 async function rename(from, to) {
   await op_isopod_fs_rename(pathOf(from), pathOf(to));
 }
 
-/** Copies a file's bytes. What is there is replaced. */
+/** Copies a file's bytes. An existing file is replaced. */
 async function copyFile(from, to) {
   await op_isopod_fs_copy(pathOf(from), pathOf(to));
 }

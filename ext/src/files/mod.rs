@@ -1,7 +1,7 @@
-//! The module `isopod:fs`: files, for scripts that are run from the command line. In a worker that serves, its ops refuse.
+//! The module `isopod:fs`: files, for scripts run from the command line. In a served worker, its ops fail.
 //!
-//! `access` decides which paths a script may use, `error` is what it gets else, `open` has files as streams, and the ops
-//! here are the rest. All of it blocks, and so runs on threads of the event loop's own.
+//! `access` decides which paths a script may use, `error` has the errors, `open` provides files as streams; the other
+//! ops are here. They block, and therefore run on blocking threads of the event loop.
 
 mod access;
 mod error;
@@ -20,10 +20,10 @@ use self::access::Last;
 pub use self::access::{FileAccess, Grant};
 pub use self::error::FileError;
 
-/// Entries of a folder that are handed over at once.
+/// Maximum number of folder entries returned at a time.
 const ENTRIES_MAX: usize = 256;
 
-/// What a file is.
+/// A file's metadata.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Kind {
@@ -48,7 +48,7 @@ struct Stat {
     #[serde(flatten)]
     kind: Kind,
     size: u64,
-    /// In milliseconds since 1970, where the file system knows it.
+    /// In milliseconds since 1970, if the file system knows it.
     modified: Option<f64>,
     created: Option<f64>,
 }
@@ -75,7 +75,7 @@ struct Entry {
     kind: Kind,
 }
 
-/// Does what blocks, with what the script may use, on a thread of its own.
+/// Runs a blocking operation on a blocking thread, with the script's access.
 async fn blocking<T: Send + 'static>(
     state: &RefCell<OpState>,
     body: impl FnOnce(&FileAccess) -> Result<T, FileError> + Send + 'static,
@@ -86,7 +86,7 @@ async fn blocking<T: Send + 'static>(
     done.unwrap_or(Err(FileError::Lost))
 }
 
-/// Says what was to be done, where it fails.
+/// Adds the operation and the path to an error.
 fn told<T>(what: &'static str, path: &Path, result: std::io::Result<T>) -> Result<T, FileError> {
     result.map_err(|source| FileError::io(what, path, source))
 }
@@ -143,7 +143,7 @@ async fn op_isopod_fs_next_entries(
         let mut next = Vec::new();
         for entry in entries.by_ref().take(ENTRIES_MAX) {
             let entry = told("read the folder", &path, entry)?;
-            // One that is gone by now is left out.
+            // Entries removed meanwhile are left out.
             if let Ok(kind) = entry.file_type() {
                 let name = entry.file_name().to_string_lossy().into_owned();
                 let kind = kind.into();
@@ -174,7 +174,7 @@ async fn op_isopod_fs_mkdir(
     .await
 }
 
-/// Removes a file, a symbolic link (not what it leads to) or a folder.
+/// Removes a file, a symbolic link (not its target) or a folder.
 #[op2]
 async fn op_isopod_fs_remove(
     state: Rc<RefCell<OpState>>,
@@ -194,7 +194,7 @@ async fn op_isopod_fs_remove(
     .await
 }
 
-/// Renames what a script may read too: else it could bring a file to where it may.
+/// Renames a file that the script may also read; otherwise it could move a file into a readable folder.
 #[op2]
 async fn op_isopod_fs_rename(
     state: Rc<RefCell<OpState>>,

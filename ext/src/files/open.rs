@@ -1,4 +1,4 @@
-//! An open file: bytes in and out of it in steps, one after another.
+//! An open file, read and written step by step.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -20,7 +20,7 @@ use super::{FileError, blocking};
 /// Bytes read or written in one step.
 const STEP_BYTES: usize = 256 * 1024;
 
-/// How a file is opened.
+/// Options for opening a file.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Mode {
@@ -63,7 +63,7 @@ impl FileAccess {
             false => (self.to_read(path, Last::Followed)?, "read"),
         };
         let file = open(&real, mode.flags()).map_err(|errno| FileError::io(what, &real, errno.into()))?;
-        // A folder opens, and fails at the first read only.
+        // Opening a folder succeeds; only the first read would fail.
         match file.metadata() {
             Ok(metadata) if metadata.is_dir() => Err(FileError::io(what, &real, Errno::ISDIR.into())),
             _ => Ok(file),
@@ -71,7 +71,7 @@ impl FileAccess {
     }
 }
 
-/// Follows no link: the path has none, unless one was put there since it was looked at.
+/// Opens without following links: the path is resolved, but a link may have been created since.
 fn open(path: &Path, flags: OFlags) -> Result<File, Errno> {
     let bits = match flags.contains(OFlags::CREATE) {
         true => Bits::from_raw_mode(0o666),
@@ -79,14 +79,14 @@ fn open(path: &Path, flags: OFlags) -> Result<File, Errno> {
     };
     #[cfg(target_os = "linux")]
     match rustix::fs::openat2(CWD, path, flags, bits, ResolveFlags::NO_SYMLINKS) {
-        // Kernels before 5.6, and sandboxes that do not know it.
+        // Not supported by kernels before 5.6 and by some sandboxes.
         Err(Errno::NOSYS | Errno::PERM) => {}
         opened => return opened.map(File::from),
     }
     rustix::fs::openat(CWD, path, flags, bits).map(File::from)
 }
 
-/// Shared with the thread that reads or writes now. It is one at a time, so the lock is never waited for.
+/// Shared with the thread that is reading or writing. There is only one at a time, so the lock is never contended.
 struct OpenFile {
     file: Arc<Mutex<File>>,
     path: Arc<PathBuf>,

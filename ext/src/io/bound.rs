@@ -1,4 +1,4 @@
-//! The wrapper that keeps a client on its runtime.
+//! A wrapper that keeps a client on its runtime.
 
 use std::future::Future;
 use std::marker::PhantomData;
@@ -8,9 +8,9 @@ use tokio::task::JoinHandle;
 
 use crate::unwind;
 
-/// A client bound to the I/O runtime it was made on.
+/// A client bound to the I/O runtime that it was created on.
 ///
-/// [`run`](Self::run) is the only way in. The wrapper stays on its thread, so no other thread can use the client:
+/// [`run`](Self::run) is the only access to it. The wrapper stays on its thread, so no other thread can use the client:
 ///
 /// ```compile_fail,E0277
 /// # use isopod_ext::io::{Io, IoOptions};
@@ -19,7 +19,7 @@ use crate::unwind;
 /// std::thread::spawn(move || drop(client)); // `Bound` is not `Send`
 /// ```
 ///
-/// and what it runs must be able to run on the I/O runtime, so nothing of the event loop or the isolate gets in:
+/// The future must be able to run on the I/O runtime, so it cannot contain anything of the event loop or the isolate:
 ///
 /// ```compile_fail,E0277
 /// # use isopod_ext::io::{Io, IoOptions};
@@ -52,13 +52,13 @@ impl<C> Bound<C> {
 }
 
 impl<C: Clone> Bound<C> {
-    /// Spawns the future that `body` makes of the client on the owning runtime, at once, and resolves to its result.
+    /// Spawns the future returned by `body` on the owning runtime immediately, and resolves to its output.
     ///
-    /// The result may be awaited on any scheduler. Dropping it aborts the task. The client should not be part of the
-    /// result: it would be polled wherever the result goes.
+    /// The returned future may be awaited on any executor. Dropping it aborts the task. The output should not contain
+    /// the client, which could then be polled on another runtime.
     ///
     /// # Errors
-    /// [`IoError::Panicked`] when the future panicked, [`IoError::Stopped`] when the runtime was shut down first.
+    /// [`IoError::Panicked`] if the future panicked, [`IoError::Stopped`] if the runtime was shut down first.
     pub fn run<F, Fut>(&self, body: F) -> impl Future<Output = Result<Fut::Output, IoError>> + use<C, F, Fut>
     where
         F: FnOnce(C) -> Fut,
@@ -75,11 +75,11 @@ impl<C: Clone> Bound<C> {
     }
 }
 
-/// Why a task on the I/O runtime has no result.
+/// An error of a task on the I/O runtime.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IoError {
-    /// The future panicked. A fault of this crate or of a client, not of the caller.
+    /// The future panicked: a bug in this crate or in the client, not in the caller.
     #[error("an I/O task panicked: {0}")]
     Panicked(String),
     /// The worker thread is ending and has shut its I/O runtime down.
@@ -87,7 +87,7 @@ pub enum IoError {
     Stopped,
 }
 
-/// A dropped `JoinHandle` detaches its task; work nobody waits for must stop instead.
+/// Dropping a `JoinHandle` detaches its task; abandoned work must stop instead.
 struct AbortOnDrop<T>(JoinHandle<T>);
 
 impl<T> Drop for AbortOnDrop<T> {

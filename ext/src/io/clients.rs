@@ -1,14 +1,15 @@
-//! The thread-local clients: built once for each configuration, used by one worker of the thread after the other.
+//! Thread-local clients: created once per configuration, and used by all workers of the thread.
 
 use std::any::Any;
 use std::rc::{Rc, Weak};
 
 use super::CLIENTS;
 
-/// How many clients of one type a thread keeps for its runtime. One more, and the least recently used one is dropped.
+/// Maximum number of clients of one type that a thread keeps for its runtime. Beyond it, the least recently used one is
+/// dropped.
 pub const CLIENTS_MAX: usize = 32;
 
-/// The clients of a thread, most recently used last. Few enough to be searched in a line.
+/// The clients of a thread, most recently used last. Few enough for a linear search.
 #[derive(Default)]
 pub(super) struct Clients {
     entries: Vec<Entry>,
@@ -19,7 +20,7 @@ struct Entry {
     client: Box<dyn Any>,
 }
 
-/// Key and client of one entry; its concrete type finds it among entries of other types.
+/// Key and client of an entry. Its concrete type identifies it among entries of other types.
 struct Keyed<K, C> {
     key: K,
     client: C,
@@ -45,7 +46,7 @@ where
     Ok(client)
 }
 
-/// Drops what belongs to a runtime. A thread that is past its thread-locals has dropped them already.
+/// Drops the clients of a runtime. After the thread's thread-locals have been destroyed, they are gone already.
 pub(super) fn drop_all(io: &Rc<()>) {
     let taken = CLIENTS.try_with(|clients| {
         let (mine, others) = std::mem::take(&mut clients.borrow_mut().entries)

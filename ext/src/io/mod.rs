@@ -1,9 +1,9 @@
-//! The I/O runtime of a worker thread and the only way to the clients bound to it.
+//! The I/O runtime of a worker thread, and access to the clients bound to it.
 //!
-//! A worker's event loop dies with the worker; what should outlive it (HTTP connections, database pools) lives on the
-//! *I/O runtime* of the thread. A client made for one runtime must never be polled on another: its connection task would
-//! die with the wrong one. So clients are reached through [`Bound`] alone, which runs a `Send` future on the owning runtime
-//! and hands back its result.
+//! A worker's event loop ends with the worker. What should outlive it (HTTP connections, database pools) lives on the
+//! thread's *I/O runtime*. A client created for one runtime must never be polled on another: its connection task would
+//! end with the wrong one. Clients are therefore only accessible through [`Bound`], which runs a `Send` future on the
+//! owning runtime and returns its result.
 //!
 //! ```
 //! # mod isopod { pub use isopod_ext::io; }
@@ -11,7 +11,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let io = Io::start(IoOptions::default())?;
 //! let answer = io.bound(20).run(|n| async move { n + 22 });
-//! // The event loop, a scheduler of its own, only waits for the result.
+//! // The event loop, with its own scheduler, only waits for the result.
 //! let event_loop = tokio::runtime::Builder::new_current_thread().build()?;
 //! assert_eq!(event_loop.block_on(answer)?, 42);
 //! # Ok(())
@@ -31,17 +31,18 @@ use tokio::runtime::{Builder, EnterGuard, Handle, Runtime};
 pub use self::bound::{Bound, IoError};
 pub use self::clients::CLIENTS_MAX;
 
-/// How an I/O runtime is made.
+/// Options of an I/O runtime.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct IoOptions {
-    /// Threads that drive sockets, TLS and timers. Default: 2.
+    /// Threads for sockets, TLS and timers. Default: 2.
     pub threads: usize,
-    /// Further threads for name resolution and other blocking calls, started on demand. Default: 8.
+    /// Maximum number of additional threads for name resolution and other blocking calls, started on demand. Default:
+    /// 8.
     pub blocking_threads_max: usize,
-    /// How long an idle blocking thread is kept. Default: 10 s.
+    /// Idle time after which a blocking thread ends. Default: 10 s.
     pub blocking_thread_keep_alive: Duration,
-    /// The name of its threads (Linux shows 15 bytes of it). Default: `isopod-io`.
+    /// Name of the threads (Linux shows 15 bytes). Default: `isopod-io`.
     pub name: String,
 }
 
@@ -65,13 +66,13 @@ impl Default for IoOptions {
 
 /// The owner of a worker thread's I/O runtime.
 ///
-/// Made on the worker thread and bound to it (`!Send`). When it is dropped, the clients this thread built for it are
-/// dropped first, inside the runtime, so that their connections close while there is a reactor to close them on; then the
-/// runtime is shut down in the background: dropping neither blocks nor panics, not even inside asynchronous code.
+/// Created on the worker thread and bound to it (`!Send`). Dropping it first drops the clients that this thread created
+/// for it, inside the runtime, so that their connections can close; then the runtime is shut down in the background.
+/// Dropping neither blocks nor panics, not even in async code.
 pub struct Io {
     runtime: Option<Runtime>,
     handle: Handle,
-    /// Tells one runtime's clients from another's; never an index, so it cannot be confused across threads.
+    /// Identifies the runtime of a client; not an index, so it is unique across threads.
     id: Rc<()>,
     /// Raw pointers are neither `Send` nor `Sync`.
     not_send: PhantomData<*const ()>,
@@ -81,7 +82,7 @@ impl Io {
     /// Starts the runtime.
     ///
     /// # Errors
-    /// When the operating system refuses a thread or a reactor.
+    /// The operating system's error if it cannot create a thread or a reactor.
     pub fn start(options: IoOptions) -> std::io::Result<Self> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(options.threads.max(1))
@@ -99,7 +100,7 @@ impl Io {
         })
     }
 
-    /// Enters the runtime's context, for building a client that spawns or opens sockets while it is made.
+    /// Enters the runtime's context, to create clients that spawn tasks or open sockets.
     pub fn enter(&self) -> EnterGuard<'_> {
         self.handle.enter()
     }
@@ -109,13 +110,14 @@ impl Io {
         Bound::new(self.handle.clone(), client)
     }
 
-    /// The thread's client for `key`, built by `build` inside the runtime when the thread has none yet.
+    /// Returns the thread's client for `key`. If the thread has none yet, `build` creates it inside the runtime.
     ///
-    /// It is kept from worker to worker, until the thread has made more than [`CLIENTS_MAX`] of its type (then the least
-    /// recently used one goes) or this `Io` is dropped. `build` may use `self`, but must not ask for a client of the same type.
+    /// It is kept for later workers, until the thread has created more than [`CLIENTS_MAX`] of its type (then the least
+    /// recently used one is dropped) or this `Io` is dropped. `build` may use `self`, but must not request a client of
+    /// the same type.
     ///
     /// # Errors
-    /// What `build` returns; nothing is kept then.
+    /// The error of `build`; nothing is kept then.
     pub fn client<K, C, E>(&self, key: &K, build: impl FnOnce(&K) -> Result<C, E>) -> Result<Bound<C>, E>
     where
         K: Clone + PartialEq + 'static,
@@ -150,6 +152,6 @@ impl std::fmt::Debug for Io {
 }
 
 thread_local! {
-    /// The clients of this OS thread. It follows the thread, not a runtime, which is why every entry carries its runtime's id.
+    /// The clients of this thread. They belong to the thread and not to a runtime, so every entry has its runtime's id.
     static CLIENTS: RefCell<clients::Clients> = RefCell::new(clients::Clients::default());
 }

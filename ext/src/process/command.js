@@ -1,5 +1,5 @@
-// What a script has more when it is run from the command line: its end is told by events, and errors that it did not catch
-// are shown as `console` shows them.
+// Additions for scripts run from the command line: events at their end, and reports of uncaught errors in the format of
+// `console`.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -11,7 +11,7 @@ const { inspect } = core.loadExtScript("ext:deno_web/01_console.js");
 let globalObject;
 let unloading = false;
 
-/** Tells the script that it ends; once. */
+/** Dispatches `unload`, once. */
 function unload() {
   if (unloading || globalObject === undefined) return;
   unloading = true;
@@ -19,8 +19,8 @@ function unload() {
 }
 
 /**
- * Nothing is left to wait for. Gives whether the script goes on, which a listener for `beforeunload` asks for by
- * `preventDefault()`: as in Deno.
+ * Called when nothing is pending. Returns true if the script continues, which a listener for `beforeunload` requests with
+ * `preventDefault()`, as in Deno.
  */
 function end() {
   if (!unloading) {
@@ -32,17 +32,17 @@ function end() {
   return false;
 }
 
-/** What is told of an error that the script did not catch. `null`: what V8 says of it. */
+/** The report of an uncaught error. `null`: V8's own message. */
 function uncaught(error) {
   try {
-    // Text is told as it is, without quotes.
+    // Text is reported without quotes.
     if (typeof error === "string") return null;
     const text = inspect(error);
-    // Brackets are around an error that no code has thrown, such as that of a parser.
+    // Errors that no code has thrown, such as a parser's, are in brackets.
     const inBrackets = core.isNativeError(error) && text[0] === "[" && text[text.length - 1] === "]";
     return `Uncaught ${inBrackets ? StringPrototypeSlice(text, 1, -1) : text}`;
   } catch {
-    // A way of inspecting it that is the script's own may throw, and so does a proxy that was revoked.
+    // Custom inspection may throw, and so may a revoked proxy.
     return core.isNativeError(error) ? null : "Uncaught (the thrown value cannot be displayed)";
   }
 }

@@ -1,10 +1,10 @@
-//! How a command ends.
+//! The end of a command.
 
 use std::cell::Cell;
 
 use deno_core::v8;
 
-/// The end of one command, in its script's hands and its console's.
+/// Ends a command. Shared by its script and its console.
 #[derive(Debug)]
 pub struct Exit {
     isolate: v8::IsolateHandle,
@@ -13,7 +13,7 @@ pub struct Exit {
 }
 
 impl Exit {
-    /// Of the script that runs in this isolate.
+    /// Creates one for the script of this isolate.
     pub fn new(isolate: v8::IsolateHandle) -> Self {
         Self {
             isolate,
@@ -22,14 +22,14 @@ impl Exit {
         }
     }
 
-    /// Ends it with this code, at its next safe point.
+    /// Ends the command with this code, at its next safe point.
     pub fn now(&self, code: i32) {
         self.asked.set(Some(code));
         self.isolate.terminate_execution();
     }
 
-    /// Ends it as SIGPIPE ends a program, because nothing reads its output any more: quietly, with the code that a shell
-    /// shows for the signal.
+    /// Ends the command as SIGPIPE would, because its output is no longer read: silently, with the exit code that
+    /// shells report for the signal.
     pub fn for_broken_pipe(&self) {
         self.now(128 + 13);
     }

@@ -1,5 +1,5 @@
-//! Standard input. A terminal cannot be polled, so a thread waits for it: one that nothing waits for in turn, neither the
-//! end of the script nor that of the process.
+//! Standard input. A terminal cannot be polled, so a thread reads it. Neither the end of the script nor that of the
+//! process waits for that thread.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -19,7 +19,7 @@ type Chunk = std::io::Result<Vec<u8>>;
 
 /// The script's side of the thread.
 pub(super) struct Input {
-    /// Room for one: the thread reads when it is asked, so that what nobody asked for is left to other programs.
+    /// Capacity one: the thread reads on request, so that unrequested input is left to other programs.
     asks: SyncSender<()>,
     chunks: RefCell<mpsc::Receiver<Chunk>>,
     asked: Cell<bool>,
@@ -27,7 +27,7 @@ pub(super) struct Input {
     /// Called with whether a pending read keeps the script alive.
     set_hold: v8::Global<v8::Function>,
     held: Cell<bool>,
-    /// The promises of `reader.read()` that are pending.
+    /// The pending promises of `reader.read()`.
     reads: RefCell<Vec<v8::Global<v8::Promise>>>,
 }
 
@@ -59,11 +59,11 @@ impl Input {
         })
     }
 
-    /// The next chunk; an empty one at the end.
+    /// The next chunk; empty at the end.
     async fn read(&self) -> Chunk {
-        // A read that was given up leaves its chunk to the next.
+        // An abandoned read leaves its chunk to the next.
         if !self.asked.replace(true) {
-            // Full: it was asked before.
+            // Full if a request is pending.
             let _ = self.asks.try_send(());
         }
         let chunk = poll_fn(|cx| self.chunks.borrow_mut().poll_recv(cx)).await;
@@ -71,7 +71,7 @@ impl Input {
         chunk.unwrap_or_else(|| Err(std::io::Error::other("the reading thread has ended")))
     }
 
-    /// A read that the script asked for and lets nothing wait for does not hold it.
+    /// A read keeps the script alive only if the script is waiting for it.
     pub(super) fn hold(&self, scope: &mut v8::PinScope<'_, '_>) -> bool {
         let holds = {
             let mut reads = self.reads.borrow_mut();
@@ -120,14 +120,14 @@ pub(super) async fn op_isopod_process_read(state: Rc<RefCell<OpState>>) -> Resul
     }
 }
 
-/// Gives up a read that is pending.
+/// Abandons a pending read.
 #[op2(fast)]
 pub(super) fn op_isopod_process_close_input(state: Rc<RefCell<OpState>>) -> Result<(), ProcessError> {
     input(&state)?.closed.cancel();
     Ok(())
 }
 
-/// Notes what `reader.read()` gave.
+/// Records a promise of `reader.read()`.
 #[op2(fast)]
 pub(super) fn op_isopod_process_reads(
     state: Rc<RefCell<OpState>>,

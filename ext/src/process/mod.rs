@@ -1,5 +1,5 @@
-//! The module `isopod:process`: arguments, allowed environment, standard streams and exit code, for scripts that are run
-//! from the command line. In a worker that serves, its ops refuse.
+//! The module `isopod:process`: arguments, permitted environment variables, standard streams and the exit code, for
+//! scripts run from the command line. In a served worker, its ops fail.
 
 mod exit;
 mod input;
@@ -14,16 +14,16 @@ pub use self::exit::Exit;
 use self::input::Input;
 pub use self::output::write_all;
 
-/// Put into a worker's state, this lets its script act as a command.
+/// In a worker's state, this makes its script a command.
 pub struct ProcessAccess {
     exit: Rc<Exit>,
     input: Option<Rc<Input>>,
-    /// Called when nothing is left to wait for; gives whether the script goes on.
+    /// Called when nothing is pending; returns true if the script continues.
     on_end: Option<v8::Global<v8::Function>>,
 }
 
 impl ProcessAccess {
-    /// A command that ends as `exit` says.
+    /// Creates access for a command that ends through `exit`.
     pub fn new(exit: Rc<Exit>) -> Self {
         Self {
             exit,
@@ -33,10 +33,10 @@ impl ProcessAccess {
     }
 }
 
-/// What the ops of this folder refuse.
+/// An error of this module's ops.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
 pub enum ProcessError {
-    /// The worker serves; it is not a command.
+    /// The worker is served; it is not a command.
     #[class("NotSupported")]
     #[error("isopod:process is only available to scripts started with `isopod run`: a server's worker has no {0}")]
     NotACommand(&'static str),
@@ -55,21 +55,21 @@ fn access<'s>(state: &'s mut OpState, what: &'static str) -> Result<&'s mut Proc
     state.try_borrow_mut().ok_or(ProcessError::NotACommand(what))
 }
 
-/// Ends the script with this code: nothing of it runs after its next safe point.
+/// Ends the script with this code at its next safe point.
 #[op2(fast)]
 fn op_isopod_process_exit(state: &mut OpState, #[smi] code: i32) -> Result<(), ProcessError> {
     access(state, "exit code")?.exit.now(code);
     Ok(())
 }
 
-/// Sets the code that the script ends with when nothing is left to do.
+/// Sets the exit code for when nothing is pending.
 #[op2(fast)]
 fn op_isopod_process_exit_code(state: &mut OpState, #[smi] code: i32) -> Result<(), ProcessError> {
     access(state, "exit code")?.exit.at_end(code);
     Ok(())
 }
 
-/// The code that the script ends with when nothing is left to do.
+/// The exit code for when nothing is pending.
 #[op2(fast)]
 #[smi]
 fn op_isopod_process_exit_code_now(state: &mut OpState) -> Result<i32, ProcessError> {
@@ -86,20 +86,20 @@ fn op_isopod_process_on_end(
     Ok(())
 }
 
-/// The exit code that the script of a worker asked for.
+/// The exit code that a worker's script has asked for.
 pub fn exit_code(state: &RefCell<OpState>) -> Option<i32> {
     let state = state.borrow();
     state.try_borrow::<ProcessAccess>()?.exit.asked()
 }
 
-/// The exit code of a script that has nothing left to do.
+/// The exit code of a script with nothing pending.
 pub fn exit_code_at_end(state: &RefCell<OpState>) -> i32 {
     let state = state.borrow();
     let access = state.try_borrow::<ProcessAccess>();
     access.map_or(0, |access| access.exit.code_at_end())
 }
 
-/// Tells the script that nothing is left to wait for. `true`: it wants to go on, and may have begun something.
+/// Tells the script that nothing is pending. Returns `true` if it continues, and may have started something.
 pub fn end(scope: &mut v8::PinScope<'_, '_>, state: &RefCell<OpState>) -> bool {
     let on_end = match state.borrow().try_borrow::<ProcessAccess>() {
         Some(access) => access.on_end.clone(),
@@ -111,7 +111,8 @@ pub fn end(scope: &mut v8::PinScope<'_, '_>, state: &RefCell<OpState>) -> bool {
     goes_on.is_some_and(|goes_on| goes_on.is_true())
 }
 
-/// Lets a pending read of standard input keep the script alive only while the script waits for it. `true`: that has changed.
+/// Lets a pending read of standard input keep the script alive only while the script waits for it. Returns `true` if
+/// that has changed.
 pub fn hold_for_input(scope: &mut v8::PinScope<'_, '_>, state: &RefCell<OpState>) -> bool {
     let input = match state.borrow().try_borrow::<ProcessAccess>() {
         Some(access) => access.input.clone(),

@@ -7,11 +7,11 @@ use deno_core::{OpState, op2};
 
 use super::{ProcessError, access};
 
-/// How long a pipe that takes nothing now, and does not block, is left alone.
+/// Delay before retrying a full non-blocking pipe.
 const RETRY_AFTER: Duration = Duration::from_millis(1);
 
-/// Writes all of it before it returns, as `console` does: what both write stays in order, and is out when the script ends.
-/// Whoever reads slowly holds the script up, and nothing piles up meanwhile.
+/// Writes everything before it returns, as `console` does, so that the outputs of both are in order and complete at the
+/// script's end. A slow reader delays the script, and nothing is buffered.
 #[op2(fast)]
 pub(super) fn op_isopod_process_write(
     state: &mut OpState,
@@ -32,10 +32,10 @@ pub(super) fn op_isopod_process_write(
     }
 }
 
-/// Writes all of it, to a standard stream.
+/// Writes everything to a standard stream.
 ///
 /// # Errors
-/// What the operating system says, but not that a pipe which does not block is full.
+/// The operating system's error, except that a non-blocking pipe is full.
 pub fn write_all(mut to: impl Write, mut bytes: &[u8]) -> std::io::Result<()> {
     while !bytes.is_empty() {
         match to.write(bytes) {
@@ -50,7 +50,7 @@ pub fn write_all(mut to: impl Write, mut bytes: &[u8]) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Another program may have made the pipe that is shared with it one that does not block.
+/// Another program that shares the pipe may have made it non-blocking.
 fn wait_or(error: std::io::Error) -> std::io::Result<()> {
     match error.kind() {
         ErrorKind::WouldBlock => std::thread::sleep(RETRY_AFTER),
@@ -64,7 +64,7 @@ fn wait_or(error: std::io::Error) -> std::io::Result<()> {
 mod tests {
     use super::*;
 
-    /// Takes three bytes at a time, and every other time none.
+    /// Accepts three bytes at a time, and none every other time.
     struct Slow(Vec<u8>, bool);
 
     impl Write for Slow {

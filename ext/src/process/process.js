@@ -1,4 +1,4 @@
-// The module `isopod:process`: what a script run from the command line may know of the process it is in.
+// The module `isopod:process`: access to the process, for scripts run from the command line.
 
 (function () {
 const { core, internals, primordials } = __bootstrap;
@@ -26,14 +26,14 @@ const {
 const { ReadableStream, WritableStream } = core.loadExtScript("ext:deno_web/06_streams.js");
 const { unload } = core.loadExtScript("ext:isopod_process/command.js");
 
-// `args`: the arguments after the script's name. `env`: the environment variables that the command line let through.
-// Both are empty in a worker that serves.
+// `args`: the arguments after the script's name. `env`: the environment variables permitted on the command line. Both
+// are empty in a served worker.
 const { args, env } = internals.isopodProcess;
 
 // ---- standard input
 
 let input;
-/** The read that is under way, and whether it keeps the script alive. */
+/** The pending read, and whether it keeps the script alive. */
 let reading;
 let isHeld = true;
 
@@ -76,7 +76,7 @@ function stdin() {
     },
   }, { __proto__: null, highWaterMark: 0 });
   const { getReader } = input;
-  // What `read` gives tells whether the script waits for it: see `hold` in input.rs.
+  // The result of `read` shows whether the script is waiting for it: see `hold` in input.rs.
   hidden(input, "getReader", {
     getReader() {
       const reader = ReflectApply(getReader, this, arguments);
@@ -112,13 +112,13 @@ function output(isError) {
   });
 }
 
-/** Standard output and standard error, as streams that take bytes and text. */
+/** Standard output and standard error, as writable streams of bytes and text. */
 const stdout = output(false);
 const stderr = output(true);
 
 // ---- the end
 
-/** A whole number, also as text: Node's rule for `process.exit`. Of what is greater the system keeps the last eight bits. */
+/** An integer, or one as a string: Node's rule for `process.exit`. The system keeps the low eight bits. */
 function checkedCode(code) {
   const number = typeof code === "string" && StringPrototypeTrim(code) !== "" ? Number(code) : code;
   if (typeof number !== "number" || !NumberIsInteger(number)) {
@@ -127,17 +127,17 @@ function checkedCode(code) {
   return number & 0xff;
 }
 
-/** The code that the script ends with once nothing is left to do. */
+/** The exit code for when nothing is pending. */
 function setExitCode(code) {
   op_isopod_process_exit_code(checkedCode(code));
 }
 
-/** Ends the script at once, with this code or the one that was set. Listeners for `unload` are called before. */
+/** Ends the script with this exit code, or the one set before. Dispatches `unload` first. */
 function exit(code) {
   if (code !== undefined && code !== null) setExitCode(code);
   unload();
   op_isopod_process_exit(op_isopod_process_exit_code_now());
-  // The isolate is ended at its next safe point: nothing of the script runs after this line.
+  // The isolate is terminated at its next safe point: no code of the script runs after this line.
   for (;;);
 }
 

@@ -1,5 +1,5 @@
-//! `env.EVENTS`: publishing messages under topics. Where they go is the host's: it hands a [`Publish`] to each script that
-//! may publish, and sees who published what.
+//! `env.EVENTS`: publishes messages under topics. The host provides a [`Publish`] to each script that may publish, and
+//! knows which script published what.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -16,36 +16,36 @@ use crate::quotas::{QuotaError, Usage};
 use crate::unwind;
 use crate::values::Events;
 
-/// Takes the messages of one script.
+/// Receives the messages of one script.
 pub trait Publish: Send + Sync {
-    /// Takes a message, at once: what must wait has to be refused.
+    /// Accepts a message immediately, or rejects it instead of waiting.
     ///
     /// # Errors
-    /// Why it was not taken; the script sees the text.
+    /// The reason for the rejection, which the script sees.
     fn publish(&self, message: Outgoing) -> Result<(), Refused>;
 }
 
-/// A message that a script published.
+/// A message published by a script.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Outgoing {
-    /// Under what.
+    /// The topic.
     pub topic: String,
-    /// What it carries.
+    /// The content.
     pub data: Data,
-    /// How many messages led to it: one more than to the one that was being handled, as many as to the task that was
-    /// being done, 0 otherwise.
+    /// The number of messages that led to this one: one more than for the message being handled, the same as for the
+    /// task being run, 0 otherwise.
     pub depth: u32,
-    /// The id of the message that was being handled, if one was.
+    /// The id of the message being handled, if any.
     pub cause: Option<u64>,
 }
 
-/// Why a message was not taken.
+/// The reason for rejecting a message.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Refused(pub String);
 
-/// A binding to publish messages by: `env.EVENTS.publish("orders.created", order)`.
+/// A binding for publishing messages: `env.EVENTS.publish("orders.created", order)`.
 #[derive(Clone)]
 pub struct PublishBinding(pub Arc<dyn Publish>);
 
@@ -66,7 +66,7 @@ impl Binding for PublishBinding {
     }
 }
 
-/// Why `publish()` failed.
+/// An error of `publish()`.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
 #[non_exhaustive]
 pub enum PublishError {
@@ -74,19 +74,19 @@ pub enum PublishError {
     #[class(type)]
     #[error("this worker has no events binding named '{0}'")]
     NoBinding(String),
-    /// Not a value that can be sent.
+    /// The value cannot be sent.
     #[class(type)]
     #[error("cannot publish the value: {0}")]
     Value(String),
-    /// It is too large.
+    /// The value is too large.
     #[class(inherit)]
     #[error(transparent)]
     Quota(#[from] QuotaError),
-    /// The host did not take it.
+    /// The host rejected it.
     #[class(generic)]
     #[error(transparent)]
     Refused(#[from] Refused),
-    /// A fault of ours.
+    /// A bug in this crate.
     #[class(generic)]
     #[error("{0}")]
     Internal(String),
@@ -98,7 +98,7 @@ impl From<unwind::Panicked> for PublishError {
     }
 }
 
-/// `how`: 0 a plain value or bytes, copied; 1 bytes, handed over; 2 what `core.serialize` wrote.
+/// `how`: 0 is a plain value or bytes, copied; 1 transferred bytes; 2 the output of `core.serialize`.
 #[op2(fast, reentrant)]
 fn op_isopod_publish<'s>(
     state: Rc<RefCell<OpState>>,
@@ -109,7 +109,7 @@ fn op_isopod_publish<'s>(
     #[smi] how: u32,
     #[smi] event: EventKey,
 ) -> Result<(), PublishError> {
-    // Reading a value may run its getters, and those may call ops: no borrow is held meanwhile.
+    // Reading a value may run getters, which may call ops: no borrow is held.
     let data = match plain_data(scope, value, how != 0).map_err(PublishError::Value)? {
         Data::Bytes(bytes) if how == 2 => Data::Cloned(bytes),
         data => data,

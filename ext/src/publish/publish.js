@@ -1,4 +1,4 @@
-// `env.EVENTS`: a worker's way to tell others of something.
+// `env.EVENTS`: publishes messages.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -16,7 +16,7 @@ class EventBus {
   }
   /**
    * Publishes a value under a topic such as "orders.created". The value is copied as by structuredClone(); buffers in the
-   * `transfer` list, or in the `transfer` of an options object, are taken away from the script.
+   * `transfer` list, or in the `transfer` of an options object, are detached.
    */
   publish(topic, data, transfer = undefined) {
     const key = currentEvent();

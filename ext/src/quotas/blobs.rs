@@ -1,4 +1,5 @@
-//! The parts of a worker's blobs, which lie outside its heap: charged while any blob, slice or object URL has them.
+//! The parts of a worker's blobs, which are outside of its heap. They are charged while a blob, slice or object URL
+//! refers to them.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -11,7 +12,7 @@ use deno_web::{Blob, BlobPart, BlobStore, BlobStoreTrait};
 
 use crate::ledger::Charge;
 
-/// What the store takes for each part beside its bytes.
+/// Memory of each part in the store besides its bytes.
 pub(super) const PART_BYTES: usize = 192;
 
 type Part = Arc<dyn BlobPart + Send + Sync>;
@@ -20,7 +21,8 @@ type Part = Arc<dyn BlobPart + Send + Sync>;
 #[derive(Debug, Default)]
 pub(super) struct Blobs {
     store: BlobStore,
-    /// Of the part that is being made: what is inserted without one is a slice or a copy of what is charged already.
+    /// The charge of the part being created: parts inserted without one are slices or copies of parts that are charged
+    /// already.
     fresh: Mutex<Option<Charge>>,
     /// The store's own memory: slices and copies of one part are many entries.
     entries: Mutex<Charge>,
@@ -28,7 +30,7 @@ pub(super) struct Blobs {
     slices: Slices,
 }
 
-/// The slices that there are, by their addresses: a part of the store does not say that it is one.
+/// The existing slices by address: the store's parts do not tell whether they are slices.
 type Slices = Arc<Mutex<HashMap<usize, Weak<Slice>>>>;
 
 impl Blobs {
@@ -39,12 +41,12 @@ impl Blobs {
         }
     }
 
-    /// The next part is new, and this is what it holds.
+    /// Sets the charge for the next part.
     pub(super) fn expect(&self, charge: Charge) {
         *self.fresh.lock().unwrap_or_else(PoisonError::into_inner) = Some(charge);
     }
 
-    /// A new part that is a range of another. `None` where there is no such part, or no such range of it.
+    /// Creates a part that is a range of another. `None` if there is no such part or range.
     pub(super) fn slice(&self, id: &uuid::Uuid, start: usize, len: usize) -> Option<uuid::Uuid> {
         let part = self.store.get_part(id)?;
         if start.checked_add(len)? > part.size() {
@@ -125,7 +127,7 @@ impl BlobStoreTrait for Blobs {
     }
 }
 
-/// A part with its charge: it goes when the last that has the part lets go of it.
+/// A part with its charge, which ends with the last reference.
 #[derive(Debug)]
 struct Held {
     part: Part,
@@ -150,8 +152,7 @@ fn address(part: &Part) -> usize {
     Arc::as_ptr(part).cast::<()>().addr()
 }
 
-/// A range of a part. That part is never a slice itself: slices of slices of slices would be read, and dropped, by as many
-/// nested calls.
+/// A range of a part, which is never a slice itself: reading or dropping nested slices would recurse.
 #[derive(Debug)]
 struct Slice {
     whole: Part,
@@ -189,7 +190,7 @@ mod tests {
         let blobs = Blobs::default();
         let bytes: Vec<u8> = (0..100).collect();
         let mut id = blobs.insert_part(Arc::new(deno_web::InMemoryBlobPart::from(bytes)));
-        // Far more levels than a stack has room for.
+        // Far more levels than fit on a stack.
         for _ in 0..200_000 {
             let start = usize::from(blobs.get_part(&id).expect("a part").size() > 50);
             let len = blobs.get_part(&id).expect("a part").size() - start;

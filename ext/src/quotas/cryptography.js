@@ -1,4 +1,4 @@
-// Cryptography, which copies what it works on, and runs where no limit of CPU time sees it.
+// Limits on cryptography, which copies its inputs and runs outside of the CPU limit.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -16,7 +16,7 @@ const {
 
 const isObject = (value) => value !== null && (typeof value === "object" || typeof value === "function");
 
-/** What an algorithm may say. Read once: a getter might give another answer the next time. */
+/** The members of an algorithm. Read once, because a getter might return another value the next time. */
 const members = [
   "name",
   "hash",
@@ -41,7 +41,7 @@ const members = [
   "domainSeparation",
 ];
 
-/** Bits that one block of PBKDF2 gives, by its hash; each block takes all the rounds. */
+/** Bits per block of PBKDF2, by hash; each block takes all iterations. */
 const blockBits = { __proto__: null, "SHA-1": 160, "SHA-256": 256, "SHA-384": 384, "SHA-512": 512 };
 
 function copiedAlgorithm(algorithm) {
@@ -58,7 +58,7 @@ function copiedAlgorithm(algorithm) {
   return copy;
 }
 
-/** Refuses what takes too long where no limit of CPU time sees it. `bits`: how many are derived. */
+/** Rejects key derivations that take too long, because no CPU limit applies. `bits`: the derived length. */
 function checkCost({ hash, iterations, modulusLength }, bits) {
   if (iterations === undefined && modulusLength === undefined) return;
   const name = isObject(hash) ? hash.name : hash;
@@ -67,12 +67,12 @@ function checkCost({ hash, iterations, modulusLength }, bits) {
   op_isopod_check_key(clamped(iterations * (blocks > 1 ? blocks : 1)), clamped(modulusLength));
 }
 
-// What is no number is refused by the conversion that follows.
+// Values that are not numbers are rejected by the following conversion.
 function clamped(number) {
   return number > 0 ? (number < 0xffffffff ? number : 0xffffffff) : 0;
 }
 
-/** Bytes that an operation copies of an algorithm's buffers, and of what it is to make. */
+/** Bytes that an operation copies of an algorithm's buffers, and bytes of its result. */
 function bytesOfAlgorithm(algorithm) {
   if (!isObject(algorithm)) return 0;
   let bytes = MathCeil((clamped(algorithm.length) + clamped(algorithm.outputLength)) / 8);
@@ -88,7 +88,7 @@ function byteLengths(args) {
   return bytes;
 }
 
-/** Where the arguments of a method have its algorithms. */
+/** The positions of algorithms among the arguments of a method. */
 const algorithmsAt = {
   __proto__: null,
   decapsulateKey: [0, 3],
@@ -136,7 +136,7 @@ function limitCryptography(prototype) {
       if (name === "deriveBits") bits = args[2] === null || args[2] === undefined ? 0 : args[2] = +args[2];
       else if (name === "deriveKey") bits = isObject(args[2]) ? args[2].length : 0;
       if (isObject(args[0])) checkCost(args[0], bits);
-      // What it works on is copied, and what it gives is another copy.
+      // The input is copied, and the result is another copy.
       bytes = 2 * (bytes + MathCeil(clamped(bits) / 8));
       if (bytes > LARGE_BYTES) op_isopod_room_for_memory(bytes, false);
       op_isopod_begin_op(bytes);

@@ -1,38 +1,39 @@
-//! What one event has used of what is counted by the event.
+//! An event's use of its quotas.
 
 use super::{QuotaError, Quotas};
 
-/// What one event has used so far.
+/// An event's use of its quotas so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spent {
     subrequests: usize,
     log_lines: usize,
     log_bytes: usize,
-    /// Lines that were dropped because the event had logged as much as it may.
+    /// Number of log lines dropped because the event had reached its limit.
     pub log_dropped: u64,
 }
 
-/// What becomes of a line.
+/// The decision about a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LogVerdict {
     Write,
-    /// The first that is too much: it is said once that no more will be shown.
+    /// The first line over the limit: report once that no more will be shown.
     SayFull,
     Drop,
 }
 
 impl Spent {
-    /// One more request.
+    /// Counts a request.
     pub(crate) fn subrequest(&mut self, quotas: &Quotas) -> Result<(), QuotaError> {
         super::usage::within(self.subrequests, quotas.subrequests, QuotaError::Subrequests)?;
         self.subrequests += 1;
         Ok(())
     }
 
-    /// One more line of this length.
+    /// Counts a log line of this length.
     pub(crate) fn log(&mut self, bytes: usize, quotas: &Quotas) -> LogVerdict {
         let room = self.log_lines < quotas.log_lines && self.log_bytes.saturating_add(bytes) <= quotas.log_bytes;
-        // One line that is too long ends the log, too: what follows it would seem to be all there was.
+        // A single line that is too long also ends the log: otherwise the following lines would look like all there
+        // was.
         if room && self.log_dropped == 0 {
             self.log_lines += 1;
             self.log_bytes += bytes;

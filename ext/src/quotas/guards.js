@@ -1,5 +1,5 @@
-// Where deno's own scripts make what is not in the heap, they ask for room first. Loaded before any of them, because they take
-// their ops when they are loaded.
+// Checks quotas and memory before deno's scripts create objects outside of the heap. Loaded before those scripts, which
+// capture their ops when they are loaded.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -49,7 +49,7 @@ before("op_blob_create_part", (data) => {
 
 // ---- timers
 
-/** The same function, which asks for room first. */
+/** Returns the same function with a check before each call. */
 function renamed(original, value) {
   for (const property of new SafeArrayIterator(["name", "length"])) {
     ObjectDefineProperty(value, property, {
@@ -66,7 +66,7 @@ function renamed(original, value) {
 function limitTimer(original) {
   return renamed(original, {
     timer() {
-      // No timer has this number: what clears it does nothing.
+      // No timer has this number, so clearing it has no effect.
       if (hasEnded()) return 0;
       op_isopod_room_for_timer();
       return ReflectApply(original, this, arguments);
@@ -92,12 +92,12 @@ function limitAbortSignal(AbortSignal) {
   }.timeout);
 }
 
-// ---- memory that V8 takes without asking the worker's allocator
+// ---- memory that V8 allocates without the worker's allocator
 
 const WASM_PAGE = 64 * 1024;
 
 /**
- * Stands in for a built-in method. What is a proxy of it has its name and length, looks native, and is no constructor; the
+ * Replaces a built-in method by a proxy, which has its name and length, looks native, and is not a constructor; the
  * property keeps its attributes.
  */
 function replaceMethod(prototype, name, apply) {
@@ -135,8 +135,8 @@ function toPrimitive(object) {
 const isObject = (value) => value !== null && (typeof value === "object" || typeof value === "function");
 
 /**
- * The argument of a method that grows something: `ask` is called with the number that it becomes, when the method itself converts
- * it. So it is converted once, and after the receiver has been checked.
+ * The argument of a method that grows something: `ask` is called with its numeric value when the method itself converts it,
+ * so that it is converted once, and after the receiver has been checked.
  */
 function askedWhenConverted(argument, ask) {
   return {
@@ -157,17 +157,17 @@ const byteLength = ObjectGetOwnPropertyDescriptor(ArrayBufferPrototype, "byteLen
 const maxByteLength = ObjectGetOwnPropertyDescriptor(ArrayBufferPrototype, "maxByteLength").get;
 
 replaceMethod(ArrayBufferPrototype, "resize", (resize, buffer, args) => {
-  // Another receiver is refused by the method, before it converts anything.
+  // The method rejects other receivers before it converts anything.
   if (!isReceiver(byteLength, buffer)) return ReflectApply(resize, buffer, args);
   const argument = askedWhenConverted(args[0], (length) => {
-    // What is longer than it may be is a RangeError of the method's.
+    // The method throws a RangeError for a length beyond the maximum.
     if (length > ReflectApply(maxByteLength, buffer, [])) return;
     askForRoom(length - ReflectApply(byteLength, buffer, []));
   });
   return ReflectApply(resize, buffer, [argument]);
 });
 
-/** Sizes from here on are refused by `grow()`: by a TypeError, as https://webassembly.github.io/spec/js-api/ has it. */
+/** Sizes from which on `grow()` fails with a TypeError, as in https://webassembly.github.io/spec/js-api/. */
 const PAGES_END = 2 ** 32;
 
 function limitGrow(prototype) {
@@ -187,7 +187,7 @@ const withoutGrowth = {
     // The length is converted before the options are read.
     const length = isObject(args[0]) ? +toPrimitive(args[0]) : args[0];
     if (isObject(args[1])) {
-      // A length that is none is refused first.
+      // An invalid length is rejected first.
       if (!(+length > -1 && +length < PAGES_END * PAGES_END)) return ReflectConstruct(target, [length], newTarget);
       if (args[1].maxByteLength !== undefined) {
         throw new RangeError("a growable SharedArrayBuffer is not supported: omit maxByteLength");
@@ -198,8 +198,8 @@ const withoutGrowth = {
 };
 
 /**
- * V8 makes these two for each isolate anew: called when a worker starts. Shared buffers that can grow are counted nowhere, so
- * there are none; a worker could share them with itself only.
+ * V8 creates these two for each isolate, so this is called when a worker starts. Growable shared buffers are not counted
+ * anywhere and therefore disabled; a worker could only share them with itself.
  */
 const limitMemory = (function limitMemory(global) {
   const { SharedArrayBuffer, WebAssembly } = global;

@@ -1,9 +1,9 @@
-//! What one worker may have of everything that is neither CPU time nor heap: timers, pending operations, sub-requests, log
-//! lines, messages, and what is held for it outside the heap.
+//! Limits of a worker other than CPU time and heap: timers, pending operations, subrequests, log lines, messages, and
+//! memory outside of the heap.
 //!
-//! The runtime places an `Rc<`[`Usage`]`>` in the worker's `OpState`. Where something is made, its op asks [`Usage`] for room
-//! first; `guards.js` does so for what is made in scripts of deno's. A quota that is reached is a `QuotaExceededError`: it can
-//! be caught, and names the setting.
+//! The runtime places an `Rc<`[`Usage`]`>` in the worker's `OpState`. Ops check [`Usage`] before they create something;
+//! for deno's scripts, `guards.js` does so. Reaching a quota is a `QuotaExceededError`, which scripts can catch and
+//! which names the setting.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub use self::event::Spent;
 pub use self::ops::{MemoryRoom, isopod_quotas};
 pub use self::usage::{OpSlot, QuotaError, Usage};
 
-/// The quotas of one worker. Every one has a default; none can be switched off, only raised.
+/// The quotas of a worker. Each has a default, and none can be disabled, only raised.
 ///
 /// ```
 /// # mod isopod { pub use isopod_ext::quotas::Quotas; }
@@ -30,36 +30,34 @@ pub use self::usage::{OpSlot, QuotaError, Usage};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Quotas {
-    /// Timers that are set at one time, intervals and `AbortSignal.timeout()` among them. Default: 10,000.
+    /// Active timers, including intervals and `AbortSignal.timeout()`. Default: 10,000.
     pub timers: usize,
-    /// Operations that wait for their result at one time: requests, statements, calls of Rust functions, cryptography.
-    /// Default: 10,000.
+    /// Pending operations: requests, statements, calls of Rust functions, cryptography. Default: 10,000.
     pub pending_ops: usize,
-    /// Requests that one event may make by `fetch` in all, each redirect among them. Default: 1,000.
+    /// Requests by `fetch` in an event, including redirects. Default: 1,000.
     pub subrequests: usize,
-    /// Lines that one event may log. Default: 1,000.
+    /// Log lines of an event. Default: 1,000.
     pub log_lines: usize,
-    /// Bytes that one event may log. Default: 256 KiB.
+    /// Log bytes of an event. Default: 256 KiB.
     pub log_bytes: usize,
-    /// Uncaught errors and unhandled rejections that are told of one turn; the rest is counted. Default: 32.
+    /// Uncaught errors and unhandled rejections reported per turn; the rest are counted. Default: 32.
     pub reports: usize,
-    /// Size of a value that leaves a worker: a message, a task's progress and results, what a call answers, the arguments of a
-    /// Rust function. Plain values count eight bytes each and their text. Bytes that are handed over count nothing. Default:
-    /// 32 MiB.
+    /// Size of a value that leaves a worker: a message, a task's progress and results, a call's result, the arguments
+    /// of a Rust function. Plain values count as eight bytes each plus their text; transferred bytes do not count.
+    /// Default: 32 MiB.
     pub message_bytes: usize,
-    /// Promises that `waitUntil` of one event holds at one time. Default: 10,000.
+    /// Pending `waitUntil` promises of an event. Default: 10,000.
     pub wait_until_promises: usize,
-    /// Things outside the heap that scripts have by number at one time: streams on their way, responses, object URLs.
-    /// Default: 10,000.
+    /// Open handles to objects outside of the heap: streams being sent, responses, object URLs. Default: 10,000.
     pub handles: usize,
-    /// Bytes that scripts have the runtime hold outside the heap: blobs, compressors, messages that wait for a port, what is
-    /// being encrypted. Default: 64 MiB.
+    /// Bytes held outside of the heap for scripts: blobs, compressors, messages waiting for a port, data being
+    /// encrypted. Default: 64 MiB.
     pub native_bytes: usize,
-    /// How long a stream that a script gives out may give nothing while its reader waits for it. Default: 1 min.
+    /// Time for which a script's outgoing stream may produce nothing while its reader waits. Default: 1 min.
     pub stream_idle: Duration,
-    /// Rounds of one key derivation by PBKDF2. They run where no CPU limit sees them. Default: 2,000,000.
+    /// Iterations of a PBKDF2 key derivation, which runs outside of the CPU limit. Default: 2,000,000.
     pub pbkdf2_iterations: u32,
-    /// Size of an RSA key that is generated, in bits. Default: 4,096.
+    /// Length of a generated RSA key in bits. Default: 4,096.
     pub rsa_bits: u32,
 }
 

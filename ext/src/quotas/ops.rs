@@ -1,4 +1,4 @@
-//! How scripts of deno's ask for room. `guards.js` calls these.
+//! The ops with which `guards.js` checks quotas and memory for deno's scripts.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,18 +24,18 @@ fn op_isopod_room_for_timer(state: &mut OpState) -> Result<(), QuotaError> {
     Usage::of(state).room_for_timer()
 }
 
-/// Whether a worker's memory has room for so many bytes more. The runtime puts it into the slots of an isolate.
+/// Checks for room in a worker's memory. The runtime puts it into a slot of the isolate.
 pub struct MemoryRoom {
-    /// What it may hold in all.
+    /// The worker's memory limit.
     pub limit: usize,
-    /// Whether so much more fits beside what it holds now.
+    /// Returns true if the bytes fit in addition to what is held now.
     pub ask: AskRoom,
 }
 
-/// Asked with the isolate, the bytes, and whether something that was alive may be garbage by now.
+/// Called with the isolate, the bytes, and whether something may have become garbage.
 type AskRoom = Rc<dyn Fn(&mut v8::Isolate, usize, bool) -> bool>;
 
-/// There is no room for what V8 would take without asking.
+/// V8 would allocate more than there is room for.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
 #[class(range)]
 #[error("this worker has no memory left for another {0} bytes (`limits.memory`)")]
@@ -58,7 +58,8 @@ fn room_for(isolate: &mut v8::Isolate, bytes: usize, freed: bool) -> Result<(), 
     }
 }
 
-/// Asks for room for what an op takes of its argument: a text, the bytes of one, or a list of either. `times`: how often it does.
+/// Checks for room for the memory that an op allocates for its argument: a text, the bytes of one, or a list of either.
+/// `times`: how many copies it makes.
 #[op2(nofast, reentrant)]
 fn op_isopod_room_for_text(
     scope: &mut v8::PinScope<'_, '_>,
@@ -71,8 +72,8 @@ fn op_isopod_room_for_text(
     room_for(scope, whole.saturating_add(taken.saturating_mul(times as usize)), false)
 }
 
-/// Adds up what is taken beside the texts, and their own bytes in `whole`. To look into a text makes one piece of it, for which
-/// there must be room first.
+/// Adds up the memory for the texts, and their own bytes in `whole`. Reading a text flattens it, for which there must
+/// be room first.
 fn bytes_taken(
     scope: &mut v8::PinScope<'_, '_>,
     value: v8::Local<'_, v8::Value>,
@@ -100,7 +101,7 @@ fn bytes_taken(
     Ok(bytes)
 }
 
-/// The memory that a worker may hold in all; infinite where nobody counts.
+/// The worker's memory limit; infinite if memory is not counted.
 #[op2(nofast)]
 fn op_isopod_memory_limit(scope: &mut v8::PinScope<'_, '_>) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "far less than 2^53 bytes")]
@@ -134,7 +135,7 @@ struct SliceRange {
     len: usize,
 }
 
-/// Stands in for `op_blob_slice_part`, whose slices of slices nest.
+/// Replaces `op_blob_slice_part`, whose slices of slices nest.
 #[op2]
 fn op_isopod_blob_slice_part(
     state: &mut OpState,
@@ -145,13 +146,13 @@ fn op_isopod_blob_slice_part(
     slice.ok_or_else(|| JsErrorBox::type_error("the blob has no such part"))
 }
 
-/// Asks for room for one more part that shares its bytes with another.
+/// Checks for room for a part that shares its bytes with another.
 #[op2(nofast)]
 fn op_isopod_room_for_part(state: &mut OpState) -> Result<(), QuotaError> {
     Usage::of(state).hold(super::blobs::PART_BYTES).map(drop)
 }
 
-/// Holds bytes outside the heap for something whose script says when it is gone.
+/// Charges bytes outside of the heap, until the script reports that they are released.
 #[op2(nofast)]
 fn op_isopod_hold(state: &mut OpState, #[number] bytes: usize) -> Result<(), QuotaError> {
     Usage::of(state).hold_unowned(bytes)
@@ -162,7 +163,7 @@ fn op_isopod_release(state: &mut OpState, #[number] bytes: usize) {
     Usage::of(state).release(bytes);
 }
 
-/// Begins an operation of deno's that copies this many bytes, to be ended by [`op_isopod_end_op`].
+/// Begins an operation of deno's that copies this many bytes, to be ended with [`op_isopod_end_op`].
 #[op2(nofast)]
 fn op_isopod_begin_op(state: &mut OpState, #[number] bytes: usize) -> Result<(), QuotaError> {
     let usage = Usage::of(state);
@@ -179,7 +180,7 @@ fn op_isopod_end_op(state: &mut OpState, #[number] bytes: usize) {
     usage.end_op();
 }
 
-/// Whether a key may be derived with this many rounds, or made this long; 0 where that is not asked for.
+/// Checks the iterations of a key derivation, or the length of a key; 0 if not applicable.
 #[op2(nofast)]
 fn op_isopod_check_key(
     state: &mut OpState,

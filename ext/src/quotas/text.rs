@@ -1,29 +1,29 @@
-//! The memory that an op takes for a text: estimated from the text itself, before the op is called.
+//! The memory that an op allocates for a text, estimated from the text before the op is called.
 //!
-//! A text of a few pieces that repeat takes no memory until it is read; then V8 makes one piece of it, and the op copies that,
-//! often several times. `guards.js` names the [`Use`] of each op.
+//! A text composed of a few repeated pieces takes no memory until it is read; then V8 flattens it, and the op copies
+//! that, often several times. `guards.js` names the [`Use`] of each op.
 
 use deno_core::v8;
 use deno_core::v8::ValueViewData;
 
-/// What an op does with a text.
+/// An op's use of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Use {
-    /// Reads it where it is.
+    /// Reads it in place.
     Read,
     /// Copies it as UTF-8.
     Copy,
-    /// Parses it as a URL, or writes it percent-encoded into one.
+    /// Parses it as a URL, or percent-encodes it into one.
     Url,
-    /// Splits it into names and values, as `application/x-www-form-urlencoded`.
+    /// Splits it into names and values, as in `application/x-www-form-urlencoded`.
     Pairs,
 }
 
-/// An array of two strings, in Rust and in V8's heap, as measured.
+/// Memory of an array of two strings, in Rust and on V8's heap, as measured.
 const PAIR_BYTES: usize = 256;
 
 impl Use {
-    /// The numbers that `guards.js` has for them.
+    /// The use with this number in `guards.js`.
     pub(super) fn of(number: u32) -> Self {
         match number {
             0 => Self::Read,
@@ -33,12 +33,13 @@ impl Use {
         }
     }
 
-    /// Bytes taken beside the text, which has these bytes in UTF-8, percent-encoded, and so many ampersands.
+    /// Bytes allocated for a text with this length in UTF-8, this length when percent-encoded, and this many
+    /// ampersands.
     fn bytes(self, parts: Parts) -> usize {
         match self {
             Self::Read => 0,
             Self::Copy => parts.utf8,
-            // A buffer that doubles, and the text that comes of it.
+            // A buffer that doubles, and the resulting text.
             Self::Url => parts.utf8 + 3 * parts.encoded,
             Self::Pairs => 3 * parts.utf8 + (parts.ampersands + 1) * PAIR_BYTES,
         }
@@ -59,7 +60,7 @@ impl Parts {
             let utf8 = match unit {
                 0..0x80 => 1,
                 0x80..0x800 => 2,
-                // A surrogate is half of four bytes, or one that stands alone and becomes U+FFFD.
+                // A surrogate is half of four bytes, or a lone one that becomes U+FFFD.
                 _ => 3,
             };
             let is_plain =
@@ -72,12 +73,12 @@ impl Parts {
     }
 }
 
-/// Bytes that the text itself takes in one piece.
+/// Bytes of the flattened text itself.
 pub(super) fn own_bytes(text: v8::Local<'_, v8::String>) -> usize {
     text.length() * if text.is_onebyte() { 1 } else { 2 }
 }
 
-/// Bytes that a use takes of a text that is in one piece, or becomes so now.
+/// Bytes that a use allocates for a text, which is flattened.
 pub(super) fn bytes_of_text(isolate: &mut v8::Isolate, text: v8::Local<'_, v8::String>, used: Use) -> usize {
     if used == Use::Read {
         return 0;
@@ -89,7 +90,7 @@ pub(super) fn bytes_of_text(isolate: &mut v8::Isolate, text: v8::Local<'_, v8::S
     })
 }
 
-/// Bytes that a use takes of a text in UTF-8.
+/// Bytes that a use allocates for a text in UTF-8.
 pub(super) fn bytes_of_utf8(utf8: &[u8], used: Use) -> usize {
     used.bytes(Parts {
         utf8: utf8.len(),

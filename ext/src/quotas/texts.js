@@ -1,5 +1,5 @@
-// Texts and bytes of which ops of deno's take a multiple outside the heap: room for it is asked for before. Loaded before any of
-// deno's scripts, because they take their ops when they are loaded.
+// Checks for memory before deno's ops allocate a multiple of a text or buffer outside of the heap. Loaded before deno's
+// scripts, which capture their ops when they are loaded.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -19,10 +19,10 @@ const {
   TypedArrayPrototypeGetSymbolToStringTag,
 } = primordials;
 
-/** For less than this nobody asks whether the worker's memory has room: it is counted when it is there. */
+/** Below this size no check is made: the memory is counted once it is allocated. */
 const LARGE_BYTES = 64 * 1024;
 
-/** Has `check` called with the arguments of an op before the op. */
+/** Calls `check` with the arguments of an op before the op. */
 function before(name, check) {
   const op = ops[name];
   ops[name] = (...args) => {
@@ -31,7 +31,7 @@ function before(name, check) {
   };
 }
 
-/** Not by the property: a script may have put another in front of it. */
+/** Not through the property, which a script may shadow. */
 function byteLengthOf(value) {
   if (ArrayBufferIsView(value)) {
     return TypedArrayPrototypeGetSymbolToStringTag(value) === undefined
@@ -41,31 +41,31 @@ function byteLengthOf(value) {
   return isArrayBuffer(value) ? ArrayBufferPrototypeGetByteLength(value) : 0;
 }
 
-// What an op does with a text: as in `text.rs`.
+// An op's use of a text, as in `text.rs`.
 const READ = 0;
 const COPY = 1;
 const URL_TEXT = 2;
 const PAIRS = 3;
 
-/** Asks for room for what an op takes of a text, as often as it does. A text may be a few pieces that repeat until it is read. */
+/** Checks for the memory that an op allocates for a text, for each copy. A text may be a few repeated pieces until it is read. */
 function askForText(text, use, times = 1) {
   if (text.length > LARGE_BYTES) op_isopod_room_for_text(text, use, times);
 }
 
-/** Asks for room for so many bytes for each byte of a buffer or a view of one. */
+/** Checks for this many bytes per byte of a buffer or view. */
 function askForBytes(value, factor) {
   const bytes = byteLengthOf(value);
   if (bytes > LARGE_BYTES) op_isopod_room_for_memory(factor * bytes, false);
 }
 
-/** The same for lists: what it holds is added up before anything is looked into. */
+/** The same for lists, whose lengths are added up before any text is read. */
 function askForPairs(pairs, use) {
   let length = 0;
   for (let i = 0; i < pairs.length; i++) length += pairs[i][0].length + pairs[i][1].length;
   if (length > LARGE_BYTES) op_isopod_room_for_text(pairs, use, 1);
 }
 
-// Every text that an interface of the web platform takes is converted by this.
+// Converts every text that a web platform interface takes.
 const { converters } = webidl;
 const { DOMString } = converters;
 converters.DOMString = (value, prefix, context, options) => {
@@ -75,7 +75,7 @@ converters.DOMString = (value, prefix, context, options) => {
 };
 converters["sequence<DOMString>"] = webidl.createSequenceConverter(converters.DOMString);
 
-// These are called often: they have their own functions, which V8 can inline.
+// Called often, therefore separate functions that V8 can inline.
 const { encode, decode } = core;
 core.encode = (text) => {
   askForText(text, COPY);
@@ -121,7 +121,7 @@ for (
   const [name, times] of new SafeArrayIterator([
     ["op_base64_encode_from_buffer", 3],
     ["op_base64url_encode_from_buffer", 3],
-    // Two bytes for each, in Rust and in the heap.
+    // Two bytes per byte, in Rust and on the heap.
     ["op_encoding_decode", 4],
     ["op_encoding_decode_single", 4],
     ["op_encoding_decode_utf8_ascii_only", 1],
@@ -140,10 +140,10 @@ before("op_url_parse_search_params", (text, bytes) => {
 });
 before("op_url_stringify_search_params", (pairs) => askForPairs(pairs, URL_TEXT));
 
-/** Characters of a `URLPattern`: the time that it takes to parse one grows with the square of its length. */
+/** Maximum length of a `URLPattern`: parsing takes time proportional to the square of its length. */
 const PATTERN_LENGTH_MAX = 16 * 1024;
 
-/** The texts of an input of a `URLPattern`: a URL, or its components. */
+/** The texts of a `URLPattern` input: a URL, or its components. */
 function textsOf(input, base) {
   const texts = typeof input === "string" ? [input] : ObjectValues(input);
   if (typeof base === "string") ArrayPrototypePush(texts, base);

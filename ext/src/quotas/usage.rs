@@ -1,4 +1,4 @@
-//! What a worker uses of its quotas now.
+//! A worker's current use of its quotas.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -10,7 +10,7 @@ use super::Quotas;
 use super::blobs::Blobs;
 use crate::ledger::{Charge, MemoryLedger};
 
-/// A quota that was reached. The text names the setting, and what to do about it.
+/// An exceeded quota. The message names the setting and the remedy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, deno_error::JsError)]
 #[class("DOMExceptionQuotaExceededError")]
 #[non_exhaustive]
@@ -44,36 +44,36 @@ pub enum QuotaError {
     /// Too costly a key derivation.
     #[error("{asked} PBKDF2 iterations are above the limit of {max} (`limits.pbkdf2_iterations`)")]
     Pbkdf2 {
-        /// What was asked for.
+        /// The requested number.
         asked: u32,
-        /// The most there may be.
+        /// The limit.
         max: u32,
     },
     /// Too long a key.
     #[error("an RSA key of {asked} bits is above the limit of {max} (`limits.rsa_bits`)")]
     Rsa {
-        /// What was asked for.
+        /// The requested length.
         asked: u32,
-        /// The most there may be.
+        /// The limit.
         max: u32,
     },
 }
 
-/// What one worker uses of its [`Quotas`]: one of them in each worker's state.
+/// The use of a worker's [`Quotas`], in the worker's state.
 #[derive(Debug, Default)]
 pub struct Usage {
-    /// What it may use.
+    /// The quotas.
     pub quotas: Quotas,
     ledger: MemoryLedger,
     timers: Cell<usize>,
     ops: Cell<usize>,
     pub(super) blobs: Arc<Blobs>,
-    /// What scripts of deno's hold, and say when they do no more.
+    /// Bytes charged for deno's scripts, which report when they release them.
     unowned: RefCell<Charge>,
 }
 
 impl Usage {
-    /// A worker's own, to be placed in its state. What it holds outside its heap is charged to the ledger.
+    /// Creates the use of a worker, to be placed in its state. Memory outside of the heap is charged to the ledger.
     #[must_use]
     pub fn new(quotas: Quotas, ledger: MemoryLedger) -> Rc<Self> {
         Rc::new(Self {
@@ -85,24 +85,24 @@ impl Usage {
         })
     }
 
-    /// What is in this state; a worker without one has the defaults, and is not counted.
+    /// The use in this state. A worker without one has the defaults and is not counted.
     pub(crate) fn of(state: &OpState) -> Rc<Self> {
         state.try_borrow::<Rc<Self>>().cloned().unwrap_or_default()
     }
 
-    /// The same, for code that has only the isolate at hand. Nothing must hold the worker's state meanwhile.
+    /// The use of this isolate's worker. The worker's state must not be borrowed.
     pub(crate) fn of_isolate(isolate: &v8::Isolate) -> Rc<Self> {
         let state = JsRuntime::op_state_from(isolate);
         state.try_borrow().map(|state| Self::of(&state)).unwrap_or_default()
     }
 
-    /// Bytes held outside the heap.
+    /// Bytes held outside of the heap.
     #[must_use]
     pub fn ledger(&self) -> &MemoryLedger {
         &self.ledger
     }
 
-    /// Room for one more pending operation, until the slot is dropped.
+    /// Counts a pending operation until the slot is dropped.
     pub(crate) fn begin_op(self: &Rc<Self>) -> Result<OpSlot, QuotaError> {
         if self.ops.get() >= self.quotas.pending_ops {
             return Err(QuotaError::PendingOps(self.quotas.pending_ops));
@@ -111,18 +111,18 @@ impl Usage {
         Ok(OpSlot(Rc::clone(self)))
     }
 
-    /// Room for one more timer.
+    /// Checks for room for another timer.
     pub(super) fn room_for_timer(&self) -> Result<(), QuotaError> {
         within(self.timers.get(), self.quotas.timers, QuotaError::Timers)
     }
 
-    /// Room for one more handle.
+    /// Checks for room for another handle.
     pub(crate) fn room_for_handle(&self, state: &OpState) -> Result<(), QuotaError> {
         let open = state.resource_table.len() + self.blobs.object_urls();
         within(open, self.quotas.handles, QuotaError::Handles)
     }
 
-    /// Holds bytes outside the heap.
+    /// Charges bytes outside of the heap.
     pub(crate) fn hold(&self, bytes: usize) -> Result<Charge, QuotaError> {
         if self.ledger.held().saturating_add(bytes) > self.quotas.native_bytes {
             return Err(QuotaError::NativeBytes(self.quotas.native_bytes));
@@ -130,7 +130,7 @@ impl Usage {
         Ok(self.ledger.charge(bytes))
     }
 
-    /// Holds bytes for something whose script says when it is gone: [`Usage::release`].
+    /// Charges bytes that the script releases with [`Usage::release`].
     pub(super) fn hold_unowned(&self, bytes: usize) -> Result<(), QuotaError> {
         let mut unowned = self.unowned.borrow_mut();
         let more = self.hold(bytes)?;
@@ -159,7 +159,7 @@ impl Usage {
         self.timers.set(self.timers.get().saturating_sub(1));
     }
 
-    /// Whether a value of this size may leave the worker.
+    /// Checks the size of a value that leaves the worker.
     pub(crate) fn check_message(&self, bytes: usize) -> Result<(), QuotaError> {
         match bytes > self.quotas.message_bytes {
             true => Err(QuotaError::Message(self.quotas.message_bytes)),
@@ -172,12 +172,12 @@ pub(super) fn within(used: usize, max: usize, error: fn(usize) -> QuotaError) ->
     if used < max { Ok(()) } else { Err(error(max)) }
 }
 
-/// One pending operation.
+/// A pending operation.
 #[derive(Debug)]
 pub struct OpSlot(Rc<Usage>);
 
 impl OpSlot {
-    /// The operation goes on until [`Usage::end_op`] is called.
+    /// Keeps the operation pending until [`Usage::end_op`] is called.
     pub(super) fn keep(self) {
         self.0.ops.set(self.0.ops.get() + 1);
     }

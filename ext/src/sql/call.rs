@@ -1,4 +1,4 @@
-//! The statements of one call, what they may use, and why one of them has no result.
+//! The statements of a call, their limits, and their errors.
 
 use std::time::{Duration, Instant};
 
@@ -9,85 +9,85 @@ use crate::event::{CpuBudget, CpuMeter};
 use crate::io::IoError;
 use crate::ledger::MemoryLedger;
 
-/// Why a statement has no result.
+/// The reason why a statement has no result.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SqlError {
-    /// The statement may not be run. Ends as an error of SQLite does, for that is what programs written for D1 look for.
+    /// The statement is not permitted. The message ends like one of SQLite's, which programs written for D1 look for.
     #[error("{0}: SQLITE_ERROR")]
     Statement(#[from] StatementError),
-    /// The text is too long.
+    /// The statement is too long.
     #[error("statement too long: {len} bytes, the limit is {max} (statement_len_max): SQLITE_TOOBIG")]
     StatementTooLong {
-        /// Its bytes.
+        /// Its length in bytes.
         len: usize,
         /// The limit.
         max: usize,
     },
-    /// Bound values and parameters do not agree.
+    /// The numbers of bound values and parameters differ.
     #[error("Wrong number of parameter bindings for SQL query.")]
     Bindings,
-    /// More statements than a call may have.
+    /// The call has too many statements.
     #[error("more than {0} statements in one call (statements_max)")]
     Statements(usize),
-    /// More rows than a result may have.
+    /// The result has too many rows.
     #[error("the result has more than {0} rows (rows_max); use LIMIT")]
     Rows(usize),
-    /// More bytes than a result may have.
+    /// The result has too many bytes.
     #[error("the result is larger than {0} bytes (result_bytes_max); select less, or use LIMIT")]
     ResultBytes(usize),
-    /// It took too long.
+    /// The time limit was reached.
     #[error("no result within {0:?} (timeout); the statement was interrupted")]
     Timeout(Duration),
-    /// It used too much CPU time.
+    /// The CPU limit was reached.
     #[error("the statements of this event used more than {0:?} of CPU time in the database; the last was interrupted")]
     Cpu(Duration),
     /// The event that awaited the statement has ended, so no script sees this error.
     #[error("the statement was interrupted because its event has ended")]
     Abandoned,
-    /// Views, triggers or foreign keys that SQLite would take too long to follow.
+    /// SQLite would recurse too deeply into views, triggers or foreign keys.
     #[error("the database would have more than {1} {0}")]
     Nesting(&'static str, i64),
-    /// The database said no.
+    /// The database reported an error.
     #[error("{message}: {code}")]
     Database {
-        /// What it said.
+        /// Its message.
         message: String,
-        /// SQLite's name for it, or PostgreSQL's SQLSTATE.
+        /// SQLite's name of the error, or PostgreSQL's SQLSTATE.
         code: String,
     },
-    /// A column of a type that has no counterpart in JavaScript here.
+    /// The column's type has no counterpart in JavaScript.
     #[error("column '{column}' has the type {kind}, which is not supported; cast it in the statement: {column}::text")]
     ColumnType {
-        /// Its name.
+        /// The column.
         column: String,
-        /// Its type.
+        /// The type.
         kind: String,
     },
-    /// A value that cannot be bound where it is.
+    /// The value's type does not match the parameter's.
     #[error("a blob cannot be bound to a parameter of type {0}")]
     BlobParameter(String),
-    /// The URL is neither SQLite's nor PostgreSQL's, or cannot be read. It may hold a password and is not repeated.
+    /// The URL is neither SQLite's nor PostgreSQL's, or invalid. It is not repeated, because it may contain a password.
     #[error("the URL of this database is invalid: {0}; use sqlite:PATH, sqlite::memory: or postgres://…")]
     Url(String),
-    /// A PostgreSQL database, in a build without it.
+    /// A PostgreSQL database in a build without it.
     #[error("this build has no PostgreSQL; enable the feature `postgres` of `isopod`, or use sqlite:PATH")]
     NoPostgres,
     /// The connection failed.
     #[error("database connection failed: {0}")]
     Connection(String),
-    /// The I/O runtime has no result.
+    /// An error of the I/O runtime.
     #[error(transparent)]
     Io(#[from] IoError),
 }
 
-/// One statement and its bound values, as user code gave them.
+/// A statement of user code, and its bound values.
 pub(super) type Query = (String, Vec<Param>);
 
-/// How the statements of a call belong together.
+/// The relation between the statements of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
-    /// Each for itself; the first error ends the call.
+    /// Independent; the first error ends the call.
     Each,
     /// All or none.
     Transaction,
@@ -99,13 +99,13 @@ pub(super) struct Work {
     pub(super) params: Vec<Param>,
 }
 
-/// What is left of the limits of a call while its rows come in.
+/// The remaining limits of a call while rows arrive.
 pub(super) struct Budget {
     rows: usize,
     bytes: usize,
     rows_max: usize,
     bytes_max: usize,
-    /// What the rows take is memory of this worker, from the first of them on.
+    /// Rows are charged to the worker's memory from the first on.
     ledger: MemoryLedger,
 }
 
@@ -121,7 +121,7 @@ impl Budget {
         }
     }
 
-    /// Counts a row of a result, before the next one is asked for.
+    /// Counts a row, before the next one is requested.
     pub(super) fn take(&mut self, row: &[Value], result: &mut ResultSet) -> Result<(), SqlError> {
         self.rows = self.rows.checked_sub(1).ok_or(SqlError::Rows(self.rows_max))?;
         let bytes: usize = row.iter().map(Value::bytes).sum();
@@ -136,7 +136,7 @@ impl Budget {
     }
 }
 
-/// The statements of a call, and what they may use.
+/// The statements of a call, and their limits.
 pub(super) struct Call {
     pub(super) work: Vec<Work>,
     pub(super) mode: Mode,
@@ -145,7 +145,7 @@ pub(super) struct Call {
     pub(super) cpu: CpuBudget,
 }
 
-/// Whose call it is: what it uses is counted there.
+/// The worker and event that are charged.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Payer {
     pub(super) memory: MemoryLedger,

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::bindings::{Binding, EnvValue, Installed, NewWorker};
 
-/// One SQL binding: where its database is, and what a worker may ask of it.
+/// A SQL binding: the location of its database, and its limits.
 ///
 /// ```
 /// # mod isopod { pub use isopod_ext::sql::SqlConfig; }
@@ -21,35 +21,37 @@ use crate::bindings::{Binding, EnvValue, Installed, NewWorker};
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SqlConfig {
-    /// `sqlite:` and a path, `sqlite::memory:`, or a `postgres://` URL. A SQLite file is created when it is missing. A
-    /// database in memory belongs to one worker thread: workers on other threads see another one.
+    /// `sqlite:` and a path, `sqlite::memory:`, or a `postgres://` URL. A missing SQLite file is created. An in-memory
+    /// database belongs to one worker thread: workers on other threads have another one.
     pub url: String,
-    /// Connections a worker thread opens at most. A SQLite database in memory has one always. Default: 4.
+    /// Maximum number of connections per worker thread. An in-memory database always has one. Default: 4.
     pub max_connections: u32,
-    /// Bytes of a statement. Default: 100 KB.
+    /// Length of a statement in bytes. Default: 100 KB.
     pub statement_len_max: usize,
     /// Parameters of a statement. Default: 100.
     pub params_max: usize,
-    /// Statements of one `batch` or `exec`. Default: 1000.
+    /// Statements of a `batch` or `exec`. Default: 1000.
     pub statements_max: usize,
-    /// Rows of one result; of all results of a batch together. Default: 100,000.
+    /// Rows of a result, or of all results of a batch. Default: 100,000.
     pub rows_max: usize,
-    /// Bytes of the values of one result; of all results of a batch together. Default: 32 MiB.
+    /// Bytes of the values of a result, or of all results of a batch. Default: 32 MiB.
     pub result_bytes_max: usize,
-    /// From the call to its result, waiting for a connection included. What runs longer is interrupted. Default: 30 s.
+    /// Time limit of a call, including waiting for a connection. Statements are interrupted when it is reached.
+    /// Default: 30 s.
     pub timeout: Duration,
-    /// CPU time that SQLite uses for the statements of one event. The worker's own limit of CPU time holds where it is
-    /// lower. Default: that of the worker alone.
+    /// CPU time that SQLite may use for the statements of an event. The worker's own CPU limit applies as well.
+    /// Default: only the worker's limit.
     pub cpu: Duration,
-    /// Bytes of one text, blob or row in SQLite. The stack of a connection's thread grows with it. Default: 2 MB.
+    /// Bytes of a text, blob or row in SQLite. The stack of a connection's thread grows with it. Default: 2 MB.
     pub value_len_max: usize,
     /// Bytes of a pattern of `LIKE` or `GLOB` in SQLite. Default: 500.
     pub pattern_len_max: usize,
-    /// Bytes of a SQLite file. Default: 10 GB.
+    /// Size of a SQLite file in bytes. Default: 10 GB.
     pub database_len_max: u64,
-    /// Bytes of memory that SQLite uses in the whole process. The lowest value of all databases holds. Default: 512 MiB.
+    /// Memory that SQLite may use in the process, in bytes. The lowest value of all databases applies. Default: 512
+    /// MiB.
     pub sqlite_memory_max: u64,
-    /// Time after which a connection that is not used is closed. A database in memory keeps its connection. Default: 60 s.
+    /// Idle time after which a connection is closed. An in-memory database keeps its connection. Default: 60 s.
     pub idle_timeout: Duration,
 }
 
@@ -72,7 +74,7 @@ crate::setters!(SqlConfig {
 
 impl fmt::Debug for SqlConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The rest of the URL may hold a password.
+        // The rest of the URL may contain a password.
         let scheme = self.url.split_once(':').map_or("", |(scheme, _)| scheme);
         f.debug_struct("SqlConfig")
             .field("url", &format_args!("{scheme}:…"))
@@ -82,7 +84,7 @@ impl fmt::Debug for SqlConfig {
 }
 
 impl SqlConfig {
-    /// The defaults for a database.
+    /// Creates a binding with the default limits.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
@@ -106,7 +108,7 @@ impl SqlConfig {
     fn file(&self) -> Option<PathBuf> {
         let path = self.url.strip_prefix("sqlite:")?;
         let path = path.strip_prefix("//").unwrap_or(path);
-        // What follows a question mark is for SQLite.
+        // The part after a question mark is for SQLite.
         let path = path.split('?').next().unwrap_or_default();
         (!path.is_empty() && path != ":memory:").then(|| PathBuf::from(path))
     }

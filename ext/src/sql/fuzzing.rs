@@ -1,9 +1,9 @@
-//! What becomes of SQL before a database sees it, for the fuzz targets.
+//! The checks and transformations of SQL, for the fuzz targets.
 
 use super::lexer;
 use super::statement::parse;
 
-/// Whose SQL it is.
+/// The dialect of SQL.
 #[derive(Clone, Copy, Debug)]
 pub enum Dialect {
     /// SQLite's.
@@ -12,21 +12,21 @@ pub enum Dialect {
     Postgres,
 }
 
-/// A statement as the database gets it.
+/// A statement as the database receives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parsed {
     /// Its text.
     pub sql: String,
-    /// Whether it may change something.
+    /// True if it may change something.
     pub changes: bool,
-    /// How many values are bound.
+    /// Number of bound values.
     pub params: usize,
 }
 
-/// The statements of a text.
+/// Parses the statements of a text.
 ///
 /// # Errors
-/// Why it is refused.
+/// The reason for a rejection.
 pub fn statements(sql: &str, dialect: Dialect, params_max: usize) -> Result<Vec<Parsed>, String> {
     let dialect = match dialect {
         Dialect::Sqlite => lexer::Dialect::Sqlite,

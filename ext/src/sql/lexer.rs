@@ -1,8 +1,8 @@
-//! SQL cut into tokens, as far as checking and rewriting need it: words, names, strings, parameters, and the rest.
+//! Splits SQL into tokens, as far as checking and rewriting need it: words, names, strings, parameters, and the rest.
 
 use std::ops::Range;
 
-/// The databases differ in quoting, comments and parameters.
+/// The dialect: the databases differ in quoting, comments and parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialect {
     Sqlite,
@@ -13,30 +13,30 @@ pub(super) enum Dialect {
 pub(super) enum Token {
     /// An unquoted word: a keyword or a name.
     Word,
-    /// A quoted name, or a string (which SQLite takes for a name in many places), without its quotes.
+    /// A quoted name or a string (which SQLite accepts as a name in many places), without its quotes.
     Quoted(String),
-    /// `?`, or with its number `?1` (and `$1` in PostgreSQL).
+    /// `?`, or with a number `?1` (and `$1` in PostgreSQL).
     Param(Option<usize>),
-    /// `??`, PostgreSQL's operator `?` where `?` alone is a parameter.
+    /// `??`, PostgreSQL's operator `?`, because `?` is a parameter.
     QuestionMark,
-    /// A parameter with a name.
+    /// A named parameter.
     NamedParam,
-    /// Anything else that is one character.
+    /// Any other single character.
     Sign(u8),
     /// A number.
     Number,
 }
 
-/// Why a text cannot be cut.
+/// An error of splitting a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LexError {
     /// A quote, comment or dollar quote is never closed.
     Unclosed,
-    /// A NUL ends a statement for the database but not for us.
+    /// A NUL, which would end the statement for the database but not for the lexer.
     Nul,
 }
 
-/// The tokens of `sql` with their places. Comments and white space are left out.
+/// The tokens of `sql` with their positions, without comments and white space.
 pub(super) fn tokens(sql: &str, dialect: Dialect) -> Result<Vec<(Token, Range<usize>)>, LexError> {
     let mut lexer = Lexer {
         bytes: sql.as_bytes(),
@@ -141,7 +141,8 @@ impl Lexer<'_> {
         }
     }
 
-    /// Up to the closing quote; a doubled quote, or in PostgreSQL's `E''` one after a backslash, is part of the text.
+    /// Scans up to the closing quote. A doubled quote, or in PostgreSQL's `E''` one after a backslash, is part of the
+    /// text.
     fn quoted(&mut self, quote: u8, backslash: bool) -> Result<Token, LexError> {
         self.at += 1;
         let mut text = Vec::new();
@@ -172,7 +173,7 @@ impl Lexer<'_> {
         Ok(Token::Quoted(String::from_utf8_lossy(&rest[..end]).into_owned()))
     }
 
-    /// `$tag$ … $tag$`, where the tag may be empty.
+    /// Scans `$tag$ … $tag$`, in which the tag may be empty.
     fn dollar_quoted(&mut self) -> Result<Token, LexError> {
         let rest = &self.bytes[self.at..];
         let tag_end = rest[1..]
@@ -211,7 +212,7 @@ impl Lexer<'_> {
     }
 }
 
-/// Whether a word that has begun goes on with this.
+/// Returns true if a word can continue with this byte.
 pub(super) fn in_word(byte: u8) -> bool {
     is_word(byte) || byte == b'$'
 }

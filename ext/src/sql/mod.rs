@@ -1,7 +1,8 @@
-//! `env.DB`: a SQL binding in the shape of Workers' D1, on SQLite by default and PostgreSQL by URL.
+//! `env.DB`: a SQL binding with the interface of Workers' D1, on SQLite or PostgreSQL.
 //!
-//! [`SqlConfig`] is the binding. Statements are checked ([`StatementError`] says what is refused and why), then run on a
-//! pool of the thread, on its I/O runtime: the `Rc<Io>` that the runtime places in the worker's `OpState`.
+//! [`SqlConfig`] is the binding. Statements are checked ([`StatementError`] has the reasons for rejections), then run
+//! on a connection pool of the thread, on its I/O runtime: the `Rc<Io>` that the runtime places in the worker's
+//! `OpState`.
 
 mod call;
 mod config;
@@ -48,7 +49,7 @@ deno_core::extension!(
     lazy_loaded_js = [dir "src/sql", "sql.js"],
 );
 
-/// Why a SQL op failed.
+/// An error of a SQL op.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
 #[non_exhaustive]
 pub enum SqlOpError {
@@ -56,7 +57,7 @@ pub enum SqlOpError {
     #[class(generic)]
     #[error(transparent)]
     Sql(#[from] SqlError),
-    /// The worker has too much under way.
+    /// The worker has too many pending operations.
     #[class(inherit)]
     #[error(transparent)]
     Quota(#[from] QuotaError),
@@ -72,7 +73,7 @@ pub enum SqlOpError {
     #[class(type)]
     #[error("SQL is not available in this worker: it has no I/O runtime")]
     NoIo,
-    /// A fault of ours.
+    /// A bug in this crate.
     #[class(generic)]
     #[error("{0}")]
     Internal(String),
@@ -108,7 +109,7 @@ async fn op_sql_exec(
     call(&state, binding, event, async |service| service.exec(sql).await).await
 }
 
-/// Calls the database of a binding for an event. What it began there ends with the event.
+/// Calls the database of a binding for an event. The call is canceled when the event ends.
 async fn call(
     state: &RefCell<OpState>,
     binding: String,
@@ -125,13 +126,13 @@ async fn call(
             cpu,
         };
         let service = service(&state.borrow(), binding, payer)?;
-        // Dropped with the event: the statement is interrupted, and nobody hears of it.
+        // Dropped with the event: the statement is interrupted, and the result is discarded.
         Ok(run(service).or_cancel(&ended).await.map_err(|_| EventEnded)??)
     })
     .await?
 }
 
-/// Has a call end with its event. Gives the event's meter, or that of what is no event's.
+/// Ties a call to its event. Returns the event's meter, or one for code that belongs to no event.
 fn begin(state: &OpState, event: EventKey, ended: &Rc<CancelHandle>) -> Result<CpuMeter, EventEnded> {
     let Some(events) = state.try_borrow::<Rc<RefCell<Events>>>().filter(|_| event != 0) else {
         return Ok(cpu_of(state, 0));

@@ -1,4 +1,4 @@
-//! Statements on PostgreSQL.
+//! Runs statements on PostgreSQL.
 
 use std::time::Instant;
 
@@ -14,17 +14,17 @@ use super::postgres_types;
 use super::statement::Kind;
 use super::value::{Param, ResultSet, integer};
 
-/// The connections of one database.
+/// The connections of a database.
 #[derive(Clone)]
 pub(super) struct Pool(Connections);
 
 impl Pool {
-    /// Connects when it is first used. Called inside the I/O runtime.
+    /// Creates a pool, which connects on first use. Called inside the I/O runtime.
     pub(super) fn new(config: &SqlConfig) -> Result<Self, SqlError> {
         Connections::new(config).map(Self)
     }
 
-    /// Runs a call. Dropping the future ends it on the server.
+    /// Runs a call. Dropping the future cancels it on the server.
     pub(super) async fn run(&self, call: Call) -> Result<Vec<ResultSet>, SqlError> {
         let Call {
             work, mode, mut budget, ..
@@ -32,10 +32,10 @@ impl Pool {
         let mut lent = self.0.lend().await?;
         let results = all(lent.connection()?, work, mode, &mut budget).await;
         match &results {
-            // What else comes of it is ended on the server.
+            // The rest of the result is canceled on the server.
             Err(SqlError::Rows(_) | SqlError::ResultBytes(_) | SqlError::ColumnType { .. }) => drop(lent),
             Err(SqlError::Connection(_)) => lent.close(),
-            // Somebody's SQL took away what sqlx keeps prepared.
+            // SQL of a worker deallocated the statements that sqlx has prepared.
             Err(SqlError::Database { code, .. }) if code == "SQLSTATE 26000" => lent.close(),
             _ => lent.back(mode == Mode::Transaction && results.is_err()),
         }
@@ -56,7 +56,7 @@ async fn all(
                 results.push(one(connection, work, budget).await?);
             }
         }
-        // Rolled back, where it fails, when the connection is cleaned.
+        // After an error, it is rolled back when the connection is cleaned.
         Mode::Transaction => {
             connection.execute("BEGIN").await.map_err(error)?;
             for work in work {
@@ -73,7 +73,7 @@ async fn one(connection: &mut PgConnection, work: Work, budget: &mut Budget) -> 
     let mut sql = work.statement.sql;
     let mut arguments = PgArguments::default();
     if !work.params.is_empty() {
-        // The server says what type it takes each parameter for; both statements stay prepared on the connection.
+        // The server reports the type of each parameter; both statements stay prepared on the connection.
         let prepared = connection
             .prepare(AssertSqlSafe(sql.clone()).into_sql_str())
             .await
@@ -87,7 +87,8 @@ async fn one(connection: &mut PgConnection, work: Work, budget: &mut Budget) -> 
         }
         if casts.iter().any(Option::is_some) {
             sql = with_casts(&sql, &casts)?;
-            // Prepared by itself, or the type of what is bound (text, for a null) would be taken for the parameter's type.
+            // Prepared separately; otherwise the type of the bound value (text, for a null) would become the
+            // parameter's type.
             connection
                 .prepare(AssertSqlSafe(sql.clone()).into_sql_str())
                 .await
@@ -112,7 +113,7 @@ async fn one(connection: &mut PgConnection, work: Work, budget: &mut Budget) -> 
         }
     }
     if result.rows.is_empty() {
-        // Prepared already: nothing is asked of the server.
+        // Prepared already: no round trip.
         let prepared = connection
             .prepare(AssertSqlSafe(sql).into_sql_str())
             .await
@@ -132,8 +133,8 @@ async fn one(connection: &mut PgConnection, work: Work, budget: &mut Budget) -> 
     Ok(result)
 }
 
-/// Binds one value. Where the value is not of the parameter's own kind it goes as text, and the type is returned that the
-/// server must cast it to: so every type that can be written as text can be bound, and the server judges the text.
+/// Binds a value. If it does not match the parameter's type, it is sent as text, and the type is returned for the
+/// server to cast to. Thus every type with a text form can be bound, and the server validates the text.
 fn bind(arguments: &mut PgArguments, param: Param, kind: &PgTypeInfo) -> Result<Option<String>, SqlError> {
     let name = kind.name();
     let mut cast = None;
@@ -172,7 +173,7 @@ fn written(number: f64) -> String {
 fn with_casts(sql: &str, casts: &[Option<String>]) -> Result<String, SqlError> {
     use super::lexer::{Dialect, Token, tokens};
 
-    // Parsed before, so it cannot fail now; were it to, the statement would not be what was checked.
+    // Parsed before, so it cannot fail; if it did, the statement would not be the one that was checked.
     let tokens = tokens(sql, Dialect::Postgres).map_err(|_| super::statement::StatementError::Incomplete)?;
     let (mut out, mut copied) = (String::with_capacity(sql.len() + 32), 0);
     for (token, range) in tokens {

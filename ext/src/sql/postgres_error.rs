@@ -14,7 +14,7 @@ pub(super) fn error(error: sqlx::Error) -> SqlError {
     }
 }
 
-/// The error of a URL that cannot be read.
+/// The error for an invalid URL.
 pub(super) fn invalid(error: &sqlx::Error) -> SqlError {
     SqlError::Url(match error {
         sqlx::Error::Configuration(cause) => cause.to_string(),

@@ -1,8 +1,8 @@
-//! The connections of a PostgreSQL database: lent out for one call, and cleaned when they come back.
+//! The connection pool of a PostgreSQL database: connections are lent for one call, and cleaned afterwards.
 //!
-//! The pool is our own rather than sqlx's for three reasons. A connection knows its process on the server, so that what nobody
-//! waits for any more is ended there. It is cleaned after a call, while its caller has the answer already. And it is
-//! asked whether it still lives only where it has been idle, not before every call.
+//! It replaces sqlx's pool for three reasons. A connection knows its process on the server, so that abandoned
+//! statements can be canceled there. It is cleaned after a call, when the caller already has the result. And it is only
+//! tested after being idle, not before every call.
 
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,16 +17,16 @@ use super::call::SqlError;
 use super::config::SqlConfig;
 use super::postgres_error::{error, invalid};
 
-/// What any SQL may have left with a session, taken away: `DISCARD ALL` but for plans and the statements that sqlx keeps prepared. Has a
-/// row more than the one of the unlocking where a statement was prepared by SQL; the session is closed then.
+/// Removes all session state that SQL may have left: `DISCARD ALL` except for plans and the statements that sqlx keeps
+/// prepared. It returns an additional row if SQL prepared a statement; the session is then closed.
 const CLEAN: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; UNLISTEN *; \
      SELECT pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES; \
      SELECT FROM pg_prepared_statements WHERE from_sql LIMIT 1";
-/// A connection that takes longer to be cleaned, or to say that it lives, is closed.
+/// Limit for cleaning or testing a connection; then it is closed.
 const CLEAN_TIMEOUT: Duration = Duration::from_secs(5);
-/// A connection that was idle for longer is asked whether it lives.
+/// Idle time after which a connection is tested before use.
 const TRUSTED: Duration = Duration::from_secs(1);
-/// Connections that end what nobody waits for, at one time.
+/// Concurrent connections for canceling abandoned statements.
 const ENDING_MAX: usize = 2;
 
 #[derive(Clone)]
@@ -37,24 +37,24 @@ struct Shared {
     idle_timeout: Duration,
     permits: Arc<Semaphore>,
     ending: Arc<Semaphore>,
-    /// The most recently used is the last.
+    /// The most recently used one is last.
     idle: Mutex<Vec<Session>>,
-    /// The I/O runtime that the connections belong to.
+    /// The connections' I/O runtime.
     runtime: Handle,
 }
 
 struct Session {
     connection: PgConnection,
-    /// Its process on the server.
+    /// The session's process on the server.
     process: i32,
     used: Instant,
 }
 
 impl Connections {
-    /// Connects when it is first used. Called inside the I/O runtime.
+    /// Creates a pool, which connects on first use. Called inside the I/O runtime.
     pub(super) fn new(config: &SqlConfig) -> Result<Self, SqlError> {
         let options = PgConnectOptions::from_str(&config.url).map_err(|error| invalid(&error))?;
-        // Should the server not be told, it ends what nobody waits for any more.
+        // The server ends abandoned statements itself if it cannot be told.
         let options = options
             .application_name("isopod")
             .options([("statement_timeout", config.timeout.as_millis())]);
@@ -73,7 +73,8 @@ impl Connections {
         })))
     }
 
-    /// Lends a connection. It must be given [`back`](Lent::back): dropped, what it runs is ended on the server.
+    /// Lends a connection, to be returned with [`back`](Lent::back). If it is dropped, its statement is canceled on the
+    /// server.
     pub(super) async fn lend(&self) -> Result<Lent, SqlError> {
         let closed = || SqlError::Connection("the pool has ended".to_owned());
         let permit = self.0.permits.clone().acquire_owned().await.map_err(|_| closed())?;
@@ -95,7 +96,7 @@ impl Shared {
         idle.pop()
     }
 
-    /// An idle connection that still lives.
+    /// An idle connection that still works.
     async fn living(&self) -> Option<Session> {
         while let Some(mut session) = self.take_idle() {
             if session.used.elapsed() < TRUSTED {
@@ -120,11 +121,11 @@ impl Shared {
         })
     }
 
-    /// Cleans a session and puts it on the list of those that are idle; drops it where that fails.
+    /// Cleans a session and puts it on the idle list; drops it if that fails.
     async fn clean(&self, mut session: Session, in_transaction: bool) {
         let connection = &mut session.connection;
         let cleaned = tokio::time::timeout(CLEAN_TIMEOUT, async {
-            // Where there is no transaction, it would be a warning in the server's log.
+            // Without a transaction, the server would log a warning.
             if in_transaction {
                 connection.execute("ROLLBACK").await?;
             }
@@ -136,7 +137,7 @@ impl Shared {
         }
     }
 
-    /// Ends a process on the server whose answer nobody waits for, by a connection of its own.
+    /// Ends a process on the server whose result is no longer awaited, through a separate connection.
     async fn end(&self, session: Session) {
         let process = session.process;
         drop(session);
@@ -158,7 +159,7 @@ impl Shared {
     }
 }
 
-/// A connection for one call.
+/// A connection lent for one call.
 pub(super) struct Lent {
     shared: Arc<Shared>,
     lent: Option<(Session, OwnedSemaphorePermit)>,
@@ -170,7 +171,7 @@ impl Lent {
         lent.ok_or_else(|| SqlError::Connection("the connection was returned".to_owned()))
     }
 
-    /// Gives it back once what it ran has ended, in a transaction or not. Its place is taken until it is clean.
+    /// Returns it after its statements have ended, in a transaction or not. It counts as in use until it is clean.
     pub(super) fn back(mut self, in_transaction: bool) {
         if let Some((session, permit)) = self.lent.take() {
             let shared = self.shared.clone();
@@ -181,7 +182,7 @@ impl Lent {
         }
     }
 
-    /// Closes it: it is not known what state it is in.
+    /// Closes it, because its state is unknown.
     pub(super) fn close(mut self) {
         self.lent = None;
     }

@@ -1,5 +1,5 @@
-//! PostgreSQL's binary values as JavaScript sees them: numbers as numbers (exact up to 2^53), `boolean` as 0 or 1 as in D1,
-//! `numeric`, dates and times, `uuid` and JSON as text, `bytea` as bytes.
+//! Converts PostgreSQL's binary values to JavaScript's: numbers to numbers (exact up to 2^53), `boolean` to 0 or 1 as
+//! in D1, `numeric`, dates and times, `uuid` and JSON to text, `bytea` to bytes.
 
 use sqlx::postgres::{PgRow, PgValueRef};
 use sqlx::{Column, Row, TypeInfo, ValueRef};
@@ -9,7 +9,7 @@ use super::postgres_error::error;
 use super::value::Value;
 
 const MICROS_PER_DAY: i64 = 86_400_000_000;
-/// Days from 1970-01-01 to 2000-01-01, from which PostgreSQL counts.
+/// Days from 1970-01-01 to 2000-01-01, PostgreSQL's epoch.
 const EPOCH_DAYS: i64 = 10_957;
 
 /// The values of a row.
@@ -42,7 +42,7 @@ fn decode(kind: &str, value: &PgValueRef<'_>) -> Option<Value> {
         "FLOAT8" => Value::Real(f64::from_be_bytes(bytes.try_into().ok()?)),
         "BYTEA" => Value::Blob(bytes.to_vec()),
         "TEXT" | "VARCHAR" | "CHAR" | "NAME" | "JSON" | "UNKNOWN" | "XML" | "CITEXT" | "\"CHAR\"" => text(bytes)?,
-        // The first byte is the version of the format.
+        // The first byte is the format's version.
         "JSONB" => text(bytes.strip_prefix(&[1])?)?,
         "NUMERIC" => Value::Text(numeric(bytes)?),
         "UUID" => Value::Text(uuid(bytes)?),
@@ -55,7 +55,7 @@ fn decode(kind: &str, value: &PgValueRef<'_>) -> Option<Value> {
     })
 }
 
-/// A database in `SQL_ASCII` may hold text that is not UTF-8.
+/// A database in `SQL_ASCII` may contain text that is not UTF-8.
 fn text(bytes: &[u8]) -> Option<Value> {
     Some(Value::Text(String::from_utf8_lossy(bytes).into_owned()))
 }
@@ -92,7 +92,8 @@ fn time(micros: i64) -> String {
     }
 }
 
-/// A day counted from 1970-01-01, in the Gregorian calendar (the algorithm counts years from March, in eras of 400).
+/// Formats a day counted from 1970-01-01, in the Gregorian calendar (the algorithm counts years from March, in eras of
+/// 400).
 fn date(days: i64) -> String {
     let days = days + 719_468;
     let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));

@@ -1,4 +1,4 @@
-//! Runs statements on the thread's pools: limits and timeouts. Knows nothing of V8.
+//! Runs statements on the thread's pools, with limits and timeouts. Free of V8.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use super::{sqlite, statement};
 use crate::event::CpuBudget;
 use crate::io::Io;
 
-/// The pool of a database. It connects when it is first used.
+/// The pool of a database, which connects on first use.
 #[derive(Clone)]
 pub(super) enum Pool {
     Sqlite(sqlite::Pool),
@@ -38,7 +38,7 @@ impl SqlService {
             Some(("postgres" | "postgresql", _)) => return Err(SqlError::NoPostgres),
             _ => return Err(SqlError::Url("unknown scheme".to_owned())),
         };
-        // Workers with other limits of CPU time share the connections.
+        // Workers with different CPU limits share the connections.
         let cpu_max = std::mem::replace(&mut config.cpu, Duration::MAX);
         Ok(Self {
             io,
@@ -133,7 +133,7 @@ impl SqlService {
     }
 }
 
-/// Builds the pool. Called on the worker thread, inside the I/O runtime.
+/// Creates the pool. Called on the worker thread, inside the I/O runtime.
 fn build(config: &SqlConfig) -> Result<Pool, SqlError> {
     #[cfg(feature = "postgres")]
     if !config.url.starts_with("sqlite:") {

@@ -1,4 +1,4 @@
-// The JavaScript face of a SQL binding, in the shape of Workers' D1.
+// The JavaScript side of a SQL binding, with the interface of Workers' D1.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -62,7 +62,7 @@ function bytesOfView(view) {
 
 const isByte = (value) => NumberIsInteger(value) && value >= 0 && value <= 255;
 
-// A bound value as the op takes it: null, number, string or Uint8Array.
+// A bound value for the op: null, number, string or Uint8Array.
 function parameter(value) {
   switch (typeof value) {
     case "number":
@@ -86,7 +86,7 @@ function parameter(value) {
   throw failure("D1_TYPE_ERROR", `Type '${typeof value}' not supported for value '${shown}'`);
 }
 
-// D1 gives blobs back as arrays of numbers.
+// D1 returns blobs as arrays of numbers.
 const shown = (value) => typeof value === "object" && value !== null ? ArrayFrom(value) : value;
 
 function rowObject(columns, row) {
@@ -184,7 +184,7 @@ class D1PreparedStatement {
   }
 }
 
-/** Runs the statements in one transaction: all of them, or none. */
+/** Runs the statements in one transaction: all or none. */
 async function batch(database, statements) {
   const queries = ArrayPrototypeMap(statements, D1PreparedStatement.query);
   try {
@@ -196,8 +196,8 @@ async function batch(database, statements) {
 
 // ---- sessions: https://developers.cloudflare.com/d1/worker-api/d1-database/#withsession
 
-// Bookmarks of this worker, in the order of its queries. There is one database, and every query sees all that was committed
-// before: a session is never behind any bookmark, whoever made it.
+// Bookmarks of this worker, in the order of its queries. There is one database, and every query sees everything
+// committed before, so a session is never behind any bookmark.
 let bookmarks = 0;
 const bookmark = () => {
   const digits = (number) => StringPrototypePadStart(NumberPrototypeToString(number, 16), 8, "0");
@@ -235,7 +235,7 @@ class D1DatabaseSession {
     return results;
   }
 
-  /** The bookmark of the last query; before the first the one that the session began with, or null. */
+  /** The bookmark of the last query; before the first, the one that the session began with, or null. */
   getBookmark() {
     return this.#session.bookmark;
   }

@@ -1,27 +1,27 @@
-//! What user code may say to a database, and how it is said to each of them.
+//! Checks the statements of user code, and rewrites them for each database.
 //!
-//! Connections are shared by the workers of a thread, so nothing may be said that stays with a connection (transactions,
-//! temporary tables, settings) or leaves the database (`ATTACH`, `VACUUM INTO`, extensions, files). Each statement must begin
-//! with a word of a list, and what such a statement could still reach is looked for in its tokens. SQLite's authorizer holds
-//! for what was not seen here; connections are cleaned when they come back. In PostgreSQL the role of the connection is the
-//! guard.
+//! Connections are shared by the workers of a thread. Statements must therefore not change the state of a connection
+//! (transactions, temporary tables, settings) or leave the database (`ATTACH`, `VACUUM INTO`, extensions, files). Each
+//! statement must begin with a permitted keyword, and its tokens are searched for what it could still reach. SQLite's
+//! authorizer covers what this check misses; connections are cleaned when they are returned. In PostgreSQL, the role of
+//! the connection is the boundary.
 
 use std::ops::Range;
 
 use super::lexer::{Dialect, LexError, Token, in_word, tokens};
 
-/// A statement that may be run.
+/// A checked statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Statement {
-    /// Its text, with every parameter numbered as the database expects.
+    /// Its text, with every parameter numbered in the database's syntax.
     pub(super) sql: String,
     pub(super) kind: Kind,
-    /// How many values must be bound.
+    /// Number of values to bind.
     pub(super) params: usize,
 }
 
 impl Statement {
-    /// Whether it reads or changes a setting of SQLite's.
+    /// Returns true for a statement that reads or changes a setting of SQLite.
     pub(super) fn is_pragma(&self) -> bool {
         self.sql
             .get(..6)
@@ -39,40 +39,40 @@ pub(super) enum Kind {
     Schema,
 }
 
-/// Why a statement may not be run.
+/// The reason for rejecting a statement.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StatementError {
     /// It ends inside a string, a quoted name or a comment.
     #[error("incomplete input: a quote or a comment is not closed")]
     Incomplete,
-    /// It has a NUL character.
+    /// It contains a NUL character.
     #[error("a statement cannot contain the character NUL; bind it as a parameter")]
     Nul,
     /// There is no statement.
     #[error("No SQL statements detected.")]
     Empty,
-    /// More than one where one is expected.
+    /// More than one statement instead of exactly one.
     #[error("A prepared SQL statement must contain only one statement.")]
     Several,
-    /// Transactions would stay with the connection.
+    /// Transactions would outlast the call on the connection.
     #[error("to run statements in a transaction, use batch() instead of SQL {0} statements")]
     Transaction(String),
-    /// Not something a worker may say.
+    /// Not permitted in a worker.
     #[error("{0} is not allowed in a worker")]
     NotAllowed(String),
     /// SQLite would take too long to compile it.
     #[error("more than {0} SELECTs in one statement")]
     Selects(usize),
-    /// Parameters by name.
+    /// A named parameter.
     #[error("named parameters are not supported; use ? or ?1")]
     NamedParameter,
-    /// A parameter number of zero or above the limit.
+    /// A parameter number that is zero or above the limit.
     #[error("variable number must be between ?1 and ?{0} (params_max)")]
     ParameterNumber(usize),
 }
 
-/// Cuts a text into its statements, checks each and numbers its parameters.
+/// Splits a text into statements, checks each and numbers its parameters.
 pub(super) fn parse(sql: &str, dialect: Dialect, params_max: usize) -> Result<Vec<Statement>, StatementError> {
     let tokens = tokens(sql, dialect).map_err(|error| match error {
         LexError::Unclosed => StatementError::Incomplete,
@@ -89,7 +89,7 @@ pub(super) fn parse(sql: &str, dialect: Dialect, params_max: usize) -> Result<Ve
         .collect()
 }
 
-/// The same for a text that must hold exactly one statement.
+/// Parses a text that must contain exactly one statement.
 pub(super) fn parse_one(sql: &str, dialect: Dialect, params_max: usize) -> Result<Statement, StatementError> {
     let mut statements = parse(sql, dialect, params_max)?;
     match (statements.pop(), statements.is_empty()) {
@@ -117,7 +117,7 @@ impl View<'_> {
         }
     }
 
-    /// An unquoted word, in upper case; nothing else can be a keyword.
+    /// An unquoted word, in upper case; only these can be keywords.
     fn word(&self, at: usize) -> Option<String> {
         match self.tokens.get(at)? {
             (Token::Word, range) => Some(self.sql[range.clone()].to_ascii_uppercase()),
@@ -129,7 +129,7 @@ impl View<'_> {
         matches!(self.tokens.get(at), Some((Token::Sign(found), _)) if *found == sign)
     }
 
-    /// What semicolons in it may be part of.
+    /// The kind of body whose semicolons do not end the statement.
     fn body(&self, dialect: Dialect) -> Body {
         let word = |at| self.word(at).unwrap_or_default();
         if word(0) != "CREATE" {
@@ -152,14 +152,14 @@ impl View<'_> {
         }
     }
 
-    /// Whether a semicolon after these tokens ends the statement.
+    /// Returns true if a semicolon after these tokens ends the statement.
     fn is_complete(&self, dialect: Dialect) -> bool {
         let last = self.tokens.len().wrapping_sub(1);
         match self.body(dialect) {
             Body::None => true,
-            // As `sqlite3_complete()` has it: a trigger ends with `; END`. The END of a CASE follows no semicolon.
+            // As in `sqlite3_complete()`: a trigger ends with `; END`. The END of a CASE follows no semicolon.
             Body::Trigger => self.word(last).as_deref() == Some("END") && self.is_sign(last.wrapping_sub(1), b';'),
-            // As psql has it: `BEGIN ATOMIC … END`, where CASE … END may be nested.
+            // As in psql: `BEGIN ATOMIC … END`, in which CASE … END may be nested.
             Body::Routine => {
                 let mut depth = 0_usize;
                 for at in 0..self.tokens.len() {
@@ -181,7 +181,7 @@ impl View<'_> {
     }
 }
 
-/// What has semicolons inside of one statement.
+/// The constructs with semicolons inside of one statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Body {
     None,
@@ -193,7 +193,7 @@ enum Body {
     Rule,
 }
 
-/// Cuts at semicolons, except at those inside a statement's body.
+/// Splits at semicolons, except inside a statement's body.
 fn split<'a>(sql: &'a str, tokens: &'a [Spanned], dialect: Dialect) -> Vec<&'a [Spanned]> {
     let mut statements = Vec::new();
     let mut start = 0;
@@ -234,7 +234,8 @@ const TRANSACTION: &[&str] = &[
     "SAVEPOINT",
     "RELEASE",
 ];
-/// Pragmas that read, or whose setting ends with the transaction or belongs to the database. With or without a value.
+/// Permitted pragmas: those that read, and those whose effect ends with the transaction or belongs to the database.
+/// With or without a value.
 pub(super) const PRAGMAS: &[&str] = &[
     "table_list",
     "table_info",
@@ -255,7 +256,7 @@ pub(super) const PRAGMAS: &[&str] = &[
     "application_id",
     "optimize",
 ];
-/// Pragmas that may be read and not set.
+/// Pragmas that may be read but not set.
 pub(super) const PRAGMAS_READ: &[&str] = &[
     "page_count",
     "page_size",
@@ -267,7 +268,7 @@ pub(super) const PRAGMAS_READ: &[&str] = &[
     "schema_version",
 ];
 pub(super) const VIRTUAL_TABLES: &[&str] = &["fts5", "fts5vocab", "rtree"];
-/// `SELECT`s of one statement. SQLite recurses into those that are nested, and has no limit of its own.
+/// `SELECT`s in one statement. SQLite recurses into nested ones, and has no limit of its own.
 const SELECTS_MAX: usize = 1000;
 /// Functions of SQLite that reach out of the database.
 pub(super) const FUNCTIONS_DENIED: &[&str] = &["load_extension", "fts3_tokenizer"];
@@ -356,8 +357,8 @@ fn check_sqlite(view: &View<'_>, first: &str) -> Result<(), StatementError> {
     Ok(())
 }
 
-/// Pragmas that have a table-valued function and tell where the database is. A table of one's own may be called
-/// `pragma_anything` otherwise.
+/// Pragmas whose table-valued functions reveal the database's path. Other tables may have names such as
+/// `pragma_anything`.
 fn pragma_function(pragma: &str) -> bool {
     matches!(
         pragma,
@@ -392,7 +393,7 @@ fn check_postgres(view: &View<'_>, first: &str) -> Result<(), StatementError> {
     let second = view.word(1).unwrap_or_default();
     let denied = match (first, second.as_str()) {
         ("CREATE", "TEMP" | "TEMPORARY" | "LOCAL" | "GLOBAL") => true,
-        // Settings of the server, of all sessions.
+        // Settings of the whole server.
         ("ALTER", "SYSTEM") => true,
         _ => false,
     };
@@ -403,7 +404,7 @@ fn check_postgres(view: &View<'_>, first: &str) -> Result<(), StatementError> {
     }
 }
 
-/// Writes every parameter with its number: `?` has the number after the highest so far, as SQLite counts.
+/// Numbers every parameter: `?` gets the number after the highest so far, as in SQLite.
 fn number(view: &View<'_>, dialect: Dialect, params_max: usize) -> Result<(String, usize), StatementError> {
     let (Some(start), Some(end)) = (view.tokens.first(), view.tokens.last()) else {
         return Err(StatementError::Empty);
@@ -425,7 +426,8 @@ fn number(view: &View<'_>, dialect: Dialect, params_max: usize) -> Result<(Strin
             Some(param) if param == 0 || param > params_max => return Err(StatementError::ParameterNumber(params_max)),
             Some(param) => {
                 highest = highest.max(param);
-                // `$1` right after a word would be part of it, and so would what follows: not what was checked.
+                // `$1` directly after a word would be part of the word, as would be what follows it: not the statement
+                // that was checked.
                 let glued = |byte: Option<&u8>| dialect == Dialect::Postgres && byte.is_some_and(|byte| in_word(*byte));
                 if glued(sql.as_bytes().last()) {
                     sql.push(' ');

@@ -26,7 +26,7 @@ fn parameters_are_numbered_outside_of_quotes_and_comments() {
         "SELECT $$ ? $$, $a$ $$ ? $a$, E'\\'?', data ? 'k', $2::text"
     );
     assert_eq!(sqlite("SELECT [?], `?`, ?").unwrap().2, 1);
-    // Not `SELECT$1and`, which is one word and no parameter.
+    // Not `SELECT$1and`, which is one word without a parameter.
     assert_eq!(postgres("SELECT?and?").unwrap().0, "SELECT $1 and $2");
     assert_eq!(sqlite("SELECT :a"), Err(StatementError::NamedParameter));
     assert_eq!(sqlite("SELECT ?101"), Err(StatementError::ParameterNumber(100)));
@@ -117,7 +117,7 @@ fn statements_are_split_at_their_ends_only() {
     );
 }
 
-/// <https://sqlite.org/c3ref/complete.html>, and the scanner of psql for what PostgreSQL has.
+/// <https://sqlite.org/c3ref/complete.html>, and psql's scanner for PostgreSQL.
 #[test]
 fn bodies_are_not_split() {
     let count = |sql: &str, dialect| parse(sql, dialect, 100).map(|statements| statements.len());

@@ -1,4 +1,4 @@
-//! Values on their way to a database and back.
+//! Values sent to a database and returned by it.
 
 use deno_core::convert::Uint8Array;
 use deno_core::{FromV8, ToJsBuffer, v8};
@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use crate::ledger::Charge;
 
-/// A bound parameter, as the JavaScript face hands it over.
+/// A bound parameter, as the JavaScript side passes it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Param {
     Null,
@@ -37,14 +37,14 @@ impl<'s> FromV8<'s> for Param {
     }
 }
 
-/// The integer that a JavaScript number stands for, if it is one it can stand for exactly.
+/// The integer equal to a JavaScript number, if it represents one exactly.
 pub(super) fn integer(number: f64) -> Option<i64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     #[allow(clippy::cast_possible_truncation, reason = "checked to be whole and in range")]
     (number.fract() == 0.0 && number.abs() <= EXACT).then_some(number as i64)
 }
 
-/// A value of a row.
+/// A value in a row.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value {
     Null,
@@ -55,7 +55,7 @@ pub(super) enum Value {
 }
 
 impl Value {
-    /// What it counts for against the limit of a result.
+    /// Its size, as counted for the limit on results.
     pub(super) fn bytes(&self) -> usize {
         8 + match self {
             Self::Null | Self::Integer(_) | Self::Real(_) => 0,
@@ -64,7 +64,7 @@ impl Value {
         }
     }
 
-    /// What it takes in memory.
+    /// Its size in memory.
     pub(super) fn held(&self) -> usize {
         size_of::<Self>() - 8 + self.bytes()
     }
@@ -84,23 +84,23 @@ impl Serialize for Value {
     }
 }
 
-/// What one statement returned.
+/// The result of a statement.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ResultSet {
     pub(super) columns: Vec<String>,
     pub(super) rows: Vec<Vec<Value>>,
-    /// Rows inserted, updated or deleted; in SQLite those that triggers and foreign keys changed among them.
+    /// Rows inserted, updated or deleted; in SQLite including those changed by triggers and foreign keys.
     pub(super) changes: u64,
-    /// SQLite's row id of the last insert of the call; 0 where there is none.
+    /// SQLite's row id of the call's last insert, or 0.
     pub(super) last_row_id: i64,
-    /// Whether rows, tables or the like were changed.
+    /// True if rows, tables or the like were changed.
     pub(super) changed_db: bool,
-    /// Bytes of the database after the statement, where they are known.
+    /// Size of the database after the statement, if known.
     pub(super) size_after: Option<u64>,
-    /// Milliseconds, with fractions, as D1's `meta` has it.
+    /// Milliseconds, with fractions, as in D1's `meta`.
     pub(super) duration: f64,
-    /// Counts the rows as memory of the worker until they are its own values.
+    /// Charges the rows to the worker's memory until they are JavaScript values.
     #[serde(skip)]
     pub(super) charge: Option<Charge>,
 }

@@ -1,6 +1,6 @@
-//! What SQLite itself asks before it compiles a statement, a view or a trigger: whether a worker may do that.
+//! SQLite's authorizer, which is asked before a statement, view or trigger is compiled.
 //!
-//! The check of tokens (`statement.rs`) comes first and has the better messages; this holds for whatever it did not see.
+//! The check of tokens (`statement.rs`) comes first and has the better messages; this one covers whatever it misses.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,10 +9,10 @@ use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 
 use crate::sql::statement::{FUNCTIONS_DENIED, PRAGMAS, PRAGMAS_READ, VIRTUAL_TABLES};
 
-/// A temporary table of the connection's own: an insert into it makes `last_insert_rowid()` forget the call before.
+/// A temporary table of each connection: an insert into it resets `last_insert_rowid()` between calls.
 pub(super) const ROWID_TABLE: &str = "isopod_rowid";
 
-/// The authorizer's state: whether statements are the connection's own, and what was refused last.
+/// The authorizer's state: whether the connection's own statements run, and the last refusal.
 #[derive(Clone, Default)]
 pub(super) struct Guard(Arc<State>);
 
@@ -23,7 +23,7 @@ struct State {
 }
 
 impl Guard {
-    /// Runs statements of the connection's own, which may do anything.
+    /// Runs the connection's own statements, without restrictions.
     pub(super) fn lifted<T>(&self, run: impl FnOnce() -> T) -> T {
         self.0.open.store(true, Ordering::Relaxed);
         let done = run();
@@ -31,7 +31,7 @@ impl Guard {
         done
     }
 
-    /// What was refused since the last call.
+    /// The last refusal since the previous call.
     pub(super) fn take_refused(&self) -> Option<String> {
         self.0.refused.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -48,7 +48,7 @@ impl Guard {
     }
 }
 
-/// What a worker may not do of this.
+/// Returns what is refused of an action.
 fn refused(action: AuthAction<'_>) -> Option<String> {
     let listed = |list: &[&str], name: &str| list.iter().any(|listed| listed.eq_ignore_ascii_case(name));
     match action {

@@ -1,4 +1,4 @@
-//! One connection: opened with SQLite's limits, and cleaned after every call.
+//! A connection, opened with SQLite's limits, and cleaned after every call.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -15,12 +15,12 @@ use super::nesting::Nesting;
 use crate::sql::call::SqlError;
 use crate::sql::config::SqlConfig;
 
-/// Statements that stay compiled on a connection.
+/// Number of compiled statements kept per connection.
 const STATEMENTS_KEPT: usize = 100;
-/// How long a connection waits for the lock that the change to WAL mode takes, when the file is made.
+/// Limit for waiting for the lock needed to switch to WAL mode, when the file is created.
 const JOURNAL_MODE_WAIT: Duration = Duration::from_secs(5);
 
-/// Where a database is.
+/// The location of a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     Memory,
@@ -48,7 +48,7 @@ impl Place {
                 (key, _) => return Err(SqlError::Url(format!("the parameter '{key}' is not supported"))),
             }
         }
-        // A connection is used by its own thread alone.
+        // A connection is only used by its own thread.
         let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         Ok(match in_memory {
             true => Self::Memory,
@@ -65,11 +65,11 @@ pub(super) struct Connection {
     pub(super) guard: Guard,
     pub(super) timeout: Duration,
     page_size: u64,
-    /// What is known of its schema.
+    /// The known size of its schema.
     pub(super) nesting: Option<Nesting>,
-    /// Rows that had been changed when it was cleaned last.
+    /// Number of changed rows when it was last cleaned.
     changes: u64,
-    /// Whether a statement of the call may have left a setting.
+    /// True if a statement of the call may have left a setting.
     pub(super) used_pragma: bool,
 }
 
@@ -87,7 +87,7 @@ impl Connection {
                 write_ahead(&db)?;
             }
             db.pragma_update(None, "foreign_keys", true)?;
-            // What is sorted or grouped is memory that SQLite counts, rather than a file of any size.
+            // Sorting and grouping use memory that SQLite counts, instead of files of any size.
             db.pragma_update(None, "temp_store", "memory")?;
             functions::install(&db)?;
             let page_size = db.query_row("PRAGMA page_size", [], |row| row.get::<_, u32>(0))?;
@@ -111,15 +111,15 @@ impl Connection {
         opened().map_err(|error| failed(&error))
     }
 
-    /// Bytes of the database.
+    /// Size of the database in bytes.
     pub(super) fn size(&self) -> rusqlite::Result<u64> {
         let mut pages = self.db.prepare_cached("PRAGMA page_count")?;
         let pages: u32 = pages.query_row([], |row| row.get(0))?;
         Ok(u64::from(pages) * self.page_size)
     }
 
-    /// Takes away what a call may have left for the next: an open transaction, settings, the numbers of the last change.
-    /// `false` where that fails; the connection is closed then.
+    /// Removes state that a call may have left: an open transaction, settings, the numbers of the last change. Returns
+    /// `false` if that fails; the connection is then closed.
     pub(super) fn clean(&mut self) -> bool {
         if !self.db.is_autocommit() {
             self.nesting = None;
@@ -142,7 +142,7 @@ impl Connection {
         cleaned.is_ok()
     }
 
-    /// Makes `last_insert_rowid()` and `changes()` give zero.
+    /// Resets `last_insert_rowid()` and `changes()` to zero.
     fn forget_changes(&self) -> rusqlite::Result<()> {
         let insert = format!("INSERT OR REPLACE INTO temp.{ROWID_TABLE} (rowid) VALUES (0)");
         if self
@@ -160,18 +160,18 @@ impl Connection {
     }
 }
 
-/// Sets what SQLite refuses by itself.
+/// Sets SQLite's own limits.
 fn limit(db: &rusqlite::Connection, config: &SqlConfig) -> rusqlite::Result<()> {
     let number = |limit: usize| i32::try_from(limit).unwrap_or(i32::MAX);
     for (limit, max) in [
         (Limit::SQLITE_LIMIT_LENGTH, number(config.value_len_max)),
-        // Parameters that are numbered take more room than they had.
+        // Numbered parameters are longer than the original ones.
         (
             Limit::SQLITE_LIMIT_SQL_LENGTH,
             number(config.statement_len_max.saturating_mul(2).max(1_000_000)),
         ),
         (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, number(config.pattern_len_max)),
-        // Counted before; SQLite's own modules for full text and ranges bind more.
+        // Checked before; SQLite's own modules for full text and ranges bind more.
         (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, number(config.params_max.max(2000))),
         (Limit::SQLITE_LIMIT_EXPR_DEPTH, 1000),
         (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 500),
@@ -184,12 +184,13 @@ fn limit(db: &rusqlite::Connection, config: &SqlConfig) -> rusqlite::Result<()> 
         db.set_limit(limit, max)?;
     }
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-    // It can be lowered only, so the lowest value of all databases holds.
+    // It can only be lowered, so the lowest value of all databases applies.
     let max = i64::try_from(config.sqlite_memory_max).unwrap_or(i64::MAX);
     db.query_row(&format!("PRAGMA hard_heap_limit = {max}"), [], |_| Ok(()))
 }
 
-/// Readers beside a writer. The file remembers it; the change is made once, and needs the file for itself.
+/// Enables WAL mode: readers next to a writer. The mode is stored in the file; changing it requires exclusive access
+/// once.
 fn write_ahead(db: &rusqlite::Connection) -> rusqlite::Result<()> {
     let began = Instant::now();
     loop {
@@ -210,7 +211,7 @@ fn write_ahead(db: &rusqlite::Connection) -> rusqlite::Result<()> {
     }
 }
 
-/// An error of SQLite as D1 says it: the message, and the name of its code.
+/// Converts an error of SQLite to D1's form: the message and the name of the code.
 pub(super) fn failed(error: &rusqlite::Error) -> SqlError {
     match error {
         rusqlite::Error::SqliteFailure(error, message) => SqlError::Database {
@@ -221,7 +222,7 @@ pub(super) fn failed(error: &rusqlite::Error) -> SqlError {
     }
 }
 
-/// The name of a result code; the low byte of an extended one.
+/// The name of a result code, or of the low byte of an extended one.
 fn code(extended: i32) -> &'static str {
     match extended & 0xff {
         3 => "SQLITE_PERM",

@@ -1,4 +1,4 @@
-//! The statements of a call, on the thread of its connection.
+//! Runs the statements of a call, on the thread of its connection.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,7 +14,7 @@ use crate::sql::call::{Budget, Call, Mode, SqlError, Work};
 use crate::sql::statement::{Kind, StatementError};
 use crate::sql::value::{Param, ResultSet, Value, integer};
 
-/// Instructions of SQLite's machine between two looks at the clock; some tens of microseconds.
+/// Instructions of SQLite's virtual machine between checks for a stop; some tens of microseconds.
 const INSTRUCTIONS_BETWEEN_CHECKS: i32 = 10_000;
 /// Runs the statements of a call.
 pub(super) fn run(connection: &mut Connection, call: Call, stop: &Arc<Stop>) -> Result<Vec<ResultSet>, SqlError> {
@@ -42,7 +42,7 @@ fn all(
 ) -> Result<Vec<ResultSet>, SqlError> {
     if mode == Mode::Each {
         let each = work.into_iter().map(|work| match work.statement.kind {
-            // The schema is looked at before the change is kept.
+            // The schema is checked before the change is committed.
             Kind::Schema => transaction(connection, vec![work], budget, stop).map(|mut results| results.pop()),
             _ => one(connection, work, budget, stop).map(Some),
         });
@@ -57,7 +57,7 @@ fn transaction(
     budget: &mut Budget,
     stop: &Stop,
 ) -> Result<Vec<ResultSet>, SqlError> {
-    // A transaction that begins as a reader and then writes cannot wait for another writer; it would fail.
+    // A transaction that begins as a reader cannot wait for another writer when it begins to write; it would fail.
     let writes = work.iter().any(|work| work.statement.kind != Kind::Read);
     own(connection, if writes { "BEGIN IMMEDIATE" } else { "BEGIN" }, stop)?;
     let results = work
@@ -66,12 +66,12 @@ fn transaction(
         .collect();
     match results {
         Ok(results) => own(connection, "COMMIT", stop).map(|()| results),
-        // Rolled back when the connection is cleaned, at once.
+        // Rolled back immediately afterwards, when the connection is cleaned.
         Err(error) => Err(error),
     }
 }
 
-/// Runs a statement of ours.
+/// Runs one of our own statements.
 fn own(connection: &Connection, sql: &str, stop: &Stop) -> Result<(), SqlError> {
     let run = || connection.db.prepare_cached(sql)?.execute([]).map(drop);
     connection
@@ -110,7 +110,7 @@ fn one(connection: &mut Connection, work: Work, budget: &mut Budget, stop: &Stop
     Ok(result)
 }
 
-/// The numbers from which it is seen what a statement changed.
+/// Counters before a statement, to determine what it changed.
 struct Before {
     changes: u64,
     last_row_id: i64,
@@ -127,7 +127,7 @@ impl Before {
     }
 }
 
-/// Says what the statement changed. Gives an error where that may not be kept.
+/// Records what the statement changed. Returns an error if the change must not be committed.
 fn describe(
     connection: &mut Connection,
     kind: Kind,
@@ -153,7 +153,7 @@ fn describe(
     }
 }
 
-/// A number that every change of tables and the like changes; only looked at where that is what the statement does.
+/// A number that changes with the schema; only read for statements that change it.
 fn schema_version(connection: &Connection, kind: Kind) -> rusqlite::Result<i64> {
     match kind {
         Kind::Schema => connection
@@ -164,7 +164,7 @@ fn schema_version(connection: &Connection, kind: Kind) -> rusqlite::Result<i64> 
     }
 }
 
-/// Why a statement has no result.
+/// The reason why a statement has no result.
 enum Ended {
     Sqlite(rusqlite::Error),
     Limit(SqlError),
@@ -205,7 +205,7 @@ fn rows(connection: &Connection, work: Work, budget: &mut Budget, result: &mut R
     let mut rows = statement.raw_query();
     while let Some(row) = rows.next()? {
         if result.rows.is_empty() {
-            // The schema may have changed since it was compiled: it is compiled again then.
+            // The schema may have changed since it was compiled, in which case it is compiled again.
             result.columns = names(row.as_ref());
         }
         let values = (0..result.columns.len())
@@ -221,7 +221,7 @@ fn names(statement: &Prepared<'_>) -> Vec<String> {
     statement.column_names().into_iter().map(str::to_owned).collect()
 }
 
-/// Text that is not UTF-8 has replacement characters where it is not, as in D1.
+/// Converts a value. Invalid UTF-8 in text becomes replacement characters, as in D1.
 fn value(value: ValueRef<'_>) -> Value {
     match value {
         ValueRef::Null => Value::Null,
@@ -232,13 +232,13 @@ fn value(value: ValueRef<'_>) -> Value {
     }
 }
 
-/// `PRAGMA table_list` lists temporary tables.
+/// Removes our table from `PRAGMA table_list`, which lists temporary tables.
 fn hide_own_table(result: &mut ResultSet) {
     let own = Value::Text(ROWID_TABLE.to_owned());
     result.rows.retain(|row| row.get(1) != Some(&own));
 }
 
-/// An error of SQLite, or why SQLite was told to stop.
+/// Converts an error of SQLite, or the reason for stopping it.
 fn told(connection: &Connection, error: &rusqlite::Error, stop: &Stop) -> SqlError {
     let refused = connection.guard.take_refused();
     let stopped = match error.sqlite_error_code() {

@@ -1,9 +1,9 @@
-//! Functions of SQLite that take unbounded stack, or time that nothing interrupts, replaced by ones that do not.
+//! Replacements for functions of SQLite that use unbounded stack or cannot be interrupted.
 //!
-//! `json_set` and its kind recurse once for each part of a path, `json_patch` moves all that follows for each label, and
-//! `json_pretty` writes its indentation for each value: they are asked of a connection in memory, where SQLite's own are, once
-//! their arguments are checked. `instr`, `replace`, `trim` and `unhex` take time that grows with the product of their
-//! arguments: these are linear.
+//! `json_set` and similar functions recurse once for each part of a path, `json_patch` moves all following members for
+//! each label, and `json_pretty` writes indentation for each value. After a check of their arguments, they are called
+//! on an in-memory connection that has SQLite's originals. `instr`, `replace`, `trim` and `unhex` take time
+//! proportional to the product of their arguments; their replacements are linear.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,20 +13,20 @@ use rusqlite::limits::Limit;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, Error, Result, ffi, params_from_iter};
 
-/// Parts of a JSON path. Deeper JSON is not read by SQLite either (`JSON_MAX_DEPTH`).
+/// Parts of a JSON path. SQLite does not read deeper JSON either (`JSON_MAX_DEPTH`).
 const PATH_PARTS_MAX: usize = 1000;
-/// Bytes of both arguments of `json_patch`: its time grows with their square.
+/// Bytes of both arguments of `json_patch`, which takes quadratic time.
 const PATCH_BYTES_MAX: usize = 400_000;
-/// Bytes of all arguments of `instr`, `replace`, `trim` and `unhex` multiplied, where they are not text.
+/// Product of the arguments' lengths for `instr`, `replace`, `trim` and `unhex` on blobs.
 const BLOB_PRODUCT_MAX: usize = 10_000_000_000;
-/// Bytes that `json_pretty` may come to at worst.
+/// Worst-case length of the result of `json_pretty`.
 const PRETTY_BYTES_MAX: usize = 100_000_000;
-/// SQLite's mark of a text that is JSON.
+/// SQLite's subtype of a text that is JSON.
 const JSON: u32 = 74;
 
-/// A connection on which SQLite's own functions are called, made when it is first needed.
+/// A connection on which SQLite's originals are called, created on first use.
 type Own = Arc<Mutex<Option<Connection>>>;
-/// The arguments, which are text or not.
+/// Checks a call's arguments.
 type Check = fn(&Context<'_>) -> Result<()>;
 
 pub(super) fn install(db: &Connection) -> Result<()> {
@@ -79,7 +79,7 @@ pub(super) fn install(db: &Connection) -> Result<()> {
     Ok(())
 }
 
-/// Refuses paths that are too deep, or too deep together.
+/// Rejects paths that are too deep, individually or in total.
 fn paths(context: &Context<'_>) -> Result<()> {
     let mut parts = 0;
     for at in (1..context.len()).step_by(2) {
@@ -96,7 +96,7 @@ fn paths(context: &Context<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Refuses objects that it would take hours to merge.
+/// Rejects objects that would take hours to merge.
 fn patch(context: &Context<'_>) -> Result<()> {
     match bytes(context.get_raw(0)) + bytes(context.get_raw(1)) > PATCH_BYTES_MAX {
         true => Err(too_big()),
@@ -104,7 +104,7 @@ fn patch(context: &Context<'_>) -> Result<()> {
     }
 }
 
-/// Refuses what would be mostly indentation.
+/// Rejects JSON whose result would consist mostly of indentation.
 fn pretty(context: &Context<'_>) -> Result<()> {
     let depth = match context.get_raw(0) {
         ValueRef::Text(text) => depth(text),
@@ -122,7 +122,7 @@ fn pretty(context: &Context<'_>) -> Result<()> {
     }
 }
 
-/// How deep brackets are nested at most; those in strings count, too.
+/// The nesting depth of brackets, including those in strings.
 fn depth(text: &[u8]) -> usize {
     let mut now = 0_usize;
     let depths = text.iter().map(|byte| {
@@ -136,7 +136,7 @@ fn depth(text: &[u8]) -> usize {
     depths.max().unwrap_or(0)
 }
 
-/// Calls SQLite's own function.
+/// Calls SQLite's original function.
 fn ask(own: &Own, name: &str, length_max: i32, context: &Context<'_>) -> Result<(Value, SubType)> {
     let mut own = own.lock().unwrap_or_else(PoisonError::into_inner);
     let db = match &mut *own {
@@ -176,7 +176,7 @@ fn bytes(value: ValueRef<'_>) -> usize {
     }
 }
 
-/// The place of the second text in the first, in characters from 1; 0 where it is not.
+/// The position of the second text in the first, in characters from 1, or 0.
 fn instr(texts: &[&str], _max: usize) -> Option<Value> {
     let place = texts[0]
         .find(texts[1])
@@ -206,8 +206,8 @@ fn trim(texts: &[&str], start: bool, end: bool) -> Value {
     Value::Text(text.to_owned())
 }
 
-/// The bytes of pairs of hexadecimal digits. Between the pairs may stand characters of the second text; `NULL` where there are
-/// others. As SQLite's own it ends at the first NUL.
+/// The bytes of pairs of hexadecimal digits. Characters of the second text may separate pairs; other characters result
+/// in `NULL`. Like the original, it ends at the first NUL.
 fn unhex(texts: &[&str]) -> Value {
     let skipped: HashSet<char> = texts[1].chars().collect();
     let mut bytes = Vec::new();

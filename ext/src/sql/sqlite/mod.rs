@@ -1,8 +1,8 @@
-//! Statements on SQLite: a pool of connections, each on a thread of its own.
+//! Runs statements on SQLite: a pool of connections, each with its own thread.
 //!
-//! SQLite is called by `rusqlite` rather than by sqlx, because it gives what keeps a hostile statement harmless: SQLite's
-//! limits, its authorizer, and threads whose stack we choose. A call is handed to a connection's thread as a whole and comes back
-//! as a whole. Whoever waits for it may leave: then the thread is told to stop, and is lent out again once it has.
+//! `rusqlite` is used instead of sqlx because it offers what is needed against hostile statements: SQLite's limits, its
+//! authorizer, and threads with a chosen stack size. A call is passed to a connection's thread and returned as a whole.
+//! If its caller leaves, the thread is told to stop, and is reused once it has.
 
 mod authorize;
 mod connection;
@@ -25,7 +25,7 @@ use super::call::{Call, SqlError};
 use super::config::SqlConfig;
 use super::value::ResultSet;
 
-/// The connections of one database.
+/// The connections of a database.
 #[derive(Clone)]
 pub(super) struct Pool(Arc<Shared>);
 
@@ -33,7 +33,7 @@ struct Shared {
     config: SqlConfig,
     place: Place,
     permits: Arc<Semaphore>,
-    /// The most recently used is the last.
+    /// The most recently used one is last.
     idle: Mutex<Vec<Idle>>,
     threads: AtomicU64,
 }
@@ -44,8 +44,8 @@ struct Idle {
     jobs: SyncSender<Handed>,
 }
 
-/// A call, and the way to the connection that it is handed to. While that is idle, the list alone has the way to it: so its
-/// thread learns that the pool is gone.
+/// A call, with the channel of the connection that receives it. While the connection is idle, only the list has that
+/// channel, so its thread notices when the pool is dropped.
 struct Handed {
     job: Job,
     jobs: SyncSender<Handed>,
@@ -60,10 +60,10 @@ struct Job {
 }
 
 impl Pool {
-    /// Connects when it is first used.
+    /// Creates a pool, which connects on first use.
     pub(super) fn new(config: &SqlConfig) -> Result<Self, SqlError> {
         let place = Place::of(&config.url)?;
-        // A database in memory is gone with its connection, so there is one, and it stays.
+        // An in-memory database ends with its connection, so there is only one, which is kept.
         let connections = match place {
             Place::Memory => 1,
             Place::File { .. } => config.max_connections.max(1),
@@ -99,7 +99,7 @@ impl Shared {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands a call to a connection that is idle, or to a new one.
+    /// Passes a call to an idle connection, or to a new one.
     fn give(self: &Arc<Self>, mut job: Job) -> Result<(), SqlError> {
         loop {
             let Some(idle) = self.idle().pop() else {
@@ -114,7 +114,7 @@ impl Shared {
         }
     }
 
-    /// Takes a connection off the list. `false` where a call is on its way to it.
+    /// Removes a connection from the list. Returns `false` if a call is on its way to it.
     fn retire(&self, thread: u64) -> bool {
         let mut idle = self.idle();
         let before = idle.len();

@@ -1,17 +1,17 @@
-//! How deep SQLite would recurse into the views, triggers and foreign keys of a schema.
+//! The depth to which SQLite would recurse into the views, triggers and foreign keys of a schema.
 //!
-//! A view of a view of a view has SQLite recurse once for each when a statement is compiled, and so has a chain of triggers or
-//! of foreign keys. Nothing in SQLite limits or interrupts that: the time grows with the cube of the depth, and the stack
-//! overflows in the end. So a schema that would be too deep were all of it one chain is refused before it is kept.
+//! When SQLite compiles a statement, it recurses into views of views, and into chains of triggers or foreign keys. It
+//! neither limits this nor can it be interrupted: the time is proportional to the cube of the depth, and finally the
+//! stack overflows. A schema is therefore rejected if all its parts, as a single chain, would be too deep.
 
 use crate::sql::call::SqlError;
 
-/// Views, triggers and the `SELECT`s in them.
+/// Maximum number of views, triggers and `SELECT`s in them.
 const VIEWS_MAX: i64 = 1_000;
-/// Foreign keys.
+/// Maximum number of foreign keys.
 const KEYS_MAX: i64 = 5_000;
 
-/// What there is of each, in the schema of a version.
+/// The numbers of each, in a version of the schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Nesting {
     version: i64,
@@ -45,8 +45,8 @@ impl Nesting {
     }
 }
 
-/// Refuses what the schema became by this statement, where it would be too deep. Counts the statement alone while that is enough.
-/// `nesting` is what is known of the schema.
+/// Rejects a schema that has become too deep by this statement. Counts only the statement if that suffices. `nesting`
+/// is the known size of the schema.
 pub(super) fn check(
     db: &rusqlite::Connection,
     nesting: &mut Option<Nesting>,

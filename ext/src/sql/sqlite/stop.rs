@@ -1,4 +1,4 @@
-//! When a call must end before it is done: its event is over, its time is, or it has used its CPU time.
+//! Stops a call early: its event has ended, its time is over, or its CPU time is used up.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use rusqlite::InterruptHandle;
 use crate::event::{CpuBudget, thread_cpu};
 use crate::sql::call::SqlError;
 
-/// Why a call ends before it is done.
+/// The reason for stopping a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
     Abandoned,
@@ -16,7 +16,7 @@ pub(super) enum Reason {
     Cpu,
 }
 
-/// What a call's thread asks while SQLite works, and how it is told to stop.
+/// The state of a running call: checked by its thread, and used to stop it.
 pub(super) struct Stop {
     deadline: Instant,
     cpu: CpuBudget,
@@ -26,9 +26,9 @@ pub(super) struct Stop {
 #[derive(Default)]
 struct State {
     abandoned: bool,
-    /// There while the call runs: an interrupt after its end would meet the next call.
+    /// Present while the call runs: a later interrupt would hit the next call.
     running: Option<InterruptHandle>,
-    /// CPU time of the thread that is charged.
+    /// The thread's CPU time that has been charged.
     charged: Duration,
 }
 
@@ -54,7 +54,7 @@ impl Stop {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).running = None;
     }
 
-    /// Whether and why the call must end now. Called on its thread.
+    /// The reason for stopping now, if any. Called on the call's thread.
     pub(super) fn reason(&self) -> Option<Reason> {
         let (is_abandoned, is_used_up) = self.charge();
         if is_abandoned {
@@ -68,7 +68,7 @@ impl Stop {
         }
     }
 
-    /// What a call ends with that was stopped.
+    /// The error of a stopped call.
     pub(super) fn error(&self, reason: Reason, timeout: Duration) -> SqlError {
         match reason {
             Reason::Abandoned => SqlError::Abandoned,
@@ -77,7 +77,8 @@ impl Stop {
         }
     }
 
-    /// Charges the CPU time since the last look. Whether the call is abandoned, and whether there is no time left.
+    /// Charges the CPU time since the last check. Returns whether the call is abandoned, and whether its CPU time is
+    /// used up.
     fn charge(&self) -> (bool, bool) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = thread_cpu();
@@ -87,7 +88,7 @@ impl Stop {
     }
 }
 
-/// Stops a call when it is dropped.
+/// Stops a call when dropped.
 pub(super) struct StopOnDrop(pub(super) Arc<Stop>);
 
 impl Drop for StopOnDrop {

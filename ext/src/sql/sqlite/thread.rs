@@ -1,4 +1,4 @@
-//! The thread of one connection.
+//! The thread of a connection.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,10 +14,11 @@ use crate::sql::call::SqlError;
 use crate::sql::value::ResultSet;
 use crate::unwind;
 
-/// Stack for what SQLite does with statements and schemas: up to 2 KB for each level of those that `nesting.rs` lets pass.
+/// Stack for SQLite's work on statements and schemas: up to 2 KB for each level that `nesting.rs` permits.
 const STACK_BYTES: usize = 32 << 20;
-/// Stack for each byte that a value may have: SQLite's functions for JSON recurse into binary JSON, of which a level has five
-/// bytes, and take up to 650 bytes a level (`json_extract` with a path as deep, compiled without optimization).
+/// Stack per byte of the maximum value length: SQLite's JSON functions recurse into binary JSON, in which a level has
+/// five bytes, and use up to 650 bytes per level (`json_extract` with an equally deep path, compiled without
+/// optimization).
 const STACK_BYTES_PER_VALUE_BYTE: usize = 160;
 
 thread_local! {
@@ -25,10 +26,10 @@ thread_local! {
     static RUNNING: RefCell<Option<Arc<Stop>>> = const { RefCell::new(None) };
 }
 
-/// Starts a connection with its first call.
+/// Starts a connection's thread with its first call.
 pub(super) fn start(shared: &Arc<Shared>, thread: u64, job: Job) -> Result<(), SqlError> {
     let (jobs, received) = sync_channel(1);
-    // Memory is taken for the part that is used only.
+    // Only the part in use takes memory.
     let stack = STACK_BYTES + shared.config.value_len_max.saturating_mul(STACK_BYTES_PER_VALUE_BYTE);
     let shared = Arc::downgrade(shared);
     Builder::new()
@@ -70,7 +71,7 @@ fn serve(shared: &Weak<Shared>, thread: u64, received: &Receiver<Handed>, first:
         let result = catch_unwind(AssertUnwindSafe(run))
             .unwrap_or_else(|payload| Err(SqlError::Connection(unwind::message(&*payload))));
         RUNNING.set(None);
-        // Free before the answer is read: what follows it finds this connection, and no other is opened.
+        // Idle before the result is received, so that the next call finds this connection and opens no other.
         let stays = connection.as_mut().is_some_and(Connection::clean) && offer(shared, Idle { thread, jobs });
         drop(permit);
         drop(reply.send(result));
@@ -81,12 +82,12 @@ fn serve(shared: &Weak<Shared>, thread: u64, received: &Receiver<Handed>, first:
     }
 }
 
-/// Puts the connection on the list of those that are idle, unless the pool is gone.
+/// Puts the connection on the idle list, unless the pool is gone.
 fn offer(shared: &Weak<Shared>, idle: Idle) -> bool {
     shared.upgrade().map(|shared| shared.idle().push(idle)).is_some()
 }
 
-/// Waits for the next call, until the pool is gone or the connection has been idle for long.
+/// Waits for the next call, until the pool is dropped or the idle timeout.
 fn wait(shared: &Weak<Shared>, thread: u64, received: &Receiver<Handed>, idle_timeout: Duration) -> Option<Handed> {
     loop {
         match received.recv_timeout(idle_timeout) {
@@ -102,7 +103,7 @@ fn wait(shared: &Weak<Shared>, thread: u64, received: &Receiver<Handed>, idle_ti
     }
 }
 
-/// Waits for another connection's lock: up to five seconds, and no longer than the call may take.
+/// Waits for another connection's lock: up to five seconds, and within the call's time limit.
 fn busy(tries: i32) -> bool {
     const STEP: Duration = Duration::from_millis(2);
     const STEPS_MAX: i32 = 2500;
