@@ -10,20 +10,30 @@ const {
   DataViewPrototypeGetByteLength,
   DataViewPrototypeGetByteOffset,
   NumberIsSafeInteger,
-  ObjectPrototypeIsPrototypeOf,
+  MathMin,
   Number,
+  ObjectDefineProperty,
+  ObjectPrototypeIsPrototypeOf,
+  Promise,
+  PromisePrototypeThen,
   RangeError,
+  SafeArrayIterator,
   Symbol,
   TypedArrayPrototypeGetBuffer,
   TypedArrayPrototypeGetByteLength,
   TypedArrayPrototypeGetByteOffset,
   TypedArrayPrototypeGetSymbolToStringTag,
+  TypedArrayPrototypeSet,
+  TypedArrayPrototypeSlice,
+  TypedArrayPrototypeSubarray,
   TypeError,
   Uint8Array,
 } = primordials;
 
-const { TransformStream } = core.loadExtScript("ext:deno_web/06_streams.js");
+const { ReadableStream, TransformStream, WritableStream } = core.loadExtScript("ext:deno_web/06_streams.js");
 const { setStreamLength } = core.loadExtScript("ext:isopod_fetch/bodies.js");
+
+const ofLength = Symbol("length");
 
 /** The bytes of a chunk. */
 function bytesOf(chunk) {
@@ -46,28 +56,115 @@ function bytesOf(chunk) {
   throw new TypeError("This TransformStream is being used as a byte stream: write bytes, an ArrayBuffer or a view of one");
 }
 
-const ofLength = Symbol("length");
+/**
+ * A stream of bytes, and the stream that what is written to comes out of. A write waits until all of it has been read. With a
+ * length, exactly so many bytes go through.
+ */
+function bytePipe(writableStrategy, length) {
+  let left = length;
+  let written; // the chunk that waits to be read
+  let wake; // ends the wait of a read for a chunk
+  let reading, writing;
+
+  /** Gives the reader as much as it takes of the chunk. */
+  function hand() {
+    if (written === undefined) return;
+    const request = reading.byobRequest;
+    if (request === null) {
+      // A copy: what is enqueued is detached, and the chunk is its writer's.
+      reading.enqueue(TypedArrayPrototypeSlice(written.bytes, written.at));
+      written.at = TypedArrayPrototypeGetByteLength(written.bytes);
+    } else {
+      const view = bytesOf(request.view);
+      const count = MathMin(
+        TypedArrayPrototypeGetByteLength(view),
+        TypedArrayPrototypeGetByteLength(written.bytes) - written.at,
+      );
+      TypedArrayPrototypeSet(view, TypedArrayPrototypeSubarray(written.bytes, written.at, written.at + count));
+      written.at += count;
+      request.respond(count);
+    }
+    if (written.at === TypedArrayPrototypeGetByteLength(written.bytes)) {
+      const { resolve } = written;
+      written = undefined;
+      resolve();
+    }
+  }
+
+  const readable = new ReadableStream({
+    type: "bytes",
+    start(controller) {
+      reading = controller;
+    },
+    pull() {
+      if (written !== undefined) return hand();
+      return PromisePrototypeThen(new Promise((resolve) => wake = resolve), hand);
+    },
+    cancel(reason) {
+      written?.reject(reason);
+      written = undefined;
+      writing.error(reason);
+    },
+  }, { __proto__: null, highWaterMark: 0 });
+
+  const writable = new WritableStream({
+    start(controller) {
+      writing = controller;
+    },
+    write(chunk) {
+      const bytes = bytesOf(chunk);
+      const count = TypedArrayPrototypeGetByteLength(bytes);
+      if (left !== undefined) {
+        if (count > left) throw fail(new TypeError("Attempt to write too many bytes through a FixedLengthStream."));
+        left -= count;
+      }
+      if (count === 0) return;
+      return new Promise((resolve, reject) => {
+        written = { __proto__: null, bytes, at: 0, resolve, reject };
+        wake?.();
+      });
+    },
+    close() {
+      if (left !== undefined && left !== 0) {
+        throw fail(new TypeError("FixedLengthStream did not see all expected bytes before close()."));
+      }
+      reading.close();
+      // A read into a buffer is answered by hand: 4.7.4.1 of the Streams Standard.
+      reading.byobRequest?.respond(0);
+      wake?.();
+    },
+    abort(reason) {
+      written = undefined;
+      fail(reason);
+    },
+  }, writableStrategy);
+
+  function fail(error) {
+    reading.error(error);
+    return error;
+  }
+
+  return { __proto__: null, readable, writable };
+}
 
 class IdentityTransformStream extends TransformStream {
+  #pipe;
+
   constructor(writableStrategy = undefined, length = undefined) {
-    let left = length?.[ofLength];
-    super({
-      transform(chunk, controller) {
-        const bytes = bytesOf(chunk);
-        const count = TypedArrayPrototypeGetByteLength(bytes);
-        if (left !== undefined) {
-          if (count > left) throw new TypeError("Attempt to write too many bytes through a FixedLengthStream.");
-          left -= count;
-        }
-        if (count > 0) controller.enqueue(bytes);
-      },
-      flush() {
-        if (left !== undefined && left !== 0) {
-          throw new TypeError("FixedLengthStream did not see all expected bytes before close().");
-        }
-      },
-    }, writableStrategy);
+    super();
+    this.#pipe = bytePipe(writableStrategy, length?.[ofLength]);
   }
+
+  get readable() {
+    return this.#pipe.readable;
+  }
+
+  get writable() {
+    return this.#pipe.writable;
+  }
+}
+for (const name of new SafeArrayIterator(["readable", "writable"])) {
+  ObjectDefineProperty(IdentityTransformStream.prototype, name, { __proto__: null, enumerable: true });
 }
 
 /** A body made of its readable side has this length. */

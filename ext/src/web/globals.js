@@ -7,6 +7,7 @@ const { op_isopod_log, op_isopod_report, op_set_wasm_streaming_callback } = core
 const {
   JSONParse,
   ObjectDefineProperty,
+  ObjectFreeze,
   ObjectKeys,
   ObjectSetPrototypeOf,
   SafeArrayIterator,
@@ -51,6 +52,7 @@ const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const handlers = core.loadExtScript("ext:isopod_handlers/handlers.js");
 const clone = core.loadExtScript("ext:isopod_web/clone.js");
 const interfaces = core.loadExtScript("ext:isopod_web/interfaces.js");
+const { Scheduler, scheduler } = core.loadExtScript("ext:isopod_web/scheduler.js");
 
 const lazy = (specifier, prepared = (loaded) => loaded) => {
   let loaded;
@@ -116,10 +118,23 @@ class Navigator {
   get userAgent() {
     return internals.isopodUserAgent;
   }
+  get language() {
+    return "en";
+  }
+  get languages() {
+    return languages;
+  }
+  /** A worker has one thread. */
+  get hardwareConcurrency() {
+    return 1;
+  }
 }
+const languages = ObjectFreeze(["en"]);
 const navigator = new Navigator(illegalConstructorKey);
 
 core.loadExtScript("ext:isopod_web/keys.js");
+core.loadExtScript("ext:isopod_web/digest.js");
+core.loadExtScript("ext:isopod_web/read_at_least.js");
 guards.limitAbortSignal(abortSignal.AbortSignal);
 cryptography.limitCryptography(crypto.SubtleCrypto.prototype);
 
@@ -160,6 +175,8 @@ const properties = {
   PerformanceEntry: own(performance.PerformanceEntry),
   PerformanceMark: own(performance.PerformanceMark),
   PerformanceMeasure: own(performance.PerformanceMeasure),
+  PerformanceObserver: own(performance.PerformanceObserver),
+  PerformanceObserverEntryList: own(performance.PerformanceObserverEntryList),
   ProgressEvent: own(event.ProgressEvent),
   PromiseRejectionEvent: own(event.PromiseRejectionEvent),
   QuotaExceededError: own(QuotaExceededError),
@@ -171,6 +188,7 @@ const properties = {
   ReadableStreamDefaultReader: own(streams.ReadableStreamDefaultReader),
   Request: own(Request),
   Response: own(Response),
+  Scheduler: own(Scheduler),
   SubtleCrypto: own(crypto.SubtleCrypto),
   TextDecoder: own(encoding.TextDecoder),
   TextDecoderStream: own(encoding.TextDecoderStream),
@@ -199,6 +217,7 @@ const properties = {
   navigator: core.propGetterOnly(() => navigator),
   performance: writable(performance.performance),
   reportError: writable(event.reportError),
+  scheduler: writable(scheduler),
   self: writable(globalThis),
   setInterval: writable(guards.limitTimer(timers.setInterval)),
   setTimeout: writable(guards.limitTimer(timers.setTimeout)),

@@ -5,6 +5,7 @@
 
 mod clone;
 mod codec;
+mod digest;
 mod kind;
 
 use std::cell::RefCell;
@@ -122,6 +123,10 @@ deno_core::extension!(
         codec::op_isopod_codec_new,
         codec::op_isopod_codec_step,
         codec::op_isopod_codec_finish,
+        digest::op_isopod_digest_new,
+        digest::op_isopod_digest_update,
+        digest::op_isopod_digest_finish,
+        digest::op_isopod_is_equal,
     ],
     esm_entry_point = "ext:isopod_web/globals.js",
     esm = [dir "src/web", "globals.js"],
@@ -130,11 +135,14 @@ deno_core::extension!(
         "clone.js",
         "collect.js",
         "compression.js",
+        "digest.js",
         "interfaces.js",
         "keys.js",
         "kinds.js",
         "log.js",
         "look.js",
+        "read_at_least.js",
+        "scheduler.js",
         "table.js",
         "weigh.js",
         "workers.js",

@@ -33,5 +33,10 @@ checks! {
     keys_that_come_as_bytes_are_whole: "keys.js", "asBytes";
     errors_of_an_import_have_their_order: "keys.js", "order";
     interfaces_have_the_members_of_their_standards: "interfaces.js", "members";
+    digests_of_streams_are_those_of_their_standards: "workers.js", "digests";
+    buffers_are_compared: "workers.js", "equality";
+    waiting_is_a_promise: "workers.js", "waits";
+    bytes_pass_through_streams: "workers.js", "pipes";
+    performance_is_observed: "workers.js", "observers";
     operations_are_no_constructors: "built_ins.js", "operationsOfTheGlobalObject";
 }

@@ -325,8 +325,9 @@ export const ports = () =>
       port2.postMessage(1);
       await soon();
       const before = n;
+      const heard = new Promise((resolve) => port1.addEventListener("message", resolve));
       port1.start();
-      await soon();
+      await heard;
       return before === 0 && n === 1;
     },
     async "each message is a task"() {
