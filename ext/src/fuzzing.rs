@@ -1,10 +1,10 @@
-//! What the fuzz targets look at that is nobody else's. Not part of the API.
+//! Internals exposed to the fuzz targets. Not part of the API.
 
 use deno_core::convert::ByteString;
 use deno_core::url::Url;
 use http::HeaderMap;
 
-/// Headers as scripts give them.
+/// Headers passed by scripts.
 pub type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
 fn bytes(pairs: Pairs) -> Vec<(ByteString, ByteString)> {
@@ -14,18 +14,18 @@ fn bytes(pairs: Pairs) -> Vec<(ByteString, ByteString)> {
         .collect()
 }
 
-/// The headers of a request that `fetch` sends; takes the credentials out of its URL.
+/// The headers of a request sent by `fetch`; removes the credentials from its URL.
 ///
 /// # Errors
-/// As the script is told.
+/// As reported to the script.
 pub fn request_headers(url: &mut Url, pairs: Pairs) -> Result<HeaderMap, String> {
     crate::fetch::request_headers(url, bytes(pairs)).map_err(|error| error.to_string())
 }
 
-/// The head of a response that a script gives.
+/// The head of a response returned by a script.
 ///
 /// # Errors
-/// As the script is told.
+/// As reported to the script.
 pub fn response_head(status: u16, pairs: Pairs) -> Result<http::Response<()>, String> {
     crate::handlers::response(status, bytes(pairs)).map_err(|error| error.to_string())
 }

@@ -1,4 +1,4 @@
-//! In place of the SQL binding in a build without it: its settings, so that a script that asks for it can be refused.
+//! Replaces the SQL binding in builds without it: its settings, so that a script with the binding can be rejected.
 
 #[path = "sql/config.rs"]
 mod config;

@@ -1,6 +1,6 @@
-//! Methods that set the fields of a struct of settings.
+//! Generates setter methods for structs of settings.
 
-/// Gives a `#[non_exhaustive]` struct a method for each field that is named, so that other crates can make one:
+/// Adds a setter method for each named field of a `#[non_exhaustive]` struct, so that other crates can create one:
 /// `Quotas::default().timers(100)`.
 #[doc(hidden)]
 #[macro_export]

@@ -1,5 +1,6 @@
-//! Which event's code runs, and whose its timers are. The key of an event is V8's asynchronous context, so that it goes where the event's promises and timers
-//! go; `context.js` reads it for the other scripts of this crate, `current_event` for its ops.
+//! The event whose code is running, and the owners of timers. An event's key is V8's asynchronous context, so that
+//! promises and timers inherit it. `context.js` reads it for the other scripts of this crate, `current_event` for its
+//! ops.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -10,24 +11,24 @@ use crate::event::{CpuMeter, EventKey};
 use crate::quotas::Usage;
 use crate::values::Events;
 
-/// The event whose code runs now; 0 outside of any. What `currentEvent()` of `context.js` says.
+/// The event whose code is running; 0 if it belongs to none. The same as `currentEvent()` of `context.js`.
 pub(crate) fn current_event(scope: &mut v8::PinScope<'_, '_>) -> EventKey {
     let context = scope.get_continuation_preserved_embedder_data();
     let Ok(context) = v8::Local::<v8::Object>::try_from(context) else {
         return 0;
     };
-    // The object is made by `inContextOf`, without a prototype: nothing of a script's runs.
+    // The object is created by `inContextOf` without a prototype: no code of a script runs.
     let key = v8::String::new(scope, "isopodEvent").and_then(|name| context.get(scope, name.into()));
     key.and_then(|key| key.uint32_value(scope)).unwrap_or(0)
 }
 
-/// Whether code that runs for this event is waited for: it has not ended, or it is no event's.
+/// Returns true unless this is the key of an event that has ended.
 pub(crate) fn is_open(state: &OpState, event: EventKey) -> bool {
     let events = state.try_borrow::<Rc<RefCell<Events>>>().filter(|_| event != 0);
     events.is_none_or(|events| events.borrow().is_open(event))
 }
 
-/// The meter of CPU time that is used for an event outside of its JavaScript.
+/// The meter for CPU time used for an event outside of its JavaScript.
 pub(crate) fn cpu_of(state: &OpState, event: EventKey) -> CpuMeter {
     let events = state.try_borrow::<Rc<RefCell<Events>>>();
     events.map_or_else(CpuMeter::default, |events| events.borrow().cpu(event))
@@ -38,7 +39,7 @@ fn op_isopod_is_open(state: &mut OpState, #[smi] event: EventKey) -> bool {
     is_open(state, event)
 }
 
-/// Stands in for `op_timer_track`, which keeps a list for test runners: here timers are counted.
+/// Replaces `op_timer_track`, which keeps a list for test runners: here, timers are counted.
 #[op2(fast)]
 fn op_isopod_timer_track(
     state: &mut OpState,
@@ -49,13 +50,13 @@ fn op_isopod_timer_track(
 ) {
     let _ = is_repeat;
     Usage::of(state).timer_set();
-    // Those of deno's own scripts end with what they are for.
+    // Timers of deno's own scripts end with their purpose.
     if !is_system && let Some(events) = state.try_borrow::<Rc<RefCell<Events>>>() {
         events.borrow_mut().timer_set(id, current_event(scope));
     }
 }
 
-/// Stands in for `op_timer_untrack`.
+/// Replaces `op_timer_untrack`.
 #[op2(fast)]
 fn op_isopod_timer_untrack(state: &mut OpState, #[smi] id: i32) {
     Usage::of(state).timer_gone();

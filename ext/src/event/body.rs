@@ -1,4 +1,4 @@
-//! The body of a request or response on its way between a server and a script.
+//! The body of a request or response, between a server and a script.
 
 use std::fmt;
 use std::pin::Pin;
@@ -10,9 +10,9 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 /// Any error.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a body ended before its end: the error of the stream that it was made of, or how its event ended.
+/// The reason why a body was cut off: an error of the underlying stream, or the failure of its event.
 ///
-/// It converts into any boxed error by `?`.
+/// It converts into any boxed error with `?`.
 ///
 /// ```
 /// use http_body_util::BodyExt as _;
@@ -36,8 +36,8 @@ impl BodyError {
         }
     }
 
-    /// The error itself, to be downcast: a [`Failure`](https://docs.rs/isopod/latest/isopod/struct.Failure.html) where the
-    /// event that produced the body ended so, else that of the stream.
+    /// The inner error, to be downcast: a [`Failure`](https://docs.rs/isopod/latest/isopod/struct.Failure.html) if the
+    /// event that produced the body failed, otherwise the stream's error.
     pub fn into_inner(self) -> BoxError {
         self.0
     }
@@ -55,7 +55,7 @@ impl std::error::Error for BodyError {
     }
 }
 
-/// A request or response body: nothing, bytes in memory, or a stream with backpressure.
+/// A request or response body: empty, bytes in memory, or a stream with backpressure.
 ///
 /// ```
 /// use http_body::Body as _;
@@ -66,8 +66,8 @@ impl std::error::Error for BodyError {
 /// assert!(Body::empty().is_end_stream());
 /// ```
 ///
-/// It is `Send`, implements [`http_body::Body`], and a stream inside is polled by whoever reads it, on whichever
-/// thread that is: a stream must not depend on the runtime that polls it.
+/// It is `Send` and implements [`http_body::Body`]. A stream inside is polled on the reader's thread, whichever that
+/// is, and must not depend on the runtime that polls it.
 #[derive(Default)]
 pub struct Body(Inner);
 
@@ -82,12 +82,12 @@ enum Inner {
 }
 
 impl Body {
-    /// A body of no bytes.
+    /// Creates an empty body.
     pub fn empty() -> Self {
         Self(Inner::Empty)
     }
 
-    /// Takes any HTTP body.
+    /// Wraps any HTTP body.
     pub fn new<B>(body: B) -> Self
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
@@ -99,7 +99,7 @@ impl Body {
         Self(Inner::Stream(Box::pin(MapError(Box::pin(body)))))
     }
 
-    /// The bytes, where they are all in memory already.
+    /// The bytes, if they are all in memory.
     pub fn as_bytes(&self) -> Option<&Bytes> {
         match &self.0 {
             Inner::Full(bytes) => Some(bytes),

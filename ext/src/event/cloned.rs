@@ -1,28 +1,28 @@
-//! What a script wrote down by the structured clone algorithm, as a plain value.
+//! Converts values serialized by the structured clone algorithm to plain values.
 
 use serde_json::{Map, Number, Value};
 use v8_valueserializer::{Heap, HeapValue, PropertyKey, StringValue, Value as Cloned, ValueDeserializer};
 
-/// Values deeper than this are refused: reading goes as deep as they do.
+/// Maximum depth of values: reading recurses.
 const DEPTH_MAX: usize = 128;
 
-/// Values heavier than this are refused: 32 bytes for each, and its text. What is there once and referred to often
-/// counts each time, for a plain value has no references: a hundred arrays can come to mean 2^100 numbers.
+/// Maximum weight of values: 32 bytes for each, plus its text. A value that is referred to repeatedly counts each time,
+/// because plain values have no references: a hundred arrays can represent 2^100 numbers.
 const WEIGHT_MAX: usize = 64 << 20;
-/// What a value weighs beside its text.
+/// The weight of a value besides its text.
 const WEIGHT: usize = 32;
 
-/// Why a message has no plain value.
+/// The reason why a message has no plain value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotPlain {
-    /// The bytes are not what V8 writes.
+    /// The bytes are not a serialized value.
     #[error("cannot read the value: {0}")]
     Unreadable(String),
-    /// It holds itself, or is too deep.
+    /// It contains itself, or is nested too deeply.
     #[error("the value is nested deeper than {DEPTH_MAX} levels, or contains itself")]
     TooDeep,
-    /// It refers to the same values so often that written out it is too large.
+    /// Repeated references make it too large.
     #[error("the value is larger than {WEIGHT_MAX} bytes when serialized")]
     TooLarge,
     /// It has no counterpart in JSON.
@@ -30,8 +30,8 @@ pub enum NotPlain {
     NoCounterpart(&'static str),
 }
 
-/// Reads a value: maps become objects, sets and holes arrays and `null`, dates their time in milliseconds, numbers that
-/// JSON has no word for `null`.
+/// Reads a value: maps become objects, sets and holes become arrays and `null`, dates their time in milliseconds,
+/// numbers without a JSON form `null`.
 pub(super) fn read(bytes: &[u8]) -> Result<Value, NotPlain> {
     let read = ValueDeserializer::default().read(bytes);
     let (value, heap) = read.map_err(|error| NotPlain::Unreadable(error.to_string()))?;
@@ -42,7 +42,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Value, NotPlain> {
     writer.plain(&value, 0)
 }
 
-/// Writes values out, as long as it is allowed to.
+/// Writes values within the limits.
 struct Writer<'a> {
     heap: &'a Heap,
     left: usize,
@@ -132,8 +132,8 @@ impl Writer<'_> {
     }
 }
 
-/// An array with holes. Its length is the script's word, and may be four thousand million: with more holes than this it
-/// stays an object of what is there.
+/// An array with holes. The script chooses its length, up to 2^32: with more holes than this it stays an object of its
+/// elements.
 fn sparse(fields: Value, length: usize) -> Value {
     const HOLES_MAX: usize = 1024;
     let Value::Object(fields) = fields else { return fields };
@@ -149,7 +149,7 @@ fn sparse(fields: Value, length: usize) -> Value {
     Value::Array(elements)
 }
 
-/// Whole numbers stay whole: V8 writes those beyond 31 bits as doubles.
+/// Integers stay integers: V8 writes those beyond 31 bits as doubles.
 fn number_of(number: f64) -> Value {
     const SAFE_MAX: f64 = 9_007_199_254_740_991.0;
     #[expect(clippy::cast_possible_truncation, reason = "a whole number of at most 53 bits")]

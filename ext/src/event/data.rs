@@ -1,11 +1,11 @@
-//! What messages and partial results carry.
+//! The content of messages and partial results.
 
 use bytes::Bytes;
 use serde_json::Value;
 
 use super::cloned::{self, NotPlain};
 
-/// What a message or a partial result carries.
+/// The content of a message or partial result.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Data {
@@ -14,14 +14,14 @@ pub enum Data {
     Empty,
     /// A plain value.
     Json(Value),
-    /// Bytes; a script sees a `Uint8Array`.
+    /// Bytes; a `Uint8Array` in scripts.
     Bytes(Bytes),
-    /// Any value that the structured clone algorithm knows, as V8 writes it down: what scripts send to scripts.
+    /// Any value of the structured clone algorithm, as serialized by V8: values sent from script to script.
     Cloned(Bytes),
 }
 
 impl Data {
-    /// How many bytes it holds, roughly for a value.
+    /// Its size in bytes, approximately for a value.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
@@ -31,10 +31,10 @@ impl Data {
         }
     }
 
-    /// It as a plain value. Maps become objects, sets arrays, dates their time in milliseconds, holes `null`.
+    /// Converts it to a plain value. Maps become objects, sets arrays, dates their time in milliseconds, holes `null`.
     ///
     /// # Errors
-    /// It has no plain counterpart: bytes, an error, a big integer, a value that holds itself.
+    /// It has no plain counterpart: bytes, an error, a big integer, a value that contains itself.
     pub fn to_json(&self) -> Result<Value, NotPlain> {
         match self {
             Self::Empty => Ok(Value::Null),
@@ -44,14 +44,14 @@ impl Data {
         }
     }
 
-    /// Whether there is nothing in it.
+    /// Returns true if it has no content.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// What a value weighs: its text and eight bytes for everything else.
+/// The weight of a value: its text, and eight bytes for everything else.
 fn weight(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len(),

@@ -1,4 +1,4 @@
-//! How an event, or a worker, failed.
+//! The failure of an event or a worker.
 
 use std::fmt;
 use std::rc::Rc;
@@ -10,25 +10,25 @@ pub use isopod_outcome::FaultKind;
 
 use super::thrown::{CAUSES_MAX, Thrown, cut};
 
-/// A failure as the caller of an event gets it.
+/// A failure, as the caller of an event receives it.
 #[derive(Debug, Clone)]
 pub struct Fault {
-    /// Which of the ways.
+    /// The kind of failure.
     pub kind: FaultKind,
-    /// One sentence: what happened.
+    /// One sentence that describes the failure.
     pub message: String,
-    /// For development: the stack mapped to the source, with a code frame where there is one.
+    /// For development: the stack with original positions, and a code frame if there is one.
     pub detail: Option<String>,
-    /// The error, where one was thrown.
+    /// The error, if one was thrown.
     pub thrown: Option<Arc<Thrown>>,
-    /// How long to wait before trying again, where that helps.
+    /// The time after which a retry may succeed.
     pub retry_after: Option<Duration>,
-    /// The script asked, by `ctx.passThroughOnException()`, that its exceptions do not reach the client.
+    /// True if the script called `ctx.passThroughOnException()`, so that its exceptions do not reach the client.
     pub pass_through: bool,
 }
 
 impl Fault {
-    /// A fault of a kind, said in one sentence.
+    /// Creates a fault with a message of one sentence.
     pub fn new(kind: FaultKind, message: impl Into<String>) -> Self {
         Self {
             kind,
@@ -40,7 +40,7 @@ impl Fault {
         }
     }
 
-    /// The fault that a JavaScript error is. `frames` draws the code where it was thrown, where it can.
+    /// Converts a JavaScript error. `frames` shows the code at its position, if available.
     pub fn from_js(kind: FaultKind, error: &JsError, frames: Option<&CodeFrames>) -> Self {
         let message = match (&error.name, &error.message) {
             (Some(name), Some(message)) if !message.is_empty() => format!("{}: {}", cut(name), cut(message)),
@@ -55,12 +55,12 @@ impl Fault {
     }
 }
 
-/// How a script's errors are shown. The runtime puts it into a worker's state.
+/// The presentation of a script's errors. The runtime puts it into a worker's state.
 #[derive(Clone)]
 pub struct CodeFrames {
-    /// Draws the code around a place in a script: file, line and column (both from 1) to text.
+    /// Returns the code around a position in a script: file, line and column (both from 1).
     pub draw: Draw,
-    /// The worker's script formats its errors itself, with their causes and all: that of a command does.
+    /// True if the script formats its errors itself, including causes: that of a command does.
     pub inspected: bool,
 }
 
@@ -79,14 +79,14 @@ impl std::error::Error for Fault {
     }
 }
 
-/// Errors of one `AggregateError` that are shown.
+/// Maximum number of errors shown of an `AggregateError`.
 const ERRORS_MAX: usize = 8;
 
 fn describe(error: &JsError, frames: Option<&CodeFrames>, depth: usize) -> String {
     let inspected = frames.is_some_and(|frames| frames.inspected);
     let stack = error.stack.as_deref().filter(|stack| !stack.is_empty() && !inspected);
     let whole = stack.unwrap_or_else(|| error.exception_message.trim_start_matches("Uncaught "));
-    // Our own frames say nothing to whoever wrote the script.
+    // Frames of the runtime are not helpful to the script's author.
     let lines: Vec<_> = cut(whole).lines().filter(|line| !is_internal(line)).collect();
     let mut text = lines.join("\n");
     let own = error.frames.iter().find_map(|frame| {
@@ -95,7 +95,7 @@ fn describe(error: &JsError, frames: Option<&CodeFrames>, depth: usize) -> Strin
         Some((file, line, u32::try_from(frame.column_number?).ok()?))
     });
     if let Some((file, line, column)) = own {
-        // The stack of an error that the parser raised has no lines: the place is all there is.
+        // The stack of a syntax error has no lines: the position is all there is.
         if !text.contains("\n    at ") {
             text.push_str(&format!("\n    at {file}:{line}:{column}"));
         }
@@ -121,7 +121,7 @@ fn describe(error: &JsError, frames: Option<&CodeFrames>, depth: usize) -> Strin
     text
 }
 
-/// Whether a line of a stack names code of the runtime's own.
+/// Returns true if a line of a stack refers to the runtime's code.
 fn is_internal(line: &str) -> bool {
     line.trim_start()
         .strip_prefix("at ")

@@ -1,29 +1,29 @@
-//! The names of a worker's events.
+//! The keys of a worker's events.
 
-/// The name of an event inside one worker, as its script's side knows it. Never used twice by a worker.
+/// The key of an event within a worker, shared with the JavaScript side. A worker does not reuse keys.
 pub type EventKey = u32;
 
-/// As many events as one worker can take. The keys of all of them are small integers to V8, whichever way it has those; and no key
-/// is used twice, because code that an event left behind would be taken for that of another.
+/// Maximum number of events of a worker. The keys of all of them are small integers in all configurations of V8. Keys
+/// are not reused, because leftover code of one event would be attributed to another.
 pub const EVENTS_MAX: EventKey = (1 << 30) - 1;
 
-/// Hands out the keys of one worker.
+/// Assigns the keys of a worker.
 #[derive(Debug, Default)]
 pub struct Keys(EventKey);
 
 impl Keys {
-    /// Whether all have been handed out.
+    /// Returns true if all have been assigned.
     pub fn are_used_up(&self) -> bool {
         self.0 >= EVENTS_MAX
     }
 
-    /// The next. Past the last there is one for what is refused at once.
+    /// The next key. After the last there is one more, for events that are rejected immediately.
     pub(super) fn next(&mut self) -> EventKey {
         self.0 = self.0.saturating_add(1).min(EVENTS_MAX + 1);
         self.0
     }
 
-    /// For tests of what is far away: as if so many had been handed out.
+    /// For tests: pretends that this many have been assigned.
     #[doc(hidden)]
     pub fn skip_to(&mut self, last: EventKey) {
         self.0 = last;
@@ -40,7 +40,7 @@ mod tests {
         assert_eq!((keys.next(), keys.next()), (1, 2));
         keys.skip_to(EVENTS_MAX - 1);
         assert!(!keys.are_used_up());
-        // V8's small integers have 31 bits where it compresses pointers.
+        // V8's small integers have 31 bits with pointer compression.
         assert_eq!((keys.next(), EVENTS_MAX), (EVENTS_MAX, (1 << 30) - 1));
         assert!(keys.are_used_up());
         assert_eq!((keys.next(), keys.next()), (EVENTS_MAX + 1, EVENTS_MAX + 1));

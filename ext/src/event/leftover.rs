@@ -1,4 +1,4 @@
-//! What events began and are not done with when they end: timers, requests, bodies, calls of Rust functions.
+//! Unfinished operations of ended events: timers, requests, bodies, calls of Rust functions.
 
 use std::collections::{BTreeSet, HashMap};
 use std::rc::{Rc, Weak};
@@ -8,7 +8,7 @@ use deno_error::JsErrorBox;
 
 use super::keys::EventKey;
 
-/// Something under way that ends with the event that began it.
+/// An operation that ends with the event that started it.
 pub(crate) trait EndsWithEvent {
     fn event_ended(self: Rc<Self>);
 }
@@ -19,12 +19,12 @@ impl EndsWithEvent for CancelHandle {
     }
 }
 
-/// What is under way for one event.
+/// The unfinished operations of an event.
 #[derive(Default)]
 pub(crate) struct UnderWay(Vec<Weak<dyn EndsWithEvent>>);
 
 impl UnderWay {
-    /// Has something end with the event. Whoever drives it keeps it: it is forgotten when it is gone.
+    /// Ties an operation to the event. Its owner keeps it alive; it is forgotten once dropped.
     pub(crate) fn add<T: EndsWithEvent + 'static>(&mut self, it: &Rc<T>) {
         if self.0.len() == self.0.capacity() {
             self.0.retain(|it| it.strong_count() > 0);
@@ -38,7 +38,7 @@ impl UnderWay {
     }
 }
 
-/// What a script is told of something that was ended with its event.
+/// The error of an operation that was ended with its event.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
 #[class("IsopodEventEnded")]
 #[error("the event that started this has ended: pass work that continues after the answer to ctx.waitUntil()")]
@@ -55,7 +55,7 @@ impl From<EventEnded> for JsErrorBox {
 pub(crate) struct Timers {
     owners: HashMap<i32, EventKey>,
     by_event: BTreeSet<(EventKey, i32)>,
-    /// Those of events that have ended: JavaScript has them, and is to clear them.
+    /// Timers of ended events, which JavaScript has to clear.
     leftover: Vec<i32>,
 }
 

@@ -1,5 +1,5 @@
-//! Events: what is known of one while it is open, what it carries, and how it fails. The lowest layer of the handler interface,
-//! without V8: [`values`](crate::values) are on top of it, then [`native`](crate::native) functions, then
+//! Events: the state of an open one, its content, and its failure. The lowest layer of the handler interface, without
+//! V8. Above it are [`values`](crate::values), then [`native`](crate::native) functions, then
 //! [`handlers`](crate::handlers).
 
 mod body;

@@ -1,7 +1,7 @@
-//! The room in a worker's memory for bodies that are read whole: which of the events that wait for it is next.
+//! The room in a worker's memory for bodies that are read whole: decides which of the waiting events is next.
 //!
-//! An event that finds none waits for others to end: one after the other, the oldest event first. When every event that holds a
-//! body waits for more, none would ever end: the youngest of them is refused.
+//! An event without room waits for others to end. Waiting events are served one after another, oldest first. If every
+//! event that holds a body waits for more, none would ever end, so the youngest of them is refused.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -10,38 +10,39 @@ use tokio::sync::Notify;
 
 use super::EventKey;
 
-/// The share that one event has of the room.
+/// An event's share of the room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Share {
-    /// It may hold a body.
+    /// True if it may hold a body.
     holds: bool,
-    /// How many of its bodies wait.
+    /// Number of its bodies that wait.
     waiting: u32,
-    /// It waits in vain.
+    /// True if it has been refused.
     refused: bool,
 }
 
-/// How the wait for room goes on.
+/// The state of a waiting event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wait {
-    /// It is the event's turn to look for room.
+    /// It is the event's turn to check for room.
     Look,
-    /// Others come first, or hold bodies that they will release.
+    /// It has to wait for others.
     On,
     /// There will be no room.
     Refused,
 }
 
-/// The shares of the open events. An event has one once it holds a body or waits for room, until it ends.
+/// The shares of the open events. An event has one from when it holds a body or waits for room until it ends.
 #[derive(Default)]
 pub(crate) struct Room {
     shares: BTreeMap<EventKey, Share>,
-    /// Notified when an event that may have held a body has ended, and when another has become the oldest that waits.
+    /// Notified when an event that may have held a body has ended, and when another becomes the oldest waiting one.
     pub(crate) changed: Rc<Notify>,
 }
 
 impl Room {
-    /// Notes that an open event has found room, and whether it holds a body now. There may be room for the next as well.
+    /// Records that an open event has found room, and whether it holds a body now. There may be room for the next as
+    /// well.
     pub(crate) fn found(&mut self, key: EventKey, holds: bool) {
         if holds {
             self.shares.entry(key).or_default().holds = true;
@@ -49,24 +50,24 @@ impl Room {
         self.changed.notify_waiters();
     }
 
-    /// Notes that one more body of an open event waits.
+    /// Records that another body of an open event is waiting.
     pub(crate) fn begin_wait(&mut self, key: EventKey) {
         self.shares.entry(key).or_default().waiting += 1;
     }
 
-    /// Notes that one body less waits; the event may have ended.
+    /// Records that one body less is waiting; the event may have ended.
     pub(crate) fn end_wait(&mut self, key: EventKey) {
         if let Some(share) = self.shares.get_mut(&key) {
             share.waiting -= 1;
         }
     }
 
-    /// Whether an older event waits, which has precedence.
+    /// Returns true if an older event is waiting, which has precedence.
     pub(crate) fn waits_behind(&self, key: EventKey) -> bool {
         self.shares.range(..key).any(|(_, share)| share.waiting > 0)
     }
 
-    /// How a waiting event goes on. A refusal is told once.
+    /// The state of a waiting event. A refusal is reported once.
     pub(crate) fn turn(&mut self, key: EventKey) -> Wait {
         let share = self.shares.get_mut(&key);
         let refused = share.is_none_or(|share| std::mem::take(&mut share.refused));
@@ -77,7 +78,8 @@ impl Room {
         }
     }
 
-    /// The oldest event that waits has found no room. Where no other will release any, one that waits is refused.
+    /// Records that the oldest waiting event has found no room. If no other event will release any, a waiting one is
+    /// refused.
     pub(crate) fn found_none(&mut self, key: EventKey) -> Wait {
         if self.shares.values().any(|share| share.holds && share.waiting == 0) {
             return Wait::On;
@@ -96,7 +98,7 @@ impl Room {
         }
     }
 
-    /// Forgets an event that has ended.
+    /// Removes an ended event.
     pub(crate) fn ended(&mut self, key: EventKey) {
         self.shares.remove(&key);
         self.changed.notify_waiters();

@@ -1,4 +1,4 @@
-//! The stream that an event was answered with, as its event knows it.
+//! An event's response stream, as its event sees it.
 
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
@@ -7,19 +7,19 @@ use deno_core::CancelHandle;
 
 use super::{EndsWithEvent, Fault};
 
-/// Ties a stream to the event that gave it: both learn of the other's failure.
+/// Connects a stream with its event, so that each learns of the other's failure.
 #[derive(Default)]
 pub(crate) struct Tail {
-    /// Why the stream was cut off; the first reason counts.
+    /// The first reason for cutting the stream off.
     pub(crate) cut: Arc<OnceLock<Fault>>,
     /// Canceled when the event ends.
     pub(crate) ended: Rc<CancelHandle>,
 }
 
 impl Tail {
-    /// Says why the stream will be cut off.
+    /// Sets the reason for cutting the stream off.
     pub(crate) fn fail(&self, fault: Fault) {
-        // The first reason is the one that counts.
+        // Only the first reason is kept.
         let _ = self.cut.set(fault);
     }
 }

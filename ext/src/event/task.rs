@@ -1,23 +1,23 @@
-//! The progress and the partial results of tasks.
+//! Progress and partial results of tasks.
 
 use serde_json::Value;
 
 use super::Data;
 
-/// The longest name of a partial result, in bytes.
+/// Maximum length of a partial result's name in bytes.
 pub const RESULT_NAME_BYTES_MAX: usize = 255;
 
-/// What a task tells of while it runs.
+/// An item that a running task reports.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum TaskItem {
-    /// How far it is: `ctx.progress(value)`.
+    /// Progress: `ctx.progress(value)`.
     Progress(Value),
     /// A partial result: `ctx.emit(name, data)`.
     Result {
-        /// Its name, of at most [`RESULT_NAME_BYTES_MAX`] bytes.
+        /// Its name, at most [`RESULT_NAME_BYTES_MAX`] bytes.
         name: String,
-        /// What it is.
+        /// Its content.
         data: Data,
     },
 }

@@ -1,35 +1,37 @@
-//! An error that a script threw, as Rust sees it.
+//! An error thrown by a script, as Rust sees it.
 
 use std::fmt;
 
 use deno_core::error::JsError;
 
-/// Causes followed at most this deep: an error may be its own cause.
+/// Maximum length of a chain of causes: an error may be its own cause.
 pub(crate) const CAUSES_MAX: usize = 8;
 
-/// Bytes kept of a message or a stack: a script can throw a text of half a gigabyte, and there are several copies of it.
+/// Maximum length of a message or stack in bytes: a script can throw half a gigabyte of text, and several copies are
+/// made.
 pub(crate) const TEXT_BYTES_MAX: usize = 64 << 10;
 
-/// As much of a text as is kept.
+/// The part of a text that is kept.
 pub(crate) fn cut(text: &str) -> &str {
     &text[..text.floor_char_boundary(TEXT_BYTES_MAX)]
 }
 
-/// An error that a script threw: its class, its message, its stack mapped to the source, and what caused it.
+/// An error thrown by a script: class, message, stack with original positions, and cause.
 ///
-/// It is the [`source`](std::error::Error::source) of the failure that ended the event, and `source` of it is its cause.
+/// It is the [`source`](std::error::Error::source) of the failure that ended the event; its own `source` is its cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Thrown {
-    /// The name of its class, such as `TypeError`; `Error` where something that is no error was thrown.
+    /// The name of its class, such as `TypeError`; `Error` for a thrown value that is not an error.
     pub class: String,
     /// Its message.
     pub message: String,
-    /// Its stack, in places of the source.
+    /// Its stack, with original positions.
     pub stack: Option<String>,
-    /// Its `cause`, where that is an error.
+    /// Its `cause`, if that is an error.
     pub cause: Option<Box<Thrown>>,
-    /// Whether nothing was called because the script has nothing of that name. The runtime says so, and no script can.
+    /// True if the script has no function of the requested name, so that nothing was called. Set by the runtime;
+    /// scripts cannot.
     pub missing: bool,
 }
 

@@ -1,8 +1,8 @@
-//! What an IP address stands for: which special range it is in, and which IPv4 address it hides.
+//! Classifies IP addresses: special ranges, and embedded IPv4 addresses.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The address, and the IPv4 address it carries when it is one of the IPv6 forms that lead to one.
+/// The address, and the IPv4 address that it embeds if it is one of those IPv6 forms.
 pub(super) fn spellings(address: IpAddr) -> Vec<IpAddr> {
     let mut all = vec![address];
     if let IpAddr::V6(address) = address {
@@ -19,17 +19,17 @@ fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
         // ::ffff:0:0/96 mapped, ::/96 compatible, ::ffff:0:0:0/96 translated
         [0, 0, 0, 0, 0, 0xffff, a, b] | [0, 0, 0, 0, 0xffff, 0, a, b] => Some(pair(a, b)),
         [0, 0, 0, 0, 0, 0, a, b] if (a, b) != (0, 0) && (a, b) != (0, 1) => Some(pair(a, b)),
-        // 64:ff9b::/96; the local-use prefix 64:ff9b:1::/48 is refused whole
+        // 64:ff9b::/96; the local-use prefix 64:ff9b:1::/48 is rejected entirely
         [0x64, 0xff9b, 0, 0, 0, 0, a, b] => Some(pair(a, b)),
         [0x2002, a, b, ..] => Some(pair(a, b)),
-        // Teredo hides the client's address by inverting its bits
+        // Teredo embeds the client's address with inverted bits
         [0x2001, 0, _, _, _, _, a, b] => Some(pair(!a, !b)),
         [_, _, _, _, 0 | 0x200, 0x5efe, a, b] => Some(pair(a, b)),
         _ => None,
     }
 }
 
-/// The kind of special range an address is in; `None` for a public one.
+/// The name of the special range that contains an address; `None` for a public one.
 pub(super) fn special(address: IpAddr) -> Option<&'static str> {
     match address {
         IpAddr::V4(address) => special_v4(address),
@@ -70,9 +70,9 @@ fn special_v6(address: Ipv6Addr) -> Option<&'static str> {
         [0x64, 0xff9b, 0 | 1, ..] => return special_nat64(address),
         [0x2001, 0..=0x1ff, ..] | [0x2002, ..] => return special_tunnel(address),
         [0x2000..=0x3fff, ..] => return None,
-        // Mapped, compatible and translated addresses are judged by what they carry.
+        // Mapped, compatible and translated addresses are classified by the embedded one.
         [0, 0, 0, 0, 0 | 0xffff, 0 | 0xffff, ..] if embedded(address).is_some() => return None,
-        // All global unicast space is in 2000::/3.
+        // All global unicast addresses are in 2000::/3.
         _ => "reserved",
     })
 }
@@ -85,7 +85,7 @@ fn special_nat64(address: Ipv6Addr) -> Option<&'static str> {
     }
 }
 
-/// 6to4 and Teredo are judged by what they carry; the rest of 2001::/23 is protocol assignments.
+/// 6to4 and Teredo are classified by the embedded address; the rest of 2001::/23 is protocol assignments.
 fn special_tunnel(address: Ipv6Addr) -> Option<&'static str> {
     if embedded(address).is_some() {
         None

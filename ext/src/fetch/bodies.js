@@ -1,5 +1,5 @@
-// What deno_fetch's bodies lack: streams of bytes, lengths that are not lost, and strings that are what their bytes are. Loaded
-// before the scripts that use bodies, which take these functions when they are loaded.
+// Additions to deno_fetch's bodies: byte streams, preserved lengths, and strings equal to their bytes. Loaded before
+// the scripts that use bodies, which capture these functions when they are loaded.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -39,7 +39,7 @@ function isStream(value) {
   return ObjectPrototypeIsPrototypeOf(ReadableStreamPrototype, value);
 }
 
-/** Of streams that were made of a string or of bytes: these. */
+/** The string or bytes behind a stream. */
 const fixed = new SafeWeakMap();
 
 const noop = () => {};
@@ -49,35 +49,35 @@ function streamOf(body) {
   const stream = createReadableByteStream(noop, (controller) => {
     let bytes;
     try {
-      // A copy: the stream gives the buffer away, and the body may be cloned or sent again.
+      // A copy: the stream transfers the buffer, and the body may be cloned or sent again.
       bytes = typeof body === "string" ? core.encode(body) : TypedArrayPrototypeSlice(body);
     } catch (error) {
-      // There is no room for it. What is thrown here would leave the stream's reader waiting.
+      // There is no memory for it. An exception here would leave the stream's reader waiting.
       controller.error(error);
       return;
     }
     if (TypedArrayPrototypeGetByteLength(bytes) > 0) controller.enqueue(bytes);
     controller.close();
-    // A read into a buffer that got nothing ends with the stream.
+    // A read into a buffer that received nothing ends with the stream.
     controller.byobRequest?.respond(0);
   }, noopAsync);
   WeakMapPrototypeSet(fixed, stream, body);
   return stream;
 }
 
-/** The string or the bytes that a stream was made of, if nothing has been read of it. */
+/** The string or bytes behind a stream of which nothing has been read. */
 function fixedBody(stream) {
   if (isReadableStreamLocked(stream) || isReadableStreamDisturbed(stream)) return undefined;
   return WeakMapPrototypeGet(fixed, stream);
 }
 
-/** Has a stream look as if it had been read, because something else reads what is behind it. */
+/** Marks a stream as read, because its source is read in another way. */
 function take(stream) {
   acquireReadableStreamDefaultReader(stream);
   readableStreamDisturb(stream);
 }
 
-/** Of streams that were made of something of known length: that. */
+/** The source, of known length, behind a stream. */
 const lengths = new SafeWeakMap();
 
 function setLength(body, length) {
@@ -85,7 +85,7 @@ function setLength(body, length) {
   if (length !== null && isStream(body.streamOrStatic)) WeakMapPrototypeSet(lengths, body.streamOrStatic, length);
 }
 
-/** How many bytes a stream will give, where that is known; otherwise `null`. */
+/** The number of bytes that a stream will produce, or `null` if unknown. */
 function lengthOf(stream) {
   const body = fixedBody(stream);
   if (body !== undefined) {
@@ -100,7 +100,7 @@ function lengthOf(stream) {
   return length < 0 ? null : length;
 }
 
-/** Has a method give streams whose length is known where that of its object is. */
+/** Makes a method pass on the known length of its object to the streams it returns. */
 function keepLength(prototype, name, length, set) {
   const original = prototype[name];
   const keeping = {
@@ -133,7 +133,7 @@ keepLength(
   },
 );
 
-/** The streams that close a resource when they are collected, by those that read the resource now. */
+/** Streams that close a resource when they are collected, by the streams that read the resource now. */
 const former = new SafeWeakMap();
 
 const { get: originalStream } = ObjectGetOwnPropertyDescriptor(InnerBody.prototype, "stream");
@@ -156,7 +156,7 @@ ObjectDefineProperties(InnerBody.prototype, {
   consume: method(function () {
     const body = FunctionPrototypeCall(consume, this);
     if (typeof body === "string") askForText(body, READ);
-    // As bytes, strings lose the byte order mark when they are decoded, and lone surrogates when they are encoded.
+    // Strings lose a byte order mark when decoded, and lone surrogates when encoded.
     const isItsBytes = typeof body !== "string" || body === "" ||
       (StringPrototypeCharCodeAt(body, 0) !== 0xfeff && StringPrototypeIsWellFormed(body));
     return isItsBytes ? body : core.encode(body);
@@ -178,7 +178,7 @@ ObjectDefineProperties(InnerBody.prototype, {
     setLength(second, this.length);
     return second;
   }),
-  // https://fetch.spec.whatwg.org/#body-create-a-proxy: the stream of a resource need not be piped, another takes its place.
+  // https://fetch.spec.whatwg.org/#body-create-a-proxy: the stream of a resource need not be piped, but is replaced.
   createProxy: method(function () {
     const stream = this.streamOrStatic;
     const backing = isStream(stream) && !this.unusable() ? getReadableStreamResourceBacking(stream) : null;
@@ -214,7 +214,7 @@ bodies.extractBody = function (object) {
   return extracted;
 };
 
-/** Has bodies that are made of a stream, before it is read, have this length. */
+/** Sets the length of bodies that are created from a stream, before it is read. */
 function setStreamLength(stream, length) {
   WeakMapPrototypeSet(lengths, stream, length);
 }

@@ -1,7 +1,8 @@
-//! Bodies where the event loop and the I/O runtime meet: bounded channels of chunks, and the resources JavaScript reads.
+//! Bodies between the event loop and the I/O runtime: bounded channels of chunks, and the resources that JavaScript
+//! reads.
 //!
-//! A complete body ends with an empty chunk. A channel that closes without one was cut off, because one of the two sides
-//! went away; to pass that on as the end of the body would make half a body look whole.
+//! A complete body ends with an empty chunk. A channel that closes without one was cut off, because one side has gone;
+//! treating that as the end would make a truncated body look complete.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -18,38 +19,39 @@ use crate::coding::Coding;
 use crate::coding::decode::ByteStream;
 use crate::event::{CpuExceeded, EndsWithEvent, EventEnded};
 
-/// One chunk of a body; an empty one is its end.
+/// A chunk of a body; an empty one is its end.
 pub(super) type Chunk = io::Result<Bytes>;
 
-/// Bytes asked of a request body's resource at one time.
+/// Bytes requested from a request body's resource at a time.
 const READ_BYTES: usize = 64 << 10;
 
-/// The reading end of a response body. Dropped, it stops the transfer.
+/// The reading end of a response body. Dropping it stops the transfer.
 pub(super) struct IncomingBody {
     pub(super) chunks: mpsc::Receiver<Chunk>,
-    /// Where the body arrives encoded, until it is known in which form it is read.
+    /// The encoded body, until it is known in which form it is read.
     pub(super) encoded: Option<Encoded>,
-    /// Counts against the worker's open bodies.
+    /// Counts as one of the worker's open bodies.
     pub(super) _open: OwnedSemaphorePermit,
 }
 
-/// A body that arrives encoded.
+/// A body that is received encoded.
 pub(super) struct Encoded {
     pub(super) layers: Vec<Coding>,
-    /// Its length as it arrives.
+    /// Its encoded length.
     pub(super) length: Option<u64>,
     pub(super) form: oneshot::Sender<Form>,
 }
 
-/// How an encoded body is read.
+/// The form in which an encoded body is read.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Form {
     Decoded,
-    /// As it arrives, to be sent on under its label.
+    /// As received, to be sent on with its label.
     Encoded,
 }
 
-/// Moves a response body into its channel, on the I/O runtime. Ends when the reader is gone, even while the server is silent.
+/// Moves a response body into its channel, on the I/O runtime. Ends when the reader is gone, even if the server is
+/// silent.
 pub(super) async fn forward(mut body: ByteStream, sender: mpsc::Sender<Chunk>) {
     loop {
         let chunk = tokio::select! {
@@ -63,7 +65,7 @@ pub(super) async fn forward(mut body: ByteStream, sender: mpsc::Sender<Chunk>) {
     }
 }
 
-/// Moves a request body from its resource into its channel, on the event loop. Ends when the request is over.
+/// Moves a request body from its resource into its channel, on the event loop. Ends with the request.
 pub(super) async fn pump(resource: Rc<dyn Resource>, sender: mpsc::Sender<Chunk>) {
     loop {
         let chunk = tokio::select! {
@@ -98,7 +100,7 @@ pub(super) fn cut_off() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "the body was cut off before its end")
 }
 
-/// An error of a body, as its reader gets it. Who sends the body on asks for the limit of CPU time.
+/// Converts an error of a body for its reader. Code that sends the body on checks for the CPU limit.
 fn told(error: &io::Error) -> JsErrorBox {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<CpuExceeded>()) {
         Some(exceeded) => JsErrorBox::from_err(*exceeded),
@@ -110,13 +112,13 @@ fn told(error: &io::Error) -> JsErrorBox {
 pub(super) struct ResponseBody {
     reader: AsyncRefCell<Reader>,
     cancel: CancelHandle,
-    /// The event that asked for it has: whoever still reads is told so.
+    /// The event that requested it has ended: readers get an error.
     ended: Cell<bool>,
     size: Cell<Option<u64>>,
 }
 
 struct Reader {
-    /// What is left of the chunk that was taken last.
+    /// The rest of the current chunk.
     rest: Bytes,
     source: Option<IncomingBody>,
 }
@@ -152,7 +154,7 @@ impl ResponseBody {
         }
     }
 
-    /// Has the body read as it arrived, where it has these layers, if any are named, and nothing of it has been read.
+    /// Makes the body be read as received, if it has these layers (or none are named) and nothing of it has been read.
     pub(super) fn keep_encoded(self: &Rc<Self>, layers: Option<&[Coding]>) -> bool {
         let Some(mut reader) = RcRef::map(self, |body| &body.reader).try_borrow_mut() else {
             return false;
@@ -167,7 +169,7 @@ impl ResponseBody {
             return false;
         };
         self.size.set(length);
-        // Where the other side has gone, the next read says so.
+        // If the other side is gone, the next read fails.
         let _ = form.send(Form::Encoded);
         true
     }
@@ -185,7 +187,7 @@ impl Reader {
             match source.chunks.recv().await {
                 Some(Ok(chunk)) if !chunk.is_empty() => self.rest = chunk,
                 end => {
-                    // Frees the open body's slot now, not when the resource is collected.
+                    // Releases the open body's slot now, not when the resource is collected.
                     self.source = None;
                     return end.unwrap_or_else(|| Err(cut_off()));
                 }
@@ -229,14 +231,14 @@ impl EndsWithEvent for ResponseBody {
     fn event_ended(self: Rc<Self>) {
         self.ended.set(true);
         self.cancel.cancel();
-        // Whoever reads just now lets go of the transfer when it sees that.
+        // A current reader releases the transfer when it sees that.
         if let Some(mut reader) = RcRef::map(self, |body| &body.reader).try_borrow_mut() {
             reader.source = None;
         }
     }
 }
 
-/// The length of what is read from a resource, where it is known.
+/// The length of a resource's content, if known.
 pub(crate) fn exact_size(resource: &dyn Resource) -> Option<u64> {
     match resource.size_hint() {
         (low, Some(high)) if low == high => Some(low),
@@ -244,7 +246,8 @@ pub(crate) fn exact_size(resource: &dyn Resource) -> Option<u64> {
     }
 }
 
-/// Has a response body with these layers read as it arrived. False where the resource is another, or has been read from.
+/// Makes a response body with these layers be read as received. Returns false if the resource is another, or has been
+/// read from.
 pub(crate) fn keep_encoded(state: &OpState, rid: ResourceId, layers: &[Coding]) -> bool {
     let body = state.resource_table.get::<ResponseBody>(rid);
     body.is_ok_and(|body| body.keep_encoded(Some(layers)))

@@ -12,10 +12,10 @@ use super::guard::{NetPolicy, Refused};
 use super::resolve::Resolver;
 use super::send_error::SendError;
 
-/// What two requests must have in common to share connections.
+/// Requests share connections if they have the same key.
 ///
-/// The port is part of it where a rule names it: a resolver is told the name only, and must judge by the right rules. Were
-/// connections of different policies shared, a strict worker could use what a lenient one has opened.
+/// It includes the port if a rule names it: a resolver only gets the host name, and has to apply the right rules. If
+/// connections with different policies were shared, a strict worker could use a lenient one's.
 #[derive(Clone, PartialEq)]
 pub(super) struct ClientKey {
     pub(super) policy: Arc<NetPolicy>,
@@ -23,7 +23,7 @@ pub(super) struct ClientKey {
     pub(super) connection: ConnectionOptions,
 }
 
-/// Builds the client. Called on the worker thread, inside the I/O runtime.
+/// Creates the client. Called on the worker thread, inside the I/O runtime.
 pub(super) fn build(key: &ClientKey) -> Result<reqwest::Client, SendError> {
     let ConnectionOptions {
         connect_timeout,
@@ -38,9 +38,10 @@ pub(super) fn build(key: &ClientKey) -> Result<reqwest::Client, SendError> {
             port: key.port,
             resolver: key.connection.resolver.clone(),
         }))
-        // deno_fetch's JavaScript follows redirects, so that each hop passes the guard and the header rules of the standard.
+        // deno_fetch's JavaScript follows redirects, so that the guard and the standard's header rules apply to each
+        // hop.
         .redirect(reqwest::redirect::Policy::none())
-        // Proxies of the host's environment are not a worker's to use.
+        // Workers must not use the proxies of the host's environment.
         .no_proxy()
         .referer(false)
         .connect_timeout(connect_timeout)
@@ -52,8 +53,8 @@ pub(super) fn build(key: &ClientKey) -> Result<reqwest::Client, SendError> {
         .map_err(SendError::Client)
 }
 
-/// TLS with the public roots compiled in, so that a machine without a certificate store works too. The provider is named
-/// because several are linked, and installing a default for the whole process is the host's choice.
+/// TLS with compiled-in public roots, for machines without a certificate store. The provider is explicit because
+/// several are linked, and the process-wide default is the host's choice.
 fn tls(extra_roots: &[Vec<u8>]) -> Result<ClientConfig, SendError> {
     let mut roots = deno_tls::create_default_root_cert_store();
     for der in extra_roots {
@@ -68,7 +69,7 @@ fn tls(extra_roots: &[Vec<u8>]) -> Result<ClientConfig, SendError> {
     Ok(config)
 }
 
-/// Lets pass of the resolver's answers what the guard lets pass.
+/// A resolver that only returns addresses that the guard permits.
 struct GuardedResolver {
     policy: Arc<NetPolicy>,
     port: Option<u16>,
@@ -80,14 +81,14 @@ impl Resolve for GuardedResolver {
         let (policy, port) = (self.policy.clone(), self.port);
         let answers = self.resolver.resolve(name.as_str());
         Box::pin(async move {
-            // Port 0 stands for the URL's own port, which the connector fills in.
+            // Port 0 stands for the URL's port, which the connector fills in.
             let answers = answers.await?.into_iter().map(|address| SocketAddr::new(address, 0));
             filter(&policy, name.as_str(), port, answers)
         })
     }
 }
 
-/// The allowed ones among the answers; the last refusal when there are none.
+/// The permitted answers, or the last refusal if there are none.
 fn filter(
     policy: &NetPolicy,
     name: &str,

@@ -1,4 +1,4 @@
-//! What the runtime tells the fetch binding of a worker.
+//! The configuration of a worker's `fetch`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,19 +7,19 @@ use super::guard::NetPolicy;
 use super::resolve::Resolver;
 use super::servers::OwnServers;
 
-/// The fetch settings of one worker, placed in the worker's `OpState` beside its `Rc<Io>`.
+/// The `fetch` settings of a worker, placed in the worker's `OpState` next to its `Rc<Io>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FetchConfig {
-    /// Where requests may go. Default: public addresses only.
+    /// The permitted destinations. Default: public addresses only.
     pub policy: Arc<NetPolicy>,
-    /// The `User-Agent` of requests that name none. Default: `isopod/` and the version.
+    /// The `User-Agent` of requests without one. Default: `isopod/` and the version.
     pub user_agent: String,
-    /// Limits of one worker.
+    /// Limits of a worker.
     pub limits: FetchLimits,
     /// The servers of this process, which are told how many calls between workers led to a request. Default: none.
     pub servers: OwnServers,
-    /// Limits of a connection. Workers of a thread that agree on these and on the policy share connections.
+    /// Limits of a connection. A thread's workers with the same values and the same policy share connections.
     pub connection: ConnectionOptions,
 }
 
@@ -43,22 +43,22 @@ impl Default for FetchConfig {
     }
 }
 
-/// What one worker may use at most.
+/// The limits of a worker's `fetch`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FetchLimits {
-    /// Requests that wait for their response head at one time; further ones wait for their turn. Default: 64.
+    /// Concurrent requests waiting for their response heads; further ones are queued. Default: 64.
     pub requests_max: usize,
-    /// Responses whose body is neither read to its end nor cancelled. One more is an error, because waiting could be for
-    /// ever: only the worker itself can read them. Default: 256.
+    /// Responses whose bodies are neither read completely nor canceled. A further one is an error, because waiting
+    /// might never end: only the worker itself can read them. Default: 256.
     pub open_bodies_max: usize,
-    /// Bytes of a response body after decoding. Default: 256 MiB.
+    /// Size of a decoded response body in bytes. Default: 256 MiB.
     pub decoded_bytes_max: u64,
-    /// Bytes of a response's header names and values. Default: 64 KiB.
+    /// Total size of a response's header names and values in bytes. Default: 64 KiB.
     pub response_header_bytes_max: usize,
     /// Chunks buffered in either direction before the sender has to wait. Default: 16.
     pub chunks_buffered: usize,
-    /// From the sending of a request to its response head. Default: none.
+    /// Time from sending a request to its response head. Default: none.
     pub head_timeout: Option<Duration>,
 }
 
@@ -84,19 +84,19 @@ impl Default for FetchLimits {
     }
 }
 
-/// How connections are made and kept.
+/// Options of connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectionOptions {
-    /// From the start of name resolution to the end of the TLS handshake. Default: 10 s.
+    /// Time limit from name resolution to the end of the TLS handshake. Default: 10 s.
     pub connect_timeout: Duration,
-    /// How long an idle connection is kept. Default: 90 s.
+    /// Idle time after which a connection is closed. Default: 90 s.
     pub idle_timeout: Duration,
-    /// Idle connections kept for one host. Default: 32.
+    /// Idle connections kept per host. Default: 32.
     pub idle_per_host_max: usize,
-    /// Further certificate authorities, DER encoded, beside the public ones this crate carries. Default: none.
+    /// Additional certificate authorities, DER encoded. Default: none.
     pub extra_roots: Vec<Vec<u8>>,
-    /// What finds the addresses of names; the network policy judges its answers. Default: the system's resolver.
+    /// Resolves host names, subject to the network policy. Default: the system's resolver.
     pub resolver: Resolver,
 }
 

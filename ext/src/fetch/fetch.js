@@ -1,5 +1,5 @@
-// `fetch`: what of https://fetch.spec.whatwg.org/#fetching is left where there are no origins and no cache. How a request is sent,
-// and whether it may be, is behind the ops.
+// `fetch`: https://fetch.spec.whatwg.org/#fetching without origins and caches. The ops send requests, and check whether
+// they are permitted.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -48,7 +48,7 @@ const REDIRECTS_MAX = 20;
 // https://fetch.spec.whatwg.org/#request-body-header-name
 const BODY_HEADERS = ["content-encoding", "content-language", "content-location", "content-type"];
 
-// What is meant for one origin is not for another that it redirects to.
+// Headers meant for one origin are removed from redirects to another.
 const ORIGIN_HEADERS = ["authorization", "proxy-authorization", "cookie"];
 
 // https://fetch.spec.whatwg.org/#port-blocking
@@ -85,7 +85,7 @@ function fetchBlob(request, signal) {
   return response;
 }
 
-/** The body of a request as the op takes it: bytes, or the number of a resource. */
+/** A request's body for the op: bytes, or the number of a resource. */
 function outgoing(body) {
   const source = body.streamOrStatic;
   let bytes = source.body;
@@ -160,8 +160,8 @@ function bodyStream(rid, signal) {
 const BEYOND_ASCII = new SafeRegExp(/[\x80-\xff]/g);
 
 /**
- * https://fetch.spec.whatwg.org/#concept-response-location-url: `null` without a Location. Servers write what is not ASCII as
- * UTF-8; each byte of it is a character of the header's value here.
+ * https://fetch.spec.whatwg.org/#concept-response-location-url: `null` without a Location. Servers send non-ASCII characters
+ * as UTF-8, of which each byte is a character of the header's value here.
  */
 function locationOf(response, base) {
   const values = ArrayPrototypeFilter(response.headerList, (entry) => byteLowerCase(entry[0]) === "location");
@@ -185,7 +185,7 @@ function removeHeaders(request, names) {
   );
 }
 
-/** https://fetch.spec.whatwg.org/#http-redirect-fetch, up to the next request: a network error, or `null` to go on. */
+/** https://fetch.spec.whatwg.org/#http-redirect-fetch, up to the next request: a network error, or `null` to continue. */
 function redirect(request, response, location, current) {
   if (location.hash === "") location.hash = current.hash;
   if (!isHttp(location)) return networkError("Can not redirect to a non HTTP(s) url");
@@ -214,7 +214,7 @@ function redirect(request, response, location, current) {
 
 // ---- fetch
 
-/** https://fetch.spec.whatwg.org/#main-fetch. `_recursive` is for EventSource, which calls this as it would deno's. */
+/** https://fetch.spec.whatwg.org/#main-fetch. EventSource calls this instead of deno's and passes `_recursive`. */
 async function mainFetch(request, _recursive, signal) {
   while (true) {
     const current = new URL(request.currentUrl());
@@ -236,7 +236,7 @@ async function mainFetch(request, _recursive, signal) {
   }
 }
 
-/** https://w3c.github.io/webappsec-subresource-integrity/: a response whose bytes are others is none. */
+/** https://w3c.github.io/webappsec-subresource-integrity/: a response with other bytes is a network error. */
 async function checked(response, integrity) {
   const bytes = response.body === null ? null : await response.body.consume();
   if (bytes === null || !op_isopod_matches_integrity(integrity, bytes)) {
@@ -253,7 +253,7 @@ async function fetchChecked(request, signal) {
   return checked(response, integrity);
 }
 
-// Named as what scripts call, for their stack traces.
+// Named like the function that scripts call, for their stack traces.
 const begin = async function fetch(request, signal) {
   const response = await fetchChecked(request, signal);
   if (signal.aborted || response.aborted) throw signal.reason;

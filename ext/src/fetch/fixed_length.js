@@ -1,4 +1,4 @@
-// Streams of bytes that know their length, and streams that pass bytes on, as Workers have them:
+// FixedLengthStream and IdentityTransformStream, as in Workers:
 // https://developers.cloudflare.com/workers/runtime-apis/streams/transformstream/
 
 (function () {
@@ -167,7 +167,7 @@ for (const name of new SafeArrayIterator(["readable", "writable"])) {
   ObjectDefineProperty(IdentityTransformStream.prototype, name, { __proto__: null, enumerable: true });
 }
 
-/** A body made of its readable side has this length. */
+/** A body created from its readable side has this length. */
 class FixedLengthStream extends IdentityTransformStream {
   constructor(expectedLength, writableStrategy = undefined) {
     const length = typeof expectedLength === "bigint" ? Number(expectedLength) : expectedLength;

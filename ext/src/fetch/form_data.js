@@ -1,4 +1,4 @@
-// Reads `multipart/form-data` (RFC 7578) as browsers, curl and FormData itself write it.
+// Parses `multipart/form-data` (RFC 7578) as written by browsers, curl and FormData.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -40,7 +40,7 @@ function malformed(what) {
   return new TypeError(`the body is not valid multipart/form-data: ${what}`);
 }
 
-/** Where a body is read. */
+/** The position in a body. */
 class Reader {
   #body;
   #length;
@@ -52,7 +52,7 @@ class Reader {
     this.#delimiter = core.encode(`--${boundary}`);
   }
 
-  /** Goes behind the delimiter that begins at `start`: `"part"` or `"end"` is what follows, `null` if there is none. */
+  /** Moves behind the delimiter at `start`. Returns what follows, `"part"` or `"end"`, or `null` without a delimiter. */
   #passDelimiter(start) {
     const delimiter = this.#delimiter;
     const length = TypedArrayPrototypeGetByteLength(delimiter);
@@ -62,7 +62,7 @@ class Reader {
     let at = start + length;
     const isEnd = this.#body[at] === DASH && this.#body[at + 1] === DASH;
     if (isEnd) at += 2;
-    // RFC 2046, section 5.1.1: white space may be added to the line in transport.
+    // RFC 2046, section 5.1.1: transports may append white space to the line.
     while (this.#body[at] === SPACE || this.#body[at] === TAB) at++;
     if (isEnd) return at >= this.#length || this.#body[at] === CR || this.#body[at] === LF ? "end" : null;
     if (this.#body[at] !== CR || this.#body[at + 1] !== LF) return null;
@@ -70,7 +70,7 @@ class Reader {
     return "part";
   }
 
-  /** Where the next CR LF is, from here on. */
+  /** The position of the next CR LF. */
   #lineEnd(from) {
     while (true) {
       const at = TypedArrayPrototypeIndexOf(this.#body, CR, from);
@@ -79,7 +79,7 @@ class Reader {
     }
   }
 
-  /** Skips the preamble, which is for programs that know nothing of multipart (RFC 2046, section 5.1.1). */
+  /** Skips the preamble, which is for programs without multipart support (RFC 2046, section 5.1.1). */
   begin() {
     let start = 0;
     while (true) {
@@ -91,7 +91,7 @@ class Reader {
     }
   }
 
-  /** The header lines of a part, as text in UTF-8. */
+  /** The header lines of a part, as UTF-8 text. */
   headers() {
     const lines = [];
     const first = this.#position;
@@ -116,7 +116,7 @@ class Reader {
   /** The content of a part, and what follows it. */
   content() {
     const start = this.#position;
-    // The line break before a delimiter belongs to the delimiter: that of an empty part is the one after its headers.
+    // The line break before a delimiter belongs to the delimiter; for an empty part, it is the one after its headers.
     let end = start - 2;
     while (true) {
       const next = this.#passDelimiter(end + 2);
@@ -129,7 +129,7 @@ class Reader {
   }
 }
 
-/** `form-data; name="a"; filename="b"` without what is before the first semicolon, or `null` if it is not of that form. */
+/** `form-data; name="a"; filename="b"` without the part before the first semicolon, or `null` for another form. */
 function parameters(text, hasEscapes) {
   const found = new SafeMap();
   let at = 0;
@@ -138,7 +138,7 @@ function parameters(text, hasEscapes) {
     const equals = StringPrototypeIndexOf(text, "=", at);
     if (equals === -1) return StringPrototypeTrim(StringPrototypeSlice(text, at + 1)) === "" ? found : null;
     const name = StringPrototypeToLowerCase(StringPrototypeTrim(StringPrototypeSlice(text, at + 1, equals)));
-    // What is in quotes was not meant as a name.
+    // Not a name if it is part of a quoted value.
     if (StringPrototypeIncludes(name, '"')) return null;
     at = skipSpace(text, equals + 1);
     let value;
@@ -177,8 +177,8 @@ const PERCENT_CR = new SafeRegExp(/%0D/gi);
 const PERCENT_LF = new SafeRegExp(/%0A/gi);
 
 /**
- * The HTML Standard ("multipart/form-data encoding algorithm") writes a quote and line breaks as `%22`, `%0D` and `%0A`, and
- * leaves percent signs and backslashes as they are. Only who escapes quotes by backslashes escapes those, too.
+ * The HTML Standard ("multipart/form-data encoding algorithm") writes quotes and line breaks as `%22`, `%0D` and `%0A`, and
+ * leaves percent signs and backslashes unchanged. Senders that escape quotes with backslashes also escape backslashes.
  */
 function unescaped(value, hasEscapes) {
   if (hasEscapes) value = StringPrototypeReplace(value, BACKSLASHED, "$1");
@@ -188,8 +188,8 @@ function unescaped(value, hasEscapes) {
 }
 
 /**
- * Browsers end `name="a\"` at its last quote, curl's `--form-escape` means by `\"` one that is part of the name. A header
- * that makes sense with escapes has some.
+ * Browsers end `name="a\"` at the last quote, while in curl's `--form-escape` the `\"` is part of the name. A header that is
+ * valid with escapes is parsed with them.
  */
 function parseDisposition(value) {
   const start = StringPrototypeIndexOf(value, ";");
@@ -218,7 +218,7 @@ function parseHeaders(lines) {
   return { name: field, filename: MapPrototypeGet(found, "filename"), type };
 }
 
-/** UTF-8 decode without BOM: one at the beginning is part of the text. */
+/** UTF-8 decode without BOM: a leading BOM is part of the text. */
 function decodeText(bytes) {
   const hasMark = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
   return (hasMark ? "\uFEFF" : "") + core.decode(bytes);

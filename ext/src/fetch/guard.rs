@@ -1,8 +1,9 @@
-//! The network guard: which addresses a worker may reach. Pure functions; nothing here opens a socket.
+//! The network guard: the addresses that a worker may reach. Pure functions; nothing here opens a socket.
 //!
-//! It looks twice. [`NetPolicy::check_url`] sees every request before it is sent (a redirect is a request of its own), and
-//! refuses schemes and literal addresses. [`NetPolicy::check_answer`] sees every address a name resolves to, in the resolver
-//! of the client itself, so that what was checked is what is connected to, however often the name is resolved again.
+//! It checks twice. [`NetPolicy::check_url`] checks every request before it is sent (a redirect is a separate request),
+//! and rejects schemes and literal addresses. [`NetPolicy::check_answer`] checks every address that a name resolves to,
+//! in the client's own resolver, so that the checked address is the one connected to, however often the name is
+//! resolved.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
@@ -12,7 +13,7 @@ use deno_core::url::{Host, Url};
 use super::address::{special, spellings};
 use super::rule::Rule;
 
-/// What a worker may connect to. The default allows public addresses only.
+/// The destinations that a worker may connect to. The default permits public addresses only.
 ///
 /// ```
 /// # mod isopod { pub use isopod_ext::fetch::NetPolicy; pub use isopod_ext::fetch::Rule; }
@@ -25,14 +26,14 @@ use super::rule::Rule;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NetPolicy {
-    /// Whether private, loopback, link-local and other special addresses may be reached. Default: no.
+    /// Permits private, loopback, link-local and other special addresses. Default: false.
     pub allow_private: bool,
-    /// Exceptions to the refusal of special addresses.
+    /// Special addresses that are permitted nevertheless.
     pub allow: Vec<Rule>,
-    /// What may never be reached; stronger than everything else.
+    /// Destinations that are never permitted; takes precedence over everything else.
     pub deny: Vec<Rule>,
-    /// What may be reached at all; nothing of an empty list. It restricts and does not permit: what is special needs to be
-    /// in `allow` as well. Default, `None`: everything.
+    /// If set, only these destinations are permitted; an empty list permits none. It only restricts: special addresses
+    /// need to be in `allow` as well. Default: `None`, no restriction.
     pub only: Option<Vec<Rule>>,
 }
 
@@ -43,44 +44,44 @@ crate::setters!(NetPolicy {
     only: impl Into<Option<Vec<Rule>>>,
 });
 
-/// Why the guard refused.
+/// The guard's reason for refusing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refused {
-    /// Not a scheme of the network.
+    /// The scheme is not http(s).
     #[error("URL scheme '{0}' is not supported; use http or https")]
     Scheme(String),
-    /// A URL without a host.
+    /// The URL has no host.
     #[error("the URL has no host")]
     NoHost,
-    /// The address is special and not allowed.
+    /// The address is special and not permitted.
     #[error("address {address} is {kind} and not allowed by the network policy of this worker")]
     Special {
-        /// The address as it would have been connected to.
+        /// The address.
         address: IpAddr,
-        /// The kind of range it is in.
+        /// The range that contains it.
         kind: &'static str,
     },
     /// A deny rule matched.
     #[error("{0} is denied by the network policy of this worker")]
     Denied(String),
-    /// There is a list of what may be reached, and this is not on it.
+    /// The destination is not in `only`.
     #[error("{0} is not among the hosts that the network policy of this worker names")]
     NotListed(String),
 }
 
 impl NetPolicy {
-    /// Checks the URL of a request before anything is resolved or sent.
+    /// Checks a request's URL before anything is resolved or sent.
     ///
     /// # Errors
-    /// When the scheme is not http(s), a deny rule matches, or the host is a literal address that is not allowed or a name
-    /// of which that is clear without resolving it.
+    /// The scheme is not http(s), a deny rule matches, or the host is a literal address that is not permitted, or a
+    /// name that can be rejected without resolving it.
     pub fn check_url(&self, url: &Url) -> Result<(), Refused> {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(Refused::Scheme(url.scheme().to_owned()));
         }
         let port = url.port_or_known_default();
-        // The parser has already read 127.1, 0x7f000001 and 2130706433 as what they are.
+        // The URL parser has normalized 127.1, 0x7f000001 and 2130706433.
         match url.host() {
             None => Err(Refused::NoHost),
             Some(Host::Ipv4(address)) => self.check_address(None, address.into(), port),
@@ -94,15 +95,15 @@ impl NetPolicy {
         }
     }
 
-    /// Checks one address that `name` resolved to. `port` is `None` for every port that no rule names.
+    /// Checks an address that `name` resolved to. `port` is `None` for ports that no rule names.
     ///
     /// # Errors
-    /// When a deny rule matches, or the address is special and no rule allows it.
+    /// A deny rule matches, or the address is special and no rule permits it.
     pub fn check_answer(&self, name: &str, address: IpAddr, port: Option<u16>) -> Result<(), Refused> {
         self.check_address(Some(name), address, port)
     }
 
-    /// The port, if any rule names it. Ports that no rule names are all judged alike.
+    /// The port, if any rule names it. All other ports are treated alike.
     pub(super) fn port_class(&self, port: Option<u16>) -> Option<u16> {
         let port = port?;
         self.allow
@@ -113,19 +114,19 @@ impl NetPolicy {
             .then_some(port)
     }
 
-    /// What can be said of a name before it is resolved.
+    /// Checks a name before it is resolved.
     fn check_name(&self, name: &str, port: Option<u16>) -> Result<(), Refused> {
         if self.deny.iter().any(|rule| rule.matches_name(name, port)) {
             return Err(Refused::Denied(name.to_owned()));
         }
-        // It may yet resolve into a network of the list.
+        // It may resolve into a network of the list.
         let may_be_listed =
             |rule: &Rule| rule.matches_name(name, port) || (rule.is_network() && rule.matches_port(port));
         if self.only.as_ref().is_some_and(|only| !only.iter().any(may_be_listed)) {
             return Err(Refused::NotListed(name.to_owned()));
         }
         if is_localhost(name) {
-            // RFC 6761: these are never to be asked of a server. Either loopback address may be what is allowed.
+            // RFC 6761: these names must not be sent to a name server. Either loopback address may be permitted.
             let v4 = self.check_address(Some(name), Ipv4Addr::LOCALHOST.into(), port);
             return v4.or_else(|refused| {
                 let v6 = self.check_address(Some(name), Ipv6Addr::LOCALHOST.into(), port);
@@ -158,7 +159,7 @@ impl NetPolicy {
     }
 }
 
-/// `localhost` and what is below it: this machine, whatever a resolver says.
+/// Returns true for `localhost` and its subdomains: this machine, regardless of resolvers.
 fn is_localhost(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     let top = name.rsplit('.').next().unwrap_or(name);

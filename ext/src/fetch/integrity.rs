@@ -1,4 +1,4 @@
-//! Subresource integrity: whether the bytes of a response are those that the request expects.
+//! Subresource integrity: checks a response's bytes against the expected hashes.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -32,7 +32,7 @@ impl Algorithm {
 }
 
 /// <https://w3c.github.io/webappsec-subresource-integrity/#does-response-match-metadatalist>: one of the hashes of the
-/// strongest algorithm must be that of the bytes. Metadata without a hash that is known asks for nothing.
+/// strongest algorithm must match the bytes. Metadata without a known algorithm requires nothing.
 pub(super) fn matches(metadata: &str, bytes: &[u8]) -> bool {
     let hashes = metadata.split_ascii_whitespace().filter_map(|item| {
         let (hash, _options) = item.split_once('?').unwrap_or((item, ""));

@@ -1,10 +1,12 @@
-//! `fetch`, with the classes of deno_fetch, and requests on the HTTP client of the worker's thread.
+//! `fetch`, with the classes of deno_fetch, on the HTTP client of the worker's thread.
 //!
-//! `fetch.js` has what happens between requests (redirects, aborting, integrity); the other scripts complete deno_fetch's
-//! classes. The runtime places an `Rc<Io>` and, if the defaults do not fit, a [`FetchConfig`] in the worker's `OpState`.
+//! `fetch.js` handles what happens between requests (redirects, aborting, integrity); the other scripts complete
+//! deno_fetch's classes. The runtime places an `Rc<Io>` and, unless the defaults apply, a [`FetchConfig`] in the
+//! worker's `OpState`.
 //!
-//! A request takes this way: ops (here) → [`guard`] → `service` (limits; the thread's client, on the I/O runtime) → `body`
-//! (bounded channels both ways). An encoded response is decoded there, unless it is passed on as it came. The guard looks a second time where names are resolved, in `client`.
+//! The path of a request: ops (here) → [`guard`] → `service` (limits; the thread's client, on the I/O runtime) → `body`
+//! (bounded channels both ways). An encoded response is decoded there, unless it is passed on unchanged. The guard
+//! checks again where names are resolved, in `client`.
 
 mod address;
 mod body;
@@ -57,7 +59,7 @@ deno_core::extension!(
     deps = [deno_web, deno_fetch],
     ops = [op_isopod_body_length, op_isopod_keep_encoded, op_isopod_matches_integrity],
     lazy_loaded_js = [dir "src/fetch", "bodies.js", "fetch.js", "fixed_length.js", "form_data.js", "responses.js"],
-    // A middleware sees the ops of every extension, wherever in the list it stands.
+    // A middleware applies to the ops of every extension, regardless of its position in the list.
     middleware = |op: OpDecl| match op.name {
         "op_fetch" => op.with_implementation_from(&op_isopod_fetch()),
         "op_fetch_send" => op.with_implementation_from(&op_isopod_fetch_send()),
@@ -66,11 +68,11 @@ deno_core::extension!(
     },
 );
 
-/// Why a fetch op failed.
+/// An error of a fetch op.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
 #[non_exhaustive]
 pub enum FetchError {
-    /// The guard said no.
+    /// The guard refused the request.
     #[class(type)]
     #[error(transparent)]
     Refused(#[from] Refused),
@@ -78,15 +80,15 @@ pub enum FetchError {
     #[class(type)]
     #[error(transparent)]
     Send(#[from] SendError),
-    /// The event or its worker has used what it may.
+    /// The event or its worker has reached a quota.
     #[class(inherit)]
     #[error(transparent)]
     Quota(#[from] QuotaError),
-    /// A resource id that stands for nothing.
+    /// The resource id is invalid.
     #[class(inherit)]
     #[error(transparent)]
     Resource(#[from] deno_core::error::ResourceError),
-    /// The URL cannot be parsed.
+    /// The URL is invalid.
     #[class(type)]
     #[error("Invalid URL: {0}")]
     Url(#[from] deno_core::url::ParseError),
@@ -98,23 +100,23 @@ pub enum FetchError {
     #[class(type)]
     #[error(transparent)]
     HeaderName(#[from] http::header::InvalidHeaderName),
-    /// A header value has control characters.
+    /// A header value contains control characters.
     #[class(type)]
     #[error(transparent)]
     HeaderValue(#[from] http::header::InvalidHeaderValue),
-    /// More request headers than can be sent.
+    /// There are too many request headers.
     #[class(type)]
     #[error("the request has too many headers")]
     TooManyHeaders,
-    /// A `data:` URL cannot be read.
+    /// The `data:` URL is invalid.
     #[class(type)]
     #[error("Invalid data URL: {0}")]
     DataUrl(String),
-    /// JavaScript resolves object URLs; one that reaches us is unknown.
+    /// The object URL is unknown; JavaScript resolves known ones.
     #[class(type)]
     #[error("Blob for the given URL not found.")]
     BlobNotFound,
-    /// Nobody waits for it any more.
+    /// The request was canceled.
     #[class(inherit)]
     #[error(transparent)]
     EventEnded(#[from] EventEnded),
@@ -122,7 +124,7 @@ pub enum FetchError {
     #[class(type)]
     #[error("the request was canceled")]
     Canceled,
-    /// Clients of their own would pass by the guard and the thread's connections.
+    /// Custom clients would bypass the guard and the thread's connections.
     #[class("NotSupported")]
     #[error("custom HTTP clients are not supported; fetch uses the connections of the worker's thread")]
     CustomClient,
@@ -130,13 +132,13 @@ pub enum FetchError {
     #[class(type)]
     #[error("fetch is not available in this worker: it has no I/O runtime")]
     NoIo,
-    /// A fault of ours.
+    /// A bug in this crate.
     #[class(generic)]
     #[error(transparent)]
     Internal(Internal),
 }
 
-/// A fault of this crate that was caught before it could harm the process.
+/// A bug in this crate that was caught before it could harm the process.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct Internal(unwind::Panicked);
@@ -149,14 +151,14 @@ impl From<unwind::Panicked> for FetchError {
 
 /// A request between `op_fetch` and `op_fetch_send`.
 enum Pending {
-    /// The answer was in the URL.
+    /// The response is in the URL.
     Data { url: Url, mime: String, body: Bytes },
     Network {
         service: Rc<FetchService>,
         request: Outgoing,
-        /// What a streamed body is read from, and the channel it is read into.
+        /// The source of a streamed body, and the channel it is moved to.
         source: Option<(Rc<dyn Resource>, mpsc::Sender<body::Chunk>)>,
-        /// Whose code asks; 0 for that of none.
+        /// The event whose code makes the request; 0 for none.
         event: EventKey,
         cancel: Rc<CancelHandle>,
     },
@@ -257,7 +259,7 @@ async fn op_isopod_fetch_send(
 ) -> Result<FetchResponse, FetchError> {
     unwind::catch_async(async {
         let pending = state.borrow_mut().resource_table.take::<PendingFetch>(rid)?;
-        // A second send of one request finds nothing; it cannot come from deno_fetch's own script.
+        // Sending a request twice fails; deno_fetch's own script never does.
         let pending = pending.0.borrow_mut().take().ok_or(FetchError::Canceled)?;
         match pending {
             Pending::Data { url, mime, body } => {
@@ -281,8 +283,8 @@ async fn op_isopod_fetch_send(
             } => {
                 let url = String::from(request.url.clone());
                 if let Some((resource, sender)) = source {
-                    // Not awaited: a body may go on being sent while the response is read. The event loop ends with the
-                    // worker, and this with it.
+                    // Not awaited: a body may still be sent while the response is read. The task ends with the event
+                    // loop.
                     drop(deno_core::unsync::spawn(pump(resource, sender)));
                 }
                 let usage = Usage::of(&state.borrow());
@@ -295,7 +297,7 @@ async fn op_isopod_fetch_send(
                     Err(_) if is_open(&state.borrow(), event) => Err(FetchError::Canceled),
                     Err(_) => Err(EventEnded.into()),
                     Ok(Ok(incoming)) => response(&mut state.borrow_mut(), event, url, incoming),
-                    // deno_fetch's script makes of this a TypeError whose `cause` says what happened.
+                    // deno_fetch's script turns this into a TypeError whose `cause` has the reason.
                     Ok(Err(error @ SendError::Transport { .. })) => {
                         let detail = error.to_string();
                         let SendError::Transport { cause, .. } = error else {
@@ -319,7 +321,7 @@ fn op_isopod_fetch_custom_client() -> Result<(), FetchError> {
     Err(FetchError::CustomClient)
 }
 
-/// The length of what is behind a stream, or -1 where that is not known.
+/// The length of a stream's source, or -1 if unknown.
 #[op2(fast)]
 #[number]
 fn op_isopod_body_length(state: &mut OpState, #[smi] rid: ResourceId) -> i64 {
@@ -327,7 +329,7 @@ fn op_isopod_body_length(state: &mut OpState, #[smi] rid: ResourceId) -> i64 {
     length.and_then(|length| i64::try_from(length).ok()).unwrap_or(-1)
 }
 
-/// Has a response body read as it arrived.
+/// Makes a response body be read as received.
 #[op2(fast)]
 fn op_isopod_keep_encoded(state: &mut OpState, #[smi] rid: ResourceId) {
     if let Ok(body) = state.resource_table.get::<ResponseBody>(rid) {
@@ -340,7 +342,7 @@ fn op_isopod_matches_integrity(#[string] metadata: &str, #[buffer] bytes: &[u8])
     integrity::matches(metadata, bytes)
 }
 
-/// The worker's service, made when it is first needed.
+/// The worker's service, created on first use.
 fn service(state: &mut OpState) -> Result<Rc<FetchService>, FetchError> {
     if let Some(service) = state.try_borrow::<Rc<FetchService>>() {
         return Ok(service.clone());
@@ -354,7 +356,7 @@ fn service(state: &mut OpState) -> Result<Rc<FetchService>, FetchError> {
 
 type BodySource = Option<(Rc<dyn Resource>, mpsc::Sender<body::Chunk>)>;
 
-/// The body as it is sent, its length if it is known, and where it is read from if it is streamed.
+/// The body to send, its length if known, and its source if it is streamed.
 fn request_body(
     state: &mut OpState,
     service: &FetchService,
@@ -371,7 +373,7 @@ fn request_body(
             Ok((OutgoingBody::Full(bytes), Some(length), None))
         }
         (true, None, Some(rid)) => {
-            // A response body that is passed on under its label stays as it is.
+            // A response body passed on with its label is not decoded.
             keep_encoded(state, rid, layers);
             let resource = state.resource_table.take_any(rid)?;
             let length = exact_size(&*resource);
@@ -386,7 +388,7 @@ fn request_body(
     }
 }
 
-/// The codings that a request offers where its script names none.
+/// The codings that a request offers unless its script names some.
 fn codings_offered(state: &OpState, event: EventKey, headers: &HeaderMap) -> HeaderValue {
     // https://fetch.spec.whatwg.org/#http-network-or-cache-fetch: a range of an encoded body could not be decoded.
     if headers.contains_key(RANGE) {
@@ -401,8 +403,8 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) -> Resu
     inserted.map(drop).map_err(|_| FetchError::TooManyHeaders)
 }
 
-/// Headers that say where a message goes and where it ends. Workers share connections: one that could say where its request
-/// ends could have another's answered by what it hid in its own.
+/// Headers that determine a message's destination and end. Workers share connections: a script that controlled where
+/// its request ends could make another worker receive the response to a request hidden in its own.
 const OURS: [HeaderName; 8] = [
     CALL_DEPTH,
     HOST,
@@ -414,7 +416,7 @@ const OURS: [HeaderName; 8] = [
     HeaderName::from_static("proxy-connection"),
 ];
 
-/// Charges a request to the event that makes it. Gives how deep the request is among calls between workers.
+/// Charges a request to its event. Returns the request's depth among calls between workers.
 fn charge_event(state: &OpState, event: EventKey, usage: &Usage) -> Result<u32, QuotaError> {
     let Some(events) = state.try_borrow::<Rc<RefCell<Events>>>() else {
         return Ok(1);
@@ -424,7 +426,7 @@ fn charge_event(state: &OpState, event: EventKey, usage: &Usage) -> Result<u32, 
     Ok(events.origin(event).depth.saturating_add(1))
 }
 
-/// The headers as they are sent: credentials move from the URL to their header; host and length are ours to say.
+/// The headers to send: credentials move from the URL to their header; host and length are set here.
 pub(crate) fn request_headers(url: &mut Url, headers: Vec<(ByteString, ByteString)>) -> Result<HeaderMap, FetchError> {
     let mut map = HeaderMap::new();
     if let Some((user, password)) = extract_authority(url) {
@@ -452,7 +454,7 @@ fn data_url(url: Url) -> Result<Pending, FetchError> {
     })
 }
 
-/// Has something end with the event that asks for it, unless that has ended already.
+/// Ties something to the event that requested it, unless that has ended already.
 fn end_with_event<T: EndsWithEvent + 'static>(state: &OpState, event: EventKey, it: &Rc<T>) -> Result<(), FetchError> {
     let Some(events) = state.try_borrow::<Rc<RefCell<Events>>>().filter(|_| event != 0) else {
         return Ok(());

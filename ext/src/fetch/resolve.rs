@@ -1,4 +1,4 @@
-//! Where the addresses of names come from. What comes is the guard's to judge.
+//! Resolution of host names. The guard checks the results.
 
 use std::fmt;
 use std::io;
@@ -7,23 +7,23 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-/// Finds the addresses of a name: a service registry, a DNS server of one's own.
+/// A custom resolver of host names, such as a service registry or a DNS client.
 pub trait ResolveHost: Send + Sync {
-    /// All addresses of `name`, which is in lower case and Punycode. Runs on an I/O runtime of the pool.
+    /// Resolves `name`, in lower case and Punycode, to all its addresses. Runs on an I/O runtime of the pool.
     ///
     /// # Errors
-    /// When there are none, or nobody to ask.
+    /// There are none, or the lookup failed.
     fn resolve(&self, name: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
 }
 
-/// A [`ResolveHost`] to be shared. The default asks the system.
+/// A shared [`ResolveHost`]. The default uses the system's resolver.
 ///
-/// Two are equal when they are the same one: requests share connections only then.
+/// Two are equal if they are the same object: only then do requests share connections.
 #[derive(Clone, Default)]
 pub struct Resolver(Option<Arc<dyn ResolveHost>>);
 
 impl Resolver {
-    /// Asks `resolver` instead of the system.
+    /// Uses `resolver` instead of the system's.
     #[must_use]
     pub fn new(resolver: impl ResolveHost + 'static) -> Self {
         Self(Some(Arc::new(resolver)))

@@ -1,5 +1,6 @@
-// What Workers adds to Request and Response: `encodeBody` (https://developers.cloudflare.com/workers/runtime-apis/response/) and
-// `encodeResponseBody`; and which bodies go out whole.
+// Workers' additions to Request and Response: `encodeBody`
+// (https://developers.cloudflare.com/workers/runtime-apis/response/) and `encodeResponseBody`; and bodies that are sent
+// in one piece.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -23,7 +24,7 @@ const { getInnerResponse, Response: OriginalResponse, ResponsePrototype } = core
   "ext:deno_fetch/23_response.js",
 );
 
-/** The same interface over another constructor: instances and prototype are those of the original. */
+/** The same interface with another constructor: instances and prototype are the original's. */
 function over(Original, constructor, methods) {
   const statics = ObjectGetOwnPropertyDescriptors(Original);
   for (const name of new SafeArrayIterator(ReflectOwnKeys(statics))) statics[name].__proto__ = null;
@@ -108,9 +109,9 @@ over(OriginalRequest, Request, {
   },
 });
 
-// ---- bodies that go out whole
+// ---- bodies that are sent in one piece
 
-// What is longer is encoded in parts, between which others have their turn.
+// Longer ones are encoded in parts, between which other events get their turn.
 const ENCODED_AT_ONCE_MAX = 64 * 1024;
 
 function isLabelled(headers) {
@@ -120,7 +121,7 @@ function isLabelled(headers) {
   return false;
 }
 
-/** Takes the body of a response that is in memory and goes out in one piece; otherwise `null`. */
+/** Takes the body of a response if it is in memory and can be sent in one piece; otherwise returns `null`. */
 const takeWhole = (function takeWhole(inner) {
   const source = inner.body.streamOrStatic;
   const isMade = source.body === undefined;

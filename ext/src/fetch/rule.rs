@@ -1,4 +1,5 @@
-//! The text form of the guard's rules: `*`, `host`, `*.host`, `address` or `address/prefix`, each with an optional `:port`.
+//! The text form of the guard's rules: `*`, `host`, `*.host`, `address` or `address/prefix`, each with an optional
+//! `:port`.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -7,10 +8,10 @@ use std::str::FromStr;
 use deno_core::url::Host;
 use ipnet::IpNet;
 
-/// A host or network, and a port if it is for one only.
+/// A host or network, optionally with a port.
 ///
-/// Written `db.internal`, `*.internal:443`, `10.0.0.0/8`, `10.1.2.3:8080`, `[fd00::/8]:443` or `fd00::/8`; `*:25` is a port of
-/// whichever host. Names are compared as they go over the wire: in lower case, in Punycode, without a dot at their end.
+/// Written as `db.internal`, `*.internal:443`, `10.0.0.0/8`, `10.1.2.3:8080`, `[fd00::/8]:443` or `fd00::/8`; `*:25` is
+/// a port of any host. Names are compared in normalized form: in lower case, in Punycode, without a trailing dot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Rule {
     pub(super) host: RuleHost,
@@ -21,15 +22,15 @@ pub struct Rule {
 pub(super) enum RuleHost {
     /// Every host.
     Any,
-    /// One name.
+    /// A name.
     Name(String),
     /// Every name below this one.
     Suffix(String),
-    /// A network; one address is a network of itself.
+    /// A network; a single address is a network with one address.
     Network(IpNet),
 }
 
-/// A rule that cannot be read.
+/// An invalid rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is not a network rule; write a host name, *.name, an address or address/prefix, with :port if needed")]
 pub struct RuleError(String);
@@ -105,7 +106,7 @@ impl Rule {
     }
 }
 
-/// Splits `host:port`, where an IPv6 host with a port is in brackets.
+/// Splits `host:port`; an IPv6 address with a port is in brackets.
 fn split_port(text: &str) -> Option<(&str, Option<&str>)> {
     if let Some(rest) = text.strip_prefix('[') {
         let (host, after) = rest.split_once(']')?;
@@ -142,7 +143,7 @@ fn parse_host(host: &str) -> Option<RuleHost> {
     }
 }
 
-/// The name as a URL would have it. What a URL takes for an address (`127.1`) or for none (`10.0.0.300`) is a slip.
+/// The name as in a URL. Names that URLs treat as an address (`127.1`) or as invalid (`10.0.0.300`) are mistakes.
 fn wire_name(name: &str) -> Option<String> {
     if name.contains(['%', '*', ':']) {
         return None;

@@ -1,21 +1,21 @@
-//! Why a request has no response.
+//! Errors of sending requests.
 
 use std::time::Duration;
 
 use super::guard::Refused;
 use crate::io::IoError;
 
-/// Why there is no response.
+/// The reason why there is no response.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The guard said no.
+    /// The guard refused the request.
     #[error(transparent)]
     Refused(#[from] Refused),
-    /// The client cannot be built.
+    /// The client could not be created.
     #[error("the HTTP client cannot be built: {0}")]
     Client(#[source] reqwest::Error),
-    /// An extra certificate authority or the TLS setup is broken.
+    /// An additional certificate authority or the TLS configuration is invalid.
     #[error("the TLS configuration of fetch is invalid: {0}")]
     Tls(#[source] deno_tls::rustls::Error),
     /// The exchange failed.
@@ -32,7 +32,7 @@ pub enum SendError {
     /// The response's headers are too large.
     #[error("the response headers are larger than this worker's limit of {0} bytes (response_header_bytes_max)")]
     Headers(usize),
-    /// The response's body is in a transfer coding besides `chunked`, which no request asks for (RFC 9112, section 7.4).
+    /// The response has a transfer coding other than `chunked`, which no request asks for (RFC 9112, section 7.4).
     #[error("the server sent its response in a transfer coding that was not asked for: {0}")]
     TransferCoding(String),
     /// Too many responses are open.
@@ -40,7 +40,7 @@ pub enum SendError {
         "more than {0} response bodies are open (open_bodies_max); read each to its end, or call `response.body.cancel()`"
     )]
     OpenBodies(usize),
-    /// The I/O runtime has no result.
+    /// An error of the I/O runtime.
     #[error(transparent)]
     Io(#[from] IoError),
 }

@@ -1,7 +1,7 @@
-//! The servers of this process, as its workers' requests find them.
+//! The process's own servers, as destinations of its workers' requests.
 //!
-//! A worker that fetches itself through the server goes on until something ends it. So requests to the process's own servers
-//! say how deep they are, in a header that nobody else gets.
+//! A worker that fetches itself through the server would continue until something ends it. Requests to the process's
+//! own servers therefore state their depth, in a header that no other server receives.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -12,7 +12,7 @@ use http::HeaderValue;
 
 use super::resolve::Resolver;
 
-/// The servers in front of a pool: where they listen, and which hosts they serve. Clones are the same one.
+/// The servers in front of a pool: their addresses, and the hosts they serve. Clones are the same object.
 ///
 /// ```
 /// # mod isopod { pub use isopod_ext::fetch::OwnServers; }
@@ -38,7 +38,7 @@ struct Places {
 }
 
 impl OwnServers {
-    /// None yet. The key goes with each header, so that no client can make one up.
+    /// Creates an empty list. The key is sent with each header, so that clients cannot forge one.
     pub fn new(key: impl Into<String>) -> Self {
         Self(Some(Arc::new(Servers {
             key: key.into(),
@@ -46,17 +46,17 @@ impl OwnServers {
         })))
     }
 
-    /// What the server has to know to believe what these requests say.
+    /// The key by which the server recognizes these headers.
     pub fn key(&self) -> Option<&str> {
         self.0.as_ref().map(|servers| servers.key.as_str())
     }
 
-    /// Says where they listen.
+    /// Sets the addresses at which they listen.
     pub fn set_addresses(&self, addresses: Vec<SocketAddr>) {
         self.change(|places| places.addresses = addresses);
     }
 
-    /// Says which hosts lead to them: names in lower case, `*.` in front standing for all below.
+    /// Sets the hosts that they serve: names in lower case; a leading `*.` stands for all subdomains.
     pub fn set_hosts(&self, hosts: Vec<String>) {
         self.change(|places| places.hosts = hosts);
     }
@@ -67,7 +67,7 @@ impl OwnServers {
         }
     }
 
-    /// What a request of this depth says to this URL; nothing unless it leads to one of these servers.
+    /// The header for a request of this depth to this URL; none unless it leads to one of these servers.
     pub(super) async fn depth(&self, url: &Url, depth: u32, resolver: &Resolver) -> Option<HeaderValue> {
         let servers = self.0.as_ref()?;
         let host = url.host()?;
@@ -101,7 +101,7 @@ impl OwnServers {
     }
 }
 
-/// Whether a pattern names this host.
+/// Returns true if a pattern matches this host.
 fn names(pattern: &str, host: &str) -> bool {
     match pattern.strip_prefix('*') {
         Some(suffix) => host.ends_with(suffix) && host.len() > suffix.len(),
@@ -113,12 +113,12 @@ async fn addresses(host: Host<&str>, resolver: &Resolver) -> Vec<IpAddr> {
     match host {
         Host::Ipv4(address) => vec![address.into()],
         Host::Ipv6(address) => vec![address.into()],
-        // A name without addresses is the client's to complain about.
+        // The client reports names without addresses.
         Host::Domain(name) => resolver.resolve(name).await.unwrap_or_default(),
     }
 }
 
-/// Whether who listens at `own` is reached at `address`.
+/// Returns true if a listener at `own` is reached at `address`.
 fn is_at(address: IpAddr, own: IpAddr) -> bool {
     let (address, own) = (address.to_canonical(), own.to_canonical());
     if own.is_unspecified() {
@@ -128,7 +128,7 @@ fn is_at(address: IpAddr, own: IpAddr) -> bool {
     }
 }
 
-/// Whether an address is one of this machine: only those can be bound.
+/// Returns true for an address of this machine: only those can be bound.
 fn is_this_machines(address: IpAddr) -> bool {
     UdpSocket::bind((address, 0)).is_ok()
 }

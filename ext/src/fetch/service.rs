@@ -1,4 +1,4 @@
-//! Sends requests on the thread's client: limits, timeouts and bodies. Knows nothing of V8.
+//! Sends requests on the thread's client, with limits, timeouts and bodies. Free of V8.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -27,13 +27,13 @@ use crate::event::CpuMeter;
 use crate::io::Io;
 use crate::ledger::MemoryLedger;
 
-/// A request whose URL has passed no guard yet.
+/// A request whose URL has not been checked by the guard yet.
 pub(super) struct Outgoing {
     pub(super) method: Method,
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
     pub(super) body: OutgoingBody,
-    /// How many calls between workers lead to it.
+    /// Number of calls between workers that led to it.
     pub(super) depth: u32,
 }
 
@@ -44,13 +44,13 @@ pub(super) enum OutgoingBody {
     Stream(mpsc::Receiver<Chunk>),
 }
 
-/// Who pays for what decodes a response.
+/// The accounts to charge for decoding a response.
 pub(super) struct Payer {
     pub(super) memory: MemoryLedger,
     pub(super) cpu: CpuMeter,
 }
 
-/// A response head, and the body on its way.
+/// A response head, and the body being received.
 pub(super) struct Incoming {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
@@ -59,16 +59,16 @@ pub(super) struct Incoming {
     pub(super) body: IncomingBody,
 }
 
-/// Origins that a worker remembers for what they did to their connections.
+/// Maximum number of origins remembered for corrupting their connections.
 const SPOILERS_MAX: usize = 32;
 
-/// The fetch of one worker.
+/// The `fetch` of a worker.
 pub(super) struct FetchService {
     io: Rc<Io>,
     config: FetchConfig,
     requests: Arc<Semaphore>,
     bodies: Arc<Semaphore>,
-    /// Origins whose connections are used once: see [`is_spoilt`].
+    /// Origins whose connections are not reused: see [`is_spoilt`].
     spoilers: RefCell<VecDeque<String>>,
 }
 
@@ -89,16 +89,17 @@ impl FetchService {
         self.config.limits.chunks_buffered.max(1)
     }
 
-    /// Asks the guard. Separate from [`send`](Self::send), so that a refusal is told at once and not as a network error.
+    /// Asks the guard. Separate from [`send`](Self::send), so that a refusal is reported as such and not as a network
+    /// error.
     pub(super) fn check(&self, url: &Url) -> Result<(), Refused> {
         self.config.policy.check_url(url)
     }
 
-    /// Sends a request once a slot is free. Dropping the future aborts it. What decodes the response is charged to `payer`.
+    /// Sends a request once a slot is free. Dropping the future aborts it. Decoding the response is charged to `payer`.
     pub(super) async fn send(&self, mut request: Outgoing, payer: Payer) -> Result<Incoming, SendError> {
         self.check(&request.url)?;
         self.complete_headers(&mut request.headers);
-        // The semaphores are never closed; were they, sending without a slot would be the lesser evil.
+        // The semaphores are never closed; if they were, sending without a slot would be preferable.
         let _slot = self.requests.clone().acquire_owned().await.ok();
         let limits = self.config.limits.clone();
         let open = self
@@ -112,7 +113,7 @@ impl FetchService {
         let head = self
             .client(&request.url, &origin)?
             .run(move |client| async move {
-                // Only here is there a runtime to ask for addresses.
+                // Resolving needs the runtime.
                 if let Some(depth) = servers.depth(&request.url, request.depth, &resolver).await {
                     request.headers.insert(CALL_DEPTH, depth);
                 }
@@ -179,7 +180,7 @@ struct Head {
     encoded: Option<Encoded>,
 }
 
-/// Runs on the I/O runtime: sends, checks the head, and leaves a task behind that forwards the body.
+/// Runs on the I/O runtime: sends the request, checks the head, and spawns a task that forwards the body.
 async fn exchange(
     client: reqwest::Client,
     request: Outgoing,
@@ -212,7 +213,7 @@ async fn exchange(
     let length = response.content_length();
     let plain = received(response);
     let layers = match status {
-        // A range is one of the encoded body (RFC 9110, section 14), and has no beginning to decode from.
+        // A range is one of the encoded body (RFC 9110, section 14), and cannot be decoded.
         _ if is_head || status == StatusCode::PARTIAL_CONTENT => Vec::new(),
         _ => Codings::of(&headers).layers(),
     };
@@ -231,7 +232,7 @@ async fn exchange(
     })
 }
 
-/// A transfer coding besides `chunked`, which nothing would decode.
+/// The transfer codings besides `chunked`, which nothing would decode.
 fn transfer_coding(headers: &HeaderMap) -> Option<String> {
     let lines = headers.get_all(TRANSFER_ENCODING).iter();
     let codings = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
@@ -241,7 +242,7 @@ fn transfer_coding(headers: &HeaderMap) -> Option<String> {
     others.next().map(|coding| String::from_utf8_lossy(coding).into_owned())
 }
 
-/// The body as it comes in. hyper takes a stream of HTTP/2 that its server reset without an error for one that came to its end.
+/// The body being received. hyper reports an HTTP/2 stream that its server reset without an error as complete.
 fn received(response: reqwest::Response) -> ByteStream {
     let is_h2 = response.version() == Version::HTTP_2;
     let body = Some(reqwest::Body::from(response));
@@ -261,7 +262,7 @@ fn received(response: reqwest::Response) -> ByteStream {
     }))
 }
 
-/// An encoded body that waits to be told whether its reader wants it decoded.
+/// An encoded body whose form is chosen when it is read.
 fn in_either_form(
     body: ByteStream,
     layers: Vec<Coding>,
@@ -288,16 +289,17 @@ fn in_either_form(
     (body, encoded)
 }
 
-/// Whether a response that cannot have a body (RFC 9112, section 6.3) announces one. A server that sends it all the same spoils the
-/// connection: the body is taken for the answer to the next request.
+/// Returns true if a response that cannot have a body (RFC 9112, section 6.3) announces one. If the server sends it,
+/// the connection is corrupt: the body would be taken for the response to the next request.
 fn is_spoilt(status: StatusCode, headers: &HeaderMap) -> bool {
     let announces = headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0");
     matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
         && (announces || headers.contains_key(TRANSFER_ENCODING))
 }
 
-/// A kept connection may have been closed by the server the moment a request went out on it, or have been spoilt by an earlier
-/// response. A request that may be repeated (RFC 9110, section 9.2.2) and whose body is at hand is repeated once then.
+/// Sends a request, and repeats it once on a new connection if it failed on a reused one, which the server may have
+/// closed at the same moment, or an earlier response may have corrupted. Only for requests that may be repeated (RFC
+/// 9110, section 9.2.2) and whose bodies are in memory.
 async fn send_once_or_twice(client: &reqwest::Client, request: Outgoing) -> reqwest::Result<reqwest::Response> {
     let Outgoing {
         method,
@@ -338,7 +340,7 @@ fn lost_connection(error: &reqwest::Error) -> bool {
     false
 }
 
-/// Spawns on the runtime this runs on, which is the I/O runtime. The task ends with its reader, so nothing need join it.
+/// Spawns on the current runtime, which is the I/O runtime. The task ends with its reader, so it need not be joined.
 #[expect(
     clippy::disallowed_methods,
     reason = "called from a future that `Bound::run` put on the I/O runtime"
@@ -357,7 +359,7 @@ fn transport(url: &Url, error: &reqwest::Error) -> SendError {
     }
 }
 
-/// The message of the error at the end of the chain: what happened, rather than where it was noticed.
+/// The message of the innermost error: the cause, rather than where it was noticed.
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut error = error;
     let mut is_parse = false;

@@ -1,4 +1,4 @@
-//! A script's function as Rust calls it.
+//! A script's function, callable from Rust.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::lease::{self, Call, Lease};
 use crate::event::{Fault, FaultKind, Thrown};
 use crate::values::{FromScript, IntoArguments, answer};
 
-/// A function that a script lent: an argument of a Rust function, a part of one, or what a call answered.
+/// A function passed by a script: an argument of a Rust function, a part of one, or the result of a call.
 ///
 /// ```
 /// # mod isopod { pub use isopod_ext::native::Callback; pub use isopod_ext::native::NativeFunction; }
@@ -26,30 +26,30 @@ use crate::values::{FromScript, IntoArguments, answer};
 /// });
 /// ```
 ///
-/// It may be called from any thread, by any runtime, and from several at once. Each call waits for its turn on the worker's thread
-/// and runs there as part of the event that lent the function: what it logs and fetches is that event's, and it is held by
-/// its limits. Once that event has ended, calls fail with [`CallbackError::Ended`]. An event whose answer holds functions stays open
-/// until they have been dropped, or its time is over.
+/// It can be called from any thread, on any runtime, and concurrently. Each call runs on the worker's thread as part of
+/// the event that passed the function: its logs and requests are the event's, and it is subject to the event's limits.
+/// Once that event has ended, calls fail with [`CallbackError::Ended`]. An event whose result contains functions stays
+/// open until they are dropped, or its time is over.
 ///
-/// Its clones are the same function; the last one that is dropped lets go of it. A [`FromScript`] type like any other: it may
-/// stand in tuples, structs and lists.
+/// Clones refer to the same function, which is released when the last one is dropped. It implements [`FromScript`], and
+/// may be part of tuples, structs and lists.
 ///
-/// Do not wait for a call on the worker's own thread, as by `block_on` in the body of a Rust function before its `async`
-/// part: the call would wait for that thread.
+/// Do not block on a call on the worker's own thread, for example in the body of a Rust function before its `async`
+/// part: the call needs that thread.
 #[derive(Clone)]
 pub struct Callback(Arc<Lease>);
 
-/// Why a call of a script's function has no value.
+/// An error of calling a script's function.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallbackError {
-    /// The event that lent it has ended, or its worker has.
+    /// The event that passed it has ended, or its worker has.
     #[error("cannot call the script's function: the event that passed it has ended")]
     Ended,
     /// It threw, or its promise was rejected.
     #[error("the script's function threw {0}")]
     Threw(#[source] Thrown),
-    /// It gave a value of another shape than was asked for, or an argument could not be handed to it.
+    /// It returned a value of another shape than requested, or an argument could not be converted.
     #[error("{0}")]
     Value(String),
 }
@@ -65,12 +65,12 @@ impl From<Fault> for CallbackError {
 }
 
 impl Callback {
-    /// Calls the function and waits for what it gives, or what its promise resolves to.
+    /// Calls the function, and waits for its return value or the value of its promise.
     ///
-    /// Dropping the future gives the call up; one that has begun runs on.
+    /// Dropping the future abandons the call; if it has begun, it continues.
     ///
     /// # Errors
-    /// [`CallbackError`]: it threw, gave something else, or can be called no more.
+    /// [`CallbackError`]: it threw, returned a value of another type, or can no longer be called.
     pub fn call<A, R>(&self, arguments: A) -> impl Future<Output = Result<R, CallbackError>> + Send + use<A, R>
     where
         A: IntoArguments,

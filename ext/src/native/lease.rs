@@ -1,4 +1,4 @@
-//! A lent function as both sides know it: its [`Callback`](super::Callback) and the table of its worker.
+//! A script's function as both sides know it: its [`Callback`](super::Callback) and its worker's table.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,11 +10,11 @@ use tokio::sync::mpsc;
 
 use crate::values::{Answer, Arguments};
 
-/// What the clones of a callback share.
+/// Shared by the clones of a callback.
 #[derive(Default)]
 pub(super) struct Lease(OnceLock<Place>);
 
-/// Where a function is.
+/// The location of a function.
 pub(super) struct Place {
     pub(super) number: u32,
     pub(super) calls: mpsc::Sender<Call>,
@@ -28,7 +28,7 @@ pub(super) struct Call {
     pub(super) reply: Box<dyn Answer>,
 }
 
-/// How a worker learns that functions were let go of.
+/// Notifies a worker of released functions.
 #[derive(Default)]
 pub(super) struct Lender {
     pub(super) let_go: AtomicBool,
@@ -36,13 +36,13 @@ pub(super) struct Lender {
 }
 
 impl Lease {
-    /// Where the function is, once it has been lent.
+    /// The function's location, once it has been added to the table.
     pub(super) fn place(&self) -> Option<&Place> {
         self.0.get()
     }
 
     pub(super) fn lend(&self, number: u32, calls: mpsc::Sender<Call>, lender: Arc<Lender>) {
-        // Only ever done by the worker that read the value, once.
+        // Set once, by the worker that read the value.
         drop(self.0.set(Place { number, calls, lender }));
     }
 }
@@ -56,21 +56,22 @@ impl Drop for Lease {
     }
 }
 
-/// The functions of a value that is being read; each belongs to an event once the value has been read.
+/// The functions in a value that is being read. They are assigned to an event after the value has been read.
 pub(super) type Taken = Vec<(v8::Global<v8::Value>, Weak<Lease>)>;
 
 thread_local! {
-    /// One for each value that is being read, since a getter of one may have another read: `Deserialize` has no parameter for a
-    /// context.
+    /// One for each value that is being read, because a getter may cause another read. A thread-local, because
+    /// `Deserialize` has no parameter for a context.
     static TAKEN: RefCell<Vec<Taken>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Begins to read a value.
+/// Begins reading a value.
 pub(super) fn begin() {
     TAKEN.with_borrow_mut(|reading| reading.push(Taken::new()));
 }
 
-/// Keeps a function of the value that is being read. `false`: none is, by a worker that can lend functions.
+/// Records a function of the value that is being read. Returns `false` if none is being read by a worker that can lend
+/// functions.
 #[must_use]
 pub(super) fn take(function: v8::Global<v8::Value>, lease: &Arc<Lease>) -> bool {
     TAKEN.with_borrow_mut(|reading| match reading.last_mut() {
@@ -82,7 +83,7 @@ pub(super) fn take(function: v8::Global<v8::Value>, lease: &Arc<Lease>) -> bool 
     })
 }
 
-/// Ends the reading of a value. Gives its functions.
+/// Ends reading a value, and returns its functions.
 pub(super) fn end() -> Taken {
     TAKEN.with_borrow_mut(Vec::pop).unwrap_or_default()
 }

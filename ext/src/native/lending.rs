@@ -1,8 +1,8 @@
-//! The functions that a worker's script has lent to its host, and the calls of them.
+//! The script functions that a worker has lent to its host, and calls of them.
 //!
-//! A [`Callback`](super::Callback) among what is read of a script's value keeps the function ([`lease::take`]); when the value has
-//! been read, each is given a number and belongs to the event whose code runs ([`lend_taken`]). The runtime asks for calls that are
-//! due ([`Callbacks::poll_due`]) and enters the script for them.
+//! When a [`Callback`](super::Callback) is read as part of a script's value, the function is recorded
+//! ([`lease::take`]). After the value has been read, each function gets a number and belongs to the event whose code is
+//! running ([`lend_taken`]). The runtime polls for calls ([`Callbacks::poll_due`]) and enters the script for them.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -25,7 +25,7 @@ use crate::values::{Answer, Arguments, Events, Outgoing, ReadFunctions, StreamEr
 /// Calls that may wait for the worker's thread; one more waits in its caller.
 const CALLS_WAITING_MAX: usize = 64;
 
-/// Calls that run at one time, each until its promise has settled; further ones wait.
+/// Concurrent calls whose promises have not settled; further ones wait.
 const CALLS_RUNNING_MAX: usize = 1024;
 
 /// Called for every value that is read.
@@ -35,7 +35,7 @@ pub(super) const READ: ReadFunctions = ReadFunctions {
     lend: lend_taken,
 };
 
-/// Has the event whose code runs lend the functions that were read.
+/// Assigns the functions that were read to the event whose code is running.
 fn lend_taken(scope: &mut v8::PinScope<'_, '_>) -> Result<(), serde_v8::Error> {
     let taken = lease::end();
     if taken.is_empty() {
@@ -61,7 +61,7 @@ fn lend_taken(scope: &mut v8::PinScope<'_, '_>) -> Result<(), serde_v8::Error> {
         if callbacks.functions.len() >= usage.quotas.handles {
             return Err(serde_v8::Error::custom(QuotaError::Handles(usage.quotas.handles)));
         }
-        // A value that was dropped again while the rest was read lends nothing.
+        // Values dropped while the rest was read lend nothing.
         if let Some(lease) = lease.upgrade() {
             let number = callbacks.add(event, v8::Global::new(scope, function), &lease);
             lent.callbacks.push(number);
@@ -81,7 +81,7 @@ struct Running {
     reply: Box<dyn Answer>,
 }
 
-/// A worker's table of what it has lent. See the module's documentation.
+/// A worker's table of lent functions. See the module's documentation.
 pub struct Callbacks {
     last: u32,
     functions: HashMap<u32, Function>,
@@ -105,15 +105,15 @@ impl Default for Callbacks {
     }
 }
 
-/// A call that the script is to be entered for.
+/// A call for which the script has to be entered.
 pub struct Due {
-    /// The event that lent the function.
+    /// The event that passed the function.
     pub event: EventKey,
-    /// The number of the call, by which its end is told.
+    /// The number of the call, which identifies it at its end.
     pub call: u32,
-    /// What is called.
+    /// The function.
     pub function: v8::Global<v8::Function>,
-    /// With what.
+    /// The arguments.
     pub arguments: Arguments,
 }
 
@@ -131,7 +131,7 @@ impl Callbacks {
         number
     }
 
-    /// The next call that is due. Wakes the task when there is one, or when functions were let go of.
+    /// The next call. Wakes the task when there is one, or when functions were released.
     pub fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<Due> {
         self.lender.waker.register(cx.waker());
         while self.running.len() < CALLS_RUNNING_MAX
@@ -158,19 +158,19 @@ impl Callbacks {
         Poll::Pending
     }
 
-    /// Whether calls wait that would find room only when one that runs has ended.
+    /// Returns true if calls are waiting for a running one to end.
     pub fn is_full(&self) -> bool {
         self.running.len() >= CALLS_RUNNING_MAX
     }
 
-    /// Tells a call's caller that it failed.
+    /// Reports a failure to a call's caller.
     pub fn fail(&mut self, call: u32, fault: Fault) {
         if let Some(Running { reply, .. }) = self.running.remove(&call) {
             reply.fail(fault);
         }
     }
 
-    /// Lets go of the functions that the host has dropped. Gives each with the event that lent it.
+    /// Removes the functions that the host has dropped. Returns each with the event that passed it.
     pub(super) fn take_dropped(&mut self) -> Vec<(u32, EventKey)> {
         if !self.lender.let_go.swap(false, Ordering::AcqRel) {
             return Vec::new();
@@ -185,7 +185,7 @@ impl Callbacks {
         dropped
     }
 
-    /// Lets go of a function; what still runs of it has no caller any more.
+    /// Removes a function; its running calls lose their callers.
     pub(crate) fn remove(&mut self, number: u32) {
         self.functions.remove(&number);
         let over: Vec<u32> = self
@@ -202,7 +202,7 @@ fn ended() -> Fault {
     Fault::new(FaultKind::Canceled, "the event that passed this function has ended")
 }
 
-/// Gives the value that a call came to.
+/// Returns a call's result to its caller.
 #[op2(fast, reentrant)]
 pub(super) fn op_isopod_callback_give<'s>(
     state: Rc<RefCell<OpState>>,
@@ -210,15 +210,15 @@ pub(super) fn op_isopod_callback_give<'s>(
     #[smi] call: u32,
     value: v8::Local<'s, v8::Value>,
 ) {
-    // Reading a value may run its getters, and those may call ops: no borrow is held meanwhile.
+    // Reading a value may run getters, which may call ops: no borrow is held.
     let running = state.borrow_mut().borrow_mut::<Callbacks>().running.remove(&call);
     if let Some(Running { reply, .. }) = running {
-        // Whoever waits has been told what was wrong with the value.
+        // The caller has been told about errors in the value.
         drop(unwind::catch(|| reply.give(scope, value)));
     }
 }
 
-/// Gives a stream, and stays until it has been taken.
+/// Returns a stream to a call's caller, and waits until it has been read.
 #[op2]
 pub(super) fn op_isopod_callback_give_stream(
     state: Rc<RefCell<OpState>>,
@@ -250,7 +250,7 @@ pub(super) fn op_isopod_callback_give_stream(
     stay(state, rid, None, begun)
 }
 
-/// Gives what a call threw.
+/// Returns a call's exception to its caller.
 #[op2(fast, reentrant)]
 pub(super) fn op_isopod_callback_fail<'s>(
     state: Rc<RefCell<OpState>>,

@@ -1,10 +1,8 @@
-//! Rust functions that scripts call: as methods of a binding (`await env.SHOP.price("tea")`), or handed over as arguments
-//! of a call.
+//! Rust functions that scripts call, as methods of a binding (`await env.SHOP.price("tea")`) or as arguments of a call;
+//! and script functions that Rust calls, as [`Callback`]s.
 //!
-//! The runtime places [`Natives`] in the worker's `OpState`. A function's future runs on the thread's I/O runtime; values
-//! cross on the worker's thread.
-//!
-//! And the other way: functions that a script lends to Rust, as [`Callback`]s.
+//! The runtime places [`Natives`] in the worker's `OpState`. A function's future runs on the thread's I/O runtime;
+//! values are converted on the worker's thread.
 
 mod callback;
 mod lease;
@@ -51,7 +49,7 @@ impl Binding for NativeBinding {
     }
 }
 
-/// The functions that a worker's script can call, each under a number.
+/// The functions that a worker's script can call, by number.
 #[derive(Default)]
 pub struct Natives {
     last: u32,
@@ -59,20 +57,20 @@ pub struct Natives {
 }
 
 impl Natives {
-    /// Takes a function in. Gives its number.
+    /// Adds a function, and returns its number.
     pub fn add(&mut self, function: NativeFunction) -> u32 {
         self.last += 1;
         self.functions.insert(self.last, function);
         self.last
     }
 
-    /// Lets go of a function; a script that kept it gets an error.
+    /// Removes a function; calling it is then an error for the script.
     pub fn remove(&mut self, number: u32) {
         self.functions.remove(&number);
     }
 }
 
-/// What came of a call, on its way to the script: `[value]`, `[, stream]` or `[, , error]`.
+/// The result of a call, on its way to the script: `[value]`, `[, stream]` or `[, , error]`.
 enum Came {
     Value(Box<dyn ToScript>),
     Stream(ResourceId),
@@ -113,7 +111,7 @@ fn error_value<'a>(
     serde_v8::to_v8(scope, chain).map_err(|error| JsErrorBox::type_error(error.to_string()))
 }
 
-/// Starts a call at once; what it resolves to is unpacked by `native.js`.
+/// Starts a call immediately; `native.js` unpacks its result.
 #[op2(async(lazy), reentrant)]
 fn op_isopod_native<'s>(
     state: Rc<RefCell<OpState>>,
@@ -132,7 +130,7 @@ fn op_isopod_native<'s>(
         lent.under_way.add(&ended);
     }
     async move {
-        // Dropped with the event: nobody waits for it any more.
+        // Dropped with the event: the result is no longer awaited.
         let (running, _slot) = started?;
         let came = running.or_cancel(&ended).await;
         match came.map_err(|_| EventEnded)? {
@@ -168,14 +166,14 @@ fn start<'s>(
         .iter()
         .map(|rid| taken_stream(state, *rid, event))
         .collect::<Result<Vec<_>, _>>()?;
-    // Arguments are read before the call is spawned, with no borrow held: their getters may call ops.
+    // Arguments are read before the call is spawned, without a borrow: their getters may call ops.
     let running = unwind::catch(|| function.call(scope, arguments, bodies))
         .unwrap_or_else(|panic| Err(panic.into()))
         .map_err(|error| JsErrorBox::type_error(error.to_string()))?;
     Ok(Box::pin(io.bound(()).run(move |()| running)))
 }
 
-/// A script's stream, as a body; its bytes are moved by a task of the worker's own.
+/// A script's stream as a body, whose bytes a task of the worker moves.
 fn taken_stream(state: &RefCell<OpState>, rid: ResourceId, event: EventKey) -> Result<Body, JsErrorBox> {
     let resource = state
         .borrow_mut()
@@ -188,7 +186,7 @@ fn taken_stream(state: &RefCell<OpState>, rid: ResourceId, event: EventKey) -> R
     }
     let usage = Usage::of(&state.borrow());
     deno_core::unsync::spawn(async move {
-        // The reader is told where it broke off.
+        // The reader gets an error at the position where it broke off.
         drop(outgoing.pump(usage.ledger(), usage.quotas.stream_idle).await);
     });
     Ok(body)

@@ -1,4 +1,4 @@
-// Rust functions, as a script calls them.
+// Makes Rust functions callable by scripts.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -37,7 +37,7 @@ const { putInPlace } = core.loadExtScript("ext:isopod_handlers/handlers.js");
 
 const classes = { __proto__: null, Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
 
-// The first is what was thrown, each further one the cause of the one before it.
+// The first is the error, each further one the cause of the one before it.
 function makeError(chain, at = 0) {
   const { 0: name, 1: message } = chain[at];
   let error;
@@ -67,7 +67,7 @@ function makeError(chain, at = 0) {
   return error;
 }
 
-/** A function for the Rust function of this number. */
+/** A function that calls the Rust function with this number. */
 function nativeFunction(number) {
   const call = async (...args) => {
     const streams = [];
@@ -89,7 +89,7 @@ function nativeFunction(number) {
   return (...args) => unlessEnded(call, undefined, args);
 }
 
-/** A binding whose methods are Rust functions: `[name, number]` each. */
+/** A binding whose methods are Rust functions, each given as `[name, number]`. */
 function make(_name, methods) {
   const binding = { __proto__: null };
   for (const { 0: name, 1: number } of new SafeArrayIterator(methods)) {
@@ -98,18 +98,18 @@ function make(_name, methods) {
   return ObjectFreeze(binding);
 }
 
-// ---- functions that a script lent, as Rust calls them
+// ---- script functions that Rust calls
 
 function giveBack(call, value) {
   if (!ObjectPrototypeIsPrototypeOf(ReadableStreamPrototype, value)) {
     op_isopod_callback_give(call, value === undefined ? null : value);
     return;
   }
-  // Whoever reads it sees where it broke off.
+  // The reader gets an error at the position where it broke off.
   PromisePrototypeThen(op_isopod_callback_give_stream(call, resourceForReadableStream(value)), undefined, () => {});
 }
 
-/** Calls a function as part of the event that lent it. */
+/** Calls a function as part of the event that passed it. */
 function callBack(event, call, callback, args, others) {
   const failed = (error) => op_isopod_callback_fail(call, error);
   const before = core.getAsyncContext();

@@ -1,4 +1,4 @@
-//! What a worker's script is lent for the time of one event, and how it is taken back when the event ends.
+//! Resources lent to a worker's script for one event, and their release at the event's end.
 
 use std::cell::RefCell;
 
@@ -9,7 +9,7 @@ use super::lending::Callbacks;
 use crate::event::{Body, EventKey, Lent};
 use crate::values::{Events, RequestBody, events};
 
-/// Ends an event whose script is done with it, unless functions in its answer keep it open.
+/// Ends an event that its script has finished, unless functions in its result keep it open.
 pub(crate) fn finish(state: &mut OpState, events: &RefCell<Events>, key: EventKey) {
     if !events.borrow_mut().is_over(key) {
         return;
@@ -18,7 +18,7 @@ pub(crate) fn finish(state: &mut OpState, events: &RefCell<Events>, key: EventKe
     take_back(state, lent);
 }
 
-/// Takes back what was lent for an event that has ended: closes its streams, lets go of its functions.
+/// Releases what was lent for an ended event: closes its streams, removes its functions.
 pub fn take_back(state: &mut OpState, lent: Option<Lent>) {
     let Some(Lent {
         resources,
@@ -46,14 +46,15 @@ pub fn take_back(state: &mut OpState, lent: Option<Lent>) {
     }
 }
 
-/// Puts a stream among a script's resources, for the time of one event. Gives what its side makes a `ReadableStream` of.
+/// Adds a stream to the script's resources, for one event. Returns the id from which the JavaScript side creates a
+/// `ReadableStream`.
 pub fn lend_stream(state: &mut OpState, lent: &mut Lent, body: Body) -> ResourceId {
     let rid = state.resource_table.add(RequestBody::new(body));
     lent.resources.push(rid);
     rid
 }
 
-/// Lets go of the functions that the host has dropped, and ends events that only they kept open.
+/// Removes the functions that the host has dropped, and ends events kept open only by them.
 pub fn let_go(state: &mut OpState) {
     let dropped = state.borrow_mut::<Callbacks>().take_dropped();
     if dropped.is_empty() {

@@ -1,7 +1,8 @@
 // Structured clones with transfer: https://html.spec.whatwg.org/multipage/structured-data.html
 //
-// V8 writes and reads plain data. What belongs to the platform is decided here, by the interface that its prototype belongs
-// to: it is copied, handed over, or refused. A copy is made when its object is met, and goes beside the bytes.
+// V8 serializes and deserializes plain data. Platform objects are handled here, by the interface that their prototype
+// belongs to: they are copied, transferred, or rejected. Copies are made during serialization, and kept next to the
+// bytes.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -35,10 +36,10 @@ const dataCloneError = (message) => new DOMException(message, "DataCloneError");
 
 // ---- what belongs to the platform
 
-/** Getters that give a promise, rejected for a wrong receiver. Those of event handlers do not mind one. */
+/** Getters that return a promise, rejected for a wrong receiver. Those of event handlers ignore the receiver. */
 const promised = new SafeSet(["closed", "ready", "finished"]);
 
-/** Tells an object of an interface from one that only inherits from its prototype: a getter of the interface throws. */
+/** Distinguishes platform objects from objects that only inherit from the prototype: for these, a getter throws. */
 function brandOf(prototype) {
   const descriptors = ObjectGetOwnPropertyDescriptors(prototype);
   for (const name in descriptors) {
@@ -59,13 +60,13 @@ function brandOf(prototype) {
 /** Interfaces by their prototypes. */
 const kinds = new SafeMap();
 
-/** What makes an object of the data that describes it, by the name of its interface. */
+/** Functions that create an object from its description, by the name of its interface. */
 const makers = { __proto__: null };
 
 /**
- * Says what becomes of the objects of an interface. `copy` makes a copy in this worker; `describe` gives plain data, of which
- * `make` makes a copy in any worker; `transfer` names how they are handed over. Without any of these they are refused. What
- * was said first holds.
+ * Defines how objects of an interface are cloned. `copy` creates a copy in this worker; `describe` returns plain data from
+ * which `make` creates a copy in any worker; `transfer` names the kind of transfer. Without any of these, the objects are
+ * rejected. The first definition of an interface counts.
  */
 function addInterface(Interface, { copy, describe, is, make, transfer } = { __proto__: null }) {
   const { name, prototype } = Interface;
@@ -126,7 +127,7 @@ function isPrimitive(value) {
   return value === null || (type !== "object" && type !== "function" && type !== "symbol");
 }
 
-/** Buffers to be handed over, and where a platform object stands in the transfer list. */
+/** The buffers to transfer, and the positions of platform objects in the transfer list. */
 function checkTransferList(transfer) {
   const buffers = [];
   const objects = new SafeMap();
@@ -146,10 +147,10 @@ function checkTransferList(transfer) {
   return { buffers, objects };
 }
 
-/** Takes a buffer away from who had it: the new owner of its memory. */
+/** Detaches a buffer, and returns a new one with its memory. */
 function takeBuffer(buffer) {
   if (ArrayBufferPrototypeGetDetached(buffer)) throw dataCloneError("the transfer list contains a detached buffer");
-  // Throws a TypeError where the memory cannot be detached, as that of a WebAssembly.Memory.
+  // Throws a TypeError if the memory cannot be detached, such as that of a WebAssembly.Memory.
   return ArrayBufferPrototypeTransfer(buffer);
 }
 
@@ -176,7 +177,7 @@ function serialize(value, transfer) {
   return { __proto__: null, value: undefined, bytes, copies, handed };
 }
 
-/** StructuredDeserializeWithTransfer: the value, and what was handed over in the order of the transfer list. */
+/** StructuredDeserializeWithTransfer: the value, and the transferred objects in the order of the transfer list. */
 function deserialize({ value, bytes, copies, handed }) {
   if (bytes === null) return { __proto__: null, value, transferred: [] };
   const transferred = [];
@@ -198,7 +199,7 @@ function deserialize({ value, bytes, copies, handed }) {
   return { __proto__: null, value: op_isopod_clone_read(bytes, undefined, buffers, copies), transferred };
 }
 
-/** What a written value takes while it waits. */
+/** The memory that a serialized value takes while it waits. */
 function sizeOf({ value, bytes }) {
   if (bytes !== null) return TypedArrayPrototypeGetByteLength(bytes);
   return typeof value === "string" ? value.length * 2 : 8;
@@ -212,14 +213,14 @@ function checkBuffers(transfer) {
   return buffers;
 }
 
-/** Takes the buffers of a transfer list away, but for one whose bytes are taken elsewhere. */
+/** Detaches the buffers of a transfer list, except one whose bytes are taken elsewhere. */
 function takeBuffers(transfer, spared = undefined) {
   for (const buffer of new SafeArrayIterator(checkBuffers(transfer))) {
     if (buffer !== spared) takeBuffer(buffer);
   }
 }
 
-/** Writes a value for another worker. Buffers of the list are taken away, after they have been copied. */
+/** Serializes a value for another worker. The buffers of the list are copied, then detached. */
 function serializeApart(value, transfer) {
   checkBuffers(transfer);
   askForCopy(value);
@@ -230,7 +231,7 @@ function serializeApart(value, transfer) {
 
 const make = (data) => makers[data.type](data);
 
-/** Reads what another worker wrote. */
+/** Deserializes a value of another worker. */
 function deserializeApart(bytes) {
   return op_isopod_clone_read(bytes, make, undefined, undefined);
 }
@@ -246,7 +247,7 @@ function setStack(error, stack) {
   });
 }
 
-// ---- as scripts call it
+// ---- interface for scripts
 
 webidl.converters.StructuredSerializeOptions = webidl.createDictionaryConverter("StructuredSerializeOptions", [
   {
@@ -282,7 +283,7 @@ const { structuredClone } = {
   },
 };
 
-// What deno's own scripts clone with, as a stream that is teed.
+// Used by deno's own scripts, for example when a stream is teed.
 core.structuredClone = (value) => structuredClone(value);
 
 return {

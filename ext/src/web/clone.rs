@@ -1,34 +1,35 @@
-//! The structured clone algorithm of the HTML standard, §2.7: V8 writes and reads the values, `clone.js` decides about the
-//! platform's own objects.
+//! The structured clone algorithm of the HTML standard, §2.7: V8 serializes and deserializes values, `clone.js` handles
+//! platform objects.
 //!
-//! V8 does not know a `Blob` or a `URL` from a plain object: both are made by JavaScript. Every prototype of the platform's
-//! interfaces is in a map, and what inherits from one of them is shown to `clone.js`, which checks what it is. A script cannot
-//! get at the map, so an object that only claims to be the platform's is plain data.
+//! V8 cannot tell a `Blob` or a `URL` from a plain object, because both are created by JavaScript. A map contains every
+//! prototype of the platform's interfaces, and objects that inherit from one of them are passed to `clone.js`, which
+//! checks what they are. Scripts cannot access the map, so an object that only imitates a platform object is plain
+//! data.
 
 use deno_core::convert::Uint8Array;
 use deno_core::v8::{ValueDeserializerHelper as _, ValueSerializerHelper as _};
 use deno_core::{JsBuffer, op2, v8};
 use deno_error::JsErrorBox;
 
-/// Prototypes of a value that are looked at. Longer chains than this are no interface's.
+/// Maximum length of a prototype chain that is searched; no interface has a longer one.
 const PROTOTYPES_MAX: usize = 256;
 
-/// In place of an index: data that describes a platform object follows.
+/// In place of an index: the description of a platform object follows.
 const AS_DATA: u32 = u32::MAX;
 
-/// What V8 asks while it writes a value.
+/// The delegate for serializing a value.
 struct Writer<'a> {
-    /// The interfaces of the platform by their prototypes.
+    /// The platform's interfaces by prototype.
     kinds: v8::Local<'a, v8::Map>,
-    /// `Object.prototype`, which most objects have.
+    /// `Object.prototype`, the prototype of most objects.
     plain: v8::Local<'a, v8::Value>,
-    /// `(object, kind) => boolean`: whether the object is what its prototype says.
+    /// `(object, kind) => boolean`: whether the object really is of that interface.
     is_platform: v8::Local<'a, v8::Function>,
-    /// `(object) => index | data`: where a copy of the object is among `copies`, or data that describes it.
+    /// `(object) => index | data`: the index of the object's copy in `copies`, or its description.
     describe: v8::Local<'a, v8::Function>,
     /// `(message) => DOMException`.
     fail: v8::Local<'a, v8::Function>,
-    /// Objects that go beside the bytes. `None`: the bytes leave the isolate, and nothing can go beside them.
+    /// Objects kept next to the bytes. `None` if the bytes leave the isolate, so that nothing can be kept with them.
     copies: Option<v8::Local<'a, v8::Array>>,
 }
 
@@ -64,7 +65,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// A hook: what `clone.js` passes, and no script can change.
+/// A hook passed by `clone.js`, which scripts cannot change.
 fn hook<'a, T>(
     scope: &mut v8::PinScope<'a, '_>,
     hooks: v8::Local<'a, v8::Object>,
@@ -97,7 +98,7 @@ impl v8::ValueSerializerImpl for Writer<'_> {
 
     fn is_host_object<'s>(&self, scope: &mut v8::PinScope<'s, '_>, object: v8::Local<'s, v8::Object>) -> Option<bool> {
         let mut prototype = object.get_prototype(scope);
-        // `get_prototype` does not call a proxy's trap, and says that a proxy has none.
+        // `get_prototype` does not call a proxy's trap, and reports that a proxy has none.
         for _ in 0..PROTOTYPES_MAX {
             let Some(at) = prototype.filter(|at| !at.is_null() && *at != self.plain) else {
                 break;
@@ -137,7 +138,7 @@ impl v8::ValueSerializerImpl for Writer<'_> {
         scope: &mut v8::PinScope<'s, '_>,
         _buffer: v8::Local<'s, v8::SharedArrayBuffer>,
     ) -> Option<u32> {
-        // §2.7.3: only where the agent is cross-origin isolated.
+        // §2.7.3: only if the agent is cross-origin isolated.
         self.throw_text(scope, "a SharedArrayBuffer cannot be cloned");
         None
     }
@@ -158,10 +159,10 @@ impl v8::ValueSerializerImpl for Writer<'_> {
     }
 }
 
-/// What V8 asks while it reads a value.
+/// The delegate for deserializing a value.
 struct Reader<'a> {
     copies: Option<v8::Local<'a, v8::Array>>,
-    /// Makes a platform object of data that describes one.
+    /// Creates a platform object from its description.
     make: Option<v8::Local<'a, v8::Function>>,
 }
 
@@ -178,7 +179,7 @@ impl Reader<'_> {
     ) -> Option<v8::Local<'s, v8::Object>> {
         let data = reader.read_value(scope.get_current_context())?;
         let nothing = v8::undefined(scope).into();
-        // V8 allows no JavaScript while it reads. `make` runs none of a script's.
+        // V8 forbids JavaScript during deserialization. `make` runs no code of the script.
         let scope = std::pin::pin!(v8::AllowJavascriptExecutionScope::new(scope));
         let scope = &mut scope.init();
         let made = self.make?.call(scope, nothing, &[data])?;
@@ -201,7 +202,7 @@ impl v8::ValueDeserializerImpl for Reader<'_> {
         };
         if object.is_none() {
             if scope.has_caught() {
-                // What was thrown, or that the isolate is being terminated.
+                // An exception, or the isolate is being terminated.
                 scope.rethrow();
             } else if let Some(message) = v8::String::new(scope, "Failed to deserialize host object") {
                 let error = v8::Exception::error(scope, message);
@@ -222,7 +223,7 @@ impl v8::ValueDeserializerImpl for Reader<'_> {
     }
 }
 
-/// Writes a value. `None`: an exception has been thrown.
+/// Serializes a value. `None` if an exception was thrown.
 fn write<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     value: v8::Local<'s, v8::Value>,
@@ -248,7 +249,7 @@ fn write<'s>(
     }
 }
 
-/// Reads a value. `buffers` are the new owners of what was handed over.
+/// Deserializes a value. `buffers` are the transferred buffers.
 fn read<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     bytes: &[u8],
@@ -269,13 +270,13 @@ fn read<'s>(
     let value = reader.read_value(context);
     if value.is_none() && scope.has_caught() {
         scope.rethrow();
-        // Not seen: an exception is on its way.
+        // Not visible, because an exception is pending.
         return Ok(v8::undefined(scope).into());
     }
     value.ok_or_else(cannot_read)
 }
 
-/// Writes a value whose `buffers` are about to be handed over. Without `copies` the bytes may leave the isolate.
+/// Serializes a value whose `buffers` are about to be transferred. Without `copies`, the bytes may leave the isolate.
 #[op2(reentrant)]
 pub(super) fn op_isopod_clone_write<'s>(
     scope: &mut v8::PinScope<'s, '_>,
@@ -285,11 +286,11 @@ pub(super) fn op_isopod_clone_write<'s>(
     copies: Option<v8::Local<'s, v8::Array>>,
 ) -> Result<Uint8Array, JsErrorBox> {
     let writer = Writer::new(scope, hooks, copies)?;
-    // The empty bytes are not seen: an exception is on its way.
+    // The empty bytes are not visible, because an exception is pending.
     Ok(write(scope, value, buffers, writer)?.unwrap_or_default().into())
 }
 
-/// Reads what [`op_isopod_clone_write`] wrote.
+/// Deserializes the result of [`op_isopod_clone_write`].
 #[op2(reentrant)]
 pub(super) fn op_isopod_clone_read<'s>(
     scope: &mut v8::PinScope<'s, '_>,
@@ -301,7 +302,7 @@ pub(super) fn op_isopod_clone_read<'s>(
     read(scope, &bytes, buffers, Reader { copies, make })
 }
 
-/// Writes and reads in one: `structuredClone(value)`, which hands nothing over.
+/// Serializes and deserializes in one step: `structuredClone(value)` without a transfer.
 #[op2(reentrant)]
 pub(super) fn op_isopod_clone<'s>(
     scope: &mut v8::PinScope<'s, '_>,
@@ -317,6 +318,6 @@ pub(super) fn op_isopod_clone<'s>(
     }
 }
 
-/// Resolves in a later turn of the event loop: what follows is a task of its own.
+/// Resolves in a later turn of the event loop, so that what follows is a separate task.
 #[op2(async(deferred), fast)]
 pub(super) async fn op_isopod_task() {}

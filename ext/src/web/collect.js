@@ -1,8 +1,8 @@
-// Bodies that are read whole: what they take is asked for before it is read, and a body that does not fit now waits, unread, until
-// other events have given back what they hold. What is not read stays with the client.
+// Reads whole bodies. Their memory is reserved before they are read, and a body that does not fit now waits, unread,
+// until other events have released memory. Unread data stays with the client.
 //
-// Stands in for the function of deno's streams that collects one, which reads into memory that nothing counts. Loaded before what
-// uses that.
+// Replaces deno's function that collects a stream, which reads into uncounted memory. Loaded before the scripts that
+// use it.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -48,28 +48,28 @@ const {
 const collectPieces = streams.readableStreamCollectIntoUint8Array;
 const { read: readerRead } = ReadableStreamDefaultReader.prototype;
 
-/** So much, and less, is taken without asking. */
+/** Up to this size, bodies are read without a reservation. */
 const SMALL_BYTES = 64 * 1024;
 
-/** Only for those who hold as much as this do others wait. */
+/** Bodies wait only for events that hold at least this much. */
 const WORTH_WAITING_FOR = 1 << 20;
 
 /**
- * How large the pieces are that a body of unknown length is read into. Few are larger than the first; of the others few are to
- * share the room, so that they come to their ends.
+ * The sizes of pieces for a body of unknown length. Few bodies exceed the first; only few of the others may share the room,
+ * so that they can be completed.
  */
 function pieceBytes(number) {
   if (number < 2) return number === 0 ? SMALL_BYTES : 3 * SMALL_BYTES;
   return MathMin(MathMax(WORTH_WAITING_FOR, MathFloor(op_isopod_memory_limit() / 8)), 8 << 20);
 }
 
-// Branches of a stream that was teed have it: they are read in one go by what this stands in for.
+// The branches of a teed stream have it: the replaced function reads them in one go.
 const original = ArrayPrototypeFind(
   ObjectGetOwnPropertySymbols(new ReadableStream().tee()[0]),
   (symbol) => SymbolPrototypeGetDescription(symbol) === "[[original]]",
 );
 
-/** Resolves to a new buffer, once the worker's memory has room for it; rejects when no other event would give back enough. */
+/** Resolves to a new buffer when the worker's memory has room; rejects if no other event would release enough. */
 async function buffer(bytes) {
   if (bytes <= SMALL_BYTES) return new Uint8Array(bytes);
   const event = currentEvent();
@@ -85,7 +85,7 @@ async function buffer(bytes) {
   }
 }
 
-// At once: others may be told that there is room in the same turn.
+// Immediately: several may be told in the same turn that there is room.
 function found(event, bytes, freed) {
   op_isopod_room_for_memory(bytes, freed);
   const found = new Uint8Array(bytes);
@@ -93,7 +93,7 @@ function found(event, bytes, freed) {
   return found;
 }
 
-/** Reads until the buffer is full or the body has ended; gives how much it read. */
+/** Reads until the buffer is full or the body has ended; returns the number of bytes. */
 async function fill(rid, bytes) {
   const length = TypedArrayPrototypeGetByteLength(bytes);
   let at = 0;
@@ -151,7 +151,7 @@ async function readBranch(stream) {
 }
 
 async function collectResource(stream, { rid, autoClose }) {
-  // Keeps others away.
+  // Locks the stream.
   acquireReadableStreamDefaultReader(stream);
   try {
     readableStreamDisturb(stream);

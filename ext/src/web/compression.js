@@ -1,6 +1,6 @@
-// CompressionStream and DecompressionStream over the codecs of codec/mod.rs. https://compression.spec.whatwg.org/
+// CompressionStream and DecompressionStream on the codecs of codec/mod.rs. https://compression.spec.whatwg.org/
 //
-// They stand in for deno's, whose output for one chunk is made in one piece, outside of every limit.
+// They replace deno's, which produce the output of a chunk in one piece, outside of every limit.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -20,16 +20,16 @@ const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const { createFilteredInspectProxy } = core.loadExtScript("ext:deno_web/01_console.js");
 const { TransformStream } = core.loadExtScript("ext:deno_web/06_streams.js");
 
-/** The room that one step has for its output. */
+/** The output buffer of one step. */
 const OUTPUT_BYTES = 64 * 1024;
 
-/** What one chunk has become may wait for its reader in so many pieces; then the next ones are made when those have been read. */
+/** Maximum number of output pieces of a chunk that wait for the reader; further ones are produced when those have been read. */
 const PIECES_WAITING_MAX = 16;
 
-/** As in the report of op_isopod_codec_step. */
+/** As in the result of op_isopod_codec_step. */
 const USED_MAX = 1 << 20;
 
-// The promise of a transform stream that its reader will want more: 4.6.1 of the Streams Standard.
+// The promise with which a transform stream signals demand: 4.6.1 of the Streams Standard.
 const backpressureChangePromise = ArrayPrototypeFind(
   ObjectGetOwnPropertySymbols(new TransformStream()),
   (symbol) => SymbolPrototypeGetDescription(symbol) === "[[backpressureChangePromise]]",

@@ -1,5 +1,5 @@
-// What scripts find on globalThis, and how a worker is started. Evaluated when the snapshot is made: what is heavy is
-// loaded when a script first asks for it.
+// Defines the properties of globalThis for scripts, and starts workers. Evaluated when the snapshot is created;
+// expensive parts are loaded when a script first uses them.
 
 import { core, internals, primordials } from "ext:core/mod.js";
 
@@ -16,7 +16,7 @@ const {
   TypeError,
 } = primordials;
 
-// First: what it puts in front of ops, the scripts that are loaded after it get.
+// First, because scripts loaded later get the ops with its checks.
 const guards = core.loadExtScript("ext:isopod_quotas/guards.js");
 const context = core.loadExtScript("ext:isopod_context/context.js");
 const event = core.loadExtScript("ext:deno_web/02_event.js");
@@ -41,12 +41,12 @@ const headers = core.loadExtScript("ext:deno_fetch/20_headers.js");
 core.loadExtScript("ext:isopod_fetch/bodies.js");
 const formData = core.loadExtScript("ext:deno_fetch/21_formdata.js");
 const { Request, Response } = core.loadExtScript("ext:isopod_fetch/responses.js");
-// deno_fetch reports to deno_telemetry where that is on. Here it never is: these stand in for it, and it is not loaded.
+// deno_fetch reports to deno_telemetry if that is enabled. Here it never is: these replace it, and it is not loaded.
 internals.__telemetry = { TRACING_ENABLED: false, exitSpan() {} };
 internals.__telemetryUtil = {};
 const denoFetch = core.loadExtScript("ext:deno_fetch/26_fetch.js");
 const { fetch, mainFetch } = core.loadExtScript("ext:isopod_fetch/fetch.js");
-// For EventSource.
+// Used by EventSource.
 denoFetch.mainFetch = mainFetch;
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const handlers = core.loadExtScript("ext:isopod_handlers/handlers.js");
@@ -58,7 +58,7 @@ const lazy = (specifier, prepared = (loaded) => loaded) => {
   let loaded;
   return () => loaded ??= prepared(core.loadExtScript(specifier));
 };
-/** A script with an interface, which is taken in when it is first asked for. */
+/** A script with an interface, loaded on first use. */
 const lazyInterface = (name, specifier) =>
   lazy(specifier, (loaded) => {
     interfaces.addOther(loaded[name]);
@@ -71,7 +71,7 @@ const lazyFixedLength = lazy("ext:isopod_fetch/fixed_length.js");
 const lazySoftLimit = lazy("ext:isopod_handlers/soft_limit.js");
 const lazyNative = lazy("ext:isopod_native/native.js");
 
-// ---- errors that ops raise by name
+// ---- errors that ops throw by name
 
 const domErrors = {
   __proto__: null,
@@ -241,7 +241,7 @@ core.setReportExceptionCallback(event.reportException);
 core.setUnhandledPromiseRejectionHandler((promise, reason) => {
   const rejection = new event.PromiseRejectionEvent("unhandledrejection", { cancelable: true, promise, reason });
   globalThis.dispatchEvent(rejection);
-  // Nobody is told that what nobody waits for was ended with its event.
+  // Promises that were ended with their event are not reported.
   if (!rejection.defaultPrevented && !context.saysEnded(reason)) op_isopod_report(reason, true);
   return true;
 });
@@ -265,7 +265,7 @@ const fillEnv = (function fillEnv(env, bindings) {
   }
 });
 
-// Not in the place of what a script expects there, such as `URL`.
+// Standard globals such as `URL` are not replaced.
 const exposeBindings = (function exposeBindings() {
   for (const name of new SafeArrayIterator(ObjectKeys(handlers.env))) {
     if (!(name in globalThis)) {
@@ -280,21 +280,21 @@ const exposeBindings = (function exposeBindings() {
   }
 });
 
-// In parentheses, so that it is in the snapshot as bytecode.
+// In parentheses, so that the snapshot contains its bytecode.
 const boot = (function boot(options) {
   performance.setTimeOrigin();
-  // Not by the function of core that calls this: it would be compiled for each worker.
+  // Not with core's function that calls this: it would be compiled for each worker.
   op_set_wasm_streaming_callback(denoFetch.handleWasmStreaming);
   internals.isopodUserAgent = options.userAgent;
   console.setNoColorFns(() => !options.colors, () => !options.errorColors);
-  // What comes after the snapshot is not among the ops that its scripts were given.
+  // Ops added after the snapshot are not among those that its scripts captured.
   if (options.addsOps) context.addOps(core.ops);
   fillEnv(handlers.env, options.bindings);
   internals.isopodProcess = { args: options.args, env: { ...options.env } };
   if (options.command) core.loadExtScript("ext:isopod_process/command.js").start(globalThis);
-  // User code gets what is above, and no way to the ops below it.
+  // User code can access the APIs above, but not the ops below them.
   guards.limitMemory(globalThis);
-  // V8's fast calls are not in the snapshot: one of these is there again.
+  // V8's fast calls are not in the snapshot, so one of these is back.
   interfaces.removeStatics();
   delete globalThis.Deno;
   delete globalThis.__bootstrap;
@@ -309,7 +309,7 @@ performance.setTimeOrigin();
 console.setNoColorFns(() => true, () => true);
 handlers.start(globalThis);
 
-// Where the host finds its way in, until boot() takes it away.
+// The host's entry points, until boot() deletes them.
 globalThis.__isopod = {
   boot,
   exposeBindings,
@@ -320,7 +320,7 @@ globalThis.__isopod = {
   callBack: (...args) => lazyNative().callBack(...new SafeArrayIterator(args)),
   cancel: handlers.cancel,
   clearTimers: (numbers) => {
-    // Each is called without `timers`: they refuse to be a method of anything but the global object.
+    // Called without `timers`, because they require the global object as receiver.
     const { clearTimeout } = timers;
     for (const number of new SafeArrayIterator(numbers)) clearTimeout(number);
   },

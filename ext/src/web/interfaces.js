@@ -1,4 +1,4 @@
-// The interfaces of the platform: how their objects are cloned, and what of deno's own does not stay on them.
+// The platform's interfaces: how their objects are cloned, and which of deno's additions are removed.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -56,7 +56,7 @@ addInterface(QuotaExceededError, {
   }),
   make(data) {
     const options = { __proto__: null };
-    // `null` says that it is not known.
+    // `null` means unknown.
     if (data.quota !== null) options.quota = data.quota;
     if (data.requested !== null) options.requested = data.requested;
     const error = new QuotaExceededError(data.message, options);
@@ -65,7 +65,7 @@ addInterface(QuotaExceededError, {
   },
 });
 
-// ---- blobs: their parts are shared, for they never change
+// ---- blobs: their parts are immutable and therefore shared
 
 function addBlob(Interface, type) {
   const describe = Interface.prototype[core.hostObjectBrand];
@@ -96,19 +96,19 @@ addInterface(CryptoKey, {
   },
 });
 
-// ---- what is handed over
+// ---- transferable objects
 
 addInterface(streams.ReadableStream, { __proto__: null, transfer: "ReadableStream" });
 addInterface(streams.WritableStream, { __proto__: null, transfer: "WritableStream" });
 addInterface(streams.TransformStream, { __proto__: null, transfer: "TransformStream" });
 
-/** Takes in a class of the global object that is not named above: its objects are refused. */
+/** Registers a class of the global object that is not listed above: its objects are rejected. */
 function addOther(Interface) {
   addInterface(Interface);
   shape(Interface);
 }
 
-/** Takes in every class among these properties of the global object. */
+/** Registers every class among these properties of the global object. */
 function addOthers(properties) {
   for (const name in properties) {
     const { value } = properties[name];
@@ -117,9 +117,9 @@ function addOthers(properties) {
   }
 }
 
-// ---- what is deno's own
+// ---- deno's additions
 
-/** Gives properties the attributes that https://webidl.spec.whatwg.org/#javascript-binding says. */
+/** Sets the attributes of properties as in https://webidl.spec.whatwg.org/#javascript-binding. */
 function shape(Interface) {
   const { prototype } = Interface;
   const descriptors = ObjectGetOwnPropertyDescriptors(prototype);
@@ -127,7 +127,7 @@ function shape(Interface) {
     const { enumerable, get, value } = descriptors[name];
     if (enumerable || name === "constructor") continue;
     if (get !== undefined && ObjectHasOwn(Interface, name)) {
-      // A constant: the interface has it, and so has its prototype.
+      // A constant: both the interface and its prototype have it.
       const constant = { __proto__: null, value: Interface[name], writable: false, enumerable: true, configurable: false };
       ObjectDefineProperty(prototype, name, constant);
     } else if (get !== undefined || typeof value === "function") {
@@ -139,7 +139,7 @@ function shape(Interface) {
 delete EventTarget.prototype.getParent;
 delete Event.prototype.initialized;
 
-// Among them is one that gives the bytes of any key, extractable or not.
+// One of them returns the bytes of any key, extractable or not.
 const statics = [
   [Crypto, "create", Crypto.create],
   [Crypto, "registerSymbols", Crypto.registerSymbols],
@@ -157,7 +157,7 @@ removeStatics();
 
 let cryptoObject;
 
-/** `crypto`: made when it is first asked for, by functions that scripts do not see. */
+/** `crypto`: created on first use, by functions that scripts cannot access. */
 function getCrypto() {
   if (cryptoObject === undefined) {
     for (const { 0: Interface, 1: name, 2: value } of new SafeArrayIterator(statics)) Interface[name] = value;

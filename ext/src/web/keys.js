@@ -1,7 +1,7 @@
-// Keys whose parts do not belong together are refused when they are imported: https://w3c.github.io/webcrypto/
+// Rejects imported keys with inconsistent parts: https://w3c.github.io/webcrypto/
 //
-// deno_crypto takes a private key's word for its public part, and does not look whether a point is on its curve. What it
-// imported is looked at here, by the same functions.
+// deno_crypto trusts a private key's public part, and does not check whether a point is on its curve. The imported keys
+// are checked here, with the same functions.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -32,7 +32,7 @@ const algorithmOf = ObjectGetOwnPropertyDescriptor(CryptoKey.prototype, "algorit
 const typeOf = ObjectGetOwnPropertyDescriptor(CryptoKey.prototype, "type").get;
 const usagesOf = ObjectGetOwnPropertyDescriptor(CryptoKey.prototype, "usages").get;
 
-/** Longer numbers of an RSA key are refused: it takes a while to multiply them. */
+/** Longer numbers of an RSA key are rejected, because multiplying them takes too long. */
 const RSA_BYTES_MAX = 16_384 / 8;
 
 /** NIST SP 800-186, section 3.2.1: y^2 = x^3 - 3x + b modulo p. */
@@ -64,14 +64,14 @@ const members = [
   "alg", "crv", "d", "dp", "dq", "e", "ext", "k", "key_ops", "kty", "n", "oth", "p", "priv", "pub", "q", "qi", "use", "x", "y",
 ];
 
-/** A text of a key, which is copied and decoded several times. */
+/** A string of a key, which is copied and decoded several times. */
 function textOf(value) {
   const text = converters.DOMString(value);
   askForText(text, COPY, 4);
   return text;
 }
 
-/** Read once: a getter might give another answer the next time. */
+/** Read once, because a getter might return another value the next time. */
 function copyOf(jwk) {
   const copy = { __proto__: null };
   for (const member of new SafeArrayIterator(members)) {
@@ -88,7 +88,7 @@ function bytesOf(jwk, member) {
   try {
     if (text !== undefined) return op_base64url_decode(text);
   } catch {
-    // Said below.
+    // Reported below.
   }
   throw dataError(`the member "${member}" of the key is ${text === undefined ? "missing" : "not base64url"}`);
 }
@@ -114,9 +114,9 @@ function isSame(one, other) {
   return true;
 }
 
-// ---- whether they belong together
+// ---- consistency of the parts
 
-/** What the private part makes of a key that claims to be its pair. */
+/** Derives the public part from the private one, and compares it with the key's. */
 async function checkPair(subtle, key, jwk, names) {
   const { key_ops: _, ext: __, ...free } = jwk;
   const made = await ReflectApply(importKey, subtle, [
@@ -183,7 +183,7 @@ async function checkJwk(subtle, key, jwk) {
   }
 }
 
-/** Looks at a key that came as bytes in the way of one that came as JSON. */
+/** Checks a key imported from bytes like one imported from JSON. */
 async function checkBytes(subtle, format, keyData, key) {
   const algorithm = ReflectApply(algorithmOf, key, []);
   const isPrivate = ReflectApply(typeOf, key, []) === "private";
@@ -208,13 +208,13 @@ async function importChecked(subtle, args) {
     if (jwk) await checkJwk(subtle, key, args[1]);
     else await checkBytes(subtle, args[0], args[1], key);
   } catch (error) {
-    // A key that is taken and cannot be worked with is none.
+    // A key that can be imported but not used is invalid.
     throw error.name === "OperationError" ? dataError(error.message) : error;
   }
   return key;
 }
 
-/** What was wrapped, as bytes: those of a key that takes any. */
+/** The unwrapped bytes: those of a key that accepts any. */
 async function unwrapBytes(subtle, args) {
   const any = { __proto__: null, name: "HMAC", hash: "SHA-256" };
   const key = await ReflectApply(unwrapKey, subtle, ["raw", args[1], args[2], args[3], any, true, ["sign"]]);
@@ -223,7 +223,7 @@ async function unwrapBytes(subtle, args) {
 
 async function unwrapChecked(subtle, args) {
   if (args.length < 7 || String(args[0]) !== "jwk") return ReflectApply(unwrapKey, subtle, args);
-  // It says what is wrong with the arguments.
+  // It reports errors in the arguments.
   await ReflectApply(unwrapKey, subtle, args);
   const bytes = await unwrapBytes(subtle, args);
   return importChecked(subtle, ["jwk", JSONParse(core.decode(new Uint8Array(bytes))), args[4], args[5], args[6]]);

@@ -1,4 +1,4 @@
-//! What a value is, whatever its prototype says, in one call.
+//! The kind of a value, independent of its prototype, in one call.
 
 use deno_core::{op2, v8};
 

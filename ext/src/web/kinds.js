@@ -3,7 +3,7 @@
 (function () {
 const { ObjectFreeze } = __bootstrap.primordials;
 
-/** The numbers that `op_isopod_kind_of` returns. */
+/** The numbers returned by `op_isopod_kind_of`. */
 return ObjectFreeze({
   __proto__: null,
   PROXY: 1,

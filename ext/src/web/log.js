@@ -1,8 +1,8 @@
-// The methods of `console`. What is too long for the log is not written out: a text of a gigabyte may be a few pieces that repeat,
-// and becomes one as soon as anything reads it.
+// The methods of `console`. Text that is too long for the log is not written out: a gigabyte may be a few repeated
+// pieces, which are flattened when they are first read.
 //
-// deno's console ends the process where what it writes is longer than a string of V8's may be. So it is given one text that is
-// not: the values are inspected before, by an op that fails instead.
+// deno's console aborts the process if its output exceeds V8's maximum string length. It is therefore passed a single
+// text of limited length: values are inspected before, by an op that fails instead.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -29,16 +29,16 @@ const { getStderrNoColor, getStdoutNoColor, inspectArgs } = core.loadExtScript("
 const { DEPTH, ITEMS_MAX, Look } = core.loadExtScript("ext:isopod_web/look.js");
 const { tabular } = core.loadExtScript("ext:isopod_web/table.js");
 
-/** The part of a worker's memory that one entry of the log may have. */
+/** A log entry may use one part in this many of the worker's memory. */
 const MEMORY_SHARE = 64;
 
-/** Characters of one entry, whatever memory there is. */
+/** Maximum length of an entry in characters, regardless of memory. */
 const LENGTH_MAX = 64 << 20;
 
-/** Groups within groups that are indented. */
+/** Maximum depth of groups that are indented. */
 const GROUPS_MAX = 100;
 
-/** Counters and timers at one time, and the length of their names. */
+/** Maximum number of counters and timers, and maximum length of their names. */
 const LABELS_MAX = 1000;
 const LABEL_LENGTH_MAX = 1024;
 
@@ -54,7 +54,7 @@ function tooLong(value) {
 function beginning(text, length) {
   if (length <= 0) return tooLong(text);
   try {
-    // To cut it, it is read.
+    // Cutting it flattens it.
     op_isopod_room_for_memory(2 * text.length, false);
   } catch {
     return tooLong(text);
@@ -62,7 +62,7 @@ function beginning(text, length) {
   return `${StringPrototypeSlice(text, 0, length)}\u2026 ${tooLong(text)}`;
 }
 
-/** What is logged of values that share the room of one entry. */
+/** Formats values that share the room of one entry. */
 function shortened(args, look, depth) {
   const short = [];
   for (let i = 0; i < args.length; i++) {
@@ -79,14 +79,14 @@ function shortened(args, look, depth) {
   return short;
 }
 
-/** What an op says whose result is longer than a string may be. */
+/** The message of an op whose result would exceed the maximum string length. */
 function isTooLong(error) {
   if (!ObjectPrototypeIsPrototypeOf(TypeErrorPrototype, error)) return false;
   const message = ObjectGetOwnPropertyDescriptor(error, "message")?.value;
   return typeof message === "string" && StringPrototypeStartsWith(message, "failed to allocate string");
 }
 
-/** The options of `console.dir` that are no objects or functions. */
+/** The options of `console.dir` that are not objects or functions. */
 const dirOptions = [
   "breakLength", "colors", "compact", "customInspect", "depth", "escapeSequences", "getters", "iterableLimit", "maxArrayLength",
   "maxStringLength", "numericSeparator", "showHidden", "showProxy", "sorted", "strAbbreviateSize", "trailingComma",
@@ -102,23 +102,23 @@ function optionsOf(options) {
   return plain;
 }
 
-/** How a value is shown in a cell of a table. */
+/** Formats a value in a table cell. */
 const cellOptions = { __proto__: null, breakLength: Infinity, compact: true, depth: 1 };
 
-/** The name of a counter or a timer. */
+/** The name of a counter or timer. */
 function labelOf(label) {
   const name = String(label);
   return name.length > LABEL_LENGTH_MAX ? tooLong(name) : name;
 }
 
-/** Has the methods of a console take what is not too long. */
+/** Limits the arguments of a console's methods. */
 function limitConsole(console) {
   const original = { __proto__: null, ...console };
   const counters = new SafeSet();
   const timers = new SafeSet();
   let groups = 0;
 
-  /** Values as one text. */
+  /** Formats values as one text. */
   function written(args, noColor, options = { __proto__: null }, look = new Look(lengthMax()), depth = DEPTH) {
     let text;
     try {
@@ -127,7 +127,7 @@ function limitConsole(console) {
       if (!isTooLong(error)) throw error;
       text = tooLong();
     }
-    // In groups each line of it is indented.
+    // In groups, each of its lines is indented.
     const max = groups === 0 ? LENGTH_MAX : MathFloor(lengthMax() / (1 + 2 * MathMin(groups, GROUPS_MAX)));
     return text.length > max ? beginning(text, max) : text;
   }
@@ -181,7 +181,7 @@ function limitConsole(console) {
     },
     timeLog: (label = "default", ...args) => {
       if (args.length === 0) return original.timeLog(labelOf(label));
-      // The label is in front of them: none is a format.
+      // After the label, none of them is a format.
       ArrayPrototypeUnshift(args, "");
       original.timeLog(labelOf(label), StringPrototypeSlice(written(args, getStdoutNoColor), 1));
     },

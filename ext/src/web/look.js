@@ -1,4 +1,4 @@
-// How much text would be shown of values. No code of a script's runs for it.
+// Estimates how much text a console would print for values, without running any code of a script.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -21,22 +21,22 @@ const {
   SymbolToStringTag,
 } = primordials;
 
-/** How deep the console looks by itself. */
+/** The console's default depth. */
 const DEPTH = 4;
 
-/** What it shows of an array, a map or a set. */
+/** The number of items that it prints of an array, a map or a set. */
 const ITEMS_MAX = 100;
 
-/** With more values than this, one is taken for too long. */
+/** A value with more parts than this counts as too long. */
 const VALUES_MAX = 100_000;
 
-/** Prototypes whose names are looked at. */
+/** Number of prototypes whose names are considered. */
 const PROTOTYPES_MAX = 10;
 
 class Look {
   #left = VALUES_MAX;
   #items;
-  /** Characters that may still be shown. */
+  /** Characters that may still be printed. */
   room;
 
   constructor(room, items = ITEMS_MAX) {
@@ -49,7 +49,7 @@ class Look {
     return this.room < 0;
   }
 
-  /** Whether a value shows more text than there is room for. */
+  /** Returns true if the value's text does not fit. */
   finds(value, depth = DEPTH) {
     switch (typeof value) {
       case "string":
@@ -75,7 +75,7 @@ class Look {
       case BUFFER:
         return false;
       case STRING:
-        // It has a key for each of its characters.
+        // It has a key for each character.
         return this.#takes(StringPrototypeValueOf(object).length);
       case MAP:
         if (this.#findsEntries(object, depth)) return true;
@@ -87,7 +87,7 @@ class Look {
         if (this.#takes(RegExpPrototypeGetSource(object).length)) return true;
         break;
       case ERROR:
-        // Not enumerable, and shown.
+        // Not enumerable, but printed.
         for (const key of new SafeArrayIterator(["name", "message", "stack", "cause", "errors"])) {
           if (this.#findsAt(object, key, depth)) return true;
         }
@@ -129,7 +129,7 @@ class Look {
     return false;
   }
 
-  /** The names of classes and tags on the way to the last prototype. */
+  /** The names of classes and tags along the prototype chain. */
   #findsName(object) {
     let at = object;
     for (let i = 0; i < PROTOTYPES_MAX && at !== null && at !== ObjectPrototype; i++) {

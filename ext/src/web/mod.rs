@@ -1,7 +1,7 @@
-//! The web platform on `globalThis`: deno_web, deno_fetch, deno_crypto and their kin, and what ties them together.
+//! The web platform on `globalThis`: deno_web, deno_fetch, deno_crypto and others, and their integration.
 //!
-//! `globals.js` installs the names of the Minimum Common Web API and starts workers; the ops here are where what a
-//! script logs leaves it, and where it learns the time.
+//! `globals.js` defines the names of the Minimum Common Web API and starts workers. The ops here pass a script's log to
+//! the host, and provide the time.
 
 mod clone;
 mod codec;
@@ -22,7 +22,7 @@ use crate::quotas::{LogVerdict, Quotas, Usage};
 use crate::unwind;
 use crate::values::{Events, js_error};
 
-/// The levels of `console`, as the console implementation counts them.
+/// Levels of `console`, in the order of deno's implementation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogLevel {
     /// `console.debug`.
@@ -46,8 +46,8 @@ impl LogLevel {
     }
 }
 
-/// Takes what a script logs: the level, the text (inspected, with a line feed at its end), and the event whose code
-/// logged it, where that is known.
+/// Receives a script's log lines: the level, the text (formatted, with a final line feed), and the event whose code
+/// logged it, if known.
 pub type LogSink = Rc<dyn Fn(LogLevel, &str, Option<u32>)>;
 
 #[op2(fast)]
@@ -70,11 +70,11 @@ fn op_isopod_log(state: &mut OpState, #[string] text: &str, #[smi] level: u32, #
         }
         LogVerdict::Drop => return,
     };
-    // A subscriber of the host's may panic, and V8 is what called.
+    // The host's subscriber may panic, and the caller is V8.
     drop(unwind::catch(|| sink(level, text, (event != 0).then_some(event))));
 }
 
-/// What becomes of a line. A command's lines are its output: they are not counted.
+/// Decides about a line. A command's lines are its output, and not counted.
 fn verdict(state: &OpState, event: EventKey, bytes: usize) -> LogVerdict {
     match state.try_borrow::<Rc<RefCell<Events>>>() {
         Some(events) if !state.has::<ProcessAccess>() => {
@@ -85,26 +85,26 @@ fn verdict(state: &OpState, event: EventKey, bytes: usize) -> LogVerdict {
     }
 }
 
-/// How finely a script can tell the time. What side channels read off caches and branch predictors are differences of
-/// nanoseconds; a measurement a person makes is none of microseconds. `Date` has milliseconds by itself.
+/// Resolution of the time in scripts. Side channels of caches and branch predictors need nanoseconds, while people do
+/// not need microseconds. `Date` has milliseconds in any case.
 const TIME_RESOLUTION: Duration = Duration::from_micros(100);
 
-/// The time since the worker began, coarse. `performance.now()` and everything else with fractions of a millisecond is made of
-/// it.
+/// The time since the worker started, coarsened. The basis of `performance.now()` and everything else with fractions of
+/// milliseconds.
 #[op2(fast)]
 fn op_isopod_now(state: &mut OpState, #[buffer] out: &mut [u8]) {
     let elapsed = state
         .try_borrow::<StartTime>()
         .map_or(Duration::ZERO, |start| start.elapsed());
     let coarse = elapsed - Duration::from_nanos(u64::from(elapsed.subsec_nanos()) % TIME_RESOLUTION.as_nanos() as u64);
-    // Truncated as in the op it stands in for, after 136 years.
+    // Overflows after 136 years, as in the op that it replaces.
     let parts = [coarse.as_secs() as u32, coarse.subsec_nanos()];
     for (place, part) in out.chunks_exact_mut(4).zip(parts) {
         place.copy_from_slice(&part.to_ne_bytes());
     }
 }
 
-/// Stands in for `op_destructure_error`: texts of an error that are too long to be shown are not read.
+/// Replaces `op_destructure_error`: strings of an error that are too long to be shown are not read.
 #[op2(reentrant)]
 fn op_isopod_destructure_error<'s>(scope: &mut v8::PinScope<'s, '_>, error: v8::Local<'s, v8::Value>) -> JsError {
     *js_error(scope, error)

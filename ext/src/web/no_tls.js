@@ -1,5 +1,5 @@
-// Stands in for deno_net's TLS script, which deno_fetch loads for clients with keys of their own. Scripts here cannot make
-// such clients, and so none of deno_net's ops need be in the isolate.
+// Replaces deno_net's TLS script, which deno_fetch loads for clients with custom keys. Scripts cannot create such
+// clients here, so none of deno_net's ops are needed in the isolate.
 
 (function () {
 const { primordials } = __bootstrap;

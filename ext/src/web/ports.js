@@ -1,7 +1,7 @@
 // Message channels: https://html.spec.whatwg.org/multipage/web-messaging.html#message-channels
 //
-// In place of deno_web's script of this name. Both ends of a channel are in one isolate, so messages wait here, and only
-// what they take is counted outside. A message is handled as part of the event that posted it.
+// Replaces deno_web's script of this name. Both ends of a channel are in one isolate, so messages wait here, and only
+// their memory is counted outside. A message is handled as part of the event that posted it.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -26,21 +26,21 @@ const { addInterface, dataCloneError, deserialize, serialize, sizeOf, transferLi
   "ext:isopod_web/clone.js",
 );
 
-/** What a message takes beside its bytes. */
+/** Memory of a message besides its bytes. */
 const MESSAGE_BYTES = 128;
 
-/** Messages of channels that were garbage. */
+/** Messages of garbage-collected channels. */
 const abandoned = new SafeFinalizationRegistry((held) => op_isopod_release(held.bytes));
 
-/** One end of a channel: what goes from port to port when a port is handed over. */
+/** One end of a channel, which moves from port to port in a transfer. */
 class End {
-  /** Its port; `null` while it is handed over, and once it was closed. */
+  /** Its port; `null` while it is being transferred, and after it was closed. */
   port = null;
   /** The other end; `null` once either was closed. */
   peer = null;
   started = false;
   isScheduled = false;
-  /** Whether the port has yet to be told that the other end was closed. */
+  /** True if the port has yet to be told that the other end was closed. */
   tellClosed = false;
   first = null;
   last = null;
@@ -69,7 +69,7 @@ class End {
     return message;
   }
 
-  /** Drops messages that no port will get; what was handed over in them is closed. */
+  /** Drops messages that no port will receive, and closes the objects transferred with them. */
   discard() {
     while (this.first !== null) {
       const { handed } = this.shift().content;
@@ -86,7 +86,7 @@ class End {
     return this.port !== null && ((this.started && this.first !== null) || this.tellClosed);
   }
 
-  /** Each message is a task of its own. */
+  /** Each message is a separate task. */
   schedule() {
     if (this.isScheduled || !this.hasWork()) return;
     this.isScheduled = true;
@@ -114,7 +114,7 @@ class End {
     }
   }
 
-  /** Messages that were posted before still arrive, at either end. */
+  /** Messages posted before are still delivered, at either end. */
   close() {
     const { peer } = this;
     this.tellClosed = false;
@@ -150,7 +150,7 @@ let isPort;
 let takeEnd;
 
 class MessagePort extends EventTarget {
-  /** `null` once the port was closed or handed over. */
+  /** `null` once the port was closed or transferred. */
   #end = null;
 
   constructor(key = undefined, end = undefined) {
@@ -182,7 +182,7 @@ class MessagePort extends EventTarget {
     const transfer = transferListOf(options, prefix);
     if (ArrayPrototypeIncludes(transfer, this)) throw dataCloneError("a port cannot be transferred through itself");
     const isDoomed = end?.peer?.port != null && ArrayPrototypeIncludes(transfer, end.peer.port);
-    // What is handed over is gone even where the message arrives nowhere.
+    // Transferred objects are detached even if the message is not delivered.
     const content = serialize(message, transfer);
     // A getter of the message may have closed it.
     if (!isDoomed) this.#end?.peer?.push(content);
@@ -249,7 +249,7 @@ webidl.configureInterface(MessageChannel);
 addInterface(MessagePort, { __proto__: null, is: isPort, transfer: "MessagePort" });
 
 return {
-  // Which interfaces can be cloned is said in one place: clone.js.
+  // clone.js alone defines which interfaces can be cloned.
   markNotSerializable() {},
   MessageChannel,
   MessagePort,

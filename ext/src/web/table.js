@@ -1,4 +1,5 @@
-// What `console.table` shows, as plain data of a bounded size: deno's console pads every cell of a column to the longest.
+// Converts the data of `console.table` to plain data of limited size, because deno's console pads every cell of a
+// column to the longest.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -25,11 +26,11 @@ const {
   SymbolIterator,
 } = primordials;
 
-/** Rows, and cells in all; a larger table is logged as a value. */
+/** Maximum numbers of rows, and of cells in all; a larger table is logged as a value. */
 const ROWS_MAX = 1_000;
 const CELLS_MAX = 10_000;
 
-/** Characters of a cell. */
+/** Maximum length of a cell in characters. */
 const CELL_LENGTH_MAX = 1_000;
 
 const customInspect = SymbolFor("Deno.customInspect");
@@ -61,7 +62,7 @@ class Rows {
     return this.#count > ROWS_MAX || this.#count * this.#columns.size > CELLS_MAX;
   }
 
-  /** A value that shows no more than a cell may. */
+  /** Formats a value within the limit of a cell. */
   cell(value) {
     if (typeof value === "string") return short(value);
     if (!isObject(value) && typeof value !== "symbol" && typeof value !== "bigint") return value;
@@ -69,7 +70,7 @@ class Rows {
     return { __proto__: null, [customInspect]: () => text };
   }
 
-  /** An object is a row of its properties. */
+  /** The row of an object, made of its properties. */
   row(value) {
     if (!isObject(value)) return this.cell(value);
     const row = {};
@@ -82,7 +83,7 @@ class Rows {
   }
 }
 
-/** The items of an iterable, and no more than are too many. */
+/** The items of an iterable, up to the limit. */
 function itemsOf(iterable) {
   const items = [];
   // deno-lint-ignore prefer-primordials
@@ -93,11 +94,11 @@ function itemsOf(iterable) {
 }
 
 /**
- * What a console may be given as a table: `[data, properties]`. `undefined`: it is none, or is too large. `inspect` gives the text of
- * a value in a cell.
+ * The arguments for a console's table: `[data, properties]`. `undefined` if the value is not a table or too large. `inspect`
+ * formats the value of a cell.
  */
 function tabular(data, properties, inspect) {
-  // Refused by the console.
+  // Rejected by the console.
   if (properties !== undefined && !ArrayIsArray(properties)) return [{}, properties];
   if (!isObject(data) || typeof data === "function") return undefined;
   let names;

@@ -1,5 +1,6 @@
-// Whether there is room for the copy of a value. A text that a value has in many places is there once, and is written out at each
-// of them: a megabyte in a million places would be a terabyte. What V8 writes a copy into asks no allocator of the worker's.
+// Checks for memory for the copy of a value. A text that occurs in a value several times exists once, but is serialized
+// each time: a megabyte in a million places would be a terabyte. V8's serialization buffer does not use the worker's
+// allocator.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -23,16 +24,16 @@ const {
   TypedArrayPrototypeGetSymbolToStringTag,
 } = primordials;
 
-/** Less than this is not asked for. */
+/** Smaller amounts are not checked. */
 const SMALL_BYTES = 1 << 20;
 
-/** How deep it is looked for texts; V8 goes as deep as the stack does. */
+/** Maximum depth of the search for texts; V8's own depth is limited by the stack. */
 const DEPTH_MAX = 200;
 
-/** With more holes than this an array is looked at by its keys. */
+/** An array with more holes than this is searched by its keys. */
 const HOLES_MAX = 1_000;
 
-/** What is in front of a text, or is there instead of one. */
+/** The size of a text's header, or of another value. */
 const VALUE_BYTES = 2;
 
 function bufferOf(view) {
@@ -49,7 +50,7 @@ class Weight {
     this.#seen = seen;
   }
 
-  /** Adds a value. No code of a script's runs: what a getter gives is not looked at. */
+  /** Adds a value. No code of a script runs: getters are skipped. */
   add(value, depth) {
     this.bytes += VALUE_BYTES;
     if (typeof value === "string") {
@@ -67,14 +68,14 @@ class Weight {
       case PROXY:
         return;
       case VIEW:
-        // All of its buffer is copied, once.
+        // Its whole buffer is copied, once.
         this.add(bufferOf(value), depth);
         return;
       case BUFFER:
         this.bytes += byteLengthOf(value);
         return;
       case STRING:
-        // It has a key for each of its characters.
+        // It has a key for each character.
         this.add(StringPrototypeValueOf(value), depth);
         return;
       case MAP:
@@ -87,7 +88,7 @@ class Weight {
         SetPrototypeForEach(value, (item) => this.add(item, depth - 1));
         return;
       case ERROR:
-        // Not enumerable, and copied; the stack has the message in it.
+        // Not enumerable, but copied; the stack contains the message.
         for (const key of new SafeArrayIterator(["message", "message", "stack", "cause"])) this.#addOf(value, key, depth);
         return;
       case REG_EXP:
@@ -100,7 +101,7 @@ class Weight {
     }
   }
 
-  /** By index, which makes no list of keys; a sparse array may have 2 ** 32 - 1 of them and hold nothing. */
+  /** By index, without a list of keys; a sparse array may have 2 ** 32 - 1 of them without a value. */
   #addItems(array, depth) {
     for (let i = 0, holes = 0; i < array.length; i++) {
       if (this.#addOf(array, i, depth) || ++holes <= HOLES_MAX) continue;
@@ -119,7 +120,7 @@ class Weight {
   }
 }
 
-/** Throws where the worker's memory has no room for a copy of this value. What is in `handedOver` is not copied. */
+/** Throws if the worker's memory has no room for a copy of this value. The objects in `handedOver` are not copied. */
 return function askForCopy(value, handedOver = []) {
   if (typeof value !== "object" || value === null) return;
   const weight = new Weight(new SafeSet(handedOver));

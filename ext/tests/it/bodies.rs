@@ -105,7 +105,7 @@ fn streams_of_bodies_can_be_read_into_buffers() {
     );
 }
 
-/// RFC 9112, section 6.2: a sender that knows the length says so.
+/// RFC 9112, section 6.2: a sender that knows the length sends it.
 #[test]
 fn a_known_length_is_sent_however_the_request_was_made() {
     let bodies = [
@@ -160,7 +160,8 @@ fn a_known_length_is_sent_however_the_request_was_made() {
     assert!(raw.request().0.contains("transfer-encoding: chunked"));
 }
 
-/// RFC 9112, section 7.4: no coding besides `chunked` is sent that the request did not ask for. Its bytes are not the body.
+/// RFC 9112, section 7.4: no transfer coding besides `chunked` may be sent unless the request asked for it. Its bytes
+/// are not the body.
 #[test]
 fn a_response_in_a_transfer_coding_is_an_error() {
     let answer = b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n";

@@ -1,4 +1,4 @@
-//! Encoded responses, as `fetch` gives them.
+//! Encoded responses of `fetch`.
 
 use std::io::Write;
 
@@ -50,12 +50,12 @@ fn layers_are_decoded_over_all_lines_of_the_label() {
         let got = fetched(answer(&format!("200 OK\r\ncontent-encoding: {label}"), &both), "{}");
         assert_eq!(got[2], "hello", "{label}");
     }
-    // Not known: as it came.
+    // Unknown: unchanged.
     let got = fetched(answer("200 OK\r\ncontent-encoding: gzip, aes128gcm", b"whatever"), "{}");
     assert_eq!(got, json!([200, "gzip, aes128gcm", "whatever"]));
 }
 
-/// However the message says that there is nothing (RFC 9110, section 6.4.1; RFC 9112, section 6.3).
+/// Whichever way the message declares an empty body (RFC 9110, section 6.4.1; RFC 9112, section 6.3).
 #[test]
 fn an_empty_body_is_empty_in_every_coding() {
     for coding in ["gzip", "br", "zstd", "deflate", "gzip, br"] {
@@ -75,8 +75,8 @@ fn an_empty_body_is_empty_in_every_coding() {
     }
 }
 
-/// Fetch Standard, "HTTP-network-or-cache fetch": a request with `Range` asks for no encoding. What comes in one all the same
-/// is a part that cannot be decoded (RFC 9110, section 14).
+/// Fetch Standard, "HTTP-network-or-cache fetch": a request with `Range` asks for no encoding. An encoded response is a
+/// part that cannot be decoded (RFC 9110, section 14).
 #[test]
 fn a_range_is_asked_for_and_given_as_it_is() {
     let raw = Raw::answering(vec![answer(
@@ -101,7 +101,7 @@ fn a_truncated_body_is_an_error() {
     assert_eq!(fetched(answer(&head, half), "{}")[2], "TypeError");
 }
 
-/// A response body that a request sends on under its label is not decoded.
+/// A response body that a request forwards with its label is not decoded.
 #[test]
 fn an_encoded_body_is_uploaded_as_it_came() {
     let text = "hello".repeat(100);
@@ -152,7 +152,7 @@ fn a_response_is_read_as_it_came_if_the_request_says_so() {
     assert_eq!(got, json!([gzip, gzip, gzip, "TypeError"]));
 }
 
-/// Fetch Standard, "location URL"; URL Standard: what is not ASCII is percent-encoded as UTF-8.
+/// Fetch Standard, "location URL"; URL Standard: non-ASCII characters are percent-encoded as UTF-8.
 #[test]
 fn a_location_in_utf_8_is_followed() {
     for (location, path) in [
@@ -172,7 +172,7 @@ fn a_location_in_utf_8_is_followed() {
         raw.request();
         assert!(raw.request().0.starts_with(path));
     }
-    // As it came to who follows it by hand.
+    // Unchanged for scripts that follow redirects themselves.
     let raw = Raw::answering(vec![answer("302 Found\r\nlocation: /ü\r\ncontent-length: 0", b"")]);
     let got = run(
         &io(),
@@ -211,7 +211,7 @@ fn a_response_that_does_not_match_its_integrity_is_refused() {
     assert!(got["message"].as_str().unwrap().contains("integrity"), "{got}");
 }
 
-/// RFC 9112, section 6.3: these responses have no body, whatever their headers say. One that is sent all the same is not the
+/// RFC 9112, section 6.3: these responses have no body, whatever their headers say. One sent nevertheless is not the
 /// answer to the next request.
 #[test]
 fn a_body_after_a_response_that_has_none_spoils_no_other_request() {

@@ -82,11 +82,11 @@ fn an_unread_body_holds_the_server_back_and_a_cancelled_one_ends() {
     ",
     );
     assert_eq!(held, Value::Null);
-    // Sixteen chunks, and what sockets and HTTP hold: far from what three tenths of a second could carry.
+    // Sixteen chunks and the buffers of sockets and HTTP: far less than three tenths of a second could transfer.
     let sent = server.sent();
     assert!(sent < 32 << 20, "{sent}");
     let again = server.sent();
-    // tidy:allow(sleep): that nothing happens can only be seen by waiting.
+    // tidy:allow(sleep): only waiting can show that nothing happens.
     std::thread::sleep(Duration::from_millis(100));
     assert_eq!(server.sent(), again, "the transfer goes on after it was cancelled");
 }

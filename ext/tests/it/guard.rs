@@ -1,4 +1,4 @@
-//! What the network guard lets through, seen from the servers that are not to be reached.
+//! The network guard, observed from the servers that must not be reached.
 
 use std::collections::VecDeque;
 use std::io;
@@ -117,7 +117,7 @@ fn credentials_do_not_follow_a_redirect_to_another_origin() {
     assert_eq!(got, json!([["a", "b=c", "d", "e"], [null, null, null, "e"]]));
 }
 
-/// Gives one answer after the other, the last one for ever.
+/// Returns one answer after another, the last one repeatedly.
 struct Rebinding(Mutex<VecDeque<IpAddr>>);
 
 impl ResolveHost for Rebinding {
@@ -141,7 +141,7 @@ fn a_name_is_judged_by_what_it_resolves_to_each_time() {
     let config = policy(allowing("127.0.0.1")).connection(
         ConnectionOptions::default()
             .resolver(Resolver::new(Rebinding(Mutex::new(answers.into()))))
-            // So that the second request has to resolve the name again.
+            // Forces the second request to resolve the name again.
             .idle_per_host_max(0),
     );
     let got = run(

@@ -9,12 +9,12 @@ use isopod_ext::io::{Io, IoError, IoOptions};
 use crate::common::run;
 use crate::common::server::Server;
 
-/// Waits for a condition, not for a time.
+/// Waits for a condition.
 fn eventually(mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !condition() {
         assert!(Instant::now() < deadline, "the condition never came true");
-        // tidy:allow(sleep): the pause between two looks at the condition.
+        // tidy:allow(sleep): the pause between checks of the condition.
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -24,7 +24,7 @@ fn connections_survive_from_worker_to_worker_on_every_thread() {
     const THREADS: usize = 16;
     const WORKERS: usize = 4;
     let server = Server::start();
-    // V8 wants the threads that use it to descend from the one that started it.
+    // V8 requires its threads to descend from the one that initialized it.
     deno_core::JsRuntime::init_platform(None);
     std::thread::scope(|scope| {
         for _ in 0..THREADS {
@@ -75,7 +75,7 @@ fn a_client_is_dropped_before_its_runtime_and_a_late_task_is_told() {
     struct Client(Rc<Cell<bool>>);
     impl Drop for Client {
         fn drop(&mut self) {
-            // Proof that a runtime is still there to close sockets on.
+            // Shows that the runtime is still there to close sockets on.
             self.0.set(tokio::runtime::Handle::try_current().is_ok());
         }
     }

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::common::{io, run};
 
-/// A PostgreSQL server of the test's own, from the machine's packages.
+/// A PostgreSQL server for this test, from the installed packages.
 struct Postgres {
     folder: TempDir,
     programs: PathBuf,
@@ -72,7 +72,7 @@ impl Postgres {
         self.folder.path().join("data").display().to_string()
     }
 
-    /// The server refuses to run as root, as which containers often do.
+    /// The server refuses to run as root, the user in many containers.
     fn command(&self, program: &str, arguments: &[&str]) {
         let program: &Path = &self.programs.join(program);
         let mut command = if is_root() {
@@ -198,7 +198,7 @@ fn postgresql_ends_a_statement_at_the_timeout_and_a_row_flood_at_the_limit() {
     assert_eq!(got[2], 1);
 }
 
-/// <https://www.postgresql.org/docs/current/sql-discard.html> lists what a session keeps.
+/// <https://www.postgresql.org/docs/current/sql-discard.html> lists the state of a session.
 #[test]
 fn postgresql_keeps_nothing_for_the_next_call() {
     let server = Postgres::start();
@@ -253,7 +253,7 @@ fn postgresql_keeps_nothing_for_the_next_call() {
 fn postgresql_ends_what_a_worker_left_behind() {
     let server = Postgres::start();
     let config = server.config().timeout(Duration::from_secs(60));
-    // Not awaited: the worker is gone before it ends.
+    // Not awaited: the worker ends first.
     let io = io();
     script_on(
         &io,

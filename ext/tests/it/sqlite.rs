@@ -303,7 +303,7 @@ fn a_session_has_bookmarks() {
     assert_eq!(got, json!([null, "string", true, 5, true, 5, null, false]));
 }
 
-/// The END of a CASE is none of the trigger: <https://sqlite.org/c3ref/complete.html>.
+/// The END of a CASE does not end the trigger: <https://sqlite.org/c3ref/complete.html>.
 #[test]
 fn a_trigger_may_end_with_a_case() {
     let (io, folder) = (io(), TempDir::new().unwrap());
@@ -328,7 +328,7 @@ fn a_trigger_may_end_with_a_case() {
     assert_eq!(got, json!(["D1_ERROR: too large: SQLITE_CONSTRAINT", 3]));
 }
 
-/// SQLite's authorizer, its defensive mode and its limits refuse none of this.
+/// SQLite's authorizer, its defensive mode and its limits permit all of this.
 #[test]
 fn ordinary_sql_of_every_kind_runs() {
     let (io, folder) = (io(), TempDir::new().unwrap());

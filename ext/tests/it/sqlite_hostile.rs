@@ -1,4 +1,4 @@
-//! SQL that asks for more stack, memory or time than there is, and what it leaves behind.
+//! SQL that needs more stack, memory or time than is available, and its leftovers.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::common::io;
 use crate::sqlite::{file, script};
 
-/// The messages of the errors that an async function of `DB` gives for each of these statements and values.
+/// The errors' messages of an async function of `DB` for each of these statements and values.
 fn messages(config: &SqlConfig, body: &str) -> Vec<String> {
     let told = "const message = async (sql, ...values) =>
         (await thrown(() => DB.prepare(sql).bind(...values).run()))?.message ?? 'no error';";
@@ -17,7 +17,7 @@ fn messages(config: &SqlConfig, body: &str) -> Vec<String> {
     serde_json::from_value(got).unwrap()
 }
 
-/// SQLite recurses once for each of these, and has no limit of its own on most: <https://sqlite.org/limits.html>.
+/// SQLite recurses once for each of these, and limits few of them: <https://sqlite.org/limits.html>.
 #[test]
 fn recursion_in_values_is_an_error_or_has_stack_enough() {
     let got = messages(
@@ -66,7 +66,7 @@ fn recursion_in_values_is_an_error_or_has_stack_enough() {
     is(5, "malformed JSON");
     is(7, "too big");
     is(11, "too big");
-    // What remains may take all the stack there is, and does not take more.
+    // The others may use all of the stack, and no more.
     assert_eq!(got.len(), 17);
 }
 
@@ -204,7 +204,7 @@ fn cpu_time_ends_what_takes_more_of_it() {
     assert!(started.elapsed() < Duration::from_secs(20));
 }
 
-/// Their time grows with the product of their arguments in SQLite, and nothing interrupts them there.
+/// In SQLite, their time is proportional to the product of their arguments, without a way to interrupt them.
 #[test]
 fn functions_of_two_long_texts_take_linear_time() {
     let started = Instant::now();
@@ -219,7 +219,7 @@ fn functions_of_two_long_texts_take_linear_time() {
             await first('SELECT length(replace(?1, ?2, ?3)) AS r', a, 'a'.repeat(450_000) + 'b', ''),
             await first('SELECT length(trim(?1, ?2)) AS r', a, Array.from({ length: 200_000 }, (_, i) => String.fromCharCode(200 + i % 40_000)).join('') + 'a'),
             await first('SELECT length(unhex(?1, ?2)) AS r', '-'.repeat(900_000) + '41', '+'.repeat(900_000) + '-'),
-            // What they give is what SQLite's give: <https://sqlite.org/lang_corefunc.html>.
+            // Their results are those of SQLite: <https://sqlite.org/lang_corefunc.html>.
             await DB.prepare(`SELECT instr('aéz', 'z') AS a, instr(x'6162', x'62') AS b, instr(123, 3) AS c, instr(NULL, 'a') AS d,
                 replace('aXbX', 'X', '--') AS e, replace('abc', '', 'x') AS f, replace(1.5, '.', ',') AS g,
                 trim('xyaxy', 'xy') AS h, ltrim('xya', 'yx') AS i, rtrim('axy', 'xy') AS j, trim(' a ') AS k,
@@ -280,7 +280,7 @@ fn a_connection_keeps_nothing_of_the_call_before() {
     );
 }
 
-/// What the check of tokens cannot see, SQLite's authorizer does.
+/// SQLite's authorizer covers what the check of tokens misses.
 #[test]
 fn the_authorizer_refuses_what_the_tokens_hide() {
     let got = messages(

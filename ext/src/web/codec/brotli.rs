@@ -8,12 +8,12 @@ use brotli::{BrotliDecompressStream, BrotliResult, BrotliState};
 
 use super::{Codec, Step, trailing, truncated};
 
-/// Tables; the window is asked for when the data has named its size.
+/// Tables; the window is reserved once the data has specified its size.
 pub(super) const DECODER_BYTES: usize = 256 << 10;
 /// A buffer of two windows, hash tables, commands.
 pub(super) const ENCODER_BYTES: usize = 6 << 20;
 
-/// What servers use for what they compress as they go.
+/// The quality that servers use for dynamic content.
 const QUALITY: u32 = 6;
 /// A window of 1 MiB.
 const WINDOW_LOG: u32 = 20;
@@ -31,14 +31,14 @@ impl Decoder {
     pub(super) fn new() -> Self {
         let alloc = StandardAlloc::default;
         Self {
-            // Strict: without the windows of up to 1 GiB that are no part of the format.
+            // Strict: without windows of up to 1 GiB, which are not part of the format.
             state: Box::new(BrotliState::new_strict(alloc(), alloc(), alloc())),
             ended: false,
         }
     }
 }
 
-/// The size of the window that the first byte names (section 9.1), as the logarithm to base 2.
+/// The binary logarithm of the window size specified by the first byte (section 9.1).
 fn window_log(first: u8) -> u32 {
     match (first & 1, first >> 1 & 0b111, first >> 4 & 0b111) {
         (0, _, _) => 16,

@@ -1,4 +1,4 @@
-//! `deflate` (RFC 1950, with its frame) and `deflate-raw` (RFC 1951).
+//! `deflate` (RFC 1950, the zlib format) and `deflate-raw` (RFC 1951).
 
 use std::io;
 
@@ -32,7 +32,7 @@ impl Decoder {
         }
     }
 
-    /// Whether all of the compressed data has been seen.
+    /// Returns true at the end of the compressed data.
     pub(super) fn has_ended(&self) -> bool {
         self.ended
     }
@@ -54,7 +54,7 @@ impl Codec for Decoder {
     }
 
     fn finish(&mut self, _output: &mut [u8]) -> io::Result<usize> {
-        // All that the input held has been given.
+        // All output for the input has been returned.
         if self.ended { Ok(0) } else { Err(truncated()) }
     }
 }

@@ -23,13 +23,13 @@ fn corrupt(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("corrupt gzip data: {what}"))
 }
 
-/// Where a decoder is.
+/// The state of a decoder.
 enum Place {
-    /// In the fixed part of the header, with so much of it read.
+    /// In the fixed part of the header, with the number of bytes read.
     Header([u8; HEADER.len()], usize),
     /// In the two bytes of the extra field's length.
     ExtraLength([u8; 2], usize),
-    /// In the extra field, with so many bytes to come.
+    /// In the extra field, with the number of bytes left.
     Extra(usize),
     /// In the file's name, which ends with a zero.
     Name,
@@ -61,7 +61,7 @@ impl Decoder {
         }
     }
 
-    /// The optional part of the header that follows one that is over.
+    /// The next optional part of the header after the current one.
     fn part_after(&self, flag: u8) -> Place {
         let next = |bit: u8| bit > flag && self.flags & bit != 0;
         if next(HAS_EXTRA) {
@@ -77,7 +77,7 @@ impl Decoder {
         }
     }
 
-    /// Takes one byte of the header.
+    /// Consumes one byte of the header.
     fn header(&mut self, byte: u8) -> io::Result<()> {
         if !matches!(self.place, Place::HeaderCrc(..)) {
             self.header_crc.update(&[byte]);
@@ -96,7 +96,7 @@ impl Decoder {
                 if self.flags & RESERVED != 0 {
                     return Err(corrupt("reserved flags are set"));
                 }
-                // Below all flags of parts that follow each other.
+                // Below the flags of all following parts.
                 self.part_after(HAS_HEADER_CRC)
             }
             Place::ExtraLength(read, at) => {
@@ -141,7 +141,7 @@ impl Decoder {
         if trailer[..4] != self.crc.sum().to_le_bytes() {
             return Err(corrupt("wrong checksum"));
         }
-        // The length modulo 2^32, as `amount` has it.
+        // The length modulo 2^32, as in `amount`.
         if trailer[4..] != self.crc.amount().to_le_bytes() {
             return Err(corrupt("wrong length"));
         }
@@ -202,7 +202,7 @@ impl Codec for Decoder {
 pub(super) struct Encoder {
     inner: deflate::Encoder,
     crc: Crc,
-    /// What of the header, and at the end of the trailer, is still to be written.
+    /// The unwritten part of the header, or at the end of the trailer.
     frame: Vec<u8>,
     ended: bool,
 }

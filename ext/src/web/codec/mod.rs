@@ -1,8 +1,8 @@
-//! The codecs behind `CompressionStream` and `DecompressionStream`.
+//! The codecs of `CompressionStream` and `DecompressionStream`.
 //!
-//! A codec works in steps: it is lent some input and room for some output, and says how much of each it has used. What comes
-//! out lies in a buffer of the script's, which its memory limit counts before it is there, so that a few bytes of input cannot
-//! become more than the worker may hold. <https://compression.spec.whatwg.org/>
+//! A codec works in steps: it gets some input and an output buffer, and returns how much of each it has used. The
+//! buffer belongs to the script, so the memory limit covers it before it is filled, and a small input cannot produce
+//! more than the worker may hold. <https://compression.spec.whatwg.org/>
 
 mod brotli;
 mod deflate;
@@ -19,13 +19,13 @@ use crate::ledger::Charge;
 use crate::quotas::{QuotaError, Usage};
 use crate::unwind;
 
-/// The most input that one step is lent: a step is native code, which no limit interrupts.
+/// Maximum input of a step: a step is native code, which no limit can interrupt.
 const INPUT_BYTES_MAX: usize = 256 << 10;
 
-/// Bits of a step's report that hold the input used; the output is above them.
+/// Number of bits for the input used in a step's result; the output is above them.
 const USED_BITS: u32 = 20;
 
-/// What a step has used of its input, and written to its output.
+/// The bytes read and written in a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Step {
     used: usize,
@@ -34,16 +34,16 @@ struct Step {
 
 /// One direction of one format.
 trait Codec {
-    /// The memory that it needs at most, once the first byte of its input is known.
+    /// The maximum memory it needs, once the first byte of its input is known.
     fn needs(&self, first: u8) -> usize {
         let _ = first;
         0
     }
 
-    /// Takes some input and gives some output. Neither used nor written: it waits for more input.
+    /// Consumes input and produces output. If it does neither, it waits for more input.
     fn step(&mut self, input: &[u8], output: &mut [u8]) -> io::Result<Step>;
 
-    /// No input is left. Gives what is still to come; nothing written: that was all.
+    /// Called when no input is left. Produces the remaining output; returns 0 at the end.
     fn finish(&mut self, output: &mut [u8]) -> io::Result<usize>;
 }
 
@@ -58,7 +58,7 @@ fn trailing() -> io::Error {
     )
 }
 
-/// What a codec cannot do.
+/// An error of a codec.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
 enum CodecError {
     #[class(type)]
@@ -80,7 +80,7 @@ enum CodecError {
 
 struct CodecResource {
     codec: RefCell<Box<dyn Codec>>,
-    /// What its windows and tables hold.
+    /// The memory of its windows and tables.
     charge: RefCell<Charge>,
     has_begun: Cell<bool>,
 }
@@ -91,7 +91,7 @@ impl Resource for CodecResource {
     }
 }
 
-/// A codec, and the memory it needs at most.
+/// Creates a codec, and returns the maximum memory it needs.
 fn make(format: &str, decodes: bool) -> Option<(Box<dyn Codec>, usize)> {
     Some(match (format, decodes) {
         ("deflate", true) => (Box::new(deflate::Decoder::new(true)), deflate::DECODER_BYTES),
@@ -128,7 +128,7 @@ fn codec(state: &OpState, rid: ResourceId) -> Result<Rc<CodecResource>, CodecErr
     state.resource_table.get(rid).map_err(|_| CodecError::Closed)
 }
 
-/// One step, with the input from an offset on. The report is one number: what was used, and above it what was written.
+/// Runs a step on the input from an offset on. Returns one number: the bytes read, and above them the bytes written.
 #[op2]
 #[number]
 pub(super) fn op_isopod_codec_step(
@@ -139,7 +139,7 @@ pub(super) fn op_isopod_codec_step(
     #[buffer] output: &mut [u8],
 ) -> Result<u64, CodecError> {
     let resource = codec(state, rid)?;
-    // A script may have made its buffer smaller meanwhile.
+    // The script may have shrunk its buffer meanwhile.
     let input = input.get(offset..).unwrap_or_default();
     let input = &input[..input.len().min(INPUT_BYTES_MAX)];
     if let Some(first) = input.first()
@@ -154,7 +154,7 @@ pub(super) fn op_isopod_codec_step(
     Ok(used as u64 | (written as u64) << USED_BITS)
 }
 
-/// The next part of what is left when all input has been given; 0: that was all.
+/// The next part of the remaining output, after all input; 0 at the end.
 #[op2(fast)]
 #[number]
 pub(super) fn op_isopod_codec_finish(
@@ -261,7 +261,7 @@ mod tests {
         for format in FORMATS {
             assert!(run(format, true, &[0xff; 100], 100, 1000).is_err(), "{format}");
         }
-        // RFC 7932, section 9.1, has no window of more than 16 MiB; the decoder knows of some of 1 GiB.
+        // RFC 7932, section 9.1, has windows of at most 16 MiB; the decoder supports some of 1 GiB.
         assert!(run("brotli", true, &[0x11, 30, 0, 0, 0], 100, 1000).is_err());
     }
 }

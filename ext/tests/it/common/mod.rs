@@ -1,4 +1,4 @@
-//! Workers made by hand, and a server to talk to.
+//! Minimal workers, and a server to talk to.
 
 pub(crate) mod raw;
 pub(crate) mod server;
@@ -24,7 +24,8 @@ deno_core::extension!(
     lazy_loaded_js = [dir "src/web", "ext:deno_net/02_tls.js" = "no_tls.js"],
 );
 
-/// Runs the body of an async function in a fresh worker: event loop, isolate, script; all gone when it returns.
+/// Runs the body of an async function in a fresh worker: event loop, isolate, script; all are dropped before it
+/// returns.
 pub(crate) fn run(io: &Rc<Io>, prepare: impl FnOnce(&mut OpState), body: &str) -> Value {
     let event_loop = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -55,7 +56,7 @@ pub(crate) fn run(io: &Rc<Io>, prepare: impl FnOnce(&mut OpState), body: &str) -
             let state = worker.op_state();
             let mut state = state.borrow_mut();
             state.put(io);
-            // Blobs are sliced in the store that belongs to it.
+            // Blobs are sliced in its store.
             Usage::new(Quotas::default(), MemoryLedger::default()).install(&mut state);
             prepare(&mut state);
         }

@@ -1,4 +1,4 @@
-//! A server that answers with bytes as they are given, and keeps those of the requests.
+//! A server that answers with the given bytes, and records those of requests.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -11,7 +11,7 @@ pub(crate) struct Raw {
 }
 
 impl Raw {
-    /// Gives each connection the next of these answers when it has sent a whole request, and closes it.
+    /// Answers each connection's request with the next of these, and closes the connection.
     pub(crate) fn answering(answers: Vec<Vec<u8>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -33,7 +33,7 @@ impl Raw {
         format!("http://{}/", self.address)
     }
 
-    /// The next request that was received: its head in lower case, and its body.
+    /// The next request: its head in lower case, and its body.
     pub(crate) fn request(&self) -> (String, String) {
         let request = self
             .requests
@@ -44,8 +44,8 @@ impl Raw {
     }
 }
 
-/// A server that keeps its connections, and sends the body of a response late: before the answer to the next request. Gives
-/// its URL.
+/// A server that keeps its connections, and sends a response's body late: before the answer to the next request.
+/// Returns its URL.
 pub(crate) fn late_bodies(head: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

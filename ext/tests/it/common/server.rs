@@ -26,7 +26,7 @@ pub(crate) const CERTIFICATE: &[u8] = include_bytes!("../fixtures/localhost.crt.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     accepted: Arc<AtomicUsize>,
-    /// Bytes the server got rid of in `/endless`.
+    /// Bytes the server has sent for `/endless`.
     sent: Arc<AtomicUsize>,
     _runtime: tokio::runtime::Runtime,
 }
