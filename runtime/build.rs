@@ -1,12 +1,12 @@
-//! Makes the snapshot that isolates start from.
+//! Creates the snapshot that isolates start from.
 
 use std::{env, fs, path::Path};
 
-/// docs.rs has no V8 to link with, and documentation needs no snapshot. A constant, so that the program that cargo makes of
-/// this file refers to nothing of V8 there.
+/// docs.rs cannot link V8, and documentation needs no snapshot. A constant, so that the compiled build script does not
+/// refer to V8 there.
 const DOCS: bool = option_env!("DOCS_RS").is_some();
 
-/// What stands in the place of a snapshot where there is only documentation to be made.
+/// Replaces the snapshot when only documentation is built.
 const NO_IMAGE: &str = "pub(super) static SNAPSHOT: &[u8] = &[];
 pub(super) static RESIDUAL_JS: &[(&str, &str)] = &[];
 pub(super) static RESIDUAL_ESM: &[(&str, &str)] = &[];

@@ -1,4 +1,4 @@
-//! Starting a worker: a fresh isolate from the snapshot, its bindings, its modules, its top-level code.
+//! Starts a worker: a fresh isolate from the snapshot, its bindings, its modules, its top-level code.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -25,18 +25,18 @@ use crate::limits::{Ended, Gauge, Limit, Sampler, capped_allocator};
 use crate::module_loader::ScriptLoader;
 use crate::{Console, MemoryMeter, OnStop, Script, WorkerThread};
 
-/// The value of `navigator.userAgent`. Libraries look for the start that Workers have (Hono's `env(c)` finds the bindings by
-/// it); the rest says which runtime it is.
+/// The value of `navigator.userAgent`. Libraries look for the prefix of Workers (Hono's `env(c)` finds the bindings by
+/// it); the rest identifies the runtime.
 const USER_AGENT: &str = concat!("Cloudflare-Workers/Isopod-", env!("CARGO_PKG_VERSION"));
 
-/// How one worker is started.
+/// Options for starting a worker.
 #[derive(Debug, Clone, Default)]
 pub struct BootOptions {
     /// The worker's number in its host, for logs.
     pub worker: u64,
-    /// When code that still runs for the start is ended by force. Default: only its CPU time is limited.
+    /// The deadline at which code of the start is terminated. Default: only its CPU time is limited.
     pub stop_at: Option<Instant>,
-    /// Hears of it when the worker is told to stop from outside. Default: nobody does.
+    /// Called when the worker is told to stop from outside. Default: none.
     pub on_stop: Option<OnStop>,
 }
 
@@ -50,7 +50,7 @@ struct StartArguments<'a> {
     bindings: Vec<(&'a str, EnvValue<'a>)>,
     removed_globals: Vec<String>,
     command: bool,
-    /// Whether there are ops that are not in the snapshot.
+    /// True if there are ops that are not in the snapshot.
     adds_ops: bool,
     args: &'a [String],
     env: &'a BTreeMap<String, String>,
@@ -59,11 +59,11 @@ struct StartArguments<'a> {
 impl Worker {
     /// Starts a worker on this thread.
     ///
-    /// Must be called inside an entered current-thread Tokio runtime and its `LocalSet`, both made for this worker, on a
-    /// thread that [`crate::platform::spawn`] made, while no other isolate is alive on it.
+    /// Must be called inside an entered current-thread Tokio runtime and its `LocalSet`, both created for this worker,
+    /// on a thread spawned by [`crate::platform::spawn`], and without another isolate on the thread.
     ///
     /// # Errors
-    /// The script's modules cannot be loaded, or its top-level code threw, never settled, or broke a limit.
+    /// The script's modules cannot be loaded, or its top-level code threw, never settled, or exceeded a limit.
     pub async fn boot(thread: &WorkerThread, script: &Arc<Script>, options: BootOptions) -> Result<Self, Fault> {
         let mut worker = Self::new(thread, script, options)?;
         worker.evaluate().await?;
@@ -87,7 +87,7 @@ impl Worker {
             startup_snapshot: Some(image.snapshot),
             residual_lazy_js_sources: image.residual_js,
             residual_lazy_esm_sources: image.residual_esm,
-            // To put the same again costs a twentieth of a start.
+            // Registering the same ops again takes a twentieth of a start.
             skip_op_registration: has_all_ops,
             create_params: Some(
                 v8::CreateParams::default()
@@ -98,7 +98,7 @@ impl Worker {
         })
         .map_err(|error| fault(&error, None))?;
         runtime.v8_isolate().set_prepare_stack_trace_callback(traces::told);
-        // A wait would hold the thread, and nobody on this isolate could end it.
+        // Waiting would block the thread, and no code on this isolate could wake it.
         runtime.v8_isolate().set_allow_atomics_wait(false);
         let mut watch = thread
             .watchdog
@@ -170,13 +170,13 @@ impl Worker {
 
     /// Loads the main module and runs its top-level code.
     async fn evaluate(&mut self) -> Result<(), Fault> {
-        // Loading is not under the watchdog: it runs no user code, and must not be terminated half-way.
+        // Loading is not watched: it runs no user code, and must not be terminated halfway.
         let entry = self.script.entry.clone();
         let main = self
             .runtime
             .load_main_es_module(&entry)
             .await
-            // The script has thrown nothing yet.
+            // Not an exception of the script.
             .map_err(|error| Fault {
                 thrown: None,
                 ..fault(&error, Some(&self.frames))
@@ -186,9 +186,10 @@ impl Worker {
         let evaluated = self.runtime.mod_evaluate(main);
         self.boot_breach()?;
         let mut evaluated = pin!(evaluated);
-        // A task whose budget is used up is told that nothing is ready, and that would look like code which never settles.
+        // A task that has used up its budget is told that nothing is ready, which would look like code that never
+        // settles.
         let settled = poll_fn(|cx| {
-            // A command may ask to exit in its top-level code, which ends as if it had been terminated.
+            // A command may exit in its top-level code, which then ends as if terminated.
             if self.exit_code().is_some() {
                 return Poll::Ready(Ok(()));
             }
@@ -219,7 +220,8 @@ impl Worker {
         if self.exit_code().is_some() || self.uncaught {
             return Ok(());
         }
-        // A module whose code threw is told by its namespace: deno_core sends the error itself to the rejection handler.
+        // The namespace shows whether a module's code threw: deno_core passes the error itself to the rejection
+        // handler.
         let namespace = self
             .runtime
             .get_module_namespace(main)
@@ -234,8 +236,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Makes bindings global variables for a script without a default export, which finds them in no argument: its handlers
-    /// are listeners, `addEventListener("fetch", …)`.
+    /// Exposes bindings as global variables to a script without a default export, which gets no `env` argument: its
+    /// handlers are listeners, `addEventListener("fetch", …)`.
     fn expose_bindings_of_a_service_worker(&mut self, main: ModuleId) -> Result<(), Fault> {
         if self.script.bindings.is_empty() {
             return Ok(());
@@ -246,7 +248,7 @@ impl Worker {
             .map_err(|error| fault(&error, Some(&self.frames)))?;
         deno_core::scope!(scope, &mut self.runtime);
         let namespace = v8::Local::new(scope, namespace);
-        // Only the name: the value is not there before the module has run.
+        // Only the name: there is no value before the module has run.
         let names = namespace.get_own_property_names(scope, v8::GetPropertyNamesArgs::default());
         let default = v8::String::new(scope, "default");
         let has_default = names.zip(default).map(|(names, default)| {
@@ -259,8 +261,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Code that was compiled anew is handed to the loader in a turn of the event loop. A worker that lives for one event
-    /// may never come to another, and the next would compile it again.
+    /// Runs a turn of the event loop, in which newly compiled code is passed to the loader. A worker that handles one
+    /// event may not run another turn, and the next worker would compile it again.
     async fn keep_compiled_code(&mut self) {
         if self.loader.compiled_anew() {
             poll_fn(|cx| {
@@ -295,7 +297,7 @@ impl Worker {
     }
 }
 
-/// Starts the JavaScript side, and takes its functions before user code could see them.
+/// Starts the JavaScript side, and takes its functions before user code can access them.
 fn start(
     runtime: &mut JsRuntime,
     script: &Script,

@@ -1,4 +1,4 @@
-//! How soon a breach of the CPU limit is answered while all processors are busy: run by `cargo xtask test --nightly`.
+//! The delay of enforcing the CPU limit while all processors are busy: run by `cargo xtask test --nightly`.
 #![allow(unsafe_code, reason = "the clock of another thread is reached through libc alone")]
 
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use isopod_runtime::{BootOptions, Limits, Worker};
 const LIMIT: Duration = Duration::from_millis(60);
 const BREACHES: usize = 200;
 
-/// The CPU clock of the thread that asks.
+/// The CPU clock of the calling thread.
 fn own_clock() -> libc::clockid_t {
     let mut clock = 0;
-    // SAFETY: the calling thread exists, and `clock` is a valid place to write to.
+    // SAFETY: the calling thread exists, and `clock` is writable.
     assert_eq!(
         unsafe { libc::pthread_getcpuclockid(libc::pthread_self(), &raw mut clock) },
         0
@@ -26,19 +26,19 @@ fn own_clock() -> libc::clockid_t {
 
 fn read(clock: libc::clockid_t) -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` is a valid place to write to; a clock of a thread that ended makes the call fail, no more.
+    // SAFETY: `time` is writable; if the thread has ended, the call fails.
     assert_eq!(unsafe { libc::clock_gettime(clock, &raw mut time) }, 0);
     Duration::new(time.tv_sec.try_into().unwrap(), time.tv_nsec.try_into().unwrap())
 }
 
-/// From the moment that a thread has used so much until it is over, by a thread that does nothing but look.
+/// Returns the time from when a thread reaches this CPU time until it is stopped, observed by a thread that only polls.
 fn late(clock: libc::clockid_t, from: Duration, over: &AtomicBool) -> Option<Duration> {
     let mut reached = None;
     while !over.load(Ordering::SeqCst) {
         if reached.is_none() && read(clock) >= from + LIMIT {
             reached = Some(Instant::now());
         }
-        // tidy:allow(sleep): a measurement looks again.
+        // tidy:allow(sleep): polling for a measurement.
         std::thread::sleep(Duration::from_micros(200));
     }
     reached.map(|reached| reached.elapsed())

@@ -1,4 +1,4 @@
-//! One worker on a thread of its own, as a host would run it.
+//! A worker on its own thread, driven as by a host.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use isopod_runtime::{
 };
 use serde_json::Value;
 
-/// Runs `body` on a worker thread, inside a fresh event loop and `LocalSet`, and gives its result.
+/// Runs `body` on a worker thread, inside a fresh event loop and `LocalSet`, and returns its result.
 pub(crate) fn on_worker_thread<T, F, Fut>(body: F) -> T
 where
     T: Send + 'static,
@@ -41,7 +41,7 @@ where
     result.unwrap()
 }
 
-/// Drives a worker until `ready` gives something.
+/// Drives a worker until `ready` returns something.
 pub(crate) async fn drive<T>(worker: &mut Worker, mut ready: impl FnMut() -> Option<T>) -> T {
     poll_fn(|cx| {
         loop {
@@ -80,7 +80,7 @@ pub(crate) fn get(path: &str) -> http::Request<Body> {
         .unwrap()
 }
 
-/// Boots a script and answers one request with it.
+/// Boots a script, and answers one request with it.
 pub(crate) fn answer(
     script: ScriptBuilder,
     make: impl FnOnce(isopod_runtime::handlers::Reply<http::Response<Body>>) -> Event + Send + 'static,
@@ -94,7 +94,7 @@ pub(crate) fn answer(
     })
 }
 
-/// Fetches from a script, and reads the whole answer. Streams are read while the worker is driven.
+/// Fetches from a script, and reads the whole response. Streams are read while the worker is driven.
 pub(crate) fn fetch(
     script: ScriptBuilder,
     request: http::Request<Body>,
@@ -123,7 +123,7 @@ pub(crate) fn call(script: ScriptBuilder, function: &str, arguments: Vec<Value>)
     call_with(Arc::new(script.build().unwrap()), function, arguments)
 }
 
-/// Calls a function of a script, in a worker of its own, without arguments.
+/// Calls a function of a script without arguments, in a worker of its own.
 pub(crate) fn call_shared(script: &Arc<Script>, function: &str) -> Result<Value, Fault> {
     call_with(script.clone(), function, Vec::new())
 }
@@ -145,7 +145,7 @@ fn call_with(script: Arc<Script>, function: &str, arguments: Vec<Value>) -> Resu
     })
 }
 
-/// Calls a function of a script twice in one worker, and gives what it gave.
+/// Calls a function of a script twice in one worker, and returns both results.
 pub(crate) fn twice_on(template: WorkerTemplate, script: ScriptBuilder, function: &str) -> [Value; 2] {
     let script = Arc::new(script.build().unwrap());
     let function = function.to_owned();

@@ -1,4 +1,4 @@
-//! When the code of an event, or of a start, is to be over; and how many events a worker can take.
+//! Deadlines for the code of an event, or of a start; and how many events a worker can take.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use isopod_runtime::{BootOptions, Worker};
 
 const BURN: &str = "const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));";
 
-/// Begins calls of these functions, each to be over so long after now, and gives how they ended.
+/// Starts calls of these functions, each with a deadline this long from now, and returns their results.
 fn calls_until(source: &str, calls: &[(&'static str, Duration)]) -> Vec<Result<serde_json::Value, Fault>> {
     let script = Arc::new(script(source).build().unwrap());
     let calls = calls.to_vec();
@@ -58,7 +58,7 @@ fn a_loop_that_runs_past_its_deadline_is_ended_below_its_cpu_limit() {
         let source = format!("{BURN} export async function spin() {{ {body} }}");
         let ended = calls_until(&source, &[("spin", SOON)]).remove(0);
         assert_eq!(ended.unwrap_err().kind, FaultKind::ExceededWall, "{body}");
-        // Its limit on CPU time is 10 s.
+        // Its CPU limit is 10 s.
         assert!(
             (SOON..Duration::from_secs(5)).contains(&start.elapsed()),
             "{body}: {:?}",
@@ -83,7 +83,7 @@ fn whose_code_ran_past_its_deadline_is_ended_for_it_and_the_others_may_be_tried_
     };
     let (wall, lost) = ((FaultKind::ExceededWall, false), (FaultKind::WorkerLost, true));
     assert_eq!(kinds(&[("wait", far), ("spin", SOON)]), [lost, wall]);
-    // One that only waits is not what the other's code is ended for.
+    // The other's code is not ended for one that only waits.
     assert_eq!(kinds(&[("wait", SOON), ("spin", SOON * 4)]), [lost, wall]);
 }
 

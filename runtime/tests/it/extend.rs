@@ -1,4 +1,4 @@
-//! What an embedder adds to workers that start from the stock snapshot.
+//! An embedder's additions to workers that start from the stock snapshot.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -58,7 +58,7 @@ fn ops_that_are_not_in_the_snapshot_are_there_and_out_of_a_scripts_reach() {
             "export default class {
                 constructor(ctx, env) { this.env = env }
                 async f() {
-                    // What is loaded late works beside them, guards and all.
+                    // Scripts loaded later work with them, including the guards.
                     const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', new Uint8Array(1)));
                     const copy = structuredClone({ a: [1] });
                     const { ADDED } = this.env;
@@ -82,7 +82,7 @@ deno_core::extension!(
     }]
 );
 
-/// Counts up, for all workers that have it.
+/// A counter shared by all workers that have it.
 #[derive(Debug, Clone, Default)]
 struct Counter(Arc<AtomicU32>);
 
@@ -120,7 +120,7 @@ impl Extend for Counted {
     }
 }
 
-/// Both are there, and two bindings of one kind have a value each.
+/// Both exist, and two bindings of one kind have separate values.
 #[test]
 fn several_extends_add_up() {
     let extends: Vec<Arc<dyn Extend>> = vec![Arc::new(Added), Arc::new(Counted { module: "counted:m" })];

@@ -1,4 +1,4 @@
-//! How scripts are asked, and how they answer.
+//! Calling handlers, and their answers.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ fn the_request_shows_method_url_headers_and_body() {
     assert_eq!(body, r#"["POST","http://example.com/a?b=c","1","sent"]"#);
 }
 
-/// As the platform has it for scripts in service-worker syntax, which have no argument to find bindings in.
+/// As the platform does for scripts in service-worker syntax, which have no argument with bindings.
 #[test]
 fn a_script_without_a_default_export_has_its_bindings_as_globals() {
     let listener = "const greeting = `${GREETING} ${URL.name}`;
@@ -203,7 +203,7 @@ fn a_worker_starts_in_a_task_that_has_used_up_its_budget() {
     on_worker_thread(|thread| async move {
         let script = Arc::new(script("export default {}").build().unwrap());
         let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
-        // Tokio has a channel say that it is empty where a task was given more than its share at once.
+        // Tokio reports a channel as empty after a task has used up its budget.
         let received = (0..).map(|n| {
             sender.try_send(n).unwrap();
             receiver.recv().now_or_never()

@@ -1,4 +1,4 @@
-//! What the limits do to scripts that break them, and to what comes after.
+//! Scripts that exceed limits, and the events after them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -63,7 +63,7 @@ fn deep_recursion_and_deep_json_are_range_errors() {
         export function json() { let o = {}; for (let i = 0; i < 1e6; i++) o = { o };
             try { return JSON.stringify(o).length } catch (e) { return e.name } }";
     assert_eq!(call(script(deep), "recurse", vec![]).unwrap(), json!("RangeError"));
-    // V8 writes JSON without recursion: the answer is its length, or a RangeError, and never a crash.
+    // V8 writes JSON without recursion: the result is its length, or a RangeError, and never a crash.
     assert!(call(script(deep), "json", vec![]).is_ok());
 }
 
@@ -122,7 +122,7 @@ fn waiting_is_not_charged() {
 
 #[test]
 fn of_interleaved_events_the_one_that_burns_is_blamed_and_the_others_may_come_again() {
-    // Each of them goes on in turns of the event loop, where nothing but the code itself says whose it is.
+    // Each of them continues in turns of the event loop, where only the code itself shows which event it belongs to.
     for burner in [
         "for (;;) { burn(3); await sleep(1); }",
         "await sleep(20); for (;;);",
@@ -173,7 +173,7 @@ fn a_script_is_told_before_its_cpu_time_is_over() {
     assert_eq!(body, r#"["cpu",200,true,"QuotaExceededError",true]"#);
 }
 
-/// How the calls of these functions end, held by one worker at the same time.
+/// The results of calls of these functions, held by one worker at the same time.
 fn ends_of(script: ScriptBuilder, functions: &'static [&'static str]) -> Vec<Fault> {
     let script = Arc::new(script.build().unwrap());
     on_worker_thread(move |thread| async move {
@@ -222,7 +222,7 @@ fn an_array_buffer_that_does_not_fit_is_a_range_error_and_the_worker_lives() {
             names.push(nameOf(() => { for (let i = 0; i < 10_000; i++) kept.push(new Uint8Array(100_000)); }));
             const many = kept.length;
             kept.length = 0;
-            // What was let go of can be had again.
+            // Released memory can be allocated again.
             for (let i = 0; i < 20; i++) new Uint8Array(20 << 20).fill(1);
             return [names, many > 200 && many < 500];
         }";
@@ -263,8 +263,8 @@ fn webassembly_memory_that_does_not_fit_is_a_range_error_and_the_worker_lives() 
 
 #[test]
 fn memory_that_nothing_asks_for_room_for_is_counted_and_ends_the_worker() {
-    // A module that makes its memory itself, and grows it by an instruction: (memory 1) (func (export "g") (param i32)
-    // (result i32) local.get 0 memory.grow)
+    // A module that creates its memory itself, and grows it with an instruction: (memory 1) (func (export "g") (param
+    // i32) (result i32) local.get 0 memory.grow)
     let module = "new Uint8Array([0,97,115,109,1,0,0,0, 1,6,1,96,1,127,1,127, 3,2,1,0, 5,3,1,0,1,
         7,5,1,1,103,0,0, 10,8,1,6,0,32,0,64,0,11])";
     for body in [
@@ -314,7 +314,7 @@ fn a_script_is_told_before_its_memory_is_used_up() {
     assert_eq!(answer, json!(["memory", true, 40 << 20]));
 }
 
-/// V8 divides the limit between its generations: that of the old one alone is lower.
+/// V8 divides the limit between its generations, so the old generation's limit is lower.
 #[test]
 fn a_worker_may_hold_all_of_its_memory() {
     let source = "
@@ -348,7 +348,7 @@ fn bytes_for_a_worker_that_is_full_do_not_end_the_process() {
             });
             match drive(&mut worker, || answer.try_recv().ok().flatten()).await {
                 Ok(bytes) => length = bytes,
-                // The second may come when the worker has been ended for the first.
+                // The second may arrive after the worker was ended for the first.
                 Err(fault) => assert!(
                     matches!(fault.kind, FaultKind::ExceededMemory | FaultKind::WorkerLost),
                     "{fault}"
@@ -360,7 +360,7 @@ fn bytes_for_a_worker_that_is_full_do_not_end_the_process() {
     assert_eq!(length, 8 << 20);
 }
 
-/// Serialized as bytes, which V8 is asked for a buffer for.
+/// Serialized as bytes, for which V8 allocates a buffer.
 struct Bytes(Vec<u8>);
 
 impl serde::Serialize for Bytes {

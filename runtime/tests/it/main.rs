@@ -1,4 +1,4 @@
-//! One worker at a time, on a thread of its own, on real V8.
+//! One worker at a time, on its own thread, with real V8.
 
 mod breaches;
 mod common;

@@ -1,4 +1,4 @@
-//! What becomes of modules, seen by running them.
+//! Modules, tested by running them.
 
 use isopod_runtime::Script;
 use serde_json::json;
@@ -64,7 +64,7 @@ fn accessors_of_every_kind_hold_a_value_each() {
     );
 }
 
-/// What throws far below the end of JavaScript's stack aborts the process: V8 checks that it is on its own stack.
+/// Throwing far below the end of JavaScript's stack aborts the process: V8 checks that it is on its own stack.
 #[test]
 fn errors_are_cloned_and_told_until_the_stack_ends() {
     let source = "
@@ -72,7 +72,7 @@ fn errors_are_cloned_and_told_until_the_stack_ends() {
         const outcome = (work) => { try { work(); return 'ok' } catch (error) { return error.name } };
         export function look() {
             let deepest = 0;
-            // The stack is told on the way back, from its very end on.
+            // The stack trace is created while unwinding, from the very end of the stack on.
             const dive = (left) => {
                 try { left = dive(left) } catch {}
                 if (left % 10 === 0) { try { deepest = Math.max(deepest, new Error('x').stack.length) } catch {} }

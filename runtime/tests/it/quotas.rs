@@ -1,4 +1,4 @@
-//! What is counted, and what a script sees when it has had its share.
+//! Quotas, and what a script sees when it reaches them.
 
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::common::{call, fetch, get, script, twice_on};
 
-/// What a script's `tried(f)` gives: what `f` threw, by name, or what it gave.
+/// `tried(f)` returns the name of what `f` threw, or what it returned.
 const TRIED: &str =
     "const told = (error) => [error.name, error.message.match(/`limits\\.[a-z0-9_]+`?/)?.[0] ?? error.message];
     const tried = async (f) => { try { return await f(); } catch (error) { return told(error); } };\n";
@@ -83,7 +83,7 @@ fn an_event_makes_as_many_requests_as_it_may_and_the_next_one_has_its_own() {
     assert_eq!(twice_on(WorkerTemplate::default(), script, "f"), [each.clone(), each]);
 }
 
-/// Puts what scripts log into a list.
+/// Collects what scripts log.
 struct Listen(Arc<Mutex<Vec<String>>>);
 
 impl Extend for Listen {
@@ -166,7 +166,7 @@ fn blobs_and_compressors_are_held_within_the_native_quota() {
     );
 }
 
-/// Each would hold the one before, to be read and dropped by as many nested calls.
+/// Each would hold the one before, so that reading and dropping them would recurse.
 #[test]
 fn slices_of_slices_of_a_blob_do_not_nest() {
     let source = "export const f = async () => {

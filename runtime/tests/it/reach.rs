@@ -1,4 +1,4 @@
-//! What a script can reach: the names it is given, and nothing behind them.
+//! The globals of a script, and what is reachable from them.
 
 use std::collections::BTreeSet;
 
@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::common::{call, script};
 
-/// Every name on `globalThis` and on what it inherits from. A new one is put on this list by someone who has thought about
-/// what it leads to.
+/// Every property of `globalThis` and of its prototypes. Before adding a name to this list, consider what it gives
+/// access to.
 const NAMES: &str = include_str!("globals.txt");
 
 #[test]
@@ -29,8 +29,8 @@ fn the_names_on_the_global_object_are_those_of_the_list() {
     assert!(new.is_empty() && gone.is_empty(), "new: {new:?}, gone: {gone:?}");
 }
 
-/// Walks over everything that hangs on the global object and on what the runtime hands to a handler, getters and prototypes
-/// included.
+/// Walks over everything reachable from the global object and from a handler's arguments, including getters and
+/// prototypes.
 const WALK: &str = "
     const seen = new Set();
     const bad = [];

@@ -1,4 +1,4 @@
-//! The web platform as scripts see it. The checks are in the folder `web`, with the clauses of the standards.
+//! The web platform as scripts see it. The checks are in the folder `web`, with references to the standards.
 
 use serde_json::json;
 

@@ -18,6 +18,7 @@ const SCOPE: &[&str] = &[
     "host/src/",
     "isopod/",
     "outcome/",
+    "runtime/",
     "server/src/",
     "snapshot/",
     "tests/",

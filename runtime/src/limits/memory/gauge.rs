@@ -1,4 +1,4 @@
-//! Measures a worker's memory, on its thread, and acts on what it finds.
+//! Measures a worker's memory on its thread, and enforces its limit.
 #![allow(unsafe_code, reason = "V8 calls back with a raw pointer to the isolate")]
 
 use std::cell::Cell;
@@ -15,46 +15,48 @@ use isopod_ext::quotas::MemoryRoom;
 use super::super::watchdog::{Soft, Watched};
 use super::MemoryMeter;
 
-/// Heap granted beyond the limit once it is reached, for the isolate to come to its end in. V8 ends the process where one piece does
+/// Heap granted beyond the limit once it is reached, so that the isolate can end. V8 aborts the process if a piece does
 /// not fit, and no piece is larger than 1 GiB: an array of `FixedArray::kMaxLength` elements, the longest string.
 const HEAP_GRACE_BYTES: usize = (1024 + 256) * 1024 * 1024;
 
-/// An isolate that was told to end and takes as much as this all the same runs native code: nothing but its thread ends it.
+/// An isolate that allocates this much after it was told to end is running native code, which only blocking its thread
+/// can stop.
 const HEAP_BEYOND_BYTES: usize = 512 * 1024 * 1024;
 
-/// The part of the limit that must have come since the last full collection for another to be worth its time.
+/// One part in this many of the limit must have been allocated since the last full collection to make another
+/// worthwhile.
 const WORTH_COLLECTING: usize = 16;
 
-/// How often V8 is asked for its heap between collections, at the ends of turns: it may grow from near its limit to the limit without
-/// one.
+/// Interval for reading the heap's size between collections, at the ends of turns: it may grow from near its limit to
+/// the limit without one.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// V8 is told of what is held outside the isolate when that has changed by more than this.
+/// V8 is notified of memory held outside of the isolate when it has changed by more than this.
 const TELL_BYTES: usize = 1024 * 1024;
 
-/// Watches the memory of one isolate, on its thread. In a slot of the isolate, so that V8's callbacks find it there for as
-/// long as the isolate is alive.
+/// Watches the memory of an isolate, on its thread. In a slot of the isolate, where V8's callbacks find it as long as
+/// the isolate is alive.
 #[derive(Clone)]
 pub(crate) struct Gauge(Rc<Inner>);
 
 struct Inner {
     meter: MemoryMeter,
     watched: Arc<Watched>,
-    /// What V8 was told of the ledger.
+    /// The ledger's amount that V8 knows.
     told: Cell<usize>,
-    /// What was held after the last full collection.
+    /// Memory held after the last full collection.
     live: Cell<usize>,
     isolate: UnsafeRawIsolatePtr,
-    /// When V8 was asked last.
+    /// Time of the last reading.
     looked: Cell<Instant>,
-    /// The heap has been granted more than its limit.
+    /// True if the heap has been granted more than its limit.
     granted: Cell<bool>,
-    /// The isolate has been told to end.
+    /// True if the isolate has been told to end.
     ending: Cell<bool>,
 }
 
 impl Gauge {
-    /// Puts an isolate under watch.
+    /// Starts watching an isolate.
     pub(crate) fn install(runtime: &mut JsRuntime, meter: MemoryMeter, watched: Arc<Watched>) -> Self {
         let isolate = runtime.v8_isolate();
         let gauge = Self(Rc::new(Inner {
@@ -63,7 +65,7 @@ impl Gauge {
             told: Cell::new(0),
             live: Cell::new(0),
             looked: Cell::new(Instant::now()),
-            // SAFETY: the isolate is alive, and this is its thread. It is used by callbacks of the isolate's own alone.
+            // SAFETY: the isolate is alive, and this is its thread. Only callbacks of this isolate use the pointer.
             isolate: unsafe { isolate.as_raw_isolate_ptr() },
             granted: Cell::new(false),
             ending: Cell::new(false),
@@ -83,28 +85,30 @@ impl Gauge {
     }
 
     fn add_heap_limit(&self, isolate: &mut v8::Isolate) {
-        // Alive as long as the isolate, which has it in a slot.
+        // Lives as long as the isolate, which holds it in a slot.
         let data = Rc::as_ptr(&self.0).cast_mut().cast();
         isolate.add_near_heap_limit_callback(at_heap_limit, data);
     }
 
-    /// What the heap's limit is from now on. V8 asks where the heap has no room for something and there is nothing left to collect;
-    /// and also when the allocator has refused an array buffer. If what is granted does not suffice, it ends the process.
+    /// The new limit of the heap. V8 asks when the heap has no room for an allocation and there is no garbage left, and
+    /// also after the allocator has rejected an array buffer. If the granted limit is not sufficient, it aborts the
+    /// process.
     fn heap_limit(&self, isolate: &mut v8::Isolate, current: usize) -> usize {
         let (inner, limit) = (&self.0, self.0.meter.0.limit);
         let for_buffer = inner.meter.0.refused.swap(false, Ordering::Relaxed);
         if current < limit && !for_buffer && !inner.granted.get() {
-            // V8 keeps a part of the limit for the young generation, at first. The old one may have all of it; `judge` counts both.
+            // V8 initially reserves a part of the limit for the young generation. The old one may use all of it;
+            // `judge` counts both.
             return limit;
         }
         if !inner.granted.replace(true) {
             if !for_buffer {
                 self.end();
             }
-            // For a buffer as well, which may have been refused long ago: what comes now may be part of the heap.
+            // Also for a buffer, which may have been rejected long ago: this allocation may be part of the heap.
             return limit + HEAP_GRACE_BYTES;
         }
-        // Part of it may be garbage, which is collected next: whether the rest is too much is judged then.
+        // Part of it may be garbage, which is collected next; `judge` decides about the rest.
         let taken = isolate.get_heap_statistics().total_heap_size();
         if inner.ending.get() && taken > limit + HEAP_BEYOND_BYTES {
             inner.watched.lose_for_memory();
@@ -117,7 +121,7 @@ impl Gauge {
         self.0.watched.end_for_memory();
     }
 
-    /// Takes back what was granted for a buffer.
+    /// Withdraws what was granted for a buffer.
     fn hold_to_limit(&self, isolate: &mut v8::Isolate) {
         if self.0.granted.get() && !self.0.ending.get() {
             self.0.granted.set(false);
@@ -126,7 +130,7 @@ impl Gauge {
         }
     }
 
-    /// Asks V8 how much there is.
+    /// Reads the sizes from V8.
     fn look(&self, isolate: &mut v8::Isolate) {
         self.0.looked.set(Instant::now());
         let heap = isolate.get_heap_statistics().used_heap_size();
@@ -147,7 +151,7 @@ impl Gauge {
         self.0.meter.0.external.store(external, Ordering::Relaxed);
     }
 
-    /// Counts what changes without a collection. Where that is too much, garbage is collected first: part of it may be.
+    /// Counts memory that changes without a collection. If it is too much, garbage is collected first.
     ///
     /// Cheap enough for the end of each turn.
     pub(crate) fn check(&self, isolate: &mut v8::Isolate) {
@@ -162,12 +166,11 @@ impl Gauge {
         }
     }
 
-    /// Collects what is garbage, if so much has come since the last time that some of it may be: a worker at its limit would
-    /// do nothing else.
+    /// Collects garbage if enough was allocated since the last time: a worker at its limit would do nothing else.
     fn collect(&self, isolate: &mut v8::Isolate) {
         let meter = &self.0.meter.0;
         if meter.bytes() > self.0.live.get() + meter.limit / WORTH_COLLECTING {
-            // Ends in `after_collection`, which decides.
+            // Calls `after_collection`, which decides.
             isolate.low_memory_notification();
         }
     }
@@ -181,7 +184,7 @@ impl Gauge {
         }
     }
 
-    /// Whether there is room for so much more, which V8 takes without asking the allocator.
+    /// Returns true if there is room for an allocation by V8 that bypasses the allocator.
     fn has_room(&self, isolate: &mut v8::Isolate, bytes: usize, freed: bool) -> bool {
         let meter = &self.0.meter.0;
         self.count_external(isolate);
@@ -195,7 +198,7 @@ impl Gauge {
         meter.fits(bytes)
     }
 
-    /// All that is counted now is alive.
+    /// Enforces the limit after a collection, when everything counted is alive.
     fn judge(&self) {
         let meter = &self.0.meter.0;
         self.0.live.set(meter.bytes());
@@ -212,8 +215,8 @@ impl Gauge {
 }
 
 unsafe extern "C" fn at_heap_limit(data: *mut c_void, current: usize, _: usize) -> usize {
-    // SAFETY: V8 calls back with what `add_heap_limit` gave it, which a slot of the isolate keeps alive; it calls on the thread of
-    // that isolate, which is alive: it is what calls.
+    // SAFETY: V8 calls back with the data passed to `add_heap_limit`, which a slot of the isolate keeps alive, on the
+    // thread of that isolate, which is alive because it is the caller.
     let inner = unsafe {
         Rc::increment_strong_count(data.cast_const().cast::<Inner>());
         Rc::from_raw(data.cast_const().cast::<Inner>())

@@ -1,12 +1,12 @@
-//! Memory that was freed, and that the allocator keeps for what comes next.
+//! Returns freed memory to the operating system.
 #![allow(unsafe_code, reason = "the C library's allocator is asked through libc alone")]
 
-/// Has the C library's allocator give the memory that it keeps and does not use back to the operating system. `false` where
-/// there was none, or where the allocator is not glibc's, which alone is asked.
+/// Makes the C library's allocator return unused memory to the operating system. Returns `false` if there was none, or
+/// if the allocator is not glibc's, the only one supported.
 ///
-/// An isolate's own heap is given back when it ends; this is for what V8 and its libraries allocate beside it, such as `Intl`
-/// objects, of which there may be some GiB. It takes about a tenth of a second for a GiB, in which threads that share
-/// an arena of the allocator with one that has freed much wait for it: call it after much was freed, not often.
+/// An isolate's heap is returned when it ends; this is for memory that V8 and its libraries allocate elsewhere, such as
+/// `Intl` objects, which may be several GiB. It takes about a tenth of a second per GiB, during which threads that
+/// share an arena of the allocator wait. Call it after much memory was freed, and not often.
 pub fn give_back_memory() -> bool {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {

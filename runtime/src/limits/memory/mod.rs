@@ -1,9 +1,9 @@
-//! What a worker holds of memory, as one number: its heap, its array buffers, its WebAssembly memories, and what is held for
-//! it outside the isolate.
+//! A worker's memory as one number: its heap, its array buffers, its WebAssembly memories, and data held for it outside
+//! of its isolate.
 //!
-//! V8 limits the heap by itself and everything else not at all. Array buffers come from an allocator that knows the number
-//! and refuses (`allocator.rs`): a script can catch that. The rest is counted when V8 has collected its garbage, at the end
-//! of each turn, and every few milliseconds of a long one (`gauge.rs`): a worker that is beyond its limit is condemned.
+//! V8 limits only the heap. Array buffers come from an allocator that knows the number and rejects allocations
+//! (`allocator.rs`), which scripts can catch. Everything else is counted after garbage collections, at the end of each
+//! turn, and every few milliseconds of a long one (`gauge.rs`): a worker above its limit is condemned.
 
 mod allocator;
 mod gauge;
@@ -18,15 +18,15 @@ pub(crate) use self::allocator::capped_allocator;
 pub(crate) use self::gauge::Gauge;
 pub use self::give_back::give_back_memory;
 
-/// The part of the limit that may be held beyond it.
+/// One part in this many of the limit may be held in addition to it.
 const SLACK: usize = 16;
 
-/// Buffers up to this size are never refused: V8 ends the process where one that the runtime itself asks for is.
+/// Buffers up to this size are always granted: V8 aborts the process if one of the runtime's own is rejected.
 const ALWAYS_GRANTED_BYTES: usize = 4 * 1024;
 
-/// What one worker holds of memory. It can be read from any thread, at any time, at the cost of a few loads.
+/// A worker's memory. It can be read from any thread at any time, at the cost of a few loads.
 ///
-/// A clone shows the same worker.
+/// Clones show the same worker.
 #[derive(Clone, Debug)]
 pub struct MemoryMeter(Arc<Meter>);
 
@@ -34,15 +34,15 @@ pub struct MemoryMeter(Arc<Meter>);
 struct Meter {
     limit: usize,
     soft: usize,
-    /// The heap when it was last looked at.
+    /// Size of the heap at the last reading.
     heap: AtomicUsize,
-    /// What V8 knows of beside it: array buffers, WebAssembly memories.
+    /// Memory outside of the heap that V8 knows of: array buffers, WebAssembly memories.
     external: AtomicUsize,
-    /// Array buffers made by the worker's allocator, shared ones among them.
+    /// Array buffers from the worker's allocator, including shared ones.
     buffers: AtomicUsize,
     ledger: MemoryLedger,
     soft_told: AtomicBool,
-    /// The allocator has refused a buffer since V8 last asked for more heap.
+    /// True if the allocator has rejected a buffer since V8 last asked for more heap.
     refused: AtomicBool,
 }
 
@@ -60,13 +60,13 @@ impl MemoryMeter {
         }))
     }
 
-    /// Bytes held. The heap is as it was at its last collection of garbage.
+    /// Bytes held. The heap's size is that of its last garbage collection.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.0.bytes()
     }
 
-    /// Bytes it may hold.
+    /// The limit in bytes.
     #[must_use]
     pub fn limit(&self) -> usize {
         self.0.limit
@@ -81,27 +81,27 @@ impl Meter {
     fn bytes(&self) -> usize {
         let heap = self.heap.load(Ordering::Relaxed);
         let external = self.external.load(Ordering::Relaxed);
-        // Most buffers are in both counts: V8 does not know of shared ones, the allocator not of those made in Rust.
+        // Most buffers are in both counts: V8 does not know of shared ones, the allocator not of those created in Rust.
         heap + external.max(self.buffers.load(Ordering::Relaxed)) + self.ledger.held()
     }
 
-    /// Whether it holds more than it may, and by so much that it is to end: one that was refused a buffer at its limit, and heeds
-    /// that, still needs a little heap to go on.
+    /// Returns true if it exceeds the limit by so much that it has to end: a worker that handles a rejected buffer
+    /// still needs a little heap.
     fn is_over(&self) -> bool {
         self.bytes() > self.limit + self.limit / SLACK
     }
 
-    /// Whether it may hold so much more.
+    /// Returns true if there is room for an allocation.
     fn fits(&self, bytes: usize) -> bool {
         self.bytes().checked_add(bytes).is_some_and(|all| all <= self.limit)
     }
 
-    /// Whether the script would have to be told, if all that is counted is alive.
+    /// Returns true if the script has to be warned, provided that everything counted is alive.
     fn nears_limit(&self) -> bool {
         !self.soft_told.load(Ordering::Relaxed) && self.bytes() >= self.soft
     }
 
-    /// What it holds, where that is so much that the script has to be told; once, until it has come down again.
+    /// Returns the bytes held if the script has to be warned; once, until they have decreased again.
     fn soft_reached(&self) -> Option<usize> {
         let bytes = self.bytes();
         if bytes < self.soft {
@@ -111,13 +111,13 @@ impl Meter {
         (!self.soft_told.swap(true, Ordering::Relaxed)).then_some(bytes)
     }
 
-    /// Takes room for a buffer. `false`: there is none.
+    /// Counts a buffer. Returns `false` if there is no room.
     fn take(&self, bytes: usize) -> bool {
-        // Only the isolate's thread takes; others give back.
+        // Only the isolate's thread allocates; others only free.
         let granted = self.fits(bytes) || bytes <= ALWAYS_GRANTED_BYTES || self.ledger.is_overdrawn();
         if granted {
             self.buffers.fetch_add(bytes, Ordering::Relaxed);
-            // As V8 will say when it is asked the next time.
+            // As V8 will report at the next reading.
             self.external.fetch_add(bytes, Ordering::Relaxed);
         } else {
             self.refused.store(true, Ordering::Relaxed);

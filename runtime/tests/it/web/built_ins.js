@@ -1,4 +1,4 @@
-// Built-ins that limits stand in front of look and behave as the standards say.
+// Built-ins wrapped to enforce limits look and behave as specified.
 
 const operations = (list) => list.every(([method, name, length]) =>
   method.name === name && method.length === length && thrown(() => new method()) instanceof TypeError);

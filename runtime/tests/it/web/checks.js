@@ -1,4 +1,4 @@
-// What the checks of this folder share. Each function that is called gives the names of what went wrong.
+// Shared by the checks of this folder. Each exported check returns the names of failed cases.
 
 const checks = async (list) => {
   const failed = [];
@@ -13,7 +13,7 @@ const checks = async (list) => {
   return failed;
 };
 
-/** Whether something is refused with a DataCloneError. */
+/** Returns true if a DataCloneError is thrown. */
 const refusal = (act) => {
   try {
     act();

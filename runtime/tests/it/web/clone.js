@@ -63,7 +63,7 @@ export const buffers = () =>
     "a view of one": () => refusal(() => structuredClone([new Uint8Array(new SharedArrayBuffer(1))])),
   });
 
-// What is not serializable, wherever it stands; what is not transferable.
+// Objects that are not serializable, in any position; objects that are not transferable.
 export const refused = () => {
   const values = {
     Request: new Request("http://a/"),
@@ -142,7 +142,7 @@ export const refused = () => {
   });
 };
 
-// What the platform's own objects become.
+// The copies of platform objects.
 export const copies = () =>
   checks({
     async "a Blob"() {
@@ -252,7 +252,7 @@ export const keys = () => {
       const signature = await crypto.subtle.sign(algorithm, structuredClone(made).privateKey, data);
       return crypto.subtle.verify(algorithm, made.publicKey, signature, data);
     },
-    // It would tell the bytes of keys that are not extractable.
+    // It would return the bytes of keys that are not extractable.
   });
 };
 

@@ -4,7 +4,7 @@ export const members = () => {
   const list = {};
   for (const name of Object.getOwnPropertyNames(globalThis)) {
     const Interface = globalThis[name];
-    // What ECMAScript defines has other attributes.
+    // Properties defined by ECMAScript have other attributes.
     const isOfTheWeb = typeof Interface === "function" && Interface.prototype?.[Symbol.toStringTag] === name;
     if (!isOfTheWeb || /Array$|^(Map|Set|Weak.*|Promise|Iterator|.*Buffer|DataView|Symbol|BigInt|Finalization.*|.*DisposableStack)$/.test(name)) continue;
     list[name] = () => {
@@ -16,7 +16,7 @@ export const members = () => {
   return checks({
     ...list,
     enough: () => Object.keys(list).length > 40,
-    // One of them would tell the bytes of keys that are not extractable.
+    // One of them would return the bytes of keys that are not extractable.
     "nothing of deno's is there"() {
       const before = [Crypto, CryptoKey].flatMap(Object.getOwnPropertyNames);
       const names = [crypto, crypto.subtle].flatMap(({ constructor }) => Object.getOwnPropertyNames(constructor));

@@ -1,10 +1,10 @@
-// Keys whose parts do not belong together: https://w3c.github.io/webcrypto/, "import key" of each algorithm.
+// Keys with inconsistent parts: https://w3c.github.io/webcrypto/, "import key" of each algorithm.
 
 const { subtle } = crypto;
 
 const nameOf = (act) => act().then(() => "taken", (error) => error.name);
 
-/** Another character where the text has its sixth. */
+/** Changes the sixth character of a text. */
 const flip = (text) => text.slice(0, 5) + (text[5] === "A" ? "B" : "A") + text.slice(6);
 
 const pairs = async (algorithm, usages) => {
@@ -13,7 +13,7 @@ const pairs = async (algorithm, usages) => {
   return { own, priv: await jwk(own.privateKey), pub: await jwk(own.publicKey), other: await jwk(other.publicKey) };
 };
 
-// Making a key takes too long.
+// Generating a key takes too long.
 const rsaPrivate = {
   kty: "RSA",
   n: "2l2ICBvdwJUSG4F23kFZVTZ8m-5JBwTrzhN2zTZnmtzwq352QDvivaBDqqOX5rg6bNUVemksQyEPX9nQqX9N9eQLPnwjBGLZ4Jg9tlx6C4jLTCr7IgG05iIiGCsxVHLtAm4Th0z_LE1A_admLL0xifq-AB-XaR2Pzi-FUTrgprs",
@@ -109,7 +109,7 @@ export const asBytes = async () => {
   });
 };
 
-// What is wrong is said in the order of the standard, and members are read once.
+// Errors are reported in the order of the standard, and members are read once.
 export const order = () =>
   checks({
     "usages first": async () =>
