@@ -10,6 +10,7 @@ mod coding;
 pub mod context;
 pub mod event;
 pub mod fetch;
+pub mod fetcher;
 pub mod files;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -57,6 +58,7 @@ pub fn extensions() -> Vec<Extension> {
         sql::isopod_sql::init(),
         handlers::isopod_handlers::init(),
         publish::isopod_publish::init(),
+        fetcher::isopod_fetcher::init(),
         native::isopod_native::init(),
         bindings::rate_limit::isopod_rate_limit::init(),
         process::isopod_process::init(),

@@ -71,7 +71,7 @@ pub use {bytes, http, http_body, serde_json};
 
 // The pool.
 #[doc(inline)]
-pub use isopod_pool::js::{Pool, PoolBuilder, TaskRequest, TaskStream};
+pub use isopod_pool::js::{Pool, PoolBuilder, TaskRequest, TaskStream, WorkerFetcher};
 #[doc(inline)]
 pub use isopod_pool::{
     BreakerOptions, BuildError, DeployError, Deployment, EventId, Failure, Meta, NativeTask, Options, Outcome,
@@ -97,6 +97,8 @@ pub use isopod_runtime::fetch::{
     ConnectionOptions, FetchConfig, FetchLimits, NetPolicy, OwnServers, ResolveHost, Resolver, Rule, RuleError,
 };
 #[doc(inline)]
+pub use isopod_runtime::fetcher::{FetchFuture, Fetcher, FetcherBinding};
+#[doc(inline)]
 pub use isopod_runtime::native::{Callback, CallbackError, Give, Given, NativeBinding, NativeError, NativeFunction};
 #[doc(inline)]
 pub use isopod_runtime::publish::{Outgoing, Publish, PublishBinding, Refused};
@@ -106,7 +108,7 @@ pub use isopod_runtime::sql::SqlConfig;
 // Events and values.
 #[doc(inline)]
 pub use isopod_runtime::handlers::{
-    Body, BodyError, BoxError, CallDepth, CronTrigger, Data, HandlerInput, Input, Message, NotPlain, Origin,
+    Body, BodyError, BoxError, CallDepth, Caller, CronTrigger, Data, HandlerInput, Input, Message, NotPlain, Origin,
     QueueBatch, RESULT_NAME_BYTES_MAX, RequestCf, RequestUrl, TaskItem,
 };
 #[doc(inline)]

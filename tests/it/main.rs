@@ -43,6 +43,7 @@ mod quotas;
 mod rate_limits;
 mod run;
 mod secrets;
+mod services;
 mod serving;
 mod systems;
 mod tasks;

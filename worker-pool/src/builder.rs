@@ -73,6 +73,7 @@ impl Default for Base {
             lost_threads_max: threads,
             stop_grace: Duration::from_secs(2),
             drop_drain: Duration::from_secs(10),
+            depth_max: 16,
             retry_after: Duration::from_secs(1),
             breaker: BreakerOptions::default(),
         };
@@ -274,6 +275,13 @@ macro_rules! settings {
         /// Sets the time for accepted events to finish after the pool's last handle is dropped. Default: 10 s.
         pub const fn drop_drain(mut self, drop_drain: std::time::Duration) -> Self {
             self.base.settings.drop_drain = drop_drain;
+            self
+        }
+
+        /// Sets the maximum depth of calls between workers ([`Meta::depth`](field@$crate::Meta::depth)). A worker that calls
+        /// itself without end is refused there. Default: 16.
+        pub const fn depth_max(mut self, depth_max: u32) -> Self {
+            self.base.settings.depth_max = depth_max;
             self
         }
 

@@ -63,7 +63,7 @@ pub use job::EventId;
 pub use native::NativeTask;
 pub use observe::{PoolEvent, RetireReason};
 pub use options::{Meta, Options, Policy, Priority, Recycle};
-pub use pool::{DeployError, Deployment, Pool};
+pub use pool::{DeployError, Deployment, Pool, WeakPool};
 pub use reject::{RejectReason, Rejected};
 pub use shutdown::ShutdownReport;
 pub use stats::{Percentiles, PoolStats, ScriptStats, ThreadStats, Timing};

@@ -138,11 +138,16 @@ pub struct Meta {
     pub deadline: Option<Instant>,
     /// Priority. Default: [`Priority::Normal`].
     pub priority: Priority,
+    /// The number of calls between workers that lead to the event, itself included: each is made, and waited for, by the
+    /// event before. An event that is deeper than [`PoolBuilder::depth_max`](crate::PoolBuilder::depth_max) is refused.
+    /// Default: 0, an event from outside.
+    pub depth: u32,
 }
 
 crate::setters!(Meta {
     deadline: impl Into<Option<Instant>>,
     priority: Priority,
+    depth: u32,
 });
 
 /// Settings of the pool, each documented at its builder method.
@@ -171,6 +176,7 @@ pub(crate) struct Settings {
     pub(crate) lost_threads_max: usize,
     pub(crate) stop_grace: Duration,
     pub(crate) drop_drain: Duration,
+    pub(crate) depth_max: u32,
     pub(crate) retry_after: Duration,
     pub(crate) breaker: BreakerOptions,
 }

@@ -1,7 +1,7 @@
 //! The handle of a pool.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, Weak};
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::engine::Engine;
 use crate::health::Unhealthy;
 use crate::native::{Code, NativeTask, Task, WithNative, Work, default_options};
 use crate::options::{Meta, Options};
-use crate::reject::Rejected;
+use crate::reject::{RejectReason, Rejected};
 use crate::shared::Shared;
 use crate::shutdown::ShutdownReport;
 use crate::state::Accepted;
@@ -129,16 +129,13 @@ impl<E: Engine> Pool<E> {
     /// # Errors
     /// The event was not accepted; it is returned with the reason.
     pub fn dispatch(&self, name: &str, event: E::Event, meta: Meta) -> Result<Ticket, Rejected<E::Event>> {
-        let accepted = self
-            .shared()
-            .with(|state, fx| state.accept(name, Work::Event(event), meta, clock::now(), fx));
-        match accepted {
-            Ok(accepted) => Ok(self.ticket(accepted)),
-            Err(Rejected { event, reason }) => Err(Rejected {
-                event: event.event().expect("what is handed back is what was handed over"),
-                reason,
-            }),
-        }
+        dispatch(self.shared(), name, event, meta)
+    }
+
+    /// Creates a handle that does not keep the pool open.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakPool<E> {
+        WeakPool(Arc::downgrade(self.shared()))
     }
 
     /// Runs a Rust task on a worker thread. `task` creates a future there, which need not be `Send` and may use the state of
@@ -177,13 +174,9 @@ impl<E: Engine> Pool<E> {
             state.accept(name, Work::Task(task), meta, now, fx)
         });
         match accepted {
-            Ok(accepted) => NativeTask::accepted(answer, self.ticket(accepted)),
+            Ok(accepted) => NativeTask::accepted(answer, ticket(self.shared(), accepted)),
             Err(rejected) => NativeTask::refused(rejected.reason.into()),
         }
-    }
-
-    fn ticket(&self, Accepted { event, script, line }: Accepted) -> Ticket {
-        Ticket::new(event, line, Arc::clone(self.shared()) as _, script)
     }
 
     /// Returns whether the pool is ready, for readiness probes.
@@ -253,6 +246,59 @@ impl<E: Engine> Pool<E> {
     fn shared(&self) -> &Arc<Shared<WithNative<E>>> {
         &self.handle.shared
     }
+}
+
+/// A handle of a pool that does not keep it open. Created by [`Pool::downgrade`].
+///
+/// What a worker of the pool holds must be one: a worker that kept its pool open would never end.
+pub struct WeakPool<E: Engine>(Weak<Shared<WithNative<E>>>);
+
+impl<E: Engine> WeakPool<E> {
+    /// Dispatches an event, as [`Pool::dispatch`] does. After the last [`Pool`] is dropped, events with a depth are still
+    /// accepted as long as there are events that may wait for them.
+    ///
+    /// # Errors
+    /// The event was not accepted; it is returned with the reason.
+    pub fn dispatch(&self, name: &str, event: E::Event, meta: Meta) -> Result<Ticket, Rejected<E::Event>> {
+        let reason = RejectReason::ShuttingDown;
+        match self.0.upgrade() {
+            Some(shared) => dispatch(&shared, name, event, meta),
+            None => Err(Rejected { event, reason }),
+        }
+    }
+}
+
+impl<E: Engine> Clone for WeakPool<E> {
+    fn clone(&self) -> Self {
+        Self(Weak::clone(&self.0))
+    }
+}
+
+impl<E: Engine> fmt::Debug for WeakPool<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WeakPool")
+    }
+}
+
+fn dispatch<E: Engine>(
+    shared: &Arc<Shared<WithNative<E>>>,
+    name: &str,
+    event: E::Event,
+    meta: Meta,
+) -> Result<Ticket, Rejected<E::Event>> {
+    let accepted = shared.with(|state, fx| state.accept(name, Work::Event(event), meta, clock::now(), fx));
+    match accepted {
+        Ok(accepted) => Ok(ticket(shared, accepted)),
+        Err(Rejected { event, reason }) => Err(Rejected {
+            event: event.event().expect("what is handed back is what was handed over"),
+            reason,
+        }),
+    }
+}
+
+fn ticket<E: Engine>(shared: &Arc<Shared<WithNative<E>>>, accepted: Accepted) -> Ticket {
+    let Accepted { event, script, line } = accepted;
+    Ticket::new(event, line, Arc::clone(shared) as _, script)
 }
 
 /// Converts a missing answer, of a pool that has ended.

@@ -64,6 +64,17 @@ pub enum RejectReason {
         /// Failure of the last boot.
         failure: Box<Failure>,
     },
+    /// Too many calls between workers lead to the event.
+    #[error(
+        "{depth} calls between workers lead to this one, and {max} may; look for workers that call each other in a \
+         cycle, or raise `depth_max`"
+    )]
+    TooDeep {
+        /// The number of calls, this one included.
+        depth: u32,
+        /// The limit.
+        max: u32,
+    },
     /// The event's deadline has already passed.
     #[error("the event's deadline had already passed")]
     DeadlinePassed,
@@ -94,6 +105,7 @@ impl RejectReason {
             | Self::ShuttingDown => Outcome::LoadShed,
             Self::BootBroken { .. } => Outcome::BootFailed,
             Self::DeadlinePassed => Outcome::ExceededWall,
+            Self::TooDeep { .. } => Outcome::Exception,
         }
     }
 

@@ -27,7 +27,7 @@ pub use self::leftover::EventEnded;
 pub(crate) use self::meter::CpuBudget;
 pub use self::meter::{CpuAccount, CpuExceeded};
 pub(crate) use self::meter::{CpuMeter, thread_cpu};
-pub use self::request::{CALL_DEPTH, CallDepth, Reply, RequestCf, RequestUrl};
+pub use self::request::{CALL_DEPTH, CallDepth, Caller, Reply, RequestCf, RequestUrl};
 pub(crate) use self::room::Wait;
 pub use self::table::{Ended, Lent, OpenEvents, Origin, Report, Stage, ValueReply};
 pub(crate) use self::table::{Opening, Waiting};

@@ -1,5 +1,8 @@
 //! What goes with an HTTP request beside its head and body, and where its response goes.
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use futures::channel::oneshot;
 use http::HeaderName;
 use serde::Serialize;
@@ -42,3 +45,31 @@ pub struct CallDepth(pub u32);
 /// Carries the [`CallDepth`] of what a script fetches to the servers of its own process, with their key: they take it off, and
 /// end circles. No script sees it, and none can set it.
 pub const CALL_DEPTH: HeaderName = HeaderName::from_static("x-isopod-depth");
+
+/// The worker that makes a request without a socket. A [`Fetcher`](crate::fetcher::Fetcher) is given it with the request, and the
+/// pool keeps it in the extensions of the request that the called worker handles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Caller {
+    /// The name of its script.
+    pub worker: Arc<str>,
+    /// The number of calls between workers that lead to the request, itself included: 1 if the caller handles a request from
+    /// outside.
+    pub depth: u32,
+    /// The time after which it no longer waits. `None`: it waits for as long as it lives.
+    pub deadline: Option<Instant>,
+    /// The id of the request that it handles (its `x-request-id` header), for logs.
+    pub request_id: Option<String>,
+}
+
+impl Caller {
+    /// A caller that handles an event from outside.
+    pub fn new(worker: impl Into<Arc<str>>) -> Self {
+        Self {
+            worker: worker.into(),
+            depth: 1,
+            deadline: None,
+            request_id: None,
+        }
+    }
+}

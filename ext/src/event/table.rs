@@ -1,9 +1,12 @@
 //! The open events of one worker: each is in the table from the moment it is handed over until it has ended, once.
 
+mod caller;
+
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use deno_core::ResourceId;
 use http::request::Parts;
@@ -15,7 +18,7 @@ use super::fault::{Fault, FaultKind};
 use super::keys::{EventKey, Keys};
 use super::leftover::{Timers, UnderWay};
 use super::meter::{CpuAccount, CpuMeter};
-use super::request::{Reply, RequestCf};
+use super::request::Reply;
 use super::room::Room;
 use super::tail::Tail;
 use super::task::TaskItem;
@@ -134,6 +137,8 @@ struct Entry<V> {
     kept_by: Vec<u32>,
     /// All else is done.
     is_over: bool,
+    /// When its caller no longer waits.
+    deadline: Option<Instant>,
 }
 
 /// Where a task's progress and partial results go, and how many of them wait for room.
@@ -229,6 +234,7 @@ impl<V: ValueReply> OpenEvents<V> {
             spent: Spent::default(),
             kept_by: Vec::new(),
             is_over: false,
+            deadline: None,
         };
         self.outside = Spent::default();
         self.entries.insert(key, entry);
@@ -259,21 +265,6 @@ impl<V: ValueReply> OpenEvents<V> {
     /// The keys of all open events.
     pub fn keys(&self) -> Vec<EventKey> {
         self.entries.keys().copied().collect()
-    }
-
-    /// The request headers of an event.
-    pub(crate) fn headers(&self, key: EventKey) -> Option<&http::HeaderMap> {
-        Some(&self.entries.get(&key)?.head.as_ref()?.headers)
-    }
-
-    /// What is known of the connection of an event's request.
-    pub(crate) fn request_cf(&self, key: EventKey) -> Option<RequestCf> {
-        self.entries.get(&key)?.head.as_ref()?.extensions.get().cloned()
-    }
-
-    /// The request id that the server gave an event, for logs.
-    pub fn request_id(&self, key: EventKey) -> Option<&str> {
-        self.headers(key)?.get("x-request-id")?.to_str().ok()
     }
 
     /// The body of an event's request; once.

@@ -18,6 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use crate::coding::Coding;
 use crate::coding::decode::ByteStream;
 use crate::event::{CpuExceeded, EndsWithEvent, EventEnded};
+use crate::unwind;
 
 /// A chunk of a body; an empty one is its end.
 pub(super) type Chunk = io::Result<Bytes>;
@@ -27,11 +28,32 @@ const READ_BYTES: usize = 64 << 10;
 
 /// The reading end of a response body. Dropping it stops the transfer.
 pub(super) struct IncomingBody {
-    pub(super) chunks: mpsc::Receiver<Chunk>,
+    pub(super) chunks: Chunks,
     /// The encoded body, until it is known in which form it is read.
     pub(super) encoded: Option<Encoded>,
     /// Counts as one of the worker's open bodies.
     pub(super) _open: OwnedSemaphorePermit,
+}
+
+/// The source of the chunks of a response body.
+pub(super) enum Chunks {
+    /// A task on the I/O runtime.
+    Channel(mpsc::Receiver<Chunk>),
+    /// A stream that needs no runtime. It ends where the body does.
+    Stream(ByteStream),
+}
+
+impl Chunks {
+    async fn next(&mut self) -> Option<Chunk> {
+        match self {
+            Self::Channel(chunks) => chunks.recv().await,
+            // The stream may be that of a host, which may panic.
+            Self::Stream(stream) => match unwind::catch_async(stream.next()).await {
+                Ok(chunk) => chunk.or(Some(Ok(Bytes::new()))),
+                Err(panicked) => Some(Err(io::Error::other(panicked.to_string()))),
+            },
+        }
+    }
 }
 
 /// A body that is received encoded.
@@ -109,7 +131,7 @@ fn told(error: &io::Error) -> JsErrorBox {
 }
 
 /// A response body as a resource of the worker.
-pub(super) struct ResponseBody {
+pub(crate) struct ResponseBody {
     reader: AsyncRefCell<Reader>,
     cancel: CancelHandle,
     /// The event that requested it has ended: readers get an error.
@@ -184,7 +206,7 @@ impl Reader {
             if let Some(Encoded { form, .. }) = source.encoded.take() {
                 let _ = form.send(Form::Decoded);
             }
-            match source.chunks.recv().await {
+            match source.chunks.next().await {
                 Some(Ok(chunk)) if !chunk.is_empty() => self.rest = chunk,
                 end => {
                     // Releases the open body's slot now, not when the resource is collected.

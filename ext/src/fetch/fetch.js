@@ -101,10 +101,14 @@ function outgoing(body) {
   return { bytes: null, rid: backing.rid };
 }
 
+/** What sends requests over the network. A binding with a `fetch` method has a sender of its own. */
+const network = { __proto__: null, begin: op_fetch, send: op_fetch_send };
+
 /** Sends a request once. */
 async function send(request, signal) {
   const { bytes, rid } = request.body === null ? { bytes: null, rid: null } : outgoing(request.body);
-  const { requestRid, cancelHandleRid } = op_fetch(
+  const { sender = network } = request;
+  const { requestRid, cancelHandleRid } = sender.begin(
     request.method,
     request.currentUrl(),
     request.headerList,
@@ -119,7 +123,7 @@ async function send(request, signal) {
   signal[abortSignal.add](cancel);
   let sent;
   try {
-    sent = await op_fetch_send(requestRid);
+    sent = await sender.send(requestRid);
   } catch (error) {
     if (signal.aborted) return abortedNetworkError();
     throw error;
@@ -127,7 +131,7 @@ async function send(request, signal) {
     signal[abortSignal.remove](cancel);
     cancel();
   }
-  if (sent.error !== null) throw new TypeError("fetch failed", { cause: new Error(sent.error[1]) });
+  if (sent.error) throw new TypeError("fetch failed", { cause: new Error(sent.error[1]) });
   if (signal.aborted) {
     core.tryClose(sent.responseRid);
     return abortedNetworkError();
@@ -218,7 +222,8 @@ function redirect(request, response, location, current) {
 async function mainFetch(request, _recursive, signal) {
   while (true) {
     const current = new URL(request.currentUrl());
-    if (isHttp(current) && current.port !== "" && SetPrototypeHas(BAD_PORTS, +current.port)) {
+    const isBlocked = current.port !== "" && isHttp(current) && SetPrototypeHas(BAD_PORTS, +current.port);
+    if (isBlocked && request.sender === undefined) {
       return networkError(`Requests to port ${current.port} are blocked`);
     }
     if (request.blobUrlEntry !== null) return fetchBlob(request, signal);
@@ -261,24 +266,43 @@ const begin = async function fetch(request, signal) {
   return fromInnerResponse(response, "immutable");
 };
 
+/** Begins what a `Request` says, unless it is aborted already. */
+function start(object, request) {
+  const { signal } = object;
+  if (signal.aborted) {
+    if (request.body !== null && !request.body.unusable()) request.body.cancel(signal.reason);
+    return PromiseReject(signal.reason);
+  }
+  return begin(request, signal);
+}
+
 /** https://fetch.spec.whatwg.org/#dom-global-fetch */
 function fetch(input, init = undefined) {
   try {
     webidl.requiredArguments(arguments.length, 1, "Failed to execute 'fetch'");
     const object = new Request(input, init);
     const request = toInnerRequest(object);
-    const { headers, signal } = object;
-    if (signal.aborted) {
-      if (request.body !== null && !request.body.unusable()) request.body.cancel(signal.reason);
-      return PromiseReject(signal.reason);
-    }
+    const { headers } = object;
     if (!headers.has("Accept")) ArrayPrototypePush(request.headerList, ["Accept", "*/*"]);
     if (!headers.has("Accept-Language")) ArrayPrototypePush(request.headerList, ["Accept-Language", "*"]);
-    return begin(request, signal);
+    return start(object, request);
   } catch (error) {
     return PromiseReject(error);
   }
 }
 
-return { fetch, mainFetch };
+/** The `fetch` of a binding: requests, and those that they are redirected to, go to its sender, with no headers added. */
+function fetchBy(sender, input, init) {
+  try {
+    webidl.requiredArguments(input === undefined ? 0 : 1, 1, "Failed to execute 'fetch' on 'Fetcher'");
+    const object = new Request(input, init);
+    const request = toInnerRequest(object);
+    request.sender = sender;
+    return start(object, request);
+  } catch (error) {
+    return PromiseReject(error);
+  }
+}
+
+return { fetch, fetchBy, mainFetch };
 })();

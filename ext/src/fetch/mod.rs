@@ -12,6 +12,8 @@ mod address;
 mod body;
 mod client;
 mod config;
+mod direct;
+mod error;
 pub mod guard;
 mod integrity;
 mod resolve;
@@ -48,6 +50,8 @@ use crate::values::Events;
 
 pub(crate) use self::body::{exact_size, keep_encoded};
 pub use self::config::{ConnectionOptions, FetchConfig, FetchLimits};
+pub(crate) use self::direct::{DirectRequest, Parts, answered};
+pub use self::error::{FetchError, Internal};
 pub use self::guard::{NetPolicy, Refused};
 pub use self::resolve::{ResolveHost, Resolver};
 pub use self::rule::{Rule, RuleError};
@@ -67,87 +71,6 @@ deno_core::extension!(
         _ => op,
     },
 );
-
-/// An error of a fetch op.
-#[derive(Debug, thiserror::Error, deno_error::JsError)]
-#[non_exhaustive]
-pub enum FetchError {
-    /// The guard refused the request.
-    #[class(type)]
-    #[error(transparent)]
-    Refused(#[from] Refused),
-    /// There is no response.
-    #[class(type)]
-    #[error(transparent)]
-    Send(#[from] SendError),
-    /// The event or its worker has reached a quota.
-    #[class(inherit)]
-    #[error(transparent)]
-    Quota(#[from] QuotaError),
-    /// The resource id is invalid.
-    #[class(inherit)]
-    #[error(transparent)]
-    Resource(#[from] deno_core::error::ResourceError),
-    /// The URL is invalid.
-    #[class(type)]
-    #[error("Invalid URL: {0}")]
-    Url(#[from] deno_core::url::ParseError),
-    /// The method is not a token.
-    #[class(type)]
-    #[error(transparent)]
-    Method(#[from] http::method::InvalidMethod),
-    /// A header name is not a token.
-    #[class(type)]
-    #[error(transparent)]
-    HeaderName(#[from] http::header::InvalidHeaderName),
-    /// A header value contains control characters.
-    #[class(type)]
-    #[error(transparent)]
-    HeaderValue(#[from] http::header::InvalidHeaderValue),
-    /// There are too many request headers.
-    #[class(type)]
-    #[error("the request has too many headers")]
-    TooManyHeaders,
-    /// The `data:` URL is invalid.
-    #[class(type)]
-    #[error("Invalid data URL: {0}")]
-    DataUrl(String),
-    /// The object URL is unknown; JavaScript resolves known ones.
-    #[class(type)]
-    #[error("Blob for the given URL not found.")]
-    BlobNotFound,
-    /// The request was canceled.
-    #[class(inherit)]
-    #[error(transparent)]
-    EventEnded(#[from] EventEnded),
-    /// Aborted by its signal.
-    #[class(type)]
-    #[error("the request was canceled")]
-    Canceled,
-    /// Custom clients would bypass the guard and the thread's connections.
-    #[class("NotSupported")]
-    #[error("custom HTTP clients are not supported; fetch uses the connections of the worker's thread")]
-    CustomClient,
-    /// The runtime has not placed an `Rc<Io>` in the worker's state.
-    #[class(type)]
-    #[error("fetch is not available in this worker: it has no I/O runtime")]
-    NoIo,
-    /// A bug in this crate.
-    #[class(generic)]
-    #[error(transparent)]
-    Internal(Internal),
-}
-
-/// A bug in this crate that was caught before it could harm the process.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct Internal(unwind::Panicked);
-
-impl From<unwind::Panicked> for FetchError {
-    fn from(panicked: unwind::Panicked) -> Self {
-        Self::Internal(Internal(panicked))
-    }
-}
 
 /// A request between `op_fetch` and `op_fetch_send`.
 enum Pending {
@@ -172,7 +95,8 @@ impl Resource for PendingFetch {
     }
 }
 
-struct FetchCancel(Rc<CancelHandle>);
+/// Cancels a request when it is closed.
+pub(crate) struct FetchCancel(pub(crate) Rc<CancelHandle>);
 
 impl Resource for FetchCancel {
     fn name(&self) -> Cow<'_, str> {

@@ -13,9 +13,9 @@ use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use http_body::Body as _;
 use http_body_util::BodyExt;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::body::{Chunk, Encoded, Form, IncomingBody, cut_off, forward, outgoing};
+use super::body::{Chunk, Chunks, Encoded, Form, IncomingBody, cut_off, forward, outgoing};
 use super::client::{self, ClientKey};
 use super::config::{FetchConfig, FetchLimits};
 use super::guard::Refused;
@@ -102,11 +102,7 @@ impl FetchService {
         // The semaphores are never closed; if they were, sending without a slot would be preferable.
         let _slot = self.requests.clone().acquire_owned().await.ok();
         let limits = self.config.limits.clone();
-        let open = self
-            .bodies
-            .clone()
-            .try_acquire_owned()
-            .map_err(|_| SendError::OpenBodies(limits.open_bodies_max))?;
+        let open = self.open_body()?;
         let (sender, chunks) = mpsc::channel(self.chunks_buffered());
         let origin = request.url.origin().ascii_serialization();
         let (servers, resolver) = (self.config.servers.clone(), self.config.connection.resolver.clone());
@@ -134,11 +130,21 @@ impl FetchService {
             headers,
             length,
             body: IncomingBody {
-                chunks,
+                chunks: Chunks::Channel(chunks),
                 encoded,
                 _open: open,
             },
         })
+    }
+
+    /// Counts one more body against the worker's open ones.
+    pub(super) fn open_body(&self) -> Result<OwnedSemaphorePermit, SendError> {
+        let open = self.bodies.clone().try_acquire_owned();
+        open.map_err(|_| SendError::OpenBodies(self.config.limits.open_bodies_max))
+    }
+
+    pub(super) fn limits(&self) -> &FetchLimits {
+        &self.config.limits
     }
 
     fn client(&self, url: &Url, origin: &String) -> Result<crate::io::Bound<reqwest::Client>, SendError> {
@@ -200,23 +206,13 @@ async fn exchange(
     let mut response = response.map_err(|error| transport(&url, &error))?;
     let status = response.status();
     let headers = std::mem::take(response.headers_mut());
-    let header_bytes: usize = headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len())
-        .sum();
-    if header_bytes > limits.response_header_bytes_max {
-        return Err(SendError::Headers(limits.response_header_bytes_max));
-    }
+    check_headers(&headers, &limits)?;
     if let Some(coding) = transfer_coding(&headers) {
         return Err(SendError::TransferCoding(coding));
     }
     let length = response.content_length();
     let plain = received(response);
-    let layers = match status {
-        // A range is one of the encoded body (RFC 9110, section 14), and cannot be decoded.
-        _ if is_head || status == StatusCode::PARTIAL_CONTENT => Vec::new(),
-        _ => Codings::of(&headers).layers(),
-    };
+    let layers = layers_of(status, &headers, is_head);
     let (body, length, encoded) = if layers.is_empty() {
         (plain, length, None)
     } else {
@@ -230,6 +226,24 @@ async fn exchange(
         length,
         encoded,
     })
+}
+
+/// Checks the head of a response against the limits.
+pub(super) fn check_headers(headers: &HeaderMap, limits: &FetchLimits) -> Result<(), SendError> {
+    let lengths = headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+    match lengths.sum::<usize>() > limits.response_header_bytes_max {
+        true => Err(SendError::Headers(limits.response_header_bytes_max)),
+        false => Ok(()),
+    }
+}
+
+/// Returns the codings that the body of a response is decoded from.
+pub(super) fn layers_of(status: StatusCode, headers: &HeaderMap, is_head: bool) -> Vec<Coding> {
+    match status {
+        // A range is one of the encoded body (RFC 9110, section 14), and cannot be decoded.
+        _ if is_head || status == StatusCode::PARTIAL_CONTENT => Vec::new(),
+        _ => Codings::of(headers).layers(),
+    }
 }
 
 /// The transfer codings besides `chunked`, which nothing would decode.
@@ -263,7 +277,7 @@ fn received(response: reqwest::Response) -> ByteStream {
 }
 
 /// An encoded body whose form is chosen when it is read.
-fn in_either_form(
+pub(super) fn in_either_form(
     body: ByteStream,
     layers: Vec<Coding>,
     length: Option<u64>,

@@ -48,6 +48,8 @@ const makeRequest = (function makeRequest(held, method, url, hasBody) {
   const body = hasBody ? new InnerBody(readableStreamForRid(op_isopod_request_body(held.key))) : null;
   const inner = newInnerRequest(method, url, () => op_isopod_request_headers(held.key), body, false);
   inner[eventKey] = held.key;
+  // https://developers.cloudflare.com/workers/runtime-apis/request/: a redirect is for the client to follow.
+  inner.redirectMode = "manual";
   inner.onCancel = (callback) => {
     const before = held.onCancel;
     held.onCancel = () => {

@@ -37,9 +37,9 @@ pub use self::input::{CronTrigger, HandlerInput, Input, Message, QueueBatch, Tas
 pub(crate) use self::task_ops::plain_data;
 /// What an event is made of.
 pub use crate::event::{
-    Body, BodyError, BoxError, CALL_DEPTH, CallDepth, CodeFrames, Data, Draw, EVENTS_MAX, Ended, EventEnded, EventKey,
-    Fault, FaultKind, Keys, Lent, NotPlain, Origin, RESULT_NAME_BYTES_MAX, Reply, Report, RequestCf, RequestUrl, Stage,
-    TaskItem, Thrown,
+    Body, BodyError, BoxError, CALL_DEPTH, CallDepth, Caller, CodeFrames, Data, Draw, EVENTS_MAX, Ended, EventEnded,
+    EventKey, Fault, FaultKind, Keys, Lent, NotPlain, Origin, RESULT_NAME_BYTES_MAX, Reply, Report, RequestCf,
+    RequestUrl, Stage, TaskItem, Thrown,
 };
 pub use crate::native::{lend_stream, take_back};
 pub use crate::values::Events;

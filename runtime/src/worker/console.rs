@@ -34,7 +34,8 @@ pub(super) fn sink(script: &Arc<Script>, worker: u64, events: &Rc<RefCell<Events
             Rc::new(move |level, text, event| {
                 let events = events.borrow();
                 let request = event.and_then(|key| events.request_id(key)).unwrap_or_default();
-                trace(level, &name, worker, request, cut(text.trim_end()));
+                let caller = event.and_then(|key| events.caller(key)).map(|caller| &*caller.worker);
+                trace(level, &name, worker, request, caller, cut(text.trim_end()));
             })
         }
     }
@@ -47,12 +48,13 @@ fn print(level: LogLevel, text: &str) -> std::io::Result<()> {
     }
 }
 
-fn trace(level: LogLevel, script: &str, worker: u64, request: &str, text: &str) {
+/// `caller` is the worker that made the request, if it came by a service binding.
+fn trace(level: LogLevel, script: &str, worker: u64, request: &str, caller: Option<&str>, text: &str) {
     match level {
-        LogLevel::Debug => tracing::debug!(target: "isopod::console", script, worker, request, "{text}"),
-        LogLevel::Info => tracing::info!(target: "isopod::console", script, worker, request, "{text}"),
-        LogLevel::Warn => tracing::warn!(target: "isopod::console", script, worker, request, "{text}"),
-        LogLevel::Error => tracing::error!(target: "isopod::console", script, worker, request, "{text}"),
+        LogLevel::Debug => tracing::debug!(target: "isopod::console", script, worker, request, caller, "{text}"),
+        LogLevel::Info => tracing::info!(target: "isopod::console", script, worker, request, caller, "{text}"),
+        LogLevel::Warn => tracing::warn!(target: "isopod::console", script, worker, request, caller, "{text}"),
+        LogLevel::Error => tracing::error!(target: "isopod::console", script, worker, request, caller, "{text}"),
     }
 }
 
@@ -76,6 +78,7 @@ pub(super) fn tell(script: &Script, worker: u64, report: &Report) {
             &script.name,
             worker,
             "",
+            None,
             cut(&format!("{what} {text}")),
         ),
     }
@@ -84,7 +87,7 @@ pub(super) fn tell(script: &Script, worker: u64, report: &Report) {
 /// Reports how many log lines of an event were dropped.
 pub(super) fn tell_log_dropped(script: &Script, worker: u64, dropped: u64) {
     let text = format!("dropped {dropped} log lines of an event that has ended");
-    trace(LogLevel::Warn, &script.name, worker, "", &text);
+    trace(LogLevel::Warn, &script.name, worker, "", None, &text);
 }
 
 /// Reports how many reports were dropped.
@@ -92,6 +95,6 @@ pub(super) fn tell_dropped(script: &Script, worker: u64, dropped: u64) {
     let text = format!("{dropped} more uncaught errors in the same turn are not shown");
     match script.console {
         Console::Terminal { .. } => drop(print(LogLevel::Error, &format!("{text}\n"))),
-        Console::Tracing => trace(LogLevel::Error, &script.name, worker, "", &text),
+        Console::Tracing => trace(LogLevel::Error, &script.name, worker, "", None, &text),
     }
 }

@@ -126,8 +126,9 @@ impl Worker {
         key
     }
 
-    /// Changes the deadline at which code that runs for the event is terminated.
+    /// Changes the deadline at which code that runs for the event is terminated. The caller has left by then.
     pub fn stop_at(&mut self, event: EventKey, at: Instant) {
+        self.events.borrow_mut().set_deadline(event, at);
         self.watch.watched().accounts().stop_at(event, at);
     }
 

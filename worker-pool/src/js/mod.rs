@@ -5,16 +5,19 @@ mod body;
 mod builder;
 mod engine;
 mod pool;
+mod request;
 mod task;
+mod worker_fetcher;
 
 pub use isopod_runtime::deno_core;
 pub use isopod_runtime::handlers::{Data, Message, TaskItem};
 pub use isopod_runtime::{
     Command, Console, Extend, ExtendError, Image, Limits, NewWorker, OsScheduling, Script, ScriptBuilder, ScriptError,
-    bindings, fetch, give_back_memory, handlers, modules, native, publish, quotas, sql, values,
+    bindings, fetch, fetcher, give_back_memory, handlers, modules, native, publish, quotas, sql, values,
 };
 
 pub use self::builder::PoolBuilder;
 pub use self::engine::{JsEngine, JsWorker};
 pub use self::pool::Pool;
 pub use self::task::{TaskRequest, TaskStream};
+pub use self::worker_fetcher::WorkerFetcher;

@@ -3,19 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::channel::oneshot;
-use isopod_runtime::handlers::{
-    Body, CronTrigger, Event, EventKind, Fault, HandlerInput, Message, QueueBatch, Reply, Task,
-};
+use isopod_runtime::handlers::{Body, CronTrigger, EventKind, HandlerInput, Message, QueueBatch, Task};
 use isopod_runtime::values::{Answer, FromScript, IntoArguments, answer};
 use isopod_runtime::{Script, WorkerThread};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::answer::wait;
-use super::body::hold;
 use super::engine::JsEngine;
+use super::request;
 use super::task::{TaskRequest, TaskStream};
+use super::worker_fetcher::WorkerFetcher;
 use crate::{
     DeployError, Deployment, Failure, Meta, NativeTask, Options, PoolStats, ShutdownReport, Ticket, Unhealthy,
 };
@@ -116,11 +114,37 @@ impl Pool {
         request: http::Request<Body>,
         meta: Meta,
     ) -> Result<http::Response<Body>, Failure> {
-        let request = Box::new(request);
-        let (response, ticket) = self
-            .ask(name, meta, |reply| EventKind::Fetch { request, reply })
-            .await?;
-        Ok(response.map(|body| hold(body, ticket)))
+        let asked = request::begin(name, request, meta, |name, event, meta| {
+            let dispatched = self.core.dispatch(name, event, meta);
+            dispatched.map_err(|rejected| rejected.reason.into())
+        });
+        asked?.response().await
+    }
+
+    /// Creates a fetcher whose requests are answered by the `fetch` handler of the script that is deployed under this name at
+    /// the time of a request, for a service binding. It does not keep the pool open.
+    ///
+    /// ```
+    /// # mod isopod { pub use isopod_pool::{Meta, Options, js::{Pool, Script, fetcher::FetcherBinding, handlers::Body}}; }
+    /// use isopod::{Body, FetcherBinding, Meta, Options, Pool, Script};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    /// let pool = Pool::builder().threads(2).build()?;
+    /// let users = Script::builder("users").source("export const Admin = { fetch: () => new Response('all users') };");
+    /// pool.deploy("users", users.build()?, &Options::default())?;
+    /// let front = Script::builder("front")
+    ///     .source("export default { fetch: (request, env) => env.USERS.fetch('http://users/all') };")
+    ///     .binding("USERS", FetcherBinding::new(pool.fetcher("users#Admin")));
+    /// pool.deploy("front", front.build()?, &Options::default())?;
+    /// # futures::executor::block_on(async {
+    /// let request = http::Request::get("https://example.com/").body(Body::empty())?;
+    /// let response = pool.fetch("front", request, Meta::default()).await?;
+    /// assert_eq!(response.into_body().as_bytes().expect("in memory"), "all users");
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    pub fn fetcher(&self, name: impl Into<Arc<str>>) -> WorkerFetcher {
+        WorkerFetcher::new(self.core.downgrade(), name.into())
     }
 
     /// Calls an exported function, or a method of the default export, and returns its result. Arguments are a tuple, a slice
@@ -316,18 +340,6 @@ impl Pool {
         self.core.shutdown_blocking(limit)
     }
 
-    /// Dispatches one event and waits for its response.
-    async fn ask<T>(
-        &self,
-        name: &str,
-        meta: Meta,
-        kind: impl FnOnce(Reply<T>) -> EventKind,
-    ) -> Result<(T, Ticket), Failure> {
-        let (reply, answer) = oneshot::channel::<Result<T, Fault>>();
-        let ticket = self.begin(name, meta, kind(reply))?;
-        wait(answer, ticket).await
-    }
-
     /// Dispatches one event and waits for its value.
     async fn give<R: FromScript>(
         &self,
@@ -341,11 +353,7 @@ impl Pool {
     }
 
     fn begin(&self, name: &str, meta: Meta, kind: EventKind) -> Result<Ticket, Failure> {
-        let (name, entrypoint) = match name.split_once('#') {
-            Some((name, entrypoint)) => (name, Some(entrypoint.to_owned())),
-            None => (name, None),
-        };
-        let event = Event { entrypoint, kind };
+        let (name, event) = request::event(name, kind);
         let dispatched = self.core.dispatch(name, event, meta);
         dispatched.map_err(|rejected| rejected.reason.into())
     }

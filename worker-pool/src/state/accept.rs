@@ -15,7 +15,7 @@ use crate::overload::{Delay, Pressure};
 use crate::placement::{Grow, Placement, Seat, ThreadView, place};
 use crate::reject::{RejectReason, Rejected};
 use crate::state::queue::Queue;
-use crate::state::{Effects, Mail, Phase, Script, State, Version};
+use crate::state::{Closing, Effects, Mail, Phase, Script, State, Version};
 use crate::sync::channel;
 use crate::time::after;
 
@@ -231,9 +231,20 @@ impl<E: Engine> State<E> {
         Ok(accepted)
     }
 
+    /// Returns whether events are accepted. While accepted events finish, those that they wait for are accepted, too.
+    fn takes(&self, meta: Meta) -> bool {
+        let finishes = |closing: &Closing| meta.depth > 0 && self.open > 0 && !closing.is_cut();
+        self.closing.as_ref().is_none_or(finishes)
+    }
+
     fn decide(&mut self, name: &str, event: &E::Event, meta: Meta, now: Instant) -> Result<Placement, RejectReason> {
-        if self.closing.is_some() {
+        if !self.takes(meta) {
             return Err(RejectReason::ShuttingDown);
+        }
+        let max = self.settings.depth_max;
+        if meta.depth > max {
+            let depth = meta.depth;
+            return Err(RejectReason::TooDeep { depth, max });
         }
         if meta.deadline.is_some_and(|deadline| deadline <= now) {
             return Err(RejectReason::DeadlinePassed);

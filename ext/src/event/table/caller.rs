@@ -1,0 +1,45 @@
+//! The caller of an open event, as far as the event knows it.
+
+use std::time::Instant;
+
+use super::super::keys::EventKey;
+use super::super::request::{Caller, RequestCf};
+use super::OpenEvents;
+
+impl<V> OpenEvents<V> {
+    /// Returns the request headers of an event.
+    pub(crate) fn headers(&self, key: EventKey) -> Option<&http::HeaderMap> {
+        Some(&self.head(key)?.headers)
+    }
+
+    /// Returns the properties of the connection of an event's request, as far as they are known.
+    pub(crate) fn request_cf(&self, key: EventKey) -> Option<RequestCf> {
+        self.head(key)?.extensions.get().cloned()
+    }
+
+    /// Returns the request id that the server gave an event, for logs.
+    pub fn request_id(&self, key: EventKey) -> Option<&str> {
+        self.headers(key)?.get("x-request-id")?.to_str().ok()
+    }
+
+    /// Returns the worker that made an event's request, if it came by a service binding.
+    pub fn caller(&self, key: EventKey) -> Option<&Caller> {
+        self.head(key)?.extensions.get()
+    }
+
+    fn head(&self, key: EventKey) -> Option<&http::request::Parts> {
+        self.entries.get(&key)?.head.as_ref()
+    }
+
+    /// Sets the time after which the caller of an event no longer waits.
+    pub fn set_deadline(&mut self, key: EventKey, deadline: Instant) {
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.deadline = Some(deadline);
+        }
+    }
+
+    /// Returns the time after which the caller of an event no longer waits.
+    pub(crate) fn deadline(&self, key: EventKey) -> Option<Instant> {
+        self.entries.get(&key)?.deadline
+    }
+}

@@ -1,0 +1,202 @@
+//! Requests that are answered in the process, without a socket, and their responses. Limits, quotas, codings and cancellation
+//! are those of requests over the network. No guard is asked, and the only headers added are `Host`, `Content-Length` and the
+//! request id for logs.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use deno_core::convert::{ByteString, Uint8Array};
+use deno_core::url::{Position, Url};
+use deno_core::{CancelHandle, OpState, ResourceId, v8};
+use http::header::{CONTENT_LENGTH, HOST};
+use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+
+use super::body::{Chunks, IncomingBody, ResponseBody, exact_size, keep_encoded};
+use super::error::FetchError;
+use super::service::{Payer, check_headers, in_either_form, layers_of};
+use super::{charge_event, end_with_event, insert, request_headers, service};
+use crate::coding::Codings;
+use crate::coding::decode::ByteStream;
+use crate::context::{cpu_of, current_event};
+use crate::event::{Body, BodyError, Caller, EventKey};
+use crate::quotas::Usage;
+use crate::values::{Events, Outgoing};
+
+/// The header with the id of a request, for logs.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The parts of a script's request.
+pub(crate) struct Parts {
+    pub(crate) method: ByteString,
+    pub(crate) url: String,
+    pub(crate) headers: Vec<(ByteString, ByteString)>,
+    pub(crate) has_body: bool,
+    /// The body, where it is in memory.
+    pub(crate) data: Option<Uint8Array>,
+    /// The body, where it is a stream.
+    pub(crate) resource: Option<ResourceId>,
+}
+
+/// A request for a fetcher.
+pub(crate) struct DirectRequest {
+    pub(crate) request: Request<Body>,
+    pub(crate) caller: Caller,
+    /// The stream of its body, to be moved to the reader.
+    pub(crate) stream: Option<Outgoing>,
+    /// The event whose code makes it; 0 if there is none.
+    pub(crate) event: EventKey,
+    /// Canceled when the event ends.
+    pub(crate) cancel: Rc<CancelHandle>,
+}
+
+impl DirectRequest {
+    /// Creates a request of the worker of this name, and charges it to the event whose code runs.
+    pub(crate) fn new(
+        state: &mut OpState,
+        scope: &mut v8::PinScope<'_, '_>,
+        worker: &Arc<str>,
+        parts: Parts,
+    ) -> Result<Self, FetchError> {
+        let usage = Usage::of(state);
+        usage.room_for_handle(state)?;
+        let mut url = Url::parse(&parts.url)?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(FetchError::Scheme(url.scheme().to_owned()));
+        }
+        let event = current_event(scope);
+        let depth = charge_event(state, event, &usage)?;
+        let method = Method::from_bytes(&parts.method)?;
+        let mut headers = request_headers(&mut url, parts.headers)?;
+        let host = &url[Position::BeforeHost..Position::AfterPort];
+        insert(&mut headers, HOST, HeaderValue::from_str(host)?)?;
+        let mut caller = Caller::new(worker.clone());
+        caller.depth = depth;
+        if let Some(events) = state.try_borrow::<Rc<RefCell<Events>>>() {
+            let events = events.borrow();
+            caller.deadline = events.deadline(event);
+            caller.request_id = events.request_id(event).map(str::to_owned);
+        }
+        if let Some(id) = &caller.request_id {
+            insert(&mut headers, REQUEST_ID, HeaderValue::from_str(id)?)?;
+        }
+        let (body, length, stream) = match (parts.has_body, parts.data, parts.resource) {
+            (true, Some(data), _) => {
+                let bytes = usage.ledger().keep(Bytes::from(data.0));
+                let length = bytes.len() as u64;
+                (Body::from(bytes), Some(length), None)
+            }
+            (true, None, Some(rid)) => {
+                // A response body that is passed on under its label stays as it is.
+                keep_encoded(state, rid, &Codings::of(&headers).layers());
+                let resource = state.resource_table.take_any(rid)?;
+                let length = exact_size(&*resource);
+                let (outgoing, body) = Outgoing::new(resource);
+                end_with_event(state, event, outgoing.tail())?;
+                (body, length, Some(outgoing))
+            }
+            _ => {
+                let length = matches!(method, Method::POST | Method::PUT).then_some(0);
+                (Body::empty(), length, None)
+            }
+        };
+        if let Some(length) = length {
+            insert(&mut headers, CONTENT_LENGTH, length.into())?;
+        }
+        let cancel = CancelHandle::new_rc();
+        end_with_event(state, event, &cancel)?;
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
+        *request.uri_mut() = Uri::try_from(url.as_str())?;
+        *request.headers_mut() = headers;
+        Ok(Self {
+            request,
+            caller,
+            stream,
+            event,
+            cancel,
+        })
+    }
+}
+
+/// The head of a response, and the resource with its body, which ends with the event.
+pub(crate) struct Answered {
+    pub(crate) status: u16,
+    pub(crate) status_text: String,
+    pub(crate) headers: Vec<(ByteString, ByteString)>,
+    pub(crate) body: ResourceId,
+}
+
+/// Adds the body of a response to the worker's resources.
+pub(crate) fn answered(
+    state: &mut OpState,
+    event: EventKey,
+    response: Response<Body>,
+    is_head: bool,
+) -> Result<Answered, FetchError> {
+    let service = service(state)?;
+    let (head, body) = response.into_parts();
+    check_headers(&head.headers, service.limits())?;
+    let layers = layers_of(head.status, &head.headers, is_head);
+    let body = Rc::new(match body.as_bytes() {
+        Some(bytes) if layers.is_empty() => ResponseBody::full(bytes.clone()),
+        _ => {
+            let length = body.size_hint().exact();
+            let (stream, length, encoded) = match layers.is_empty() {
+                true => (received(body), length, None),
+                false => {
+                    let payer = Payer {
+                        memory: Usage::of(state).ledger().clone(),
+                        cpu: cpu_of(state, event),
+                    };
+                    let decoded_bytes_max = service.limits().decoded_bytes_max;
+                    let (stream, encoded) = in_either_form(received(body), layers, length, decoded_bytes_max, payer);
+                    (stream, None, Some(encoded))
+                }
+            };
+            let body = IncomingBody {
+                chunks: Chunks::Stream(stream),
+                encoded,
+                _open: service.open_body()?,
+            };
+            ResponseBody::streaming(body, length)
+        }
+    });
+    end_with_event(state, event, &body)?;
+    let headers = head.headers.iter();
+    Ok(Answered {
+        status: head.status.as_u16(),
+        status_text: head.status.canonical_reason().unwrap_or("").to_owned(),
+        headers: headers
+            .map(|(name, value)| (name.as_str().into(), value.as_bytes().into()))
+            .collect(),
+        body: state.resource_table.add_rc(body),
+    })
+}
+
+/// Returns the chunks of a body.
+fn received(body: Body) -> ByteStream {
+    Box::pin(futures::stream::unfold(Some(body), |body| async move {
+        let mut body = body?;
+        loop {
+            return match body.frame().await {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) if data.is_empty() => continue,
+                    Ok(data) => Some((Ok(data), Some(body))),
+                    // Trailers are not shown to scripts: the fetch standard has no place for them.
+                    Err(_trailers) => continue,
+                },
+                Some(Err(error)) => Some((Err(cut_off(error)), None)),
+                None => None,
+            };
+        }
+    }))
+}
+
+fn cut_off(error: BodyError) -> io::Error {
+    io::Error::other(error.to_string())
+}

@@ -1,0 +1,242 @@
+//! Fetchers: HTTP requests of scripts that are answered in the process, without a socket. The `fetch` of a service binding,
+//! `env.API.fetch(request)`, makes them. The host decides what answers them: another worker of the pool, or Rust code.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use deno_core::convert::{ByteString, Uint8Array};
+use deno_core::{CancelFuture, OpState, Resource, ResourceId, ToV8, op2, v8};
+use deno_fetch::FetchReturn;
+use http::Method;
+use isopod_outcome::{Failure, Outcome};
+use serde_json::Value;
+
+use crate::bindings::{Binding, EnvValue, Installed, NewWorker};
+use crate::context::is_open;
+use crate::event::{Body, Caller, EventEnded, Thrown};
+use crate::fetch::{DirectRequest, FetchCancel, FetchError, Parts, answered};
+use crate::quotas::Usage;
+use crate::unwind;
+
+/// Answers HTTP requests of scripts without a socket.
+///
+/// ```
+/// # mod isopod { pub use isopod_ext::{fetcher::{FetchFuture, Fetcher, FetcherBinding}, event::{Body, Caller}}; }
+/// use isopod::{Body, Caller, FetchFuture, Fetcher, FetcherBinding};
+///
+/// /// Answers each request with its path.
+/// struct Echo;
+///
+/// impl Fetcher for Echo {
+///     fn fetch(&self, request: http::Request<Body>, _caller: Caller) -> FetchFuture {
+///         Box::pin(async move { Ok(http::Response::new(request.uri().path().to_owned().into())) })
+///     }
+/// }
+///
+/// let binding = FetcherBinding::new(Echo);
+/// # drop(binding);
+/// ```
+pub trait Fetcher: Send + Sync + 'static {
+    /// Begins a request. Must not block: it runs on the caller's thread, as does the future, which is polled by the caller's
+    /// event loop.
+    ///
+    /// The future and the response's body are dropped when the caller leaves, or its event ends; the work for them should end
+    /// with them. A failure is an error of the script's: one that was thrown by another script keeps its class and message.
+    fn fetch(&self, request: http::Request<Body>, caller: Caller) -> FetchFuture;
+}
+
+/// The future of [`Fetcher::fetch`].
+pub type FetchFuture = Pin<Box<dyn Future<Output = Result<http::Response<Body>, Failure>> + Send>>;
+
+/// A binding with a `fetch` method: `env.API.fetch("https://api/users")`. The host of the URL is free.
+#[derive(Clone)]
+pub struct FetcherBinding(Arc<dyn Fetcher>);
+
+impl FetcherBinding {
+    /// Creates a binding whose requests are answered by this fetcher.
+    pub fn new(fetcher: impl Fetcher) -> Self {
+        Self(Arc::new(fetcher))
+    }
+}
+
+impl fmt::Debug for FetcherBinding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FetcherBinding(…)")
+    }
+}
+
+impl Binding for FetcherBinding {
+    fn kind(&self) -> &'static str {
+        "service"
+    }
+
+    fn install(&self, name: &str, worker: &NewWorker<'_>, state: &mut OpState) -> EnvValue<'_> {
+        let bound = Bound {
+            fetcher: self.0.clone(),
+            worker: worker.script.into(),
+        };
+        Installed::put(state, name, bound);
+        EnvValue::made("ext:isopod_fetcher/fetcher.js", &Value::Null)
+    }
+}
+
+/// A fetcher in the state of a worker.
+#[derive(Clone)]
+struct Bound {
+    fetcher: Arc<dyn Fetcher>,
+    /// The name of the worker's script.
+    worker: Arc<str>,
+}
+
+/// An error of an op of this module.
+#[derive(Debug, thiserror::Error, deno_error::JsError)]
+enum FetcherError {
+    #[class(type)]
+    #[error("this worker has no service binding named '{0}'")]
+    NoBinding(String),
+    #[class(inherit)]
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+}
+
+impl From<unwind::Panicked> for FetcherError {
+    fn from(panicked: unwind::Panicked) -> Self {
+        Self::Fetch(panicked.into())
+    }
+}
+
+/// A request between the two ops.
+struct Pending(RefCell<Option<(Arc<dyn Fetcher>, DirectRequest)>>);
+
+impl Resource for Pending {}
+
+/// Begins a request, with the arguments and the result of `op_fetch`.
+#[op2]
+#[allow(clippy::too_many_arguments, reason = "the parts of a request")]
+fn op_isopod_fetcher_begin(
+    state: &mut OpState,
+    scope: &mut v8::PinScope<'_, '_>,
+    #[string] binding: String,
+    #[scoped] method: ByteString,
+    #[string] url: String,
+    #[scoped] headers: Vec<(ByteString, ByteString)>,
+    has_body: bool,
+    data: Option<Uint8Array>,
+    #[smi] resource: Option<ResourceId>,
+) -> Result<FetchReturn, FetcherError> {
+    unwind::catch(|| {
+        let bound = Installed::<Bound>::get(state, &binding).cloned();
+        let Bound { fetcher, worker } = bound.ok_or(FetcherError::NoBinding(binding))?;
+        let parts = Parts {
+            method,
+            url,
+            headers,
+            has_body,
+            data,
+            resource,
+        };
+        let request = DirectRequest::new(state, scope, &worker, parts)?;
+        let cancel = FetchCancel(request.cancel.clone());
+        let table = &mut state.resource_table;
+        Ok(FetchReturn {
+            request_rid: table.add(Pending(RefCell::new(Some((fetcher, request))))),
+            cancel_handle_rid: Some(table.add(cancel)),
+        })
+    })?
+}
+
+/// The head of a response, or the reason why there is none.
+#[derive(Default, ToV8)]
+struct Sent {
+    status: u16,
+    status_text: String,
+    headers: Vec<(ByteString, ByteString)>,
+    response_rid: ResourceId,
+    failure: Option<Told>,
+}
+
+/// A failure for the script.
+#[derive(ToV8)]
+struct Told {
+    class: String,
+    message: String,
+    /// It was thrown by the script that answers.
+    remote: bool,
+    /// The same request may succeed later.
+    retryable: bool,
+    /// There was no room for the request.
+    overloaded: bool,
+}
+
+impl Told {
+    fn new(failure: &Failure) -> Self {
+        let thrown = failure
+            .source
+            .as_deref()
+            .and_then(|source| source.downcast_ref::<Thrown>());
+        let thrown = thrown.filter(|thrown| failure.outcome == Outcome::Exception && !thrown.missing);
+        Self {
+            class: thrown.map_or_else(|| "Error".to_owned(), |thrown| thrown.class.clone()),
+            message: thrown.map_or_else(|| failure.message.clone(), |thrown| thrown.message.clone()),
+            remote: thrown.is_some(),
+            retryable: failure.outcome.is_retryable(),
+            overloaded: failure.outcome == Outcome::LoadShed,
+        }
+    }
+}
+
+#[op2]
+async fn op_isopod_fetcher_send(state: Rc<RefCell<OpState>>, #[smi] rid: ResourceId) -> Result<Sent, FetcherError> {
+    unwind::catch_async(async {
+        let pending = state.borrow_mut().resource_table.take::<Pending>(rid);
+        let pending = pending.map_err(FetchError::from)?.0.borrow_mut().take();
+        let (fetcher, request) = pending.ok_or(FetchError::Canceled)?;
+        let DirectRequest {
+            request,
+            caller,
+            stream,
+            event,
+            cancel,
+        } = request;
+        let usage = Usage::of(&state.borrow());
+        let _slot = usage.begin_op().map_err(FetchError::from)?;
+        if let Some(stream) = stream {
+            let (ledger, idle) = (usage.ledger().clone(), usage.quotas.stream_idle);
+            // Not awaited: a body may go on being sent while the response is read. It ends with its reader and with its event,
+            // and the event loop with the worker.
+            drop(deno_core::unsync::spawn(async move {
+                let _ = stream.pump(&ledger, idle).await;
+            }));
+        }
+        let is_head = request.method() == Method::HEAD;
+        match fetcher.fetch(request, caller).or_cancel(cancel).await {
+            Err(_) if is_open(&state.borrow(), event) => Err(FetchError::Canceled.into()),
+            Err(_) => Err(FetchError::from(EventEnded).into()),
+            Ok(Err(failure)) => Ok(Sent {
+                failure: Some(Told::new(&failure)),
+                ..Sent::default()
+            }),
+            Ok(Ok(response)) => {
+                let answered = answered(&mut state.borrow_mut(), event, response, is_head)?;
+                Ok(Sent {
+                    status: answered.status,
+                    status_text: answered.status_text,
+                    headers: answered.headers,
+                    response_rid: answered.body,
+                    failure: None,
+                })
+            }
+        }
+    })
+    .await?
+}
+
+deno_core::extension!(
+    isopod_fetcher,
+    deps = [isopod_fetch, isopod_handlers],
+    ops = [op_isopod_fetcher_begin, op_isopod_fetcher_send],
+    lazy_loaded_js = [dir "src/fetcher", "fetcher.js"],
+);

@@ -1,0 +1,50 @@
+//! A request to a worker, and its response.
+
+use futures::channel::oneshot;
+use isopod_runtime::handlers::{Body, CallDepth, Event, EventKind, Fault};
+
+use super::answer::wait;
+use super::body::hold;
+use crate::{Failure, Meta, Ticket};
+
+/// A request that was accepted. Dropping it cancels the event.
+pub(super) struct Asked {
+    answer: oneshot::Receiver<Result<http::Response<Body>, Fault>>,
+    ticket: Ticket,
+}
+
+impl Asked {
+    /// Waits for the response.
+    pub(super) async fn response(self) -> Result<http::Response<Body>, Failure> {
+        let (response, ticket) = wait(self.answer, self.ticket).await?;
+        Ok(response.map(|body| hold(body, ticket)))
+    }
+}
+
+/// Dispatches a request. The depth of the event is that of `meta` or of the request's [`CallDepth`], whichever is greater.
+pub(super) fn begin(
+    name: &str,
+    mut request: http::Request<Body>,
+    mut meta: Meta,
+    dispatch: impl FnOnce(&str, Event, Meta) -> Result<Ticket, Failure>,
+) -> Result<Asked, Failure> {
+    let depth = request.extensions().get::<CallDepth>().map_or(0, |depth| depth.0);
+    meta.depth = meta.depth.max(depth);
+    if meta.depth > depth {
+        request.extensions_mut().insert(CallDepth(meta.depth));
+    }
+    let (reply, answer) = oneshot::channel();
+    let request = Box::new(request);
+    let (name, event) = event(name, EventKind::Fetch { request, reply });
+    let ticket = dispatch(name, event, meta)?;
+    Ok(Asked { answer, ticket })
+}
+
+/// The event for a name, which may select an entry point.
+pub(super) fn event(name: &str, kind: EventKind) -> (&str, Event) {
+    let (name, entrypoint) = match name.split_once('#') {
+        Some((name, entrypoint)) => (name, Some(entrypoint.to_owned())),
+        None => (name, None),
+    };
+    (name, Event { entrypoint, kind })
+}
