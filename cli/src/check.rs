@@ -5,12 +5,13 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use isopod_host::bus::Bus;
 use isopod_pool::js::Pool;
 use isopod_pool::js::fetch::OwnServers;
 
-use crate::config::{self, Config, Overrides, Weight};
+use crate::config::{self, Config, Materials, Overrides, Weight};
+use crate::inspector::Found;
 use crate::serve::{Source, pool_builder, told};
 use crate::{inspector, logging, scripts};
 
@@ -50,8 +51,10 @@ pub(crate) fn check(
         for (name, worker) in &config.workers {
             results.insert(name.as_str(), start(&pool, &config, name, worker, expect).await);
         }
+        check_entry_points(&config, &mut results);
         pool.shutdown(Duration::from_secs(1)).await;
-        anyhow::Ok(results)
+        let started = results.into_iter().map(|(name, result)| (name, result.map(drop)));
+        anyhow::Ok(started.collect::<BTreeMap<_, Result<()>>>())
     })?;
     match format {
         Format::Text => {
@@ -82,21 +85,46 @@ pub(crate) fn check(
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-async fn start(pool: &Pool, config: &Config, name: &str, worker: &config::Worker, expect: Expect) -> Result<()> {
+/// Reports service bindings whose entry point their worker does not export, where that is known.
+fn check_entry_points(config: &Config, results: &mut BTreeMap<&str, Result<Option<Found>>>) {
+    for (name, worker) in &config.workers {
+        for service in worker.bindings.iter().filter_map(|bound| bound.binding.service()) {
+            let found = results.get(service.service.as_str());
+            let found = found.and_then(|result| result.as_ref().ok()?.as_ref());
+            let Some(problem) = found.and_then(|found| service.problem(found.exports())) else {
+                continue;
+            };
+            if let Some(result) = results.get_mut(name.as_str()).filter(|result| result.is_ok()) {
+                *result = Err(anyhow!(problem));
+            }
+        }
+    }
+}
+
+/// Starts a worker. Gives what it exports, if that was asked for.
+async fn start(
+    pool: &Pool,
+    config: &Config,
+    name: &str,
+    worker: &config::Worker,
+    expect: Expect,
+) -> Result<Option<Found>> {
     // It is nobody's: what top-level code publishes reaches no other worker.
     let bus = Bus::new();
     let bridge = scripts::bridge(&bus, name, worker)?;
+    let from = Materials { pool, bridge: &bridge };
     let (script, options) = match expect {
-        Expect::Handlers => scripts::inspected(config, name, worker, &bridge)?,
-        Expect::Nothing => scripts::script(config, name, worker, &bridge, &OwnServers::default())?,
+        Expect::Handlers => scripts::inspected(config, name, worker, &from)?,
+        Expect::Nothing => scripts::script(config, name, worker, &from, &OwnServers::default())?,
     };
     pool.deploy(name, script, &options)?;
     pool.warm(name).await.map_err(|failure| told(&failure))?;
-    if expect == Expect::Handlers {
-        let found = inspector::ask(pool, name).await.map_err(|failure| told(&failure))?;
-        if let Some(problem) = found.problem() {
-            bail!(problem);
-        }
+    if expect == Expect::Nothing {
+        return Ok(None);
     }
-    Ok(())
+    let found = inspector::ask(pool, name).await.map_err(|failure| told(&failure))?;
+    match found.problem() {
+        Some(problem) => bail!(problem),
+        None => Ok(Some(found)),
+    }
 }

@@ -53,6 +53,11 @@ pub(crate) async fn ask(pool: &Pool, name: &str) -> Result<Found, Failure> {
 }
 
 impl Found {
+    /// The names that the script exports.
+    pub(crate) fn exports(&self) -> &[String] {
+        &self.exports
+    }
+
     /// Returns the error for a worker without handlers.
     pub(crate) fn problem(&self) -> Option<String> {
         if self.handles {

@@ -14,7 +14,7 @@ use isopod_pool::js::{Limits, Script};
 use isopod_pool::{Options, Policy, Recycle};
 use url::Url;
 
-use crate::config::{self, Bound, Config, Mode, Network, NetworkRule, Var, Worker};
+use crate::config::{self, Bound, Config, Materials, Mode, Network, NetworkRule, Var, Worker};
 use crate::inspector;
 
 /// Builds the script and options of a worker.
@@ -22,10 +22,10 @@ pub(crate) fn script(
     config: &Config,
     name: &str,
     worker: &Worker,
-    bridge: &EventBridge,
+    from: &Materials<'_>,
     servers: &OwnServers,
 ) -> Result<(Script, Options)> {
-    with_main(config, name, worker, bridge, servers, &worker.main, BTreeMap::new())
+    with_main(config, name, worker, from, servers, &worker.main, BTreeMap::new())
 }
 
 /// Builds the same with the [`inspector`](crate::inspector) in front of the main module.
@@ -33,10 +33,10 @@ pub(crate) fn inspected(
     config: &Config,
     name: &str,
     worker: &Worker,
-    bridge: &EventBridge,
+    from: &Materials<'_>,
 ) -> Result<(Script, Options)> {
     let (path, modules) = inspector::in_front_of(&worker.main)?;
-    with_main(config, name, worker, bridge, &OwnServers::default(), &path, modules)
+    with_main(config, name, worker, from, &OwnServers::default(), &path, modules)
 }
 
 /// Connects the worker to the bus.
@@ -50,7 +50,7 @@ fn with_main(
     config: &Config,
     name: &str,
     worker: &Worker,
-    bridge: &EventBridge,
+    from: &Materials<'_>,
     servers: &OwnServers,
     main: &Path,
     memory: BTreeMap<Url, MemoryModule>,
@@ -74,7 +74,7 @@ fn with_main(
         builder = builder.secret(name, secret.reveal());
     }
     for Bound { name, binding } in &worker.bindings {
-        builder = builder.binding(name, binding.make(bridge)?);
+        builder = builder.binding(name, binding.make(from)?);
     }
     let import_map = worker.import_map.as_deref().map(import_map).transpose()?;
     let source = worker.jsx.import_source.clone();

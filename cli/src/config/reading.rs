@@ -12,6 +12,8 @@ pub(super) struct Reading<'a> {
     pub(super) lookup: &'a Lookup<'a>,
     pub(super) problems: Vec<Problem>,
     pub(super) notes: Vec<Note>,
+    /// The workers that service bindings name, each with its place.
+    pub(super) services: Vec<(KeyPath, String)>,
 }
 
 impl<'a> Reading<'a> {
@@ -22,6 +24,7 @@ impl<'a> Reading<'a> {
             lookup,
             problems: Vec::new(),
             notes: Vec::new(),
+            services: Vec::new(),
         }
     }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::bindings::Env;
+use super::check::nearest;
 use super::document::KeyPath;
 use super::file::{AdminFile, File, NamedWorkerFile, WorkerFile};
 use super::overrides::Overrides;
@@ -26,6 +27,7 @@ impl Reading<'_> {
             let worker = self.worker(&path, worker, &file.network);
             workers.insert(name, (path, worker));
         }
+        self.services(&workers);
         let routes = self.routes(&file, &workers);
         let workers = workers.into_iter().map(|(name, (_, worker))| (name, worker)).collect();
         let threads = overrides.threads.unwrap_or(file.threads);
@@ -95,6 +97,33 @@ impl Reading<'_> {
             self.stray_settings();
         }
         workers
+    }
+
+    /// Reports service bindings that lead to no worker.
+    fn services(&mut self, workers: &BTreeMap<String, (KeyPath, Worker)>) {
+        let services = std::mem::take(&mut self.services);
+        for (path, service) in services
+            .into_iter()
+            .filter(|(_, service)| !workers.contains_key(service))
+        {
+            let known = workers.keys().map(String::as_str);
+            let remedy = match nearest(&service, known.clone()) {
+                Some(near) => format!("did you mean \"{near}\"?"),
+                None => {
+                    let known = known.collect::<Vec<_>>().join(", ");
+                    format!(
+                        "the workers here: {known}; workers that call each other are in one isopod.toml, each as \
+                         `[workers.NAME]` with a `main`"
+                    )
+                }
+            };
+            let fault = Fault::BadValue {
+                key: path.to_string(),
+                value: format!("{service:?}"),
+                reason: "no worker has this name".to_owned(),
+            };
+            self.tell(&path, fault, remedy);
+        }
     }
 
     /// Reports top-level settings that apply to no worker.

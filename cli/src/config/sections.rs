@@ -178,7 +178,8 @@ pub struct Ingress {
     /// connection is `streams_max` times as large.
     #[serde(with = "Size")]
     pub stream_window: u64,
-    /// Maximum depth of `fetch` calls between workers; deeper requests get 508.
+    /// Maximum depth of calls between workers, by `fetch` and by service bindings. A deeper `fetch` gets 508, a deeper request
+    /// to a service an error.
     pub depth_max: u32,
     /// Maximum number of streams of an HTTP/2 connection that are reset before they are processed; one more closes it. Of
     /// streams that the server refuses or resets, there may be `streams_max` more.

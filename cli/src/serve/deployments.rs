@@ -15,7 +15,7 @@ use isopod_pool::js::fetch::OwnServers;
 use isopod_pool::js::modules::ModulesLoaded;
 use tokio::runtime::Handle;
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, Materials};
 use crate::logging;
 use crate::scripts;
 
@@ -101,7 +101,11 @@ impl Deployments {
 
     async fn rehearse_one(&self, config: &Config, name: &str, worker: &config::Worker) -> Result<()> {
         let bridge = scripts::bridge(&self.bus, name, worker)?;
-        let (script, mut options) = scripts::script(config, name, worker, &bridge, &self.servers)?;
+        let from = Materials {
+            pool: &self.pool,
+            bridge: &bridge,
+        };
+        let (script, mut options) = scripts::script(config, name, worker, &from, &self.servers)?;
         options.workers_min = 0;
         let rehearsal = format!("{name} (rehearsal)");
         self.pool.deploy(rehearsal.as_str(), script, &options)?;
@@ -139,7 +143,11 @@ impl Deployments {
             }
         };
         let place = self.deployed.entry(name.to_owned()).or_insert(place);
-        let (script, options) = scripts::script(config, name, worker, &place.bridge, &self.servers)?;
+        let from = Materials {
+            pool: &self.pool,
+            bridge: &place.bridge,
+        };
+        let (script, options) = scripts::script(config, name, worker, &from, &self.servers)?;
         place.modules = script.modules_loaded();
         self.pool.deploy(name, script, &options)?;
         let started = self.pool.warm(name).await.map_err(|failure| told(&failure));

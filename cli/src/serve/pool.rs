@@ -55,7 +55,8 @@ pub(crate) fn pool_builder(config: &Config) -> PoolBuilder {
         .lost_grace(settings.lost_grace)
         .wall_grace(settings.wall_grace)
         .queue_target(settings.queue_target)
-        .queue_interval(settings.queue_interval);
+        .queue_interval(settings.queue_interval)
+        .depth_max(config.ingress.depth_max);
     if let Some(threads) = settings.lost_threads_max {
         builder = builder.lost_threads_max(threads);
     }

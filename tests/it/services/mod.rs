@@ -2,6 +2,7 @@
 
 mod callers;
 mod fetch;
+mod program;
 
 use futures::executor::block_on;
 use http_body_util::BodyExt;

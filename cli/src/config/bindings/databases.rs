@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use isopod_host::workers::EventBridge;
 use isopod_pool::js::bindings::Binding;
 use isopod_pool::js::sql::SqlConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Configure, Configured, Env, Wrangler, WranglerKey};
+use super::{Configure, Configured, Env, Materials, Wrangler, WranglerKey};
 use crate::config::document::KeyPath;
 use crate::config::problem::Fault;
 use crate::config::reading::Reading;
@@ -42,7 +41,7 @@ impl Configured for SqlConfig {
         Binding::kind(self)
     }
 
-    fn make(&self, _bridge: &EventBridge) -> Result<Arc<dyn Binding>> {
+    fn make(&self, _from: &Materials<'_>) -> Result<Arc<dyn Binding>> {
         for file in Binding::withheld(self) {
             if let Some(folder) = file.parent() {
                 std::fs::create_dir_all(folder)

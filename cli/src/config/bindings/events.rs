@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use isopod_host::workers::EventBridge;
 use isopod_pool::js::bindings::Binding;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Configure, Configured, Env};
+use super::{Configure, Configured, Env, Materials};
 use crate::config::document::KeyPath;
 use crate::config::problem::Fault;
 use crate::config::reading::Reading;
@@ -66,8 +65,8 @@ impl Configured for Publisher {
         "events"
     }
 
-    fn make(&self, bridge: &EventBridge) -> Result<Arc<dyn Binding>> {
-        Ok(Arc::new(bridge.binding()))
+    fn make(&self, from: &Materials<'_>) -> Result<Arc<dyn Binding>> {
+        Ok(Arc::new(from.bridge.binding()))
     }
 }
 

@@ -7,6 +7,7 @@
 mod databases;
 mod events;
 mod rate_limits;
+mod services;
 
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use isopod_host::workers::EventBridge;
+use isopod_pool::js::Pool;
 use isopod_pool::js::bindings::Binding;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::DeserializeOwned;
@@ -26,12 +28,14 @@ use super::problem::Fault;
 use super::reading::Reading;
 
 pub use self::events::Events;
+pub use self::services::Service;
 
 /// Every kind of binding with a section of its own, in the order in which bindings are listed.
 static KINDS: &[Kind] = &[
     Kind::of::<databases::Databases>(),
     Kind::of::<events::EventsKind>(),
     Kind::of::<rate_limits::RateLimits>(),
+    Kind::of::<services::Services>(),
 ];
 
 /// The configuration of a kind of binding.
@@ -70,12 +74,26 @@ pub trait Configured: Any + fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// What it needs is not there, and cannot be made.
-    fn make(&self, bridge: &EventBridge) -> anyhow::Result<Arc<dyn Binding>>;
+    fn make(&self, from: &Materials<'_>) -> anyhow::Result<Arc<dyn Binding>>;
 
     /// The files that it owns, which no module may be read from.
     fn withheld(&self) -> Vec<PathBuf> {
         Vec::new()
     }
+
+    /// The worker that it leads to, if it is a service binding.
+    fn service(&self) -> Option<&Service> {
+        None
+    }
+}
+
+/// The parts of a process that bindings are made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Materials<'a> {
+    /// The pool that the script is deployed in.
+    pub pool: &'a Pool,
+    /// The script's place on the bus.
+    pub bridge: &'a EventBridge,
 }
 
 /// A binding and its name in `env`.

@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use isopod_host::workers::EventBridge;
 use isopod_pool::js::bindings::Binding;
 use isopod_pool::js::bindings::rate_limit::RateLimit;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use super::{Configure, Configured, Env, Wrangler, WranglerKey};
+use super::{Configure, Configured, Env, Materials, Wrangler, WranglerKey};
 use crate::config::document::KeyPath;
 use crate::config::problem::Fault;
 use crate::config::reading::Reading;
@@ -66,7 +65,7 @@ impl Configured for Section {
         "rate limit"
     }
 
-    fn make(&self, _bridge: &EventBridge) -> Result<Arc<dyn Binding>> {
+    fn make(&self, _from: &Materials<'_>) -> Result<Arc<dyn Binding>> {
         let window = match self.period {
             Period::TenSeconds => Duration::from_secs(10),
             Period::Minute => Duration::from_secs(60),

@@ -76,8 +76,13 @@ impl Reading<'_> {
             }
             _ => {}
         }
+        let bindings = || workers.values().flat_map(|(_, worker)| &worker.bindings);
+        let is_service = |name: &str| {
+            let mut services = bindings().filter_map(|bound| bound.binding.service());
+            services.any(|service| service.service == *name)
+        };
         for (name, (path, worker)) in workers {
-            let by_itself = !worker.events.subscribe.is_empty() || !worker.crons.is_empty();
+            let by_itself = !worker.events.subscribe.is_empty() || !worker.crons.is_empty() || is_service(name);
             if !by_itself && !routes.iter().any(|route| route.worker == *name) {
                 self.note(path, format!("worker `{name}` has no route"));
             }

@@ -4,6 +4,7 @@ mod docs;
 mod isopod_toml;
 mod places;
 mod rate_limits;
+mod services;
 mod wrangler_files;
 
 use std::collections::BTreeMap;

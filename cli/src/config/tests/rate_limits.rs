@@ -53,7 +53,7 @@ fn mistakes_are_told_with_their_place() {
             ),
             [
                 "`rate_limits[0].binding`: `env.L` is defined twice",
-                "rate_limits share one `env`",
+                "rate_limits, services share one `env`",
             ],
         ),
         (

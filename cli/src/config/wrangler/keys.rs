@@ -95,7 +95,6 @@ pub(super) const MISSING: &[(&str, &str)] = &[
         "secrets store; put the values into `.dev.vars`",
     ),
     ("send_email", "email binding"),
-    ("services", "service binding"),
     ("site", "Workers Sites"),
     ("stream", "Stream binding"),
     ("text_blobs", "text blobs; import the file instead"),

@@ -1,0 +1,132 @@
+//! `[[services]]`, and `services` of wrangler's files: other workers.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use isopod_pool::js::bindings::Binding;
+use isopod_pool::js::fetcher::FetcherBinding;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use super::{Configure, Configured, Env, Materials, Wrangler, WranglerKey};
+use crate::config::check::nearest;
+use crate::config::document::KeyPath;
+use crate::config::problem::Fault;
+use crate::config::reading::Reading;
+
+pub(super) struct Services;
+
+impl Configure for Services {
+    const KEY: &'static str = "services";
+    const ABOUT: &'static str = "Service bindings in `env`: other workers.";
+    type Section = Vec<Service>;
+    const WRANGLER: &'static [WranglerKey] = &[WranglerKey::of::<Vec<Written>>()];
+
+    fn resolve(section: Vec<Service>, at: &KeyPath, reading: &mut Reading<'_>, env: &mut Env) {
+        for (index, service) in section.into_iter().enumerate() {
+            let at = at.index(index);
+            env.claim(&service.binding, &at.key("binding"), reading);
+            reading.services.push((at.key("service"), service.service.clone()));
+            env.bind(service.binding.clone(), service);
+        }
+    }
+}
+
+/// A service binding: a worker of this configuration, itself included.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Service {
+    /// Name in `env`.
+    pub binding: String,
+    /// Name of the worker.
+    pub service: String,
+    /// The export that answers: a class or an object with a `fetch` method. Default: the default export.
+    #[serde(default)]
+    pub entrypoint: Option<String>,
+}
+
+impl Service {
+    /// Returns the error for an entry point that is not among the exports of the worker.
+    pub fn problem(&self, exports: &[String]) -> Option<String> {
+        let entrypoint = self
+            .entrypoint
+            .as_ref()
+            .filter(|entrypoint| !exports.contains(entrypoint))?;
+        let Self { binding, service, .. } = self;
+        let near = match nearest(entrypoint, exports.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean \"{near}\"?"),
+            None => format!("it exports {}", exports.join(", ")),
+        };
+        Some(format!(
+            "its service binding `{binding}` has the entry point \"{entrypoint}\", which the worker \"{service}\" does not \
+             export; {near}"
+        ))
+    }
+}
+
+impl Configured for Service {
+    fn kind(&self) -> &'static str {
+        "service"
+    }
+
+    fn make(&self, from: &Materials<'_>) -> Result<Arc<dyn Binding>> {
+        let name = match &self.entrypoint {
+            Some(entrypoint) => format!("{}#{entrypoint}", self.service),
+            None => self.service.clone(),
+        };
+        Ok(Arc::new(FetcherBinding::new(from.pool.fetcher(name))))
+    }
+
+    fn service(&self) -> Option<&Service> {
+        Some(self)
+    }
+}
+
+/// A service binding in wrangler's files.
+#[derive(Deserialize, JsonSchema)]
+struct Written {
+    binding: String,
+    service: String,
+    #[serde(default)]
+    entrypoint: Option<String>,
+    #[serde(default)]
+    environment: Option<String>,
+    #[serde(default)]
+    remote: Option<bool>,
+    #[serde(default)]
+    props: Option<Json>,
+}
+
+impl Wrangler for Vec<Written> {
+    const KEY: &'static str = "services";
+    type Section = Vec<Service>;
+
+    fn translate(self, at: &KeyPath, reading: &mut Reading<'_>) -> Vec<Service> {
+        let mut services = Vec::new();
+        for (index, written) in self.into_iter().enumerate() {
+            let at = at.index(index);
+            let unused = [
+                ("environment", written.environment.is_some()),
+                ("remote", written.remote == Some(true)),
+            ];
+            for (key, _) in unused.into_iter().filter(|(_, given)| *given) {
+                let key = at.key(key);
+                reading.note(&key, format!("`{key}` is accepted without effect"));
+            }
+            if written.props.is_some() {
+                let key = at.key("props");
+                let fault = Fault::NoSuchBinding {
+                    key: key.to_string(),
+                    capability: "`ctx.props` of service bindings".to_owned(),
+                };
+                reading.tell(&key, fault, "remove it if the worker runs without");
+            }
+            services.push(Service {
+                binding: written.binding,
+                service: written.service,
+                entrypoint: written.entrypoint,
+            });
+        }
+        services
+    }
+}
