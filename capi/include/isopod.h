@@ -110,7 +110,7 @@ isopod_status isopod_pool_new(const isopod_pool_options *options, isopod_pool **
 /* Stops accepting events, finishes accepted ones within `deadline_ms` (0: cuts them immediately), cuts the rest, runs all
  * pending callbacks and joins the pool's threads. Takes at most the deadline, plus the pool's time limit for cutting (4 s by
  * default), plus the time of callbacks. The pool must still be freed.
- * `*report_json`: {"finished", "cut", "threads_joined", "threads_stuck"}. */
+ * `*report_json`: {"finished", "cut", "sessions_cut", "threads_joined", "threads_stuck"}. */
 isopod_status isopod_pool_shutdown(const isopod_pool *pool, uint64_t deadline_ms, char **report_json);
 
 /* Frees a pool, after shutting it down with a deadline of 0 if that was not done. NULL is allowed. No callback runs

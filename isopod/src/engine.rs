@@ -8,7 +8,7 @@ pub use isopod_pool::js::{JsEngine, JsWorker};
 #[doc(inline)]
 pub use isopod_pool::{
     Admit, BootContext, BootError, Breaker, BreakerState, Engine, Event, Pool, PoolBuilder, RejectReason, Rejected,
-    SlotId, StopNotice, ThreadError, Ticket, Turn, WeakPool, Worker, placement,
+    Session, SlotId, StopNotice, ThreadError, Ticket, Turn, WeakPool, Worker, placement,
 };
 
 #[cfg(feature = "testing")]

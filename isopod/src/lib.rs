@@ -71,12 +71,12 @@ pub use {bytes, http, http_body, serde_json};
 
 // The pool.
 #[doc(inline)]
-pub use isopod_pool::js::{Pool, PoolBuilder, TaskRequest, TaskStream, WorkerFetcher};
+pub use isopod_pool::js::{Pool, PoolBuilder, Session, TaskRequest, TaskStream, WorkerFetcher};
 #[doc(inline)]
 pub use isopod_pool::{
-    BreakerOptions, BuildError, DeployError, Deployment, EventId, Failure, Meta, NativeTask, Options, Outcome,
-    Percentiles, Policy, PoolEvent, PoolStats, Priority, Recycle, RetireReason, ScriptStats, ShutdownReport,
-    ThreadStats, Timing, Unhealthy, WorkerId,
+    BreakerOptions, BuildError, Closing, DeployError, Deployment, EventId, Failure, Meta, NativeTask, Options, Outcome,
+    Percentiles, Policy, PoolEvent, PoolStats, Priority, Recycle, RetireReason, ScriptStats, SessionId, SessionLimits,
+    ShutdownReport, ThreadStats, Timing, Unhealthy, WorkerId,
 };
 
 // Scripts.

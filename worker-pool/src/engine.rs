@@ -128,6 +128,14 @@ pub enum Turn {
         /// Its slot.
         slot: SlotId,
     },
+    /// An event of a [session](crate::Session) was answered, and goes on for as long as its session, without a deadline: a
+    /// connection, which the answer started. It does not count as one of the worker's concurrent events. After its session
+    /// has ended, [`PoolBuilder::wait_until_timeout`](crate::PoolBuilder::wait_until_timeout) applies. The same for an event
+    /// without a session.
+    Session {
+        /// Its slot.
+        slot: SlotId,
+    },
     /// An event was answered and has `waitUntil` work left. From now on
     /// [`PoolBuilder::wait_until_timeout`](crate::PoolBuilder::wait_until_timeout) applies.
     Answered {
@@ -158,7 +166,7 @@ pub struct SlotId {
 }
 
 impl SlotId {
-    /// Returns the index, which is below the script's concurrency.
+    /// Returns the index, which is below the script's concurrency and its limit for events of sessions together.
     #[must_use]
     pub const fn index(self) -> usize {
         self.index as usize
@@ -184,6 +192,24 @@ impl WorkerId {
 }
 
 impl fmt::Display for WorkerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A session's number, unique in its pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId(pub(crate) u64);
+
+impl SessionId {
+    /// Returns the number.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }

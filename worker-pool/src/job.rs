@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use isopod_outcome::{Failure, Outcome};
 
-use crate::engine::Event;
+use crate::engine::{Event, SessionId};
 use crate::line::Line;
 use crate::options::{Meta, Priority};
 use crate::stats::Counters;
@@ -75,6 +75,8 @@ pub(crate) struct Job<V: Event> {
     /// When its caller stops waiting.
     pub(crate) deadline: Option<Instant>,
     pub(crate) priority: Priority,
+    /// The session whose worker is to begin it.
+    pub(crate) session: Option<SessionId>,
     pub(crate) line: Arc<Line>,
     /// When it was put into a worker's mailbox.
     pub(crate) given: Instant,
@@ -83,9 +85,17 @@ pub(crate) struct Job<V: Event> {
 }
 
 impl<V: Event> Job<V> {
-    pub(crate) fn new(id: EventId, event: V, accepted: Instant, meta: Meta, tally: Tally) -> Self {
+    pub(crate) fn new(
+        id: EventId,
+        session: Option<SessionId>,
+        event: V,
+        accepted: Instant,
+        meta: Meta,
+        tally: Tally,
+    ) -> Self {
         Self {
             id,
+            session,
             accepted,
             deadline: meta.deadline,
             priority: meta.priority,

@@ -41,6 +41,7 @@ mod recorder;
 mod reject;
 #[cfg(all(test, feature = "shuttle"))]
 mod schedules;
+mod session;
 mod setters;
 mod shared;
 mod shutdown;
@@ -56,15 +57,18 @@ mod time;
 
 pub use breaker::{Admit, Breaker, BreakerOptions, BreakerState};
 pub use builder::{BuildError, PoolBuilder};
-pub use engine::{BootContext, BootError, Engine, Event, SlotId, StopNotice, ThreadError, Turn, Worker, WorkerId};
+pub use engine::{
+    BootContext, BootError, Engine, Event, SessionId, SlotId, StopNotice, ThreadError, Turn, Worker, WorkerId,
+};
 pub use health::Unhealthy;
 pub use isopod_outcome::{Failure, Outcome};
 pub use job::EventId;
 pub use native::NativeTask;
 pub use observe::{PoolEvent, RetireReason};
-pub use options::{Meta, Options, Policy, Priority, Recycle};
+pub use options::{Meta, Options, Policy, Priority, Recycle, SessionLimits};
 pub use pool::{DeployError, Deployment, Pool, WeakPool};
 pub use reject::{RejectReason, Rejected};
+pub use session::{Closing, Session};
 pub use shutdown::ShutdownReport;
 pub use stats::{Percentiles, PoolStats, ScriptStats, ThreadStats, Timing};
 pub use ticket::Ticket;

@@ -35,6 +35,45 @@ crate::setters!(Recycle {
     memory_bytes: impl Into<Option<usize>>,
 });
 
+/// Limits of a script's [sessions](crate::Session).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SessionLimits {
+    /// Maximum number of open sessions. Default: 10,000.
+    pub max: usize,
+    /// Maximum number of sessions of one worker, at least 1. Default: 5,000.
+    pub per_worker: usize,
+    /// Maximum number of events of one session that have not ended, at least 1. Default: 64.
+    pub events: usize,
+    /// Maximum number of events of all sessions that one worker holds, at least 1. Default: 1024.
+    pub events_per_worker: usize,
+    /// Time for which a worker that must go is kept for its sessions. Default: 5 s.
+    ///
+    /// A script without a worker may have to wait for it: keep it below
+    /// [`PoolBuilder::queue_wait_max`](crate::PoolBuilder::queue_wait_max).
+    pub grace: Duration,
+}
+
+crate::setters!(SessionLimits {
+    max: usize,
+    per_worker: usize,
+    events: usize,
+    events_per_worker: usize,
+    grace: Duration,
+});
+
+impl Default for SessionLimits {
+    fn default() -> Self {
+        Self {
+            max: 10_000,
+            per_worker: 5_000,
+            events: 64,
+            events_per_worker: 1024,
+            grace: Duration::from_secs(5),
+        }
+    }
+}
+
 /// Options of a deployed script. The defaults suit most scripts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -76,6 +115,8 @@ pub struct Options {
     /// Share of the threads when scripts want more than there are: twice the weight, twice the threads. At least 1. Default:
     /// 1.
     pub weight: u32,
+    /// Limits of its sessions.
+    pub sessions: SessionLimits,
 }
 
 crate::setters!(Options {
@@ -91,6 +132,7 @@ crate::setters!(Options {
     queue_len_max: impl Into<Option<usize>>,
     spread_at: usize,
     weight: u32,
+    sessions: SessionLimits,
 });
 
 impl Default for Options {
@@ -108,6 +150,7 @@ impl Default for Options {
             queue_len_max: None,
             spread_at: 4,
             weight: 1,
+            sessions: SessionLimits::default(),
         }
     }
 }
@@ -198,6 +241,7 @@ pub(crate) struct Limits {
     pub(crate) queue_len_max: usize,
     pub(crate) spread_at: usize,
     pub(crate) weight: u32,
+    pub(crate) sessions: SessionLimits,
 }
 
 impl Limits {
@@ -227,12 +271,26 @@ impl Limits {
             queue_len_max: options.queue_len_max.unwrap_or(settings.queue_len_max).max(1),
             spread_at: options.spread_at.clamp(1, concurrency),
             weight: options.weight.max(1),
+            sessions: SessionLimits {
+                per_worker: options.sessions.per_worker.max(1),
+                events: options.sessions.events.max(1),
+                events_per_worker: options.sessions.events_per_worker.max(1),
+                ..options.sessions
+            },
         }
     }
 
     /// Returns the capacity of a worker's mailbox: its events, a cancellation for each of those and of those that ended
-    /// since it last looked, and the few control messages, each sent once.
+    /// since it last looked, another for those whose sessions end, and the few control messages.
     pub(crate) const fn mailbox_len(&self) -> usize {
-        self.concurrency * 3 + 4
+        // The first events of sessions count twice: they come from the queue, and others of their sessions follow.
+        let events = self.concurrency.saturating_add(self.sessions.events_per_worker);
+        let openers = self.concurrency.saturating_mul(self.sessions.events);
+        let standing = self.sessions.per_worker.saturating_mul(3);
+        events
+            .saturating_add(openers)
+            .saturating_mul(4)
+            .saturating_add(standing)
+            .saturating_add(8)
     }
 }

@@ -11,10 +11,12 @@ pub enum ThreadView {
     Warm {
         /// Events it holds.
         in_flight: usize,
+        /// Sessions that keep it.
+        sessions: usize,
     },
     /// A worker of the asking version boots here, or will.
     Coming,
-    /// Hosts another script's worker that holds nothing.
+    /// Hosts another script's worker that has neither events nor sessions.
     Idle {
         /// Idle time.
         idle_for: Duration,
@@ -83,24 +85,24 @@ pub struct Placement {
 
 /// Places one event.
 ///
-/// The least loaded warm worker with room takes it. If that worker has `spread_at` events in flight, the script also gets
+/// The least loaded warm worker with room takes it, of equals the one with fewer sessions. If that worker has `spread_at` events in flight, the script also gets
 /// another worker (see [`room`]), unless enough are coming; the event does not wait for it if a warm worker has room.
 #[must_use]
 pub fn place(view: &View<'_>) -> Placement {
-    let mut least: Option<(usize, usize)> = None;
+    let mut least: Option<((usize, usize), usize)> = None;
     let mut coming = 0;
     for (index, thread) in view.threads.iter().enumerate() {
         match thread {
-            ThreadView::Warm { in_flight }
-                if *in_flight < view.concurrency && least.is_none_or(|(load, _)| *in_flight < load) =>
+            ThreadView::Warm { in_flight, sessions }
+                if *in_flight < view.concurrency && least.is_none_or(|(load, _)| (*in_flight, *sessions) < load) =>
             {
-                least = Some((*in_flight, index));
+                least = Some(((*in_flight, *sessions), index));
             }
             ThreadView::Coming => coming += 1,
             _ => {}
         }
     }
-    let calm = matches!(least, Some((load, _)) if load < view.spread_at);
+    let calm = matches!(least, Some(((load, _), _)) if load < view.spread_at);
     let covered = view.queued < coming * view.spread_at;
     let grow = if calm || covered {
         Grow::Keep

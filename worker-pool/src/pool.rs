@@ -9,9 +9,10 @@ use isopod_outcome::{Failure, Outcome};
 
 use crate::engine::Engine;
 use crate::health::Unhealthy;
-use crate::native::{Code, NativeTask, Task, WithNative, Work, default_options};
+use crate::native::{Code, NativeTask, Sessions, Task, WithNative, Work, default_options, returned};
 use crate::options::{Meta, Options};
 use crate::reject::{RejectReason, Rejected};
+use crate::session::Session;
 use crate::shared::Shared;
 use crate::shutdown::ShutdownReport;
 use crate::state::Accepted;
@@ -99,7 +100,7 @@ impl<E: Engine> Pool<E> {
 
     /// Removes a script: new events are refused, accepted ones finish. Returns false if there was none.
     pub fn undeploy(&self, name: &str) -> bool {
-        self.shared().with(|state, fx| state.undeploy(name, fx))
+        self.shared().with(|state, fx| state.undeploy(name, clock::now(), fx))
     }
 
     /// Waits until the script has a ready worker, booting one if necessary.
@@ -136,6 +137,30 @@ impl<E: Engine> Pool<E> {
     #[must_use]
     pub fn downgrade(&self) -> WeakPool<E> {
         WeakPool(Arc::downgrade(self.shared()))
+    }
+
+    /// Opens a session of the script of this name: see [`Session`]. Never blocks, and boots nothing yet.
+    ///
+    /// # Errors
+    /// [`RejectReason::UnknownScript`], [`RejectReason::SessionsFull`], [`RejectReason::ShuttingDown`].
+    pub fn open_session(&self, name: &str) -> Result<Session<E::Event>, RejectReason> {
+        self.open(name, None)
+    }
+
+    /// Opens the session of the script that has this key, or another handle to it. In the whole pool, no two workers have
+    /// sessions of the same script and key.
+    ///
+    /// # Errors
+    /// As [`Pool::open_session`], and [`RejectReason::SessionGone`] until all events of an earlier session with this key have
+    /// ended.
+    pub fn open_keyed_session(&self, name: &str, key: &str) -> Result<Session<E::Event>, RejectReason> {
+        self.open(name, Some(key))
+    }
+
+    fn open(&self, name: &str, key: Option<&str>) -> Result<Session<E::Event>, RejectReason> {
+        let opened = self.shared().with(|state, _| state.open_session(name, key))?;
+        let host = Sessions(Arc::clone(self.shared()) as _);
+        Ok(Session::new(opened, Arc::new(host)))
     }
 
     /// Runs a Rust task on a worker thread. `task` creates a future there, which need not be `Send` and may use the state of
@@ -225,7 +250,7 @@ impl<E: Engine> Pool<E> {
     fn close(&self, limit: Duration, stop: bool) -> channel::Receiver<ShutdownReport> {
         let (to, report) = channel::bounded(1);
         self.shared()
-            .with(|state, fx| state.close(after(clock::now(), limit), stop, Some(to), fx));
+            .with(|state, fx| state.close(after(clock::now(), limit), stop, Some(to), clock::now(), fx));
         report
     }
 
@@ -287,13 +312,7 @@ fn dispatch<E: Engine>(
     meta: Meta,
 ) -> Result<Ticket, Rejected<E::Event>> {
     let accepted = shared.with(|state, fx| state.accept(name, Work::Event(event), meta, clock::now(), fx));
-    match accepted {
-        Ok(accepted) => Ok(ticket(shared, accepted)),
-        Err(Rejected { event, reason }) => Err(Rejected {
-            event: event.event().expect("what is handed back is what was handed over"),
-            reason,
-        }),
-    }
+    accepted.map(|accepted| ticket(shared, accepted)).map_err(returned)
 }
 
 fn ticket<E: Engine>(shared: &Arc<Shared<WithNative<E>>>, accepted: Accepted) -> Ticket {
@@ -324,7 +343,8 @@ impl<E: Engine> fmt::Debug for Pool<E> {
 
 impl<E: Engine> Drop for Handle<E> {
     fn drop(&mut self) {
-        let cut_at = after(clock::now(), self.shared.settings.drop_drain);
-        self.shared.with(|state, fx| state.close(cut_at, true, None, fx));
+        let now = clock::now();
+        let cut_at = after(now, self.shared.settings.drop_drain);
+        self.shared.with(|state, fx| state.close(cut_at, true, None, now, fx));
     }
 }

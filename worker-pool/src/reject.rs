@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use isopod_outcome::{Failure, Outcome};
 
+use crate::observe::RetireReason;
+
 /// The reason why an event was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -75,6 +77,38 @@ pub enum RejectReason {
         /// The limit.
         max: u32,
     },
+    /// The script, or every worker that it may have, has its maximum number of sessions.
+    #[error(
+        "{name:?} has {max} sessions, and may have no more; try again in {retry_after:?}, or allow more (`sessions`)"
+    )]
+    SessionsFull {
+        /// The script.
+        name: String,
+        /// The limit: [`SessionLimits::max`](crate::SessionLimits::max) or
+        /// [`SessionLimits::per_worker`](crate::SessionLimits::per_worker).
+        max: usize,
+        /// Time to wait before retrying.
+        retry_after: Duration,
+    },
+    /// The session, or all sessions of its worker, have their maximum number of events that have not ended.
+    #[error(
+        "a session of {name:?} has no room for another event (at most {max} at a time); wait until one of them has ended"
+    )]
+    SessionFull {
+        /// The script.
+        name: String,
+        /// The limit: [`SessionLimits::events`](crate::SessionLimits::events) or
+        /// [`SessionLimits::events_per_worker`](crate::SessionLimits::events_per_worker).
+        max: usize,
+    },
+    /// The session's worker is gone. Open another session.
+    #[error("the session's worker of {name:?} is gone ({reason}); open another session")]
+    SessionGone {
+        /// The script.
+        name: String,
+        /// The reason.
+        reason: RetireReason,
+    },
     /// The event's deadline has already passed.
     #[error("the event's deadline had already passed")]
     DeadlinePassed,
@@ -102,7 +136,10 @@ impl RejectReason {
             | Self::Overloaded { .. }
             | Self::ShareExhausted { .. }
             | Self::MemoryFull { .. }
+            | Self::SessionsFull { .. }
+            | Self::SessionFull { .. }
             | Self::ShuttingDown => Outcome::LoadShed,
+            Self::SessionGone { .. } => Outcome::WorkerLost,
             Self::BootBroken { .. } => Outcome::BootFailed,
             Self::DeadlinePassed => Outcome::ExceededWall,
             Self::TooDeep { .. } => Outcome::Exception,
@@ -117,6 +154,7 @@ impl RejectReason {
             | Self::Overloaded { retry_after, .. }
             | Self::ShareExhausted { retry_after, .. }
             | Self::MemoryFull { retry_after }
+            | Self::SessionsFull { retry_after, .. }
             | Self::BootBroken { retry_after, .. } => Some(*retry_after),
             _ => None,
         }

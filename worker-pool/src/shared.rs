@@ -4,14 +4,17 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError, TryLockError};
 
-use crate::engine::Engine;
+use crate::engine::{Engine, SessionId};
 use crate::job::EventId;
 use crate::observe::{Observer, PoolEvent};
-use crate::options::Settings;
+use crate::options::{Meta, Settings};
 use crate::recorder::{Merged, Series};
-use crate::state::{Effects, Phase, State};
+use crate::reject::Rejected;
+use crate::session::SessionHost;
+use crate::state::{Accepted, Effects, Phase, State};
 use crate::stats::{Counters, PoolStats, ScriptStats};
 use crate::sync::{Mutex, MutexGuard, channel, clock};
+use crate::ticket::{Cancel, Ticket};
 
 pub(crate) struct Shared<E: Engine> {
     pub(crate) engine: E,
@@ -109,6 +112,7 @@ impl<E: Engine> Shared<E> {
         let (mut stats, recorders) = self.with(|state, _| {
             let mut stats = PoolStats {
                 open: state.open,
+                sessions: state.sessions.open(),
                 ..PoolStats::default()
             };
             stats.threads.alive = state.threads.iter().filter(|thread| thread.is_alive()).count();
@@ -122,6 +126,7 @@ impl<E: Engine> Shared<E> {
                     version: script.current.number,
                     in_flight: script.in_flight,
                     queued: script.queue.len(),
+                    sessions: state.sessions.count(name).open,
                     accepted: counters.accepted_count(),
                     refused: counters.refused_count(),
                     outcomes: counters.outcome_counts(),
@@ -165,9 +170,29 @@ impl<E: Engine> Shared<E> {
     }
 }
 
-/// Operations of a ticket, independent of the engine.
-pub(crate) trait Cancel: Send + Sync {
-    fn cancel(&self, script: &str, event: EventId);
+impl<E: Engine> SessionHost<E::Event> for Shared<E> {
+    fn dispatch(
+        self: Arc<Self>,
+        session: SessionId,
+        event: E::Event,
+        meta: Meta,
+    ) -> Result<Ticket, Rejected<E::Event>> {
+        let accepted = self.with(|state, fx| state.accept_to(session, event, meta, clock::now(), fx));
+        let Accepted { event, script, line } = accepted?;
+        Ok(Ticket::new(event, line, self, script))
+    }
+
+    fn has_room(&self, session: SessionId) -> bool {
+        self.with(|state, _| state.session_has_room(session))
+    }
+
+    fn retain(&self, session: SessionId) {
+        self.with(|state, _| state.retain_session(session));
+    }
+
+    fn release(&self, session: SessionId) {
+        self.with(|state, fx| state.release_session(session, clock::now(), fx));
+    }
 }
 
 impl<E: Engine> Cancel for Shared<E> {

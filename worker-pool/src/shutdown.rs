@@ -10,6 +10,8 @@ pub struct ShutdownReport {
     pub finished: usize,
     /// Events that were cut at the limit.
     pub cut: usize,
+    /// Sessions that were cut at the limit.
+    pub sessions_cut: usize,
     /// Threads that were joined; 0 after a drain.
     pub threads_joined: usize,
     /// Threads that did not end in time; the supervisor joins them if they end later.

@@ -18,6 +18,8 @@ pub struct PoolStats {
     pub threads: ThreadStats,
     /// Accepted events that have not ended.
     pub open: usize,
+    /// Open sessions.
+    pub sessions: usize,
     /// Events accepted since the pool was built.
     pub accepted: u64,
     /// Events refused at dispatch.
@@ -66,6 +68,8 @@ pub struct ScriptStats {
     pub in_flight: usize,
     /// Queued events.
     pub queued: usize,
+    /// Open sessions.
+    pub sessions: usize,
     /// Events accepted.
     pub accepted: u64,
     /// Events refused at dispatch.

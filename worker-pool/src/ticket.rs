@@ -8,7 +8,11 @@ use isopod_outcome::Failure;
 
 use crate::job::EventId;
 use crate::line::Line;
-use crate::shared::Cancel;
+
+/// Operations of a ticket, independent of the engine.
+pub(crate) trait Cancel: Send + Sync {
+    fn cancel(&self, script: &str, event: EventId);
+}
 
 /// The caller's hold on an accepted event. Dropping it cancels the event, as when a client disconnects;
 /// [`Ticket::detach`] it once the answer is there, so that work the handler goes on with is not canceled.

@@ -51,7 +51,7 @@ int main(int argc, char **argv) {
   isopod_string_free(text);
 
   CHECK(isopod_pool_shutdown(pool, 5000, &text) == ISOPOD_OK);
-  CHECK_HAS(text, "\"cut\":0,\"threads_joined\":1,\"threads_stuck\":0}");
+  CHECK_HAS(text, "\"cut\":0,\"sessions_cut\":0,\"threads_joined\":1,\"threads_stuck\":0}");
   isopod_string_free(text);
   CHECK(isopod_call(pool, "file", "count", NULL, 0, &text) == ISOPOD_SHUT_DOWN && text == NULL);
   CHECK(isopod_deploy_source(pool, "late", "", NULL) == ISOPOD_SHUT_DOWN);

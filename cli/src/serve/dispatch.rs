@@ -154,6 +154,9 @@ pub(super) fn metrics(stats: &PoolStats) -> Vec<Metric> {
         by_script("isopod_events_queued", "Queued events", Gauge, &|script| {
             script.queued as f64
         }),
+        by_script("isopod_sessions", "Open sessions", Gauge, &|script| {
+            script.sessions as f64
+        }),
         by_script(
             "isopod_events_accepted_total",
             "Accepted events; each ends in one outcome",

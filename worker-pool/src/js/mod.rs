@@ -6,6 +6,7 @@ mod builder;
 mod engine;
 mod pool;
 mod request;
+mod session;
 mod task;
 mod worker_fetcher;
 
@@ -19,5 +20,6 @@ pub use isopod_runtime::{
 pub use self::builder::PoolBuilder;
 pub use self::engine::{JsEngine, JsWorker};
 pub use self::pool::Pool;
+pub use self::session::Session;
 pub use self::task::{TaskRequest, TaskStream};
 pub use self::worker_fetcher::WorkerFetcher;

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::answer::wait;
 use super::engine::JsEngine;
 use super::request;
+use super::session::Session;
 use super::task::{TaskRequest, TaskStream};
 use super::worker_fetcher::WorkerFetcher;
 use crate::{
@@ -268,6 +269,26 @@ impl Pool {
         let (value, ticket) = self.give(name, meta, |reply| EventKind::handler(input, reply)).await?;
         ticket.detach();
         Ok(value)
+    }
+
+    /// Opens a session of a script: see [`Session`]. Never blocks, and boots nothing yet.
+    ///
+    /// # Errors
+    /// `not_deployed` without such a script; `load_shed` if it has as many sessions as it may have
+    /// ([`SessionLimits::max`](crate::SessionLimits::max)), or the pool is shutting down.
+    pub fn open_session(&self, name: &str) -> Result<Session, Failure> {
+        let core = self.core.open_session(request::script(name))?;
+        Ok(Session::new(core, name.into()))
+    }
+
+    /// Opens the session of a script that has this key, or another handle to it. In the whole pool, no two workers have
+    /// sessions of the same script and key.
+    ///
+    /// # Errors
+    /// As [`Pool::open_session`]; `worker_lost` until all events of an earlier session with this key have ended.
+    pub fn open_keyed_session(&self, name: &str, key: &str) -> Result<Session, Failure> {
+        let core = self.core.open_keyed_session(request::script(name), key)?;
+        Ok(Session::new(core, name.into()))
     }
 
     /// Runs a Rust task on a worker thread. `task` creates a future there, which need not be `Send`, in a fresh `LocalSet`.

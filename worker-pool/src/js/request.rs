@@ -48,3 +48,8 @@ pub(super) fn event(name: &str, kind: EventKind) -> (&str, Event) {
     };
     (name, Event { entrypoint, kind })
 }
+
+/// The script that a name selects.
+pub(super) fn script(name: &str) -> &str {
+    name.split_once('#').map_or(name, |(script, _)| script)
+}

@@ -8,10 +8,14 @@ use std::time::Instant;
 
 use isopod_outcome::{Failure, Outcome};
 
-use crate::engine::{BootContext, BootError, Engine, Event, SlotId, ThreadError, Turn, Worker};
+use crate::engine::{BootContext, BootError, Engine, Event, SessionId, SlotId, ThreadError, Turn, Worker};
 use crate::native::Task;
 use crate::native::worker::NativeWorker;
+use crate::options::Meta;
+use crate::reject::Rejected;
+use crate::session::SessionHost;
 use crate::sync::thread::JoinHandle;
+use crate::ticket::Ticket;
 
 /// An engine with native workers.
 pub(crate) struct WithNative<E>(pub(crate) E);
@@ -83,6 +87,41 @@ impl<E: Engine> Engine for WithNative<E> {
             Code::Script(script) => self.0.boot(thread, script, ctx).await.map(Host::Script),
             Code::Native => Ok(Host::Native(NativeWorker::new(Rc::clone(thread)))),
         }
+    }
+}
+
+/// Sessions of the engine's events, on a pool whose events are [`Work`].
+pub(crate) struct Sessions<E: Engine>(pub(crate) Arc<dyn SessionHost<Work<E>>>);
+
+impl<E: Engine> SessionHost<E::Event> for Sessions<E> {
+    fn dispatch(
+        self: Arc<Self>,
+        session: SessionId,
+        event: E::Event,
+        meta: Meta,
+    ) -> Result<Ticket, Rejected<E::Event>> {
+        let dispatched = Arc::clone(&self.0).dispatch(session, Work::Event(event), meta);
+        dispatched.map_err(returned)
+    }
+
+    fn has_room(&self, session: SessionId) -> bool {
+        self.0.has_room(session)
+    }
+
+    fn retain(&self, session: SessionId) {
+        self.0.retain(session);
+    }
+
+    fn release(&self, session: SessionId) {
+        self.0.release(session);
+    }
+}
+
+/// The engine's event that the pool gives back.
+pub(crate) fn returned<E: Engine>(Rejected { event, reason }: Rejected<Work<E>>) -> Rejected<E::Event> {
+    Rejected {
+        event: event.event().expect("what is handed back is what was handed over"),
+        reason,
     }
 }
 

@@ -17,7 +17,7 @@ use futures::channel::oneshot;
 use futures::future::LocalBoxFuture;
 use isopod_outcome::{Failure, Outcome};
 
-pub(crate) use engine::{Code, WithNative, Work};
+pub(crate) use engine::{Code, Sessions, WithNative, Work, returned};
 
 use crate::options::{Options, Policy};
 use crate::ticket::Ticket;

@@ -3,26 +3,29 @@
 //!
 //! After each step, and as time passes between them, no event may wait for what is there.
 
+mod mishaps;
 mod overload;
+mod sessions;
 mod waiting;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use isopod_outcome::{Failure, Outcome};
 
+use crate::engine::SessionId;
 use crate::fake::{Answer, Call, FakeEngine, FakeScript};
 use crate::job::{EventId, Tally};
 use crate::native::{Code, WithNative, Work};
-use crate::observe::RetireReason;
 use crate::options::{Meta, Options, Priority, Settings};
 use crate::state::{Assignment, Departure, Effects, Mail, Next, State};
 use crate::stats::Counters;
 use crate::sync::channel;
 use crate::{Pool, RejectReason};
+
+use self::mishaps::Mishap;
 
 type E = WithNative<FakeEngine>;
 
@@ -79,29 +82,8 @@ enum Step {
     Reports(usize, u64, EventId),
     Comes(usize),
     Happens(usize, Mishap),
+    LetsGo(usize),
     Looks,
-}
-
-/// Faults of scripts, by their order, and of threads, by their numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Mishap {
-    /// An event of this load comes, and no other follows.
-    Asks,
-    /// So many come at once.
-    AskTogether(u8),
-    /// So many boots of the script fail.
-    BootsFail(u8),
-    /// The script is deployed again.
-    Deploys,
-    Undeploys,
-    /// The caller of the load's oldest event leaves.
-    Leaves,
-    /// The worker on the thread is too old.
-    Ages,
-    /// The thread panics.
-    Panics,
-    /// The worker on the thread holds so many megabytes.
-    Weighs(u16),
 }
 
 struct Simulation {
@@ -123,6 +105,7 @@ struct Simulation {
     boots_fail: HashMap<&'static str, u8>,
     waiting: BTreeMap<EventId, (usize, Instant, channel::Receiver<Answer>)>,
     chance: u64,
+    sessions: sessions::Holders,
 }
 
 impl Simulation {
@@ -148,6 +131,7 @@ impl Simulation {
             boots_fail: HashMap::new(),
             waiting: BTreeMap::new(),
             chance: 1,
+            sessions: sessions::Holders::default(),
         };
         simulation.at(start, Step::Looks);
         (0..scripts.len()).for_each(|script| simulation.deploy(script));
@@ -176,6 +160,9 @@ impl Simulation {
                 self.check(before);
             }
             self.now = at;
+            if at >= ends {
+                self.all_let_go();
+            }
             match step {
                 Step::Comes(_) if at >= ends => {}
                 Step::Comes(load) => self.comes(load),
@@ -192,6 +179,7 @@ impl Simulation {
                 Step::Reports(thread, worker, event) => self.reports(thread, worker, event),
                 Step::Happens(..) if at >= ends => {}
                 Step::Happens(of, mishap) => self.happens(of, mishap),
+                Step::LetsGo(holder) => self.lets_go(holder),
                 Step::Looks => self.look(),
             }
             if at >= ends && self.running.is_empty() && self.waiting.is_empty() {
@@ -230,10 +218,12 @@ impl Simulation {
             self.at(self.now, Step::Looks);
         }
         self.settle();
+        self.hear_notices();
     }
 
     fn check(&mut self, now: Instant) {
-        if let Some(found) = self.state.waits_in_vain(now) {
+        let found = self.state.waits_in_vain(now);
+        if let Some(found) = found.or_else(|| self.state.sessions_unsound(now)) {
             panic!("after {:?}: {found}", now - self.start);
         }
     }
@@ -253,7 +243,7 @@ impl Simulation {
             while let Some(mail) = self.hosted.get(&thread).and_then(|hosted| hosted.mail.take()) {
                 match mail {
                     Mail::Event(job) => {
-                        let id = job.id;
+                        let (id, session) = (job.id, job.session);
                         let Some((load, _, _)) = self.waiting.get(&id) else {
                             continue;
                         };
@@ -261,8 +251,11 @@ impl Simulation {
                         let (event, tally) = job.start().expect("an event");
                         // Dropped, it would answer.
                         self.running.insert(id, (thread, event, tally));
-                        self.at(self.now + takes, Step::Ends(thread, id));
+                        if !session.is_some_and(|session| self.begins(thread, session, id)) {
+                            self.at(self.now + takes, Step::Ends(thread, id));
+                        }
                     }
+                    Mail::Dismiss(id) => self.at(self.now + MS, Step::Ends(thread, id)),
                     Mail::Pull => {
                         let next = self.with(|state, now, fx| state.pull(thread, now, fx));
                         self.follow(thread, next);
@@ -271,17 +264,19 @@ impl Simulation {
                         let next = self.state.may_leave(thread);
                         self.follow(thread, next);
                     }
-                    Mail::Cancel(id) => {
-                        if let Some((thread, _, tally)) = self.running.remove(&id) {
-                            tally.finish(Outcome::Canceled);
-                            let (load, ..) = self.waiting.remove(&id).expect("it runs");
-                            self.fates[load].failed += 1;
-                            self.report(thread, id);
-                        }
-                    }
-                    Mail::Cut => unreachable!("it is not shut down"),
+                    Mail::Cancel(id) => self.cancels(id),
+                    Mail::Cut => self.cuts(thread),
                 }
             }
+        }
+    }
+
+    fn cancels(&mut self, id: EventId) {
+        if let Some((thread, _, tally)) = self.running.remove(&id) {
+            tally.finish(Outcome::Canceled);
+            let (load, ..) = self.waiting.remove(&id).expect("it runs");
+            self.fates[load].failed += 1;
+            self.report(thread, id);
         }
     }
 
@@ -347,58 +342,6 @@ impl Simulation {
         self.follow(thread, next);
     }
 
-    fn happens(&mut self, of: usize, mishap: Mishap) {
-        let script = self.scripts[of % self.scripts.len()].0;
-        let thread = self.hosted.keys().min().map(|least| least + of % self.hosted.len());
-        let thread = thread.filter(|thread| self.hosted.contains_key(thread));
-        match (mishap, thread) {
-            (Mishap::Asks, _) => self.asks(of),
-            (Mishap::AskTogether(count), _) => (0..count).for_each(|_| self.asks(of)),
-            (Mishap::BootsFail(count), _) => _ = self.boots_fail.insert(script, count),
-            (Mishap::Deploys, _) => self.deploy(of % self.scripts.len()),
-            (Mishap::Undeploys, _) => _ = self.with(|state, _, fx| state.undeploy(script, fx)),
-            (Mishap::Leaves, _) => {
-                let oldest = self
-                    .waiting
-                    .iter()
-                    .find(|(_, (load, ..))| *load == of)
-                    .map(|(id, _)| *id);
-                if let Some(id) = oldest {
-                    let script = self.loads[of].script;
-                    self.with(|state, _, fx| state.cancel(script, id, fx));
-                }
-            }
-            // One that boots has no age.
-            (Mishap::Ages, Some(thread)) if self.ready.contains(&self.hosted[&thread].worker.get()) => {
-                let next = self.with(|state, _, _| state.tire(thread, RetireReason::Age));
-                self.follow(thread, next);
-            }
-            (Mishap::Panics, Some(thread)) => self.panics(thread),
-            (Mishap::Weighs(megabytes), Some(thread)) => {
-                // It says so with what has ended.
-                let hosted = &self.hosted[&thread];
-                hosted.memory.store(usize::from(megabytes) << 20, Ordering::Relaxed);
-                let next = self.with(|state, now, fx| state.end(thread, &[], None, now, fx));
-                self.follow(thread, next);
-            }
-            (Mishap::Ages | Mishap::Panics | Mishap::Weighs(_), _) => {}
-        }
-    }
-
-    fn panics(&mut self, thread: usize) {
-        self.hosted.remove(&thread);
-        let lost: Vec<_> = self.running.extract_if(|_, (on, ..)| *on == thread).collect();
-        for (id, _) in lost {
-            let (load, ..) = self.waiting.remove(&id).expect("it runs");
-            self.fates[load].failed += 1;
-        }
-        self.with(|state, now, fx| {
-            state.dismiss(thread);
-            state.depart(thread, Departure::Retired(RetireReason::Lost), now, fx);
-        });
-        self.with(|state, now, fx| state.thread_lost(thread, "it panicked", true, now, fx));
-    }
-
     /// An event comes, and says when the next one will: at random, as callers do that know nothing of each other.
     fn comes(&mut self, load: usize) {
         self.chance = self
@@ -414,21 +357,42 @@ impl Simulation {
     }
 
     fn asks(&mut self, load: usize) {
+        self.asks_for(load, None);
+    }
+
+    /// Asks for an event of this load, which goes to a session or to any worker.
+    fn asks_for(&mut self, load: usize, session: Option<SessionId>) -> Option<EventId> {
         let Load { script, priority, .. } = self.loads[load];
         self.fates[load].asked += 1;
         let (call, reply) = Call::echo(0);
         let meta = Meta::default().priority(priority);
-        let (now, mut fx) = (self.now, Effects::new());
-        match self.state.accept(script, Work::Event(call), meta, now, &mut fx) {
-            Ok(accepted) => drop(self.waiting.insert(accepted.event, (load, now, reply))),
+        let (work, now, mut fx) = (Work::Event(call), self.now, Effects::new());
+        let accepted = match session {
+            Some(session) => self.state.accept_to(session, work, meta, now, &mut fx),
+            None => self.state.accept(script, work, meta, now, &mut fx),
+        };
+        let accepted = match accepted {
+            Ok(accepted) => {
+                self.waiting.insert(accepted.event, (load, now, reply));
+                Some(accepted.event)
+            }
             Err(rejected) => {
                 let reason: RejectReason = rejected.reason;
-                let known = !matches!(reason, RejectReason::UnknownScript { .. });
-                assert!(!known || reason.retry_after().is_some(), "{reason}");
+                let by_load = !matches!(
+                    reason,
+                    RejectReason::UnknownScript { .. }
+                        | RejectReason::ShuttingDown
+                        | RejectReason::SessionGone { .. }
+                        | RejectReason::SessionFull { .. }
+                );
+                assert!(!by_load || reason.retry_after().is_some(), "{reason}");
                 self.fates[load].refused += 1;
+                None
             }
-        }
+        };
+        self.sessions.asked(session, accepted);
         self.finish(fx);
+        accepted
     }
 
     fn ends(&mut self, thread: usize, event: EventId) {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use isopod_outcome::{Failure, Outcome};
 
 use crate::breaker::{Admit, Breaker};
-use crate::engine::Engine;
+use crate::engine::{Engine, SessionId};
 use crate::job::{EventId, Job, Tally};
 use crate::line::Line;
 use crate::observe::{PoolEvent, RetireReason};
@@ -16,6 +16,7 @@ use crate::placement::{Grow, Placement, Seat, ThreadView, place};
 use crate::reject::{RejectReason, Rejected};
 use crate::state::queue::Queue;
 use crate::state::{Closing, Effects, Mail, Phase, Script, State, Version};
+use crate::stats::Counters;
 use crate::sync::channel;
 use crate::time::after;
 
@@ -57,6 +58,7 @@ impl<E: Engine> State<E> {
                 breaker: Breaker::new(self.settings.breaker),
                 last_boot_failure: None,
                 leaving: false,
+                undeployed: false,
                 ..known
             },
             None => Script {
@@ -68,8 +70,10 @@ impl<E: Engine> State<E> {
                 breaker: Breaker::new(self.settings.breaker),
                 last_boot_failure: None,
                 warming: Vec::new(),
+                waits_since: None,
                 enlisted: false,
                 leaving: false,
+                undeployed: false,
                 in_flight: 0,
             },
         };
@@ -82,11 +86,15 @@ impl<E: Engine> State<E> {
     }
 
     /// Takes a script away: what was accepted is finished. False if there is none of this name.
-    pub(crate) fn undeploy(&mut self, name: &str, fx: &mut Effects<E>) -> bool {
-        let Some(script) = self.scripts.get_mut(name).filter(|script| !script.leaving) else {
+    pub(crate) fn undeploy(&mut self, name: &str, now: Instant, fx: &mut Effects<E>) -> bool {
+        let Some(script) = self.scripts.get_mut(name) else {
             return false;
         };
-        script.leaving = true;
+        script.undeployed = true;
+        if std::mem::replace(&mut script.leaving, true) {
+            self.lose_stranded(Some(name), now, fx);
+            return false;
+        }
         for waiter in script.warming.drain(..) {
             fx.answer(
                 waiter,
@@ -94,14 +102,16 @@ impl<E: Engine> State<E> {
             );
         }
         let name = Arc::clone(&script.current.name);
+        self.lose_stranded(Some(&name), now, fx);
         self.remove_if_done(&name, fx);
         true
     }
 
-    /// The end of a script that leaves: when its last event has ended.
+    /// The end of a script that leaves: when its last event and its last session have ended.
     pub(super) fn remove_if_done(&mut self, name: &Arc<str>, fx: &mut Effects<E>) {
         let Some(script) = self.scripts.get(name) else { return };
-        if script.leaving && script.queue.is_empty() && script.in_flight == 0 {
+        let has_sessions = self.sessions.count(name).placed > 0;
+        if script.leaving && script.queue.is_empty() && script.in_flight == 0 && !has_sessions {
             let number = script.current.number;
             self.answer_warming(
                 name,
@@ -167,14 +177,24 @@ impl<E: Engine> State<E> {
         now: Instant,
         fx: &mut Effects<E>,
     ) -> Result<Accepted, Rejected<E::Event>> {
+        self.accept_for(None, name, event, meta, now, fx)
+    }
+
+    /// The same for the first event of a session, which decides the session's worker.
+    pub(super) fn accept_for(
+        &mut self,
+        session: Option<SessionId>,
+        name: &str,
+        event: E::Event,
+        meta: Meta,
+        now: Instant,
+        fx: &mut Effects<E>,
+    ) -> Result<Accepted, Rejected<E::Event>> {
         self.relieve(fx);
-        let placement = match self.decide(name, &event, meta, now) {
+        let placement = match self.decide(name, &event, session.is_some(), meta, now) {
             Ok(placement) => placement,
             Err(reason) => {
-                self.totals.refused();
-                if let Some(script) = self.scripts.get(name) {
-                    script.current.counters.refused();
-                }
+                self.refused(name);
                 return Err(Rejected { event, reason });
             }
         };
@@ -182,22 +202,15 @@ impl<E: Engine> State<E> {
             let reason = RejectReason::UnknownScript { name: name.to_owned() };
             return Err(Rejected { event, reason });
         };
-        self.events += 1;
-        self.open += 1;
-        let id = EventId(self.events);
-        let name = Arc::clone(&script.current.name);
-        let tally = Tally::accept(Arc::clone(&script.current.counters), Arc::clone(&self.totals));
-        let job = Job::new(id, event, now, meta, tally);
-        let accepted = Accepted {
-            event: id,
-            script: Arc::clone(&name),
-            line: Arc::clone(&job.line),
-        };
         script.leaving |= script.current.limits.policy == Policy::Oneshot;
+        let (name, counters) = (Arc::clone(&script.current.name), Arc::clone(&script.current.counters));
+        let (job, accepted) = self.admit(&name, counters, session, event, meta, now);
+        let (id, Some(script)) = (job.id, self.scripts.get_mut(&name)) else {
+            return Ok(accepted);
+        };
         match placement.seat {
             Seat::Worker(index) if let Some(hosted) = self.threads[index].hosted.as_mut() => {
-                script.in_flight += 1;
-                let due = hosted.give(job, now, fx);
+                let due = self.sessions.give(index, hosted, script, job, now, fx);
                 self.look_by(after(due, self.settings.wall_grace.min(self.settings.lost_grace)), fx);
             }
             seat => {
@@ -237,7 +250,51 @@ impl<E: Engine> State<E> {
         self.closing.as_ref().is_none_or(finishes)
     }
 
-    fn decide(&mut self, name: &str, event: &E::Event, meta: Meta, now: Instant) -> Result<Placement, RejectReason> {
+    /// Numbers and counts an accepted event.
+    pub(super) fn admit(
+        &mut self,
+        name: &Arc<str>,
+        counters: Arc<Counters>,
+        session: Option<SessionId>,
+        event: E::Event,
+        meta: Meta,
+        now: Instant,
+    ) -> (Job<E::Event>, Accepted) {
+        self.events += 1;
+        self.open += 1;
+        if let Some(closing) = &mut self.closing {
+            closing.accepted();
+        }
+        let id = EventId(self.events);
+        if let Some(session) = session {
+            self.sessions.begin(session, id);
+        }
+        let tally = Tally::accept(counters, Arc::clone(&self.totals));
+        let job = Job::new(id, session, event, now, meta, tally);
+        let accepted = Accepted {
+            event: id,
+            script: Arc::clone(name),
+            line: Arc::clone(&job.line),
+        };
+        (job, accepted)
+    }
+
+    /// Counts a refused event.
+    pub(super) fn refused(&self, name: &str) {
+        self.totals.refused();
+        if let Some(script) = self.scripts.get(name) {
+            script.current.counters.refused();
+        }
+    }
+
+    fn decide(
+        &mut self,
+        name: &str,
+        event: &E::Event,
+        opens: bool,
+        meta: Meta,
+        now: Instant,
+    ) -> Result<Placement, RejectReason> {
         if !self.takes(meta) {
             return Err(RejectReason::ShuttingDown);
         }
@@ -257,12 +314,15 @@ impl<E: Engine> State<E> {
         }
         let admit = script.breaker.admit(now);
         let version = Arc::clone(&script.current);
-        let view = self.view(&version, now);
+        let view = self.view(&version, opens, now);
         let placement = place(&view);
-        let served = view
-            .threads
-            .iter()
-            .any(|thread| matches!(thread, ThreadView::Warm { .. } | ThreadView::Coming));
+        let own = view.threads.iter();
+        let own = own.filter(|thread| matches!(thread, ThreadView::Warm { .. } | ThreadView::Coming));
+        let own = own.count();
+        let served = own > 0;
+        if opens && own >= version.limits.workers_max && self.all_pinned(&version) {
+            return Err(self.sessions_full(name, version.limits.sessions.per_worker));
+        }
         if let Admit::After(retry_after) = admit
             && !served
         {

@@ -24,17 +24,21 @@ impl<E: Engine> State<E> {
                 else {
                     continue;
                 };
-                let (held, room) = (hosted.held.len(), hosted.room.load(Ordering::Relaxed));
+                let (held, room) = (hosted.load(), hosted.room.load(Ordering::Relaxed));
                 let is_left_to_others = coming > 0 && held >= version.limits.spread_at;
                 let is_ready = matches!(hosted.phase, Phase::Ready { .. });
-                if is_ready && held < room && !is_left_to_others && !hosted.nudged {
+                let has_one = self.scripts[&version.name]
+                    .queue
+                    .has_for(hosted.pins.has_room(&version.limits));
+                if is_ready && held < room && !is_left_to_others && !hosted.nudged && has_one {
                     return Some(format!(
                         "an event of {} waits, and its worker on {thread} has room",
                         version.name
                     ));
                 }
             }
-            let view = self.view(&version, now);
+            let opens = !self.scripts[&version.name].queue.has_for(false);
+            let view = self.view(&version, opens, now);
             let grow = place(&View {
                 queued: view.queued - 1,
                 ..view

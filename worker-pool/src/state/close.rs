@@ -22,6 +22,9 @@ pub(crate) struct Closing {
     /// Threads are to end too.
     stop: bool,
     open_at_start: usize,
+    /// Events of sessions that were accepted since.
+    accepted: usize,
+    sessions_cut: usize,
     /// Set by the cut: when, and how many events it met.
     cut: Option<(Instant, usize)>,
     /// When the threads were asked to end.
@@ -51,6 +54,16 @@ pub(crate) struct Todo<E: Engine> {
 }
 
 impl Closing {
+    /// When sessions and unfinished events are cut.
+    pub(super) const fn cut_at(&self) -> Instant {
+        self.cut_at
+    }
+
+    /// A session's event was accepted.
+    pub(super) const fn accepted(&mut self) {
+        self.accepted += 1;
+    }
+
     /// Returns whether unfinished events have been cut.
     pub(super) const fn is_cut(&self) -> bool {
         self.cut.is_some()
@@ -68,6 +81,7 @@ impl<E: Engine> State<E> {
         cut_at: Instant,
         stop: bool,
         report: Option<channel::Sender<ShutdownReport>>,
+        now: Instant,
         fx: &mut Effects<E>,
     ) {
         let (grace, open) = (self.settings.stop_grace, self.open);
@@ -86,6 +100,8 @@ impl<E: Engine> State<E> {
             grace,
             stop,
             open_at_start: open,
+            accepted: 0,
+            sessions_cut: 0,
             cut: None,
             stopping: None,
             drained: Vec::new(),
@@ -100,6 +116,7 @@ impl<E: Engine> State<E> {
             None => {}
         }
         fx.wake_supervisor();
+        self.lose_stranded(None, now, fx);
         for waiter in self.scripts.values_mut().flat_map(|script| script.warming.drain(..)) {
             fx.answer(
                 waiter,
@@ -119,6 +136,9 @@ impl<E: Engine> State<E> {
         };
         self.expire(now, &mut todo, fx);
         if let Some(due) = self.give_up_lost(now, fx) {
+            todo.look_at(due);
+        }
+        if let Some(due) = self.end_graces(now, fx) {
             todo.look_at(due);
         }
         self.mend(now, &mut todo, fx);
@@ -217,9 +237,9 @@ impl<E: Engine> State<E> {
     }
 
     fn advance(&mut self, now: Instant, todo: &mut Todo<E>, fx: &mut Effects<E>) {
-        let open = self.open;
+        let (open, sessions) = (self.open, self.placed_sessions());
         let Some(closing) = self.closing.as_mut() else { return };
-        if open > 0 && closing.cut.is_none() {
+        if open + sessions > 0 && closing.cut.is_none() {
             if closing.cut_at > now {
                 return todo.look_at(closing.cut_at);
             }
@@ -237,8 +257,9 @@ impl<E: Engine> State<E> {
         let Some(closing) = self.closing.as_mut() else { return };
         let cut = closing.cut.map_or(0, |(_, count)| count);
         let mut report = ShutdownReport {
-            finished: closing.open_at_start.saturating_sub(cut),
+            finished: (closing.open_at_start + closing.accepted).saturating_sub(cut),
             cut,
+            sessions_cut: closing.sessions_cut,
             threads_joined: 0,
             threads_stuck: 0,
         };
@@ -286,6 +307,10 @@ impl<E: Engine> State<E> {
             if hosted.phase == Phase::Booting {
                 hosted.phase = Phase::Retiring(RetireReason::Shutdown);
             }
+        }
+        let sessions = self.revoke_all_sessions(now, fx);
+        if let Some(closing) = &mut self.closing {
+            closing.sessions_cut = sessions;
         }
         self.ended(count, fx);
         todo.look_at(after(now, self.settings.stop_grace));

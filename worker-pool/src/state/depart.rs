@@ -29,7 +29,14 @@ const RESPAWN_PAUSE_MAX: Duration = Duration::from_secs(1);
 impl<E: Engine> State<E> {
     /// A worker has had its last turn, and is about to be dropped, which takes a while where it holds much. It has come back, and what
     /// it had not begun goes back to the head of the queue.
-    pub(crate) fn let_go(&mut self, thread: usize, worker: WorkerId, now: Instant, fx: &mut Effects<E>) {
+    pub(crate) fn let_go(
+        &mut self,
+        thread: usize,
+        worker: WorkerId,
+        reason: RetireReason,
+        now: Instant,
+        fx: &mut Effects<E>,
+    ) {
         let hosted = self.threads[thread].hosted.as_mut();
         let Some(hosted) = hosted.filter(|hosted| hosted.id == worker) else {
             return;
@@ -38,9 +45,10 @@ impl<E: Engine> State<E> {
         hosted.finish(RetireReason::Condemned);
         let version = Arc::clone(&hosted.version);
         let name = Arc::clone(&version.name);
-        let held = std::mem::take(&mut hosted.held).len();
-        let unbegun: Vec<_> = hosted.mailbox.drain().into_iter().filter_map(Mail::event).collect();
-        self.put_back(&version, held, unbegun, now, fx);
+        let (held, pins) = (std::mem::take(&mut hosted.held), std::mem::take(&mut hosted.pins));
+        let mut unbegun: Vec<_> = hosted.mailbox.drain().into_iter().filter_map(Mail::event).collect();
+        self.sessions_depart(pins, &held, &mut unbegun, reason, now, fx);
+        self.put_back(&version, held.len(), unbegun, now, fx);
         self.remove_if_done(&name, fx);
         let _ = self.line_up(&name);
         self.nudge(&name, fx);
@@ -93,14 +101,20 @@ impl<E: Engine> State<E> {
             held,
             phase,
             mailbox,
+            pins,
             ..
         }) = self.threads[thread].hosted.take()
         else {
             return;
         };
         // Nobody else can post any more: that takes this very lock.
-        let unbegun: Vec<_> = mailbox.drain().into_iter().filter_map(Mail::event).collect();
+        let mut unbegun: Vec<_> = mailbox.drain().into_iter().filter_map(Mail::event).collect();
         let name = Arc::clone(&version.name);
+        let reason = match departure {
+            Departure::Retired(reason) => reason,
+            _ => RetireReason::Lost,
+        };
+        self.sessions_depart(pins, &held, &mut unbegun, reason, now, fx);
         self.put_back(&version, held.len(), unbegun, now, fx);
         let departure = match departure {
             Departure::Retired(RetireReason::Lost) if phase == Phase::Booting => Departure::BootFailed(Failure::new(

@@ -11,6 +11,7 @@ use crate::job::{EventId, Job, Tally};
 use crate::line::Line;
 use crate::mailbox::Mailbox;
 use crate::observe::PoolEvent;
+use crate::session::{Closing, Notice, Stage};
 use crate::shutdown::ShutdownReport;
 use crate::state::Assignment;
 use crate::sync::channel::Sender;
@@ -21,6 +22,8 @@ pub(crate) enum Mail<V: Event> {
     Event(Job<V>),
     /// The caller of this event has gone.
     Cancel(EventId),
+    /// The session that this event was to last for has ended.
+    Dismiss(EventId),
     /// There is something for you in the queue.
     Pull,
     /// You are retiring, and may hold nothing.
@@ -30,6 +33,12 @@ pub(crate) enum Mail<V: Event> {
 }
 
 type Answer = (Sender<Result<(), Failure>>, Result<(), Failure>);
+
+/// A notice to the holders of a session.
+enum Told {
+    Stage(Arc<Notice>, Stage),
+    Room(Arc<Notice>),
+}
 
 impl<V: Event> Mail<V> {
     /// When the event, where it is one, should have been begun and ended.
@@ -56,6 +65,9 @@ pub(crate) struct Effects<E: Engine> {
     sleepers: Vec<Waker>,
     assignments: Vec<(Sender<Assignment<E>>, Assignment<E>)>,
     failed: Vec<(Job<E::Event>, Failure)>,
+    /// The events of sessions among them.
+    failed_of_sessions: Vec<EventId>,
+    notices: Vec<Told>,
     answers: Vec<Answer>,
     report: Option<(Sender<ShutdownReport>, ShutdownReport)>,
     news: Vec<PoolEvent>,
@@ -69,6 +81,8 @@ impl<E: Engine> Effects<E> {
             sleepers: Vec::new(),
             assignments: Vec::new(),
             failed: Vec::new(),
+            failed_of_sessions: Vec::new(),
+            notices: Vec::new(),
             answers: Vec::new(),
             report: None,
             news: Vec::new(),
@@ -98,7 +112,32 @@ impl<E: Engine> Effects<E> {
     }
 
     pub(crate) fn fail(&mut self, job: Job<E::Event>, failure: Failure) {
+        if job.session.is_some() {
+            self.failed_of_sessions.push(job.id);
+        }
         self.failed.push((job, failure));
+    }
+
+    /// Takes the events of sessions that were failed.
+    pub(super) fn take_failed_of_sessions(&mut self) -> Vec<EventId> {
+        std::mem::take(&mut self.failed_of_sessions)
+    }
+
+    /// The holders of a session are to let go of it.
+    pub(super) fn session_closing(&mut self, notice: &Arc<Notice>, closing: Closing) {
+        self.notices
+            .push(Told::Stage(Arc::clone(notice), Stage::Closing(closing)));
+    }
+
+    /// A session is gone; those who wait for room in it need not.
+    pub(super) fn session_gone(&mut self, notice: &Arc<Notice>, closing: Closing) {
+        self.notices.push(Told::Stage(Arc::clone(notice), Stage::Gone(closing)));
+        self.session_room(notice);
+    }
+
+    /// A session that was full has room.
+    pub(super) fn session_room(&mut self, notice: &Arc<Notice>) {
+        self.notices.push(Told::Room(Arc::clone(notice)));
     }
 
     /// Ends an event whose deadline passed after it was given to a worker and before that began it.
@@ -160,6 +199,12 @@ impl<E: Engine> Effects<E> {
         }
         for (job, failure) in self.failed {
             job.fail(failure);
+        }
+        for told in self.notices {
+            match told {
+                Told::Stage(notice, stage) => notice.advance(stage),
+                Told::Room(notice) => notice.has_room(),
+            }
         }
         for (to, result) in self.answers {
             // Whoever asked may have stopped waiting.

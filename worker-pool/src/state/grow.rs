@@ -11,7 +11,7 @@ use crate::observe::{PoolEvent, RetireReason};
 use crate::placement::{Displacing, Grow, ThreadView, View, room};
 use crate::state::queue::LINE_MIN;
 use crate::state::slots::Table;
-use crate::state::{Assignment, Effects, Hosted, Life, Phase, State, Version};
+use crate::state::{Assignment, Effects, Hosted, Life, Phase, Pins, Script, State, Version};
 use crate::time::after;
 
 /// Numbers of workers of a version.
@@ -39,8 +39,8 @@ impl<E: Engine> State<E> {
         census
     }
 
-    /// The threads as the asking version sees them.
-    pub(super) fn view(&mut self, asking: &Version<E>, now: Instant) -> View<'_> {
+    /// The threads as the asking version sees them; `opens` says that it asks for the first event of a session.
+    pub(super) fn view(&mut self, asking: &Version<E>, opens: bool, now: Instant) -> View<'_> {
         let mut views = std::mem::take(&mut self.views);
         views.clear();
         views.extend(self.threads.iter().map(|thread| match &thread.hosted {
@@ -49,11 +49,12 @@ impl<E: Engine> State<E> {
                 match hosted.phase {
                     Phase::Ready { .. } => ThreadView::Warm {
                         // With no more room it counts as full, whatever its script allows.
-                        in_flight: if hosted.has_room() {
-                            hosted.held.len()
+                        in_flight: if hosted.has_room() && (!opens || hosted.pins.has_room(&asking.limits)) {
+                            hosted.load()
                         } else {
-                            hosted.held.len().max(asking.limits.concurrency)
+                            hosted.load().max(asking.limits.concurrency)
                         },
+                        sessions: hosted.pins.len(),
                     },
                     _ => ThreadView::Coming,
                 }
@@ -124,7 +125,7 @@ impl<E: Engine> State<E> {
             let Some(version) = self.scripts.get(name).map(|script| Arc::clone(&script.current)) else {
                 return;
             };
-            match room(&self.view(&version, now), displacing) {
+            match room(&self.view(&version, false, now), displacing) {
                 Grow::Keep => break,
                 grow => self.boot_at(grow, name, now, fx),
             }
@@ -132,30 +133,42 @@ impl<E: Engine> State<E> {
         self.enlist(name, now, fx);
     }
 
-    /// Returns whether this busy worker should start yielding to a script without any worker.
+    /// Returns whether this busy worker should start yielding to a script without any worker. One with sessions does so as a
+    /// last resort only: see [`State::displace_sessions`].
     pub(super) fn may_yield(&self, thread: usize, now: Instant) -> bool {
         let Some(since) = self.ready_since(thread) else {
             return false;
         };
+        let hosted = self.threads[thread].hosted.as_ref();
         now.saturating_duration_since(since) >= self.settings.yield_after
-            && self.threads[thread]
-                .hosted
-                .as_ref()
-                .is_some_and(|hosted| self.owes_a_thread(&hosted.version.name, now))
+            && hosted.is_some_and(|hosted| hosted.pins.is_empty() && self.owes_a_thread(&hosted.version.name, now))
+    }
+
+    /// Returns whether every worker of this version has as many sessions as it may have, and none is coming.
+    pub(super) fn all_pinned(&self, version: &Version<E>) -> bool {
+        let hosted = self.threads.iter().filter_map(|thread| thread.hosted.as_ref());
+        let mut ready = hosted
+            .filter(|hosted| hosted.version.number == version.number && matches!(hosted.phase, Phase::Ready { .. }));
+        self.census(version.number).coming == 0 && ready.all(|hosted| !hosted.pins.has_room(&version.limits))
     }
 
     /// Returns whether more scripts without any worker are waiting than threads are being freed.
     pub(super) fn is_starved(&self, now: Instant) -> bool {
-        if self.waiting.is_empty() {
-            return false;
-        }
-        let starving = self.waiting.iter().filter(|name| {
-            self.scripts.get(*name).is_some_and(|script| {
-                let census = self.census(script.current.number);
-                census.ready + census.coming == 0 && self.wants(name, now) == Some(Displacing::Allowed)
-            })
-        });
-        starving.count() > self.being_freed(now)
+        !self.waiting.is_empty() && self.starving(now).count() > self.being_freed(now)
+    }
+
+    /// Returns since when each of the scripts without any worker has waited for a thread.
+    pub(super) fn starving_since(&self, now: Instant) -> impl Iterator<Item = Instant> {
+        self.starving(now).filter_map(|script| script.waits_since)
+    }
+
+    fn starving(&self, now: Instant) -> impl Iterator<Item = &Script<E>> {
+        self.waiting.iter().filter_map(move |name| {
+            let script = self.scripts.get(name)?;
+            let census = self.census(script.current.number);
+            let starves = census.ready + census.coming == 0 && self.wants(name, now) == Some(Displacing::Allowed);
+            starves.then_some(script)
+        })
     }
 
     pub(super) fn boot_at(&mut self, grow: Grow, name: &Arc<str>, now: Instant, fx: &mut Effects<E>) {
@@ -208,6 +221,7 @@ impl<E: Engine> State<E> {
             room: Arc::clone(&room),
             boot_ends: after(now, self.settings.boot_timeout),
             told: None,
+            pins: Pins::default(),
         });
         self.look_by(
             after(now, self.settings.boot_timeout.saturating_add(self.settings.lost_grace)),

@@ -84,6 +84,7 @@ impl<E: Engine> State<E> {
         for job in unread.into_iter().filter_map(Mail::event) {
             failed += 1;
             hosted.held.retain(|held| *held != job.id);
+            hosted.pins.unread_failed(&job);
             fx.fail_overdue(&name, job);
         }
         for (tally, line, outcome) in running {

@@ -33,7 +33,14 @@ impl<E: Engine> State<E> {
         let stays = |hosted: &&Hosted<E>| !matches!(hosted.phase, Phase::Retiring(_));
         let mut used: usize = hosted.filter(stays).map(Hosted::memory_bytes).sum();
         while Pressure::of(used, max) >= Pressure::Evict {
-            let Some(thread) = self.longest_idle() else { break };
+            let idle = self.longest_idle(false);
+            // Sessions are told to go only where nothing else helps.
+            let pinned = || {
+                (Pressure::of(used, max) >= Pressure::Hold)
+                    .then(|| self.longest_idle(true))
+                    .flatten()
+            };
+            let Some(thread) = idle.or_else(pinned) else { break };
             let Some(hosted) = &mut self.threads[thread].hosted else {
                 break;
             };
@@ -42,14 +49,14 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// Returns the longest idle worker that is not kept warm.
-    fn longest_idle(&self) -> Option<usize> {
+    /// Returns the longest idle worker that is not kept warm, of those with sessions or without.
+    fn longest_idle(&self, with_sessions: bool) -> Option<usize> {
         let idle = self.threads.iter().enumerate().filter_map(|(thread, slot)| {
             let hosted = slot.hosted.as_ref()?;
-            let ready = matches!(hosted.phase, Phase::Ready { .. });
+            let ready = matches!(hosted.phase, Phase::Ready { .. }) && with_sessions != hosted.pins.is_empty();
             let min = hosted.version.limits.workers_min;
             let kept = min > 0 && self.census(hosted.version.number).ready <= min;
-            (ready && !kept && hosted.held.is_empty()).then_some((hosted.idle_since, thread))
+            (ready && !kept && hosted.load() == 0).then_some((hosted.idle_since, thread))
         });
         Some(idle.min()?.1)
     }

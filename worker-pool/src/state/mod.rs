@@ -1,7 +1,8 @@
 //! Everything the pool decides on, behind one lock: scripts with their queues, threads with their workers.
 //!
 //! The files follow an event: `accept` takes it in, `grow` finds its script a thread, `serve` is what a worker asks for
-//! while it lives, `depart` what its thread says when it is gone, `close` ends it all. `slots` has the events that a worker
+//! while it lives, `depart` what its thread says when it is gone, `close` ends it all. `sessions` has those that keep a worker
+//! and the events that go to it; `slots` has the events that a worker
 //! runs, behind a lock of its own. Nothing here runs foreign code or waits: what must be done outside the lock is left in
 //! [`Effects`].
 
@@ -16,6 +17,7 @@ mod lost;
 mod memory;
 mod queue;
 mod serve;
+mod sessions;
 mod settle;
 mod share;
 pub(crate) mod slots;
@@ -30,6 +32,7 @@ pub(crate) use close::{Closing, Spawn, Todo};
 pub(crate) use depart::Departure;
 pub(crate) use effects::{Effects, Mail};
 pub(crate) use serve::Next;
+pub(crate) use sessions::{Pins, Sessions};
 
 use isopod_outcome::Failure;
 
@@ -58,6 +61,7 @@ pub(crate) struct State<E: Engine> {
     /// Number of queued events in all queues.
     queued: Arc<AtomicUsize>,
     crowd: Crowd,
+    pub(crate) sessions: Sessions,
     /// There may be yielding workers; see [`Hosted::yields`].
     yielding: bool,
     /// Accepted events that have not ended.
@@ -90,12 +94,16 @@ pub(crate) struct Script<E: Engine> {
     pub(crate) queue: Queue<E::Event>,
     breaker: Breaker,
     last_boot_failure: Option<Failure>,
+    /// Since when it waits for a thread.
+    waits_since: Option<Instant>,
     /// Callers of `warm` that wait for a first worker.
     warming: Vec<channel::Sender<Result<(), Failure>>>,
     /// It is in `State::waiting`.
     enlisted: bool,
     /// Takes no new events, and goes once it has none.
     leaving: bool,
+    /// It leaves because it was undeployed: its sessions end too.
+    undeployed: bool,
     pub(crate) in_flight: usize,
 }
 
@@ -154,6 +162,8 @@ pub(crate) struct Hosted<E: Engine> {
     boot_ends: Instant,
     /// The engine has told it to stop.
     told: Option<(Instant, Stop)>,
+    /// The sessions that keep it.
+    pub(crate) pins: Pins,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,6 +194,7 @@ impl<E: Engine> State<E> {
             waiting: VecDeque::new(),
             queued: Arc::default(),
             crowd: Crowd::default(),
+            sessions: Sessions::default(),
             yielding: false,
             open: 0,
             closing: None,
@@ -265,30 +276,46 @@ impl<E: Engine> Hosted<E> {
         fx.post(&self.mailbox, Mail::Event(job));
         self.given += 1;
         let limits = &self.version.limits;
-        let events_max = limits.events_max.unwrap_or(u64::MAX);
-        if self.given >= events_max.min(E::events_max(&self.version.script)) {
+        let (own, engine) = (
+            limits.events_max.unwrap_or(u64::MAX),
+            E::events_max(&self.version.script),
+        );
+        if self.given >= own.min(engine) {
             let reason = match limits.policy {
                 crate::options::Policy::PerWorker => RetireReason::Events,
+                _ if self.given >= engine && self.given > own => RetireReason::Events,
                 _ => RetireReason::Policy,
             };
-            self.phase = Phase::Retiring(reason);
+            self.finish(reason);
         }
         due
     }
 
     /// Returns whether it has room for another event.
     fn has_room(&self) -> bool {
-        matches!(self.phase, Phase::Ready { .. }) && self.held.len() < self.room.load(Ordering::Relaxed)
+        matches!(self.phase, Phase::Ready { .. }) && self.load() < self.room.load(Ordering::Relaxed)
     }
 
-    /// Returns whether it is ready and has no events.
+    /// Returns the number of events it holds, without those that last as long as their sessions.
+    fn load(&self) -> usize {
+        self.held.len() - self.pins.standing()
+    }
+
+    /// Returns whether it is ready and has neither events nor sessions.
     fn is_idle(&self) -> bool {
-        self.held.is_empty() && matches!(self.phase, Phase::Ready { .. })
+        self.is_free() && matches!(self.phase, Phase::Ready { .. })
     }
 
-    /// From here on it gets no new events. False if that was so already.
+    /// Returns whether it has neither events nor sessions.
+    fn is_free(&self) -> bool {
+        self.held.is_empty() && self.pins.is_empty()
+    }
+
+    /// From here on it gets no new events but those of its sessions. False if that was so already.
     fn finish(&mut self, reason: RetireReason) -> bool {
-        let was_final = matches!(self.phase, Phase::Retiring(_)) && self.yields.is_none();
+        // A worker that was for one event, and goes on for its sessions, may have another reason to go.
+        let goes_on = self.phase == Phase::Retiring(RetireReason::Policy) && !self.pins.is_empty();
+        let was_final = matches!(self.phase, Phase::Retiring(_)) && self.yields.is_none() && !goes_on;
         if !was_final {
             self.yields = None;
             self.phase = Phase::Retiring(reason);
@@ -298,7 +325,7 @@ impl<E: Engine> Hosted<E> {
 
     /// The same, and says so to a worker that would not notice by itself.
     fn retire(&mut self, reason: RetireReason, fx: &mut Effects<E>) {
-        if self.finish(reason) && self.held.is_empty() {
+        if self.finish(reason) && self.is_free() {
             fx.post(&self.mailbox, Mail::Retire);
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::engine::Event;
+use crate::engine::{Event, SessionId};
 use crate::job::{EventId, Job};
 use crate::options::Priority;
 use crate::overload::{Delay, Pace};
@@ -83,10 +83,23 @@ impl<V: Event> Queue<V> {
         lane.insert(at, job);
     }
 
-    /// The next for a worker. What has waited for too long is shed instead, as long as the queue stands.
-    pub(super) fn next(&mut self, now: Instant) -> Option<Waited<V>> {
+    /// Returns whether there is an event for a worker that takes sessions or does not.
+    pub(super) fn has_for(&self, takes_sessions: bool) -> bool {
+        let mut jobs = self.lanes.iter().flatten();
+        jobs.any(|job| takes_sessions || job.session.is_none())
+    }
+
+    /// The next for a worker that takes sessions or does not. What has waited for too long is shed instead, as long as the
+    /// queue stands.
+    pub(super) fn next(&mut self, takes_sessions: bool, now: Instant) -> Option<Waited<V>> {
         let line = self.len();
-        let job = self.lanes.iter_mut().find_map(VecDeque::pop_front)?;
+        let job = self.lanes.iter_mut().find_map(|lane| {
+            if takes_sessions {
+                return lane.pop_front();
+            }
+            let at = lane.iter().position(|job| job.session.is_none())?;
+            lane.remove(at)
+        })?;
         self.total.fetch_sub(1, Ordering::Relaxed);
         let waited = now.saturating_duration_since(job.accepted);
         let shed = line >= LINE_MIN
@@ -133,6 +146,30 @@ impl<V: Event> Queue<V> {
         })?;
         self.total.fetch_sub(1, Ordering::Relaxed);
         Some(found)
+    }
+
+    /// Takes the events of a session, which has got its worker.
+    pub(super) fn take_session(&mut self, session: SessionId) -> Vec<Job<V>> {
+        let mut taken = Vec::new();
+        for lane in &mut self.lanes {
+            let (own, others) = std::mem::take(lane)
+                .into_iter()
+                .partition(|job| job.session == Some(session));
+            *lane = others;
+            taken.extend::<VecDeque<_>>(own);
+        }
+        self.total.fetch_sub(taken.len(), Ordering::Relaxed);
+        if self.is_empty() {
+            self.delay.emptied();
+            self.pace.emptied();
+        }
+        taken
+    }
+
+    /// The sessions of queued events.
+    #[cfg(all(test, not(feature = "shuttle")))]
+    pub(super) fn sessions(&self) -> impl Iterator<Item = SessionId> {
+        self.lanes.iter().flatten().filter_map(|job| job.session)
     }
 
     pub(super) fn drain(&mut self) -> Vec<Job<V>> {

@@ -1,7 +1,7 @@
 //! Requests of a running worker: ready, an event ended, may leave.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::engine::Engine;
 use crate::job::{EventId, Job};
@@ -74,8 +74,8 @@ impl<E: Engine> State<E> {
             && let Some(script) = self.scripts.get_mut(&version.name)
         {
             while hosted.has_room()
-                && hosted.held.len() < fill_to
-                && let Some(waited) = script.queue.next(now)
+                && hosted.load() < fill_to
+                && let Some(waited) = script.queue.next(hosted.pins.has_room(&version.limits), now)
             {
                 let job = match waited {
                     Waited::Served(job) => job,
@@ -85,8 +85,7 @@ impl<E: Engine> State<E> {
                     }
                 };
                 given += 1;
-                script.in_flight += 1;
-                let due = hosted.give(job, now, fx);
+                let due = self.sessions.give(thread, hosted, script, job, now, fx);
                 nearest = Some(nearest.map_or(due, |nearest: Instant| nearest.min(due)));
             }
             script.queue.moved(given, now);
@@ -162,6 +161,7 @@ impl<E: Engine> State<E> {
             last = script.leaving;
         }
         self.ended(ended, fx);
+        self.session_events_ended(thread, events, now, fx);
         self.relieve(fx);
         if last {
             self.remove_if_done(&version.name, fx);
@@ -169,23 +169,25 @@ impl<E: Engine> State<E> {
         self.pull(thread, now, fx)
     }
 
-    /// Returns whether a retiring worker has no events left.
+    /// Returns whether a retiring worker has neither events nor sessions left.
     pub(crate) fn may_leave(&self, thread: usize) -> Next {
         match &self.threads[thread].hosted {
             None => Next::Leave(RetireReason::Lost),
             Some(hosted) => match hosted.phase {
-                Phase::Retiring(reason) if hosted.held.is_empty() => Next::Leave(reason),
+                Phase::Retiring(reason) if hosted.is_free() => Next::Leave(reason),
                 _ => Next::Stay,
             },
         }
     }
 
     /// A worker is too old, or idle for too long. One that is to be kept warm does not go for being idle.
-    pub(crate) fn tire(&mut self, thread: usize, reason: RetireReason) -> Next {
+    pub(crate) fn tire(&mut self, thread: usize, reason: RetireReason, now: Instant) -> Next {
         let Some(hosted) = &self.threads[thread].hosted else {
             return Next::Leave(RetireReason::Lost);
         };
-        let busy = !hosted.held.is_empty();
+        let timeout = self.settings.idle_timeout.unwrap_or(Duration::ZERO);
+        // Its last session may have ended only now, which its thread does not see.
+        let busy = !hosted.is_free() || after(hosted.idle_since, timeout) > now;
         let kept = self.census(hosted.version.number).ready <= hosted.version.limits.workers_min;
         if reason == RetireReason::Idle && (busy || kept) {
             return Next::Stay;
@@ -204,7 +206,9 @@ impl<E: Engine> State<E> {
         let version = Arc::clone(&script.current);
         let fill_to = self.fill_to(&version);
         for hosted in self.threads.iter_mut().filter_map(|thread| thread.hosted.as_mut()) {
-            let takes = hosted.has_room() && hosted.held.len() < fill_to;
+            let takes = hosted.has_room()
+                && hosted.load() < fill_to
+                && script.queue.has_for(hosted.pins.has_room(&version.limits));
             if hosted.version.number == version.number && takes && !hosted.nudged {
                 hosted.nudged = true;
                 fx.post(&hosted.mailbox, Mail::Pull);

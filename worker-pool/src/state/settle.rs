@@ -18,7 +18,7 @@ use crate::time::after;
 impl<E: Engine> State<E> {
     /// Returns whether [`State::settle`] may have work.
     pub(crate) fn is_unsettled(&self) -> bool {
-        !self.waiting.is_empty() || self.yielding
+        !self.waiting.is_empty() || self.yielding || !self.sessions.is_empty()
     }
 
     /// Gives threads to the scripts that wait, in the order of their turns, as long as there are any to be had. What time alone
@@ -27,13 +27,17 @@ impl<E: Engine> State<E> {
         if let Some(due) = self.place_waiting(now, fx) {
             self.look_by(due, fx);
         }
+        if !self.sessions.is_empty() {
+            self.settle_sessions(now, fx);
+        }
     }
 
     /// The work of [`State::settle`]. Gives the time at which another look may find more.
     pub(super) fn place_waiting(&mut self, now: Instant, fx: &mut Effects<E>) -> Option<Instant> {
-        if !self.is_unsettled() {
+        if self.waiting.is_empty() && !self.yielding {
             return None;
         }
+        self.note_waiting(now);
         let mut due = None;
         while self.has_place() {
             let (next, later) = self.next_placeable(now);
@@ -44,8 +48,21 @@ impl<E: Engine> State<E> {
             // It may want more than one, but the others have their turn first.
             let _ = self.line_up(&name);
         }
+        due = earlier(due, self.displace_sessions(now, fx));
         self.resume_yielding(fx);
         due
+    }
+
+    /// Notes since when each script has events that wait for a thread.
+    fn note_waiting(&mut self, now: Instant) {
+        let line = std::mem::take(&mut self.waiting);
+        for name in &line {
+            let waits = self.lacks(name) == Some(Displacing::Allowed);
+            if let Some(script) = self.scripts.get_mut(name) {
+                script.waits_since = waits.then(|| script.waits_since.unwrap_or(now));
+            }
+        }
+        self.waiting = line;
     }
 
     /// Returns whether a waiting script could get a thread now.
@@ -79,7 +96,7 @@ impl<E: Engine> State<E> {
                 continue;
             };
             let displace_after = self.settings.displace_after;
-            let view = self.view(&version, now);
+            let view = self.view(&version, false, now);
             match room(&view, displacing) {
                 Grow::Keep if displacing == Displacing::Allowed => {
                     let ripe = view.threads.iter().filter_map(|thread| match thread {
@@ -111,6 +128,7 @@ impl<E: Engine> State<E> {
         self.waiting.retain(|waiting| **waiting != *name);
         if let Some(script) = self.scripts.get_mut(name) {
             script.enlisted = false;
+            script.waits_since = None;
         }
     }
 
@@ -121,6 +139,7 @@ impl<E: Engine> State<E> {
             let stays = self.lacks(name).is_some();
             if !stays && let Some(script) = self.scripts.get_mut(name) {
                 script.enlisted = false;
+                script.waits_since = None;
             }
             stays
         });

@@ -55,7 +55,9 @@ impl<E: Engine> State<E> {
             let asked = hosted
                 .yields
                 .is_some_and(|at| now.saturating_duration_since(at) <= moment);
-            matches!(hosted.phase, Phase::Retiring(_)) && (hosted.held.is_empty() || asked)
+            // Sessions that were told let go in a while; sessions that were not stay.
+            let goes = hosted.is_free() || hosted.pins.is_closing() || (asked && hosted.pins.is_empty());
+            matches!(hosted.phase, Phase::Retiring(_)) && goes
         });
         going.count()
     }

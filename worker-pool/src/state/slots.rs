@@ -54,7 +54,7 @@ impl Slots {
         }
         let index = self.free.pop().unwrap_or_else(|| {
             self.entries.push((0, None));
-            // Bounded by the script's concurrency.
+            // Bounded by the script's concurrency and by its limit for events of sessions.
             u32::try_from(self.entries.len() - 1).unwrap_or(u32::MAX)
         });
         let entry = &mut self.entries[index as usize];
@@ -80,6 +80,17 @@ impl Slots {
     pub(crate) fn streams(&mut self, slot: SlotId, deadline: Instant) -> bool {
         let running = self.get_mut(slot).filter(|running| running.canceled.is_none());
         running.map(|running| running.deadline = deadline).is_some()
+    }
+
+    /// Returns the event in this slot.
+    pub(crate) fn id_of(&mut self, slot: SlotId) -> Option<EventId> {
+        self.get_mut(slot).map(|running| running.id)
+    }
+
+    /// Returns the slot of this event.
+    pub(crate) fn slot_of(&mut self, event: EventId) -> Option<SlotId> {
+        self.iter_mut()
+            .find_map(|(slot, running)| (running.id == event).then_some(slot))
     }
 
     fn get_mut(&mut self, slot: SlotId) -> Option<&mut Running> {

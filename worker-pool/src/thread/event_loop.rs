@@ -63,6 +63,8 @@ pub(super) struct EventLoop<'a, E: Engine> {
     timer: Option<(Instant, Pin<Box<clock::Sleep>>)>,
     /// Set by [`Mail::Cut`]: what comes now came too late.
     cut: bool,
+    /// The pool knows that it is too old.
+    aged: bool,
 }
 
 impl<'a, E: Engine> EventLoop<'a, E> {
@@ -89,6 +91,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
             weighs_at: now,
             timer: None,
             cut: false,
+            aged: false,
         }
     }
 
@@ -167,6 +170,10 @@ impl<'a, E: Engine> EventLoop<'a, E> {
                 self.cancel(Outcome::Canceled, |running| running.id == event);
                 Ok(())
             }
+            Mail::Dismiss(event) => {
+                let slot = self.slots().slot_of(event);
+                slot.map_or(Ok(()), |slot| self.put_off(slot))
+            }
             Mail::Cut => {
                 self.cut = true;
                 self.cancel(Outcome::Canceled, |_| true);
@@ -239,7 +246,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
     fn turn(&mut self, turn: Turn) -> Step {
         match turn {
             // Nobody has the time for what it put off.
-            Turn::Answered { slot } if self.cut => {
+            Turn::Answered { slot } | Turn::Session { slot } if self.cut => {
                 self.worker.cancel(slot, Outcome::Canceled);
                 Ok(())
             }
@@ -250,13 +257,8 @@ impl<'a, E: Engine> EventLoop<'a, E> {
                 }
                 Ok(())
             }
-            Turn::Answered { slot } => {
-                let deadline = after(clock::now(), self.assignment.version.limits.wait_until_timeout);
-                if self.slots().put_off(slot, deadline) {
-                    self.stop_at(slot, deadline);
-                }
-                Ok(())
-            }
+            Turn::Session { slot } => self.stand(slot),
+            Turn::Answered { slot } => self.put_off(slot),
             Turn::Ended { slot, outcome } => {
                 let running = self.slots().remove(slot);
                 let Some(running) = running else {
@@ -290,6 +292,34 @@ impl<'a, E: Engine> EventLoop<'a, E> {
             }
             Turn::Condemned { outcome, reason } => Err(self.condemn(outcome, &reason)),
         }
+    }
+
+    /// An event goes on for as long as its session, if it has one, and leaves room for another.
+    fn stand(&mut self, slot: SlotId) -> Step {
+        let Some(event) = self.slots().id_of(slot) else {
+            return Ok(());
+        };
+        let stood = self.shared.with(|state, fx| {
+            let stands = state.event_stands(self.thread, event);
+            stands.then(|| state.pull(self.thread, clock::now(), fx))
+        });
+        let Some(next) = stood else {
+            return self.put_off(slot);
+        };
+        let deadline = after(clock::now(), Duration::MAX);
+        if self.slots().streams(slot, deadline) {
+            self.stop_at(slot, deadline);
+        }
+        follow(next)
+    }
+
+    /// An event has been answered, and has the time of `waitUntil` for the rest.
+    fn put_off(&mut self, slot: SlotId) -> Step {
+        let deadline = after(clock::now(), self.assignment.version.limits.wait_until_timeout);
+        if self.slots().put_off(slot, deadline) {
+            self.stop_at(slot, deadline);
+        }
+        Ok(())
     }
 
     /// An event has ended: how many may there be at once from now on?
@@ -389,15 +419,14 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         }
         let reason = if old { RetireReason::Age } else { RetireReason::Idle };
         self.idle_since = now;
-        follow(self.shared.with(|state, _| state.tire(self.thread, reason)))
+        self.aged |= old;
+        follow(self.shared.with(|state, _| state.tire(self.thread, reason, now)))
     }
 
+    /// Not again once the pool knows: an old worker goes with the last of its events and sessions.
     fn age_ends(&self) -> Option<Instant> {
-        self.assignment
-            .version
-            .limits
-            .age_max
-            .map(|age| after(self.ready_at, age))
+        let age_max = self.assignment.version.limits.age_max.filter(|_| !self.aged);
+        age_max.map(|age| after(self.ready_at, age))
     }
 
     fn idle_ends(&self) -> Option<Instant> {
@@ -409,8 +438,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             let now = clock::now();
-            // An old worker that still holds events has been told; it goes with the last of them.
-            let age = self.age_ends().filter(|ends| *ends > now || !self.runs());
+            let age = self.age_ends();
             let deadline = self.slots().nearest_deadline();
             let nearest = [deadline, age, self.idle_ends()].into_iter().flatten().min();
             let Some(nearest) = nearest else { return Poll::Pending };

@@ -95,7 +95,11 @@ async fn live<E: Engine>(
             if matches!(departure, Departure::Retired(RetireReason::Lost)) {
                 worker.abandon(Failure::new(Outcome::WorkerLost, "the worker was abandoned"));
             }
-            shared.with(|state, fx| state.let_go(index, assignment.worker, clock::now(), fx));
+            let reason = match departure {
+                Departure::Retired(reason) => reason,
+                _ => RetireReason::Lost,
+            };
+            shared.with(|state, fx| state.let_go(index, assignment.worker, reason, clock::now(), fx));
             departure
         }
         Err(panic) => {

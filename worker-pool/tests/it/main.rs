@@ -15,6 +15,7 @@ mod outcomes;
 mod overload;
 mod placement;
 mod recycle;
+mod sessions;
 mod shutdown;
 mod smoke;
 mod stuck;

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 fn thread() -> impl Strategy<Value = ThreadView> {
     prop_oneof![
         Just(ThreadView::Vacant),
-        (0..6usize).prop_map(|in_flight| ThreadView::Warm { in_flight }),
+        (0..6usize, 0..3usize).prop_map(|(in_flight, sessions)| ThreadView::Warm { in_flight, sessions }),
         Just(ThreadView::Coming),
         (0..200u64, any::<bool>()).prop_map(|(ms, kept)| ThreadView::Idle {
             idle_for: Duration::from_millis(ms),
@@ -32,10 +32,10 @@ prop_compose! {
     }
 }
 
-/// The least loaded warm worker with room.
-fn least(view: &View<'_>) -> Option<usize> {
-    let loads = view.threads.iter().filter_map(|thread| match thread {
-        ThreadView::Warm { in_flight } if *in_flight < view.concurrency => Some(*in_flight),
+/// The load of the least loaded warm worker with room: its events, then its sessions.
+fn least(view: &View<'_>) -> Option<(usize, usize)> {
+    let loads = view.threads.iter().filter_map(|thread| match *thread {
+        ThreadView::Warm { in_flight, sessions } if in_flight < view.concurrency => Some((in_flight, sessions)),
         _ => None,
     });
     loads.min()
@@ -50,8 +50,8 @@ fn own(view: &View<'_>) -> usize {
 
 fn check(view: &View<'_>, Placement { seat, grow }: Placement) -> Result<(), TestCaseError> {
     match (seat, least(view)) {
-        (Seat::Worker(index), Some(load)) => {
-            prop_assert_eq!(view.threads[index], ThreadView::Warm { in_flight: load });
+        (Seat::Worker(index), Some((in_flight, sessions))) => {
+            prop_assert_eq!(view.threads[index], ThreadView::Warm { in_flight, sessions });
         }
         (Seat::Queue, None) => prop_assert!(view.queued < view.queue_len_max),
         (Seat::Shed, None) => prop_assert!(view.queued >= view.queue_len_max),
@@ -73,7 +73,7 @@ fn check(view: &View<'_>, Placement { seat, grow }: Placement) -> Result<(), Tes
     if grow != Grow::Keep {
         prop_assert!(view.may_boot && own(view) < view.workers_max);
         prop_assert!(
-            least(view).is_none_or(|load| load >= view.spread_at),
+            least(view).is_none_or(|(load, _)| load >= view.spread_at),
             "grows while a worker is calm"
         );
     } else if own(view) == 0 && view.may_boot && view.queued == 0 {
@@ -105,7 +105,11 @@ fn a_busy_script_takes_the_thread_that_has_been_idle_longest() {
         idle_for: Duration::from_millis(ms),
         kept: false,
     };
-    let threads = [ThreadView::Warm { in_flight: 4 }, idle(150), idle(300), idle(50)];
+    let busy = ThreadView::Warm {
+        in_flight: 4,
+        sessions: 0,
+    };
+    let threads = [busy, idle(150), idle(300), idle(50)];
     let view = View {
         threads: &threads,
         threads_max: 5,

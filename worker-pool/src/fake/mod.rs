@@ -2,6 +2,8 @@
 //!
 //! It can misbehave like an engine or a script; everything else is the real pool.
 
+mod script;
+
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::future::Future;
@@ -14,6 +16,8 @@ use isopod_outcome::{Failure, Outcome};
 
 use crate::engine::{BootContext, BootError, Engine, Event, SlotId, StopNotice, ThreadError, Turn, Worker};
 use crate::sync::channel;
+
+pub use self::script::{Boot, FakeScript};
 
 /// Boots [`FakeScript`]s.
 #[derive(Debug, Default)]
@@ -43,123 +47,6 @@ impl FakeThread {
     }
 }
 
-/// Boot behavior of a script's workers.
-#[derive(Clone, Debug)]
-pub enum Boot {
-    /// At once.
-    Ready,
-    /// After this time.
-    After(Duration),
-    /// Not at all, with this message.
-    Fails(&'static str),
-    /// The first so many times not at all, then at once.
-    FailsTimes(usize),
-    /// Never comes to an end.
-    Hangs,
-    /// Blocks its thread, whatever it is told, until the sender at the other end sends or is dropped.
-    Blocks(Arc<channel::Receiver<()>>),
-    /// Panics.
-    Panics,
-}
-
-/// A script, with counters that a test can read.
-#[derive(Debug)]
-pub struct FakeScript {
-    boot: Boot,
-    memory_bytes: usize,
-    stops_code: bool,
-    events_max: u64,
-    drop_blocks: Option<channel::Receiver<()>>,
-    version: u64,
-    boots: AtomicUsize,
-    alive: Arc<AtomicUsize>,
-    leftovers: Arc<AtomicUsize>,
-}
-
-impl Default for FakeScript {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl FakeScript {
-    /// A script that boots at once.
-    #[must_use]
-    pub fn new() -> Self {
-        Self {
-            boot: Boot::Ready,
-            memory_bytes: 0,
-            stops_code: false,
-            events_max: u64::MAX,
-            drop_blocks: None,
-            version: 0,
-            boots: AtomicUsize::new(0),
-            alive: Arc::default(),
-            leftovers: Arc::default(),
-        }
-    }
-
-    /// Boots like this.
-    #[must_use]
-    pub fn boot(mut self, boot: Boot) -> Self {
-        self.boot = boot;
-        self
-    }
-
-    /// Its workers say that they hold so much.
-    #[must_use]
-    pub const fn memory_bytes(mut self, memory_bytes: usize) -> Self {
-        self.memory_bytes = memory_bytes;
-        self
-    }
-
-    /// Says that its workers end code that runs past its deadline, although they do not.
-    #[must_use]
-    pub const fn stops_code(mut self) -> Self {
-        self.stops_code = true;
-        self
-    }
-
-    /// Its workers can take so many events.
-    #[must_use]
-    pub const fn events_max(mut self, events_max: u64) -> Self {
-        self.events_max = events_max;
-        self
-    }
-
-    /// The drop of its workers blocks until the sender at the other end sends or is dropped.
-    #[must_use]
-    pub fn drop_blocks(mut self, until: channel::Receiver<()>) -> Self {
-        self.drop_blocks = Some(until);
-        self
-    }
-
-    /// Sets the answer of [`Does::Version`].
-    #[must_use]
-    pub const fn version(mut self, version: u64) -> Self {
-        self.version = version;
-        self
-    }
-
-    /// Returns the number of begun boots.
-    #[must_use]
-    pub fn boots(&self) -> usize {
-        self.boots.load(Ordering::SeqCst)
-    }
-
-    /// Returns the number of its live workers.
-    #[must_use]
-    pub fn alive(&self) -> usize {
-        self.alive.load(Ordering::SeqCst)
-    }
-
-    /// Returns the number of tasks that its workers spawned by [`Does::Spawn`] and that are still alive.
-    #[must_use]
-    pub fn leftovers(&self) -> usize {
-        self.leftovers.load(Ordering::SeqCst)
-    }
-}
-
 /// Behavior of an event's handler.
 #[derive(Debug)]
 pub enum Does {
@@ -175,6 +62,8 @@ pub enum Does {
     Never,
     /// Answers 0 at once, and goes on until the sender at the other end sends or is dropped, or it is canceled.
     GoOn(channel::Receiver<()>),
+    /// Answers 0 at once, and stays for as long as its session, or until the sender at the other end sends or is dropped.
+    Stand(channel::Receiver<()>),
     /// Never answers, not even when canceled.
     Stubborn,
     /// Spins for this time, then answers 0.
@@ -328,7 +217,7 @@ pub struct FakeWorker {
     /// Last in, first out: the pool must not care.
     done: Vec<Done>,
     /// Answered, and not ended: to be reported first.
-    answered: Vec<SlotId>,
+    answered: Vec<Turn>,
     /// Reported after what ended before.
     condemned: Option<Outcome>,
     waker: Option<Waker>,
@@ -416,7 +305,12 @@ impl Worker for FakeWorker {
             Does::Wait(until) => Running::Waits(until.into_recv_async(), reply),
             Does::GoOn(until) => {
                 reply.send(Ok(0));
-                self.answered.push(slot);
+                self.answered.push(Turn::Answered { slot });
+                Running::Waits(until.into_recv_async(), Reply(None))
+            }
+            Does::Stand(until) => {
+                reply.send(Ok(0));
+                self.answered.push(Turn::Session { slot });
                 Running::Waits(until.into_recv_async(), Reply(None))
             }
             Does::Never => Running::Never(reply),
@@ -429,8 +323,8 @@ impl Worker for FakeWorker {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
-        if let Some(slot) = self.answered.pop() {
-            return Poll::Ready(Turn::Answered { slot });
+        if let Some(answered) = self.answered.pop() {
+            return Poll::Ready(answered);
         }
         if let Some(Done {
             slot,

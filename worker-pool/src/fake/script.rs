@@ -1,0 +1,124 @@
+//! Scripts of the fake engine.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::sync::channel;
+
+/// Boot behavior of a script's workers.
+#[derive(Clone, Debug)]
+pub enum Boot {
+    /// At once.
+    Ready,
+    /// After this time.
+    After(Duration),
+    /// Not at all, with this message.
+    Fails(&'static str),
+    /// The first so many times not at all, then at once.
+    FailsTimes(usize),
+    /// Never comes to an end.
+    Hangs,
+    /// Blocks its thread, whatever it is told, until the sender at the other end sends or is dropped.
+    Blocks(Arc<channel::Receiver<()>>),
+    /// Panics.
+    Panics,
+}
+
+/// A script, with counters that a test can read.
+#[derive(Debug)]
+pub struct FakeScript {
+    pub(super) boot: Boot,
+    pub(super) memory_bytes: usize,
+    pub(super) stops_code: bool,
+    pub(super) events_max: u64,
+    pub(super) drop_blocks: Option<channel::Receiver<()>>,
+    pub(super) version: u64,
+    pub(super) boots: AtomicUsize,
+    pub(super) alive: Arc<AtomicUsize>,
+    pub(super) leftovers: Arc<AtomicUsize>,
+}
+
+impl Default for FakeScript {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl FakeScript {
+    /// A script that boots at once.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            boot: Boot::Ready,
+            memory_bytes: 0,
+            stops_code: false,
+            events_max: u64::MAX,
+            drop_blocks: None,
+            version: 0,
+            boots: AtomicUsize::new(0),
+            alive: Arc::default(),
+            leftovers: Arc::default(),
+        }
+    }
+
+    /// Boots like this.
+    #[must_use]
+    pub fn boot(mut self, boot: Boot) -> Self {
+        self.boot = boot;
+        self
+    }
+
+    /// Its workers say that they hold so much.
+    #[must_use]
+    pub const fn memory_bytes(mut self, memory_bytes: usize) -> Self {
+        self.memory_bytes = memory_bytes;
+        self
+    }
+
+    /// Says that its workers end code that runs past its deadline, although they do not.
+    #[must_use]
+    pub const fn stops_code(mut self) -> Self {
+        self.stops_code = true;
+        self
+    }
+
+    /// Its workers can take so many events.
+    #[must_use]
+    pub const fn events_max(mut self, events_max: u64) -> Self {
+        self.events_max = events_max;
+        self
+    }
+
+    /// The drop of its workers blocks until the sender at the other end sends or is dropped.
+    #[must_use]
+    pub fn drop_blocks(mut self, until: channel::Receiver<()>) -> Self {
+        self.drop_blocks = Some(until);
+        self
+    }
+
+    /// Sets the answer of [`Does::Version`].
+    #[must_use]
+    pub const fn version(mut self, version: u64) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// Returns the number of begun boots.
+    #[must_use]
+    pub fn boots(&self) -> usize {
+        self.boots.load(Ordering::SeqCst)
+    }
+
+    /// Returns the number of its live workers.
+    #[must_use]
+    pub fn alive(&self) -> usize {
+        self.alive.load(Ordering::SeqCst)
+    }
+
+    /// Returns the number of tasks that its workers spawned by [`Does::Spawn`] and that are still alive.
+    #[must_use]
+    pub fn leftovers(&self) -> usize {
+        self.leftovers.load(Ordering::SeqCst)
+    }
+}

@@ -1,0 +1,145 @@
+//! Sessions of JavaScript workers.
+
+use std::sync::Arc;
+
+use isopod_runtime::handlers::{Body, Event, EventKind, HandlerInput};
+use isopod_runtime::values::{FromScript, IntoArguments, answer};
+
+use super::answer::wait;
+use super::request;
+use crate::{Closing, Failure, Meta, Rejected, SessionId, Ticket};
+
+/// A session: one worker of a script, for events that must all reach the same one.
+///
+/// ```
+/// # mod isopod { pub use isopod_pool::{Meta, Options, js::{Pool, Script}}; }
+/// use isopod::{Meta, Options, Pool, Script};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let pool = Pool::builder().threads(2).build()?;
+/// let script = Script::builder("counter")
+///     .source("let count = 0; export const add = (n) => (count += n);")
+///     .build()?;
+/// pool.deploy("counter", script, &Options::default())?;
+/// # futures::executor::block_on(async {
+/// let session = pool.open_session("counter")?;
+/// session.call::<_, u32>("add", (1,), Meta::default()).await?;
+/// let count: u32 = session.call("add", (2,), Meta::default()).await?;
+/// assert_eq!(count, 3);
+/// # Ok::<_, isopod_pool::Failure>(())
+/// # })?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// The first event decides the worker; from then on it stays, whether it has events or not, until the session ends or the
+/// worker must go, of which [`Session::closing`] tells. The core's [`Session`](crate::Session) has the details.
+///
+/// Cloning creates another handle. Dropping the last handle ends the session as soon as its events have ended.
+#[derive(Clone, Debug)]
+pub struct Session {
+    core: crate::Session<Event>,
+    /// With the entry point.
+    name: Arc<str>,
+}
+
+impl Session {
+    pub(super) const fn new(core: crate::Session<Event>, name: Arc<str>) -> Self {
+        Self { core, name }
+    }
+
+    /// Returns the session's number.
+    #[must_use]
+    pub const fn id(&self) -> SessionId {
+        self.core.id()
+    }
+
+    /// Returns the name of its script.
+    #[must_use]
+    pub fn script(&self) -> &str {
+        self.core.script()
+    }
+
+    /// Returns its key, if it has one.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        self.core.key()
+    }
+
+    /// Calls the `fetch` handler: see [`Pool::fetch`](super::Pool::fetch).
+    ///
+    /// # Errors
+    /// The failure of the event; `worker_lost` if the session is gone.
+    pub async fn fetch(&self, request: http::Request<Body>, meta: Meta) -> Result<http::Response<Body>, Failure> {
+        let asked = request::begin(&self.name, request, meta, |_, event, meta| {
+            let dispatched = self.core.dispatch(event, meta);
+            dispatched.map_err(|rejected| rejected.reason.into())
+        });
+        asked?.response().await
+    }
+
+    /// Calls an exported function: see [`Pool::call`](super::Pool::call).
+    ///
+    /// # Errors
+    /// The failure of the event; `worker_lost` if the session is gone.
+    pub async fn call<A, R>(&self, function: &str, arguments: A, meta: Meta) -> Result<R, Failure>
+    where
+        A: IntoArguments,
+        R: FromScript,
+    {
+        let (reply, answer) = answer::<R>();
+        let call = EventKind::Call {
+            function: function.to_owned(),
+            arguments: arguments.into_arguments(),
+            reply,
+        };
+        let (value, ticket) = wait(answer, self.begin(call, meta)?).await?;
+        ticket.detach();
+        Ok(value)
+    }
+
+    /// Calls a handler: see [`Pool::handle`](super::Pool::handle).
+    ///
+    /// # Errors
+    /// The failure of the event; `worker_lost` if the session is gone.
+    pub async fn handle<I, R>(&self, input: I, meta: Meta) -> Result<R, Failure>
+    where
+        I: HandlerInput,
+        R: FromScript,
+    {
+        let (reply, answer) = answer::<R>();
+        let ticket = self.begin(EventKind::handler(input, reply), meta)?;
+        let (value, ticket) = wait(answer, ticket).await?;
+        ticket.detach();
+        Ok(value)
+    }
+
+    /// Dispatches an event to the session's worker. Never blocks. The answer arrives through the event.
+    ///
+    /// # Errors
+    /// The event was not accepted; it is returned with the reason. If the session has no room, see [`Session::ready`].
+    #[expect(clippy::result_large_err, reason = "the event is given back")]
+    pub fn dispatch(&self, kind: EventKind, meta: Meta) -> Result<Ticket, Rejected<Event>> {
+        let (_, event) = request::event(&self.name, kind);
+        self.core.dispatch(event, meta)
+    }
+
+    /// Waits until there is room for another event of the session, or the session is gone.
+    pub async fn ready(&self) {
+        self.core.ready().await;
+    }
+
+    /// Waits until the session's worker must go: see [`crate::Session::closing`].
+    pub async fn closing(&self) -> Closing {
+        self.core.closing().await
+    }
+
+    /// Returns whether the session is gone, so that it takes no events any more.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.core.is_gone()
+    }
+
+    fn begin(&self, kind: EventKind, meta: Meta) -> Result<Ticket, Failure> {
+        self.dispatch(kind, meta).map_err(|rejected| rejected.reason.into())
+    }
+}

@@ -1,0 +1,223 @@
+//! Sessions whose worker must go: their holders are told, and after a grace it goes without them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::engine::{Engine, SessionId};
+use crate::observe::RetireReason;
+use crate::session::Closing;
+use crate::state::sessions::Place;
+use crate::state::{Effects, Hosted, Mail, Phase, State};
+use crate::time::after;
+
+/// A moment after another.
+const NEXT: Duration = Duration::from_nanos(1);
+
+impl<E: Engine> State<E> {
+    /// The end of a critical section. Sessions learn of events that were failed in it, and that their workers must go.
+    pub(in crate::state) fn settle_sessions(&mut self, now: Instant, fx: &mut Effects<E>) {
+        for event in fx.take_failed_of_sessions() {
+            self.session_event_ended(event, now, fx);
+        }
+        for thread in 0..self.threads.len() {
+            self.tell_sessions(thread, now, fx);
+        }
+    }
+
+    fn tell_sessions(&mut self, thread: usize, now: Instant, fx: &mut Effects<E>) {
+        let Some(hosted) = &self.threads[thread].hosted else {
+            return;
+        };
+        if hosted.pins.is_empty() || hosted.pins.told {
+            return;
+        }
+        let Some(reason) = self.reason_to_go(hosted) else {
+            return;
+        };
+        let grace = hosted.version.limits.sessions.grace;
+        let until = match (reason, &self.closing) {
+            (RetireReason::Shutdown, Some(closing)) => closing.cut_at(),
+            _ => after(now, grace),
+        };
+        let Some(hosted) = self.threads[thread].hosted.as_mut() else {
+            return;
+        };
+        let closing = *hosted.pins.closing.get_or_insert(Closing { reason, until });
+        hosted.pins.told = true;
+        // Their holders let go, so it does not go on as before.
+        hosted.yields = None;
+        for id in &hosted.pins.sessions {
+            if let Some(entry) = self.sessions.entries.get_mut(id).filter(|entry| entry.told.is_none()) {
+                entry.told = Some(closing);
+                fx.session_closing(&entry.notice, closing);
+            }
+        }
+        self.look_by(closing.until, fx);
+    }
+
+    /// Returns the reason why a worker must let go of its sessions. A worker that takes no other events because of its policy
+    /// need not.
+    pub(super) fn reason_to_go(&self, hosted: &Hosted<E>) -> Option<RetireReason> {
+        match hosted.phase {
+            Phase::Retiring(reason) if reason != RetireReason::Policy => return Some(reason),
+            _ => {}
+        }
+        if self.closing.is_some() {
+            return Some(RetireReason::Shutdown);
+        }
+        let script = self.scripts.get(&hosted.version.name);
+        script
+            .is_some_and(|script| script.undeployed)
+            .then_some(RetireReason::Undeployed)
+    }
+
+    /// Ends the sessions whose grace is over. `Some`: when the next one's is.
+    pub(in crate::state) fn end_graces(&mut self, now: Instant, fx: &mut Effects<E>) -> Option<Instant> {
+        let mut next = None::<Instant>;
+        for thread in 0..self.threads.len() {
+            let hosted = self.threads[thread].hosted.as_ref();
+            match hosted.and_then(|hosted| hosted.pins.closing) {
+                // The cut of a shutdown ends them, and counts them.
+                Some(Closing {
+                    reason: RetireReason::Shutdown,
+                    ..
+                }) => {}
+                Some(closing) if closing.until <= now => self.revoke_sessions(thread, closing.reason, now, fx),
+                Some(closing) => next = next.into_iter().chain([closing.until]).min(),
+                None => {}
+            }
+        }
+        next
+    }
+
+    /// The sessions of the worker on this thread are gone; their events are canceled.
+    fn revoke_sessions(&mut self, thread: usize, reason: RetireReason, now: Instant, fx: &mut Effects<E>) {
+        let Some(hosted) = self.threads[thread].hosted.as_mut() else {
+            return;
+        };
+        for event in &hosted.held {
+            if self.sessions.events.contains_key(event) {
+                fx.post(&hosted.mailbox, Mail::Cancel(*event));
+            }
+        }
+        for id in std::mem::take(&mut hosted.pins.sessions) {
+            self.sessions.lose(id, reason, now, fx);
+        }
+        self.unpinned(thread, now, fx);
+    }
+
+    /// The pool is cut: no session outlives that.
+    pub(in crate::state) fn revoke_all_sessions(&mut self, now: Instant, fx: &mut Effects<E>) -> usize {
+        let placed = self.placed_sessions();
+        for thread in 0..self.threads.len() {
+            if self.threads[thread]
+                .hosted
+                .as_ref()
+                .is_some_and(|hosted| !hosted.pins.is_empty())
+            {
+                self.revoke_sessions(thread, RetireReason::Shutdown, now, fx);
+            }
+        }
+        placed
+    }
+
+    /// Returns the number of sessions that have a worker.
+    pub(in crate::state) fn placed_sessions(&self) -> usize {
+        let hosted = self.threads.iter().filter_map(|thread| thread.hosted.as_ref());
+        hosted.map(|hosted| hosted.pins.len()).sum()
+    }
+
+    /// Sessions of this script, or of all, that will not be placed any more are gone.
+    pub(in crate::state) fn lose_stranded(&mut self, script: Option<&str>, now: Instant, fx: &mut Effects<E>) {
+        let of = |name: &Arc<str>| script.is_none_or(|script| **name == *script);
+        let entries = self.sessions.entries.iter();
+        let ids: Vec<SessionId> = entries
+            .filter(|(_, entry)| of(&entry.script))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in ids {
+            self.lose_if_stranded(id, now, fx);
+        }
+    }
+
+    /// A session without a worker and events is gone once no worker can be had for it.
+    pub(super) fn lose_if_stranded(&mut self, id: SessionId, now: Instant, fx: &mut Effects<E>) {
+        let Some(entry) = self.sessions.entries.get(&id) else {
+            return;
+        };
+        if entry.place != Place::Unplaced || entry.events > 0 {
+            return;
+        }
+        let undeployed = self.scripts.get(&entry.script).is_none_or(|script| script.undeployed);
+        let reason = match (&self.closing, undeployed) {
+            (Some(_), _) => RetireReason::Shutdown,
+            (None, true) => RetireReason::Undeployed,
+            (None, false) => return,
+        };
+        self.sessions.lose(id, reason, now, fx);
+    }
+
+    /// Has workers that are kept by their sessions go for scripts that have no worker at all and have waited for one. Gives
+    /// the time at which another look may find more.
+    pub(in crate::state) fn displace_sessions(&mut self, now: Instant, fx: &mut Effects<E>) -> Option<Instant> {
+        if self.placed_sessions() == 0 {
+            return None;
+        }
+        let (mut starved, next) = self.starved_for_long(now);
+        while starved > self.being_freed(now) {
+            match self.displaceable(now) {
+                Ok(thread) => self.have_yield(thread, now, fx),
+                Err(ripe) => return next.into_iter().chain(ripe).min(),
+            }
+            starved -= 1;
+        }
+        // Workers that are to finish may not do so in time.
+        let hosted = self.threads.iter().filter_map(|thread| thread.hosted.as_ref());
+        let yields = hosted.filter_map(|hosted| hosted.yields).filter(|_| starved > 0);
+        let over = yields.map(|since| after(since, self.settings.yield_after + NEXT));
+        over.filter(|over| *over > now).chain(next).min()
+    }
+
+    /// Returns the number of scripts without a worker that have waited for long, and when there will be one more.
+    pub(super) fn starved_for_long(&self, now: Instant) -> (usize, Option<Instant>) {
+        let dues = self
+            .starving_since(now)
+            .map(|since| after(since, self.settings.displace_after));
+        dues.fold((0, None), |(count, next), due| {
+            if due <= now {
+                (count + 1, next)
+            } else {
+                (count, next.into_iter().chain([due]).min())
+            }
+        })
+    }
+
+    /// The worker with sessions whose leave does the least harm, or the time at which there may be one.
+    pub(super) fn displaceable(&self, now: Instant) -> Result<usize, Option<Instant>> {
+        let mut best: Option<((bool, usize, Instant), usize)> = None;
+        let mut ripe: Option<Instant> = None;
+        for (thread, slot) in self.threads.iter().enumerate() {
+            let Some(hosted) = slot.hosted.as_ref().filter(|_| slot.is_alive()) else {
+                continue;
+            };
+            let stays = matches!(
+                hosted.phase,
+                Phase::Ready { .. } | Phase::Retiring(RetireReason::Policy)
+            );
+            if hosted.pins.is_empty() || hosted.pins.is_closing() || !stays {
+                continue;
+            }
+            let may_go = after(hosted.ready_at, self.settings.yield_after);
+            if may_go > now {
+                ripe = ripe.into_iter().chain([may_go]).min();
+                continue;
+            }
+            // One that does nothing, of few sessions, and long quiet.
+            let harm = (hosted.load() > 0, hosted.pins.len(), hosted.idle_since);
+            if best.is_none_or(|(least, _)| harm < least) {
+                best = Some((harm, thread));
+            }
+        }
+        best.map(|(_, thread)| thread).ok_or(ripe)
+    }
+}
