@@ -96,16 +96,14 @@ impl Gauge {
     fn heap_limit(&self, isolate: &mut v8::Isolate, current: usize) -> usize {
         let (inner, limit) = (&self.0, self.0.meter.0.limit);
         let for_buffer = inner.meter.0.refused.swap(false, Ordering::Relaxed);
-        if current < limit && !for_buffer && !inner.granted.get() {
-            // V8 initially reserves a part of the limit for the young generation. The old one may use all of it;
-            // `judge` counts both.
-            return limit;
-        }
         if !inner.granted.replace(true) {
-            if !for_buffer {
+            // V8 keeps a part of the limit for the young generation. The old one may have all of it: that it has used up its own
+            // part says nothing yet, and `hold_to_limit` gives it the rest.
+            if !for_buffer && current >= limit {
                 self.end();
             }
-            // Also for a buffer, which may have been rejected long ago: this allocation may be part of the heap.
+            // V8 has to find room for what it asked for, which may be large; also after a buffer was refused, which may have been
+            // long ago.
             return limit + HEAP_GRACE_BYTES;
         }
         // Part of it may be garbage, which is collected next; `judge` decides about the rest.
