@@ -31,6 +31,7 @@ pub mod sql;
 mod unwind;
 pub mod values;
 pub mod web;
+pub mod websocket;
 
 use deno_core::Extension;
 
@@ -57,6 +58,7 @@ pub fn extensions() -> Vec<Extension> {
         #[cfg(feature = "sql")]
         sql::isopod_sql::init(),
         handlers::isopod_handlers::init(),
+        websocket::isopod_web_socket::init(),
         publish::isopod_publish::init(),
         fetcher::isopod_fetcher::init(),
         native::isopod_native::init(),

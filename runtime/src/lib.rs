@@ -21,7 +21,9 @@ mod worker;
 /// The version of deno_core that this crate is built on, for custom extensions.
 pub use deno_core;
 pub use isopod_ext::bindings::{self, NewWorker};
-pub use isopod_ext::{event, fetch, fetcher, files, handlers, io, ledger, native, publish, quotas, sql, values};
+pub use isopod_ext::{
+    event, fetch, fetcher, files, handlers, io, ledger, native, publish, quotas, sql, values, websocket,
+};
 
 pub use self::extend::{Extend, ExtendError, WorkerTemplate};
 pub use self::image::Image;

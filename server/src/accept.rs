@@ -1,6 +1,12 @@
 //! Accepting connections and serving HTTP on them.
 
-use std::{net::SocketAddr, pin::Pin, sync::Arc, sync::atomic::Ordering, task::Poll, time::Duration};
+use std::{
+    net::SocketAddr,
+    pin::Pin,
+    sync::{Arc, Mutex, atomic::Ordering},
+    task::Poll,
+    time::Duration,
+};
 
 use http::Request;
 use http_body::Body as _;
@@ -117,6 +123,7 @@ async fn serve<D: Dispatch>(app: Arc<App<D>>, tls: Option<TlsAcceptor>, stream: 
             address: peer,
             peer: Peer::new(peer.map(|peer| peer.ip()), scheme, &app.core.trusted_proxies),
             tls,
+            switched: Mutex::default(),
         })
     };
     let cut = match opened {
@@ -161,6 +168,7 @@ async fn open(tls: Option<TlsAcceptor>, stream: Plain, connection: &Arc<Connecti
 async fn serve_h1<D: Dispatch>(app: Arc<App<D>>, origin: Arc<Origin>, io: Watched) -> Option<Cut> {
     let core = app.core.clone();
     let connection = origin.connection.clone();
+    let served_for = origin.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         origin.connection.head_read(request.body().size_hint().exact());
         answer(app.clone(), &origin, request)
@@ -197,6 +205,13 @@ async fn serve_h1<D: Dispatch>(app: Arc<App<D>>, origin: Arc<Origin>, io: Watche
         Ok(served) => served,
         Err(cut) => return Some(cut),
     };
+    if served.is_ok()
+        && let Some(socket) = served_for.take_switched()
+    {
+        let parts = http.into_parts();
+        socket.run(parts.io.into_inner().switched(), parts.read_buf, core).await;
+        return None;
+    }
     if (served.is_err() || connection.has_unread_body()) && !connection.is_open_ended() {
         let io = http.into_parts().io.into_inner();
         // Whoever takes longer has been answered all the same.
@@ -219,6 +234,7 @@ async fn serve_h2<D: Dispatch>(app: Arc<App<D>>, origin: Arc<Origin>, io: Watche
         .max_pending_accept_reset_streams(limits.h2_resets_max)
         // A client may open many streams before it knows how many it may: one burst that is refused is no attack.
         .max_local_error_reset_streams(limits.h2_resets_max + limits.h2_streams_max as usize)
+        .enable_connect_protocol()
         .max_send_buf_size(limits.h2_send_buffer_max)
         .max_header_list_size(u32::try_from(limits.header_bytes_max + limits.uri_bytes_max).unwrap_or(u32::MAX))
         .keep_alive_interval(limits.h2_ping_interval)

@@ -30,6 +30,10 @@ pub(crate) struct Counts {
     durations: [AtomicU64; BOUNDS.len() + 1],
     duration_us: AtomicU64,
     bytes_sent: AtomicU64,
+    pub(crate) sockets: AtomicU64,
+    pub(crate) sockets_open: AtomicU64,
+    pub(crate) messages_received: AtomicU64,
+    pub(crate) messages_sent: AtomicU64,
     pub(crate) cuts: Cuts,
 }
 
@@ -115,6 +119,20 @@ impl Counts {
                 Counter,
                 &self.bytes_sent,
             ),
+            plain(
+                "isopod_websockets_total",
+                "WebSockets accepted.",
+                Counter,
+                &self.sockets,
+            ),
+            plain("isopod_websockets_open", "WebSockets open.", Gauge, &self.sockets_open),
+            Metric::new(
+                "isopod_websocket_messages_total",
+                "Messages of WebSockets that have ended.",
+                Counter,
+            )
+            .labelled("direction", "received", load(&self.messages_received))
+            .labelled("direction", "sent", load(&self.messages_sent)),
             self.cuts.metric(),
         ]
     }

@@ -76,7 +76,7 @@ fn has_one_date(headers: &HeaderMap) -> bool {
 }
 
 /// Removes hop-by-hop headers and those named by `Connection`.
-fn strip(headers: &mut HeaderMap) {
+pub(crate) fn strip(headers: &mut HeaderMap) {
     // Comparing the few names there are is cheaper than looking for all that might be.
     if !headers.keys().any(|name| HOP.contains(name)) {
         return;

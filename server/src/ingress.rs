@@ -15,7 +15,7 @@ use futures::task::AtomicWaker;
 use http::{HeaderMap, HeaderName, Method, Request, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::{BodyExt, Empty, Full};
-use hyper::body::Incoming;
+use hyper::{body::Incoming, ext::Protocol};
 use subtle::ConstantTimeEq;
 
 use crate::{
@@ -51,6 +51,10 @@ pub(crate) enum Refusal {
     BadEncoding,
     #[error("the request's target is not a path or an `http` URL")]
     BadTarget,
+    #[error("the WebSocket version must be 13")]
+    SocketVersion,
+    #[error("the WebSocket handshake needs one Sec-WebSocket-Key of 16 bytes in Base64")]
+    SocketKey,
 }
 
 impl Refusal {
@@ -78,11 +82,17 @@ fn path_bytes<B>(request: &Request<B>) -> usize {
     uri.path().len() + uri.query().map_or(0, |query| query.len() + 1)
 }
 
+/// Returns whether a request is an extended CONNECT for a WebSocket (RFC 8441, section 5).
+pub(crate) fn is_connect<B>(request: &Request<B>) -> bool {
+    let protocol = request.extensions().get::<Protocol>();
+    request.method() == Method::CONNECT && protocol.is_some_and(|protocol| protocol.as_str() == "websocket")
+}
+
 /// Checks a request with a head of this size.
 pub(crate) fn check<B>(request: &Request<B>, head_bytes: usize, limits: &Limits) -> Result<(), Refusal> {
     let headers = request.headers();
     let path_bytes = path_bytes(request);
-    if request.method() == Method::CONNECT {
+    if request.method() == Method::CONNECT && !is_connect(request) {
         return Err(Refusal::Connect);
     }
     if path_bytes > limits.uri_bytes_max {

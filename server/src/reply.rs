@@ -13,6 +13,7 @@ use http::{Method, StatusCode, Uri};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use isopod_outcome::{Failure, Outcome};
+use isopod_websocket::Report;
 
 use crate::{
     clock::Alarm,
@@ -36,6 +37,8 @@ pub(crate) struct Ticket {
     /// The response ends with its connection, as to a client of HTTP/1.0.
     pub(crate) ends_with_connection: bool,
     complete: bool,
+    /// Close code of the WebSocket that the request became.
+    close_code: Option<u16>,
     log: Option<Box<Line>>,
 }
 
@@ -79,8 +82,17 @@ impl Ticket {
             promised: None,
             ends_with_connection: false,
             complete: false,
+            close_code: None,
             log,
         }
+    }
+
+    /// Records the end of the WebSocket that the request became.
+    pub(crate) fn socket_ended(&mut self, report: &Report) {
+        self.outcome = Some(report.outcome);
+        self.bytes = report.bytes_sent;
+        self.complete = true;
+        self.close_code = Some(report.code);
     }
 
     /// Returns the worker and the request's id, if the access log is enabled.
@@ -126,6 +138,7 @@ impl Drop for Ticket {
                 worker = line.worker.as_deref(),
                 duration_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
                 bytes = self.bytes,
+                close_code = self.close_code,
                 client = line.client.map(tracing::field::display),
                 request_id = %line.id,
             );
@@ -140,7 +153,8 @@ impl Drop for Ticket {
 /// A response's body as hyper sends it.
 pub(crate) struct Reply {
     content: Content,
-    ticket: Ticket,
+    /// `None` if the response only switches to a WebSocket, which has the ticket.
+    ticket: Option<Ticket>,
     stream: Option<Stream>,
     /// Error that ends it after earlier data has been sent.
     broken: Option<BoxError>,
@@ -201,8 +215,18 @@ impl Reply {
         });
         Self {
             content,
-            ticket,
+            ticket: Some(ticket),
             stream,
+            broken: None,
+        }
+    }
+
+    /// Creates the reply that switches to a WebSocket.
+    pub(crate) const fn switching() -> Self {
+        Self {
+            content: Content::Empty,
+            ticket: None,
+            stream: None,
             broken: None,
         }
     }
@@ -270,7 +294,9 @@ impl HttpBody for Reply {
             (frame, _) => frame,
         };
         let is_ended = HttpBody::is_end_stream(this);
-        let ticket = &mut this.ticket;
+        let Some(ticket) = &mut this.ticket else {
+            return Poll::Ready(None);
+        };
         match &frame {
             None => ticket.complete = true,
             Some(Ok(frame)) => {

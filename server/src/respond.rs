@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 use isopod_outcome::{Failure, Outcome};
+use isopod_websocket::handshake;
 
 use crate::{config::Mode, dispatch::RequestId, ingress::Refusal};
 
@@ -65,6 +66,14 @@ const fn of_refusal(refusal: Refusal) -> (StatusCode, &'static str) {
             "Send the body with its length, or with the single transfer coding `chunked`.",
         ),
         Refusal::Connect => (StatusCode::NOT_IMPLEMENTED, "Use a method other than CONNECT."),
+        Refusal::SocketVersion => (
+            StatusCode::UPGRADE_REQUIRED,
+            "Send `Sec-WebSocket-Version: 13`, as RFC 6455 says.",
+        ),
+        Refusal::SocketKey => (
+            StatusCode::BAD_REQUEST,
+            "Send one `Sec-WebSocket-Key`, as RFC 6455 says.",
+        ),
         Refusal::UriTooLong => (StatusCode::URI_TOO_LONG, "Shorten the URL, or raise `uri_bytes_max`."),
         Refusal::HeadersTooLarge => (
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -146,15 +155,22 @@ pub(crate) fn failure(failure: &Failure, mode: Mode, format: Format, id: &Reques
 pub(crate) fn refusal(refusal: Refusal, mode: Mode, format: Format, id: &RequestId) -> Response<String> {
     let (status, remedy) = of_refusal(refusal);
     let message = refusal.to_string();
-    Page {
+    let page = Page {
         status,
         outcome: "refused",
         message: &message,
         detail: "",
         remedy,
         id,
+    };
+    let mut response = page.write(mode, format);
+    if refusal == Refusal::SocketVersion {
+        // RFC 6455, section 4.4, and RFC 9110, section 15.5.22.
+        let headers = response.headers_mut();
+        headers.insert(header::SEC_WEBSOCKET_VERSION, handshake::VERSION);
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     }
-    .write(mode, format)
+    response
 }
 
 impl Page<'_> {

@@ -1,11 +1,21 @@
 //! Handles one request: checks, routes, dispatches, answers. Every path gives a response and a recorded outcome.
 
-use std::{convert::Infallible, future::poll_fn, net::SocketAddr, pin::pin, sync::Arc, task::Poll, time::Instant};
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    net::SocketAddr,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::Poll,
+    time::Instant,
+};
 
-use http::{HeaderName, HeaderValue, Method, Request, Response, Uri, Version, header};
-use hyper::{body::Incoming, ext::ReasonPhrase};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, response::Parts};
+use hyper::{body::Incoming, ext::ReasonPhrase, rt::Executor};
+use hyper_util::rt::TokioExecutor;
 
 use isopod_outcome::{Failure, Outcome};
+use isopod_websocket::{Upgrade, Wire};
 
 use crate::{
     client::{Client, Peer},
@@ -18,6 +28,7 @@ use crate::{
     reply::{Content, Reply, Ticket},
     respond::{self, Format},
     shared::App,
+    switch::{self, Switched},
     target::Target,
 };
 
@@ -27,6 +38,8 @@ const WORKER: HeaderName = HeaderName::from_static("x-isopod-worker");
 /// Result of a request.
 enum Verdict {
     Answered(Response<Body>),
+    /// With status 101 and a WebSocket.
+    Switched(Parts, Wire),
     Failed(Failure),
     Refused(Refusal),
 }
@@ -37,6 +50,19 @@ pub(crate) struct Origin {
     pub(crate) address: Option<SocketAddr>,
     pub(crate) peer: Peer,
     pub(crate) tls: Option<Tls>,
+    /// The WebSocket that the connection becomes after the response. Of HTTP/1.
+    pub(crate) switched: Mutex<Option<Switched>>,
+}
+
+impl Origin {
+    fn switch_to(&self, socket: Switched) {
+        *self.switched.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
+    }
+
+    /// Takes the WebSocket that the connection becomes.
+    pub(crate) fn take_switched(&self) -> Option<Switched> {
+        self.switched.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 /// Answers a request, which counts from now on, even before the future is polled.
@@ -67,14 +93,20 @@ async fn respond<D: Dispatch>(
     let alarm = own_alarm.as_ref().unwrap_or(&connection.request_alarm);
     let head = ingress::head_bytes(&request);
     connection.bytes_used(head);
-    let checked = ingress::check(&request, head, &core.limits);
+    let checked = ingress::check(&request, head, &core.limits).and_then(|()| switch::opening(&request));
+    let upgrade = match &checked {
+        Ok(Some(opening)) => switch::prepare(&mut request, opening),
+        _ => None,
+    };
     let client = origin.peer.client(request.headers_mut(), &core.trusted_proxies);
     ticket.comes_from(client.address);
-    let target = checked.and_then(|()| Target::of(&request, client.scheme));
+    let target = checked.and_then(|opening| Ok((Target::of(&request, client.scheme)?, opening)));
     let mut worker = None;
+    let mut opens = None;
     let verdict = match target {
         Err(refusal) => Verdict::Refused(refusal),
-        Ok(target) => {
+        Ok((target, opening)) => {
+            opens = opening;
             worker = core.routes.load().lookup(target.host(), target.path()).cloned();
             match &worker {
                 None => Verdict::Refused(Refusal::NoRoute),
@@ -92,6 +124,25 @@ async fn respond<D: Dispatch>(
     };
     // What a refused client has not sent yet cannot be told from its next request.
     let closes = core.is_draining() || matches!(&verdict, Verdict::Refused(refusal) if *refusal != Refusal::NoRoute);
+    let verdict = match (verdict, opens) {
+        (Verdict::Switched(head, wire), Some(opening)) => {
+            let head = switch::head(head, &opening, &id);
+            ticket.status = head.status;
+            let socket = Switched { wire, ticket };
+            match upgrade {
+                None => origin.switch_to(socket),
+                Some(upgrade) => {
+                    TokioExecutor::new().execute(socket.run_on_stream(upgrade, connection.clone(), core.clone()))
+                }
+            }
+            return Response::from_parts(head, Reply::switching());
+        }
+        (Verdict::Switched(..), None) => Verdict::Failed(Failure::new(
+            Outcome::Exception,
+            "the worker responded with a WebSocket to a request that did not ask for one (`Upgrade: websocket`)",
+        )),
+        (verdict, _) => verdict,
+    };
     let (mut response, content) = match verdict {
         Verdict::Answered(response) => {
             ticket.outcome = Some(Outcome::Ok);
@@ -107,6 +158,7 @@ async fn respond<D: Dispatch>(
             ticket.outcome = None;
             page(respond::refusal(refusal, core.mode, format, &id), is_head)
         }
+        Verdict::Switched(..) => unreachable!("answered above"),
     };
     ticket.status = response.status();
     ticket.promised = content.length();
@@ -206,11 +258,7 @@ async fn first(
                 return Poll::Ready(Verdict::Refused(refusal));
             }
             return Poll::Ready(match answer {
-                Ok(response) if response.status().is_informational() => Verdict::Failed(Failure::new(
-                    Outcome::Exception,
-                    "the worker responded with an informational status, which cannot complete a request",
-                )),
-                Ok(response) => Verdict::Answered(response),
+                Ok(response) => answered_with(response),
                 Err(failure) => Verdict::Failed(failure),
             });
         }
@@ -222,6 +270,21 @@ async fn first(
         })
     })
     .await
+}
+
+fn answered_with(response: Response<Body>) -> Verdict {
+    if !response.status().is_informational() {
+        return Verdict::Answered(response);
+    }
+    let (mut head, _) = response.into_parts();
+    let upgrade = head.extensions.remove::<Upgrade>();
+    match upgrade.and_then(|upgrade| upgrade.take()) {
+        Some(wire) if head.status == StatusCode::SWITCHING_PROTOCOLS => Verdict::Switched(head, wire),
+        _ => Verdict::Failed(Failure::new(
+            Outcome::Exception,
+            "the worker responded with an informational status, which cannot complete a request",
+        )),
+    }
 }
 
 fn page(response: Response<String>, is_head: bool) -> (Response<()>, Content) {

@@ -30,6 +30,8 @@ pub(crate) struct Watched {
     ahead: (Vec<u8>, usize),
     /// A marked reply and the number of its written bytes.
     marked: Option<(Vec<u8>, usize)>,
+    /// It carries no HTTP any more.
+    is_switched: bool,
 }
 
 impl Watched {
@@ -40,7 +42,14 @@ impl Watched {
             inbound: Inbound::new(),
             ahead: (Vec::new(), 0),
             marked: None,
+            is_switched: false,
         }
+    }
+
+    /// Passes on all bytes as they are from now on: the connection has switched to another protocol.
+    pub(crate) fn switched(mut self) -> Self {
+        self.is_switched = true;
+        self
     }
 
     /// Returns whether the client opens with HTTP/2's preface. Reads no more than necessary.
@@ -143,7 +152,7 @@ impl Watched {
 
     /// Returns the reply with the mark and reason if it is hyper's own, without a request.
     fn mark(&self, reply: &[u8]) -> Option<Vec<u8>> {
-        if self.connection.is_h2() || self.connection.is_unanswered() {
+        if self.is_switched || self.connection.is_h2() || self.connection.is_unanswered() {
             return None;
         }
         let (status, rest) = std::str::from_utf8(reply).ok()?.split_once("\r\n")?;
@@ -170,7 +179,7 @@ impl Drop for Watched {
 impl AsyncRead for Watched {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if this.connection.is_h2() {
+        if this.is_switched || this.connection.is_h2() {
             let before = buf.filled().len();
             let len = this.ahead().len().min(buf.remaining());
             if len > 0 {

@@ -17,6 +17,9 @@ pub trait CpuAccount: Send + Sync {
     ///
     /// May be called on any thread. The worker's own thread is recognized: its time is not charged again.
     fn charge(&self, event: EventKey, used: Duration) -> bool;
+
+    /// Forgets what an event has used: its next message may use as much again.
+    fn renew(&self, event: EventKey);
 }
 
 /// An event has used more CPU time than it may.
@@ -122,6 +125,8 @@ mod tests {
             *all += used;
             *all > Duration::from_millis(10)
         }
+
+        fn renew(&self, _: EventKey) {}
     }
 
     #[test]

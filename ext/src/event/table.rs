@@ -20,6 +20,7 @@ use super::leftover::{Timers, UnderWay};
 use super::meter::{CpuAccount, CpuMeter};
 use super::request::Reply;
 use super::room::Room;
+use super::stage::{Ended, Stage};
 use super::tail::Tail;
 use super::task::TaskItem;
 use crate::quotas::Spent;
@@ -33,26 +34,6 @@ pub struct Report {
     pub event: Option<EventKey>,
     /// `true` for an unhandled rejection.
     pub rejection: bool,
-}
-
-/// An event that has ended, and how.
-#[derive(Debug)]
-pub struct Ended {
-    /// Which one.
-    pub key: EventKey,
-    /// `Err` holds the kind of failure.
-    pub result: Result<(), FaultKind>,
-    /// Lines it logged beyond what it may, which are not shown.
-    pub log_dropped: u64,
-}
-
-/// What an event goes on with after its answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// With the stream that is its answer.
-    Streaming,
-    /// With what it gave to `ctx.waitUntil`.
-    Lingering,
 }
 
 /// A caller that waits for a value. What the value is made of is not known here.
@@ -133,6 +114,8 @@ struct Entry<V> {
     origin: Origin,
     /// What it has used of what is counted by the event.
     spent: Spent,
+    /// Log lines that were dropped before it was renewed.
+    log_dropped: u64,
     /// Functions that its answer holds: it stays open while the host has them.
     kept_by: Vec<u32>,
     /// All else is done.
@@ -232,6 +215,7 @@ impl<V: ValueReply> OpenEvents<V> {
             data: opening.data,
             origin: opening.origin,
             spent: Spent::default(),
+            log_dropped: 0,
             kept_by: Vec::new(),
             is_over: false,
             deadline: None,
@@ -339,6 +323,18 @@ impl<V: ValueReply> OpenEvents<V> {
             .map_or(&mut self.outside, |entry| &mut entry.spent)
     }
 
+    /// Gives an event its quotas and its CPU time afresh, for the next message of its socket.
+    pub(crate) fn renew(&mut self, key: EventKey) {
+        let Some(entry) = self.entries.get_mut(&key) else {
+            return;
+        };
+        entry.log_dropped += std::mem::take(&mut entry.spent).log_dropped;
+        entry.lent.cpu = CpuMeter::new(self.cpu.clone(), key);
+        if let Some(cpu) = &self.cpu {
+            cpu.renew(key);
+        }
+    }
+
     /// Answers with a failure if no answer was given yet, and remembers it for the outcome.
     pub fn fail(&mut self, key: EventKey, mut fault: Fault) {
         let Some(entry) = self.entries.get_mut(&key) else {
@@ -365,6 +361,15 @@ impl<V: ValueReply> OpenEvents<V> {
             entry.lent.under_way.add(tail);
             entry.tail = Some(tail.clone());
             self.answered.push_back((key, Stage::Streaming));
+        }
+    }
+
+    /// An event was answered with a WebSocket, which ends with it.
+    pub(crate) fn holds_socket(&mut self, key: EventKey, tail: &Rc<Tail>) {
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.lent.under_way.add(tail);
+            entry.tail = Some(tail.clone());
+            self.answered.push_back((key, Stage::Session));
         }
     }
 
@@ -436,7 +441,7 @@ impl<V: ValueReply> OpenEvents<V> {
             // A script's side that ends an event without an answer has a bug: the caller sees its reply dropped.
             (None, _) => Err(FaultKind::WorkerLost),
         };
-        let log_dropped = entry.spent.log_dropped;
+        let log_dropped = entry.log_dropped + entry.spent.log_dropped;
         self.ended.push_back(Ended {
             key,
             result,

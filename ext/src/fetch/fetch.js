@@ -137,6 +137,10 @@ async function send(request, signal) {
     return abortedNetworkError();
   }
   const response = newResponse(request, sent.status, sent.statusText, sent.headers);
+  if (sent.status === 101) {
+    response.webSocket = core.loadExtScript("ext:isopod_web_socket/websocket.js").fromResponse(sent.responseRid, sent.headers);
+    return response;
+  }
   const isFollowed = redirectStatus(sent.status) && request.redirectMode !== "manual";
   if (isFollowed || nullBodyStatus(sent.status) || request.method === "HEAD" || request.method === "CONNECT") {
     core.close(sent.responseRid);

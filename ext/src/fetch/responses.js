@@ -7,9 +7,11 @@ const { core, primordials } = __bootstrap;
 const {
   FunctionPrototypeCall,
   ObjectDefineProperties,
+  ObjectDefineProperty,
   ObjectGetOwnPropertyDescriptor,
   ObjectGetOwnPropertyDescriptors,
   ObjectPrototypeIsPrototypeOf,
+  RangeError,
   ReflectConstruct,
   ReflectOwnKeys,
   SafeArrayIterator,
@@ -53,11 +55,28 @@ function encodeBodyOf(init) {
   return checked("Response", "encodeBody", init.encodeBody);
 }
 
+// ---- webSocket of a Response: https://developers.cloudflare.com/workers/runtime-apis/response/#webSocket
+
+function webSocketOf(init) {
+  const webSocket = init?.webSocket;
+  if (webSocket === undefined || webSocket === null) {
+    if (init?.status !== 101 || ObjectPrototypeIsPrototypeOf(ResponsePrototype, init)) return undefined;
+    throw new RangeError("Failed to construct 'Response': status 101 is for a response with a webSocket");
+  }
+  if (init.status !== 101) throw new RangeError("Failed to construct 'Response': a webSocket needs status 101");
+  if (!core.loadExtScript("ext:isopod_web_socket/websocket.js").isWebSocket(webSocket)) {
+    throw new TypeError("Failed to construct 'Response': webSocket is not a WebSocket");
+  }
+  return webSocket;
+}
+
 function Response(body = null, init = undefined) {
   if (new.target === undefined) throw called("Response");
   const encodeBody = encodeBodyOf(init);
+  const webSocket = webSocketOf(init);
   const response = ReflectConstruct(OriginalResponse, [body, init], new.target);
   if (encodeBody === "manual") getInnerResponse(response).encodeBody = encodeBody;
+  if (webSocket !== undefined) getInnerResponse(response).webSocket = webSocket;
   return response;
 }
 
@@ -65,6 +84,9 @@ const { json } = OriginalResponse;
 const { clone: cloneResponse } = ResponsePrototype;
 over(OriginalResponse, Response, {
   clone() {
+    if (getInnerResponse(this)?.webSocket !== undefined) {
+      throw new TypeError("Failed to execute 'clone' on 'Response': it has a webSocket");
+    }
     const second = FunctionPrototypeCall(cloneResponse, this);
     const { encodeBody } = getInnerResponse(this);
     if (encodeBody !== undefined) getInnerResponse(second).encodeBody = encodeBody;
@@ -82,6 +104,15 @@ ObjectDefineProperties(Response, {
         return response;
       },
     }.json,
+  },
+});
+
+ObjectDefineProperty(ResponsePrototype, "webSocket", {
+  __proto__: null,
+  configurable: true,
+  enumerable: true,
+  get: function webSocket() {
+    return getInnerResponse(this).webSocket ?? null;
   },
 });
 

@@ -15,7 +15,7 @@ const SMALL_BYTES: usize = 1 << 20;
 pub struct NoMemory(pub usize);
 
 /// Asks whether the worker's memory has room for a copy of so many bytes, before it is made.
-pub(super) fn room(isolate: &mut v8::Isolate, bytes: usize) -> Result<(), NoMemory> {
+pub(crate) fn room(isolate: &mut v8::Isolate, bytes: usize) -> Result<(), NoMemory> {
     if bytes < SMALL_BYTES {
         return Ok(());
     }
@@ -27,7 +27,7 @@ pub(super) fn room(isolate: &mut v8::Isolate, bytes: usize) -> Result<(), NoMemo
 }
 
 /// The bytes that a view shows.
-pub(super) fn of_view(view: v8::Local<'_, v8::ArrayBufferView>) -> Result<Bytes, NoMemory> {
+pub(crate) fn of_view(view: v8::Local<'_, v8::ArrayBufferView>) -> Result<Bytes, NoMemory> {
     let mut bytes = zeroed(view.byte_length())?;
     let copied = view.copy_contents(&mut bytes);
     bytes.truncate(copied);
@@ -35,7 +35,7 @@ pub(super) fn of_view(view: v8::Local<'_, v8::ArrayBufferView>) -> Result<Bytes,
 }
 
 /// A text in UTF-8; half a pair of surrogates becomes U+FFFD.
-pub(super) fn of_text(scope: &v8::Isolate, text: v8::Local<'_, v8::String>) -> Result<Bytes, NoMemory> {
+pub(crate) fn of_text(scope: &v8::Isolate, text: v8::Local<'_, v8::String>) -> Result<Bytes, NoMemory> {
     // A character has three bytes at most.
     if text.length() < SMALL_BYTES / 3 {
         return Ok(text.to_rust_string_lossy(scope).into());

@@ -16,6 +16,7 @@ const {
   op_isopod_respond,
   op_isopod_respond_stream,
   op_isopod_room_for_promise,
+  op_isopod_socket_respond,
 } = core.ops;
 const {
   FunctionPrototypeCall,
@@ -247,6 +248,10 @@ const respond = (function respond(held, response) {
     throw new TypeError("a fetch handler must return a Response (or a promise of one)");
   }
   const inner = toInnerResponse(response);
+  if (inner.webSocket !== undefined) {
+    respondWithSocket(held, inner);
+    return;
+  }
   if (inner.type === "error") {
     throw new TypeError("a fetch handler returned Response.error(), which cannot be sent");
   }
@@ -269,6 +274,26 @@ const respond = (function respond(held, response) {
   sendStream(held, body.stream, body.length, send);
 });
 
+/** Answers with a socket, and keeps the event open as long as the socket. */
+function respondWithSocket(held, inner) {
+  const { couple, takeEnd } = core.loadExtScript("ext:isopod_web_socket/websocket.js");
+  const end = takeEnd(inner.webSocket);
+  const rid = op_isopod_socket_respond(held.key, inner.headerList);
+  held.answered = true;
+  held.pending++;
+  held.isStreaming = true;
+  PromisePrototypeThen(couple(end, rid), () => answerEnded(held));
+}
+
+/** What an event was answered with has come to its end. */
+function answerEnded(held) {
+  held.pending--;
+  held.isStreaming = false;
+  held.stream = null;
+  if (held.pending > 0) op_isopod_linger(held.key);
+  else endIfDone(held);
+}
+
 /** Answers with a stream, and keeps the event open until it has been taken. */
 function sendStream(held, stream, length, send) {
   const backing = getReadableStreamResourceBacking(stream);
@@ -285,20 +310,13 @@ function sendStream(held, stream, length, send) {
   held.pending++;
   held.isStreaming = true;
   held.stream = stream;
-  const ended = () => {
-    held.pending--;
-    held.isStreaming = false;
-    held.stream = null;
-    if (held.pending > 0) op_isopod_linger(held.key);
-    else endIfDone(held);
-  };
   PromisePrototypeThen(send(rid), (complete) => {
     if (!complete) cancelSignal(held);
-    ended();
+    answerEnded(held);
   }, (error) => {
     // Before the head was sent this is the answer; after it, it is what the log and the outcome say.
     op_isopod_fail(held.key, error, false, false);
-    ended();
+    answerEnded(held);
   });
 }
 
@@ -309,7 +327,6 @@ function cancelSignal(held) {
 }
 
 let responseOf;
-
 class FetchEvent extends Event {
   #held;
   #ctx;

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use deno_core::convert::ByteString;
 use deno_core::{OpState, ResourceId, op2, v8};
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use self::label::Label;
 use crate::coding;
@@ -32,6 +32,7 @@ use crate::values::{Outgoing, RequestBody, StreamError, events, js_error, stay};
 
 pub use self::begin::Begin;
 pub use self::copy::NoMemory;
+pub(crate) use self::copy::{of_text, of_view, room};
 pub use self::event::{Event, EventKind};
 pub use self::input::{CronTrigger, HandlerInput, Input, Message, QueueBatch, Task};
 pub(crate) use self::task_ops::plain_data;
@@ -119,17 +120,22 @@ pub(crate) fn response(
         .filter(|_| (200..600).contains(&status));
     let mut response = http::Response::new(());
     *response.status_mut() = code.ok_or(HandlerError::Status(status))?;
-    for (name, value) in headers {
+    fill_headers(response.headers_mut(), headers)?;
+    Ok(response)
+}
+
+/// Adds the headers of a script's response.
+pub(crate) fn fill_headers(headers: &mut HeaderMap, given: Vec<(ByteString, ByteString)>) -> Result<(), HandlerError> {
+    for (name, value) in given {
         let shown = || String::from_utf8_lossy(&name).into_owned();
         let parsed = HeaderName::from_bytes(&name).map_err(|e| HandlerError::Header(shown(), e.to_string()))?;
         let value = HeaderValue::from_maybe_shared(Bytes::from(value.to_vec()))
             .map_err(|e| HandlerError::Header(shown(), e.to_string()))?;
-        response
-            .headers_mut()
+        headers
             .try_append(parsed, value)
             .map_err(|_| HandlerError::TooManyHeaders)?;
     }
-    Ok(response)
+    Ok(())
 }
 
 /// Answers with a body that is in memory. `last` ends the event too: nothing else is to be waited for. `manual`: the script has

@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+use isopod_websocket::Limits as SocketLimits;
+
 mod blobs;
 mod event;
 mod ops;
@@ -16,6 +18,7 @@ mod usage;
 pub(crate) use self::event::LogVerdict;
 pub use self::event::Spent;
 pub use self::ops::{MemoryRoom, isopod_quotas};
+pub(crate) use self::usage::SocketSlot;
 pub use self::usage::{OpSlot, QuotaError, Usage};
 
 /// The quotas of a worker. Each has a default, and none can be disabled, only raised.
@@ -59,6 +62,10 @@ pub struct Quotas {
     pub pbkdf2_iterations: u32,
     /// Length of a generated RSA key in bits. Default: 4,096.
     pub rsa_bits: u32,
+    /// Open WebSockets of the worker, those of pairs within it aside. Default: 1,000.
+    pub sockets: usize,
+    /// Limits of each WebSocket.
+    pub socket: SocketLimits,
 }
 
 crate::setters!(Quotas {
@@ -75,6 +82,8 @@ crate::setters!(Quotas {
     stream_idle: Duration,
     pbkdf2_iterations: u32,
     rsa_bits: u32,
+    sockets: usize,
+    socket: SocketLimits,
 });
 
 impl Default for Quotas {
@@ -93,6 +102,8 @@ impl Default for Quotas {
             stream_idle: Duration::from_secs(60),
             pbkdf2_iterations: 2_000_000,
             rsa_bits: 4_096,
+            sockets: 1_000,
+            socket: SocketLimits::default(),
         }
     }
 }

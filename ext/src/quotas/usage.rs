@@ -41,6 +41,9 @@ pub enum QuotaError {
         "the worker has reached its limit of {0} bytes outside the heap, in blobs, compressors etc. (`limits.native`)"
     )]
     NativeBytes(usize),
+    /// Too many sockets.
+    #[error("the worker has reached its limit of {0} open WebSockets (`limits.sockets`): close some first")]
+    Sockets(usize),
     /// Too costly a key derivation.
     #[error("{asked} PBKDF2 iterations are above the limit of {max} (`limits.pbkdf2_iterations`)")]
     Pbkdf2 {
@@ -67,6 +70,7 @@ pub struct Usage {
     ledger: MemoryLedger,
     timers: Cell<usize>,
     ops: Cell<usize>,
+    sockets: Cell<usize>,
     pub(super) blobs: Arc<Blobs>,
     /// Bytes charged for deno's scripts, which report when they release them.
     unowned: RefCell<Charge>,
@@ -109,6 +113,13 @@ impl Usage {
         }
         self.ops.set(self.ops.get() + 1);
         Ok(OpSlot(Rc::clone(self)))
+    }
+
+    /// Room for one more socket, until the slot is dropped.
+    pub(crate) fn begin_socket(self: &Rc<Self>) -> Result<SocketSlot, QuotaError> {
+        within(self.sockets.get(), self.quotas.sockets, QuotaError::Sockets)?;
+        self.sockets.set(self.sockets.get() + 1);
+        Ok(SocketSlot(Rc::clone(self)))
     }
 
     /// Checks for room for another timer.
@@ -170,6 +181,17 @@ impl Usage {
 
 pub(super) fn within(used: usize, max: usize, error: fn(usize) -> QuotaError) -> Result<(), QuotaError> {
     if used < max { Ok(()) } else { Err(error(max)) }
+}
+
+/// One open socket.
+#[derive(Debug)]
+pub(crate) struct SocketSlot(Rc<Usage>);
+
+impl Drop for SocketSlot {
+    fn drop(&mut self) {
+        let open = &self.0.sockets;
+        open.set(open.get().saturating_sub(1));
+    }
 }
 
 /// A pending operation.

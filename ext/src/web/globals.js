@@ -67,6 +67,11 @@ const lazyInterface = (name, specifier) =>
 const lazyUrlPattern = lazyInterface("URLPattern", "ext:deno_web/01_urlpattern.js");
 const lazyFileReader = lazyInterface("FileReader", "ext:deno_web/10_filereader.js");
 const lazyEventSource = lazyInterface("EventSource", "ext:deno_fetch/27_eventsource.js");
+const lazyWebSocket = lazy("ext:isopod_web_socket/websocket.js", (loaded) => {
+  interfaces.addOther(loaded.WebSocket);
+  interfaces.addOther(loaded.WebSocketPair);
+  return loaded;
+});
 const lazyFixedLength = lazy("ext:isopod_fetch/fixed_length.js");
 const lazySoftLimit = lazy("ext:isopod_handlers/soft_limit.js");
 const lazyNative = lazy("ext:isopod_native/native.js");
@@ -199,6 +204,8 @@ const properties = {
   URL: own(url.URL),
   URLPattern: later((m) => m.URLPattern, lazyUrlPattern),
   URLSearchParams: own(url.URLSearchParams),
+  WebSocket: later((m) => m.WebSocket, lazyWebSocket),
+  WebSocketPair: later((m) => m.WebSocketPair, lazyWebSocket),
   WorkerGlobalScope: own(WorkerGlobalScope),
   WritableStream: own(streams.WritableStream),
   WritableStreamDefaultController: own(streams.WritableStreamDefaultController),

@@ -36,6 +36,11 @@ pub enum Turn {
         /// The event's key, returned by [`Worker::begin`].
         event: EventKey,
     },
+    /// An event was answered with a WebSocket, and goes on as long as that is open.
+    Session {
+        /// Which, as [`Worker::begin`] named it.
+        event: EventKey,
+    },
     /// An event was answered completely, and continues with its `ctx.waitUntil` promises.
     Answered {
         /// The event's key, returned by [`Worker::begin`].
@@ -179,6 +184,7 @@ impl Worker {
             return Some(match stage {
                 Stage::Streaming => Turn::Streaming { event },
                 Stage::Lingering => Turn::Answered { event },
+                Stage::Session => Turn::Session { event },
             });
         }
         let ended = self.events.borrow_mut().next_ended();

@@ -149,7 +149,7 @@ impl Worker for JsWorker {
                         reason: fault.message,
                     });
                 }
-                Poll::Ready(isopod_runtime::Turn::Streaming { event }) => {
+                Poll::Ready(isopod_runtime::Turn::Streaming { event } | isopod_runtime::Turn::Session { event }) => {
                     let Some(slot) = self.slots.get(&event) else {
                         continue;
                     };

@@ -7,6 +7,7 @@ mod engine;
 mod pool;
 mod request;
 mod session;
+mod socket;
 mod task;
 mod worker_fetcher;
 
@@ -14,7 +15,7 @@ pub use isopod_runtime::deno_core;
 pub use isopod_runtime::handlers::{Data, Message, TaskItem};
 pub use isopod_runtime::{
     Command, Console, Extend, ExtendError, Image, Limits, NewWorker, OsScheduling, Script, ScriptBuilder, ScriptError,
-    bindings, fetch, fetcher, give_back_memory, handlers, modules, native, publish, quotas, sql, values,
+    bindings, fetch, fetcher, give_back_memory, handlers, modules, native, publish, quotas, sql, values, websocket,
 };
 
 pub use self::builder::PoolBuilder;

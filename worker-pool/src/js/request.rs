@@ -2,9 +2,11 @@
 
 use futures::channel::oneshot;
 use isopod_runtime::handlers::{Body, CallDepth, Event, EventKind, Fault};
+use isopod_runtime::websocket::Upgrade;
 
 use super::answer::wait;
 use super::body::hold;
+use super::socket::SocketGuard;
 use crate::{Failure, Meta, Ticket};
 
 /// A request that was accepted. Dropping it cancels the event.
@@ -17,7 +19,13 @@ impl Asked {
     /// Waits for the response.
     pub(super) async fn response(self) -> Result<http::Response<Body>, Failure> {
         let (response, ticket) = wait(self.answer, self.ticket).await?;
-        Ok(response.map(|body| hold(body, ticket)))
+        Ok(match response.extensions().get::<Upgrade>().cloned() {
+            Some(upgrade) => {
+                upgrade.attach(Box::new(SocketGuard::new(ticket)));
+                response
+            }
+            None => response.map(|body| hold(body, ticket)),
+        })
     }
 }
 

@@ -14,6 +14,7 @@ const LAYERS: &[&str] = &[
     "isopod-pool",
     "isopod-runtime",
     "isopod-ext",
+    "isopod-websocket",
     "isopod-outcome",
 ];
 

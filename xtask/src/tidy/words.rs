@@ -22,6 +22,7 @@ const SCOPE: &[&str] = &[
     "server/src/",
     "snapshot/",
     "tests/",
+    "websocket/",
     "worker-pool/src/",
     "xtask/",
 ];

@@ -222,6 +222,11 @@ impl Accounts {
         self.events.remove(&event);
     }
 
+    /// Forgets what an event has used so far.
+    pub(crate) fn renew(&mut self, event: EventKey) {
+        self.events.remove(&event);
+    }
+
     /// Charges an event for time spent outside of its code. Returns `true` if it has reached its limit.
     pub(super) fn charge(&mut self, event: EventKey, used: Duration) -> bool {
         let account = self.events.entry(event).or_default();

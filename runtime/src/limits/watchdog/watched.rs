@@ -128,6 +128,10 @@ impl CpuAccount for Watched {
     fn charge(&self, event: EventKey, used: Duration) -> bool {
         self.charge_event(event, used)
     }
+
+    fn renew(&self, event: EventKey) {
+        self.accounts().renew(event);
+    }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,0 +1,145 @@
+// The ends of connections: every WebSocket has one, and each end a peer. What is given to an end waits there until someone
+// consumes it: the WebSocket itself once it was accepted, or a connection that leads out of the worker, which the end was
+// coupled with.
+
+(function () {
+const { core, primordials } = __bootstrap;
+const {
+  op_isopod_socket_buffer_max,
+  op_isopod_socket_bytes,
+  op_isopod_socket_close,
+  op_isopod_socket_end,
+  op_isopod_socket_next,
+  op_isopod_socket_send,
+  op_isopod_socket_text,
+  op_void_async_deferred,
+} = core.ops;
+const {
+  ArrayBufferPrototypeGetByteLength,
+  ArrayPrototypePush,
+  ArrayPrototypeShift,
+  Promise,
+  TypedArrayPrototypeGetBuffer,
+  Uint8Array,
+} = primordials;
+
+// What `op_isopod_socket_next` gives.
+const TEXT = 0;
+const BINARY = 1;
+const END = 2;
+
+/** Messages that wait at one end, at most; their bytes have a limit of their own. */
+const WAITING_MAX = 4096;
+
+/** One end of a connection. Items are `{ data }`, or `{ code, reason, wasClean, error }` for the last. */
+class End {
+  peer = null;
+  queue = [];
+  bytes = 0;
+  isDraining = false;
+  /** Takes an item. `null`: nothing takes any yet. */
+  consume = null;
+  /** A connection that leads out of the worker. */
+  rid = null;
+  #whenConsumed = null;
+
+  /** Has items consumed from now on. */
+  consumeWith(consume) {
+    this.consume = consume;
+    this.#whenConsumed?.resolve();
+    this.drain();
+  }
+
+  /** Resolves once items are consumed. */
+  consumed() {
+    if (this.consume !== null) return undefined;
+    if (this.#whenConsumed === null) {
+      const waiting = this.#whenConsumed = {};
+      waiting.promise = new Promise((resolve) => waiting.resolve = resolve);
+    }
+    return this.#whenConsumed.promise;
+  }
+
+  /** Gives it an item of the other end in the same worker, which is consumed in a turn of its own. */
+  give(item) {
+    if (this.rid !== null) {
+      this.consume(item);
+      return;
+    }
+    const bytes = item.data === undefined ? 0 : sizeOf(item.data);
+    if (item.data !== undefined && this.isFull(bytes)) {
+      const error = "the peer reads too slowly: too many messages wait";
+      item = { code: 1006, reason: "", wasClean: false, error };
+      this.peer.give(item);
+    }
+    this.bytes += bytes;
+    ArrayPrototypePush(this.queue, item);
+    this.drain();
+  }
+
+  isFull(bytes) {
+    return this.queue.length >= WAITING_MAX || this.bytes + bytes > op_isopod_socket_buffer_max();
+  }
+
+  /** Gives it an item that has come from outside, in a turn of its own. */
+  arrive(item) {
+    if (this.queue.length === 0 && this.consume !== null) this.consume(item);
+    else this.give(item);
+  }
+
+  async drain() {
+    if (this.isDraining) return;
+    this.isDraining = true;
+    while (this.consume !== null && this.queue.length > 0) {
+      await op_void_async_deferred();
+      const item = ArrayPrototypeShift(this.queue);
+      if (item.data !== undefined) this.bytes -= sizeOf(item.data);
+      this.consume(item);
+    }
+    this.isDraining = false;
+  }
+}
+
+function sizeOf(data) {
+  return typeof data === "string" ? data.length * 2 : ArrayBufferPrototypeGetByteLength(data);
+}
+
+function newPair() {
+  const one = new End();
+  const other = new End();
+  one.peer = other;
+  other.peer = one;
+  return [one, other];
+}
+
+/** Couples an end with a connection that leads out of the worker: its peer talks with the connection's peer. */
+async function couple(end, rid) {
+  end.rid = rid;
+  end.consumeWith((item) => {
+    if (item.data === undefined) op_isopod_socket_close(rid, item.code === 1005 ? 0 : sendable(item.code), item.reason);
+    else op_isopod_socket_send(rid, typeof item.data === "string" ? item.data : new Uint8Array(item.data));
+  });
+  const { peer } = end;
+  try {
+    while (true) {
+      await peer.consumed();
+      const kind = await op_isopod_socket_next(rid);
+      if (kind === TEXT) peer.arrive({ data: op_isopod_socket_text(rid) });
+      else if (kind === BINARY) peer.arrive({ data: TypedArrayPrototypeGetBuffer(op_isopod_socket_bytes(rid)) });
+      else {
+        if (kind === END) peer.arrive(op_isopod_socket_end(rid));
+        break;
+      }
+    }
+  } finally {
+    core.tryClose(rid);
+  }
+}
+
+/** A code that can be passed on: 1006 is none. */
+function sendable(code) {
+  return code === 1006 ? 1011 : code;
+}
+
+return { couple, newPair };
+})();

@@ -1,0 +1,214 @@
+//! WebSockets of scripts: `WebSocketPair`, `WebSocket`, responses with `webSocket`.
+//!
+//! `websocket.js` has the objects, `ends.js` what connects them; a socket that leads out of the worker is a [`Socket`] here, the worker's end of a connection
+//! of [`isopod_websocket`]. A server's socket belongs to the event that answered with it, which stays open as long as the socket:
+//! what its listeners begin goes on, and each message has the event's CPU time and quotas afresh. A client's socket belongs to
+//! the event that opened it, and ends with it.
+
+mod socket;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use deno_core::convert::ByteString;
+use deno_core::{CancelFuture, OpState, ResourceId, op2, v8};
+use isopod_websocket::{Close, InvalidClose, Message, SendError};
+
+pub use isopod_websocket::{Ending, Guard, Limits as SocketLimits, Upgrade};
+
+pub(crate) use self::socket::Socket;
+use self::socket::{NEXT_ENDED, open};
+use crate::event::{Body, EventKey, Tail};
+use crate::handlers::{HandlerError, NoMemory, fill_headers, of_text, of_view, room};
+use crate::quotas::{QuotaError, Usage};
+use crate::values::events;
+
+/// Errors of the ops of this folder.
+#[derive(Debug, thiserror::Error, deno_error::JsError)]
+pub enum SocketError {
+    /// The resource is no socket.
+    #[class(inherit)]
+    #[error(transparent)]
+    Resource(#[from] deno_core::error::ResourceError),
+    /// The close frame is invalid.
+    #[class(type)]
+    #[error(transparent)]
+    Close(#[from] InvalidClose),
+    /// The message is too large to be copied now.
+    #[class(range)]
+    #[error(transparent)]
+    NoMemory(#[from] NoMemory),
+    /// The worker has too many sockets.
+    #[class(inherit)]
+    #[error(transparent)]
+    Quota(#[from] QuotaError),
+    /// The response cannot be sent.
+    #[class(inherit)]
+    #[error(transparent)]
+    Response(#[from] HandlerError),
+    /// The value is neither text nor bytes.
+    #[class(type)]
+    #[error("a WebSocket message must be a string, an ArrayBuffer or a view of one")]
+    NoMessage,
+}
+
+/// Answers an event with status 101 and a socket. The event stays open until the socket has ended.
+#[op2]
+#[smi]
+fn op_isopod_socket_respond(
+    state: &mut OpState,
+    #[smi] key: EventKey,
+    #[scoped] headers: Vec<(ByteString, ByteString)>,
+) -> Result<ResourceId, SocketError> {
+    let mut response = http::Response::new(Body::empty());
+    *response.status_mut() = http::StatusCode::SWITCHING_PROTOCOLS;
+    fill_headers(response.headers_mut(), headers)?;
+    let tail = Rc::new(Tail::default());
+    let (socket, wire) = open(state, Some(key), &tail)?;
+    response.extensions_mut().insert(Upgrade::new(wire));
+    let events = events(state);
+    let mut events = events.borrow_mut();
+    events.respond(key, response);
+    events.holds_socket(key, &tail);
+    Ok(state.resource_table.add(socket))
+}
+
+/// Waits for the next message, or the end. Returns its kind; it is fetched by the ops below.
+#[op2(async(deferred), fast)]
+#[smi]
+async fn op_isopod_socket_next(state: Rc<RefCell<OpState>>, #[smi] rid: ResourceId) -> u32 {
+    let Ok(socket) = state.borrow().resource_table.get::<Socket>(rid) else {
+        return NEXT_ENDED;
+    };
+    let ended = socket.ended();
+    let kind = socket.next().or_cancel(ended).await.unwrap_or(NEXT_ENDED);
+    if let Some(event) = socket.event() {
+        events(&state.borrow()).borrow_mut().renew(event);
+    }
+    kind
+}
+
+#[op2]
+#[string]
+fn op_isopod_socket_text(state: &mut OpState, #[smi] rid: ResourceId) -> Result<String, SocketError> {
+    match state.resource_table.get::<Socket>(rid)?.take_message() {
+        Some(Message::Text(text)) => Ok(text.as_str().to_owned()),
+        _ => Ok(String::new()),
+    }
+}
+
+#[op2]
+#[buffer]
+fn op_isopod_socket_bytes(state: &mut OpState, #[smi] rid: ResourceId) -> Result<Vec<u8>, SocketError> {
+    match state.resource_table.get::<Socket>(rid)?.take_message() {
+        Some(Message::Binary(bytes)) => Ok(bytes.into()),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// The end of a connection, for the script.
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct End {
+    code: u16,
+    reason: String,
+    was_clean: bool,
+    error: Option<String>,
+}
+
+#[op2]
+#[serde]
+fn op_isopod_socket_end(state: &mut OpState, #[smi] rid: ResourceId) -> Result<Option<End>, SocketError> {
+    let closed = state.resource_table.get::<Socket>(rid)?.take_closed();
+    Ok(closed.map(|closed| End {
+        code: closed.code,
+        reason: closed.reason,
+        was_clean: closed.was_clean,
+        error: closed.error,
+    }))
+}
+
+/// Sends a message, if the socket is open and its buffer has room.
+#[op2(fast)]
+fn op_isopod_socket_send(
+    state: Rc<RefCell<OpState>>,
+    scope: &mut v8::PinScope<'_, '_>,
+    #[smi] rid: ResourceId,
+    message: v8::Local<'_, v8::Value>,
+) -> Result<(), SocketError> {
+    // To ask for memory may run code of V8's that looks at the state.
+    let (socket, usage) = {
+        let state = state.borrow();
+        (state.resource_table.get::<Socket>(rid), Usage::of(&state))
+    };
+    let Ok(socket) = socket else { return Ok(()) };
+    let message = if let Ok(text) = v8::Local::<v8::String>::try_from(message) {
+        room(scope, text.length())?;
+        let bytes = usage.ledger().keep(of_text(scope, text)?);
+        Message::text(bytes).map_err(|_| SocketError::NoMessage)?
+    } else if let Ok(view) = v8::Local::<v8::ArrayBufferView>::try_from(message) {
+        room(scope, view.byte_length())?;
+        Message::Binary(usage.ledger().keep(of_view(view)?))
+    } else {
+        return Err(SocketError::NoMessage);
+    };
+    match socket.send(message) {
+        // The script learns of a full buffer by the end that follows, and of a closed socket by its end.
+        Ok(_) | Err(SendError::Full(_) | SendError::Closed) => Ok(()),
+    }
+}
+
+/// Starts the close handshake. `code` 0: without a code.
+#[op2(fast)]
+fn op_isopod_socket_close(
+    state: &mut OpState,
+    #[smi] rid: ResourceId,
+    #[smi] code: u16,
+    #[string] reason: &str,
+) -> Result<(), SocketError> {
+    let close = Close::of_application((code != 0).then_some(code), reason)?;
+    if let Ok(socket) = state.resource_table.get::<Socket>(rid) {
+        socket.close(close);
+    }
+    Ok(())
+}
+
+/// Checks a close frame before anything is done with it.
+#[op2(fast)]
+fn op_isopod_socket_check_close(#[smi] code: u16, #[string] reason: &str) -> Result<(), SocketError> {
+    Close::of_application((code != 0).then_some(code), reason)?;
+    Ok(())
+}
+
+/// Bytes that were sent and that the peer has not taken.
+#[op2(fast)]
+#[number]
+fn op_isopod_socket_unsent(state: &mut OpState, #[smi] rid: ResourceId) -> u64 {
+    let socket = state.resource_table.get::<Socket>(rid);
+    socket.map_or(0, |socket| socket.unsent_bytes() as u64)
+}
+
+/// The most bytes that wait between two sockets of one worker.
+#[op2(fast)]
+#[number]
+fn op_isopod_socket_buffer_max(state: &mut OpState) -> u64 {
+    Usage::of(state).quotas.socket.buffered_bytes_max as u64
+}
+
+deno_core::extension!(
+    isopod_web_socket,
+    deps = [deno_web, deno_fetch, isopod_handlers],
+    ops = [
+        op_isopod_socket_respond,
+        op_isopod_socket_next,
+        op_isopod_socket_text,
+        op_isopod_socket_bytes,
+        op_isopod_socket_end,
+        op_isopod_socket_send,
+        op_isopod_socket_close,
+        op_isopod_socket_check_close,
+        op_isopod_socket_unsent,
+        op_isopod_socket_buffer_max,
+    ],
+    lazy_loaded_js = [dir "src/websocket", "client.js", "ends.js", "websocket.js"],
+);
