@@ -32,6 +32,7 @@ mod unwind;
 pub mod values;
 pub mod web;
 pub mod websocket;
+pub mod written;
 
 use deno_core::Extension;
 

@@ -37,6 +37,11 @@ pub(crate) fn catch<T>(body: impl FnOnce() -> T) -> Result<T, Panicked> {
     catch_unwind(AssertUnwindSafe(body)).map_err(caught)
 }
 
+/// Runs code of an embedder outside of ops. `None`: it panicked, which costs nothing but its result.
+pub(crate) fn catch_quietly<T>(body: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(body)).ok()
+}
+
 /// Runs an asynchronous op body.
 pub(crate) async fn catch_async<T>(body: impl Future<Output = T>) -> Result<T, Panicked> {
     AssertUnwindSafe(body).catch_unwind().await.map_err(caught)

@@ -9,6 +9,7 @@ mod cron;
 mod engine;
 mod env_file;
 mod expression;
+mod frames;
 mod guard;
 mod headers;
 mod hostile;

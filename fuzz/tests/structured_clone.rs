@@ -134,7 +134,7 @@ export const copies = () => [
 }
 
 /// A text is bytes in hexadecimal; what is no digit is left out.
-fn bytes(text: &str) -> Bytes {
+pub(crate) fn bytes(text: &str) -> Bytes {
     let digits: Vec<_> = text.chars().filter_map(|c| c.to_digit(16)).collect();
     let byte = |pair: &[u32]| u8::try_from(pair.iter().fold(0, |byte, digit| byte << 4 | digit)).unwrap_or_default();
     digits.chunks(2).map(byte).collect()

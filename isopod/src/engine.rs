@@ -4,12 +4,18 @@
 //! module.
 
 #[doc(inline)]
-pub use isopod_pool::js::{JsEngine, JsWorker};
+pub use isopod_pool::js::{JsEngine, JsWorker, ScriptEngine};
 #[doc(inline)]
 pub use isopod_pool::{
     Admit, BootContext, BootError, Breaker, BreakerState, Engine, Event, Pool, PoolBuilder, RejectReason, Rejected,
     Session, SlotId, StopNotice, ThreadError, Ticket, Turn, WeakPool, Worker, placement,
 };
+
+// For engines that run scripts.
+#[doc(inline)]
+pub use isopod_runtime::handlers::{Event as ScriptEvent, Fault, FaultKind};
+#[doc(inline)]
+pub use isopod_runtime::written;
 
 #[cfg(feature = "testing")]
 #[doc(inline)]

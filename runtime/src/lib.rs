@@ -22,7 +22,7 @@ mod worker;
 pub use deno_core;
 pub use isopod_ext::bindings::{self, NewWorker};
 pub use isopod_ext::{
-    event, fetch, fetcher, files, handlers, io, ledger, native, publish, quotas, sql, values, websocket,
+    event, fetch, fetcher, files, handlers, io, ledger, native, publish, quotas, sql, values, websocket, written,
 };
 
 pub use self::extend::{Extend, ExtendError, WorkerTemplate};

@@ -4,8 +4,10 @@
 use futures::executor::block_on;
 use isopod::deno_core::{self, Extension};
 use isopod::extend::Extend;
-use isopod::{Arguments, Body, HandlerInput, Input, Meta, Options, Outcome, Pool, Script};
+use isopod::{Arguments, Body, HandlerInput, Input, Meta, Options, Outcome, Script};
 use serde::Deserialize;
+
+use crate::pools::{self, TestPool};
 
 struct Email {
     from: &'static str,
@@ -50,8 +52,8 @@ impl Extend for Mail {
     }
 }
 
-fn pool_of(source: &str) -> Pool {
-    let pool = Pool::builder().threads(1).extend(Mail).build().expect("a pool");
+fn pool_of(source: &str) -> TestPool {
+    let pool = pools::build(pools::one_thread().extend(Mail));
     let script = Script::builder("s").source(source).build().expect("a script");
     pool.deploy("s", script, &Options::default()).expect("deployed");
     pool

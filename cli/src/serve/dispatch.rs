@@ -67,13 +67,13 @@ fn cf(meta: &RequestMeta, request: &http::Request<Body>) -> RequestCf {
         return cf;
     }
     cf.http_protocol = match meta.http {
-        http::Version::HTTP_2 => Some("HTTP/2"),
-        http::Version::HTTP_11 => Some("HTTP/1.1"),
-        http::Version::HTTP_10 => Some("HTTP/1.0"),
+        http::Version::HTTP_2 => Some("HTTP/2".into()),
+        http::Version::HTTP_11 => Some("HTTP/1.1".into()),
+        http::Version::HTTP_10 => Some("HTTP/1.0".into()),
         _ => None,
     };
     if let Some(tls) = &meta.tls {
-        cf.tls_version = Some(tls.version);
+        cf.tls_version = Some(tls.version.into());
         cf.tls_cipher = Some(tls.cipher.clone());
     }
     cf

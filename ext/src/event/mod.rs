@@ -35,5 +35,5 @@ pub use self::table::{Lent, OpenEvents, Origin, Report, ValueReply};
 pub(crate) use self::table::{Opening, Waiting};
 pub(crate) use self::tail::Tail;
 pub use self::task::{RESULT_NAME_BYTES_MAX, TaskItem};
-pub(crate) use self::thrown::CAUSES_MAX;
 pub use self::thrown::Thrown;
+pub(crate) use self::thrown::{CAUSES_MAX, cut};

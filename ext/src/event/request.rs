@@ -1,5 +1,6 @@
 //! What goes with an HTTP request beside its head and body, and where its response goes.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -25,10 +26,10 @@ pub struct RequestUrl(pub String);
 pub struct RequestCf {
     /// Such as `HTTP/2`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub http_protocol: Option<&'static str>,
+    pub http_protocol: Option<Cow<'static, str>>,
     /// Such as `TLSv1.3`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tls_version: Option<&'static str>,
+    pub tls_version: Option<Cow<'static, str>>,
     /// Such as `AEAD-AES128-GCM-SHA256`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_cipher: Option<String>,

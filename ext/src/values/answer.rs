@@ -1,9 +1,12 @@
 //! The place that waits for a script's value.
 
+use std::any::TypeId;
+
 use deno_core::v8;
 use futures::channel::oneshot;
+use serde::de::IgnoredAny;
 
-use super::{FromScript, ValueError};
+use super::{Encoded, FromScript, ValueError};
 use crate::event::{Body, Fault, FaultKind, ValueReply};
 
 /// Where the value that a script gives goes. It is turned into the Rust value on the worker's thread.
@@ -17,6 +20,17 @@ pub trait Answer: Send {
         scope: &mut v8::PinScope<'s, '_>,
         value: v8::Local<'s, v8::Value>,
     ) -> Result<(), ValueError>;
+
+    /// Gives an encoded value. Its parts may count `bytes_max` in all, as [`Encoded::read`] has it.
+    ///
+    /// # Errors
+    /// A value of another shape than the caller asked for.
+    fn give_encoded(self: Box<Self>, value: Encoded, bytes_max: usize) -> Result<(), ValueError>;
+
+    /// Whether the caller asked for no value, and takes any.
+    fn takes_any(&self) -> bool {
+        false
+    }
 
     /// Gives a stream.
     ///
@@ -58,6 +72,15 @@ impl<R: FromScript> Answer for Typed<R> {
     ) -> Result<(), ValueError> {
         let taken = R::from_script(scope, value);
         self.send(taken)
+    }
+
+    fn give_encoded(self: Box<Self>, value: Encoded, bytes_max: usize) -> Result<(), ValueError> {
+        let taken = R::from_encoded(value, bytes_max);
+        self.send(taken)
+    }
+
+    fn takes_any(&self) -> bool {
+        [TypeId::of::<()>(), TypeId::of::<IgnoredAny>()].contains(&TypeId::of::<R>())
     }
 
     fn stream(self: Box<Self>, body: Body) -> Result<(), ValueError> {

@@ -75,7 +75,14 @@ impl Arguments {
         self.with(Argument::Function(function))
     }
 
-    fn with(mut self, argument: Argument) -> Self {
+    /// Makes arguments of one value, as [`IntoArguments`] does of a type.
+    pub(crate) fn whole(value: Box<dyn ToScript>) -> Self {
+        Self(List::Whole(value))
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn with(mut self, argument: Argument) -> Self {
         match &mut self.0 {
             List::Each(list) => list.push(argument),
             // Made by `into_arguments` alone, which gives nothing that could be added to.

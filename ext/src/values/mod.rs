@@ -17,6 +17,9 @@
 
 mod answer;
 mod arguments;
+mod budget;
+mod bytes;
+mod encoded;
 mod function;
 mod js_error;
 mod outgoing;
@@ -34,14 +37,10 @@ use serde::de::DeserializeOwned;
 use crate::event::{Body, OpenEvents};
 use crate::unwind::Panicked;
 
-/// Bytes that a script gave, taken from it without a copy: its own view of them is empty afterwards. Copied instead:
-/// `serde_bytes::ByteBuf`.
-pub use deno_core::serde_v8::DetachedBuffer;
-/// Bytes for a script, handed over without a copy: it gets a `Uint8Array` of the same memory. Serialized once.
-pub use deno_core::serde_v8::ToJsBuffer;
-
 pub use self::answer::{Answer, answer};
 pub use self::arguments::{Argument, Arguments, IntoArguments};
+pub use self::bytes::{DetachedBuffer, ToJsBuffer};
+pub use self::encoded::Encoded;
 pub use self::function::{Give, Given, NativeError, NativeFunction};
 pub(crate) use self::js_error::js_error;
 pub use self::outgoing::StreamError;
@@ -96,11 +95,23 @@ pub trait ToScript: Send + 'static {
     /// # Errors
     /// What cannot be a JavaScript value, as a string that is too long.
     fn to_script<'s>(&mut self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, ValueError>;
+
+    /// Encodes the value, for a worker in another process.
+    ///
+    /// # Errors
+    /// A value that cannot be encoded. This is the default.
+    fn to_encoded(&mut self) -> Result<Encoded, ValueError> {
+        Err(ValueError::ToScript("it cannot be encoded".to_owned()))
+    }
 }
 
 impl<T: Serialize + Send + 'static> ToScript for T {
     fn to_script<'s>(&mut self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, ValueError> {
         serde_v8::to_v8(scope, &*self).map_err(|error| ValueError::ToScript(error.to_string()))
+    }
+
+    fn to_encoded(&mut self) -> Result<Encoded, ValueError> {
+        Encoded::of(self)
     }
 }
 
@@ -117,6 +128,15 @@ pub trait FromScript: Sized + Send + 'static {
     /// A value of another shape.
     fn from_script<'s>(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>) -> Result<Self, ValueError>;
 
+    /// Takes an encoded value. Its parts may count `bytes_max` in all, as [`Encoded::read`] has it.
+    ///
+    /// # Errors
+    /// A value of another shape; by default, any.
+    fn from_encoded(value: Encoded, bytes_max: usize) -> Result<Self, ValueError> {
+        let (_, _) = (value, bytes_max);
+        Err(ValueError::FromScript("its type cannot be decoded".to_owned()))
+    }
+
     /// Takes a stream.
     ///
     /// # Errors
@@ -131,11 +151,19 @@ impl<T: DeserializeOwned + Send + 'static> FromScript for T {
     fn from_script<'s>(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>) -> Result<Self, ValueError> {
         reader::read(scope, value).map_err(ValueError::FromScript)
     }
+
+    fn from_encoded(value: Encoded, bytes_max: usize) -> Result<Self, ValueError> {
+        value.read(bytes_max)
+    }
 }
 
 impl FromScript for Body {
     fn from_script<'s>(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>) -> Result<Self, ValueError> {
         let (_, _) = (scope, value);
+        Err(ValueError::ExpectedStream)
+    }
+
+    fn from_encoded(_value: Encoded, _bytes_max: usize) -> Result<Self, ValueError> {
         Err(ValueError::ExpectedStream)
     }
 

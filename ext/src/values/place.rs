@@ -1,6 +1,7 @@
 //! Where in a script's value something else was than a caller asked for, and what it is.
 
-use deno_core::{serde_v8, v8};
+use deno_core::v8;
+use serde::de::value::Error;
 use serde_path_to_error::{Path, Segment};
 
 /// Characters shown of a text.
@@ -11,13 +12,18 @@ pub(super) fn told<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     value: v8::Local<'s, v8::Value>,
     path: &Path,
-    error: &serde_v8::Error,
+    error: &Error,
 ) -> String {
-    let error = error.to_string();
-    // The kind of what was there comes below, with the value.
-    let error = error.strip_prefix("serde_v8 error: ").unwrap_or(&error);
-    let expected = error.strip_prefix("expected ");
     let found = find(scope, value, path).map(|found| shown(scope, found));
+    said(path, error, found)
+}
+
+/// Says what is wrong with the part at this path, and what was found there.
+pub(super) fn said(path: &Path, error: &Error, found: Option<String>) -> String {
+    let error = error.to_string();
+    let error = error.strip_prefix("serde_v8 error: ").unwrap_or(&error);
+    // What was there comes below, with the value.
+    let expected = error.strip_prefix("expected ");
     let what = match (expected, found) {
         (Some(expected), Some(found)) => format!("expected {expected}, found {found}"),
         (None, Some(found)) => format!("{error} (found {found})"),
@@ -54,9 +60,7 @@ fn find<'s>(
 /// A value in few words. Runs no code of the script's.
 fn shown<'s>(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>) -> String {
     if let Ok(text) = v8::Local::<v8::String>::try_from(value) {
-        let is_cut = text.length() > SHOWN_MAX;
-        let text: String = text.to_rust_string_lossy(scope).chars().take(SHOWN_MAX).collect();
-        return format!("the string {text:?}{}", if is_cut { "…" } else { "" });
+        return shown_text(&text.to_rust_string_lossy(scope));
     }
     if let Ok(array) = v8::Local::<v8::Array>::try_from(value) {
         return format!("an array of {}", array.length());
@@ -75,6 +79,13 @@ fn shown<'s>(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>) 
         () => return class(scope, value),
     };
     kind.to_owned()
+}
+
+/// A text, or its beginning.
+pub(super) fn shown_text(text: &str) -> String {
+    let mut rest = text.chars();
+    let text: String = rest.by_ref().take(SHOWN_MAX).collect();
+    format!("the string {text:?}{}", if rest.next().is_some() { "…" } else { "" })
 }
 
 /// The class of an object, as its constructor calls itself.

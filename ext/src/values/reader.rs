@@ -3,34 +3,27 @@
 //! The meaning of a value is that of `JSON.stringify()`, without the text in between, and without its silent losses: what
 //! JSON would leave out or turn into `{}` (a `Set`, an `Error`, a `Blob`, a function) is an error. A number that the caller's
 //! type cannot hold is an error, too. Beyond JSON there are bytes, integers of 64 bits from a bigint, and maps from a `Map`.
-//!
-//! A value is a graph in the script and a tree in Rust: ten lists of ten lists that are one and the same take a few hundred
-//! bytes of heap, and as a tree whatever there is. So what is read is counted while it is read.
 
 mod containers;
 
-use std::cell::Cell;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use deno_core::serde_v8::{self, JsBuffer};
 use deno_core::{JsRuntime, v8};
-use serde::de::value::StringDeserializer;
+use serde::de::value::{Error, StringDeserializer};
 use serde::de::{DeserializeOwned, Deserializer, Error as _, IntoDeserializer, Visitor};
 use serde_path_to_error::Track;
 
 use self::containers::{Fields, List, Pairs, Properties, Variant};
+use super::budget::{Budget, VALUE_BYTES};
 use super::place;
-use crate::quotas::{QuotaError, Usage};
+use crate::quotas::Usage;
 
-type Error = serde_v8::Error;
-
-/// What a value counts beside its text: a number, a flag, a place in a list.
-const VALUE_BYTES: usize = 8;
 /// Levels of objects and arrays: reading recurses.
-const DEPTH_MAX: usize = 128;
+pub(super) const DEPTH_MAX: usize = 128;
 /// How the types of serde_v8 that are more than data begin their names: buffers, functions, values as they are.
-const MAGIC: &str = "$__v8_magic_";
+pub(super) const MAGIC: &str = "$__v8_magic_";
 /// Whole numbers that a JavaScript number holds exactly: `Number.MAX_SAFE_INTEGER`.
 const SAFE_INTEGER_MAX: f64 = 9_007_199_254_740_991.0;
 
@@ -43,10 +36,7 @@ pub(crate) fn read<'s, T: DeserializeOwned>(
     value: v8::Local<'s, v8::Value>,
 ) -> Result<T, String> {
     let max = Usage::of_isolate(scope).quotas.message_bytes;
-    let budget = Budget {
-        left: Cell::new(max),
-        max,
-    };
+    let budget = Budget::new(max);
     let functions = ReadFunctions::of_isolate(scope);
     let forget = || {
         if let Some(functions) = functions {
@@ -96,20 +86,6 @@ impl ReadFunctions {
     }
 }
 
-struct Budget {
-    left: Cell<usize>,
-    max: usize,
-}
-
-impl Budget {
-    fn take(&self, bytes: usize) -> Result<(), Error> {
-        let left = self.left.get().checked_sub(bytes);
-        self.left
-            .set(left.ok_or_else(|| Error::custom(QuotaError::Message(self.max)))?);
-        Ok(())
-    }
-}
-
 /// One value that is to be read.
 struct Reader<'b, 's, 'i> {
     scope: &'b mut v8::PinScope<'s, 'i>,
@@ -124,8 +100,12 @@ fn threw() -> Error {
 }
 
 /// `place` says what was found.
-fn expected(what: &str) -> Error {
+pub(super) fn expected(what: &str) -> Error {
     Error::custom(format!("expected {what}"))
+}
+
+pub(super) fn too_deep() -> Error {
+    Error::custom(format!("it is nested deeper than {DEPTH_MAX} levels"))
 }
 
 impl<'b, 's, 'i> Reader<'b, 's, 'i> {
@@ -146,8 +126,7 @@ impl<'b, 's, 'i> Reader<'b, 's, 'i> {
     }
 
     fn below(&self) -> Result<usize, Error> {
-        let below = self.depth.checked_sub(1);
-        below.ok_or_else(|| Error::custom(format!("it is nested deeper than {DEPTH_MAX} levels")))
+        self.depth.checked_sub(1).ok_or_else(too_deep)
     }
 
     fn is_text(&self) -> bool {
@@ -171,7 +150,7 @@ impl<'b, 's, 'i> Reader<'b, 's, 'i> {
         if !self.value.is_array_buffer_view() && !self.value.is_array_buffer() {
             return Err(expected("bytes"));
         }
-        let bytes: JsBuffer = serde_v8::from_v8(self.scope, self.value)?;
+        let bytes: JsBuffer = serde_v8::from_v8(self.scope, self.value).map_err(Error::custom)?;
         self.budget.take(bytes.len())?;
         visitor.visit_byte_buf(Vec::from(&*bytes))
     }
@@ -189,10 +168,9 @@ impl<'b, 's, 'i> Reader<'b, 's, 'i> {
             };
         }
         let number = v8::Local::<v8::BigInt>::try_from(self.value).map_err(|_| expected("integer"))?;
-        match (number.i64_value(), number.u64_value()) {
-            ((signed, true), _) => visitor.visit_i64(signed),
-            (_, (unsigned, true)) => visitor.visit_u64(unsigned),
-            _ => Err(expected("a whole number of 64 bits")),
+        match big(number) {
+            Some(whole) => whole.visit(visitor),
+            None => Err(expected("a whole number of 64 bits")),
         }
     }
 
@@ -256,13 +234,13 @@ impl<'b, 's, 'i> Reader<'b, 's, 'i> {
 }
 
 /// A whole number, whatever its sign.
-enum Whole {
+pub(super) enum Whole {
     Signed(i64),
     Unsigned(u64),
 }
 
 impl Whole {
-    fn visit<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+    pub(super) fn visit<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self {
             Self::Signed(number) => visitor.visit_i64(number),
             Self::Unsigned(number) => visitor.visit_u64(number),
@@ -275,12 +253,20 @@ impl Whole {
     clippy::cast_sign_loss,
     reason = "it is checked before"
 )]
-fn whole(number: f64) -> Option<Whole> {
+pub(super) fn whole(number: f64) -> Option<Whole> {
     const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
     match number {
         _ if number.fract() != 0.0 => None,
         _ if (0.0..2.0 * TWO_TO_63).contains(&number) => Some(Whole::Unsigned(number as u64)),
         _ if (-TWO_TO_63..0.0).contains(&number) => Some(Whole::Signed(number as i64)),
+        _ => None,
+    }
+}
+
+fn big(number: v8::Local<'_, v8::BigInt>) -> Option<Whole> {
+    match (number.i64_value(), number.u64_value()) {
+        ((signed, true), _) => Some(Whole::Signed(signed)),
+        (_, (unsigned, true)) => Some(Whole::Unsigned(unsigned)),
         _ => None,
     }
 }
@@ -308,6 +294,16 @@ fn is_plain(scope: &mut v8::PinScope<'_, '_>, object: v8::Local<'_, v8::Object>)
     object
         .get_prototype(scope)
         .is_none_or(|prototype| prototype.is_null() || Some(prototype) == root)
+}
+
+/// Gives a bigint to a caller that asks for any value. JSON has no bigint: it is inside of a newtype, which only encoding takes.
+pub(super) fn visit_big<'de, V: Visitor<'de>>(whole: Whole, visitor: V) -> Result<V::Value, Error> {
+    let number: i128 = match whole {
+        Whole::Signed(number) => number.into(),
+        Whole::Unsigned(number) => number.into(),
+    };
+    let given = visitor.visit_newtype_struct(number.into_deserializer());
+    given.map_err(|_: Error| expected("a plain value"))
 }
 
 macro_rules! read_as {
@@ -342,6 +338,8 @@ impl<'de> Deserializer<'de> for Reader<'_, '_, '_> {
             self.buffer(visitor)
         } else if value.is_object() {
             self.properties(visitor)
+        } else if let Some(whole) = v8::Local::<v8::BigInt>::try_from(value).ok().and_then(big) {
+            visit_big(whole, visitor)
         } else {
             Err(expected("a plain value"))
         }
@@ -412,7 +410,7 @@ impl<'de> Deserializer<'de> for Reader<'_, '_, '_> {
     ) -> Result<V::Value, Error> {
         if name.starts_with(MAGIC) {
             let mut magic = serde_v8::Deserializer::new(self.scope, self.value, None);
-            return magic.deserialize_struct(name, fields, visitor);
+            return magic.deserialize_struct(name, fields, visitor).map_err(Error::custom);
         }
         let depth = self.below()?;
         let object = self.object("object")?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use isopod_runtime::{Extend, Image, OsScheduling, WorkerTemplate};
 
-use super::engine::JsEngine;
+use super::engine::{JsEngine, ScriptEngine};
 use super::pool::Pool;
 use crate::BuildError;
 use crate::builder::{Base, PoolBuilder as CoreBuilder, settings};
@@ -81,9 +81,17 @@ impl PoolBuilder {
     /// # Errors
     /// Conflicting settings or extensions, or no thread can be spawned.
     pub fn build(self) -> Result<Pool, BuildError> {
+        self.build_with(|engine| engine)
+    }
+
+    /// Builds the pool over an engine that wraps the one of this builder's settings: see [`ScriptEngine`].
+    ///
+    /// # Errors
+    /// As [`PoolBuilder::build`].
+    pub fn build_with<E: ScriptEngine>(self, wrap: impl FnOnce(JsEngine) -> E) -> Result<Pool<E>, BuildError> {
         let template = WorkerTemplate::new(self.image, self.extends);
         let template = template.map_err(|error| BuildError::Engine(error.into()))?;
-        let engine = JsEngine::new(self.io_threads, self.scheduling, template);
+        let engine = wrap(JsEngine::new(self.io_threads, self.scheduling, template));
         let core = CoreBuilder::with(engine, self.base).build()?;
         Ok(Pool { core })
     }

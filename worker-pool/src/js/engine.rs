@@ -16,6 +16,11 @@ use isopod_runtime::{
 
 use crate::engine::{BootContext, BootError, Engine, Event, SlotId, ThreadError, Turn, Worker};
 
+/// An engine that runs scripts and takes their events, such as [`JsEngine`].
+pub trait ScriptEngine: Engine<Script = Script, Event = JsEvent> {}
+
+impl<E: Engine<Script = Script, Event = JsEvent>> ScriptEngine for E {}
+
 /// Runs scripts on V8. Each pool has its own.
 pub struct JsEngine {
     io_threads: usize,

@@ -16,10 +16,11 @@ pub use isopod_runtime::handlers::{Data, Message, TaskItem};
 pub use isopod_runtime::{
     Command, Console, Extend, ExtendError, Image, Limits, NewWorker, OsScheduling, Script, ScriptBuilder, ScriptError,
     bindings, fetch, fetcher, give_back_memory, handlers, modules, native, publish, quotas, sql, values, websocket,
+    written,
 };
 
 pub use self::builder::PoolBuilder;
-pub use self::engine::{JsEngine, JsWorker};
+pub use self::engine::{JsEngine, JsWorker, ScriptEngine};
 pub use self::pool::Pool;
 pub use self::session::Session;
 pub use self::task::{TaskRequest, TaskStream};

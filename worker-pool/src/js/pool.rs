@@ -1,16 +1,17 @@
 //! The pool of JavaScript workers for embedders.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use isopod_runtime::Script;
 use isopod_runtime::handlers::{Body, CronTrigger, EventKind, HandlerInput, Message, QueueBatch, Task};
 use isopod_runtime::values::{Answer, FromScript, IntoArguments, answer};
-use isopod_runtime::{Script, WorkerThread};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::answer::wait;
-use super::engine::JsEngine;
+use super::engine::{JsEngine, ScriptEngine};
 use super::request;
 use super::session::Session;
 use super::task::{TaskRequest, TaskStream};
@@ -40,12 +41,28 @@ use crate::{
 /// It can be created, used and dropped on any thread, inside and outside any runtime, any number of times in a process. Its
 /// futures run on any executor. Cloning it creates another handle to the same pool. Dropping the last handle returns at
 /// once: accepted events finish in the background, then the threads end.
-#[derive(Clone, Debug)]
-pub struct Pool {
-    pub(super) core: crate::Pool<JsEngine>,
+///
+/// Its workers run in this process, on [`JsEngine`]. [`build_with`](super::PoolBuilder::build_with) builds a pool over another
+/// [`ScriptEngine`].
+pub struct Pool<E: ScriptEngine = JsEngine> {
+    pub(super) core: crate::Pool<E>,
 }
 
-impl Pool {
+impl<E: ScriptEngine> Clone for Pool<E> {
+    fn clone(&self) -> Self {
+        Self {
+            core: self.core.clone(),
+        }
+    }
+}
+
+impl<E: ScriptEngine> fmt::Debug for Pool<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("core", &self.core).finish()
+    }
+}
+
+impl<E: ScriptEngine> Pool<E> {
     /// Deploys a script under a name, replacing the current version without dropping an event. Does not wait for its start:
     /// see [`Pool::warm`].
     ///
@@ -144,7 +161,7 @@ impl Pool {
     /// # })
     /// # }
     /// ```
-    pub fn fetcher(&self, name: impl Into<Arc<str>>) -> WorkerFetcher {
+    pub fn fetcher(&self, name: impl Into<Arc<str>>) -> WorkerFetcher<E> {
         WorkerFetcher::new(self.core.downgrade(), name.into())
     }
 
@@ -312,7 +329,7 @@ impl Pool {
     pub fn native<R, F>(&self, name: &str, meta: Meta, task: F) -> NativeTask<R>
     where
         R: Send + 'static,
-        F: AsyncFnOnce(&WorkerThread) -> R + Send + 'static,
+        F: AsyncFnOnce(&E::Thread) -> R + Send + 'static,
     {
         self.core.native(name, meta, task)
     }

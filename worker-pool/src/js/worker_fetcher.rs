@@ -6,24 +6,29 @@ use std::sync::Arc;
 use isopod_runtime::fetcher::{FetchFuture, Fetcher};
 use isopod_runtime::handlers::{Body, Caller};
 
-use super::engine::JsEngine;
+use super::engine::{JsEngine, ScriptEngine};
 use super::request;
 use crate::{Failure, Meta, Outcome, WeakPool};
 
 /// Requests to the script that is deployed under a name. Created by [`Pool::fetcher`](super::Pool::fetcher).
-#[derive(Clone)]
-pub struct WorkerFetcher {
-    pool: WeakPool<JsEngine>,
+pub struct WorkerFetcher<E: ScriptEngine = JsEngine> {
+    pool: WeakPool<E>,
     name: Arc<str>,
 }
 
-impl WorkerFetcher {
-    pub(super) const fn new(pool: WeakPool<JsEngine>, name: Arc<str>) -> Self {
+impl<E: ScriptEngine> WorkerFetcher<E> {
+    pub(super) const fn new(pool: WeakPool<E>, name: Arc<str>) -> Self {
         Self { pool, name }
     }
 }
 
-impl Fetcher for WorkerFetcher {
+impl<E: ScriptEngine> Clone for WorkerFetcher<E> {
+    fn clone(&self) -> Self {
+        Self::new(self.pool.clone(), Arc::clone(&self.name))
+    }
+}
+
+impl<E: ScriptEngine> Fetcher for WorkerFetcher<E> {
     fn fetch(&self, mut request: http::Request<Body>, caller: Caller) -> FetchFuture {
         let meta = Meta::default().deadline(caller.deadline).depth(caller.depth);
         request.extensions_mut().insert(caller.clone());
@@ -54,7 +59,7 @@ fn log(failure: &Failure, worker: &str, caller: &Caller) {
     }
 }
 
-impl fmt::Debug for WorkerFetcher {
+impl<E: ScriptEngine> fmt::Debug for WorkerFetcher<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("WorkerFetcher").field(&self.name).finish()
     }

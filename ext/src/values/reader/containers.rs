@@ -3,12 +3,12 @@
 use std::ops::Range;
 
 use deno_core::v8;
-use serde::de::value::StrDeserializer;
+use serde::de::value::{Error, StrDeserializer};
 use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
 
-use super::{Budget, Error, Reader, expected, threw};
+use super::{Budget, Reader, expected, threw};
 
 /// The elements of an array.
 pub(super) struct List<'b, 's, 'i> {

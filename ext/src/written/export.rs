@@ -1,0 +1,256 @@
+//! The side of an event that waits for the answer.
+
+use std::borrow::Cow;
+
+use http::{Response, StatusCode};
+use tokio::sync::mpsc;
+
+use super::bodies::{Sent, body_of};
+use super::frame::{
+    FrameError, WrittenAnswer, WrittenArgument, WrittenArguments, WrittenEvent, WrittenItem, WrittenKind,
+};
+use super::parts::{headers_of, item_of, written_caller, written_cf, written_data, written_headers};
+use crate::event::{Body, CallDepth, Caller, Fault, FaultKind, Reply, RequestCf, RequestUrl, TaskItem};
+use crate::handlers::{Event, EventKind};
+use crate::unwind;
+use crate::values::{Answer, Argument, Arguments, Encoded, NativeFunction, ToScript, ValueError};
+use crate::websocket::Upgrade;
+
+/// An event that was taken apart.
+pub struct Exported {
+    /// Its written form.
+    pub event: WrittenEvent,
+    /// The bodies that are streams, by number.
+    pub bodies: Vec<Body>,
+    /// The functions, by number.
+    pub functions: Vec<NativeFunction>,
+    /// The side that waits for the answer.
+    pub recipient: Recipient,
+}
+
+/// Takes an event apart.
+///
+/// # Errors
+/// The data of a message cannot be encoded. The caller has been told.
+pub fn export(event: Event) -> Result<Exported, ValueError> {
+    let mut parts = Parts::default();
+    let (kind, recipient) = match event.kind {
+        EventKind::Fetch { request, reply } => {
+            let (mut head, body) = request.into_parts();
+            let kind = WrittenKind::Fetch {
+                method: head.method.to_string(),
+                uri: head.uri.to_string(),
+                url: head.extensions.remove::<RequestUrl>().map(|url| url.0),
+                headers: written_headers(&head.headers),
+                cf: head.extensions.remove::<RequestCf>().map(written_cf),
+                depth: head.extensions.remove::<CallDepth>().map(|depth| depth.0),
+                caller: head.extensions.remove::<Caller>().map(written_caller),
+                body: parts.sent.add(body),
+            };
+            (kind, Recipient::new(Waiting::Response(reply)))
+        }
+        EventKind::Call {
+            function,
+            arguments,
+            reply,
+        } => {
+            let kind = WrittenKind::Call {
+                function,
+                arguments: parts.arguments(arguments),
+                takes_any: reply.takes_any(),
+            };
+            (kind, Recipient::new(Waiting::Value(reply)))
+        }
+        EventKind::Handler {
+            handler,
+            script,
+            input,
+            reply,
+        } => {
+            let data = match written_data(input.data) {
+                Ok(data) => data,
+                Err(error) => {
+                    reply.fail(Fault::new(FaultKind::Exception, error.to_string()));
+                    return Err(error);
+                }
+            };
+            let kind = WrittenKind::Handler {
+                handler: handler.into_owned(),
+                script: script.map(Cow::into_owned),
+                arguments: parts.arguments(input.arguments),
+                takes_any: reply.takes_any(),
+                has_items: input.items.is_some(),
+                data,
+                depth: input.origin.depth,
+                message: input.origin.message,
+            };
+            let recipient = Recipient {
+                items: input.items,
+                ..Recipient::new(Waiting::Value(reply))
+            };
+            (kind, recipient)
+        }
+    };
+    let event = WrittenEvent {
+        entrypoint: event.entrypoint,
+        kind,
+    };
+    Ok(Exported {
+        event,
+        bodies: parts.sent.0,
+        functions: parts.functions,
+        recipient,
+    })
+}
+
+#[derive(Default)]
+struct Parts {
+    sent: Sent,
+    functions: Vec<NativeFunction>,
+}
+
+impl Parts {
+    fn arguments(&mut self, arguments: Arguments) -> WrittenArguments {
+        match arguments.into_whole() {
+            Ok(whole) => WrittenArguments::Whole(value(whole)),
+            Err(each) => WrittenArguments::Each(each.into_iter().map(|argument| self.argument(argument)).collect()),
+        }
+    }
+
+    fn argument(&mut self, argument: Argument) -> WrittenArgument {
+        match argument {
+            Argument::Value(whole) => value(whole),
+            Argument::Stream(body) => WrittenArgument::Stream(self.sent.add(body)),
+            Argument::Function(function) => {
+                self.functions.push(function);
+                #[expect(clippy::cast_possible_truncation, reason = "there are as many as arguments")]
+                WrittenArgument::Function((self.functions.len() - 1) as u32)
+            }
+        }
+    }
+}
+
+/// A value of the caller's: its own `Serialize` may fail, or panic.
+fn value(mut value: Box<dyn ToScript>) -> WrittenArgument {
+    match unwind::catch_quietly(|| value.to_encoded()) {
+        Some(Ok(value)) => WrittenArgument::Value(value.into_bytes().into()),
+        Some(Err(error)) => WrittenArgument::Failed(error.to_string()),
+        None => WrittenArgument::Failed("cannot convert a value for the script: its Serialize panicked".to_owned()),
+    }
+}
+
+enum Waiting {
+    Response(Reply<Response<Body>>),
+    Value(Box<dyn Answer>),
+}
+
+/// The side of an event that waits for its answer. Dropped without one, the event is lost.
+pub struct Recipient {
+    waiting: Waiting,
+    items: Option<mpsc::Sender<TaskItem>>,
+}
+
+/// The reason why a caller did not get its answer. It has been told.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AnswerError {
+    /// The answer has another shape than the caller asked for: the event ends with an exception.
+    #[error(transparent)]
+    Value(#[from] ValueError),
+    /// The other side sent what is no answer to this event.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+}
+
+impl Recipient {
+    fn new(waiting: Waiting) -> Self {
+        Self { waiting, items: None }
+    }
+
+    /// Passes on an item of a task; waits while the caller is slow. `false`: the caller takes no more.
+    ///
+    /// # Errors
+    /// It is no item.
+    pub async fn item(&mut self, item: WrittenItem, bytes_max: usize) -> Result<bool, FrameError> {
+        let item = item_of(item, bytes_max)?;
+        Ok(match &self.items {
+            Some(items) => items.send(item).await.is_ok(),
+            None => false,
+        })
+    }
+
+    /// Answers the caller. `stream` gives the transport's body for a number, `socket` is its end of a WebSocket that the response
+    /// is. The parts of a value may count `bytes_max`.
+    ///
+    /// # Errors
+    /// [`AnswerError`].
+    pub fn answer(
+        self,
+        answer: WrittenAnswer,
+        mut stream: impl FnMut(u32) -> Option<Body>,
+        socket: Option<Upgrade>,
+        bytes_max: usize,
+    ) -> Result<(), AnswerError> {
+        match (self.waiting, answer) {
+            (waiting, WrittenAnswer::Failed(fault)) => {
+                waiting.fail(fault.into());
+                Ok(())
+            }
+            (Waiting::Value(reply), WrittenAnswer::Value(value)) => {
+                Ok(reply.give_encoded(Encoded::from_bytes(value.into()), bytes_max)?)
+            }
+            (Waiting::Value(reply), WrittenAnswer::Stream(body)) => match body_of(body, &mut stream) {
+                Ok(body) => Ok(reply.stream(body)?),
+                Err(error) => Err(Waiting::Value(reply).lost(error)),
+            },
+            (
+                Waiting::Response(reply),
+                WrittenAnswer::Response {
+                    status,
+                    headers,
+                    body,
+                    has_socket,
+                },
+            ) => {
+                let response = body_of(body, &mut stream).and_then(|body| {
+                    let mut response = Response::new(body);
+                    *response.status_mut() =
+                        StatusCode::from_u16(status).map_err(|error| FrameError::invalid("status", error))?;
+                    *response.headers_mut() = headers_of(headers)?;
+                    if has_socket {
+                        let socket = socket.ok_or_else(|| FrameError::invalid("socket", "it does not come with it"))?;
+                        response.extensions_mut().insert(socket);
+                    }
+                    Ok(response)
+                });
+                match response {
+                    // A caller that left does not want to know.
+                    Ok(response) => {
+                        drop(reply.send(Ok(response)));
+                        Ok(())
+                    }
+                    Err(error) => Err(Waiting::Response(reply).lost(error)),
+                }
+            }
+            (waiting, _) => Err(waiting.lost(FrameError::invalid("kind", "it answers an event of another kind"))),
+        }
+    }
+
+    /// Tells the caller that the event failed.
+    pub fn fail(self, fault: Fault) {
+        self.waiting.fail(fault);
+    }
+}
+
+impl Waiting {
+    fn fail(self, fault: Fault) {
+        match self {
+            Self::Response(reply) => drop(reply.send(Err(fault))),
+            Self::Value(reply) => reply.fail(fault),
+        }
+    }
+
+    fn lost(self, error: FrameError) -> AnswerError {
+        self.fail(Fault::new(FaultKind::WorkerLost, error.to_string()));
+        error.into()
+    }
+}

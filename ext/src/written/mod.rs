@@ -1,0 +1,36 @@
+//! Events and their answers in written form, for workers in other processes.
+//!
+//! Where the caller is, [`export`] takes an event apart: into its written form, the bodies and functions that it carries, and the
+//! [`Recipient`] that waits for its answer. Where the worker is, [`import`] makes the event of its written form again, and an
+//! [`Owed`] gives what it answers with. The two sides exchange [`Frame`]s: the event, the progress of a task, the answer.
+//!
+//! How the frames travel is the transport's part, and so are the chunks of bodies, which have numbers, and the messages of
+//! WebSockets: it knows flow control already. Functions have numbers as well, and the transport provides stand-ins for them.
+//!
+//! ```
+//! use isopod_ext::written::{Frame, FrameError};
+//!
+//! assert!(matches!(Frame::decode(&[255, 1, 2]), Err(FrameError::Version(255))));
+//! ```
+//!
+//! Any bytes can be decoded: those that are no frame are an error. What is allocated for them is bounded by their number and by
+//! the `bytes_max` of the values in them.
+
+mod bodies;
+mod bounded;
+mod export;
+mod fault;
+mod frame;
+mod import;
+mod parts;
+#[cfg(test)]
+mod tests;
+
+pub use self::bounded::PARTS_MAX;
+pub use self::export::{AnswerError, Exported, Recipient, export};
+pub use self::fault::{WrittenCut, WrittenFault};
+pub use self::frame::{
+    FRAME_BYTES_MAX, Frame, FrameError, INLINE_BYTES_MAX, VERSION, WrittenAnswer, WrittenArgument, WrittenArguments,
+    WrittenBody, WrittenCaller, WrittenCf, WrittenData, WrittenEvent, WrittenHeaders, WrittenItem, WrittenKind,
+};
+pub use self::import::{Answered, Owed, import};
