@@ -89,8 +89,8 @@ uint64_t isopod_last_error_retry_after_ms(void);
 typedef struct isopod_pool_options {
   size_t size;                    /* sizeof(isopod_pool_options) */
   const char *thread_name;        /* prefix of the threads' names. Default: "isopod" */
-  uint32_t threads;               /* initial number of worker threads. Default: one per processor */
-  uint32_t threads_max;           /* maximum number of worker threads. Default: `threads` */
+  uint32_t threads;               /* worker threads. Default: one per processor at first, more as workers need them */
+  uint32_t threads_max;           /* maximum number of worker threads. Default: `threads` if set, else `workers_max` */
   uint32_t io_threads;            /* threads of each worker thread's I/O runtime. Default: 2 */
   uint32_t queue_len_max;         /* events of one script that may wait. Default: 1024 */
   uint32_t callbacks_waiting_max; /* asynchronous calls that may wait for their callbacks. Default: 1024 */
@@ -99,9 +99,11 @@ typedef struct isopod_pool_options {
   uint64_t wall_timeout_ms;       /* maximum time that an event runs. Default: 30,000 */
   uint64_t boot_timeout_ms;       /* maximum time that a worker takes to start. Default: 10,000 */
   uint64_t idle_timeout_ms;       /* time without events after which a worker ends. Default: never */
+  uint64_t workers_max;           /* maximum number of workers. Default: `threads` if set, else one for each 4 MiB of memory */
+  uint64_t memory_bytes_max;      /* maximum memory of all workers. Default: half of the machine's, and no event is refused */
 } isopod_pool_options;
 
-#define ISOPOD_POOL_OPTIONS_INIT {sizeof(isopod_pool_options), NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define ISOPOD_POOL_OPTIONS_INIT {sizeof(isopod_pool_options), NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* Creates a pool and starts its threads, without waiting for them. `options` may be NULL for the defaults. On an error,
  * `*pool` is NULL. A process can have any number of pools. */

@@ -23,9 +23,9 @@ pub struct PoolOptions {
     pub size: usize,
     /// Prefix of the threads' names. Default: `isopod`.
     pub thread_name: *const c_char,
-    /// Initial number of worker threads. Default: one per processor.
+    /// Number of worker threads. Default: one per processor from the start, and more as workers need them.
     pub threads: u32,
-    /// Maximum number of worker threads. Default: `threads`.
+    /// Maximum number of worker threads. Default: `threads` if that is set, else `workers_max`.
     pub threads_max: u32,
     /// Threads of each worker thread's I/O runtime. Default: 2.
     pub io_threads: u32,
@@ -43,6 +43,10 @@ pub struct PoolOptions {
     pub boot_timeout_ms: u64,
     /// Time without events after which a worker ends, in milliseconds. Default: never.
     pub idle_timeout_ms: u64,
+    /// Maximum number of workers. Default: the number of threads if that is set, else one for each 4 MiB of memory.
+    pub workers_max: u64,
+    /// Maximum memory of all workers together, in bytes. Default: half of the machine's, as a budget that refuses no event.
+    pub memory_bytes_max: u64,
 }
 
 /// Default number of asynchronous calls that may wait for their callbacks.
@@ -63,6 +67,8 @@ impl PoolOptions {
         wall_timeout_ms: 0,
         boot_timeout_ms: 0,
         idle_timeout_ms: 0,
+        workers_max: 0,
+        memory_bytes_max: 0,
     };
 
     /// Copies the fields that the caller's version of the struct has; the others have their defaults.
@@ -125,6 +131,12 @@ impl PoolOptions {
         if let Some(time) = time(self.idle_timeout_ms) {
             builder = builder.idle_timeout(time);
         }
+        if let Some(workers) = size(self.workers_max) {
+            builder = builder.workers_max(workers);
+        }
+        if let Some(bytes) = size(self.memory_bytes_max) {
+            builder = builder.memory_bytes_max(bytes);
+        }
         Ok(builder)
     }
 
@@ -135,6 +147,10 @@ impl PoolOptions {
 
 fn count(number: u32) -> Option<usize> {
     (number > 0).then_some(number as usize)
+}
+
+fn size(number: u64) -> Option<usize> {
+    (number > 0).then(|| usize::try_from(number).unwrap_or(usize::MAX))
 }
 
 fn time(ms: u64) -> Option<Duration> {

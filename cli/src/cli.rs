@@ -62,7 +62,7 @@ struct ServeArguments {
     /// Address to listen on: PORT (on 127.0.0.1), :PORT (on every address), ADDRESS:PORT or unix:PATH; may be repeated
     #[arg(long, short, value_name = "ADDRESS")]
     listen: Vec<Listen>,
-    /// Number of worker threads; 0 means one per core
+    /// Number of worker threads, and so of workers at a time; 0 means as many as workers need
     #[arg(long, short, value_name = "COUNT", value_parser = threads)]
     threads: Option<usize>,
     /// Address of the admin listener for /healthz, /readyz, /metrics and /stats

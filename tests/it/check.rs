@@ -161,7 +161,10 @@ fn a_port_or_a_count_of_threads_that_is_none_is_an_error_that_says_what_is_one()
     let file = project.file("worker.js");
     let ended = isopod(&["serve", &file, "--threads", "many"]);
     assert_eq!(ended.code, Some(2));
-    says(&ended, &["'many'", "--threads", "from 0 (one for each core) to 1024"]);
+    says(
+        &ended,
+        &["'many'", "--threads", "from 0 (as many as workers need) to 10000"],
+    );
     let ended = isopod(&["serve", &file, "--listen", "99999"]);
     assert_eq!(ended.code, Some(2));
     says(&ended, &["'99999'", "\"8787\" on 127.0.0.1", "unix:/path"]);

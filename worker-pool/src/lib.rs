@@ -21,6 +21,7 @@
 #![deny(missing_docs, unsafe_code, unreachable_pub)]
 
 mod breaker;
+mod build_error;
 mod builder;
 mod engine;
 #[cfg(any(test, feature = "testing"))]
@@ -30,6 +31,7 @@ mod job;
 #[cfg(feature = "v8")]
 pub mod js;
 mod line;
+mod machine;
 mod mailbox;
 mod native;
 mod observe;
@@ -47,6 +49,7 @@ mod shared;
 mod shutdown;
 #[cfg(all(test, not(feature = "shuttle")))]
 mod simulation;
+mod sizing;
 mod state;
 mod stats;
 mod supervisor;
@@ -56,7 +59,8 @@ mod ticket;
 mod time;
 
 pub use breaker::{Admit, Breaker, BreakerOptions, BreakerState};
-pub use builder::{BuildError, PoolBuilder};
+pub use build_error::BuildError;
+pub use builder::PoolBuilder;
 pub use engine::{
     BootContext, BootError, Engine, Event, SessionId, SlotId, StopNotice, ThreadError, Turn, Worker, WorkerId,
 };

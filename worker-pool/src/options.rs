@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::breaker::BreakerOptions;
+use crate::sizing::Size;
 
 /// Lifetime of a worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -92,7 +93,10 @@ pub struct Options {
     ///
     /// Use it for scripts that compute, sometimes or always, instead of tuning `concurrency`.
     pub adapts: bool,
-    /// Maximum number of workers. Default: the maximum number of threads.
+    /// Maximum number of workers. Default: one per processor, or the number of threads if the pool's is set.
+    ///
+    /// Workers that compute gain nothing from more than that. Raise it, or `concurrency`, for a script whose events wait for
+    /// long, so that many are in flight.
     pub workers_max: Option<usize>,
     /// Number of workers kept warm, booted at once. Only a script without any worker may displace them. Default: 0.
     pub workers_min: usize,
@@ -112,8 +116,8 @@ pub struct Options {
     /// Below it events stay together, where caches and connections are warm. All events count, waiting or computing; with 1
     /// a script spreads as soon as two of its events overlap.
     pub spread_at: usize,
-    /// Share of the threads when scripts want more than there are: twice the weight, twice the threads. At least 1. Default:
-    /// 1.
+    /// Share of the threads when scripts want more than there may be: twice the weight, twice the threads. At least 1.
+    /// Default: 1.
     pub weight: u32,
     /// Limits of its sessions.
     pub sessions: SessionLimits,
@@ -197,8 +201,7 @@ crate::setters!(Meta {
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) name: String,
-    pub(crate) threads: usize,
-    pub(crate) threads_max: usize,
+    pub(crate) size: Size,
     pub(crate) queue_len_max: usize,
     pub(crate) queue_total_max: usize,
     pub(crate) queue_wait_max: Duration,
@@ -209,12 +212,12 @@ pub(crate) struct Settings {
     pub(crate) wait_until_timeout: Duration,
     pub(crate) boot_timeout: Duration,
     pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) thread_idle_timeout: Duration,
     pub(crate) linger: Duration,
     pub(crate) displace_after: Duration,
     pub(crate) yield_after: Duration,
     pub(crate) cancel_grace: Duration,
     pub(crate) wall_grace: Duration,
-    pub(crate) memory_bytes_max: Option<usize>,
     pub(crate) lost_grace: Duration,
     pub(crate) lost_threads_max: usize,
     pub(crate) stop_grace: Duration,
@@ -250,8 +253,8 @@ impl Limits {
         let concurrency = if single { 1 } else { options.concurrency.max(1) };
         let workers_max = options
             .workers_max
-            .unwrap_or(settings.threads_max)
-            .clamp(1, settings.threads_max);
+            .unwrap_or(settings.size.script_workers_max)
+            .clamp(1, settings.size.threads_max);
         Self {
             policy: options.policy,
             concurrency,

@@ -68,10 +68,10 @@ pub enum Grow {
     Keep,
     /// On this vacant thread.
     Vacant(usize),
-    /// On this thread, after its idle worker is retired.
-    Displace(usize),
     /// On a new thread.
     NewThread,
+    /// On this thread, after its idle worker is retired.
+    Displace(usize),
 }
 
 /// The decision.
@@ -85,36 +85,71 @@ pub struct Placement {
 
 /// Places one event.
 ///
-/// The least loaded warm worker with room takes it, of equals the one with fewer sessions. If that worker has `spread_at` events in flight, the script also gets
-/// another worker (see [`room`]), unless enough are coming; the event does not wait for it if a warm worker has room.
+/// The least loaded warm worker with room takes it, of equals the one with fewer sessions. If that worker has `spread_at`
+/// events in flight, the script also gets another worker (see [`room`]), unless enough are coming; the event does not wait for
+/// it if a warm worker has room.
 #[must_use]
 pub fn place(view: &View<'_>) -> Placement {
-    let mut least: Option<((usize, usize), usize)> = None;
-    let mut coming = 0;
-    for (index, thread) in view.threads.iter().enumerate() {
-        match thread {
-            ThreadView::Warm { in_flight, sessions }
-                if *in_flight < view.concurrency && least.is_none_or(|(load, _)| (*in_flight, *sessions) < load) =>
-            {
-                least = Some(((*in_flight, *sessions), index));
-            }
-            ThreadView::Coming => coming += 1,
-            _ => {}
-        }
-    }
-    let calm = matches!(least, Some(((load, _), _)) if load < view.spread_at);
-    let covered = view.queued < coming * view.spread_at;
-    let grow = if calm || covered {
-        Grow::Keep
-    } else {
+    let own = Own::of(view);
+    let grow = if own.may_grow(view) {
         room(view, Displacing::Allowed)
+    } else {
+        Grow::Keep
     };
-    let seat = match least {
+    let seat = match own.least {
         Some((_, index)) => Seat::Worker(index),
         None if view.queued < view.queue_len_max => Seat::Queue,
         None => Seat::Shed,
     };
     Placement { seat, grow }
+}
+
+/// Returns whether the script wants another worker for this event and may have one. If not, the other scripts' threads do
+/// not matter for its placement.
+#[must_use]
+pub fn may_grow(view: &View<'_>) -> bool {
+    Own::of(view).may_grow(view)
+}
+
+/// The script's own workers.
+struct Own {
+    /// Load, in events and sessions, and index of the least loaded one with room.
+    least: Option<((usize, usize), usize)>,
+    coming: usize,
+    count: usize,
+}
+
+impl Own {
+    fn of(view: &View<'_>) -> Self {
+        let mut own = Self {
+            least: None,
+            coming: 0,
+            count: 0,
+        };
+        for (index, thread) in view.threads.iter().enumerate() {
+            match *thread {
+                ThreadView::Warm { in_flight, sessions } => {
+                    own.count += 1;
+                    let load = (in_flight, sessions);
+                    if in_flight < view.concurrency && own.least.is_none_or(|(least, _)| load < least) {
+                        own.least = Some((load, index));
+                    }
+                }
+                ThreadView::Coming => {
+                    own.count += 1;
+                    own.coming += 1;
+                }
+                _ => {}
+            }
+        }
+        own
+    }
+
+    fn may_grow(&self, view: &View<'_>) -> bool {
+        let calm = matches!(self.least, Some(((in_flight, _), _)) if in_flight < view.spread_at);
+        let covered = view.queued < self.coming * view.spread_at;
+        !calm && !covered && view.may_boot && self.count < view.workers_max
+    }
 }
 
 /// Permission to displace an idle worker.
@@ -126,34 +161,89 @@ pub enum Displacing {
     Forbidden,
 }
 
-/// Returns the place for another worker of the script: a vacant thread, else the thread of the longest idle worker, else a
-/// new thread.
+/// Returns the place for another worker of the script: a vacant thread, else a new thread, else the thread of the longest
+/// idle worker.
 #[must_use]
 pub fn room(view: &View<'_>, displacing: Displacing) -> Grow {
-    let own = view
-        .threads
-        .iter()
-        .filter(|thread| matches!(thread, ThreadView::Warm { .. } | ThreadView::Coming))
-        .count();
+    let own = Own::of(view).count;
     if !view.may_boot || own >= view.workers_max {
         return Grow::Keep;
     }
-    let mut oldest: Option<(Duration, usize)> = None;
-    for (index, thread) in view.threads.iter().enumerate() {
-        match *thread {
-            ThreadView::Vacant => return Grow::Vacant(index),
-            ThreadView::Idle { idle_for, kept } => {
-                let free = own == 0 || (!kept && idle_for >= view.displace_after);
-                if free && oldest.is_none_or(|(longest, _)| idle_for > longest) {
-                    oldest = Some((idle_for, index));
+    Places::of(view.threads, view.threads_max, view.displace_after).room(own, displacing)
+}
+
+/// The places for another worker, whichever script asks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Places {
+    vacant: Option<usize>,
+    is_full: bool,
+    /// The longest idle worker.
+    idle: Option<(Duration, usize)>,
+    /// The longest idle worker that a script with another worker may displace.
+    ripe: Option<(Duration, usize)>,
+    /// The least time until another worker becomes ripe.
+    ripens: Option<Duration>,
+}
+
+impl Places {
+    /// Finds the places among these threads.
+    #[must_use]
+    pub fn of(threads: &[ThreadView], threads_max: usize, displace_after: Duration) -> Self {
+        let mut places = Self {
+            is_full: threads.len() >= threads_max,
+            ..Self::default()
+        };
+        for (index, thread) in threads.iter().enumerate() {
+            match *thread {
+                ThreadView::Vacant if places.vacant.is_none() => places.vacant = Some(index),
+                ThreadView::Idle { idle_for, kept } => {
+                    let longer =
+                        |oldest: Option<(Duration, usize)>| oldest.is_none_or(|(longest, _)| idle_for > longest);
+                    if longer(places.idle) {
+                        places.idle = Some((idle_for, index));
+                    }
+                    match displace_after.checked_sub(idle_for) {
+                        _ if kept => {}
+                        Some(wait) if !wait.is_zero() => {
+                            places.ripens = Some(places.ripens.map_or(wait, |least| least.min(wait)));
+                        }
+                        _ if longer(places.ripe) => places.ripe = Some((idle_for, index)),
+                        _ => {}
+                    }
                 }
+                _ => {}
             }
-            _ => {}
+        }
+        places
+    }
+
+    /// Returns the place for a script with so many workers.
+    #[must_use]
+    pub const fn room(&self, own: usize, displacing: Displacing) -> Grow {
+        let oldest = if own == 0 { self.idle } else { self.ripe };
+        match (self.vacant, oldest, displacing) {
+            (Some(index), ..) => Grow::Vacant(index),
+            (None, ..) if !self.is_full => Grow::NewThread,
+            (None, Some((_, index)), Displacing::Allowed) => Grow::Displace(index),
+            _ => Grow::Keep,
         }
     }
-    match oldest {
-        Some((_, index)) if displacing == Displacing::Allowed => Grow::Displace(index),
-        _ if view.threads.len() < view.threads_max => Grow::NewThread,
-        _ => Grow::Keep,
+
+    /// Returns the time after which a script with another worker may find a place that there is not now.
+    #[must_use]
+    pub const fn ripens(&self) -> Option<Duration> {
+        self.ripens
+    }
+
+    /// Returns whether there is no place but those of idle workers.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        self.is_full && self.vacant.is_none()
+    }
+
+    /// Returns whether a script without a worker finds a place.
+    #[must_use]
+    pub const fn is_any(&self) -> bool {
+        !self.is_full() || self.idle.is_some()
     }
 }

@@ -56,6 +56,18 @@ pub enum RejectReason {
         /// Time to wait before retrying.
         retry_after: Duration,
     },
+    /// The caller occupies a worker of the same pool ([`Meta::depth`](field@crate::Meta::depth)), and so does everything
+    /// else: no thread is left for the script.
+    #[error(
+        "no thread is left for a worker of {name:?}, which a busy worker of the same pool calls; try again in \
+         {retry_after:?}, or raise `threads` or `workers_max`"
+    )]
+    ThreadsOccupied {
+        /// The script.
+        name: String,
+        /// Time to wait before retrying.
+        retry_after: Duration,
+    },
     /// The script keeps failing to boot, and is not tried for a while.
     #[error("{name:?} cannot boot: {}; the next attempt is in {retry_after:?}", failure.message)]
     BootBroken {
@@ -138,6 +150,7 @@ impl RejectReason {
             | Self::MemoryFull { .. }
             | Self::SessionsFull { .. }
             | Self::SessionFull { .. }
+            | Self::ThreadsOccupied { .. }
             | Self::ShuttingDown => Outcome::LoadShed,
             Self::SessionGone { .. } => Outcome::WorkerLost,
             Self::BootBroken { .. } => Outcome::BootFailed,
@@ -155,6 +168,7 @@ impl RejectReason {
             | Self::ShareExhausted { retry_after, .. }
             | Self::MemoryFull { retry_after }
             | Self::SessionsFull { retry_after, .. }
+            | Self::ThreadsOccupied { retry_after, .. }
             | Self::BootBroken { retry_after, .. } => Some(*retry_after),
             _ => None,
         }

@@ -116,6 +116,7 @@ impl<E: Engine> Shared<E> {
                 ..PoolStats::default()
             };
             stats.threads.alive = state.threads.iter().filter(|thread| thread.is_alive()).count();
+            stats.threads.max = self.settings.size.threads_max;
             stats.threads.lost = state.threads_lost;
             stats.threads.stuck = state.stuck();
             stats.threads.respawned = state.threads_respawned;

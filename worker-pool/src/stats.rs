@@ -42,6 +42,8 @@ pub struct PoolStats {
 pub struct ThreadStats {
     /// Number of live threads.
     pub alive: usize,
+    /// Maximum number of threads, and so of workers.
+    pub max: usize,
     /// Number of threads whose worker has events.
     pub busy: usize,
     /// Number of threads that panicked, could not start or got stuck.

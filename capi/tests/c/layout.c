@@ -21,6 +21,8 @@ int main(void) {
   FIELD(wall_timeout_ms);
   FIELD(boot_timeout_ms);
   FIELD(idle_timeout_ms);
+  FIELD(workers_max);
+  FIELD(memory_bytes_max);
   STATUS(ISOPOD_OK);
   STATUS(ISOPOD_EXCEPTION);
   STATUS(ISOPOD_EXCEEDED_CPU);

@@ -94,6 +94,8 @@ fn the_header_has_the_numbers_and_places_of_the_library() {
         ("wall_timeout_ms", offset_of!(PoolOptions, wall_timeout_ms)),
         ("boot_timeout_ms", offset_of!(PoolOptions, boot_timeout_ms)),
         ("idle_timeout_ms", offset_of!(PoolOptions, idle_timeout_ms)),
+        ("workers_max", offset_of!(PoolOptions, workers_max)),
+        ("memory_bytes_max", offset_of!(PoolOptions, memory_bytes_max)),
     ];
     let statuses = [
         ("ok", Status::Ok),

@@ -8,14 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::bindings::Sections;
 use super::cron::Cron;
-use super::pool::Pool;
+use super::pool::{Pool, THREADS_MAX};
 use super::sections::{
     Ingress, Jsx, Limits, Log, Mode, Modules, Network, Policy, Recycle, Shutdown, Tls, WorkerNetwork,
 };
 use super::values::{Listen, RoutePattern, Secret, WorkerName};
-
-/// Maximum number of worker threads. Each has an event loop and I/O threads of its own, so a larger number is a mistake.
-pub(super) const THREADS_MAX: usize = 1024;
 
 /// Isopod's configuration.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -30,7 +27,8 @@ pub(super) struct File {
     /// Settings of the top-level worker.
     #[serde(flatten)]
     pub(super) worker: WorkerFile,
-    /// Number of worker threads; 0 means one per core.
+    /// Number of worker threads, and so of workers at a time: each has a thread for as long as it lives. 0 means as many as
+    /// `pool.workers_max` allows; they are started as workers need them.
     #[schemars(range(min = 0, max = THREADS_MAX))]
     pub(super) threads: usize,
     /// Addresses to listen on; `unix:` paths are relative to this file's folder.
@@ -134,10 +132,10 @@ pub(super) struct WorkerFile {
     pub(super) adapts: bool,
     /// Number of workers kept warm.
     pub(super) workers_min: usize,
-    /// Share of the threads when workers want more than there are. Default: 1.
+    /// Share of the threads when workers want more than there may be. Default: 1.
     #[schemars(range(min = 1))]
     pub(super) weight: Option<u32>,
-    /// Maximum number of workers. Default: the maximum number of threads.
+    /// Maximum number of workers. Default: one per core, or `threads` if that is set.
     #[schemars(range(min = 1))]
     pub(super) workers_max: Option<usize>,
     /// Limits of a worker.

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde::de::DeserializeOwned;
 
 use super::ConfigError;
-use super::file::THREADS_MAX;
+use super::pool::THREADS_MAX;
 use super::problem::{Fault, Problem};
 use super::sections::{LogFormat, LogLevel, Mode};
 use super::values::Listen;
@@ -20,7 +20,7 @@ use super::values::Listen;
 pub struct Overrides {
     /// Addresses that replace the file's `listen`, if not empty. `ISOPOD_LISTEN`, comma-separated.
     pub listen: Vec<Listen>,
-    /// Number of worker threads; 0 means one per core. `ISOPOD_THREADS`.
+    /// Number of worker threads; 0 means as many as workers need. `ISOPOD_THREADS`.
     pub threads: Option<usize>,
     /// Level of detail in error responses. `ISOPOD_MODE`.
     pub mode: Option<Mode>,
@@ -126,7 +126,7 @@ pub(crate) fn threads(text: &str) -> Result<usize, String> {
     text.parse()
         .ok()
         .filter(|threads| *threads <= THREADS_MAX)
-        .ok_or_else(|| format!("should be a whole number from 0 (one for each core) to {THREADS_MAX}"))
+        .ok_or_else(|| format!("should be a whole number from 0 (as many as workers need) to {THREADS_MAX}"))
 }
 
 fn parse_list<T: FromStr<Err: Display>>(text: &str) -> Result<Vec<T>, String> {

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::text::{MaybeSize, Time};
 
+/// Maximum number of worker threads: more do not fit into a process.
+pub(super) const THREADS_MAX: usize = 10_000;
+
 /// Operating system scheduling of the process's threads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -28,10 +31,12 @@ pub struct Pool {
     /// Time for which code may still run after a deadline, such as `limits.wall`, before its worker is terminated.
     #[serde(with = "Time")]
     pub wall_grace: Duration,
-    /// Maximum number of lost threads that are replaced; with more the process is not ready. Default: `threads`.
+    /// Maximum number of lost threads that are replaced; with more the process is not ready. Default: `threads`, or one per
+    /// core.
     pub lost_threads_max: Option<usize>,
-    /// Maximum memory of all workers together. Near it idle workers are ended, then no worker starts, then requests are
-    /// refused. Default: no limit.
+    /// Maximum memory of all workers together. Near it idle workers are ended, the least recently used first, then no worker
+    /// starts, then requests are refused. Default: half of the memory of the machine or control group, near which idle
+    /// workers are ended, but no request is refused.
     #[serde(with = "MaybeSize")]
     pub memory: Option<u64>,
     /// Maximum number of queued events in total; a worker may use as many as it leaves for others. Default: 8192.
@@ -43,6 +48,10 @@ pub struct Pool {
     /// Time for which the shortest wait must exceed `queue_target` (CoDel interval).
     #[serde(with = "Time")]
     pub queue_interval: Duration,
+    /// Maximum number of workers at a time, warm or booting. Beyond it, the least recently used idle worker makes room.
+    /// Default: `threads` if that is set, else one for each 4 MiB of `memory`, from 8 to 2000.
+    #[schemars(range(min = 1, max = THREADS_MAX))]
+    pub workers_max: Option<usize>,
     /// Operating system scheduling of the process's threads. `tuned`: short time slices, and idle priority for a thread in a
     /// long turn, if the process may raise it again.
     pub os_scheduling: OsScheduling,
@@ -58,6 +67,7 @@ impl Default for Pool {
             queue: None,
             queue_target: Duration::from_millis(100),
             queue_interval: Duration::from_millis(500),
+            workers_max: None,
             os_scheduling: OsScheduling::default(),
         }
     }

@@ -31,6 +31,17 @@ impl Reading<'_> {
         let routes = self.routes(&file, &workers);
         let workers = workers.into_iter().map(|(name, (_, worker))| (name, worker)).collect();
         let threads = overrides.threads.unwrap_or(file.threads);
+        if let Some(workers_max) = file.pool.workers_max.filter(|max| threads > 0 && *max > threads) {
+            let message = format!(
+                "`pool.workers_max` ({workers_max}) is above `threads` ({threads}), and each worker has a thread of its own"
+            );
+            let remedy = "remove `threads`: they are started as workers need them";
+            self.tell(
+                &KeyPath::of("pool").key("workers_max"),
+                Fault::Conflict { message },
+                remedy,
+            );
+        }
         let listen = if overrides.listen.is_empty() {
             file.listen.into_iter().map(|listen| self.listen_here(listen)).collect()
         } else {

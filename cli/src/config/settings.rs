@@ -16,7 +16,7 @@ use super::values::{Listen, RoutePattern, Secret};
 pub struct Config {
     /// The folder that relative paths refer to.
     pub root: PathBuf,
-    /// Number of worker threads; `None` means one per core.
+    /// Number of worker threads; `None` means as many as workers need.
     pub threads: Option<usize>,
     /// Addresses to listen on, at least one.
     pub listen: Vec<Listen>,
@@ -77,9 +77,9 @@ pub struct Worker {
     pub adapts: bool,
     /// Number of workers kept warm.
     pub workers_min: usize,
-    /// Share of the threads when workers want more than there are.
+    /// Share of the threads when workers want more than there may be.
     pub weight: u32,
-    /// Maximum number of workers; `None` means the maximum number of threads.
+    /// Maximum number of workers; `None` means one per core, or the number of threads if it is set.
     pub workers_max: Option<usize>,
     /// Limits of a worker.
     pub limits: Limits,

@@ -1,4 +1,4 @@
-//! Startup lines of `serve`: threads, and each worker with entry file, routes and bindings.
+//! Startup lines of `serve`: the number of threads or workers, and each worker with entry file, routes and bindings.
 
 use std::path::Path;
 
@@ -9,17 +9,17 @@ const WORKERS_MAX: usize = 12;
 /// Maximum number of items in a list.
 const ITEMS_MAX: usize = 8;
 
-/// Describes the configuration in a few lines, without secrets.
-pub(super) fn lines(config: &Config, threads: usize) -> Vec<String> {
+/// Describes the configuration in a few lines, without secrets. There are at most so many workers at a time.
+pub(super) fn lines(config: &Config, workers_max: usize) -> Vec<String> {
     let mode = match config.mode {
         Mode::Development => "development",
         Mode::Production => "production",
     };
-    let mut lines = vec![format!(
-        "isopod {}, {mode} mode, {}",
-        env!("CARGO_PKG_VERSION"),
-        counted(threads, "thread")
-    )];
+    let size = match config.threads {
+        Some(threads) => counted(threads, "thread"),
+        None => format!("up to {} at a time", counted(workers_max, "worker")),
+    };
+    let mut lines = vec![format!("isopod {}, {mode} mode, {size}", env!("CARGO_PKG_VERSION"))];
     if let Some(folder) = &config.assets {
         lines.push(format!("  files of {}", folder.display()));
     }
@@ -107,19 +107,28 @@ mod tests {
                     [[workers.shop.databases]]\nbinding = 'DB'\nurl = 'sqlite::memory:'\n\
                     [workers.a]\nmain = 'a.ts'\n\
                     [[routes]]\npattern = 'shop.example/*'\nworker = 'shop'\n[[routes]]\npattern = '/*'\nworker = 'a'\n";
-        let (_folder, config) = config(&[
+        let (_folder, mut config) = config(&[
             ("isopod.toml", text),
             ("shop.ts", ""),
             ("a.ts", ""),
             ("keys.env", "KEY=hunter2"),
         ]);
         let expected = [
-            format!("isopod {}, development mode, 2 threads", env!("CARGO_PKG_VERSION")),
+            format!(
+                "isopod {}, development mode, up to 200 workers at a time",
+                env!("CARGO_PKG_VERSION")
+            ),
             "  worker a     a.ts; routes /*".to_owned(),
             "  worker shop  shop.ts; routes shop.example/*; bindings GREETING, KEY (secret), DB (SQL); crons 0 * * * *"
                 .to_owned(),
         ];
-        assert_eq!(lines(&config, 2), expected);
+        assert_eq!(lines(&config, 200), expected);
+        config.threads = Some(2);
+        let version = env!("CARGO_PKG_VERSION");
+        assert_eq!(
+            lines(&config, 2)[0],
+            format!("isopod {version}, development mode, 2 threads")
+        );
     }
 
     #[test]

@@ -86,8 +86,9 @@ impl Module for Deploy {
         match self.mistake {
             Mistake::Fatal if !mistakes.is_empty() => Err(mistakes.into_error().into()),
             Mistake::Fatal | Mistake::Shown => {
-                let threads = self.config.threads.unwrap_or_else(processors);
-                banner::lines(&self.config, threads).iter().for_each(logging::tell);
+                banner::lines(&self.config, deployments.workers_max())
+                    .iter()
+                    .for_each(logging::tell);
                 eprint!("{mistakes}");
                 Ok(())
             }
@@ -112,9 +113,4 @@ impl Module for Deploy {
         self.returns = None;
         Ok(())
     }
-}
-
-/// Default number of threads, as in the pool's builder.
-fn processors() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }

@@ -71,6 +71,11 @@ impl Deployments {
         }
     }
 
+    /// Returns the maximum number of workers at a time.
+    pub(super) fn workers_max(&self) -> usize {
+        self.pool.stats().threads.max
+    }
+
     /// Deploys every worker and waits until each has started or failed. A worker that cannot start responds with its error;
     /// others are deployed regardless.
     pub(super) async fn deploy(&mut self, config: &Config) -> Mistakes {

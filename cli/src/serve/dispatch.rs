@@ -122,6 +122,7 @@ pub(super) fn metrics(stats: &PoolStats) -> Vec<Metric> {
     vec![
         resident,
         Metric::new("isopod_threads", "Live worker threads", Gauge).value(stats.threads.alive as f64),
+        Metric::new("isopod_threads_max", "Maximum number of worker threads", Gauge).value(stats.threads.max as f64),
         Metric::new("isopod_threads_busy", "Worker threads whose worker has events", Gauge)
             .value(stats.threads.busy as f64),
         Metric::new(
@@ -171,7 +172,7 @@ pub(super) fn metrics(stats: &PoolStats) -> Vec<Metric> {
         ),
         by_script(
             "isopod_workers_displaced_total",
-            "Workers displaced by other scripts; if it keeps rising, increase `threads`",
+            "Workers displaced by other scripts; if it keeps rising, increase `pool.workers_max` or `pool.memory`",
             Counter,
             &|script| script.retired.get("displaced").copied().unwrap_or_default() as f64,
         ),

@@ -60,6 +60,9 @@ pub(crate) fn pool_builder(config: &Config) -> PoolBuilder {
     if let Some(threads) = settings.lost_threads_max {
         builder = builder.lost_threads_max(threads);
     }
+    if let Some(workers) = settings.workers_max {
+        builder = builder.workers_max(workers);
+    }
     if let Some(bytes) = settings.memory.and_then(|bytes| usize::try_from(bytes).ok()) {
         builder = builder.memory_bytes_max(bytes);
     }

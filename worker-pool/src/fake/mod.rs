@@ -16,13 +16,15 @@ use isopod_outcome::{Failure, Outcome};
 
 use crate::engine::{BootContext, BootError, Engine, Event, SlotId, StopNotice, ThreadError, Turn, Worker};
 use crate::sync::channel;
+use crate::sync::thread::{Builder, JoinHandle};
 
 pub use self::script::{Boot, FakeScript};
 
 /// Boots [`FakeScript`]s.
 #[derive(Debug, Default)]
 pub struct FakeEngine {
-    _private: (),
+    threads_max: Option<usize>,
+    threads: Arc<AtomicUsize>,
 }
 
 impl FakeEngine {
@@ -30,6 +32,13 @@ impl FakeEngine {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Refuses more threads at a time than these, as an operating system does.
+    #[must_use]
+    pub const fn threads_max(mut self, threads_max: usize) -> Self {
+        self.threads_max = Some(threads_max);
+        self
     }
 }
 
@@ -146,6 +155,21 @@ impl Engine for FakeEngine {
     type Event = Call;
     type Thread = FakeThread;
     type Worker = FakeWorker;
+
+    fn spawn_thread(&self, name: String, body: Box<dyn FnOnce() + Send>) -> std::io::Result<JoinHandle<()>> {
+        let counted = Counted::new(&self.threads);
+        if self
+            .threads_max
+            .is_some_and(|max| self.threads.load(Ordering::SeqCst) > max)
+        {
+            return Err(std::io::Error::other("no more threads"));
+        }
+        let body = move || {
+            body();
+            drop(counted);
+        };
+        Builder::new().name(name).spawn(body)
+    }
 
     fn start_thread(&self, _name: &str) -> Result<FakeThread, ThreadError> {
         Ok(FakeThread::default())

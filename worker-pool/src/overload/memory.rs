@@ -1,4 +1,34 @@
-//! Decisions when workers together approach the memory limit.
+//! Decisions when workers together approach their memory budget.
+
+/// Memory that all workers together may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Budget {
+    pub(crate) bytes: usize,
+    /// A limit that was set is enforced: events are refused. A share of the machine's memory only decides which workers stay.
+    pub(crate) is_limit: bool,
+}
+
+impl Budget {
+    /// A limit that was set.
+    pub(crate) const fn limit(bytes: usize) -> Self {
+        Self { bytes, is_limit: true }
+    }
+
+    /// A share of the machine's memory.
+    pub(crate) const fn share(bytes: usize) -> Self {
+        Self { bytes, is_limit: false }
+    }
+
+    /// Returns the pressure of so many bytes in use.
+    pub(crate) fn pressure(self, used: usize) -> Pressure {
+        let pressure = Pressure::of(used, self.bytes);
+        if self.is_limit {
+            pressure
+        } else {
+            pressure.min(Pressure::Hold)
+        }
+    }
+}
 
 /// Level of memory pressure. Each level includes the actions of the previous ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,7 +62,7 @@ impl Pressure {
 mod tests {
     use proptest::prelude::*;
 
-    use super::Pressure;
+    use super::{Budget, Pressure};
 
     proptest! {
         #[test]
@@ -50,5 +80,12 @@ mod tests {
             [at(1399), at(1400), at(1500), at(1600)],
             [Pressure::Calm, Pressure::Evict, Pressure::Hold, Pressure::Shed]
         );
+    }
+
+    #[test]
+    fn a_share_of_the_machine_refuses_no_event() {
+        assert_eq!(Budget::limit(1600).pressure(1600), Pressure::Shed);
+        assert_eq!(Budget::share(1600).pressure(1600), Pressure::Hold);
+        assert_eq!(Budget::share(1600).pressure(1400), Pressure::Evict);
     }
 }

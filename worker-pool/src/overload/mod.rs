@@ -13,6 +13,6 @@ mod room;
 
 pub(crate) use crowd::{Crowd, WINDOW as CROWD_WINDOW};
 pub(crate) use delay::Delay;
-pub(crate) use memory::Pressure;
+pub(crate) use memory::{Budget, Pressure};
 pub(crate) use pace::Pace;
 pub(crate) use room::{Room, WATCHED as ROOM_WATCHED};

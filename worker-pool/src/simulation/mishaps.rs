@@ -1,7 +1,5 @@
 //! Mishaps of scripts, workers and threads.
 
-use std::sync::atomic::Ordering;
-
 use crate::observe::RetireReason;
 use crate::simulation::{Simulation, sessions};
 use crate::state::Departure;
@@ -61,7 +59,7 @@ impl Simulation {
             (Mishap::Weighs(megabytes), Some(thread)) => {
                 // It says so with what has ended.
                 let hosted = &self.hosted[&thread];
-                hosted.memory.store(usize::from(megabytes) << 20, Ordering::Relaxed);
+                hosted.memory.set(usize::from(megabytes) << 20);
                 let next = self.with(|state, now, fx| state.end(thread, &[], None, now, fx));
                 self.follow(thread, next);
             }

@@ -3,6 +3,7 @@
 //!
 //! After each step, and as time passes between them, no event may wait for what is there.
 
+mod many;
 mod mishaps;
 mod overload;
 mod sessions;
@@ -73,6 +74,8 @@ struct Fate {
     /// The longest time until a good answer, until a refusal of whatever kind.
     slowest: Duration,
     slowest_refusal: Duration,
+    /// Workers of its script that became ready.
+    boots: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -106,6 +109,11 @@ struct Simulation {
     waiting: BTreeMap<EventId, (usize, Instant, channel::Receiver<Answer>)>,
     chance: u64,
     sessions: sessions::Holders,
+    /// One in so many steps is checked: a check of a thousand scripts takes long.
+    check_one_in: u64,
+    sections: u64,
+    /// When the supervisor looks next.
+    looks_at: Option<Instant>,
 }
 
 impl Simulation {
@@ -132,8 +140,11 @@ impl Simulation {
             waiting: BTreeMap::new(),
             chance: 1,
             sessions: sessions::Holders::default(),
+            check_one_in: 1,
+            sections: 0,
+            looks_at: None,
         };
-        simulation.at(start, Step::Looks);
+        simulation.look_at(start);
         (0..scripts.len()).for_each(|script| simulation.deploy(script));
         let often = (0..loads.len()).filter(|load| loads[*load].a_second > 0);
         often.for_each(|load| simulation.at(start, Step::Comes(load)));
@@ -180,6 +191,8 @@ impl Simulation {
                 Step::Happens(..) if at >= ends => {}
                 Step::Happens(of, mishap) => self.happens(of, mishap),
                 Step::LetsGo(holder) => self.lets_go(holder),
+                // Brought forward since.
+                Step::Looks if self.looks_at != Some(at) => {}
                 Step::Looks => self.look(),
             }
             if at >= ends && self.running.is_empty() && self.waiting.is_empty() {
@@ -187,6 +200,10 @@ impl Simulation {
             }
         }
         assert!(self.running.is_empty() && self.waiting.is_empty(), "everything ends");
+        for (load, fate) in self.loads.iter().zip(&mut self.fates) {
+            let script = self.state.scripts.get(load.script);
+            fate.boots = script.map_or(0, |script| script.current.counters.boot_counts().0);
+        }
         self.fates
     }
 
@@ -215,13 +232,17 @@ impl Simulation {
             self.hear();
         }
         if looks {
-            self.at(self.now, Step::Looks);
+            self.look_at(self.now);
         }
         self.settle();
         self.hear_notices();
     }
 
     fn check(&mut self, now: Instant) {
+        self.sections += 1;
+        if !self.sections.is_multiple_of(self.check_one_in) {
+            return;
+        }
         let found = self.state.waits_in_vain(now);
         if let Some(found) = found.or_else(|| self.state.sessions_unsound(now)) {
             panic!("after {:?}: {found}", now - self.start);
@@ -319,13 +340,22 @@ impl Simulation {
         }
     }
 
+    /// The supervisor looks at this time, unless it does so before.
+    fn look_at(&mut self, at: Instant) {
+        if self.looks_at.is_none_or(|looks_at| at < looks_at) {
+            self.looks_at = Some(at);
+            self.at(at, Step::Looks);
+        }
+    }
+
     fn look(&mut self) {
+        self.looks_at = None;
         let todo = self.with(|state, now, fx| state.supervise(now, fx));
         for spawn in todo.spawn {
             self.threads.insert(spawn.thread, spawn.mailbox);
         }
         if let Some(next) = todo.next {
-            self.at(next.max(self.now + MS), Step::Looks);
+            self.look_at(next.max(self.now + MS));
         }
         self.settle();
     }
@@ -431,8 +461,12 @@ impl Simulation {
 }
 
 fn settings(threads: usize) -> Settings {
-    Pool::builder(FakeEngine::new())
+    let mut settings = Pool::builder(FakeEngine::new())
         .threads(threads)
         .settled()
-        .expect("settings that fit")
+        .expect("settings that fit");
+    // Whatever machine it runs on.
+    settings.size.boots_max = 2;
+    settings.size.memory = None;
+    settings
 }

@@ -10,6 +10,7 @@ use crate::engine::{SessionId, WorkerId};
 use crate::job::EventId;
 use crate::observe::RetireReason;
 use crate::options::{Options, Policy, SessionLimits};
+use crate::overload::Budget;
 use crate::session::Notice;
 use crate::simulation::{Load, MS, Simulation, Step, settings};
 use crate::state::Departure;
@@ -331,8 +332,8 @@ proptest! {
         let scripts: Vec<_> = NAMES.into_iter().zip(options).collect();
         let loads: Vec<_> = NAMES.iter().flat_map(|name| TAKES.map(|takes| one(name, takes))).collect();
         let mut settings = settings(threads);
-        settings.threads_max = threads + more;
-        settings.memory_bytes_max = memory.then_some(100 << 20);
+        settings.size.threads_max = threads + more;
+        settings.size.memory = memory.then_some(Budget::limit(100 << 20));
         let mut simulation = Simulation::with_settings(settings, &scripts, &loads);
         let mut at = Duration::ZERO;
         for (pause, of, mishap) in mishaps {

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use crate::breaker::BreakerOptions;
 use crate::options::{Options, Policy};
+use crate::overload::Budget;
 use crate::simulation::{Load, MS, Mishap, Simulation, settings};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -141,8 +142,8 @@ proptest! {
         let scripts: Vec<_> = NAMES.into_iter().zip(options).collect();
         let loads: Vec<_> = NAMES.iter().flat_map(|name| TAKES.map(|takes| Load::new(name, 0, takes))).collect();
         let mut settings = settings(threads);
-        settings.threads_max = threads + more;
-        settings.memory_bytes_max = memory.then_some(100 << 20);
+        settings.size.threads_max = threads + more;
+        settings.size.memory = memory.then_some(Budget::limit(100 << 20));
         settings.breaker = BreakerOptions::default().backoff_min(200 * MS);
         let mut simulation = Simulation::with_settings(settings, &scripts, &loads);
         let mut at = Duration::ZERO;

@@ -12,7 +12,7 @@ use crate::line::Line;
 use crate::observe::{PoolEvent, RetireReason};
 use crate::options::{Limits, Meta, Options, Policy, Priority};
 use crate::overload::{Delay, Pressure};
-use crate::placement::{Grow, Placement, Seat, ThreadView, place};
+use crate::placement::{Grow, Placement, Seat};
 use crate::reject::{RejectReason, Rejected};
 use crate::state::queue::Queue;
 use crate::state::{Closing, Effects, Mail, Phase, Script, State, Version};
@@ -74,6 +74,7 @@ impl<E: Engine> State<E> {
                 enlisted: false,
                 leaving: false,
                 undeployed: false,
+                homes: Vec::new(),
                 in_flight: 0,
             },
         };
@@ -148,12 +149,13 @@ impl<E: Engine> State<E> {
             };
             return fx.answer(to, Err(reason.into()));
         };
-        let (name, number) = (Arc::clone(&script.current.name), script.current.number);
+        let version = Arc::clone(&script.current);
+        let name = Arc::clone(&version.name);
         if let (Admit::After(wait), Some(failure)) = (script.breaker.admit(now), &script.last_boot_failure) {
             return fx.answer(to, Err(failure.clone().with_retry_after(wait)));
         }
         script.warming.push(to);
-        if self.census(number).ready > 0 {
+        if self.census(&version).ready > 0 {
             self.answer_warming(&name, &Ok(()), fx);
         } else {
             self.grow(&name, now, fx);
@@ -314,11 +316,9 @@ impl<E: Engine> State<E> {
         }
         let admit = script.breaker.admit(now);
         let version = Arc::clone(&script.current);
-        let view = self.view(&version, opens, now);
-        let placement = place(&view);
-        let own = view.threads.iter();
-        let own = own.filter(|thread| matches!(thread, ThreadView::Warm { .. } | ThreadView::Coming));
-        let own = own.count();
+        let placement = self.placement(&version, opens, now);
+        let census = self.census(&version);
+        let own = census.ready + census.coming;
         let served = own > 0;
         if opens && own >= version.limits.workers_max && self.all_pinned(&version) {
             return Err(self.sessions_full(name, version.limits.sessions.per_worker));
@@ -335,6 +335,12 @@ impl<E: Engine> State<E> {
                 name: name.to_owned(),
                 retry_after,
                 failure: Box::new(failure),
+            });
+        }
+        if meta.depth > 0 && !served && placement.grow == Grow::Keep && self.is_occupied(now) {
+            return Err(RejectReason::ThreadsOccupied {
+                name: name.to_owned(),
+                retry_after: self.settings.retry_after,
             });
         }
         let Some(script) = self.scripts.get(name) else {
@@ -395,8 +401,9 @@ impl<E: Engine> State<E> {
             self.ended(1, fx);
             return self.remove_if_done(&name, fx);
         }
-        let holder = self.threads.iter().filter_map(|thread| thread.hosted.as_ref());
-        if let Some(hosted) = holder.into_iter().find(|hosted| hosted.held.contains(&id)) {
+        let homes = self.scripts.get(name).map_or(&[][..], |script| &script.homes);
+        let mut hosted = homes.iter().filter_map(|home| self.threads[*home].hosted.as_ref());
+        if let Some(hosted) = hosted.find(|hosted| hosted.held.contains(&id)) {
             fx.post(&hosted.mailbox, Mail::Cancel(id));
         }
     }

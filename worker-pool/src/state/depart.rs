@@ -102,11 +102,18 @@ impl<E: Engine> State<E> {
             phase,
             mailbox,
             pins,
+            memory,
             ..
         }) = self.threads[thread].hosted.take()
         else {
             return;
         };
+        memory.departs();
+        self.rehome(thread, &version.name);
+        // The next worker's boot, if this one was displaced, begins now.
+        if self.threads[thread].reserved.is_none() {
+            self.boots.end(thread);
+        }
         // Nobody else can post any more: that takes this very lock.
         let mut unbegun: Vec<_> = mailbox.drain().into_iter().filter_map(Mail::event).collect();
         let name = Arc::clone(&version.name);
@@ -178,13 +185,18 @@ impl<E: Engine> State<E> {
         };
         let hosted = self.threads.iter().filter_map(|thread| thread.hosted.as_ref());
         let hosted: HashSet<_> = hosted.map(|hosted| Arc::clone(&hosted.version.name)).collect();
-        let (scripts, threads) = (scripts.union(&hosted).count(), self.settings.threads_max);
+        let (scripts, threads) = (scripts.union(&hosted).count(), self.settings.size.threads_max);
+        let setting = if self.settings.size.threads_are_set {
+            "`threads` or `workers_max`"
+        } else {
+            "`workers_max`, or give workers more memory (`memory`),"
+        };
         tracing::warn!(
             scripts,
             threads,
             displaced,
-            "more scripts are in use than there are threads: within {CROWD_WINDOW:?} {displaced} workers were displaced by \
-             another script, and each of those had to start; raise `threads` to {scripts}"
+            "more scripts are in use than there are threads for their workers: within {CROWD_WINDOW:?} {displaced} workers were \
+             displaced by another script, and each of those had to start; raise {setting} to {scripts}"
         );
         fx.tell(PoolEvent::ThreadsScarce {
             scripts,
@@ -195,12 +207,11 @@ impl<E: Engine> State<E> {
 
     /// Ends the events that waited for this boot, unless another worker is coming.
     fn boot_failed(&mut self, name: &Arc<str>, version: u64, failure: &Failure, now: Instant, fx: &mut Effects<E>) {
-        let census = self.census(version);
-        let Some(script) = self
-            .scripts
-            .get_mut(name)
-            .filter(|script| script.current.number == version)
-        else {
+        let Some(current) = self.scripts.get(name).map(|script| Arc::clone(&script.current)) else {
+            return;
+        };
+        let census = self.census(&current);
+        let Some(script) = self.scripts.get_mut(name).filter(|_| current.number == version) else {
             return;
         };
         script.breaker.failed(now);
@@ -238,6 +249,16 @@ impl<E: Engine> State<E> {
     /// A thread is about to go: it gets no other worker.
     pub(crate) fn dismiss(&mut self, thread: usize) {
         self.threads[thread].mailbox = None;
+    }
+
+    /// A thread has hosted no worker for a while. Returns whether it is to end, because there are more than from the start.
+    pub(crate) fn is_surplus(&mut self, thread: usize) -> bool {
+        let alive = self.threads.iter().filter(|thread| thread.is_alive()).count();
+        let is_surplus = self.threads[thread].is_vacant() && alive > self.settings.size.threads;
+        if is_surplus {
+            self.dismiss(thread);
+        }
+        is_surplus
     }
 
     /// A thread is up.
@@ -281,6 +302,8 @@ impl<E: Engine> State<E> {
     /// The script that was to have this thread waits for another.
     pub(super) fn unreserve(&mut self, thread: usize, fx: &mut Effects<E>) {
         if let Some((name, _)) = self.threads[thread].reserved.take() {
+            self.rehome(thread, &name);
+            self.boots.end(thread);
             let _ = self.line_up(&name);
             self.nudge(&name, fx);
         }

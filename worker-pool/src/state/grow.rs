@@ -8,10 +8,11 @@ use crate::breaker::Admit;
 use crate::engine::{Engine, WorkerId};
 use crate::mailbox::Mailbox;
 use crate::observe::{PoolEvent, RetireReason};
-use crate::placement::{Displacing, Grow, ThreadView, View, room};
+use crate::placement::{Displacing, Grow, Placement, Places, Seat, ThreadView, View, may_grow, place, room};
+use crate::state::memory::Gauge;
 use crate::state::queue::LINE_MIN;
 use crate::state::slots::Table;
-use crate::state::{Assignment, Effects, Hosted, Life, Phase, Pins, Script, State, Version};
+use crate::state::{Assignment, Effects, Hosted, Life, Phase, Pins, State, Version};
 use crate::time::after;
 
 /// Numbers of workers of a version.
@@ -23,59 +24,64 @@ pub(super) struct Census {
 }
 
 impl<E: Engine> State<E> {
-    pub(super) fn census(&self, version: u64) -> Census {
+    pub(super) fn census(&self, version: &Version<E>) -> Census {
         let mut census = Census::default();
-        for thread in &self.threads {
+        let Some(script) = self.scripts.get(&version.name) else {
+            return census;
+        };
+        for thread in script.homes.iter().map(|home| &self.threads[*home]) {
             match &thread.hosted {
-                Some(hosted) if hosted.version.number == version => match hosted.phase {
+                Some(hosted) if hosted.version.number == version.number => match hosted.phase {
                     Phase::Ready { .. } => census.ready += 1,
                     Phase::Booting => census.coming += 1,
                     Phase::Retiring(_) => {}
                 },
-                _ if thread.reserved.as_ref().is_some_and(|(_, number)| *number == version) => census.coming += 1,
+                _ if thread
+                    .reserved
+                    .as_ref()
+                    .is_some_and(|(_, number)| *number == version.number) =>
+                {
+                    census.coming += 1;
+                }
                 _ => {}
             }
         }
         census
     }
 
-    /// The threads as the asking version sees them; `opens` says that it asks for the first event of a session.
+    /// Places an event of this version; `opens` says that it is the first of a session.
+    pub(super) fn placement(&mut self, version: &Version<E>, opens: bool, now: Instant) -> Placement {
+        let homes = self.scripts.get(&version.name).map(|script| script.homes.clone());
+        let homes = homes.unwrap_or_default();
+        let view = self.view_of(version, Some(&homes), opens, now);
+        if may_grow(&view) {
+            return place(&self.view(version, opens, now));
+        }
+        // As nearly always: its own workers are all that matters.
+        let mut placement = place(&view);
+        if let Seat::Worker(index) = &mut placement.seat {
+            *index = homes[*index];
+        }
+        placement
+    }
+
+    /// All threads as the asking version sees them; `opens` says that it asks for the first event of a session.
     pub(super) fn view(&mut self, asking: &Version<E>, opens: bool, now: Instant) -> View<'_> {
+        self.view_of(asking, None, opens, now)
+    }
+
+    /// These threads, or all, as the asking version sees them.
+    fn view_of(&mut self, asking: &Version<E>, threads: Option<&[usize]>, opens: bool, now: Instant) -> View<'_> {
         let mut views = std::mem::take(&mut self.views);
         views.clear();
-        views.extend(self.threads.iter().map(|thread| match &thread.hosted {
-            _ if thread.life != Life::Alive || thread.mailbox.is_none() => ThreadView::Taken,
-            Some(hosted) if hosted.version.number == asking.number && !matches!(hosted.phase, Phase::Retiring(_)) => {
-                match hosted.phase {
-                    Phase::Ready { .. } => ThreadView::Warm {
-                        // With no more room it counts as full, whatever its script allows.
-                        in_flight: if hosted.has_room() && (!opens || hosted.pins.has_room(&asking.limits)) {
-                            hosted.load()
-                        } else {
-                            hosted.load().max(asking.limits.concurrency)
-                        },
-                        sessions: hosted.pins.len(),
-                    },
-                    _ => ThreadView::Coming,
-                }
-            }
-            _ if thread.reserved.is_some() => match &thread.reserved {
-                Some((_, number)) if *number == asking.number => ThreadView::Coming,
-                _ => ThreadView::Taken,
-            },
-            Some(hosted) if hosted.is_idle() => {
-                let min = hosted.version.limits.workers_min;
-                let kept = min > 0 && self.census(hosted.version.number).ready <= min;
-                ThreadView::Idle {
-                    idle_for: now.saturating_duration_since(hosted.idle_since),
-                    kept,
-                }
-            }
-            Some(_) => ThreadView::Taken,
-            None => ThreadView::Vacant,
-        }));
+        let view = |thread: usize| self.thread_view(thread, Some((asking, opens)), now);
+        match threads {
+            Some(some) => views.extend(some.iter().copied().map(view)),
+            None => views.extend((0..self.threads.len()).map(view)),
+        }
         self.views = views;
-        let has_memory = self.has_memory();
+        let may_boot = self.may_boot(asking, now);
+        let threads_max = self.places_max();
         let script = self.scripts.get(&asking.name);
         // As much as it leaves for others.
         let free = self
@@ -84,22 +90,90 @@ impl<E: Engine> State<E> {
             .saturating_sub(self.queued.load(Ordering::Relaxed));
         View {
             threads: &self.views,
-            threads_max: self.places_max(),
+            threads_max,
             concurrency: asking.limits.concurrency,
             spread_at: asking.limits.spread_at,
             workers_max: asking.limits.workers_max,
             queued: script.map_or(0, |script| script.queue.len()),
             queue_len_max: asking.limits.queue_len_max.min(free.max(LINE_MIN)),
-            may_boot: script.is_some_and(|script| script.breaker.admit(now) == Admit::Yes) && has_memory,
+            may_boot,
             displace_after: self.settings.displace_after,
         }
+    }
+
+    /// The thread as the asking version sees it, or a script without a worker.
+    fn thread_view(&self, thread: usize, asking: Option<(&Version<E>, bool)>, now: Instant) -> ThreadView {
+        let thread = &self.threads[thread];
+        let is_asking = |number| asking.is_some_and(|(asking, _)| asking.number == number);
+        let opens = asking.is_some_and(|(_, opens)| opens);
+        match &thread.hosted {
+            _ if thread.life != Life::Alive || thread.mailbox.is_none() => ThreadView::Taken,
+            Some(hosted) if is_asking(hosted.version.number) && !matches!(hosted.phase, Phase::Retiring(_)) => {
+                match hosted.phase {
+                    Phase::Ready { .. } => ThreadView::Warm {
+                        // With no more room it counts as full, whatever its script allows.
+                        in_flight: if hosted.has_room() && (!opens || hosted.pins.has_room(&hosted.version.limits)) {
+                            hosted.load()
+                        } else {
+                            hosted.load().max(hosted.version.limits.concurrency)
+                        },
+                        sessions: hosted.pins.len(),
+                    },
+                    _ => ThreadView::Coming,
+                }
+            }
+            _ if thread.reserved.is_some() => match &thread.reserved {
+                Some((_, number)) if is_asking(*number) => ThreadView::Coming,
+                _ => ThreadView::Taken,
+            },
+            Some(hosted) if hosted.is_idle() => ThreadView::Idle {
+                idle_for: now.saturating_duration_since(hosted.idle_since),
+                kept: self.is_kept(hosted),
+            },
+            Some(_) => ThreadView::Taken,
+            None => ThreadView::Vacant,
+        }
+    }
+
+    /// The places for another worker, as a script without any sees them.
+    pub(super) fn places(&mut self, now: Instant) -> Places {
+        let mut views = std::mem::take(&mut self.views);
+        views.clear();
+        views.extend((0..self.threads.len()).map(|thread| self.thread_view(thread, None, now)));
+        let places = Places::of(&views, self.places_max(), self.settings.displace_after);
+        self.views = views;
+        places
+    }
+
+    /// Returns whether this ready worker is one of those that its script keeps warm.
+    pub(super) fn is_kept(&self, hosted: &Hosted<E>) -> bool {
+        let min = hosted.version.limits.workers_min;
+        min > 0 && self.census(&hosted.version).ready <= min
+    }
+
+    /// Returns whether a worker of this version may boot, wherever.
+    fn may_boot(&self, version: &Version<E>, now: Instant) -> bool {
+        let script = self.scripts.get(&version.name);
+        script.is_some_and(|script| script.breaker.admit(now) == Admit::Yes)
+            && self.has_memory()
+            && self.boots.has_room(self.settings.size.boots_max, now)
+    }
+
+    /// Returns whether every thread is occupied by a worker that is busy, and none will be free soon.
+    pub(super) fn is_occupied(&mut self, now: Instant) -> bool {
+        !self.has_memory() || (!self.places(now).is_any() && self.being_freed(now) == 0)
+    }
+
+    /// Returns whether a thread for another worker is only to be had from another.
+    pub(super) fn is_full(&self) -> bool {
+        self.threads.len() >= self.places_max() && !self.threads.iter().any(super::Thread::is_vacant)
     }
 
     /// Returns whether the script needs another worker, even if it may not have one now.
     pub(super) fn lacks(&self, name: &str) -> Option<Displacing> {
         let script = self.scripts.get(name)?;
         let limits = &script.current.limits;
-        let census = self.census(script.current.number);
+        let census = self.census(&script.current);
         let own = census.ready + census.coming;
         let backlog = script.queue.len() > census.coming * limits.spread_at;
         if backlog || (own == 0 && !script.warming.is_empty()) {
@@ -109,11 +183,12 @@ impl<E: Engine> State<E> {
         keep.then_some(Displacing::Forbidden)
     }
 
-    /// Returns whether the script needs another worker and may boot one.
+    /// Returns whether the script needs another worker and may have one, if not at this moment: the number of boots at a time
+    /// does not matter.
     pub(super) fn wants(&self, name: &str, now: Instant) -> Option<Displacing> {
         let lacks = self.lacks(name)?;
         let script = self.scripts.get(name)?;
-        let census = self.census(script.current.number);
+        let census = self.census(&script.current);
         let has_all = census.ready + census.coming >= script.current.limits.workers_max;
         let may_boot = script.breaker.admit(now) == Admit::Yes && self.has_memory();
         (may_boot && !has_all).then_some(lacks)
@@ -133,42 +208,13 @@ impl<E: Engine> State<E> {
         self.enlist(name, now, fx);
     }
 
-    /// Returns whether this busy worker should start yielding to a script without any worker. One with sessions does so as a
-    /// last resort only: see [`State::displace_sessions`].
-    pub(super) fn may_yield(&self, thread: usize, now: Instant) -> bool {
-        let Some(since) = self.ready_since(thread) else {
-            return false;
-        };
-        let hosted = self.threads[thread].hosted.as_ref();
-        now.saturating_duration_since(since) >= self.settings.yield_after
-            && hosted.is_some_and(|hosted| hosted.pins.is_empty() && self.owes_a_thread(&hosted.version.name, now))
-    }
-
     /// Returns whether every worker of this version has as many sessions as it may have, and none is coming.
     pub(super) fn all_pinned(&self, version: &Version<E>) -> bool {
-        let hosted = self.threads.iter().filter_map(|thread| thread.hosted.as_ref());
+        let homes = self.scripts.get(&version.name).map_or(&[][..], |script| &script.homes);
+        let hosted = homes.iter().filter_map(|home| self.threads[*home].hosted.as_ref());
         let mut ready = hosted
             .filter(|hosted| hosted.version.number == version.number && matches!(hosted.phase, Phase::Ready { .. }));
-        self.census(version.number).coming == 0 && ready.all(|hosted| !hosted.pins.has_room(&version.limits))
-    }
-
-    /// Returns whether more scripts without any worker are waiting than threads are being freed.
-    pub(super) fn is_starved(&self, now: Instant) -> bool {
-        !self.waiting.is_empty() && self.starving(now).count() > self.being_freed(now)
-    }
-
-    /// Returns since when each of the scripts without any worker has waited for a thread.
-    pub(super) fn starving_since(&self, now: Instant) -> impl Iterator<Item = Instant> {
-        self.starving(now).filter_map(|script| script.waits_since)
-    }
-
-    fn starving(&self, now: Instant) -> impl Iterator<Item = &Script<E>> {
-        self.waiting.iter().filter_map(move |name| {
-            let script = self.scripts.get(name)?;
-            let census = self.census(script.current.number);
-            let starves = census.ready + census.coming == 0 && self.wants(name, now) == Some(Displacing::Allowed);
-            starves.then_some(script)
-        })
+        self.census(version).coming == 0 && ready.all(|hosted| !hosted.pins.has_room(&version.limits))
     }
 
     pub(super) fn boot_at(&mut self, grow: Grow, name: &Arc<str>, now: Instant, fx: &mut Effects<E>) {
@@ -182,6 +228,8 @@ impl<E: Engine> State<E> {
             Grow::Displace(thread) => {
                 let Some(script) = self.scripts.get(name) else { return };
                 self.threads[thread].reserved = Some((Arc::clone(name), script.current.number));
+                self.rehome(thread, name);
+                self.boots.begin(thread, now);
                 if let Some(hosted) = self.threads[thread].hosted.as_mut() {
                     hosted.retire(RetireReason::Displaced, fx);
                 }
@@ -199,11 +247,12 @@ impl<E: Engine> State<E> {
     fn assignment(&mut self, thread: usize, name: &str, now: Instant, fx: &mut Effects<E>) -> Option<Assignment<E>> {
         let script = self.scripts.get_mut(name)?;
         script.breaker.begin();
+        self.boots.begin(thread, now);
         self.workers += 1;
         let (worker, version) = (WorkerId(self.workers), Arc::clone(&script.current));
         let mail = Arc::new(Mailbox::new(version.limits.mailbox_len()));
         let table = Arc::new(Table::default());
-        let memory = Arc::default();
+        let memory = Arc::new(Gauge::new(&self.memory));
         let room = Arc::new(AtomicUsize::new(version.limits.concurrency));
         self.threads[thread].hosted = Some(Hosted {
             id: worker,
@@ -223,6 +272,7 @@ impl<E: Engine> State<E> {
             told: None,
             pins: Pins::default(),
         });
+        self.rehome(thread, name);
         self.look_by(
             after(now, self.settings.boot_timeout.saturating_add(self.settings.lost_grace)),
             fx,
@@ -252,6 +302,10 @@ impl<E: Engine> State<E> {
         fx: &mut Effects<E>,
     ) -> Option<Assignment<E>> {
         let reserved = self.threads[thread].reserved.take();
+        if let Some((name, _)) = &reserved {
+            self.rehome(thread, name);
+            self.boots.end(thread);
+        }
         if !self.threads[thread].is_vacant() {
             return None;
         }
@@ -263,6 +317,9 @@ impl<E: Engine> State<E> {
             && self.wants(&name, now).is_some()
         {
             return self.assignment(thread, &name, now, fx);
+        }
+        if !self.boots.has_room(self.settings.size.boots_max, now) {
+            return None;
         }
         let name = self.next_in_turn(now)?;
         self.leave_line(&name);

@@ -48,6 +48,9 @@ impl<E: Engine> State<E> {
         let grace = self.settings.lost_grace;
         let mut nearest: Option<Instant> = None;
         for thread in 0..self.threads.len() {
+            if !self.threads[thread].hosted.as_ref().is_some_and(Hosted::may_be_overdue) {
+                continue;
+            }
             let overdue = self.end_overdue(thread, now, fx);
             nearest = nearest.into_iter().chain(overdue).min();
             let Some(hosted) = &self.threads[thread].hosted else {
@@ -174,7 +177,7 @@ impl<E: Engine> State<E> {
         if self.is_stopping() || self.stuck() > self.settings.lost_threads_max {
             return;
         }
-        while self.serving() < self.settings.threads {
+        while self.serving() < self.settings.size.threads {
             let thread = self.add_thread(now);
             self.threads_respawned += 1;
             fx.tell(PoolEvent::ThreadRespawned {
@@ -194,12 +197,22 @@ impl<E: Engine> State<E> {
         self.threads.iter().filter(|thread| serves(thread.life)).count()
     }
 
-    /// Returns the maximum length of the list of threads: a few lost ones do not count against the others.
+    /// Returns the maximum length of the list of threads: a few lost ones do not count against the others. While the
+    /// operating system refuses a thread, no other is added.
     pub(super) fn places_max(&self) -> usize {
-        if self.stuck() > self.settings.lost_threads_max {
+        let (mut stuck, mut gone, mut is_refused) = (0, 0, false);
+        for thread in &self.threads {
+            match thread.life {
+                Life::Alive => {}
+                Life::Ended { again: Some(_) } => is_refused |= thread.start_failures > 0,
+                Life::Lost => (stuck, gone) = (stuck + 1, gone + 1),
+                Life::Ended { again: None } | Life::Joined => gone += 1,
+            }
+        }
+        if is_refused || stuck > self.settings.lost_threads_max {
             return self.threads.len();
         }
-        self.settings.threads_max + (self.threads.len() - self.serving())
+        self.settings.size.threads_max + gone
     }
 
     pub(crate) fn health(&self) -> Result<(), Unhealthy> {
@@ -217,6 +230,11 @@ impl<E: Engine> State<E> {
 }
 
 impl<E: Engine> Hosted<E> {
+    /// Returns whether it has anything that can take too long. Most workers are idle.
+    fn may_be_overdue(&self) -> bool {
+        !self.held.is_empty() || self.told.is_some() || self.phase == Phase::Booting
+    }
+
     /// When its thread should have come back at the latest: with this much grace after it was told to stop, after its boot
     /// was to be over, after the first deadline among the events it has begun or should have. Where code is ended once it
     /// runs past its own event's deadline, it is the last of those it has begun that counts.

@@ -1,42 +1,86 @@
-//! Memory of all workers, and actions near the limit: idle workers are ended, then no worker boots, then events are refused.
+//! Memory of all workers, and actions near the budget: idle workers are ended, then no worker boots, then events are refused.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::engine::Engine;
 use crate::observe::RetireReason;
 use crate::overload::Pressure;
 use crate::state::{Effects, Hosted, Phase, State};
 
+/// The memory of one worker as it was last reported, and the sum over all workers, kept in step.
+#[derive(Debug)]
+pub(crate) struct Gauge {
+    own: AtomicUsize,
+    total: Arc<AtomicUsize>,
+}
+
+/// Marks the gauge of a worker that has departed: a lost thread may still report for it.
+const DEPARTED: usize = usize::MAX;
+
+impl Gauge {
+    pub(super) fn new(total: &Arc<AtomicUsize>) -> Self {
+        Self {
+            own: AtomicUsize::new(0),
+            total: Arc::clone(total),
+        }
+    }
+
+    /// Reports the worker's memory.
+    pub(crate) fn set(&self, bytes: usize) {
+        let bytes = bytes.min(DEPARTED - 1);
+        let known = |own: usize| (own != DEPARTED).then_some(bytes);
+        if let Ok(before) = self.own.fetch_update(Ordering::Relaxed, Ordering::Relaxed, known) {
+            self.total.fetch_add(bytes, Ordering::Relaxed);
+            self.total.fetch_sub(before, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes the worker's memory out of the sum.
+    pub(super) fn departs(&self) {
+        let before = self.own.swap(DEPARTED, Ordering::Relaxed);
+        if before != DEPARTED {
+            self.total.fetch_sub(before, Ordering::Relaxed);
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let own = self.own.load(Ordering::Relaxed);
+        if own == DEPARTED { 0 } else { own }
+    }
+}
+
 impl<E: Engine> State<E> {
-    /// The bytes that all workers hold, as each said when it was last asked.
-    pub(crate) fn memory_bytes(&self) -> usize {
-        let hosted = self.threads.iter().filter_map(|thread| thread.hosted.as_ref());
-        hosted.map(Hosted::memory_bytes).sum()
-    }
-
     pub(super) fn pressure(&self) -> Pressure {
-        let max = self.settings.memory_bytes_max;
-        max.map_or(Pressure::Calm, |max| Pressure::of(self.memory_bytes(), max))
+        let used = self.memory.load(Ordering::Relaxed);
+        let budget = self.settings.size.memory;
+        budget.map_or(Pressure::Calm, |budget| budget.pressure(used))
     }
 
-    /// Returns whether there is memory for a boot.
+    /// Returns whether there is memory for a boot. A budget that was not set leaves room for as many workers as there are
+    /// threads from the start.
     pub(super) fn has_memory(&self) -> bool {
-        self.pressure() < Pressure::Hold
+        let is_limit = self.settings.size.memory.is_some_and(|budget| budget.is_limit);
+        self.pressure() < Pressure::Hold || (!is_limit && self.hosted_count() < self.settings.size.threads)
+    }
+
+    fn hosted_count(&self) -> usize {
+        self.threads.iter().filter(|thread| thread.hosted.is_some()).count()
     }
 
     /// Has idle workers go until the rest are calm, the one that has been idle longest first.
     pub(super) fn relieve(&mut self, fx: &mut Effects<E>) {
-        let Some(max) = self.settings.memory_bytes_max else {
+        let Some(budget) = self.settings.size.memory.filter(|_| self.pressure() >= Pressure::Evict) else {
             return;
         };
         let hosted = self.threads.iter().filter_map(|thread| thread.hosted.as_ref());
         let stays = |hosted: &&Hosted<E>| !matches!(hosted.phase, Phase::Retiring(_));
         let mut used: usize = hosted.filter(stays).map(Hosted::memory_bytes).sum();
-        while Pressure::of(used, max) >= Pressure::Evict {
+        while budget.pressure(used) >= Pressure::Evict {
             let idle = self.longest_idle(false);
             // Sessions are told to go only where nothing else helps.
             let pinned = || {
-                (Pressure::of(used, max) >= Pressure::Hold)
+                (budget.pressure(used) >= Pressure::Hold)
                     .then(|| self.longest_idle(true))
                     .flatten()
             };
@@ -54,9 +98,7 @@ impl<E: Engine> State<E> {
         let idle = self.threads.iter().enumerate().filter_map(|(thread, slot)| {
             let hosted = slot.hosted.as_ref()?;
             let ready = matches!(hosted.phase, Phase::Ready { .. }) && with_sessions != hosted.pins.is_empty();
-            let min = hosted.version.limits.workers_min;
-            let kept = min > 0 && self.census(hosted.version.number).ready <= min;
-            (ready && !kept && hosted.load() == 0).then_some((hosted.idle_since, thread))
+            (ready && hosted.load() == 0 && !self.is_kept(hosted)).then_some((hosted.idle_since, thread))
         });
         Some(idle.min()?.1)
     }
@@ -64,6 +106,25 @@ impl<E: Engine> State<E> {
 
 impl<E: Engine> Hosted<E> {
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.memory.load(Ordering::Relaxed)
+        self.memory.bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sum_follows_reports_and_departures_and_ignores_what_comes_after() {
+        let total = Arc::new(AtomicUsize::new(0));
+        let (one, other) = (Gauge::new(&total), Gauge::new(&total));
+        one.set(10);
+        other.set(5);
+        one.set(7);
+        assert_eq!((total.load(Ordering::Relaxed), one.bytes()), (12, 7));
+        one.departs();
+        one.set(100);
+        one.departs();
+        assert_eq!((total.load(Ordering::Relaxed), one.bytes()), (5, 0));
     }
 }

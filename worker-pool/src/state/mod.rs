@@ -7,6 +7,7 @@
 //! [`Effects`].
 
 mod accept;
+mod boots;
 #[cfg(all(test, not(feature = "shuttle")))]
 mod check;
 mod close;
@@ -45,6 +46,8 @@ use crate::options::{Limits, Settings};
 use crate::overload::Crowd;
 use crate::placement::ThreadView;
 use crate::recorder::Recorder;
+use crate::state::boots::Boots;
+use crate::state::memory::Gauge;
 use crate::state::queue::Queue;
 use crate::state::slots::Table;
 use crate::stats::Counters;
@@ -62,6 +65,9 @@ pub(crate) struct State<E: Engine> {
     queued: Arc<AtomicUsize>,
     crowd: Crowd,
     pub(crate) sessions: Sessions,
+    boots: Boots,
+    /// Memory of all workers in bytes, as last reported.
+    memory: Arc<AtomicUsize>,
     /// There may be yielding workers; see [`Hosted::yields`].
     yielding: bool,
     /// Accepted events that have not ended.
@@ -104,6 +110,8 @@ pub(crate) struct Script<E: Engine> {
     leaving: bool,
     /// It leaves because it was undeployed: its sessions end too.
     undeployed: bool,
+    /// The threads that host a worker of it, whatever the version, or are reserved for one.
+    homes: Vec<usize>,
     pub(crate) in_flight: usize,
 }
 
@@ -156,8 +164,7 @@ pub(crate) struct Hosted<E: Engine> {
     table: Arc<Table>,
     /// Number of events it may hold: its script's limit, or fewer with adaptive concurrency.
     room: Arc<AtomicUsize>,
-    /// Memory held in bytes, as last reported.
-    memory: Arc<AtomicUsize>,
+    memory: Arc<Gauge>,
     /// When it is to be ready, while it boots.
     boot_ends: Instant,
     /// The engine has told it to stop.
@@ -182,7 +189,7 @@ pub(crate) struct Assignment<E: Engine> {
     pub(crate) version: Arc<Version<E>>,
     pub(crate) mail: Arc<Mailbox<Mail<E::Event>>>,
     pub(crate) table: Arc<Table>,
-    pub(crate) memory: Arc<AtomicUsize>,
+    pub(crate) memory: Arc<Gauge>,
     pub(crate) room: Arc<AtomicUsize>,
 }
 
@@ -195,6 +202,8 @@ impl<E: Engine> State<E> {
             queued: Arc::default(),
             crowd: Crowd::default(),
             sessions: Sessions::default(),
+            boots: Boots::default(),
+            memory: Arc::default(),
             yielding: false,
             open: 0,
             closing: None,
@@ -208,7 +217,7 @@ impl<E: Engine> State<E> {
             totals,
             views: Vec::new(),
         };
-        for _ in 0..state.settings.threads {
+        for _ in 0..state.settings.size.threads {
             state.add_thread(now);
         }
         state
@@ -236,6 +245,17 @@ impl<E: Engine> State<E> {
         self.threads.len() - 1
     }
 
+    /// Brings [`Script::homes`] in step with what the thread hosts and is reserved for.
+    fn rehome(&mut self, thread: usize, name: &str) {
+        let is_home = self.threads[thread].is_home_of(name);
+        if let Some(script) = self.scripts.get_mut(name) {
+            script.homes.retain(|home| *home != thread);
+            if is_home {
+                script.homes.push(thread);
+            }
+        }
+    }
+
     /// Returns whether its threads are to end.
     fn is_stopping(&self) -> bool {
         self.closing.as_ref().is_some_and(Closing::is_stopping)
@@ -254,6 +274,12 @@ impl<E: Engine> Thread<E> {
         self.mailbox = Some(mailbox);
         self.unspawned = Some(unspawned);
         self.life = Life::Alive;
+    }
+
+    /// Returns whether it hosts a worker of this script, or is reserved for one.
+    fn is_home_of(&self, name: &str) -> bool {
+        let hosts = self.hosted.as_ref().is_some_and(|hosted| *hosted.version.name == *name);
+        hosts || self.reserved.as_ref().is_some_and(|(reserved, _)| **reserved == *name)
     }
 
     /// Returns whether it runs or is about to.

@@ -29,6 +29,7 @@ impl<E: Engine> State<E> {
             hosted.phase = Phase::Ready { since: now };
         }
         (hosted.idle_since, hosted.ready_at) = (now, now);
+        self.boots.end(thread);
         let (worker, version) = (hosted.id, Arc::clone(&hosted.version));
         version.counters.booted();
         fx.tell(PoolEvent::WorkerReady {
@@ -48,6 +49,11 @@ impl<E: Engine> State<E> {
         // While this one booted, others left it its share.
         self.nudge(&version.name, fx);
         next
+    }
+
+    /// The boot on this thread waits: while it does, it takes no processor from another's.
+    pub(crate) fn boot_waits(&mut self, thread: usize) {
+        self.boots.end(thread);
     }
 
     /// Puts events from the queue into the worker's mailbox while it has room. While other workers of the script boot, it
@@ -105,7 +111,7 @@ impl<E: Engine> State<E> {
 
     /// Returns the number of events that a worker takes from the queue, leaving a share for coming workers of its version.
     fn fill_to(&self, version: &Version<E>) -> usize {
-        if self.census(version.number).coming > 0 {
+        if self.census(version).coming > 0 {
             version.limits.spread_at
         } else {
             version.limits.concurrency
@@ -188,7 +194,7 @@ impl<E: Engine> State<E> {
         let timeout = self.settings.idle_timeout.unwrap_or(Duration::ZERO);
         // Its last session may have ended only now, which its thread does not see.
         let busy = !hosted.is_free() || after(hosted.idle_since, timeout) > now;
-        let kept = self.census(hosted.version.number).ready <= hosted.version.limits.workers_min;
+        let kept = self.census(&hosted.version).ready <= hosted.version.limits.workers_min;
         if reason == RetireReason::Idle && (busy || kept) {
             return Next::Stay;
         }
@@ -205,7 +211,10 @@ impl<E: Engine> State<E> {
         };
         let version = Arc::clone(&script.current);
         let fill_to = self.fill_to(&version);
-        for hosted in self.threads.iter_mut().filter_map(|thread| thread.hosted.as_mut()) {
+        for home in &script.homes {
+            let Some(hosted) = self.threads[*home].hosted.as_mut() else {
+                continue;
+            };
             let takes = hosted.has_room()
                 && hosted.load() < fill_to
                 && script.queue.has_for(hosted.pins.has_room(&version.limits));

@@ -11,8 +11,8 @@ use crate::breaker::Admit;
 use crate::engine::Engine;
 use crate::observe::RetireReason;
 use crate::overload::fair::Share;
-use crate::placement::{Displacing, Grow, ThreadView, room};
-use crate::state::{Effects, Phase, State};
+use crate::placement::{Displacing, Grow, Places, room};
+use crate::state::{Effects, Phase, State, Version};
 use crate::time::after;
 
 impl<E: Engine> State<E> {
@@ -37,12 +37,28 @@ impl<E: Engine> State<E> {
         if self.waiting.is_empty() && !self.yielding {
             return None;
         }
-        self.note_waiting(now);
+        if !self.sessions.is_empty() {
+            self.note_waiting(now);
+        }
         let mut due = None;
-        while self.has_place() {
-            let (next, later) = self.next_placeable(now);
+        loop {
+            if self.waiting.is_empty() {
+                break;
+            }
+            if !self.boots.has_room(self.settings.size.boots_max, now) {
+                due = earlier(due, self.boots.room_at(now));
+                break;
+            }
+            let places = self.places(now);
+            if !places.is_any() {
+                break;
+            }
+            let (next, later) = self.next_placeable(&places, now);
             due = later;
-            let Some((name, grow)) = next else { break };
+            let Some((name, grow)) = next else {
+                self.tidy_line();
+                break;
+            };
             self.boot_at(grow, &name, now, fx);
             self.leave_line(&name);
             // It may want more than one, but the others have their turn first.
@@ -65,23 +81,15 @@ impl<E: Engine> State<E> {
         self.waiting = line;
     }
 
-    /// Returns whether a waiting script could get a thread now.
-    fn has_place(&self) -> bool {
-        let free = self.threads.iter().any(|thread| match &thread.hosted {
-            _ if !thread.is_alive() || thread.reserved.is_some() || thread.mailbox.is_none() => false,
-            None => true,
-            Some(hosted) => hosted.is_idle(),
-        });
-        free || self.threads.len() < self.places_max()
-    }
-
     /// The next in turn among those that can be placed now, and where. Also the earliest time at which one that cannot be could.
-    /// Scripts that lack nothing leave the line.
-    fn next_placeable(&mut self, now: Instant) -> (Option<(Arc<str>, Grow)>, Option<Instant>) {
+    fn next_placeable(&mut self, places: &Places, now: Instant) -> (Option<(Arc<str>, Grow)>, Option<Instant>) {
         let (mut best, mut due) = (None::<(Share, Arc<str>, Grow)>, None);
-        self.tidy_line();
         let line = std::mem::take(&mut self.waiting);
         for name in &line {
+            if best.as_ref().is_some_and(|(least, ..)| least.threads == 0) {
+                // None has less, and none has waited for longer.
+                break;
+            }
             let Some(script) = self.scripts.get(name) else { continue };
             let (version, share) = (Arc::clone(&script.current), self.share(name, script));
             if let Admit::After(wait) = script.breaker.admit(now) {
@@ -95,15 +103,9 @@ impl<E: Engine> State<E> {
             let Some(displacing) = self.wants(name, now) else {
                 continue;
             };
-            let displace_after = self.settings.displace_after;
-            let view = self.view(&version, false, now);
-            match room(&view, displacing) {
+            match self.room_for(&version, places, displacing, now) {
                 Grow::Keep if displacing == Displacing::Allowed => {
-                    let ripe = view.threads.iter().filter_map(|thread| match thread {
-                        ThreadView::Idle { idle_for, kept: false } => Some(displace_after.checked_sub(*idle_for)?),
-                        _ => None,
-                    });
-                    due = earlier(due, ripe.min().map(|wait| after(now, wait)));
+                    due = earlier(due, places.ripens().map(|wait| after(now, wait)));
                 }
                 Grow::Keep => {}
                 grow => best = Some((share, Arc::clone(name), grow)),
@@ -111,6 +113,19 @@ impl<E: Engine> State<E> {
         }
         self.waiting = line;
         (best.map(|(_, name, grow)| (name, grow)), due)
+    }
+
+    /// Returns the place for another worker of the version among these.
+    fn room_for(&mut self, version: &Version<E>, places: &Places, displacing: Displacing, now: Instant) -> Grow {
+        let census = self.census(version);
+        let grow = places.room(census.ready + census.coming, displacing);
+        match grow {
+            // It does not displace its own.
+            Grow::Displace(thread) if self.threads[thread].is_home_of(&version.name) => {
+                room(&self.view(version, false, now), displacing)
+            }
+            grow => grow,
+        }
     }
 
     /// The script waits for a thread, if it lacks a worker. Gives how much it does.
@@ -151,8 +166,9 @@ impl<E: Engine> State<E> {
         if self.line_up(name) != Some(Displacing::Allowed) || self.wants(name, now).is_none() {
             return;
         }
+        let claim = self.claim(now);
         // Of those that may go, the one that will probably be done first: all that it holds is recent.
-        let busy = (0..self.threads.len()).filter(|thread| self.may_yield(*thread, now));
+        let busy = (0..self.threads.len()).filter(|thread| self.owes(*thread, &claim, now));
         let oldest = |thread: &usize| self.threads[*thread].hosted.as_ref()?.held.iter().min().copied();
         if let Some(thread) = busy.max_by_key(oldest) {
             self.have_yield(thread, now, fx);

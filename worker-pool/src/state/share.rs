@@ -6,43 +6,111 @@ use std::time::Instant;
 use crate::engine::Engine;
 use crate::overload::fair::{Share, at_fair_share};
 use crate::placement::Displacing;
-use crate::state::{Phase, Script, State};
+use crate::state::{Phase, Script, State, Thread};
+
+/// Claims of waiting scripts on the threads of busy workers.
+pub(super) enum Claim {
+    /// Nothing: none waits, or there are threads for all.
+    None,
+    /// A thread, for a script without any worker, from one of those with the largest share.
+    First {
+        /// The largest share.
+        richest: Option<Share>,
+    },
+    /// Threads up to their shares.
+    Share,
+}
 
 impl<E: Engine> State<E> {
     /// The threads that a script has or is about to, whatever the version.
     pub(super) fn share(&self, name: &str, script: &Script<E>) -> Share {
-        let hosts = |thread: &&crate::state::Thread<E>| match (&thread.hosted, &thread.reserved) {
+        let hosts = |thread: &&Thread<E>| match (&thread.hosted, &thread.reserved) {
             (_, Some((reserved, _))) => **reserved == *name,
             (Some(hosted), None) => !matches!(hosted.phase, Phase::Retiring(_)) && *hosted.version.name == *name,
             (None, None) => false,
         };
+        let homes = script.homes.iter().map(|home| &self.threads[*home]);
         Share {
-            threads: self.threads.iter().filter(hosts).count(),
+            threads: homes.filter(hosts).count(),
             weight: script.current.limits.weight,
         }
     }
 
-    /// Returns whether a worker of this script must yield to a waiting script: one without any worker, if none has more than
-    /// this one; or one below its share compared with this one.
-    pub(super) fn owes_a_thread(&self, holder: &str, now: Instant) -> bool {
-        let Some(script) = self.scripts.get(holder).filter(|_| !self.waiting.is_empty()) else {
+    /// Returns what the waiting scripts may claim from busy workers: threads, if no more may be added.
+    pub(super) fn claim(&self, now: Instant) -> Claim {
+        if self.waiting.is_empty() || !self.is_full() {
+            return Claim::None;
+        }
+        if !self.is_starved(now) {
+            return Claim::Share;
+        }
+        let shares = self.scripts.iter().map(|(name, script)| self.share(name, script));
+        Claim::First {
+            richest: shares.reduce(|richest, share| if richest.is_below(share) { share } else { richest }),
+        }
+    }
+
+    /// Returns whether this busy worker should start yielding to a waiting script.
+    pub(super) fn may_yield(&self, thread: usize, now: Instant) -> bool {
+        !self.waiting.is_empty() && self.has_had_its_turn(thread, now) && self.owes(thread, &self.claim(now), now)
+    }
+
+    fn has_had_its_turn(&self, thread: usize, now: Instant) -> bool {
+        let since = self.ready_since(thread);
+        since.is_some_and(|since| now.saturating_duration_since(since) >= self.settings.yield_after)
+    }
+
+    /// Returns whether this busy worker should start yielding, given what is claimed: to a script without any worker, if no
+    /// script has more than this one; or to one below its share compared with this one.
+    pub(super) fn owes(&self, thread: usize, claim: &Claim, now: Instant) -> bool {
+        if matches!(claim, Claim::None) || !self.has_had_its_turn(thread, now) {
+            return false;
+        }
+        // One with sessions yields as a last resort only: see `State::displace_sessions`.
+        let hosted = self.threads[thread]
+            .hosted
+            .as_ref()
+            .filter(|hosted| hosted.pins.is_empty());
+        let Some(holder) = hosted.map(|hosted| &hosted.version.name) else {
+            return false;
+        };
+        let Some(script) = self.scripts.get(holder) else {
             // Its script is gone, and others wait.
-            return !self.waiting.is_empty() && self.is_starved(now);
+            return matches!(claim, Claim::First { .. });
         };
         let own = self.share(holder, script);
-        if self.is_starved(now) {
-            let others = self.scripts.iter().filter(|(name, _)| ***name != *holder);
-            return !others
-                .into_iter()
-                .any(|(name, other)| own.is_below(self.share(name, other)));
+        match claim {
+            Claim::None => false,
+            Claim::First { richest } => !richest.is_some_and(|richest| own.is_below(richest)),
+            Claim::Share => {
+                let poorer = self.waiting.iter().filter(|name| {
+                    self.scripts.get(*name).is_some_and(|waiting| {
+                        let share = self.share(name, waiting);
+                        share.should_gain_from(own) && self.wants(name, now) == Some(Displacing::Allowed)
+                    })
+                });
+                poorer.count() > self.being_freed(now)
+            }
         }
-        let poorer = self.waiting.iter().filter(|name| {
-            self.scripts.get(*name).is_some_and(|waiting| {
-                let share = self.share(name, waiting);
-                share.should_gain_from(own) && self.wants(name, now) == Some(Displacing::Allowed)
-            })
-        });
-        poorer.count() > self.being_freed(now)
+    }
+
+    /// Returns whether more scripts without any worker are waiting than threads are being freed.
+    fn is_starved(&self, now: Instant) -> bool {
+        self.starving(now).count() > self.being_freed(now)
+    }
+
+    /// Returns since when each of the scripts without any worker has waited for a thread.
+    pub(super) fn starving_since(&self, now: Instant) -> impl Iterator<Item = Instant> {
+        self.starving(now).filter_map(|script| script.waits_since)
+    }
+
+    fn starving(&self, now: Instant) -> impl Iterator<Item = &Script<E>> {
+        self.waiting.iter().filter_map(move |name| {
+            let script = self.scripts.get(name)?;
+            let census = self.census(&script.current);
+            let starves = census.ready + census.coming == 0 && self.wants(name, now) == Some(Displacing::Allowed);
+            starves.then_some(script)
+        })
     }
 
     /// Returns the number of threads that will soon be free for waiting scripts: those of ending workers without events, and
@@ -64,10 +132,12 @@ impl<E: Engine> State<E> {
 
     /// The script that is to have the next thread: of those that wait and may have one the one with the smallest part, and of
     /// equals the one that has waited longest.
-    pub(super) fn next_in_turn(&mut self, now: Instant) -> Option<Arc<str>> {
-        self.tidy_line();
+    pub(super) fn next_in_turn(&self, now: Instant) -> Option<Arc<str>> {
         let mut best: Option<(Share, &Arc<str>)> = None;
         for name in &self.waiting {
+            if best.is_some_and(|(least, _)| least.threads == 0) {
+                break;
+            }
             let Some(script) = self.scripts.get(name) else { continue };
             let share = self.share(name, script);
             if best.is_none_or(|(least, _)| share.is_below(least)) && self.wants(name, now).is_some() {
@@ -84,8 +154,8 @@ impl<E: Engine> State<E> {
             return false;
         };
         let own = self.share(name, script);
-        let max = script.current.limits.workers_max;
-        if max < self.settings.threads_max && own.threads >= max {
+        let (max, all_of_it) = (script.current.limits.workers_max, self.settings.size.script_workers_max);
+        if max < all_of_it && own.threads >= max {
             return true;
         }
         let wants = |script: &Script<E>| script.in_flight > 0 || !script.queue.is_empty() || !script.warming.is_empty();
@@ -98,6 +168,7 @@ impl<E: Engine> State<E> {
             return false;
         }
         all.push(own);
-        at_fair_share(own, all, self.threads.iter().filter(|thread| thread.is_alive()).count())
+        let alive = self.threads.iter().filter(|thread| thread.is_alive()).count();
+        at_fair_share(own, all, alive.min(all_of_it))
     }
 }

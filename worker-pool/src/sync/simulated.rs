@@ -84,6 +84,8 @@ pub(crate) mod channel {
     #[derive(Debug, PartialEq, Eq)]
     pub enum RecvTimeoutError {
         Disconnected,
+        #[allow(dead_code, reason = "time stands still")]
+        Timeout,
     }
 
     #[derive(Debug)]

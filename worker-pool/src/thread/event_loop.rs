@@ -25,9 +25,10 @@ use crate::time::after;
 /// After so many turns the `LocalSet` gets a turn of its own.
 const TURNS_PER_POLL: usize = 64;
 
-/// Minimum interval between reports of memory, if it is limited for all workers together, and if it is only displayed.
+/// Minimum interval between reports of memory, if a limit for all workers together is set, and if it is only a share of the
+/// machine's.
 const WEIGH: Duration = Duration::from_millis(10);
-const WEIGH_FOR_SHOW: Duration = Duration::from_secs(1);
+const WEIGH_FOR_SHARE: Duration = Duration::from_millis(200);
 
 /// A turn that took so long may have kept others past their deadlines.
 const LONG_TURN: Duration = Duration::from_millis(5);
@@ -338,11 +339,12 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         }
         let bytes = self.worker.memory_bytes();
         if now >= self.weighs_at {
-            self.assignment.memory.store(bytes, Ordering::Relaxed);
-            let pause = if self.shared.settings.memory_bytes_max.is_some() {
+            self.assignment.memory.set(bytes);
+            let budget = self.shared.settings.size.memory;
+            let pause = if budget.is_some_and(|budget| budget.is_limit) {
                 WEIGH
             } else {
-                WEIGH_FOR_SHOW
+                WEIGH_FOR_SHARE
             };
             self.weighs_at = after(now, pause);
         }

@@ -1,6 +1,6 @@
 //! One worker from boot to drop, on a runtime of its own. Drop order: worker, `LocalSet`, runtime.
 
-use std::future::poll_fn;
+use std::future::{Future as _, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
@@ -134,7 +134,15 @@ async fn boot<E: Engine>(
         stop_at: Some(after(started, limit.saturating_add(shared.settings.wall_grace))),
         stop: stop_notice(shared, index, assignment.worker),
     };
-    let boot = pin!(clock::timeout(limit, shared.engine.boot(thread, &version.script, ctx)));
+    let mut boot = pin!(clock::timeout(limit, shared.engine.boot(thread, &version.script, ctx)));
+    let mut computes = true;
+    let boot = poll_fn(move |cx| {
+        let polled = boot.as_mut().poll(cx);
+        if polled.is_pending() && std::mem::take(&mut computes) {
+            shared.with(|state, _| state.boot_waits(index));
+        }
+        polled
+    });
     let unwanted = poll_fn(|cx| assignment.mail.poll_mail(cx));
     match select(boot, unwanted).await {
         Either::Left((Ok(Ok(worker)), _)) => Ok(worker),

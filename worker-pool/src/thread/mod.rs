@@ -13,7 +13,8 @@ use crate::engine::Engine;
 use crate::observe::RetireReason;
 use crate::shared::Shared;
 use crate::state::{Assignment, Departure, Spawn};
-use crate::sync::clock;
+use crate::sync::{channel, clock};
+use crate::time::after;
 
 /// The whole life of one worker thread.
 pub(crate) fn run<E: Engine>(shared: &Arc<Shared<E>>, spawn: &Spawn<E>) {
@@ -27,7 +28,7 @@ pub(crate) fn run<E: Engine>(shared: &Arc<Shared<E>>, spawn: &Spawn<E>) {
         shared.with(|state, _| state.thread_started(spawn.thread));
         let mut next = None;
         loop {
-            let Some(assignment) = next.take().or_else(|| spawn.mailbox.recv().ok()) else {
+            let Some(assignment) = next.take().or_else(|| wait(shared, spawn)) else {
                 return Ok(());
             };
             next = serve(shared, &thread, spawn.thread, &assignment);
@@ -39,6 +40,22 @@ pub(crate) fn run<E: Engine>(shared: &Arc<Shared<E>>, spawn: &Spawn<E>) {
         Err(panic) => panic_message(panic.as_ref()),
     };
     lose(shared, spawn.thread, &spawn.name, &message, up);
+}
+
+/// Sleeps until the next assignment. `None`: the thread is to end.
+fn wait<E: Engine>(shared: &Shared<E>, spawn: &Spawn<E>) -> Option<Assignment<E>> {
+    let idle_until = after(clock::now(), shared.settings.thread_idle_timeout);
+    match spawn.mailbox.recv_deadline(idle_until) {
+        Ok(assignment) => Some(assignment),
+        Err(channel::RecvTimeoutError::Disconnected) => None,
+        // Once, and then for good: nothing polls.
+        Err(channel::RecvTimeoutError::Timeout) => {
+            if shared.with(|state, _| state.is_surplus(spawn.thread)) {
+                return None;
+            }
+            spawn.mailbox.recv().ok()
+        }
+    }
 }
 
 /// Hosts one worker to its end, and takes what comes next.

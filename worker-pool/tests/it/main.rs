@@ -8,6 +8,7 @@ mod idle;
 mod interleaving;
 mod limits;
 mod lost;
+mod many;
 mod memory;
 mod native;
 mod observers;

@@ -66,6 +66,10 @@ fn check(view: &View<'_>, Placement { seat, grow }: Placement) -> Result<(), Tes
                 return Err(TestCaseError::fail("displaces what is not idle"));
             };
             prop_assert!(!vacant, "displaces although a thread is vacant");
+            prop_assert!(
+                view.threads.len() >= view.threads_max,
+                "displaces although another thread may be added"
+            );
             prop_assert!(own(view) == 0 || (!kept && idle_for >= view.displace_after));
         }
         Grow::NewThread => prop_assert!(!vacant && view.threads.len() < view.threads_max),
@@ -112,7 +116,7 @@ fn a_busy_script_takes_the_thread_that_has_been_idle_longest() {
     let threads = [busy, idle(150), idle(300), idle(50)];
     let view = View {
         threads: &threads,
-        threads_max: 5,
+        threads_max: 4,
         concurrency: 64,
         spread_at: 4,
         workers_max: 4,

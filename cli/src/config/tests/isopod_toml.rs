@@ -174,7 +174,7 @@ fn a_wrong_environment_variable_is_told_by_its_name() {
         .to_string();
     assert_eq!(
         error,
-        "`ISOPOD_THREADS` = \"many\": should be a whole number from 0 (one for each core) to 1024\n  \
+        "`ISOPOD_THREADS` = \"many\": should be a whole number from 0 (as many as workers need) to 10000\n  \
          = change or unset this environment variable\n\n\
          `ISOPOD_LOG` = \"loud\": should be \"off\", \"error\", \"warn\", \"info\", \"debug\" or \"trace\"\n  \
          = change or unset this environment variable"

@@ -17,7 +17,7 @@ fn all_that_is_wrong_in_a_file_is_told_at_once_with_its_place() {
    | ^^^^
   = did you mean `main`?
 
-isopod.toml:2:11: `threads` should be a whole number from 0 to 1024, but is text
+isopod.toml:2:11: `threads` should be a whole number from 0 to 10000, but is text
    |
  2 | threads = 'four'
    |           ^^^^^^
@@ -109,6 +109,10 @@ const WRONG: &[(&str, &[&str])] = &[
     (
         "main = 'a.ts'\npolicy = 'oneshot'\nconcurrency = 2",
         &["`concurrency` is above 1"],
+    ),
+    (
+        "main = 'a.ts'\nthreads = 2\n[pool]\nworkers_max = 3",
+        &["`pool.workers_max` (3) is above `threads` (2)", "remove `threads`"],
     ),
     (
         "main = 'a.ts'\nworkers_min = 3\nworkers_max = 2",

@@ -178,8 +178,12 @@ impl<E: Engine> State<E> {
         over.filter(|over| *over > now).chain(next).min()
     }
 
-    /// Returns the number of scripts without a worker that have waited for long, and when there will be one more.
+    /// Returns the number of scripts without a worker that have waited for long, and when there will be one more. None has
+    /// waited for a thread that is held by another while there are threads for all.
     pub(super) fn starved_for_long(&self, now: Instant) -> (usize, Option<Instant>) {
+        if !self.is_full() {
+            return (0, None);
+        }
         let dues = self
             .starving_since(now)
             .map(|since| after(since, self.settings.displace_after));

@@ -1,0 +1,207 @@
+//! The size of a pool: how many threads it may have, and how much memory its workers may hold.
+//!
+//! A worker keeps a thread for as long as it lives, also while it waits. So the number of threads follows from the memory that
+//! workers may hold. The number of processors bounds what computes: the threads started at once, the workers that one script
+//! gets by default, and the boots at a time.
+
+use crate::build_error::BuildError;
+use crate::machine;
+use crate::overload::Budget;
+
+/// The share of the machine's memory that workers may hold by default: one in this many. The rest is for the program, bodies
+/// on their way, and the page cache.
+const MEMORY_SHARE: usize = 2;
+
+/// The memory for which the default number of workers has room for each: about what a small idle worker takes.
+const WORKER_BYTES: usize = 4 << 20;
+
+/// The least and the greatest default number of workers. Linux allows a process 65,530 memory mappings, of which each worker
+/// takes a few dozen at most.
+const WORKERS_FEW: usize = 8;
+const WORKERS_MANY: usize = 2000;
+
+/// The share of the tasks that the process's control groups allow: one in this many, because a worker may use further
+/// threads for its I/O.
+const TASKS_SHARE: u64 = 4;
+
+/// The machine's share of this process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Machine {
+    pub(crate) processors: usize,
+    pub(crate) memory_bytes: Option<u64>,
+    pub(crate) tasks_max: Option<u64>,
+}
+
+impl Machine {
+    pub(crate) fn detect() -> Self {
+        Self {
+            processors: machine::processors(),
+            memory_bytes: machine::memory_bytes(),
+            tasks_max: machine::tasks_max(),
+        }
+    }
+}
+
+/// The settings that determine the size, as far as they are set.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Asked {
+    pub(crate) threads: Option<usize>,
+    pub(crate) threads_max: Option<usize>,
+    pub(crate) workers_max: Option<usize>,
+    pub(crate) memory_bytes_max: Option<usize>,
+}
+
+/// The resulting size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Size {
+    /// Number of threads started at once and kept.
+    pub(crate) threads: usize,
+    /// Maximum number of threads, and so of workers.
+    pub(crate) threads_max: usize,
+    /// The number of threads was set, and does not follow from memory.
+    pub(crate) threads_are_set: bool,
+    /// Default maximum number of workers of a script; shares of the pool are counted in as many.
+    pub(crate) script_workers_max: usize,
+    /// Maximum number of boots at a time.
+    pub(crate) boots_max: usize,
+    /// Memory of all workers.
+    pub(crate) memory: Option<Budget>,
+}
+
+impl Asked {
+    /// Returns the size on this machine.
+    pub(crate) fn on(&self, machine: &Machine) -> Result<Size, BuildError> {
+        if self.threads == Some(0) || self.threads_max == Some(0) || self.workers_max == Some(0) {
+            return Err(BuildError::NoThreads);
+        }
+        if let (Some(threads), Some(max)) = (self.threads, self.threads_max)
+            && max < threads
+        {
+            return Err(BuildError::ThreadsMax { threads, max });
+        }
+        let bound = self.threads_max.or(self.threads);
+        if let (Some(threads), Some(workers_max)) = (bound, self.workers_max)
+            && workers_max > threads
+        {
+            return Err(BuildError::WorkersMax { workers_max, threads });
+        }
+        let memory = match (self.memory_bytes_max, machine.memory_bytes) {
+            (Some(bytes), _) => Some(Budget::limit(bytes)),
+            (None, Some(bytes)) => Some(Budget::share(
+                usize::try_from(bytes).unwrap_or(usize::MAX) / MEMORY_SHARE,
+            )),
+            (None, None) => None,
+        };
+        let threads_max = self.workers_max.or(bound).unwrap_or_else(|| fitting(memory, machine));
+        let script_workers_max = if bound.is_some() {
+            threads_max
+        } else {
+            machine.processors
+        };
+        Ok(Size {
+            threads: self.threads.unwrap_or(machine.processors).min(threads_max),
+            threads_max,
+            threads_are_set: self.workers_max.or(bound).is_some(),
+            script_workers_max: script_workers_max.min(threads_max),
+            boots_max: machine.processors,
+            memory,
+        })
+    }
+}
+
+/// Returns the number of workers that memory and the limit on tasks have room for.
+fn fitting(memory: Option<Budget>, machine: &Machine) -> usize {
+    let few = WORKERS_FEW.max(machine.processors * 2);
+    let many = memory.map_or(few, |memory| memory.bytes / WORKER_BYTES);
+    let tasks = machine.tasks_max.map_or(WORKERS_MANY, |tasks| {
+        usize::try_from(tasks / TASKS_SHARE).unwrap_or(WORKERS_MANY)
+    });
+    many.min(WORKERS_MANY).min(tasks).max(few)
+}
+
+#[cfg(all(test, not(feature = "shuttle")))]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    const fn machine(memory_mib: u64) -> Machine {
+        Machine {
+            processors: 2,
+            memory_bytes: Some(memory_mib * MIB),
+            tasks_max: None,
+        }
+    }
+
+    fn threads_max(memory_mib: u64) -> usize {
+        Asked::default().on(&machine(memory_mib)).expect("a size").threads_max
+    }
+
+    #[test]
+    fn by_default_workers_follow_memory_between_few_and_many() {
+        assert_eq!([16, 256, 4096, 1 << 20].map(threads_max), [8, 32, 512, WORKERS_MANY]);
+        let size = Asked::default().on(&machine(4096)).expect("a size");
+        assert_eq!((size.threads, size.script_workers_max, size.boots_max), (2, 2, 2));
+        assert_eq!(size.memory, Some(Budget::share(2 << 30)));
+        let scarce = Machine {
+            tasks_max: Some(100),
+            ..machine(4096)
+        };
+        assert_eq!(Asked::default().on(&scarce).expect("a size").threads_max, 25);
+    }
+
+    #[test]
+    fn a_limit_on_memory_alone_decides_how_many_workers_fit() {
+        let asked = Asked {
+            memory_bytes_max: Some(400 << 20),
+            ..Asked::default()
+        };
+        let size = asked.on(&machine(4096)).expect("a size");
+        assert_eq!((size.threads_max, size.memory), (100, Some(Budget::limit(400 << 20))));
+    }
+
+    #[test]
+    fn a_number_of_threads_is_a_bound_whatever_the_memory() {
+        let asked = Asked {
+            threads: Some(5),
+            ..Asked::default()
+        };
+        let size = asked.on(&machine(16)).expect("a size");
+        assert_eq!((size.threads, size.threads_max, size.script_workers_max), (5, 5, 5));
+        let asked = Asked {
+            workers_max: Some(1),
+            ..Asked::default()
+        };
+        let size = asked.on(&machine(4096)).expect("a size");
+        assert_eq!((size.threads, size.threads_max, size.script_workers_max), (1, 1, 1));
+    }
+
+    #[test]
+    fn numbers_that_contradict_each_other_are_errors() {
+        let asked = Asked {
+            threads: Some(4),
+            threads_max: Some(3),
+            ..Asked::default()
+        };
+        assert!(matches!(asked.on(&machine(16)), Err(BuildError::ThreadsMax { .. })));
+        let asked = Asked {
+            threads: Some(4),
+            workers_max: Some(5),
+            ..Asked::default()
+        };
+        let error = asked.on(&machine(16)).expect_err("a contradiction").to_string();
+        assert!(error.contains("`workers_max` (5)") && error.contains("(4)"), "{error}");
+        for asked in [
+            Asked {
+                threads: Some(0),
+                ..Asked::default()
+            },
+            Asked {
+                workers_max: Some(0),
+                ..Asked::default()
+            },
+        ] {
+            assert!(matches!(asked.on(&machine(16)), Err(BuildError::NoThreads)));
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Boots at a time: as many as there are processors, for more would only slow each other down.
+//!
+//! A boot counts while it computes. One that waits, for a top-level `await`, or that takes longer than [`LONG`] keeps no other
+//! script from its boot: the operating system shares the processors between such boots as between all threads.
+
+use std::time::{Duration, Instant};
+
+/// The time after which a boot counts no more.
+const LONG: Duration = Duration::from_millis(50);
+
+#[derive(Debug, Default)]
+pub(super) struct Boots {
+    /// The threads on which workers boot, or are about to, and since when.
+    computing: Vec<(usize, Instant)>,
+}
+
+impl Boots {
+    /// A worker boots on this thread, or will as soon as the thread is free.
+    pub(super) fn begin(&mut self, thread: usize, now: Instant) {
+        self.end(thread);
+        self.computing.push((thread, now));
+    }
+
+    /// The boot on this thread waits, or is over.
+    pub(super) fn end(&mut self, thread: usize) {
+        self.computing.retain(|(booting, _)| *booting != thread);
+    }
+
+    /// Returns whether another worker may boot with so many at a time.
+    pub(super) fn has_room(&self, max: usize, now: Instant) -> bool {
+        self.counted(now).count() < max
+    }
+
+    /// Returns when the next boot counts no more, unless it is over before.
+    pub(super) fn room_at(&self, now: Instant) -> Option<Instant> {
+        self.counted(now).min().map(|since| since + LONG)
+    }
+
+    fn counted(&self, now: Instant) -> impl Iterator<Item = Instant> {
+        let since = self.computing.iter().map(|(_, since)| *since);
+        since.filter(move |since| now.saturating_duration_since(*since) < LONG)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_boot_counts_until_it_is_over_waits_or_takes_long() {
+        let now = Instant::now();
+        let mut boots = Boots::default();
+        boots.begin(1, now);
+        boots.begin(2, now + LONG / 2);
+        boots.begin(2, now + LONG / 2);
+        assert!(!boots.has_room(2, now + LONG / 2) && boots.has_room(3, now + LONG / 2));
+        assert_eq!(boots.room_at(now + LONG / 2), Some(now + LONG));
+        assert!(boots.has_room(2, now + LONG));
+        boots.end(2);
+        assert!(boots.has_room(1, now + LONG) && !boots.has_room(1, now));
+    }
+}
