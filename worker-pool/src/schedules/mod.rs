@@ -3,6 +3,8 @@
 //!
 //! `cargo nextest run -p isopod-pool --no-default-features --features shuttle --lib schedules`
 
+mod sessions;
+
 use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
