@@ -11,7 +11,7 @@ use isopod_pool::js::fetch::{FetchConfig, NetPolicy, OwnServers};
 use isopod_pool::js::modules::{ImportMapText, MemoryModule};
 use isopod_pool::js::quotas::Quotas;
 use isopod_pool::js::{Limits, Script};
-use isopod_pool::{Options, Policy, Recycle};
+use isopod_pool::{Options, Policy, Recycle, SessionLimits};
 use url::Url;
 
 use crate::config::{self, Bound, Config, Materials, Mode, Network, NetworkRule, Var, Worker};
@@ -163,6 +163,14 @@ fn options(worker: &Worker) -> Options {
                 .events(worker.recycle.events)
                 .age(worker.recycle.age)
                 .memory_bytes(worker.recycle.memory.and_then(|bytes| usize::try_from(bytes).ok())),
+        )
+        .sessions(
+            SessionLimits::default()
+                .max(worker.sessions.max)
+                .per_worker(worker.sessions.per_worker)
+                .events(worker.sessions.events)
+                .events_per_worker(worker.sessions.events_per_worker)
+                .grace(worker.sessions.grace),
         )
         .wall_timeout(worker.limits.wall)
         .stream_timeout(worker.limits.stream)

@@ -10,7 +10,8 @@ use super::bindings::Sections;
 use super::cron::Cron;
 use super::pool::{Pool, THREADS_MAX};
 use super::sections::{
-    Ingress, Jsx, Limits, Log, Mode, Modules, Network, Policy, Recycle, Shutdown, Tls, WorkerNetwork,
+    Ingress, Jsx, Limits, Log, Mode, Modules, Network, Policy, Recycle, Sessions as SessionsSection, Shutdown, Tls,
+    WorkerNetwork,
 };
 use super::values::{Listen, RoutePattern, Secret, WorkerName};
 
@@ -142,6 +143,8 @@ pub(super) struct WorkerFile {
     pub(super) limits: Limits,
     /// Conditions for replacing a worker with a fresh one.
     pub(super) recycle: Recycle,
+    /// Limits of sessions: connections that keep a worker, such as WebSockets.
+    pub(super) sessions: SessionsSection,
     /// Times at which the `scheduled` handler is called.
     pub(super) crons: Vec<Cron>,
     /// Folder from which modules may be imported. Default: the folder of `main`. Packages may also come from `node_modules` above it.

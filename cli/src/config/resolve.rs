@@ -230,6 +230,7 @@ impl Reading<'_> {
             workers_max: file.workers_max,
             limits: file.limits,
             recycle: file.recycle,
+            sessions: file.sessions,
             root,
             modules: file.modules,
             import_map,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use isopod_pool::SessionLimits;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -361,4 +362,44 @@ pub struct Recycle {
     /// Memory held after an event.
     #[serde(with = "MaybeSize")]
     pub memory: Option<u64>,
+}
+
+/// Limits of a worker's sessions: connections that keep it, such as WebSockets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Sessions {
+    /// Maximum number of open sessions. More are refused with status 503.
+    pub max: usize,
+    /// Maximum number of sessions of one isolate.
+    #[schemars(range(min = 1))]
+    pub per_worker: usize,
+    /// Maximum number of concurrent events of one session.
+    #[schemars(range(min = 1))]
+    pub events: usize,
+    /// Maximum number of concurrent events of all sessions of one isolate.
+    #[schemars(range(min = 1))]
+    pub events_per_worker: usize,
+    /// Time for which an isolate that must go is kept for its sessions after they were told.
+    #[serde(with = "Time")]
+    pub grace: Duration,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        let SessionLimits {
+            max,
+            per_worker,
+            events,
+            events_per_worker,
+            grace,
+            ..
+        } = SessionLimits::default();
+        Self {
+            max,
+            per_worker,
+            events,
+            events_per_worker,
+            grace,
+        }
+    }
 }

@@ -8,7 +8,7 @@ use super::cron::Cron;
 use super::file::Var;
 use super::pool::Pool;
 use super::problem::Note;
-use super::sections::{Ingress, Jsx, Limits, Log, Mode, Modules, Network, Policy, Recycle, Shutdown, Tls};
+use super::sections::{Ingress, Jsx, Limits, Log, Mode, Modules, Network, Policy, Recycle, Sessions, Shutdown, Tls};
 use super::values::{Listen, RoutePattern, Secret};
 
 /// The configuration of `serve`, created by [`load`](super::load).
@@ -85,6 +85,8 @@ pub struct Worker {
     pub limits: Limits,
     /// Conditions for replacing a worker with a fresh one.
     pub recycle: Recycle,
+    /// Limits of its sessions.
+    pub sessions: Sessions,
     /// Folder from which modules may be imported; `None` means the folder of `main`.
     pub root: Option<PathBuf>,
     /// Files that scripts may import other than code.

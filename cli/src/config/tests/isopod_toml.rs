@@ -43,7 +43,8 @@ fn durations_sizes_and_addresses_are_read_with_their_units() {
     let config = Project::isopod(
         "main = 'a.ts'\nlisten = ['[::]:80', 'unix:s.sock', 'localhost:1']\nmode = 'production'\n\
          [limits]\nwall = '150ms'\ncpu = '1m 30s'\nmemory = '16 KiB'\n\
-         [ingress]\nbody_bytes_max = 4096\n[recycle]\nage = '1h'\nmemory = '1MiB'",
+         [ingress]\nbody_bytes_max = 4096\n[recycle]\nage = '1h'\nmemory = '1MiB'\n\
+         [sessions]\nmax = 20\ngrace = '2s'",
     );
     let root = config.path().to_owned();
     let config = config.config();
@@ -56,6 +57,11 @@ fn durations_sizes_and_addresses_are_read_with_their_units() {
     assert_eq!(
         (worker.recycle.age, worker.recycle.memory),
         (Some(Duration::from_secs(3600)), Some(1 << 20))
+    );
+    let sessions = &worker.sessions;
+    assert_eq!(
+        (sessions.max, sessions.grace, sessions.per_worker),
+        (20, Duration::from_secs(2), 5_000)
     );
     assert_eq!(config.ingress.body_bytes_max, 4096);
     let listen = [
