@@ -10,6 +10,7 @@ use isopod_host::workers::EventBridge;
 use isopod_pool::js::fetch::{FetchConfig, NetPolicy, OwnServers};
 use isopod_pool::js::modules::{ImportMapText, MemoryModule};
 use isopod_pool::js::quotas::Quotas;
+use isopod_pool::js::websocket::SocketLimits;
 use isopod_pool::js::{Limits, Script};
 use isopod_pool::{Options, Policy, Recycle, SessionLimits};
 use url::Url;
@@ -121,6 +122,15 @@ fn quotas(limits: &config::Limits) -> Quotas {
         .stream_idle(limits.stream_idle)
         .pbkdf2_iterations(limits.pbkdf2_iterations)
         .rsa_bits(limits.rsa_bits)
+        .sockets(limits.sockets)
+        .socket(
+            SocketLimits::default()
+                .message_bytes_max(size(limits.socket_message))
+                .buffered_bytes_max(size(limits.socket_buffer))
+                .messages_per_second(limits.socket_rate)
+                .idle_timeout(limits.socket_idle)
+                .lifetime(limits.socket_lifetime),
+        )
 }
 
 fn policy(network: &Network) -> NetPolicy {

@@ -41,7 +41,7 @@
 //!   use.
 //! - [`modules`] has the settings of module loading, [`io`] the I/O runtime of a worker thread.
 //! - `host` (feature `host`) is a process around a pool: modules that start and stop in order, supervision, an event bus.
-//! - `server` (feature `server`) is HTTP in and out.
+//! - `server` (feature `server`) is HTTP in and out; [`websocket`] has the parts for servers of one's own.
 //! - [`engine`] is the pool without JavaScript, for engines of one's own.
 //! - `extend` and `deno_core` (feature `unstable-deno-core`) add ops to workers.
 //!
@@ -54,6 +54,7 @@ pub mod extend;
 pub mod io;
 pub mod modules;
 pub mod prelude;
+pub mod websocket;
 
 #[cfg(feature = "host")]
 #[doc(inline)]

@@ -79,6 +79,9 @@ pub struct RequestMeta {
     pub is_proxied: bool,
     /// Depth of calls between workers: 0 for a request from outside.
     pub depth: u32,
+    /// The request opens a WebSocket: a response with status 101 may have one, as an
+    /// [`Upgrade`](isopod_websocket::Upgrade) in its extensions.
+    pub opens_websocket: bool,
 }
 
 /// TLS parameters of a connection.

@@ -116,6 +116,7 @@ async fn respond<D: Dispatch>(
                         client,
                         target,
                         id: &id,
+                        opens_websocket: opens.is_some(),
                     };
                     dispatch(&app, origin, worker, request, asked, alarm).await
                 }
@@ -189,6 +190,7 @@ struct Asked<'a> {
     client: Client,
     target: Target,
     id: &'a RequestId,
+    opens_websocket: bool,
 }
 
 async fn dispatch<D: Dispatch>(
@@ -232,6 +234,7 @@ async fn dispatch<D: Dispatch>(
         tls: origin.tls.clone(),
         is_proxied: origin.peer.is_proxy(),
         depth,
+        opens_websocket: asked.opens_websocket,
     };
     alarm.set(limits.request_timeout.saturating_add(limits.request_grace));
     let answered = app.dispatch.fetch(worker, Request::from_parts(parts, body), meta);

@@ -41,10 +41,15 @@ pub(crate) struct Socket {
     pub(crate) connection: Connection,
 }
 
-/// A handshake with additional headers.
+/// A handshake with additional headers, which may begin with another host.
 pub(crate) fn handshake(path: &str, headers: &str) -> String {
+    let host = if headers.starts_with("host: ") {
+        ""
+    } else {
+        "host: localhost\r\n"
+    };
     format!(
-        "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+        "GET {path} HTTP/1.1\r\n{host}connection: Upgrade\r\nupgrade: websocket\r\n\
          sec-websocket-version: 13\r\nsec-websocket-key: {KEY}\r\n{headers}\r\n"
     )
 }

@@ -53,6 +53,7 @@ mod tasks;
 mod triggers;
 mod values;
 mod watch;
+mod websocket_clients;
 mod websocket_pairs;
 mod websockets;
 mod wintertc;

@@ -276,6 +276,19 @@ fn each_message_has_the_cpu_limit_of_an_event() {
     }
 }
 
+/// The wall times of events end with the handshake.
+#[test]
+fn a_socket_outlives_the_limits_of_events() {
+    let (_project, server) = serve("[workers.echo.limits]\nwall = '300ms'\nstream = '300ms'\nwait_until = '300ms'\n");
+    let mut socket = Socket::open(server.address, "/burn");
+    for _ in 0..3 {
+        // tidy:allow(sleep): the time that passes is what is tested
+        std::thread::sleep(Duration::from_millis(500));
+        socket.send_text("go");
+        assert_eq!(socket.read(), Frame::text("burned"));
+    }
+}
+
 #[test]
 fn a_drain_says_1001() {
     let (_project, mut server) = serve("");

@@ -169,7 +169,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Run<S> {
                 && let Poll::Ready(ending) = guard.poll_end(cx)
             {
                 self.guard_watches = false;
-                self.end(ending);
+                self.end(Ending {
+                    outcome: match ending.outcome {
+                        Outcome::WorkerLost => self.worker_outcome(),
+                        outcome => outcome,
+                    },
+                    ..ending
+                });
             }
             let mut went_on = self.poll_timer(cx);
             went_on |= self.poll_overflow(cx);
@@ -192,6 +198,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Run<S> {
             self.report.outcome = ending.outcome;
             self.close(Close::of_protocol(ending.code, ending.reason), Phase::Closing);
         }
+    }
+
+    /// Returns the outcome of a worker that is gone, which knows it best.
+    fn worker_outcome(&self) -> Outcome {
+        let outcome = self.wire.hooks.why.as_ref().and_then(|why| why());
+        outcome.unwrap_or(Outcome::WorkerLost)
     }
 
     /// Sends a close frame.
@@ -249,14 +261,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Run<S> {
                         self.report.outcome = Outcome::Ok;
                         self.close(close, Phase::Closing);
                     }
-                    Poll::Ready(None) => {
-                        let outcome = self.wire.hooks.why.as_ref().and_then(|why| why());
-                        self.end(Ending {
-                            code: 1011,
-                            reason: "the worker ended",
-                            outcome: outcome.unwrap_or(Outcome::WorkerLost),
-                        });
-                    }
+                    Poll::Ready(None) => self.end(Ending {
+                        code: 1011,
+                        reason: "the worker ended",
+                        outcome: self.worker_outcome(),
+                    }),
                     Poll::Pending => break,
                 }
                 if self.phase != Phase::Open {

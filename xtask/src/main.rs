@@ -4,6 +4,7 @@
 //! others. What a machine lacks is fetched with common tools (`curl`, `xz`, `apt-get`, `npm`).
 
 mod api;
+mod autobahn;
 mod bench;
 mod ci;
 mod dist;
@@ -77,6 +78,8 @@ enum Command {
         #[arg(long, conflicts_with = "nightly")]
         last: bool,
     },
+    /// Run the conformance suite for WebSockets, and write its results to the table in docs/websockets.md
+    Autobahn,
     /// Run the server under a long mixed load that includes hostile scripts, and print a verdict
     #[command(
         after_help = "`cargo xtask soak -- --help` lists its options: --minutes, --seed, --rate, --json and more"
@@ -125,6 +128,7 @@ fn run(command: Command) -> Result<()> {
         Command::Tidy => tidy::command(&workspace),
         Command::Hostile { last: true, .. } => hostile::command(&workspace, &hostile::From::LastRun),
         Command::Hostile { nightly, .. } => hostile::command(&workspace, &hostile::From::Tests { nightly }),
+        Command::Autobahn => autobahn::command(&workspace),
         Command::Soak { dev, args } => soak::command(&workspace, dev, &args),
         Command::Api => api::write(&workspace),
         Command::Embedding => embedding::follow(&workspace),

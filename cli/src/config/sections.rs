@@ -319,6 +319,23 @@ pub struct Limits {
     pub pbkdf2_iterations: u32,
     /// Maximum size of a generated RSA key, in bits.
     pub rsa_bits: u32,
+    /// Maximum number of open WebSockets.
+    pub sockets: usize,
+    /// Maximum size of a received WebSocket message; a larger one closes the socket with code 1009.
+    #[serde(with = "Size")]
+    pub socket_message: u64,
+    /// Maximum size of data sent to a WebSocket and not read by its peer, which is disconnected above it.
+    #[serde(with = "Size")]
+    pub socket_buffer: u64,
+    /// Maximum number of WebSocket messages read per second and socket; above it the socket is read more slowly.
+    #[schemars(range(min = 1))]
+    pub socket_rate: u32,
+    /// Time without a frame from the peer of a WebSocket until it is disconnected. It is pinged after half of it.
+    #[serde(with = "Time")]
+    pub socket_idle: Duration,
+    /// Age at which a WebSocket is closed with code 1001.
+    #[serde(with = "Time")]
+    pub socket_lifetime: Duration,
 }
 
 impl Default for Limits {
@@ -345,6 +362,12 @@ impl Default for Limits {
             native: 64 * MIB,
             pbkdf2_iterations: 2_000_000,
             rsa_bits: 4_096,
+            sockets: 1_000,
+            socket_message: MIB,
+            socket_buffer: 4 * MIB,
+            socket_rate: 10_000,
+            socket_idle: Duration::from_secs(60),
+            socket_lifetime: Duration::from_secs(24 * 3600),
         }
     }
 }

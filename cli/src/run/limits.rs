@@ -61,6 +61,7 @@ fn quotas() -> Quotas {
         .native_bytes(usize::MAX)
         .pbkdf2_iterations(u32::MAX)
         .rsa_bits(u32::MAX)
+        .sockets(usize::MAX)
 }
 
 /// Memory of the machine. V8 needs a limit and ends the process silently beyond it; at this one the script ends with a message.

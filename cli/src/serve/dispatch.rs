@@ -36,7 +36,15 @@ impl Dispatch for Workers {
         }
         let request = request.map(handlers::Body::new);
         let deadline = Meta::default().deadline(meta.deadline);
-        let response = self.pool.fetch(worker, request, deadline).await;
+        let response = if meta.opens_websocket {
+            // If the worker accepts the WebSocket, it stays for it; else the session ends here.
+            match self.pool.open_session(worker) {
+                Ok(session) => session.fetch(request, deadline).await,
+                Err(failure) => Err(failure),
+            }
+        } else {
+            self.pool.fetch(worker, request, deadline).await
+        };
         let response = response.inspect_err(|failure| log(failure, worker, &meta))?;
         let worker = worker.to_owned();
         let told = move |error: BodyError| -> BoxError {

@@ -21,6 +21,8 @@ pub(super) struct ClientKey {
     pub(super) policy: Arc<NetPolicy>,
     pub(super) port: Option<u16>,
     pub(super) connection: ConnectionOptions,
+    /// Use HTTP/1.1 only.
+    pub(super) http1: bool,
 }
 
 /// Creates the client. Called on the worker thread, inside the I/O runtime.
@@ -31,8 +33,10 @@ pub(super) fn build(key: &ClientKey) -> Result<reqwest::Client, SendError> {
         idle_per_host_max,
         ..
     } = key.connection;
-    reqwest::Client::builder()
-        .tls_backend_preconfigured(tls(&key.connection.extra_roots)?)
+    let client = reqwest::Client::builder();
+    let client = if key.http1 { client.http1_only() } else { client };
+    client
+        .tls_backend_preconfigured(tls(&key.connection.extra_roots, key.http1)?)
         .dns_resolver(Arc::new(GuardedResolver {
             policy: key.policy.clone(),
             port: key.port,
@@ -55,7 +59,7 @@ pub(super) fn build(key: &ClientKey) -> Result<reqwest::Client, SendError> {
 
 /// TLS with compiled-in public roots, for machines without a certificate store. The provider is explicit because
 /// several are linked, and the process-wide default is the host's choice.
-fn tls(extra_roots: &[Vec<u8>]) -> Result<ClientConfig, SendError> {
+fn tls(extra_roots: &[Vec<u8>], http1: bool) -> Result<ClientConfig, SendError> {
     let mut roots = deno_tls::create_default_root_cert_store();
     for der in extra_roots {
         roots.add(CertificateDer::from(der.clone())).map_err(SendError::Tls)?;
@@ -65,7 +69,10 @@ fn tls(extra_roots: &[Vec<u8>]) -> Result<ClientConfig, SendError> {
         .map_err(SendError::Tls)?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = match http1 {
+        true => vec![b"http/1.1".to_vec()],
+        false => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+    };
     Ok(config)
 }
 

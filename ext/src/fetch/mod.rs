@@ -35,18 +35,19 @@ use deno_fetch::{FetchResponse, FetchReturn, basic_auth, extract_authority};
 use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, RANGE, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tokio::sync::mpsc;
 
 use self::body::{ResponseBody, pump};
 use self::service::{FetchService, Incoming, Outgoing, OutgoingBody, Payer};
 use crate::coding::{Coding, Codings, offered};
 use crate::context::{cpu_of, current_event, is_open};
-use crate::event::{CALL_DEPTH, EndsWithEvent, EventEnded, EventKey};
+use crate::event::{CALL_DEPTH, EndsWithEvent, EventEnded, EventKey, Tail};
 use crate::io::Io;
 use crate::quotas::{QuotaError, Usage};
 use crate::unwind;
 use crate::values::Events;
+use crate::websocket::{self, Socket};
 
 pub(crate) use self::body::{exact_size, keep_encoded};
 pub use self::config::{ConnectionOptions, FetchConfig, FetchLimits};
@@ -81,6 +82,8 @@ enum Pending {
         request: Outgoing,
         /// The source of a streamed body, and the channel it is moved to.
         source: Option<(Rc<dyn Resource>, mpsc::Sender<body::Chunk>)>,
+        /// The WebSocket that it opens.
+        socket: Option<Socket>,
         /// The event whose code makes the request; 0 for none.
         event: EventKey,
         cancel: Rc<CancelHandle>,
@@ -137,6 +140,7 @@ fn op_isopod_fetch(
                 let event = current_event(scope);
                 let depth = charge_event(state, event, &usage)?;
                 let method = Method::from_bytes(&method)?;
+                let opens_socket = method == Method::GET && websocket::asks_for_socket(&headers);
                 let mut headers = request_headers(&mut url, headers)?;
                 let layers = Codings::of(&headers).layers();
                 let (body, length, source) = request_body(state, &service, has_body, data, resource, &method, &layers)?;
@@ -149,18 +153,28 @@ fn op_isopod_fetch(
                 }
                 let cancel = CancelHandle::new_rc();
                 end_with_event(state, event, &cancel)?;
+                let (socket, opening) = if opens_socket {
+                    let tail = Rc::new(Tail::default());
+                    end_with_event(state, event, &tail)?;
+                    let (socket, opening) = websocket::open_client(state, &tail, &mut headers)?;
+                    (Some(socket), Some(opening))
+                } else {
+                    (None, None)
+                };
                 let request = Outgoing {
                     method,
                     url,
                     headers,
                     body,
                     depth,
+                    opening,
                 };
                 (
                     Pending::Network {
                         service,
                         request,
                         source,
+                        socket,
                         event,
                         cancel: cancel.clone(),
                     },
@@ -202,6 +216,7 @@ async fn op_isopod_fetch_send(
                 service,
                 request,
                 source,
+                socket,
                 event,
                 cancel,
             } => {
@@ -220,7 +235,7 @@ async fn op_isopod_fetch_send(
                 match service.send(request, payer).or_cancel(cancel).await {
                     Err(_) if is_open(&state.borrow(), event) => Err(FetchError::Canceled),
                     Err(_) => Err(EventEnded.into()),
-                    Ok(Ok(incoming)) => response(&mut state.borrow_mut(), event, url, incoming),
+                    Ok(Ok(incoming)) => response(&mut state.borrow_mut(), event, url, incoming, socket),
                     // deno_fetch's script turns this into a TypeError whose `cause` has the reason.
                     Ok(Err(error @ SendError::Transport { .. })) => {
                         let detail = error.to_string();
@@ -393,6 +408,7 @@ fn response(
     event: EventKey,
     url: String,
     incoming: Incoming,
+    socket: Option<Socket>,
 ) -> Result<FetchResponse, FetchError> {
     let Incoming {
         status,
@@ -404,6 +420,16 @@ fn response(
         .iter()
         .map(|(name, value)| (name.as_str().into(), value.as_bytes().into()))
         .collect();
+    if let (StatusCode::SWITCHING_PROTOCOLS, Some(socket)) = (status, socket) {
+        return Ok(FetchResponse {
+            status: status.as_u16(),
+            status_text: "Switching Protocols".to_owned(),
+            headers: pairs,
+            url,
+            response_rid: state.resource_table.add(socket),
+            ..FetchResponse::default()
+        });
+    }
     let body_decoded = body.encoded.is_some();
     let body = Rc::new(ResponseBody::streaming(body, length));
     end_with_event(state, event, &body)?;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use isopod_websocket::handshake::AnswerError;
+
 use super::guard::Refused;
 use crate::io::IoError;
 
@@ -35,6 +37,12 @@ pub enum SendError {
     /// The response has a transfer coding other than `chunked`, which no request asks for (RFC 9112, section 7.4).
     #[error("the server sent its response in a transfer coding that was not asked for: {0}")]
     TransferCoding(String),
+    /// The server's answer does not open the WebSocket that was asked for.
+    #[error(transparent)]
+    Socket(#[from] AnswerError),
+    /// The server switched to another protocol, which the request did not ask for.
+    #[error("the server switched to a protocol that was not asked for")]
+    Switched,
     /// Too many responses are open.
     #[error(
         "more than {0} response bodies are open (open_bodies_max); read each to its end, or call `response.body.cancel()`"

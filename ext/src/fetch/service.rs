@@ -6,6 +6,7 @@ use std::error::Error as _;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use deno_core::url::Url;
@@ -26,6 +27,7 @@ use crate::event::CALL_DEPTH;
 use crate::event::CpuMeter;
 use crate::io::Io;
 use crate::ledger::MemoryLedger;
+use crate::websocket::ClientOpening;
 
 /// A request whose URL has not been checked by the guard yet.
 pub(super) struct Outgoing {
@@ -35,6 +37,8 @@ pub(super) struct Outgoing {
     pub(super) body: OutgoingBody,
     /// Number of calls between workers that led to it.
     pub(super) depth: u32,
+    /// The WebSocket that it opens.
+    pub(super) opening: Option<ClientOpening>,
 }
 
 pub(super) enum OutgoingBody {
@@ -58,6 +62,9 @@ pub(super) struct Incoming {
     pub(super) length: Option<u64>,
     pub(super) body: IncomingBody,
 }
+
+/// Time for the answer to the handshake of a WebSocket, unless the requests of the worker have a limit.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Maximum number of origins remembered for corrupting their connections.
 const SPOILERS_MAX: usize = 32;
@@ -107,7 +114,7 @@ impl FetchService {
         let origin = request.url.origin().ascii_serialization();
         let (servers, resolver) = (self.config.servers.clone(), self.config.connection.resolver.clone());
         let head = self
-            .client(&request.url, &origin)?
+            .client(&request.url, &origin, request.opening.is_some())?
             .run(move |client| async move {
                 // Resolving needs the runtime.
                 if let Some(depth) = servers.depth(&request.url, request.depth, &resolver).await {
@@ -147,11 +154,18 @@ impl FetchService {
         &self.config.limits
     }
 
-    fn client(&self, url: &Url, origin: &String) -> Result<crate::io::Bound<reqwest::Client>, SendError> {
+    fn client(
+        &self,
+        url: &Url,
+        origin: &String,
+        opens_socket: bool,
+    ) -> Result<crate::io::Bound<reqwest::Client>, SendError> {
         let mut key = ClientKey {
             policy: self.config.policy.clone(),
             port: self.config.policy.port_class(url.port_or_known_default()),
             connection: self.config.connection.clone(),
+            // A handshake of HTTP/1.1 cannot be sent over HTTP/2.
+            http1: opens_socket,
         };
         if self.spoilers.borrow().contains(origin) {
             key.connection.idle_per_host_max = 0;
@@ -189,15 +203,17 @@ struct Head {
 /// Runs on the I/O runtime: sends the request, checks the head, and spawns a task that forwards the body.
 async fn exchange(
     client: reqwest::Client,
-    request: Outgoing,
+    mut request: Outgoing,
     limits: FetchLimits,
     sender: mpsc::Sender<Chunk>,
     payer: Payer,
 ) -> Result<Head, SendError> {
+    let opening = request.opening.take();
     let is_head = request.method == Method::HEAD;
     let url = request.url.clone();
     let sending = send_once_or_twice(&client, request);
-    let response = match limits.head_timeout {
+    let head_timeout = limits.head_timeout.or(opening.is_some().then_some(HANDSHAKE_TIMEOUT));
+    let response = match head_timeout {
         Some(limit) => tokio::time::timeout(limit, sending)
             .await
             .map_err(|_| SendError::Timeout(limit))?,
@@ -206,6 +222,20 @@ async fn exchange(
     let mut response = response.map_err(|error| transport(&url, &error))?;
     let status = response.status();
     let headers = std::mem::take(response.headers_mut());
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        let Some(opening) = opening else {
+            return Err(SendError::Switched);
+        };
+        opening.check(&headers)?;
+        let stream = response.upgrade().await.map_err(|error| transport(&url, &error))?;
+        spawn_here(opening.run(stream));
+        return Ok(Head {
+            status,
+            headers,
+            length: None,
+            encoded: None,
+        });
+    }
     check_headers(&headers, &limits)?;
     if let Some(coding) = transfer_coding(&headers) {
         return Err(SendError::TransferCoding(coding));

@@ -5,6 +5,7 @@
 //! what its listeners begin goes on, and each message has the event's CPU time and quotas afresh. A client's socket belongs to
 //! the event that opened it, and ends with it.
 
+mod client;
 mod socket;
 
 use std::cell::RefCell;
@@ -14,8 +15,9 @@ use deno_core::convert::ByteString;
 use deno_core::{CancelFuture, OpState, ResourceId, op2, v8};
 use isopod_websocket::{Close, InvalidClose, Message, SendError};
 
-pub use isopod_websocket::{Ending, Guard, Limits as SocketLimits, Upgrade};
+pub use isopod_websocket::{Ending, Guard, Limits as SocketLimits, Report, Role, Upgrade, Wire, handshake};
 
+pub(crate) use self::client::{ClientOpening, asks_for_socket, open_client};
 pub(crate) use self::socket::Socket;
 use self::socket::{NEXT_ENDED, open};
 use crate::event::{Body, EventKey, Tail};

@@ -103,6 +103,17 @@ impl Socket {
     }
 }
 
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // A client's socket ends with its event, which is no failure. A server's that was not closed is one.
+        if self.event.is_none()
+            && let Ok(away) = Close::of_application(Some(1001), "")
+        {
+            self.port.get_mut().close(away);
+        }
+    }
+}
+
 impl Resource for Socket {
     fn name(&self) -> Cow<'_, str> {
         "webSocket".into()

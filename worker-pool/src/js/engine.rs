@@ -154,7 +154,13 @@ impl Worker for JsWorker {
                         reason: fault.message,
                     });
                 }
-                Poll::Ready(isopod_runtime::Turn::Streaming { event } | isopod_runtime::Turn::Session { event }) => {
+                Poll::Ready(isopod_runtime::Turn::Session { event }) => {
+                    let Some(slot) = self.slots.get(&event) else {
+                        continue;
+                    };
+                    return Poll::Ready(Turn::Session { slot: *slot });
+                }
+                Poll::Ready(isopod_runtime::Turn::Streaming { event }) => {
                     let Some(slot) = self.slots.get(&event) else {
                         continue;
                     };

@@ -136,7 +136,7 @@ impl<E: ScriptEngine> Pool<E> {
             let dispatched = self.core.dispatch(name, event, meta);
             dispatched.map_err(|rejected| rejected.reason.into())
         });
-        asked?.response().await
+        asked?.response(None).await
     }
 
     /// Creates a fetcher whose requests are answered by the `fetch` handler of the script that is deployed under this name at

@@ -6,7 +6,7 @@ use isopod_runtime::websocket::Upgrade;
 
 use super::answer::wait;
 use super::body::hold;
-use super::socket::SocketGuard;
+use super::socket::{Closes, SocketGuard};
 use crate::{Failure, Meta, Ticket};
 
 /// A request that was accepted. Dropping it cancels the event.
@@ -16,12 +16,12 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// Waits for the response.
-    pub(super) async fn response(self) -> Result<http::Response<Body>, Failure> {
+    /// Waits for the response. `session`: the session that it was asked in, which a WebSocket keeps open.
+    pub(super) async fn response(self, session: Option<Closes>) -> Result<http::Response<Body>, Failure> {
         let (response, ticket) = wait(self.answer, self.ticket).await?;
         Ok(match response.extensions().get::<Upgrade>().cloned() {
             Some(upgrade) => {
-                upgrade.attach(Box::new(SocketGuard::new(ticket)));
+                upgrade.attach(Box::new(SocketGuard::new(ticket, session)));
                 response
             }
             None => response.map(|body| hold(body, ticket)),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::FutureExt;
 use isopod_runtime::handlers::{Body, Event, EventKind, HandlerInput};
 use isopod_runtime::values::{FromScript, IntoArguments, answer};
 
@@ -74,7 +75,9 @@ impl Session {
             let dispatched = self.core.dispatch(event, meta);
             dispatched.map_err(|rejected| rejected.reason.into())
         });
-        asked?.response().await
+        let session = self.clone();
+        let closes = async move { session.closing().await.reason }.boxed();
+        asked?.response(Some(closes)).await
     }
 
     /// Calls an exported function: see [`Pool::call`](super::Pool::call).

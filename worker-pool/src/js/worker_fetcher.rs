@@ -39,7 +39,7 @@ impl<E: ScriptEngine> Fetcher for WorkerFetcher<E> {
         });
         let worker = Arc::clone(&self.name);
         Box::pin(async move {
-            let response = async { asked?.response().await };
+            let response = async { asked?.response(None).await };
             response.await.inspect_err(|failure| log(failure, &worker, &caller))
         })
     }
