@@ -1,6 +1,5 @@
 //! State of a worker thread that outlives its workers.
 
-use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -23,16 +22,13 @@ impl WorkerThread {
         &self.io
     }
 
-    /// Starts the I/O runtime of the calling thread.
-    ///
-    /// # Errors
-    /// The operating system's error if it cannot create a thread or a reactor.
-    pub fn start(io: IoOptions, watchdog: Arc<Watchdog>) -> io::Result<Self> {
-        Ok(Self {
-            io: Rc::new(Io::start(io)?),
+    /// Creates the state of the calling thread. Its I/O runtime starts at its first use.
+    pub fn new(io: IoOptions, watchdog: Arc<Watchdog>) -> Self {
+        Self {
+            io: Rc::new(Io::new(io)),
             watchdog,
             template: WorkerTemplate::default(),
-        })
+        }
     }
 
     /// Sets the template of the thread's workers.

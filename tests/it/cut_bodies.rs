@@ -309,6 +309,7 @@ fn an_upload_that_breaks_off_is_an_error_to_the_script_that_reads_it() {
     assert!(said.iter().all(|said| said.starts_with("failed")), "{said:?}");
 }
 
+// row 44
 #[test]
 fn clients_that_do_not_read_keep_no_other_worker_from_answering() {
     let project = Project::new(&[

@@ -31,6 +31,7 @@ mod hostile_scripts;
 mod hundred;
 mod load;
 mod manual;
+mod many_workers;
 mod memory_bounds;
 mod memory_ops;
 mod messages;

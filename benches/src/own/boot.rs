@@ -20,10 +20,8 @@ pub(super) fn run(workers: usize) -> Result<Vec<f64>> {
 }
 
 fn boots(workers: usize, script: &Arc<Script>) -> Result<Vec<f64>> {
-    let thread = WorkerThread::start(
-        IoOptions::default(),
-        Arc::new(Watchdog::start(OsScheduling::Untouched)?),
-    )?;
+    let watchdog = Arc::new(Watchdog::start(OsScheduling::Untouched)?);
+    let thread = WorkerThread::new(IoOptions::default(), watchdog);
     // The first finds no code cache.
     let all = (0..=workers)
         .map(|_| boot(&thread, script))

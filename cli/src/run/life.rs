@@ -77,7 +77,7 @@ fn on_thread(script: &Arc<Script>, ended: &SyncSender<End>) {
     let tell = |end| drop(ended.send(end));
     let start = || {
         let watchdog = Arc::new(Watchdog::start(OsScheduling::Untouched)?);
-        let thread = WorkerThread::start(IoOptions::default(), watchdog)?;
+        let thread = WorkerThread::new(IoOptions::default(), watchdog);
         let event_loop = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         anyhow::Ok((thread, event_loop))
     };

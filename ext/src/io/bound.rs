@@ -30,22 +30,21 @@ use crate::unwind;
 /// ```
 #[derive(Debug)]
 pub struct Bound<C> {
-    handle: Handle,
-    client: C,
+    /// The runtime and its client, or the reason why the runtime could not start.
+    on: Result<(Handle, C), IoError>,
     not_send: PhantomData<*const ()>,
 }
 
 impl<C: Clone> Clone for Bound<C> {
     fn clone(&self) -> Self {
-        Self::new(self.handle.clone(), self.client.clone())
+        Self::new(self.on.clone())
     }
 }
 
 impl<C> Bound<C> {
-    pub(super) fn new(handle: Handle, client: C) -> Self {
+    pub(super) const fn new(on: Result<(Handle, C), IoError>) -> Self {
         Self {
-            handle,
-            client,
+            on,
             not_send: PhantomData,
         }
     }
@@ -58,16 +57,18 @@ impl<C: Clone> Bound<C> {
     /// the client, which could then be polled on another runtime.
     ///
     /// # Errors
-    /// [`IoError::Panicked`] if the future panicked, [`IoError::Stopped`] if the runtime was shut down first.
+    /// [`IoError::Panicked`] if the future panicked, [`IoError::Stopped`] if the runtime was shut down first,
+    /// [`IoError::Refused`] if it could not start.
     pub fn run<F, Fut>(&self, body: F) -> impl Future<Output = Result<Fut::Output, IoError>> + use<C, F, Fut>
     where
         F: FnOnce(C) -> Fut,
         Fut: Future + Send + 'static,
         Fut::Output: Send + 'static,
     {
-        let mut task = AbortOnDrop(self.handle.spawn(body(self.client.clone())));
+        let task = self.on.as_ref().map_err(IoError::clone);
+        let task = task.map(|(handle, client)| AbortOnDrop(handle.spawn(body(client.clone()))));
         async move {
-            (&mut task.0).await.map_err(|error| match error.try_into_panic() {
+            (&mut task?.0).await.map_err(|error| match error.try_into_panic() {
                 Ok(payload) => IoError::Panicked(unwind::message(&*payload)),
                 Err(_) => IoError::Stopped,
             })
@@ -76,7 +77,7 @@ impl<C: Clone> Bound<C> {
 }
 
 /// An error of a task on the I/O runtime.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IoError {
     /// The future panicked: a bug in this crate or in the client, not in the caller.
@@ -85,6 +86,9 @@ pub enum IoError {
     /// The worker thread is ending and has shut its I/O runtime down.
     #[error("the I/O runtime of this worker thread has stopped; the worker is shutting down")]
     Stopped,
+    /// The I/O runtime could not start. The next use tries again.
+    #[error("cannot start the I/O runtime of this worker thread ({0}): is there a limit on threads or descriptors?")]
+    Refused(String),
 }
 
 /// Dropping a `JoinHandle` detaches its task; abandoned work must stop instead.

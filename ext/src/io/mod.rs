@@ -26,7 +26,7 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::runtime::{Builder, EnterGuard, Handle, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 
 pub use self::bound::{Bound, IoError};
 pub use self::clients::CLIENTS_MAX;
@@ -70,8 +70,9 @@ impl Default for IoOptions {
 /// for it, inside the runtime, so that their connections can close; then the runtime is shut down in the background.
 /// Dropping neither blocks nor panics, not even in async code.
 pub struct Io {
-    runtime: Option<Runtime>,
-    handle: Handle,
+    options: IoOptions,
+    /// The runtime, from its first use on.
+    runtime: RefCell<Option<Runtime>>,
     /// Identifies the runtime of a client; not an index, so it is unique across threads.
     id: Rc<()>,
     /// Raw pointers are neither `Send` nor `Sync`.
@@ -79,35 +80,52 @@ pub struct Io {
 }
 
 impl Io {
-    /// Starts the runtime.
+    /// Creates the owner of a runtime that starts at its first use, so that a thread whose workers need no I/O costs none.
+    #[must_use]
+    pub fn new(options: IoOptions) -> Self {
+        Self {
+            options,
+            runtime: RefCell::new(None),
+            id: Rc::new(()),
+            not_send: PhantomData,
+        }
+    }
+
+    /// Creates the owner of a runtime, and starts the runtime.
     ///
     /// # Errors
     /// The operating system's error if it cannot create a thread or a reactor.
     pub fn start(options: IoOptions) -> std::io::Result<Self> {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(options.threads.max(1))
-            .max_blocking_threads(options.blocking_threads_max.max(1))
-            .thread_keep_alive(options.blocking_thread_keep_alive)
-            .thread_name(options.name)
+        let io = Self::new(options);
+        io.handle()?;
+        Ok(io)
+    }
+
+    /// Returns whether the runtime has been used, and has threads.
+    #[must_use]
+    pub fn is_started(&self) -> bool {
+        self.runtime.borrow().is_some()
+    }
+
+    /// Returns the handle of the runtime, which it starts if necessary.
+    fn handle(&self) -> std::io::Result<Handle> {
+        let mut runtime = self.runtime.borrow_mut();
+        if let Some(runtime) = &*runtime {
+            return Ok(runtime.handle().clone());
+        }
+        let started = Builder::new_multi_thread()
+            .worker_threads(self.options.threads.max(1))
+            .max_blocking_threads(self.options.blocking_threads_max.max(1))
+            .thread_keep_alive(self.options.blocking_thread_keep_alive)
+            .thread_name(self.options.name.clone())
             .enable_all()
             .build()?;
-        let handle = runtime.handle().clone();
-        Ok(Self {
-            runtime: Some(runtime),
-            handle,
-            id: Rc::new(()),
-            not_send: PhantomData,
-        })
+        Ok(runtime.insert(started).handle().clone())
     }
 
-    /// Enters the runtime's context, to create clients that spawn tasks or open sockets.
-    pub fn enter(&self) -> EnterGuard<'_> {
-        self.handle.enter()
-    }
-
-    /// Binds a client to this runtime.
+    /// Binds a client to this runtime, which starts if it has not. If it cannot, every use of the client is an error.
     pub fn bound<C>(&self, client: C) -> Bound<C> {
-        Bound::new(self.handle.clone(), client)
+        Bound::new(self.handle().map(|handle| (handle, client)).map_err(refused))
     }
 
     /// Returns the thread's client for `key`. If the thread has none yet, `build` creates it inside the runtime.
@@ -117,36 +135,45 @@ impl Io {
     /// the same type.
     ///
     /// # Errors
-    /// The error of `build`; nothing is kept then.
+    /// The error of `build`; nothing is kept then. If the runtime cannot start, every use of the client is an error.
     pub fn client<K, C, E>(&self, key: &K, build: impl FnOnce(&K) -> Result<C, E>) -> Result<Bound<C>, E>
     where
         K: Clone + PartialEq + 'static,
         C: Clone + 'static,
     {
+        let handle = match self.handle() {
+            Ok(handle) => handle,
+            Err(error) => return Ok(Bound::new(Err(refused(error)))),
+        };
         let client = clients::get_or_build(&self.id, key, |key| {
-            let _entered = self.enter();
+            let _entered = handle.enter();
             build(key)
         })?;
-        Ok(self.bound(client))
+        Ok(Bound::new(Ok((handle, client))))
     }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "passed to `map_err`")]
+fn refused(error: std::io::Error) -> IoError {
+    IoError::Refused(error.to_string())
 }
 
 impl Drop for Io {
     fn drop(&mut self) {
+        // Without a runtime there are no clients.
+        let Some(runtime) = self.runtime.take() else { return };
         {
-            let _entered = self.handle.enter();
+            let _entered = runtime.enter();
             clients::drop_all(&self.id);
         }
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+        runtime.shutdown_background();
     }
 }
 
 impl std::fmt::Debug for Io {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Io")
-            .field("threads", &self.handle.metrics().num_workers())
+            .field("is_started", &self.is_started())
             .finish_non_exhaustive()
     }
 }

@@ -103,3 +103,28 @@ fn an_io_runtime_is_dropped_inside_asynchronous_code() {
         drop(io);
     });
 }
+
+/// The threads of this process with this name.
+fn threads_named(name: &str) -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux").flatten();
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+    names.filter(|found| found.trim() == name).count()
+}
+
+#[test]
+fn a_runtime_starts_at_its_first_use() {
+    let io = Io::new(IoOptions::default().name("io-at-first"));
+    assert!(!io.is_started());
+    assert_eq!(threads_named("io-at-first"), 0);
+    let client = io.client(&1, |_| Ok::<_, ()>(40)).unwrap();
+    assert_eq!(
+        futures::executor::block_on(client.run(|n| async move { n + 2 })),
+        Ok(42)
+    );
+    assert!(io.is_started());
+    eventually(|| threads_named("io-at-first") == 2);
+    drop(io);
+    eventually(|| threads_named("io-at-first") == 0);
+    // One that was never used has nothing to end.
+    drop(Io::new(IoOptions::default()));
+}

@@ -26,7 +26,7 @@ where
         "worker-test".into(),
         Box::new(move || {
             let watchdog = Arc::new(Watchdog::start(OsScheduling::default()).unwrap());
-            let thread = WorkerThread::start(IoOptions::default(), watchdog).unwrap();
+            let thread = WorkerThread::new(IoOptions::default(), watchdog);
             let event_loop = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()

@@ -65,14 +65,11 @@ impl Engine for JsEngine {
             run_in_short_slices();
         }
         let options = IoOptions::default().threads(self.io_threads).name(format!("{name}-io"));
-        let thread = self
-            .watchdog()
-            .and_then(|watchdog| WorkerThread::start(options, watchdog));
-        let thread = thread.map(|thread| thread.with_template(self.template.clone()));
-        thread.map_err(|error| ThreadError {
-            message: "cannot create an I/O runtime: is there a limit on threads or descriptors?".to_owned(),
+        let watchdog = self.watchdog().map_err(|error| ThreadError {
+            message: "cannot start the watchdog: is there a limit on threads?".to_owned(),
             source: Some(error.into()),
-        })
+        })?;
+        Ok(WorkerThread::new(options, watchdog).with_template(self.template.clone()))
     }
 
     /// The watchdog sees to it.

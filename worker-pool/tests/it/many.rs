@@ -25,6 +25,7 @@ fn names() -> impl Iterator<Item = String> {
     (0..MANY).map(|n| format!("s{n}"))
 }
 
+// row 44
 #[test]
 fn workers_that_wait_keep_no_other_script_from_a_thread() {
     let pool = by_default("waiting");
