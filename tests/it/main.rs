@@ -28,6 +28,7 @@ mod hostile_network;
 mod hostile_nightly;
 mod hostile_outbound;
 mod hostile_scripts;
+mod hostile_sockets;
 mod hundred;
 mod load;
 mod manual;
