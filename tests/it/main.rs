@@ -39,6 +39,7 @@ mod messages;
 mod modules;
 mod origin;
 mod os_scheduling;
+mod pages;
 mod pools;
 mod process;
 mod program;

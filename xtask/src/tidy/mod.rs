@@ -6,6 +6,7 @@
 mod cycles;
 pub(crate) mod files;
 mod layout;
+mod pages;
 mod text;
 mod words;
 
@@ -51,6 +52,7 @@ fn check(files: &[File]) -> Vec<Finding> {
     let mut findings: Vec<_> = files.iter().flat_map(text::check).collect();
     findings.extend(files.iter().flat_map(words::check));
     findings.extend(layout::check(files));
+    findings.extend(pages::check(files));
     findings.extend(cycles::check(files));
     findings
 }
