@@ -1,4 +1,4 @@
-//! Configuration files: whatever stands in them, there is a configuration or a list of what is wrong and where.
+//! Configuration files: any text results in a configuration, or in a list of errors with their positions.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::engine::Target;
 use crate::mutate::mutated;
 
-/// Only in the password of a database's URL.
+/// Occurs only in the password of a database URL.
 const PASSWORD: &str = "hunter2";
 const DATABASE: &str = "postgres://me:hunter2@db.example/app";
 
@@ -102,13 +102,13 @@ impl Folder {
                 assert!(!problems.is_empty(), "wrong, and nothing that is");
                 problems.iter().for_each(|problem| check_problem(problem, &path, text));
             }
-            // An env file that is not there, or the file itself.
+            // A missing env file, or the file itself.
             Err(error) => assert!(!error.to_string().is_empty()),
         }
     }
 }
 
-/// Tells whether a password stands in what was a URL before it was mutated, and can no longer be known for a password.
+/// Returns true if a mutation has broken up a URL so that its password is no longer recognizable as one.
 fn is_broken_up(text: &str) -> bool {
     text.matches(PASSWORD).count() != text.matches(DATABASE).count()
 }

@@ -1,4 +1,4 @@
-//! Cron expressions: the next time is later, nothing lies between, and both directions agree.
+//! Cron expressions: the next time is later, there is none in between, and both directions agree.
 
 use std::time::{Duration, UNIX_EPOCH};
 

@@ -1,4 +1,4 @@
-//! Env files: any text is read, and lines that are as plain as can be are read as they stand.
+//! Env files: any text is read, and the simplest lines are read literally.
 
 use isopod_cli::config::read_env_file;
 
@@ -39,7 +39,7 @@ fn env_file() {
         let read = read_env_file(&path).expect("any text is an env file");
         assert!(!read.contains_key(""), "a value without a name");
         let lines: Option<Vec<_>> = text.lines().filter(|line| !line.is_empty()).map(plain_line).collect();
-        // Later lines win.
+        // Later lines take precedence.
         for (at, (name, value)) in lines.iter().flatten().enumerate() {
             let last = lines.iter().flatten().skip(at + 1).all(|(later, _)| later != name);
             if last {

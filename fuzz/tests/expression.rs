@@ -1,10 +1,10 @@
-//! Expressions of JavaScript values: what JSON can say, and all that it cannot.
+//! Expressions for JavaScript values, with and without a JSON form.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-/// Literals that JSON has a word for.
+/// Literals with a JSON form.
 const PLAIN: &[&str] = &[
     "null",
     "true",
@@ -27,7 +27,7 @@ const PLAIN: &[&str] = &[
     "1.7976931348623157e308",
 ];
 
-/// What it has none for, or what is not what it seems.
+/// Values without a JSON form, or with a misleading one.
 const ODD: &[&str] = &[
     "undefined",
     "-0",
@@ -114,7 +114,7 @@ const KEYS: &[&str] = &[
     "prototype",
 ];
 
-/// Values that JSON can say.
+/// Values with a JSON form.
 pub(crate) fn plain() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         4 => select(PLAIN).prop_map(str::to_owned),

@@ -1,7 +1,7 @@
-//! The network guard: no spelling of a special address passes, and what is public does.
+//! The network guard: no spelling of a special address passes, and public addresses do.
 //!
-//! The reference is the registries of special-purpose addresses (RFC 6890 and what came after), as a table, and a reader of
-//! addresses as C libraries have it. Neither shares anything with the guard.
+//! The reference is the registries of special-purpose addresses (RFC 6890 and its successors) as a table, and a parser
+//! of addresses like that of C libraries. Neither shares code with the guard.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -48,7 +48,7 @@ const SPECIAL: &[&str] = &[
     "ff00::/8",
 ];
 
-/// Where an IPv4 address is hidden: the network, and how many bits stand before it.
+/// Networks that embed an IPv4 address, and the number of bits before it.
 const WRAPPED: &[(&str, u32)] = &[
     ("::/96", 96),
     ("::ffff:0:0/96", 96),
@@ -74,16 +74,16 @@ fn is_special(address: IpAddr) -> bool {
     if let Some((_, before)) = wrapped {
         return listed(&inside(*before));
     }
-    // Teredo has its client's address with every bit turned.
+    // Teredo embeds its client's address with inverted bits.
     if net("2001::/32").contains(&address) {
         let IpAddr::V4(turned) = inside(96) else { return true };
         return listed(&IpAddr::from(Ipv4Addr::from(!u32::from(turned))));
     }
-    // All that is public lies in 2000::/3.
+    // All public addresses are in 2000::/3.
     !net("2000::/3").contains(&address)
 }
 
-/// A number as C has them: `0x` for 16, a leading `0` for 8.
+/// A number in C's notation: `0x` for hexadecimal, a leading `0` for octal.
 fn c_number(text: &str) -> Option<u64> {
     let (digits, radix) = match text.as_bytes() {
         [b'0', b'x' | b'X', ..] => (&text[2..], 16),
@@ -94,7 +94,7 @@ fn c_number(text: &str) -> Option<u64> {
     valid.then(|| u64::from_str_radix(digits, radix).ok()).flatten()
 }
 
-/// `inet_aton`: one to four numbers, of which the last fills what is left.
+/// `inet_aton`: one to four numbers, of which the last fills the remaining bytes.
 fn c_address(text: &str) -> Option<Ipv4Addr> {
     let parts: Option<Vec<u64>> = text.split('.').map(c_number).collect();
     let parts = parts.filter(|parts| parts.len() <= 4)?;
@@ -107,7 +107,7 @@ fn c_address(text: &str) -> Option<Ipv4Addr> {
     u32::try_from((high << room) | last).ok().map(Ipv4Addr::from)
 }
 
-/// What a client of any making would connect to, where that is plain from the URL.
+/// The address that any client would connect to, if the URL determines it.
 fn target(url: &Url) -> Option<IpAddr> {
     match url.host()? {
         Host::Ipv4(address) => Some(address.into()),
@@ -179,7 +179,7 @@ fn special_v4() -> impl Strategy<Value = Ipv4Addr> {
         .prop_map(|(net, bits)| Ipv4Addr::from(u32::from(net.network()) | (bits & u32::from(net.hostmask()))))
 }
 
-/// A number in one of C's ways, with digits that Unicode says are the same.
+/// A number in one of C's notations, with digits that are equivalent in Unicode.
 fn spelled(number: u32, how: u8) -> String {
     match how % 7 {
         0 => number.to_string(),
@@ -196,7 +196,7 @@ fn spelled(number: u32, how: u8) -> String {
     }
 }
 
-/// An address as `http` hosts may write it.
+/// An address in one of the forms permitted in `http` URLs.
 fn host(address: Ipv4Addr, form: u8, how: [u8; 4]) -> String {
     let [a, b, c, d] = address.octets().map(u32::from);
     let bits = u32::from(address);
@@ -258,7 +258,7 @@ fn guard_spellings() {
     Target::new("guard_spellings").run(|_| spelling(), check_spelling);
 }
 
-/// A text is a rule and an address: the rule speaks of it where the network it writes has it.
+/// A text is a rule and an address: the rule matches if its network contains the address.
 fn check_rule(text: &str) {
     let (rule, address) = text.split_once(' ').unwrap_or((text, "10.0.0.1"));
     let (Ok(rule), Ok(address)) = (rule.parse::<Rule>(), address.parse::<IpAddr>()) else {
@@ -274,7 +274,7 @@ fn check_rule(text: &str) {
     let Some(network) = alone(text).filter(|network| network.addr().is_ipv4() == address.is_ipv4()) else {
         return;
     };
-    // An IPv6 address is also denied for the IPv4 address in it, but not by a rule of this kind.
+    // An IPv6 address is also denied for the IPv4 address it embeds, but not by a rule of this kind.
     let denied = policy.check_answer("name", address, Some(80)).is_err();
     assert_eq!(denied, network.contains(&address), "{text} and {address}");
 }

@@ -1,7 +1,7 @@
-//! Headers that scripts give, of requests and of responses: sent as they are or refused, and never more than they say.
+//! Headers set by scripts, of requests and responses: sent unchanged or rejected, and never as more than one header.
 //!
-//! A text has a status and a URL in its first line and a header in each further one, with `COUNT*` before it for many of
-//! them. A character is a byte, and what is no byte is two.
+//! A text has a status and a URL in its first line and a header in each further one, with the prefix `COUNT*` for many
+//! of them. A character is a byte, and a non-Latin-1 one is two.
 
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ fn bytes(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// The headers of a text: names, values.
+/// The headers of a text, as names and values.
 fn pairs(lines: &str) -> Pairs {
     const MANY: usize = 50_000;
     let mut pairs = Pairs::new();
@@ -62,7 +62,7 @@ fn pairs(lines: &str) -> Pairs {
         };
         let (name, value) = line.split_once(": ").unwrap_or((line, ""));
         for at in 0..count.min(MANY.saturating_sub(pairs.len())) {
-            // Half of them under one name, half each under its own.
+            // Half of them under one name, half under different ones.
             let name = if at % 2 == 0 {
                 name.to_owned()
             } else {
@@ -74,7 +74,7 @@ fn pairs(lines: &str) -> Pairs {
     pairs
 }
 
-/// Whether this could be sent as two headers, or as a header and a body.
+/// Returns true if this could be sent as two headers, or as a header and a body.
 fn splits(value: &[u8]) -> bool {
     value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0))
 }
@@ -101,7 +101,7 @@ fn check(text: &str) {
         && let Ok(map) = request_headers(&mut url, pairs.clone())
     {
         assert_eq!((map.get("host"), map.get("content-length")), (None, None));
-        // Credentials are in their header, and no longer where a log or a redirect would show them.
+        // Credentials are in their header, and no longer where a log or redirect would reveal them.
         assert_eq!((url.username(), url.password()), ("", None), "{url}");
         if pairs.len() < 100 {
             all_from(&map, &pairs, &["authorization"]);

@@ -1,10 +1,10 @@
-//! Texts made out of others, by a few edits each: what is nearly right goes deepest.
+//! Mutates texts with a few edits each: nearly valid input reaches furthest.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-/// Characters that mean something somewhere.
+/// Characters with a special meaning in some format.
 const CHARS: &[char] = &[
     '\0',
     '\t',
@@ -81,18 +81,18 @@ const NUMBERS: &[&str] = &[
 enum Edit {
     Insert(Index, String),
     Delete(Index, usize),
-    /// A part, once more somewhere else.
+    /// Copies a part to another position.
     Copy(Index, usize, Index),
-    /// A part, again and again: depth and length.
+    /// Repeats a part, for depth and length.
     Repeat(Index, usize, usize),
-    /// Digits become another number.
+    /// Replaces digits by another number.
     Number(Index, String),
     SwapLines(Index, Index),
-    /// A line of another text.
+    /// Inserts a line of another text.
     Splice(Index, Index, Index),
 }
 
-/// Texts a few edits away from `seeds`. `words` are what the target's grammar knows.
+/// Texts a few edits away from `seeds`. `words` are those of the target's grammar.
 pub(crate) fn mutated(seeds: Vec<String>, words: &'static [&'static str]) -> impl Strategy<Value = String> {
     assert!(!seeds.is_empty(), "a corpus without a text");
     (any::<Index>(), vec(edit(words), 0..10)).prop_map(move |(seed, edits)| {

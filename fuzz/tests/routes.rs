@@ -1,6 +1,6 @@
-//! Routes: the table finds what trying each pattern by itself finds.
+//! Routes: the table gives the same result as trying each pattern.
 //!
-//! A text has a pattern a line, an empty line, and a request a line: a host and a path.
+//! A text has one pattern per line, an empty line, and one request per line: a host and a path.
 
 use std::cmp::Reverse;
 
@@ -36,18 +36,18 @@ const WORDS: &[&str] = &[
     "/x/x/x",
 ];
 
-/// How well a pattern fits: the host first, then each part of the path. The least is the best.
+/// The quality of a match: the host first, then each part of the path. The least is the best.
 type Fit = (HostFit, Vec<(u8, Reverse<usize>)>);
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum HostFit {
     Exact,
-    /// The longer the better, so it counts down.
+    /// Longer is better, so it is reversed.
     Suffix(Reverse<usize>),
     Any,
 }
 
-/// Without port and final dots, in lower case.
+/// The host without port and trailing dots, in lower case.
 fn plain_host(host: &str) -> String {
     let host = match host.rfind(']') {
         Some(end) => &host[..=end],
@@ -56,7 +56,7 @@ fn plain_host(host: &str) -> String {
     host.trim_end_matches('.').to_ascii_lowercase()
 }
 
-/// A pattern's host as the URL Standard writes it: requests are looked up by the host of their URL.
+/// A pattern's host, normalized by the URL Standard: requests are matched by the host of their URL.
 fn host_of_pattern(pattern: &str) -> String {
     let pattern = plain_host(pattern);
     let written = |host: &str| Host::parse(host).map_or_else(|_| host.to_owned(), |host| host.to_string());
@@ -67,7 +67,7 @@ fn host_of_pattern(pattern: &str) -> String {
     }
 }
 
-/// A pattern's path as the URL Standard writes it.
+/// A pattern's path, normalized by the URL Standard.
 fn path_of_pattern(pattern: &str) -> String {
     let mut url = Url::parse("http://host").expect("a URL");
     url.set_path(pattern);
@@ -80,7 +80,7 @@ fn fit_host(pattern: &str, host: &str) -> Option<HostFit> {
         _ if pattern.is_empty() => Some(HostFit::Any),
         Some("") => Some(HostFit::Any),
         Some(suffix) => {
-            // Without a dot the domain itself fits as well, and no other whose name merely ends so.
+            // Without a dot, the domain itself matches as well, but no other whose name only ends the same.
             let fits = match suffix.starts_with('.') {
                 true => host.ends_with(suffix),
                 false => host == suffix || host.ends_with(&format!(".{suffix}")),
@@ -91,7 +91,7 @@ fn fit_host(pattern: &str, host: &str) -> Option<HostFit> {
     }
 }
 
-/// 0 for a part that is the same, 1 for a `:name`, 2 for `start*`, of which the longest is the best, 3 for `*`. The last two end
+/// 0 for an equal part, 1 for a `:name`, 2 for `start*`, of which the longest is the best, 3 for `*`. The last two end
 /// a pattern.
 fn fit_path(pattern: &str, path: &str) -> Option<Vec<(u8, Reverse<usize>)>> {
     let path: Vec<_> = path.strip_prefix('/')?.split('/').collect();

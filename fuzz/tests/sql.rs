@@ -1,5 +1,5 @@
-//! SQL: what the check lets through leaves nothing behind in a real SQLite but in its own database, and its own reading of a
-//! text does not change when it reads what it wrote.
+//! SQL: permitted statements change nothing in a real SQLite but their own database, and parsing the rewritten text
+//! gives the same result.
 
 use std::cell::RefCell;
 
@@ -68,10 +68,10 @@ const WORDS: &[&str] = &[
     "temp",
 ];
 
-/// SQLite's machine is stopped after so many thousand instructions.
+/// SQLite's virtual machine is stopped after this many thousand instructions.
 const INSTRUCTIONS_MAX: usize = 2000;
 
-/// What stays with a connection, as one text. The last of them fails inside a transaction.
+/// Queries for a connection's state, as text. The last of them fails inside a transaction.
 const STATE: &[&str] = &[
     "SELECT group_concat(name) FROM pragma_database_list",
     "SELECT count(*) || ' temporary' FROM sqlite_temp_schema",
@@ -83,7 +83,7 @@ const STATE: &[&str] = &[
     "SELECT temp_store || ' temp store' FROM pragma_temp_store",
 ];
 
-/// A database in memory, kept as long as nothing happened to it.
+/// An in-memory database, reused as long as it is unchanged.
 struct Sqlite {
     runtime: Runtime,
     connection: RefCell<Option<SqliteConnection>>,
@@ -102,7 +102,7 @@ impl Sqlite {
         }
     }
 
-    /// Runs statements as a worker's binding does, and looks what is left.
+    /// Runs statements as a worker's binding does, and compares the state afterwards.
     fn run(&self, parsed: &[Parsed]) {
         let kept = self.connection.borrow_mut().take();
         let kept = self.runtime.block_on(async {
@@ -114,7 +114,7 @@ impl Sqlite {
                 run(&mut connection, statement).await;
             }
             assert_eq!(state(&mut connection).await, self.fresh, "{parsed:?}");
-            // A table that was changed would be another one for the next text.
+            // A changed table would affect the next text.
             let untouched = "SELECT count(*) || sql FROM sqlite_schema";
             let as_before = text(&mut connection, untouched).await == "1CREATE TABLE a(x)";
             as_before.then_some(connection)
@@ -137,7 +137,7 @@ async fn run(connection: &mut SqliteConnection, statement: &Parsed) {
     let before = text(connection, "SELECT total_changes()").await;
     let query = sqlx::query(AssertSqlSafe(statement.sql.clone()));
     let query = (0..statement.params).fold(query, |query, _| query.bind(1));
-    // Most of them are wrong, as only the database can tell.
+    // Most of them are invalid, which only the database can detect.
     let ran = query.fetch_all(&mut *connection).await.is_ok();
     connection
         .lock_handle()
@@ -159,7 +159,7 @@ async fn connect() -> SqliteConnection {
     let mut connection = options.connect().await.expect("a database in memory");
     let table = sqlx::query("CREATE TABLE a(x)").execute(&mut connection).await;
     table.expect("a table");
-    // Looking at the temporary schema makes one, which is listed from then on.
+    // Reading the temporary schema creates one, which is listed from then on.
     text(&mut connection, STATE[1]).await;
     connection
 }
@@ -195,7 +195,7 @@ fn check(sqlite: &Sqlite, text: &str) {
         };
         for statement in &parsed {
             assert!(statement.params <= PARAMS_MAX);
-            // An operator that was written twice is a parameter once it is written once.
+            // An operator written as two characters is a parameter when written as one.
             if matches!(dialect, Dialect::Postgres) && text.contains("??") {
                 continue;
             }

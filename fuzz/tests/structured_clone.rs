@@ -1,5 +1,5 @@
-//! What scripts send to scripts: V8's own notation of values. What one worker wrote another reads as the same; bytes that no worker
-//! wrote are refused by V8's reader and by ours, and neither takes the process with it.
+//! Values sent from script to script, in V8's serialization. A value serialized by one worker is read as the same by
+//! another. Other bytes are rejected by V8's reader and by ours, without a crash.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -56,7 +56,7 @@ impl Arena {
         self.last.0.lock().expect("the last message").take()
     }
 
-    /// Has a worker write down a value. Nothing, where it cannot be.
+    /// Serializes a value in a worker, if possible.
     fn write(&self, expression: &str) -> Option<Data> {
         let sent: Result<(), _> = block_on(self.pool.call("clone#Sender", "send", (expression.to_owned(),)));
         if let Err(failure) = sent {
@@ -65,16 +65,9 @@ impl Arena {
         self.published()
     }
 
-    /// Has a worker read a value and write it down again.
+    /// Deserializes a value in a worker, and serializes it again.
     fn again(&self, data: Data) -> Option<Data> {
-        let message = Message {
-            id: 1,
-            topic: "made".to_owned(),
-            source: "fuzz".to_owned(),
-            at_ms: 0.0,
-            depth: 0,
-            data,
-        };
+        let message = Message::new(1, "made", "fuzz", data);
         if let Err(failure) = block_on(self.pool.message("clone", message)) {
             let expected = [Outcome::Exception, Outcome::ExceededMemory];
             assert!(expected.contains(&failure.outcome), "{failure}");
@@ -93,9 +86,9 @@ fn cloned_values() {
     let arena = Arena::new();
     let check = |expression: &str| {
         if let Some(written) = arena.write(expression) {
-            // Whether it has a plain counterpart is not the question: it ends.
+            // Only that it returns matters, not whether there is a plain counterpart.
             drop(written.to_json());
-            // Blobs and their like are written, and read in the worker alone that has them.
+            // Blobs and similar objects can only be read in the worker that serialized them.
             if let Some(once) = arena.again(written) {
                 assert_eq!(arena.again(once.clone()), Some(once));
             }
@@ -133,7 +126,7 @@ export const copies = () => [
     }
 }
 
-/// A text is bytes in hexadecimal; what is no digit is left out.
+/// A text is bytes in hexadecimal; other characters are skipped.
 pub(crate) fn bytes(text: &str) -> Bytes {
     let digits: Vec<_> = text.chars().filter_map(|c| c.to_digit(16)).collect();
     let byte = |pair: &[u32]| u8::try_from(pair.iter().fold(0, |byte, digit| byte << 4 | digit)).unwrap_or_default();

@@ -1,6 +1,7 @@
-//! Topics and patterns: the parser takes what its grammar has and nothing else, and a match is what trying every way finds.
+//! Topics and patterns: the parser accepts exactly its grammar, and matching gives the same result as an exhaustive
+//! search.
 //!
-//! A text is a pattern and a topic, with a space between.
+//! A text is a pattern and a topic, separated by a space.
 
 use isopod_host::bus::{Pattern, Topic};
 
@@ -27,7 +28,7 @@ fn is_pattern(text: &str) -> bool {
     body.split('.').all(|segment| segment == "*" || plain(segment))
 }
 
-/// By cutting off one segment after the other.
+/// Matches by recursion on segments.
 fn matches(pattern: &[&str], topic: &[&str]) -> bool {
     match (pattern, topic) {
         ([], []) => true,
@@ -48,7 +49,7 @@ fn check(text: &str) {
         return;
     };
     assert_eq!(parsed.to_string(), pattern);
-    // The naive way goes as deep as a topic is long.
+    // The recursion is as deep as the topic is long.
     if pattern.len() < 4000 {
         let (wanted, given): (Vec<_>, Vec<_>) = (pattern.split('.').collect(), topic.split('.').collect());
         assert_eq!(parsed.matches(&under), matches(&wanted, &given), "{text:?}");

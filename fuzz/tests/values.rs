@@ -1,5 +1,5 @@
-//! Values on their way from a script to Rust and back. What JSON can say comes back as it was; whatever else a script gives, it is
-//! a value or an exception, within its time, and the worker goes on.
+//! Values passed from a script to Rust and back. Values with a JSON form are unchanged; everything else is a value or
+//! an exception, within its time, and the worker continues.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Values written as text in a configuration: what is read, printed and read again is the same.
+//! Configuration values written as text: reading, printing and reading again gives the same value.
 
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
@@ -55,11 +55,11 @@ fn check(text: &str) {
     same_again::<NetworkRule>(text);
     same_again::<TopicPattern>(text);
     match text.parse::<DatabaseUrl>() {
-        // It prints without its password, and so not as what it was.
+        // It is printed without its password, and therefore differs.
         Ok(DatabaseUrl::Postgres(_)) | Err(_) => {}
         Ok(_) => same_again::<DatabaseUrl>(text),
     }
-    // What a configuration lets through the guard has to understand.
+    // The guard has to accept the rules that the configuration accepts.
     if let Ok(rule) = text.parse::<NetworkRule>() {
         let text = rule.to_string();
         assert!(

@@ -1,10 +1,11 @@
-// What a good worker does; its path says which of it. Each answer follows from the request alone, so that a wrong one shows.
+// A good worker; the path selects what it does. Each response is determined by its request, so that wrong ones are
+// detected.
 
 let served = 0;
 
 const after = (ms, value) => new Promise((resolve) => setTimeout(resolve, ms, value));
 
-/** `chunks` pieces of 1,000 bytes each, the piece's number repeated. */
+/** `chunks` pieces of 1,000 bytes each, filled with the piece's number. */
 function pieces(chunks) {
   let next = 0;
   return new ReadableStream({

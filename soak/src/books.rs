@@ -1,11 +1,11 @@
-//! The books: what clients saw, what the server counted and what the pool counted have to agree, to the last request.
+//! Accounting: the numbers of clients, server and pool must agree, to the last request.
 
 use std::collections::BTreeMap;
 
 use crate::client::NO_OUTCOME;
 use crate::tally::Tally;
 
-/// Figures as the admin listener shows them.
+/// Metrics of the admin listener.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Metrics(BTreeMap<String, f64>);
 
@@ -19,13 +19,13 @@ impl Metrics {
         Self(figures.collect())
     }
 
-    /// One figure; 0 where it is not there.
+    /// The value of a metric; 0 if missing.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts")]
     pub(crate) fn get(&self, name: &str) -> u64 {
         self.0.get(name).copied().unwrap_or_default() as u64
     }
 
-    /// The samples of a figure, by the value of its one label.
+    /// The samples of a metric, by the value of its only label.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts")]
     pub(crate) fn by_label(&self, name: &str) -> BTreeMap<&str, u64> {
         let samples = self.0.iter().filter_map(|(sample, value)| {
@@ -39,7 +39,7 @@ impl Metrics {
         self.by_label(name).values().sum()
     }
 
-    /// Whether nothing is under way.
+    /// Returns true if no request is in flight.
     pub(crate) fn is_quiet(&self) -> bool {
         self.get("isopod_http_requests_open") == 0
             && self.sum("isopod_events_in_flight") == 0
@@ -47,7 +47,7 @@ impl Metrics {
     }
 }
 
-/// What does not agree once nothing is under way any more.
+/// The disagreements, once no request is in flight.
 pub(crate) fn disagreements(tally: &Tally, metrics: &Metrics) -> Vec<String> {
     let mut found = Vec::new();
     let mut hold = |agrees: bool, what: String| {
@@ -65,8 +65,8 @@ pub(crate) fn disagreements(tally: &Tally, metrics: &Metrics) -> Vec<String> {
     );
     let requests = metrics.by_label("isopod_http_requests_total");
     let of = |outcome: &str| requests.get(outcome).copied().unwrap_or_default();
-    // Those that left may have been seen by the server or not, and nobody knows how they ended: a script that hands a
-    // broken body on fails. None ends by a limit, though.
+    // The server may or may not have seen requests whose clients disconnected, and their outcomes are unknown: a script
+    // that passes on a broken body fails. None of them exceeds a limit, though.
     let loose = tally.left + tally.unanswered;
     let slack = |outcome: &str| match outcome {
         "ok" | "exception" | "canceled" | "refused" => loose,
@@ -80,7 +80,7 @@ pub(crate) fn disagreements(tally: &Tally, metrics: &Metrics) -> Vec<String> {
         );
     }
     let all: u64 = requests.values().sum();
-    // What is no request at all is answered before it is counted as one.
+    // Invalid requests are answered before they are counted.
     let counted = answers - tally.answered.get(NO_OUTCOME).copied().unwrap_or_default();
     hold(
         (counted..=counted + loose).contains(&all),
@@ -97,7 +97,7 @@ pub(crate) fn disagreements(tally: &Tally, metrics: &Metrics) -> Vec<String> {
     );
     let given = accepted + refused;
     hold(
-        // A request whose body is refused may have become an event by then.
+        // A request whose body is rejected may already be an event.
         (all - of("refused")..=all).contains(&given),
         format!(
             "the server gave {} to {all} requests to the pool, which knows of {given}",
@@ -117,7 +117,7 @@ mod tests {
         isopod_events_refused_total{worker=\"a\"} 2\nisopod_events_total{outcome=\"ok\"} 8\n\
         isopod_events_total{outcome=\"canceled\"} 1\n";
 
-    /// Eight good answers, two shed, three refused, one client that left.
+    /// Eight successful responses, two shed, three rejected, one client that disconnected.
     fn tally() -> Tally {
         let mut tally = Tally::new();
         (tally.sent, tally.left) = (14, 1);

@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 client that hides nothing and can be as slow or as rude as it is told to.
+//! A minimal HTTP/1.1 client that reports errors unchanged, and can be slow or misbehave on demand.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,11 +9,11 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{Instant, sleep};
 
-/// A connection is not used again after this time: the server may be about to close it.
+/// Connections are not reused after this time: the server may be about to close them.
 const FRESH: Duration = Duration::from_secs(20);
-/// In place of an outcome, where what was answered did not get as far as being a request.
+/// In place of an outcome, for responses to invalid requests.
 pub(crate) const NO_OUTCOME: &str = "none";
-/// The longest line of a head.
+/// Maximum length of a line in a head.
 const LINE_MAX: u64 = 64 * 1024;
 
 /// The start of a response.
@@ -29,7 +29,7 @@ impl Head {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// How the server says that the event ended.
+    /// The outcome that the server names.
     pub(crate) fn outcome(&self) -> &str {
         // Every request has an id.
         let outcome = self
@@ -43,23 +43,23 @@ impl Head {
     }
 }
 
-/// A response, read whole.
+/// A complete response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) head: Head,
     pub(crate) body: Vec<u8>,
 }
 
-/// How fast a body is read.
+/// The speed of reading a body.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Pace {
     Full,
-    /// So many bytes, and then a rest.
+    /// This many bytes, then a pause.
     Slow(usize, Duration),
 }
 
 impl Pace {
-    /// How much of so many bytes may be read next, where so many were read before.
+    /// Number of bytes to read next, out of `left`, after `before` bytes.
     async fn next(self, left: usize, before: usize) -> usize {
         match self {
             Self::Full => left,
@@ -74,7 +74,7 @@ impl Pace {
     }
 }
 
-/// One connection, kept alive from request to request.
+/// A keep-alive connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
     reader: BufReader<OwnedReadHalf>,
@@ -98,13 +98,13 @@ impl Connection {
         self.used.elapsed() < FRESH
     }
 
-    /// Sends these pieces, with a rest after each.
+    /// Sends these pieces, with a pause after each.
     pub(crate) async fn write(&mut self, pieces: &[Vec<u8>], rest: Duration) -> io::Result<()> {
         write(&mut self.writer, pieces, rest).await
     }
 
-    /// Sends these pieces with a rest after each, and reads a response meanwhile, its body at this pace. A server may
-    /// answer before it has been sent everything.
+    /// Sends these pieces with a pause after each, and meanwhile reads a response, its body at this pace. A server may
+    /// respond before the request is complete.
     pub(crate) async fn exchange(&mut self, pieces: &[Vec<u8>], rest: Duration, pace: Pace) -> io::Result<Answer> {
         let (reader, writer) = (&mut self.reader, &mut self.writer);
         let (answer, written) = futures::join!(answer(reader, pace), write(writer, pieces, rest));
@@ -114,7 +114,7 @@ impl Connection {
         Ok(answer)
     }
 
-    /// Takes up to so many bytes of whatever comes; none at the end.
+    /// Reads up to this many bytes; none at the end.
     pub(crate) async fn some(&mut self, bytes: usize) -> io::Result<usize> {
         self.reader.read(&mut vec![0; bytes]).await
     }
@@ -184,7 +184,7 @@ async fn line(reader: &mut Reader) -> io::Result<String> {
     }
 }
 
-/// A request's bytes, for the worker of this name.
+/// The bytes of a request to the worker with this name.
 pub(crate) fn request(worker: &str, path: &str, extra: &str, body: Option<&[u8]>) -> Vec<u8> {
     let method = if body.is_some() { "POST" } else { "GET" };
     let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {worker}.soak\r\n{extra}");

@@ -1,8 +1,8 @@
-//! `isopod serve` under a long mixed load: good requests of many kinds, hostile scripts, deployments, slow and leaving
-//! clients, bursts. It ends with a verdict: whether memory stayed flat, nothing leaked, every event ended in exactly one
-//! outcome, and good workers answered correctly all the while.
+//! Runs `isopod serve` under a long mixed load: many kinds of legitimate requests, hostile scripts, deployments, slow
+//! and disconnecting clients, bursts. Ends with a verdict: whether memory stayed flat, nothing leaked, every event had
+//! exactly one outcome, and good workers answered correctly throughout.
 //!
-//! `cargo xtask soak` builds the program and runs this. What is done comes from a seed; the same seed does the same again.
+//! `cargo xtask soak` builds the program and runs this. A seed determines the actions; the same seed repeats them.
 
 mod act;
 mod books;
@@ -32,25 +32,25 @@ use crate::plan::{Mix, Plan};
 #[derive(Parser)]
 #[command(name = "cargo xtask soak", about = "Soaks `isopod serve`, and gives a verdict")]
 struct Arguments {
-    /// How long
+    /// Duration
     #[arg(long, default_value_t = 30.0, value_parser = minutes)]
     minutes: f64,
-    /// What the actions come from; a new one if absent. It is printed, and brings the same actions again
+    /// The seed of the actions, random by default. It is printed, and repeats the same actions
     #[arg(long)]
     seed: Option<u64>,
-    /// Actions a second, on average
+    /// Actions per second, on average
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rate: u32,
-    /// Also misdeeds that no limit can interrupt, which cost a thread each until they end
+    /// Include misbehavior that no limit can interrupt, and that occupies a thread until it ends
     #[arg(long)]
     lose_threads: bool,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
-    /// Print this many of the actions, and do none of them
+    /// Print this many of the actions, without running them
     #[arg(long, value_name = "COUNT")]
     plan: Option<usize>,
-    /// The program `isopod`; absent: the one beside this program
+    /// The program `isopod`; by default, the one next to this program
     #[arg(long, value_name = "PATH")]
     program: Option<PathBuf>,
 }
@@ -63,7 +63,7 @@ fn minutes(text: &str) -> Result<f64, String> {
         .ok_or_else(|| format!("should be above 0, and at most {day}"))
 }
 
-/// Exit code where no verdict could be reached.
+/// Exit code if there is no verdict.
 const NO_VERDICT: u8 = 2;
 
 fn main() -> ExitCode {
@@ -77,7 +77,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether the verdict is a good one.
+/// Returns true if the verdict is good.
 fn soak(arguments: &Arguments) -> Result<bool> {
     let seed = arguments.seed.map_or_else(new_seed, Ok)?;
     let mix = Mix {
@@ -108,11 +108,11 @@ fn soak(arguments: &Arguments) -> Result<bool> {
 
 fn new_seed() -> Result<u64> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-    // Short enough to be typed.
+    // Short enough to type.
     Ok(now.as_secs() % 1_000_000)
 }
 
-/// The program that is built into the same folder as this one.
+/// The program built into the same folder as this one.
 fn beside() -> Result<PathBuf> {
     let path = std::env::current_exe()?.with_file_name("isopod");
     path.is_file()

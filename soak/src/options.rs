@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::plan::Mix;
 
-/// What is asked for.
+/// The options of a soak.
 pub(crate) struct Options {
     pub(crate) length: Duration,
     pub(crate) seed: u64,

@@ -7,7 +7,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// Answers each `GET /PATH` with `/PATH`, on connections kept alive. Dropping the future it serves by closes them all.
+/// Answers each `GET /PATH` with `/PATH`, on keep-alive connections. Dropping the future that serves closes them all.
 pub(crate) struct Origin {
     listener: TcpListener,
     pub(crate) address: SocketAddr,
@@ -29,7 +29,7 @@ impl Origin {
     }
 }
 
-/// Until the client leaves.
+/// Serves until the client disconnects.
 async fn serve(stream: TcpStream) -> Option<()> {
     let mut stream = BufReader::new(stream);
     loop {

@@ -1,40 +1,40 @@
-//! What is done, and in which order: a sequence that its seed determines, whatever the server makes of it.
+//! The sequence of actions. It is determined by its seed, independent of the server's responses.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::random::Random;
 
-/// What a good worker is asked for.
+/// A request to a good worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Good {
     Hello,
-    /// JSON both ways, with this many numbers.
+    /// JSON in both directions, with this many numbers.
     Echo(u64),
-    /// A body of this many kilobytes there and back.
+    /// An echoed body of this many kilobytes.
     Back(u64),
     /// A streamed body of this many kilobytes.
     Stream(u64),
     Sql,
     Timers(u64),
-    /// An answer, and work after it.
+    /// A response, and work after it.
     Later,
     /// Subrequests.
     Relay,
-    /// An isolate of its own.
+    /// In an isolate of its own.
     Fresh,
-    /// The version last deployed.
+    /// To the last deployed version.
     Deployed,
 }
 
-/// Whether misdeeds meet in one isolate.
+/// Whether misbehaviors share an isolate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Company {
     Alone,
     Crowd,
 }
 
-/// When a client goes away.
+/// The moment when a client disconnects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Leave {
     AtOnce,
@@ -43,7 +43,7 @@ pub(crate) enum Leave {
     InRequest,
 }
 
-/// What the server itself refuses.
+/// Requests that the server itself rejects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     NoRoute,
@@ -51,36 +51,36 @@ pub(crate) enum Refusal {
     GiantBody,
 }
 
-/// One thing to do.
+/// An action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Good(Good),
-    /// One of the hostile script's misdeeds.
+    /// A misbehavior of the hostile script.
     Misdeed(&'static str, Company),
-    /// So many requests at once to a worker that takes few.
+    /// This many concurrent requests to a worker with little capacity.
     Burst(u64),
-    /// Reads a body of so many kilobytes slowly.
+    /// Reads a body of this many kilobytes slowly.
     SlowReader(u64),
-    /// Sends a body in so many pieces, slowly.
+    /// Sends a body slowly in this many pieces.
     SlowWriter(u64),
     Leave(Leave),
-    /// So much of a request's head, and then silence.
+    /// Sends this much of a request's head, and nothing more.
     Stall(u64),
     Refused(Refusal),
     Deploy,
-    /// A version that cannot start, and then one that can.
+    /// Deploys a version that cannot start, then one that can.
     DeployBroken,
     LoseThread,
 }
 
-/// An action, and the time to wait before it.
+/// An action, and the delay before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Step {
     pub(crate) gap: Duration,
     pub(crate) action: Action,
-    /// A number of its own, for actions that need a name.
+    /// A unique number, for actions that need a name.
     pub(crate) number: u64,
-    /// Whether it comes on a new connection.
+    /// True to use a new connection.
     pub(crate) anew: bool,
 }
 
@@ -97,15 +97,15 @@ impl fmt::Display for Step {
     }
 }
 
-/// What the sequence is made of.
+/// The composition of the sequence.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mix {
-    /// Actions a second, on average.
+    /// Actions per second, on average.
     pub(crate) rate: u32,
     pub(crate) lose_threads: bool,
 }
 
-/// The hostile script's paths that burn processor time up to the limit, and those that cost little.
+/// The hostile script's paths that use CPU time up to the limit, and those that cost little.
 pub(crate) const BURNERS: [&str; 8] = [
     "/loop",
     "/microtasks",
@@ -118,7 +118,7 @@ pub(crate) const BURNERS: [&str; 8] = [
 ];
 pub(crate) const NUISANCES: [&str; 6] = ["/wasm-memory", "/recursion", "/never", "/late", "/trap", "/deno"];
 
-/// Shares of a thousand of everything that is not a good request.
+/// Shares, in thousandths, of everything except good requests.
 const SHARES: [(u64, Kind); 11] = [
     (8, Kind::Burner),
     (22, Kind::Nuisance),
@@ -148,7 +148,7 @@ enum Kind {
     LoseThread,
 }
 
-/// The sequence of a seed; it has no end.
+/// The sequence of a seed, which is infinite.
 #[derive(Debug)]
 pub(crate) struct Plan {
     random: Random,
@@ -167,7 +167,7 @@ impl Plan {
         }
     }
 
-    /// Good requests only, as many a second.
+    /// Good requests only, at the same rate.
     pub(crate) const fn of_good(seed: u64, mix: Mix) -> Self {
         Self {
             random: Random::new(!seed),
@@ -179,7 +179,7 @@ impl Plan {
 
     fn action(&mut self) -> Action {
         let mut share = self.random.below(1000);
-        // Drawn in any case, so that what is left out changes nothing else.
+        // Drawn in any case, so that leaving actions out does not change the others.
         let good = self.good();
         if self.only_good {
             return Action::Good(good);
@@ -280,7 +280,8 @@ mod tests {
             text[..end].to_owned()
         };
         let seen: BTreeSet<_> = steps.iter().map(|step| name(&step.action)).collect();
-        // Ten kinds of good requests, each misdeed in both companies, four ways to leave, three refusals, seven others.
+        // Ten kinds of good requests, each misbehavior with and without a shared isolate, four ways to disconnect,
+        // three rejections, seven others.
         assert_eq!(
             seen.len(),
             10 + 2 * (BURNERS.len() + NUISANCES.len()) + 4 + 3 + 7,

@@ -1,4 +1,4 @@
-//! The folder that is served: written once, and changed by deployments.
+//! The served folder: written once, and changed by deployments.
 
 use std::path::Path;
 
@@ -9,14 +9,14 @@ const FILES: [(&str, &str); 4] = [
     ("isopod.toml", include_str!("../project/isopod.toml")),
     ("good.js", include_str!("../project/good.js")),
     ("endless.js", include_str!("../project/endless.js")),
-    // What the tests hold one misdeed at a time against.
+    // Also used by the tests, one misbehavior at a time.
     ("hostile.js", include_str!("../../tests/fixtures/hostile/worker.js")),
 ];
 
-/// The workers of the project; each is one place where events are counted.
+/// Number of the project's workers; events are counted for each.
 pub(crate) const THREADS: usize = 8;
 
-/// The temporary folder of one soak.
+/// The temporary folder of a soak.
 pub(crate) struct Project {
     folder: TempDir,
 }
@@ -38,13 +38,13 @@ impl Project {
         self.folder.path()
     }
 
-    /// A version that answers with its number.
+    /// Writes a version that answers with its number.
     pub(crate) fn deploy(&self, version: u64) -> Result<()> {
         let text = format!("export default {{ fetch: () => new Response(\"{version}\") }};\n");
         self.write("deployed.js", &text)
     }
 
-    /// A version that can start, or one that cannot.
+    /// Writes a version that can start, or one that cannot.
     pub(crate) fn mend(&self, sound: bool) -> Result<()> {
         let text = if sound {
             "export default { fetch: () => new Response(\"mended\") };\n"
@@ -54,7 +54,7 @@ impl Project {
         self.write("mending.js", text)
     }
 
-    /// In one piece: whoever reads it meanwhile sees the old text or the new one.
+    /// Writes atomically: readers see the old text or the new one.
     fn write(&self, name: &str, text: &str) -> Result<()> {
         let (path, beside) = (self.path().join(name), self.path().join(".isopod/next"));
         std::fs::write(&beside, text).with_context(|| format!("{} cannot be written", beside.display()))?;

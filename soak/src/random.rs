@@ -1,6 +1,6 @@
-//! Numbers from a seed: SplitMix64, which is the same in every version of everything, so that a seed stays worth keeping.
+//! Random numbers from a seed: SplitMix64, which never changes, so that seeds stay valid.
 
-/// A sequence of numbers that its seed determines.
+/// A sequence of numbers determined by its seed.
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
 
@@ -17,18 +17,18 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// From 0 up to, but not including, `end`.
+    /// A number from 0 up to, but excluding, `end`.
     pub(crate) const fn below(&mut self, end: u64) -> u64 {
-        // The bias of the remainder is below one in 2^40 for the small ranges that are used.
+        // For the small ranges used here, the bias of the remainder is below one in 2^40.
         self.next() % end
     }
 
-    /// From `start` to `end`, both included.
+    /// A number from `start` to `end`, inclusive.
     pub(crate) const fn between(&mut self, start: u64, end: u64) -> u64 {
         start + self.below(end - start + 1)
     }
 
-    /// One of these.
+    /// One of these items.
     #[expect(clippy::cast_possible_truncation, reason = "an index below a length")]
     pub(crate) fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
         all[self.below(all.len() as u64) as usize]

@@ -1,4 +1,4 @@
-//! What came of a soak: the verdict, what it rests on, and the seed that brings it again.
+//! The report of a soak: the verdict, its evidence, and the seed to repeat it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,28 +12,28 @@ use crate::tally::{Latency, Tally};
 use crate::trend::Trend;
 use crate::watch::mib;
 
-/// By how much memory may grow over the whole soak before growth that is no accident is called a leak, in MiB: heaps of
-/// workers that are made anew all the time fragment a little.
+/// Growth of memory over the whole soak, in MiB, above which a significant trend counts as a leak: heaps of frequently
+/// restarted workers fragment a little.
 const GROWTH_MIB_MAX: f64 = 32.0;
-/// Heaps rise and fall within a minute or so; what was measured for less time than this says nothing of a leak.
+/// Minimum duration in minutes for judging a trend, because heaps fluctuate within a minute or so.
 const TREND_MIN: f64 = 2.0;
 
 type Latencies = BTreeMap<&'static str, Latency>;
 
-/// What was seen of the process.
+/// Observations of the process.
 pub(crate) struct Evidence {
-    /// The process ended by itself, and how.
+    /// How the process ended, if it ended by itself.
     pub(crate) ended: Option<String>,
     pub(crate) lasted: Duration,
     pub(crate) before: Option<Footprint>,
     pub(crate) after: Option<Footprint>,
-    /// What it holds more of than before.
+    /// Resources of which it holds more than before.
     pub(crate) more: Vec<String>,
     pub(crate) threads_max: u64,
     pub(crate) descriptors_max: u64,
     pub(crate) resident_max: u64,
     pub(crate) memory: Option<Trend>,
-    /// Good requests without any others.
+    /// Latencies of good requests without other load.
     pub(crate) alone: Latencies,
     pub(crate) disagreements: Vec<String>,
     pub(crate) lost: u64,
@@ -42,7 +42,7 @@ pub(crate) struct Evidence {
 }
 
 impl Evidence {
-    /// All that is left where the process ended by itself.
+    /// The evidence if the process ended by itself.
     pub(crate) const fn of_end(ended: String) -> Self {
         Self {
             ended: Some(ended),
@@ -63,16 +63,16 @@ impl Evidence {
     }
 }
 
-/// One condition.
+/// A condition.
 #[derive(Debug, Serialize)]
 struct Check {
     what: &'static str,
     passed: bool,
-    /// What was found.
+    /// The observation.
     found: String,
 }
 
-/// All there is to say.
+/// The report.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     passed: bool,
@@ -81,11 +81,11 @@ pub(crate) struct Report {
     lose_threads: bool,
     lasted_s: u64,
     checks: Vec<Check>,
-    /// How often each kind of action was done.
+    /// Number of actions by kind.
     actions: BTreeMap<&'static str, u64>,
-    /// Answers as clients saw them, by outcome.
+    /// Responses as seen by clients, by outcome.
     answers: BTreeMap<String, u64>,
-    /// Events as the pool counted them, by outcome.
+    /// Events as counted by the pool, by outcome.
     outcomes: BTreeMap<String, u64>,
     requests_left: u64,
     workers_started: u64,

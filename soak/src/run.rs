@@ -1,4 +1,4 @@
-//! A soak from its start to its verdict.
+//! Runs a soak from its start to its verdict.
 
 use std::time::Duration;
 
@@ -20,19 +20,19 @@ use crate::server::{Footprint, Server};
 use crate::trend::Trend;
 use crate::watch::{Watch, at_rest, back_at, mib};
 
-/// Actions under way at most; the plan waits for room.
+/// Maximum number of concurrent actions; beyond it, the sequence waits.
 const IN_FLIGHT_MAX: usize = 96;
-/// How often a line tells of progress.
+/// Interval between progress reports.
 const PROGRESS: Duration = Duration::from_secs(10);
-/// How long the server may take to come to rest, and to give back what it took.
+/// Time for the server to become idle and release its resources.
 const REST: Duration = Duration::from_secs(20);
 const RECOVERY: Duration = Duration::from_secs(30);
-/// How long a thread is given to every worker that keeps something on it.
+/// Time for each thread to host every worker that keeps resources on it.
 const SPREAD: Duration = Duration::from_secs(120);
 
 type Stop = watch::Receiver<bool>;
 
-/// Soaks. Ctrl-C ends it early, with a verdict; a second one, without.
+/// Runs a soak. Ctrl-C ends it early with a verdict; a second one, without.
 pub(crate) async fn soak(options: &Options) -> Result<Report> {
     let (stop, stopping) = watch::channel(false);
     let mut interrupts = signal(SignalKind::interrupt())?;
@@ -48,7 +48,7 @@ pub(crate) async fn soak(options: &Options) -> Result<Report> {
     }
 }
 
-/// Starts, soaks, and draws up the report.
+/// Starts the server, applies the load, and writes the report.
 async fn course(options: &Options, stop: Stop) -> Result<Report> {
     eprintln!(
         "soaking {} for {:?}, seed {}",
@@ -62,7 +62,7 @@ async fn course(options: &Options, stop: Stop) -> Result<Report> {
     let soaked = under_load(options, &server, &origin, &scene, stop).await;
     let evidence = match soaked {
         Ok(evidence) => evidence,
-        // A server that is gone is a verdict, too.
+        // If the server has ended, that is a verdict as well.
         Err(error) => match server.ended()? {
             Some(ended) => Evidence::of_end(ended),
             None => return Err(error),
@@ -89,7 +89,7 @@ async fn under_load(
     scene: &Scene<'_>,
     stop: Stop,
 ) -> Result<Evidence> {
-    // A sixth of the time, good requests only: what latencies are held against. It makes every thread, too.
+    // A sixth of the time with good requests only: the baseline of latencies. It also creates every thread.
     let quiet = (options.length / 6).min(Duration::from_secs(60));
     let load = Load {
         scene,
@@ -100,7 +100,7 @@ async fn under_load(
     beside(origin, server, &load.watch, async {
         load.warm().await?;
         load.run(Plan::of_good(options.seed, options.mix), quiet).await;
-        // A thread that hosts no worker holds less than one that does: all of them do when they are counted.
+        // A thread without a worker holds less than one with a worker: all of them have one when they are counted.
         load.warm().await
     })
     .await??;
@@ -134,7 +134,7 @@ async fn under_load(
             format!("events are still under way {RECOVERY:?} after the last request"),
         );
     }
-    // The heaps of many workers have their own sizes to grow to.
+    // The heaps of many workers grow to their own sizes first.
     let warm = (lasted / 3).min(Duration::from_secs(300));
     Ok(Evidence {
         ended: None,
@@ -161,7 +161,7 @@ fn outcomes(metrics: &Metrics) -> Vec<(String, u64)> {
         .collect()
 }
 
-/// Does this while scripts can fetch from the origin and the process is looked at. The process's end is an error.
+/// Runs this while serving as the origin and observing the process. If the process ends, that is an error.
 async fn beside<T>(origin: &Origin, server: &Server, watch: &Watch, load: impl Future<Output = T>) -> Result<T> {
     tokio::select! {
         done = load => Ok(done),
@@ -170,7 +170,7 @@ async fn beside<T>(origin: &Origin, server: &Server, watch: &Watch, load: impl F
     }
 }
 
-/// Figures once nothing is under way, and whether that came to be.
+/// The metrics once no request is in flight, and whether that was reached.
 async fn settled(server: &Server) -> Result<(Metrics, bool)> {
     let start = Instant::now();
     loop {
@@ -194,7 +194,7 @@ fn shown(footprint: &Footprint) -> String {
     )
 }
 
-/// A part of the soak.
+/// A phase of the soak.
 struct Load<'a> {
     scene: &'a Scene<'a>,
     server: &'a Server,
@@ -203,7 +203,7 @@ struct Load<'a> {
 }
 
 impl Load<'_> {
-    /// Every thread has whatever a worker keeps on it: a database connection has threads and descriptors of its own.
+    /// Makes every thread hold what workers keep on it: a database connection has its own threads and descriptors.
     async fn warm(&self) -> Result<()> {
         let start = Instant::now();
         loop {
@@ -218,7 +218,7 @@ impl Load<'_> {
         }
     }
 
-    /// Does what is planned until the time is over or somebody ends it, and then what is under way to its end.
+    /// Runs the planned actions until the time is over or interrupted, then waits for those in progress.
     async fn run(&self, mut plan: Plan, length: Duration) {
         let mut stop = self.stop.clone();
         let start = Instant::now();
@@ -240,7 +240,7 @@ impl Load<'_> {
                 () = sleep_until(due), if under_way.len() < IN_FLIGHT_MAX => {
                     under_way.push(self.scene.perform(step));
                     next = plan.next();
-                    // What was late is not made up for: the plan would come in a burst of its own.
+                    // Delays are not made up for, which would cause a burst.
                     due = Instant::now() + next.map_or(Duration::ZERO, |step| step.gap);
                 }
             }

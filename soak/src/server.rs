@@ -1,4 +1,4 @@
-//! The process under load: started, asked for its figures, looked at from outside, stopped.
+//! The process under load: starts it, reads its metrics, observes it from outside, stops it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
@@ -17,13 +17,13 @@ use tokio::time::{Instant, sleep};
 use crate::books::Metrics;
 use crate::client::{Connection, Pace, request};
 
-/// How long it may take to listen, and to stop.
+/// Time limit for starting to listen, and for stopping.
 const START: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(60);
-/// What is kept of its log.
+/// Number of log lines kept.
 const LINES_KEPT: usize = 60;
 
-/// `isopod serve --watch` on ports of the system's choice.
+/// `isopod serve --watch` on ports chosen by the system.
 pub(crate) struct Server {
     child: Child,
     log: Arc<Mutex<Log>>,
@@ -31,7 +31,7 @@ pub(crate) struct Server {
     admin: SocketAddr,
 }
 
-/// The last lines, and what must not be among any of them.
+/// The last lines of the log, and those that must not occur.
 #[derive(Default)]
 struct Log {
     last: VecDeque<String>,
@@ -40,7 +40,7 @@ struct Log {
     admin: Option<SocketAddr>,
 }
 
-/// What a process holds.
+/// The resources of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Footprint {
     pub(crate) resident_bytes: u64,
@@ -48,12 +48,12 @@ pub(crate) struct Footprint {
     pub(crate) descriptors: usize,
 }
 
-/// What a process holds, by kind.
+/// The resources of a process, by kind.
 #[derive(Debug, Default)]
 pub(crate) struct Holdings(BTreeMap<String, usize>);
 
 impl Holdings {
-    /// What there is more of than before.
+    /// The resources of which there are more than before.
     pub(crate) fn more_than(&self, before: &Self) -> Vec<String> {
         let more = self.0.iter().filter_map(|(kind, now)| {
             let more = now.checked_sub(before.0.get(kind).copied().unwrap_or_default())?;
@@ -78,7 +78,7 @@ impl Server {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
-            // Ctrl-C on the terminal is for the soak alone, which then stops the server itself.
+            // Ctrl-C on the terminal only reaches the soak, which then stops the server.
             .process_group(0);
         let mut child = command
             .spawn()
@@ -123,7 +123,7 @@ impl Server {
         self.with_log(|log| log.last.iter().fold(String::new(), |text, line| text + line + "\n"))
     }
 
-    /// Lines that tell of panics.
+    /// Log lines that report panics.
     pub(crate) fn panics(&self) -> Vec<String> {
         self.with_log(|log| log.panics.clone())
     }
@@ -135,10 +135,10 @@ impl Server {
         Ok(Metrics::read(&String::from_utf8_lossy(&answer.body)))
     }
 
-    /// What it holds now.
+    /// The resources it holds now.
     ///
     /// # Errors
-    /// It is gone.
+    /// It has ended.
     pub(crate) fn footprint(&self) -> Result<Footprint> {
         let of = format!("/proc/{}", self.child.id());
         let status = fs::read_to_string(format!("{of}/status"))?;
@@ -151,11 +151,11 @@ impl Server {
         })
     }
 
-    /// What its threads and descriptors are.
+    /// The kinds of its threads and descriptors.
     pub(crate) fn holdings(&self) -> Result<Holdings> {
         let of = format!("/proc/{}", self.child.id());
         let mut counts = BTreeMap::new();
-        // One may end while they are read.
+        // One may end meanwhile.
         for thread in fs::read_dir(format!("{of}/task"))?.flatten() {
             let name = fs::read_to_string(thread.path().join("comm")).unwrap_or_default();
             *counts.entry(format!("thread {}", kind(&name))).or_default() += 1;
@@ -174,7 +174,7 @@ impl Server {
         Ok(status.map(|status| format!("isopod serve ended with {status}:\n{}", self.log())))
     }
 
-    /// Asks it to stop, and waits until it has. Gives what was wrong with that.
+    /// Tells it to stop, and waits until it has. Returns what went wrong.
     pub(crate) async fn stop(&mut self) -> Result<Option<String>> {
         let pid = self.child.id().to_string();
         Command::new("kill").args(["-s", "TERM", &pid]).status()?;

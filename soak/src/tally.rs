@@ -1,4 +1,4 @@
-//! What clients saw: each request they sent, and the one answer that came of it.
+//! The clients' view: each request, and its response.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,28 +6,28 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-/// Of what went wrong this much is told; the rest is counted.
+/// Number of faults reported in detail; the rest are counted.
 const FAULTS_TOLD: usize = 20;
 
-/// Requests and answers.
+/// Requests and responses.
 #[derive(Debug)]
 pub(crate) struct Tally {
-    /// Requests whose head was sent, as far as the client knows.
+    /// Requests whose heads were sent, as far as the client knows.
     pub(crate) sent: u64,
-    /// Answers, by the outcome that they name.
+    /// Responses, by the outcome they name.
     pub(crate) answered: BTreeMap<String, u64>,
-    /// Requests whose client went away; the server may have seen them or not.
+    /// Requests whose clients disconnected; the server may or may not have seen them.
     pub(crate) left: u64,
-    /// Requests that ended without an answer although the client was there.
+    /// Requests without a response although the client was connected.
     pub(crate) unanswered: u64,
     pub(crate) faults: u64,
     pub(crate) told: Vec<String>,
-    /// How often each kind of action was done to its end.
+    /// Completed actions by kind.
     pub(crate) done: BTreeMap<&'static str, u64>,
     latencies: BTreeMap<&'static str, Histogram<u64>>,
 }
 
-/// How long good requests took.
+/// Latencies of good requests.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(crate) struct Latency {
     pub(crate) count: u64,
@@ -79,7 +79,7 @@ impl Tally {
         }
     }
 
-    /// What was measured until now, by kind and, under `all`, together; measuring begins anew.
+    /// The measurements so far, by kind and, as `all`, together; starts over.
     pub(crate) fn take_latencies(&mut self) -> BTreeMap<&'static str, Latency> {
         let kinds = std::mem::take(&mut self.latencies);
         let mut all: Option<Histogram<u64>> = None;

@@ -1,31 +1,30 @@
-//! Whether something grows: a straight line through what was measured, and how sure its slope is.
+//! Detects growth: fits a straight line to the measurements, with a confidence interval of its slope.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-/// Measurements are put together into so many spans of time, so that neighbours, which are alike, do not count as
-/// independent of each other.
+/// Number of time spans into which measurements are grouped, because neighboring measurements are not independent.
 const SPANS: usize = 24;
-/// Student's t for 99 % on both sides and 22 degrees of freedom.
+/// Student's t for 99 %, two-sided, and 22 degrees of freedom.
 const T_99: f64 = 2.819;
 
-/// A line through measurements.
+/// A line fitted to measurements.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Trend {
-    /// By how much it grows a minute.
+    /// Growth per minute.
     pub(crate) slope_per_min: f64,
     /// Half the width of the slope's confidence interval, at 99 %.
     pub(crate) margin_per_min: f64,
-    /// Where the line begins and ends.
+    /// The line's values at the start and the end.
     pub(crate) first: f64,
     pub(crate) last: f64,
-    /// The time it was measured over.
+    /// The duration of the measurements.
     pub(crate) minutes: f64,
 }
 
 impl Trend {
-    /// None where there are too few measurements to tell.
+    /// `None` if there are too few measurements.
     #[expect(clippy::cast_precision_loss, reason = "small numbers")]
     pub(crate) fn of(samples: &[(Duration, f64)]) -> Option<Self> {
         let size = samples.len() / SPANS;
@@ -60,7 +59,7 @@ impl Trend {
         })
     }
 
-    /// Whether it grows by more than this in all, and that not by chance.
+    /// Returns true if it grows by more than the tolerance in total, and significantly.
     pub(crate) fn grows_by(&self, tolerance: f64) -> bool {
         self.slope_per_min > self.margin_per_min && self.last - self.first > tolerance
     }

@@ -1,4 +1,4 @@
-//! Looking at the process while it is under load.
+//! Observes the process under load.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use tokio::time::{Instant, sleep};
 use crate::server::{Footprint, Server};
 
 const EVERY: Duration = Duration::from_millis(250);
-/// A process has come to rest when nothing has changed in so many looks.
+/// A process is idle if nothing has changed in this many observations.
 const LOOKS_AT_REST: usize = 8;
 
-/// What was seen, and when.
+/// Observations with their times.
 pub(crate) struct Watch {
     start: Instant,
     samples: RefCell<Vec<(Duration, Footprint)>>,
@@ -26,7 +26,7 @@ impl Watch {
         }
     }
 
-    /// Looks again and again. Ends only with the process: with the error that says so.
+    /// Observes repeatedly. Returns only when the process ends, with the corresponding error.
     pub(crate) async fn run(&self, server: &Server) -> anyhow::Error {
         loop {
             match server.footprint() {
@@ -37,7 +37,7 @@ impl Watch {
         }
     }
 
-    /// The last that was seen.
+    /// The last observation.
     pub(crate) fn last(&self) -> Option<Footprint> {
         self.samples.borrow().last().map(|(_, footprint)| *footprint)
     }
@@ -67,7 +67,7 @@ pub(crate) fn mib(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }
 
-/// The footprint once threads and descriptors stay the same for a while, or the last one where they do not.
+/// The footprint once threads and descriptors are stable, or the last one at the time limit.
 pub(crate) async fn at_rest(server: &Server, within: Duration) -> Result<Footprint> {
     let start = Instant::now();
     let mut seen = (server.footprint()?, 0);
@@ -80,7 +80,7 @@ pub(crate) async fn at_rest(server: &Server, within: Duration) -> Result<Footpri
     Ok(seen.0)
 }
 
-/// The footprint once it holds no more threads and descriptors than before, or the last one where it goes on to.
+/// The footprint once there are no more threads and descriptors than before, or the last one at the time limit.
 pub(crate) async fn back_at(server: &Server, before: &Footprint, within: Duration) -> Result<Footprint> {
     let start = Instant::now();
     loop {

@@ -1,4 +1,4 @@
-//! The soak itself, for a minute, and what it makes of a program that is no server.
+//! A soak of one minute, and a soak of a program that is not a server.
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -29,7 +29,7 @@ fn text(bytes: &[u8]) -> String {
 fn a_minute_of_everything_at_once_ends_well() {
     let program = program();
     let program = program.to_str().expect("a path in UTF-8");
-    // What a build for development takes in its stride.
+    // A load that a development build can handle.
     let ended = soak(&["--minutes", "1", "--seed", "1", "--rate", "40", "--program", program]);
     let (said, told) = (text(&ended.stdout), text(&ended.stderr));
     assert!(ended.status.success(), "{told}\n{said}");

@@ -1,5 +1,5 @@
-//! What hostile scripts are made of. None of it is what one process cannot promise to survive (see docs/security.md): native
-//! code that runs for ever, memory asked for in one piece that is not there.
+//! Fragments of hostile scripts, excluding what one process cannot survive (see docs/security.md): native code that
+//! runs forever, and single allocations that fail.
 
 /// At the top level of a module.
 pub(super) const TOP: &[&str] = &[
@@ -160,7 +160,7 @@ pub(super) const INSIDE: &[&str] = &[
     "const form = new FormData(); form.append('x', new File(['x'.repeat(1e5)], 'f')); await new Response(form).formData();",
 ];
 
-/// What a `fetch` handler answers.
+/// Responses of a `fetch` handler.
 pub(super) const ANSWERS: &[&str] = &[
     "new Response('fine')",
     "new Response(null, { status: 204 })",
@@ -190,7 +190,7 @@ pub(super) const ANSWERS: &[&str] = &[
     "new Promise(() => {})",
 ];
 
-/// What a called function gives.
+/// Return values of a called function.
 pub(super) const VALUES: &[&str] = &[
     "1",
     "left",

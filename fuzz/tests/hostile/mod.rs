@@ -1,8 +1,8 @@
-//! Scripts that mean harm, put together out of fragments, on a real pool beside a good worker. Whatever the script does: the
-//! process lives, each event ends in one outcome within its limits, the good worker answers always and rightly, and what was
-//! taken is given back.
+//! Hostile scripts composed of fragments, on a real pool next to a good worker. Whatever a script does, the process
+//! survives, each event has one outcome within its limits, the good worker always answers correctly, and all resources
+//! are released.
 //!
-//! A text is the script itself.
+//! A text is the script.
 
 mod fragments;
 
@@ -26,14 +26,14 @@ use crate::engine::Target;
 
 const CPU: Duration = Duration::from_millis(100);
 const WALL: Duration = Duration::from_millis(400);
-/// How long after its limits an event may end, on a machine that does other things as well.
+/// Time beyond its limits that an event may take, on a busy machine.
 const GRACE: Duration = Duration::from_secs(20);
-/// What the whole process may hold. A worker's heap is a hundredth of that.
+/// Memory limit of the whole process. A worker's heap is a hundredth of that.
 const RESIDENT_MAX: u64 = 3 << 30;
-/// Bytes of a response that are read; an endless one is left then.
+/// Bytes of a response to read; an endless one is then abandoned.
 const READ_MAX: usize = 1 << 20;
 
-/// Fragments in a handler: each alone, caught, or in an async function that nobody awaits.
+/// Fragments in a handler: alone, caught, or in an async function that is not awaited.
 fn inside() -> impl Strategy<Value = String> {
     let one = (select(INSIDE), 0..4_u8).prop_map(|(fragment, how)| match how {
         0 => format!("{{ {fragment} }}"),
@@ -58,7 +58,7 @@ fn program() -> impl Strategy<Value = String> {
     )
 }
 
-/// A pool with a good worker that is asked all the time.
+/// A pool with a good worker that is called all the time.
 struct Arena {
     pool: Pool,
     runtime: tokio::runtime::Runtime,
@@ -82,7 +82,7 @@ impl Arena {
         }
     }
 
-    /// Asks the good worker until told that it is enough.
+    /// Calls the good worker until told to stop.
     fn ask_the_good_one(&self) {
         let mut number = 0_i32;
         while !self.done.load(Ordering::SeqCst) {
@@ -92,7 +92,7 @@ impl Arena {
             assert_eq!(sum, Ok(number + 1), "the good worker");
             assert!(start.elapsed() < GRACE, "the good worker took {:?}", start.elapsed());
             self.answered.fetch_add(1, Ordering::SeqCst);
-            // tidy:allow(sleep): it is asked often enough, and leaves the processors to those that are looked at.
+            // tidy:allow(sleep): frequent enough, and leaves the processors to the workers under test.
             std::thread::sleep(Duration::from_millis(1));
         }
     }
@@ -110,13 +110,13 @@ impl Arena {
         });
     }
 
-    /// Sends the script events of each kind, and looks what is left afterwards.
+    /// Sends the script events of each kind, and checks what is left afterwards.
     fn commit(&self, source: &str) {
         let limits = Limits::default()
             .cpu(CPU)
             .boot_cpu(CPU)
             .memory_bytes(32 << 20)
-            // Reading a value is native code, which nothing ends before its time.
+            // Reading a value is native code, which cannot be interrupted.
             .quotas(Quotas::default().message_bytes(1 << 20));
         let script = Script::builder("bad").source(source).limits(limits).build();
         let options = Options::default().wall_timeout(WALL).queue_len_max(64);
@@ -132,7 +132,7 @@ impl Arena {
                 Box::pin(self.task()),
                 Box::pin(self.leave()),
             ];
-            // A worker may have to be started anew for each.
+            // A worker may have to be started for each.
             let limit = 6 * (WALL + CPU) + GRACE;
             let ended = tokio::time::timeout(limit, join_all(events)).await;
             assert!(ended.is_ok(), "an event did not end within {limit:?}");
@@ -144,7 +144,7 @@ impl Arena {
             !stats.scripts.contains_key("bad") && ended + stats.open as u64 == stats.accepted && stats.open <= 1
         });
         assert!(settled, "the books are not balanced: {:?}", self.pool.stats());
-        // Reading a large value out of a script is native code: its thread may be given up, and has to come back.
+        // Reading a large value out of a script is native code: its thread may be given up, and has to recover.
         let back = self.eventually(|| {
             let threads = self.pool.stats().threads;
             (threads.stuck, threads.alive) == (0, 3)
@@ -167,7 +167,7 @@ impl Arena {
 
     async fn call(&self) {
         let arguments = BTreeMap::from([("url", "http://bad.example/")]);
-        // What it gives is its own affair.
+        // Any result will do.
         drop(self.pool.call::<_, Value>("bad", "call", (arguments,)).await);
     }
 
@@ -179,7 +179,7 @@ impl Arena {
         drop(task.outcome().await);
     }
 
-    /// A client that leaves midway.
+    /// A client that disconnects halfway.
     async fn leave(&self) {
         let call = self.pool.call::<_, Value>("bad", "call", ((),));
         drop(tokio::time::timeout(Duration::from_millis(30), call).await);
@@ -192,13 +192,13 @@ impl Arena {
             if holds || start.elapsed() > GRACE {
                 return holds;
             }
-            // tidy:allow(sleep): between two looks at a condition that nobody tells of.
+            // tidy:allow(sleep): between checks of a condition without a notification.
             std::thread::sleep(Duration::from_millis(2));
         }
     }
 }
 
-/// Reads so much of a body, and leaves.
+/// Reads this much of a body, then drops it.
 async fn read(mut body: Body) -> Result<usize, BoxError> {
     let mut bytes = 0;
     while let Some(frame) = body.frame().await {

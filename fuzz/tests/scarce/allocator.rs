@@ -1,17 +1,17 @@
-//! An allocator that refuses large pieces while it is told to, and counts how often it had to.
+//! An allocator that rejects large allocations on demand, and counts the rejections.
 #![expect(unsafe_code, reason = "an allocator is an unsafe trait")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What may be had at most in one piece.
+/// Maximum size of an allocation.
 static LARGEST: AtomicUsize = AtomicUsize::new(usize::MAX);
 static REFUSED: AtomicUsize = AtomicUsize::new(0);
 
 #[global_allocator]
 static ALLOCATOR: Scarce = Scarce;
 
-/// The system's allocator, behind the limit.
+/// The system's allocator with the limit.
 struct Scarce;
 
 fn refuses(bytes: usize) -> bool {
@@ -22,8 +22,8 @@ fn refuses(bytes: usize) -> bool {
     refuses
 }
 
-// SAFETY: each method does what the system's does, or answers null, which stands for an allocation that failed.
-// tidy:allow(unsafe): an allocator is an unsafe trait, and this one is for tests alone.
+// SAFETY: each method forwards to the system's, or returns null for a failed allocation.
+// tidy:allow(unsafe): an allocator is an unsafe trait, and this one is for tests only.
 unsafe impl GlobalAlloc for Scarce {
     // tidy:allow(unsafe): as above.
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -63,7 +63,7 @@ unsafe impl GlobalAlloc for Scarce {
     }
 }
 
-/// Runs something while larger pieces than this are refused, in the whole process. Gives how many were.
+/// Runs a closure while larger allocations are rejected in the whole process. Returns the number of rejections.
 pub(super) fn refusing<T>(largest: usize, run: impl FnOnce() -> T) -> (T, usize) {
     let before = REFUSED.load(Ordering::SeqCst);
     LARGEST.store(largest, Ordering::SeqCst);

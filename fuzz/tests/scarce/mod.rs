@@ -1,6 +1,5 @@
-//! What happens where there is no memory in one piece. Rust ends a process that asks for memory and does not expect to get none;
-//! so what scripts and clients can make large is asked for by code that expects it, and the rest of the pool never asks for
-//! much at once.
+//! Failing allocations. By default, Rust aborts a process whose allocation fails. Data whose size scripts and clients
+//! control is therefore allocated by code that handles failure, and the rest of the pool never allocates much at once.
 
 mod allocator;
 
@@ -15,7 +14,7 @@ use isopod_pool::{Failure, Meta, Options, Outcome};
 
 use self::allocator::refusing;
 
-/// The allocator is everybody's: one test at a time.
+/// The allocator is global: one test at a time.
 static ALONE: Mutex<()> = Mutex::new(());
 
 const MIB: usize = 1 << 20;
@@ -24,7 +23,7 @@ const SOURCE: &str = r#"
 let kept;
 export const keep = (what) => {
   kept = what === "bytes" ? new Uint8Array(40 << 20).fill(120) : what === "text" ? "x".repeat(40 << 20) : "\u00e9".repeat(20 << 20);
-  // A text that is a tree of others becomes one piece when it is looked into.
+  // A string that is a tree of others is flattened when it is read.
   if (typeof kept === "string") kept.charCodeAt(1000);
 };
 export default { fetch: () => new Response(kept) };
@@ -49,7 +48,7 @@ fn a_body_for_which_there_is_no_memory_fails_its_event_and_nothing_else() {
         assert_eq!(failure.outcome, Outcome::Exception, "{what}: {failure}");
         assert!(failure.message.contains("no memory"), "{what}: {failure}");
         assert_eq!(refused, 1, "{what}");
-        // With memory, the same worker answers.
+        // With memory available, the same worker answers.
         let body = get(&pool).expect("a response").into_body();
         let bytes = block_on(body.collect()).expect("a body").to_bytes();
         assert_eq!(bytes.len(), 40 * MIB, "{what}");
@@ -66,7 +65,7 @@ fn the_pool_itself_never_needs_much_memory_in_one_piece() {
         .expect("a running pool");
     let mut sent = Vec::with_capacity(20_000);
     let ((), refused) = refusing(MIB, || {
-        // More than the queue holds: some are refused, by the pool.
+        // More than the queue holds, so that the pool rejects some.
         sent.extend((0..20_000).filter_map(|number| {
             let (call, reply) = Call::new(Does::Echo(number));
             Some((number, pool.dispatch("fake", call, Meta::default()).ok()?, reply))

@@ -7,11 +7,11 @@ use tokio::time::{Instant, sleep};
 use super::{Scene, Wrong, expect, is, said};
 use crate::client::{Answer, request};
 
-/// A deployment starts every worker anew; on a busy machine that takes its time.
+/// A deployment restarts every worker, which takes time on a busy machine.
 const DEPLOYED_WITHIN: Duration = Duration::from_secs(60);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
-/// The next version: once it has answered, no older one may.
+/// Deploys the next version. Once it has answered, older ones must not answer any more.
 pub(super) async fn next_version(scene: &Scene<'_>) -> Result<(), Wrong> {
     let _alone = scene.versions.deploying.lock().await;
     let version = scene.versions.written.get() + 1;
@@ -26,13 +26,13 @@ pub(super) async fn next_version(scene: &Scene<'_>) -> Result<(), Wrong> {
     Ok(())
 }
 
-/// A version that cannot start, which says so, and then one that can.
+/// Deploys a version that cannot start, which reports that, then one that can.
 pub(super) async fn broken_version(scene: &Scene<'_>) -> Result<(), Wrong> {
     let _alone = scene.versions.deploying.lock().await;
     let written = |sound| scene.project.mend(sound).map_err(|error| format!("{error:#}"));
     written(false)?;
     let broken = until(scene, "mending", |answer| is(answer, 503, "boot_failed")).await;
-    // Mended in any case: the next deployment begins with a sound one.
+    // In any case, so that the next deployment starts from a version that works.
     written(true)?;
     broken?;
     until(scene, "mending", |answer| is(answer, 200, "ok")).await.map(drop)

@@ -1,4 +1,4 @@
-//! Good requests: each has one right answer.
+//! Good requests, each with one correct response.
 
 use tokio::time::Instant;
 
@@ -6,10 +6,10 @@ use super::{Scene, Wrong, expect, name_of_good};
 use crate::client::request;
 use crate::plan::{Good, Step};
 
-/// Different requests under way never share a key, and the table stays small.
+/// Concurrent requests never share a key, and the table stays small.
 const KEYS: u64 = 4096;
 
-/// Asks for one thing, and checks the answer.
+/// Sends a request, and checks the response.
 pub(super) async fn ask(scene: &Scene<'_>, good: Good, step: &Step) -> Result<(), Wrong> {
     let (request, right) = exchange(scene, good, step.number);
     let confirmed = scene.versions.confirmed.get();
@@ -31,7 +31,7 @@ pub(super) async fn ask(scene: &Scene<'_>, good: Good, step: &Step) -> Result<()
     }
 }
 
-/// What is sent, and what must come back.
+/// The request's body, and the expected response.
 fn exchange(scene: &Scene<'_>, good: Good, number: u64) -> (Vec<u8>, Vec<u8>) {
     let get = |worker: &str, path: &str, right: &str| (request(worker, path, "", None), right.as_bytes().to_vec());
     match good {
@@ -74,13 +74,13 @@ fn exchange(scene: &Scene<'_>, good: Good, number: u64) -> (Vec<u8>, Vec<u8>) {
     }
 }
 
-/// So many pieces of 1,000 bytes each, the piece's number repeated: as the good worker streams them.
+/// This many pieces of 1,000 bytes each, filled with the piece's number, as the good worker streams them.
 pub(super) fn pattern(kilobytes: u64) -> Vec<u8> {
     let piece = |number: u64| [u8::try_from(number % 251).unwrap_or_default(); 1000];
     (0..kilobytes).flat_map(piece).collect()
 }
 
-/// An event that lasts, on a database connection.
+/// A long event that uses a database connection.
 pub(super) async fn hold(scene: &Scene<'_>) -> Result<(), Wrong> {
     let answer = scene.ask(request("sql", "/hold/300", "", None), true).await?;
     expect(&answer, b"held")

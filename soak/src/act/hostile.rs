@@ -1,4 +1,4 @@
-//! Misdeeds: what may come of each, and nothing else.
+//! Misbehaviors, and the permitted results of each.
 
 use super::{Scene, Wrong, said};
 use crate::client::{Answer, request};
@@ -14,7 +14,7 @@ const MEMORY: Verdict = (500, "exceeded_memory");
 const LOST: Verdict = (502, "worker_lost");
 const SHED: Verdict = (503, "load_shed");
 
-/// Commits one, and sees that it ends as it must.
+/// Runs one, and checks its result.
 pub(super) async fn commit(scene: &Scene<'_>, path: &str, company: Company) -> Result<(), Wrong> {
     let worker = match company {
         Company::Alone => "alone",
@@ -24,7 +24,7 @@ pub(super) async fn commit(scene: &Scene<'_>, path: &str, company: Company) -> R
     check(&answer, may_end_as(path, company))
 }
 
-/// A built-in function that no limit can interrupt: the caller gets its answer, and the thread is given up.
+/// Calls an uninterruptible built-in function: the caller gets its response, and the thread is given up.
 pub(super) async fn lose_thread(scene: &Scene<'_>) -> Result<(), Wrong> {
     let answer = scene.ask(request("endless", "/", "", None), true).await?;
     check(&answer, &[CPU, WALL, LOST])
@@ -37,8 +37,7 @@ fn check(answer: &Answer, allowed: &[Verdict]) -> Result<(), Wrong> {
         .ok_or_else(|| format!("one of {allowed:?} was expected, {}", said(answer)))
 }
 
-/// Those that wait behind others may run out of time or be turned away, whatever they are; those that share an isolate
-/// may end with it.
+/// Events that wait behind others may time out or be shed; those that share an isolate may end with it.
 fn may_end_as(path: &str, company: Company) -> &'static [Verdict] {
     match (company, path) {
         (Company::Crowd, _) => &[OK, EXCEPTION, CPU, WALL, MEMORY, LOST, SHED],

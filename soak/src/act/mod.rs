@@ -1,4 +1,4 @@
-//! Doing what the plan says: one module for each sort of client, and what they have in common.
+//! Performs actions: a module for each kind of client, and the code they share.
 
 mod deploy;
 mod good;
@@ -18,15 +18,15 @@ use crate::plan::{Action, Good, Step};
 use crate::project::Project;
 use crate::tally::Tally;
 
-/// No action takes longer than this, however busy the machine is.
+/// Time limit for an action, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// Connections that are kept alive between requests.
+/// Maximum number of idle keep-alive connections.
 const KEPT_MAX: usize = 64;
 
-/// What went wrong, for the report.
+/// A description of what went wrong, for the report.
 pub(crate) type Wrong = String;
 
-/// Where actions take place.
+/// The environment of actions.
 pub(crate) struct Scene<'a> {
     server: SocketAddr,
     origin: SocketAddr,
@@ -36,17 +36,17 @@ pub(crate) struct Scene<'a> {
     versions: Versions,
 }
 
-/// Versions of the worker that is deployed again and again.
+/// Versions of the repeatedly deployed worker.
 #[derive(Default)]
 struct Versions {
-    /// One deployment at a time.
+    /// Held during a deployment.
     deploying: Mutex<()>,
     written: Cell<u64>,
-    /// The newest that has been seen to answer: no older one may answer after that.
+    /// The newest version seen to answer: older ones must not answer any more.
     confirmed: Cell<u64>,
 }
 
-/// A request under way. Dropped without a word it counts as unanswered.
+/// A request in flight. Dropping it counts it as unanswered.
 struct Asked<'a> {
     tally: &'a RefCell<Tally>,
     settled: bool,
@@ -63,7 +63,7 @@ impl<'a> Asked<'a> {
         self.tally.borrow_mut().answer(answer.head.outcome());
     }
 
-    /// The client goes away.
+    /// The client disconnects.
     fn left(mut self) {
         self.settled = true;
         self.tally.borrow_mut().left += 1;
@@ -90,7 +90,7 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// Does one thing, to its end.
+    /// Performs an action.
     pub(crate) async fn perform(&self, step: Step) {
         let result = timeout(PATIENCE, self.act(&step)).await;
         let wrong = match result {
@@ -117,13 +117,13 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// Puts a worker with a connection of its own on every thread, as far as one round can.
+    /// Places a worker with its own connection on every thread, as far as one round can.
     pub(crate) async fn spread(&self, threads: usize) -> Result<(), Wrong> {
         let all = (0..threads).map(|_| good::hold(self));
         futures::future::try_join_all(all).await.map(drop)
     }
 
-    /// Closes what is kept alive.
+    /// Closes the keep-alive connections.
     pub(crate) fn close_connections(&self) {
         self.kept.borrow_mut().clear();
     }
@@ -144,7 +144,7 @@ impl<'a> Scene<'a> {
         kept.pop()
     }
 
-    /// One request and its answer, after which the connection may be used again.
+    /// Sends a request and reads the response, after which the connection may be reused.
     async fn ask(&self, request: Vec<u8>, anew: bool) -> Result<Answer, Wrong> {
         let connection = self.connect(anew).await?;
         self.ask_on(connection, &[request], Duration::ZERO, Pace::Full).await
@@ -174,19 +174,19 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// The answer is this status with this outcome.
+/// Returns true if the response has this status and outcome.
 fn is(answer: &Answer, status: u16, outcome: &str) -> bool {
     (answer.head.status, answer.head.outcome()) == (status, outcome)
 }
 
-/// What an answer says, in short.
+/// A short description of a response.
 fn said(answer: &Answer) -> String {
     let text = String::from_utf8_lossy(&answer.body);
     let text: String = text.chars().take(300).collect();
     format!("{} {}: {text:?}", answer.head.status, answer.head.outcome())
 }
 
-/// The one good answer.
+/// Checks for the only correct response.
 fn expect(answer: &Answer, body: &[u8]) -> Result<(), Wrong> {
     if is(answer, 200, "ok") && answer.body == body {
         return Ok(());
@@ -194,7 +194,7 @@ fn expect(answer: &Answer, body: &[u8]) -> Result<(), Wrong> {
     Err(format!("wrong answer, {}", said(answer)))
 }
 
-/// A kind of action, for the report.
+/// The name of an action's kind, for the report.
 pub(crate) const fn name(action: &Action) -> &'static str {
     match action {
         Action::Good(good) => name_of_good(*good),

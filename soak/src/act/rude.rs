@@ -1,4 +1,4 @@
-//! Clients that are slow, leave, stall, come all at once or send what is refused.
+//! Clients that are slow, disconnect, stall, arrive all at once, or send invalid requests.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::{Asked, Scene, Wrong, expect, is, said};
 use crate::client::{NO_OUTCOME, Pace, request};
 use crate::plan::{Leave, Refusal};
 
-/// More requests at once than the worker may have waiting: each is answered, or refused with a word on when to come back.
+/// More concurrent requests than the worker's queue holds: each is answered, or shed with a time to retry after.
 pub(super) async fn burst(scene: &Scene<'_>, requests: u64) -> Result<(), Wrong> {
     let ask = async || {
         let answer = scene.ask(request("narrow", "/wait/5", "", None), true).await?;
@@ -23,7 +23,7 @@ pub(super) async fn burst(scene: &Scene<'_>, requests: u64) -> Result<(), Wrong>
     join_all((0..requests).map(|_| ask())).await.into_iter().collect()
 }
 
-/// A body of several megabytes by a client that takes it in small portions.
+/// Reads a body of several megabytes in small portions.
 pub(super) async fn read_slowly(scene: &Scene<'_>, kilobytes: u64) -> Result<(), Wrong> {
     let connection = scene.connect(true).await?;
     let pace = Pace::Slow(64 * 1024, Duration::from_millis(25));
@@ -32,7 +32,7 @@ pub(super) async fn read_slowly(scene: &Scene<'_>, kilobytes: u64) -> Result<(),
     expect(&answer, &pattern(kilobytes))
 }
 
-/// A body in pieces, with a rest after each.
+/// Sends a body in pieces, with a pause after each.
 pub(super) async fn write_slowly(scene: &Scene<'_>, pieces: u64) -> Result<(), Wrong> {
     let connection = scene.connect(true).await?;
     let body = pattern(pieces);
@@ -44,7 +44,7 @@ pub(super) async fn write_slowly(scene: &Scene<'_>, pieces: u64) -> Result<(), W
     expect(&answer, &body)
 }
 
-/// Goes away; nobody is told anything.
+/// Disconnects.
 pub(super) async fn leave(scene: &Scene<'_>, when: Leave) -> Result<(), Wrong> {
     let mut connection = scene.connect(true).await?;
     let request = match when {
@@ -66,19 +66,19 @@ pub(super) async fn leave(scene: &Scene<'_>, when: Leave) -> Result<(), Wrong> {
     Ok(())
 }
 
-/// Begins a request and says no more: the server hangs up.
+/// Begins a request and sends nothing more: the server disconnects.
 pub(super) async fn stall(scene: &Scene<'_>, bytes: u64) -> Result<(), Wrong> {
     let mut connection = scene.connect(true).await?;
     let head = request("hello", "/hello", "", None);
     let some = usize::try_from(bytes).unwrap_or_default().min(head.len() - 1);
     let sent = connection.write(&[head[..some].to_vec()], Duration::ZERO).await;
     sent.map_err(|error| format!("no open connection: {error}"))?;
-    // Whether it says why or not, the end comes. A reset is an end, too.
+    // With or without an explanation, the connection ends, possibly by a reset.
     while connection.some(1024).await.is_ok_and(|read| read > 0) {}
     Ok(())
 }
 
-/// What no worker sees.
+/// Sends a request that reaches no worker.
 pub(super) async fn refused(scene: &Scene<'_>, refusal: Refusal) -> Result<(), Wrong> {
     let (request, status) = match refusal {
         Refusal::NoRoute => (request("nobody", "/", "", None), 404),
@@ -92,7 +92,7 @@ pub(super) async fn refused(scene: &Scene<'_>, refusal: Refusal) -> Result<(), W
         }
     };
     let answer = scene.ask(request, true).await?;
-    // A head that is too large may be refused before it is a request.
+    // A head that is too large may be rejected before it counts as a request.
     let fits = is(&answer, status, "refused") || (status == 431 && is(&answer, status, NO_OUTCOME));
     fits.then_some(())
         .ok_or_else(|| format!("{status} was expected, {}", said(&answer)))
