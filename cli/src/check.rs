@@ -6,9 +6,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
-use isopod_host::bus::Bus;
-use isopod_pool::js::Pool;
-use isopod_pool::js::fetch::OwnServers;
+use isopod::host::bus::Bus;
+use isopod::{OwnServers, Pool};
 
 use crate::config::{self, Config, Materials, Overrides, Weight};
 use crate::inspector::Found;

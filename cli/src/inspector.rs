@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
-use isopod_pool::Failure;
-use isopod_pool::js::Pool;
-use isopod_pool::js::modules::MemoryModule;
+use isopod::modules::MemoryModule;
+use isopod::{Failure, Pool};
 use serde::Deserialize;
 use url::Url;
 

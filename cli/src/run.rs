@@ -14,9 +14,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use isopod_runtime::fetch::{FetchConfig, FetchLimits, NetPolicy};
-use isopod_runtime::files::{FileAccess, Grant};
-use isopod_runtime::{Command, Console, Script};
+use isopod::{Command, Console, FetchConfig, FetchLimits, FileAccess, Grant, NetPolicy, Script};
 
 use self::limits::LimitArguments;
 use self::project::{Entry, ProjectArguments};
@@ -168,6 +166,9 @@ fn script(entry: Entry, common: &Common, args: Vec<OsString>, all: &Environment)
         ..Log::default()
     });
     let permissions = &common.permissions;
+    let files = FileAccess::default()
+        .read(grant(permissions.allow_read.as_deref())?)
+        .write(grant(permissions.allow_write.as_deref())?);
     let policy = NetPolicy::default().allow_private(permissions.allow_private_network);
     // https://no-color.org: when it is there and not empty.
     let may_color = all.get("NO_COLOR").is_none_or(String::is_empty);
@@ -185,14 +186,12 @@ fn script(entry: Entry, common: &Common, args: Vec<OsString>, all: &Environment)
                 .policy(Arc::new(policy))
                 .limits(FetchLimits::default().decoded_bytes_max(u64::MAX)),
         )
-        .command(Command {
-            args: args.into_iter().map(text).collect::<Result<_>>()?,
-            env: permissions.env(all)?,
-            files: FileAccess {
-                read: grant(permissions.allow_read.as_deref())?,
-                write: grant(permissions.allow_write.as_deref())?,
-            },
-        })
+        .command(
+            Command::default()
+                .args(args.into_iter().map(text).collect::<Result<_>>()?)
+                .env(permissions.env(all)?)
+                .files(files),
+        )
         .build()?;
     Ok(script)
 }

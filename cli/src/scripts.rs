@@ -5,14 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use isopod_host::bus::Bus;
-use isopod_host::workers::EventBridge;
-use isopod_pool::js::fetch::{FetchConfig, NetPolicy, OwnServers};
-use isopod_pool::js::modules::{ImportMapText, MemoryModule};
-use isopod_pool::js::quotas::Quotas;
-use isopod_pool::js::websocket::SocketLimits;
-use isopod_pool::js::{Limits, Script};
-use isopod_pool::{Options, Policy, Recycle, SessionLimits};
+use isopod::host::bus::Bus;
+use isopod::host::workers::EventBridge;
+use isopod::modules::{ImportMapText, MemoryModule};
+use isopod::websocket::SocketLimits;
+use isopod::{FetchConfig, Limits, NetPolicy, Options, OwnServers, Policy, Quotas, Recycle, Script, SessionLimits};
 use url::Url;
 
 use crate::config::{self, Bound, Config, Materials, Mode, Network, NetworkRule, Var, Worker};

@@ -22,7 +22,6 @@ pub mod native;
 pub mod process;
 pub mod publish;
 pub mod quotas;
-mod setters;
 #[cfg(feature = "sql")]
 pub mod sql;
 #[cfg(not(feature = "sql"))]
@@ -35,6 +34,9 @@ pub mod websocket;
 pub mod written;
 
 use deno_core::Extension;
+
+#[doc(hidden)]
+pub use isopod_outcome::setters;
 
 pub use self::unwind::take_panicked;
 

@@ -100,7 +100,9 @@ pub use isopod_runtime::fetch::{
 #[doc(inline)]
 pub use isopod_runtime::fetcher::{FetchFuture, Fetcher, FetcherBinding};
 #[doc(inline)]
-pub use isopod_runtime::native::{Callback, CallbackError, Give, Given, NativeBinding, NativeError, NativeFunction};
+pub use isopod_runtime::native::{
+    Callback, CallbackError, IntoResult, NativeBinding, NativeError, NativeFunction, NativeResult,
+};
 #[doc(inline)]
 pub use isopod_runtime::publish::{Outgoing, Publish, PublishBinding, Refused};
 #[doc(inline)]

@@ -8,6 +8,7 @@ use crate::Outcome;
 
 /// An event that did not end well, as its caller is told of it.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Failure {
     /// The outcome.
     pub outcome: Outcome,

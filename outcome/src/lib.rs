@@ -17,6 +17,7 @@
 mod failure;
 mod fault_kind;
 mod outcome;
+mod setters;
 
 pub use failure::Failure;
 pub use fault_kind::FaultKind;

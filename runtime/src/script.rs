@@ -61,6 +61,7 @@ pub enum Console {
 
 /// Process information for a script that runs as a command: see the modules `isopod:process` and `isopod:fs`.
 #[derive(Clone, Default)]
+#[non_exhaustive]
 pub struct Command {
     /// The arguments after the script's name.
     pub args: Vec<String>,
@@ -69,6 +70,12 @@ pub struct Command {
     /// The files accessible through `isopod:fs`.
     pub files: FileAccess,
 }
+
+isopod_ext::setters!(Command {
+    args: Vec<String>,
+    env: BTreeMap<String, String>,
+    files: FileAccess,
+});
 
 impl fmt::Debug for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -14,14 +14,11 @@ use crate::{client::TrustedProxy, route::Routes};
 /// # mod isopod { pub use isopod_server as server; }
 /// use isopod::server::{Listen, Routes, ServerConfig};
 ///
-/// let config = ServerConfig {
-///     listeners: vec![Listen::tcp("127.0.0.1:0".parse().unwrap())],
-///     routes: Routes::to("hello"),
-///     ..ServerConfig::default()
-/// };
+/// let config = ServerConfig::default().listeners(vec![Listen::tcp("127.0.0.1:0".parse().unwrap())]).routes(Routes::to("hello"));
 /// assert_eq!(config.threads, 2);
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ServerConfig {
     /// Listeners for requests. Default: 127.0.0.1 with a port chosen by the system.
     pub listeners: Vec<Listen>,
@@ -58,6 +55,17 @@ impl Default for ServerConfig {
     }
 }
 
+isopod_outcome::setters!(ServerConfig {
+    listeners: Vec<Listen>,
+    admin: SocketAddr,
+    routes: Routes,
+    mode: Mode,
+    limits: Limits,
+    trusted_proxies: Vec<TrustedProxy>,
+    depth_key: String,
+    threads: usize,
+});
+
 /// Level of detail in error responses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
@@ -70,6 +78,7 @@ pub enum Mode {
 
 /// A listener.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Listen {
     /// Address to listen on.
     pub address: Address,
@@ -123,6 +132,7 @@ impl std::fmt::Display for Address {
 
 /// A certificate chain and its private key, as PEM files.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct TlsFiles {
     /// The chain, the server's own certificate first.
     pub certificates: PathBuf,
@@ -130,10 +140,21 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
+impl TlsFiles {
+    /// Names the files of a certificate chain and its private key.
+    pub fn new(certificates: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        Self {
+            certificates: certificates.into(),
+            key: key.into(),
+        }
+    }
+}
+
 /// Limits on the use of a server, per client and in total.
 ///
 /// Times are measured by one coarse clock: they are precise to a tenth of a second, and never shorter than configured.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Limits {
     /// Maximum number of open connections; above it the server stops accepting until one closes. Default: 10,000.
     pub connections_max: usize,
@@ -218,6 +239,30 @@ impl Default for Limits {
         }
     }
 }
+
+isopod_outcome::setters!(Limits {
+    connections_max: usize,
+    header_bytes_max: usize,
+    header_count_max: usize,
+    uri_bytes_max: usize,
+    header_timeout: Duration,
+    idle_timeout: Duration,
+    body_bytes_max: u64,
+    body_buffer_max: u64,
+    body_timeout: Duration,
+    write_timeout: Duration,
+    request_timeout: Duration,
+    request_grace: Duration,
+    h2_streams_max: u32,
+    h2_stream_window: u32,
+    h2_resets_max: usize,
+    depth_max: u32,
+    h2_cancels_max: u32,
+    h2_idle_bytes_max: u64,
+    h2_send_buffer_max: usize,
+    h2_ping_interval: Duration,
+    drain_linger: Duration,
+});
 
 /// The largest window that HTTP/2 has (RFC 9113, section 6.9.1).
 const WINDOW_MAX: u32 = (1 << 31) - 1;

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 /// A metric with its samples, as in Prometheus.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Metric {
     /// Name such as `isopod_pool_queue_length`; counters end in `_total`, times in `_seconds`.
     pub name: Cow<'static, str>,
@@ -31,6 +32,7 @@ pub enum MetricKind {
 
 /// A value of a metric.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Sample {
     /// `_bucket`, `_sum` or `_count` in a histogram, else empty.
     #[serde(skip_serializing_if = "str::is_empty")]

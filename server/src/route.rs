@@ -108,6 +108,7 @@ impl Paths {
 
 /// An invalid route.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum RouteError {
     /// The pattern is malformed.
     #[error(

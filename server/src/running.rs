@@ -19,6 +19,7 @@ use crate::{
 
 /// Report of a shutdown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ShutdownReport {
     /// Requests completed while the server drained.
     pub finished: u64,

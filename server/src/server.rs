@@ -42,7 +42,7 @@ use crate::{
 ///     }
 /// }
 ///
-/// let config = ServerConfig { routes: Routes::to("hello"), ..ServerConfig::default() };
+/// let config = ServerConfig::default().routes(Routes::to("hello"));
 /// let running = Server::new(config, Hello).start()?;
 /// println!("listening on {}", running.local_addrs()[0]);
 /// # Ok::<(), isopod_server::StartError>(())

@@ -13,6 +13,7 @@ use crate::{config::TlsFiles, dispatch::Tls};
 
 /// An error from setting up TLS.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TlsError {
     /// A file is missing or not PEM of the required kind.
     #[error("cannot read {what} from {path}: {source}; a readable PEM file is required")]

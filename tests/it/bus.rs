@@ -247,10 +247,7 @@ fn of_several_messages_in_flight_the_error_names_the_one_that_led_to_it() {
         })
         .into_iter()
         .unzip();
-    let options = DeliverOptions {
-        concurrency: 2,
-        ..DeliverOptions::default()
-    };
+    let options = DeliverOptions::default().concurrency(2);
     let mut failed = stage.listen("isopod.message.failed");
     let subscription = stage.script_with("s", source, &["more"], &["first", "second"], bindings, options);
     for (topic, _) in &gates {
@@ -310,13 +307,7 @@ fn messages_are_handled_in_their_order_and_those_a_slow_script_misses_are_counte
     let source =
         "export default { async message({ data }, env) { await env.GATE.pass(); env.EVENTS.publish('got', data) } };";
     let (gate, binding) = gate();
-    let options = DeliverOptions {
-        subscribe: SubscribeOptions {
-            capacity: 2,
-            slow: Slow::DropOldest,
-        },
-        ..DeliverOptions::default()
-    };
+    let options = DeliverOptions::default().subscribe(SubscribeOptions::default().capacity(2).slow(Slow::DropOldest));
     let (mut got, mut lagged) = (stage.listen("got"), stage.listen("isopod.lagged"));
     let subscription = stage.script_with("s", source, &["got"], &["n"], vec![("GATE", binding)], options);
     stage.publish("n", json!(0));
@@ -343,10 +334,7 @@ fn as_many_messages_are_handled_at_a_time_as_the_options_say_and_a_drain_finishe
     let source =
         "export default { async message({ data }, env) { await env.GATE.pass(); env.EVENTS.publish('got', data) } };";
     let (gate, binding) = gate();
-    let options = DeliverOptions {
-        concurrency: 3,
-        ..DeliverOptions::default()
-    };
+    let options = DeliverOptions::default().concurrency(3);
     let mut got = stage.listen("got");
     let subscription = stage.script_with("s", source, &["got"], &["n"], vec![("GATE", binding)], options);
     for n in 0..5 {

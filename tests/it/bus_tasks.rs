@@ -249,10 +249,7 @@ fn a_circle_of_chains_messages_and_handlers_ends_at_its_depth_too() {
     );
     let say = "export default { task(t, env) { env.EVENTS.publish('go') } };";
     deploy(&stage.pool, "say", say, vec![("EVENTS", Arc::new(events.binding()))]);
-    let options = HandlerOptions {
-        source: Source::native("relay"),
-        ..HandlerOptions::default()
-    };
+    let options = HandlerOptions::default().source(Source::native("relay"));
     let results = stage.results.clone();
     let relay = stage.bus.on(runtime.handle(), "go", options, move |ctx| {
         let announced = ctx.announce(&results, "relayed", json!(1));

@@ -144,17 +144,13 @@ fn a_supervisor_tells_a_script_that_burned_its_time_from_one_that_took_too_long(
         let pool = Arc::clone(&hosted.pool);
         async move { pool.call::<_, ()>("hostile", function, ()).await }
     };
-    let patient = RunOptions {
-        timeout: Duration::from_secs(30),
-    };
+    let patient = RunOptions::default().timeout(Duration::from_secs(30));
     let burned = block_on(supervisor.run_with(patient, "hostile", task("loop"))).expect_err("it loops");
     assert_eq!(
         burned.failure().map(|failure| failure.outcome),
         Some(Outcome::ExceededCpu)
     );
-    let hasty = RunOptions {
-        timeout: Duration::from_millis(50),
-    };
+    let hasty = RunOptions::default().timeout(Duration::from_millis(50));
     let late = block_on(supervisor.run_with(hasty, "hostile", task("late")));
     assert!(matches!(late, Err(RunError::TimedOut { .. })), "{late:?}");
     until("the late one is cancelled", || {

@@ -56,9 +56,7 @@ fn a_script_that_throws_has_crashed_and_its_error_is_the_cause() {
 #[test]
 fn a_script_that_takes_too_long_has_timed_out_and_its_event_is_cancelled() {
     let stage = Stage::new("export const f = () => new Promise((done) => setTimeout(done, 60_000));");
-    let options = RunOptions {
-        timeout: Duration::from_millis(50),
-    };
+    let options = RunOptions::default().timeout(Duration::from_millis(50));
     let result = block_on(stage.supervisor.run_with(options, "s", stage.task("f")));
     assert!(matches!(result, Err(RunError::TimedOut { .. })), "{result:?}");
     until("the event is cancelled", || {

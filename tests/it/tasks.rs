@@ -82,14 +82,7 @@ impl Publish for Kept {
 }
 
 fn message(topic: &str, data: Data) -> Message {
-    Message {
-        id: 1,
-        topic: topic.into(),
-        source: "test".into(),
-        at_ms: 0.0,
-        depth: 3,
-        data,
-    }
+    Message::new(1, topic, "test", data).depth(3)
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub struct BreakerOptions {
     pub backoff_max: Duration,
 }
 
-crate::setters!(BreakerOptions {
+isopod_outcome::setters!(BreakerOptions {
     failures: usize,
     within: Duration,
     backoff_min: Duration,

@@ -44,7 +44,6 @@ mod reject;
 #[cfg(all(test, feature = "shuttle"))]
 mod schedules;
 mod session;
-mod setters;
 mod shared;
 mod shutdown;
 #[cfg(all(test, not(feature = "shuttle")))]

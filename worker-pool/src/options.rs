@@ -30,7 +30,7 @@ pub struct Recycle {
     pub memory_bytes: Option<usize>,
 }
 
-crate::setters!(Recycle {
+isopod_outcome::setters!(Recycle {
     events: impl Into<Option<u64>>,
     age: impl Into<Option<Duration>>,
     memory_bytes: impl Into<Option<usize>>,
@@ -55,7 +55,7 @@ pub struct SessionLimits {
     pub grace: Duration,
 }
 
-crate::setters!(SessionLimits {
+isopod_outcome::setters!(SessionLimits {
     max: usize,
     per_worker: usize,
     events: usize,
@@ -123,7 +123,7 @@ pub struct Options {
     pub sessions: SessionLimits,
 }
 
-crate::setters!(Options {
+isopod_outcome::setters!(Options {
     policy: Policy,
     concurrency: usize,
     adapts: bool,
@@ -191,7 +191,7 @@ pub struct Meta {
     pub depth: u32,
 }
 
-crate::setters!(Meta {
+isopod_outcome::setters!(Meta {
     deadline: impl Into<Option<Instant>>,
     priority: Priority,
     depth: u32,
@@ -285,11 +285,10 @@ impl Limits {
 
     /// Returns the capacity of a worker's mailbox: its events, a cancellation for each of those and of those that ended
     /// since it last looked, another for those whose sessions end, and the few control messages.
-    pub(crate) const fn mailbox_len(&self, depth_max: u32) -> usize {
-        let concurrency = self.concurrency.saturating_mul(depth_max as usize + 1);
+    pub(crate) const fn mailbox_len(&self) -> usize {
         // The first events of sessions count twice: they come from the queue, and others of their sessions follow.
-        let events = concurrency.saturating_add(self.sessions.events_per_worker);
-        let openers = concurrency.saturating_mul(self.sessions.events);
+        let events = self.concurrency.saturating_add(self.sessions.events_per_worker);
+        let openers = self.concurrency.saturating_mul(self.sessions.events);
         let standing = self.sessions.per_worker.saturating_mul(3);
         events
             .saturating_add(openers)

@@ -56,8 +56,8 @@ pub enum RejectReason {
         /// Time to wait before retrying.
         retry_after: Duration,
     },
-    /// The caller occupies a worker of the same pool ([`Meta::depth`](field@crate::Meta::depth)), and all other threads are
-    /// occupied too: none is left for a worker of the script, nor for as many more as the event is deep.
+    /// The caller occupies a worker of the same pool ([`Meta::depth`](field@crate::Meta::depth)), and so does everything
+    /// else: no thread is left for the script.
     #[error(
         "no thread is left for a worker of {name:?}, which a busy worker of the same pool calls; try again in \
          {retry_after:?}, or raise `threads` or `workers_max`"
@@ -177,22 +177,14 @@ impl RejectReason {
 
 impl From<RejectReason> for Failure {
     fn from(reason: RejectReason) -> Self {
-        let failure = Self {
-            retry_after: reason.retry_after(),
-            own_share: matches!(reason, RejectReason::ShareExhausted { .. }),
-            ..Self::new(reason.outcome(), reason.to_string())
-        };
-        match reason {
-            RejectReason::BootBroken { failure: last, .. } => {
-                let Self { detail, source, .. } = *last;
-                Self {
-                    detail,
-                    source,
-                    ..failure
-                }
-            }
-            _ => failure,
+        let mut failure = Self::new(reason.outcome(), reason.to_string());
+        failure.retry_after = reason.retry_after();
+        failure.own_share = matches!(reason, RejectReason::ShareExhausted { .. });
+        if let RejectReason::BootBroken { failure: last, .. } = reason {
+            failure.detail = last.detail;
+            failure.source = last.source;
         }
+        failure
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use isopod_pool::SessionLimits;
+use isopod::SessionLimits;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

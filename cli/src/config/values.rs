@@ -5,9 +5,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use isopod_host::bus::Pattern;
-use isopod_pool::js::fetch::Rule;
-use isopod_server::TrustedProxy;
+use isopod::Rule;
+use isopod::host::bus::Pattern;
+use isopod::server::TrustedProxy;
 
 use super::cron::Cron;
 use super::text::{Bytes, TextForm, text_value};

@@ -6,9 +6,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use isopod::io::IoOptions;
+use isopod::{OsScheduling, Script, WorkerThread};
 use isopod_runtime::handlers::{Fault, FaultKind};
-use isopod_runtime::io::IoOptions;
-use isopod_runtime::{BootOptions, OsScheduling, Script, Watchdog, Worker, WorkerThread, platform};
+use isopod_runtime::{BootOptions, Watchdog, Worker, platform};
 
 use crate::cli::tell_error;
 

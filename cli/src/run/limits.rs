@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::Args;
-use isopod_runtime::Limits;
-use isopod_runtime::quotas::Quotas;
+use isopod::{Limits, Quotas};
 
 #[derive(Args)]
 pub(super) struct LimitArguments {

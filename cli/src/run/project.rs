@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
-use isopod_runtime::modules::{MemoryModule, source_extension};
-use isopod_runtime::{Script, ScriptBuilder};
+use isopod::modules::MemoryModule;
+use isopod::{Script, ScriptBuilder};
+use isopod_runtime::modules::source_extension;
 use url::Url;
 
 use super::watch::Watched;

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use isopod_runtime::modules::ModulesLoaded;
+use isopod::modules::ModulesLoaded;
 
 use super::life::{self, End};
 use crate::cli::{explain, tell_error};
@@ -27,7 +27,7 @@ pub(super) struct Watched {
 
 /// Runs a script until a file changes, then restarts this program in the same process, which drops everything that the script
 /// holds. An error that keeps the script from starting is shown until it is fixed.
-pub(super) fn watch(script: Result<isopod_runtime::Script>, watched: Watched) -> Result<ExitCode> {
+pub(super) fn watch(script: Result<isopod::Script>, watched: Watched) -> Result<ExitCode> {
     let event_loop = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut changes = Changes::below(&watched.root)?;
     let follow = |changes: &mut Changes, loaded: Option<&ModulesLoaded>, is_broken| {

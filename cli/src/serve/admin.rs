@@ -6,9 +6,9 @@ use std::time::SystemTime;
 
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, header};
-use isopod_host::{Context, HostHandle, Module, PhaseResult, async_trait};
-use isopod_pool::js::Pool;
-use isopod_server::{AdminAccess, AdminListener, Metric, MetricKind, Readiness, ServerHandle, Status};
+use isopod::Pool;
+use isopod::host::{Context, HostHandle, Module, PhaseResult, async_trait};
+use isopod::server::{AdminAccess, AdminListener, Metric, MetricKind, Readiness, ServerHandle, Status};
 
 use super::dispatch;
 use super::life::Life;

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Context, Result};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
-use isopod_server::{Body, BoxError};
+use isopod::server::{Body, BoxError};
 use tower_http::services::ServeDir;
 
 /// A served folder. Hidden files, `node_modules` and links out of the folder are not served.

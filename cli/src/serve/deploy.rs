@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use isopod_host::{Context, Module, PhaseResult, async_trait};
-use isopod_pool::js::Pool;
-use isopod_pool::js::fetch::OwnServers;
+use isopod::host::{Context, Module, PhaseResult, async_trait};
+use isopod::{OwnServers, Pool};
 use tokio::sync::Mutex;
 
 use super::deployments::Deployments;

@@ -6,13 +6,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use futures::future::join_all;
-use isopod_host::Context;
-use isopod_host::bus::Bus;
-use isopod_host::workers::{DeliverOptions, EventBridge, WorkerSubscription};
-use isopod_pool::Failure;
-use isopod_pool::js::Pool;
-use isopod_pool::js::fetch::OwnServers;
-use isopod_pool::js::modules::ModulesLoaded;
+use isopod::host::Context;
+use isopod::host::bus::Bus;
+use isopod::host::workers::{DeliverOptions, EventBridge, WorkerSubscription};
+use isopod::modules::ModulesLoaded;
+use isopod::{Failure, OwnServers, Pool};
 use tokio::runtime::Handle;
 
 use crate::config::{self, Config, Materials};

@@ -1,10 +1,8 @@
 //! Connects the HTTP server to the pool.
 
 use http_body_util::BodyExt;
-use isopod_pool::js::Pool;
-use isopod_pool::js::handlers::{self, BodyError, CallDepth, RequestCf, RequestUrl};
-use isopod_pool::{Failure, Meta, Outcome, PoolStats};
-use isopod_server::{Body, BoxError, Dispatch, Metric, MetricKind, Readiness, RequestMeta};
+use isopod::server::{Body, BoxError, Dispatch, Metric, MetricKind, Readiness, RequestMeta};
+use isopod::{self as handlers, BodyError, CallDepth, Failure, Meta, Outcome, Pool, PoolStats, RequestCf, RequestUrl};
 
 use super::assets::Assets;
 use super::memory::resident_bytes;
@@ -110,7 +108,7 @@ fn log(failure: &Failure, worker: &str, meta: &RequestMeta) {
 #[expect(clippy::cast_precision_loss, reason = "Prometheus knows floating-point numbers only")]
 pub(super) fn metrics(stats: &PoolStats) -> Vec<Metric> {
     use MetricKind::{Counter, Gauge};
-    let by_script = |name: &'static str, help: &'static str, kind, of: &dyn Fn(&isopod_pool::ScriptStats) -> f64| {
+    let by_script = |name: &'static str, help: &'static str, kind, of: &dyn Fn(&isopod::ScriptStats) -> f64| {
         stats
             .scripts
             .iter()

@@ -1,7 +1,7 @@
 //! Host module that logs the bus's messages.
 
-use isopod_host::bus::{Delivery, SubscribeOptions};
-use isopod_host::{Context, Module, PhaseResult, async_trait};
+use isopod::host::bus::{Delivery, SubscribeOptions};
+use isopod::host::{Context, Module, PhaseResult, async_trait};
 
 pub(super) struct EventLog;
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::Result;
-use isopod_server::{AdminAccess, Limits, Listen, Routes, ServerConfig, TlsFiles};
+use isopod::server::{AdminAccess, Limits, Listen, Routes, ServerConfig, TlsFiles};
 
 use super::assets::Assets;
 use crate::config::{self, Config, Mode, ProxyAddress};
@@ -15,41 +15,36 @@ pub(super) fn server_config(config: &Config) -> Result<ServerConfig> {
             config::Listen::Unix(path) => Listen::unix(path.clone()),
         };
         match &config.tls {
-            Some(tls) => listen.with_tls(TlsFiles {
-                certificates: tls.cert.clone(),
-                key: tls.key.clone(),
-            }),
+            Some(tls) => listen.with_tls(TlsFiles::new(tls.cert.clone(), tls.key.clone())),
             None => listen,
         }
     };
     let ingress = &config.ingress;
-    Ok(ServerConfig {
-        listeners: config.listen.iter().map(listen).collect(),
-        routes: routes(config)?,
-        mode: match config.mode {
-            Mode::Development => isopod_server::Mode::Development,
-            Mode::Production => isopod_server::Mode::Production,
-        },
-        limits: Limits {
-            connections_max: ingress.connections_max,
-            header_bytes_max: usize::try_from(ingress.header_bytes_max).unwrap_or(usize::MAX),
-            header_count_max: ingress.headers_max,
-            uri_bytes_max: usize::try_from(ingress.uri_bytes_max).unwrap_or(usize::MAX),
-            header_timeout: ingress.header_timeout,
-            idle_timeout: ingress.idle_timeout,
-            body_bytes_max: ingress.body_bytes_max,
-            body_timeout: ingress.body_timeout,
-            write_timeout: ingress.write_timeout,
-            h2_streams_max: ingress.streams_max,
-            h2_stream_window: u32::try_from(ingress.stream_window).unwrap_or(u32::MAX),
-            depth_max: ingress.depth_max,
-            h2_resets_max: ingress.resets_max,
-            h2_cancels_max: ingress.cancels_max,
-            ..Limits::default()
-        },
-        trusted_proxies: ingress.trusted_proxies.iter().map(ProxyAddress::trusted).collect(),
-        ..ServerConfig::default()
-    })
+    let mode = match config.mode {
+        Mode::Development => isopod::server::Mode::Development,
+        Mode::Production => isopod::server::Mode::Production,
+    };
+    let limits = Limits::default()
+        .connections_max(ingress.connections_max)
+        .header_bytes_max(usize::try_from(ingress.header_bytes_max).unwrap_or(usize::MAX))
+        .header_count_max(ingress.headers_max)
+        .uri_bytes_max(usize::try_from(ingress.uri_bytes_max).unwrap_or(usize::MAX))
+        .header_timeout(ingress.header_timeout)
+        .idle_timeout(ingress.idle_timeout)
+        .body_bytes_max(ingress.body_bytes_max)
+        .body_timeout(ingress.body_timeout)
+        .write_timeout(ingress.write_timeout)
+        .h2_streams_max(ingress.streams_max)
+        .h2_stream_window(u32::try_from(ingress.stream_window).unwrap_or(u32::MAX))
+        .depth_max(ingress.depth_max)
+        .h2_resets_max(ingress.resets_max)
+        .h2_cancels_max(ingress.cancels_max);
+    Ok(ServerConfig::default()
+        .listeners(config.listen.iter().map(listen).collect())
+        .routes(routes(config)?)
+        .mode(mode)
+        .limits(limits)
+        .trusted_proxies(ingress.trusted_proxies.iter().map(ProxyAddress::trusted).collect()))
 }
 
 /// Returns the address and access rules of the admin listener, if configured.

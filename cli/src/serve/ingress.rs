@@ -4,10 +4,9 @@
 use std::io::IsTerminal;
 use std::sync::Arc;
 
-use isopod_host::{Context, Module, PhaseResult, async_trait};
-use isopod_pool::js::Pool;
-use isopod_pool::js::fetch::OwnServers;
-use isopod_server::{Address, Bound, Running, ServerConfig};
+use isopod::host::{Context, Module, PhaseResult, async_trait};
+use isopod::server::{Address, Bound, Running, ServerConfig};
+use isopod::{OwnServers, Pool};
 
 use super::assets::Assets;
 use super::deploy::Deploy;

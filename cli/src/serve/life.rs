@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use isopod_server::ShutdownReport;
+use isopod::server::ShutdownReport;
 
 /// Lifecycle state of the process.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ impl Life {
 
     /// Returns the final log line.
     pub(super) fn summary(&self) -> String {
-        let ShutdownReport { finished, cut } = self.requests.get().copied().unwrap_or_default();
+        let ShutdownReport { finished, cut, .. } = self.requests.get().copied().unwrap_or_default();
         let threads = self.threads_joined.get().copied().unwrap_or_default();
         format!("stopped: {finished} requests in flight finished, {cut} cut; {threads} threads joined")
     }

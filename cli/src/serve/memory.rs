@@ -6,8 +6,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use isopod_pool::PoolEvent;
-use isopod_pool::js::give_back_memory;
+use isopod::{PoolEvent, give_back_memory};
 
 /// Delay after the end of a worker, since several may end together.
 const SETTLES: Duration = Duration::from_millis(500);

@@ -31,8 +31,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use isopod_host::{Host, HostError, ModuleError, Phase, Reason, Shutdown};
-use isopod_pool::js::fetch::OwnServers;
+use isopod::OwnServers;
+use isopod::host::{Host, HostError, ModuleError, Phase, Reason, Shutdown};
 use isopod_runtime::run_in_short_slices;
 
 use self::admin::Admin;

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use isopod_host::{Phase, PoolModule};
-use isopod_pool::PoolEvent;
-use isopod_pool::js::{OsScheduling, Pool, PoolBuilder};
+use isopod::host::{Phase, PoolModule};
+use isopod::{OsScheduling, Pool, PoolBuilder, PoolEvent};
 
 use super::life::Life;
 use crate::config::{self, Config};

@@ -5,8 +5,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use isopod_host::{Context, HostHandle, Module, PhaseResult, async_trait};
-use isopod_server::ServerHandle;
+use isopod::host::{Context, HostHandle, Module, PhaseResult, async_trait};
+use isopod::server::ServerHandle;
 use tokio::sync::Mutex;
 
 use super::changes::{Changes, Interest};

@@ -59,9 +59,7 @@ async fn tasks(supervisor: &Supervisor) -> Result<(), Box<dyn Error>> {
             Err(error) => println!("run {station}: {error}"),
         }
     }
-    let options = RunOptions {
-        timeout: Duration::from_millis(100),
-    };
+    let options = RunOptions::default().timeout(Duration::from_millis(100));
     if let Err(error) = supervisor.run_with(options, "sea", measure("sea")).await {
         println!("run sea: {error}");
     }
@@ -102,10 +100,7 @@ async fn children(supervisor: &Supervisor, bus: &Bus) -> Result<(), Box<dyn Erro
         }
     })
     .restart(Restart::Transient)
-    .backoff(Backoff {
-        min: Duration::from_millis(10),
-        ..Backoff::default()
-    });
+    .backoff(Backoff::default().min(Duration::from_millis(10)));
     let clock = ChildSpec::new("clock", |ctx| async move {
         ctx.token.cancelled().await;
         Ok::<_, BoxError>(())
@@ -136,10 +131,7 @@ async fn chain(bus: &Bus, handle: &tokio::runtime::Handle) -> Result<(), Box<dyn
         ctx.announce("mean", json!(degrees.iter().sum::<f64>() / degrees.len() as f64))?;
         Ok::<_, BoxError>(())
     };
-    let options = HandlerOptions {
-        source: Source::native("statistics"),
-        ..HandlerOptions::default()
-    };
+    let options = HandlerOptions::default().source(Source::native("statistics"));
     let mut announced = bus.subscribe("results.statistics", SubscribeOptions::default())?;
     let chain = Chain::new("results.stations".parse()?, options, mean).start(handle, bus, &results)?;
 

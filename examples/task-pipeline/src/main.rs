@@ -85,10 +85,7 @@ fn chain(
     from: &str,
     to: &str,
 ) -> Result<Handler, Box<dyn Error>> {
-    let options = HandlerOptions {
-        timeout: Duration::from_secs(60),
-        ..HandlerOptions::default()
-    };
+    let options = HandlerOptions::default().timeout(Duration::from_secs(60));
     let from = format!("results.{from}").parse()?;
     Ok(tasks.chain(from, to, options).start(runtime.handle(), bus, results)?)
 }

@@ -1,9 +1,9 @@
-//! Bindings: the capabilities that a script finds in `env`.
+//! Bindings: the values in a script's `env`.
 //!
-//! A kind of binding has two halves. The Rust half is a value that implements [`Binding`]: all workers of a script share it.
-//! The JavaScript half is a lazily loaded script of an extension, whose `make(name, options)` returns what the script finds
-//! in `env`. Where its ops need a value of the binding, the Rust half places it with [`Installed::put`], and an op finds it
-//! by the binding's name with [`Installed::get`].
+//! A kind of binding has two halves. The Rust half is a value that implements [`Binding`], shared by all workers of a
+//! script. The JavaScript half is a lazily loaded script of an extension, whose `make(name, options)` returns the value
+//! in `env`. If its ops need a value of the binding, the Rust half places it with [`Installed::put`], and the ops find
+//! it by the binding's name with [`Installed::get`].
 
 mod plain;
 pub mod rate_limit;
@@ -53,13 +53,13 @@ pub trait Binding: fmt::Debug + Send + Sync + 'static {
     /// The kind of binding, as lists and messages name it: `SQL`, `rate limit`.
     fn kind(&self) -> &'static str;
 
-    /// Returns what a worker's script finds under `name`, and places in `state` what the binding's ops need.
+    /// Returns the value in `env` under `name`, and places in `state` what the binding's ops need.
     ///
-    /// Called while a worker starts, before any JavaScript of its script runs: it must be quick. The thread's `Rc<Io>` is in
-    /// `state`, for clients that belong to the thread.
+    /// Called while a worker starts, before any JavaScript of its script runs, and must be quick. The thread's `Rc<Io>`
+    /// is in `state`, for clients that belong to the thread.
     fn install(&self, name: &str, worker: &NewWorker<'_>, state: &mut OpState) -> EnvValue<'_>;
 
-    /// The feature of the crate `isopod` that the binding needs and this build does not have. Default: none.
+    /// The feature of the crate `isopod` that the binding needs and the build lacks. Default: none.
     fn missing_feature(&self) -> Option<&'static str> {
         None
     }
@@ -88,14 +88,14 @@ impl<B: Binding + ?Sized> Binding for Arc<B> {
     }
 }
 
-/// The value of a binding's name in `env`.
+/// The value of a binding in `env`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EnvValue<'a> {
     text: Cow<'a, str>,
-    /// `text` is JSON.
+    /// True if `text` is JSON.
     is_json: bool,
-    /// The lazily loaded script that makes the value, with `text` as its options.
+    /// The lazily loaded script that creates the value, with `text` as its options.
     script: Option<Cow<'a, str>>,
 }
 
@@ -117,8 +117,8 @@ impl<'a> EnvValue<'a> {
         }
     }
 
-    /// What `make(name, options)` returns, a function of the object that a lazily loaded script returns. `script` is its
-    /// specifier, such as `ext:shop/shop.js`.
+    /// The result of `make(name, options)`, a function of the object that a lazily loaded script returns. `script` is
+    /// its specifier, such as `ext:shop/shop.js`.
     pub fn made(script: impl Into<Cow<'a, str>>, options: &Value) -> Self {
         Self {
             script: Some(script.into()),
@@ -133,14 +133,14 @@ impl<'a> EnvValue<'a> {
 pub struct NewWorker<'a> {
     /// The name of its script.
     pub script: &'a str,
-    /// Its number in its host.
+    /// The worker's number in its host.
     pub number: u64,
-    /// The CPU time that one of its events may use.
+    /// The CPU limit of an event.
     pub cpu: Duration,
 }
 
 impl<'a> NewWorker<'a> {
-    /// For the runtime, which starts it.
+    /// For the runtime, which starts workers.
     #[doc(hidden)]
     pub const fn new(script: &'a str, number: u64, cpu: Duration) -> Self {
         Self { script, number, cpu }

@@ -1,4 +1,4 @@
-//! Bindings without ops of their own: strings, values, and what a script of an extension makes of its options alone.
+//! Bindings without ops: strings, values, and values created by an extension's script.
 
 use std::fmt;
 
@@ -35,7 +35,7 @@ impl Binding for Json {
     }
 }
 
-/// A string that is never shown in logs or errors.
+/// A string that never appears in logs or errors.
 #[derive(Clone)]
 pub struct Secret(pub String);
 
@@ -55,7 +55,7 @@ impl Binding for Secret {
     }
 }
 
-/// A value made by a script of an extension from options alone. A binding whose ops need a value in Rust implements
+/// A value created by an extension's script from options. A binding whose ops need a value in Rust implements
 /// [`Binding`] instead.
 ///
 /// ```
@@ -71,7 +71,7 @@ pub struct Custom {
 }
 
 impl Custom {
-    /// What `make(name, options)` of a lazily loaded script returns.
+    /// Uses the result of `make(name, options)` of a lazily loaded script.
     pub fn new(script: impl Into<String>, options: Value) -> Self {
         Self {
             script: script.into(),
@@ -82,7 +82,7 @@ impl Custom {
 
 impl fmt::Debug for Custom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Options may hold secrets.
+        // Options may contain secrets.
         f.debug_tuple("Custom").field(&self.script).finish()
     }
 }

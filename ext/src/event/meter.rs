@@ -1,4 +1,5 @@
-//! CPU time that is used for an event outside of its JavaScript: by databases, on other threads, between two turns of its worker.
+//! CPU time used for an event outside of its JavaScript: by databases, on other threads, between two turns of its
+//! worker.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,27 +9,27 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::EventKey;
 
-/// Keeps the CPU time of a worker's events. The runtime implements it; see [`OpenEvents::charge_to`].
+/// The accounts of CPU time of a worker's events. The runtime implements it; see [`OpenEvents::charge_to`].
 ///
 /// [`OpenEvents::charge_to`]: super::OpenEvents::charge_to
 pub trait CpuAccount: Send + Sync {
-    /// Charges an event for time that was used on this thread. 0 stands for code of no event. `true`: the event has used as much
-    /// as it may, and is ended.
+    /// Charges an event for time used on this thread; 0 stands for code that belongs to no event. Returns `true` if the
+    /// event has reached its limit, and is ended.
     ///
-    /// May be called on any thread. The worker's own thread is recognized: its time is not charged again.
+    /// May be called on any thread. Time of the worker's own thread is recognized and not charged twice.
     fn charge(&self, event: EventKey, used: Duration) -> bool;
 
-    /// Forgets what an event has used: its next message may use as much again.
+    /// Resets an event's CPU time, so that its next message may use as much again.
     fn renew(&self, event: EventKey);
 }
 
-/// An event has used more CPU time than it may.
+/// The error of an event that has reached its CPU limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, deno_error::JsError)]
 #[class(generic)]
 #[error("the event used its limit of CPU time (`limits.cpu`)")]
 pub struct CpuExceeded;
 
-/// CPU time that was used for one event outside of its JavaScript. Its clones count together.
+/// CPU time used for an event outside of its JavaScript. Clones share the count.
 #[derive(Clone, Default)]
 pub(crate) struct CpuMeter {
     used: Arc<AtomicU64>,
@@ -36,7 +37,7 @@ pub(crate) struct CpuMeter {
 }
 
 impl CpuMeter {
-    /// One that charges an event's account.
+    /// Creates a meter that charges an event's account.
     pub(crate) fn new(account: Option<Arc<dyn CpuAccount>>, event: EventKey) -> Self {
         Self {
             used: Arc::default(),
@@ -44,7 +45,7 @@ impl CpuMeter {
         }
     }
 
-    /// Charges time that was used on this thread.
+    /// Charges time used on this thread.
     pub(crate) fn charge(&self, used: Duration) -> Result<(), CpuExceeded> {
         let nanos = u64::try_from(used.as_nanos()).unwrap_or(u64::MAX);
         self.used.fetch_add(nanos, Ordering::Relaxed);
@@ -54,7 +55,7 @@ impl CpuMeter {
         }
     }
 
-    /// Does some work on this thread, and charges what it uses.
+    /// Runs some work on this thread, and charges its CPU time.
     pub(crate) fn measure<T>(&self, work: impl FnOnce() -> T) -> Result<T, CpuExceeded> {
         let before = thread_cpu();
         let done = work();
@@ -62,7 +63,7 @@ impl CpuMeter {
         Ok(done)
     }
 
-    /// What was charged in all.
+    /// The total that was charged.
     pub(crate) fn used(&self) -> Duration {
         Duration::from_nanos(self.used.load(Ordering::Relaxed))
     }
@@ -76,7 +77,7 @@ impl std::fmt::Debug for CpuMeter {
     }
 }
 
-/// A meter, and what it may come to.
+/// A meter with a limit.
 #[cfg(feature = "sql")]
 #[derive(Clone, Debug)]
 pub(crate) struct CpuBudget {
@@ -94,14 +95,14 @@ impl CpuBudget {
         self.max
     }
 
-    /// Charges time that this thread has used. `true`: there is none left.
+    /// Charges time used by this thread. Returns `true` if the limit is reached.
     pub(crate) fn charge(&self, used: Duration) -> bool {
         let charged = self.used.charge(used);
         charged == Err(CpuExceeded) || self.used.used() > self.max
     }
 }
 
-/// CPU time that this thread has used.
+/// The CPU time of this thread.
 pub(crate) fn thread_cpu() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(

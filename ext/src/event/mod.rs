@@ -24,14 +24,14 @@ pub use self::fault::{CodeFrames, Draw, Fault, FaultKind};
 pub use self::keys::{EVENTS_MAX, EventKey, Keys};
 pub(crate) use self::leftover::EndsWithEvent;
 pub use self::leftover::EventEnded;
-#[cfg(feature = "sql")]
-pub(crate) use self::meter::CpuBudget;
+pub(crate) use self::meter::CpuMeter;
 pub use self::meter::{CpuAccount, CpuExceeded};
-pub(crate) use self::meter::{CpuMeter, thread_cpu};
+#[cfg(feature = "sql")]
+pub(crate) use self::meter::{CpuBudget, thread_cpu};
 pub use self::request::{CALL_DEPTH, CallDepth, Caller, Reply, RequestCf, RequestUrl};
 pub(crate) use self::room::Wait;
 pub use self::stage::{Ended, Stage};
-pub use self::table::{Lent, OpenEvents, Origin, Report, ValueReply};
+pub use self::table::{Borrowed, OpenEvents, Origin, Report, ValueReply};
 pub(crate) use self::table::{Opening, Waiting};
 pub(crate) use self::tail::Tail;
 pub use self::task::{RESULT_NAME_BYTES_MAX, TaskItem};

@@ -20,7 +20,7 @@ pub enum Stage {
     /// With the stream that is its answer.
     Streaming,
     /// With what it gave to `ctx.waitUntil`.
-    Lingering,
+    WaitUntil,
     /// With the WebSocket that is its answer.
     Session,
 }

@@ -1,4 +1,4 @@
-//! The open events of one worker: each is in the table from the moment it is handed over until it has ended, once.
+//! The open events of a worker. An event is in the table from its acceptance to its end.
 
 mod caller;
 
@@ -25,24 +25,24 @@ use super::tail::Tail;
 use super::task::TaskItem;
 use crate::quotas::Spent;
 
-/// What a script did that no event can answer for: an uncaught error, or a rejection nobody handled.
+/// An error that belongs to no event: an uncaught error, or an unhandled rejection.
 #[derive(Debug)]
 pub struct Report {
     /// The error.
     pub fault: Fault,
-    /// The event whose code threw it, where that is known.
+    /// The event whose code threw it, if known.
     pub event: Option<EventKey>,
     /// `true` for an unhandled rejection.
     pub rejection: bool,
 }
 
-/// A caller that waits for a value. What the value is made of is not known here.
+/// A caller that waits for a value, whose type is not known here.
 pub trait ValueReply {
-    /// Tells the caller that no value will come.
+    /// Tells the caller that there will be no value.
     fn fail(self, fault: Fault);
 }
 
-/// The answer that the caller of an event still waits for.
+/// The answer that an event's caller is waiting for.
 #[derive(Default)]
 pub(crate) enum Waiting<V> {
     Response(Reply<http::Response<Body>>),
@@ -51,38 +51,38 @@ pub(crate) enum Waiting<V> {
     Nothing,
 }
 
-/// What a script was lent for the time of one event.
+/// Resources lent to a script for one event.
 #[derive(Default)]
-pub struct Lent {
-    /// The resources behind its streams.
+pub struct Borrowed {
+    /// The resources of its streams.
     pub resources: Vec<ResourceId>,
     /// Rust functions, by number.
     pub functions: Vec<u32>,
-    /// What it began and is not done with.
+    /// Its unfinished operations.
     pub(crate) under_way: UnderWay,
-    /// The other way: functions that the script lent to its host, by number.
+    /// Functions that the script lent to its host, by number.
     pub callbacks: Vec<u32>,
-    /// CPU time that is used for it outside of its JavaScript.
+    /// CPU time used for it outside of its JavaScript.
     pub(crate) cpu: CpuMeter,
 }
 
-/// What is known of an event when it is opened.
+/// The initial state of an event.
 pub(crate) struct Opening<V> {
     pub(crate) waiting: Waiting<V>,
     /// The head of a request.
     pub(crate) head: Option<Parts>,
     /// The body of a request.
     pub(crate) body: Option<Body>,
-    /// Where a task's progress and partial results go.
+    /// The channel for a task's progress and partial results.
     pub(crate) items: Option<mpsc::Sender<TaskItem>>,
-    /// What a message carries.
+    /// The content of a message.
     pub(crate) data: Data,
-    /// What leads to the messages that its script publishes meanwhile.
+    /// The origin of messages that its script publishes meanwhile.
     pub(crate) origin: Origin,
 }
 
 impl<V> Opening<V> {
-    /// An event whose caller waits for this.
+    /// Creates the state of an event whose caller waits for this.
     pub(crate) fn new(waiting: Waiting<V>) -> Self {
         Self {
             waiting,
@@ -99,32 +99,32 @@ struct Entry<V> {
     waiting: Waiting<V>,
     head: Option<Parts>,
     body: Option<Body>,
-    /// What goes with the event.
-    lent: Lent,
-    /// The first failure; it decides the outcome even when the answer had been sent before.
+    /// The resources lent for the event.
+    lent: Borrowed,
+    /// The first failure, which determines the outcome even if the answer was sent before.
     failed: Option<FaultKind>,
     pass_through: bool,
-    /// The stream that it answered with.
+    /// The stream of its response.
     tail: Option<Rc<Tail>>,
-    /// Where a task's progress and partial results go.
+    /// The channel for a task's progress and partial results.
     items: Option<Items>,
-    /// What a message carries, until its script asks for it.
+    /// The content of a message, until its script reads it.
     data: Data,
-    /// What leads to the messages that its script publishes meanwhile.
+    /// The origin of messages that its script publishes meanwhile.
     origin: Origin,
-    /// What it has used of what is counted by the event.
+    /// Its use of the quotas per event.
     spent: Spent,
     /// Log lines that were dropped before it was renewed.
     log_dropped: u64,
-    /// Functions that its answer holds: it stays open while the host has them.
+    /// Functions in its result: it stays open while the host holds them.
     kept_by: Vec<u32>,
-    /// All else is done.
+    /// True if everything else is done.
     is_over: bool,
-    /// When its caller no longer waits.
+    /// The time after which its caller no longer waits.
     deadline: Option<Instant>,
 }
 
-/// Where a task's progress and partial results go, and how many of them wait for room.
+/// The channel for a task's items, and the number of items waiting for room.
 #[derive(Clone)]
 pub(crate) struct Items {
     pub(crate) sender: mpsc::Sender<TaskItem>,
@@ -136,23 +136,23 @@ pub(crate) struct Items {
 pub struct Origin {
     /// The number of messages that led to it, each published while the one before was handled.
     pub depth: u32,
-    /// The id of the last of them, where the event is that message.
+    /// The id of the last of them, if the event is that message.
     pub message: Option<u64>,
 }
 
-/// The open events of one worker. `V` is where the value goes that a caller waits for.
+/// The open events of a worker. `V` is the channel for a value that a caller waits for.
 pub struct OpenEvents<V> {
-    /// Reports kept between two turns. A script can reject a million promises in one.
+    /// Maximum number of reports kept between two turns. A script can reject a million promises in one.
     reports_max: usize,
-    /// What is used outside of any event, or after it has ended, since the last event began.
+    /// Quota use of code that belongs to no open event, since the last event began.
     outside: Spent,
-    /// Where the CPU time of events is kept.
+    /// The accounts of the events' CPU time.
     cpu: Option<Arc<dyn CpuAccount>>,
-    /// What the next event is called.
+    /// The keys of new events.
     pub names: Keys,
     entries: HashMap<EventKey, Entry<V>>,
     timers: Timers,
-    /// Answered, and not ended: how far they are, which has not been told yet.
+    /// Open events that have been answered, with their stages, to be reported.
     answered: VecDeque<(EventKey, Stage)>,
     ended: VecDeque<Ended>,
     /// The room in memory for bodies that are read whole.
@@ -162,7 +162,7 @@ pub struct OpenEvents<V> {
 }
 
 impl<V: ValueReply> OpenEvents<V> {
-    /// None yet. Of uncaught errors as many are kept between two turns.
+    /// Creates an empty table that keeps this many reports between two turns.
     #[must_use]
     pub fn new(reports_max: usize) -> Self {
         Self {
@@ -180,12 +180,12 @@ impl<V: ValueReply> OpenEvents<V> {
         }
     }
 
-    /// Has CPU time that is used for events outside of their JavaScript charged to this account.
+    /// Charges CPU time that is used for events outside of their JavaScript to this account.
     pub fn charge_to(&mut self, account: Arc<dyn CpuAccount>) {
         self.cpu = Some(account);
     }
 
-    /// The meter of CPU time that is used for an event outside of its JavaScript.
+    /// The meter for CPU time used for an event outside of its JavaScript.
     pub(crate) fn cpu(&self, key: EventKey) -> CpuMeter {
         match self.entries.get(&key) {
             Some(entry) => entry.lent.cpu.clone(),
@@ -193,7 +193,7 @@ impl<V: ValueReply> OpenEvents<V> {
         }
     }
 
-    /// Opens an event, and gives its key.
+    /// Opens an event, and returns its key.
     pub(crate) fn insert(&mut self, opening: Opening<V>) -> EventKey {
         let key = self.names.next();
         let sender = opening.items;
@@ -201,9 +201,9 @@ impl<V: ValueReply> OpenEvents<V> {
             waiting: opening.waiting,
             head: opening.head,
             body: opening.body,
-            lent: Lent {
+            lent: Borrowed {
                 cpu: CpuMeter::new(self.cpu.clone(), key),
-                ..Lent::default()
+                ..Borrowed::default()
             },
             failed: None,
             pass_through: false,
@@ -225,19 +225,19 @@ impl<V: ValueReply> OpenEvents<V> {
         key
     }
 
-    /// How many events are open.
+    /// The number of open events.
     pub fn open(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether this event has not ended.
+    /// Returns true if this event is open.
     pub fn is_open(&self, key: EventKey) -> bool {
         self.entries.contains_key(&key)
     }
 
-    /// The keys of the open events whose caller waits for an answer that nothing outside can bring about.
+    /// The keys of the open events whose callers wait for an answer that nothing from outside can cause.
     pub fn unanswered(&self) -> Vec<EventKey> {
-        // What waits for its host to call a function has something to wait for.
+        // An event that waits for a callback from the host has something to wait for.
         let waits = |entry: &Entry<V>| !matches!(entry.waiting, Waiting::Nothing) && entry.lent.callbacks.is_empty();
         self.entries
             .iter()
@@ -251,13 +251,13 @@ impl<V: ValueReply> OpenEvents<V> {
         self.entries.keys().copied().collect()
     }
 
-    /// The body of an event's request; once.
+    /// Takes the body of an event's request.
     pub(crate) fn take_body(&mut self, key: EventKey) -> Option<Body> {
         self.entries.get_mut(&key)?.body.take()
     }
 
-    /// What is lent to the script until the event ends. `None`: it has.
-    pub fn lent(&mut self, key: EventKey) -> Option<&mut Lent> {
+    /// The resources lent to the script until the event ends. `None` if it has ended.
+    pub fn lent(&mut self, key: EventKey) -> Option<&mut Borrowed> {
         Some(&mut self.entries.get_mut(&key)?.lent)
     }
 
@@ -267,7 +267,7 @@ impl<V: ValueReply> OpenEvents<V> {
         }
     }
 
-    /// Answers with a response. `false` when nobody waits for it any more.
+    /// Answers with a response. Returns `false` if it is no longer awaited.
     pub(crate) fn respond(&mut self, key: EventKey, response: http::Response<Body>) -> bool {
         let Some(entry) = self.entries.get_mut(&key) else {
             return false;
@@ -281,7 +281,7 @@ impl<V: ValueReply> OpenEvents<V> {
         }
     }
 
-    /// The place that waits for an event's value, once. With it, a task's stream of items comes to its end.
+    /// Takes the channel for an event's value. Also ends a task's stream of items.
     pub(crate) fn take_answer(&mut self, key: EventKey) -> Option<V> {
         let entry = self.entries.get_mut(&key)?;
         entry.items = None;
@@ -294,36 +294,36 @@ impl<V: ValueReply> OpenEvents<V> {
         }
     }
 
-    /// Remembers a failure for the outcome where the caller has been told of it already.
+    /// Records a failure for the outcome, after the caller has been told of it.
     pub(crate) fn set_failed(&mut self, key: EventKey, kind: FaultKind) {
         if let Some(entry) = self.entries.get_mut(&key) {
             entry.failed.get_or_insert(kind);
         }
     }
 
-    /// Where a task's items go. `None`: it is no task, or it was answered.
+    /// The channel for a task's items. `None` if the event is not a task, or has been answered.
     pub(crate) fn items(&self, key: EventKey) -> Option<&Items> {
         self.entries.get(&key)?.items.as_ref()
     }
 
-    /// What an event's message carries; once.
+    /// Takes the content of an event's message.
     pub(crate) fn take_data(&mut self, key: EventKey) -> Option<Data> {
         Some(std::mem::take(&mut self.entries.get_mut(&key)?.data))
     }
 
-    /// What leads to the messages that are published while an event is handled; nothing once it has ended.
+    /// The origin of messages published while an event is handled; the default once it has ended.
     pub(crate) fn origin(&self, key: EventKey) -> Origin {
         self.entries.get(&key).map(|entry| entry.origin).unwrap_or_default()
     }
 
-    /// What an event has used so far. What is used outside of any has an account of its own, renewed with each event.
+    /// An event's use of its quotas. Code that belongs to no event has its own account, which is reset with each event.
     pub(crate) fn spent(&mut self, key: EventKey) -> &mut Spent {
         self.entries
             .get_mut(&key)
             .map_or(&mut self.outside, |entry| &mut entry.spent)
     }
 
-    /// Gives an event its quotas and its CPU time afresh, for the next message of its socket.
+    /// Resets an event's quotas and CPU time, for the next message of its socket.
     pub(crate) fn renew(&mut self, key: EventKey) {
         let Some(entry) = self.entries.get_mut(&key) else {
             return;
@@ -335,7 +335,7 @@ impl<V: ValueReply> OpenEvents<V> {
         }
     }
 
-    /// Answers with a failure if no answer was given yet, and remembers it for the outcome.
+    /// Answers with a failure unless there was an answer, and records it for the outcome.
     pub fn fail(&mut self, key: EventKey, mut fault: Fault) {
         let Some(entry) = self.entries.get_mut(&key) else {
             return;
@@ -346,7 +346,7 @@ impl<V: ValueReply> OpenEvents<V> {
         match std::mem::take(&mut entry.waiting) {
             Waiting::Response(reply) => drop(reply.send(Err(fault))),
             Waiting::Value(reply) => reply.fail(fault),
-            // What has not been read of its stream is cut off.
+            // The unread rest of its stream is cut off.
             Waiting::Nothing => {
                 if let Some(tail) = &entry.tail {
                     tail.fail(fault);
@@ -355,7 +355,7 @@ impl<V: ValueReply> OpenEvents<V> {
         }
     }
 
-    /// An event was answered with a stream, which ends with it.
+    /// Records that an event was answered with a stream, with which it ends.
     pub(crate) fn streams(&mut self, key: EventKey, tail: &Rc<Tail>) {
         if let Some(entry) = self.entries.get_mut(&key) {
             entry.lent.under_way.add(tail);
@@ -364,7 +364,7 @@ impl<V: ValueReply> OpenEvents<V> {
         }
     }
 
-    /// An event was answered with a WebSocket, which ends with it.
+    /// Records that an event was answered with a WebSocket, with which it ends.
     pub(crate) fn holds_socket(&mut self, key: EventKey, tail: &Rc<Tail>) {
         if let Some(entry) = self.entries.get_mut(&key) {
             entry.lent.under_way.add(tail);
@@ -373,12 +373,12 @@ impl<V: ValueReply> OpenEvents<V> {
         }
     }
 
-    /// Functions lent for an event so far.
+    /// The number of functions lent for an event so far.
     pub(crate) fn callbacks(&self, key: EventKey) -> usize {
         self.entries.get(&key).map_or(0, |entry| entry.lent.callbacks.len())
     }
 
-    /// The functions lent since there were so many are part of the answer.
+    /// Records that the functions lent since then are part of the answer.
     pub(crate) fn answered_with(&mut self, key: EventKey, since: usize) {
         if let Some(entry) = self.entries.get_mut(&key) {
             entry.kept_by.extend(entry.lent.callbacks.iter().skip(since));
@@ -386,7 +386,7 @@ impl<V: ValueReply> OpenEvents<V> {
     }
 
     /// A lent function was let go of. `true`: it was the last that kept its event open.
-    pub(crate) fn let_go(&mut self, key: EventKey, callback: u32) -> bool {
+    pub(crate) fn release(&mut self, key: EventKey, callback: u32) -> bool {
         let Some(entry) = self.entries.get_mut(&key) else {
             return false;
         };
@@ -395,7 +395,7 @@ impl<V: ValueReply> OpenEvents<V> {
         entry.is_over && entry.kept_by.is_empty()
     }
 
-    /// All that the script had to do for an event is done. `false`: functions in its answer keep it open.
+    /// Records that the script has finished an event. Returns `false` if functions in its answer keep it open.
     pub(crate) fn is_over(&mut self, key: EventKey) -> bool {
         self.entries.get_mut(&key).is_none_or(|entry| {
             entry.is_over = true;
@@ -403,19 +403,19 @@ impl<V: ValueReply> OpenEvents<V> {
         })
     }
 
-    /// An event has its whole answer, and goes on with what it put off.
-    pub(crate) fn linger(&mut self, key: EventKey) {
+    /// Records that an event has been answered completely, and continues with its `waitUntil` promises.
+    pub(crate) fn enter_wait_until(&mut self, key: EventKey) {
         if self.is_open(key) {
-            self.answered.push_back((key, Stage::Lingering));
+            self.answered.push_back((key, Stage::WaitUntil));
         }
     }
 
-    /// Whether an event goes on although it has been answered, which has not been told yet.
-    pub fn begins_to_linger(&self, key: EventKey) -> bool {
-        self.is_open(key) && self.answered.contains(&(key, Stage::Lingering))
+    /// Returns true if an event continues after its answer and this has not been reported yet.
+    pub fn is_entering_wait_until(&self, key: EventKey) -> bool {
+        self.is_open(key) && self.answered.contains(&(key, Stage::WaitUntil))
     }
 
-    /// The next event that goes on although it has been answered, and with what. Each stage is told once.
+    /// The next event that continues after its answer, with its stage. Each stage is reported once.
     pub fn next_answered(&mut self) -> Option<(EventKey, Stage)> {
         while let Some((key, stage)) = self.answered.pop_front() {
             if self.is_open(key) {
@@ -425,20 +425,20 @@ impl<V: ValueReply> OpenEvents<V> {
         None
     }
 
-    /// The room for bodies, for an event that is open.
+    /// The room for bodies, for an open event.
     pub(crate) fn room_for(&mut self, key: EventKey) -> Option<&mut Room> {
         self.is_open(key).then_some(&mut self.room)
     }
 
-    /// Ends an event: its outcome is now known. Gives what was lent for it, to be taken back.
-    pub fn end(&mut self, key: EventKey) -> Option<Lent> {
+    /// Ends an event: its outcome is now known. Returns the resources lent for it, to be released.
+    pub fn end(&mut self, key: EventKey) -> Option<Borrowed> {
         let entry = self.entries.remove(&key)?;
         self.timers.event_ended(key);
         self.room.ended(key);
         let result = match (entry.failed, entry.waiting) {
             (Some(kind), _) => Err(kind),
             (None, Waiting::Nothing) => Ok(()),
-            // A script's side that ends an event without an answer has a bug: the caller sees its reply dropped.
+            // Ending an event without an answer is a bug of the JavaScript side: the caller sees its channel dropped.
             (None, _) => Err(FaultKind::WorkerLost),
         };
         let log_dropped = entry.log_dropped + entry.spent.log_dropped;
@@ -450,29 +450,29 @@ impl<V: ValueReply> OpenEvents<V> {
         Some(entry.lent)
     }
 
-    /// A timer was set by the code of an event.
+    /// Records a timer set by an event's code.
     pub(crate) fn timer_set(&mut self, timer: i32, event: EventKey) {
         if self.is_open(event) {
             self.timers.set(timer, event);
         }
     }
 
-    /// A timer has fired for the last time, or was cleared.
+    /// Records that a timer has fired for the last time, or was cleared.
     pub(crate) fn timer_gone(&mut self, timer: i32) {
         self.timers.gone(timer);
     }
 
-    /// The timers that events left when they ended, which the script's side is to clear. Each is told once.
+    /// Takes the timers of ended events, which the JavaScript side has to clear.
     pub fn take_leftover_timers(&mut self) -> Vec<i32> {
         self.timers.take_leftover()
     }
 
-    /// The next event that has ended, if one has. Events end in the worker's own turns, so there is nobody to wake.
+    /// Takes the next ended event. Events end in the worker's own turns, so no wake-up is needed.
     pub fn next_ended(&mut self) -> Option<Ended> {
         self.ended.pop_front()
     }
 
-    /// Notes what no event can answer for.
+    /// Records an error that belongs to no event.
     pub fn report(&mut self, report: Report) {
         if self.reports.len() < self.reports_max {
             self.reports.push_back(report);
@@ -481,7 +481,7 @@ impl<V: ValueReply> OpenEvents<V> {
         }
     }
 
-    /// The reports since the last call, and how many more there were than are kept.
+    /// Takes the reports since the last call, and the number of dropped ones.
     pub fn take_reports(&mut self) -> (VecDeque<Report>, u64) {
         (
             std::mem::take(&mut self.reports),

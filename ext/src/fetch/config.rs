@@ -23,7 +23,7 @@ pub struct FetchConfig {
     pub connection: ConnectionOptions,
 }
 
-crate::setters!(FetchConfig {
+isopod_outcome::setters!(FetchConfig {
     policy: impl Into<Arc<NetPolicy>>,
     user_agent: impl Into<String>,
     limits: FetchLimits,
@@ -62,7 +62,7 @@ pub struct FetchLimits {
     pub head_timeout: Option<Duration>,
 }
 
-crate::setters!(FetchLimits {
+isopod_outcome::setters!(FetchLimits {
     requests_max: usize,
     open_bodies_max: usize,
     decoded_bytes_max: u64,
@@ -100,7 +100,7 @@ pub struct ConnectionOptions {
     pub resolver: Resolver,
 }
 
-crate::setters!(ConnectionOptions {
+isopod_outcome::setters!(ConnectionOptions {
     connect_timeout: Duration,
     idle_timeout: Duration,
     idle_per_host_max: usize,

@@ -37,7 +37,7 @@ pub struct NetPolicy {
     pub only: Option<Vec<Rule>>,
 }
 
-crate::setters!(NetPolicy {
+isopod_outcome::setters!(NetPolicy {
     allow_private: bool,
     allow: Vec<Rule>,
     deny: Vec<Rule>,

@@ -43,12 +43,18 @@ impl Grant {
 
 /// A script's access to files. In a worker's state, it enables `isopod:fs`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FileAccess {
     /// Files it may read.
     pub read: Grant,
     /// Files it may write, rename and remove.
     pub write: Grant,
 }
+
+isopod_outcome::setters!(FileAccess {
+    read: Grant,
+    write: Grant,
+});
 
 /// The meaning of a path whose last component is a symbolic link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use deno_error::{AdditionalProperties, JsErrorClass, PropertyValue};
 /// An error of an operation on a file. In scripts, it is a `FileError` with a `name` and, for errors of the operating
 /// system, a `code`.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum FileError {
     /// The worker is served; it is not a command.
     #[error("isopod:fs is only available to scripts started with `isopod run`: a server's worker has no files")]

@@ -1,4 +1,4 @@
-//! An event split in two: what stays in the table of open events, and what its handler is called with.
+//! Splits an event into its entry in the table of open events, and the call of its handler.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use super::event::{Event, EventKind};
 use crate::event::{CallDepth, EventKey, Opening, RequestUrl, Waiting};
 use crate::values::{Arguments, Events};
 
-/// What the JavaScript side is called with to begin an event.
+/// The call of the JavaScript side that begins an event.
 pub enum Begin {
     /// An HTTP request.
     Fetch {
@@ -14,7 +14,7 @@ pub enum Begin {
         method: http::Method,
         /// The absolute URL.
         url: String,
-        /// Whether there is a body to read.
+        /// True if there is a body to read.
         has_body: bool,
     },
     /// A call with its arguments.
@@ -23,15 +23,15 @@ pub enum Begin {
     Handler {
         /// Its name.
         handler: Cow<'static, str>,
-        /// The script with its row on the JavaScript side.
+        /// The script that contains its row on the JavaScript side.
         script: Option<Cow<'static, str>>,
-        /// What the row is called with.
+        /// The arguments of the row.
         arguments: Arguments,
     },
 }
 
 impl Events {
-    /// Opens an event. Gives its key, its entry point, and what to call the JavaScript side with.
+    /// Opens an event. Returns its key, its entry point, and the call of the JavaScript side.
     pub fn accept(&mut self, event: Event) -> (EventKey, Option<String>, Begin) {
         let (opening, begin) = match event.kind {
             EventKind::Fetch { request, reply } => {

@@ -1,4 +1,4 @@
-// What is a class, among what a script exports.
+// Recognizes classes among a script's exports.
 
 (function () {
 const { primordials } = __bootstrap;
@@ -10,7 +10,7 @@ const isFunction = (function isFunction(value) {
 
 const classes = new SafeWeakMap();
 
-// A class says so in its source: `function` and arrow handlers have no "class" up front.
+// The source of a class begins with "class"; that of functions and arrow functions does not.
 const isClass = (function isClass(value) {
   if (!isFunction(value)) return false;
   let known = WeakMapPrototypeGet(classes, value);

@@ -1,12 +1,12 @@
-//! Bytes out of a script's hands. A script decides how many they are, and there may be no memory for so many at once: that is an
-//! error of the script's, and not the end of the process.
+//! Copies bytes of scripts. The script chooses their number, and an allocation may fail: that is an error of the
+//! script, and must not end the process.
 
 use bytes::Bytes;
 use deno_core::v8;
 
 use crate::quotas::MemoryRoom;
 
-/// Below this there is memory, or there is none for anything else either.
+/// Allocations up to this size are assumed to succeed.
 const SMALL_BYTES: usize = 1 << 20;
 
 /// There is no memory for a copy.
@@ -14,7 +14,7 @@ const SMALL_BYTES: usize = 1 << 20;
 #[error("no memory left to copy {0} bytes (`limits.memory`)")]
 pub struct NoMemory(pub usize);
 
-/// Asks whether the worker's memory has room for a copy of so many bytes, before it is made.
+/// Checks for room in the worker's memory for a copy of this size, before it is made.
 pub(crate) fn room(isolate: &mut v8::Isolate, bytes: usize) -> Result<(), NoMemory> {
     if bytes < SMALL_BYTES {
         return Ok(());
@@ -26,7 +26,7 @@ pub(crate) fn room(isolate: &mut v8::Isolate, bytes: usize) -> Result<(), NoMemo
     }
 }
 
-/// The bytes that a view shows.
+/// The bytes of a view.
 pub(crate) fn of_view(view: v8::Local<'_, v8::ArrayBufferView>) -> Result<Bytes, NoMemory> {
     let mut bytes = zeroed(view.byte_length())?;
     let copied = view.copy_contents(&mut bytes);
@@ -34,9 +34,9 @@ pub(crate) fn of_view(view: v8::Local<'_, v8::ArrayBufferView>) -> Result<Bytes,
     Ok(bytes.into())
 }
 
-/// A text in UTF-8; half a pair of surrogates becomes U+FFFD.
+/// A text as UTF-8; lone surrogates become U+FFFD.
 pub(crate) fn of_text(scope: &v8::Isolate, text: v8::Local<'_, v8::String>) -> Result<Bytes, NoMemory> {
-    // A character has three bytes at most.
+    // A character has at most three bytes.
     if text.length() < SMALL_BYTES / 3 {
         return Ok(text.to_rust_string_lossy(scope).into());
     }

@@ -1,4 +1,4 @@
-//! What a script can be asked to handle, and how it answers.
+//! Events, and the channels for their answers.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,22 +7,22 @@ use super::input::{HandlerInput, Input};
 use crate::event::{Body, Fault, Reply};
 use crate::values::{Answer, Arguments};
 
-/// One thing a worker is asked to handle, with the place its answer goes to.
+/// An event, with the channel for its answer.
 #[derive(Debug)]
 pub struct Event {
     /// The named entry point; `None` is the default export.
     pub entrypoint: Option<String>,
-    /// What is asked.
+    /// The kind of event.
     pub kind: EventKind,
 }
 
-/// The kinds of event, each with its payload and its reply.
+/// The kinds of events, each with its payload and the channel for its answer.
 pub enum EventKind {
     /// An HTTP request, for the `fetch` handler.
     Fetch {
         /// The request. Its URI must be absolute: scripts see it as `request.url`.
         request: Box<http::Request<Body>>,
-        /// Where the response goes.
+        /// The channel for the response.
         reply: Reply<http::Response<Body>>,
     },
     /// A call of an exported function or method.
@@ -31,24 +31,24 @@ pub enum EventKind {
         function: String,
         /// Its arguments.
         arguments: Arguments,
-        /// Where the value it returns goes (`null` for `undefined`).
+        /// The channel for the return value (`null` for `undefined`).
         reply: Box<dyn Answer>,
     },
-    /// An event for any other handler: `task`, `message`, `scheduled`, `queue`. Made by [`EventKind::handler`].
+    /// An event for any other handler: `task`, `message`, `scheduled`, `queue`. Created by [`EventKind::handler`].
     Handler {
         /// The name of the handler.
         handler: Cow<'static, str>,
         /// The script with the JavaScript side of the handler: see [`HandlerInput::SCRIPT`].
         script: Option<Cow<'static, str>>,
-        /// What it is called with.
+        /// The handler's input.
         input: Input,
-        /// Where the value goes that the handler answers with.
+        /// The channel for the handler's answer.
         reply: Box<dyn Answer>,
     },
 }
 
 impl EventKind {
-    /// An event for the handler that takes this.
+    /// Creates an event for the handler of this input.
     pub fn handler<I: HandlerInput>(input: I, reply: Box<dyn Answer>) -> Self {
         Self::Handler {
             handler: I::HANDLER.into(),
@@ -58,7 +58,7 @@ impl EventKind {
         }
     }
 
-    /// The name of the handler it is for; for a call, of the function.
+    /// The name of the handler, or of the function for a call.
     pub fn name(&self) -> &str {
         match self {
             Self::Fetch { .. } => "fetch",
@@ -77,10 +77,10 @@ impl fmt::Debug for EventKind {
 }
 
 impl Event {
-    /// Answers the caller with a fault, without a script having seen the event.
+    /// Answers the caller with a fault, without involving a script.
     pub fn fail(self, fault: Fault) {
         match self.kind {
-            // A caller that left does not want to know.
+            // The caller may have left.
             EventKind::Fetch { reply, .. } => drop(reply.send(Err(fault))),
             EventKind::Call { reply, .. } | EventKind::Handler { reply, .. } => reply.fail(fault),
         }

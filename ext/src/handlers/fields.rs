@@ -1,13 +1,13 @@
-//! From the header fields of a request to those that scripts see.
+//! Converts a request's header fields for scripts.
 
 use deno_core::convert::ByteString;
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 
-/// The names and values, byte for byte: the Fetch standard's "isomorphic decode" is what `ByteString` does.
+/// The names and values, byte for byte: `ByteString` is the Fetch standard's "isomorphic decode".
 ///
-/// Several lines of one name stay several, and `Headers` joins them by `, `. Those of `Cookie` are one: HTTP/2 splits it,
-/// and has it put together again by `; ` (RFC 9113, section 8.2.3). `Set-Cookie` is never joined.
+/// Several fields of one name stay separate, and `Headers` joins them with `, `. `Cookie` fields are joined with `; `,
+/// because HTTP/2 splits them (RFC 9113, section 8.2.3). `Set-Cookie` is never joined.
 pub(super) fn pairs(headers: &HeaderMap) -> Vec<Vec<ByteString>> {
     let mut pairs = Vec::with_capacity(headers.len());
     for name in headers.keys() {

@@ -1,4 +1,4 @@
-// The `Request` that a fetch handler is called with. What it says is asked for when the script looks.
+// The `Request` passed to a fetch handler. Its properties are computed on first use.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -15,8 +15,8 @@ const eventKey = Symbol("event");
 const cfKey = Symbol("cf");
 
 /**
- * What is known of the connection: https://developers.cloudflare.com/workers/runtime-apis/request/#incomingrequestcfproperties
- * Of a request that a script made itself there is nothing to know.
+ * Properties of the connection: https://developers.cloudflare.com/workers/runtime-apis/request/#incomingrequestcfproperties
+ * A request created by a script has none.
  */
 ObjectDefineProperty(RequestPrototype, "cf", {
   __proto__: null,
@@ -48,7 +48,7 @@ const makeRequest = (function makeRequest(held, method, url, hasBody) {
   const body = hasBody ? new InnerBody(readableStreamForRid(op_isopod_request_body(held.key))) : null;
   const inner = newInnerRequest(method, url, () => op_isopod_request_headers(held.key), body, false);
   inner[eventKey] = held.key;
-  // https://developers.cloudflare.com/workers/runtime-apis/request/: a redirect is for the client to follow.
+  // https://developers.cloudflare.com/workers/runtime-apis/request/: the client follows redirects.
   inner.redirectMode = "manual";
   inner.onCancel = (callback) => {
     const before = held.onCancel;

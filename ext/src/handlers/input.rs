@@ -1,5 +1,5 @@
-//! The table of handlers besides `fetch`. A row is an implementation of [`HandlerInput`], and a function of the handler's name in
-//! the script it names; those of Isopod's own are here and in `inputs.js`.
+//! The table of handlers other than `fetch`. A row is an implementation of [`HandlerInput`], and a function with the
+//! handler's name in the script that it names; Isopod's own are here and in `inputs.js`.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::values::{Arguments, IntoArguments, ToScript};
 /// The script with the JavaScript rows of the handlers in this file.
 const INPUTS: Option<&str> = Some("ext:isopod_handlers/inputs.js");
 
-/// The input of a handler: a type of it is a kind of event.
+/// The input of a handler. Each type that implements this is a kind of event.
 ///
 /// ```
 /// use isopod_ext::handlers::{HandlerInput, Input};
@@ -33,42 +33,42 @@ const INPUTS: Option<&str> = Some("ext:isopod_handlers/inputs.js");
 /// }
 /// ```
 ///
-/// A script exports the handler as a method of its default export or of an entry point, and it is called with the input, `env`
-/// and the context of the event. Its answer is the value it returns.
+/// A script exports the handler as a method of its default export or of an entry point. It is called with the input,
+/// `env` and the event's context, and its return value is the answer.
 pub trait HandlerInput {
     /// The name of the handler.
     const HANDLER: &'static str;
 
-    /// The script of an extension with a function of the handler's name, which is given the event and the arguments of the
-    /// [`Input`], and gives `{ input, reply, Context }`: the value that the handler is called with; a function from the value
-    /// that it returned to the answer; the class of its context. The last two may be left out. Default: the handler is called
-    /// with the first argument.
+    /// The script of an extension with a function named like the handler. The function receives the event and the
+    /// arguments of the [`Input`], and returns `{ input, reply, Context }`: the handler's first argument; a function
+    /// that converts its return value to the answer; the class of its context. The last two are optional. Default:
+    /// none; the handler is called with the first argument.
     const SCRIPT: Option<&'static str> = None;
 
-    /// Prepares the input for its way to the worker's thread.
+    /// Converts the input for its way to the worker's thread.
     fn into_input(self) -> Input;
 }
 
 /// The input of a handler on its way to the worker's thread.
 #[non_exhaustive]
 pub struct Input {
-    /// What the handler, or its row on the JavaScript side, is called with. Streams and functions may be among them.
+    /// The arguments of the handler or of its row on the JavaScript side, which may include streams and functions.
     pub arguments: Arguments,
-    /// Where `ctx.progress()` and `ctx.emit()` of a task go.
+    /// The channel for `ctx.progress()` and `ctx.emit()` of a task.
     pub items: Option<mpsc::Sender<TaskItem>>,
     /// Data that stays outside the isolate until the script reads it, which it can do once.
     pub data: Data,
-    /// The origin of what the script publishes meanwhile.
+    /// The origin of messages that the script publishes meanwhile.
     pub origin: Origin,
 }
 
 impl Input {
-    /// An input that is one value.
+    /// Creates an input of one value.
     pub fn new(value: impl ToScript) -> Self {
         Self::from_arguments(Arguments::new().value(value))
     }
 
-    /// An input of several arguments, for a row on the JavaScript side to make one of.
+    /// Creates an input of several arguments, which a row on the JavaScript side combines.
     pub fn from_arguments(arguments: impl IntoArguments) -> Self {
         Self {
             arguments: arguments.into_arguments(),
@@ -81,15 +81,16 @@ impl Input {
 
 /// A task with progress and named results: `task({ id, payload, config }, env, ctx)`.
 pub struct Task {
-    /// Its name among the host's tasks.
+    /// The task's id in its host.
     pub id: String,
-    /// What it is about.
+    /// The payload.
     pub payload: Box<dyn ToScript>,
-    /// Settings of this run, as text by name.
+    /// Settings of this run: text values by name.
     pub config: BTreeMap<String, String>,
-    /// The number of messages that led to it, and so to what it publishes; 0 for a task that none did.
+    /// The number of messages that led to it; 0 if none did. Messages that it publishes inherit it.
     pub depth: u32,
-    /// Where `ctx.progress()` and `ctx.emit()` go. The channel's capacity is what may wait for a slow reader.
+    /// The channel for `ctx.progress()` and `ctx.emit()`. Its capacity is the number of items that may wait for a slow
+    /// reader.
     pub items: mpsc::Sender<TaskItem>,
 }
 
@@ -110,22 +111,39 @@ impl HandlerInput for Task {
     }
 }
 
-/// A message that was published under a topic: `message({ id, topic, source, timestamp, data }, env, ctx)`.
+/// A message published under a topic: `message({ id, topic, source, timestamp, data }, env, ctx)`.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Message {
-    /// Its number.
+    /// The message's id.
     pub id: u64,
-    /// What it was published under.
+    /// The topic.
     pub topic: String,
-    /// Who published it.
+    /// The publisher's name.
     pub source: String,
-    /// When, in milliseconds since the Unix epoch.
+    /// The time of publication, in milliseconds since the Unix epoch.
     pub at_ms: f64,
     /// The number of messages that led to it, each published while the one before was handled.
     pub depth: u32,
-    /// What it carries; a script reads it when it asks for `message.data`.
+    /// The content, which a script reads with `message.data`.
     pub data: Data,
 }
+
+impl Message {
+    /// Creates a message published by `source` under a topic, with the Unix epoch as its time and without a cause.
+    pub fn new(id: u64, topic: impl Into<String>, source: impl Into<String>, data: Data) -> Self {
+        Self {
+            id,
+            topic: topic.into(),
+            source: source.into(),
+            at_ms: 0.0,
+            depth: 0,
+            data,
+        }
+    }
+}
+
+isopod_outcome::setters!(Message { at_ms: f64, depth: u32 });
 
 impl HandlerInput for Message {
     const HANDLER: &'static str = "message";
@@ -145,11 +163,22 @@ impl HandlerInput for Message {
 
 /// A cron trigger: `scheduled({ cron, scheduledTime }, env, ctx)`.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct CronTrigger {
     /// The expression that fired.
     pub cron: String,
-    /// When it was due, in milliseconds since the Unix epoch.
+    /// The time when it was due, in milliseconds since the Unix epoch.
     pub scheduled_time_ms: f64,
+}
+
+impl CronTrigger {
+    /// Creates a trigger of this expression, due at a time in milliseconds since the Unix epoch.
+    pub fn new(cron: impl Into<String>, scheduled_time_ms: f64) -> Self {
+        Self {
+            cron: cron.into(),
+            scheduled_time_ms,
+        }
+    }
 }
 
 impl HandlerInput for CronTrigger {

@@ -1,7 +1,7 @@
-// The JavaScript side of the table of handlers besides `fetch` (input.rs): a row for each.
+// The JavaScript side of the table of handlers other than `fetch` (input.rs): a row for each.
 //
-// A row is a function of the event and the arguments from Rust. It gives `{ input, reply, Context }`: what the handler is called
-// with; a function from the value that it returned to the answer (default: that value); the class of its context.
+// A row is a function of the event and the arguments from Rust. It returns `{ input, reply, Context }`: the handler's
+// first argument; a function that converts its return value to the answer (default: none); the class of its context.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -19,7 +19,7 @@ const { ExecutionContext } = core.loadExtScript("ext:isopod_handlers/handlers.js
 const { deserializeApart } = core.loadExtScript("ext:isopod_web/clone.js");
 const { isHandedOver } = core.loadExtScript("ext:isopod_handlers/transfer.js");
 
-/** The context of a task: it tells of its progress and its partial results while it runs. */
+/** The context of a task, which reports progress and partial results while it runs. */
 class TaskContext extends ExecutionContext {
   #key;
   constructor(key, held) {
@@ -30,7 +30,7 @@ class TaskContext extends ExecutionContext {
   progress(value) {
     return op_isopod_progress(this.#key, value === undefined ? null : value);
   }
-  /** A partial result: a plain value or bytes. Bytes in the `transfer` list are handed over, not copied. */
+  /** Emits a partial result: a plain value or bytes. Bytes in the `transfer` list are not copied. */
   emit(name, data, transfer = undefined) {
     return op_isopod_emit(this.#key, `${name}`, data, isHandedOver(data, transfer));
   }
@@ -40,7 +40,7 @@ function task(_held, id, payload, config) {
   return { input: { id, payload, config }, Context: TaskContext };
 }
 
-/** https://developer.mozilla.org/en-US/docs/Web/API/MessageEvent has the same names for what a message carries. */
+/** The content of a message has the same names in https://developer.mozilla.org/en-US/docs/Web/API/MessageEvent. */
 class Message {
   #key;
   #data = undefined;
@@ -56,7 +56,7 @@ class Message {
     this.source = source;
     this.timestamp = new Date(at);
   }
-  /** Read when it is first asked for. */
+  /** Read on first use. */
   get data() {
     if (!this.#read) {
       const { 0: cloned, 1: value } = op_isopod_message_data(this.#key);
@@ -79,7 +79,7 @@ function queue(_held, batch) {
   const outcome = { ackAll: false, retryAll: false, acked: [], retried: [] };
   const decided = new SafeSet();
   const decide = (id, list, entry) => {
-    // The first call for a message wins, as it does in Workers.
+    // The first decision about a message counts, as in Workers.
     if (SetPrototypeHas(decided, id)) return;
     SetPrototypeAdd(decided, id);
     ArrayPrototypePush(list, entry);

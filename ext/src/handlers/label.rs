@@ -1,7 +1,7 @@
-//! How the body of a response goes out, so that its `Content-Encoding` is true.
+//! Makes a response's body match its `Content-Encoding`.
 //!
-//! <https://developers.cloudflare.com/workers/runtime-apis/response/>: with `encodeBody: "automatic"` a body is encoded as the
-//! header says, with `"manual"` it is encoded already.
+//! <https://developers.cloudflare.com/workers/runtime-apis/response/>: with `encodeBody: "automatic"` a body is encoded
+//! according to the header, with `"manual"` it is encoded already.
 
 use std::rc::Rc;
 
@@ -15,22 +15,22 @@ use crate::coding::{Coding, Codings, accepts_all};
 use crate::fetch::keep_encoded;
 use crate::quotas::{QuotaError, Usage};
 
-/// What is to be done with a body.
+/// The treatment of a body.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Label {
-    /// Nothing: it is not encoded, or in a way that is not known here.
+    /// Unchanged: it is not encoded, or with an unknown coding.
     Plain,
-    /// Nothing: it is encoded already, or is a part of what is.
+    /// Unchanged: it is encoded already, or a part of an encoded body.
     Encoded(Vec<Coding>),
-    /// Encode it.
+    /// To be encoded.
     Encode(Vec<Coding>),
 }
 
 impl Label {
-    /// Reads the label of a response that has a body, and takes it off where the client does not accept it.
+    /// Determines the treatment of a response with a body, and removes its label if the client does not accept it.
     ///
-    /// A `Content-Length` that the script gave is taken off, too: the length is the body's own (RFC 9112, section 6.3), and what
-    /// is copied from another response is that of another body, or of another form of it.
+    /// Also removes a `Content-Length` set by the script: the length is determined by the body (RFC 9112, section 6.3),
+    /// and one copied from another response is that of another body, or of another form of it.
     pub(super) fn of(response: &mut Response<()>, request: Option<&HeaderMap>, manual: bool) -> Self {
         response.headers_mut().remove(CONTENT_LENGTH);
         let Codings::Known(layers) = Codings::of(response.headers()) else {
@@ -51,7 +51,7 @@ impl Label {
         Self::Encode(layers)
     }
 
-    /// The stream that goes out. A response of `fetch` under its own label is not decoded first.
+    /// The stream to send. A response of `fetch` with an unchanged label is not decoded first.
     pub(super) fn stream(
         self,
         state: &OpState,
@@ -71,7 +71,7 @@ impl Label {
     }
 }
 
-/// A strong validator is for the bytes of one form of a body (RFC 9110, section 8.8.1), and this is another.
+/// A strong validator applies to one form of a body (RFC 9110, section 8.8.1), and this is another.
 fn weaken_etag(headers: &mut HeaderMap) {
     let Some(etag) = headers.get_mut(ETAG) else { return };
     let is_strong = etag.as_bytes().starts_with(b"\"");

@@ -1,8 +1,8 @@
-//! The handler interface: how a script's `export default { fetch, scheduled, queue }`, its named entry points and its
-//! plain functions are called, and how their answers come back.
+//! The handler interface: calls a script's `export default { fetch, scheduled, queue }`, its named entry points and its
+//! plain functions, and returns their answers.
 //!
-//! The shape is the one users of Workers know. The open events are in [`event`](crate::event); the ops here translate;
-//! `handlers.js` is the JavaScript side. Nothing here knows of pools or servers.
+//! It has the interface of Workers. The open events are in [`event`](crate::event); the ops here convert; `handlers.js`
+//! is the JavaScript side. Nothing here knows of pools or servers.
 
 mod begin;
 mod copy;
@@ -36,47 +36,47 @@ pub(crate) use self::copy::{of_text, of_view, room};
 pub use self::event::{Event, EventKind};
 pub use self::input::{CronTrigger, HandlerInput, Input, Message, QueueBatch, Task};
 pub(crate) use self::task_ops::plain_data;
-/// What an event is made of.
+/// The parts of events.
 pub use crate::event::{
-    Body, BodyError, BoxError, CALL_DEPTH, CallDepth, Caller, CodeFrames, Data, Draw, EVENTS_MAX, Ended, EventEnded,
-    EventKey, Fault, FaultKind, Keys, Lent, NotPlain, Origin, RESULT_NAME_BYTES_MAX, Reply, Report, RequestCf,
+    Body, BodyError, Borrowed, BoxError, CALL_DEPTH, CallDepth, Caller, CodeFrames, Data, Draw, EVENTS_MAX, Ended,
+    EventEnded, EventKey, Fault, FaultKind, Keys, NotPlain, Origin, RESULT_NAME_BYTES_MAX, Reply, Report, RequestCf,
     RequestUrl, Stage, TaskItem, Thrown,
 };
 pub use crate::native::{lend_stream, take_back};
 pub use crate::values::Events;
 
-/// What the ops of this folder refuse.
+/// An error of this module's ops.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
 pub enum HandlerError {
-    /// A response with a status that HTTP does not know.
+    /// The response's status is invalid.
     #[class(range)]
     #[error("a response's status must be between 200 and 599, not {0}")]
     Status(u16),
-    /// A response header that cannot be sent.
+    /// A response header is invalid.
     #[class(type)]
     #[error("cannot send the response header {0:?}: {1}")]
     Header(String, String),
-    /// More response headers than can be held.
+    /// There are too many response headers.
     #[class(range)]
     #[error("the response has too many headers: at most a few thousand can be sent")]
     TooManyHeaders,
-    /// A body that is too large to be copied now.
+    /// The body is too large to be copied.
     #[class(range)]
     #[error(transparent)]
     NoMemory(#[from] copy::NoMemory),
-    /// The worker has no room for what encodes a body.
+    /// The worker has no room for an encoder.
     #[class(inherit)]
     #[error(transparent)]
     Quota(#[from] QuotaError),
-    /// A body was not encoded.
+    /// The body could not be encoded.
     #[class(inherit)]
     #[error(transparent)]
     Encode(#[from] EncodeError),
-    /// The event ended before.
+    /// The event has ended.
     #[class(type)]
     #[error("the request this belongs to has ended: read its body before the handler returns, or in ctx.waitUntil")]
     Ended,
-    /// A stream that could not be sent.
+    /// The stream could not be sent.
     #[class(inherit)]
     #[error(transparent)]
     Stream(#[from] StreamError),
@@ -92,7 +92,7 @@ fn op_isopod_request_headers(state: &mut OpState, #[smi] key: EventKey) -> Vec<V
     fields::pairs(headers)
 }
 
-/// What is known of the connection that a request came by: nothing once its event has ended.
+/// Properties of the connection of a request; none once its event has ended.
 #[op2]
 #[serde]
 fn op_isopod_request_cf(state: &mut OpState, #[smi] key: EventKey) -> Option<RequestCf> {
@@ -138,7 +138,7 @@ pub(crate) fn fill_headers(headers: &mut HeaderMap, given: Vec<(ByteString, Byte
     Ok(())
 }
 
-/// Answers with a body that is in memory. `last` ends the event too: nothing else is to be waited for. `manual`: the script has
+/// Answers with a body in memory. `last` also ends the event, because nothing else is pending. `manual`: the script has
 /// encoded the body itself.
 #[op2]
 #[allow(clippy::too_many_arguments, reason = "the parts of a response, and how it is sent")]
@@ -191,7 +191,7 @@ fn op_isopod_respond(
     Ok(())
 }
 
-/// Answers with a stream, and stays until it has all been taken or the client has left.
+/// Answers with a stream, and waits until it has been sent or the client has disconnected.
 #[op2]
 fn op_isopod_respond_stream(
     state: Rc<RefCell<OpState>>,
@@ -234,7 +234,7 @@ fn begin_stream(
     Ok(outgoing)
 }
 
-/// Answers with a value: what a call returned, what became of a batch.
+/// Answers with a value: the result of a call, or the decision about a batch.
 #[op2(fast, reentrant)]
 fn op_isopod_give<'s>(
     state: Rc<RefCell<OpState>>,
@@ -244,7 +244,7 @@ fn op_isopod_give<'s>(
     last: bool,
 ) {
     let shared = events(&state.borrow());
-    // Reading a value may run its getters, and those may call ops: no borrow is held meanwhile.
+    // Reading a value may run getters, which may call ops: no borrow is held.
     let answer = shared.borrow_mut().take_answer(key);
     if let Some(answer) = answer {
         let before = shared.borrow().callbacks(key);
@@ -261,7 +261,7 @@ fn op_isopod_give<'s>(
     }
 }
 
-/// Answers with a stream, as [`op_isopod_respond_stream`] does.
+/// Answers with a stream, like [`op_isopod_respond_stream`].
 #[op2]
 fn op_isopod_give_stream(
     state: Rc<RefCell<OpState>>,
@@ -285,7 +285,7 @@ fn begin_given_stream(state: &RefCell<OpState>, key: EventKey, rid: ResourceId) 
     Ok(outgoing)
 }
 
-/// Answers with the exception that a handler threw. `last` as for a response. `missing`: the script has nothing to call.
+/// Answers with the exception of a handler. `last` as for a response. `missing`: the script has no such function.
 #[op2(fast, reentrant)]
 fn op_isopod_fail<'s>(
     state: Rc<RefCell<OpState>>,
@@ -295,7 +295,7 @@ fn op_isopod_fail<'s>(
     last: bool,
     missing: bool,
 ) {
-    // Reading an error may run its getters, and those may call ops: no borrow is held meanwhile.
+    // Reading an error may run getters, which may call ops: no borrow is held.
     let error = js_error(scope, error);
     let mut state = state.borrow_mut();
     let mut fault = Fault::from_js(FaultKind::Exception, &error, state.try_borrow::<CodeFrames>());
@@ -315,10 +315,10 @@ fn op_isopod_end(state: &mut OpState, #[smi] key: EventKey) {
     finish(state, &events, key);
 }
 
-/// An event has its whole answer, and goes on with what it gave to `waitUntil`.
+/// Records that an event has been answered completely, and continues with its `waitUntil` promises.
 #[op2(fast)]
 fn op_isopod_linger(state: &mut OpState, #[smi] key: EventKey) {
-    events(state).borrow_mut().linger(key);
+    events(state).borrow_mut().enter_wait_until(key);
 }
 
 #[op2(fast)]
@@ -326,7 +326,7 @@ fn op_isopod_pass_through(state: &mut OpState, #[smi] key: EventKey) {
     events(state).borrow_mut().set_pass_through(key);
 }
 
-/// Stands in for `op_dispatch_exception`, which ends the isolate: an uncaught error is reported, and the worker goes on.
+/// Replaces `op_dispatch_exception`, which ends the isolate: an uncaught error is reported, and the worker continues.
 #[op2(fast, reentrant)]
 fn op_isopod_report<'s>(
     state: Rc<RefCell<OpState>>,

@@ -1,4 +1,4 @@
-//! Ops by which `collect.js` asks for room in memory before it reads a body whole. `event/room.rs` decides.
+//! Ops with which `collect.js` reserves memory before it reads a whole body. `event/room.rs` decides.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -9,17 +9,17 @@ use deno_core::{OpState, op2};
 use crate::event::{EventKey, Wait};
 use crate::values::events;
 
-/// The longest wait before an event looks for room again: memory that is held by other things than bodies is released without
-/// notice.
+/// Maximum time before a waiting event checks for room again: memory held by other things than bodies is released
+/// without a notification.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
-/// Whether an event may look for room at once.
+/// Returns true if an event may check for room immediately.
 #[op2(fast)]
 pub(super) fn op_isopod_may_look(state: &mut OpState, #[smi] key: EventKey) -> bool {
     !events(state).borrow().room.waits_behind(key)
 }
 
-/// Notes that an event has found room, and whether it holds a body now that others wait for.
+/// Records that an event has found room, and whether it holds a body now that others wait for.
 #[op2(fast)]
 pub(super) fn op_isopod_found_room(state: &mut OpState, #[smi] key: EventKey, holds: bool) {
     if let Some(room) = events(state).borrow_mut().room_for(key) {
@@ -27,7 +27,8 @@ pub(super) fn op_isopod_found_room(state: &mut OpState, #[smi] key: EventKey, ho
     }
 }
 
-/// Waits until an event may look for room again. `false`: there is none. `looked`: it has, as the oldest of those that wait.
+/// Waits until an event may check for room again. Returns `false` if there will be none. `looked`: it has checked, as
+/// the oldest of the waiting ones.
 #[op2]
 pub(super) fn op_isopod_room_is_made(
     state: Rc<RefCell<OpState>>,

@@ -1,4 +1,4 @@
-// Tells a script that an event, or its worker, is near a limit.
+// Warns a script that an event, or its worker, approaches a limit.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -7,14 +7,14 @@ const { CustomEvent, setIsTrusted } = core.loadExtScript("ext:deno_web/02_event.
 const { QuotaExceededError } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
 const { heldOf, inContextOf } = core.loadExtScript("ext:isopod_handlers/handlers.js");
 
-/** An event is near a limit: its signal aborts, and whoever listens on globalThis is told. */
+/** Aborts the event's signal, and dispatches an event on globalThis. */
 function softLimit(key, limit, used, max) {
   const tell = () => {
     const event = new CustomEvent("softlimit", { detail: { limit, used, max } });
     setIsTrusted(event, true);
     globalThis.dispatchEvent(event);
   };
-  // Of no event's alone.
+  // Belongs to no particular event.
   if (key === 0) return tell();
   const held = heldOf(key);
   if (held === undefined) return;

@@ -1,4 +1,4 @@
-//! What a script says while it handles a task, and how it reads a message.
+//! Ops of tasks and messages: progress, partial results, and the content of a message.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -14,10 +14,10 @@ use crate::quotas::Usage;
 use crate::unwind;
 use crate::values::{self, events};
 
-/// Items of one task that may wait for room in its channel. A script that waits for `ctx.progress()` has one.
+/// Maximum number of a task's items that wait for room in its channel. A script that awaits `ctx.progress()` has one.
 const UNSENT_MAX: usize = 256;
 
-/// What these ops refuse.
+/// An error of these ops.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
 pub(super) enum TaskError {
     #[class(type)]
@@ -68,7 +68,7 @@ pub(super) fn op_isopod_emit<'s>(
     send(state, key, item)
 }
 
-/// Sends it at once where there is room; else it waits, as one of the few that may.
+/// Sends an item immediately if there is room; otherwise it waits, up to the limit.
 fn send(
     state: Rc<RefCell<OpState>>,
     key: EventKey,
@@ -98,7 +98,7 @@ fn send(
     }
 }
 
-/// A plain value or bytes. `transfer` takes the bytes away from the script instead of copying them.
+/// A plain value or bytes. `transfer` detaches the bytes instead of copying them.
 pub(crate) fn plain_data<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     value: v8::Local<'s, v8::Value>,
@@ -113,7 +113,7 @@ pub(crate) fn plain_data<'s>(
     plain_value(scope, value).map(Data::Json)
 }
 
-/// Reads a plain value; a script's getters run meanwhile.
+/// Reads a plain value, which may run getters.
 fn plain_value<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     value: v8::Local<'s, v8::Value>,
@@ -132,7 +132,7 @@ fn bytes<'s>(
     };
     let view: v8::Local<'_, v8::ArrayBufferView> = view.ok_or("the value is not bytes")?;
     let buffer = view.buffer(scope);
-    // What V8 may resize cannot be lent to Rust.
+    // Resizable memory cannot be lent to Rust.
     let resizable = buffer.is_some_and(|buffer| buffer.get_backing_store().is_resizable_by_user_javascript());
     if transfer && !resizable {
         let taken: serde_v8::DetachedBuffer = serde_v8::from_v8(scope, value).map_err(|error| error.to_string())?;
@@ -149,7 +149,7 @@ fn bytes<'s>(
     Ok(bytes)
 }
 
-/// What a message carries, made into a value when the script asks for it: its kind, and the value or the bytes.
+/// The content of a message, converted when the script reads it: its kind, and the value or the bytes.
 pub(super) struct Read(Data);
 
 impl<'a> ToV8<'a> for Read {

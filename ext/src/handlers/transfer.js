@@ -1,4 +1,4 @@
-// Bytes that a script hands over instead of having them copied.
+// Bytes that a script transfers instead of copying.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -22,8 +22,8 @@ function bufferOf(value) {
 }
 
 /**
- * Whether the buffer behind these bytes is in the transfer list: an op takes it away. Other buffers of the list are taken away
- * here.
+ * Returns true if the buffer of these bytes is in the transfer list, in which case an op detaches it. Other buffers of the
+ * list are detached here.
  */
 function isHandedOver(bytes, transfer) {
   const buffer = bufferOf(bytes);

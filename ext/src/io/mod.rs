@@ -46,7 +46,7 @@ pub struct IoOptions {
     pub name: String,
 }
 
-crate::setters!(IoOptions {
+isopod_outcome::setters!(IoOptions {
     threads: usize,
     blocking_threads_max: usize,
     blocking_thread_keep_alive: Duration,

@@ -31,7 +31,7 @@ pub(super) struct Call {
 /// Notifies a worker of released functions.
 #[derive(Default)]
 pub(super) struct Lender {
-    pub(super) let_go: AtomicBool,
+    pub(super) released: AtomicBool,
     pub(super) waker: AtomicWaker,
 }
 
@@ -50,7 +50,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(Place { lender, .. }) = self.0.get() {
-            lender.let_go.store(true, Ordering::Release);
+            lender.released.store(true, Ordering::Release);
             lender.waker.wake();
         }
     }

@@ -172,7 +172,7 @@ impl Callbacks {
 
     /// Removes the functions that the host has dropped. Returns each with the event that passed it.
     pub(super) fn take_dropped(&mut self) -> Vec<(u32, EventKey)> {
-        if !self.lender.let_go.swap(false, Ordering::AcqRel) {
+        if !self.lender.released.swap(false, Ordering::AcqRel) {
             return Vec::new();
         }
         let dropped = |(number, function): (&u32, &Function)| {

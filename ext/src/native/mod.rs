@@ -21,7 +21,7 @@ use serde_json::json;
 pub use self::callback::{Callback, CallbackError};
 pub use self::lending::{Callbacks, Due};
 pub(crate) use self::take_back::finish;
-pub use self::take_back::{lend_stream, let_go, take_back};
+pub use self::take_back::{lend_stream, release_dropped, take_back};
 use crate::bindings::{Binding, EnvValue, NewWorker};
 use crate::event::{Body, EventEnded, EventKey};
 use crate::io::Io;
@@ -30,7 +30,7 @@ use crate::quotas::Usage;
 use crate::unwind;
 use crate::values::{Events, Outgoing, RequestBody, ToScript};
 
-pub use crate::values::{Give, Given, NativeError, NativeFunction};
+pub use crate::values::{IntoResult, NativeError, NativeFunction, NativeResult};
 
 /// A binding whose methods are Rust functions, by name: `await env.SHOP.price("tea")`.
 pub type NativeBinding = BTreeMap<String, NativeFunction>;
@@ -71,13 +71,13 @@ impl Natives {
 }
 
 /// The result of a call, on its way to the script: `[value]`, `[, stream]` or `[, , error]`.
-enum Came {
+enum CallResult {
     Value(Box<dyn ToScript>),
     Stream(ResourceId),
     Error(NativeError),
 }
 
-impl<'a> ToV8<'a> for Came {
+impl<'a> ToV8<'a> for CallResult {
     type Error = JsErrorBox;
 
     fn to_v8<'i>(self, scope: &mut v8::PinScope<'a, 'i>) -> Result<v8::Local<'a, v8::Value>, JsErrorBox> {
@@ -120,7 +120,7 @@ fn op_isopod_native<'s>(
     arguments: v8::Local<'s, v8::Value>,
     #[serde] streams: Vec<ResourceId>,
     #[smi] event: EventKey,
-) -> impl Future<Output = Result<Came, JsErrorBox>> + use<> {
+) -> impl Future<Output = Result<CallResult, JsErrorBox>> + use<> {
     let slot = Usage::of(&state.borrow()).begin_op();
     let started = slot
         .map_err(JsErrorBox::from_err)
@@ -134,18 +134,18 @@ fn op_isopod_native<'s>(
         let (running, _slot) = started?;
         let came = running.or_cancel(&ended).await;
         match came.map_err(|_| EventEnded)? {
-            Ok(Ok(Given::Value(value))) => Ok(Came::Value(value)),
-            Ok(Ok(Given::Stream(body))) => {
+            Ok(Ok(NativeResult::Value(value))) => Ok(CallResult::Value(value)),
+            Ok(Ok(NativeResult::Stream(body))) => {
                 let rid = state.borrow_mut().resource_table.add(RequestBody::new(body));
-                Ok(Came::Stream(rid))
+                Ok(CallResult::Stream(rid))
             }
-            Ok(Err(error)) => Ok(Came::Error(error)),
+            Ok(Err(error)) => Ok(CallResult::Error(error)),
             Err(error) => Err(JsErrorBox::generic(error.to_string())),
         }
     }
 }
 
-type Started = std::pin::Pin<Box<dyn Future<Output = Result<Result<Given, NativeError>, crate::io::IoError>>>>;
+type Started = std::pin::Pin<Box<dyn Future<Output = Result<Result<NativeResult, NativeError>, crate::io::IoError>>>>;
 
 fn start<'s>(
     state: &RefCell<OpState>,

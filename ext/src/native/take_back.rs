@@ -6,7 +6,7 @@ use deno_core::{OpState, ResourceId};
 
 use super::Natives;
 use super::lending::Callbacks;
-use crate::event::{Body, EventKey, Lent};
+use crate::event::{Body, Borrowed, EventKey};
 use crate::values::{Events, RequestBody, events};
 
 /// Ends an event that its script has finished, unless functions in its result keep it open.
@@ -19,8 +19,8 @@ pub(crate) fn finish(state: &mut OpState, events: &RefCell<Events>, key: EventKe
 }
 
 /// Releases what was lent for an ended event: closes its streams, removes its functions.
-pub fn take_back(state: &mut OpState, lent: Option<Lent>) {
-    let Some(Lent {
+pub fn take_back(state: &mut OpState, lent: Option<Borrowed>) {
+    let Some(Borrowed {
         resources,
         functions,
         under_way,
@@ -48,21 +48,21 @@ pub fn take_back(state: &mut OpState, lent: Option<Lent>) {
 
 /// Adds a stream to the script's resources, for one event. Returns the id from which the JavaScript side creates a
 /// `ReadableStream`.
-pub fn lend_stream(state: &mut OpState, lent: &mut Lent, body: Body) -> ResourceId {
+pub fn lend_stream(state: &mut OpState, lent: &mut Borrowed, body: Body) -> ResourceId {
     let rid = state.resource_table.add(RequestBody::new(body));
     lent.resources.push(rid);
     rid
 }
 
 /// Removes the functions that the host has dropped, and ends events kept open only by them.
-pub fn let_go(state: &mut OpState) {
+pub fn release_dropped(state: &mut OpState) {
     let dropped = state.borrow_mut::<Callbacks>().take_dropped();
     if dropped.is_empty() {
         return;
     }
     let events = events(state);
     for (number, event) in dropped {
-        let is_over = events.borrow_mut().let_go(event, number);
+        let is_over = events.borrow_mut().release(event, number);
         if is_over {
             finish(state, &events, event);
         }

@@ -68,7 +68,7 @@ pub struct Quotas {
     pub socket: SocketLimits,
 }
 
-crate::setters!(Quotas {
+isopod_outcome::setters!(Quotas {
     timers: usize,
     pending_ops: usize,
     subrequests: usize,

@@ -55,7 +55,7 @@ pub struct SqlConfig {
     pub idle_timeout: Duration,
 }
 
-crate::setters!(SqlConfig {
+isopod_outcome::setters!(SqlConfig {
     url: impl Into<String>,
     max_connections: u32,
     statement_len_max: usize,

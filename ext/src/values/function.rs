@@ -1,4 +1,4 @@
-//! A Rust function as a script calls it.
+//! A Rust function that scripts call.
 
 use std::fmt;
 use std::future::Future;
@@ -10,47 +10,47 @@ use futures::future::BoxFuture;
 use super::{FromScript, ToScript, ValueError};
 use crate::event::Body;
 
-/// What a function gives back to the script.
-pub enum Given {
+/// The result of a Rust function, on its way to the script.
+pub enum NativeResult {
     /// A value.
     Value(Box<dyn ToScript>),
     /// A stream; the script sees a `ReadableStream`.
     Stream(Body),
 }
 
-/// What can be given back: everything that is `Serialize`, `Send` and owned, and a [`Body`].
-pub trait Give {
-    /// Makes it ready for its way to the worker's thread.
-    fn give(self) -> Given;
+/// Types that a Rust function can return: everything that is `Serialize`, `Send` and owned, and a [`Body`].
+pub trait IntoResult {
+    /// Converts the result for its way to the worker's thread.
+    fn into_result(self) -> NativeResult;
 }
 
-impl<T: ToScript> Give for T {
-    fn give(self) -> Given {
-        Given::Value(Box::new(self))
+impl<T: ToScript> IntoResult for T {
+    fn into_result(self) -> NativeResult {
+        NativeResult::Value(Box::new(self))
     }
 }
 
-impl Give for Body {
-    fn give(self) -> Given {
-        Given::Stream(self)
+impl IntoResult for Body {
+    fn into_result(self) -> NativeResult {
+        NativeResult::Stream(self)
     }
 }
 
-/// An error that a function ends with, as the script sees it: `instanceof` its class, with its message and its cause.
+/// An error of a Rust function, as the script sees it: `instanceof` its class, with its message and its cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NativeError {
     /// The name of its class: one of JavaScript's own (`TypeError`, `RangeError`, …), one of a `DOMException`
     /// (`DOMExceptionNotFoundError`), or any other, which becomes the `name` of an `Error`.
     pub class: String,
-    /// Its message.
+    /// The message.
     pub message: String,
-    /// What caused it.
+    /// The cause.
     pub cause: Option<Box<NativeError>>,
 }
 
 impl NativeError {
-    /// An error of this class.
+    /// Creates an error of this class.
     pub fn new(class: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             class: class.into(),
@@ -59,7 +59,7 @@ impl NativeError {
         }
     }
 
-    /// Adds what caused it.
+    /// Adds the cause.
     #[must_use]
     pub fn with_cause(mut self, cause: Self) -> Self {
         self.cause = Some(Box::new(cause));
@@ -73,7 +73,7 @@ impl fmt::Display for NativeError {
     }
 }
 
-/// Sources of an error followed at most this deep.
+/// Maximum length of a chain of sources.
 const CAUSES_MAX: usize = 8;
 
 impl<E: std::error::Error> From<E> for NativeError {
@@ -93,7 +93,7 @@ fn from_error(error: &dyn std::error::Error, depth: usize) -> NativeError {
     }
 }
 
-pub(crate) type Running = BoxFuture<'static, Result<Given, NativeError>>;
+pub(crate) type Running = BoxFuture<'static, Result<NativeResult, NativeError>>;
 type Call = dyn for<'s, 'i> Fn(&mut v8::PinScope<'s, 'i>, v8::Local<'s, v8::Value>, Vec<Body>) -> Result<Running, ValueError>
     + Send
     + Sync;
@@ -112,35 +112,35 @@ type Call = dyn for<'s, 'i> Fn(&mut v8::PinScope<'s, 'i>, v8::Local<'s, v8::Valu
 /// });
 /// ```
 ///
-/// Its arguments are a tuple, converted as a whole (`()` for none). Its future runs on the
-/// thread's I/O runtime, so it may use whatever needs Tokio, and is dropped with the event that called it.
+/// Its arguments are a tuple, converted as a whole (`()` for none). Its future runs on the thread's I/O runtime, so it
+/// may use whatever needs Tokio, and is dropped with the event that called it.
 #[derive(Clone)]
 pub struct NativeFunction(Arc<Call>);
 
 impl NativeFunction {
-    /// A function of values.
+    /// Creates a function of values.
     pub fn new<A, R, F, Fut>(function: F) -> Self
     where
         A: FromScript,
-        R: Give,
+        R: IntoResult,
         F: Fn(A) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<R, NativeError>> + Send + 'static,
     {
         Self::with_streams(move |arguments, _| function(arguments))
     }
 
-    /// A function that takes streams as well. Each argument that is a `ReadableStream` comes in the second parameter, in
-    /// order; its place among the first is `null`.
+    /// Creates a function that takes streams as well. Each argument that is a `ReadableStream` is passed in the second
+    /// parameter, in order; its place in the tuple is `null`.
     pub fn with_streams<A, R, F, Fut>(function: F) -> Self
     where
         A: FromScript,
-        R: Give,
+        R: IntoResult,
         F: Fn(A, Vec<Body>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<R, NativeError>> + Send + 'static,
     {
         Self(Arc::new(move |scope, arguments, streams| {
             let running = function(A::from_script(scope, arguments)?, streams);
-            Ok(Box::pin(async move { running.await.map(Give::give) }))
+            Ok(Box::pin(async move { running.await.map(IntoResult::into_result) }))
         }))
     }
 

@@ -41,7 +41,7 @@ pub use self::answer::{Answer, answer};
 pub use self::arguments::{Argument, Arguments, IntoArguments};
 pub use self::bytes::{DetachedBuffer, ToJsBuffer};
 pub use self::encoded::Encoded;
-pub use self::function::{Give, Given, NativeError, NativeFunction};
+pub use self::function::{IntoResult, NativeError, NativeFunction, NativeResult};
 pub(crate) use self::js_error::js_error;
 pub use self::outgoing::StreamError;
 pub(crate) use self::outgoing::{Outgoing, stay};
@@ -61,6 +61,7 @@ pub(crate) fn events(state: &OpState) -> Rc<RefCell<Events>> {
 
 /// Why a value did not cross.
 #[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ValueError {
     /// From Rust to the script.
     #[error("cannot convert a value for the script: {0}")]

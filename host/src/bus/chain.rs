@@ -50,7 +50,7 @@ where
 ///     ctx.announce("length", serde_json::json!(length))?;
 ///     Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
 /// };
-/// let options = HandlerOptions { source: Source::native("count"), ..HandlerOptions::default() };
+/// let options = HandlerOptions::default().source(Source::native("count"));
 /// let chain = Chain::new("results.scan".parse()?, options, count).start(runtime.handle(), &bus, &results)?;
 /// results.announce(&bus, Source::native("scan"), "text", serde_json::json!("abc"))?;
 /// bus.close();

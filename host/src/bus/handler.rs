@@ -21,6 +21,7 @@ use crate::supervise::{BoxError, Panicked};
 
 /// Options of a handler.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct HandlerOptions {
     /// Options of its subscription.
     pub subscribe: SubscribeOptions,
@@ -39,6 +40,12 @@ impl Default for HandlerOptions {
         }
     }
 }
+
+isopod_outcome::setters!(HandlerOptions {
+    subscribe: SubscribeOptions,
+    timeout: Duration,
+    source: Source,
+});
 
 /// Context of a handler during a call.
 #[derive(Clone, Debug)]
@@ -76,6 +83,7 @@ impl HandlerContext {
 
 /// Statistics of a handler.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct HandlerStats {
     /// Calls that ended well.
     pub handled: u64,

@@ -166,6 +166,7 @@ pub struct Results(Arc<Mutex<Store>>);
 
 /// Statistics of a store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct ResultsStats {
     /// Number of results.
     pub count: usize,

@@ -16,6 +16,7 @@ use super::topic::Pattern;
 
 /// Options of a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SubscribeOptions {
     /// Maximum number of queued messages, at least 1. Default: 256.
     pub capacity: usize,
@@ -31,6 +32,11 @@ impl Default for SubscribeOptions {
         }
     }
 }
+
+isopod_outcome::setters!(SubscribeOptions {
+    capacity: usize,
+    slow: Slow,
+});
 
 /// An item delivered to a subscriber.
 #[derive(Clone, Debug)]

@@ -9,6 +9,7 @@ use crate::module::{BoxError, Phase};
 
 /// A module's failure.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct ModuleError {
     /// Which module.
     pub module: Arc<str>,

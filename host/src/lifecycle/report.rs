@@ -10,6 +10,7 @@ use crate::module::Phase;
 
 /// Report of a host's run, module by module.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Report {
     /// Which run it was.
     pub instance: InstanceId,
@@ -23,6 +24,7 @@ pub struct Report {
 
 /// Report of a module.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ModuleReport {
     /// Its name.
     pub name: Arc<str>,
@@ -32,6 +34,7 @@ pub struct ModuleReport {
 
 /// Report of a phase of a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PhaseReport {
     /// Which phase.
     pub phase: Phase,

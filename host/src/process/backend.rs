@@ -13,6 +13,7 @@ use crate::context::Context;
 
 /// A process to be.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct ProcessSpec {
     /// The module's name.
     pub name: String,

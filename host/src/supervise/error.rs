@@ -91,6 +91,7 @@ impl Panicked {
 }
 
 /// An error from spawning a task, which is returned.
+#[non_exhaustive]
 pub enum SpawnError<F> {
     /// As many are alive as may be.
     Full {

@@ -23,6 +23,7 @@ const ABORT_GRACE: Duration = Duration::from_secs(1);
 
 /// Options of a group of children.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct GroupOptions {
     /// Name in logs and errors. Default: `group`.
     pub name: Arc<str>,
@@ -47,6 +48,14 @@ impl Default for GroupOptions {
         }
     }
 }
+
+isopod_outcome::setters!(GroupOptions {
+    name: &str,
+    strategy: Strategy,
+    intensity: Intensity,
+    token: CancellationToken,
+    seed: u64,
+});
 
 /// Children at work. As a future it ends when all of them are done, when the group was stopped, or when it gives up.
 /// Dropping it aborts the children; [`Group::stop`] stops them in order.
@@ -79,6 +88,7 @@ pub struct Group {
 
 /// Report of a group that ended in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct GroupReport {
     /// Number of restarts.
     pub restarts: u64,
@@ -88,6 +98,7 @@ pub struct GroupReport {
 
 /// Report of a stopped child.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct ChildReport {
     /// Its name.
     pub name: Arc<str>,
@@ -110,6 +121,7 @@ pub enum ChildStop {
 /// A group has given up: its children crashed more often than they may. All of them are stopped.
 #[derive(Debug, thiserror::Error)]
 #[error("the group `{group}` gave up: `{child}` ended after {} restarts within {:?}", intensity.restarts, intensity.within)]
+#[non_exhaustive]
 pub struct Escalated {
     /// The group.
     pub group: Arc<str>,

@@ -30,6 +30,7 @@ pub enum Strategy {
 
 /// Wait before a restart, doubled after each consecutive crash.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Backoff {
     /// After the first crash. Default: 100 ms.
     pub min: Duration,
@@ -53,6 +54,13 @@ impl Default for Backoff {
     }
 }
 
+isopod_outcome::setters!(Backoff {
+    min: Duration,
+    max: Duration,
+    jitter: f64,
+    reset_after: Duration,
+});
+
 impl Backoff {
     /// The wait after so many crashes in a row, with a random number from 0 to 1: never more than without jitter, and less
     /// by at most its part.
@@ -66,6 +74,7 @@ impl Backoff {
 
 /// Restart intensity of a group. Above it the group gives up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Intensity {
     /// So often. Default: 5.
     pub restarts: usize,
@@ -81,6 +90,11 @@ impl Default for Intensity {
         }
     }
 }
+
+isopod_outcome::setters!(Intensity {
+    restarts: usize,
+    within: Duration,
+});
 
 /// Decision about the end of a child.
 #[must_use]

@@ -12,6 +12,7 @@ const OTHERS: &str = "(others)";
 
 /// A snapshot of a supervisor's statistics.
 #[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct SupervisorStats {
     /// All of it.
     pub total: TaskStats,
@@ -23,6 +24,7 @@ pub struct SupervisorStats {
 
 /// Tasks and children.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct TaskStats {
     /// Begun and not ended.
     pub active: u64,

@@ -30,6 +30,7 @@ const CUT_GRACE: Duration = Duration::from_secs(1);
 
 /// Options of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RunOptions {
     /// Time limit; [`Duration::MAX`] means no limit. Default: 5 s.
     pub timeout: Duration,
@@ -42,6 +43,8 @@ impl Default for RunOptions {
         }
     }
 }
+
+isopod_outcome::setters!(RunOptions { timeout: Duration });
 
 /// Settings of a supervisor to be; see [`Supervisor::builder`].
 #[derive(Debug)]
@@ -132,6 +135,7 @@ pub struct Supervisor {
 
 /// Report of a shutdown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct SupervisorReport {
     /// Canceled tasks.
     pub cut: u64,

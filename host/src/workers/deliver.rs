@@ -19,6 +19,7 @@ use crate::bus::{Delivery, Message, SubscribeOptions, Subscription, SystemEvent}
 
 /// Options of delivery to a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DeliverOptions {
     /// Queue length, and the policy for a full queue.
     pub subscribe: SubscribeOptions,
@@ -36,8 +37,14 @@ impl Default for DeliverOptions {
     }
 }
 
+isopod_outcome::setters!(DeliverOptions {
+    subscribe: SubscribeOptions,
+    concurrency: usize,
+});
+
 /// Statistics of a subscription.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct DeliveryStats {
     /// Messages that the script has handled.
     pub handled: u64,

@@ -27,12 +27,8 @@ fn data_of(payload: &Payload) -> Data {
 
 pub(super) fn to_worker(message: &Message) -> ToWorker {
     let since = message.at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    ToWorker {
-        id: message.id,
-        topic: message.topic.as_str().to_owned(),
-        source: message.source.name().to_owned(),
-        at_ms: since.as_secs_f64() * 1000.0,
-        depth: message.depth,
-        data: data_of(&message.payload),
-    }
+    let data = data_of(&message.payload);
+    ToWorker::new(message.id, message.topic.as_str(), message.source.name(), data)
+        .at_ms(since.as_secs_f64() * 1000.0)
+        .depth(message.depth)
 }

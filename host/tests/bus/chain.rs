@@ -16,10 +16,7 @@ fn here() -> Handle {
 }
 
 fn options(source: &str) -> HandlerOptions {
-    HandlerOptions {
-        source: Source::native(source),
-        ..HandlerOptions::default()
-    }
+    HandlerOptions::default().source(Source::native(source))
 }
 
 /// Announces one more than the number it is woken with.

@@ -15,8 +15,8 @@ use serde_json::json;
 
 use crate::{topic, waiting};
 
-const fn keep(capacity: usize, slow: Slow) -> SubscribeOptions {
-    SubscribeOptions { capacity, slow }
+fn keep(capacity: usize, slow: Slow) -> SubscribeOptions {
+    SubscribeOptions::default().capacity(capacity).slow(slow)
 }
 
 fn subscribe(bus: &Bus, pattern: &str) -> Subscription {

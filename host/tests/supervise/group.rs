@@ -57,11 +57,7 @@ fn child(name: &'static str, log: &Log, crash: Option<flume::Receiver<()>>) -> C
 }
 
 fn options(strategy: Strategy) -> GroupOptions {
-    GroupOptions {
-        strategy,
-        seed: Some(7),
-        ..GroupOptions::default()
-    }
+    GroupOptions::default().strategy(strategy).seed(7)
 }
 
 #[tokio::test(start_paused = true)]
@@ -96,17 +92,11 @@ async fn a_crash_restarts_those_its_strategy_says_after_those_are_stopped_in_rev
 #[tokio::test(start_paused = true)]
 async fn a_child_that_keeps_crashing_waits_longer_each_time_until_the_group_gives_up() {
     let (supervisor, log) = (builder().build(), Log::default());
-    let crashing = ChildSpec::new("crashing", |_| async { Err::<(), _>("bad start") }).backoff(Backoff {
-        min: Duration::from_secs(1),
-        jitter: 0.0,
-        ..Backoff::default()
-    });
+    let crashing = ChildSpec::new("crashing", |_| async { Err::<(), _>("bad start") })
+        .backoff(Backoff::default().min(Duration::from_secs(1)).jitter(0.0));
     let begun = Instant::now();
     let mut options = options(Strategy::OneForOne);
-    options.intensity = Intensity {
-        restarts: 3,
-        within: Duration::from_secs(60),
-    };
+    options.intensity = Intensity::default().restarts(3).within(Duration::from_secs(60));
     let group = supervisor.supervise(vec![child("a", &log, None), crashing, child("b", &log, None)], options);
     let escalated = group.await.expect_err("too many restarts");
     assert_eq!(begun.elapsed().as_secs(), 1 + 2 + 4);
@@ -169,15 +159,10 @@ async fn a_group_is_a_child_of_another_which_hears_of_its_end() {
         ChildSpec::new("inner", move |ctx: ChildContext| {
             log.say("+inner");
             let crashing = ChildSpec::new("crashing", |_| async { Err::<(), _>("always") });
-            let options = GroupOptions {
-                name: "inner".into(),
-                intensity: Intensity {
-                    restarts: 1,
-                    within: Duration::from_secs(60),
-                },
-                token: ctx.token,
-                ..GroupOptions::default()
-            };
+            let options = GroupOptions::default()
+                .name("inner")
+                .intensity(Intensity::default().restarts(1).within(Duration::from_secs(60)))
+                .token(ctx.token);
             let group = supervisor.supervise(vec![crashing], options);
             async move { group.await.map(drop) }
         })

@@ -65,9 +65,7 @@ async fn a_task_that_hangs_times_out_after_5_seconds_or_when_it_is_told() {
         .expect_err("hangs");
     assert!(matches!(error, RunError::TimedOut { after, .. } if after == Duration::from_secs(5)));
     assert_eq!(begun.elapsed().as_secs(), 5);
-    let options = RunOptions {
-        timeout: Duration::from_millis(100),
-    };
+    let options = RunOptions::default().timeout(Duration::from_millis(100));
     let error = supervisor
         .run_with(options, "slow", pending::<Result<(), BoxError>>())
         .await;
@@ -84,9 +82,7 @@ fn a_task_that_blocks_its_thread_times_out_all_the_same() {
         .expect("a runtime");
     let supervisor = Supervisor::builder(runtime.handle().clone()).build();
     let (release, released) = flume::bounded::<()>(1);
-    let options = RunOptions {
-        timeout: Duration::from_millis(50),
-    };
+    let options = RunOptions::default().timeout(Duration::from_millis(50));
     let blocked = supervisor.run_with(options, "blocks", async move {
         let _ = released.recv();
         Ok::<_, BoxError>(())

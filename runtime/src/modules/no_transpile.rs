@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use url::Url;
 
-use super::cache::Transpiled;
 use super::error::{ModuleError, display_url};
 use super::kind::Dialect;
+use super::transpile_cache::Transpiled;
 use super::tsconfig::Settings;
 
 pub(super) fn transpile(

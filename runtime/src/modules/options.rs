@@ -16,6 +16,7 @@ use super::refusal::BESIDE_A_DATABASE;
 /// let entry = loader.resolve_entry("src/index.ts")?;
 /// ```
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct LoaderOptions {
     /// The folder that files are read from. Nothing outside of it is read, except `node_modules` folders up to
     /// `ceiling`. `None` reads no files. Default: `None` for [`LoaderOptions::in_memory`].
@@ -75,6 +76,7 @@ impl LoaderOptions {
 /// Files whose names begin with a dot, env files, configurations, databases and private keys are never read, nor are
 /// files with an extension that modules do not have.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Reach {
     /// Files that must not be read under any name: those used by bindings and the configuration. Includes SQLite's
     /// files next to a database (`-wal`, `-shm`, `-journal`). Default: none.
@@ -144,6 +146,7 @@ pub enum JsxRuntime {
 
 /// JSX settings.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Jsx {
     /// Default: [`JsxRuntime::Automatic`].
     pub runtime: JsxRuntime,
@@ -168,6 +171,7 @@ impl Default for Jsx {
 
 /// Limits of a loader. Each has a default and can be changed.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct LoaderLimits {
     /// Bytes of one module's source, and of one source map. Default: 16 MiB.
     pub module_bytes_max: u64,

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use deno_core::error::JsError;
 use deno_core::v8;
 use isopod_ext::handlers::{Fault, FaultKind};
-use isopod_ext::native::{Callbacks, Due, let_go};
+use isopod_ext::native::{Callbacks, Due, release_dropped};
 
 use super::Worker;
 use super::arguments::arguments;
@@ -23,7 +23,7 @@ impl Worker {
             }
             let due = state.borrow_mut().borrow_mut::<Callbacks>().poll_due(cx);
             let Poll::Ready(due) = due else {
-                let_go(&mut state.borrow_mut());
+                release_dropped(&mut state.borrow_mut());
                 return;
             };
             self.call_back(due);

@@ -183,7 +183,7 @@ impl Worker {
         if let Some((event, stage)) = self.events.borrow_mut().next_answered() {
             return Some(match stage {
                 Stage::Streaming => Turn::Streaming { event },
-                Stage::Lingering => Turn::Answered { event },
+                Stage::WaitUntil => Turn::Answered { event },
                 Stage::Session => Turn::Session { event },
             });
         }
@@ -229,7 +229,7 @@ impl Worker {
         if known && self.condemned.is_none() {
             self.call_cancel(event, kind == FaultKind::Canceled);
         }
-        if self.condemned.is_none() && self.events.borrow().begins_to_linger(event) {
+        if self.condemned.is_none() && self.events.borrow().is_entering_wait_until(event) {
             return;
         }
         // The script may have ended it itself in response to its signal.

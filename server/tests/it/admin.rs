@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use isopod_server::{Running, ServerConfig};
+use isopod_server::Running;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::support::{config, get, raw, start};
 
 fn with_admin() -> Running {
-    let admin = Some("127.0.0.1:0".parse().unwrap());
-    start(ServerConfig { admin, ..config() }).0
+    let admin = "127.0.0.1:0".parse().unwrap();
+    start(config().admin(admin)).0
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use isopod_server::{Routes, ServerConfig};
+use isopod_server::Routes;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -225,7 +225,7 @@ async fn routes_go_by_the_url_that_scripts_see() {
         .route("/a/*", "a")
         .and_then(|routes| routes.route("/b/*", "b"))
         .unwrap();
-    let (running, _) = start(ServerConfig { routes, ..config() });
+    let (running, _) = start(config().routes(routes));
     for path in [
         "/a/../b/headers",
         "/a/%2e%2E/b/headers",
@@ -296,10 +296,7 @@ async fn a_client_is_its_peer_unless_a_trusted_proxy_says_otherwise() {
     assert!(response.contains("cf-connecting-ip: 127.0.0.1\n"), "{response}");
     assert!(response.contains("x-forwarded-for: 127.0.0.1\n"), "{response}");
     assert!(!response.contains("6.6.6.6"), "{response}");
-    let (running, _) = start(ServerConfig {
-        trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
-        ..config()
-    });
+    let (running, _) = start(config().trusted_proxies(vec!["127.0.0.0/8".parse().unwrap()]));
     let response = get(address(&running), "/headers", said).await;
     assert!(response.contains("\r\n\r\nhttps://localhost/headers\n"), "{response}");
     assert!(response.contains("cf-connecting-ip: 203.0.113.7\n"), "{response}");

@@ -1,7 +1,7 @@
 use std::sync::atomic::Ordering;
 
 use http::StatusCode;
-use isopod_server::{Mode, Outcome, Routes, ServerConfig, status_of};
+use isopod_server::{Mode, Outcome, Routes, status_of};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::support::{address, config, get, raw, start, until};
@@ -61,10 +61,7 @@ async fn errors_explain_themselves_in_development_and_tell_nothing_in_production
     let json: serde_json::Value = serde_json::from_str(json.split("\r\n\r\n").nth(1).unwrap()).unwrap();
     assert_eq!(json["message"], "it <broke>");
 
-    let (running, _) = start(ServerConfig {
-        mode: Mode::Production,
-        ..config()
-    });
+    let (running, _) = start(config().mode(Mode::Production));
     for accept in ["", "accept: text/html\r\n", "accept: application/json\r\n"] {
         let response = get(
             address(&running),
@@ -90,7 +87,7 @@ async fn a_request_goes_to_its_route_with_its_url_and_id() {
         .unwrap()
         .route("/who", "site")
         .unwrap();
-    let (running, _) = start(ServerConfig { routes, ..config() });
+    let (running, _) = start(config().routes(routes));
     let address = address(&running);
     let request = "GET /who?a=1 HTTP/1.1\r\nhost: api.test\r\nx-request-id: abc-1\r\nconnection: close\r\n\r\n";
     let response = raw(address, request).await;
@@ -151,10 +148,7 @@ async fn a_client_that_leaves_cancels_the_event_and_the_response() {
 
 #[tokio::test]
 async fn the_admin_listener_shows_health_and_counts_by_outcome() {
-    let (running, _) = start(ServerConfig {
-        admin: Some("127.0.0.1:0".parse().unwrap()),
-        ..config()
-    });
+    let (running, _) = start(config().admin("127.0.0.1:0".parse().unwrap()));
     let admin = running.admin_addr().unwrap();
     get(address(&running), "/", "").await;
     get(address(&running), "/fail/exception", "").await;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
-use isopod_server::{Server, ServerConfig};
+use isopod_server::Server;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -126,10 +126,7 @@ async fn an_idle_server_stops_without_a_linger() {
 // row 42
 #[tokio::test]
 async fn a_request_in_progress_is_finished_while_readiness_is_off() {
-    let (running, worker) = start(ServerConfig {
-        admin: Some("127.0.0.1:0".parse().unwrap()),
-        ..config()
-    });
+    let (running, worker) = start(config().admin("127.0.0.1:0".parse().unwrap()));
     let admin = running.admin_addr().unwrap();
     let client = tokio::spawn(get(address(&running), "/wait", ""));
     until("the event starts", || worker.0.started.load(Ordering::SeqCst) == 1).await;

@@ -60,10 +60,10 @@ impl Dispatch for Worker {
             return Err(Failure::new(outcome, "it <broke>").with_detail("at secret.js:1:2"));
         }
         if path == "/own-share" {
-            return Err(Failure {
-                own_share: true,
-                ..Failure::new(Outcome::LoadShed, "it has its share").with_retry_after(Duration::from_millis(1200))
-            });
+            let mut failure =
+                Failure::new(Outcome::LoadShed, "it has its share").with_retry_after(Duration::from_millis(1200));
+            failure.own_share = true;
+            return Err(failure);
         }
         Ok(match path.as_str() {
             "/who" => Response::new(full(format!("{worker} {} {}", meta.url, meta.id))),
@@ -133,11 +133,9 @@ impl Dispatch for Worker {
 }
 
 pub(crate) fn config() -> ServerConfig {
-    ServerConfig {
-        routes: Routes::to("worker"),
-        mode: Mode::Development,
-        ..ServerConfig::default()
-    }
+    ServerConfig::default()
+        .routes(Routes::to("worker"))
+        .mode(Mode::Development)
 }
 
 pub(crate) fn start(config: ServerConfig) -> (Running, Worker) {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use isopod_server::{Listen, ServerConfig, TlsFiles};
+use isopod_server::{Listen, TlsFiles};
 use rustls::pki_types::ServerName;
 use tokio::{
     io::AsyncWriteExt,
@@ -82,13 +82,10 @@ async fn shown_to(
 #[tokio::test]
 async fn certificates_are_read_again_and_a_broken_one_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let files = TlsFiles {
-        certificates: folder.path().join("cert.pem"),
-        key: folder.path().join("key.pem"),
-    };
+    let files = TlsFiles::new(folder.path().join("cert.pem"), folder.path().join("key.pem"));
     let first = certify(&files);
     let listeners = vec![Listen::tcp("127.0.0.1:0".parse().unwrap()).with_tls(files.clone())];
-    let (running, _) = start(ServerConfig { listeners, ..config() });
+    let (running, _) = start(config().listeners(listeners));
     let second = certify(&files);
     assert_eq!(shown_to(&running, &first).await.unwrap(), first.cert.der().to_vec());
     running.handle().reload_certificates().unwrap();
@@ -101,13 +98,10 @@ async fn certificates_are_read_again_and_a_broken_one_changes_nothing() {
 #[tokio::test]
 async fn tls_offers_http2_and_http1() {
     let folder = tempfile::tempdir().unwrap();
-    let files = TlsFiles {
-        certificates: folder.path().join("cert.pem"),
-        key: folder.path().join("key.pem"),
-    };
+    let files = TlsFiles::new(folder.path().join("cert.pem"), folder.path().join("key.pem"));
     let made = certify(&files);
     let listeners = vec![Listen::tcp("127.0.0.1:0".parse().unwrap()).with_tls(files)];
-    let (running, _) = start(ServerConfig { listeners, ..config() });
+    let (running, _) = start(config().listeners(listeners));
 
     let mut roots = rustls::RootCertStore::empty();
     roots.add(made.cert.der().clone()).unwrap();
@@ -145,10 +139,7 @@ async fn a_unix_socket_serves_takes_over_a_stale_file_and_is_removed_at_the_end(
     let path = folder.path().join("isopod.sock");
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     assert!(path.exists(), "there is a stale file to take over");
-    let (running, _) = start(ServerConfig {
-        listeners: vec![Listen::unix(&path)],
-        ..config()
-    });
+    let (running, _) = start(config().listeners(vec![Listen::unix(&path)]));
     let mut stream = UnixStream::connect(&path).await.unwrap();
     stream
         .write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
@@ -162,13 +153,10 @@ async fn a_unix_socket_serves_takes_over_a_stale_file_and_is_removed_at_the_end(
 #[tokio::test]
 async fn a_handshake_that_does_not_come_holds_no_end_up() {
     let folder = tempfile::tempdir().unwrap();
-    let files = TlsFiles {
-        certificates: folder.path().join("cert.pem"),
-        key: folder.path().join("key.pem"),
-    };
+    let files = TlsFiles::new(folder.path().join("cert.pem"), folder.path().join("key.pem"));
     certify(&files);
     let listeners = vec![Listen::tcp("127.0.0.1:0".parse().unwrap()).with_tls(files)];
-    let (running, _) = start(ServerConfig { listeners, ..config() });
+    let (running, _) = start(config().listeners(listeners));
     let silent = TcpStream::connect(address(&running)).await.unwrap();
     let mut half = TcpStream::connect(address(&running)).await.unwrap();
     // A handshake record of 256 bytes, of which nothing comes.

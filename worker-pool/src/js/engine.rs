@@ -209,14 +209,11 @@ impl Worker for JsWorker {
 }
 
 pub(super) fn failure(fault: Fault) -> Failure {
-    Failure {
-        outcome: fault.kind.into(),
-        message: fault.message,
-        detail: fault.detail,
-        retry_after: fault.retry_after,
-        own_share: false,
-        source: fault.thrown.map(|thrown| thrown as _),
-    }
+    let mut failure = Failure::new(fault.kind.into(), fault.message);
+    failure.detail = fault.detail;
+    failure.retry_after = fault.retry_after;
+    failure.source = fault.thrown.map(|thrown| thrown as _);
+    failure
 }
 
 fn fault(failure: Failure) -> Fault {

@@ -146,16 +146,11 @@ impl<E: ScriptEngine> Pool<E> {
     /// # mod isopod { pub use isopod_pool::{Meta, Options, js::{Pool, Script, fetcher::FetcherBinding, handlers::Body}}; }
     /// use isopod::{Body, FetcherBinding, Meta, Options, Pool, Script};
     /// # fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    /// let pool = Pool::builder().threads(1).build()?;
+    /// let pool = Pool::builder().threads(2).build()?;
     /// let users = Script::builder("users").source("export const Admin = { fetch: () => new Response('all users') };");
     /// pool.deploy("users", users.build()?, &Options::default())?;
     /// let front = Script::builder("front")
-    ///     .source(
-    ///         "export default { async fetch(request, env) {
-    ///              const users = await env.USERS.fetch('http://users/all');
-    ///              return new Response(await users.text());
-    ///          } };",
-    ///     )
+    ///     .source("export default { fetch: (request, env) => env.USERS.fetch('http://users/all') };")
     ///     .binding("USERS", FetcherBinding::new(pool.fetcher("users#Admin")));
     /// pool.deploy("front", front.build()?, &Options::default())?;
     /// # futures::executor::block_on(async {
@@ -262,10 +257,7 @@ impl<E: ScriptEngine> Pool<E> {
     /// # Errors
     /// The failure of the event.
     pub async fn scheduled(&self, name: &str, cron: &str, scheduled_time_ms: f64) -> Result<(), Failure> {
-        let trigger = CronTrigger {
-            cron: cron.to_owned(),
-            scheduled_time_ms,
-        };
+        let trigger = CronTrigger::new(cron, scheduled_time_ms);
         let IgnoredAny = self.handle(name, trigger, Meta::default()).await?;
         Ok(())
     }

@@ -86,7 +86,7 @@ impl<E: Engine> State<E> {
         let mut failed = 0;
         for job in unread.into_iter().filter_map(Mail::event) {
             failed += 1;
-            hosted.forget(|held| held == job.id);
+            hosted.held.retain(|held| *held != job.id);
             hosted.pins.unread_failed(&job);
             fx.fail_overdue(&name, job);
         }
@@ -136,13 +136,13 @@ impl<E: Engine> State<E> {
                 _ if running.deadline <= now => Outcome::ExceededWall,
                 _ => others,
             };
-            let failure = Failure::new(
+            let mut failure = Failure::new(
                 outcome,
                 "the event's code cannot be interrupted, and its thread is lost",
             );
-            let retry_after = (outcome == Outcome::WorkerLost).then_some(self.settings.retry_after);
+            failure.retry_after = (outcome == Outcome::WorkerLost).then_some(self.settings.retry_after);
             let Some(tally) = running.tally else { continue };
-            fx.give_up(tally, &running.line, Failure { retry_after, ..failure });
+            fx.give_up(tally, &running.line, failure);
             fx.tell(PoolEvent::EventFailed {
                 script: Arc::clone(&script),
                 outcome,
@@ -192,7 +192,7 @@ impl<E: Engine> State<E> {
     }
 
     /// Returns the number of threads that host workers, now or soon.
-    pub(super) fn serving(&self) -> usize {
+    fn serving(&self) -> usize {
         let serves = |life| matches!(life, Life::Alive | Life::Ended { again: Some(_) });
         self.threads.iter().filter(|thread| serves(thread.life)).count()
     }

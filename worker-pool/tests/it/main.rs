@@ -11,7 +11,6 @@ mod lost;
 mod many;
 mod memory;
 mod native;
-mod nested;
 mod observers;
 mod outcomes;
 mod overload;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use isopod_pool::js::bindings::Binding;
-use isopod_pool::js::sql::SqlConfig;
+use isopod::SqlConfig;
+use isopod::bindings::Binding;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

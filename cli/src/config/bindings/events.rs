@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use isopod_pool::js::bindings::Binding;
+use isopod::bindings::Binding;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

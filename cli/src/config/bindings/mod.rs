@@ -15,9 +15,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use isopod_host::workers::EventBridge;
-use isopod_pool::js::Pool;
-use isopod_pool::js::bindings::Binding;
+use isopod::Pool;
+use isopod::bindings::Binding;
+use isopod::host::workers::EventBridge;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

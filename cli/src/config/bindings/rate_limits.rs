@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use isopod_pool::js::bindings::Binding;
-use isopod_pool::js::bindings::rate_limit::RateLimit;
+use isopod::bindings::Binding;
+use isopod::bindings::rate_limit::RateLimit;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;

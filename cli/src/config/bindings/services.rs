@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use isopod_pool::js::bindings::Binding;
-use isopod_pool::js::fetcher::FetcherBinding;
+use isopod::FetcherBinding;
+use isopod::bindings::Binding;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;

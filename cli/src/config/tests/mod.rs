@@ -10,7 +10,7 @@ mod wrangler_files;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use isopod_pool::js::sql::SqlConfig;
+use isopod::SqlConfig;
 use tempfile::TempDir;
 
 use super::*;

@@ -6,10 +6,9 @@ mod cron_queue;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use isopod_host::supervise::{RunError, RunOptions};
-use isopod_host::{BoxError, CancellationToken, Context, Module, PhaseResult, async_trait};
-use isopod_pool::Failure;
-use isopod_pool::js::Pool;
+use isopod::host::supervise::{RunError, RunOptions};
+use isopod::host::{BoxError, CancellationToken, Context, Module, PhaseResult, async_trait};
+use isopod::{Failure, Pool};
 use tokio::sync::watch;
 
 use self::alarm::Alarm;
@@ -116,7 +115,11 @@ impl Clock {
             // Its time is limited by the worker's own limits.
             let timeout = Duration::MAX;
             let name = format!("cron:{}", turn.trigger().worker);
-            let ran = supervisor.run_with(RunOptions { timeout }, &name, run_turn(pool, turn, time));
+            let ran = supervisor.run_with(
+                RunOptions::default().timeout(timeout),
+                &name,
+                run_turn(pool, turn, time),
+            );
             match ran.await {
                 // The run itself has said why, with all it knew.
                 Ok(()) | Err(RunError::Crashed { .. }) => {}

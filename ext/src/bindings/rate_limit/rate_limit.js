@@ -6,7 +6,7 @@ const { op_isopod_rate_limit } = core.ops;
 const { unlessEnded } = core.loadExtScript("ext:isopod_context/context.js");
 const { TypeError } = primordials;
 
-/** UTF-16 code units of a key. Longer ones are most likely a mistake, such as a whole token or URL. */
+/** Maximum length of a key in UTF-16 code units. A longer one is most likely a mistake, such as a whole token or URL. */
 const KEY_LENGTH_MAX = 2048;
 
 const take = async (name, options) => {
@@ -27,7 +27,7 @@ class RateLimit {
   constructor(name) {
     this.#name = name;
   }
-  /** Counts a call for a key. `success` says whether it is within the limit. */
+  /** Counts a call for a key. `success` is true within the limit. */
   limit(options) {
     return unlessEnded(take, undefined, [this.#name, options]);
   }

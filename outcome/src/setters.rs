@@ -1,7 +1,7 @@
 //! Generates setter methods for structs of settings.
 
 /// Adds a setter method for each named field of a `#[non_exhaustive]` struct, so that other crates can create one:
-/// `Quotas::default().timers(100)`.
+/// `Limits::default().cpu(limit)`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! setters {
