@@ -79,7 +79,8 @@ macro_rules! settings {
     () => {
         /// Sets the number of worker threads: so many are started at once, and there are no more unless
         /// [`PoolBuilder::threads_max`] allows. Each worker has a thread of its own for as long as it lives, also while it
-        /// waits. Default: one per processor is started, and more as workers need them, up to [`PoolBuilder::workers_max`].
+        /// waits. A few more are started for events that workers make and wait for, if all are taken: at most as many as the
+        /// event's [`Meta::depth`](field@$crate::Meta::depth). Default: one per processor is started, and more as workers need them, up to [`PoolBuilder::workers_max`].
         pub const fn threads(mut self, threads: usize) -> Self {
             self.base.asked.threads = Some(threads);
             self

@@ -166,7 +166,8 @@ pub struct SlotId {
 }
 
 impl SlotId {
-    /// Returns the index, which is below the script's concurrency and its limit for events of sessions together.
+    /// Returns the index, which is below the number of events that a worker may hold: the script's concurrency, for each depth
+    /// of calls between workers, and its limit for events of sessions together.
     #[must_use]
     pub const fn index(self) -> usize {
         self.index as usize

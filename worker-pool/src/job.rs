@@ -75,6 +75,8 @@ pub(crate) struct Job<V: Event> {
     /// When its caller stops waiting.
     pub(crate) deadline: Option<Instant>,
     pub(crate) priority: Priority,
+    /// The number of calls between workers that lead to it.
+    pub(crate) depth: u32,
     /// The session whose worker is to begin it.
     pub(crate) session: Option<SessionId>,
     pub(crate) line: Arc<Line>,
@@ -99,6 +101,7 @@ impl<V: Event> Job<V> {
             accepted,
             deadline: meta.deadline,
             priority: meta.priority,
+            depth: meta.depth,
             line: Arc::default(),
             given: accepted,
             load: Some((event, tally)),

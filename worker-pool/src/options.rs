@@ -285,10 +285,11 @@ impl Limits {
 
     /// Returns the capacity of a worker's mailbox: its events, a cancellation for each of those and of those that ended
     /// since it last looked, another for those whose sessions end, and the few control messages.
-    pub(crate) const fn mailbox_len(&self) -> usize {
+    pub(crate) const fn mailbox_len(&self, depth_max: u32) -> usize {
+        let concurrency = self.concurrency.saturating_mul(depth_max as usize + 1);
         // The first events of sessions count twice: they come from the queue, and others of their sessions follow.
-        let events = self.concurrency.saturating_add(self.sessions.events_per_worker);
-        let openers = self.concurrency.saturating_mul(self.sessions.events);
+        let events = concurrency.saturating_add(self.sessions.events_per_worker);
+        let openers = concurrency.saturating_mul(self.sessions.events);
         let standing = self.sessions.per_worker.saturating_mul(3);
         events
             .saturating_add(openers)

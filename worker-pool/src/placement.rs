@@ -50,6 +50,15 @@ pub struct View<'a> {
     pub displace_after: Duration,
 }
 
+impl View<'_> {
+    const fn with_extra(&self, threads: usize) -> Self {
+        Self {
+            threads_max: self.threads_max.saturating_add(threads),
+            ..*self
+        }
+    }
+}
+
 /// Destination of the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seat {
@@ -102,6 +111,16 @@ pub fn place(view: &View<'_>) -> Placement {
         None => Seat::Shed,
     };
     Placement { seat, grow }
+}
+
+/// Places a nested event, for which there may be so many threads more, if no other place is found.
+#[must_use]
+pub fn place_nested(view: &View<'_>, extra: usize) -> Placement {
+    let placement = place(view);
+    match placement.grow {
+        Grow::Keep => place(&view.with_extra(extra)),
+        _ => placement,
+    }
 }
 
 /// Returns whether the script wants another worker for this event and may have one. If not, the other scripts' threads do
@@ -172,6 +191,15 @@ pub fn room(view: &View<'_>, displacing: Displacing) -> Grow {
     Places::of(view.threads, view.threads_max, view.displace_after).room(own, displacing)
 }
 
+/// Returns the place for another worker of the script for a nested event, for which there may be so many threads more.
+#[must_use]
+pub fn room_nested(view: &View<'_>, displacing: Displacing, extra: usize) -> Grow {
+    match room(view, displacing) {
+        Grow::Keep => room(&view.with_extra(extra), displacing),
+        grow => grow,
+    }
+}
+
 /// The places for another worker, whichever script asks.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Places {
@@ -186,6 +214,15 @@ pub struct Places {
 }
 
 impl Places {
+    /// Returns no places.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            is_full: true,
+            ..Self::default()
+        }
+    }
+
     /// Finds the places among these threads.
     #[must_use]
     pub fn of(threads: &[ThreadView], threads_max: usize, displace_after: Duration) -> Self {

@@ -56,8 +56,8 @@ pub enum RejectReason {
         /// Time to wait before retrying.
         retry_after: Duration,
     },
-    /// The caller occupies a worker of the same pool ([`Meta::depth`](field@crate::Meta::depth)), and so does everything
-    /// else: no thread is left for the script.
+    /// The caller occupies a worker of the same pool ([`Meta::depth`](field@crate::Meta::depth)), and all other threads are
+    /// occupied too: none is left for a worker of the script, nor for as many more as the event is deep.
     #[error(
         "no thread is left for a worker of {name:?}, which a busy worker of the same pool calls; try again in \
          {retry_after:?}, or raise `threads` or `workers_max`"

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures::executor::block_on;
 use isopod::{
     Body, CallDepth, Caller, Failure, FetchFuture, Fetcher, FetcherBinding, Limits, Meta, NativeBinding,
-    NativeFunction, Options, Outcome, Pool, Quotas,
+    NativeFunction, Options, Outcome, Policy, Pool, Quotas,
 };
 use serde_json::{Value, json};
 
@@ -234,4 +234,47 @@ fn a_binding_does_not_keep_its_pool_open_and_accepted_events_finish_with_what_th
     assert_eq!(report.join().expect("a report").cut, 0);
     drop(pool);
     until("the threads end", || (threads_named("of-binding") == 0).then_some(()));
+}
+
+/// Three workers that call each other, and one that calls itself, on a pool with one thread that its callers hold.
+#[test]
+fn workers_that_wait_for_each_other_do_not_fill_the_pool() {
+    let hop = "export default { async fetch(request, env) {
+        const { pathname } = new URL(request.url);
+        if (pathname === '/') return new Response('end');
+        return new Response(`${env.NAME} ${await (await env.NEXT.fetch(`http://next${pathname.slice(1) || '/'}`)).text()}`);
+    } };";
+    for policy in [Policy::PerWorker, Policy::PerRequest] {
+        let pool = pool(1);
+        let options = Options::default().policy(policy).concurrency(2).workers_max(1);
+        for (name, next) in [("front", "b"), ("b", "c"), ("c", "front"), ("self", "self")] {
+            let next = FetcherBinding::new(pool.fetcher(next));
+            let script = script(name, hop).text("NAME", name).binding("NEXT", next);
+            deploy_with(&pool, name, script, &options);
+        }
+        let ask = |name: &str| {
+            let request = get("//////");
+            block_on(async { text(pool.fetch(name, request, Meta::default()).await.expect("an answer")).await })
+        };
+        let started = Instant::now();
+        assert_eq!(ask("front"), "front b c front b end");
+        assert_eq!(ask("self"), "self self self self self end");
+        assert!(
+            started.elapsed() < Duration::from_secs(9),
+            "no event waited for a timeout"
+        );
+        // Many at once: the ones that have begun end before others begin.
+        let all: Vec<_> = (0..20)
+            .map(|_| {
+                let pool = pool.clone();
+                std::thread::spawn(move || {
+                    let response = block_on(pool.fetch("front", get("//////"), Meta::default()));
+                    response.map(|response| block_on(text(response)))
+                })
+            })
+            .collect();
+        for answer in all {
+            assert_eq!(answer.join().expect("no panic"), Ok("front b c front b end".to_owned()));
+        }
+    }
 }

@@ -146,11 +146,16 @@ impl<E: ScriptEngine> Pool<E> {
     /// # mod isopod { pub use isopod_pool::{Meta, Options, js::{Pool, Script, fetcher::FetcherBinding, handlers::Body}}; }
     /// use isopod::{Body, FetcherBinding, Meta, Options, Pool, Script};
     /// # fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    /// let pool = Pool::builder().threads(2).build()?;
+    /// let pool = Pool::builder().threads(1).build()?;
     /// let users = Script::builder("users").source("export const Admin = { fetch: () => new Response('all users') };");
     /// pool.deploy("users", users.build()?, &Options::default())?;
     /// let front = Script::builder("front")
-    ///     .source("export default { fetch: (request, env) => env.USERS.fetch('http://users/all') };")
+    ///     .source(
+    ///         "export default { async fetch(request, env) {
+    ///              const users = await env.USERS.fetch('http://users/all');
+    ///              return new Response(await users.text());
+    ///          } };",
+    ///     )
     ///     .binding("USERS", FetcherBinding::new(pool.fetcher("users#Admin")));
     /// pool.deploy("front", front.build()?, &Options::default())?;
     /// # futures::executor::block_on(async {

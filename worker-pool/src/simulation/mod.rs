@@ -47,6 +47,7 @@ struct Load {
     a_second: u32,
     takes: Duration,
     priority: Priority,
+    depth: u32,
 }
 
 impl Load {
@@ -56,6 +57,7 @@ impl Load {
             a_second,
             takes,
             priority: Priority::Normal,
+            depth: 0,
         }
     }
 }
@@ -392,10 +394,15 @@ impl Simulation {
 
     /// Asks for an event of this load, which goes to a session or to any worker.
     fn asks_for(&mut self, load: usize, session: Option<SessionId>) -> Option<EventId> {
-        let Load { script, priority, .. } = self.loads[load];
+        let Load {
+            script,
+            priority,
+            depth,
+            ..
+        } = self.loads[load];
         self.fates[load].asked += 1;
         let (call, reply) = Call::echo(0);
-        let meta = Meta::default().priority(priority);
+        let meta = Meta::default().priority(priority).depth(depth);
         let (work, now, mut fx) = (Work::Event(call), self.now, Effects::new());
         let accepted = match session {
             Some(session) => self.state.accept_to(session, work, meta, now, &mut fx),

@@ -137,10 +137,12 @@ proptest! {
     fn no_event_waits_for_what_is_there(
         threads in 1..4usize, more in 0..2usize, memory: bool,
         options in prop::collection::vec(options(), NAMES.len()),
+        depths in prop::collection::vec(prop_oneof![3 => Just(0u32), 1 => 1..4u32], NAMES.len() * TAKES.len()),
         mishaps in prop::collection::vec(mishap(), 1..60),
     ) {
         let scripts: Vec<_> = NAMES.into_iter().zip(options).collect();
-        let loads: Vec<_> = NAMES.iter().flat_map(|name| TAKES.map(|takes| Load::new(name, 0, takes))).collect();
+        let loads = NAMES.iter().flat_map(|name| TAKES.map(|takes| Load::new(name, 0, takes)));
+        let loads: Vec<_> = loads.zip(depths).map(|(load, depth)| Load { depth, ..load }).collect();
         let mut settings = settings(threads);
         settings.size.threads_max = threads + more;
         settings.size.memory = memory.then_some(Budget::limit(100 << 20));

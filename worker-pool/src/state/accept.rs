@@ -14,6 +14,7 @@ use crate::options::{Limits, Meta, Options, Policy, Priority};
 use crate::overload::{Delay, Pressure};
 use crate::placement::{Grow, Placement, Seat};
 use crate::reject::{RejectReason, Rejected};
+use crate::state::grow::Ask;
 use crate::state::queue::Queue;
 use crate::state::{Closing, Effects, Mail, Phase, Script, State, Version};
 use crate::stats::Counters;
@@ -217,7 +218,7 @@ impl<E: Engine> State<E> {
             }
             seat => {
                 if seat == Seat::Shed
-                    && let Some(job) = script.queue.make_room(meta.priority)
+                    && let Some(job) = script.queue.make_room(meta.priority, meta.depth)
                 {
                     // It came last among those that matter less.
                     let retry_after = script.queue.retry_after(self.settings.retry_after, id.get());
@@ -234,7 +235,7 @@ impl<E: Engine> State<E> {
                 };
                 // The supervisor expires what waits too long.
                 let expires = job.expires(self.settings.queue_wait_max);
-                script.queue.push(job);
+                script.queue.put(job);
                 self.look_by(expires, fx);
             }
         }
@@ -316,7 +317,8 @@ impl<E: Engine> State<E> {
         }
         let admit = script.breaker.admit(now);
         let version = Arc::clone(&script.current);
-        let placement = self.placement(&version, opens, now);
+        let depth = meta.depth;
+        let placement = self.placement(&version, Ask { depth, opens }, now);
         let census = self.census(&version);
         let own = census.ready + census.coming;
         let served = own > 0;
@@ -337,7 +339,7 @@ impl<E: Engine> State<E> {
                 failure: Box::new(failure),
             });
         }
-        if meta.depth > 0 && !served && placement.grow == Grow::Keep && self.is_occupied(now) {
+        if depth > 0 && !served && placement.grow == Grow::Keep && !self.frees_a_thread(depth) {
             return Err(RejectReason::ThreadsOccupied {
                 name: name.to_owned(),
                 retry_after: self.settings.retry_after,
@@ -346,17 +348,18 @@ impl<E: Engine> State<E> {
         let Some(script) = self.scripts.get(name) else {
             return Err(RejectReason::UnknownScript { name: name.to_owned() });
         };
-        if meta.priority != Priority::High && self.pressure() == Pressure::Shed {
+        let goes_first = meta.priority == Priority::High || depth > 0;
+        if !goes_first && self.pressure() == Pressure::Shed {
             let chance = self.events.wrapping_add(self.totals.refused_count());
             return Err(RejectReason::MemoryFull {
                 retry_after: script.queue.retry_after(self.settings.retry_after, chance),
             });
         }
-        let stands = script.queue.is_overloaded_for(meta.priority, now);
+        let stands = !goes_first && script.queue.is_overloaded_for(meta.priority, now);
         match placement.seat {
             Seat::Worker(_) => Ok(placement),
             Seat::Queue if !stands => Ok(placement),
-            Seat::Shed if script.queue.has_below(meta.priority) => Ok(placement),
+            Seat::Shed if script.queue.has_below(meta.priority, depth) => Ok(placement),
             _ => {
                 let chance = self.events.wrapping_add(self.totals.refused_count());
                 let retry_after = script.queue.retry_after(self.settings.retry_after, chance);

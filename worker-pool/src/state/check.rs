@@ -1,11 +1,11 @@
 //! Invariants between critical sections, for tests.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use crate::engine::Engine;
-use crate::placement::{Grow, View, place};
+use crate::placement::{Grow, View, place_nested};
+use crate::state::grow::Ask;
 use crate::state::{Hosted, Phase, State};
 
 impl<E: Engine> State<E> {
@@ -25,25 +25,28 @@ impl<E: Engine> State<E> {
                 else {
                     continue;
                 };
-                let (held, room) = (hosted.load(), hosted.room.load(Ordering::Relaxed));
-                let is_left_to_others = coming > 0 && held >= version.limits.spread_at;
-                let is_ready = matches!(hosted.phase, Phase::Ready { .. });
-                let has_one = self.scripts[&version.name]
-                    .queue
-                    .has_for(hosted.pins.has_room(&version.limits));
-                if is_ready && held < room && !is_left_to_others && !hosted.nudged && has_one {
+                let queue = &self.scripts[&version.name].queue;
+                let first = queue.first_for(hosted.pins.has_room(&version.limits));
+                let takes = first.is_some_and(|depth| {
+                    let is_left_to_others = depth == 0 && coming > 0 && hosted.load(0) >= version.limits.spread_at;
+                    hosted.has_room(depth) && !is_left_to_others
+                });
+                if takes && !hosted.nudged {
                     return Some(format!(
                         "an event of {} waits, and its worker on {thread} has room",
                         version.name
                     ));
                 }
             }
-            let opens = !self.scripts[&version.name].queue.has_for(false);
-            let view = self.view(&version, opens, now);
-            let grow = place(&View {
+            let queue = &self.scripts[&version.name].queue;
+            let (depth, opens) = (queue.depth(), queue.first_for(false).is_none());
+            let extra = self.extra_threads(&version, depth);
+            let view = self.view(&version, Ask { depth, opens }, now);
+            let view = View {
                 queued: view.queued - 1,
                 ..view
-            });
+            };
+            let grow = place_nested(&view, extra);
             if grow.grow != Grow::Keep {
                 let threads = view.threads.to_vec();
                 return Some(format!(

@@ -46,6 +46,7 @@ impl<E: Engine> State<E> {
         let version = Arc::clone(&hosted.version);
         let name = Arc::clone(&version.name);
         let (held, pins) = (std::mem::take(&mut hosted.held), std::mem::take(&mut hosted.pins));
+        hosted.nested.clear();
         let mut unbegun: Vec<_> = hosted.mailbox.drain().into_iter().filter_map(Mail::event).collect();
         self.sessions_depart(pins, &held, &mut unbegun, reason, now, fx);
         self.put_back(&version, held.len(), unbegun, now, fx);
@@ -87,7 +88,7 @@ impl<E: Engine> State<E> {
         }
         let wait_max = self.settings.queue_wait_max;
         let expires = unbegun.iter().map(|job| job.expires(wait_max)).min();
-        unbegun.into_iter().for_each(|job| script.queue.restore(job));
+        unbegun.into_iter().for_each(|job| script.queue.put(job));
         if let Some(expires) = expires {
             self.look_by(expires, fx);
         }

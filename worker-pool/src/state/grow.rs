@@ -8,7 +8,9 @@ use crate::breaker::Admit;
 use crate::engine::{Engine, WorkerId};
 use crate::mailbox::Mailbox;
 use crate::observe::{PoolEvent, RetireReason};
-use crate::placement::{Displacing, Grow, Placement, Places, Seat, ThreadView, View, may_grow, place, room};
+use crate::placement::{
+    Displacing, Grow, Placement, Places, Seat, ThreadView, View, may_grow, place, place_nested, room,
+};
 use crate::state::memory::Gauge;
 use crate::state::queue::LINE_MIN;
 use crate::state::slots::Table;
@@ -21,6 +23,15 @@ pub(super) struct Census {
     pub(super) ready: usize,
     /// Booting, or to be booted once a thread is free.
     pub(super) coming: usize,
+}
+
+/// An event to be placed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ask {
+    /// The number of calls between workers that lead to it.
+    pub(super) depth: u32,
+    /// It is the first of a session.
+    pub(super) opens: bool,
 }
 
 impl<E: Engine> State<E> {
@@ -49,13 +60,14 @@ impl<E: Engine> State<E> {
         census
     }
 
-    /// Places an event of this version; `opens` says that it is the first of a session.
-    pub(super) fn placement(&mut self, version: &Version<E>, opens: bool, now: Instant) -> Placement {
+    /// Places an event of this version.
+    pub(super) fn placement(&mut self, version: &Version<E>, ask: Ask, now: Instant) -> Placement {
         let homes = self.scripts.get(&version.name).map(|script| script.homes.clone());
         let homes = homes.unwrap_or_default();
-        let view = self.view_of(version, Some(&homes), opens, now);
+        let view = self.view_of(version, Some(&homes), ask, now);
         if may_grow(&view) {
-            return place(&self.view(version, opens, now));
+            let extra = self.extra_threads(version, ask.depth);
+            return place_nested(&self.view(version, ask, now), extra);
         }
         // As nearly always: its own workers are all that matters.
         let mut placement = place(&view);
@@ -65,22 +77,24 @@ impl<E: Engine> State<E> {
         placement
     }
 
-    /// All threads as the asking version sees them; `opens` says that it asks for the first event of a session.
-    pub(super) fn view(&mut self, asking: &Version<E>, opens: bool, now: Instant) -> View<'_> {
-        self.view_of(asking, None, opens, now)
+    /// All threads as the asking version sees them.
+    pub(super) fn view(&mut self, asking: &Version<E>, ask: Ask, now: Instant) -> View<'_> {
+        self.view_of(asking, None, ask, now)
     }
 
     /// These threads, or all, as the asking version sees them.
-    fn view_of(&mut self, asking: &Version<E>, threads: Option<&[usize]>, opens: bool, now: Instant) -> View<'_> {
+    fn view_of(&mut self, asking: &Version<E>, threads: Option<&[usize]>, ask: Ask, now: Instant) -> View<'_> {
         let mut views = std::mem::take(&mut self.views);
         views.clear();
-        let view = |thread: usize| self.thread_view(thread, Some((asking, opens)), now);
+        let view = |thread: usize| self.thread_view(thread, Some(asking), ask, now);
         match threads {
             Some(some) => views.extend(some.iter().copied().map(view)),
             None => views.extend((0..self.threads.len()).map(view)),
         }
         self.views = views;
-        let may_boot = self.may_boot(asking, now);
+        let at_once = self.extra_threads(asking, ask.depth) > 0;
+        let may_boot =
+            self.may_boot(asking, now) && (at_once || self.boots.has_room(self.settings.size.boots_max, now));
         let threads_max = self.places_max();
         let script = self.scripts.get(&asking.name);
         // As much as it leaves for others.
@@ -102,20 +116,22 @@ impl<E: Engine> State<E> {
     }
 
     /// The thread as the asking version sees it, or a script without a worker.
-    fn thread_view(&self, thread: usize, asking: Option<(&Version<E>, bool)>, now: Instant) -> ThreadView {
+    fn thread_view(&self, thread: usize, asking: Option<&Version<E>>, ask: Ask, now: Instant) -> ThreadView {
         let thread = &self.threads[thread];
-        let is_asking = |number| asking.is_some_and(|(asking, _)| asking.number == number);
-        let opens = asking.is_some_and(|(_, opens)| opens);
+        let Ask { depth, opens } = ask;
+        let is_barred = thread.is_extra && depth == 0;
+        let is_asking = |number| asking.is_some_and(|asking| asking.number == number);
         match &thread.hosted {
             _ if thread.life != Life::Alive || thread.mailbox.is_none() => ThreadView::Taken,
             Some(hosted) if is_asking(hosted.version.number) && !matches!(hosted.phase, Phase::Retiring(_)) => {
                 match hosted.phase {
                     Phase::Ready { .. } => ThreadView::Warm {
                         // With no more room it counts as full, whatever its script allows.
-                        in_flight: if hosted.has_room() && (!opens || hosted.pins.has_room(&hosted.version.limits)) {
-                            hosted.load()
+                        in_flight: if hosted.has_room(depth) && (!opens || hosted.pins.has_room(&hosted.version.limits))
+                        {
+                            hosted.load(depth)
                         } else {
-                            hosted.load().max(hosted.version.limits.concurrency)
+                            hosted.load(depth).max(hosted.version.limits.concurrency)
                         },
                         sessions: hosted.pins.len(),
                     },
@@ -126,11 +142,12 @@ impl<E: Engine> State<E> {
                 Some((_, number)) if is_asking(*number) => ThreadView::Coming,
                 _ => ThreadView::Taken,
             },
-            Some(hosted) if hosted.is_idle() => ThreadView::Idle {
+            Some(hosted) if hosted.is_idle() && !is_barred => ThreadView::Idle {
                 idle_for: now.saturating_duration_since(hosted.idle_since),
                 kept: self.is_kept(hosted),
             },
             Some(_) => ThreadView::Taken,
+            None if is_barred => ThreadView::Taken,
             None => ThreadView::Vacant,
         }
     }
@@ -139,7 +156,7 @@ impl<E: Engine> State<E> {
     pub(super) fn places(&mut self, now: Instant) -> Places {
         let mut views = std::mem::take(&mut self.views);
         views.clear();
-        views.extend((0..self.threads.len()).map(|thread| self.thread_view(thread, None, now)));
+        views.extend((0..self.threads.len()).map(|thread| self.thread_view(thread, None, Ask::default(), now)));
         let places = Places::of(&views, self.places_max(), self.settings.displace_after);
         self.views = views;
         places
@@ -154,14 +171,28 @@ impl<E: Engine> State<E> {
     /// Returns whether a worker of this version may boot, wherever.
     fn may_boot(&self, version: &Version<E>, now: Instant) -> bool {
         let script = self.scripts.get(&version.name);
-        script.is_some_and(|script| script.breaker.admit(now) == Admit::Yes)
-            && self.has_memory()
-            && self.boots.has_room(self.settings.size.boots_max, now)
+        script.is_some_and(|script| script.breaker.admit(now) == Admit::Yes) && self.has_memory()
     }
 
-    /// Returns whether every thread is occupied by a worker that is busy, and none will be free soon.
-    pub(super) fn is_occupied(&mut self, now: Instant) -> bool {
-        !self.has_memory() || (!self.places(now).is_any() && self.being_freed(now) == 0)
+    /// Returns the number of threads that there may be beyond their maximum for an event of this depth whose script has no
+    /// worker: one for each call that leads to it, because its callers may hold all others.
+    pub(super) fn extra_threads(&self, version: &Version<E>, depth: u32) -> usize {
+        let census = self.census(version);
+        let is_served = census.ready + census.coming > 0;
+        match is_served || self.stuck() > self.settings.lost_threads_max {
+            true => 0,
+            false => depth as usize,
+        }
+    }
+
+    /// Returns whether a thread will be free for a nested event without the end of what may wait for it: one whose worker goes
+    /// and holds nothing, or holds only events that are as deep.
+    pub(super) fn frees_a_thread(&self, depth: u32) -> bool {
+        let is_going = |hosted: &Hosted<E>| matches!(hosted.phase, Phase::Retiring(_)) && hosted.is_free();
+        let is_as_deep = |hosted: &Hosted<E>| hosted.load(depth) > 0 && hosted.load(depth) == hosted.held.len();
+        let unreserved = self.threads.iter().filter(|thread| thread.reserved.is_none());
+        let mut hosted = unreserved.filter_map(|thread| thread.hosted.as_ref());
+        self.has_memory() && hosted.any(|hosted| is_going(hosted) || is_as_deep(hosted))
     }
 
     /// Returns whether a thread for another worker is only to be had from another.
@@ -200,7 +231,7 @@ impl<E: Engine> State<E> {
             let Some(version) = self.scripts.get(name).map(|script| Arc::clone(&script.current)) else {
                 return;
             };
-            match room(&self.view(&version, false, now), displacing) {
+            match room(&self.view(&version, Ask::default(), now), displacing) {
                 Grow::Keep => break,
                 grow => self.boot_at(grow, name, now, fx),
             }
@@ -250,7 +281,7 @@ impl<E: Engine> State<E> {
         self.boots.begin(thread, now);
         self.workers += 1;
         let (worker, version) = (WorkerId(self.workers), Arc::clone(&script.current));
-        let mail = Arc::new(Mailbox::new(version.limits.mailbox_len()));
+        let mail = Arc::new(Mailbox::new(version.limits.mailbox_len(self.settings.depth_max)));
         let table = Arc::new(Table::default());
         let memory = Arc::new(Gauge::new(&self.memory));
         let room = Arc::new(AtomicUsize::new(version.limits.concurrency));
@@ -259,6 +290,7 @@ impl<E: Engine> State<E> {
             version: Arc::clone(&version),
             phase: Phase::Booting,
             held: Vec::with_capacity(version.limits.concurrency.min(64)),
+            nested: Vec::new(),
             mailbox: Arc::clone(&mail),
             given: 0,
             idle_since: now,
@@ -321,7 +353,7 @@ impl<E: Engine> State<E> {
         if !self.boots.has_room(self.settings.size.boots_max, now) {
             return None;
         }
-        let name = self.next_in_turn(now)?;
+        let name = self.next_in_turn(self.threads[thread].is_extra, now)?;
         self.leave_line(&name);
         let assignment = self.assignment(thread, &name, now, fx);
         // It may want more than one, but the others have their turn first.

@@ -86,7 +86,7 @@ impl<E: Engine> State<E> {
         let mut failed = 0;
         for job in unread.into_iter().filter_map(Mail::event) {
             failed += 1;
-            hosted.held.retain(|held| *held != job.id);
+            hosted.forget(|held| held == job.id);
             hosted.pins.unread_failed(&job);
             fx.fail_overdue(&name, job);
         }
@@ -192,7 +192,7 @@ impl<E: Engine> State<E> {
     }
 
     /// Returns the number of threads that host workers, now or soon.
-    fn serving(&self) -> usize {
+    pub(super) fn serving(&self) -> usize {
         let serves = |life| matches!(life, Life::Alive | Life::Ended { again: Some(_) });
         self.threads.iter().filter(|thread| serves(thread.life)).count()
     }

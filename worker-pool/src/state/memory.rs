@@ -98,7 +98,7 @@ impl<E: Engine> State<E> {
         let idle = self.threads.iter().enumerate().filter_map(|(thread, slot)| {
             let hosted = slot.hosted.as_ref()?;
             let ready = matches!(hosted.phase, Phase::Ready { .. }) && with_sessions != hosted.pins.is_empty();
-            (ready && hosted.load() == 0 && !self.is_kept(hosted)).then_some((hosted.idle_since, thread))
+            (ready && hosted.load(0) == 0 && !self.is_kept(hosted)).then_some((hosted.idle_since, thread))
         });
         Some(idle.min()?.1)
     }

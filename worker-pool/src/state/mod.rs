@@ -129,6 +129,8 @@ pub(crate) struct Thread<E: Engine> {
     pub(crate) recorder: Arc<Mutex<Recorder>>,
     /// Number of consecutive failures to start.
     start_failures: u32,
+    /// It is one more than there may be, for nested events: no other event starts a worker here.
+    is_extra: bool,
 }
 
 /// The life of an OS thread.
@@ -151,6 +153,8 @@ pub(crate) struct Hosted<E: Engine> {
     pub(crate) phase: Phase,
     /// The events it holds, in its mailbox or running.
     pub(crate) held: Vec<EventId>,
+    /// Those that another worker waits for, with their depths.
+    nested: Vec<(EventId, u32)>,
     mailbox: Arc<Mailbox<Mail<E::Event>>>,
     /// Number of events given to it so far.
     given: u64,
@@ -225,9 +229,11 @@ impl<E: Engine> State<E> {
 
     /// Adds a thread that is still to be spawned; its mailbox takes an assignment already.
     fn add_thread(&mut self, now: Instant) -> usize {
+        let is_extra = self.serving() >= self.settings.size.threads_max;
         // Where one was lost and came back after all, its place is free.
         if let Some(free) = self.threads.iter().position(|thread| thread.life == Life::Joined) {
             self.threads[free].revive();
+            self.threads[free].is_extra = is_extra;
             return free;
         }
         let (mailbox, unspawned) = channel::bounded(1);
@@ -241,6 +247,7 @@ impl<E: Engine> State<E> {
             hosted: None,
             recorder: Arc::new(Mutex::new(Recorder::new(now))),
             start_failures: 0,
+            is_extra,
         });
         self.threads.len() - 1
     }
@@ -299,6 +306,9 @@ impl<E: Engine> Hosted<E> {
         job.given = now;
         let due = job.due(self.version.limits.wall_timeout);
         self.held.push(job.id);
+        if job.depth > 0 {
+            self.nested.push((job.id, job.depth));
+        }
         fx.post(&self.mailbox, Mail::Event(job));
         self.given += 1;
         let limits = &self.version.limits;
@@ -317,14 +327,32 @@ impl<E: Engine> Hosted<E> {
         due
     }
 
-    /// Returns whether it has room for another event.
-    fn has_room(&self) -> bool {
-        matches!(self.phase, Phase::Ready { .. }) && self.load() < self.room.load(Ordering::Relaxed)
+    /// Returns whether it has room for another event of this depth. Where it has none, events end that wait for no
+    /// shallower one, and so it will have.
+    fn has_room(&self, depth: u32) -> bool {
+        matches!(self.phase, Phase::Ready { .. }) && self.load(depth) < self.room.load(Ordering::Relaxed)
     }
 
-    /// Returns the number of events it holds, without those that last as long as their sessions.
-    fn load(&self) -> usize {
-        self.held.len() - self.pins.standing()
+    /// Returns the number of events it holds of this depth and deeper, without those that last as long as their sessions.
+    /// Shallower ones may wait for an event of this depth: they must not take its place.
+    fn load(&self, depth: u32) -> usize {
+        match depth {
+            0 => self.held.len() - self.pins.standing(),
+            _ => self.nested.iter().filter(|(_, held)| *held >= depth).count(),
+        }
+    }
+
+    /// Returns whether it takes the first event in its script's queue that is for it, if it holds fewer than `fill_to`: the
+    /// rest is left to workers that are coming. A nested event does not wait for those.
+    fn takes_from(&self, queue: &Queue<E::Event>, fill_to: usize) -> bool {
+        let first = queue.first_for(self.pins.has_room(&self.version.limits));
+        first.is_some_and(|depth| self.has_room(depth) && (depth > 0 || self.load(0) < fill_to))
+    }
+
+    /// Forgets events that have ended.
+    fn forget(&mut self, ended: impl Fn(EventId) -> bool) {
+        self.held.retain(|held| !ended(*held));
+        self.nested.retain(|(held, _)| !ended(*held));
     }
 
     /// Returns whether it is ready and has neither events nor sessions.

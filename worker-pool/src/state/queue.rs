@@ -1,5 +1,7 @@
-//! A script's queue: ordered by priority, then by acceptance. It detects whether it is standing, and its pace.
+//! A script's queue: nested events first, the deepest at the head, then by priority; each in the order of acceptance. It
+//! detects whether it is standing, and its pace.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,9 +15,22 @@ use crate::overload::{Delay, Pace};
 /// So few in line are no overload, however long they wait: it is their work that takes so long.
 pub(super) const LINE_MIN: usize = 16;
 
+const LANES: usize = 1 + Priority::ALL.len();
+
+/// Returns the lane of events of this priority and depth. An event that another worker waits for goes before all others:
+/// what has begun is to end first.
+const fn lane(priority: Priority, depth: u32) -> usize {
+    if depth > 0 { 0 } else { 1 + priority as usize }
+}
+
+/// The position of an event in its lane.
+fn order<V: Event>(job: &Job<V>) -> (Reverse<u32>, EventId) {
+    (Reverse(job.depth), job.id)
+}
+
 pub(crate) struct Queue<V: Event> {
-    /// By [`Priority`]; each in the order of acceptance, which is the order of ids.
-    lanes: [VecDeque<Job<V>>; Priority::ALL.len()],
+    /// Nested events, then one for each [`Priority`]. Each is in the order of depth, then of acceptance, which is that of ids.
+    lanes: [VecDeque<Job<V>>; LANES],
     delay: Delay,
     pace: Pace,
     /// Number of queued events in the pool. Written under the lock.
@@ -48,6 +63,11 @@ impl<V: Event> Queue<V> {
         self.lanes.iter().all(VecDeque::is_empty)
     }
 
+    /// Returns the depth of the event at the head, which is that of the deepest; 0 if there is none.
+    pub(super) fn depth(&self) -> u32 {
+        self.lanes[0].front().map_or(0, |job| job.depth)
+    }
+
     /// Returns whether the queue is standing, so that another event of this priority would wait in vain.
     pub(super) fn is_overloaded_for(&self, priority: Priority, now: Instant) -> bool {
         let Some(below) = self.delay.admits_below().filter(|_| self.len() >= LINE_MIN) else {
@@ -56,8 +76,9 @@ impl<V: Event> Queue<V> {
         match priority {
             Priority::High => false,
             Priority::Normal => {
-                let before: usize = self.lanes[..=Priority::Normal as usize].iter().map(VecDeque::len).sum();
-                let first = self.lanes[Priority::Normal as usize].front();
+                let normal = lane(Priority::Normal, 0);
+                let before: usize = self.lanes[..=normal].iter().map(VecDeque::len).sum();
+                let first = self.lanes[normal].front();
                 let waits = first.map_or(Duration::ZERO, |first| now.saturating_duration_since(first.accepted));
                 self.pace.passes(before).max(waits) > below
             }
@@ -70,23 +91,19 @@ impl<V: Event> Queue<V> {
         self.pace.retry_after(self.len(), least, chance)
     }
 
-    pub(super) fn push(&mut self, job: Job<V>) {
+    /// Puts an event in its place: a new one, or one that a worker was given and has not begun.
+    pub(super) fn put(&mut self, job: Job<V>) {
         self.total.fetch_add(1, Ordering::Relaxed);
-        self.lanes[job.priority as usize].push_back(job);
-    }
-
-    /// Puts back what a worker was given and has not begun, where it was before.
-    pub(super) fn restore(&mut self, job: Job<V>) {
-        self.total.fetch_add(1, Ordering::Relaxed);
-        let lane = &mut self.lanes[job.priority as usize];
-        let at = lane.partition_point(|queued| queued.id < job.id);
+        let lane = &mut self.lanes[lane(job.priority, job.depth)];
+        let at = lane.partition_point(|queued| order(queued) < order(&job));
         lane.insert(at, job);
     }
 
-    /// Returns whether there is an event for a worker that takes sessions or does not.
-    pub(super) fn has_for(&self, takes_sessions: bool) -> bool {
+    /// Returns the depth of the first event for a worker that takes sessions or does not.
+    pub(super) fn first_for(&self, takes_sessions: bool) -> Option<u32> {
         let mut jobs = self.lanes.iter().flatten();
-        jobs.any(|job| takes_sessions || job.session.is_none())
+        let first = jobs.find(|job| takes_sessions || job.session.is_none())?;
+        Some(first.depth)
     }
 
     /// The next for a worker that takes sessions or does not. What has waited for too long is shed instead, as long as the
@@ -104,6 +121,7 @@ impl<V: Event> Queue<V> {
         let waited = now.saturating_duration_since(job.accepted);
         let shed = line >= LINE_MIN
             && job.priority != Priority::High
+            && job.depth == 0
             && self.delay.serves_below().is_some_and(|below| waited > below);
         if shed {
             return Some(Waited::TooLong(job));
@@ -123,17 +141,15 @@ impl<V: Event> Queue<V> {
         }
     }
 
-    /// Returns whether an event of lower priority is queued.
-    pub(super) fn has_below(&self, priority: Priority) -> bool {
-        self.lanes
-            .iter()
-            .skip(priority as usize + 1)
-            .any(|lane| !lane.is_empty())
+    /// Returns whether an event is queued that matters less than one of this priority and depth.
+    pub(super) fn has_below(&self, priority: Priority, depth: u32) -> bool {
+        let mut lower = self.lanes.iter().skip(lane(priority, depth) + 1);
+        lower.any(|lane| !lane.is_empty())
     }
 
-    /// The one of lower priority than this that came last: it makes room.
-    pub(super) fn make_room(&mut self, priority: Priority) -> Option<Job<V>> {
-        let lower = self.lanes.iter_mut().skip(priority as usize + 1).rev();
+    /// The one of those that came last: it makes room.
+    pub(super) fn make_room(&mut self, priority: Priority, depth: u32) -> Option<Job<V>> {
+        let lower = self.lanes.iter_mut().skip(lane(priority, depth) + 1).rev();
         let job = lower.filter_map(VecDeque::pop_back).next()?;
         self.total.fetch_sub(1, Ordering::Relaxed);
         Some(job)
@@ -141,7 +157,11 @@ impl<V: Event> Queue<V> {
 
     pub(super) fn remove(&mut self, id: EventId) -> Option<Job<V>> {
         let found = self.lanes.iter_mut().find_map(|lane| {
-            let at = lane.binary_search_by_key(&id, |job| job.id).ok()?;
+            // Only the lane of nested events is not in the order of ids.
+            let at = match lane.front().is_some_and(|first| first.depth > 0) {
+                true => lane.iter().position(|job| job.id == id)?,
+                false => lane.binary_search_by_key(&id, |job| job.id).ok()?,
+            };
             lane.remove(at)
         })?;
         self.total.fetch_sub(1, Ordering::Relaxed);

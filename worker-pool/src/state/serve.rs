@@ -63,15 +63,14 @@ impl<E: Engine> State<E> {
             return Next::Leave(RetireReason::Lost);
         };
         hosted.nudged = false;
-        if !hosted.has_room() {
+        let version = Arc::clone(&hosted.version);
+        let takes_sessions = hosted.pins.has_room(&version.limits);
+        let script = self.scripts.get(&version.name);
+        let first = script.and_then(|script| script.queue.first_for(takes_sessions));
+        if !hosted.has_room(first.unwrap_or(0)) {
             return self.may_leave(thread);
         }
-        let version = Arc::clone(&hosted.version);
-        if self
-            .scripts
-            .get(&version.name)
-            .is_none_or(|script| script.queue.is_empty())
-        {
+        if script.is_none_or(|script| script.queue.is_empty()) {
             return self.rest(thread, now, fx);
         }
         let fill_to = self.fill_to(&version);
@@ -79,8 +78,7 @@ impl<E: Engine> State<E> {
         if let Some(hosted) = self.threads[thread].hosted.as_mut()
             && let Some(script) = self.scripts.get_mut(&version.name)
         {
-            while hosted.has_room()
-                && hosted.load() < fill_to
+            while hosted.takes_from(&script.queue, fill_to)
                 && let Some(waited) = script.queue.next(hosted.pins.has_room(&version.limits), now)
             {
                 let job = match waited {
@@ -152,7 +150,7 @@ impl<E: Engine> State<E> {
             return Next::Leave(RetireReason::Lost);
         };
         let held = hosted.held.len();
-        hosted.held.retain(|held| events.binary_search(held).is_err());
+        hosted.forget(|held| events.binary_search(&held).is_ok());
         let ended = held - hosted.held.len();
         if let Some(reason) = tired {
             hosted.finish(reason);
@@ -215,9 +213,7 @@ impl<E: Engine> State<E> {
             let Some(hosted) = self.threads[*home].hosted.as_mut() else {
                 continue;
             };
-            let takes = hosted.has_room()
-                && hosted.load() < fill_to
-                && script.queue.has_for(hosted.pins.has_room(&version.limits));
+            let takes = hosted.takes_from(&script.queue, fill_to);
             if hosted.version.number == version.number && takes && !hosted.nudged {
                 hosted.nudged = true;
                 fx.post(&hosted.mailbox, Mail::Pull);

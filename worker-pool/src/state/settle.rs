@@ -5,13 +5,14 @@
 //! while no thread is to be had.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::breaker::Admit;
 use crate::engine::Engine;
 use crate::observe::RetireReason;
 use crate::overload::fair::Share;
-use crate::placement::{Displacing, Grow, Places, room};
+use crate::placement::{Displacing, Grow, Places, room, room_nested};
+use crate::state::grow::Ask;
 use crate::state::{Effects, Phase, State, Version};
 use crate::time::after;
 
@@ -45,16 +46,17 @@ impl<E: Engine> State<E> {
             if self.waiting.is_empty() {
                 break;
             }
-            if !self.boots.has_room(self.settings.size.boots_max, now) {
-                due = earlier(due, self.boots.room_at(now));
-                break;
-            }
-            let places = self.places(now);
-            if !places.is_any() {
+            // A nested event does not wait for boots, and finds places that others do not.
+            let (places, boots_at) = match self.boots.has_room(self.settings.size.boots_max, now) {
+                true => (self.places(now), None),
+                false => (Places::none(), self.boots.room_at(now)),
+            };
+            if !places.is_any() && !self.waits_nested() {
+                due = earlier(due, boots_at);
                 break;
             }
             let (next, later) = self.next_placeable(&places, now);
-            due = later;
+            due = earlier(later, boots_at);
             let Some((name, grow)) = next else {
                 self.tidy_line();
                 break;
@@ -104,28 +106,49 @@ impl<E: Engine> State<E> {
                 continue;
             };
             match self.room_for(&version, places, displacing, now) {
-                Grow::Keep if displacing == Displacing::Allowed => {
-                    due = earlier(due, places.ripens().map(|wait| after(now, wait)));
+                (Grow::Keep, ripens) if displacing == Displacing::Allowed => {
+                    due = earlier(due, ripens.map(|wait| after(now, wait)));
                 }
-                Grow::Keep => {}
-                grow => best = Some((share, Arc::clone(name), grow)),
+                (Grow::Keep, _) => {}
+                (grow, _) => best = Some((share, Arc::clone(name), grow)),
             }
         }
         self.waiting = line;
         (best.map(|(_, name, grow)| (name, grow)), due)
     }
 
-    /// Returns the place for another worker of the version among these.
-    fn room_for(&mut self, version: &Version<E>, places: &Places, displacing: Displacing, now: Instant) -> Grow {
+    /// Returns whether a nested event waits for a worker.
+    fn waits_nested(&self) -> bool {
+        let mut scripts = self.waiting.iter().filter_map(|name| self.scripts.get(name));
+        scripts.any(|script| script.queue.depth() > 0)
+    }
+
+    /// Returns the place for another worker of the version among these, and the time after which it may find one if it does
+    /// not now.
+    fn room_for(
+        &mut self,
+        version: &Version<E>,
+        places: &Places,
+        displacing: Displacing,
+        now: Instant,
+    ) -> (Grow, Option<Duration>) {
+        let depth = self.scripts.get(&version.name).map_or(0, |script| script.queue.depth());
+        if depth > 0 {
+            let extra = self.extra_threads(version, depth);
+            let view = self.view(version, Ask { depth, opens: false }, now);
+            let ripens = Places::of(view.threads, view.threads_max, view.displace_after).ripens();
+            return (room_nested(&view, displacing, extra), ripens);
+        }
         let census = self.census(version);
         let grow = places.room(census.ready + census.coming, displacing);
-        match grow {
+        let grow = match grow {
             // It does not displace its own.
             Grow::Displace(thread) if self.threads[thread].is_home_of(&version.name) => {
-                room(&self.view(version, false, now), displacing)
+                room(&self.view(version, Ask::default(), now), displacing)
             }
             grow => grow,
-        }
+        };
+        (grow, places.ripens())
     }
 
     /// The script waits for a thread, if it lacks a worker. Gives how much it does.

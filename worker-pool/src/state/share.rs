@@ -131,14 +131,17 @@ impl<E: Engine> State<E> {
     }
 
     /// The script that is to have the next thread: of those that wait and may have one the one with the smallest part, and of
-    /// equals the one that has waited longest.
-    pub(super) fn next_in_turn(&self, now: Instant) -> Option<Arc<str>> {
+    /// equals the one that has waited longest. An extra thread is for nested events only.
+    pub(super) fn next_in_turn(&self, is_extra: bool, now: Instant) -> Option<Arc<str>> {
         let mut best: Option<(Share, &Arc<str>)> = None;
         for name in &self.waiting {
             if best.is_some_and(|(least, _)| least.threads == 0) {
                 break;
             }
             let Some(script) = self.scripts.get(name) else { continue };
+            if is_extra && script.queue.depth() == 0 {
+                continue;
+            }
             let share = self.share(name, script);
             if best.is_none_or(|(least, _)| share.is_below(least)) && self.wants(name, now).is_some() {
                 best = Some((share, name));

@@ -11,6 +11,7 @@ mod lost;
 mod many;
 mod memory;
 mod native;
+mod nested;
 mod observers;
 mod outcomes;
 mod overload;

@@ -116,7 +116,7 @@ fn boots_that_wait_or_block_hold_up_no_other() {
 #[test]
 fn a_nested_event_waits_for_no_thread_that_its_own_caller_may_hold() {
     let pool = builder(2).build().expect("threads");
-    for name in ["a", "b", "callee"] {
+    for name in ["a", "b", "callee", "more"] {
         deploy(&pool, name, FakeScript::new(), &Options::default());
     }
     let nested = || try_send(&pool, "callee", Does::Echo(7), Meta::default().depth(1));
@@ -130,15 +130,21 @@ fn a_nested_event_waits_for_no_thread_that_its_own_caller_may_hold() {
     assert_eq!(other.1.answer(), Ok(0));
     let other = hold(&pool, "b");
     until(|| pool.stats().scripts["b"].in_flight == 1);
-    let refused = nested().err().expect("no thread is left");
+    // With none, there is one more for it. One whose worker may wait for it is no thread for it.
+    let extra = hold(&pool, "callee");
+    until(|| pool.stats().scripts["callee"].queued == 1);
+    assert_eq!(nested().expect("an extra thread").answer(), Ok(7));
+    until(|| pool.stats().scripts["callee"].in_flight == 1);
+    let refused = try_send(&pool, "more", Does::Echo(7), Meta::default().depth(1)).err();
+    let refused = refused.expect("no thread is left");
     assert!(matches!(refused, RejectReason::ThreadsOccupied { .. }), "{refused}");
     assert!(refused.retry_after().is_some());
     // From outside it may wait.
-    let waits = send(&pool, "callee", Does::Echo(8));
-    drop((one.0, other.0));
+    let waits = send(&pool, "more", Does::Echo(8));
+    drop((one.0, other.0, extra.0));
     assert_eq!(
-        (one.1.answer(), other.1.answer(), waits.answer()),
-        (Ok(0), Ok(0), Ok(8))
+        (one.1.answer(), other.1.answer(), extra.1.answer(), waits.answer()),
+        (Ok(0), Ok(0), Ok(0), Ok(8))
     );
     assert_settled(&pool);
 }

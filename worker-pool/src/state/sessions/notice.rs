@@ -217,7 +217,7 @@ impl<E: Engine> State<E> {
                 continue;
             }
             // One that does nothing, of few sessions, and long quiet.
-            let harm = (hosted.load() > 0, hosted.pins.len(), hosted.idle_since);
+            let harm = (hosted.load(0) > 0, hosted.pins.len(), hosted.idle_since);
             if best.is_none_or(|(least, _)| harm < least) {
                 best = Some((harm, thread));
             }
