@@ -83,7 +83,7 @@ enum Pending {
         /// The source of a streamed body, and the channel it is moved to.
         source: Option<(Rc<dyn Resource>, mpsc::Sender<body::Chunk>)>,
         /// The WebSocket that it opens.
-        socket: Option<Socket>,
+        socket: Option<Box<Socket>>,
         /// The event whose code makes the request; 0 for none.
         event: EventKey,
         cancel: Rc<CancelHandle>,
@@ -157,7 +157,7 @@ fn op_isopod_fetch(
                     let tail = Rc::new(Tail::default());
                     end_with_event(state, event, &tail)?;
                     let (socket, opening) = websocket::open_client(state, &tail, &mut headers)?;
-                    (Some(socket), Some(opening))
+                    (Some(Box::new(socket)), Some(Box::new(opening)))
                 } else {
                     (None, None)
                 };
@@ -408,7 +408,7 @@ fn response(
     event: EventKey,
     url: String,
     incoming: Incoming,
-    socket: Option<Socket>,
+    socket: Option<Box<Socket>>,
 ) -> Result<FetchResponse, FetchError> {
     let Incoming {
         status,
@@ -426,7 +426,7 @@ fn response(
             status_text: "Switching Protocols".to_owned(),
             headers: pairs,
             url,
-            response_rid: state.resource_table.add(socket),
+            response_rid: state.resource_table.add(*socket),
             ..FetchResponse::default()
         });
     }

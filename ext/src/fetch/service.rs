@@ -38,7 +38,7 @@ pub(super) struct Outgoing {
     /// Number of calls between workers that led to it.
     pub(super) depth: u32,
     /// The WebSocket that it opens.
-    pub(super) opening: Option<ClientOpening>,
+    pub(super) opening: Option<Box<ClientOpening>>,
 }
 
 pub(super) enum OutgoingBody {
