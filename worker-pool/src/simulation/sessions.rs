@@ -320,7 +320,7 @@ fn mishap() -> impl Strategy<Value = (u64, usize, super::Mishap)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
 
     #[test]
     fn sessions_stay_sound_whatever_happens(

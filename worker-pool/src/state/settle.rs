@@ -25,11 +25,14 @@ impl<E: Engine> State<E> {
     /// Gives threads to the scripts that wait, in the order of their turns, as long as there are any to be had. What time alone
     /// will change, the supervisor looks at when it does.
     pub(crate) fn settle(&mut self, now: Instant, fx: &mut Effects<E>) {
+        if !self.sessions.is_empty() {
+            self.end_failed_of_sessions(now, fx);
+        }
         if let Some(due) = self.place_waiting(now, fx) {
             self.look_by(due, fx);
         }
         if !self.sessions.is_empty() {
-            self.settle_sessions(now, fx);
+            self.tell_all_sessions(now, fx);
         }
     }
 

@@ -104,7 +104,7 @@ impl<E: Engine> State<E> {
         self.starving(now).filter_map(|script| script.waits_since)
     }
 
-    fn starving(&self, now: Instant) -> impl Iterator<Item = &Script<E>> {
+    pub(super) fn starving(&self, now: Instant) -> impl Iterator<Item = &Script<E>> {
         self.waiting.iter().filter_map(move |name| {
             let script = self.scripts.get(name)?;
             let census = self.census(&script.current);

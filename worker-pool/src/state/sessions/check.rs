@@ -1,11 +1,15 @@
 //! Invariants of sessions between critical sections, for tests.
 
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::engine::Engine;
 use crate::state::sessions::{Count, Owned, Place};
 use crate::state::{Phase, State};
+use crate::time::after;
+
+/// Maximum delay of the supervisor.
+const LATE: Duration = Duration::from_millis(3);
 
 impl<E: Engine> State<E> {
     /// Describes what is wrong with a session.
@@ -102,7 +106,7 @@ impl<E: Engine> State<E> {
             if self.reason_to_go(hosted).is_some() && !pins.told {
                 return Some(format!("the sessions on {thread} were not told"));
             }
-            if pins.closing.is_some_and(|closing| closing.until < now) {
+            if pins.closing.is_some_and(|closing| after(closing.until, LATE) < now) {
                 return Some(format!("the sessions on {thread} have had their grace: {pins:?}"));
             }
         }

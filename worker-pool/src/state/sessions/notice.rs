@@ -14,11 +14,15 @@ use crate::time::after;
 const NEXT: Duration = Duration::from_nanos(1);
 
 impl<E: Engine> State<E> {
-    /// The end of a critical section. Sessions learn of events that were failed in it, and that their workers must go.
-    pub(in crate::state) fn settle_sessions(&mut self, now: Instant, fx: &mut Effects<E>) {
+    /// Ends the events of sessions that were failed in this critical section. It may free a worker.
+    pub(in crate::state) fn end_failed_of_sessions(&mut self, now: Instant, fx: &mut Effects<E>) {
         for event in fx.take_failed_of_sessions() {
             self.session_event_ended(event, now, fx);
         }
+    }
+
+    /// Tells sessions whose workers must go.
+    pub(in crate::state) fn tell_all_sessions(&mut self, now: Instant, fx: &mut Effects<E>) {
         for thread in 0..self.threads.len() {
             self.tell_sessions(thread, now, fx);
         }
@@ -208,7 +212,11 @@ impl<E: Engine> State<E> {
                 hosted.phase,
                 Phase::Ready { .. } | Phase::Retiring(RetireReason::Policy)
             );
-            if hosted.pins.is_empty() || hosted.pins.is_closing() || !stays {
+            // A script does not take its own sessions' worker.
+            let is_own = !self
+                .starving(now)
+                .any(|script| script.current.name != hosted.version.name);
+            if hosted.pins.is_empty() || hosted.pins.is_closing() || !stays || is_own {
                 continue;
             }
             let may_go = after(hosted.ready_at, self.settings.yield_after);
