@@ -6,7 +6,6 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use deno_core::url::{Host, Url};
-use ipnet::IpNet;
 use isopod_ext::fetch::{NetPolicy, Rule};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -57,30 +56,61 @@ const WRAPPED: &[(&str, u32)] = &[
     ("2002::/16", 16),
 ];
 
-fn net(text: &str) -> IpNet {
-    text.parse().expect("a network")
+/// A network: an address, and how many of its bits count.
+#[derive(Clone, Copy)]
+struct Net {
+    address: IpAddr,
+    bits: usize,
+}
+
+impl Net {
+    /// Reads `address/bits`, or an address alone.
+    fn read(text: &str) -> Option<Self> {
+        let (address, bits) = text.split_once('/').unzip();
+        let address: IpAddr = address.unwrap_or(text).parse().ok()?;
+        let width = octets(address).len() * 8;
+        let bits = bits.map_or(Some(width), |bits| bits.parse().ok())?;
+        (bits <= width).then_some(Self { address, bits })
+    }
+
+    fn contains(self, address: IpAddr) -> bool {
+        let (own, other) = (octets(self.address), octets(address));
+        let bit = |octets: &[u8], at: usize| octets[at / 8] >> (7 - at % 8) & 1;
+        own.len() == other.len() && (0..self.bits).all(|at| bit(&own, at) == bit(&other, at))
+    }
+}
+
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}
+
+fn net(text: &str) -> Net {
+    Net::read(text).expect("a network")
 }
 
 fn is_special(address: IpAddr) -> bool {
-    let listed = |address: &IpAddr| SPECIAL.iter().any(|special| net(special).contains(address));
-    if listed(&address) {
+    let listed = |address| SPECIAL.iter().any(|special| net(special).contains(address));
+    if listed(address) {
         return true;
     }
     let IpAddr::V6(six) = address else { return false };
     let bits = u128::from(six);
     #[expect(clippy::cast_possible_truncation, reason = "the low 32 bits are meant")]
     let inside = |before: u32| IpAddr::from(Ipv4Addr::from((bits >> (96 - before)) as u32));
-    let wrapped = WRAPPED.iter().find(|(prefix, _)| net(prefix).contains(&address));
+    let wrapped = WRAPPED.iter().find(|(prefix, _)| net(prefix).contains(address));
     if let Some((_, before)) = wrapped {
-        return listed(&inside(*before));
+        return listed(inside(*before));
     }
     // Teredo embeds its client's address with inverted bits.
-    if net("2001::/32").contains(&address) {
+    if net("2001::/32").contains(address) {
         let IpAddr::V4(turned) = inside(96) else { return true };
-        return listed(&IpAddr::from(Ipv4Addr::from(!u32::from(turned))));
+        return listed(IpAddr::from(Ipv4Addr::from(!u32::from(turned))));
     }
     // All public addresses are in 2000::/3.
-    !net("2000::/3").contains(&address)
+    !net("2000::/3").contains(address)
 }
 
 /// A number in C's notation: `0x` for hexadecimal, a leading `0` for octal.
@@ -170,13 +200,15 @@ fn guard_urls() {
 }
 
 fn special_v4() -> impl Strategy<Value = Ipv4Addr> {
-    let nets: Vec<_> = SPECIAL.iter().map(|text| net(text)).collect();
-    let nets: Vec<_> = nets
-        .into_iter()
-        .filter_map(|net| if let IpNet::V4(net) = net { Some(net) } else { None })
-        .collect();
-    (select(nets), any::<u32>())
-        .prop_map(|(net, bits)| Ipv4Addr::from(u32::from(net.network()) | (bits & u32::from(net.hostmask()))))
+    let nets = SPECIAL.iter().filter_map(|text| match net(text) {
+        Net {
+            address: IpAddr::V4(first),
+            bits,
+        } => Some((u32::from(first), u32::MAX >> bits)),
+        _ => None,
+    });
+    (select(nets.collect::<Vec<_>>()), any::<u32>())
+        .prop_map(|((first, rest), bits)| Ipv4Addr::from(first | (bits & rest)))
 }
 
 /// A number in one of C's notations, with digits that are equivalent in Unicode.
@@ -266,17 +298,12 @@ fn check_rule(text: &str) {
     };
     let text = text.split(' ').next().unwrap_or_default();
     let policy = NetPolicy::default().allow_private(true).deny(vec![rule]);
-    let alone = |text: &str| {
-        text.parse::<IpNet>()
-            .ok()
-            .or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
-    };
-    let Some(network) = alone(text).filter(|network| network.addr().is_ipv4() == address.is_ipv4()) else {
+    let Some(network) = Net::read(text).filter(|network| network.address.is_ipv4() == address.is_ipv4()) else {
         return;
     };
     // An IPv6 address is also denied for the IPv4 address it embeds, but not by a rule of this kind.
     let denied = policy.check_answer("name", address, Some(80)).is_err();
-    assert_eq!(denied, network.contains(&address), "{text} and {address}");
+    assert_eq!(denied, network.contains(address), "{text} and {address}");
 }
 
 #[test]
