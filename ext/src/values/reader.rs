@@ -36,7 +36,10 @@ pub(crate) fn read<'s, T: DeserializeOwned>(
     value: v8::Local<'s, v8::Value>,
 ) -> Result<T, String> {
     let max = Usage::of_isolate(scope).quotas.message_bytes;
-    let budget = Budget::new(max);
+    let reading = Reading {
+        budget: Budget::new(max),
+        to_json: v8::String::new(scope, "toJSON").ok_or("the isolate has no memory for a key")?,
+    };
     let functions = ReadFunctions::of_isolate(scope);
     let forget = || {
         if let Some(functions) = functions {
@@ -49,7 +52,7 @@ pub(crate) fn read<'s, T: DeserializeOwned>(
     let mut track = Track::new();
     // What is to be made of the value is the host's type, and may panic.
     let read = catch_unwind(AssertUnwindSafe(|| {
-        let reader = Reader::new(scope, value, DEPTH_MAX, &budget)?;
+        let reader = Reader::new(scope, value, DEPTH_MAX, &reading)?;
         T::deserialize(serde_path_to_error::Deserializer::new(reader, &mut track))
     }));
     let read = read.unwrap_or_else(|payload| {
@@ -86,13 +89,20 @@ impl ReadFunctions {
     }
 }
 
+/// What all parts of a value share while it is read.
+struct Reading<'s> {
+    budget: Budget,
+    /// The key of the method, made once.
+    to_json: v8::Local<'s, v8::String>,
+}
+
 /// One value that is to be read.
 struct Reader<'b, 's, 'i> {
     scope: &'b mut v8::PinScope<'s, 'i>,
     value: v8::Local<'s, v8::Value>,
     /// Levels that may still be below it.
     depth: usize,
-    budget: &'b Budget,
+    reading: &'b Reading<'s>,
 }
 
 fn threw() -> Error {
@@ -113,15 +123,15 @@ impl<'b, 's, 'i> Reader<'b, 's, 'i> {
         scope: &'b mut v8::PinScope<'s, 'i>,
         value: v8::Local<'s, v8::Value>,
         depth: usize,
-        budget: &'b Budget,
+        reading: &'b Reading<'s>,
     ) -> Result<Self, Error> {
-        budget.take(VALUE_BYTES)?;
-        let value = to_json(scope, value)?;
+        reading.budget.take(VALUE_BYTES)?;
+        let value = to_json(scope, value, reading.to_json)?;
         Ok(Self {
             scope,
             value,
             depth,
-            budget,
+            reading,
         })
     }
 
@@ -138,7 +148,7 @@ impl<'b, 's, 'i> Reader<'b, 's, 'i> {
             return Err(expected("string"));
         }
         let text = self.value.to_string(self.scope).ok_or_else(threw)?;
-        self.budget.take(text.utf8_length(self.scope))?;
+        self.reading.budget.take(text.utf8_length(self.scope))?;
         Ok(text.to_rust_string_lossy(self.scope))
     }
 
@@ -151,7 +161,7 @@ impl<'b, 's, 'i> Reader<'b, 's, 'i> {
             return Err(expected("bytes"));
         }
         let bytes: JsBuffer = serde_v8::from_v8(self.scope, self.value).map_err(Error::custom)?;
-        self.budget.take(bytes.len())?;
+        self.reading.budget.take(bytes.len())?;
         visitor.visit_byte_buf(Vec::from(&*bytes))
     }
 
@@ -228,7 +238,7 @@ impl<'b, 's, 'i> Reader<'b, 's, 'i> {
             array,
             range,
             depth,
-            budget: self.budget,
+            reading: self.reading,
         }
     }
 }
@@ -275,12 +285,12 @@ fn big(number: v8::Local<'_, v8::BigInt>) -> Option<Whole> {
 fn to_json<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     value: v8::Local<'s, v8::Value>,
+    key: v8::Local<'s, v8::String>,
 ) -> Result<v8::Local<'s, v8::Value>, Error> {
     if !value.is_object() || value.is_array() || value.is_function() || value.is_array_buffer_view() {
         return Ok(value);
     }
     let object = v8::Local::<v8::Object>::try_from(value).map_err(|_| threw())?;
-    let key = v8::String::new(scope, "toJSON").ok_or_else(threw)?;
     let method = object.get(scope, key.into()).ok_or_else(threw)?;
     match v8::Local::<v8::Function>::try_from(method) {
         Ok(method) => method.call(scope, value, &[]).ok_or_else(threw),
@@ -420,7 +430,7 @@ impl<'de> Deserializer<'de> for Reader<'_, '_, '_> {
             value: None,
             scope: self.scope,
             depth,
-            budget: self.budget,
+            reading: self.reading,
         })
     }
 

@@ -8,7 +8,7 @@ use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
 
-use super::{Budget, Reader, expected, threw};
+use super::{Reader, Reading, expected, threw};
 
 /// The elements of an array.
 pub(super) struct List<'b, 's, 'i> {
@@ -16,7 +16,7 @@ pub(super) struct List<'b, 's, 'i> {
     pub(super) array: v8::Local<'s, v8::Object>,
     pub(super) range: Range<u32>,
     pub(super) depth: usize,
-    pub(super) budget: &'b Budget,
+    pub(super) reading: &'b Reading<'s>,
 }
 
 impl<'s> List<'_, 's, '_> {
@@ -32,7 +32,7 @@ impl<'s> List<'_, 's, '_> {
         seed: T,
         value: v8::Local<'s, v8::Value>,
     ) -> Result<T::Value, Error> {
-        seed.deserialize(Reader::new(self.scope, value, self.depth, self.budget)?)
+        seed.deserialize(Reader::new(self.scope, value, self.depth, self.reading)?)
     }
 }
 
@@ -99,7 +99,7 @@ pub(super) struct Fields<'b, 's, 'i> {
     pub(super) value: Option<v8::Local<'s, v8::Value>>,
     pub(super) scope: &'b mut v8::PinScope<'s, 'i>,
     pub(super) depth: usize,
-    pub(super) budget: &'b Budget,
+    pub(super) reading: &'b Reading<'s>,
 }
 
 impl<'de> MapAccess<'de> for Fields<'_, '_, '_> {
@@ -120,7 +120,7 @@ impl<'de> MapAccess<'de> for Fields<'_, '_, '_> {
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Error> {
         let value = self.value.take().ok_or_else(threw)?;
-        seed.deserialize(Reader::new(self.scope, value, self.depth, self.budget)?)
+        seed.deserialize(Reader::new(self.scope, value, self.depth, self.reading)?)
     }
 }
 
@@ -139,10 +139,10 @@ impl<'de, 'b, 's, 'i> EnumAccess<'de> for Variant<'b, 's, 'i> {
             scope,
             value,
             depth,
-            budget,
+            reading,
         } = self.reader;
-        let name = seed.deserialize(Reader::new(scope, self.name, depth, budget)?)?;
-        Ok((name, Reader::new(scope, value, depth, budget)?))
+        let name = seed.deserialize(Reader::new(scope, self.name, depth, reading)?)?;
+        Ok((name, Reader::new(scope, value, depth, reading)?))
     }
 }
 
