@@ -54,21 +54,21 @@ impl Checker<'_> {
         self.problems.push(Problem { remedy, ..problem });
     }
 
+    fn wrong_type(&mut self, node: &Node, schema: &Json, path: &KeyPath) {
+        let fault = Fault::WrongType {
+            key: path.to_string(),
+            expected: describe(schema),
+            found: node.kind().to_owned(),
+        };
+        self.tell(&node.span, fault, None);
+    }
+
     fn node(&mut self, node: &Node, schema: &Json, path: &KeyPath) {
         if let Some(choices) = choices(schema) {
             return self.choice(node, schema, choices, path);
         }
         if !fits(node, schema) {
-            let (expected, found) = (describe(schema), node.kind().to_owned());
-            return self.tell(
-                &node.span,
-                Fault::WrongType {
-                    key: path.to_string(),
-                    expected,
-                    found,
-                },
-                None,
-            );
+            return self.wrong_type(node, schema, path);
         }
         match &node.value {
             Value::Table(entries) => self.table(node, entries, schema, path),
@@ -184,18 +184,7 @@ impl Checker<'_> {
         let fitting: Vec<&Json> = choices.iter().filter(|choice| fits(node, choice)).collect();
         match (fitting.as_slice(), &node.value) {
             ([only], _) => self.node(node, only, path),
-            ([], _) => {
-                let (expected, found) = (describe(schema), node.kind().to_owned());
-                self.tell(
-                    &node.span,
-                    Fault::WrongType {
-                        key: path.to_string(),
-                        expected,
-                        found,
-                    },
-                    None,
-                );
-            }
+            ([], _) => self.wrong_type(node, schema, path),
             (_, Value::Text(text)) => self.text(node, text, schema, path),
             _ => {}
         }
