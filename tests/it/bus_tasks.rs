@@ -150,7 +150,7 @@ fn however_a_task_fails_its_last_response_says_so_and_the_bus_is_told_once() {
 }
 
 #[test]
-fn a_task_that_is_dropped_is_cancelled_and_told_of() {
+fn a_task_that_is_dropped_is_canceled_and_told_of() {
     let stage = Stage::new(Bus::new());
     stage.script(
         "s",

@@ -153,7 +153,7 @@ fn a_supervisor_tells_a_script_that_burned_its_time_from_one_that_took_too_long(
     let hasty = RunOptions::default().timeout(Duration::from_millis(50));
     let late = block_on(supervisor.run_with(hasty, "hostile", task("late")));
     assert!(matches!(late, Err(RunError::TimedOut { .. })), "{late:?}");
-    until("the late one is cancelled", || {
+    until("the late one is canceled", || {
         (hosted.pool.stats().open == 0).then_some(())
     });
     assert_eq!(hosted.good(), Ok(42));

@@ -54,25 +54,25 @@ fn a_script_that_throws_has_crashed_and_its_error_is_the_cause() {
 }
 
 #[test]
-fn a_script_that_takes_too_long_has_timed_out_and_its_event_is_cancelled() {
+fn a_script_that_takes_too_long_has_timed_out_and_its_event_is_canceled() {
     let stage = Stage::new("export const f = () => new Promise((done) => setTimeout(done, 60_000));");
     let options = RunOptions::default().timeout(Duration::from_millis(50));
     let result = block_on(stage.supervisor.run_with(options, "s", stage.task("f")));
     assert!(matches!(result, Err(RunError::TimedOut { .. })), "{result:?}");
-    until("the event is cancelled", || {
+    until("the event is canceled", || {
         (stage.pool.stats().scripts["s"].outcomes.get("canceled") == Some(&1)).then_some(())
     });
     assert_eq!(stage.supervisor.stats().total.timed_out, 1);
 }
 
 #[test]
-fn a_task_of_a_script_that_is_dropped_is_cancelled_and_counted() {
+fn a_task_of_a_script_that_is_dropped_is_canceled_and_counted() {
     let stage = Stage::new("export const f = () => new Promise((done) => setTimeout(done, 60_000));");
     let running = stage.supervisor.run("s", stage.task("f"));
     until("it runs", || (stage.pool.stats().open == 1).then_some(()));
     drop(running);
-    until("it is cancelled", || {
-        (stage.supervisor.stats().total.cancelled == 1).then_some(())
+    until("it is canceled", || {
+        (stage.supervisor.stats().total.canceled == 1).then_some(())
     });
 }
 

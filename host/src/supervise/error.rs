@@ -34,7 +34,7 @@ pub enum RunError {
     },
     /// It was canceled by its caller, or because its supervisor or runtime shut down.
     #[error("`{name}` was canceled")]
-    Cancelled {
+    Canceled {
         /// Its name.
         name: Arc<str>,
     },
@@ -63,7 +63,7 @@ impl RunError {
         let name = Arc::clone(name);
         match cause.downcast_ref::<Failure>().map(|failure| failure.outcome) {
             Some(Outcome::ExceededWall) => Self::TimedOut { name, after: ran },
-            Some(Outcome::Canceled) => Self::Cancelled { name },
+            Some(Outcome::Canceled) => Self::Canceled { name },
             _ => Self::Crashed { name, cause },
         }
     }

@@ -35,7 +35,7 @@ pub struct TaskStats {
     /// Took too long.
     pub timed_out: u64,
     /// Canceled.
-    pub cancelled: u64,
+    pub canceled: u64,
     /// Were not begun, because of a breaker.
     pub refused: u64,
     /// Times that a child was started again.
@@ -48,7 +48,7 @@ pub(super) enum Ended {
     Finished,
     Crashed,
     TimedOut,
-    Cancelled,
+    Canceled,
 }
 
 /// The counters of one name.
@@ -58,7 +58,7 @@ pub(super) struct Counters {
     finished: AtomicU64,
     crashed: AtomicU64,
     timed_out: AtomicU64,
-    cancelled: AtomicU64,
+    canceled: AtomicU64,
     refused: AtomicU64,
     restarts: AtomicU64,
 }
@@ -73,7 +73,7 @@ impl Counters {
             Ended::Finished => &self.finished,
             Ended::Crashed => &self.crashed,
             Ended::TimedOut => &self.timed_out,
-            Ended::Cancelled => &self.cancelled,
+            Ended::Canceled => &self.canceled,
         };
         // Pairs with `Acquire` in `stats`: an end that is seen has its begin seen.
         counter.fetch_add(1, Ordering::Release);
@@ -90,13 +90,13 @@ impl Counters {
     fn stats(&self) -> TaskStats {
         let count = |counter: &AtomicU64| counter.load(Ordering::Acquire);
         let (finished, crashed) = (count(&self.finished), count(&self.crashed));
-        let (timed_out, cancelled) = (count(&self.timed_out), count(&self.cancelled));
+        let (timed_out, canceled) = (count(&self.timed_out), count(&self.canceled));
         TaskStats {
-            active: count(&self.begun) - finished - crashed - timed_out - cancelled,
+            active: count(&self.begun) - finished - crashed - timed_out - canceled,
             finished,
             crashed,
             timed_out,
-            cancelled,
+            canceled,
             refused: count(&self.refused),
             restarts: count(&self.restarts),
         }
@@ -109,7 +109,7 @@ impl TaskStats {
         self.finished += other.finished;
         self.crashed += other.crashed;
         self.timed_out += other.timed_out;
-        self.cancelled += other.cancelled;
+        self.canceled += other.canceled;
         self.refused += other.refused;
         self.restarts += other.restarts;
     }

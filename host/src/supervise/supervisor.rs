@@ -185,7 +185,7 @@ impl Supervisor {
         E: Into<BoxError> + 'static,
     {
         let job = match self.shared.begin(name) {
-            _ if self.is_shut_down() => Job::ready(Err(RunError::Cancelled { name: name.into() })),
+            _ if self.is_shut_down() => Job::ready(Err(RunError::Canceled { name: name.into() })),
             Ok(record) => Job::start(&self.shared, watch(record, Some(options.timeout), task)),
             Err(refused) => Job::ready(Err(refused)),
         };
@@ -222,7 +222,7 @@ impl Supervisor {
         let watched = watch(record, None, task);
         self.shared.handle.spawn(self.shared.tracker.track_future(async move {
             match watched.await {
-                Ok(()) | Err(RunError::Cancelled { .. }) => {}
+                Ok(()) | Err(RunError::Canceled { .. }) => {}
                 Err(error) => {
                     let error: &dyn Error = &error;
                     tracing::error!(task = id, %name, error, "a spawned task crashed");
@@ -252,7 +252,7 @@ impl Supervisor {
                 async move {
                     let left = deadline.saturating_sub(begun.elapsed());
                     let result = if shut_down || shared.cut.is_cancelled() {
-                        Err(RunError::Cancelled { name: Arc::clone(name) })
+                        Err(RunError::Canceled { name: Arc::clone(name) })
                     } else {
                         match shared.begin(name) {
                             Ok(record) => watch(record, Some(left), task).await,
@@ -348,7 +348,7 @@ impl<T> Future for Running<T> {
         let result = ready!(Pin::new(&mut self.job).poll(cx));
         Poll::Ready(result.unwrap_or_else(|| {
             let name = Arc::clone(&self.name);
-            Err(RunError::Cancelled { name })
+            Err(RunError::Canceled { name })
         }))
     }
 }
@@ -368,11 +368,11 @@ impl<T> Future for RunningAll<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let results = ready!(Pin::new(&mut self.job).poll(cx));
         Poll::Ready(results.unwrap_or_else(|| {
-            let cancelled = || {
+            let canceled = || {
                 let name = Arc::clone(&self.name);
-                Err(RunError::Cancelled { name })
+                Err(RunError::Canceled { name })
             };
-            (0..self.count).map(|_| cancelled()).collect()
+            (0..self.count).map(|_| canceled()).collect()
         }))
     }
 }

@@ -93,7 +93,7 @@ impl Record {
         let (ended, attempt) = match error {
             None => (Ended::Finished, Attempt::Succeeded),
             Some(RunError::TimedOut { .. }) => (Ended::TimedOut, Attempt::Failed),
-            Some(RunError::Cancelled { .. }) => (Ended::Cancelled, Attempt::GivenUp),
+            Some(RunError::Canceled { .. }) => (Ended::Canceled, Attempt::GivenUp),
             Some(_) => (Ended::Crashed, Attempt::Failed),
         };
         self.counters.ended(ended);
@@ -117,7 +117,7 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         let name = Arc::clone(&self.name);
-        self.end(Some(&RunError::Cancelled { name }));
+        self.end(Some(&RunError::Canceled { name }));
     }
 }
 
@@ -153,7 +153,7 @@ where
     let result = tokio::select! {
         biased;
         ended = &mut task => settle(&name, begun.elapsed(), ended),
-        () = shared.cut.cancelled() => Err(RunError::Cancelled { name }),
+        () = shared.cut.cancelled() => Err(RunError::Canceled { name }),
         () = late => Err(RunError::TimedOut { name, after: timeout.unwrap_or_default() }),
     };
     record.finish(result.as_ref().err());
@@ -174,7 +174,7 @@ pub(super) fn settle<T>(
                 name: Arc::clone(name),
                 cause: Box::new(Panicked::new(panic)),
             },
-            Err(_) => RunError::Cancelled { name: Arc::clone(name) },
+            Err(_) => RunError::Canceled { name: Arc::clone(name) },
         }),
     }
 }

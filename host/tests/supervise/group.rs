@@ -148,7 +148,7 @@ async fn a_child_that_does_not_end_in_time_is_aborted_and_the_others_still_end_i
     assert_eq!(begun.elapsed().as_secs(), 2);
     let stops: Vec<_> = report.stopped.iter().map(|child| (&*child.name, &child.stop)).collect();
     assert_eq!(stops, [("deaf", &ChildStop::Aborted), ("a", &ChildStop::Finished)]);
-    assert_eq!(supervisor.stats().names["deaf"].cancelled, 1);
+    assert_eq!(supervisor.stats().names["deaf"].canceled, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -190,5 +190,5 @@ async fn a_shutdown_of_the_supervisor_stops_its_groups_and_dropping_a_group_abor
     assert_eq!((report.cut, report.stuck), (0, 0));
     assert_eq!(log.take(), ["-b", "-a"]);
     assert_eq!(group.await.expect("in order").stopped.len(), 2);
-    assert_eq!(supervisor.stats().names["c"].cancelled, 1);
+    assert_eq!(supervisor.stats().names["c"].canceled, 1);
 }

@@ -106,7 +106,7 @@ async fn dropping_the_future_cancels_the_task() {
     begun.recv_async().await.expect("begins");
     drop(running);
     dropped.recv_async().await.expect("dropped");
-    until(&supervisor, |stats| stats.cancelled == 1 && stats.active == 0).await;
+    until(&supervisor, |stats| stats.canceled == 1 && stats.active == 0).await;
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn what_a_pool_says_of_an_event_is_said_in_the_supervisors_words() {
         run(Outcome::ExceededWall).await,
         Err(RunError::TimedOut { .. })
     ));
-    assert!(matches!(run(Outcome::Canceled).await, Err(RunError::Cancelled { .. })));
+    assert!(matches!(run(Outcome::Canceled).await, Err(RunError::Canceled { .. })));
     let error = run(Outcome::Exception).await.expect_err("crashes");
     assert_eq!(
         error.failure().and_then(|failure| failure.detail.as_deref()),
@@ -249,7 +249,7 @@ async fn a_shutdown_waits_for_tasks_then_cuts_them_and_begins_nothing_new() {
     assert!(supervisor.spawn("late", async { fails() }).is_err());
     assert!(matches!(
         supervisor.run("late", async { fails() }).await,
-        Err(RunError::Cancelled { .. })
+        Err(RunError::Canceled { .. })
     ));
     assert_eq!(supervisor.stats().total.active, 0);
 }
@@ -296,6 +296,6 @@ fn a_runtime_that_ends_cancels_what_is_waited_for_elsewhere() {
     );
     drop(runtime);
     let (one, all) = futures::executor::block_on(async { (running.await, all.await) });
-    let cancelled = |result: &Result<(), RunError>| matches!(result, Err(RunError::Cancelled { .. }));
-    assert!(cancelled(&one) && all.len() == 2 && all.iter().all(cancelled));
+    let canceled = |result: &Result<(), RunError>| matches!(result, Err(RunError::Canceled { .. }));
+    assert!(canceled(&one) && all.len() == 2 && all.iter().all(canceled));
 }
