@@ -20,6 +20,10 @@ pub const INLINE_BYTES_MAX: usize = 64 << 10;
 #[allow(clippy::large_enum_variant, reason = "a frame is encoded at once, and not kept")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a frame lives until it is encoded, or taken apart"
+)]
 pub enum Frame {
     /// The event itself, to the worker's side.
     Event(WrittenEvent),
