@@ -78,8 +78,8 @@ mod embedding {
 }
 
 mod bindings {
-    use isopod::Callback;
     use isopod::prelude::*;
+    use isopod::{Body, Callback, Caller, FetchFuture, Fetcher, FetcherBinding, http};
     use serde::Serialize;
 
     use super::Result;
@@ -99,6 +99,24 @@ mod bindings {
         });
         let shop = NativeBinding::from([("price".to_owned(), price)]);
         let script = Script::builder("till").file("till.js").binding("SHOP", shop).build()?;
+        Ok(script)
+    }
+
+    struct Clock;
+
+    impl Fetcher for Clock {
+        fn fetch(&self, _request: http::Request<Body>, caller: Caller) -> FetchFuture {
+            let text = format!("{}: {:?}", caller.worker, std::time::SystemTime::now());
+            Box::pin(async move { Ok(http::Response::new(text.into())) })
+        }
+    }
+
+    fn fetcher() -> Result<Script> {
+        let clock = FetcherBinding::new(Clock);
+        let script = Script::builder("front")
+            .file("front.js")
+            .binding("CLOCK", clock)
+            .build()?;
         Ok(script)
     }
 
@@ -265,6 +283,15 @@ mod worker_pool {
         ticket.detach();
         let report = pool.shutdown_blocking(Duration::from_secs(5));
         assert_eq!((report.cut, report.threads_joined), (0, 2));
+        Ok(())
+    }
+
+    async fn sessions(pool: isopod::Pool, event: isopod::EventKind, meta: isopod::Meta) -> Result<()> {
+        let session = pool.open_session("chat")?;
+        let ticket = session.dispatch(event, meta)?;
+        let closing = session.closing().await;
+        println!("{}: say goodbye until {:?}", closing.reason, closing.until);
+        drop(session);
         Ok(())
     }
 
