@@ -111,8 +111,8 @@ pub use isopod_runtime::sql::SqlConfig;
 // Events and values.
 #[doc(inline)]
 pub use isopod_runtime::handlers::{
-    Body, BodyError, BoxError, CallDepth, Caller, CronTrigger, Data, HandlerInput, Input, Message, NotPlain, Origin,
-    QueueBatch, RESULT_NAME_BYTES_MAX, RequestCf, RequestUrl, TaskItem,
+    Body, BodyError, BoxError, CallDepth, Caller, CronTrigger, Data, EventKind, HandlerInput, Input, Message, NotPlain,
+    Origin, QueueBatch, RESULT_NAME_BYTES_MAX, RequestCf, RequestUrl, TaskItem,
 };
 #[doc(inline)]
 pub use isopod_runtime::values::{

@@ -288,7 +288,7 @@ mod worker_pool {
 
     async fn sessions(pool: isopod::Pool, event: isopod::EventKind, meta: isopod::Meta) -> Result<()> {
         let session = pool.open_session("chat")?;
-        let ticket = session.dispatch(event, meta)?;
+        session.dispatch(event, meta)?.detach();
         let closing = session.closing().await;
         println!("{}: say goodbye until {:?}", closing.reason, closing.until);
         drop(session);
