@@ -17,7 +17,6 @@ pub const FRAME_BYTES_MAX: usize = 64 << 20;
 pub const INLINE_BYTES_MAX: usize = 64 << 10;
 
 /// One message between the two sides of an event.
-#[allow(clippy::large_enum_variant, reason = "a frame is encoded at once, and not kept")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 #[allow(
