@@ -67,7 +67,7 @@ fn nested_events_go_before_those_from_outside_the_deepest_first() {
     deploy(&pool, "a", FakeScript::new(), &one_at_a_time());
     let held = vec![hold(&pool, "a", 0), hold(&pool, "a", 1), hold(&pool, "a", 2)];
     let order = [(0, 1), (1, 2), (2, 3), (1, 4), (2, 5)];
-    let (tell, told) = flume::unbounded();
+    let (tell, told) = flume::bounded(order.len());
     let waiting: Vec<_> = order
         .map(|(depth, number)| (number, nested(&pool, "a", depth, Does::Echo(number))))
         .into();
