@@ -97,7 +97,7 @@ impl FakeScript {
         self
     }
 
-    /// Sets the answer of [`Does::Version`].
+    /// Sets the answer of [`Does::Version`](super::Does::Version).
     #[must_use]
     pub const fn version(mut self, version: u64) -> Self {
         self.version = version;
@@ -116,7 +116,7 @@ impl FakeScript {
         self.alive.load(Ordering::SeqCst)
     }
 
-    /// Returns the number of tasks that its workers spawned by [`Does::Spawn`] and that are still alive.
+    /// Returns the number of tasks that its workers spawned by [`Does::Spawn`](super::Does::Spawn) and that are still alive.
     #[must_use]
     pub fn leftovers(&self) -> usize {
         self.leftovers.load(Ordering::SeqCst)
