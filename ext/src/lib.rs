@@ -65,7 +65,7 @@ pub fn extensions() -> Vec<Extension> {
         publish::isopod_publish::init(),
         fetcher::isopod_fetcher::init(),
         native::isopod_native::init(),
-        bindings::rate_limit::isopod_rate_limit::init(),
+        bindings::rate_limit::extension::isopod_rate_limit::init(),
         process::isopod_process::init(),
         files::isopod_files::init(),
         web::isopod_web::init(),

@@ -153,12 +153,17 @@ fn op_isopod_rate_limit(state: &OpState, #[string] name: String, #[string] key: 
     }
 }
 
-deno_core::extension!(
-    isopod_rate_limit,
-    deps = [isopod_context],
-    ops = [op_isopod_rate_limit],
-    lazy_loaded_js = [dir "src/bindings/rate_limit", "rate_limit.js"],
-);
+/// A module of its own, because the macro creates a public type.
+pub(crate) mod extension {
+    use super::op_isopod_rate_limit;
+
+    deno_core::extension!(
+        isopod_rate_limit,
+        deps = [isopod_context],
+        ops = [op_isopod_rate_limit],
+        lazy_loaded_js = [dir "src/bindings/rate_limit", "rate_limit.js"],
+    );
+}
 
 #[cfg(test)]
 mod tests {
