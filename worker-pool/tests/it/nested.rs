@@ -126,6 +126,7 @@ fn a_nested_event_waits_only_for_what_does_not_wait_for_it() {
     until(|| pool.stats().scripts["c"].queued == 1);
     drop(callee.0);
     assert_eq!((callee.1.answer(), waits.answer()), (Ok(0), Ok(7)));
+    until(|| pool.stats().scripts["c"].in_flight == 0);
     // With an event from outside there, which may wait for this one, it is refused at once.
     let callee = hold(&pool, "c", 1);
     let outside = hold(&pool, "c", 0);

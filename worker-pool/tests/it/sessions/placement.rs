@@ -64,7 +64,12 @@ fn sessions_are_spread_over_the_workers_there_are_and_boot_no_others() {
     let pool = pool(4);
     let script = deploy(&pool, "s", FakeScript::new(), &Options::default().workers_min(2));
     until(|| pool.stats().scripts["s"].workers == 2);
-    let sessions: Vec<_> = (0..10).map(|_| placed(&pool, "s")).collect();
+    let next = |_| {
+        // Events count as load before sessions do, also one whose answer has arrived and whose end has not been reported.
+        until(|| pool.stats().scripts["s"].in_flight == 0);
+        placed(&pool, "s")
+    };
+    let sessions: Vec<_> = (0..10).map(next).collect();
     let first = worker(&sessions[0]);
     let on_first = sessions.iter().filter(|session| worker(session) == first).count();
     assert_eq!((on_first, script.boots()), (5, 2));
