@@ -9,7 +9,7 @@ use futures::executor::block_on;
 use http_body_util::BodyExt as _;
 use isopod_pool::fake::{Call, Does, FakeEngine, FakeScript};
 use isopod_pool::js::handlers::Body;
-use isopod_pool::js::{Pool, Script};
+use isopod_pool::js::{Limits, Pool, Script};
 use isopod_pool::{Failure, Meta, Options, Outcome};
 
 use self::allocator::refusing;
@@ -38,7 +38,10 @@ fn get(pool: &Pool) -> Result<http::Response<Body>, Failure> {
 fn a_body_for_which_there_is_no_memory_fails_its_event_and_nothing_else() {
     let _alone = ALONE.lock();
     let pool = Pool::builder().threads(1).build().expect("a pool");
-    let script = Script::builder("scarce").source(SOURCE).build().expect("a script");
+    // Room for what is kept, its copy, and what was kept before and is not collected yet: nothing but the allocator refuses.
+    let limits = Limits::default().memory_bytes(256 * MIB);
+    let script = Script::builder("scarce").source(SOURCE).limits(limits).build();
+    let script = script.expect("a script");
     pool.deploy("scarce", script, &Options::default())
         .expect("a pool that runs");
     for what in ["bytes", "text", "characters"] {
