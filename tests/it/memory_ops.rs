@@ -46,6 +46,7 @@ const SCRIPT: &str = r#"
         cloneOfString: () => structuredClone(Object(text())),
         cloneOfBuffer: () => structuredClone(buffer(40e6)),
         digest: () => crypto.subtle.digest("SHA-256", buffer(40e6)),
+        digestOfText: () => new crypto.DigestStream("SHA-256").getWriter().write(text()),
         jwk: () => crypto.subtle.importKey("jwk", { kty: "oct", k: "A".repeat(4e8) }, { name: "HMAC", hash: "SHA-256" }, true,
             ["sign"]),
         hmac: () => crypto.subtle.generateKey({ name: "HMAC", hash: "SHA-256", length: 2 ** 31 }, true, ["sign"]),
@@ -53,6 +54,16 @@ const SCRIPT: &str = r#"
             const key = await crypto.subtle.importKey("raw", buffer(8), "HKDF", false, ["deriveBits"]);
             const salt = buffer(20e6);
             return crypto.subtle.deriveBits({ name: "HKDF", hash: "SHA-256", salt, info: salt }, key, 256);
+        },
+        socketSend: () => {
+            const [socket] = Object.values(new WebSocketPair());
+            socket.accept();
+            socket.send(text());
+        },
+        closeReason: () => {
+            const [socket] = Object.values(new WebSocketPair());
+            socket.accept();
+            socket.close(1000, text());
         },
         pattern: () => new URLPattern({ pathname: "/*".repeat(5e5) }),
         match: () => new URLPattern({ pathname: "/*" }).test("http://h/" + text()),
@@ -106,6 +117,7 @@ fn what_a_text_or_a_buffer_would_take_outside_the_heap_is_asked_for_before() {
         let answer = server.get(&format!("/large/{name}"));
         let expected = match name {
             "pattern" => "RangeError: a URLPattern has at most 16384 characters",
+            "closeReason" => "TypeError: the close reason must not be longer than 123 bytes in UTF-8",
             _ => "RangeError",
         };
         assert_eq!((answer.status, &*answer.body), (200, expected), "{name}");

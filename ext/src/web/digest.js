@@ -17,6 +17,7 @@ const {
 } = primordials;
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const { WritableStream } = core.loadExtScript("ext:deno_web/06_streams.js");
+const { askForText, COPY } = core.loadExtScript("ext:isopod_quotas/texts.js");
 const { Crypto, SubtleCrypto } = core.loadExtScript("ext:deno_crypto/00_crypto.js");
 
 const abandoned = new SafeFinalizationRegistry((rid) => core.tryClose(rid));
@@ -52,7 +53,7 @@ class DigestStream extends WritableStream {
     };
     super({
       write(chunk) {
-        const bytes = typeof chunk === "string" ? core.encode(chunk) : bytesOf(chunk, end);
+        const bytes = bytesOf(chunk, end);
         for (let at = 0; at < bytes.byteLength;) at += op_isopod_digest_update(rid, bytes, at);
         count(bytes.byteLength);
       },
@@ -81,8 +82,13 @@ class DigestStream extends WritableStream {
   }
 }
 
+/** The bytes of a chunk, a text as UTF-8. If there are none, or there is no memory for them, the digest fails as well. */
 function bytesOf(chunk, end) {
   try {
+    if (typeof chunk === "string") {
+      askForText(chunk, COPY, 2);
+      return core.encode(chunk);
+    }
     return webidl.converters.BufferSource(chunk, "Failed to write to a DigestStream", "chunk");
   } catch (error) {
     end(error);

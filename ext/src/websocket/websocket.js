@@ -17,6 +17,7 @@ const {
   ObjectPrototypeIsPrototypeOf,
   SafeArrayIterator,
   String,
+  StringPrototypeRepeat,
   StringPrototypeToWellFormed,
   Symbol,
   SymbolToStringTag,
@@ -32,6 +33,7 @@ const { CloseEvent, defineEventHandler, dispatch, ErrorEvent, Event, EventTarget
 const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
 const { Blob } = core.loadExtScript("ext:deno_web/09_file.js");
 const { hasEnded } = core.loadExtScript("ext:isopod_context/context.js");
+const { askForText, READ } = core.loadExtScript("ext:isopod_quotas/texts.js");
 const { connect, parseProtocols, parseUrl, protocolOf } = core.loadExtScript("ext:isopod_web_socket/client.js");
 const { couple, newPair } = core.loadExtScript("ext:isopod_web_socket/ends.js");
 
@@ -249,12 +251,21 @@ function toData(message) {
   if (ObjectPrototypeIsPrototypeOf(Blob.prototype, message)) {
     throw new TypeError("cannot send a Blob: send `await blob.arrayBuffer()`");
   }
-  return StringPrototypeToWellFormed(String(message));
+  const text = String(message);
+  askForText(text, READ);
+  return StringPrototypeToWellFormed(text);
 }
+
+/** The longest close reason, in bytes of UTF-8. */
+const REASON_BYTES_MAX = 123;
+
+/** Stands for any longer one, so that a text of any length is neither read nor copied to be refused. */
+const LONG_REASON = StringPrototypeRepeat("x", REASON_BYTES_MAX + 1);
 
 /** The item of a close, checked. Clients may use fewer codes: https://websockets.spec.whatwg.org/#dom-websocket-close */
 function checkClose(isClient, code, reason) {
-  const text = reason === undefined ? "" : StringPrototypeToWellFormed(String(reason));
+  const given = reason === undefined ? "" : String(reason);
+  const text = given.length > REASON_BYTES_MAX ? LONG_REASON : StringPrototypeToWellFormed(given);
   if (code === undefined || code === null) {
     if (text !== "") throw new TypeError("a close reason needs a close code");
     return { code: 1005, reason: "", wasClean: true, error: null };
@@ -264,7 +275,7 @@ function checkClose(isClient, code, reason) {
     if (number !== 1000 && !(number >= 3000 && number <= 4999)) {
       throw new DOMException(`the close code must be 1000 or from 3000 to 4999, not ${code}`, "InvalidAccessError");
     }
-    if (core.encode(text).length > 123) {
+    if (core.encode(text).length > REASON_BYTES_MAX) {
       throw new DOMException("the close reason must not be longer than 123 bytes in UTF-8", "SyntaxError");
     }
   }
