@@ -210,7 +210,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Run<S> {
     fn close(&mut self, close: Close, phase: Phase) {
         self.report.code = close.code();
         self.phase = phase;
-        // The peer's next messages are nobody's: they are read only to find its close frame.
+        // From here on the peer's messages are discarded; they are read to find its close frame.
         self.held = None;
         self.close_by = Instant::now() + self.wire.limits.close_timeout;
         match Pin::new(&mut self.socket).start_send(Frame::Close(close.into())) {

@@ -14,13 +14,13 @@ pub struct Ended {
     pub log_dropped: u64,
 }
 
-/// What an event goes on with after its answer.
+/// Work of an event that continues after its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// With the stream that is its answer.
+    /// The stream of its answer.
     Streaming,
-    /// With what it gave to `ctx.waitUntil`.
+    /// Promises passed to `ctx.waitUntil`.
     WaitUntil,
-    /// With the WebSocket that is its answer.
+    /// The WebSocket that its answer opened.
     Session,
 }

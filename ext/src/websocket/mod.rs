@@ -1,9 +1,11 @@
 //! WebSockets of scripts: `WebSocketPair`, `WebSocket`, responses with `webSocket`.
 //!
-//! `websocket.js` has the objects, `ends.js` what connects them; a socket that leads out of the worker is a `Socket` here, the worker's end of a connection
-//! of [`isopod_websocket`]. A server's socket belongs to the event that answered with it, which stays open as long as the socket:
-//! what its listeners begin goes on, and each message has the event's CPU time and quotas afresh. A client's socket belongs to
-//! the event that opened it, and ends with it.
+//! `websocket.js` defines the objects, and `ends.js` connects them. A socket that leads out of the worker is a `Socket` here: the
+//! worker's end of a connection of [`isopod_websocket`].
+//!
+//! A server's socket belongs to the event that answered with it. That event stays open as long as the socket, with all work that
+//! its listeners start, and each message renews its CPU time and quotas. A client's socket belongs to the event that opened it,
+//! and ends with it.
 
 mod client;
 mod socket;

@@ -49,7 +49,7 @@ impl ChainTarget for ScriptTarget {
             while let Some(response) = task.next().await {
                 match response {
                     TaskResponse::Progress(_) | TaskResponse::Result { announced: Ok(_), .. } => {}
-                    // Whoever waits for the result would wait for ever: the task is canceled, and says why.
+                    // The module that needs this result would never get it: end the task with the error.
                     TaskResponse::Result {
                         announced: Err(error), ..
                     } => return Err(error.into()),

@@ -59,7 +59,7 @@ pub(crate) fn call(pool: &Pool, name: &str, does: Does) -> Result<u64, Outcome> 
     send(pool, name, does).answer()
 }
 
-/// An event that runs until what comes with it is dropped.
+/// An event that runs until its sender is dropped.
 pub(crate) fn hold(pool: &Pool, name: &str) -> (flume::Sender<()>, Sent) {
     let (open, gate) = flume::bounded(1);
     (open, send(pool, name, Does::Wait(gate)))

@@ -15,7 +15,7 @@ fn nested(pool: &Pool, name: &str, depth: u32, does: Does) -> Sent {
     try_nested(pool, name, depth, does).expect("an event that is accepted")
 }
 
-/// An event that has begun, and runs until what comes with it is dropped.
+/// An event that has begun, and runs until its sender is dropped.
 fn hold(pool: &Pool, name: &str, depth: u32) -> (flume::Sender<()>, Sent) {
     let begun = || pool.stats().scripts[name].in_flight;
     let before = begun();

@@ -119,7 +119,7 @@ impl Gauge {
         self.0.watched.end_for_memory();
     }
 
-    /// Withdraws what was granted for a buffer.
+    /// Lowers V8's limit to the worker's own again, after [`Self::heap_limit`] raised it for a worker that is below that.
     fn hold_to_limit(&self, isolate: &mut v8::Isolate) {
         if self.0.granted.get() && !self.0.ending.get() {
             self.0.granted.set(false);
