@@ -1,6 +1,6 @@
 //! The event whose code is running, and the owners of timers. An event's key is V8's asynchronous context, so that
 //! promises and timers inherit it. `context.js` reads it for the other scripts of this crate, `current_event` for its
-//! ops.
+//! ops. `async_hooks.js` stores the values of `AsyncLocalStorage` beside it.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -68,7 +68,8 @@ fn op_isopod_timer_untrack(state: &mut OpState, #[smi] id: i32) {
 deno_core::extension!(
     isopod_context,
     ops = [op_isopod_is_open],
-    lazy_loaded_js = [dir "src/context", "context.js"],
+    lazy_loaded_js = [dir "src/context", "async_hooks.js", "context.js"],
+    synthetic_esm = ["node:async_hooks" = "ext:isopod_context/async_hooks.js"],
     middleware = |op| match op.name {
         "op_timer_track" => op.with_implementation_from(&op_isopod_timer_track()),
         "op_timer_untrack" => op.with_implementation_from(&op_isopod_timer_untrack()),

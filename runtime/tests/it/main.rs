@@ -1,5 +1,6 @@
 //! One worker at a time, on its own thread, with real V8.
 
+mod async_context;
 mod breaches;
 mod common;
 mod deadlines;

@@ -61,10 +61,14 @@ const WALK: &str = "
 fn nothing_that_hangs_on_what_a_script_has_leads_to_ops() {
     let look = script(&format!(
         "import * as workers from 'isopod:workers';
+         import * as hooks from 'node:async_hooks';
          {WALK}
          export async function look() {{
             walk(globalThis, 'globalThis');
             walk(workers, 'isopod:workers');
+            walk(hooks, 'node:async_hooks');
+            walk(new hooks.AsyncLocalStorage(), 'storage');
+            walk(new hooks.AsyncResource('a').bind(() => {{}}), 'bound');
             walk(new Request('http://a/', {{ method: 'POST', body: 'b' }}).body.getReader(), 'reader');
             walk(new Response('b'), 'response');
             walk(await crypto.subtle.generateKey({{ name: 'AES-GCM', length: 256 }}, false, ['encrypt']), 'key');

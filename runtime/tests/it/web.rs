@@ -38,5 +38,7 @@ checks! {
     waiting_is_a_promise: "workers.js", "waits";
     bytes_pass_through_streams: "workers.js", "pipes";
     performance_is_observed: "workers.js", "observers";
+    stores_follow_asynchronous_operations: "async_context.js", "follows";
+    async_hooks_has_the_members_of_node: "async_context.js", "members";
     operations_are_no_constructors: "built_ins.js", "operationsOfTheGlobalObject";
 }
