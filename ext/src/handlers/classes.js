@@ -1,4 +1,4 @@
-// Recognizes classes among a script's exports.
+// Classes among a script's exports.
 
 (function () {
 const { primordials } = __bootstrap;
@@ -21,5 +21,13 @@ const isClass = (function isClass(value) {
   return known;
 });
 
-return { isClass, isFunction };
+/** The base class for entry points that are classes: `this.env` and `this.ctx` are there. */
+class WorkerEntrypoint {
+  constructor(ctx, env) {
+    this.ctx = ctx;
+    this.env = env;
+  }
+}
+
+return { isClass, isFunction, WorkerEntrypoint };
 })();

@@ -45,7 +45,7 @@ const { ReadableStreamPrototype, readableStreamForRid, resourceForReadableStream
 );
 const { takeWhole } = core.loadExtScript("ext:isopod_fetch/responses.js");
 const { makeRequest } = core.loadExtScript("ext:isopod_handlers/incoming.js");
-const { isClass, isFunction } = core.loadExtScript("ext:isopod_handlers/classes.js");
+const { isClass, isFunction, WorkerEntrypoint } = core.loadExtScript("ext:isopod_handlers/classes.js");
 const { ResponsePrototype, toInnerResponse } = core.loadExtScript("ext:deno_fetch/23_response.js");
 
 // Set once, when the worker is started.
@@ -113,6 +113,24 @@ function giveStream(held, stream) {
   sendStream(held, stream, undefined, (rid) => op_isopod_give_stream(held.key, rid));
 }
 
+/** Keeps an event open until a promise has settled. */
+function waitUntil(held, promise) {
+  if (held.pending > 0) op_isopod_room_for_promise(held.pending);
+  held.pending++;
+  PromisePrototypeThen(
+    PromiseResolve(promise),
+    () => {
+      held.pending--;
+      endIfDone(held);
+    },
+    (error) => {
+      held.pending--;
+      op_isopod_report(error, true);
+      endIfDone(held);
+    },
+  );
+}
+
 /** https://developers.cloudflare.com/workers/runtime-apis/context/ */
 class ExecutionContext {
   #held;
@@ -123,21 +141,7 @@ class ExecutionContext {
     this.#held = held;
   }
   waitUntil(promise) {
-    const held = this.#held;
-    if (held.pending > 0) op_isopod_room_for_promise(held.pending);
-    held.pending++;
-    PromisePrototypeThen(
-      PromiseResolve(promise),
-      () => {
-        held.pending--;
-        endIfDone(held);
-      },
-      (error) => {
-        held.pending--;
-        op_isopod_report(error, true);
-        endIfDone(held);
-      },
-    );
+    waitUntil(this.#held, promise);
   }
   passThroughOnException() {
     op_isopod_pass_through(this.#held.key);
@@ -157,14 +161,6 @@ class ExecutionContext {
       };
     }
     return this.#abort.signal;
-  }
-}
-
-/** The base class for entry points that are classes: `this.env` and `this.ctx` are there. */
-class WorkerEntrypoint {
-  constructor(ctx, workerEnv) {
-    this.ctx = ctx;
-    this.env = workerEnv;
   }
 }
 
@@ -495,6 +491,7 @@ return {
   putInPlace,
   setExports,
   start,
+  waitUntil,
   WorkerEntrypoint,
 };
 })();

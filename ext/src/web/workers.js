@@ -1,8 +1,86 @@
 // The module `isopod:workers` (and `cloudflare:workers`, for scripts written for it).
+// https://developers.cloudflare.com/workers/runtime-apis/bindings/#importing-env-as-a-global
 
 (function () {
-const { core } = __bootstrap;
-const { env, WorkerEntrypoint } = core.loadExtScript("ext:isopod_handlers/handlers.js");
+const { core, primordials } = __bootstrap;
+const {
+  Error,
+  Proxy,
+  ReflectDefineProperty,
+  ReflectDeleteProperty,
+  ReflectGet,
+  ReflectGetOwnPropertyDescriptor,
+  ReflectHas,
+  ReflectOwnKeys,
+  ReflectSet,
+  TypeError,
+} = primordials;
+const { AsyncVariable, setAsyncContext } = core;
+const { currentEvent } = core.loadExtScript("ext:isopod_context/context.js");
+const handlers = core.loadExtScript("ext:isopod_handlers/handlers.js");
+const { env: workerEnv, heldOf, WorkerEntrypoint } = handlers;
 
-return { env, WorkerEntrypoint };
+const replaced = new AsyncVariable();
+const currentEnv = () => replaced.get() ?? workerEnv;
+
+/** The bindings, or what `withEnv` has replaced them with. */
+const env = new Proxy(workerEnv, {
+  __proto__: null,
+  defineProperty: (_, name, property) => ReflectDefineProperty(currentEnv(), name, property),
+  deleteProperty: (_, name) => ReflectDeleteProperty(currentEnv(), name),
+  get: (_, name) => ReflectGet(currentEnv(), name),
+  getOwnPropertyDescriptor(_, name) {
+    const property = ReflectGetOwnPropertyDescriptor(currentEnv(), name);
+    // As properties of the target are: a proxy may not report others.
+    if (property !== undefined) property.configurable = true;
+    return property;
+  },
+  has: (_, name) => ReflectHas(currentEnv(), name),
+  ownKeys: () => ReflectOwnKeys(currentEnv()),
+  set: (_, name, value) => ReflectSet(currentEnv(), name, value),
+});
+
+/** Calls a function, for which and for whose asynchronous operations the exported `env` is another object. */
+function withEnv(newEnv, fn) {
+  if (newEnv === null || typeof newEnv !== "object") throw new TypeError("withEnv() needs an object with bindings");
+  if (typeof fn !== "function") throw new TypeError("withEnv() needs a function to call");
+  const before = replaced.enter(newEnv);
+  try {
+    return fn();
+  } finally {
+    setAsyncContext(before);
+  }
+}
+
+/** Keeps the event whose code calls it open until the promise has settled, as `ctx.waitUntil`. */
+function waitUntil(promise) {
+  const held = heldOf(currentEvent());
+  if (held === undefined) throw new Error("waitUntil() can only be called while an event is handled");
+  handlers.waitUntil(held, promise);
+}
+
+/** Marks objects with methods for other workers. Calls between workers are not available, only `fetch`. */
+class RpcTarget {}
+
+/** A base class that scripts may extend, but whose objects the runtime does not have. */
+function unavailable(name, feature) {
+  const message = `${feature} are not available in Isopod, so no ${name} can be created`;
+  return {
+    [name]: class {
+      constructor() {
+        throw new Error(message);
+      }
+    },
+  }[name];
+}
+
+return {
+  DurableObject: unavailable("DurableObject", "Durable Objects"),
+  env,
+  RpcTarget,
+  waitUntil,
+  withEnv,
+  WorkerEntrypoint,
+  WorkflowEntrypoint: unavailable("WorkflowEntrypoint", "Workflows"),
+};
 })();

@@ -11,3 +11,4 @@ mod modules;
 mod quotas;
 mod reach;
 mod web;
+mod workers_module;
