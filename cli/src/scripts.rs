@@ -58,6 +58,7 @@ fn with_main(
             .policy(Arc::new(policy(&worker.network)))
             .servers(servers.clone()),
     );
+    builder = builder.compatibility(worker.compatibility);
     builder = builder.withhold(config.withheld());
     if let Some(root) = &worker.root {
         builder = builder.root(root);

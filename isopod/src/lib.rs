@@ -87,7 +87,8 @@ pub use isopod_runtime::files::{FileAccess, Grant};
 pub use isopod_runtime::quotas::Quotas;
 #[doc(inline)]
 pub use isopod_runtime::{
-    Command, Console, Limits, OsScheduling, Script, ScriptBuilder, ScriptError, WorkerThread, give_back_memory,
+    Command, Compatibility, CompatibilityDate, Console, FlagIssue, InvalidDate, Limits, NodeCompat, OsScheduling,
+    Script, ScriptBuilder, ScriptError, WorkerThread, give_back_memory,
 };
 
 // Bindings, and what a script may reach.

@@ -10,13 +10,7 @@ use isopod_ext::bindings::NewWorker;
 use crate::Image;
 
 /// Modules in the snapshot, which need not be loaded.
-pub(crate) const BUILTIN: [&str; 5] = [
-    "isopod:fs",
-    "isopod:process",
-    "isopod:workers",
-    "cloudflare:workers",
-    "node:async_hooks",
-];
+pub(crate) const BUILTIN: [&str; 4] = ["isopod:fs", "isopod:process", "isopod:workers", "cloudflare:workers"];
 
 /// Adds ops, JavaScript, bindings and modules to the workers of a pool, and removes globals from them.
 ///

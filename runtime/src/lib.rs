@@ -8,6 +8,7 @@
 //!
 //! An internal crate: depend on [`isopod`](https://docs.rs/isopod), which re-exports what programs use.
 
+mod compatibility;
 mod extend;
 mod image;
 mod limits;
@@ -25,6 +26,7 @@ pub use isopod_ext::{
     event, fetch, fetcher, files, handlers, io, ledger, native, publish, quotas, sql, values, websocket, written,
 };
 
+pub use self::compatibility::{Compatibility, CompatibilityDate, FlagIssue, InvalidDate, NodeCompat};
 pub use self::extend::{Extend, ExtendError, WorkerTemplate};
 pub use self::image::Image;
 pub use self::limits::{Limits, MemoryMeter, OnStop, OsScheduling, Watchdog, give_back_memory, run_in_short_slices};

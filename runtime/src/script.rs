@@ -11,9 +11,9 @@ use isopod_ext::fetch::FetchConfig;
 use isopod_ext::files::FileAccess;
 use serde_json::Value;
 
-use crate::Limits;
 use crate::module_loader::{CodeCache, ModuleCache};
 use crate::modules::{Loader, LoaderOptions, MemoryModule, ModuleError, ModulesLoaded, project_root};
+use crate::{Compatibility, Limits};
 
 /// One version of one script, which can be started any number of times on any thread.
 ///
@@ -39,6 +39,7 @@ pub struct Script {
     pub(crate) fetch: FetchConfig,
     pub(crate) console: Console,
     pub(crate) command: Option<Command>,
+    pub(crate) compatibility: Compatibility,
     pub(crate) code_cache: CodeCache,
     pub(crate) module_cache: ModuleCache,
 }
@@ -129,6 +130,7 @@ impl Script {
             fetch: FetchConfig::default(),
             console: Console::default(),
             command: None,
+            compatibility: Compatibility::default(),
             root: None,
             withheld: Vec::new(),
             memory: Vec::new(),
@@ -180,6 +182,7 @@ pub struct ScriptBuilder {
     fetch: FetchConfig,
     console: Console,
     command: Option<Command>,
+    compatibility: Compatibility,
     root: Option<PathBuf>,
     withheld: Vec<PathBuf>,
     memory: Vec<(String, String)>,
@@ -296,6 +299,23 @@ impl ScriptBuilder {
         self
     }
 
+    /// Sets the behavior that depends on compatibility dates and flags. Default: that of the newest date.
+    ///
+    /// ```
+    /// # mod isopod { pub use isopod_runtime::{Compatibility, NodeCompat, Script}; }
+    /// use isopod::{Compatibility, NodeCompat, Script};
+    ///
+    /// let script = Script::builder("web-only")
+    ///     .source("export default { fetch: () => new Response(typeof process) }")
+    ///     .compatibility(Compatibility::default().node(NodeCompat::Off))
+    ///     .build()?;
+    /// # Ok::<(), isopod_runtime::ScriptError>(())
+    /// ```
+    pub fn compatibility(mut self, compatibility: Compatibility) -> Self {
+        self.compatibility = compatibility;
+        self
+    }
+
     /// Builds the script. The first worker reads its modules; later ones use them from memory.
     ///
     /// # Errors
@@ -327,6 +347,7 @@ impl ScriptBuilder {
             }
         };
         let mut options = options;
+        options.node = self.compatibility.node;
         options.reach.withheld = self.withheld;
         let of_bindings = self.bindings.iter().flat_map(|(_, binding)| binding.withheld());
         options.reach.withheld.extend(of_bindings);
@@ -357,6 +378,7 @@ impl ScriptBuilder {
             fetch: self.fetch,
             console: self.console,
             command: self.command,
+            compatibility: self.compatibility,
         })
     }
 }

@@ -155,9 +155,9 @@ pub(super) struct WorkerFile {
     pub(super) import_map: Option<PathBuf>,
     /// JSX in .jsx and .tsx files.
     pub(super) jsx: Jsx,
-    /// Accepted for compatibility with existing projects, without effect.
+    /// Date (`YYYY-MM-DD`) of the platform that the worker was written for. Default: the newest behavior.
     pub(super) compatibility_date: Option<String>,
-    /// Accepted for compatibility with existing projects, without effect.
+    /// Behaviors to turn on or off that differ from the date's, such as `nodejs_compat`.
     pub(super) compatibility_flags: Vec<String>,
     /// Values for `env` that this file does not name: every line of an env file.
     #[serde(skip)]

@@ -1,5 +1,6 @@
 //! Turns the parsed file into the [`Config`], and checks what the schema cannot express.
 
+mod compatibility;
 mod routes;
 
 use std::collections::BTreeMap;
@@ -175,10 +176,7 @@ impl Reading<'_> {
                 PathBuf::new()
             }
         };
-        if !file.compatibility_flags.is_empty() {
-            let key = path.key("compatibility_flags");
-            self.note(&key, format!("`{key}` is accepted without effect"));
-        }
+        let compatibility = self.compatibility(path, file.compatibility_date.as_deref(), &file.compatibility_flags);
         let mut env = Env::default();
         for name in file.vars.keys() {
             env.claim(name, &path.key("vars").key(name), self);
@@ -238,6 +236,7 @@ impl Reading<'_> {
             crons: file.crons,
             events: env.events,
             network,
+            compatibility,
         }
     }
 

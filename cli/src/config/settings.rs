@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use isopod::Compatibility;
+
 use super::bindings::{Bound, Events};
 use super::cron::Cron;
 use super::file::Var;
@@ -101,6 +103,8 @@ pub struct Worker {
     pub events: Events,
     /// Hosts that it may connect to.
     pub network: Network,
+    /// The behavior that follows from its compatibility date and flags.
+    pub compatibility: Compatibility,
 }
 
 impl Config {

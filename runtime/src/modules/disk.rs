@@ -15,7 +15,7 @@ use super::kind::RequestedType;
 use super::near_names::{hint, near};
 use super::options::Reach;
 use super::refusal;
-use super::specifier::{is_node_builtin, package_name};
+use super::specifier::package_name;
 
 /// Extensions to try, in this order, for a path without one.
 pub(super) const EXTENSIONS: &[&str] = &[".ts", ".tsx", ".mts", ".js", ".jsx", ".mjs", ".json"];
@@ -360,7 +360,6 @@ impl Disk {
                     hint,
                 }
             }
-            None if is_node_builtin(&specifier) => ModuleError::Builtin { specifier, importer },
             None => ModuleError::PackageNotInstalled {
                 package,
                 specifier,

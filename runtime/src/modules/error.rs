@@ -94,16 +94,15 @@ pub enum ModuleError {
         /// The importing module.
         importer: Importer,
     },
-    /// A Node.js built-in module.
-    #[error(
-        "Node.js built-in \"{specifier}\" is not provided{importer}: use the web standard instead (fetch, crypto.subtle, \
-         URL, TextEncoder, streams), or map it to a package with an import map"
-    )]
+    /// A Node.js built-in module that does not exist, or is off for this script.
+    #[error("Node.js built-in \"{specifier}\" is not provided{importer}: {reason}")]
     Builtin {
         /// The specifier as written.
         specifier: String,
         /// The importing module.
         importer: Importer,
+        /// The reason and the remedy.
+        reason: String,
     },
     /// Modules cannot be loaded from URLs with this scheme.
     #[error("cannot import \"{specifier}\"{importer}: {remedy}")]

@@ -18,6 +18,7 @@ use super::jail::Jail;
 use super::kind::{Dialect, ModuleKind, RequestedType, Treatment, treatment};
 use super::literals;
 use super::nesting::on_large_stack;
+use super::node_builtins;
 use super::node_env;
 use super::options::{Jsx, LoaderLimits, LoaderOptions};
 use super::source_maps::SourceMaps;
@@ -26,6 +27,7 @@ use super::specifier::Specifier;
 use super::transpile::transpile;
 use super::transpile_cache::{TranspileCache, Transpiled};
 use super::tsconfig;
+use crate::NodeCompat;
 
 /// Finds and reads the modules of one version of one script. Synchronous; shared between threads in an `Arc`.
 ///
@@ -42,6 +44,7 @@ pub struct Loader {
     import_map: Option<ImportMap>,
     jsx: Jsx,
     node_env: String,
+    node: NodeCompat,
     limits: LoaderLimits,
     transpiled: Mutex<TranspileCache>,
     loaded: ModulesLoaded,
@@ -108,6 +111,7 @@ impl Loader {
             import_map: options.import_map.as_ref().map(import_map::parse).transpose()?,
             jsx: options.jsx,
             node_env: options.node_env,
+            node: options.node,
             transpiled: Mutex::new(TranspileCache::new(options.limits.transpile_cache_bytes_max)),
             limits: options.limits,
             loaded: ModulesLoaded::default(),
@@ -155,7 +159,7 @@ impl Loader {
     }
 
     /// Resolves a static or dynamic import of `specifier` in `referrer`: import map, then memory, then files and
-    /// packages. The URL is canonical: links are followed, extensions are complete.
+    /// packages. The URL of a Node.js built-in module has the scheme `node`. The URL is canonical: links are followed, extensions are complete.
     ///
     /// # Errors
     ///
@@ -168,8 +172,17 @@ impl Loader {
             _ => Specifier::parse(specifier, referrer)?,
         };
         match meant {
+            Specifier::Url(url) if url.scheme() == "node" && !self.sources.memory.contains_key(&url) => {
+                node_builtins::prefixed(&url, specifier, self.node, importer)
+            }
             Specifier::Url(url) => self.sources.resolve_url(url, specifier, importer),
-            Specifier::Bare(name) => self.sources.resolve_bare(name, referrer, importer),
+            Specifier::Bare(name) => match node_builtins::bare(name, self.node) {
+                Some(builtin) => Ok(builtin),
+                None => self
+                    .sources
+                    .resolve_bare(name, referrer, importer)
+                    .map_err(|error| node_builtins::explain(error, self.node)),
+            },
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Free of V8 and Tokio. A [`Loader`] belongs to one version of one script, is shared by all threads that run it, and
 //! has no global state. The files, in the order in which data flows through them: `specifier` (the specifier as
-//! written), `import_map`, `in_memory` and `disk` with `browser` (the location; `jail` and `linked` determine the
+//! written), `import_map`, `node_builtins`, `in_memory` and `disk` with `browser` (the location; `jail` and `linked` determine the
 //! accessible folders, `project` their upper end, `refusal` the files in them that are not modules), `sources` (the
 //! bytes), `kind` (the type), `commonjs` (which is rejected), `node_env`, `transpile` with `tsconfig` and `accessors`,
 //! `helpers` and `transpile_cache` (TypeScript and JSX to JavaScript), `source_maps` and `code_frame` (back to the
@@ -30,6 +30,7 @@ mod literals;
 mod loader;
 mod near_names;
 mod nesting;
+mod node_builtins;
 mod node_env;
 mod options;
 mod project;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use url::Url;
 
 use super::refusal::BESIDE_A_DATABASE;
+use crate::NodeCompat;
 
 /// The sources of a script's modules, and how they are read.
 ///
@@ -38,6 +39,8 @@ pub struct LoaderOptions {
     /// The value of `process.env.NODE_ENV` in modules that do not declare `process`. It is replaced before the code is
     /// compiled, as bundlers do. Default: `development`.
     pub node_env: String,
+    /// The Node.js modules that may be imported. Default: [`NodeCompat::Full`].
+    pub node: NodeCompat,
     /// Limits.
     pub limits: LoaderLimits,
 }
@@ -66,6 +69,7 @@ impl LoaderOptions {
             jsx: Jsx::default(),
             reach: Reach::default(),
             node_env: "development".into(),
+            node: NodeCompat::Full,
             limits: LoaderLimits::default(),
         }
     }

@@ -12,7 +12,7 @@ use super::in_memory;
 use super::kind::RequestedType;
 use super::near_names::{hint, near};
 use super::options::MemoryModule;
-use super::specifier::{is_node_builtin, package_name, refuse_scheme};
+use super::specifier::{package_name, refuse_scheme};
 
 pub(super) struct Sources {
     pub(super) memory: BTreeMap<Url, MemoryModule>,
@@ -29,7 +29,7 @@ impl Sources {
             (_, helpers::SCHEME) => Ok(url),
             (Some(disk), "file") => disk.resolve_url(&url, specifier, importer).map(file_or_empty),
             (None, "file") => Err(self.not_in_memory(&url, specifier, importer)),
-            (_, scheme) if self.memory.keys().any(|known| known.scheme() == scheme) && scheme != "node" => {
+            (_, scheme) if self.memory.keys().any(|known| known.scheme() == scheme) => {
                 Err(self.not_in_memory(&url, specifier, importer))
             }
             _ => Err(refuse_scheme(&url, specifier, importer)),
@@ -39,10 +39,6 @@ impl Sources {
     pub(super) fn resolve_bare(&self, specifier: &str, referrer: &Url, importer: Importer) -> Result<Url, ModuleError> {
         match &self.disk {
             Some(disk) => disk.resolve_bare(specifier, referrer, importer).map(file_or_empty),
-            None if is_node_builtin(specifier) => Err(ModuleError::Builtin {
-                specifier: specifier.into(),
-                importer,
-            }),
             None => Err(ModuleError::PackageNotInstalled {
                 package: package_name(specifier).into(),
                 specifier: specifier.into(),

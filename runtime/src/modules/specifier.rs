@@ -48,7 +48,6 @@ pub(super) fn package_name(specifier: &str) -> &str {
 pub(super) fn refuse_scheme(url: &Url, specifier: &str, importer: Importer) -> ModuleError {
     let specifier = specifier.to_owned();
     let remedy = match url.scheme() {
-        "node" => return ModuleError::Builtin { specifier, importer },
         "cloudflare" | "workerd" => {
             "modules of that platform are not provided; bindings are reached through `env`, the second argument of a handler"
         }
@@ -68,13 +67,4 @@ pub(super) fn refuse_scheme(url: &Url, specifier: &str, importer: Importer) -> M
         importer,
         remedy,
     }
-}
-
-/// Returns true for the name of a Node.js built-in module (without the `node:` prefix).
-pub(super) fn is_node_builtin(specifier: &str) -> bool {
-    const BUILTINS: &str = "assert async_hooks buffer child_process cluster console constants crypto dgram diagnostics_channel \
-        dns domain events fs http http2 https inspector module net os path perf_hooks process punycode \
-        querystring readline repl stream string_decoder sys timers tls trace_events tty url util v8 vm wasi \
-        worker_threads zlib";
-    BUILTINS.split(' ').any(|name| name == package_name(specifier))
 }

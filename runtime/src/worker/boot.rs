@@ -150,7 +150,9 @@ impl Worker {
                 extend.prepare(&worker, &mut state);
             }
         }
-        let removed = template.extends().flat_map(|extend| extend.removed_globals()).collect();
+        let navigator = (!script.compatibility.navigator).then(|| "navigator".to_owned());
+        let removed = template.extends().flat_map(|extend| extend.removed_globals());
+        let removed = removed.chain(navigator).collect();
         let js = start(&mut runtime, script, bound, removed, !has_all_ops)?;
         Ok(Self {
             watch,

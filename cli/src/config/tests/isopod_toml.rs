@@ -286,3 +286,26 @@ fn events_that_cannot_work_are_told_with_their_place() {
         "{error}"
     );
 }
+
+#[test]
+fn compatibility_date_and_flags_choose_behavior() {
+    let text = "main = 'a.ts'\n[workers.old]\nmain = 'a.ts'\ncompatibility_date = '2024-01-01'\n\
+                compatibility_flags = ['nodejs_als', 'no_global_navigator']\n[[routes]]\npattern = '/*'\nworker = 'main'";
+    let config = Project::new(&[("isopod.toml", text), ("a.ts", "")]).config();
+    assert_eq!(config.workers["main"].compatibility, Compatibility::default());
+    let old = config.workers["old"].compatibility;
+    assert_eq!((old.node, old.navigator), (NodeCompat::AsyncLocalStorage, false));
+}
+
+#[test]
+fn a_compatibility_date_or_flag_that_does_not_exist_is_a_problem() {
+    let text = "main = 'a.ts'\ncompatibility_date = '2024-13-01'\ncompatibility_flags = ['node_compat']";
+    let error = Project::new(&[("isopod.toml", text), ("a.ts", "")]).error();
+    for part in [
+        "`compatibility_date` = \"2024-13-01\": should be a date, written as YYYY-MM-DD",
+        "`compatibility_flags` = \"node_compat\": no such flag",
+        "did you mean `nodejs_compat`?",
+    ] {
+        assert!(error.contains(part), "{part} in\n{error}");
+    }
+}

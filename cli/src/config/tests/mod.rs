@@ -10,7 +10,7 @@ mod wrangler_files;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use isopod::SqlConfig;
+use isopod::{Compatibility, NodeCompat, SqlConfig};
 use tempfile::TempDir;
 
 use super::*;

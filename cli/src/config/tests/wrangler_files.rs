@@ -62,11 +62,38 @@ fn a_wrangler_project_runs_as_it_is() {
         [
             "`observability` is accepted without effect",
             "routes hold in production mode; in development every request is the worker's",
-            "`compatibility_flags` is accepted without effect",
         ]
     );
     let weights: Vec<_> = config.notes.iter().map(|note| note.weight).collect();
-    assert_eq!(weights, [Weight::Detail, Weight::Warning, Weight::Warning]);
+    assert_eq!(weights, [Weight::Detail, Weight::Warning]);
+    assert_eq!(worker.compatibility.node, NodeCompat::Full);
+}
+
+/// Newer versions of wrangler have flags that this build does not know.
+#[test]
+fn compatibility_flags_choose_behavior_and_unknown_ones_are_warnings() {
+    let text = "name = 'x'\nmain = 'a.ts'\ncompatibility_date = '2024-09-22'\n\
+                compatibility_flags = ['nodejs_compat', 'nodejs_compatt', 'url_original', 'brand_new']\n\
+                [env.off]\ncompatibility_flags = []";
+    let project = Project::new(&[("wrangler.toml", text), ("a.ts", "")]);
+    let config = project.config();
+    assert_eq!(config.workers["x"].compatibility.node, NodeCompat::Prefixed);
+    let notes = notes(&config);
+    assert_eq!(
+        notes[..2],
+        [
+            "unknown compatibility flag `nodejs_compatt`, ignored; did you mean `nodejs_compat`?",
+            "unknown compatibility flag `brand_new`, ignored; the flags with an effect: nodejs_compat, no_nodejs_compat, \
+             nodejs_compat_v2, no_nodejs_compat_v2, nodejs_als, no_nodejs_als, nodejs_compat_populate_process_env, \
+             nodejs_compat_do_not_populate_process_env, global_navigator, no_global_navigator",
+        ]
+    );
+    assert_eq!(
+        notes[2..],
+        ["`url_original` has no effect: Isopod always has the behavior of the newest date"]
+    );
+    let config = project.in_environment("off").config();
+    assert_eq!(config.workers["x-off"].compatibility.node, NodeCompat::Off);
 }
 
 #[test]

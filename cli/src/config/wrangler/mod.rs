@@ -249,7 +249,9 @@ fn translate(reading: &mut Reading<'_>, section: Section, dev: Option<Dev>, mode
     };
     file.worker.main = section.main;
     file.worker.root = section.base_dir;
-    file.worker.compatibility_flags = section.compatibility_flags.unwrap_or_default();
+    file.worker.compatibility_date = section.compatibility_date;
+    let flags = section.compatibility_flags.unwrap_or_default();
+    file.worker.compatibility_flags = reading.known_flags(&KeyPath::of("compatibility_flags"), flags);
     file.worker.vars = section.vars.unwrap_or_default();
     file.worker.bindings = section.bindings.translate(reading);
     if let Some(limits) = section.limits {

@@ -1,5 +1,8 @@
+use url::Url;
+
 use super::super::{Loader, LoaderOptions, ModuleError, RequestedType};
 use super::Project;
+use crate::NodeCompat;
 
 fn message(project: &Project, specifier: &str) -> String {
     project.resolve(specifier, "main.js").unwrap_err().to_string()
@@ -143,5 +146,48 @@ fn a_folder_or_a_pipe_is_no_module() {
     for path in ["folder.js", "pipe.js"] {
         let error = project.load(path).unwrap_err();
         assert!(matches!(error, ModuleError::Read { .. }), "{error}");
+    }
+}
+
+#[test]
+fn node_modules_are_there_as_far_as_compatibility_goes() {
+    let resolve = |node, specifier| {
+        let options = LoaderOptions {
+            node,
+            ..LoaderOptions::in_memory([])
+        };
+        let main = Url::parse("isopod:///main.js").unwrap();
+        let resolved = Loader::new(options).unwrap().resolve(specifier, &main);
+        resolved.map_err(|error| error.to_string())
+    };
+    let module = |name| Ok(Url::parse(name).unwrap());
+    for (node, specifier) in [
+        (NodeCompat::Full, "node:async_hooks"),
+        (NodeCompat::Full, "async_hooks"),
+        (NodeCompat::Prefixed, "node:async_hooks"),
+        (NodeCompat::AsyncLocalStorage, "node:async_hooks"),
+    ] {
+        assert_eq!(
+            resolve(node, specifier),
+            module("node:async_hooks"),
+            "{node:?} {specifier}"
+        );
+    }
+    for (node, specifier, remedy) in [
+        (NodeCompat::Prefixed, "async_hooks", "import it as \"node:async_hooks\""),
+        (
+            NodeCompat::AsyncLocalStorage,
+            "async_hooks",
+            "add `nodejs_compat` to `compatibility_flags`",
+        ),
+        (
+            NodeCompat::Off,
+            "node:async_hooks",
+            "add `nodejs_compat` to `compatibility_flags`",
+        ),
+        (NodeCompat::Full, "node:nothing", "the modules there are: "),
+    ] {
+        let error = resolve(node, specifier).unwrap_err();
+        assert!(error.contains(remedy), "{node:?} {specifier}: {error}");
     }
 }
