@@ -29,7 +29,9 @@ pub use isopod_ext::{
 pub use self::compatibility::{Compatibility, CompatibilityDate, FlagIssue, InvalidDate, NodeCompat};
 pub use self::extend::{Extend, ExtendError, WorkerTemplate};
 pub use self::image::Image;
-pub use self::limits::{Limits, MemoryMeter, OnStop, OsScheduling, Watchdog, give_back_memory, run_in_short_slices};
+pub use self::limits::{
+    Limits, MemoryMeter, Noticed, OnNotice, OsScheduling, Watchdog, give_back_memory, run_in_short_slices,
+};
 pub use self::script::{Command, Console, Script, ScriptBuilder, ScriptError};
 pub use self::thread::WorkerThread;
 pub use self::worker::{BootOptions, Turn, Worker};

@@ -31,6 +31,7 @@ mod hostile_scripts;
 mod hostile_sockets;
 mod hundred;
 mod load;
+mod long_turns;
 mod manual;
 mod many_workers;
 mod memory_bounds;

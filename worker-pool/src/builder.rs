@@ -235,7 +235,7 @@ macro_rules! settings {
         }
 
         /// Sets the time in which a worker's thread must respond after its worker was to stop, because an event's deadline
-        /// passed or the engine stopped it ([`StopNotice`](crate::StopNotice)). After it the thread is *lost*: it runs code
+        /// passed or the engine stopped it ([`WorkerNotice`](crate::WorkerNotice)). After it the thread is *lost*: it runs code
         /// that cannot be interrupted. Its events end without it, and another thread replaces it. Default: 1 s.
         ///
         /// With an engine that cannot stop code ([`Engine::stops_code`](crate::Engine::stops_code)), a turn that takes

@@ -232,38 +232,52 @@ pub struct BootContext {
     pub deadline: Option<Instant>,
     /// Time at which code of the boot must be stopped by force.
     pub stop_at: Option<Instant>,
-    /// Notifies the pool when the engine stops the worker's code from outside.
-    pub stop: StopNotice,
+    /// Notifies the pool of what the engine observes on the worker's thread from outside.
+    pub notice: WorkerNotice,
 }
 
-/// Notifies the pool that the engine is stopping a worker, from another thread, such as one that watches CPU time. If the
-/// worker's thread does not respond within [`PoolBuilder::lost_grace`] from then on, worker and thread are given up.
-///
-/// [`PoolBuilder::lost_grace`]: crate::PoolBuilder::lost_grace
+/// Notifies the pool of what an engine observes on a worker's thread from another thread, such as one that watches CPU time.
 #[derive(Clone)]
-pub struct StopNotice(Arc<dyn Fn(Stop) + Send + Sync>);
+pub struct WorkerNotice(Arc<dyn Fn(Noticed) + Send + Sync>);
 
-/// Contents of a [`StopNotice`].
+/// Contents of a [`WorkerNotice`].
+pub(crate) enum Noticed {
+    LongTurn,
+    Stopping(Stop),
+}
+
+/// A worker that was told to stop.
 pub(crate) struct Stop {
     pub(crate) slot: Option<SlotId>,
     pub(crate) outcome: Outcome,
 }
 
-impl StopNotice {
-    pub(crate) fn new(tell: impl Fn(Stop) + Send + Sync + 'static) -> Self {
+impl WorkerNotice {
+    pub(crate) fn new(tell: impl Fn(Noticed) + Send + Sync + 'static) -> Self {
         Self(Arc::new(tell))
     }
 
-    /// Reports that the worker was told to stop because of the event in this slot; if it is unknown, the event begun last is
-    /// blamed. The outcome is that event's, if the thread does not respond.
-    pub fn told(&self, slot: Option<SlotId>, outcome: Outcome) {
-        (self.0)(Stop { slot, outcome });
+    /// Reports that the worker's code has run for some milliseconds without a break. Until the code returns to the event loop,
+    /// the worker gets no events; those that it has not begun are given to other workers of its script, or to a new one.
+    ///
+    /// May come late: the worker leaves this state when it next reads its mailbox.
+    pub fn long_turn(&self) {
+        (self.0)(Noticed::LongTurn);
+    }
+
+    /// Reports that the engine is stopping the worker because of the event in this slot; if it is unknown, the event begun last
+    /// is blamed. If the worker's thread does not respond within [`PoolBuilder::lost_grace`] from then on, worker and thread are
+    /// given up, and the event ends with this outcome.
+    ///
+    /// [`PoolBuilder::lost_grace`]: crate::PoolBuilder::lost_grace
+    pub fn stopping(&self, slot: Option<SlotId>, outcome: Outcome) {
+        (self.0)(Noticed::Stopping(Stop { slot, outcome }));
     }
 }
 
-impl fmt::Debug for StopNotice {
+impl fmt::Debug for WorkerNotice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("StopNotice")
+        f.write_str("WorkerNotice")
     }
 }
 

@@ -1,12 +1,12 @@
 //! The limits of a worker, and their enforcement.
 //!
 //! [`Limits`] has the settings. `watchdog` ends code that exceeds its CPU time or its deadline, and `memory` keeps a
-//! worker within its memory limit; both refer to an isolate by the watchdog's `Watched`. [`OnStop`] is called when a
+//! worker within its memory limit; both refer to an isolate by the watchdog's `Watched`. [`OnNotice`] is called when a
 //! worker is told to stop. `cpu_clock` and `os_priority` are the watchdog's interfaces to the operating system.
 
 mod cpu_clock;
 mod memory;
-mod on_stop;
+mod on_notice;
 mod os_priority;
 mod watchdog;
 
@@ -19,7 +19,7 @@ use self::watchdog::CpuLimits;
 pub(crate) use self::cpu_clock::Helpers;
 pub(crate) use self::memory::{Gauge, capped_allocator};
 pub use self::memory::{MemoryMeter, give_back_memory};
-pub use self::on_stop::OnStop;
+pub use self::on_notice::{Noticed, OnNotice};
 pub use self::os_priority::{OsScheduling, run_in_short_slices};
 pub use self::watchdog::Watchdog;
 pub(crate) use self::watchdog::{Breach, Ended, Limit, Sampler, Soft, Watch};

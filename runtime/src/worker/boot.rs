@@ -23,7 +23,7 @@ use super::entry_points::JsEntryPoints;
 use super::{Worker, console, traces};
 use crate::limits::{Ended, Gauge, Limit, Sampler, capped_allocator};
 use crate::module_loader::ScriptLoader;
-use crate::{Console, MemoryMeter, OnStop, Script, WorkerThread};
+use crate::{Console, MemoryMeter, OnNotice, Script, WorkerThread};
 
 /// The value of `navigator.userAgent`. Libraries look for the prefix of Workers (Hono's `env(c)` finds the bindings by
 /// it); the rest identifies the runtime.
@@ -36,8 +36,8 @@ pub struct BootOptions {
     pub worker: u64,
     /// The deadline at which code of the start is terminated. Default: only its CPU time is limited.
     pub stop_at: Option<Instant>,
-    /// Called when the worker is told to stop from outside. Default: none.
-    pub on_stop: Option<OnStop>,
+    /// Called with what the watchdog observes on the worker's thread. Default: none.
+    pub on_notice: Option<OnNotice>,
 }
 
 #[derive(Serialize)]
@@ -105,7 +105,7 @@ impl Worker {
             .watch(
                 runtime.v8_isolate().thread_safe_handle(),
                 limits.cpu_limits(),
-                options.on_stop,
+                options.on_notice,
             )
             .map_err(|error| Fault::new(FaultKind::BootFailed, format!("the thread has no CPU clock: {error}")))?;
         if let Some(at) = options.stop_at {

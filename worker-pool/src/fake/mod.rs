@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use isopod_outcome::{Failure, Outcome};
 
-use crate::engine::{BootContext, BootError, Engine, Event, SlotId, StopNotice, ThreadError, Turn, Worker};
+use crate::engine::{BootContext, BootError, Engine, Event, SlotId, ThreadError, Turn, Worker, WorkerNotice};
 use crate::sync::channel;
 use crate::sync::thread::{Builder, JoinHandle};
 
@@ -79,6 +79,8 @@ pub enum Does {
     Spin(Duration),
     /// Blocks its thread, whatever it is told, until the sender at the other end sends or is dropped; then answers 0.
     Block(channel::Receiver<()>),
+    /// As [`Does::Block`], and the engine notices a long turn.
+    BlockLong(channel::Receiver<()>),
     /// As [`Does::Block`], and the engine says that it has told the worker to stop, with this outcome.
     BlockStopped(channel::Receiver<()>, Outcome),
     /// Throws.
@@ -197,7 +199,7 @@ impl Engine for FakeEngine {
         }
         Ok(FakeWorker {
             number: ctx.worker.get(),
-            stop: ctx.stop,
+            notice: ctx.notice,
             alive: Counted::new(&script.alive),
             script: Arc::clone(script),
             running: HashMap::new(),
@@ -235,7 +237,7 @@ enum Running {
 /// A worker of a [`FakeScript`].
 pub struct FakeWorker {
     number: u64,
-    stop: StopNotice,
+    notice: WorkerNotice,
     script: Arc<FakeScript>,
     running: HashMap<SlotId, Running>,
     /// Last in, first out: the pool must not care.
@@ -307,8 +309,13 @@ impl Worker for FakeWorker {
                 let _ = until.recv();
                 return self.ended(slot, Outcome::Ok, reply, 0);
             }
+            Does::BlockLong(until) => {
+                self.notice.long_turn();
+                let _ = until.recv();
+                return self.ended(slot, Outcome::Ok, reply, 0);
+            }
             Does::BlockStopped(until, outcome) => {
-                self.stop.told(Some(slot), outcome);
+                self.notice.stopping(Some(slot), outcome);
                 let _ = until.recv();
                 return self.ended(slot, Outcome::Ok, reply, 0);
             }

@@ -11,7 +11,8 @@ use isopod_outcome::{Failure, Outcome};
 use isopod_runtime::handlers::{Event as JsEvent, EventKey, Fault};
 use isopod_runtime::io::IoOptions;
 use isopod_runtime::{
-    BootOptions, OnStop, OsScheduling, Script, Watchdog, WorkerTemplate, WorkerThread, platform, run_in_short_slices,
+    BootOptions, Noticed, OnNotice, OsScheduling, Script, Watchdog, WorkerTemplate, WorkerThread, platform,
+    run_in_short_slices,
 };
 
 use crate::engine::{BootContext, BootError, Engine, Event, SlotId, ThreadError, Turn, Worker};
@@ -82,12 +83,15 @@ impl Engine for JsEngine {
     }
 
     async fn boot(&self, thread: &WorkerThread, script: &Arc<Script>, ctx: BootContext) -> Result<JsWorker, BootError> {
-        let stop = ctx.stop;
+        let notice = ctx.notice;
         let options = BootOptions {
             worker: ctx.worker.get(),
             stop_at: ctx.stop_at,
             // Should its thread not come back, the pool finds it.
-            on_stop: Some(OnStop::new(move |limit| stop.told(None, limit.into()))),
+            on_notice: Some(OnNotice::new(move |noticed| match noticed {
+                Noticed::LongTurn => notice.long_turn(),
+                Noticed::Stopping(limit) => notice.stopping(None, limit.into()),
+            })),
         };
         let worker = isopod_runtime::Worker::boot(thread, script, options).await;
         worker.map(JsWorker::new).map_err(|fault| BootError(failure(fault)))

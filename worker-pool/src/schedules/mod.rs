@@ -279,3 +279,26 @@ async fn either(ticket: Ticket, reply: channel::Receiver<Answer>) -> Result<u64,
     ticket.detach();
     answer.map_err(|failure| failure.outcome)
 }
+
+#[test]
+fn events_behind_a_long_turn_end_before_it_whenever_the_notice_comes() {
+    under_schedules(1000, || {
+        let (pool, _) = pool(2, &Options::default().concurrency(4));
+        let (open, gate) = channel::bounded(1);
+        let blocked = send(&pool, Does::BlockLong(gate)).expect("room");
+        let senders: Vec<_> = (0..2)
+            .map(|n| {
+                let pool = pool.clone();
+                thread::spawn(move || answer(send(&pool, Does::Echo(n)).expect("room")))
+            })
+            .collect();
+        let answers: Vec<_> = senders
+            .into_iter()
+            .map(|sender| sender.join().expect("no panic"))
+            .collect();
+        assert_eq!(answers, [Ok(0), Ok(1)]);
+        drop(open);
+        assert_eq!(answer(blocked), Ok(0));
+        assert_settled(&pool);
+    });
+}

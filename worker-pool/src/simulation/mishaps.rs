@@ -20,6 +20,8 @@ pub(super) enum Mishap {
     Leaves,
     /// The worker on the thread is too old.
     Ages,
+    /// The worker on the thread is in a long turn, or was until a moment ago.
+    TurnIsLong,
     /// The thread panics.
     Panics,
     /// The worker on the thread holds so many megabytes.
@@ -55,6 +57,10 @@ impl Simulation {
                 let next = self.with(|state, now, _| state.tire(thread, RetireReason::Age, now));
                 self.follow(thread, next);
             }
+            (Mishap::TurnIsLong, Some(thread)) => {
+                let worker = self.hosted[&thread].worker;
+                self.with(|state, now, fx| state.turn_is_long(thread, worker, now, fx));
+            }
             (Mishap::Panics, Some(thread)) => self.panics(thread),
             (Mishap::Weighs(megabytes), Some(thread)) => {
                 // It says so with what has ended.
@@ -64,7 +70,7 @@ impl Simulation {
                 self.follow(thread, next);
             }
             (Mishap::Session(mishap), thread) => self.happens_to_sessions(of, mishap, thread),
-            (Mishap::Ages | Mishap::Panics | Mishap::Weighs(_), _) => {}
+            (Mishap::Ages | Mishap::TurnIsLong | Mishap::Panics | Mishap::Weighs(_), _) => {}
         }
     }
 

@@ -312,6 +312,7 @@ fn mishap() -> impl Strategy<Value = (u64, usize, super::Mishap)> {
         1 => Just(super::Mishap::Undeploys),
         2 => Just(super::Mishap::Leaves),
         2 => Just(super::Mishap::Ages),
+        2 => Just(super::Mishap::TurnIsLong),
         1 => Just(super::Mishap::Panics),
         2 => prop_oneof![Just(1u16), Just(40), Just(100)].prop_map(super::Mishap::Weighs),
     ];

@@ -123,6 +123,7 @@ fn mishap() -> impl Strategy<Value = (u64, usize, Mishap)> {
         1 => Just(Mishap::Undeploys),
         3 => Just(Mishap::Leaves),
         2 => Just(Mishap::Ages),
+        3 => Just(Mishap::TurnIsLong),
         1 => Just(Mishap::Panics),
         3 => prop_oneof![Just(1u16), Just(40), Just(100)].prop_map(Mishap::Weighs),
     ];

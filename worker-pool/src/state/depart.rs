@@ -57,7 +57,7 @@ impl<E: Engine> State<E> {
 
     /// Of so many events that a worker held these were not begun; the others have ended. Those whose deadlines have passed
     /// meanwhile end too: given to the next worker, they would have all of their time once more.
-    fn put_back(
+    pub(super) fn put_back(
         &mut self,
         version: &Version<E>,
         held: usize,

@@ -297,6 +297,7 @@ impl<E: Engine> State<E> {
             ready_at: now,
             yields: None,
             nudged: false,
+            in_long_turn: false,
             table: Arc::clone(&table),
             memory: Arc::clone(&memory),
             room: Arc::clone(&room),

@@ -14,6 +14,7 @@ mod close;
 mod depart;
 mod effects;
 mod grow;
+mod long_turn;
 mod lost;
 mod memory;
 mod queue;
@@ -164,6 +165,8 @@ pub(crate) struct Hosted<E: Engine> {
     yields: Option<Instant>,
     /// A [`Mail::Pull`] is pending.
     nudged: bool,
+    /// Its code has run for long without a break, since it last read its mailbox: it takes no events until it does.
+    in_long_turn: bool,
     /// The events it has begun.
     table: Arc<Table>,
     /// Number of events it may hold: its script's limit, or fewer with adaptive concurrency.
@@ -330,7 +333,8 @@ impl<E: Engine> Hosted<E> {
     /// Returns whether it has room for another event of this depth. Where it has none, events end that wait for no
     /// shallower one, and so it will have.
     fn has_room(&self, depth: u32) -> bool {
-        matches!(self.phase, Phase::Ready { .. }) && self.load(depth) < self.room.load(Ordering::Relaxed)
+        let is_open = matches!(self.phase, Phase::Ready { .. }) && !self.in_long_turn;
+        is_open && self.load(depth) < self.room.load(Ordering::Relaxed)
     }
 
     /// Returns the number of events it holds of this depth and deeper, without those that last as long as their sessions.
@@ -355,9 +359,9 @@ impl<E: Engine> Hosted<E> {
         self.nested.retain(|(held, _)| !ended(*held));
     }
 
-    /// Returns whether it is ready and has neither events nor sessions.
+    /// Returns whether it is ready, has neither events nor sessions, and runs no code that it would have to finish first.
     fn is_idle(&self) -> bool {
-        self.is_free() && matches!(self.phase, Phase::Ready { .. })
+        self.is_free() && matches!(self.phase, Phase::Ready { .. }) && !self.in_long_turn
     }
 
     /// Returns whether it has neither events nor sessions.

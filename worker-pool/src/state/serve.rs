@@ -62,7 +62,7 @@ impl<E: Engine> State<E> {
         let Some(hosted) = self.threads[thread].hosted.as_mut() else {
             return Next::Leave(RetireReason::Lost);
         };
-        hosted.nudged = false;
+        (hosted.nudged, hosted.in_long_turn) = (false, false);
         let version = Arc::clone(&hosted.version);
         let takes_sessions = hosted.pins.has_room(&version.limits);
         let script = self.scripts.get(&version.name);

@@ -12,7 +12,7 @@ use isopod_outcome::{Failure, Outcome};
 #[cfg(not(feature = "shuttle"))]
 use tokio::task::LocalSet;
 
-use crate::engine::{BootContext, BootError, Engine, StopNotice, Worker as _, WorkerId};
+use crate::engine::{BootContext, BootError, Engine, Noticed, Worker as _, WorkerId, WorkerNotice};
 use crate::observe::RetireReason;
 use crate::recorder::Series;
 use crate::shared::Shared;
@@ -132,7 +132,7 @@ async fn boot<E: Engine>(
         concurrency: version.limits.concurrency,
         deadline: Some(after(started, limit)),
         stop_at: Some(after(started, limit.saturating_add(shared.settings.wall_grace))),
-        stop: stop_notice(shared, index, assignment.worker),
+        notice: worker_notice(shared, index, assignment.worker),
     };
     let mut boot = pin!(clock::timeout(limit, shared.engine.boot(thread, &version.script, ctx)));
     let mut computes = true;
@@ -155,13 +155,16 @@ async fn boot<E: Engine>(
     }
 }
 
-/// Returns the notice by which the engine reports that it told this worker to stop.
-fn stop_notice<E: Engine>(shared: &Arc<Shared<E>>, thread: usize, worker: WorkerId) -> StopNotice {
+/// Returns the notice by which the engine reports what it observes on this worker's thread.
+fn worker_notice<E: Engine>(shared: &Arc<Shared<E>>, thread: usize, worker: WorkerId) -> WorkerNotice {
     // The engine may keep it for longer than there is a pool.
     let shared = Arc::downgrade(shared);
-    StopNotice::new(move |stop| {
+    WorkerNotice::new(move |noticed| {
         if let Some(shared) = shared.upgrade() {
-            shared.with(|state, fx| state.told_to_stop(thread, worker, stop, clock::now(), fx));
+            shared.with(|state, fx| match noticed {
+                Noticed::LongTurn => state.turn_is_long(thread, worker, clock::now(), fx),
+                Noticed::Stopping(stop) => state.told_to_stop(thread, worker, stop, clock::now(), fx),
+            });
         }
     })
 }

@@ -7,6 +7,7 @@ mod deploy;
 mod idle;
 mod interleaving;
 mod limits;
+mod long_turn;
 mod lost;
 mod many;
 mod memory;

@@ -105,6 +105,8 @@ pub(super) struct Judgement {
     /// Ask whose code is running.
     pub(super) ask: bool,
     pub(super) standing: Standing,
+    /// The turn has just become a long one.
+    pub(super) is_long: bool,
 }
 
 /// The priority that the turn's thread should have.
@@ -270,6 +272,7 @@ impl Accounts {
         }
         let mut judgement = Judgement {
             standing: self.standing(look.at, used, was_long),
+            is_long: self.turn_used >= LONG && !was_long,
             ..Judgement::default()
         };
         if look.entered == Entered::Boot {

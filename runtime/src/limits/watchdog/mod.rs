@@ -24,7 +24,7 @@ use isopod_ext::handlers::FaultKind;
 use self::account::{Accounts, Sample, Standing};
 use self::watched::{Bell, Seen};
 use super::cpu_clock::CpuClock;
-use super::on_stop::OnStop;
+use super::on_notice::{Noticed, OnNotice};
 use super::os_priority::{self, OsPriority, OsScheduling};
 
 pub(crate) use self::account::CpuLimits;
@@ -85,7 +85,7 @@ impl Watchdog {
         &self,
         isolate: IsolateHandle,
         limits: CpuLimits,
-        on_stop: Option<OnStop>,
+        on_notice: Option<OnNotice>,
     ) -> io::Result<Watch> {
         let clock = CpuClock::of_this_thread()?;
         let accounts = Accounts::new(limits, clock.elapsed().unwrap_or_default());
@@ -98,7 +98,7 @@ impl Watchdog {
             sampler::on_interrupt,
             clock,
             accounts,
-            on_stop,
+            on_notice,
             priority,
         ));
         let mut workers = self.shared.workers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -212,11 +212,12 @@ impl<'a> Rounds<'a> {
                 // The thread is on its way to end the turn.
                 watched.raise_priority();
                 watched.isolate.terminate_execution();
-                if let Some(on_stop) = &watched.on_stop {
-                    on_stop.call(kind);
-                }
+                watched.notice(Noticed::Stopping(kind));
             }
             return;
+        }
+        if judgement.is_long {
+            watched.notice(Noticed::LongTurn);
         }
         match judgement.standing {
             Standing::Lowered if others_move => watched.lower_priority(state),

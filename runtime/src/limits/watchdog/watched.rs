@@ -15,7 +15,7 @@ use deno_core::v8::{IsolateHandle, UnsafeRawIsolatePtr};
 use isopod_ext::event::{CpuAccount, EventKey, FaultKind};
 
 use super::super::cpu_clock::CpuClock;
-use super::super::on_stop::OnStop;
+use super::super::on_notice::{Noticed, OnNotice};
 use super::super::os_priority::OsPriority;
 use super::account::{Accounts, Answer, Entered, SoftCpu};
 
@@ -114,7 +114,7 @@ pub(crate) struct Watched {
     pub(super) isolate: IsolateHandle,
     interrupt: Interrupt,
     pub(super) clock: CpuClock,
-    pub(super) on_stop: Option<OnStop>,
+    on_notice: Option<OnNotice>,
     priority: OsPriority,
     /// Number of samples since the turn was ended.
     end_looks: AtomicU32,
@@ -152,7 +152,7 @@ impl Watched {
         interrupt: Interrupt,
         clock: CpuClock,
         accounts: Accounts,
-        on_stop: Option<OnStop>,
+        on_notice: Option<OnNotice>,
         priority: OsPriority,
     ) -> Self {
         Self {
@@ -172,7 +172,7 @@ impl Watched {
             isolate,
             interrupt,
             clock,
-            on_stop,
+            on_notice,
             priority,
             end_looks: AtomicU32::new(0),
             last_turn: AtomicU64::new(0),
@@ -200,6 +200,12 @@ impl Watched {
 
     pub(crate) fn accounts(&self) -> MutexGuard<'_, Accounts> {
         locked(&self.accounts)
+    }
+
+    pub(super) fn notice(&self, noticed: Noticed) {
+        if let Some(on_notice) = &self.on_notice {
+            on_notice.call(noticed);
+        }
     }
 
     pub(super) fn seen(&self) -> Seen {
@@ -336,8 +342,10 @@ impl Watched {
     /// Blocks the isolate's thread forever, in the middle of uninterruptible native code whose next allocation would
     /// abort the process. The host detects the stuck thread and replaces it. Returns if there is no host that would.
     pub(crate) fn lose_for_memory(&self) {
-        let Some(on_stop) = &self.on_stop else { return };
-        on_stop.call(FaultKind::ExceededMemory);
+        if self.on_notice.is_none() {
+            return;
+        }
+        self.notice(Noticed::Stopping(FaultKind::ExceededMemory));
         loop {
             thread::park();
         }

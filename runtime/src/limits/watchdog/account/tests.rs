@@ -267,3 +267,14 @@ fn what_is_used_outside_of_an_event_s_code_counts_once_and_for_it_alone() {
     assert!(thread.accounts.charge(2, MS));
     assert!(thread.accounts.charge_boot(100 * MS) && !Accounts::new(LIMITS, MS).charge_boot(99 * MS));
 }
+
+#[test]
+fn a_long_turn_is_noticed_once_and_a_short_one_never() {
+    let mut thread = Thread::new();
+    let mut noticed = |used, turn| thread.look(used, turn, Entered::Loop(1), Some(Some(1))).is_long;
+    // The first sample of a turn does not know how much of the time before it was the turn's.
+    let first: Vec<_> = (0..5).map(|_| noticed(3 * MS, 1)).collect();
+    assert_eq!(first, [false, false, true, false, false]);
+    assert!((2..20).all(|turn| !noticed(4 * MS, turn)));
+    assert!(!noticed(5 * MS, 20) && noticed(5 * MS, 20));
+}

@@ -1,0 +1,40 @@
+//! Code that runs for long without a break: the events behind it go to other workers.
+//!
+//! An event is given to a worker that has room, which says nothing of the code that it runs at the moment. The engine notices
+//! turns of some milliseconds; what waits in the mailbox of such a worker goes back to the queue, where other workers find it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::engine::{Engine, WorkerId};
+use crate::state::{Effects, Mail, Phase, State};
+
+impl<E: Engine> State<E> {
+    /// Records that the worker's turn is a long one, and puts the events that it has not begun back into the queue. Events of
+    /// sessions stay: no other worker can run them.
+    ///
+    /// The turn may have ended meanwhile. So the worker is asked to read its mailbox, and is open again when it does.
+    pub(crate) fn turn_is_long(&mut self, thread: usize, worker: WorkerId, now: Instant, fx: &mut Effects<E>) {
+        let hosted = self.threads[thread].hosted.as_mut();
+        let Some(hosted) = hosted.filter(|hosted| hosted.id == worker && hosted.phase != Phase::Booting) else {
+            return;
+        };
+        hosted.in_long_turn = true;
+        if !std::mem::replace(&mut hosted.nudged, true) {
+            fx.post(&hosted.mailbox, Mail::Pull);
+        }
+        let is_movable = |mail: &Mail<E::Event>| matches!(mail, Mail::Event(job) if job.session.is_none());
+        let taken = hosted.mailbox.take_where(is_movable);
+        let unbegun: Vec<_> = taken.into_iter().filter_map(Mail::event).collect();
+        if unbegun.is_empty() {
+            return;
+        }
+        hosted.forget(|held| unbegun.iter().any(|job| job.id == held));
+        hosted.given -= unbegun.len() as u64;
+        let version = Arc::clone(&hosted.version);
+        self.put_back(&version, unbegun.len(), unbegun, now, fx);
+        self.remove_if_done(&version.name, fx);
+        let _ = self.line_up(&version.name);
+        self.nudge(&version.name, fx);
+    }
+}
