@@ -7,6 +7,7 @@
 
 pub mod bindings;
 mod coding;
+pub mod commonjs;
 pub mod context;
 pub mod event;
 pub mod fetch;
@@ -68,6 +69,7 @@ pub fn extensions() -> Vec<Extension> {
         bindings::rate_limit::extension::isopod_rate_limit::init(),
         process::isopod_process::init(),
         files::isopod_files::init(),
+        commonjs::isopod_commonjs::init(),
         web::isopod_web::init(),
     ]
 }

@@ -8,9 +8,7 @@ use deno_core::{Extension, OpState};
 use isopod_ext::bindings::NewWorker;
 
 use crate::Image;
-
-/// Modules in the snapshot, which need not be loaded.
-pub(crate) const BUILTIN: [&str; 4] = ["isopod:fs", "isopod:process", "isopod:workers", "cloudflare:workers"];
+use crate::modules::BUILTIN;
 
 /// Adds ops, JavaScript, bindings and modules to the workers of a pool, and removes globals from them.
 ///

@@ -127,7 +127,7 @@ fn an_unknown_key_is_an_error_that_knows_the_right_one() {
 }
 
 #[test]
-fn a_package_that_is_not_installed_or_is_commonjs_says_what_to_do() {
+fn a_package_that_is_not_installed_or_needs_what_is_not_there_says_what_to_do() {
     let missing = check(&[("worker.js", "import 'left-pad';")]);
     assert_eq!(missing.code, Some(1));
     says(
@@ -141,10 +141,16 @@ fn a_package_that_is_not_installed_or_is_commonjs_says_what_to_do() {
             "node_modules/old/package.json",
             r#"{ "name": "old", "main": "index.js" }"#,
         ),
-        ("node_modules/old/index.js", "module.exports = 1;"),
+        (
+            "node_modules/old/index.js",
+            "\nmodule.exports = require('child_process');",
+        ),
     ]);
     assert_eq!(commonjs.code, Some(1));
-    says(&commonjs, &["\"old\" is CommonJS only", "bundle it first"]);
+    says(
+        &commonjs,
+        &["Cannot find module 'child_process'", "import map", "old/index.js:2:18"],
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod code_cache;
 mod module_cache;
+mod require;
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -19,12 +20,14 @@ use deno_core::{
 };
 use deno_error::JsErrorBox;
 
-use crate::extend::BUILTIN;
-use crate::modules::{Module, ModuleCode, ModuleError, ModuleKind, RequestedType, code_frame, is_data};
+use crate::modules::{
+    BUILTIN, Module, ModuleCode, ModuleError, ModuleKind, RequestedType, code_frame, file_of, is_data,
+};
 use crate::{Script, WorkerTemplate};
 
 pub(crate) use self::code_cache::CodeCache;
 pub(crate) use self::module_cache::ModuleCache;
+use self::require::NewFunction;
 
 /// Maximum length of a specifier in bytes. Errors repeat it, and several copies are made.
 const SPECIFIER_BYTES_MAX: usize = 64 << 10;
@@ -40,6 +43,8 @@ pub(crate) struct ScriptLoader {
     originals: RefCell<HashMap<String, Original>>,
     /// V8 compiled a module whose code is worth caching.
     compiled_anew: Cell<bool>,
+    /// CommonJS modules that were compiled without cached code while the worker starts.
+    functions: RefCell<Option<Vec<NewFunction>>>,
 }
 
 struct Original {
@@ -55,6 +60,7 @@ impl ScriptLoader {
             template,
             originals: RefCell::default(),
             compiled_anew: Cell::new(false),
+            functions: RefCell::new(Some(Vec::new())),
         })
     }
 
@@ -78,14 +84,26 @@ impl ScriptLoader {
         if loader.computes_data() || file.scheme() != "file" || is_own() {
             return true;
         }
-        let read = || loader.load(referrer, RequestedType::Unspecified, None);
+        self.code_of(referrer)
+            .is_some_and(|code| loader.names(referrer, &code, file))
+    }
+
+    /// The JavaScript of a loaded module.
+    fn code_of(&self, url: &Url) -> Option<Arc<str>> {
+        let loader = &self.script.loader;
+        if let Ok(Some(module)) = loader.commonjs(&file_of(url)) {
+            return Some(Arc::clone(&module.code));
+        }
+        let mut file = url.clone();
+        file.set_fragment(None);
+        let read = || loader.load(&file, RequestedType::Unspecified, None);
         let module = self
             .script
             .module_cache
-            .get_or_read(referrer, RequestedType::Unspecified, read);
-        match module.map(|module| module.code) {
-            Ok(ModuleCode::Text(code)) => loader.names(referrer, &code, file),
-            _ => false,
+            .get_or_read(&file, RequestedType::Unspecified, read);
+        match module.ok()?.code {
+            ModuleCode::Text(code) => Some(code),
+            ModuleCode::Bytes(_) => None,
         }
     }
 
@@ -97,7 +115,9 @@ impl ScriptLoader {
     ) -> Result<ModuleSource, JsErrorBox> {
         let request = requested_type(requested);
         let mut file = url.clone();
-        file.set_fragment(None);
+        if request != RequestedType::Unspecified || !self.script.loader.is_facade(url) {
+            file.set_fragment(None);
+        }
         let read = || self.script.loader.load(&file, request, referrer);
         let module = self
             .script
@@ -214,7 +234,21 @@ impl ModuleLoader for ScriptLoader {
             return Url::parse(specifier).map_err(|error| JsErrorBox::type_error(error.to_string()));
         }
         let referrer = Url::parse(referrer).unwrap_or_else(|_| entry.clone());
-        self.script.loader.resolve(specifier, &referrer).map_err(to_js)
+        let loader = &self.script.loader;
+        if loader.is_facade(&referrer) {
+            return Url::parse(specifier).map_err(|error| JsErrorBox::type_error(error.to_string()));
+        }
+        let resolved = loader.resolve_import(specifier, &referrer, || self.code_of(&referrer));
+        resolved.map_err(to_js)
+    }
+
+    fn import_meta_resolve(&self, specifier: &str, referrer: &str) -> Result<ModuleSpecifier, JsErrorBox> {
+        // Without the facade of a CommonJS module.
+        let referrer_url = Url::parse(referrer).unwrap_or_else(|_| self.script.entry.clone());
+        match self.script.loader.resolve(specifier, &referrer_url) {
+            Ok(url) if specifier.len() <= SPECIFIER_BYTES_MAX => Ok(url),
+            _ => self.resolve(specifier, referrer, ResolutionKind::DynamicImport),
+        }
     }
 
     /// Called for the specifiers of `import()` before they are loaded.

@@ -14,6 +14,7 @@ use super::jail::{Denial, Jail, JailedFiles};
 use super::kind::RequestedType;
 use super::near_names::{hint, near};
 use super::options::Reach;
+use super::package_type::PackageTypes;
 use super::refusal;
 use super::specifier::package_name;
 
@@ -21,11 +22,14 @@ use super::specifier::package_name;
 pub(super) const EXTENSIONS: &[&str] = &[".ts", ".tsx", ".mts", ".js", ".jsx", ".mjs", ".json"];
 /// In packages, compiled files have precedence over sources next to them.
 const PACKAGE_EXTENSIONS: &[&str] = &[".js", ".mjs", ".jsx", ".json", ".ts", ".tsx", ".mts"];
+/// For `require`, whose first choices are those of Node.js.
+const REQUIRED_EXTENSIONS: &[&str] = &[".js", ".json", ".cjs", ".mjs", ".jsx", ".ts", ".tsx", ".mts", ".cts"];
 /// TypeScript imports `./a.js` for the file `a.ts`.
 pub(super) const REPLACED_EXTENSIONS: &[(&str, &[&str])] = &[
     (".js", &[".js", ".ts", ".tsx", ".jsx"]),
     (".jsx", &[".jsx", ".tsx"]),
     (".mjs", &[".mjs", ".mts"]),
+    (".cjs", &[".cjs", ".cts"]),
 ];
 /// Number of names in a folder that are considered for a hint.
 const HINT_NAMES_MAX: usize = 2_000;
@@ -36,7 +40,17 @@ pub(super) struct Disk {
     own: ResolverGeneric<JailedFiles>,
     /// Resolves packages, and imports within them.
     packages: ResolverGeneric<JailedFiles>,
+    /// Resolves what CommonJS modules require.
+    required: ResolverGeneric<JailedFiles>,
     browser: BrowserMaps,
+    types: PackageTypes,
+}
+
+/// The kind of a reference from one module to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Edge {
+    Import,
+    Require,
 }
 
 /// The result of resolving a specifier on disk.
@@ -65,12 +79,25 @@ impl Disk {
         };
         let own = ResolverGeneric::new_with_file_system(JailedFiles::in_reach(&jail), options(EXTENSIONS));
         let packages = own.clone_with_options(options(PACKAGE_EXTENSIONS));
+        let required = own.clone_with_options(ResolveOptions {
+            condition_names: conditions_of_require(conditions),
+            main_fields: strings(&["browser", "main"]),
+            ..options(REQUIRED_EXTENSIONS)
+        });
         Self {
             jail,
             own,
             packages,
+            required,
             browser: BrowserMaps::default(),
+            types: PackageTypes::default(),
         }
+    }
+
+    /// Returns true if the nearest `package.json` of a file says `"type": "module"`.
+    pub(super) fn is_in_module_package(&self, url: &Url) -> bool {
+        let path = url.to_file_path().map(|path| self.jail.rebased(&path));
+        path.is_ok_and(|path| self.types.is_module(&path, self.jail.ceiling()))
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -95,7 +122,13 @@ impl Disk {
     }
 
     /// Resolves a `file:` URL as written, without searching extensions.
-    pub(super) fn resolve_url(&self, url: &Url, specifier: &str, importer: Importer) -> Result<Found, ModuleError> {
+    pub(super) fn resolve_url(
+        &self,
+        url: &Url,
+        specifier: &str,
+        importer: Importer,
+        edge: Edge,
+    ) -> Result<Found, ModuleError> {
         let path = self.path(url, specifier, &importer)?;
         let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(self.not_found(&path, specifier, importer));
@@ -108,15 +141,21 @@ impl Disk {
         if name.contains(['?', '#']) {
             // The resolver would take these for a query; such a name is only found literally.
             return if path.is_file() {
-                self.verified(&path, url.query(), url.fragment(), importer)
+                self.verified(&path, url.query(), url.fragment(), importer, edge)
             } else {
                 Err(self.not_found(&path, specifier, importer))
             };
         }
         let in_package = path.iter().any(|part| part == "node_modules");
-        let resolver = if in_package { &self.packages } else { &self.own };
-        match resolver.resolve(folder, &format!("./{name}")) {
-            Ok(found) => self.verified(found.path(), url.query(), url.fragment(), importer),
+        let resolver = match edge {
+            Edge::Require => &self.required,
+            Edge::Import if in_package => &self.packages,
+            Edge::Import => &self.own,
+        };
+        // A folder, and not a file of that name next to it.
+        let slash = if url.path().ends_with('/') { "/" } else { "" };
+        match resolver.resolve(folder, &format!("./{name}{slash}")) {
+            Ok(found) => self.verified(found.path(), url.query(), url.fragment(), importer, edge),
             Err(error) => {
                 // It exists, and a link leads out of the jail.
                 if fs::canonicalize(&path).is_ok_and(|real| !self.jail.holds(&real)) {
@@ -133,6 +172,7 @@ impl Disk {
         specifier: &str,
         referrer: &Url,
         importer: Importer,
+        edge: Edge,
     ) -> Result<Found, ModuleError> {
         if specifier.split(['/', '\\']).any(|part| part == "..") {
             return Err(ModuleError::InvalidSpecifier {
@@ -146,11 +186,11 @@ impl Disk {
             // A module that is not a file resolves as one in the root would.
             _ => self.root().join("module.js"),
         };
-        match self.packages.resolve_file(&from, specifier) {
+        match self.resolver(edge).resolve_file(&from, specifier) {
             Ok(found) => {
                 let part = |text: Option<&str>, mark| text.and_then(|text| text.strip_prefix(mark)).map(str::to_owned);
                 let (query, fragment) = (part(found.query(), '?'), part(found.fragment(), '#'));
-                self.verified(found.path(), query.as_deref(), fragment.as_deref(), importer)
+                self.verified(found.path(), query.as_deref(), fragment.as_deref(), importer, edge)
             }
             Err(ResolveError::NotFound(_) | ResolveError::MatchedAliasNotFound(..)) => {
                 Err(self.explain_missing_package(specifier, &from, importer))
@@ -254,12 +294,21 @@ impl Disk {
         Ok(self.jail.rebased(&path))
     }
 
+    /// The resolver of packages.
+    fn resolver(&self, edge: Edge) -> &ResolverGeneric<JailedFiles> {
+        match edge {
+            Edge::Import => &self.packages,
+            Edge::Require => &self.required,
+        }
+    }
+
     fn verified(
         &self,
         path: &Path,
         query: Option<&str>,
         fragment: Option<&str>,
         importer: Importer,
+        edge: Edge,
     ) -> Result<Found, ModuleError> {
         let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         if let Err(denial) = self.jail.admits_name(&real) {
@@ -268,7 +317,7 @@ impl Disk {
         let real = match self.browser.replacement(&real) {
             None => real,
             Some(Replacement::Nothing) => return Ok(Found::Nothing),
-            Some(Replacement::By(package, other)) => match self.packages.resolve(&package, &other) {
+            Some(Replacement::By(package, other)) => match self.resolver(edge).resolve(&package, &other) {
                 Ok(found) => fs::canonicalize(found.path()).unwrap_or_else(|_| found.path().to_owned()),
                 Err(error) => return self.explain(error, &package.join(&other), &other, importer),
             },
@@ -414,6 +463,15 @@ impl Disk {
 fn is_code(path: &Path) -> bool {
     path.extension().is_none_or(|extension| {
         let name = format!(".{}", extension.to_string_lossy().to_lowercase());
-        name != ".json" && EXTENSIONS.contains(&&*name)
+        name != ".json" && REQUIRED_EXTENSIONS.contains(&&*name)
     })
+}
+
+/// The conditions for `require`. Without `module`, which leads to ES modules where Node.js gives a package's CommonJS.
+fn conditions_of_require(conditions: &[String]) -> Vec<String> {
+    let of_imports = ["import", "module"];
+    let kept = conditions
+        .iter()
+        .filter(|condition| !of_imports.contains(&&***condition));
+    kept.cloned().chain(["require".to_owned()]).collect()
 }

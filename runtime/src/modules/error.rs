@@ -81,19 +81,6 @@ pub enum ModuleError {
         /// The package's `exports` or `imports`.
         reason: String,
     },
-    /// The module is CommonJS, which is not supported.
-    #[error(
-        "\"{name}\" is CommonJS only{importer}: {file} uses `require` or `module.exports`, and workers run ES modules; \
-         use a version or alternative that ships ES modules, or bundle it first (`npx esbuild ENTRY --bundle --format=esm`)"
-    )]
-    CommonJsOnly {
-        /// The package, or the file if it belongs to none.
-        name: String,
-        /// The CommonJS file.
-        file: String,
-        /// The importing module.
-        importer: Importer,
-    },
     /// A Node.js built-in module that does not exist, or is off for this script.
     #[error("Node.js built-in \"{specifier}\" is not provided{importer}: {reason}")]
     Builtin {
@@ -195,6 +182,12 @@ pub enum ModuleError {
         /// The limit.
         limit: usize,
     },
+    /// The script's CommonJS modules exceed the limit on their size.
+    #[error("the script's CommonJS modules have more than {limit} bytes: bundle it, or raise `commonjs_bytes_max`")]
+    TooMuchCommonJs {
+        /// The limit in bytes.
+        limit: usize,
+    },
     /// Source code, JSON or text that is not UTF-8.
     #[error("module {file} is not UTF-8 at byte {offset}: save it as UTF-8, or import it with {{ type: \"bytes\" }}")]
     NotUtf8 {
@@ -273,6 +266,20 @@ pub enum ModuleError {
 }
 
 impl ModuleError {
+    /// Returns true if the script exceeds a limit, which is no property of a single module.
+    pub(super) fn is_limit(&self) -> bool {
+        matches!(self, Self::TooManyModules { .. } | Self::TooMuchCommonJs { .. })
+    }
+
+    /// The `code` of the error that `require` throws, as in Node.js.
+    pub(crate) fn code_of_require(&self) -> Option<&'static str> {
+        match self {
+            Self::NotFound { .. } | Self::PackageNotInstalled { .. } | Self::Builtin { .. } => Some("MODULE_NOT_FOUND"),
+            Self::NotExported { .. } => Some("ERR_PACKAGE_PATH_NOT_EXPORTED"),
+            _ => None,
+        }
+    }
+
     /// The error of an `import()` of text or bytes with a computed specifier.
     pub(crate) fn computed(url: &Url, referrer: Option<&Url>) -> Self {
         Self::Refused {

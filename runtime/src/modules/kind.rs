@@ -5,7 +5,7 @@ use url::Url;
 /// The type of a loaded module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ModuleKind {
-    /// An ES module.
+    /// An ES module, or the facade of a CommonJS module.
     JavaScript,
     /// Valid JSON; the default export is its value.
     Json,
@@ -41,14 +41,22 @@ pub(super) enum Dialect {
     Tsx,
 }
 
+/// The module format that a file's extension determines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    /// ES modules: `.mjs`, `.mts`.
+    Module,
+    /// CommonJS: `.cjs`, `.cts`.
+    CommonJs,
+    /// Either: the content decides.
+    Unmarked,
+}
+
 /// The processing of a module's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Treatment {
-    /// JavaScript, unchanged.
-    AsIs,
-    Transpile(Dialect),
-    /// CommonJS by its name: rejected.
-    CommonJs,
+    JavaScript(Format),
+    Transpile(Dialect, Format),
     Json,
     Text,
     Bytes,
@@ -76,14 +84,21 @@ fn by_extension(path: &str, is_main: bool) -> Treatment {
     let Some((_, extension)) = file.rsplit_once('.') else {
         // Main modules without an extension are JavaScript, as in other runtimes. Other such files may contain
         // anything, and the parser's errors would show their lines.
-        return if is_main { Treatment::AsIs } else { Treatment::Unknown };
+        return if is_main {
+            Treatment::JavaScript(Format::Unmarked)
+        } else {
+            Treatment::Unknown
+        };
     };
     match extension.to_ascii_lowercase().as_str() {
-        "js" | "mjs" => Treatment::AsIs,
-        "jsx" => Treatment::Transpile(Dialect::Jsx),
-        "ts" | "mts" => Treatment::Transpile(Dialect::TypeScript),
-        "tsx" => Treatment::Transpile(Dialect::Tsx),
-        "cjs" | "cts" => Treatment::CommonJs,
+        "js" => Treatment::JavaScript(Format::Unmarked),
+        "mjs" => Treatment::JavaScript(Format::Module),
+        "cjs" => Treatment::JavaScript(Format::CommonJs),
+        "jsx" => Treatment::Transpile(Dialect::Jsx, Format::Unmarked),
+        "ts" => Treatment::Transpile(Dialect::TypeScript, Format::Unmarked),
+        "mts" => Treatment::Transpile(Dialect::TypeScript, Format::Module),
+        "cts" => Treatment::Transpile(Dialect::TypeScript, Format::CommonJs),
+        "tsx" => Treatment::Transpile(Dialect::Tsx, Format::Unmarked),
         "json" => Treatment::Json,
         "txt" | "html" | "htm" | "sql" | "md" => Treatment::Text,
         "bin" => Treatment::Bytes,

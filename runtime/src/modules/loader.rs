@@ -2,20 +2,20 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ::import_map::ImportMap;
 use oxc::span::SourceType;
 use url::Url;
 
 use super::code_frame::code_frame;
-use super::commonjs;
-use super::disk::Disk;
+use super::commonjs::{Facade, Registry, file_of};
+use super::disk::{Disk, Edge};
 use super::error::{Importer, ModuleError, display_url};
 use super::helpers;
 use super::import_map;
 use super::jail::Jail;
-use super::kind::{Dialect, ModuleKind, RequestedType, Treatment, treatment};
+use super::kind::{Dialect, Format, ModuleKind, RequestedType, Treatment, treatment};
 use super::literals;
 use super::nesting::on_large_stack;
 use super::node_builtins;
@@ -26,7 +26,7 @@ use super::sources::Sources;
 use super::specifier::Specifier;
 use super::transpile::transpile;
 use super::transpile_cache::{TranspileCache, Transpiled};
-use super::tsconfig;
+use super::tsconfig::{self, Settings};
 use crate::NodeCompat;
 
 /// Finds and reads the modules of one version of one script. Synchronous; shared between threads in an `Arc`.
@@ -40,15 +40,18 @@ use crate::NodeCompat;
 ///
 /// It caches the results of the file system: create a new loader when files change.
 pub struct Loader {
-    sources: Arc<Sources>,
-    import_map: Option<ImportMap>,
+    pub(super) sources: Arc<Sources>,
+    pub(super) import_map: Option<ImportMap>,
+    pub(super) registry: Registry,
+    /// The script's main module.
+    entry: OnceLock<Url>,
     jsx: Jsx,
     node_env: String,
     node: NodeCompat,
     limits: LoaderLimits,
     transpiled: Mutex<TranspileCache>,
     loaded: ModulesLoaded,
-    source_maps: Arc<SourceMaps>,
+    pub(super) source_maps: Arc<SourceMaps>,
 }
 
 /// The modules that a script version has loaded so far, including dynamic imports. The list is live, and does not keep
@@ -113,6 +116,8 @@ impl Loader {
             node_env: options.node_env,
             node: options.node,
             transpiled: Mutex::new(TranspileCache::new(options.limits.transpile_cache_bytes_max)),
+            registry: Registry::new(options.limits.commonjs_bytes_max),
+            entry: OnceLock::new(),
             limits: options.limits,
             loaded: ModulesLoaded::default(),
             source_maps: Arc::new(SourceMaps::new(Arc::clone(&sources))),
@@ -141,7 +146,23 @@ impl Loader {
         if let Some(disk) = &self.sources.disk {
             disk.set_main(&url);
         }
-        self.sources.resolve_url(url, entry, Importer::default())
+        let url = self
+            .sources
+            .resolve_url(url, entry, Importer::default(), Edge::Import)?;
+        // A loader has one entry; the first stays.
+        self.entry.get_or_init(|| url.clone());
+        Ok(url)
+    }
+
+    /// Returns true for the script's main module, as resolved.
+    pub(super) fn is_entry(&self, url: &Url) -> bool {
+        self.entry.get() == Some(url)
+    }
+
+    /// Returns true for the script's main module as configured, and for modules that are not files: they need no
+    /// extension.
+    pub(super) fn is_main(&self, url: &Url) -> bool {
+        self.sources.disk.as_ref().is_none_or(|disk| disk.is_main(url)) || url.scheme() != "file"
     }
 
     /// Returns true if an import of `referrer` literally names the module at `url`. Otherwise the specifier was
@@ -165,22 +186,33 @@ impl Loader {
     ///
     /// Not found, or not allowed.
     pub fn resolve(&self, specifier: &str, referrer: &Url) -> Result<Url, ModuleError> {
-        let importer = Importer::new(referrer);
         let meant = match &self.import_map {
             // Imports of the transpiler are not subject to the script's map.
             Some(map) if !specifier.starts_with(helpers::PREFIX) => import_map::apply(map, specifier, referrer)?,
             _ => Specifier::parse(specifier, referrer)?,
         };
+        self.locate(meant, specifier, referrer, Edge::Import)
+    }
+
+    /// Resolves a specifier after import maps: built-in modules, then memory, then files and packages.
+    pub(super) fn locate(
+        &self,
+        meant: Specifier<'_>,
+        specifier: &str,
+        referrer: &Url,
+        edge: Edge,
+    ) -> Result<Url, ModuleError> {
+        let importer = Importer::new(referrer);
         match meant {
             Specifier::Url(url) if url.scheme() == "node" && !self.sources.memory.contains_key(&url) => {
                 node_builtins::prefixed(&url, specifier, self.node, importer)
             }
-            Specifier::Url(url) => self.sources.resolve_url(url, specifier, importer),
+            Specifier::Url(url) => self.sources.resolve_url(url, specifier, importer, edge),
             Specifier::Bare(name) => match node_builtins::bare(name, self.node) {
                 Some(builtin) => Ok(builtin),
                 None => self
                     .sources
-                    .resolve_bare(name, referrer, importer)
+                    .resolve_bare(name, referrer, importer, edge)
                     .map_err(|error| node_builtins::explain(error, self.node)),
             },
         }
@@ -193,14 +225,14 @@ impl Loader {
     /// Not readable, or not a module that workers can run.
     pub fn load(&self, url: &Url, requested: RequestedType<'_>, referrer: Option<&Url>) -> Result<Module, ModuleError> {
         let importer = Importer::of(referrer);
-        self.count(url)?;
+        self.count(&without_facade(url))?;
         if url.scheme() == helpers::SCHEME {
             let source = helpers::source(url).ok_or_else(|| ModuleError::NotFound {
                 specifier: url.to_string(),
                 importer,
                 hint: "it is not one of the runtime's modules".into(),
             })?;
-            return Ok(Module::text(ModuleKind::JavaScript, source.into()));
+            return Ok(Module::javascript(source.into()));
         }
         if let RequestedType::Other(requested) = requested {
             let (file, requested) = (display_url(url), requested.to_owned());
@@ -210,17 +242,19 @@ impl Loader {
                 importer,
             });
         }
-        let is_main = self.sources.disk.as_ref().is_none_or(|disk| disk.is_main(url)) || url.scheme() != "file";
-        let treatment = treatment(url, requested, is_main);
-        match treatment {
-            Treatment::CommonJs => return Err(commonjs_only(url, importer)),
+        let treatment = treatment(url, requested, self.is_main(url));
+        let may_be_commonjs = match treatment {
             Treatment::Unknown => {
                 return Err(ModuleError::UnknownKind {
                     file: display_url(url),
                     importer,
                 });
             }
-            _ => {}
+            Treatment::JavaScript(format) | Treatment::Transpile(_, format) => format != Format::Module,
+            _ => false,
+        };
+        if may_be_commonjs && let Some(module) = self.commonjs(&file_of(url))? {
+            return self.facade(url, &module);
         }
         let bytes = self.sources.read(url, requested, &importer)?;
         match treatment {
@@ -232,17 +266,16 @@ impl Loader {
                 check_json(url, &text)?;
                 Ok(Module::text(ModuleKind::Json, text))
             }
-            Treatment::Transpile(dialect) => self.transpiled(url, utf8(url, &bytes)?, dialect),
-            Treatment::AsIs | Treatment::CommonJs | Treatment::Unknown => {
+            Treatment::Transpile(dialect, _) => self.transpiled(url, utf8(url, &bytes)?, dialect),
+            Treatment::JavaScript(_) | Treatment::Unknown => {
                 let text = utf8(url, &bytes)?;
-                let is_commonjs = commonjs::package_of(url.path()).is_some()
-                    && commonjs::may_be_commonjs(&text)
-                    // V8 reports excessive nesting.
-                    && on_large_stack(&text, || commonjs::is_commonjs(&text)).unwrap_or(false);
-                if is_commonjs {
-                    return Err(commonjs_only(url, importer));
-                }
-                let module = self.with_node_env(text);
+                let module = match self.replace_node_env(&text, SourceType::mjs()) {
+                    Some(code) => Module {
+                        original: Some(text),
+                        ..Module::javascript(code)
+                    },
+                    None => Module::javascript(text),
+                };
                 if let ModuleCode::Text(code) = &module.code {
                     self.source_maps.add_javascript(url, code);
                 }
@@ -251,19 +284,11 @@ impl Loader {
         }
     }
 
-    /// JavaScript with `process.env.NODE_ENV` replaced.
-    fn with_node_env(&self, text: Arc<str>) -> Module {
-        let replace = || node_env::replace(&text, SourceType::mjs(), &self.node_env);
-        let replaced = node_env::is_named(&text)
-            .then(|| on_large_stack(&text, replace).ok().flatten())
-            .flatten();
-        match replaced {
-            Some(code) => Module {
-                original: Some(text),
-                ..Module::text(ModuleKind::JavaScript, code.into())
-            },
-            None => Module::text(ModuleKind::JavaScript, text),
-        }
+    /// JavaScript with `process.env.NODE_ENV` replaced; `None` if it does not contain it.
+    pub(super) fn replace_node_env(&self, text: &str, source_type: SourceType) -> Option<Arc<str>> {
+        let replace = || node_env::replace(text, source_type, &self.node_env);
+        let replaced = node_env::is_named(text).then(|| on_large_stack(text, replace).ok().flatten());
+        replaced.flatten().map(Arc::from)
     }
 
     /// The source maps of loaded modules, for stack traces.
@@ -279,11 +304,7 @@ impl Loader {
     }
 
     fn transpiled(&self, url: &Url, source: Arc<str>, dialect: Dialect) -> Result<Module, ModuleError> {
-        let tsconfig = match &self.sources.disk {
-            Some(disk) if url.scheme() == "file" => disk.tsconfig(url)?,
-            _ => None,
-        };
-        let key = (url.clone(), tsconfig::settings(&self.jsx, tsconfig.as_deref()));
+        let key = (url.clone(), self.settings(url)?);
         let cached = self
             .transpiled
             .lock()
@@ -297,11 +318,7 @@ impl Loader {
             Some(transpiled) => transpiled,
             None => {
                 // Outside of the lock: two threads may do the same work once, but none waits for another's.
-                let work = || transpile(url, &source, dialect, &key.1, &self.node_env);
-                let transpiled = on_large_stack(&source, work).map_err(|deep| ModuleError::TooDeep {
-                    file: display_url(url),
-                    reason: deep.reason(),
-                })??;
+                let transpiled = self.transpile_with(url, &source, (dialect, Format::Module), &key.1)?;
                 self.transpiled
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
@@ -319,7 +336,40 @@ impl Loader {
         })
     }
 
-    fn count(&self, url: &Url) -> Result<(), ModuleError> {
+    fn settings(&self, url: &Url) -> Result<Settings, ModuleError> {
+        let tsconfig = match &self.sources.disk {
+            Some(disk) if url.scheme() == "file" => disk.tsconfig(url)?,
+            _ => None,
+        };
+        Ok(tsconfig::settings(&self.jsx, tsconfig.as_deref()))
+    }
+
+    /// Compiles TypeScript or JSX to JavaScript of the same format. Not cached.
+    pub(super) fn transpile(
+        &self,
+        url: &Url,
+        source: &Arc<str>,
+        dialect: Dialect,
+        format: Format,
+    ) -> Result<Transpiled, ModuleError> {
+        self.transpile_with(url, source, (dialect, format), &self.settings(url)?)
+    }
+
+    fn transpile_with(
+        &self,
+        url: &Url,
+        source: &Arc<str>,
+        (dialect, format): (Dialect, Format),
+        settings: &Settings,
+    ) -> Result<Transpiled, ModuleError> {
+        let work = || transpile(url, source, (dialect, format), settings, &self.node_env);
+        on_large_stack(source, work).map_err(|deep| ModuleError::TooDeep {
+            file: display_url(url),
+            reason: deep.reason(),
+        })?
+    }
+
+    pub(super) fn count(&self, url: &Url) -> Result<(), ModuleError> {
         let mut loaded = self.loaded.0.lock().unwrap_or_else(PoisonError::into_inner);
         if loaded.contains(url) {
             return Ok(());
@@ -335,6 +385,10 @@ impl Loader {
 }
 
 impl Module {
+    pub(super) fn javascript(code: Arc<str>) -> Self {
+        Self::text(ModuleKind::JavaScript, code)
+    }
+
     fn text(kind: ModuleKind, text: Arc<str>) -> Self {
         Self {
             kind,
@@ -354,14 +408,16 @@ impl Module {
     }
 }
 
-fn commonjs_only(url: &Url, importer: Importer) -> ModuleError {
-    let file = display_url(url);
-    let name = commonjs::package_of(url.path()).map_or_else(|| file.clone(), str::to_owned);
-    ModuleError::CommonJsOnly { name, file, importer }
+/// The URL by which a module is counted: facades of one module are one.
+fn without_facade(url: &Url) -> Url {
+    match Facade::parse(url) {
+        Some(_) => file_of(url),
+        None => url.clone(),
+    }
 }
 
 /// Decodes text and removes its byte order mark.
-fn utf8(url: &Url, bytes: &[u8]) -> Result<Arc<str>, ModuleError> {
+pub(super) fn utf8(url: &Url, bytes: &[u8]) -> Result<Arc<str>, ModuleError> {
     let text = std::str::from_utf8(bytes).map_err(|error| ModuleError::NotUtf8 {
         file: display_url(url),
         offset: error.valid_up_to(),
@@ -369,7 +425,7 @@ fn utf8(url: &Url, bytes: &[u8]) -> Result<Arc<str>, ModuleError> {
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text).into())
 }
 
-fn check_json(url: &Url, text: &str) -> Result<(), ModuleError> {
+pub(super) fn check_json(url: &Url, text: &str) -> Result<(), ModuleError> {
     let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text) else {
         return Ok(());
     };

@@ -4,7 +4,8 @@
 //! has no global state. The files, in the order in which data flows through them: `specifier` (the specifier as
 //! written), `import_map`, `node_builtins`, `in_memory` and `disk` with `browser` (the location; `jail` and `linked` determine the
 //! accessible folders, `project` their upper end, `refusal` the files in them that are not modules), `sources` (the
-//! bytes), `kind` (the type), `commonjs` (which is rejected), `node_env`, `transpile` with `tsconfig` and `accessors`,
+//! bytes), `kind` (the type), `builtin` (the modules
+//! in the snapshot), `commonjs` with `package_type` (`require`, and imports of CommonJS modules), `node_env`, `transpile` with `tsconfig` and `accessors`,
 //! `helpers` and `transpile_cache` (TypeScript and JSX to JavaScript), `source_maps` and `code_frame` (back to the
 //! source). All parsing happens on a stack sized by `nesting`.
 //!
@@ -13,6 +14,7 @@
 #[cfg(feature = "typescript")]
 mod accessors;
 mod browser;
+mod builtin;
 mod code_frame;
 mod commonjs;
 mod dialect;
@@ -33,8 +35,10 @@ mod nesting;
 mod node_builtins;
 mod node_env;
 mod options;
+mod package_type;
 mod project;
 mod refusal;
+mod require_graph;
 mod source_maps;
 mod sources;
 mod specifier;
@@ -49,7 +53,9 @@ mod tsconfig;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use builtin::BUILTIN;
 pub use code_frame::code_frame;
+pub(crate) use commonjs::{Required, file_of, filename};
 pub use dialect::source_extension;
 pub use error::{Importer, ModuleError};
 pub(crate) use kind::is_data;

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use url::Url;
 
 use super::error::{ModuleError, display_url};
-use super::kind::Dialect;
+use super::kind::{Dialect, Format};
 use super::transpile_cache::Transpiled;
 use super::tsconfig::Settings;
 
 pub(super) fn transpile(
     url: &Url,
     _source: &Arc<str>,
-    dialect: Dialect,
+    (dialect, _format): (Dialect, Format),
     _settings: &Settings,
     _node_env: &str,
 ) -> Result<Transpiled, ModuleError> {

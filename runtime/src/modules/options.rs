@@ -30,7 +30,7 @@ pub struct LoaderOptions {
     /// An import map. Default: none.
     pub import_map: Option<ImportMapText>,
     /// The conditions for `exports` and `imports` in `package.json`, in addition to `default`. Default: `workerd`,
-    /// `worker`, `browser`, `import`, `module`.
+    /// `worker`, `browser`, `import`, `module`. For `require`, `require` takes the place of the last two.
     pub conditions: Vec<String>,
     /// JSX settings for files without a pragma or a `tsconfig.json`.
     pub jsx: Jsx,
@@ -183,6 +183,8 @@ pub struct LoaderLimits {
     pub modules_max: usize,
     /// Bytes of transpiled code in memory. Default: 64 MiB.
     pub transpile_cache_bytes_max: usize,
+    /// Bytes of CommonJS modules, which stay in memory. Default: 64 MiB.
+    pub commonjs_bytes_max: usize,
 }
 
 impl Default for LoaderLimits {
@@ -191,6 +193,7 @@ impl Default for LoaderLimits {
             module_bytes_max: 16 << 20,
             modules_max: 10_000,
             transpile_cache_bytes_max: 64 << 20,
+            commonjs_bytes_max: 64 << 20,
         }
     }
 }

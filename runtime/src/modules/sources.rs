@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use url::Url;
 
-use super::disk::{Disk, Found};
+use super::disk::{Disk, Edge, Found};
 use super::error::{Importer, ModuleError, display_url};
 use super::helpers;
 use super::in_memory;
@@ -21,13 +21,24 @@ pub(super) struct Sources {
 }
 
 impl Sources {
-    pub(super) fn resolve_url(&self, url: Url, specifier: &str, importer: Importer) -> Result<Url, ModuleError> {
+    /// Returns true if the nearest `package.json` of a file says `"type": "module"`.
+    pub(super) fn is_in_module_package(&self, url: &Url) -> bool {
+        self.disk.as_ref().is_some_and(|disk| disk.is_in_module_package(url))
+    }
+
+    pub(super) fn resolve_url(
+        &self,
+        url: Url,
+        specifier: &str,
+        importer: Importer,
+        edge: Edge,
+    ) -> Result<Url, ModuleError> {
         if let Some(found) = in_memory::find(&self.memory, &url) {
             return Ok(found);
         }
         match (&self.disk, url.scheme()) {
             (_, helpers::SCHEME) => Ok(url),
-            (Some(disk), "file") => disk.resolve_url(&url, specifier, importer).map(file_or_empty),
+            (Some(disk), "file") => disk.resolve_url(&url, specifier, importer, edge).map(file_or_empty),
             (None, "file") => Err(self.not_in_memory(&url, specifier, importer)),
             (_, scheme) if self.memory.keys().any(|known| known.scheme() == scheme) => {
                 Err(self.not_in_memory(&url, specifier, importer))
@@ -36,9 +47,17 @@ impl Sources {
         }
     }
 
-    pub(super) fn resolve_bare(&self, specifier: &str, referrer: &Url, importer: Importer) -> Result<Url, ModuleError> {
+    pub(super) fn resolve_bare(
+        &self,
+        specifier: &str,
+        referrer: &Url,
+        importer: Importer,
+        edge: Edge,
+    ) -> Result<Url, ModuleError> {
         match &self.disk {
-            Some(disk) => disk.resolve_bare(specifier, referrer, importer).map(file_or_empty),
+            Some(disk) => disk
+                .resolve_bare(specifier, referrer, importer, edge)
+                .map(file_or_empty),
             None => Err(ModuleError::PackageNotInstalled {
                 package: package_name(specifier).into(),
                 specifier: specifier.into(),

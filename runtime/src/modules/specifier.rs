@@ -44,6 +44,13 @@ pub(super) fn package_name(specifier: &str) -> &str {
         .map_or(specifier, |(end, _)| &specifier[..end])
 }
 
+/// The package of a file's path: the part after the last `node_modules`.
+pub(super) fn package_of(path: &str) -> Option<&str> {
+    let (_, inside) = path.rsplit_once("/node_modules/")?;
+    let name = package_name(inside);
+    (!name.is_empty()).then_some(name)
+}
+
 /// The error for a URL that modules cannot be loaded from.
 pub(super) fn refuse_scheme(url: &Url, specifier: &str, importer: Importer) -> ModuleError {
     let specifier = specifier.to_owned();

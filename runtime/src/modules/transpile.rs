@@ -11,8 +11,8 @@ use oxc::parser::Parser;
 use oxc::semantic::{Semantic, SemanticBuilder};
 use oxc::span::{GetSpan, SourceType, Span};
 use oxc::transformer::{
-    CompilerAssumptions, DecoratorOptions, HelperLoaderOptions, JsxOptions, JsxRuntime as OxcRuntime, TransformOptions,
-    Transformer, TypeScriptOptions,
+    CompilerAssumptions, DecoratorOptions, EnvOptions, HelperLoaderOptions, JsxOptions, JsxRuntime as OxcRuntime,
+    Module, TransformOptions, Transformer, TypeScriptOptions,
 };
 use url::Url;
 
@@ -20,7 +20,7 @@ use super::accessors;
 use super::code_frame::{code_frame, position};
 use super::error::ModuleError;
 use super::helpers;
-use super::kind::Dialect;
+use super::kind::{Dialect, Format};
 use super::node_env;
 use super::options::JsxRuntime;
 use super::transpile_cache::Transpiled;
@@ -30,7 +30,7 @@ use super::tsconfig::{Decorators, Settings};
 pub(super) fn transpile(
     url: &Url,
     source: &Arc<str>,
-    dialect: Dialect,
+    (dialect, format): (Dialect, Format),
     settings: &Settings,
     node_env: &str,
 ) -> Result<Transpiled, ModuleError> {
@@ -39,8 +39,11 @@ pub(super) fn transpile(
         Dialect::Jsx => SourceType::jsx(),
         Dialect::TypeScript => SourceType::ts(),
         Dialect::Tsx => SourceType::tsx(),
-    }
-    .with_module(true);
+    };
+    let source_type = match format {
+        Format::CommonJs => source_type.with_commonjs(true),
+        Format::Module | Format::Unmarked => source_type.with_module(true),
+    };
 
     let replaced = node_env::is_named(source)
         .then(|| node_env::replace(source, source_type, node_env))
@@ -64,7 +67,7 @@ pub(super) fn transpile(
     }
 
     // The transformer needs a path only for messages; the URL will do.
-    let transformed = Transformer::new(&allocator, Path::new(url.as_str()), &options(settings))
+    let transformed = Transformer::new(&allocator, Path::new(url.as_str()), &options(settings, format))
         .build_with_scoping(analysed.semantic.into_scoping(), &mut program);
     refuse(url, source, transformed.diagnostics.errors())?;
 
@@ -87,7 +90,7 @@ pub(super) fn transpile(
     })
 }
 
-fn options(settings: &Settings) -> TransformOptions {
+fn options(settings: &Settings, format: Format) -> TransformOptions {
     let classic = settings.jsx.runtime == JsxRuntime::Classic;
     TransformOptions {
         assumptions: CompilerAssumptions {
@@ -122,6 +125,13 @@ fn options(settings: &Settings) -> TransformOptions {
         helper_loader: HelperLoaderOptions {
             module_name: helpers::PREFIX.into(),
             ..HelperLoaderOptions::default()
+        },
+        env: EnvOptions {
+            module: match format {
+                Format::CommonJs => Module::CommonJS,
+                Format::Module | Format::Unmarked => Module::default(),
+            },
+            ..EnvOptions::default()
         },
         ..TransformOptions::default()
     }

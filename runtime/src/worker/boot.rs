@@ -12,6 +12,7 @@ use std::time::Instant;
 use deno_core::error::{CoreError, CoreErrorKind};
 use deno_core::{JsRuntime, ModuleId, PollEventLoopOptions, RuntimeOptions, serde_v8, v8};
 use isopod_ext::bindings::{EnvValue, NewWorker};
+use isopod_ext::commonjs::RequireHost;
 use isopod_ext::handlers::{CodeFrames, Events, Fault, FaultKind};
 use isopod_ext::ledger::MemoryLedger;
 use isopod_ext::native::{Callbacks, Natives};
@@ -136,6 +137,8 @@ impl Worker {
             state.put(thread.io.clone());
             Usage::new(limits.quotas.clone(), meter.ledger().clone()).install(&mut state);
             state.put(script.fetch.clone());
+            let host: Rc<dyn RequireHost> = loader.clone();
+            state.put(host);
             state.put(Natives::default());
             state.put(Callbacks::default());
             if let Some(command) = &script.command {
@@ -266,6 +269,7 @@ impl Worker {
     /// Runs a turn of the event loop, in which newly compiled code is passed to the loader. A worker that handles one
     /// event may not run another turn, and the next worker would compile it again.
     async fn keep_compiled_code(&mut self) {
+        self.loader.keep_functions(&mut self.runtime);
         if self.loader.compiled_anew() {
             poll_fn(|cx| {
                 let _ = self.poll_event_loop(cx);

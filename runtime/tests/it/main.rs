@@ -3,6 +3,8 @@
 mod async_context;
 mod breaches;
 mod common;
+mod commonjs;
+mod commonjs_limits;
 mod deadlines;
 mod extend;
 mod handlers;

@@ -1,0 +1,301 @@
+//! The graph of a CommonJS module: reads everything that literal `require` calls name, before any of it runs.
+//!
+//! It goes from module to module in a loop, never by recursion, so that no graph is too deep for it.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+
+use oxc::span::SourceType;
+use url::Url;
+
+use super::builtin::builtin;
+use super::commonjs::{
+    Asked, CommonJs, Facade, Interop, Required, Syntax, asked, file_of, filename, may_be_commonjs, scan, syntax,
+};
+use super::disk::Edge;
+use super::error::{Importer, ModuleError, display_url};
+use super::helpers;
+use super::import_map;
+use super::kind::{Dialect, Format, RequestedType, Treatment, treatment};
+use super::loader::{Loader, Module, check_json, utf8};
+use super::nesting::on_large_stack;
+use super::specifier::{Specifier, package_of};
+
+impl Loader {
+    /// Resolves an import as [`Loader::resolve`] does. The URL of a CommonJS module is that of a facade for this
+    /// importer. `code` is the importer's JavaScript.
+    pub(crate) fn resolve_import(
+        &self,
+        specifier: &str,
+        referrer: &Url,
+        code: impl FnOnce() -> Option<Arc<str>>,
+    ) -> Result<Url, ModuleError> {
+        let mut url = self.resolve(specifier, referrer)?;
+        let file = file_of(&url);
+        let module = match self.commonjs(&file) {
+            Ok(Some(module)) => module,
+            Err(error) if error.is_limit() => return Err(error),
+            // Errors are reported when it is loaded.
+            Ok(None) | Err(_) => return Ok(url),
+        };
+        self.read_graph(&file)?;
+        let parse = || {
+            let code = code()?;
+            on_large_stack(&code, || asked(&code)).ok()
+        };
+        let asked = self.registry.asked(referrer, || parse().unwrap_or_else(Asked::new));
+        let known = self.exported_names(&module);
+        let names = asked.get(specifier).into_iter().flatten();
+        let facade = Facade {
+            interop: self.interop(referrer),
+            names: names.filter(|name| !known.contains(*name)).cloned().collect(),
+        };
+        url.set_fragment(Some(&facade.fragment()));
+        Ok(url)
+    }
+
+    /// Returns true for the URL of a facade, whose imports are URLs that were resolved already.
+    pub(crate) fn is_facade(&self, url: &Url) -> bool {
+        Facade::parse(url).is_some() && matches!(self.registry.get(&file_of(url)), Some(Some(_)))
+    }
+
+    /// The rule for the default export in a module that imports CommonJS: that of Node.js for what Node.js treats as ES
+    /// modules.
+    fn interop(&self, importer: &Url) -> Interop {
+        let format = match treatment(importer, RequestedType::Unspecified, true) {
+            Treatment::JavaScript(format) | Treatment::Transpile(_, format) => format,
+            _ => Format::Unmarked,
+        };
+        match format {
+            Format::Module => Interop::Node,
+            Format::Unmarked if self.sources.is_in_module_package(importer) => Interop::Node,
+            Format::Unmarked | Format::CommonJs => Interop::Compiled,
+        }
+    }
+
+    /// The facade at a URL, whose module is `module`.
+    pub(super) fn facade(&self, url: &Url, module: &CommonJs) -> Result<Module, ModuleError> {
+        let file = file_of(url);
+        let facade = Facade::parse(url).unwrap_or(Facade {
+            interop: self.interop(&file),
+            names: BTreeSet::new(),
+        });
+        let imports = self.read_graph(&file)?;
+        let names = self.exported_names(module);
+        let code = facade.code((&filename(&file), &file), names, &imports, self.is_entry(&file));
+        Ok(Module::javascript(code.into()))
+    }
+
+    /// Reads everything that a module requires, directly or not. Returns the URLs of the modules in it that are not
+    /// CommonJS.
+    fn read_graph(&self, start: &Url) -> Result<BTreeSet<String>, ModuleError> {
+        let mut imports = BTreeSet::new();
+        let mut seen = HashSet::from([start.clone()]);
+        let mut next = vec![start.clone()];
+        while let Some(url) = next.pop() {
+            let Some(module) = self.commonjs(&url)? else { continue };
+            for required in self.requires(&url, &module)?.values() {
+                match required {
+                    Required::CommonJs(url) if seen.insert(url.clone()) => next.push(url.clone()),
+                    Required::CommonJs(_) => {}
+                    Required::Json(url) => {
+                        // Other errors are thrown where it is required.
+                        self.required_json(url).map(drop).or_else(unless_limit)?;
+                    }
+                    Required::Module(url) | Required::Value(url) => drop(imports.insert(url.to_string())),
+                    Required::Builtin(name) => drop(imports.insert((*name).to_owned())),
+                }
+            }
+        }
+        Ok(imports)
+    }
+
+    /// The modules that a module's literal `require` calls name.
+    fn requires<'m>(&self, url: &Url, module: &'m CommonJs) -> Result<&'m BTreeMap<String, Required>, ModuleError> {
+        if let Some(known) = module.requires.get() {
+            return Ok(known);
+        }
+        let mut requires = BTreeMap::new();
+        for specifier in &module.scan.requires {
+            match self.resolve_required(specifier, url) {
+                Ok(required) => drop(requires.insert(specifier.clone(), required)),
+                // Packages require what may be missing, and catch the error.
+                Err(error) => unless_limit(error)?,
+            }
+        }
+        Ok(module.requires.get_or_init(|| requires))
+    }
+
+    /// The names that a module exports, including those of modules that it exports as a whole. Its graph was read.
+    fn exported_names<'m>(&self, module: &'m CommonJs) -> &'m BTreeSet<String> {
+        if let Some(known) = module.names.get() {
+            return known;
+        }
+        let mut names = module.scan.names.clone();
+        let mut seen = HashSet::new();
+        let mut next = reexported(module);
+        while let Some(url) = next.pop() {
+            if let (true, Some(Some(module))) = (seen.insert(url.clone()), self.registry.get(&url)) {
+                names.extend(module.scan.names.iter().cloned());
+                next.extend(reexported(&module));
+            }
+        }
+        module.names.get_or_init(|| names)
+    }
+
+    /// The module that `require(specifier)` names in the module at `from`.
+    pub(crate) fn required(&self, specifier: &str, from: &Url) -> Result<Required, ModuleError> {
+        let from = file_of(from);
+        if let Some(Some(module)) = self.registry.get(&from)
+            && let Some(known) = module.requires.get().and_then(|requires| requires.get(specifier))
+        {
+            return Ok(known.clone());
+        }
+        self.resolve_required(specifier, &from)
+    }
+
+    fn resolve_required(&self, specifier: &str, from: &Url) -> Result<Required, ModuleError> {
+        let importer = Importer::new(from);
+        let written = escaped(specifier);
+        let meant = match &self.import_map {
+            Some(map) if !specifier.starts_with(helpers::PREFIX) => import_map::apply(map, &written, from)?,
+            _ => Specifier::parse(&written, from)?,
+        };
+        let name = match &meant {
+            Specifier::Url(url) => builtin(url.as_str()),
+            Specifier::Bare(_) => None,
+        };
+        if let Some(name) = name {
+            return Ok(Required::Builtin(name));
+        }
+        let url = self.locate(meant, specifier, from, Edge::Require)?;
+        if url.scheme() == helpers::SCHEME || url.scheme() == "node" {
+            return Ok(Required::Value(url));
+        }
+        let file = file_of(&url);
+        match treatment(&file, RequestedType::Unspecified, self.is_main(&file)) {
+            Treatment::Unknown => Err(ModuleError::UnknownKind {
+                file: display_url(&file),
+                importer,
+            }),
+            Treatment::Json => Ok(Required::Json(file)),
+            Treatment::Text | Treatment::Bytes | Treatment::Wasm => {
+                // Its facade could not be loaded otherwise.
+                self.sources.read(&file, RequestedType::Unspecified, &importer)?;
+                Ok(Required::Value(url))
+            }
+            Treatment::JavaScript(_) | Treatment::Transpile(..) => match self.commonjs(&file)? {
+                Some(_) => Ok(Required::CommonJs(file)),
+                None => Ok(Required::Module(url)),
+            },
+        }
+    }
+
+    /// The CommonJS module at a file's URL, or `None` if it is another kind of module.
+    pub(crate) fn commonjs(&self, file: &Url) -> Result<Option<Arc<CommonJs>>, ModuleError> {
+        if let Some(known) = self.registry.get(file) {
+            return Ok(known);
+        }
+        let (dialect, format) = match treatment(file, RequestedType::Unspecified, self.is_main(file)) {
+            Treatment::JavaScript(format) => (None, format),
+            Treatment::Transpile(dialect, format) => (Some(dialect), format),
+            _ => return Ok(None),
+        };
+        if format == Format::Module || file.scheme() == helpers::SCHEME {
+            return Ok(None);
+        }
+        let bytes = self
+            .sources
+            .read(file, RequestedType::Unspecified, &Importer::default())?;
+        let text = utf8(file, &bytes)?;
+        if self.syntax_of(file, &text, dialect, format) == Syntax::Module {
+            self.registry.insert_other(file);
+            return Ok(None);
+        }
+        self.count(file)?;
+        let (code, original, source_map) = match dialect {
+            Some(dialect) => {
+                let transpiled = self.transpile(file, &text, dialect, Format::CommonJs)?;
+                self.source_maps
+                    .add_transpiled(file, Arc::clone(&transpiled.source_map), Arc::clone(&text));
+                (transpiled.code, Some(text), Some(transpiled.source_map))
+            }
+            None => {
+                let replaced = self.replace_node_env(&text, SourceType::cjs());
+                let original = replaced.is_some().then(|| Arc::clone(&text));
+                let code = replaced.unwrap_or(text);
+                self.source_maps.add_javascript(file, &code);
+                (code, original, None)
+            }
+        };
+        let found = on_large_stack(&code, || scan(&code)).map_err(|deep| ModuleError::TooDeep {
+            file: display_url(file),
+            reason: deep.reason(),
+        })?;
+        let module = CommonJs::new(code, original, source_map, found);
+        self.registry.insert(file, module).map(Some)
+    }
+
+    fn syntax_of(&self, file: &Url, text: &str, dialect: Option<Dialect>, format: Format) -> Syntax {
+        let source_type = match dialect {
+            None => SourceType::mjs(),
+            Some(Dialect::Jsx) => SourceType::jsx(),
+            Some(Dialect::TypeScript) => SourceType::ts(),
+            Some(Dialect::Tsx) => SourceType::tsx(),
+        };
+        let is_packaged = match (format, dialect) {
+            // The name decides.
+            (Format::CommonJs, None) => return Syntax::CommonJs,
+            // TypeScript allows `import` and `export` in such files, and so do bundlers.
+            (Format::CommonJs, Some(_)) => true,
+            _ => package_of(file.path()).is_some() && !self.sources.is_in_module_package(file),
+        };
+        let has_keyword = text.contains("import") || text.contains("export");
+        if !may_be_commonjs(text) && (has_keyword && format != Format::CommonJs || !is_packaged) {
+            return Syntax::Module;
+        }
+        // V8 reports excessive nesting.
+        on_large_stack(text, || syntax(text, source_type, is_packaged)).unwrap_or(Syntax::Module)
+    }
+
+    /// The text of a required JSON file.
+    pub(crate) fn required_json(&self, file: &Url) -> Result<Arc<str>, ModuleError> {
+        if let Some(known) = self.registry.json(file) {
+            return Ok(known);
+        }
+        self.count(file)?;
+        let bytes = self
+            .sources
+            .read(file, RequestedType::Unspecified, &Importer::default())?;
+        let text = utf8(file, &bytes)?;
+        check_json(file, &text)?;
+        self.registry.insert_json(file, text)
+    }
+}
+
+/// The modules whose exports a module exports as a whole.
+fn reexported(module: &CommonJs) -> Vec<Url> {
+    let requires = module.requires.get();
+    let found = module
+        .scan
+        .reexports
+        .iter()
+        .filter_map(|specifier| match requires?.get(specifier)? {
+            Required::CommonJs(url) => Some(url.clone()),
+            _ => None,
+        });
+    found.collect()
+}
+
+fn unless_limit(error: ModuleError) -> Result<(), ModuleError> {
+    if error.is_limit() { Err(error) } else { Ok(()) }
+}
+
+/// Paths are not URLs: characters with a meaning in URLs are escaped.
+fn escaped(specifier: &str) -> String {
+    if specifier.starts_with('.') || specifier.starts_with('/') {
+        specifier.replace('%', "%25").replace('#', "%23").replace('?', "%3F")
+    } else {
+        specifier.to_owned()
+    }
+}
