@@ -16,6 +16,7 @@ use super::values;
 pub(super) fn check(source: &Source, node: &Node, schema: &Json, elsewhere: &[&str]) -> Vec<Problem> {
     let mut checker = Checker {
         source,
+        root: schema,
         elsewhere,
         problems: Vec::new(),
     };
@@ -44,6 +45,8 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
 
 struct Checker<'a> {
     source: &'a Source,
+    /// The schema of the whole document.
+    root: &'a Json,
     elsewhere: &'a [&'a str],
     problems: Vec<Problem>,
 }
@@ -106,6 +109,9 @@ impl Checker<'_> {
                         let known = properties.into_iter().flat_map(|p| p.keys()).map(String::as_str);
                         let remedy = match nearest(key, known.clone().chain(self.elsewhere.iter().copied())) {
                             Some(name) => format!("did you mean `{name}`?"),
+                            None if self.root["properties"].get(key).is_some() => {
+                                format!("`{key}` belongs at the top level of the file, before the first table")
+                            }
                             None => format!("known keys: {}", known.collect::<Vec<_>>().join(", ")),
                         };
                         self.tell(key_span, Fault::UnknownKey { key: here.to_string() }, Some(remedy));

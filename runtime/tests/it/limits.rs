@@ -297,6 +297,22 @@ fn garbage_is_not_held_against_a_worker() {
     );
 }
 
+// After the last collection nothing else is allocated: that what was alive then has been dropped shows only in another one.
+#[test]
+fn a_text_is_not_refused_beside_a_buffer_that_was_dropped() {
+    let source = "export function decode() {
+        const bytes = new Uint8Array(10 << 20);
+        let held = new Uint8Array(44 << 20);
+        try {
+            return ['there was room', new TextDecoder().decode(bytes)];
+        } catch {}
+        held = null;
+        return new TextDecoder().decode(bytes).length;
+    }";
+    let room = script(source).limits(with_memory(64 << 20));
+    assert_eq!(call(room, "decode", vec![]).unwrap(), json!(10 << 20));
+}
+
 #[test]
 fn a_script_is_told_before_its_memory_is_used_up() {
     let source = "

@@ -284,3 +284,13 @@ fn a_root_has_to_hold_main() {
         assert!(error.contains(reason) && error.contains("contains `main`"), "{error}");
     }
 }
+
+#[test]
+fn a_key_of_the_top_level_in_a_table_is_told_where_it_belongs() {
+    let error = Project::isopod("[workers.a]\nmain = 'a.ts'\nroutes = []\n").error();
+    assert!(
+        error.contains("3:1: unknown key `workers.a.routes`")
+            && error.ends_with("= `routes` belongs at the top level of the file, before the first table"),
+        "{error}"
+    );
+}

@@ -187,7 +187,9 @@ impl Gauge {
         let meter = &self.0.meter.0;
         self.count_external(isolate);
         if !meter.fits(bytes) && bytes <= meter.limit {
-            if freed {
+            // For a large allocation a collection is worth its time, even if what was alive at the last one has only been
+            // dropped since.
+            if freed || bytes > meter.limit / WORTH_COLLECTING {
                 isolate.low_memory_notification();
             } else {
                 self.collect(isolate);
