@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::workspace::Workspace;
-use crate::{api, embedding, fuzz, hostile, package, setup, shell, test, tidy, v8};
+use crate::{api, embedding, fuzz, hostile, package, packages, setup, shell, test, tidy, v8};
 
 /// The result of a step that did not fail.
 enum Done {
@@ -42,6 +42,7 @@ const STEPS: &[Step] = &[
     ("hostile scenarios", hostile_scenarios),
     ("doc tests", |w| passed(test::docs(w))),
     ("examples", examples),
+    ("npm packages", |w| passed(packages::run(w, &[]))),
     ("embedding page", |w| passed(embedding::follow(w))),
     ("pool without V8", |w| passed(test::pool_without_v8(w))),
     ("pool schedules", |w| passed(test::pool_schedules(w))),

@@ -12,6 +12,7 @@ mod embedding;
 mod fuzz;
 mod hostile;
 mod package;
+mod packages;
 mod serve;
 mod setup;
 mod shell;
@@ -78,6 +79,14 @@ enum Command {
         #[arg(long, conflicts_with = "nightly")]
         last: bool,
     },
+    /// Run npm packages in workers, and compare their answers with those of Node.js
+    Packages {
+        /// Only these workers of tests/packages
+        name: Vec<String>,
+        /// Write the answers of Node.js to tests/packages/expected.json
+        #[arg(long, conflicts_with = "name")]
+        record: bool,
+    },
     /// Run the conformance suite for WebSockets, and write its results to the table in docs/websockets.md
     Autobahn,
     /// Run the server under a long mixed load that includes hostile scripts, and print a verdict
@@ -128,6 +137,7 @@ fn run(command: Command) -> Result<()> {
         Command::Tidy => tidy::command(&workspace),
         Command::Hostile { last: true, .. } => hostile::command(&workspace, &hostile::From::LastRun),
         Command::Hostile { nightly, .. } => hostile::command(&workspace, &hostile::From::Tests { nightly }),
+        Command::Packages { name, record } => packages::command(&workspace, &name, record),
         Command::Autobahn => autobahn::command(&workspace),
         Command::Soak { dev, args } => soak::command(&workspace, dev, &args),
         Command::Api => api::write(&workspace),
