@@ -129,6 +129,9 @@ fn quotas(limits: &config::Limits) -> Quotas {
                 .idle_timeout(limits.socket_idle)
                 .lifetime(limits.socket_lifetime),
         )
+        .connections(limits.connections)
+        .event_connections(limits.event_connections)
+        .connection_idle(limits.connection_idle)
 }
 
 fn policy(network: &Network) -> NetPolicy {

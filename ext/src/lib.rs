@@ -23,6 +23,7 @@ pub mod native;
 pub mod process;
 pub mod publish;
 pub mod quotas;
+pub mod sockets;
 #[cfg(feature = "sql")]
 pub mod sql;
 #[cfg(not(feature = "sql"))]
@@ -63,6 +64,7 @@ pub fn extensions() -> Vec<Extension> {
         sql::isopod_sql::init(),
         handlers::isopod_handlers::init(),
         websocket::isopod_web_socket::init(),
+        sockets::isopod_sockets::init(),
         publish::isopod_publish::init(),
         fetcher::isopod_fetcher::init(),
         native::isopod_native::init(),

@@ -336,6 +336,13 @@ pub struct Limits {
     /// Age at which a WebSocket is closed with code 1001.
     #[serde(with = "Time")]
     pub socket_lifetime: Duration,
+    /// Maximum number of open TCP connections of a worker, from `connect()` of `cloudflare:sockets`.
+    pub connections: usize,
+    /// Maximum number of open TCP connections of an event.
+    pub event_connections: usize,
+    /// Time without a byte in either direction until a TCP connection is ended.
+    #[serde(with = "Time")]
+    pub connection_idle: Duration,
 }
 
 impl Default for Limits {
@@ -368,6 +375,9 @@ impl Default for Limits {
             socket_rate: 10_000,
             socket_idle: Duration::from_secs(60),
             socket_lifetime: Duration::from_secs(24 * 3600),
+            connections: 256,
+            event_connections: 32,
+            connection_idle: Duration::from_secs(300),
         }
     }
 }

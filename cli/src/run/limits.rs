@@ -61,6 +61,8 @@ fn quotas() -> Quotas {
         .pbkdf2_iterations(u32::MAX)
         .rsa_bits(u32::MAX)
         .sockets(usize::MAX)
+        .connections(usize::MAX)
+        .event_connections(usize::MAX)
 }
 
 /// Memory of the machine. V8 needs a limit and ends the process silently beyond it; at this one the script ends with a message.

@@ -57,23 +57,29 @@ pub(super) fn build(key: &ClientKey) -> Result<reqwest::Client, SendError> {
         .map_err(SendError::Client)
 }
 
-/// TLS with compiled-in public roots, for machines without a certificate store. The provider is explicit because
-/// several are linked, and the process-wide default is the host's choice.
 fn tls(extra_roots: &[Vec<u8>], http1: bool) -> Result<ClientConfig, SendError> {
-    let mut roots = deno_tls::create_default_root_cert_store();
-    for der in extra_roots {
-        roots.add(CertificateDer::from(der.clone())).map_err(SendError::Tls)?;
-    }
-    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(SendError::Tls)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let mut config = tls_config(extra_roots)?;
     config.alpn_protocols = match http1 {
         true => vec![b"http/1.1".to_vec()],
         false => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
     };
     Ok(config)
+}
+
+/// TLS with compiled-in public roots, for machines without a certificate store. The provider is explicit because
+/// several are linked, and the process-wide default is the host's choice.
+pub(crate) fn tls_config(extra_roots: &[Vec<u8>]) -> Result<ClientConfig, SendError> {
+    let mut roots = deno_tls::create_default_root_cert_store();
+    for der in extra_roots {
+        roots.add(CertificateDer::from(der.clone())).map_err(SendError::Tls)?;
+    }
+    Ok(
+        ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(SendError::Tls)?
+            .with_root_certificates(roots)
+            .with_no_client_auth(),
+    )
 }
 
 /// A resolver that only returns addresses that the guard permits.
@@ -95,13 +101,22 @@ impl Resolve for GuardedResolver {
     }
 }
 
-/// The permitted answers, or the last refusal if there are none.
 fn filter(
     policy: &NetPolicy,
     name: &str,
     port: Option<u16>,
     answers: impl Iterator<Item = SocketAddr>,
 ) -> Result<Addrs, Box<dyn std::error::Error + Send + Sync>> {
+    Ok(Box::new(permitted(policy, name, port, answers)?.into_iter()))
+}
+
+/// The permitted answers, or the last refusal if there are none.
+pub(crate) fn permitted(
+    policy: &NetPolicy,
+    name: &str,
+    port: Option<u16>,
+    answers: impl Iterator<Item = SocketAddr>,
+) -> Result<Vec<SocketAddr>, Refused> {
     let mut refused: Option<Refused> = None;
     let mut allowed = Vec::new();
     for answer in answers {
@@ -111,8 +126,8 @@ fn filter(
         }
     }
     match refused {
-        Some(error) if allowed.is_empty() => Err(error.into()),
-        _ => Ok(Box::new(allowed.into_iter())),
+        Some(error) if allowed.is_empty() => Err(error),
+        _ => Ok(allowed),
     }
 }
 

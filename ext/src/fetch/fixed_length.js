@@ -4,57 +4,27 @@
 (function () {
 const { core, primordials } = __bootstrap;
 const {
-  ArrayBufferIsView,
-  ArrayBufferPrototype,
-  DataViewPrototypeGetBuffer,
-  DataViewPrototypeGetByteLength,
-  DataViewPrototypeGetByteOffset,
   NumberIsSafeInteger,
   MathMin,
   Number,
   ObjectDefineProperty,
-  ObjectPrototypeIsPrototypeOf,
   Promise,
   PromisePrototypeThen,
   RangeError,
   SafeArrayIterator,
   Symbol,
-  TypedArrayPrototypeGetBuffer,
   TypedArrayPrototypeGetByteLength,
-  TypedArrayPrototypeGetByteOffset,
-  TypedArrayPrototypeGetSymbolToStringTag,
   TypedArrayPrototypeSet,
   TypedArrayPrototypeSlice,
   TypedArrayPrototypeSubarray,
   TypeError,
-  Uint8Array,
 } = primordials;
 
 const { ReadableStream, TransformStream, WritableStream } = core.loadExtScript("ext:deno_web/06_streams.js");
+const { bytesOf } = core.loadExtScript("ext:isopod_web/bytes.js");
 const { setStreamLength } = core.loadExtScript("ext:isopod_fetch/bodies.js");
 
 const ofLength = Symbol("length");
-
-/** The bytes of a chunk. */
-function bytesOf(chunk) {
-  if (TypedArrayPrototypeGetSymbolToStringTag(chunk) === "Uint8Array") return chunk;
-  if (TypedArrayPrototypeGetSymbolToStringTag(chunk) !== undefined) {
-    return new Uint8Array(
-      TypedArrayPrototypeGetBuffer(chunk),
-      TypedArrayPrototypeGetByteOffset(chunk),
-      TypedArrayPrototypeGetByteLength(chunk),
-    );
-  }
-  if (ArrayBufferIsView(chunk)) {
-    return new Uint8Array(
-      DataViewPrototypeGetBuffer(chunk),
-      DataViewPrototypeGetByteOffset(chunk),
-      DataViewPrototypeGetByteLength(chunk),
-    );
-  }
-  if (ObjectPrototypeIsPrototypeOf(ArrayBufferPrototype, chunk)) return new Uint8Array(chunk);
-  throw new TypeError("This TransformStream is being used as a byte stream: write bytes, an ArrayBuffer or a view of one");
-}
 
 /**
  * A stream of bytes, and the stream that what is written to comes out of. A write waits until all of it has been read. With a

@@ -80,13 +80,21 @@ impl NetPolicy {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(Refused::Scheme(url.scheme().to_owned()));
         }
-        let port = url.port_or_known_default();
+        let host = url.host().ok_or(Refused::NoHost)?;
+        self.check_host(&host, url.port_or_known_default())
+    }
+
+    /// Checks a host before it is resolved or connected to.
+    ///
+    /// # Errors
+    /// A deny rule matches, or the host is a literal address that is not permitted, or a name that can be rejected without
+    /// resolving it.
+    pub fn check_host(&self, host: &Host<&str>, port: Option<u16>) -> Result<(), Refused> {
         // The URL parser has normalized 127.1, 0x7f000001 and 2130706433.
-        match url.host() {
-            None => Err(Refused::NoHost),
-            Some(Host::Ipv4(address)) => self.check_address(None, address.into(), port),
-            Some(Host::Ipv6(address)) => self.check_address(None, address.into(), port),
-            Some(Host::Domain(name)) => {
+        match host {
+            Host::Ipv4(address) => self.check_address(None, (*address).into(), port),
+            Host::Ipv6(address) => self.check_address(None, (*address).into(), port),
+            Host::Domain(name) => {
                 if let Ok(address) = IpAddr::from_str(name) {
                     return self.check_address(None, address, port);
                 }

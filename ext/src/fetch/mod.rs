@@ -50,6 +50,7 @@ use crate::values::Events;
 use crate::websocket::{self, Socket};
 
 pub(crate) use self::body::{exact_size, keep_encoded};
+pub(crate) use self::client::{permitted, tls_config};
 pub use self::config::{ConnectionOptions, FetchConfig, FetchLimits};
 pub(crate) use self::direct::{DirectRequest, Parts, answered};
 pub use self::error::{FetchError, Internal};
@@ -356,7 +357,7 @@ const OURS: [HeaderName; 8] = [
 ];
 
 /// Charges a request to its event. Returns the request's depth among calls between workers.
-fn charge_event(state: &OpState, event: EventKey, usage: &Usage) -> Result<u32, QuotaError> {
+pub(crate) fn charge_event(state: &OpState, event: EventKey, usage: &Usage) -> Result<u32, QuotaError> {
     let Some(events) = state.try_borrow::<Rc<RefCell<Events>>>() else {
         return Ok(1);
     };
@@ -394,7 +395,11 @@ fn data_url(url: Url) -> Result<Pending, FetchError> {
 }
 
 /// Ties something to the event that requested it, unless that has ended already.
-fn end_with_event<T: EndsWithEvent + 'static>(state: &OpState, event: EventKey, it: &Rc<T>) -> Result<(), FetchError> {
+pub(crate) fn end_with_event<T: EndsWithEvent + 'static>(
+    state: &OpState,
+    event: EventKey,
+    it: &Rc<T>,
+) -> Result<(), EventEnded> {
     let Some(events) = state.try_borrow::<Rc<RefCell<Events>>>().filter(|_| event != 0) else {
         return Ok(());
     };

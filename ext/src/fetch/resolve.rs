@@ -29,7 +29,7 @@ impl Resolver {
         Self(Some(Arc::new(resolver)))
     }
 
-    pub(super) fn resolve(&self, name: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
+    pub(crate) fn resolve(&self, name: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
         match &self.0 {
             Some(resolver) => resolver.resolve(name),
             None => {

@@ -101,6 +101,23 @@ impl OwnServers {
     }
 }
 
+/// The ports of HTTP and HTTPS, at which clients reach a served host whatever its server listens on.
+const HTTP_PORTS: [u16; 2] = [80, 443];
+
+impl OwnServers {
+    /// Returns true if a connection to one of these addresses, to which `host` resolved, leads to one of these servers.
+    pub(crate) fn are_at(&self, host: &str, addresses: &[SocketAddr]) -> bool {
+        let Some(servers) = &self.0 else { return false };
+        let places = servers.places.read().unwrap_or_else(PoisonError::into_inner);
+        let is_served = places.hosts.iter().any(|pattern| names(pattern, host));
+        addresses.iter().any(|address| {
+            let mut own = places.addresses.iter();
+            is_served && HTTP_PORTS.contains(&address.port())
+                || own.any(|own| own.port() == address.port() && is_at(address.ip(), own.ip()))
+        })
+    }
+}
+
 /// Returns true if a pattern matches this host.
 fn names(pattern: &str, host: &str) -> bool {
     match pattern.strip_prefix('*') {
@@ -197,5 +214,18 @@ mod tests {
             assert_eq!(says(&servers, url), None, "{url}");
         }
         assert_eq!(says(&OwnServers::default(), "http://127.0.0.1:8787/"), None);
+    }
+
+    #[test]
+    fn addresses_of_the_servers_are_recognized() {
+        let servers = OwnServers::new("key");
+        servers.set_addresses(["0.0.0.0:9000"].map(|address| address.parse().unwrap()).into());
+        servers.set_hosts(vec!["a.example".to_owned()]);
+        let are_at = |host: &str, address: &str| servers.are_at(host, &[address.parse().unwrap()]);
+        assert!(are_at("localhost", "127.0.0.1:9000") && are_at("::1", "[::ffff:127.0.0.1]:9000"));
+        assert!(are_at("a.example", "192.0.2.1:443"), "a proxy before the server");
+        assert!(!are_at("localhost", "127.0.0.1:9001") && !are_at("b.example", "192.0.2.1:443"));
+        assert!(!are_at("a.example", "192.0.2.1:5432"), "a database at the same name");
+        assert!(!OwnServers::default().are_at("localhost", &["127.0.0.1:9000".parse().unwrap()]));
     }
 }

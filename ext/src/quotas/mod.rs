@@ -66,6 +66,12 @@ pub struct Quotas {
     pub sockets: usize,
     /// Limits of each WebSocket.
     pub socket: SocketLimits,
+    /// Open TCP connections of the worker, from `connect()`. Default: 256.
+    pub connections: usize,
+    /// Open TCP connections of an event. Default: 32.
+    pub event_connections: usize,
+    /// Time for which a TCP connection may pass no bytes in either direction. Default: 5 min.
+    pub connection_idle: Duration,
 }
 
 isopod_outcome::setters!(Quotas {
@@ -84,6 +90,9 @@ isopod_outcome::setters!(Quotas {
     rsa_bits: u32,
     sockets: usize,
     socket: SocketLimits,
+    connections: usize,
+    event_connections: usize,
+    connection_idle: Duration,
 });
 
 impl Default for Quotas {
@@ -104,6 +113,9 @@ impl Default for Quotas {
             rsa_bits: 4_096,
             sockets: 1_000,
             socket: SocketLimits::default(),
+            connections: 256,
+            event_connections: 32,
+            connection_idle: Duration::from_secs(300),
         }
     }
 }

@@ -44,6 +44,14 @@ pub enum QuotaError {
     /// Too many sockets.
     #[error("the worker has reached its limit of {0} open WebSockets (`limits.sockets`): close some first")]
     Sockets(usize),
+    /// Too many TCP connections.
+    #[error("the worker has reached its limit of {0} open TCP connections (`limits.connections`): close some first")]
+    Connections(usize),
+    /// Too many TCP connections of one event.
+    #[error(
+        "the event has reached its limit of {0} open TCP connections (`limits.event_connections`): close some first"
+    )]
+    EventConnections(usize),
     /// Too costly a key derivation.
     #[error("{asked} PBKDF2 iterations are above the limit of {max} (`limits.pbkdf2_iterations`)")]
     Pbkdf2 {

@@ -132,6 +132,7 @@ deno_core::extension!(
     esm = [dir "src/web", "globals.js"],
     lazy_loaded_js = [
         dir "src/web",
+        "bytes.js",
         "clone.js",
         "collect.js",
         "compression.js",

@@ -7,5 +7,7 @@ mod fetch;
 mod guard;
 mod io;
 mod postgres;
+mod sockets;
+mod sockets_tls;
 mod sqlite;
 mod sqlite_hostile;

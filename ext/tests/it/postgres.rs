@@ -13,14 +13,14 @@ use tempfile::TempDir;
 use crate::common::{io, run};
 
 /// A PostgreSQL server for this test, from the installed packages.
-struct Postgres {
+pub(crate) struct Postgres {
     folder: TempDir,
     programs: PathBuf,
     port: u16,
 }
 
 impl Postgres {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let programs = std::fs::read_dir("/usr/lib/postgresql")
             .ok()
             .and_then(|versions| {
@@ -89,6 +89,10 @@ impl Postgres {
             .status()
             .unwrap();
         assert!(status.success(), "{} {arguments:?}", program.display());
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     fn config(&self) -> SqlConfig {

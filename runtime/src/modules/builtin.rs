@@ -1,10 +1,11 @@
 //! Modules in the snapshot, which need not be loaded; those of Node.js are in `node_builtins`. Pure.
 
 /// Their names.
-pub(crate) const BUILTIN: [&str; 5] = [
+pub(crate) const BUILTIN: [&str; 6] = [
     "isopod:fs",
     "isopod:process",
     "isopod:workers",
+    "cloudflare:sockets",
     "cloudflare:workers",
     INTERNAL,
 ];

@@ -5,6 +5,7 @@ mod breaches;
 mod common;
 mod commonjs;
 mod commonjs_limits;
+mod connections;
 mod deadlines;
 mod extend;
 mod handlers;

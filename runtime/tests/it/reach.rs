@@ -62,11 +62,14 @@ fn nothing_that_hangs_on_what_a_script_has_leads_to_ops() {
     let look = script(&format!(
         "import * as workers from 'isopod:workers';
          import * as hooks from 'node:async_hooks';
+         import * as sockets from 'cloudflare:sockets';
          {WALK}
          export async function look() {{
             walk(globalThis, 'globalThis');
             walk(workers, 'isopod:workers');
             walk(hooks, 'node:async_hooks');
+            walk(sockets, 'cloudflare:sockets');
+            walk(sockets.connect('127.0.0.1:1'), 'socket');
             walk(new hooks.AsyncLocalStorage(), 'storage');
             walk(new hooks.AsyncResource('a').bind(() => {{}}), 'bound');
             walk(new Request('http://a/', {{ method: 'POST', body: 'b' }}).body.getReader(), 'reader');

@@ -13,10 +13,11 @@ const { FormData } = core.loadExtScript("ext:deno_fetch/21_formdata.js");
 const { Blob, File } = core.loadExtScript("ext:deno_web/09_file.js");
 const { Request, Response } = core.loadExtScript("ext:isopod_fetch/responses.js");
 const { fetch } = core.loadExtScript("ext:isopod_fetch/fetch.js");
+const { connect } = core.loadExtScript("ext:isopod_sockets/sockets.js");
 const { D1Database } = core.loadExtScript("ext:isopod_sql/sql.js");
 
 Object.assign(globalThis, {
-  AbortController, Blob, D1Database, File, FormData, Headers, ReadableStream, Request, Response, TextDecoder, TextEncoder, URL, URLSearchParams, fetch, setTimeout,
+  AbortController, Blob, D1Database, File, FormData, Headers, ReadableStream, Request, Response, TextDecoder, TextEncoder, URL, URLSearchParams, connect, fetch, setTimeout,
 });
 globalThis.thrown = async (f) => {
   try {

@@ -18,10 +18,14 @@ pub(crate) fn io() -> Rc<Io> {
 
 deno_core::extension!(
     test_globals,
-    deps = [isopod_fetch, isopod_sql],
+    deps = [isopod_fetch, isopod_sql, isopod_sockets],
     esm_entry_point = "ext:test_globals/globals.js",
     esm = [dir "tests/it/common", "globals.js"],
-    lazy_loaded_js = [dir "src/web", "ext:deno_net/02_tls.js" = "no_tls.js"],
+    lazy_loaded_js = [
+        dir "src/web",
+        "ext:deno_net/02_tls.js" = "no_tls.js",
+        "ext:isopod_web/bytes.js" = "bytes.js",
+    ],
 );
 
 /// Runs the body of an async function in a fresh worker: event loop, isolate, script; all are dropped before it
@@ -47,6 +51,7 @@ pub(crate) fn run(io: &Rc<Io>, prepare: impl FnOnce(&mut OpState), body: &str) -
                 isopod_ext::quotas::isopod_quotas::init(),
                 isopod_ext::context::isopod_context::init(),
                 isopod_ext::fetch::isopod_fetch::init(),
+                isopod_ext::sockets::isopod_sockets::init(),
                 isopod_ext::sql::isopod_sql::init(),
                 test_globals::init(),
             ],

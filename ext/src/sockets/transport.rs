@@ -1,0 +1,331 @@
+//! The I/O runtime's side of a connection: a task that owns the socket, and exchanges chunks with the worker.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_util::either::Either;
+use tokio_util::sync::CancellationToken;
+
+use super::error::{ConnectError, Failed};
+use super::server_name;
+use super::target::Target;
+use crate::ledger::MemoryLedger;
+
+/// The most bytes that one chunk has, in both directions.
+pub(super) const CHUNK_BYTES: usize = 16 << 10;
+
+/// Chunks that wait in each direction: with [`CHUNK_BYTES`], at most 128 KiB.
+const CHUNKS_WAITING_MAX: usize = 8;
+
+/// How a connection ended. `None`: it has not.
+pub(super) type Ending = Option<Result<(), Failed>>;
+
+type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
+
+/// What the worker asks for, in its order.
+pub(super) enum Command {
+    Send(Bytes),
+    /// Sends the end of the stream, after everything before it.
+    Shutdown(oneshot::Sender<()>),
+    StartTls(Box<StartTls>),
+}
+
+/// The start of TLS. What the peer sent before goes to no reader: it could have been sent by anybody.
+pub(super) struct StartTls {
+    pub(super) name: ServerName<'static>,
+    /// For what is received from now on.
+    pub(super) received: mpsc::Sender<Bytes>,
+    pub(super) done: oneshot::Sender<()>,
+}
+
+/// The task's ends of the channels.
+pub(super) struct Ports {
+    commands: mpsc::Receiver<Command>,
+    /// Chunks; an empty one is the end.
+    received: mpsc::Sender<Bytes>,
+    ending: watch::Sender<Ending>,
+    /// Canceled when the worker lets go of the connection.
+    released: CancellationToken,
+}
+
+/// The worker's ends of the channels.
+pub(super) struct WorkerPorts {
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) received: mpsc::Receiver<Bytes>,
+    pub(super) ending: watch::Receiver<Ending>,
+    pub(super) released: CancellationToken,
+}
+
+pub(super) fn ports() -> (Ports, WorkerPorts) {
+    let (command_sender, commands) = mpsc::channel(CHUNKS_WAITING_MAX);
+    let (received, receiver) = received();
+    let (ending, ended) = watch::channel(None);
+    let released = CancellationToken::new();
+    let ports = Ports {
+        commands,
+        received,
+        ending,
+        released: released.clone(),
+    };
+    let worker = WorkerPorts {
+        commands: command_sender,
+        received: receiver,
+        ending: ended,
+        released,
+    };
+    (ports, worker)
+}
+
+/// The channel of received chunks.
+pub(super) fn received() -> (mpsc::Sender<Bytes>, mpsc::Receiver<Bytes>) {
+    mpsc::channel(CHUNKS_WAITING_MAX)
+}
+
+pub(super) struct Options {
+    /// Whether the worker may send after the peer has ended its stream.
+    pub(super) allow_half_open: bool,
+    pub(super) idle_timeout: Duration,
+    pub(super) handshake_timeout: Duration,
+    pub(super) ledger: MemoryLedger,
+    pub(super) tls: Option<Arc<ClientConfig>>,
+}
+
+/// The addresses of a connection.
+pub(super) struct Addresses {
+    pub(super) remote: SocketAddr,
+    pub(super) local: SocketAddr,
+}
+
+/// Opens a connection, and spawns the task that runs it.
+pub(super) async fn open(
+    target: Target,
+    with_tls: bool,
+    options: Options,
+    ports: Ports,
+) -> Result<Addresses, ConnectError> {
+    let limit = options.handshake_timeout;
+    let opening = async {
+        let stream = connect(&target).await?;
+        let transfer = |error| Failed::Transfer(Arc::new(error));
+        let addresses = Addresses {
+            remote: stream.peer_addr().map_err(transfer)?,
+            local: stream.local_addr().map_err(transfer)?,
+        };
+        stream.set_nodelay(true).map_err(transfer)?;
+        let stream = match with_tls {
+            true => secure(stream, server_name(&target.hostname())?, &options).await?,
+            false => Either::Left(stream),
+        };
+        Ok::<_, ConnectError>((stream, addresses))
+    };
+    let too_late = || Failed::ConnectTimeout {
+        host: target.hostname(),
+        limit,
+    };
+    let (stream, addresses) = timeout(limit, opening).await.map_err(|_| too_late())??;
+    spawn_here(run(stream, options, ports));
+    Ok(addresses)
+}
+
+/// Connects to the first address that accepts.
+async fn connect(target: &Target) -> Result<TcpStream, ConnectError> {
+    let mut failed = Failed::NoAddress(target.hostname());
+    for address in target.addresses().await? {
+        match TcpStream::connect(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(cause) => {
+                failed = Failed::Connect {
+                    host: target.hostname(),
+                    cause: Arc::new(cause),
+                };
+            }
+        }
+    }
+    Err(failed.into())
+}
+
+async fn secure(stream: TcpStream, name: ServerName<'static>, options: &Options) -> Result<Stream, Failed> {
+    let Some(config) = options.tls.clone() else {
+        return Err(Failed::Lost);
+    };
+    let handshake = TlsConnector::from(config).connect(name, stream);
+    let limit = options.handshake_timeout;
+    let handshaken = timeout(limit, handshake).await;
+    let stream = handshaken.map_err(|_| Failed::HandshakeTimeout(limit))?;
+    let stream = stream.map_err(|error| Failed::Handshake(Arc::new(error)))?;
+    Ok(Either::Right(Box::new(stream)))
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "called from a future that `Bound::run` put on the I/O runtime"
+)]
+fn spawn_here(task: impl Future<Output = ()> + Send + 'static) {
+    // It ends with the worker's ports, so it need not be joined.
+    tokio::spawn(task);
+}
+
+async fn run(stream: Stream, options: Options, ports: Ports) {
+    let Ports {
+        mut commands,
+        received,
+        ending,
+        released,
+    } = ports;
+    let ended = tokio::select! {
+        () = released.cancelled() => Ok(()),
+        ended = exchange(stream, &options, &mut commands, received) => ended,
+    };
+    ending.send_replace(Some(ended));
+}
+
+/// Runs a connection to its end, which may be with TLS.
+async fn exchange(
+    mut stream: Stream,
+    options: &Options,
+    commands: &mut mpsc::Receiver<Command>,
+    mut received: mpsc::Sender<Bytes>,
+) -> Result<(), Failed> {
+    while let Some(start) = Duplex::new(options).run(&mut stream, commands, &received).await? {
+        let StartTls {
+            name,
+            received: sender,
+            done,
+        } = *start;
+        let Either::Left(plain) = stream else {
+            return Err(Failed::Lost);
+        };
+        stream = secure(plain, name, options).await?;
+        received = sender;
+        // Its receiver is gone if the worker no longer waits.
+        let _ = done.send(());
+    }
+    Ok(())
+}
+
+/// The state of a connection between two handshakes.
+struct Duplex<'a> {
+    options: &'a Options,
+    reads: bool,
+    writes: bool,
+    /// Bytes to be written.
+    unsent: Bytes,
+    /// Written, and not flushed yet.
+    is_dirty: bool,
+    /// The end of the stream is to be written.
+    closes: bool,
+    /// Waits for that.
+    closed: Option<oneshot::Sender<()>>,
+}
+
+impl<'a> Duplex<'a> {
+    fn new(options: &'a Options) -> Self {
+        Self {
+            options,
+            reads: true,
+            writes: true,
+            unsent: Bytes::new(),
+            is_dirty: false,
+            closes: false,
+            closed: None,
+        }
+    }
+
+    /// Moves bytes both ways, until both ways have ended or TLS is to be started.
+    async fn run(
+        &mut self,
+        stream: &mut Stream,
+        commands: &mut mpsc::Receiver<Command>,
+        received: &mpsc::Sender<Bytes>,
+    ) -> Result<Option<Box<StartTls>>, Failed> {
+        let transfer = |error| Failed::Transfer(Arc::new(error));
+        let (mut reader, mut writer) = tokio::io::split(stream);
+        let mut buffer = vec![0; CHUNK_BYTES];
+        let mut permit = None;
+        let idle_timeout = self.options.idle_timeout;
+        let mut idle = pin!(sleep(idle_timeout));
+        while self.reads || self.writes {
+            let takes = self.writes && self.unsent.is_empty() && !self.closes;
+            let has_output = self.writes && (!self.unsent.is_empty() || self.is_dirty || self.closes);
+            tokio::select! {
+                reserved = received.reserve(), if self.reads && permit.is_none() => match reserved {
+                    Ok(reserved) => permit = Some(reserved),
+                    // The worker reads no more.
+                    Err(_) => self.reads = false,
+                },
+                read = reader.read(&mut buffer), if self.reads && permit.is_some() => {
+                    let length = match read {
+                        // The peer has not ended its TLS stream. Nothing was cut off if this side has ended its own before.
+                        Err(error) if self.closes && error.kind() == io::ErrorKind::UnexpectedEof => 0,
+                        read => read.map_err(transfer)?,
+                    };
+                    let chunk = Bytes::copy_from_slice(&buffer[..length]);
+                    if chunk.is_empty() {
+                        self.reads = false;
+                        self.closes |= !self.options.allow_half_open;
+                    }
+                    if let Some(permit) = permit.take() {
+                        permit.send(self.options.ledger.keep(chunk));
+                    }
+                }
+                command = commands.recv(), if takes => match command {
+                    Some(Command::Send(chunk)) => self.unsent = chunk,
+                    Some(Command::Shutdown(done)) => {
+                        self.closes = true;
+                        self.closed = Some(done);
+                    }
+                    Some(Command::StartTls(start)) => return Ok(Some(start)),
+                    None => return Ok(None),
+                },
+                output = output(&mut writer, &self.unsent, self.is_dirty), if has_output => {
+                    let output = output.map_err(transfer)?;
+                    self.is_dirty = matches!(output, Output::Written(_));
+                    match output {
+                        Output::Written(length) => self.unsent.advance(length),
+                        Output::Flushed => {}
+                        Output::Closed => {
+                            self.writes = false;
+                            self.closed.take().map(|done| done.send(()));
+                        }
+                    }
+                }
+                () = &mut idle => return Err(Failed::Idle(idle_timeout)),
+            }
+            idle.as_mut().reset(Instant::now() + idle_timeout);
+        }
+        Ok(None)
+    }
+}
+
+/// A step of the output.
+enum Output {
+    Written(usize),
+    Flushed,
+    Closed,
+}
+
+/// Writes some of the bytes; without any, flushes what was written; else ends the stream. May be canceled at any time.
+async fn output(writer: &mut (impl AsyncWrite + Unpin), unsent: &[u8], is_dirty: bool) -> io::Result<Output> {
+    if !unsent.is_empty() {
+        return match writer.write(unsent).await? {
+            0 => Err(io::ErrorKind::WriteZero.into()),
+            length => Ok(Output::Written(length)),
+        };
+    }
+    match is_dirty {
+        true => writer.flush().await.map(|()| Output::Flushed),
+        false => writer.shutdown().await.map(|()| Output::Closed),
+    }
+}
