@@ -49,6 +49,36 @@ fn workers_that_need_no_io_have_one_thread_each_and_stay_warm() {
     assert!(threads <= WORKERS.max(processors) + 1, "{threads} threads");
 }
 
+// What events allocated stays in the heap's young generation until something collects it.
+#[test]
+fn idle_workers_give_back_the_memory_of_their_events() {
+    const WORKERS: u64 = 8;
+    let pool = Pool::builder()
+        .trim_after(Duration::from_millis(100))
+        .build()
+        .expect("a pool");
+    let source = "export const litter = (count) => { const all = []; for (let i = 0; i < count; i++) all.push({ text: 'x' + i }); };";
+    let names: Vec<_> = (0..WORKERS).map(|worker| format!("w{worker}")).collect();
+    let litter = |count: u32| {
+        for name in &names {
+            pool.call_blocking::<_, ()>(name, "litter", (count,))
+                .expect("an answer");
+        }
+    };
+    for name in &names {
+        let script = Script::builder(name.as_str()).source(source).build().expect("a script");
+        pool.deploy(name.as_str(), script, &Options::default())
+            .expect("a pool that runs");
+    }
+    litter(1);
+    let pid = std::process::id();
+    let before = resident_bytes(pid);
+    litter(200_000);
+    until("what they allocated is given back", || {
+        (resident_bytes(pid) < before + WORKERS * (4 << 20)).then_some(())
+    });
+}
+
 #[test]
 #[ignore = "nightly: takes minutes, and GiBs of memory"]
 fn a_thousand_workers_stay_warm() {

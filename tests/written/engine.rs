@@ -208,6 +208,10 @@ impl Worker for WrittenWorker {
         self.worker.memory_bytes()
     }
 
+    fn trim(&mut self) {
+        self.worker.trim();
+    }
+
     fn abandon(&mut self, failure: Failure) {
         self.worker.abandon(failure);
     }

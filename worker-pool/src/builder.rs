@@ -39,6 +39,7 @@ impl Default for Base {
             wait_until_timeout: Duration::from_secs(30),
             boot_timeout: Duration::from_secs(10),
             idle_timeout: None,
+            trim_after: Duration::from_secs(5),
             thread_idle_timeout: Duration::from_secs(10),
             linger: Duration::from_micros(50),
             displace_after: Duration::from_millis(100),
@@ -171,6 +172,13 @@ macro_rules! settings {
         /// Sets the idle time after which a worker is retired. Default: never.
         pub const fn idle_timeout(mut self, idle_timeout: std::time::Duration) -> Self {
             self.base.settings.idle_timeout = Some(idle_timeout);
+            self
+        }
+
+        /// Sets the idle time after which a worker gives back memory that it holds for speed: garbage, free pages of its heap.
+        /// Once for each idle time. Default: 5 s.
+        pub const fn trim_after(mut self, trim_after: std::time::Duration) -> Self {
+            self.base.settings.trim_after = trim_after;
             self
         }
 

@@ -115,6 +115,10 @@ pub trait Worker {
     /// Returns the memory held, in bytes. Called after every event if the script is recycled by memory; must be cheap.
     fn memory_bytes(&mut self) -> usize;
 
+    /// Gives back memory that the worker holds for speed. Called once for each idle time that lasts longer than
+    /// [`PoolBuilder::trim_after`](crate::PoolBuilder::trim_after). Default: nothing.
+    fn trim(&mut self) {}
+
     /// Answers every unfinished event with this failure, before the worker is dropped.
     fn abandon(&mut self, failure: Failure);
 }

@@ -212,6 +212,7 @@ pub(crate) struct Settings {
     pub(crate) wait_until_timeout: Duration,
     pub(crate) boot_timeout: Duration,
     pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) trim_after: Duration,
     pub(crate) thread_idle_timeout: Duration,
     pub(crate) linger: Duration,
     pub(crate) displace_after: Duration,

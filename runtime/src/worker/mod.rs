@@ -262,6 +262,11 @@ impl Worker {
         self.meter.bytes()
     }
 
+    /// Collects garbage, and gives free pages of the heap back to the operating system. Takes some milliseconds.
+    pub fn trim(&mut self) {
+        self.runtime.v8_isolate().low_memory_notification();
+    }
+
     /// A meter of its memory for other threads.
     pub fn memory(&self) -> MemoryMeter {
         self.meter.clone()

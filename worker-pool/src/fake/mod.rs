@@ -411,6 +411,10 @@ impl Worker for FakeWorker {
         self.script.memory_bytes
     }
 
+    fn trim(&mut self) {
+        self.script.trims.fetch_add(1, Ordering::SeqCst);
+    }
+
     fn abandon(&mut self, failure: Failure) {
         for (_, running) in self.running.drain() {
             let (Running::Waits(_, reply) | Running::Never(reply) | Running::Stubborn(reply)) = running;

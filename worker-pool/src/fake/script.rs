@@ -37,6 +37,7 @@ pub struct FakeScript {
     pub(super) boots: AtomicUsize,
     pub(super) alive: Arc<AtomicUsize>,
     pub(super) leftovers: Arc<AtomicUsize>,
+    pub(super) trims: AtomicUsize,
 }
 
 impl Default for FakeScript {
@@ -59,6 +60,7 @@ impl FakeScript {
             boots: AtomicUsize::new(0),
             alive: Arc::default(),
             leftovers: Arc::default(),
+            trims: AtomicUsize::new(0),
         }
     }
 
@@ -108,6 +110,12 @@ impl FakeScript {
     #[must_use]
     pub fn boots(&self) -> usize {
         self.boots.load(Ordering::SeqCst)
+    }
+
+    /// Returns the number of times that its workers were told to give back memory.
+    #[must_use]
+    pub fn trims(&self) -> usize {
+        self.trims.load(Ordering::SeqCst)
     }
 
     /// Returns the number of its live workers.

@@ -207,6 +207,10 @@ impl Worker for JsWorker {
         self.worker.memory_bytes()
     }
 
+    fn trim(&mut self) {
+        self.worker.trim();
+    }
+
     fn abandon(&mut self, failure: Failure) {
         self.worker.abandon(&fault(failure));
     }

@@ -193,6 +193,12 @@ impl<E: Engine> Worker for Host<E> {
         }
     }
 
+    fn trim(&mut self) {
+        if let Self::Script(worker) = self {
+            worker.trim();
+        }
+    }
+
     fn abandon(&mut self, failure: Failure) {
         match self {
             Self::Script(worker) => worker.abandon(failure),

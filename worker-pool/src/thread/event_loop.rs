@@ -66,6 +66,8 @@ pub(super) struct EventLoop<'a, E: Engine> {
     cut: bool,
     /// The pool knows that it is too old.
     aged: bool,
+    /// It has given back memory since its last event.
+    trimmed: bool,
 }
 
 impl<'a, E: Engine> EventLoop<'a, E> {
@@ -88,11 +90,12 @@ impl<'a, E: Engine> EventLoop<'a, E> {
             ready_at: now,
             idle_since: now,
             linger: Linger::new(shared.settings.linger),
-            pulse: pulse(assignment, now),
+            pulse: Pulse::of(assignment, now),
             weighs_at: now,
             timer: None,
             cut: false,
             aged: false,
+            trimmed: false,
         }
     }
 
@@ -221,6 +224,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
             tally: Some(tally),
             line,
         };
+        self.trimmed = false;
         let slot = self.slots().insert(running);
         match slot {
             Ok(slot) => {
@@ -416,6 +420,11 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         self.cancel(Outcome::ExceededWall, |running| running.deadline <= now);
         let old = self.age_ends().is_some_and(|ends| ends <= now);
         let idle = self.idle_ends().is_some_and(|ends| ends <= now);
+        if self.trims_at().is_some_and(|at| at <= now) {
+            self.trimmed = true;
+            self.worker.trim();
+            let _ = self.weighs_too_much(now);
+        }
         if !old && !idle {
             return Ok(());
         }
@@ -431,6 +440,11 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         age_max.map(|age| after(self.ready_at, age))
     }
 
+    fn trims_at(&self) -> Option<Instant> {
+        let waits = !self.trimmed && !self.runs();
+        waits.then(|| after(self.idle_since, self.shared.settings.trim_after))
+    }
+
     fn idle_ends(&self) -> Option<Instant> {
         let timeout = self.shared.settings.idle_timeout.filter(|_| !self.runs());
         timeout.map(|timeout| after(self.idle_since, timeout))
@@ -442,7 +456,10 @@ impl<'a, E: Engine> EventLoop<'a, E> {
             let now = clock::now();
             let age = self.age_ends();
             let deadline = self.slots().nearest_deadline();
-            let nearest = [deadline, age, self.idle_ends()].into_iter().flatten().min();
+            let nearest = [deadline, age, self.idle_ends(), self.trims_at()]
+                .into_iter()
+                .flatten()
+                .min();
             let Some(nearest) = nearest else { return Poll::Pending };
             if nearest <= now {
                 return Poll::Ready(());
@@ -467,14 +484,6 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         let mut recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner);
         recorder.record(series, now.saturating_duration_since(since), now);
     }
-}
-
-/// Creates the measurement for adaptive concurrency, if enabled.
-fn pulse<E: Engine>(assignment: &Assignment<E>, now: Instant) -> Option<Pulse> {
-    let limits = &assignment.version.limits;
-    let pulse = limits.adapts.then(|| Pulse::new(limits.concurrency, now))?;
-    assignment.room.store(pulse.room(), Ordering::Relaxed);
-    Some(pulse)
 }
 
 fn follow(next: Next) -> Step {

@@ -1,8 +1,11 @@
 //! Utilization of a worker's loop, for adaptive concurrency.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use crate::engine::Engine;
 use crate::overload::{ROOM_WATCHED, Room};
+use crate::state::Assignment;
 
 pub(super) struct Pulse {
     room: Room,
@@ -14,7 +17,15 @@ pub(super) struct Pulse {
 }
 
 impl Pulse {
-    pub(super) fn new(concurrency: usize, now: Instant) -> Self {
+    /// Begins the measurement for a worker whose script has it enabled.
+    pub(super) fn of<E: Engine>(assignment: &Assignment<E>, now: Instant) -> Option<Self> {
+        let limits = &assignment.version.limits;
+        let pulse = limits.adapts.then(|| Self::new(limits.concurrency, now))?;
+        assignment.room.store(pulse.room(), Ordering::Relaxed);
+        Some(pulse)
+    }
+
+    fn new(concurrency: usize, now: Instant) -> Self {
         Self {
             room: Room::new(concurrency),
             since: now,
@@ -24,7 +35,7 @@ impl Pulse {
         }
     }
 
-    pub(super) const fn room(&self) -> usize {
+    const fn room(&self) -> usize {
         self.room.limit()
     }
 

@@ -39,8 +39,29 @@ fn assert_idle(what: &str) {
 }
 
 #[test]
+fn an_idle_worker_gives_back_memory_once() {
+    let pool = builder(1)
+        .trim_after(Duration::from_millis(5))
+        .build()
+        .expect("threads");
+    let script = deploy(&pool, "s", FakeScript::new(), &Options::default());
+    for n in 1..5 {
+        assert_eq!(call(&pool, "s", Does::Echo(0)), Ok(0));
+        until(|| script.trims() == n);
+    }
+    let (open, held) = hold(&pool, "s");
+    until(|| pool.stats().scripts["s"].in_flight == 1);
+    assert!(held.reply.recv_timeout(Duration::from_millis(50)).is_err());
+    assert_eq!(script.trims(), 4, "neither again nor while an event runs");
+    drop(open);
+    assert_eq!(held.answer(), Ok(0));
+    until(|| script.trims() == 5);
+}
+
+#[test]
 fn an_idle_pool_of_32_workers_sleeps_whatever_it_has_done_before() {
-    let pool = builder(WORKERS).thread_name("rest").build().expect("threads");
+    let builder = builder(WORKERS).trim_after(Duration::from_millis(1));
+    let pool = builder.thread_name("rest").build().expect("threads");
     let script = deploy(&pool, "s", FakeScript::new(), &Options::default().workers_min(WORKERS));
     until(|| script.alive() == WORKERS);
     (0..1000).for_each(|n| assert_eq!(call(&pool, "s", Does::Echo(n)), Ok(n)));
