@@ -9,7 +9,7 @@ use clap_complete::Shell;
 
 use crate::check::{Expect, Format};
 use crate::config::{ConfigError, Listen, LogFormat, LogLevel, Mode, Overrides, threads};
-use crate::{check, manual, run, serve};
+use crate::{check, kv, manual, run, serve};
 
 /// A JavaScript runtime pool: runs scripts, serves workers.
 #[derive(Parser)]
@@ -29,6 +29,8 @@ enum Command {
     Serve(ServeArguments),
     /// Start every worker once and report errors
     Check(CheckArguments),
+    /// Read and write KV namespaces
+    Kv(kv::KvArguments),
     /// Print the JSON schema of isopod.toml, for editors
     Schema,
     /// Print shell completions
@@ -41,7 +43,7 @@ enum Command {
     Man,
 }
 
-/// Arguments of both `serve` and `check`.
+/// Arguments of `serve` and `check`.
 #[derive(Args)]
 struct Project {
     /// Script, folder or configuration file (isopod.toml, wrangler.toml, wrangler.jsonc)
@@ -124,6 +126,7 @@ pub fn main() -> ExitCode {
             let format = if arguments.json { Format::Json } else { Format::Text };
             check::check(&path, overrides, &environment, expect, format)
         }
+        Command::Kv(arguments) => kv::kv(arguments, &environment),
         Command::Schema => {
             println!("{:#}", crate::config::schema());
             Ok(ExitCode::SUCCESS)

@@ -6,6 +6,7 @@ mod check;
 pub mod cli;
 pub mod config;
 mod inspector;
+mod kv;
 mod logging;
 mod manual;
 mod run;

@@ -110,6 +110,7 @@ fn quotas(limits: &config::Limits) -> Quotas {
         .timers(limits.timers)
         .pending_ops(limits.pending_ops)
         .subrequests(limits.subrequests)
+        .storage_operations(limits.storage_operations)
         .log_lines(limits.log_lines)
         .log_bytes(size(limits.log_bytes))
         .reports(limits.reports)

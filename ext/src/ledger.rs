@@ -107,6 +107,17 @@ pub struct Charge {
 }
 
 impl Charge {
+    /// Counts its bytes until the last reference to `value` is dropped.
+    pub(crate) fn attach(self, value: Bytes) -> Bytes {
+        match value.len() < WORTH_COUNTING {
+            true => value,
+            false => Bytes::from_owner(Kept {
+                bytes: value,
+                _charge: self,
+            }),
+        }
+    }
+
     /// Number of bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {

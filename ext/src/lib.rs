@@ -29,6 +29,7 @@ pub mod sql;
 #[cfg(not(feature = "sql"))]
 #[path = "no_sql.rs"]
 pub mod sql;
+pub mod storage;
 mod unwind;
 pub mod values;
 pub mod web;
@@ -68,6 +69,7 @@ pub fn extensions() -> Vec<Extension> {
         publish::isopod_publish::init(),
         fetcher::isopod_fetcher::init(),
         native::isopod_native::init(),
+        bindings::kv::extension::isopod_kv::init(),
         bindings::rate_limit::extension::isopod_rate_limit::init(),
         process::isopod_process::init(),
         files::isopod_files::init(),

@@ -63,6 +63,10 @@ pub use isopod_host as host;
 #[doc(inline)]
 pub use isopod_server as server;
 
+/// The storage of bindings: what the interfaces for a program's own have in common.
+#[doc(inline)]
+pub use isopod_runtime::storage;
+
 /// The deno_core that Isopod is built on. Unstable: its interface changes with every release.
 #[cfg(feature = "unstable-deno-core")]
 pub use isopod_runtime::deno_core;

@@ -30,6 +30,8 @@ mod hostile_outbound;
 mod hostile_scripts;
 mod hostile_sockets;
 mod hundred;
+mod kill;
+mod kv;
 mod load;
 mod long_turns;
 mod manual;

@@ -49,7 +49,7 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
-pub use bindings::{Bound, Configured, Events, Materials, Service};
+pub use bindings::{Bound, Configured, Events, KvNamespace, Materials, Service};
 pub use command::CommandSettings;
 pub use cron::Cron;
 pub use discover::{Located, discover};

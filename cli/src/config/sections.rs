@@ -298,6 +298,8 @@ pub struct Limits {
     pub pending_ops: usize,
     /// Maximum number of `fetch` requests of an event, including redirects.
     pub subrequests: usize,
+    /// Maximum number of operations of an event on KV namespaces.
+    pub storage_operations: usize,
     /// Maximum number of lines logged by an event; the rest is dropped.
     pub log_lines: usize,
     /// Maximum size of an event's log output; the rest is dropped.
@@ -360,6 +362,7 @@ impl Default for Limits {
             timers: 10_000,
             pending_ops: 10_000,
             subrequests: 1_000,
+            storage_operations: 1_000,
             log_lines: 1_000,
             log_bytes: 256 * KIB,
             reports: 32,

@@ -52,6 +52,7 @@ fn quotas() -> Quotas {
         .timers(usize::MAX)
         .pending_ops(usize::MAX)
         .subrequests(usize::MAX)
+        .storage_operations(usize::MAX)
         .log_lines(usize::MAX)
         .log_bytes(usize::MAX)
         .message_bytes(usize::MAX)

@@ -5,6 +5,7 @@
 //! in `env`. If its ops need a value of the binding, the Rust half places it with [`Installed::put`], and the ops find
 //! it by the binding's name with [`Installed::get`].
 
+pub mod kv;
 mod plain;
 pub mod rate_limit;
 

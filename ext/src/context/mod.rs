@@ -7,8 +7,8 @@ use std::rc::Rc;
 
 use deno_core::{OpState, op2, v8};
 
-use crate::event::{CpuMeter, EventKey};
-use crate::quotas::Usage;
+use crate::event::{CpuMeter, EndsWithEvent, EventEnded, EventKey};
+use crate::quotas::{QuotaError, Usage};
 use crate::values::Events;
 
 /// The event whose code is running; 0 if it belongs to none. The same as `currentEvent()` of `context.js`.
@@ -26,6 +26,28 @@ pub(crate) fn current_event(scope: &mut v8::PinScope<'_, '_>) -> EventKey {
 pub(crate) fn is_open(state: &OpState, event: EventKey) -> bool {
     let events = state.try_borrow::<Rc<RefCell<Events>>>().filter(|_| event != 0);
     events.is_none_or(|events| events.borrow().is_open(event))
+}
+
+/// Ties something to the event that requested it, unless that has ended already.
+pub(crate) fn end_with_event<T: EndsWithEvent + 'static>(
+    state: &OpState,
+    event: EventKey,
+    it: &Rc<T>,
+) -> Result<(), EventEnded> {
+    let Some(events) = state.try_borrow::<Rc<RefCell<Events>>>().filter(|_| event != 0) else {
+        return Ok(());
+    };
+    let mut events = events.borrow_mut();
+    events.lent(event).ok_or(EventEnded)?.under_way.add(it);
+    Ok(())
+}
+
+/// Charges an operation on storage to an event.
+pub(crate) fn begin_operation(state: &OpState, event: EventKey, usage: &Usage) -> Result<(), QuotaError> {
+    match state.try_borrow::<Rc<RefCell<Events>>>() {
+        Some(events) => events.borrow_mut().spent(event).storage_operation(&usage.quotas),
+        None => Ok(()),
+    }
 }
 
 /// The meter for CPU time used for an event outside of its JavaScript.

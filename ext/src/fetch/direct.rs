@@ -19,10 +19,10 @@ use http_body_util::BodyExt;
 use super::body::{Chunks, IncomingBody, ResponseBody, exact_size, keep_encoded};
 use super::error::FetchError;
 use super::service::{Payer, check_headers, in_either_form, layers_of};
-use super::{charge_event, end_with_event, insert, request_headers, service};
+use super::{charge_event, insert, request_headers, service};
 use crate::coding::Codings;
 use crate::coding::decode::ByteStream;
-use crate::context::{cpu_of, current_event};
+use crate::context::{cpu_of, current_event, end_with_event};
 use crate::event::{Body, BodyError, Caller, EventKey};
 use crate::quotas::Usage;
 use crate::values::{Events, Outgoing};
@@ -176,6 +176,14 @@ pub(crate) fn answered(
             .collect(),
         body: state.resource_table.add_rc(body),
     })
+}
+
+/// Adds a body in memory to the worker's resources. It ends with the event.
+pub(crate) fn body_of(state: &mut OpState, event: EventKey, bytes: Bytes) -> Result<ResourceId, FetchError> {
+    Usage::of(state).room_for_handle(state)?;
+    let body = Rc::new(ResponseBody::full(bytes));
+    end_with_event(state, event, &body)?;
+    Ok(state.resource_table.add_rc(body))
 }
 
 /// Returns the chunks of a body.

@@ -41,8 +41,8 @@ use tokio::sync::mpsc;
 use self::body::{ResponseBody, pump};
 use self::service::{FetchService, Incoming, Outgoing, OutgoingBody, Payer};
 use crate::coding::{Coding, Codings, offered};
-use crate::context::{cpu_of, current_event, is_open};
-use crate::event::{CALL_DEPTH, EndsWithEvent, EventEnded, EventKey, Tail};
+use crate::context::{cpu_of, current_event, end_with_event, is_open};
+use crate::event::{CALL_DEPTH, EventEnded, EventKey, Tail};
 use crate::io::Io;
 use crate::quotas::{QuotaError, Usage};
 use crate::unwind;
@@ -52,7 +52,7 @@ use crate::websocket::{self, Socket};
 pub(crate) use self::body::{exact_size, keep_encoded};
 pub(crate) use self::client::{permitted, tls_config};
 pub use self::config::{ConnectionOptions, FetchConfig, FetchLimits};
-pub(crate) use self::direct::{DirectRequest, Parts, answered};
+pub(crate) use self::direct::{DirectRequest, Parts, answered, body_of};
 pub use self::error::{FetchError, Internal};
 pub use self::guard::{NetPolicy, Refused};
 pub use self::resolve::{ResolveHost, Resolver};
@@ -392,20 +392,6 @@ fn data_url(url: Url) -> Result<Pending, FetchError> {
         body: body.into(),
         url,
     })
-}
-
-/// Ties something to the event that requested it, unless that has ended already.
-pub(crate) fn end_with_event<T: EndsWithEvent + 'static>(
-    state: &OpState,
-    event: EventKey,
-    it: &Rc<T>,
-) -> Result<(), EventEnded> {
-    let Some(events) = state.try_borrow::<Rc<RefCell<Events>>>().filter(|_| event != 0) else {
-        return Ok(());
-    };
-    let mut events = events.borrow_mut();
-    events.lent(event).ok_or(EventEnded)?.under_way.add(it);
-    Ok(())
 }
 
 fn response(

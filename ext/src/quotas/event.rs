@@ -6,6 +6,7 @@ use super::{QuotaError, Quotas};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spent {
     subrequests: usize,
+    storage_operations: usize,
     log_lines: usize,
     log_bytes: usize,
     /// Number of log lines dropped because the event had reached its limit.
@@ -26,6 +27,14 @@ impl Spent {
     pub(crate) fn subrequest(&mut self, quotas: &Quotas) -> Result<(), QuotaError> {
         super::usage::within(self.subrequests, quotas.subrequests, QuotaError::Subrequests)?;
         self.subrequests += 1;
+        Ok(())
+    }
+
+    /// Counts an operation on storage.
+    pub(crate) fn storage_operation(&mut self, quotas: &Quotas) -> Result<(), QuotaError> {
+        let max = quotas.storage_operations;
+        super::usage::within(self.storage_operations, max, QuotaError::StorageOperations)?;
+        self.storage_operations += 1;
         Ok(())
     }
 

@@ -39,6 +39,8 @@ pub struct Quotas {
     pub pending_ops: usize,
     /// Requests by `fetch` in an event, including redirects. Default: 1,000.
     pub subrequests: usize,
+    /// Operations on KV namespaces in an event; one that reads several keys counts once. Default: 1,000.
+    pub storage_operations: usize,
     /// Log lines of an event. Default: 1,000.
     pub log_lines: usize,
     /// Log bytes of an event. Default: 256 KiB.
@@ -78,6 +80,7 @@ isopod_outcome::setters!(Quotas {
     timers: usize,
     pending_ops: usize,
     subrequests: usize,
+    storage_operations: usize,
     log_lines: usize,
     log_bytes: usize,
     reports: usize,
@@ -101,6 +104,7 @@ impl Default for Quotas {
             timers: 10_000,
             pending_ops: 10_000,
             subrequests: 1_000,
+            storage_operations: 1_000,
             log_lines: 1_000,
             log_bytes: 256 << 10,
             reports: 32,

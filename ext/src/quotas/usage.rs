@@ -24,6 +24,9 @@ pub enum QuotaError {
     /// Too many requests in one event.
     #[error("the event has reached its limit of {0} requests (`limits.subrequests`)")]
     Subrequests(usize),
+    /// Too many operations on storage in one event. The first sentence is the platform's.
+    #[error("Too many API requests by single worker invocation. The limit is {0} (`limits.storage_operations`)")]
+    StorageOperations(usize),
     /// Too large a value.
     #[error("the value is larger than the limit of {0} bytes (`limits.message`)")]
     Message(usize),

@@ -10,6 +10,7 @@ use isopod::bindings::Binding;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::stored::default_file;
 use super::{Configure, Configured, Env, Materials, Wrangler, WranglerKey};
 use crate::config::document::KeyPath;
 use crate::config::problem::Fault;
@@ -234,20 +235,10 @@ impl D1 {
         }
         let name = self.database_name.or(self.database_id);
         let name = name.unwrap_or_else(|| self.binding.clone());
-        // It becomes a file's name, and must not leave the folder.
-        let may_be = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | ' ');
-        if name.is_empty() || !name.chars().all(may_be) {
-            let fault = Fault::BadValue {
-                key: at.key("database_name").to_string(),
-                value: format!("{name:?}"),
-                reason: "should be letters, digits, `-` or `_`; it names a file here".to_owned(),
-            };
-            reading.tell(at, fault, "give the database a plain `database_name`");
-            return None;
-        }
+        let file = default_file("d1", &name, &at.key("database_name"), reading)?;
         Some(Database {
             binding: self.binding,
-            url: Some(DatabaseUrl::Sqlite(format!(".isopod/d1/{name}.sqlite").into())),
+            url: Some(DatabaseUrl::Sqlite(file)),
             url_from: None,
             limits: Limits::default(),
         })

@@ -6,8 +6,10 @@
 
 mod databases;
 mod events;
+mod kv_namespaces;
 mod rate_limits;
 mod services;
+mod stored;
 
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,12 +30,14 @@ use super::problem::Fault;
 use super::reading::Reading;
 
 pub use self::events::Events;
+pub use self::kv_namespaces::KvNamespace;
 pub use self::services::Service;
 
 /// Every kind of binding with a section of its own, in the order in which bindings are listed.
 static KINDS: &[Kind] = &[
     Kind::of::<databases::Databases>(),
     Kind::of::<events::EventsKind>(),
+    Kind::of::<kv_namespaces::KvNamespaces>(),
     Kind::of::<rate_limits::RateLimits>(),
     Kind::of::<services::Services>(),
 ];

@@ -2,6 +2,7 @@
 
 mod docs;
 mod isopod_toml;
+mod kv_namespaces;
 mod places;
 mod rate_limits;
 mod services;

@@ -18,7 +18,7 @@ const JSONC: &str = r#"{
   "rules": [{ "type": "Text", "globs": ["**/*.md"] }],
   "env": {
     "staging": { "vars": { "A": "staging" }, "route": "staging.example/*", "minify": true },
-    "live": { "name": "shop-live", "kv_namespaces": [{ "binding": "KV", "id": "x" }] },
+    "live": { "name": "shop-live", "r2_buckets": [{ "binding": "R2" }] },
   },
 }"#;
 
@@ -136,10 +136,10 @@ fn a_binding_this_build_does_not_have_is_an_error() {
     let error = shop().in_environment("live").error();
     assert_eq!(
         error,
-        r#"wrangler.jsonc:17:36: `env.live.kv_namespaces`: this build has no KV binding
+        r#"wrangler.jsonc:17:36: `env.live.r2_buckets`: this build has no R2 binding
     |
- 17 |     "live": { "name": "shop-live", "kv_namespaces": [{ "binding": "KV", "id": "x" }] },
-    |                                    ^^^^^^^^^^^^^^^
+ 17 |     "live": { "name": "shop-live", "r2_buckets": [{ "binding": "R2" }] },
+    |                                    ^^^^^^^^^^^^
   = remove it if the worker runs without"#
     );
 }

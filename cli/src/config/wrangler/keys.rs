@@ -79,7 +79,6 @@ pub(super) const MISSING: &[(&str, &str)] = &[
     ),
     ("images", "Images binding"),
     ("k2", "K2 binding"),
-    ("kv_namespaces", "KV binding"),
     ("logfwdr", "log forwarding"),
     ("media", "Media binding"),
     ("mtls_certificates", "mTLS binding"),

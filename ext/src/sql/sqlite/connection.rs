@@ -1,24 +1,23 @@
 //! A connection, opened with SQLite's limits, and cleaned after every call.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use deno_core::url::form_urlencoded;
 use percent_encoding::percent_decode_str;
+use rusqlite::OpenFlags;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
-use rusqlite::{ErrorCode, OpenFlags};
 
 use super::authorize::{Guard, ROWID_TABLE};
 use super::functions;
 use super::nesting::Nesting;
 use crate::sql::call::SqlError;
 use crate::sql::config::SqlConfig;
+use crate::storage::sqlite::write_ahead;
 
 /// Number of compiled statements kept per connection.
 const STATEMENTS_KEPT: usize = 100;
-/// Limit for waiting for the lock needed to switch to WAL mode, when the file is created.
-const JOURNAL_MODE_WAIT: Duration = Duration::from_secs(5);
 
 /// The location of a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -187,28 +186,6 @@ fn limit(db: &rusqlite::Connection, config: &SqlConfig) -> rusqlite::Result<()> 
     // It can only be lowered, so the lowest value of all databases applies.
     let max = i64::try_from(config.sqlite_memory_max).unwrap_or(i64::MAX);
     db.query_row(&format!("PRAGMA hard_heap_limit = {max}"), [], |_| Ok(()))
-}
-
-/// Enables WAL mode: readers next to a writer. The mode is stored in the file; changing it requires exclusive access
-/// once.
-fn write_ahead(db: &rusqlite::Connection) -> rusqlite::Result<()> {
-    let began = Instant::now();
-    loop {
-        let mode = db.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0))?;
-        if mode == "wal" || db.is_readonly("main")? {
-            return Ok(());
-        }
-        match db.query_row("PRAGMA journal_mode = wal", [], |_| Ok(())) {
-            Err(rusqlite::Error::SqliteFailure(error, _))
-                if matches!(error.code, ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
-                    && began.elapsed() < JOURNAL_MODE_WAIT =>
-            {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            Ok(()) => return Ok(()),
-            Err(error) => return Err(error),
-        }
-    }
 }
 
 /// Converts an error of SQLite to D1's form: the message and the name of the code.

@@ -1,0 +1,23 @@
+//! The names of namespaces, buckets and the like, which name files in `.isopod`.
+
+use std::path::PathBuf;
+
+use crate::config::document::KeyPath;
+use crate::config::problem::Fault;
+use crate::config::reading::Reading;
+
+/// Returns the default path of a file: `.isopod/FOLDER/NAME.sqlite` beside the configuration. A name that could leave the folder
+/// is a problem.
+pub(super) fn default_file(folder: &str, name: &str, at: &KeyPath, reading: &mut Reading<'_>) -> Option<PathBuf> {
+    let may_be = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | ' ');
+    if !name.is_empty() && name.chars().all(may_be) {
+        return Some(format!(".isopod/{folder}/{name}.sqlite").into());
+    }
+    let fault = Fault::BadValue {
+        key: at.to_string(),
+        value: format!("{name:?}"),
+        reason: "should be letters, digits, `-` or `_`; it names a file here".to_owned(),
+    };
+    reading.tell(at, fault, "give it a plain name");
+    None
+}

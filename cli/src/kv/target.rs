@@ -1,0 +1,99 @@
+//! The namespace that a command works on.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use isopod::bindings::kv::SqliteKv;
+
+use crate::config::{Config, KvNamespace, Overrides};
+use crate::serve::Source;
+
+/// Arguments that name a namespace. None are needed if the configuration has one.
+#[derive(Args)]
+pub(super) struct Target {
+    /// Name of the namespace in `env`
+    #[arg(long, value_name = "NAME")]
+    binding: Option<String>,
+    /// Id of the namespace
+    #[arg(long, value_name = "ID", conflicts_with = "binding")]
+    namespace_id: Option<String>,
+    /// Worker that has the namespace
+    #[arg(long, value_name = "NAME")]
+    worker: Option<String>,
+    /// Folder or configuration file
+    #[arg(long, value_name = "PATH", default_value = ".")]
+    project: PathBuf,
+    /// Environment of a wrangler file
+    #[arg(long, value_name = "NAME")]
+    env: Option<String>,
+    /// File of NAME=value lines for vars and secrets; may be repeated
+    #[arg(long, value_name = "FILE")]
+    env_file: Vec<PathBuf>,
+}
+
+impl Target {
+    /// Opens the namespace.
+    pub(super) fn open(self, environment: &BTreeMap<String, String>) -> Result<SqliteKv> {
+        let Self {
+            binding,
+            namespace_id,
+            worker,
+            project,
+            env,
+            env_file,
+        } = self;
+        let overrides = Overrides {
+            environment: env,
+            env_files: env_file,
+            ..Overrides::default()
+        };
+        let config = Source::find(&project, overrides, environment)?.read()?;
+        let all = namespaces(&config);
+        let is_asked_for = |(of, name, namespace): &&(&str, &str, &KvNamespace)| {
+            worker.as_deref().is_none_or(|worker| worker == *of)
+                && binding.as_deref().is_none_or(|binding| binding == *name)
+                && namespace_id.as_deref().is_none_or(|id| id == namespace.id)
+        };
+        let found: Vec<_> = all.iter().filter(is_asked_for).collect();
+        let Some((_, _, first)) = found.first() else {
+            bail!("{}", missing(&all));
+        };
+        // Workers may share a namespace.
+        let first = first.store();
+        if let Some((_, _, other)) = found.iter().find(|(_, _, other)| other.store().path() != first.path()) {
+            let other = &other.id;
+            bail!(
+                "there are several namespaces, such as \"{other}\"; name one with --binding, --namespace-id or --worker"
+            );
+        }
+        Ok(first)
+    }
+}
+
+/// The namespaces of a configuration: worker, name in `env`, and namespace.
+fn namespaces(config: &Config) -> Vec<(&str, &str, &KvNamespace)> {
+    let workers = config.workers.iter();
+    let bound = workers.flat_map(|(worker, of)| of.bindings.iter().map(move |bound| (worker, bound)));
+    bound
+        .filter_map(|(worker, bound)| {
+            let binding: &dyn Any = &*bound.binding;
+            Some((worker.as_str(), bound.name.as_str(), binding.downcast_ref()?))
+        })
+        .collect()
+}
+
+fn missing(all: &[(&str, &str, &KvNamespace)]) -> String {
+    match all {
+        [] => "the configuration has no KV namespace; add one to `kv_namespaces`".to_owned(),
+        all => {
+            let names: Vec<_> = all.iter().map(|(worker, name, _)| format!("{worker}.{name}")).collect();
+            format!(
+                "there is no such KV namespace; the configuration has {}",
+                names.join(", ")
+            )
+        }
+    }
+}

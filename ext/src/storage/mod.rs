@@ -1,0 +1,100 @@
+//! What the bindings that keep data have in common: the errors of a store, the memory that a value is read into, and SQLite
+//! files with threads of their own. Knows no V8.
+
+#[cfg(feature = "sql")]
+pub(crate) mod sqlite;
+
+use std::pin::Pin;
+
+use bytes::Bytes;
+
+use crate::ledger::{Charge, MemoryLedger};
+use crate::quotas::QuotaError;
+
+/// The future of an operation on a store.
+///
+/// It is polled by the event loop of the worker that asked, and dropped when that event ends. It must not depend on the Tokio
+/// runtime that it is polled on.
+pub type StorageFuture<T> = Pin<Box<dyn Future<Output = Result<T, StorageError>> + Send>>;
+
+/// The reason why a store did not do what it was asked for.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StorageError {
+    /// Too many operations wait already. The same operation may succeed later.
+    #[error("{0} operations on it wait already (`queue_len_max`)")]
+    Overloaded(usize),
+    /// There is no room for more data.
+    #[error("it has reached its size of {0} bytes (`bytes_max`)")]
+    Full(u64),
+    /// The worker has no memory for the value.
+    #[error(transparent)]
+    Memory(#[from] QuotaError),
+    /// It failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// The memory that a worker has for values that are being read.
+///
+/// A store [reserves](Self::reserve) a value's size before it reads the value, so that a script cannot make the process hold
+/// more than the worker may.
+#[derive(Clone, Debug)]
+pub struct ReadRoom {
+    ledger: MemoryLedger,
+    bytes_max: usize,
+}
+
+/// Memory reserved for a value.
+#[derive(Debug)]
+pub struct Reserved(Charge);
+
+impl ReadRoom {
+    /// Room of this many bytes, which nothing else takes: for a program that reads a store itself.
+    #[must_use]
+    pub fn new(bytes_max: usize) -> Self {
+        Self::of(MemoryLedger::default(), bytes_max)
+    }
+
+    pub(crate) fn of(ledger: MemoryLedger, bytes_max: usize) -> Self {
+        Self { ledger, bytes_max }
+    }
+
+    /// Reserves memory for a value of this size.
+    ///
+    /// # Errors
+    /// [`StorageError::Memory`] if there is not that much.
+    pub fn reserve(&self, bytes: usize) -> Result<Reserved, StorageError> {
+        // Charged first: several threads may read for a worker.
+        let charge = self.ledger.charge(bytes);
+        match self.ledger.held() > self.bytes_max {
+            true => Err(QuotaError::NativeBytes(self.bytes_max).into()),
+            false => Ok(Reserved(charge)),
+        }
+    }
+}
+
+impl Reserved {
+    /// Keeps the memory reserved until the last reference to the value is dropped.
+    #[must_use]
+    pub fn keep(self, value: Bytes) -> Bytes {
+        self.0.attach(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_reserved_until_the_value_is_dropped() {
+        let room = ReadRoom::new(10_000);
+        let value = room.reserve(6_000).unwrap().keep(vec![0; 6_000].into());
+        assert_eq!(
+            room.reserve(6_000).unwrap_err(),
+            StorageError::Memory(QuotaError::NativeBytes(10_000))
+        );
+        drop(value);
+        assert!(room.reserve(6_000).is_ok());
+    }
+}

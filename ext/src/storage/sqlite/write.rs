@@ -1,0 +1,179 @@
+//! The thread that writes.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use flume::{Receiver, RecvTimeoutError};
+use futures::channel::oneshot;
+use rusqlite::Connection;
+
+use super::open::{Use, open};
+use super::{Failed, Options};
+use crate::storage::StorageError;
+
+/// Maximum number of writes in a transaction.
+const WRITES_MAX: usize = 512;
+/// Size of a transaction at which it takes no more writes.
+const BYTES_MAX: usize = 8 << 20;
+/// Time between two sweeps, if the first has left something: others can write meanwhile.
+const SWEEP_ON: Duration = Duration::from_millis(20);
+
+/// A write that waits for its transaction.
+pub(super) trait WriteJob: Send {
+    /// The approximate size of what it writes.
+    fn bytes(&self) -> usize;
+
+    /// Runs it. Returns `false` if what it has written is to be undone.
+    fn run(&mut self, connection: &Connection) -> bool;
+
+    /// Tells the caller the result, once the transaction has ended.
+    fn finish(self: Box<Self>, committed: Result<(), StorageError>);
+}
+
+/// A write, and the channel of its answer.
+pub(super) struct Pending<T, F> {
+    bytes: usize,
+    /// The maximum size of the file.
+    bytes_max: u64,
+    body: Option<F>,
+    result: Option<Result<T, StorageError>>,
+    reply: oneshot::Sender<Result<T, StorageError>>,
+}
+
+impl<T, F> Pending<T, F> {
+    pub(super) fn new(bytes: usize, bytes_max: u64, body: F, reply: oneshot::Sender<Result<T, StorageError>>) -> Self {
+        Self {
+            bytes,
+            bytes_max,
+            body: Some(body),
+            result: None,
+            reply,
+        }
+    }
+}
+
+impl<T, F> WriteJob for Pending<T, F>
+where
+    T: Send,
+    F: FnOnce(&Connection) -> Result<T, Failed> + Send,
+{
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn run(&mut self, connection: &Connection) -> bool {
+        // An abandoned write is left out.
+        let body = self.body.take().filter(|_| !self.reply.is_canceled());
+        let result = body.map(|body| body(connection).map_err(|failed| failed.told(self.bytes_max)));
+        let is_ok = matches!(result, Some(Ok(_)));
+        self.result = result;
+        is_ok
+    }
+
+    fn finish(self: Box<Self>, committed: Result<(), StorageError>) {
+        let result = match (self.result, committed) {
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            (Some(Err(error)), _) | (_, Err(error)) => Err(error),
+            // Abandoned: there is nobody to be told.
+            (None, Ok(())) => return,
+        };
+        drop(self.reply.send(result));
+    }
+}
+
+/// Serves writes until no handle is left.
+pub(super) fn serve(options: &Options, jobs: &Receiver<Box<dyn WriteJob>>) {
+    let mut connection = None;
+    let mut sweep_at = Instant::now();
+    loop {
+        let first = match options.sweep {
+            Some(_) => jobs.recv_deadline(sweep_at),
+            None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        match first {
+            Ok(first) => {
+                let batch = batch(first, jobs);
+                if catch_unwind(AssertUnwindSafe(|| commit(options, &mut connection, batch))).is_err() {
+                    // Its transaction is undone, and the callers see that their channels are dropped.
+                    connection = None;
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        if let (Some(sweep), true) = (options.sweep, Instant::now() >= sweep_at) {
+            let has_more = connection.as_ref().is_some_and(|connection| swept(connection, sweep));
+            sweep_at = Instant::now() + if has_more { SWEEP_ON } else { options.sweep_every };
+        }
+    }
+}
+
+/// The writes that wait, as far as a transaction takes them.
+fn batch(first: Box<dyn WriteJob>, jobs: &Receiver<Box<dyn WriteJob>>) -> Vec<Box<dyn WriteJob>> {
+    let mut bytes = first.bytes();
+    let mut batch = vec![first];
+    while batch.len() < WRITES_MAX && bytes < BYTES_MAX {
+        let Ok(next) = jobs.try_recv() else { break };
+        bytes = bytes.saturating_add(next.bytes());
+        batch.push(next);
+    }
+    batch
+}
+
+/// Commits writes in one transaction, and tells their callers.
+fn commit(options: &Options, connection: &mut Option<Connection>, mut batch: Vec<Box<dyn WriteJob>>) {
+    let opened = match connection {
+        Some(connection) => Ok(&*connection),
+        none => open(options, Use::Writes).map(|opened| &*none.insert(opened)),
+    };
+    let committed = opened.and_then(|connection| {
+        let done = transact(connection, &mut batch);
+        done.map_err(|error| {
+            if !connection.is_autocommit() {
+                drop(connection.execute_batch("ROLLBACK"));
+            }
+            Failed::from(error).told(options.bytes_max)
+        })
+    });
+    for job in batch {
+        job.finish(committed.clone());
+    }
+}
+
+fn transact(connection: &Connection, batch: &mut [Box<dyn WriteJob>]) -> rusqlite::Result<()> {
+    let run = |sql: &str| connection.prepare_cached(sql)?.execute([]).map(drop);
+    run("BEGIN IMMEDIATE")?;
+    for job in batch {
+        run("SAVEPOINT one")?;
+        let keeps = job.run(connection);
+        if connection.is_autocommit() {
+            // SQLite has undone the whole transaction, as it may when the disk is full.
+            return Err(rusqlite::Error::SqliteFailure(
+                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL),
+                None,
+            ));
+        }
+        if !keeps {
+            run("ROLLBACK TO one")?;
+        }
+        run("RELEASE one")?;
+    }
+    run("COMMIT")
+}
+
+/// Sweeps once. Returns whether there is more to sweep.
+fn swept(connection: &Connection, sweep: fn(&Connection) -> rusqlite::Result<bool>) -> bool {
+    let done = || -> rusqlite::Result<bool> {
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        let has_more = sweep(connection)?;
+        connection.execute_batch("COMMIT")?;
+        Ok(has_more)
+    };
+    done().unwrap_or_else(|error| {
+        tracing::warn!(target: "isopod::storage", "cannot remove what has expired: {error}");
+        if !connection.is_autocommit() {
+            drop(connection.execute_batch("ROLLBACK"));
+        }
+        false
+    })
+}

@@ -1,0 +1,140 @@
+//! `kill -9` while workers write: what was acknowledged is there afterwards.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crate::client::Connection;
+use crate::program::Serving;
+use crate::project::Project;
+
+/// Clients that write at the same time, each its own keys one after another.
+const CLIENTS: usize = 8;
+
+/// A kind of storage, as a worker writes and reads it.
+struct Kind {
+    /// The configuration of the binding `S`.
+    configuration: &'static str,
+    /// A module that exports `write(storage, key, value)` and `read(storage, prefix)`, which returns an object from keys to values.
+    script: &'static str,
+}
+
+const KV: Kind = Kind {
+    configuration: "kv_namespaces = [{ binding = 'S' }]",
+    script: "export const write = (kv, key, value) => kv.put(key, value);
+        export async function read(kv, prefix) {
+            const found = {};
+            let cursor;
+            do {
+                const page = await kv.list({ prefix, cursor });
+                for (let at = 0; at < page.keys.length; at += 100) {
+                    const names = page.keys.slice(at, at + 100).map((key) => key.name);
+                    for (const [name, value] of await kv.get(names)) found[name] = value;
+                }
+                cursor = page.cursor;
+            } while (cursor !== undefined);
+            return found;
+        }",
+};
+
+const WORKER: &str = "import { read, write } from './storage.js';
+    // A value says its key, and is long enough for several pages of a file.
+    const value = (key) => `${key};`.repeat(1 + key.length * 131 % 997);
+    export default { async fetch(request, env) {
+        const url = new URL(request.url);
+        const key = url.searchParams.get('key');
+        if (url.pathname === '/write') { await write(env.S, key, value(key)); return new Response('written'); }
+        const found = await read(env.S, key);
+        const wrong = Object.keys(found).filter((key) => found[key] !== value(key));
+        return Response.json({ keys: Object.keys(found), wrong });
+    } };";
+
+impl Kind {
+    fn project(&self) -> Project {
+        let configuration = format!("main = 'worker.js'\nlimits.wall = '2m'\n{}", self.configuration);
+        Project::new(&[
+            ("isopod.toml", &configuration),
+            ("worker.js", WORKER),
+            ("storage.js", self.script),
+        ])
+    }
+}
+
+/// Writes until the server is gone. Returns the number of writes that were acknowledged.
+fn write_on(server: std::net::SocketAddr, prefix: &str) -> usize {
+    let Ok(mut connection) = Connection::open(server) else {
+        return 0;
+    };
+    for at in 0.. {
+        match connection.get(&format!("/write?key={prefix}-{at}")) {
+            Ok(answer) if answer.status == 200 => {}
+            Ok(answer) => panic!("{prefix}-{at}: {answer:?}"),
+            Err(_) => return at,
+        }
+    }
+    0
+}
+
+/// Kills the server so many times while clients write, and checks everything that was acknowledged after each.
+fn nothing_acknowledged_is_lost(kind: &Kind, rounds: usize) {
+    let project = kind.project();
+    let mut total = 0;
+    for round in 0..rounds {
+        let mut server = Serving::start(project.path());
+        let address = server.address;
+        let begun = AtomicBool::new(false);
+        let acknowledged: Vec<(String, usize)> = thread::scope(|scope| {
+            let clients = (0..CLIENTS).map(|client| {
+                let begun = &begun;
+                scope.spawn(move || {
+                    let prefix = format!("{round}-{client}");
+                    begun.store(true, Ordering::Relaxed);
+                    let count = write_on(address, &prefix);
+                    (prefix, count)
+                })
+            });
+            let clients: Vec<_> = clients.collect();
+            // tidy:allow(sleep): a moment that differs from round to round is what the test is about
+            thread::sleep(Duration::from_millis(150 + (round as u64 * 97) % 400));
+            server.signal("KILL");
+            server.exit_code();
+            clients
+                .into_iter()
+                .map(|client| client.join().expect("a client"))
+                .collect()
+        });
+        let server = Serving::start(project.path());
+        for (prefix, count) in acknowledged {
+            let answer = server.get(&format!("/read?key={prefix}-"));
+            assert_eq!(answer.status, 200, "{answer:?}");
+            let read: serde_json::Value = serde_json::from_str(&answer.body).expect("JSON");
+            assert_eq!(read["wrong"], serde_json::json!([]), "torn values");
+            let keys: Vec<_> = read["keys"]
+                .as_array()
+                .expect("keys")
+                .iter()
+                .map(|key| key.as_str())
+                .collect();
+            for at in 0..count {
+                let key = format!("{prefix}-{at}");
+                assert!(keys.contains(&Some(&key)), "round {round}: {key} of {count} is lost");
+            }
+            // One more may have been stored, and not acknowledged.
+            assert!(keys.len() <= count + 1, "{} stored, {count} acknowledged", keys.len());
+            total += count;
+        }
+    }
+    assert!(total > rounds, "only {total} writes in {rounds} rounds");
+    eprintln!("{rounds} rounds, {total} acknowledged writes");
+}
+
+#[test]
+fn kv_keeps_what_it_acknowledged() {
+    nothing_acknowledged_is_lost(&KV, 4);
+}
+
+#[test]
+#[ignore = "nightly: takes minutes"]
+fn kv_keeps_what_it_acknowledged_200_times() {
+    nothing_acknowledged_is_lost(&KV, 200);
+}
