@@ -204,6 +204,12 @@ function load(filename, url, imports, isMain) {
   return run(filename, url, undefined, isMain).exports;
 }
 
+/** The `require` function of an ES module that calls it. `imports` is as for `load`. */
+function requireFor(url, imports) {
+  for (let i = 0; i < imports.length; i += 2) namespaces.set(imports[i], imports[i + 1]);
+  return requireOf(undefined, url);
+}
+
 /** Reads an export for a facade. A getter that throws, as some do for removed features, only affects its own name. */
 function read(exports, name) {
   if (exports === null || typeof exports !== "object" && typeof exports !== "function") return undefined;
@@ -230,5 +236,5 @@ function provide(name, namespace) {
   namespaces.set(name, namespace);
 }
 
-return { createRequire, defaultOf, load, provide, read };
+return { createRequire, defaultOf, load, provide, read, requireFor };
 })();

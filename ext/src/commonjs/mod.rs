@@ -96,6 +96,9 @@ pub trait RequireHost {
     /// Not readable, or not CommonJS.
     fn source(&self, url: &str) -> Result<CommonJsSource, JsErrorBox>;
 
+    /// Returns true if the stack has room for compiling a module.
+    fn has_stack(&self) -> bool;
+
     /// Receives a function that was compiled without cached code.
     fn compiled(&self, url: &str, function: v8::Global<v8::Function>);
 
@@ -140,6 +143,13 @@ fn op_isopod_require_compile<'s>(
     #[string] url: &str,
 ) -> Result<v8::Local<'s, v8::Value>, JsErrorBox> {
     let host = host(&state)?;
+    if !host.has_stack() {
+        // An error that is returned is created by JavaScript, which needs stack too.
+        let message = string(scope, "Maximum call stack size exceeded")?;
+        let error = v8::Exception::range_error(scope, message);
+        scope.throw_exception(error);
+        return Ok(v8::undefined(scope).into());
+    }
     let source = host.source(url)?;
     let mut parameters = Vec::with_capacity(PARAMETERS.len());
     for name in PARAMETERS {

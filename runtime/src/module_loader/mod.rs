@@ -115,7 +115,8 @@ impl ScriptLoader {
     ) -> Result<ModuleSource, JsErrorBox> {
         let request = requested_type(requested);
         let mut file = url.clone();
-        if request != RequestedType::Unspecified || !self.script.loader.is_facade(url) {
+        let is_facade = request == RequestedType::Unspecified && self.script.loader.is_facade(url);
+        if !is_facade {
             file.set_fragment(None);
         }
         let read = || self.script.loader.load(&file, request, referrer);
@@ -124,7 +125,8 @@ impl ScriptLoader {
             .module_cache
             .get_or_read(&file, request, read)
             .map_err(to_js)?;
-        if let (ModuleKind::JavaScript, ModuleCode::Text(code)) = (module.kind, &module.code) {
+        // Errors show no lines of facades.
+        if let (false, ModuleKind::JavaScript, ModuleCode::Text(code)) = (is_facade, module.kind, &module.code) {
             let text = module.original.as_ref().unwrap_or(code).clone();
             let original = Original {
                 map: module.source_map.clone(),
@@ -237,6 +239,9 @@ impl ModuleLoader for ScriptLoader {
         let loader = &self.script.loader;
         if loader.is_facade(&referrer) {
             return Url::parse(specifier).map_err(|error| JsErrorBox::type_error(error.to_string()));
+        }
+        if let Some(url) = Url::parse(specifier).ok().filter(|url| loader.is_facade(url)) {
+            return Ok(url);
         }
         let resolved = loader.resolve_import(specifier, &referrer, || self.code_of(&referrer));
         resolved.map_err(to_js)

@@ -71,9 +71,6 @@ impl RequireHost for ScriptLoader {
     }
 
     fn source(&self, name: &str) -> Result<CommonJsSource, JsErrorBox> {
-        if js_stack_left().is_some_and(|left| left < COMPILING_BYTES) {
-            return Err(JsErrorBox::range_error("Maximum call stack size exceeded"));
-        }
         let url = url(name)?;
         let module = self.script.loader.commonjs(&url).map_err(to_js)?;
         let module = module.ok_or_else(|| JsErrorBox::type_error(format!("{name} is not a CommonJS module")))?;
@@ -87,6 +84,10 @@ impl RequireHost for ScriptLoader {
             code: Arc::clone(&module.code),
             compiled: self.script.code_cache.get(&cache_key(name), hash),
         })
+    }
+
+    fn has_stack(&self) -> bool {
+        js_stack_left().is_none_or(|left| left > COMPILING_BYTES)
     }
 
     fn compiled(&self, name: &str, function: v8::Global<v8::Function>) {

@@ -9,7 +9,7 @@ use oxc::span::SourceType;
 use url::Url;
 
 use super::code_frame::code_frame;
-use super::commonjs::{Facade, Registry, file_of};
+use super::commonjs::{Facade, Registry, file_of, is_require_url};
 use super::disk::{Disk, Edge};
 use super::error::{Importer, ModuleError, display_url};
 use super::helpers;
@@ -256,6 +256,9 @@ impl Loader {
         if may_be_commonjs && let Some(module) = self.commonjs(&file_of(url))? {
             return self.facade(url, &module);
         }
+        if let Some(module) = self.require_function(url)? {
+            return Ok(module);
+        }
         let bytes = self.sources.read(url, requested, &importer)?;
         match treatment {
             Treatment::Bytes => Ok(Module::bytes(ModuleKind::Bytes, bytes)),
@@ -266,7 +269,10 @@ impl Loader {
                 check_json(url, &text)?;
                 Ok(Module::text(ModuleKind::Json, text))
             }
-            Treatment::Transpile(dialect, _) => self.transpiled(url, utf8(url, &bytes)?, dialect),
+            Treatment::Transpile(dialect, _) => {
+                let module = self.transpiled(url, utf8(url, &bytes)?, dialect)?;
+                Ok(self.with_require(url, module))
+            }
             Treatment::JavaScript(_) | Treatment::Unknown => {
                 let text = utf8(url, &bytes)?;
                 let module = match self.replace_node_env(&text, SourceType::mjs()) {
@@ -279,7 +285,7 @@ impl Loader {
                 if let ModuleCode::Text(code) = &module.code {
                     self.source_maps.add_javascript(url, code);
                 }
-                Ok(module)
+                Ok(self.with_require(url, module))
             }
         }
     }
@@ -408,11 +414,12 @@ impl Module {
     }
 }
 
-/// The URL by which a module is counted: facades of one module are one.
+/// The URL by which a module is counted: a module and its facades are one.
 fn without_facade(url: &Url) -> Url {
-    match Facade::parse(url) {
-        Some(_) => file_of(url),
-        None => url.clone(),
+    if Facade::parse(url).is_some() || is_require_url(url) {
+        file_of(url)
+    } else {
+        url.clone()
     }
 }
 

@@ -10,14 +10,15 @@ use url::Url;
 
 use super::builtin::builtin;
 use super::commonjs::{
-    Asked, CommonJs, Facade, Interop, Required, Syntax, asked, file_of, filename, may_be_commonjs, scan, syntax,
+    Asked, CommonJs, Facade, Interop, Required, Syntax, asked, calls_require, file_of, filename, is_require_url,
+    may_be_commonjs, require_code, require_url, scan, syntax,
 };
 use super::disk::Edge;
 use super::error::{Importer, ModuleError, display_url};
 use super::helpers;
 use super::import_map;
 use super::kind::{Dialect, Format, RequestedType, Treatment, treatment};
-use super::loader::{Loader, Module, check_json, utf8};
+use super::loader::{Loader, Module, ModuleCode, check_json, utf8};
 use super::nesting::on_large_stack;
 use super::specifier::{Specifier, package_of};
 
@@ -38,7 +39,7 @@ impl Loader {
             // Errors are reported when it is loaded.
             Ok(None) | Err(_) => return Ok(url),
         };
-        self.read_graph(&file)?;
+        self.read_graph(&file, Arc::clone(&module))?;
         let parse = || {
             let code = code()?;
             on_large_stack(&code, || asked(&code)).ok()
@@ -54,9 +55,44 @@ impl Loader {
         Ok(url)
     }
 
-    /// Returns true for the URL of a facade, whose imports are URLs that were resolved already.
+    /// Returns true for the URL of a facade, or of a module with a `require` function. Their imports are URLs that were
+    /// resolved already.
     pub(crate) fn is_facade(&self, url: &Url) -> bool {
-        Facade::parse(url).is_some() && matches!(self.registry.get(&file_of(url)), Some(Some(_)))
+        let file = file_of(url);
+        Facade::parse(url).is_some() && matches!(self.registry.get(&file), Some(Some(_)))
+            || is_require_url(url) && self.registry.requirer(&file).is_some()
+    }
+
+    /// An ES module of the script's own that calls `require`, as bundlers allow: an import is added below its code, which
+    /// binds it. Imports are hoisted, so no position changes.
+    pub(super) fn with_require(&self, url: &Url, module: Module) -> Module {
+        let ModuleCode::Text(code) = &module.code else {
+            return module;
+        };
+        let is_own = package_of(url.path()).is_none();
+        if !is_own || !code.contains("require(") || !on_large_stack(code, || calls_require(code)).unwrap_or(false) {
+            return module;
+        }
+        let file = file_of(url);
+        let found = on_large_stack(code, || scan(code, SourceType::mjs())).unwrap_or_default();
+        let bound = format!("{code}\nimport require from {:?};\n", require_url(&file).as_str());
+        self.registry
+            .insert_requirer(&file, CommonJs::new("".into(), None, None, found));
+        Module {
+            code: ModuleCode::Text(bound.into()),
+            original: module.original.or_else(|| Some(Arc::clone(code))),
+            ..module
+        }
+    }
+
+    /// The module that gives an ES module its `require` function.
+    pub(super) fn require_function(&self, url: &Url) -> Result<Option<Module>, ModuleError> {
+        let file = file_of(url);
+        let Some(module) = self.registry.requirer(&file).filter(|_| is_require_url(url)) else {
+            return Ok(None);
+        };
+        let imports = self.read_graph(&file, module)?;
+        Ok(Some(Module::javascript(require_code(&file, &imports).into())))
     }
 
     /// The rule for the default export in a module that imports CommonJS: that of Node.js for what Node.js treats as ES
@@ -74,13 +110,13 @@ impl Loader {
     }
 
     /// The facade at a URL, whose module is `module`.
-    pub(super) fn facade(&self, url: &Url, module: &CommonJs) -> Result<Module, ModuleError> {
+    pub(super) fn facade(&self, url: &Url, module: &Arc<CommonJs>) -> Result<Module, ModuleError> {
         let file = file_of(url);
         let facade = Facade::parse(url).unwrap_or(Facade {
             interop: self.interop(&file),
             names: BTreeSet::new(),
         });
-        let imports = self.read_graph(&file)?;
+        let imports = self.read_graph(&file, Arc::clone(module))?;
         let names = self.exported_names(module);
         let code = facade.code((&filename(&file), &file), names, &imports, self.is_entry(&file));
         Ok(Module::javascript(code.into()))
@@ -88,15 +124,16 @@ impl Loader {
 
     /// Reads everything that a module requires, directly or not. Returns the URLs of the modules in it that are not
     /// CommonJS.
-    fn read_graph(&self, start: &Url) -> Result<BTreeSet<String>, ModuleError> {
+    fn read_graph(&self, start: &Url, module: Arc<CommonJs>) -> Result<BTreeSet<String>, ModuleError> {
         let mut imports = BTreeSet::new();
         let mut seen = HashSet::from([start.clone()]);
-        let mut next = vec![start.clone()];
-        while let Some(url) = next.pop() {
-            let Some(module) = self.commonjs(&url)? else { continue };
+        let mut next = vec![(start.clone(), module)];
+        while let Some((url, module)) = next.pop() {
             for required in self.requires(&url, &module)?.values() {
                 match required {
-                    Required::CommonJs(url) if seen.insert(url.clone()) => next.push(url.clone()),
+                    Required::CommonJs(url) if seen.insert(url.clone()) => {
+                        next.extend(self.commonjs(url)?.map(|module| (url.clone(), module)));
+                    }
                     Required::CommonJs(_) => {}
                     Required::Json(url) => {
                         // Other errors are thrown where it is required.
@@ -146,7 +183,8 @@ impl Loader {
     /// The module that `require(specifier)` names in the module at `from`.
     pub(crate) fn required(&self, specifier: &str, from: &Url) -> Result<Required, ModuleError> {
         let from = file_of(from);
-        if let Some(Some(module)) = self.registry.get(&from)
+        let module = self.registry.get(&from).flatten();
+        if let Some(module) = module.or_else(|| self.registry.requirer(&from))
             && let Some(known) = module.requires.get().and_then(|requires| requires.get(specifier))
         {
             return Ok(known.clone());
@@ -228,7 +266,7 @@ impl Loader {
                 (code, original, None)
             }
         };
-        let found = on_large_stack(&code, || scan(&code)).map_err(|deep| ModuleError::TooDeep {
+        let found = on_large_stack(&code, || scan(&code, SourceType::cjs())).map_err(|deep| ModuleError::TooDeep {
             file: display_url(file),
             reason: deep.reason(),
         })?;

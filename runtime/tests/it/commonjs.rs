@@ -415,3 +415,37 @@ fn a_version_keeps_its_code_and_workers_share_no_state() {
     // Compiled from cached code.
     assert_eq!(call_shared(&script, "look").unwrap(), json!([1, "first"]));
 }
+
+/// As in bundlers.
+#[test]
+fn es_modules_of_the_script_may_call_require() {
+    let project = Project::new(&[
+        (
+            "main.ts",
+            "import { where } from './typed';
+             const lib: string = require('lib'), later = () => require('./' + 'esm-too.mjs');
+             export const look = () => {
+               let computed; try { later() } catch (e) { computed = (e as any).code }
+               return [lib, require('./esm.mjs').default, computed, where, new Error('line').stack!.split('\\n')[1]];
+             };",
+        ),
+        (
+            "typed.js",
+            "export const where = typeof require === 'undefined' ? 'none' : require('lib'); import './esm.mjs'",
+        ),
+        ("esm.mjs", "export default 'esm'; //# sourceMappingURL=none.map"),
+        ("esm-too.mjs", "export default 1"),
+        ("node_modules/lib/index.js", "module.exports = 'lib'"),
+        ("memory.js", ""),
+    ]);
+    let seen = call(project.script("main.ts"), "look", vec![]).unwrap();
+    assert_eq!(
+        seen.as_array().unwrap()[..4],
+        [json!("lib"), json!("esm"), json!("ERR_REQUIRE_ESM"), json!("none")]
+    );
+    assert!(seen[4].as_str().unwrap().contains("main.ts:5:"), "{seen}");
+    let memory = Script::builder("test")
+        .source("const part = require('./part.js'); export const look = () => part")
+        .module("./part.js", "module.exports = 'in memory'");
+    assert_eq!(call(memory, "look", vec![]).unwrap(), "in memory");
+}

@@ -130,3 +130,72 @@ fn code_of_modules_is_under_the_cpu_limit() {
     let fault = call(project.script("main.mjs").limits(limits), "look", vec![]).unwrap_err();
     assert!(fault.to_string().contains("CPU limit"), "{fault}");
 }
+
+/// Functions of sloppy code know their callers, unless those are strict: the runtime's own are.
+#[test]
+fn sloppy_code_gets_no_hold_of_the_runtimes_functions() {
+    let project = Project::new(&[
+        ("main.mjs", "import a from './a.cjs'; export const look = () => a;"),
+        (
+            "a.cjs",
+            "const callers = [];
+             function note() { callers.push(note.caller, arguments.callee.caller); }
+             note();
+             require('./b.cjs').call = 1;
+             [1].forEach(note);
+             structuredClone({ get a() { return note() } });
+             new ReadableStream({ start: note });
+             new EventTarget().addEventListener('x', { get handleEvent() { note() } });
+             const target = new EventTarget(); target.addEventListener('x', note); target.dispatchEvent(new Event('x'));
+             new Headers({ get a() { note(); return 'b' } });
+             const seen = callers.map((caller) => caller === null ? null : caller.toString().slice(0, 40));
+             Error.prepareStackTrace = (_, sites) => sites.map((site) => [site.getFunction(), site.getThis()]);
+             const held = new Error().stack;
+             delete Error.prepareStackTrace;
+             const isForeign = (f) => typeof f === 'function' && f.toString().includes(['native', 'code'].join(' '));
+             module.exports = [seen.filter((text) => text !== null && !text.startsWith('get ') && !text.includes('exports')),
+               Array.isArray(held) && held.flat().some(isForeign)];",
+        ),
+        ("b.cjs", "module.exports = {}"),
+    ]);
+    let seen = call(project.script("main.mjs"), "look", vec![]).unwrap();
+    assert_eq!(seen, json!([[], false]));
+}
+
+/// V8 aborts the process when native code throws too far below the end of the stack.
+#[test]
+fn modules_are_compiled_until_the_stack_ends() {
+    let files: Vec<_> = (0..50)
+        .map(|at| (format!("m/{at}.cjs"), format!("module.exports = {at}")))
+        .collect();
+    let broken: Vec<_> = (0..50)
+        .map(|at| (format!("broken/{at}.cjs"), format!("{}{at}", "(".repeat(3_000))))
+        .collect();
+    let project = Project::new(&[
+        (
+            "main.mjs",
+            "import a from './a.cjs'; export const look = () => a();",
+        ),
+        (
+            "a.cjs",
+            "module.exports = () => {
+               let loaded = 0, names = {};
+               const attempt = (name) => {
+                 try { require(name); loaded++ } catch (error) { names[error.name] = true }
+               };
+               const dive = (left) => {
+                 try { left = dive(left) } catch {}
+                 if (left % 20 === 0) { try { attempt(`./m/${Math.abs(left / 20 % 50)}.cjs`); attempt(`./broken/${Math.abs(left / 20 % 10)}.cjs`) } catch {} }
+                 return left - 1;
+               };
+               dive(1000);
+               return [loaded > 0, Object.keys(names).sort()];
+             }",
+        ),
+    ]);
+    for (path, content) in files.iter().chain(&broken) {
+        project.write(path, content);
+    }
+    let seen = call(project.script("main.mjs"), "look", vec![]).unwrap();
+    assert_eq!(seen, json!([true, ["RangeError"]]));
+}

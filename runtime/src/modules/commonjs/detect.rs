@@ -80,6 +80,19 @@ fn has_typescript_form(program: &Program<'_>) -> bool {
 }
 
 fn uses_commonjs(program: &Program<'_>) -> bool {
+    let (exports, requires) = uses(program);
+    exports || requires
+}
+
+/// Returns true if an ES module calls `require`, as bundlers allow, and does not test whether it is there.
+pub(in crate::modules) fn calls_require(code: &str) -> bool {
+    let allocator = Allocator::default();
+    let parsed = Parser::new(&allocator, code, SourceType::mjs()).parse();
+    !parsed.panicked && uses(&parsed.program).1
+}
+
+/// Returns whether a program assigns exports, and whether it relies on `require`.
+fn uses(program: &Program<'_>) -> (bool, bool) {
     let scoping = SemanticBuilder::new().build(program).semantic.into_scoping();
     let mut finder = Finder {
         free: Free(&scoping),
@@ -88,7 +101,7 @@ fn uses_commonjs(program: &Program<'_>) -> bool {
         tests_require: false,
     };
     finder.visit_program(program);
-    finder.exports || finder.requires && !finder.tests_require
+    (finder.exports, finder.requires && !finder.tests_require)
 }
 
 struct Finder<'s> {

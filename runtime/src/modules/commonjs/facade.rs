@@ -71,16 +71,10 @@ impl Facade {
         imports: &BTreeSet<String>,
         is_main: bool,
     ) -> String {
-        let quoted = |text: &str| serde_json::Value::from(text).to_string();
-        let mut code = String::from("import { load, read, defaultOf } from \"isopod-internal:commonjs\";\n");
-        let mut list = String::new();
-        for (index, import) in imports.iter().enumerate() {
-            let import = quoted(import);
-            // Writing to a string does not fail.
-            let _ = writeln!(code, "import * as m{index} from {import};");
-            let _ = write!(list, "{import}, m{index}, ");
-        }
+        let (mut code, list) = imported(imports);
+        code.push_str("import { load, read, defaultOf } from \"isopod-internal:commonjs\";\n");
         let (filename, url) = (quoted(filename), quoted(url.as_str()));
+        // Writing to a string does not fail.
         let _ = writeln!(code, "const exports = load({filename}, {url}, [{list}], {is_main});");
         let _ = match self.interop {
             Interop::Node => writeln!(code, "export {{ exports as default }};"),
@@ -97,6 +91,47 @@ impl Facade {
         }
         code
     }
+}
+
+/// The fragment of the module whose default export is the `require` function of an ES module.
+const REQUIRE: &str = "commonjs-require:";
+
+/// The URL of the module that gives an ES module its `require` function.
+pub(in crate::modules) fn require_url(file: &Url) -> Url {
+    let mut url = file.clone();
+    url.set_fragment(Some(REQUIRE));
+    url
+}
+
+pub(in crate::modules) fn is_require_url(url: &Url) -> bool {
+    url.fragment() == Some(REQUIRE)
+}
+
+/// The code of that module.
+pub(in crate::modules) fn require_code(file: &Url, imports: &BTreeSet<String>) -> String {
+    let (mut code, list) = imported(imports);
+    // Writing to a string does not fail.
+    let _ = writeln!(
+        code,
+        "import {{ requireFor }} from \"isopod-internal:commonjs\";\nexport default requireFor({}, [{list}]);",
+        quoted(file.as_str())
+    );
+    code
+}
+
+/// The imports of a facade, and the list of URLs and namespaces that it hands over.
+fn imported(imports: &BTreeSet<String>) -> (String, String) {
+    let (mut code, mut list) = (String::new(), String::new());
+    for (index, import) in imports.iter().enumerate() {
+        let import = quoted(import);
+        let _ = writeln!(code, "import * as m{index} from {import};");
+        let _ = write!(list, "{import}, m{index}, ");
+    }
+    (code, list)
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }
 
 #[cfg(test)]

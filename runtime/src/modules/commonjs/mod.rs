@@ -16,8 +16,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use url::Url;
 
 pub(super) use self::asked::{Asked, asked};
-pub(super) use self::detect::{Syntax, may_be_commonjs, syntax};
-pub(super) use self::facade::{Facade, Interop};
+pub(super) use self::detect::{Syntax, calls_require, may_be_commonjs, syntax};
+pub(super) use self::facade::{Facade, Interop, is_require_url, require_code, require_url};
 pub(super) use self::scan::{Scan, scan};
 use super::error::ModuleError;
 
@@ -74,6 +74,8 @@ struct Inner {
     bytes: usize,
     modules: HashMap<Url, Arc<CommonJs>>,
     json: HashMap<Url, Arc<str>>,
+    /// ES modules that call `require`.
+    requirers: HashMap<Url, Arc<CommonJs>>,
     /// Files that are not CommonJS.
     others: HashSet<Url>,
     /// The names that modules expect of their imports.
@@ -118,6 +120,15 @@ impl Registry {
     /// Records that a file is no CommonJS module.
     pub(super) fn insert_other(&self, url: &Url) {
         self.with(|inner| inner.others.insert(url.clone()));
+    }
+
+    /// The ES module at a URL that calls `require`.
+    pub(super) fn requirer(&self, url: &Url) -> Option<Arc<CommonJs>> {
+        self.with(|inner| inner.requirers.get(url).cloned())
+    }
+
+    pub(super) fn insert_requirer(&self, url: &Url, module: CommonJs) {
+        self.with(|inner| inner.requirers.insert(url.clone(), Arc::new(module)));
     }
 
     pub(super) fn json(&self, url: &Url) -> Option<Arc<str>> {

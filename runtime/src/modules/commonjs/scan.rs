@@ -38,9 +38,9 @@ pub(in crate::modules) struct Scan {
 }
 
 /// Scans JavaScript in which `process.env.NODE_ENV` has been replaced: branches that it rules out are skipped.
-pub(in crate::modules) fn scan(code: &str) -> Scan {
+pub(in crate::modules) fn scan(code: &str, source_type: SourceType) -> Scan {
     let allocator = Allocator::default();
-    let parsed = Parser::new(&allocator, code, SourceType::cjs()).parse();
+    let parsed = Parser::new(&allocator, code, source_type).parse();
     if parsed.panicked {
         // V8 reports the error when the module is compiled.
         return Scan::default();
@@ -299,7 +299,13 @@ impl<'a> Visit<'a> for Scanner<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::scan;
+    use oxc::span::SourceType;
+
+    use super::Scan;
+
+    fn scan(code: &str) -> Scan {
+        super::scan(code, SourceType::cjs())
+    }
 
     fn names(code: &str) -> Vec<String> {
         scan(code).names.into_iter().collect()
