@@ -12,11 +12,25 @@ pub(super) static RESIDUAL_JS: &[(&str, &str)] = &[];
 pub(super) static RESIDUAL_ESM: &[(&str, &str)] = &[];
 ";
 
+/// The snapshot of workers without Node.js modules.
+const STOCK: &str = "isopod";
+/// The snapshot of workers with them.
+#[cfg(feature = "node")]
+const NODE: &str = "isopod_node";
+
 fn main() {
     if DOCS {
         let out = env::var_os("OUT_DIR").expect("cargo sets OUT_DIR for build scripts");
-        fs::write(Path::new(&out).join("isopod_image.rs"), NO_IMAGE).expect("OUT_DIR is writable");
+        for image in ["isopod_image.rs", "isopod_node_image.rs"] {
+            fs::write(Path::new(&out).join(image), NO_IMAGE).expect("OUT_DIR is writable");
+        }
     } else {
-        isopod_snapshot::build(isopod_ext::extensions);
+        isopod_snapshot::build_named(STOCK, isopod_ext::extensions);
+        #[cfg(feature = "node")]
+        isopod_snapshot::build_named(NODE, || {
+            let mut all = isopod_ext::extensions();
+            all.extend(isopod_node::extensions());
+            all
+        });
     }
 }

@@ -36,6 +36,35 @@ impl Image {
     pub fn stock() -> Self {
         crate::image!(isopod_ext::extensions)
     }
+
+    /// This image with Node.js modules; `None` if there is none. Only the stock image has a counterpart with them.
+    pub(crate) fn with_node(self) -> Option<Self> {
+        let is_stock = std::ptr::eq(self.snapshot, Self::stock().snapshot);
+        is_stock.then(Self::stock_with_node).flatten()
+    }
+
+    #[cfg(feature = "node")]
+    fn stock_with_node() -> Option<Self> {
+        mod isopod_image {
+            include!(concat!(env!("OUT_DIR"), "/isopod_node_image.rs"));
+        }
+        let extensions = || {
+            let mut all = isopod_ext::extensions();
+            all.extend(isopod_node::extensions());
+            all
+        };
+        Some(Self::new(
+            isopod_image::SNAPSHOT,
+            isopod_image::RESIDUAL_JS,
+            isopod_image::RESIDUAL_ESM,
+            extensions,
+        ))
+    }
+
+    #[cfg(not(feature = "node"))]
+    const fn stock_with_node() -> Option<Self> {
+        None
+    }
 }
 
 impl Default for Image {

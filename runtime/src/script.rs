@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use deno_core::url::Url;
 use isopod_ext::bindings::{Binding, Json, Secret, Text};
@@ -40,6 +40,8 @@ pub struct Script {
     pub(crate) console: Console,
     pub(crate) command: Option<Command>,
     pub(crate) compatibility: Compatibility,
+    /// True if its workers have Node.js modules; set when a worker starts.
+    pub(crate) uses_node: OnceLock<bool>,
     pub(crate) code_cache: CodeCache,
     pub(crate) module_cache: ModuleCache,
 }
@@ -379,6 +381,7 @@ impl ScriptBuilder {
             console: self.console,
             command: self.command,
             compatibility: self.compatibility,
+            uses_node: OnceLock::new(),
         })
     }
 }

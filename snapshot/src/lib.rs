@@ -17,6 +17,7 @@ mod strip_types;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Once;
 use std::{env, fs};
 
 use deno_core::snapshot::{CreateSnapshotOptions, create_snapshot};
@@ -33,12 +34,21 @@ type Transpiled = Result<(ModuleCodeString, Option<SourceMapData>), JsErrorBox>;
 /// # Panics
 /// Outside of a build script; if the extensions' JavaScript fails; if `OUT_DIR` is not writable.
 pub fn build(extensions: fn() -> Vec<Extension>) {
+    build_named("isopod", extensions);
+}
+
+/// Does the same as [`build`], with a name for the files: a build script may create several snapshots.
+///
+/// # Panics
+/// As [`build`].
+pub fn build_named(name: &str, extensions: fn() -> Vec<Extension>) {
+    static FLAGS: Once = Once::new();
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR for build scripts"));
     let manifest = env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR for build scripts");
     println!("cargo:rerun-if-changed=build.rs");
     let lazy = lazy_sources(extensions());
     // The read-only heap stays V8's own, so that all isolates of a process share one, whatever their snapshot.
-    deno_core::v8::V8::set_flags_from_string("--no-extensible-ro-snapshot");
+    FLAGS.call_once(|| deno_core::v8::V8::set_flags_from_string("--no-extensible-ro-snapshot"));
     let snapshot = create_snapshot(
         CreateSnapshotOptions {
             cargo_manifest_dir: Box::leak(manifest.into_boxed_str()),
@@ -51,12 +61,12 @@ pub fn build(extensions: fn() -> Vec<Extension>) {
         None,
     )
     .expect("the snapshot's own JavaScript must run");
-    fs::write(out.join("isopod.snapshot"), &snapshot.output).expect("OUT_DIR is writable");
+    fs::write(out.join(format!("{name}.snapshot")), &snapshot.output).expect("OUT_DIR is writable");
     for file in &snapshot.files_loaded_during_snapshot {
         println!("cargo:rerun-if-changed={}", file.display());
     }
     let inside: HashSet<_> = snapshot.consumed_lazy_specifiers.into_iter().collect();
-    write_image(&out, lazy, &inside);
+    write_image(&out, name, lazy, &inside);
 }
 
 fn transpile(specifier: ModuleName, source: ModuleCodeString) -> Transpiled {
@@ -92,14 +102,14 @@ fn lazy_sources(extensions: Vec<Extension>) -> Vec<Lazy> {
 }
 
 /// Writes the program's side: the snapshot, and the scripts that it leaves out, without types.
-fn write_image(out: &Path, lazy: Vec<Lazy>, inside: &HashSet<String>) {
+fn write_image(out: &Path, name: &str, lazy: Vec<Lazy>, inside: &HashSet<String>) {
     let mut tables = [String::new(), String::new()];
     let left_over = lazy.into_iter().filter(|lazy| !inside.contains(&lazy.specifier));
     for (number, Lazy { specifier, path, esm }) in left_over.enumerate() {
         println!("cargo:rerun-if-changed={}", path.display());
         let source = fs::read_to_string(&path).expect("extension sources are readable");
         let code = strip_types(&specifier, &source).expect("extension sources parse");
-        let file = format!("residual_{number}.js");
+        let file = format!("{name}_residual_{number}.js");
         fs::write(out.join(&file), code.unwrap_or(source)).expect("OUT_DIR is writable");
         tables[usize::from(esm)].push_str(&format!(
             "    ({specifier:?}, include_str!(concat!(env!(\"OUT_DIR\"), \"/{file}\"))),\n"
@@ -108,11 +118,11 @@ fn write_image(out: &Path, lazy: Vec<Lazy>, inside: &HashSet<String>) {
     let [js, esm] = &tables;
     let image = format!(
         "/// The snapshot: the extensions' JavaScript, evaluated.\n\
-         pub(super) static SNAPSHOT: &[u8] = include_bytes!(concat!(env!(\"OUT_DIR\"), \"/isopod.snapshot\"));\n\
+         pub(super) static SNAPSHOT: &[u8] = include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{name}.snapshot\"));\n\
          /// Scripts that are loaded on first use, and are not in the snapshot.\n\
          pub(super) static RESIDUAL_JS: &[(&str, &str)] = &[\n{js}];\n\
          /// Modules that are loaded on first use.\n\
          pub(super) static RESIDUAL_ESM: &[(&str, &str)] = &[\n{esm}];\n"
     );
-    fs::write(out.join("isopod_image.rs"), image).expect("OUT_DIR is writable");
+    fs::write(out.join(format!("{name}_image.rs")), image).expect("OUT_DIR is writable");
 }

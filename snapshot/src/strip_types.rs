@@ -40,5 +40,20 @@ fn compile(specifier: &str, source: &str) -> Result<String, String> {
         .into_scoping();
     let options = TransformOptions::default();
     Transformer::new(&allocator, specifier.as_ref(), &options).build_with_scoping(scoping, &mut program);
-    Ok(Codegen::new().build(&program).code)
+    Ok(ascii(&Codegen::new().build(&program).code))
+}
+
+/// Escapes what is not ASCII, as deno_core requires it of its scripts: the compiler writes escaped characters as they
+/// are. They stand in literals only.
+#[cfg(feature = "typescript")]
+fn ascii(code: &str) -> String {
+    let mut units = [0; 2];
+    let mut escaped = String::with_capacity(code.len());
+    for c in code.chars() {
+        match c.is_ascii() {
+            true => escaped.push(c),
+            false => escaped.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}"))),
+        }
+    }
+    escaped
 }

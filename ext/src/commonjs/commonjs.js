@@ -1,7 +1,7 @@
 // `require`: the registry of CommonJS modules, and the functions that their facades import.
 
 (function () {
-const { core, primordials } = __bootstrap;
+const { core, internals, primordials } = __bootstrap;
 const { URL } = core.loadExtScript("ext:deno_web/00_url.js");
 const { op_isopod_require_find, op_isopod_require_json, op_isopod_require_compile } = core.ops;
 const {
@@ -104,7 +104,8 @@ function requireOf(module, url) {
     const { 0: kind, 1: target, 2: filename } = find(specifier);
     if (kind === COMMONJS) return run(filename, target, module).exports;
     if (kind === JSON) return json(filename, target, module);
-    const namespace = namespaces.get(target);
+    // A Node.js module by a computed name is not among the imports.
+    const namespace = namespaces.get(target) ?? internals.isopodNode?.namespace(target);
     if (namespace === undefined) throw notLoaded(specifier, target, kind);
     if (kind === VALUE) return "default" in namespace ? namespace.default : namespace;
     return requiredModule(target, namespace);

@@ -298,6 +298,7 @@ const boot = (function boot(options) {
   if (options.addsOps) context.addOps(core.ops);
   fillEnv(handlers.env, options.bindings);
   internals.isopodProcess = { args: options.args, env: { ...options.env } };
+  if (options.node) core.loadExtScript("ext:isopod_node/start.js").start(globalThis, options.node, options.bindings);
   if (options.command) core.loadExtScript("ext:isopod_process/command.js").start(globalThis);
   // User code can access the APIs above, but not the ops below them.
   guards.limitMemory(globalThis);
@@ -331,5 +332,6 @@ globalThis.__isopod = {
     const { clearTimeout } = timers;
     for (const number of new SafeArrayIterator(numbers)) clearTimeout(number);
   },
+  runTicks: core.runNextTicks,
   softLimit: (...args) => lazySoftLimit().softLimit(...new SafeArrayIterator(args)),
 };

@@ -1,8 +1,10 @@
 //! Provides a script's modules to V8: the adapter between `modules/`, which is free of V8, and deno_core's interface.
-//! `code_cache` and `module_cache` keep loaded modules for the script version's later workers.
+//! `code_cache` and `module_cache` keep loaded modules for the script version's later workers. `node_use` decides which
+//! scripts get Node.js modules.
 
 mod code_cache;
 mod module_cache;
+mod node_use;
 mod require;
 
 use std::borrow::Cow;
@@ -27,6 +29,7 @@ use crate::{Script, WorkerTemplate};
 
 pub(crate) use self::code_cache::CodeCache;
 pub(crate) use self::module_cache::ModuleCache;
+pub(crate) use self::node_use::uses_node;
 use self::require::NewFunction;
 
 /// Maximum length of a specifier in bytes. Errors repeat it, and several copies are made.
@@ -215,6 +218,14 @@ fn to_js(error: ModuleError) -> JsErrorBox {
     }
 }
 
+/// The error for a Node.js module in a worker that started without them.
+fn not_in_image(specifier: &Url) -> JsErrorBox {
+    JsErrorBox::type_error(format!(
+        "{specifier} is imported by a module whose own name is computed, and the worker started without Node.js modules; \
+         import it where an import has a literal name too"
+    ))
+}
+
 fn javascript(code: String) -> ModuleSourceCode {
     ModuleSourceCode::String(code.into())
 }
@@ -280,6 +291,9 @@ impl ModuleLoader for ScriptLoader {
         if let Some(source) = self.template.module(specifier.as_str()) {
             let code = javascript(source.to_string());
             return ModuleLoadResponse::Sync(Ok(ModuleSource::new(ModuleType::JavaScript, code, specifier, None)));
+        }
+        if specifier.scheme() == "node" {
+            return ModuleLoadResponse::Sync(Err(not_in_image(specifier)));
         }
         let referrer = referrer.map(|referrer| &referrer.specifier);
         ModuleLoadResponse::Sync(self.load_module(specifier, &options.requested_module_type, referrer))

@@ -173,6 +173,15 @@ impl Loader {
         specifiers.any(|specifier| self.resolve(&specifier, referrer).is_ok_and(|named| named == *url))
     }
 
+    /// The modules that the imports of `referrer` literally name, as far as they can be resolved.
+    pub(crate) fn imports(&self, referrer: &Url, code: &str) -> Vec<Url> {
+        let specifiers = on_large_stack(code, || literals::specifiers(code));
+        let specifiers = specifiers.into_iter().flatten();
+        specifiers
+            .filter_map(|specifier| self.resolve(&specifier, referrer).ok())
+            .collect()
+    }
+
     /// Returns true if `import()` accepts computed specifiers for text and bytes.
     pub fn computes_data(&self) -> bool {
         let disk = self.sources.disk.as_ref();
@@ -295,6 +304,11 @@ impl Loader {
         let replace = || node_env::replace(text, source_type, &self.node_env);
         let replaced = node_env::is_named(text).then(|| on_large_stack(text, replace).ok().flatten());
         replaced.flatten().map(Arc::from)
+    }
+
+    /// The value of `process.env.NODE_ENV`.
+    pub(crate) fn node_env(&self) -> &str {
+        &self.node_env
     }
 
     /// The source maps of loaded modules, for stack traces.

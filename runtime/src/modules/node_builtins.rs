@@ -7,7 +7,66 @@ use super::specifier::package_name;
 use crate::NodeCompat;
 
 /// Built-in modules that scripts can import, without the prefix `node:`.
-const PROVIDED: &[&str] = &["async_hooks"];
+#[cfg(feature = "node")]
+pub(crate) const PROVIDED: &[&str] = &[
+    "assert",
+    "assert/strict",
+    "async_hooks",
+    "buffer",
+    "child_process",
+    "cluster",
+    "console",
+    "constants",
+    "dgram",
+    "diagnostics_channel",
+    "dns",
+    "dns/promises",
+    "domain",
+    "events",
+    "fs",
+    "fs/promises",
+    "http",
+    "http2",
+    "https",
+    "inspector",
+    "module",
+    "net",
+    "os",
+    "path",
+    "path/posix",
+    "path/win32",
+    "perf_hooks",
+    "process",
+    "punycode",
+    "querystring",
+    "readline",
+    "readline/promises",
+    "repl",
+    "sqlite",
+    "stream",
+    "stream/consumers",
+    "stream/promises",
+    "stream/web",
+    "string_decoder",
+    "sys",
+    "timers",
+    "timers/promises",
+    "tls",
+    "trace_events",
+    "tty",
+    "url",
+    "util",
+    "util/types",
+    "v8",
+    "vm",
+    "wasi",
+    "worker_threads",
+];
+#[cfg(not(feature = "node"))]
+pub(crate) const PROVIDED: &[&str] = &["async_hooks"];
+
+/// Those that only have names with the prefix.
+const PREFIXED_ONLY: &[&str] = &["sqlite"];
 
 /// All names of built-in modules in Node.js that are valid without a prefix.
 const BUILTINS: &str = "assert async_hooks buffer child_process cluster console constants crypto dgram diagnostics_channel \
@@ -23,7 +82,7 @@ fn is_builtin(specifier: &str) -> bool {
 /// Returns the built-in module that a bare specifier names. As in Node.js and in bundlers, built-in modules have
 /// precedence over packages.
 pub(super) fn bare(specifier: &str, node: NodeCompat) -> Option<Url> {
-    let is_provided = node == NodeCompat::Full && PROVIDED.contains(&specifier);
+    let is_provided = node == NodeCompat::Full && PROVIDED.contains(&specifier) && !PREFIXED_ONLY.contains(&specifier);
     is_provided
         .then(|| Url::parse(&format!("node:{specifier}")).ok())
         .flatten()

@@ -125,10 +125,21 @@ impl Loader {
     /// Reads everything that a module requires, directly or not. Returns the URLs of the modules in it that are not
     /// CommonJS.
     fn read_graph(&self, start: &Url, module: Arc<CommonJs>) -> Result<BTreeSet<String>, ModuleError> {
+        self.visit_graph(start, module, |_| {})
+    }
+
+    /// Does the same, and calls `visit` with each CommonJS module.
+    pub(crate) fn visit_graph(
+        &self,
+        start: &Url,
+        module: Arc<CommonJs>,
+        mut visit: impl FnMut(&CommonJs),
+    ) -> Result<BTreeSet<String>, ModuleError> {
         let mut imports = BTreeSet::new();
         let mut seen = HashSet::from([start.clone()]);
         let mut next = vec![(start.clone(), module)];
         while let Some((url, module)) = next.pop() {
+            visit(&module);
             for required in self.requires(&url, &module)?.values() {
                 match required {
                     Required::CommonJs(url) if seen.insert(url.clone()) => {

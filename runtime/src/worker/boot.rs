@@ -23,8 +23,9 @@ use serde::Serialize;
 use super::entry_points::JsEntryPoints;
 use super::{Worker, console, traces};
 use crate::limits::{Ended, Gauge, Limit, Sampler, capped_allocator};
-use crate::module_loader::ScriptLoader;
-use crate::{Console, MemoryMeter, OnNotice, Script, WorkerThread};
+use crate::module_loader::{ScriptLoader, uses_node};
+use crate::modules::PROVIDED;
+use crate::{Console, MemoryMeter, NodeCompat, OnNotice, Script, WorkerThread};
 
 /// The value of `navigator.userAgent`. Libraries look for the prefix of Workers (Hono's `env(c)` finds the bindings by
 /// it); the rest identifies the runtime.
@@ -53,8 +54,23 @@ struct StartArguments<'a> {
     command: bool,
     /// True if there are ops that are not in the snapshot.
     adds_ops: bool,
+    node: Option<NodeArguments<'a>>,
     args: &'a [String],
     env: &'a BTreeMap<String, String>,
+}
+
+/// Arguments of the start of Node.js modules.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NodeArguments<'a> {
+    /// Defines the globals.
+    globals: bool,
+    /// The names of the modules.
+    modules: &'a [&'a str],
+    /// Copies text bindings to `process.env`.
+    process_env: bool,
+    /// The value of `process.env.NODE_ENV`, unless there is such a binding.
+    node_env: &'a str,
 }
 
 impl Worker {
@@ -74,7 +90,9 @@ impl Worker {
     fn new(thread: &WorkerThread, script: &Arc<Script>, options: BootOptions) -> Result<Self, Fault> {
         let limits = &script.limits;
         let template = &thread.template;
-        let image = template.image();
+        let uses_node = *script.uses_node.get_or_init(|| uses_node(script));
+        let with_node = uses_node.then(|| template.image().with_node()).flatten();
+        let image = with_node.unwrap_or_else(|| template.image());
         let loader = ScriptLoader::new(script.clone(), template.clone());
         let mut extensions = (image.extensions)();
         let not_in_snapshot: Vec<_> = template.extends().flat_map(|extend| extend.extensions()).collect();
@@ -156,7 +174,13 @@ impl Worker {
         let navigator = (!script.compatibility.navigator).then(|| "navigator".to_owned());
         let removed = template.extends().flat_map(|extend| extend.removed_globals());
         let removed = removed.chain(navigator).collect();
-        let js = start(&mut runtime, script, bound, removed, !has_all_ops)?;
+        let node = with_node.map(|_| NodeArguments {
+            globals: script.compatibility.node == NodeCompat::Full,
+            modules: PROVIDED,
+            process_env: script.compatibility.process_env,
+            node_env: script.loader.node_env(),
+        });
+        let js = start(&mut runtime, script, bound, removed, !has_all_ops, node)?;
         Ok(Self {
             watch,
             gauge,
@@ -167,6 +191,7 @@ impl Worker {
             frames,
             loader,
             script: script.clone(),
+            has_ticks: with_node.is_some(),
             number: options.worker,
             condemned: None,
             uncaught: false,
@@ -310,6 +335,7 @@ fn start(
     bindings: Vec<(&str, EnvValue<'_>)>,
     removed_globals: Vec<String>,
     adds_ops: bool,
+    node: Option<NodeArguments<'_>>,
 ) -> Result<JsEntryPoints, Fault> {
     let no_command = crate::Command::default();
     let command = script.command.as_ref().unwrap_or(&no_command);
@@ -321,6 +347,7 @@ fn start(
         removed_globals,
         command: script.command.is_some(),
         adds_ops,
+        node,
         args: &command.args,
         env: &command.env,
     };

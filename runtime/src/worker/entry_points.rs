@@ -37,6 +37,7 @@ entry_points! {
     soft_limit: "softLimit",
     clear_timers: "clearTimers",
     call_back: "callBack",
+    run_ticks: "runTicks",
 }
 
 fn function(

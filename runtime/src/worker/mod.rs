@@ -75,6 +75,8 @@ pub struct Worker {
     frames: CodeFrames,
     loader: Rc<ScriptLoader>,
     script: Arc<Script>,
+    /// It has `process.nextTick`, whose callbacks are called before microtasks.
+    has_ticks: bool,
     /// Its number in its host, for logs.
     number: u64,
     condemned: Option<Fault>,

@@ -67,7 +67,10 @@ impl Worker {
             }
         }
         if !scope.has_caught() {
-            scope.perform_microtask_checkpoint();
+            match self.has_ticks {
+                true => drop(v8::Local::new(scope, &js.run_ticks).call(scope, undefined, &[])),
+                false => scope.perform_microtask_checkpoint(),
+            }
         }
         // The JavaScript side catches exceptions of handlers: this is one of its own, for example a stack overflow.
         match scope.exception() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::common::{call, fetch, get, on_worker_thread, script};
 use futures::FutureExt;
 use isopod_runtime::handlers::{Body, FaultKind};
-use isopod_runtime::{BootOptions, Script, Worker};
+use isopod_runtime::{BootOptions, Compatibility, NodeCompat, Script, Worker};
 use serde_json::json;
 
 #[test]
@@ -145,14 +145,15 @@ fn exported_functions_are_called_with_values() {
 
 #[test]
 fn user_code_does_not_see_deno_nor_the_way_in() {
-    let look = script(
-        "export function look() { return [typeof Deno, typeof __bootstrap, typeof __isopod, typeof process, \
-         Object.keys(globalThis).filter((name) => /deno|isopod|bootstrap/i.test(name)).length]; }",
-    );
-    assert_eq!(
-        call(look, "look", vec![]).unwrap(),
-        json!(["undefined", "undefined", "undefined", "undefined", 0])
-    );
+    let source = "export function look() { return [typeof Deno, typeof __bootstrap, typeof __isopod, typeof process, \
+         Object.keys(globalThis).filter((name) => /deno|isopod|bootstrap/i.test(name)).length]; }";
+    for (node, process) in [(NodeCompat::Off, "undefined"), (NodeCompat::Full, "object")] {
+        let look = script(source).compatibility(Compatibility::default().node(node));
+        assert_eq!(
+            call(look, "look", vec![]).unwrap(),
+            json!(["undefined", "undefined", "undefined", process, 0])
+        );
+    }
 }
 
 #[test]

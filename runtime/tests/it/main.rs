@@ -11,6 +11,7 @@ mod extend;
 mod handlers;
 mod limits;
 mod modules;
+mod node;
 mod quotas;
 mod reach;
 mod web;

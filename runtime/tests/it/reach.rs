@@ -31,7 +31,7 @@ fn the_names_on_the_global_object_are_those_of_the_list() {
 
 /// Walks over everything reachable from the global object and from a handler's arguments, including getters and
 /// prototypes.
-const WALK: &str = "
+pub(crate) const WALK: &str = "
     const seen = new Set();
     const bad = [];
     let walked = 0;

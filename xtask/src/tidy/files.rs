@@ -5,6 +5,9 @@ use anyhow::Result;
 use crate::shell;
 use crate::workspace::Workspace;
 
+/// Files of others, which are kept as they are.
+const VENDORED: &str = "node/vendor/";
+
 /// A text file of the repository.
 pub(crate) struct File {
     /// Path from the repository's root, separated by `/`.
@@ -90,7 +93,8 @@ impl File {
 pub(crate) fn all(workspace: &Workspace) -> Result<Vec<File>> {
     let mut git = shell::command("git", &workspace.root);
     let listed = shell::capture(git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]))?;
-    let mut paths: Vec<_> = listed.split('\0').filter(|path| !path.is_empty()).collect();
+    let is_own = |path: &&str| !path.is_empty() && !path.starts_with(VENDORED);
+    let mut paths: Vec<_> = listed.split('\0').filter(is_own).collect();
     paths.sort_unstable();
     paths.dedup();
     // git also lists deleted files that are not committed yet. Files that are not UTF-8 are not text.

@@ -13,6 +13,7 @@ const LAYERS: &[&str] = &[
     "isopod-host",
     "isopod-pool",
     "isopod-runtime",
+    "isopod-node",
     "isopod-ext",
     "isopod-websocket",
     "isopod-outcome",

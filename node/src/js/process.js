@@ -1,0 +1,243 @@
+// The module `node:process`: https://nodejs.org/api/process.html
+// A worker is no process: what would show or change the one that it runs in is constant, or throws.
+
+(function () {
+const { core, internals, primordials } = __bootstrap;
+const {
+  BigInt,
+  Error,
+  MathFloor,
+  ObjectDefineProperty,
+  ObjectFreeze,
+  ObjectGetOwnPropertyDescriptors,
+  ObjectKeys,
+  Proxy,
+  ReflectApply,
+  ReflectDefineProperty,
+  ReflectSet,
+  SafeArrayIterator,
+  String,
+} = primordials;
+const { performance } = core.loadExtScript("ext:deno_web/15_performance.js");
+const lazyErrors = () => core.loadExtScript("ext:deno_node/internal/errors.ts");
+
+/** The version of Node.js whose modules the borrowed scripts follow. */
+const VERSION = "26.5.1";
+
+// ---- environment
+
+/** The worker's own variables. As in Node.js, every value is text. */
+const env = new Proxy(copyOfEnv(), {
+  __proto__: null,
+  set: (target, name, value, receiver) => ReflectSet(target, name, typeof name === "symbol" ? value : String(value), receiver),
+  defineProperty: (target, name, property) =>
+    ReflectDefineProperty(target, name, "value" in property ? { ...property, value: String(property.value) } : property),
+});
+
+function copyOfEnv() {
+  const copy = {};
+  for (const { 0: name, 1: value } of new SafeArrayIterator(internals.isopodNode.env)) {
+    ObjectDefineProperty(copy, name, { __proto__: null, value, configurable: true, enumerable: true, writable: true });
+  }
+  return copy;
+}
+
+// ---- what a worker cannot do
+
+function unavailable(name, remedy) {
+  const error = new Error(`process.${name}() is not available in workers${remedy ? `; ${remedy}` : ""}`);
+  error.code = "ERR_FEATURE_UNAVAILABLE_ON_PLATFORM";
+  return error;
+}
+
+const refused = {
+  abort: "throw an error",
+  binding: "",
+  chdir: "",
+  dlopen: "",
+  exit: "return a response, or throw an error",
+  kill: "",
+  loadEnvFile: "set variables in the configuration",
+  reallyExit: "return a response, or throw an error",
+  setegid: "",
+  seteuid: "",
+  setgid: "",
+  setuid: "",
+};
+
+// ---- time
+
+/** In nanoseconds, coarse like `performance.now()`. */
+const nanoseconds = () => MathFloor(performance.now() * 1e6);
+
+function hrtime(previous = undefined) {
+  const now = nanoseconds();
+  let seconds = MathFloor(now / 1e9);
+  let rest = now % 1e9;
+  if (previous !== undefined) {
+    if (typeof previous !== "object" || previous === null || previous.length !== 2) {
+      throw new (lazyErrors().codes.ERR_INVALID_ARG_TYPE)("time", "Array", previous);
+    }
+    seconds -= previous[0];
+    rest -= previous[1];
+    if (rest < 0) {
+      seconds--;
+      rest += 1e9;
+    }
+  }
+  return [seconds, rest];
+}
+hrtime.bigint = () => BigInt(nanoseconds());
+
+function memoryUsage() {
+  return { rss: 0, heapTotal: 0, heapUsed: 0, external: 0, arrayBuffers: 0 };
+}
+memoryUsage.rss = () => 0;
+
+// ---- warnings
+
+function emitWarning(warning, options = undefined, code = undefined) {
+  let type = typeof options === "string" ? options : options?.type;
+  code ??= options?.code;
+  if (typeof warning === "string") {
+    const error = new Error(warning);
+    error.name = type ?? "Warning";
+    if (code !== undefined) error.code = code;
+    warning = error;
+  }
+  type = warning?.name ?? "Warning";
+  if (type === "DeprecationWarning" && process.noDeprecation) return;
+  globalThis.console.warn(`(node) ${warning?.code ? `[${warning.code}] ` : ""}${type}: ${warning?.message}`);
+  process.nextTick(() => process.emit("warning", warning));
+}
+
+// ---- output, which is the worker's log
+
+function outputTo(level) {
+  const { Writable } = core.createLazyLoader("node:stream")().default;
+  const stream = new Writable({
+    decodeStrings: false,
+    write(chunk, _encoding, done) {
+      const text = `${chunk}`;
+      globalThis.console[level](text.endsWith("\n") ? text.slice(0, -1) : text);
+      done();
+    },
+  });
+  stream.fd = level === "log" ? 1 : 2;
+  stream.isTTY = false;
+  return stream;
+}
+
+const lazily = {
+  report: () => undefined,
+  stdin: () => core.createLazyLoader("node:stream")().default.Readable.from([]),
+  stdout: () => outputTo("log"),
+  stderr: () => outputTo("error"),
+};
+
+// ---- the object
+
+const process = {
+  title: "isopod",
+  version: `v${VERSION}`,
+  versions: ObjectFreeze({ node: VERSION }),
+  arch: "x64",
+  platform: "linux",
+  release: ObjectFreeze({ name: "node" }),
+  argv: ["isopod"],
+  argv0: "isopod",
+  execArgv: [],
+  execPath: "",
+  exitCode: undefined,
+  pid: 1,
+  ppid: 0,
+  config: ObjectFreeze({ target_defaults: ObjectFreeze({}), variables: ObjectFreeze({}) }),
+  features: ObjectFreeze({ inspector: false, debug: false, uv: false, ipv6: true, tls: true, typescript: false }),
+  env,
+  allowedNodeEnvironmentFlags: undefined,
+  noDeprecation: false,
+  cwd: () => "/",
+  emitWarning,
+  getBuiltinModule: (id) => core.loadExtScript("ext:isopod_node/builtins.js").load(id),
+  getegid: () => 0,
+  geteuid: () => 0,
+  getgid: () => 0,
+  getgroups: () => [0],
+  getuid: () => 0,
+  hasUncaughtExceptionCaptureCallback: () => false,
+  hrtime,
+  memoryUsage,
+  nextTick: (callback, ...args) =>
+    core.loadExtScript("ext:deno_node/_next_tick.ts").nextTick(callback, ...new SafeArrayIterator(args)),
+  constrainedMemory: () => 0,
+  availableMemory: () => 0,
+  cpuUsage: () => ({ user: 0, system: 0 }),
+  resourceUsage: () => ({ userCPUTime: 0, systemCPUTime: 0, maxRSS: 0 }),
+  umask: () => 0o22,
+  uptime: () => performance.now() / 1000,
+};
+
+for (const name in refused) {
+  process[name] = { [name]() {
+    throw unavailable(name, refused[name]);
+  } }[name];
+}
+
+for (const name in lazily) {
+  ObjectDefineProperty(process, name, {
+    __proto__: null,
+    configurable: true,
+    enumerable: true,
+    get() {
+      const value = lazily[name]();
+      ObjectDefineProperty(process, name, { __proto__: null, value, configurable: true, enumerable: true, writable: true });
+      return value;
+    },
+  });
+}
+
+// An emitter, whose script is loaded when it is first used as one.
+let emitter;
+function events() {
+  emitter ??= new (core.loadExtScript("ext:deno_node/_events.mjs").EventEmitter)();
+  return emitter;
+}
+for (
+  const name of new SafeArrayIterator([
+    "addListener",
+    "emit",
+    "eventNames",
+    "getMaxListeners",
+    "listenerCount",
+    "listeners",
+    "off",
+    "on",
+    "once",
+    "prependListener",
+    "prependOnceListener",
+    "rawListeners",
+    "removeAllListeners",
+    "removeListener",
+    "setMaxListeners",
+  ])
+) {
+  ObjectDefineProperty(process, name, {
+    __proto__: null,
+    configurable: true,
+    enumerable: false,
+    writable: true,
+    value: { [name](...args) {
+      const result = ReflectApply(events()[name], events(), args);
+      return result === emitter ? this : result;
+    } }[name],
+  });
+}
+
+// Without what is loaded lazily, which a copy would load.
+const { stderr: _1, stdin: _2, stdout: _3, ...names } = { ...ObjectGetOwnPropertyDescriptors(process) };
+const exported = { __proto__: null, default: process, process };
+for (const name of new SafeArrayIterator(ObjectKeys(names))) {
+  if ("value" in names[name]) exported[name] = names[name].value;
+}
+return exported;
+})();

@@ -1,0 +1,43 @@
+// What borrowed scripts import and a worker does not have: options of a command line, terminals, hooks.
+
+(function () {
+const { primordials } = __bootstrap;
+const { TypeError } = primordials;
+
+const nothing = () => undefined;
+// The platform's asynchronous operations have no numbers.
+const noId = () => 0;
+
+return {
+  // internal/options.ts
+  getExecArgvOptionValue: nothing,
+  getOptionValue: nothing,
+  // internal/errors/error_source.ts: the expression of a failed `assert()`, for which the source would be needed.
+  getErrorSourceExpression: nothing,
+  // internal/async_hooks.ts
+  emitAfter: nothing,
+  emitBefore: nothing,
+  emitDestroy: nothing,
+  emitInit: nothing,
+  executionAsyncId: noId,
+  newAsyncId: noId,
+  // _fs/_fs_glob.ts
+  matchGlobPattern() {
+    throw new TypeError("path.matchesGlob() is not available in workers; use a package such as picomatch");
+  },
+  // ext:deno_io/12_io.js
+  stderr: { isTerminal: () => false },
+  // internal/util/colors.ts
+  blue: "",
+  clear: "",
+  gray: "",
+  green: "",
+  hasColors: false,
+  red: "",
+  refresh: nothing,
+  reset: "",
+  shouldColorize: () => false,
+  white: "",
+  yellow: "",
+};
+})();

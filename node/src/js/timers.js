@@ -1,0 +1,144 @@
+// The module `node:timers`: https://nodejs.org/api/timers.html
+// Timers are those of the Web, in objects. They end with their event, whether they are referenced or not.
+
+(function () {
+const { core, internals, primordials } = __bootstrap;
+const {
+  ObjectDefineProperty,
+  ReflectApply,
+  SafeArrayIterator,
+  SymbolDispose,
+  SymbolFor,
+  SymbolToPrimitive,
+  TypeError,
+} = primordials;
+const web = internals.isopodNode.timers;
+
+/** https://nodejs.org/api/errors.html#err_invalid_arg_type */
+function checkCallback(callback) {
+  if (typeof callback === "function") return;
+  const given = callback === null || callback === undefined ? `${callback}` : `type ${typeof callback}`;
+  const error = new TypeError(`The "callback" argument must be of type function. Received ${given}`);
+  error.code = "ERR_INVALID_ARG_TYPE";
+  throw error;
+}
+
+/** The number of a timer's object; any other value itself. */
+let numberOf;
+
+/** What `setTimeout` and `setInterval` return. */
+class Timeout {
+  #callback;
+  #args;
+  #delay;
+  #repeats;
+  #number = 0;
+  #isReferenced = true;
+
+  static {
+    numberOf = (value) => typeof value === "object" && value !== null && #number in value ? value.#number : value;
+  }
+
+  constructor(callback, delay, args, repeats) {
+    this.#callback = callback;
+    this.#delay = delay;
+    this.#args = args;
+    this.#repeats = repeats;
+    this.#start();
+  }
+
+  #start() {
+    const run = () => ReflectApply(this.#callback, this, this.#args);
+    const set = this.#repeats ? web.setInterval : web.setTimeout;
+    this.#number = ReflectApply(set, globalThis, [run, this.#delay]);
+  }
+
+  ref() {
+    this.#isReferenced = true;
+    return this;
+  }
+
+  unref() {
+    this.#isReferenced = false;
+    return this;
+  }
+
+  hasRef() {
+    return this.#isReferenced;
+  }
+
+  /** Starts it anew, with the same delay. */
+  refresh() {
+    ReflectApply(web.clearTimeout, globalThis, [this.#number]);
+    this.#start();
+    return this;
+  }
+
+  close() {
+    ReflectApply(web.clearTimeout, globalThis, [this.#number]);
+    return this;
+  }
+
+  [SymbolToPrimitive]() {
+    return this.#number;
+  }
+
+  [SymbolDispose]() {
+    this.close();
+  }
+}
+
+/** What `setImmediate` returns. */
+class Immediate extends Timeout {
+  constructor(callback, args) {
+    super(callback, 0, args, false);
+  }
+}
+
+function setTimeout(callback, delay, ...args) {
+  checkCallback(callback);
+  return new Timeout(callback, delay, args, false);
+}
+
+function setInterval(callback, delay, ...args) {
+  checkCallback(callback);
+  return new Timeout(callback, delay, args, true);
+}
+
+function setImmediate(callback, ...args) {
+  checkCallback(callback);
+  return new Immediate(callback, args);
+}
+
+function clearTimeout(timer) {
+  if (typeof timer === "object" && timer !== null && numberOf(timer) !== timer) return void timer.close();
+  if (timer !== undefined && timer !== null) ReflectApply(web.clearTimeout, globalThis, [timer]);
+}
+
+const clearInterval = { clearInterval: (timer) => clearTimeout(timer) }.clearInterval;
+const clearImmediate = { clearImmediate: (timer) => clearTimeout(timer) }.clearImmediate;
+
+// https://nodejs.org/api/util.html#utilpromisifycustom
+const promises = () => core.loadExtScript("ext:isopod_node/timers_promises.js");
+for (const timer of new SafeArrayIterator([setTimeout, setImmediate])) {
+  ObjectDefineProperty(timer, SymbolFor("nodejs.util.promisify.custom"), {
+    __proto__: null,
+    enumerable: true,
+    get: () => promises()[timer.name],
+  });
+}
+
+const exported = {
+  clearImmediate,
+  clearInterval,
+  clearTimeout,
+  setImmediate,
+  setInterval,
+  setTimeout,
+  get promises() {
+    return promises();
+  },
+};
+
+return { clearImmediate, clearInterval, clearTimeout, setImmediate, setInterval, setTimeout, default: exported };
+})();

@@ -1,0 +1,126 @@
+//! Decides whether a script uses Node.js: a worker without Node.js modules starts faster and is smaller.
+
+use std::collections::HashSet;
+
+use deno_core::url::Url;
+
+use crate::modules::{ModuleCode, ModuleKind, RequestedType, file_of};
+use crate::{NodeCompat, Script};
+
+/// Globals of Node.js. A module that has one of these words may use it.
+const GLOBALS: &[&str] = &["Buffer", "process", "global", "setImmediate", "clearImmediate"];
+
+/// Returns true if a module of the script that an import names literally imports a Node.js module or has the name of a
+/// global. Reads these modules, as loading them does. Errors are left to loading.
+pub(crate) fn uses_node(script: &Script) -> bool {
+    if script.compatibility.node < NodeCompat::Prefixed {
+        return false;
+    }
+    let has_globals = script.compatibility.node == NodeCompat::Full;
+    let mut seen = HashSet::from([script.entry.clone()]);
+    let mut left = vec![script.entry.clone()];
+    while let Some(url) = left.pop() {
+        if url.scheme() == "node" {
+            // That one is in every worker.
+            if url.path() == "async_hooks" {
+                continue;
+            }
+            return true;
+        }
+        let file = file_of(&url);
+        if let Ok(Some(module)) = script.loader.commonjs(&file) {
+            let mut named = false;
+            let imports = script
+                .loader
+                .visit_graph(&file, module, |module| named |= names_global(&module.code));
+            if has_globals && named {
+                return true;
+            }
+            let imports = imports.into_iter().flatten().filter_map(|url| Url::parse(&url).ok());
+            left.extend(imports.filter(|found| seen.insert(found.clone())));
+            continue;
+        }
+        let read = || script.loader.load(&url, RequestedType::Unspecified, None);
+        let module = script.module_cache.get_or_read(&url, RequestedType::Unspecified, read);
+        let Ok(module) = module else { continue };
+        let (ModuleKind::JavaScript, ModuleCode::Text(code)) = (module.kind, &module.code) else {
+            continue;
+        };
+        if has_globals && names_global(code) {
+            return true;
+        }
+        if code.contains("import") || code.contains("export") {
+            left.extend(
+                script
+                    .loader
+                    .imports(&url, code)
+                    .into_iter()
+                    .filter(|found| seen.insert(found.clone())),
+            );
+        }
+    }
+    false
+}
+
+fn names_global(code: &str) -> bool {
+    GLOBALS.iter().any(|global| has_word(code, global))
+}
+
+/// Returns true if the text has this word, not as a part of another.
+fn has_word(text: &str, word: &str) -> bool {
+    let is_part = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"_$".contains(byte));
+    let bytes = text.as_bytes();
+    text.match_indices(word).any(|(at, _)| {
+        let before = at.checked_sub(1).and_then(|before| bytes.get(before));
+        !is_part(before) && !is_part(bytes.get(at + word.len()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{has_word, uses_node};
+    use crate::{Compatibility, NodeCompat, Script};
+
+    #[test]
+    fn a_word_is_no_part_of_another() {
+        for text in ["Buffer.from(a)", "new globalThis.Buffer", "x=[Buffer]", "Buffer"] {
+            assert!(has_word(text, "Buffer"), "{text}");
+        }
+        for text in ["ArrayBuffer", "Buffers", "_Buffer", "Buffer$", "buffer"] {
+            assert!(!has_word(text, "Buffer"), "{text}");
+        }
+    }
+
+    fn uses(node: NodeCompat, main: &str, other: &str) -> bool {
+        let script = Script::builder("a")
+            .source(main)
+            .module("./other.js", other)
+            .module("./common.cjs", "exports.a = require('./other.cjs')")
+            .module("./other.cjs", other)
+            .compatibility(Compatibility::default().node(node));
+        uses_node(&script.build().expect("it has code"))
+    }
+
+    #[test]
+    fn imports_and_names_of_globals_are_uses() {
+        let used = |main, other| uses(NodeCompat::Full, main, other);
+        assert!(used("import 'node:util'", ""));
+        assert!(used("import 'util'", ""));
+        assert!(used("import('node:util')", ""));
+        assert!(used("import './other.js'", "export * from 'node:path'"));
+        assert!(used("import './other.js'", "process.exit()"));
+        assert!(used("import './common.cjs'", "require('util')"));
+        assert!(used("import './common.cjs'", "exports.b = () => Buffer"));
+        assert!(!used("import './common.cjs'", "exports.b = 1"));
+        assert!(!used("import 'node:async_hooks'", ""));
+        assert!(!used("import './other.js'", "globalThis.a = 1"));
+        assert!(!used("import './missing.js'", ""));
+    }
+
+    #[test]
+    fn compatibility_limits_what_is_a_use() {
+        assert!(!uses(NodeCompat::Off, "import 'node:util'; Buffer", ""));
+        assert!(uses(NodeCompat::Prefixed, "import 'node:util'", ""));
+        assert!(!uses(NodeCompat::Prefixed, "Buffer", ""));
+    }
+}

@@ -1,0 +1,157 @@
+//! Node.js modules as scripts see them. The checks are in the folder `node`, with references to Node.js's documentation.
+
+use isopod_runtime::{Compatibility, NodeCompat};
+use serde_json::json;
+
+use crate::common::{call, script};
+
+macro_rules! checks {
+    ($($test:ident: $file:literal, $function:literal;)*) => {$(
+        #[test]
+        fn $test() {
+            let source = concat!(include_str!("web/checks.js"), include_str!(concat!("node/", $file)));
+            assert_eq!(call(script(source), $function, vec![]).unwrap(), json!([]));
+        }
+    )*};
+}
+
+checks! {
+    buffers_hold_text_and_numbers: "buffer.js", "buffers";
+    events_reach_their_listeners: "events.js", "emitters";
+    values_are_formatted_and_compared: "util.js", "utilities";
+    assertions_tell_what_differs: "util.js", "assertions";
+    paths_and_urls_are_parsed: "names.js", "paths";
+    queries_and_urls_are_parsed: "names.js", "urls";
+    streams_are_piped: "stream.js", "streams";
+    streams_are_consumed: "stream.js", "consumers";
+    timers_are_objects: "timers.js", "timers";
+    ticks_come_before_microtasks: "timers.js", "order";
+    a_process_shows_the_worker: "process.js", "members";
+    modules_have_both_names: "process.js", "modules";
+    modules_without_use_can_be_imported: "absent.js", "absent";
+}
+
+fn with(node: NodeCompat, source: &str) -> isopod_runtime::ScriptBuilder {
+    script(source).compatibility(Compatibility::default().node(node))
+}
+
+#[test]
+fn globals_are_there_as_far_as_compatibility_goes() {
+    let look = "export const look = () => [typeof Buffer, typeof process, typeof global, typeof setImmediate];";
+    let none = json!(["undefined", "undefined", "undefined", "undefined"]);
+    let all = json!(["function", "object", "object", "function"]);
+    for (node, expected) in [
+        (NodeCompat::Off, &none),
+        (NodeCompat::AsyncLocalStorage, &none),
+        (NodeCompat::Prefixed, &none),
+        (NodeCompat::Full, &all),
+    ] {
+        assert_eq!(call(with(node, look), "look", vec![]).unwrap(), *expected, "{node:?}");
+    }
+}
+
+/// A script that uses none of it has the globals of before.
+#[test]
+fn a_script_without_node_has_no_trace_of_it() {
+    let look = script(
+        "export const look = () => Reflect.ownKeys(globalThis).filter((key) => /^B.ffer$|^p.ocess$|^g.obal$|mmediate$/.test(String(key)));",
+    );
+    assert_eq!(call(look, "look", vec![]).unwrap(), json!([]));
+}
+
+#[test]
+fn the_environment_is_the_text_bindings_alone() {
+    let source = "export const look = () => ({ ...process.env });";
+    let bound = |process_env| {
+        let compatibility = Compatibility::default().process_env(process_env);
+        let look = script(source)
+            .text("A", "a")
+            .secret("S", "s")
+            .json("J", json!({ "x": 1 }));
+        call(look.compatibility(compatibility), "look", vec![]).unwrap()
+    };
+    assert_eq!(bound(true), json!({ "NODE_ENV": "development", "A": "a", "S": "s" }));
+    assert_eq!(bound(false), json!({ "NODE_ENV": "development" }));
+}
+
+/// A callback that a stream or a tick keeps is called as part of the event that runs it, so that one event cannot use
+/// another's time and quotas: timers of an ended event are refused.
+#[test]
+fn a_kept_callback_does_not_run_as_another_event() {
+    let source = "
+        import { finished, PassThrough } from 'node:stream';
+        let stream, seen = [];
+        export async function call() {
+            if (stream === undefined) {
+                stream = new PassThrough();
+                finished(stream, () => seen.push(Number(setTimeout(() => {}, 0)) > 0));
+                return 'kept';
+            }
+            stream.destroy();
+            await new Promise((resolve) => setTimeout(resolve, 5));
+            return seen;
+        }";
+    let template = isopod_runtime::WorkerTemplate::default();
+    let given = crate::common::twice_on(template, script(source), "call");
+    assert_eq!(given, [json!("kept"), json!([true])]);
+}
+
+#[test]
+fn modules_lead_to_no_ops() {
+    let names = "assert async_hooks buffer console constants diagnostics_channel events module os path perf_hooks process \
+                 punycode querystring stream stream/promises stream/consumers stream/web string_decoder timers \
+                 timers/promises url util util/types";
+    let names: Vec<_> = names.split_whitespace().collect();
+    let imports: String = names
+        .iter()
+        .enumerate()
+        .map(|(n, name)| format!("import * as m{n} from 'node:{name}';\n"))
+        .collect();
+    let walks: String = (0..names.len())
+        .map(|n| format!("walk(m{n}, '{}');\n", names[n]))
+        .collect();
+    let look = script(&format!(
+        "{imports}
+         {walk}
+         export async function look() {{
+            {walks}
+            walk(globalThis, 'globalThis');
+            walk(Buffer.from('a'), 'buffer');
+            walk(new m14.PassThrough(), 'stream');
+            walk(setTimeout(() => {{}}, 0), 'timer');
+            try {{ Buffer.alloc('a') }} catch (error) {{ walk(error, 'error') }}
+            return {{ bad, enough: walked > 2000 }};
+         }}",
+        walk = crate::reach::WALK
+    ));
+    assert_eq!(
+        call(look, "look", vec![]).unwrap(),
+        json!({ "bad": [], "enough": true })
+    );
+}
+
+/// Memory is asked for before a text is made, because V8 aborts the process if it has none.
+#[test]
+fn texts_of_large_buffers_stay_within_the_memory_limit() {
+    let look = script(
+        "export function look() {
+            const big = Buffer.alloc(40 << 20, 'é');
+            const kept = [];
+            const tried = {};
+            for (const encoding of ['utf8', 'latin1', 'ascii', 'utf16le', 'base64', 'hex']) {
+                try { for (let i = 0; i < 50; i++) kept.push(big.toString(encoding)); } catch (error) { tried[encoding] = error.constructor.name }
+            }
+            return Object.keys(tried);
+        }",
+    )
+    .limits(isopod_runtime::Limits::default().memory_bytes(128 << 20));
+    match call(look, "look", vec![]) {
+        Ok(refused) => assert_eq!(refused, json!(["utf8", "latin1", "ascii", "utf16le", "base64", "hex"])),
+        Err(fault) => assert_eq!(
+            fault.kind,
+            isopod_runtime::handlers::FaultKind::ExceededMemory,
+            "{}",
+            fault.message
+        ),
+    }
+}
