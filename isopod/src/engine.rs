@@ -8,7 +8,7 @@ pub use isopod_pool::js::{JsEngine, JsWorker, ScriptEngine};
 #[doc(inline)]
 pub use isopod_pool::{
     Admit, BootContext, BootError, Breaker, BreakerState, Engine, Event, Pool, PoolBuilder, RejectReason, Rejected,
-    Session, SlotId, ThreadError, Ticket, Turn, WeakPool, Worker, WorkerNotice, placement,
+    Session, SlotId, ThreadError, Ticket, Trim, Turn, WeakPool, Worker, WorkerNotice, placement,
 };
 
 // For engines that run scripts.

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use isopod::{Options, Pool, Script};
+use isopod::{FetchConfig, NetPolicy, Options, Pool, Script};
 
+use crate::origin::Origin;
 use crate::process::{resident_bytes, threads_named, until};
 use crate::program::Serving;
 use crate::project::Project;
@@ -77,6 +78,40 @@ fn idle_workers_give_back_the_memory_of_their_events() {
     until("what they allocated is given back", || {
         (resident_bytes(pid) < before + WORKERS * (4 << 20)).then_some(())
     });
+}
+
+#[test]
+fn a_thread_whose_worker_is_idle_ends_its_io_and_starts_it_again() {
+    let origin = Origin::start();
+    let pool = Pool::builder()
+        .thread_name("ends-io")
+        .trim_after(Duration::from_millis(100))
+        .io_idle_timeout(Duration::from_millis(200))
+        .build()
+        .expect("a pool");
+    let source = "let n = 0;
+                  export const get = async (url) => { await (await fetch(url)).text(); return ++n; };";
+    let policy = NetPolicy::default().allow_private(true);
+    let script = Script::builder("s")
+        .source(source)
+        .fetch(FetchConfig::default().policy(policy))
+        .build()
+        .expect("a script");
+    pool.deploy("s", script, &Options::default()).expect("a pool that runs");
+    let io_threads = || {
+        (0..8)
+            .map(|thread| threads_named(&format!("ends-io-{thread}-io")))
+            .sum::<usize>()
+    };
+    for n in 1..4 {
+        let url = format!("http://{}/", origin.address);
+        let count: usize = pool.call_blocking("s", "get", (url,)).expect("an answer");
+        // The worker stays.
+        assert_eq!((count, origin.connections()), (n, n));
+        until("its connections and their threads have ended", || {
+            (origin.left() == n && io_threads() == 0).then_some(())
+        });
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use futures::channel::oneshot;
 use isopod::engine::written::{Answered, Exported, Frame, FrameError, Owed, Recipient, export, import};
 use isopod::engine::{
     BootContext, BootError, Engine, Fault, FaultKind, JsEngine, JsWorker, ScriptEvent as Event, SlotId, ThreadError,
-    Turn, Worker,
+    Trim, Turn, Worker,
 };
 use isopod::{Failure, Outcome, Script};
 use tokio::runtime::Runtime;
@@ -208,8 +208,8 @@ impl Worker for WrittenWorker {
         self.worker.memory_bytes()
     }
 
-    fn trim(&mut self) {
-        self.worker.trim();
+    fn trim(&mut self, trim: Trim) {
+        self.worker.trim(trim);
     }
 
     fn abandon(&mut self, failure: Failure) {

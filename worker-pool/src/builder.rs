@@ -40,6 +40,7 @@ impl Default for Base {
             boot_timeout: Duration::from_secs(10),
             idle_timeout: None,
             trim_after: Duration::from_secs(5),
+            io_idle_timeout: Duration::from_secs(60),
             thread_idle_timeout: Duration::from_secs(10),
             linger: Duration::from_micros(50),
             displace_after: Duration::from_millis(100),
@@ -179,6 +180,13 @@ macro_rules! settings {
         /// Once for each idle time. Default: 5 s.
         pub const fn trim_after(mut self, trim_after: std::time::Duration) -> Self {
             self.base.settings.trim_after = trim_after;
+            self
+        }
+
+        /// Sets the idle time after which a worker's thread closes its connections, such as those of `fetch` and databases, and
+        /// ends its I/O runtime, which starts again at its next use. Not before `trim_after`. Default: 60 s.
+        pub const fn io_idle_timeout(mut self, io_idle_timeout: std::time::Duration) -> Self {
+            self.base.settings.io_idle_timeout = io_idle_timeout;
             self
         }
 

@@ -115,12 +115,24 @@ pub trait Worker {
     /// Returns the memory held, in bytes. Called after every event if the script is recycled by memory; must be cheap.
     fn memory_bytes(&mut self) -> usize;
 
-    /// Gives back memory that the worker holds for speed. Called once for each idle time that lasts longer than
-    /// [`PoolBuilder::trim_after`](crate::PoolBuilder::trim_after). Default: nothing.
-    fn trim(&mut self) {}
+    /// Gives back resources that the worker or its thread holds for speed. Called while it has no events, once for each
+    /// [`Trim`] in an idle time. Default: nothing.
+    fn trim(&mut self, trim: Trim) {
+        let _ = trim;
+    }
 
     /// Answers every unfinished event with this failure, before the worker is dropped.
     fn abandon(&mut self, failure: Failure);
+}
+
+/// Resources that an idle worker gives back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trim {
+    /// Garbage and free memory, after [`PoolBuilder::trim_after`](crate::PoolBuilder::trim_after).
+    Memory,
+    /// Connections, and the threads that serve them, after
+    /// [`PoolBuilder::io_idle_timeout`](crate::PoolBuilder::io_idle_timeout).
+    Io,
 }
 
 /// A worker's report after a turn.

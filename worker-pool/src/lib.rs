@@ -61,7 +61,7 @@ pub use breaker::{Admit, Breaker, BreakerOptions, BreakerState};
 pub use build_error::BuildError;
 pub use builder::PoolBuilder;
 pub use engine::{
-    BootContext, BootError, Engine, Event, SessionId, SlotId, ThreadError, Turn, Worker, WorkerId, WorkerNotice,
+    BootContext, BootError, Engine, Event, SessionId, SlotId, ThreadError, Trim, Turn, Worker, WorkerId, WorkerNotice,
 };
 pub use health::Unhealthy;
 pub use isopod_outcome::{Failure, Outcome};

@@ -213,6 +213,7 @@ pub(crate) struct Settings {
     pub(crate) boot_timeout: Duration,
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) trim_after: Duration,
+    pub(crate) io_idle_timeout: Duration,
     pub(crate) thread_idle_timeout: Duration,
     pub(crate) linger: Duration,
     pub(crate) displace_after: Duration,

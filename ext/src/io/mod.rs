@@ -66,9 +66,7 @@ impl Default for IoOptions {
 
 /// The owner of a worker thread's I/O runtime.
 ///
-/// Created on the worker thread and bound to it (`!Send`). Dropping it first drops the clients that this thread created
-/// for it, inside the runtime, so that their connections can close; then the runtime is shut down in the background.
-/// Dropping neither blocks nor panics, not even in async code.
+/// Created on the worker thread and bound to it (`!Send`). Dropping it [stops](Io::stop) the runtime.
 pub struct Io {
     options: IoOptions,
     /// The runtime, from its first use on.
@@ -123,7 +121,24 @@ impl Io {
         Ok(runtime.insert(started).handle().clone())
     }
 
+    /// Drops the thread's clients, inside the runtime, so that their connections can close; then the runtime is shut down in
+    /// the background. What is under way on it ends with [`IoError::Stopped`]. It starts again at its next use.
+    ///
+    /// Neither blocks nor panics, not even in async code.
+    pub fn stop(&self) {
+        // Without a runtime there are no clients.
+        let Some(runtime) = self.runtime.take() else { return };
+        {
+            let _entered = runtime.enter();
+            clients::drop_all(&self.id);
+        }
+        runtime.shutdown_background();
+    }
+
     /// Binds a client to this runtime, which starts if it has not. If it cannot, every use of the client is an error.
+    ///
+    /// A pool [stops](Self::stop) the runtime of a thread whose worker is idle for long. A `Bound` that is kept over that has
+    /// to be bound again; [`client`](Self::client) does so.
     pub fn bound<C>(&self, client: C) -> Bound<C> {
         Bound::new(self.handle().map(|handle| (handle, client)).map_err(refused))
     }
@@ -160,13 +175,7 @@ fn refused(error: std::io::Error) -> IoError {
 
 impl Drop for Io {
     fn drop(&mut self) {
-        // Without a runtime there are no clients.
-        let Some(runtime) = self.runtime.take() else { return };
-        {
-            let _entered = runtime.enter();
-            clients::drop_all(&self.id);
-        }
-        runtime.shutdown_background();
+        self.stop();
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use isopod_ext::fetch::{FetchConfig, NetPolicy};
-use isopod_ext::io::{Io, IoError, IoOptions};
+use isopod_ext::io::{Bound, Io, IoError, IoOptions};
 
 use crate::common::run;
 use crate::common::server::Server;
@@ -109,6 +109,21 @@ fn threads_named(name: &str) -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").expect("Linux").flatten();
     let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
     names.filter(|found| found.trim() == name).count()
+}
+
+#[test]
+fn a_runtime_that_was_stopped_starts_again_with_new_clients() {
+    let io = Io::new(IoOptions::default().name("io-again"));
+    let client = || io.client(&1, |_| Ok::<_, ()>(Arc::new(40))).unwrap();
+    let answer = |client: &Bound<Arc<i32>>| futures::executor::block_on(client.run(|n| async move { *n + 2 }));
+    let old = client();
+    assert_eq!(answer(&old), Ok(42));
+    io.stop();
+    assert!(!io.is_started());
+    eventually(|| threads_named("io-again") == 0);
+    assert_eq!(answer(&old), Err(IoError::Stopped));
+    assert_eq!(answer(&client()), Ok(42));
+    eventually(|| threads_named("io-again") == 2);
 }
 
 #[test]

@@ -187,6 +187,7 @@ impl Worker {
             meter,
             js,
             runtime,
+            io: thread.io.clone(),
             events,
             frames,
             loader,

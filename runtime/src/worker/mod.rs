@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use deno_core::JsRuntime;
 use isopod_ext::handlers::{CodeFrames, EVENTS_MAX, Event, EventKey, Events, Fault, FaultKind, Stage, take_back};
+use isopod_ext::io::Io;
 
 use self::entry_points::JsEntryPoints;
 use crate::limits::{Breach, Gauge, Limit, Watch};
@@ -70,6 +71,8 @@ pub struct Worker {
     meter: MemoryMeter,
     js: JsEntryPoints,
     runtime: JsRuntime,
+    /// That of its thread.
+    io: Rc<Io>,
     events: Rc<RefCell<Events>>,
     /// Shows the code around the position of an error.
     frames: CodeFrames,
@@ -265,8 +268,14 @@ impl Worker {
     }
 
     /// Collects garbage, and gives free pages of the heap back to the operating system. Takes some milliseconds.
-    pub fn trim(&mut self) {
+    pub fn collect_garbage(&mut self) {
         self.runtime.v8_isolate().low_memory_notification();
+    }
+
+    /// Closes the connections of the worker's thread and ends its I/O runtime, which starts again at its next use. What is
+    /// under way fails.
+    pub fn stop_io(&mut self) {
+        self.io.stop();
     }
 
     /// A meter of its memory for other threads.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use isopod_outcome::{Failure, Outcome};
 
-use crate::engine::{BootContext, BootError, Engine, Event, SlotId, ThreadError, Turn, Worker, WorkerNotice};
+use crate::engine::{BootContext, BootError, Engine, Event, SlotId, ThreadError, Trim, Turn, Worker, WorkerNotice};
 use crate::sync::channel;
 use crate::sync::thread::{Builder, JoinHandle};
 
@@ -411,8 +411,12 @@ impl Worker for FakeWorker {
         self.script.memory_bytes
     }
 
-    fn trim(&mut self) {
-        self.script.trims.fetch_add(1, Ordering::SeqCst);
+    fn trim(&mut self, trim: Trim) {
+        let count = match trim {
+            Trim::Memory => &self.script.trims,
+            Trim::Io => &self.script.io_ends,
+        };
+        count.fetch_add(1, Ordering::SeqCst);
     }
 
     fn abandon(&mut self, failure: Failure) {

@@ -38,6 +38,7 @@ pub struct FakeScript {
     pub(super) alive: Arc<AtomicUsize>,
     pub(super) leftovers: Arc<AtomicUsize>,
     pub(super) trims: AtomicUsize,
+    pub(super) io_ends: AtomicUsize,
 }
 
 impl Default for FakeScript {
@@ -61,6 +62,7 @@ impl FakeScript {
             alive: Arc::default(),
             leftovers: Arc::default(),
             trims: AtomicUsize::new(0),
+            io_ends: AtomicUsize::new(0),
         }
     }
 
@@ -116,6 +118,12 @@ impl FakeScript {
     #[must_use]
     pub fn trims(&self) -> usize {
         self.trims.load(Ordering::SeqCst)
+    }
+
+    /// Returns the number of times that its workers were told to end their I/O.
+    #[must_use]
+    pub fn io_ends(&self) -> usize {
+        self.io_ends.load(Ordering::SeqCst)
     }
 
     /// Returns the number of its live workers.

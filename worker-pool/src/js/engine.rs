@@ -15,7 +15,7 @@ use isopod_runtime::{
     run_in_short_slices,
 };
 
-use crate::engine::{BootContext, BootError, Engine, Event, SlotId, ThreadError, Turn, Worker};
+use crate::engine::{BootContext, BootError, Engine, Event, SlotId, ThreadError, Trim, Turn, Worker};
 
 /// An engine that runs scripts and takes their events, such as [`JsEngine`].
 pub trait ScriptEngine: Engine<Script = Script, Event = JsEvent> {}
@@ -207,8 +207,11 @@ impl Worker for JsWorker {
         self.worker.memory_bytes()
     }
 
-    fn trim(&mut self) {
-        self.worker.trim();
+    fn trim(&mut self, trim: Trim) {
+        match trim {
+            Trim::Memory => self.worker.collect_garbage(),
+            Trim::Io => self.worker.stop_io(),
+        }
     }
 
     fn abandon(&mut self, failure: Failure) {

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use isopod_outcome::{Failure, Outcome};
 
-use crate::engine::{BootContext, BootError, Engine, Event, SessionId, SlotId, ThreadError, Turn, Worker};
+use crate::engine::{BootContext, BootError, Engine, Event, SessionId, SlotId, ThreadError, Trim, Turn, Worker};
 use crate::native::Task;
 use crate::native::worker::NativeWorker;
 use crate::options::Meta;
@@ -193,9 +193,9 @@ impl<E: Engine> Worker for Host<E> {
         }
     }
 
-    fn trim(&mut self) {
+    fn trim(&mut self, trim: Trim) {
         if let Self::Script(worker) = self {
-            worker.trim();
+            worker.trim(trim);
         }
     }
 

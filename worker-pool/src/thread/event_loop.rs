@@ -1,5 +1,7 @@
 //! A worker's loop: take mail in bursts, begin, poll, record, watch the clock.
 
+mod timing;
+
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
@@ -9,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use isopod_outcome::{Failure, Outcome};
 
-use crate::engine::{Engine, Event as _, SlotId, Turn, Worker as _};
+use crate::engine::{Engine, Event as _, SlotId, Trim, Turn, Worker as _};
 use crate::job::{EventId, Job};
 use crate::mailbox::Park;
 use crate::observe::RetireReason;
@@ -66,8 +68,8 @@ pub(super) struct EventLoop<'a, E: Engine> {
     cut: bool,
     /// The pool knows that it is too old.
     aged: bool,
-    /// It has given back memory since its last event.
-    trimmed: bool,
+    /// The last thing that it has given back since its last event.
+    trimmed: Option<Trim>,
 }
 
 impl<'a, E: Engine> EventLoop<'a, E> {
@@ -95,7 +97,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
             timer: None,
             cut: false,
             aged: false,
-            trimmed: false,
+            trimmed: None,
         }
     }
 
@@ -224,7 +226,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
             tally: Some(tally),
             line,
         };
-        self.trimmed = false;
+        self.trimmed = None;
         let slot = self.slots().insert(running);
         match slot {
             Ok(slot) => {
@@ -420,9 +422,9 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         self.cancel(Outcome::ExceededWall, |running| running.deadline <= now);
         let old = self.age_ends().is_some_and(|ends| ends <= now);
         let idle = self.idle_ends().is_some_and(|ends| ends <= now);
-        if self.trims_at().is_some_and(|at| at <= now) {
-            self.trimmed = true;
-            self.worker.trim();
+        while let Some((trim, _)) = self.next_trim().filter(|(_, at)| *at <= now) {
+            self.trimmed = Some(trim);
+            self.worker.trim(trim);
             let _ = self.weighs_too_much(now);
         }
         if !old && !idle {
@@ -432,52 +434,6 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         self.idle_since = now;
         self.aged |= old;
         follow(self.shared.with(|state, _| state.tire(self.thread, reason, now)))
-    }
-
-    /// Not again once the pool knows: an old worker goes with the last of its events and sessions.
-    fn age_ends(&self) -> Option<Instant> {
-        let age_max = self.assignment.version.limits.age_max.filter(|_| !self.aged);
-        age_max.map(|age| after(self.ready_at, age))
-    }
-
-    fn trims_at(&self) -> Option<Instant> {
-        let waits = !self.trimmed && !self.runs();
-        waits.then(|| after(self.idle_since, self.shared.settings.trim_after))
-    }
-
-    fn idle_ends(&self) -> Option<Instant> {
-        let timeout = self.shared.settings.idle_timeout.filter(|_| !self.runs());
-        timeout.map(|timeout| after(self.idle_since, timeout))
-    }
-
-    /// Ready when a deadline has passed.
-    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            let now = clock::now();
-            let age = self.age_ends();
-            let deadline = self.slots().nearest_deadline();
-            let nearest = [deadline, age, self.idle_ends(), self.trims_at()]
-                .into_iter()
-                .flatten()
-                .min();
-            let Some(nearest) = nearest else { return Poll::Pending };
-            if nearest <= now {
-                return Poll::Ready(());
-            }
-            let (_, timer) = match &mut self.timer {
-                Some(armed) if armed.0 <= nearest && armed.0 > now => armed,
-                Some(armed) => {
-                    armed.0 = nearest;
-                    clock::reset(armed.1.as_mut(), nearest);
-                    armed
-                }
-                none => none.insert((nearest, Box::pin(clock::sleep_until(nearest)))),
-            };
-            if timer.as_mut().poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            self.timer = None;
-        }
     }
 
     fn record(&self, series: Series, since: Instant, now: Instant) {

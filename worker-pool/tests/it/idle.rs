@@ -39,20 +39,25 @@ fn assert_idle(what: &str) {
 }
 
 #[test]
-fn an_idle_worker_gives_back_memory_once() {
+fn an_idle_worker_gives_back_memory_and_io_once() {
     let pool = builder(1)
         .trim_after(Duration::from_millis(5))
+        .io_idle_timeout(Duration::from_millis(10))
         .build()
         .expect("threads");
     let script = deploy(&pool, "s", FakeScript::new(), &Options::default());
     for n in 1..5 {
         assert_eq!(call(&pool, "s", Does::Echo(0)), Ok(0));
-        until(|| script.trims() == n);
+        until(|| (script.trims(), script.io_ends()) == (n, n));
     }
     let (open, held) = hold(&pool, "s");
     until(|| pool.stats().scripts["s"].in_flight == 1);
     assert!(held.reply.recv_timeout(Duration::from_millis(50)).is_err());
-    assert_eq!(script.trims(), 4, "neither again nor while an event runs");
+    assert_eq!(
+        (script.trims(), script.io_ends()),
+        (4, 4),
+        "neither again nor while an event runs"
+    );
     drop(open);
     assert_eq!(held.answer(), Ok(0));
     until(|| script.trims() == 5);
