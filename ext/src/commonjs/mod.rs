@@ -100,7 +100,7 @@ pub trait RequireHost {
     fn has_stack(&self) -> bool;
 
     /// Receives a function that was compiled without cached code.
-    fn compiled(&self, url: &str, function: v8::Global<v8::Function>);
+    fn compiled(&self, url: &str, scope: &v8::PinScope<'_, '_>, function: v8::Local<'_, v8::Function>);
 
     /// The text of the JSON file at a URL returned by [`RequireHost::find`].
     ///
@@ -193,7 +193,7 @@ fn op_isopod_require_compile<'s>(
         return Ok(v8::undefined(scope).into());
     };
     if input.get_cached_data().is_none_or(v8::CachedData::rejected) {
-        host.compiled(url, v8::Global::new(scope, function));
+        host.compiled(url, scope, function);
     }
     Ok(function.into())
 }

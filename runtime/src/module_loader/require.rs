@@ -23,7 +23,7 @@ pub(super) struct NewFunction {
 
 impl ScriptLoader {
     /// Keeps the compiled code of the CommonJS modules that ran while the worker started, including the functions in
-    /// them that were called. Those that run later are compiled by each worker.
+    /// them that were called. Of those that run later, it is kept as soon as they are compiled.
     pub(crate) fn keep_functions(&self, runtime: &mut JsRuntime) {
         let Some(functions) = self.functions.take() else { return };
         if functions.is_empty() {
@@ -90,16 +90,21 @@ impl RequireHost for ScriptLoader {
         js_stack_left().is_none_or(|left| left > COMPILING_BYTES)
     }
 
-    fn compiled(&self, name: &str, function: v8::Global<v8::Function>) {
-        let Some(functions) = &mut *self.functions.borrow_mut() else {
-            return;
-        };
-        if let Some(module) = url(name).ok().and_then(|url| self.script.loader.commonjs(&url).ok()?) {
-            functions.push(NewFunction {
-                url: cache_key(name),
-                hash: CodeCache::hash(module.code.as_bytes()),
-                function,
-            });
+    fn compiled(&self, name: &str, scope: &v8::PinScope<'_, '_>, function: v8::Local<'_, v8::Function>) {
+        let module = url(name).ok().and_then(|url| self.script.loader.commonjs(&url).ok()?);
+        let Some(module) = module else { return };
+        let (url, hash) = (cache_key(name), CodeCache::hash(module.code.as_bytes()));
+        match &mut *self.functions.borrow_mut() {
+            Some(functions) => functions.push(NewFunction {
+                url,
+                hash,
+                function: v8::Global::new(scope, function),
+            }),
+            None => {
+                if let Some(code) = function.create_code_cache() {
+                    self.script.code_cache.put(&url, hash, &code);
+                }
+            }
         }
     }
 
