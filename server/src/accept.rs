@@ -16,7 +16,10 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
@@ -26,9 +29,10 @@ use crate::{
     cut::Cut,
     dispatch::{Dispatch, Scheme, Tls},
     listener::Listener,
+    residence::{Residence, Resident},
     service::{Origin, answer},
     shared::{App, Stage},
-    stream::{Plain, Stream},
+    stream::{Plain, Socket, Stream},
     tls::agreed,
     watched::Watched,
 };
@@ -43,6 +47,7 @@ pub(crate) struct Accept<D> {
     pub(crate) app: Arc<App<D>>,
     pub(crate) room: Arc<Semaphore>,
     pub(crate) connections: TaskTracker,
+    pub(crate) runtime: Handle,
 }
 
 impl<D: Dispatch> Accept<D> {
@@ -88,22 +93,33 @@ impl<D: Dispatch> Accept<D> {
         }
     }
 
-    fn spawn(&self, listener: &Listener, stream: Plain, peer: Option<SocketAddr>, permit: OwnedSemaphorePermit) {
+    fn spawn(&self, listener: &Listener, socket: Socket, peer: Option<SocketAddr>, permit: OwnedSemaphorePermit) {
         let app = self.app.clone();
+        let residence = Residence::new();
+        let stream = Plain::new(socket, residence.clone());
         let tls = listener.tls.as_ref().map(|identity| identity.acceptor());
         let stop = app.core.cut.clone();
-        self.connections.spawn(async move {
+        let lives = residence.clone();
+        let served = self.connections.track_future(async move {
             let counts = &app.core.counts;
             counts.connections.fetch_add(1, Ordering::Relaxed);
             counts.connections_open.fetch_add(1, Ordering::Relaxed);
-            stop.run_until_cancelled(serve(app.clone(), tls, stream, peer)).await;
+            stop.run_until_cancelled(serve(app.clone(), tls, stream, peer, lives))
+                .await;
             counts.connections_open.fetch_sub(1, Ordering::Relaxed);
             drop(permit);
         });
+        Resident::start(served, residence, self.runtime.clone());
     }
 }
 
-async fn serve<D: Dispatch>(app: Arc<App<D>>, tls: Option<TlsAcceptor>, stream: Plain, peer: Option<SocketAddr>) {
+async fn serve<D: Dispatch>(
+    app: Arc<App<D>>,
+    tls: Option<TlsAcceptor>,
+    stream: Plain,
+    peer: Option<SocketAddr>,
+    residence: Arc<Residence>,
+) {
     let connection = Connection::open(&app.core.clock, &app.core.limits);
     let scheme = if tls.is_some() { Scheme::Https } else { Scheme::Http };
     let opened = tokio::select! {
@@ -124,6 +140,7 @@ async fn serve<D: Dispatch>(app: Arc<App<D>>, tls: Option<TlsAcceptor>, stream: 
             peer: Peer::new(peer.map(|peer| peer.ip()), scheme, &app.core.trusted_proxies),
             tls,
             switched: Mutex::default(),
+            residence: residence.clone(),
         })
     };
     let cut = match opened {
@@ -208,11 +225,15 @@ async fn serve_h1<D: Dispatch>(app: Arc<App<D>>, origin: Arc<Origin>, io: Watche
     if served.is_ok()
         && let Some(socket) = served_for.take_switched()
     {
+        // No worker answers requests any more.
+        served_for.residence.return_to_server().await;
         let parts = http.into_parts();
         socket.run(parts.io.into_inner().switched(), parts.read_buf, core).await;
         return None;
     }
     if (served.is_err() || connection.has_unread_body()) && !connection.is_open_ended() {
+        // A timer belongs to a runtime.
+        served_for.residence.return_to_server().await;
         let io = http.into_parts().io.into_inner();
         // Whoever takes longer has been answered all the same.
         let _ = tokio::time::timeout(GENTLE_CLOSE, io.close_gently()).await;

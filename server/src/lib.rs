@@ -28,6 +28,7 @@ mod ingress;
 mod listener;
 mod metric;
 mod reply;
+mod residence;
 mod respond;
 mod route;
 mod running;
@@ -49,6 +50,7 @@ pub use dispatch::{Body, BoxError, Dispatch, Readiness, RequestId, RequestMeta, 
 pub use error::StartError;
 pub use isopod_outcome::{Failure, Outcome};
 pub use metric::{Metric, MetricKind, Sample};
+pub use residence::{Home, Residence, Resident};
 pub use respond::status_of;
 pub use route::{RouteError, Routes};
 pub use running::{Running, ServerHandle, ShutdownReport};

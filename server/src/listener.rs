@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use crate::{
     config::{Address, Listen},
     error::StartError,
-    stream::Plain,
+    stream::Socket as Accepted,
     tls::Identity,
 };
 
@@ -124,32 +124,32 @@ impl Listener {
         }
     }
 
-    pub(crate) async fn accept(&self) -> io::Result<(Plain, Option<SocketAddr>)> {
+    pub(crate) async fn accept(&self) -> io::Result<(Accepted, Option<SocketAddr>)> {
         match &self.socket {
             Socket::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 stream.set_nodelay(true)?;
-                Ok((Plain::Tcp(stream), Some(peer)))
+                Ok((Accepted::Tcp(stream), Some(peer)))
             }
-            Socket::Unix(listener) => Ok((Plain::Unix(listener.accept().await?.0), None)),
+            Socket::Unix(listener) => Ok((Accepted::Unix(listener.accept().await?.0), None)),
         }
     }
 
     /// Returns a waiting connection, if any. Asks the system directly: the runtime learns of a new connection a moment
     /// later, and closing the socket in that moment would reset it.
-    pub(crate) fn accept_waiting(&self) -> Option<io::Result<(Plain, Option<SocketAddr>)>> {
+    pub(crate) fn accept_waiting(&self) -> Option<io::Result<(Accepted, Option<SocketAddr>)>> {
         let accepted = match &self.socket {
             Socket::Tcp(listener) => duplicate(listener.as_fd(), std::net::TcpListener::from).and_then(|listener| {
                 let (stream, peer) = listener.accept()?;
                 stream.set_nonblocking(true)?;
                 stream.set_nodelay(true)?;
-                Ok((Plain::Tcp(TcpStream::from_std(stream)?), Some(peer)))
+                Ok((Accepted::Tcp(TcpStream::from_std(stream)?), Some(peer)))
             }),
             Socket::Unix(listener) => {
                 duplicate(listener.as_fd(), std::os::unix::net::UnixListener::from).and_then(|listener| {
                     let (stream, _) = listener.accept()?;
                     stream.set_nonblocking(true)?;
-                    Ok((Plain::Unix(UnixStream::from_std(stream)?), None))
+                    Ok((Accepted::Unix(UnixStream::from_std(stream)?), None))
                 })
             }
         };

@@ -219,7 +219,7 @@ impl Bound {
         let admin = self.admin.map(AdminListener::listen).transpose()?;
         let core = self.handle.core;
         let app = Arc::new(App { core, dispatch });
-        Ok(run(app, listeners, admin))
+        Ok(run(app, listeners, admin, runtime.clone()))
     }
 }
 
@@ -244,6 +244,7 @@ async fn run<D: Dispatch>(
     app: Arc<App<D>>,
     listeners: Vec<Listener>,
     admin: Option<(TcpListener, AdminAccess)>,
+    runtime: Handle,
 ) -> ShutdownReport {
     let core = &app.core;
     let connections = TaskTracker::new();
@@ -256,6 +257,7 @@ async fn run<D: Dispatch>(
             app: app.clone(),
             room: room.clone(),
             connections: connections.clone(),
+            runtime: runtime.clone(),
         };
         accepting.spawn(accept.until_draining(listener));
     }

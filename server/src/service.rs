@@ -26,6 +26,7 @@ use crate::{
     head,
     ingress::{self, Fault, Refusal},
     reply::{Content, Reply, Ticket},
+    residence::Residence,
     respond::{self, Format},
     shared::App,
     switch::{self, Switched},
@@ -52,6 +53,7 @@ pub(crate) struct Origin {
     pub(crate) tls: Option<Tls>,
     /// The WebSocket that the connection becomes after the response. Of HTTP/1.
     pub(crate) switched: Mutex<Option<Switched>>,
+    pub(crate) residence: Arc<Residence>,
 }
 
 impl Origin {
@@ -235,6 +237,7 @@ async fn dispatch<D: Dispatch>(
         is_proxied: origin.peer.is_proxy(),
         depth,
         opens_websocket: asked.opens_websocket,
+        residence: (!origin.connection.is_h2()).then(|| origin.residence.clone()),
     };
     alarm.set(limits.request_timeout.saturating_add(limits.request_grace));
     let answered = app.dispatch.fetch(worker, Request::from_parts(parts, body), meta);

@@ -3,6 +3,7 @@
 use std::{
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -15,10 +16,51 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-/// A plain stream.
-pub(crate) enum Plain {
+use crate::residence::Residence;
+
+/// An accepted socket.
+pub(crate) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+}
+
+/// A plain stream, registered with the runtime that polls it.
+pub(crate) struct Plain {
+    /// `None` only while it is being registered with another runtime, or if that failed.
+    socket: Option<Socket>,
+    residence: Arc<Residence>,
+    /// The number of moves after which it was registered.
+    registered: u32,
+}
+
+impl Plain {
+    pub(crate) fn new(socket: Socket, residence: Arc<Residence>) -> Self {
+        Self {
+            socket: Some(socket),
+            registered: residence.moves(),
+            residence,
+        }
+    }
+
+    /// Returns the socket. If the connection has moved, registers it with the current runtime first.
+    fn socket(&mut self) -> io::Result<&mut Socket> {
+        let moves = self.residence.moves();
+        if self.registered != moves {
+            self.registered = moves;
+            self.socket = self.socket.take().map(Socket::moved).transpose()?;
+        }
+        self.socket.as_mut().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+impl Socket {
+    /// Registers it with the current runtime instead of the one before.
+    fn moved(self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Tcp(stream) => Self::Tcp(TcpStream::from_std(stream.into_std()?)?),
+            Self::Unix(stream) => Self::Unix(UnixStream::from_std(stream.into_std()?)?),
+        })
+    }
 }
 
 /// A plain or TLS stream.
@@ -34,7 +76,7 @@ impl Stream {
             Self::Plain(plain) => plain,
             Self::Tls(tls) => tls.get_ref().0,
         };
-        if let Plain::Tcp(stream) = plain
+        if let Some(Socket::Tcp(stream)) = &plain.socket
             && let Err(error) = SockRef::from(stream).set_linger(Some(Duration::ZERO))
         {
             tracing::debug!(target: "isopod::server", %error, "cannot reset a connection");
@@ -90,5 +132,37 @@ macro_rules! delegate {
     };
 }
 
-delegate!(Plain, Self::Tcp, Self::Unix);
+delegate!(Socket, Self::Tcp, Self::Unix);
 delegate!(Stream, Self::Plain, Self::Tls);
+
+impl AsyncRead for Plain {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self.get_mut().socket()?).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Plain {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(self.get_mut().socket()?).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(self.get_mut().socket()?).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.as_ref().is_some_and(AsyncWrite::is_write_vectored)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self.get_mut().socket()?).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self.get_mut().socket()?).poll_shutdown(cx)
+    }
+}

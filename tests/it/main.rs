@@ -49,6 +49,7 @@ mod program;
 mod project;
 mod quotas;
 mod rate_limits;
+mod residence;
 mod run;
 mod secrets;
 mod services;

@@ -43,6 +43,7 @@ impl Default for Base {
             io_idle_timeout: Duration::from_secs(60),
             thread_idle_timeout: Duration::from_secs(10),
             linger: Duration::from_micros(50),
+            guests_max: 4096,
             displace_after: Duration::from_millis(100),
             yield_after: Duration::from_millis(50),
             cancel_grace: Duration::from_secs(1),
@@ -216,6 +217,12 @@ macro_rules! settings {
         /// the last event of a succession, and nothing otherwise. Default: 50 µs; zero turns it off.
         pub const fn linger(mut self, linger: std::time::Duration) -> Self {
             self.base.settings.linger = linger;
+            self
+        }
+
+        /// Sets the maximum number of [guests](crate::Guest) of a worker. Default: 4096; zero turns guests off.
+        pub const fn guests_max(mut self, guests_max: usize) -> Self {
+            self.base.settings.guests_max = guests_max;
             self
         }
 

@@ -201,6 +201,12 @@ impl SlotId {
 pub struct WorkerId(pub(crate) u64);
 
 impl WorkerId {
+    /// Returns the id with this number.
+    #[must_use]
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
     /// Returns the number.
     #[must_use]
     pub const fn get(self) -> u64 {

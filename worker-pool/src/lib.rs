@@ -26,6 +26,7 @@ mod builder;
 mod engine;
 #[cfg(any(test, feature = "testing"))]
 pub mod fake;
+mod guest;
 mod health;
 mod job;
 #[cfg(feature = "v8")]
@@ -63,6 +64,7 @@ pub use builder::PoolBuilder;
 pub use engine::{
     BootContext, BootError, Engine, Event, SessionId, SlotId, ThreadError, Trim, Turn, Worker, WorkerId, WorkerNotice,
 };
+pub use guest::{Guest, Home};
 pub use health::Unhealthy;
 pub use isopod_outcome::{Failure, Outcome};
 pub use job::EventId;

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::breaker::BreakerOptions;
+use crate::engine::WorkerId;
 use crate::sizing::Size;
 
 /// Lifetime of a worker.
@@ -189,12 +190,15 @@ pub struct Meta {
     /// event before. An event that is deeper than [`PoolBuilder::depth_max`](crate::PoolBuilder::depth_max) is refused.
     /// Default: 0, an event from outside.
     pub depth: u32,
+    /// The worker that should get the event if it can, because its caller is a [guest](crate::Guest) of it. Default: none.
+    pub near: Option<WorkerId>,
 }
 
 isopod_outcome::setters!(Meta {
     deadline: impl Into<Option<Instant>>,
     priority: Priority,
     depth: u32,
+    near: impl Into<Option<WorkerId>>,
 });
 
 /// Settings of the pool, each documented at its builder method.
@@ -216,6 +220,7 @@ pub(crate) struct Settings {
     pub(crate) io_idle_timeout: Duration,
     pub(crate) thread_idle_timeout: Duration,
     pub(crate) linger: Duration,
+    pub(crate) guests_max: usize,
     pub(crate) displace_after: Duration,
     pub(crate) yield_after: Duration,
     pub(crate) cancel_grace: Duration,

@@ -316,8 +316,7 @@ fn dispatch<E: Engine>(
 }
 
 fn ticket<E: Engine>(shared: &Arc<Shared<WithNative<E>>>, accepted: Accepted) -> Ticket {
-    let Accepted { event, script, line } = accepted;
-    Ticket::new(event, line, Arc::clone(shared) as _, script)
+    accepted.ticket(Arc::clone(shared) as _)
 }
 
 /// Converts a missing answer, of a pool that has ended.

@@ -11,7 +11,7 @@ use crate::options::{Meta, Settings};
 use crate::recorder::{Merged, Series};
 use crate::reject::Rejected;
 use crate::session::SessionHost;
-use crate::state::{Accepted, Effects, Phase, State};
+use crate::state::{Effects, Phase, State};
 use crate::stats::{Counters, PoolStats, ScriptStats};
 use crate::sync::{Mutex, MutexGuard, channel, clock};
 use crate::ticket::{Cancel, Ticket};
@@ -142,6 +142,7 @@ impl<E: Engine> Shared<E> {
                 stats.threads.busy += usize::from(!hosted.held.is_empty());
                 if let Some(script) = stats.scripts.get_mut(&*hosted.version.name) {
                     script.memory_bytes += hosted.memory_bytes();
+                    script.guests += hosted.rooms.len();
                     match hosted.phase {
                         Phase::Booting => script.booting += 1,
                         _ => script.workers += 1,
@@ -179,8 +180,7 @@ impl<E: Engine> SessionHost<E::Event> for Shared<E> {
         meta: Meta,
     ) -> Result<Ticket, Rejected<E::Event>> {
         let accepted = self.with(|state, fx| state.accept_to(session, event, meta, clock::now(), fx));
-        let Accepted { event, script, line } = accepted?;
-        Ok(Ticket::new(event, line, self, script))
+        Ok(accepted?.ticket(self))
     }
 
     fn has_room(&self, session: SessionId) -> bool {

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use isopod_outcome::Failure;
 
+use crate::guest::Home;
 use crate::job::EventId;
 use crate::line::Line;
 
@@ -20,16 +21,31 @@ pub(crate) trait Cancel: Send + Sync {
 pub struct Ticket {
     event: EventId,
     line: Arc<Line>,
+    home: Option<Home>,
     held: Option<(Arc<dyn Cancel>, Arc<str>)>,
 }
 
 impl Ticket {
-    pub(crate) fn new(event: EventId, line: Arc<Line>, pool: Arc<dyn Cancel>, script: Arc<str>) -> Self {
+    pub(crate) fn new(
+        event: EventId,
+        line: Arc<Line>,
+        home: Option<Home>,
+        pool: Arc<dyn Cancel>,
+        script: Arc<str>,
+    ) -> Self {
         Self {
             event,
             line,
+            home,
             held: Some((pool, script)),
         }
+    }
+
+    /// Returns the worker that got the event when it was dispatched, as a home for [guests](crate::Guest). `None` if the event
+    /// was queued or belongs to a session, or if workers of the script do not take one event after another.
+    #[must_use]
+    pub const fn home(&self) -> Option<&Home> {
+        self.home.as_ref()
     }
 
     /// Returns the event's number.

@@ -25,6 +25,9 @@ pub enum OsScheduling {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Pool {
+    /// Maximum number of HTTP/1 connections that live on the thread of a worker, because it answers all their requests. 0:
+    /// all connections stay with the server's threads.
+    pub connections_per_worker: usize,
     /// Time for a thread to stop its worker's code; after that the thread is lost and replaced.
     #[serde(with = "Time")]
     pub lost_grace: Duration,
@@ -60,6 +63,7 @@ pub struct Pool {
 impl Default for Pool {
     fn default() -> Self {
         Self {
+            connections_per_worker: 4096,
             lost_grace: Duration::from_secs(1),
             wall_grace: Duration::from_millis(100),
             lost_threads_max: None,

@@ -1,8 +1,13 @@
 //! Connects the HTTP server to the pool.
 
+use std::task::{Context, Poll};
+
 use http_body_util::BodyExt;
-use isopod::server::{Body, BoxError, Dispatch, Metric, MetricKind, Readiness, RequestMeta};
-use isopod::{self as handlers, BodyError, CallDepth, Failure, Meta, Outcome, Pool, PoolStats, RequestCf, RequestUrl};
+use isopod::server::{self, Body, BoxError, Dispatch, Metric, MetricKind, Readiness, RequestMeta, Resident};
+use isopod::{
+    self as handlers, BodyError, CallDepth, Failure, Guest, Home, Meta, Outcome, Pool, PoolStats, RequestCf,
+    RequestUrl, WorkerId,
+};
 
 use super::assets::Assets;
 use super::memory::resident_bytes;
@@ -41,7 +46,17 @@ impl Dispatch for Workers {
                 Err(failure) => Err(failure),
             }
         } else {
-            self.pool.fetch(worker, request, deadline).await
+            let near = meta.residence.as_ref().and_then(|residence| residence.home());
+            let (home, response) = self
+                .pool
+                .fetch_placed(worker, request, deadline.near(near.map(WorkerId::new)))
+                .await;
+            if let (Some(residence), Some(home)) = (&meta.residence, home) {
+                residence.answered_by(home.worker().get(), || {
+                    home.is_open().then(|| Box::new(WorkerThread(home.clone())) as _)
+                });
+            }
+            response
         };
         let response = response.inspect_err(|failure| log(failure, worker, &meta))?;
         let worker = worker.to_owned();
@@ -61,6 +76,28 @@ impl Dispatch for Workers {
 
     fn stats(&self) -> Vec<Metric> {
         metrics(&self.pool.stats())
+    }
+}
+
+/// A worker's thread as the home of connections.
+struct WorkerThread(Home);
+
+impl server::Home for WorkerThread {
+    fn take(self: Box<Self>, connection: Resident) -> Result<(), Resident> {
+        self.0.lodge(Lodger(connection)).map_err(|lodger| lodger.0)
+    }
+}
+
+/// A connection as a guest of a worker's thread.
+struct Lodger(Resident);
+
+impl Guest for Lodger {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.poll(cx)
+    }
+
+    fn leave(self: Box<Self>) {
+        self.0.leave();
     }
 }
 
@@ -164,6 +201,12 @@ pub(super) fn metrics(stats: &PoolStats) -> Vec<Metric> {
         by_script("isopod_sessions", "Open sessions", Gauge, &|script| {
             script.sessions as f64
         }),
+        by_script(
+            "isopod_guests",
+            "Connections that live on the threads of workers",
+            Gauge,
+            &|script| script.guests as f64,
+        ),
         by_script(
             "isopod_events_accepted_total",
             "Accepted events; each ends in one outcome",

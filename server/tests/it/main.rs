@@ -7,8 +7,10 @@
 mod admin;
 mod frames;
 mod framing;
+mod home;
 mod http2;
 mod limits;
+mod residence;
 mod responses;
 mod shutdown;
 mod smuggling;

@@ -15,6 +15,8 @@ use isopod_server::{
     Address, Body, Dispatch, Failure, Limits, Metric, MetricKind, Mode, Outcome, Readiness, RequestMeta, Routes,
     Running, Server, ServerConfig,
 };
+
+use crate::home::Home;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -22,7 +24,7 @@ use tokio::{
 
 /// A worker whose behaviour the path chooses, and what it saw.
 #[derive(Clone, Default)]
-pub(crate) struct Worker(pub(crate) Arc<Seen>);
+pub(crate) struct Worker(pub(crate) Arc<Seen>, pub(crate) Home);
 
 #[derive(Default)]
 pub(crate) struct Seen {
@@ -48,7 +50,27 @@ impl Drop for Dropped {
 }
 
 impl Dispatch for Worker {
+    /// Answers on the thread of the home, as far as the server is concerned: connections move there in every test.
     async fn fetch(&self, worker: &str, request: Request<Body>, meta: RequestMeta) -> Result<Response<Body>, Failure> {
+        let residence = meta.residence.clone();
+        let answer = self.answer(worker, request, meta).await;
+        if let Some(residence) = residence {
+            residence.answered_by(1, || Some(Box::new(self.1.clone())));
+        }
+        answer
+    }
+
+    fn readiness(&self) -> Readiness {
+        Readiness::Ready
+    }
+
+    fn stats(&self) -> Vec<Metric> {
+        vec![Metric::new("isopod_test", "A figure of the worker's.", MetricKind::Gauge).labelled("quote", "a\"b", 7.0)]
+    }
+}
+
+impl Worker {
+    async fn answer(&self, worker: &str, request: Request<Body>, meta: RequestMeta) -> Result<Response<Body>, Failure> {
         self.0.started.fetch_add(1, Ordering::SeqCst);
         let guard = Dropped(self.0.clone());
         let path = request.uri().path().to_owned();
@@ -121,14 +143,6 @@ impl Dispatch for Worker {
             },
             _ => Response::new(full("hello")),
         })
-    }
-
-    fn readiness(&self) -> Readiness {
-        Readiness::Ready
-    }
-
-    fn stats(&self) -> Vec<Metric> {
-        vec![Metric::new("isopod_test", "A figure of the worker's.", MetricKind::Gauge).labelled("quote", "a\"b", 7.0)]
     }
 }
 

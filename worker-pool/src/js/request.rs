@@ -7,7 +7,7 @@ use isopod_runtime::websocket::Upgrade;
 use super::answer::wait;
 use super::body::hold;
 use super::socket::{Closes, SocketGuard};
-use crate::{Failure, Meta, Ticket};
+use crate::{Failure, Home, Meta, Ticket};
 
 /// A request that was accepted. Dropping it cancels the event.
 pub(super) struct Asked {
@@ -16,6 +16,11 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    /// Returns the worker that got the request at once.
+    pub(super) fn home(&self) -> Option<Home> {
+        self.ticket.home().cloned()
+    }
+
     /// Waits for the response. `session`: the session that it was asked in, which a WebSocket keeps open.
     pub(super) async fn response(self, session: Option<Closes>) -> Result<http::Response<Body>, Failure> {
         let (response, ticket) = wait(self.answer, self.ticket).await?;

@@ -7,6 +7,7 @@ use isopod_outcome::{Failure, Outcome};
 
 use crate::breaker::{Admit, Breaker};
 use crate::engine::{Engine, SessionId};
+use crate::guest::Home;
 use crate::job::{EventId, Job, Tally};
 use crate::line::Line;
 use crate::observe::{PoolEvent, RetireReason};
@@ -19,6 +20,7 @@ use crate::state::queue::Queue;
 use crate::state::{Closing, Effects, Mail, Phase, Script, State, Version};
 use crate::stats::Counters;
 use crate::sync::channel;
+use crate::ticket::{Cancel, Ticket};
 use crate::time::after;
 
 /// The caller's side of an accepted event.
@@ -26,6 +28,14 @@ pub(crate) struct Accepted {
     pub(crate) event: EventId,
     pub(crate) script: Arc<str>,
     pub(crate) line: Arc<Line>,
+    /// The worker that got it at once, if it may have guests.
+    pub(crate) home: Option<Home>,
+}
+
+impl Accepted {
+    pub(crate) fn ticket(self, pool: Arc<dyn Cancel>) -> Ticket {
+        Ticket::new(self.event, self.line, self.home, pool, self.script)
+    }
 }
 
 impl<E: Engine> State<E> {
@@ -207,12 +217,15 @@ impl<E: Engine> State<E> {
         };
         script.leaving |= script.current.limits.policy == Policy::Oneshot;
         let (name, counters) = (Arc::clone(&script.current.name), Arc::clone(&script.current.counters));
-        let (job, accepted) = self.admit(&name, counters, session, event, meta, now);
+        let (job, mut accepted) = self.admit(&name, counters, session, event, meta, now);
         let (id, Some(script)) = (job.id, self.scripts.get_mut(&name)) else {
             return Ok(accepted);
         };
         match placement.seat {
             Seat::Worker(index) if let Some(hosted) = self.threads[index].hosted.as_mut() => {
+                if hosted.version.limits.policy == Policy::PerWorker {
+                    accepted.home = Some(hosted.rooms.home());
+                }
                 let due = self.sessions.give(index, hosted, script, job, now, fx);
                 self.look_by(after(due, self.settings.wall_grace.min(self.settings.lost_grace)), fx);
             }
@@ -278,6 +291,7 @@ impl<E: Engine> State<E> {
             event: id,
             script: Arc::clone(name),
             line: Arc::clone(&job.line),
+            home: None,
         };
         (job, accepted)
     }
@@ -318,7 +332,7 @@ impl<E: Engine> State<E> {
         let admit = script.breaker.admit(now);
         let version = Arc::clone(&script.current);
         let depth = meta.depth;
-        let placement = self.placement(&version, Ask { depth, opens }, now);
+        let placement = self.placement(&version, Ask { depth, opens }, meta.near, now);
         let census = self.census(&version);
         let own = census.ready + census.coming;
         let served = own > 0;

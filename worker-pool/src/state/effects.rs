@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use isopod_outcome::{Failure, Outcome};
 
 use crate::engine::{Engine, Event};
+use crate::guest::Rooms;
 use crate::job::{EventId, Job, Tally};
 use crate::line::Line;
 use crate::mailbox::Mailbox;
@@ -70,6 +71,8 @@ pub(crate) struct Effects<E: Engine> {
     notices: Vec<Told>,
     answers: Vec<Answer>,
     report: Option<(Sender<ShutdownReport>, ShutdownReport)>,
+    /// Those whose guests are to leave.
+    evicted: Vec<Arc<Rooms>>,
     news: Vec<PoolEvent>,
     wake_supervisor: bool,
 }
@@ -85,6 +88,7 @@ impl<E: Engine> Effects<E> {
             notices: Vec::new(),
             answers: Vec::new(),
             report: None,
+            evicted: Vec::new(),
             news: Vec::new(),
             wake_supervisor: false,
         }
@@ -175,6 +179,11 @@ impl<E: Engine> Effects<E> {
         self.news.push(news);
     }
 
+    /// The guests of a worker are to leave, and it takes no others.
+    pub(crate) fn evict(&mut self, rooms: &Arc<Rooms>) {
+        self.evicted.push(Arc::clone(rooms));
+    }
+
     pub(crate) const fn wake_supervisor(&mut self) {
         self.wake_supervisor = true;
     }
@@ -206,6 +215,7 @@ impl<E: Engine> Effects<E> {
                 Told::Room(notice) => notice.has_room(),
             }
         }
+        self.evicted.iter().for_each(|rooms| rooms.evict());
         for (to, result) in self.answers {
             // Whoever asked may have stopped waiting.
             let _ = to.try_send(result);

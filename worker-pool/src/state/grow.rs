@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Waker;
 use std::time::Instant;
 
 use crate::breaker::Admit;
 use crate::engine::{Engine, WorkerId};
+use crate::guest::Rooms;
 use crate::mailbox::Mailbox;
 use crate::observe::{PoolEvent, RetireReason};
 use crate::placement::{
-    Displacing, Grow, Placement, Places, Seat, ThreadView, View, may_grow, place, place_nested, room,
+    Displacing, Grow, Near, Placement, Places, Seat, ThreadView, View, may_grow, place, place_nested, room,
 };
 use crate::state::memory::Gauge;
 use crate::state::queue::LINE_MIN;
@@ -60,8 +62,48 @@ impl<E: Engine> State<E> {
         census
     }
 
-    /// Places an event of this version.
-    pub(super) fn placement(&mut self, version: &Version<E>, ask: Ask, now: Instant) -> Placement {
+    /// Places an event of this version, whose caller is a guest of the worker `near`.
+    pub(super) fn placement(
+        &mut self,
+        version: &Version<E>,
+        ask: Ask,
+        near: Option<WorkerId>,
+        now: Instant,
+    ) -> Placement {
+        let Some((thread, near)) = near.and_then(|near| self.near(version, ask, near)) else {
+            return self.placement_anywhere(version, ask, now);
+        };
+        let seat = Seat::Worker(thread);
+        if near.in_flight < version.limits.spread_at {
+            let grow = Grow::Keep;
+            return Placement { seat, grow };
+        }
+        // The script may get another worker in any case.
+        let elsewhere = self.placement_anywhere(version, ask, now);
+        let other = match elsewhere.seat {
+            Seat::Worker(other) => self.threads[other].hosted.as_ref().map(|hosted| hosted.near(ask.depth)),
+            Seat::Queue | Seat::Shed => None,
+        };
+        match other.is_none_or(|other| near.keeps(&other)) {
+            true => Placement { seat, ..elsewhere },
+            false => elsewhere,
+        }
+    }
+
+    /// Finds the worker that is near to an event, if it has room for it.
+    fn near(&self, version: &Version<E>, ask: Ask, near: WorkerId) -> Option<(usize, Near)> {
+        let homes = &self.scripts.get(&version.name)?.homes;
+        let is_near = |hosted: &&Hosted<E>| hosted.id == near && hosted.version.number == version.number;
+        let mut found = homes.iter().filter_map(|home| {
+            let thread = &self.threads[*home];
+            let hosted = thread.hosted.as_ref().filter(is_near)?;
+            (thread.is_alive() && !ask.opens && hosted.has_room(ask.depth)).then_some((*home, hosted))
+        });
+        let (thread, hosted) = found.next()?;
+        Some((thread, hosted.near(ask.depth)))
+    }
+
+    fn placement_anywhere(&mut self, version: &Version<E>, ask: Ask, now: Instant) -> Placement {
         let homes = self.scripts.get(&version.name).map(|script| script.homes.clone());
         let homes = homes.unwrap_or_default();
         let view = self.view_of(version, Some(&homes), ask, now);
@@ -285,6 +327,8 @@ impl<E: Engine> State<E> {
         let table = Arc::new(Table::default());
         let memory = Arc::new(Gauge::new(&self.memory));
         let room = Arc::new(AtomicUsize::new(version.limits.concurrency));
+        let bell = Waker::from(Arc::clone(&mail));
+        let rooms = Arc::new(Rooms::new(worker, self.settings.guests_max, bell));
         self.threads[thread].hosted = Some(Hosted {
             id: worker,
             version: Arc::clone(&version),
@@ -304,6 +348,7 @@ impl<E: Engine> State<E> {
             boot_ends: after(now, self.settings.boot_timeout),
             told: None,
             pins: Pins::default(),
+            rooms: Arc::clone(&rooms),
         });
         self.rehome(thread, name);
         self.look_by(
@@ -323,6 +368,7 @@ impl<E: Engine> State<E> {
             table,
             memory,
             room,
+            rooms,
         })
     }
 

@@ -40,12 +40,13 @@ use isopod_outcome::Failure;
 
 use crate::breaker::Breaker;
 use crate::engine::{Engine, Stop, WorkerId};
+use crate::guest::Rooms;
 use crate::job::{EventId, Job};
 use crate::mailbox::Mailbox;
 use crate::observe::RetireReason;
 use crate::options::{Limits, Settings};
 use crate::overload::Crowd;
-use crate::placement::ThreadView;
+use crate::placement::{Near, ThreadView};
 use crate::recorder::Recorder;
 use crate::state::boots::Boots;
 use crate::state::memory::Gauge;
@@ -178,6 +179,8 @@ pub(crate) struct Hosted<E: Engine> {
     told: Option<(Instant, Stop)>,
     /// The sessions that keep it.
     pub(crate) pins: Pins,
+    /// The guests on its thread.
+    pub(crate) rooms: Arc<Rooms>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,6 +201,7 @@ pub(crate) struct Assignment<E: Engine> {
     pub(crate) table: Arc<Table>,
     pub(crate) memory: Arc<Gauge>,
     pub(crate) room: Arc<AtomicUsize>,
+    pub(crate) rooms: Arc<Rooms>,
 }
 
 impl<E: Engine> State<E> {
@@ -335,6 +339,15 @@ impl<E: Engine> Hosted<E> {
     fn has_room(&self, depth: u32) -> bool {
         let is_open = matches!(self.phase, Phase::Ready { .. }) && !self.in_long_turn;
         is_open && self.load(depth) < self.room.load(Ordering::Relaxed)
+    }
+
+    /// The worker as the event of a guest sees it.
+    fn near(&self, depth: u32) -> Near {
+        Near {
+            in_flight: self.load(depth),
+            turn: self.rooms.turn(),
+            guests: self.rooms.len(),
+        }
     }
 
     /// Returns the number of events it holds of this depth and deeper, without those that last as long as their sessions.

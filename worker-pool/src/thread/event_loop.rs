@@ -27,6 +27,12 @@ use crate::time::after;
 /// After so many turns the `LocalSet` gets a turn of its own.
 const TURNS_PER_POLL: usize = 64;
 
+/// With guests on the thread, which wait meanwhile, it gets one after this time.
+const TIME_PER_POLL: Duration = Duration::from_micros(500);
+
+/// A poll of the worker that takes less has run none of its code.
+const POLL_WITH_CODE: Duration = Duration::from_micros(50);
+
 /// Minimum interval between reports of memory, if a limit for all workers together is set, and if it is only a share of the
 /// machine's.
 const WEIGH: Duration = Duration::from_millis(10);
@@ -121,8 +127,10 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         {
             return Poll::Ready(departure);
         }
+        let began = clock::now();
         for _ in 0..TURNS_PER_POLL {
             match self.round(cx) {
+                Ok(Round::Busy) if self.has_guests() && clock::now().duration_since(began) >= TIME_PER_POLL => break,
                 Ok(Round::Busy) => {}
                 Ok(Round::Rests) => return Poll::Pending,
                 Err(departure) => return Poll::Ready(departure),
@@ -140,7 +148,14 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         {
             self.read(mail)?;
         }
-        if let Poll::Ready(turn) = self.worker.poll(&mut Context::from_waker(&self.bell)) {
+        self.assignment.rooms.welcome();
+        let began = clock::now();
+        let polled = self.worker.poll(&mut Context::from_waker(&self.bell));
+        let took = clock::now().duration_since(began);
+        if took >= POLL_WITH_CODE {
+            self.assignment.rooms.turned(took);
+        }
+        if let Poll::Ready(turn) = polled {
             self.turn(turn)?;
             return Ok(Round::Busy);
         }
@@ -149,8 +164,8 @@ impl<'a, E: Engine> EventLoop<'a, E> {
             self.expire(clock::now())?;
             return Ok(Round::Busy);
         }
-        // With events open, what they wait for has to be driven.
-        if !self.runs() && self.linger.finds(|| self.assignment.mail.stirs()) {
+        // With events open, or guests on the thread, what they wait for has to be driven.
+        if !self.runs() && !self.has_guests() && self.linger.finds(|| self.assignment.mail.stirs()) {
             return Ok(Round::Busy);
         }
         Ok(match self.assignment.mail.park(cx.waker()) {
@@ -238,6 +253,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         }
         // Others may have passed their deadlines meanwhile, and there may be more mail.
         let after = clock::now();
+        self.assignment.rooms.turned(after.saturating_duration_since(now));
         if after.saturating_duration_since(now) >= LONG_TURN && !self.worker.is_condemned() {
             return self.expire(after);
         }
@@ -399,6 +415,10 @@ impl<'a, E: Engine> EventLoop<'a, E> {
             self.stop_at(slot, grace_ends);
             self.worker.cancel(slot, outcome);
         }
+    }
+
+    fn has_guests(&self) -> bool {
+        self.assignment.rooms.len() > 0
     }
 
     /// Returns whether it has running events.

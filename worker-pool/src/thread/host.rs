@@ -13,6 +13,7 @@ use isopod_outcome::{Failure, Outcome};
 use tokio::task::LocalSet;
 
 use crate::engine::{BootContext, BootError, Engine, Noticed, Worker as _, WorkerId, WorkerNotice};
+use crate::guest::ClosesRooms;
 use crate::observe::RetireReason;
 use crate::recorder::Series;
 use crate::shared::Shared;
@@ -85,10 +86,13 @@ async fn live<E: Engine>(
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
         .record(Series::Boot, now.duration_since(started), now);
+    assignment.rooms.open();
+    let closes_rooms = ClosesRooms(&assignment.rooms);
     let ran = {
         let mut event_loop = EventLoop::new(shared, index, assignment, &mut worker, recorder);
         AssertUnwindSafe(event_loop.run()).catch_unwind().await
     };
+    drop(closes_rooms);
     match ran {
         Ok(departure) => {
             // It came back too late: what it holds has ended without it.

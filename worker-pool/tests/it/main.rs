@@ -4,6 +4,7 @@ mod anywhere;
 mod boot;
 mod common;
 mod deploy;
+mod guests;
 mod idle;
 mod interleaving;
 mod limits;
