@@ -141,15 +141,16 @@ fn a_package_that_is_not_installed_or_needs_what_is_not_there_says_what_to_do() 
             "node_modules/old/package.json",
             r#"{ "name": "old", "main": "index.js" }"#,
         ),
-        (
-            "node_modules/old/index.js",
-            "\nmodule.exports = require('child_process');",
-        ),
+        ("node_modules/old/index.js", "\nmodule.exports = require('left-pad');"),
     ]);
     assert_eq!(commonjs.code, Some(1));
     says(
         &commonjs,
-        &["Cannot find module 'child_process'", "import map", "old/index.js:2:18"],
+        &[
+            "Cannot find module 'left-pad'",
+            "npm install left-pad",
+            "old/index.js:2:18",
+        ],
     );
 }
 
