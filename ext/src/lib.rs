@@ -17,6 +17,7 @@ pub mod files;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod handlers;
+mod html;
 pub mod io;
 pub mod ledger;
 pub mod native;
@@ -66,6 +67,7 @@ pub fn extensions() -> Vec<Extension> {
         handlers::isopod_handlers::init(),
         websocket::isopod_web_socket::init(),
         sockets::isopod_sockets::init(),
+        html::isopod_html::init(),
         publish::isopod_publish::init(),
         fetcher::isopod_fetcher::init(),
         native::isopod_native::init(),

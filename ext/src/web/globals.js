@@ -72,6 +72,7 @@ const lazyWebSocket = lazy("ext:isopod_web_socket/websocket.js", (loaded) => {
   interfaces.addOther(loaded.WebSocketPair);
   return loaded;
 });
+const lazyHtml = lazyInterface("HTMLRewriter", "ext:isopod_html/html_rewriter.js");
 const lazyFixedLength = lazy("ext:isopod_fetch/fixed_length.js");
 const lazySoftLimit = lazy("ext:isopod_handlers/soft_limit.js");
 const lazyNative = lazy("ext:isopod_native/native.js");
@@ -171,6 +172,7 @@ const properties = {
   FixedLengthStream: later((m) => m.FixedLengthStream, lazyFixedLength),
   FormData: own(formData.FormData),
   Headers: own(headers.Headers),
+  HTMLRewriter: later((m) => m.HTMLRewriter, lazyHtml),
   IdentityTransformStream: later((m) => m.IdentityTransformStream, lazyFixedLength),
   MessageChannel: own(messagePort.MessageChannel),
   MessageEvent: own(event.MessageEvent),

@@ -1,5 +1,7 @@
 //! The web platform as scripts see it. The checks are in the folder `web`, with references to the standards.
 
+use isopod_runtime::Limits;
+use isopod_runtime::quotas::Quotas;
 use serde_json::json;
 
 use crate::common::{call, script};
@@ -40,5 +42,19 @@ checks! {
     performance_is_observed: "workers.js", "observers";
     stores_follow_asynchronous_operations: "async_context.js", "follows";
     async_hooks_has_the_members_of_node: "async_context.js", "members";
+    html_is_rewritten_by_handlers: "html.js", "members";
+    html_is_rewritten_while_it_is_read: "html.js", "streaming";
+    tokens_end_with_their_handlers: "html.js", "hostile";
+    rewriters_and_their_handlers_are_bounded: "html.js", "many";
     operations_are_no_constructors: "built_ins.js", "operationsOfTheGlobalObject";
+}
+
+#[test]
+fn tokens_of_html_and_their_content_are_bounded() {
+    let source = concat!(include_str!("web/checks.js"), include_str!("web/html.js"));
+    let limits = Limits::default().quotas(Quotas::default().native_bytes(8 << 20));
+    assert_eq!(
+        call(script(source).limits(limits), "endless", vec![]).unwrap(),
+        json!([])
+    );
 }

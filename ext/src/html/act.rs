@@ -1,0 +1,93 @@
+//! What a script asks of the token whose handler runs.
+
+use serde::Serialize;
+
+use crate::ledger::Charge;
+
+macro_rules! verbs {
+    ($($verb:ident = $number:literal,)*) => {
+        /// The verbs of `op_isopod_html_act`, as numbered in `tokens.js`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(super) enum Verb {
+            $($verb = $number,)*
+        }
+
+        impl Verb {
+            pub(super) fn from_number(number: u32) -> Option<Self> {
+                match number {
+                    $($number => Some(Self::$verb),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+verbs! {
+    Before = 0,
+    After = 1,
+    Replace = 2,
+    Remove = 3,
+    Removed = 4,
+    Prepend = 5,
+    Append = 6,
+    SetInnerContent = 7,
+    RemoveAndKeepContent = 8,
+    Name = 9,
+    SetName = 10,
+    Attributes = 11,
+    Attribute = 12,
+    HasAttribute = 13,
+    SetAttribute = 14,
+    RemoveAttribute = 15,
+    Namespace = 16,
+    OnEndTag = 17,
+    Text = 18,
+    SetText = 19,
+    IsLast = 20,
+    PublicId = 21,
+    SystemId = 22,
+}
+
+/// One act. Its content is counted as the worker's memory until it has been written.
+pub(super) struct Act {
+    pub(super) verb: Verb,
+    pub(super) one: String,
+    pub(super) other: String,
+    pub(super) is_html: bool,
+    pub(super) charge: Charge,
+}
+
+/// What an act gives.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Answer {
+    Nothing,
+    Bool(bool),
+    Text(String),
+    Pairs(Vec<(String, String)>),
+    /// An error, with its message.
+    Refused(String),
+}
+
+impl From<Option<String>> for Answer {
+    fn from(text: Option<String>) -> Self {
+        text.map_or(Self::Nothing, Self::Text)
+    }
+}
+
+/// A result without a value.
+pub(super) fn done<E: ToString>(result: Result<(), E>) -> Answer {
+    result.map_or_else(|error| Answer::Refused(error.to_string()), |()| Answer::Nothing)
+}
+
+/// A verb that a token does not have.
+pub(super) fn not_for(token: &str) -> Answer {
+    Answer::Refused(format!("{token} does not have that"))
+}
+
+/// A token whose handler is called.
+pub(super) trait Unit {
+    /// Acts on it. The act's charge is returned if it is to be kept until the token has been written.
+    fn act(&mut self, act: Act) -> (Answer, Option<Charge>);
+}
