@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use deno_core::url::Url;
 
-use crate::modules::{ModuleCode, ModuleKind, RequestedType, file_of};
+use crate::modules::{ModuleCode, ModuleKind, PROVIDED, RequestedType, file_of};
 use crate::{NodeCompat, Script};
 
 /// Globals of Node.js. A module that has one of these words may use it.
@@ -49,6 +49,9 @@ pub(crate) fn uses_node(script: &Script) -> bool {
         if has_globals && names_global(code) {
             return true;
         }
+        if code.contains("require") && names_module(code) {
+            return true;
+        }
         if code.contains("import") || code.contains("export") {
             left.extend(
                 script
@@ -64,6 +67,25 @@ pub(crate) fn uses_node(script: &Script) -> bool {
 
 fn names_global(code: &str) -> bool {
     GLOBALS.iter().any(|global| has_word(code, global))
+}
+
+/// Returns true if a string of the code is the name of a Node.js module: an ES module may require it.
+fn names_module(code: &str) -> bool {
+    let quoted = |name: &str| {
+        code.match_indices(name).any(|(at, _)| {
+            let before = code
+                .get(..at)
+                .and_then(|before| before.strip_suffix("node:").or(Some(before)));
+            let quote = before.and_then(|before| before.chars().next_back());
+            quote.is_some_and(|quote| {
+                "\"'`".contains(quote)
+                    && code
+                        .get(at + name.len()..)
+                        .is_some_and(|after| after.starts_with(quote))
+            })
+        })
+    };
+    PROVIDED.iter().any(|name| quoted(name))
 }
 
 /// Returns true if the text has this word, not as a part of another.
@@ -109,6 +131,8 @@ mod tests {
         assert!(used("import('node:util')", ""));
         assert!(used("import './other.js'", "export * from 'node:path'"));
         assert!(used("import './other.js'", "process.exit()"));
+        assert!(used("export const util = () => require('node:util')", ""));
+        assert!(!used("export const other = () => require('./util')", ""));
         assert!(used("import './common.cjs'", "require('util')"));
         assert!(used("import './common.cjs'", "exports.b = () => Buffer"));
         assert!(!used("import './common.cjs'", "exports.b = 1"));
