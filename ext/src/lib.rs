@@ -39,6 +39,7 @@ pub mod written;
 
 use deno_core::Extension;
 
+pub use isopod_assets as assets;
 #[doc(hidden)]
 pub use isopod_outcome::setters;
 

@@ -63,6 +63,11 @@ pub use isopod_host as host;
 #[doc(inline)]
 pub use isopod_server as server;
 
+/// The static assets of a worker, which a program may serve before its workers, or bind as
+/// [`FetcherBinding`]`::new(assets)`.
+#[doc(inline)]
+pub use isopod_runtime::assets;
+
 /// The storage of bindings: what the interfaces for a program's own have in common.
 #[doc(inline)]
 pub use isopod_runtime::storage;

@@ -2,6 +2,7 @@
 //!
 //! Scripts and configurations are in `fixtures`. What concerns a single crate is tested there.
 
+mod assets;
 mod bus;
 mod bus_tasks;
 mod callbacks;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::bindings::Sections;
+use super::bindings::{Assets, Sections};
 use super::cron::Cron;
 use super::pool::{Pool, THREADS_MAX};
 use super::sections::{
@@ -59,7 +59,7 @@ pub(super) struct File {
     pub(super) shutdown: Shutdown,
     /// A folder without a script, served as a static site.
     #[serde(skip)]
-    pub(super) assets: Option<PathBuf>,
+    pub(super) assets: Option<Assets>,
 }
 
 impl Default for File {

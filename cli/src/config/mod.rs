@@ -49,7 +49,7 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
-pub use bindings::{Bound, Configured, Events, KvNamespace, Materials, Service};
+pub use bindings::{Assets, Bound, Configured, Events, KvNamespace, Materials, Service};
 pub use command::CommandSettings;
 pub use cron::Cron;
 pub use discover::{Located, discover};
@@ -104,7 +104,7 @@ fn load_files(
     let source = Source::new(&folder.join("index.html"), String::new());
     let lookup = Lookup::new(environment, &overrides.env_files)?;
     let file = File {
-        assets: Some(folder.to_owned()),
+        assets: Some(Assets::of_folder(folder.to_owned())),
         ..File::default()
     };
     finish(Reading::new(&source, &Node::empty(), &lookup), file, overrides)

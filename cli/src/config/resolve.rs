@@ -6,7 +6,8 @@ mod routes;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::bindings::Env;
+use self::compatibility::navigates;
+use super::bindings::{Assets, Env};
 use super::check::nearest;
 use super::document::KeyPath;
 use super::file::{AdminFile, File, NamedWorkerFile, WorkerFile};
@@ -28,6 +29,7 @@ impl Reading<'_> {
             let worker = self.worker(&path, worker, &file.network);
             workers.insert(name, (path, worker));
         }
+        let assets = self.assets_alone(&file);
         self.services(&workers);
         let routes = self.routes(&file, &workers);
         let workers = workers.into_iter().map(|(name, (_, worker))| (name, worker)).collect();
@@ -71,7 +73,7 @@ impl Reading<'_> {
             mode: overrides.mode.unwrap_or(file.mode),
             log,
             workers,
-            assets: file.assets,
+            assets,
             routes,
             pool: file.pool,
             ingress: file.ingress,
@@ -100,8 +102,8 @@ impl Reading<'_> {
                 let message = format!("two workers are named `{top}`: the top-level one and `workers.{top}`");
                 self.tell(&table.key(&top), Fault::Conflict { message }, "rename one of them");
             }
-        } else if workers.is_empty() && file.assets.is_some() {
-            // A folder of files has no worker.
+        } else if workers.is_empty() && (file.assets.is_some() || file.worker.bindings.have_assets()) {
+            // Assets alone have no worker.
         } else if workers.is_empty() {
             let remedy = "add `main = \"src/index.ts\"`, or several workers as `[workers.NAME]` with a `main` each";
             self.tell(&KeyPath::default(), Fault::Missing { key: "main".to_owned() }, remedy);
@@ -109,6 +111,17 @@ impl Reading<'_> {
             self.stray_settings();
         }
         workers
+    }
+
+    /// Returns the assets of a file that has no worker.
+    fn assets_alone(&mut self, file: &File) -> Option<Assets> {
+        if file.assets.is_some() || file.worker.main.is_some() || !file.workers.is_empty() {
+            return file.assets.clone();
+        }
+        let mut env = Env::default();
+        let bindings = file.worker.bindings.clone();
+        bindings.resolve(&KeyPath::default(), self, &mut env);
+        env.assets
     }
 
     /// Reports service bindings that lead to no worker.
@@ -185,6 +198,10 @@ impl Reading<'_> {
             env.claim(name, &path.key("secrets").index(index), self);
         }
         file.bindings.resolve(path, self, &mut env);
+        let navigations = navigates(file.compatibility_date.as_deref(), &file.compatibility_flags);
+        if let Some(assets) = &mut env.assets {
+            assets.options.navigations = navigations;
+        }
         if file.policy != Policy::PerWorker && file.concurrency.is_some_and(|concurrency| concurrency > 1) {
             let message = format!(
                 "`{}` is above 1, but the policy gives each event its own worker",
@@ -234,6 +251,7 @@ impl Reading<'_> {
             import_map,
             jsx: file.jsx,
             crons: file.crons,
+            assets: env.assets,
             events: env.events,
             network,
             compatibility,

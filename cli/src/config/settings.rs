@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use isopod::Compatibility;
 
-use super::bindings::{Bound, Events};
+use super::bindings::{Assets, Bound, Events};
 use super::cron::Cron;
 use super::file::Var;
 use super::pool::Pool;
@@ -32,8 +32,8 @@ pub struct Config {
     pub log: Log,
     /// Workers by name; none if `assets` is served.
     pub workers: BTreeMap<String, Worker>,
-    /// A folder without a script, served as a static site.
-    pub assets: Option<PathBuf>,
+    /// Assets that are served without a worker.
+    pub assets: Option<Assets>,
     /// Routes to `workers`, in file order.
     pub routes: Vec<Route>,
     /// Limits on all workers together.
@@ -99,6 +99,8 @@ pub struct Worker {
     pub jsx: Jsx,
     /// Times at which the `scheduled` handler is called.
     pub crons: Vec<Cron>,
+    /// Files that are served beside it.
+    pub assets: Option<Assets>,
     /// Topics to publish and subscribe to.
     pub events: Events,
     /// Hosts that it may connect to.

@@ -20,8 +20,8 @@ pub(super) fn lines(config: &Config, workers_max: usize) -> Vec<String> {
         None => format!("up to {} at a time", counted(workers_max, "worker")),
     };
     let mut lines = vec![format!("isopod {}, {mode} mode, {size}", env!("CARGO_PKG_VERSION"))];
-    if let Some(folder) = &config.assets {
-        lines.push(format!("  files of {}", folder.display()));
+    if let Some(assets) = &config.assets {
+        lines.push(format!("  files of {}", assets.directory.display()));
     }
     let width = config.workers.keys().map(String::len).max().unwrap_or_default();
     for (name, worker) in config.workers.iter().take(WORKERS_MAX) {
@@ -38,6 +38,9 @@ fn described(config: &Config, name: &str, worker: &Worker) -> String {
     let routes: Vec<_> = routes.map(|route| route.pattern.to_string()).collect();
     let mut parts = vec![shortened(&config.root, &worker.main)];
     parts.extend(listed("routes", &routes));
+    if let Some(assets) = &worker.assets {
+        parts.push(format!("files of {}", shortened(&config.root, &assets.directory)));
+    }
     parts.extend(listed("bindings", &bindings(worker)));
     let crons: Vec<_> = worker.crons.iter().map(ToString::to_string).collect();
     parts.extend(listed("crons", &crons));

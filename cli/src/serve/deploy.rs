@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 use super::deployments::Deployments;
 use super::life::Life;
 use super::memory::Returns;
+use super::sites::Sites;
 use super::{banner, pool};
 use crate::config::Config;
 use crate::logging;
@@ -27,6 +28,7 @@ pub(super) struct Deploy {
     mistake: Mistake,
     life: Arc<Life>,
     servers: OwnServers,
+    sites: Sites,
     deployments: Option<Arc<Mutex<Deployments>>>,
     returns: Option<Returns>,
 }
@@ -39,6 +41,7 @@ impl Deploy {
         config: Arc<Config>,
         mistake: Mistake,
         servers: OwnServers,
+        sites: Sites,
         life: Arc<Life>,
         returns: Returns,
     ) -> Self {
@@ -47,6 +50,7 @@ impl Deploy {
             mistake,
             life,
             servers,
+            sites,
             deployments: None,
             returns: Some(returns),
         }
@@ -65,7 +69,7 @@ impl Module for Deploy {
 
     async fn build(&mut self, ctx: &Context) -> PhaseResult {
         let pool = ctx.hub().get::<Pool>()?;
-        let deployments = Deployments::new(Pool::clone(&pool), self.servers.clone(), ctx);
+        let deployments = Deployments::new(Pool::clone(&pool), self.servers.clone(), self.sites.clone(), ctx);
         let deployments = Arc::new(Mutex::new(deployments));
         ctx.hub().register(Arc::clone(&deployments))?;
         self.deployments = Some(deployments);

@@ -13,6 +13,7 @@ use isopod::modules::ModulesLoaded;
 use isopod::{Failure, OwnServers, Pool};
 use tokio::runtime::Handle;
 
+use super::sites::Sites;
 use crate::config::{self, Config, Materials};
 use crate::logging;
 use crate::scripts;
@@ -23,6 +24,7 @@ pub(super) struct Deployments {
     bus: Bus,
     runtime: Handle,
     servers: OwnServers,
+    sites: Sites,
     deployed: BTreeMap<String, Place>,
     /// A worker of the last deployment could not start.
     is_broken: bool,
@@ -58,12 +60,13 @@ impl fmt::Display for Mistakes {
 }
 
 impl Deployments {
-    pub(super) fn new(pool: Pool, servers: OwnServers, ctx: &Context) -> Self {
+    pub(super) fn new(pool: Pool, servers: OwnServers, sites: Sites, ctx: &Context) -> Self {
         Self {
             pool,
             bus: ctx.bus().clone(),
             runtime: ctx.runtime().clone(),
             servers,
+            sites,
             deployed: BTreeMap::new(),
             is_broken: false,
         }
@@ -80,6 +83,7 @@ impl Deployments {
         let hosts = config.routes.iter().filter_map(|route| route.pattern.host.as_deref());
         self.servers.set_hosts(hosts.map(str::to_ascii_lowercase).collect());
         let mut mistakes = Mistakes::default();
+        mistakes.0.extend(self.sites.set(config).err());
         for (name, worker) in &config.workers {
             let started = self.deploy_one(config, name, worker).await;
             if let Err(error) = started.with_context(|| format!("worker {name:?} cannot start")) {

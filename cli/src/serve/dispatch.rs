@@ -9,14 +9,14 @@ use isopod::{
     RequestUrl, WorkerId,
 };
 
-use super::assets::Assets;
 use super::memory::resident_bytes;
+use super::sites::Sites;
 
 /// Answers requests with the pool's workers.
 pub(super) struct Workers {
     pub(super) pool: Pool,
-    /// Static site, if served instead of workers.
-    pub(super) assets: Option<Assets>,
+    /// The static assets of the workers, or those served without one.
+    pub(super) sites: Sites,
 }
 
 impl Dispatch for Workers {
@@ -26,8 +26,13 @@ impl Dispatch for Workers {
         mut request: http::Request<Body>,
         meta: RequestMeta,
     ) -> Result<http::Response<Body>, Failure> {
-        if let Some(assets) = &self.assets {
-            return Ok(assets.answer(request).await);
+        if self.sites.has(worker) {
+            let (head, body) = request.into_parts();
+            let asked = http::Request::from_parts(head, ());
+            if let Some(response) = self.sites.answer(worker, &asked).await {
+                return Ok(response);
+            }
+            request = asked.map(|()| body);
         }
         let url = RequestUrl(meta.url.clone());
         request.extensions_mut().insert(url);

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use anyhow::Result;
 use isopod::server::{AdminAccess, Limits, Listen, Routes, ServerConfig, TlsFiles};
 
-use super::assets::Assets;
+use super::sites::Sites;
 use crate::config::{self, Config, Mode, ProxyAddress};
 
 pub(super) fn server_config(config: &Config) -> Result<ServerConfig> {
@@ -69,7 +69,7 @@ pub(super) fn routes(config: &Config) -> Result<Routes> {
         routes = routes.route(&format!("{host}{}", route.pattern.path), route.worker.as_str())?;
     }
     if config.assets.is_some() {
-        return Ok(routes.fallback(Assets::WORKER));
+        return Ok(routes.fallback(Sites::ALONE));
     }
     let mut names = config.workers.keys();
     if let (true, Some(only), None) = (config.routes.is_empty(), names.next(), names.next()) {

@@ -8,15 +8,15 @@ use isopod::host::{Context, Module, PhaseResult, async_trait};
 use isopod::server::{Address, Bound, Running, ServerConfig};
 use isopod::{OwnServers, Pool};
 
-use super::assets::Assets;
 use super::deploy::Deploy;
 use super::dispatch::Workers;
 use super::life::Life;
+use super::sites::Sites;
 use crate::logging;
 
 pub(super) struct Ingress {
     config: ServerConfig,
-    assets: Option<Assets>,
+    sites: Sites,
     servers: OwnServers,
     life: Arc<Life>,
     bound: Option<Bound>,
@@ -26,12 +26,12 @@ pub(super) struct Ingress {
 impl Ingress {
     pub(super) const NAME: &'static str = "ingress";
 
-    pub(super) fn new(mut config: ServerConfig, servers: OwnServers, assets: Option<Assets>, life: Arc<Life>) -> Self {
+    pub(super) fn new(mut config: ServerConfig, servers: OwnServers, sites: Sites, life: Arc<Life>) -> Self {
         config.depth_key = servers.key().map(str::to_owned);
         Self {
             config,
             servers,
-            assets,
+            sites,
             life,
             bound: None,
             running: None,
@@ -66,7 +66,7 @@ impl Module for Ingress {
         let pool = ctx.hub().get::<Pool>()?;
         let running = bound.start(Workers {
             pool: Pool::clone(&pool),
-            assets: self.assets.clone(),
+            sites: self.sites.clone(),
         })?;
         self.life.serves();
         for (address, listen) in running.local_addrs().iter().zip(&self.config.listeners) {

@@ -6,7 +6,6 @@
 //! lifecycle state.
 
 mod admin;
-mod assets;
 mod banner;
 mod changes;
 mod deploy;
@@ -20,6 +19,7 @@ mod memory;
 mod pool;
 mod scheduler;
 mod signals;
+mod sites;
 mod source;
 mod watch;
 
@@ -36,7 +36,6 @@ use isopod::host::{Host, HostError, ModuleError, Phase, Reason, Shutdown};
 use isopod_runtime::run_in_short_slices;
 
 use self::admin::Admin;
-use self::assets::Assets;
 pub(crate) use self::changes::{Changes, Interest};
 use self::deploy::{Deploy, Mistake};
 pub(crate) use self::deployments::told;
@@ -46,6 +45,7 @@ use self::life::Life;
 use self::memory::Returns;
 pub(crate) use self::pool::pool_builder;
 use self::scheduler::Scheduler;
+use self::sites::Sites;
 pub(crate) use self::source::{Environment, Source};
 use self::watch::Watch;
 use crate::config::{Config, OsScheduling, Overrides, Weight};
@@ -81,7 +81,7 @@ pub(crate) fn serve(path: &Path, overrides: Overrides, environment: &Environment
 
 fn host(source: Source, config: &Arc<Config>, life: &Arc<Life>, watch: bool) -> Result<Host> {
     let server = http::server_config(config)?;
-    let assets = config.assets.as_deref().map(Assets::new).transpose()?;
+    let sites = Sites::default();
     let mistake = if watch { Mistake::Shown } else { Mistake::Fatal };
     let mut host = Host::builder()
         .shutdown(Shutdown::signals())
@@ -100,10 +100,11 @@ fn host(source: Source, config: &Arc<Config>, life: &Arc<Life>, watch: bool) -> 
             Arc::clone(config),
             mistake,
             servers.clone(),
+            sites.clone(),
             Arc::clone(life),
             returns,
         ))
-        .module(Ingress::new(server, servers, assets, Arc::clone(life)))
+        .module(Ingress::new(server, servers, sites, Arc::clone(life)))
         .module(Scheduler::new(Arc::clone(config)));
     Ok(host.module(Watch::new(source, Arc::clone(config), watch)).build()?)
 }

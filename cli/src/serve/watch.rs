@@ -15,7 +15,7 @@ use super::ingress::Ingress;
 use super::scheduler::{Scheduler, Triggers};
 use super::signals::{Hangup, Signals};
 use super::{Source, http};
-use crate::config::Config;
+use crate::config::{Assets, Config};
 use crate::logging;
 
 pub(super) struct Watch {
@@ -229,6 +229,8 @@ fn files_of(config: &Config) -> BTreeSet<PathBuf> {
     let mut files: BTreeSet<PathBuf> = config.files.iter().cloned().collect();
     files.extend(config.workers.values().map(|worker| worker.main.clone()));
     files.extend(config.workers.values().filter_map(|worker| worker.import_map.clone()));
+    let of_workers = config.workers.values().filter_map(|worker| worker.assets.as_ref());
+    files.extend(config.assets.iter().chain(of_workers).flat_map(Assets::rules));
     files
 }
 

@@ -1,6 +1,8 @@
 //! Fetchers: HTTP requests of scripts that are answered in the process, without a socket. The `fetch` of a service binding,
 //! `env.API.fetch(request)`, makes them. The host decides what answers them: another worker of the pool, or Rust code.
 
+mod assets;
+
 use std::cell::RefCell;
 use std::fmt;
 use std::pin::Pin;

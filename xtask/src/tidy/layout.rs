@@ -15,6 +15,7 @@ const LAYERS: &[&str] = &[
     "isopod-runtime",
     "isopod-node",
     "isopod-ext",
+    "isopod-assets",
     "isopod-websocket",
     "isopod-outcome",
 ];

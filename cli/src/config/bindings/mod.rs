@@ -4,6 +4,7 @@
 //! and through [`Bound`] what uses it: the check for duplicate names, the list of bindings that `isopod serve` starts with,
 //! and the files that modules must not be read from.
 
+mod assets;
 mod databases;
 mod events;
 mod kv_namespaces;
@@ -29,12 +30,14 @@ use super::document::KeyPath;
 use super::problem::Fault;
 use super::reading::Reading;
 
+pub use self::assets::Assets;
 pub use self::events::Events;
 pub use self::kv_namespaces::KvNamespace;
 pub use self::services::Service;
 
 /// Every kind of binding with a section of its own, in the order in which bindings are listed.
 static KINDS: &[Kind] = &[
+    Kind::of::<assets::AssetsKind>(),
     Kind::of::<databases::Databases>(),
     Kind::of::<events::EventsKind>(),
     Kind::of::<kv_namespaces::KvNamespaces>(),
@@ -115,6 +118,7 @@ pub(super) struct Env {
     names: BTreeSet<String>,
     pub(super) bindings: Vec<Bound>,
     pub(super) events: Events,
+    pub(super) assets: Option<Assets>,
 }
 
 impl Env {
@@ -255,6 +259,22 @@ impl Sections {
             }
         }
         Self(translated)
+    }
+
+    /// Returns true if there is a section of static assets.
+    pub(super) fn have_assets(&self) -> bool {
+        self.0
+            .get(<assets::AssetsKind as Configure>::KEY)
+            .is_some_and(|section| !section.is_null())
+    }
+
+    /// Takes over from the top level of a wrangler file what an environment inherits: the assets, and no bindings.
+    pub(super) fn inherit(mut self, top: &Self) -> Self {
+        let key = <assets::AssetsKind as Configure>::KEY;
+        if let (false, Some(section)) = (self.have_assets(), top.0.get(key)) {
+            self.0.insert(key.to_owned(), section.clone());
+        }
+        self
     }
 
     /// The keys of a wrangler file that are here, and not in `others`.

@@ -1,5 +1,6 @@
 //! Behaviour of the configuration, through [`load`] on files in temporary folders.
 
+mod assets;
 mod docs;
 mod isopod_toml;
 mod kv_namespaces;

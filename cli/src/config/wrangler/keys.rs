@@ -63,7 +63,6 @@ pub(super) const MISSING: &[(&str, &str)] = &[
     ("analytics", "Analytics SQL binding"),
     ("analytics_engine_datasets", "Analytics Engine binding"),
     ("artifacts", "Artifacts binding"),
-    ("assets", "static assets beside a worker"),
     ("browser", "browser binding"),
     ("cloudchamber", "containers"),
     ("containers", "containers"),

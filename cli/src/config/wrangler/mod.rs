@@ -218,7 +218,10 @@ fn section(reading: &mut Reading<'_>, file: &WranglerFile, environment: Option<&
         return top;
     };
     let vars = (top.vars.is_some() && own.vars.is_none()).then_some("vars");
-    for key in vars.into_iter().chain(top.bindings.keys_without(&own.bindings)) {
+    for key in vars
+        .into_iter()
+        .chain(top.bindings.keys_without(&own.bindings.clone().inherit(&top.bindings)))
+    {
         let message = format!("`{key}` is not inherited by environments; `env.{name}` has none of its own");
         reading.note(&KeyPath::of(key), message);
     }
@@ -233,7 +236,7 @@ fn section(reading: &mut Reading<'_>, file: &WranglerFile, environment: Option<&
         secrets: own.secrets,
         route: if has_routes { own.route } else { top.route },
         routes: if has_routes { own.routes } else { top.routes },
-        bindings: own.bindings,
+        bindings: own.bindings.inherit(&top.bindings),
         limits: own.limits.or(top.limits),
         triggers: own.triggers.or(top.triggers),
         rules: own.rules.or(top.rules),

@@ -1,0 +1,281 @@
+//! The static assets of a worker: the files of a folder, as Workers serve them.
+//!
+//! ```
+//! use isopod_assets::{Assets, HtmlHandling, Options};
+//!
+//! # fn main() -> std::io::Result<()> {
+//! # let folder = tempfile::tempdir()?;
+//! # let folder = folder.path();
+//! let options = Options::default().html_handling(HtmlHandling::DropTrailingSlash);
+//! let (assets, mistakes) = Assets::open(folder, options)?;
+//! for mistake in mistakes {
+//!     eprintln!("{mistake}");
+//! }
+//! # drop(assets);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The path of a request: `first` decides whether the worker goes first, `redirects` applies `_redirects`, `html` finds the file
+//! of a path as a pure function, `folder` looks for it on the disk, `answer` makes the response, and `headers` applies `_headers`.
+//!
+//! It knows nothing of V8, pools and servers.
+
+mod answer;
+mod first;
+mod folder;
+mod headers;
+mod html;
+mod paths;
+mod pattern;
+mod redirects;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use http::header::{ALLOW, HOST, LOCATION};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+
+use self::answer::{bare, with_file};
+use self::first::Goes;
+use self::folder::Folder;
+use self::headers::Headers;
+use self::html::Found;
+use self::pattern::Target;
+use self::redirects::{Redirect, Redirects};
+
+pub use self::answer::AssetBody;
+pub use self::first::{RulesError, WorkerFirst};
+pub use self::html::{HtmlHandling, NotFoundHandling};
+
+/// Maximum length of a line of `_headers` and `_redirects`.
+const LINE_MAX: usize = 2000;
+
+/// The settings of assets.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Options {
+    /// The URLs of HTML files. Default: [`HtmlHandling::AutoTrailingSlash`].
+    pub html_handling: HtmlHandling,
+    /// The answer to a path without a file. Default: [`NotFoundHandling::None`].
+    pub not_found_handling: NotFoundHandling,
+    /// The requests that the worker answers first. Default: none.
+    pub worker_first: WorkerFirst,
+    /// True if `not_found_handling` also applies to navigations (`Sec-Fetch-Mode: navigate`) of a worker with a script. Workers
+    /// have it so from the compatibility date 2025-04-01 on. Default: false.
+    pub navigations: bool,
+}
+
+isopod_outcome::setters!(Options {
+    html_handling: HtmlHandling,
+    not_found_handling: NotFoundHandling,
+    worker_first: WorkerFirst,
+    navigations: bool,
+});
+
+/// A line of `_headers` or `_redirects` that has no effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Mistake {
+    /// The name of the file.
+    pub file: &'static str,
+    /// The number of the line, from 1.
+    pub line: usize,
+    /// The reason.
+    pub reason: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: ignored: {}", self.file, self.line, self.reason)
+    }
+}
+
+/// The assets of a worker. Clones share them.
+///
+/// Files are looked for at each request, so that changes are seen at once; rules are read when it is opened.
+#[derive(Clone, Debug)]
+pub struct Assets(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    folder: Folder,
+    options: Options,
+    headers: Headers,
+    redirects: Redirects,
+}
+
+/// The parts of a request that decide about its answer.
+struct Asked {
+    method: Method,
+    headers: HeaderMap,
+    host: String,
+    query: Option<String>,
+    target: Target,
+}
+
+impl Assets {
+    /// Opens a folder, and reads its `_headers`, `_redirects` and `.assetsignore`. Returns the lines that have no effect.
+    ///
+    /// # Errors
+    /// The folder or one of these files cannot be read, or `.assetsignore` is invalid.
+    pub fn open(folder: &Path, options: Options) -> std::io::Result<(Self, Vec<Mistake>)> {
+        let folder = Folder::open(folder)?;
+        let mut mistakes = Vec::new();
+        let inner = Inner {
+            headers: Headers::read(&folder.rules("_headers")?, &mut mistakes),
+            redirects: Redirects::read(&folder.rules("_redirects")?, &mut mistakes),
+            folder,
+            options,
+        };
+        Ok((Self(Arc::new(inner)), mistakes))
+    }
+
+    /// Answers a request without a worker: with a file, a redirect, or 404.
+    ///
+    /// The future is to be polled inside a Tokio runtime, on whose blocking threads files are read.
+    pub fn answer<B>(&self, request: &Request<B>) -> impl Future<Output = Response<AssetBody>> + Send + use<B> {
+        let (inner, asked) = (Arc::clone(&self.0), Asked::of(request));
+        async move { inner.answer_always(asked).await }
+    }
+
+    /// Answers a request to a worker that has a script. `None`: the worker answers it.
+    ///
+    /// The future is to be polled inside a Tokio runtime, on whose blocking threads files are read.
+    pub fn answer_before_worker<B>(
+        &self,
+        request: &Request<B>,
+    ) -> impl Future<Output = Option<Response<AssetBody>>> + Send + use<B> {
+        let (inner, asked) = (Arc::clone(&self.0), Asked::of(request));
+        async move { inner.answer_before_worker(asked).await }
+    }
+}
+
+impl Inner {
+    async fn answer_always(self: Arc<Self>, asked: Asked) -> Response<AssetBody> {
+        let not_found = self.options.not_found_handling;
+        let answer = self.run(asked, move |inner, asked| {
+            let answer = inner.answer(asked, not_found);
+            Some(answer.unwrap_or_else(|| inner.finish(asked, bare(StatusCode::NOT_FOUND))))
+        });
+        answer.await.unwrap_or_else(|| bare(StatusCode::NOT_FOUND))
+    }
+
+    async fn answer_before_worker(self: Arc<Self>, asked: Asked) -> Option<Response<AssetBody>> {
+        let options = &self.options;
+        let goes = options.worker_first.decide(&asked.target);
+        let navigates = asked
+            .headers
+            .get("sec-fetch-mode")
+            .is_some_and(|mode| mode == "navigate");
+        let not_found = match options.worker_first.has_rules() || (options.navigations && navigates) {
+            true => options.not_found_handling,
+            false => NotFoundHandling::None,
+        };
+        match goes {
+            Goes::ToWorker => None,
+            Goes::ToAssets => Some(self.answer_always(asked).await),
+            Goes::Either => {
+                self.run(asked, move |inner, asked| inner.answer(asked, not_found))
+                    .await
+            }
+        }
+    }
+
+    /// Runs on a blocking thread: files are looked for and opened.
+    async fn run(
+        self: Arc<Self>,
+        asked: Asked,
+        body: impl FnOnce(&Self, &Asked) -> Option<Response<AssetBody>> + Send + 'static,
+    ) -> Option<Response<AssetBody>> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "on the runtime that polls it, the server's or that of a worker, which lives as long as the answer is wanted"
+        )]
+        let done = tokio::task::spawn_blocking(move || body(&self, &asked));
+        done.await.unwrap_or_else(|error| {
+            tracing::error!(target: "isopod::assets", "cannot answer: {error}");
+            Some(bare(StatusCode::INTERNAL_SERVER_ERROR))
+        })
+    }
+
+    /// Answers a request for which there is an asset or a redirect.
+    fn answer(&self, asked: &Asked, not_found: NotFoundHandling) -> Option<Response<AssetBody>> {
+        let (path, is_proxied) = match self.redirects.find(&asked.target, &asked.host, asked.query.as_deref()) {
+            Some(Redirect::To(to, status)) => return Some(self.finish(asked, redirect(&to, status))),
+            Some(Redirect::Proxy(path)) => (path, true),
+            None => (asked.target.path.clone(), false),
+        };
+        let decoded = paths::decode(&path);
+        let mut exists = |file: &str| self.folder.find(file).is_some();
+        let found = html::find(&decoded, self.options.html_handling, not_found, &mut exists);
+        let Some(found) = found else {
+            return is_proxied.then(|| self.finish(asked, bare(StatusCode::NOT_FOUND)));
+        };
+        if !matches!(asked.method, Method::GET | Method::HEAD) {
+            let mut response = bare(StatusCode::METHOD_NOT_ALLOWED);
+            response
+                .headers_mut()
+                .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return Some(self.finish(asked, response));
+        }
+        let (file, status, to) = match found {
+            Found::File(file) => (file, StatusCode::OK, paths::encode(&decoded)),
+            Found::NotFoundPage(file) => (file, StatusCode::NOT_FOUND, paths::encode(&decoded)),
+            Found::Redirect(to) => (String::new(), StatusCode::OK, paths::encode(&to)),
+        };
+        if to != path || file.is_empty() {
+            let query = asked.query.as_ref().map(|query| format!("?{query}"));
+            let to = format!("{to}{}", query.unwrap_or_default());
+            return Some(self.finish(asked, redirect(&to, StatusCode::TEMPORARY_REDIRECT)));
+        }
+        // It may have been removed since.
+        let file = self.folder.find(&file)?;
+        let response = with_file(&file, status, &asked.method, &asked.headers).unwrap_or_else(|error| {
+            tracing::error!(target: "isopod::assets", "cannot read {}: {error}", file.display());
+            bare(StatusCode::INTERNAL_SERVER_ERROR)
+        });
+        Some(self.finish(asked, response))
+    }
+
+    fn finish(&self, asked: &Asked, mut response: Response<AssetBody>) -> Response<AssetBody> {
+        self.headers.apply(&asked.target, response.headers_mut());
+        response
+    }
+}
+
+fn redirect(to: &str, status: StatusCode) -> Response<AssetBody> {
+    match HeaderValue::from_str(to) {
+        Ok(to) => {
+            let mut response = bare(status);
+            response.headers_mut().insert(LOCATION, to);
+            response
+        }
+        // A part of the path cannot be in a header, and so leads nowhere.
+        Err(_) => bare(StatusCode::NOT_FOUND),
+    }
+}
+
+impl Asked {
+    fn of<B>(request: &Request<B>) -> Self {
+        let host = request.uri().host().or_else(|| {
+            let host = request.headers().get(HOST)?.to_str().ok()?;
+            // Without the port.
+            host.parse::<Uri>()
+                .ok()
+                .map(|_| host.rsplit_once(':').map_or(host, |(host, _)| host))
+        });
+        let host = host.unwrap_or_default().to_ascii_lowercase();
+        Self {
+            method: request.method().clone(),
+            headers: request.headers().clone(),
+            query: request.uri().query().map(str::to_owned),
+            target: Target::new(&host, request.uri().path()),
+            host,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

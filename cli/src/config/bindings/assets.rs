@@ -1,0 +1,205 @@
+//! `[assets]`, and `assets` of wrangler's files: the files that are served beside a worker, or without one.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use isopod::FetcherBinding;
+use isopod::assets::{self, HtmlHandling, NotFoundHandling, WorkerFirst};
+use isopod::bindings::Binding;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Configure, Configured, Env, Materials, Wrangler, WranglerKey};
+use crate::config::document::KeyPath;
+use crate::config::problem::Fault;
+use crate::config::reading::Reading;
+
+/// The static assets of a worker.
+#[derive(Clone, Debug)]
+pub struct Assets {
+    /// The folder.
+    pub directory: PathBuf,
+    /// The settings.
+    pub options: assets::Options,
+}
+
+impl Assets {
+    /// The files of a folder, with the default options.
+    pub(in crate::config) fn of_folder(directory: PathBuf) -> Self {
+        Self {
+            directory,
+            options: assets::Options::default(),
+        }
+    }
+
+    /// Opens them. Logs the lines of `_headers` and `_redirects` that have no effect.
+    ///
+    /// # Errors
+    /// The folder, or a file with rules in it, cannot be read.
+    pub fn open(&self) -> Result<assets::Assets> {
+        let opened = assets::Assets::open(&self.directory, self.options.clone());
+        let (assets, mistakes) = opened.with_context(|| format!("cannot serve {}", self.directory.display()))?;
+        for mistake in mistakes {
+            tracing::warn!(target: "isopod::assets", "{}/{mistake}", self.directory.display());
+        }
+        Ok(assets)
+    }
+
+    /// The files with rules, which may not exist.
+    pub fn rules(&self) -> impl Iterator<Item = PathBuf> {
+        ["_headers", "_redirects", ".assetsignore"]
+            .map(|name| self.directory.join(name))
+            .into_iter()
+    }
+}
+
+pub(super) struct AssetsKind;
+
+impl Configure for AssetsKind {
+    const KEY: &'static str = "assets";
+    const ABOUT: &'static str = "Files that are served beside the worker, or without one.";
+    type Section = Section;
+    const WRANGLER: &'static [WranglerKey] = &[WranglerKey::of::<Section>()];
+
+    fn resolve(section: Section, at: &KeyPath, reading: &mut Reading<'_>, env: &mut Env) {
+        let Some(directory) = section.directory else {
+            if section != Section::default() {
+                let key = at.key("directory").to_string();
+                reading.tell(
+                    at,
+                    Fault::Missing { key },
+                    "add the folder, for example `directory = \"public\"`",
+                );
+            }
+            return;
+        };
+        let directory = reading.source.folder().join(directory);
+        if !directory.is_dir() {
+            let key = at.key("directory");
+            let fault = Fault::BadValue {
+                key: key.to_string(),
+                value: format!("\"{}\"", directory.display()),
+                reason: "there is no such folder".to_owned(),
+            };
+            reading.tell(&key, fault, "build the project first, or correct the path");
+            return;
+        }
+        let worker_first = match section.run_worker_first {
+            First::Always(false) => WorkerFirst::default(),
+            First::Always(true) => WorkerFirst::always(),
+            First::Rules(rules) => WorkerFirst::rules(&rules).unwrap_or_else(|error| {
+                let key = at.key("run_worker_first");
+                let fault = Fault::Conflict {
+                    message: format!("`{key}`: {error}"),
+                };
+                reading.tell(&key, fault, "for example `[\"/api/*\", \"!/api/docs/*\"]`");
+                WorkerFirst::default()
+            }),
+        };
+        let options = assets::Options::default()
+            .html_handling(section.html_handling.into())
+            .not_found_handling(section.not_found_handling.into())
+            .worker_first(worker_first);
+        let assets = Assets { directory, options };
+        if let Some(binding) = section.binding {
+            env.claim(&binding, &at.key("binding"), reading);
+            env.bind(binding, Bound(assets.clone()));
+        }
+        env.assets = Some(assets);
+    }
+}
+
+/// The binding by which a worker fetches its assets.
+#[derive(Debug)]
+struct Bound(Assets);
+
+impl Configured for Bound {
+    fn kind(&self) -> &'static str {
+        "assets"
+    }
+
+    fn make(&self, _from: &Materials<'_>) -> Result<Arc<dyn Binding>> {
+        Ok(Arc::new(FetcherBinding::new(self.0.open()?)))
+    }
+}
+
+/// Static assets.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(super) struct Section {
+    /// Folder with the files, relative to this file's folder.
+    directory: Option<PathBuf>,
+    /// Name in `env`: `env.ASSETS.fetch(request)`. Default: not in `env`.
+    binding: Option<String>,
+    /// URLs of HTML files.
+    html_handling: Html,
+    /// Answer to a path without a file.
+    not_found_handling: NotFound,
+    /// Requests that the worker answers first: all, or those whose paths match one of the rules and none that begins with `!`.
+    run_worker_first: First,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum Html {
+    #[default]
+    AutoTrailingSlash,
+    ForceTrailingSlash,
+    DropTrailingSlash,
+    None,
+}
+
+impl From<Html> for HtmlHandling {
+    fn from(html: Html) -> Self {
+        match html {
+            Html::AutoTrailingSlash => Self::AutoTrailingSlash,
+            Html::ForceTrailingSlash => Self::ForceTrailingSlash,
+            Html::DropTrailingSlash => Self::DropTrailingSlash,
+            Html::None => Self::None,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+enum NotFound {
+    #[default]
+    #[serde(rename = "none")]
+    None,
+    #[serde(rename = "404-page")]
+    Page,
+    #[serde(rename = "single-page-application")]
+    Application,
+}
+
+impl From<NotFound> for NotFoundHandling {
+    fn from(not_found: NotFound) -> Self {
+        match not_found {
+            NotFound::None => Self::None,
+            NotFound::Page => Self::NotFoundPage,
+            NotFound::Application => Self::SinglePageApplication,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum First {
+    Always(bool),
+    Rules(Vec<String>),
+}
+
+impl Default for First {
+    fn default() -> Self {
+        Self::Always(false)
+    }
+}
+
+impl Wrangler for Section {
+    const KEY: &'static str = "assets";
+    type Section = Self;
+
+    fn translate(self, _at: &KeyPath, _reading: &mut Reading<'_>) -> Self {
+        self
+    }
+}

@@ -1,0 +1,72 @@
+//! The static assets of the deployed workers.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use anyhow::{Context as _, Result};
+use http::{Request, Response};
+use http_body_util::BodyExt as _;
+use isopod::assets::Assets;
+use isopod::server::{Body, BoxError};
+
+use crate::config::Config;
+
+/// The assets of each worker. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sites(Arc<RwLock<BTreeMap<String, Site>>>);
+
+#[derive(Clone, Debug)]
+struct Site {
+    assets: Assets,
+    /// False if there are assets alone.
+    has_worker: bool,
+}
+
+impl Sites {
+    /// The name that routes have for assets without a worker.
+    pub(super) const ALONE: &'static str = "assets";
+
+    /// Replaces the assets by those of a configuration.
+    pub(super) fn set(&self, config: &Config) -> Result<()> {
+        let mut sites = BTreeMap::new();
+        if let Some(assets) = &config.assets {
+            let assets = assets.open()?;
+            let has_worker = false;
+            sites.insert(Self::ALONE.to_owned(), Site { assets, has_worker });
+        }
+        for (name, worker) in &config.workers {
+            if let Some(assets) = &worker.assets {
+                let assets = assets
+                    .open()
+                    .with_context(|| format!("worker {name:?} has no assets"))?;
+                let has_worker = true;
+                sites.insert(name.clone(), Site { assets, has_worker });
+            }
+        }
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = sites;
+        Ok(())
+    }
+
+    /// Answers a request with an asset. `None`: the worker answers it.
+    pub(super) async fn answer(&self, worker: &str, request: &Request<()>) -> Option<Response<Body>> {
+        let site = self
+            .0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(worker)
+            .cloned()?;
+        let response = match site.has_worker {
+            true => site.assets.answer_before_worker(request).await?,
+            false => site.assets.answer(request).await,
+        };
+        Some(response.map(|body| body.map_err(BoxError::from).boxed_unsync()))
+    }
+
+    /// Returns true if a worker has assets.
+    pub(super) fn has(&self, worker: &str) -> bool {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains_key(worker)
+    }
+}
