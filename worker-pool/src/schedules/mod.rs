@@ -299,6 +299,7 @@ fn events_behind_a_long_turn_end_before_it_whenever_the_notice_comes() {
         assert_eq!(answers, [Ok(0), Ok(1)]);
         drop(open);
         assert_eq!(answer(blocked), Ok(0));
+        assert_eq!(pool.shutdown_blocking(Duration::MAX).threads_joined, 2);
         assert_settled(&pool);
     });
 }
