@@ -65,7 +65,7 @@ fn project(origin: &Origin, mode: &str) -> Project {
             "other.js",
             "import { env as imported } from 'isopod:workers';
              globalThis.process;
-             export default { fetch: (request, env) => Response.json([Object.keys(env), Object.keys(imported), typeof process]) }",
+             export default { fetch: (request, env) => Response.json([Object.keys(env), Object.keys(imported), Object.keys(process.env)]) }",
         ),
     ])
 }
@@ -108,7 +108,7 @@ fn a_worker_has_its_own_env_and_nobody_elses() {
     let origin = Origin::start();
     let project = project(&origin, "development");
     let server = Serving::start(project.path());
-    assert_eq!(server.get("/other/").body, r#"[["MINE"],["MINE"],"undefined"]"#);
+    assert_eq!(server.get("/other/").body, r#"[["MINE"],["MINE"],["MINE","NODE_ENV"]]"#);
 }
 
 #[test]
