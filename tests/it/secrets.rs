@@ -108,7 +108,7 @@ fn a_worker_has_its_own_env_and_nobody_elses() {
     let origin = Origin::start();
     let project = project(&origin, "development");
     let server = Serving::start(project.path());
-    assert_eq!(server.get("/other/").body, r#"[["MINE"],["MINE"],["MINE","NODE_ENV"]]"#);
+    assert_eq!(server.get("/other/").body, r#"[["MINE"],["MINE"],["NODE_ENV","MINE"]]"#);
 }
 
 #[test]

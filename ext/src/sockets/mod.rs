@@ -2,8 +2,8 @@
 //! <https://developers.cloudflare.com/workers/runtime-apis/tcp-sockets/>
 //!
 //! A connection belongs to the event that opened it, and ends with it. Its socket is used by a task on the thread's I/O
-//! runtime ([`transport`]), which exchanges bounded chunks with the [`Connection`] that the worker holds: neither side gets
-//! ahead of the other by more than those. Where it may lead is decided by the network guard of `fetch` ([`target`]).
+//! runtime (`transport`), which exchanges bounded chunks with the `Connection` that the worker holds: neither side gets
+//! ahead of the other by more than those. Where it may lead is decided by the network guard of `fetch` (`target`).
 
 mod connection;
 mod error;
