@@ -1,7 +1,14 @@
-// node http-node.mjs PORT: "/" answers hello, "/echo" parses and writes JSON.
+// node http-node.mjs PORT: "/" answers hello, "/some/path" what it reads of the request, "/echo" parses and writes JSON.
 import { createServer } from "node:http";
 
 createServer((request, response) => {
+  if (request.url.startsWith("/some/path")) {
+    const { pathname, searchParams } = new URL(request.url, "http://localhost");
+    const { host, "user-agent": agent, accept } = request.headers;
+    response.setHeader("content-type", "text/plain;charset=UTF-8");
+    response.end(`${pathname} ${searchParams.get("query")} ${[host, agent, accept]}`);
+    return;
+  }
   if (request.url !== "/echo") {
     response.setHeader("content-type", "text/plain;charset=UTF-8");
     response.end("hello world");

@@ -17,6 +17,7 @@ use crate::table::{Better, Column, Row, Table};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Route {
     Hello,
+    Headers,
     Hono,
     Echo,
 }
@@ -25,6 +26,7 @@ impl Route {
     const fn title(self) -> &'static str {
         match self {
             Self::Hello => "Hello world over HTTP",
+            Self::Headers => "Reading the URL and three headers over HTTP",
             Self::Hono => "A Hono route with a JSON response over HTTP",
             Self::Echo => "Parsing and serializing 4 KB of JSON over HTTP",
         }
@@ -33,6 +35,7 @@ impl Route {
     const fn path(self) -> &'static str {
         match self {
             Self::Hello => "/",
+            Self::Headers => "/some/path?query=7",
             Self::Hono => "/users/7",
             Self::Echo => "/echo",
         }
@@ -41,6 +44,7 @@ impl Route {
     const fn script(self) -> &'static str {
         match self {
             Self::Hello => "hello.js",
+            Self::Headers => "headers.js",
             Self::Hono => "hono.js",
             Self::Echo => "echo.js",
         }
@@ -50,14 +54,16 @@ impl Route {
 #[derive(Clone, Copy)]
 enum Server {
     Isopod,
+    IsopodRouted,
     Workerd,
     Deno,
     Node,
     Hyper,
 }
 
-const SERVERS: [(&str, Server); 5] = [
+const SERVERS: [(&str, Server); 6] = [
     ("Isopod, `isopod serve`", Server::Isopod),
+    ("the same, `pool.connections_per_worker = 0`", Server::IsopodRouted),
     ("workerd, `workerd serve`", Server::Workerd),
     ("Deno, `deno serve`", Server::Deno),
     ("Node, `node:http`", Server::Node),
@@ -82,6 +88,11 @@ impl Served {
             .arg(programs.peer_file(route.script()));
         esbuild.arg(format!("--outfile={}", folder.path().join("worker.js").display()));
         ensure!(esbuild.status()?.success(), "{} cannot be bundled", route.script());
+        let routed = folder.path().join("routed");
+        std::fs::create_dir(&routed)?;
+        std::fs::copy(folder.path().join("worker.js"), routed.join("worker.js"))?;
+        let settings = "name = \"worker\"\nmain = \"worker.js\"\npool = { connections_per_worker = 0 }\n";
+        std::fs::write(routed.join("isopod.toml"), settings)?;
         std::fs::copy(programs.peer_file("workerd.capnp"), folder.path().join("workerd.capnp"))?;
         Ok(Self {
             folder,
@@ -97,12 +108,16 @@ impl Served {
         let port_text = port.to_string();
         let address = format!("127.0.0.1:{port}");
         Ok(match server {
-            Server::Isopod => {
+            Server::Isopod | Server::IsopodRouted => {
                 let mut isopod = Command::new(&self.isopod);
+                let served = match server {
+                    Server::IsopodRouted => "routed",
+                    _ => "worker.js",
+                };
                 // The access log needs `info`; the other servers write none.
                 isopod
                     .arg("serve")
-                    .arg(self.file("worker.js"))
+                    .arg(self.file(served))
                     .args(["--listen", &address, "--log", "warn"]);
                 isopod
             }
@@ -157,7 +172,12 @@ fn turn(route: Route, server: Server, served: &Served, programs: &Programs, effo
 pub(super) fn measure(route: Route, programs: &Programs, effort: &Effort) -> Result<Table> {
     eprintln!("{}", route.title());
     let served = Served::prepare(route, programs)?;
-    let medians = effort.medians(&SERVERS, |(_, server)| turn(route, *server, &served, programs, effort))?;
+    // hyper alone reads nothing of a request.
+    let servers = match route {
+        Route::Headers => &SERVERS[..SERVERS.len() - 1],
+        _ => &SERVERS[..],
+    };
+    let medians = effort.medians(servers, |(_, server)| turn(route, *server, &served, programs, effort))?;
     let row = |((subject, _), values): (&(&str, Server), Vec<f64>)| Row {
         subject: (*subject).to_owned(),
         values,
@@ -185,6 +205,6 @@ pub(super) fn measure(route: Route, programs: &Programs, effort: &Effort) -> Res
                 better: Some(Better::Lower),
             },
         ],
-        rows: SERVERS.iter().zip(medians).map(row).collect(),
+        rows: servers.iter().zip(medians).map(row).collect(),
     })
 }

@@ -47,6 +47,8 @@ pub(crate) enum Name {
     Idle,
     /// Hello world over HTTP
     Hello,
+    /// The URL and three headers of a request, over HTTP
+    Headers,
     /// A Hono route that answers with JSON
     Hono,
     /// 4 KB of JSON, parsed and written
@@ -74,6 +76,7 @@ impl Name {
             Self::Memory => memory::measure(programs, effort),
             Self::Idle => idle::measure(programs, effort),
             Self::Hello => http::measure(http::Route::Hello, programs, effort),
+            Self::Headers => http::measure(http::Route::Headers, programs, effort),
             Self::Hono => http::measure(http::Route::Hono, programs, effort),
             Self::Echo => http::measure(http::Route::Echo, programs, effort),
             Self::Start => start::measure(programs, effort),
