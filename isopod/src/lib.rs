@@ -84,9 +84,9 @@ pub use {bytes, http, http_body, serde_json};
 pub use isopod_pool::js::{Pool, PoolBuilder, Session, TaskRequest, TaskStream, WorkerFetcher};
 #[doc(inline)]
 pub use isopod_pool::{
-    BreakerOptions, BuildError, Closing, DeployError, Deployment, EventId, Failure, Guest, Home, Meta, NativeTask,
+    AttachedTask, BreakerOptions, BuildError, Closing, DeployError, Deployment, EventId, Failure, Meta, NativeTask,
     Options, Outcome, Percentiles, Policy, PoolEvent, PoolStats, Priority, Recycle, RetireReason, ScriptStats,
-    SessionId, SessionLimits, ShutdownReport, ThreadStats, Timing, Unhealthy, WorkerId,
+    SessionId, SessionLimits, ShutdownReport, ThreadStats, Timing, Unhealthy, WorkerHandle, WorkerId,
 };
 
 // Scripts.

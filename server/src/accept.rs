@@ -29,7 +29,7 @@ use crate::{
     cut::Cut,
     dispatch::{Dispatch, Scheme, Tls},
     listener::Listener,
-    residence::{Residence, Resident},
+    location::{Location, MovableConnection},
     service::{Origin, answer},
     shared::{App, Stage},
     stream::{Plain, Socket, Stream},
@@ -95,11 +95,11 @@ impl<D: Dispatch> Accept<D> {
 
     fn spawn(&self, listener: &Listener, socket: Socket, peer: Option<SocketAddr>, permit: OwnedSemaphorePermit) {
         let app = self.app.clone();
-        let residence = Residence::new();
-        let stream = Plain::new(socket, residence.clone());
+        let location = Location::new();
+        let stream = Plain::new(socket, location.clone());
         let tls = listener.tls.as_ref().map(|identity| identity.acceptor());
         let stop = app.core.cut.clone();
-        let lives = residence.clone();
+        let lives = location.clone();
         let served = self.connections.track_future(async move {
             let counts = &app.core.counts;
             counts.connections.fetch_add(1, Ordering::Relaxed);
@@ -109,7 +109,7 @@ impl<D: Dispatch> Accept<D> {
             counts.connections_open.fetch_sub(1, Ordering::Relaxed);
             drop(permit);
         });
-        Resident::start(served, residence, self.runtime.clone());
+        MovableConnection::start(served, location, self.runtime.clone());
     }
 }
 
@@ -118,7 +118,7 @@ async fn serve<D: Dispatch>(
     tls: Option<TlsAcceptor>,
     stream: Plain,
     peer: Option<SocketAddr>,
-    residence: Arc<Residence>,
+    location: Arc<Location>,
 ) {
     let connection = Connection::open(&app.core.clock, &app.core.limits);
     let scheme = if tls.is_some() { Scheme::Https } else { Scheme::Http };
@@ -140,7 +140,7 @@ async fn serve<D: Dispatch>(
             peer: Peer::new(peer.map(|peer| peer.ip()), scheme, &app.core.trusted_proxies),
             tls,
             switched: Mutex::default(),
-            residence: residence.clone(),
+            location: location.clone(),
         })
     };
     let cut = match opened {
@@ -226,14 +226,14 @@ async fn serve_h1<D: Dispatch>(app: Arc<App<D>>, origin: Arc<Origin>, io: Watche
         && let Some(socket) = served_for.take_switched()
     {
         // No worker answers requests any more.
-        served_for.residence.return_to_server().await;
+        served_for.location.return_to_server().await;
         let parts = http.into_parts();
         socket.run(parts.io.into_inner().switched(), parts.read_buf, core).await;
         return None;
     }
     if (served.is_err() || connection.has_unread_body()) && !connection.is_open_ended() {
         // A timer belongs to a runtime.
-        served_for.residence.return_to_server().await;
+        served_for.location.return_to_server().await;
         let io = http.into_parts().io.into_inner();
         // Whoever takes longer has been answered all the same.
         let _ = tokio::time::timeout(GENTLE_CLOSE, io.close_gently()).await;

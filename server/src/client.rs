@@ -41,6 +41,7 @@ const CHAIN_MAX: usize = 64;
 
 /// A peer that is trusted to name its client.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TrustedProxy {
     /// Peers with an address in this network.
     Network(IpNet),

@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version};
 
 use isopod_outcome::Failure;
 
-use crate::{metric::Metric, residence::Residence};
+use crate::{location::Location, metric::Metric};
 
 /// Any error, as used by bodies.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -83,9 +83,9 @@ pub struct RequestMeta {
     /// The request opens a WebSocket: a response with status 101 may have one, as an
     /// [`Upgrade`](isopod_websocket::Upgrade) in its extensions.
     pub opens_websocket: bool,
-    /// The place of the connection, which may move to the thread of the worker that answers: see [`Residence::answered_by`].
+    /// The place of the connection, which may move to the thread of the worker that answers: see [`Location::answered_by`].
     /// `None` for connections that stay where they are, as those of HTTP/2.
-    pub residence: Option<Arc<Residence>>,
+    pub location: Option<Arc<Location>>,
 }
 
 /// TLS parameters of a connection.

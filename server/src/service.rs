@@ -25,8 +25,8 @@ use crate::{
     dispatch::{Body, Dispatch, REQUEST_ID, RequestId, RequestMeta, Tls},
     head,
     ingress::{self, Fault, Refusal},
+    location::Location,
     reply::{Content, Reply, Ticket},
-    residence::Residence,
     respond::{self, Format},
     shared::App,
     switch::{self, Switched},
@@ -53,7 +53,7 @@ pub(crate) struct Origin {
     pub(crate) tls: Option<Tls>,
     /// The WebSocket that the connection becomes after the response. Of HTTP/1.
     pub(crate) switched: Mutex<Option<Switched>>,
-    pub(crate) residence: Arc<Residence>,
+    pub(crate) location: Arc<Location>,
 }
 
 impl Origin {
@@ -237,7 +237,7 @@ async fn dispatch<D: Dispatch>(
         is_proxied: origin.peer.is_proxy(),
         depth,
         opens_websocket: asked.opens_websocket,
-        residence: (!origin.connection.is_h2()).then(|| origin.residence.clone()),
+        location: (!origin.connection.is_h2()).then(|| origin.location.clone()),
     };
     alarm.set(limits.request_timeout.saturating_add(limits.request_grace));
     let answered = app.dispatch.fetch(worker, Request::from_parts(parts, body), meta);

@@ -16,7 +16,7 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-use crate::residence::Residence;
+use crate::location::Location;
 
 /// An accepted socket.
 pub(crate) enum Socket {
@@ -28,23 +28,23 @@ pub(crate) enum Socket {
 pub(crate) struct Plain {
     /// `None` only while it is being registered with another runtime, or if that failed.
     socket: Option<Socket>,
-    residence: Arc<Residence>,
+    location: Arc<Location>,
     /// The number of moves after which it was registered.
     registered: u32,
 }
 
 impl Plain {
-    pub(crate) fn new(socket: Socket, residence: Arc<Residence>) -> Self {
+    pub(crate) fn new(socket: Socket, location: Arc<Location>) -> Self {
         Self {
             socket: Some(socket),
-            registered: residence.moves(),
-            residence,
+            registered: location.moves(),
+            location,
         }
     }
 
     /// Returns the socket. If the connection has moved, registers it with the current runtime first.
     fn socket(&mut self) -> io::Result<&mut Socket> {
-        let moves = self.residence.moves();
+        let moves = self.location.moves();
         if self.registered != moves {
             self.registered = moves;
             self.socket = self.socket.take().map(Socket::moved).transpose()?;

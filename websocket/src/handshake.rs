@@ -130,6 +130,7 @@ pub fn open(headers: &mut HeaderMap, key: [u8; 16]) -> HeaderValue {
 
 /// Error of a server's answer to a handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum AnswerError {
     /// `Upgrade` or `Connection` does not say so.
     #[error("the server did not switch to the WebSocket protocol")]

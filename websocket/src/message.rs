@@ -73,6 +73,7 @@ pub struct Close(Option<(u16, String)>);
 
 /// A close frame that a worker may not send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidClose {
     /// The code is reserved.
     #[error(

@@ -43,7 +43,7 @@ impl Default for Base {
             io_idle_timeout: Duration::from_secs(60),
             thread_idle_timeout: Duration::from_secs(10),
             linger: Duration::from_micros(50),
-            guests_max: 4096,
+            attached_tasks_max: 4096,
             displace_after: Duration::from_millis(100),
             yield_after: Duration::from_millis(50),
             cancel_grace: Duration::from_secs(1),
@@ -220,9 +220,9 @@ macro_rules! settings {
             self
         }
 
-        /// Sets the maximum number of [guests](crate::Guest) of a worker. Default: 4096; zero turns guests off.
-        pub const fn guests_max(mut self, guests_max: usize) -> Self {
-            self.base.settings.guests_max = guests_max;
+        /// Sets the maximum number of [tasks attached](crate::AttachedTask) to a worker. Default: 4096; 0: none.
+        pub const fn attached_tasks_max(mut self, attached_tasks_max: usize) -> Self {
+            self.base.settings.attached_tasks_max = attached_tasks_max;
             self
         }
 

@@ -20,13 +20,13 @@
 //! An internal crate: depend on [`isopod`](https://docs.rs/isopod), which re-exports what programs use.
 #![deny(missing_docs, unsafe_code, unreachable_pub)]
 
+mod attached;
 mod breaker;
 mod build_error;
 mod builder;
 mod engine;
 #[cfg(any(test, feature = "testing"))]
 pub mod fake;
-mod guest;
 mod health;
 mod job;
 #[cfg(feature = "v8")]
@@ -58,13 +58,13 @@ mod thread;
 mod ticket;
 mod time;
 
+pub use attached::{AttachedTask, WorkerHandle};
 pub use breaker::{Admit, Breaker, BreakerOptions, BreakerState};
 pub use build_error::BuildError;
 pub use builder::PoolBuilder;
 pub use engine::{
     BootContext, BootError, Engine, Event, SessionId, SlotId, ThreadError, Trim, Turn, Worker, WorkerId, WorkerNotice,
 };
-pub use guest::{Guest, Home};
 pub use health::Unhealthy;
 pub use isopod_outcome::{Failure, Outcome};
 pub use job::EventId;

@@ -190,7 +190,7 @@ pub struct Meta {
     /// event before. An event that is deeper than [`PoolBuilder::depth_max`](crate::PoolBuilder::depth_max) is refused.
     /// Default: 0, an event from outside.
     pub depth: u32,
-    /// The worker that should get the event if it can, because its caller is a [guest](crate::Guest) of it. Default: none.
+    /// The worker that should get the event if it can, because its caller is a [task attached](crate::AttachedTask) to it. Default: none.
     pub near: Option<WorkerId>,
 }
 
@@ -220,7 +220,7 @@ pub(crate) struct Settings {
     pub(crate) io_idle_timeout: Duration,
     pub(crate) thread_idle_timeout: Duration,
     pub(crate) linger: Duration,
-    pub(crate) guests_max: usize,
+    pub(crate) attached_tasks_max: usize,
     pub(crate) displace_after: Duration,
     pub(crate) yield_after: Duration,
     pub(crate) cancel_grace: Duration,

@@ -171,28 +171,28 @@ impl Own {
     }
 }
 
-/// A worker of the asking script, as far as guests are concerned.
+/// A worker of the asking script, as far as attached tasks are concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Near {
     /// Events it holds.
     pub in_flight: usize,
     /// Mean duration of its turns.
     pub turn: Duration,
-    /// Its guests.
-    pub guests: usize,
+    /// The tasks attached to it.
+    pub attached: usize,
 }
 
-/// By how much longer a guest's event waits for its own worker than for another that would take it, at most.
+/// By how much longer an attached task's event waits for its own worker than for another that would take it, at most.
 const NEAR_WAIT_MAX: Duration = Duration::from_millis(1);
 
 impl Near {
-    /// Returns whether the worker keeps the event of a guest, although `place` gives it to another: if it begins the event hardly
-    /// later, and if the guests are spread over the workers. The two may differ by an eighth of all guests, or by four.
+    /// Returns whether the worker keeps the event of a task attached to it, although `place` gives it to another: if it begins the event hardly
+    /// later, and if attached tasks are spread over the workers. The two may differ by an eighth of all, or by four.
     #[must_use]
     pub fn keeps(&self, other: &Self) -> bool {
         let further = u32::try_from(self.in_flight.saturating_sub(other.in_flight)).unwrap_or(u32::MAX);
         let is_soon = self.turn.saturating_mul(further) <= NEAR_WAIT_MAX;
-        let is_spread = self.guests <= other.guests + 4.max((self.guests + other.guests) / 8);
+        let is_spread = self.attached <= other.attached + 4.max((self.attached + other.attached) / 8);
         is_soon && is_spread
     }
 }
@@ -318,16 +318,16 @@ mod tests {
     use super::Near;
 
     #[test]
-    fn a_worker_keeps_the_events_of_its_guests_unless_another_is_much_less_busy() {
-        let near = |in_flight, micros, guests| Near {
+    fn a_worker_keeps_the_events_of_attached_tasks_unless_another_is_much_less_busy() {
+        let near = |in_flight, micros, attached| Near {
             in_flight,
             turn: Duration::from_micros(micros),
-            guests,
+            attached,
         };
         assert!(near(16, 10, 16).keeps(&near(0, 10, 16)));
         assert!(!near(16, 100, 16).keeps(&near(0, 100, 16)), "1.6 ms later");
         assert!(near(16, 100, 16).keeps(&near(8, 100, 16)));
-        assert!(!near(16, 10, 32).keeps(&near(0, 10, 0)), "all guests in one place");
+        assert!(!near(16, 10, 32).keeps(&near(0, 10, 0)), "all tasks in one place");
         assert!(near(4, 10, 5).keeps(&near(0, 10, 1)) && !near(4, 10, 6).keeps(&near(0, 10, 1)));
         assert!(near(4, 10, 125).keeps(&near(0, 10, 100)));
     }

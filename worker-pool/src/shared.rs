@@ -142,7 +142,7 @@ impl<E: Engine> Shared<E> {
                 stats.threads.busy += usize::from(!hosted.held.is_empty());
                 if let Some(script) = stats.scripts.get_mut(&*hosted.version.name) {
                     script.memory_bytes += hosted.memory_bytes();
-                    script.guests += hosted.rooms.len();
+                    script.attached_tasks += hosted.attached.len();
                     match hosted.phase {
                         Phase::Booting => script.booting += 1,
                         _ => script.workers += 1,

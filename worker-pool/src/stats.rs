@@ -72,8 +72,8 @@ pub struct ScriptStats {
     pub queued: usize,
     /// Open sessions.
     pub sessions: usize,
-    /// [Guests](crate::Guest) of its workers.
-    pub guests: usize,
+    /// [Tasks attached](crate::AttachedTask) to its workers.
+    pub attached_tasks: usize,
     /// Events accepted.
     pub accepted: u64,
     /// Events refused at dispatch.

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use isopod_outcome::Failure;
 
-use crate::guest::Home;
+use crate::attached::WorkerHandle;
 use crate::job::EventId;
 use crate::line::Line;
 
@@ -21,7 +21,7 @@ pub(crate) trait Cancel: Send + Sync {
 pub struct Ticket {
     event: EventId,
     line: Arc<Line>,
-    home: Option<Home>,
+    worker: Option<WorkerHandle>,
     held: Option<(Arc<dyn Cancel>, Arc<str>)>,
 }
 
@@ -29,23 +29,23 @@ impl Ticket {
     pub(crate) fn new(
         event: EventId,
         line: Arc<Line>,
-        home: Option<Home>,
+        worker: Option<WorkerHandle>,
         pool: Arc<dyn Cancel>,
         script: Arc<str>,
     ) -> Self {
         Self {
             event,
             line,
-            home,
+            worker,
             held: Some((pool, script)),
         }
     }
 
-    /// Returns the worker that got the event when it was dispatched, as a home for [guests](crate::Guest). `None` if the event
+    /// Returns the worker that got the event when it was dispatched, to attach [tasks](crate::AttachedTask) to. `None` if the event
     /// was queued or belongs to a session, or if workers of the script do not take one event after another.
     #[must_use]
-    pub const fn home(&self) -> Option<&Home> {
-        self.home.as_ref()
+    pub const fn worker(&self) -> Option<&WorkerHandle> {
+        self.worker.as_ref()
     }
 
     /// Returns the event's number.

@@ -6,7 +6,6 @@ mod routes;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use self::compatibility::navigates;
 use super::bindings::{Assets, Env};
 use super::check::nearest;
 use super::document::KeyPath;
@@ -198,9 +197,8 @@ impl Reading<'_> {
             env.claim(name, &path.key("secrets").index(index), self);
         }
         file.bindings.resolve(path, self, &mut env);
-        let navigations = navigates(file.compatibility_date.as_deref(), &file.compatibility_flags);
         if let Some(assets) = &mut env.assets {
-            assets.options.navigations = navigations;
+            assets.options.navigations = compatibility.asset_navigations;
         }
         if file.policy != Policy::PerWorker && file.concurrency.is_some_and(|concurrency| concurrency > 1) {
             let message = format!(

@@ -3,10 +3,10 @@
 use std::task::{Context, Poll};
 
 use http_body_util::BodyExt;
-use isopod::server::{self, Body, BoxError, Dispatch, Metric, MetricKind, Readiness, RequestMeta, Resident};
+use isopod::server::{self, Body, BoxError, Dispatch, Metric, MetricKind, MovableConnection, Readiness, RequestMeta};
 use isopod::{
-    self as handlers, BodyError, CallDepth, Failure, Guest, Home, Meta, Outcome, Pool, PoolStats, RequestCf,
-    RequestUrl, WorkerId,
+    self as handlers, AttachedTask, BodyError, CallDepth, Failure, Meta, Outcome, Pool, PoolStats, RequestCf,
+    RequestUrl, WorkerHandle, WorkerId,
 };
 
 use super::memory::resident_bytes;
@@ -51,14 +51,14 @@ impl Dispatch for Workers {
                 Err(failure) => Err(failure),
             }
         } else {
-            let near = meta.residence.as_ref().and_then(|residence| residence.home());
-            let (home, response) = self
+            let near = meta.location.as_ref().and_then(|location| location.thread());
+            let (placed, response) = self
                 .pool
                 .fetch_placed(worker, request, deadline.near(near.map(WorkerId::new)))
                 .await;
-            if let (Some(residence), Some(home)) = (&meta.residence, home) {
-                residence.answered_by(home.worker().get(), || {
-                    home.is_open().then(|| Box::new(WorkerThread(home.clone())) as _)
+            if let (Some(location), Some(placed)) = (&meta.location, placed) {
+                location.answered_by(placed.id().get(), || {
+                    placed.is_open().then(|| Box::new(Thread(placed.clone())) as _)
                 });
             }
             response
@@ -84,25 +84,25 @@ impl Dispatch for Workers {
     }
 }
 
-/// A worker's thread as the home of connections.
-struct WorkerThread(Home);
+/// A worker's thread for connections.
+struct Thread(WorkerHandle);
 
-impl server::Home for WorkerThread {
-    fn take(self: Box<Self>, connection: Resident) -> Result<(), Resident> {
-        self.0.lodge(Lodger(connection)).map_err(|lodger| lodger.0)
+impl server::ConnectionThread for Thread {
+    fn attach(self: Box<Self>, connection: MovableConnection) -> Result<(), MovableConnection> {
+        self.0.attach(Attached(connection)).map_err(|connection| connection.0)
     }
 }
 
-/// A connection as a guest of a worker's thread.
-struct Lodger(Resident);
+/// A connection that is attached to a worker.
+struct Attached(MovableConnection);
 
-impl Guest for Lodger {
+impl AttachedTask for Attached {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.0.poll(cx)
     }
 
-    fn leave(self: Box<Self>) {
-        self.0.leave();
+    fn detach(self: Box<Self>) {
+        self.0.return_to_server();
     }
 }
 
@@ -162,7 +162,11 @@ pub(super) fn metrics(stats: &PoolStats) -> Vec<Metric> {
     let outcomes = stats.outcomes.iter().fold(outcomes, |metric, (outcome, count)| {
         metric.labelled("outcome", *outcome, *count as f64)
     });
-    let resident = Metric::new("process_resident_memory_bytes", "Resident memory of the process", Gauge);
+    let resident = Metric::new(
+        "process_resident_memory_bytes",
+        "MovableConnection memory of the process",
+        Gauge,
+    );
     let resident = match resident_bytes() {
         Some(bytes) => resident.value(bytes as f64),
         None => resident,
@@ -207,10 +211,10 @@ pub(super) fn metrics(stats: &PoolStats) -> Vec<Metric> {
             script.sessions as f64
         }),
         by_script(
-            "isopod_guests",
+            "isopod_attached_connections",
             "Connections that live on the threads of workers",
             Gauge,
-            &|script| script.guests as f64,
+            &|script| script.attached_tasks as f64,
         ),
         by_script(
             "isopod_events_accepted_total",

@@ -51,7 +51,7 @@ pub(crate) fn pool_builder(config: &Config) -> PoolBuilder {
             config::OsScheduling::Tuned => OsScheduling::Tuned,
             config::OsScheduling::Untouched => OsScheduling::Untouched,
         })
-        .guests_max(settings.connections_per_worker)
+        .attached_tasks_max(settings.connections_per_worker)
         .lost_grace(settings.lost_grace)
         .wall_grace(settings.wall_grace)
         .queue_target(settings.queue_target)

@@ -90,6 +90,7 @@ enum Then {
 
 /// An error of encoding a body.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
+#[non_exhaustive]
 pub enum EncodeError {
     /// The worker's memory has no room for the encoder.
     #[class(inherit)]

@@ -47,6 +47,7 @@ pub use crate::values::Events;
 
 /// An error of this module's ops.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
+#[non_exhaustive]
 pub enum HandlerError {
     /// The response's status is invalid.
     #[class(range)]

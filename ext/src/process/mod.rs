@@ -35,6 +35,7 @@ impl ProcessAccess {
 
 /// An error of this module's ops.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
+#[non_exhaustive]
 pub enum ProcessError {
     /// The worker is served; it is not a command.
     #[class("NotSupported")]

@@ -133,9 +133,15 @@ impl Connection {
     }
 
     async fn write(&self, view: BufView) -> Result<WriteOutcome, ConnectError> {
+        if view.is_empty() {
+            return Ok(WriteOutcome::Full { nwritten: 0 });
+        }
         let nwritten = view.len().min(CHUNK_BYTES);
         let chunk = Bytes::copy_from_slice(&view[..nwritten]);
-        self.command(Command::Send(chunk)).await?;
+        // The script may end its event as soon as a write has resolved, and the connection ends with it.
+        let (done, sent) = oneshot::channel();
+        self.command(Command::Send(chunk, done)).await?;
+        self.answered(sent).await?;
         Ok(WriteOutcome::Partial { nwritten, view })
     }
 

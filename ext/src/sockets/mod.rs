@@ -177,12 +177,15 @@ async fn op_isopod_start_tls(
     #[smi] rid: ResourceId,
     #[string] hostname: String,
 ) -> Result<ResourceId, ConnectError> {
-    let connection = state.borrow().resource_table.get::<Connection>(rid)?;
-    let name = server_name(&hostname)?;
-    let upgraded = Rc::new(connection.start_tls(name).await?);
-    let mut state = state.borrow_mut();
-    end_with_event(&state, upgraded.event(), &upgraded)?;
-    Ok(state.resource_table.add_rc(upgraded))
+    unwind::catch_async(async {
+        let connection = state.borrow().resource_table.get::<Connection>(rid)?;
+        let name = server_name(&hostname)?;
+        let upgraded = Rc::new(connection.start_tls(name).await?);
+        let mut state = state.borrow_mut();
+        end_with_event(&state, upgraded.event(), &upgraded)?;
+        Ok(state.resource_table.add_rc(upgraded))
+    })
+    .await?
 }
 
 /// The name that the certificate of a server must have.

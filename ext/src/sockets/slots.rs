@@ -28,11 +28,11 @@ impl Slots {
             return Err(QuotaError::Connections(quotas.connections));
         }
         // 0 is no event: code at the top level of modules.
-        let of_event = open.entry(event).or_default();
-        if *of_event >= quotas.event_connections {
+        let of_event = open.get(&event).copied().unwrap_or_default();
+        if of_event >= quotas.event_connections {
             return Err(QuotaError::EventConnections(quotas.event_connections));
         }
-        *of_event += 1;
+        open.insert(event, of_event + 1);
         Ok(Slot {
             slots: self.clone(),
             event,
@@ -74,5 +74,13 @@ mod tests {
         drop(first);
         slots.take(1, &quotas).unwrap();
         assert_eq!(slots.0.borrow().len(), 2);
+    }
+
+    #[test]
+    fn refused_connections_leave_nothing_behind() {
+        let slots = Slots::default();
+        let quotas = Quotas::default().event_connections(0);
+        assert_eq!(slots.take(1, &quotas).err(), Some(QuotaError::EventConnections(0)));
+        assert!(slots.0.borrow().is_empty());
     }
 }

@@ -36,7 +36,8 @@ type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 /// What the worker asks for, in its order.
 pub(super) enum Command {
-    Send(Bytes),
+    /// Sends bytes, and reports that the socket has taken them.
+    Send(Bytes, oneshot::Sender<()>),
     /// Sends the end of the stream, after everything before it.
     Shutdown(oneshot::Sender<()>),
     StartTls(Box<StartTls>),
@@ -222,6 +223,8 @@ struct Duplex<'a> {
     writes: bool,
     /// Bytes to be written.
     unsent: Bytes,
+    /// Waits until they are written and flushed.
+    sent: Option<oneshot::Sender<()>>,
     /// Written, and not flushed yet.
     is_dirty: bool,
     /// The end of the stream is to be written.
@@ -237,6 +240,7 @@ impl<'a> Duplex<'a> {
             reads: true,
             writes: true,
             unsent: Bytes::new(),
+            sent: None,
             is_dirty: false,
             closes: false,
             closed: None,
@@ -257,7 +261,7 @@ impl<'a> Duplex<'a> {
         let idle_timeout = self.options.idle_timeout;
         let mut idle = pin!(sleep(idle_timeout));
         while self.reads || self.writes {
-            let takes = self.writes && self.unsent.is_empty() && !self.closes;
+            let takes = self.writes && self.unsent.is_empty() && !self.is_dirty && !self.closes;
             let has_output = self.writes && (!self.unsent.is_empty() || self.is_dirty || self.closes);
             tokio::select! {
                 reserved = received.reserve(), if self.reads && permit.is_none() => match reserved {
@@ -281,7 +285,10 @@ impl<'a> Duplex<'a> {
                     }
                 }
                 command = commands.recv(), if takes => match command {
-                    Some(Command::Send(chunk)) => self.unsent = chunk,
+                    Some(Command::Send(chunk, sent)) => {
+                        self.unsent = chunk;
+                        self.sent = Some(sent);
+                    }
                     Some(Command::Shutdown(done)) => {
                         self.closes = true;
                         self.closed = Some(done);
@@ -294,10 +301,10 @@ impl<'a> Duplex<'a> {
                     self.is_dirty = matches!(output, Output::Written(_));
                     match output {
                         Output::Written(length) => self.unsent.advance(length),
-                        Output::Flushed => {}
+                        Output::Flushed => confirm(&mut self.sent),
                         Output::Closed => {
                             self.writes = false;
-                            self.closed.take().map(|done| done.send(()));
+                            confirm(&mut self.closed);
                         }
                     }
                 }
@@ -306,6 +313,13 @@ impl<'a> Duplex<'a> {
             idle.as_mut().reset(Instant::now() + idle_timeout);
         }
         Ok(None)
+    }
+}
+
+/// Wakes the worker, unless it no longer waits.
+fn confirm(waiting: &mut Option<oneshot::Sender<()>>) {
+    if let Some(done) = waiting.take() {
+        let _ = done.send(());
     }
 }
 

@@ -25,6 +25,7 @@ use crate::quotas::Usage;
 
 /// Why a stream could not be sent.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
+#[non_exhaustive]
 pub enum StreamError {
     /// The event ended before.
     #[class(type)]

@@ -29,6 +29,7 @@ use crate::values::events;
 
 /// Errors of the ops of this folder.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
+#[non_exhaustive]
 pub enum SocketError {
     /// The resource is no socket.
     #[class(inherit)]

@@ -152,6 +152,7 @@ pub struct Recipient {
 
 /// The reason why a caller did not get its answer. It has been told.
 #[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum AnswerError {
     /// The answer has another shape than the caller asked for: the event ends with an exception.
     #[error(transparent)]

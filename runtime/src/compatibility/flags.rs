@@ -15,6 +15,8 @@ pub(super) enum Setting {
     ProcessEnv,
     /// The global `navigator`.
     Navigator,
+    /// Static assets for navigations that no asset matches.
+    AssetNavigations,
 }
 
 /// Flags that turn a behavior on and off, and its default.
@@ -81,6 +83,12 @@ pub(super) const RULES: &[Rule] = &[
         on: "global_navigator",
         off: "no_global_navigator",
         default: Default::From(date(2022, 3, 21)),
+    },
+    Rule {
+        setting: Setting::AssetNavigations,
+        on: "assets_navigation_prefers_asset_serving",
+        off: "assets_navigation_has_no_effect",
+        default: Default::From(date(2025, 4, 1)),
     },
 ];
 
@@ -268,8 +276,6 @@ const OTHERS: &[&str] = &[
     "queue_consumer_wait_for_wait_until",
     "request_signal_passthrough",
     "no_request_signal_passthrough",
-    "assets_navigation_prefers_asset_serving",
-    "assets_navigation_has_no_effect",
     "disable_top_level_await_in_require",
     "enable_top_level_await_in_require",
     "unique_ctx_per_invocation",

@@ -33,10 +33,14 @@ pub struct Compatibility {
     pub process_env: bool,
     /// Defines the global `navigator`. Default: true.
     pub navigator: bool,
+    /// Answers navigations that no asset matches by the `not_found` setting of the static assets, before the worker is
+    /// asked. Default: true.
+    pub asset_navigations: bool,
 }
 
 /// The Node.js modules and globals that a script may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum NodeCompat {
     /// None.
     Off,
@@ -108,6 +112,7 @@ impl Compatibility {
             node,
             process_env: has(Setting::ProcessEnv),
             navigator: has(Setting::Navigator),
+            asset_navigations: has(Setting::AssetNavigations),
         };
         (compatibility, issues)
     }
@@ -128,6 +133,7 @@ isopod_ext::setters!(Compatibility {
     node: NodeCompat,
     process_env: bool,
     navigator: bool,
+    asset_navigations: bool,
 });
 
 fn issue(flag: &str) -> Option<FlagIssue> {
@@ -202,6 +208,25 @@ mod tests {
         ));
         let off = "nodejs_compat_do_not_populate_process_env";
         assert!(!env("2025-04-01", &["nodejs_compat", off]));
+    }
+
+    /// <https://developers.cloudflare.com/workers/configuration/compatibility-flags/#navigation-requests-prefer-asset-serving>
+    #[test]
+    fn navigations_prefer_assets_by_date_and_flags() {
+        let navigations = |date: Option<&str>, flags: &[&str]| {
+            let date = date.map(|date| date.parse().expect("a date"));
+            Compatibility::resolve(date, flags).0.asset_navigations
+        };
+        assert!(navigations(None, &[]));
+        assert!(navigations(Some("2025-04-01"), &[]));
+        assert!(!navigations(Some("2025-03-31"), &[]));
+        let (on, off) = (
+            "assets_navigation_prefers_asset_serving",
+            "assets_navigation_has_no_effect",
+        );
+        assert!(navigations(Some("2025-03-31"), &[on]));
+        assert!(!navigations(Some("2025-04-01"), &[off]));
+        assert!(!navigations(Some("2025-04-01"), &[on, off]));
     }
 
     #[test]

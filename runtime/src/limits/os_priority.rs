@@ -19,6 +19,7 @@ const SLICE: Duration = Duration::from_micros(100);
 
 /// Operating system scheduling of a pool's threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum OsScheduling {
     /// Threads run in slices of 0.1 ms, see [`run_in_short_slices`]. A thread in a long turn, which has used 4 ms of
     /// CPU time while other workers have work, runs only when no other thread needs its processor (`SCHED_IDLE`), until

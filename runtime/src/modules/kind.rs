@@ -4,6 +4,7 @@ use url::Url;
 
 /// The type of a loaded module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ModuleKind {
     /// An ES module, or the facade of a CommonJS module.
     JavaScript,

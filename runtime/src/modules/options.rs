@@ -140,6 +140,7 @@ pub struct ImportMapText {
 
 /// The functions that JSX is compiled to calls of.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum JsxRuntime {
     /// `jsx` and `jsxs`, imported from `<import source>/jsx-runtime`.
     #[default]

@@ -5,12 +5,12 @@
 )]
 
 mod admin;
+mod connection_thread;
 mod frames;
 mod framing;
-mod home;
 mod http2;
 mod limits;
-mod residence;
+mod location;
 mod responses;
 mod shutdown;
 mod smuggling;

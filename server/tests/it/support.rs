@@ -16,7 +16,7 @@ use isopod_server::{
     Running, Server, ServerConfig,
 };
 
-use crate::home::Home;
+use crate::connection_thread::Thread;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -24,7 +24,7 @@ use tokio::{
 
 /// A worker whose behaviour the path chooses, and what it saw.
 #[derive(Clone, Default)]
-pub(crate) struct Worker(pub(crate) Arc<Seen>, pub(crate) Home);
+pub(crate) struct Worker(pub(crate) Arc<Seen>, pub(crate) Thread);
 
 #[derive(Default)]
 pub(crate) struct Seen {
@@ -50,12 +50,12 @@ impl Drop for Dropped {
 }
 
 impl Dispatch for Worker {
-    /// Answers on the thread of the home, as far as the server is concerned: connections move there in every test.
+    /// Answers on the connections' thread, as far as the server is concerned: connections move there in every test.
     async fn fetch(&self, worker: &str, request: Request<Body>, meta: RequestMeta) -> Result<Response<Body>, Failure> {
-        let residence = meta.residence.clone();
+        let location = meta.location.clone();
         let answer = self.answer(worker, request, meta).await;
-        if let Some(residence) = residence {
-            residence.answered_by(1, || Some(Box::new(self.1.clone())));
+        if let Some(location) = location {
+            location.answered_by(1, || Some(Box::new(self.1.clone())));
         }
         answer
     }
@@ -166,7 +166,7 @@ pub(crate) fn start_with(change: impl FnOnce(&mut Limits)) -> (Running, Worker) 
 pub(crate) fn address(running: &Running) -> SocketAddr {
     match &running.local_addrs()[0] {
         Address::Tcp(address) => *address,
-        Address::Unix(path) => panic!("{path:?} is no TCP address"),
+        other => panic!("{other:?} is no TCP address"),
     }
 }
 

@@ -17,7 +17,8 @@ use super::session::Session;
 use super::task::{TaskRequest, TaskStream};
 use super::worker_fetcher::WorkerFetcher;
 use crate::{
-    DeployError, Deployment, Failure, Home, Meta, NativeTask, Options, PoolStats, ShutdownReport, Ticket, Unhealthy,
+    DeployError, Deployment, Failure, Meta, NativeTask, Options, PoolStats, ShutdownReport, Ticket, Unhealthy,
+    WorkerHandle,
 };
 
 /// A pool of worker threads that run JavaScript.
@@ -140,19 +141,19 @@ impl<E: ScriptEngine> Pool<E> {
     }
 
     /// Calls a script's `fetch` handler as [`Pool::fetch`] does, and also returns the worker that got the request at once, as a
-    /// home for the caller if that is a [`Guest`](crate::Guest). See [`Ticket::home`].
+    /// which an [`AttachedTask`](crate::AttachedTask) of the caller can be attached. See [`Ticket::worker`].
     pub async fn fetch_placed(
         &self,
         name: &str,
         request: http::Request<Body>,
         meta: Meta,
-    ) -> (Option<Home>, Result<http::Response<Body>, Failure>) {
+    ) -> (Option<WorkerHandle>, Result<http::Response<Body>, Failure>) {
         let asked = request::begin(name, request, meta, |name, event, meta| {
             let dispatched = self.core.dispatch(name, event, meta);
             dispatched.map_err(|rejected| rejected.reason.into())
         });
         match asked {
-            Ok(asked) => (asked.home(), asked.response(None).await),
+            Ok(asked) => (asked.worker(), asked.response(None).await),
             Err(failure) => (None, Err(failure)),
         }
     }

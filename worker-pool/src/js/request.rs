@@ -7,7 +7,7 @@ use isopod_runtime::websocket::Upgrade;
 use super::answer::wait;
 use super::body::hold;
 use super::socket::{Closes, SocketGuard};
-use crate::{Failure, Home, Meta, Ticket};
+use crate::{Failure, Meta, Ticket, WorkerHandle};
 
 /// A request that was accepted. Dropping it cancels the event.
 pub(super) struct Asked {
@@ -17,8 +17,8 @@ pub(super) struct Asked {
 
 impl Asked {
     /// Returns the worker that got the request at once.
-    pub(super) fn home(&self) -> Option<Home> {
-        self.ticket.home().cloned()
+    pub(super) fn worker(&self) -> Option<WorkerHandle> {
+        self.ticket.worker().cloned()
     }
 
     /// Waits for the response. `session`: the session that it was asked in, which a WebSocket keeps open.

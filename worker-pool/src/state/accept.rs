@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use isopod_outcome::{Failure, Outcome};
 
+use crate::attached::WorkerHandle;
 use crate::breaker::{Admit, Breaker};
 use crate::engine::{Engine, SessionId};
-use crate::guest::Home;
 use crate::job::{EventId, Job, Tally};
 use crate::line::Line;
 use crate::observe::{PoolEvent, RetireReason};
@@ -28,13 +28,13 @@ pub(crate) struct Accepted {
     pub(crate) event: EventId,
     pub(crate) script: Arc<str>,
     pub(crate) line: Arc<Line>,
-    /// The worker that got it at once, if it may have guests.
-    pub(crate) home: Option<Home>,
+    /// The worker that got it at once, if tasks can be attached.
+    pub(crate) worker: Option<WorkerHandle>,
 }
 
 impl Accepted {
     pub(crate) fn ticket(self, pool: Arc<dyn Cancel>) -> Ticket {
-        Ticket::new(self.event, self.line, self.home, pool, self.script)
+        Ticket::new(self.event, self.line, self.worker, pool, self.script)
     }
 }
 
@@ -224,7 +224,7 @@ impl<E: Engine> State<E> {
         match placement.seat {
             Seat::Worker(index) if let Some(hosted) = self.threads[index].hosted.as_mut() => {
                 if hosted.version.limits.policy == Policy::PerWorker {
-                    accepted.home = Some(hosted.rooms.home());
+                    accepted.worker = Some(hosted.attached.handle());
                 }
                 let due = self.sessions.give(index, hosted, script, job, now, fx);
                 self.look_by(after(due, self.settings.wall_grace.min(self.settings.lost_grace)), fx);
@@ -291,7 +291,7 @@ impl<E: Engine> State<E> {
             event: id,
             script: Arc::clone(name),
             line: Arc::clone(&job.line),
-            home: None,
+            worker: None,
         };
         (job, accepted)
     }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use isopod_outcome::{Failure, Outcome};
 
+use crate::attached::AttachedTasks;
 use crate::engine::{Engine, Event};
-use crate::guest::Rooms;
 use crate::job::{EventId, Job, Tally};
 use crate::line::Line;
 use crate::mailbox::Mailbox;
@@ -38,7 +38,7 @@ type Answer = (Sender<Result<(), Failure>>, Result<(), Failure>);
 /// A notice to the holders of a session.
 enum Told {
     Stage(Arc<Notice>, Stage),
-    Room(Arc<Notice>),
+    Slot(Arc<Notice>),
 }
 
 impl<V: Event> Mail<V> {
@@ -71,8 +71,8 @@ pub(crate) struct Effects<E: Engine> {
     notices: Vec<Told>,
     answers: Vec<Answer>,
     report: Option<(Sender<ShutdownReport>, ShutdownReport)>,
-    /// Those whose guests are to leave.
-    evicted: Vec<Arc<Rooms>>,
+    /// Workers whose attached tasks are to be detached.
+    evicted: Vec<Arc<AttachedTasks>>,
     news: Vec<PoolEvent>,
     wake_supervisor: bool,
 }
@@ -141,7 +141,7 @@ impl<E: Engine> Effects<E> {
 
     /// A session that was full has room.
     pub(super) fn session_room(&mut self, notice: &Arc<Notice>) {
-        self.notices.push(Told::Room(Arc::clone(notice)));
+        self.notices.push(Told::Slot(Arc::clone(notice)));
     }
 
     /// Ends an event whose deadline passed after it was given to a worker and before that began it.
@@ -179,9 +179,9 @@ impl<E: Engine> Effects<E> {
         self.news.push(news);
     }
 
-    /// The guests of a worker are to leave, and it takes no others.
-    pub(crate) fn evict(&mut self, rooms: &Arc<Rooms>) {
-        self.evicted.push(Arc::clone(rooms));
+    /// Detaches a worker's tasks; it accepts no others.
+    pub(crate) fn evict(&mut self, attached: &Arc<AttachedTasks>) {
+        self.evicted.push(Arc::clone(attached));
     }
 
     pub(crate) const fn wake_supervisor(&mut self) {
@@ -212,10 +212,10 @@ impl<E: Engine> Effects<E> {
         for told in self.notices {
             match told {
                 Told::Stage(notice, stage) => notice.advance(stage),
-                Told::Room(notice) => notice.has_room(),
+                Told::Slot(notice) => notice.has_room(),
             }
         }
-        self.evicted.iter().for_each(|rooms| rooms.evict());
+        self.evicted.iter().for_each(|attached| attached.evict());
         for (to, result) in self.answers {
             // Whoever asked may have stopped waiting.
             let _ = to.try_send(result);

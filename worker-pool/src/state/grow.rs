@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 use std::time::Instant;
 
+use crate::attached::AttachedTasks;
 use crate::breaker::Admit;
 use crate::engine::{Engine, WorkerId};
-use crate::guest::Rooms;
 use crate::mailbox::Mailbox;
 use crate::observe::{PoolEvent, RetireReason};
 use crate::placement::{
@@ -62,7 +62,7 @@ impl<E: Engine> State<E> {
         census
     }
 
-    /// Places an event of this version, whose caller is a guest of the worker `near`.
+    /// Places an event of this version, whose caller is a task attached to the worker `near`.
     pub(super) fn placement(
         &mut self,
         version: &Version<E>,
@@ -328,7 +328,7 @@ impl<E: Engine> State<E> {
         let memory = Arc::new(Gauge::new(&self.memory));
         let room = Arc::new(AtomicUsize::new(version.limits.concurrency));
         let bell = Waker::from(Arc::clone(&mail));
-        let rooms = Arc::new(Rooms::new(worker, self.settings.guests_max, bell));
+        let attached = Arc::new(AttachedTasks::new(worker, self.settings.attached_tasks_max, bell));
         self.threads[thread].hosted = Some(Hosted {
             id: worker,
             version: Arc::clone(&version),
@@ -348,7 +348,7 @@ impl<E: Engine> State<E> {
             boot_ends: after(now, self.settings.boot_timeout),
             told: None,
             pins: Pins::default(),
-            rooms: Arc::clone(&rooms),
+            attached: Arc::clone(&attached),
         });
         self.rehome(thread, name);
         self.look_by(
@@ -368,7 +368,7 @@ impl<E: Engine> State<E> {
             table,
             memory,
             room,
-            rooms,
+            attached,
         })
     }
 

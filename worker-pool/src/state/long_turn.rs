@@ -2,7 +2,7 @@
 //!
 //! An event is given to a worker that has room, which says nothing of the code that it runs at the moment. The engine notices
 //! turns of some milliseconds; what waits in the mailbox of such a worker goes back to the queue, where other workers find it.
-//! Its guests leave the thread.
+//! The tasks attached to it are detached.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,8 +21,8 @@ impl<E: Engine> State<E> {
             return;
         };
         hosted.in_long_turn = true;
-        hosted.rooms.pause();
-        fx.evict(&hosted.rooms);
+        hosted.attached.pause();
+        fx.evict(&hosted.attached);
         if !std::mem::replace(&mut hosted.nudged, true) {
             fx.post(&hosted.mailbox, Mail::Pull);
         }

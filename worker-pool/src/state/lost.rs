@@ -122,8 +122,8 @@ impl<E: Engine> State<E> {
         let Some(hosted) = &mut self.threads[thread].hosted else {
             return;
         };
-        hosted.rooms.close();
-        fx.evict(&hosted.rooms);
+        hosted.attached.close();
+        fx.evict(&hosted.attached);
         let (phase, mailbox, told) = (hosted.phase, Arc::clone(&hosted.mailbox), hosted.told.take());
         let script = Arc::clone(&hosted.version.name);
         let table = Arc::clone(&hosted.table);

@@ -38,9 +38,9 @@ pub(crate) use sessions::{Pins, Sessions};
 
 use isopod_outcome::Failure;
 
+use crate::attached::AttachedTasks;
 use crate::breaker::Breaker;
 use crate::engine::{Engine, Stop, WorkerId};
-use crate::guest::Rooms;
 use crate::job::{EventId, Job};
 use crate::mailbox::Mailbox;
 use crate::observe::RetireReason;
@@ -179,8 +179,8 @@ pub(crate) struct Hosted<E: Engine> {
     told: Option<(Instant, Stop)>,
     /// The sessions that keep it.
     pub(crate) pins: Pins,
-    /// The guests on its thread.
-    pub(crate) rooms: Arc<Rooms>,
+    /// The tasks attached to it.
+    pub(crate) attached: Arc<AttachedTasks>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -201,7 +201,7 @@ pub(crate) struct Assignment<E: Engine> {
     pub(crate) table: Arc<Table>,
     pub(crate) memory: Arc<Gauge>,
     pub(crate) room: Arc<AtomicUsize>,
-    pub(crate) rooms: Arc<Rooms>,
+    pub(crate) attached: Arc<AttachedTasks>,
 }
 
 impl<E: Engine> State<E> {
@@ -341,12 +341,12 @@ impl<E: Engine> Hosted<E> {
         is_open && self.load(depth) < self.room.load(Ordering::Relaxed)
     }
 
-    /// The worker as the event of a guest sees it.
+    /// The worker as the event of an attached task sees it.
     fn near(&self, depth: u32) -> Near {
         Near {
             in_flight: self.load(depth),
-            turn: self.rooms.turn(),
-            guests: self.rooms.len(),
+            turn: self.attached.turn(),
+            attached: self.attached.len(),
         }
     }
 

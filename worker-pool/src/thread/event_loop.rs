@@ -27,7 +27,7 @@ use crate::time::after;
 /// After so many turns the `LocalSet` gets a turn of its own.
 const TURNS_PER_POLL: usize = 64;
 
-/// With guests on the thread, which wait meanwhile, it gets one after this time.
+/// With attached tasks, which wait meanwhile, it gets one after this time.
 const TIME_PER_POLL: Duration = Duration::from_micros(500);
 
 /// A poll of the worker that takes less has run none of its code.
@@ -130,7 +130,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         let began = clock::now();
         for _ in 0..TURNS_PER_POLL {
             match self.round(cx) {
-                Ok(Round::Busy) if self.has_guests() && clock::now().duration_since(began) >= TIME_PER_POLL => break,
+                Ok(Round::Busy) if self.has_attached() && clock::now().duration_since(began) >= TIME_PER_POLL => break,
                 Ok(Round::Busy) => {}
                 Ok(Round::Rests) => return Poll::Pending,
                 Err(departure) => return Poll::Ready(departure),
@@ -148,12 +148,12 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         {
             self.read(mail)?;
         }
-        self.assignment.rooms.welcome();
+        self.assignment.attached.start_arrivals();
         let began = clock::now();
         let polled = self.worker.poll(&mut Context::from_waker(&self.bell));
         let took = clock::now().duration_since(began);
         if took >= POLL_WITH_CODE {
-            self.assignment.rooms.turned(took);
+            self.assignment.attached.turned(took);
         }
         if let Poll::Ready(turn) = polled {
             self.turn(turn)?;
@@ -164,8 +164,8 @@ impl<'a, E: Engine> EventLoop<'a, E> {
             self.expire(clock::now())?;
             return Ok(Round::Busy);
         }
-        // With events open, or guests on the thread, what they wait for has to be driven.
-        if !self.runs() && !self.has_guests() && self.linger.finds(|| self.assignment.mail.stirs()) {
+        // With events open, or attached tasks, what they wait for has to be driven.
+        if !self.runs() && !self.has_attached() && self.linger.finds(|| self.assignment.mail.stirs()) {
             return Ok(Round::Busy);
         }
         Ok(match self.assignment.mail.park(cx.waker()) {
@@ -253,7 +253,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         }
         // Others may have passed their deadlines meanwhile, and there may be more mail.
         let after = clock::now();
-        self.assignment.rooms.turned(after.saturating_duration_since(now));
+        self.assignment.attached.turned(after.saturating_duration_since(now));
         if after.saturating_duration_since(now) >= LONG_TURN && !self.worker.is_condemned() {
             return self.expire(after);
         }
@@ -417,8 +417,8 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         }
     }
 
-    fn has_guests(&self) -> bool {
-        self.assignment.rooms.len() > 0
+    fn has_attached(&self) -> bool {
+        self.assignment.attached.len() > 0
     }
 
     /// Returns whether it has running events.

@@ -12,8 +12,8 @@ use isopod_outcome::{Failure, Outcome};
 #[cfg(not(feature = "shuttle"))]
 use tokio::task::LocalSet;
 
+use crate::attached::DetachesAll;
 use crate::engine::{BootContext, BootError, Engine, Noticed, Worker as _, WorkerId, WorkerNotice};
-use crate::guest::ClosesRooms;
 use crate::observe::RetireReason;
 use crate::recorder::Series;
 use crate::shared::Shared;
@@ -86,13 +86,13 @@ async fn live<E: Engine>(
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
         .record(Series::Boot, now.duration_since(started), now);
-    assignment.rooms.open();
-    let closes_rooms = ClosesRooms(&assignment.rooms);
+    assignment.attached.open();
+    let detaches_all = DetachesAll(&assignment.attached);
     let ran = {
         let mut event_loop = EventLoop::new(shared, index, assignment, &mut worker, recorder);
         AssertUnwindSafe(event_loop.run()).catch_unwind().await
     };
-    drop(closes_rooms);
+    drop(detaches_all);
     match ran {
         Ok(departure) => {
             // It came back too late: what it holds has ended without it.

@@ -1,10 +1,10 @@
 //! The pool as its users have it, on the fake engine: one program, because each would hold an engine of its own.
 
 mod anywhere;
+mod attached;
 mod boot;
 mod common;
 mod deploy;
-mod guests;
 mod idle;
 mod interleaving;
 mod limits;

@@ -60,14 +60,6 @@ impl Reading<'_> {
     }
 }
 
-/// Returns true if a navigation prefers assets to the worker, by
-/// <https://developers.cloudflare.com/workers/configuration/compatibility-flags/>. Without a date it does, as with the newest.
-pub(super) fn navigates(date: Option<&str>, flags: &[String]) -> bool {
-    let has = |flag: &str| flags.iter().any(|given| given == flag);
-    !has("assets_navigation_has_no_effect")
-        && (has("assets_navigation_prefers_asset_serving") || date.is_none_or(|date| date >= "2025-04-01"))
-}
-
 fn suggestion(near: Option<&str>) -> String {
     match near {
         Some(near) => format!("did you mean `{near}`?"),

@@ -10,61 +10,61 @@ use std::{
     thread::JoinHandle,
 };
 
-use isopod_server::Resident;
+use isopod_server::MovableConnection;
 use tokio::{sync::mpsc, task::LocalSet};
 
 /// The place of a connection: empty once that has left.
-type Room = Arc<Mutex<Option<Resident>>>;
+type Place = Arc<Mutex<Option<MovableConnection>>>;
 
-/// A home on a thread of its own, which starts with the first connection, and whose runtime ends with the last handle or at
-/// [`Home::end`].
+/// A thread of its own, which starts with the first connection, and whose runtime ends with the last handle or at
+/// [`Thread::end`].
 #[derive(Clone, Default)]
-pub(crate) struct Home(Arc<Shared>);
+pub(crate) struct Thread(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    thread: Mutex<Option<(mpsc::Sender<Room>, JoinHandle<()>)>>,
-    rooms: Mutex<Vec<Room>>,
+    thread: Mutex<Option<(mpsc::Sender<Place>, JoinHandle<()>)>>,
+    places: Mutex<Vec<Place>>,
     taken: AtomicUsize,
     is_full: AtomicBool,
 }
 
-fn start() -> (mpsc::Sender<Room>, JoinHandle<()>) {
-    let (arrive, mut arrivals) = mpsc::channel::<Room>(64);
+fn start() -> (mpsc::Sender<Place>, JoinHandle<()>) {
+    let (arrive, mut arrivals) = mpsc::channel::<Place>(64);
     let live = move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .unwrap();
         LocalSet::new().block_on(&runtime, async move {
-            while let Some(room) = arrivals.recv().await {
-                tokio::task::spawn_local(poll_fn(move |cx| match &mut *room.lock().unwrap() {
-                    Some(resident) => resident.poll(cx),
+            while let Some(place) = arrivals.recv().await {
+                tokio::task::spawn_local(poll_fn(move |cx| match &mut *place.lock().unwrap() {
+                    Some(connection) => connection.poll(cx),
                     None => Poll::Ready(()),
                 }));
             }
         });
     };
-    let thread = std::thread::Builder::new().name("home".into()).spawn(live);
+    let thread = std::thread::Builder::new().name("connections".into()).spawn(live);
     (arrive, thread.unwrap())
 }
 
-impl isopod_server::Home for Home {
-    fn take(self: Box<Self>, connection: Resident) -> Result<(), Resident> {
+impl isopod_server::ConnectionThread for Thread {
+    fn attach(self: Box<Self>, connection: MovableConnection) -> Result<(), MovableConnection> {
         if self.0.is_full.load(Ordering::SeqCst) {
             return Err(connection);
         }
-        let room = Arc::new(Mutex::new(Some(connection)));
-        self.0.rooms.lock().unwrap().push(room.clone());
+        let place = Arc::new(Mutex::new(Some(connection)));
+        self.0.places.lock().unwrap().push(place.clone());
         self.0.taken.fetch_add(1, Ordering::SeqCst);
         let mut thread = self.0.thread.lock().unwrap();
         let (arrive, _) = thread.get_or_insert_with(start);
-        arrive.try_send(room).expect("few connections");
+        arrive.try_send(place).expect("few connections");
         Ok(())
     }
 }
 
-impl Home {
+impl Thread {
     /// The number of connections that have moved there so far.
     pub(crate) fn taken(&self) -> usize {
         self.0.taken.load(Ordering::SeqCst)
@@ -77,9 +77,9 @@ impl Home {
 
     /// Sends all connections away. Returns their number.
     pub(crate) fn evict(&self) -> usize {
-        let rooms = std::mem::take(&mut *self.0.rooms.lock().unwrap());
-        let left = rooms.iter().filter_map(|room| room.lock().unwrap().take());
-        left.map(Resident::leave).count()
+        let places = std::mem::take(&mut *self.0.places.lock().unwrap());
+        let left = places.iter().filter_map(|place| place.lock().unwrap().take());
+        left.map(MovableConnection::return_to_server).count()
     }
 
     /// Sends all connections away, and ends the thread with its runtime.

@@ -30,19 +30,19 @@ fn server(limits: &str) -> Serving {
     Serving::start(project.path())
 }
 
-fn guests(server: &Serving) -> u64 {
-    server.metric("isopod_guests{worker=\"s\"}")
+fn attached(server: &Serving) -> u64 {
+    server.metric("isopod_attached_connections{worker=\"s\"}")
 }
 
 /// Connections on the threads of the workers of `s`.
 fn moved<const N: usize>(server: &Serving) -> [Connection; N] {
-    let before = guests(server);
+    let before = attached(server);
     let mut connections = std::array::from_fn(|_| server.connect());
     until("the connections move", || {
         for connection in &mut connections {
             assert_eq!(connection.get("/").expect("an answer").body, "/");
         }
-        (guests(server) == before + N as u64).then_some(())
+        (attached(server) == before + N as u64).then_some(())
     });
     connections
 }
@@ -58,7 +58,7 @@ fn a_burning_worker_delays_no_connection_that_lived_on_its_thread() {
             .map(|answer| (answer.verdict() == (200, "ok"), burns))
     });
     // Both leave, if they lived on that thread.
-    until("the worker spins", || (guests(&server) < 2).then_some(()));
+    until("the worker spins", || (attached(&server) < 2).then_some(()));
     assert_eq!(other.get("/other").expect("an answer").body, "other");
     let took = begun.elapsed();
     assert!(

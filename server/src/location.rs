@@ -1,7 +1,7 @@
 //! The thread on which a connection lives.
 //!
 //! A connection starts on the server's runtime. If its requests are answered by one worker, it moves to that worker's thread,
-//! so that no thread has to be woken for a request or its response. It moves back when it has to leave, at any time, also in
+//! so that no thread has to be woken for a request or its response. It moves back when it has to return_to_server, at any time, also in
 //! the middle of a request. Whatever the thread, it is the same future: limits, alarms, metrics and drain do not notice.
 
 use std::{
@@ -18,28 +18,28 @@ use std::{
 
 use tokio::runtime::Handle;
 
-/// Time on the server's runtime before a connection that had to leave a thread moves again.
+/// Time on the server's runtime before a connection that had to return_to_server a thread moves again.
 const STAY_MIN: Duration = Duration::from_secs(1);
 
 /// Number of consecutive requests answered by one worker after which a connection moves to its thread.
 const ANSWERS_MIN: u32 = 2;
 
-/// The number of no home: the connection is on the server's runtime.
+/// The thread number of the server's runtime.
 const SERVER: u64 = 0;
 
 /// A thread to which connections can move.
-pub trait Home: Send {
-    /// Moves a connection there. The thread then calls [`Resident::poll`] at once, and whenever its waker is woken.
+pub trait ConnectionThread: Send {
+    /// Moves a connection there. The thread then calls [`MovableConnection::poll`] at once, and whenever its waker is woken.
     ///
     /// # Errors
     /// It takes no connections now. The connection is returned.
-    fn take(self: Box<Self>, connection: Resident) -> Result<(), Resident>;
+    fn attach(self: Box<Self>, connection: MovableConnection) -> Result<(), MovableConnection>;
 }
 
 /// The place of a connection, shared by its future, its byte stream and its requests.
-pub struct Residence {
-    /// The number of the home.
-    home: AtomicU64,
+pub struct Location {
+    /// The number of the thread.
+    thread: AtomicU64,
     /// Number of moves. The byte stream compares it to notice that it is polled by another runtime.
     moves: AtomicU32,
     state: Mutex<State>,
@@ -48,55 +48,55 @@ pub struct Residence {
 #[derive(Default)]
 struct State {
     /// Destination after the current poll.
-    wish: Option<Wish>,
-    /// The home that answered last, and the number of consecutive answers from there.
+    destination: Option<Destination>,
+    /// The thread that answered last, and the number of consecutive answers from there.
     answers: (u64, u32),
-    /// When it last left a home, or was not taken by one.
+    /// When it last left a thread, or was not taken by one.
     left: Option<Instant>,
 }
 
-enum Wish {
+enum Destination {
     Server,
-    Home(u64, Box<dyn Home>),
+    Thread(u64, Box<dyn ConnectionThread>),
 }
 
-impl Residence {
+impl Location {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
-            home: AtomicU64::new(SERVER),
+            thread: AtomicU64::new(SERVER),
             moves: AtomicU32::new(0),
             state: Mutex::default(),
         })
     }
 
-    /// Returns the number of the home in which the connection lives. `None`: on the server's runtime.
+    /// Returns the number of the thread on which the connection lives. `None`: on the server's runtime.
     #[must_use]
-    pub fn home(&self) -> Option<u64> {
-        Some(self.home.load(Ordering::Relaxed)).filter(|home| *home != SERVER)
+    pub fn thread(&self) -> Option<u64> {
+        Some(self.thread.load(Ordering::Relaxed)).filter(|thread| *thread != SERVER)
     }
 
-    /// Records that a request of the connection was answered by a worker, and the number of its home, which is not zero. If the
+    /// Records that a request of the connection was answered by a worker, and the number of its thread, which is not zero. If the
     /// connection should move there, calls `open`; `None` says that it cannot.
-    pub fn answered_by(&self, home: u64, open: impl FnOnce() -> Option<Box<dyn Home>>) {
-        if self.home.load(Ordering::Relaxed) == home {
+    pub fn answered_by(&self, thread: u64, open: impl FnOnce() -> Option<Box<dyn ConnectionThread>>) {
+        if self.thread.load(Ordering::Relaxed) == thread {
             return;
         }
         let mut state = self.lock();
         let (last, times) = state.answers;
-        state.answers = (home, if last == home { times.saturating_add(1) } else { 1 });
+        state.answers = (thread, if last == thread { times.saturating_add(1) } else { 1 });
         let may_move = state.left.is_none_or(|left| left.elapsed() >= STAY_MIN);
         if state.answers.1 >= ANSWERS_MIN && may_move {
-            state.wish = open().map(|to| Wish::Home(home, to));
+            state.destination = open().map(|to| Destination::Thread(thread, to));
         }
     }
 
     /// Waits until the connection is on the server's runtime.
     pub(crate) async fn return_to_server(&self) {
-        poll_fn(|_| match self.home() {
+        poll_fn(|_| match self.thread() {
             None => Poll::Ready(()),
             Some(_) => {
                 // Polled again there.
-                self.lock().wish = Some(Wish::Server);
+                self.lock().destination = Some(Destination::Server);
                 Poll::Pending
             }
         })
@@ -108,8 +108,8 @@ impl Residence {
         self.moves.load(Ordering::Acquire)
     }
 
-    fn moves_to(&self, home: u64) {
-        self.home.store(home, Ordering::Release);
+    fn moves_to(&self, thread: u64) {
+        self.thread.store(thread, Ordering::Release);
         self.moves.fetch_add(1, Ordering::AcqRel);
     }
 
@@ -118,34 +118,34 @@ impl Residence {
     }
 }
 
-impl fmt::Debug for Residence {
+impl fmt::Debug for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Residence")
-            .field("home", &self.home())
+        f.debug_struct("Location")
+            .field("thread", &self.thread())
             .finish_non_exhaustive()
     }
 }
 
 /// A connection that moves between threads. Dropping it closes the connection.
-pub struct Resident(Option<Moving>);
+pub struct MovableConnection(Option<Moving>);
 
 struct Moving {
     connection: Pin<Box<dyn Future<Output = ()> + Send>>,
-    residence: Arc<Residence>,
+    location: Arc<Location>,
     server: Handle,
 }
 
-impl Resident {
+impl MovableConnection {
     /// Starts to serve a connection on the server's runtime.
     pub(crate) fn start(
         connection: impl Future<Output = ()> + Send + 'static,
-        residence: Arc<Residence>,
+        location: Arc<Location>,
         server: Handle,
     ) {
         let connection = Box::pin(connection);
         Self(Some(Moving {
             connection,
-            residence,
+            location,
             server,
         }))
         .run_on_server();
@@ -160,33 +160,35 @@ impl Resident {
             self.0 = None;
             return Poll::Ready(());
         }
-        let wish = moving.residence.lock().wish.take();
-        let Some(wish) = wish else { return Poll::Pending };
+        let destination = moving.location.lock().destination.take();
+        let Some(destination) = destination else {
+            return Poll::Pending;
+        };
         let moved = Self(self.0.take());
-        match wish {
-            Wish::Server => moved.leave(),
-            Wish::Home(home, to) => moved.move_to(home, to),
+        match destination {
+            Destination::Server => moved.return_to_server(),
+            Destination::Thread(thread, to) => moved.move_to(thread, to),
         }
         Poll::Ready(())
     }
 
     /// Moves the connection to the server's runtime, where it goes on. Can be called on any thread.
-    pub fn leave(self) {
+    pub fn return_to_server(self) {
         if let Some(moving) = &self.0 {
-            moving.residence.moves_to(SERVER);
-            let mut state = moving.residence.lock();
+            moving.location.moves_to(SERVER);
+            let mut state = moving.location.lock();
             state.left = Some(Instant::now());
             state.answers = (SERVER, 0);
         }
         self.run_on_server();
     }
 
-    fn move_to(self, home: u64, to: Box<dyn Home>) {
+    fn move_to(self, thread: u64, to: Box<dyn ConnectionThread>) {
         if let Some(moving) = &self.0 {
-            moving.residence.moves_to(home);
+            moving.location.moves_to(thread);
         }
-        if let Err(returned) = to.take(self) {
-            returned.leave();
+        if let Err(returned) = to.attach(self) {
+            returned.return_to_server();
         }
     }
 
@@ -197,8 +199,8 @@ impl Resident {
     }
 }
 
-impl fmt::Debug for Resident {
+impl fmt::Debug for MovableConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Resident")
+        f.write_str("MovableConnection")
     }
 }

@@ -32,7 +32,7 @@ async fn expect(stream: &mut TcpStream, end: &str) -> String {
     response
 }
 
-/// A connection that lives on the home's thread.
+/// A connection that lives on a worker's thread.
 async fn moved(address: SocketAddr, worker: &Worker) -> TcpStream {
     let before = worker.1.taken();
     let mut stream = TcpStream::connect(address).await.unwrap();

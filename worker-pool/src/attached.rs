@@ -1,8 +1,8 @@
-//! Guests: futures that live on a worker's thread, next to the worker that serves them, and leave it at any time.
+//! Tasks attached to a worker: futures that run on its thread, and can be detached at any time.
 //!
 //! A connection whose requests are all answered by one worker costs no switch of threads if it is polled on that worker's
-//! thread. The pool does not know what a guest is. It polls guests between the worker's turns, and gives each back by
-//! [`Guest::leave`] when the worker departs, when a turn takes long, or when its thread is lost.
+//! thread. The pool knows nothing of connections. It polls attached tasks between the worker's turns, and detaches each by
+//! [`AttachedTask::detach`] when the worker departs, when a turn takes long, or when its thread is lost.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,7 +18,7 @@ use futures::task::AtomicWaker;
 use crate::engine::WorkerId;
 use crate::sync::{Mutex, MutexGuard};
 
-/// Mean duration of a worker's turns above which its thread has no guests: they would wait for one another's turns.
+/// Mean duration of a worker's turns above which no tasks are attached to it: they would wait for its turns.
 const TURN_MAX: Duration = Duration::from_millis(1);
 
 const TURN_COUNTED_MAX: Duration = Duration::from_millis(4);
@@ -26,11 +26,11 @@ const TURN_COUNTED_MAX: Duration = Duration::from_millis(4);
 /// The weight of a turn in the mean is one part in this many.
 const TURNS_WEIGHED: u64 = 16;
 
-/// A future that can live on a worker's thread. Created by an embedder, for instance for a connection.
+/// A future that can be attached to a worker, to run on its thread. Created by an embedder, for instance for a connection.
 ///
 /// It is only polled by one thread at a time, and is moved between two polls. What it holds must not be bound to a runtime,
 /// or must notice that it is polled on another one.
-pub trait Guest: Send + 'static {
+pub trait AttachedTask: Send + 'static {
     /// Polls the future on the worker's thread, inside the worker's event loop. Ready if nothing is left to be done there.
     ///
     /// Must not block: the worker waits.
@@ -38,48 +38,48 @@ pub trait Guest: Send + 'static {
 
     /// Takes the future back. It has to be polled elsewhere at once, even if nothing has woken it.
     ///
-    /// Called on any thread, never during [`Guest::poll`] and never with a lock of the pool's. Must not block.
-    fn leave(self: Box<Self>);
+    /// Called on any thread, never during [`AttachedTask::poll`] and never with a lock of the pool's. Must not block.
+    fn detach(self: Box<Self>);
 }
 
-/// A worker as a home for guests. Returned for an event that was given to the worker.
+/// A worker to which tasks can be attached. Returned for an event that was given to the worker.
 ///
-/// Holding it keeps nothing alive: a worker that has departed takes no guests.
+/// Holding it keeps nothing alive: a worker that has departed accepts no tasks.
 #[derive(Clone)]
-pub struct Home(Arc<Rooms>);
+pub struct WorkerHandle(Arc<AttachedTasks>);
 
-impl Home {
+impl WorkerHandle {
     /// Returns the worker's number, for [`Meta::near`](field@crate::Meta::near).
     #[must_use]
-    pub fn worker(&self) -> WorkerId {
+    pub fn id(&self) -> WorkerId {
         self.0.worker
     }
 
-    /// Returns whether the worker takes guests now: it is ready, has room, and its turns are short.
+    /// Returns whether the worker accepts tasks now: it is ready, has room, and its turns are short.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.0.is_open()
     }
 
-    /// Moves a guest to the worker's thread, where it is polled soon.
+    /// Moves a task to the worker's thread, where it is polled soon.
     ///
     /// # Errors
-    /// The worker takes no guests now. The guest is returned.
-    pub fn lodge<G: Guest>(&self, guest: G) -> Result<(), G> {
-        self.0.lodge(guest)
+    /// The worker accepts no tasks now. The task is returned.
+    pub fn attach<T: AttachedTask>(&self, task: T) -> Result<(), T> {
+        self.0.attach(task)
     }
 }
 
-impl fmt::Debug for Home {
+impl fmt::Debug for WorkerHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Home").field(&self.0.worker).finish()
+        f.debug_tuple("WorkerHandle").field(&self.0.worker).finish()
     }
 }
 
-/// The guests of one worker.
-pub(crate) struct Rooms {
+/// The tasks attached to one worker.
+pub(crate) struct AttachedTasks {
     worker: WorkerId,
-    guests_max: usize,
+    tasks_max: usize,
     /// Wakes the worker's event loop.
     bell: Waker,
     inner: Mutex<Inner>,
@@ -95,24 +95,24 @@ pub(crate) struct Rooms {
 
 #[derive(Default)]
 struct Inner {
-    rooms: HashMap<u64, Arc<Room>>,
+    entries: HashMap<u64, Arc<Entry>>,
     /// Those that the event loop has not begun to poll.
     arrivals: Vec<u64>,
     last: u64,
 }
 
-/// The place of one guest.
-pub(crate) struct Room {
-    /// Empty once the guest has left. Locked while it is polled.
-    guest: Mutex<Option<Box<dyn Guest>>>,
-    task: AtomicWaker,
+/// The place of one task.
+pub(crate) struct Entry {
+    /// Empty once the task is detached or has ended. Locked while it is polled.
+    task: Mutex<Option<Box<dyn AttachedTask>>>,
+    waker: AtomicWaker,
 }
 
-impl Rooms {
-    pub(crate) fn new(worker: WorkerId, guests_max: usize, bell: Waker) -> Self {
+impl AttachedTasks {
+    pub(crate) fn new(worker: WorkerId, tasks_max: usize, bell: Waker) -> Self {
         Self {
             worker,
-            guests_max,
+            tasks_max,
             bell,
             inner: Mutex::default(),
             is_ready: AtomicBool::new(false),
@@ -123,29 +123,29 @@ impl Rooms {
         }
     }
 
-    pub(crate) fn home(self: &Arc<Self>) -> Home {
-        Home(Arc::clone(self))
+    pub(crate) fn handle(self: &Arc<Self>) -> WorkerHandle {
+        WorkerHandle(Arc::clone(self))
     }
 
-    /// Takes guests from now on, until [`Rooms::close`].
+    /// Accepts tasks from now on, until [`AttachedTasks::close`].
     pub(crate) fn open(&self) {
         let _inner = self.lock();
         self.is_ready.store(true, Ordering::Release);
     }
 
-    /// Takes no guests any more. Those it has are to leave: see [`Rooms::evict`].
+    /// Accepts no tasks any more. Those it has are to be detached: see [`AttachedTasks::evict`].
     pub(crate) fn close(&self) {
         let _inner = self.lock();
         self.is_ready.store(false, Ordering::Release);
     }
 
-    /// Takes no guests until the worker's next turn has ended. Those it has are to leave.
+    /// Accepts no tasks until the worker's next turn has ended. Those it has are to be detached.
     pub(crate) fn pause(&self) {
         let _inner = self.lock();
         self.is_paused.store(true, Ordering::Release);
     }
 
-    /// Returns the number of guests.
+    /// Returns the number of tasks.
     pub(crate) fn len(&self) -> usize {
         self.count.load(Ordering::Relaxed)
     }
@@ -157,11 +157,11 @@ impl Rooms {
 
     fn is_open(&self) -> bool {
         let is_open = self.is_ready.load(Ordering::Acquire) && !self.is_paused.load(Ordering::Acquire);
-        is_open && self.len() < self.guests_max && self.turn() <= TURN_MAX
+        is_open && self.len() < self.tasks_max && self.turn() <= TURN_MAX
     }
 
     /// Adds a turn of this duration to the mean, at most [`TURN_COUNTED_MAX`]: a thread may also have waited for a processor, and
-    /// the engine reports longer turns by itself. If turns have become too long, all guests leave.
+    /// the engine reports longer turns by itself. If turns have become too long, all tasks are detached.
     pub(crate) fn turned(&self, took: Duration) {
         let took = u64::try_from(took.min(TURN_COUNTED_MAX).as_nanos()).unwrap_or(u64::MAX) / TURNS_WEIGHED;
         let mean = self.turn.load(Ordering::Relaxed);
@@ -173,70 +173,70 @@ impl Rooms {
         }
     }
 
-    fn lodge<G: Guest>(&self, guest: G) -> Result<(), G> {
+    fn attach<T: AttachedTask>(&self, task: T) -> Result<(), T> {
         {
             let mut inner = self.lock();
             if !self.is_open() {
-                return Err(guest);
+                return Err(task);
             }
             inner.last += 1;
             let key = inner.last;
-            let room = Room {
-                guest: Mutex::new(Some(Box::new(guest))),
-                task: AtomicWaker::new(),
+            let entry = Entry {
+                task: Mutex::new(Some(Box::new(task))),
+                waker: AtomicWaker::new(),
             };
-            inner.rooms.insert(key, Arc::new(room));
+            inner.entries.insert(key, Arc::new(entry));
             inner.arrivals.push(key);
-            self.count.store(inner.rooms.len(), Ordering::Relaxed);
+            self.count.store(inner.entries.len(), Ordering::Relaxed);
             self.has_arrivals.store(true, Ordering::Release);
         }
         self.bell.wake_by_ref();
         Ok(())
     }
 
-    /// Begins to poll the guests that have arrived. Called by the worker's event loop.
-    pub(crate) fn welcome(self: &Arc<Self>) {
+    /// Begins to poll the tasks that have arrived. Called by the worker's event loop.
+    pub(crate) fn start_arrivals(self: &Arc<Self>) {
         if !self.has_arrivals.load(Ordering::Acquire) {
             return;
         }
         let mut inner = self.lock();
         self.has_arrivals.store(false, Ordering::Relaxed);
         for key in std::mem::take(&mut inner.arrivals) {
-            if let Some(room) = inner.rooms.get(&key) {
-                spawn_local(Arc::clone(self).live(key, Arc::clone(room)));
+            if let Some(entry) = inner.entries.get(&key) {
+                spawn_local(Arc::clone(self).drive(key, Arc::clone(entry)));
             }
         }
     }
 
-    /// The task of a guest on the worker's thread.
-    async fn live(self: Arc<Self>, key: u64, room: Arc<Room>) {
-        poll_fn(|cx| room.poll(cx)).await;
+    /// Polls a task on the worker's thread until it ends or is detached.
+    async fn drive(self: Arc<Self>, key: u64, entry: Arc<Entry>) {
+        poll_fn(|cx| entry.poll(cx)).await;
         let mut inner = self.lock();
-        inner.rooms.remove(&key);
-        self.count.store(inner.rooms.len(), Ordering::Relaxed);
+        inner.entries.remove(&key);
+        self.count.store(inner.entries.len(), Ordering::Relaxed);
     }
 
-    /// Sends all guests away, except one that is being polled: the thread is not in a long turn then.
+    /// Detaches all tasks, except one that is being polled: the thread is not in a long turn then.
     pub(crate) fn evict(&self) {
         let mut leaving = Vec::new();
         {
             let mut inner = self.lock();
-            inner.rooms.retain(|_, room| match room.vacate() {
-                Some(guest) => {
-                    leaving.push((guest, Arc::clone(room)));
+            inner.entries.retain(|_, entry| match entry.take() {
+                Some(task) => {
+                    leaving.push((task, Arc::clone(entry)));
                     false
                 }
                 None => true,
             });
-            self.count.store(inner.rooms.len(), Ordering::Relaxed);
+            self.count.store(inner.entries.len(), Ordering::Relaxed);
         }
-        for (guest, room) in leaving {
+        for (task, entry) in leaving {
             // The embedder's code: it must not take the supervisor down.
-            if catch_unwind(AssertUnwindSafe(|| guest.leave())).is_err() {
-                tracing::error!("a guest of a worker panicked as it left");
+            if catch_unwind(AssertUnwindSafe(|| task.detach())).is_err() {
+                tracing::error!("a task attached to a worker panicked as it was detached");
             }
-            // Its task has nothing left to do.
-            room.task.wake();
+            // The future that polls it has nothing left to do.
+            entry.waker.wake();
         }
     }
 
@@ -245,30 +245,30 @@ impl Rooms {
     }
 }
 
-impl Room {
-    /// Polls the guest, if it is still here.
+impl Entry {
+    /// Polls the task, if it is still here.
     fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.task.register(cx.waker());
-        let mut place = self.guest.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(guest) = place.as_mut() else {
+        self.waker.register(cx.waker());
+        let mut place = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(task) = place.as_mut() else {
             return Poll::Ready(());
         };
-        match catch_unwind(AssertUnwindSafe(|| guest.poll(cx))) {
+        match catch_unwind(AssertUnwindSafe(|| task.poll(cx))) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(())) => {}
-            Err(_) => tracing::error!("a guest of a worker panicked, and was dropped"),
+            Err(_) => tracing::error!("a task attached to a worker panicked, and was dropped"),
         }
         let gone = place.take();
         drop(place);
         if catch_unwind(AssertUnwindSafe(|| drop(gone))).is_err() {
-            tracing::error!("a guest of a worker panicked while it was dropped");
+            tracing::error!("a task attached to a worker panicked while it was dropped");
         }
         Poll::Ready(())
     }
 
-    /// Takes the guest out, unless it is being polled or has gone.
-    fn vacate(&self) -> Option<Box<dyn Guest>> {
-        match self.guest.try_lock() {
+    /// Takes the task out, unless it is being polled or has gone.
+    fn take(&self) -> Option<Box<dyn AttachedTask>> {
+        match self.task.try_lock() {
             Ok(mut place) => place.take(),
             Err(TryLockError::Poisoned(place)) => place.into_inner().take(),
             Err(TryLockError::WouldBlock) => None,
@@ -278,19 +278,19 @@ impl Room {
 
 #[cfg(not(feature = "shuttle"))]
 fn spawn_local(task: impl Future<Output = ()> + 'static) {
-    // It ends with the guest; a panic of the guest is caught inside.
+    // It ends with the attached task, whose panics are caught inside.
     drop(tokio::task::spawn_local(task));
 }
 
-/// Simulated threads have no `LocalSet`, and no guests.
+/// Simulated threads have no `LocalSet`, and no attached tasks.
 #[cfg(feature = "shuttle")]
 fn spawn_local(_task: impl Future<Output = ()> + 'static) {}
 
-/// Closes the worker's rooms at the end of the scope, also by a panic: while the runtime still exists to which the guests'
+/// Detaches all tasks at the end of the scope, also by a panic: while the runtime still exists to which the tasks'
 /// sockets belong.
-pub(crate) struct ClosesRooms<'a>(pub(crate) &'a Rooms);
+pub(crate) struct DetachesAll<'a>(pub(crate) &'a AttachedTasks);
 
-impl Drop for ClosesRooms<'_> {
+impl Drop for DetachesAll<'_> {
     fn drop(&mut self) {
         self.0.close();
         self.0.evict();

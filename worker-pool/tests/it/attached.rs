@@ -1,4 +1,4 @@
-//! Guests: futures that live on a worker's thread, and leave it whenever the worker goes or its thread is busy.
+//! Tasks attached to a worker: they run on its thread, and are detached when the worker goes or its thread is busy.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crate::common::{LONG, Pool, builder, call, deploy, hold, pool, send, try_send, until};
 use isopod_pool::fake::{Does, FakeScript};
-use isopod_pool::{Guest, Home, Meta, Options, Outcome, Policy, WorkerId};
+use isopod_pool::{AttachedTask, Meta, Options, Outcome, Policy, WorkerHandle, WorkerId};
 
-/// What a test sees of a guest.
+/// What a test sees of an attached task.
 #[derive(Default)]
 struct Seen {
     thread: Mutex<Option<String>>,
@@ -33,9 +33,9 @@ impl Seen {
 
 struct Probe(Arc<Seen>);
 
-impl Guest for Probe {
+impl AttachedTask for Probe {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        assert!(!self.0.panics.load(Ordering::SeqCst), "a guest that panics");
+        assert!(!self.0.panics.load(Ordering::SeqCst), "a task that panics");
         if self.0.ends.load(Ordering::SeqCst) {
             return Poll::Ready(());
         }
@@ -44,7 +44,7 @@ impl Guest for Probe {
         Poll::Pending
     }
 
-    fn leave(self: Box<Self>) {
+    fn detach(self: Box<Self>) {
         self.0.left.store(true, Ordering::SeqCst);
     }
 }
@@ -55,20 +55,20 @@ impl Drop for Probe {
     }
 }
 
-/// The home that the script's worker is.
-fn home(pool: &Pool, name: &str) -> Home {
+/// The script's worker.
+fn worker_of(pool: &Pool, name: &str) -> WorkerHandle {
     // The first event waits for the boot.
     pool.warm_blocking(name).expect("a worker");
     let sent = send(pool, name, Does::Echo(1));
-    let home = sent.ticket.home().cloned().expect("given to a worker at once");
+    let worker = sent.ticket.worker().cloned().expect("given to a worker at once");
     assert_eq!(sent.answer(), Ok(1));
-    home
+    worker
 }
 
-/// A guest that has been polled on the worker's thread.
-fn guest(home: &Home) -> Arc<Seen> {
+/// An attached task that has been polled on the worker's thread.
+fn attached(worker: &WorkerHandle) -> Arc<Seen> {
     let seen = Arc::new(Seen::default());
-    assert!(home.lodge(Probe(Arc::clone(&seen))).is_ok());
+    assert!(worker.attach(Probe(Arc::clone(&seen))).is_ok());
     until(|| seen.is_on("isopod-"));
     seen
 }
@@ -78,11 +78,11 @@ fn has_left(seen: &Seen) {
 }
 
 #[test]
-fn a_guest_is_polled_on_the_workers_thread_until_it_ends() {
+fn an_attached_task_is_polled_on_the_workers_thread_until_it_ends() {
     let pool = pool(1);
     deploy(&pool, "s", FakeScript::new(), &Options::default());
-    let home = home(&pool, "s");
-    let seen = guest(&home);
+    let worker = worker_of(&pool, "s");
+    let seen = attached(&worker);
     seen.ends.store(true, Ordering::SeqCst);
     seen.wake();
     until(|| seen.dropped.load(Ordering::SeqCst));
@@ -90,7 +90,7 @@ fn a_guest_is_polled_on_the_workers_thread_until_it_ends() {
 }
 
 #[test]
-fn the_event_of_a_guest_goes_to_its_worker_although_another_is_idle() {
+fn the_event_of_an_attached_task_goes_to_its_worker_although_another_is_idle() {
     let pool = pool(2);
     let options = Options::default().workers_min(2).workers_max(2).spread_at(8);
     deploy(&pool, "s", FakeScript::new(), &options);
@@ -116,7 +116,7 @@ fn hold_near(pool: &Pool, near: WorkerId) -> flume::Sender<()> {
 }
 
 #[test]
-fn guests_leave_when_their_worker_departs_whatever_the_reason() {
+fn tasks_are_detached_when_their_worker_departs() {
     type Depart = fn(&Pool);
     let depart: [(&str, Depart); 5] = [
         ("undeployed", |pool| assert!(pool.undeploy("s"))),
@@ -138,30 +138,30 @@ fn guests_leave_when_their_worker_departs_whatever_the_reason() {
     for (reason, depart) in depart {
         let pool = pool(1);
         deploy(&pool, "s", FakeScript::new(), &Options::default());
-        let home = home(&pool, "s");
-        let seen = guest(&home);
+        let worker = worker_of(&pool, "s");
+        let seen = attached(&worker);
         depart(&pool);
         has_left(&seen);
-        assert!(!home.is_open(), "{reason}");
-        assert!(home.lodge(Probe(Arc::default())).is_err(), "{reason}");
+        assert!(!worker.is_open(), "{reason}");
+        assert!(worker.attach(Probe(Arc::default())).is_err(), "{reason}");
     }
     let pool = pool(1);
     deploy(&pool, "s", FakeScript::new(), &Options::default());
-    let seen = guest(&home(&pool, "s"));
+    let seen = attached(&worker_of(&pool, "s"));
     assert_eq!(pool.shutdown_blocking(LONG).threads_joined, 1);
     has_left(&seen);
 }
 
 #[test]
-fn guests_leave_a_thread_in_a_long_turn_and_a_lost_one() {
+fn tasks_are_detached_in_a_long_turn_and_from_a_lost_thread() {
     let pool = builder(1)
         .lost_grace(Duration::from_millis(20))
         .build()
         .expect("threads");
     let hurried = Options::default().wall_timeout(Duration::from_millis(400));
     deploy(&pool, "s", FakeScript::new(), &hurried);
-    let at = home(&pool, "s");
-    let seen = guest(&at);
+    let at = worker_of(&pool, "s");
+    let seen = attached(&at);
     let (open, gate) = flume::bounded(1);
     let long = send(&pool, "s", Does::BlockLong(gate));
     has_left(&seen);
@@ -170,7 +170,7 @@ fn guests_leave_a_thread_in_a_long_turn_and_a_lost_one() {
     assert_eq!(long.answer(), Ok(0));
     until(|| at.is_open());
     // An engine that notices nothing: the supervisor gives the thread up.
-    let stays = guest(&at);
+    let stays = attached(&at);
     let (open, gate) = flume::bounded(1);
     let lost = send(&pool, "s", Does::Block(gate));
     has_left(&stays);
@@ -179,52 +179,52 @@ fn guests_leave_a_thread_in_a_long_turn_and_a_lost_one() {
 }
 
 #[test]
-fn a_worker_whose_turns_are_long_on_average_has_no_guests() {
+fn a_worker_whose_turns_are_long_on_average_accepts_no_tasks() {
     let pool = pool(1);
     deploy(&pool, "s", FakeScript::new(), &Options::default());
-    let home = home(&pool, "s");
-    let seen = guest(&home);
+    let worker = worker_of(&pool, "s");
+    let seen = attached(&worker);
     let spins = Duration::from_millis(3);
     until(|| {
         assert_eq!(call(&pool, "s", Does::Spin(spins)), Ok(0));
-        !home.is_open()
+        !worker.is_open()
     });
     has_left(&seen);
     until(|| {
         assert_eq!(call(&pool, "s", Does::Echo(0)), Ok(0));
-        home.is_open()
+        worker.is_open()
     });
-    guest(&home);
+    attached(&worker);
 }
 
 #[test]
-fn a_guest_that_panics_is_dropped_alone() {
+fn a_task_that_panics_is_dropped_alone() {
     let pool = pool(1);
     deploy(&pool, "s", FakeScript::new(), &Options::default());
-    let home = home(&pool, "s");
-    let (panics, other) = (guest(&home), guest(&home));
+    let worker = worker_of(&pool, "s");
+    let (panics, other) = (attached(&worker), attached(&worker));
     panics.panics.store(true, Ordering::SeqCst);
     panics.wake();
     until(|| panics.dropped.load(Ordering::SeqCst));
-    assert_eq!(call(&pool, "s", Does::WorkerId), Ok(home.worker().get()));
+    assert_eq!(call(&pool, "s", Does::WorkerId), Ok(worker.id().get()));
     assert!(!other.left.load(Ordering::SeqCst) && !other.dropped.load(Ordering::SeqCst));
 }
 
 #[test]
-fn a_worker_has_a_maximum_of_guests_and_each_that_ends_makes_room() {
-    let pool = builder(1).guests_max(1).build().expect("threads");
+fn the_number_of_attached_tasks_is_bounded() {
+    let pool = builder(1).attached_tasks_max(1).build().expect("threads");
     deploy(&pool, "s", FakeScript::new(), &Options::default());
-    let home = home(&pool, "s");
-    let seen = guest(&home);
-    assert!(home.lodge(Probe(Arc::default())).is_err());
+    let worker = worker_of(&pool, "s");
+    let seen = attached(&worker);
+    assert!(worker.attach(Probe(Arc::default())).is_err());
     seen.ends.store(true, Ordering::SeqCst);
     seen.wake();
-    until(|| home.is_open());
-    guest(&home);
+    until(|| worker.is_open());
+    attached(&worker);
 }
 
 #[test]
-fn only_a_worker_that_takes_one_event_after_another_is_a_home() {
+fn only_a_worker_that_takes_one_event_after_another_accepts_tasks() {
     let pool = pool(2);
     deploy(
         &pool,
@@ -234,7 +234,7 @@ fn only_a_worker_that_takes_one_event_after_another_is_a_home() {
     );
     pool.warm_blocking("s").expect("a worker");
     let (open, sent) = hold(&pool, "s");
-    assert!(sent.ticket.home().is_none());
+    assert!(sent.ticket.worker().is_none());
     drop(open);
     assert_eq!(sent.answer(), Ok(0));
 }
