@@ -20,7 +20,7 @@ enum Kind {
     },
 }
 
-/// The one that answers a request.
+/// The destination of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Goes {
     ToWorker,

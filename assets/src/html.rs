@@ -31,7 +31,7 @@ pub enum NotFoundHandling {
     SinglePageApplication,
 }
 
-/// What a path leads to.
+/// The result of looking up a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
     /// A file, below the folder.

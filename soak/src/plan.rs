@@ -27,7 +27,7 @@ pub(crate) enum Good {
     Deployed,
 }
 
-/// Whether misbehaviors share an isolate.
+/// Isolates of misbehaviors: shared or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Company {
     Alone,

@@ -22,7 +22,7 @@ type Latencies = BTreeMap<&'static str, Latency>;
 
 /// Observations of the process.
 pub(crate) struct Evidence {
-    /// How the process ended, if it ended by itself.
+    /// The end of the process, if it ended by itself.
     pub(crate) ended: Option<String>,
     pub(crate) lasted: Duration,
     pub(crate) before: Option<Footprint>,

@@ -168,7 +168,7 @@ impl Server {
         Ok(Holdings(counts))
     }
 
-    /// How it ended, if it did.
+    /// Returns the end of the process, if it has ended.
     pub(crate) fn ended(&mut self) -> Result<Option<String>> {
         let status = self.child.try_wait()?;
         Ok(status.map(|status| format!("isopod serve ended with {status}:\n{}", self.log())))

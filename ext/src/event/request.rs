@@ -1,4 +1,4 @@
-//! What goes with an HTTP request beside its head and body, and where its response goes.
+//! Parts of an HTTP request beside its head and body, and the channel for its response.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::Fault;
 
-/// Where the response to a request goes. A dropped receiver is a client that left.
+/// The channel for the response to a request. A dropped receiver means that the client has left.
 pub type Reply<T> = oneshot::Sender<Result<T, Fault>>;
 
 /// In a request's extensions: the URL that the script is to see, where the request's own URI is only a path. Spares a
@@ -33,7 +33,7 @@ pub struct RequestCf {
     /// Such as `AEAD-AES128-GCM-SHA256`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_cipher: Option<String>,
-    /// What the client's `Accept-Encoding` says.
+    /// The client's `Accept-Encoding`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_accept_encoding: Option<String>,
 }

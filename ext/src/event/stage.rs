@@ -1,4 +1,4 @@
-//! How far an event is: answered and going on, or ended.
+//! The stage of an event: answered and still running, or ended.
 
 use super::fault::FaultKind;
 use super::keys::EventKey;

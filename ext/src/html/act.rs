@@ -1,4 +1,4 @@
-//! What a script asks of the token whose handler runs.
+//! Operations of a script on the token whose handler runs.
 
 use serde::Serialize;
 
@@ -58,7 +58,7 @@ pub(super) struct Act {
     pub(super) charge: Charge,
 }
 
-/// What an act gives.
+/// The result of an operation.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(super) enum Answer {

@@ -70,7 +70,7 @@ pub(super) struct OpenTag {
     before: Vec<(String, bool)>,
     after: Vec<(String, bool)>,
     charges: Vec<Charge>,
-    /// What was written between the markers.
+    /// The text that was written between the markers.
     pub(super) raw: Vec<u8>,
 }
 

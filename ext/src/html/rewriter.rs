@@ -57,7 +57,7 @@ pub(super) fn encoding(label: &str) -> Option<AsciiCompatibleEncoding> {
     AsciiCompatibleEncoding::new(encoding)
 }
 
-/// What the coroutine is resumed with.
+/// The value with which the coroutine is resumed.
 enum Input {
     Write(Vec<u8>),
     End,
@@ -66,14 +66,14 @@ enum Input {
     Handled(bool),
 }
 
-/// What the coroutine is suspended with.
+/// The value with which the coroutine is suspended.
 enum Output {
     Wants,
     Call { kind: Kind, handler: u32 },
     Answer(Answer),
 }
 
-/// Why a rewriter is suspended.
+/// The reason for which a rewriter is suspended.
 pub(super) enum Step {
     Call { kind: Kind, handler: u32 },
     Wants,

@@ -1,4 +1,4 @@
-//! What a handler may do with each kind of token.
+//! The operations that a handler has on each kind of token.
 
 use std::rc::Rc;
 

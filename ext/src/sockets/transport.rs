@@ -29,12 +29,12 @@ pub(super) const CHUNK_BYTES: usize = 16 << 10;
 /// Chunks that wait in each direction: with [`CHUNK_BYTES`], at most 128 KiB.
 const CHUNKS_WAITING_MAX: usize = 8;
 
-/// How a connection ended. `None`: it has not.
+/// The end of a connection. `None`: it is open.
 pub(super) type Ending = Option<Result<(), Failed>>;
 
 type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
-/// What the worker asks for, in its order.
+/// A request of the worker. Requests are carried out in order.
 pub(super) enum Command {
     /// Sends bytes, and reports that the socket has taken them.
     Send(Bytes, oneshot::Sender<()>),
@@ -95,7 +95,7 @@ pub(super) fn received() -> (mpsc::Sender<Bytes>, mpsc::Receiver<Bytes>) {
 }
 
 pub(super) struct Options {
-    /// Whether the worker may send after the peer has ended its stream.
+    /// The worker may send after the peer has ended its stream.
     pub(super) allow_half_open: bool,
     pub(super) idle_timeout: Duration,
     pub(super) handshake_timeout: Duration,

@@ -1,4 +1,4 @@
-//! What the bindings that keep data have in common: the errors of a store, the memory that a value is read into, and SQLite
+//! Common parts of the bindings that keep data: the errors of a store, the memory that a value is read into, and SQLite
 //! files with threads of their own. Knows no V8.
 
 #[cfg(feature = "sql")]

@@ -9,9 +9,9 @@ use serde::de::IgnoredAny;
 use super::{Encoded, FromScript, ValueError};
 use crate::event::{Body, Fault, FaultKind, ValueReply};
 
-/// Where the value that a script gives goes. It is turned into the Rust value on the worker's thread.
+/// The receiver of a value that a script returns. The value is converted to Rust on the worker's thread.
 pub trait Answer: Send {
-    /// Gives a value. `Err` says why it could not be taken; the caller has been told.
+    /// Sends a value. `Err` is the reason why it was not accepted; the caller has been told.
     ///
     /// # Errors
     /// A value of another shape than the caller asked for.
@@ -27,7 +27,7 @@ pub trait Answer: Send {
     /// A value of another shape than the caller asked for.
     fn give_encoded(self: Box<Self>, value: Encoded, bytes_max: usize) -> Result<(), ValueError>;
 
-    /// Whether the caller asked for no value, and takes any.
+    /// Returns true if the caller asked for no value, and accepts any.
     fn takes_any(&self) -> bool {
         false
     }

@@ -23,7 +23,7 @@ pub struct Arguments(pub(crate) List);
 
 #[allow(clippy::large_enum_variant, reason = "one of them lives for a call")]
 pub(crate) enum List {
-    /// What becomes an array is the list, `null` is none, anything else is the only one.
+    /// One value: an array is the list of arguments, `null` is an empty list, and any other value is the only argument.
     Whole(Box<dyn ToScript>),
     Each(Vec<Argument>),
 }
@@ -103,10 +103,10 @@ impl Arguments {
     }
 }
 
-/// What can be the arguments of a call: a tuple, slice or vector of values, `()`, a single value that is no list, or
+/// The arguments of a call: a tuple, slice or vector of values, `()`, a single value that is no list, or
 /// [`Arguments`].
 pub trait IntoArguments {
-    /// Makes them ready for their way to the worker's thread.
+    /// Converts them to the form that is sent to the worker's thread.
     fn into_arguments(self) -> Arguments;
 }
 

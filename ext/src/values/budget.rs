@@ -10,7 +10,7 @@ use serde::de::value::Error;
 
 use crate::quotas::QuotaError;
 
-/// What a value counts beside its text: a number, a flag, a place in a list.
+/// The size that a value is charged beside its text: a number, a flag, a place in a list.
 pub(super) const VALUE_BYTES: usize = 8;
 
 /// The bytes that may still be read.

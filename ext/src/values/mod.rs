@@ -59,7 +59,7 @@ pub(crate) fn events(state: &OpState) -> Rc<RefCell<Events>> {
     state.borrow::<Rc<RefCell<Events>>>().clone()
 }
 
-/// Why a value did not cross.
+/// The reason why a value could not be converted.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ValueError {
@@ -86,7 +86,7 @@ impl From<Panicked> for ValueError {
     }
 }
 
-/// What becomes a JavaScript value on the worker's thread. Everything that is `Serialize`, `Send` and owned does.
+/// A value that becomes a JavaScript value on the worker's thread. Every type that is `Serialize`, `Send` and owned is one.
 ///
 /// Maps become objects, sequences and tuples arrays, `()` and `None` `null`, enums what serde makes of them; a [`ToJsBuffer`]
 /// becomes a `Uint8Array` of the same memory.

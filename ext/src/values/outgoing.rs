@@ -23,7 +23,7 @@ use crate::event::{Body, BoxError, EventKey, Fault, FaultKind, Tail};
 use crate::ledger::MemoryLedger;
 use crate::quotas::Usage;
 
-/// Why a stream could not be sent.
+/// The reason why a stream could not be sent.
 #[derive(Debug, thiserror::Error, deno_error::JsError)]
 #[non_exhaustive]
 pub enum StreamError {
@@ -39,7 +39,7 @@ pub enum StreamError {
     #[class(type)]
     #[error("{0}")]
     CutOff(String),
-    /// What is behind it went away.
+    /// The resource behind it is closed.
     #[class(inherit)]
     #[error(transparent)]
     Resource(#[from] ResourceError),
@@ -52,7 +52,7 @@ const CHUNKS_WAITING_MAX: usize = 4;
 /// The largest chunk taken from a stream at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// What is sent to the reader.
+/// A message to the reader.
 enum Piece {
     Chunk(Bytes),
     End,
@@ -62,7 +62,7 @@ enum Piece {
 pub(crate) struct Outgoing {
     resource: Rc<dyn Resource>,
     sender: mpsc::Sender<Piece>,
-    /// How many bytes it has, where that is known.
+    /// Its length in bytes, if known.
     length: Option<u64>,
     tail: Rc<Tail>,
 }

@@ -1,4 +1,4 @@
-//! Where in a script's value something else was than a caller asked for, and what it is.
+//! The place in a script's value that has another type than the caller asked for, and the value there.
 
 use deno_core::v8;
 use serde::de::value::Error;

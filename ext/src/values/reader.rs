@@ -22,7 +22,7 @@ use crate::quotas::Usage;
 
 /// Levels of objects and arrays: reading recurses.
 pub(super) const DEPTH_MAX: usize = 128;
-/// How the types of serde_v8 that are more than data begin their names: buffers, functions, values as they are.
+/// The prefix of the names of serde_v8's types that are more than data: buffers, functions, values as they are.
 pub(super) const MAGIC: &str = "$__v8_magic_";
 /// Whole numbers that a JavaScript number holds exactly: `Number.MAX_SAFE_INTEGER`.
 const SAFE_INTEGER_MAX: f64 = 9_007_199_254_740_991.0;
@@ -89,7 +89,7 @@ impl ReadFunctions {
     }
 }
 
-/// What all parts of a value share while it is read.
+/// State that all parts of a value share while it is read.
 struct Reading<'s> {
     budget: Budget,
     /// The key of the method, made once.
@@ -281,7 +281,7 @@ fn big(number: v8::Local<'_, v8::BigInt>) -> Option<Whole> {
     }
 }
 
-/// What `JSON.stringify()` would take instead of the value: what its `toJSON()` gives, as that of `Date` and `URL`.
+/// Returns the result of the value's `toJSON()`, if it has one, as `Date` and `URL` do: `JSON.stringify()` uses it as well.
 fn to_json<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     value: v8::Local<'s, v8::Value>,
@@ -298,7 +298,7 @@ fn to_json<'s>(
     }
 }
 
-/// Whether an object is one without a class: what has a class and shows no properties keeps its value elsewhere.
+/// Returns true if an object has no class. One with a class and without properties keeps its value elsewhere.
 fn is_plain(scope: &mut v8::PinScope<'_, '_>, object: v8::Local<'_, v8::Object>) -> bool {
     let root = v8::Object::new(scope).get_prototype(scope);
     object

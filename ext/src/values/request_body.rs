@@ -20,7 +20,7 @@ pub(crate) struct RequestBody {
 
 struct Reading {
     body: Body,
-    /// What was received and not yet asked for: a frame may be longer than a read.
+    /// Bytes that were received and not read yet: a frame may be longer than a read.
     rest: Bytes,
 }
 

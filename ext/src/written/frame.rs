@@ -72,7 +72,7 @@ pub enum WrittenKind {
         function: String,
         /// The arguments.
         arguments: WrittenArguments,
-        /// Whether the caller takes any value, and wants none.
+        /// The caller accepts any value, and needs none.
         takes_any: bool,
     },
     /// An event for any other handler.
@@ -83,9 +83,9 @@ pub enum WrittenKind {
         script: Option<String>,
         /// The arguments of the JavaScript side.
         arguments: WrittenArguments,
-        /// Whether the caller takes any value, and wants none.
+        /// The caller accepts any value, and needs none.
         takes_any: bool,
-        /// Whether the caller takes progress and partial results.
+        /// The caller accepts progress and partial results.
         has_items: bool,
         /// The data of a message.
         data: WrittenData,
@@ -202,7 +202,7 @@ pub enum WrittenAnswer {
         headers: WrittenHeaders,
         /// The body.
         body: WrittenBody,
-        /// Whether the response is a WebSocket, whose messages the transport carries.
+        /// The response is a WebSocket, whose messages the transport carries.
         has_socket: bool,
     },
     /// An [`Encoded`](crate::values::Encoded) value.
