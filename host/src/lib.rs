@@ -45,6 +45,7 @@ mod module;
 mod pool;
 pub mod process;
 pub mod supervise;
+mod tasks;
 #[cfg(feature = "v8")]
 pub mod workers;
 
@@ -60,4 +61,5 @@ pub use lifecycle::{
 };
 pub use module::{BoxError, Module, Node, OrderError, Phase, PhaseResult, Registration, order};
 pub use pool::{PoolError, PoolModule, Pooled};
+pub use tasks::TaskResponse;
 pub use tokio_util::sync::CancellationToken;

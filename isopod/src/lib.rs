@@ -41,6 +41,7 @@
 //!   use.
 //! - [`modules`] has the settings of module loading, [`io`] the I/O runtime of a worker thread.
 //! - `host` (feature `host`) is a process around a pool: modules that start and stop in order, supervision, an event bus.
+//! - `module` (feature `module`) is for the program of a host's module that is a process of its own.
 //! - `server` (feature `server`) is HTTP in and out; [`websocket`] has the parts for servers of one's own.
 //! - [`engine`] is the pool without JavaScript, for engines of one's own.
 //! - `extend` and `deno_core` (feature `unstable-deno-core`) add ops to workers.
@@ -59,6 +60,9 @@ pub mod websocket;
 #[cfg(feature = "host")]
 #[doc(inline)]
 pub use isopod_host as host;
+#[cfg(feature = "module")]
+#[doc(inline)]
+pub use isopod_module as module;
 #[cfg(feature = "server")]
 #[doc(inline)]
 pub use isopod_server as server;

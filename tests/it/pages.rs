@@ -200,6 +200,89 @@ mod tasks {
     }
 }
 
+mod process_modules {
+    use std::sync::Arc;
+
+    use futures::StreamExt;
+    use isopod::host::process::{Channel, ModuleRequest, ModuleTasks, ProcessModule};
+    use isopod::host::{Context, Host, TaskResponse};
+    use isopod::module::{Error, Event, Module, ResultRef, TaskContext};
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::Result;
+
+    trait Scanner: Send + Sync {}
+
+    impl Scanner for ModuleTasks {}
+
+    fn host() -> Result<Host> {
+        let scan = ProcessModule::new("scan", "/usr/lib/analysis/scan")
+            .config(json!({ "rules": "/etc/rules" }))
+            .channel(Channel::default().retries(3).publishes("samples.*".parse()?))
+            .client::<dyn Scanner>(|tasks| Arc::new(tasks));
+        let host = Host::builder().module(scan).build()?;
+        Ok(host)
+    }
+
+    #[derive(Deserialize)]
+    struct Config {
+        rules: String,
+    }
+
+    #[derive(Deserialize)]
+    struct Sample {
+        path: String,
+    }
+
+    fn matches(sample: &Sample, rules: &str) -> usize {
+        sample.path.matches(rules).count()
+    }
+
+    fn main() -> Result<(), Error> {
+        let module = Module::connect()?;
+        let Config { rules } = module.config()?;
+        module
+            .tasks_max(4)
+            .task("scan", move |ctx: TaskContext, sample: Sample| {
+                let rules = rules.clone();
+                async move {
+                    ctx.progress(&0.5).await?;
+                    ctx.emit("matches", matches(&sample, &rules)).await?;
+                    Ok::<_, Error>(sample.path)
+                }
+            })
+            .task("strings", |ctx: TaskContext, _: ResultRef| async move {
+                let unpacked = ctx.read(&ctx.result()?).await?;
+                ctx.emit("strings", unpacked.as_bytes().map(|bytes| bytes.len())).await
+            })
+            .chain("results.unpack", "strings")
+            .on("samples.*", |event: Event| async move {
+                event.publish("scan.seen", event.payload().clone()).await
+            })
+            .run()
+    }
+
+    async fn tasks(ctx: &Context) -> Result<()> {
+        let tasks = ctx.hub().get_scoped::<ModuleTasks>("scan")?;
+        let mut scan = tasks.run(
+            ModuleRequest::new("scan")
+                .payload(json!({ "path": "sample.exe" }))
+                .config("depth", "2"),
+        );
+        while let Some(response) = scan.next().await {
+            match response {
+                TaskResponse::Progress(part) => println!("{part}"),
+                TaskResponse::Result { name, data, .. } => println!("{name}: {} bytes", data.len()),
+                TaskResponse::End(Ok(path)) => println!("{path:?}"),
+                TaskResponse::End(Err(failure)) => eprintln!("{failure}"),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
 mod lifecycle {
     use isopod::host::db::{DbManager, DbRule};
     use isopod::host::{Host, Module, PoolModule, Shutdown};

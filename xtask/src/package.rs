@@ -38,6 +38,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
 const FEATURES: &[(&str, &str)] = &[
     ("databases", "sqlx-sqlite"),
     ("host", "isopod-host"),
+    ("module", "isopod-module"),
     ("node", "isopod-node"),
     ("postgres", "sqlx-postgres"),
     ("server", "isopod-server"),

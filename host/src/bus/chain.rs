@@ -151,7 +151,6 @@ impl ChainContext {
     }
 
     /// [`ChainContext::announce`] for a shared payload.
-    #[cfg(feature = "v8")]
     pub(crate) fn announce_shared(&self, name: Arc<str>, payload: Arc<Payload>) -> Result<ResultRef, AnnounceError> {
         let publish = |message| self.handler.publish(message);
         self.results

@@ -67,9 +67,10 @@ pub enum SystemEvent {
         /// The outcome, as named by [`isopod_pool::Outcome::as_str`].
         outcome: Arc<str>,
     },
-    /// `isopod.message.failed`: a script's handler failed at a message, or the message could not be handed to it.
+    /// `isopod.message.failed`: the handler of a script or of a module's process failed at a message, or the message could
+    /// not be handed to it.
     MessageFailed {
-        /// The name the script is deployed under.
+        /// The name the script is deployed under, or the module's.
         script: Arc<str>,
         /// The message's topic.
         topic: Arc<str>,
@@ -78,18 +79,18 @@ pub enum SystemEvent {
         /// The reason.
         error: String,
     },
-    /// `isopod.task.started`: a script begins a task.
+    /// `isopod.task.started`: a script or a module's process begins a task.
     TaskStarted {
         /// Its number, unique on its bus.
         task: u64,
-        /// Its name: that of the script.
+        /// Its name: that of the script, or `<module>.<task>`.
         name: Arc<str>,
     },
-    /// `isopod.task.progress`: a script tells how far a task is.
+    /// `isopod.task.progress`: a script or a module's process tells how far a task is.
     TaskProgress {
         /// Its number, unique on its bus.
         task: u64,
-        /// Its name: that of the script.
+        /// Its name: that of the script, or `<module>.<task>`.
         name: Arc<str>,
         /// The message.
         progress: serde_json::Value,
@@ -143,6 +144,24 @@ pub enum SystemEvent {
         /// The reason.
         error: String,
     },
+    /// `isopod.module.connected`: the process of a module has registered itself, and its tasks begin.
+    ModuleConnected {
+        /// Its name.
+        module: Arc<str>,
+        /// The number of processes that the module had before.
+        restarts: u64,
+    },
+    /// `isopod.module.exited`: the process of a module has ended, in order or not.
+    ModuleExited {
+        /// Its name.
+        module: Arc<str>,
+        /// Its exit code, if it exited.
+        code: Option<i32>,
+        /// The signal that ended it, if one did.
+        signal: Option<i32>,
+        /// The reason.
+        reason: String,
+    },
     /// `isopod.lagged`: a subscriber has begun to lose messages. The next is said once it has been told of these.
     Lagged {
         /// Its patterns.
@@ -172,6 +191,8 @@ impl SystemEvent {
             Self::ModuleStarted { .. } => ("module", Some("started")),
             Self::ModuleStopped { .. } => ("module", Some("stopped")),
             Self::ModuleFailed { .. } => ("module", Some("failed")),
+            Self::ModuleConnected { .. } => ("module", Some("connected")),
+            Self::ModuleExited { .. } => ("module", Some("exited")),
             Self::Draining => ("draining", None),
             Self::Shutdown => ("shutdown", None),
             Self::Lagged { .. } => ("lagged", None),

@@ -93,7 +93,7 @@ impl Topic {
     }
 
     /// A topic of this text, in which every character that a segment may not hold becomes `_`.
-    pub(super) fn lossy<'a>(segments: impl IntoIterator<Item = &'a str>) -> Self {
+    pub(crate) fn lossy<'a>(segments: impl IntoIterator<Item = &'a str>) -> Self {
         let mut text = String::new();
         for segment in segments {
             if !text.is_empty() {

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitStatus;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -25,6 +28,22 @@ pub struct ProcessSpec {
     pub env: BTreeMap<String, OsString>,
     /// Working directory; `None` means the host's.
     pub working_dir: Option<PathBuf>,
+    /// The process's end of its [channel](super::Channel), which is to be its descriptor 0.
+    pub channel: Option<ChannelEnd>,
+}
+
+/// A process's end of its channel. The host sees that the process has gone when all copies are closed.
+#[derive(Clone, Debug)]
+pub struct ChannelEnd(pub(super) Arc<UnixStream>);
+
+impl ChannelEnd {
+    /// Returns a descriptor of it, which is closed on `exec` unless it becomes a standard stream of the process.
+    ///
+    /// # Errors
+    /// There are too many open descriptors.
+    pub fn descriptor(&self) -> io::Result<OwnedFd> {
+        self.0.try_clone().map(OwnedFd::from)
+    }
 }
 
 /// Without the values of the environment, which may be secrets.

@@ -4,7 +4,7 @@ use std::io;
 use std::process::{ExitStatus, Stdio};
 
 use async_trait::async_trait;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::process::{Child, ChildStdin, Command};
 
 use super::backend::{Process, ProcessBackend, ProcessSpec};
@@ -17,8 +17,10 @@ use crate::context::Context;
 ///   not given. Nothing is inherited.
 /// - Lines of standard output and standard error go to the log, cut at [`LocalProcesses::line_len_max`]. A process that
 ///   writes faster than they are logged waits.
-/// - Standard input is a pipe that nothing is written to and that ends with the host, in whatever way the host ends. A
-///   process that must not outlive its host, even one that is killed, ends itself when it reads that end.
+/// - Standard input is the process's end of its [channel](super::Channel) if it has one, and otherwise a pipe that nothing is
+///   written to. Both end with the host, in whatever way the host ends. A process that must not outlive its host, even one
+///   that is killed, ends itself when it reads that end.
+/// - A process that has to be killed is killed with its process group, which is what it has started itself.
 #[derive(Clone, Copy, Debug)]
 pub struct LocalProcesses {
     line_len_max: usize,
@@ -50,7 +52,10 @@ impl ProcessBackend for LocalProcesses {
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
             .env("LANG", "C.UTF-8")
             .envs(&spec.env)
-            .stdin(Stdio::piped())
+            .stdin(match &spec.channel {
+                Some(end) => Stdio::from(end.descriptor()?),
+                None => Stdio::piped(),
+            })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             // Not that of the host: Ctrl-C in a terminal would reach the process before its turn.
@@ -77,6 +82,13 @@ struct Local {
     _stdin: Option<ChildStdin>,
 }
 
+impl Local {
+    /// `None` once it has been waited for: its number may be another's by then.
+    fn pid(&self) -> Option<Pid> {
+        Pid::from_raw(i32::try_from(self.child.id()?).ok()?)
+    }
+}
+
 #[async_trait]
 impl Process for Local {
     async fn wait(&mut self) -> io::Result<ExitStatus> {
@@ -84,15 +96,17 @@ impl Process for Local {
     }
 
     fn terminate(&mut self) -> io::Result<()> {
-        // None once it has been waited for: its number may be another's by now.
-        let pid = self.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-        match pid.map(|pid| kill_process(pid, Signal::TERM)) {
+        match self.pid().map(|pid| kill_process(pid, Signal::TERM)) {
             None | Some(Ok(()) | Err(rustix::io::Errno::SRCH)) => Ok(()),
             Some(Err(error)) => Err(error.into()),
         }
     }
 
     async fn kill(&mut self) -> io::Result<()> {
+        if let Some(group) = self.pid() {
+            // The process itself is waited for below, whichever way this ends.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
         self.child.kill().await
     }
 }

@@ -1,6 +1,7 @@
 //! Modules that are processes of their own.
 
 mod backend;
+mod channel;
 mod local;
 mod logs;
 
@@ -16,17 +17,18 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::context::Context;
+use crate::hub::{Hub, HubError};
 use crate::module::{Module, Phase, PhaseResult};
 
-pub use backend::{Process, ProcessBackend, ProcessSpec};
+pub use backend::{ChannelEnd, Process, ProcessBackend, ProcessSpec};
+use channel::Connected;
+pub use channel::{Channel, ModuleRequest, ModuleTask, ModuleTasks};
 pub use local::LocalProcesses;
 
-/// The environment variable that holds a process's configuration, as JSON.
-pub const CONFIG_VARIABLE: &str = "ISOPOD_MODULE_CONFIG";
-/// The environment variable that holds the module's name.
-pub const NAME_VARIABLE: &str = "ISOPOD_MODULE_NAME";
-/// The environment variable that holds the host's [`InstanceId`](crate::InstanceId).
-pub const INSTANCE_VARIABLE: &str = "ISOPOD_INSTANCE_ID";
+/// The environment variables of a process: its configuration as JSON, the module's name, the host's
+/// [`InstanceId`](crate::InstanceId), and the version of the module protocol if it has a [`Channel`].
+#[doc(inline)]
+pub use isopod_module::protocol::{CONFIG_VARIABLE, INSTANCE_VARIABLE, NAME_VARIABLE, PROTOCOL_VARIABLE};
 /// The environment variable that holds the [`Endpoint`], where the host has one.
 pub const ENDPOINT_VARIABLE: &str = "ISOPOD_HOST_ENDPOINT";
 
@@ -53,8 +55,11 @@ pub struct Endpoint(pub String);
 /// # drop(resizer);
 /// ```
 ///
-/// Its environment is what is given, the four variables of this module ([`CONFIG_VARIABLE`] and those beside it), and
-/// what the backend adds. If it ends before it is told to, however well, the module has failed and the host stops.
+/// Its environment is what is given, the variables of this module ([`CONFIG_VARIABLE`] and those beside it), and what the
+/// backend adds. If it ends before it is told to, however well, the module has failed and the host stops.
+///
+/// With a [`Channel`], [`Phase::Ready`] waits until the process has registered itself, a process that ends is started again,
+/// and others find its tasks in the hub.
 pub struct ProcessModule {
     name: String,
     depends_on: Vec<String>,
@@ -66,7 +71,13 @@ pub struct ProcessModule {
     backend: Arc<dyn ProcessBackend>,
     /// Tells the task that watches the process to end it, and hears how it did.
     running: Option<oneshot::Sender<EndIt>>,
+    channel: Option<Channel>,
+    clients: Vec<Client>,
+    /// From [`Phase::Build`] on, if there is a channel.
+    connected: Option<Connected>,
 }
+
+type Client = Box<dyn FnOnce(&Hub, &ModuleTasks) -> Result<(), HubError> + Send>;
 
 /// An error of a process module.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +97,9 @@ pub enum ProcessError {
     /// It exited unexpectedly.
     #[error("the process exited unexpectedly: {0}; its output is in the log")]
     Exited(ExitStatus),
+    /// Its end of the channel, or its first life, failed.
+    #[error("{0}")]
+    Channel(String),
     /// It had to be killed.
     #[error("the process did not exit within {0:?} after SIGTERM and was killed")]
     Killed(Duration),
@@ -109,6 +123,9 @@ impl ProcessModule {
             config: None,
             backend: Arc::new(LocalProcesses::default()),
             running: None,
+            channel: None,
+            clients: Vec::new(),
+            connected: None,
         }
     }
 
@@ -123,6 +140,13 @@ impl ProcessModule {
     #[must_use]
     pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
         self.args.push(arg.into());
+        self
+    }
+
+    /// More arguments.
+    #[must_use]
+    pub fn args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
         self
     }
 
@@ -154,11 +178,58 @@ impl ProcessModule {
         self
     }
 
-    fn spec(&self, ctx: &Context) -> ProcessSpec {
+    /// Gives the process a channel to the host: descriptor 0 is a socket, and the process speaks the module protocol, by
+    /// the crate `isopod-module` (`isopod::module`) or in any other language. Its tasks are in the hub as [`ModuleTasks`]
+    /// under the module's name.
+    #[must_use]
+    pub fn channel(mut self, channel: Channel) -> Self {
+        self.channel = Some(channel);
+        self
+    }
+
+    /// Registers a client in the hub by its own type, most often a trait object, which is made of the module's tasks. It
+    /// needs a [channel](ProcessModule::channel).
+    ///
+    /// ```
+    /// # mod isopod { pub use isopod_host as host; }
+    /// use std::sync::Arc;
+    ///
+    /// use isopod::host::process::{Channel, ModuleRequest, ModuleTask, ModuleTasks, ProcessModule};
+    ///
+    /// trait Scanner: Send + Sync {
+    ///     fn scan(&self, path: &str) -> ModuleTask;
+    /// }
+    ///
+    /// impl Scanner for ModuleTasks {
+    ///     fn scan(&self, path: &str) -> ModuleTask {
+    ///         self.run(ModuleRequest::new("scan").payload(serde_json::json!(path)))
+    ///     }
+    /// }
+    ///
+    /// let scan = ProcessModule::new("scan", "/usr/lib/analysis/scan")
+    ///     .channel(Channel::default())
+    ///     .client::<dyn Scanner>(|tasks| Arc::new(tasks));
+    /// // Others find it by `ctx.hub().get::<dyn Scanner>()`.
+    /// # drop(scan);
+    /// ```
+    #[must_use]
+    pub fn client<T: ?Sized + Send + Sync + 'static>(
+        mut self,
+        make: impl FnOnce(ModuleTasks) -> Arc<T> + Send + 'static,
+    ) -> Self {
+        self.clients
+            .push(Box::new(move |hub, tasks| hub.register::<T>(make(tasks.clone()))));
+        self
+    }
+
+    fn section(&self, ctx: &Context) -> Value {
         let config = self.config.as_ref().or_else(|| ctx.section());
-        let config = config.map_or_else(|| "{}".to_owned(), Value::to_string);
+        config.cloned().unwrap_or_else(|| Value::Object(serde_json::Map::new()))
+    }
+
+    fn spec(&self, ctx: &Context) -> ProcessSpec {
         let mut env = self.env.clone();
-        env.insert(CONFIG_VARIABLE.to_owned(), config.into());
+        env.insert(CONFIG_VARIABLE.to_owned(), self.section(ctx).to_string().into());
         env.insert(NAME_VARIABLE.to_owned(), ctx.module().into());
         env.insert(INSTANCE_VARIABLE.to_owned(), ctx.instance().as_str().into());
         if let Some(endpoint) = ctx.hub().try_get::<Endpoint>() {
@@ -170,6 +241,7 @@ impl ProcessModule {
             args: self.args.clone(),
             env,
             working_dir: self.working_dir.clone(),
+            channel: None,
         }
     }
 }
@@ -184,8 +256,26 @@ impl Module for ProcessModule {
         self.depends_on.clone()
     }
 
+    async fn build(&mut self, ctx: &Context) -> PhaseResult {
+        let Some(channel) = self.channel.take() else {
+            return Ok(());
+        };
+        let connected = Connected::new(ctx, channel);
+        let tasks = connected.tasks();
+        ctx.hub().register_scoped(&self.name, Arc::new(tasks.clone()))?;
+        for client in self.clients.drain(..) {
+            client(ctx.hub(), &tasks)?;
+        }
+        self.connected = Some(connected);
+        Ok(())
+    }
+
     async fn ready(&mut self, ctx: &Context) -> PhaseResult {
         let spec = self.spec(ctx);
+        let section = self.section(ctx);
+        if let Some(connected) = &mut self.connected {
+            return Ok(connected.start(ctx, spec, section, Arc::clone(&self.backend)).await?);
+        }
         let spawned = self.backend.spawn(&spec, ctx).await;
         let process = spawned.map_err(|source| ProcessError::Spawn {
             binary: spec.binary.display().to_string(),
@@ -198,6 +288,9 @@ impl Module for ProcessModule {
     }
 
     async fn drain(&mut self, ctx: &Context) -> PhaseResult {
+        if let Some(connected) = &mut self.connected {
+            return Ok(connected.drain(ctx).await?);
+        }
         let (done, ended) = oneshot::channel();
         let within = ctx.limit(Phase::Drain) * TERMINATE_SHARE / 100;
         // A watcher that is gone has reported the process's end already.
@@ -207,6 +300,12 @@ impl Module for ProcessModule {
         {
             result?;
         }
+        Ok(())
+    }
+
+    async fn close(&mut self, _ctx: &Context) -> PhaseResult {
+        // What others still ask for is answered at once.
+        self.connected = None;
         Ok(())
     }
 }

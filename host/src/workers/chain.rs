@@ -7,9 +7,10 @@ use futures::future::BoxFuture;
 use isopod_pool::js::TaskRequest;
 use serde::de::IgnoredAny;
 
-use super::task::{Announce, TaskResponse, WorkerTasks};
+use super::task::WorkerTasks;
 use crate::bus::{Chain, ChainContext, ChainTarget, HandlerOptions, Pattern, Source};
 use crate::supervise::BoxError;
+use crate::tasks::{Announce, TaskResponse};
 
 /// Wakes a script's `task` handler.
 struct ScriptTarget {
@@ -48,7 +49,9 @@ impl ChainTarget for ScriptTarget {
         Box::pin(async move {
             while let Some(response) = task.next().await {
                 match response {
-                    TaskResponse::Progress(_) | TaskResponse::Result { announced: Ok(_), .. } => {}
+                    TaskResponse::Progress(_)
+                    | TaskResponse::Retried { .. }
+                    | TaskResponse::Result { announced: Ok(_), .. } => {}
                     // The module that needs this result would never get it: end the task with the error.
                     TaskResponse::Result {
                         announced: Err(error), ..

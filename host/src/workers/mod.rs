@@ -37,10 +37,10 @@ mod deliver;
 mod exports;
 mod payload;
 mod place;
-mod record;
 mod results;
 mod task;
 
+pub use crate::tasks::TaskResponse;
 pub use bridge::EventBridge;
 pub use deliver::{DeliverOptions, DeliveryStats, WorkerSubscription};
-pub use task::{TaskResponse, WorkerTask, WorkerTasks};
+pub use task::{WorkerTask, WorkerTasks};

@@ -15,8 +15,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::payload::payload_of;
-use super::record::Record;
-use crate::bus::{AnnounceError, Bus, Message, Payload, ResultRef, Results, Source};
+use crate::bus::{Bus, Message, Results, Source};
+use crate::tasks::{Announce, Record, TaskResponse};
 
 /// Runs tasks of a pool's scripts. Cloning it creates another handle.
 ///
@@ -48,33 +48,6 @@ pub struct WorkerTasks {
     pool: Pool,
 }
 
-/// A response of a task. The last one is always [`TaskResponse::End`].
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum TaskResponse<R> {
-    /// Progress.
-    Progress(Value),
-    /// A result of it.
-    Result {
-        /// Its name.
-        name: Arc<str>,
-        /// Its data.
-        data: Arc<Payload>,
-        /// Its place in the store, which was announced under `results.<script>`; or why it is not there.
-        announced: Result<ResultRef, AnnounceError>,
-    },
-    /// The final one: the value that the handler returned, or how the task ended instead.
-    End(Result<R, Failure>),
-}
-
-impl<R> TaskResponse<R> {
-    /// Returns whether it is the last one.
-    #[must_use]
-    pub const fn is_final(&self) -> bool {
-        matches!(self, Self::End(_))
-    }
-}
-
 /// A request as it comes from outside.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -85,9 +58,6 @@ struct Encoded {
     #[serde(default)]
     config: BTreeMap<String, String>,
 }
-
-/// Destination of a task's results.
-pub(super) type Announce = Box<dyn Fn(Arc<str>, Arc<Payload>) -> Result<ResultRef, AnnounceError> + Send>;
 
 impl WorkerTasks {
     /// Tasks of this pool's scripts, which are told of on this bus, and whose results go into this store.

@@ -1,5 +1,6 @@
 //! Hosts, their modules, supervision and events as programs see them.
 
+mod channel;
 mod common;
 #[cfg(feature = "sql")]
 mod database;

@@ -11,6 +11,7 @@ const LAYERS: &[&str] = &[
     "isopod",
     "isopod-server",
     "isopod-host",
+    "isopod-module",
     "isopod-pool",
     "isopod-runtime",
     "isopod-node",

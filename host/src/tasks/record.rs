@@ -1,4 +1,4 @@
-//! Bus events of a script's task: its start, its progress, and once its end.
+//! Bus events of a task: its start, its progress, and once its end.
 
 use std::sync::Arc;
 
@@ -7,15 +7,15 @@ use serde_json::Value;
 
 use crate::bus::{Bus, SystemEvent};
 
-pub(super) struct Record {
+pub(crate) struct Record {
     bus: Bus,
-    pub(super) task: u64,
+    pub(crate) task: u64,
     name: Arc<str>,
     open: bool,
 }
 
 impl Record {
-    pub(super) fn begin(bus: &Bus, task: u64, name: Arc<str>) -> Self {
+    pub(crate) fn begin(bus: &Bus, task: u64, name: Arc<str>) -> Self {
         bus.publish_system(&SystemEvent::TaskStarted {
             task,
             name: Arc::clone(&name),
@@ -28,7 +28,7 @@ impl Record {
         }
     }
 
-    pub(super) fn progress(&self, progress: &Value) {
+    pub(crate) fn progress(&self, progress: &Value) {
         self.bus.publish_system(&SystemEvent::TaskProgress {
             task: self.task,
             name: Arc::clone(&self.name),
@@ -36,7 +36,7 @@ impl Record {
         });
     }
 
-    pub(super) fn end(&mut self, failure: Option<&Failure>) {
+    pub(crate) fn end(&mut self, failure: Option<&Failure>) {
         self.ended(failure.map(ToString::to_string));
     }
 

@@ -1,0 +1,45 @@
+//! Responses of a task.
+
+use std::sync::Arc;
+
+use isopod_pool::Failure;
+use serde_json::Value;
+
+use crate::bus::{AnnounceError, Payload, ResultRef};
+
+/// A response of a task. The last one is always [`TaskResponse::End`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum TaskResponse<R> {
+    /// Progress.
+    Progress(Value),
+    /// A result of it.
+    Result {
+        /// Its name.
+        name: Arc<str>,
+        /// Its data.
+        data: Arc<Payload>,
+        /// Its place in the store, which was announced under `results.<name>`, the name being that of the script or module;
+        /// or why it is not there.
+        announced: Result<ResultRef, AnnounceError>,
+    },
+    /// The module's process was lost, and the task begins again: what it reports from here on it may have reported before.
+    /// Tasks of scripts have no such response.
+    Retried {
+        /// The number of times that it was begun before.
+        attempt: u32,
+    },
+    /// The final one: the value that the handler returned, or how the task ended instead.
+    End(Result<R, Failure>),
+}
+
+impl<R> TaskResponse<R> {
+    /// Returns whether it is the last one.
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        matches!(self, Self::End(_))
+    }
+}
+
+/// Destination of a task's results.
+pub(crate) type Announce = Box<dyn Fn(Arc<str>, Arc<Payload>) -> Result<ResultRef, AnnounceError> + Send>;

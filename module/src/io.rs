@@ -1,0 +1,350 @@
+//! The thread that reads and writes the channel. It wakes by readiness of the socket, by frames that are to be sent, and by
+//! signals; it never polls.
+
+use std::collections::{BTreeMap, HashMap};
+use std::os::unix::net::UnixStream as Channel;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::runtime::Handle;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Error;
+use crate::event::{self, Listener, Received};
+use crate::link::Link;
+use crate::payload::Payload;
+use crate::protocol::{Frame, FrameError, Hello, Limits, ToHost, ToModule, Welcome, decode, encode};
+use crate::task::{self, Handler, TaskContext, TaskRequest};
+use crate::window::Window;
+
+/// Bytes that wait to be written; above it, no more frames of tasks are taken.
+const UNWRITTEN_MAX: usize = 256 << 10;
+/// Events that wait for their handler. The host sends fewer.
+const EVENTS_MAX: usize = 256;
+/// Time for a canceled task to end by itself.
+const CANCEL_GRACE: Duration = Duration::from_secs(1);
+/// Time for tasks to end after the host has gone.
+const GONE_GRACE: Duration = Duration::from_millis(300);
+
+/// All that the thread needs of the module.
+pub(crate) struct Plan {
+    pub(crate) hello: Hello,
+    pub(crate) tasks: BTreeMap<String, Handler>,
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) stop_within: Duration,
+    pub(crate) token: CancellationToken,
+    pub(crate) workers: Handle,
+    pub(crate) link: Arc<Link>,
+}
+
+/// Works until the channel or the module ends.
+pub(crate) fn run(channel: Channel, plan: Plan, frames: mpsc::Receiver<Bytes>) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut wire = Wire::new(UnixStream::from_std(channel)?);
+        let (welcome, hello) = (plan.link.clone(), plan.hello.clone());
+        wire.put(&ToHost::Hello(hello))?;
+        let place = wire.welcomed().await?;
+        wire.limits = Limits {
+            head_bytes_max: place.head_bytes_max,
+            body_bytes_max: place.body_bytes_max,
+        };
+        // Set once: there is one welcome.
+        let _ = welcome.limits.set(wire.limits);
+        tracing::debug!(module = place.module, instance = place.instance, "taken by the host");
+        let ended = Conversation::new(plan, &place).drive(&mut wire, frames).await;
+        welcome.close();
+        ended
+    })
+}
+
+/// The socket with what was read and not understood yet, and what is to be written.
+struct Wire {
+    stream: UnixStream,
+    input: BytesMut,
+    output: BytesMut,
+    limits: Limits,
+}
+
+impl Wire {
+    fn new(stream: UnixStream) -> Self {
+        Self {
+            stream,
+            input: BytesMut::new(),
+            output: BytesMut::new(),
+            limits: Limits::default(),
+        }
+    }
+
+    fn put(&mut self, message: &ToHost) -> Result<(), FrameError> {
+        encode(message, &Payload::Empty, &self.limits, &mut self.output)
+    }
+
+    async fn welcomed(&mut self) -> Result<Welcome, Error> {
+        loop {
+            match decode::<ToModule>(&mut self.input, &self.limits)?.map(|frame| frame.message) {
+                Some(ToModule::Welcome(welcome)) => return Ok(welcome),
+                Some(ToModule::Refused { error }) => return Err(Error::Refused(error)),
+                Some(other) => tracing::warn!(?other, "a message before the welcome is ignored"),
+                None => self.turn().await?,
+            }
+        }
+    }
+
+    /// Writes or reads whichever is possible first. Nothing is lost where the future is dropped.
+    async fn turn(&mut self) -> Result<(), Error> {
+        let (mut read, mut write) = self.stream.split();
+        tokio::select! {
+            written = write.write_buf(&mut self.output), if !self.output.is_empty() => {
+                written?;
+            }
+            count = read.read_buf(&mut self.input) => {
+                if count? == 0 {
+                    return Err(Error::Closed);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), Error> {
+        while !self.output.is_empty() {
+            self.stream.write_buf(&mut self.output).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A task that runs.
+struct Running {
+    token: CancellationToken,
+    window: Arc<Window>,
+}
+
+/// State of the conversation with the host.
+struct Conversation {
+    link: Arc<Link>,
+    tasks: BTreeMap<String, Handler>,
+    workers: Handle,
+    token: CancellationToken,
+    stop_within: Duration,
+    window_bytes: u64,
+    running: HashMap<u64, Running>,
+    events: mpsc::Sender<Received>,
+    /// Tasks say here that they have ended, after their last frame.
+    ended: mpsc::Sender<u64>,
+    ends: mpsc::Receiver<u64>,
+    /// When it has to be over, once the module is to end.
+    until: Option<Instant>,
+}
+
+impl Conversation {
+    fn new(plan: Plan, place: &Welcome) -> Self {
+        let (events, received) = mpsc::channel(EVENTS_MAX);
+        let (ended, ends) = mpsc::channel(64);
+        let link = Arc::clone(&plan.link);
+        plan.workers.spawn(event::handle(link, plan.listeners, received));
+        Self {
+            link: plan.link,
+            tasks: plan.tasks,
+            workers: plan.workers,
+            token: plan.token,
+            stop_within: plan.stop_within,
+            window_bytes: place.window_bytes,
+            running: HashMap::new(),
+            events,
+            ended,
+            ends,
+            until: None,
+        }
+    }
+
+    async fn drive(&mut self, wire: &mut Wire, mut frames: mpsc::Receiver<Bytes>) -> Result<(), Error> {
+        let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let token = self.token.clone();
+        loop {
+            while let Some(frame) = decode::<ToModule>(&mut wire.input, &wire.limits)? {
+                self.take(frame, wire)?;
+            }
+            if self.is_over() {
+                break;
+            }
+            let stopping = self.until.is_some();
+            let until = tokio::time::Instant::from_std(self.until.unwrap_or_else(Instant::now));
+            tokio::select! {
+                turned = wire.turn() => if let Err(error) = turned {
+                    return self.host_has_gone(error).await;
+                },
+                Some(frame) = frames.recv(), if wire.output.len() < UNWRITTEN_MAX => wire.output.extend_from_slice(&frame),
+                Some(task) = self.ends.recv() => {
+                    self.running.remove(&task);
+                }
+                _ = term.recv() => self.stop(self.stop_within),
+                _ = interrupt.recv() => self.stop(self.stop_within),
+                () = token.cancelled(), if !stopping => self.stop(self.stop_within),
+                () = tokio::time::sleep_until(until), if stopping => break,
+            }
+        }
+        for running in self.running.values() {
+            running.token.cancel();
+        }
+        // The last frames of tasks that have ended.
+        while let Ok(frame) = frames.try_recv() {
+            wire.output.extend_from_slice(&frame);
+        }
+        tokio::time::timeout(GONE_GRACE, wire.flush()).await.unwrap_or(Ok(()))
+    }
+
+    /// Returns whether the module is to end and holds nothing.
+    fn is_over(&self) -> bool {
+        self.until.is_some() && self.running.is_empty() && self.events.capacity() == EVENTS_MAX
+    }
+
+    fn stop(&mut self, within: Duration) {
+        let until = Instant::now() + within;
+        self.until = Some(self.until.map_or(until, |earlier| earlier.min(until)));
+        self.token.cancel();
+    }
+
+    async fn host_has_gone(&mut self, error: Error) -> Result<(), Error> {
+        self.token.cancel();
+        self.link.close();
+        for running in self.running.values() {
+            running.token.cancel();
+        }
+        let all_ended = async {
+            while !self.running.is_empty() {
+                if let Some(task) = self.ends.recv().await {
+                    self.running.remove(&task);
+                }
+            }
+        };
+        // What has not ended by then ends with the process.
+        let _ = tokio::time::timeout(GONE_GRACE, all_ended).await;
+        match error {
+            Error::Closed if self.until.is_some() => Ok(()),
+            error => Err(error),
+        }
+    }
+
+    fn take(&mut self, frame: Frame<ToModule>, wire: &mut Wire) -> Result<(), Error> {
+        match frame.message {
+            ToModule::Task {
+                task,
+                name,
+                config,
+                depth,
+                deadline_ms,
+                attempt,
+            } => {
+                let request = TaskRequest {
+                    id: task,
+                    name,
+                    config,
+                    depth,
+                    attempt,
+                    payload: frame.body,
+                };
+                // What a module that is to end does not begin is lost with it, and begun elsewhere.
+                if self.until.is_none() {
+                    self.begin(request, Duration::from_millis(deadline_ms));
+                }
+            }
+            ToModule::Cancel { task } => {
+                if let Some(running) = self.running.get(&task) {
+                    running.token.cancel();
+                }
+            }
+            ToModule::More { task, bytes } => {
+                if let Some(running) = self.running.get(&task) {
+                    running.window.grow(bytes);
+                }
+            }
+            ToModule::Event {
+                event,
+                topic,
+                source,
+                depth,
+                at_ms,
+            } => {
+                let received = Received {
+                    event,
+                    topic,
+                    source,
+                    depth,
+                    at_ms,
+                    payload: frame.body,
+                };
+                if self.events.try_send(received).is_err() {
+                    tracing::error!("the host sends more events than it may; one is dropped");
+                }
+            }
+            ToModule::Lagged { count } => tracing::warn!(count, "this module is too slow and lost messages"),
+            ToModule::Published { request, error, .. } => {
+                self.link.answer(request, error.map_or(Ok(Payload::Empty), Err));
+            }
+            ToModule::Data { request, error } => self.link.answer(request, error.map_or(Ok(frame.body), Err)),
+            ToModule::Ping { ping } => wire.put(&ToHost::Pong { ping })?,
+            ToModule::Shutdown { within_ms } => self.stop(Duration::from_millis(within_ms)),
+            ToModule::Welcome(_) | ToModule::Refused { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, request: TaskRequest, within: Duration) {
+        let task = request.id;
+        let handler = self.tasks.get(&request.name).cloned();
+        let unknown = task::told(format!("this module has no task `{}`", request.name));
+        let (token, window) = (CancellationToken::new(), Arc::new(Window::new(self.window_bytes)));
+        let ctx = TaskContext::new(
+            Arc::clone(&self.link),
+            Arc::clone(&window),
+            token.clone(),
+            request,
+            Instant::now() + within,
+        );
+        self.running.insert(
+            task,
+            Running {
+                token: token.clone(),
+                window,
+            },
+        );
+        let (link, ended) = (Arc::clone(&self.link), self.ended.clone());
+        self.workers.spawn(async move {
+            let canceled = async {
+                token.cancelled().await;
+                tokio::time::sleep(CANCEL_GRACE).await;
+            };
+            let result = match handler {
+                Some(handler) => tokio::select! {
+                    result = task::run(handler, ctx) => result,
+                    () = canceled => Err(task::told("the task was canceled".to_owned())),
+                },
+                None => Err(unknown),
+            };
+            end(&link, task, result).await;
+            // The thread that listens may have gone with the host.
+            let _ = ended.send(task).await;
+        });
+    }
+}
+
+/// Sends a task's last message. A value that is too large becomes the task's error.
+async fn end(link: &Link, task: u64, result: Result<Payload, crate::protocol::TaskError>) {
+    let (error, body) = match result {
+        Ok(body) => (None, body),
+        Err(error) => (Some(error), Payload::Empty),
+    };
+    if let Err(error) = link.send(&ToHost::End { task, error }, &body).await {
+        tracing::error!(task, %error, "a task's end cannot be sent");
+        let error = Some(task::told(error.to_string()));
+        // Fails with the host gone, which there is nothing to do about.
+        let _ = link.send(&ToHost::End { task, error }, &Payload::Empty).await;
+    }
+}

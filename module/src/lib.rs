@@ -1,0 +1,54 @@
+//! Modules that are processes of their own.
+//!
+//! A host starts the process with a socket as descriptor 0. [`Module::connect`] takes it; then the module says which tasks
+//! it serves and which topics it wants to hear, and [`Module::run`] works until the host asks it to end.
+//!
+//! ```no_run
+//! use isopod_module::{Module, TaskContext};
+//!
+//! fn main() -> Result<(), isopod_module::Error> {
+//!     Module::connect()?
+//!         .task("count", |ctx: TaskContext, text: String| async move {
+//!             ctx.progress(&0.5).await?;
+//!             ctx.emit("words", text.split_whitespace().collect::<Vec<_>>()).await?;
+//!             Ok::<_, isopod_module::Error>(text.len())
+//!         })
+//!         .run()
+//! }
+//! ```
+//!
+//! The crate has no V8 and needs no other part of Isopod. A thread of its own reads and writes the socket, so that the host's
+//! questions are answered while tasks compute.
+//!
+//! Without the feature `sdk` (on by default) it is only the [`protocol`].
+#![deny(missing_docs, unsafe_code, unreachable_pub)]
+
+#[cfg(feature = "sdk")]
+mod error;
+#[cfg(feature = "sdk")]
+mod event;
+#[cfg(feature = "sdk")]
+mod io;
+#[cfg(feature = "sdk")]
+mod link;
+#[cfg(feature = "sdk")]
+mod module;
+mod payload;
+pub mod protocol;
+#[cfg(feature = "sdk")]
+mod task;
+#[cfg(feature = "sdk")]
+mod window;
+
+#[cfg(feature = "sdk")]
+pub use error::{BoxError, Error};
+#[cfg(feature = "sdk")]
+pub use event::Event;
+#[cfg(feature = "sdk")]
+pub use module::Module;
+pub use payload::Payload;
+pub use protocol::ResultRef;
+#[cfg(feature = "sdk")]
+pub use task::TaskContext;
+#[cfg(feature = "sdk")]
+pub use tokio_util::sync::CancellationToken;

@@ -1,0 +1,112 @@
+//! A module's end of the channel, as its tasks and handlers use it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::error::Error;
+use crate::payload::Payload;
+use crate::protocol::{Cause, Limits, ResultRef, ToHost, encode};
+
+/// An answer of the host: its payload, or the reason why there is none.
+pub(crate) type Reply = Result<Payload, String>;
+
+/// The way to the host. Frames are written in the order in which they are sent; a full queue makes the sender wait.
+#[derive(Debug)]
+pub(crate) struct Link {
+    out: mpsc::Sender<Bytes>,
+    /// Set by the welcome, before any task runs.
+    pub(crate) limits: OnceLock<Limits>,
+    replies: Mutex<Option<HashMap<u64, oneshot::Sender<Reply>>>>,
+    next: AtomicU64,
+}
+
+impl Link {
+    pub(crate) fn new(out: mpsc::Sender<Bytes>) -> Self {
+        Self {
+            out,
+            limits: OnceLock::new(),
+            replies: Mutex::new(Some(HashMap::new())),
+            next: AtomicU64::new(1),
+        }
+    }
+
+    pub(crate) async fn send(&self, message: &ToHost, body: &Payload) -> Result<(), Error> {
+        let frame = self.frame(message, body)?;
+        self.out.send(frame).await.map_err(|_| Error::Closed)
+    }
+
+    /// The frame's bytes, so that its size is known before its turn.
+    pub(crate) fn frame(&self, message: &ToHost, body: &Payload) -> Result<Bytes, Error> {
+        let mut frame = BytesMut::new();
+        let limits = self.limits.get().copied().unwrap_or_default();
+        encode(message, body, &limits, &mut frame)?;
+        Ok(frame.freeze())
+    }
+
+    pub(crate) async fn send_frame(&self, frame: Bytes) -> Result<(), Error> {
+        self.out.send(frame).await.map_err(|_| Error::Closed)
+    }
+
+    pub(crate) async fn publish(&self, topic: &str, body: &Payload, cause: Option<Cause>) -> Result<(), Error> {
+        let message = |request| ToHost::Publish {
+            request,
+            topic: topic.to_owned(),
+            cause,
+        };
+        self.ask(message, body).await.map(drop)
+    }
+
+    pub(crate) async fn read(&self, result: &ResultRef) -> Result<Payload, Error> {
+        let message = |request| ToHost::Read {
+            request,
+            result: result.clone(),
+        };
+        self.ask(message, &Payload::Empty).await
+    }
+
+    async fn ask(&self, message: impl FnOnce(u64) -> ToHost, body: &Payload) -> Result<Payload, Error> {
+        let request = self.next.fetch_add(1, Ordering::Relaxed);
+        let (reply, replied) = oneshot::channel();
+        self.lock().as_mut().ok_or(Error::Closed)?.insert(request, reply);
+        // Forgotten if this future is dropped, and if the question cannot be asked.
+        let _asked = Asked { link: self, request };
+        self.send(&message(request), body).await?;
+        let reply = replied.await.map_err(|_| Error::Closed)?;
+        reply.map_err(Error::Host)
+    }
+
+    /// Hands over an answer. One that is not waited for any longer is dropped.
+    pub(crate) fn answer(&self, request: u64, reply: Reply) {
+        let waits = self.lock().as_mut().and_then(|replies| replies.remove(&request));
+        if let Some(waits) = waits {
+            // It may have been dropped meanwhile.
+            let _ = waits.send(reply);
+        }
+    }
+
+    /// Ends all questions: there will be no more answers.
+    pub(crate) fn close(&self) {
+        drop(self.lock().take());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<HashMap<u64, oneshot::Sender<Reply>>>> {
+        self.replies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Asked<'a> {
+    link: &'a Link,
+    request: u64,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        if let Some(replies) = self.link.lock().as_mut() {
+            replies.remove(&self.request);
+        }
+    }
+}

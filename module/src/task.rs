@@ -1,0 +1,265 @@
+//! Tasks, as their handlers see them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{BoxError, Error};
+use crate::link::Link;
+use crate::payload::Payload;
+use crate::protocol::{Cause, HEADER_BYTES, ITEM_COST, RESULT_NAME_BYTES_MAX, ResultRef, TaskError, ToHost};
+use crate::window::Window;
+
+/// A task that runs. Cloning it makes another handle of the same task.
+///
+/// Dropping a handler's future ends what it awaits; that happens if the task is canceled and the handler has not ended a
+/// second after [`TaskContext::token`] fired.
+#[derive(Clone)]
+pub struct TaskContext {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    link: Arc<Link>,
+    window: Arc<Window>,
+    token: CancellationToken,
+    request: TaskRequest,
+    until: Instant,
+}
+
+/// A task as the host asks for it.
+pub(crate) struct TaskRequest {
+    pub(crate) id: u64,
+    pub(crate) name: String,
+    pub(crate) config: BTreeMap<String, String>,
+    pub(crate) depth: u32,
+    pub(crate) attempt: u32,
+    pub(crate) payload: Payload,
+}
+
+impl TaskContext {
+    pub(crate) fn new(
+        link: Arc<Link>,
+        window: Arc<Window>,
+        token: CancellationToken,
+        request: TaskRequest,
+        until: Instant,
+    ) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                link,
+                window,
+                token,
+                request,
+                until,
+            }),
+        }
+    }
+
+    /// The task's number, unique on the host's bus.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.inner.request.id
+    }
+
+    /// The task's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.inner.request.name
+    }
+
+    /// A setting of this run.
+    #[must_use]
+    pub fn config(&self, name: &str) -> Option<&str> {
+        self.inner.request.config.get(name).map(String::as_str)
+    }
+
+    /// The number of messages that led to the task.
+    #[must_use]
+    pub fn depth(&self) -> u32 {
+        self.inner.request.depth
+    }
+
+    /// The number of times that the task was begun before, by processes that were lost. 0 for the first.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.inner.request.attempt
+    }
+
+    /// The payload, as it came.
+    #[must_use]
+    pub fn payload(&self) -> &Payload {
+        &self.inner.request.payload
+    }
+
+    /// The time that is left until the host cancels the task.
+    #[must_use]
+    pub fn time_left(&self) -> Duration {
+        self.inner.until.saturating_duration_since(Instant::now())
+    }
+
+    /// Fires when the task's caller has gone, its time is over, or the host has gone.
+    #[must_use]
+    pub fn token(&self) -> &CancellationToken {
+        &self.inner.token
+    }
+
+    /// Reports progress. Waits while the caller has not read what was sent before.
+    ///
+    /// # Errors
+    /// A value without JSON, or larger than a frame may be; a task that was canceled; a host that has gone.
+    pub async fn progress(&self, value: &(impl Serialize + ?Sized + Sync)) -> Result<(), Error> {
+        let task = self.id();
+        self.item(&ToHost::Progress { task }, Payload::json(value)?).await
+    }
+
+    /// Emits a result: JSON of a serde value. See [`TaskContext::emit_payload`] for bytes. Waits while the caller has not
+    /// read what was sent before.
+    ///
+    /// # Errors
+    /// As [`TaskContext::progress`], or a name that is empty or longer than 255 bytes.
+    pub async fn emit(&self, name: &str, value: impl Serialize + Send) -> Result<(), Error> {
+        let payload = Payload::json(&value)?;
+        self.emit_payload(name, payload).await
+    }
+
+    /// Emits a result that is a payload: bytes, or JSON.
+    ///
+    /// # Errors
+    /// As [`TaskContext::emit`].
+    pub async fn emit_payload(&self, name: &str, payload: impl Into<Payload> + Send) -> Result<(), Error> {
+        if name.is_empty() || name.len() > RESULT_NAME_BYTES_MAX {
+            return Err(Error::Name(name.len()));
+        }
+        let (task, name) = (self.id(), name.to_owned());
+        self.item(&ToHost::Result { task, name }, payload.into()).await
+    }
+
+    /// Publishes a message on the host's bus, one level deeper than the task.
+    ///
+    /// # Errors
+    /// The host refuses it: a topic that the module may not publish under, a limit of the bus, a cycle.
+    pub async fn publish(&self, topic: &str, payload: impl Into<Payload> + Send) -> Result<(), Error> {
+        let payload = payload.into();
+        let cause = Some(Cause::Task(self.id()));
+        self.inner.link.publish(topic, &payload, cause).await
+    }
+
+    /// The result that a chained task runs for.
+    ///
+    /// # Errors
+    /// The payload is no reference.
+    pub fn result(&self) -> Result<ResultRef, Error> {
+        self.payload().read().map_err(|_| Error::NoResult)
+    }
+
+    /// Reads a result of another module or worker.
+    ///
+    /// # Errors
+    /// It has expired, or was never there.
+    pub async fn read(&self, result: &ResultRef) -> Result<Payload, Error> {
+        self.inner.link.read(result).await
+    }
+
+    async fn item(&self, message: &ToHost, body: Payload) -> Result<(), Error> {
+        let inner = &*self.inner;
+        let frame = inner.link.frame(message, &body)?;
+        let body_bytes = body_bytes(&frame);
+        let sent = async {
+            inner.window.take(body_bytes + ITEM_COST).await;
+            inner.link.send_frame(frame).await
+        };
+        inner
+            .token
+            .run_until_cancelled(sent)
+            .await
+            .unwrap_or(Err(Error::Canceled))
+    }
+}
+
+/// The length of the body, as the frame's header has it.
+fn body_bytes(frame: &[u8]) -> u64 {
+    let length = frame.get(5..HEADER_BYTES).and_then(|length| length.try_into().ok());
+    length.map_or(0, |length| u64::from(u32::from_be_bytes(length)))
+}
+
+impl fmt::Debug for TaskContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskContext")
+            .field("id", &self.id())
+            .field("name", &self.name())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A task's handler.
+pub(crate) type Handler = Arc<dyn Fn(TaskContext) -> BoxFuture<'static, Result<Payload, TaskError>> + Send + Sync>;
+
+/// Makes a handler of a function: its payload is decoded, and one that cannot be is the task's error.
+pub(crate) fn handler<F, Fut, P, R, E>(function: F) -> Handler
+where
+    F: Fn(TaskContext, P) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<R, E>> + Send + 'static,
+    P: DeserializeOwned + Send + 'static,
+    R: Serialize,
+    E: Into<BoxError>,
+{
+    Arc::new(move |ctx: TaskContext| {
+        let began = match ctx.payload().read::<P>() {
+            Ok(payload) => Ok(function(ctx, payload)),
+            Err(error) => Err(told(format!("the request cannot be decoded: {error}"))),
+        };
+        Box::pin(async move {
+            let value = began?.await.map_err(|error| failed(&*error.into()))?;
+            Payload::json(&value).map_err(|error| told(format!("the returned value has no JSON: {error}")))
+        })
+    })
+}
+
+/// Makes a handler of a function that takes and returns payloads.
+pub(crate) fn payload_handler<F, Fut, E>(function: F) -> Handler
+where
+    F: Fn(TaskContext) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Payload, E>> + Send + 'static,
+    E: Into<BoxError>,
+{
+    Arc::new(move |ctx| {
+        let ended = function(ctx);
+        Box::pin(async move { ended.await.map_err(|error| failed(&*error.into())) })
+    })
+}
+
+/// Runs a handler to its end. A panic is the task's error.
+pub(crate) async fn run(handler: Handler, ctx: TaskContext) -> Result<Payload, TaskError> {
+    // The call is inside: a function may panic before its future exists.
+    let ended = AssertUnwindSafe(async move { handler(ctx).await }).catch_unwind().await;
+    ended.unwrap_or_else(|panic| Err(told(format!("the task panicked: {}", panic_message(&*panic)))))
+}
+
+pub(crate) fn told(message: String) -> TaskError {
+    TaskError { message, detail: None }
+}
+
+/// The error's message, and those of its sources as detail.
+fn failed(error: &(dyn std::error::Error + Send + Sync)) -> TaskError {
+    let sources = std::iter::successors(error.source(), |error| error.source());
+    let detail: Vec<_> = sources.map(ToString::to_string).collect();
+    TaskError {
+        message: error.to_string(),
+        detail: (!detail.is_empty()).then(|| detail.join("\n")),
+    }
+}
+
+pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("with a payload that is not text")
+}

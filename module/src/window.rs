@@ -1,0 +1,75 @@
+//! A task's window: the bytes that it may send before the host has read more.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+#[derive(Debug)]
+pub(crate) struct Window {
+    left: Mutex<i64>,
+    grown: Notify,
+}
+
+impl Window {
+    pub(crate) fn new(bytes: u64) -> Self {
+        Self {
+            left: Mutex::new(i64::try_from(bytes).unwrap_or(i64::MAX)),
+            grown: Notify::new(),
+        }
+    }
+
+    /// Waits until anything is left, and takes so much. What is left may be less than nothing then.
+    pub(crate) async fn take(&self, bytes: u64) {
+        loop {
+            // Made before the look, so that no growth between the two is missed.
+            let grown = self.grown.notified();
+            if self.try_take(bytes) {
+                return;
+            }
+            grown.await;
+        }
+    }
+
+    fn try_take(&self, bytes: u64) -> bool {
+        let mut left = self.lock();
+        let open = *left > 0;
+        if open {
+            *left = left.saturating_sub_unsigned(bytes);
+            // The next one that waits may still have its turn.
+            if *left > 0 {
+                self.grown.notify_one();
+            }
+        }
+        open
+    }
+
+    pub(crate) fn grow(&self, bytes: u64) {
+        {
+            let mut left = self.lock();
+            *left = left.saturating_add_unsigned(bytes);
+        }
+        self.grown.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, i64> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn a_window_may_be_overdrawn_once_and_opens_when_it_is_above_nothing() {
+        let window = Window::new(10);
+        assert!(window.take(25).now_or_never().is_some());
+        assert!(window.take(1).now_or_never().is_none());
+        window.grow(15);
+        assert!(window.take(1).now_or_never().is_none());
+        window.grow(1);
+        assert!(window.take(1).now_or_never().is_some());
+    }
+}
