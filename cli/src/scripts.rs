@@ -111,6 +111,8 @@ fn quotas(limits: &config::Limits) -> Quotas {
         .pending_ops(limits.pending_ops)
         .subrequests(limits.subrequests)
         .storage_operations(limits.storage_operations)
+        .rpc_stubs(limits.rpc_stubs)
+        .rpc_path(limits.rpc_path)
         .log_lines(limits.log_lines)
         .log_bytes(size(limits.log_bytes))
         .reports(limits.reports)

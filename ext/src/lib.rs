@@ -24,6 +24,7 @@ pub mod native;
 pub mod process;
 pub mod publish;
 pub mod quotas;
+pub mod rpc;
 pub mod sockets;
 #[cfg(feature = "sql")]
 pub mod sql;
@@ -70,8 +71,9 @@ pub fn extensions() -> Vec<Extension> {
         sockets::isopod_sockets::init(),
         html::isopod_html::init(),
         publish::isopod_publish::init(),
-        fetcher::isopod_fetcher::init(),
         native::isopod_native::init(),
+        rpc::isopod_rpc::init(),
+        fetcher::isopod_fetcher::init(),
         bindings::kv::extension::isopod_kv::init(),
         bindings::rate_limit::extension::isopod_rate_limit::init(),
         process::isopod_process::init(),

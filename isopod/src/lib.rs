@@ -112,13 +112,15 @@ pub use isopod_runtime::fetch::{
     ConnectionOptions, FetchConfig, FetchLimits, NetPolicy, OwnServers, ResolveHost, Resolver, Rule, RuleError,
 };
 #[doc(inline)]
-pub use isopod_runtime::fetcher::{FetchFuture, Fetcher, FetcherBinding};
+pub use isopod_runtime::fetcher::{FetchFuture, Fetcher, FetcherBinding, RpcFuture};
 #[doc(inline)]
 pub use isopod_runtime::native::{
     Callback, CallbackError, IntoResult, NativeBinding, NativeError, NativeFunction, NativeResult,
 };
 #[doc(inline)]
 pub use isopod_runtime::publish::{Outgoing, Publish, PublishBinding, Refused};
+#[doc(inline)]
+pub use isopod_runtime::rpc::{RpcCall, RpcMessage};
 #[doc(inline)]
 pub use isopod_runtime::sql::SqlConfig;
 

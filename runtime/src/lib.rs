@@ -23,7 +23,7 @@ mod worker;
 pub use deno_core;
 pub use isopod_ext::bindings::{self, NewWorker};
 pub use isopod_ext::{
-    assets, event, fetch, fetcher, files, handlers, io, ledger, native, publish, quotas, sql, storage, values,
+    assets, event, fetch, fetcher, files, handlers, io, ledger, native, publish, quotas, rpc, sql, storage, values,
     websocket, written,
 };
 

@@ -300,6 +300,10 @@ pub struct Limits {
     pub subrequests: usize,
     /// Maximum number of operations of an event on KV namespaces.
     pub storage_operations: usize,
+    /// Maximum number of functions and objects of an event that other workers hold.
+    pub rpc_stubs: usize,
+    /// Maximum number of names in the path of a call to another worker.
+    pub rpc_path: usize,
     /// Maximum number of lines logged by an event; the rest is dropped.
     pub log_lines: usize,
     /// Maximum size of an event's log output; the rest is dropped.
@@ -363,6 +367,8 @@ impl Default for Limits {
             pending_ops: 10_000,
             subrequests: 1_000,
             storage_operations: 1_000,
+            rpc_stubs: 1_000,
+            rpc_path: 64,
             log_lines: 1_000,
             log_bytes: 256 * KIB,
             reports: 32,

@@ -53,6 +53,8 @@ fn quotas() -> Quotas {
         .pending_ops(usize::MAX)
         .subrequests(usize::MAX)
         .storage_operations(usize::MAX)
+        .rpc_stubs(usize::MAX)
+        .rpc_path(1_000)
         .log_lines(usize::MAX)
         .log_bytes(usize::MAX)
         .message_bytes(usize::MAX)

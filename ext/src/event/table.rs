@@ -364,6 +364,13 @@ impl<V: ValueReply> OpenEvents<V> {
         }
     }
 
+    /// Records that an answered event goes on in this stage.
+    pub(crate) fn goes_on(&mut self, key: EventKey, stage: Stage) {
+        if self.is_open(key) {
+            self.answered.push_back((key, stage));
+        }
+    }
+
     /// Records that an event was answered with a WebSocket, with which it ends.
     pub(crate) fn holds_socket(&mut self, key: EventKey, tail: &Rc<Tail>) {
         if let Some(entry) = self.entries.get_mut(&key) {
@@ -405,9 +412,7 @@ impl<V: ValueReply> OpenEvents<V> {
 
     /// Records that an event has been answered completely, and continues with its `waitUntil` promises.
     pub(crate) fn enter_wait_until(&mut self, key: EventKey) {
-        if self.is_open(key) {
-            self.answered.push_back((key, Stage::WaitUntil));
-        }
+        self.goes_on(key, Stage::WaitUntil);
     }
 
     /// Returns true if an event continues after its answer and this has not been reported yet.

@@ -24,7 +24,7 @@ use crate::coding::Codings;
 use crate::coding::decode::ByteStream;
 use crate::context::{cpu_of, current_event, end_with_event};
 use crate::event::{Body, BodyError, Caller, EventKey};
-use crate::quotas::Usage;
+use crate::quotas::{QuotaError, Usage};
 use crate::values::{Events, Outgoing};
 
 /// The header with the id of a request, for logs.
@@ -69,18 +69,11 @@ impl DirectRequest {
             return Err(FetchError::Scheme(url.scheme().to_owned()));
         }
         let event = current_event(scope);
-        let depth = charge_event(state, event, &usage)?;
+        let caller = caller_of(state, event, worker, &usage)?;
         let method = Method::from_bytes(&parts.method)?;
         let mut headers = request_headers(&mut url, parts.headers)?;
         let host = &url[Position::BeforeHost..Position::AfterPort];
         insert(&mut headers, HOST, HeaderValue::from_str(host)?)?;
-        let mut caller = Caller::new(worker.clone());
-        caller.depth = depth;
-        if let Some(events) = state.try_borrow::<Rc<RefCell<Events>>>() {
-            let events = events.borrow();
-            caller.deadline = events.deadline(event);
-            caller.request_id = events.request_id(event).map(str::to_owned);
-        }
         if let Some(id) = &caller.request_id {
             insert(&mut headers, REQUEST_ID, HeaderValue::from_str(id)?)?;
         }
@@ -121,6 +114,23 @@ impl DirectRequest {
             cancel,
         })
     }
+}
+
+/// The caller that a fetcher is told, and charges the event with a request.
+pub(crate) fn caller_of(
+    state: &OpState,
+    event: EventKey,
+    worker: &Arc<str>,
+    usage: &Usage,
+) -> Result<Caller, QuotaError> {
+    let mut caller = Caller::new(worker.clone());
+    caller.depth = charge_event(state, event, usage)?;
+    if let Some(events) = state.try_borrow::<Rc<RefCell<Events>>>() {
+        let events = events.borrow();
+        caller.deadline = events.deadline(event);
+        caller.request_id = events.request_id(event).map(str::to_owned);
+    }
+    Ok(caller)
 }
 
 /// The head of a response, and the resource with its body, which ends with the event.

@@ -2,6 +2,7 @@
 //! `env.API.fetch(request)`, makes them. The host decides what answers them: another worker of the pool, or Rust code.
 
 mod assets;
+mod call;
 
 use std::cell::RefCell;
 use std::fmt;
@@ -18,9 +19,10 @@ use serde_json::Value;
 
 use crate::bindings::{Binding, EnvValue, Installed, NewWorker};
 use crate::context::is_open;
-use crate::event::{Body, Caller, EventEnded, Thrown};
+use crate::event::{Body, Caller, EventEnded};
 use crate::fetch::{DirectRequest, FetchCancel, FetchError, Parts, answered};
 use crate::quotas::Usage;
+use crate::rpc::{RpcCall, RpcError, RpcMessage, Told};
 use crate::unwind;
 
 /// Answers HTTP requests of scripts without a socket.
@@ -48,10 +50,20 @@ pub trait Fetcher: Send + Sync + 'static {
     /// The future and the response's body are dropped when the caller leaves, or its event ends; the work for them should end
     /// with them. A failure is an error of the script's: one that was thrown by another script keeps its class and message.
     fn fetch(&self, request: http::Request<Body>, caller: Caller) -> FetchFuture;
+
+    /// Begins a call of a method, `env.API.add(1, 2)`: as [`Fetcher::fetch`] otherwise. Default: it has no methods.
+    fn call(&self, call: RpcCall, caller: Caller) -> RpcFuture {
+        let (_, _) = (call, caller);
+        let failure = Failure::new(Outcome::Exception, "this binding has no methods, only fetch()");
+        Box::pin(std::future::ready(Err(failure)))
+    }
 }
 
 /// The future of [`Fetcher::fetch`].
 pub type FetchFuture = Pin<Box<dyn Future<Output = Result<http::Response<Body>, Failure>> + Send>>;
+
+/// The future of [`Fetcher::call`].
+pub type RpcFuture = Pin<Box<dyn Future<Output = Result<RpcMessage, Failure>> + Send>>;
 
 /// A binding with a `fetch` method: `env.API.fetch("https://api/users")`. The host of the URL is free.
 #[derive(Clone)]
@@ -102,6 +114,9 @@ enum FetcherError {
     #[class(inherit)]
     #[error(transparent)]
     Fetch(#[from] FetchError),
+    #[class(inherit)]
+    #[error(transparent)]
+    Rpc(#[from] RpcError),
 }
 
 impl From<unwind::Panicked> for FetcherError {
@@ -160,36 +175,6 @@ struct Sent {
     failure: Option<Told>,
 }
 
-/// A failure for the script.
-#[derive(ToV8)]
-struct Told {
-    class: String,
-    message: String,
-    /// It was thrown by the script that answers.
-    remote: bool,
-    /// The same request may succeed later.
-    retryable: bool,
-    /// There was no room for the request.
-    overloaded: bool,
-}
-
-impl Told {
-    fn new(failure: &Failure) -> Self {
-        let thrown = failure
-            .source
-            .as_deref()
-            .and_then(|source| source.downcast_ref::<Thrown>());
-        let thrown = thrown.filter(|thrown| failure.outcome == Outcome::Exception && !thrown.missing);
-        Self {
-            class: thrown.map_or_else(|| "Error".to_owned(), |thrown| thrown.class.clone()),
-            message: thrown.map_or_else(|| failure.message.clone(), |thrown| thrown.message.clone()),
-            remote: thrown.is_some(),
-            retryable: failure.outcome.is_retryable(),
-            overloaded: failure.outcome == Outcome::LoadShed,
-        }
-    }
-}
-
 #[op2]
 async fn op_isopod_fetcher_send(state: Rc<RefCell<OpState>>, #[smi] rid: ResourceId) -> Result<Sent, FetcherError> {
     unwind::catch_async(async {
@@ -238,7 +223,7 @@ async fn op_isopod_fetcher_send(state: Rc<RefCell<OpState>>, #[smi] rid: Resourc
 
 deno_core::extension!(
     isopod_fetcher,
-    deps = [isopod_fetch, isopod_handlers],
-    ops = [op_isopod_fetcher_begin, op_isopod_fetcher_send],
+    deps = [isopod_fetch, isopod_handlers, isopod_rpc],
+    ops = [op_isopod_fetcher_begin, op_isopod_fetcher_send, call::op_isopod_fetcher_call],
     lazy_loaded_js = [dir "src/fetcher", "fetcher.js"],
 );

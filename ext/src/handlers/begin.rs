@@ -2,9 +2,15 @@
 
 use std::borrow::Cow;
 
+use http::request::Parts;
+use http::{HeaderName, HeaderValue};
+
 use super::event::{Event, EventKind};
-use crate::event::{CallDepth, EventKey, Opening, RequestUrl, Waiting};
+use crate::event::{CallDepth, Caller, EventKey, Opening, RequestUrl, Waiting};
 use crate::values::{Arguments, Events};
+
+/// The header with the id of a request, for logs.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The call of the JavaScript side that begins an event.
 pub enum Begin {
@@ -67,6 +73,7 @@ impl Events {
                     items: input.items,
                     data: input.data,
                     origin: input.origin,
+                    head: input.caller.map(head_of),
                     ..Opening::new(Waiting::Value(reply))
                 };
                 let begin = Begin::Handler {
@@ -79,4 +86,18 @@ impl Events {
         };
         (self.insert(opening), event.entrypoint, begin)
     }
+}
+
+/// The head by which logs, limits and further calls know the caller of an event that is not a request.
+fn head_of(caller: Caller) -> Parts {
+    let (mut head, ()) = http::Request::new(()).into_parts();
+    let id = caller
+        .request_id
+        .as_deref()
+        .and_then(|id| HeaderValue::from_str(id).ok());
+    if let Some(id) = id {
+        head.headers.insert(REQUEST_ID, id);
+    }
+    head.extensions.insert(caller);
+    head
 }

@@ -1,4 +1,4 @@
-// Classes among a script's exports.
+// Classes among a script's exports, and the state of an event.
 
 (function () {
 const { primordials } = __bootstrap;
@@ -29,5 +29,26 @@ class WorkerEntrypoint {
   }
 }
 
-return { isClass, isFunction, WorkerEntrypoint };
+/** What one event holds until it ends. */
+class Held {
+  key;
+  answered = false;
+  /** Promises that were given to `waitUntil`, the answer's stream, and what other workers keep of it. */
+  pending = 0;
+  /** It is a call, which goes on as long as other workers keep something of its answer. */
+  isCall = false;
+  kept = 0;
+  isStreaming = false;
+  isCanceled = false;
+  /** The stream that is being sent: what is behind it is closed when it is collected. */
+  stream = null;
+  onCancel = null;
+  /** Called with the reason when it is near a limit; then the reason. */
+  softLimit = null;
+  constructor(key) {
+    this.key = key;
+  }
+}
+
+return { Held, isClass, isFunction, WorkerEntrypoint };
 })();

@@ -40,12 +40,13 @@ const { Event, listenerCount, setIsTrusted } = core.loadExtScript("ext:deno_web/
 
 const { AbortController } = core.loadExtScript("ext:deno_web/03_abort_signal.js");
 const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
-const { ReadableStreamPrototype, readableStreamForRid, resourceForReadableStream, getReadableStreamResourceBacking } = core.loadExtScript(
+const { ReadableStreamPrototype, resourceForReadableStream, getReadableStreamResourceBacking } = core.loadExtScript(
   "ext:deno_web/06_streams.js",
 );
 const { takeWhole } = core.loadExtScript("ext:isopod_fetch/responses.js");
+const { putInPlace, rowOf } = core.loadExtScript("ext:isopod_handlers/rows.js");
 const { makeRequest } = core.loadExtScript("ext:isopod_handlers/incoming.js");
-const { isClass, isFunction, WorkerEntrypoint } = core.loadExtScript("ext:isopod_handlers/classes.js");
+const { Held, isClass, isFunction, WorkerEntrypoint } = core.loadExtScript("ext:isopod_handlers/classes.js");
 const { ResponsePrototype, toInnerResponse } = core.loadExtScript("ext:deno_fetch/23_response.js");
 
 // Set once, when the worker is started.
@@ -55,24 +56,6 @@ let globalObject = null;
 
 const constructKey = Symbol("construct");
 const open = new SafeMap();
-
-/** What one event holds until it ends. */
-class Held {
-  key;
-  answered = false;
-  /** Promises that were given to `waitUntil`, and the answer's stream. */
-  pending = 0;
-  isStreaming = false;
-  isCanceled = false;
-  /** The stream that is being sent: what is behind it is closed when it is collected. */
-  stream = null;
-  onCancel = null;
-  /** Called with the reason when it is near a limit; then the reason. */
-  softLimit = null;
-  constructor(key) {
-    this.key = key;
-  }
-}
 
 const endIfDone = (function endIfDone(held) {
   if (held.answered && held.pending === 0 && MapPrototypeDelete(open, held.key)) {
@@ -92,7 +75,10 @@ const answer = (function answer(held, send) {
     // What cannot be sent, as a header that HTTP does not know, is an answer too.
     op_isopod_fail(held.key, error, last, false);
   }
-  if (!last) op_isopod_linger(held.key);
+  if (last) return;
+  // What is kept has a time of its own.
+  if (held.kept > 0) held.isStreaming = true;
+  else op_isopod_linger(held.key);
 });
 
 // `missing`: the script has nothing to call. Told beside the error, which a script may have seen and could throw again.
@@ -131,11 +117,24 @@ function waitUntil(held, promise) {
   );
 }
 
+/** Keeps an event open until the function that is returned is called. */
+const keepOpen = (function keepOpen(held) {
+  if (held.kept++ === 0) held.pending++;
+  let isKept = true;
+  return () => {
+    if (!isKept) return;
+    isKept = false;
+    if (--held.kept > 0) return;
+    if (held.answered) answerEnded(held);
+    else held.pending--;
+  };
+});
+
 /** https://developers.cloudflare.com/workers/runtime-apis/context/ */
 class ExecutionContext {
   #held;
   #abort = undefined;
-  props = ObjectFreeze({ __proto__: null });
+  props = ObjectFreeze({});
   constructor(key, held) {
     if (key !== constructKey) throw new TypeError("Illegal constructor");
     this.#held = held;
@@ -164,23 +163,28 @@ class ExecutionContext {
   }
 }
 
+/** Finds what an event is for: an instance of a class with its context, or an object. `null` where there is nothing. */
+const findTarget = (function findTarget(held, entrypoint, Context = ExecutionContext) {
+  const target = entrypoint === undefined ? exported.default : exported[entrypoint];
+  if (isClass(target)) {
+    const ctx = new Context(constructKey, held);
+    return { self: ReflectConstruct(target, [ctx, env]), method: undefined, bare: true, ctx };
+  }
+  const isThere = target !== null && (typeof target === "object" || isFunction(target));
+  return isThere ? { self: target, method: undefined, bare: false, ctx: null } : null;
+});
+
+const contextOf = (held) => new ExecutionContext(constructKey, held);
+
 /**
  * Finds what handles an event: `{ self, method, bare }`, where a bare method takes `(input)` alone because its object
  * was made with `ctx` and `env`. `null` where nothing does.
  */
-const findHandler = (function findHandler(held, entrypoint, name, Context = ExecutionContext) {
-  const target = entrypoint === undefined ? exported.default : exported[entrypoint];
-  if (isClass(target)) {
-    const ctx = new Context(constructKey, held);
-    const self = ReflectConstruct(target, [ctx, env]);
-    const method = self[name];
-    return isFunction(method) ? { self, method, bare: true, ctx } : null;
-  }
-  if (target !== null && (typeof target === "object" || isFunction(target))) {
-    const method = target[name];
-    if (isFunction(method)) return { self: target, method, bare: false, ctx: null };
-  }
-  return null;
+const findHandler = (function findHandler(held, entrypoint, name, Context) {
+  const found = findTarget(held, entrypoint, Context);
+  if (found === null) return null;
+  found.method = found.self[name];
+  return isFunction(found.method) ? found : null;
 });
 
 function listExports() {
@@ -387,14 +391,6 @@ const hold = (function hold(key) {
   return held;
 });
 
-// Streams and functions among the arguments: `[position, isStream, number]` each.
-function putInPlace(args, others) {
-  const { nativeFunction } = core.loadExtScript("ext:isopod_native/native.js");
-  for (const { 0: position, 1: isStream, 2: number } of new SafeArrayIterator(others)) {
-    args[position] = isStream ? readableStreamForRid(number) : nativeFunction(number);
-  }
-}
-
 const beginCall = (function beginCall(key, name, args, entrypoint, others) {
   const held = hold(key);
   inContextOf(held, () => {
@@ -416,22 +412,17 @@ const beginCall = (function beginCall(key, name, args, entrypoint, others) {
   });
 });
 
-const inputScripts = { __proto__: null };
-
-/** The row of a handler: see inputs.js. Without a script, the handler is called with the first argument. */
-const rowOf = (function rowOf(script, handler) {
-  if (script === undefined) return (_held, input) => ({ input });
-  const row = (inputScripts[script] ??= core.loadExtScript(script))[handler];
-  if (row === undefined) throw new TypeError(`${script} has no function "${handler}" for the input of that handler`);
-  return row;
-});
-
 const beginHandler = (function beginHandler(key, handler, script, args, entrypoint, others) {
   const held = hold(key);
   inContextOf(held, () => {
     if (others !== undefined) putInPlace(args, others);
     const row = ReflectApply(rowOf(script, handler), undefined, [held, ...new SafeArrayIterator(args)]);
-    const { input, reply, Context = ExecutionContext } = row;
+    const { input, reply, run, Context = ExecutionContext } = row;
+    if (run !== undefined) {
+      const result = run(entrypoint);
+      if (result !== undefined) settle(held, result, row.deliver);
+      return;
+    }
     const found = findHandler(held, entrypoint, handler, Context);
     if (found === null) {
       failAsUnhandled(held, entrypoint, handler);
@@ -479,15 +470,20 @@ const setExports = (function setExports(namespace) {
 });
 
 return {
+  answer,
   beginCall,
   beginFetch,
   beginHandler,
   cancel,
+  contextOf,
   env,
   ExecutionContext,
+  failAsMissing,
   FetchEvent,
+  findTarget,
   heldOf,
   inContextOf,
+  keepOpen,
   putInPlace,
   setExports,
   start,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use crate::event::{Data, Origin, TaskItem};
+use crate::event::{Caller, Data, Origin, TaskItem};
 use crate::values::{Arguments, IntoArguments, ToScript};
 
 /// The script with the JavaScript rows of the handlers in this file.
@@ -60,6 +60,8 @@ pub struct Input {
     pub data: Data,
     /// The origin of messages that the script publishes meanwhile.
     pub origin: Origin,
+    /// The worker that caused the event, if one did. Default: none.
+    pub caller: Option<Caller>,
 }
 
 impl Input {
@@ -75,6 +77,7 @@ impl Input {
             items: None,
             data: Data::Empty,
             origin: Origin::default(),
+            caller: None,
         }
     }
 }

@@ -371,7 +371,7 @@ deno_core::extension!(
         room::op_isopod_may_look,
         room::op_isopod_room_is_made,
     ],
-    lazy_loaded_js = [dir "src/handlers", "classes.js", "handlers.js", "incoming.js", "inputs.js", "soft_limit.js", "transfer.js"],
+    lazy_loaded_js = [dir "src/handlers", "classes.js", "handlers.js", "incoming.js", "inputs.js", "rows.js", "soft_limit.js", "transfer.js"],
     middleware = |op| match op.name {
         "op_dispatch_exception" => op.with_implementation_from(&op_isopod_report()),
         _ => op,

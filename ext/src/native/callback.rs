@@ -6,10 +6,11 @@ use std::sync::Arc;
 use deno_core::serde_v8;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+use tokio::sync::mpsc::error::TrySendError;
 
 use super::lease::{self, Call, Lease};
 use crate::event::{Fault, FaultKind, Thrown};
-use crate::values::{FromScript, IntoArguments, answer};
+use crate::values::{Arguments, FromScript, IntoArguments, answer};
 
 /// A function passed by a script: an argument of a Rust function, a part of one, or the result of a call.
 ///
@@ -65,6 +66,38 @@ impl From<Fault> for CallbackError {
 }
 
 impl Callback {
+    pub(super) const fn new(lease: Arc<Lease>) -> Self {
+        Self(lease)
+    }
+
+    /// Makes a call at once, so that calls begin in the order in which they are made; as [`Callback::call`] otherwise.
+    pub(crate) fn begin<R: FromScript>(
+        &self,
+        arguments: Arguments,
+    ) -> impl Future<Output = Result<R, CallbackError>> + Send + use<R> {
+        let (reply, given) = answer::<R>();
+        let lease = Arc::clone(&self.0);
+        let call = |number| Call {
+            number,
+            arguments,
+            reply,
+        };
+        let sent = lease.place().map(|place| place.calls.try_send(call(place.number)));
+        async move {
+            match sent {
+                Some(Ok(())) => {}
+                Some(Err(TrySendError::Full(call))) => {
+                    let place = lease.place().ok_or(CallbackError::Ended)?;
+                    place.calls.send(call).await.map_err(|_| CallbackError::Ended)?;
+                }
+                Some(Err(TrySendError::Closed(_))) | None => return Err(CallbackError::Ended),
+            }
+            let given = given.await;
+            drop(lease);
+            given.map_err(|_| CallbackError::Ended)?.map_err(Into::into)
+        }
+    }
+
     /// Calls the function, and waits for its return value or the value of its promise.
     ///
     /// Dropping the future abandons the call; if it has begun, it continues.

@@ -5,7 +5,7 @@
 //! running ([`lend_taken`]). The runtime polls for calls ([`Callbacks::poll_due`]) and enters the script for them.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -15,12 +15,13 @@ use deno_core::{JsRuntime, OpState, ResourceId, op2, serde_v8, v8};
 use serde::de::Error as _;
 use tokio::sync::mpsc;
 
+use super::callback::Callback;
 use super::lease::{self, Call, Lease, Lender};
 use crate::context::current_event;
 use crate::event::{CodeFrames, EventKey, Fault, FaultKind};
 use crate::quotas::{QuotaError, Usage};
 use crate::unwind;
-use crate::values::{Answer, Arguments, Events, Outgoing, ReadFunctions, StreamError, js_error, stay};
+use crate::values::{Answer, Arguments, Events, Outgoing, ReadFunctions, StreamError, events, js_error, stay};
 
 /// Calls that may wait for the worker's thread; one more waits in its caller.
 const CALLS_WAITING_MAX: usize = 64;
@@ -63,17 +64,47 @@ fn lend_taken(scope: &mut v8::PinScope<'_, '_>) -> Result<(), serde_v8::Error> {
         }
         // Values dropped while the rest was read lend nothing.
         if let Some(lease) = lease.upgrade() {
-            let number = callbacks.add(event, v8::Global::new(scope, function), &lease);
+            let number = callbacks.add(event, v8::Global::new(scope, function), &lease, false);
             lent.callbacks.push(number);
         }
     }
     Ok(())
 }
 
+/// The reason why a function cannot be lent.
+#[derive(Debug)]
+pub(crate) enum LendError {
+    /// No event is open whose code passes it.
+    NoEvent,
+    /// The event has lent as many as it may.
+    Quota(QuotaError),
+}
+
+/// Lends a function to the host as part of an event. Once the host has dropped it, it is called without arguments.
+pub(crate) fn lend(
+    state: &mut OpState,
+    event: EventKey,
+    function: v8::Global<v8::Function>,
+) -> Result<Callback, LendError> {
+    let (usage, events) = (Usage::of(state), events(state));
+    let callbacks = state.try_borrow_mut::<Callbacks>().ok_or(LendError::NoEvent)?;
+    let mut events = events.borrow_mut();
+    let lent = events.lent(event).ok_or(LendError::NoEvent)?;
+    if lent.callbacks.len() >= usage.quotas.rpc_stubs {
+        return Err(LendError::Quota(QuotaError::RpcStubs(usage.quotas.rpc_stubs)));
+    }
+    let lease = Arc::new(Lease::default());
+    let number = callbacks.add(event, function, &lease, true);
+    lent.callbacks.push(number);
+    Ok(Callback::new(lease))
+}
+
 struct Function {
     event: EventKey,
     function: v8::Global<v8::Function>,
     lease: Weak<Lease>,
+    /// It is called when the host has dropped it.
+    is_told: bool,
 }
 
 struct Running {
@@ -86,6 +117,8 @@ pub struct Callbacks {
     last: u32,
     functions: HashMap<u32, Function>,
     running: HashMap<u32, Running>,
+    /// Functions that have to be told that the host has dropped them.
+    untold: VecDeque<Due>,
     sender: mpsc::Sender<Call>,
     receiver: mpsc::Receiver<Call>,
     lender: Arc<Lender>,
@@ -98,6 +131,7 @@ impl Default for Callbacks {
             last: 0,
             functions: HashMap::new(),
             running: HashMap::new(),
+            untold: VecDeque::new(),
             sender,
             receiver,
             lender: Arc::default(),
@@ -109,7 +143,7 @@ impl Default for Callbacks {
 pub struct Due {
     /// The event that passed the function.
     pub event: EventKey,
-    /// The number of the call, which identifies it at its end.
+    /// The number of the call, which identifies it at its end; 0 for one that nothing waits for.
     pub call: u32,
     /// The function.
     pub function: v8::Global<v8::Function>,
@@ -123,17 +157,25 @@ impl Callbacks {
         self.last
     }
 
-    fn add(&mut self, event: EventKey, function: v8::Global<v8::Function>, lease: &Arc<Lease>) -> u32 {
+    fn add(&mut self, event: EventKey, function: v8::Global<v8::Function>, lease: &Arc<Lease>, is_told: bool) -> u32 {
         let number = self.next_number();
         lease.lend(number, self.sender.clone(), Arc::clone(&self.lender));
-        let lease = Arc::downgrade(lease);
-        self.functions.insert(number, Function { event, function, lease });
+        let function = Function {
+            event,
+            function,
+            lease: Arc::downgrade(lease),
+            is_told,
+        };
+        self.functions.insert(number, function);
         number
     }
 
     /// The next call. Wakes the task when there is one, or when functions were released.
     pub fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<Due> {
         self.lender.waker.register(cx.waker());
+        if let Some(due) = self.untold.pop_front() {
+            return Poll::Ready(due);
+        }
         while self.running.len() < CALLS_RUNNING_MAX
             && let Poll::Ready(Some(Call {
                 number,
@@ -179,10 +221,25 @@ impl Callbacks {
             (function.lease.strong_count() == 0).then_some((*number, function.event))
         };
         let dropped: Vec<(u32, EventKey)> = self.functions.iter().filter_map(dropped).collect();
-        for (number, _) in &dropped {
+        for (number, event) in &dropped {
+            let function = self.functions.get(number).filter(|function| function.is_told);
+            if let Some(Function { function, .. }) = function {
+                let (event, function) = (*event, function.clone());
+                self.untold.push_back(Due {
+                    event,
+                    call: 0,
+                    function,
+                    arguments: Arguments::new(),
+                });
+            }
             self.remove(*number);
         }
         dropped
+    }
+
+    /// Returns true if functions have to be told that the host has dropped them.
+    pub fn has_untold(&self) -> bool {
+        !self.untold.is_empty()
     }
 
     /// Removes a function; its running calls lose their callers.

@@ -20,6 +20,7 @@ use serde_json::json;
 
 pub use self::callback::{Callback, CallbackError};
 pub use self::lending::{Callbacks, Due};
+pub(crate) use self::lending::{LendError, lend};
 pub(crate) use self::take_back::finish;
 pub use self::take_back::{lend_stream, release_dropped, take_back};
 use crate::bindings::{Binding, EnvValue, NewWorker};

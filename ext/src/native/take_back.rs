@@ -54,11 +54,12 @@ pub fn lend_stream(state: &mut OpState, lent: &mut Borrowed, body: Body) -> Reso
     rid
 }
 
-/// Removes the functions that the host has dropped, and ends events kept open only by them.
-pub fn release_dropped(state: &mut OpState) {
+/// Removes the functions that the host has dropped, and ends events kept open only by them. Returns whether there are functions
+/// that have to be told.
+pub fn release_dropped(state: &mut OpState) -> bool {
     let dropped = state.borrow_mut::<Callbacks>().take_dropped();
     if dropped.is_empty() {
-        return;
+        return false;
     }
     let events = events(state);
     for (number, event) in dropped {
@@ -67,4 +68,5 @@ pub fn release_dropped(state: &mut OpState) {
             finish(state, &events, event);
         }
     }
+    state.borrow::<Callbacks>().has_untold()
 }

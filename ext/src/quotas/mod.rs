@@ -41,6 +41,10 @@ pub struct Quotas {
     pub subrequests: usize,
     /// Operations on KV namespaces in an event; one that reads several keys counts once. Default: 1,000.
     pub storage_operations: usize,
+    /// Functions and objects that an event has passed to other workers and that these still hold. Default: 1,000.
+    pub rpc_stubs: usize,
+    /// Names in the path of a call to another worker: `env.API.user.name()` has two. Default: 64.
+    pub rpc_path: usize,
     /// Log lines of an event. Default: 1,000.
     pub log_lines: usize,
     /// Log bytes of an event. Default: 256 KiB.
@@ -81,6 +85,8 @@ isopod_outcome::setters!(Quotas {
     pending_ops: usize,
     subrequests: usize,
     storage_operations: usize,
+    rpc_stubs: usize,
+    rpc_path: usize,
     log_lines: usize,
     log_bytes: usize,
     reports: usize,
@@ -105,6 +111,8 @@ impl Default for Quotas {
             pending_ops: 10_000,
             subrequests: 1_000,
             storage_operations: 1_000,
+            rpc_stubs: 1_000,
+            rpc_path: 64,
             log_lines: 1_000,
             log_bytes: 256 << 10,
             reports: 32,

@@ -27,6 +27,12 @@ pub enum QuotaError {
     /// Too many operations on storage in one event. The first sentence is the platform's.
     #[error("Too many API requests by single worker invocation. The limit is {0} (`limits.storage_operations`)")]
     StorageOperations(usize),
+    /// Too many functions and objects of one event at other workers.
+    #[error(
+        "the event has reached its limit of {0} functions and objects that other workers hold (`limits.rpc_stubs`): dispose \
+         stubs first"
+    )]
+    RpcStubs(usize),
     /// Too large a value.
     #[error("the value is larger than the limit of {0} bytes (`limits.message`)")]
     Message(usize),

@@ -231,6 +231,39 @@ function serializeApart(value, transfer) {
 
 const make = (data) => makers[data.type](data);
 
+/**
+ * Serializes a value for another worker that takes more than data: `describeOther` describes objects that are in its sense, and
+ * objects of scripts' classes are none.
+ */
+function serializeWith(value, describeOther) {
+  const hooks = {
+    __proto__: null,
+    kinds,
+    isPlatform,
+    onlyPlain: true,
+    describe(object) {
+      const kind = kindOf(object);
+      const described = describeOther(object, kind) ?? kind?.describe?.(object);
+      if (described !== undefined) return described;
+      throw dataCloneError(
+        `Could not serialize object of type "${kind?.name ?? classOf(object)}". This type does not support serialization.`,
+      );
+    },
+    fail: dataCloneError,
+  };
+  return op_isopod_clone_write(value, hooks, undefined, undefined);
+}
+
+function classOf(object) {
+  const { constructor } = object;
+  return typeof constructor === "function" && typeof constructor.name === "string" ? constructor.name : "Object";
+}
+
+/** Deserializes what `serializeWith` wrote. */
+function deserializeWith(bytes, makeOther) {
+  return op_isopod_clone_read(bytes, (data) => makeOther(data) ?? make(data), undefined, undefined);
+}
+
 /** Deserializes a value of another worker. */
 function deserializeApart(bytes) {
   return op_isopod_clone_read(bytes, make, undefined, undefined);
@@ -291,8 +324,10 @@ return {
   dataCloneError,
   deserialize,
   deserializeApart,
+  deserializeWith,
   serialize,
   serializeApart,
+  serializeWith,
   setStack,
   sizeOf,
   structuredClone,

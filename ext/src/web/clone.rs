@@ -6,6 +6,8 @@
 //! checks what they are. Scripts cannot access the map, so an object that only imitates a platform object is plain
 //! data.
 
+use std::cell::Cell;
+
 use deno_core::convert::Uint8Array;
 use deno_core::v8::{ValueDeserializerHelper as _, ValueSerializerHelper as _};
 use deno_core::{JsBuffer, op2, v8};
@@ -29,6 +31,10 @@ struct Writer<'a> {
     describe: v8::Local<'a, v8::Function>,
     /// `(message) => DOMException`.
     fail: v8::Local<'a, v8::Function>,
+    /// Objects with another prototype than `Object.prototype` are described too, as if they were the platform's.
+    only_plain: bool,
+    /// A description is being written, whose objects are plain data.
+    describes: Cell<bool>,
     /// Objects kept next to the bytes. `None` if the bytes leave the isolate, so that nothing can be kept with them.
     copies: Option<v8::Local<'a, v8::Array>>,
 }
@@ -46,6 +52,8 @@ impl<'a> Writer<'a> {
             is_platform: hook(scope, hooks, "isPlatform")?,
             describe: hook(scope, hooks, "describe")?,
             fail: hook(scope, hooks, "fail")?,
+            describes: Cell::new(false),
+            only_plain: hook::<v8::Value>(scope, hooks, "onlyPlain")?.is_true(),
             copies,
         })
     }
@@ -98,6 +106,7 @@ impl v8::ValueSerializerImpl for Writer<'_> {
 
     fn is_host_object<'s>(&self, scope: &mut v8::PinScope<'s, '_>, object: v8::Local<'s, v8::Object>) -> Option<bool> {
         let mut prototype = object.get_prototype(scope);
+        let is_plain = prototype == Some(self.plain);
         // `get_prototype` does not call a proxy's trap, and reports that a proxy has none.
         for _ in 0..PROTOTYPES_MAX {
             let Some(at) = prototype.filter(|at| !at.is_null() && *at != self.plain) else {
@@ -114,7 +123,7 @@ impl v8::ValueSerializerImpl for Writer<'_> {
             };
             prototype = at.get_prototype(scope);
         }
-        Some(false)
+        Some(self.only_plain && !is_plain && !self.describes.get() && !object.is_native_error())
     }
 
     fn write_host_object<'s>(
@@ -130,7 +139,10 @@ impl v8::ValueSerializerImpl for Writer<'_> {
             return Some(true);
         }
         writer.write_uint32(AS_DATA);
-        writer.write_value(scope.get_current_context(), described)
+        let before = self.describes.replace(true);
+        let written = writer.write_value(scope.get_current_context(), described);
+        self.describes.set(before);
+        written
     }
 
     fn get_shared_array_buffer_id<'s>(

@@ -44,10 +44,14 @@ function bufferOf(view) {
 
 class Weight {
   bytes = 0;
+  /** True if there are functions, or proxies that stand for some. */
+  hasFunctions = false;
   #seen;
+  #isLeaf;
 
-  constructor(seen) {
+  constructor(seen, isLeaf) {
     this.#seen = seen;
+    this.#isLeaf = isLeaf;
   }
 
   /** Adds a value. No code of a script runs: getters are skipped. */
@@ -57,8 +61,10 @@ class Weight {
       this.bytes += value.length;
       return;
     }
+    if (typeof value === "function") this.hasFunctions = true;
     if (value === null || typeof value !== "object" || depth === 0 || SetPrototypeHas(this.#seen, value)) return;
     SetPrototypeAdd(this.#seen, value);
+    if (this.#isLeaf?.(value)) return;
     if (ArrayIsArray(value)) {
       if (op_isopod_kind_of(value) !== PROXY) this.#addItems(value, depth);
       return;
@@ -120,11 +126,15 @@ class Weight {
   }
 }
 
-/** Throws if the worker's memory has no room for a copy of this value. The objects in `handedOver` are not copied. */
-return function askForCopy(value, handedOver = []) {
-  if (typeof value !== "object" || value === null) return;
-  const weight = new Weight(new SafeSet(handedOver));
+/**
+ * Throws if the worker's memory has no room for a copy of this value. The objects in `handedOver` are not copied, and what is
+ * in those that are leaves is not looked at. Returns whether there are functions in it.
+ */
+return function askForCopy(value, handedOver = [], isLeaf = undefined) {
+  if (typeof value !== "object" || value === null) return typeof value === "function";
+  const weight = new Weight(new SafeSet(handedOver), isLeaf);
   weight.add(value, DEPTH_MAX);
   if (weight.bytes > SMALL_BYTES) op_isopod_room_for_memory(weight.bytes, false);
+  return weight.hasFunctions;
 };
 })();

@@ -19,6 +19,7 @@ const { AsyncVariable, setAsyncContext } = core;
 const { currentEvent } = core.loadExtScript("ext:isopod_context/context.js");
 const handlers = core.loadExtScript("ext:isopod_handlers/handlers.js");
 const { env: workerEnv, heldOf, WorkerEntrypoint } = handlers;
+const { RpcPromise, RpcProperty, RpcStub, RpcTarget } = core.loadExtScript("ext:isopod_rpc/rpc.js");
 
 const replaced = new AsyncVariable();
 const currentEnv = () => replaced.get() ?? workerEnv;
@@ -59,9 +60,6 @@ function waitUntil(promise) {
   handlers.waitUntil(held, promise);
 }
 
-/** Marks objects with methods for other workers. Calls between workers are not available, only `fetch`. */
-class RpcTarget {}
-
 /** A base class that scripts may extend, but whose objects the runtime does not have. */
 function unavailable(name, feature) {
   const message = `${feature} are not available in Isopod, so no ${name} can be created`;
@@ -77,6 +75,9 @@ function unavailable(name, feature) {
 return {
   DurableObject: unavailable("DurableObject", "Durable Objects"),
   env,
+  RpcPromise,
+  RpcProperty,
+  RpcStub,
   RpcTarget,
   waitUntil,
   withEnv,

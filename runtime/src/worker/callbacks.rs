@@ -23,7 +23,9 @@ impl Worker {
             }
             let due = state.borrow_mut().borrow_mut::<Callbacks>().poll_due(cx);
             let Poll::Ready(due) = due else {
-                release_dropped(&mut state.borrow_mut());
+                if release_dropped(&mut state.borrow_mut()) {
+                    continue;
+                }
                 return;
             };
             self.call_back(due);

@@ -3,6 +3,7 @@
 mod callers;
 mod fetch;
 mod program;
+mod rpc;
 
 use futures::executor::block_on;
 use http_body_util::BodyExt;

@@ -15,8 +15,8 @@ pub use isopod_runtime::deno_core;
 pub use isopod_runtime::handlers::{Data, Message, TaskItem};
 pub use isopod_runtime::{
     Command, Console, Extend, ExtendError, Image, Limits, NewWorker, OsScheduling, Script, ScriptBuilder, ScriptError,
-    bindings, fetch, fetcher, give_back_memory, handlers, modules, native, publish, quotas, sql, values, websocket,
-    written,
+    bindings, fetch, fetcher, give_back_memory, handlers, modules, native, publish, quotas, rpc, sql, values,
+    websocket, written,
 };
 
 pub use self::builder::PoolBuilder;

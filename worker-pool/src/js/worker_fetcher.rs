@@ -1,14 +1,20 @@
 //! The pool as a fetcher: requests of workers to workers.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use isopod_runtime::fetcher::{FetchFuture, Fetcher};
-use isopod_runtime::handlers::{Body, Caller};
+use futures::FutureExt;
+use isopod_runtime::fetcher::{FetchFuture, Fetcher, RpcFuture};
+use isopod_runtime::handlers::{Body, Caller, EventKind};
+use isopod_runtime::rpc::{RpcCall, RpcMessage};
+use isopod_runtime::values::answer;
 
+use super::answer::wait;
 use super::engine::{JsEngine, ScriptEngine};
 use super::request;
-use crate::{Failure, Meta, Outcome, WeakPool};
+use crate::{Failure, Meta, Outcome, Ticket, WeakPool};
 
 /// Requests to the script that is deployed under a name. Created by [`Pool::fetcher`](super::Pool::fetcher).
 pub struct WorkerFetcher<E: ScriptEngine = JsEngine> {
@@ -42,6 +48,47 @@ impl<E: ScriptEngine> Fetcher for WorkerFetcher<E> {
             let response = async { asked?.response(None).await };
             response.await.inspect_err(|failure| log(failure, &worker, &caller))
         })
+    }
+
+    fn call(&self, call: RpcCall, caller: Caller) -> RpcFuture {
+        let meta = Meta::default().deadline(caller.deadline).depth(caller.depth);
+        let (reply, answer) = answer::<RpcMessage>();
+        let (name, event) = request::event(&self.name, EventKind::handler(call.by(caller.clone()), reply));
+        let dispatched = self.pool.dispatch(name, event, meta);
+        let worker = Arc::clone(&self.name);
+        Box::pin(async move {
+            let result = async {
+                let ticket = dispatched.map_err(|rejected| Failure::from(rejected.reason))?;
+                let (message, ticket) = wait(answer, ticket).await?;
+                if !message.has_parts() {
+                    ticket.detach();
+                    return Ok(message);
+                }
+                let held = Held(Some(ticket));
+                Ok(message.owned_by(poll_fn(move |cx| held.poll_lost(cx)).boxed()))
+            };
+            result.await.inspect_err(|failure| log(failure, &worker, &caller))
+        })
+    }
+}
+
+/// The ticket of an event whose answer has stubs. The event ends by itself, once they are gone.
+struct Held(Option<Ticket>);
+
+impl Held {
+    fn poll_lost(&self, cx: &Context<'_>) -> Poll<Failure> {
+        match &self.0 {
+            Some(ticket) => ticket.poll_lost(cx),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.0.take() {
+            ticket.detach();
+        }
     }
 }
 

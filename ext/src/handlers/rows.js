@@ -1,0 +1,27 @@
+// The arguments of events, and the rows of their handlers.
+
+(function () {
+const { core, primordials } = __bootstrap;
+const { SafeArrayIterator, TypeError } = primordials;
+const { readableStreamForRid } = core.loadExtScript("ext:deno_web/06_streams.js");
+
+// Streams and functions among the arguments: `[position, isStream, number]` each.
+function putInPlace(args, others) {
+  const { nativeFunction } = core.loadExtScript("ext:isopod_native/native.js");
+  for (const { 0: position, 1: isStream, 2: number } of new SafeArrayIterator(others)) {
+    args[position] = isStream ? readableStreamForRid(number) : nativeFunction(number);
+  }
+}
+
+const inputScripts = { __proto__: null };
+
+/** The row of a handler: see inputs.js. Without a script, the handler is called with the first argument. */
+const rowOf = (function rowOf(script, handler) {
+  if (script === undefined) return (_held, input) => ({ input });
+  const row = (inputScripts[script] ??= core.loadExtScript(script))[handler];
+  if (row === undefined) throw new TypeError(`${script} has no function "${handler}" for the input of that handler`);
+  return row;
+});
+
+return { putInPlace, rowOf };
+})();

@@ -1,0 +1,72 @@
+//! The messages of a call: a value with its parts.
+
+use std::fmt;
+
+use futures::future::BoxFuture;
+use isopod_outcome::Failure;
+
+use super::stub::{Owner, Stub};
+use crate::event::Body;
+use crate::ledger::Charge;
+
+/// The arguments of a call, or its result: a value of the structured clone algorithm, with the stubs and streams in it.
+///
+/// Its bytes count as memory of the worker that made it until the other side has read it.
+#[derive(Default)]
+pub struct RpcMessage {
+    pub(super) bytes: Vec<u8>,
+    pub(super) parts: Vec<Part>,
+    /// Its bytes in the memory of the worker that made it.
+    pub(super) charge: Option<Charge>,
+}
+
+/// A part of a message that is more than data.
+pub(super) enum Part {
+    Stub(Stub),
+    Stream(Body),
+}
+
+impl RpcMessage {
+    /// Returns the size of its data in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Returns whether it has no data. No value is empty.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Returns whether there are stubs or streams in it, which keep the event that they belong to open.
+    #[must_use]
+    pub fn has_parts(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
+    /// Sets the future that resolves if the worker that the stubs belong to is lost, with how. Stubs that they lead to inherit
+    /// it. Dropped with the last of them.
+    #[must_use]
+    pub fn owned_by(self, lost: BoxFuture<'static, Failure>) -> Self {
+        self.owned(&Owner::new(lost))
+    }
+
+    pub(super) fn owned(mut self, owner: &Owner) -> Self {
+        for part in &mut self.parts {
+            if let Part::Stub(stub) = part {
+                stub.owner.get_or_insert_with(|| owner.clone());
+            }
+        }
+        self
+    }
+}
+
+impl fmt::Debug for RpcMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RpcMessage")
+            .field("bytes", &self.bytes.len())
+            .field("parts", &self.parts.len())
+            .finish()
+    }
+}
