@@ -9,7 +9,7 @@ use anyhow::{Result, anyhow, bail};
 use isopod::host::bus::Bus;
 use isopod::{OwnServers, Pool};
 
-use crate::config::{self, Config, Materials, Overrides, Weight};
+use crate::config::{self, Config, Materials, OpenQueues, Overrides, Weight};
 use crate::inspector::Found;
 use crate::serve::{Source, pool_builder, told};
 use crate::{inspector, logging, scripts};
@@ -111,7 +111,13 @@ async fn start(
     // It is nobody's: what top-level code publishes reaches no other worker.
     let bus = Bus::new();
     let bridge = scripts::bridge(&bus, name, worker)?;
-    let from = Materials { pool, bridge: &bridge };
+    // Nothing is sent: the files are not opened.
+    let queues = OpenQueues::default();
+    let from = Materials {
+        pool,
+        bridge: &bridge,
+        queues: &queues,
+    };
     let (script, options) = match expect {
         Expect::Handlers => scripts::inspected(config, name, worker, &from)?,
         Expect::Nothing => scripts::script(config, name, worker, &from, &OwnServers::default())?,

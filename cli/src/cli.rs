@@ -9,7 +9,7 @@ use clap_complete::Shell;
 
 use crate::check::{Expect, Format};
 use crate::config::{ConfigError, Listen, LogFormat, LogLevel, Mode, Overrides, threads};
-use crate::{check, kv, manual, run, serve};
+use crate::{check, kv, manual, queue, run, serve};
 
 /// A JavaScript runtime pool: runs scripts, serves workers.
 #[derive(Parser)]
@@ -31,6 +31,8 @@ enum Command {
     Check(CheckArguments),
     /// Read and write KV namespaces
     Kv(kv::KvArguments),
+    /// Look at queues, send to them, and move dead letters back
+    Queue(queue::QueueArguments),
     /// Print the JSON schema of isopod.toml, for editors
     Schema,
     /// Print shell completions
@@ -127,6 +129,7 @@ pub fn main() -> ExitCode {
             check::check(&path, overrides, &environment, expect, format)
         }
         Command::Kv(arguments) => kv::kv(arguments, &environment),
+        Command::Queue(arguments) => queue::queue(arguments, &environment),
         Command::Schema => {
             println!("{:#}", crate::config::schema());
             Ok(ExitCode::SUCCESS)

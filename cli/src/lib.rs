@@ -9,6 +9,8 @@ mod inspector;
 mod kv;
 mod logging;
 mod manual;
+mod project;
+mod queue;
 mod run;
 mod scripts;
 mod serve;

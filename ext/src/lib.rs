@@ -75,6 +75,7 @@ pub fn extensions() -> Vec<Extension> {
         rpc::isopod_rpc::init(),
         fetcher::isopod_fetcher::init(),
         bindings::kv::extension::isopod_kv::init(),
+        bindings::queue::extension::isopod_queue::init(),
         bindings::rate_limit::extension::isopod_rate_limit::init(),
         process::isopod_process::init(),
         files::isopod_files::init(),

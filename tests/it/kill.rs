@@ -15,13 +15,15 @@ const CLIENTS: usize = 8;
 struct Kind {
     /// The configuration of the binding `S`.
     configuration: &'static str,
-    /// A module that exports `write(storage, key, value)` and `read(storage, prefix)`, which returns an object from keys to values.
+    /// A module that exports `write(storage, key, value)` and `read(storage, prefix, env)`, which returns an object from keys to
+    /// values, and `handlers`, those of the worker besides `fetch`.
     script: &'static str,
 }
 
 const KV: Kind = Kind {
     configuration: "kv_namespaces = [{ binding = 'S' }]",
-    script: "export const write = (kv, key, value) => kv.put(key, value);
+    script: "export const handlers = {};
+        export const write = (kv, key, value) => kv.put(key, value);
         export async function read(kv, prefix) {
             const found = {};
             let cursor;
@@ -37,14 +39,43 @@ const KV: Kind = Kind {
         }",
 };
 
-const WORKER: &str = "import { read, write } from './storage.js';
+/// What is sent is stored by the consumer, and read once nothing waits. Messages that were being handled come again.
+const QUEUE: Kind = Kind {
+    configuration: "kv_namespaces = [{ binding = 'KV' }]
+        queues.producers = [{ binding = 'S', queue = 'q' }]
+        queues.consumers = [
+            { queue = 'q', max_batch_size = 100, max_batch_timeout = '5ms', max_retries = 100, lease = '500ms', poll = '100ms' },
+        ]",
+    script: "export const handlers = {
+            async queue(batch, env) {
+                await Promise.all(batch.messages.map(({ body }) => env.KV.put(body.key, body.value)));
+            },
+        };
+        export const write = (queue, key, value) => queue.send({ key, value });
+        export async function read(queue, prefix, env) {
+            while ((await queue.metrics()).backlogCount > 0) await new Promise((done) => setTimeout(done, 20));
+            const found = {};
+            let cursor;
+            do {
+                const page = await env.KV.list({ prefix, cursor });
+                for (let at = 0; at < page.keys.length; at += 100) {
+                    const names = page.keys.slice(at, at + 100).map((key) => key.name);
+                    for (const [name, value] of await env.KV.get(names)) found[name] = value;
+                }
+                cursor = page.cursor;
+            } while (cursor !== undefined);
+            return found;
+        }",
+};
+
+const WORKER: &str = "import { handlers, read, write } from './storage.js';
     // A value says its key, and is long enough for several pages of a file.
     const value = (key) => `${key};`.repeat(1 + key.length * 131 % 997);
-    export default { async fetch(request, env) {
+    export default { ...handlers, async fetch(request, env) {
         const url = new URL(request.url);
         const key = url.searchParams.get('key');
         if (url.pathname === '/write') { await write(env.S, key, value(key)); return new Response('written'); }
-        const found = await read(env.S, key);
+        const found = await read(env.S, key, env);
         const wrong = Object.keys(found).filter((key) => found[key] !== value(key));
         return Response.json({ keys: Object.keys(found), wrong });
     } };";
@@ -137,4 +168,15 @@ fn kv_keeps_what_it_acknowledged() {
 #[ignore = "nightly: takes minutes"]
 fn kv_keeps_what_it_acknowledged_200_times() {
     nothing_acknowledged_is_lost(&KV, 200);
+}
+
+#[test]
+fn a_queue_delivers_what_it_acknowledged() {
+    nothing_acknowledged_is_lost(&QUEUE, 4);
+}
+
+#[test]
+#[ignore = "nightly: takes minutes"]
+fn a_queue_delivers_what_it_acknowledged_200_times() {
+    nothing_acknowledged_is_lost(&QUEUE, 200);
 }

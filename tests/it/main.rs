@@ -49,6 +49,7 @@ mod pools;
 mod process;
 mod program;
 mod project;
+mod queues;
 mod quotas;
 mod rate_limits;
 mod run;

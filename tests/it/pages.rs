@@ -167,6 +167,22 @@ mod events {
         let subscription = bridge.subscribe(&handle, &pool, &["orders.>"], DeliverOptions::default())?;
         Ok(subscription)
     }
+
+    async fn queues(handle: Handle, pool: Pool, order: serde_json::Value) -> Result<()> {
+        use isopod::bindings::queue::{Outbound, QueueBody, QueueMessage, QueueStore, SqliteQueue};
+        use isopod::host::workers::{ConsumeOptions, QueueSource};
+
+        let orders = SqliteQueue::new("data/orders.sqlite");
+        let consumer = QueueSource::new("orders", orders.clone())
+            .dead_letters(SqliteQueue::new("data/failed.sqlite"))
+            .options(ConsumeOptions::default().batch_size(100))
+            .start(&handle, &pool, "shop");
+        orders
+            .send(vec![Outbound::new(QueueMessage::new(QueueBody::json(&order)))])
+            .await?;
+        consumer.drain().await;
+        Ok(())
+    }
 }
 
 mod tasks {

@@ -1,10 +1,14 @@
 //! Cron triggers and batches of queue messages, through the embedded pool.
 
+use std::time::Duration;
+
 use futures::executor::block_on;
-use isopod::Outcome;
+use isopod::Meta;
+use isopod::bindings::queue::{Decision, QueueBatch, QueueBody, QueueMessage};
 use serde_json::json;
 
 use crate::pools::pool_of;
+use crate::process::until;
 
 #[test]
 fn a_cron_trigger_tells_its_expression_and_its_time() {
@@ -26,19 +30,35 @@ fn a_batch_is_answered_with_what_its_handler_decided_first() {
         const [a, b, c] = batch.messages;
         if (batch.queue !== 'orders' || a.body.n !== 1 || b.timestamp.getTime() !== 5 || c.attempts !== 2) throw new Error('odd');
         a.ack(); a.retry();
-        b.retry({ delaySeconds: 30 }); b.ack();
-        batch.retryAll(); } };";
+        ctx.waitUntil(new Promise((done) => setTimeout(done, 5)).then(() => { b.retry({ delaySeconds: 30 }); b.ack(); batch.retryAll(); }));
+        } };";
     let pool = pool_of(source, vec![]);
-    let message = |id: &str, n| json!({ "id": id, "timestamp": 5, "body": { "n": n }, "attempts": 2 });
-    let batch = json!({ "queue": "orders", "messages": [message("a", 1), message("b", 2), message("c", 3)] });
-    let decided = block_on(pool.queue("s", batch)).expect("it ran");
-    let wanted = json!({
-        "ackAll": false,
-        "retryAll": true,
-        "acked": ["a"],
-        "retried": [{ "id": "b", "delaySeconds": 30 }],
+    let message = |n: u32| {
+        let body = QueueBody::json(&json!({ "n": n }));
+        (QueueMessage::again(format!("{n}"), 5, body), 2)
+    };
+    let batch = QueueBatch::new("orders", [1, 2, 3].map(message));
+    let decided = block_on(pool.queue("s", batch, Meta::default())).expect("it ran");
+    assert_eq!(decided.error, None);
+    assert_eq!(decided.about(0), Decision::Ack);
+    assert_eq!(decided.about(1), Decision::Retry(Some(Duration::from_secs(30))));
+    assert_eq!(decided.about(2), Decision::Retry(None));
+}
+
+#[test]
+fn a_handler_that_fails_has_decided_and_its_event_has_failed() {
+    let source =
+        "export default { async queue(batch, env, ctx) { batch.messages[1].ack(); throw new Error('not today'); } };";
+    let pool = pool_of(source, vec![]);
+    let messages = ["a", "b"].map(|text| (QueueMessage::new(QueueBody::text(text)), 1));
+    let decided = block_on(pool.queue("s", QueueBatch::new("q", messages), Meta::default())).expect("a decision");
+    assert_eq!(
+        (decided.about(0), decided.about(1)),
+        (Decision::Retry(None), Decision::Ack)
+    );
+    let error = decided.error.expect("an error");
+    assert!(error.contains("not today") && error.contains("main.js:1"), "{error}");
+    until("the event is counted", || {
+        (pool.stats().outcomes.get("exception") == Some(&1)).then_some(())
     });
-    assert_eq!(decided, wanted);
-    let failure = block_on(pool.queue("s", json!({ "queue": "orders" }))).expect_err("no messages");
-    assert_eq!(failure.outcome, Outcome::Exception);
 }

@@ -49,7 +49,9 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
-pub use bindings::{Assets, Bound, Configured, Events, KvNamespace, Materials, Service};
+pub use bindings::{
+    Assets, Bound, Configured, Consumer, Events, KvNamespace, Materials, OpenQueues, Producer, Queue, Service,
+};
 pub use command::CommandSettings;
 pub use cron::Cron;
 pub use discover::{Located, discover};

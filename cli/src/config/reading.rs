@@ -1,5 +1,8 @@
 //! The state of reading a configuration: the document, the lookup of names, and the problems and notes found so far.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
 use super::document::{KeyPath, Node};
 use super::env_file::Lookup;
 use super::problem::{Fault, Note, Problem};
@@ -14,6 +17,8 @@ pub(super) struct Reading<'a> {
     pub(super) notes: Vec<Note>,
     /// The workers that service bindings name, each with its place.
     pub(super) services: Vec<(KeyPath, String)>,
+    /// The files of the queues that have a consumer.
+    pub(super) consumed: BTreeSet<PathBuf>,
 }
 
 impl<'a> Reading<'a> {
@@ -25,6 +30,7 @@ impl<'a> Reading<'a> {
             problems: Vec::new(),
             notes: Vec::new(),
             services: Vec::new(),
+            consumed: BTreeSet::new(),
         }
     }
 

@@ -251,6 +251,7 @@ impl Reading<'_> {
             crons: file.crons,
             assets: env.assets,
             events: env.events,
+            consumers: env.consumers,
             network,
             compatibility,
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use isopod::Compatibility;
 
-use super::bindings::{Assets, Bound, Events};
+use super::bindings::{Assets, Bound, Consumer, Events};
 use super::cron::Cron;
 use super::file::Var;
 use super::pool::Pool;
@@ -103,6 +103,8 @@ pub struct Worker {
     pub assets: Option<Assets>,
     /// Topics to publish and subscribe to.
     pub events: Events,
+    /// Queues whose messages the `queue` handler gets.
+    pub consumers: Vec<Consumer>,
     /// Hosts that it may connect to.
     pub network: Network,
     /// The behavior that follows from its compatibility date and flags.
@@ -116,7 +118,10 @@ impl Config {
         let tls = self.tls.iter().flat_map(|tls| [&tls.cert, &tls.key]);
         let of_workers = self.workers.values().flat_map(|worker| {
             let bindings = worker.bindings.iter().flat_map(|bound| bound.binding.withheld());
-            bindings.chain(worker.import_map.clone())
+            let consumers = worker.consumers.iter();
+            let queues = consumers.flat_map(|consumer| [Some(&consumer.queue), consumer.dead_letters.as_ref()]);
+            let queues = queues.flatten().map(|queue| queue.path().clone());
+            bindings.chain(queues).chain(worker.import_map.clone())
         });
         let named = self.files.iter().chain(tls).cloned();
         named.chain(of_workers).collect()

@@ -5,12 +5,11 @@ mod key;
 mod target;
 
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::{Args, Subcommand};
 use isopod::bindings::kv::{KvEntry, KvKey, KvListing, KvStore as _, SqliteKv, check_entry, check_key, expiration};
 use isopod::storage::ReadRoom;
@@ -166,12 +165,4 @@ fn each_key(store: &SqliteKv, prefix: &str, mut each: impl FnMut(KvKey) -> Resul
 /// The metadata of an entry as a JSON value.
 fn json_of(metadata: Option<&str>) -> Option<serde_json::Value> {
     metadata.and_then(|metadata| serde_json::from_str(metadata).ok())
-}
-
-/// Writes to standard output. A reader that closes it early (`isopod kv key list | head`) is not an error.
-fn print(bytes: &[u8]) -> Result<()> {
-    match std::io::stdout().lock().write_all(bytes) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => bail!(error),
-        _ => Ok(()),
-    }
 }

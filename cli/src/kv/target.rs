@@ -2,14 +2,13 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
 use isopod::bindings::kv::SqliteKv;
 
-use crate::config::{Config, KvNamespace, Overrides};
-use crate::serve::Source;
+use crate::config::{Config, KvNamespace};
+use crate::project::ProjectArguments;
 
 /// Arguments that name a namespace. None are needed if the configuration has one.
 #[derive(Args)]
@@ -23,15 +22,8 @@ pub(super) struct Target {
     /// Worker that has the namespace
     #[arg(long, value_name = "NAME")]
     worker: Option<String>,
-    /// Folder or configuration file
-    #[arg(long, value_name = "PATH", default_value = ".")]
-    project: PathBuf,
-    /// Environment of a wrangler file
-    #[arg(long, value_name = "NAME")]
-    env: Option<String>,
-    /// File of NAME=value lines for vars and secrets; may be repeated
-    #[arg(long, value_name = "FILE")]
-    env_file: Vec<PathBuf>,
+    #[command(flatten)]
+    project: ProjectArguments,
 }
 
 impl Target {
@@ -42,15 +34,8 @@ impl Target {
             namespace_id,
             worker,
             project,
-            env,
-            env_file,
         } = self;
-        let overrides = Overrides {
-            environment: env,
-            env_files: env_file,
-            ..Overrides::default()
-        };
-        let config = Source::find(&project, overrides, environment)?.read()?;
+        let config = project.read(environment)?;
         let all = namespaces(&config);
         let is_asked_for = |(of, name, namespace): &&(&str, &str, &KvNamespace)| {
             worker.as_deref().is_none_or(|worker| worker == *of)

@@ -12,6 +12,7 @@ use isopod::server::{AdminAccess, AdminListener, Metric, MetricKind, Readiness, 
 
 use super::dispatch;
 use super::life::Life;
+use super::queues::Consumers;
 use super::scheduler::{self, Triggers};
 use crate::logging;
 
@@ -55,6 +56,7 @@ impl Module for Admin {
             host: ctx.host().clone(),
             life: Arc::clone(&self.life),
             triggers: ctx.hub().get::<Triggers>()?,
+            consumers: ctx.hub().get::<Consumers>()?,
         };
         // Whoever reads where it is finds somebody there.
         let serving = listener.serve(face)?;
@@ -76,6 +78,7 @@ struct Face {
     host: HostHandle,
     life: Arc<Life>,
     triggers: Arc<Triggers>,
+    consumers: Arc<Consumers>,
 }
 
 impl Status for Face {
@@ -92,6 +95,7 @@ impl Status for Face {
     fn figures(&self) -> Vec<Metric> {
         let mut figures = self.server.figures();
         figures.extend(dispatch::metrics(&self.pool.stats()));
+        figures.extend(self.consumers.metrics());
         figures.push(log_lines_dropped());
         figures
     }

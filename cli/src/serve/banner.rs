@@ -46,6 +46,12 @@ fn described(config: &Config, name: &str, worker: &Worker) -> String {
     parts.extend(listed("crons", &crons));
     let topics: Vec<_> = worker.events.subscribe.iter().map(ToString::to_string).collect();
     parts.extend(listed("subscribes to", &topics));
+    let queues: Vec<_> = worker
+        .consumers
+        .iter()
+        .map(|consumer| consumer.queue.name.clone())
+        .collect();
+    parts.extend(listed("consumes", &queues));
     parts.join("; ")
 }
 

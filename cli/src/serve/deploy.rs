@@ -11,7 +11,7 @@ use super::life::Life;
 use super::memory::Returns;
 use super::sites::Sites;
 use super::{banner, pool};
-use crate::config::Config;
+use crate::config::{Config, OpenQueues};
 use crate::logging;
 
 /// Policy for a worker that cannot start.
@@ -29,6 +29,7 @@ pub(super) struct Deploy {
     life: Arc<Life>,
     servers: OwnServers,
     sites: Sites,
+    queues: Arc<OpenQueues>,
     deployments: Option<Arc<Mutex<Deployments>>>,
     returns: Option<Returns>,
 }
@@ -42,6 +43,7 @@ impl Deploy {
         mistake: Mistake,
         servers: OwnServers,
         sites: Sites,
+        queues: Arc<OpenQueues>,
         life: Arc<Life>,
         returns: Returns,
     ) -> Self {
@@ -51,6 +53,7 @@ impl Deploy {
             life,
             servers,
             sites,
+            queues,
             deployments: None,
             returns: Some(returns),
         }
@@ -69,7 +72,13 @@ impl Module for Deploy {
 
     async fn build(&mut self, ctx: &Context) -> PhaseResult {
         let pool = ctx.hub().get::<Pool>()?;
-        let deployments = Deployments::new(Pool::clone(&pool), self.servers.clone(), self.sites.clone(), ctx);
+        let deployments = Deployments::new(
+            Pool::clone(&pool),
+            self.servers.clone(),
+            self.sites.clone(),
+            Arc::clone(&self.queues),
+            ctx,
+        );
         let deployments = Arc::new(Mutex::new(deployments));
         ctx.hub().register(Arc::clone(&deployments))?;
         self.deployments = Some(deployments);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use futures::future::join_all;
@@ -14,7 +15,7 @@ use isopod::{Failure, OwnServers, Pool};
 use tokio::runtime::Handle;
 
 use super::sites::Sites;
-use crate::config::{self, Config, Materials};
+use crate::config::{self, Config, Materials, OpenQueues};
 use crate::logging;
 use crate::scripts;
 
@@ -25,6 +26,7 @@ pub(super) struct Deployments {
     runtime: Handle,
     servers: OwnServers,
     sites: Sites,
+    queues: Arc<OpenQueues>,
     deployed: BTreeMap<String, Place>,
     /// A worker of the last deployment could not start.
     is_broken: bool,
@@ -60,13 +62,14 @@ impl fmt::Display for Mistakes {
 }
 
 impl Deployments {
-    pub(super) fn new(pool: Pool, servers: OwnServers, sites: Sites, ctx: &Context) -> Self {
+    pub(super) fn new(pool: Pool, servers: OwnServers, sites: Sites, queues: Arc<OpenQueues>, ctx: &Context) -> Self {
         Self {
             pool,
             bus: ctx.bus().clone(),
             runtime: ctx.runtime().clone(),
             servers,
             sites,
+            queues,
             deployed: BTreeMap::new(),
             is_broken: false,
         }
@@ -111,6 +114,7 @@ impl Deployments {
         let from = Materials {
             pool: &self.pool,
             bridge: &bridge,
+            queues: &self.queues,
         };
         let (script, mut options) = scripts::script(config, name, worker, &from, &self.servers)?;
         options.workers_min = 0;
@@ -153,6 +157,7 @@ impl Deployments {
         let from = Materials {
             pool: &self.pool,
             bridge: &place.bridge,
+            queues: &self.queues,
         };
         let (script, options) = scripts::script(config, name, worker, &from, &self.servers)?;
         place.modules = script.modules_loaded();

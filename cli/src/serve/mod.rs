@@ -2,8 +2,8 @@
 //!
 //! The host's modules in order: `events` logs the bus; `admin` answers probes, before all others start and until all have
 //! stopped; `pool` has the threads, and `deployments` the workers; `ingress` accepts requests; `scheduler` fires cron
-//! triggers; `watch` deploys changes, also on SIGHUP. They find each other's clients in the hub. `life` is the shared
-//! lifecycle state.
+//! triggers; `queues` gives messages to their consumers; `watch` deploys changes, also on SIGHUP. They find each other's
+//! clients in the hub. `life` is the shared lifecycle state.
 
 mod admin;
 mod banner;
@@ -17,6 +17,7 @@ mod ingress;
 mod life;
 mod memory;
 mod pool;
+mod queues;
 mod scheduler;
 mod signals;
 mod sites;
@@ -44,11 +45,12 @@ use self::ingress::Ingress;
 use self::life::Life;
 use self::memory::Returns;
 pub(crate) use self::pool::pool_builder;
+use self::queues::Queues;
 use self::scheduler::Scheduler;
 use self::sites::Sites;
 pub(crate) use self::source::{Environment, Source};
 use self::watch::Watch;
-use crate::config::{Config, OsScheduling, Overrides, Weight};
+use crate::config::{Config, OpenQueues, OsScheduling, Overrides, Weight};
 use crate::logging;
 
 /// Exit code after a second Ctrl-C, as in shells.
@@ -94,6 +96,7 @@ fn host(source: Source, config: &Arc<Config>, life: &Arc<Life>, watch: bool) -> 
     }
     let servers = OwnServers::new(key()?);
     let returns = Returns::start()?;
+    let queues = Arc::<OpenQueues>::default();
     host = host
         .module(pool::module(config, life, returns.observer()))
         .module(Deploy::new(
@@ -101,11 +104,13 @@ fn host(source: Source, config: &Arc<Config>, life: &Arc<Life>, watch: bool) -> 
             mistake,
             servers.clone(),
             sites.clone(),
+            Arc::clone(&queues),
             Arc::clone(life),
             returns,
         ))
         .module(Ingress::new(server, servers, sites, Arc::clone(life)))
-        .module(Scheduler::new(Arc::clone(config)));
+        .module(Scheduler::new(Arc::clone(config)))
+        .module(Queues::new(queues, Arc::clone(life)));
     Ok(host.module(Watch::new(source, Arc::clone(config), watch)).build()?)
 }
 

@@ -7,6 +7,7 @@
 
 pub mod kv;
 mod plain;
+pub mod queue;
 pub mod rate_limit;
 
 use std::borrow::Cow;

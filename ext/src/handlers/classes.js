@@ -45,6 +45,10 @@ class Held {
   onCancel = null;
   /** Called with the reason when it is near a limit; then the reason. */
   softLimit = null;
+  /** Called while nothing is pending. */
+  onIdle = null;
+  /** The first failure of a promise that was given to `waitUntil`, as `{ error }`. */
+  failed = null;
   constructor(key) {
     this.key = key;
   }

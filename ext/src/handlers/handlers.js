@@ -58,6 +58,7 @@ const constructKey = Symbol("construct");
 const open = new SafeMap();
 
 const endIfDone = (function endIfDone(held) {
+  if (held.pending === 0) held.onIdle?.();
   if (held.answered && held.pending === 0 && MapPrototypeDelete(open, held.key)) {
     op_isopod_end(held.key);
   }
@@ -111,6 +112,7 @@ function waitUntil(held, promise) {
     },
     (error) => {
       held.pending--;
+      held.failed ??= { error };
       op_isopod_report(error, true);
       endIfDone(held);
     },
@@ -417,7 +419,7 @@ const beginHandler = (function beginHandler(key, handler, script, args, entrypoi
   inContextOf(held, () => {
     if (others !== undefined) putInPlace(args, others);
     const row = ReflectApply(rowOf(script, handler), undefined, [held, ...new SafeArrayIterator(args)]);
-    const { input, reply, run, Context = ExecutionContext } = row;
+    const { input, reply, last, run, Context = ExecutionContext } = row;
     if (run !== undefined) {
       const result = run(entrypoint);
       if (result !== undefined) settle(held, result, row.deliver);
@@ -428,9 +430,13 @@ const beginHandler = (function beginHandler(key, handler, script, args, entrypoi
       failAsUnhandled(held, entrypoint, handler);
       return;
     }
-    const result = found.bare
-      ? FunctionPrototypeCall(found.method, found.self, input)
-      : FunctionPrototypeCall(found.method, found.self, input, env, new Context(constructKey, held));
+    const given = found.bare ? [input] : [input, env, new Context(constructKey, held)];
+    const call = () => ReflectApply(found.method, found.self, given);
+    if (last !== undefined) {
+      core.loadExtScript("ext:isopod_handlers/last.js").settleLast(held, call, last, { give, endIfDone });
+      return;
+    }
+    const result = call();
     settle(held, result, reply === undefined ? give : (held, value) => give(held, reply(value)));
   });
 });

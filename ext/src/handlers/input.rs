@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::event::{Caller, Data, Origin, TaskItem};
@@ -40,9 +39,10 @@ pub trait HandlerInput {
     const HANDLER: &'static str;
 
     /// The script of an extension with a function named like the handler. The function receives the event and the
-    /// arguments of the [`Input`], and returns `{ input, reply, Context }`: the handler's first argument; a function
-    /// that converts its return value to the answer; the class of its context. The last two are optional. Default:
-    /// none; the handler is called with the first argument.
+    /// arguments of the [`Input`], and returns `{ input, reply, last, Context }`: the handler's first argument; a function
+    /// that converts its return value to the answer; in its place, a function that gives the answer once the handler and
+    /// its `waitUntil` promises have ended, of `null` or the first failure as `{ error }`; the class of its context. The
+    /// last three are optional. Default: none; the handler is called with the first argument.
     const SCRIPT: Option<&'static str> = None;
 
     /// Converts the input for its way to the worker's thread.
@@ -190,20 +190,5 @@ impl HandlerInput for CronTrigger {
 
     fn into_input(self) -> Input {
         Input::from_arguments((self.cron, self.scheduled_time_ms))
-    }
-}
-
-/// A batch of queue messages: `queue({ queue, messages, ackAll, retryAll }, env, ctx)`. It is
-/// `{ queue, messages: [{ id, timestamp, body, attempts }] }`, and its answer is
-/// `{ ackAll, retryAll, acked: [id], retried: [{ id, delaySeconds }] }`.
-#[derive(Clone, Debug)]
-pub struct QueueBatch(pub Value);
-
-impl HandlerInput for QueueBatch {
-    const HANDLER: &'static str = "queue";
-    const SCRIPT: Option<&'static str> = INPUTS;
-
-    fn into_input(self) -> Input {
-        Input::new(self.0)
     }
 }

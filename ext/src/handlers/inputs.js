@@ -1,20 +1,14 @@
 // The JavaScript side of the table of handlers other than `fetch` (input.rs): a row for each.
 //
-// A row is a function of the event and the arguments from Rust. It returns `{ input, reply, Context }`: the handler's
-// first argument; a function that converts its return value to the answer (default: none); the class of its context.
+// A row is a function of the event and the arguments from Rust. It returns `{ input, reply, last, Context }`: the handler's
+// first argument; a function that converts its return value to the answer (default: none); in its place, a function that gives
+// the answer once the handler and what it gave to `waitUntil` have ended, of `null` or the first failure as `{ error }`; the class
+// of its context.
 
 (function () {
 const { core, primordials } = __bootstrap;
 const { op_isopod_emit, op_isopod_message_data, op_isopod_progress } = core.ops;
-const {
-  ArrayPrototypePush,
-  BigInt,
-  Date,
-  SafeArrayIterator,
-  SafeSet,
-  SetPrototypeAdd,
-  SetPrototypeHas,
-} = primordials;
+const { BigInt, Date } = primordials;
 const { ExecutionContext } = core.loadExtScript("ext:isopod_handlers/handlers.js");
 const { deserializeApart } = core.loadExtScript("ext:isopod_web/clone.js");
 const { isHandedOver } = core.loadExtScript("ext:isopod_handlers/transfer.js");
@@ -75,39 +69,5 @@ function scheduled(_held, cron, scheduledTime) {
   return { input: { cron, scheduledTime, type: "scheduled", noRetry() {} }, reply: () => null };
 }
 
-function queue(_held, batch) {
-  const outcome = { ackAll: false, retryAll: false, acked: [], retried: [] };
-  const decided = new SafeSet();
-  const decide = (id, list, entry) => {
-    // The first decision about a message counts, as in Workers.
-    if (SetPrototypeHas(decided, id)) return;
-    SetPrototypeAdd(decided, id);
-    ArrayPrototypePush(list, entry);
-  };
-  const messages = [];
-  for (const message of new SafeArrayIterator(batch.messages)) {
-    ArrayPrototypePush(messages, {
-      id: message.id,
-      timestamp: new Date(message.timestamp),
-      body: message.body,
-      attempts: message.attempts,
-      ack: () => decide(message.id, outcome.acked, message.id),
-      retry: (options) =>
-        decide(message.id, outcome.retried, { id: message.id, delaySeconds: options?.delaySeconds ?? 0 }),
-    });
-  }
-  const input = {
-    queue: batch.queue,
-    messages,
-    ackAll() {
-      outcome.ackAll = true;
-    },
-    retryAll() {
-      outcome.retryAll = true;
-    },
-  };
-  return { input, reply: () => outcome };
-}
-
-return { message, queue, scheduled, task };
+return { message, scheduled, task };
 })();

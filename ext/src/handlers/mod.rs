@@ -34,7 +34,7 @@ pub use self::begin::Begin;
 pub use self::copy::NoMemory;
 pub(crate) use self::copy::{of_text, of_view, room};
 pub use self::event::{Event, EventKind};
-pub use self::input::{CronTrigger, HandlerInput, Input, Message, QueueBatch, Task};
+pub use self::input::{CronTrigger, HandlerInput, Input, Message, Task};
 pub(crate) use self::task_ops::plain_data;
 /// The parts of events.
 pub use crate::event::{
@@ -371,7 +371,7 @@ deno_core::extension!(
         room::op_isopod_may_look,
         room::op_isopod_room_is_made,
     ],
-    lazy_loaded_js = [dir "src/handlers", "classes.js", "handlers.js", "incoming.js", "inputs.js", "rows.js", "soft_limit.js", "transfer.js"],
+    lazy_loaded_js = [dir "src/handlers", "classes.js", "handlers.js", "incoming.js", "inputs.js", "last.js", "rows.js", "soft_limit.js", "transfer.js"],
     middleware = |op| match op.name {
         "op_dispatch_exception" => op.with_implementation_from(&op_isopod_report()),
         _ => op,

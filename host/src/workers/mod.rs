@@ -37,10 +37,12 @@ mod deliver;
 mod exports;
 mod payload;
 mod place;
+mod queue;
 mod results;
 mod task;
 
 pub use crate::tasks::TaskResponse;
 pub use bridge::EventBridge;
 pub use deliver::{DeliverOptions, DeliveryStats, WorkerSubscription};
+pub use queue::{ConsumeOptions, ConsumerStats, ConsumerStatsHandle, QueueConsumer, QueueSource};
 pub use task::{WorkerTask, WorkerTasks};

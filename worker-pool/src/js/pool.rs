@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use isopod_runtime::Script;
-use isopod_runtime::handlers::{Body, CronTrigger, EventKind, HandlerInput, Message, QueueBatch, Task};
+use isopod_runtime::bindings::queue::{QueueBatch, QueueDecision};
+use isopod_runtime::handlers::{Body, CronTrigger, EventKind, HandlerInput, Message, Task};
 use isopod_runtime::values::{Answer, FromScript, IntoArguments, answer};
 use serde::de::IgnoredAny;
-use serde_json::Value;
 
 use super::answer::wait;
 use super::engine::{JsEngine, ScriptEngine};
@@ -286,13 +286,30 @@ impl<E: ScriptEngine> Pool<E> {
         Ok(())
     }
 
-    /// Calls a script's `queue` handler with a batch: `{ queue, messages: [{ id, timestamp, body, attempts }] }`. Returns
-    /// its decision: `{ ackAll, retryAll, acked, retried }`.
+    /// Calls a script's `queue` handler with a batch of messages, and returns its decision about them: once the handler and
+    /// its `waitUntil` promises have ended, also if one of them has failed.
+    ///
+    /// ```
+    /// # mod isopod { pub use isopod_pool::{Meta, Options, js::{Pool, Script, bindings}}; }
+    /// use isopod::bindings::queue::{Decision, QueueBatch, QueueBody, QueueMessage};
+    /// use isopod::{Meta, Options, Pool, Script};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    /// let pool = Pool::builder().threads(1).build()?;
+    /// let source = "export default { queue(batch) { batch.messages[0].retry({ delaySeconds: 60 }); } };";
+    /// pool.deploy("orders", Script::builder("orders").source(source).build()?, &Options::default())?;
+    /// let messages = ["first", "second"].map(|text| (QueueMessage::new(QueueBody::text(text)), 1));
+    /// let decided = pool.queue("orders", QueueBatch::new("orders", messages), Meta::default());
+    /// let decided = futures::executor::block_on(decided)?;
+    /// assert!(matches!(decided.about(0), Decision::Retry(Some(delay)) if delay.as_secs() == 60));
+    /// assert_eq!(decided.about(1), Decision::Ack);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// The failure of the event.
-    pub async fn queue(&self, name: &str, batch: Value) -> Result<Value, Failure> {
-        self.handle(name, QueueBatch(batch), Meta::default()).await
+    /// The failure of the event, if the handler could not decide: it was terminated, or the event was not begun.
+    pub async fn queue(&self, name: &str, batch: QueueBatch, meta: Meta) -> Result<QueueDecision, Failure> {
+        self.handle(name, batch, meta).await
     }
 
     /// Calls a script's handler with any input: [`HandlerInput`] says how one is made. Gives the value that it answers with.

@@ -8,6 +8,7 @@ mod assets;
 mod databases;
 mod events;
 mod kv_namespaces;
+mod queues;
 mod rate_limits;
 mod services;
 mod stored;
@@ -33,6 +34,7 @@ use super::reading::Reading;
 pub use self::assets::Assets;
 pub use self::events::Events;
 pub use self::kv_namespaces::KvNamespace;
+pub use self::queues::{Consumer, OpenQueues, Producer, Queue};
 pub use self::services::Service;
 
 /// Every kind of binding with a section of its own, in the order in which bindings are listed.
@@ -41,6 +43,7 @@ static KINDS: &[Kind] = &[
     Kind::of::<databases::Databases>(),
     Kind::of::<events::EventsKind>(),
     Kind::of::<kv_namespaces::KvNamespaces>(),
+    Kind::of::<queues::Queues>(),
     Kind::of::<rate_limits::RateLimits>(),
     Kind::of::<services::Services>(),
 ];
@@ -101,6 +104,8 @@ pub struct Materials<'a> {
     pub pool: &'a Pool,
     /// The script's place on the bus.
     pub bridge: &'a EventBridge,
+    /// The queues that are open in the process.
+    pub queues: &'a OpenQueues,
 }
 
 /// A binding and its name in `env`.
@@ -118,6 +123,7 @@ pub(super) struct Env {
     names: BTreeSet<String>,
     pub(super) bindings: Vec<Bound>,
     pub(super) events: Events,
+    pub(super) consumers: Vec<Consumer>,
     pub(super) assets: Option<Assets>,
 }
 

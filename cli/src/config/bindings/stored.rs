@@ -9,9 +9,14 @@ use crate::config::reading::Reading;
 /// Returns the default path of a file: `.isopod/FOLDER/NAME.sqlite` beside the configuration. A name that could leave the folder
 /// is a problem.
 pub(super) fn default_file(folder: &str, name: &str, at: &KeyPath, reading: &mut Reading<'_>) -> Option<PathBuf> {
+    is_plain_name(name, at, reading).then(|| format!(".isopod/{folder}/{name}.sqlite").into())
+}
+
+/// Returns true if a name can be that of a file. Any other is a problem.
+pub(super) fn is_plain_name(name: &str, at: &KeyPath, reading: &mut Reading<'_>) -> bool {
     let may_be = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | ' ');
     if !name.is_empty() && name.chars().all(may_be) {
-        return Some(format!(".isopod/{folder}/{name}.sqlite").into());
+        return true;
     }
     let fault = Fault::BadValue {
         key: at.to_string(),
@@ -19,5 +24,5 @@ pub(super) fn default_file(folder: &str, name: &str, at: &KeyPath, reading: &mut
         reason: "should be letters, digits, `-` or `_`; it names a file here".to_owned(),
     };
     reading.tell(at, fault, "give it a plain name");
-    None
+    false
 }

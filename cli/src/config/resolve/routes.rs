@@ -82,7 +82,10 @@ impl Reading<'_> {
             services.any(|service| service.service == *name)
         };
         for (name, (path, worker)) in workers {
-            let by_itself = !worker.events.subscribe.is_empty() || !worker.crons.is_empty() || is_service(name);
+            let by_itself = !worker.events.subscribe.is_empty()
+                || !worker.crons.is_empty()
+                || !worker.consumers.is_empty()
+                || is_service(name);
             if !by_itself && !routes.iter().any(|route| route.worker == *name) {
                 self.note(path, format!("worker `{name}` has no route"));
             }

@@ -5,6 +5,7 @@ mod docs;
 mod isopod_toml;
 mod kv_namespaces;
 mod places;
+mod queues;
 mod rate_limits;
 mod services;
 mod wrangler_files;

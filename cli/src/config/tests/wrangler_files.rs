@@ -85,7 +85,8 @@ fn compatibility_flags_choose_behavior_and_unknown_ones_are_warnings() {
             "unknown compatibility flag `nodejs_compatt`, ignored; did you mean `nodejs_compat`?",
             "unknown compatibility flag `brand_new`, ignored; the flags with an effect: nodejs_compat, no_nodejs_compat, \
              nodejs_compat_v2, no_nodejs_compat_v2, nodejs_als, no_nodejs_als, nodejs_compat_populate_process_env, \
-             nodejs_compat_do_not_populate_process_env, global_navigator, no_global_navigator",
+             nodejs_compat_do_not_populate_process_env, global_navigator, no_global_navigator, \
+             assets_navigation_prefers_asset_serving, assets_navigation_has_no_effect",
         ]
     );
     assert_eq!(
@@ -155,11 +156,11 @@ fn an_environment_that_is_not_there_is_told_with_the_nearest() {
 
 #[test]
 fn wrangler_toml_is_read_as_well_and_its_mistakes_are_told() {
-    let text = "name = 'x'\nmain = 'a.ts'\n[[queues.producers]]\n\
-                queue = 'q'\nbinding = 'Q'\n[limits]\ncpu_ms = 'lots'\n";
+    let text = "name = 'x'\nmain = 'a.ts'\n[[vectorize]]\n\
+                index_name = 'i'\nbinding = 'V'\n[limits]\ncpu_ms = 'lots'\n";
     let error = Project::new(&[("wrangler.toml", text), ("a.ts", "")]).error();
     for part in [
-        "`queues`: this build has no queue binding",
+        "`vectorize`: this build has no Vectorize binding",
         "`limits.cpu_ms` should be a whole number, at least 1, but is text",
     ] {
         assert!(error.contains(part), "{part} in\n{error}");

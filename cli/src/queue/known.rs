@@ -1,0 +1,101 @@
+//! The queues that a configuration names.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+
+use crate::config::{Config, Producer, Queue};
+
+/// A queue, and who uses it.
+#[derive(Debug)]
+pub(super) struct Used {
+    pub(super) queue: Queue,
+    /// `worker.BINDING` of each producer.
+    pub(super) producers: Vec<String>,
+    /// The worker that consumes it.
+    pub(super) consumer: Option<String>,
+    /// The queue for its dead letters.
+    pub(super) dead_letters: Option<Queue>,
+}
+
+/// All queues of a configuration, by their files.
+#[derive(Debug)]
+pub(super) struct Known(BTreeMap<PathBuf, Used>);
+
+impl Known {
+    pub(super) fn of(config: &Config) -> Self {
+        let mut known = Self(BTreeMap::new());
+        for (name, worker) in &config.workers {
+            for bound in &worker.bindings {
+                let binding: &dyn Any = &*bound.binding;
+                if let Some(Producer { queue, .. }) = binding.downcast_ref() {
+                    known.used(queue).producers.push(format!("{name}.{}", bound.name));
+                }
+            }
+            for consumer in &worker.consumers {
+                let used = known.used(&consumer.queue);
+                used.consumer = Some(name.clone());
+                used.dead_letters.clone_from(&consumer.dead_letters);
+                if let Some(dead_letters) = &consumer.dead_letters {
+                    known.used(dead_letters);
+                }
+            }
+        }
+        known
+    }
+
+    fn used(&mut self, queue: &Queue) -> &mut Used {
+        self.0.entry(queue.path().clone()).or_insert_with(|| Used {
+            queue: queue.clone(),
+            producers: Vec::new(),
+            consumer: None,
+            dead_letters: None,
+        })
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Used> {
+        self.0.values()
+    }
+
+    /// Returns the queue of this name.
+    pub(super) fn named(&self, name: &str) -> Result<Queue> {
+        let mut named = self.all().filter(|used| used.queue.name == name);
+        match (named.next(), named.next()) {
+            (Some(one), None) => Ok(one.queue.clone()),
+            (Some(_), Some(_)) => {
+                bail!(
+                    "there are several queues \"{name}\", in different folders; name the configuration with --project"
+                )
+            }
+            (None, _) if self.0.is_empty() => {
+                bail!("the configuration has no queue; add one to `queues.producers` or `queues.consumers`")
+            }
+            (None, _) => {
+                let names: Vec<_> = self.all().map(|used| used.queue.name.as_str()).collect();
+                bail!(
+                    "there is no queue \"{name}\"; the configuration has {}",
+                    names.join(", ")
+                )
+            }
+        }
+    }
+
+    /// Returns the queue whose dead letters go to the one of this name.
+    pub(super) fn source_of(&self, name: &str) -> Result<Queue> {
+        let is_source = |used: &&Used| used.dead_letters.as_ref().is_some_and(|dead| dead.name == name);
+        let mut sources = self.all().filter(is_source);
+        match (sources.next(), sources.next()) {
+            (Some(one), None) => Ok(one.queue.clone()),
+            (None, _) => {
+                bail!("\"{name}\" is no queue's `dead_letter_queue`; say where the messages go with --to QUEUE")
+            }
+            (Some(_), Some(_)) => {
+                bail!(
+                    "several queues have \"{name}\" as `dead_letter_queue`; say where the messages go with --to QUEUE"
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! The interface of a queue's storage.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+
+use crate::storage::StorageFuture;
+
+/// The storage of a queue.
+///
+/// [`SqliteQueue`](super::SqliteQueue) keeps it in a file. A program may supply its own, on which producers and consumers work
+/// alike: `QueueBinding` sends to it, and a consumer of the host takes from it.
+///
+/// A message is in the queue until a consumer [settles](Self::settle) it. One that is taken is *leased*: it is not given to
+/// another until the lease is over, and a consumer that is gone cannot keep it. So each message is delivered at least once.
+///
+/// A call begins the operation and must not block; its future may be polled anywhere. What `send` has acknowledged must be given
+/// by a `take` that begins later, also after the process was killed.
+pub trait QueueStore: Send + Sync + 'static {
+    /// Adds messages, all or none, and returns the backlog with them.
+    fn send(&self, messages: Vec<Outbound>) -> StorageFuture<QueueMetrics>;
+
+    /// Takes messages that are due, about in the order in which they became so.
+    fn take(&self, wanted: Take) -> StorageFuture<Taken>;
+
+    /// Ends the leases of messages. A receipt whose lease is over, or was given to another, has no effect.
+    fn settle(&self, settled: Vec<Settled>) -> StorageFuture<()>;
+
+    /// Makes leases end this time from now. A receipt whose lease was given to another has no effect.
+    fn renew(&self, receipts: Vec<Receipt>, lease: Duration) -> StorageFuture<()>;
+
+    /// Returns the backlog.
+    fn metrics(&self) -> StorageFuture<QueueMetrics>;
+
+    /// Resolves with a number other than `seen` once messages have come that a `take` which began before may have missed. Only
+    /// messages of this process need count: consumers also look from time to time.
+    fn changed(&self, seen: u64) -> StorageFuture<u64>;
+}
+
+impl<S: QueueStore + ?Sized> QueueStore for Arc<S> {
+    fn send(&self, messages: Vec<Outbound>) -> StorageFuture<QueueMetrics> {
+        (**self).send(messages)
+    }
+
+    fn take(&self, wanted: Take) -> StorageFuture<Taken> {
+        (**self).take(wanted)
+    }
+
+    fn settle(&self, settled: Vec<Settled>) -> StorageFuture<()> {
+        (**self).settle(settled)
+    }
+
+    fn renew(&self, receipts: Vec<Receipt>, lease: Duration) -> StorageFuture<()> {
+        (**self).renew(receipts, lease)
+    }
+
+    fn metrics(&self) -> StorageFuture<QueueMetrics> {
+        (**self).metrics()
+    }
+
+    fn changed(&self, seen: u64) -> StorageFuture<u64> {
+        (**self).changed(seen)
+    }
+}
+
+/// The form of a message's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ContentType {
+    /// A string, as UTF-8.
+    Text,
+    /// A value as JSON.
+    Json,
+    /// Bytes.
+    Bytes,
+    /// A value in V8's serialization.
+    V8,
+}
+
+impl ContentType {
+    /// All forms.
+    pub const ALL: [Self; 4] = [Self::Text, Self::Json, Self::Bytes, Self::V8];
+
+    /// The name that scripts use: `text`, `json`, `bytes`, `v8`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+            Self::Bytes => "bytes",
+            Self::V8 => "v8",
+        }
+    }
+
+    /// Returns the form with this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|form| form.as_str() == name)
+    }
+}
+
+/// The body of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueueBody {
+    /// Its form.
+    pub content_type: ContentType,
+    /// Its bytes, which are UTF-8 for text and JSON.
+    pub bytes: Bytes,
+}
+
+impl QueueBody {
+    /// A body of this form. Text and JSON that are not UTF-8 are repaired when they are delivered.
+    pub fn new(content_type: ContentType, bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        Self { content_type, bytes }
+    }
+
+    /// A string.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::new(ContentType::Text, text.into())
+    }
+
+    /// A value.
+    #[must_use]
+    pub fn json(value: &serde_json::Value) -> Self {
+        Self::new(ContentType::Json, value.to_string())
+    }
+
+    /// Bytes.
+    pub fn bytes(bytes: impl Into<Bytes>) -> Self {
+        Self::new(ContentType::Bytes, bytes)
+    }
+}
+
+/// A message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueueMessage {
+    /// Its id: 32 hexadecimal digits.
+    pub id: String,
+    /// The time when it was sent, in milliseconds since 1970.
+    pub sent_ms: u64,
+    /// The body.
+    pub body: QueueBody,
+}
+
+impl QueueMessage {
+    /// A message with a random id that is sent now.
+    #[must_use]
+    pub fn new(body: QueueBody) -> Self {
+        Self {
+            id: format!("{:032x}", fastrand::u128(..)),
+            sent_ms: now_ms(),
+            body,
+        }
+    }
+
+    /// A message that was sent before.
+    pub fn again(id: impl Into<String>, sent_ms: u64, body: QueueBody) -> Self {
+        let id = id.into();
+        Self { id, sent_ms, body }
+    }
+}
+
+/// A message on its way into a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Outbound {
+    /// The message.
+    pub message: QueueMessage,
+    /// The time until it is due. Default: zero.
+    pub delay: Duration,
+    /// True if it comes from another queue, and must not be in this one twice. Default: false.
+    pub is_moved: bool,
+}
+
+impl Outbound {
+    /// A message that is due at once.
+    #[must_use]
+    pub const fn new(message: QueueMessage) -> Self {
+        Self {
+            message,
+            delay: Duration::ZERO,
+            is_moved: false,
+        }
+    }
+}
+
+isopod_outcome::setters!(Outbound {
+    delay: Duration,
+    is_moved: bool,
+});
+
+/// The messages that a call of [`QueueStore::take`] asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Take {
+    /// If fewer are due, none are taken. Default: 1.
+    pub at_least: usize,
+    /// Maximum number. Default: 10.
+    pub at_most: usize,
+    /// Length of all their bodies at which no more are taken, or waited for. Default: 4 MiB.
+    pub bytes_max: usize,
+    /// The time for which nothing else takes them. Default: 30 s.
+    pub lease: Duration,
+}
+
+impl Default for Take {
+    fn default() -> Self {
+        Self {
+            at_least: 1,
+            at_most: 10,
+            bytes_max: 4 << 20,
+            lease: Duration::from_secs(30),
+        }
+    }
+}
+
+isopod_outcome::setters!(Take {
+    at_least: usize,
+    at_most: usize,
+    bytes_max: usize,
+    lease: Duration,
+});
+
+/// The result of [`QueueStore::take`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Taken {
+    /// The messages, each leased.
+    pub messages: Vec<Leased>,
+    /// The number of messages that are due and were not taken, because there are fewer than were asked for.
+    pub waiting: usize,
+    /// The earliest time, in milliseconds since 1970, at which another is due that is not now.
+    pub next_ms: Option<u64>,
+    /// The backlog, with those that are leased.
+    pub metrics: QueueMetrics,
+}
+
+/// A message that was taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Leased {
+    /// Proves that it was taken.
+    pub receipt: Receipt,
+    /// The message.
+    pub message: QueueMessage,
+    /// The number of times that it was taken, this time included.
+    pub attempts: u32,
+}
+
+impl Leased {
+    /// A message that was taken so many times.
+    #[must_use]
+    pub const fn new(receipt: Receipt, message: QueueMessage, attempts: u32) -> Self {
+        Self {
+            receipt,
+            message,
+            attempts,
+        }
+    }
+}
+
+/// A message's place in its queue, and its lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(clippy::exhaustive_structs, reason = "a store gives these two numbers their meaning")]
+pub struct Receipt {
+    /// The place.
+    pub place: i64,
+    /// The lease.
+    pub lease: i64,
+}
+
+/// The end of a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "a pair")]
+pub struct Settled {
+    /// The message.
+    pub receipt: Receipt,
+    /// Its fate.
+    pub verdict: Verdict,
+}
+
+/// The fate of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// It is removed.
+    Remove,
+    /// It is due again after this time.
+    Retry(Duration),
+    /// It is due again at once, as if it had not been taken.
+    Return,
+}
+
+/// The backlog of a queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueueMetrics {
+    /// The number of messages, with those that are delayed and those that are leased.
+    pub count: u64,
+    /// The length of their bodies.
+    pub bytes: u64,
+    /// The time when the oldest of them was sent, in milliseconds since 1970.
+    pub oldest_ms: Option<u64>,
+}
+
+isopod_outcome::setters!(QueueMetrics {
+    count: u64,
+    bytes: u64,
+    oldest_ms: impl Into<Option<u64>>,
+});
+
+/// The current time in milliseconds since 1970.
+pub(super) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
