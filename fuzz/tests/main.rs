@@ -14,6 +14,7 @@ mod frames;
 mod guard;
 mod headers;
 mod hostile;
+mod modules;
 mod mutate;
 mod routes;
 mod scarce;

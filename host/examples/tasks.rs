@@ -1,0 +1,107 @@
+//! Measures the round trip of a task: in the process of a module, and in a worker of this process.
+//!
+//! ```text
+//! cargo run --release -p isopod-host --example tasks
+//! ```
+
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use futures::executor::block_on;
+use isopod_host::bus::{Bus, Results};
+use isopod_host::process::{Channel, ModuleRequest, ModuleTasks, ProcessModule};
+use isopod_host::workers::WorkerTasks;
+use isopod_host::{Context, Host, Module, PhaseResult, async_trait};
+use isopod_module::TaskContext;
+use isopod_pool::Options;
+use isopod_pool::js::{Pool, Script, TaskRequest};
+use serde_json::Value;
+
+/// Rounds that are measured, after a tenth of them to warm up.
+const ROUNDS: usize = 20_000;
+/// Tasks at once, where it is more than one.
+const AT_ONCE: usize = 16;
+
+fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    if std::env::args().nth(1).as_deref() == Some("module") {
+        let echo = |_: TaskContext, value: Value| async move { Ok::<_, isopod_module::Error>(value) };
+        return Ok(isopod_module::Module::connect()?
+            .tasks_max(64)
+            .task("echo", echo)
+            .run()?);
+    }
+    let (found, tasks) = flume::bounded(1);
+    let running = Host::builder()
+        .module(
+            ProcessModule::new("echo", std::env::current_exe()?)
+                .arg("module")
+                .channel(Channel::default()),
+        )
+        .module(Finder(found))
+        .build()?
+        .start_blocking()?;
+    let tasks = tasks.recv()?;
+    let ask = || async {
+        let request = ModuleRequest::new("echo").payload(serde_json::json!({ "id": 7 }));
+        tasks.run(request).finish().await.map(drop)
+    };
+    report("over the socket", ask)?;
+    running.stop_blocking()?;
+
+    let (bus, results, pool) = (Bus::new(), Results::new(), Pool::builder().threads(1).build()?);
+    let source = "export default { task: ({ payload }) => payload };";
+    pool.deploy(
+        "echo",
+        Script::builder("echo").source(source).build()?,
+        &Options::default(),
+    )?;
+    let tasks = WorkerTasks::new(&bus, &results, &pool);
+    let ask = || async {
+        let request = TaskRequest::new(serde_json::json!({ "id": 7 }));
+        tasks.run::<Value>("echo", request).finish().await.map(drop)
+    };
+    report("in a worker", ask)?;
+    let _joined = pool.shutdown_blocking(Duration::from_secs(5));
+    Ok(())
+}
+
+/// Takes the module's tasks out of the hub.
+struct Finder(flume::Sender<ModuleTasks>);
+
+#[async_trait]
+impl Module for Finder {
+    fn name(&self) -> &str {
+        "finder"
+    }
+
+    async fn ready(&mut self, ctx: &Context) -> PhaseResult {
+        let tasks = ctx.hub().get_scoped::<ModuleTasks>("echo")?;
+        self.0.send((*tasks).clone())?;
+        Ok(())
+    }
+}
+
+fn report<F>(name: &str, ask: impl Fn() -> F) -> Result<(), Box<dyn Error + Send + Sync>>
+where
+    F: Future<Output = Result<(), isopod_pool::Failure>>,
+{
+    let mut times = Vec::with_capacity(ROUNDS);
+    for round in 0..ROUNDS + ROUNDS / 10 {
+        let begun = Instant::now();
+        block_on(ask())?;
+        if round >= ROUNDS / 10 {
+            times.push(begun.elapsed());
+        }
+    }
+    times.sort_unstable();
+    let begun = Instant::now();
+    for _ in 0..ROUNDS / AT_ONCE {
+        for ended in block_on(futures::future::join_all((0..AT_ONCE).map(|_| ask()))) {
+            ended?;
+        }
+    }
+    let rate = (ROUNDS / AT_ONCE * AT_ONCE) as f64 / begun.elapsed().as_secs_f64();
+    let (median, late) = (times[ROUNDS / 2], times[ROUNDS * 99 / 100]);
+    println!("{name}: {median:.1?} median, {late:.1?} at 99 %, {rate:.0} a second with {AT_ONCE} at once");
+    Ok(())
+}
