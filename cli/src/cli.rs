@@ -9,7 +9,7 @@ use clap_complete::Shell;
 
 use crate::check::{Expect, Format};
 use crate::config::{ConfigError, Listen, LogFormat, LogLevel, Mode, Overrides, threads};
-use crate::{check, kv, manual, queue, run, serve};
+use crate::{check, cron, d1, kv, manual, queue, run, serve};
 
 /// A JavaScript runtime pool: runs scripts, serves workers.
 #[derive(Parser)]
@@ -29,6 +29,10 @@ enum Command {
     Serve(ServeArguments),
     /// Start every worker once and report errors
     Check(CheckArguments),
+    /// Run SQL on databases, apply migrations, export and import
+    D1(d1::D1Arguments),
+    /// List cron triggers, and run one by hand
+    Cron(cron::CronArguments),
     /// Read and write KV namespaces
     Kv(kv::KvArguments),
     /// Look at queues, send to them, and move dead letters back
@@ -128,6 +132,8 @@ pub fn main() -> ExitCode {
             let format = if arguments.json { Format::Json } else { Format::Text };
             check::check(&path, overrides, &environment, expect, format)
         }
+        Command::D1(arguments) => d1::d1(arguments, &environment),
+        Command::Cron(arguments) => cron::cron(arguments, &environment),
         Command::Kv(arguments) => kv::kv(arguments, &environment),
         Command::Queue(arguments) => queue::queue(arguments, &environment),
         Command::Schema => {

@@ -5,10 +5,13 @@
 mod check;
 pub mod cli;
 pub mod config;
+mod cron;
+mod d1;
 mod inspector;
 mod kv;
 mod logging;
 mod manual;
+mod output;
 mod project;
 mod queue;
 mod run;

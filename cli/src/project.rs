@@ -1,10 +1,9 @@
 //! The arguments by which a command finds the configuration that it works on.
 
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 
 use crate::config::{Config, Overrides};
@@ -33,13 +32,5 @@ impl ProjectArguments {
             ..Overrides::default()
         };
         Source::find(&self.project, overrides, environment)?.read()
-    }
-}
-
-/// Writes to standard output. A reader that closes it early (`isopod kv key list | head`) is not an error.
-pub(crate) fn print(bytes: &[u8]) -> Result<()> {
-    match std::io::stdout().lock().write_all(bytes) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => bail!(error),
-        _ => Ok(()),
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::client::{Answer, Connection};
 use crate::process::until;
-use crate::program::{Serving, isopod};
+use crate::program::{Serving, isopod, isopod_in};
 use crate::project::Project;
 
 /// Counts started and finished runs, and can delay one.
@@ -150,4 +150,67 @@ fn an_expression_that_is_none_is_told_with_its_place() {
     for part in ["isopod.toml:2:23", "`crons[1]` = \"61 * * * *\"", "*/15 * * * *"] {
         assert!(ended.stderr.contains(part), "no {part:?} in:\n{}", ended.stderr);
     }
+}
+
+#[test]
+fn a_tick_runs_once_in_all_processes_of_a_project() {
+    let project = project("crons = ['* * * * * *']");
+    let servers = [
+        Serving::start(project.path()),
+        Serving::start(project.path()),
+        Serving::start(project.path()),
+    ];
+    let times = until("six ticks", || {
+        let runs = servers
+            .iter()
+            .flat_map(|server| state(server)["runs"].as_array().cloned().unwrap_or_default());
+        let times: Vec<u64> = runs
+            .map(|run| run["time"].as_u64().expect("whole milliseconds"))
+            .collect();
+        (times.len() >= 6).then_some(times)
+    });
+    let different: std::collections::BTreeSet<_> = times.iter().collect();
+    assert_eq!(different.len(), times.len(), "{times:?}");
+}
+
+#[test]
+fn the_command_lists_triggers_and_runs_one() {
+    let worker = "export default { async scheduled(controller, env, ctx) {
+        if (controller.cron === 'fail') throw new Error('not this time');
+        ctx.waitUntil(env.KV.put('ran', controller.cron)); } };";
+    let project = Project::new(&[
+        (
+            "isopod.toml",
+            "main = 'worker.js'\ncrons = ['0 0 1 1 *', '0 0 2 1 *']\nkv_namespaces = [{ binding = 'KV' }]",
+        ),
+        ("worker.js", worker),
+    ]);
+    let cron = |arguments: &[&str]| isopod_in(project.path(), &[&["cron"], arguments].concat(), "");
+    let listed: serde_json::Value = serde_json::from_str(&cron(&["list", "--json"]).stdout).expect("JSON");
+    assert_eq!(listed[1]["cron"], "0 0 2 1 *");
+    assert!(
+        listed[1]["next"]
+            .as_str()
+            .is_some_and(|next| next.ends_with("-01-02T00:00:00Z")),
+        "{listed}"
+    );
+    let ended = cron(&["trigger"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let stored = isopod_in(project.path(), &["kv", "key", "get", "ran"], "");
+    assert_eq!(stored.stdout, "0 0 1 1 *");
+    let ended = cron(&["trigger", "fail"]);
+    assert!(
+        ended.code == Some(1) && ended.stderr.contains("not this time"),
+        "{}",
+        ended.stderr
+    );
+    let ended = cron(&["trigger", "--worker", "other"]);
+    assert!(
+        ended.code == Some(1)
+            && ended
+                .stderr
+                .contains("there is no worker \"other\"; the configuration has main"),
+        "{}",
+        ended.stderr
+    );
 }

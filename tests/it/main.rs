@@ -16,6 +16,7 @@ mod compression;
 mod cpu_outside;
 mod cron;
 mod cut_bodies;
+mod d1;
 mod email;
 mod embedding;
 mod encodings;

@@ -51,6 +51,7 @@ use serde::de::DeserializeOwned;
 
 pub use bindings::{
     Assets, Bound, Configured, Consumer, Events, KvNamespace, Materials, OpenQueues, Producer, Queue, Service,
+    SqlDatabase,
 };
 pub use command::CommandSettings;
 pub use cron::Cron;

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json, json};
 
 use super::{entries, entry, json_of};
-use crate::project::print;
+use crate::output::print;
 
 /// Operations that wait for the disk at the same time: one sync acknowledges them all.
 const CONCURRENT: usize = 256;

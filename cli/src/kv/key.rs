@@ -12,7 +12,7 @@ use isopod::bindings::kv::{KvEntry, KvKey, KvStore as _, SqliteKv, check_key};
 use serde_json::json;
 
 use super::{each_key, entries, json_of};
-use crate::project::print;
+use crate::output::print;
 
 /// The value to store: an argument, a file, or standard input.
 pub(super) fn value(value: Option<String>, file: Option<PathBuf>) -> Result<Vec<u8>> {

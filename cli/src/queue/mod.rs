@@ -19,7 +19,8 @@ use isopod::bindings::queue::{
 use serde_json::json;
 
 use self::known::Known;
-use crate::project::{ProjectArguments, print};
+use crate::output::print;
+use crate::project::ProjectArguments;
 
 /// Messages that are moved at a time.
 const MOVED_AT_ONCE: usize = 100;

@@ -1,6 +1,5 @@
 //! Queues and messages, for people and as JSON.
 
-use std::fmt::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
@@ -10,6 +9,7 @@ use isopod::bindings::queue::{ContentType, Peeked, QueueBody, QueueMetrics};
 use serde_json::{Value as Json, json};
 
 use super::known::Used;
+use crate::output::one_line;
 
 /// The part of a body that a line shows.
 const BODY_CHARS_MAX: usize = 100;
@@ -42,10 +42,10 @@ pub(super) fn table(rows: &[(&Used, QueueMetrics)]) -> String {
         "consumer",
         "dead letters",
     ];
-    let mut cells = vec![head.map(str::to_owned)];
+    let mut cells = vec![head.map(str::to_owned).to_vec()];
     for (used, metrics) in rows {
         let none = || "-".to_owned();
-        cells.push([
+        cells.push(vec![
             used.queue.name.clone(),
             metrics.count.to_string(),
             ByteSize(metrics.bytes).to_string(),
@@ -59,25 +59,7 @@ pub(super) fn table(rows: &[(&Used, QueueMetrics)]) -> String {
             used.dead_letters.as_ref().map_or_else(none, |dead| dead.name.clone()),
         ]);
     }
-    let widths: Vec<_> = (0..head.len())
-        .map(|column| {
-            cells
-                .iter()
-                .map(|row| row[column].chars().count())
-                .max()
-                .unwrap_or_default()
-        })
-        .collect();
-    let mut text = String::new();
-    for row in &cells {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            let _ = write!(line, "{cell:width$}  ");
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
+    crate::output::table(&cells)
 }
 
 /// Messages as JSON.
@@ -129,18 +111,14 @@ pub(super) fn line(peeked: &Peeked) -> String {
             message.body.content_type.as_str()
         ),
     };
-    let mut shown = String::new();
-    for c in body.chars().take(BODY_CHARS_MAX) {
-        match c.is_control() {
-            true => shown.extend(c.escape_default()),
-            false => shown.push(c),
-        }
-    }
-    if body.chars().count() > BODY_CHARS_MAX {
-        shown.push('…');
-    }
+    let more = if body.chars().nth(BODY_CHARS_MAX).is_some() {
+        "…"
+    } else {
+        ""
+    };
+    let shown = one_line(&body.chars().take(BODY_CHARS_MAX).collect::<String>());
     let (id, sent) = (&message.id, time(message.sent_ms));
-    format!("{id}  {sent}  taken {attempts} times, {state}  {shown}\n")
+    format!("{id}  {sent}  taken {attempts} times, {state}  {shown}{more}\n")
 }
 
 /// A time in milliseconds since 1970 as text, in UTC.

@@ -31,29 +31,57 @@ impl Configure for Databases {
             let at = at.index(index);
             env.claim(&database.binding, &at.key("binding"), reading);
             if let Some(url) = url(database.url, database.url_from, &at, reading) {
-                env.bind(database.binding, database.limits.of(&url));
+                let bound = SqlDatabase {
+                    name: database.name,
+                    config: database.limits.of(&url),
+                    file: match url {
+                        DatabaseUrl::Sqlite(file) => Some(file),
+                        DatabaseUrl::SqliteMemory | DatabaseUrl::Postgres(_) => None,
+                    },
+                    migrations_dir: reading.source.folder().join(database.migrations.migrations_dir),
+                    migrations_table: database.migrations.migrations_table,
+                    migrations_pattern: database.migrations.migrations_pattern,
+                };
+                env.bind(database.binding, bound);
             }
         }
     }
 }
 
-impl Configured for SqlConfig {
+/// A SQL database, and the files of its migrations.
+#[derive(Clone, Debug)]
+pub struct SqlDatabase {
+    /// Its name for commands, besides that in `env`.
+    pub name: Option<String>,
+    /// The binding.
+    pub config: SqlConfig,
+    /// Its file, if it is a SQLite file.
+    pub file: Option<PathBuf>,
+    /// Folder of its migrations.
+    pub migrations_dir: PathBuf,
+    /// Table that records them.
+    pub migrations_table: String,
+    /// The pattern of their names that a wrangler file has.
+    pub migrations_pattern: Option<String>,
+}
+
+impl Configured for SqlDatabase {
     fn kind(&self) -> &'static str {
-        Binding::kind(self)
+        Binding::kind(&self.config)
     }
 
     fn make(&self, _from: &Materials<'_>) -> Result<Arc<dyn Binding>> {
-        for file in Binding::withheld(self) {
+        for file in Binding::withheld(&self.config) {
             if let Some(folder) = file.parent() {
                 std::fs::create_dir_all(folder)
                     .with_context(|| format!("cannot create the folder of the database {}", file.display()))?;
             }
         }
-        Ok(Arc::new(self.clone()))
+        Ok(Arc::new(self.config.clone()))
     }
 
     fn withheld(&self) -> Vec<PathBuf> {
-        Binding::withheld(self)
+        Binding::withheld(&self.config)
     }
 }
 
@@ -68,8 +96,36 @@ pub(super) struct Database {
     /// Environment variable that contains the URL, to keep a password out of this file.
     #[serde(default)]
     url_from: Option<String>,
+    /// Name for `isopod d1`. Default: the name in `env`.
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(flatten)]
+    migrations: Migrations,
     #[serde(flatten)]
     limits: Limits,
+}
+
+/// Migrations of a database.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+struct Migrations {
+    /// Folder of the SQL files that `isopod d1 migrations` applies, relative to this file's folder.
+    migrations_dir: PathBuf,
+    /// Table that records which of them were applied.
+    migrations_table: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    migrations_pattern: Option<String>,
+}
+
+impl Default for Migrations {
+    fn default() -> Self {
+        Self {
+            migrations_dir: "migrations".into(),
+            migrations_table: "d1_migrations".to_owned(),
+            migrations_pattern: None,
+        }
+    }
 }
 
 /// Limits of a database.
@@ -233,6 +289,12 @@ impl D1 {
             reading.tell(at, fault, remedy);
             return None;
         }
+        let defaults = Migrations::default();
+        let migrations = Migrations {
+            migrations_dir: self.migrations_dir.map_or(defaults.migrations_dir, PathBuf::from),
+            migrations_table: self.migrations_table.unwrap_or(defaults.migrations_table),
+            migrations_pattern: self.migrations_pattern,
+        };
         let name = self.database_name.or(self.database_id);
         let name = name.unwrap_or_else(|| self.binding.clone());
         let file = default_file("d1", &name, &at.key("database_name"), reading)?;
@@ -240,6 +302,8 @@ impl D1 {
             binding: self.binding,
             url: Some(DatabaseUrl::Sqlite(file)),
             url_from: None,
+            name: Some(name),
+            migrations,
             limits: Limits::default(),
         })
     }

@@ -32,6 +32,7 @@ use super::problem::Fault;
 use super::reading::Reading;
 
 pub use self::assets::Assets;
+pub use self::databases::SqlDatabase;
 pub use self::events::Events;
 pub use self::kv_namespaces::KvNamespace;
 pub use self::queues::{Consumer, OpenQueues, Producer, Queue};

@@ -22,7 +22,8 @@ use super::*;
 fn database<'a>(worker: &'a Worker, name: &str) -> &'a SqlConfig {
     let bound = worker.bindings.iter().find(|bound| bound.name == name);
     let binding: &dyn std::any::Any = &*bound.expect("a binding of this name").binding;
-    binding.downcast_ref().expect("a database")
+    let database: &SqlDatabase = binding.downcast_ref().expect("a database");
+    &database.config
 }
 
 /// A folder with files in it, and the variables and overrides it is loaded with.

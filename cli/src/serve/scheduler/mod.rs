@@ -1,7 +1,9 @@
-//! Host module that fires cron triggers: `cron_queue` tracks due times, `alarm` waits for them.
+//! Host module that fires cron triggers: `cron_queue` tracks due times, `alarm` waits for them, and `ticks` records what has run, so
+//! that each tick runs in one process.
 
 mod alarm;
 mod cron_queue;
+mod ticks;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -9,18 +11,24 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use isopod::host::supervise::{RunError, RunOptions};
 use isopod::host::{BoxError, CancellationToken, Context, Module, PhaseResult, async_trait};
 use isopod::{Failure, Pool};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use self::alarm::Alarm;
 use self::cron_queue::{CronQueue, Due, Turn};
+use self::ticks::Ticks;
 use super::deploy::Deploy;
 use crate::config::{Config, Cron};
+
+/// The record of the ticks that have run, in the project's folder.
+const TICKS: &str = ".isopod/cron.sqlite";
 
 /// Publishes configuration changes to the scheduler. A client of the hub.
 pub(super) type Triggers = watch::Sender<Arc<Config>>;
 
 pub(super) struct Scheduler {
     triggers: Arc<Triggers>,
+    ticks: Arc<Ticks>,
     /// Stops firing before the runs end: accepted runs finish with the pool.
     stop: CancellationToken,
 }
@@ -30,6 +38,7 @@ impl Scheduler {
 
     pub(super) fn new(config: Arc<Config>) -> Self {
         Self {
+            ticks: Arc::new(Ticks::new(config.root.join(TICKS))),
             triggers: Arc::new(watch::Sender::new(config)),
             stop: CancellationToken::new(),
         }
@@ -57,6 +66,7 @@ impl Module for Scheduler {
             pool: ctx.hub().get::<Pool>()?,
             ctx: ctx.clone(),
             config: self.triggers.subscribe(),
+            ticks: Arc::clone(&self.ticks),
         };
         let stop = self.stop.clone();
         ctx.spawn(async move { stop.run_until_cancelled(clock.run()).await.unwrap_or(Ok(())) });
@@ -74,6 +84,7 @@ struct Clock {
     pool: Arc<Pool>,
     ctx: Context,
     config: watch::Receiver<Arc<Config>>,
+    ticks: Arc<Ticks>,
 }
 
 impl Clock {
@@ -111,7 +122,11 @@ impl Clock {
             return;
         };
         let (pool, supervisor) = (Arc::clone(&self.pool), self.ctx.supervisor().clone());
+        let (ticks, runtime) = (Arc::clone(&self.ticks), self.ctx.runtime().clone());
         self.ctx.spawn(async move {
+            if !is_ours(&runtime, ticks, &turn, time).await {
+                return Ok::<(), BoxError>(());
+            }
             // Its time is limited by the worker's own limits.
             let timeout = Duration::MAX;
             let name = format!("cron:{}", turn.trigger().worker);
@@ -127,6 +142,25 @@ impl Clock {
             }
             Ok::<(), BoxError>(())
         });
+    }
+}
+
+/// Takes the tick of a turn. `false`: another process runs it. Where the record cannot be written, every process runs it.
+async fn is_ours(runtime: &Handle, ticks: Arc<Ticks>, turn: &Turn, time: SystemTime) -> bool {
+    let (worker, cron) = (turn.trigger().worker.clone(), turn.trigger().cron.to_string());
+    let (of, expression) = (worker.clone(), cron.clone());
+    let taken = runtime.spawn_blocking(move || ticks.take(&of, &expression, time)).await;
+    match taken {
+        Ok(Ok(true)) => true,
+        Ok(Ok(false)) => {
+            tracing::debug!(target: "isopod::cron", worker, cron, "another process runs it");
+            false
+        }
+        Ok(Err(error)) => {
+            tracing::warn!(target: "isopod::cron", worker, cron, %error, "cannot record the run in {TICKS}: other processes may run it too");
+            true
+        }
+        Err(_) => true,
     }
 }
 

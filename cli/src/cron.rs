@@ -1,0 +1,144 @@
+//! `isopod cron`: lists the cron triggers of a configuration, and runs one by hand.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, Subcommand};
+use isopod::host::bus::Bus;
+use isopod::{OwnServers, Pool};
+use serde_json::{Value as Json, json};
+
+use crate::config::{Config, Materials, OpenQueues, Worker};
+use crate::output::{print, table};
+use crate::project::ProjectArguments;
+use crate::serve::{pool_builder, told};
+use crate::{logging, scripts};
+
+/// Time for what the handler gave to `waitUntil`.
+const SHUTDOWN: Duration = Duration::from_secs(30);
+
+/// Arguments of `isopod cron`.
+#[derive(Args)]
+pub(crate) struct CronArguments {
+    #[command(subcommand)]
+    command: CronCommand,
+}
+
+#[derive(Subcommand)]
+enum CronCommand {
+    /// List the triggers, with their next times
+    List {
+        /// Print a JSON array
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        project: ProjectArguments,
+    },
+    /// Run a worker's `scheduled` handler now, in a process of its own, on the storage of the configuration
+    Trigger {
+        /// Expression that the handler is told. Default: the worker's first
+        cron: Option<String>,
+        /// Worker to run; needed if several have triggers
+        #[arg(long, value_name = "NAME")]
+        worker: Option<String>,
+        #[command(flatten)]
+        project: ProjectArguments,
+    },
+}
+
+/// Runs `isopod cron`.
+pub(crate) fn cron(arguments: CronArguments, environment: &BTreeMap<String, String>) -> Result<ExitCode> {
+    match arguments.command {
+        CronCommand::List { json, project } => list(&project.read(environment)?, json)?,
+        CronCommand::Trigger { cron, worker, project } => trigger(&project.read(environment)?, worker, cron)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list(config: &Config, json: bool) -> Result<()> {
+    let now = SystemTime::now();
+    let workers = config.workers.iter();
+    let triggers = workers.flat_map(|(name, worker)| worker.crons.iter().map(move |cron| (name, cron)));
+    let next = |next: Option<SystemTime>| next.map(|time| humantime::format_rfc3339_seconds(time).to_string());
+    let rows = triggers.map(|(name, cron)| (name.clone(), cron.to_string(), next(cron.next_after(now))));
+    let rows: Vec<_> = rows.collect();
+    let text = match json {
+        true => {
+            let shown = |(worker, cron, next): &(String, String, Option<String>)| json!({ "worker": worker, "cron": cron, "next": next });
+            format!("{:#}\n", rows.iter().map(shown).collect::<Json>())
+        }
+        false => {
+            let mut cells = vec![["worker", "cron", "next"].map(str::to_owned).to_vec()];
+            cells.extend(
+                rows.into_iter()
+                    .map(|(worker, cron, next)| vec![worker, cron, next.unwrap_or_else(|| "never".to_owned())]),
+            );
+            table(&cells)
+        }
+    };
+    print(text.as_bytes())
+}
+
+fn trigger(config: &Config, worker: Option<String>, cron: Option<String>) -> Result<()> {
+    let (name, worker) = chosen(config, worker.as_deref())?;
+    let cron = cron
+        .or_else(|| worker.crons.first().map(ToString::to_string))
+        .unwrap_or_default();
+    logging::install(&config.log);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let pool = pool_builder(config).build()?;
+        let ran = run(&pool, config, name, &cron).await;
+        // What was given to `waitUntil` is waited for.
+        pool.shutdown(SHUTDOWN).await;
+        ran
+    })
+}
+
+async fn run(pool: &Pool, config: &Config, name: &str, cron: &str) -> Result<()> {
+    let (bus, queues) = (Bus::new(), OpenQueues::default());
+    // Others too: it may call them.
+    for (name, worker) in &config.workers {
+        let bridge = scripts::bridge(&bus, name, worker)?;
+        let from = Materials {
+            pool,
+            bridge: &bridge,
+            queues: &queues,
+        };
+        let (script, mut options) = scripts::script(config, name, worker, &from, &OwnServers::default())?;
+        options.workers_min = 0;
+        pool.deploy(name.as_str(), script, &options)?;
+    }
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let ran = pool.scheduled(name, cron, since.as_secs_f64() * 1000.0).await;
+    ran.map_err(|failure| told(&failure))
+        .with_context(|| format!("the `scheduled` handler of worker {name:?} failed"))
+}
+
+/// The worker to run: that of this name, or the only one with triggers, or the only one.
+fn chosen<'a>(config: &'a Config, name: Option<&str>) -> Result<(&'a str, &'a Worker)> {
+    let names = || config.workers.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+    if let Some(name) = name {
+        let found = config.workers.get_key_value(name);
+        let (name, worker) =
+            found.with_context(|| format!("there is no worker {name:?}; the configuration has {}", names()))?;
+        return Ok((name, worker));
+    }
+    let with_crons: Vec<_> = config
+        .workers
+        .iter()
+        .filter(|(_, worker)| !worker.crons.is_empty())
+        .collect();
+    let candidates = if with_crons.is_empty() {
+        config.workers.iter().collect()
+    } else {
+        with_crons
+    };
+    match candidates.as_slice() {
+        [(name, worker)] => Ok((name, worker)),
+        [] => bail!("the configuration has no worker"),
+        _ => bail!("there are several workers: {}; name one with --worker", names()),
+    }
+}

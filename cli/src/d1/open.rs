@@ -1,0 +1,109 @@
+//! The database that a command works on.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use rusqlite::Connection;
+
+use crate::config::{Config, SqlDatabase};
+use crate::project::ProjectArguments;
+
+/// Time to wait for the transaction of a server or another command.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Arguments that name a database. None are needed if the configuration has one.
+#[derive(Args)]
+pub(super) struct Target {
+    /// Name of the database, in `env` or of its own
+    #[arg(long, value_name = "NAME")]
+    database: Option<String>,
+    /// Worker that has the database
+    #[arg(long, value_name = "NAME")]
+    worker: Option<String>,
+    #[command(flatten)]
+    project: ProjectArguments,
+}
+
+/// A SQLite database of the configuration.
+pub(super) struct Found {
+    pub(super) database: SqlDatabase,
+    /// Its name for people.
+    pub(super) name: String,
+}
+
+impl Target {
+    /// Finds the database.
+    pub(super) fn find(self, environment: &BTreeMap<String, String>) -> Result<Found> {
+        let config = self.project.read(environment)?;
+        let all = databases(&config);
+        let is_asked_for = |(of, name, database): &&(&str, &str, &SqlDatabase)| {
+            let is_named = |wanted: &str| wanted == *name || database.name.as_deref() == Some(wanted);
+            self.worker.as_deref().is_none_or(|worker| worker == *of) && self.database.as_deref().is_none_or(is_named)
+        };
+        let found: Vec<_> = all.iter().filter(is_asked_for).collect();
+        let names = || {
+            let names = all.iter().map(|(worker, name, _)| format!("{worker}.{name}"));
+            names.collect::<Vec<_>>().join(", ")
+        };
+        let Some((_, name, database)) = found.first() else {
+            match all.is_empty() {
+                true => bail!(
+                    "the configuration has no database; add one to `databases`, or to `d1_databases` of a wrangler file"
+                ),
+                false => bail!("there is no such database; the configuration has {}", names()),
+            }
+        };
+        // Workers may share a database.
+        if found
+            .iter()
+            .any(|(_, _, other)| other.config.url != database.config.url)
+        {
+            bail!(
+                "there are several databases: {}; name one with --database or --worker",
+                names()
+            );
+        }
+        if database.file.is_none() {
+            bail!("the database {name} is not a SQLite file; for PostgreSQL, use its own tools, such as psql");
+        }
+        Ok(Found {
+            database: (*database).clone(),
+            name: database.name.clone().unwrap_or_else(|| (*name).to_owned()),
+        })
+    }
+}
+
+impl Found {
+    /// Opens the file, and creates it if it is missing.
+    pub(super) fn open(&self) -> Result<Connection> {
+        let file = self.database.file.as_deref().unwrap_or(Path::new(""));
+        let opened = || -> Result<Connection> {
+            if let Some(folder) = file.parent() {
+                std::fs::create_dir_all(folder)?;
+            }
+            let connection = Connection::open(file)?;
+            connection.busy_timeout(BUSY_TIMEOUT)?;
+            // As a server opens it.
+            connection.query_row("PRAGMA journal_mode = wal", [], |_| Ok(()))?;
+            connection.pragma_update(None, "foreign_keys", true)?;
+            Ok(connection)
+        };
+        opened().with_context(|| format!("cannot open the database {}", file.display()))
+    }
+}
+
+/// The databases of a configuration: worker, name in `env`, and database.
+fn databases(config: &Config) -> Vec<(&str, &str, &SqlDatabase)> {
+    let workers = config.workers.iter();
+    let bound = workers.flat_map(|(worker, of)| of.bindings.iter().map(move |bound| (worker, bound)));
+    bound
+        .filter_map(|(worker, bound)| {
+            let binding: &dyn Any = &*bound.binding;
+            Some((worker.as_str(), bound.name.as_str(), binding.downcast_ref()?))
+        })
+        .collect()
+}
