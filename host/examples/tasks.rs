@@ -1,20 +1,20 @@
-//! Measures the round trip of a task: in the process of a module, and in a worker of this process.
+//! Measures the round trip of a task: in the process of a module, in this process as a supervised call, and in a worker of
+//! this process.
 //!
 //! ```text
 //! cargo run --release -p isopod-host --example tasks
 //! ```
+//!
+//! With `--no-default-features` it builds without V8, and has no worker.
 
 use std::error::Error;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures::executor::block_on;
-use isopod_host::bus::{Bus, Results};
 use isopod_host::process::{Channel, ModuleRequest, ModuleTasks, ProcessModule};
-use isopod_host::workers::WorkerTasks;
+use isopod_host::supervise::{NativeModules, Supervisor};
 use isopod_host::{Context, Host, Module, PhaseResult, async_trait};
 use isopod_module::TaskContext;
-use isopod_pool::Options;
-use isopod_pool::js::{Pool, Script, TaskRequest};
 use serde_json::Value;
 
 /// Rounds that are measured, after a tenth of them to warm up.
@@ -48,6 +48,31 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     report("over the socket", ask)?;
     running.stop_blocking()?;
 
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_time()
+        .build()?;
+    let supervisor = Supervisor::builder(runtime.handle().clone()).build();
+    let native = NativeModules::new().function("echo", "echo", |value: Value| async move {
+        Ok::<_, isopod_host::BoxError>(value)
+    });
+    let ask = || async {
+        let called = supervisor.call::<Value>(&native, "echo", "echo", serde_json::json!({ "id": 7 }));
+        called.await.map(drop)
+    };
+    report("as a supervised call", ask)?;
+    #[cfg(feature = "v8")]
+    in_a_worker()?;
+    Ok(())
+}
+
+#[cfg(feature = "v8")]
+fn in_a_worker() -> Result<(), Box<dyn Error + Send + Sync>> {
+    use isopod_host::bus::{Bus, Results};
+    use isopod_host::workers::WorkerTasks;
+    use isopod_pool::Options;
+    use isopod_pool::js::{Pool, Script, TaskRequest};
+
     let (bus, results, pool) = (Bus::new(), Results::new(), Pool::builder().threads(1).build()?);
     let source = "export default { task: ({ payload }) => payload };";
     pool.deploy(
@@ -61,7 +86,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         tasks.run::<Value>("echo", request).finish().await.map(drop)
     };
     report("in a worker", ask)?;
-    let _joined = pool.shutdown_blocking(Duration::from_secs(5));
+    let _joined = pool.shutdown_blocking(std::time::Duration::from_secs(5));
     Ok(())
 }
 
@@ -81,9 +106,10 @@ impl Module for Finder {
     }
 }
 
-fn report<F>(name: &str, ask: impl Fn() -> F) -> Result<(), Box<dyn Error + Send + Sync>>
+fn report<F, E>(name: &str, ask: impl Fn() -> F) -> Result<(), Box<dyn Error + Send + Sync>>
 where
-    F: Future<Output = Result<(), isopod_pool::Failure>>,
+    F: Future<Output = Result<(), E>>,
+    E: Error + Send + Sync + 'static,
 {
     let mut times = Vec::with_capacity(ROUNDS);
     for round in 0..ROUNDS + ROUNDS / 10 {

@@ -107,8 +107,22 @@ pub(crate) struct Listener {
     pub(crate) handler: Box<dyn Fn(Event) -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync>,
 }
 
+/// Work that has ended, after its last frame.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ended {
+    /// The task of this number.
+    Task(u64),
+    /// The handling of a message.
+    Event,
+}
+
 /// Handles messages in their order, one at a time, until there are no more.
-pub(crate) async fn handle(link: Arc<Link>, listeners: Vec<Listener>, mut received: mpsc::Receiver<Received>) {
+pub(crate) async fn handle(
+    link: Arc<Link>,
+    listeners: Vec<Listener>,
+    mut received: mpsc::Receiver<Received>,
+    ended: mpsc::Sender<Ended>,
+) {
     while let Some(received) = received.recv().await {
         let number = received.event;
         let inner = Arc::new(Inner {
@@ -127,7 +141,8 @@ pub(crate) async fn handle(link: Arc<Link>, listeners: Vec<Listener>, mut receiv
             }
         }
         let handled = ToHost::Handled { event: number, error };
-        if link.send(&handled, &Payload::Empty).await.is_err() {
+        let sent = link.send(&handled, &Payload::Empty).await;
+        if sent.is_err() || ended.send(Ended::Event).await.is_err() {
             return;
         }
     }

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
-use crate::event::{self, Listener, Received};
+use crate::event::{self, Ended, Listener, Received};
 use crate::link::Link;
 use crate::payload::Payload;
 use crate::protocol::{Frame, FrameError, Hello, Limits, ToHost, ToModule, Welcome, decode, encode};
@@ -136,9 +136,11 @@ struct Conversation {
     window_bytes: u64,
     running: HashMap<u64, Running>,
     events: mpsc::Sender<Received>,
-    /// Tasks say here that they have ended, after their last frame.
-    ended: mpsc::Sender<u64>,
-    ends: mpsc::Receiver<u64>,
+    /// Messages that have not been handled.
+    events_open: usize,
+    /// Tasks and handlers say here that they have ended.
+    ended: mpsc::Sender<Ended>,
+    ends: mpsc::Receiver<Ended>,
     /// When it has to be over, once the module is to end.
     until: Option<Instant>,
 }
@@ -148,7 +150,8 @@ impl Conversation {
         let (events, received) = mpsc::channel(EVENTS_MAX);
         let (ended, ends) = mpsc::channel(64);
         let link = Arc::clone(&plan.link);
-        plan.workers.spawn(event::handle(link, plan.listeners, received));
+        plan.workers
+            .spawn(event::handle(link, plan.listeners, received, ended.clone()));
         Self {
             link: plan.link,
             tasks: plan.tasks,
@@ -158,6 +161,7 @@ impl Conversation {
             window_bytes: place.window_bytes,
             running: HashMap::new(),
             events,
+            events_open: 0,
             ended,
             ends,
             until: None,
@@ -181,9 +185,7 @@ impl Conversation {
                     return self.host_has_gone(error).await;
                 },
                 Some(frame) = frames.recv(), if wire.output.len() < UNWRITTEN_MAX => wire.output.extend_from_slice(&frame),
-                Some(task) = self.ends.recv() => {
-                    self.running.remove(&task);
-                }
+                Some(ended) = self.ends.recv() => self.ended(ended),
                 _ = term.recv() => self.stop(self.stop_within),
                 _ = interrupt.recv() => self.stop(self.stop_within),
                 () = token.cancelled(), if !stopping => self.stop(self.stop_within),
@@ -202,7 +204,14 @@ impl Conversation {
 
     /// Returns whether the module is to end and holds nothing.
     fn is_over(&self) -> bool {
-        self.until.is_some() && self.running.is_empty() && self.events.capacity() == EVENTS_MAX
+        self.until.is_some() && self.running.is_empty() && self.events_open == 0
+    }
+
+    fn ended(&mut self, ended: Ended) {
+        match ended {
+            Ended::Task(task) => drop(self.running.remove(&task)),
+            Ended::Event => self.events_open = self.events_open.saturating_sub(1),
+        }
     }
 
     fn stop(&mut self, within: Duration) {
@@ -219,8 +228,8 @@ impl Conversation {
         }
         let all_ended = async {
             while !self.running.is_empty() {
-                if let Some(task) = self.ends.recv().await {
-                    self.running.remove(&task);
+                if let Some(ended) = self.ends.recv().await {
+                    self.ended(ended);
                 }
             }
         };
@@ -280,8 +289,9 @@ impl Conversation {
                     at_ms,
                     payload: frame.body,
                 };
-                if self.events.try_send(received).is_err() {
-                    tracing::error!("the host sends more events than it may; one is dropped");
+                match self.events.try_send(received) {
+                    Ok(()) => self.events_open += 1,
+                    Err(_) => tracing::error!("the host sends more events than it may; one is dropped"),
                 }
             }
             ToModule::Lagged { count } => tracing::warn!(count, "this module is too slow and lost messages"),
@@ -330,7 +340,7 @@ impl Conversation {
             };
             end(&link, task, result).await;
             // The thread that listens may have gone with the host.
-            let _ = ended.send(task).await;
+            let _ = ended.send(Ended::Task(task)).await;
         });
     }
 }

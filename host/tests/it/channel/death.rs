@@ -60,13 +60,21 @@ fn under_fire(kills: usize, retries: u32) -> HashMap<Outcome, usize> {
             outcomes
         };
         let asking: Vec<_> = (0..4).map(|_| threads.spawn(ask)).collect();
-        let mut killed = 0;
-        while killed < kills {
+        let (mut killed, mut replaced) = (None::<Instant>, Vec::new());
+        while replaced.len() < kills {
             if let Ok(pid) = host.run("pid", json!(null)) {
+                // The answer of the process that took the place of the one before.
+                replaced.extend(killed.map(|killed| killed.elapsed()));
                 kill(&pid);
-                killed += 1;
+                killed = Some(Instant::now());
             }
         }
+        replaced.sort_unstable();
+        eprintln!(
+            "replaced after {:.1?}, at most {:.1?}",
+            replaced[kills / 2],
+            replaced[kills - 1]
+        );
         over.store(true, Ordering::Relaxed);
         let mut all = HashMap::new();
         for outcomes in asking {
@@ -86,6 +94,12 @@ fn under_fire(kills: usize, retries: u32) -> HashMap<Outcome, usize> {
     outcomes
 }
 
+/// The number of kills of a test: 100, or what the environment says.
+fn kills() -> usize {
+    let said = std::env::var("ISOPOD_TEST_KILLS").ok();
+    said.and_then(|kills| kills.parse().ok()).unwrap_or(100)
+}
+
 /// Runs a test in a process of its own, whose descriptors and children are those of the test alone.
 fn alone(test: &str) {
     let output = Command::new(std::env::current_exe().unwrap())
@@ -100,11 +114,13 @@ fn alone(test: &str) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+// row 45
 #[test]
 fn a_killed_process_leaves_each_task_answered_as_lost_and_nothing_open() {
     alone("lost");
 }
 
+// row 45
 #[test]
 fn a_killed_process_loses_no_task_that_may_be_retried() {
     alone("retried");
@@ -113,7 +129,7 @@ fn a_killed_process_loses_no_task_that_may_be_retried() {
 #[test]
 #[ignore = "is run by another test, alone in a process"]
 fn lost() {
-    let outcomes = under_fire(20, 0);
+    let outcomes = under_fire(kills(), 0);
     assert!(outcomes[&Outcome::Ok] > 0, "{outcomes:?}");
     let others = outcomes
         .keys()
@@ -124,7 +140,7 @@ fn lost() {
 #[test]
 #[ignore = "is run by another test, alone in a process"]
 fn retried() {
-    let outcomes = under_fire(20, 16);
+    let outcomes = under_fire(kills(), 16);
     assert_eq!(outcomes.keys().collect::<Vec<_>>(), [&Outcome::Ok], "{outcomes:?}");
 }
 
@@ -139,6 +155,7 @@ fn host() {
     block_on(hangs.finish()).unwrap();
 }
 
+// row 49
 #[test]
 fn a_killed_host_takes_its_processes_along_however_busy_they_are() {
     let folder = tempfile::tempdir().unwrap();

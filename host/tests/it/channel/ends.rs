@@ -18,6 +18,7 @@ fn refused(does: &str, channel: Channel) -> String {
     host.start_blocking().unwrap_err().to_string()
 }
 
+// row 47
 #[test]
 fn a_process_that_writes_no_frames_or_nothing_or_registers_what_it_has_not_fails_its_module() {
     let error = refused("garbage", channel());
@@ -77,6 +78,7 @@ fn a_process_that_is_not_to_be_restarted_leaves_its_tasks_answered() {
     host.stop();
 }
 
+// row 46
 #[test]
 fn a_stopped_process_is_noticed_and_replaced() {
     let host = start(child("work").channel(channel().silence_max(Duration::from_millis(300))));
@@ -91,6 +93,7 @@ fn a_stopped_process_is_noticed_and_replaced() {
     host.stop();
 }
 
+// row 47
 #[test]
 fn a_process_that_reads_nothing_is_killed_and_one_that_writes_without_end_holds_up_nothing() {
     let host = start(child("flood").channel(channel().silence_max(Duration::from_millis(300))));
@@ -116,6 +119,7 @@ fn a_task_is_canceled_at_its_deadline_and_when_it_is_dropped() {
     host.stop();
 }
 
+// row 48
 #[test]
 fn a_task_that_does_not_heed_its_end_costs_the_process() {
     let host = start(child("work").channel(channel().cancel_grace(Duration::from_millis(300))));

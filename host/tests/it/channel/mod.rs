@@ -28,7 +28,7 @@ fn channel() -> Channel {
         .max(Duration::from_millis(1));
     Channel::default()
         .backoff(backoff)
-        .intensity(isopod_host::supervise::Intensity::default().restarts(1000_usize))
+        .intensity(isopod_host::supervise::Intensity::default().restarts(1_000_000_usize))
 }
 
 /// Takes the module's tasks out of the hub.
