@@ -288,26 +288,26 @@ fn insert(db: &Connection, messages: &[Outbound], content_max: u64) -> Result<Qu
 
 fn take(db: &Connection, wanted: &Take) -> Result<Taken, Failed> {
     let now = signed(now_ms());
-    let (due, is_full) = due(db, wanted, now)?;
+    let count = count_due(db, wanted, now)?;
     let mut taken = Taken::default();
-    if due.is_empty() || due.len() < wanted.at_least && !is_full {
-        taken.waiting = due.len();
-    } else {
+    if count > 0 && count >= wanted.at_least {
         // Tells it from every other lease of the message.
         let lease = fastrand::i64(..);
-        let mut select =
-            db.prepare_cached("SELECT place, id, sent, content_type, body, attempts FROM messages WHERE place = ?1")?;
-        let mut update =
-            db.prepare_cached("UPDATE messages SET due = ?2, lease = ?3, attempts = attempts + 1 WHERE place = ?1")?;
-        for place in due {
-            let found = select.query_row([place], |row| Ok((message(row)?, row.get::<_, u32>(5)?)));
-            let (message, attempts) = found?;
-            update.execute(params![place, after(wanted.lease), lease])?;
-            let receipt = Receipt { place, lease };
-            taken
-                .messages
-                .push(Leased::new(receipt, message, attempts.saturating_add(1)));
-        }
+        let mut update = db.prepare_cached(
+            "UPDATE messages SET due = ?3, lease = ?4, attempts = attempts + 1
+             WHERE place IN (SELECT place FROM messages WHERE due <= ?1 ORDER BY due, place LIMIT ?2)
+             RETURNING place, id, sent, content_type, body, attempts",
+        )?;
+        let limit = signed(fitting(db, wanted, now)? as u64);
+        let messages = update.query_map(params![now, limit, after(wanted.lease), lease], |row| {
+            let place = row.get(0)?;
+            Ok(Leased::new(Receipt { place, lease }, message(row)?, row.get(5)?))
+        })?;
+        taken.messages = messages.collect::<Result<_, _>>()?;
+        // They are returned in any order.
+        taken.messages.sort_unstable_by_key(|one| one.receipt.place);
+    } else {
+        taken.waiting = count;
     }
     let mut next = db.prepare_cached("SELECT min(due) FROM messages WHERE due > ?1")?;
     let next = next.query_row([now], |row| row.get::<_, Option<i64>>(0))?;
@@ -316,20 +316,27 @@ fn take(db: &Connection, wanted: &Take) -> Result<Taken, Failed> {
     Ok(taken)
 }
 
-/// The places of messages that are due, as many as are wanted, and whether no more are for their length.
-fn due(db: &Connection, wanted: &Take, now: i64) -> rusqlite::Result<(Vec<i64>, bool)> {
+/// The number of messages that are due, as many as are wanted. The index alone is read.
+fn count_due(db: &Connection, wanted: &Take, now: i64) -> rusqlite::Result<usize> {
+    let mut select = db.prepare_cached("SELECT count(*) FROM (SELECT 1 FROM messages WHERE due <= ?1 LIMIT ?2)")?;
+    let count = select.query_row(params![now, signed(wanted.at_most as u64)], |row| row.get::<_, i64>(0))?;
+    Ok(usize::try_from(count).unwrap_or_default())
+}
+
+/// The number of messages that are due until their length is that which is wanted.
+fn fitting(db: &Connection, wanted: &Take, now: i64) -> rusqlite::Result<usize> {
     let mut select =
-        db.prepare_cached("SELECT place, length(body) FROM messages WHERE due <= ?1 ORDER BY due, place LIMIT ?2")?;
+        db.prepare_cached("SELECT length(body) FROM messages WHERE due <= ?1 ORDER BY due, place LIMIT ?2")?;
     let mut rows = select.query(params![now, signed(wanted.at_most as u64)])?;
-    let (mut due, mut bytes) = (Vec::new(), 0);
+    let (mut count, mut bytes) = (0, 0);
     while let Some(row) = rows.next()? {
-        due.push(row.get(0)?);
-        bytes += usize::try_from(row.get::<_, i64>(1)?).unwrap_or_default();
+        count += 1;
+        bytes += usize::try_from(row.get::<_, i64>(0)?).unwrap_or_default();
         if bytes >= wanted.bytes_max {
-            return Ok((due, true));
+            break;
         }
     }
-    Ok((due, false))
+    Ok(count)
 }
 
 fn settle(db: &Connection, settled: &[Settled]) -> rusqlite::Result<()> {

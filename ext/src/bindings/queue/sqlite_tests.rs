@@ -106,14 +106,32 @@ fn a_delayed_message_is_not_due_before() {
 }
 
 #[test]
-fn fewer_than_are_wanted_are_not_taken_unless_they_are_long_enough() {
+fn fewer_than_are_wanted_are_not_taken() {
     let (_folder, queue) = queue();
-    send(&queue, &["aaaa", "bbbb"]);
+    send(&queue, &["a", "b"]);
     let wanted = Take::default().at_least(3);
     let taken = block_on(queue.take(wanted)).unwrap();
     assert_eq!((taken.messages.len(), taken.waiting), (0, 2));
-    let taken = block_on(queue.take(wanted.bytes_max(8))).unwrap();
-    assert_eq!((taken.messages.len(), taken.waiting), (2, 0));
+    send(&queue, &["c"]);
+    let taken = block_on(queue.take(wanted)).unwrap();
+    assert_eq!((taken.messages.len(), taken.waiting), (3, 0));
+}
+
+#[test]
+fn no_more_are_taken_than_fit() {
+    let (_folder, queue) = queue();
+    send(&queue, &["aaaa", "bbbb", "cccc"]);
+    let wanted = Take::default().bytes_max(8).lease(MINUTE);
+    assert_eq!(
+        texts(&block_on(queue.take(wanted)).unwrap().messages),
+        named(&[("aaaa", 1), ("bbbb", 1)])
+    );
+    let wanted = wanted.bytes_max(1);
+    assert_eq!(
+        texts(&block_on(queue.take(wanted)).unwrap().messages),
+        named(&[("cccc", 1)]),
+        "one is always taken"
+    );
 }
 
 #[test]

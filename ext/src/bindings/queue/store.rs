@@ -201,7 +201,7 @@ pub struct Take {
     pub at_least: usize,
     /// Maximum number. Default: 10.
     pub at_most: usize,
-    /// Length of all their bodies at which no more are taken, or waited for. Default: 4 MiB.
+    /// Length of all their bodies at which no more are taken. Default: 4 MiB.
     pub bytes_max: usize,
     /// The time for which nothing else takes them. Default: 30 s.
     pub lease: Duration,
