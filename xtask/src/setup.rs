@@ -16,11 +16,18 @@ struct Need {
     is_there: fn() -> bool,
 }
 
-const NEEDS: &[Need] = &[Need {
-    package: "postgresql",
-    why: "SQL bindings are tested on a real server",
-    is_there: has_postgres,
-}];
+const NEEDS: &[Need] = &[
+    Need {
+        package: "postgresql",
+        why: "SQL bindings are tested on a real server",
+        is_there: has_postgres,
+    },
+    Need {
+        package: "python3-venv",
+        why: "an example has modules in Python, one of them with a package",
+        is_there: has_python,
+    },
+];
 
 /// Installs everything that the tests need, except V8.
 pub(crate) fn for_tests(workspace: &Workspace) -> Result<()> {
@@ -109,6 +116,16 @@ pub(crate) fn folders(folder: &Path) -> Result<Vec<std::path::PathBuf>> {
     }
     folders.sort();
     Ok(folders)
+}
+
+/// Returns whether Python is there, with all that a virtual environment needs.
+fn has_python() -> bool {
+    let mut python = Command::new("python3");
+    let imports = python.args(["-c", "import ensurepip, venv"]);
+    imports
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
 }
 
 fn has_postgres() -> bool {
