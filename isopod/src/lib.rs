@@ -128,7 +128,7 @@ pub use isopod_runtime::sql::SqlConfig;
 #[doc(inline)]
 pub use isopod_runtime::handlers::{
     Body, BodyError, BoxError, CallDepth, Caller, CronTrigger, Data, EventKind, HandlerInput, Input, Message, NotPlain,
-    Origin, RESULT_NAME_BYTES_MAX, RequestCf, RequestUrl, TaskItem,
+    Origin, RESULT_NAME_BYTES_MAX, RequestCf, RequestInfo, RequestUrl, TaskItem,
 };
 #[doc(inline)]
 pub use isopod_runtime::values::{

@@ -39,6 +39,8 @@ use crate::{
 
 /// Time for a refused client to read the reason.
 const GENTLE_CLOSE: Duration = Duration::from_secs(2);
+/// hyper's own maximum number of headers, for which it needs no memory: any other is allocated for each request.
+const HEADERS_MAX: usize = 100;
 /// Pause when the system has no room for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -191,12 +193,15 @@ async fn serve_h1<D: Dispatch>(app: Arc<App<D>>, origin: Arc<Origin>, io: Watche
         answer(app.clone(), &origin, request)
     });
     let head_max = core.limits.header_bytes_max + core.limits.uri_bytes_max;
-    let mut http = http1::Builder::new()
+    let mut builder = http1::Builder::new();
+    builder
         .header_read_timeout(None)
         .max_header_size(head_max + 1024)
-        .max_headers(core.limits.header_count_max)
-        .max_buf_size(head_max.max(128 << 10))
-        .serve_connection(TokioIo::new(io), service);
+        .max_buf_size(head_max.max(128 << 10));
+    if core.limits.header_count_max != HEADERS_MAX {
+        builder.max_headers(core.limits.header_count_max);
+    }
+    let mut http = builder.serve_connection(TokioIo::new(io), service);
     let (mut closing, mut hurries) = (false, false);
     let served = std::future::poll_fn(|cx| {
         let expiry = connection.poll_expired(cx);

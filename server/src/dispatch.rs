@@ -8,20 +8,11 @@ use std::{
     time::Instant,
 };
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version};
 
 use isopod_outcome::Failure;
 
-use crate::{location::Location, metric::Metric};
-
-/// Any error, as used by bodies.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// A request's or response's body: a stream with backpressure, whose chunks can be taken without a copy.
-///
-/// If a response body fails with a [`Failure`], its outcome is recorded.
-pub type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, BoxError>;
+use crate::{body::Body, location::Location, metric::Metric};
 
 /// Answers requests. The server knows nothing else about workers.
 pub trait Dispatch: Send + Sync + 'static {
@@ -119,14 +110,7 @@ impl fmt::Display for Scheme {
 /// A request's id in logs and responses. Generated ids are 32 hexadecimal digits, received ones at most 128 printable ASCII
 /// characters without quotes; others are replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestId(Id);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Id {
-    /// Formatted only when used.
-    Made(u128),
-    Given(HeaderValue),
-}
+pub struct RequestId(HeaderValue);
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -134,36 +118,31 @@ impl RequestId {
     /// Generates an id.
     #[must_use]
     pub fn random() -> Self {
-        Self(Id::Made(fastrand::u128(..)))
+        let id = fastrand::u128(..);
+        let mut hex = [0; 32];
+        for (place, digit) in hex.iter_mut().enumerate() {
+            *digit = b"0123456789abcdef"[(id >> (124 - 4 * place)) as usize & 15];
+        }
+        Self(HeaderValue::from_bytes(&hex).expect("hexadecimal digits are valid in a header"))
+    }
+
+    /// Returns the id as the value of the `x-request-id` header.
+    #[must_use]
+    pub const fn as_header(&self) -> &HeaderValue {
+        &self.0
     }
 
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'<' | b'>' | b'&' | b'\\');
         match headers.get(REQUEST_ID) {
-            Some(id) if (1..=128).contains(&id.len()) && id.as_bytes().iter().all(plain) => Self(Id::Given(id.clone())),
+            Some(id) if (1..=128).contains(&id.len()) && id.as_bytes().iter().all(plain) => Self(id.clone()),
             _ => Self::random(),
-        }
-    }
-
-    pub(crate) fn to_header(&self) -> HeaderValue {
-        match &self.0 {
-            Id::Given(value) => value.clone(),
-            Id::Made(id) => {
-                let mut hex = [0; 32];
-                for (place, digit) in hex.iter_mut().enumerate() {
-                    *digit = b"0123456789abcdef"[(id >> (124 - 4 * place)) as usize & 15];
-                }
-                HeaderValue::from_bytes(&hex).expect("hexadecimal digits are valid in a header")
-            }
         }
     }
 }
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Id::Made(id) => write!(f, "{id:032x}"),
-            Id::Given(value) => f.write_str(value.to_str().unwrap_or_default()),
-        }
+        f.write_str(self.0.to_str().unwrap_or_default())
     }
 }

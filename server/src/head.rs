@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body::Body as _;
 
-use crate::{dispatch::Body, reply::Content};
+use crate::{body::Body, reply::Content};
 
 /// Hop-by-hop headers (RFC 9110, section 7.6.1).
 const HOP: [HeaderName; 9] = [
@@ -34,7 +34,10 @@ pub(crate) fn frame(body: Body, is_head: bool, status: StatusCode, headers: &mut
     }
     match status {
         StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED => Content::Empty,
-        _ => Content::Stream(body),
+        _ => match body.into_bytes() {
+            Ok(bytes) => Content::Whole(bytes),
+            Err(stream) => Content::Stream(stream),
+        },
     }
 }
 
@@ -95,19 +98,18 @@ pub(crate) fn strip(headers: &mut HeaderMap) {
 
 #[cfg(test)]
 mod tests {
-    use http_body_util::{BodyExt, Full, StreamBody};
+    use http_body_util::StreamBody;
 
     use super::*;
 
     fn full(text: &'static str) -> Body {
-        Full::from(text).map_err(|never| match never {}).boxed_unsync()
+        Body::from(text)
     }
 
     fn stream() -> Body {
-        StreamBody::new(futures::stream::empty::<
+        Body::new(StreamBody::new(futures::stream::empty::<
             Result<http_body::Frame<bytes::Bytes>, crate::BoxError>,
-        >())
-        .boxed_unsync()
+        >()))
     }
 
     fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -124,11 +126,11 @@ mod tests {
         let said = headers.get(header::CONTENT_LENGTH);
         let said = said.map(|length| length.to_str().unwrap().to_owned());
         match content {
-            Content::Stream(body) => {
+            content @ (Content::Stream(_) | Content::Whole(_)) => {
                 assert_eq!(said, None, "the length of a body is hyper's to write");
-                body.size_hint().exact().map(|length| length.to_string())
+                content.length().map(|length| length.to_string())
             }
-            _ => said,
+            Content::Empty => said,
         }
     }
 

@@ -14,15 +14,15 @@ use bytes::Bytes;
 use futures::task::AtomicWaker;
 use http::{HeaderMap, HeaderName, Method, Request, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use http_body_util::{BodyExt, Empty, Full};
+use http_body_util::BodyExt;
 use hyper::{body::Incoming, ext::Protocol};
 use subtle::ConstantTimeEq;
 
 use crate::{
+    body::{Body, BoxError},
     clock::Alarm,
     config::Limits,
     connection::Connection,
-    dispatch::{Body, BoxError},
 };
 
 /// Reason for a response by the server itself: no worker was asked, or its answer came too late.
@@ -146,7 +146,7 @@ pub(crate) async fn receive(
     alarm: &Alarm,
 ) -> Result<(Body, Option<Arc<Fault>>), Refusal> {
     if incoming.is_end_stream() {
-        return Ok((Empty::new().map_err(|never| match never {}).boxed_unsync(), None));
+        return Ok((Body::empty(), None));
     }
     let hint = incoming.size_hint();
     if hint.lower() > limits.body_bytes_max {
@@ -169,7 +169,7 @@ pub(crate) async fn receive(
         fault: fault.clone(),
     };
     if !small {
-        return Ok((body.boxed_unsync(), Some(fault)));
+        return Ok((Body::new(body), Some(fault)));
     }
     alarm.set(limits.request_timeout);
     let collected = tokio::select! {
@@ -177,13 +177,8 @@ pub(crate) async fn receive(
         () = poll_fn(|cx| alarm.poll_due(cx)) => return Err(Refusal::BodyStalled),
     };
     match collected {
-        Ok(whole) if whole.trailers().is_some() => Ok((whole.map_err(|never| match never {}).boxed_unsync(), None)),
-        Ok(whole) => Ok((
-            Full::new(whole.to_bytes())
-                .map_err(|never| match never {})
-                .boxed_unsync(),
-            None,
-        )),
+        Ok(whole) if whole.trailers().is_some() => Ok((Body::new(whole), None)),
+        Ok(whole) => Ok((whole.to_bytes().into(), None)),
         Err(_) => Err(fault.get().unwrap_or(Refusal::BodyBroken)),
     }
 }

@@ -3,7 +3,7 @@
 //! The server does not know V8 or pools: requests are answered by a [`Dispatch`]. The path of a request through the modules:
 //! `listener` and `accept` (a connection), `watched`, `inbound` and `chunks` (its bytes), `connection` (its time limits),
 //! `traffic` and `cut` (abuse limits), `service` (one request), `client` (its client), `ingress` (rejection), `target` and
-//! `route` (its worker), [`Dispatch`], `head`, `reply` and `respond` (the response and its record), or `switch` (a WebSocket). `server` starts and
+//! `route` (its worker), [`Dispatch`], `head`, `body`, `reply` and `respond` (the response and its record), or `switch` (a WebSocket). `server` starts and
 //! stops; `shared` has the state of all connections, `running` the handles. `counts` has the metrics, `metric` their format. `admin` shows health and metrics of this server or of any [`Status`], with access
 //! control in `access`.
 //!
@@ -13,6 +13,7 @@
 mod accept;
 mod access;
 mod admin;
+mod body;
 mod chunks;
 mod client;
 mod clock;
@@ -44,9 +45,10 @@ mod watched;
 
 pub use access::AdminAccess;
 pub use admin::{AdminListener, Status};
+pub use body::{Body, BoxError};
 pub use client::{TrustedProxy, TrustedProxyError};
 pub use config::{Address, Limits, Listen, Mode, ServerConfig, TlsFiles};
-pub use dispatch::{Body, BoxError, Dispatch, Readiness, RequestId, RequestMeta, Scheme, Tls};
+pub use dispatch::{Dispatch, Readiness, RequestId, RequestMeta, Scheme, Tls};
 pub use error::StartError;
 pub use isopod_outcome::{Failure, Outcome};
 pub use location::{ConnectionThread, Location, MovableConnection};

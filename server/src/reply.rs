@@ -16,10 +16,11 @@ use isopod_outcome::{Failure, Outcome};
 use isopod_websocket::Report;
 
 use crate::{
+    body::{Body, BoxError},
     clock::Alarm,
     connection::Connection,
     cut::Cut,
-    dispatch::{Body, BoxError, RequestId},
+    dispatch::RequestId,
     shared::Core,
 };
 

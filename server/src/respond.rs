@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
 
 use isopod_outcome::{Failure, Outcome};
 use isopod_websocket::handshake;
@@ -104,11 +104,9 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let accept = headers
-            .get(header::ACCEPT)
-            .and_then(|accept| accept.to_str().ok())
-            .unwrap_or_default();
+    /// Determines it from the client's `Accept`.
+    pub(crate) fn of(accept: Option<&HeaderValue>) -> Self {
+        let accept = accept.and_then(|accept| accept.to_str().ok()).unwrap_or_default();
         // What comes first is preferred by every client that asks for either; weights are not worth reading here.
         match (accept.find("text/html"), accept.find("json")) {
             (Some(html), Some(json)) if json < html => Self::Json,

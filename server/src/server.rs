@@ -31,14 +31,12 @@ use crate::{
 /// A server that is not started.
 ///
 /// ```
-/// # use isopod_server::{Body, BoxError, Dispatch, Failure, RequestMeta, Routes, Server, ServerConfig};
-/// # use http_body_util::{BodyExt, Full};
+/// # use isopod_server::{Body, Dispatch, Failure, RequestMeta, Routes, Server, ServerConfig};
 /// struct Hello;
 ///
 /// impl Dispatch for Hello {
 ///     async fn fetch(&self, _: &str, _: http::Request<Body>, _: RequestMeta) -> Result<http::Response<Body>, Failure> {
-///         let body = Full::from("hello").map_err(|never| match never {}).boxed_unsync();
-///         Ok(http::Response::new(body))
+///         Ok(http::Response::new("hello".into()))
 ///     }
 /// }
 ///

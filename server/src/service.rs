@@ -18,11 +18,12 @@ use isopod_outcome::{Failure, Outcome};
 use isopod_websocket::{Upgrade, Wire};
 
 use crate::{
+    body::Body,
     client::{Client, Peer},
     clock::Alarm,
     config::Mode,
     connection::Connection,
-    dispatch::{Body, Dispatch, REQUEST_ID, RequestId, RequestMeta, Tls},
+    dispatch::{Dispatch, REQUEST_ID, RequestId, RequestMeta, Tls},
     head,
     ingress::{self, Fault, Refusal},
     location::Location,
@@ -76,7 +77,9 @@ pub(crate) fn answer<D: Dispatch>(
     let id = RequestId::of(request.headers());
     let ticket = Ticket::open(&app.core, &origin.connection, Instant::now(), &request, &id);
     let origin = origin.clone();
-    async move { Ok(respond(app, &origin, request, ticket, id).await) }
+    // hyper moves the future that it gets; what happens in it needs room that is too large to be moved.
+    let answered = Box::pin(async move { respond(app, &origin, request, ticket, id).await });
+    async move { Ok(answered.await) }
 }
 
 async fn respond<D: Dispatch>(
@@ -89,7 +92,7 @@ async fn respond<D: Dispatch>(
     let core = &app.core;
     let is_head = request.method() == Method::HEAD;
     let version = request.version();
-    let format = Format::of(request.headers());
+    let accept = request.headers().get(header::ACCEPT).cloned();
     let connection = &origin.connection;
     let own_alarm = connection.is_h2().then(|| connection.stream_alarm());
     let alarm = own_alarm.as_ref().unwrap_or(&connection.request_alarm);
@@ -155,11 +158,17 @@ async fn respond<D: Dispatch>(
         }
         Verdict::Failed(failure) => {
             ticket.outcome = Some(failure.outcome);
-            page(respond::failure(&failure, core.mode, format, &id), is_head)
+            page(
+                respond::failure(&failure, core.mode, Format::of(accept.as_ref()), &id),
+                is_head,
+            )
         }
         Verdict::Refused(refusal) => {
             ticket.outcome = None;
-            page(respond::refusal(refusal, core.mode, format, &id), is_head)
+            page(
+                respond::refusal(refusal, core.mode, Format::of(accept.as_ref()), &id),
+                is_head,
+            )
         }
         Verdict::Switched(..) => unreachable!("answered above"),
     };
@@ -167,7 +176,7 @@ async fn respond<D: Dispatch>(
     ticket.promised = content.length();
     ticket.ends_with_connection = version < Version::HTTP_11 && ticket.promised.is_none();
     let headers = response.headers_mut();
-    headers.insert(REQUEST_ID, id.to_header());
+    headers.insert(REQUEST_ID, id.as_header().clone());
     headers.insert(
         OUTCOME,
         HeaderValue::from_static(ticket.outcome.map_or("refused", Outcome::as_str)),

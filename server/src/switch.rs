@@ -61,7 +61,7 @@ pub(crate) fn head(mut head: Parts, opening: &Opening, id: &RequestId) -> Parts 
     };
     strip(&mut head.headers);
     handshake::complete(&mut head.headers, opening);
-    head.headers.insert(REQUEST_ID, id.to_header());
+    head.headers.insert(REQUEST_ID, id.as_header().clone());
     head
 }
 

@@ -45,7 +45,11 @@ impl Target {
 
     /// Builds it from parts that are already normalized.
     fn plain(scheme: Scheme, host: &str, path: &str) -> Self {
-        let url = format!("{scheme}://{host}{path}");
+        let scheme = match scheme {
+            Scheme::Http => "http://",
+            Scheme::Https => "https://",
+        };
+        let url = [scheme, host, path].concat();
         let path_start = url.len() - path.len();
         let host_len = host.rfind(':').unwrap_or(host.len());
         Self {
@@ -159,10 +163,11 @@ fn is_plain_path(path: &str) -> bool {
     path.starts_with('/')
         && path.bytes().all(fits)
         && !path.contains("/.")
-        && !path
-            .as_bytes()
-            .windows(3)
-            .any(|three| three.eq_ignore_ascii_case(b"%2e"))
+        && !path.match_indices('%').any(|(at, _)| {
+            path.as_bytes()[at..]
+                .get(..3)
+                .is_some_and(|three| three.eq_ignore_ascii_case(b"%2e"))
+        })
         && query.bytes().all(|byte| fits(byte) || byte == b'?')
 }
 

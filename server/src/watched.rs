@@ -19,6 +19,8 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
 const MARK: &str = "x-isopod-outcome: refused\r\ncontent-type: text/plain; charset=utf-8\r\n";
 /// Maximum number of bytes read from a peer that was answered before it had sent everything.
 const LINGER_BYTES_MAX: usize = 4 << 20;
+/// Maximum size of a response that is copied, to be written in one piece: that costs less than a system call with several.
+const JOINED_BYTES_MAX: usize = 1 << 10;
 /// Maximum number of bytes read of the next request while one is being answered.
 const AHEAD_BYTES_MAX: usize = 2 << 10;
 
@@ -220,7 +222,17 @@ impl AsyncWrite for Watched {
             self.marked = Some((reply, 0));
             return Poll::Ready(Ok(len));
         }
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        let len = bufs.iter().map(|buf| buf.len()).sum::<usize>();
+        let written = if len > JOINED_BYTES_MAX {
+            Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        } else {
+            let (mut joined, mut at) = ([0; JOINED_BYTES_MAX], 0);
+            for buf in bufs {
+                joined[at..at + buf.len()].copy_from_slice(buf);
+                at += buf.len();
+            }
+            Pin::new(&mut self.stream).poll_write(cx, &joined[..len])
+        };
         self.note(written)
     }
 

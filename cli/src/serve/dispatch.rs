@@ -3,9 +3,11 @@
 use std::task::{Context, Poll};
 
 use http_body_util::BodyExt;
-use isopod::server::{self, Body, BoxError, Dispatch, Metric, MetricKind, MovableConnection, Readiness, RequestMeta};
+use isopod::server::{
+    self, Body, BoxError, Dispatch, Metric, MetricKind, MovableConnection, Readiness, RequestId, RequestMeta,
+};
 use isopod::{
-    self as handlers, AttachedTask, BodyError, CallDepth, Failure, Meta, Outcome, Pool, PoolStats, RequestCf,
+    self as handlers, AttachedTask, BodyError, Failure, Meta, Outcome, Pool, PoolStats, RequestCf, RequestInfo,
     RequestUrl, WorkerHandle, WorkerId,
 };
 
@@ -29,33 +31,27 @@ impl Dispatch for Workers {
         if self.sites.has(worker) {
             let (head, body) = request.into_parts();
             let asked = http::Request::from_parts(head, ());
-            if let Some(response) = self.sites.answer(worker, &asked).await {
+            // In a box, as requests of other workers need no room for it.
+            if let Some(response) = Box::pin(self.sites.answer(worker, &asked)).await {
                 return Ok(response);
             }
             request = asked.map(|()| body);
         }
-        let url = RequestUrl(meta.url.clone());
-        request.extensions_mut().insert(url);
-        request.extensions_mut().insert(CallDepth(meta.depth));
         let cf = cf(&meta, &request);
-        request.extensions_mut().insert(cf);
-        if let Ok(id) = http::HeaderValue::from_str(&meta.id.to_string()) {
-            request.headers_mut().insert("x-request-id", id);
-        }
-        let request = request.map(handlers::Body::new);
-        let deadline = Meta::default().deadline(meta.deadline);
+        let request = request.map(received);
+        let limits = Meta::default().deadline(meta.deadline).depth(meta.depth);
+        let id = meta.id;
         let response = if meta.opens_websocket {
             // If the worker accepts the WebSocket, it stays for it; else the session ends here.
             match self.pool.open_session(worker) {
-                Ok(session) => session.fetch(request, deadline).await,
+                Ok(session) => Box::pin(session.fetch(annotated(request, meta.url, cf, &id), limits)).await,
                 Err(failure) => Err(failure),
             }
         } else {
             let near = meta.location.as_ref().and_then(|location| location.thread());
-            let (placed, response) = self
-                .pool
-                .fetch_placed(worker, request, deadline.near(near.map(WorkerId::new)))
-                .await;
+            let limits = limits.near(near.map(WorkerId::new));
+            let info = RequestInfo::default().url(meta.url).cf(cf).id(id.as_header().clone());
+            let (placed, response) = self.pool.fetch_placed(worker, request, info, limits).await;
             if let (Some(location), Some(placed)) = (&meta.location, placed) {
                 location.answered_by(placed.id().get(), || {
                     placed.is_open().then(|| Box::new(Thread(placed.clone())) as _)
@@ -63,16 +59,8 @@ impl Dispatch for Workers {
             }
             response
         };
-        let response = response.inspect_err(|failure| log(failure, worker, &meta))?;
-        let worker = worker.to_owned();
-        let told = move |error: BodyError| -> BoxError {
-            let error = error.into_inner();
-            if let Some(failure) = error.downcast_ref::<Failure>() {
-                log(failure, &worker, &meta);
-            }
-            error
-        };
-        Ok(response.map(|body| body.map_err(told).boxed_unsync()))
+        let response = response.inspect_err(|failure| log(failure, worker, &id))?;
+        Ok(response.map(|body| sent(body, worker, id)))
     }
 
     fn readiness(&self) -> Readiness {
@@ -82,6 +70,43 @@ impl Dispatch for Workers {
     fn stats(&self) -> Vec<Metric> {
         metrics(&self.pool.stats())
     }
+}
+
+/// The body of a request as the pool takes it.
+fn received(body: Body) -> handlers::Body {
+    match body.into_bytes() {
+        Ok(bytes) => bytes.into(),
+        Err(stream) => handlers::Body::new(stream),
+    }
+}
+
+/// The body of a response as the server takes it. The failure of a stream is logged.
+fn sent(body: handlers::Body, worker: &str, id: RequestId) -> Body {
+    if let Some(bytes) = body.as_bytes() {
+        return bytes.clone().into();
+    }
+    let worker = worker.to_owned();
+    let told = move |error: BodyError| -> BoxError {
+        let error = error.into_inner();
+        if let Some(failure) = error.downcast_ref::<Failure>() {
+            log(failure, &worker, &id);
+        }
+        error
+    };
+    Body::new(body.map_err(told))
+}
+
+/// A request with what is known of it.
+fn annotated(
+    mut request: http::Request<handlers::Body>,
+    url: String,
+    cf: RequestCf,
+    id: &RequestId,
+) -> http::Request<handlers::Body> {
+    request.extensions_mut().insert(RequestUrl(url));
+    request.extensions_mut().insert(cf);
+    request.headers_mut().insert("x-request-id", id.as_header().clone());
+    request
 }
 
 /// A worker's thread for connections.
@@ -136,14 +161,14 @@ pub(super) fn readiness(pool: &Pool) -> Readiness {
 }
 
 /// Logs details that the client does not get: in production only the log has the stack.
-fn log(failure: &Failure, worker: &str, meta: &RequestMeta) {
-    let (outcome, request) = (failure.outcome.as_str(), meta.id.to_string());
+fn log(failure: &Failure, worker: &str, id: &RequestId) {
+    let outcome = failure.outcome.as_str();
     let text = failure.detail.as_ref().unwrap_or(&failure.message);
     match failure.outcome {
         // Under overload a line for each would be a load of its own, and a client that left or asked for what is not there is
         // no fault: all are in the access log.
         Outcome::Ok | Outcome::Canceled | Outcome::LoadShed | Outcome::NotDeployed => {}
-        _ => tracing::error!(target: "isopod::worker", worker, outcome, request, "{text}"),
+        _ => tracing::error!(target: "isopod::worker", worker, outcome, request = %id, "{text}"),
     }
 }
 

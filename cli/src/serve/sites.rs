@@ -5,9 +5,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::{Context as _, Result};
 use http::{Request, Response};
-use http_body_util::BodyExt as _;
 use isopod::assets::Assets;
-use isopod::server::{Body, BoxError};
+use isopod::server::Body;
 
 use crate::config::Config;
 
@@ -59,7 +58,7 @@ impl Sites {
             true => site.assets.answer_before_worker(request).await?,
             false => site.assets.answer(request).await,
         };
-        Some(response.map(|body| body.map_err(BoxError::from).boxed_unsync()))
+        Some(response.map(Body::new))
     }
 
     /// Returns true if a worker has assets.

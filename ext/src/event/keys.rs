@@ -1,5 +1,8 @@
 //! The keys of a worker's events.
 
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
 /// The key of an event within a worker, shared with the JavaScript side. A worker does not reuse keys.
 pub type EventKey = u32;
 
@@ -27,6 +30,28 @@ impl Keys {
     #[doc(hidden)]
     pub fn skip_to(&mut self, last: EventKey) {
         self.0 = last;
+    }
+}
+
+/// A map by event. Each event is looked up several times.
+pub type KeyMap<V> = HashMap<EventKey, V, BuildHasherDefault<KeyHasher>>;
+
+/// Hashes keys of events, which the worker itself assigns one after the other, so that no one can choose those that collide.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn write_u32(&mut self, key: u32) {
+        // Fibonacci hashing: the lower bits of keys in a row all differ, and the upper ones are spread.
+        self.0 = (self.0 ^ u64::from(key)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u32(u32::from(*byte)));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 

@@ -21,14 +21,14 @@ pub use self::body::{Body, BodyError, BoxError};
 pub use self::cloned::NotPlain;
 pub use self::data::Data;
 pub use self::fault::{CodeFrames, Draw, Fault, FaultKind};
-pub use self::keys::{EVENTS_MAX, EventKey, Keys};
+pub use self::keys::{EVENTS_MAX, EventKey, KeyHasher, KeyMap, Keys};
 pub(crate) use self::leftover::EndsWithEvent;
 pub use self::leftover::EventEnded;
 pub(crate) use self::meter::CpuMeter;
 pub use self::meter::{CpuAccount, CpuExceeded};
 #[cfg(feature = "sql")]
 pub(crate) use self::meter::{CpuBudget, thread_cpu};
-pub use self::request::{CALL_DEPTH, CallDepth, Caller, Reply, RequestCf, RequestUrl};
+pub use self::request::{CALL_DEPTH, CallDepth, Caller, Reply, RequestCf, RequestInfo, RequestUrl};
 pub(crate) use self::room::Wait;
 pub use self::stage::{Ended, Stage};
 pub use self::table::{Borrowed, OpenEvents, Origin, Report, ValueReply};

@@ -5,13 +5,33 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures::channel::oneshot;
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 use serde::Serialize;
 
 use super::Fault;
 
 /// The channel for the response to a request. A dropped receiver means that the client has left.
 pub type Reply<T> = oneshot::Sender<Result<T, Fault>>;
+
+/// A server's description of a request beside its head and body. The parts of it can also be in the request's extensions, as
+/// [`RequestUrl`], [`CallDepth`] and [`RequestCf`], which costs several allocations.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct RequestInfo {
+    /// The URL that the script is to see. Default: the [`RequestUrl`], or the request's own URI.
+    pub url: Option<String>,
+    /// The id of the request, for logs: its `x-request-id` header, in place of one that the request has. Default: that of the
+    /// request.
+    pub id: Option<HeaderValue>,
+    /// The properties of the connection, `request.cf`. Default: the [`RequestCf`] in the request's extensions.
+    pub cf: Option<RequestCf>,
+}
+
+isopod_outcome::setters!(RequestInfo {
+    url: impl Into<Option<String>>,
+    id: impl Into<Option<HeaderValue>>,
+    cf: impl Into<Option<RequestCf>>,
+});
 
 /// In a request's extensions: the URL that the script is to see, where the request's own URI is only a path. Spares a
 /// server the parsing of a URI that it has just put together.

@@ -1,29 +1,33 @@
 //! The open events of a worker. An event is in the table from its acceptance to its end.
 
 mod caller;
+mod opening;
 
-use std::cell::Cell;
-use std::collections::{HashMap, VecDeque};
+use std::cell::{Cell, OnceCell};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
 use deno_core::ResourceId;
+use http::HeaderValue;
 use http::request::Parts;
 use tokio::sync::mpsc;
 
 use super::body::Body;
 use super::data::Data;
 use super::fault::{Fault, FaultKind};
-use super::keys::{EventKey, Keys};
+use super::keys::{EventKey, KeyMap, Keys};
 use super::leftover::{Timers, UnderWay};
 use super::meter::{CpuAccount, CpuMeter};
-use super::request::Reply;
+use super::request::RequestCf;
 use super::room::Room;
 use super::stage::{Ended, Stage};
 use super::tail::Tail;
 use super::task::TaskItem;
 use crate::quotas::Spent;
+
+pub(crate) use self::opening::{Opening, Waiting};
 
 /// An error that belongs to no event: an uncaught error, or an unhandled rejection.
 #[derive(Debug)]
@@ -42,15 +46,6 @@ pub trait ValueReply {
     fn fail(self, fault: Fault);
 }
 
-/// The answer that an event's caller is waiting for.
-#[derive(Default)]
-pub(crate) enum Waiting<V> {
-    Response(Reply<http::Response<Body>>),
-    Value(V),
-    #[default]
-    Nothing,
-}
-
 /// Resources lent to a script for one event.
 #[derive(Default)]
 pub struct Borrowed {
@@ -62,42 +57,15 @@ pub struct Borrowed {
     pub(crate) under_way: UnderWay,
     /// Functions that the script lent to its host, by number.
     pub callbacks: Vec<u32>,
-    /// CPU time used for it outside of its JavaScript.
-    pub(crate) cpu: CpuMeter,
-}
-
-/// The initial state of an event.
-pub(crate) struct Opening<V> {
-    pub(crate) waiting: Waiting<V>,
-    /// The head of a request.
-    pub(crate) head: Option<Parts>,
-    /// The body of a request.
-    pub(crate) body: Option<Body>,
-    /// The channel for a task's progress and partial results.
-    pub(crate) items: Option<mpsc::Sender<TaskItem>>,
-    /// The content of a message.
-    pub(crate) data: Data,
-    /// The origin of messages that its script publishes meanwhile.
-    pub(crate) origin: Origin,
-}
-
-impl<V> Opening<V> {
-    /// Creates the state of an event whose caller waits for this.
-    pub(crate) fn new(waiting: Waiting<V>) -> Self {
-        Self {
-            waiting,
-            head: None,
-            body: None,
-            items: None,
-            data: Data::Empty,
-            origin: Origin::default(),
-        }
-    }
+    /// CPU time used for it outside of its JavaScript. Made at its first use, which most events do without.
+    pub(crate) cpu: OnceCell<CpuMeter>,
 }
 
 struct Entry<V> {
     waiting: Waiting<V>,
     head: Option<Parts>,
+    id: Option<HeaderValue>,
+    cf: Option<RequestCf>,
     body: Option<Body>,
     /// The resources lent for the event.
     lent: Borrowed,
@@ -150,7 +118,7 @@ pub struct OpenEvents<V> {
     cpu: Option<Arc<dyn CpuAccount>>,
     /// The keys of new events.
     pub names: Keys,
-    entries: HashMap<EventKey, Entry<V>>,
+    entries: KeyMap<Entry<V>>,
     timers: Timers,
     /// Open events that have been answered, with their stages, to be reported.
     answered: VecDeque<(EventKey, Stage)>,
@@ -170,7 +138,7 @@ impl<V: ValueReply> OpenEvents<V> {
             outside: Spent::default(),
             cpu: None,
             names: Keys::default(),
-            entries: HashMap::new(),
+            entries: KeyMap::default(),
             timers: Timers::default(),
             answered: VecDeque::new(),
             ended: VecDeque::new(),
@@ -188,7 +156,10 @@ impl<V: ValueReply> OpenEvents<V> {
     /// The meter for CPU time used for an event outside of its JavaScript.
     pub(crate) fn cpu(&self, key: EventKey) -> CpuMeter {
         match self.entries.get(&key) {
-            Some(entry) => entry.lent.cpu.clone(),
+            Some(entry) => {
+                let make = || CpuMeter::new(self.cpu.clone(), key);
+                entry.lent.cpu.get_or_init(make).clone()
+            }
             None => CpuMeter::new(self.cpu.clone(), 0),
         }
     }
@@ -200,11 +171,10 @@ impl<V: ValueReply> OpenEvents<V> {
         let entry = Entry {
             waiting: opening.waiting,
             head: opening.head,
+            id: opening.id,
+            cf: opening.cf,
             body: opening.body,
-            lent: Borrowed {
-                cpu: CpuMeter::new(self.cpu.clone(), key),
-                ..Borrowed::default()
-            },
+            lent: Borrowed::default(),
             failed: None,
             pass_through: false,
             tail: None,
@@ -329,7 +299,7 @@ impl<V: ValueReply> OpenEvents<V> {
             return;
         };
         entry.log_dropped += std::mem::take(&mut entry.spent).log_dropped;
-        entry.lent.cpu = CpuMeter::new(self.cpu.clone(), key);
+        entry.lent.cpu = OnceCell::new();
         if let Some(cpu) = &self.cpu {
             cpu.renew(key);
         }

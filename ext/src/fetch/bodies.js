@@ -172,6 +172,12 @@ ObjectDefineProperties(InnerBody.prototype, {
         return second;
       }
       this.length ??= lengthOf(stream);
+    } else if (!stream.consumed && typeof stream.body !== "string") {
+      // A copy: whoever reads the one gets its buffer, and may change it.
+      const second = new InnerBody({ body: TypedArrayPrototypeSlice(stream.body), consumed: false });
+      second.source = this.source;
+      second.length = this.length;
+      return second;
     }
     const second = FunctionPrototypeCall(clone, this);
     setLength(this, this.length);

@@ -335,7 +335,7 @@ fn codings_offered(state: &OpState, event: EventKey, headers: &HeaderMap) -> Hea
         return HeaderValue::from_static("identity");
     }
     let events = state.try_borrow::<Rc<RefCell<Events>>>().map(|events| events.borrow());
-    offered(events.as_ref().and_then(|events| events.headers(event)))
+    offered(events.as_ref().and_then(|events| events.sent_headers(event)))
 }
 
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) -> Result<(), FetchError> {

@@ -74,7 +74,9 @@ function Response(body = null, init = undefined) {
   if (new.target === undefined) throw called("Response");
   const encodeBody = encodeBodyOf(init);
   const webSocket = webSocketOf(init);
-  const response = ReflectConstruct(OriginalResponse, [body, init], new.target);
+  const response = new.target === Response
+    ? new OriginalResponse(body, init)
+    : ReflectConstruct(OriginalResponse, [body, init], new.target);
   if (encodeBody === "manual") getInnerResponse(response).encodeBody = encodeBody;
   if (webSocket !== undefined) getInnerResponse(response).webSocket = webSocket;
   return response;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use http::request::Parts;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Method};
 
 use super::event::{Event, EventKind};
 use crate::event::{CallDepth, Caller, EventKey, Opening, RequestUrl, Waiting};
@@ -12,16 +12,31 @@ use crate::values::{Arguments, Events};
 /// The header with the id of a request, for logs.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// Methods that cross to the JavaScript side as numbers, in the order of `METHODS` in `incoming.js`.
+pub const COMMON_METHODS: [Method; 7] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::DELETE,
+    Method::OPTIONS,
+    Method::PATCH,
+];
+
+/// Up to this size, a body in memory is copied to a script in one piece: as `SMALL_BYTES` in `collect.js`, up to which no memory
+/// is reserved.
+const WHOLE_BYTES_MAX: usize = 64 << 10;
+
 /// The call of the JavaScript side that begins an event.
 pub enum Begin {
     /// An HTTP request.
     Fetch {
         /// The method.
-        method: http::Method,
+        method: Method,
         /// The absolute URL.
         url: String,
-        /// True if there is a body to read.
-        has_body: bool,
+        /// The length of a body that is in memory and small. 0: there is none. -1: it is to be read as a stream.
+        length: i32,
     },
     /// A call with its arguments.
     Call(String, Arguments),
@@ -40,21 +55,27 @@ impl Events {
     /// Opens an event. Returns its key, its entry point, and the call of the JavaScript side.
     pub fn accept(&mut self, event: Event) -> (EventKey, Option<String>, Begin) {
         let (opening, begin) = match event.kind {
-            EventKind::Fetch { request, reply } => {
+            EventKind::Fetch { request, info, reply } => {
                 let (mut head, body) = request.into_parts();
                 let has_body = !http_body::Body::is_end_stream(&body);
-                let url = head
-                    .extensions
-                    .remove::<RequestUrl>()
-                    .map_or_else(|| head.uri.to_string(), |url| url.0);
+                let length = match body.as_bytes() {
+                    #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "it is small")]
+                    Some(bytes) if bytes.len() <= WHOLE_BYTES_MAX => bytes.len() as i32,
+                    _ if has_body => -1,
+                    _ => 0,
+                };
+                let url = info.url.or_else(|| Some(head.extensions.remove::<RequestUrl>()?.0));
+                let url = url.unwrap_or_else(|| head.uri.to_string());
                 let begin = Begin::Fetch {
                     method: head.method.clone(),
                     url,
-                    has_body,
+                    length,
                 };
                 let mut opening = Opening::new(Waiting::Response(reply));
                 opening.origin.depth = head.extensions.remove::<CallDepth>().map_or(0, |depth| depth.0);
                 opening.head = Some(head);
+                opening.id = info.id;
+                opening.cf = info.cf;
                 opening.body = has_body.then_some(body);
                 (opening, begin)
             }

@@ -26,6 +26,22 @@ pub(crate) fn room(isolate: &mut v8::Isolate, bytes: usize) -> Result<(), NoMemo
     }
 }
 
+/// The bytes of a text or a view, if there is room for them; `None` for any other value.
+pub(super) fn of_text_or_view(
+    scope: &mut v8::PinScope<'_, '_>,
+    value: v8::Local<'_, v8::Value>,
+) -> Result<Option<Bytes>, NoMemory> {
+    if let Ok(text) = v8::Local::<v8::String>::try_from(value) {
+        room(scope, text.length())?;
+        Ok(Some(of_text(scope, text)?))
+    } else if let Ok(view) = v8::Local::<v8::ArrayBufferView>::try_from(value) {
+        room(scope, view.byte_length())?;
+        Ok(Some(of_view(view)?))
+    } else {
+        Ok(None)
+    }
+}
+
 /// The bytes of a view.
 pub(crate) fn of_view(view: v8::Local<'_, v8::ArrayBufferView>) -> Result<Bytes, NoMemory> {
     let mut bytes = zeroed(view.byte_length())?;

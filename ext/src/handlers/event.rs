@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::input::{HandlerInput, Input};
-use crate::event::{Body, Fault, Reply};
+use crate::event::{Body, Fault, Reply, RequestInfo};
 use crate::values::{Answer, Arguments};
 
 /// An event, with the channel for its answer.
@@ -22,6 +22,8 @@ pub enum EventKind {
     Fetch {
         /// The request. Its URI must be absolute: scripts see it as `request.url`.
         request: Box<http::Request<Body>>,
+        /// Its description by a server.
+        info: RequestInfo,
         /// The channel for the response.
         reply: Reply<http::Response<Body>>,
     },

@@ -5,33 +5,16 @@
 
 (function () {
 const { core, primordials } = __bootstrap;
-const {
-  op_isopod_end,
-  op_isopod_linger,
-  op_isopod_fail,
-  op_isopod_give,
-  op_isopod_give_stream,
-  op_isopod_pass_through,
-  op_isopod_report,
-  op_isopod_respond,
-  op_isopod_respond_stream,
-  op_isopod_room_for_promise,
-  op_isopod_socket_respond,
-} = core.ops;
+const { op_isopod_give, op_isopod_give_stream, op_isopod_linger, op_isopod_pass_through } = core.ops;
 const {
   FunctionPrototypeCall,
-  MapPrototypeDelete,
-  MapPrototypeGet,
-  MapPrototypeSet,
   ObjectFreeze,
   ObjectHasOwn,
   ObjectPrototypeIsPrototypeOf,
-  PromisePrototypeThen,
   PromiseResolve,
   ReflectApply,
   ReflectConstruct,
   SafeArrayIterator,
-  SafeMap,
   Symbol,
   TypeError,
 } = primordials;
@@ -40,14 +23,27 @@ const { Event, listenerCount, setIsTrusted } = core.loadExtScript("ext:deno_web/
 
 const { AbortController } = core.loadExtScript("ext:deno_web/03_abort_signal.js");
 const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
-const { ReadableStreamPrototype, resourceForReadableStream, getReadableStreamResourceBacking } = core.loadExtScript(
-  "ext:deno_web/06_streams.js",
-);
-const { takeWhole } = core.loadExtScript("ext:isopod_fetch/responses.js");
+const { ReadableStreamPrototype } = core.loadExtScript("ext:deno_web/06_streams.js");
+const {
+  answer,
+  answers,
+  endIfDone,
+  EventContext,
+  fail,
+  goOn,
+  heldOf,
+  hold,
+  inContextOf,
+  keepOpen,
+  letGo,
+  settle,
+  unsent,
+  waitUntil,
+} = core.loadExtScript("ext:isopod_handlers/held.js");
 const { putInPlace, rowOf } = core.loadExtScript("ext:isopod_handlers/rows.js");
 const { makeRequest } = core.loadExtScript("ext:isopod_handlers/incoming.js");
-const { Held, isClass, isFunction, WorkerEntrypoint } = core.loadExtScript("ext:isopod_handlers/classes.js");
-const { ResponsePrototype, toInnerResponse } = core.loadExtScript("ext:deno_fetch/23_response.js");
+const { cancelSignal, respond, sendStream } = core.loadExtScript("ext:isopod_handlers/respond.js");
+const { isClass, isFunction, WorkerEntrypoint } = core.loadExtScript("ext:isopod_handlers/classes.js");
 
 // Set once, when the worker is started.
 let exported = { __proto__: null };
@@ -55,88 +51,29 @@ const env = { __proto__: null };
 let globalObject = null;
 
 const constructKey = Symbol("construct");
-const open = new SafeMap();
-
-const endIfDone = (function endIfDone(held) {
-  if (held.pending === 0) held.onIdle?.();
-  if (held.answered && held.pending === 0 && MapPrototypeDelete(open, held.key)) {
-    op_isopod_end(held.key);
-  }
-});
-
-// The one place that gives an answer: `last` spares the second op when nothing else is to be waited for.
-const answer = (function answer(held, send) {
-  if (held.answered) return;
-  held.answered = true;
-  const last = held.pending === 0;
-  if (last) MapPrototypeDelete(open, held.key);
-  try {
-    send(last);
-  } catch (error) {
-    // What cannot be sent, as a header that HTTP does not know, is an answer too.
-    op_isopod_fail(held.key, error, last, false);
-  }
-  if (last) return;
-  // What is kept has a time of its own.
-  if (held.kept > 0) held.isStreaming = true;
-  else op_isopod_linger(held.key);
-});
-
-// `missing`: the script has nothing to call. Told beside the error, which a script may have seen and could throw again.
-const fail = (function fail(held, error, missing = false) {
-  answer(held, (last) => op_isopod_fail(held.key, error, last, missing));
-});
 
 const give = (function give(held, value) {
+  if (held.answered) return;
   if (ObjectPrototypeIsPrototypeOf(ReadableStreamPrototype, value)) {
-    giveStream(held, value);
+    sendStream(held, value, undefined, (rid) => op_isopod_give_stream(held.key, rid));
     return;
   }
-  answer(held, (last) => op_isopod_give(held.key, value === undefined ? null : value, last));
+  const last = answers(held);
+  try {
+    op_isopod_give(held.key, value === undefined ? null : value, last);
+  } catch (error) {
+    unsent(held, error, last);
+  }
+  goOn(held, last);
 });
 
-function giveStream(held, stream) {
-  if (held.answered) return;
-  sendStream(held, stream, undefined, (rid) => op_isopod_give_stream(held.key, rid));
-}
-
-/** Keeps an event open until a promise has settled. */
-function waitUntil(held, promise) {
-  if (held.pending > 0) op_isopod_room_for_promise(held.pending);
-  held.pending++;
-  PromisePrototypeThen(
-    PromiseResolve(promise),
-    () => {
-      held.pending--;
-      endIfDone(held);
-    },
-    (error) => {
-      held.pending--;
-      held.failed ??= { error };
-      op_isopod_report(error, true);
-      endIfDone(held);
-    },
-  );
-}
-
-/** Keeps an event open until the function that is returned is called. */
-const keepOpen = (function keepOpen(held) {
-  if (held.kept++ === 0) held.pending++;
-  let isKept = true;
-  return () => {
-    if (!isKept) return;
-    isKept = false;
-    if (--held.kept > 0) return;
-    if (held.answered) answerEnded(held);
-    else held.pending--;
-  };
-});
+const noProps = ObjectFreeze({});
 
 /** https://developers.cloudflare.com/workers/runtime-apis/context/ */
 class ExecutionContext {
   #held;
   #abort = undefined;
-  props = ObjectFreeze({});
+  props = noProps;
   constructor(key, held) {
     if (key !== constructKey) throw new TypeError("Illegal constructor");
     this.#held = held;
@@ -215,118 +152,7 @@ function failAsUnhandled(held, entrypoint, name) {
   );
 }
 
-/** Runs `body` with the event as the asynchronous context, so that what it logs later is known to be its. */
-const inContextOf = (function inContextOf(held, body) {
-  const before = core.getAsyncContext();
-  core.setAsyncContext({ __proto__: null, isopodEvent: held.key });
-  try {
-    return body();
-  } catch (error) {
-    fail(held, error);
-  } finally {
-    core.setAsyncContext(before);
-  }
-});
-
-const settle = (function settle(held, result, deliver) {
-  if (core.isPromise(result) || (result !== null && typeof result === "object" && isFunction(result.then))) {
-    PromisePrototypeThen(PromiseResolve(result), (value) => {
-      try {
-        deliver(held, value);
-      } catch (error) {
-        fail(held, error);
-      }
-    }, (error) => fail(held, error));
-  } else {
-    deliver(held, result);
-  }
-});
-
 // ---- fetch
-
-const respond = (function respond(held, response) {
-  if (held.answered) return;
-  if (!ObjectPrototypeIsPrototypeOf(ResponsePrototype, response)) {
-    throw new TypeError("a fetch handler must return a Response (or a promise of one)");
-  }
-  const inner = toInnerResponse(response);
-  if (inner.webSocket !== undefined) {
-    respondWithSocket(held, inner);
-    return;
-  }
-  if (inner.type === "error") {
-    throw new TypeError("a fetch handler returned Response.error(), which cannot be sent");
-  }
-  const headers = inner.headerList;
-  const isManual = inner.encodeBody === "manual";
-  const body = inner.body;
-  if (body === null) {
-    answer(held, (last) => op_isopod_respond(held.key, inner.status, headers, null, last, isManual));
-    return;
-  }
-  if (body.unusable()) {
-    throw new TypeError("the Response's body has already been used: clone() it before reading it");
-  }
-  const bytes = takeWhole(inner);
-  if (bytes !== null) {
-    answer(held, (last) => op_isopod_respond(held.key, inner.status, headers, bytes, last, isManual));
-    return;
-  }
-  const send = (rid) => op_isopod_respond_stream(held.key, inner.status, headers, rid, isManual);
-  sendStream(held, body.stream, body.length, send);
-});
-
-/** Answers with a socket, and keeps the event open as long as the socket. */
-function respondWithSocket(held, inner) {
-  const { couple, takeEnd } = core.loadExtScript("ext:isopod_web_socket/websocket.js");
-  const end = takeEnd(inner.webSocket);
-  const rid = op_isopod_socket_respond(held.key, inner.headerList);
-  held.answered = true;
-  held.pending++;
-  held.isStreaming = true;
-  PromisePrototypeThen(couple(end, rid), () => answerEnded(held));
-}
-
-/** What an event was answered with has come to its end. */
-function answerEnded(held) {
-  held.pending--;
-  held.isStreaming = false;
-  held.stream = null;
-  if (held.pending > 0) op_isopod_linger(held.key);
-  else endIfDone(held);
-}
-
-/** Answers with a stream, and keeps the event open until it has been taken. */
-function sendStream(held, stream, length, send) {
-  const backing = getReadableStreamResourceBacking(stream);
-  let rid;
-  if (backing) {
-    // The bytes are in Rust already: they need not pass through JavaScript. The reader keeps others away.
-    stream.getReader();
-    rid = backing.rid;
-  } else {
-    // Told of the error itself: what reads the resource learns its message alone.
-    rid = resourceForReadableStream(stream, length, (error) => op_isopod_fail(held.key, error, false, false));
-  }
-  held.answered = true;
-  held.pending++;
-  held.isStreaming = true;
-  held.stream = stream;
-  PromisePrototypeThen(send(rid), (complete) => {
-    if (!complete) cancelSignal(held);
-    answerEnded(held);
-  }, (error) => {
-    // Before the head was sent this is the answer; after it, it is what the log and the outcome say.
-    op_isopod_fail(held.key, error, false, false);
-    answerEnded(held);
-  });
-}
-
-function cancelSignal(held) {
-  const callback = held.onCancel;
-  held.onCancel = null;
-  callback?.();
-}
 
 let responseOf;
 class FetchEvent extends Event {
@@ -357,41 +183,48 @@ class FetchEvent extends Event {
   }
 }
 
-const beginFetch = (function beginFetch(key, method, url, hasBody, entrypoint) {
-  const held = new Held(key);
-  MapPrototypeSet(open, key, held);
-  inContextOf(held, () => {
-    const found = findHandler(held, entrypoint, "fetch");
-    if (found === null) {
-      if (entrypoint !== undefined || listenerCount(globalObject, "fetch") === 0) {
-        failAsUnhandled(held, entrypoint, "fetch");
-        return;
-      }
-      const event = new FetchEvent(constructKey, held, makeRequest(held, method, url, hasBody));
-      setIsTrusted(event, true);
-      globalObject.dispatchEvent(event);
-      const response = responseOf(event);
-      if (response === undefined) {
-        throw new TypeError('no listener for "fetch" called event.respondWith() before it returned');
-      }
-      settle(held, response, respond);
-      return;
-    }
-    const request = makeRequest(held, method, url, hasBody);
-    const result = found.bare
+/** Calls the handler of a request where it is not a method of an object: that of a class, or a listener. */
+function callOther(held, entrypoint, request) {
+  const found = findHandler(held, entrypoint, "fetch");
+  if (found !== null) {
+    return found.bare
       ? FunctionPrototypeCall(found.method, found.self, request)
       : FunctionPrototypeCall(found.method, found.self, request, env, new ExecutionContext(constructKey, held));
+  }
+  if (entrypoint !== undefined || listenerCount(globalObject, "fetch") === 0) {
+    failAsUnhandled(held, entrypoint, "fetch");
+    return undefined;
+  }
+  const event = new FetchEvent(constructKey, held, request);
+  setIsTrusted(event, true);
+  globalObject.dispatchEvent(event);
+  const response = responseOf(event);
+  if (response === undefined) {
+    throw new TypeError('no listener for "fetch" called event.respondWith() before it returned');
+  }
+  return response;
+}
+
+const beginFetch = (function beginFetch(key, method, url, length, entrypoint) {
+  const held = hold(key);
+  const before = core.getAsyncContext();
+  core.setAsyncContext(new EventContext(key));
+  try {
+    const target = entrypoint === undefined ? exported.default : exported[entrypoint];
+    const fetch = target !== null && typeof target === "object" ? target.fetch : undefined;
+    const request = makeRequest(held, method, url, length);
+    const result = typeof fetch === "function"
+      ? FunctionPrototypeCall(fetch, target, request, env, new ExecutionContext(constructKey, held))
+      : callOther(held, entrypoint, request);
     settle(held, result, respond);
-  });
+  } catch (error) {
+    fail(held, error);
+  } finally {
+    core.setAsyncContext(before);
+  }
 });
 
 // ---- calls and the other handlers
-
-const hold = (function hold(key) {
-  const held = new Held(key);
-  MapPrototypeSet(open, key, held);
-  return held;
-});
 
 const beginCall = (function beginCall(key, name, args, entrypoint, others) {
   const held = hold(key);
@@ -448,7 +281,7 @@ const beginHandler = (function beginHandler(key, handler, script, args, entrypoi
  * left, what it gave to `waitUntil` goes on; once.
  */
 function cancel(key, hasLeft) {
-  const held = MapPrototypeGet(open, key);
+  const held = heldOf(key);
   if (held === undefined) return;
   const goesOn = hasLeft && !held.isCanceled && held.pending > (held.isStreaming ? 1 : 0);
   held.answered = true;
@@ -456,16 +289,11 @@ function cancel(key, hasLeft) {
   if (goesOn) {
     op_isopod_linger(key);
   } else {
-    MapPrototypeDelete(open, key);
+    letGo(held);
     held.pending = 1; // never done: the event has been ended from outside
   }
   inContextOf(held, () => cancelSignal(held));
 }
-
-/** What has to be told of an event that is open. */
-const heldOf = (function heldOf(key) {
-  return MapPrototypeGet(open, key);
-});
 
 function start(global) {
   globalObject = global;

@@ -2,17 +2,122 @@
 
 (function () {
 const { core, primordials } = __bootstrap;
-const { op_isopod_request_body, op_isopod_request_cf, op_isopod_request_headers } = core.ops;
-const { FunctionPrototypeCall, ObjectDefineProperty, Symbol } = primordials;
+const {
+  op_isopod_request_body,
+  op_isopod_request_bytes,
+  op_isopod_request_cf,
+  op_isopod_request_header,
+  op_isopod_request_headers,
+  op_isopod_request_text,
+} = core.ops;
+const { FunctionPrototypeCall, ObjectDefineProperty, Symbol, Uint8Array } = primordials;
 
 const { readableStreamForRid } = core.loadExtScript("ext:deno_web/06_streams.js");
 const { InnerBody } = core.loadExtScript("ext:deno_fetch/22_body.js");
-const { newInnerRequest, fromInnerRequest, RequestPrototype, toInnerRequest } = core.loadExtScript(
+const { fromInnerRequest, processUrlList, RequestPrototype, toInnerRequest } = core.loadExtScript(
   "ext:deno_fetch/23_request.js",
 );
 
-const eventKey = Symbol("event");
 const cfKey = Symbol("cf");
+
+// In the order of `COMMON_METHODS` in begin.rs.
+const METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"];
+
+let heldFor;
+
+/**
+ * What deno's `Request` is a view of: the same as its own `newInnerRequest()` makes, without functions of its own for each
+ * request, and with headers that are read one by one.
+ */
+class IncomingRequest {
+  #held;
+  #url;
+  #urls = null;
+  #urlsProcessed = null;
+  #headers = null;
+  /** The number of bytes that are in memory and not made a body yet, because nobody asked for it; 0 if there are none. */
+  #waiting;
+  #body;
+  method;
+  // https://developers.cloudflare.com/workers/runtime-apis/request/: the client follows redirects.
+  redirectMode = "manual";
+  redirectCount = 0;
+  clientRid = null;
+  blobUrlEntry = null;
+  encodeResponseBody = undefined;
+  [cfKey] = undefined;
+  constructor(held, method, url, waiting, body) {
+    this.#held = held;
+    this.#url = url;
+    this.#waiting = waiting;
+    this.#body = body;
+    this.method = typeof method === "number" ? METHODS[method] : method;
+  }
+  get body() {
+    if (this.#waiting > 0) {
+      const bytes = new Uint8Array(this.#waiting);
+      op_isopod_request_bytes(this.#held.key, bytes);
+      const body = new InnerBody({ body: bytes, consumed: false });
+      body.source = bytes;
+      body.length = this.#waiting;
+      this.#body = body;
+      this.#waiting = 0;
+    }
+    return this.#body;
+  }
+  set body(body) {
+    this.#body = body;
+    this.#waiting = 0;
+  }
+  /** Reads the body as a text, if it is in memory and nobody asked for it yet; deno's `Request.json()` does. */
+  consumeTextBody() {
+    if (this.#waiting === 0) return undefined;
+    const text = op_isopod_request_text(this.#held.key);
+    const body = new InnerBody({ body: "", consumed: true });
+    body.length = this.#waiting;
+    this.#body = body;
+    this.#waiting = 0;
+    return text;
+  }
+  get headerList() {
+    return this.#headers ??= op_isopod_request_headers(this.#held.key);
+  }
+  set headerList(list) {
+    this.#headers = list;
+  }
+  /** The value of one header, or `null`. */
+  header(name) {
+    return op_isopod_request_header(this.#held.key, name);
+  }
+  get urlList() {
+    return this.#urls ??= [() => this.#url];
+  }
+  get urlListProcessed() {
+    return this.#urlsProcessed ??= [];
+  }
+  url() {
+    return this.#url;
+  }
+  currentUrl() {
+    if (this.#urls === null) return this.#url;
+    const urls = processUrlList(this.urlList, this.urlListProcessed);
+    return urls[urls.length - 1];
+  }
+  /** Calls this when the client has left, or the event's time is over. */
+  onCancel(callback) {
+    const held = this.#held;
+    const before = held.onCancel;
+    held.onCancel = () => {
+      before?.();
+      callback();
+    };
+  }
+  static {
+    heldFor = (inner) => #held in inner ? inner.#held : undefined;
+    // Scripts can get hold of an inner request: they are not to make others.
+    delete this.prototype.constructor;
+  }
+}
 
 /**
  * Properties of the connection: https://developers.cloudflare.com/workers/runtime-apis/request/#incomingrequestcfproperties
@@ -24,9 +129,8 @@ ObjectDefineProperty(RequestPrototype, "cf", {
   enumerable: true,
   get: function cf() {
     const inner = toInnerRequest(this);
-    if (inner[cfKey] === undefined && inner[eventKey] !== undefined) {
-      inner[cfKey] = op_isopod_request_cf(inner[eventKey]) ?? undefined;
-    }
+    const held = inner[cfKey] === undefined ? heldFor(inner) : undefined;
+    if (held !== undefined) inner[cfKey] = op_isopod_request_cf(held.key) ?? undefined;
     return inner[cfKey];
   },
 });
@@ -44,20 +148,11 @@ ObjectDefineProperty(RequestPrototype, "clone", {
   },
 });
 
-const makeRequest = (function makeRequest(held, method, url, hasBody) {
-  const body = hasBody ? new InnerBody(readableStreamForRid(op_isopod_request_body(held.key))) : null;
-  const inner = newInnerRequest(method, url, () => op_isopod_request_headers(held.key), body, false);
-  inner[eventKey] = held.key;
-  // https://developers.cloudflare.com/workers/runtime-apis/request/: the client follows redirects.
-  inner.redirectMode = "manual";
-  inner.onCancel = (callback) => {
-    const before = held.onCancel;
-    held.onCancel = () => {
-      before?.();
-      callback();
-    };
-  };
-  return fromInnerRequest(inner, "immutable");
+/** `length`: that of a body in memory; 0 without a body, -1 for one that is still to be received, or large. */
+const makeRequest = (function makeRequest(held, method, url, length) {
+  const body = length < 0 ? new InnerBody(readableStreamForRid(op_isopod_request_body(held.key))) : null;
+  const waiting = length < 0 ? 0 : length;
+  return fromInnerRequest(new IncomingRequest(held, method, url, waiting, body), "immutable");
 });
 
 return { makeRequest };

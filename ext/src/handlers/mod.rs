@@ -18,7 +18,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use deno_core::convert::ByteString;
+use deno_core::convert::{ByteString, OptionNull};
 use deno_core::{OpState, ResourceId, op2, v8};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
@@ -30,7 +30,7 @@ use crate::quotas::{QuotaError, Usage};
 use crate::unwind;
 use crate::values::{Outgoing, RequestBody, StreamError, events, js_error, stay};
 
-pub use self::begin::Begin;
+pub use self::begin::{Begin, COMMON_METHODS};
 pub use self::copy::NoMemory;
 pub(crate) use self::copy::{of_text, of_view, room};
 pub use self::event::{Event, EventKind};
@@ -39,8 +39,8 @@ pub(crate) use self::task_ops::plain_data;
 /// The parts of events.
 pub use crate::event::{
     Body, BodyError, Borrowed, BoxError, CALL_DEPTH, CallDepth, Caller, CodeFrames, Data, Draw, EVENTS_MAX, Ended,
-    EventEnded, EventKey, Fault, FaultKind, Keys, NotPlain, Origin, RESULT_NAME_BYTES_MAX, Reply, Report, RequestCf,
-    RequestUrl, Stage, TaskItem, Thrown,
+    EventEnded, EventKey, Fault, FaultKind, KeyHasher, KeyMap, Keys, NotPlain, Origin, RESULT_NAME_BYTES_MAX, Reply,
+    Report, RequestCf, RequestInfo, RequestUrl, Stage, TaskItem, Thrown,
 };
 pub use crate::native::{lend_stream, take_back};
 pub use crate::values::Events;
@@ -86,11 +86,23 @@ pub enum HandlerError {
 #[op2]
 fn op_isopod_request_headers(state: &mut OpState, #[smi] key: EventKey) -> Vec<Vec<ByteString>> {
     let events = events(state);
-    let events = events.borrow();
+    let mut events = events.borrow_mut();
     let Some(headers) = events.headers(key) else {
         return Vec::new();
     };
     fields::pairs(headers)
+}
+
+/// The value of one request header; `null` without it, or once its event has ended.
+#[op2]
+fn op_isopod_request_header(
+    state: &mut OpState,
+    #[smi] key: EventKey,
+    #[scoped] name: ByteString,
+) -> OptionNull<ByteString> {
+    let events = events(state);
+    let mut events = events.borrow_mut();
+    OptionNull(events.headers(key).and_then(|headers| fields::value(headers, &name)))
 }
 
 /// Properties of the connection of a request; none once its event has ended.
@@ -110,6 +122,32 @@ fn op_isopod_request_body(state: &mut OpState, #[smi] key: EventKey) -> Result<R
         lent.resources.push(rid);
     }
     Ok(rid)
+}
+
+/// Copies a body that is in memory.
+#[op2(fast)]
+fn op_isopod_request_bytes(
+    state: &mut OpState,
+    #[smi] key: EventKey,
+    #[buffer] to: &mut [u8],
+) -> Result<(), HandlerError> {
+    let body = events(state).borrow_mut().take_body(key).ok_or(HandlerError::Ended)?;
+    let bytes = body.as_bytes().filter(|bytes| bytes.len() == to.len());
+    to.copy_from_slice(bytes.ok_or(HandlerError::Ended)?);
+    Ok(())
+}
+
+/// Decodes a body that is in memory: <https://encoding.spec.whatwg.org/#utf-8-decode>.
+#[op2]
+fn op_isopod_request_text<'s>(
+    state: &mut OpState,
+    scope: &mut v8::PinScope<'s, '_>,
+    #[smi] key: EventKey,
+) -> Result<v8::Local<'s, v8::String>, HandlerError> {
+    let body = events(state).borrow_mut().take_body(key).ok_or(HandlerError::Ended)?;
+    let bytes = body.as_bytes().ok_or(HandlerError::Ended)?;
+    let text = fields::text(scope, bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes));
+    text.ok_or(HandlerError::NoMemory(copy::NoMemory(bytes.len())))
 }
 
 pub(crate) fn response(
@@ -153,22 +191,14 @@ fn op_isopod_respond(
     last: bool,
     manual: bool,
 ) -> Result<(), HandlerError> {
-    let bytes = if let Ok(text) = v8::Local::<v8::String>::try_from(body) {
-        copy::room(scope, text.length())?;
-        Some(copy::of_text(scope, text)?)
-    } else if let Ok(view) = v8::Local::<v8::ArrayBufferView>::try_from(body) {
-        copy::room(scope, view.byte_length())?;
-        Some(copy::of_view(view)?)
-    } else {
-        None
-    };
+    let bytes = copy::of_text_or_view(scope, body)?;
     let mut response = response(status, headers)?;
     let events = events(state);
     let body = match bytes {
         None => Body::empty(),
         Some(bytes) => {
             let usage = Usage::of(state);
-            let label = Label::of(&mut response, events.borrow().headers(key), manual);
+            let label = Label::of(&mut response, events.borrow().sent_headers(key), manual);
             let bytes = match label {
                 Label::Encode(layers) => {
                     let cpu = events.borrow().cpu(key);
@@ -185,6 +215,30 @@ fn op_isopod_respond(
         }
     };
     let response = response.map(|()| body);
+    events.borrow_mut().respond(key, response);
+    if last {
+        finish(state, &events, key);
+    }
+    Ok(())
+}
+
+/// Answers with status 200, a body in memory and at most the header `content-type`: a string, or 1 for that of texts. Without
+/// the conversions of [`op_isopod_respond`], which most answers do not need.
+#[op2(fast)]
+fn op_isopod_respond_plain<'s>(
+    state: &mut OpState,
+    scope: &mut v8::PinScope<'s, '_>,
+    #[smi] key: EventKey,
+    body: v8::Local<'s, v8::Value>,
+    content_type: v8::Local<'s, v8::Value>,
+    last: bool,
+) -> Result<(), HandlerError> {
+    let bytes = copy::of_text_or_view(scope, body)?.unwrap_or_default();
+    let mut response = http::Response::new(Body::from(Usage::of(state).ledger().keep(bytes)));
+    if let Some(content_type) = fields::content_type(scope, content_type)? {
+        response.headers_mut().insert(http::header::CONTENT_TYPE, content_type);
+    }
+    let events = events(state);
     events.borrow_mut().respond(key, response);
     if last {
         finish(state, &events, key);
@@ -217,7 +271,7 @@ fn begin_stream(
     let mut state = state.borrow_mut();
     let resource = state.resource_table.get_any(rid).map_err(StreamError::from)?;
     let begun = response(status, headers).and_then(|mut response| {
-        let label = Label::of(&mut response, events(&state).borrow().headers(key), manual);
+        let label = Label::of(&mut response, events(&state).borrow().sent_headers(key), manual);
         Ok((response, label.stream(&state, key, rid, resource)?))
     });
     let (response, resource) = match begun {
@@ -352,10 +406,14 @@ deno_core::extension!(
     isopod_handlers,
     deps = [deno_webidl, deno_web, deno_fetch],
     ops = [
+        op_isopod_request_header,
         op_isopod_request_headers,
         op_isopod_request_body,
+        op_isopod_request_bytes,
+        op_isopod_request_text,
         op_isopod_request_cf,
         op_isopod_respond,
+        op_isopod_respond_plain,
         op_isopod_respond_stream,
         op_isopod_give,
         op_isopod_give_stream,
@@ -371,7 +429,7 @@ deno_core::extension!(
         room::op_isopod_may_look,
         room::op_isopod_room_is_made,
     ],
-    lazy_loaded_js = [dir "src/handlers", "classes.js", "handlers.js", "incoming.js", "inputs.js", "last.js", "rows.js", "soft_limit.js", "transfer.js"],
+    lazy_loaded_js = [dir "src/handlers", "classes.js", "handlers.js", "held.js", "incoming.js", "inputs.js", "last.js", "respond.js", "rows.js", "soft_limit.js", "transfer.js"],
     middleware = |op| match op.name {
         "op_dispatch_exception" => op.with_implementation_from(&op_isopod_report()),
         _ => op,

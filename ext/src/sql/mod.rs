@@ -140,7 +140,7 @@ fn begin(state: &OpState, event: EventKey, ended: &Rc<CancelHandle>) -> Result<C
     let mut events = events.borrow_mut();
     let lent = events.lent(event).ok_or(EventEnded)?;
     lent.under_way.add(ended);
-    Ok(lent.cpu.clone())
+    Ok(events.cpu(event))
 }
 
 fn service(state: &OpState, binding: String, payer: Payer) -> Result<SqlService, SqlOpError> {

@@ -35,14 +35,19 @@ pub struct Exported {
 pub fn export(event: Event) -> Result<Exported, ValueError> {
     let mut parts = Parts::default();
     let (kind, recipient) = match event.kind {
-        EventKind::Fetch { request, reply } => {
+        EventKind::Fetch { request, info, reply } => {
             let (mut head, body) = request.into_parts();
+            if let Some(id) = info.id {
+                head.headers.insert("x-request-id", id);
+            }
+            let url = info.url.or_else(|| Some(head.extensions.remove::<RequestUrl>()?.0));
+            let cf = info.cf.or_else(|| head.extensions.remove::<RequestCf>());
             let kind = WrittenKind::Fetch {
                 method: head.method.to_string(),
                 uri: head.uri.to_string(),
-                url: head.extensions.remove::<RequestUrl>().map(|url| url.0),
+                url,
                 headers: written_headers(&head.headers),
-                cf: head.extensions.remove::<RequestCf>().map(written_cf),
+                cf: cf.map(written_cf),
                 depth: head.extensions.remove::<CallDepth>().map(|depth| depth.0),
                 caller: head.extensions.remove::<Caller>().map(written_caller),
                 body: parts.sent.add(body),

@@ -10,7 +10,7 @@ use super::frame::{
     FrameError, WrittenAnswer, WrittenArgument, WrittenArguments, WrittenEvent, WrittenItem, WrittenKind,
 };
 use super::parts::{caller_of, cf_of, data_of, headers_of, written_headers, written_item};
-use crate::event::{Body, CallDepth, Fault, FaultKind, Origin, RequestUrl, TaskItem};
+use crate::event::{Body, CallDepth, Fault, FaultKind, Origin, RequestInfo, RequestUrl, TaskItem};
 use crate::handlers::{Event, EventKind, Input};
 use crate::values::{Answer, Argument, Arguments, Encoded, FromScript, NativeFunction, ToScript, ValueError};
 use crate::websocket::Upgrade;
@@ -54,7 +54,8 @@ pub fn import(
             caller.map(|caller| extensions.insert(caller_of(caller)));
             let (reply, response) = oneshot::channel();
             let request = Box::new(request);
-            (EventKind::Fetch { request, reply }, Pending::Response(response))
+            let info = RequestInfo::default();
+            (EventKind::Fetch { request, info, reply }, Pending::Response(response))
         }
         WrittenKind::Call {
             function,

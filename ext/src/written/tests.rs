@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_bytes::ByteBuf;
 
 use super::*;
-use crate::event::{Body, CallDepth, Caller, Fault, FaultKind, RequestCf, RequestUrl, Thrown};
+use crate::event::{Body, CallDepth, Caller, Fault, FaultKind, RequestCf, RequestInfo, RequestUrl, Thrown};
 use crate::handlers::{Event, EventKind};
 
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
@@ -259,6 +259,7 @@ fn a_request_keeps_what_goes_with_it() {
         entrypoint: Some("Admin".to_owned()),
         kind: EventKind::Fetch {
             request: Box::new(request),
+            info: RequestInfo::default().id(http::HeaderValue::from_static("i")),
             reply,
         },
     };
@@ -278,6 +279,7 @@ fn a_request_keeps_what_goes_with_it() {
         (request.uri().to_string(), &request.headers()["c"]),
         ("http://a/b".to_owned(), &"d".parse().unwrap())
     );
+    assert_eq!(request.headers()["x-request-id"], "i");
     assert_eq!(request.body().as_bytes().unwrap(), "g");
     let extensions = request.extensions();
     assert_eq!(extensions.get(), Some(&cf));

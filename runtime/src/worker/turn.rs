@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use deno_core::error::JsError;
 use deno_core::{PollEventLoopOptions, v8};
-use isopod_ext::handlers::{Begin, EventKey, Fault, FaultKind};
+use isopod_ext::handlers::{Begin, COMMON_METHODS, EventKey, Fault, FaultKind};
 
 use super::arguments::arguments;
 use super::entry_points::JsEntryPoints;
@@ -38,11 +38,15 @@ impl Worker {
         let undefined = v8::undefined(scope).into();
         let js = &self.js;
         match begin {
-            Begin::Fetch { method, url, has_body } => {
-                let method = string(scope, method.as_str())?.into();
+            Begin::Fetch { method, url, length } => {
+                let method = match COMMON_METHODS.iter().position(|common| *common == method) {
+                    #[expect(clippy::cast_possible_truncation, reason = "there are few")]
+                    Some(number) => v8::Integer::new_from_unsigned(scope, number as u32).into(),
+                    None => string(scope, method.as_str())?.into(),
+                };
                 let url = string(scope, &url)?.into();
-                let has_body = v8::Boolean::new(scope, has_body).into();
-                let arguments = [id, method, url, has_body, entrypoint];
+                let length = v8::Integer::new(scope, length).into();
+                let arguments = [id, method, url, length, entrypoint];
                 v8::Local::new(scope, &js.begin_fetch).call(scope, undefined, &arguments);
             }
             Begin::Call(function, given) => {
@@ -223,5 +227,9 @@ impl Worker {
 }
 
 fn string<'s>(scope: &v8::PinScope<'s, '_, ()>, text: &str) -> Result<v8::Local<'s, v8::String>, Fault> {
-    v8::String::new(scope, text).ok_or_else(|| Fault::new(FaultKind::Exception, "a string is too long for JavaScript"))
+    let made = match text.is_ascii() {
+        true => v8::String::new_from_one_byte(scope, text.as_bytes(), v8::NewStringType::Normal),
+        false => v8::String::new(scope, text),
+    };
+    made.ok_or_else(|| Fault::new(FaultKind::Exception, "a string is too long for JavaScript"))
 }

@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use futures::channel::oneshot;
 use http_body_util::BodyExt;
-use isopod_runtime::handlers::{Body, Event, EventKind, Fault};
+use isopod_runtime::handlers::{Body, Event, EventKind, Fault, RequestInfo};
 use isopod_runtime::io::IoOptions;
 use isopod_runtime::values::IntoArguments;
 use isopod_runtime::{
@@ -69,6 +69,7 @@ pub(crate) fn fetch_event(
         entrypoint: None,
         kind: EventKind::Fetch {
             request: Box::new(request),
+            info: RequestInfo::default(),
             reply,
         },
     }

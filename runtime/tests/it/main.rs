@@ -9,6 +9,7 @@ mod connections;
 mod deadlines;
 mod extend;
 mod handlers;
+mod in_memory;
 mod limits;
 mod modules;
 mod node;

@@ -10,10 +10,10 @@ use std::{
 use bytes::Bytes;
 use futures::StreamExt;
 use http::{Request, Response};
-use http_body_util::{BodyExt, Full, StreamBody};
+use http_body_util::{BodyExt, StreamBody};
 use isopod_server::{
-    Address, Body, Dispatch, Failure, Limits, Metric, MetricKind, Mode, Outcome, Readiness, RequestMeta, Routes,
-    Running, Server, ServerConfig,
+    Address, Body, BoxError, Dispatch, Failure, Limits, Metric, MetricKind, Mode, Outcome, Readiness, RequestMeta,
+    Routes, Running, Server, ServerConfig,
 };
 
 use crate::connection_thread::Thread;
@@ -38,7 +38,7 @@ pub(crate) struct Seen {
 pub(crate) const LIKE_A_REFUSAL: &str = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 pub(crate) fn full(text: impl Into<Bytes>) -> Body {
-    Full::new(text.into()).map_err(|never| match never {}).boxed_unsync()
+    Body::from(text.into())
 }
 
 struct Dropped(Arc<Seen>);
@@ -107,16 +107,16 @@ impl Worker {
                 .unwrap(),
             "/endless" => {
                 let chunks = futures::stream::repeat(Bytes::from_static(&[b'x'; 16384]))
-                    .map(move |chunk| (&guard, Ok(http_body::Frame::data(chunk))).1);
-                Response::new(StreamBody::new(chunks).boxed_unsync())
+                    .map(move |chunk| (&guard, Ok::<_, BoxError>(http_body::Frame::data(chunk))).1);
+                Response::new(Body::new(StreamBody::new(chunks)))
             }
             // A body of five bytes under the headers that are asked for, in one piece or streamed.
             "/said" | "/said-streamed" => {
                 let mut response = Response::new(if path == "/said" {
                     full("hello")
                 } else {
-                    let chunk = Ok(http_body::Frame::data(Bytes::from_static(b"hello")));
-                    StreamBody::new(futures::stream::iter([chunk])).boxed_unsync()
+                    let chunk = Ok::<_, BoxError>(http_body::Frame::data(Bytes::from_static(b"hello")));
+                    Body::new(StreamBody::new(futures::stream::iter([chunk])))
                 });
                 for (name, value) in request.headers() {
                     if let Some(name) = name.as_str().strip_prefix("say-") {
@@ -128,8 +128,8 @@ impl Worker {
             }
             "/broken" => {
                 let chunk = Ok(http_body::Frame::data(Bytes::from_static(b"hello")));
-                let end = Err("it broke".into());
-                Response::new(StreamBody::new(futures::stream::iter([chunk, end])).boxed_unsync())
+                let end = Err(BoxError::from("it broke"));
+                Response::new(Body::new(StreamBody::new(futures::stream::iter([chunk, end]))))
             }
             "/like-a-refusal" => Response::new(full(LIKE_A_REFUSAL)),
             "/headers" => {

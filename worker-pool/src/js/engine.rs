@@ -1,6 +1,5 @@
 //! The JavaScript engine: the pool's [`Engine`] over the workers of `isopod-runtime`.
 
-use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -8,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use isopod_outcome::{Failure, Outcome};
-use isopod_runtime::handlers::{Event as JsEvent, EventKey, Fault};
+use isopod_runtime::handlers::{Event as JsEvent, EventKey, Fault, KeyMap};
 use isopod_runtime::io::IoOptions;
 use isopod_runtime::{
     BootOptions, Noticed, OnNotice, OsScheduling, Script, Watchdog, WorkerTemplate, WorkerThread, platform,
@@ -107,24 +106,36 @@ impl Event for JsEvent {
 /// A worker of `isopod-runtime`, with the slots of its events.
 pub struct JsWorker {
     worker: isopod_runtime::Worker,
-    /// The worker's keys of events, by slot and back.
-    keys: HashMap<SlotId, EventKey>,
-    slots: HashMap<EventKey, SlotId>,
-    /// Those that were answered with a stream.
-    streaming: HashSet<EventKey>,
+    /// The events in the slots, by index, and the slots of events.
+    events: Vec<Option<Begun>>,
+    slots: KeyMap<SlotId>,
     /// When the code of the event that is begun next is to be ended.
     next_stop: Option<(SlotId, Instant)>,
+}
+
+/// An event in a slot.
+#[derive(Clone, Copy)]
+struct Begun {
+    slot: SlotId,
+    /// The worker's key of it.
+    key: EventKey,
+    /// It was answered with a stream.
+    is_streaming: bool,
 }
 
 impl JsWorker {
     fn new(worker: isopod_runtime::Worker) -> Self {
         Self {
             worker,
-            keys: HashMap::new(),
-            slots: HashMap::new(),
-            streaming: HashSet::new(),
+            events: Vec::new(),
+            slots: KeyMap::default(),
             next_stop: None,
         }
+    }
+
+    fn begun(&mut self, slot: SlotId) -> Option<&mut Begun> {
+        let begun = self.events.get_mut(slot.index())?.as_mut();
+        begun.filter(|begun| begun.slot == slot)
     }
 }
 
@@ -134,13 +145,20 @@ impl Worker for JsWorker {
     fn begin(&mut self, slot: SlotId, event: JsEvent) {
         let stop_at = self.next_stop.take().filter(|(of, _)| *of == slot).map(|(_, at)| at);
         let key = self.worker.begin_until(event, stop_at);
-        self.keys.insert(slot, key);
+        if self.events.len() <= slot.index() {
+            self.events.resize(slot.index() + 1, None);
+        }
+        self.events[slot.index()] = Some(Begun {
+            slot,
+            key,
+            is_streaming: false,
+        });
         self.slots.insert(key, slot);
     }
 
     fn stop_at(&mut self, slot: SlotId, at: Instant) {
-        match self.keys.get(&slot) {
-            Some(key) => self.worker.stop_at(*key, at),
+        match self.begun(slot).map(|begun| begun.key) {
+            Some(key) => self.worker.stop_at(key, at),
             None => self.next_stop = Some((slot, at)),
         }
     }
@@ -162,11 +180,13 @@ impl Worker for JsWorker {
                     return Poll::Ready(Turn::Session { slot: *slot });
                 }
                 Poll::Ready(isopod_runtime::Turn::Streaming { event }) => {
-                    let Some(slot) = self.slots.get(&event) else {
+                    let Some(slot) = self.slots.get(&event).copied() else {
                         continue;
                     };
-                    self.streaming.insert(event);
-                    return Poll::Ready(Turn::Streaming { slot: *slot });
+                    if let Some(begun) = self.begun(slot) {
+                        begun.is_streaming = true;
+                    }
+                    return Poll::Ready(Turn::Streaming { slot });
                 }
                 Poll::Ready(isopod_runtime::Turn::Answered { event }) => {
                     let Some(slot) = self.slots.get(&event) else {
@@ -178,8 +198,9 @@ impl Worker for JsWorker {
                     let Some(slot) = self.slots.remove(&event) else {
                         continue;
                     };
-                    self.keys.remove(&slot);
-                    self.streaming.remove(&event);
+                    if self.begun(slot).is_some() {
+                        self.events[slot.index()] = None;
+                    }
                     let outcome = result.err().map_or(Outcome::Ok, Outcome::from);
                     return Poll::Ready(Turn::Ended { slot, outcome });
                 }
@@ -192,15 +213,15 @@ impl Worker for JsWorker {
     }
 
     fn cancel(&mut self, slot: SlotId, outcome: Outcome) {
-        let Some(key) = self.keys.get(&slot) else { return };
+        let Some(begun) = self.begun(slot).copied() else { return };
         let message = match outcome {
-            Outcome::ExceededWall if self.streaming.contains(key) => {
+            Outcome::ExceededWall if begun.is_streaming => {
                 "the response's stream did not end within its limit (`limits.stream`)"
             }
             Outcome::ExceededWall => "the handler did not answer within its wall-clock limit",
             _ => "the caller disconnected, or the pool is shutting down",
         };
-        self.worker.cancel(*key, Fault::new(outcome.into(), message));
+        self.worker.cancel(begun.key, Fault::new(outcome.into(), message));
     }
 
     fn memory_bytes(&mut self) -> usize {

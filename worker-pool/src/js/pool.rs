@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use isopod_runtime::Script;
 use isopod_runtime::bindings::queue::{QueueBatch, QueueDecision};
-use isopod_runtime::handlers::{Body, CronTrigger, EventKind, HandlerInput, Message, Task};
+use isopod_runtime::handlers::{Body, CronTrigger, EventKind, HandlerInput, Message, RequestInfo, Task};
 use isopod_runtime::values::{Answer, FromScript, IntoArguments, answer};
 use serde::de::IgnoredAny;
 
@@ -133,22 +133,24 @@ impl<E: ScriptEngine> Pool<E> {
         request: http::Request<Body>,
         meta: Meta,
     ) -> Result<http::Response<Body>, Failure> {
-        let asked = request::begin(name, request, meta, |name, event, meta| {
+        let asked = request::begin(name, request, RequestInfo::default(), meta, |name, event, meta| {
             let dispatched = self.core.dispatch(name, event, meta);
             dispatched.map_err(|rejected| rejected.reason.into())
         });
         asked?.response(None).await
     }
 
-    /// Calls a script's `fetch` handler as [`Pool::fetch`] does, and also returns the worker that got the request at once, as a
-    /// which an [`AttachedTask`](crate::AttachedTask) of the caller can be attached. See [`Ticket::worker`].
+    /// Calls a script's `fetch` handler as [`Pool::fetch`] does, for a server: `info` describes the request further. Also returns
+    /// the worker that got the request at once, to which an [`AttachedTask`](crate::AttachedTask) of the caller can be attached.
+    /// See [`Ticket::worker`].
     pub async fn fetch_placed(
         &self,
         name: &str,
         request: http::Request<Body>,
+        info: RequestInfo,
         meta: Meta,
     ) -> (Option<WorkerHandle>, Result<http::Response<Body>, Failure>) {
-        let asked = request::begin(name, request, meta, |name, event, meta| {
+        let asked = request::begin(name, request, info, meta, |name, event, meta| {
             let dispatched = self.core.dispatch(name, event, meta);
             dispatched.map_err(|rejected| rejected.reason.into())
         });

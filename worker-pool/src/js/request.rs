@@ -1,7 +1,7 @@
 //! A request to a worker, and its response.
 
 use futures::channel::oneshot;
-use isopod_runtime::handlers::{Body, CallDepth, Event, EventKind, Fault};
+use isopod_runtime::handlers::{Body, CallDepth, Event, EventKind, Fault, RequestInfo};
 use isopod_runtime::websocket::Upgrade;
 
 use super::answer::wait;
@@ -38,6 +38,7 @@ impl Asked {
 pub(super) fn begin(
     name: &str,
     mut request: http::Request<Body>,
+    info: RequestInfo,
     mut meta: Meta,
     dispatch: impl FnOnce(&str, Event, Meta) -> Result<Ticket, Failure>,
 ) -> Result<Asked, Failure> {
@@ -48,7 +49,7 @@ pub(super) fn begin(
     }
     let (reply, answer) = oneshot::channel();
     let request = Box::new(request);
-    let (name, event) = event(name, EventKind::Fetch { request, reply });
+    let (name, event) = event(name, EventKind::Fetch { request, info, reply });
     let ticket = dispatch(name, event, meta)?;
     Ok(Asked { answer, ticket })
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::FutureExt;
-use isopod_runtime::handlers::{Body, Event, EventKind, HandlerInput};
+use isopod_runtime::handlers::{Body, Event, EventKind, HandlerInput, RequestInfo};
 use isopod_runtime::values::{FromScript, IntoArguments, answer};
 
 use super::answer::wait;
@@ -71,7 +71,7 @@ impl Session {
     /// # Errors
     /// The failure of the event; `worker_lost` if the session is gone.
     pub async fn fetch(&self, request: http::Request<Body>, meta: Meta) -> Result<http::Response<Body>, Failure> {
-        let asked = request::begin(&self.name, request, meta, |_, event, meta| {
+        let asked = request::begin(&self.name, request, RequestInfo::default(), meta, |_, event, meta| {
             let dispatched = self.core.dispatch(event, meta);
             dispatched.map_err(|rejected| rejected.reason.into())
         });

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use futures::FutureExt;
 use isopod_runtime::fetcher::{FetchFuture, Fetcher, RpcFuture};
-use isopod_runtime::handlers::{Body, Caller, EventKind};
+use isopod_runtime::handlers::{Body, Caller, EventKind, RequestInfo};
 use isopod_runtime::rpc::{RpcCall, RpcMessage};
 use isopod_runtime::values::answer;
 
@@ -39,10 +39,16 @@ impl<E: ScriptEngine> Fetcher for WorkerFetcher<E> {
         let meta = Meta::default().deadline(caller.deadline).depth(caller.depth);
         request.extensions_mut().insert(caller.clone());
         let pool = &self.pool;
-        let asked = request::begin(&self.name, request, meta, |name, event, meta| {
-            let dispatched = pool.dispatch(name, event, meta);
-            dispatched.map_err(|rejected| rejected.reason.into())
-        });
+        let asked = request::begin(
+            &self.name,
+            request,
+            RequestInfo::default(),
+            meta,
+            |name, event, meta| {
+                let dispatched = pool.dispatch(name, event, meta);
+                dispatched.map_err(|rejected| rejected.reason.into())
+            },
+        );
         let worker = Arc::clone(&self.name);
         Box::pin(async move {
             let response = async { asked?.response(None).await };

@@ -329,10 +329,17 @@ impl<E: Engine> State<E> {
         if !E::suits(&script.current.script, event) {
             return Err(RejectReason::Unsuited { name: name.to_owned() });
         }
-        let admit = script.breaker.admit(now);
         let version = Arc::clone(&script.current);
         let depth = meta.depth;
-        let placement = self.placement(&version, Ask { depth, opens }, meta.near, now);
+        let goes_first = meta.priority == Priority::High || depth > 0;
+        let sheds = !goes_first && self.pressure() == Pressure::Shed;
+        // As nearly always for an event whose caller is attached to a worker: that worker gets it, and nothing else is to be decided.
+        let ask = Ask { depth, opens };
+        if !sheds && let Some(placement) = meta.near.and_then(|near| self.placement_near(&version, ask, near)) {
+            return Ok(placement);
+        }
+        let admit = script.breaker.admit(now);
+        let placement = self.placement(&version, ask, meta.near, now);
         let census = self.census(&version);
         let own = census.ready + census.coming;
         let served = own > 0;
@@ -362,8 +369,7 @@ impl<E: Engine> State<E> {
         let Some(script) = self.scripts.get(name) else {
             return Err(RejectReason::UnknownScript { name: name.to_owned() });
         };
-        let goes_first = meta.priority == Priority::High || depth > 0;
-        if !goes_first && self.pressure() == Pressure::Shed {
+        if sheds {
             let chance = self.events.wrapping_add(self.totals.refused_count());
             return Err(RejectReason::MemoryFull {
                 retry_after: script.queue.retry_after(self.settings.retry_after, chance),

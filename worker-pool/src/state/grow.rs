@@ -62,7 +62,17 @@ impl<E: Engine> State<E> {
         census
     }
 
-    /// Places an event of this version, whose caller is a task attached to the worker `near`.
+    /// Places an event of this version with the worker `near`, to which its caller is attached, if that is not busy. Then
+    /// the script needs no other.
+    pub(super) fn placement_near(&self, version: &Version<E>, ask: Ask, near: WorkerId) -> Option<Placement> {
+        let (thread, near) = self.near(version, ask, near)?;
+        (near.in_flight < version.limits.spread_at).then_some(Placement {
+            seat: Seat::Worker(thread),
+            grow: Grow::Keep,
+        })
+    }
+
+    /// Places an event of this version, whose caller is attached to the worker `near`, which is busy or has no room.
     pub(super) fn placement(
         &mut self,
         version: &Version<E>,
@@ -74,10 +84,6 @@ impl<E: Engine> State<E> {
             return self.placement_anywhere(version, ask, now);
         };
         let seat = Seat::Worker(thread);
-        if near.in_flight < version.limits.spread_at {
-            let grow = Grow::Keep;
-            return Placement { seat, grow };
-        }
         // The script may get another worker in any case.
         let elsewhere = self.placement_anywhere(version, ask, now);
         let other = match elsewhere.seat {

@@ -63,6 +63,8 @@ pub(super) struct EventLoop<'a, E: Engine> {
     ended: Vec<EventId>,
     ready_at: Instant,
     idle_since: Instant,
+    /// The last reading of the clock, which is read once between two steps.
+    at: Instant,
     linger: Linger,
     /// Measurement for adaptive concurrency, if enabled.
     pulse: Option<Pulse>,
@@ -97,6 +99,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
             ended: Vec::new(),
             ready_at: now,
             idle_since: now,
+            at: now,
             linger: Linger::new(shared.settings.linger),
             pulse: Pulse::of(assignment, now),
             weighs_at: now,
@@ -118,19 +121,20 @@ impl<'a, E: Engine> EventLoop<'a, E> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Departure> {
+        let began = clock::now();
+        self.at = began;
         if let Some(pulse) = &mut self.pulse {
-            pulse.wakes(clock::now());
+            pulse.wakes(began);
         }
         // What passed its deadline while the thread did not get to run is canceled before it is given another turn.
-        if self.timer.as_ref().is_some_and(|(at, _)| *at <= clock::now())
-            && let Err(departure) = self.expire(clock::now())
+        if self.timer.as_ref().is_some_and(|(at, _)| *at <= began)
+            && let Err(departure) = self.expire(began)
         {
             return Poll::Ready(departure);
         }
-        let began = clock::now();
         for _ in 0..TURNS_PER_POLL {
             match self.round(cx) {
-                Ok(Round::Busy) if self.has_attached() && clock::now().duration_since(began) >= TIME_PER_POLL => break,
+                Ok(Round::Busy) if self.has_attached() && self.at.duration_since(began) >= TIME_PER_POLL => break,
                 Ok(Round::Busy) => {}
                 Ok(Round::Rests) => return Poll::Pending,
                 Err(departure) => return Poll::Ready(departure),
@@ -149,9 +153,10 @@ impl<'a, E: Engine> EventLoop<'a, E> {
             self.read(mail)?;
         }
         self.assignment.attached.start_arrivals();
-        let began = clock::now();
+        let began = self.at;
         let polled = self.worker.poll(&mut Context::from_waker(&self.bell));
-        let took = clock::now().duration_since(began);
+        self.at = clock::now();
+        let took = self.at.saturating_duration_since(began);
         if took >= POLL_WITH_CODE {
             self.assignment.attached.turned(took);
         }
@@ -185,8 +190,8 @@ impl<'a, E: Engine> EventLoop<'a, E> {
     }
 
     fn read(&mut self, mail: Mail<E::Event>) -> Step {
-        match mail {
-            Mail::Event(job) => self.begin(job),
+        let step = match mail {
+            Mail::Event(job) => return self.begin(job),
             Mail::Cancel(event) => {
                 self.cancel(Outcome::Canceled, |running| running.id == event);
                 Ok(())
@@ -205,12 +210,14 @@ impl<'a, E: Engine> EventLoop<'a, E> {
                 self.report(None)?;
                 follow(self.shared.with(|state, _| state.may_leave(self.thread)))
             }
-        }
+        };
+        self.at = clock::now();
+        step
     }
 
     /// Begins an event, unless it came too late.
     fn begin(&mut self, job: Job<E::Event>) -> Step {
-        let (now, id) = (clock::now(), job.id);
+        let (now, id) = (self.at, job.id);
         let deadline = job.due(self.assignment.version.limits.wall_timeout);
         let line = Arc::clone(&job.line);
         if self.cut {
@@ -253,6 +260,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         }
         // Others may have passed their deadlines meanwhile, and there may be more mail.
         let after = clock::now();
+        self.at = after;
         self.assignment.attached.turned(after.saturating_duration_since(now));
         if after.saturating_duration_since(now) >= LONG_TURN && !self.worker.is_condemned() {
             return self.expire(after);
@@ -291,7 +299,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
                     tracing::error!(?slot, %outcome, "a worker reported the end of an event that it does not have");
                     return Ok(());
                 };
-                let now = clock::now();
+                let now = self.at;
                 self.record(Series::Execution, running.started, now);
                 if let Some(tally) = running.tally {
                     tally.finish(outcome);
@@ -383,7 +391,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         let (thread, ended) = (self.thread, &self.ended);
         let next = self
             .shared
-            .with(|state, fx| state.end(thread, ended, tired, clock::now(), fx));
+            .with(|state, fx| state.end(thread, ended, tired, self.at, fx));
         self.ended.clear();
         follow(next)
     }

@@ -2,24 +2,47 @@
 
 use std::time::Instant;
 
+use http::{HeaderMap, HeaderName};
+
 use super::super::keys::EventKey;
 use super::super::request::{Caller, RequestCf};
 use super::OpenEvents;
 
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
 impl<V> OpenEvents<V> {
-    /// Returns the request headers of an event.
-    pub(crate) fn headers(&self, key: EventKey) -> Option<&http::HeaderMap> {
+    /// Returns the request headers of an event as its script sees them.
+    pub(crate) fn headers(&mut self, key: EventKey) -> Option<&HeaderMap> {
+        let entry = self.entries.get_mut(&key)?;
+        let headers = &mut entry.head.as_mut()?.headers;
+        if let Some(id) = entry.id.take() {
+            headers.insert(REQUEST_ID, id);
+        }
+        Some(headers)
+    }
+
+    /// Returns the request headers of an event as the client sent them, which say what it accepts.
+    pub(crate) fn sent_headers(&self, key: EventKey) -> Option<&HeaderMap> {
         Some(&self.head(key)?.headers)
     }
 
     /// Returns the properties of the connection of an event's request, as far as they are known.
     pub(crate) fn request_cf(&self, key: EventKey) -> Option<RequestCf> {
-        self.head(key)?.extensions.get().cloned()
+        let entry = self.entries.get(&key)?;
+        entry
+            .cf
+            .clone()
+            .or_else(|| entry.head.as_ref()?.extensions.get().cloned())
     }
 
     /// Returns the request id that the server gave an event, for logs.
     pub fn request_id(&self, key: EventKey) -> Option<&str> {
-        self.headers(key)?.get("x-request-id")?.to_str().ok()
+        let entry = self.entries.get(&key)?;
+        let id = match &entry.id {
+            Some(id) => id,
+            None => entry.head.as_ref()?.headers.get(REQUEST_ID)?,
+        };
+        id.to_str().ok()
     }
 
     /// Returns the worker that made an event's request, if it came by a service binding.

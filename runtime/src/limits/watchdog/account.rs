@@ -6,10 +6,9 @@
 //! samples, so in the long run each event pays for what it used, however short its turns. An event that began since the
 //! last sample is charged at most for the time since then.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use isopod_ext::handlers::EventKey;
+use isopod_ext::handlers::{EventKey, KeyMap};
 
 /// Maximum number of events with an account. Beyond it, the half that used least is forgotten.
 const ACCOUNTS_MAX: usize = 1024;
@@ -145,11 +144,11 @@ pub(crate) struct Accounts {
     question: u64,
     /// The watchdog's wake-up in which the clock was last read.
     awake: u64,
-    events: HashMap<EventKey, Used>,
+    events: KeyMap<Used>,
     /// CPU time of the thread that its events were already charged for.
     charged: Duration,
     /// The deadlines for the code of each event, and for the start.
-    stops: HashMap<EventKey, Instant>,
+    stops: KeyMap<Instant>,
     boot_stops: Option<Instant>,
     boot: Duration,
     turn: u64,
@@ -176,9 +175,9 @@ impl Accounts {
             asked: None,
             question: 0,
             awake: 0,
-            events: HashMap::new(),
+            events: KeyMap::default(),
             charged: Duration::ZERO,
-            stops: HashMap::new(),
+            stops: KeyMap::default(),
             boot_stops: None,
             boot: Duration::ZERO,
             turn: 0,

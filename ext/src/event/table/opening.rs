@@ -1,0 +1,55 @@
+//! An event as it is put into the table.
+
+use http::HeaderValue;
+use http::request::Parts;
+use tokio::sync::mpsc;
+
+use super::super::body::Body;
+use super::super::data::Data;
+use super::super::request::{Reply, RequestCf};
+use super::super::task::TaskItem;
+use super::Origin;
+
+/// The answer that an event's caller is waiting for.
+#[derive(Default)]
+pub(crate) enum Waiting<V> {
+    Response(Reply<http::Response<Body>>),
+    Value(V),
+    #[default]
+    Nothing,
+}
+
+/// The initial state of an event.
+pub(crate) struct Opening<V> {
+    pub(crate) waiting: Waiting<V>,
+    /// The head of a request.
+    pub(crate) head: Option<Parts>,
+    /// The id of a request, if the head does not have it.
+    pub(crate) id: Option<HeaderValue>,
+    /// The properties of a request's connection, if the head does not have them.
+    pub(crate) cf: Option<RequestCf>,
+    /// The body of a request.
+    pub(crate) body: Option<Body>,
+    /// The channel for a task's progress and partial results.
+    pub(crate) items: Option<mpsc::Sender<TaskItem>>,
+    /// The content of a message.
+    pub(crate) data: Data,
+    /// The origin of messages that its script publishes meanwhile.
+    pub(crate) origin: Origin,
+}
+
+impl<V> Opening<V> {
+    /// Creates the state of an event whose caller waits for this.
+    pub(crate) fn new(waiting: Waiting<V>) -> Self {
+        Self {
+            waiting,
+            head: None,
+            id: None,
+            cf: None,
+            body: None,
+            items: None,
+            data: Data::Empty,
+            origin: Origin::default(),
+        }
+    }
+}
