@@ -175,6 +175,7 @@ return {
   answer,
   answerEnded,
   answers,
+  endIfDone,
   EventContext,
   fail,
   goOn,
