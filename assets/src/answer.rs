@@ -18,6 +18,9 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::io::AsyncReadExt as _;
 use tokio_util::io::ReaderStream;
 
+use crate::etag::names;
+use crate::range::{Range, range_of};
+
 /// Files up to this size are read with their metadata.
 const SMALL_BYTES: u64 = 64 << 10;
 
@@ -182,15 +185,6 @@ fn etag(metadata: &Metadata) -> String {
     format!("\"{:x}-{modified:x}\"", metadata.len())
 }
 
-/// Returns true if an `If-None-Match` header names the validator, by weak comparison (RFC 9110, 13.1.2).
-fn names(known: &HeaderValue, etag: &str) -> bool {
-    let known = known.to_str().unwrap_or_default();
-    known
-        .split(',')
-        .map(str::trim)
-        .any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == etag)
-}
-
 fn content_type(path: &Path) -> Option<HeaderValue> {
     let mime = mime_guess::from_path(path).first()?;
     let text = match mime.type_() == mime_guess::mime::TEXT {
@@ -200,57 +194,9 @@ fn content_type(path: &Path) -> Option<HeaderValue> {
     HeaderValue::from_str(&text).ok()
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Range {
-    Whole,
-    /// The first and the last byte.
-    Part(u64, u64),
-    Outside,
-}
-
-/// Several ranges, and what is no range, are answered with the whole file, as RFC 9110 (14.2) permits.
-fn range_of(range: &HeaderValue, length: u64) -> Range {
-    let parsed = range
-        .to_str()
-        .ok()
-        .and_then(|range| http_range_header::parse_range_header(range).ok());
-    let Some(parsed) = parsed.filter(|parsed| parsed.ranges.len() == 1) else {
-        return Range::Whole;
-    };
-    match parsed.validate(length) {
-        Ok(ranges) => match ranges.first() {
-            Some(range) => Range::Part(*range.start(), *range.end()),
-            None => Range::Whole,
-        },
-        Err(_) => Range::Outside,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Source: RFC 9110, 14.1.2, with its examples for 10,000 bytes.
-    #[test]
-    fn one_range_is_a_part() {
-        let of = |text: &'static str| range_of(&HeaderValue::from_static(text), 10_000);
-        assert_eq!(of("bytes=0-499"), Range::Part(0, 499));
-        assert_eq!(of("bytes=500-999"), Range::Part(500, 999));
-        assert_eq!(of("bytes=-500"), Range::Part(9500, 9999));
-        assert_eq!(of("bytes=9500-"), Range::Part(9500, 9999));
-        assert_eq!(of("bytes=9500-20000"), Range::Part(9500, 9999));
-        assert_eq!(of("bytes=10000-"), Range::Outside);
-        for whole in ["bytes=0-0,-1", "lines=0-1", "bytes=x"] {
-            assert_eq!(of(whole), Range::Whole, "{whole}");
-        }
-    }
-
-    #[test]
-    fn validators_are_compared_weakly() {
-        let is = |text: &'static str| names(&HeaderValue::from_static(text), "\"a\"");
-        assert!(is("\"a\"") && is("W/\"a\"") && is("\"b\", \"a\"") && is("*"));
-        assert!(!is("\"b\"") && !is("a"));
-    }
 
     /// Source: https://mimesniff.spec.whatwg.org/ for JavaScript, the IANA registry for the others.
     #[test]

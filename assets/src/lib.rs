@@ -22,12 +22,16 @@
 //! It knows nothing of V8, pools and servers.
 
 mod answer;
+#[doc(hidden)]
+pub mod etag;
 mod first;
 mod folder;
 mod headers;
 mod html;
 mod paths;
 mod pattern;
+#[doc(hidden)]
+pub mod range;
 mod redirects;
 
 use std::fmt;

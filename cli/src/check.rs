@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 use isopod::host::bus::Bus;
-use isopod::{OwnServers, Pool};
+use isopod::{OwnServers, Pool, ResponseCache};
 
 use crate::config::{self, Config, Materials, OpenQueues, Overrides, Weight};
 use crate::inspector::Found;
@@ -115,6 +115,7 @@ async fn start(
     let queues = OpenQueues::default();
     let from = Materials {
         pool,
+        cache: &ResponseCache::default(),
         bridge: &bridge,
         queues: &queues,
     };

@@ -9,7 +9,7 @@ use clap_complete::Shell;
 
 use crate::check::{Expect, Format};
 use crate::config::{ConfigError, Listen, LogFormat, LogLevel, Mode, Overrides, threads};
-use crate::{check, cron, d1, kv, manual, queue, run, serve};
+use crate::{check, cron, d1, kv, manual, queue, r2, run, serve};
 
 /// A JavaScript runtime pool: runs scripts, serves workers.
 #[derive(Parser)]
@@ -37,6 +37,8 @@ enum Command {
     Kv(kv::KvArguments),
     /// Look at queues, send to them, and move dead letters back
     Queue(queue::QueueArguments),
+    /// Read and write R2 buckets
+    R2(r2::R2Arguments),
     /// Print the JSON schema of isopod.toml, for editors
     Schema,
     /// Print shell completions
@@ -136,6 +138,7 @@ pub fn main() -> ExitCode {
         Command::Cron(arguments) => cron::cron(arguments, &environment),
         Command::Kv(arguments) => kv::kv(arguments, &environment),
         Command::Queue(arguments) => queue::queue(arguments, &environment),
+        Command::R2(arguments) => r2::r2(arguments, &environment),
         Command::Schema => {
             println!("{:#}", crate::config::schema());
             Ok(ExitCode::SUCCESS)

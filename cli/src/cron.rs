@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 use isopod::host::bus::Bus;
-use isopod::{OwnServers, Pool};
+use isopod::{OwnServers, Pool, ResponseCache};
 use serde_json::{Value as Json, json};
 
 use crate::config::{Config, Materials, OpenQueues, Worker};
@@ -104,6 +104,7 @@ async fn run(pool: &Pool, config: &Config, name: &str, cron: &str) -> Result<()>
         let bridge = scripts::bridge(&bus, name, worker)?;
         let from = Materials {
             pool,
+            cache: &ResponseCache::default(),
             bridge: &bridge,
             queues: &queues,
         };

@@ -14,6 +14,7 @@ mod manual;
 mod output;
 mod project;
 mod queue;
+mod r2;
 mod run;
 mod scripts;
 mod serve;

@@ -58,7 +58,7 @@ fn with_main(
             .policy(Arc::new(policy(&worker.network)))
             .servers(servers.clone()),
     );
-    builder = builder.compatibility(worker.compatibility);
+    builder = builder.compatibility(worker.compatibility).cache(from.cache.clone());
     builder = builder.withhold(config.withheld());
     if let Some(root) = &worker.root {
         builder = builder.root(root);

@@ -6,6 +6,7 @@
 //! An internal crate: depend on [`isopod`](https://docs.rs/isopod), which re-exports what programs use.
 
 pub mod bindings;
+pub mod cache;
 mod coding;
 pub mod commonjs;
 pub mod context;
@@ -71,11 +72,13 @@ pub fn extensions() -> Vec<Extension> {
         sockets::isopod_sockets::init(),
         html::isopod_html::init(),
         publish::isopod_publish::init(),
+        cache::extension::isopod_cache::init(),
         native::isopod_native::init(),
         rpc::isopod_rpc::init(),
         fetcher::isopod_fetcher::init(),
         bindings::kv::extension::isopod_kv::init(),
         bindings::queue::extension::isopod_queue::init(),
+        bindings::r2::extension::isopod_r2::init(),
         bindings::rate_limit::extension::isopod_rate_limit::init(),
         process::isopod_process::init(),
         files::isopod_files::init(),

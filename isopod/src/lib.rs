@@ -108,6 +108,8 @@ pub use isopod_runtime::{
 #[doc(inline)]
 pub use isopod_runtime::bindings::{self, Binding};
 #[doc(inline)]
+pub use isopod_runtime::cache::{CacheLimits, ResponseCache};
+#[doc(inline)]
 pub use isopod_runtime::fetch::{
     ConnectionOptions, FetchConfig, FetchLimits, NetPolicy, OwnServers, ResolveHost, Resolver, Rule, RuleError,
 };

@@ -23,8 +23,8 @@ mod worker;
 pub use deno_core;
 pub use isopod_ext::bindings::{self, NewWorker};
 pub use isopod_ext::{
-    assets, event, fetch, fetcher, files, handlers, io, ledger, native, publish, quotas, rpc, sql, storage, values,
-    websocket, written,
+    assets, cache, event, fetch, fetcher, files, handlers, io, ledger, native, publish, quotas, rpc, sql, storage,
+    values, websocket, written,
 };
 
 pub use self::compatibility::{Compatibility, CompatibilityDate, FlagIssue, InvalidDate, NodeCompat};

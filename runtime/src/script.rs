@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use deno_core::url::Url;
 use isopod_ext::bindings::{Binding, Json, Secret, Text};
+use isopod_ext::cache::ResponseCache;
 use isopod_ext::fetch::FetchConfig;
 use isopod_ext::files::FileAccess;
 use serde_json::Value;
@@ -37,6 +38,7 @@ pub struct Script {
     /// False if the watchdog ignores its workers.
     pub(crate) enforced: bool,
     pub(crate) fetch: FetchConfig,
+    pub(crate) cache: ResponseCache,
     pub(crate) console: Console,
     pub(crate) command: Option<Command>,
     pub(crate) compatibility: Compatibility,
@@ -130,6 +132,7 @@ impl Script {
             limits: Limits::default(),
             enforced: true,
             fetch: FetchConfig::default(),
+            cache: ResponseCache::default(),
             console: Console::default(),
             command: None,
             compatibility: Compatibility::default(),
@@ -182,6 +185,7 @@ pub struct ScriptBuilder {
     limits: Limits,
     enforced: bool,
     fetch: FetchConfig,
+    cache: ResponseCache,
     console: Console,
     command: Option<Command>,
     compatibility: Compatibility,
@@ -289,6 +293,13 @@ impl ScriptBuilder {
         self
     }
 
+    /// Sets what is behind `caches`. Scripts that are built with clones of one cache share its limits, and what was stored outlives
+    /// a version of a script. Default: a cache of this script alone, with the default limits.
+    pub fn cache(mut self, cache: ResponseCache) -> Self {
+        self.cache = cache;
+        self
+    }
+
     /// Sets the destination of `console`. Default: [`Console::Tracing`].
     pub fn console(mut self, console: Console) -> Self {
         self.console = console;
@@ -378,6 +389,7 @@ impl ScriptBuilder {
             limits: self.limits,
             enforced: self.enforced,
             fetch: self.fetch,
+            cache: self.cache,
             console: self.console,
             command: self.command,
             compatibility: self.compatibility,

@@ -68,6 +68,23 @@ const QUEUE: Kind = Kind {
         }",
 };
 
+const R2: Kind = Kind {
+    configuration: "r2_buckets = [{ binding = 'S' }]
+        limits.storage_operations = 100000",
+    script: "export const handlers = {};
+        export const write = (r2, key, value) => r2.put(key, value);
+        export async function read(r2, prefix) {
+            const found = {};
+            let cursor;
+            do {
+                const page = await r2.list({ prefix, cursor });
+                for (const { key } of page.objects) found[key] = await (await r2.get(key)).text();
+                cursor = page.cursor;
+            } while (cursor !== undefined);
+            return found;
+        }",
+};
+
 const WORKER: &str = "import { handlers, read, write } from './storage.js';
     // A value says its key, and is long enough for several pages of a file.
     const value = (key) => `${key};`.repeat(1 + key.length * 131 % 997);
@@ -179,4 +196,15 @@ fn a_queue_delivers_what_it_acknowledged() {
 #[ignore = "nightly: takes minutes"]
 fn a_queue_delivers_what_it_acknowledged_200_times() {
     nothing_acknowledged_is_lost(&QUEUE, 200);
+}
+
+#[test]
+fn r2_keeps_what_it_acknowledged() {
+    nothing_acknowledged_is_lost(&R2, 4);
+}
+
+#[test]
+#[ignore = "nightly: takes minutes"]
+fn r2_keeps_what_it_acknowledged_200_times() {
+    nothing_acknowledged_is_lost(&R2, 200);
 }

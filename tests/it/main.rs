@@ -5,6 +5,7 @@
 mod assets;
 mod bus;
 mod bus_tasks;
+mod cache;
 mod callbacks;
 mod check;
 mod client;
@@ -52,6 +53,7 @@ mod program;
 mod project;
 mod queues;
 mod quotas;
+mod r2;
 mod rate_limits;
 mod run;
 mod secrets;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::text::{MaybeSize, Time};
+use super::text::{MaybeSize, Size, Time};
 
 /// Maximum number of worker threads: more do not fit into a process.
 pub(super) const THREADS_MAX: usize = 10_000;
@@ -25,6 +25,12 @@ pub enum OsScheduling {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Pool {
+    /// Maximum memory of the responses that workers keep in `caches`, all together. Those that are used least make room for others.
+    #[serde(with = "Size")]
+    pub cache: u64,
+    /// Maximum size of a response in `caches`. A larger one is not stored.
+    #[serde(with = "Size")]
+    pub cache_object: u64,
     /// Maximum number of HTTP/1 connections that live on the thread of a worker, because it answers all their requests. 0:
     /// all connections stay with the server's threads.
     pub connections_per_worker: usize,
@@ -63,6 +69,8 @@ pub struct Pool {
 impl Default for Pool {
     fn default() -> Self {
         Self {
+            cache: 256 << 20,
+            cache_object: 32 << 20,
             connections_per_worker: 4096,
             lost_grace: Duration::from_secs(1),
             wall_grace: Duration::from_millis(100),

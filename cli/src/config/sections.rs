@@ -298,7 +298,7 @@ pub struct Limits {
     pub pending_ops: usize,
     /// Maximum number of `fetch` requests of an event, including redirects.
     pub subrequests: usize,
-    /// Maximum number of operations of an event on KV namespaces and queues.
+    /// Maximum number of operations of an event on KV namespaces, R2 buckets, queues and `caches`.
     pub storage_operations: usize,
     /// Maximum number of functions and objects of an event that other workers hold.
     pub rpc_stubs: usize,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use isopod::host::{Context, Module, PhaseResult, async_trait};
-use isopod::{OwnServers, Pool};
+use isopod::{CacheLimits, OwnServers, Pool, ResponseCache};
 use tokio::sync::Mutex;
 
 use super::deployments::Deployments;
@@ -72,8 +72,12 @@ impl Module for Deploy {
 
     async fn build(&mut self, ctx: &Context) -> PhaseResult {
         let pool = ctx.hub().get::<Pool>()?;
+        let limits = CacheLimits::default()
+            .bytes_max(self.config.pool.cache)
+            .object_bytes_max(usize::try_from(self.config.pool.cache_object).unwrap_or(usize::MAX));
         let deployments = Deployments::new(
             Pool::clone(&pool),
+            ResponseCache::new(limits),
             self.servers.clone(),
             self.sites.clone(),
             Arc::clone(&self.queues),

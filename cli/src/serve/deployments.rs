@@ -11,7 +11,7 @@ use isopod::host::Context;
 use isopod::host::bus::Bus;
 use isopod::host::workers::{DeliverOptions, EventBridge, WorkerSubscription};
 use isopod::modules::ModulesLoaded;
-use isopod::{Failure, OwnServers, Pool};
+use isopod::{Failure, OwnServers, Pool, ResponseCache};
 use tokio::runtime::Handle;
 
 use super::sites::Sites;
@@ -22,6 +22,8 @@ use crate::scripts;
 /// A configuration's workers in a pool.
 pub(super) struct Deployments {
     pool: Pool,
+    /// Responses behind `caches` of all workers.
+    cache: ResponseCache,
     bus: Bus,
     runtime: Handle,
     servers: OwnServers,
@@ -62,9 +64,17 @@ impl fmt::Display for Mistakes {
 }
 
 impl Deployments {
-    pub(super) fn new(pool: Pool, servers: OwnServers, sites: Sites, queues: Arc<OpenQueues>, ctx: &Context) -> Self {
+    pub(super) fn new(
+        pool: Pool,
+        cache: ResponseCache,
+        servers: OwnServers,
+        sites: Sites,
+        queues: Arc<OpenQueues>,
+        ctx: &Context,
+    ) -> Self {
         Self {
             pool,
+            cache,
             bus: ctx.bus().clone(),
             runtime: ctx.runtime().clone(),
             servers,
@@ -113,6 +123,7 @@ impl Deployments {
         let bridge = scripts::bridge(&self.bus, name, worker)?;
         let from = Materials {
             pool: &self.pool,
+            cache: &self.cache,
             bridge: &bridge,
             queues: &self.queues,
         };
@@ -156,6 +167,7 @@ impl Deployments {
         let place = self.deployed.entry(name.to_owned()).or_insert(place);
         let from = Materials {
             pool: &self.pool,
+            cache: &self.cache,
             bridge: &place.bridge,
             queues: &self.queues,
         };

@@ -6,8 +6,10 @@
 //! it by the binding's name with [`Installed::get`].
 
 pub mod kv;
+mod operation;
 mod plain;
 pub mod queue;
+pub mod r2;
 pub mod rate_limit;
 
 use std::borrow::Cow;

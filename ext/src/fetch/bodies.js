@@ -28,6 +28,7 @@ const {
   readableStreamDisturb,
   readableStreamForRid,
   ReadableStreamPrototype,
+  resourceForReadableStream,
 } = core.loadExtScript("ext:deno_web/06_streams.js");
 const { BlobPrototype } = core.loadExtScript("ext:deno_web/09_file.js");
 const formData = core.loadExtScript("ext:deno_fetch/21_formdata.js");
@@ -225,5 +226,30 @@ function setStreamLength(stream, length) {
   WeakMapPrototypeSet(lengths, stream, length);
 }
 
-return { fixedBody, lengthOf, setStreamLength, take };
+/**
+ * The content of a stream for an op, which the stream's reader takes: bytes, or the number of a resource. If the stream fails,
+ * `error` is what it has failed with.
+ */
+function sourceOf(stream, length) {
+  const source = { __proto__: null, bytes: null, rid: null, hasFailed: false, error: undefined };
+  const fixed = fixedBody(stream);
+  if (fixed !== undefined) {
+    take(stream);
+    source.bytes = typeof fixed === "string" ? core.encode(fixed) : fixed;
+    return source;
+  }
+  const backing = getReadableStreamResourceBacking(stream);
+  if (backing) {
+    take(stream);
+    source.rid = backing.rid;
+    return source;
+  }
+  source.rid = resourceForReadableStream(stream, length ?? undefined, (error) => {
+    source.hasFailed = true;
+    source.error = error;
+  });
+  return source;
+}
+
+return { fixedBody, lengthOf, setStreamLength, sourceOf, take };
 })();

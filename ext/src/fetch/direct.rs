@@ -196,6 +196,27 @@ pub(crate) fn body_of(state: &mut OpState, event: EventKey, bytes: Bytes) -> Res
     Ok(state.resource_table.add_rc(body))
 }
 
+/// Adds a body that is no answer to a request to the worker's resources. It ends with the event, and counts as one of the
+/// worker's open bodies while it is not in memory.
+pub(crate) fn streamed(state: &mut OpState, event: EventKey, body: Body) -> Result<ResourceId, FetchError> {
+    if body.is_end_stream() {
+        return body_of(state, event, Bytes::new());
+    }
+    if let Some(bytes) = body.as_bytes() {
+        return body_of(state, event, bytes.clone());
+    }
+    Usage::of(state).room_for_handle(state)?;
+    let length = body.size_hint().exact();
+    let body = IncomingBody {
+        chunks: Chunks::Stream(received(body)),
+        encoded: None,
+        _open: service(state)?.open_body()?,
+    };
+    let body = Rc::new(ResponseBody::streaming(body, length));
+    end_with_event(state, event, &body)?;
+    Ok(state.resource_table.add_rc(body))
+}
+
 /// Returns the chunks of a body.
 fn received(body: Body) -> ByteStream {
     Box::pin(futures::stream::unfold(Some(body), |body| async move {

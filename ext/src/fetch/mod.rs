@@ -52,7 +52,7 @@ use crate::websocket::{self, Socket};
 pub(crate) use self::body::{exact_size, keep_encoded};
 pub(crate) use self::client::{permitted, tls_config};
 pub use self::config::{ConnectionOptions, FetchConfig, FetchLimits};
-pub(crate) use self::direct::{DirectRequest, Parts, answered, body_of, caller_of};
+pub(crate) use self::direct::{DirectRequest, Parts, answered, body_of, caller_of, streamed};
 pub use self::error::{FetchError, Internal};
 pub use self::guard::{NetPolicy, Refused};
 pub use self::resolve::{ResolveHost, Resolver};

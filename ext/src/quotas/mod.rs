@@ -39,7 +39,8 @@ pub struct Quotas {
     pub pending_ops: usize,
     /// Requests by `fetch` in an event, including redirects. Default: 1,000.
     pub subrequests: usize,
-    /// Operations on KV namespaces and queues in an event; one on several keys or messages counts once. Default: 1,000.
+    /// Operations on KV namespaces, R2 buckets, queues and `caches` in an event; one on several keys or messages counts once. Default:
+    /// 1,000.
     pub storage_operations: usize,
     /// Functions and objects that an event has passed to other workers and that these still hold. Default: 1,000.
     pub rpc_stubs: usize,

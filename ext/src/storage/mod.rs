@@ -1,6 +1,8 @@
-//! Common parts of the bindings that keep data: the errors of a store, the memory that a value is read into, and SQLite
-//! files with threads of their own. Knows no V8.
+//! Common parts of the bindings that keep data: the errors of a store, the memory that a value is read into, SQLite files with
+//! threads of their own, and threads for other files. Knows no V8.
 
+#[cfg(feature = "sql")]
+pub(crate) mod files;
 #[cfg(feature = "sql")]
 pub(crate) mod sqlite;
 

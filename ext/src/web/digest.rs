@@ -12,13 +12,15 @@ use crate::quotas::{QuotaError, Usage};
 /// The most bytes that one call takes: it is native code, which no limit interrupts.
 const STEP_BYTES_MAX: usize = 1 << 20;
 
-enum Hasher {
+/// The digest of data that comes in chunks.
+pub(crate) enum Hasher {
     Sha(digest::Context),
     Md5(Md5),
 }
 
 impl Hasher {
-    fn new(algorithm: &str) -> Option<Self> {
+    /// Begins a digest, by the name of its algorithm in the Web Cryptography API.
+    pub(crate) fn new(algorithm: &str) -> Option<Self> {
         let algorithm = match algorithm {
             "SHA-1" => &digest::SHA1_FOR_LEGACY_USE_ONLY,
             "SHA-256" => &digest::SHA256,
@@ -30,14 +32,14 @@ impl Hasher {
         Some(Self::Sha(digest::Context::new(algorithm)))
     }
 
-    fn update(&mut self, data: &[u8]) {
+    pub(crate) fn update(&mut self, data: &[u8]) {
         match self {
             Self::Sha(context) => context.update(data),
             Self::Md5(md5) => md5.update(data),
         }
     }
 
-    fn finish(self) -> Vec<u8> {
+    pub(crate) fn finish(self) -> Vec<u8> {
         match self {
             Self::Sha(context) => context.finish().as_ref().to_vec(),
             Self::Md5(md5) => md5.finalize().to_vec(),

@@ -73,6 +73,11 @@ const lazyWebSocket = lazy("ext:isopod_web_socket/websocket.js", (loaded) => {
   return loaded;
 });
 const lazyHtml = lazyInterface("HTMLRewriter", "ext:isopod_html/html_rewriter.js");
+const lazyCache = lazy("ext:isopod_cache/cache.js", (loaded) => {
+  interfaces.addOther(loaded.Cache);
+  interfaces.addOther(loaded.CacheStorage);
+  return loaded;
+});
 const lazyFixedLength = lazy("ext:isopod_fetch/fixed_length.js");
 const lazySoftLimit = lazy("ext:isopod_handlers/soft_limit.js");
 const lazyNative = lazy("ext:isopod_native/native.js");
@@ -153,6 +158,8 @@ const properties = {
   AbortSignal: own(abortSignal.AbortSignal),
   Blob: own(file.Blob),
   ByteLengthQueuingStrategy: own(streams.ByteLengthQueuingStrategy),
+  Cache: later((m) => m.Cache, lazyCache),
+  CacheStorage: later((m) => m.CacheStorage, lazyCache),
   CloseEvent: own(event.CloseEvent),
   CompressionStream: own(compression.CompressionStream),
   CountQueuingStrategy: own(streams.CountQueuingStrategy),
@@ -214,6 +221,7 @@ const properties = {
   WritableStreamDefaultWriter: own(streams.WritableStreamDefaultWriter),
   atob: writable(base64.atob),
   btoa: writable(base64.btoa),
+  caches: core.propGetterOnly(() => lazyCache().caches),
   clearInterval: writable(timers.clearInterval),
   clearTimeout: writable(timers.clearTimeout),
   console: own(

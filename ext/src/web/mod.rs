@@ -22,6 +22,8 @@ use crate::quotas::{LogVerdict, Quotas, Usage};
 use crate::unwind;
 use crate::values::{Events, js_error};
 
+pub(crate) use self::digest::Hasher;
+
 /// Levels of `console`, in the order of deno's implementation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogLevel {

@@ -12,6 +12,7 @@ use std::time::Instant;
 use deno_core::error::{CoreError, CoreErrorKind};
 use deno_core::{JsRuntime, ModuleId, PollEventLoopOptions, RuntimeOptions, serde_v8, v8};
 use isopod_ext::bindings::{EnvValue, NewWorker};
+use isopod_ext::cache::CacheAccess;
 use isopod_ext::commonjs::RequireHost;
 use isopod_ext::handlers::{CodeFrames, Events, Fault, FaultKind};
 use isopod_ext::ledger::MemoryLedger;
@@ -155,6 +156,7 @@ impl Worker {
             state.put(thread.io.clone());
             Usage::new(limits.quotas.clone(), meter.ledger().clone()).install(&mut state);
             state.put(script.fetch.clone());
+            state.put(CacheAccess::new(script.cache.clone(), script.name.clone()));
             let host: Rc<dyn RequireHost> = loader.clone();
             state.put(host);
             state.put(Natives::default());

@@ -9,6 +9,7 @@ mod databases;
 mod events;
 mod kv_namespaces;
 mod queues;
+mod r2_buckets;
 mod rate_limits;
 mod services;
 mod stored;
@@ -19,9 +20,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use isopod::Pool;
 use isopod::bindings::Binding;
 use isopod::host::workers::EventBridge;
+use isopod::{Pool, ResponseCache};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,7 @@ pub use self::databases::SqlDatabase;
 pub use self::events::Events;
 pub use self::kv_namespaces::KvNamespace;
 pub use self::queues::{Consumer, OpenQueues, Producer, Queue};
+pub use self::r2_buckets::R2Bucket;
 pub use self::services::Service;
 
 /// Every kind of binding with a section of its own, in the order in which bindings are listed.
@@ -45,6 +47,7 @@ static KINDS: &[Kind] = &[
     Kind::of::<events::EventsKind>(),
     Kind::of::<kv_namespaces::KvNamespaces>(),
     Kind::of::<queues::Queues>(),
+    Kind::of::<r2_buckets::R2Buckets>(),
     Kind::of::<rate_limits::RateLimits>(),
     Kind::of::<services::Services>(),
 ];
@@ -103,6 +106,8 @@ pub trait Configured: Any + fmt::Debug + Send + Sync {
 pub struct Materials<'a> {
     /// The pool that the script is deployed in.
     pub pool: &'a Pool,
+    /// Responses behind `caches` of all workers.
+    pub cache: &'a ResponseCache,
     /// The script's place on the bus.
     pub bridge: &'a EventBridge,
     /// The queues that are open in the process.

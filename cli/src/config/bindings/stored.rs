@@ -12,6 +12,11 @@ pub(super) fn default_file(folder: &str, name: &str, at: &KeyPath, reading: &mut
     is_plain_name(name, at, reading).then(|| format!(".isopod/{folder}/{name}.sqlite").into())
 }
 
+/// Returns the default path of a folder: `.isopod/FOLDER/NAME` beside the configuration.
+pub(super) fn default_folder(folder: &str, name: &str, at: &KeyPath, reading: &mut Reading<'_>) -> Option<PathBuf> {
+    is_plain_name(name, at, reading).then(|| format!(".isopod/{folder}/{name}").into())
+}
+
 /// Returns true if a name can be that of a file. Any other is a problem.
 pub(super) fn is_plain_name(name: &str, at: &KeyPath, reading: &mut Reading<'_>) -> bool {
     let may_be = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | ' ');

@@ -6,6 +6,7 @@ mod isopod_toml;
 mod kv_namespaces;
 mod places;
 mod queues;
+mod r2_buckets;
 mod rate_limits;
 mod services;
 mod wrangler_files;

@@ -18,7 +18,7 @@ const JSONC: &str = r#"{
   "rules": [{ "type": "Text", "globs": ["**/*.md"] }],
   "env": {
     "staging": { "vars": { "A": "staging" }, "route": "staging.example/*", "minify": true },
-    "live": { "name": "shop-live", "r2_buckets": [{ "binding": "R2" }] },
+    "live": { "name": "shop-live", "vectorize": [{ "binding": "V" }] },
   },
 }"#;
 
@@ -137,10 +137,10 @@ fn a_binding_this_build_does_not_have_is_an_error() {
     let error = shop().in_environment("live").error();
     assert_eq!(
         error,
-        r#"wrangler.jsonc:17:36: `env.live.r2_buckets`: this build has no R2 binding
+        r#"wrangler.jsonc:17:36: `env.live.vectorize`: this build has no Vectorize binding
     |
- 17 |     "live": { "name": "shop-live", "r2_buckets": [{ "binding": "R2" }] },
-    |                                    ^^^^^^^^^^^^
+ 17 |     "live": { "name": "shop-live", "vectorize": [{ "binding": "V" }] },
+    |                                    ^^^^^^^^^^^
   = remove it if the worker runs without"#
     );
 }

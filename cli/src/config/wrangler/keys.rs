@@ -86,7 +86,6 @@ pub(super) const MISSING: &[(&str, &str)] = &[
         "Pages projects; `isopod serve` of the folder itself serves its files",
     ),
     ("pipelines", "Pipelines binding"),
-    ("r2_buckets", "R2 binding"),
     (
         "secrets_store_secrets",
         "secrets store; put the values into `.dev.vars`",

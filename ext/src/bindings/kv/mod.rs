@@ -18,11 +18,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use deno_core::convert::Uint8Array;
-use deno_core::{CancelFuture, CancelHandle, OpState, ResourceId, ToV8, op2};
+use deno_core::{OpState, ResourceId, ToV8, op2};
 use serde_json::Value;
 
+use super::operation::operate;
 use super::{Binding, EnvValue, Installed, NewWorker};
-use crate::context::{begin_operation, end_with_event};
 use crate::event::{EventEnded, EventKey};
 use crate::fetch::{FetchError, body_of};
 use crate::quotas::{QuotaError, Usage};
@@ -170,18 +170,12 @@ async fn call<T>(
     event: EventKey,
     run: impl AsyncFnOnce(Arc<dyn KvStore>) -> Result<T, StorageError>,
 ) -> Result<T, KvError> {
-    let (store, usage, ended) = {
-        let state = state.borrow();
-        let store = Installed::<Arc<dyn KvStore>>::get(&state, &binding).cloned();
-        let usage = Usage::of(&state);
-        begin_operation(&state, event, &usage)?;
-        let ended = CancelHandle::new_rc();
-        end_with_event(&state, event, &ended)?;
-        (store.ok_or(KvError::NoBinding(binding))?, usage, ended)
+    let store = |state: &OpState| {
+        let store = Installed::<Arc<dyn KvStore>>::get(state, &binding).cloned();
+        store.ok_or(KvError::NoBinding(binding))
     };
-    let _slot = usage.begin_op()?;
-    let done = run(store).or_cancel(&ended).await.map_err(|_| EventEnded)?;
-    done.map_err(|error| KvError::of(verb, error))
+    let run = async |store| run(store).await.map_err(|error| KvError::of(verb, error));
+    operate(state, event, store, run).await
 }
 
 /// An entry for the script.

@@ -1,0 +1,325 @@
+//! The files with the content of objects.
+//!
+//! A file is written in the folder `aside`. When it is on the disk, a transaction makes it a part of an object or an upload, and
+//! then it is moved to `blobs`. So whatever is found in `aside` after a crash was being written, or only waits for the move: the
+//! tables say which. A file that is being written is locked, so that no other process removes it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+
+use super::super::object::{R2Algorithm, R2Checksum};
+use super::super::rules::R2Fault;
+use super::super::store::R2Error;
+use crate::event::Body;
+use crate::storage::StorageError;
+use crate::storage::files::FileThreads;
+use crate::web::Hasher;
+
+/// Bytes of content that are written at a time.
+const WRITE_BYTES: usize = 256 << 10;
+
+/// The files of a bucket.
+#[derive(Clone)]
+pub(super) struct Blobs(Arc<Shared>);
+
+struct Shared {
+    folder: PathBuf,
+    threads: FileThreads,
+}
+
+/// The digests of content: the MD5, and the checksum of the algorithm that was asked for.
+pub(super) struct Digests {
+    pub(super) md5: Vec<u8>,
+    pub(super) checksum: Option<(R2Algorithm, Vec<u8>)>,
+}
+
+impl Digests {
+    /// Compares with the checksum that was given.
+    pub(super) fn check(&self, given: Option<R2Checksum>) -> Result<(), R2Fault> {
+        let (Some(R2Checksum { algorithm, digest }), Some((_, actual))) = (given, &self.checksum) else {
+            return Ok(());
+        };
+        match digest == *actual {
+            true => Ok(()),
+            false => Err(R2Fault::Digest {
+                algorithm,
+                given: digest,
+                actual: actual.clone(),
+            }),
+        }
+    }
+}
+
+impl Blobs {
+    pub(super) fn new(folder: PathBuf, threads: FileThreads) -> Self {
+        Self(Arc::new(Shared { folder, threads }))
+    }
+
+    pub(super) fn threads(&self) -> &FileThreads {
+        &self.0.threads
+    }
+
+    pub(super) fn aside_folder(&self) -> PathBuf {
+        self.0.folder.join("aside")
+    }
+
+    pub(super) fn aside(&self, blob: &str) -> PathBuf {
+        self.aside_folder().join(blob)
+    }
+
+    /// The final place of a file. Folders are named by the first two digits.
+    pub(super) fn place(&self, blob: &str) -> PathBuf {
+        let digits = blob.get(..2).unwrap_or("00");
+        self.0.folder.join("blobs").join(digits).join(blob)
+    }
+
+    /// Opens a file. `None`: it is not there.
+    pub(super) fn open(&self, blob: &str) -> io::Result<Option<File>> {
+        // It may be moved from the first place to the second in between.
+        for path in [self.place(blob), self.aside(blob), self.place(blob)] {
+            match File::open(path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                opened => return opened.map(Some),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Moves a file to its final place.
+    pub(super) fn settle(&self, blob: &str) -> io::Result<()> {
+        let (from, to) = (self.aside(blob), self.place(blob));
+        match fs::rename(&from, &to) {
+            Err(error) if error.kind() == ErrorKind::NotFound && from.exists() => {
+                fs::create_dir_all(to.parent().unwrap_or(&to))?;
+                fs::rename(from, to)
+            }
+            moved => moved,
+        }
+    }
+
+    /// Removes a file, wherever it is.
+    pub(super) fn remove(&self, blob: &str) -> io::Result<()> {
+        for path in [self.place(blob), self.aside(blob)] {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                removed => return removed,
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes content of this length to a file aside, which is on the disk then.
+    pub(super) async fn receive(
+        &self,
+        mut content: Body,
+        length: u64,
+        algorithm: Option<R2Algorithm>,
+    ) -> Result<(Aside, Digests), R2Error> {
+        let mut writing = Writing::new(self.clone(), algorithm);
+        let mut left = length;
+        let mut pieces = pieces(&mut content, &mut left).await?;
+        while left > 0 {
+            let step = self.0.threads.run(move || {
+                writing.write(&pieces)?;
+                Ok::<_, io::Error>(writing)
+            });
+            // More is taken in while this is written.
+            let (written, more) = futures::join!(step, self::pieces(&mut content, &mut left));
+            writing = written?.map_err(failed)?;
+            pieces = more?;
+        }
+        let last = self.0.threads.run(move || {
+            writing.write(&pieces)?;
+            writing.finish()
+        });
+        Ok(last.await?.map_err(failed)?)
+    }
+}
+
+/// Takes the next pieces of content, so many as are written at once.
+async fn pieces(content: &mut Body, left: &mut u64) -> Result<Vec<Bytes>, R2Error> {
+    let mut pieces = Vec::new();
+    let mut taken = 0;
+    while *left > 0 && taken < WRITE_BYTES {
+        let frame = content.frame().await.transpose();
+        let frame = frame.map_err(|error| R2Error::Content(error.to_string()))?;
+        let frame = frame.ok_or_else(|| R2Error::Content("it ended before its end".to_owned()))?;
+        let Ok(piece) = frame.into_data() else { continue };
+        let size = piece.len() as u64;
+        *left = left
+            .checked_sub(size)
+            .ok_or_else(|| R2Error::Content("it is longer than it was said to be".to_owned()))?;
+        taken += piece.len();
+        pieces.push(piece);
+    }
+    if *left == 0 && !content.is_end_stream() {
+        // A source that knows its length may say the end itself.
+        match content.frame().await {
+            None => {}
+            Some(Ok(frame)) if frame.data_ref().is_none_or(Bytes::is_empty) => {}
+            Some(Ok(_)) => return Err(R2Error::Content("it is longer than it was said to be".to_owned())),
+            Some(Err(error)) => return Err(R2Error::Content(error.to_string())),
+        }
+    }
+    Ok(pieces)
+}
+
+/// An error of the file system, for the caller of an operation.
+pub(super) fn failed(error: io::Error) -> StorageError {
+    StorageError::Failed(format!("a file of the bucket: {error}"))
+}
+
+/// A file that is being written.
+struct Writing {
+    blobs: Blobs,
+    aside: Option<Aside>,
+    md5: Hasher,
+    other: Option<(R2Algorithm, Hasher)>,
+    length: u64,
+}
+
+impl Writing {
+    fn new(blobs: Blobs, algorithm: Option<R2Algorithm>) -> Self {
+        let hasher = |algorithm: R2Algorithm| Some((algorithm, Hasher::new(algorithm.name())?));
+        Self {
+            blobs,
+            aside: None,
+            md5: Hasher::Md5(md5::Digest::new()),
+            other: algorithm
+                .filter(|algorithm| *algorithm != R2Algorithm::Md5)
+                .and_then(hasher),
+            length: 0,
+        }
+    }
+
+    fn write(&mut self, pieces: &[Bytes]) -> io::Result<()> {
+        if self.aside.is_none() && !pieces.is_empty() {
+            self.aside = Some(Aside::create(&self.blobs)?);
+        }
+        for piece in pieces {
+            self.md5.update(piece);
+            if let Some((_, other)) = &mut self.other {
+                other.update(piece);
+            }
+            if let Some(file) = self.aside.as_ref().and_then(|aside| aside.file.as_deref()) {
+                (&*file).write_all(piece)?;
+            }
+            self.length += piece.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> io::Result<(Aside, Digests)> {
+        let aside = match self.aside {
+            Some(aside) => aside,
+            None => Aside::none(self.blobs),
+        };
+        if let Some(file) = &aside.file {
+            file.sync_all()?;
+            // The file's name, too.
+            File::open(aside.blobs.aside_folder())?.sync_all()?;
+        }
+        let md5 = self.md5.finish();
+        let checksum = self.other.map(|(algorithm, hasher)| (algorithm, hasher.finish()));
+        let checksum = Some(checksum.unwrap_or_else(|| (R2Algorithm::Md5, md5.clone())));
+        Ok((aside, Digests { md5, checksum }))
+    }
+}
+
+/// A file that belongs to nothing yet. It is removed when this is dropped, unless it was kept.
+pub(super) struct Aside {
+    /// The name of the file.
+    pub(super) blob: String,
+    blobs: Blobs,
+    /// The locked file. None: there is no content.
+    file: Option<Arc<File>>,
+    is_kept: bool,
+}
+
+impl Aside {
+    fn none(blobs: Blobs) -> Self {
+        Self {
+            blob: String::new(),
+            blobs,
+            file: None,
+            is_kept: true,
+        }
+    }
+
+    fn create(blobs: &Blobs) -> io::Result<Self> {
+        let blob = uuid::Uuid::new_v4().simple().to_string();
+        let path = blobs.aside(&blob);
+        let file = match create(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                fs::create_dir_all(blobs.aside_folder())?;
+                create(&path)?
+            }
+            created => created?,
+        };
+        let aside = Self {
+            blob,
+            blobs: blobs.clone(),
+            file: Some(Arc::new(file)),
+            is_kept: false,
+        };
+        // Where files cannot be locked, no other process takes the lock of this one, and so none removes it.
+        if let Some(file) = &aside.file {
+            let _ = file.try_lock();
+        }
+        Ok(aside)
+    }
+
+    /// Returns true if it has content.
+    pub(super) fn has_content(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// Keeps the file: it belongs to a transaction now.
+    pub(super) fn keep(&mut self) {
+        self.is_kept = true;
+    }
+
+    /// Moves the file to its final place, after its transaction. Where that fails, it is read where it is.
+    pub(super) async fn settle(self) {
+        if !self.has_content() {
+            return;
+        }
+        let blobs = self.blobs.clone();
+        let settled = blobs.threads().run(move || {
+            let settled = self.blobs.settle(&self.blob);
+            if let Err(error) = settled {
+                tracing::warn!(target: "isopod::storage", "cannot move a file of a bucket: {error}");
+            }
+        });
+        // The threads have ended with the process.
+        let _ = settled.await;
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            let path = self.blobs.aside(&self.blob);
+            // Begun now, and not waited for.
+            drop(self.blobs.threads().run(move || fs::remove_file(path)));
+        }
+    }
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).open(path)
+}
+
+/// Reads so many bytes of a file at an offset. It has them.
+pub(super) fn read_at(file: &File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; length];
+    file.read_exact_at(&mut bytes, offset)?;
+    Ok(bytes)
+}

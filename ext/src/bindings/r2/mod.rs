@@ -1,0 +1,79 @@
+//! `env.BUCKET`: a bucket with the interface of R2.
+//!
+//! [`R2Binding`] is the binding, over an [`R2Store`]: [`LocalR2`] or a program's own. `rules` has the platform's limits and errors,
+//! `condition` and `range` what a read or write may ask for, `object` what is known of an object. `ops` check what a script
+//! passes before a store is asked, and `options` reads it.
+
+mod condition;
+mod error;
+#[cfg(feature = "sql")]
+mod local;
+mod object;
+mod ops;
+mod options;
+mod range;
+mod rules;
+mod store;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use deno_core::OpState;
+use serde_json::Value;
+
+use super::{Binding, EnvValue, Installed, NewWorker};
+
+pub use self::condition::{R2Conditions, R2Etag};
+#[cfg(feature = "sql")]
+pub use self::local::LocalR2;
+pub use self::object::{R2Algorithm, R2Checksum, R2Checksums, R2HttpMetadata, R2Object, R2StorageClass};
+pub(crate) use self::ops::extension;
+pub use self::range::R2Range;
+pub use self::rules::{R2Fault, check_key, check_metadata};
+pub use self::store::{R2Error, R2Found, R2Future, R2Get, R2Listing, R2NewUpload, R2Page, R2Part, R2Put, R2Store};
+
+/// An R2 bucket in `env`, over any [`R2Store`].
+#[derive(Clone)]
+pub struct R2Binding {
+    store: Arc<dyn R2Store>,
+    withheld: Vec<PathBuf>,
+}
+
+impl R2Binding {
+    /// Creates a binding whose objects this store keeps.
+    pub fn new(store: impl R2Store) -> Self {
+        Self {
+            store: Arc::new(store),
+            withheld: Vec::new(),
+        }
+    }
+
+    /// Names files that the script must not read as modules, such as those of the store.
+    #[must_use]
+    pub fn withhold(mut self, files: impl IntoIterator<Item = PathBuf>) -> Self {
+        self.withheld.extend(files);
+        self
+    }
+}
+
+impl fmt::Debug for R2Binding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("R2Binding(…)")
+    }
+}
+
+impl Binding for R2Binding {
+    fn kind(&self) -> &'static str {
+        "R2"
+    }
+
+    fn install(&self, name: &str, _worker: &NewWorker<'_>, state: &mut OpState) -> EnvValue<'_> {
+        Installed::put(state, name, self.store.clone());
+        EnvValue::made("ext:isopod_r2/r2.js", &Value::Null)
+    }
+
+    fn withheld(&self) -> Vec<PathBuf> {
+        self.withheld.clone()
+    }
+}

@@ -1,0 +1,204 @@
+//! Objects without their content.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// An object without its content: key, size, times, checksums and metadata.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct R2Object {
+    /// The key.
+    pub key: String,
+    /// An identifier of this content: another one is given with each write.
+    pub version: String,
+    /// The size in bytes.
+    pub size: u64,
+    /// The MD5 of the content in hexadecimal. Of an upload in parts, the MD5 of the parts' MD5s, a hyphen, and their number.
+    pub etag: String,
+    /// The time of the upload, in milliseconds since 1970.
+    pub uploaded: u64,
+    /// Checksums.
+    pub checksums: R2Checksums,
+    /// Headers of HTTP responses with it.
+    pub http_metadata: R2HttpMetadata,
+    /// Metadata of the program: at most 2,048 bytes.
+    pub custom_metadata: Vec<(String, String)>,
+    /// The class of storage.
+    pub storage_class: R2StorageClass,
+}
+
+impl R2Object {
+    /// An object without metadata.
+    pub fn new(key: impl Into<String>, size: u64, etag: impl Into<String>) -> Self {
+        Self {
+            key: key.into(),
+            size,
+            etag: etag.into(),
+            ..Self::default()
+        }
+    }
+}
+
+isopod_outcome::setters!(R2Object {
+    version: impl Into<String>,
+    uploaded: u64,
+    checksums: R2Checksums,
+    http_metadata: R2HttpMetadata,
+    custom_metadata: Vec<(String, String)>,
+    storage_class: R2StorageClass,
+});
+
+/// Headers of HTTP responses with an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct R2HttpMetadata {
+    /// `Content-Type`.
+    pub content_type: Option<String>,
+    /// `Content-Language`.
+    pub content_language: Option<String>,
+    /// `Content-Disposition`.
+    pub content_disposition: Option<String>,
+    /// `Content-Encoding`.
+    pub content_encoding: Option<String>,
+    /// `Cache-Control`.
+    pub cache_control: Option<String>,
+    /// `Expires`, in milliseconds since 1970.
+    pub cache_expiry: Option<i64>,
+}
+
+isopod_outcome::setters!(R2HttpMetadata {
+    content_type: impl Into<Option<String>>,
+    content_language: impl Into<Option<String>>,
+    content_disposition: impl Into<Option<String>>,
+    content_encoding: impl Into<Option<String>>,
+    cache_control: impl Into<Option<String>>,
+    cache_expiry: impl Into<Option<i64>>,
+});
+
+impl R2HttpMetadata {
+    /// The texts, with the names of their headers.
+    pub fn texts(&self) -> impl Iterator<Item = (&'static str, Option<&str>)> {
+        let texts = [
+            ("content-type", self.content_type.as_deref()),
+            ("content-language", self.content_language.as_deref()),
+            ("content-disposition", self.content_disposition.as_deref()),
+            ("content-encoding", self.content_encoding.as_deref()),
+            ("cache-control", self.cache_control.as_deref()),
+        ];
+        texts.into_iter()
+    }
+}
+
+/// A class of storage. It is kept with an object, and has no effect on where its content is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum R2StorageClass {
+    /// For data that is often read.
+    #[default]
+    Standard,
+    /// For data that is seldom read.
+    InfrequentAccess,
+}
+
+impl R2StorageClass {
+    /// Reads the name of a class; an empty one is the default.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "" | "Standard" => Some(Self::Standard),
+            "InfrequentAccess" => Some(Self::InfrequentAccess),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for R2StorageClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Standard => "Standard",
+            Self::InfrequentAccess => "InfrequentAccess",
+        })
+    }
+}
+
+/// The algorithm of a checksum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum R2Algorithm {
+    /// MD5.
+    Md5,
+    /// SHA-1.
+    Sha1,
+    /// SHA-256.
+    Sha256,
+    /// SHA-384.
+    Sha384,
+    /// SHA-512.
+    Sha512,
+}
+
+impl R2Algorithm {
+    /// The name in the Web Cryptography API, which errors have too.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Md5 => "MD5",
+            Self::Sha1 => "SHA-1",
+            Self::Sha256 => "SHA-256",
+            Self::Sha384 => "SHA-384",
+            Self::Sha512 => "SHA-512",
+        }
+    }
+}
+
+impl fmt::Display for R2Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A checksum that the content of an object must have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct R2Checksum {
+    /// The algorithm.
+    pub algorithm: R2Algorithm,
+    /// The checksum.
+    pub digest: Vec<u8>,
+}
+
+/// The checksums of an object: the MD5 of one that was uploaded in one piece, and the one that its upload named.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct R2Checksums {
+    /// MD5.
+    #[serde(with = "serde_bytes", skip_serializing_if = "Option::is_none")]
+    pub md5: Option<Vec<u8>>,
+    /// SHA-1.
+    #[serde(with = "serde_bytes", skip_serializing_if = "Option::is_none")]
+    pub sha1: Option<Vec<u8>>,
+    /// SHA-256.
+    #[serde(with = "serde_bytes", skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Vec<u8>>,
+    /// SHA-384.
+    #[serde(with = "serde_bytes", skip_serializing_if = "Option::is_none")]
+    pub sha384: Option<Vec<u8>>,
+    /// SHA-512.
+    #[serde(with = "serde_bytes", skip_serializing_if = "Option::is_none")]
+    pub sha512: Option<Vec<u8>>,
+}
+
+impl R2Checksums {
+    /// Sets the checksum of an algorithm.
+    pub fn set(&mut self, algorithm: R2Algorithm, digest: Vec<u8>) {
+        let member = match algorithm {
+            R2Algorithm::Md5 => &mut self.md5,
+            R2Algorithm::Sha1 => &mut self.sha1,
+            R2Algorithm::Sha256 => &mut self.sha256,
+            R2Algorithm::Sha384 => &mut self.sha384,
+            R2Algorithm::Sha512 => &mut self.sha512,
+        };
+        *member = Some(digest);
+    }
+}

@@ -1,0 +1,377 @@
+//! The interface of a bucket's storage.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use super::condition::R2Conditions;
+use super::object::{R2Checksum, R2HttpMetadata, R2Object, R2StorageClass};
+use super::range::R2Range;
+use super::rules::{LIST_LIMIT, R2Fault};
+use crate::event::Body;
+use crate::storage::{ReadRoom, StorageError};
+
+/// The future of an operation on a bucket.
+///
+/// It is polled by the event loop of the worker that asked, and dropped when that event ends. It must not depend on the Tokio
+/// runtime that it is polled on.
+pub type R2Future<T> = Pin<Box<dyn Future<Output = Result<T, R2Error>> + Send>>;
+
+/// The reason why a bucket did not do what it was asked for.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum R2Error {
+    /// A limit or a rule of R2.
+    #[error("{0} ({code})", code = .0.code())]
+    Fault(#[from] R2Fault),
+    /// The storage.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The content ended early, or had another length than it was said to have.
+    #[error("the content could not be read: {0}")]
+    Content(String),
+}
+
+/// The storage of an R2 bucket.
+///
+/// [`LocalR2`](super::LocalR2) keeps it in a folder. A program may supply its own:
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use std::sync::{Arc, Mutex};
+///
+/// use http_body_util::BodyExt as _;
+/// # mod isopod { pub use isopod_ext::{bindings, event::Body, storage}; }
+/// use isopod::Body;
+/// use isopod::bindings::r2::{
+///     R2Binding, R2Error, R2Fault, R2Found, R2Future, R2Get, R2Listing, R2NewUpload, R2Object, R2Page, R2Part, R2Put, R2Store,
+/// };
+/// use isopod::storage::ReadRoom;
+///
+/// /// Keeps objects in memory, without uploads in parts.
+/// #[derive(Default)]
+/// struct Memory(Arc<Mutex<BTreeMap<String, (R2Object, Vec<u8>)>>>);
+///
+/// impl R2Store for Memory {
+///     fn head(&self, key: String) -> R2Future<Option<R2Object>> {
+///         let found = self.0.lock().unwrap().get(&key).map(|(object, _)| object.clone());
+///         Box::pin(async { Ok(found) })
+///     }
+///
+///     fn get(&self, get: R2Get, room: ReadRoom) -> R2Future<Option<R2Found>> {
+///         let found = self.0.lock().unwrap().get(&get.key).cloned();
+///         Box::pin(async move {
+///             let Some((object, content)) = found else { return Ok(None) };
+///             if !get.conditions.hold(Some(&object)) {
+///                 return Ok(Some(R2Found::new(object)));
+///             }
+///             let (offset, length) = get.range.map_or(Ok((0, object.size)), |range| range.of(object.size))?;
+///             let part = content[offset as usize..][..length as usize].to_vec();
+///             let part = room.reserve(part.len())?.keep(part.into());
+///             Ok(Some(R2Found::new(object).content(offset, length, part)))
+///         })
+///     }
+///
+///     fn put(&self, put: R2Put, content: Body) -> R2Future<Option<R2Object>> {
+///         let objects = self.0.clone();
+///         Box::pin(async move {
+///             let content = content.collect().await.map_err(|error| R2Error::Content(error.to_string()))?;
+///             let content = content.to_bytes().to_vec();
+///             let mut objects = objects.lock().unwrap();
+///             if !put.conditions.hold(objects.get(&put.key).map(|(object, _)| object)) {
+///                 return Ok(None);
+///             }
+///             let object = R2Object::new(&put.key, content.len() as u64, "an-etag").http_metadata(put.http_metadata);
+///             objects.insert(put.key, (object.clone(), content));
+///             Ok(Some(object))
+///         })
+///     }
+///
+///     fn delete(&self, keys: Vec<String>) -> R2Future<()> {
+///         let mut objects = self.0.lock().unwrap();
+///         keys.iter().for_each(|key| drop(objects.remove(key)));
+///         Box::pin(async { Ok(()) })
+///     }
+///
+///     fn list(&self, listing: R2Listing) -> R2Future<R2Page> {
+///         let objects = self.0.lock().unwrap();
+///         let found = objects.values().filter(|(object, _)| object.key.starts_with(&listing.prefix));
+///         let objects = found.map(|(object, _)| object.clone()).collect();
+///         Box::pin(async { Ok(R2Page { objects, ..R2Page::default() }) })
+///     }
+///
+///     fn create_upload(&self, _upload: R2NewUpload) -> R2Future<String> {
+///         Box::pin(async { Err(R2Fault::Internal.into()) })
+///     }
+///
+///     fn put_part(&self, _key: String, _upload: String, _number: u16, _content: Body) -> R2Future<String> {
+///         Box::pin(async { Err(R2Fault::NoUpload.into()) })
+///     }
+///
+///     fn complete_upload(&self, _key: String, _upload: String, _parts: Vec<R2Part>) -> R2Future<R2Object> {
+///         Box::pin(async { Err(R2Fault::NoUpload.into()) })
+///     }
+///
+///     fn abort_upload(&self, _key: String, _upload: String) -> R2Future<()> {
+///         Box::pin(async { Err(R2Fault::NoUpload.into()) })
+///     }
+/// }
+///
+/// let binding = R2Binding::new(Memory::default());
+/// # drop(binding);
+/// ```
+///
+/// Keys and metadata have been checked against the limits of the platform. A call begins the operation and must not block. What
+/// a write has acknowledged must be seen by every read that begins later. The length of `content` is known (`size_hint`); it is
+/// polled with the future that it was given to.
+pub trait R2Store: Send + Sync + 'static {
+    /// Returns what is known of an object.
+    fn head(&self, key: String) -> R2Future<Option<R2Object>>;
+
+    /// Returns an object and its content. Without content, the conditions do not hold.
+    ///
+    /// Memory for content that is read should be taken from `room`.
+    fn get(&self, get: R2Get, room: ReadRoom) -> R2Future<Option<R2Found>>;
+
+    /// Stores an object in the place of any that the key has. `None`: the conditions do not hold.
+    fn put(&self, put: R2Put, content: Body) -> R2Future<Option<R2Object>>;
+
+    /// Removes the objects of these keys.
+    fn delete(&self, keys: Vec<String>) -> R2Future<()>;
+
+    /// Returns objects in the order of their keys' UTF-8 bytes.
+    fn list(&self, listing: R2Listing) -> R2Future<R2Page>;
+
+    /// Begins an upload in parts, and returns its id.
+    fn create_upload(&self, upload: R2NewUpload) -> R2Future<String>;
+
+    /// Stores a part of an upload in the place of any of this number, and returns its ETag.
+    fn put_part(&self, key: String, upload: String, number: u16, content: Body) -> R2Future<String>;
+
+    /// Makes an object of the parts of an upload.
+    fn complete_upload(&self, key: String, upload: String, parts: Vec<R2Part>) -> R2Future<R2Object>;
+
+    /// Ends an upload and removes its parts.
+    fn abort_upload(&self, key: String, upload: String) -> R2Future<()>;
+}
+
+impl<S: R2Store + ?Sized> R2Store for Arc<S> {
+    fn head(&self, key: String) -> R2Future<Option<R2Object>> {
+        (**self).head(key)
+    }
+
+    fn get(&self, get: R2Get, room: ReadRoom) -> R2Future<Option<R2Found>> {
+        (**self).get(get, room)
+    }
+
+    fn put(&self, put: R2Put, content: Body) -> R2Future<Option<R2Object>> {
+        (**self).put(put, content)
+    }
+
+    fn delete(&self, keys: Vec<String>) -> R2Future<()> {
+        (**self).delete(keys)
+    }
+
+    fn list(&self, listing: R2Listing) -> R2Future<R2Page> {
+        (**self).list(listing)
+    }
+
+    fn create_upload(&self, upload: R2NewUpload) -> R2Future<String> {
+        (**self).create_upload(upload)
+    }
+
+    fn put_part(&self, key: String, upload: String, number: u16, content: Body) -> R2Future<String> {
+        (**self).put_part(key, upload, number, content)
+    }
+
+    fn complete_upload(&self, key: String, upload: String, parts: Vec<R2Part>) -> R2Future<R2Object> {
+        (**self).complete_upload(key, upload, parts)
+    }
+
+    fn abort_upload(&self, key: String, upload: String) -> R2Future<()> {
+        (**self).abort_upload(key, upload)
+    }
+}
+
+/// The arguments of [`R2Store::get`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct R2Get {
+    /// The key.
+    pub key: String,
+    /// Conditions for the content.
+    pub conditions: R2Conditions,
+    /// The part that is read. Default: all.
+    pub range: Option<R2Range>,
+}
+
+impl R2Get {
+    /// All of an object.
+    pub fn new(key: impl Into<String>) -> Self {
+        Self {
+            key: key.into(),
+            ..Self::default()
+        }
+    }
+}
+
+isopod_outcome::setters!(R2Get {
+    conditions: R2Conditions,
+    range: impl Into<Option<R2Range>>,
+});
+
+/// An object that was found, with its content if the conditions hold.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct R2Found {
+    /// The object.
+    pub object: R2Object,
+    /// The offset and the length of what is in `content`; the whole object if there is none.
+    pub range: (u64, u64),
+    /// The content.
+    pub content: Option<Body>,
+}
+
+impl R2Found {
+    /// An object without content.
+    #[must_use]
+    pub fn new(object: R2Object) -> Self {
+        Self {
+            range: (0, object.size),
+            object,
+            content: None,
+        }
+    }
+
+    /// Adds the content at this offset, and of this length.
+    #[must_use]
+    pub fn content(self, offset: u64, length: u64, content: impl Into<Body>) -> Self {
+        Self {
+            range: (offset, length),
+            content: Some(content.into()),
+            ..self
+        }
+    }
+}
+
+/// The arguments of [`R2Store::put`], without the content.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct R2Put {
+    /// The key.
+    pub key: String,
+    /// Conditions on the object that the key has.
+    pub conditions: R2Conditions,
+    /// The checksum that the content must have.
+    pub checksum: Option<R2Checksum>,
+    /// Headers of HTTP responses with it.
+    pub http_metadata: R2HttpMetadata,
+    /// Metadata of the program.
+    pub custom_metadata: Vec<(String, String)>,
+    /// The class of storage.
+    pub storage_class: R2StorageClass,
+}
+
+impl R2Put {
+    /// An object without metadata.
+    pub fn new(key: impl Into<String>) -> Self {
+        Self {
+            key: key.into(),
+            ..Self::default()
+        }
+    }
+}
+
+isopod_outcome::setters!(R2Put {
+    conditions: R2Conditions,
+    checksum: impl Into<Option<R2Checksum>>,
+    http_metadata: R2HttpMetadata,
+    custom_metadata: Vec<(String, String)>,
+    storage_class: R2StorageClass,
+});
+
+/// The arguments of [`R2Store::create_upload`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct R2NewUpload {
+    /// The key.
+    pub key: String,
+    /// Headers of HTTP responses with it.
+    pub http_metadata: R2HttpMetadata,
+    /// Metadata of the program.
+    pub custom_metadata: Vec<(String, String)>,
+    /// The class of storage.
+    pub storage_class: R2StorageClass,
+}
+
+impl R2NewUpload {
+    /// An object without metadata.
+    pub fn new(key: impl Into<String>) -> Self {
+        Self {
+            key: key.into(),
+            ..Self::default()
+        }
+    }
+}
+
+isopod_outcome::setters!(R2NewUpload {
+    http_metadata: R2HttpMetadata,
+    custom_metadata: Vec<(String, String)>,
+    storage_class: R2StorageClass,
+});
+
+/// A part of an upload that is to be completed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct R2Part {
+    /// The number, from 1 to 10,000.
+    pub number: u16,
+    /// The ETag that was returned for it.
+    pub etag: String,
+}
+
+/// The objects that a call of [`R2Store::list`] asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct R2Listing {
+    /// The beginning that their keys have in common.
+    pub prefix: String,
+    /// Keys that are the same up to this text after the prefix are one entry.
+    pub delimiter: Option<String>,
+    /// The key after which the list begins.
+    pub start_after: Option<String>,
+    /// The cursor of the page before.
+    pub cursor: Option<String>,
+    /// Maximum number of entries.
+    pub limit: usize,
+}
+
+impl Default for R2Listing {
+    /// All objects, at most 1,000.
+    fn default() -> Self {
+        Self {
+            prefix: String::new(),
+            delimiter: None,
+            start_after: None,
+            cursor: None,
+            limit: LIST_LIMIT,
+        }
+    }
+}
+
+isopod_outcome::setters!(R2Listing {
+    prefix: impl Into<String>,
+    delimiter: impl Into<Option<String>>,
+    start_after: impl Into<Option<String>>,
+    cursor: impl Into<Option<String>>,
+    limit: usize,
+});
+
+/// A part of the list of objects.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct R2Page {
+    /// The objects.
+    pub objects: Vec<R2Object>,
+    /// The beginnings of keys that have the delimiter.
+    pub prefixes: Vec<String>,
+    /// The cursor of the next page, if there is one.
+    pub cursor: Option<String>,
+}
