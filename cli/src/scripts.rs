@@ -113,6 +113,7 @@ fn quotas(limits: &config::Limits) -> Quotas {
         .storage_operations(limits.storage_operations)
         .rpc_stubs(limits.rpc_stubs)
         .rpc_path(limits.rpc_path)
+        .rpc_depth(limits.rpc_depth)
         .log_lines(limits.log_lines)
         .log_bytes(size(limits.log_bytes))
         .reports(limits.reports)

@@ -62,6 +62,7 @@ mod serving;
 mod systems;
 mod task_backpressure;
 mod tasks;
+mod transcript;
 mod triggers;
 mod values;
 mod watch;

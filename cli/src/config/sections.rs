@@ -304,6 +304,8 @@ pub struct Limits {
     pub rpc_stubs: usize,
     /// Maximum number of names in the path of a call to another worker.
     pub rpc_path: usize,
+    /// Maximum depth of calls of stubs, each made by a function that another worker called.
+    pub rpc_depth: usize,
     /// Maximum number of lines logged by an event; the rest is dropped.
     pub log_lines: usize,
     /// Maximum size of an event's log output; the rest is dropped.
@@ -369,6 +371,7 @@ impl Default for Limits {
             storage_operations: 1_000,
             rpc_stubs: 1_000,
             rpc_path: 64,
+            rpc_depth: 64,
             log_lines: 1_000,
             log_bytes: 256 * KIB,
             reports: 32,

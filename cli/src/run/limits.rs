@@ -55,6 +55,7 @@ fn quotas() -> Quotas {
         .storage_operations(usize::MAX)
         .rpc_stubs(usize::MAX)
         .rpc_path(1_000)
+        .rpc_depth(1_000)
         .log_lines(usize::MAX)
         .log_bytes(usize::MAX)
         .message_bytes(usize::MAX)

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::cloned::{self, NotPlain};
 
 /// The content of a message or partial result.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Data {
     /// Nothing.

@@ -8,7 +8,7 @@ use futures::channel::oneshot;
 use http::{HeaderName, HeaderValue};
 use serde::Serialize;
 
-use super::Fault;
+use super::{Data, Fault};
 
 /// The channel for the response to a request. A dropped receiver means that the client has left.
 pub type Reply<T> = oneshot::Sender<Result<T, Fault>>;
@@ -81,6 +81,8 @@ pub struct Caller {
     pub deadline: Option<Instant>,
     /// The id of the request that it handles (its `x-request-id` header), for logs.
     pub request_id: Option<String>,
+    /// The properties of its service binding, which the called worker has as `ctx.props`. Default: none.
+    pub props: Data,
 }
 
 impl Caller {
@@ -91,6 +93,7 @@ impl Caller {
             depth: 1,
             deadline: None,
             request_id: None,
+            props: Data::Empty,
         }
     }
 }

@@ -5,9 +5,17 @@ const { core, primordials } = __bootstrap;
 const { op_isopod_fetcher_begin, op_isopod_fetcher_call, op_isopod_fetcher_send } = core.ops;
 const { unlessEnded } = core.loadExtScript("ext:isopod_context/context.js");
 const { fetchBy } = core.loadExtScript("ext:isopod_fetch/fetch.js");
-const { errorOf } = core.loadExtScript("ext:isopod_rpc/errors.js");
-const { Proxy, ReflectGet, Symbol, SymbolToStringTag, SafeWeakMap, TypeError, WeakMapPrototypeGet, WeakMapPrototypeSet } =
-  primordials;
+const {
+  ObjectSetPrototypeOf,
+  Proxy,
+  ReflectGet,
+  SafeWeakMap,
+  Symbol,
+  SymbolToStringTag,
+  TypeError,
+  WeakMapPrototypeGet,
+  WeakMapPrototypeSet,
+} = primordials;
 
 const constructKey = Symbol("construct");
 
@@ -15,13 +23,13 @@ const constructKey = Symbol("construct");
 const senders = new SafeWeakMap();
 
 /** The sender of the global `fetch`, for this binding. */
-const senderOf = (name) => ({
+const senderOf = (name, props) => ({
   __proto__: null,
   begin: (method, url, headers, _client, hasBody, bytes, rid) =>
-    op_isopod_fetcher_begin(name, method, url, headers, hasBody, bytes, rid),
+    op_isopod_fetcher_begin(name, method, url, headers, hasBody, bytes, rid, props),
   async send(rid) {
     const sent = await op_isopod_fetcher_send(rid);
-    if (sent.failure !== null) throw errorOf(sent.failure);
+    if (sent.failure !== null) throw core.loadExtScript("ext:isopod_rpc/errors.js").errorOf(sent.failure);
     return sent;
   },
 });
@@ -41,21 +49,26 @@ class Fetcher {
   }
 }
 
-/** Any other property is one of the service: https://developers.cloudflare.com/workers/runtime-apis/rpc/ */
-function make(name) {
-  const call = (message) => op_isopod_fetcher_call(name, message);
-  const fetcher = new Proxy(new Fetcher(constructKey), {
+/**
+ * The fetcher of this binding, with other properties than its own if there are any. `apply` makes it a function. Any property
+ * that it does not have is one of the service: https://developers.cloudflare.com/workers/runtime-apis/rpc/
+ */
+function fetcherOf(name, props = null, apply = undefined) {
+  const call = (message) => op_isopod_fetcher_call(name, message, props);
+  const target = apply === undefined ? new Fetcher(constructKey) : ObjectSetPrototypeOf(() => {}, Fetcher.prototype);
+  const fetcher = new Proxy(target, {
     __proto__: null,
-    get(target, property) {
-      if (typeof property === "symbol" || property in target) return ReflectGet(target, property);
+    apply: (_target, _self, args) => apply(args[0]),
+    get(_target, property) {
+      if (typeof property === "symbol" || property in Fetcher.prototype) return ReflectGet(Fetcher.prototype, property);
       // Else it would be taken for a promise.
       if (property === "then") return undefined;
       return core.loadExtScript("ext:isopod_rpc/rpc.js").serviceProperty(call, property);
     },
   });
-  WeakMapPrototypeSet(senders, fetcher, senderOf(name));
+  WeakMapPrototypeSet(senders, fetcher, senderOf(name, props));
   return fetcher;
 }
 
-return { make };
+return { fetcherOf, make: (name) => fetcherOf(name) };
 })();

@@ -10,8 +10,9 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use deno_core::convert::{ByteString, Uint8Array};
-use deno_core::{CancelFuture, OpState, Resource, ResourceId, ToV8, op2, v8};
+use deno_core::{CancelFuture, JsBuffer, OpState, Resource, ResourceId, ToV8, op2, v8};
 use deno_fetch::FetchReturn;
 use http::Method;
 use isopod_outcome::{Failure, Outcome};
@@ -19,7 +20,7 @@ use serde_json::Value;
 
 use crate::bindings::{Binding, EnvValue, Installed, NewWorker};
 use crate::context::is_open;
-use crate::event::{Body, Caller, EventEnded};
+use crate::event::{Body, Caller, Data, EventEnded};
 use crate::fetch::{DirectRequest, FetchCancel, FetchError, Parts, answered};
 use crate::quotas::Usage;
 use crate::rpc::{RpcCall, RpcError, RpcMessage, Told};
@@ -67,12 +68,26 @@ pub type RpcFuture = Pin<Box<dyn Future<Output = Result<RpcMessage, Failure>> + 
 
 /// A binding with a `fetch` method: `env.API.fetch("https://api/users")`. The host of the URL is free.
 #[derive(Clone)]
-pub struct FetcherBinding(Arc<dyn Fetcher>);
+pub struct FetcherBinding {
+    fetcher: Arc<dyn Fetcher>,
+    props: Data,
+}
 
 impl FetcherBinding {
     /// Creates a binding whose requests are answered by this fetcher.
     pub fn new(fetcher: impl Fetcher) -> Self {
-        Self(Arc::new(fetcher))
+        Self {
+            fetcher: Arc::new(fetcher),
+            props: Data::Empty,
+        }
+    }
+
+    /// Sets the properties that the called worker has as `ctx.props`, and a fetcher of the host as [`Caller::props`]. Default:
+    /// none, which is `{}` for a worker.
+    #[must_use]
+    pub fn props(mut self, props: Value) -> Self {
+        self.props = Data::Json(props);
+        self
     }
 }
 
@@ -89,8 +104,9 @@ impl Binding for FetcherBinding {
 
     fn install(&self, name: &str, worker: &NewWorker<'_>, state: &mut OpState) -> EnvValue<'_> {
         let bound = Bound {
-            fetcher: self.0.clone(),
+            fetcher: self.fetcher.clone(),
             worker: worker.script.into(),
+            props: self.props.clone(),
         };
         Installed::put(state, name, bound);
         EnvValue::made("ext:isopod_fetcher/fetcher.js", &Value::Null)
@@ -103,6 +119,66 @@ struct Bound {
     fetcher: Arc<dyn Fetcher>,
     /// The name of the worker's script.
     worker: Arc<str>,
+    props: Data,
+}
+
+/// The fetchers of a worker's own entry points, for `ctx.exports`. The host places it in the worker's state.
+#[derive(Clone)]
+pub struct Loopback {
+    worker: Arc<str>,
+    make: Arc<Make>,
+}
+
+/// Makes the fetcher of a name.
+type Make = dyn Fn(&str) -> Arc<dyn Fetcher> + Send + Sync;
+
+impl Loopback {
+    /// Creates the fetchers of a worker: `make` gets its name, with the entry point unless that is the default export.
+    pub fn new(worker: impl Into<Arc<str>>, make: impl Fn(&str) -> Arc<dyn Fetcher> + Send + Sync + 'static) -> Self {
+        Self {
+            worker: worker.into(),
+            make: Arc::new(make),
+        }
+    }
+
+    fn bound(&self, entrypoint: &str) -> Bound {
+        let fetcher = match entrypoint {
+            "default" => (self.make)(&self.worker),
+            _ => (self.make)(&format!("{}#{entrypoint}", self.worker)),
+        };
+        Bound {
+            fetcher,
+            worker: self.worker.clone(),
+            props: Data::Empty,
+        }
+    }
+}
+
+impl fmt::Debug for Loopback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Loopback").field(&self.worker).finish()
+    }
+}
+
+/// The names of a worker's own entry points begin with this, which no binding's does.
+const OWN: char = '\0';
+
+/// The fetcher of a binding, or of an entry point of the worker itself; `props` replaces its properties.
+fn bound(state: &OpState, binding: String, props: Option<&[u8]>) -> Result<Bound, FetcherError> {
+    let mut bound = match binding.strip_prefix(OWN) {
+        Some(entrypoint) => {
+            let own = state.try_borrow::<Loopback>().ok_or(FetcherError::NoExports)?;
+            own.bound(entrypoint)
+        }
+        None => {
+            let bound = Installed::<Bound>::get(state, &binding).cloned();
+            bound.ok_or(FetcherError::NoBinding(binding))?
+        }
+    };
+    if let Some(props) = props {
+        bound.props = Data::Cloned(Bytes::copy_from_slice(props));
+    }
+    Ok(bound)
 }
 
 /// An error of an op of this module.
@@ -111,6 +187,9 @@ enum FetcherError {
     #[class(type)]
     #[error("this worker has no service binding named '{0}'")]
     NoBinding(String),
+    #[class(type)]
+    #[error("the entry points of this worker cannot be called: it does not belong to a pool")]
+    NoExports,
     #[class(inherit)]
     #[error(transparent)]
     Fetch(#[from] FetchError),
@@ -143,10 +222,10 @@ fn op_isopod_fetcher_begin(
     has_body: bool,
     data: Option<Uint8Array>,
     #[smi] resource: Option<ResourceId>,
+    #[buffer] props: Option<JsBuffer>,
 ) -> Result<FetchReturn, FetcherError> {
     unwind::catch(|| {
-        let bound = Installed::<Bound>::get(state, &binding).cloned();
-        let Bound { fetcher, worker } = bound.ok_or(FetcherError::NoBinding(binding))?;
+        let Bound { fetcher, worker, props } = bound(state, binding, props.as_deref())?;
         let parts = Parts {
             method,
             url,
@@ -155,7 +234,8 @@ fn op_isopod_fetcher_begin(
             data,
             resource,
         };
-        let request = DirectRequest::new(state, scope, &worker, parts)?;
+        let mut request = DirectRequest::new(state, scope, &worker, parts)?;
+        request.caller.props = props;
         let cancel = FetchCancel(request.cancel.clone());
         let table = &mut state.resource_table;
         Ok(FetchReturn {
@@ -225,5 +305,5 @@ deno_core::extension!(
     isopod_fetcher,
     deps = [isopod_fetch, isopod_handlers, isopod_rpc],
     ops = [op_isopod_fetcher_begin, op_isopod_fetcher_send, call::op_isopod_fetcher_call],
-    lazy_loaded_js = [dir "src/fetcher", "fetcher.js"],
+    lazy_loaded_js = [dir "src/fetcher", "exports.js", "fetcher.js"],
 );

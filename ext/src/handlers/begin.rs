@@ -94,7 +94,7 @@ impl Events {
                     items: input.items,
                     data: input.data,
                     origin: input.origin,
-                    head: input.caller.map(head_of),
+                    head: input.caller.map(|caller| head_of(*caller)),
                     ..Opening::new(Waiting::Value(reply))
                 };
                 let begin = Begin::Handler {

@@ -54,5 +54,15 @@ class Held {
   }
 }
 
-return { Held, isClass, isFunction, WorkerEntrypoint };
+/** A script's exports, for messages. */
+function listExports(exported) {
+  let list = "";
+  // deno-lint-ignore guard-for-in
+  for (const name in exported) {
+    list += list === "" ? name : `, ${name}`;
+  }
+  return list === "" ? "nothing" : list;
+}
+
+return { Held, isClass, isFunction, listExports, WorkerEntrypoint };
 })();

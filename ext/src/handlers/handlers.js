@@ -8,7 +8,6 @@ const { core, primordials } = __bootstrap;
 const { op_isopod_give, op_isopod_give_stream, op_isopod_linger, op_isopod_pass_through } = core.ops;
 const {
   FunctionPrototypeCall,
-  ObjectFreeze,
   ObjectHasOwn,
   ObjectPrototypeIsPrototypeOf,
   PromiseResolve,
@@ -40,10 +39,10 @@ const {
   unsent,
   waitUntil,
 } = core.loadExtScript("ext:isopod_handlers/held.js");
-const { putInPlace, rowOf } = core.loadExtScript("ext:isopod_handlers/rows.js");
+const { propsOf, putInPlace, rowOf } = core.loadExtScript("ext:isopod_handlers/rows.js");
 const { makeRequest } = core.loadExtScript("ext:isopod_handlers/incoming.js");
 const { cancelSignal, respond, sendStream } = core.loadExtScript("ext:isopod_handlers/respond.js");
-const { isClass, isFunction, WorkerEntrypoint } = core.loadExtScript("ext:isopod_handlers/classes.js");
+const { isClass, isFunction, listExports, WorkerEntrypoint } = core.loadExtScript("ext:isopod_handlers/classes.js");
 
 // Set once, when the worker is started.
 let exported = { __proto__: null };
@@ -67,13 +66,11 @@ const give = (function give(held, value) {
   goOn(held, last);
 });
 
-const noProps = ObjectFreeze({});
-
 /** https://developers.cloudflare.com/workers/runtime-apis/context/ */
 class ExecutionContext {
   #held;
   #abort = undefined;
-  props = noProps;
+  #props = undefined;
   constructor(key, held) {
     if (key !== constructKey) throw new TypeError("Illegal constructor");
     this.#held = held;
@@ -83,6 +80,14 @@ class ExecutionContext {
   }
   passThroughOnException() {
     op_isopod_pass_through(this.#held.key);
+  }
+  /** What the service binding says by which the event came. */
+  get props() {
+    return this.#props ??= propsOf(this.#held.key);
+  }
+  /** The entry points of the worker itself, as service bindings. */
+  get exports() {
+    return core.loadExtScript("ext:isopod_fetcher/exports.js").ownExports;
   }
   /** Aborts when whoever waits for this event has gone, its time is over, or it is near its limit of CPU time. */
   get signal() {
@@ -126,18 +131,9 @@ const findHandler = (function findHandler(held, entrypoint, name, Context) {
   return isFunction(found.method) ? found : null;
 });
 
-function listExports() {
-  let list = "";
-  // deno-lint-ignore guard-for-in
-  for (const name in exported) {
-    list += list === "" ? name : `, ${name}`;
-  }
-  return list === "" ? "nothing" : list;
-}
-
 function failAsMissing(held, entrypoint, message) {
   const text = entrypoint !== undefined && exported[entrypoint] === undefined
-    ? `the script has no entry point "${entrypoint}": it exports ${listExports()}`
+    ? `the script has no entry point "${entrypoint}": it exports ${listExports(exported)}`
     : message;
   fail(held, new TypeError(text), true);
 }
@@ -235,7 +231,7 @@ const beginCall = (function beginCall(key, name, args, entrypoint, others) {
     if (!isFunction(method) || isClass(method)) {
       const found = findHandler(held, entrypoint, name);
       if (found === null) {
-        failAsMissing(held, entrypoint, `the script has no function "${name}" to call: it exports ${listExports()}`);
+        failAsMissing(held, entrypoint, `the script has no function "${name}" to call: it exports ${listExports(exported)}`);
         return;
       }
       self = found.self;
@@ -311,6 +307,7 @@ return {
   cancel,
   contextOf,
   env,
+  exportsOf: () => exported,
   ExecutionContext,
   failAsMissing,
   FetchEvent,

@@ -61,7 +61,7 @@ pub struct Input {
     /// The origin of messages that the script publishes meanwhile.
     pub origin: Origin,
     /// The worker that caused the event, if one did. Default: none.
-    pub caller: Option<Caller>,
+    pub caller: Option<Box<Caller>>,
 }
 
 impl Input {

@@ -418,6 +418,7 @@ deno_core::extension!(
         op_isopod_give,
         op_isopod_give_stream,
         task_ops::op_isopod_message_data,
+        task_ops::op_isopod_props,
         task_ops::op_isopod_progress,
         task_ops::op_isopod_emit,
         op_isopod_fail,

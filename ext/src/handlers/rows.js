@@ -1,8 +1,9 @@
-// The arguments of events, and the rows of their handlers.
+// The arguments and properties of events, and the rows of their handlers.
 
 (function () {
 const { core, primordials } = __bootstrap;
-const { SafeArrayIterator, TypeError } = primordials;
+const { op_isopod_props } = core.ops;
+const { JSONParse, JSONStringify, SafeArrayIterator, TypeError } = primordials;
 const { readableStreamForRid } = core.loadExtScript("ext:deno_web/06_streams.js");
 
 // Streams and functions among the arguments: `[position, isStream, number]` each.
@@ -23,5 +24,13 @@ const rowOf = (function rowOf(script, handler) {
   return row;
 });
 
-return { putInPlace, rowOf };
+/** What the service binding says by which an event came. */
+function propsOf(key) {
+  const { 0: isCloned, 1: value } = op_isopod_props(key);
+  if (isCloned) return core.loadExtScript("ext:isopod_web/clone.js").deserializeApart(value);
+  // What serde makes has no prototype.
+  return value === null || value === undefined ? {} : JSONParse(JSONStringify(value));
+}
+
+return { propsOf, putInPlace, rowOf };
 })();

@@ -171,6 +171,19 @@ impl<'a> ToV8<'a> for Read {
     }
 }
 
+/// The properties of the service binding by which an event came.
+#[op2]
+pub(super) fn op_isopod_props(state: &mut OpState, #[smi] key: EventKey) -> Read {
+    let events = events(state);
+    let events = events.borrow();
+    Read(
+        events
+            .caller(key)
+            .map(|caller| caller.props.clone())
+            .unwrap_or_default(),
+    )
+}
+
 #[op2]
 pub(super) fn op_isopod_message_data(state: &mut OpState, #[smi] key: EventKey) -> Result<Read, TaskError> {
     let data = events(state).borrow_mut().take_data(key).ok_or(TaskError::NoTask)?;

@@ -46,6 +46,8 @@ pub struct Quotas {
     pub rpc_stubs: usize,
     /// Names in the path of a call to another worker: `env.API.user.name()` has two. Default: 64.
     pub rpc_path: usize,
+    /// Calls of stubs that are nested: a function of one worker calls one of another, which calls one of the first. Default: 64.
+    pub rpc_depth: usize,
     /// Log lines of an event. Default: 1,000.
     pub log_lines: usize,
     /// Log bytes of an event. Default: 256 KiB.
@@ -88,6 +90,7 @@ isopod_outcome::setters!(Quotas {
     storage_operations: usize,
     rpc_stubs: usize,
     rpc_path: usize,
+    rpc_depth: usize,
     log_lines: usize,
     log_bytes: usize,
     reports: usize,
@@ -114,6 +117,7 @@ impl Default for Quotas {
             storage_operations: 1_000,
             rpc_stubs: 1_000,
             rpc_path: 64,
+            rpc_depth: 64,
             log_lines: 1_000,
             log_bytes: 256 << 10,
             reports: 32,

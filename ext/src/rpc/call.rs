@@ -34,7 +34,7 @@ impl HandlerInput for RpcCall {
     fn into_input(self) -> Input {
         let mut input = Input::from_arguments(Arguments::whole(Box::new(self.message)));
         input.origin.depth = self.caller.as_ref().map_or(0, |caller| caller.depth);
-        input.caller = self.caller;
+        input.caller = self.caller.map(Box::new);
         input
     }
 }

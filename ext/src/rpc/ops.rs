@@ -79,12 +79,13 @@ pub(super) fn op_isopod_rpc_dup(
     add(state, event, StubResource(stub))
 }
 
-/// The limits of a path and of a message.
+/// The limits of a path, of a message and of the depth of calls.
 #[op2]
 #[serde]
-pub(super) fn op_isopod_rpc_limits(state: &mut OpState) -> (usize, usize) {
+pub(super) fn op_isopod_rpc_limits(state: &mut OpState) -> (usize, usize, usize) {
     let usage = Usage::of(state);
-    (usage.quotas.rpc_path, usage.quotas.message_bytes)
+    let quotas = &usage.quotas;
+    (quotas.rpc_path, quotas.message_bytes, quotas.rpc_depth)
 }
 
 /// Calls what a stub is for.
@@ -111,7 +112,7 @@ pub(super) fn op_isopod_rpc_stub_call<'s>(
                 Either::Right((failure, _)) => Returned::Failed(Told::new(&failure)),
             }
         };
-        Ok(came.or_cancel(ended).await.map_err(|_| EventEnded)?)
+        Ok(came.or_cancel(&ended).await.map_err(|_| EventEnded)?)
     }
 }
 

@@ -117,7 +117,10 @@ class ServiceNode {
 
 /** Sends a request, and reads what is returned. */
 async function exchange(send, isCall, path, args) {
-  const { 0: bytes, 1: parcel, 2: failure } = await send(write([isCall, path, args], targetOf));
+  const depth = (core.getAsyncContext()?.isopodRpcDepth ?? 0) + 1;
+  const { 2: depthMax } = limits();
+  if (depth > depthMax) throw new Error(`calls between workers are nested deeper than ${depthMax} levels (\`limits.rpc_depth\`)`);
+  const { 0: bytes, 1: parcel, 2: failure } = await send(write([isCall, path, args, depth], targetOf));
   if (failure !== undefined) throw errorOf(failure);
   const stubs = [];
   const { 0: result } = read(bytes, parcel, into(stubs));
@@ -262,7 +265,8 @@ function serviceProperty(send, name) {
 async function respond(held, target, bytes, parcel) {
   const given = [];
   try {
-    const { 0: isCall, 1: path, 2: args } = read(bytes, parcel, into(given));
+    const { 0: isCall, 1: path, 2: args, 3: depth } = read(bytes, parcel, into(given));
+    core.setAsyncContext({ ...core.getAsyncContext(), __proto__: null, isopodRpcDepth: depth });
     const result = await run(target, isCall, path, args);
     const kept = held?.isCall ? () => keepOpen(held) : undefined;
     return write([result, disposerOf(result)], targetOf, kept);

@@ -30,8 +30,8 @@ const isObject = (value) => value !== null && (typeof value === "object" || type
 const isNode = (value) => isObject(value) && WeakMapPrototypeHas(nodes, value);
 
 /** Not methods of a service that others call by name. `connect` is for a socket. */
-const reservedOfEntryPoints = new SafeSet(["fetch", "connect", "dup", "constructor"]);
-const reservedOfTargets = new SafeSet(["dup", "constructor"]);
+const reservedOfEntryPoints = new SafeSet(["fetch", "connect", "dup", "constructor", "__proto__"]);
+const reservedOfTargets = new SafeSet(["dup", "constructor", "__proto__"]);
 
 const notThere = (name) => new TypeError(`The RPC receiver does not implement the method "${name}".`);
 

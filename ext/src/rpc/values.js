@@ -56,7 +56,7 @@ const STREAM = 1;
 
 let limitsOfWorker;
 
-/** `[path, message]` */
+/** `[path, message, depth]` */
 const limits = () => limitsOfWorker ??= op_isopod_rpc_limits();
 
 /** Levels that are searched for functions. */

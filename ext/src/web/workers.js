@@ -41,6 +41,20 @@ const env = new Proxy(workerEnv, {
   set: (_, name, value) => ReflectSet(currentEnv(), name, value),
 });
 
+const ownExports = () => core.loadExtScript("ext:isopod_fetcher/exports.js").ownExports;
+
+/** `ctx.exports`, which is there once the module has been evaluated. */
+const exports = new Proxy({}, {
+  __proto__: null,
+  defineProperty: () => false,
+  deleteProperty: () => false,
+  get: (_, name) => ReflectGet(ownExports(), name),
+  getOwnPropertyDescriptor: (_, name) => ReflectGetOwnPropertyDescriptor(ownExports(), name),
+  has: (_, name) => ReflectHas(ownExports(), name),
+  ownKeys: () => ReflectOwnKeys(ownExports()),
+  set: () => false,
+});
+
 /** Calls a function, for which and for whose asynchronous operations the exported `env` is another object. */
 function withEnv(newEnv, fn) {
   if (newEnv === null || typeof newEnv !== "object") throw new TypeError("withEnv() needs an object with bindings");
@@ -75,6 +89,7 @@ function unavailable(name, feature) {
 return {
   DurableObject: unavailable("DurableObject", "Durable Objects"),
   env,
+  exports,
   RpcPromise,
   RpcProperty,
   RpcStub,

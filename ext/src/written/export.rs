@@ -88,6 +88,7 @@ pub fn export(event: Event) -> Result<Exported, ValueError> {
                 data,
                 depth: input.origin.depth,
                 message: input.origin.message,
+                caller: input.caller.map(|caller| written_caller(*caller)),
             };
             let recipient = Recipient {
                 items: input.items,

@@ -93,6 +93,8 @@ pub enum WrittenKind {
         depth: u32,
         /// The id of the message that it is.
         message: Option<u64>,
+        /// The worker that caused it, for a call between workers.
+        caller: Option<WrittenCaller>,
     },
 }
 
@@ -107,6 +109,8 @@ pub struct WrittenCaller {
     pub time_left: Option<Duration>,
     /// The id of the request that it handles.
     pub request_id: Option<String>,
+    /// The properties of its service binding.
+    pub props: WrittenData,
 }
 
 /// [`RequestCf`](crate::event::RequestCf) in written form.

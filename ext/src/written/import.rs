@@ -51,7 +51,9 @@ pub fn import(
             url.map(|url| extensions.insert(RequestUrl(url)));
             cf.map(|cf| extensions.insert(cf_of(cf)));
             depth.map(|depth| extensions.insert(CallDepth(depth)));
-            caller.map(|caller| extensions.insert(caller_of(caller)));
+            if let Some(caller) = caller {
+                extensions.insert(caller_of(caller, bytes_max)?);
+            }
             let (reply, response) = oneshot::channel();
             let request = Box::new(request);
             let info = RequestInfo::default();
@@ -79,10 +81,13 @@ pub fn import(
             data,
             depth,
             message,
+            caller,
         } => {
             let mut input = Input::from_arguments(parts.arguments(arguments)?);
             input.data = data_of(data, bytes_max)?;
             input.origin = Origin { depth, message };
+            let caller = caller.map(|caller| caller_of(caller, bytes_max)).transpose()?;
+            input.caller = caller.map(Box::new);
             if has_items {
                 let (sender, receiver) = mpsc::channel(ITEMS_WAITING_MAX);
                 input.items = Some(sender);

@@ -102,13 +102,16 @@ pub(super) fn written_caller(caller: Caller) -> WrittenCaller {
             .deadline
             .map(|deadline| deadline.saturating_duration_since(Instant::now())),
         request_id: caller.request_id,
+        // Properties that cannot be encoded are nested too deeply for a configuration.
+        props: written_data(caller.props).unwrap_or(WrittenData::Empty),
     }
 }
 
-pub(super) fn caller_of(written: WrittenCaller) -> Caller {
+pub(super) fn caller_of(written: WrittenCaller, bytes_max: usize) -> Result<Caller, FrameError> {
     let mut caller = Caller::new(written.worker);
     caller.depth = written.depth;
     caller.deadline = written.time_left.and_then(|left| Instant::now().checked_add(left));
     caller.request_id = written.request_id;
-    caller
+    caller.props = data_of(written.props, bytes_max)?;
+    Ok(caller)
 }

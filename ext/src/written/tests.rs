@@ -83,13 +83,21 @@ fn kind() -> impl Strategy<Value = WrittenKind> {
             ..WrittenCf::default()
         })
     });
-    let caller = (".*", any::<u32>(), any::<Option<Duration>>(), any::<Option<String>>());
-    let caller = caller.prop_map(|(worker, depth, time_left, request_id)| WrittenCaller {
+    let caller = (
+        ".*",
+        any::<u32>(),
+        any::<Option<Duration>>(),
+        any::<Option<String>>(),
+        ".*",
+    );
+    let caller = caller.prop_map(|(worker, depth, time_left, request_id, props)| WrittenCaller {
         worker,
         depth,
         time_left,
         request_id,
+        props: WrittenData::Bytes(props.into_bytes()),
     });
+    let other = caller.clone();
     prop_oneof![
         (
             "[A-Z]{1,6}",
@@ -125,18 +133,22 @@ fn kind() -> impl Strategy<Value = WrittenKind> {
             any::<[bool; 2]>(),
             data(),
             any::<u32>(),
-            any::<Option<u64>>()
+            any::<Option<u64>>(),
+            prop::option::of(other)
         )
             .prop_map(
-                |(handler, script, arguments, [takes_any, has_items], data, depth, message)| WrittenKind::Handler {
-                    handler,
-                    script,
-                    arguments,
-                    takes_any,
-                    has_items,
-                    data,
-                    depth,
-                    message,
+                |(handler, script, arguments, [takes_any, has_items], data, depth, message, caller)| {
+                    WrittenKind::Handler {
+                        handler,
+                        script,
+                        arguments,
+                        takes_any,
+                        has_items,
+                        data,
+                        depth,
+                        message,
+                        caller,
+                    }
                 }
             ),
     ]

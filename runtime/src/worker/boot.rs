@@ -14,6 +14,7 @@ use deno_core::{JsRuntime, ModuleId, PollEventLoopOptions, RuntimeOptions, serde
 use isopod_ext::bindings::{EnvValue, NewWorker};
 use isopod_ext::cache::CacheAccess;
 use isopod_ext::commonjs::RequireHost;
+use isopod_ext::fetcher::Loopback;
 use isopod_ext::handlers::{CodeFrames, Events, Fault, FaultKind};
 use isopod_ext::ledger::MemoryLedger;
 use isopod_ext::native::{Callbacks, Natives};
@@ -41,6 +42,8 @@ pub struct BootOptions {
     pub stop_at: Option<Instant>,
     /// Called with what the watchdog observes on the worker's thread. Default: none.
     pub on_notice: Option<OnNotice>,
+    /// The entry points of the worker itself, for `ctx.exports`. Default: they cannot be called.
+    pub loopback: Option<Loopback>,
 }
 
 #[derive(Serialize)]
@@ -161,6 +164,9 @@ impl Worker {
             state.put(host);
             state.put(Natives::default());
             state.put(Callbacks::default());
+            if let Some(loopback) = options.loopback {
+                state.put(loopback);
+            }
             if let Some(command) = &script.command {
                 state.put(ProcessAccess::new(exit));
                 state.put(command.files.clone());

@@ -4,6 +4,8 @@ mod callers;
 mod fetch;
 mod program;
 mod rpc;
+mod rpc_ends;
+mod rpc_transcript;
 
 use futures::executor::block_on;
 use http_body_util::BodyExt;

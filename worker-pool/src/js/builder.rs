@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use isopod_runtime::{Extend, Image, OsScheduling, WorkerTemplate};
 
-use super::engine::{JsEngine, ScriptEngine};
+use super::engine::{Fetchers, JsEngine, MakeFetcher, ScriptEngine};
 use super::pool::Pool;
+use super::worker_fetcher::WorkerFetcher;
 use crate::BuildError;
 use crate::builder::{Base, PoolBuilder as CoreBuilder, settings};
 
@@ -91,8 +92,13 @@ impl PoolBuilder {
     pub fn build_with<E: ScriptEngine>(self, wrap: impl FnOnce(JsEngine) -> E) -> Result<Pool<E>, BuildError> {
         let template = WorkerTemplate::new(self.image, self.extends);
         let template = template.map_err(|error| BuildError::Engine(error.into()))?;
-        let engine = wrap(JsEngine::new(self.io_threads, self.scheduling, template));
-        let core = CoreBuilder::with(engine, self.base).build()?;
+        let fetchers = Fetchers::default();
+        let engine = JsEngine::new(self.io_threads, self.scheduling, template, Arc::clone(&fetchers));
+        let core = CoreBuilder::with(wrap(engine), self.base).build()?;
+        let pool = core.downgrade();
+        let make: MakeFetcher = Arc::new(move |name| Arc::new(WorkerFetcher::new(pool.clone(), name.into())));
+        // Set here alone.
+        drop(fetchers.set(make));
         Ok(Pool { core })
     }
 }

@@ -1,12 +1,13 @@
 //! The JavaScript engine: the pool's [`Engine`] over the workers of `isopod-runtime`.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use isopod_outcome::{Failure, Outcome};
+use isopod_runtime::fetcher::{Fetcher, Loopback};
 use isopod_runtime::handlers::{Event as JsEvent, EventKey, Fault, KeyMap};
 use isopod_runtime::io::IoOptions;
 use isopod_runtime::{
@@ -21,22 +22,36 @@ pub trait ScriptEngine: Engine<Script = Script, Event = JsEvent> {}
 
 impl<E: Engine<Script = Script, Event = JsEvent>> ScriptEngine for E {}
 
+/// Makes the fetcher of a name.
+pub(super) type MakeFetcher = Arc<dyn Fn(&str) -> Arc<dyn Fetcher> + Send + Sync>;
+
+/// Makes fetchers of a pool's workers, once there is a pool.
+pub(super) type Fetchers = Arc<OnceLock<MakeFetcher>>;
+
 /// Runs scripts on V8. Each pool has its own.
 pub struct JsEngine {
     io_threads: usize,
     scheduling: OsScheduling,
     template: WorkerTemplate,
+    /// Makes fetchers of the pool's workers. Set once there is a pool.
+    fetchers: Fetchers,
     /// Started by the first worker thread, so that creating an engine cannot fail.
     watchdog: Mutex<Option<Arc<Watchdog>>>,
 }
 
 impl JsEngine {
     /// An engine whose threads have I/O runtimes of this many threads each, and whose workers are made from this template.
-    pub(super) fn new(io_threads: usize, scheduling: OsScheduling, template: WorkerTemplate) -> Self {
+    pub(super) fn new(
+        io_threads: usize,
+        scheduling: OsScheduling,
+        template: WorkerTemplate,
+        fetchers: Fetchers,
+    ) -> Self {
         Self {
             io_threads,
             scheduling,
             template,
+            fetchers,
             watchdog: Mutex::new(None),
         }
     }
@@ -83,6 +98,8 @@ impl Engine for JsEngine {
 
     async fn boot(&self, thread: &WorkerThread, script: &Arc<Script>, ctx: BootContext) -> Result<JsWorker, BootError> {
         let notice = ctx.notice;
+        let loopback = self.fetchers.get().cloned();
+        let loopback = loopback.map(|make| Loopback::new(ctx.script_name, move |name| make(name)));
         let options = BootOptions {
             worker: ctx.worker.get(),
             stop_at: ctx.stop_at,
@@ -91,6 +108,7 @@ impl Engine for JsEngine {
                 Noticed::LongTurn => notice.long_turn(),
                 Noticed::Stopping(limit) => notice.stopping(None, limit.into()),
             })),
+            loopback,
         };
         let worker = isopod_runtime::Worker::boot(thread, script, options).await;
         worker.map(JsWorker::new).map_err(|fault| BootError(failure(fault)))

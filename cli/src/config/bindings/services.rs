@@ -7,12 +7,11 @@ use isopod::FetcherBinding;
 use isopod::bindings::Binding;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use super::{Configure, Configured, Env, Materials, Wrangler, WranglerKey};
 use crate::config::check::nearest;
 use crate::config::document::KeyPath;
-use crate::config::problem::Fault;
 use crate::config::reading::Reading;
 
 pub(super) struct Services;
@@ -43,6 +42,9 @@ pub struct Service {
     /// The export that answers: a class or an object with a `fetch` method. Default: the default export.
     #[serde(default)]
     pub entrypoint: Option<String>,
+    /// Properties that the entry point has as `ctx.props`. Default: none.
+    #[serde(default)]
+    pub props: Option<Map<String, Json>>,
 }
 
 impl Service {
@@ -74,7 +76,11 @@ impl Configured for Service {
             Some(entrypoint) => format!("{}#{entrypoint}", self.service),
             None => self.service.clone(),
         };
-        Ok(Arc::new(FetcherBinding::new(from.pool.fetcher(name))))
+        let binding = FetcherBinding::new(from.pool.fetcher(name));
+        Ok(Arc::new(match &self.props {
+            Some(props) => binding.props(Json::Object(props.clone())),
+            None => binding,
+        }))
     }
 
     fn service(&self) -> Option<&Service> {
@@ -94,7 +100,7 @@ struct Written {
     #[serde(default)]
     remote: Option<bool>,
     #[serde(default)]
-    props: Option<Json>,
+    props: Option<Map<String, Json>>,
 }
 
 impl Wrangler for Vec<Written> {
@@ -113,18 +119,11 @@ impl Wrangler for Vec<Written> {
                 let key = at.key(key);
                 reading.note(&key, format!("`{key}` is accepted without effect"));
             }
-            if written.props.is_some() {
-                let key = at.key("props");
-                let fault = Fault::NoSuchBinding {
-                    key: key.to_string(),
-                    capability: "`ctx.props` of service bindings".to_owned(),
-                };
-                reading.tell(&key, fault, "remove it if the worker runs without");
-            }
             services.push(Service {
                 binding: written.binding,
                 service: written.service,
                 entrypoint: written.entrypoint,
+                props: written.props,
             });
         }
         services

@@ -15,6 +15,7 @@ fn service(binding: &str, service: &str, entrypoint: Option<&str>) -> Service {
         binding: binding.to_owned(),
         service: service.to_owned(),
         entrypoint: entrypoint.map(str::to_owned),
+        props: None,
     }
 }
 
@@ -26,6 +27,21 @@ fn they_are_read_from_isopod_toml() {
     );
     let expected = [service("API", "api", None), service("SELF", "front", Some("Admin"))];
     assert_eq!(services(&Project::isopod(&text), "front"), expected);
+}
+
+#[test]
+fn both_files_give_an_entry_point_its_properties() {
+    let toml = format!(
+        "{FRONT}[[workers.front.services]]\nbinding = 'API'\nservice = 'api'\nprops = {{ role = 'admin', ids = [1] }}\n"
+    );
+    let wrangler = r#"{ "name": "front", "main": "a.ts", "services": [
+        { "binding": "API", "service": "front", "props": { "role": "admin", "ids": [1] } } ] }"#;
+    let wrangler = Project::new(&[("wrangler.json", wrangler), ("a.ts", "")]);
+    for project in [Project::isopod(&toml), wrangler] {
+        let props = services(&project, "front")[0].props.clone();
+        let expected = serde_json::json!({ "role": "admin", "ids": [1] });
+        assert_eq!(props.map(serde_json::Value::Object), Some(expected));
+    }
 }
 
 /// A worker without a route is noted, because nothing reaches it.
@@ -91,13 +107,6 @@ fn mistakes_are_told_with_their_place() {
             [
                 "wrangler.toml:3",
                 "`services[0].service` = \"api\": no worker has this name",
-            ],
-        ),
-        (
-            wrangler("{ binding = 'API', service = 'x', props = { a = 1 } }"),
-            [
-                "`services[0].props`: this build has no `ctx.props` of service bindings",
-                "remove it",
             ],
         ),
     ] {
