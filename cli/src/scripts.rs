@@ -121,6 +121,7 @@ fn quotas(limits: &config::Limits) -> Quotas {
         .wait_until_promises(limits.wait_until_promises)
         .handles(limits.handles)
         .native_bytes(size(limits.native))
+        .wasm_types(limits.wasm_types)
         .stream_idle(limits.stream_idle)
         .pbkdf2_iterations(limits.pbkdf2_iterations)
         .rsa_bits(limits.rsa_bits)

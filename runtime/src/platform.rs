@@ -7,12 +7,13 @@
 //! This is the only global state in Isopod, because V8 requires it: the pools of a process share it.
 
 use std::io::{self, Write};
-use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use deno_core::{JsRuntime, v8};
+use isopod_ext::quotas::{WasmTypeRoom, WasmTypes};
 
 /// Stack size of a thread that runs JavaScript. V8 uses about 1 MB before it throws a `RangeError`; native code
 /// (regular expressions, JSON, ops) needs space beyond that. Only pages in use are resident.
@@ -30,10 +31,16 @@ pub(crate) fn js_stack_left() -> Option<usize> {
 /// Maximum number of threads waiting to be spawned, which takes microseconds each.
 const REQUESTS_WAITING_MAX: usize = 64;
 
-struct Request {
-    name: String,
-    body: Box<dyn FnOnce() + Send>,
-    made: SyncSender<io::Result<JoinHandle<()>>>,
+/// Maximum time to wait for [`zones_of_all`]: the spawner may be creating threads.
+const MEASURED_WITHIN: Duration = Duration::from_millis(20);
+
+enum Request {
+    Spawn {
+        name: String,
+        body: Box<dyn FnOnce() + Send>,
+        made: SyncSender<io::Result<JoinHandle<()>>>,
+    },
+    Measure(SyncSender<usize>),
 }
 
 static SPAWNER: OnceLock<SyncSender<Request>> = OnceLock::new();
@@ -45,8 +52,27 @@ static SPAWNER: OnceLock<SyncSender<Request>> = OnceLock::new();
 pub fn spawn(name: String, body: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
     let gone = || io::Error::other("the spawner thread has ended: the process is shutting down");
     let (made, answer) = sync_channel(1);
-    spawner()?.send(Request { name, body, made }).map_err(|_| gone())?;
+    spawner()?
+        .send(Request::Spawn { name, body, made })
+        .map_err(|_| gone())?;
     answer.recv().map_err(|_| gone())?
+}
+
+/// Room for a worker's types of WebAssembly, for which V8 has one table in the process. `script`: those of its script.
+pub(crate) fn wasm_type_room(script: &Arc<WasmTypes>) -> WasmTypeRoom {
+    static PROCESS: LazyLock<WasmTypeRoom> = LazyLock::new(WasmTypeRoom::default);
+    WasmTypeRoom {
+        script: Arc::clone(script),
+        ..PROCESS.clone()
+    }
+}
+
+/// The part of `malloced_memory` that V8 reports to each isolate alike: zones of WebAssembly modules. It is read from
+/// the keeper, which has next to nothing of its own. `None` if that takes too long.
+pub(crate) fn zones_of_all() -> Option<usize> {
+    let (measured, answer) = sync_channel(1);
+    SPAWNER.get()?.try_send(Request::Measure(measured)).ok()?;
+    answer.recv_timeout(MEASURED_WITHIN).ok()
 }
 
 /// Flushes the standard output and exits the process with this code, without waiting for threads.
@@ -89,20 +115,22 @@ fn spawner() -> io::Result<&'static SyncSender<Request>> {
 /// Idle time before the keeper is created: a process that starts, makes a few calls and exits does without it.
 const KEEPER_AFTER: Duration = Duration::from_millis(50);
 
-/// Spawns threads until the process ends. Once, when idle, creates the *keeper*: an isolate that never runs code.
+/// Spawns threads until the process ends. Once, when idle or to measure, creates the *keeper*: an isolate that never runs
+/// code.
 ///
 /// All isolates of a process share V8's read-only heap while one of them is alive. Without the keeper, the next isolate
 /// would have to recreate it, which takes a fifth of a worker's start. The keeper uses V8's own snapshot, which has the
 /// same read-only heap as ours: see `no-extensible-ro-snapshot` in `isopod-snapshot`.
 fn serve(requests: &Receiver<Request>) {
-    let mut keeper = None;
+    let mut keeper: Option<v8::OwnedIsolate> = None;
+    let create = || v8::Isolate::new(v8::CreateParams::default());
     loop {
         let request = match keeper {
             Some(_) => requests.recv().map_err(|_| RecvTimeoutError::Disconnected),
             None => requests.recv_timeout(KEEPER_AFTER),
         };
         match request {
-            Ok(Request { name, body, made }) => {
+            Ok(Request::Spawn { name, body, made }) => {
                 let thread = std::thread::Builder::new()
                     .name(name)
                     .stack_size(STACK_BYTES)
@@ -110,7 +138,12 @@ fn serve(requests: &Receiver<Request>) {
                 // If the caller is gone, the thread still runs its own work to the end.
                 drop(made.send(thread));
             }
-            Err(RecvTimeoutError::Timeout) => keeper = Some(v8::Isolate::new(v8::CreateParams::default())),
+            Ok(Request::Measure(measured)) => {
+                let keeper = keeper.get_or_insert_with(create);
+                // The one who asks may have given up.
+                let _ = measured.try_send(keeper.get_heap_statistics().malloced_memory());
+            }
+            Err(RecvTimeoutError::Timeout) => keeper = Some(create()),
             Err(RecvTimeoutError::Disconnected) => return,
         }
     }
@@ -130,6 +163,7 @@ fn initialise() {
         // of the surrounding endless loop: `for (;;) a.push(new Array(1000).fill(1.5))` could not be terminated.
         " --no-turboshaft-loop-unrolling",
     ));
+    crate::limits::count_icu();
     // By default, V8 opens and reads /dev/urandom several times per isolate.
     v8::V8::set_entropy_source(|bytes: &mut [u8]| getrandom::fill(bytes).is_ok());
     JsRuntime::init_platform(None);

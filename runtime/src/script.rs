@@ -10,6 +10,7 @@ use isopod_ext::bindings::{Binding, Json, Secret, Text};
 use isopod_ext::cache::ResponseCache;
 use isopod_ext::fetch::FetchConfig;
 use isopod_ext::files::FileAccess;
+use isopod_ext::quotas::WasmTypes;
 use serde_json::Value;
 
 use crate::module_loader::{CodeCache, ModuleCache};
@@ -44,6 +45,8 @@ pub struct Script {
     pub(crate) compatibility: Compatibility,
     /// True if its workers have Node.js modules; set when a worker starts.
     pub(crate) uses_node: OnceLock<bool>,
+    /// Types of WebAssembly that its workers have added.
+    pub(crate) wasm_types: Arc<WasmTypes>,
     pub(crate) code_cache: CodeCache,
     pub(crate) module_cache: ModuleCache,
 }
@@ -394,6 +397,7 @@ impl ScriptBuilder {
             command: self.command,
             compatibility: self.compatibility,
             uses_node: OnceLock::new(),
+            wasm_types: Arc::default(),
         })
     }
 }

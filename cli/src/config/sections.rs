@@ -344,6 +344,9 @@ pub struct Limits {
     /// Age at which a WebSocket is closed with code 1001.
     #[serde(with = "Time")]
     pub socket_lifetime: Duration,
+    /// Maximum number of types in the WebAssembly modules and tags of a script. V8 keeps them as long as the process lives, and has
+    /// room for 2,000,000.
+    pub wasm_types: usize,
     /// Maximum number of open TCP connections of a worker, from `connect()` of `cloudflare:sockets`.
     pub connections: usize,
     /// Maximum number of open TCP connections of an event.
@@ -387,6 +390,7 @@ impl Default for Limits {
             socket_rate: 10_000,
             socket_idle: Duration::from_secs(60),
             socket_lifetime: Duration::from_secs(24 * 3600),
+            wasm_types: 100_000,
             connections: 256,
             event_connections: 32,
             connection_idle: Duration::from_secs(300),

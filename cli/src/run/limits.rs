@@ -62,6 +62,7 @@ fn quotas() -> Quotas {
         .wait_until_promises(usize::MAX)
         .handles(usize::MAX)
         .native_bytes(usize::MAX)
+        .wasm_types(usize::MAX)
         .pbkdf2_iterations(u32::MAX)
         .rsa_bits(u32::MAX)
         .sockets(usize::MAX)

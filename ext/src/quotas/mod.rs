@@ -14,12 +14,14 @@ mod event;
 mod ops;
 mod text;
 mod usage;
+mod wasm_types;
 
 pub(crate) use self::event::LogVerdict;
 pub use self::event::Spent;
 pub use self::ops::{MemoryRoom, isopod_quotas};
 pub(crate) use self::usage::SocketSlot;
 pub use self::usage::{OpSlot, QuotaError, Usage};
+pub use self::wasm_types::{WasmTypeRoom, WasmTypes};
 
 /// The quotas of a worker. Each has a default, and none can be disabled, only raised.
 ///
@@ -65,6 +67,9 @@ pub struct Quotas {
     /// Bytes held outside of the heap for scripts: blobs, compressors, messages waiting for a port, data being
     /// encrypted. Default: 64 MiB.
     pub native_bytes: usize,
+    /// Types in the WebAssembly modules and tags of a script, of all its workers together; those that several modules have alike
+    /// count once for each. V8 keeps them as long as the process lives. Default: 100,000.
+    pub wasm_types: usize,
     /// Time for which a script's outgoing stream may produce nothing while its reader waits. Default: 1 min.
     pub stream_idle: Duration,
     /// Iterations of a PBKDF2 key derivation, which runs outside of the CPU limit. Default: 2,000,000.
@@ -98,6 +103,7 @@ isopod_outcome::setters!(Quotas {
     wait_until_promises: usize,
     handles: usize,
     native_bytes: usize,
+    wasm_types: usize,
     stream_idle: Duration,
     pbkdf2_iterations: u32,
     rsa_bits: u32,
@@ -125,6 +131,7 @@ impl Default for Quotas {
             wait_until_promises: 10_000,
             handles: 10_000,
             native_bytes: 64 << 20,
+            wasm_types: 100_000,
             stream_idle: Duration::from_secs(60),
             pbkdf2_iterations: 2_000_000,
             rsa_bits: 4_096,

@@ -8,6 +8,7 @@ use deno_error::JsErrorBox;
 use deno_web::BlobStoreTrait;
 
 use super::text::{self, Use};
+use super::wasm_types::{op_isopod_room_for_module, op_isopod_room_for_tag};
 use super::{QuotaError, Usage};
 
 impl Usage {
@@ -222,8 +223,10 @@ deno_core::extension!(
         op_isopod_begin_op,
         op_isopod_end_op,
         op_isopod_check_key,
+        op_isopod_room_for_module,
+        op_isopod_room_for_tag,
     ],
-    lazy_loaded_js = [dir "src/quotas", "cryptography.js", "guards.js", "texts.js"],
+    lazy_loaded_js = [dir "src/quotas", "cryptography.js", "guards.js", "texts.js", "webassembly.js"],
     middleware = |op| match op.name {
         "op_blob_slice_part" => op.with_implementation_from(&op_isopod_blob_slice_part()),
         _ => op,

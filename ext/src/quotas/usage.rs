@@ -50,6 +50,18 @@ pub enum QuotaError {
         "the worker has reached its limit of {0} bytes outside the heap, in blobs, compressors etc. (`limits.native`)"
     )]
     NativeBytes(usize),
+    /// Too many types of WebAssembly in a script.
+    #[error(
+        "the script has reached its limit of {0} types in its WebAssembly modules (`limits.wasm_types`), which V8 keeps as \
+         long as the process lives"
+    )]
+    WasmTypes(usize),
+    /// Too many types of WebAssembly in the process.
+    #[error(
+        "the WebAssembly modules of all scripts have {0} types, all that V8 has room for: restart the process, and lower \
+         `limits.wasm_types` of scripts that create modules"
+    )]
+    WasmTypesOfProcess(usize),
     /// Too many sockets.
     #[error("the worker has reached its limit of {0} open WebSockets (`limits.sockets`): close some first")]
     Sockets(usize),

@@ -18,6 +18,7 @@ const {
 
 // First, because scripts loaded later get the ops with its checks.
 const guards = core.loadExtScript("ext:isopod_quotas/guards.js");
+const { limitTypes } = core.loadExtScript("ext:isopod_quotas/webassembly.js");
 const context = core.loadExtScript("ext:isopod_context/context.js");
 const event = core.loadExtScript("ext:deno_web/02_event.js");
 const timers = core.loadExtScript("ext:deno_web/02_timers.js");
@@ -312,6 +313,7 @@ const boot = (function boot(options) {
   if (options.command) core.loadExtScript("ext:isopod_process/command.js").start(globalThis);
   // User code can access the APIs above, but not the ops below them.
   guards.limitMemory(globalThis);
+  limitTypes(globalThis);
   // V8's fast calls are not in the snapshot, so one of these is back.
   interfaces.removeStatics();
   delete globalThis.Deno;

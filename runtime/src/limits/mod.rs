@@ -17,7 +17,7 @@ use isopod_ext::quotas::Quotas;
 use self::watchdog::CpuLimits;
 
 pub(crate) use self::cpu_clock::Helpers;
-pub(crate) use self::memory::{Gauge, capped_allocator};
+pub(crate) use self::memory::{Gauge, capped_allocator, count_icu};
 pub use self::memory::{MemoryMeter, give_back_memory};
 pub use self::on_notice::{Noticed, OnNotice};
 pub use self::os_priority::{OsScheduling, run_in_short_slices};
@@ -44,7 +44,7 @@ pub struct Limits {
     pub cpu_soft: Option<Duration>,
     /// CPU time of starting a worker. Default: 5 s.
     pub boot_cpu: Duration,
-    /// Memory in bytes: the heap, array buffers, WebAssembly memories, and data held for the worker outside of its
+    /// Memory in bytes: the heap, array buffers, WebAssembly memories, `Intl` objects, and data held for the worker outside of its
     /// isolate (bodies, messages, blobs). The script is warned at four fifths. Minimum: [`Limits::MEMORY_BYTES_MIN`].
     /// Default: 128 MiB.
     pub memory_bytes: usize,

@@ -27,6 +27,7 @@ use super::{Worker, console, traces};
 use crate::limits::{Ended, Gauge, Limit, Sampler, capped_allocator};
 use crate::module_loader::{ScriptLoader, uses_node};
 use crate::modules::PROVIDED;
+use crate::platform;
 use crate::{Console, MemoryMeter, NodeCompat, OnNotice, Script, WorkerThread};
 
 /// The value of `navigator.userAgent`. Libraries look for the prefix of Workers (Hono's `env(c)` finds the bindings by
@@ -158,6 +159,7 @@ impl Worker {
             state.put(frames.clone());
             state.put(thread.io.clone());
             Usage::new(limits.quotas.clone(), meter.ledger().clone()).install(&mut state);
+            state.put(platform::wasm_type_room(&script.wasm_types));
             state.put(script.fetch.clone());
             state.put(CacheAccess::new(script.cache.clone(), script.name.clone()));
             let host: Rc<dyn RequireHost> = loader.clone();

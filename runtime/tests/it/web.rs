@@ -25,6 +25,7 @@ checks! {
     streams_are_handed_over: "clone.js", "streams";
     memory_grows_as_its_standard_says: "built_ins.js", "grow";
     buffers_are_resized_as_their_standard_says: "built_ins.js", "buffers";
+    modules_of_webassembly_are_made_as_their_standard_says: "built_ins.js", "modules";
     ec_keys_of_a_pair_belong_together: "keys.js", "ec";
     ec_keys_of_384_bits_belong_together: "keys.js", "ecOf384";
     ec_keys_of_521_bits_belong_together: "keys.js", "ecOf521";

@@ -13,7 +13,7 @@ use deno_core::{JsRuntime, v8};
 use isopod_ext::quotas::MemoryRoom;
 
 use super::super::watchdog::{Soft, Watched};
-use super::MemoryMeter;
+use super::{MemoryMeter, icu, zones};
 
 /// Heap granted beyond the limit once it is reached, so that the isolate can end. V8 aborts the process if a piece does
 /// not fit, and no piece is larger than 1 GiB: an array of `FixedArray::kMaxLength` elements, the longest string.
@@ -42,8 +42,10 @@ pub(crate) struct Gauge(Rc<Inner>);
 struct Inner {
     meter: MemoryMeter,
     watched: Arc<Watched>,
-    /// The ledger's amount that V8 knows.
+    /// The amount of the ledger and of ICU that V8 knows.
     told: Cell<usize>,
+    /// ICU's memory on this thread before the isolate ran any code.
+    icu_before: isize,
     /// Memory held after the last full collection.
     live: Cell<usize>,
     isolate: UnsafeRawIsolatePtr,
@@ -58,11 +60,13 @@ struct Inner {
 impl Gauge {
     /// Starts watching an isolate.
     pub(crate) fn install(runtime: &mut JsRuntime, meter: MemoryMeter, watched: Arc<Watched>) -> Self {
+        let icu_before = icu::balance();
         let isolate = runtime.v8_isolate();
         let gauge = Self(Rc::new(Inner {
             meter,
             watched,
             told: Cell::new(0),
+            icu_before,
             live: Cell::new(0),
             looked: Cell::new(Instant::now()),
             // SAFETY: the isolate is alive, and this is its thread. Only callbacks of this isolate use the pointer.
@@ -136,8 +140,24 @@ impl Gauge {
         self.count_external(isolate);
     }
 
+    /// Reads the sizes, and those of memory that V8 does not limit.
+    fn look_closely(&self, isolate: &mut v8::Isolate) {
+        self.look(isolate);
+        let meter = &self.0.meter.0;
+        let icu = self.icu();
+        // It takes a while to find out, and matters only if there is little room.
+        let room = meter.soft.saturating_sub(meter.bytes_without_native() + icu);
+        let zones = zones::bytes(isolate, room);
+        meter.native.store(icu + zones, Ordering::Relaxed);
+    }
+
+    fn icu(&self) -> usize {
+        usize::try_from(icu::balance().wrapping_sub(self.0.icu_before)).unwrap_or(0)
+    }
+
     fn count_external(&self, isolate: &mut v8::Isolate) {
-        let held = self.0.meter.ledger().held();
+        // What V8 knows of makes it collect garbage in time.
+        let held = self.0.meter.ledger().held() + self.icu();
         let told = self.0.told.get();
         let mut change = 0;
         if held.abs_diff(told) > TELL_BYTES {
@@ -154,7 +174,7 @@ impl Gauge {
     /// Cheap enough for the end of each turn.
     pub(crate) fn check(&self, isolate: &mut v8::Isolate) {
         if self.0.granted.get() || self.0.looked.get().elapsed() > LOOK_EVERY {
-            self.look(isolate);
+            self.look_closely(isolate);
             self.hold_to_limit(isolate);
         } else {
             self.count_external(isolate);
@@ -168,14 +188,18 @@ impl Gauge {
     fn collect(&self, isolate: &mut v8::Isolate) {
         let meter = &self.0.meter.0;
         if meter.bytes() > self.0.live.get() + meter.limit / WORTH_COLLECTING {
-            // Calls `after_collection`, which decides.
+            // Calls `after_collection`, which decides about all but `native`.
             isolate.low_memory_notification();
+            // By now the `Intl` objects among the garbage are freed, which V8 does after `after_collection`.
+            self.look_closely(isolate);
+            self.0.live.set(meter.bytes());
+            self.decide(meter.bytes());
         }
     }
 
     /// The same for a long turn, from a safe point within it.
     pub(crate) fn check_within(&self, isolate: &mut v8::Isolate) {
-        self.look(isolate);
+        self.look_closely(isolate);
         self.hold_to_limit(isolate);
         if self.0.meter.0.is_over() || self.0.meter.0.nears_limit() {
             self.collect(isolate);
@@ -194,20 +218,27 @@ impl Gauge {
             } else {
                 self.collect(isolate);
             }
+            self.look_closely(isolate);
         }
         meter.fits(bytes)
     }
 
-    /// Enforces the limit after a collection, when everything counted is alive.
+    /// Enforces the limit after a collection, when everything counted is alive except what V8 frees afterwards.
     fn judge(&self) {
         let meter = &self.0.meter.0;
         self.0.live.set(meter.bytes());
         if meter.heap.load(Ordering::Relaxed) > meter.limit + HEAP_BEYOND_BYTES && self.0.ending.get() {
             self.0.watched.lose_for_memory();
         }
-        if meter.is_over() {
+        self.decide(meter.bytes_without_native());
+    }
+
+    /// Ends the isolate if it has this much alive and that is too much, or warns it.
+    fn decide(&self, bytes: usize) {
+        let meter = &self.0.meter.0;
+        if meter.exceeds(bytes) {
             self.end();
-        } else if let Some(used) = self.0.meter.0.soft_reached() {
+        } else if let Some(used) = meter.soft_reached(bytes) {
             let max = self.0.meter.limit();
             self.0.watched.post_soft(Soft::Memory { used, max });
         }

@@ -1,5 +1,5 @@
-//! A worker's memory as one number: its heap, its array buffers, its WebAssembly memories, and data held for it outside
-//! of its isolate.
+//! A worker's memory as one number: its heap, its array buffers, its WebAssembly memories, what V8 and ICU allocate for
+//! it elsewhere, and data held for it outside of its isolate.
 //!
 //! V8 limits only the heap. Array buffers come from an allocator that knows the number and rejects allocations
 //! (`allocator.rs`), which scripts can catch. Everything else is counted after garbage collections, at the end of each
@@ -8,6 +8,8 @@
 mod allocator;
 mod gauge;
 mod give_back;
+mod icu;
+mod zones;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,6 +19,7 @@ use isopod_ext::ledger::MemoryLedger;
 pub(crate) use self::allocator::capped_allocator;
 pub(crate) use self::gauge::Gauge;
 pub use self::give_back::give_back_memory;
+pub(crate) use self::icu::install as count_icu;
 
 /// One part in this many of the limit may be held in addition to it.
 const SLACK: usize = 16;
@@ -40,6 +43,8 @@ struct Meter {
     external: AtomicUsize,
     /// Array buffers from the worker's allocator, including shared ones.
     buffers: AtomicUsize,
+    /// Memory outside of the heap that V8 does not limit: `Intl` objects, compilers, the text of `JSON.stringify`.
+    native: AtomicUsize,
     ledger: MemoryLedger,
     soft_told: AtomicBool,
     /// True if the allocator has rejected a buffer since V8 last asked for more heap.
@@ -54,6 +59,7 @@ impl MemoryMeter {
             heap: AtomicUsize::new(0),
             external: AtomicUsize::new(0),
             buffers: AtomicUsize::new(0),
+            native: AtomicUsize::new(0),
             ledger,
             soft_told: AtomicBool::new(false),
             refused: AtomicBool::new(false),
@@ -79,6 +85,10 @@ impl MemoryMeter {
 
 impl Meter {
     fn bytes(&self) -> usize {
+        self.bytes_without_native() + self.native.load(Ordering::Relaxed)
+    }
+
+    fn bytes_without_native(&self) -> usize {
         let heap = self.heap.load(Ordering::Relaxed);
         let external = self.external.load(Ordering::Relaxed);
         // Most buffers are in both counts: V8 does not know of shared ones, the allocator not of those created in Rust.
@@ -88,7 +98,11 @@ impl Meter {
     /// Returns true if it exceeds the limit by so much that it has to end: a worker that handles a rejected buffer
     /// still needs a little heap.
     fn is_over(&self) -> bool {
-        self.bytes() > self.limit + self.limit / SLACK
+        self.exceeds(self.bytes())
+    }
+
+    fn exceeds(&self, bytes: usize) -> bool {
+        bytes > self.limit + self.limit / SLACK
     }
 
     /// Returns true if there is room for an allocation.
@@ -101,9 +115,8 @@ impl Meter {
         !self.soft_told.load(Ordering::Relaxed) && self.bytes() >= self.soft
     }
 
-    /// Returns the bytes held if the script has to be warned; once, until they have decreased again.
-    fn soft_reached(&self) -> Option<usize> {
-        let bytes = self.bytes();
+    /// Returns the bytes held, which are these, if the script has to be warned; once, until they have decreased again.
+    fn soft_reached(&self, bytes: usize) -> Option<usize> {
         if bytes < self.soft {
             self.soft_told.store(false, Ordering::Relaxed);
             return None;
@@ -166,13 +179,13 @@ mod tests {
     #[test]
     fn a_script_is_told_once_each_time_that_it_comes_near() {
         let meter = MemoryMeter::new(10 * MIB, 8 * MIB, MemoryLedger::default());
-        assert_eq!(meter.0.soft_reached(), None);
+        assert_eq!(meter.0.soft_reached(meter.bytes()), None);
         for _ in 0..2 {
             meter.0.heap.store(9 * MIB, Ordering::Relaxed);
-            assert_eq!(meter.0.soft_reached(), Some(9 * MIB));
-            assert_eq!(meter.0.soft_reached(), None);
+            assert_eq!(meter.0.soft_reached(meter.bytes()), Some(9 * MIB));
+            assert_eq!(meter.0.soft_reached(meter.bytes()), None);
             meter.0.heap.store(MIB, Ordering::Relaxed);
-            assert_eq!(meter.0.soft_reached(), None);
+            assert_eq!(meter.0.soft_reached(meter.bytes()), None);
         }
     }
 }

@@ -21,7 +21,7 @@ use std::{io, thread};
 use deno_core::v8::IsolateHandle;
 use isopod_ext::handlers::FaultKind;
 
-use self::account::{Accounts, Sample, Standing};
+use self::account::{Accounts, Entered, Sample, Standing};
 use self::watched::{Bell, Seen};
 use super::cpu_clock::CpuClock;
 use super::on_notice::{Noticed, OnNotice};
@@ -192,11 +192,12 @@ impl<'a> Rounds<'a> {
         let mut accounts = watched.accounts();
         accounts.wake(self.awake, cpu);
         let number = accounts.question();
+        let entered = watched.entered();
         let judgement = accounts.judge(Sample {
             at: Instant::now(),
             cpu,
             turn: Watched::turn_of(state),
-            entered: watched.entered(),
+            entered,
             answer: watched.answer_to(number),
         });
         let number = accounts.question();
@@ -232,6 +233,10 @@ impl<'a> Rounds<'a> {
         }
         if judgement.ask {
             watched.ask(number);
+        }
+        // The start of a worker belongs to no event, so no other question is asked.
+        if entered == Entered::Boot {
+            watched.ask_memory();
         }
     }
 }

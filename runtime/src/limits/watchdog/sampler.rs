@@ -13,7 +13,7 @@ use deno_core::{JsRuntime, v8};
 use isopod_ext::handlers::{EventKey, Events};
 
 use super::super::memory::Gauge;
-use super::watched::{BLAME, Breach, Limit, Watched};
+use super::watched::{BLAME, Breach, Limit, MEMORY, Watched};
 
 /// The property in which handlers.js records the event.
 const KEY: &[u8] = b"isopodEvent";
@@ -58,6 +58,10 @@ pub(super) unsafe extern "C" fn on_interrupt(isolate: v8::UnsafeRawIsolatePtr, n
         return;
     };
     let (watched, events) = (sampler.watched.clone(), sampler.events.clone());
+    if number as usize == MEMORY {
+        watched.memory_looked_at();
+        return;
+    }
     let (context, key) = (sampler.context.clone(), sampler.key.clone());
     let runs = current_event(&mut isolate, &context, &key).filter(|key| *key != 0);
     // Code that outlives its event (such as a leftover timer) is charged to no event. If the table is in use, the event

@@ -35,8 +35,9 @@ const BLAME_LOOKS_MAX: u32 = 100;
 /// 200 ms: code with safe points reaches one sooner.
 const END_LOOKS_MAX: u32 = 40;
 
-/// The number of the question that only asks which event to blame.
+/// The numbers of the question that only asks which event to blame, and of the one that only looks at the memory.
 pub(super) const BLAME: usize = usize::MAX;
+pub(super) const MEMORY: usize = usize::MAX - 1;
 
 /// A callback that V8 runs at a safe point, with the isolate and the number of the question.
 pub(super) type Interrupt = unsafe extern "C" fn(UnsafeRawIsolatePtr, *mut c_void);
@@ -102,6 +103,8 @@ pub(crate) struct Watched {
     answer_is_leftover: AtomicBool,
     /// An event that exceeded its limit, plus one.
     over: AtomicU64,
+    /// The isolate has been asked to look at its memory.
+    memory_asked: AtomicBool,
     breach_event: AtomicU64,
     breach_limit: AtomicU8,
     /// Number of samples for which the isolate may still name the event to blame, before it is terminated from outside.
@@ -163,6 +166,7 @@ impl Watched {
             answer_event: AtomicU64::new(0),
             answer_is_leftover: AtomicBool::new(false),
             over: AtomicU64::new(0),
+            memory_asked: AtomicBool::new(false),
             breach_event: AtomicU64::new(0),
             breach_limit: AtomicU8::new(Limit::Cpu as u8),
             blame_looks: AtomicU32::new(0),
@@ -322,6 +326,17 @@ impl Watched {
     /// Asks whose code is running. The isolate's thread answers at its next safe point.
     pub(super) fn ask(&self, number: u64) {
         self.request_interrupt(number as usize);
+    }
+
+    /// Asks for a look at the memory, once until it happens.
+    pub(super) fn ask_memory(&self) {
+        if !self.memory_asked.swap(true, Ordering::Relaxed) {
+            self.request_interrupt(MEMORY);
+        }
+    }
+
+    pub(super) fn memory_looked_at(&self) {
+        self.memory_asked.store(false, Ordering::Relaxed);
     }
 
     fn request_interrupt(&self, number: usize) {

@@ -46,6 +46,79 @@ export const grow = () => {
   });
 };
 
+// https://webassembly.github.io/spec/js-api/#webassembly-namespace, https://webassembly.github.io/spec/js-api/#modules
+export const modules = async () => {
+  const { Module, Tag, compile, compileStreaming, instantiate, instantiateStreaming, validate } = WebAssembly;
+  const empty = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]);
+  const failed = async (promise) => {
+    try {
+      await promise;
+    } catch (error) {
+      return error;
+    }
+  };
+  const response = (init) => new Response(empty, { headers: { "content-type": "application/wasm" }, ...init });
+  const refused = {
+    "compile() of no bytes": await failed(compile("x")),
+    "compileStreaming() of no response": await failed(compileStreaming(empty)),
+    "compileStreaming() of another type": await failed(compileStreaming(new Response(empty))),
+    "compileStreaming() of an error": await failed(compileStreaming(response({ status: 404 }))),
+    "instantiateStreaming() of a body that was read": await (async () => {
+      const read = response();
+      await read.text();
+      return failed(instantiateStreaming(read));
+    })(),
+  };
+  const made = [await compile(empty), await compileStreaming(response()), (await instantiate(empty.buffer)).module,
+    (await instantiateStreaming(Promise.resolve(response()), {})).module, new Module(empty)];
+  const invalid = await failed(compileStreaming(response({ status: 200, headers: [["Content-Type", "Application/WASM"]] })));
+  class Derived extends Module {}
+  return checks({
+    "operations"() {
+      return operations([[compile, "compile", 1], [compileStreaming, "compileStreaming", 1], [instantiate, "instantiate", 1],
+        [instantiateStreaming, "instantiateStreaming", 1], [validate, "validate", 1]]);
+    },
+    "constructors"() {
+      return [[Module, "Module"], [Tag, "Tag"]].every(([type, name]) =>
+        type.name === name && type.length === 1 && type.prototype.constructor === type && thrown(() => type()) instanceof TypeError);
+    },
+    "properties"() {
+      return ["Module", "Tag", "compile", "instantiate", "validate"].every((name) => {
+        const { writable, enumerable, configurable } = Object.getOwnPropertyDescriptor(WebAssembly, name);
+        return writable && configurable && enumerable === (name === name.toLowerCase() && name[0] !== "M" && name[0] !== "T");
+      });
+    },
+    "what is made"() {
+      return made.every((module) => module instanceof Module) && Module.exports(made[0]).length === 0 &&
+        validate(empty) && !validate(new Uint8Array(8)) && invalid === undefined;
+    },
+    "what is refused"() {
+      return Object.values(refused).every((error) => error instanceof TypeError) &&
+        thrown(() => new Module("x")) instanceof TypeError &&
+        thrown(() => new Module(new Uint8Array(4))) instanceof WebAssembly.CompileError &&
+        thrown(() => new Tag()) instanceof TypeError && thrown(() => new Tag({})) instanceof TypeError &&
+        thrown(() => new Tag({ parameters: ["x"] })) instanceof TypeError;
+    },
+    "bytes in a buffer or a view"() {
+      return [empty, empty.buffer].every((bytes) => validate(bytes));
+    },
+    "derived classes"() {
+      const module = new Derived(empty);
+      return module instanceof Derived && module instanceof Module && Object.getPrototypeOf(module) === Derived.prototype;
+    },
+    "a prototype that changes the bytes as it is read comes too late"() {
+      const bytes = new Uint8Array(empty);
+      const type = new Proxy(function () {}, { get: (target, name) => (bytes.fill(0), target[name]) });
+      return Reflect.construct(Module, [bytes], type) instanceof type;
+    },
+    "a tag of an iterator"() {
+      let read = 0;
+      const tag = new Tag({ get parameters() { return read++, new Set(["i32", { toString: () => "f64" }]); } });
+      return tag instanceof Tag && read === 1;
+    },
+  });
+};
+
 // https://tc39.es/ecma262/#sec-arraybuffer.prototype.resize, https://tc39.es/ecma262/#sec-sharedarraybuffer-constructor
 export const buffers = () => {
   const { resize } = ArrayBuffer.prototype;
