@@ -1,36 +1,26 @@
 //! Prepares the scripts of `vendor`: gives them the surroundings of `src/js/shim.js`.
 
+#[path = "build/module.rs"]
+mod module;
+
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// The start of every specifier of these scripts.
 const PREFIX: &str = "ext:deno_node/";
 
-/// Modules with another specifier.
-const NAMES: &[(&str, &str)] = &[
-    ("assert/strict.ts", "node:assert/strict"),
-    ("buffer.ts", "node:buffer"),
-    ("internal/streams/duplex_esm.js", "node:_stream_duplex"),
-    ("internal/streams/passthrough_esm.js", "node:_stream_passthrough"),
-    ("internal/streams/readable_esm.js", "node:_stream_readable"),
-    ("internal/streams/transform_esm.js", "node:_stream_transform"),
-    ("internal/streams/writable_esm.js", "node:_stream_writable"),
-    ("path.ts", "node:path"),
-    ("path/posix.ts", "node:path/posix"),
-    ("path/win32.ts", "node:path/win32"),
-    ("stream.ts", "node:stream"),
-    ("stream/promises.js", "node:stream/promises"),
-    ("util/types.ts", "node:util/types"),
-];
+/// Scripts that use the global `process`, which a worker may not have.
+const USE_PROCESS: &[&str] = &["zlib.js"];
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=build");
     println!("cargo:rerun-if-changed=vendor");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR for build scripts"));
     let mut files = Vec::new();
     list(Path::new("vendor"), &mut files);
     files.sort();
-    let mut tables = [String::new(), String::new()];
+    let mut table = String::new();
     for (number, path) in files.iter().enumerate() {
         let name = path
             .strip_prefix("vendor")
@@ -38,23 +28,20 @@ fn main() {
             .to_string_lossy()
             .replace('\\', "/");
         let source = fs::read_to_string(path).expect("the scripts are readable");
-        let is_module = is_module(&source);
-        let code = ascii(&if is_module {
-            in_module(&source)
-        } else {
-            in_script(&source)
-        });
+        let script = match is_module(&source) {
+            true => module::to_script(&source),
+            false => source,
+        };
+        let code = ascii(&in_surroundings(&script, USE_PROCESS.contains(&name.as_str())));
         let file = out.join(format!("script_{number}.js"));
         fs::write(&file, code).expect("OUT_DIR is writable");
-        let named = NAMES.iter().find(|(file, _)| *file == name);
-        let specifier = named.map_or_else(|| format!("{PREFIX}{name}"), |(_, specifier)| (*specifier).to_owned());
-        tables[usize::from(is_module)].push_str(&format!("    ({specifier:?}, {:?}),\n", file.display().to_string()));
+        table.push_str(&format!(
+            "    (\"{PREFIX}{name}\", {:?}),\n",
+            file.display().to_string()
+        ));
     }
-    let [scripts, modules] = tables;
-    let text = format!(
-        "/// Scripts: specifiers and files.\npub(super) const SCRIPTS: &[(&str, &str)] = &[\n{scripts}];\n\
-         /// Modules: specifiers and files.\npub(super) const MODULES: &[(&str, &str)] = &[\n{modules}];\n"
-    );
+    let text =
+        format!("/// Scripts: specifiers and files.\npub(super) const SCRIPTS: &[(&str, &str)] = &[\n{table}];\n");
     fs::write(out.join("vendored.rs"), text).expect("OUT_DIR is writable");
 }
 
@@ -77,14 +64,11 @@ fn is_module(code: &str) -> bool {
     !code.lines().any(|line| line == "(function () {")
 }
 
-fn in_script(code: &str) -> String {
+fn in_surroundings(code: &str, uses_process: bool) -> String {
     let call = code.trim_end().trim_end_matches(';');
+    let process = if uses_process { ", process" } else { "" };
     let surroundings = "__bootstrap.core.loadExtScript(\"ext:isopod_node/shim.js\")";
-    format!("(({{ bootstrap: __bootstrap, Deno }}) => (\n{call}\n))({surroundings});\n")
-}
-
-fn in_module(code: &str) -> String {
-    code.replace("\"ext:core/mod.js\"", "\"ext:isopod_node/core.js\"")
+    format!("(({{ bootstrap: __bootstrap, Deno{process} }}) => (\n{call}\n))({surroundings});\n")
 }
 
 /// Escapes what is not ASCII, as deno_core requires it of its scripts. It stands in literals and comments only.

@@ -33,7 +33,8 @@ pub mod sql;
 #[path = "no_sql.rs"]
 pub mod sql;
 pub mod storage;
-mod unwind;
+#[doc(hidden)]
+pub mod unwind;
 pub mod values;
 pub mod web;
 pub mod websocket;

@@ -11,9 +11,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use futures::FutureExt;
 
 /// A caught panic with its message.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, deno_error::JsError)]
+#[class(generic)]
 #[error("internal error in a native operation: {0}")]
-pub(crate) struct Panicked(String);
+pub struct Panicked(String);
 
 thread_local! {
     /// True if an op of this thread's worker has panicked. A thread has one worker at a time.
@@ -32,7 +33,11 @@ fn caught(payload: Box<dyn Any + Send>) -> Panicked {
 }
 
 /// Runs a synchronous op body.
-pub(crate) fn catch<T>(body: impl FnOnce() -> T) -> Result<T, Panicked> {
+///
+/// # Errors
+///
+/// The panic, if it panics. The worker is replaced afterwards.
+pub fn catch<T>(body: impl FnOnce() -> T) -> Result<T, Panicked> {
     // The body's state belongs to the worker, which is replaced after a panic.
     catch_unwind(AssertUnwindSafe(body)).map_err(caught)
 }

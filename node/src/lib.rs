@@ -2,16 +2,14 @@
 //!
 //! Most scripts are those of `deno_node`, in `vendor`, which `build.rs` prepares. `js` has the others: `shim.js`, through
 //! which all of them reach the runtime, `start.js`, which defines the globals, and modules for which a worker needs
-//! something else than a process does. `ops` has what they need in Rust. There is no op for files, processes, sockets or
-//! other isolates.
+//! something else than a process does. `ops` has what they need in Rust, for cryptography partly from `deno_node_crypto`.
+//! There is no op for files, processes, sockets or other isolates.
 //!
 //! It knows nothing of pools and servers.
 //!
 //! An internal crate: depend on [`isopod`](https://docs.rs/isopod), which re-exports what programs use.
 
 mod ops;
-
-use std::borrow::Cow;
 
 use deno_core::{Extension, ExtensionFileSource};
 
@@ -29,18 +27,11 @@ pub fn extensions() -> Vec<Extension> {
         .iter()
         .filter_map(|file| own(file.specifier))
         .collect();
-    let borrowed = |files: &'static [(&str, &str)]| {
-        let kept = files.iter().filter(|(specifier, _)| !replaced.contains(specifier));
-        kept.map(|(specifier, path)| ExtensionFileSource::loaded_during_snapshot(specifier, path))
-            .collect::<Vec<_>>()
-    };
-    let scripts = borrowed(vendored::SCRIPTS);
-    let modules = borrowed(vendored::MODULES);
-    extend(&mut node.lazy_loaded_js_files, scripts);
-    extend(&mut node.lazy_loaded_esm_files, modules);
-    vec![node]
-}
-
-fn extend(files: &mut Cow<'static, [ExtensionFileSource]>, more: Vec<ExtensionFileSource>) {
-    files.to_mut().extend(more);
+    let kept = vendored::SCRIPTS
+        .iter()
+        .filter(|(specifier, _)| !replaced.contains(specifier));
+    let scripts = kept.map(|(specifier, path)| ExtensionFileSource::loaded_during_snapshot(specifier, path));
+    let scripts: Vec<_> = scripts.collect();
+    node.lazy_loaded_js_files.to_mut().extend(scripts);
+    vec![ops::borrowed(), node]
 }

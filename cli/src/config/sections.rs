@@ -323,9 +323,9 @@ pub struct Limits {
     /// Maximum memory outside the heap: blobs, compressors, messages queued on a port, data being encrypted.
     #[serde(with = "Size")]
     pub native: u64,
-    /// Maximum number of iterations of a PBKDF2 key derivation.
+    /// Maximum number of iterations of a PBKDF2 key derivation, and maximum product of the parameters N, r and p of scrypt.
     pub pbkdf2_iterations: u32,
-    /// Maximum size of a generated RSA key, in bits.
+    /// Maximum size of a generated RSA key, and of each key of `node:crypto`, in bits.
     pub rsa_bits: u32,
     /// Maximum number of open WebSockets.
     pub sockets: usize,

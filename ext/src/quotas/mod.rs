@@ -72,9 +72,10 @@ pub struct Quotas {
     pub wasm_types: usize,
     /// Time for which a script's outgoing stream may produce nothing while its reader waits. Default: 1 min.
     pub stream_idle: Duration,
-    /// Iterations of a PBKDF2 key derivation, which runs outside of the CPU limit. Default: 2,000,000.
+    /// Iterations of a PBKDF2 key derivation, which cannot be interrupted, and the product of scrypt's parameters N, r and p,
+    /// which takes about as long. Default: 2,000,000.
     pub pbkdf2_iterations: u32,
-    /// Length of a generated RSA key in bits. Default: 4,096.
+    /// Length of a generated RSA key in bits, and of each key of RSA or DSA in `node:crypto`. Default: 4,096.
     pub rsa_bits: u32,
     /// Open WebSockets of the worker, those of pairs within it aside. Default: 1,000.
     pub sockets: usize,

@@ -188,22 +188,20 @@ fn op_isopod_check_key(
     #[number] iterations: usize,
     #[number] bits: usize,
 ) -> Result<(), QuotaError> {
-    let quotas = &Usage::of(state).quotas;
     let clamped = |asked: usize| u32::try_from(asked).unwrap_or(u32::MAX);
-    let (iterations, bits) = (clamped(iterations), clamped(bits));
-    if iterations > quotas.pbkdf2_iterations {
-        return Err(QuotaError::Pbkdf2 {
-            asked: iterations,
-            max: quotas.pbkdf2_iterations,
-        });
-    }
-    if bits > quotas.rsa_bits {
-        return Err(QuotaError::Rsa {
-            asked: bits,
-            max: quotas.rsa_bits,
-        });
-    }
-    Ok(())
+    Usage::of(state).check_key(clamped(iterations), clamped(bits))
+}
+
+/// Checks the parameters of scrypt, and returns the bytes of its memory.
+#[op2(nofast)]
+#[number]
+fn op_isopod_check_scrypt(
+    state: &mut OpState,
+    #[number] cost: u64,
+    #[number] block_size: u64,
+    #[number] parallelization: u64,
+) -> Result<usize, QuotaError> {
+    Usage::of(state).check_scrypt(cost, block_size, parallelization)
 }
 
 deno_core::extension!(
@@ -225,6 +223,7 @@ deno_core::extension!(
         op_isopod_check_key,
         op_isopod_room_for_module,
         op_isopod_room_for_tag,
+        op_isopod_check_scrypt,
     ],
     lazy_loaded_js = [dir "src/quotas", "cryptography.js", "guards.js", "texts.js", "webassembly.js"],
     middleware = |op| match op.name {

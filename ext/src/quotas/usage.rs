@@ -81,6 +81,16 @@ pub enum QuotaError {
         /// The limit.
         max: u32,
     },
+    /// Too costly a key derivation.
+    #[error(
+        "scrypt with N·r·p = {asked} is above the limit of {max} (`limits.pbkdf2_iterations`, which holds for scrypt too)"
+    )]
+    Scrypt {
+        /// The product of the requested parameters.
+        asked: u64,
+        /// The limit.
+        max: u32,
+    },
     /// Too long a key.
     #[error("an RSA key of {asked} bits is above the limit of {max} (`limits.rsa_bits`)")]
     Rsa {
@@ -119,7 +129,8 @@ impl Usage {
     }
 
     /// The use in this state. A worker without one has the defaults and is not counted.
-    pub(crate) fn of(state: &OpState) -> Rc<Self> {
+    #[must_use]
+    pub fn of(state: &OpState) -> Rc<Self> {
         state.try_borrow::<Rc<Self>>().cloned().unwrap_or_default()
     }
 
@@ -157,13 +168,65 @@ impl Usage {
     }
 
     /// Checks for room for another handle.
-    pub(crate) fn room_for_handle(&self, state: &OpState) -> Result<(), QuotaError> {
+    ///
+    /// # Errors
+    ///
+    /// A [`QuotaError`] if the worker has as many as allowed.
+    pub fn room_for_handle(&self, state: &OpState) -> Result<(), QuotaError> {
         let open = state.resource_table.len() + self.blobs.object_urls();
         within(open, self.quotas.handles, QuotaError::Handles)
     }
 
-    /// Charges bytes outside of the heap.
-    pub(crate) fn hold(&self, bytes: usize) -> Result<Charge, QuotaError> {
+    /// Checks the parameters of scrypt, which takes time and memory by them, and returns the bytes of its memory.
+    ///
+    /// # Errors
+    ///
+    /// A [`QuotaError`] if it takes more time than as many iterations of PBKDF2 as allowed, or too much memory.
+    pub fn check_scrypt(&self, cost: u64, block_size: u64, parallelization: u64) -> Result<usize, QuotaError> {
+        let blocks = cost.saturating_mul(block_size);
+        let asked = blocks.saturating_mul(parallelization);
+        if asked > self.quotas.pbkdf2_iterations.into() {
+            return Err(QuotaError::Scrypt {
+                asked,
+                max: self.quotas.pbkdf2_iterations,
+            });
+        }
+        // RFC 7914, section 2: a block has 128 bytes.
+        let bytes = blocks
+            .saturating_add(block_size.saturating_mul(parallelization))
+            .saturating_mul(128);
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        self.hold(bytes).map(|charge| charge.bytes())
+    }
+
+    /// Checks the iterations of a key derivation, and the length of a key in bits; 0 if not applicable.
+    ///
+    /// # Errors
+    ///
+    /// A [`QuotaError`] if one is above its limit.
+    pub fn check_key(&self, iterations: u32, bits: u32) -> Result<(), QuotaError> {
+        let quotas = &self.quotas;
+        if iterations > quotas.pbkdf2_iterations {
+            return Err(QuotaError::Pbkdf2 {
+                asked: iterations,
+                max: quotas.pbkdf2_iterations,
+            });
+        }
+        if bits > quotas.rsa_bits {
+            return Err(QuotaError::Rsa {
+                asked: bits,
+                max: quotas.rsa_bits,
+            });
+        }
+        Ok(())
+    }
+
+    /// Charges bytes outside of the heap, until the charge is dropped.
+    ///
+    /// # Errors
+    ///
+    /// A [`QuotaError`] if the worker holds as many as allowed.
+    pub fn hold(&self, bytes: usize) -> Result<Charge, QuotaError> {
         if self.ledger.held().saturating_add(bytes) > self.quotas.native_bytes {
             return Err(QuotaError::NativeBytes(self.quotas.native_bytes));
         }

@@ -10,6 +10,7 @@ const {
   ReflectApply,
   SafeArrayIterator,
   StringPrototypeCharCodeAt,
+  TypeError,
 } = primordials;
 const { addInterface, dataCloneError, setStack } = core.loadExtScript("ext:isopod_web/clone.js");
 const { DOMException, QuotaExceededError } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
@@ -170,5 +171,14 @@ function getCrypto() {
   return cryptoObject;
 }
 
-return { addOther, addOthers, getCrypto, removeStatics };
+/** The bytes of an extractable key, and whether they are a secret, or a public or private key. */
+function keyMaterial(key) {
+  if (!extractable(key)) throw new TypeError("a CryptoKey that is not extractable cannot become a KeyObject");
+  return ReflectApply(exportNodeMaterial, CryptoKey, [key]);
+}
+
+/** A key from its bytes. */
+const importKey = (...args) => ReflectApply(importSync, CryptoKey, args);
+
+return { addOther, addOthers, getCrypto, importKey, keyMaterial, removeStatics };
 })();

@@ -10,6 +10,7 @@ const {
   ObjectFreeze,
   ReflectGetOwnPropertyDescriptor,
   ReflectOwnKeys,
+  SafeArrayIterator,
   SafeRegExp,
   RegExpPrototypeTest,
 } = primordials;
@@ -81,7 +82,20 @@ const nodeOps = ObjectAssign({ __proto__: ops }, {
   },
 });
 
-const nodeCore = { __proto__: core, ops: nodeOps, setAsyncContext: enterAsyncContext };
+/** Web Cryptography without what only Isopod's own scripts may call. */
+const webCrypto = {
+  get crypto() {
+    return core.loadExtScript("ext:isopod_web/interfaces.js").getCrypto();
+  },
+  cryptoKeyExportNodeKeyMaterial: (key) => core.loadExtScript("ext:isopod_web/interfaces.js").keyMaterial(key),
+  importCryptoKeySync: (...args) =>
+    core.loadExtScript("ext:isopod_web/interfaces.js").importKey(...new SafeArrayIterator(args)),
+};
+
+const loadExtScript = (specifier) =>
+  specifier === "ext:deno_crypto/00_crypto.js" ? webCrypto : core.loadExtScript(specifier);
+
+const nodeCore = { __proto__: core, loadExtScript, ops: nodeOps, setAsyncContext: enterAsyncContext };
 
 class NotCapable extends Error {}
 class BadResource extends Error {}
@@ -96,5 +110,11 @@ const Deno = {
   pid: 1,
 };
 
-return { bootstrap: { __proto__: null, core: nodeCore, internals, primordials }, Deno };
+return {
+  bootstrap: { __proto__: null, core: nodeCore, internals, primordials },
+  Deno,
+  get process() {
+    return core.loadExtScript("ext:isopod_node/process.js").process;
+  },
+};
 })();

@@ -299,6 +299,14 @@ impl ModuleLoader for ScriptLoader {
         ModuleLoadResponse::Sync(self.load_module(specifier, &options.requested_module_type, referrer))
     }
 
+    /// For scripts of the image that are loaded when they are first used.
+    fn get_code_cache(&self, specifier: &ModuleSpecifier, source: &str) -> Option<SourceCodeCacheInfo> {
+        let hash = CodeCache::hash(source.as_bytes());
+        let data = self.script.code_cache.get(specifier.as_str(), hash);
+        let data = data.map(|code| Cow::Owned(code.to_vec()));
+        Some(SourceCodeCacheInfo { hash, data })
+    }
+
     fn code_cache_ready(
         &self,
         specifier: ModuleSpecifier,

@@ -17,6 +17,7 @@ pub(crate) const PROVIDED: &[&str] = &[
     "cluster",
     "console",
     "constants",
+    "crypto",
     "dgram",
     "diagnostics_channel",
     "dns",
@@ -61,6 +62,7 @@ pub(crate) const PROVIDED: &[&str] = &[
     "vm",
     "wasi",
     "worker_threads",
+    "zlib",
 ];
 #[cfg(not(feature = "node"))]
 pub(crate) const PROVIDED: &[&str] = &["async_hooks"];

@@ -13,6 +13,7 @@ mod in_memory;
 mod limits;
 mod modules;
 mod node;
+mod node_limits;
 mod quotas;
 mod reach;
 mod web;

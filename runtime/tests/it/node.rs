@@ -96,11 +96,45 @@ fn a_kept_callback_does_not_run_as_another_event() {
     assert_eq!(given, [json!("kept"), json!([true])]);
 }
 
+/// deno_core aborts the process if a module that is first loaded by a handler imports another.
+#[test]
+fn modules_can_be_loaded_by_a_handler() {
+    let look = "export function look(name) {
+        const found = process.getBuiltinModule(name);
+        return Object.keys(found).length > 0;
+    }";
+    for name in [
+        "assert/strict",
+        "crypto",
+        "path",
+        "stream",
+        "stream/promises",
+        "util/types",
+        "zlib",
+    ] {
+        assert_eq!(
+            call(script(look), "look", vec![json!(name)]).unwrap(),
+            json!(true),
+            "{name}"
+        );
+    }
+    let late = "export async function look() {
+        process.stdout.write('to the log');
+        const web = process.getBuiltinModule('stream').Readable.toWeb(process.stdin);
+        const { done } = await web.getReader().read();
+        const duplex = process.getBuiltinModule('stream').Duplex.from(['a']);
+        let glob;
+        try { process.getBuiltinModule('path').matchesGlob('a', 'b'); } catch (error) { glob = error.message; }
+        return [done, duplex.readable, glob.includes('not available')];
+    }";
+    assert_eq!(call(script(late), "look", vec![]).unwrap(), json!([true, true, true]));
+}
+
 #[test]
 fn modules_lead_to_no_ops() {
     let names = "assert async_hooks buffer console constants diagnostics_channel events module os path perf_hooks process \
                  punycode querystring stream stream/promises stream/consumers stream/web string_decoder timers \
-                 timers/promises url util util/types";
+                 timers/promises url util util/types crypto zlib";
     let names: Vec<_> = names.split_whitespace().collect();
     let imports: String = names
         .iter()
@@ -119,6 +153,11 @@ fn modules_lead_to_no_ops() {
             walk(Buffer.from('a'), 'buffer');
             walk(new m14.PassThrough(), 'stream');
             walk(setTimeout(() => {{}}, 0), 'timer');
+            walk(m24.createHash('md5'), 'hash');
+            walk(m24.createSecretKey(Buffer.alloc(4)), 'key');
+            walk(m24.generateKeyPairSync('ed25519'), 'keys');
+            walk(m24.createCipheriv('aes-128-ctr', Buffer.alloc(16), Buffer.alloc(16)), 'cipher');
+            walk(m25.createGzip(), 'gzip');
             try {{ Buffer.alloc('a') }} catch (error) {{ walk(error, 'error') }}
             return {{ bad, enough: walked > 2000 }};
          }}",

@@ -1,0 +1,28 @@
+// The module `node:crypto`: https://nodejs.org/api/crypto.html
+
+(function () {
+const { core, primordials } = __bootstrap;
+const { ArrayPrototypePush, ArrayPrototypeSort, ObjectAssign } = primordials;
+const { bootstrap } = core.loadExtScript("ext:isopod_node/shim.js");
+
+// What the borrowed scripts find among the ops when they are loaded.
+ObjectAssign(
+  bootstrap.core.ops,
+  core.loadExtScript("ext:isopod_node/crypto_keys.js").keyOps,
+  core.loadExtScript("ext:isopod_node/crypto_primes.js").primeOps,
+  core.loadExtScript("ext:isopod_node/crypto_ops.js").cryptoOps,
+);
+
+const borrowed = core.loadExtScript("ext:deno_node/crypto.ts").default;
+const { getCiphers: borrowedCiphers } = borrowed;
+
+/** Those of the library, and what `cipher.rs` has besides. */
+function getCiphers() {
+  const ciphers = borrowedCiphers();
+  ArrayPrototypePush(ciphers, "aes-192-cbc", "aes192");
+  return ArrayPrototypeSort(ciphers);
+}
+
+const exported = ObjectAssign(borrowed, { getCiphers });
+return { ...exported, default: exported };
+})();
