@@ -164,6 +164,7 @@ fn initialise() {
         " --no-turboshaft-loop-unrolling",
     ));
     crate::limits::count_icu();
+    crate::limits::handle_fatal_errors();
     // By default, V8 opens and reads /dev/urandom several times per isolate.
     v8::V8::set_entropy_source(|bytes: &mut [u8]| getrandom::fill(bytes).is_ok());
     JsRuntime::init_platform(None);

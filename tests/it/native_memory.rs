@@ -80,6 +80,35 @@ fn objects_of_intl_that_are_garbage_end_no_worker() {
     assert!(peak < 256 * MIB, "{} MiB", peak / MIB);
 }
 
+/// V8 aborts the process for a list of more than 2^27 elements, unless its thread is stopped before.
+#[test]
+fn a_list_too_long_for_v8_ends_its_worker_alone() {
+    let script = r#"
+        const acts = {
+            split: () => "a,".repeat(1.5e8).split(","),
+            characters: () => "ab".repeat(1.2e8).split(""),
+            matches: () => "x".repeat(2e8).match(/x/g),
+            json: () => JSON.parse("[" + "1,".repeat(1.5e8) + "1]"),
+        };
+        export default {
+            fetch: (request) => new Response(`${acts[new URL(request.url).pathname.slice(1)]().length}`),
+        };"#;
+    let configuration = "routes = [{ path = '/good', worker = 'good' }, { path = '/*', worker = 'long' }]
+         [pool]
+         lost_threads_max = 8
+         [workers.good]
+         main = 'good.js'
+         [workers.long]
+         main = 'long.js'";
+    let project = Project::new(&[("isopod.toml", configuration), ("long.js", script), ("good.js", GOOD)]);
+    let server = Serving::start(project.path());
+    for (count, act) in (1..).zip(["split", "characters", "matches", "json"]) {
+        let verdict = server.get(&format!("/{act}"));
+        assert_eq!(verdict.verdict(), (500, "exceeded_memory"), "{act}");
+        assert_eq!(server.get("/good").body, count.to_string(), "the worker beside it");
+    }
+}
+
 #[test]
 fn code_at_the_top_level_is_held_to_the_limit_as_well() {
     let script = "const kept = [];

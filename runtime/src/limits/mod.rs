@@ -17,7 +17,7 @@ use isopod_ext::quotas::Quotas;
 use self::watchdog::CpuLimits;
 
 pub(crate) use self::cpu_clock::Helpers;
-pub(crate) use self::memory::{Gauge, capped_allocator, count_icu};
+pub(crate) use self::memory::{Gauge, capped_allocator, count_icu, handle_fatal_errors};
 pub use self::memory::{MemoryMeter, give_back_memory};
 pub use self::on_notice::{Noticed, OnNotice};
 pub use self::os_priority::{OsScheduling, run_in_short_slices};

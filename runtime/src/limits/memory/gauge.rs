@@ -13,7 +13,7 @@ use deno_core::{JsRuntime, v8};
 use isopod_ext::quotas::MemoryRoom;
 
 use super::super::watchdog::{Soft, Watched};
-use super::{MemoryMeter, icu, zones};
+use super::{MemoryMeter, fatal, icu, zones};
 
 /// Heap granted beyond the limit once it is reached, so that the isolate can end. V8 aborts the process if a piece does
 /// not fit, and no piece is larger than 1 GiB: an array of `FixedArray::kMaxLength` elements, the longest string.
@@ -84,6 +84,7 @@ impl Gauge {
         let kinds = GCType::kGCTypeScavenge | GCType::kGCTypeMarkSweepCompact;
         isolate.add_gc_epilogue_callback(after_collection, std::ptr::null_mut(), kinds);
         gauge.add_heap_limit(isolate);
+        fatal::install(isolate, &gauge.0.watched);
         gauge.look(isolate);
         gauge
     }

@@ -6,6 +6,7 @@
 //! turn, and every few milliseconds of a long one (`gauge.rs`): a worker above its limit is condemned.
 
 mod allocator;
+mod fatal;
 mod gauge;
 mod give_back;
 mod icu;
@@ -17,6 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use isopod_ext::ledger::MemoryLedger;
 
 pub(crate) use self::allocator::capped_allocator;
+pub(crate) use self::fatal::handle_fatal_errors;
 pub(crate) use self::gauge::Gauge;
 pub use self::give_back::give_back_memory;
 pub(crate) use self::icu::install as count_icu;
