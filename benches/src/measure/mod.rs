@@ -6,6 +6,7 @@ mod events;
 mod fresh;
 mod http;
 mod idle;
+mod many;
 mod memory;
 mod start;
 mod wrk;
@@ -53,6 +54,10 @@ pub(crate) enum Name {
     Hono,
     /// 4 KB of JSON, parsed and written
     Echo,
+    /// 32 scripts in turn, over HTTP
+    Turn,
+    /// 1,000 scripts by Zipf's law, over HTTP
+    Zipf,
     /// Starting a process, to its first result
     Start,
 }
@@ -79,6 +84,8 @@ impl Name {
             Self::Headers => http::measure(http::Route::Headers, programs, effort),
             Self::Hono => http::measure(http::Route::Hono, programs, effort),
             Self::Echo => http::measure(http::Route::Echo, programs, effort),
+            Self::Turn => many::measure(many::Scripts::Turn, programs, effort),
+            Self::Zipf => many::measure(many::Scripts::Zipf, programs, effort),
             Self::Start => start::measure(programs, effort),
         }
     }

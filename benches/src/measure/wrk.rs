@@ -19,6 +19,11 @@ pub(super) struct Load {
 
 /// Requests a URL for this long, as fast as it is answered; a Lua script of wrk's defines the request.
 pub(super) fn load(url: &str, time: Duration, script: Option<&OsStr>) -> Result<Load> {
+    load_with(url, time, script, &[])
+}
+
+/// The same, with arguments for the script.
+pub(super) fn load_with(url: &str, time: Duration, script: Option<&OsStr>, arguments: &[&str]) -> Result<Load> {
     let mut command = Command::new("wrk");
     command.args([
         "-t1",
@@ -29,8 +34,11 @@ pub(super) fn load(url: &str, time: Duration, script: Option<&OsStr>) -> Result<
     if let Some(script) = script {
         command.arg("-s").arg(script);
     }
+    command.arg(url);
+    if !arguments.is_empty() {
+        command.arg("--").args(arguments);
+    }
     let output = command
-        .arg(url)
         .output()
         .context("wrk did not start; it is Debian's package wrk")?;
     let text = String::from_utf8_lossy(&output.stdout);
