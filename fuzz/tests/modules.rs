@@ -64,11 +64,18 @@ impl ProcessBackend for Writes {
     }
 }
 
-/// Writes the first part, waits for an answer or a moment, and writes the others. What the host sends is read.
+/// Number of parts after each of which the host's messages are read. After that they are read now and then, so that
+/// thousands of parts take no seconds.
+const PARTS_READ: usize = 100;
+
+/// Writes the first part, waits for an answer or a moment, and writes the others. Messages of the host are read.
 fn write(mut channel: UnixStream, parts: &[Vec<u8>]) -> std::io::Result<()> {
     let mut buffer = [0; 4096];
     for (index, part) in parts.iter().enumerate() {
         channel.write_all(part)?;
+        if index > PARTS_READ && index % PARTS_READ != 0 {
+            continue;
+        }
         let patience = if index == 0 { 50 } else { 1 };
         channel.set_read_timeout(Some(Duration::from_millis(patience)))?;
         let _ = channel.read(&mut buffer);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::workspace::Workspace;
-use crate::{api, embedding, fuzz, hostile, package, packages, setup, shell, test, tidy, v8};
+use crate::{api, conformance, embedding, fuzz, hostile, package, packages, setup, shell, test, tidy, v8};
 
 /// The result of a step that did not fail.
 enum Done {
@@ -43,6 +43,7 @@ const STEPS: &[Step] = &[
     ("doc tests", |w| passed(test::docs(w))),
     ("examples", examples),
     ("npm packages", |w| passed(packages::run(w, &[]))),
+    ("conformance", conformance),
     ("embedding page", |w| passed(embedding::follow(w))),
     ("pool without V8", |w| passed(test::pool_without_v8(w))),
     ("pool schedules", |w| passed(test::pool_schedules(w))),
@@ -122,6 +123,13 @@ fn lock_file(workspace: &Workspace) -> Result<Done> {
         );
     }
     Ok(Done::Passed)
+}
+
+fn conformance(workspace: &Workspace) -> Result<Done> {
+    match conformance::fetched(workspace) {
+        Ok(tests) => passed(conformance::run(workspace, &tests, &[])),
+        Err(error) => Ok(Done::Skipped(format!("the tests cannot be fetched: {error:#}"))),
+    }
 }
 
 fn deny(workspace: &Workspace) -> Result<Done> {

@@ -7,6 +7,7 @@ mod api;
 mod autobahn;
 mod bench;
 mod ci;
+mod conformance;
 mod dist;
 mod embedding;
 mod fuzz;
@@ -87,6 +88,14 @@ enum Command {
         #[arg(long, conflicts_with = "name")]
         record: bool,
     },
+    /// Run the web-platform-tests in workers, and compare the results with those expected
+    #[command(
+        after_help = "`cargo xtask conformance -- --help` lists its options: names of tests, --update, --json and more"
+    )]
+    Conformance {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Run the conformance suite for WebSockets, and write its results to the table in docs/websockets.md
     Autobahn,
     /// Run the server under a long mixed load that includes hostile scripts, and print a verdict
@@ -138,6 +147,7 @@ fn run(command: Command) -> Result<()> {
         Command::Hostile { last: true, .. } => hostile::command(&workspace, &hostile::From::LastRun),
         Command::Hostile { nightly, .. } => hostile::command(&workspace, &hostile::From::Tests { nightly }),
         Command::Packages { name, record } => packages::command(&workspace, &name, record),
+        Command::Conformance { args } => conformance::command(&workspace, &args),
         Command::Autobahn => autobahn::command(&workspace),
         Command::Soak { dev, args } => soak::command(&workspace, dev, &args),
         Command::Api => api::write(&workspace),

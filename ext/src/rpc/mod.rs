@@ -5,7 +5,7 @@
 //!
 //! - A method of a service is an event of its own ([`RpcCall`]), like a request.
 //! - A function or an `RpcTarget` that passes stays where it is, and belongs to the event whose code passed it. The other
-//!   side gets a [`Stub`](stub::Stub), which calls it there: see [`Callback`](crate::native::Callback). An event of a
+//!   side gets a stub, which calls it there: see [`Callback`](crate::native::Callback). An event of a
 //!   method stays open while the other side holds stubs of it.
 //!
 //! Nothing here knows of pools.

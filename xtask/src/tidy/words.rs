@@ -10,22 +10,23 @@ const SCOPE: &[&str] = &[
     "README.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
+    "assets/",
     "benches/",
     "capi/",
     "cli/src/",
-    "assets/",
+    "conformance/",
     "docs/",
+    "examples/",
     "ext/",
     "fuzz/",
-    "node/src/",
-    "soak/",
-    "examples/",
     "host/src/",
     "isopod/",
+    "node/src/",
     "outcome/",
     "runtime/",
     "server/src/",
     "snapshot/",
+    "soak/",
     "tests/",
     "websocket/",
     "worker-pool/src/",
@@ -167,14 +168,14 @@ mod tests {
         let text =
             "# How it works\n\nWhoever asks.\n`whoever` and renewed\n```\nnobody\n```\n## Limits\nWhat it says.\n";
         assert_eq!(lines("docs/a.md", text), [1, 3]);
-        assert_eq!(lines("fuzz/README.md", text), [] as [usize; 0]);
+        assert_eq!(lines("third_party/README.md", text), [] as [usize; 0]);
     }
 
     #[test]
     fn summaries() {
         let text = "//! Whether it is.\n\n/// Returns nothing.\n///\n/// Nobody may.\nfn f() {}\n\n/// Who asked.\nfn g() {}\n";
         assert_eq!(lines("cli/src/cli.rs", text), [1, 8]);
-        assert_eq!(lines("fuzz/a.rs", text), [] as [usize; 0]);
+        assert_eq!(lines("third_party/a.rs", text), [] as [usize; 0]);
     }
 
     #[test]

@@ -1,0 +1,46 @@
+// Evaluates one test as a classic script, and returns its results.
+
+// Tests that wait for ever end here. The suite gives them 10 and 60 s; here they run beside others, unoptimized.
+const TIMEOUT_MS = { normal: 30_000, long: 120_000 };
+
+/** Resolves relative URLs as in a document or worker at `location`: a script on a server has no URL of its own. */
+function locate(location) {
+  const url = new URL(location);
+  Object.defineProperty(globalThis, "location", { value: url, configurable: true });
+  const { fetch } = globalThis;
+  Object.defineProperty(globalThis, "fetch", {
+    value: (input, init) => fetch(typeof input === "string" ? new URL(input, url) : input, init),
+    configurable: true,
+    writable: true,
+  });
+}
+
+export async function run(location, isLong, harness, test) {
+  locate(location);
+  globalThis.GLOBAL = { isWindow: () => false, isWorker: () => true, isShadowRealm: () => false };
+  const evaluate = eval;
+  // In the scope of a worker it would send its results to a page, which there is not.
+  const scope = Object.getOwnPropertyDescriptor(globalThis, "WorkerGlobalScope");
+  delete globalThis.WorkerGlobalScope;
+  evaluate(harness);
+  Object.defineProperty(globalThis, "WorkerGlobalScope", scope);
+  // The kind of scope by which the checks of interfaces choose those that have to be there.
+  Object.defineProperty(globalThis, "DedicatedWorkerGlobalScope", { ...scope, enumerable: false });
+  const completed = new Promise((resolve) => {
+    add_completion_callback((tests, status) => resolve({ tests, status }));
+  });
+  const limit = setTimeout(timeout, TIMEOUT_MS[isLong ? "long" : "normal"]);
+  let thrown;
+  try {
+    evaluate(test);
+  } catch (error) {
+    thrown = `${error}`;
+    done();
+  }
+  const { tests, status } = await completed;
+  clearTimeout(limit);
+  return {
+    error: thrown ?? (status.status === 0 ? undefined : `${status.message ?? `harness status ${status.status}`}`),
+    subtests: tests.map(({ name, status, message }) => ({ name, passed: status === 0, message: message ?? undefined })),
+  };
+}

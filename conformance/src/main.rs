@@ -1,0 +1,77 @@
+//! Runs the web-platform-tests in workers, and compares the results with those expected.
+//!
+//! `cargo xtask conformance` fetches the tests and calls this program. The path of a test: `files` finds it and its scripts,
+//! `run` evaluates it in a worker of its own (`harness.js`), which fetches resources from `origin`, and `expected` compares the
+//! results with the folder `expected`.
+#![expect(clippy::print_stdout, reason = "a program")]
+
+mod document;
+mod expected;
+mod files;
+mod origin;
+mod results;
+mod run;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+use self::expected::Expected;
+
+/// Runs the web-platform-tests in workers, and compares the results with those expected.
+#[derive(Parser)]
+struct Arguments {
+    /// The folder of the web-platform-tests.
+    tests: PathBuf,
+    /// Only tests whose path contains one of these.
+    names: Vec<String>,
+    /// The folder of expected failures.
+    #[arg(long)]
+    expected: PathBuf,
+    /// Record the failures as expected. New ones have no reason, which is an error until one is written.
+    #[arg(long)]
+    update: bool,
+    /// The page whose table of results is written with `--update` of all tests.
+    #[arg(long)]
+    page: Option<PathBuf>,
+    /// Tests that run at once.
+    #[arg(long, default_value_t = 4)]
+    at_once: usize,
+    /// Print the number of passed subtests in each folder as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let is_chosen =
+        |path: &str| arguments.names.is_empty() || arguments.names.iter().any(|name| path.contains(name.as_str()));
+    let mut tests = files::find(&arguments.tests)?;
+    tests.retain(|test| is_chosen(&test.path));
+    let outcomes = run::run(&arguments.tests, tests, arguments.at_once).await?;
+    let summary = results::summarize(&outcomes);
+    match arguments.json {
+        true => println!("{}", serde_json::to_string_pretty(&summary)?),
+        false => print!("{summary}"),
+    }
+    let mut expected = Expected::read(&arguments.expected)?;
+    let differences = expected.compare(&outcomes, is_chosen);
+    if arguments.update {
+        expected.record(&outcomes, is_chosen);
+        expected.write(&arguments.expected)?;
+        if let Some(page) = arguments.page.as_deref().filter(|_| arguments.names.is_empty()) {
+            document::write(page, &summary, &expected.reasons())?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    for difference in &differences {
+        println!("{difference}");
+    }
+    Ok(match differences.is_empty() && summary.passed() > 0 {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
+}
