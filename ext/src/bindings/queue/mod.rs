@@ -19,11 +19,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use deno_core::convert::{Smi, Uint8Array};
-use deno_core::{CancelFuture, CancelHandle, OpState, ToV8, op2};
+use deno_core::{OpState, ToV8, op2};
 use serde_json::json;
 
+use super::operation::operate;
 use super::{Binding, EnvValue, Installed, NewWorker};
-use crate::context::{begin_operation, end_with_event};
 use crate::event::{EventEnded, EventKey};
 use crate::quotas::{QuotaError, Usage};
 use crate::storage::StorageError;
@@ -167,18 +167,12 @@ async fn call<T>(
     event: EventKey,
     run: impl AsyncFnOnce(Arc<dyn QueueStore>) -> Result<T, StorageError>,
 ) -> Result<T, QueueError> {
-    let (store, usage, ended) = {
-        let state = state.borrow();
-        let store = Installed::<Arc<dyn QueueStore>>::get(&state, &binding).cloned();
-        let usage = Usage::of(&state);
-        begin_operation(&state, event, &usage)?;
-        let ended = CancelHandle::new_rc();
-        end_with_event(&state, event, &ended)?;
-        (store.ok_or(QueueError::NoBinding(binding))?, usage, ended)
+    let store = |state: &OpState| {
+        let store = Installed::<Arc<dyn QueueStore>>::get(state, &binding).cloned();
+        store.ok_or(QueueError::NoBinding(binding))
     };
-    let _slot = usage.begin_op()?;
-    let done = run(store).or_cancel(&ended).await.map_err(|_| EventEnded)?;
-    done.map_err(|error| QueueError::of(verb, error))
+    let run = async |store| run(store).await.map_err(|error| QueueError::of(verb, error));
+    operate(state, event, store, run).await
 }
 
 /// The backlog for the script.

@@ -62,7 +62,7 @@ fn left_aside(database: &Database, blobs: &Blobs) -> Result<(), StorageError> {
         let Ok(blob) = entry.file_name().into_string() else {
             continue;
         };
-        // Held until it is decided: whoever writes the file has the lock until its transaction has ended.
+        // Held until it is decided: the writer of a file holds the lock until its transaction has ended.
         let Some(_locked) = abandoned(&entry.path()) else {
             continue;
         };
