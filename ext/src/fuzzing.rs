@@ -27,7 +27,7 @@ pub fn request_headers(url: &mut Url, pairs: Pairs) -> Result<HeaderMap, String>
 /// # Errors
 /// As reported to the script.
 pub fn response_head(status: u16, pairs: Pairs) -> Result<http::Response<()>, String> {
-    crate::handlers::response(status, bytes(pairs)).map_err(|error| error.to_string())
+    crate::handlers::response(status, b"", bytes(pairs)).map_err(|error| error.to_string())
 }
 
 pub use crate::sql::fuzzing::{Dialect, Parsed, statements};

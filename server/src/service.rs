@@ -191,7 +191,8 @@ async fn respond<D: Dispatch>(
     }
     if ticket.status.canonical_reason().is_none() {
         // hyper would write `<none>`.
-        response.extensions_mut().insert(ReasonPhrase::from_static(b""));
+        let extensions = response.extensions_mut();
+        extensions.get_or_insert_with(|| ReasonPhrase::from_static(b""));
     }
     response.map(|()| Reply::new(content, ticket, own_alarm))
 }

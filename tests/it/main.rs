@@ -60,6 +60,7 @@ mod run;
 mod secrets;
 mod services;
 mod serving;
+mod status_text;
 mod systems;
 mod task_backpressure;
 mod tasks;

@@ -29,6 +29,12 @@ pub enum OpeningError {
     Key,
 }
 
+/// Returns whether the headers of a request ask for a WebSocket, as far as workers look: `Upgrade: websocket`.
+#[must_use]
+pub fn is_asked_for(headers: &HeaderMap) -> bool {
+    has_token(headers, &header::UPGRADE, "websocket")
+}
+
 /// Returns the handshake that a request opens. `is_connect`: it is an extended CONNECT with the protocol `websocket`. `None`
 /// for every other request.
 ///

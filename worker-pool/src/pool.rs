@@ -158,9 +158,7 @@ impl<E: Engine> Pool<E> {
     }
 
     fn open(&self, name: &str, key: Option<&str>) -> Result<Session<E::Event>, RejectReason> {
-        let opened = self.shared().with(|state, _| state.open_session(name, key))?;
-        let host = Sessions(Arc::clone(self.shared()) as _);
-        Ok(Session::new(opened, Arc::new(host)))
+        open_session(self.shared(), name, key)
     }
 
     /// Runs a Rust task on a worker thread. `task` creates a future there, which need not be `Send` and may use the state of
@@ -291,6 +289,15 @@ impl<E: Engine> WeakPool<E> {
             None => Err(Rejected { event, reason }),
         }
     }
+
+    /// Opens a session, as [`Pool::open_session`] does.
+    ///
+    /// # Errors
+    /// As [`Pool::open_session`].
+    pub fn open_session(&self, name: &str) -> Result<Session<E::Event>, RejectReason> {
+        let shared = self.0.upgrade().ok_or(RejectReason::ShuttingDown)?;
+        open_session(&shared, name, None)
+    }
 }
 
 impl<E: Engine> Clone for WeakPool<E> {
@@ -303,6 +310,16 @@ impl<E: Engine> fmt::Debug for WeakPool<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("WeakPool")
     }
+}
+
+fn open_session<E: Engine>(
+    shared: &Arc<Shared<WithNative<E>>>,
+    name: &str,
+    key: Option<&str>,
+) -> Result<Session<E::Event>, RejectReason> {
+    let opened = shared.with(|state, _| state.open_session(name, key))?;
+    let host = Sessions(Arc::clone(shared) as _);
+    Ok(Session::new(opened, Arc::new(host)))
 }
 
 fn dispatch<E: Engine>(

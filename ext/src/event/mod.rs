@@ -9,6 +9,7 @@ mod fault;
 mod keys;
 mod leftover;
 mod meter;
+mod reason;
 mod request;
 mod room;
 mod stage;
@@ -28,6 +29,7 @@ pub(crate) use self::meter::CpuMeter;
 pub use self::meter::{CpuAccount, CpuExceeded};
 #[cfg(feature = "sql")]
 pub(crate) use self::meter::{CpuBudget, thread_cpu};
+pub(crate) use self::reason::{own_reason, reason_of, set_reason};
 pub use self::request::{CALL_DEPTH, CallDepth, Caller, Reply, RequestCf, RequestInfo, RequestUrl};
 pub(crate) use self::room::Wait;
 pub use self::stage::{Ended, Stage};

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use futures::channel::oneshot;
 use http::{HeaderName, HeaderValue};
 use serde::Serialize;
@@ -83,6 +84,8 @@ pub struct Caller {
     pub request_id: Option<String>,
     /// The properties of its service binding, which the called worker has as `ctx.props`. Default: none.
     pub props: Data,
+    /// The `cf` of its request as JSON, which the called worker has as `request.cf`. Default: none.
+    pub cf: Option<Bytes>,
 }
 
 impl Caller {
@@ -94,6 +97,7 @@ impl Caller {
             deadline: None,
             request_id: None,
             props: Data::Empty,
+            cf: None,
         }
     }
 }

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use deno_core::convert::{ByteString, Uint8Array};
 use deno_core::url::{Position, Url};
 use deno_core::{CancelHandle, OpState, ResourceId, v8};
-use http::header::{CONTENT_LENGTH, HOST};
-use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, UPGRADE};
+use http::{HeaderName, HeaderValue, Method, Request, Response, Uri, response};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 
@@ -23,9 +23,10 @@ use super::{charge_event, insert, request_headers, service};
 use crate::coding::Codings;
 use crate::coding::decode::ByteStream;
 use crate::context::{cpu_of, current_event, end_with_event};
-use crate::event::{Body, BodyError, Caller, EventKey};
+use crate::event::{Body, BodyError, Caller, EventKey, reason_of};
 use crate::quotas::{QuotaError, Usage};
 use crate::values::{Events, Outgoing};
+use crate::websocket::asks_for_socket;
 
 /// The header with the id of a request, for logs.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -52,6 +53,8 @@ pub(crate) struct DirectRequest {
     pub(crate) event: EventKey,
     /// Canceled when the event ends.
     pub(crate) cancel: Rc<CancelHandle>,
+    /// It asks for a WebSocket.
+    pub(crate) opens_socket: bool,
 }
 
 impl DirectRequest {
@@ -71,7 +74,13 @@ impl DirectRequest {
         let event = current_event(scope);
         let caller = caller_of(state, event, worker, &usage)?;
         let method = Method::from_bytes(&parts.method)?;
+        let opens_socket = method == Method::GET && asks_for_socket(&parts.headers);
         let mut headers = request_headers(&mut url, parts.headers)?;
+        if opens_socket {
+            // As the server words it.
+            insert(&mut headers, UPGRADE, HeaderValue::from_static("websocket"))?;
+            insert(&mut headers, CONNECTION, HeaderValue::from_static("Upgrade"))?;
+        }
         let host = &url[Position::BeforeHost..Position::AfterPort];
         insert(&mut headers, HOST, HeaderValue::from_str(host)?)?;
         if let Some(id) = &caller.request_id {
@@ -112,6 +121,7 @@ impl DirectRequest {
             stream,
             event,
             cancel,
+            opens_socket,
         })
     }
 }
@@ -141,6 +151,26 @@ pub(crate) struct Answered {
     pub(crate) body: ResourceId,
 }
 
+impl Answered {
+    /// Takes the head of a response. `body`: the resource with its body, or with its WebSocket.
+    pub(crate) fn new(head: &response::Parts, body: ResourceId) -> Self {
+        let headers = head.headers.iter();
+        Self {
+            status: head.status.as_u16(),
+            status_text: reason_of(head.status, &head.extensions),
+            headers: headers
+                .map(|(name, value)| (name.as_str().into(), value.as_bytes().into()))
+                .collect(),
+            body,
+        }
+    }
+}
+
+/// Checks the head of a response against the limits of the worker that asked.
+pub(crate) fn check_head(state: &mut OpState, head: &response::Parts) -> Result<(), FetchError> {
+    Ok(check_headers(&head.headers, service(state)?.limits())?)
+}
+
 /// Adds the body of a response to the worker's resources.
 pub(crate) fn answered(
     state: &mut OpState,
@@ -148,9 +178,9 @@ pub(crate) fn answered(
     response: Response<Body>,
     is_head: bool,
 ) -> Result<Answered, FetchError> {
-    let service = service(state)?;
     let (head, body) = response.into_parts();
-    check_headers(&head.headers, service.limits())?;
+    check_head(state, &head)?;
+    let service = service(state)?;
     let layers = layers_of(head.status, &head.headers, is_head);
     let body = Rc::new(match body.as_bytes() {
         Some(bytes) if layers.is_empty() => ResponseBody::full(bytes.clone()),
@@ -177,15 +207,8 @@ pub(crate) fn answered(
         }
     });
     end_with_event(state, event, &body)?;
-    let headers = head.headers.iter();
-    Ok(Answered {
-        status: head.status.as_u16(),
-        status_text: head.status.canonical_reason().unwrap_or("").to_owned(),
-        headers: headers
-            .map(|(name, value)| (name.as_str().into(), value.as_bytes().into()))
-            .collect(),
-        body: state.resource_table.add_rc(body),
-    })
+    let body = state.resource_table.add_rc(body);
+    Ok(Answered::new(&head, body))
 }
 
 /// Adds a body in memory to the worker's resources. It ends with the event.

@@ -295,13 +295,16 @@ function fetch(input, init = undefined) {
   }
 }
 
-/** The `fetch` of a binding: requests, and those that they are redirected to, go to its sender, with no headers added. */
-function fetchBy(sender, input, init) {
+/**
+ * The `fetch` of a binding: requests, and those that they are redirected to, go to the sender that `senderFor` makes for the
+ * first of them, with no headers added.
+ */
+function fetchBy(senderFor, input, init) {
   try {
     webidl.requiredArguments(input === undefined ? 0 : 1, 1, "Failed to execute 'fetch' on 'Fetcher'");
     const object = new Request(input, init);
     const request = toInnerRequest(object);
-    request.sender = sender;
+    request.sender = senderFor(request);
     return start(object, request);
   } catch (error) {
     return PromiseReject(error);

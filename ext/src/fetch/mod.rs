@@ -52,7 +52,7 @@ use crate::websocket::{self, Socket};
 pub(crate) use self::body::{exact_size, keep_encoded};
 pub(crate) use self::client::{permitted, tls_config};
 pub use self::config::{ConnectionOptions, FetchConfig, FetchLimits};
-pub(crate) use self::direct::{DirectRequest, Parts, answered, body_of, caller_of, streamed};
+pub(crate) use self::direct::{Answered, DirectRequest, Parts, answered, body_of, caller_of, check_head, streamed};
 pub use self::error::{FetchError, Internal};
 pub use self::guard::{NetPolicy, Refused};
 pub use self::resolve::{ResolveHost, Resolver};
@@ -403,6 +403,7 @@ fn response(
 ) -> Result<FetchResponse, FetchError> {
     let Incoming {
         status,
+        reason,
         headers,
         length,
         body,
@@ -414,7 +415,7 @@ fn response(
     if let (StatusCode::SWITCHING_PROTOCOLS, Some(socket)) = (status, socket) {
         return Ok(FetchResponse {
             status: status.as_u16(),
-            status_text: "Switching Protocols".to_owned(),
+            status_text: reason,
             headers: pairs,
             url,
             response_rid: state.resource_table.add(*socket),
@@ -426,7 +427,7 @@ fn response(
     end_with_event(state, event, &body)?;
     Ok(FetchResponse {
         status: status.as_u16(),
-        status_text: status.canonical_reason().unwrap_or("").to_owned(),
+        status_text: reason,
         headers: pairs,
         url,
         response_rid: state.resource_table.add_rc(body),

@@ -15,6 +15,7 @@ const {
   ReflectConstruct,
   ReflectOwnKeys,
   SafeArrayIterator,
+  Symbol,
   TypedArrayPrototypeGetSymbolToStringTag,
   TypeError,
 } = primordials;
@@ -118,17 +119,35 @@ ObjectDefineProperty(ResponsePrototype, "webSocket", {
   },
 });
 
-// ---- encodeResponseBody of a Request
+// ---- encodeResponseBody and cf of a Request
+
+/** The `cf` of a request, once it is known. */
+const cfKey = Symbol("cf");
+
+/** The request that another was made of, whose `cf` it has too. */
+const originalKey = Symbol("original");
+
+function cfIn(init) {
+  const cf = init?.cf;
+  if (cf === undefined || cf === null) return undefined;
+  if (typeof cf !== "object") throw new TypeError("Failed to construct 'Request': cf is not an object");
+  return cf;
+}
 
 function Request(input, init = undefined) {
   if (new.target === undefined) throw called("Request");
   let mode = checked("Request", "encodeResponseBody", init?.encodeResponseBody);
+  const cf = cfIn(init);
   const args = arguments.length === 0 ? [] : [input, init];
   const request = ReflectConstruct(OriginalRequest, args, new.target);
-  if (mode === undefined && ObjectPrototypeIsPrototypeOf(RequestPrototype, input)) {
-    mode = toInnerRequest(input).encodeResponseBody;
+  const inner = toInnerRequest(request);
+  if (cf !== undefined) inner[cfKey] = cf;
+  if (ObjectPrototypeIsPrototypeOf(RequestPrototype, input)) {
+    const original = toInnerRequest(input);
+    if (cf === undefined) inner[originalKey] = original[originalKey] ?? original;
+    mode ??= original.encodeResponseBody;
   }
-  if (mode === "manual") toInnerRequest(request).encodeResponseBody = mode;
+  if (mode === "manual") inner.encodeResponseBody = mode;
   return request;
 }
 
@@ -169,5 +188,5 @@ const takeWhole = (function takeWhole(inner) {
   return bytes;
 });
 
-return { Request, Response, takeWhole };
+return { cfKey, originalKey, Request, Response, takeWhole };
 })();

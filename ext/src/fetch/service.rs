@@ -23,8 +23,7 @@ use super::guard::Refused;
 use super::send_error::SendError;
 use crate::coding::decode::{ByteStream, capped, decode, flattened};
 use crate::coding::{Coding, Codings};
-use crate::event::CALL_DEPTH;
-use crate::event::CpuMeter;
+use crate::event::{CALL_DEPTH, CpuMeter, reason_of};
 use crate::io::Io;
 use crate::ledger::MemoryLedger;
 use crate::websocket::ClientOpening;
@@ -57,6 +56,7 @@ pub(super) struct Payer {
 /// A response head, and the body being received.
 pub(super) struct Incoming {
     pub(super) status: StatusCode,
+    pub(super) reason: String,
     pub(super) headers: HeaderMap,
     /// The length of the body as it is read.
     pub(super) length: Option<u64>,
@@ -125,6 +125,7 @@ impl FetchService {
             .await??;
         let Head {
             status,
+            reason,
             headers,
             length,
             encoded,
@@ -134,6 +135,7 @@ impl FetchService {
         }
         Ok(Incoming {
             status,
+            reason,
             headers,
             length,
             body: IncomingBody {
@@ -195,6 +197,7 @@ impl FetchService {
 
 struct Head {
     status: StatusCode,
+    reason: String,
     headers: HeaderMap,
     length: Option<u64>,
     encoded: Option<Encoded>,
@@ -221,6 +224,7 @@ async fn exchange(
     };
     let mut response = response.map_err(|error| transport(&url, &error))?;
     let status = response.status();
+    let reason = reason_of(status, response.extensions());
     let headers = std::mem::take(response.headers_mut());
     if status == StatusCode::SWITCHING_PROTOCOLS {
         let Some(opening) = opening else {
@@ -231,6 +235,7 @@ async fn exchange(
         spawn_here(opening.run(stream));
         return Ok(Head {
             status,
+            reason,
             headers,
             length: None,
             encoded: None,
@@ -252,6 +257,7 @@ async fn exchange(
     spawn_here(forward(body, sender));
     Ok(Head {
         status,
+        reason,
         headers,
         length,
         encoded,

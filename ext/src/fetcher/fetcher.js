@@ -5,6 +5,7 @@ const { core, primordials } = __bootstrap;
 const { op_isopod_fetcher_begin, op_isopod_fetcher_call, op_isopod_fetcher_send } = core.ops;
 const { unlessEnded } = core.loadExtScript("ext:isopod_context/context.js");
 const { fetchBy } = core.loadExtScript("ext:isopod_fetch/fetch.js");
+const { cfText } = core.loadExtScript("ext:isopod_handlers/incoming.js");
 const {
   ObjectSetPrototypeOf,
   Proxy,
@@ -22,11 +23,11 @@ const constructKey = Symbol("construct");
 /** How the requests of a fetcher are sent, by its proxy. */
 const senders = new SafeWeakMap();
 
-/** The sender of the global `fetch`, for this binding. */
-const senderOf = (name, props) => ({
+/** Makes the sender of a request, as the global `fetch` has one, for this binding. */
+const senderOf = (name, props) => (request) => ({
   __proto__: null,
   begin: (method, url, headers, _client, hasBody, bytes, rid) =>
-    op_isopod_fetcher_begin(name, method, url, headers, hasBody, bytes, rid, props),
+    op_isopod_fetcher_begin(name, method, url, headers, hasBody, bytes, rid, props, cfText(request)),
   async send(rid) {
     const sent = await op_isopod_fetcher_send(rid);
     if (sent.failure !== null) throw core.loadExtScript("ext:isopod_rpc/errors.js").errorOf(sent.failure);

@@ -14,17 +14,19 @@ use bytes::Bytes;
 use deno_core::convert::{ByteString, Uint8Array};
 use deno_core::{CancelFuture, JsBuffer, OpState, Resource, ResourceId, ToV8, op2, v8};
 use deno_fetch::FetchReturn;
-use http::Method;
+use http::{Method, StatusCode};
 use isopod_outcome::{Failure, Outcome};
 use serde_json::Value;
 
 use crate::bindings::{Binding, EnvValue, Installed, NewWorker};
-use crate::context::is_open;
-use crate::event::{Body, Caller, Data, EventEnded};
-use crate::fetch::{DirectRequest, FetchCancel, FetchError, Parts, answered};
+use crate::context::{end_with_event, is_open};
+use crate::event::{Body, Caller, Data, EventEnded, EventKey, Tail};
+use crate::fetch::{Answered, DirectRequest, FetchCancel, FetchError, Parts, SendError, answered, check_head};
+use crate::io::Io;
 use crate::quotas::Usage;
 use crate::rpc::{RpcCall, RpcError, RpcMessage, Told};
 use crate::unwind;
+use crate::websocket::{self, Upgrade};
 
 /// Answers HTTP requests of scripts without a socket.
 ///
@@ -190,6 +192,14 @@ enum FetcherError {
     #[class(type)]
     #[error("the entry points of this worker cannot be called: it does not belong to a pool")]
     NoExports,
+    #[class(type)]
+    #[error(
+        "the service responded with a WebSocket to a request that did not ask for one: send the header `Upgrade: websocket`"
+    )]
+    NotAsked,
+    #[class(type)]
+    #[error("the service responded with status 101, and without a WebSocket")]
+    NoSocket,
     #[class(inherit)]
     #[error(transparent)]
     Fetch(#[from] FetchError),
@@ -223,6 +233,7 @@ fn op_isopod_fetcher_begin(
     data: Option<Uint8Array>,
     #[smi] resource: Option<ResourceId>,
     #[buffer] props: Option<JsBuffer>,
+    #[string] cf: Option<String>,
 ) -> Result<FetchReturn, FetcherError> {
     unwind::catch(|| {
         let Bound { fetcher, worker, props } = bound(state, binding, props.as_deref())?;
@@ -236,6 +247,7 @@ fn op_isopod_fetcher_begin(
         };
         let mut request = DirectRequest::new(state, scope, &worker, parts)?;
         request.caller.props = props;
+        request.caller.cf = cf.map(|cf| Usage::of(state).ledger().keep(Bytes::from(cf)));
         let cancel = FetchCancel(request.cancel.clone());
         let table = &mut state.resource_table;
         Ok(FetchReturn {
@@ -267,6 +279,7 @@ async fn op_isopod_fetcher_send(state: Rc<RefCell<OpState>>, #[smi] rid: Resourc
             stream,
             event,
             cancel,
+            opens_socket,
         } = request;
         let usage = Usage::of(&state.borrow());
         let _slot = usage.begin_op().map_err(FetchError::from)?;
@@ -287,7 +300,11 @@ async fn op_isopod_fetcher_send(state: Rc<RefCell<OpState>>, #[smi] rid: Resourc
                 ..Sent::default()
             }),
             Ok(Ok(response)) => {
-                let answered = answered(&mut state.borrow_mut(), event, response, is_head)?;
+                let state = &mut state.borrow_mut();
+                let answered = match response.status() {
+                    StatusCode::SWITCHING_PROTOCOLS => switched(state, event, opens_socket, response)?,
+                    _ => answered(state, event, response, is_head)?,
+                };
                 Ok(Sent {
                     status: answered.status,
                     status_text: answered.status_text,
@@ -299,6 +316,32 @@ async fn op_isopod_fetcher_send(state: Rc<RefCell<OpState>>, #[smi] rid: Resourc
         }
     })
     .await?
+}
+
+/// Connects the WebSocket that a service responded with.
+fn switched(
+    state: &mut OpState,
+    event: EventKey,
+    was_asked_for: bool,
+    response: http::Response<Body>,
+) -> Result<Answered, FetcherError> {
+    let (mut head, _) = response.into_parts();
+    let accepted = head.extensions.remove::<Upgrade>();
+    let accepted = accepted.and_then(|upgrade| upgrade.take());
+    if !was_asked_for {
+        return Err(FetcherError::NotAsked);
+    }
+    let accepted = accepted.ok_or(FetcherError::NoSocket)?;
+    check_head(state, &head)?;
+    let tail = Rc::new(Tail::default());
+    end_with_event(state, event, &tail).map_err(FetchError::from)?;
+    let (socket, connection) = websocket::connect(state, &tail, accepted).map_err(FetchError::from)?;
+    let io = state.try_borrow::<Rc<Io>>().ok_or(FetchError::NoIo)?;
+    io.spawn(connection)
+        .map_err(SendError::from)
+        .map_err(FetchError::from)?;
+    let socket = state.resource_table.add(socket);
+    Ok(Answered::new(&head, socket))
 }
 
 deno_core::extension!(

@@ -10,15 +10,14 @@ const {
   op_isopod_request_headers,
   op_isopod_request_text,
 } = core.ops;
-const { FunctionPrototypeCall, ObjectDefineProperty, Symbol, Uint8Array } = primordials;
+const { FunctionPrototypeCall, JSONParse, JSONStringify, ObjectDefineProperty, RangeError, Uint8Array } = primordials;
 
 const { readableStreamForRid } = core.loadExtScript("ext:deno_web/06_streams.js");
 const { InnerBody } = core.loadExtScript("ext:deno_fetch/22_body.js");
 const { fromInnerRequest, processUrlList, RequestPrototype, toInnerRequest } = core.loadExtScript(
   "ext:deno_fetch/23_request.js",
 );
-
-const cfKey = Symbol("cf");
+const { cfKey, originalKey } = core.loadExtScript("ext:isopod_fetch/responses.js");
 
 // In the order of `COMMON_METHODS` in begin.rs.
 const METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"];
@@ -121,17 +120,40 @@ class IncomingRequest {
 
 /**
  * Properties of the connection: https://developers.cloudflare.com/workers/runtime-apis/request/#incomingrequestcfproperties
- * A request created by a script has none.
+ * A request that a script made has those that it was given, or those of the request that it was made of.
  */
+function cfOf(inner) {
+  if (inner[cfKey] !== undefined) return inner[cfKey];
+  const held = heldFor(inner);
+  let cf;
+  if (held !== undefined) {
+    cf = op_isopod_request_cf(held.key) ?? undefined;
+    if (typeof cf === "string") cf = JSONParse(cf);
+  } else if (inner[originalKey] !== undefined) {
+    cf = cfOf(inner[originalKey]);
+  }
+  return inner[cfKey] = cf;
+}
+
+/** The longest `cf`, in UTF-16 code units of its JSON. */
+const CF_MAX = 65_536;
+
+/** The `cf` of a request as JSON, for another worker; `null` without one. */
+function cfText(request) {
+  const cf = cfOf(request);
+  const text = cf === undefined ? null : JSONStringify(cf) ?? null;
+  if (text !== null && text.length > CF_MAX) {
+    throw new RangeError(`the cf of a request to a service must not be longer than ${CF_MAX} characters as JSON`);
+  }
+  return text;
+}
+
 ObjectDefineProperty(RequestPrototype, "cf", {
   __proto__: null,
   configurable: true,
   enumerable: true,
   get: function cf() {
-    const inner = toInnerRequest(this);
-    const held = inner[cfKey] === undefined ? heldFor(inner) : undefined;
-    if (held !== undefined) inner[cfKey] = op_isopod_request_cf(held.key) ?? undefined;
-    return inner[cfKey];
+    return cfOf(toInnerRequest(this));
   },
 });
 
@@ -155,5 +177,5 @@ const makeRequest = (function makeRequest(held, method, url, length) {
   return fromInnerRequest(new IncomingRequest(held, method, url, waiting, body), "immutable");
 });
 
-return { makeRequest };
+return { cfText, makeRequest };
 })();

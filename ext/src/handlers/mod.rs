@@ -21,10 +21,12 @@ use bytes::Bytes;
 use deno_core::convert::{ByteString, OptionNull};
 use deno_core::{OpState, ResourceId, op2, v8};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde::Serialize;
 
 use self::label::Label;
 use crate::coding;
 use crate::coding::encode::EncodeError;
+use crate::event::set_reason;
 use crate::native::finish;
 use crate::quotas::{QuotaError, Usage};
 use crate::unwind;
@@ -57,6 +59,10 @@ pub enum HandlerError {
     #[class(type)]
     #[error("cannot send the response header {0:?}: {1}")]
     Header(String, String),
+    /// The status text is invalid.
+    #[class(type)]
+    #[error("{0}")]
+    Reason(String),
     /// There are too many response headers.
     #[class(range)]
     #[error("the response has too many headers: at most a few thousand can be sent")]
@@ -105,11 +111,27 @@ fn op_isopod_request_header(
     OptionNull(events.headers(key).and_then(|headers| fields::value(headers, &name)))
 }
 
-/// Properties of the connection of a request; none once its event has ended.
+/// The `cf` of a request: properties of its connection, or the JSON that another worker passed on.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Cf {
+    Connection(RequestCf),
+    Passed(String),
+}
+
+/// The `cf` of a request; none once its event has ended.
 #[op2]
 #[serde]
-fn op_isopod_request_cf(state: &mut OpState, #[smi] key: EventKey) -> Option<RequestCf> {
-    events(state).borrow().request_cf(key)
+fn op_isopod_request_cf(state: &mut OpState, #[smi] key: EventKey) -> Option<Cf> {
+    let events = events(state);
+    let events = events.borrow();
+    match events.caller(key) {
+        Some(caller) => {
+            let cf = caller.cf.as_deref()?;
+            Some(Cf::Passed(String::from_utf8_lossy(cf).into_owned()))
+        }
+        None => events.request_cf(key).map(Cf::Connection),
+    }
 }
 
 #[op2(fast)]
@@ -152,6 +174,7 @@ fn op_isopod_request_text<'s>(
 
 pub(crate) fn response(
     status: u16,
+    reason: &[u8],
     headers: Vec<(ByteString, ByteString)>,
 ) -> Result<http::Response<()>, HandlerError> {
     let code = StatusCode::from_u16(status)
@@ -159,6 +182,7 @@ pub(crate) fn response(
         .filter(|_| (200..600).contains(&status));
     let mut response = http::Response::new(());
     *response.status_mut() = code.ok_or(HandlerError::Status(status))?;
+    set_reason(&mut response, reason).map_err(|error| HandlerError::Reason(error.to_string()))?;
     fill_headers(response.headers_mut(), headers)?;
     Ok(response)
 }
@@ -186,13 +210,14 @@ fn op_isopod_respond(
     scope: &mut v8::PinScope<'_, '_>,
     #[smi] key: EventKey,
     #[smi] status: u16,
+    #[scoped] reason: ByteString,
     #[scoped] headers: Vec<(ByteString, ByteString)>,
     body: v8::Local<v8::Value>,
     last: bool,
     manual: bool,
 ) -> Result<(), HandlerError> {
     let bytes = copy::of_text_or_view(scope, body)?;
-    let mut response = response(status, headers)?;
+    let mut response = response(status, &reason, headers)?;
     let events = events(state);
     let body = match bytes {
         None => Body::empty(),
@@ -252,25 +277,26 @@ fn op_isopod_respond_stream(
     state: Rc<RefCell<OpState>>,
     #[smi] key: EventKey,
     #[smi] status: u16,
+    #[scoped] reason: ByteString,
     #[scoped] headers: Vec<(ByteString, ByteString)>,
     #[smi] rid: ResourceId,
     manual: bool,
 ) -> impl Future<Output = Result<bool, HandlerError>> + use<> {
-    let begun = begin_stream(&state, key, status, headers, rid, manual);
+    let head = response(status, &reason, headers);
+    let begun = begin_stream(&state, key, head, rid, manual);
     stay(state, rid, Some(key), begun)
 }
 
 fn begin_stream(
     state: &RefCell<OpState>,
     key: EventKey,
-    status: u16,
-    headers: Vec<(ByteString, ByteString)>,
+    head: Result<http::Response<()>, HandlerError>,
     rid: ResourceId,
     manual: bool,
 ) -> Result<Outgoing, HandlerError> {
     let mut state = state.borrow_mut();
     let resource = state.resource_table.get_any(rid).map_err(StreamError::from)?;
-    let begun = response(status, headers).and_then(|mut response| {
+    let begun = head.and_then(|mut response| {
         let label = Label::of(&mut response, events(&state).borrow().sent_headers(key), manual);
         Ok((response, label.stream(&state, key, rid, resource)?))
     });

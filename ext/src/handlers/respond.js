@@ -57,7 +57,7 @@ const respondPlainly = (function respondPlainly(held, response, inner) {
 function respondWhole(held, inner, headers, bytes, isManual) {
   const last = answers(held);
   try {
-    op_isopod_respond(held.key, inner.status, headers, bytes, last, isManual);
+    op_isopod_respond(held.key, inner.status, inner.statusMessage, headers, bytes, last, isManual);
   } catch (error) {
     unsent(held, error, last);
   }
@@ -92,7 +92,7 @@ const respond = (function respond(held, response) {
     respondWhole(held, inner, headers, bytes, isManual);
     return;
   }
-  const send = (rid) => op_isopod_respond_stream(held.key, inner.status, headers, rid, isManual);
+  const send = (rid) => op_isopod_respond_stream(held.key, inner.status, inner.statusMessage, headers, rid, isManual);
   sendStream(held, body.stream, body.length, send);
 });
 

@@ -143,6 +143,16 @@ impl Io {
         Bound::new(self.handle().map(|handle| (handle, client)).map_err(refused))
     }
 
+    /// Spawns a future on this runtime, which starts if it has not. The runtime ends it if it has not ended itself.
+    ///
+    /// # Errors
+    /// [`IoError::Refused`] if the runtime cannot start.
+    pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> Result<(), IoError> {
+        let handle = self.handle().map_err(refused)?;
+        drop(handle.spawn(future));
+        Ok(())
+    }
+
     /// Returns the thread's client for `key`. If the thread has none yet, `build` creates it inside the runtime.
     ///
     /// It is kept for later workers, until the thread has created more than [`CLIENTS_MAX`] of its type (then the least

@@ -15,6 +15,7 @@ const {
   ArrayIsArray,
   ArrayPrototypePush,
   Error,
+  JSONParse,
   MapPrototypeForEach,
   MapPrototypeGet,
   MapPrototypeHas,
@@ -49,6 +50,8 @@ const {
 } = core.loadExtScript("ext:deno_web/06_streams.js");
 const { Request, Response } = core.loadExtScript("ext:isopod_fetch/responses.js");
 const { Headers } = core.loadExtScript("ext:deno_fetch/20_headers.js");
+const { toInnerRequest } = core.loadExtScript("ext:deno_fetch/23_request.js");
+const { cfText } = core.loadExtScript("ext:isopod_handlers/incoming.js");
 
 /** The kinds of parts (convert.rs). */
 const STUB = 0;
@@ -203,6 +206,7 @@ class Writing {
           url: object.url,
           method: object.method,
           redirect: object.redirect,
+          cf: cfText(toInnerRequest(object)),
           list: listOf(object.headers),
           body: this.body(object),
         };
@@ -306,8 +310,9 @@ function read(bytes, parcel, stubFor) {
       case "Headers":
         return new Headers(data.list);
       case "Request": {
-        const { method, redirect, list } = data;
+        const { method, redirect, cf, list } = data;
         const init = { __proto__: null, method, redirect, headers: list };
+        if (cf !== null) init.cf = JSONParse(cf);
         const body = stream(data.body);
         if (body !== null) {
           init.body = body;

@@ -8,6 +8,7 @@
 //! and ends with it.
 
 mod client;
+mod service;
 mod socket;
 
 use std::cell::RefCell;
@@ -20,6 +21,7 @@ use isopod_websocket::{Close, InvalidClose, Message, SendError};
 pub use isopod_websocket::{Ending, Guard, Limits as SocketLimits, Report, Role, Upgrade, Wire, handshake};
 
 pub(crate) use self::client::{ClientOpening, asks_for_socket, open_client};
+pub(crate) use self::service::connect;
 pub(crate) use self::socket::Socket;
 use self::socket::{NEXT_ENDED, open};
 use crate::event::{Body, EventKey, Tail};

@@ -10,7 +10,7 @@ use super::frame::{
     FrameError, WrittenAnswer, WrittenArgument, WrittenArguments, WrittenEvent, WrittenItem, WrittenKind,
 };
 use super::parts::{headers_of, item_of, written_caller, written_cf, written_data, written_headers};
-use crate::event::{Body, CallDepth, Caller, Fault, FaultKind, Reply, RequestCf, RequestUrl, TaskItem};
+use crate::event::{Body, CallDepth, Caller, Fault, FaultKind, Reply, RequestCf, RequestUrl, TaskItem, set_reason};
 use crate::handlers::{Event, EventKind};
 use crate::unwind;
 use crate::values::{Answer, Argument, Arguments, Encoded, NativeFunction, ToScript, ValueError};
@@ -213,6 +213,7 @@ impl Recipient {
                 Waiting::Response(reply),
                 WrittenAnswer::Response {
                     status,
+                    reason,
                     headers,
                     body,
                     has_socket,
@@ -222,6 +223,7 @@ impl Recipient {
                     let mut response = Response::new(body);
                     *response.status_mut() =
                         StatusCode::from_u16(status).map_err(|error| FrameError::invalid("status", error))?;
+                    set_reason(&mut response, &reason).map_err(|error| FrameError::invalid("reason", error))?;
                     *response.headers_mut() = headers_of(headers)?;
                     if has_socket {
                         let socket = socket.ok_or_else(|| FrameError::invalid("socket", "it does not come with it"))?;

@@ -111,6 +111,8 @@ pub struct WrittenCaller {
     pub request_id: Option<String>,
     /// The properties of its service binding.
     pub props: WrittenData,
+    /// The JSON text of the request's `cf`.
+    pub cf: Option<serde_bytes::ByteBuf>,
 }
 
 /// [`RequestCf`](crate::event::RequestCf) in written form.
@@ -201,6 +203,9 @@ pub enum WrittenAnswer {
     Response {
         /// The status.
         status: u16,
+        /// The reason phrase; empty for that of the status.
+        #[serde(with = "serde_bytes")]
+        reason: Vec<u8>,
         /// The headers.
         #[serde(deserialize_with = "bounded")]
         headers: WrittenHeaders,

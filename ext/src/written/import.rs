@@ -10,7 +10,7 @@ use super::frame::{
     FrameError, WrittenAnswer, WrittenArgument, WrittenArguments, WrittenEvent, WrittenItem, WrittenKind,
 };
 use super::parts::{caller_of, cf_of, data_of, headers_of, written_headers, written_item};
-use crate::event::{Body, CallDepth, Fault, FaultKind, Origin, RequestInfo, RequestUrl, TaskItem};
+use crate::event::{Body, CallDepth, Fault, FaultKind, Origin, RequestInfo, RequestUrl, TaskItem, own_reason};
 use crate::handlers::{Event, EventKind, Input};
 use crate::values::{Answer, Argument, Arguments, Encoded, FromScript, NativeFunction, ToScript, ValueError};
 use crate::websocket::Upgrade;
@@ -208,6 +208,7 @@ impl Owed {
                     socket = head.extensions.remove::<Upgrade>();
                     WrittenAnswer::Response {
                         status: head.status.as_u16(),
+                        reason: own_reason(&head.extensions).unwrap_or_default().to_vec(),
                         headers: written_headers(&head.headers),
                         body: sent.add(body),
                         has_socket: socket.is_some(),

@@ -104,6 +104,7 @@ pub(super) fn written_caller(caller: Caller) -> WrittenCaller {
         request_id: caller.request_id,
         // Properties that cannot be encoded are nested too deeply for a configuration.
         props: written_data(caller.props).unwrap_or(WrittenData::Empty),
+        cf: caller.cf.map(|cf| serde_bytes::ByteBuf::from(&*cf)),
     }
 }
 
@@ -113,5 +114,6 @@ pub(super) fn caller_of(written: WrittenCaller, bytes_max: usize) -> Result<Call
     caller.deadline = written.time_left.and_then(|left| Instant::now().checked_add(left));
     caller.request_id = written.request_id;
     caller.props = data_of(written.props, bytes_max)?;
+    caller.cf = written.cf.map(|cf| cf.into_vec().into());
     Ok(caller)
 }

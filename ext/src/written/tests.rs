@@ -95,6 +95,7 @@ fn kind() -> impl Strategy<Value = WrittenKind> {
         depth,
         time_left,
         request_id,
+        cf: Some(ByteBuf::from(props.clone())),
         props: WrittenData::Bytes(props.into_bytes()),
     });
     let other = caller.clone();
@@ -156,14 +157,15 @@ fn kind() -> impl Strategy<Value = WrittenKind> {
 
 fn frame() -> impl Strategy<Value = Frame> {
     let answer = prop_oneof![
-        (any::<u16>(), headers(), body(), any::<bool>()).prop_map(|(status, headers, body, has_socket)| {
-            WrittenAnswer::Response {
+        (any::<u16>(), bytes(), headers(), body(), any::<bool>()).prop_map(
+            |(status, reason, headers, body, has_socket)| WrittenAnswer::Response {
                 status,
+                reason,
                 headers,
                 body,
                 has_socket,
             }
-        }),
+        ),
         bytes().prop_map(WrittenAnswer::Value),
         body().prop_map(WrittenAnswer::Stream),
         fault().prop_map(|fault| WrittenAnswer::Failed((&fault).into())),
@@ -230,6 +232,7 @@ fn more_headers_than_http_allows_are_an_error() {
         let headers = vec![(String::new(), ByteBuf::new()); count];
         Frame::Answer(WrittenAnswer::Response {
             status: 200,
+            reason: Vec::new(),
             headers,
             body: WrittenBody::Empty,
             has_socket: false,

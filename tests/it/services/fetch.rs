@@ -290,3 +290,35 @@ fn an_encoded_response_is_read_decoded_and_passed_on_as_it_is() {
         bytes.len()
     );
 }
+
+#[test]
+fn the_status_text_and_the_cf_go_along() {
+    let got = between(
+        "export default { fetch: (request) => Response.json(request.cf ?? null, { status: 404, statusText: 'No Such Caf\u{e9}' }) };",
+        "const cf = { country: 'NZ', nested: { list: [1, null] }, skipped: undefined };
+         const own = new Request('http://api/', { cf });
+         const copies = [own, new Request(own), new Request(new Request(own)), own.clone(), new Request(own, { cf: { other: 1 } })];
+         const answers = [];
+         for (const request of [...copies, 'http://api/', new Request('http://api/')]) {
+             answers.push(await (await env.API.fetch(request)).json());
+         }
+         answers.push(await (await env.API.fetch('http://api/', { cf })).json());
+         const { status, statusText } = await env.API.fetch('http://api/');
+         const errors = [
+             `${await thrown(() => env.API.fetch('http://api/', { cf: 1 }))}`,
+             `${await thrown(() => env.API.fetch('http://api/', { cf: { text: 'x'.repeat(65_536) } }))}`,
+         ];
+         return Response.json({ answers, status, statusText, errors, mine: copies[1].cf === cf })",
+    );
+    let cf = json!({ "country": "NZ", "nested": { "list": [1, null] } });
+    assert_eq!(got["answers"], json!([cf, cf, cf, cf, { "other": 1 }, null, null, cf]));
+    assert_eq!(
+        (&got["status"], &got["statusText"], &got["mine"]),
+        (&json!(404), &json!("No Such Caf\u{e9}"), &json!(true))
+    );
+    let errors = [
+        "TypeError: Failed to construct 'Request': cf is not an object",
+        "RangeError: the cf of a request to a service must not be longer than 65536 characters as JSON",
+    ];
+    assert_eq!(got["errors"], json!(errors));
+}

@@ -6,6 +6,7 @@ mod program;
 mod rpc;
 mod rpc_ends;
 mod rpc_transcript;
+mod sockets;
 
 use futures::executor::block_on;
 use http_body_util::BodyExt;

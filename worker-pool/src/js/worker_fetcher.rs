@@ -10,10 +10,12 @@ use isopod_runtime::fetcher::{FetchFuture, Fetcher, RpcFuture};
 use isopod_runtime::handlers::{Body, Caller, EventKind, RequestInfo};
 use isopod_runtime::rpc::{RpcCall, RpcMessage};
 use isopod_runtime::values::answer;
+use isopod_runtime::websocket::handshake::is_asked_for;
 
 use super::answer::wait;
 use super::engine::{JsEngine, ScriptEngine};
 use super::request;
+use super::session::Session;
 use crate::{Failure, Meta, Outcome, Ticket, WeakPool};
 
 /// Requests to the script that is deployed under a name. Created by [`Pool::fetcher`](super::Pool::fetcher).
@@ -38,6 +40,15 @@ impl<E: ScriptEngine> Fetcher for WorkerFetcher<E> {
     fn fetch(&self, mut request: http::Request<Body>, caller: Caller) -> FetchFuture {
         let meta = Meta::default().deadline(caller.deadline).depth(caller.depth);
         request.extensions_mut().insert(caller.clone());
+        let worker = Arc::clone(&self.name);
+        if is_asked_for(request.headers()) {
+            // The worker stays for a WebSocket that it accepts; else the session ends with the response.
+            let session = self.pool.open_session(request::script(&worker));
+            return Box::pin(async move {
+                let response = async { Session::new(session?, worker.clone()).fetch(request, meta).await };
+                response.await.inspect_err(|failure| log(failure, &worker, &caller))
+            });
+        }
         let pool = &self.pool;
         let asked = request::begin(
             &self.name,
@@ -49,7 +60,6 @@ impl<E: ScriptEngine> Fetcher for WorkerFetcher<E> {
                 dispatched.map_err(|rejected| rejected.reason.into())
             },
         );
-        let worker = Arc::clone(&self.name);
         Box::pin(async move {
             let response = async { asked?.response(None).await };
             response.await.inspect_err(|failure| log(failure, &worker, &caller))
