@@ -112,6 +112,13 @@ pub(super) fn to_script(source: &str) -> String {
             _ = writeln!(code, "function {rest}");
         } else if let Some(rest) = line.strip_prefix("export default ") {
             _ = writeln!(code, "__exports.default = {rest}");
+        } else if let Some(rest) = line
+            .strip_prefix("export function ")
+            .or(line.strip_prefix("export class "))
+        {
+            let name: String = rest.chars().take_while(|c| c.is_alphanumeric()).collect();
+            _ = writeln!(exports, "__exports.{name} = {name};");
+            _ = writeln!(code, "{}", line.trim_start_matches("export "));
         } else if let Some(rest) = line.strip_prefix("export const {") {
             let mut list = rest.to_owned();
             while !list.contains('}') {

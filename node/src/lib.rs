@@ -3,7 +3,7 @@
 //! Most scripts are those of `deno_node`, in `vendor`, which `build.rs` prepares. `js` has the others: `shim.js`, through
 //! which all of them reach the runtime, `start.js`, which defines the globals, and modules for which a worker needs
 //! something else than a process does. `ops` has what they need in Rust, for cryptography partly from `deno_node_crypto`.
-//! There is no op for files, processes, sockets or other isolates.
+//! There is no op for files, processes, sockets or other isolates: `node:fs` is a virtual file system in `js/fs`.
 //!
 //! It knows nothing of pools and servers.
 //!
@@ -12,6 +12,8 @@
 mod ops;
 
 use deno_core::{Extension, ExtensionFileSource};
+
+pub use self::ops::Bundle;
 
 mod vendored {
     include!(concat!(env!("OUT_DIR"), "/vendored.rs"));

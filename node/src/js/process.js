@@ -156,7 +156,7 @@ const process = {
   env,
   allowedNodeEnvironmentFlags: undefined,
   noDeprecation: false,
-  cwd: () => "/",
+  cwd: () => "/bundle",
   emitWarning,
   getBuiltinModule: (id) => core.loadExtScript("ext:isopod_node/builtins.js").load(id),
   getegid: () => 0,

@@ -104,7 +104,7 @@ const Deno = {
   __proto__: null,
   build: { __proto__: null, os: "linux" },
   consoleSize: () => ({ columns: 80, rows: 24 }),
-  cwd: () => "/",
+  cwd: () => "/bundle",
   errors: { __proto__: null, BadResource, NotCapable },
   noColor: true,
   pid: 1,

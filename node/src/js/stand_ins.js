@@ -25,6 +25,9 @@ return {
   matchGlobPattern() {
     throw new TypeError("path.matchesGlob() is not available in workers; use a package such as picomatch");
   },
+  // _fs/_fs_lstat.ts
+  lstat: nothing,
+  lstatSync: nothing,
   // ext:deno_io/12_io.js
   stderr: { isTerminal: () => false },
   // internal/util/colors.ts

@@ -1,16 +1,18 @@
 //! The ops of Node.js modules, and the extension of all scripts.
 
 mod buffer;
+mod bundle;
 mod crypto;
 mod names;
 mod parse_env;
 mod zlib;
 
+pub use self::bundle::Bundle;
 pub(crate) use self::crypto::borrowed;
 
 deno_core::extension!(
     isopod_node,
-    deps = [isopod_quotas, isopod_context, deno_node_crypto],
+    deps = [isopod_quotas, isopod_context, isopod_handlers, deno_node_crypto],
     ops = [
         buffer::op_is_ascii,
         buffer::op_is_utf8,
@@ -19,6 +21,9 @@ deno_core::extension!(
         buffer::op_node_buffer_compare_offset,
         buffer::op_node_encoding_slice,
         buffer::op_transcode,
+        bundle::op_isopod_bundle_names,
+        bundle::op_isopod_bundle_read,
+        bundle::op_isopod_bundle_size,
         crypto::cipher::op_isopod_cipher_aad,
         crypto::cipher::op_isopod_cipher_check_tag,
         crypto::cipher::op_isopod_cipher_finish,
@@ -59,8 +64,6 @@ deno_core::extension!(
         "absent/dns.js",
         "absent/dns_promises.js",
         "absent/domain.js",
-        "absent/fs.js",
-        "absent/fs_promises.js",
         "absent/http.js",
         "absent/http2.js",
         "absent/http_names.js",
@@ -85,6 +88,14 @@ deno_core::extension!(
         "crypto_ops.js",
         "crypto_primes.js",
         "constants.js",
+        "fs/descriptors.js",
+        "fs/dir.js",
+        "fs/nodes.js",
+        "fs/paths.js",
+        "fs/promises.js",
+        "fs/stats.js",
+        "fs/tree.js",
+        "fs/whole.js",
         "lazy_transform.js",
         "module.js",
         "os.js",
@@ -98,12 +109,15 @@ deno_core::extension!(
         "zlib.js",
         "ext:deno_io/12_io.js" = "stand_ins.js",
         "ext:deno_node/_fs/_fs_glob.ts" = "stand_ins.js",
+        "ext:deno_node/_fs/_fs_lstat.ts" = "stand_ins.js",
         "ext:deno_node/_next_tick.ts" = "next_tick.js",
         "ext:deno_node/_process/process.ts" = "next_tick.js",
         "ext:deno_node/_zlib_binding.mjs" = "zlib_binding.js",
+        "ext:deno_node/fs.ts" = "fs.js",
         "ext:deno_node/internal/async_hooks.ts" = "stand_ins.js",
         "ext:deno_node/internal/crypto/_keys.ts" = "key_kinds.js",
         "ext:deno_node/internal/errors/error_source.ts" = "stand_ins.js",
+        "ext:deno_node/internal/fs/handle.ts" = "fs/file_handle.js",
         "ext:deno_node/internal/options.ts" = "stand_ins.js",
         "ext:deno_node/internal/util/colors.ts" = "stand_ins.js",
     ],
@@ -131,8 +145,8 @@ deno_core::extension!(
         "node:dns/promises" = "ext:isopod_node/absent/dns_promises.js",
         "node:domain" = "ext:isopod_node/absent/domain.js",
         "node:events" = "ext:deno_node/_events.mjs",
-        "node:fs" = "ext:isopod_node/absent/fs.js",
-        "node:fs/promises" = "ext:isopod_node/absent/fs_promises.js",
+        "node:fs" = "ext:deno_node/fs.ts",
+        "node:fs/promises" = "ext:isopod_node/fs/promises.js",
         "node:http" = "ext:isopod_node/absent/http.js",
         "node:http2" = "ext:isopod_node/absent/http2.js",
         "node:https" = "ext:isopod_node/absent/https.js",

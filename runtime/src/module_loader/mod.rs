@@ -2,6 +2,8 @@
 //! `code_cache` and `module_cache` keep loaded modules for the script version's later workers. `node_use` decides which
 //! scripts get Node.js modules.
 
+#[cfg(feature = "node")]
+mod bundle;
 mod code_cache;
 mod module_cache;
 mod node_use;
@@ -48,6 +50,9 @@ pub(crate) struct ScriptLoader {
     compiled_anew: Cell<bool>,
     /// CommonJS modules that were compiled without cached code while the worker starts.
     functions: RefCell<Option<Vec<NewFunction>>>,
+    /// The modules that `/bundle` shows, by name.
+    #[cfg(feature = "node")]
+    files: RefCell<std::collections::BTreeMap<String, Url>>,
 }
 
 struct Original {
@@ -64,6 +69,8 @@ impl ScriptLoader {
             originals: RefCell::default(),
             compiled_anew: Cell::new(false),
             functions: RefCell::new(Some(Vec::new())),
+            #[cfg(feature = "node")]
+            files: RefCell::default(),
         })
     }
 

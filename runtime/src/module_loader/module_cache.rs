@@ -75,6 +75,20 @@ impl ModuleCache {
         }
         Ok(module)
     }
+
+    /// The content of a module before it was compiled, whatever it was requested as.
+    #[cfg(feature = "node")]
+    pub(crate) fn content(&self, url: &Url) -> Option<std::sync::Arc<[u8]>> {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let kinds = [As::Itself, As::Json, As::Text, As::Bytes];
+        let module = kinds
+            .into_iter()
+            .find_map(|kind| inner.modules.get(&(url.clone(), kind)))?;
+        Some(match (&module.original, &module.code) {
+            (Some(text), _) | (None, ModuleCode::Text(text)) => std::sync::Arc::clone(text).into(),
+            (None, ModuleCode::Bytes(bytes)) => std::sync::Arc::clone(bytes),
+        })
+    }
 }
 
 fn bytes(module: &Module) -> usize {

@@ -66,6 +66,16 @@ impl ModulesLoaded {
         let loaded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         loaded.iter().filter_map(|url| url.to_file_path().ok()).collect()
     }
+
+    #[cfg(feature = "node")]
+    fn urls(&self) -> Vec<Url> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .cloned()
+            .collect()
+    }
 }
 
 /// A module that is ready to be compiled.
@@ -321,6 +331,26 @@ impl Loader {
     #[must_use]
     pub fn loaded(&self) -> ModulesLoaded {
         self.loaded.clone()
+    }
+
+    /// The modules in memory, and those that were loaded.
+    #[cfg(feature = "node")]
+    pub(crate) fn known(&self) -> Vec<Url> {
+        let mut known = self.loaded.urls();
+        known.extend(self.sources.memory.keys().cloned());
+        known
+    }
+
+    /// The content of a module in memory.
+    #[cfg(feature = "node")]
+    pub(crate) fn content_in_memory(&self, url: &Url) -> Option<Arc<[u8]>> {
+        self.sources.memory.get(url).map(|module| Arc::clone(&module.content))
+    }
+
+    /// A CommonJS module that was loaded.
+    #[cfg(feature = "node")]
+    pub(crate) fn registered(&self, url: &Url) -> Option<Arc<super::commonjs::CommonJs>> {
+        self.registry.get(url).flatten()
     }
 
     fn transpiled(&self, url: &Url, source: Arc<str>, dialect: Dialect) -> Result<Module, ModuleError> {

@@ -164,6 +164,8 @@ impl Worker {
             state.put(CacheAccess::new(script.cache.clone(), script.name.clone()));
             let host: Rc<dyn RequireHost> = loader.clone();
             state.put(host);
+            #[cfg(feature = "node")]
+            state.put::<Rc<dyn isopod_node::Bundle>>(loader.clone());
             state.put(Natives::default());
             state.put(Callbacks::default());
             if let Some(loopback) = options.loopback {

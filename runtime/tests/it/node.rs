@@ -28,6 +28,12 @@ checks! {
     ticks_come_before_microtasks: "timers.js", "order";
     a_process_shows_the_worker: "process.js", "members";
     modules_have_both_names: "process.js", "modules";
+    files_are_written_and_read: "fs.js", "files";
+    folders_hold_files_and_links: "fs.js", "folders";
+    a_worker_has_its_modules_devices_and_a_temporary_folder: "fs.js", "system";
+    file_operations_call_back: "fs.js", "callbacks";
+    file_handles_are_promised: "fs.js", "handles";
+    files_are_streamed: "fs.js", "streams";
     modules_without_use_can_be_imported: "absent.js", "absent";
 }
 
@@ -134,7 +140,7 @@ fn modules_can_be_loaded_by_a_handler() {
 fn modules_lead_to_no_ops() {
     let names = "assert async_hooks buffer console constants diagnostics_channel events module os path perf_hooks process \
                  punycode querystring stream stream/promises stream/consumers stream/web string_decoder timers \
-                 timers/promises url util util/types crypto zlib";
+                 timers/promises url util util/types crypto zlib fs fs/promises";
     let names: Vec<_> = names.split_whitespace().collect();
     let imports: String = names
         .iter()
@@ -158,6 +164,11 @@ fn modules_lead_to_no_ops() {
             walk(m24.generateKeyPairSync('ed25519'), 'keys');
             walk(m24.createCipheriv('aes-128-ctr', Buffer.alloc(16), Buffer.alloc(16)), 'cipher');
             walk(m25.createGzip(), 'gzip');
+            walk(m26.statSync('/tmp'), 'stats');
+            walk(m26.opendirSync('/'), 'folder');
+            walk(await m27.open('/dev/null'), 'handle');
+            walk(m26.createReadStream('/dev/null'), 'file');
+            try {{ m26.readFileSync('/none') }} catch (error) {{ walk(error, 'error') }}
             try {{ Buffer.alloc('a') }} catch (error) {{ walk(error, 'error') }}
             return {{ bad, enough: walked > 2000 }};
          }}",
@@ -193,4 +204,79 @@ fn texts_of_large_buffers_stay_within_the_memory_limit() {
             fault.message
         ),
     }
+}
+
+/// <https://developers.cloudflare.com/workers/runtime-apis/nodejs/fs/>: what an event writes is there for it alone.
+#[test]
+fn each_event_has_files_of_its_own() {
+    let source = "
+        import fs from 'node:fs';
+        fs.writeFileSync('/tmp/of-top-level', 'a');
+        let kept, runs = 0;
+        export async function call() {
+            const seen = [fs.readdirSync('/tmp'), kept && (() => { try { fs.fstatSync(kept); } catch (error) { return error.code; } })()];
+            kept = fs.openSync(`/tmp/${++runs}`, 'w');
+            await new Promise((resolve) => setTimeout(resolve, 1));
+            return [...seen, fs.readdirSync('/tmp'), fs.fstatSync(kept).size];
+        }";
+    let template = isopod_runtime::WorkerTemplate::default();
+    let given = crate::common::twice_on(template, script(source), "call");
+    assert_eq!(given, [json!([[], null, ["1"], 0]), json!([[], "EBADF", ["2"], 0])]);
+}
+
+/// What an event has written is released with it, and a write beyond the memory limit is an error that it can handle.
+#[test]
+fn files_count_for_the_memory_limit() {
+    let source = "
+        import fs from 'node:fs';
+        export async function call() {
+            const part = new Uint8Array(4 << 20);
+            let count = 0;
+            try {
+                for (;; count++) fs.writeFileSync(`/tmp/${count}`, part);
+            } catch (error) {
+                return [error.code, count > 4];
+            }
+        }";
+    let script = script(source).limits(isopod_runtime::Limits::default().memory_bytes(96 << 20));
+    let given = crate::common::twice_on(isopod_runtime::WorkerTemplate::default(), script, "call");
+    let full = json!(["ENOSPC", true]);
+    assert_eq!(given, [full.clone(), full]);
+}
+
+/// Modules are shown as they were written, under their paths from the folder of the main module.
+#[test]
+fn the_bundle_has_modules_of_all_kinds() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    file(
+        "src/main.ts",
+        "import fs from 'node:fs';
+        import text from './data/a b.txt' with { type: 'text' };
+        import json from './data/config.json';
+        import common from './common.cjs';
+        import '../above.js';
+        export const look = (): unknown => {
+            const read = (name: string) => fs.readFileSync(`/bundle/${name}`, 'utf8');
+            const names = fs.readdirSync('/bundle', { recursive: true });
+            return [names, read('data/a b.txt') === text, JSON.parse(read('data/config.json')).a === json.a, read('common.cjs'), read('main.ts').includes(': unknown'), common];
+        };",
+    );
+    file("src/data/a b.txt", "text");
+    file("src/data/config.json", "{ \"a\": 1 }");
+    file("src/common.cjs", "module.exports = 'common';");
+    file("src/other.txt", "not imported");
+    file("above.js", "");
+    let script = isopod_runtime::Script::builder("test")
+        .root(folder.path())
+        .file(folder.path().join("src/main.ts"));
+    let names = json!(["common.cjs", "data", "main.ts", "data/a b.txt", "data/config.json"]);
+    assert_eq!(
+        call(script, "look", vec![]).unwrap(),
+        json!([names, true, true, "module.exports = 'common';", true, "common"])
+    );
 }

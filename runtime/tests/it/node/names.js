@@ -13,7 +13,7 @@ export const paths = () =>
     // The documentation's examples.
     "basename": () => basename("/foo/bar/baz/asdf/quux.html", ".html") === "quux" && path.extname("index.coffee.md") === ".md" && path.dirname("/foo/bar/baz") === "/foo/bar",
     "join": () => join("/foo", "bar", "baz/asdf", "quux", "..") === "/foo/bar/baz/asdf" && thrown(() => join("foo", {})).code === "ERR_INVALID_ARG_TYPE",
-    "resolve": () => resolve("/foo/bar", "./baz") === "/foo/bar/baz" && resolve("a") === "/a",
+    "resolve": () => resolve("/foo/bar", "./baz") === "/foo/bar/baz" && resolve("a") === "/bundle/a",
     "relative": () => relative("/data/orandea/test/aaa", "/data/orandea/impl/bbb") === "../../impl/bbb",
     "normalize": () => path.normalize("/foo/bar//baz/asdf/quux/..") === "/foo/bar/baz/asdf",
     "parse": () => JSON.stringify(path.parse("/home/user/dir/file.txt")) === '{"root":"/","dir":"/home/user/dir","base":"file.txt","ext":".txt","name":"file"}',
