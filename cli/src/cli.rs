@@ -9,7 +9,7 @@ use clap_complete::Shell;
 
 use crate::check::{Expect, Format};
 use crate::config::{ConfigError, Listen, LogFormat, LogLevel, Mode, Overrides, threads};
-use crate::{check, cron, d1, kv, manual, queue, r2, run, serve};
+use crate::{check, cron, d1, init, kv, manual, queue, r2, run, serve, types};
 
 /// A JavaScript runtime pool: runs scripts, serves workers.
 #[derive(Parser)]
@@ -39,6 +39,10 @@ enum Command {
     Queue(queue::QueueArguments),
     /// Read and write R2 buckets
     R2(r2::R2Arguments),
+    /// Make a project from a template
+    Init(init::InitArguments),
+    /// Write the TypeScript types of `env`, for editors
+    Types(types::TypesArguments),
     /// Print the JSON schema of isopod.toml, for editors
     Schema,
     /// Print shell completions
@@ -139,6 +143,8 @@ pub fn main() -> ExitCode {
         Command::Kv(arguments) => kv::kv(arguments, &environment),
         Command::Queue(arguments) => queue::queue(arguments, &environment),
         Command::R2(arguments) => r2::r2(arguments, &environment),
+        Command::Init(arguments) => init::init(&arguments),
+        Command::Types(arguments) => types::types(arguments, &environment),
         Command::Schema => {
             println!("{:#}", crate::config::schema());
             Ok(ExitCode::SUCCESS)

@@ -196,3 +196,17 @@ fn what_cannot_be_done_is_told_with_a_remedy() {
         );
     }
 }
+
+/// The header is that of <https://www.sqlite.org/fileformat2.html#the_database_header>.
+#[test]
+fn a_dump_is_a_sqlite_file_with_what_was_written() {
+    let worker = "export default { async fetch(request, env) {
+        await env.DB.exec(\"CREATE TABLE t (x); INSERT INTO t VALUES ('a needle')\");
+        const dump = await env.DB.dump();
+        const text = new TextDecoder('latin1').decode(dump);
+        return Response.json([dump instanceof ArrayBuffer, text.slice(0, 15), dump.byteLength % 4096, text.includes('a needle')]);
+    } };";
+    let project = Project::new(&[("wrangler.json", CONFIGURATION), ("worker.js", worker)]);
+    let server = Serving::start(project.path());
+    assert_eq!(server.get("/").body, r#"[true,"SQLite format 3",0,true]"#);
+}

@@ -27,6 +27,11 @@ const NEEDS: &[Need] = &[
         why: "an example has modules in Python, one of them with a package",
         is_there: has_python,
     },
+    Need {
+        package: "chromium",
+        why: "an example is used in a browser",
+        is_there: has_chromium,
+    },
 ];
 
 /// Installs everything that the tests need, except V8.
@@ -126,6 +131,12 @@ fn has_python() -> bool {
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success())
+}
+
+fn has_chromium() -> bool {
+    ["chromium", "chromium-browser", "google-chrome"]
+        .iter()
+        .any(|name| shell::find(name).is_some())
 }
 
 fn has_postgres() -> bool {

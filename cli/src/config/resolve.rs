@@ -217,6 +217,8 @@ impl Reading<'_> {
             );
         }
         let mut secrets = file.env_values;
+        // A secret of the secrets store may have the name of its variable.
+        secrets.retain(|name, _| !env.bindings.iter().any(|bound| &bound.name == name));
         for (index, name) in file.secrets.iter().enumerate() {
             match self.lookup.get(name) {
                 Some(value) => drop(secrets.insert(name.clone(), value)),

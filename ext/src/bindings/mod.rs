@@ -5,12 +5,15 @@
 //! in `env`. If its ops need a value of the binding, the Rust half places it with [`Installed::put`], and the ops find
 //! it by the binding's name with [`Installed::get`].
 
+pub mod analytics;
+pub(crate) mod hyperdrive;
 pub mod kv;
 mod operation;
 mod plain;
 pub mod queue;
 pub mod r2;
 pub mod rate_limit;
+pub(crate) mod secrets_store;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -23,7 +26,9 @@ use deno_core::OpState;
 use serde::Serialize;
 use serde_json::Value;
 
+pub use self::hyperdrive::{Hyperdrive, HyperdriveUrlError};
 pub use self::plain::{Custom, Json, Secret, Text};
+pub use self::secrets_store::StoreSecret;
 
 /// A capability placed in a script's `env`.
 ///

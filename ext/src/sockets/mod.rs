@@ -3,10 +3,12 @@
 //!
 //! A connection belongs to the event that opened it, and ends with it. Its socket is used by a task on the thread's I/O
 //! runtime (`transport`), which exchanges bounded chunks with the `Connection` that the worker holds: neither side gets
-//! ahead of the other by more than those. Where it may lead is decided by the network guard of `fetch` (`target`).
+//! ahead of the other by more than those. Where it may lead is decided by the network guard of `fetch` (`target`), and by the
+//! bindings that permit an address of their own (`granted`).
 
 mod connection;
 mod error;
+mod granted;
 mod slots;
 mod target;
 mod transport;
@@ -21,6 +23,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 
 use self::connection::Connection;
 use self::error::ConnectError;
+pub(crate) use self::granted::Granted;
 use self::slots::{Slot, Slots};
 use self::target::Target;
 use self::transport::Options;
@@ -74,7 +77,8 @@ fn op_isopod_connect(
     let usage = Usage::of(state);
     usage.room_for_handle(state)?;
     let config = state.try_borrow::<FetchConfig>().cloned().unwrap_or_default();
-    let target = Target::new(hostname, port, config)?;
+    let is_granted = Granted::has(state, hostname, port);
+    let target = Target::new(hostname, port, config, is_granted)?;
     let event = current_event(scope);
     let slot = Slots::of(state).take(event, &usage.quotas)?;
     charge_event(state, event, &usage)?;

@@ -70,6 +70,9 @@ pub enum SqlError {
     /// The URL is neither SQLite's nor PostgreSQL's, or invalid. It is not repeated, because it may contain a password.
     #[error("the URL of this database is invalid: {0}; use sqlite:PATH, sqlite::memory: or postgres://…")]
     Url(String),
+    /// A database of another kind than SQLite.
+    #[error("only SQLite databases can be dumped")]
+    Dump,
     /// A PostgreSQL database in a build without it.
     #[error("this build has no PostgreSQL; enable the feature `postgres` of `isopod`, or use sqlite:PATH")]
     NoPostgres,
@@ -91,6 +94,8 @@ pub(super) enum Mode {
     Each,
     /// All or none.
     Transaction,
+    /// No statements: the result is the database file, as the one value of one row.
+    Dump,
 }
 
 /// A checked statement and its values.
@@ -119,6 +124,14 @@ impl Budget {
             rows_max,
             bytes_max,
         }
+    }
+
+    /// Checks and charges bytes that are about to be copied. The charge is the result's.
+    pub(super) fn reserve(&self, bytes: u64, result: &mut ResultSet) -> Result<(), SqlError> {
+        let bytes = usize::try_from(bytes).ok().filter(|bytes| *bytes <= self.bytes);
+        let bytes = bytes.ok_or(SqlError::ResultBytes(self.bytes_max))?;
+        result.charge = Some(self.ledger.charge(bytes));
+        Ok(())
     }
 
     /// Counts a row, before the next one is requested.

@@ -45,7 +45,7 @@ pub use self::statement::StatementError;
 deno_core::extension!(
     isopod_sql,
     deps = [deno_webidl, deno_web],
-    ops = [op_sql_run, op_sql_exec],
+    ops = [op_sql_run, op_sql_exec, op_sql_dump],
     lazy_loaded_js = [dir "src/sql", "sql.js"],
 );
 
@@ -107,6 +107,16 @@ async fn op_sql_exec(
     #[smi] event: EventKey,
 ) -> Result<Vec<ResultSet>, SqlOpError> {
     call(&state, binding, event, async |service| service.exec(sql).await).await
+}
+
+#[op2]
+#[serde]
+async fn op_sql_dump(
+    state: Rc<RefCell<OpState>>,
+    #[string] binding: String,
+    #[smi] event: EventKey,
+) -> Result<Vec<ResultSet>, SqlOpError> {
+    call(&state, binding, event, async |service| service.dump().await).await
 }
 
 /// Calls the database of a binding for an event. The call is canceled when the event ends.

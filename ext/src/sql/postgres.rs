@@ -51,6 +51,7 @@ async fn all(
 ) -> Result<Vec<ResultSet>, SqlError> {
     let mut results = Vec::with_capacity(work.len());
     match mode {
+        Mode::Dump => return Err(SqlError::Dump),
         Mode::Each => {
             for work in work {
                 results.push(one(connection, work, budget).await?);

@@ -74,6 +74,14 @@ impl SqlService {
         self.execute(work, Mode::Each).await
     }
 
+    /// Returns the database file.
+    pub(super) async fn dump(&self) -> Result<Vec<ResultSet>, SqlError> {
+        match self.dialect {
+            Dialect::Sqlite => self.execute(Vec::new(), Mode::Dump).await,
+            Dialect::Postgres => Err(SqlError::Dump),
+        }
+    }
+
     fn prepare(&self, (sql, params): Query) -> Result<Work, SqlError> {
         self.check_len(&sql)?;
         let statement = statement::parse_one(&sql, self.dialect, self.config.params_max)?;

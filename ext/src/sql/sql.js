@@ -2,7 +2,7 @@
 
 (function () {
 const { core, primordials } = __bootstrap;
-const { op_sql_exec, op_sql_run } = core.ops;
+const { op_sql_dump, op_sql_exec, op_sql_run } = core.ops;
 const { currentEvent, saysEnded, unlessEnded } = core.loadExtScript("ext:isopod_context/context.js");
 const {
   ArrayBufferIsView,
@@ -259,6 +259,16 @@ class D1Database {
   withSession(constraintOrBookmark = undefined) {
     const given = StringPrototypeTrim(String(constraintOrBookmark ?? ""));
     return new D1DatabaseSession(construct, this.#name, given === "" ? "first-unconstrained" : given);
+  }
+
+  /** Returns the database file as an ArrayBuffer. */
+  async dump() {
+    try {
+      const sets = await unlessEnded(op_sql_dump, undefined, [this.#name, currentEvent()]);
+      return TypedArrayPrototypeGetBuffer(sets[0].rows[0][0]);
+    } catch (error) {
+      throw failure("D1_DUMP_ERROR", error);
+    }
   }
 
   async exec(sql) {

@@ -119,6 +119,10 @@ impl Configured for Bound {
         "assets"
     }
 
+    fn typescript(&self) -> String {
+        "Fetcher".to_owned()
+    }
+
     fn make(&self, _from: &Materials<'_>) -> Result<Arc<dyn Binding>> {
         Ok(Arc::new(FetcherBinding::new(self.0.open()?)))
     }

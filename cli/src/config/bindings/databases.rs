@@ -70,6 +70,10 @@ impl Configured for SqlDatabase {
         Binding::kind(&self.config)
     }
 
+    fn typescript(&self) -> String {
+        "D1Database".to_owned()
+    }
+
     fn make(&self, _from: &Materials<'_>) -> Result<Arc<dyn Binding>> {
         for file in Binding::withheld(&self.config) {
             if let Some(folder) = file.parent() {

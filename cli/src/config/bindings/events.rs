@@ -65,6 +65,10 @@ impl Configured for Publisher {
         "events"
     }
 
+    fn typescript(&self) -> String {
+        "{ publish(topic: string, data?: unknown): void }".to_owned()
+    }
+
     fn make(&self, from: &Materials<'_>) -> Result<Arc<dyn Binding>> {
         Ok(Arc::new(from.bridge.binding()))
     }

@@ -66,6 +66,10 @@ impl Configured for KvNamespace {
         "KV"
     }
 
+    fn typescript(&self) -> String {
+        "KVNamespace".to_owned()
+    }
+
     fn make(&self, _from: &Materials<'_>) -> Result<Arc<dyn Binding>> {
         let binding = KvBinding::new(self.store());
         Ok(Arc::new(binding.withhold([self.path.clone()])))

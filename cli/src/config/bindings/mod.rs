@@ -4,15 +4,19 @@
 //! and through [`Bound`] what uses it: the check for duplicate names, the list of bindings that `isopod serve` starts with,
 //! and the files that modules must not be read from.
 
+mod analytics;
 mod assets;
 mod databases;
 mod events;
+mod hyperdrive;
 mod kv_namespaces;
 mod queues;
 mod r2_buckets;
 mod rate_limits;
+mod secrets_store;
 mod services;
 mod stored;
+mod version_metadata;
 
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,14 +46,18 @@ pub use self::services::Service;
 
 /// Every kind of binding with a section of its own, in the order in which bindings are listed.
 static KINDS: &[Kind] = &[
+    Kind::of::<analytics::Datasets>(),
     Kind::of::<assets::AssetsKind>(),
     Kind::of::<databases::Databases>(),
     Kind::of::<events::EventsKind>(),
+    Kind::of::<hyperdrive::Hyperdrives>(),
     Kind::of::<kv_namespaces::KvNamespaces>(),
     Kind::of::<queues::Queues>(),
     Kind::of::<r2_buckets::R2Buckets>(),
     Kind::of::<rate_limits::RateLimits>(),
+    Kind::of::<secrets_store::StoreSecrets>(),
     Kind::of::<services::Services>(),
+    Kind::of::<version_metadata::VersionMetadata>(),
 ];
 
 /// The configuration of a kind of binding.
@@ -83,6 +91,9 @@ trait Wrangler: DeserializeOwned + JsonSchema {
 pub trait Configured: Any + fmt::Debug + Send + Sync {
     /// The kind of binding, as the start banner names it.
     fn kind(&self) -> &'static str;
+
+    /// The type of its value in TypeScript, as `@cloudflare/workers-types` names it.
+    fn typescript(&self) -> String;
 
     /// Makes the binding of a script.
     ///

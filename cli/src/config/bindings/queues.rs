@@ -111,6 +111,10 @@ impl Configured for Producer {
         "queue"
     }
 
+    fn typescript(&self) -> String {
+        "Queue".to_owned()
+    }
+
     fn make(&self, from: &Materials<'_>) -> Result<Arc<dyn Binding>> {
         let binding = QueueBinding::new(from.queues.open(&self.queue)).delivery_delay(self.delay);
         Ok(Arc::new(binding.withhold(self.withheld())))

@@ -79,6 +79,10 @@ impl Configured for R2Bucket {
         "R2"
     }
 
+    fn typescript(&self) -> String {
+        "R2Bucket".to_owned()
+    }
+
     fn make(&self, _from: &Materials<'_>) -> Result<Arc<dyn Binding>> {
         let binding = R2Binding::new(self.store());
         Ok(Arc::new(binding.withhold(self.withheld())))

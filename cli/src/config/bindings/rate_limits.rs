@@ -65,6 +65,10 @@ impl Configured for Section {
         "rate limit"
     }
 
+    fn typescript(&self) -> String {
+        "RateLimit".to_owned()
+    }
+
     fn make(&self, _from: &Materials<'_>) -> Result<Arc<dyn Binding>> {
         let window = match self.period {
             Period::TenSeconds => Duration::from_secs(10),

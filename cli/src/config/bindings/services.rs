@@ -71,6 +71,11 @@ impl Configured for Service {
         "service"
     }
 
+    /// Its methods are not known: they are in another worker's module.
+    fn typescript(&self) -> String {
+        "Fetcher".to_owned()
+    }
+
     fn make(&self, from: &Materials<'_>) -> Result<Arc<dyn Binding>> {
         let name = match &self.entrypoint {
             Some(entrypoint) => format!("{}#{entrypoint}", self.service),

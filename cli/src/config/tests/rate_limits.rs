@@ -53,7 +53,7 @@ fn mistakes_are_told_with_their_place() {
             ),
             [
                 "`rate_limits[0].binding`: `env.L` is defined twice",
-                "rate_limits, services share one `env`",
+                "rate_limits, secrets_store_secrets, services, version_metadata share one `env`",
             ],
         ),
         (

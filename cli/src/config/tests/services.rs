@@ -99,7 +99,7 @@ fn mistakes_are_told_with_their_place() {
             bound("service = 'api'\n[workers.front.vars]\nAPI = 1"),
             [
                 "`workers.front.services[0].binding`: `env.API` is defined twice",
-                "services share one `env`",
+                "services, version_metadata share one `env`",
             ],
         ),
         (

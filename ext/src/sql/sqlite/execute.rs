@@ -40,6 +40,9 @@ fn all(
     budget: &mut Budget,
     stop: &Stop,
 ) -> Result<Vec<ResultSet>, SqlError> {
+    if mode == Mode::Dump {
+        return dump(connection, budget, stop).map(|result| vec![result]);
+    }
     if mode == Mode::Each {
         let each = work.into_iter().map(|work| match work.statement.kind {
             // The schema is checked before the change is committed.
@@ -49,6 +52,21 @@ fn all(
         return each.filter_map(Result::transpose).collect();
     }
     transaction(connection, work, budget, stop)
+}
+
+/// Copies the database file as of its last transaction.
+fn dump(connection: &Connection, budget: &Budget, stop: &Stop) -> Result<ResultSet, SqlError> {
+    let mut result = ResultSet::default();
+    let sized = connection.guard.lifted(|| connection.size());
+    let size = sized.map_err(|error| told(connection, &error, stop))?;
+    // SQLite's copy, and ours.
+    budget.reserve(size * 2, &mut result)?;
+    let dumped = connection
+        .guard
+        .lifted(|| connection.db.serialize(rusqlite::MAIN_DB).map(|data| data.to_vec()));
+    let dumped = dumped.map_err(|error| told(connection, &error, stop))?;
+    result.rows.push(vec![Value::Blob(dumped)]);
+    Ok(result)
 }
 
 fn transaction(

@@ -106,9 +106,23 @@ impl Database {
         body: impl FnOnce(&Connection) -> Result<T, Failed> + Send + 'static,
     ) -> StorageFuture<T> {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Pending::new(bytes, self.0.options.bytes_max, body, reply));
+        let job = Box::new(Pending::new(bytes, self.0.options.bytes_max, body, Some(reply)));
         let given = self.start_writer().and_then(|()| self.give(&self.0.writes.0, job));
         Box::pin(async move { given.map(|()| answer)?.await.unwrap_or_else(|_| Err(ended())) })
+    }
+
+    /// Runs `body` as [`write`](Self::write) does, and tells no one. A failure is logged.
+    ///
+    /// # Errors
+    /// Too many writes wait already.
+    pub(crate) fn post(
+        &self,
+        bytes: usize,
+        body: impl FnOnce(&Connection) -> Result<(), Failed> + Send + 'static,
+    ) -> Result<(), StorageError> {
+        let job = Box::new(Pending::new(bytes, self.0.options.bytes_max, body, None));
+        self.start_writer()?;
+        self.give(&self.0.writes.0, job)
     }
 
     fn give<J>(&self, jobs: &Sender<J>, job: J) -> Result<(), StorageError> {

@@ -37,11 +37,17 @@ pub(super) struct Pending<T, F> {
     bytes_max: u64,
     body: Option<F>,
     result: Option<Result<T, StorageError>>,
-    reply: oneshot::Sender<Result<T, StorageError>>,
+    /// `None`: there is no one to tell, and it cannot be abandoned.
+    reply: Option<oneshot::Sender<Result<T, StorageError>>>,
 }
 
 impl<T, F> Pending<T, F> {
-    pub(super) fn new(bytes: usize, bytes_max: u64, body: F, reply: oneshot::Sender<Result<T, StorageError>>) -> Self {
+    pub(super) fn new(
+        bytes: usize,
+        bytes_max: u64,
+        body: F,
+        reply: Option<oneshot::Sender<Result<T, StorageError>>>,
+    ) -> Self {
         Self {
             bytes,
             bytes_max,
@@ -63,7 +69,10 @@ where
 
     fn run(&mut self, connection: &Connection) -> bool {
         // An abandoned write is left out.
-        let body = self.body.take().filter(|_| !self.reply.is_canceled());
+        let body = self
+            .body
+            .take()
+            .filter(|_| !self.reply.as_ref().is_some_and(oneshot::Sender::is_canceled));
         let result = body.map(|body| body(connection).map_err(|failed| failed.told(self.bytes_max)));
         let is_ok = matches!(result, Some(Ok(_)));
         self.result = result;
@@ -74,10 +83,15 @@ where
         let result = match (self.result, committed) {
             (Some(Ok(value)), Ok(())) => Ok(value),
             (Some(Err(error)), _) | (_, Err(error)) => Err(error),
-            // Abandoned: there is nobody to be told.
+            // Abandoned.
             (None, Ok(())) => return,
         };
-        drop(self.reply.send(result));
+        match self.reply {
+            Some(reply) => drop(reply.send(result)),
+            None => {
+                drop(result.inspect_err(|error| tracing::warn!(target: "isopod::storage", "a write was lost: {error}")))
+            }
+        }
     }
 }
 
