@@ -50,6 +50,8 @@ mod origin;
 mod os_scheduling;
 mod pages;
 mod pools;
+#[path = "../../ext/tests/it/common/postgres.rs"]
+mod postgres;
 mod process;
 mod program;
 mod project;
@@ -61,6 +63,7 @@ mod run;
 mod secrets;
 mod services;
 mod serving;
+mod shared_storage;
 mod small_bindings;
 mod status_text;
 mod systems;

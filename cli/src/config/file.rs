@@ -13,6 +13,7 @@ use super::sections::{
     Ingress, Jsx, Limits, Log, Mode, Modules, Network, Policy, Recycle, Sessions as SessionsSection, Shutdown, Tls,
     WorkerNetwork,
 };
+use super::storage::Storage;
 use super::values::{Listen, RoutePattern, Secret, WorkerName};
 
 /// Isopod's configuration.
@@ -42,7 +43,7 @@ pub(super) struct File {
     pub(super) mode: Mode,
     /// Logging.
     pub(super) log: Log,
-    /// Files of `NAME=value` lines in which `secrets`, `url_from` and `token_from` are looked up, after the environment; later files win.
+    /// Files of `NAME=value` lines in which `secrets`, `url_from`, `token_from` and `$NAME` are looked up, after the environment; later files win.
     pub(super) env_files: Vec<PathBuf>,
     /// Routes from requests to workers; the most specific pattern wins. Default: all requests go to the only worker.
     pub(super) routes: Vec<RouteFile>,
@@ -53,6 +54,8 @@ pub(super) struct File {
     pub(super) network: Network,
     /// Limits on all workers together.
     pub(super) pool: Pool,
+    /// Engines of the data of bindings.
+    pub(super) storage: Storage,
     /// Limits on incoming HTTP.
     pub(super) ingress: Ingress,
     /// Shutdown of the process.
@@ -79,6 +82,7 @@ impl Default for File {
             workers: BTreeMap::new(),
             network: Network::default(),
             pool: Pool::default(),
+            storage: Storage::default(),
             ingress: Ingress::default(),
             shutdown: Shutdown::default(),
             assets: None,

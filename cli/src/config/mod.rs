@@ -25,6 +25,7 @@ mod command;
 mod cron;
 mod discover;
 mod document;
+mod engines;
 mod env_file;
 mod file;
 mod overrides;
@@ -37,6 +38,7 @@ mod schema;
 mod sections;
 mod settings;
 mod source;
+mod storage;
 mod text;
 mod values;
 mod wrangler;
@@ -68,7 +70,8 @@ pub use sections::{
     Ingress, Jsx, Limits, Log, LogFormat, LogLevel, Mode, Modules, Network, Policy, Recycle, Sessions, Shutdown, Tls,
 };
 pub use settings::{Admin, Config, Route, Worker};
-pub use values::{DatabaseUrl, Listen, NetworkRule, ProxyAddress, RoutePattern, Secret, TopicPattern};
+pub use storage::{Engine, Kept, QueueKey, StorageOverrides};
+pub use values::{DatabaseUrl, Listen, NetworkRule, ProxyAddress, RoutePattern, Secret, StorageUrl, TopicPattern};
 
 use document::{KeyPath, Node};
 use env_file::Lookup;

@@ -11,6 +11,7 @@ use super::ConfigError;
 use super::pool::THREADS_MAX;
 use super::problem::{Fault, Problem};
 use super::sections::{LogFormat, LogLevel, Mode};
+use super::storage::StorageOverrides;
 use super::values::Listen;
 
 /// Settings that override the file. The default overrides nothing.
@@ -34,6 +35,8 @@ pub struct Overrides {
     pub log_level: Option<LogLevel>,
     /// Format of log lines. `ISOPOD_LOG_FORMAT`.
     pub log_format: Option<LogFormat>,
+    /// Engines for the data of bindings. `ISOPOD_STORAGE_KV`, `ISOPOD_STORAGE_QUEUES`, `ISOPOD_STORAGE_CRONS`.
+    pub storage: StorageOverrides,
 }
 
 impl Overrides {
@@ -60,6 +63,11 @@ impl Overrides {
                 constant(text, "\"off\", \"error\", \"warn\", \"info\", \"debug\" or \"trace\"")
             }),
             log_format: reader.parse("ISOPOD_LOG_FORMAT", |text| constant(text, "\"pretty\" or \"json\"")),
+            storage: StorageOverrides {
+                kv: reader.secret("ISOPOD_STORAGE_KV"),
+                queues: reader.secret("ISOPOD_STORAGE_QUEUES"),
+                crons: reader.secret("ISOPOD_STORAGE_CRONS"),
+            },
         };
         if reader.problems.is_empty() {
             Ok(overrides)
@@ -90,6 +98,7 @@ impl Overrides {
             admin: self.admin.or(under.admin),
             log_level: self.log_level.or(under.log_level),
             log_format: self.log_format.or(under.log_format),
+            storage: self.storage.or(under.storage),
         }
     }
 }
@@ -101,13 +110,27 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn parse<T: Default>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> T {
+        self.read(name, parse, |text| format!("{text:?}"))
+    }
+
+    /// Reads a value that may contain a password.
+    fn secret<T: FromStr<Err = String>>(&mut self, name: &str) -> Option<T> {
+        self.read(name, |text| text.parse().map(Some), |_| "(not shown)".to_owned())
+    }
+
+    fn read<T: Default>(
+        &mut self,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+        shown: impl Fn(&str) -> String,
+    ) -> T {
         let Some(text) = self.environment.get(name).filter(|text| !text.is_empty()) else {
             return T::default();
         };
         parse(text).unwrap_or_else(|reason| {
             let fault = Fault::BadValue {
                 key: name.to_owned(),
-                value: format!("{text:?}"),
+                value: shown(text),
                 reason,
             };
             self.problems

@@ -1,12 +1,12 @@
 //! The state of reading a configuration: the document, the lookup of names, and the problems and notes found so far.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use super::document::{KeyPath, Node};
 use super::env_file::Lookup;
 use super::problem::{Fault, Note, Problem};
 use super::source::Source;
+use super::storage::{Engines, QueueKey};
 
 /// A document that is being read, and the problems and notes about it.
 pub(super) struct Reading<'a> {
@@ -17,12 +17,14 @@ pub(super) struct Reading<'a> {
     pub(super) notes: Vec<Note>,
     /// The workers that service bindings name, each with its place.
     pub(super) services: Vec<(KeyPath, String)>,
-    /// The files of the queues that have a consumer.
-    pub(super) consumed: BTreeSet<PathBuf>,
+    /// The queues that have a consumer.
+    pub(super) consumed: BTreeSet<QueueKey>,
+    /// The engines of bindings.
+    pub(super) engines: Engines,
 }
 
 impl<'a> Reading<'a> {
-    pub(super) const fn new(source: &'a Source, node: &'a Node, lookup: &'a Lookup<'a>) -> Self {
+    pub(super) fn new(source: &'a Source, node: &'a Node, lookup: &'a Lookup<'a>) -> Self {
         Self {
             source,
             node,
@@ -31,6 +33,7 @@ impl<'a> Reading<'a> {
             notes: Vec::new(),
             services: Vec::new(),
             consumed: BTreeSet::new(),
+            engines: Engines::default(),
         }
     }
 

@@ -23,6 +23,7 @@ const CONCURRENCY: usize = 64;
 impl Reading<'_> {
     /// Returns the configuration or all problems.
     pub(super) fn resolve(mut self, file: File, overrides: &Overrides) -> Result<Config, Vec<Problem>> {
+        self.storage(file.storage.clone(), &overrides.storage);
         let mut workers = BTreeMap::new();
         for (name, (path, worker)) in self.workers(&file) {
             let worker = self.worker(&path, worker, &file.network);
@@ -75,6 +76,7 @@ impl Reading<'_> {
             assets,
             routes,
             pool: file.pool,
+            ticks: self.engines.crons,
             ingress: file.ingress,
             shutdown: file.shutdown,
             notes: self.notes,

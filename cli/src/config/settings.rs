@@ -11,6 +11,7 @@ use super::file::Var;
 use super::pool::Pool;
 use super::problem::Note;
 use super::sections::{Ingress, Jsx, Limits, Log, Mode, Modules, Network, Policy, Recycle, Sessions, Shutdown, Tls};
+use super::storage::Engine;
 use super::values::{Listen, RoutePattern, Secret};
 
 /// The configuration of `serve`, created by [`load`](super::load).
@@ -38,6 +39,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Limits on all workers together.
     pub pool: Pool,
+    /// The engine of the record of cron ticks.
+    pub ticks: Engine,
     /// Limits on incoming HTTP.
     pub ingress: Ingress,
     /// Shutdown of the process.
@@ -120,7 +123,8 @@ impl Config {
             let bindings = worker.bindings.iter().flat_map(|bound| bound.binding.withheld());
             let consumers = worker.consumers.iter();
             let queues = consumers.flat_map(|consumer| [Some(&consumer.queue), consumer.dead_letters.as_ref()]);
-            let queues = queues.flatten().map(|queue| queue.path().clone());
+            let queues = queues.flatten().filter_map(|queue| queue.kept.file());
+            let queues = queues.map(ToOwned::to_owned);
             bindings.chain(queues).chain(worker.import_map.clone())
         });
         let named = self.files.iter().chain(tls).cloned();

@@ -8,6 +8,7 @@ use std::time::Duration;
 use isopod::Rule;
 use isopod::host::bus::Pattern;
 use isopod::server::TrustedProxy;
+use isopod::storage::PostgresServer;
 
 use super::cron::Cron;
 use super::text::{Bytes, TextForm, text_value};
@@ -288,6 +289,50 @@ impl TextForm for DatabaseUrl {
     }
 }
 
+/// The place of data: files of this machine, or a server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum StorageUrl {
+    /// Files, as each binding says.
+    #[default]
+    Local,
+    /// The URL that a variable has.
+    Variable(String),
+    /// A PostgreSQL server.
+    Postgres(Secret),
+}
+text_value!(StorageUrl);
+
+impl TextForm for StorageUrl {
+    const FORMAT: &'static str = "storage-url";
+    const ABOUT: &'static str =
+        "\"local\", \"postgres://user@host/name\", or \"$NAME\" for the URL in an environment variable or env file";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if text == "local" {
+            return Ok(Self::Local);
+        }
+        if let Some(name) = text.strip_prefix('$').filter(|name| is_name(name)) {
+            return Ok(Self::Variable(name.to_owned()));
+        }
+        match text.split_once("://") {
+            Some(("postgres" | "postgresql", rest)) if !rest.is_empty() => match PostgresServer::new(text) {
+                Ok(_) => Ok(Self::Postgres(Secret::new(text))),
+                Err(error) => Err(error.to_string()),
+            },
+            _ => Err(format!("should be {}", Self::ABOUT)),
+        }
+    }
+
+    fn print(&self) -> String {
+        match self {
+            Self::Local => "local".to_owned(),
+            Self::Variable(name) => format!("${name}"),
+            Self::Postgres(_) => "postgres://…".to_owned(),
+        }
+    }
+}
+
 /// The name of a worker, used in logs, metrics and routes.
 pub(super) struct WorkerName;
 
@@ -318,6 +363,7 @@ pub(super) fn check_format(format: &str, text: &str) -> Result<(), String> {
         NetworkRule::FORMAT => NetworkRule::parse(text).map(drop),
         ProxyAddress::FORMAT => ProxyAddress::parse(text).map(drop),
         DatabaseUrl::FORMAT => DatabaseUrl::parse(text).map(drop),
+        StorageUrl::FORMAT => StorageUrl::parse(text).map(drop),
         WorkerName::FORMAT => WorkerName::check(text),
         Cron::FORMAT => Cron::parse(text).map(drop),
         TopicPattern::FORMAT => TopicPattern::parse(text).map(drop),
@@ -335,6 +381,7 @@ pub(super) fn about_format(format: &str) -> Option<&'static str> {
         NetworkRule::FORMAT => NetworkRule::ABOUT,
         ProxyAddress::FORMAT => ProxyAddress::ABOUT,
         DatabaseUrl::FORMAT => DatabaseUrl::ABOUT,
+        StorageUrl::FORMAT => StorageUrl::ABOUT,
         WorkerName::FORMAT => WorkerName::ABOUT,
         Cron::FORMAT => Cron::ABOUT,
         TopicPattern::FORMAT => TopicPattern::ABOUT,
@@ -344,5 +391,5 @@ pub(super) fn about_format(format: &str) -> Option<&'static str> {
 
 /// Returns whether a text of this `format` may contain a password, so that neither it nor its line is shown.
 pub(super) fn is_sensitive(format: &str) -> bool {
-    format == DatabaseUrl::FORMAT
+    format == DatabaseUrl::FORMAT || format == StorageUrl::FORMAT
 }

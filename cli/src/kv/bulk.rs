@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::{StreamExt as _, TryStreamExt as _};
-use isopod::bindings::kv::{KvEntry, KvStore as _, SqliteKv, check_key};
+use isopod::bindings::kv::{KvEntry, KvStore, check_key};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json, json};
@@ -59,7 +59,7 @@ fn keys(file: &Path) -> Result<Vec<String>> {
     Ok(keys)
 }
 
-pub(super) fn get(store: &SqliteKv, file: &Path) -> Result<ExitCode> {
+pub(super) fn get(store: &dyn KvStore, file: &Path) -> Result<ExitCode> {
     let mut found = Map::new();
     for key in keys(file)? {
         let entry = entries(store, std::slice::from_ref(&key))?.pop().flatten();
@@ -81,7 +81,7 @@ fn shown(entry: &KvEntry) -> Json {
     shown
 }
 
-pub(super) fn put(store: &SqliteKv, file: &Path) -> Result<ExitCode> {
+pub(super) fn put(store: &dyn KvStore, file: &Path) -> Result<ExitCode> {
     // All are checked before the first is stored.
     let checked = read::<Written>(file)?.into_iter().map(|written| {
         let key = written.key.clone();
@@ -106,7 +106,7 @@ fn checked(written: Written) -> Result<(String, KvEntry)> {
     Ok((written.key, entry))
 }
 
-pub(super) fn delete(store: &SqliteKv, file: &Path) -> Result<ExitCode> {
+pub(super) fn delete(store: &dyn KvStore, file: &Path) -> Result<ExitCode> {
     let keys = keys(file)?;
     let count = keys.len();
     let deletes = futures::stream::iter(keys).map(|key| Ok(store.delete(key)));

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use isopod::bindings::kv::{KvEntry, KvKey, KvStore as _, SqliteKv, check_key};
+use isopod::bindings::kv::{KvEntry, KvKey, KvStore, check_key};
 use serde_json::json;
 
 use super::{each_key, entries, json_of};
@@ -27,7 +27,7 @@ pub(super) fn value(value: Option<String>, file: Option<PathBuf>) -> Result<Vec<
     }
 }
 
-pub(super) fn get(store: &SqliteKv, key: String, json: bool) -> Result<ExitCode> {
+pub(super) fn get(store: &dyn KvStore, key: String, json: bool) -> Result<ExitCode> {
     let keys = [key];
     let Some(entry) = entries(store, &keys)?.pop().flatten() else {
         bail!("the key {:?} has no value", keys[0]);
@@ -58,19 +58,19 @@ fn shown(key: &str, entry: &KvEntry) -> serde_json::Value {
     shown
 }
 
-pub(super) fn put(store: &SqliteKv, key: String, entry: KvEntry) -> Result<ExitCode> {
+pub(super) fn put(store: &dyn KvStore, key: String, entry: KvEntry) -> Result<ExitCode> {
     check_key(&key)?;
     futures::executor::block_on(store.put(key, entry))?;
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) fn delete(store: &SqliteKv, key: String) -> Result<ExitCode> {
+pub(super) fn delete(store: &dyn KvStore, key: String) -> Result<ExitCode> {
     check_key(&key)?;
     futures::executor::block_on(store.delete(key))?;
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) fn list(store: &SqliteKv, prefix: &str, json: bool) -> Result<ExitCode> {
+pub(super) fn list(store: &dyn KvStore, prefix: &str, json: bool) -> Result<ExitCode> {
     if !json {
         each_key(store, prefix, |key| print(line(&key).as_bytes()))?;
         return Ok(ExitCode::SUCCESS);

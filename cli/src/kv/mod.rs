@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use isopod::bindings::kv::{KvEntry, KvKey, KvListing, KvStore as _, SqliteKv, check_entry, check_key, expiration};
+use isopod::bindings::kv::{KvEntry, KvKey, KvListing, KvStore, check_entry, check_key, expiration};
 use isopod::storage::ReadRoom;
 
 use self::target::Target;
@@ -110,7 +110,7 @@ enum BulkCommand {
 /// Runs `isopod kv`.
 pub(crate) fn kv(arguments: KvArguments, environment: &BTreeMap<String, String>) -> Result<ExitCode> {
     match arguments.group {
-        Group::Key(KeyCommand::Get { key, json, target }) => key::get(&target.open(environment)?, key, json),
+        Group::Key(KeyCommand::Get { key, json, target }) => key::get(&*target.open(environment)?, key, json),
         Group::Key(KeyCommand::Put {
             key,
             value,
@@ -122,13 +122,13 @@ pub(crate) fn kv(arguments: KvArguments, environment: &BTreeMap<String, String>)
         }) => {
             let value = key::value(value, file)?;
             let entry = entry(value, ttl, expiration, metadata)?;
-            key::put(&target.open(environment)?, key, entry)
+            key::put(&*target.open(environment)?, key, entry)
         }
-        Group::Key(KeyCommand::List { prefix, json, target }) => key::list(&target.open(environment)?, &prefix, json),
-        Group::Key(KeyCommand::Delete { key, target }) => key::delete(&target.open(environment)?, key),
-        Group::Bulk(BulkCommand::Get { file, target }) => bulk::get(&target.open(environment)?, &file),
-        Group::Bulk(BulkCommand::Put { file, target }) => bulk::put(&target.open(environment)?, &file),
-        Group::Bulk(BulkCommand::Delete { file, target }) => bulk::delete(&target.open(environment)?, &file),
+        Group::Key(KeyCommand::List { prefix, json, target }) => key::list(&*target.open(environment)?, &prefix, json),
+        Group::Key(KeyCommand::Delete { key, target }) => key::delete(&*target.open(environment)?, key),
+        Group::Bulk(BulkCommand::Get { file, target }) => bulk::get(&*target.open(environment)?, &file),
+        Group::Bulk(BulkCommand::Put { file, target }) => bulk::put(&*target.open(environment)?, &file),
+        Group::Bulk(BulkCommand::Delete { file, target }) => bulk::delete(&*target.open(environment)?, &file),
     }
 }
 
@@ -141,7 +141,7 @@ fn entry(value: Vec<u8>, ttl: Option<i64>, at: Option<i64>, metadata: Option<Str
 }
 
 /// Returns the entries of keys, in their order.
-fn entries(store: &SqliteKv, keys: &[String]) -> Result<Vec<Option<KvEntry>>> {
+fn entries(store: &dyn KvStore, keys: &[String]) -> Result<Vec<Option<KvEntry>>> {
     keys.iter().try_for_each(|key| check_key(key))?;
     // The process is this command's own.
     let room = ReadRoom::new(usize::MAX);
@@ -149,7 +149,7 @@ fn entries(store: &SqliteKv, keys: &[String]) -> Result<Vec<Option<KvEntry>>> {
 }
 
 /// Calls `each` with every key, page by page.
-fn each_key(store: &SqliteKv, prefix: &str, mut each: impl FnMut(KvKey) -> Result<()>) -> Result<()> {
+fn each_key(store: &dyn KvStore, prefix: &str, mut each: impl FnMut(KvKey) -> Result<()>) -> Result<()> {
     let mut after = None;
     loop {
         let listing = KvListing::default().prefix(prefix).after(after.take());

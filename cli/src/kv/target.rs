@@ -2,10 +2,11 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use isopod::bindings::kv::SqliteKv;
+use isopod::bindings::kv::KvStore;
 
 use crate::config::{Config, KvNamespace};
 use crate::project::ProjectArguments;
@@ -28,7 +29,7 @@ pub(super) struct Target {
 
 impl Target {
     /// Opens the namespace.
-    pub(super) fn open(self, environment: &BTreeMap<String, String>) -> Result<SqliteKv> {
+    pub(super) fn open(self, environment: &BTreeMap<String, String>) -> Result<Arc<dyn KvStore>> {
         let Self {
             binding,
             namespace_id,
@@ -47,14 +48,13 @@ impl Target {
             bail!("{}", missing(&all));
         };
         // Workers may share a namespace.
-        let first = first.store();
-        if let Some((_, _, other)) = found.iter().find(|(_, _, other)| other.store().path() != first.path()) {
+        if let Some((_, _, other)) = found.iter().find(|(_, _, other)| !other.is_same(first)) {
             let other = &other.id;
             bail!(
                 "there are several namespaces, such as \"{other}\"; name one with --binding, --namespace-id or --worker"
             );
         }
-        Ok(first)
+        Ok(first.store())
     }
 }
 

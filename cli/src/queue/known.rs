@@ -2,11 +2,10 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
-use crate::config::{Config, Producer, Queue};
+use crate::config::{Config, Producer, Queue, QueueKey};
 
 /// A queue, and who uses it.
 #[derive(Debug)]
@@ -20,9 +19,9 @@ pub(super) struct Used {
     pub(super) dead_letters: Option<Queue>,
 }
 
-/// All queues of a configuration, by their files.
+/// All queues of a configuration.
 #[derive(Debug)]
-pub(super) struct Known(BTreeMap<PathBuf, Used>);
+pub(super) struct Known(BTreeMap<QueueKey, Used>);
 
 impl Known {
     pub(super) fn of(config: &Config) -> Self {
@@ -47,7 +46,7 @@ impl Known {
     }
 
     fn used(&mut self, queue: &Queue) -> &mut Used {
-        self.0.entry(queue.path().clone()).or_insert_with(|| Used {
+        self.0.entry(queue.key()).or_insert_with(|| Used {
             queue: queue.clone(),
             producers: Vec::new(),
             consumer: None,

@@ -5,16 +5,16 @@ mod shown;
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use futures::executor::block_on;
 use isopod::bindings::queue::{
-    ContentType, Outbound, QueueBody, QueueMessage, QueueStore as _, Settled, SqliteQueue, Take, Verdict, check_delay,
-    check_messages,
+    ContentType, Outbound, QueueBody, QueueMessage, QueueStore, Settled, Take, Verdict, check_delay, check_messages,
 };
 use serde_json::json;
 
@@ -134,7 +134,7 @@ pub(crate) fn queue(arguments: QueueArguments, environment: &BTreeMap<String, St
             let body = checked(content_type, read(body, file)?)?;
             let delay = check_delay(delay.into())?;
             let (store, _) = target.open(environment)?;
-            send(&store, body, delay, json)?;
+            send(&*store, body, delay, json)?;
         }
         QueueCommand::Peek { target, count, json } => {
             let (store, _) = target.open(environment)?;
@@ -156,7 +156,7 @@ pub(crate) fn queue(arguments: QueueArguments, environment: &BTreeMap<String, St
                 Some(to) => known.named(&to)?,
                 None => known.source_of(&name)?,
             };
-            let moved = redrive(&store, &to.store(), count.unwrap_or(usize::MAX))?;
+            let moved = redrive(&*store, &*to.store(), count.unwrap_or(usize::MAX))?;
             match json {
                 true => print(format!("{:#}\n", json!({ "moved": moved, "to": to.name })).as_bytes())?,
                 false => print(format!("{moved} moved to {}\n", to.name).as_bytes())?,
@@ -180,7 +180,7 @@ pub(crate) fn queue(arguments: QueueArguments, environment: &BTreeMap<String, St
 }
 
 impl Target {
-    fn open(self, environment: &BTreeMap<String, String>) -> Result<(SqliteQueue, Known)> {
+    fn open(self, environment: &BTreeMap<String, String>) -> Result<(Arc<dyn QueueStore>, Known)> {
         let known = Known::of(&self.project.read(environment)?);
         Ok((known.named(&self.queue)?.store(), known))
     }
@@ -190,7 +190,7 @@ fn list(known: &Known, json: bool) -> Result<()> {
     let mut rows = Vec::new();
     for one in known.all() {
         // A queue that nothing was sent to has no file yet.
-        let metrics = match one.queue.path().exists() {
+        let metrics = match one.queue.kept.file().is_none_or(Path::exists) {
             true => {
                 block_on(one.queue.store().metrics()).with_context(|| format!("the queue \"{}\"", one.queue.name))?
             }
@@ -233,7 +233,7 @@ fn checked(sent_as: SentAs, body: Vec<u8>) -> Result<QueueBody> {
     })
 }
 
-fn send(store: &SqliteQueue, body: QueueBody, delay: Duration, json: bool) -> Result<()> {
+fn send(store: &dyn QueueStore, body: QueueBody, delay: Duration, json: bool) -> Result<()> {
     let message = QueueMessage::new(body);
     check_messages(std::slice::from_ref(&message))?;
     let id = message.id.clone();
@@ -245,7 +245,7 @@ fn send(store: &SqliteQueue, body: QueueBody, delay: Duration, json: bool) -> Re
 }
 
 /// Moves messages that are due. Returns their number.
-fn redrive(from: &SqliteQueue, to: &SqliteQueue, count: usize) -> Result<usize> {
+fn redrive(from: &dyn QueueStore, to: &dyn QueueStore, count: usize) -> Result<usize> {
     let mut moved = 0;
     while moved < count {
         let wanted = Take::default().at_most(MOVED_AT_ONCE.min(count - moved)).lease(LEASE);

@@ -25,7 +25,8 @@ pub(super) fn queues(rows: &[(&Used, QueueMetrics)]) -> Json {
             "producers": used.producers,
             "consumer": used.consumer,
             "dead_letter_queue": used.dead_letters.as_ref().map(|dead| &dead.name),
-            "path": used.queue.path(),
+            "path": used.queue.kept.file(),
+            "storage": used.queue.kept.to_string(),
         })
     };
     rows.iter().map(row).collect()

@@ -1,7 +1,6 @@
 //! Host module that gives the messages of queues to the workers that consume them.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::join_all;
@@ -17,7 +16,7 @@ use super::deploy::Deploy;
 use super::life::Life;
 use super::pool;
 use super::scheduler::Triggers;
-use crate::config::{Config, Consumer, OpenQueues};
+use crate::config::{Config, Consumer, OpenQueues, QueueKey};
 
 /// The statistics of the consumers at work, by the name of their queue. A client of the hub.
 #[derive(Debug, Default)]
@@ -92,8 +91,7 @@ struct Dispatcher {
     consumers: Arc<Consumers>,
     pool: Pool,
     runtime: Handle,
-    /// By the file of the queue.
-    at_work: BTreeMap<PathBuf, AtWork>,
+    at_work: BTreeMap<QueueKey, AtWork>,
 }
 
 /// A consumer, and what it was started for.
@@ -128,10 +126,10 @@ impl Dispatcher {
         // First those end: a queue has one consumer.
         join_all(gone.into_iter().map(|(_, at_work)| at_work.consumer.drain())).await;
         for (worker, consumer) in wanted() {
-            let file = consumer.queue.path();
-            if !self.at_work.contains_key(file) {
+            let key = consumer.queue.key();
+            if !self.at_work.contains_key(&key) {
                 let consumer = self.start(worker, consumer);
-                self.at_work.insert(file.clone(), consumer);
+                self.at_work.insert(key, consumer);
             }
         }
         let stats = self.at_work.values();

@@ -1,10 +1,14 @@
 //! Common parts of the bindings that keep data: the errors of a store, the memory that a value is read into, SQLite files with
-//! threads of their own, and threads for other files. Knows no V8.
+//! threads of their own, PostgreSQL servers, and threads for other files; and the record of cron ticks, which no script sees. Knows
+//! no V8.
 
 #[cfg(feature = "sql")]
 pub(crate) mod files;
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
 #[cfg(feature = "sql")]
 pub(crate) mod sqlite;
+pub mod ticks;
 
 use std::pin::Pin;
 
@@ -12,6 +16,9 @@ use bytes::Bytes;
 
 use crate::ledger::{Charge, MemoryLedger};
 use crate::quotas::QuotaError;
+
+#[cfg(feature = "postgres")]
+pub use self::postgres::PostgresServer;
 
 /// The future of an operation on a store.
 ///

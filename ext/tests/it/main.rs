@@ -11,3 +11,4 @@ mod sockets;
 mod sockets_tls;
 mod sqlite;
 mod sqlite_hostile;
+mod stores;

@@ -1,6 +1,3 @@
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -8,109 +5,12 @@ use isopod_ext::bindings::Installed;
 use isopod_ext::io::Io;
 use isopod_ext::sql::SqlConfig;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
+use crate::common::postgres::Postgres;
 use crate::common::{io, run};
 
-/// A PostgreSQL server for this test, from the installed packages.
-pub(crate) struct Postgres {
-    folder: TempDir,
-    programs: PathBuf,
-    port: u16,
-}
-
-impl Postgres {
-    pub(crate) fn start() -> Self {
-        let programs = std::fs::read_dir("/usr/lib/postgresql")
-            .ok()
-            .and_then(|versions| {
-                versions
-                    .flatten()
-                    .map(|version| version.path().join("bin"))
-                    .find(|bin| bin.join("initdb").exists())
-            })
-            .expect("PostgreSQL is not installed; `cargo xtask test` installs what the tests need");
-        let folder = TempDir::new().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let server = Self { folder, programs, port };
-        if is_root() {
-            assert!(
-                Command::new("chown")
-                    .arg("postgres")
-                    .arg(server.folder.path())
-                    .status()
-                    .unwrap()
-                    .success()
-            );
-        }
-        let data = server.data();
-        server.command(
-            "initdb",
-            &[
-                "-D",
-                &data,
-                "-U",
-                "app",
-                "-A",
-                "trust",
-                "--no-sync",
-                "-E",
-                "UTF8",
-                "--locale=C",
-            ],
-        );
-        let options = format!(
-            "-p {port} -k {} -c listen_addresses=127.0.0.1 -c fsync=off",
-            server.folder.path().display()
-        );
-        let log = server.folder.path().join("log").display().to_string();
-        server.command("pg_ctl", &["-D", &data, "-o", &options, "-l", &log, "-w", "start"]);
-        server
-    }
-
-    fn data(&self) -> String {
-        self.folder.path().join("data").display().to_string()
-    }
-
-    /// The server refuses to run as root, the user in many containers.
-    fn command(&self, program: &str, arguments: &[&str]) {
-        let program: &Path = &self.programs.join(program);
-        let mut command = if is_root() {
-            let mut command = Command::new("runuser");
-            command.args(["-u", "postgres", "--"]).arg(program);
-            command
-        } else {
-            Command::new(program)
-        };
-        let status = command
-            .args(arguments)
-            .current_dir(self.folder.path())
-            .stdout(Stdio::null())
-            .status()
-            .unwrap();
-        assert!(status.success(), "{} {arguments:?}", program.display());
-    }
-
-    pub(crate) fn port(&self) -> u16 {
-        self.port
-    }
-
-    fn config(&self) -> SqlConfig {
-        SqlConfig::new(format!(
-            "postgres://app@127.0.0.1:{}/postgres?sslmode=disable",
-            self.port
-        ))
-    }
-}
-
-impl Drop for Postgres {
-    fn drop(&mut self) {
-        self.command("pg_ctl", &["-D", &self.data(), "-m", "immediate", "-w", "stop"]);
-    }
-}
-
-fn is_root() -> bool {
-    Command::new("id").arg("-u").output().unwrap().stdout == b"0\n"
+fn config(server: &Postgres) -> SqlConfig {
+    SqlConfig::new(server.url())
 }
 
 fn script(config: &SqlConfig, body: &str) -> Value {
@@ -130,7 +30,7 @@ fn script_on(io: &Rc<Io>, config: &SqlConfig, body: &str) -> Value {
 fn postgresql_answers_in_the_shape_of_d1() {
     let server = Postgres::start();
     let got = script(
-        &server.config(),
+        &config(&server),
         r"
         await DB.exec(`CREATE TABLE t (id int PRIMARY KEY, name text, score float8, big bigint, exact numeric(12,3), flag boolean,
             at timestamptz, day date, clock time, doc jsonb, key uuid, data bytea, small smallint); CREATE INDEX i ON t (name)`);
@@ -184,8 +84,7 @@ fn postgresql_answers_in_the_shape_of_d1() {
 #[test]
 fn postgresql_ends_a_statement_at_the_timeout_and_a_row_flood_at_the_limit() {
     let server = Postgres::start();
-    let config = server
-        .config()
+    let config = config(&server)
         .timeout(Duration::from_millis(500))
         .rows_max(1000)
         .max_connections(1);
@@ -206,7 +105,7 @@ fn postgresql_ends_a_statement_at_the_timeout_and_a_row_flood_at_the_limit() {
 #[test]
 fn postgresql_keeps_nothing_for_the_next_call() {
     let server = Postgres::start();
-    let config = server.config().max_connections(1);
+    let config = config(&server).max_connections(1);
     let got = script(
         &config,
         r"
@@ -256,7 +155,7 @@ fn postgresql_keeps_nothing_for_the_next_call() {
 #[test]
 fn postgresql_ends_what_a_worker_left_behind() {
     let server = Postgres::start();
-    let config = server.config().timeout(Duration::from_secs(60));
+    let config = config(&server).timeout(Duration::from_secs(60));
     // Not awaited: the worker ends first.
     let io = io();
     script_on(
@@ -284,7 +183,7 @@ fn postgresql_ends_what_a_worker_left_behind() {
 fn postgresql_names_the_columns_of_no_rows_and_takes_functions_apart_from_their_bodies() {
     let server = Postgres::start();
     let got = script(
-        &server.config(),
+        &config(&server),
         r"
         await DB.exec(`CREATE TABLE t (id int, name text);
             CREATE FUNCTION one(a int) RETURNS int BEGIN ATOMIC SELECT CASE WHEN a > 0 THEN 2 END; SELECT 1; END;

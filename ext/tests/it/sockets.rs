@@ -16,9 +16,9 @@ use isopod_ext::ledger::MemoryLedger;
 use isopod_ext::quotas::{Quotas, Usage};
 use serde_json::{Value, json};
 
+use crate::common::postgres::Postgres;
 use crate::common::{io, run};
 use crate::fetch::{local, with};
-use crate::postgres::Postgres;
 
 /// A server that treats each connection in a thread of its own.
 pub(crate) struct Peer {
@@ -388,7 +388,7 @@ fn a_query_is_answered_by_postgresql() {
              }}
              await socket.closed;
              return rows;",
-            server.port()
+            server.port
         ),
     );
     assert_eq!(got, json!(["2", "4", "6"]));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use isopod::bindings::Binding;
-use isopod::bindings::kv::{KvBinding, SqliteKv};
+use isopod::bindings::kv::{KvBinding, KvStore, PostgresKv, SqliteKv};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,9 @@ use super::{Configure, Configured, Env, Materials, Wrangler, WranglerKey};
 use crate::config::document::KeyPath;
 use crate::config::problem::Fault;
 use crate::config::reading::Reading;
+use crate::config::storage::{Engine, Kept};
 use crate::config::text::Size;
+use crate::config::values::StorageUrl;
 
 pub(super) struct KvNamespaces;
 
@@ -28,36 +30,42 @@ impl Configure for KvNamespaces {
         for (index, section) in section.into_iter().enumerate() {
             let at = at.index(index);
             env.claim(&section.binding, &at.key("binding"), reading);
-            let id = section.id.unwrap_or_else(|| section.binding.clone());
-            let path = section.path.or_else(|| default_file("kv", &id, &at.key("id"), reading));
-            if let Some(path) = path {
-                let namespace = KvNamespace {
-                    id,
-                    path: reading.source.folder().join(path),
-                    limits: section.limits,
-                };
-                env.bind(section.binding, namespace);
+            let id = section.id.clone().unwrap_or_else(|| section.binding.clone());
+            if let Some(kept) = section.kept(&id, &at, reading) {
+                let limits = section.limits;
+                env.bind(section.binding, KvNamespace { id, kept, limits });
             }
         }
     }
 }
 
-/// A KV namespace, and the file that keeps it.
+/// A KV namespace, and where it is kept.
 #[derive(Clone, Debug)]
 pub struct KvNamespace {
     /// Its id.
     pub id: String,
-    path: PathBuf,
+    /// The place where it is kept.
+    pub kept: Kept,
     limits: Limits,
 }
 
 impl KvNamespace {
     /// Opens the namespace.
-    pub fn store(&self) -> SqliteKv {
-        SqliteKv::new(&self.path)
-            .bytes_max(self.limits.bytes_max)
-            .readers_max(self.limits.readers_max)
-            .queue_len_max(self.limits.queue_len_max)
+    pub fn store(&self) -> Arc<dyn KvStore> {
+        match &self.kept {
+            Kept::File(path) => Arc::new(
+                SqliteKv::new(path)
+                    .bytes_max(self.limits.bytes_max)
+                    .readers_max(self.limits.readers_max)
+                    .queue_len_max(self.limits.queue_len_max),
+            ),
+            Kept::Postgres(server) => Arc::new(PostgresKv::new(server, self.id.as_str())),
+        }
+    }
+
+    /// Returns true if this and the other have the same entries.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.kept == other.kept && (self.kept.file().is_some() || self.id == other.id)
     }
 }
 
@@ -72,11 +80,11 @@ impl Configured for KvNamespace {
 
     fn make(&self, _from: &Materials<'_>) -> Result<Arc<dyn Binding>> {
         let binding = KvBinding::new(self.store());
-        Ok(Arc::new(binding.withhold([self.path.clone()])))
+        Ok(Arc::new(binding.withhold(self.withheld())))
     }
 
     fn withheld(&self) -> Vec<PathBuf> {
-        vec![self.path.clone()]
+        self.kept.file().map(ToOwned::to_owned).into_iter().collect()
     }
 }
 
@@ -91,8 +99,39 @@ pub(super) struct Section {
     /// SQLite file, relative to this file's folder. Default: `.isopod/kv/ID.sqlite`.
     #[serde(default)]
     path: Option<PathBuf>,
+    /// `local`, a `postgres://` URL, or `$NAME`. Default: `storage.kv`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    storage: Option<StorageUrl>,
     #[serde(flatten)]
     limits: Limits,
+}
+
+impl Section {
+    /// The place where the namespace is kept. A `path` is that of a file.
+    fn kept(&self, id: &str, at: &KeyPath, reading: &mut Reading<'_>) -> Option<Kept> {
+        let engine = match (&self.storage, &self.path) {
+            (Some(url), _) => reading.engine(url.clone(), &at.key("storage"))?,
+            (None, Some(_)) => Engine::Local,
+            (None, None) => reading.engines.kv.clone(),
+        };
+        match (engine, &self.path) {
+            (Engine::Local, path) => {
+                let path = path.clone();
+                let path = path.or_else(|| default_file("kv", id, &at.key("id"), reading))?;
+                Some(Kept::File(reading.source.folder().join(path)))
+            }
+            (Engine::Postgres(server), None) => Some(Kept::Postgres(server)),
+            (Engine::Postgres(_), Some(_)) => {
+                let message = format!("`{at}` has a `path`, and is stored on a server");
+                reading.tell(
+                    &at.key("path"),
+                    Fault::Conflict { message },
+                    "remove `path` or `storage`",
+                );
+                None
+            }
+        }
+    }
 }
 
 /// Limits of a namespace.
@@ -152,6 +191,7 @@ impl Wrangler for Vec<Written> {
                 binding: written.binding,
                 id: written.id.or(written.preview_id),
                 path: None,
+                storage: None,
                 limits: Limits::default(),
             });
         }

@@ -1,13 +1,14 @@
 //! `[queues]`, and `queues` of wrangler's files: queues that a worker sends to, and those whose messages it gets.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
 use isopod::bindings::Binding;
-use isopod::bindings::queue::{BATCH_COUNT, DELAY, QueueBinding, SqliteQueue};
+use isopod::bindings::queue::{BATCH_COUNT, DELAY, PostgresQueue, QueueBinding, QueueStore, SqliteQueue};
 use isopod::host::workers::ConsumeOptions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,9 @@ use super::{Configure, Configured, Env, Materials, Wrangler, WranglerKey};
 use crate::config::document::KeyPath;
 use crate::config::problem::Fault;
 use crate::config::reading::Reading;
+use crate::config::storage::{Engine, Kept, QueueKey};
 use crate::config::text::{MaybeTime, Size, Time};
+use crate::config::values::StorageUrl;
 
 /// Maximum time for which messages wait until a batch is full.
 const BATCH_TIMEOUT_MAX: Duration = Duration::from_secs(60);
@@ -36,64 +39,82 @@ impl Configure for Queues {
             consumers,
             storage,
         } = section;
+        let Some(engine) = storage.engine(at, reading) else {
+            return;
+        };
         for (index, producer) in producers.into_iter().enumerate() {
             let at = at.key("producers").index(index);
             env.claim(&producer.binding, &at.key("binding"), reading);
             let delay = producer.delivery_delay.unwrap_or_default();
             within(delay, DELAY, &at.key("delivery_delay"), reading);
-            if let Some(queue) = storage.queue(producer.queue, &at.key("queue"), reading) {
+            if let Some(queue) = storage.queue(producer.queue, &engine, &at.key("queue"), reading) {
                 env.bind(producer.binding, Producer { queue, delay });
             }
         }
         for (index, consumer) in consumers.into_iter().enumerate() {
             let at = at.key("consumers").index(index);
-            if let Some(consumer) = consumer.resolve(&storage, &at, reading) {
+            if let Some(consumer) = consumer.resolve(&storage, &engine, &at, reading) {
                 env.consumers.push(consumer);
             }
         }
     }
 }
 
-/// A queue, and the file that keeps it.
+/// A queue, and where it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Queue {
     /// Its name.
     pub name: String,
-    path: PathBuf,
+    /// The place where it is kept.
+    pub kept: Kept,
     bytes_max: u64,
     queue_len_max: usize,
 }
 
 impl Queue {
-    /// The file.
-    pub fn path(&self) -> &PathBuf {
-        &self.path
+    /// Tells the queue from others.
+    pub fn key(&self) -> QueueKey {
+        QueueKey::new(&self.kept, &self.name)
     }
 
     /// Opens the queue apart from others.
-    pub fn store(&self) -> SqliteQueue {
-        SqliteQueue::new(&self.path)
-            .bytes_max(self.bytes_max)
-            .queue_len_max(self.queue_len_max)
+    pub fn store(&self) -> Arc<dyn QueueStore> {
+        match &self.kept {
+            Kept::File(path) => Arc::new(
+                SqliteQueue::new(path)
+                    .bytes_max(self.bytes_max)
+                    .queue_len_max(self.queue_len_max),
+            ),
+            Kept::Postgres(server) => {
+                Arc::new(PostgresQueue::new(server, self.name.as_str()).bytes_max(self.bytes_max))
+            }
+        }
     }
 }
 
 /// The queues that are open in this process. Producers and consumers of a queue share it, so that they wake each other.
-#[derive(Debug, Default)]
-pub struct OpenQueues(Mutex<BTreeMap<PathBuf, (Queue, SqliteQueue)>>);
+#[derive(Default)]
+pub struct OpenQueues(Mutex<BTreeMap<QueueKey, (Queue, Arc<dyn QueueStore>)>>);
 
 impl OpenQueues {
     /// Opens a queue, or returns the one that is open.
-    pub fn open(&self, queue: &Queue) -> SqliteQueue {
+    pub fn open(&self, queue: &Queue) -> Arc<dyn QueueStore> {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match open.get(&queue.path) {
+        match open.get(&queue.key()) {
             Some((same, store)) if same == queue => store.clone(),
             _ => {
                 let store = queue.store();
-                open.insert(queue.path.clone(), (queue.clone(), store.clone()));
+                open.insert(queue.key(), (queue.clone(), store.clone()));
                 store
             }
         }
+    }
+}
+
+impl fmt::Debug for OpenQueues {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        f.debug_set().entries(open.keys()).finish()
     }
 }
 
@@ -121,7 +142,7 @@ impl Configured for Producer {
     }
 
     fn withheld(&self) -> Vec<PathBuf> {
-        vec![self.queue.path.clone()]
+        self.queue.kept.file().map(ToOwned::to_owned).into_iter().collect()
     }
 }
 
@@ -154,6 +175,9 @@ pub(super) struct Section {
 struct Storage {
     /// Folder of the queues' SQLite files, relative to this file's folder. Queues of the same name in the same folder are the same.
     directory: PathBuf,
+    /// `local`, a `postgres://` URL, or `$NAME`. Default: `storage.queues`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    storage: Option<StorageUrl>,
     /// Maximum size of the messages in a queue. A `send` that would exceed it fails.
     #[serde(with = "Size")]
     bytes_max: u64,
@@ -166,6 +190,7 @@ impl Default for Storage {
     fn default() -> Self {
         Self {
             directory: ".isopod/queues".into(),
+            storage: None,
             bytes_max: SqliteQueue::BYTES_MAX,
             queue_len_max: SqliteQueue::QUEUE_LEN_MAX,
         }
@@ -173,13 +198,26 @@ impl Default for Storage {
 }
 
 impl Storage {
-    fn queue(&self, name: String, at: &KeyPath, reading: &mut Reading<'_>) -> Option<Queue> {
+    fn engine(&self, at: &KeyPath, reading: &mut Reading<'_>) -> Option<Engine> {
+        match &self.storage {
+            Some(url) => reading.engine(url.clone(), &at.key("storage")),
+            None => Some(reading.engines.queues.clone()),
+        }
+    }
+
+    fn queue(&self, name: String, engine: &Engine, at: &KeyPath, reading: &mut Reading<'_>) -> Option<Queue> {
         if !is_plain_name(&name, at, reading) {
             return None;
         }
-        let folder = reading.source.folder().join(&self.directory);
+        let kept = match engine {
+            Engine::Local => {
+                let folder = reading.source.folder().join(&self.directory);
+                Kept::File(folder.join(format!("{name}.sqlite")))
+            }
+            Engine::Postgres(server) => Kept::Postgres(server.clone()),
+        };
         Some(Queue {
-            path: folder.join(format!("{name}.sqlite")),
+            kept,
             name,
             bytes_max: self.bytes_max,
             queue_len_max: self.queue_len_max,
@@ -254,7 +292,7 @@ impl Default for OptionsFile {
 }
 
 impl ConsumerFile {
-    fn resolve(self, storage: &Storage, at: &KeyPath, reading: &mut Reading<'_>) -> Option<Consumer> {
+    fn resolve(self, storage: &Storage, engine: &Engine, at: &KeyPath, reading: &mut Reading<'_>) -> Option<Consumer> {
         let Self { queue: name, options } = self;
         let retry_delay = options.retry_delay.unwrap_or_default();
         within(
@@ -270,14 +308,14 @@ impl ConsumerFile {
             let remedy = "name another queue; this one would never be empty";
             reading.tell(&dead_at, Fault::Conflict { message }, remedy);
         }
-        let queue = storage.queue(name, &at.key("queue"), reading)?;
-        if !reading.consumed.insert(queue.path.clone()) {
+        let queue = storage.queue(name, engine, &at.key("queue"), reading)?;
+        if !reading.consumed.insert(queue.key()) {
             let message = format!("`{at}`: the queue \"{}\" has two consumers", queue.name);
             let remedy = "keep one; for more at a time, set its `max_concurrency`";
             reading.tell(at, Fault::Conflict { message }, remedy);
         }
         let dead_letters = match options.dead_letter_queue {
-            Some(dead) => Some(storage.queue(dead, &dead_at, reading)?),
+            Some(dead) => Some(storage.queue(dead, engine, &dead_at, reading)?),
             None => None,
         };
         Some(Consumer {

@@ -6,8 +6,12 @@ fn namespace(project: &Project, name: &str) -> (String, String) {
     let bound = config.workers[name].bindings.iter().find(|bound| bound.name == "KV");
     let binding: &dyn std::any::Any = &*bound.expect("a binding of this name").binding;
     let namespace: &KvNamespace = binding.downcast_ref().expect("a namespace");
-    let store = namespace.store();
-    let file = store.path().strip_prefix(project.path()).expect("below the folder");
+    let file = namespace
+        .kept
+        .file()
+        .expect("a file")
+        .strip_prefix(project.path())
+        .expect("below the folder");
     (namespace.id.clone(), file.display().to_string())
 }
 

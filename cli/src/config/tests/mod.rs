@@ -9,6 +9,7 @@ mod queues;
 mod r2_buckets;
 mod rate_limits;
 mod services;
+mod storage;
 mod wrangler_files;
 
 use std::collections::BTreeMap;

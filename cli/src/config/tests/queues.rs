@@ -34,12 +34,13 @@ fn producers_and_consumers_share_a_file_named_by_the_queue() {
     assert_eq!(producer.queue, consumer.queue);
     assert_eq!(producer.delay, Duration::from_secs(2));
     let file = project.path().join(".isopod/queues/orders.sqlite");
-    assert_eq!(*producer.queue.path(), file);
+    assert_eq!(producer.queue.kept, Kept::File(file.clone()));
     let dead = consumer.dead_letters.expect("a queue for dead letters");
-    assert_eq!(*dead.path(), file.with_file_name("lost.sqlite"));
+    let dead = dead.kept.file().expect("a file");
+    assert_eq!(dead, file.with_file_name("lost.sqlite"));
     let withheld = project.config().withheld();
     assert!(
-        withheld.contains(&file) && withheld.contains(dead.path()),
+        withheld.contains(&file) && withheld.contains(&dead.to_owned()),
         "{withheld:?}"
     );
 }

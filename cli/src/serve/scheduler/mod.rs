@@ -1,24 +1,22 @@
-//! Host module that fires cron triggers: `cron_queue` tracks due times, `alarm` waits for them, and `ticks` records what has run, so
-//! that each tick runs in one process.
+//! Host module that fires cron triggers: `cron_queue` tracks due times, `alarm` waits for them, and a
+//! record of what has run sees to it that each tick runs in one process.
 
 mod alarm;
 mod cron_queue;
-mod ticks;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use isopod::host::supervise::{RunError, RunOptions};
 use isopod::host::{BoxError, CancellationToken, Context, Module, PhaseResult, async_trait};
+use isopod::storage::ticks::{PostgresTicks, SqliteTicks, Tick, TickStore};
 use isopod::{Failure, Pool};
-use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use self::alarm::Alarm;
 use self::cron_queue::{CronQueue, Due, Turn};
-use self::ticks::Ticks;
 use super::deploy::Deploy;
-use crate::config::{Config, Cron};
+use crate::config::{Config, Cron, Engine};
 
 /// The record of the ticks that have run, in the project's folder.
 const TICKS: &str = ".isopod/cron.sqlite";
@@ -38,7 +36,7 @@ impl Scheduler {
 
     pub(super) fn new(config: Arc<Config>) -> Self {
         Self {
-            ticks: Arc::new(Ticks::new(config.root.join(TICKS))),
+            ticks: Arc::new(Ticks::of(&config)),
             triggers: Arc::new(watch::Sender::new(config)),
             stop: CancellationToken::new(),
         }
@@ -122,9 +120,9 @@ impl Clock {
             return;
         };
         let (pool, supervisor) = (Arc::clone(&self.pool), self.ctx.supervisor().clone());
-        let (ticks, runtime) = (Arc::clone(&self.ticks), self.ctx.runtime().clone());
+        let ticks = Arc::clone(&self.ticks);
         self.ctx.spawn(async move {
-            if !is_ours(&runtime, ticks, &turn, time).await {
+            if !ticks.is_ours(&turn, time).await {
                 return Ok::<(), BoxError>(());
             }
             // Its time is limited by the worker's own limits.
@@ -145,22 +143,51 @@ impl Clock {
     }
 }
 
-/// Takes the tick of a turn. `false`: another process runs it. Where the record cannot be written, every process runs it.
-async fn is_ours(runtime: &Handle, ticks: Arc<Ticks>, turn: &Turn, time: SystemTime) -> bool {
-    let (worker, cron) = (turn.trigger().worker.clone(), turn.trigger().cron.to_string());
-    let (of, expression) = (worker.clone(), cron.clone());
-    let taken = runtime.spawn_blocking(move || ticks.take(&of, &expression, time)).await;
-    match taken {
-        Ok(Ok(true)) => true,
-        Ok(Ok(false)) => {
-            tracing::debug!(target: "isopod::cron", worker, cron, "another process runs it");
-            false
+/// The record of the ticks that have run.
+struct Ticks {
+    store: Box<dyn TickStore>,
+    /// The place where it is kept, for messages.
+    place: String,
+    /// True if a tick runs that cannot be recorded: the processes of one machine, which share a file, rarely lose it.
+    runs_unrecorded: bool,
+}
+
+impl Ticks {
+    fn of(config: &Config) -> Self {
+        match &config.ticks {
+            Engine::Local => Self {
+                store: Box::new(SqliteTicks::new(config.root.join(TICKS))),
+                place: TICKS.to_owned(),
+                runs_unrecorded: true,
+            },
+            Engine::Postgres(server) => Self {
+                store: Box::new(PostgresTicks::new(server)),
+                place: format!("postgres://{}", server.address()),
+                runs_unrecorded: false,
+            },
         }
-        Ok(Err(error)) => {
-            tracing::warn!(target: "isopod::cron", worker, cron, %error, "cannot record the run in {TICKS}: other processes may run it too");
-            true
+    }
+
+    /// Takes the tick of a turn. `false`: another process runs it, or, on a server, it cannot be known whether one does.
+    async fn is_ours(&self, turn: &Turn, time: SystemTime) -> bool {
+        let (worker, cron) = (turn.trigger().worker.clone(), turn.trigger().cron.to_string());
+        match self.store.take(Tick::new(worker.as_str(), cron.as_str(), time)).await {
+            Ok(true) => true,
+            Ok(false) => {
+                tracing::debug!(target: "isopod::cron", worker, cron, "another process runs it");
+                false
+            }
+            Err(error) if self.runs_unrecorded => {
+                let place = &self.place;
+                tracing::warn!(target: "isopod::cron", worker, cron, %error, "cannot record the run in {place}: other processes may run it too");
+                true
+            }
+            Err(error) => {
+                let place = &self.place;
+                tracing::error!(target: "isopod::cron", worker, cron, %error, "skipped: cannot record the run on {place}, and another process may run it");
+                false
+            }
         }
-        Err(_) => true,
     }
 }
 

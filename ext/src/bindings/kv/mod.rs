@@ -1,8 +1,10 @@
 //! `env.KV`: a key-value namespace with the interface of Workers KV.
 //!
-//! [`KvBinding`] is the binding, over a [`KvStore`]: [`SqliteKv`] or a program's own. `rules` has the platform's limits, which the
+//! [`KvBinding`] is the binding, over a [`KvStore`]: [`SqliteKv`], `PostgresKv` or a program's own. `rules` has the platform's limits, which the
 //! ops check before a store is asked.
 
+#[cfg(feature = "postgres")]
+mod postgres;
 mod rules;
 #[cfg(feature = "sql")]
 mod sqlite;
@@ -29,6 +31,8 @@ use crate::quotas::{QuotaError, Usage};
 use crate::storage::{ReadRoom, StorageError};
 use crate::unwind;
 
+#[cfg(feature = "postgres")]
+pub use self::postgres::PostgresKv;
 pub use self::rules::{KvFault, check_entry, check_key, expiration};
 #[cfg(feature = "sql")]
 pub use self::sqlite::SqliteKv;

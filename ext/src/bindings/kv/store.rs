@@ -9,7 +9,7 @@ use crate::storage::{ReadRoom, StorageFuture};
 
 /// The storage of a KV namespace.
 ///
-/// [`SqliteKv`](super::SqliteKv) keeps it in a file. A program may supply its own:
+/// [`SqliteKv`](super::SqliteKv) keeps it in a file, `PostgresKv` on a server. A program may supply its own:
 ///
 /// ```
 /// use std::collections::BTreeMap;

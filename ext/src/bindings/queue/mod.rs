@@ -1,10 +1,12 @@
 //! `env.QUEUE`: a queue with the interface of Workers Queues, and the batches that consumers get.
 //!
-//! [`QueueBinding`] is the producer's binding, over a [`QueueStore`]: [`SqliteQueue`] or a program's own. [`QueueBatch`] is the
+//! [`QueueBinding`] is the producer's binding, over a [`QueueStore`]: [`SqliteQueue`], `PostgresQueue` or a program's own. [`QueueBatch`] is the
 //! input of the `queue` handler. `rules` has the platform's limits, which the ops check before a store is asked. What takes
 //! messages from a store and gives them to a worker is in the host.
 
 mod batch;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod rules;
 #[cfg(feature = "sql")]
 mod sqlite;
@@ -30,12 +32,14 @@ use crate::storage::StorageError;
 use crate::unwind;
 
 pub use self::batch::{Decision, QueueBatch, QueueDecision};
+#[cfg(feature = "postgres")]
+pub use self::postgres::PostgresQueue;
 pub use self::rules::{BATCH_BYTES, BATCH_COUNT, DELAY, MESSAGE_BYTES, QueueFault, check_delay, check_messages};
 #[cfg(feature = "sql")]
-pub use self::sqlite::{Peeked, SqliteQueue};
+pub use self::sqlite::SqliteQueue;
 pub use self::store::{
-    ContentType, Leased, Outbound, QueueBody, QueueMessage, QueueMetrics, QueueStore, Receipt, Settled, Take, Taken,
-    Verdict,
+    ContentType, Leased, Outbound, Peeked, QueueBody, QueueMessage, QueueMetrics, QueueStore, Receipt, Settled, Take,
+    Taken, Verdict,
 };
 
 /// A queue in `env`, over any [`QueueStore`].

@@ -8,8 +8,8 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use tokio::sync::watch;
 
 use super::store::{
-    ContentType, Leased, Outbound, QueueBody, QueueMessage, QueueMetrics, QueueStore, Receipt, Settled, Take, Taken,
-    Verdict, now_ms,
+    ContentType, Leased, Outbound, Peeked, QueueBody, QueueMessage, QueueMetrics, QueueStore, Receipt, Settled, Take,
+    Taken, Verdict, now_ms,
 };
 use crate::storage::sqlite::{Database, Failed, Options, Schema};
 use crate::storage::{StorageError, StorageFuture};
@@ -118,51 +118,6 @@ impl SqliteQueue {
     pub fn path(&self) -> &Path {
         &self.options.path
     }
-
-    /// Returns the first messages in the order of their delivery, without taking them: at most `count`.
-    #[must_use]
-    pub fn peek(&self, count: usize) -> StorageFuture<Vec<Peeked>> {
-        self.database.read(move |db| {
-            let mut select = db.prepare_cached(
-                "SELECT place, id, sent, content_type, body, attempts, due, lease FROM messages ORDER BY due, place LIMIT ?1",
-            )?;
-            let rows = select.query_map([signed(count as u64)], |row| {
-                let due = row.get::<_, i64>(6)?.unsigned_abs();
-                Ok(Peeked {
-                    message: message(row)?,
-                    attempts: row.get(5)?,
-                    due_ms: (due > 0).then_some(due),
-                    is_leased: row.get::<_, Option<i64>>(7)?.is_some() && due > now_ms(),
-                })
-            })?;
-            Ok(rows.collect::<Result<_, _>>()?)
-        })
-    }
-
-    /// Removes all messages, and returns their number. One that is being handled is not delivered again.
-    #[must_use]
-    pub fn purge(&self) -> StorageFuture<u64> {
-        self.database.write(0, |db| {
-            let Totals { count, .. } = totals(db)?;
-            db.execute("DELETE FROM messages", [])?;
-            db.execute("UPDATE totals SET count = 0, bytes = 0", [])?;
-            Ok(count)
-        })
-    }
-}
-
-/// A message that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Peeked {
-    /// The message.
-    pub message: QueueMessage,
-    /// The number of times that it was taken.
-    pub attempts: u32,
-    /// The time from which on it is due, in milliseconds since 1970, if it was delayed or taken.
-    pub due_ms: Option<u64>,
-    /// True if a consumer has it.
-    pub is_leased: bool,
 }
 
 impl fmt::Debug for SqliteQueue {
@@ -186,7 +141,8 @@ impl QueueStore for SqliteQueue {
     }
 
     fn take(&self, wanted: Take) -> StorageFuture<Taken> {
-        self.database.write(0, move |db| take(db, &wanted))
+        // A lease that a crash of the machine undoes is over: its message comes again.
+        self.database.write_unsynced(move |db| take(db, &wanted))
     }
 
     fn settle(&self, settled: Vec<Settled>) -> StorageFuture<()> {
@@ -202,7 +158,7 @@ impl QueueStore for SqliteQueue {
     }
 
     fn renew(&self, receipts: Vec<Receipt>, lease: Duration) -> StorageFuture<()> {
-        self.database.write(0, move |db| {
+        self.database.write_unsynced(move |db| {
             let mut update = db.prepare_cached("UPDATE messages SET due = ?3 WHERE place = ?1 AND lease = ?2")?;
             for Receipt { place, lease: token } in receipts {
                 update.execute(params![place, token, after(lease)])?;
@@ -222,6 +178,33 @@ impl QueueStore for SqliteQueue {
             changed
                 .map(|count| *count)
                 .map_err(|_| StorageError::Failed("the queue was dropped".to_owned()))
+        })
+    }
+
+    fn peek(&self, count: usize) -> StorageFuture<Vec<Peeked>> {
+        self.database.read(move |db| {
+            let mut select = db.prepare_cached(
+                "SELECT place, id, sent, content_type, body, attempts, due, lease FROM messages ORDER BY due, place LIMIT ?1",
+            )?;
+            let rows = select.query_map([signed(count as u64)], |row| {
+                let due = row.get::<_, i64>(6)?.unsigned_abs();
+                Ok(Peeked {
+                    message: message(row)?,
+                    attempts: row.get(5)?,
+                    due_ms: (due > 0).then_some(due),
+                    is_leased: row.get::<_, Option<i64>>(7)?.is_some() && due > now_ms(),
+                })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    fn purge(&self) -> StorageFuture<u64> {
+        self.database.write(0, |db| {
+            let Totals { count, .. } = totals(db)?;
+            db.execute("DELETE FROM messages", [])?;
+            db.execute("UPDATE totals SET count = 0, bytes = 0", [])?;
+            Ok(count)
         })
     }
 }

@@ -5,12 +5,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
-use crate::storage::StorageFuture;
+use crate::storage::{StorageError, StorageFuture};
 
 /// The storage of a queue.
 ///
-/// [`SqliteQueue`](super::SqliteQueue) keeps it in a file. A program may supply its own, on which producers and consumers work
-/// alike: `QueueBinding` sends to it, and a consumer of the host takes from it.
+/// [`SqliteQueue`](super::SqliteQueue) keeps it in a file, `PostgresQueue` on a server. A program may supply its own, on which
+/// producers and consumers work alike: `QueueBinding` sends to it, and a consumer of the host takes from it.
 ///
 /// A message is in the queue until a consumer [settles](Self::settle) it. One that is taken is *leased*: it is not given to
 /// another until the lease is over, and a consumer that is gone cannot keep it. So each message is delivered at least once.
@@ -36,6 +36,26 @@ pub trait QueueStore: Send + Sync + 'static {
     /// Resolves with a number other than `seen` once messages have come that a `take` which began before may have missed. Only
     /// messages of this process need count: consumers also look from time to time.
     fn changed(&self, seen: u64) -> StorageFuture<u64>;
+
+    /// Returns the first messages in the order of their delivery, without taking them: at most `count`. Default: an error, because
+    /// the storage cannot.
+    fn peek(&self, _count: usize) -> StorageFuture<Vec<Peeked>> {
+        Box::pin(async {
+            Err(StorageError::Failed(
+                "its storage shows no messages that are not taken".to_owned(),
+            ))
+        })
+    }
+
+    /// Removes all messages, and returns their number. One that is being handled is not delivered again. Default: an error, because
+    /// the storage cannot.
+    fn purge(&self) -> StorageFuture<u64> {
+        Box::pin(async {
+            Err(StorageError::Failed(
+                "its storage removes no messages that are not taken".to_owned(),
+            ))
+        })
+    }
 }
 
 impl<S: QueueStore + ?Sized> QueueStore for Arc<S> {
@@ -61,6 +81,14 @@ impl<S: QueueStore + ?Sized> QueueStore for Arc<S> {
 
     fn changed(&self, seen: u64) -> StorageFuture<u64> {
         (**self).changed(seen)
+    }
+
+    fn peek(&self, count: usize) -> StorageFuture<Vec<Peeked>> {
+        (**self).peek(count)
+    }
+
+    fn purge(&self) -> StorageFuture<u64> {
+        (**self).purge()
     }
 }
 
@@ -262,6 +290,39 @@ impl Leased {
         }
     }
 }
+
+/// A message that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Peeked {
+    /// The message.
+    pub message: QueueMessage,
+    /// The number of times that it was taken.
+    pub attempts: u32,
+    /// The time from which on it is due, in milliseconds since 1970, if it was delayed or taken.
+    pub due_ms: Option<u64>,
+    /// True if a consumer has it.
+    pub is_leased: bool,
+}
+
+impl Peeked {
+    /// A message that was never taken, and is due.
+    #[must_use]
+    pub const fn new(message: QueueMessage) -> Self {
+        Self {
+            message,
+            attempts: 0,
+            due_ms: None,
+            is_leased: false,
+        }
+    }
+}
+
+isopod_outcome::setters!(Peeked {
+    attempts: u32,
+    due_ms: impl Into<Option<u64>>,
+    is_leased: bool,
+});
 
 /// A message's place in its queue, and its lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -20,7 +20,7 @@ use futures::channel::oneshot;
 use rusqlite::{Connection, ErrorCode};
 
 use self::read::ReadJob;
-use self::write::{Pending, WriteJob};
+use self::write::{Pending, Told, WriteJob};
 use super::{StorageError, StorageFuture};
 
 pub(crate) use self::open::{Schema, write_ahead};
@@ -105,8 +105,26 @@ impl Database {
         bytes: usize,
         body: impl FnOnce(&Connection) -> Result<T, Failed> + Send + 'static,
     ) -> StorageFuture<T> {
+        self.write_told(bytes, Told::Durable, body)
+    }
+
+    /// Runs `body` like [`write`](Self::write), and resolves when others see what it has written. It may be gone after a crash of
+    /// the machine, and not of the process.
+    pub(crate) fn write_unsynced<T: Send + 'static>(
+        &self,
+        body: impl FnOnce(&Connection) -> Result<T, Failed> + Send + 'static,
+    ) -> StorageFuture<T> {
+        self.write_told(0, Told::Seen, body)
+    }
+
+    fn write_told<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        told: Told,
+        body: impl FnOnce(&Connection) -> Result<T, Failed> + Send + 'static,
+    ) -> StorageFuture<T> {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Pending::new(bytes, self.0.options.bytes_max, body, Some(reply)));
+        let job = Box::new(Pending::new(bytes, told, self.0.options.bytes_max, body, Some(reply)));
         let given = self.start_writer().and_then(|()| self.give(&self.0.writes.0, job));
         Box::pin(async move { given.map(|()| answer)?.await.unwrap_or_else(|_| Err(ended())) })
     }
@@ -120,7 +138,7 @@ impl Database {
         bytes: usize,
         body: impl FnOnce(&Connection) -> Result<(), Failed> + Send + 'static,
     ) -> Result<(), StorageError> {
-        let job = Box::new(Pending::new(bytes, self.0.options.bytes_max, body, None));
+        let job = Box::new(Pending::new(bytes, Told::Durable, self.0.options.bytes_max, body, None));
         self.start_writer()?;
         self.give(&self.0.writes.0, job)
     }

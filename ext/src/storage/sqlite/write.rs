@@ -23,6 +23,9 @@ pub(super) trait WriteJob: Send {
     /// The approximate size of what it writes.
     fn bytes(&self) -> usize;
 
+    /// When its caller is told.
+    fn told(&self) -> Told;
+
     /// Runs it. Returns `false` if what it has written is to be undone.
     fn run(&mut self, connection: &Connection) -> bool;
 
@@ -30,9 +33,19 @@ pub(super) trait WriteJob: Send {
     fn finish(self: Box<Self>, committed: Result<(), StorageError>);
 }
 
+/// The moment at which the caller of a write is told that it is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// Once it is on the disk.
+    Durable,
+    /// Once others see it. It survives the end of the process, and not that of the machine.
+    Seen,
+}
+
 /// A write, and the channel of its answer.
 pub(super) struct Pending<T, F> {
     bytes: usize,
+    told: Told,
     /// The maximum size of the file.
     bytes_max: u64,
     body: Option<F>,
@@ -44,12 +57,14 @@ pub(super) struct Pending<T, F> {
 impl<T, F> Pending<T, F> {
     pub(super) fn new(
         bytes: usize,
+        told: Told,
         bytes_max: u64,
         body: F,
         reply: Option<oneshot::Sender<Result<T, StorageError>>>,
     ) -> Self {
         Self {
             bytes,
+            told,
             bytes_max,
             body: Some(body),
             result: None,
@@ -65,6 +80,10 @@ where
 {
     fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    fn told(&self) -> Told {
+        self.told
     }
 
     fn run(&mut self, connection: &Connection) -> bool {
@@ -140,8 +159,12 @@ fn commit(options: &Options, connection: &mut Option<Connection>, mut batch: Vec
         Some(connection) => Ok(&*connection),
         none => open(options, Use::Writes).map(|opened| &*none.insert(opened)),
     };
+    let all_are_seen = batch.iter().all(|job| job.told() == Told::Seen);
     let committed = opened.and_then(|connection| {
-        let done = transact(connection, &mut batch);
+        let done = match all_are_seen {
+            true => without_sync(connection, || transact(connection, &mut batch)),
+            false => transact(connection, &mut batch),
+        };
         done.map_err(|error| {
             if !connection.is_autocommit() {
                 drop(connection.execute_batch("ROLLBACK"));
@@ -152,6 +175,19 @@ fn commit(options: &Options, connection: &mut Option<Connection>, mut batch: Vec
     for job in batch {
         job.finish(committed.clone());
     }
+}
+
+/// Runs transactions that are on the disk only with the next one that is synced.
+fn without_sync<T>(connection: &Connection, run: impl FnOnce() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    // Source: https://www.sqlite.org/pragma.html#pragma_synchronous
+    connection.pragma_update(None, "synchronous", "normal")?;
+    let done = run();
+    // It cannot be changed within a transaction.
+    if !connection.is_autocommit() {
+        connection.execute_batch("ROLLBACK")?;
+    }
+    connection.pragma_update(None, "synchronous", "full")?;
+    done
 }
 
 fn transact(connection: &Connection, batch: &mut [Box<dyn WriteJob>]) -> rusqlite::Result<()> {

@@ -1,0 +1,131 @@
+//! `[storage]`: the engines on which bindings keep their data, for all workers together, and the URLs of those that are servers.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use isopod::storage::PostgresServer;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::text::Time;
+use super::values::StorageUrl;
+
+/// Engines for the data of bindings.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(super) struct Storage {
+    /// KV namespaces: `local`, a `postgres://` URL, or `$NAME` for the URL in an environment variable or env file.
+    pub(super) kv: StorageUrl,
+    /// Queues: `local`, a `postgres://` URL, or `$NAME`.
+    pub(super) queues: StorageUrl,
+    /// The record of the cron ticks that have run: `local`, a `postgres://` URL, or `$NAME`.
+    pub(super) crons: StorageUrl,
+    /// Maximum number of connections to a PostgreSQL server. Up to three more are used for queues.
+    #[schemars(range(min = 1))]
+    pub(super) max_connections: u32,
+    /// Time of an operation on a server, including the wait for one that restarts.
+    #[serde(with = "Time")]
+    pub(super) timeout: Duration,
+    /// Maximum number of operations that wait for a server. Further ones fail.
+    #[schemars(range(min = 1))]
+    pub(super) queue_len_max: usize,
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self {
+            kv: StorageUrl::Local,
+            queues: StorageUrl::Local,
+            crons: StorageUrl::Local,
+            max_connections: PostgresServer::MAX_CONNECTIONS,
+            timeout: PostgresServer::TIMEOUT,
+            queue_len_max: PostgresServer::QUEUE_LEN_MAX,
+        }
+    }
+}
+
+/// Engines that environment variables set in the place of the file's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StorageOverrides {
+    /// That of KV namespaces. `ISOPOD_STORAGE_KV`.
+    pub kv: Option<StorageUrl>,
+    /// That of queues. `ISOPOD_STORAGE_QUEUES`.
+    pub queues: Option<StorageUrl>,
+    /// That of cron ticks. `ISOPOD_STORAGE_CRONS`.
+    pub crons: Option<StorageUrl>,
+}
+
+impl StorageOverrides {
+    pub(super) fn or(self, under: Self) -> Self {
+        Self {
+            kv: self.kv.or(under.kv),
+            queues: self.queues.or(under.queues),
+            crons: self.crons.or(under.crons),
+        }
+    }
+}
+
+/// The engine of some data.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Engine {
+    /// Files of this machine.
+    #[default]
+    Local,
+    /// A PostgreSQL server.
+    Postgres(PostgresServer),
+}
+
+/// The place where a namespace, a queue or the like is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// A SQLite file.
+    File(PathBuf),
+    /// A PostgreSQL server.
+    Postgres(PostgresServer),
+}
+
+impl Kept {
+    /// The file, if it is one.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Postgres(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Postgres(server) => write!(f, "postgres://{}", server.address()),
+        }
+    }
+}
+
+/// The engines of a configuration that is being read.
+#[derive(Default)]
+pub(super) struct Engines {
+    pub(super) kv: Engine,
+    pub(super) queues: Engine,
+    pub(super) crons: Engine,
+    pub(super) limits: Storage,
+    /// By their URLs: bindings on a server share its connections.
+    pub(super) servers: BTreeMap<String, PostgresServer>,
+}
+
+/// Tells a queue from others.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct QueueKey(String);
+
+impl QueueKey {
+    /// The key of the queue of this name that is kept there.
+    pub(super) fn new(kept: &Kept, name: &str) -> Self {
+        Self(match kept {
+            Kept::File(path) => path.display().to_string(),
+            Kept::Postgres(_) => format!("{kept}#{name}"),
+        })
+    }
+}

@@ -1,0 +1,356 @@
+//! A PostgreSQL server that keeps the data of bindings, for processes that share it.
+//!
+//! A [`PostgresServer`] has a Tokio runtime of its own, with one thread, on which its connections live: an operation is a task
+//! there, and its caller awaits the result wherever it runs. The thread starts on first use and ends with the last handle.
+//!
+//! Every operation is one that may be repeated. One whose connection is lost is tried again until its time is over, so a server
+//! that restarts delays operations and fails none.
+
+mod failed;
+mod schema;
+mod wakes;
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use sqlx::ConnectOptions as _;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{OnceCell, Semaphore};
+
+use super::{StorageError, StorageFuture};
+
+pub(crate) use self::failed::Failed;
+use self::failed::is_lost;
+pub(crate) use self::wakes::Wake;
+use self::wakes::Wakes;
+
+/// Time for the first connection, which creates what is missing.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Idle time after which a connection is closed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Idle time after which a connection is tested before use.
+const TRUSTED: Duration = Duration::from_secs(1);
+/// Connections whose commits do not wait for the disk.
+const RELAXED_CONNECTIONS: u32 = 2;
+/// The first pause before an operation is tried again, which doubles up to the second.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+
+/// A PostgreSQL server on which bindings keep their data.
+///
+/// ```no_run
+/// # mod isopod { pub use isopod_ext::{bindings, storage}; }
+/// use isopod::bindings::kv::{KvBinding, PostgresKv};
+/// use isopod::bindings::queue::{PostgresQueue, QueueBinding};
+/// use isopod::storage::PostgresServer;
+///
+/// let server = PostgresServer::new("postgres://isopod:secret@db.internal/app")?;
+/// let sessions = KvBinding::new(PostgresKv::new(&server, "sessions"));
+/// let orders = QueueBinding::new(PostgresQueue::new(&server, "orders"));
+/// # drop((sessions, orders));
+/// # Ok::<(), isopod::storage::StorageError>(())
+/// ```
+///
+/// Its tables, whose names begin with `isopod_`, are created on first use in the first schema of the connection's `search_path`.
+/// Processes that use the same tables share what is in them. Clones share connections.
+#[derive(Clone)]
+pub struct PostgresServer {
+    options: Options,
+    shared: Arc<Shared>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Options {
+    url: String,
+    max_connections: u32,
+    timeout: Duration,
+    queue_len_max: usize,
+}
+
+struct Shared {
+    connect: PgConnectOptions,
+    options: Options,
+    running: Mutex<Option<Running>>,
+    waiting: Arc<Semaphore>,
+    wakes: Arc<Wakes>,
+}
+
+/// The runtime, and what lives on it.
+struct Running {
+    runtime: Runtime,
+    connections: Connections,
+}
+
+/// The connections of a server.
+#[derive(Clone)]
+pub(crate) struct Connections {
+    /// A commit on these is acknowledged when it is on the server's disk.
+    pub(crate) durable: PgPool,
+    /// The server's crash may undo the last commits on these.
+    pub(crate) relaxed: PgPool,
+    /// Set once the tables are there.
+    ready: Arc<OnceCell<()>>,
+}
+
+impl PostgresServer {
+    /// The default of [`max_connections`](Self::max_connections).
+    pub const MAX_CONNECTIONS: u32 = 8;
+    /// The default of [`timeout`](Self::timeout).
+    pub const TIMEOUT: Duration = Duration::from_secs(30);
+    /// The default of [`queue_len_max`](Self::queue_len_max).
+    pub const QUEUE_LEN_MAX: usize = 1000;
+
+    /// The server at a URL such as `postgres://user:password@host:5432/database?sslmode=require`. It is connected to on first use.
+    ///
+    /// # Errors
+    /// [`StorageError::Failed`] if the URL is not one of PostgreSQL.
+    pub fn new(url: impl Into<String>) -> Result<Self, StorageError> {
+        let url = url.into();
+        let connect = PgConnectOptions::from_str(&url);
+        let connect = connect.map_err(|error| StorageError::Failed(format!("not a URL of PostgreSQL: {error}")))?;
+        let options = Options {
+            url,
+            max_connections: Self::MAX_CONNECTIONS,
+            timeout: Self::TIMEOUT,
+            queue_len_max: Self::QUEUE_LEN_MAX,
+        };
+        Ok(Self::of(connect, options))
+    }
+
+    fn of(connect: PgConnectOptions, options: Options) -> Self {
+        let shared = Shared {
+            connect,
+            running: Mutex::default(),
+            waiting: Arc::new(Semaphore::new(options.queue_len_max.clamp(1, Semaphore::MAX_PERMITS))),
+            wakes: Arc::default(),
+            options: options.clone(),
+        };
+        Self {
+            options,
+            shared: Arc::new(shared),
+        }
+    }
+
+    fn with(self, set: impl FnOnce(&mut Options)) -> Self {
+        let mut options = self.options;
+        set(&mut options);
+        Self::of(self.shared.connect.clone(), options)
+    }
+
+    /// Sets the maximum number of connections of the process. Default: 8. Up to three more are used to take messages of queues and
+    /// to listen for them.
+    #[must_use]
+    pub fn max_connections(self, max_connections: u32) -> Self {
+        self.with(|options| options.max_connections = max_connections)
+    }
+
+    /// Sets the time after which an operation fails, including the wait for a connection and for a server that restarts. Default:
+    /// 30 s.
+    #[must_use]
+    pub fn timeout(self, timeout: Duration) -> Self {
+        self.with(|options| options.timeout = timeout)
+    }
+
+    /// Sets the maximum number of operations under way. Default: 1,000. Further ones fail.
+    #[must_use]
+    pub fn queue_len_max(self, queue_len_max: usize) -> Self {
+        self.with(|options| options.queue_len_max = queue_len_max)
+    }
+
+    /// The place of the server and its database, without user and password: `db.internal:5432/app`.
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.shared.address()
+    }
+
+    /// Runs an operation, which may be repeated, on the server's runtime. It goes on if its future is dropped.
+    pub(crate) fn run<T, F>(&self, work: impl Fn(Connections) -> F + Send + Sync + 'static) -> StorageFuture<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Failed>> + Send,
+    {
+        let begun = self.begin(work);
+        Box::pin(async move {
+            let ended = begun?.await;
+            ended.unwrap_or_else(|_| Err(StorageError::Failed("the runtime of PostgreSQL has ended".to_owned())))
+        })
+    }
+
+    fn begin<T, F>(
+        &self,
+        work: impl Fn(Connections) -> F + Send + Sync + 'static,
+    ) -> Result<tokio::task::JoinHandle<Result<T, StorageError>>, StorageError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Failed>> + Send,
+    {
+        let shared = &self.shared;
+        let permit = shared.waiting.clone().try_acquire_owned();
+        let permit = permit.map_err(|_| StorageError::Overloaded(self.options.queue_len_max))?;
+        let attempts = Attempts {
+            connect: shared.connect.clone(),
+            timeout: self.options.timeout,
+            address: self.address(),
+        };
+        shared.started(|running| {
+            let connections = running.connections.clone();
+            running.runtime.spawn(async move {
+                let _permit = permit;
+                attempts.run(connections, work).await
+            })
+        })
+    }
+
+    /// The wake-up calls of a queue.
+    pub(crate) fn wake(&self, queue: &str) -> Arc<Wake> {
+        self.shared.wakes.of(queue)
+    }
+
+    /// Tells the consumers of a queue that messages are due, those of this process at once.
+    pub(crate) fn tell(&self, wake: &Arc<Wake>) {
+        wake.ring();
+        let told = self.shared.started(|running| {
+            wakes::tell(
+                running.runtime.handle(),
+                &running.connections.relaxed,
+                &self.shared.wakes,
+                wake,
+            );
+        });
+        // The others look from time to time.
+        drop(told);
+    }
+
+    /// Listens for what other processes tell, from now on.
+    pub(crate) fn listen(&self) {
+        let connect = self.shared.connect.clone();
+        let started = self.shared.started(|running| {
+            wakes::listen(running.runtime.handle(), connect, &self.shared.wakes);
+        });
+        drop(started);
+    }
+}
+
+impl PartialEq for PostgresServer {
+    /// True if they have the same URL and options.
+    fn eq(&self, other: &Self) -> bool {
+        self.options == other.options
+    }
+}
+
+impl Eq for PostgresServer {}
+
+impl fmt::Debug for PostgresServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PostgresServer").field(&self.address()).finish()
+    }
+}
+
+impl Shared {
+    fn address(&self) -> String {
+        let connect = &self.connect;
+        let database = connect.get_database().unwrap_or_else(|| connect.get_username());
+        format!("{}:{}/{database}", connect.get_host(), connect.get_port())
+    }
+
+    /// Calls `then` with the runtime, which it starts if necessary.
+    fn started<T>(&self, then: impl FnOnce(&Running) -> T) -> Result<T, StorageError> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(running) = &*running {
+            return Ok(then(running));
+        }
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("isopod-pg")
+            .enable_all()
+            .build();
+        let runtime = runtime
+            .map_err(|error| StorageError::Failed(format!("cannot start the runtime of PostgreSQL: {error}")))?;
+        let connections = {
+            let _entered = runtime.enter();
+            Connections {
+                durable: self.pool(self.options.max_connections.max(1), &[]),
+                relaxed: self.pool(RELAXED_CONNECTIONS, &[("synchronous_commit", "off")]),
+                ready: Arc::default(),
+            }
+        };
+        Ok(then(running.insert(Running { runtime, connections })))
+    }
+
+    fn pool(&self, max_connections: u32, settings: &[(&str, &str)]) -> PgPool {
+        let millis = self.options.timeout.as_millis().to_string();
+        // The server ends a statement whose caller does not wait any more.
+        let connect = self.connect.clone().application_name("isopod");
+        let connect = connect.options([("statement_timeout", millis.as_str())]);
+        let connect = connect.options(settings.iter().copied());
+        PgPoolOptions::new()
+            .max_connections(max_connections)
+            .acquire_timeout(self.options.timeout)
+            .idle_timeout(IDLE_TIMEOUT)
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    if meta.idle_for > TRUSTED {
+                        sqlx::Connection::ping(connection).await?;
+                    }
+                    Ok(true)
+                })
+            })
+            .connect_lazy_with(connect.disable_statement_logging())
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let running = self.running.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(running) = running.take() {
+            // Neither blocks nor panics, also in async code.
+            running.runtime.shutdown_background();
+        }
+    }
+}
+
+/// The tries of an operation.
+struct Attempts {
+    connect: PgConnectOptions,
+    timeout: Duration,
+    address: String,
+}
+
+impl Attempts {
+    async fn run<T, F>(self, connections: Connections, work: impl Fn(Connections) -> F) -> Result<T, StorageError>
+    where
+        F: Future<Output = Result<T, Failed>>,
+    {
+        let deadline = Instant::now() + self.timeout;
+        let mut last = None;
+        let tried = tokio::time::timeout_at(deadline.into(), async {
+            // Without a server at the beginning, the configuration may be wrong, and that is told at once.
+            connections.ready.get_or_try_init(|| self.prepare()).await?;
+            let (mut pause, pause_max) = AGAIN;
+            loop {
+                match work(connections.clone()).await {
+                    Err(Failed::Sql(error)) if is_lost(&error) => {
+                        last = Some(error.to_string());
+                        tokio::time::sleep(pause).await;
+                        pause = (pause * 2).min(pause_max);
+                    }
+                    result => return result.map_err(|failed| failed.told(&self.address)),
+                }
+            }
+        });
+        let ended = tried.await;
+        ended.unwrap_or_else(|_| Err(Failed::late(&self.address, self.timeout, last.as_deref())))
+    }
+
+    /// Creates the tables that are missing.
+    async fn prepare(&self) -> Result<(), StorageError> {
+        let prepared = tokio::time::timeout(CONNECT_TIMEOUT, schema::prepare(&self.connect)).await;
+        match prepared {
+            Ok(prepared) => prepared.map_err(|failed| failed.told(&self.address)),
+            Err(_) => Err(Failed::late(&self.address, CONNECT_TIMEOUT, None)),
+        }
+    }
+}
