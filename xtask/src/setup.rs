@@ -1,7 +1,7 @@
 //! Installs what tests and examples need and the machine lacks.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -34,20 +34,43 @@ const NEEDS: &[Need] = &[
     },
 ];
 
+/// Servers of the clients among the npm packages.
+const SERVERS: &[Need] = &[
+    Need {
+        package: "postgresql",
+        why: "npm packages are clients of it",
+        is_there: has_postgres,
+    },
+    Need {
+        package: "redis-server",
+        why: "npm packages are clients of it",
+        is_there: || shell::find("redis-server").is_some(),
+    },
+];
+
+/// Installs the servers that npm packages are clients of.
+pub(crate) fn for_packages() -> Result<()> {
+    install(SERVERS)
+}
+
 /// Installs everything that the tests need, except V8.
 pub(crate) fn for_tests(workspace: &Workspace) -> Result<()> {
-    let missing: Vec<_> = NEEDS.iter().filter(|need| !(need.is_there)()).collect();
+    install(NEEDS)?;
+    for example in folders(&workspace.root.join("examples"))? {
+        npm_install(&example)?;
+    }
+    Ok(())
+}
+
+fn install(needs: &[Need]) -> Result<()> {
+    let missing: Vec<_> = needs.iter().filter(|need| !(need.is_there)()).collect();
     for need in &missing {
         shell::say(&format!(
             "installing the Debian package {} (about a minute): {}",
             need.package, need.why
         ));
     }
-    apt_install(&missing.iter().map(|need| need.package).collect::<Vec<_>>())?;
-    for example in folders(&workspace.root.join("examples"))? {
-        npm_install(&example)?;
-    }
-    Ok(())
+    apt_install(&missing.iter().map(|need| need.package).collect::<Vec<_>>())
 }
 
 /// Installs Debian packages as root or with sudo. If neither is possible, the error contains the command to run.
@@ -108,7 +131,7 @@ pub(crate) fn npm_install(folder: &Path) -> Result<()> {
 }
 
 /// The folders in a folder, sorted. Empty if it does not exist.
-pub(crate) fn folders(folder: &Path) -> Result<Vec<std::path::PathBuf>> {
+pub(crate) fn folders(folder: &Path) -> Result<Vec<PathBuf>> {
     let Ok(entries) = fs::read_dir(folder) else {
         return Ok(Vec::new());
     };
@@ -140,15 +163,18 @@ fn has_chromium() -> bool {
 }
 
 fn has_postgres() -> bool {
-    // Debian installs PostgreSQL's server programs outside of the search path, in a folder for each version.
-    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    shell::find("postgres").is_some()
-        || versions
-            .into_iter()
-            .any(|version| version.path().join("bin/initdb").is_file())
+    shell::find("postgres").is_some() || postgres_programs().is_some()
 }
 
-fn is_root() -> bool {
+/// The folder of PostgreSQL's server programs, which Debian installs outside of the search path, for each version.
+pub(crate) fn postgres_programs() -> Option<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    versions
+        .map(|version| version.path().join("bin"))
+        .find(|programs| programs.join("initdb").is_file())
+}
+
+pub(crate) fn is_root() -> bool {
     shell::capture(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
 }
 

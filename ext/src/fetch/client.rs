@@ -4,7 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use deno_tls::rustls::crypto::aws_lc_rs;
-use deno_tls::rustls::{ClientConfig, pki_types::CertificateDer};
+use deno_tls::rustls::pki_types::CertificateDer;
+use deno_tls::rustls::{
+    ClientConfig, ConfigBuilder, DEFAULT_VERSIONS, RootCertStore, SupportedProtocolVersion, WantsVerifier,
+};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::config::ConnectionOptions;
@@ -69,17 +72,28 @@ fn tls(extra_roots: &[Vec<u8>], http1: bool) -> Result<ClientConfig, SendError> 
 /// TLS with compiled-in public roots, for machines without a certificate store. The provider is explicit because
 /// several are linked, and the process-wide default is the host's choice.
 pub(crate) fn tls_config(extra_roots: &[Vec<u8>]) -> Result<ClientConfig, SendError> {
+    let builder = tls_config_builder(DEFAULT_VERSIONS)?;
+    Ok(builder
+        .with_root_certificates(root_certificates(extra_roots)?)
+        .with_no_client_auth())
+}
+
+/// The start of a TLS configuration, with the versions that it may use.
+pub(crate) fn tls_config_builder(
+    versions: &[&'static SupportedProtocolVersion],
+) -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, SendError> {
+    ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_protocol_versions(versions)
+        .map_err(SendError::Tls)
+}
+
+/// Public authorities, and others.
+pub(crate) fn root_certificates(extra_roots: &[Vec<u8>]) -> Result<RootCertStore, SendError> {
     let mut roots = deno_tls::create_default_root_cert_store();
     for der in extra_roots {
         roots.add(CertificateDer::from(der.clone())).map_err(SendError::Tls)?;
     }
-    Ok(
-        ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(SendError::Tls)?
-            .with_root_certificates(roots)
-            .with_no_client_auth(),
-    )
+    Ok(roots)
 }
 
 /// A resolver that only returns addresses that the guard permits.

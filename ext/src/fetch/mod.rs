@@ -50,7 +50,7 @@ use crate::values::Events;
 use crate::websocket::{self, Socket};
 
 pub(crate) use self::body::{exact_size, keep_encoded};
-pub(crate) use self::client::{permitted, tls_config};
+pub(crate) use self::client::{permitted, root_certificates, tls_config, tls_config_builder};
 pub use self::config::{ConnectionOptions, FetchConfig, FetchLimits};
 pub(crate) use self::direct::{Answered, DirectRequest, Parts, answered, body_of, caller_of, check_head, streamed};
 pub use self::error::{FetchError, Internal};

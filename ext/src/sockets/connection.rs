@@ -13,6 +13,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::error::{ConnectError, Failed};
 use super::slots::Slot;
+use super::tls::{Client, Handshaken};
 use super::transport::{CHUNK_BYTES, Command, Ending, StartTls, WorkerPorts, received};
 use crate::event::{EndsWithEvent, EventEnded, EventKey};
 
@@ -75,17 +76,22 @@ impl Connection {
     }
 
     /// Starts TLS. The returned connection replaces this one.
-    pub(super) async fn start_tls(&self, name: ServerName<'static>) -> Result<Self, ConnectError> {
+    pub(super) async fn start_tls(
+        &self,
+        name: ServerName<'static>,
+        client: Client,
+    ) -> Result<(Self, Handshaken), ConnectError> {
         let (sender, receiver) = received();
         let (done, started) = oneshot::channel();
         let start = StartTls {
             name,
+            client,
             received: sender,
             done,
         };
         let guard = self.guard.borrow_mut().take().ok_or(ConnectError::Closed)?;
         self.command(Command::StartTls(Box::new(start))).await?;
-        self.answered(started).await?;
+        let handshaken = self.answered(started).await?;
         let ports = WorkerPorts {
             commands: self.commands.clone(),
             received: receiver,
@@ -93,7 +99,7 @@ impl Connection {
             released: self.released.clone(),
         };
         guard.disarm();
-        Ok(Self::new(ports, self.slot.clone(), self.event))
+        Ok((Self::new(ports, self.slot.clone(), self.event), handshaken))
     }
 
     /// Gives the task a command once there is room.
@@ -152,9 +158,9 @@ impl Connection {
     }
 
     /// Waits until the task has done what it was asked for.
-    async fn answered(&self, done: oneshot::Receiver<()>) -> Result<(), ConnectError> {
+    async fn answered<T>(&self, done: oneshot::Receiver<T>) -> Result<T, ConnectError> {
         match done.or_cancel(self.closed.clone()).await {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(answer)) => Ok(answer),
             // The task has ended without it.
             Ok(Err(_)) => Err(self.ended().await.err().unwrap_or(ConnectError::Closed)),
             Err(_) => Err(self.why_closed()),

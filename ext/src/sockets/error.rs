@@ -4,6 +4,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use deno_error::get_error_code;
+use tokio_rustls::rustls::{self, CertificateError};
+
 use crate::event::EventEnded;
 use crate::fetch::{Refused, SendError};
 use crate::io::IoError;
@@ -21,6 +24,10 @@ pub(super) enum ConnectError {
     #[class(type)]
     #[error("'{0}' cannot be the name of a server's certificate")]
     ServerName(String),
+    /// The script's TLS options are invalid.
+    #[class(type)]
+    #[error("{0}")]
+    TlsSettings(String),
     /// The guard refused the destination.
     #[class(type)]
     #[error(transparent)]
@@ -42,7 +49,7 @@ pub(super) enum ConnectError {
     #[error(transparent)]
     Tls(#[from] SendError),
     /// The connection failed.
-    #[class(generic)]
+    #[class(inherit)]
     #[error(transparent)]
     Failed(#[from] Failed),
     /// The script closed it.
@@ -70,6 +77,7 @@ pub(super) enum ConnectError {
 /// The reason for the end of a connection that neither side closed.
 #[derive(Clone, Debug, thiserror::Error, deno_error::JsError)]
 #[class(generic)]
+#[property("code" = self.code())]
 pub(super) enum Failed {
     #[error("cannot resolve {name}: {cause}")]
     Resolve { name: String, cause: Arc<io::Error> },
@@ -89,4 +97,38 @@ pub(super) enum Failed {
     Idle(Duration),
     #[error("the connection was lost")]
     Lost,
+}
+
+impl Failed {
+    /// The code of the error in Node.js: <https://nodejs.org/api/errors.html#common-system-errors>
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Resolve { .. } | Self::NoAddress(_) => "ENOTFOUND",
+            Self::Connect { cause, .. } => get_error_code(cause).unwrap_or("ECONNREFUSED"),
+            Self::ConnectTimeout { .. } | Self::Idle(_) => "ETIMEDOUT",
+            Self::Handshake(cause) => handshake_code(cause),
+            Self::HandshakeTimeout(_) => "ERR_TLS_HANDSHAKE_TIMEOUT",
+            Self::Transfer(cause) => get_error_code(cause).unwrap_or("ECONNRESET"),
+            Self::Lost => "ECONNRESET",
+        }
+    }
+}
+
+/// <https://nodejs.org/api/tls.html#x509-certificate-error-codes>
+fn handshake_code(cause: &io::Error) -> &'static str {
+    let error = cause.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    match error {
+        Some(rustls::Error::InvalidCertificate(error)) => match error {
+            CertificateError::UnknownIssuer => "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => "CERT_HAS_EXPIRED",
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "CERT_NOT_YET_VALID",
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                "ERR_TLS_CERT_ALTNAME_INVALID"
+            }
+            CertificateError::Revoked => "CERT_REVOKED",
+            _ => "CERT_UNTRUSTED",
+        },
+        Some(_) => "EPROTO",
+        None => get_error_code(cause).unwrap_or("ECONNRESET"),
+    }
 }

@@ -9,27 +9,27 @@
 mod connection;
 mod error;
 mod granted;
+mod pinned;
 mod slots;
 mod target;
+mod tls;
 mod transport;
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use deno_core::{CancelFuture, CancelHandle, OpState, Resource, ResourceId, op2, v8};
-use tokio_rustls::rustls::ClientConfig;
-use tokio_rustls::rustls::pki_types::ServerName;
 
 use self::connection::Connection;
 use self::error::ConnectError;
 pub(crate) use self::granted::Granted;
 use self::slots::{Slot, Slots};
 use self::target::Target;
+use self::tls::{Secured, TlsKey, TlsSettings, server_name};
 use self::transport::Options;
 use crate::context::{current_event, end_with_event, is_open};
 use crate::event::{EventEnded, EventKey};
-use crate::fetch::{FetchConfig, SendError, charge_event, tls_config};
+use crate::fetch::{FetchConfig, charge_event};
 use crate::io::Io;
 use crate::quotas::Usage;
 use crate::unwind;
@@ -173,43 +173,41 @@ async fn op_isopod_connection_ended(state: Rc<RefCell<OpState>>, #[smi] rid: Res
     connection.ended().await
 }
 
-/// Starts TLS on a connection. The resource of the connection is replaced by the returned one.
+/// Starts TLS on a connection. The resource of the connection is replaced by that in the result.
 #[op2]
-#[smi]
+#[serde]
 async fn op_isopod_start_tls(
     state: Rc<RefCell<OpState>>,
     #[smi] rid: ResourceId,
     #[string] hostname: String,
-) -> Result<ResourceId, ConnectError> {
+    #[serde] settings: Option<TlsSettings>,
+) -> Result<Secured, ConnectError> {
     unwind::catch_async(async {
         let connection = state.borrow().resource_table.get::<Connection>(rid)?;
         let name = server_name(&hostname)?;
-        let upgraded = Rc::new(connection.start_tls(name).await?);
+        let settings = settings.unwrap_or_default();
+        let client = settings.client(&extra_roots(&state.borrow()))?;
+        let (upgraded, handshaken) = connection.start_tls(name, client).await?;
+        let upgraded = Rc::new(upgraded);
         let mut state = state.borrow_mut();
         end_with_event(&state, upgraded.event(), &upgraded)?;
-        Ok(state.resource_table.add_rc(upgraded))
+        Ok(handshaken.secured(state.resource_table.add_rc(upgraded)))
     })
     .await?
 }
 
-/// The name that the certificate of a server must have.
-fn server_name(hostname: &str) -> Result<ServerName<'static>, ConnectError> {
-    let hostname = hostname.trim_start_matches('[').trim_end_matches(']');
-    ServerName::try_from(hostname.to_owned()).map_err(|_| ConnectError::ServerName(hostname.to_owned()))
+/// Checks certificates and keys, so that invalid ones are reported where they are given.
+#[op2]
+fn op_isopod_check_tls(#[serde] settings: TlsSettings) -> Result<(), ConnectError> {
+    unwind::catch(|| settings.client(&[]).map(drop))?
 }
 
-/// Connections of a thread share the TLS configuration for the same authorities.
-#[derive(Clone, PartialEq)]
-struct TlsKey {
-    /// Additional authorities. `None`: no TLS.
-    roots: Option<Vec<Vec<u8>>>,
-}
-
-impl TlsKey {
-    fn build(&self) -> Result<Option<Arc<ClientConfig>>, SendError> {
-        let config = self.roots.as_deref().map(tls_config).transpose()?;
-        Ok(config.map(Arc::new))
-    }
+/// The authorities that connections trust besides the public ones.
+fn extra_roots(state: &OpState) -> Vec<Vec<u8>> {
+    let config = state.try_borrow::<FetchConfig>();
+    config
+        .map(|config| config.connection.extra_roots.clone())
+        .unwrap_or_default()
 }
 
 deno_core::extension!(
@@ -218,10 +216,11 @@ deno_core::extension!(
     ops = [
         op_isopod_connect,
         op_isopod_check_host,
+        op_isopod_check_tls,
         op_isopod_connect_opened,
         op_isopod_connection_ended,
         op_isopod_start_tls,
     ],
-    lazy_loaded_js = [dir "src/sockets", "sockets.js"],
+    lazy_loaded_js = [dir "src/sockets", "link.js", "sockets.js"],
     synthetic_esm = ["cloudflare:sockets" = "ext:isopod_sockets/sockets.js"],
 );

@@ -2,26 +2,16 @@
 
 (function () {
 const { core, primordials } = __bootstrap;
-const {
-  op_isopod_check_host,
-  op_isopod_connect,
-  op_isopod_connect_opened,
-  op_isopod_connection_ended,
-  op_isopod_start_tls,
-} = core.ops;
+const { op_isopod_check_host } = core.ops;
 const {
   Number,
   NumberIsInteger,
-  Promise,
   PromisePrototypeThen,
-  PromiseReject,
   SafeRegExp,
   RegExpPrototypeExec,
   String,
   Symbol,
   SymbolToStringTag,
-  TypedArrayPrototypeGetByteLength,
-  TypedArrayPrototypeSlice,
   TypeError,
 } = primordials;
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
@@ -29,96 +19,7 @@ const { _state, ReadableStream, readableStreamCancel, WritableStream, writableSt
   "ext:deno_web/06_streams.js",
 );
 const { bytesOf } = core.loadExtScript("ext:isopod_web/bytes.js");
-
-/** The bytes that are copied at once, and that a read asks for. */
-const CHUNK_BYTES = 16 * 1024;
-
-/** The use of TLS, as the op numbers it. */
-const transports = { __proto__: null, off: 0, on: 1, starttls: 2 };
-
-const noop = () => {};
-
-/** A promise whose rejection is not reported when nothing waits for it. */
-function quiet(promise) {
-  PromisePrototypeThen(promise, undefined, noop);
-  return promise;
-}
-
-/** The connection behind the streams of a socket. `opening`: a promise of `{ rid, remoteAddress, localAddress }`. */
-class Link {
-  rid = null;
-  pending;
-  opening;
-  ended;
-  reads = true;
-  writes = true;
-  /** TLS has replaced it. */
-  isReplaced = false;
-  /** Called at the end, with an error if it failed. */
-  onEnd = noop;
-  /** Resolves once what was written, and the end of it, has been sent, or cannot be. */
-  flushed;
-  #resolveFlushed;
-
-  constructor(opening, pending) {
-    this.pending = pending;
-    this.opening = quiet(opening);
-    this.flushed = new Promise((resolve) => this.#resolveFlushed = resolve);
-    this.ended = quiet(this.#run());
-  }
-
-  async #run() {
-    const { rid } = await this.opening;
-    this.rid = rid;
-    try {
-      await op_isopod_connection_ended(rid);
-      this.onEnd();
-    } catch (error) {
-      core.tryClose(rid);
-      this.onEnd(error);
-      throw error;
-    } finally {
-      this.#resolveFlushed();
-    }
-  }
-
-  async read(view) {
-    await this.opening;
-    return await core.read(this.rid, view);
-  }
-
-  async write(bytes) {
-    await this.opening;
-    const length = TypedArrayPrototypeGetByteLength(bytes);
-    for (let at = 0; at < length; at += CHUNK_BYTES) {
-      // A copy: the chunk is its writer's, who may change or transfer it.
-      await core.writeAll(this.rid, TypedArrayPrototypeSlice(bytes, at, at + CHUNK_BYTES));
-    }
-  }
-
-  async endWrites() {
-    if (this.isReplaced) return;
-    await this.opening;
-    await core.shutdown(this.rid);
-    this.writes = false;
-    this.#resolveFlushed();
-    this.#releaseIfDone();
-  }
-
-  endReads() {
-    this.reads = false;
-    this.#releaseIfDone();
-  }
-
-  #releaseIfDone() {
-    if (!this.reads && !this.writes) this.release();
-  }
-
-  release() {
-    if (this.isReplaced) return;
-    core.tryClose(this.rid ?? this.pending);
-  }
-}
+const { CHUNK_BYTES, noop, open, quiet, transports } = core.loadExtScript("ext:isopod_sockets/link.js");
 
 /** The readable stream of a connection. */
 function readableOf(link) {
@@ -234,21 +135,14 @@ class Socket {
     }
     const name = options?.expectedServerHostname ?? hostname;
     const replaced = this.#link;
+    // Before its streams are closed, which are not to close the connection.
     replaced.isReplaced = true;
     const flushed = quiet(writableStreamClose(this.#writable));
     quiet(readableStreamCancel(this.#readable, undefined));
-    const opening = (async () => {
-      const { rid, remoteAddress, localAddress } = await replaced.opening;
-      await flushed;
-      try {
-        return { rid: await op_isopod_start_tls(rid, String(name)), remoteAddress, localAddress };
-      } finally {
-        core.tryClose(rid);
-      }
-    })();
-    this.#closed = quiet(PromisePrototypeThen(opening, noop));
+    const link = replaced.startTls(String(name), null, flushed);
+    this.#closed = quiet(PromisePrototypeThen(link.opening, noop));
     const upgraded = { __proto__: null, hostname, highWaterMark, secureTransport: "on", isUpgraded: true };
-    return new Socket(constructKey, new Link(opening, null), upgraded);
+    return new Socket(constructKey, link, upgraded);
   }
 
   get [SymbolToStringTag]() {
@@ -281,21 +175,13 @@ function parseAddress(address) {
 function connect(address, options = undefined) {
   const { hostname, port } = parseAddress(address);
   const secureTransport = String(options?.secureTransport ?? "off");
-  const transport = transports[secureTransport];
-  if (transport === undefined) {
+  if (transports[secureTransport] === undefined) {
     throw new TypeError(`secureTransport must be "off", "on" or "starttls", not "${secureTransport}"`);
   }
   const highWaterMark = Number(options?.highWaterMark ?? CHUNK_BYTES);
-  let pending = null;
-  let opening;
-  try {
-    pending = op_isopod_connect(hostname, port, transport, !!options?.allowHalfOpen);
-    opening = op_isopod_connect_opened(pending);
-  } catch (error) {
-    opening = PromiseReject(error);
-  }
+  const link = open(hostname, port, secureTransport, !!options?.allowHalfOpen);
   const settings = { __proto__: null, hostname, highWaterMark, secureTransport, isUpgraded: false };
-  return new Socket(constructKey, new Link(opening, pending), settings);
+  return new Socket(constructKey, link, settings);
 }
 
 return { connect };

@@ -19,8 +19,8 @@ use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
 use super::error::{ConnectError, Failed};
-use super::server_name;
 use super::target::Target;
+use super::tls::{Client, Handshaken, server_name};
 use crate::ledger::MemoryLedger;
 
 /// The most bytes that one chunk has, in both directions.
@@ -46,9 +46,10 @@ pub(super) enum Command {
 /// The start of TLS. What the peer sent before goes to no reader: it could have been sent by anybody.
 pub(super) struct StartTls {
     pub(super) name: ServerName<'static>,
+    pub(super) client: Client,
     /// For what is received from now on.
     pub(super) received: mpsc::Sender<Bytes>,
-    pub(super) done: oneshot::Sender<()>,
+    pub(super) done: oneshot::Sender<Handshaken>,
 }
 
 /// The task's ends of the channels.
@@ -126,7 +127,10 @@ pub(super) async fn open(
         };
         stream.set_nodelay(true).map_err(transfer)?;
         let stream = match with_tls {
-            true => secure(stream, server_name(&target.hostname())?, &options).await?,
+            true => {
+                let secured = secure(stream, server_name(&target.hostname())?, options.tls.clone(), limit).await?;
+                Either::Right(secured)
+            }
             false => Either::Left(stream),
         };
         Ok::<_, ConnectError>((stream, addresses))
@@ -157,16 +161,19 @@ async fn connect(target: &Target) -> Result<TcpStream, ConnectError> {
     Err(failed.into())
 }
 
-async fn secure(stream: TcpStream, name: ServerName<'static>, options: &Options) -> Result<Stream, Failed> {
-    let Some(config) = options.tls.clone() else {
+async fn secure(
+    stream: TcpStream,
+    name: ServerName<'static>,
+    config: Option<Arc<ClientConfig>>,
+    limit: Duration,
+) -> Result<Box<TlsStream<TcpStream>>, Failed> {
+    let Some(config) = config else {
         return Err(Failed::Lost);
     };
     let handshake = TlsConnector::from(config).connect(name, stream);
-    let limit = options.handshake_timeout;
     let handshaken = timeout(limit, handshake).await;
     let stream = handshaken.map_err(|_| Failed::HandshakeTimeout(limit))?;
-    let stream = stream.map_err(|error| Failed::Handshake(Arc::new(error)))?;
-    Ok(Either::Right(Box::new(stream)))
+    stream.map(Box::new).map_err(|error| Failed::Handshake(Arc::new(error)))
 }
 
 #[expect(
@@ -202,16 +209,19 @@ async fn exchange(
     while let Some(start) = Duplex::new(options).run(&mut stream, commands, &received).await? {
         let StartTls {
             name,
+            client,
             received: sender,
             done,
         } = *start;
         let Either::Left(plain) = stream else {
             return Err(Failed::Lost);
         };
-        stream = secure(plain, name, options).await?;
-        received = sender;
+        let config = client.config(options.tls.as_ref());
+        let secured = secure(plain, name, config, options.handshake_timeout).await?;
         // Its receiver is gone if the worker no longer waits.
-        let _ = done.send(());
+        let _ = done.send(Handshaken::of(secured.get_ref().1));
+        stream = Either::Right(secured);
+        received = sender;
     }
     Ok(())
 }

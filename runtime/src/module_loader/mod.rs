@@ -25,7 +25,7 @@ use deno_core::{
 use deno_error::JsErrorBox;
 
 use crate::modules::{
-    BUILTIN, Module, ModuleCode, ModuleError, ModuleKind, RequestedType, code_frame, file_of, is_data,
+    BUILTIN, Module, ModuleCode, ModuleError, ModuleKind, RequestedType, code_frame, file_of, is_data, is_node,
 };
 use crate::{Script, WorkerTemplate};
 
@@ -299,7 +299,7 @@ impl ModuleLoader for ScriptLoader {
             let code = javascript(source.to_string());
             return ModuleLoadResponse::Sync(Ok(ModuleSource::new(ModuleType::JavaScript, code, specifier, None)));
         }
-        if specifier.scheme() == "node" {
+        if is_node(specifier) {
             return ModuleLoadResponse::Sync(Err(not_in_image(specifier)));
         }
         let referrer = referrer.map(|referrer| &referrer.specifier);

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use deno_core::url::Url;
 
-use crate::modules::{ModuleCode, ModuleKind, PROVIDED, RequestedType, file_of};
+use crate::modules::{ModuleCode, ModuleKind, PROVIDED, RequestedType, file_of, is_node};
 use crate::{NodeCompat, Script};
 
 /// Globals of Node.js. A module that has one of these words may use it.
@@ -20,7 +20,7 @@ pub(crate) fn uses_node(script: &Script) -> bool {
     let mut seen = HashSet::from([script.entry.clone()]);
     let mut left = vec![script.entry.clone()];
     while let Some(url) = left.pop() {
-        if url.scheme() == "node" {
+        if is_node(&url) {
             // That one is in every worker.
             if url.path() == "async_hooks" {
                 continue;
@@ -127,6 +127,7 @@ mod tests {
     fn imports_and_names_of_globals_are_uses() {
         let used = |main, other| uses(NodeCompat::Full, main, other);
         assert!(used("import 'node:util'", ""));
+        assert!(used("import 'cloudflare:node'", ""));
         assert!(used("import 'util'", ""));
         assert!(used("import('node:util')", ""));
         assert!(used("import './other.js'", "export * from 'node:path'"));

@@ -223,7 +223,7 @@ impl Loader {
     ) -> Result<Url, ModuleError> {
         let importer = Importer::new(referrer);
         match meant {
-            Specifier::Url(url) if url.scheme() == "node" && !self.sources.memory.contains_key(&url) => {
+            Specifier::Url(url) if node_builtins::is_node(&url) && !self.sources.memory.contains_key(&url) => {
                 node_builtins::prefixed(&url, specifier, self.node, importer)
             }
             Specifier::Url(url) => self.sources.resolve_url(url, specifier, importer, edge),

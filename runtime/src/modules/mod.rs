@@ -61,7 +61,7 @@ pub use error::{Importer, ModuleError};
 pub(crate) use kind::is_data;
 pub use kind::{ModuleKind, RequestedType};
 pub use loader::{Loader, Module, ModuleCode, ModulesLoaded};
-pub(crate) use node_builtins::PROVIDED;
+pub(crate) use node_builtins::{PROVIDED, is_node};
 pub use options::{ImportMapText, Jsx, JsxRuntime, LoaderLimits, LoaderOptions, MemoryModule, Reach};
 pub(crate) use project::project_root;
 pub use refusal::Refusal;

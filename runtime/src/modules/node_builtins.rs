@@ -90,7 +90,15 @@ pub(super) fn bare(specifier: &str, node: NodeCompat) -> Option<Url> {
         .flatten()
 }
 
-/// Resolves a URL with the scheme `node`.
+/// The module with the functions that answer requests by servers of `node:http`.
+const SERVERS: &str = "cloudflare:node";
+
+/// Returns true for the URL of a module of Node.js, or of one that needs those.
+pub(crate) fn is_node(url: &Url) -> bool {
+    url.scheme() == "node" || url.as_str() == SERVERS
+}
+
+/// Resolves a URL of which [`is_node`] is true.
 pub(super) fn prefixed(url: &Url, specifier: &str, node: NodeCompat, importer: Importer) -> Result<Url, ModuleError> {
     let name = url.path();
     let is_on = match node {
@@ -98,7 +106,8 @@ pub(super) fn prefixed(url: &Url, specifier: &str, node: NodeCompat, importer: I
         NodeCompat::AsyncLocalStorage => name == "async_hooks",
         NodeCompat::Prefixed | NodeCompat::Full => true,
     };
-    if is_on && PROVIDED.contains(&name) {
+    let is_server = url.as_str() == SERVERS && PROVIDED.contains(&"http");
+    if is_on && (is_server || url.scheme() == "node" && PROVIDED.contains(&name)) {
         return Ok(url.clone());
     }
     Err(missing(specifier, node, importer))
@@ -120,7 +129,7 @@ fn missing(specifier: &str, node: NodeCompat, importer: Importer) -> ModuleError
         NodeCompat::Prefixed if PROVIDED.contains(&name) => {
             format!("import it as \"node:{name}\", or set `compatibility_date` to 2024-09-23 or later")
         }
-        NodeCompat::Off | NodeCompat::AsyncLocalStorage if PROVIDED.contains(&name) => {
+        NodeCompat::Off | NodeCompat::AsyncLocalStorage if PROVIDED.contains(&name) || name == SERVERS => {
             "Node.js modules are off; add `nodejs_compat` to `compatibility_flags`, or set `compatibility_date` to \
              2026-08-04 or later"
                 .to_owned()

@@ -20,6 +20,7 @@ use super::import_map;
 use super::kind::{Dialect, Format, RequestedType, Treatment, treatment};
 use super::loader::{Loader, Module, ModuleCode, check_json, utf8};
 use super::nesting::on_large_stack;
+use super::node_builtins::is_node;
 use super::specifier::{Specifier, package_of};
 
 impl Loader {
@@ -218,7 +219,7 @@ impl Loader {
             return Ok(Required::Builtin(name));
         }
         let url = self.locate(meant, specifier, from, Edge::Require)?;
-        if url.scheme() == helpers::SCHEME || url.scheme() == "node" {
+        if url.scheme() == helpers::SCHEME || is_node(&url) {
             return Ok(Required::Value(url));
         }
         let file = file_of(&url);

@@ -112,9 +112,13 @@ fn modules_can_be_loaded_by_a_handler() {
     for name in [
         "assert/strict",
         "crypto",
+        "http",
+        "https",
+        "net",
         "path",
         "stream",
         "stream/promises",
+        "tls",
         "util/types",
         "zlib",
     ] {
@@ -140,7 +144,8 @@ fn modules_can_be_loaded_by_a_handler() {
 fn modules_lead_to_no_ops() {
     let names = "assert async_hooks buffer console constants diagnostics_channel events module os path perf_hooks process \
                  punycode querystring stream stream/promises stream/consumers stream/web string_decoder timers \
-                 timers/promises url util util/types crypto zlib fs fs/promises";
+                 timers/promises url util util/types crypto zlib fs fs/promises net tls http \
+                 https";
     let names: Vec<_> = names.split_whitespace().collect();
     let imports: String = names
         .iter()
@@ -169,6 +174,11 @@ fn modules_lead_to_no_ops() {
             walk(await m27.open('/dev/null'), 'handle');
             walk(m26.createReadStream('/dev/null'), 'file');
             try {{ m26.readFileSync('/none') }} catch (error) {{ walk(error, 'error') }}
+            walk(new m28.Socket(), 'socket');
+            walk(new m29.TLSSocket(), 'tls');
+            walk(m30.createServer(), 'server');
+            walk(new m30.ServerResponse({{}}), 'response');
+            walk(m30.request('http://localhost').on('error', () => {{}}), 'request');
             try {{ Buffer.alloc('a') }} catch (error) {{ walk(error, 'error') }}
             return {{ bad, enough: walked > 2000 }};
          }}",

@@ -29,6 +29,8 @@ pub(in crate::modules) fn may_be_commonjs(source: &str) -> bool {
         "exports,",
         "exports[",
         "exports)",
+        "'exports'",
+        "\"exports\"",
         "require =",
         "export =",
     ]

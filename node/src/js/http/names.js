@@ -1,4 +1,4 @@
-// What packages read of `node:http` without making a request.
+// Methods and status codes of `node:http`.
 
 (function () {
 const METHODS = [
@@ -24,16 +24,5 @@ const STATUS_CODES = {
   508: "Loop Detected", 509: "Bandwidth Limit Exceeded", 510: "Not Extended", 511: "Network Authentication Required",
 };
 
-/** Packages create agents ahead of requests. */
-class Agent {
-  constructor(options = {}) {
-    this.options = { ...options };
-  }
-  destroy() {}
-}
-
-/** Packages extend it. */
-class IncomingMessage {}
-
-return { Agent, IncomingMessage, METHODS, STATUS_CODES };
+return { METHODS, STATUS_CODES };
 })();

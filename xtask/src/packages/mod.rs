@@ -1,6 +1,8 @@
 //! `cargo xtask packages`: runs npm packages in workers, each served by the built program, and compares their answers with
 //! those of Node.js.
 
+mod services;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -10,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use self::services::Services;
 use crate::workspace::Workspace;
 use crate::{setup, shell, test, v8};
 
@@ -41,11 +44,13 @@ pub(crate) fn run(workspace: &Workspace, names: &[String]) -> Result<()> {
         bail!("{EXPECTED} has an answer of {name}, which is no worker; run `cargo xtask packages --record`");
     }
     let is_chosen = |worker: &&String| names.is_empty() || names.contains(worker);
+    let mut services = None;
     let mut failed = Vec::new();
     let mut passed = 0;
     for name in workers.iter().filter(is_chosen) {
         let begun = Instant::now();
-        let answer = answer(&test::program(workspace), &folder, name);
+        let answer =
+            served(&folder, name, &mut services).and_then(|served| answer(&test::program(workspace), &folder, &served));
         let problem = match (answer, expected.get(name)) {
             (Ok(answer), Some(expected)) if answer == *expected => None,
             (Ok(answer), Some(expected)) => Some(format!("Node.js answers\n  {expected}\nand Isopod\n  {answer}")),
@@ -82,9 +87,29 @@ fn workers(folder: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Serves a worker, and returns the body of its answer.
-fn answer(program: &Path, folder: &Path, name: &str) -> Result<String> {
+/// The path to serve: a worker's file, or the folder of its configuration if it reaches servers, which are started for the
+/// first such worker.
+fn served(folder: &Path, name: &str, services: &mut Option<Services>) -> Result<PathBuf> {
     let worker = PathBuf::from("workers").join(format!("{name}.js"));
+    if !needs_services(folder, name)? {
+        return Ok(worker);
+    }
+    let services = match services {
+        Some(services) => services,
+        None => services.insert(Services::start(folder)?),
+    };
+    services.configure(folder, &worker)
+}
+
+/// Returns true for a worker that is told where a server is, or asks its own.
+fn needs_services(folder: &Path, name: &str) -> Result<bool> {
+    let code = fs::read_to_string(folder.join("workers").join(format!("{name}.js")))?;
+    let marks = ["POSTGRES_URL", "REDIS_URL", "ORIGIN_URL", "serving.js"];
+    Ok(marks.iter().any(|mark| code.contains(mark)))
+}
+
+/// Serves a worker, and returns the body of its answer.
+fn answer(program: &Path, folder: &Path, worker: &Path) -> Result<String> {
     let mut server = Server(
         Command::new(program)
             .current_dir(folder)
@@ -146,7 +171,9 @@ impl Drop for Server {
 /// Records the answers of Node.js.
 fn write_expected(folder: &Path) -> Result<()> {
     shell::need("node", "nodejs")?;
+    let services = Services::start(folder)?;
     let mut command = shell::command("node", folder);
+    command.envs(services.variables.iter().map(|(name, value)| (name, value)));
     let answers = shell::capture(command.arg("record.js").args(workers(folder)?))?;
     // Also checks that it is nothing else.
     let answers: Answers = serde_json::from_str(&answers).context("the answers of Node.js")?;

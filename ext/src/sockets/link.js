@@ -1,0 +1,139 @@
+// Connections, behind the sockets of `cloudflare:sockets` and of `node:net`.
+
+(function () {
+const { core, primordials } = __bootstrap;
+const { op_isopod_connect, op_isopod_connect_opened, op_isopod_connection_ended, op_isopod_start_tls } = core.ops;
+const {
+  Promise,
+  PromisePrototypeThen,
+  PromiseReject,
+  TypedArrayPrototypeGetByteLength,
+  TypedArrayPrototypeSlice,
+} = primordials;
+
+/** The bytes that are copied at once, and that a read asks for. */
+const CHUNK_BYTES = 16 * 1024;
+
+/** The use of TLS, as the op numbers it. */
+const transports = { __proto__: null, off: 0, on: 1, starttls: 2 };
+
+const noop = () => {};
+
+/** A promise whose rejection is not reported when nothing waits for it. */
+function quiet(promise) {
+  PromisePrototypeThen(promise, undefined, noop);
+  return promise;
+}
+
+/** The connection behind the streams of a socket. `opening`: a promise of `{ rid, remoteAddress, localAddress }`. */
+class Link {
+  rid = null;
+  pending;
+  opening;
+  ended;
+  reads = true;
+  writes = true;
+  /** TLS has replaced it. */
+  isReplaced = false;
+  isReleased = false;
+  /** Called at the end, with an error if it failed. */
+  onEnd = noop;
+  /** Resolves once what was written, and the end of it, has been sent, or cannot be. */
+  flushed;
+  #resolveFlushed;
+
+  constructor(opening, pending) {
+    this.pending = pending;
+    this.opening = quiet(opening);
+    this.flushed = new Promise((resolve) => this.#resolveFlushed = resolve);
+    this.ended = quiet(this.#run());
+  }
+
+  async #run() {
+    const { rid } = await this.opening;
+    this.rid = rid;
+    if (this.isReleased) core.tryClose(rid);
+    try {
+      await op_isopod_connection_ended(rid);
+      this.onEnd();
+    } catch (error) {
+      core.tryClose(rid);
+      this.onEnd(error);
+      throw error;
+    } finally {
+      this.#resolveFlushed();
+    }
+  }
+
+  async read(view) {
+    await this.opening;
+    return await core.read(this.rid, view);
+  }
+
+  async write(bytes) {
+    await this.opening;
+    const length = TypedArrayPrototypeGetByteLength(bytes);
+    for (let at = 0; at < length; at += CHUNK_BYTES) {
+      // A copy: the chunk is its writer's, who may change or transfer it.
+      await core.writeAll(this.rid, TypedArrayPrototypeSlice(bytes, at, at + CHUNK_BYTES));
+    }
+  }
+
+  async endWrites() {
+    if (this.isReplaced) return;
+    await this.opening;
+    await core.shutdown(this.rid);
+    this.writes = false;
+    this.#resolveFlushed();
+    this.#releaseIfDone();
+  }
+
+  endReads() {
+    this.reads = false;
+    this.#releaseIfDone();
+  }
+
+  #releaseIfDone() {
+    if (!this.reads && !this.writes) this.release();
+  }
+
+  release() {
+    if (this.isReplaced) return;
+    this.isReleased = true;
+    const rid = this.rid ?? this.pending;
+    if (rid !== null) core.tryClose(rid);
+  }
+
+  /** Goes on with TLS, after what `flushed` waits for. The returned link replaces this one. `settings`: those of Node.js. */
+  startTls(name, settings, flushed = undefined) {
+    this.isReplaced = true;
+    const opening = (async () => {
+      const { rid, remoteAddress, localAddress } = await this.opening;
+      await flushed;
+      link.pending = rid;
+      try {
+        return { ...await op_isopod_start_tls(rid, name, settings), remoteAddress, localAddress };
+      } finally {
+        core.tryClose(rid);
+      }
+    })();
+    const link = new Link(opening, null);
+    return link;
+  }
+}
+
+/** Opens a connection. What is refused rejects `opening`. */
+function open(hostname, port, transport, allowHalfOpen) {
+  let pending = null;
+  let opening;
+  try {
+    pending = op_isopod_connect(hostname, port, transports[transport], allowHalfOpen);
+    opening = op_isopod_connect_opened(pending);
+  } catch (error) {
+    opening = PromiseReject(error);
+  }
+  return new Link(opening, pending);
+}
+
+return { CHUNK_BYTES, noop, open, quiet, transports };
+})();

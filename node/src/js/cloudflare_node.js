@@ -1,0 +1,44 @@
+// The module `cloudflare:node`: https://developers.cloudflare.com/workers/runtime-apis/nodejs/http/#httpserverhandler
+
+(function () {
+const { core, primordials } = __bootstrap;
+const { Error, NumberIsInteger, TypeError } = primordials;
+const { handle, serverAt } = core.loadExtScript("ext:isopod_node/http/server.js");
+
+function checked(port) {
+  if (!NumberIsInteger(port) || port < 0 || port > 65535) {
+    throw new TypeError(`give a server of node:http, or the port to which it listens, not ${port}`);
+  }
+  return port;
+}
+
+/** The port that a number, `{ port }` or a server stands for. A server that does not listen begins to. */
+function portOf(server) {
+  if (typeof server === "number") return checked(server);
+  if (typeof server?.listen !== "function" || server.port !== undefined) return checked(server?.port);
+  if (typeof server.address()?.port !== "number") server.listen();
+  return checked(server.address()?.port);
+}
+
+/** Answers a request by the server that listens to a port. */
+async function handleAsNodeRequest(server, request, _env, _ctx) {
+  const port = portOf(server);
+  const found = serverAt(port);
+  if (found === undefined) {
+    const error = new Error(`no server of node:http listens to port ${port}: call server.listen(${port})`);
+    error.code = "ERR_INVALID_ARG_VALUE";
+    throw error;
+  }
+  return await handle(found, request);
+}
+
+/** A handler that answers requests by a server, or by the one that listens to a port then. */
+function httpServerHandler(server) {
+  const port = portOf(server);
+  return {
+    fetch: (request, env, ctx) => handleAsNodeRequest(port, request, env, ctx),
+  };
+}
+
+return { handleAsNodeRequest, httpServerHandler };
+})();
