@@ -25,7 +25,8 @@ const WRANGLER: [&str; 3] = ["wrangler.jsonc", "wrangler.json", "wrangler.toml"]
 
 /// Finds what to serve at `path`: a script, a configuration file, or a folder with one of them.
 ///
-/// In a folder, in this order: `isopod.toml`; `wrangler.jsonc`, `.json`, `.toml`; the `main` of `package.json`; `index`,
+/// In a folder, in this order: `isopod.toml`; the configuration that `.wrangler/deploy/config.json` names, which builds of
+/// frameworks write; `wrangler.jsonc`, `.json`, `.toml`; the `main` of `package.json`; `index`,
 /// `src/index`, `worker`, `src/worker` with one of the extensions of a script. A folder with none of these and no
 /// `package.json` is a static site, if it has a file.
 ///
@@ -65,6 +66,9 @@ fn in_folder(folder: &Path) -> Result<Located, ConfigError> {
     if isopod.is_file() {
         return Ok(Located::Isopod(isopod));
     }
+    if let Some(built) = redirected(folder)? {
+        return Ok(Located::Wrangler(built));
+    }
     if let Some(wrangler) = WRANGLER
         .iter()
         .map(|name| folder.join(name))
@@ -98,6 +102,21 @@ fn in_folder(folder: &Path) -> Result<Located, ConfigError> {
         path: folder.to_owned(),
         looked_for,
     })
+}
+
+/// Returns the configuration that a build has written in the place of the project's, if there is one:
+/// <https://developers.cloudflare.com/workers/wrangler/configuration/#generated-wrangler-configuration>.
+fn redirected(folder: &Path) -> Result<Option<PathBuf>, ConfigError> {
+    let redirect = folder.join(".wrangler/deploy");
+    let path = redirect.join("config.json");
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let source = Source::read(&path)?;
+    let named: serde_json::Value = serde_json::from_str(source.text()).unwrap_or_default();
+    let target = named["configPath"].as_str().map(|target| redirect.join(target));
+    let built = target.and_then(|target| std::fs::canonicalize(target).ok());
+    Ok(built.filter(|built| built.is_file()))
 }
 
 /// Returns whether a folder has a file that is not hidden.

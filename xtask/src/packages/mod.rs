@@ -1,11 +1,12 @@
 //! `cargo xtask packages`: runs npm packages in workers, each served by the built program, and compares their answers with
-//! those of Node.js.
+//! those of Node.js; then applications of frameworks.
 
+mod frameworks;
 mod services;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -57,19 +58,16 @@ pub(crate) fn run(workspace: &Workspace, names: &[String]) -> Result<()> {
             (Ok(_), None) => Some("there is no answer to compare with; run `cargo xtask packages --record`".to_owned()),
             (Err(error), _) => Some(format!("{error:#}")),
         };
-        let outcome = match &problem {
-            None => shell::paint("32", "passed"),
-            Some(_) => shell::paint("31", "FAILED"),
-        };
-        eprintln!("  {name:<16} {:>5} ms  {outcome}", begun.elapsed().as_millis());
+        outcome(name, begun, problem.is_none());
         match problem {
             None => passed += 1,
             Some(problem) => failed.push(format!("{name}: {problem}")),
         }
     }
+    failed.extend(frameworks::run(&workspace.root, &test::program(workspace), names, &mut passed)?);
     eprintln!("{passed} passed, {} failed", failed.len());
     if passed == 0 || !failed.is_empty() {
-        bail!("packages do not run as in Node.js\n{}", failed.join("\n"));
+        bail!("packages do not run as they should\n{}", failed.join("\n"));
     }
     Ok(())
 }
@@ -108,49 +106,18 @@ fn needs_services(folder: &Path, name: &str) -> Result<bool> {
     Ok(marks.iter().any(|mark| code.contains(mark)))
 }
 
-/// Serves a worker, and returns the body of its answer.
-fn answer(program: &Path, folder: &Path, worker: &Path) -> Result<String> {
-    let mut server = Server(
-        Command::new(program)
-            .current_dir(folder)
-            .arg("serve")
-            .arg(worker)
-            .args(["--listen", "127.0.0.1:0"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("cannot start {}", program.display()))?,
-    );
-    let output = server.0.stderr.take().context("the program's output")?;
-    let mut lines = BufReader::new(output);
-    let mut printed = String::new();
-    let address = loop {
-        let mut line = String::new();
-        if lines.read_line(&mut line)? == 0 {
-            bail!("the worker cannot start\n{printed}");
-        }
-        if let Some(url) = line.trim().strip_prefix("listening on http://") {
-            break url.to_owned();
-        }
-        printed.push_str(&line);
+fn outcome(name: &str, begun: Instant, has_passed: bool) {
+    let outcome = match has_passed {
+        true => shell::paint("32", "passed"),
+        false => shell::paint("31", "FAILED"),
     };
-    // Its log must not fill the pipe.
-    std::thread::spawn(move || lines.read_to_end(&mut Vec::new()));
-    get(&address)
+    eprintln!("  {name:<16} {:>5} ms  {outcome}", begun.elapsed().as_millis());
 }
 
-/// Returns the body of `/`, if the status is 200.
-fn get(address: &str) -> Result<String> {
-    let mut stream = std::net::TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-    // HTTP/1.0: the body ends with the connection.
-    std::io::Write::write_all(
-        &mut stream,
-        format!("GET / HTTP/1.0\r\nhost: {address}\r\n\r\n").as_bytes(),
-    )?;
-    let mut response = String::new();
-    stream.read_to_string(&mut response)?;
+/// Serves a worker, and returns the body of its answer.
+fn answer(program: &Path, folder: &Path, worker: &Path) -> Result<String> {
+    let server = Server::start(program, folder, worker)?;
+    let response = server.request(&format!("GET / HTTP/1.0\r\nhost: {}\r\n\r\n", server.address))?;
     match response.split_once("\r\n\r\n") {
         Some((head, body)) if head.contains(" 200 ") => Ok(body.to_owned()),
         _ => bail!("{response}"),
@@ -158,13 +125,61 @@ fn get(address: &str) -> Result<String> {
 }
 
 /// A server that is killed when it is dropped.
-struct Server(Child);
+struct Server {
+    process: Child,
+    address: String,
+}
+
+impl Server {
+    /// Serves a script, or what a folder has.
+    fn start(program: &Path, folder: &Path, what: &Path) -> Result<Self> {
+        let mut server = Self {
+            process: Command::new(program)
+                .current_dir(folder)
+                .arg("serve")
+                .arg(what)
+                .args(["--listen", "127.0.0.1:0"])
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped())
+                .spawn()
+                .with_context(|| format!("cannot start {}", program.display()))?,
+            address: String::new(),
+        };
+        let output = server.process.stderr.take().context("the program's output")?;
+        let mut lines = BufReader::new(output);
+        let mut printed = String::new();
+        server.address = loop {
+            let mut line = String::new();
+            if lines.read_line(&mut line)? == 0 {
+                bail!("the worker cannot start\n{printed}");
+            }
+            if let Some(url) = line.trim().strip_prefix("listening on http://") {
+                break url.to_owned();
+            }
+            printed.push_str(&line);
+        };
+        // Its log must not fill the pipe.
+        std::thread::spawn(move || lines.read_to_end(&mut Vec::new()));
+        Ok(server)
+    }
+
+    /// Sends a message of HTTP/1.0, where the answer ends with the connection, and returns the answer.
+    fn request(&self, message: &str) -> Result<String> {
+        let mut stream = std::net::TcpStream::connect(&self.address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+        stream.write_all(message.as_bytes())?;
+        let mut response = String::new();
+        stream.read_to_string(&mut response)?;
+        Ok(response)
+    }
+}
 
 impl Drop for Server {
     fn drop(&mut self) {
         // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 

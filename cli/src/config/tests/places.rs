@@ -235,6 +235,25 @@ fn a_folder_is_searched_in_a_fixed_order() {
     assert_eq!(seen, files);
 }
 
+/// <https://developers.cloudflare.com/workers/wrangler/configuration/#generated-wrangler-configuration>
+#[test]
+fn a_configuration_that_a_build_wrote_stands_for_that_of_its_folder() {
+    let redirect = r#"{ "configPath": "../../dist/wrangler.json" }"#;
+    let project = Project::new(&[
+        ("wrangler.jsonc", r#"{ "name": "x", "main": "virtual.ts" }"#),
+        (".wrangler/deploy/config.json", redirect),
+    ]);
+    let found = || discover(project.path()).unwrap();
+    assert_eq!(found(), Located::Wrangler(project.path().join("wrangler.jsonc")));
+    std::fs::create_dir(project.path().join("dist")).unwrap();
+    let built = project.path().join("dist/wrangler.json");
+    std::fs::write(&built, "{}").unwrap();
+    let real = std::fs::canonicalize(&built).unwrap();
+    assert_eq!(found(), Located::Wrangler(real));
+    std::fs::write(project.path().join(".wrangler/deploy/config.json"), "{ broken").unwrap();
+    assert_eq!(found(), Located::Wrangler(project.path().join("wrangler.jsonc")));
+}
+
 #[test]
 fn a_path_that_is_neither_script_nor_configuration_is_refused() {
     let project = Project::new(&[("README.md", "")]);

@@ -67,6 +67,23 @@ fn a_wrangler_project_runs_as_it_is() {
     let weights: Vec<_> = config.notes.iter().map(|note| note.weight).collect();
     assert_eq!(weights, [Weight::Detail, Weight::Warning]);
     assert_eq!(worker.compatibility.node, NodeCompat::Full);
+    assert_eq!(worker.root.as_deref(), Some(project.path().join(".").as_path()));
+}
+
+/// Wrangler bundles what `main` imports, from whichever folder of the project.
+#[test]
+fn modules_come_from_the_whole_project_unless_main_may_be_outside_of_it() {
+    let roots = [
+        ("name = 'x'\nmain = 'src/a.ts'", Some(".")),
+        ("name = 'x'\nmain = './src/a.ts'\nbase_dir = 'src'", Some("src")),
+        ("name = 'x'\nmain = 'src/../src/a.ts'", None),
+    ];
+    for (text, root) in roots {
+        let project = Project::new(&[("wrangler.toml", text), ("src/a.ts", "")]);
+        let config = project.config();
+        let expected = root.map(|root| project.path().join(root));
+        assert_eq!(config.workers["x"].root, expected, "{text}");
+    }
 }
 
 /// Newer versions of wrangler have flags that this build does not know.

@@ -8,7 +8,7 @@ mod keys;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use super::check::nearest;
@@ -243,6 +243,12 @@ fn section(reading: &mut Reading<'_>, file: &WranglerFile, environment: Option<&
     }
 }
 
+/// Returns the folder of the configuration if it contains `main`: wrangler bundles modules from all of the project.
+fn project_folder(main: &Path) -> Option<PathBuf> {
+    let is_inside = main.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    is_inside.then(|| PathBuf::from("."))
+}
+
 /// Translates a section to `isopod.toml`.
 fn translate(reading: &mut Reading<'_>, section: Section, dev: Option<Dev>, mode: Mode) -> File {
     let mut file = File {
@@ -250,8 +256,8 @@ fn translate(reading: &mut Reading<'_>, section: Section, dev: Option<Dev>, mode
         name: section.name,
         ..File::default()
     };
+    file.worker.root = section.base_dir.or_else(|| project_folder(section.main.as_deref()?));
     file.worker.main = section.main;
-    file.worker.root = section.base_dir;
     file.worker.compatibility_date = section.compatibility_date;
     let flags = section.compatibility_flags.unwrap_or_default();
     file.worker.compatibility_flags = reading.known_flags(&KeyPath::of("compatibility_flags"), flags);

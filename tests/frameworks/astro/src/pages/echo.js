@@ -1,0 +1,3 @@
+export const prerender = false;
+
+export const POST = async ({ request }) => Response.json({ given: await request.json() }, { status: 201 });
