@@ -40,7 +40,11 @@ pub(super) fn run(root: &Path, program: &Path, names: &[String], passed: &mut us
 fn check(program: &Path, folder: &Path, requests: &[Value]) -> Result<()> {
     let mut build = shell::command("npm", folder);
     build.args(["run", "build", "--silent"]);
-    build.envs([("ASTRO_TELEMETRY_DISABLED", "1"), ("WRANGLER_SEND_METRICS", "false"), ("CI", "1")]);
+    build.envs([
+        ("ASTRO_TELEMETRY_DISABLED", "1"),
+        ("WRANGLER_SEND_METRICS", "false"),
+        ("CI", "1"),
+    ]);
     shell::capture(&mut build).context("it cannot be built")?;
     let server = Server::start(program, folder, Path::new("."))?;
     for request in requests {

@@ -64,7 +64,12 @@ pub(crate) fn run(workspace: &Workspace, names: &[String]) -> Result<()> {
             Some(problem) => failed.push(format!("{name}: {problem}")),
         }
     }
-    failed.extend(frameworks::run(&workspace.root, &test::program(workspace), names, &mut passed)?);
+    failed.extend(frameworks::run(
+        &workspace.root,
+        &test::program(workspace),
+        names,
+        &mut passed,
+    )?);
     eprintln!("{passed} passed, {} failed", failed.len());
     if passed == 0 || !failed.is_empty() {
         bail!("packages do not run as they should\n{}", failed.join("\n"));

@@ -245,7 +245,9 @@ fn section(reading: &mut Reading<'_>, file: &WranglerFile, environment: Option<&
 
 /// Returns the folder of the configuration if it contains `main`: wrangler bundles modules from all of the project.
 fn project_folder(main: &Path) -> Option<PathBuf> {
-    let is_inside = main.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    let is_inside = main
+        .components()
+        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     is_inside.then(|| PathBuf::from("."))
 }
 
