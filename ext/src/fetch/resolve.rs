@@ -29,6 +29,11 @@ impl Resolver {
         Self(Some(Arc::new(resolver)))
     }
 
+    /// Returns true for the system's.
+    pub(crate) fn is_system(&self) -> bool {
+        self.0.is_none()
+    }
+
     pub(crate) fn resolve(&self, name: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
         match &self.0 {
             Some(resolver) => resolver.resolve(name),

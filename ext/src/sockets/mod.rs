@@ -7,6 +7,7 @@
 //! bindings that permit an address of their own (`granted`).
 
 mod connection;
+mod dns;
 mod error;
 mod granted;
 mod pinned;
@@ -220,6 +221,8 @@ deno_core::extension!(
         op_isopod_connect_opened,
         op_isopod_connection_ended,
         op_isopod_start_tls,
+        dns::op_isopod_dns_lookup,
+        dns::op_isopod_dns_records,
     ],
     lazy_loaded_js = [dir "src/sockets", "link.js", "sockets.js"],
     synthetic_esm = ["cloudflare:sockets" = "ext:isopod_sockets/sockets.js"],

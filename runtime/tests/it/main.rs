@@ -13,6 +13,7 @@ mod in_memory;
 mod limits;
 mod modules;
 mod node;
+mod node_dns;
 mod node_http;
 mod node_limits;
 mod node_net;

@@ -112,6 +112,8 @@ fn modules_can_be_loaded_by_a_handler() {
     for name in [
         "assert/strict",
         "crypto",
+        "dns",
+        "dns/promises",
         "http",
         "https",
         "net",
@@ -145,7 +147,7 @@ fn modules_lead_to_no_ops() {
     let names = "assert async_hooks buffer console constants diagnostics_channel events module os path perf_hooks process \
                  punycode querystring stream stream/promises stream/consumers stream/web string_decoder timers \
                  timers/promises url util util/types crypto zlib fs fs/promises net tls http \
-                 https";
+                 https dns dns/promises";
     let names: Vec<_> = names.split_whitespace().collect();
     let imports: String = names
         .iter()

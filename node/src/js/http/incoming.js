@@ -130,7 +130,7 @@ IncomingMessage.prototype._read = function _read() {
 };
 
 IncomingMessage.prototype._destroy = function _destroy(error, callback) {
-  const isWhole = this.complete && (this.readableEnded || this[kStream] === null);
+  const isWhole = this.complete && this.readableEnded;
   if (!isWhole) {
     if (!this[kIsAnswered]) {
       this.aborted = true;

@@ -2,7 +2,6 @@
 
 import { spawn } from "node:child_process";
 import cluster from "node:cluster";
-import dns from "node:dns";
 import { createInterface } from "node:readline";
 import { isatty } from "node:tty";
 import vm from "node:vm";
@@ -14,7 +13,7 @@ export const absent = () =>
       const error = thrown(() => createInterface());
       return error.code === "ERR_METHOD_NOT_IMPLEMENTED" && error.message.startsWith("createInterface() of node:readline is not available in workers; ");
     },
-    "functions": () => [spawn, dns.lookup, createInterface, vm.runInThisContext].every((call) => thrown(call).code === "ERR_METHOD_NOT_IMPLEMENTED"),
+    "functions": () => [spawn, createInterface, vm.runInThisContext].every((call) => thrown(call).code === "ERR_METHOD_NOT_IMPLEMENTED"),
     "classes": () => thrown(() => new ThreadWorker("a")).message.startsWith("Worker() of node:worker_threads") && typeof class extends ThreadWorker {} === "function",
     "what is known": () => isMainThread && cluster.isPrimary && !isatty(1),
   });

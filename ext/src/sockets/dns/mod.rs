@@ -1,0 +1,281 @@
+//! Names and records for `node:dns`. Which names may be asked for, and which addresses may be told, is decided by the network
+//! guard of `fetch`.
+//!
+//! Addresses of a host come from the resolver of `fetch`: the system's, or the embedder's. Records come from the name servers
+//! of the system; where the embedder has a resolver, which knows addresses only, there are no other records.
+
+mod error;
+mod records;
+
+use std::cell::RefCell;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deno_core::url::Host;
+use deno_core::{CancelFuture, CancelHandle, OpState, op2};
+use hickory_resolver::config::ResolveHosts;
+use hickory_resolver::name_server::TokioConnectionProvider;
+use hickory_resolver::proto::rr::{Record as Resolved, RecordType};
+use hickory_resolver::{Name, ResolveError, ResolverBuilder, TokioResolver};
+
+use self::error::{DnsError, DnsFailed};
+use self::records::Record;
+use super::target::parse;
+use crate::context::end_with_event;
+use crate::event::{EventEnded, EventKey};
+use crate::fetch::{FetchConfig, Refused, charge_event, permitted};
+use crate::io::{Bound, Io};
+use crate::quotas::Usage;
+use crate::unwind;
+
+/// The time for one attempt to ask a name server. Each is asked twice.
+const ATTEMPT: Duration = Duration::from_secs(5);
+
+/// Asks for the addresses of a host, as a connection would.
+#[op2]
+#[serde]
+pub(super) async fn op_isopod_dns_lookup(
+    state: Rc<RefCell<OpState>>,
+    #[smi] event: EventKey,
+    #[string] name: String,
+) -> Result<Vec<String>, DnsError> {
+    unwind::catch_async(ask(&state, event, &name, async |config: FetchConfig, io: Rc<Io>| {
+        let resolving = io.bound(()).run({
+            let (resolver, name) = (config.connection.resolver.clone(), name.clone());
+            move |()| async move { resolver.resolve(&name).await }
+        });
+        let answers = resolving.await?.map_err(|cause| DnsFailed::Lookup(Arc::new(cause)))?;
+        Ok(told(&config, &name, answers)?.iter().map(IpAddr::to_string).collect())
+    }))
+    .await?
+}
+
+/// Asks for the records of a name. `kind`: the name of their type.
+#[op2]
+#[serde]
+pub(super) async fn op_isopod_dns_records(
+    state: Rc<RefCell<OpState>>,
+    #[smi] event: EventKey,
+    #[string] name: String,
+    #[string] kind: String,
+) -> Result<Vec<Record>, DnsError> {
+    unwind::catch_async(ask(&state, event, &name, async |config: FetchConfig, io: Rc<Io>| {
+        let kind: RecordType = kind.parse().map_err(|_| DnsFailed::Type(kind.clone()))?;
+        if !config.connection.resolver.is_system() {
+            return addresses_of(&config, &io, &name, kind).await;
+        }
+        let mut question = Name::from_utf8(&name).map_err(|_| DnsFailed::Name(name.clone()))?;
+        // Names are whole: the system's search list is for hosts.
+        question.set_fqdn(true);
+        let answers = client(&io)?.run(move |resolver| records_of(resolver, question, kind));
+        permitted_records(&config, &name, answers.await??)
+    }))
+    .await?
+}
+
+/// Asks name servers.
+async fn records_of(resolver: TokioResolver, question: Name, kind: RecordType) -> Result<Vec<Record>, DnsFailed> {
+    let answers = resolver.lookup(question, kind).await.map_err(DnsFailed::of)?;
+    // Aliases come with the records that they lead to.
+    let of_kind = |record: &&_| kind == RecordType::ANY || Resolved::record_type(record) == kind;
+    Ok(answers.record_iter().filter(of_kind).filter_map(Record::of).collect())
+}
+
+/// Checks and charges a question, asks it, and gives up when the event ends.
+async fn ask<T>(
+    state: &RefCell<OpState>,
+    event: EventKey,
+    name: &str,
+    answer: impl AsyncFnOnce(FetchConfig, Rc<Io>) -> Result<T, DnsError>,
+) -> Result<T, DnsError> {
+    let (config, io, usage, ended) = {
+        let state = state.borrow();
+        let usage = Usage::of(&state);
+        let config = state.try_borrow::<FetchConfig>().cloned().unwrap_or_default();
+        check(&config, name)?;
+        charge_event(&state, event, &usage)?;
+        let ended = CancelHandle::new_rc();
+        end_with_event(&state, event, &ended)?;
+        let io = state.try_borrow::<Rc<Io>>().ok_or(DnsError::NoIo)?.clone();
+        (config, io, usage, ended)
+    };
+    let _slot = usage.begin_op()?;
+    answer(config, io).or_cancel(&ended).await.map_err(|_| EventEnded)?
+}
+
+/// Asks the guard about a name, or an address.
+fn check(config: &FetchConfig, name: &str) -> Result<(), Refused> {
+    let lower = name.to_ascii_lowercase();
+    let host = match parse(name) {
+        Some(Host::Ipv4(address)) => Host::Ipv4(address),
+        Some(Host::Ipv6(address)) => Host::Ipv6(address),
+        // Also names that no host has, such as `_sip._tcp.example.com`.
+        _ => Host::Domain(lower.trim_end_matches('.')),
+    };
+    config.policy.check_host(&host, None)
+}
+
+/// The addresses that a script may be told: those that it may connect to.
+fn told(config: &FetchConfig, name: &str, answers: Vec<IpAddr>) -> Result<Vec<IpAddr>, DnsError> {
+    let answers = answers.into_iter().map(|address| SocketAddr::new(address, 0));
+    let told = permitted(&config.policy, name, None, answers).map_err(|error| withheld(error, name))?;
+    if told.is_empty() {
+        return Err(DnsFailed::NotFound.into());
+    }
+    Ok(told.iter().map(SocketAddr::ip).collect())
+}
+
+/// The error of the guard about an address, which it would tell.
+fn withheld(error: Refused, name: &str) -> DnsError {
+    match error {
+        Refused::Special { .. } => DnsError::Withheld(name.to_owned()),
+        error => error.into(),
+    }
+}
+
+/// Records with addresses, of an embedder's resolver.
+async fn addresses_of(config: &FetchConfig, io: &Io, name: &str, kind: RecordType) -> Result<Vec<Record>, DnsError> {
+    if !matches!(kind, RecordType::A | RecordType::AAAA) {
+        return Err(DnsFailed::AddressesOnly.into());
+    }
+    let (resolver, asked) = (config.connection.resolver.clone(), name.to_owned());
+    let resolving = io
+        .bound(())
+        .run(move |()| async move { resolver.resolve(&asked).await });
+    let answers = resolving.await?.map_err(|cause| DnsFailed::Lookup(Arc::new(cause)))?;
+    let of_kind = answers
+        .into_iter()
+        .filter(|address| address.is_ipv4() == (kind == RecordType::A));
+    let told = told(config, name, of_kind.collect())?;
+    Ok(told.into_iter().map(|address| Record::address(address, 0)).collect())
+}
+
+/// Removes addresses that the guard does not permit. If it permits none, that is the error.
+fn permitted_records(config: &FetchConfig, name: &str, records: Vec<Record>) -> Result<Vec<Record>, DnsError> {
+    let mut refused = None;
+    let mut kept = Vec::new();
+    for record in records {
+        match record
+            .ip()
+            .map(|address| config.policy.check_answer(name, address, None))
+        {
+            Some(Err(error)) => refused = Some(error),
+            _ => kept.push(record),
+        }
+    }
+    match (refused, kept.is_empty()) {
+        (Some(error), true) => Err(withheld(error, name)),
+        (None, true) => Err(DnsFailed::NoData.into()),
+        _ => Ok(kept),
+    }
+}
+
+/// The thread's client of the system's name servers. It keeps no answers: a worker could tell from the time of one what others
+/// have asked.
+fn client(io: &Io) -> Result<Bound<TokioResolver>, DnsError> {
+    io.client(&(), |()| Ok(built(TokioResolver::builder_tokio()?)))
+        .map_err(|error: ResolveError| DnsFailed::Client(Arc::new(error)).into())
+}
+
+fn built(mut builder: ResolverBuilder<TokioConnectionProvider>) -> TokioResolver {
+    let options = builder.options_mut();
+    options.cache_size = 0;
+    options.use_hosts_file = ResolveHosts::Never;
+    options.timeout = ATTEMPT;
+    options.attempts = 2;
+    builder.build()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+    use std::thread;
+
+    use hickory_resolver::config::{NameServerConfig, ResolverConfig};
+    use hickory_resolver::proto::op::{Message, MessageType, ResponseCode};
+    use hickory_resolver::proto::rr::RData;
+    use hickory_resolver::proto::rr::rdata::{A, CNAME, MX, TXT};
+    use hickory_resolver::proto::xfer::Protocol;
+
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        Name::from_utf8(text).unwrap()
+    }
+
+    /// The answers of the name server of this test.
+    fn answers(asked: &Name, kind: RecordType) -> Result<Vec<RData>, ResponseCode> {
+        match (asked.to_utf8().as_str(), kind) {
+            ("a.example.", RecordType::MX) => Ok(vec![RData::MX(MX::new(5, name("mail.example.")))]),
+            ("a.example.", RecordType::TXT) => Ok(vec![RData::TXT(TXT::new(vec!["one".into(), "two".into()]))]),
+            ("a.example.", RecordType::A) => Ok(vec![
+                RData::CNAME(CNAME(name("b.example."))),
+                RData::A(A::new(192, 0, 2, 1)),
+            ]),
+            ("a.example.", _) => Ok(Vec::new()),
+            ("failing.example.", _) => Err(ResponseCode::ServFail),
+            ("refused.example.", _) => Err(ResponseCode::Refused),
+            _ => Err(ResponseCode::NXDomain),
+        }
+    }
+
+    /// A name server, and a client of it.
+    fn resolver() -> TokioResolver {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        thread::spawn(move || {
+            let mut buffer = [0; 1500];
+            while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+                let question = Message::from_vec(&buffer[..length]).unwrap();
+                let query = question.queries()[0].clone();
+                let mut answer = Message::new();
+                answer.set_id(question.id()).set_message_type(MessageType::Response);
+                answer.set_recursion_available(true).add_query(query.clone());
+                match answers(query.name(), query.query_type()) {
+                    Ok(data) => answer.add_answers(
+                        data.into_iter()
+                            .map(|data| Resolved::from_rdata(query.name().clone(), 60, data)),
+                    ),
+                    Err(code) => answer.set_response_code(code),
+                };
+                socket.send_to(&answer.to_vec().unwrap(), from).unwrap();
+            }
+        });
+        let mut config = ResolverConfig::new();
+        config.add_name_server(NameServerConfig::new(address, Protocol::Udp));
+        built(TokioResolver::builder_with_config(
+            config,
+            TokioConnectionProvider::default(),
+        ))
+    }
+
+    #[tokio::test]
+    async fn name_servers_are_asked_for_records() {
+        let resolver = resolver();
+        let records = async |text: &str, kind| records_of(resolver.clone(), name(text), kind).await;
+        let json = |records: Vec<Record>| serde_json::to_value(records).unwrap();
+        assert_eq!(
+            json(records("a.example.", RecordType::MX).await.unwrap()),
+            serde_json::json!([{ "type": "MX", "exchange": "mail.example", "priority": 5 }])
+        );
+        assert_eq!(
+            json(records("a.example.", RecordType::TXT).await.unwrap()),
+            serde_json::json!([{ "type": "TXT", "entries": ["one", "two"] }])
+        );
+        assert_eq!(
+            json(records("a.example.", RecordType::A).await.unwrap()),
+            serde_json::json!([{ "type": "A", "address": "192.0.2.1", "ttl": 60 }])
+        );
+        for (text, expected) in [
+            ("a.example.", "the name has no such records"),
+            ("none.example.", "there is no such name"),
+            ("failing.example.", "the name server failed"),
+            ("refused.example.", "the name server"),
+        ] {
+            let error = records(text, RecordType::SRV).await.unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{text}: {error}");
+        }
+    }
+}
