@@ -6,6 +6,8 @@ mod routes;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use isopod::Limits;
+
 use super::bindings::{Assets, Env};
 use super::check::nearest;
 use super::document::KeyPath;
@@ -209,6 +211,12 @@ impl Reading<'_> {
             );
             let remedy = "remove `concurrency`, or use `policy = \"per_worker\"`";
             self.tell(&path.key("concurrency"), Fault::Conflict { message }, remedy);
+        }
+        if file.limits.memory < Limits::MEMORY_BYTES_MIN as u64 {
+            let path = path.key("limits").key("memory");
+            let message = format!("`{path}` is too little for a worker to start");
+            let remedy = format!("set {} MiB or more", Limits::MEMORY_BYTES_MIN >> 20);
+            self.tell(&path, Fault::Conflict { message }, remedy);
         }
         if file.workers_max.is_some_and(|most| most < file.workers_min) {
             let message = format!("`{}` is above `workers_max`", path.key("workers_min"));

@@ -287,6 +287,7 @@ pub struct Limits {
     #[serde(with = "MaybeTime")]
     pub cpu_soft: Option<Duration>,
     /// Memory of a worker: heap, array buffers, WebAssembly, and memory held for it outside the isolate (bodies, messages, blobs).
+    /// At least 16 MiB.
     #[serde(with = "Size")]
     pub memory: u64,
     /// Maximum number of queued events. Default: the pool's limit.

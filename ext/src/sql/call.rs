@@ -14,7 +14,7 @@ use crate::ledger::MemoryLedger;
 #[non_exhaustive]
 pub enum SqlError {
     /// The statement is not permitted. The message ends like one of SQLite's, which programs written for D1 look for.
-    #[error("{0}: SQLITE_ERROR")]
+    #[error("{statement}{code}", statement = .0, code = .0.code())]
     Statement(#[from] StatementError),
     /// The statement is too long.
     #[error("statement too long: {len} bytes, the limit is {max} (statement_len_max): SQLITE_TOOBIG")]

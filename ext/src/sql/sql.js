@@ -170,7 +170,9 @@ class D1PreparedStatement {
     if (rows.length === 0) return null;
     const row = rowObject(columns, rows[0]);
     if (column === undefined) return row;
-    if (!ObjectHasOwn(row, column)) throw failure("D1_ERROR", `D1_COLUMN_NOTFOUND: Column not found (${column})`);
+    if (!ObjectHasOwn(row, column)) {
+      throw new Error(`D1_COLUMN_NOTFOUND: Column not found (${column})`, { cause: new Error("Column not found") });
+    }
     return row[column];
   }
 

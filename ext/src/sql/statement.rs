@@ -61,6 +61,9 @@ pub enum StatementError {
     /// Not permitted in a worker.
     #[error("{0} is not allowed in a worker")]
     NotAllowed(String),
+    /// It begins with a word that no statement begins with.
+    #[error("near \"{0}\": syntax error")]
+    Syntax(String),
     /// SQLite would take too long to compile it.
     #[error("more than {0} SELECTs in one statement")]
     Selects(usize),
@@ -70,6 +73,16 @@ pub enum StatementError {
     /// A parameter number that is zero or above the limit.
     #[error("variable number must be between ?1 and ?{0} (params_max)")]
     ParameterNumber(usize),
+}
+
+impl StatementError {
+    /// The end of the message, as in D1.
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            Self::Empty => "",
+            _ => ": SQLITE_ERROR",
+        }
+    }
 }
 
 /// Splits a text into statements, checks each and numbers its parameters.
@@ -267,6 +280,8 @@ pub(super) const PRAGMAS_READ: &[&str] = &[
     "journal_mode",
     "schema_version",
 ];
+/// Statements of SQLite that are refused with their name.
+const SQLITE_REFUSED: &[&str] = &["ATTACH", "DETACH", "VACUUM"];
 pub(super) const VIRTUAL_TABLES: &[&str] = &["fts5", "fts5vocab", "rtree"];
 /// `SELECT`s in one statement. SQLite recurses into nested ones, and has no limit of its own.
 const SELECTS_MAX: usize = 1000;
@@ -283,6 +298,9 @@ fn check(view: &View<'_>, dialect: Dialect) -> Result<Kind, StatementError> {
     };
     if TRANSACTION.contains(&first.as_str()) {
         return Err(StatementError::Transaction(first));
+    }
+    if dialect == Dialect::Sqlite && !allowed.contains(&first.as_str()) && !SQLITE_REFUSED.contains(&first.as_str()) {
+        return Err(StatementError::Syntax(first));
     }
     if !allowed.contains(&first.as_str()) {
         return Err(StatementError::NotAllowed(first));

@@ -68,7 +68,7 @@ fn results_have_the_shape_of_d1() {
         got["missing"]["message"]
             .as_str()
             .unwrap()
-            .starts_with("D1_ERROR: D1_COLUMN_NOTFOUND"),
+            .starts_with("D1_COLUMN_NOTFOUND: Column not found"),
         "{got}"
     );
 }
@@ -98,11 +98,11 @@ fn errors_have_the_shape_of_d1() {
     );
     for (got, expected) in got.as_array().unwrap().iter().zip([
         "D1_ERROR: no such table: nope: SQLITE_ERROR",
-        "D1_ERROR: UNIQUE constraint failed: t.id: SQLITE_CONSTRAINT",
+        "D1_ERROR: UNIQUE constraint failed: t.id: SQLITE_CONSTRAINT (extended: SQLITE_CONSTRAINT_PRIMARYKEY)",
         "D1_ERROR: Wrong number of parameter bindings for SQL query.",
         "D1_TYPE_ERROR: Type 'undefined' not supported for value 'undefined'",
         "D1_TYPE_ERROR: Type 'object' not supported for value '[object Object]'",
-        "D1_EXEC_ERROR: NONSENSE is not allowed in a worker: SQLITE_ERROR",
+        "D1_EXEC_ERROR: near \"NONSENSE\": syntax error: SQLITE_ERROR",
         "D1_ERROR: to run statements in a transaction, use batch() instead of SQL BEGIN statements: SQLITE_ERROR",
         "D1_ERROR: A prepared SQL statement must contain only one statement.: SQLITE_ERROR",
         "D1_ERROR: this worker has no SQL binding named 'OTHER'",
@@ -127,7 +127,12 @@ fn a_batch_happens_whole_or_not_at_all() {
     );
     assert_eq!(
         got,
-        json!([3, 2, "D1_ERROR: UNIQUE constraint failed: t.id: SQLITE_CONSTRAINT", 2])
+        json!([
+            3,
+            2,
+            "D1_ERROR: UNIQUE constraint failed: t.id: SQLITE_CONSTRAINT (extended: SQLITE_CONSTRAINT_PRIMARYKEY)",
+            2
+        ])
     );
 }
 
@@ -325,7 +330,13 @@ fn a_trigger_may_end_with_a_case() {
     "
         ),
     );
-    assert_eq!(got, json!(["D1_ERROR: too large: SQLITE_CONSTRAINT", 3]));
+    assert_eq!(
+        got,
+        json!([
+            "D1_ERROR: too large: SQLITE_CONSTRAINT (extended: SQLITE_CONSTRAINT_TRIGGER)",
+            3
+        ])
+    );
 }
 
 /// SQLite's authorizer, its defensive mode and its limits permit all of this.

@@ -16,6 +16,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use deno_core::url::Url;
 use deno_core::{
@@ -26,6 +27,7 @@ use deno_error::JsErrorBox;
 
 use crate::modules::{
     BUILTIN, Module, ModuleCode, ModuleError, ModuleKind, RequestedType, code_frame, file_of, is_data, is_node,
+    may_name_map,
 };
 use crate::{Script, WorkerTemplate};
 
@@ -37,6 +39,14 @@ use self::require::NewFunction;
 /// Maximum length of a specifier in bytes. Errors repeat it, and several copies are made.
 const SPECIFIER_BYTES_MAX: usize = 64 << 10;
 
+/// The error of a start whose modules are not loaded by its deadline.
+pub(crate) const LOADS_TOO_LONG: &str =
+    "loading the script's modules takes longer than a start may take (`limits.boot`)";
+
+/// Takes back what code says about its source map: deno_core would decode any map, of any size. It gets those of
+/// `source_maps.rs`.
+const NO_MAP: &str = "\n//# sourceMappingURL=";
+
 /// Marks the import through which a `.wasm` module gets its own bytes.
 const WASM_BYTES: &str = "isopod-bytes";
 
@@ -44,8 +54,10 @@ pub(crate) struct ScriptLoader {
     script: Arc<Script>,
     /// The embedder's additions, including modules.
     template: WorkerTemplate,
-    /// The original source and source map of each module with code.
-    originals: RefCell<HashMap<String, Original>>,
+    /// The original source of each module with code.
+    originals: RefCell<HashMap<String, Arc<str>>>,
+    /// The deadline of the worker's start, while it starts.
+    until: Cell<Option<Instant>>,
     /// V8 compiled a module whose code is worth caching.
     compiled_anew: Cell<bool>,
     /// CommonJS modules that were compiled without cached code while the worker starts.
@@ -55,23 +67,25 @@ pub(crate) struct ScriptLoader {
     files: RefCell<std::collections::BTreeMap<String, Url>>,
 }
 
-struct Original {
-    /// The source map of a transpiled module.
-    map: Option<Arc<[u8]>>,
-    text: Arc<str>,
-}
-
 impl ScriptLoader {
-    pub(crate) fn new(script: Arc<Script>, template: WorkerTemplate) -> Rc<Self> {
+    /// Creates one for a worker that starts and has to load its modules by a deadline. Loading cannot be interrupted
+    /// within a module.
+    pub(crate) fn new(script: Arc<Script>, template: WorkerTemplate, until: Option<Instant>) -> Rc<Self> {
         Rc::new(Self {
             script,
             template,
             originals: RefCell::default(),
+            until: Cell::new(until),
             compiled_anew: Cell::new(false),
             functions: RefCell::new(Some(Vec::new())),
             #[cfg(feature = "node")]
             files: RefCell::default(),
         })
+    }
+
+    /// Called when the worker has started.
+    pub(crate) fn has_started(&self) {
+        self.until.set(None);
     }
 
     /// Returns true if a module was loaded without cached code since the last call.
@@ -81,8 +95,13 @@ impl ScriptLoader {
 
     /// The code around a position in a module; line and column count from 1.
     pub(crate) fn code_frame(&self, file: &str, line: u32, column: u32) -> Option<String> {
-        let originals = self.originals.borrow();
-        Some(code_frame(&originals.get(file)?.text, line, column, 1))
+        Some(code_frame(&self.text_of(file)?, line, column, 1))
+    }
+
+    /// The text of a module that was loaded, or of a source that its source map brought along.
+    fn text_of(&self, file: &str) -> Option<Arc<str>> {
+        let loaded = self.originals.borrow().get(file).cloned();
+        loaded.or_else(|| self.script.loader.source_maps().text_of(file))
     }
 
     /// Returns true if `import()` may read this as text or bytes. Scripts that compute names could search for files.
@@ -123,6 +142,9 @@ impl ScriptLoader {
         requested: &RequestedModuleType,
         referrer: Option<&Url>,
     ) -> Result<ModuleSource, JsErrorBox> {
+        if self.until.get().is_some_and(|until| Instant::now() >= until) {
+            return Err(JsErrorBox::generic(LOADS_TOO_LONG));
+        }
         let request = requested_type(requested);
         let mut file = url.clone();
         let is_facade = request == RequestedType::Unspecified && self.script.loader.is_facade(url);
@@ -138,11 +160,7 @@ impl ScriptLoader {
         // Errors show no lines of facades.
         if let (false, ModuleKind::JavaScript, ModuleCode::Text(code)) = (is_facade, module.kind, &module.code) {
             let text = module.original.as_ref().unwrap_or(code).clone();
-            let original = Original {
-                map: module.source_map.clone(),
-                text,
-            };
-            self.originals.borrow_mut().insert(url.as_str().to_owned(), original);
+            self.originals.borrow_mut().insert(url.as_str().to_owned(), text);
         }
         Ok(self.module_source(url, module, request))
     }
@@ -160,10 +178,13 @@ impl ScriptLoader {
                 if data.is_none() {
                     self.compiled_anew.set(true);
                 }
-                let code = javascript(text.to_string());
+                let mut code = text.to_string();
+                if may_name_map(&code) {
+                    code.push_str(NO_MAP);
+                }
                 ModuleSource::new(
                     ModuleType::JavaScript,
-                    code,
+                    javascript(code),
                     url,
                     Some(SourceCodeCacheInfo { hash, data }),
                 )
@@ -325,21 +346,16 @@ impl ModuleLoader for ScriptLoader {
     }
 
     fn get_source_map(&self, file: &str) -> Option<Cow<'_, [u8]>> {
-        self.originals
-            .borrow()
-            .get(file)?
-            .map
-            .as_ref()
-            .map(|map| Cow::Owned(map.to_vec()))
+        let mut url = Url::parse(file).ok()?;
+        let loader = &self.script.loader;
+        if loader.is_facade(&url) {
+            return None;
+        }
+        url.set_fragment(None);
+        Some(Cow::Owned(loader.source_maps().map_of(&url)?.to_vec()))
     }
 
     fn get_source_mapped_source_line(&self, file: &str, line: usize) -> Option<String> {
-        self.originals
-            .borrow()
-            .get(file)?
-            .text
-            .lines()
-            .nth(line)
-            .map(str::to_owned)
+        self.text_of(file)?.lines().nth(line).map(str::to_owned)
     }
 }

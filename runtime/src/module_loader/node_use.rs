@@ -1,6 +1,7 @@
 //! Decides whether a script uses Node.js: a worker without Node.js modules starts faster and is smaller.
 
 use std::collections::HashSet;
+use std::time::Instant;
 
 use deno_core::url::Url;
 
@@ -11,21 +12,25 @@ use crate::{NodeCompat, Script};
 const GLOBALS: &[&str] = &["Buffer", "process", "global", "setImmediate", "clearImmediate"];
 
 /// Returns true if a module of the script that an import names literally imports a Node.js module or has the name of a
-/// global. Reads these modules, as loading them does. Errors are left to loading.
-pub(crate) fn uses_node(script: &Script) -> bool {
+/// global. Reads these modules, as loading them does. Errors are left to loading. `None`: it was not known by the
+/// deadline.
+pub(crate) fn uses_node(script: &Script, until: Option<Instant>) -> Option<bool> {
     if script.compatibility.node < NodeCompat::Prefixed {
-        return false;
+        return Some(false);
     }
     let has_globals = script.compatibility.node == NodeCompat::Full;
     let mut seen = HashSet::from([script.entry.clone()]);
     let mut left = vec![script.entry.clone()];
     while let Some(url) = left.pop() {
+        if until.is_some_and(|until| Instant::now() >= until) {
+            return None;
+        }
         if is_node(&url) {
             // That one is in every worker.
             if url.path() == "async_hooks" {
                 continue;
             }
-            return true;
+            return Some(true);
         }
         let file = file_of(&url);
         if let Ok(Some(module)) = script.loader.commonjs(&file) {
@@ -34,7 +39,7 @@ pub(crate) fn uses_node(script: &Script) -> bool {
                 .loader
                 .visit_graph(&file, module, |module| named |= names_global(&module.code));
             if has_globals && named {
-                return true;
+                return Some(true);
             }
             let imports = imports.into_iter().flatten().filter_map(|url| Url::parse(&url).ok());
             left.extend(imports.filter(|found| seen.insert(found.clone())));
@@ -47,10 +52,10 @@ pub(crate) fn uses_node(script: &Script) -> bool {
             continue;
         };
         if has_globals && names_global(code) {
-            return true;
+            return Some(true);
         }
         if code.contains("require") && names_module(code) {
-            return true;
+            return Some(true);
         }
         if code.contains("import") || code.contains("export") {
             left.extend(
@@ -62,7 +67,7 @@ pub(crate) fn uses_node(script: &Script) -> bool {
             );
         }
     }
-    false
+    Some(false)
 }
 
 fn names_global(code: &str) -> bool {
@@ -120,7 +125,7 @@ mod tests {
             .module("./common.cjs", "exports.a = require('./other.cjs')")
             .module("./other.cjs", other)
             .compatibility(Compatibility::default().node(node));
-        uses_node(&script.build().expect("it has code"))
+        uses_node(&script.build().expect("it has code"), None).expect("no deadline")
     }
 
     #[test]

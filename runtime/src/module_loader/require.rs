@@ -7,7 +7,7 @@ use deno_core::{JsRuntime, v8};
 use deno_error::JsErrorBox;
 use isopod_ext::commonjs::{CommonJsSource, RequireHost, Required as Found};
 
-use super::{CodeCache, Original, SPECIFIER_BYTES_MAX, ScriptLoader, to_js};
+use super::{CodeCache, SPECIFIER_BYTES_MAX, ScriptLoader, to_js};
 use crate::modules::{Required, filename};
 use crate::platform::js_stack_left;
 
@@ -74,11 +74,8 @@ impl RequireHost for ScriptLoader {
         let url = url(name)?;
         let module = self.script.loader.commonjs(&url).map_err(to_js)?;
         let module = module.ok_or_else(|| JsErrorBox::type_error(format!("{name} is not a CommonJS module")))?;
-        let original = Original {
-            map: module.source_map.clone(),
-            text: module.original.as_ref().unwrap_or(&module.code).clone(),
-        };
-        self.originals.borrow_mut().insert(name.to_owned(), original);
+        let text = module.original.as_ref().unwrap_or(&module.code).clone();
+        self.originals.borrow_mut().insert(name.to_owned(), text);
         let hash = CodeCache::hash(module.code.as_bytes());
         Ok(CommonJsSource {
             code: Arc::clone(&module.code),

@@ -65,4 +65,5 @@ pub(crate) use node_builtins::{PROVIDED, is_node};
 pub use options::{ImportMapText, Jsx, JsxRuntime, LoaderLimits, LoaderOptions, MemoryModule, Reach};
 pub(crate) use project::project_root;
 pub use refusal::Refusal;
-pub use source_maps::{OriginalPosition, SourceMaps};
+pub use source_maps::SourceMaps;
+pub(crate) use source_maps::may_name_map;

@@ -1,40 +1,41 @@
 //! Source maps: from a position in running code to the original source.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use oxc_sourcemap::SourceMap;
+use oxc_sourcemap::{SourceMap, Token};
+use serde::Deserialize;
 use url::Url;
 
 use super::error::Importer;
 use super::kind::RequestedType;
 use super::sources::Sources;
 
-/// A position in an original source. Line and column count from 1; the column is in UTF-16 units.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OriginalPosition {
-    /// The source's URL, or its name in the map if that is not a URL.
-    pub source: String,
-    /// Line, from 1.
-    pub line: u32,
-    /// Column, from 1.
-    pub column: u32,
-    /// The source's text, if known.
-    pub text: Option<Arc<str>>,
-}
+/// Segments of all source maps of a script version. Every worker has them decoded, about 30 bytes each.
+const SEGMENTS_MAX: usize = 2_000_000;
 
 /// Source maps of a script version's modules, shared by its threads. A map is parsed on first use.
 pub struct SourceMaps {
     sources: Arc<Sources>,
-    maps: Mutex<HashMap<Url, Arc<Entry>>>,
+    maps: Mutex<Maps>,
+}
+
+#[derive(Default)]
+struct Maps {
+    of_modules: HashMap<Url, Arc<Entry>>,
+    /// The texts that maps bring along, by the URL of the source.
+    texts: HashMap<String, Arc<str>>,
+    /// Segments of the maps that were used.
+    segments: usize,
 }
 
 struct Entry {
     origin: Origin,
-    parsed: OnceLock<Option<SourceMap<'static>>>,
+    usable: OnceLock<Option<Arc<[u8]>>>,
 }
 
 #[derive(PartialEq, Eq)]
@@ -77,54 +78,110 @@ impl SourceMaps {
     }
 
     fn add(&self, url: &Url, origin: Origin) {
-        let mut maps = self.maps.lock().unwrap_or_else(PoisonError::into_inner);
+        let maps = &mut self.lock().of_modules;
         // Every isolate of the script loads the same modules; parsed maps are kept.
         if maps.get(url).is_none_or(|known| known.origin != origin) {
             maps.insert(
                 url.clone(),
                 Arc::new(Entry {
                     origin,
-                    parsed: OnceLock::new(),
+                    usable: OnceLock::new(),
                 }),
             );
         }
     }
 
-    /// The original position of a position in code. Line and column count from 1, the column in UTF-16 units, as in
-    /// V8's stack frames. `None` if the module has no map, or the map no entry.
-    #[must_use]
-    pub fn original_position(&self, url: &Url, line: u32, column: u32) -> Option<OriginalPosition> {
-        let entry = Arc::clone(self.maps.lock().unwrap_or_else(PoisonError::into_inner).get(url)?);
-        let map = entry.parsed.get_or_init(|| self.parse(url, &entry.origin)).as_ref()?;
-        let token = find(map, line.checked_sub(1)?, column.checked_sub(1)?)?;
-        let source = token.get_source_id()?;
-        let name = map.get_source(source)?;
-        let text = match &entry.origin {
-            Origin::Transpiled { original, .. } => Some(Arc::clone(original)),
-            Origin::Comment { .. } => map.get_source_content(source).map(Arc::from),
-        };
-        Some(OriginalPosition {
-            source: self.source_url(url, &entry.origin, map.get_source_root(), name),
-            line: token.get_src_line().saturating_add(1),
-            column: token.get_src_col().saturating_add(1),
-            text,
-        })
+    fn lock(&self) -> std::sync::MutexGuard<'_, Maps> {
+        self.maps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn parse(&self, url: &Url, origin: &Origin) -> Option<SourceMap<'static>> {
+    /// The source map of a module as JSON, with the URLs of its sources and without their texts. Code that comes from no
+    /// source is mapped to itself. `None` if the module has no map, an invalid one, or one that exceeds the limits.
+    #[must_use]
+    pub fn map_of(&self, url: &Url) -> Option<Arc<[u8]>> {
+        let entry = Arc::clone(self.lock().of_modules.get(url)?);
+        // Outside of the lock: it may be a megabyte.
+        entry.usable.get_or_init(|| self.usable(url, &entry.origin)).clone()
+    }
+
+    /// The text of a source that the source map of a module has brought along.
+    #[must_use]
+    pub fn text_of(&self, source: &str) -> Option<Arc<str>> {
+        self.lock().texts.get(source).cloned()
+    }
+
+    fn usable(&self, url: &Url, origin: &Origin) -> Option<Arc<[u8]>> {
         let json = match origin {
             Origin::Transpiled { map, .. } => Arc::clone(map),
             Origin::Comment { code, reference } => self.referenced(url, &code[reference.clone()])?,
         };
         let text = std::str::from_utf8(&json).ok()?;
+        if !self.has_room(segments(text)?) {
+            tracing::debug!(module = %url, "the script's source maps have more than {SEGMENTS_MAX} segments");
+            return None;
+        }
+        if matches!(origin, Origin::Transpiled { .. }) {
+            return Some(json);
+        }
         match SourceMap::from_json_string(text) {
-            Ok(map) => Some(map.into_owned()),
+            Ok(map) => Some(self.with_urls(url, origin, &map).to_json_string().into_bytes().into()),
             Err(error) => {
                 // An invalid map only affects stack traces.
                 tracing::debug!(module = %url, %error, "cannot parse a source map");
                 None
             }
         }
+    }
+
+    fn has_room(&self, segments: usize) -> bool {
+        let known = &mut self.lock().segments;
+        let all = known.saturating_add(segments);
+        let has_room = all <= SEGMENTS_MAX;
+        if has_room {
+            *known = all;
+        }
+        has_room
+    }
+
+    /// Returns a map whose sources are URLs, and keeps their texts.
+    fn with_urls(&self, url: &Url, origin: &Origin, map: &SourceMap<'_>) -> SourceMap<'static> {
+        let root = map.get_source_root();
+        let mut sources: Vec<String> = map
+            .get_sources()
+            .map(|name| self.source_url(url, origin, root, name))
+            .collect();
+        let contents = map.get_source_contents();
+        for (source, text) in sources.iter().zip(contents) {
+            if let Some(text) = text {
+                self.lock().texts.insert(source.clone(), text.into());
+            }
+        }
+        let itself = u32::try_from(sources.len()).unwrap_or(u32::MAX);
+        sources.push(url.as_str().to_owned());
+        let tokens: Vec<Token> = map
+            .get_tokens()
+            .map(|token| {
+                let (line, column) = (token.get_dst_line(), token.get_dst_col());
+                // Lines and columns are counted from 1 afterwards.
+                let at = |source, line: u32, column: u32| {
+                    let last = u32::MAX - 1;
+                    Token::new(
+                        token.get_dst_line(),
+                        token.get_dst_col(),
+                        line.min(last),
+                        column.min(last),
+                        Some(source),
+                        None,
+                    )
+                };
+                match token.get_source_id() {
+                    Some(source) => at(source, token.get_src_line(), token.get_src_col()),
+                    None => at(itself, line, column),
+                }
+            })
+            .collect();
+        let sources = sources.into_iter().map(Cow::Owned).collect();
+        SourceMap::new(None, Vec::new(), None, sources, Vec::new(), tokens.into(), None)
     }
 
     fn referenced(&self, url: &Url, reference: &str) -> Option<Arc<[u8]>> {
@@ -165,20 +222,21 @@ impl SourceMaps {
     }
 }
 
-/// The last mapping on the line at or before the column. Mappings are in the order of the generated code.
-fn find(map: &SourceMap<'_>, line: u32, column: u32) -> Option<oxc_sourcemap::Token> {
-    let (mut low, mut high) = (0, u32::try_from(map.get_tokens().len()).ok()?);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        let token = map.get_token(middle)?;
-        if (token.get_dst_line(), token.get_dst_col()) <= (line, column) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
+/// The largest number of segments that a map may have. `None` if it is no map.
+fn segments(json: &str) -> Option<usize> {
+    #[derive(Deserialize)]
+    struct Mappings<'a> {
+        #[serde(borrow)]
+        mappings: Cow<'a, str>,
     }
-    map.get_token(low.checked_sub(1)?)
-        .filter(|token| token.get_dst_line() == line)
+
+    let Mappings { mappings } = serde_json::from_str(json).ok()?;
+    Some(mappings.bytes().filter(|byte| matches!(byte, b',' | b';')).count() + 1)
+}
+
+/// Returns true if code may say where its source map is, for V8 as well.
+pub(crate) fn may_name_map(code: &str) -> bool {
+    code.contains("sourceMappingURL=")
 }
 
 /// The content of the last `//# sourceMappingURL=` comment, if only blank lines follow.

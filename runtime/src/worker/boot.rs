@@ -25,7 +25,7 @@ use serde::Serialize;
 use super::entry_points::JsEntryPoints;
 use super::{Worker, console, traces};
 use crate::limits::{Ended, Gauge, Limit, Sampler, capped_allocator};
-use crate::module_loader::{ScriptLoader, uses_node};
+use crate::module_loader::{LOADS_TOO_LONG, ScriptLoader, uses_node};
 use crate::modules::PROVIDED;
 use crate::platform;
 use crate::{Console, MemoryMeter, NodeCompat, OnNotice, Script, WorkerThread};
@@ -39,7 +39,7 @@ const USER_AGENT: &str = concat!("Cloudflare-Workers/Isopod-", env!("CARGO_PKG_V
 pub struct BootOptions {
     /// The worker's number in its host, for logs.
     pub worker: u64,
-    /// The deadline at which code of the start is terminated. Default: only its CPU time is limited.
+    /// The deadline at which code of the start is terminated, and no further module is loaded. Default: only its CPU time is limited.
     pub stop_at: Option<Instant>,
     /// Called with what the watchdog observes on the worker's thread. Default: none.
     pub on_notice: Option<OnNotice>,
@@ -89,16 +89,24 @@ impl Worker {
     pub async fn boot(thread: &WorkerThread, script: &Arc<Script>, options: BootOptions) -> Result<Self, Fault> {
         let mut worker = Self::new(thread, script, options)?;
         worker.evaluate().await?;
+        worker.loader.has_started();
         Ok(worker)
     }
 
     fn new(thread: &WorkerThread, script: &Arc<Script>, options: BootOptions) -> Result<Self, Fault> {
         let limits = &script.limits;
         let template = &thread.template;
-        let uses_node = *script.uses_node.get_or_init(|| uses_node(script));
+        let uses_node = match script.uses_node.get() {
+            Some(known) => *known,
+            None => {
+                let known = uses_node(script, options.stop_at);
+                let known = known.ok_or_else(|| Fault::new(FaultKind::BootFailed, LOADS_TOO_LONG))?;
+                *script.uses_node.get_or_init(|| known)
+            }
+        };
         let with_node = uses_node.then(|| template.image().with_node()).flatten();
         let image = with_node.unwrap_or_else(|| template.image());
-        let loader = ScriptLoader::new(script.clone(), template.clone());
+        let loader = ScriptLoader::new(script.clone(), template.clone(), options.stop_at);
         let mut extensions = (image.extensions)();
         let not_in_snapshot: Vec<_> = template.extends().flat_map(|extend| extend.extensions()).collect();
         let has_all_ops = not_in_snapshot.is_empty();

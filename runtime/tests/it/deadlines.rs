@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::common::{drive, fetch_event, on_worker_thread, script};
 use isopod_runtime::handlers::{Body, Event, EventKind, Fault, FaultKind};
 use isopod_runtime::values::IntoArguments;
-use isopod_runtime::{BootOptions, Worker};
+use isopod_runtime::{BootOptions, Compatibility, NodeCompat, Worker};
 
 const BURN: &str = "const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));";
 
@@ -141,4 +141,28 @@ fn the_last_events_that_a_worker_can_take_are_as_good_as_the_first_and_the_next_
             Err(FaultKind::WorkerLost)
         ]
     );
+}
+
+#[test]
+fn no_module_is_loaded_after_the_deadline_of_a_start() {
+    for node in [NodeCompat::Off, NodeCompat::Full] {
+        let script = script("export function one() { return 1 }").compatibility(Compatibility::default().node(node));
+        let script = Arc::new(script.build().unwrap());
+        let (late, next) = on_worker_thread(move |thread| async move {
+            let options = |stop_at| BootOptions {
+                stop_at,
+                ..BootOptions::default()
+            };
+            let late = Worker::boot(&thread, &script, options(Some(Instant::now())))
+                .await
+                .map(drop);
+            let far = Instant::now() + Duration::from_secs(60);
+            let next = Worker::boot(&thread, &script, options(Some(far))).await.map(drop);
+            (late, next)
+        });
+        let late = late.unwrap_err();
+        assert_eq!(late.kind, FaultKind::BootFailed);
+        assert!(late.message.contains("limits.boot"), "{}", late.message);
+        assert!(next.is_ok(), "{next:?}");
+    }
 }

@@ -42,7 +42,7 @@ fn a_file_with_main_alone_is_one_worker_with_every_default() {
 fn durations_sizes_and_addresses_are_read_with_their_units() {
     let config = Project::isopod(
         "main = 'a.ts'\nlisten = ['[::]:80', 'unix:s.sock', 'localhost:1']\nmode = 'production'\n\
-         [limits]\nwall = '150ms'\ncpu = '1m 30s'\nmemory = '16 KiB'\n\
+         [limits]\nwall = '150ms'\ncpu = '1m 30s'\nmemory = '16 MiB'\n\
          [ingress]\nbody_bytes_max = 4096\n[recycle]\nage = '1h'\nmemory = '1MiB'\n\
          [sessions]\nmax = 20\ngrace = '2s'",
     );
@@ -53,7 +53,7 @@ fn durations_sizes_and_addresses_are_read_with_their_units() {
         (worker.limits.wall, worker.limits.cpu),
         (Duration::from_millis(150), Duration::from_secs(90))
     );
-    assert_eq!(worker.limits.memory, 16 << 10);
+    assert_eq!(worker.limits.memory, 16 << 20);
     assert_eq!(
         (worker.recycle.age, worker.recycle.memory),
         (Some(Duration::from_secs(3600)), Some(1 << 20))

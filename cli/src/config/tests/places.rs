@@ -137,6 +137,13 @@ const WRONG: &[(&str, &[&str])] = &[
         &["`limits.memory` = \"16 pounds\": should be a size"],
     ),
     (
+        "main = 'a.ts'\nlimits.memory = '1 KiB'",
+        &[
+            "`limits.memory` is too little for a worker to start",
+            "set 16 MiB or more",
+        ],
+    ),
+    (
         "main = 'a.ts'\nlimits.memory = -1",
         &["`limits.memory` = -1: should be a whole number, at least 0"],
     ),

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use deno_core::url::form_urlencoded;
 use percent_encoding::percent_decode_str;
-use rusqlite::OpenFlags;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
+use rusqlite::{OpenFlags, ffi};
 
 use super::authorize::{Guard, ROWID_TABLE};
 use super::functions;
@@ -193,7 +193,10 @@ pub(super) fn failed(error: &rusqlite::Error) -> SqlError {
     match error {
         rusqlite::Error::SqliteFailure(error, message) => SqlError::Database {
             message: message.clone().unwrap_or_else(|| error.to_string()),
-            code: code(error.extended_code).to_owned(),
+            code: match constraint(error.extended_code) {
+                Some(kind) => format!("{} (extended: {kind})", code(error.extended_code)),
+                None => code(error.extended_code).to_owned(),
+            },
         },
         error => SqlError::Connection(error.to_string()),
     }
@@ -222,6 +225,22 @@ fn code(extended: i32) -> &'static str {
         26 => "SQLITE_NOTADB",
         _ => "SQLITE_ERROR",
     }
+}
+
+/// The name of an extended result code of a constraint: https://www.sqlite.org/rescode.html.
+fn constraint(extended: i32) -> Option<&'static str> {
+    Some(match extended {
+        ffi::SQLITE_CONSTRAINT_CHECK => "SQLITE_CONSTRAINT_CHECK",
+        ffi::SQLITE_CONSTRAINT_FOREIGNKEY => "SQLITE_CONSTRAINT_FOREIGNKEY",
+        ffi::SQLITE_CONSTRAINT_NOTNULL => "SQLITE_CONSTRAINT_NOTNULL",
+        ffi::SQLITE_CONSTRAINT_PRIMARYKEY => "SQLITE_CONSTRAINT_PRIMARYKEY",
+        ffi::SQLITE_CONSTRAINT_TRIGGER => "SQLITE_CONSTRAINT_TRIGGER",
+        ffi::SQLITE_CONSTRAINT_UNIQUE => "SQLITE_CONSTRAINT_UNIQUE",
+        ffi::SQLITE_CONSTRAINT_VTAB => "SQLITE_CONSTRAINT_VTAB",
+        ffi::SQLITE_CONSTRAINT_ROWID => "SQLITE_CONSTRAINT_ROWID",
+        ffi::SQLITE_CONSTRAINT_DATATYPE => "SQLITE_CONSTRAINT_DATATYPE",
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

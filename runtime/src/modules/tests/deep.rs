@@ -170,7 +170,7 @@ fn a_deep_source_map_costs_the_mapping() {
         let loader = project.loader();
         let url = project.url("a.js");
         loader.load(&url, RequestedType::Unspecified, None).unwrap();
-        assert_eq!(loader.source_maps().original_position(&url, 1, 1), None);
+        assert_eq!(loader.source_maps().map_of(&url), None);
     }
 }
 

@@ -10,6 +10,7 @@ mod transpiling;
 use std::fs;
 use std::path::PathBuf;
 
+use oxc_sourcemap::SourceMap;
 use url::Url;
 
 use super::{Loader, LoaderOptions, Module, ModuleCode, ModuleError, RequestedType};
@@ -70,4 +71,16 @@ fn text(module: &Module) -> String {
         ModuleCode::Text(text) => text.to_string(),
         ModuleCode::Bytes(_) => panic!("a module of bytes"),
     }
+}
+
+/// The source, line and column, from 0, of a position in a module, by its source map.
+fn original(loader: &Loader, url: &Url, line: u32, column: u32) -> Option<(String, u32, u32)> {
+    let map = loader.source_maps().map_of(url)?;
+    let map = SourceMap::from_json_string(std::str::from_utf8(&map).unwrap()).unwrap();
+    let token = map
+        .get_tokens()
+        .filter(|token| token.get_dst_line() == line && token.get_dst_col() <= column)
+        .last()?;
+    let source = map.get_source(token.get_source_id()?)?.to_owned();
+    Some((source, token.get_src_line(), token.get_src_col()))
 }

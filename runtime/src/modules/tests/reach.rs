@@ -244,7 +244,7 @@ fn a_source_map_is_a_file_that_is_named_like_one() {
     let position = |path| {
         let url = project.url(path);
         loader.load(&url, RequestedType::Unspecified, None).unwrap();
-        loader.source_maps().original_position(&url, 2, 7)
+        loader.source_maps().map_of(&url)
     };
     for path in ["src/a.js", "src/b.js", "src/c.js"] {
         assert_eq!(position(path), None, "{path}");

@@ -1,8 +1,9 @@
+use oxc_sourcemap::{SourceMap, Token};
 use url::Url;
 
 use super::super::transpile_cache::{TranspileCache, Transpiled};
 use super::super::{Loader, LoaderOptions, ModuleError, RequestedType, helpers, tsconfig};
-use super::{Project, text};
+use super::{Project, original, text};
 
 #[test]
 fn types_enums_and_namespaces_become_javascript() {
@@ -156,15 +157,11 @@ fn positions_in_transpiled_code_lead_back_to_the_source() {
     let url = project.url("a.ts");
     let code = text(&loader.load(&url, RequestedType::Unspecified, None).unwrap());
     let line = code.lines().position(|line| line.contains("throw")).unwrap();
-    let column = code.lines().nth(line).unwrap().find("new Error").unwrap();
-    let found = loader
-        .source_maps()
-        .original_position(&url, line as u32 + 1, column as u32 + 1)
-        .unwrap();
-    assert_eq!((found.source.as_str(), found.line, found.column), (url.as_str(), 5, 9));
-    assert_eq!(found.text.as_deref(), Some(source));
-    assert_eq!(loader.source_maps().original_position(&url, 999, 1), None);
-    assert_eq!(loader.source_maps().original_position(&url, 0, 0), None);
+    let column = code.lines().nth(line).unwrap().find("new Error").unwrap() as u32;
+    let line = line as u32;
+    let found = original(&loader, &url, line, column);
+    assert_eq!(found, Some((url.to_string(), 4, 8)));
+    assert_eq!(original(&loader, &url, 998, 0), None);
 }
 
 #[test]
@@ -201,22 +198,68 @@ fn bundles_bring_their_own_map_inline_or_beside_them() {
     let position = |path| {
         let url = project.url(path);
         loader.load(&url, RequestedType::Unspecified, None).unwrap();
-        loader.source_maps().original_position(&url, 2, 7)
+        original(&loader, &url, 1, 6)
     };
-    let beside = position("dist/beside.js").unwrap();
-    assert_eq!(
-        (beside.line, beside.column, beside.text.as_deref()),
-        (3, 5, Some("text"))
-    );
-    assert_eq!(beside.source, project.url("dist/maps/src/in.ts").to_string());
-    assert_eq!(
-        position("dist/inline.js").unwrap().source,
-        project.url("dist/src/in.ts").to_string()
-    );
-    assert_eq!(position("dist/base64.js").unwrap().line, 3);
+    let source = project.url("dist/maps/src/in.ts").to_string();
+    assert_eq!(position("dist/beside.js"), Some((source.clone(), 2, 4)));
+    assert_eq!(loader.source_maps().text_of(&source).as_deref(), Some("text"));
+    let source = project.url("dist/src/in.ts").to_string();
+    assert_eq!(position("dist/inline.js"), Some((source.clone(), 2, 4)));
+    assert_eq!(position("dist/base64.js"), Some((source, 2, 4)));
     for path in ["dist/escaping.js", "dist/broken.js", "dist/quoted.js"] {
         assert_eq!(position(path), None, "{path}");
     }
+}
+
+/// https://tc39.es/ecma426/: a segment of one field has no source.
+#[test]
+fn code_without_a_source_is_mapped_to_itself_and_no_line_is_the_last() {
+    let last = Token::new(1, 0, u32::MAX, 0, Some(0), None);
+    let last = SourceMap::new(None, vec![], None, vec!["in.ts".into()], vec![], [last].into(), None);
+    let code = |name: &str| format!("//\nthrow 1\n//# sourceMappingURL={name}");
+    let project = Project::new(&[
+        ("a.js", &code("a.js.map")),
+        (
+            "a.js.map",
+            r#"{"version":3,"sources":["in.ts"],"names":[],"mappings":";A"}"#,
+        ),
+        ("b.js", &code("b.js.map")),
+        ("b.js.map", &last.to_json_string()),
+    ]);
+    let loader = project.loader();
+    let position = |path| {
+        let url = project.url(path);
+        loader.load(&url, RequestedType::Unspecified, None).unwrap();
+        original(&loader, &url, 1, 6)
+    };
+    assert_eq!(position("a.js"), Some((project.url("a.js").to_string(), 1, 0)));
+    let (_, line, _) = position("b.js").unwrap();
+    assert_eq!(line, u32::MAX - 1);
+}
+
+/// What decoding costs is counted by segments, whatever the file's size is.
+#[test]
+fn source_maps_of_more_segments_than_a_script_may_have_are_not_decoded() {
+    let map = format!(
+        r#"{{"version":3,"sources":["in.ts"],"names":[],"mappings":";AAAA{}"}}"#,
+        ",C".repeat(1_200_000)
+    );
+    let code = |name: &str| format!("//\nthrow 1\n//# sourceMappingURL={name}");
+    let project = Project::new(&[
+        ("a.js", &code("a.js.map")),
+        ("a.js.map", &map),
+        ("b.js", &code("b.js.map")),
+        ("b.js.map", &map),
+    ]);
+    let loader = project.loader();
+    let has_map = |path| {
+        let url = project.url(path);
+        loader.load(&url, RequestedType::Unspecified, None).unwrap();
+        loader.source_maps().map_of(&url).is_some()
+    };
+    assert!(has_map("a.js"));
+    assert!(!has_map("b.js"), "2,400,000 segments together");
+    assert!(has_map("a.js"));
 }
 
 #[test]
