@@ -134,14 +134,16 @@ impl Budget {
         Ok(())
     }
 
+    /// The error of a result with too many bytes.
+    pub(super) fn too_large(&self) -> SqlError {
+        SqlError::ResultBytes(self.bytes_max)
+    }
+
     /// Counts a row, before the next one is requested.
     pub(super) fn take(&mut self, row: &[Value], result: &mut ResultSet) -> Result<(), SqlError> {
         self.rows = self.rows.checked_sub(1).ok_or(SqlError::Rows(self.rows_max))?;
         let bytes: usize = row.iter().map(Value::bytes).sum();
-        self.bytes = self
-            .bytes
-            .checked_sub(bytes)
-            .ok_or(SqlError::ResultBytes(self.bytes_max))?;
+        self.bytes = self.bytes.checked_sub(bytes).ok_or_else(|| self.too_large())?;
         let held = size_of::<Vec<Value>>() + row.iter().map(Value::held).sum::<usize>();
         let charge = result.charge.get_or_insert_with(|| self.ledger.charge(0));
         charge.resize(charge.bytes() + held);

@@ -14,6 +14,8 @@ mod postgres;
 #[cfg(feature = "postgres")]
 mod postgres_error;
 #[cfg(feature = "postgres")]
+mod postgres_flow;
+#[cfg(feature = "postgres")]
 mod postgres_pool;
 #[cfg(feature = "postgres")]
 mod postgres_types;

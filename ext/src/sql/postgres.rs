@@ -9,6 +9,7 @@ use sqlx::{Arguments, AssertSqlSafe, Column, Either, Executor, Row, SqlSafeStr, 
 use super::call::{Budget, Call, Mode, SqlError, Work};
 use super::config::SqlConfig;
 use super::postgres_error::error;
+use super::postgres_flow::Flow;
 use super::postgres_pool::Connections;
 use super::postgres_types;
 use super::statement::Kind;
@@ -30,7 +31,12 @@ impl Pool {
             work, mode, mut budget, ..
         } = call;
         let mut lent = self.0.lend().await?;
-        let results = all(lent.connection()?, work, mode, &mut budget).await;
+        let (connection, flow) = lent.connection()?;
+        flow.row_taken();
+        let mut results = all(connection, work, mode, &mut budget, &flow).await;
+        if flow.is_exceeded() {
+            results = Err(budget.too_large());
+        }
         match &results {
             // The rest of the result is canceled on the server.
             Err(SqlError::Rows(_) | SqlError::ResultBytes(_) | SqlError::ColumnType { .. }) => drop(lent),
@@ -48,20 +54,21 @@ async fn all(
     work: Vec<Work>,
     mode: Mode,
     budget: &mut Budget,
+    flow: &Flow,
 ) -> Result<Vec<ResultSet>, SqlError> {
     let mut results = Vec::with_capacity(work.len());
     match mode {
         Mode::Dump => return Err(SqlError::Dump),
         Mode::Each => {
             for work in work {
-                results.push(one(connection, work, budget).await?);
+                results.push(one(connection, work, budget, flow).await?);
             }
         }
         // After an error, it is rolled back when the connection is cleaned.
         Mode::Transaction => {
             connection.execute("BEGIN").await.map_err(error)?;
             for work in work {
-                results.push(one(connection, work, budget).await?);
+                results.push(one(connection, work, budget, flow).await?);
             }
             connection.execute("COMMIT").await.map_err(error)?;
         }
@@ -69,7 +76,12 @@ async fn all(
     Ok(results)
 }
 
-async fn one(connection: &mut PgConnection, work: Work, budget: &mut Budget) -> Result<ResultSet, SqlError> {
+async fn one(
+    connection: &mut PgConnection,
+    work: Work,
+    budget: &mut Budget,
+    flow: &Flow,
+) -> Result<ResultSet, SqlError> {
     let started = Instant::now();
     let mut sql = work.statement.sql;
     let mut arguments = PgArguments::default();
@@ -105,6 +117,7 @@ async fn one(connection: &mut PgConnection, work: Work, budget: &mut Budget) -> 
                     if result.columns.is_empty() {
                         result.columns = row.columns().iter().map(|column| column.name().to_owned()).collect();
                     }
+                    flow.row_taken();
                     let row = postgres_types::values(&row)?;
                     budget.take(&row, &mut result)?;
                     result.rows.push(row);

@@ -1,6 +1,6 @@
 //! The connection pool of a PostgreSQL database: connections are lent for one call, and cleaned afterwards.
 //!
-//! It replaces sqlx's pool for three reasons. A connection knows its process on the server, so that abandoned
+//! It replaces sqlx's pool for four reasons. What a server sends at a time is bounded. A connection knows its process on the server, so that abandoned
 //! statements can be canceled there. It is cleaned after a call, when the caller already has the result. And it is only
 //! tested after being idle, not before every call.
 
@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::call::SqlError;
 use super::config::SqlConfig;
 use super::postgres_error::{error, invalid};
+use super::postgres_flow::{self, Flow};
 
 /// Removes all session state that SQL may have left: `DISCARD ALL` except for plans and the statements that sqlx keeps
 /// prepared. It returns an additional row if SQL prepared a statement; the session is then closed.
@@ -34,6 +35,8 @@ pub(super) struct Connections(Arc<Shared>);
 
 struct Shared {
     options: PgConnectOptions,
+    /// Maximum size of a row in bytes.
+    row_max: usize,
     idle_timeout: Duration,
     permits: Arc<Semaphore>,
     ending: Arc<Semaphore>,
@@ -45,6 +48,7 @@ struct Shared {
 
 struct Session {
     connection: PgConnection,
+    flow: Flow,
     /// The session's process on the server.
     process: i32,
     used: Instant,
@@ -65,6 +69,7 @@ impl Connections {
         let runtime = Handle::current();
         Ok(Self(Arc::new(Shared {
             options,
+            row_max: config.result_bytes_max,
             idle_timeout: config.idle_timeout,
             permits: Arc::new(Semaphore::new(config.max_connections.max(1) as usize)),
             ending: Arc::new(Semaphore::new(ENDING_MAX)),
@@ -111,11 +116,13 @@ impl Shared {
     }
 
     async fn connect(&self) -> Result<Session, SqlError> {
-        let mut connection = self.options.connect().await.map_err(error)?;
+        let connected = postgres_flow::connect(&self.options, self.row_max, &self.runtime).await;
+        let (mut connection, flow) = connected.map_err(error)?;
         let process = sqlx::query_scalar("SELECT pg_backend_pid()");
         let process = process.fetch_one(&mut connection).await.map_err(error)?;
         Ok(Session {
             connection,
+            flow,
             process,
             used: Instant::now(),
         })
@@ -166,8 +173,9 @@ pub(super) struct Lent {
 }
 
 impl Lent {
-    pub(super) fn connection(&mut self) -> Result<&mut PgConnection, SqlError> {
-        let lent = self.lent.as_mut().map(|(session, _)| &mut session.connection);
+    pub(super) fn connection(&mut self) -> Result<(&mut PgConnection, Flow), SqlError> {
+        let lent = self.lent.as_mut();
+        let lent = lent.map(|(session, _)| (&mut session.connection, session.flow.clone()));
         lent.ok_or_else(|| SqlError::Connection("the connection was returned".to_owned()))
     }
 

@@ -299,7 +299,9 @@ fn check(view: &View<'_>, dialect: Dialect) -> Result<Kind, StatementError> {
     if TRANSACTION.contains(&first.as_str()) {
         return Err(StatementError::Transaction(first));
     }
-    if dialect == Dialect::Sqlite && !allowed.contains(&first.as_str()) && !SQLITE_REFUSED.contains(&first.as_str()) {
+    // SQLite skips a byte order mark.
+    let is_refused = SQLITE_REFUSED.contains(&first.trim_start_matches('\u{feff}'));
+    if dialect == Dialect::Sqlite && !allowed.contains(&first.as_str()) && !is_refused {
         return Err(StatementError::Syntax(first));
     }
     if !allowed.contains(&first.as_str()) {

@@ -197,3 +197,37 @@ fn postgresql_names_the_columns_of_no_rows_and_takes_functions_apart_from_their_
     );
     assert_eq!(got, json!([[["id", "name"]], 1, 1]));
 }
+
+/// Peak resident memory of this process.
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() << 10
+}
+
+#[test]
+fn postgresql_sends_no_row_that_is_larger_than_a_result_may_be() {
+    let server = Postgres::start();
+    let config = config(&server).max_connections(1).result_bytes_max(4 << 20);
+    let io = io();
+    let query = |sql: &str| {
+        let body = format!(
+            "try {{ return (await DB.prepare(`{sql}`).all()).results.map(({{ a }}) => a.length ?? a); }} catch (e) {{ return e.message; }}"
+        );
+        script_on(&io, &config, &body)
+    };
+    assert_eq!(query("SELECT repeat('x', 3000000) AS a"), json!([3_000_000]));
+    let before = peak();
+    let refused = query("SELECT repeat('x', 600000000) AS a");
+    assert!(refused.as_str().unwrap().contains("result_bytes_max"), "{refused}");
+    assert!(peak() < before + (64 << 20), "{} MiB", (peak() - before) >> 20);
+    // Rows are counted one by one, and the connection is replaced.
+    assert_eq!(
+        query("SELECT repeat('x', 100000) AS a FROM generate_series(1, 30)")
+            .as_array()
+            .unwrap()
+            .len(),
+        30
+    );
+    assert_eq!(query("SELECT 1 AS a"), json!([1]));
+}
