@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::workspace::Workspace;
-use crate::{api, conformance, embedding, fuzz, hostile, package, packages, setup, shell, test, tidy, v8};
+use crate::{api, autobahn, conformance, embedding, fuzz, hostile, package, packages, setup, shell, test, tidy, v8};
 
 /// The result of a step that did not fail.
 enum Done {
@@ -44,6 +44,7 @@ const STEPS: &[Step] = &[
     ("examples", examples),
     ("npm packages", |w| passed(packages::run(w, &[]))),
     ("conformance", conformance),
+    ("WebSockets", websockets),
     ("embedding page", |w| passed(embedding::follow(w))),
     ("pool without V8", |w| passed(test::pool_without_v8(w))),
     ("pool schedules", |w| passed(test::pool_schedules(w))),
@@ -130,6 +131,11 @@ fn conformance(workspace: &Workspace) -> Result<Done> {
         Ok(tests) => passed(conformance::run(workspace, &tests, &[])),
         Err(error) => Ok(Done::Skipped(format!("the tests cannot be fetched: {error:#}"))),
     }
+}
+
+/// Runs Autobahn's suite, which needs Python 2.7.
+fn websockets(workspace: &Workspace) -> Result<Done> {
+    Ok(autobahn::in_ci(workspace)?.map_or(Done::Passed, Done::Skipped))
 }
 
 fn deny(workspace: &Workspace) -> Result<Done> {

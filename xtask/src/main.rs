@@ -140,7 +140,12 @@ fn run(command: Command) -> Result<()> {
         Command::V8(options) => v8::command(&workspace, &options),
         Command::Serve { release, args } => serve::command(&workspace, release, &args),
         Command::Test { filter, nightly: false } => test::command(&workspace, &filter),
-        Command::Test { filter, nightly: true } => test::nightly(&workspace, &filter),
+        Command::Test { filter, nightly: true } => {
+            test::nightly(&workspace, &filter).and_then(|()| match filter.is_empty() {
+                true => autobahn::nightly(&workspace),
+                false => Ok(()),
+            })
+        }
         Command::Ci => ci::command(&workspace),
         Command::Fuzz(options) => fuzz::command(&workspace, &options),
         Command::Tidy => tidy::command(&workspace),
