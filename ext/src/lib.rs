@@ -7,7 +7,7 @@
 
 pub mod bindings;
 pub mod cache;
-mod coding;
+pub mod coding;
 pub mod commonjs;
 pub mod context;
 pub mod event;

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use tempfile::TempDir;
 
 use super::{Effort, wrk};
 use crate::process::{Running, free_port};
 use crate::programs::Programs;
-use crate::table::{Better, Column, Row, Table};
+use crate::table::{Row, Table};
 
 /// The request.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -155,18 +155,9 @@ fn turn(route: Route, server: Server, served: &Served, programs: &Programs, effo
     let url = format!("http://127.0.0.1:{port}{}", route.path());
     let post = programs.peer_file("echo.lua");
     let script = (route == Route::Echo).then_some::<&OsStr>(Path::as_os_str(&post));
-    wrk::load(&url, WARM_UP, script)?;
-    let before = running.cpu_time()?;
-    let load = wrk::load(&url, effort.load, script)?;
-    let spent = running
-        .cpu_time()?
-        .checked_sub(before)
-        .context("processor time ran backwards")?;
-    Ok(vec![
-        load.per_second,
-        spent.as_secs_f64() * 1e6 / load.requests,
-        load.latency_99.as_secs_f64() * 1e3,
-    ])
+    wrk::measure(&running, WARM_UP, effort.load, |time| {
+        wrk::load(&url, time, script, &[])
+    })
 }
 
 pub(super) fn measure(route: Route, programs: &Programs, effort: &Effort) -> Result<Table> {
@@ -178,10 +169,6 @@ pub(super) fn measure(route: Route, programs: &Programs, effort: &Effort) -> Res
         _ => &SERVERS[..],
     };
     let medians = effort.medians(servers, |(_, server)| turn(route, *server, &served, programs, effort))?;
-    let row = |((subject, _), values): (&(&str, Server), Vec<f64>)| Row {
-        subject: (*subject).to_owned(),
-        values,
-    };
     Ok(Table {
         title: route.title().to_owned(),
         how: format!(
@@ -191,20 +178,7 @@ pub(super) fn measure(route: Route, programs: &Programs, effort: &Effort) -> Res
             effort.load.as_secs(),
             WARM_UP.as_secs(),
         ),
-        columns: vec![
-            Column {
-                title: "requests/s",
-                better: Some(Better::Higher),
-            },
-            Column {
-                title: "processor time a request, µs",
-                better: Some(Better::Lower),
-            },
-            Column {
-                title: "latency, 99 %, ms",
-                better: Some(Better::Lower),
-            },
-        ],
-        rows: servers.iter().zip(medians).map(row).collect(),
+        columns: wrk::columns(),
+        rows: Row::all(servers.iter().map(|(subject, _)| *subject), medians),
     })
 }

@@ -5,13 +5,13 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use tempfile::TempDir;
 
 use super::{Effort, wrk};
 use crate::process::{Running, free_port};
 use crate::programs::Programs;
-use crate::table::{Better, Column, Row, Table};
+use crate::table::{Row, Table};
 
 /// The scripts, and the order in which they are requested.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -165,19 +165,9 @@ fn turn(scripts: Scripts, server: Server, served: &Served, programs: &Programs, 
     let url = format!("http://127.0.0.1:{port}/");
     let script = programs.peer_file("many.lua");
     let count = scripts.count().to_string();
-    let load = |time| wrk::load_with(&url, time, Some(script.as_os_str()), &[&count, scripts.order()]);
-    load(WARM_UP)?;
-    let before = running.cpu_time()?;
-    let loaded = load(effort.load)?;
-    let spent = running
-        .cpu_time()?
-        .checked_sub(before)
-        .context("processor time ran backwards")?;
-    Ok(vec![
-        loaded.per_second,
-        spent.as_secs_f64() * 1e6 / loaded.requests,
-        loaded.latency_99.as_secs_f64() * 1e3,
-    ])
+    wrk::measure(&running, WARM_UP, effort.load, |time| {
+        wrk::load(&url, time, Some(script.as_os_str()), &[&count, scripts.order()])
+    })
 }
 
 pub(super) fn measure(scripts: Scripts, programs: &Programs, effort: &Effort) -> Result<Table> {
@@ -195,20 +185,7 @@ pub(super) fn measure(scripts: Scripts, programs: &Programs, effort: &Effort) ->
             effort.load.as_secs(),
             WARM_UP.as_secs(),
         ),
-        columns: vec![
-            Column {
-                title: "requests/s",
-                better: Some(Better::Higher),
-            },
-            Column {
-                title: "processor time a request, µs",
-                better: Some(Better::Lower),
-            },
-            Column {
-                title: "latency, 99 %, ms",
-                better: Some(Better::Lower),
-            },
-        ],
+        columns: wrk::columns(),
         rows: Row::all(SERVERS.map(|(subject, _)| subject), medians),
     })
 }

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::process::Running;
+use crate::table::{Better, Column};
+
 /// Concurrent connections.
 pub(super) const CONNECTIONS: u32 = 32;
 
@@ -17,13 +20,41 @@ pub(super) struct Load {
     pub(super) latency_99: Duration,
 }
 
-/// Requests a URL for this long, as fast as it is answered; a Lua script of wrk's defines the request.
-pub(super) fn load(url: &str, time: Duration, script: Option<&OsStr>) -> Result<Load> {
-    load_with(url, time, script, &[])
+/// The columns of [`measure`].
+pub(super) fn columns() -> Vec<Column> {
+    let column = |title, better| Column {
+        title,
+        better: Some(better),
+    };
+    vec![
+        column("requests/s", Better::Higher),
+        column("processor time a request, µs", Better::Lower),
+        column("latency, 99 %, ms", Better::Lower),
+    ]
 }
 
-/// The same, with arguments for the script.
-pub(super) fn load_with(url: &str, time: Duration, script: Option<&OsStr>, arguments: &[&str]) -> Result<Load> {
+/// Loads a server for some time, after a warm-up. Returns the values of its row.
+pub(super) fn measure(
+    server: &Running,
+    warm_up: Duration,
+    time: Duration,
+    load: impl Fn(Duration) -> Result<Load>,
+) -> Result<Vec<f64>> {
+    load(warm_up)?;
+    let before = server.cpu_time()?;
+    let load = load(time)?;
+    let spent = server.cpu_time()?.checked_sub(before);
+    let spent = spent.context("processor time ran backwards")?;
+    Ok(vec![
+        load.per_second,
+        spent.as_secs_f64() * 1e6 / load.requests,
+        load.latency_99.as_secs_f64() * 1e3,
+    ])
+}
+
+/// Requests a URL for this long, as fast as it is answered. `script`: a Lua script of wrk's that defines the requests, and its
+/// arguments.
+pub(super) fn load(url: &str, time: Duration, script: Option<&OsStr>, arguments: &[&str]) -> Result<Load> {
     let mut command = Command::new("wrk");
     command.args([
         "-t1",

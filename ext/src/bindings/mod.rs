@@ -173,3 +173,32 @@ impl<T: 'static> Installed<T> {
         state.try_borrow::<Self>()?.0.get(name)
     }
 }
+
+#[cfg(all(test, feature = "sql"))]
+mod tests {
+    use super::analytics::{AnalyticsBinding, SqliteAnalytics};
+    use super::kv::{KvBinding, SqliteKv};
+    use super::queue::{QueueBinding, SqliteQueue};
+    use super::r2::{LocalR2, R2Binding};
+    use super::*;
+
+    #[test]
+    fn the_files_of_stores_are_withheld_from_scripts() {
+        let clicks = SqliteAnalytics::new("clicks.sqlite", "clicks");
+        let bindings: [(Box<dyn Binding>, &str); 4] = [
+            (Box::new(AnalyticsBinding::new(clicks)), "clicks.sqlite"),
+            (
+                Box::new(KvBinding::new(Arc::new(SqliteKv::new("kv.sqlite")))),
+                "kv.sqlite",
+            ),
+            (Box::new(R2Binding::new(LocalR2::new("bucket"))), "bucket/bucket.sqlite"),
+            (
+                Box::new(QueueBinding::new(SqliteQueue::new("queue.sqlite"))),
+                "queue.sqlite",
+            ),
+        ];
+        for (binding, file) in bindings {
+            assert_eq!(binding.withheld(), [PathBuf::from(file)]);
+        }
+    }
+}

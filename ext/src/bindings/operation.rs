@@ -8,7 +8,7 @@ use crate::context::{begin_operation, end_with_event};
 use crate::event::{EventEnded, EventKey};
 use crate::quotas::{QuotaError, Usage};
 
-/// Begins an operation on what the binding holds, charges it to the event, and cancels it when the event ends.
+/// Runs an operation on the store of a binding, charges it to the event, and cancels it when the event ends.
 pub(super) async fn operate<B, T, E>(
     state: &RefCell<OpState>,
     event: EventKey,

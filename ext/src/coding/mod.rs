@@ -3,6 +3,7 @@
 //! A body may have several layers, listed in the order in which they were applied. If any of them is unknown, the body
 //! is neither decoded nor encoded, and its label is left unchanged.
 
+pub mod brotli;
 pub(crate) mod decode;
 pub(crate) mod encode;
 mod window;

@@ -32,6 +32,22 @@ async fn expect(stream: &mut TcpStream, end: &str) -> String {
     response
 }
 
+/// Sends a request, and waits until so many requests were begun.
+async fn begin(stream: &mut TcpStream, path: &str, worker: &Worker, begun: usize) {
+    let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    until("the request is under way", || {
+        worker.0.started.load(Ordering::SeqCst) == begun
+    })
+    .await;
+}
+
+/// Lets the requests to `/wait` be answered.
+fn release(worker: &Worker) {
+    worker.0.released.store(true, Ordering::SeqCst);
+    worker.0.release.notify_waiters();
+}
+
 /// A connection that lives on a worker's thread.
 async fn moved(address: SocketAddr, worker: &Worker) -> TcpStream {
     let before = worker.1.taken();
@@ -72,18 +88,10 @@ async fn a_connection_that_moves_to_and_fro_answers_each_request_in_order() {
 #[tokio::test]
 async fn a_request_under_way_goes_on_when_its_connection_has_to_leave() {
     let (running, worker, mut stream) = server().await;
-    stream
-        .write_all(b"GET /wait HTTP/1.1\r\nhost: a\r\n\r\n")
-        .await
-        .unwrap();
-    until("the request is under way", || {
-        worker.0.started.load(Ordering::SeqCst) == 3
-    })
-    .await;
+    begin(&mut stream, "/wait", &worker, 3).await;
     // With its runtime, to which the socket was bound.
     worker.1.end();
-    worker.0.released.store(true, Ordering::SeqCst);
-    worker.0.release.notify_waiters();
+    release(&worker);
     expect(&mut stream, "released").await;
     assert_eq!(running.shutdown(LONG).await.cut, 0);
 }
@@ -91,14 +99,7 @@ async fn a_request_under_way_goes_on_when_its_connection_has_to_leave() {
 #[tokio::test]
 async fn a_client_that_leaves_after_its_connection_moved_cancels_its_request() {
     let (_running, worker, mut stream) = server().await;
-    stream
-        .write_all(b"GET /hang HTTP/1.1\r\nhost: a\r\n\r\n")
-        .await
-        .unwrap();
-    until("the request is under way", || {
-        worker.0.started.load(Ordering::SeqCst) == 3
-    })
-    .await;
+    begin(&mut stream, "/hang", &worker, 3).await;
     worker.1.evict();
     let dropped = worker.0.dropped.load(Ordering::SeqCst);
     drop(stream);
@@ -143,18 +144,10 @@ async fn a_response_that_is_being_sent_goes_on_when_its_connection_moves() {
 async fn a_drain_waits_for_connections_on_other_threads_and_resets_none() {
     let (running, worker, mut stream) = server().await;
     let mut idle = moved(address(&running), &worker).await;
-    stream
-        .write_all(b"GET /wait HTTP/1.1\r\nhost: a\r\n\r\n")
-        .await
-        .unwrap();
-    until("the request is under way", || {
-        worker.0.started.load(Ordering::SeqCst) == 5
-    })
-    .await;
+    begin(&mut stream, "/wait", &worker, 5).await;
     let shutdown = tokio::spawn(running.shutdown(LONG));
     assert_eq!(read_all(&mut idle).await, "");
-    worker.0.released.store(true, Ordering::SeqCst);
-    worker.0.release.notify_waiters();
+    release(&worker);
     let response = read_all(&mut stream).await;
     assert!(
         response.contains("connection: close") && response.ends_with("released"),
@@ -167,14 +160,7 @@ async fn a_drain_waits_for_connections_on_other_threads_and_resets_none() {
 #[tokio::test]
 async fn a_drain_cuts_a_request_on_another_thread_at_its_deadline() {
     let (running, worker, mut stream) = server().await;
-    stream
-        .write_all(b"GET /hang HTTP/1.1\r\nhost: a\r\n\r\n")
-        .await
-        .unwrap();
-    until("the request is under way", || {
-        worker.0.started.load(Ordering::SeqCst) == 3
-    })
-    .await;
+    begin(&mut stream, "/hang", &worker, 3).await;
     assert_eq!(running.shutdown(Duration::from_millis(100)).await.cut, 1);
 }
 

@@ -64,7 +64,7 @@ impl Configured for Dataset {
         let store = SqliteAnalytics::new(&self.path, &self.name)
             .bytes_max(self.limits.bytes_max)
             .queue_len_max(self.limits.queue_len_max);
-        Ok(Arc::new(AnalyticsBinding::new(store).withhold([self.path.clone()])))
+        Ok(Arc::new(AnalyticsBinding::new(store)))
     }
 
     fn withheld(&self) -> Vec<PathBuf> {

@@ -10,7 +10,7 @@ use isopod::bindings::Binding;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::stored::default_file;
+use super::stored::{default_file, is_local};
 use super::{Configure, Configured, Env, Materials, Wrangler, WranglerKey};
 use crate::config::document::KeyPath;
 use crate::config::problem::Fault;
@@ -284,13 +284,13 @@ impl Wrangler for Vec<D1> {
 
 impl D1 {
     fn database(self, at: &KeyPath, reading: &mut Reading<'_>) -> Option<Database> {
-        if self.remote {
-            let fault = Fault::NoSuchBinding {
-                key: at.key("remote").to_string(),
-                capability: "remote D1 binding".to_owned(),
-            };
-            let remedy = "remove `remote`; the database is a local SQLite file";
-            reading.tell(at, fault, remedy);
+        if !is_local(
+            self.remote,
+            "D1 binding",
+            "database is a local SQLite file",
+            at,
+            reading,
+        ) {
             return None;
         }
         let defaults = Migrations::default();

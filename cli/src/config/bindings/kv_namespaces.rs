@@ -9,7 +9,7 @@ use isopod::bindings::kv::{KvBinding, KvStore, PostgresKv, SqliteKv};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::stored::default_file;
+use super::stored::{default_file, is_local};
 use super::{Configure, Configured, Env, Materials, Wrangler, WranglerKey};
 use crate::config::document::KeyPath;
 use crate::config::problem::Fault;
@@ -79,8 +79,7 @@ impl Configured for KvNamespace {
     }
 
     fn make(&self, _from: &Materials<'_>) -> Result<Arc<dyn Binding>> {
-        let binding = KvBinding::new(self.store());
-        Ok(Arc::new(binding.withhold(self.withheld())))
+        Ok(Arc::new(KvBinding::new(self.store())))
     }
 
     fn withheld(&self) -> Vec<PathBuf> {
@@ -178,13 +177,13 @@ impl Wrangler for Vec<Written> {
     fn translate(self, at: &KeyPath, reading: &mut Reading<'_>) -> Vec<Section> {
         let mut sections = Vec::new();
         for (index, written) in self.into_iter().enumerate() {
-            if written.remote {
-                let key = at.index(index).key("remote");
-                let fault = Fault::NoSuchBinding {
-                    key: key.to_string(),
-                    capability: "remote KV binding".to_owned(),
-                };
-                reading.tell(&key, fault, "remove `remote`; the namespace is a local SQLite file");
+            if !is_local(
+                written.remote,
+                "KV binding",
+                "namespace is a local SQLite file",
+                &at.index(index),
+                reading,
+            ) {
                 continue;
             }
             sections.push(Section {

@@ -13,7 +13,7 @@ use isopod::host::workers::ConsumeOptions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::stored::is_plain_name;
+use super::stored::{is_local, is_plain_name};
 use super::{Configure, Configured, Env, Materials, Wrangler, WranglerKey};
 use crate::config::document::KeyPath;
 use crate::config::problem::Fault;
@@ -137,8 +137,8 @@ impl Configured for Producer {
     }
 
     fn make(&self, from: &Materials<'_>) -> Result<Arc<dyn Binding>> {
-        let binding = QueueBinding::new(from.queues.open(&self.queue)).delivery_delay(self.delay);
-        Ok(Arc::new(binding.withhold(self.withheld())))
+        let store = from.queues.open(&self.queue);
+        Ok(Arc::new(QueueBinding::new(store).delivery_delay(self.delay)))
     }
 
     fn withheld(&self) -> Vec<PathBuf> {
@@ -392,13 +392,8 @@ impl Wrangler for Written {
     fn translate(self, at: &KeyPath, reading: &mut Reading<'_>) -> Section {
         let mut section = Section::default();
         for (index, written) in self.producers.into_iter().enumerate() {
-            if written.remote {
-                let key = at.key("producers").index(index).key("remote");
-                let fault = Fault::NoSuchBinding {
-                    key: key.to_string(),
-                    capability: "remote queue".to_owned(),
-                };
-                reading.tell(&key, fault, "remove `remote`; the queue is a local SQLite file");
+            let at = at.key("producers").index(index);
+            if !is_local(written.remote, "queue", "queue is a local SQLite file", &at, reading) {
                 continue;
             }
             section.producers.push(ProducerFile {

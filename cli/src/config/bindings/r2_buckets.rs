@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use isopod::bindings::Binding;
-use isopod::bindings::r2::{LocalR2, R2Binding};
+use isopod::bindings::r2::{LocalR2, R2Binding, R2Store as _};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::stored::default_folder;
+use super::stored::{default_folder, is_local};
 use super::{Configure, Configured, Env, Materials, Wrangler, WranglerKey};
 use crate::config::document::KeyPath;
-use crate::config::problem::Fault;
 use crate::config::reading::Reading;
 use crate::config::text::Size;
 
@@ -84,13 +83,11 @@ impl Configured for R2Bucket {
     }
 
     fn make(&self, _from: &Materials<'_>) -> Result<Arc<dyn Binding>> {
-        let binding = R2Binding::new(self.store());
-        Ok(Arc::new(binding.withhold(self.withheld())))
+        Ok(Arc::new(R2Binding::new(self.store())))
     }
 
     fn withheld(&self) -> Vec<PathBuf> {
-        // The names of its other files have no extension, so no module is read from them.
-        vec![self.path.join("bucket.sqlite")]
+        self.store().files()
     }
 }
 
@@ -166,13 +163,13 @@ impl Wrangler for Vec<Written> {
     fn translate(self, at: &KeyPath, reading: &mut Reading<'_>) -> Vec<Section> {
         let mut sections = Vec::new();
         for (index, written) in self.into_iter().enumerate() {
-            if written.remote {
-                let key = at.index(index).key("remote");
-                let fault = Fault::NoSuchBinding {
-                    key: key.to_string(),
-                    capability: "remote R2 binding".to_owned(),
-                };
-                reading.tell(&key, fault, "remove `remote`; the bucket is a local folder");
+            if !is_local(
+                written.remote,
+                "R2 binding",
+                "bucket is a local folder",
+                &at.index(index),
+                reading,
+            ) {
                 continue;
             }
             sections.push(Section {

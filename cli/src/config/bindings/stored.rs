@@ -17,6 +17,19 @@ pub(super) fn default_folder(folder: &str, name: &str, at: &KeyPath, reading: &m
     is_plain_name(name, at, reading).then(|| format!(".isopod/{folder}/{name}").into())
 }
 
+/// Returns true unless wrangler's file wants the binding's data on the platform, which is a problem. `at`: the binding.
+pub(super) fn is_local(remote: bool, what: &str, kept: &str, at: &KeyPath, reading: &mut Reading<'_>) -> bool {
+    if remote {
+        let key = at.key("remote");
+        let fault = Fault::NoSuchBinding {
+            key: key.to_string(),
+            capability: format!("remote {what}"),
+        };
+        reading.tell(&key, fault, format!("remove `remote`; the {kept}"));
+    }
+    !remote
+}
+
 /// Returns true if a name can be that of a file. Any other is a problem.
 pub(super) fn is_plain_name(name: &str, at: &KeyPath, reading: &mut Reading<'_>) -> bool {
     let may_be = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | ' ');

@@ -26,6 +26,11 @@ pub use self::sqlite::SqliteAnalytics;
 
 /// A place for data points.
 pub trait AnalyticsStore: Send + Sync + 'static {
+    /// The files that the store owns, which no script may read as modules. Default: none.
+    fn files(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
     /// Takes a data point without waiting. Called on the worker's thread.
     ///
     /// # Errors
@@ -37,23 +42,12 @@ pub trait AnalyticsStore: Send + Sync + 'static {
 #[derive(Clone)]
 pub struct AnalyticsBinding {
     store: Arc<dyn AnalyticsStore>,
-    withheld: Vec<PathBuf>,
 }
 
 impl AnalyticsBinding {
     /// Creates a binding that writes to this store.
     pub fn new(store: impl AnalyticsStore) -> Self {
-        Self {
-            store: Arc::new(store),
-            withheld: Vec::new(),
-        }
-    }
-
-    /// Names files that the script must not read as modules, such as those of the store.
-    #[must_use]
-    pub fn withhold(mut self, files: impl IntoIterator<Item = PathBuf>) -> Self {
-        self.withheld.extend(files);
-        self
+        Self { store: Arc::new(store) }
     }
 }
 
@@ -74,7 +68,7 @@ impl Binding for AnalyticsBinding {
     }
 
     fn withheld(&self) -> Vec<PathBuf> {
-        self.withheld.clone()
+        self.store.files()
     }
 }
 

@@ -122,6 +122,10 @@ impl fmt::Debug for SqliteAnalytics {
 }
 
 impl AnalyticsStore for SqliteAnalytics {
+    fn files(&self) -> Vec<PathBuf> {
+        vec![self.options.path.clone()]
+    }
+
     fn write(&self, point: DataPoint) -> Result<(), StorageError> {
         let (dataset, at) = (self.dataset.clone(), millis(SystemTime::now()));
         self.database.post(point.bytes(), move |db| {

@@ -45,23 +45,12 @@ const INLINE_BYTES: usize = 64 << 10;
 #[derive(Clone)]
 pub struct KvBinding {
     store: Arc<dyn KvStore>,
-    withheld: Vec<PathBuf>,
 }
 
 impl KvBinding {
     /// Creates a binding whose entries this store keeps.
     pub fn new(store: impl KvStore) -> Self {
-        Self {
-            store: Arc::new(store),
-            withheld: Vec::new(),
-        }
-    }
-
-    /// Names files that the script must not read as modules, such as those of the store.
-    #[must_use]
-    pub fn withhold(mut self, files: impl IntoIterator<Item = PathBuf>) -> Self {
-        self.withheld.extend(files);
-        self
+        Self { store: Arc::new(store) }
     }
 }
 
@@ -82,7 +71,7 @@ impl Binding for KvBinding {
     }
 
     fn withheld(&self) -> Vec<PathBuf> {
-        self.withheld.clone()
+        self.store.files()
     }
 }
 

@@ -56,7 +56,7 @@ pub enum KvFault {
     /// The list is limited to more keys than a list may have.
     #[error("Invalid key_count_limit of {0}. Please specify an integer less than {LIST_LIMIT}.")]
     ListLimit(i64),
-    /// The cursor is not one that a list returned.
+    /// The cursor was not returned by a list.
     #[error("Invalid cursor. Please use the cursor of an earlier list.")]
     Cursor,
     /// The values of a bulk read are too long in total.

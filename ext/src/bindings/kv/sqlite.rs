@@ -13,7 +13,7 @@ use crate::storage::{ReadRoom, StorageFuture};
 
 const SCHEMA: Schema = Schema {
     version: 1,
-    // The value comes last: what is before it is read without it.
+    // The value comes last, so that the other columns are read without it.
     create: "CREATE TABLE entries (
                  key TEXT NOT NULL UNIQUE,
                  expiration INTEGER,
@@ -117,6 +117,10 @@ impl fmt::Debug for SqliteKv {
 }
 
 impl KvStore for SqliteKv {
+    fn files(&self) -> Vec<PathBuf> {
+        vec![self.options.path.clone()]
+    }
+
     fn get(&self, keys: Vec<String>, room: ReadRoom) -> StorageFuture<Vec<Option<KvEntry>>> {
         self.database
             .read(move |db| keys.iter().map(|key| find(db, key, &room)).collect())

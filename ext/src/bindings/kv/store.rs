@@ -1,5 +1,6 @@
 //! The interface of a namespace's storage.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -59,6 +60,11 @@ use crate::storage::{ReadRoom, StorageFuture};
 /// future is polled by the event loop of the worker that asked, and dropped when the event ends. What `put` and `delete` have
 /// acknowledged must be seen by every `get` and `list` that begins later.
 pub trait KvStore: Send + Sync + 'static {
+    /// The files that the store owns, which no script may read as modules. Default: none.
+    fn files(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
     /// Returns the entries of these keys, in their order. An expired entry is not there.
     ///
     /// Memory for a value should be taken from `room` before it is read.
@@ -75,6 +81,10 @@ pub trait KvStore: Send + Sync + 'static {
 }
 
 impl<S: KvStore + ?Sized> KvStore for Arc<S> {
+    fn files(&self) -> Vec<PathBuf> {
+        (**self).files()
+    }
+
     fn get(&self, keys: Vec<String>, room: ReadRoom) -> StorageFuture<Vec<Option<KvEntry>>> {
         (**self).get(keys, room)
     }
@@ -92,7 +102,7 @@ impl<S: KvStore + ?Sized> KvStore for Arc<S> {
     }
 }
 
-/// The value of a key, and what is kept with it.
+/// The value of a key, with its metadata and expiration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KvEntry {

@@ -113,12 +113,12 @@ enum Said {
 pub enum Decision {
     /// It was handled.
     Ack,
-    /// It is to be delivered again, after a delay if the script gave one.
+    /// It is delivered again, after a delay if the script gave one.
     Retry(Option<Duration>),
 }
 
 impl QueueDecision {
-    /// The decision about the message at this place. One that nothing was said about is acknowledged, unless the handler failed.
+    /// Returns the decision about the message at this place. Without one, it is acknowledged, unless the handler failed.
     #[must_use]
     pub fn about(&self, place: usize) -> Decision {
         let one = self.each.iter().find(|(at, _)| usize::try_from(*at) == Ok(place));
@@ -130,7 +130,7 @@ impl QueueDecision {
     }
 }
 
-/// A delay of a script's, made one that may be.
+/// Limits a script's delay to the permitted range.
 fn delay_of(seconds: i32) -> Duration {
     Duration::from_secs(u64::try_from(seconds).unwrap_or_default()).min(DELAY)
 }

@@ -34,7 +34,7 @@ const ERROR_LENGTH_MAX = 4096;
 
 const constructKey = Symbol("construct");
 
-/** What was decided about a batch: `"ack"`, or `{ retry: seconds }` with `null` for the configured delay. */
+/** The decision about a batch: `"ack"`, or `{ retry: seconds }` with `null` for the configured delay. */
 class Decisions {
   all = null;
   each = [];

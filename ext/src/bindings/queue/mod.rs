@@ -47,7 +47,6 @@ pub use self::store::{
 pub struct QueueBinding {
     store: Arc<dyn QueueStore>,
     delivery_delay: Duration,
-    withheld: Vec<PathBuf>,
 }
 
 impl QueueBinding {
@@ -56,7 +55,6 @@ impl QueueBinding {
         Self {
             store: Arc::new(store),
             delivery_delay: Duration::ZERO,
-            withheld: Vec::new(),
         }
     }
 
@@ -64,13 +62,6 @@ impl QueueBinding {
     #[must_use]
     pub const fn delivery_delay(mut self, delivery_delay: Duration) -> Self {
         self.delivery_delay = delivery_delay;
-        self
-    }
-
-    /// Names files that the script must not read as modules, such as those of the store.
-    #[must_use]
-    pub fn withhold(mut self, files: impl IntoIterator<Item = PathBuf>) -> Self {
-        self.withheld.extend(files);
         self
     }
 }
@@ -95,7 +86,7 @@ impl Binding for QueueBinding {
     }
 
     fn withheld(&self) -> Vec<PathBuf> {
-        self.withheld.clone()
+        self.store.files()
     }
 }
 

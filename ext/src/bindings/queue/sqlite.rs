@@ -127,6 +127,10 @@ impl fmt::Debug for SqliteQueue {
 }
 
 impl QueueStore for SqliteQueue {
+    fn files(&self) -> Vec<PathBuf> {
+        vec![self.options.path.clone()]
+    }
+
     fn send(&self, messages: Vec<Outbound>) -> StorageFuture<QueueMetrics> {
         let bytes = messages.iter().map(|one| one.message.body.bytes.len()).sum();
         let content_max = self.options.bytes_max / CONTENT_SHARE;
@@ -149,7 +153,7 @@ impl QueueStore for SqliteQueue {
         let changes = self.changes.clone();
         self.database.write(0, move |db| {
             settle(db, &settled)?;
-            // What is to be delivered again is due at another time than was known.
+            // Messages to be delivered again are due at another time than before.
             if settled.iter().any(|one| one.verdict != Verdict::Remove) {
                 changes.send_modify(|count| *count += 1);
             }
@@ -366,7 +370,7 @@ fn message(row: &Row<'_>) -> rusqlite::Result<QueueMessage> {
     ))
 }
 
-/// A form as it is kept: its place in [`ContentType::ALL`].
+/// The stored number of a content type: its place in [`ContentType::ALL`].
 const fn number_of(form: ContentType) -> i64 {
     match form {
         ContentType::Text => 0,

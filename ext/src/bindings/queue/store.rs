@@ -1,5 +1,6 @@
 //! The interface of a queue's storage.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -18,6 +19,11 @@ use crate::storage::{StorageError, StorageFuture};
 /// A call begins the operation and must not block; its future may be polled anywhere. What `send` has acknowledged must be given
 /// by a `take` that begins later, also after the process was killed.
 pub trait QueueStore: Send + Sync + 'static {
+    /// The files that the store owns, which no script may read as modules. Default: none.
+    fn files(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
     /// Adds messages, all or none, and returns the backlog with them.
     fn send(&self, messages: Vec<Outbound>) -> StorageFuture<QueueMetrics>;
 
@@ -59,6 +65,10 @@ pub trait QueueStore: Send + Sync + 'static {
 }
 
 impl<S: QueueStore + ?Sized> QueueStore for Arc<S> {
+    fn files(&self) -> Vec<PathBuf> {
+        (**self).files()
+    }
+
     fn send(&self, messages: Vec<Outbound>) -> StorageFuture<QueueMetrics> {
         (**self).send(messages)
     }
@@ -261,7 +271,7 @@ pub struct Taken {
     pub messages: Vec<Leased>,
     /// The number of messages that are due and were not taken, because there are fewer than were asked for.
     pub waiting: usize,
-    /// The earliest time, in milliseconds since 1970, at which another is due that is not now.
+    /// The earliest time, in milliseconds since 1970, at which another message is due.
     pub next_ms: Option<u64>,
     /// The backlog, with those that are leased.
     pub metrics: QueueMetrics,

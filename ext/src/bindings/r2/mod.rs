@@ -37,23 +37,12 @@ pub use self::store::{R2Error, R2Found, R2Future, R2Get, R2Listing, R2NewUpload,
 #[derive(Clone)]
 pub struct R2Binding {
     store: Arc<dyn R2Store>,
-    withheld: Vec<PathBuf>,
 }
 
 impl R2Binding {
     /// Creates a binding whose objects this store keeps.
     pub fn new(store: impl R2Store) -> Self {
-        Self {
-            store: Arc::new(store),
-            withheld: Vec::new(),
-        }
-    }
-
-    /// Names files that the script must not read as modules, such as those of the store.
-    #[must_use]
-    pub fn withhold(mut self, files: impl IntoIterator<Item = PathBuf>) -> Self {
-        self.withheld.extend(files);
-        self
+        Self { store: Arc::new(store) }
     }
 }
 
@@ -74,6 +63,6 @@ impl Binding for R2Binding {
     }
 
     fn withheld(&self) -> Vec<PathBuf> {
-        self.withheld.clone()
+        self.store.files()
     }
 }

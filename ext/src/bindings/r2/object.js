@@ -108,7 +108,7 @@ function customMetadataOf({ customMetadata }) {
   return metadata;
 }
 
-/** What is known of an object. */
+/** The metadata of an object. */
 class HeadResult {
   #found;
   constructor(key, found, range) {

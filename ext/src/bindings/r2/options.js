@@ -1,4 +1,4 @@
-// The options of a bucket's methods, as the ops read them. What has the wrong type is an error with workerd's text.
+// The options of a bucket's methods, as the ops read them. A value of the wrong type is an error with workerd's text.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -77,7 +77,7 @@ function dateField(object, field, struct) {
   return time;
 }
 
-/** The milliseconds of a date in a header. One that is none is ignored: RFC 9110, 13.1.3. */
+/** The milliseconds of a date in a header. An invalid date is ignored: RFC 9110, 13.1.3. */
 function dateHeader(headers, name) {
   const value = header(headers, name);
   const time = value === null ? NaN : DatePrototypeGetTime(new Date(value));

@@ -165,7 +165,7 @@ async function uploadPart({ name, key, id }, number, value) {
 async function complete({ name, key, id }, uploaded) {
   if (!ArrayIsArray(uploaded)) throw wrongParameter("complete", "R2MultipartUpload", 1, "Array");
   const parts = [];
-  // One more than there can be is refused, as one that was not uploaded.
+  // A number above the maximum is refused like that of a part that was not uploaded.
   for (let i = 0; i < uploaded.length && i <= PARTS_MAX; i++) {
     const part = uploaded[i];
     ArrayPrototypePush(parts, { __proto__: null, number: partNumber(part?.partNumber), etag: text(part?.etag) });

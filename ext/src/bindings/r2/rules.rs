@@ -49,13 +49,13 @@ pub enum R2Fault {
     /// Too many keys at once.
     #[error("At most {DELETE_KEYS} objects can be deleted at once.")]
     DeleteKeys,
-    /// The cursor is not one that a list returned.
+    /// The cursor was not returned by a list.
     #[error("The specified cursor is not valid. Please use the cursor of an earlier list.")]
     Cursor,
     /// The storage class is unknown.
     #[error("The specified storage class is not valid: it should be \"Standard\" or \"InfrequentAccess\".")]
     StorageClass,
-    /// The content is not what the checksum says.
+    /// The content does not match the checksum.
     #[error(
         "The {algorithm} checksum you specified did not match what we received.\nYou provided a {algorithm} checksum with value: \
          {given}\nActual {algorithm} was: {actual}", given = hex(given), actual = hex(actual)

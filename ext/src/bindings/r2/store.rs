@@ -1,5 +1,6 @@
 //! The interface of a bucket's storage.
 
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use crate::storage::{ReadRoom, StorageError};
 /// runtime that it is polled on.
 pub type R2Future<T> = Pin<Box<dyn Future<Output = Result<T, R2Error>> + Send>>;
 
-/// The reason why a bucket did not do what it was asked for.
+/// The reason why an operation of a bucket failed.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum R2Error {
@@ -26,7 +27,7 @@ pub enum R2Error {
     /// The storage.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// The content ended early, or had another length than it was said to have.
+    /// The content has another length than announced.
     #[error("the content could not be read: {0}")]
     Content(String),
 }
@@ -124,7 +125,12 @@ pub enum R2Error {
 /// a write has acknowledged must be seen by every read that begins later. The length of `content` is known (`size_hint`); it is
 /// polled with the future that it was given to.
 pub trait R2Store: Send + Sync + 'static {
-    /// Returns what is known of an object.
+    /// The files that the store owns, which no script may read as modules. Default: none.
+    fn files(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
+    /// Returns the metadata of an object.
     fn head(&self, key: String) -> R2Future<Option<R2Object>>;
 
     /// Returns an object and its content. Without content, the conditions do not hold.
@@ -155,6 +161,10 @@ pub trait R2Store: Send + Sync + 'static {
 }
 
 impl<S: R2Store + ?Sized> R2Store for Arc<S> {
+    fn files(&self) -> Vec<PathBuf> {
+        (**self).files()
+    }
+
     fn head(&self, key: String) -> R2Future<Option<R2Object>> {
         (**self).head(key)
     }
@@ -319,7 +329,7 @@ isopod_outcome::setters!(R2NewUpload {
     storage_class: R2StorageClass,
 });
 
-/// A part of an upload that is to be completed.
+/// A part of an upload to be completed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct R2Part {
     /// The number, from 1 to 10,000.

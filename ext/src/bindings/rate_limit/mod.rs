@@ -17,7 +17,7 @@ use super::{Binding, EnvValue, Installed, NewWorker};
 /// Locks that the keys are spread over: threads seldom wait for each other.
 const SHARDS: usize = 16;
 
-/// Keys that are looked at to find one that may be dropped.
+/// Number of keys examined to find one that may be dropped.
 const CANDIDATES: usize = 8;
 
 /// A rate limit: so many calls for each key in each window of time.

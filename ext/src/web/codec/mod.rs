@@ -100,7 +100,7 @@ fn make(format: &str, decodes: bool) -> Option<(Box<dyn Codec>, usize)> {
         ("deflate-raw", false) => (Box::new(deflate::Encoder::new(false)), deflate::ENCODER_BYTES),
         ("gzip", true) => (Box::new(gzip::Decoder::new()), deflate::DECODER_BYTES),
         ("gzip", false) => (Box::new(gzip::Encoder::new()), deflate::ENCODER_BYTES),
-        ("brotli", true) => (Box::new(brotli::Decoder::new()), brotli::DECODER_BYTES),
+        ("brotli", true) => (Box::new(brotli::Decoder::default()), brotli::DECODER_BYTES),
         ("brotli", false) => (Box::new(brotli::Encoder::new()), brotli::ENCODER_BYTES),
         _ => return None,
     })

@@ -1,7 +1,7 @@
 //! Keys from their encoded forms.
 
 use deno_core::{OpState, op2};
-use deno_error::JsErrorBox;
+use deno_error::{JsErrorBox, JsErrorClass};
 use deno_node_crypto::keys::{AsymmetricPrivateKey, AsymmetricPublicKey, KeyObjectHandle, RsaJwkKey};
 use isopod_ext::quotas::Usage;
 use isopod_ext::unwind;
@@ -77,13 +77,9 @@ pub(crate) fn op_isopod_private_key(
     #[string] kind: &str,
     #[buffer] passphrase: Option<&[u8]>,
 ) -> Result<KeyObjectHandle, CryptoError> {
-    let usage = Usage::of(state);
-    check_length(key)?;
-    unwind::catch(|| {
-        check_cost(key, format, &usage)?;
-        let key = KeyObjectHandle::new_asymmetric_private_key_from_js(key, format, kind, passphrase);
-        bounded(key.map_err(refused)?, &usage)
-    })?
+    read_key(state, key, format, || {
+        KeyObjectHandle::new_asymmetric_private_key_from_js(key, format, kind, passphrase)
+    })
 }
 
 #[op2]
@@ -95,12 +91,23 @@ pub(crate) fn op_isopod_public_key(
     #[string] kind: &str,
     #[buffer] passphrase: Option<&[u8]>,
 ) -> Result<KeyObjectHandle, CryptoError> {
+    read_key(state, key, format, || {
+        KeyObjectHandle::new_asymmetric_public_key_from_js(key, format, kind, passphrase)
+    })
+}
+
+/// Reads a key whose length, cost and operations are bounded.
+fn read_key<E: JsErrorClass>(
+    state: &OpState,
+    key: &[u8],
+    format: &str,
+    read: impl FnOnce() -> Result<KeyObjectHandle, E>,
+) -> Result<KeyObjectHandle, CryptoError> {
     let usage = Usage::of(state);
     check_length(key)?;
     unwind::catch(|| {
         check_cost(key, format, &usage)?;
-        let key = KeyObjectHandle::new_asymmetric_public_key_from_js(key, format, kind, passphrase);
-        bounded(key.map_err(refused)?, &usage)
+        bounded(read().map_err(refused)?, &usage)
     })?
 }
 

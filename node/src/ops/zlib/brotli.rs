@@ -1,13 +1,11 @@
 //! Brotli (RFC 7932).
 
-use brotli::enc::StandardAlloc;
-use brotli::enc::encode::{BrotliEncoderOperation, BrotliEncoderParameter, BrotliEncoderStateStruct};
-use brotli::{BrotliDecompressStream, BrotliResult, BrotliState};
+use isopod_ext::coding::brotli::{self, BrotliResult, Moved, Operation, Parameter};
 
 use super::{BUFFER_ERROR, Engine, OK, STREAM_END, Step};
 
-/// Tables; the window is charged once the data has said its size.
-pub(super) const DECODER_BYTES: usize = 256 << 10;
+/// The window is charged once the data has said its size.
+pub(super) use isopod_ext::coding::brotli::DECODER_BYTES;
 
 /// Brotli's own error codes are this much above the codes of steps, so that none is one of zlib's.
 const ERROR_BASE: i32 = 1_000;
@@ -41,11 +39,11 @@ pub(super) fn check_decoder(parameters: &[u32]) -> Result<(), &'static str> {
 
 /// The parameters of an encoder.
 #[derive(Debug)]
-pub(super) struct Settings(Vec<(BrotliEncoderParameter, u32)>, usize);
+pub(super) struct Settings(Vec<(Parameter, u32)>, usize);
 
 impl Settings {
     pub(super) fn new(parameters: &[u32]) -> Result<Self, &'static str> {
-        use BrotliEncoderParameter as Name;
+        use Parameter as Name;
         if given(parameters, LARGE_WINDOW).is_some_and(|large| large != 0) {
             return Err(TOO_LARGE);
         }
@@ -86,40 +84,24 @@ fn memory(quality: u32, window_log: u32) -> usize {
     2 * window + tables
 }
 
-pub(super) struct Encoder(Box<BrotliEncoderStateStruct<StandardAlloc>>);
+pub(super) struct Encoder(brotli::Encoder);
 
 impl Encoder {
     pub(super) fn new(settings: &Settings) -> Self {
-        let mut state = BrotliEncoderStateStruct::new(StandardAlloc::default());
-        for (name, value) in &settings.0 {
-            state.set_parameter(*name, *value);
-        }
-        Self(Box::new(state))
+        Self(brotli::Encoder::new(&settings.0))
     }
 }
 
 impl Engine for Encoder {
     fn step(&mut self, flush: i32, input: &[u8], output: &mut [u8]) -> Step {
         let operation = match flush {
-            1 => BrotliEncoderOperation::BROTLI_OPERATION_FLUSH,
-            2 => BrotliEncoderOperation::BROTLI_OPERATION_FINISH,
-            3 => BrotliEncoderOperation::BROTLI_OPERATION_EMIT_METADATA,
-            _ => BrotliEncoderOperation::BROTLI_OPERATION_PROCESS,
+            1 => Operation::BROTLI_OPERATION_FLUSH,
+            2 => Operation::BROTLI_OPERATION_FINISH,
+            3 => Operation::BROTLI_OPERATION_EMIT_METADATA,
+            _ => Operation::BROTLI_OPERATION_PROCESS,
         };
-        let (mut input_left, mut output_left) = (input.len(), output.len());
-        let (mut used, mut written) = (0, 0);
         // A failure leaves all input, which says so.
-        self.0.compress_stream(
-            operation,
-            &mut input_left,
-            input,
-            &mut used,
-            &mut output_left,
-            output,
-            &mut written,
-            &mut None,
-            &mut |_, _, _, _| (),
-        );
+        let Moved { used, written } = self.0.step(operation, input, output).unwrap_or_default();
         let code = if self.0.is_finished() { STREAM_END } else { OK };
         Step { code, used, written }
     }
@@ -129,67 +111,35 @@ impl Engine for Encoder {
     }
 }
 
+#[derive(Default)]
 pub(super) struct Decoder {
-    state: Box<BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>>,
+    stream: brotli::Decoder,
     has_begun: bool,
-}
-
-impl Decoder {
-    pub(super) fn new() -> Self {
-        let alloc = StandardAlloc::default;
-        Self {
-            // Strict: without windows of up to 1 GiB, which are not part of the format.
-            state: Box::new(BrotliState::new_strict(alloc(), alloc(), alloc())),
-            has_begun: false,
-        }
-    }
-}
-
-/// The binary logarithm of the window's size by the first byte (section 9.1).
-fn window_log(first: u8) -> u32 {
-    match (first & 1, first >> 1 & 0b111, first >> 4 & 0b111) {
-        (0, _, _) => 16,
-        (_, 0, 0) => 17,
-        (_, 0, more) => 8 + u32::from(more),
-        (_, more, _) => 17 + u32::from(more),
-    }
 }
 
 impl Engine for Decoder {
     fn needs(&self, first: u8) -> usize {
         match self.has_begun {
             true => 0,
-            false => DECODER_BYTES + (1 << window_log(first)),
+            false => brotli::Decoder::bytes(first),
         }
     }
 
     fn step(&mut self, _flush: i32, input: &[u8], output: &mut [u8]) -> Step {
         self.has_begun |= !input.is_empty();
-        let (mut input_left, mut output_left) = (input.len(), output.len());
-        let (mut used, mut written) = (0, 0);
-        let result = BrotliDecompressStream(
-            &mut input_left,
-            &mut used,
-            input,
-            &mut output_left,
-            &mut written,
-            output,
-            &mut 0,
-            &mut self.state,
-        );
+        let (result, Moved { used, written }) = self.stream.step(input, output);
         let code = match result {
             BrotliResult::ResultSuccess => STREAM_END,
             BrotliResult::NeedsMoreOutput => OK,
             BrotliResult::NeedsMoreInput => BUFFER_ERROR,
-            BrotliResult::ResultFailure => self.state.error_code as i32 - ERROR_BASE,
+            BrotliResult::ResultFailure => self.stream.error().0 - ERROR_BASE,
         };
         Step { code, used, written }
     }
 
     /// The name of the error, as it is in brotli's header.
     fn message(&self) -> Option<String> {
-        let name = format!("{:?}", self.state.error_code);
-        Some(name.trim_start_matches("BROTLI_DECODER").to_owned())
+        Some(self.stream.error().1.trim_start_matches("BROTLI_DECODER").to_owned())
     }
 }
 

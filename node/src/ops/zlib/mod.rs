@@ -124,7 +124,9 @@ pub(super) fn op_isopod_brotli_new(
 ) -> Result<ResourceId, ZlibError> {
     if decodes {
         brotli::check_decoder(parameters).map_err(JsErrorBox::generic)?;
-        return add(state, brotli::DECODER_BYTES, || Ok(Box::new(brotli::Decoder::new())));
+        return add(state, brotli::DECODER_BYTES, || {
+            Ok(Box::new(brotli::Decoder::default()))
+        });
     }
     let settings = brotli::Settings::new(parameters).map_err(JsErrorBox::generic)?;
     add(state, settings.bytes(), || {

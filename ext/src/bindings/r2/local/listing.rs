@@ -9,7 +9,7 @@ use super::super::store::{R2Listing, R2Page};
 use super::schema::{OBJECT, object};
 use crate::storage::sqlite::Failed;
 
-/// The place at which a list begins or goes on.
+/// The place at which a list begins or continues.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Place {
     /// At this key.
@@ -53,7 +53,7 @@ impl Place {
     }
 }
 
-/// The least text that is greater than all texts that begin so. `None`: there is none.
+/// The least text that is greater than all texts with this prefix. `None`: there is none.
 fn after_all(prefix: &str) -> Option<String> {
     let mut chars: Vec<char> = prefix.chars().collect();
     while let Some(last) = chars.pop() {

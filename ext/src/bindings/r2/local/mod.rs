@@ -1,7 +1,7 @@
-//! A bucket in a folder: what is known of its objects in a SQLite file, their content in files.
+//! A bucket in a folder: metadata of its objects in a SQLite file, their content in files.
 //!
-//! `schema` has the tables; `objects`, `listing` and `uploads` the transactions. `writing` counts what is under way, `blobs` writes
-//! and opens files, `reading` reads them, and `sweep` removes what is not needed.
+//! `schema` has the tables; `objects`, `listing` and `uploads` the transactions. `writing` counts the writes under way, `blobs`
+//! writes and opens files, `reading` reads them, and `sweep` removes files that are no longer needed.
 
 mod blobs;
 mod listing;
@@ -332,7 +332,7 @@ impl LocalR2 {
         Err(StorageError::Failed("the object is replaced again and again".to_owned()).into())
     }
 
-    /// The content of a range. `None`: its file is gone.
+    /// Returns the content of a range. `None`: its file was removed.
     async fn content(
         &self,
         files: Vec<(String, u64)>,
@@ -394,6 +394,11 @@ impl fmt::Debug for LocalR2 {
 }
 
 impl R2Store for LocalR2 {
+    fn files(&self) -> Vec<PathBuf> {
+        // The names of the others have no extension, so no module is read from them.
+        vec![self.folder.join("bucket.sqlite")]
+    }
+
     fn head(&self, key: String) -> R2Future<Option<R2Object>> {
         let found = self.database.read(move |db| objects::head(db, &key));
         Box::pin(async move { Ok(found.await?) })

@@ -20,7 +20,7 @@ pub(super) struct Part {
     pub(super) md5: Vec<u8>,
 }
 
-/// Returns what is known of an object.
+/// Returns the metadata of an object.
 pub(super) fn head(db: &Connection, key: &str) -> Result<Option<R2Object>, Failed> {
     let mut select = db.prepare_cached(&format!("SELECT {OBJECT} FROM objects WHERE key = ?1"))?;
     Ok(select.query_row([key], object).optional()?)
@@ -122,7 +122,7 @@ pub(super) fn insert(db: &Connection, object: &R2Object) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Takes the files from an object that is replaced or removed. Returns those that are to be removed now.
+/// Takes the files of an object that is replaced or removed. Returns those that can be removed now.
 pub(super) fn replace(db: &Connection, old: Option<&R2Object>, now: u64) -> Result<Vec<String>, Failed> {
     let Some(old) = old else { return Ok(Vec::new()) };
     let mut count = db.prepare_cached("SELECT count(*) FROM parts WHERE owner = ?1")?;

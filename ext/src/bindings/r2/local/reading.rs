@@ -50,7 +50,7 @@ pub(super) fn pieces(files: Vec<(String, u64)>, offset: u64, length: u64) -> Vec
 
 type Read = Pin<Box<dyn Future<Output = io::Result<(Bytes, Option<Arc<File>>)>> + Send>>;
 
-/// The content of an object. It has two steps in memory at most: one that was read, and one that is being read.
+/// The content of an object. At most two steps are in memory: the last one read, and the next one.
 pub(super) struct Content {
     pub(super) blobs: Blobs,
     pub(super) room: ReadRoom,

@@ -137,7 +137,7 @@ pub(super) fn abort(
     Ok(Ok(discard(db, id, now, now)?))
 }
 
-/// Forgets some uploads that began before a time, and what was uploaded. Returns the files to be removed.
+/// Removes some uploads that began before a time, with their parts. Returns the files to be removed.
 pub(super) fn expire(db: &Connection, before: u64, count_max: usize, now: u64) -> Result<Vec<String>, Failed> {
     let mut forget = db.prepare_cached(
         "DELETE FROM uploads WHERE rowid IN (SELECT rowid FROM uploads WHERE created < ?1 LIMIT ?2) RETURNING id",
