@@ -103,7 +103,7 @@ struct Inner {
 
 /// The place of one task.
 pub(crate) struct Entry {
-    /// Empty once the task is detached or has ended. Locked while it is polled.
+    /// Empty once the task was detached or has ended. Locked while it is polled.
     task: Mutex<Option<Box<dyn AttachedTask>>>,
     waker: AtomicWaker,
 }
@@ -231,7 +231,7 @@ impl AttachedTasks {
             self.count.store(inner.entries.len(), Ordering::Relaxed);
         }
         for (task, entry) in leaving {
-            // The embedder's code: it must not take the supervisor down.
+            // A panic of the embedder's code must not end the supervisor.
             if catch_unwind(AssertUnwindSafe(|| task.detach())).is_err() {
                 tracing::error!("a task attached to a worker panicked as it was detached");
             }
@@ -246,7 +246,7 @@ impl AttachedTasks {
 }
 
 impl Entry {
-    /// Polls the task, if it is still here.
+    /// Polls the task, unless it was detached.
     fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.waker.register(cx.waker());
         let mut place = self.task.lock().unwrap_or_else(PoisonError::into_inner);
@@ -266,7 +266,7 @@ impl Entry {
         Poll::Ready(())
     }
 
-    /// Takes the task out, unless it is being polled or has gone.
+    /// Removes the task, unless it is being polled or has ended.
     fn take(&self) -> Option<Box<dyn AttachedTask>> {
         match self.task.try_lock() {
             Ok(mut place) => place.take(),

@@ -1,4 +1,4 @@
-//! An accepted event on its way, and the guard that makes it end in exactly one outcome.
+//! An accepted event that has not begun, and the guard that gives it exactly one outcome.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -31,7 +31,7 @@ impl fmt::Display for EventId {
     }
 }
 
-/// Counts one outcome for one accepted event: the one it is given, or `worker_lost` where it is dropped without.
+/// Counts one outcome of an accepted event: the reported one, or `worker_lost` if it is dropped without a report.
 #[derive(Debug)]
 pub(crate) struct Tally {
     script: Arc<Counters>,
@@ -72,7 +72,7 @@ impl Drop for Tally {
 pub(crate) struct Job<V: Event> {
     pub(crate) id: EventId,
     pub(crate) accepted: Instant,
-    /// When its caller stops waiting.
+    /// The caller's deadline.
     pub(crate) deadline: Option<Instant>,
     pub(crate) priority: Priority,
     /// The number of calls between workers that lead to it.
@@ -80,7 +80,7 @@ pub(crate) struct Job<V: Event> {
     /// The session whose worker is to begin it.
     pub(crate) session: Option<SessionId>,
     pub(crate) line: Arc<Line>,
-    /// When it was put into a worker's mailbox.
+    /// Time at which it was put into a worker's mailbox.
     pub(crate) given: Instant,
     /// The event and its guard; empty once it has been begun or failed.
     load: Option<(V, Tally)>,
@@ -108,22 +108,22 @@ impl<V: Event> Job<V> {
         }
     }
 
-    /// When it has waited long enough for a worker.
+    /// Returns the time until which it may wait for a worker.
     pub(crate) fn expires(&self, wait_max: Duration) -> Instant {
         let shed_at = after(self.accepted, wait_max);
         self.deadline.map_or(shed_at, |deadline| deadline.min(shed_at))
     }
 
-    /// When its worker should have begun and answered it: as long after it was given to that worker as an event may take, and
-    /// no later than its caller waits.
+    /// Returns the time by which its worker should have answered it: the wall-clock limit after it was given to the worker, or its
+    /// caller's deadline if that is earlier.
     pub(crate) fn due(&self, wall_timeout: Duration) -> Instant {
         let limit = after(self.given, wall_timeout);
-        // Until it was given to a worker, its deadline was none of that worker's.
+        // Time in the queue does not count against the worker.
         self.deadline
             .map_or(limit, |deadline| deadline.max(self.given).min(limit))
     }
 
-    /// Takes the event out, for a worker to begin. `None` never happens to a job that is still somewhere.
+    /// Takes the event, for a worker to begin. Never `None` before it has been taken or failed.
     pub(crate) fn start(mut self) -> Option<(V, Tally)> {
         self.load.take()
     }
@@ -136,7 +136,7 @@ impl<V: Event> Job<V> {
     fn end(&mut self, failure: Failure) {
         if let Some((event, tally)) = self.load.take() {
             tally.finish(failure.outcome);
-            // The engine's code: it must not take the supervisor down.
+            // A panic of the engine must not end the supervisor.
             if catch_unwind(AssertUnwindSafe(|| event.fail(failure))).is_err() {
                 tracing::error!(event = self.id.get(), "an event panicked while handling its failure");
             }

@@ -1,4 +1,4 @@
-//! A path to an event's caller that does not lead through its worker, in case the worker is lost.
+//! A channel to an event's caller that does not depend on its worker, in case the worker is lost.
 
 use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
@@ -20,7 +20,7 @@ struct State {
 }
 
 impl Line {
-    /// Says that no answer will come. Gives who is to be woken for it.
+    /// Records that no answer will come. Returns the waiters to be woken.
     pub(crate) fn give_up(&self, failure: Failure) -> Option<Waker> {
         let mut state = self.lock();
         state.lost = Some(failure);
@@ -32,7 +32,7 @@ impl Line {
         self.lock().lost.clone()
     }
 
-    /// Ready, from then on, once no answer will come.
+    /// Ready once there will be no answer, and from then on.
     pub(crate) fn poll_lost(&self, cx: &Context<'_>) -> Poll<Failure> {
         let mut state = self.lock();
         if let Some(failure) = &state.lost {
@@ -46,7 +46,7 @@ impl Line {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing in here panics, so a poisoned line is still a consistent one.
+        // Nothing in here panics, so a poisoned line is still consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,7 +1,7 @@
 //! A worker's mailbox, which also wakes it.
 //!
-//! The pool posts under its own lock, so what is in here is always in step with what the pool believes. One consumer: the
-//! worker's event loop. While that is awake nobody wakes it again; before it sleeps it looks once more.
+//! The pool posts under its own lock, so that the content always agrees with the pool's state. The only consumer is the worker's event
+//! loop. It is woken only while it sleeps, and checks once more before it does.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
@@ -29,7 +29,7 @@ struct Inner<T> {
 pub(crate) enum Park {
     /// It may sleep, and will be woken.
     Asleep,
-    /// Mail has come.
+    /// There is mail.
     Mail,
     /// Its worker was woken while it was being polled.
     Rung,
@@ -47,7 +47,7 @@ impl<T> Mailbox<T> {
         }
     }
 
-    /// Puts a message in, and gives who has to be woken for it. A full mailbox returns the message.
+    /// Adds a message. Returns the waker of a sleeping owner. A full mailbox returns the message.
     pub(crate) fn post(&self, mail: T) -> Result<Option<Waker>, T> {
         let mut inner = self.lock();
         if inner.queue.len() >= self.len_max {
@@ -57,7 +57,7 @@ impl<T> Mailbox<T> {
         Ok(inner.sleeper.take())
     }
 
-    /// The next message. With none left, wakes that came before are forgotten: the consumer is about to poll its worker.
+    /// Returns the next message. Without one, earlier wakes are reset, because the consumer polls its worker next.
     pub(crate) fn take(&self) -> Option<T> {
         let mut inner = self.lock();
         inner.sleeper = None;
@@ -66,7 +66,7 @@ impl<T> Mailbox<T> {
         mail
     }
 
-    /// The least of what `look` finds in the messages, and in how many it finds anything.
+    /// Returns the minimum of the results of `look`, and the number of messages with a result.
     pub(crate) fn least<R: Ord>(&self, look: impl Fn(&T) -> Option<R>) -> (Option<R>, usize) {
         let inner = self.lock();
         let found = inner.queue.iter().filter_map(look);
@@ -76,7 +76,7 @@ impl<T> Mailbox<T> {
         })
     }
 
-    /// Takes out the messages of which this is true.
+    /// Removes and returns the messages that match.
     pub(crate) fn take_where(&self, is: impl Fn(&T) -> bool) -> Vec<T> {
         let mut inner = self.lock();
         if !inner.queue.iter().any(&is) {
@@ -98,7 +98,7 @@ impl<T> Mailbox<T> {
         inner.rung || !inner.queue.is_empty()
     }
 
-    /// Before the consumer sleeps: stores its waker, unless there is something to do.
+    /// Stores the waker of the consumer before it sleeps, unless there is work.
     pub(crate) fn park(&self, waker: &Waker) -> Park {
         let mut inner = self.lock();
         if !inner.queue.is_empty() {
@@ -122,7 +122,7 @@ impl<T> Mailbox<T> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner<T>> {
-        // Nothing in here panics, so a poisoned mailbox is still a consistent one.
+        // Nothing in here panics, so a poisoned mailbox is still consistent.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

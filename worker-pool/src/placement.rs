@@ -113,7 +113,7 @@ pub fn place(view: &View<'_>) -> Placement {
     Placement { seat, grow }
 }
 
-/// Places a nested event, for which there may be so many threads more, if no other place is found.
+/// Places a nested event, for which `extra` threads may be added if there is no other place.
 #[must_use]
 pub fn place_nested(view: &View<'_>, extra: usize) -> Placement {
     let placement = place(view);
@@ -182,12 +182,12 @@ pub struct Near {
     pub attached: usize,
 }
 
-/// By how much longer an attached task's event waits for its own worker than for another that would take it, at most.
+/// Maximum additional wait of an attached task's event for its own worker instead of another one.
 const NEAR_WAIT_MAX: Duration = Duration::from_millis(1);
 
 impl Near {
-    /// Returns whether the worker keeps the event of a task attached to it, although `place` gives it to another: if it begins the event hardly
-    /// later, and if attached tasks are spread over the workers. The two may differ by an eighth of all, or by four.
+    /// Returns whether the worker gets the event of a task attached to it although `place` prefers another: if it begins the event hardly
+    /// later, and attached tasks are spread evenly, up to a difference of an eighth of all, or four.
     #[must_use]
     pub fn keeps(&self, other: &Self) -> bool {
         let further = u32::try_from(self.in_flight.saturating_sub(other.in_flight)).unwrap_or(u32::MAX);
@@ -202,7 +202,7 @@ impl Near {
 pub enum Displacing {
     /// An event is waiting.
     Allowed,
-    /// A worker is only to be kept warm: only vacant and new threads are used.
+    /// Only to keep a worker warm: uses vacant and new threads.
     Forbidden,
 }
 
@@ -217,7 +217,7 @@ pub fn room(view: &View<'_>, displacing: Displacing) -> Grow {
     Places::of(view.threads, view.threads_max, view.displace_after).room(own, displacing)
 }
 
-/// Returns the place for another worker of the script for a nested event, for which there may be so many threads more.
+/// Returns the place for another worker of the script for a nested event, for which extra threads may be added.
 #[must_use]
 pub fn room_nested(view: &View<'_>, displacing: Displacing, extra: usize) -> Grow {
     match room(view, displacing) {
@@ -235,7 +235,7 @@ pub struct Places {
     idle: Option<(Duration, usize)>,
     /// The longest idle worker that a script with another worker may displace.
     ripe: Option<(Duration, usize)>,
-    /// The least time until another worker becomes ripe.
+    /// Time until the next worker may be displaced by such a script.
     ripens: Option<Duration>,
 }
 
@@ -280,7 +280,7 @@ impl Places {
         places
     }
 
-    /// Returns the place for a script with so many workers.
+    /// Returns the place for a script with this many workers.
     #[must_use]
     pub const fn room(&self, own: usize, displacing: Displacing) -> Grow {
         let oldest = if own == 0 { self.idle } else { self.ripe };
@@ -292,7 +292,7 @@ impl Places {
         }
     }
 
-    /// Returns the time after which a script with another worker may find a place that there is not now.
+    /// Returns the time after which there may be another place for a script that has a worker.
     #[must_use]
     pub const fn ripens(&self) -> Option<Duration> {
         self.ripens

@@ -8,7 +8,7 @@ use crate::stats::{Percentiles, Timing};
 
 const SLICES: usize = 6;
 const SLICE: Duration = Duration::from_secs(10);
-/// Two digits hold a percentile to 1%; a series then takes a few kilobytes.
+/// Two significant digits: percentiles are precise to 1%, and a series takes a few kilobytes.
 const DIGITS: u8 = 2;
 
 /// The measured duration.
@@ -37,7 +37,7 @@ impl Recorder {
     }
 }
 
-/// A ring of ten-second slices, and what has left the ring.
+/// A ring of ten-second slices, and the sum of older ones.
 #[derive(Debug)]
 struct Windowed {
     slices: [Histogram<u32>; SLICES],
@@ -59,7 +59,7 @@ impl Windowed {
     fn record(&mut self, took: Duration, now: Instant) {
         self.turn(now);
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        // Fails only where a histogram that resizes itself meets more than u64 microseconds.
+        // Fails only above u64 microseconds, because the histogram resizes itself.
         let _ = self.slices[self.current].record(micros);
     }
 
@@ -78,7 +78,7 @@ impl Windowed {
     }
 }
 
-/// The series of all threads put together.
+/// The merged series of all threads.
 pub(crate) struct Merged {
     recent: [Histogram<u64>; 3],
     total: [Histogram<u64>; 3],

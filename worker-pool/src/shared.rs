@@ -46,7 +46,7 @@ impl<E: Engine> Shared<E> {
         }
     }
 
-    /// One critical section, then what it left to be done.
+    /// Runs a critical section, then performs its effects.
     pub(crate) fn with<R>(&self, section: impl FnOnce(&mut State<E>, &mut Effects<E>) -> R) -> R {
         let (mut fx, mut has_news) = (Effects::new(), false);
         let result = {
@@ -62,7 +62,7 @@ impl<E: Engine> Shared<E> {
             }
             result
         };
-        // Observers hear of it before a caller is answered, who may do what they hear of next.
+        // Observers are told before callers are answered, whose next action may cause the next notification.
         if has_news {
             self.tell();
         }

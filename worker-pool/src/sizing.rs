@@ -1,8 +1,8 @@
 //! The size of a pool: how many threads it may have, and how much memory its workers may hold.
 //!
-//! A worker keeps a thread for as long as it lives, also while it waits. So the number of threads follows from the memory that
-//! workers may hold. The number of processors bounds what computes: the threads started at once, the workers that one script
-//! gets by default, and the boots at a time.
+//! A worker occupies a thread as long as it lives, also while it waits. The number of threads is therefore derived from the memory that
+//! workers may hold. The number of processors limits concurrent computation: the initial threads, the default number of workers of a
+//! script, and the number of concurrent boots.
 
 use crate::build_error::BuildError;
 use crate::machine;

@@ -1,5 +1,5 @@
-//! The supervisor: one thread that spawns, joins and replaces the others, expires what waits, and sees the pool to its end.
-//! It sleeps until it is woken or something is due.
+//! The supervisor: a thread that spawns, joins and replaces the others, expires waiting events, and completes the shutdown. It sleeps
+//! until it is woken or something is due.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::state::{Spawn, Todo};
 use crate::sync::{channel, clock};
 use crate::thread;
 
-/// Looks at least this far apart, so that a thousand deadlines a second are not a thousand looks.
+/// Minimum interval between checks, so that many deadlines do not cause as many checks.
 const PAUSE_MIN: Duration = Duration::from_millis(2);
 
 pub(crate) fn run<E: Engine>(shared: &Arc<Shared<E>>, wake: &channel::Receiver<()>) {

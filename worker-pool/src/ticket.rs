@@ -1,4 +1,4 @@
-//! The caller's hold on an accepted event.
+//! The caller's handle to an accepted event.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ pub(crate) trait Cancel: Send + Sync {
     fn cancel(&self, script: &str, event: EventId);
 }
 
-/// The caller's hold on an accepted event. Dropping it cancels the event, as when a client disconnects;
-/// [`Ticket::detach`] it once the answer is there, so that work the handler goes on with is not canceled.
+/// The caller's handle to an accepted event. Dropping it cancels the event, as when a client disconnects. Call [`Ticket::detach`] after
+/// the answer has arrived, so that remaining work of the handler is not canceled.
 #[must_use = "dropping a ticket cancels its event"]
 pub struct Ticket {
     event: EventId,
@@ -54,8 +54,8 @@ impl Ticket {
         self.event
     }
 
-    /// Polls for the loss of the event. Ready, with how the event ended, once its worker's thread is stuck, so that no answer
-    /// will come by the way that the event carries; it stays ready from then on.
+    /// Polls for the loss of the event. Ready with its failure once its worker's thread is lost, so that the event's own channel gets no
+    /// answer. It stays ready from then on.
     ///
     /// ```
     /// # #[cfg(feature = "testing")] {
@@ -74,8 +74,7 @@ impl Ticket {
         self.line.poll_lost(cx)
     }
 
-    /// Returns how the event ended, once it was lost. Check this before the answer of a worker: a worker that was lost
-    /// answers too late.
+    /// Returns the failure of a lost event. Check this before the answer of a worker: a lost worker may still answer, too late.
     #[must_use]
     pub fn lost(&self) -> Option<Failure> {
         self.line.lost()

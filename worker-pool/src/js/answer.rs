@@ -17,14 +17,14 @@ pub(super) async fn wait<T>(answer: Answered<T>, ticket: Ticket) -> Result<(T, T
     let mut answer = answer;
     let answered = poll_fn(|cx| match Pin::new(&mut answer).poll(cx) {
         Poll::Ready(answered) => Poll::Ready(Ok(answered)),
-        // Where its thread does not come back, nobody will answer.
+        // A lost thread does not answer.
         Poll::Pending => ticket.poll_lost(cx).map(Err),
     });
     match answered.await? {
         Ok(Ok(answer)) => Ok((answer, ticket)),
         Ok(Err(fault)) => {
             let failure = ticket.lost().unwrap_or_else(|| failure(fault));
-            // The event may still have work to wait for; its caller has what it came for.
+            // The event may still have `waitUntil` work; its caller has the answer.
             ticket.detach();
             Err(failure)
         }

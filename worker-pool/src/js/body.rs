@@ -42,7 +42,7 @@ impl HttpBody for Held {
         if let Poll::Ready(Some(Err(error))) = polled {
             polled = Poll::Ready(Some(Err(told(error))));
         }
-        // At its end the response is complete; what the handler asked to have waited for goes on.
+        // At its end the response is complete. `waitUntil` work continues.
         let ended = match &polled {
             Poll::Ready(None | Some(Err(_))) => true,
             Poll::Ready(Some(Ok(_))) => self.body.is_end_stream(),

@@ -103,7 +103,7 @@ impl Engine for JsEngine {
         let options = BootOptions {
             worker: ctx.worker.get(),
             stop_at: ctx.stop_at,
-            // Should its thread not come back, the pool finds it.
+            // If its thread is lost, the pool finds it.
             on_notice: Some(OnNotice::new(move |noticed| match noticed {
                 Noticed::LongTurn => notice.long_turn(),
                 Noticed::Stopping(limit) => notice.stopping(None, limit.into()),

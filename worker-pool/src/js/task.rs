@@ -128,7 +128,7 @@ impl<R> Stream for TaskStream<R> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<TaskItem>> {
         match self.items.poll_recv(cx) {
-            // Where its thread does not come back, nothing more will come; why, the outcome says.
+            // A lost thread sends nothing more; the outcome has the reason.
             Poll::Pending => self.ticket.poll_lost(cx).map(|_| None),
             item => item,
         }

@@ -33,7 +33,7 @@ pub(crate) fn default_options() -> Options {
 /// Makes a future on a worker thread; it may hold what cannot leave that thread.
 type Start<T> = Box<dyn FnOnce(Rc<T>) -> LocalBoxFuture<'static, ()> + Send>;
 
-/// A task on its way to a worker. What it returns goes its own way; what ends it otherwise goes by `failed`.
+/// A task on its way to a worker. Its return value has a channel of its own; `failed` reports any other end.
 pub(crate) struct Task<T> {
     start: Start<T>,
     failed: oneshot::Sender<Failure>,
@@ -146,7 +146,7 @@ impl<R> Future for NativeTask<R> {
         let Some(ticket) = ticket.take() else {
             return Poll::Ready(result);
         };
-        // What a worker says that was given up it says too late.
+        // A worker that was given up reports too late.
         let result = result.map_err(|failure| ticket.lost().unwrap_or(failure));
         ticket.detach();
         Poll::Ready(result)

@@ -28,7 +28,7 @@ struct Running {
 
 impl<T> Task<T> {
     pub(super) fn fail(self, failure: Failure) {
-        // First the reason: whoever waits looks for it when the value will not come any more.
+        // The reason first: a waiting caller reads it when its channel closes.
         let _ = self.failed.send(failure);
         drop(self.start);
     }
@@ -73,7 +73,7 @@ impl<T: 'static> NativeWorker<T> {
                 Err(error) => {
                     let failure = failure(error, canceled);
                     let outcome = failure.outcome;
-                    // Whoever asked may have stopped waiting.
+                    // The caller may have stopped waiting.
                     let _ = failed.send(failure);
                     outcome
                 }

@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Over how long workers that gave up their threads to other scripts are counted.
+/// Period over which displaced workers are counted.
 pub(crate) const WINDOW: Duration = Duration::from_secs(10);
 
-/// So many in that time are worth a word: more than a busy minute of a few scripts.
+/// Number of displaced workers in that period that is reported: more than a few busy scripts cause.
 const MANY: usize = 100;
 
 /// Minimum time between two reports.
@@ -23,8 +23,8 @@ pub(crate) struct Crowd {
 }
 
 impl Crowd {
-    /// A worker of this script gave up its thread to another script. `Some`: it is time to say so, with how many did, and the
-    /// scripts whose they were.
+    /// Counts a displaced worker of this script. `Some`: this should be reported, with the number of displaced workers and their
+    /// scripts.
     pub(crate) fn displaced(&mut self, script: &Arc<str>, now: Instant) -> Option<(usize, &HashSet<Arc<str>>)> {
         let is_over = |since: Instant, time| now.saturating_duration_since(since) >= time;
         if self.began.is_none_or(|began| is_over(began, WINDOW)) {

@@ -1,9 +1,8 @@
 //! Standing-queue detection: CoDel (RFC 8289), for events instead of packets.
 //!
-//! A burst fills a queue and drains away; that is what queues are for. A queue in which, over a whole interval, even the
-//! luckiest event has waited for longer than a target is one that does not drain: it only makes everyone wait, and hands
-//! events to workers whose callers have given up. While it stands, what is older than twice the target is shed, and what
-//! comes is refused where it would have to wait for longer than the target.
+//! A burst fills a queue, which then drains. If over a whole interval even the shortest wait is above a target, the queue does not
+//! drain: it delays every event, and workers get events whose callers have given up. While it is standing, events older than twice
+//! the target are shed, and new events are refused if they would wait longer than the target.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,7 @@ use std::time::{Duration, Instant};
 pub(crate) struct Delay {
     target: Duration,
     interval: Duration,
-    /// When the interval under way ends, and the shortest wait in it.
+    /// End of the current interval, and the shortest wait in it.
     window: Option<(Instant, Duration)>,
     standing: bool,
 }
@@ -27,20 +26,20 @@ impl Delay {
         }
     }
 
-    /// An event leaves the queue for a worker, having waited this long.
+    /// Records that an event leaves the queue for a worker after this wait.
     pub(crate) fn left(&mut self, waited: Duration, now: Instant) {
         match &mut self.window {
             Some((ends, least)) if now < *ends => *least = waited.min(*least),
             over => {
-                // What leaves first after an interval's end still tells of that interval. Short waits are no sign of calm
-                // once the line is kept short at the door: calm is when nobody waits.
+                // The first event after an interval still belongs to it. While new events are refused, short waits do not
+                // mean that the overload is over; an empty queue does.
                 self.standing |= over.is_some_and(|(_, least)| least.min(waited) > self.target);
                 *over = Some((crate::time::after(now, self.interval), waited));
             }
         }
     }
 
-    /// The queue is empty, and whatever was is over.
+    /// The queue is empty, so it is not standing.
     pub(crate) const fn emptied(&mut self) {
         self.window = None;
         self.standing = false;

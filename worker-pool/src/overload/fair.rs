@@ -19,8 +19,8 @@ impl Share {
         self.against(self.threads, other, other.threads).is_lt()
     }
 
-    /// Returns whether one thread should move from the other to this one: by weight, it then still has no more than the
-    /// other. So no thread moves back and forth between two.
+    /// Returns whether a thread should move from the other script to this one: if this one then still has no more by weight, so that
+    /// no thread moves back and forth.
     pub(crate) fn should_gain_from(self, other: Self) -> bool {
         other.threads > 1 && self.against(self.threads + 1, other, other.threads - 1).is_le()
     }

@@ -1,8 +1,8 @@
 //! Overload control: pure decisions, without threads or a clock.
 //!
-//! [`Delay`] tells a queue that stands from one that only had a burst, [`Pace`] how soon there is room again, [`fair`] who
-//! has more than its share, [`Pressure`] how much memory is left, [`Room`] how many
-//! events at once are still a gain, [`Crowd`] whether scripts only take turns on the threads.
+//! [`Delay`] distinguishes a standing queue from a burst. [`Pace`] estimates when a queue has room again. [`fair`] compares the
+//! scripts' shares of the threads. [`Pressure`] is the level of memory use. [`Room`] adapts the concurrency of a worker. [`Crowd`]
+//! detects scripts that only displace each other.
 
 mod crowd;
 mod delay;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// Weight of a new measurement, as one in this many.
 const WEIGHT: u32 = 8;
-/// No caller is told to wait for longer: by then, anything may have changed.
+/// Maximum time that a caller is told to wait.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// The pace of one queue.
@@ -16,7 +16,7 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// So many events have left the queue at once.
+    /// Records that this many events have left the queue at once.
     pub(crate) fn left(&mut self, count: u32, now: Instant) {
         if count == 0 {
             return;
@@ -27,7 +27,7 @@ impl Pace {
         }
     }
 
-    /// The queue is empty: the time until the next one leaves says nothing.
+    /// The queue is empty, so the time until the next event leaves is not measured.
     pub(crate) const fn emptied(&mut self) {
         self.last = None;
     }
@@ -38,8 +38,8 @@ impl Pace {
         self.gap.unwrap_or_default().saturating_mul(line)
     }
 
-    /// When someone who finds this many in line should come again, and no two of them at the same moment: from half to one
-    /// and a half of the time in which the line passes, but of at least `least`. `chance` is any number.
+    /// Returns the time after which a caller that finds a queue of this length should try again: between a half and one and a half
+    /// of the time in which the queue passes, or of `least` if that is longer. `chance` spreads callers; it is any number.
     pub(crate) fn retry_after(&self, queued: usize, least: Duration, chance: u64) -> Duration {
         self.passes(queued)
             .clamp(least.min(WAIT_MAX), WAIT_MAX)

@@ -1,14 +1,14 @@
 //! Adaptive concurrency of a worker.
 //!
-//! One thread runs them all. As long as it sleeps now and then, one more at a time is a gain: it fills the gaps. Once it never
-//! sleeps, one more only makes all the others take longer, and is better off in the queue, where another worker may take it.
-//! So what is watched is not how long events take, which has many reasons, but whether there are gaps left to fill.
+//! One thread runs all events of a worker. While it sleeps now and then, another concurrent event fills the gaps. Once it never
+//! sleeps, another one only delays the others, and should wait in the queue, where another worker may take it. The measure is
+//! therefore the part of the time that the thread works, and not the duration of events, which has many causes.
 
 use std::time::Duration;
 
-/// Below this part of the time at work there are gaps to fill.
+/// Part of the time at work below which the limit is raised.
 const GAPS: f64 = 0.85;
-/// Above this part there are none.
+/// Part of the time at work above which the limit is lowered.
 const FULL: f64 = 0.95;
 /// Change of a decision, as a fraction of the limit.
 const STEP: f64 = 0.125;
@@ -26,7 +26,7 @@ pub(crate) struct Room {
 impl Room {
     #[allow(clippy::cast_precision_loss, reason = "limits are small numbers")]
     pub(crate) fn new(max: usize) -> Self {
-        // In between: neither a worker that computes nor one that waits has far to go.
+        // In between, so that neither computing nor waiting workers have far to go.
         let max = max.max(1) as f64;
         Self {
             limit: max.sqrt().max(1.0),
@@ -34,14 +34,14 @@ impl Room {
         }
     }
 
-    /// The worker was at work for this part of the time, with at most so many events at once.
+    /// Decides by the part of the time at work, and the maximum number of concurrent events in that time.
     #[allow(clippy::cast_precision_loss, reason = "limits are small numbers")]
     pub(crate) fn judge(&mut self, busy: f64, most_at_once: usize) {
         let step = (self.limit * STEP).max(0.5);
         if busy > FULL {
             self.limit -= step;
         } else if busy < GAPS && (most_at_once + 1) as f64 > self.limit {
-            // What was not used up says nothing of more.
+            // A limit that was not reached says nothing about a higher one.
             self.limit += step;
         }
         self.limit = self.limit.clamp(1.0, self.max);

@@ -1,5 +1,5 @@
-//! The pool itself under schedules that shuttle makes up: threads take turns at every lock, in another order each time, and
-//! time stands still. A wake that is lost, or one that only a timer would make good, is a deadlock, and shuttle reports it.
+//! The pool under schedules of shuttle: threads switch at every lock, in another order in each run, and time does not pass. A lost wake-up,
+//! or one that only a timer would replace, is a deadlock, which shuttle reports.
 //!
 //! `cargo nextest run -p isopod-pool --no-default-features --features shuttle --lib schedules`
 

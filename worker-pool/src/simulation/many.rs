@@ -1,4 +1,4 @@
-//! A thousand scripts, of which a few are asked often and most seldom.
+//! A thousand scripts, a few of them busy and most of them rarely used.
 
 use std::time::Duration;
 

@@ -54,7 +54,7 @@ impl Simulation {
             }
             // One that boots has no age.
             (Mishap::Ages, Some(thread)) if self.ready.contains(&self.hosted[&thread].worker.get()) => {
-                let next = self.with(|state, now, _| state.tire(thread, RetireReason::Age, now));
+                let next = self.with(|state, now, fx| state.tire(thread, RetireReason::Age, now, fx));
                 self.follow(thread, next);
             }
             (Mishap::TurnIsLong, Some(thread)) => {

@@ -1,7 +1,7 @@
-//! The pool's decisions under load, played through in simulated time: the real state, with scripts that take as long as they are
-//! said to. A minute of a pool that is asked for ten times what it can do takes a moment, and is the same each time.
+//! The pool's decisions under load, in simulated time: the real state, with scripts of given durations. A minute of a pool under ten times
+//! its capacity takes a moment, and gives the same result each time.
 //!
-//! After each step, and as time passes between them, no event may wait for what is there.
+//! After each step, and as time passes between them, no event may wait while there is room for it.
 
 mod many;
 mod mishaps;
@@ -164,7 +164,7 @@ impl Simulation {
         self.at(self.start + after, Step::Happens(of, mishap));
     }
 
-    /// Plays so much time, and until all that was accepted has ended. Gives what became of each load.
+    /// Simulates this time, then until all accepted events have ended. Returns the results of each load.
     fn play(mut self, time: Duration) -> Vec<Fate> {
         let ends = self.start + time;
         while let Some(Reverse((at, _, step))) = self.steps.pop() {
@@ -214,7 +214,7 @@ impl Simulation {
         self.steps.push(Reverse((at, self.order, step)));
     }
 
-    /// One critical section, what it left to be done, and all that follows from that at once.
+    /// Runs a critical section, performs its effects, and everything that follows from them at once.
     fn with<R>(&mut self, section: impl FnOnce(&mut State<E>, Instant, &mut Effects<E>) -> R) -> R {
         let mut fx = Effects::new();
         let result = section(&mut self.state, self.now, &mut fx);

@@ -1,4 +1,4 @@
-//! More is asked of a pool than it can do.
+//! Pools under more load than their capacity.
 
 use crate::options::{Options, Priority};
 use crate::simulation::{Load, MS, Simulation};

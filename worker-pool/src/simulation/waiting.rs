@@ -1,4 +1,4 @@
-//! No event waits beside a thread that is there for it, whatever happens to scripts, workers and threads.
+//! No event waits while a thread is available for it, whatever happens to scripts, workers and threads.
 
 use std::time::Duration;
 

@@ -39,7 +39,7 @@ impl Accepted {
 }
 
 impl<E: Engine> State<E> {
-    /// Puts a script in the place of whatever has this name. Queued events go to the new version.
+    /// Deploys a script under a name, and replaces the version that has it. Queued events go to the new version.
     pub(crate) fn deploy(
         &mut self,
         name: Arc<str>,
@@ -97,12 +97,13 @@ impl<E: Engine> State<E> {
         number
     }
 
-    /// Takes a script away: what was accepted is finished. False if there is none of this name.
+    /// Undeploys a script. Accepted events are finished. Returns false without a script of this name.
     pub(crate) fn undeploy(&mut self, name: &str, now: Instant, fx: &mut Effects<E>) -> bool {
         let Some(script) = self.scripts.get_mut(name) else {
             return false;
         };
         script.undeployed = true;
+        fx.sessions_must_be_told();
         if std::mem::replace(&mut script.leaving, true) {
             self.lose_stranded(Some(name), now, fx);
             return false;
@@ -119,7 +120,7 @@ impl<E: Engine> State<E> {
         true
     }
 
-    /// The end of a script that leaves: when its last event and its last session have ended.
+    /// Removes an undeployed script once its last event and its last session have ended.
     pub(super) fn remove_if_done(&mut self, name: &Arc<str>, fx: &mut Effects<E>) {
         let Some(script) = self.scripts.get(name) else { return };
         let has_sessions = self.sessions.count(name).placed > 0;
@@ -233,7 +234,7 @@ impl<E: Engine> State<E> {
                 if seat == Seat::Shed
                     && let Some(job) = script.queue.make_room(meta.priority, meta.depth)
                 {
-                    // It came last among those that matter less.
+                    // The latest of those with a lower priority gives way.
                     let retry_after = script.queue.retry_after(self.settings.retry_after, id.get());
                     self.shed(
                         &name,
@@ -246,7 +247,7 @@ impl<E: Engine> State<E> {
                 let Some(script) = self.scripts.get_mut(&name) else {
                     return Ok(accepted);
                 };
-                // The supervisor expires what waits too long.
+                // The supervisor expires events that wait too long.
                 let expires = job.expires(self.settings.queue_wait_max);
                 script.queue.put(job);
                 self.look_by(expires, fx);
@@ -260,7 +261,7 @@ impl<E: Engine> State<E> {
         Ok(accepted)
     }
 
-    /// Returns whether events are accepted. While accepted events finish, those that they wait for are accepted, too.
+    /// Returns whether events are accepted. During a drain, that is only so for events that accepted ones wait for.
     fn takes(&self, meta: Meta) -> bool {
         let finishes = |closing: &Closing| meta.depth > 0 && self.open > 0 && !closing.is_cut();
         self.closing.as_ref().is_none_or(finishes)
@@ -333,7 +334,7 @@ impl<E: Engine> State<E> {
         let depth = meta.depth;
         let goes_first = meta.priority == Priority::High || depth > 0;
         let sheds = !goes_first && self.pressure() == Pressure::Shed;
-        // As nearly always for an event whose caller is attached to a worker: that worker gets it, and nothing else is to be decided.
+        // The common case of an event whose caller is attached to a worker: it goes there, and nothing else is decided.
         let ask = Ask { depth, opens };
         if !sheds && let Some(placement) = meta.near.and_then(|near| self.placement_near(&version, ask, near)) {
             return Ok(placement);
@@ -393,7 +394,7 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// Ends events that wait and are not worth a worker any more.
+    /// Ends queued events that are shed.
     pub(super) fn shed(
         &mut self,
         name: &Arc<str>,
@@ -414,7 +415,7 @@ impl<E: Engine> State<E> {
         self.ended(count, fx);
     }
 
-    /// The caller of an event has gone: a queued event ends here, a running one is canceled by its worker.
+    /// Handles a caller that left: a queued event ends here, a running one is canceled by its worker.
     pub(crate) fn cancel(&mut self, name: &str, id: EventId, fx: &mut Effects<E>) {
         if let Some(script) = self.scripts.get_mut(name)
             && let Some(job) = script.queue.remove(id)
@@ -431,10 +432,10 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// Accepted events came to their end.
+    /// Counts accepted events that have ended.
     pub(super) fn ended(&mut self, count: usize, fx: &mut Effects<E>) {
         self.open -= count;
-        // None is no news: the supervisor, which ends what is due, would wake itself without end.
+        // Not for zero: the supervisor calls this as well, and would wake itself forever.
         if count > 0 && self.open == 0 && self.closing.is_some() {
             fx.wake_supervisor();
         }

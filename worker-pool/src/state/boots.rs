@@ -1,27 +1,27 @@
-//! Boots at a time: as many as there are processors, for more would only slow each other down.
+//! Concurrent boots: as many as there are processors, because more would only slow each other down.
 //!
-//! A boot counts while it computes. One that waits, for a top-level `await`, or that takes longer than [`LONG`] keeps no other
-//! script from its boot: the operating system shares the processors between such boots as between all threads.
+//! A boot counts while it computes. A boot that waits for a top-level `await`, or takes longer than [`LONG`], does not count any more, so
+//! that it delays no other script; the operating system shares the processors among such boots.
 
 use std::time::{Duration, Instant};
 
-/// The time after which a boot counts no more.
+/// Time after which a boot no longer counts.
 const LONG: Duration = Duration::from_millis(50);
 
 #[derive(Debug, Default)]
 pub(super) struct Boots {
-    /// The threads on which workers boot, or are about to, and since when.
+    /// Threads on which workers boot or are about to, and since when.
     computing: Vec<(usize, Instant)>,
 }
 
 impl Boots {
-    /// A worker boots on this thread, or will as soon as the thread is free.
+    /// Records a boot on this thread, which may begin once the thread is free.
     pub(super) fn begin(&mut self, thread: usize, now: Instant) {
         self.end(thread);
         self.computing.push((thread, now));
     }
 
-    /// The boot on this thread waits, or is over.
+    /// Records that the boot on this thread waits or has ended.
     pub(super) fn end(&mut self, thread: usize) {
         self.computing.retain(|(booting, _)| *booting != thread);
     }
@@ -31,7 +31,7 @@ impl Boots {
         self.counted(now).count() < max
     }
 
-    /// Returns when the next boot counts no more, unless it is over before.
+    /// Returns the time at which the oldest boot no longer counts.
     pub(super) fn room_at(&self, now: Instant) -> Option<Instant> {
         self.counted(now).min().map(|since| since + LONG)
     }

@@ -65,7 +65,7 @@ impl<E: Engine> State<E> {
                 let is_leaving = |hosted: &Hosted<E>| matches!(hosted.phase, Phase::Retiring(_));
                 let is_home = thread.is_home_of(name);
                 let known = script.homes.iter().filter(|home| **home == index).count();
-                // A script that was removed and came back does not know the workers that it left behind.
+                // A script that was removed and deployed again does not know its old workers.
                 let left = is_home && known == 0 && thread.hosted.as_ref().is_some_and(is_leaving);
                 assert!(left || known == usize::from(is_home), "{name} on thread {index}");
             }

@@ -15,19 +15,19 @@ use crate::time::after;
 
 /// Progress of a shutdown.
 pub(crate) struct Closing {
-    /// When what is not finished is cut.
+    /// Time of the cut.
     cut_at: Instant,
     /// Grace for canceled events, and then for threads.
     grace: Duration,
-    /// Threads are to end too.
+    /// Threads end too.
     stop: bool,
     open_at_start: usize,
-    /// Events of sessions that were accepted since.
+    /// Number of events of sessions accepted since the start.
     accepted: usize,
     sessions_cut: usize,
-    /// Set by the cut: when, and how many events it met.
+    /// Time of the cut, and the number of events that were open then.
     cut: Option<(Instant, usize)>,
-    /// When the threads were asked to end.
+    /// Time at which threads were asked to end.
     stopping: Option<Instant>,
     drained: Vec<channel::Sender<ShutdownReport>>,
     stopped: Vec<channel::Sender<ShutdownReport>>,
@@ -47,9 +47,9 @@ pub(crate) struct Todo<E: Engine> {
     pub(crate) join: Vec<JoinHandle<()>>,
     pub(crate) spawn: Vec<Spawn<E>>,
     pub(crate) reports: Vec<(channel::Sender<ShutdownReport>, ShutdownReport)>,
-    /// When to look again if nothing happens before.
+    /// Time of the next check if nothing happens before.
     pub(crate) next: Option<Instant>,
-    /// Every thread has ended; so does the supervisor.
+    /// Every thread has ended, so the supervisor ends too.
     pub(crate) done: bool,
 }
 
@@ -75,7 +75,7 @@ impl Closing {
 }
 
 impl<E: Engine> State<E> {
-    /// Accepts nothing from now on, and cuts at `cut_at` what is not finished; a later call may only bring that forward.
+    /// Starts a drain: nothing more is accepted, and unfinished events are cut at `cut_at`. Later calls can only make that earlier.
     pub(crate) fn close(
         &mut self,
         cut_at: Instant,
@@ -88,7 +88,7 @@ impl<E: Engine> State<E> {
         if self.closing.is_none() {
             fx.tell(PoolEvent::Draining);
         }
-        // The supervisor has gone: nobody else will report.
+        // The supervisor has ended, and will not report.
         if let (Some(ended), Some(to)) = (
             self.closing.as_ref().and_then(|closing| closing.ended.as_ref()),
             &report,
@@ -116,6 +116,7 @@ impl<E: Engine> State<E> {
             None => {}
         }
         fx.wake_supervisor();
+        fx.sessions_must_be_told();
         self.lose_stranded(None, now, fx);
         for waiter in self.scripts.values_mut().flat_map(|script| script.warming.drain(..)) {
             fx.answer(
@@ -125,7 +126,7 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// One look at everything.
+    /// Performs all checks once.
     pub(crate) fn supervise(&mut self, now: Instant, fx: &mut Effects<E>) -> Todo<E> {
         let mut todo = Todo {
             join: Vec::new(),
@@ -160,7 +161,7 @@ impl<E: Engine> State<E> {
         todo
     }
 
-    /// Ends queued events that have waited too long or whose callers have.
+    /// Ends queued events that have waited too long or have passed their deadlines.
     fn expire(&mut self, now: Instant, todo: &mut Todo<E>, fx: &mut Effects<E>) {
         let (wait_max, retry_after) = (self.settings.queue_wait_max, self.settings.retry_after);
         let mut count = 0;
@@ -216,7 +217,7 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// Boots again what is to be kept warm and could not boot before.
+    /// Boots workers that are kept warm and could not boot before.
     fn keep_warm(&mut self, now: Instant, todo: &mut Todo<E>, fx: &mut Effects<E>) {
         if self.closing.is_some() {
             return;
@@ -251,7 +252,7 @@ impl<E: Engine> State<E> {
             return todo.look_at(after(closing.cut.map_or(now, |(at, _)| at), closing.grace));
         }
         if open > 0 {
-            // They have had their grace, and nobody waits for them any more.
+            // Their grace is over.
             self.give_up_all(now, fx);
         }
         let Some(closing) = self.closing.as_mut() else { return };
@@ -317,7 +318,7 @@ impl<E: Engine> State<E> {
         fx.wake_supervisor();
     }
 
-    /// While the pool stops, a thread that hosts nothing ends: its mailbox is closed.
+    /// Ends threads without workers while the pool stops, by closing their mailboxes.
     pub(super) fn dismiss_vacant(&mut self, fx: &mut Effects<E>) {
         if !self.is_stopping() {
             return;

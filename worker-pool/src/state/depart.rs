@@ -1,4 +1,4 @@
-//! A worker is gone: what it held, what waits for it, what its thread does next. And a thread is gone.
+//! The end of a worker: its events, the events that wait for it, and its thread's next assignment. Also the end of a thread.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,20 +15,20 @@ use crate::state::{Assignment, Closing, Effects, Hosted, Life, Mail, Phase, Stat
 /// End of a worker.
 #[derive(Clone, Debug)]
 pub(crate) enum Departure {
-    /// It was ready once.
+    /// It had been ready.
     Retired(RetireReason),
-    /// It never was.
+    /// It had never been ready.
     BootFailed(Failure),
-    /// It was no longer wanted before it was ready.
+    /// It was canceled during its boot.
     BootAborted,
 }
 
-/// The longest pause before a thread that cannot start is tried again.
+/// Maximum pause between attempts to start a thread.
 const RESPAWN_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 impl<E: Engine> State<E> {
-    /// A worker has had its last turn, and is about to be dropped, which takes a while where it holds much. It has come back, and what
-    /// it had not begun goes back to the head of the queue.
+    /// Handles a worker that has had its last turn and is about to be dropped, which may take a while. Its thread is not lost, and
+    /// events that it had not begun return to the head of the queue.
     pub(crate) fn let_go(
         &mut self,
         thread: usize,
@@ -42,7 +42,7 @@ impl<E: Engine> State<E> {
             return;
         };
         hosted.told = None;
-        hosted.finish(RetireReason::Condemned);
+        hosted.finish(RetireReason::Condemned, fx);
         let version = Arc::clone(&hosted.version);
         let name = Arc::clone(&version.name);
         let (held, pins) = (std::mem::take(&mut hosted.held), std::mem::take(&mut hosted.pins));
@@ -55,8 +55,8 @@ impl<E: Engine> State<E> {
         self.nudge(&name, fx);
     }
 
-    /// Of so many events that a worker held these were not begun; the others have ended. Those whose deadlines have passed
-    /// meanwhile end too: given to the next worker, they would have all of their time once more.
+    /// Returns events that a worker had not begun to the queue; the others of the `held` have ended. Those whose deadlines have
+    /// passed end too: with the next worker they would get their whole time again.
     pub(super) fn put_back(
         &mut self,
         version: &Version<E>,
@@ -79,7 +79,7 @@ impl<E: Engine> State<E> {
         };
         script.in_flight -= held;
         if cut {
-            // What was queued has been cut already: these would wait for ever.
+            // The queue has been cut already, so these would wait forever.
             self.ended(unbegun.len(), fx);
             for job in unbegun {
                 fx.fail(job, Failure::new(Outcome::Canceled, "the pool was shut down"));
@@ -94,7 +94,7 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// A worker is gone. What it had not begun goes back to the head of the queue.
+    /// Handles the end of a worker. Events that it had not begun return to the head of the queue.
     pub(crate) fn depart(&mut self, thread: usize, departure: Departure, now: Instant, fx: &mut Effects<E>) {
         let Some(Hosted {
             id: worker,
@@ -111,11 +111,11 @@ impl<E: Engine> State<E> {
         };
         memory.departs();
         self.rehome(thread, &version.name);
-        // The next worker's boot, if this one was displaced, begins now.
+        // If this worker was displaced, the boot of the next one begins now.
         if self.threads[thread].reserved.is_none() {
             self.boots.end(thread);
         }
-        // Nobody else can post any more: that takes this very lock.
+        // Posting takes this lock, so nothing is added any more.
         let mut unbegun: Vec<_> = mailbox.drain().into_iter().filter_map(Mail::event).collect();
         let name = Arc::clone(&version.name);
         let reason = match departure {
@@ -144,7 +144,7 @@ impl<E: Engine> State<E> {
                 });
             }
             Departure::BootAborted => {
-                // Who no longer wanted it said why, unless its thread went.
+                // The cause was reported when the boot was canceled, unless the thread ended.
                 let reason = if let Phase::Retiring(reason) = phase {
                     reason
                 } else {
@@ -179,7 +179,7 @@ impl<E: Engine> State<E> {
         self.nudge(&name, fx);
     }
 
-    /// A worker gave up its thread to another script: where that goes on, there are too few threads.
+    /// Counts a displacement. Many of them mean that there are too few threads.
     fn displaced(&mut self, name: &Arc<str>, now: Instant, fx: &mut Effects<E>) {
         let Some((displaced, scripts)) = self.crowd.displaced(name, now) else {
             return;
@@ -206,7 +206,7 @@ impl<E: Engine> State<E> {
         });
     }
 
-    /// Ends the events that waited for this boot, unless another worker is coming.
+    /// Ends the events that waited for this boot, unless another worker is booting.
     fn boot_failed(&mut self, name: &Arc<str>, version: u64, failure: &Failure, now: Instant, fx: &mut Effects<E>) {
         let Some(current) = self.scripts.get(name).map(|script| Arc::clone(&script.current)) else {
             return;
@@ -247,12 +247,12 @@ impl<E: Engine> State<E> {
         next
     }
 
-    /// A thread is about to go: it gets no other worker.
+    /// Handles a thread that is about to end: it gets no other worker.
     pub(crate) fn dismiss(&mut self, thread: usize) {
         self.threads[thread].mailbox = None;
     }
 
-    /// A thread has hosted no worker for a while. Returns whether it is to end, because there are more than from the start.
+    /// Returns whether a thread that has hosted no worker for a while should end, because there are more threads than initially.
     pub(crate) fn is_surplus(&mut self, thread: usize) -> bool {
         let alive = self.threads.iter().filter(|thread| thread.is_alive()).count();
         let is_surplus = self.threads[thread].is_vacant() && alive > self.settings.size.threads;
@@ -262,12 +262,12 @@ impl<E: Engine> State<E> {
         is_surplus
     }
 
-    /// A thread is up.
+    /// Records that a thread has started.
     pub(crate) fn thread_started(&mut self, thread: usize) {
         self.threads[thread].start_failures = 0;
     }
 
-    /// A thread panicked or could not start; the supervisor replaces it.
+    /// Records that a thread panicked or could not start; the supervisor replaces it.
     pub(crate) fn thread_lost(
         &mut self,
         thread: usize,
@@ -277,7 +277,7 @@ impl<E: Engine> State<E> {
         fx: &mut Effects<E>,
     ) {
         if self.threads[thread].life == Life::Lost {
-            // It was counted, and has been replaced.
+            // It was counted before, and has been replaced.
             return self.thread_ended(thread, fx);
         }
         self.threads_lost += 1;
@@ -300,7 +300,7 @@ impl<E: Engine> State<E> {
         fx.wake_supervisor();
     }
 
-    /// The script that was to have this thread waits for another.
+    /// Makes the script for which this thread was reserved wait for another.
     pub(super) fn unreserve(&mut self, thread: usize, fx: &mut Effects<E>) {
         if let Some((name, _)) = self.threads[thread].reserved.take() {
             self.rehome(thread, &name);
@@ -310,7 +310,7 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// A thread ended because it was asked to, or came back after it had been given up.
+    /// Handles a thread that ended as asked, or returned after it had been given up.
     pub(crate) fn thread_ended(&mut self, thread: usize, fx: &mut Effects<E>) {
         let slot = &mut self.threads[thread];
         if slot.life == Life::Lost {

@@ -19,17 +19,17 @@ use crate::sync::channel::Sender;
 
 /// Contents of a worker's mailbox.
 pub(crate) enum Mail<V: Event> {
-    /// Begin this.
+    /// Begin an event.
     Event(Job<V>),
-    /// The caller of this event has gone.
+    /// Cancel an event, whose caller has left.
     Cancel(EventId),
-    /// The session that this event was to last for has ended.
+    /// End an event that lasts as long as its session, which has ended.
     Dismiss(EventId),
-    /// There is something for you in the queue.
+    /// Take events from the queue.
     Pull,
-    /// You are retiring, and may hold nothing.
+    /// Leave, if no event is held.
     Retire,
-    /// Cancel everything you hold.
+    /// Cancel all held events.
     Cut,
 }
 
@@ -42,7 +42,7 @@ enum Told {
 }
 
 impl<V: Event> Mail<V> {
-    /// When the event, where it is one, should have been begun and ended.
+    /// Returns the time by which the event should have ended, if it is one.
     pub(crate) fn due(&self, wall_timeout: Duration) -> Option<Instant> {
         match self {
             Self::Event(job) => Some(job.due(wall_timeout)),
@@ -50,7 +50,7 @@ impl<V: Event> Mail<V> {
         }
     }
 
-    /// The event, where it is one.
+    /// Returns the event, if it is one.
     pub(crate) fn event(self) -> Option<Job<V>> {
         match self {
             Self::Event(job) => Some(job),
@@ -59,15 +59,17 @@ impl<V: Event> Mail<V> {
     }
 }
 
-/// Filled under the lock, performed without it. Making one allocates nothing.
+/// Filled under the lock, performed after its release. Creating one does not allocate.
 pub(crate) struct Effects<E: Engine> {
-    /// The worker that has got mail, of which a dispatch makes one.
+    /// The first worker to be woken; a dispatch has no other.
     sleeper: Option<Waker>,
     sleepers: Vec<Waker>,
     assignments: Vec<(Sender<Assignment<E>>, Assignment<E>)>,
     failed: Vec<(Job<E::Event>, Failure)>,
-    /// The events of sessions among them.
+    /// Those of them that belong to sessions.
     failed_of_sessions: Vec<EventId>,
+    /// A worker began to retire, or got another session: sessions may have to be told.
+    sessions_untold: bool,
     notices: Vec<Told>,
     answers: Vec<Answer>,
     report: Option<(Sender<ShutdownReport>, ShutdownReport)>,
@@ -85,6 +87,7 @@ impl<E: Engine> Effects<E> {
             assignments: Vec::new(),
             failed: Vec::new(),
             failed_of_sessions: Vec::new(),
+            sessions_untold: false,
             notices: Vec::new(),
             answers: Vec::new(),
             report: None,
@@ -94,13 +97,13 @@ impl<E: Engine> Effects<E> {
         }
     }
 
-    /// Posts at once, for the mailbox to be in step with the state, and leaves the waking for later.
+    /// Posts at once, so that the mailbox agrees with the state. The worker is woken after the lock is released.
     pub(crate) fn post(&mut self, to: &Mailbox<Mail<E::Event>>, mail: Mail<E::Event>) {
         match to.post(mail) {
             Ok(None) => {}
             Ok(Some(sleeper)) if self.sleeper.is_none() => self.sleeper = Some(sleeper),
             Ok(Some(sleeper)) => self.sleepers.push(sleeper),
-            // A mailbox is as long as all that can be in it.
+            // A mailbox has room for everything that can be in it.
             Err(mail) => {
                 debug_assert!(false, "a worker's mailbox rejected a message");
                 tracing::error!("a worker's mailbox rejected a message");
@@ -127,19 +130,30 @@ impl<E: Engine> Effects<E> {
         std::mem::take(&mut self.failed_of_sessions)
     }
 
-    /// The holders of a session are to let go of it.
+    /// Makes [`State::settle`](super::State::settle) look for sessions that must be told: a worker began to retire, or got another
+    /// session.
+    pub(super) const fn sessions_must_be_told(&mut self) {
+        self.sessions_untold = true;
+    }
+
+    /// Returns whether sessions may have to be told, and resets that.
+    pub(super) const fn take_sessions_untold(&mut self) -> bool {
+        std::mem::replace(&mut self.sessions_untold, false)
+    }
+
+    /// Tells the holders of a session to end it.
     pub(super) fn session_closing(&mut self, notice: &Arc<Notice>, closing: Closing) {
         self.notices
             .push(Told::Stage(Arc::clone(notice), Stage::Closing(closing)));
     }
 
-    /// A session is gone; those who wait for room in it need not.
+    /// Tells the holders of a session that it is gone, also those that wait for room.
     pub(super) fn session_gone(&mut self, notice: &Arc<Notice>, closing: Closing) {
         self.notices.push(Told::Stage(Arc::clone(notice), Stage::Gone(closing)));
         self.session_room(notice);
     }
 
-    /// A session that was full has room.
+    /// Tells the holders of a full session that it has room.
     pub(super) fn session_room(&mut self, notice: &Arc<Notice>) {
         self.notices.push(Told::Slot(Arc::clone(notice)));
     }
@@ -154,8 +168,8 @@ impl<E: Engine> Effects<E> {
         self.fail(job, Failure::new(Outcome::ExceededWall, message));
     }
 
-    /// Ends an event that a worker has begun and will not end. At once, for its caller to hear of it before that worker can
-    /// say anything; only the waking is left for later.
+    /// Ends an event that its worker will not end. The answer is set at once, before that worker can give another; only its caller is
+    /// woken later.
     pub(crate) fn give_up(&mut self, tally: Tally, line: &Line, failure: Failure) {
         tally.finish(failure.outcome);
         self.sleepers.extend(line.give_up(failure));
@@ -198,7 +212,7 @@ impl<E: Engine> Effects<E> {
         std::mem::take(&mut self.news)
     }
 
-    /// Does the rest. `wake` is what an effect cannot do by itself.
+    /// Performs the effects. `wake` wakes the supervisor.
     pub(crate) fn perform(self, wake: impl FnOnce()) {
         self.sleeper.into_iter().chain(self.sleepers).for_each(Waker::wake);
         for (to, assignment) in self.assignments {
@@ -217,7 +231,7 @@ impl<E: Engine> Effects<E> {
         }
         self.evicted.iter().for_each(|attached| attached.evict());
         for (to, result) in self.answers {
-            // Whoever asked may have stopped waiting.
+            // The caller may have stopped waiting.
             let _ = to.try_send(result);
         }
         if let Some((to, report)) = self.report {

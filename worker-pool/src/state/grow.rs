@@ -1,4 +1,4 @@
-//! A script wants a worker: which thread, and what if there is none.
+//! Decides whether a script gets another worker, and on which thread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,7 +23,7 @@ use crate::time::after;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Census {
     pub(super) ready: usize,
-    /// Booting, or to be booted once a thread is free.
+    /// Booting, or waiting for a thread to boot on.
     pub(super) coming: usize,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct Census {
 pub(super) struct Ask {
     /// The number of calls between workers that lead to it.
     pub(super) depth: u32,
-    /// It is the first of a session.
+    /// It is the first event of a session.
     pub(super) opens: bool,
 }
 
@@ -62,8 +62,8 @@ impl<E: Engine> State<E> {
         census
     }
 
-    /// Places an event of this version with the worker `near`, to which its caller is attached, if that is not busy. Then
-    /// the script needs no other.
+    /// Places an event with the worker `near`, to which its caller is attached, unless that is busy. The script then needs no other
+    /// worker.
     pub(super) fn placement_near(&self, version: &Version<E>, ask: Ask, near: WorkerId) -> Option<Placement> {
         let (thread, near) = self.near(version, ask, near)?;
         (near.in_flight < version.limits.spread_at).then_some(Placement {
@@ -117,7 +117,7 @@ impl<E: Engine> State<E> {
             let extra = self.extra_threads(version, ask.depth);
             return place_nested(&self.view(version, ask, now), extra);
         }
-        // As nearly always: its own workers are all that matters.
+        // The common case: only its own workers matter.
         let mut placement = place(&view);
         if let Seat::Worker(index) = &mut placement.seat {
             *index = homes[*index];
@@ -145,7 +145,7 @@ impl<E: Engine> State<E> {
             self.may_boot(asking, now) && (at_once || self.boots.has_room(self.settings.size.boots_max, now));
         let threads_max = self.places_max();
         let script = self.scripts.get(&asking.name);
-        // As much as it leaves for others.
+        // The part that it leaves for others.
         let free = self
             .settings
             .queue_total_max
@@ -174,7 +174,7 @@ impl<E: Engine> State<E> {
             Some(hosted) if is_asking(hosted.version.number) && !matches!(hosted.phase, Phase::Retiring(_)) => {
                 match hosted.phase {
                     Phase::Ready { .. } => ThreadView::Warm {
-                        // With no more room it counts as full, whatever its script allows.
+                        // Without room it counts as full, whatever its script allows.
                         in_flight: if hosted.has_room(depth) && (!opens || hosted.pins.has_room(&hosted.version.limits))
                         {
                             hosted.load(depth)
@@ -200,7 +200,7 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// The places for another worker, as a script without any sees them.
+    /// Returns the places for a worker of a script that has none.
     pub(super) fn places(&mut self, now: Instant) -> Places {
         let mut views = std::mem::take(&mut self.views);
         views.clear();
@@ -216,14 +216,14 @@ impl<E: Engine> State<E> {
         min > 0 && self.census(&hosted.version).ready <= min
     }
 
-    /// Returns whether a worker of this version may boot, wherever.
+    /// Returns whether a worker of this version may boot, on any thread.
     fn may_boot(&self, version: &Version<E>, now: Instant) -> bool {
         let script = self.scripts.get(&version.name);
         script.is_some_and(|script| script.breaker.admit(now) == Admit::Yes) && self.has_memory()
     }
 
-    /// Returns the number of threads that there may be beyond their maximum for an event of this depth whose script has no
-    /// worker: one for each call that leads to it, because its callers may hold all others.
+    /// Returns the number of extra threads for an event of this depth whose script has no worker: one for each call that leads to
+    /// it, because its callers may hold all other threads.
     pub(super) fn extra_threads(&self, version: &Version<E>, depth: u32) -> usize {
         let census = self.census(version);
         let is_served = census.ready + census.coming > 0;
@@ -233,8 +233,8 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// Returns whether a thread will be free for a nested event without the end of what may wait for it: one whose worker goes
-    /// and holds nothing, or holds only events that are as deep.
+    /// Returns whether a thread will be freed for a nested event without waiting for events that may wait for it: its worker is
+    /// ending, and holds nothing or only events of at least this depth.
     pub(super) fn frees_a_thread(&self, depth: u32) -> bool {
         let is_going = |hosted: &Hosted<E>| matches!(hosted.phase, Phase::Retiring(_)) && hosted.is_free();
         let is_as_deep = |hosted: &Hosted<E>| hosted.load(depth) > 0 && hosted.load(depth) == hosted.held.len();
@@ -243,7 +243,7 @@ impl<E: Engine> State<E> {
         self.has_memory() && hosted.any(|hosted| is_going(hosted) || is_as_deep(hosted))
     }
 
-    /// Returns whether a thread for another worker is only to be had from another.
+    /// Returns whether another worker can only get a thread that hosts a worker now.
     pub(super) fn is_full(&self) -> bool {
         self.threads.len() >= self.places_max() && !self.threads.iter().any(super::Thread::is_vacant)
     }
@@ -262,8 +262,7 @@ impl<E: Engine> State<E> {
         keep.then_some(Displacing::Forbidden)
     }
 
-    /// Returns whether the script needs another worker and may have one, if not at this moment: the number of boots at a time
-    /// does not matter.
+    /// Returns whether the script needs another worker and may have one, regardless of the limit on concurrent boots.
     pub(super) fn wants(&self, name: &str, now: Instant) -> Option<Displacing> {
         let lacks = self.lacks(name)?;
         let script = self.scripts.get(name)?;
@@ -273,7 +272,7 @@ impl<E: Engine> State<E> {
         (may_boot && !has_all).then_some(lacks)
     }
 
-    /// Boots what the script wants, as far as there are threads; for the rest it waits its turn.
+    /// Boots workers for the script while there are threads. If it needs more, it waits.
     pub(super) fn grow(&mut self, name: &Arc<str>, now: Instant, fx: &mut Effects<E>) {
         while let Some(displacing) = self.wants(name, now) {
             let Some(version) = self.scripts.get(name).map(|script| Arc::clone(&script.current)) else {
@@ -287,7 +286,7 @@ impl<E: Engine> State<E> {
         self.enlist(name, now, fx);
     }
 
-    /// Returns whether every worker of this version has as many sessions as it may have, and none is coming.
+    /// Returns whether every worker of this version is full of sessions, and none is booting.
     pub(super) fn all_pinned(&self, version: &Version<E>) -> bool {
         let homes = self.scripts.get(&version.name).map_or(&[][..], |script| &script.homes);
         let hosted = homes.iter().filter_map(|home| self.threads[*home].hosted.as_ref());
@@ -322,7 +321,7 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// Makes the thread the host of a new worker of the script.
+    /// Assigns a new worker of the script to the thread.
     fn assignment(&mut self, thread: usize, name: &str, now: Instant, fx: &mut Effects<E>) -> Option<Assignment<E>> {
         let script = self.scripts.get_mut(name)?;
         script.breaker.begin();
@@ -409,7 +408,7 @@ impl<E: Engine> State<E> {
         let name = self.next_in_turn(self.threads[thread].is_extra, now)?;
         self.leave_line(&name);
         let assignment = self.assignment(thread, &name, now, fx);
-        // It may want more than one, but the others have their turn first.
+        // It may need more than one thread, but the other scripts come first.
         let _ = self.line_up(&name);
         assignment
     }

@@ -1,8 +1,7 @@
-//! Code that runs for long without a break: the events behind it go to other workers.
+//! Long turns: events that wait behind one go to other workers.
 //!
-//! An event is given to a worker that has room, which says nothing of the code that it runs at the moment. The engine notices
-//! turns of some milliseconds; what waits in the mailbox of such a worker goes back to the queue, where other workers find it.
-//! The tasks attached to it are detached.
+//! An event is given to a worker with room, whatever code that is running. The engine reports turns of some milliseconds. Then the events
+//! in the worker's mailbox return to the queue, where other workers take them, and the tasks attached to the worker are detached.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,7 +13,7 @@ impl<E: Engine> State<E> {
     /// Records that the worker's turn is a long one, and puts the events that it has not begun back into the queue. Events of
     /// sessions stay: no other worker can run them.
     ///
-    /// The turn may have ended meanwhile. So the worker is asked to read its mailbox, and is open again when it does.
+    /// The turn may have ended meanwhile, so the worker is asked to read its mailbox; it takes events again once it has.
     pub(crate) fn turn_is_long(&mut self, thread: usize, worker: WorkerId, now: Instant, fx: &mut Effects<E>) {
         let hosted = self.threads[thread].hosted.as_mut();
         let Some(hosted) = hosted.filter(|hosted| hosted.id == worker && hosted.phase != Phase::Booting) else {

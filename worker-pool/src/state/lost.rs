@@ -1,5 +1,5 @@
-//! Threads that do not come back: code that nothing can interrupt keeps them. The supervisor finds them from outside, by what
-//! was to be over long ago; their events end without them, and others take their place, up to a number.
+//! Lost threads: those stuck in native code that nothing can interrupt. The supervisor finds them by deadlines that have passed
+//! long ago, ends their events without them, and replaces them, up to a limit.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::state::slots::Running;
 use crate::state::{Departure, Effects, Hosted, Life, Mail, Phase, State};
 use crate::time::after;
 
-/// A worker whose code is ended has this long to say so itself: it knows more.
+/// Time for a worker whose code was terminated to report that itself, with more detail.
 const FIRST_SAY: Duration = Duration::from_millis(30);
 
 impl<E: Engine> State<E> {
@@ -35,7 +35,7 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// The supervisor is to look no later than this: it is woken where it would sleep past that.
+    /// Makes the supervisor check no later than this, and wakes it if it would sleep longer.
     pub(super) fn look_by(&mut self, due: Instant, fx: &mut Effects<E>) {
         if self.looks_at.is_none_or(|looks_at| due < looks_at) {
             self.looks_at = Some(due);
@@ -43,7 +43,7 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// Gives up the threads that should have come back by now. `Some`: when the next one should.
+    /// Gives up threads that should have returned by now. `Some`: the time at which the next one should have.
     pub(super) fn give_up_lost(&mut self, now: Instant, fx: &mut Effects<E>) -> Option<Instant> {
         let grace = self.settings.lost_grace;
         let mut nearest: Option<Instant> = None;
@@ -66,8 +66,8 @@ impl<E: Engine> State<E> {
         nearest
     }
 
-    /// Ends events that passed their deadlines while code of others keeps their worker, which lives on. `Some`: when the next
-    /// one is to be ended.
+    /// Ends events that have passed their deadlines while code of other events blocks their worker, which survives. `Some`: the
+    /// time at which the next one is due.
     fn end_overdue(&mut self, thread: usize, now: Instant, fx: &mut Effects<E>) -> Option<Instant> {
         let grace = self.settings.wall_grace.saturating_add(FIRST_SAY);
         let hosted = self.threads[thread].hosted.as_mut()?;
@@ -106,7 +106,7 @@ impl<E: Engine> State<E> {
         Some(after(next, grace))
     }
 
-    /// Gives up the workers that still hold events: the pool does not wait for them any longer.
+    /// Gives up workers that still hold events; the pool no longer waits for them.
     pub(super) fn give_up_all(&mut self, now: Instant, fx: &mut Effects<E>) {
         for thread in 0..self.threads.len() {
             let holds = |hosted: &Hosted<E>| !hosted.held.is_empty();
@@ -116,8 +116,8 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// Ends what the worker on this thread holds, and lets the thread be. `others` is the outcome of events that have not
-    /// passed a limit of their own.
+    /// Ends the events of the worker on this thread, and abandons the thread. `others`: the outcome of events that have not
+    /// reached a limit of their own.
     fn give_up(&mut self, thread: usize, others: Outcome, now: Instant, fx: &mut Effects<E>) {
         let Some(hosted) = &mut self.threads[thread].hosted else {
             return;
@@ -127,7 +127,7 @@ impl<E: Engine> State<E> {
         let (phase, mailbox, told) = (hosted.phase, Arc::clone(&hosted.mailbox), hosted.told.take());
         let script = Arc::clone(&hosted.version.name);
         let table = Arc::clone(&hosted.table);
-        // Until all callers have heard of it, the worker does not learn that it is given up.
+        // The worker must not learn of it before all callers have been told.
         let mut slots = table.lock();
         let running = slots.give_up();
         let blamed = told.and_then(|(_, stop)| Some((blamed(&stop, &running)?, stop.outcome)));
@@ -170,11 +170,11 @@ impl<E: Engine> State<E> {
         };
         self.depart(thread, departure, now, fx);
         self.unreserve(thread, fx);
-        // It may come back in this very moment, and go to sleep.
+        // It may return at this very moment, and go to sleep.
         fx.post(&mailbox, Mail::Retire);
     }
 
-    /// Others take the places of lost threads, as far as that is allowed.
+    /// Replaces lost threads, up to the limit.
     pub(super) fn replace_lost(&mut self, now: Instant, fx: &mut Effects<E>) {
         if self.is_stopping() || self.stuck() > self.settings.lost_threads_max {
             return;
@@ -193,14 +193,14 @@ impl<E: Engine> State<E> {
         self.threads.iter().filter(|thread| thread.life == Life::Lost).count()
     }
 
-    /// Returns the number of threads that host workers, now or soon.
+    /// Returns the number of threads that host workers or can.
     pub(super) fn serving(&self) -> usize {
         let serves = |life| matches!(life, Life::Alive | Life::Ended { again: Some(_) });
         self.threads.iter().filter(|thread| serves(thread.life)).count()
     }
 
-    /// Returns the maximum length of the list of threads: a few lost ones do not count against the others. While the
-    /// operating system refuses a thread, no other is added.
+    /// Returns the maximum length of the list of threads. A few lost ones do not count. While the operating system refuses to
+    /// start a thread, no other is added.
     pub(super) fn places_max(&self) -> usize {
         let (mut stuck, mut gone, mut is_refused) = (0, 0, false);
         for thread in &self.threads {
@@ -232,14 +232,14 @@ impl<E: Engine> State<E> {
 }
 
 impl<E: Engine> Hosted<E> {
-    /// Returns whether it has anything that can take too long. Most workers are idle.
+    /// Returns whether it does anything that can take too long. Most workers are idle.
     fn may_be_overdue(&self) -> bool {
         !self.held.is_empty() || self.told.is_some() || self.phase == Phase::Booting
     }
 
-    /// When its thread should have come back at the latest: with this much grace after it was told to stop, after its boot
-    /// was to be over, after the first deadline among the events it has begun or should have. Where code is ended once it
-    /// runs past its own event's deadline, it is the last of those it has begun that counts.
+    /// Returns the time by which its thread should have returned: `grace` after it was told to stop, after the deadline of its
+    /// boot, or after the first deadline of the events that it has begun or should have. If the engine terminates code that runs
+    /// past the deadline of its own event, the last deadline of the begun events counts instead.
     fn back_by(&self, grace: Duration, wall_grace: Duration, now: Instant) -> Option<Instant> {
         let wall_timeout = self.version.limits.wall_timeout;
         let stops_code = E::stops_code(&self.version.script);
@@ -251,9 +251,9 @@ impl<E: Engine> Hosted<E> {
             Some(last) => after(due.max(last), wall_grace),
             None => due,
         };
-        // After the table: an event on its way from here to there is seen in neither, but none is counted twice.
+        // Read after the table: an event that is moving there may be missed, but none is counted twice.
         let (unread, waiting) = self.mailbox.least(|mail| mail.due(wall_timeout));
-        // On its way, or ended and not reported yet: to be looked for again.
+        // Moving there, or ended and not reported yet: check again later.
         let unseen = self.held.len() > running + waiting;
         let due = [
             self.told.as_ref().map(|(at, _)| *at),

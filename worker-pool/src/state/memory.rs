@@ -57,8 +57,7 @@ impl<E: Engine> State<E> {
         budget.map_or(Pressure::Calm, |budget| budget.pressure(used))
     }
 
-    /// Returns whether there is memory for a boot. A budget that was not set leaves room for as many workers as there are
-    /// threads from the start.
+    /// Returns whether there is memory for a boot. A default budget always has room for as many workers as there are initial threads.
     pub(super) fn has_memory(&self) -> bool {
         let is_limit = self.settings.size.memory.is_some_and(|budget| budget.is_limit);
         self.pressure() < Pressure::Hold || (!is_limit && self.hosted_count() < self.settings.size.threads)
@@ -68,7 +67,7 @@ impl<E: Engine> State<E> {
         self.threads.iter().filter(|thread| thread.hosted.is_some()).count()
     }
 
-    /// Has idle workers go until the rest are calm, the one that has been idle longest first.
+    /// Ends idle workers, longest idle first, until the memory of the rest is below the level.
     pub(super) fn relieve(&mut self, fx: &mut Effects<E>) {
         let Some(budget) = self.settings.size.memory.filter(|_| self.pressure() >= Pressure::Evict) else {
             return;
@@ -78,7 +77,7 @@ impl<E: Engine> State<E> {
         let mut used: usize = hosted.filter(stays).map(Hosted::memory_bytes).sum();
         while budget.pressure(used) >= Pressure::Evict {
             let idle = self.longest_idle(false);
-            // Sessions are told to go only where nothing else helps.
+            // Workers with sessions are ended only as a last resort.
             let pinned = || {
                 (budget.pressure(used) >= Pressure::Hold)
                     .then(|| self.longest_idle(true))

@@ -1,10 +1,9 @@
 //! Everything the pool decides on, behind one lock: scripts with their queues, threads with their workers.
 //!
-//! The files follow an event: `accept` takes it in, `grow` finds its script a thread, `serve` is what a worker asks for
-//! while it lives, `depart` what its thread says when it is gone, `close` ends it all. `sessions` has those that keep a worker
-//! and the events that go to it; `slots` has the events that a worker
-//! runs, behind a lock of its own. Nothing here runs foreign code or waits: what must be done outside the lock is left in
-//! [`Effects`].
+//! The files follow an event: `accept` accepts or refuses it, `grow` finds a thread for another worker of its script, `serve`
+//! answers the requests of running workers, `depart` handles the end of a worker or a thread, and `close` the shutdown. `sessions`
+//! has the sessions and their events. `slots` has the running events of one worker, behind a lock of its own. Nothing here runs
+//! foreign code or waits: what must be done outside the lock is recorded in [`Effects`].
 
 mod accept;
 mod boots;
@@ -61,7 +60,7 @@ use crate::sync::thread::JoinHandle;
 pub(crate) struct State<E: Engine> {
     pub(crate) scripts: HashMap<Arc<str>, Script<E>>,
     pub(crate) threads: Vec<Thread<E>>,
-    /// Scripts that lack a worker, in the order in which they came to.
+    /// Scripts that lack a worker, longest waiting first.
     waiting: VecDeque<Arc<str>>,
     /// Number of queued events in all queues.
     queued: Arc<AtomicUsize>,
@@ -77,7 +76,7 @@ pub(crate) struct State<E: Engine> {
     pub(crate) closing: Option<Closing>,
     pub(crate) threads_lost: u64,
     pub(crate) threads_respawned: u64,
-    /// When the supervisor looks again by itself.
+    /// Time of the supervisor's next check.
     looks_at: Option<Instant>,
     events: u64,
     workers: u64,
@@ -102,15 +101,15 @@ pub(crate) struct Script<E: Engine> {
     pub(crate) queue: Queue<E::Event>,
     breaker: Breaker,
     last_boot_failure: Option<Failure>,
-    /// Since when it waits for a thread.
+    /// Time since which it has waited for a thread.
     waits_since: Option<Instant>,
     /// Callers of `warm` that wait for a first worker.
     warming: Vec<channel::Sender<Result<(), Failure>>>,
     /// It is in `State::waiting`.
     enlisted: bool,
-    /// Takes no new events, and goes once it has none.
+    /// Takes no new events, and is removed once it has none.
     leaving: bool,
-    /// It leaves because it was undeployed: its sessions end too.
+    /// It was undeployed, so its sessions end too.
     undeployed: bool,
     /// The threads that host a worker of it, whatever the version, or are reserved for one.
     homes: Vec<usize>,
@@ -131,7 +130,7 @@ pub(crate) struct Thread<E: Engine> {
     pub(crate) recorder: Arc<Mutex<Recorder>>,
     /// Number of consecutive failures to start.
     start_failures: u32,
-    /// It is one more than there may be, for nested events: no other event starts a worker here.
+    /// An extra thread above the maximum, for nested events. Other events start no worker here.
     is_extra: bool,
 }
 
@@ -140,11 +139,11 @@ pub(crate) struct Thread<E: Engine> {
 pub(crate) enum Life {
     /// It runs or is about to.
     Alive,
-    /// It has ended and can be joined at once. `again` is when it is to be replaced.
+    /// It has ended and can be joined at once. `again`: the time at which it is replaced.
     Ended { again: Option<Instant> },
-    /// Its thread is stuck. Another may have replaced it; it ends when the thread returns.
+    /// Stuck in native code. Another thread may have replaced it; it ends when that code returns.
     Lost,
-    /// It was asked to end, did and was joined.
+    /// It ended as asked, and was joined.
     Joined,
 }
 
@@ -155,29 +154,29 @@ pub(crate) struct Hosted<E: Engine> {
     pub(crate) phase: Phase,
     /// The events it holds, in its mailbox or running.
     pub(crate) held: Vec<EventId>,
-    /// Those that another worker waits for, with their depths.
+    /// Held events that another worker waits for, with their depths.
     nested: Vec<(EventId, u32)>,
     mailbox: Arc<Mailbox<Mail<E::Event>>>,
     /// Number of events given to it so far.
     given: u64,
     idle_since: Instant,
     ready_at: Instant,
-    /// Since when it is to finish for scripts that wait. Where they find other threads before it has, it goes on.
+    /// Time since which it is to finish because other scripts wait. If they find other threads first, it continues.
     yields: Option<Instant>,
     /// A [`Mail::Pull`] is pending.
     nudged: bool,
-    /// Its code has run for long without a break, since it last read its mailbox: it takes no events until it does.
+    /// It is in a long turn, and takes no events until it reads its mailbox again.
     in_long_turn: bool,
     /// The events it has begun.
     table: Arc<Table>,
     /// Number of events it may hold: its script's limit, or fewer with adaptive concurrency.
     room: Arc<AtomicUsize>,
     memory: Arc<Gauge>,
-    /// When it is to be ready, while it boots.
+    /// Deadline of its boot.
     boot_ends: Instant,
-    /// The engine has told it to stop.
+    /// The time at which the engine told it to stop, and why.
     told: Option<(Instant, Stop)>,
-    /// The sessions that keep it.
+    /// The sessions that pin it.
     pub(crate) pins: Pins,
     /// The tasks attached to it.
     pub(crate) attached: Arc<AttachedTasks>,
@@ -189,7 +188,7 @@ pub(crate) enum Phase {
     Ready {
         since: Instant,
     },
-    /// It gets no new events and goes when it holds none.
+    /// It gets no new events, and ends once it holds none.
     Retiring(RetireReason),
 }
 
@@ -234,10 +233,10 @@ impl<E: Engine> State<E> {
         state
     }
 
-    /// Adds a thread that is still to be spawned; its mailbox takes an assignment already.
+    /// Adds a thread that has yet to be spawned. Its mailbox already accepts an assignment.
     fn add_thread(&mut self, now: Instant) -> usize {
         let is_extra = self.serving() >= self.settings.size.threads_max;
-        // Where one was lost and came back after all, its place is free.
+        // A lost thread that returned after all leaves its entry free.
         if let Some(free) = self.threads.iter().position(|thread| thread.life == Life::Joined) {
             self.threads[free].revive();
             self.threads[free].is_extra = is_extra;
@@ -259,7 +258,7 @@ impl<E: Engine> State<E> {
         self.threads.len() - 1
     }
 
-    /// Brings [`Script::homes`] in step with what the thread hosts and is reserved for.
+    /// Updates [`Script::homes`] for a thread that hosts a worker or is reserved for one.
     fn rehome(&mut self, thread: usize, name: &str) {
         let is_home = self.threads[thread].is_home_of(name);
         if let Some(script) = self.scripts.get_mut(name) {
@@ -308,7 +307,7 @@ impl<E: Engine> Thread<E> {
 }
 
 impl<E: Engine> Hosted<E> {
-    /// Puts an event into its mailbox. Gives when it should have ended it.
+    /// Puts an event into its mailbox. Returns the time by which it should have ended.
     fn give(&mut self, mut job: Job<E::Event>, now: Instant, fx: &mut Effects<E>) -> Instant {
         job.given = now;
         let due = job.due(self.version.limits.wall_timeout);
@@ -329,13 +328,13 @@ impl<E: Engine> Hosted<E> {
                 _ if self.given >= engine && self.given > own => RetireReason::Events,
                 _ => RetireReason::Policy,
             };
-            self.finish(reason);
+            self.finish(reason, fx);
         }
         due
     }
 
-    /// Returns whether it has room for another event of this depth. Where it has none, events end that wait for no
-    /// shallower one, and so it will have.
+    /// Returns whether it has room for another event of this depth. A full worker will have room: the events that take it wait for
+    /// no shallower one.
     fn has_room(&self, depth: u32) -> bool {
         let is_open = matches!(self.phase, Phase::Ready { .. }) && !self.in_long_turn;
         is_open && self.load(depth) < self.room.load(Ordering::Relaxed)
@@ -350,8 +349,8 @@ impl<E: Engine> Hosted<E> {
         }
     }
 
-    /// Returns the number of events it holds of this depth and deeper, without those that last as long as their sessions.
-    /// Shallower ones may wait for an event of this depth: they must not take its place.
+    /// Returns the number of held events of at least this depth, without those that last as long as their sessions. Shallower
+    /// events may be waiting for one of this depth, so they do not count against it.
     fn load(&self, depth: u32) -> usize {
         match depth {
             0 => self.held.len() - self.pins.standing(),
@@ -359,8 +358,8 @@ impl<E: Engine> Hosted<E> {
         }
     }
 
-    /// Returns whether it takes the first event in its script's queue that is for it, if it holds fewer than `fill_to`: the
-    /// rest is left to workers that are coming. A nested event does not wait for those.
+    /// Returns whether it takes the first event in its script's queue that is for it. It does while it holds fewer than `fill_to`
+    /// events; the rest is left to workers that are booting. A nested event does not wait for those.
     fn takes_from(&self, queue: &Queue<E::Event>, fill_to: usize) -> bool {
         let first = queue.first_for(self.pins.has_room(&self.version.limits));
         first.is_some_and(|depth| self.has_room(depth) && (depth > 0 || self.load(0) < fill_to))
@@ -372,7 +371,7 @@ impl<E: Engine> Hosted<E> {
         self.nested.retain(|(held, _)| !ended(*held));
     }
 
-    /// Returns whether it is ready, has neither events nor sessions, and runs no code that it would have to finish first.
+    /// Returns whether it is ready, has neither events nor sessions, and is not in a long turn.
     fn is_idle(&self) -> bool {
         self.is_free() && matches!(self.phase, Phase::Ready { .. }) && !self.in_long_turn
     }
@@ -382,21 +381,22 @@ impl<E: Engine> Hosted<E> {
         self.held.is_empty() && self.pins.is_empty()
     }
 
-    /// From here on it gets no new events but those of its sessions. False if that was so already.
-    fn finish(&mut self, reason: RetireReason) -> bool {
-        // A worker that was for one event, and goes on for its sessions, may have another reason to go.
+    /// Stops giving it new events, except those of its sessions. Returns false if it was retiring already.
+    fn finish(&mut self, reason: RetireReason, fx: &mut Effects<E>) -> bool {
+        // A worker for one event that stays for its sessions may get another reason to retire.
         let goes_on = self.phase == Phase::Retiring(RetireReason::Policy) && !self.pins.is_empty();
         let was_final = matches!(self.phase, Phase::Retiring(_)) && self.yields.is_none() && !goes_on;
         if !was_final {
             self.yields = None;
             self.phase = Phase::Retiring(reason);
+            fx.sessions_must_be_told();
         }
         !was_final
     }
 
-    /// The same, and says so to a worker that would not notice by itself.
+    /// As [`finish`](Self::finish), and wakes a worker that holds nothing, so that it leaves.
     fn retire(&mut self, reason: RetireReason, fx: &mut Effects<E>) {
-        if self.finish(reason) && self.is_free() {
+        if self.finish(reason, fx) && self.is_free() {
             fx.post(&self.mailbox, Mail::Retire);
         }
     }

@@ -1,5 +1,5 @@
-//! A script's queue: nested events first, the deepest at the head, then by priority; each in the order of acceptance. It
-//! detects whether it is standing, and its pace.
+//! A script's queue: nested events first, deepest first, then by priority; equal ones in the order of acceptance. It measures its
+//! pace, and detects whether it is standing.
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;
@@ -12,13 +12,13 @@ use crate::job::{EventId, Job};
 use crate::options::Priority;
 use crate::overload::{Delay, Pace};
 
-/// So few in line are no overload, however long they wait: it is their work that takes so long.
+/// Length up to which a queue is not overloaded, however long its events wait: then their own work takes that long.
 pub(super) const LINE_MIN: usize = 16;
 
 const LANES: usize = 1 + Priority::ALL.len();
 
-/// Returns the lane of events of this priority and depth. An event that another worker waits for goes before all others:
-/// what has begun is to end first.
+/// Returns the lane of events of this priority and depth. Events that another worker waits for come before all others, so that
+/// running events can end.
 const fn lane(priority: Priority, depth: u32) -> usize {
     if depth > 0 { 0 } else { 1 + priority as usize }
 }
@@ -37,11 +37,11 @@ pub(crate) struct Queue<V: Event> {
     total: Arc<AtomicUsize>,
 }
 
-/// Result for waiting events.
+/// Decision about a queued event.
 pub(super) enum Waited<V: Event> {
-    /// To be begun by a worker.
+    /// A worker begins it.
     Served(Job<V>),
-    /// Not worth a worker any more.
+    /// It is shed.
     TooLong(Job<V>),
 }
 
@@ -86,12 +86,12 @@ impl<V: Event> Queue<V> {
         }
     }
 
-    /// When someone who is refused now should come again.
+    /// Returns the time after which a refused caller should try again.
     pub(super) fn retry_after(&self, least: Duration, chance: u64) -> Duration {
         self.pace.retry_after(self.len(), least, chance)
     }
 
-    /// Puts an event in its place: a new one, or one that a worker was given and has not begun.
+    /// Inserts an event at its position: a new one, or one that a worker has returned.
     pub(super) fn put(&mut self, job: Job<V>) {
         self.total.fetch_add(1, Ordering::Relaxed);
         let lane = &mut self.lanes[lane(job.priority, job.depth)];
@@ -106,8 +106,8 @@ impl<V: Event> Queue<V> {
         Some(first.depth)
     }
 
-    /// The next for a worker that takes sessions or does not. What has waited for too long is shed instead, as long as the
-    /// queue stands.
+    /// Takes the next event for a worker, which takes sessions or does not. While the queue is standing, events that have waited too
+    /// long are shed instead.
     pub(super) fn next(&mut self, takes_sessions: bool, now: Instant) -> Option<Waited<V>> {
         let line = self.len();
         let job = self.lanes.iter_mut().find_map(|lane| {
@@ -132,7 +132,7 @@ impl<V: Event> Queue<V> {
         Some(Waited::Served(job))
     }
 
-    /// So many were given to a worker.
+    /// Records that this many events were given to a worker.
     pub(super) fn moved(&mut self, count: u32, now: Instant) {
         self.pace.left(count, now);
         if self.is_empty() {
@@ -141,13 +141,13 @@ impl<V: Event> Queue<V> {
         }
     }
 
-    /// Returns whether an event is queued that matters less than one of this priority and depth.
+    /// Returns whether an event is queued that comes after one of this priority and depth.
     pub(super) fn has_below(&self, priority: Priority, depth: u32) -> bool {
         let mut lower = self.lanes.iter().skip(lane(priority, depth) + 1);
         lower.any(|lane| !lane.is_empty())
     }
 
-    /// The one of those that came last: it makes room.
+    /// Takes the latest of those, to make room.
     pub(super) fn make_room(&mut self, priority: Priority, depth: u32) -> Option<Job<V>> {
         let lower = self.lanes.iter_mut().skip(lane(priority, depth) + 1).rev();
         let job = lower.filter_map(VecDeque::pop_back).next()?;
@@ -157,7 +157,7 @@ impl<V: Event> Queue<V> {
 
     pub(super) fn remove(&mut self, id: EventId) -> Option<Job<V>> {
         let found = self.lanes.iter_mut().find_map(|lane| {
-            // Only the lane of nested events is not in the order of ids.
+            // Only the lane of nested events is not ordered by id.
             let at = match lane.front().is_some_and(|first| first.depth > 0) {
                 true => lane.iter().position(|job| job.id == id)?,
                 false => lane.binary_search_by_key(&id, |job| job.id).ok()?,
@@ -168,7 +168,7 @@ impl<V: Event> Queue<V> {
         Some(found)
     }
 
-    /// Takes the events of a session, which has got its worker.
+    /// Takes the events of a session that has been placed.
     pub(super) fn take_session(&mut self, session: SessionId) -> Vec<Job<V>> {
         let mut taken = Vec::new();
         for lane in &mut self.lanes {
@@ -200,7 +200,7 @@ impl<V: Event> Queue<V> {
         all
     }
 
-    /// Takes out what has waited for as long as it may. Gives as well when the next will have.
+    /// Takes the events that have waited as long as they may. Also returns the time at which the next one will have.
     pub(super) fn expire(&mut self, wait_max: Duration, now: Instant) -> (Vec<Job<V>>, Option<Instant>) {
         let (mut expired, mut next) = (Vec::new(), None::<Instant>);
         for lane in &mut self.lanes {

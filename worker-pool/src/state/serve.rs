@@ -1,4 +1,4 @@
-//! Requests of a running worker: ready, an event ended, may leave.
+//! Reports of a running worker: it is ready, events have ended, it wants to leave.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,9 +13,9 @@ use crate::time::after;
 /// A worker's next action.
 #[must_use]
 pub(crate) enum Next {
-    /// Goes on with what it has and what its mailbox holds.
+    /// Continues with its events and its mailbox.
     Stay,
-    /// Is dropped.
+    /// Leaves, and is dropped.
     Leave(RetireReason),
 }
 
@@ -46,18 +46,18 @@ impl<E: Engine> State<E> {
             self.answer_warming(&version.name, &Ok(()), fx);
         }
         let next = self.pull(thread, now, fx);
-        // While this one booted, others left it its share.
+        // Other workers left it a share of the queue while it booted.
         self.nudge(&version.name, fx);
         next
     }
 
-    /// The boot on this thread waits: while it does, it takes no processor from another's.
+    /// Notes that the boot on this thread waits for something, so that it does not count against the limit on boots.
     pub(crate) fn boot_waits(&mut self, thread: usize) {
         self.boots.end(thread);
     }
 
-    /// Puts events from the queue into the worker's mailbox while it has room. While other workers of the script boot, it
-    /// leaves them their share.
+    /// Moves events from the queue to the worker's mailbox while it has room. Workers of the script that are booting are left a
+    /// share.
     pub(crate) fn pull(&mut self, thread: usize, now: Instant, fx: &mut Effects<E>) -> Next {
         let Some(hosted) = self.threads[thread].hosted.as_mut() else {
             return Next::Leave(RetireReason::Lost);
@@ -98,7 +98,7 @@ impl<E: Engine> State<E> {
             self.look_by(after(due, self.settings.wall_grace.min(self.settings.lost_grace)), fx);
         }
         self.shed_stale(&version.name, stale, fx);
-        // What is left may have been left to a worker that was coming, and has come.
+        // The rest may have been left to a worker that was booting and is ready now.
         let _ = self.line_up(&version.name);
         if given == 0 {
             self.rest(thread, now, fx)
@@ -107,7 +107,7 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// Returns the number of events that a worker takes from the queue, leaving a share for coming workers of its version.
+    /// Returns the number of events that a worker takes from the queue, which leaves a share for booting workers.
     fn fill_to(&self, version: &Version<E>) -> usize {
         if self.census(version).coming > 0 {
             version.limits.spread_at
@@ -126,7 +126,7 @@ impl<E: Engine> State<E> {
         self.remove_if_done(name, fx);
     }
 
-    /// The queue is empty. A worker that has had its turn goes where another script has none.
+    /// Handles an empty queue: a worker yields to a script without any.
     fn rest(&mut self, thread: usize, now: Instant, fx: &mut Effects<E>) -> Next {
         if self.may_yield(thread, now) {
             self.have_yield(thread, now, fx);
@@ -134,7 +134,7 @@ impl<E: Engine> State<E> {
         self.may_leave(thread)
     }
 
-    /// Events of this worker, in the order of their ids, came to their end; `tired` is a reason to replace the worker.
+    /// Records events of this worker that have ended, in the order of their ids. `tired`: a reason to replace the worker.
     pub(crate) fn end(
         &mut self,
         thread: usize,
@@ -153,7 +153,7 @@ impl<E: Engine> State<E> {
         hosted.forget(|held| events.binary_search(&held).is_ok());
         let ended = held - hosted.held.len();
         if let Some(reason) = tired {
-            hosted.finish(reason);
+            hosted.finish(reason, fx);
         }
         if hosted.held.is_empty() {
             hosted.idle_since = now;
@@ -184,25 +184,25 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// A worker is too old, or idle for too long. One that is to be kept warm does not go for being idle.
-    pub(crate) fn tire(&mut self, thread: usize, reason: RetireReason, now: Instant) -> Next {
+    /// Retires a worker that is too old or has been idle for too long. Idle workers that are kept warm stay.
+    pub(crate) fn tire(&mut self, thread: usize, reason: RetireReason, now: Instant, fx: &mut Effects<E>) -> Next {
         let Some(hosted) = &self.threads[thread].hosted else {
             return Next::Leave(RetireReason::Lost);
         };
         let timeout = self.settings.idle_timeout.unwrap_or(Duration::ZERO);
-        // Its last session may have ended only now, which its thread does not see.
+        // Its last session may have ended meanwhile, unseen by its thread.
         let busy = !hosted.is_free() || after(hosted.idle_since, timeout) > now;
         let kept = self.census(&hosted.version).ready <= hosted.version.limits.workers_min;
         if reason == RetireReason::Idle && (busy || kept) {
             return Next::Stay;
         }
         if let Some(hosted) = self.threads[thread].hosted.as_mut() {
-            hosted.finish(reason);
+            hosted.finish(reason, fx);
         }
         self.may_leave(thread)
     }
 
-    /// Wakes warm workers that have room for what waits in the queue.
+    /// Wakes warm workers that have room for queued events.
     pub(super) fn nudge(&mut self, name: &str, fx: &mut Effects<E>) {
         let Some(script) = self.scripts.get(name).filter(|script| !script.queue.is_empty()) else {
             return;

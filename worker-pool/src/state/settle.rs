@@ -1,8 +1,8 @@
 //! The end of every critical section: assigns available threads and workers to waiting scripts and events.
 //!
-//! Whether a waiting event can be placed depends on what every thread does, so any change of state may answer it. Rather than
-//! have each change know whom it concerns, this looks again after all of them. It costs nothing while nothing waits, and little
-//! while no thread is to be had.
+//! Whether a waiting event can be placed depends on the state of every thread, so any change may make it possible. Instead of
+//! having each change find the scripts that it concerns, all waiting scripts are checked again after each change. This costs
+//! nothing while nothing waits, and little while no thread is available.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,8 +22,7 @@ impl<E: Engine> State<E> {
         !self.waiting.is_empty() || self.yielding || !self.sessions.is_empty()
     }
 
-    /// Gives threads to the scripts that wait, in the order of their turns, as long as there are any to be had. What time alone
-    /// will change, the supervisor looks at when it does.
+    /// Gives available threads to waiting scripts, by their shares. The supervisor checks again when only time has passed.
     pub(crate) fn settle(&mut self, now: Instant, fx: &mut Effects<E>) {
         if !self.sessions.is_empty() {
             self.end_failed_of_sessions(now, fx);
@@ -31,12 +30,12 @@ impl<E: Engine> State<E> {
         if let Some(due) = self.place_waiting(now, fx) {
             self.look_by(due, fx);
         }
-        if !self.sessions.is_empty() {
+        if fx.take_sessions_untold() && !self.sessions.is_empty() {
             self.tell_all_sessions(now, fx);
         }
     }
 
-    /// The work of [`State::settle`]. Gives the time at which another look may find more.
+    /// Places waiting events. Returns the time at which another check may place more.
     pub(super) fn place_waiting(&mut self, now: Instant, fx: &mut Effects<E>) -> Option<Instant> {
         if self.waiting.is_empty() && !self.yielding {
             return None;
@@ -66,7 +65,7 @@ impl<E: Engine> State<E> {
             };
             self.boot_at(grow, &name, now, fx);
             self.leave_line(&name);
-            // It may want more than one, but the others have their turn first.
+            // It may need more than one thread, but the other scripts come first.
             let _ = self.line_up(&name);
         }
         due = earlier(due, self.displace_sessions(now, fx));
@@ -74,7 +73,7 @@ impl<E: Engine> State<E> {
         due
     }
 
-    /// Notes since when each script has events that wait for a thread.
+    /// Records the time since which each script has waited for a thread.
     fn note_waiting(&mut self, now: Instant) {
         let line = std::mem::take(&mut self.waiting);
         for name in &line {
@@ -86,19 +85,19 @@ impl<E: Engine> State<E> {
         self.waiting = line;
     }
 
-    /// The next in turn among those that can be placed now, and where. Also the earliest time at which one that cannot be could.
+    /// Returns the next script that can be placed now, and where; and the earliest time at which another one may be.
     fn next_placeable(&mut self, places: &Places, now: Instant) -> (Option<(Arc<str>, Grow)>, Option<Instant>) {
         let (mut best, mut due) = (None::<(Share, Arc<str>, Grow)>, None);
         let line = std::mem::take(&mut self.waiting);
         for name in &line {
             if best.as_ref().is_some_and(|(least, ..)| least.threads == 0) {
-                // None has less, and none has waited for longer.
+                // No other script has fewer threads or has waited longer.
                 break;
             }
             let Some(script) = self.scripts.get(name) else { continue };
             let (version, share) = (Arc::clone(&script.current), self.share(name, script));
             if let Admit::After(wait) = script.breaker.admit(now) {
-                // A probe under way ends by itself; an open breaker opens by time alone.
+                // A running probe ends by itself; a breaker admits the next one at a known time.
                 due = earlier(due, script.breaker.opens_at().map(|_| after(now, wait)));
                 continue;
             }
@@ -126,8 +125,7 @@ impl<E: Engine> State<E> {
         scripts.any(|script| script.queue.depth() > 0)
     }
 
-    /// Returns the place for another worker of the version among these, and the time after which it may find one if it does
-    /// not now.
+    /// Returns a place for another worker of the version; if there is none, also the time after which there may be one.
     fn room_for(
         &mut self,
         version: &Version<E>,
@@ -145,7 +143,7 @@ impl<E: Engine> State<E> {
         let census = self.census(version);
         let grow = places.room(census.ready + census.coming, displacing);
         let grow = match grow {
-            // It does not displace its own.
+            // A script does not displace its own worker.
             Grow::Displace(thread) if self.threads[thread].is_home_of(&version.name) => {
                 room(&self.view(version, Ask::default(), now), displacing)
             }
@@ -154,7 +152,7 @@ impl<E: Engine> State<E> {
         (grow, places.ripens())
     }
 
-    /// The script waits for a thread, if it lacks a worker. Gives how much it does.
+    /// Adds the script to the waiting ones if it lacks a worker. Returns how urgently it needs one.
     pub(super) fn line_up(&mut self, name: &Arc<str>) -> Option<Displacing> {
         let lacks = self.lacks(name)?;
         let script = self.scripts.get_mut(name)?;
@@ -173,7 +171,7 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// Scripts that lack nothing any more leave the line.
+    /// Removes scripts that no longer lack a worker from the waiting ones.
     pub(super) fn tidy_line(&mut self) {
         let mut line = std::mem::take(&mut self.waiting);
         line.retain(|name| {
@@ -187,13 +185,13 @@ impl<E: Engine> State<E> {
         self.waiting = line;
     }
 
-    /// The script waits for a thread. One that has no worker at all makes a busy worker of another script finish.
+    /// Adds the script to the waiting ones. If it has no worker at all, a busy worker of another script starts yielding.
     pub(super) fn enlist(&mut self, name: &Arc<str>, now: Instant, fx: &mut Effects<E>) {
         if self.line_up(name) != Some(Displacing::Allowed) || self.wants(name, now).is_none() {
             return;
         }
         let claim = self.claim(now);
-        // Of those that may go, the one that will probably be done first: all that it holds is recent.
+        // The one that will probably finish first: the events that it holds are the most recent.
         let busy = (0..self.threads.len()).filter(|thread| self.owes(*thread, &claim, now));
         let oldest = |thread: &usize| self.threads[*thread].hosted.as_ref()?.held.iter().min().copied();
         if let Some(thread) = busy.max_by_key(oldest) {
@@ -201,7 +199,7 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// Has a worker finish for the scripts that wait.
+    /// Makes a worker yield its thread to waiting scripts.
     pub(super) fn have_yield(&mut self, thread: usize, now: Instant, fx: &mut Effects<E>) {
         if let Some(hosted) = self.threads[thread].hosted.as_mut() {
             hosted.retire(RetireReason::Displaced, fx);
@@ -210,8 +208,7 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// A worker that was to finish for scripts that waited, and still holds events, goes on as before once none of them waits
-    /// any more.
+    /// Lets yielding workers that still hold events continue once no other script waits.
     fn resume_yielding(&mut self, fx: &mut Effects<E>) {
         if !self.yielding {
             return;

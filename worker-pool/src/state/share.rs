@@ -10,9 +10,9 @@ use crate::state::{Phase, Script, State, Thread};
 
 /// Claims of waiting scripts on the threads of busy workers.
 pub(super) enum Claim {
-    /// Nothing: none waits, or there are threads for all.
+    /// Nothing: no script waits, or there are threads for all.
     None,
-    /// A thread, for a script without any worker, from one of those with the largest share.
+    /// One thread of a script with the largest share, for a script without any worker.
     First {
         /// The largest share.
         richest: Option<Share>,
@@ -22,7 +22,7 @@ pub(super) enum Claim {
 }
 
 impl<E: Engine> State<E> {
-    /// The threads that a script has or is about to, whatever the version.
+    /// Returns the threads that host workers of a script, of any version, or are reserved for one.
     pub(super) fn share(&self, name: &str, script: &Script<E>) -> Share {
         let hosts = |thread: &&Thread<E>| match (&thread.hosted, &thread.reserved) {
             (_, Some((reserved, _))) => **reserved == *name,
@@ -36,7 +36,7 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// Returns what the waiting scripts may claim from busy workers: threads, if no more may be added.
+    /// Returns what waiting scripts may claim from busy workers, if no more threads may be added.
     pub(super) fn claim(&self, now: Instant) -> Claim {
         if self.waiting.is_empty() || !self.is_full() {
             return Claim::None;
@@ -60,13 +60,13 @@ impl<E: Engine> State<E> {
         since.is_some_and(|since| now.saturating_duration_since(since) >= self.settings.yield_after)
     }
 
-    /// Returns whether this busy worker should start yielding, given what is claimed: to a script without any worker, if no
-    /// script has more than this one; or to one below its share compared with this one.
+    /// Returns whether this busy worker should start yielding: to a script without any worker, if no script has more threads than its
+    /// own; or to a script that is below its share in comparison.
     pub(super) fn owes(&self, thread: usize, claim: &Claim, now: Instant) -> bool {
         if matches!(claim, Claim::None) || !self.has_had_its_turn(thread, now) {
             return false;
         }
-        // One with sessions yields as a last resort only: see `State::displace_sessions`.
+        // A worker with sessions yields only as a last resort: see `State::displace_sessions`.
         let hosted = self.threads[thread]
             .hosted
             .as_ref()
@@ -75,7 +75,7 @@ impl<E: Engine> State<E> {
             return false;
         };
         let Some(script) = self.scripts.get(holder) else {
-            // Its script is gone, and others wait.
+            // Its script was removed, and others wait.
             return matches!(claim, Claim::First { .. });
         };
         let own = self.share(holder, script);
@@ -123,15 +123,15 @@ impl<E: Engine> State<E> {
             let asked = hosted
                 .yields
                 .is_some_and(|at| now.saturating_duration_since(at) <= moment);
-            // Sessions that were told let go in a while; sessions that were not stay.
+            // Sessions that were told will end soon; others stay.
             let goes = hosted.is_free() || hosted.pins.is_closing() || (asked && hosted.pins.is_empty());
             matches!(hosted.phase, Phase::Retiring(_)) && goes
         });
         going.count()
     }
 
-    /// The script that is to have the next thread: of those that wait and may have one the one with the smallest part, and of
-    /// equals the one that has waited longest. An extra thread is for nested events only.
+    /// Returns the script that gets the next thread: among waiting scripts that may have one, the one with the smallest share, and
+    /// among equals the one that has waited longest. An extra thread is for nested events only.
     pub(super) fn next_in_turn(&self, is_extra: bool, now: Instant) -> Option<Arc<str>> {
         let mut best: Option<(Share, &Arc<str>)> = None;
         for name in &self.waiting {

@@ -20,7 +20,7 @@ pub(crate) mod clock {
 
     pub(crate) use tokio::time::{Sleep, timeout};
 
-    /// The one place that asks what the time is.
+    /// The only place that reads the clock.
     pub(crate) fn now() -> Instant {
         Instant::now()
     }

@@ -1,4 +1,4 @@
-//! A worker's loop: take mail in bursts, begin, poll, record, watch the clock.
+//! A worker's loop: reads mail in bursts, begins events, polls the worker, reports what has ended, checks deadlines.
 
 mod timing;
 
@@ -24,13 +24,13 @@ use crate::thread::linger::Linger;
 use crate::thread::pulse::Pulse;
 use crate::time::after;
 
-/// After so many turns the `LocalSet` gets a turn of its own.
+/// Number of turns after which the `LocalSet` is polled.
 const TURNS_PER_POLL: usize = 64;
 
-/// With attached tasks, which wait meanwhile, it gets one after this time.
+/// Time after which it is polled if there are attached tasks, which wait meanwhile.
 const TIME_PER_POLL: Duration = Duration::from_micros(500);
 
-/// A poll of the worker that takes less has run none of its code.
+/// Minimum duration of a poll in which the worker has run code.
 const POLL_WITH_CODE: Duration = Duration::from_micros(50);
 
 /// Minimum interval between reports of memory, if a limit for all workers together is set, and if it is only a share of the
@@ -38,7 +38,7 @@ const POLL_WITH_CODE: Duration = Duration::from_micros(50);
 const WEIGH: Duration = Duration::from_millis(10);
 const WEIGH_FOR_SHARE: Duration = Duration::from_millis(200);
 
-/// A turn that took so long may have kept others past their deadlines.
+/// Duration of a turn after which deadlines of other events may have passed.
 const LONG_TURN: Duration = Duration::from_millis(5);
 
 type Step<T = ()> = Result<T, Departure>;
@@ -47,7 +47,7 @@ type Step<T = ()> = Result<T, Departure>;
 enum Round {
     /// There may be more to do.
     Busy,
-    /// Someone will wake it, or has.
+    /// It will be woken, or has been.
     Rests,
 }
 
@@ -56,10 +56,10 @@ pub(super) struct EventLoop<'a, E: Engine> {
     thread: usize,
     assignment: &'a Assignment<E>,
     worker: &'a mut E::Worker,
-    /// The worker's: wakes this loop where it sleeps, and is remembered where it does not.
+    /// The worker's waker: wakes this loop if it sleeps, otherwise is remembered.
     bell: Waker,
     recorder: Arc<Mutex<Recorder>>,
-    /// Events that ended and are still to be reported: many at once, because that takes the pool's lock.
+    /// Ended events that have yet to be reported. They are reported together, as that takes the pool's lock.
     ended: Vec<EventId>,
     ready_at: Instant,
     idle_since: Instant,
@@ -68,15 +68,15 @@ pub(super) struct EventLoop<'a, E: Engine> {
     linger: Linger,
     /// Measurement for adaptive concurrency, if enabled.
     pulse: Option<Pulse>,
-    /// When it is to say again what it holds.
+    /// Time of the next report of memory.
     weighs_at: Instant,
-    /// Armed for the nearest deadline or an earlier one: events come and go without touching it.
+    /// Armed for the nearest deadline or an earlier time, so that most events do not touch it.
     timer: Option<(Instant, Pin<Box<clock::Sleep>>)>,
-    /// Set by [`Mail::Cut`]: what comes now came too late.
+    /// Set by [`Mail::Cut`]: later events are canceled.
     cut: bool,
-    /// The pool knows that it is too old.
+    /// The pool has been told that it is too old.
     aged: bool,
-    /// The last thing that it has given back since its last event.
+    /// The last resource that it has given back since its last event.
     trimmed: Option<Trim>,
 }
 
@@ -112,7 +112,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
 
     pub(super) async fn run(&mut self) -> Departure {
         let _ = self.weighs_too_much(self.ready_at);
-        // Others may have left their events in the queue for this worker: it gets as many as it has room for.
+        // Other workers may have left events in the queue for this one.
         let next = self.shared.with(|state, fx| state.ready(self.thread, clock::now(), fx));
         if let Err(departure) = follow(next) {
             return departure;
@@ -126,7 +126,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         if let Some(pulse) = &mut self.pulse {
             pulse.wakes(began);
         }
-        // What passed its deadline while the thread did not get to run is canceled before it is given another turn.
+        // Events whose deadlines passed while the thread did not run are canceled before the next turn.
         if self.timer.as_ref().is_some_and(|(at, _)| *at <= began)
             && let Err(departure) = self.expire(began)
         {
@@ -144,9 +144,9 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         Poll::Pending
     }
 
-    /// All mail, one turn of the worker; when it has nothing to say, what ended is reported and the loop goes to sleep.
+    /// Reads all mail and polls the worker once. If nothing is left to do, reports ended events and sleeps.
     fn round(&mut self, cx: &mut Context<'_>) -> Step<Round> {
-        // What a condemned worker's mailbox still holds goes back to the queue with its departure.
+        // Events in the mailbox of a condemned worker return to the queue when it departs.
         while !self.worker.is_condemned()
             && let Some(mail) = self.assignment.mail.take()
         {
@@ -169,7 +169,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
             self.expire(clock::now())?;
             return Ok(Round::Busy);
         }
-        // With events open, or attached tasks, what they wait for has to be driven.
+        // Open events and attached tasks wait for work that has to be polled.
         if !self.runs() && !self.has_attached() && self.linger.finds(|| self.assignment.mail.stirs()) {
             return Ok(Round::Busy);
         }
@@ -181,7 +181,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
                 Round::Rests
             }
             Park::Mail => Round::Busy,
-            // It woke itself, and may be doing so for a long time: others on this thread have their turn first.
+            // It woke itself, and may do so repeatedly: other tasks of this thread are polled first.
             Park::Rung => {
                 cx.waker().wake_by_ref();
                 Round::Rests
@@ -215,7 +215,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         step
     }
 
-    /// Begins an event, unless it came too late.
+    /// Begins an event, unless its deadline has passed.
     fn begin(&mut self, job: Job<E::Event>) -> Step {
         let (now, id) = (self.at, job.id);
         let deadline = job.due(self.assignment.version.limits.wall_timeout);
@@ -239,7 +239,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
             self.ended.push(id);
             return Ok(());
         };
-        // In the table first: a panic in `begin` finds the event there.
+        // In the table first, so that a panic in `begin` finds the event there.
         let running = Running {
             id,
             started: now,
@@ -258,7 +258,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
             // Dropping it counts it.
             Err(_) => event.fail(Failure::new(Outcome::WorkerLost, "the worker was abandoned")),
         }
-        // Others may have passed their deadlines meanwhile, and there may be more mail.
+        // Meanwhile deadlines of other events may have passed, and mail may have arrived.
         let after = clock::now();
         self.at = after;
         self.assignment.attached.turned(after.saturating_duration_since(now));
@@ -268,7 +268,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         Ok(())
     }
 
-    /// Tells the worker when code that still runs for an event with this deadline is to be ended.
+    /// Tells the worker the time at which code that still runs for this event is terminated.
     fn stop_at(&mut self, slot: SlotId, deadline: Instant) {
         self.worker
             .stop_at(slot, after(deadline, self.shared.settings.wall_grace));
@@ -276,7 +276,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
 
     fn turn(&mut self, turn: Turn) -> Step {
         match turn {
-            // Nobody has the time for what it put off.
+            // After the cut, the remaining work of answered events is canceled.
             Turn::Answered { slot } | Turn::Session { slot } if self.cut => {
                 self.worker.cancel(slot, Outcome::Canceled);
                 Ok(())
@@ -306,12 +306,12 @@ impl<'a, E: Engine> EventLoop<'a, E> {
                 }
                 self.adapt(now);
                 if self.worker.is_condemned() {
-                    // Its room is for no other event: it is given up with the worker.
+                    // Its slot is not reused: it is given up with the worker.
                     return Ok(());
                 }
                 let heavy = self.weighs_too_much(now);
                 self.ended.push(running.id);
-                // As long as others run, the next turn may end some of them too.
+                // While others run, the next turn may end some of them too.
                 if heavy {
                     return self.report(Some(RetireReason::Memory));
                 }
@@ -325,7 +325,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         }
     }
 
-    /// An event goes on for as long as its session, if it has one, and leaves room for another.
+    /// Makes an event last as long as its session, if it has one, which frees its room.
     fn stand(&mut self, slot: SlotId) -> Step {
         let Some(event) = self.slots().id_of(slot) else {
             return Ok(());
@@ -344,7 +344,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         follow(next)
     }
 
-    /// An event has been answered, and has the time of `waitUntil` for the rest.
+    /// Handles an answered event: its `waitUntil` work has a time limit of its own.
     fn put_off(&mut self, slot: SlotId) -> Step {
         let deadline = after(clock::now(), self.assignment.version.limits.wait_until_timeout);
         if self.slots().put_off(slot, deadline) {
@@ -353,7 +353,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         Ok(())
     }
 
-    /// An event has ended: how many may there be at once from now on?
+    /// Handles an ended event, which may change the adaptive concurrency.
     fn adapt(&mut self, now: Instant) {
         let at_once = self.slots().len() + 1;
         if let Some(room) = self.pulse.as_mut().and_then(|pulse| pulse.ended(at_once, now)) {
@@ -381,7 +381,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         max.is_some_and(|max| bytes > max)
     }
 
-    /// Tells the pool what ended; it may answer with more events, or that the worker is to go.
+    /// Reports ended events to the pool, which may give more, or tell the worker to leave.
     fn report(&mut self, tired: Option<RetireReason>) -> Step {
         if self.ended.is_empty() {
             return Ok(());
@@ -405,7 +405,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         Departure::Retired(RetireReason::Condemned)
     }
 
-    /// Cancels what `which` says, once; from then on the grace period is its deadline.
+    /// Cancels the events selected by `which`, once. Their deadline is now the end of the grace period.
     fn cancel(&mut self, outcome: Outcome, which: impl Fn(&Running) -> bool) {
         let grace_ends = after(clock::now(), self.shared.settings.cancel_grace);
         let canceled: Vec<SlotId> = self
@@ -418,7 +418,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
                 slot
             })
             .collect();
-        // It may run the script's code, and that may take its time: not under the table's lock.
+        // Not under the table's lock: it may run the script's code for long.
         for slot in canceled {
             self.stop_at(slot, grace_ends);
             self.worker.cancel(slot, outcome);
@@ -434,7 +434,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         !self.slots().is_empty()
     }
 
-    /// Never for longer than a look: the supervisor waits for it with the pool's lock in its hands.
+    /// Held only briefly: the supervisor waits for it while it holds the pool's lock.
     fn slots(&self) -> MutexGuard<'a, Slots> {
         self.assignment.table.lock()
     }
@@ -461,7 +461,7 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         let reason = if old { RetireReason::Age } else { RetireReason::Idle };
         self.idle_since = now;
         self.aged |= old;
-        follow(self.shared.with(|state, _| state.tire(self.thread, reason, now)))
+        follow(self.shared.with(|state, fx| state.tire(self.thread, reason, now, fx)))
     }
 
     fn record(&self, series: Series, since: Instant, now: Instant) {

@@ -95,7 +95,7 @@ async fn live<E: Engine>(
     drop(detaches_all);
     match ran {
         Ok(departure) => {
-            // It came back too late: what it holds has ended without it.
+            // It returned too late: its events have ended without it.
             if matches!(departure, Departure::Retired(RetireReason::Lost)) {
                 worker.abandon(Failure::new(Outcome::WorkerLost, "the worker was abandoned"));
             }
@@ -119,7 +119,7 @@ async fn live<E: Engine>(
     }
 }
 
-/// Boots until the deadline, or until the worker is no longer wanted: before it is ready that is all its mailbox says.
+/// Boots a worker until the deadline, or until the boot is canceled, which is the only mail before it is ready.
 async fn boot<E: Engine>(
     shared: &Arc<Shared<E>>,
     thread: &E::Thread,

@@ -1,8 +1,8 @@
-//! A look around before a worker's loop sleeps.
+//! A short spin before a worker's loop sleeps.
 //!
-//! Waking a thread that sleeps costs more than most calls take. Where events come one after the other, each as soon as the
-//! last was answered, the next is there before the thread would have been asleep: so it looks for a moment, but only where
-//! the last events came so quickly that looking pays.
+//! Waking a sleeping thread costs more than most calls take. If each event arrives as soon as the one before was answered, the next
+//! one is there before the thread would have fallen asleep. The loop therefore polls its mailbox for a moment, but only if the last
+//! events arrived that quickly.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ const LOOKS: usize = 16;
 
 pub(super) struct Linger {
     limit: Duration,
-    /// When the loop last went to sleep, until an event comes.
+    /// Time at which the loop went to sleep, until the next event arrives.
     asleep_since: Option<Instant>,
     /// The last event arrived within the limit after the end of the previous one.
     brisk: bool,
@@ -28,14 +28,14 @@ impl Linger {
         }
     }
 
-    /// An event has come that was accepted then.
+    /// Records the arrival of an event that was accepted at this time.
     pub(super) fn came(&mut self, accepted: Instant) {
         if let Some(since) = self.asleep_since.take() {
             self.brisk = accepted.saturating_duration_since(since) < self.limit;
         }
     }
 
-    /// Looks, if that promises to pay, whether something has come. If not, the loop goes to sleep.
+    /// Polls for new mail, if that is promising. If there is none, the loop sleeps.
     pub(super) fn finds(&mut self, came: impl Fn() -> bool) -> bool {
         let began = clock::now();
         while self.brisk {
@@ -46,7 +46,7 @@ impl Linger {
                 std::hint::spin_loop();
             }
             self.brisk = clock::now().saturating_duration_since(began) < self.limit;
-            // What it waits for may need this very processor.
+            // The sender may need this processor.
             std::thread::yield_now();
         }
         self.asleep_since.get_or_insert(began);

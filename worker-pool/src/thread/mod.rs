@@ -48,7 +48,7 @@ fn wait<E: Engine>(shared: &Shared<E>, spawn: &Spawn<E>) -> Option<Assignment<E>
     match spawn.mailbox.recv_deadline(idle_until) {
         Ok(assignment) => Some(assignment),
         Err(channel::RecvTimeoutError::Disconnected) => None,
-        // Once, and then for good: nothing polls.
+        // Blocks until it is woken.
         Err(channel::RecvTimeoutError::Timeout) => {
             if shared.with(|state, _| state.is_surplus(spawn.thread)) {
                 return None;
@@ -58,7 +58,7 @@ fn wait<E: Engine>(shared: &Shared<E>, spawn: &Spawn<E>) -> Option<Assignment<E>
     }
 }
 
-/// Hosts one worker to its end, and takes what comes next.
+/// Hosts one worker to its end. Returns the next assignment.
 fn serve<E: Engine>(
     shared: &Arc<Shared<E>>,
     thread: &E::Thread,
@@ -71,7 +71,7 @@ fn serve<E: Engine>(
         Err(_) => Departure::Retired(RetireReason::Lost),
     };
     match hosted {
-        // In one section: the thread is not vacant in between.
+        // In one critical section, so that the thread is not vacant in between.
         Ok(_) => shared.with(|state, fx| {
             state.depart(index, departure, clock::now(), fx);
             state.after_departure(index, clock::now(), fx)
@@ -86,12 +86,12 @@ fn serve<E: Engine>(
     }
 }
 
-/// The operating system gave no thread.
+/// The operating system refused to start a thread.
 pub(crate) fn could_not_spawn<E: Engine>(shared: &Shared<E>, index: usize, name: &str, message: &str) {
     lose(shared, index, name, message, false);
 }
 
-/// A thread that goes without having been asked to. An assignment it never took is given back.
+/// Handles a thread that ends without having been asked to. An assignment that it has not taken is returned.
 fn lose<E: Engine>(shared: &Shared<E>, index: usize, name: &str, message: &str, could_start: bool) {
     tracing::error!(thread = name, message, "lost a worker thread");
     shared.with(|state, fx| {

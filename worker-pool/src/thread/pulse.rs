@@ -9,7 +9,7 @@ use crate::state::Assignment;
 
 pub(super) struct Pulse {
     room: Room,
-    /// Since when it is watched, and for how long it has slept since.
+    /// Start of the measurement, and the time slept since.
     since: Instant,
     slept: Duration,
     asleep_since: Option<Instant>,
@@ -49,7 +49,7 @@ impl Pulse {
         }
     }
 
-    /// An event has ended, of so many at once. `Some`: there is room for so many from now on.
+    /// Records the end of one of this many concurrent events. `Some`: the new limit.
     pub(super) fn ended(&mut self, at_once: usize, now: Instant) -> Option<usize> {
         self.most_at_once = self.most_at_once.max(at_once);
         let watched = now.saturating_duration_since(self.since);

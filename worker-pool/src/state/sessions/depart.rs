@@ -12,8 +12,8 @@ use crate::state::sessions::{Pins, Place};
 use crate::state::{Effects, State};
 
 impl<E: Engine> State<E> {
-    /// A worker has ended. Its sessions are gone, and so are their events; a session of whose events it had begun none is
-    /// placed again with them, as they are.
+    /// Handles the end of a worker. Its sessions are gone, with their events. A session none of whose events it had begun is placed
+    /// again instead, with its events.
     pub(in crate::state) fn sessions_depart(
         &mut self,
         pins: Pins,

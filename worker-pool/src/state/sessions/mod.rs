@@ -1,7 +1,7 @@
 //! Sessions: which there are, where they are placed, and which events are theirs.
 //!
-//! [`Sessions`] is the table, and gives events to workers. `dispatch` opens and releases sessions and takes their events,
-//! `depart` says what becomes of them when their worker ends, and `notice` tells their holders that it must.
+//! [`Sessions`] is the table, and gives events to workers. `dispatch` opens and releases sessions and accepts their events,
+//! `depart` handles the end of their worker, and `notice` tells their holders that it must end.
 
 #[cfg(all(test, not(feature = "shuttle")))]
 mod check;
@@ -45,7 +45,7 @@ pub(crate) struct Count {
 #[derive(Clone, Copy, Debug)]
 struct Owned {
     session: SessionId,
-    /// It lasts as long as its session, and is no load.
+    /// It lasts as long as its session, and does not count as load.
     stands: bool,
 }
 
@@ -66,7 +66,7 @@ struct Entry {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// Its next event decides.
+    /// Its next event decides where it is placed.
     Unplaced,
     On {
         thread: usize,
@@ -81,15 +81,15 @@ enum Place {
 #[derive(Debug, Default)]
 pub(crate) struct Pins {
     sessions: HashSet<SessionId>,
-    /// Number of events of sessions that the worker holds, including those of sessions that are gone, without those that stand.
+    /// Number of held events of sessions, also of those that are gone, without those that last as long as their sessions.
     events: usize,
     /// Number of events that last as long as their sessions.
     standing: usize,
-    /// When the worker must go, and why, once its sessions have been told.
+    /// The end and its reason, once the sessions have been told.
     closing: Option<Closing>,
     /// All its sessions have been told.
     told: bool,
-    /// A session waits for room that others occupy.
+    /// A session waits for room because of the events of others.
     crowded: bool,
 }
 
@@ -102,7 +102,7 @@ impl Pins {
         self.sessions.is_empty()
     }
 
-    /// Returns the number of events that last as long as their sessions, and are no load.
+    /// Returns the number of events that last as long as their sessions, which do not count as load.
     pub(super) const fn standing(&self) -> usize {
         self.standing
     }
@@ -137,7 +137,7 @@ impl Entry {
         matches!(self.place, Place::Gone(_))
     }
 
-    /// Returns whether it may have another event. One that stands is not counted.
+    /// Returns whether it may have another event. One that lasts as long as the session does not count.
     const fn has_room(&self, limits: &SessionLimits) -> bool {
         let counted = if self.standing > 0 {
             self.events - 1
@@ -188,6 +188,7 @@ impl Sessions {
                 };
                 hosted.pins.sessions.insert(session);
                 hosted.pins.told = false;
+                fx.sessions_must_be_told();
                 self.counts.entry(Arc::clone(&entry.script)).or_default().placed += 1;
                 if entry.events > 1 {
                     jobs.extend(script.queue.take_session(session));
@@ -204,6 +205,11 @@ impl Sessions {
         dues.min().unwrap_or(now)
     }
 
+    /// Returns whether a session has a worker.
+    fn are_any_placed(&self) -> bool {
+        self.counts.values().any(|count| count.placed > 0)
+    }
+
     /// Returns the number of sessions that are not gone.
     pub(crate) fn open(&self) -> usize {
         self.counts.values().map(|count| count.open).sum()
@@ -218,7 +224,7 @@ impl Sessions {
         }
     }
 
-    /// The session is gone.
+    /// Ends a session: from now on it is gone.
     fn lose<E: Engine>(&mut self, id: SessionId, reason: RetireReason, now: Instant, fx: &mut Effects<E>) {
         let Some(entry) = self.entries.get_mut(&id).filter(|entry| !entry.is_gone()) else {
             return;
@@ -234,8 +240,7 @@ impl Sessions {
         self.tidy(id);
     }
 
-    /// Forgets what is not referred to any more: the key of a session that is gone and has no events, and a session that is gone
-    /// and has no handles either.
+    /// Removes the key of a session that is gone and has no events; if it has no handles either, also the session.
     fn tidy(&mut self, id: SessionId) {
         let Some(entry) = self.entries.get(&id) else { return };
         if !entry.is_gone() || entry.events > 0 {

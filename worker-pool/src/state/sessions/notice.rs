@@ -1,4 +1,4 @@
-//! Sessions whose worker must go: their holders are told, and after a grace it goes without them.
+//! Sessions whose worker must end: their holders are told, and after a grace period the worker ends regardless.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -48,7 +48,7 @@ impl<E: Engine> State<E> {
         };
         let closing = *hosted.pins.closing.get_or_insert(Closing { reason, until });
         hosted.pins.told = true;
-        // Their holders let go, so it does not go on as before.
+        // Their holders are ending them, so the worker does not continue as before.
         hosted.yields = None;
         for id in &hosted.pins.sessions {
             if let Some(entry) = self.sessions.entries.get_mut(id).filter(|entry| entry.told.is_none()) {
@@ -59,8 +59,7 @@ impl<E: Engine> State<E> {
         self.look_by(closing.until, fx);
     }
 
-    /// Returns the reason why a worker must let go of its sessions. A worker that takes no other events because of its policy
-    /// need not.
+    /// Returns the reason why the sessions of a worker must end. A worker that only takes no other events, by its policy, keeps them.
     pub(super) fn reason_to_go(&self, hosted: &Hosted<E>) -> Option<RetireReason> {
         match hosted.phase {
             Phase::Retiring(reason) if reason != RetireReason::Policy => return Some(reason),
@@ -75,13 +74,13 @@ impl<E: Engine> State<E> {
             .then_some(RetireReason::Undeployed)
     }
 
-    /// Ends the sessions whose grace is over. `Some`: when the next one's is.
+    /// Ends the sessions whose grace is over. `Some`: the end of the next grace.
     pub(in crate::state) fn end_graces(&mut self, now: Instant, fx: &mut Effects<E>) -> Option<Instant> {
         let mut next = None::<Instant>;
         for thread in 0..self.threads.len() {
             let hosted = self.threads[thread].hosted.as_ref();
             match hosted.and_then(|hosted| hosted.pins.closing) {
-                // The cut of a shutdown ends them, and counts them.
+                // The cut of a shutdown ends and counts them.
                 Some(Closing {
                     reason: RetireReason::Shutdown,
                     ..
@@ -94,7 +93,7 @@ impl<E: Engine> State<E> {
         next
     }
 
-    /// The sessions of the worker on this thread are gone; their events are canceled.
+    /// Ends the sessions of the worker on this thread, and cancels their events.
     fn revoke_sessions(&mut self, thread: usize, reason: RetireReason, now: Instant, fx: &mut Effects<E>) {
         let Some(hosted) = self.threads[thread].hosted.as_mut() else {
             return;
@@ -110,7 +109,7 @@ impl<E: Engine> State<E> {
         self.unpinned(thread, now, fx);
     }
 
-    /// The pool is cut: no session outlives that.
+    /// Ends all sessions, for the cut of a shutdown.
     pub(in crate::state) fn revoke_all_sessions(&mut self, now: Instant, fx: &mut Effects<E>) -> usize {
         let placed = self.placed_sessions();
         for thread in 0..self.threads.len() {
@@ -131,7 +130,7 @@ impl<E: Engine> State<E> {
         hosted.map(|hosted| hosted.pins.len()).sum()
     }
 
-    /// Sessions of this script, or of all, that will not be placed any more are gone.
+    /// Ends sessions of this script, or of all, that can no longer be placed.
     pub(in crate::state) fn lose_stranded(&mut self, script: Option<&str>, now: Instant, fx: &mut Effects<E>) {
         let of = |name: &Arc<str>| script.is_none_or(|script| **name == *script);
         let entries = self.sessions.entries.iter();
@@ -144,7 +143,7 @@ impl<E: Engine> State<E> {
         }
     }
 
-    /// A session without a worker and events is gone once no worker can be had for it.
+    /// Ends a session without a worker and events if it can no longer be placed.
     pub(super) fn lose_if_stranded(&mut self, id: SessionId, now: Instant, fx: &mut Effects<E>) {
         let Some(entry) = self.sessions.entries.get(&id) else {
             return;
@@ -161,10 +160,10 @@ impl<E: Engine> State<E> {
         self.sessions.lose(id, reason, now, fx);
     }
 
-    /// Has workers that are kept by their sessions go for scripts that have no worker at all and have waited for one. Gives
-    /// the time at which another look may find more.
+    /// Displaces workers that are pinned by sessions, for scripts that have waited for a worker and have none. Returns the time at
+    /// which another check may find more.
     pub(in crate::state) fn displace_sessions(&mut self, now: Instant, fx: &mut Effects<E>) -> Option<Instant> {
-        if self.placed_sessions() == 0 {
+        if !self.sessions.are_any_placed() {
             return None;
         }
         let (mut starved, next) = self.starved_for_long(now);
@@ -175,15 +174,15 @@ impl<E: Engine> State<E> {
             }
             starved -= 1;
         }
-        // Workers that are to finish may not do so in time.
+        // Yielding workers may not finish in time.
         let hosted = self.threads.iter().filter_map(|thread| thread.hosted.as_ref());
         let yields = hosted.filter_map(|hosted| hosted.yields).filter(|_| starved > 0);
         let over = yields.map(|since| after(since, self.settings.yield_after + NEXT));
         over.filter(|over| *over > now).chain(next).min()
     }
 
-    /// Returns the number of scripts without a worker that have waited for long, and when there will be one more. None has
-    /// waited for a thread that is held by another while there are threads for all.
+    /// Returns the number of scripts without a worker that have waited too long, and the time at which there will be one more. While
+    /// more threads may be added, there are none.
     pub(super) fn starved_for_long(&self, now: Instant) -> (usize, Option<Instant>) {
         if !self.is_full() {
             return (0, None);
@@ -200,7 +199,7 @@ impl<E: Engine> State<E> {
         })
     }
 
-    /// The worker with sessions whose leave does the least harm, or the time at which there may be one.
+    /// Returns the worker with sessions whose displacement does the least harm, or the time at which there may be one.
     pub(super) fn displaceable(&self, now: Instant) -> Result<usize, Option<Instant>> {
         let mut best: Option<((bool, usize, Instant), usize)> = None;
         let mut ripe: Option<Instant> = None;
@@ -212,7 +211,7 @@ impl<E: Engine> State<E> {
                 hosted.phase,
                 Phase::Ready { .. } | Phase::Retiring(RetireReason::Policy)
             );
-            // A script does not take its own sessions' worker.
+            // A script does not displace the worker of its own sessions.
             let is_own = !self
                 .starving(now)
                 .any(|script| script.current.name != hosted.version.name);
@@ -224,7 +223,7 @@ impl<E: Engine> State<E> {
                 ripe = ripe.into_iter().chain([may_go]).min();
                 continue;
             }
-            // One that does nothing, of few sessions, and long quiet.
+            // Preferably one without running events, with few sessions, and idle for long.
             let harm = (hosted.load(0) > 0, hosted.pins.len(), hosted.idle_since);
             if best.is_none_or(|(least, _)| harm < least) {
                 best = Some((harm, thread));
