@@ -140,7 +140,7 @@ fn serve(requests: &Receiver<Request>) {
             }
             Ok(Request::Measure(measured)) => {
                 let keeper = keeper.get_or_insert_with(create);
-                // The one who asks may have given up.
+                // The caller may have stopped waiting.
                 let _ = measured.try_send(keeper.get_heap_statistics().malloced_memory());
             }
             Err(RecvTimeoutError::Timeout) => keeper = Some(create()),

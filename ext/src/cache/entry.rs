@@ -1,4 +1,4 @@
-//! A stored response: whether it may be stored, for how long, and what a request gets of it. Pure functions of headers and times.
+//! A stored response: whether it may be stored, for how long, and the response to a request. Pure functions of headers and times.
 //!
 //! Source of the rules that are the platform's own: <https://developers.cloudflare.com/workers/runtime-apis/cache/>. The others
 //! are those of RFC 9111, by `http-cache-semantics`.
@@ -18,7 +18,7 @@ use isopod_assets::range::{Range, range_of};
 const STATUS: HeaderName = HeaderName::from_static("cf-cache-status");
 const HIT: HeaderValue = HeaderValue::from_static("HIT");
 
-/// The head of a response that is to be stored, with the headers of its request.
+/// The head of a response to be stored, with the headers of its request.
 pub(super) struct Offered {
     pub(super) request: HeaderMap,
     pub(super) status: StatusCode,
@@ -69,7 +69,7 @@ impl Entry {
             status,
             mut headers,
         } = offered;
-        // What the request says to caches on the way is not meant for this one.
+        // Directives of the request are for caches on the way.
         request.remove(CACHE_CONTROL);
         // Any response may be stored without its cookies, if it says so.
         if without_cookies(&mut headers) {
@@ -110,7 +110,7 @@ impl Entry {
         self.body.len() + 2 * self.head_bytes + size_of::<Self>()
     }
 
-    /// Returns what a request with these headers gets. `None`: it is not fresh any more.
+    /// Returns the response to a request with these headers. `None`: it is no longer fresh.
     pub(super) fn answer(&self, request: &HeaderMap, now: SystemTime) -> Option<Answer> {
         let BeforeRequest::Fresh(head) = self.policy.before_request(&self.request, now) else {
             return None;
@@ -247,7 +247,7 @@ mod tests {
         Entry::new(offered(200, entries), "0123456789".into(), false, SystemTime::now())
     }
 
-    // What the platform does is in its transcript, tests/fixtures/bindings/cache.json.
+    // The transcript of the platform's behavior: tests/fixtures/bindings/cache.json.
 
     #[test]
     fn an_entry_is_fresh_as_long_as_its_response_says() {

@@ -50,7 +50,7 @@ impl CacheAccess {
         Key {
             worker: self.worker.clone(),
             cache,
-            // What is after it is not sent to servers.
+            // A fragment is not sent to servers.
             url: url.split('#').next().unwrap_or_default().to_owned(),
         }
     }
@@ -123,7 +123,7 @@ struct Found {
     is_encoded: bool,
 }
 
-/// Returns what a request gets, `null` if there is no fresh response.
+/// Returns the response to a request, `null` if there is no fresh one.
 #[op2]
 fn op_isopod_cache_match(
     state: &mut OpState,
@@ -228,7 +228,7 @@ fn content(
     }
 }
 
-/// Reads a body to its end. `None`: it is larger than what is stored.
+/// Reads a body to its end. `None`: it is too large to be stored.
 async fn collect(mut body: Body, usage: &Rc<Usage>, bytes_max: usize) -> Result<Option<Bytes>, CacheError> {
     let mut whole = BytesMut::new();
     let mut held = usage.hold(0)?;

@@ -39,8 +39,7 @@ isopod_outcome::setters!(RequestInfo {
 #[derive(Debug, Clone)]
 pub struct RequestUrl(pub String);
 
-/// In a request's extensions: what `request.cf` tells its script, under the names that scripts for Workers know. Only what is
-/// known is there.
+/// In a request's extensions: the properties of `request.cf`, under the names that Workers have. Unknown ones are left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]

@@ -10,7 +10,7 @@ pub struct Ended {
     pub key: EventKey,
     /// `Err` holds the kind of failure.
     pub result: Result<(), FaultKind>,
-    /// Lines it logged beyond what it may, which are not shown.
+    /// Number of log lines that were dropped because of the limit.
     pub log_dropped: u64,
 }
 

@@ -334,7 +334,7 @@ impl<V: ValueReply> OpenEvents<V> {
         }
     }
 
-    /// Records that an answered event goes on in this stage.
+    /// Records that an answered event continues in this stage.
     pub(crate) fn goes_on(&mut self, key: EventKey, stage: Stage) {
         if self.is_open(key) {
             self.answered.push_back((key, stage));
@@ -362,7 +362,7 @@ impl<V: ValueReply> OpenEvents<V> {
         }
     }
 
-    /// A lent function was let go of. `true`: it was the last that kept its event open.
+    /// Releases a lent function. Returns `true` if it was the last that kept its event open.
     pub(crate) fn release(&mut self, key: EventKey, callback: u32) -> bool {
         let Some(entry) = self.entries.get_mut(&key) else {
             return false;

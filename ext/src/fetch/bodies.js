@@ -174,7 +174,7 @@ ObjectDefineProperties(InnerBody.prototype, {
       }
       this.length ??= lengthOf(stream);
     } else if (!stream.consumed && typeof stream.body !== "string") {
-      // A copy: whoever reads the one gets its buffer, and may change it.
+      // A copy: the reader of the other stream may change its buffer.
       const second = new InnerBody({ body: TypedArrayPrototypeSlice(stream.body), consumed: false });
       second.source = this.source;
       second.length = this.length;
@@ -228,7 +228,7 @@ function setStreamLength(stream, length) {
 
 /**
  * The content of a stream for an op, which the stream's reader takes: bytes, or the number of a resource. If the stream fails,
- * `error` is what it has failed with.
+ * `error`: the error of a failed body.
  */
 function sourceOf(stream, length) {
   const source = { __proto__: null, bytes: null, rid: null, hasFailed: false, error: undefined };

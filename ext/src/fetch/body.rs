@@ -191,7 +191,7 @@ impl ResponseBody {
             return false;
         };
         self.size.set(length);
-        // If the other side is gone, the next read fails.
+        // If the receiver was dropped, the next read fails.
         let _ = form.send(Form::Encoded);
         true
     }

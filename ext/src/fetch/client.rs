@@ -124,7 +124,7 @@ fn filter(
     Ok(Box::new(permitted(policy, name, port, answers)?.into_iter()))
 }
 
-/// The permitted answers, or the last refusal if there are none.
+/// Returns the permitted addresses, or the last refusal if there are none.
 pub(crate) fn permitted(
     policy: &NetPolicy,
     name: &str,

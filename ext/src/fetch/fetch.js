@@ -101,7 +101,7 @@ function outgoing(body) {
   return { bytes: null, rid: backing.rid };
 }
 
-/** What sends requests over the network. A binding with a `fetch` method has a sender of its own. */
+/** The sender of requests over the network. A binding with a `fetch` method has its own. */
 const network = { __proto__: null, begin: op_fetch, send: op_fetch_send };
 
 /** Sends a request once. */
@@ -270,7 +270,7 @@ const begin = async function fetch(request, signal) {
   return fromInnerResponse(response, "immutable");
 };
 
-/** Begins what a `Request` says, unless it is aborted already. */
+/** Sends a `Request`, unless it is aborted already. */
 function start(object, request) {
   const { signal } = object;
   if (signal.aborted) {

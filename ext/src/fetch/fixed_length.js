@@ -41,7 +41,7 @@ function bytePipe(writableStrategy, length) {
     if (written === undefined) return;
     const request = reading.byobRequest;
     if (request === null) {
-      // A copy: what is enqueued is detached, and the chunk is its writer's.
+      // A copy: enqueued buffers are detached, and the chunk belongs to the writer.
       reading.enqueue(TypedArrayPrototypeSlice(written.bytes, written.at));
       written.at = TypedArrayPrototypeGetByteLength(written.bytes);
     } else {

@@ -124,7 +124,7 @@ ObjectDefineProperty(ResponsePrototype, "webSocket", {
 /** The `cf` of a request, once it is known. */
 const cfKey = Symbol("cf");
 
-/** The request that another was made of, whose `cf` it has too. */
+/** The request that another was created from, and whose `cf` it has as well. */
 const originalKey = Symbol("original");
 
 function cfIn(init) {

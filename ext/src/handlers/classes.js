@@ -21,7 +21,7 @@ const isClass = (function isClass(value) {
   return known;
 });
 
-/** The base class for entry points that are classes: `this.env` and `this.ctx` are there. */
+/** The base class of entry points, with `this.env` and `this.ctx`. */
 class WorkerEntrypoint {
   constructor(ctx, env) {
     this.ctx = ctx;
@@ -29,25 +29,25 @@ class WorkerEntrypoint {
   }
 }
 
-/** What one event holds until it ends. */
+/** The state of an event until it ends. */
 class Held {
   key;
   answered = false;
-  /** Promises that were given to `waitUntil`, the answer's stream, and what other workers keep of it. */
+  /** Number of pending `waitUntil` promises, of the answer's stream, and of functions that other workers keep. */
   pending = 0;
-  /** It is a call, which goes on as long as other workers keep something of its answer. */
+  /** Whether it is a call, which stays open while other workers keep parts of its answer. */
   isCall = false;
   kept = 0;
   isStreaming = false;
   isCanceled = false;
-  /** The stream that is being sent: what is behind it is closed when it is collected. */
+  /** The stream that is being sent. Kept here, because its resource is closed when it is collected. */
   stream = null;
   onCancel = null;
   /** Called with the reason when it is near a limit; then the reason. */
   softLimit = null;
   /** Called while nothing is pending. */
   onIdle = null;
-  /** The first failure of a promise that was given to `waitUntil`, as `{ error }`. */
+  /** The first failure of a `waitUntil` promise, as `{ error }`. */
   failed = null;
   constructor(key) {
     this.key = key;

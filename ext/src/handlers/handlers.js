@@ -1,4 +1,4 @@
-// The script's side of the handler interface: finds the handler an event is for, calls it, and sends back what it gives.
+// The JavaScript side of the handler interface: finds the handler of an event, calls it, and sends its answer.
 //
 // Functions in parentheses are on the way of a worker's first event: V8 compiles those ahead, so that they are in the
 // snapshot as bytecode.
@@ -81,7 +81,7 @@ class ExecutionContext {
   passThroughOnException() {
     op_isopod_pass_through(this.#held.key);
   }
-  /** What the service binding says by which the event came. */
+  /** The properties of the service binding that the event came by. */
   get props() {
     return this.#props ??= propsOf(this.#held.key);
   }
@@ -89,7 +89,7 @@ class ExecutionContext {
   get exports() {
     return core.loadExtScript("ext:isopod_fetcher/exports.js").ownExports;
   }
-  /** Aborts when whoever waits for this event has gone, its time is over, or it is near its limit of CPU time. */
+  /** Aborts when the caller of this event has left, its time is over, or it is near its limit of CPU time. */
   get signal() {
     if (this.#abort === undefined) {
       const controller = this.#abort = new AbortController();
@@ -107,7 +107,7 @@ class ExecutionContext {
   }
 }
 
-/** Finds what an event is for: an instance of a class with its context, or an object. `null` where there is nothing. */
+/** Finds the recipient of an event: an instance of a class with its context, or an object. `null` without one. */
 const findTarget = (function findTarget(held, entrypoint, Context = ExecutionContext) {
   const target = entrypoint === undefined ? exported.default : exported[entrypoint];
   if (isClass(target)) {
@@ -121,8 +121,8 @@ const findTarget = (function findTarget(held, entrypoint, Context = ExecutionCon
 const contextOf = (held) => new ExecutionContext(constructKey, held);
 
 /**
- * Finds what handles an event: `{ self, method, bare }`, where a bare method takes `(input)` alone because its object
- * was made with `ctx` and `env`. `null` where nothing does.
+ * Finds the handler of an event: `{ self, method, bare }`. A bare method takes `(input)` alone, because its object was created with
+ * `ctx` and `env`. `null` without one.
  */
 const findHandler = (function findHandler(held, entrypoint, name, Context) {
   const found = findTarget(held, entrypoint, Context);
@@ -179,7 +179,7 @@ class FetchEvent extends Event {
   }
 }
 
-/** Calls the handler of a request where it is not a method of an object: that of a class, or a listener. */
+/** Calls the handler of a request that is not a method of an object: a method of a class, or a listener. */
 function callOther(held, entrypoint, request) {
   const found = findHandler(held, entrypoint, "fetch");
   if (found !== null) {
@@ -273,8 +273,8 @@ const beginHandler = (function beginHandler(key, handler, script, args, entrypoi
 // ---- the worker itself
 
 /**
- * The caller of an event left, or its time is over: its signal fires, and nothing it still does is its answer. Where its caller
- * left, what it gave to `waitUntil` goes on; once.
+ * Cancels an event whose caller left, or whose time is over: its signal fires, and it can no longer answer. If its caller left, its
+ * `waitUntil` promises continue, unless it was canceled before.
  */
 function cancel(key, hasLeft) {
   const held = heldOf(key);

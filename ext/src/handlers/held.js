@@ -1,4 +1,4 @@
-// The open events of a worker: what each holds until it ends, and the ways in which it is answered.
+// The open events of a worker: the state of each until it ends, and the ways to answer it.
 //
 // Nothing here makes a closure or a dictionary for an event: most events are answered in the turn in which they begin.
 
@@ -44,12 +44,12 @@ const letGo = (function letGo(held) {
   return true;
 });
 
-/** What has to be told of an event that is open. */
+/** The state of an event, if it is open. */
 const heldOf = (function heldOf(key) {
   return newest !== null && newest.key === key ? newest : MapPrototypeGet(open, key);
 });
 
-/** Runs `body` with the event as the asynchronous context, so that what it logs later is known to be its. */
+/** Runs `body` with the event as the asynchronous context, so that its later log lines are attributed to the event. */
 const inContextOf = (function inContextOf(held, body) {
   const before = core.getAsyncContext();
   core.setAsyncContext(new EventContext(held.key));
@@ -65,8 +65,8 @@ const inContextOf = (function inContextOf(held, body) {
 // ---- answers
 
 /**
- * Records that an event is being answered, which it may be once. Returns true if nothing else of it is to be waited for: then
- * the answer also ends it, which spares an op.
+ * Records that an event is being answered, which is possible once. Returns true if it waits for nothing else: then the answer also
+ * ends it, which saves an op.
  */
 const answers = (function answers(held) {
   held.answered = true;
@@ -75,19 +75,19 @@ const answers = (function answers(held) {
   return true;
 });
 
-/** Goes on after an answer that did not end the event. What is kept has a time of its own. */
+/** Continues after an answer that did not end the event. The remaining work has its own time limit. */
 const goOn = (function goOn(held, last) {
   if (last) return;
   if (held.kept > 0) held.isStreaming = true;
   else op_isopod_linger(held.key);
 });
 
-/** What cannot be sent, as a header that HTTP does not know, is an answer too. */
+/** Handles an answer that cannot be sent, for example because of an invalid header: the event fails. */
 const unsent = (function unsent(held, error, last) {
   op_isopod_fail(held.key, error, last, false);
 });
 
-/** Answers by a function, which is told whether the answer also ends the event. */
+/** Answers by calling a function, whose argument says whether the answer also ends the event. */
 function answer(held, send) {
   if (held.answered) return;
   const last = answers(held);
@@ -149,7 +149,7 @@ function waitUntil(held, promise) {
   );
 }
 
-/** What an event was answered with has come to its end. */
+/** Called when the stream or socket that an event was answered with has ended. */
 function answerEnded(held) {
   held.pending--;
   held.isStreaming = false;

@@ -25,8 +25,8 @@ const METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"];
 let heldFor;
 
 /**
- * What deno's `Request` is a view of: the same as its own `newInnerRequest()` makes, without functions of its own for each
- * request, and with headers that are read one by one.
+ * The inner object of deno's `Request`. It has the properties that `newInnerRequest()` gives it, without creating functions for each
+ * request, and reads headers one by one.
  */
 class IncomingRequest {
   #held;
@@ -34,7 +34,7 @@ class IncomingRequest {
   #urls = null;
   #urlsProcessed = null;
   #headers = null;
-  /** The number of bytes that are in memory and not made a body yet, because nobody asked for it; 0 if there are none. */
+  /** The number of bytes in memory for which no body has been created yet; 0 if there are none. */
   #waiting;
   #body;
   method;
@@ -68,7 +68,7 @@ class IncomingRequest {
     this.#body = body;
     this.#waiting = 0;
   }
-  /** Reads the body as a text, if it is in memory and nobody asked for it yet; deno's `Request.json()` does. */
+  /** Reads a body in memory as a text, if no body has been created for it yet. Used by deno's `Request.json()`. */
   consumeTextBody() {
     if (this.#waiting === 0) return undefined;
     const text = op_isopod_request_text(this.#held.key);
@@ -113,14 +113,14 @@ class IncomingRequest {
   }
   static {
     heldFor = (inner) => #held in inner ? inner.#held : undefined;
-    // Scripts can get hold of an inner request: they are not to make others.
+    // Scripts can reach an inner request, and must not create others.
     delete this.prototype.constructor;
   }
 }
 
 /**
  * Properties of the connection: https://developers.cloudflare.com/workers/runtime-apis/request/#incomingrequestcfproperties
- * A request that a script made has those that it was given, or those of the request that it was made of.
+ * A request of a script has the properties given to its constructor, or those of the request that it was created from.
  */
 function cfOf(inner) {
   if (inner[cfKey] !== undefined) return inner[cfKey];
@@ -170,7 +170,7 @@ ObjectDefineProperty(RequestPrototype, "clone", {
   },
 });
 
-/** `length`: that of a body in memory; 0 without a body, -1 for one that is still to be received, or large. */
+/** `length`: the length of a body in memory; 0 without a body, -1 for a large one or one that has yet to be received. */
 const makeRequest = (function makeRequest(held, method, url, length) {
   const body = length < 0 ? new InnerBody(readableStreamForRid(op_isopod_request_body(held.key))) : null;
   const waiting = length < 0 ? 0 : length;

@@ -1,9 +1,11 @@
 // The JavaScript side of the table of handlers other than `fetch` (input.rs): a row for each.
 //
-// A row is a function of the event and the arguments from Rust. It returns `{ input, reply, last, Context }`: the handler's
-// first argument; a function that converts its return value to the answer (default: none); in its place, a function that gives
-// the answer once the handler and what it gave to `waitUntil` have ended, of `null` or the first failure as `{ error }`; the class
-// of its context.
+// A row is a function of the event and the arguments from Rust. It returns `{ input, reply, last, Context }`:
+// - `input`: the handler's first argument;
+// - `reply`: converts the handler's return value to the answer. Default: none;
+// - `last`: in place of `reply`, returns the answer once the handler and its `waitUntil` promises have ended. Its argument is `null`,
+//   or the first failure as `{ error }`;
+// - `Context`: the class of the handler's context.
 
 (function () {
 const { core, primordials } = __bootstrap;

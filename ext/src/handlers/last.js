@@ -6,8 +6,8 @@ const { op_isopod_fail } = core.ops;
 const { PromisePrototypeThen, PromiseResolve } = primordials;
 
 /**
- * Answers once the handler and what it gave to `waitUntil` have ended, with what `last` makes of their first failure. The answer
- * is also given where one has failed, and the event has failed then.
+ * Answers once the handler and its `waitUntil` promises have ended, with the result of `last` for their first failure. If one of them
+ * has failed, the answer is still given, and then the event fails.
  */
 function settleLast(held, call, last, { give, endIfDone }) {
   const ended = (failed) => {

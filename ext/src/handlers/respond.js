@@ -28,14 +28,14 @@ const {
 const USED = "the Response's body has already been used: clone() it before reading it";
 
 /**
- * Sends a response whose status is 200, whose body is a string or bytes, and which has no header but perhaps `content-type`.
- * deno's `Response` knows it to be one for as long as its headers are not touched. Returns false if it is none.
+ * Sends a plain response: status 200, a string or bytes as its body, and no header other than `content-type`. deno's `Response` knows
+ * that until its headers are accessed. Returns false for other responses.
  */
 const respondPlainly = (function respondPlainly(held, response, inner) {
   const body = response[serveFastBodyKey];
   if (body === null || body === undefined) return false;
   if (response[serveFastConsumedKey]) throw new TypeError(USED);
-  // Without one, it has not been made yet, because nobody asked for it.
+  // `null`: no body has been created yet.
   if (inner.body !== null) {
     const source = inner.body.streamOrStatic;
     if (source.body !== body || source.consumed) return false;
@@ -112,11 +112,11 @@ function sendStream(held, stream, length, send) {
   const backing = getReadableStreamResourceBacking(stream);
   let rid;
   if (backing) {
-    // The bytes are in Rust already: they need not pass through JavaScript. The reader keeps others away.
+    // The bytes are in Rust, and need not pass through JavaScript. The reader locks the stream.
     stream.getReader();
     rid = backing.rid;
   } else {
-    // Told of the error itself: what reads the resource learns its message alone.
+    // Reported here, because the reader of the resource only gets the message.
     rid = resourceForReadableStream(stream, length, (error) => op_isopod_fail(held.key, error, false, false));
   }
   held.answered = true;
@@ -127,7 +127,7 @@ function sendStream(held, stream, length, send) {
     if (!complete) cancelSignal(held);
     answerEnded(held);
   }, (error) => {
-    // Before the head was sent this is the answer; after it, it is what the log and the outcome say.
+    // The answer, if the head has not been sent; otherwise only the outcome and the log have it.
     op_isopod_fail(held.key, error, false, false);
     answerEnded(held);
   });

@@ -24,11 +24,11 @@ const rowOf = (function rowOf(script, handler) {
   return row;
 });
 
-/** What the service binding says by which an event came. */
+/** The properties of the service binding that an event came by. */
 function propsOf(key) {
   const { 0: isCloned, 1: value } = op_isopod_props(key);
   if (isCloned) return core.loadExtScript("ext:isopod_web/clone.js").deserializeApart(value);
-  // What serde makes has no prototype.
+  // Objects made by serde have no prototype.
   return value === null || value === undefined ? {} : JSONParse(JSONStringify(value));
 }
 

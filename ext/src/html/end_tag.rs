@@ -15,7 +15,7 @@ use lol_html::html_content::{ContentType, Element, EndTag};
 use super::act::{Act, Answer, Unit, Verb};
 use crate::ledger::Charge;
 
-/// The end tags whose handlers are to be called, in the order of their markers.
+/// The end tags whose handlers have yet to be called, in the order of their markers.
 pub(super) struct EndTags {
     begin: String,
     end: String,

@@ -51,7 +51,7 @@ impl Handlers {
     }
 }
 
-/// The encoding of a document: UTF-8 unless the label names another. `None`: one that cannot be rewritten.
+/// Returns the encoding of a document: UTF-8 unless the label names another. `None`: documents in that encoding cannot be rewritten.
 pub(super) fn encoding(label: &str) -> Option<AsciiCompatibleEncoding> {
     let encoding = Encoding::for_label(label.as_bytes()).unwrap_or(UTF_8);
     AsciiCompatibleEncoding::new(encoding)
@@ -131,7 +131,7 @@ impl Rewriter {
         }
     }
 
-    /// Goes on after a handler.
+    /// Continues after a handler.
     pub(super) fn handled(&mut self, has_returned: bool) -> Result<Step, HtmlError> {
         match self.is_handling {
             true => self.step(Input::Handled(has_returned)),
@@ -274,7 +274,7 @@ fn settings<'a>(
     settings
 }
 
-/// Calls a handler of the script, and does what it asks for until it has returned.
+/// Calls a handler of the script, and performs its operations on the token until it has returned.
 fn call(suspends: &Suspends, kind: Kind, handler: u32, unit: &mut impl Unit) -> HandlerResult {
     // Kept until the token is written.
     let mut charges = Vec::new();

@@ -122,7 +122,7 @@ impl Io {
     }
 
     /// Drops the thread's clients, inside the runtime, so that their connections can close; then the runtime is shut down in
-    /// the background. What is under way on it ends with [`IoError::Stopped`]. It starts again at its next use.
+    /// the background. Its tasks end with [`IoError::Stopped`]. It starts again at its next use.
     ///
     /// Neither blocks nor panics, not even in async code.
     pub fn stop(&self) {

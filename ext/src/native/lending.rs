@@ -143,7 +143,7 @@ impl Default for Callbacks {
 pub struct Due {
     /// The event that passed the function.
     pub event: EventKey,
-    /// The number of the call, which identifies it at its end; 0 for one that nothing waits for.
+    /// The number of the call, which identifies it at its end; 0 if nothing waits for it.
     pub call: u32,
     /// The function.
     pub function: v8::Global<v8::Function>,

@@ -29,7 +29,7 @@ fn op_isopod_room_for_timer(state: &mut OpState) -> Result<(), QuotaError> {
 pub struct MemoryRoom {
     /// The worker's memory limit.
     pub limit: usize,
-    /// Returns true if the bytes fit in addition to what is held now.
+    /// Returns true if there is room for the bytes.
     pub ask: AskRoom,
 }
 

@@ -166,7 +166,7 @@ mod tests {
         let two: &[u8] = &[2, 0x60, 0, 0, 0x60, 1, 0x7f, 0];
         assert_eq!(types(&module(&[(1, two)])), 2);
         assert_eq!(types(&module(&[(0, b"name"), (1, two), (3, &[1, 0])])), 2);
-        // A module that is cut off, or has no types, or is none.
+        // A module that is truncated, has no types, or is invalid.
         assert_eq!(types(&module(&[(1, two)])[..15]), 2);
         assert_eq!(types(&module(&[])), 0);
         assert_eq!(types(b"\0asm"), 0);

@@ -66,7 +66,7 @@ impl FromScript for RpcMessage {
     }
 }
 
-/// Takes a message of the script's: its parts first, so that they end with it whatever happens.
+/// Takes a message of the script: its parts first, so that they are released with it in any case.
 pub(crate) fn read<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     value: v8::Local<'s, v8::Value>,

@@ -59,7 +59,7 @@ function newError(name, message) {
   return error;
 }
 
-/** An error of another worker, or one that says why there is no response. */
+/** An error thrown by another worker, or the reason why there is no response. */
 function errorOf({ class: name, message, remote, retryable, overloaded }) {
   const error = newError(name, message);
   // https://developers.cloudflare.com/durable-objects/best-practices/error-handling/

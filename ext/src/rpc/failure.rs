@@ -35,7 +35,7 @@ pub enum RpcError {
         /// The limit.
         max: usize,
     },
-    /// A message that is none.
+    /// The message is invalid.
     #[class(type)]
     #[error("cannot pass the value to another worker: {0}")]
     Message(&'static str),

@@ -49,7 +49,7 @@ pub(super) fn op_isopod_rpc_adopt(
         .collect()
 }
 
-/// Lends a function of `values.js`, which is told without arguments when all stubs for it are gone.
+/// Lends a function of `values.js`. It is called without arguments when all stubs for it are gone.
 #[op2(fast, reentrant)]
 #[smi]
 pub(super) fn op_isopod_rpc_lend<'s>(
@@ -88,7 +88,7 @@ pub(super) fn op_isopod_rpc_limits(state: &mut OpState) -> (usize, usize, usize)
     (quotas.rpc_path, quotas.message_bytes, quotas.rpc_depth)
 }
 
-/// Calls what a stub is for.
+/// Calls the function or object of a stub.
 #[op2(async(lazy), fast, reentrant)]
 pub(super) fn op_isopod_rpc_stub_call<'s>(
     state: Rc<RefCell<OpState>>,
@@ -188,7 +188,7 @@ pub(super) fn op_isopod_rpc_pump(
     }
 }
 
-/// Records that an event has answered with stubs or streams, with which it goes on.
+/// Records that an event has answered with stubs or streams, which keep it open.
 #[op2(fast)]
 pub(super) fn op_isopod_rpc_stays(state: &mut OpState, #[smi] key: EventKey) {
     events(state).borrow_mut().goes_on(key, Stage::Streaming);

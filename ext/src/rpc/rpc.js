@@ -46,7 +46,7 @@ function longer(path, name) {
   return [...new SafeArrayIterator(path), name];
 }
 
-// ---- nodes: what is behind the proxies
+// ---- nodes: the targets of the proxies
 
 /** A stub's node, of a resource. */
 class StubNode {
@@ -77,7 +77,7 @@ class StubNode {
   }
 }
 
-/** The node of a promise: what is called on it is called on its result. */
+/** The node of a promise. Calls on it are made on its result. */
 class PromiseNode {
   type = "RpcPromise";
   #promise;
@@ -115,7 +115,7 @@ class ServiceNode {
   dispose() {}
 }
 
-/** Sends a request, and reads what is returned. */
+/** Sends a request, and reads the result. */
 async function exchange(send, isCall, path, args) {
   const depth = (core.getAsyncContext()?.isopodRpcDepth ?? 0) + 1;
   const { 2: depthMax } = limits();
@@ -173,7 +173,7 @@ class RpcPromise {
   }
 }
 
-/** A property of a service, of a stub, or of what a promise will be. */
+/** A property of a service, of a stub, or of the result of a promise. */
 class RpcProperty {
   constructor(key) {
     if (key !== constructKey) throw new TypeError("Illegal constructor");
@@ -191,7 +191,7 @@ const onPromise = (promise) => ({
   finally: (onFinally) => PromisePrototypeFinally(promise(), onFinally),
 });
 
-/** The traps of a proxy for a node: `own` are its methods, `Interface` is what it is an instance of. */
+/** The traps of a proxy for a node: `own` are its methods, `Interface` is its class. */
 function proxyOf(Interface, node, path, own) {
   const { prototype } = Interface;
   const target = () => {};
@@ -271,7 +271,7 @@ async function respond(held, target, bytes, parcel) {
     const kept = held?.isCall ? () => keepOpen(held) : undefined;
     return write([result, disposerOf(result)], targetOf, kept);
   } finally {
-    // What the callee is to keep, it has to dup().
+    // The callee has to dup() what it keeps.
     disposeAll(given);
   }
 }

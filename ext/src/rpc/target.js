@@ -85,7 +85,7 @@ function ofExported(object, name) {
   return value;
 }
 
-/** Calls what is at the path, or reads it. */
+/** Calls the method at the path, or reads the property. */
 function run(target, isCall, path, args) {
   let self;
   let value = target;

@@ -76,7 +76,7 @@ addInterface(Stand, { __proto__: null, is: (object) => ObjectPrototypeIsPrototyp
 addInterface(RpcTarget, { __proto__: null, is: () => true });
 const isTarget = (object) => ObjectPrototypeIsPrototypeOf(RpcTarget.prototype, object);
 
-/** What is in an object of a class does not leave the worker. */
+/** Returns whether an object's properties stay in the worker, because it is an instance of a class. */
 function isLeaf(object) {
   if (isProxy(object) || ArrayIsArray(object) || isMap(object) || isSet(object)) return false;
   const prototype = ObjectGetPrototypeOf(object);
@@ -133,7 +133,7 @@ class Writing {
   parts = null;
   /** Called with a target; returns the function that the other side's stub calls. */
   #targetOf;
-  /** Called for each part that the other side keeps, with what it has to call when that is gone. */
+  /** Called for each part that the other side keeps, with the function to be called when it is released. */
   #kept;
   constructor(targetOf, kept) {
     this.#targetOf = targetOf;
@@ -172,7 +172,7 @@ class Writing {
     return this.add(STREAM, outgoing);
   }
 
-  /** A description of what is more than data. */
+  /** The description of an object that is more than data. */
   describe(object, kind) {
     const name = kind?.name;
     if (name === "Stand") {
@@ -229,7 +229,7 @@ class Writing {
     return body === null ? -1 : this.stream(body);
   }
 
-  /** Gives back what was taken for a message that is not sent. */
+  /** Releases the parts of a message that is not sent. */
   discard() {
     for (let i = 1; this.parts !== null && i < this.parts.length; i += 2) core.tryClose(this.parts[i]);
   }

@@ -35,7 +35,7 @@ use crate::io::Io;
 use crate::quotas::Usage;
 use crate::unwind;
 
-/// A connection that is to be opened.
+/// A connection to be opened.
 struct Pending {
     ask: RefCell<Option<Ask>>,
     cancel: Rc<CancelHandle>,

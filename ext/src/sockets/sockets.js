@@ -101,7 +101,7 @@ class Socket {
     return this.#options.secureTransport;
   }
 
-  /** Sends what was written, then closes the connection. */
+  /** Sends all written data, then closes the connection. */
   close() {
     this.#closing ??= quiet(this.#close());
     return this.#closing;
@@ -122,7 +122,7 @@ class Socket {
     await link.ended;
   }
 
-  /** Goes on with TLS. The returned socket replaces this one. */
+  /** Starts TLS. The returned socket replaces this one. */
   startTls(options = undefined) {
     const { secureTransport, isUpgraded, hostname, highWaterMark } = this.#options;
     if (secureTransport !== "starttls") {

@@ -43,7 +43,7 @@ pub(super) enum Command {
     StartTls(Box<StartTls>),
 }
 
-/// The start of TLS. What the peer sent before goes to no reader: it could have been sent by anybody.
+/// The start of TLS. Data received before it is discarded: it was not authenticated.
 pub(super) struct StartTls {
     pub(super) name: ServerName<'static>,
     pub(super) client: Client,
@@ -237,7 +237,7 @@ struct Duplex<'a> {
     sent: Option<oneshot::Sender<()>>,
     /// Written, and not flushed yet.
     is_dirty: bool,
-    /// The end of the stream is to be written.
+    /// The end of the stream has to be written.
     closes: bool,
     /// Waits for that.
     closed: Option<oneshot::Sender<()>>,
@@ -257,7 +257,7 @@ impl<'a> Duplex<'a> {
         }
     }
 
-    /// Moves bytes both ways, until both ways have ended or TLS is to be started.
+    /// Moves bytes both ways, until both directions have ended or TLS starts.
     async fn run(
         &mut self,
         stream: &mut Stream,
@@ -340,7 +340,7 @@ enum Output {
     Closed,
 }
 
-/// Writes some of the bytes; without any, flushes what was written; else ends the stream. May be canceled at any time.
+/// Writes some of the bytes. Without any, flushes, then ends the stream. May be canceled at any time.
 async fn output(writer: &mut (impl AsyncWrite + Unpin), unsent: &[u8], is_dirty: bool) -> io::Result<Output> {
     if !unsent.is_empty() {
         return match writer.write(unsent).await? {

@@ -30,7 +30,7 @@ impl FileThreads {
         }
     }
 
-    /// Runs `work` on one of the threads. It begins when it is called, and goes on if the future is dropped.
+    /// Runs `work` on one of the threads. It begins at once, and continues if the future is dropped.
     pub(crate) fn run<T, F>(&self, work: F) -> impl Future<Output = Result<T, StorageError>> + Send + use<T, F>
     where
         T: Send + 'static,

@@ -26,7 +26,7 @@ pub use self::postgres::PostgresServer;
 /// runtime that it is polled on.
 pub type StorageFuture<T> = Pin<Box<dyn Future<Output = Result<T, StorageError>> + Send>>;
 
-/// The reason why a store did not do what it was asked for.
+/// The reason why an operation of a store failed.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StorageError {

@@ -1,4 +1,4 @@
-//! The place that waits for a script's value.
+//! Receivers of values that scripts return.
 
 use std::any::TypeId;
 
@@ -11,7 +11,7 @@ use crate::event::{Body, Fault, FaultKind, ValueReply};
 
 /// The receiver of a value that a script returns. The value is converted to Rust on the worker's thread.
 pub trait Answer: Send {
-    /// Sends a value. `Err` is the reason why it was not accepted; the caller has been told.
+    /// Sends a value. On an error, the caller has been told as well.
     ///
     /// # Errors
     /// A value of another shape than the caller asked for.
@@ -21,7 +21,7 @@ pub trait Answer: Send {
         value: v8::Local<'s, v8::Value>,
     ) -> Result<(), ValueError>;
 
-    /// Gives an encoded value. Its parts may count `bytes_max` in all, as [`Encoded::read`] has it.
+    /// Sends an encoded value, whose size is limited by `bytes_max` as in [`Encoded::read`].
     ///
     /// # Errors
     /// A value of another shape than the caller asked for.
@@ -32,13 +32,13 @@ pub trait Answer: Send {
         false
     }
 
-    /// Gives a stream.
+    /// Sends a stream.
     ///
     /// # Errors
     /// The caller waits for a value.
     fn stream(self: Box<Self>, body: Body) -> Result<(), ValueError>;
 
-    /// Tells that no value will come.
+    /// Reports that there will be no value.
     fn fail(self: Box<Self>, fault: Fault);
 }
 
@@ -51,7 +51,7 @@ impl ValueReply for Box<dyn Answer> {
 struct Typed<R>(oneshot::Sender<Result<R, Fault>>);
 
 impl<R: FromScript> Typed<R> {
-    // A caller that left does not want to know.
+    // The caller may have left.
     fn send(self, taken: Result<R, ValueError>) -> Result<(), ValueError> {
         match taken {
             Ok(value) => drop(self.0.send(Ok(value))),
@@ -92,7 +92,7 @@ impl<R: FromScript> Answer for Typed<R> {
     }
 }
 
-/// A place for a value of this type, and its receiver. A dropped receiver is a caller that left.
+/// Creates a channel for a value of this type. If the receiver is dropped, the caller has left.
 pub fn answer<R: FromScript>() -> (Box<dyn Answer>, oneshot::Receiver<Result<R, Fault>>) {
     let (sender, receiver) = oneshot::channel();
     (Box::new(Typed(sender)), receiver)

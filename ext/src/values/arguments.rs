@@ -5,7 +5,7 @@ use crate::event::Body;
 
 /// The arguments of a call.
 ///
-/// A tuple is enough where all of them are values: `(1, "two")`. What is more, one by one:
+/// A tuple is enough if all of them are values: `(1, "two")`. Streams and functions are added one by one:
 ///
 /// ```
 /// # mod isopod { pub use isopod_ext::{handlers::Body, native::NativeFunction, values::Arguments}; }
@@ -45,7 +45,7 @@ pub enum Argument {
 }
 
 impl Arguments {
-    /// None yet.
+    /// Creates an empty list.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -57,7 +57,7 @@ impl Arguments {
         self.with(Argument::Value(Box::new(value)))
     }
 
-    /// Adds a value that is in a box already.
+    /// Adds a boxed value.
     #[must_use]
     pub fn boxed(self, value: Box<dyn ToScript>) -> Self {
         self.with(Argument::Value(value))
@@ -75,7 +75,7 @@ impl Arguments {
         self.with(Argument::Function(function))
     }
 
-    /// Makes arguments of one value, as [`IntoArguments`] does of a type.
+    /// Creates arguments from one value that stands for all of them.
     pub(crate) fn whole(value: Box<dyn ToScript>) -> Self {
         Self(List::Whole(value))
     }
@@ -85,16 +85,16 @@ impl Arguments {
     pub fn with(mut self, argument: Argument) -> Self {
         match &mut self.0 {
             List::Each(list) => list.push(argument),
-            // Made by `into_arguments` alone, which gives nothing that could be added to.
+            // Only `into_arguments` creates this variant, and its result is not added to.
             List::Whole(_) => {}
         }
         self
     }
 
-    /// Takes them apart: all as one value, or each by itself.
+    /// Returns the one value that stands for all arguments.
     ///
     /// # Errors
-    /// The list, where they were put together one by one.
+    /// The list, if they were added one by one.
     pub fn into_whole(self) -> Result<Box<dyn ToScript>, Vec<Argument>> {
         match self.0 {
             List::Whole(whole) => Ok(whole),

@@ -1,7 +1,7 @@
-//! The bytes that a value may count while it is read.
+//! A limit on the size of a value while it is read.
 //!
-//! A value is a graph in the script and a tree in Rust: ten lists of ten lists that are one and the same take a few hundred
-//! bytes of heap, and as a tree whatever there is. So what is read is counted while it is read.
+//! A value is a graph in the script and a tree in Rust. Nested lists that refer to the same list repeatedly take a few hundred bytes of
+//! heap, and any amount of memory as a tree. The size is therefore counted while a value is read.
 
 use std::cell::Cell;
 
@@ -10,7 +10,7 @@ use serde::de::value::Error;
 
 use crate::quotas::QuotaError;
 
-/// The size that a value is charged beside its text: a number, a flag, a place in a list.
+/// The size charged for a value besides its text.
 pub(super) const VALUE_BYTES: usize = 8;
 
 /// The bytes that may still be read.

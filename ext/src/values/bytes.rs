@@ -1,4 +1,4 @@
-//! Bytes that are moved into an isolate and out of it, and copied where a value is [encoded](super::Encoded).
+//! Bytes that are moved into and out of an isolate, and copied if a value is [encoded](super::Encoded).
 
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
@@ -43,8 +43,8 @@ impl Serialize for Handed<'_> {
     }
 }
 
-/// Bytes that a script gave, taken from it without a copy: its own view of them is empty afterwards. To copy them instead, use
-/// `serde_bytes::ByteBuf`. From a worker in another process they are a copy as well.
+/// Bytes taken from a script without a copy; its own view of them is empty afterwards. Use `serde_bytes::ByteBuf` to copy them
+/// instead. From a worker in another process they are always a copy.
 pub struct DetachedBuffer(Taken);
 
 enum Taken {

@@ -20,7 +20,7 @@ pub enum NativeResult {
 
 /// Types that a Rust function can return: everything that is `Serialize`, `Send` and owned, and a [`Body`].
 pub trait IntoResult {
-    /// Converts the result for its way to the worker's thread.
+    /// Converts the result to the form that is sent to the worker's thread.
     fn into_result(self) -> NativeResult;
 }
 

@@ -5,10 +5,10 @@ use deno_core::v8;
 
 use crate::event::CAUSES_MAX;
 
-/// Characters of a text that is read at all: it may be of a few pieces that repeat, and becomes one as soon as it is read.
+/// Maximum length of a text that is read, in characters. A longer one may be a few repeated pieces, which reading would flatten.
 const TEXT_LENGTH_MAX: usize = 16 << 20;
 
-/// Reads an error that a script threw, which may run its getters. One with a text too long to be read is said to have one.
+/// Reads an error that a script threw, which may run its getters. If one of its texts is too long, the result says so instead.
 pub(crate) fn js_error<'s>(scope: &mut v8::PinScope<'s, '_>, thrown: v8::Local<'s, v8::Value>) -> Box<JsError> {
     let length = longest_text(scope, thrown);
     if length <= TEXT_LENGTH_MAX {
@@ -24,7 +24,7 @@ pub(crate) fn js_error<'s>(scope: &mut v8::PinScope<'s, '_>, thrown: v8::Local<'
     }
 }
 
-/// The length of the longest text that an error and its causes have, or that was thrown instead of one.
+/// Returns the length of the longest text of an error and its causes, or of a text that was thrown.
 fn longest_text<'s>(scope: &mut v8::PinScope<'s, '_>, thrown: v8::Local<'s, v8::Value>) -> usize {
     v8::tc_scope!(let scope, scope);
     let names = ["message", "name", "cause"].map(|name| v8::String::new(scope, name));

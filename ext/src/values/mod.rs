@@ -1,7 +1,7 @@
 //! Values on their way between Rust and a script: by `serde_v8`, without JSON in between.
 //!
-//! A value crosses on the worker's thread, inside its isolate: what travels between threads is the Rust value itself, with
-//! the code that turns it into a JavaScript one ([`ToScript`]), or the place that waits for one ([`Answer`]).
+//! Values are converted on the worker's thread, inside its isolate. Threads exchange the Rust value with the code that converts it
+//! ([`ToScript`]), or the receiver of a value ([`Answer`]).
 //!
 //! ```
 //! # mod isopod { pub use isopod_ext::values::ToJsBuffer; pub use isopod_ext::values::ToScript; }
@@ -50,11 +50,11 @@ pub(crate) use self::request_body::RequestBody;
 /// The error that a script threw.
 pub use crate::event::Thrown;
 
-/// The open events of a worker, whose callers wait for responses or for values. The runtime places an `Rc<RefCell<Events>>` in
+/// The open events of a worker, whose callers wait for responses or values. The runtime places an `Rc<RefCell<Events>>` in
 /// the worker's `OpState`.
 pub type Events = OpenEvents<Box<dyn Answer>>;
 
-/// The open events of the worker of this state.
+/// Returns the open events of the worker with this state.
 pub(crate) fn events(state: &OpState) -> Rc<RefCell<Events>> {
     state.borrow::<Rc<RefCell<Events>>>().clone()
 }
@@ -69,13 +69,13 @@ pub enum ValueError {
     /// From the script to Rust.
     #[error("cannot convert the script's value: {0}")]
     FromScript(String),
-    /// A stream came where a value was waited for.
+    /// A stream was sent to a caller that waits for a value.
     #[error("the script returned a ReadableStream, but its caller expects a value: ask for a `Body`")]
     UnexpectedStream,
-    /// A value came where a stream was waited for.
+    /// A value was sent to a caller that waits for a stream.
     #[error("the script returned a value, but its caller expects a `Body`: return a ReadableStream")]
     ExpectedStream,
-    /// A fault of ours.
+    /// An internal error.
     #[error("{0}")]
     Internal(String),
 }
@@ -88,13 +88,13 @@ impl From<Panicked> for ValueError {
 
 /// A value that becomes a JavaScript value on the worker's thread. Every type that is `Serialize`, `Send` and owned is one.
 ///
-/// Maps become objects, sequences and tuples arrays, `()` and `None` `null`, enums what serde makes of them; a [`ToJsBuffer`]
-/// becomes a `Uint8Array` of the same memory.
+/// Maps become objects, sequences and tuples become arrays, `()` and `None` become `null`, and enums have serde's representation. A
+/// [`ToJsBuffer`] becomes a `Uint8Array` of the same memory.
 pub trait ToScript: Send + 'static {
-    /// Makes the value.
+    /// Creates the JavaScript value.
     ///
     /// # Errors
-    /// What cannot be a JavaScript value, as a string that is too long.
+    /// It cannot be a JavaScript value, for example because a string is too long.
     fn to_script<'s>(&mut self, scope: &mut v8::PinScope<'s, '_>) -> Result<v8::Local<'s, v8::Value>, ValueError>;
 
     /// Encodes the value, for a worker in another process.
@@ -123,13 +123,13 @@ impl<T: Serialize + Send + 'static> ToScript for T {
 /// returns. What JSON would lose (a `Set`, an `Error`, a `Blob`, a function) is an error, and so is a number that the type
 /// cannot hold. In addition, `ArrayBuffer`s and typed arrays are bytes, a bigint is an integer of 64 bits, and a `Map` is a map.
 pub trait FromScript: Sized + Send + 'static {
-    /// Takes a value.
+    /// Converts a value.
     ///
     /// # Errors
     /// A value of another shape.
     fn from_script<'s>(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>) -> Result<Self, ValueError>;
 
-    /// Takes an encoded value. Its parts may count `bytes_max` in all, as [`Encoded::read`] has it.
+    /// Decodes a value, whose size is limited by `bytes_max` as in [`Encoded::read`].
     ///
     /// # Errors
     /// A value of another shape; by default, any.
@@ -138,10 +138,10 @@ pub trait FromScript: Sized + Send + 'static {
         Err(ValueError::FromScript("its type cannot be decoded".to_owned()))
     }
 
-    /// Takes a stream.
+    /// Converts a stream.
     ///
     /// # Errors
-    /// Where a value is waited for.
+    /// The type is that of a value.
     fn from_stream(body: Body) -> Result<Self, ValueError> {
         drop(body);
         Err(ValueError::UnexpectedStream)

@@ -1,7 +1,7 @@
 //! A script's stream on its way out: the body that its reader polls, and the task that moves chunks into it.
 //!
 //! The end of a body is sent explicitly. A channel that closes without it was cut off: the event was ended, its worker was
-//! dropped, or the stream failed. To take that for the end would make half a body look whole.
+//! dropped, or the stream failed. Treating that as the end would make a truncated body look complete.
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -35,11 +35,11 @@ pub enum StreamError {
     #[class(type)]
     #[error("cannot return the value to the caller: {0}")]
     Value(String),
-    /// It broke off after its head had been sent.
+    /// It failed after its head had been sent.
     #[class(type)]
     #[error("{0}")]
     CutOff(String),
-    /// The resource behind it is closed.
+    /// Its resource is closed.
     #[class(inherit)]
     #[error(transparent)]
     Resource(#[from] ResourceError),
@@ -58,7 +58,7 @@ enum Piece {
     End,
 }
 
-/// A stream that is to be moved to its reader.
+/// A stream to be moved to its reader.
 pub(crate) struct Outgoing {
     resource: Rc<dyn Resource>,
     sender: mpsc::Sender<Piece>,
@@ -68,7 +68,7 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
-    /// A stream, and the body that its reader gets.
+    /// Creates a stream, and the body for its reader.
     pub(crate) fn new(resource: Rc<dyn Resource>) -> (Self, Body) {
         let (sender, receiver) = mpsc::channel(CHUNKS_WAITING_MAX);
         let (least, most) = resource.size_hint();
@@ -102,14 +102,14 @@ impl Outgoing {
             self.tail.fail(fault.clone());
         }
         self.resource.close();
-        // The reader is told that it was cut off, and why, by the sender that is dropped here.
+        // Dropping the sender tells the reader that the body was cut off, and why.
         moved.map_err(|fault| self.tail.cut.get().cloned().unwrap_or(fault))
     }
 
     async fn moves(&self, ledger: &MemoryLedger, idle: Duration) -> Result<bool, Fault> {
         let mut left = self.length;
         loop {
-            // The reader stops listening with the last byte that was announced.
+            // The reader stops at the announced length.
             if left == Some(0) {
                 return Ok(true);
             }
@@ -158,7 +158,7 @@ fn wrong_length(announced: Option<u64>) -> Fault {
     Fault::new(FaultKind::Exception, message)
 }
 
-/// Moves a stream that was begun, and closes it. `key`: the event that it belongs to.
+/// Moves a stream to its reader, and closes it. `key`: the event that it belongs to.
 pub(crate) async fn stay<E: From<StreamError>>(
     state: Rc<RefCell<OpState>>,
     rid: ResourceId,
@@ -185,14 +185,14 @@ pub(crate) async fn stay<E: From<StreamError>>(
 /// The chunks of a stream, as an HTTP body. Dropping it tells the script's side that the reader has left.
 struct Chunks {
     receiver: mpsc::Receiver<Piece>,
-    /// Bytes still to come, where the stream knew its length.
+    /// Remaining bytes, if the stream's length is known.
     remaining: Option<u64>,
     cut: Arc<OnceLock<Fault>>,
     ended: bool,
 }
 
 impl Chunks {
-    /// The sender is gone, and has not said that this is the end.
+    /// The sender was dropped without an explicit end.
     fn cut_off(&mut self) -> Option<Result<Frame<Bytes>, BoxError>> {
         if std::mem::replace(&mut self.ended, true) || self.remaining == Some(0) {
             return None;
@@ -223,7 +223,7 @@ impl http_body::Body for Chunks {
         })
     }
 
-    /// A server that has sent the length it announced asks for nothing more: this was the end, not a client that left.
+    /// A server that has sent the announced length does not poll again: the body has ended, and the client has not left.
     fn is_end_stream(&self) -> bool {
         self.ended || self.remaining == Some(0)
     }

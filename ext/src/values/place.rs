@@ -1,13 +1,13 @@
-//! The place in a script's value that has another type than the caller asked for, and the value there.
+//! The position in a script's value that has another type than the caller asked for, and the value there.
 
 use deno_core::v8;
 use serde::de::value::Error;
 use serde_path_to_error::{Path, Segment};
 
-/// Characters shown of a text.
+/// Maximum number of characters shown of a text.
 const SHOWN_MAX: usize = 40;
 
-/// Says what is wrong with the part of a value at this path.
+/// Describes the error of the part of a value at this path.
 pub(super) fn told<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     value: v8::Local<'s, v8::Value>,
@@ -18,11 +18,11 @@ pub(super) fn told<'s>(
     said(path, error, found)
 }
 
-/// Says what is wrong with the part at this path, and what was found there.
+/// Describes the error of the part at this path, and the value found there.
 pub(super) fn said(path: &Path, error: &Error, found: Option<String>) -> String {
     let error = error.to_string();
     let error = error.strip_prefix("serde_v8 error: ").unwrap_or(&error);
-    // What was there comes below, with the value.
+    // The value found there is added below.
     let expected = error.strip_prefix("expected ");
     let what = match (expected, found) {
         (Some(expected), Some(found)) => format!("expected {expected}, found {found}"),
@@ -35,7 +35,7 @@ pub(super) fn said(path: &Path, error: &Error, found: Option<String>) -> String 
     }
 }
 
-/// The part of a value at a path, where there is one. Getters run again.
+/// Returns the part of a value at a path, if there is one. Getters run again.
 fn find<'s>(
     scope: &mut v8::PinScope<'s, '_>,
     value: v8::Local<'s, v8::Value>,
@@ -57,7 +57,7 @@ fn find<'s>(
     Some(found)
 }
 
-/// A value in few words. Runs no code of the script's.
+/// Describes a value briefly. Runs no code of the script.
 fn shown<'s>(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>) -> String {
     if let Ok(text) = v8::Local::<v8::String>::try_from(value) {
         return shown_text(&text.to_rust_string_lossy(scope));
@@ -81,14 +81,14 @@ fn shown<'s>(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>) 
     kind.to_owned()
 }
 
-/// A text, or its beginning.
+/// Returns a text, or its beginning.
 pub(super) fn shown_text(text: &str) -> String {
     let mut rest = text.chars();
     let text: String = rest.by_ref().take(SHOWN_MAX).collect();
     format!("the string {text:?}{}", if rest.next().is_some() { "…" } else { "" })
 }
 
-/// The class of an object, as its constructor calls itself.
+/// Returns the class of an object, by the name of its constructor.
 fn class<'s>(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>) -> String {
     let Ok(object) = v8::Local::<v8::Object>::try_from(value) else {
         return "an object".to_owned();

@@ -30,7 +30,7 @@ const SAFE_INTEGER_MAX: f64 = 9_007_199_254_740_991.0;
 /// Reads a value; a script's getters and `toJSON()` run meanwhile.
 ///
 /// # Errors
-/// Which part of the value is of another shape than was asked for, and what it is.
+/// The part of the value that has another shape than requested, and its value.
 pub(crate) fn read<'s, T: DeserializeOwned>(
     scope: &mut v8::PinScope<'s, '_>,
     value: v8::Local<'s, v8::Value>,
@@ -50,7 +50,7 @@ pub(crate) fn read<'s, T: DeserializeOwned>(
         (functions.begin)();
     }
     let mut track = Track::new();
-    // What is to be made of the value is the host's type, and may panic.
+    // The conversion belongs to the host's type, and may panic.
     let read = catch_unwind(AssertUnwindSafe(|| {
         let reader = Reader::new(scope, value, DEPTH_MAX, &reading)?;
         T::deserialize(serde_path_to_error::Deserializer::new(reader, &mut track))
@@ -69,20 +69,19 @@ pub(crate) fn read<'s, T: DeserializeOwned>(
     Ok(read)
 }
 
-/// Handles the functions among the values that are read. `native` puts its own into the worker's state; without it, functions
-/// cannot be read.
+/// Handles functions in values. `native` puts an implementation into the worker's state; without it, functions cannot be read.
 #[derive(Clone, Copy)]
 pub(crate) struct ReadFunctions {
     /// Called before a value is read.
     pub(crate) begin: fn(),
-    /// Forgets the functions of a value that could not be read.
+    /// Discards the functions of a value that could not be read.
     pub(crate) forget: fn(),
-    /// Lends the functions of a value that was read to the host.
+    /// Lends the functions of a value to the host, after it was read.
     pub(crate) lend: fn(&mut v8::PinScope<'_, '_>) -> Result<(), serde_v8::Error>,
 }
 
 impl ReadFunctions {
-    /// Those of this isolate. Nothing must hold the worker's state meanwhile.
+    /// Returns the implementation of this isolate. The worker's state must not be borrowed.
     fn of_isolate(isolate: &v8::Isolate) -> Option<Self> {
         let state = JsRuntime::op_state_from(isolate);
         state.try_borrow().ok()?.try_borrow::<Self>().copied()
@@ -92,15 +91,15 @@ impl ReadFunctions {
 /// State that all parts of a value share while it is read.
 struct Reading<'s> {
     budget: Budget,
-    /// The key of the method, made once.
+    /// The key of `toJSON`, created once.
     to_json: v8::Local<'s, v8::String>,
 }
 
-/// One value that is to be read.
+/// A value to be read.
 struct Reader<'b, 's, 'i> {
     scope: &'b mut v8::PinScope<'s, 'i>,
     value: v8::Local<'s, v8::Value>,
-    /// Levels that may still be below it.
+    /// Number of levels that may be below it.
     depth: usize,
     reading: &'b Reading<'s>,
 }
@@ -109,7 +108,7 @@ fn threw() -> Error {
     Error::custom("a getter, a proxy or toJSON() threw")
 }
 
-/// `place` says what was found.
+/// `place` adds the value that was found.
 pub(super) fn expected(what: &str) -> Error {
     Error::custom(format!("expected {what}"))
 }
@@ -243,7 +242,7 @@ impl<'b, 's, 'i> Reader<'b, 's, 'i> {
     }
 }
 
-/// A whole number, whatever its sign.
+/// An integer of either sign.
 pub(super) enum Whole {
     Signed(i64),
     Unsigned(u64),
@@ -298,7 +297,7 @@ fn to_json<'s>(
     }
 }
 
-/// Returns true if an object has no class. One with a class and without properties keeps its value elsewhere.
+/// Returns true if an object has no class. An object with a class and without properties keeps its value elsewhere.
 fn is_plain(scope: &mut v8::PinScope<'_, '_>, object: v8::Local<'_, v8::Object>) -> bool {
     let root = v8::Object::new(scope).get_prototype(scope);
     object
@@ -306,7 +305,7 @@ fn is_plain(scope: &mut v8::PinScope<'_, '_>, object: v8::Local<'_, v8::Object>)
         .is_none_or(|prototype| prototype.is_null() || Some(prototype) == root)
 }
 
-/// Gives a bigint to a caller that asks for any value. JSON has no bigint: it is inside of a newtype, which only encoding takes.
+/// Gives a bigint to a caller that accepts any value. JSON has no bigint, so it is wrapped in a newtype, which only the encoding accepts.
 pub(super) fn visit_big<'de, V: Visitor<'de>>(whole: Whole, visitor: V) -> Result<V::Value, Error> {
     let number: i128 = match whole {
         Whole::Signed(number) => number.into(),
@@ -369,7 +368,7 @@ impl<'de> Deserializer<'de> for Reader<'_, '_, '_> {
         text: deserialize_char deserialize_str deserialize_string deserialize_identifier;
         buffer: deserialize_bytes deserialize_byte_buf;
         properties: deserialize_map;
-        // A caller that asks for nothing takes anything.
+        // A caller that asks for no value accepts any.
         nothing: deserialize_unit deserialize_ignored_any;
     }
 
@@ -434,7 +433,7 @@ impl<'de> Deserializer<'de> for Reader<'_, '_, '_> {
         })
     }
 
-    /// As JSON has them: the variant's name, or an object with that as its only key.
+    /// As in JSON: the variant's name, or an object with that as its only key.
     fn deserialize_enum<V: Visitor<'de>>(
         mut self,
         _: &'static str,

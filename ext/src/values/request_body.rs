@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use crate::event::Body;
 use crate::unwind;
 
-/// A request's body, read a chunk at a time: nothing is taken from the connection that the script has not asked for.
+/// A request's body, read a chunk at a time: nothing is read from the connection before the script asks for it.
 pub(crate) struct RequestBody {
     inner: AsyncRefCell<Reading>,
     cancel: Rc<CancelHandle>,
@@ -20,7 +20,7 @@ pub(crate) struct RequestBody {
 
 struct Reading {
     body: Body,
-    /// Bytes that were received and not read yet: a frame may be longer than a read.
+    /// Received bytes that have not been read: a frame may be longer than a read.
     rest: Bytes,
 }
 
@@ -56,7 +56,7 @@ impl RequestBody {
             let chunk = reading.rest.copy_to_bytes(length);
             Ok(BufView::from(chunk))
         };
-        // The body is the host's: what it does when it is read is not ours to trust.
+        // The body is code of the host, which may panic.
         let read = unwind::catch_async(read.or_cancel(cancel)).await;
         read.map_err(|panicked| JsErrorBox::generic(panicked.to_string()))?
             .unwrap_or_else(|canceled| Err(JsErrorBox::from_err(canceled)))

@@ -30,7 +30,7 @@ function nameOf(algorithm) {
   return StringPrototypeToUpperCase(webidl.converters.DOMString(name, prefix, "Argument 1"));
 }
 
-/** Takes in what is written, and resolves `digest` when it is closed. */
+/** Digests all written data, and resolves `digest` when the stream is closed. */
 class DigestStream extends WritableStream {
   #digest;
   #bytesWritten = 0;
@@ -82,7 +82,7 @@ class DigestStream extends WritableStream {
   }
 }
 
-/** The bytes of a chunk, a text as UTF-8. If there are none, or there is no memory for them, the digest fails as well. */
+/** The bytes of a chunk; text as UTF-8. If it is neither, or there is no memory, the digest fails as well. */
 function bytesOf(chunk, end) {
   try {
     if (typeof chunk === "string") {
@@ -99,7 +99,7 @@ for (const name of new SafeArrayIterator(["digest", "bytesWritten"])) {
   ObjectDefineProperty(DigestStream.prototype, name, { __proto__: null, enumerable: true });
 }
 
-/** Compares two buffers of the same length in a time that does not depend on what they hold. */
+/** Compares two buffers of the same length in constant time. */
 const { timingSafeEqual } = {
   timingSafeEqual(a, b) {
     const prefix = "Failed to execute 'timingSafeEqual' on 'SubtleCrypto'";

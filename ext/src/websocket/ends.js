@@ -1,6 +1,6 @@
-// The ends of connections: every WebSocket has one, and each end a peer. What is given to an end waits there until someone
-// consumes it: the WebSocket itself once it was accepted, or a connection that leads out of the worker, which the end was
-// coupled with.
+// The ends of connections: every WebSocket has one, and each end has a peer. Items that are given to an end wait there until they
+// are consumed: by the WebSocket once it is accepted, or by a connection that leads out of the worker, if the end is coupled with
+// one.
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -60,7 +60,7 @@ class End {
     return this.#whenConsumed.promise;
   }
 
-  /** Gives it an item of the other end in the same worker, which is consumed in a turn of its own. */
+  /** Gives it an item of the other end in the same worker, which is consumed in a later turn. */
   give(item) {
     if (this.rid !== null) {
       this.consume(item);
@@ -81,7 +81,7 @@ class End {
     return this.queue.length >= WAITING_MAX || this.bytes + bytes > op_isopod_socket_buffer_max();
   }
 
-  /** Gives it an item that has come from outside, in a turn of its own. */
+  /** Gives it an item from outside of the worker, which arrives in its own turn. */
   arrive(item) {
     if (this.queue.length === 0 && this.consume !== null) this.consume(item);
     else this.give(item);
@@ -136,7 +136,7 @@ async function couple(end, rid) {
   }
 }
 
-/** A code that can be passed on: 1006 is none. */
+/** A code that can be sent: 1006 cannot. */
 function sendable(code) {
   return code === 1006 ? 1011 : code;
 }

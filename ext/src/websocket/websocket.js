@@ -151,7 +151,7 @@ class WebSocket extends EventTarget {
   /** Consumes an item of the peer. */
   #consume(item) {
     if (item.data !== undefined) {
-      // What comes while the handshake is under way is not for the script.
+      // Messages during the close handshake are not delivered.
       if (this.#state === OPEN) fire(this, new MessageEvent("message", { data: this.#received(item.data) }));
       return;
     }

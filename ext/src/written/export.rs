@@ -163,7 +163,7 @@ pub enum AnswerError {
     /// The answer has another shape than the caller asked for: the event ends with an exception.
     #[error(transparent)]
     Value(#[from] ValueError),
-    /// The other side sent what is no answer to this event.
+    /// The other side sent an answer of another kind of event.
     #[error(transparent)]
     Frame(#[from] FrameError),
 }

@@ -105,7 +105,7 @@ impl From<WrittenFault> for Fault {
     }
 }
 
-/// As much of a text as is kept of one that a script throws.
+/// Cuts a text to the length that is kept of a script's error.
 fn short(mut text: String) -> String {
     text.truncate(cut(&text).len());
     text

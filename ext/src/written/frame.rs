@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::bounded::bounded;
 use super::fault::{WrittenCut, WrittenFault};
 
-/// The version of the encoding. A side that reads another one says so.
+/// The version of the encoding. Other versions are rejected.
 pub const VERSION: u8 = 1;
 
 /// The largest encoded frame.
@@ -222,7 +222,7 @@ pub enum WrittenAnswer {
     Failed(WrittenFault),
 }
 
-/// The reason why bytes are no frame, or a frame is not what it has to be.
+/// The reason why bytes are not a frame, or a frame is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrameError {
@@ -263,7 +263,7 @@ impl Frame {
     /// Decodes a frame. Takes any bytes.
     ///
     /// # Errors
-    /// [`FrameError`]: what is wrong with them.
+    /// [`FrameError`]
     pub fn decode(bytes: &[u8]) -> Result<Self, FrameError> {
         if bytes.len() > FRAME_BYTES_MAX {
             return Err(FrameError::TooLarge(bytes.len()));

@@ -156,7 +156,7 @@ pub struct Owed {
     answer: Pending,
 }
 
-/// An answer with what the transport carries.
+/// An answer, with the streams and the socket that the transport carries.
 pub struct Answered {
     /// Its written form.
     pub answer: WrittenAnswer,

@@ -1,4 +1,4 @@
-//! An event as it is put into the table.
+//! An event to be added to the table.
 
 use http::HeaderValue;
 use http::request::Parts;

@@ -1,4 +1,4 @@
-//! A SQLite file with threads of its own: one that writes, and a few that read.
+//! A SQLite file with its own threads: one that writes, and a few that read.
 //!
 //! A write is acknowledged when it is on the disk. Writes that wait at the same time are committed together, so that one sync
 //! acknowledges all of them. Other processes may use the same file: SQLite's locks keep their transactions apart.
@@ -38,7 +38,7 @@ pub(crate) struct Options {
     pub(crate) readers_max: usize,
     /// Maximum number of reads, and of writes, that wait for a thread.
     pub(crate) queue_len_max: usize,
-    /// Removes a bounded amount of what has expired, and returns whether there is more. Called in a transaction of its own, from
+    /// Removes a bounded number of expired rows, and returns whether there are more. Called in its own transaction, from
     /// time to time.
     pub(crate) sweep: Option<fn(&Connection) -> rusqlite::Result<bool>>,
     /// Time between two sweeps, if the first has left nothing.

@@ -1,4 +1,4 @@
-//! Opens a file, and creates what is missing in it.
+//! Opening of a file: creates missing folders and tables.
 
 use std::time::{Duration, Instant};
 

@@ -20,7 +20,7 @@ const SWEEP_ON: Duration = Duration::from_millis(20);
 
 /// A write that waits for its transaction.
 pub(super) trait WriteJob: Send {
-    /// The approximate size of what it writes.
+    /// Approximate number of bytes that it writes.
     fn bytes(&self) -> usize;
 
     /// When its caller is told.
@@ -102,7 +102,7 @@ where
         let result = match (self.result, committed) {
             (Some(Ok(value)), Ok(())) => Ok(value),
             (Some(Err(error)), _) | (_, Err(error)) => Err(error),
-            // Abandoned.
+            // Abandoned: the caller no longer waits.
             (None, Ok(())) => return,
         };
         match self.reply {

@@ -1,7 +1,7 @@
 //! Values as bytes, for workers in other processes.
 //!
-//! [`Encoded`] is a type like any other to `serde`, and stands for any value: read from a script's value it has the bytes of it,
-//! and written into a script it is that value again. So a value means the same whether it crosses as bytes or not.
+//! [`Encoded`] implements `serde`'s traits, and stands for any value: read from a script it holds the value's bytes, and written into a
+//! script it is that value again. A value therefore means the same whether it is passed as bytes or not.
 //!
 //! The bytes are a sequence of [tokens](token::Token) in `postcard`'s encoding.
 
@@ -25,7 +25,7 @@ use self::write::Writer;
 use super::budget::Budget;
 use super::{ValueError, place};
 
-/// The name of a newtype struct that stands for bytes: what is inside is written and read as bytes where the format is not
+/// The name of a newtype struct whose content is written and read as bytes if the format is not
 /// [human-readable](serde::Serializer::is_human_readable).
 pub(super) const BYTES: &str = "$isopod::Bytes";
 
@@ -39,7 +39,7 @@ pub(super) const BYTES: &str = "$isopod::Bytes";
 /// # Ok::<(), isopod_ext::values::ValueError>(())
 /// ```
 ///
-/// The bytes are not checked until they are read. Any bytes can be read: those that are no value give an error.
+/// The bytes are checked when they are read. Reading invalid bytes is an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded(Bytes);
 
@@ -67,10 +67,10 @@ impl Encoded {
         self.0
     }
 
-    /// Reads a value of this type. Every part of it counts 8 bytes and its text, and all together at most `bytes_max`.
+    /// Reads a value of this type. Every part of it counts as 8 bytes and its text; the sum is limited by `bytes_max`.
     ///
     /// # Errors
-    /// Which part of the value does not fit the type, and what it is; bytes that are no value.
+    /// The part of the value that does not fit the type, and its value; or the bytes are invalid.
     pub fn read<T: DeserializeOwned>(&self, bytes_max: usize) -> Result<T, ValueError> {
         let budget = Budget::new(bytes_max);
         let mut tokens = Tokens::new(&self.0);

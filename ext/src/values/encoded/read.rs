@@ -1,4 +1,4 @@
-//! Decoding a Rust value. What a value means is what [`reader`](crate::values::reader) says of a script's.
+//! Decoding of a Rust value, by the rules that [`reader`](crate::values::reader) has for scripts' values.
 
 use serde::de::value::{Error, StringDeserializer};
 use serde::de::{
@@ -11,14 +11,14 @@ use super::token::{Token, Tokens};
 use crate::values::budget::{Budget, VALUE_BYTES};
 use crate::values::reader::{DEPTH_MAX, MAGIC, Whole, expected, too_deep, visit_big, whole};
 
-/// One value that is to be decoded.
+/// A value to be decoded.
 pub(super) struct Reader<'r, 'b> {
     tokens: &'r mut Tokens<'b>,
     token: Token<'b>,
-    /// Levels that may still be below it.
+    /// Number of levels that may be below it.
     depth: usize,
     budget: &'r Budget,
-    /// The value is the inside of a [`BYTES`].
+    /// The value is the content of a [`BYTES`].
     as_bytes: bool,
 }
 
@@ -181,7 +181,7 @@ impl<'de> Deserializer<'de> for Reader<'_, '_> {
         buffer: deserialize_bytes deserialize_byte_buf;
         list: deserialize_seq;
         properties: deserialize_map;
-        // A caller that asks for nothing takes anything.
+        // A caller that asks for no value accepts any.
         nothing: deserialize_unit deserialize_ignored_any;
     }
 
@@ -274,7 +274,7 @@ struct Parts<'r, 'b> {
     tokens: &'r mut Tokens<'b>,
     depth: usize,
     budget: &'r Budget,
-    /// The keys that are wanted, where not all are.
+    /// The keys that are wanted, unless all are.
     fields: Option<&'static [&'static str]>,
     ended: bool,
 }

@@ -1,4 +1,4 @@
-//! Encoding what a deserializer gives, such as that of a script's value.
+//! Encoding of the values of a deserializer, such as that of a script's value.
 
 use std::fmt;
 

@@ -15,7 +15,7 @@ pub(super) enum Token<'a> {
     Null,
     Bool(bool),
     Integer(i64),
-    /// An integer above those of 64 bits with a sign.
+    /// An integer above the range of signed 64 bits.
     Unsigned(u64),
     Float(f64),
     /// A script's bigint, of at most 64 bits.
@@ -52,7 +52,7 @@ impl<'b> Tokens<'b> {
         Ok(token)
     }
 
-    /// Skips what belongs to a token that was read.
+    /// Skips the rest of a value whose first token was read.
     pub(super) fn skip(&mut self, token: Token<'_>) -> Result<(), Error> {
         match token {
             Token::List | Token::Map => self.skip_to_end(),

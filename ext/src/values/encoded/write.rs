@@ -13,9 +13,9 @@ use crate::values::reader::{DEPTH_MAX, MAGIC, too_deep};
 /// Encodes one value.
 pub(super) struct Writer<'w> {
     bytes: &'w mut Vec<u8>,
-    /// Levels that may still be below it.
+    /// Number of levels that may be below it.
     depth: usize,
-    /// The value is the inside of a [`BYTES`].
+    /// The value is the content of a [`BYTES`].
     as_bytes: bool,
 }
 
@@ -64,7 +64,7 @@ impl<'w> Writer<'w> {
 pub(super) struct Parts<'w> {
     bytes: &'w mut Vec<u8>,
     depth: usize,
-    /// Brackets that its end closes.
+    /// Number of brackets that its end closes.
     open: usize,
 }
 

@@ -77,7 +77,7 @@ impl<'de> MapAccess<'de> for Properties<'_, '_, '_> {
     fn next_key_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
         while let Some(name) = self.names.next()? {
             let value = self.object.get(self.names.scope, name).ok_or_else(threw)?;
-            // As in JSON, a property that is `undefined` is none.
+            // As in JSON, a property that is `undefined` is left out.
             if !value.is_undefined() {
                 self.value = Some(value);
                 return self.names.read(seed, name).map(Some);
@@ -92,7 +92,7 @@ impl<'de> MapAccess<'de> for Properties<'_, '_, '_> {
     }
 }
 
-/// The properties that a struct has.
+/// The properties that are fields of a struct.
 pub(super) struct Fields<'b, 's, 'i> {
     pub(super) object: v8::Local<'s, v8::Object>,
     pub(super) names: std::slice::Iter<'static, &'static str>,
@@ -124,7 +124,7 @@ impl<'de> MapAccess<'de> for Fields<'_, '_, '_> {
     }
 }
 
-/// A variant of an enum that carries something.
+/// A variant of an enum with content.
 pub(super) struct Variant<'b, 's, 'i> {
     pub(super) name: v8::Local<'s, v8::Value>,
     pub(super) reader: Reader<'b, 's, 'i>,

@@ -35,7 +35,7 @@ const BLAME_LOOKS_MAX: u32 = 100;
 /// 200 ms: code with safe points reaches one sooner.
 const END_LOOKS_MAX: u32 = 40;
 
-/// The numbers of the question that only asks which event to blame, and of the one that only looks at the memory.
+/// Numbers of two requests: which event is to blame, and how much memory is in use.
 pub(super) const BLAME: usize = usize::MAX;
 pub(super) const MEMORY: usize = usize::MAX - 1;
 
