@@ -92,9 +92,12 @@ impl Queue {
     }
 }
 
+/// A queue, and its store.
+type Open = (Queue, Arc<dyn QueueStore>);
+
 /// The queues that are open in this process. Producers and consumers of a queue share it, so that they wake each other.
 #[derive(Default)]
-pub struct OpenQueues(Mutex<BTreeMap<QueueKey, (Queue, Arc<dyn QueueStore>)>>);
+pub struct OpenQueues(Mutex<BTreeMap<QueueKey, Open>>);
 
 impl OpenQueues {
     /// Opens a queue, or returns the one that is open.
