@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde::de::DeserializeOwned;
 
-/// Time limit for a subject to become ready.
-const READY_WITHIN: Duration = Duration::from_secs(30);
+/// Time limit for a subject to become ready: a server of 1,000 scripts starts a worker of each first.
+const READY_WITHIN: Duration = Duration::from_secs(180);
 
 /// Runs a subject to its end, and parses its output as JSON.
 pub(crate) fn answer<T: DeserializeOwned>(command: &mut Command) -> Result<T> {
@@ -94,6 +94,11 @@ impl Running {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib: f64 = line.context("no VmRSS")?.trim().trim_end_matches(" kB").parse()?;
         Ok(kib * 1024.0)
+    }
+
+    /// The number of threads.
+    pub(crate) fn threads(&self) -> Result<usize> {
+        Ok(fs::read_dir(format!("/proc/{}/task", self.child.id()))?.count())
     }
 
     /// The number of context switches of each thread so far; each is followed by a wake-up.

@@ -20,6 +20,7 @@ pub(super) enum Route {
     Headers,
     Hono,
     Echo,
+    Fetch,
 }
 
 impl Route {
@@ -29,6 +30,7 @@ impl Route {
             Self::Headers => "Reading the URL and three headers over HTTP",
             Self::Hono => "A Hono route with a JSON response over HTTP",
             Self::Echo => "Parsing and serializing 4 KB of JSON over HTTP",
+            Self::Fetch => "Fetching 16 KB from a local origin and streaming it through, over HTTP",
         }
     }
 
@@ -38,6 +40,7 @@ impl Route {
             Self::Headers => "/some/path?query=7",
             Self::Hono => "/users/7",
             Self::Echo => "/echo",
+            Self::Fetch => "/through",
         }
     }
 
@@ -47,6 +50,7 @@ impl Route {
             Self::Headers => "headers.js",
             Self::Hono => "hono.js",
             Self::Echo => "echo.js",
+            Self::Fetch => "fetch.js",
         }
     }
 }
@@ -77,26 +81,55 @@ const WARM_UP: Duration = Duration::from_secs(1);
 struct Served {
     folder: TempDir,
     isopod: PathBuf,
+    /// The server that the script fetches from, if it does.
+    origin: Option<Origin>,
+}
+
+/// A server on hyper alone that answers with 16 KB.
+struct Origin {
+    address: String,
+    _running: Running,
+}
+
+impl Origin {
+    fn start(programs: &Programs) -> Result<Self> {
+        let port = free_port()?;
+        let running = Running::until_listening(&mut programs.own(["hyper", &port.to_string()]), port)?;
+        Ok(Self {
+            address: format!("127.0.0.1:{port}"),
+            _running: running,
+        })
+    }
 }
 
 impl Served {
     fn prepare(route: Route, programs: &Programs) -> Result<Self> {
         let folder = tempfile::tempdir()?;
+        let origin = (route == Route::Fetch).then(|| Origin::start(programs)).transpose()?;
         let mut esbuild = programs.esbuild()?;
         esbuild
             .args(["--bundle", "--format=esm", "--log-level=error"])
             .arg(programs.peer_file(route.script()));
+        if let Some(origin) = &origin {
+            esbuild.arg(format!("--define:ORIGIN=\"http://{}/origin\"", origin.address));
+        }
         esbuild.arg(format!("--outfile={}", folder.path().join("worker.js").display()));
         ensure!(esbuild.status()?.success(), "{} cannot be bundled", route.script());
-        let routed = folder.path().join("routed");
-        std::fs::create_dir(&routed)?;
-        std::fs::copy(folder.path().join("worker.js"), routed.join("worker.js"))?;
-        let settings = "name = \"worker\"\nmain = \"worker.js\"\npool = { connections_per_worker = 0 }\n";
-        std::fs::write(routed.join("isopod.toml"), settings)?;
+        let network = origin.as_ref().map_or_else(String::new, |origin| {
+            format!("network = {{ allow = [\"{}\"] }}\n", origin.address)
+        });
+        for (name, settings) in [("default", ""), ("routed", "pool = { connections_per_worker = 0 }\n")] {
+            let project = folder.path().join(name);
+            std::fs::create_dir(&project)?;
+            std::fs::copy(folder.path().join("worker.js"), project.join("worker.js"))?;
+            let settings = format!("name = \"worker\"\nmain = \"worker.js\"\n{network}{settings}");
+            std::fs::write(project.join("isopod.toml"), settings)?;
+        }
         std::fs::copy(programs.peer_file("workerd.capnp"), folder.path().join("workerd.capnp"))?;
         Ok(Self {
             folder,
             isopod: programs.isopod()?,
+            origin,
         })
     }
 
@@ -112,7 +145,7 @@ impl Served {
                 let mut isopod = Command::new(&self.isopod);
                 let served = match server {
                     Server::IsopodRouted => "routed",
-                    _ => "worker.js",
+                    _ => "default",
                 };
                 // The access log needs `info`; the other servers write none.
                 isopod
@@ -131,8 +164,11 @@ impl Served {
             }
             Server::Deno => {
                 let mut deno = programs.deno()?;
-                deno.args(["serve", "--quiet", "--host", "127.0.0.1", "--port", &port_text])
-                    .arg(self.file("worker.js"));
+                deno.args(["serve", "--quiet", "--host", "127.0.0.1", "--port", &port_text]);
+                if let Some(origin) = &self.origin {
+                    deno.arg(format!("--allow-net={address},{}", origin.address));
+                }
+                deno.arg(self.file("worker.js"));
                 deno
             }
             Server::Node => {
@@ -142,6 +178,9 @@ impl Served {
                     "http-node.mjs"
                 });
                 node.arg(port_text);
+                if let Some(origin) = &self.origin {
+                    node.arg(format!("http://{}/origin", origin.address));
+                }
                 node
             }
             Server::Hyper => programs.own(["hyper", &port_text]),
@@ -163,9 +202,9 @@ fn turn(route: Route, server: Server, served: &Served, programs: &Programs, effo
 pub(super) fn measure(route: Route, programs: &Programs, effort: &Effort) -> Result<Table> {
     eprintln!("{}", route.title());
     let served = Served::prepare(route, programs)?;
-    // hyper alone reads nothing of a request.
+    // hyper alone reads nothing of a request, and fetches nothing.
     let servers = match route {
-        Route::Headers => &SERVERS[..SERVERS.len() - 1],
+        Route::Headers | Route::Fetch => &SERVERS[..SERVERS.len() - 1],
         _ => &SERVERS[..],
     };
     let medians = effort.medians(servers, |(_, server)| turn(route, *server, &served, programs, effort))?;

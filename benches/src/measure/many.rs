@@ -46,7 +46,7 @@ impl Scripts {
 }
 
 #[derive(Clone, Copy)]
-enum Server {
+pub(super) enum Server {
     Isopod,
     Workerd,
     /// Isopod with one of the scripts.
@@ -66,10 +66,10 @@ const SERVERS: [(&str, Server); 3] = [
 const WARM_UP: Duration = Duration::from_secs(4);
 
 /// The configurations and scripts of all servers.
-struct Served(TempDir);
+pub(super) struct Served(TempDir);
 
 impl Served {
-    fn prepare(count: usize) -> Result<Self> {
+    pub(super) fn prepare(count: usize) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let path = folder.path();
         for n in 0..count {
@@ -85,7 +85,7 @@ impl Served {
         Ok(Self(folder))
     }
 
-    fn command(&self, server: Server, port: u16, programs: &Programs) -> Result<Command> {
+    pub(super) fn command(&self, server: Server, port: u16, programs: &Programs) -> Result<Command> {
         let address = format!("127.0.0.1:{port}");
         let folder = self.0.path();
         Ok(match server {
@@ -124,7 +124,8 @@ const ROUTER: &str = "export default {
 fn isopod_toml(count: usize) -> Result<String> {
     let mut toml = String::new();
     for n in 0..count {
-        write!(toml, "[workers.w{n}]\nmain = \"w{n}.js\"\nroutes = [\"/w{n}/*\"]\n")?;
+        writeln!(toml, "[workers.w{n}]\nmain = \"w{n}.js\"")?;
+        writeln!(toml, "[[routes]]\npath = \"/w{n}/*\"\nworker = \"w{n}\"")?;
     }
     Ok(toml)
 }

@@ -9,6 +9,7 @@ mod idle;
 mod many;
 mod memory;
 mod start;
+mod warm;
 mod wrk;
 
 use std::time::Duration;
@@ -44,6 +45,8 @@ pub(crate) enum Name {
     Fresh,
     /// Memory of an additional idle worker
     Memory,
+    /// Memory and threads of 1,000 idle workers of a server
+    Warm,
     /// Activity of an idle pool
     Idle,
     /// Hello world over HTTP
@@ -54,6 +57,8 @@ pub(crate) enum Name {
     Hono,
     /// 4 KB of JSON, parsed and written
     Echo,
+    /// 16 KB from a local origin, streamed through, over HTTP
+    Fetch,
     /// 32 scripts in turn, over HTTP
     Turn,
     /// 1,000 scripts by Zipf's law, over HTTP
@@ -79,11 +84,13 @@ impl Name {
             Self::Breach => enforce::breach(programs, effort),
             Self::Fresh => fresh::measure(programs, effort),
             Self::Memory => memory::measure(programs, effort),
+            Self::Warm => warm::measure(programs, effort),
             Self::Idle => idle::measure(programs, effort),
             Self::Hello => http::measure(http::Route::Hello, programs, effort),
             Self::Headers => http::measure(http::Route::Headers, programs, effort),
             Self::Hono => http::measure(http::Route::Hono, programs, effort),
             Self::Echo => http::measure(http::Route::Echo, programs, effort),
+            Self::Fetch => http::measure(http::Route::Fetch, programs, effort),
             Self::Turn => many::measure(many::Scripts::Turn, programs, effort),
             Self::Zipf => many::measure(many::Scripts::Zipf, programs, effort),
             Self::Start => start::measure(programs, effort),

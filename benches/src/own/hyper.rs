@@ -31,6 +31,8 @@ pub(super) fn run(port: u16) -> Result<()> {
 async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     Ok(match request.uri().path() {
         "/" => reply("text/plain", "hello world"),
+        // That others fetch from.
+        "/origin" => reply("application/octet-stream", &[b'x'; 16 << 10][..]),
         "/echo" => match echo(request).await {
             Ok(json) => reply("application/json", json),
             Err(_) => status(StatusCode::BAD_REQUEST),
