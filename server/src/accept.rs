@@ -1,6 +1,7 @@
 //! Accepting connections and serving HTTP on them.
 
 use std::{
+    convert::Infallible,
     net::SocketAddr,
     pin::Pin,
     sync::{Arc, Mutex, atomic::Ordering},
@@ -8,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use futures::FutureExt;
 use http::Request;
 use http_body::Body as _;
 use hyper::{
@@ -30,6 +32,7 @@ use crate::{
     dispatch::{Dispatch, Scheme, Tls},
     listener::Listener,
     location::{Location, MovableConnection},
+    reused::ReusedPlace,
     service::{Origin, answer},
     shared::{App, Stage},
     stream::{Plain, Socket, Stream},
@@ -100,7 +103,8 @@ impl<D: Dispatch> Accept<D> {
         let location = Location::new();
         let stream = Plain::new(socket, location.clone());
         let tls = listener.tls.as_ref().map(|identity| identity.acceptor());
-        let stop = app.core.cut.clone();
+        // Of its own: the token of all would be locked at each poll, by several threads at once.
+        let stop = app.core.cut.child_token();
         let lives = location.clone();
         let served = self.connections.track_future(async move {
             let counts = &app.core.counts;
@@ -122,7 +126,7 @@ async fn serve<D: Dispatch>(
     peer: Option<SocketAddr>,
     location: Arc<Location>,
 ) {
-    let connection = Connection::open(&app.core.clock, &app.core.limits);
+    let connection = Connection::open(&app.core);
     let scheme = if tls.is_some() { Scheme::Https } else { Scheme::Http };
     let opened = tokio::select! {
         biased;
@@ -137,20 +141,22 @@ async fn serve<D: Dispatch>(
     };
     let origin = |tls| {
         Arc::new(Origin {
+            app: app.clone(),
             connection: connection.clone(),
             address: peer,
             peer: Peer::new(peer.map(|peer| peer.ip()), scheme, &app.core.trusted_proxies),
             tls,
             switched: Mutex::default(),
+            worker: Mutex::default(),
             location: location.clone(),
         })
     };
     let cut = match opened {
         Ok(Opened { io, is_h2: true, tls }) => {
             connection.speaks_h2();
-            serve_h2(app.clone(), origin(tls), io).await
+            serve_h2(origin(tls), io).await
         }
-        Ok(Opened { io, is_h2: false, tls }) => serve_h1(app.clone(), origin(tls), io).await,
+        Ok(Opened { io, is_h2: false, tls }) => serve_h1(origin(tls), io).await,
         Err(error) => {
             tracing::debug!(target: "isopod::server", %error, ?peer, "a connection failed before its first request");
             (scheme == Scheme::Https).then_some(Cut::Handshake)
@@ -184,13 +190,14 @@ async fn open(tls: Option<TlsAcceptor>, stream: Plain, connection: &Arc<Connecti
 }
 
 /// Serves the connection to its end. Returns why it was cut, if it was.
-async fn serve_h1<D: Dispatch>(app: Arc<App<D>>, origin: Arc<Origin>, io: Watched) -> Option<Cut> {
-    let core = app.core.clone();
+async fn serve_h1<D: Dispatch>(origin: Arc<Origin<D>>, io: Watched) -> Option<Cut> {
+    let core = origin.app.core.clone();
     let connection = origin.connection.clone();
     let served_for = origin.clone();
+    let reused = ReusedPlace::new();
     let service = service_fn(move |request: Request<Incoming>| {
         origin.connection.head_read(request.body().size_hint().exact());
-        answer(app.clone(), &origin, request)
+        reused.run(answer(&origin, request)).map(Ok::<_, Infallible>)
     });
     let head_max = core.limits.header_bytes_max + core.limits.uri_bytes_max;
     let mut builder = http1::Builder::new();
@@ -247,11 +254,12 @@ async fn serve_h1<D: Dispatch>(app: Arc<App<D>>, origin: Arc<Origin>, io: Watche
 }
 
 /// Serves the connection to its end. Returns why it was cut, if it was.
-async fn serve_h2<D: Dispatch>(app: Arc<App<D>>, origin: Arc<Origin>, io: Watched) -> Option<Cut> {
-    let core = app.core.clone();
+async fn serve_h2<D: Dispatch>(origin: Arc<Origin<D>>, io: Watched) -> Option<Cut> {
+    let core = origin.app.core.clone();
     let connection = origin.connection.clone();
     let limits = &core.limits;
-    let service = service_fn(move |request| answer(app.clone(), &origin, request));
+    let reused = ReusedPlace::new();
+    let service = service_fn(move |request| reused.run(answer(&origin, request)).map(Ok::<_, Infallible>));
     let mut http = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.h2_streams_max)

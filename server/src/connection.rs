@@ -9,13 +9,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{
-    clock::{Alarm, Clock},
-    config::Limits,
-    cut::Cut,
-    inbound::Framing,
-    traffic::Traffic,
-};
+use crate::{clock::Alarm, cut::Cut, inbound::Framing, shared::Core, traffic::Traffic};
 
 /// Time for a client without a request once server drained: its request may be in flight or unread; on HTTP/2 it has
 /// to acknowledge the close.
@@ -75,12 +69,12 @@ pub(crate) struct Connection {
     alarm: Alarm,
     /// HTTP/1 answers one request at a time: they take turns with one alarm.
     pub(crate) request_alarm: Alarm,
-    clock: Arc<Clock>,
-    limits: Arc<Limits>,
+    core: Arc<Core>,
 }
 
 impl Connection {
-    pub(crate) fn open(clock: &Arc<Clock>, limits: &Arc<Limits>) -> Arc<Self> {
+    pub(crate) fn open(core: &Arc<Core>) -> Arc<Self> {
+        let clock = &core.clock;
         let connection = Self {
             phase: AtomicU8::new(Phase::Head as u8),
             in_flight: AtomicU32::new(0),
@@ -94,16 +88,20 @@ impl Connection {
             cut: OnceLock::new(),
             alarm: clock.alarm(),
             request_alarm: clock.alarm(),
-            clock: clock.clone(),
-            limits: limits.clone(),
+            core: core.clone(),
         };
-        connection.alarm.set(limits.header_timeout);
+        connection.alarm.set(core.limits.header_timeout);
         Arc::new(connection)
+    }
+
+    /// The state shared with the other connections of the server.
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
     }
 
     /// A new alarm for one of many requests at once.
     pub(crate) fn stream_alarm(&self) -> Alarm {
-        self.clock.alarm()
+        self.core.clock.alarm()
     }
 
     pub(crate) fn speaks_h2(&self) {
@@ -143,7 +141,7 @@ impl Connection {
     /// On HTTP/2 they are compared with the use of the connection.
     pub(crate) fn bytes_read(&self, bytes: usize) {
         if self.is_h2() {
-            if let Some(cut) = self.traffic.read(bytes, &self.limits) {
+            if let Some(cut) = self.traffic.read(bytes, &self.core.limits) {
                 self.cut(cut);
             }
         } else if self.phase() == Phase::Idle {
@@ -161,7 +159,7 @@ impl Connection {
     /// Records a request canceled by its client.
     pub(crate) fn request_cancelled(&self) {
         if self.is_h2()
-            && let Some(cut) = self.traffic.cancelled(&self.limits)
+            && let Some(cut) = self.traffic.cancelled(&self.core.limits)
         {
             self.cut(cut);
         }
@@ -204,14 +202,14 @@ impl Connection {
     /// Shortens the wait for a head, if there is one.
     pub(crate) fn hurries(&self) {
         if self.awaits_head() {
-            self.alarm.set(self.limits.header_timeout.min(LEAVE_WITHIN));
+            self.alarm.set(self.core.limits.header_timeout.min(LEAVE_WITHIN));
         }
     }
 
     /// Ends an HTTP/2 connection soon that was told to close and has no requests.
     pub(crate) fn leaves_soon(&self) {
         self.enter(Phase::Closing);
-        self.alarm.set(self.limits.write_timeout.min(LEAVE_WITHIN));
+        self.alarm.set(self.core.limits.write_timeout.min(LEAVE_WITHIN));
     }
 
     pub(crate) fn request_started(&self) {
@@ -254,7 +252,7 @@ impl Connection {
     pub(crate) fn body_left_unread(&self) {
         self.unread.store(true, Ordering::Release);
         // It was sent in good faith, up to what the window has room for.
-        self.bytes_used(self.limits.stream_window() as usize);
+        self.bytes_used(self.core.limits.stream_window() as usize);
     }
 
     pub(crate) fn has_unread_body(&self) -> bool {
@@ -298,10 +296,10 @@ impl Connection {
     fn enter(&self, phase: Phase) {
         self.phase.store(phase as u8, Ordering::Release);
         match phase {
-            Phase::Idle => self.alarm.set(self.limits.idle_timeout),
-            Phase::Head => self.alarm.set(self.limits.header_timeout),
+            Phase::Idle => self.alarm.set(self.core.limits.idle_timeout),
+            Phase::Head => self.alarm.set(self.core.limits.header_timeout),
             Phase::Busy => self.alarm.clear(),
-            Phase::Stalled | Phase::Closing => self.alarm.set(self.limits.write_timeout),
+            Phase::Stalled | Phase::Closing => self.alarm.set(self.core.limits.write_timeout),
         }
     }
 

@@ -20,16 +20,16 @@ const BOUNDS: [u64; 14] = [
 /// Index of requests rejected by the server itself, after the outcomes.
 const REFUSED: usize = Outcome::ALL.len();
 
+/// Number of parts that requests are counted in.
+const PARTS: usize = 16;
+
 /// The server's own metrics.
 #[derive(Default)]
 pub(crate) struct Counts {
     pub(crate) connections: AtomicU64,
     pub(crate) connections_open: AtomicU64,
-    pub(crate) requests_open: AtomicU64,
-    requests: [AtomicU64; REFUSED + 1],
-    durations: [AtomicU64; BOUNDS.len() + 1],
-    duration_us: AtomicU64,
-    bytes_sent: AtomicU64,
+    /// In parts, as the threads of workers count at the same time: a counter that several processors change is slow.
+    requests: [Requests; PARTS],
     pub(crate) sockets: AtomicU64,
     pub(crate) sockets_open: AtomicU64,
     pub(crate) messages_received: AtomicU64,
@@ -37,24 +37,70 @@ pub(crate) struct Counts {
     pub(crate) cuts: Cuts,
 }
 
+/// The requests counted by some of the threads. Its alignment keeps the others away from its cache lines.
+#[derive(Default)]
+#[repr(align(128))]
+struct Requests {
+    begun: AtomicU64,
+    ended: [AtomicU64; REFUSED + 1],
+    durations: [AtomicU64; BOUNDS.len() + 1],
+    duration_us: AtomicU64,
+    bytes_sent: AtomicU64,
+}
+
+/// The part in which a request is counted, from its begin to its end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part(usize);
+
+impl Part {
+    /// The part for requests that begin on a thread, by its number.
+    #[expect(clippy::cast_possible_truncation, reason = "a remainder")]
+    pub(crate) const fn of(thread: u64) -> Self {
+        Self((thread % PARTS as u64) as usize)
+    }
+}
+
 impl Counts {
-    pub(crate) fn record(&self, outcome: Option<Outcome>, duration: Duration, bytes: u64) {
+    pub(crate) fn begin(&self, part: Part) {
+        self.requests[part.0].begun.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn end(&self, part: Part, outcome: Option<Outcome>, duration: Duration, bytes: u64) {
+        self.requests[part.0].end(outcome, duration, bytes);
+    }
+
+    /// Returns the number of requests in flight.
+    pub(crate) fn requests_open(&self) -> u64 {
+        // What ended is read first: a request that ends meanwhile is one in flight, and not one less than none.
+        let ended: u64 = self.each_ended(|_| true);
+        self.sum(|part| &part.begun).saturating_sub(ended)
+    }
+
+    fn sum(&self, of: impl Fn(&Requests) -> &AtomicU64) -> u64 {
+        self.requests.iter().map(|part| of(part).load(Relaxed)).sum()
+    }
+
+    /// Returns the number of ended requests, of those outcomes.
+    fn each_ended(&self, which: impl Fn(usize) -> bool) -> u64 {
+        let places = (0..=REFUSED).filter(|place| which(*place));
+        places.map(|place| self.sum(|part| &part.ended[place])).sum()
+    }
+}
+
+impl Requests {
+    fn end(&self, outcome: Option<Outcome>, duration: Duration, bytes: u64) {
         let us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        self.requests[outcome.map_or(REFUSED, Outcome::index)].fetch_add(1, Relaxed);
+        self.ended[outcome.map_or(REFUSED, Outcome::index)].fetch_add(1, Relaxed);
         self.durations[BOUNDS.partition_point(|&bound| bound < us)].fetch_add(1, Relaxed);
         self.duration_us.fetch_add(us, Relaxed);
         self.bytes_sent.fetch_add(bytes, Relaxed);
     }
+}
 
+impl Counts {
     /// Returns the number of answered requests, including rejected ones and excluding those canceled by clients.
     pub(crate) fn answered(&self) -> u64 {
-        let canceled = Outcome::Canceled.index();
-        self.requests
-            .iter()
-            .enumerate()
-            .filter(|(place, _)| *place != canceled)
-            .map(|(_, count)| count.load(Relaxed))
-            .sum()
+        self.each_ended(|place| place != Outcome::Canceled.index())
     }
 
     #[allow(
@@ -65,13 +111,9 @@ impl Counts {
         use MetricKind::{Counter, Gauge, Histogram};
         let load = |count: &AtomicU64| count.load(Relaxed) as f64;
         let mut requests = Metric::new("isopod_http_requests_total", "Requests answered, by outcome.", Counter);
-        for (outcome, count) in Outcome::ALL
-            .iter()
-            .map(|o| o.as_str())
-            .chain(["refused"])
-            .zip(&self.requests)
-        {
-            requests = requests.labelled("outcome", outcome, load(count));
+        for (place, outcome) in Outcome::ALL.iter().map(|o| o.as_str()).chain(["refused"]).enumerate() {
+            let count = self.sum(|part| &part.ended[place]);
+            requests = requests.labelled("outcome", outcome, count as f64);
         }
         let mut durations = Metric::new(
             "isopod_http_request_duration_seconds",
@@ -83,24 +125,19 @@ impl Counts {
             .iter()
             .map(|&us| Cow::Owned((us as f64 / 1e6).to_string()))
             .chain([Cow::Borrowed("+Inf")]);
-        for (bound, count) in bounds.zip(&self.durations) {
-            sum += load(count);
+        for (place, bound) in bounds.enumerate() {
+            sum += self.sum(|part| &part.durations[place]) as f64;
             durations = durations.sample("_bucket", vec![("le".into(), bound)], sum);
         }
         durations = durations
-            .sample("_sum", Vec::new(), load(&self.duration_us) / 1e6)
+            .sample("_sum", Vec::new(), self.sum(|part| &part.duration_us) as f64 / 1e6)
             .sample("_count", Vec::new(), sum);
         let plain =
             |name: &'static str, help: &'static str, kind, count| Metric::new(name, help, kind).value(load(count));
         vec![
             requests,
             durations,
-            plain(
-                "isopod_http_requests_open",
-                "Requests in flight.",
-                Gauge,
-                &self.requests_open,
-            ),
+            Metric::new("isopod_http_requests_open", "Requests in flight.", Gauge).value(self.requests_open() as f64),
             plain(
                 "isopod_http_connections_total",
                 "Connections accepted.",
@@ -113,12 +150,8 @@ impl Counts {
                 Gauge,
                 &self.connections_open,
             ),
-            plain(
-                "isopod_http_response_bytes_total",
-                "Bytes of response bodies.",
-                Counter,
-                &self.bytes_sent,
-            ),
+            Metric::new("isopod_http_response_bytes_total", "Bytes of response bodies.", Counter)
+                .value(self.sum(|part| &part.bytes_sent) as f64),
             plain(
                 "isopod_websockets_total",
                 "WebSockets accepted.",
@@ -135,5 +168,40 @@ impl Counts {
             .labelled("direction", "sent", load(&self.messages_sent)),
             self.cuts.metric(),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_counted_once_whatever_the_thread() {
+        let counts = Counts::default();
+        // More threads than parts.
+        for thread in 0..40 {
+            counts.begin(Part::of(thread));
+        }
+        for thread in 0..30 {
+            let outcome = (thread % 3 > 0).then_some(Outcome::Ok);
+            counts.end(Part::of(thread), outcome, Duration::from_micros(200), 5);
+        }
+        counts.end(Part::of(30), Some(Outcome::Canceled), Duration::from_secs(60), 0);
+        assert_eq!((counts.requests_open(), counts.answered()), (9, 30));
+        let metrics = counts.snapshot();
+        let shown = |name: &str, suffix: &str, label: &str| {
+            let metric = metrics.iter().find(|metric| metric.name == name).expect("a metric");
+            let is_it = |sample: &&crate::Sample| {
+                sample.suffix == suffix && sample.labels.iter().all(|(_, value)| value == label)
+            };
+            metric.samples.iter().find(is_it).expect("a sample").value
+        };
+        assert_eq!(shown("isopod_http_requests_total", "", "ok"), 20.0);
+        assert_eq!(shown("isopod_http_requests_total", "", "refused"), 10.0);
+        assert_eq!(shown("isopod_http_requests_open", "", ""), 9.0);
+        assert_eq!(shown("isopod_http_response_bytes_total", "", ""), 150.0);
+        let durations = "isopod_http_request_duration_seconds";
+        assert_eq!(shown(durations, "_bucket", "0.00025"), 30.0);
+        assert_eq!(shown(durations, "_count", ""), 31.0);
     }
 }

@@ -1,6 +1,7 @@
 //! The interface between HTTP and request handling.
 
 use std::{
+    cell::RefCell,
     fmt,
     future::Future,
     net::{IpAddr, SocketAddr},
@@ -8,6 +9,7 @@ use std::{
     time::Instant,
 };
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version};
 
 use isopod_outcome::Failure;
@@ -112,18 +114,38 @@ impl fmt::Display for Scheme {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestId(HeaderValue);
 
+/// Size of a generated id.
+const ID_BYTES: usize = 32;
+
+/// Number of ids generated at a time, which share one allocation.
+const IDS_AT_ONCE: usize = 64;
+
+/// The digits of several random ids.
+fn random_ids() -> Bytes {
+    let mut ids = Vec::with_capacity(IDS_AT_ONCE * ID_BYTES);
+    for _ in 0..IDS_AT_ONCE {
+        let id = fastrand::u128(..);
+        ids.extend((0..ID_BYTES).map(|place| b"0123456789abcdef"[(id >> (124 - 4 * place)) as usize & 15]));
+    }
+    ids.into()
+}
+
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 impl RequestId {
     /// Generates an id.
     #[must_use]
     pub fn random() -> Self {
-        let id = fastrand::u128(..);
-        let mut hex = [0; 32];
-        for (place, digit) in hex.iter_mut().enumerate() {
-            *digit = b"0123456789abcdef"[(id >> (124 - 4 * place)) as usize & 15];
+        thread_local! {
+            static IDS: RefCell<Bytes> = const { RefCell::new(Bytes::new()) };
         }
-        Self(HeaderValue::from_bytes(&hex).expect("hexadecimal digits are valid in a header"))
+        let id = IDS.with_borrow_mut(|ids| {
+            if ids.is_empty() {
+                *ids = random_ids();
+            }
+            ids.split_to(ID_BYTES)
+        });
+        Self(HeaderValue::from_maybe_shared(id).expect("hexadecimal digits are valid in a header"))
     }
 
     /// Returns the id as the value of the `x-request-id` header.

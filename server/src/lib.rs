@@ -2,7 +2,7 @@
 //!
 //! The server does not know V8 or pools: requests are answered by a [`Dispatch`]. The path of a request through the modules:
 //! `listener` and `accept` (a connection), `watched`, `inbound` and `chunks` (its bytes), `connection` (its time limits),
-//! `traffic` and `cut` (abuse limits), `service` (one request), `client` (its client), `ingress` (rejection), `target` and
+//! `traffic` and `cut` (abuse limits), `service` (one request, in a place that is `reused`), `client` (its client), `ingress` (rejection), `target` and
 //! `route` (its worker), [`Dispatch`], `head`, `body`, `reply` and `respond` (the response and its record), or `switch` (a WebSocket). `server` starts and
 //! stops; `shared` has the state of all connections, `running` the handles. `counts` has the metrics, `metric` their format. `admin` shows health and metrics of this server or of any [`Status`], with access
 //! control in `access`.
@@ -31,6 +31,7 @@ mod location;
 mod metric;
 mod reply;
 mod respond;
+mod reused;
 mod route;
 mod running;
 mod server;

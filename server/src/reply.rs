@@ -3,7 +3,7 @@
 use std::{
     net::IpAddr,
     pin::Pin,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
@@ -19,16 +19,16 @@ use crate::{
     body::{Body, BoxError},
     clock::Alarm,
     connection::Connection,
+    counts::Part,
     cut::Cut,
     dispatch::RequestId,
-    shared::Core,
 };
 
 /// A request from its headers to the end of its response. If dropped early, it records that the client disconnected.
 pub(crate) struct Ticket {
-    core: Arc<Core>,
     connection: Arc<Connection>,
     started: Instant,
+    counted: Part,
     /// `None` if rejected by the server itself.
     pub(crate) outcome: Option<Outcome>,
     pub(crate) status: StatusCode,
@@ -53,15 +53,17 @@ struct Line {
 }
 
 impl Ticket {
+    /// `thread`: the number of the thread on which it begins.
     pub(crate) fn open<B>(
-        core: &Arc<Core>,
         connection: &Arc<Connection>,
+        thread: u64,
         started: Instant,
         request: &http::Request<B>,
         id: &RequestId,
     ) -> Self {
         connection.request_started();
-        core.counts.requests_open.fetch_add(1, Ordering::Relaxed);
+        let counted = Part::of(thread);
+        connection.core().counts.begin(counted);
         let log = tracing::enabled!(target: "isopod::access", tracing::Level::INFO).then(|| {
             let (method, uri) = (request.method().clone(), request.uri().clone());
             Box::new(Line {
@@ -73,9 +75,9 @@ impl Ticket {
             })
         });
         Self {
-            core: core.clone(),
             connection: connection.clone(),
             started,
+            counted,
             outcome: Some(Outcome::Canceled),
             // Never sent: what other servers log for a client that closed the connection.
             status: StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
@@ -127,8 +129,8 @@ impl Drop for Ticket {
             self.connection.set_open_ended(false);
         }
         let duration = self.started.elapsed();
-        self.core.counts.requests_open.fetch_sub(1, Ordering::Relaxed);
-        self.core.counts.record(outcome, duration, self.bytes);
+        let counts = &self.connection.core().counts;
+        counts.end(self.counted, outcome, duration, self.bytes);
         if let Some(line) = &self.log {
             tracing::info!(
                 target: "isopod::access",
@@ -211,7 +213,7 @@ impl Reply {
             Stream {
                 rest: Bytes::new(),
                 unread,
-                write_timeout: ticket.core.limits.write_timeout,
+                write_timeout: ticket.connection.core().limits.write_timeout,
             }
         });
         Self {

@@ -1,11 +1,6 @@
 //! A running server and its handles.
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, atomic::Ordering},
-    thread::JoinHandle,
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, thread::JoinHandle, time::Duration};
 
 use tokio::sync::oneshot;
 
@@ -67,7 +62,7 @@ impl ServerHandle {
     /// Returns the number of requests in flight.
     #[must_use]
     pub fn requests_open(&self) -> u64 {
-        self.core.counts.requests_open.load(Ordering::Acquire)
+        self.core.counts.requests_open()
     }
 }
 

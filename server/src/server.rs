@@ -1,11 +1,6 @@
 //! Start and stop: all stages of a server's life are decided here.
 
-use std::{
-    future::Future,
-    net::SocketAddr,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     net::TcpListener,
@@ -268,7 +263,7 @@ async fn run<D: Dispatch>(
     let life = async {
         core.draining().await;
         let deadline = core.drain_deadline();
-        let open = core.counts.requests_open.load(Ordering::Acquire);
+        let open = core.counts.requests_open();
         let before = core.counts.answered();
         core.enter(Stage::Draining);
         let listeners = accepting.join_all().await;
@@ -285,11 +280,7 @@ async fn run<D: Dispatch>(
         };
         let in_time = tokio::time::timeout(deadline, finish).await.is_ok();
         core.enter(Stage::Closing);
-        let cut = if in_time {
-            0
-        } else {
-            core.counts.requests_open.load(Ordering::Acquire)
-        };
+        let cut = if in_time { 0 } else { core.counts.requests_open() };
         let finished = core.counts.answered() - before;
         tracing::info!(target: "isopod::server", open, finished, cut, "server drained");
         late.join_all().await;

@@ -1,16 +1,16 @@
 //! Handles one request: checks, routes, dispatches, answers. Every path gives a response and a recorded outcome.
 
 use std::{
-    convert::Infallible,
     future::poll_fn,
     net::SocketAddr,
-    pin::pin,
+    pin::{Pin, pin},
     sync::{Arc, Mutex, PoisonError},
     task::Poll,
     time::Instant,
 };
 
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, response::Parts};
+use http_body::Body as _;
 use hyper::{body::Incoming, ext::ReasonPhrase, rt::Executor};
 use hyper_util::rt::TokioExecutor;
 
@@ -46,18 +46,31 @@ enum Verdict {
     Refused(Refusal),
 }
 
-/// Data shared by all requests of a connection.
-pub(crate) struct Origin {
+/// Data shared by all requests of a connection. A request counts as one user of this and of the connection's state, and of nothing
+/// that other connections use at the same time: such counters are slow.
+pub(crate) struct Origin<D> {
+    pub(crate) app: Arc<App<D>>,
     pub(crate) connection: Arc<Connection>,
     pub(crate) address: Option<SocketAddr>,
     pub(crate) peer: Peer,
     pub(crate) tls: Option<Tls>,
     /// The WebSocket that the connection becomes after the response. Of HTTP/1.
     pub(crate) switched: Mutex<Option<Switched>>,
+    /// The name of the worker that was asked last.
+    pub(crate) worker: Mutex<Option<Arc<str>>>,
     pub(crate) location: Arc<Location>,
 }
 
-impl Origin {
+impl<D> Origin<D> {
+    /// Returns the name of a worker that is to be asked, which this connection shares with no other.
+    fn own(&self, name: &Arc<str>) -> Arc<str> {
+        let mut last = self.worker.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some(last) if last == name => last.clone(),
+            _ => last.insert(Arc::from(&**name)).clone(),
+        }
+    }
+
     fn switch_to(&self, socket: Switched) {
         *self.switched.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
     }
@@ -70,26 +83,22 @@ impl Origin {
 
 /// Answers a request, which counts from now on, even before the future is polled.
 pub(crate) fn answer<D: Dispatch>(
-    app: Arc<App<D>>,
-    origin: &Arc<Origin>,
+    origin: &Arc<Origin<D>>,
     request: Request<Incoming>,
-) -> impl Future<Output = Result<Response<Reply>, Infallible>> + use<D> {
+) -> impl Future<Output = Response<Reply>> + use<D> {
     let id = RequestId::of(request.headers());
-    let ticket = Ticket::open(&app.core, &origin.connection, Instant::now(), &request, &id);
-    let origin = origin.clone();
-    // hyper moves the future that it gets; what happens in it needs room that is too large to be moved.
-    let answered = Box::pin(async move { respond(app, &origin, request, ticket, id).await });
-    async move { Ok(answered.await) }
+    let thread = origin.location.thread().unwrap_or_default();
+    let ticket = Ticket::open(&origin.connection, thread, Instant::now(), &request, &id);
+    respond(Arc::clone(origin), request, ticket, id)
 }
 
 async fn respond<D: Dispatch>(
-    app: Arc<App<D>>,
-    origin: &Origin,
+    origin: Arc<Origin<D>>,
     mut request: Request<Incoming>,
     mut ticket: Ticket,
     id: RequestId,
 ) -> Response<Reply> {
-    let core = &app.core;
+    let core = &origin.app.core;
     let is_head = request.method() == Method::HEAD;
     let version = request.version();
     let accept = request.headers().get(header::ACCEPT).cloned();
@@ -112,7 +121,9 @@ async fn respond<D: Dispatch>(
         Err(refusal) => Verdict::Refused(refusal),
         Ok((target, opening)) => {
             opens = opening;
-            worker = core.routes.load().lookup(target.host(), target.path()).cloned();
+            let routes = core.routes.load();
+            worker = routes.lookup(target.host(), target.path()).map(|name| origin.own(name));
+            drop(routes);
             match &worker {
                 None => Verdict::Refused(Refusal::NoRoute),
                 Some(worker) => {
@@ -123,7 +134,7 @@ async fn respond<D: Dispatch>(
                         id: &id,
                         opens_websocket: opens.is_some(),
                     };
-                    dispatch(&app, origin, worker, request, asked, alarm).await
+                    dispatch(&origin, worker, request, asked, alarm).await
                 }
             }
         }
@@ -206,13 +217,13 @@ struct Asked<'a> {
 }
 
 async fn dispatch<D: Dispatch>(
-    app: &App<D>,
-    origin: &Origin,
+    origin: &Origin<D>,
     worker: &str,
     request: Request<Incoming>,
     asked: Asked<'_>,
     alarm: &Alarm,
 ) -> Verdict {
+    let app = &origin.app;
     let limits = &app.core.limits;
     let (mut parts, incoming) = request.into_parts();
     // On HTTP/2 the target says it; scripts look for the header (RFC 9113, section 8.3.1).
@@ -231,9 +242,13 @@ async fn dispatch<D: Dispatch>(
         Ok(depth) => depth,
         Err(refusal) => return Verdict::Refused(refusal),
     };
-    let (body, fault) = match ingress::receive(incoming, limits, &origin.connection, alarm).await {
-        Ok(received) => received,
-        Err(refusal) => return Verdict::Refused(refusal),
+    let (body, fault) = match incoming.is_end_stream() {
+        true => (Body::empty(), None),
+        // In a box, as requests without a body need no room for it.
+        false => match Box::pin(ingress::receive(incoming, limits, &origin.connection, alarm)).await {
+            Ok(received) => received,
+            Err(refusal) => return Verdict::Refused(refusal),
+        },
     };
     let meta = RequestMeta {
         id: asked.id.clone(),
@@ -250,7 +265,7 @@ async fn dispatch<D: Dispatch>(
         location: (!origin.connection.is_h2()).then(|| origin.location.clone()),
     };
     alarm.set(limits.request_timeout.saturating_add(limits.request_grace));
-    let answered = app.dispatch.fetch(worker, Request::from_parts(parts, body), meta);
+    let answered = pin!(app.dispatch.fetch(worker, Request::from_parts(parts, body), meta));
     let verdict = first(answered, alarm, fault.as_deref()).await;
     alarm.clear();
     verdict
@@ -259,11 +274,10 @@ async fn dispatch<D: Dispatch>(
 /// Returns the answer, or the reason to stop waiting for it, whichever is first. Otherwise the answer is dropped, which
 /// cancels the event.
 async fn first(
-    answered: impl Future<Output = Result<Response<Body>, Failure>>,
+    mut answered: Pin<&mut impl Future<Output = Result<Response<Body>, Failure>>>,
     alarm: &Alarm,
     fault: Option<&Fault>,
 ) -> Verdict {
-    let mut answered = pin!(answered);
     poll_fn(|cx| {
         // The fault comes first: a worker that fails because its body did is not to blame.
         if let Some(Poll::Ready(refusal)) = fault.map(|fault| fault.poll(cx)) {
