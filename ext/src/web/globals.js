@@ -145,6 +145,7 @@ const languages = ObjectFreeze(["en"]);
 const navigator = new Navigator(illegalConstructorKey);
 
 core.loadExtScript("ext:isopod_web/keys.js");
+core.loadExtScript("ext:isopod_web/aes_gcm.js");
 core.loadExtScript("ext:isopod_web/digest.js");
 core.loadExtScript("ext:isopod_web/read_at_least.js");
 guards.limitAbortSignal(abortSignal.AbortSignal);
@@ -248,7 +249,7 @@ core.defineGlobalProperties(globalThis, properties);
 ObjectSetPrototypeOf(globalThis, WorkerGlobalScope.prototype);
 event.setEventTargetData(globalThis);
 event.saveGlobalThisReference(globalThis);
-event.defineEventHandler(globalThis, "error");
+event.defineEventHandler(globalThis, "error", undefined, true);
 event.defineEventHandler(globalThis, "unhandledrejection");
 event.defineEventHandler(globalThis, "rejectionhandled");
 delete Intl.v8BreakIterator;

@@ -177,8 +177,11 @@ function keyMaterial(key) {
   return ReflectApply(exportNodeMaterial, CryptoKey, [key]);
 }
 
+/** The bytes of a secret key, whether or not it is extractable: for scripts that keep them to themselves. */
+const secretOf = (key) => ReflectApply(exportNodeMaterial, CryptoKey, [key]).data;
+
 /** A key from its bytes. */
 const importKey = (...args) => ReflectApply(importSync, CryptoKey, args);
 
-return { addOther, addOthers, getCrypto, importKey, keyMaterial, removeStatics };
+return { addOther, addOthers, getCrypto, importKey, keyMaterial, removeStatics, secretOf };
 })();

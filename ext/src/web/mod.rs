@@ -3,6 +3,7 @@
 //! `globals.js` defines the names of the Minimum Common Web API and starts workers. The ops here pass a script's log to
 //! the host, and provide the time.
 
+mod aes_gcm;
 mod clone;
 mod codec;
 mod digest;
@@ -117,6 +118,7 @@ deno_core::extension!(
     deps = [deno_webidl, deno_web, deno_fetch, deno_crypto, isopod_quotas, isopod_handlers, isopod_process],
     ops = [
         op_isopod_log,
+        aes_gcm::op_isopod_aes_gcm,
         clone::op_isopod_clone,
         clone::op_isopod_clone_read,
         clone::op_isopod_clone_write,
@@ -134,6 +136,7 @@ deno_core::extension!(
     esm = [dir "src/web", "globals.js"],
     lazy_loaded_js = [
         dir "src/web",
+        "aes_gcm.js",
         "bytes.js",
         "clone.js",
         "collect.js",

@@ -19,5 +19,6 @@ mod node_limits;
 mod node_net;
 mod quotas;
 mod reach;
+mod surface;
 mod web;
 mod workers_module;
