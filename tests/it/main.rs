@@ -61,6 +61,8 @@ mod quotas;
 mod r2;
 mod rate_limits;
 mod run;
+#[path = "../../ext/tests/it/common/seaweed.rs"]
+mod seaweed;
 mod secrets;
 mod services;
 mod serving;

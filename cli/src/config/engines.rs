@@ -1,48 +1,73 @@
 //! Lookup of the engines that a configuration names.
 
+use isopod::bindings::r2::S3R2;
 use isopod::storage::PostgresServer;
 
 use super::document::KeyPath;
 use super::problem::Fault;
 use super::reading::Reading;
 use super::storage::{Engine, Storage, StorageOverrides};
-use super::values::StorageUrl;
+use super::values::{S3Url, Secret, StorageUrl};
+
+/// The variables of a service with the interface of S3, as AWS names them.
+const ACCESS_KEY: &str = "AWS_ACCESS_KEY_ID";
+const SECRET_KEY: &str = "AWS_SECRET_ACCESS_KEY";
+const SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
+const ENDPOINT: &str = "AWS_ENDPOINT_URL";
+const REGIONS: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
 
 impl Reading<'_> {
     /// Looks up the engines of the section and of the overrides.
     pub(super) fn storage(&mut self, section: Storage, overrides: &StorageOverrides) {
         self.engines.limits = section.clone();
         let at = KeyPath::of("storage");
-        let mut default = |own: &Option<StorageUrl>, section: StorageUrl, key: &str| {
-            let url = own.clone().unwrap_or(section);
-            self.engine(url, &at.key(key)).unwrap_or_default()
-        };
-        let kv = default(&overrides.kv, section.kv, "kv");
-        let queues = default(&overrides.queues, section.queues, "queues");
-        let crons = default(&overrides.crons, section.crons, "crons");
+        let of = |own: &Option<StorageUrl>, section: StorageUrl| own.clone().unwrap_or(section);
+        let mut default = |url: StorageUrl, key: &str| self.engine(url, &at.key(key)).unwrap_or_default();
+        let kv = default(of(&overrides.kv, section.kv), "kv");
+        let queues = default(of(&overrides.queues, section.queues), "queues");
+        let crons = default(of(&overrides.crons, section.crons), "crons");
         (self.engines.kv, self.engines.queues, self.engines.crons) = (kv, queues, crons);
+        let r2 = self.bucket(of(&overrides.r2, section.r2), &at.key("r2"));
+        self.engines.r2 = r2.flatten();
     }
 
-    /// The engine at a URL, which stands `at` this place. One that cannot be looked up is a problem.
+    /// The engine of a namespace, queues or ticks at a URL, which stands `at` this place. One that cannot be used is a problem.
     pub(super) fn engine(&mut self, url: StorageUrl, at: &KeyPath) -> Option<Engine> {
-        let url = match url {
-            StorageUrl::Local => return Some(Engine::Local),
-            StorageUrl::Postgres(url) => url,
-            StorageUrl::Variable(name) => {
-                let Some(text) = self.lookup.get(&name) else {
-                    self.unset(at, &name);
-                    return None;
-                };
-                match text.reveal().parse() {
-                    Ok(StorageUrl::Local) => return Some(Engine::Local),
-                    Ok(StorageUrl::Postgres(url)) => url,
-                    Ok(StorageUrl::Variable(_)) => return self.wrong(&name, "names another variable", at),
-                    Err(reason) => return self.wrong(&name, &reason, at),
-                }
-            }
+        match self.looked_up(url, at)? {
+            StorageUrl::Postgres(url) => self.server(&url, at).map(Engine::Postgres),
+            StorageUrl::S3(_) => self.wrong(&at.to_string(), "S3 keeps R2 buckets only", at),
+            StorageUrl::Local | StorageUrl::Variable(_) => Some(Engine::Local),
+        }
+    }
+
+    /// The bucket at a URL, which stands `at` this place; `Some(None)` for folders of this machine.
+    pub(super) fn bucket(&mut self, url: StorageUrl, at: &KeyPath) -> Option<Option<S3R2>> {
+        match self.looked_up(url, at)? {
+            StorageUrl::S3(url) => self.service(url, at).map(Some),
+            StorageUrl::Postgres(_) => self.wrong(&at.to_string(), "PostgreSQL keeps no R2 buckets", at),
+            StorageUrl::Local | StorageUrl::Variable(_) => Some(None),
+        }
+    }
+
+    /// A URL in the place of the variable that has it.
+    fn looked_up(&mut self, url: StorageUrl, at: &KeyPath) -> Option<StorageUrl> {
+        let StorageUrl::Variable(name) = url else {
+            return Some(url);
         };
+        let Some(text) = self.lookup.get(&name) else {
+            self.unset(at, &name);
+            return None;
+        };
+        match text.reveal().parse() {
+            Ok(StorageUrl::Variable(_)) => self.wrong(&name, "names another variable", at),
+            Ok(url) => Some(url),
+            Err(reason) => self.wrong(&name, &reason, at),
+        }
+    }
+
+    fn server(&mut self, url: &Secret, at: &KeyPath) -> Option<PostgresServer> {
         if let Some(server) = self.engines.servers.get(url.reveal()) {
-            return Some(Engine::Postgres(server.clone()));
+            return Some(server.clone());
         }
         let limits = &self.engines.limits;
         match PostgresServer::new(url.reveal()) {
@@ -50,13 +75,44 @@ impl Reading<'_> {
                 let server = server.max_connections(limits.max_connections).timeout(limits.timeout);
                 let server = server.queue_len_max(limits.queue_len_max);
                 self.engines.servers.insert(url.reveal().to_owned(), server.clone());
-                Some(Engine::Postgres(server))
+                Some(server)
             }
             Err(error) => self.wrong(&at.to_string(), &error.to_string(), at),
         }
     }
 
-    fn wrong(&mut self, key: &str, reason: &str, at: &KeyPath) -> Option<Engine> {
+    fn service(&mut self, url: S3Url, at: &KeyPath) -> Option<S3R2> {
+        let get = |name: &str| self.lookup.get(name).map(|value| value.reveal().to_owned());
+        let endpoint = url.endpoint.or_else(|| get(ENDPOINT));
+        let region = url.region.or_else(|| REGIONS.into_iter().find_map(get));
+        let (id, secret, token) = (get(ACCESS_KEY), get(SECRET_KEY), get(SESSION_TOKEN));
+        let mut bucket = S3R2::new(url.bucket).prefix(url.prefix);
+        match (id, secret) {
+            (Some(id), Some(secret)) => bucket = bucket.credentials(id, secret),
+            // Machines of AWS have credentials of their own.
+            (None, None) if endpoint.is_none() => {}
+            (None, _) => {
+                self.unset(at, ACCESS_KEY);
+                return None;
+            }
+            (Some(_), None) => {
+                self.unset(at, SECRET_KEY);
+                return None;
+            }
+        }
+        if let Some(token) = token {
+            bucket = bucket.session_token(token);
+        }
+        if let Some(endpoint) = endpoint {
+            bucket = bucket.endpoint(endpoint);
+        }
+        if let Some(region) = region {
+            bucket = bucket.region(region);
+        }
+        Some(bucket)
+    }
+
+    fn wrong<T>(&mut self, key: &str, reason: &str, at: &KeyPath) -> Option<T> {
         let fault = Fault::BadValue {
             key: key.to_owned(),
             value: "(not shown)".to_owned(),

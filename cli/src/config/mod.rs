@@ -71,7 +71,9 @@ pub use sections::{
 };
 pub use settings::{Admin, Config, Route, Worker};
 pub use storage::{Engine, Kept, QueueKey, StorageOverrides};
-pub use values::{DatabaseUrl, Listen, NetworkRule, ProxyAddress, RoutePattern, Secret, StorageUrl, TopicPattern};
+pub use values::{
+    DatabaseUrl, Listen, NetworkRule, ProxyAddress, RoutePattern, S3Url, Secret, StorageUrl, TopicPattern,
+};
 
 use document::{KeyPath, Node};
 use env_file::Lookup;

@@ -35,7 +35,7 @@ pub struct Overrides {
     pub log_level: Option<LogLevel>,
     /// Format of log lines. `ISOPOD_LOG_FORMAT`.
     pub log_format: Option<LogFormat>,
-    /// Engines for the data of bindings. `ISOPOD_STORAGE_KV`, `ISOPOD_STORAGE_QUEUES`, `ISOPOD_STORAGE_CRONS`.
+    /// Engines for the data of bindings. `ISOPOD_STORAGE_KV`, `ISOPOD_STORAGE_QUEUES`, `ISOPOD_STORAGE_R2`, `ISOPOD_STORAGE_CRONS`.
     pub storage: StorageOverrides,
 }
 
@@ -66,6 +66,7 @@ impl Overrides {
             storage: StorageOverrides {
                 kv: reader.secret("ISOPOD_STORAGE_KV"),
                 queues: reader.secret("ISOPOD_STORAGE_QUEUES"),
+                r2: reader.secret("ISOPOD_STORAGE_R2"),
                 crons: reader.secret("ISOPOD_STORAGE_CRONS"),
             },
         };

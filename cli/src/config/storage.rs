@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use isopod::bindings::r2::S3R2;
 use isopod::storage::PostgresServer;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,8 @@ pub(super) struct Storage {
     pub(super) kv: StorageUrl,
     /// Queues: `local`, a `postgres://` URL, or `$NAME`.
     pub(super) queues: StorageUrl,
+    /// R2 buckets: `local`, an `s3://` URL, below which each bucket has a folder of its name, or `$NAME`.
+    pub(super) r2: StorageUrl,
     /// The record of the cron ticks that have run: `local`, a `postgres://` URL, or `$NAME`.
     pub(super) crons: StorageUrl,
     /// Maximum number of connections to a PostgreSQL server. Up to three more are used for queues.
@@ -38,6 +41,7 @@ impl Default for Storage {
         Self {
             kv: StorageUrl::Local,
             queues: StorageUrl::Local,
+            r2: StorageUrl::Local,
             crons: StorageUrl::Local,
             max_connections: PostgresServer::MAX_CONNECTIONS,
             timeout: PostgresServer::TIMEOUT,
@@ -53,6 +57,8 @@ pub struct StorageOverrides {
     pub kv: Option<StorageUrl>,
     /// That of queues. `ISOPOD_STORAGE_QUEUES`.
     pub queues: Option<StorageUrl>,
+    /// That of R2 buckets. `ISOPOD_STORAGE_R2`.
+    pub r2: Option<StorageUrl>,
     /// That of cron ticks. `ISOPOD_STORAGE_CRONS`.
     pub crons: Option<StorageUrl>,
 }
@@ -62,6 +68,7 @@ impl StorageOverrides {
         Self {
             kv: self.kv.or(under.kv),
             queues: self.queues.or(under.queues),
+            r2: self.r2.or(under.r2),
             crons: self.crons.or(under.crons),
         }
     }
@@ -112,6 +119,7 @@ pub(super) struct Engines {
     pub(super) queues: Engine,
     pub(super) crons: Engine,
     pub(super) limits: Storage,
+    pub(super) r2: Option<S3R2>,
     /// By their URLs: bindings on a server share its connections.
     pub(super) servers: BTreeMap<String, PostgresServer>,
 }

@@ -299,13 +299,59 @@ pub enum StorageUrl {
     Variable(String),
     /// A PostgreSQL server.
     Postgres(Secret),
+    /// A bucket of S3, or of a service with its interface.
+    S3(S3Url),
 }
 text_value!(StorageUrl);
 
+/// The place of a bucket: `s3://BUCKET/PREFIX?endpoint=…&region=…`. It has no credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct S3Url {
+    /// The bucket.
+    pub bucket: String,
+    /// The beginning of the names of objects, empty or with a slash at its end.
+    pub prefix: String,
+    /// The URL of the service.
+    pub endpoint: Option<String>,
+    /// The region.
+    pub region: Option<String>,
+}
+
+impl S3Url {
+    fn parse(text: &str) -> Result<Self, String> {
+        const ABOUT: &str = "should be s3://BUCKET, or s3://BUCKET/PREFIX?endpoint=https://HOST&region=REGION";
+        let url = url::Url::parse(text).map_err(|error| format!("{error}; {ABOUT}"))?;
+        let bucket = url.host_str().filter(|host| !host.is_empty()).ok_or(ABOUT)?;
+        if !url.username().is_empty() || url.password().is_some() || url.port().is_some() || url.fragment().is_some() {
+            return Err(format!(
+                "{ABOUT}; credentials are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            ));
+        }
+        let prefix = url.path().trim_matches('/');
+        let mut of = Self {
+            bucket: bucket.to_owned(),
+            prefix: if prefix.is_empty() {
+                String::new()
+            } else {
+                format!("{prefix}/")
+            },
+            endpoint: None,
+            region: None,
+        };
+        for (name, value) in url.query_pairs() {
+            match &*name {
+                "endpoint" => of.endpoint = Some(value.into_owned()),
+                "region" => of.region = Some(value.into_owned()),
+                other => return Err(format!("`{other}` is not known; {ABOUT}")),
+            }
+        }
+        Ok(of)
+    }
+}
+
 impl TextForm for StorageUrl {
     const FORMAT: &'static str = "storage-url";
-    const ABOUT: &'static str =
-        "\"local\", \"postgres://user@host/name\", or \"$NAME\" for the URL in an environment variable or env file";
+    const ABOUT: &'static str = "\"local\", \"postgres://user@host/name\", \"s3://bucket/prefix\", or \"$NAME\" for the URL in an environment variable or env file";
 
     fn parse(text: &str) -> Result<Self, String> {
         let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
@@ -320,12 +366,14 @@ impl TextForm for StorageUrl {
                 Ok(_) => Ok(Self::Postgres(Secret::new(text))),
                 Err(error) => Err(error.to_string()),
             },
+            Some(("s3", _)) => S3Url::parse(text).map(Self::S3),
             _ => Err(format!("should be {}", Self::ABOUT)),
         }
     }
 
     fn print(&self) -> String {
         match self {
+            Self::S3(url) => format!("s3://{}/{}", url.bucket, url.prefix),
             Self::Local => "local".to_owned(),
             Self::Variable(name) => format!("${name}"),
             Self::Postgres(_) => "postgres://…".to_owned(),

@@ -34,11 +34,14 @@ pub(super) fn info(bucket: &R2Bucket, json: bool) -> Result<()> {
     }
     let (bytes, objects) = total(bucket)?;
     let lines = format!(
-        "name     {}\nfolder   {}\nobjects  {objects}\nsize     {} of {}\n",
+        "name     {}\nfolder   {}\nobjects  {objects}\nsize     {}{}\n",
         one_line(&bucket.name),
-        bucket.path().display(),
+        bucket.address(),
         size(bytes),
-        size(bucket.bytes_max()),
+        bucket
+            .bytes_max()
+            .map(|max| format!(" of {}", size(max)))
+            .unwrap_or_default(),
     );
     print(lines.as_bytes())
 }
@@ -52,6 +55,7 @@ fn measured(bucket: &R2Bucket) -> Result<Json> {
     Ok(json!({
         "name": bucket.name,
         "path": bucket.path(),
+        "storage": bucket.address(),
         "objects": objects,
         "bytes": bytes,
         "bytesMax": bucket.bytes_max(),

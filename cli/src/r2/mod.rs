@@ -124,7 +124,7 @@ pub(crate) fn r2(arguments: R2Arguments, environment: &BTreeMap<String, String>)
             json,
             target,
         }) => {
-            object::get(&target.open(environment)?, key, file.as_deref(), json)?;
+            object::get(&*target.open(environment)?, key, file.as_deref(), json)?;
         }
         Group::Object(ObjectCommand::Put {
             key,
@@ -132,17 +132,17 @@ pub(crate) fn r2(arguments: R2Arguments, environment: &BTreeMap<String, String>)
             about,
             json,
             target,
-        }) => object::put(&target.open(environment)?, key, file.as_deref(), about, json)?,
+        }) => object::put(&*target.open(environment)?, key, file.as_deref(), about, json)?,
         Group::Object(ObjectCommand::Head { key, json, target }) => {
-            object::head(&target.open(environment)?, key, json)?;
+            object::head(&*target.open(environment)?, key, json)?;
         }
         Group::Object(ObjectCommand::List {
             prefix,
             delimiter,
             json,
             target,
-        }) => object::list(&target.open(environment)?, &prefix, delimiter.as_deref(), json)?,
-        Group::Object(ObjectCommand::Delete { keys, target }) => object::delete(&target.open(environment)?, &keys)?,
+        }) => object::list(&*target.open(environment)?, &prefix, delimiter.as_deref(), json)?,
+        Group::Object(ObjectCommand::Delete { keys, target }) => object::delete(&*target.open(environment)?, &keys)?,
         Group::Bucket(BucketCommand::List { json, project }) => bucket::list(&project.read(environment)?, json)?,
         Group::Bucket(BucketCommand::Info { json, target }) => bucket::info(&target.find(environment)?, json)?,
     }

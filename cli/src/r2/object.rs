@@ -9,8 +9,8 @@ use clap::Args;
 use futures::executor::block_on;
 use isopod::Body;
 use isopod::bindings::r2::{
-    LocalR2, R2Fault, R2Get, R2HttpMetadata, R2Listing, R2NewUpload, R2Object, R2Page, R2Part, R2Put, R2StorageClass,
-    R2Store as _, check_key, check_metadata,
+    R2Fault, R2Get, R2HttpMetadata, R2Listing, R2NewUpload, R2Object, R2Page, R2Part, R2Put, R2StorageClass, R2Store,
+    check_key, check_metadata,
 };
 use isopod::storage::ReadRoom;
 use serde_json::json;
@@ -81,7 +81,7 @@ fn no_object(key: &str) -> anyhow::Error {
     anyhow!("there is no object {key:?}")
 }
 
-pub(super) fn get(bucket: &LocalR2, key: String, file: Option<&Path>, json: bool) -> Result<()> {
+pub(super) fn get(bucket: &dyn R2Store, key: String, file: Option<&Path>, json: bool) -> Result<()> {
     check_key(&key)?;
     // The process is this command's own.
     let found = block_on(bucket.get(R2Get::new(key.as_str()), ReadRoom::new(usize::MAX)))?;
@@ -123,7 +123,7 @@ fn save(content: Body, file: &Path, bar: &indicatif::ProgressBar) -> Result<()> 
     saved().inspect_err(|_| drop(fs::remove_file(&part)))
 }
 
-pub(super) fn put(bucket: &LocalR2, key: String, file: Option<&Path>, about: About, json: bool) -> Result<()> {
+pub(super) fn put(bucket: &dyn R2Store, key: String, file: Option<&Path>, about: About, json: bool) -> Result<()> {
     let about = about.read(key)?;
     let stored = match file {
         Some(file) => from_file(bucket, about, file).with_context(|| format!("cannot store {}", file.display()))?,
@@ -135,7 +135,7 @@ pub(super) fn put(bucket: &LocalR2, key: String, file: Option<&Path>, about: Abo
     }
 }
 
-fn from_file(bucket: &LocalR2, about: R2Put, path: &Path) -> Result<R2Object> {
+fn from_file(bucket: &dyn R2Store, about: R2Put, path: &Path) -> Result<R2Object> {
     let file = File::open(path)?;
     let length = file.metadata()?.len();
     if !file.metadata()?.is_file() {
@@ -168,7 +168,7 @@ fn from_file(bucket: &LocalR2, about: R2Put, path: &Path) -> Result<R2Object> {
     Ok(stored)
 }
 
-fn from_input(bucket: &LocalR2, about: R2Put) -> Result<R2Object> {
+fn from_input(bucket: &dyn R2Store, about: R2Put) -> Result<R2Object> {
     let mut input = std::io::stdin().lock();
     let first = read_up_to(&mut input, INPUT_PART_BYTES)?;
     if first.len() < INPUT_PART_BYTES {
@@ -188,13 +188,13 @@ fn from_input(bucket: &LocalR2, about: R2Put) -> Result<R2Object> {
     Ok(stored)
 }
 
-fn whole(bucket: &LocalR2, about: R2Put, content: Body) -> Result<R2Object> {
+fn whole(bucket: &dyn R2Store, about: R2Put, content: Body) -> Result<R2Object> {
     let stored = block_on(bucket.put(about, content))?;
     stored.ok_or_else(|| anyhow!("a condition does not hold"))
 }
 
 /// Stores an object from parts of one size, except the last.
-fn in_parts(bucket: &LocalR2, about: R2Put, mut next: impl FnMut() -> Result<Option<Body>>) -> Result<R2Object> {
+fn in_parts(bucket: &dyn R2Store, about: R2Put, mut next: impl FnMut() -> Result<Option<Body>>) -> Result<R2Object> {
     let R2Put { key, .. } = &about;
     let upload = R2NewUpload::new(key)
         .http_metadata(about.http_metadata.clone())
@@ -214,7 +214,7 @@ fn in_parts(bucket: &LocalR2, about: R2Put, mut next: impl FnMut() -> Result<Opt
     store().inspect_err(|_| drop(block_on(bucket.abort_upload(key.clone(), id.clone()))))
 }
 
-pub(super) fn head(bucket: &LocalR2, key: String, json: bool) -> Result<()> {
+pub(super) fn head(bucket: &dyn R2Store, key: String, json: bool) -> Result<()> {
     check_key(&key)?;
     let found = block_on(bucket.head(key.clone()))?.ok_or_else(|| no_object(&key))?;
     match json {
@@ -223,7 +223,7 @@ pub(super) fn head(bucket: &LocalR2, key: String, json: bool) -> Result<()> {
     }
 }
 
-pub(super) fn delete(bucket: &LocalR2, keys: &[String]) -> Result<()> {
+pub(super) fn delete(bucket: &dyn R2Store, keys: &[String]) -> Result<()> {
     keys.iter().try_for_each(|key| check_key(key))?;
     for keys in keys.chunks(DELETE_KEYS) {
         block_on(bucket.delete(keys.to_vec()))?;
@@ -231,7 +231,7 @@ pub(super) fn delete(bucket: &LocalR2, keys: &[String]) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn list(bucket: &LocalR2, prefix: &str, delimiter: Option<&str>, json: bool) -> Result<()> {
+pub(super) fn list(bucket: &dyn R2Store, prefix: &str, delimiter: Option<&str>, json: bool) -> Result<()> {
     let (mut objects, mut prefixes) = (Vec::new(), Vec::new());
     each_page(bucket, prefix, delimiter, |page| {
         if json {
@@ -263,7 +263,7 @@ pub(super) fn list(bucket: &LocalR2, prefix: &str, delimiter: Option<&str>, json
 
 /// Calls `each` with every page of a list.
 fn each_page(
-    bucket: &LocalR2,
+    bucket: &dyn R2Store,
     prefix: &str,
     delimiter: Option<&str>,
     mut each: impl FnMut(R2Page) -> Result<()>,

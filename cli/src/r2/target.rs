@@ -2,10 +2,11 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
-use isopod::bindings::r2::LocalR2;
+use isopod::bindings::r2::R2Store;
 
 use crate::config::{Config, R2Bucket};
 use crate::project::ProjectArguments;
@@ -47,7 +48,7 @@ impl Target {
             return Err(missing(&all));
         };
         // Workers may share a bucket.
-        if let Some(other) = found.iter().find(|other| other.path() != first.path()) {
+        if let Some(other) = found.iter().find(|other| !other.is_same(first)) {
             let other = &other.name;
             bail!("there are several buckets, such as \"{other}\"; name one with --binding, --bucket or --worker");
         }
@@ -55,7 +56,7 @@ impl Target {
     }
 
     /// Opens the bucket.
-    pub(super) fn open(self, environment: &BTreeMap<String, String>) -> Result<LocalR2> {
+    pub(super) fn open(self, environment: &BTreeMap<String, String>) -> Result<Arc<dyn R2Store>> {
         Ok(self.find(environment)?.store())
     }
 }

@@ -1,9 +1,11 @@
 //! Common parts of the bindings that keep data: the errors of a store, the memory that a value is read into, SQLite files with
-//! threads of their own, PostgreSQL servers, and threads for other files; and the record of cron ticks, which no script sees. Knows
+//! threads of their own, PostgreSQL servers, threads for other files, and runtimes for clients; and the record of cron ticks, which no script sees. Knows
 //! no V8.
 
 #[cfg(feature = "sql")]
 pub(crate) mod files;
+#[cfg(any(feature = "postgres", feature = "s3"))]
+pub(crate) mod hosted;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 #[cfg(feature = "sql")]

@@ -12,3 +12,4 @@ mod sockets_tls;
 mod sqlite;
 mod sqlite_hostile;
 mod stores;
+mod stores_r2;

@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use isopod::bindings::Binding;
-use isopod::bindings::r2::{LocalR2, R2Binding, R2Store as _};
+use isopod::bindings::r2::{LocalR2, R2Binding, R2Store, S3R2};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::stored::{default_folder, is_local};
+use super::stored::{default_folder, is_local, is_plain_name};
 use super::{Configure, Configured, Env, Materials, Wrangler, WranglerKey};
 use crate::config::document::KeyPath;
+use crate::config::problem::Fault;
 use crate::config::reading::Reading;
 use crate::config::text::Size;
+use crate::config::values::StorageUrl;
 
 pub(super) struct R2Buckets;
 
@@ -27,49 +29,78 @@ impl Configure for R2Buckets {
         for (index, section) in section.into_iter().enumerate() {
             let at = at.index(index);
             env.claim(&section.binding, &at.key("binding"), reading);
-            let name = section.bucket_name.unwrap_or_else(|| section.binding.clone());
-            let path = section.path;
-            let path = path.or_else(|| default_folder("r2", &name, &at.key("bucket_name"), reading));
-            if let Some(path) = path {
-                let bucket = R2Bucket {
-                    name,
-                    path: reading.source.folder().join(path),
-                    limits: section.limits,
-                };
-                env.bind(section.binding, bucket);
+            let name = section.bucket_name.clone();
+            let name = name.unwrap_or_else(|| section.binding.clone());
+            if let Some(place) = section.place(&name, &at, reading) {
+                let limits = section.limits;
+                env.bind(section.binding, R2Bucket { name, place, limits });
             }
         }
     }
 }
 
-/// An R2 bucket, and the folder that keeps it.
+/// An R2 bucket, and the place where it is kept.
 #[derive(Clone, Debug)]
 pub struct R2Bucket {
     /// Its name.
     pub name: String,
-    path: PathBuf,
+    place: Place,
     limits: Limits,
+}
+
+/// The place of a bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    Folder(PathBuf),
+    S3(S3R2),
 }
 
 impl R2Bucket {
     /// Opens the bucket.
-    pub fn store(&self) -> LocalR2 {
-        LocalR2::new(&self.path)
-            .bytes_max(self.limits.bytes_max)
-            .object_bytes_max(self.limits.object_bytes_max)
-            .transfers_max(self.limits.transfers_max)
-            .readers_max(self.limits.readers_max)
-            .queue_len_max(self.limits.queue_len_max)
+    pub fn store(&self) -> Arc<dyn R2Store> {
+        let limits = &self.limits;
+        match &self.place {
+            Place::Folder(path) => Arc::new(
+                LocalR2::new(path)
+                    .bytes_max(limits.bytes_max)
+                    .object_bytes_max(limits.object_bytes_max)
+                    .transfers_max(limits.transfers_max)
+                    .readers_max(limits.readers_max)
+                    .queue_len_max(limits.queue_len_max),
+            ),
+            Place::S3(bucket) => Arc::new(
+                bucket
+                    .clone()
+                    .object_bytes_max(limits.object_bytes_max)
+                    .transfers_max(limits.transfers_max),
+            ),
+        }
     }
 
-    /// The folder that keeps it.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// The folder that keeps it, if it is not on a service.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Folder(path) => Some(path),
+            Place::S3(_) => None,
+        }
     }
 
-    /// Maximum size of the bucket.
-    pub fn bytes_max(&self) -> u64 {
-        self.limits.bytes_max
+    /// The place where it is kept, for people.
+    pub fn address(&self) -> String {
+        match &self.place {
+            Place::Folder(path) => path.display().to_string(),
+            Place::S3(bucket) => bucket.address(),
+        }
+    }
+
+    /// Returns true if this and the other have the same objects.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.place == other.place
+    }
+
+    /// Maximum size of the bucket, if it is limited here.
+    pub fn bytes_max(&self) -> Option<u64> {
+        self.path().map(|_| self.limits.bytes_max)
     }
 }
 
@@ -102,8 +133,44 @@ pub(super) struct Section {
     /// Folder of the objects, relative to this file's folder. Default: `.isopod/r2/NAME`.
     #[serde(default)]
     path: Option<PathBuf>,
+    /// `local`, an `s3://` URL whose bucket is this one, or `$NAME`. Default: `storage.r2`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    storage: Option<StorageUrl>,
     #[serde(flatten)]
     limits: Limits,
+}
+
+impl Section {
+    /// The place where the bucket is kept. A `path` is that of a folder.
+    fn place(&self, name: &str, at: &KeyPath, reading: &mut Reading<'_>) -> Option<Place> {
+        let bucket = match (&self.storage, &self.path) {
+            (Some(url), _) => reading.bucket(url.clone(), &at.key("storage"))?,
+            (None, Some(_)) => None,
+            (None, None) => match reading.engines.r2.clone() {
+                None => None,
+                Some(_) if !is_plain_name(name, &at.key("bucket_name"), reading) => return None,
+                // Those of a configuration are side by side.
+                Some(all) => Some(all.below(&format!("{name}/"))),
+            },
+        };
+        match (bucket, &self.path) {
+            (None, path) => {
+                let path = path.clone();
+                let path = path.or_else(|| default_folder("r2", name, &at.key("bucket_name"), reading))?;
+                Some(Place::Folder(reading.source.folder().join(path)))
+            }
+            (Some(bucket), None) => Some(Place::S3(bucket)),
+            (Some(_), Some(_)) => {
+                let message = format!("`{at}` has a `path`, and is stored on a service");
+                reading.tell(
+                    &at.key("path"),
+                    Fault::Conflict { message },
+                    "remove `path` or `storage`",
+                );
+                None
+            }
+        }
+    }
 }
 
 /// Limits of a bucket.
@@ -176,6 +243,7 @@ impl Wrangler for Vec<Written> {
                 binding: written.binding,
                 bucket_name: written.bucket_name.or(written.preview_bucket_name),
                 path: None,
+                storage: None,
                 limits: Limits::default(),
             });
         }

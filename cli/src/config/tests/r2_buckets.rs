@@ -6,8 +6,11 @@ fn bucket(project: &Project, name: &str) -> (String, String) {
     let bound = config.workers[name].bindings.iter().find(|bound| bound.name == "R2");
     let binding: &dyn std::any::Any = &*bound.expect("a binding of this name").binding;
     let bucket: &R2Bucket = binding.downcast_ref().expect("a bucket");
-    let store = bucket.store();
-    let folder = store.path().strip_prefix(project.path()).expect("below the folder");
+    let folder = bucket
+        .path()
+        .expect("a folder")
+        .strip_prefix(project.path())
+        .expect("below the folder");
     (bucket.name.clone(), folder.display().to_string())
 }
 

@@ -120,3 +120,45 @@ fn mistakes_are_told_with_their_place_and_without_passwords() {
         "{error}"
     );
 }
+
+/// The place of the bucket of a worker.
+fn bucket(project: &Project) -> String {
+    let config = project.config();
+    let (_, worker) = config.workers.first_key_value().expect("a worker");
+    let bucket = worker.bindings.iter().find_map(|bound| {
+        let binding: &dyn std::any::Any = &*bound.binding;
+        binding.downcast_ref::<R2Bucket>()
+    });
+    bucket.expect("a bucket").address()
+}
+
+#[test]
+fn a_bucket_is_on_s3_by_the_section_or_by_itself() {
+    let section =
+        "main = 'a.ts'\nr2_buckets = [{ binding = 'R2', bucket_name = 'up' }]\n[storage]\nr2 = 's3://all/shop'";
+    assert_eq!(bucket(&Project::isopod(section)), "s3://all/shop/up/");
+    let own = "main = 'a.ts'\nr2_buckets = [{ binding = 'R2', storage = 's3://mine?endpoint=http://localhost:9000' }]";
+    let mut project = Project::isopod(own);
+    assert!(
+        project.error().contains("`AWS_ACCESS_KEY_ID` is neither"),
+        "{}",
+        project.error()
+    );
+    for (name, value) in [("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "hidden")] {
+        project.environment.insert(name.to_owned(), value.to_owned());
+    }
+    assert_eq!(bucket(&project), "s3://mine/");
+    assert!(!format!("{:?}", project.config()).contains("hidden"));
+    for (text, part) in [
+        ("[storage]\nkv = 's3://all'", "S3 keeps R2 buckets only"),
+        ("[storage]\nr2 = 'postgres://host/x'", "PostgreSQL keeps no R2 buckets"),
+        (
+            "[storage]\nr2 = 's3://id:hidden@all'",
+            "credentials are AWS_ACCESS_KEY_ID",
+        ),
+        ("[storage]\nr2 = 's3://all?zone=1'", "`zone` is not known"),
+    ] {
+        let error = Project::isopod(&format!("main = 'a.ts'\n{text}")).error();
+        assert!(error.contains(part) && !error.contains("hidden"), "{part:?} in {error}");
+    }
+}

@@ -1,10 +1,12 @@
 //! `env.BUCKET`: a bucket with the interface of R2.
 //!
-//! [`R2Binding`] is the binding, over an [`R2Store`]: [`LocalR2`] or a program's own. `rules` has the platform's limits and errors,
+//! [`R2Binding`] is the binding, over an [`R2Store`]: [`LocalR2`], `S3R2` or a program's own. `rules` has the platform's limits and errors,
 //! `condition` and `range` what a read or write may ask for, `object` what is known of an object. `ops` check what a script
 //! passes before a store is asked, and `options` reads it.
 
 mod condition;
+#[cfg(any(feature = "sql", feature = "s3"))]
+mod content;
 mod error;
 #[cfg(feature = "sql")]
 mod local;
@@ -13,6 +15,8 @@ mod ops;
 mod options;
 mod range;
 mod rules;
+#[cfg(feature = "s3")]
+mod s3;
 mod store;
 
 use std::fmt;
@@ -31,6 +35,8 @@ pub use self::object::{R2Algorithm, R2Checksum, R2Checksums, R2HttpMetadata, R2O
 pub(crate) use self::ops::extension;
 pub use self::range::R2Range;
 pub use self::rules::{R2Fault, check_key, check_metadata};
+#[cfg(feature = "s3")]
+pub use self::s3::S3R2;
 pub use self::store::{R2Error, R2Found, R2Future, R2Get, R2Listing, R2NewUpload, R2Page, R2Part, R2Put, R2Store};
 
 /// An R2 bucket in `env`, over any [`R2Store`].

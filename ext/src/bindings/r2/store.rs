@@ -34,7 +34,7 @@ pub enum R2Error {
 
 /// The storage of an R2 bucket.
 ///
-/// [`LocalR2`](super::LocalR2) keeps it in a folder. A program may supply its own:
+/// [`LocalR2`](super::LocalR2) keeps it in a folder, `S3R2` on a service. A program may supply its own:
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -158,6 +158,11 @@ pub trait R2Store: Send + Sync + 'static {
 
     /// Ends an upload and removes its parts.
     fn abort_upload(&self, key: String, upload: String) -> R2Future<()>;
+
+    /// Returns the bytes of all objects, and their number. Default: an error, because the storage does not count them.
+    fn total(&self) -> R2Future<(u64, u64)> {
+        Box::pin(async { Err(StorageError::Failed("its storage does not count objects".to_owned()).into()) })
+    }
 }
 
 impl<S: R2Store + ?Sized> R2Store for Arc<S> {
@@ -199,6 +204,10 @@ impl<S: R2Store + ?Sized> R2Store for Arc<S> {
 
     fn abort_upload(&self, key: String, upload: String) -> R2Future<()> {
         (**self).abort_upload(key, upload)
+    }
+
+    fn total(&self) -> R2Future<(u64, u64)> {
+        (**self).total()
     }
 }
 

@@ -1,7 +1,7 @@
 //! A PostgreSQL server that keeps the data of bindings, for processes that share it.
 //!
-//! A [`PostgresServer`] has a Tokio runtime of its own, with one thread, on which its connections live: an operation is a task
-//! there, and its caller awaits the result wherever it runs. The thread starts on first use and ends with the last handle.
+//! The connections of a [`PostgresServer`] live on a runtime of its own ([`Hosted`]): an operation is a task there, and its caller
+//! awaits the result wherever it runs.
 //!
 //! Every operation is one that may be repeated. One whose connection is lost is tried again until its time is over, so a server
 //! that restarts delays operations and fails none.
@@ -12,14 +12,15 @@ mod wakes;
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, Semaphore};
 
+use super::hosted::Hosted;
 use super::{StorageError, StorageFuture};
 
 pub(crate) use self::failed::Failed;
@@ -72,15 +73,9 @@ struct Options {
 struct Shared {
     connect: PgConnectOptions,
     options: Options,
-    running: Mutex<Option<Running>>,
+    hosted: Hosted<Connections>,
     waiting: Arc<Semaphore>,
     wakes: Arc<Wakes>,
-}
-
-/// The runtime, and what lives on it.
-struct Running {
-    runtime: Runtime,
-    connections: Connections,
 }
 
 /// The connections of a server.
@@ -122,7 +117,7 @@ impl PostgresServer {
     fn of(connect: PgConnectOptions, options: Options) -> Self {
         let shared = Shared {
             connect,
-            running: Mutex::default(),
+            hosted: Hosted::new("isopod-pg"),
             waiting: Arc::new(Semaphore::new(options.queue_len_max.clamp(1, Semaphore::MAX_PERMITS))),
             wakes: Arc::default(),
             options: options.clone(),
@@ -194,13 +189,11 @@ impl PostgresServer {
             timeout: self.options.timeout,
             address: self.address(),
         };
-        shared.started(|running| {
-            let connections = running.connections.clone();
-            running.runtime.spawn(async move {
-                let _permit = permit;
-                attempts.run(connections, work).await
-            })
-        })
+        let (runtime, connections) = shared.connections()?;
+        Ok(runtime.spawn(async move {
+            let _permit = permit;
+            attempts.run(connections, work).await
+        }))
     }
 
     /// The wake-up calls of a queue.
@@ -211,25 +204,17 @@ impl PostgresServer {
     /// Tells the consumers of a queue that messages are due, those of this process at once.
     pub(crate) fn tell(&self, wake: &Arc<Wake>) {
         wake.ring();
-        let told = self.shared.started(|running| {
-            wakes::tell(
-                running.runtime.handle(),
-                &running.connections.relaxed,
-                &self.shared.wakes,
-                wake,
-            );
-        });
-        // The others look from time to time.
-        drop(told);
+        // Without, the others look from time to time.
+        if let Ok((runtime, connections)) = self.shared.connections() {
+            wakes::tell(&runtime, &connections.relaxed, &self.shared.wakes, wake);
+        }
     }
 
     /// Listens for what other processes tell, from now on.
     pub(crate) fn listen(&self) {
-        let connect = self.shared.connect.clone();
-        let started = self.shared.started(|running| {
-            wakes::listen(running.runtime.handle(), connect, &self.shared.wakes);
-        });
-        drop(started);
+        if let Ok((runtime, _)) = self.shared.connections() {
+            wakes::listen(&runtime, self.shared.connect.clone(), &self.shared.wakes);
+        }
     }
 }
 
@@ -255,28 +240,15 @@ impl Shared {
         format!("{}:{}/{database}", connect.get_host(), connect.get_port())
     }
 
-    /// Calls `then` with the runtime, which it starts if necessary.
-    fn started<T>(&self, then: impl FnOnce(&Running) -> T) -> Result<T, StorageError> {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(running) = &*running {
-            return Ok(then(running));
-        }
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("isopod-pg")
-            .enable_all()
-            .build();
-        let runtime = runtime
-            .map_err(|error| StorageError::Failed(format!("cannot start the runtime of PostgreSQL: {error}")))?;
-        let connections = {
-            let _entered = runtime.enter();
-            Connections {
+    /// The runtime, and the connections on it.
+    fn connections(&self) -> Result<(Handle, Connections), StorageError> {
+        self.hosted.get(|| {
+            Ok(Connections {
                 durable: self.pool(self.options.max_connections.max(1), &[]),
                 relaxed: self.pool(RELAXED_CONNECTIONS, &[("synchronous_commit", "off")]),
                 ready: Arc::default(),
-            }
-        };
-        Ok(then(running.insert(Running { runtime, connections })))
+            })
+        })
     }
 
     fn pool(&self, max_connections: u32, settings: &[(&str, &str)]) -> PgPool {
@@ -299,16 +271,6 @@ impl Shared {
                 })
             })
             .connect_lazy_with(connect.disable_statement_logging())
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        let running = self.running.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(running) = running.take() {
-            // Neither blocks nor panics, also in async code.
-            running.runtime.shutdown_background();
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod postgres;
 pub(crate) mod raw;
+pub(crate) mod seaweed;
 pub(crate) mod server;
 
 use std::rc::Rc;

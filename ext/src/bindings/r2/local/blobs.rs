@@ -11,9 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body::Body as _;
-use http_body_util::BodyExt as _;
 
+use super::super::content;
 use super::super::object::{R2Algorithm, R2Checksum};
 use super::super::rules::R2Fault;
 use super::super::store::R2Error;
@@ -118,20 +117,21 @@ impl Blobs {
     /// Writes content of this length to a file aside, which is on the disk then.
     pub(super) async fn receive(
         &self,
-        mut content: Body,
+        content: Body,
         length: u64,
         algorithm: Option<R2Algorithm>,
     ) -> Result<(Aside, Digests), R2Error> {
         let mut writing = Writing::new(self.clone(), algorithm);
+        let mut incoming = content;
         let mut left = length;
-        let mut pieces = pieces(&mut content, &mut left).await?;
+        let mut pieces = content::pieces(&mut incoming, &mut left, WRITE_BYTES).await?;
         while left > 0 {
             let step = self.0.threads.run(move || {
                 writing.write(&pieces)?;
                 Ok::<_, io::Error>(writing)
             });
             // More is taken in while this is written.
-            let (written, more) = futures::join!(step, self::pieces(&mut content, &mut left));
+            let (written, more) = futures::join!(step, content::pieces(&mut incoming, &mut left, WRITE_BYTES));
             writing = written?.map_err(failed)?;
             pieces = more?;
         }
@@ -141,34 +141,6 @@ impl Blobs {
         });
         Ok(last.await?.map_err(failed)?)
     }
-}
-
-/// Takes the next pieces of content, so many as are written at once.
-async fn pieces(content: &mut Body, left: &mut u64) -> Result<Vec<Bytes>, R2Error> {
-    let mut pieces = Vec::new();
-    let mut taken = 0;
-    while *left > 0 && taken < WRITE_BYTES {
-        let frame = content.frame().await.transpose();
-        let frame = frame.map_err(|error| R2Error::Content(error.to_string()))?;
-        let frame = frame.ok_or_else(|| R2Error::Content("it ended before its end".to_owned()))?;
-        let Ok(piece) = frame.into_data() else { continue };
-        let size = piece.len() as u64;
-        *left = left
-            .checked_sub(size)
-            .ok_or_else(|| R2Error::Content("it is longer than it was said to be".to_owned()))?;
-        taken += piece.len();
-        pieces.push(piece);
-    }
-    if *left == 0 && !content.is_end_stream() {
-        // A source that knows its length may say the end itself.
-        match content.frame().await {
-            None => {}
-            Some(Ok(frame)) if frame.data_ref().is_none_or(Bytes::is_empty) => {}
-            Some(Ok(_)) => return Err(R2Error::Content("it is longer than it was said to be".to_owned())),
-            Some(Err(error)) => return Err(R2Error::Content(error.to_string())),
-        }
-    }
-    Ok(pieces)
 }
 
 /// An error of the file system, for the caller of an operation.

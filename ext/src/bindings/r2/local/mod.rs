@@ -188,12 +188,6 @@ impl LocalR2 {
         &self.folder
     }
 
-    /// Returns the bytes of all objects and of the parts of uploads, and the number of objects.
-    pub fn total(&self) -> R2Future<(u64, u64)> {
-        let total = self.database.read(objects::total);
-        Box::pin(async move { Ok(total.await?) })
-    }
-
     /// Sweeps if it is time, without waiting for it.
     fn clean_up(&self) {
         if self.next_sweep.is_due(now()) {
@@ -470,6 +464,12 @@ impl R2Store for LocalR2 {
             bucket.remove(aborted.await??);
             Ok(())
         })
+    }
+
+    /// Counts the parts of uploads, too.
+    fn total(&self) -> R2Future<(u64, u64)> {
+        let total = self.database.read(objects::total);
+        Box::pin(async move { Ok(total.await?) })
     }
 }
 
