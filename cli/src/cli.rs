@@ -8,7 +8,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::check::{Expect, Format};
-use crate::config::{ConfigError, Listen, LogFormat, LogLevel, Mode, Overrides, threads};
+use crate::config::{ConfigError, Isolation, Listen, LogFormat, LogLevel, Mode, Overrides, threads};
 use crate::{check, cron, d1, init, kv, manual, queue, r2, run, serve, types};
 
 /// A JavaScript runtime pool: runs scripts, serves workers.
@@ -85,6 +85,9 @@ struct ServeArguments {
     /// Omit details from error responses
     #[arg(long)]
     production: bool,
+    /// Isolation of workers without one of their own
+    #[arg(long, value_enum, value_name = "WHERE")]
+    isolation: Option<Isolation>,
     /// Redeploy when files change
     #[arg(long, short)]
     watch: bool,
@@ -117,6 +120,7 @@ const USAGE: u8 = 2;
 
 /// Runs the command given on the command line and returns its exit code.
 pub fn main() -> ExitCode {
+    isopod::run_cell_if_asked();
     let arguments = Arguments::parse();
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -206,6 +210,7 @@ impl ServeArguments {
             threads: self.threads,
             admin: self.admin,
             mode: self.production.then_some(Mode::Production),
+            isolation: self.isolation,
             log_level: self.log,
             log_format: self.log_json.then_some(LogFormat::Json),
             ..project

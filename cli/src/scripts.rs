@@ -9,7 +9,9 @@ use isopod::host::bus::Bus;
 use isopod::host::workers::EventBridge;
 use isopod::modules::{ImportMapText, MemoryModule};
 use isopod::websocket::SocketLimits;
-use isopod::{FetchConfig, Limits, NetPolicy, Options, OwnServers, Policy, Quotas, Recycle, Script, SessionLimits};
+use isopod::{
+    FetchConfig, Isolation, Limits, NetPolicy, Options, OwnServers, Policy, Quotas, Recycle, Script, SessionLimits,
+};
 use url::Url;
 
 use crate::config::{self, Bound, Config, Materials, Mode, Network, NetworkRule, Var, Worker};
@@ -59,6 +61,10 @@ fn with_main(
             .servers(servers.clone()),
     );
     builder = builder.compatibility(worker.compatibility).cache(from.cache.clone());
+    builder = builder.isolation(match worker.isolation {
+        config::Isolation::Thread => Isolation::Thread,
+        config::Isolation::Process => Isolation::Process,
+    });
     builder = builder.withhold(config.withheld());
     if let Some(root) = &worker.root {
         builder = builder.root(root);

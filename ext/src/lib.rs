@@ -25,6 +25,7 @@ pub mod native;
 pub mod process;
 pub mod publish;
 pub mod quotas;
+pub mod remote;
 pub mod rpc;
 pub mod sockets;
 #[cfg(feature = "sql")]

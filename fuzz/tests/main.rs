@@ -5,6 +5,7 @@
 //! `cargo xtask fuzz` runs them for any length of time, with different inputs each time, and adds its findings to the
 //! corpus.
 
+mod cells;
 mod config;
 mod cron;
 mod engine;

@@ -85,7 +85,9 @@ pub use {bytes, http, http_body, serde_json};
 
 // The pool.
 #[doc(inline)]
-pub use isopod_pool::js::{Pool, PoolBuilder, Session, TaskRequest, TaskStream, WorkerFetcher};
+pub use isopod_pool::js::{
+    CellProgram, Cells, Pool, PoolBuilder, Session, TaskRequest, TaskStream, WorkerFetcher, run_cell_if_asked,
+};
 #[doc(inline)]
 pub use isopod_pool::{
     AttachedTask, BreakerOptions, BuildError, Closing, DeployError, Deployment, EventId, Failure, Meta, NativeTask,
@@ -100,8 +102,8 @@ pub use isopod_runtime::files::{FileAccess, Grant};
 pub use isopod_runtime::quotas::Quotas;
 #[doc(inline)]
 pub use isopod_runtime::{
-    Command, Compatibility, CompatibilityDate, Console, FlagIssue, InvalidDate, Limits, NodeCompat, OsScheduling,
-    Script, ScriptBuilder, ScriptError, WorkerThread, give_back_memory,
+    CannotCross, Command, Compatibility, CompatibilityDate, Console, FlagIssue, InvalidDate, Isolation, Limits,
+    NodeCompat, OsScheduling, Script, ScriptBuilder, ScriptError, WorkerThread, give_back_memory,
 };
 
 // Bindings, and what a script may reach.

@@ -23,8 +23,8 @@ mod worker;
 pub use deno_core;
 pub use isopod_ext::bindings::{self, NewWorker};
 pub use isopod_ext::{
-    assets, cache, event, fetch, fetcher, files, handlers, io, ledger, native, publish, quotas, rpc, sql, storage,
-    values, websocket, written,
+    assets, cache, event, fetch, fetcher, files, handlers, io, ledger, native, publish, quotas, remote, rpc, sql,
+    storage, values, websocket, written,
 };
 
 pub use self::compatibility::{Compatibility, CompatibilityDate, FlagIssue, InvalidDate, NodeCompat};
@@ -33,6 +33,6 @@ pub use self::image::Image;
 pub use self::limits::{
     Limits, MemoryMeter, Noticed, OnNotice, OsScheduling, Watchdog, give_back_memory, run_in_short_slices,
 };
-pub use self::script::{Command, Console, Script, ScriptBuilder, ScriptError};
+pub use self::script::{CannotCross, Command, Console, Isolation, Script, ScriptBuilder, ScriptError, WrittenScript};
 pub use self::thread::WorkerThread;
-pub use self::worker::{BootOptions, Turn, Worker};
+pub use self::worker::{BootOptions, Turn, Worker, console_line};

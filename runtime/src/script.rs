@@ -1,5 +1,8 @@
 //! One version of one script: the state shared by all its workers.
 
+mod isolation;
+mod written;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -16,6 +19,9 @@ use serde_json::Value;
 use crate::module_loader::{CodeCache, ModuleCache};
 use crate::modules::{Loader, LoaderOptions, MemoryModule, ModuleError, ModulesLoaded, project_root};
 use crate::{Compatibility, Limits};
+
+pub use self::isolation::Isolation;
+pub use self::written::{CannotCross, WrittenScript};
 
 /// One version of one script, which can be started any number of times on any thread.
 ///
@@ -34,6 +40,9 @@ pub struct Script {
     pub(crate) name: Arc<str>,
     pub(crate) entry: Url,
     pub(crate) loader: Loader,
+    /// The loader's own options.
+    options: LoaderOptions,
+    isolation: Option<Isolation>,
     pub(crate) bindings: BTreeMap<String, Arc<dyn Binding>>,
     pub(crate) limits: Limits,
     /// False if the watchdog ignores its workers.
@@ -120,6 +129,12 @@ pub enum ScriptError {
     /// The name of an in-memory module is not a relative path.
     #[error("{0:?} cannot name a module: {1}; use a relative path such as ./util.js")]
     ModuleName(String, String),
+    /// The script in written form, from another process, is damaged.
+    #[error("the script cannot be read: {0}")]
+    Written(String),
+    /// The script's workers were to have processes of their own, and cannot.
+    #[error(transparent)]
+    CannotCross(#[from] CannotCross),
     /// The module loader could not be created.
     #[error(transparent)]
     Module(#[from] ModuleError),
@@ -139,6 +154,7 @@ impl Script {
             console: Console::default(),
             command: None,
             compatibility: Compatibility::default(),
+            isolation: None,
             root: None,
             withheld: Vec::new(),
             memory: Vec::new(),
@@ -149,6 +165,16 @@ impl Script {
     /// The name given to the builder.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The place where its workers run, if it has one of its own.
+    pub const fn isolation(&self) -> Option<Isolation> {
+        self.isolation
+    }
+
+    /// The configuration of its workers' `fetch`.
+    pub const fn fetch(&self) -> &FetchConfig {
+        &self.fetch
     }
 
     /// The modules loaded so far by the script's workers.
@@ -192,6 +218,7 @@ pub struct ScriptBuilder {
     console: Console,
     command: Option<Command>,
     compatibility: Compatibility,
+    isolation: Option<Isolation>,
     root: Option<PathBuf>,
     withheld: Vec<PathBuf>,
     memory: Vec<(String, String)>,
@@ -332,6 +359,25 @@ impl ScriptBuilder {
         self
     }
 
+    /// Sets where the script's workers run. Default: where the pool's workers do
+    /// ([`PoolBuilder::isolation`](https://docs.rs/isopod/latest/isopod/struct.PoolBuilder.html#method.isolation)).
+    ///
+    /// ```
+    /// # mod isopod { pub use isopod_runtime::{Isolation, Script}; }
+    /// use isopod::{Isolation, Script};
+    ///
+    /// let script = Script::builder("plugin")
+    ///     .source("export default { fetch: () => new Response('from a process of its own') }")
+    ///     .isolation(Isolation::Process)
+    ///     .build()?;
+    /// assert_eq!(script.isolation(), Some(Isolation::Process));
+    /// # Ok::<(), isopod_runtime::ScriptError>(())
+    /// ```
+    pub const fn isolation(mut self, isolation: Isolation) -> Self {
+        self.isolation = Some(isolation);
+        self
+    }
+
     /// Builds the script. The first worker reads its modules; later ones use them from memory.
     ///
     /// # Errors
@@ -367,10 +413,11 @@ impl ScriptBuilder {
         options.reach.withheld = self.withheld;
         let of_bindings = self.bindings.iter().flat_map(|(_, binding)| binding.withheld());
         options.reach.withheld.extend(of_bindings);
-        let loader = Loader::new(match self.change {
+        let options = match self.change {
             Some(change) => change(options),
             None => options,
-        })?;
+        };
+        let loader = Loader::new(options.clone())?;
         let entry = loader.resolve_entry(&entry)?;
         let mut bindings = BTreeMap::new();
         for (name, binding) in self.bindings {
@@ -382,10 +429,12 @@ impl ScriptBuilder {
                 return Err(ScriptError::DuplicateBinding(name));
             }
         }
-        Ok(Script {
+        let script = Script {
             name: self.name.into(),
             entry,
             loader,
+            options,
+            isolation: self.isolation,
             bindings,
             code_cache: CodeCache::new(self.limits.code_cache_bytes),
             module_cache: ModuleCache::new(self.limits.module_cache_bytes),
@@ -398,7 +447,11 @@ impl ScriptBuilder {
             compatibility: self.compatibility,
             uses_node: OnceLock::new(),
             wasm_types: Arc::default(),
-        })
+        };
+        if script.isolation == Some(Isolation::Process) {
+            script.can_cross()?;
+        }
+        Ok(script)
     }
 }
 

@@ -7,6 +7,7 @@ mod bus;
 mod bus_tasks;
 mod cache;
 mod callbacks;
+mod cells;
 mod check;
 mod client;
 mod command_end;

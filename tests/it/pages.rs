@@ -419,3 +419,21 @@ mod runtime_safety {
         main().expect("an answer");
     }
 }
+
+/// docs/cells.md.
+mod cells {
+    use isopod::prelude::*;
+    use isopod::{Cells, Isolation};
+
+    fn main() -> Result<(), Box<dyn std::error::Error>> {
+        // First of all: where this process is to be a cell, it is one, and does not return.
+        isopod::run_cell_if_asked();
+        let pool = Pool::builder().cells(Cells::this_program()).build()?;
+        let plugin = Script::builder("plugin")
+            .file("plugin.js")
+            .isolation(Isolation::Process)
+            .build()?;
+        pool.deploy("plugin", plugin, &Options::default())?;
+        Ok(())
+    }
+}

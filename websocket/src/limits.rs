@@ -9,7 +9,7 @@ use std::time::Duration;
 ///
 /// assert_eq!(Limits::default().message_bytes_max, 1 << 20);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Limits {
     /// Maximum size of a received message, in bytes. A larger one closes the connection with code 1009. Default: 1 MiB.

@@ -107,6 +107,12 @@ pub trait Worker {
     /// events, which would share another event's end.
     fn is_condemned(&self) -> bool;
 
+    /// Returns whether the worker is in a long turn elsewhere than on this thread. Until it wakes its waker and is not, it gets
+    /// neither events nor cancellations, as if the turn occupied the thread. Default: false, code runs in [`Worker::poll`].
+    fn is_in_long_turn(&self) -> bool {
+        false
+    }
+
     /// Ends a running event: its wall deadline passed (`ExceededWall`), or its caller left or the pool is shutting down
     /// (`Canceled`). The worker answers the caller and then reports the slot by [`Turn::Ended`]; a worker that does not
     /// within the grace period is dropped.

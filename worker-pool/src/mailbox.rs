@@ -111,6 +111,14 @@ impl<T> Mailbox<T> {
         }
     }
 
+    /// Before the consumer polls its worker without reading: wakes that came before are forgotten, and the next one wakes the
+    /// consumer, as mail does.
+    pub(crate) fn look_away(&self, waker: &Waker) {
+        let mut inner = self.lock();
+        inner.rung = false;
+        inner.sleeper = Some(waker.clone());
+    }
+
     /// Ready as soon as there is a message, which stays where it is.
     pub(crate) fn poll_mail(&self, cx: &Context<'_>) -> Poll<()> {
         let mut inner = self.lock();

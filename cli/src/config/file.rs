@@ -10,8 +10,8 @@ use super::bindings::{Assets, Sections};
 use super::cron::Cron;
 use super::pool::{Pool, THREADS_MAX};
 use super::sections::{
-    Ingress, Jsx, Limits, Log, Mode, Modules, Network, Policy, Recycle, Sessions as SessionsSection, Shutdown, Tls,
-    WorkerNetwork,
+    Ingress, Isolation, Jsx, Limits, Log, Mode, Modules, Network, Policy, Recycle, Sessions as SessionsSection,
+    Shutdown, Tls, WorkerNetwork,
 };
 use super::storage::Storage;
 use super::values::{Listen, RoutePattern, Secret, WorkerName};
@@ -130,6 +130,8 @@ pub(super) struct WorkerFile {
     pub(super) bindings: Sections,
     /// Lifetime of a worker.
     pub(super) policy: Policy,
+    /// Place where the worker runs. Default: `pool.isolation`.
+    pub(super) isolation: Option<Isolation>,
     /// Maximum number of events that a worker interleaves. Default: 64, or 1 unless the policy is `per_worker`.
     #[schemars(range(min = 1))]
     pub(super) concurrency: Option<usize>,

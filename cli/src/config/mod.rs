@@ -67,7 +67,8 @@ pub use pool::{OsScheduling, Pool};
 pub use problem::{ConfigError, Fault, Note, Problem, Weight};
 pub use schema::schema;
 pub use sections::{
-    Ingress, Jsx, Limits, Log, LogFormat, LogLevel, Mode, Modules, Network, Policy, Recycle, Sessions, Shutdown, Tls,
+    Ingress, Isolation, Jsx, Limits, Log, LogFormat, LogLevel, Mode, Modules, Network, Policy, Recycle, Sessions,
+    Shutdown, Tls,
 };
 pub use settings::{Admin, Config, Route, Worker};
 pub use storage::{Engine, Kept, QueueKey, StorageOverrides};

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::ConfigError;
 use super::pool::THREADS_MAX;
 use super::problem::{Fault, Problem};
-use super::sections::{LogFormat, LogLevel, Mode};
+use super::sections::{Isolation, LogFormat, LogLevel, Mode};
 use super::storage::StorageOverrides;
 use super::values::Listen;
 
@@ -25,6 +25,8 @@ pub struct Overrides {
     pub threads: Option<usize>,
     /// Level of detail in error responses. `ISOPOD_MODE`.
     pub mode: Option<Mode>,
+    /// Isolation of workers without one of their own. `ISOPOD_ISOLATION`.
+    pub isolation: Option<Isolation>,
     /// Environment (`env.NAME`) of a wrangler file. `ISOPOD_ENV`.
     pub environment: Option<String>,
     /// Env files in addition to the file's, later ones winning. `ISOPOD_ENV_FILE`, comma-separated.
@@ -56,6 +58,7 @@ impl Overrides {
             mode: reader.parse("ISOPOD_MODE", |text| {
                 constant(text, "\"development\" or \"production\"")
             }),
+            isolation: reader.parse("ISOPOD_ISOLATION", |text| constant(text, "\"thread\" or \"process\"")),
             environment: reader.parse("ISOPOD_ENV", |text| Ok(Some(text.to_owned()))),
             env_files: reader.parse("ISOPOD_ENV_FILE", parse_list),
             admin: reader.parse("ISOPOD_ADMIN", |text| text.parse().map(Some)),
@@ -90,6 +93,7 @@ impl Overrides {
             },
             threads: self.threads.or(under.threads),
             mode: self.mode.or(under.mode),
+            isolation: self.isolation.or(under.isolation),
             environment: self.environment.or(under.environment),
             env_files: if self.env_files.is_empty() {
                 under.env_files

@@ -5,6 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::sections::Isolation;
 use super::text::{MaybeSize, Size, Time};
 
 /// Maximum number of worker threads: more do not fit into a process.
@@ -34,6 +35,8 @@ pub struct Pool {
     /// Maximum number of HTTP/1 connections that live on the thread of a worker, because it answers all their requests. 0:
     /// all connections stay with the server's threads.
     pub connections_per_worker: usize,
+    /// Place where workers run that have no `isolation` of their own.
+    pub isolation: Isolation,
     /// Time for a thread to stop its worker's code; after that the thread is lost and replaced.
     #[serde(with = "Time")]
     pub lost_grace: Duration,
@@ -72,6 +75,7 @@ impl Default for Pool {
             cache: 256 << 20,
             cache_object: 32 << 20,
             connections_per_worker: 4096,
+            isolation: Isolation::default(),
             lost_grace: Duration::from_secs(1),
             wall_grace: Duration::from_millis(100),
             lost_threads_max: None,

@@ -15,7 +15,7 @@ use super::file::{AdminFile, File, NamedWorkerFile, WorkerFile};
 use super::overrides::Overrides;
 use super::problem::{Fault, Problem};
 use super::reading::Reading;
-use super::sections::{Network, Policy, WorkerNetwork};
+use super::sections::{Isolation, Network, Policy, WorkerNetwork};
 use super::settings::{Admin, Config, Worker};
 use super::values::{Listen, Secret};
 
@@ -26,9 +26,10 @@ impl Reading<'_> {
     /// Returns the configuration or all problems.
     pub(super) fn resolve(mut self, file: File, overrides: &Overrides) -> Result<Config, Vec<Problem>> {
         self.storage(file.storage.clone(), &overrides.storage);
+        let isolation = overrides.isolation.unwrap_or(file.pool.isolation);
         let mut workers = BTreeMap::new();
         for (name, (path, worker)) in self.workers(&file) {
-            let worker = self.worker(&path, worker, &file.network);
+            let worker = self.worker(&path, worker, &file.network, isolation);
             workers.insert(name, (path, worker));
         }
         let assets = self.assets_alone(&file);
@@ -175,7 +176,7 @@ impl Reading<'_> {
         }
     }
 
-    fn worker(&mut self, path: &KeyPath, file: NamedWorkerFile, network: &Network) -> Worker {
+    fn worker(&mut self, path: &KeyPath, file: NamedWorkerFile, network: &Network, isolation: Isolation) -> Worker {
         let network = file.network.over(network);
         let file = file.worker;
         let main = match file.main.clone() {
@@ -248,6 +249,7 @@ impl Reading<'_> {
             secrets,
             bindings: env.bindings,
             policy: file.policy,
+            isolation: file.isolation.unwrap_or(isolation),
             concurrency: file.concurrency.unwrap_or(interleaved),
             adapts: file.adapts,
             workers_min: file.workers_min,

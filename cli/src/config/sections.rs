@@ -37,6 +37,17 @@ pub enum Policy {
     Oneshot,
 }
 
+/// Place where a worker runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Isolation {
+    /// On a thread of the server's process.
+    #[default]
+    Thread,
+    /// In a process of its own: a crash, or code that cannot be interrupted, costs no other worker.
+    Process,
+}
+
 /// Minimum severity of logged lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

@@ -10,7 +10,9 @@ use super::cron::Cron;
 use super::file::Var;
 use super::pool::Pool;
 use super::problem::Note;
-use super::sections::{Ingress, Jsx, Limits, Log, Mode, Modules, Network, Policy, Recycle, Sessions, Shutdown, Tls};
+use super::sections::{
+    Ingress, Isolation, Jsx, Limits, Log, Mode, Modules, Network, Policy, Recycle, Sessions, Shutdown, Tls,
+};
 use super::storage::Engine;
 use super::values::{Listen, RoutePattern, Secret};
 
@@ -76,6 +78,8 @@ pub struct Worker {
     pub bindings: Vec<Bound>,
     /// Lifetime of its workers.
     pub policy: Policy,
+    /// Place where its workers run.
+    pub isolation: Isolation,
     /// Maximum number of interleaved events.
     pub concurrency: usize,
     /// Reduce the number of concurrent events of a worker that is always busy.

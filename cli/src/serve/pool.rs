@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use isopod::host::{Phase, PoolModule};
-use isopod::{OsScheduling, Pool, PoolBuilder, PoolEvent};
+use isopod::{Cells, OsScheduling, Pool, PoolBuilder, PoolEvent};
 
 use super::life::Life;
 use crate::config::{self, Config};
@@ -39,6 +39,15 @@ pub(super) fn module(
     })
 }
 
+/// This program, with those of its variables that say how text and time are written.
+fn cells() -> Cells {
+    let names = ["TZ", "LANG", "LC_ALL"];
+    let variables = names
+        .into_iter()
+        .filter_map(|name| Some((name, std::env::var_os(name)?)));
+    variables.fold(Cells::this_program(), |cells, (name, value)| cells.env(name, value))
+}
+
 pub(crate) fn pool_builder(config: &Config) -> PoolBuilder {
     let builder = Pool::builder();
     let builder = match config.threads {
@@ -51,6 +60,7 @@ pub(crate) fn pool_builder(config: &Config) -> PoolBuilder {
             config::OsScheduling::Tuned => OsScheduling::Tuned,
             config::OsScheduling::Untouched => OsScheduling::Untouched,
         })
+        .cells(cells())
         .attached_tasks_max(settings.connections_per_worker)
         .lost_grace(settings.lost_grace)
         .wall_grace(settings.wall_grace)

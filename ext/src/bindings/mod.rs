@@ -13,7 +13,9 @@ mod plain;
 pub mod queue;
 pub mod r2;
 pub mod rate_limit;
+mod remote;
 pub(crate) mod secrets_store;
+mod written;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -28,7 +30,10 @@ use serde_json::Value;
 
 pub use self::hyperdrive::{Hyperdrive, HyperdriveUrlError};
 pub use self::plain::{Custom, Json, Secret, Text};
+pub(crate) use self::remote::{Asks, pack, unpack};
+pub use self::remote::{Parcel, ParcelFuture, Remote, Target};
 pub use self::secrets_store::StoreSecret;
+pub use self::written::WrittenBinding;
 
 /// A capability placed in a script's `env`.
 ///
@@ -73,6 +78,20 @@ pub trait Binding: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// The binding in written form, for a worker in a process of its own. Default: `None`, such a worker cannot have it.
+    fn written(&self) -> Option<WrittenBinding> {
+        None
+    }
+
+    /// Answers what a worker of this script in a process of its own asks, whose values may count `bytes_max`. Takes any bytes.
+    /// Default: an error. A binding that holds nothing has nothing to answer.
+    fn serve(&self, script: &str, asked: Parcel, bytes_max: usize) -> ParcelFuture {
+        let (_, _, _) = (script, asked, bytes_max);
+        Box::pin(std::future::ready(Err(
+            "the binding answers no other process".to_owned()
+        )))
+    }
+
     /// The files that the binding owns, which the script must not read as modules. Default: none.
     fn withheld(&self) -> Vec<PathBuf> {
         Vec::new()
@@ -90,6 +109,14 @@ impl<B: Binding + ?Sized> Binding for Arc<B> {
 
     fn missing_feature(&self) -> Option<&'static str> {
         (**self).missing_feature()
+    }
+
+    fn written(&self) -> Option<WrittenBinding> {
+        (**self).written()
+    }
+
+    fn serve(&self, script: &str, asked: Parcel, bytes_max: usize) -> ParcelFuture {
+        (**self).serve(script, asked, bytes_max)
     }
 
     fn withheld(&self) -> Vec<PathBuf> {

@@ -5,7 +5,7 @@ use std::fmt;
 use deno_core::OpState;
 use serde_json::Value;
 
-use super::{Binding, EnvValue, NewWorker};
+use super::{Binding, EnvValue, NewWorker, WrittenBinding};
 
 /// A string.
 #[derive(Debug, Clone)]
@@ -18,6 +18,10 @@ impl Binding for Text {
 
     fn install(&self, _name: &str, _worker: &NewWorker<'_>, _state: &mut OpState) -> EnvValue<'_> {
         EnvValue::text(&self.0)
+    }
+
+    fn written(&self) -> Option<WrittenBinding> {
+        Some(WrittenBinding::Text(self.0.clone()))
     }
 }
 
@@ -32,6 +36,10 @@ impl Binding for Json {
 
     fn install(&self, _name: &str, _worker: &NewWorker<'_>, _state: &mut OpState) -> EnvValue<'_> {
         EnvValue::json(&self.0)
+    }
+
+    fn written(&self) -> Option<WrittenBinding> {
+        Some(WrittenBinding::Json(self.0.to_string()))
     }
 }
 
@@ -52,6 +60,10 @@ impl Binding for Secret {
 
     fn install(&self, _name: &str, _worker: &NewWorker<'_>, _state: &mut OpState) -> EnvValue<'_> {
         EnvValue::text(&self.0)
+    }
+
+    fn written(&self) -> Option<WrittenBinding> {
+        Some(WrittenBinding::Secret(self.0.clone()))
     }
 }
 
@@ -94,5 +106,12 @@ impl Binding for Custom {
 
     fn install(&self, _name: &str, _worker: &NewWorker<'_>, _state: &mut OpState) -> EnvValue<'_> {
         EnvValue::made(&self.script, &self.options)
+    }
+
+    fn written(&self) -> Option<WrittenBinding> {
+        Some(WrittenBinding::Custom {
+            script: self.script.clone(),
+            options: self.options.to_string(),
+        })
     }
 }

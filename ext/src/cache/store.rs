@@ -18,7 +18,7 @@ use super::entry::Entry;
 /// let limits = CacheLimits::default().bytes_max(1 << 30);
 /// assert_eq!(limits.object_bytes_max, 32 << 20);
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct CacheLimits {
     /// Bytes of all responses, with their headers. Those that are used least make room for others. Default: 256 MiB.
@@ -93,7 +93,9 @@ impl ResponseCache {
         })
     }
 
-    pub(super) fn limits(&self) -> CacheLimits {
+    /// Its limits.
+    #[must_use]
+    pub fn limits(&self) -> CacheLimits {
         self.0.limits
     }
 

@@ -44,7 +44,7 @@ impl Default for FetchConfig {
 }
 
 /// The limits of a worker's `fetch`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct FetchLimits {
     /// Concurrent requests waiting for their response heads; further ones are queued. Default: 64.

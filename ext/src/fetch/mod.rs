@@ -21,6 +21,7 @@ mod rule;
 mod send_error;
 mod servers;
 mod service;
+mod written;
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -58,7 +59,8 @@ pub use self::guard::{NetPolicy, Refused};
 pub use self::resolve::{ResolveHost, Resolver};
 pub use self::rule::{Rule, RuleError};
 pub use self::send_error::SendError;
-pub use self::servers::OwnServers;
+pub use self::servers::{OwnServers, WrittenServers};
+pub use self::written::WrittenFetch;
 
 deno_core::extension!(
     isopod_fetch,

@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use deno_core::url::{Host, Url};
 use http::HeaderValue;
+use serde::{Deserialize, Serialize};
 
 use super::resolve::Resolver;
 
@@ -25,6 +26,13 @@ use super::resolve::Resolver;
 /// ```
 #[derive(Clone, Default)]
 pub struct OwnServers(Option<Arc<Servers>>);
+
+/// The places of [`OwnServers`] in written form. They are known once they listen.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WrittenServers {
+    addresses: Vec<SocketAddr>,
+    hosts: Vec<String>,
+}
 
 struct Servers {
     key: String,
@@ -59,6 +67,24 @@ impl OwnServers {
     /// Sets the hosts that they serve: names in lower case; a leading `*.` stands for all subdomains.
     pub fn set_hosts(&self, hosts: Vec<String>) {
         self.change(|places| places.hosts = hosts);
+    }
+
+    /// The places, in written form.
+    #[must_use]
+    pub fn written(&self) -> WrittenServers {
+        let places = self
+            .0
+            .as_ref()
+            .map(|servers| servers.places.read().unwrap_or_else(PoisonError::into_inner));
+        places.map_or_else(WrittenServers::default, |places| WrittenServers {
+            addresses: places.addresses.clone(),
+            hosts: places.hosts.clone(),
+        })
+    }
+
+    /// Sets the places.
+    pub fn set(&self, written: WrittenServers) {
+        self.change(|places| (places.addresses, places.hosts) = (written.addresses, written.hosts));
     }
 
     fn change(&self, change: impl FnOnce(&mut Places)) {

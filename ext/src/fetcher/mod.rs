@@ -3,6 +3,7 @@
 
 mod assets;
 mod call;
+mod remote;
 
 use std::cell::RefCell;
 use std::fmt;
@@ -18,7 +19,7 @@ use http::{Method, StatusCode};
 use isopod_outcome::{Failure, Outcome};
 use serde_json::Value;
 
-use crate::bindings::{Binding, EnvValue, Installed, NewWorker};
+use crate::bindings::{Binding, EnvValue, Installed, NewWorker, Parcel, ParcelFuture, WrittenBinding};
 use crate::context::{end_with_event, is_open};
 use crate::event::{Body, Caller, Data, EventEnded, EventKey, Tail};
 use crate::fetch::{Answered, DirectRequest, FetchCancel, FetchError, Parts, SendError, answered, check_head};
@@ -27,6 +28,8 @@ use crate::quotas::Usage;
 use crate::rpc::{RpcCall, RpcError, RpcMessage, Told};
 use crate::unwind;
 use crate::websocket::{self, Upgrade};
+
+pub(crate) use self::remote::{binding as remote_binding, fetcher as remote_fetcher, serve as serve_remote};
 
 /// Answers HTTP requests of scripts without a socket.
 ///
@@ -112,6 +115,14 @@ impl Binding for FetcherBinding {
         };
         Installed::put(state, name, bound);
         EnvValue::made("ext:isopod_fetcher/fetcher.js", &Value::Null)
+    }
+
+    fn written(&self) -> Option<WrittenBinding> {
+        Some(WrittenBinding::Service)
+    }
+
+    fn serve(&self, script: &str, asked: Parcel, _bytes_max: usize) -> ParcelFuture {
+        serve_remote(self.fetcher.clone(), script, Some(self.props.clone()), asked)
     }
 }
 

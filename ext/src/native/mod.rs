@@ -7,6 +7,7 @@
 mod callback;
 mod lease;
 mod lending;
+mod remote;
 mod take_back;
 
 use std::cell::RefCell;
@@ -21,9 +22,10 @@ use serde_json::json;
 pub use self::callback::{Callback, CallbackError};
 pub use self::lending::{Callbacks, Due};
 pub(crate) use self::lending::{LendError, lend};
+pub(crate) use self::remote::{binding as remote_binding, function as remote_function, serve as serve_remote};
 pub(crate) use self::take_back::finish;
 pub use self::take_back::{lend_stream, release_dropped, take_back};
-use crate::bindings::{Binding, EnvValue, NewWorker};
+use crate::bindings::{Binding, EnvValue, NewWorker, Parcel, ParcelFuture, WrittenBinding};
 use crate::event::{Body, EventEnded, EventKey};
 use crate::io::Io;
 use crate::ledger::MemoryLedger;
@@ -47,6 +49,15 @@ impl Binding for NativeBinding {
             .iter()
             .map(|(method, function)| (method, natives.add(function.clone())));
         EnvValue::made("ext:isopod_native/native.js", &json!(methods.collect::<Vec<_>>()))
+    }
+
+    fn written(&self) -> Option<WrittenBinding> {
+        let methods = self.keys().cloned().collect();
+        Some(WrittenBinding::Native { methods })
+    }
+
+    fn serve(&self, _script: &str, asked: Parcel, bytes_max: usize) -> ParcelFuture {
+        serve_remote(|method| self.get(method?), asked, bytes_max)
     }
 }
 

@@ -1,6 +1,8 @@
 //! `env.EVENTS`: publishes messages under topics. The host provides a [`Publish`] to each script that may publish, and
 //! knows which script published what.
 
+mod remote;
+
 use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
@@ -9,12 +11,14 @@ use std::sync::Arc;
 use deno_core::{OpState, op2, v8};
 use serde_json::Value;
 
-use crate::bindings::{Binding, EnvValue, Installed, NewWorker};
+use crate::bindings::{Binding, EnvValue, Installed, NewWorker, Parcel, ParcelFuture, WrittenBinding};
 use crate::event::{Data, EventKey};
 use crate::handlers::plain_data;
 use crate::quotas::{QuotaError, Usage};
 use crate::unwind;
 use crate::values::Events;
+
+pub(crate) use self::remote::RemotePublish;
 
 /// Receives the messages of one script.
 pub trait Publish: Send + Sync {
@@ -63,6 +67,14 @@ impl Binding for PublishBinding {
     fn install(&self, name: &str, _worker: &NewWorker<'_>, state: &mut OpState) -> EnvValue<'_> {
         Installed::put(state, name, self.clone());
         EnvValue::made("ext:isopod_publish/publish.js", &Value::Null)
+    }
+
+    fn written(&self) -> Option<WrittenBinding> {
+        Some(WrittenBinding::Events)
+    }
+
+    fn serve(&self, _script: &str, asked: Parcel, bytes_max: usize) -> ParcelFuture {
+        Box::pin(std::future::ready(remote::serve(&*self.0, &asked, bytes_max)))
     }
 }
 

@@ -32,7 +32,7 @@ pub use self::wasm_types::{WasmTypeRoom, WasmTypes};
 /// let quotas = Quotas::default().timers(100);
 /// assert_eq!(quotas.subrequests, 1_000);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Quotas {
     /// Active timers, including intervals and `AbortSignal.timeout()`. Default: 10,000.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use deno_core::OpState;
 use serde_json::Value;
 
-use crate::bindings::{Binding, EnvValue, Installed, NewWorker};
+use crate::bindings::{Binding, EnvValue, Installed, NewWorker, WrittenBinding};
 
 /// A SQL binding: the location of its database, and its limits.
 ///
@@ -18,7 +18,7 @@ use crate::bindings::{Binding, EnvValue, Installed, NewWorker};
 /// let served = SqlConfig::new("postgres://app@db.internal/app").max_connections(8);
 /// # assert!(local.rows_max == served.rows_max);
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct SqlConfig {
     /// `sqlite:` and a path, `sqlite::memory:`, or a `postgres://` URL. A missing SQLite file is created. An in-memory
@@ -124,6 +124,12 @@ impl Binding for SqlConfig {
         config.cpu = config.cpu.min(worker.cpu);
         Installed::put(state, name, config);
         EnvValue::made("ext:isopod_sql/sql.js", &Value::Null)
+    }
+
+    /// The process of the worker has connections of its own.
+    fn written(&self) -> Option<WrittenBinding> {
+        let config = postcard::to_stdvec(self).ok()?;
+        Some(WrittenBinding::Sql { config })
     }
 
     fn missing_feature(&self) -> Option<&'static str> {

@@ -12,6 +12,8 @@ pub(crate) mod postgres;
 pub(crate) mod sqlite;
 pub mod ticks;
 
+mod written;
+
 use std::pin::Pin;
 
 use bytes::Bytes;
@@ -21,6 +23,7 @@ use crate::quotas::QuotaError;
 
 #[cfg(feature = "postgres")]
 pub use self::postgres::PostgresServer;
+pub(crate) use self::written::WrittenStorageError;
 
 /// The future of an operation on a store.
 ///

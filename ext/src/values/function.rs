@@ -7,7 +7,7 @@ use std::sync::Arc;
 use deno_core::v8;
 use futures::future::BoxFuture;
 
-use super::{FromScript, ToScript, ValueError};
+use super::{Encoded, FromScript, ToScript, ValueError};
 use crate::event::Body;
 
 /// The result of a Rust function, on its way to the script.
@@ -97,6 +97,7 @@ pub(crate) type Running = BoxFuture<'static, Result<NativeResult, NativeError>>;
 type Call = dyn for<'s, 'i> Fn(&mut v8::PinScope<'s, 'i>, v8::Local<'s, v8::Value>, Vec<Body>) -> Result<Running, ValueError>
     + Send
     + Sync;
+type CallEncoded = dyn Fn(Encoded, Vec<Body>, usize) -> Result<Running, ValueError> + Send + Sync;
 
 /// A Rust function that scripts call: `await env.SHOP.price("tea", 3)`.
 ///
@@ -115,7 +116,13 @@ type Call = dyn for<'s, 'i> Fn(&mut v8::PinScope<'s, 'i>, v8::Local<'s, v8::Valu
 /// Its arguments are a tuple, converted as a whole (`()` for none). Its future runs on the thread's I/O runtime, so it
 /// may use whatever needs Tokio, and is dropped with the event that called it.
 #[derive(Clone)]
-pub struct NativeFunction(Arc<Call>);
+pub struct NativeFunction(Arc<Functions>);
+
+/// The same function, for arguments of a script and for encoded ones.
+struct Functions {
+    call: Box<Call>,
+    call_encoded: Box<CallEncoded>,
+}
 
 impl NativeFunction {
     /// Creates a function of values.
@@ -138,10 +145,40 @@ impl NativeFunction {
         F: Fn(A, Vec<Body>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<R, NativeError>> + Send + 'static,
     {
-        Self(Arc::new(move |scope, arguments, streams| {
-            let running = function(A::from_script(scope, arguments)?, streams);
-            Ok(Box::pin(async move { running.await.map(IntoResult::into_result) }))
+        let function = Arc::new(function);
+        let of_encoded = Arc::clone(&function);
+        Self(Arc::new(Functions {
+            call: Box::new(move |scope, arguments, streams| {
+                let running = function(A::from_script(scope, arguments)?, streams);
+                Ok(Box::pin(async move { running.await.map(IntoResult::into_result) }))
+            }),
+            call_encoded: Box::new(move |arguments, streams, bytes_max| {
+                let running = of_encoded(A::from_encoded(arguments, bytes_max)?, streams);
+                Ok(Box::pin(async move { running.await.map(IntoResult::into_result) }))
+            }),
         }))
+    }
+
+    /// Creates a function that takes its arguments as they are encoded, and passes them on.
+    pub(crate) fn of_encoded(function: impl Fn(Encoded, Vec<Body>) -> Running + Send + Sync + 'static) -> Self {
+        let function = Arc::new(function);
+        let of_encoded = Arc::clone(&function);
+        Self(Arc::new(Functions {
+            call: Box::new(move |scope, arguments, streams| {
+                Ok(function(Encoded::from_script(scope, arguments)?, streams))
+            }),
+            call_encoded: Box::new(move |arguments, streams, _| Ok(of_encoded(arguments, streams))),
+        }))
+    }
+
+    /// Calls it with encoded arguments, whose parts may count `bytes_max`.
+    pub(crate) fn call_encoded(
+        &self,
+        arguments: Encoded,
+        streams: Vec<Body>,
+        bytes_max: usize,
+    ) -> Result<Running, ValueError> {
+        (self.0.call_encoded)(arguments, streams, bytes_max)
     }
 
     pub(crate) fn call<'s>(
@@ -150,7 +187,7 @@ impl NativeFunction {
         arguments: v8::Local<'s, v8::Value>,
         streams: Vec<Body>,
     ) -> Result<Running, ValueError> {
-        (self.0)(scope, arguments, streams)
+        (self.0.call)(scope, arguments, streams)
     }
 }
 

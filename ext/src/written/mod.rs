@@ -34,3 +34,4 @@ pub use self::frame::{
     WrittenBody, WrittenCaller, WrittenCf, WrittenData, WrittenEvent, WrittenHeaders, WrittenItem, WrittenKind,
 };
 pub use self::import::{Answered, Owed, import};
+pub(crate) use self::parts::{data_of, written_data};

@@ -29,7 +29,7 @@ pub(super) fn headers_of(written: WrittenHeaders) -> Result<HeaderMap, FrameErro
     Ok(headers)
 }
 
-pub(super) fn written_data(data: Data) -> Result<WrittenData, ValueError> {
+pub(crate) fn written_data(data: Data) -> Result<WrittenData, ValueError> {
     Ok(match data {
         Data::Empty => WrittenData::Empty,
         Data::Json(value) => WrittenData::Plain(encoded(&value)?),
@@ -38,7 +38,7 @@ pub(super) fn written_data(data: Data) -> Result<WrittenData, ValueError> {
     })
 }
 
-pub(super) fn data_of(written: WrittenData, bytes_max: usize) -> Result<Data, FrameError> {
+pub(crate) fn data_of(written: WrittenData, bytes_max: usize) -> Result<Data, FrameError> {
     Ok(match written {
         WrittenData::Empty => Data::Empty,
         WrittenData::Plain(value) => Data::Json(plain(value, bytes_max)?),

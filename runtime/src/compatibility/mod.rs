@@ -24,7 +24,7 @@ pub use self::date::{CompatibilityDate, InvalidDate};
 /// ```
 ///
 /// The default is that of the newest date without flags.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Compatibility {
     /// The available Node.js modules and globals. Default: [`NodeCompat::Full`].
@@ -39,7 +39,7 @@ pub struct Compatibility {
 }
 
 /// The Node.js modules and globals that a script may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub enum NodeCompat {
     /// None.

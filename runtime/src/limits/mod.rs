@@ -34,7 +34,7 @@ pub(crate) use self::watchdog::{Breach, Ended, Limit, Sampler, Soft, Watch};
 /// let limits = Limits::default().cpu(Duration::from_millis(50));
 /// assert_eq!(limits.memory_bytes, 128 * 1024 * 1024);
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct Limits {
     /// CPU time of an event, including its `waitUntil` work and excluding time spent waiting. Default: 10 s.

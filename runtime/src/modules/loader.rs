@@ -1,7 +1,6 @@
 //! The loader of a script version: from specifiers to code.
 
-use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ::import_map::ImportMap;
@@ -17,6 +16,7 @@ use super::import_map;
 use super::jail::Jail;
 use super::kind::{Dialect, Format, ModuleKind, RequestedType, Treatment, treatment};
 use super::literals;
+use super::loaded::ModulesLoaded;
 use super::nesting::on_large_stack;
 use super::node_builtins;
 use super::node_env;
@@ -52,30 +52,6 @@ pub struct Loader {
     transpiled: Mutex<TranspileCache>,
     loaded: ModulesLoaded,
     pub(super) source_maps: Arc<SourceMaps>,
-}
-
-/// The modules that a script version has loaded so far, including dynamic imports. The list is live, and does not keep
-/// the script alive.
-#[derive(Debug, Clone, Default)]
-pub struct ModulesLoaded(Arc<Mutex<HashSet<Url>>>);
-
-impl ModulesLoaded {
-    /// The loaded files.
-    #[must_use]
-    pub fn files(&self) -> Vec<PathBuf> {
-        let loaded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        loaded.iter().filter_map(|url| url.to_file_path().ok()).collect()
-    }
-
-    #[cfg(feature = "node")]
-    fn urls(&self) -> Vec<Url> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .cloned()
-            .collect()
-    }
 }
 
 /// A module that is ready to be compiled.
@@ -420,17 +396,11 @@ impl Loader {
     }
 
     pub(super) fn count(&self, url: &Url) -> Result<(), ModuleError> {
-        let mut loaded = self.loaded.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if loaded.contains(url) {
-            return Ok(());
+        let limit = self.limits.modules_max;
+        match self.loaded.insert(url, limit) {
+            true => Ok(()),
+            false => Err(ModuleError::TooManyModules { limit }),
         }
-        if loaded.len() >= self.limits.modules_max {
-            return Err(ModuleError::TooManyModules {
-                limit: self.limits.modules_max,
-            });
-        }
-        loaded.insert(url.clone());
-        Ok(())
     }
 }
 

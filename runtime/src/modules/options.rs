@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::refusal::BESIDE_A_DATABASE;
@@ -79,7 +80,7 @@ impl LoaderOptions {
 ///
 /// Files whose names begin with a dot, env files, configurations, databases and private keys are never read, nor are
 /// files with an extension that modules do not have.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Reach {
     /// Files that must not be read under any name: those used by bindings and the configuration. Includes SQLite's
@@ -139,7 +140,7 @@ pub struct ImportMapText {
 }
 
 /// The functions that JSX is compiled to calls of.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum JsxRuntime {
     /// `jsx` and `jsxs`, imported from `<import source>/jsx-runtime`.
@@ -150,7 +151,7 @@ pub enum JsxRuntime {
 }
 
 /// JSX settings.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Jsx {
     /// Default: [`JsxRuntime::Automatic`].
@@ -175,7 +176,7 @@ impl Default for Jsx {
 }
 
 /// Limits of a loader. Each has a default and can be changed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct LoaderLimits {
     /// Bytes of one module's source, and of one source map. Default: 16 MiB.

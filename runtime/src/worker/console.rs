@@ -48,6 +48,17 @@ fn print(level: LogLevel, text: &str) -> std::io::Result<()> {
     }
 }
 
+/// Logs a line of a worker's `console` that was written in another process.
+pub fn console_line(level: tracing::Level, script: &str, worker: u64, request: &str, caller: Option<&str>, text: &str) {
+    let level = match level {
+        tracing::Level::ERROR => LogLevel::Error,
+        tracing::Level::WARN => LogLevel::Warn,
+        tracing::Level::INFO => LogLevel::Info,
+        _ => LogLevel::Debug,
+    };
+    trace(level, script, worker, request, caller, cut(text));
+}
+
 /// `caller` is the worker that made the request, if it came by a service binding.
 fn trace(level: LogLevel, script: &str, worker: u64, request: &str, caller: Option<&str>, text: &str) {
     match level {

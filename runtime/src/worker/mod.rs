@@ -28,6 +28,7 @@ use crate::module_loader::ScriptLoader;
 use crate::{MemoryMeter, Script};
 
 pub use self::boot::BootOptions;
+pub use self::console::console_line;
 
 /// An occurrence in a worker that its host has to handle.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use std::task::Poll;
 use futures::channel::oneshot;
 use isopod_runtime::handlers::Fault;
 
-use super::engine::failure;
+use super::fault::failure;
 use crate::{Failure, Outcome, Ticket};
 
 type Answered<T> = oneshot::Receiver<Result<T, Fault>>;

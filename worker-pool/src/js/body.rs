@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use isopod_runtime::handlers::{Body, BodyError, Fault};
 
-use super::engine::failure;
+use super::fault::failure;
 use crate::ticket::Ticket;
 
 /// The body of a streamed response. Dropping it before its end cancels the event.

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use isopod_runtime::{Extend, Image, OsScheduling, WorkerTemplate};
+use isopod_runtime::{Extend, Image, Isolation, OsScheduling, WorkerTemplate};
 
+use super::cell::Cells;
 use super::engine::{Fetchers, JsEngine, MakeFetcher, ScriptEngine};
 use super::pool::Pool;
 use super::worker_fetcher::WorkerFetcher;
@@ -33,6 +34,8 @@ pub struct PoolBuilder {
     scheduling: OsScheduling,
     image: Image,
     extends: Vec<Arc<dyn Extend>>,
+    isolation: Isolation,
+    cells: Option<Cells>,
 }
 
 impl Pool {
@@ -44,6 +47,8 @@ impl Pool {
             scheduling: OsScheduling::default(),
             image: Image::default(),
             extends: Vec::new(),
+            isolation: Isolation::default(),
+            cells: None,
         }
     }
 }
@@ -77,6 +82,19 @@ impl PoolBuilder {
         self
     }
 
+    /// Sets where workers run whose scripts do not say so ([`ScriptBuilder::isolation`](super::ScriptBuilder::isolation)).
+    /// Default: [`Isolation::Thread`].
+    pub const fn isolation(mut self, isolation: Isolation) -> Self {
+        self.isolation = isolation;
+        self
+    }
+
+    /// Sets how processes are started for workers with [`Isolation::Process`]. Default: such workers cannot start.
+    pub fn cells(mut self, cells: Cells) -> Self {
+        self.cells = Some(cells);
+        self
+    }
+
     /// Builds the pool. Does not block: threads and workers start in the background.
     ///
     /// # Errors
@@ -93,7 +111,14 @@ impl PoolBuilder {
         let template = WorkerTemplate::new(self.image, self.extends);
         let template = template.map_err(|error| BuildError::Engine(error.into()))?;
         let fetchers = Fetchers::default();
-        let engine = JsEngine::new(self.io_threads, self.scheduling, template, Arc::clone(&fetchers));
+        let settings = &self.base.settings;
+        let (lost_grace, cancel_grace) = (settings.lost_grace, settings.cancel_grace);
+        let engine = JsEngine::new(self.io_threads, self.scheduling, template, Arc::clone(&fetchers)).with_cells(
+            self.isolation,
+            self.cells,
+            lost_grace,
+            cancel_grace,
+        );
         let core = CoreBuilder::with(wrap(engine), self.base).build()?;
         let pool = core.downgrade();
         let make: MakeFetcher = Arc::new(move |name| Arc::new(WorkerFetcher::new(pool.clone(), name.into())));

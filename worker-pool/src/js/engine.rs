@@ -4,17 +4,20 @@ use std::io;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use isopod_outcome::{Failure, Outcome};
 use isopod_runtime::fetcher::{Fetcher, Loopback};
-use isopod_runtime::handlers::{Event as JsEvent, EventKey, Fault, KeyMap};
+use isopod_runtime::handlers::Event as JsEvent;
 use isopod_runtime::io::IoOptions;
 use isopod_runtime::{
-    BootOptions, Noticed, OnNotice, OsScheduling, Script, Watchdog, WorkerTemplate, WorkerThread, platform,
-    run_in_short_slices,
+    Isolation, OsScheduling, Script, Watchdog, WorkerTemplate, WorkerThread, platform, run_in_short_slices,
 };
 
+use super::cell::worker::{CellWorker, Conditions, boot};
+use super::cell::{Cells, Depot};
+use super::fault::fault;
+use super::thread_worker::ThreadWorker;
 use crate::engine::{BootContext, BootError, Engine, Event, SlotId, ThreadError, Trim, Turn, Worker};
 
 /// An engine that runs scripts and takes their events, such as [`JsEngine`].
@@ -35,6 +38,10 @@ pub struct JsEngine {
     template: WorkerTemplate,
     /// Makes fetchers of the pool's workers. Set once there is a pool.
     fetchers: Fetchers,
+    isolation: Isolation,
+    /// Starts the processes of cells.
+    depot: Option<Depot>,
+    conditions: Conditions,
     /// Started by the first worker thread, so that creating an engine cannot fail.
     watchdog: Mutex<Option<Arc<Watchdog>>>,
 }
@@ -52,8 +59,33 @@ impl JsEngine {
             scheduling,
             template,
             fetchers,
+            isolation: Isolation::Thread,
+            depot: None,
+            conditions: Conditions {
+                io_threads,
+                scheduling,
+                lost_grace: Duration::ZERO,
+                cancel_grace: Duration::ZERO,
+                fetchers: None,
+            },
             watchdog: Mutex::new(None),
         }
+    }
+
+    /// Sets where workers run whose scripts do not say so, and how cells are started.
+    pub(super) fn with_cells(
+        mut self,
+        isolation: Isolation,
+        cells: Option<Cells>,
+        lost_grace: Duration,
+        cancel_grace: Duration,
+    ) -> Self {
+        self.isolation = isolation;
+        self.depot = cells.map(Depot::new);
+        self.conditions.lost_grace = lost_grace;
+        // It has to end an event before the pool gives up on the worker.
+        self.conditions.cancel_grace = cancel_grace / 2;
+        self
     }
 
     fn watchdog(&self) -> io::Result<Arc<Watchdog>> {
@@ -97,21 +129,23 @@ impl Engine for JsEngine {
     }
 
     async fn boot(&self, thread: &WorkerThread, script: &Arc<Script>, ctx: BootContext) -> Result<JsWorker, BootError> {
-        let notice = ctx.notice;
+        if script.isolation().unwrap_or(self.isolation) == Isolation::Process {
+            let Some(depot) = &self.depot else {
+                return Err(BootError::new(
+                    "workers in processes of their own need a program that runs them: see `PoolBuilder::cells`",
+                ));
+            };
+            let conditions = Conditions {
+                fetchers: self.fetchers.get().cloned(),
+                ..self.conditions.clone()
+            };
+            let worker = boot(depot, script, ctx, &conditions).await?;
+            return Ok(JsWorker(Place::Cell(Box::new(worker))));
+        }
         let loopback = self.fetchers.get().cloned();
-        let loopback = loopback.map(|make| Loopback::new(ctx.script_name, move |name| make(name)));
-        let options = BootOptions {
-            worker: ctx.worker.get(),
-            stop_at: ctx.stop_at,
-            // If its thread is lost, the pool finds it.
-            on_notice: Some(OnNotice::new(move |noticed| match noticed {
-                Noticed::LongTurn => notice.long_turn(),
-                Noticed::Stopping(limit) => notice.stopping(None, limit.into()),
-            })),
-            loopback,
-        };
-        let worker = isopod_runtime::Worker::boot(thread, script, options).await;
-        worker.map(JsWorker::new).map_err(|fault| BootError(failure(fault)))
+        let loopback = loopback.map(|make| Loopback::new(Arc::clone(&ctx.script_name), move |name| make(name)));
+        let worker = ThreadWorker::boot(thread, script, ctx, loopback).await?;
+        Ok(JsWorker(Place::Thread(worker)))
     }
 }
 
@@ -121,154 +155,81 @@ impl Event for JsEvent {
     }
 }
 
-/// A worker of `isopod-runtime`, with the slots of its events.
-pub struct JsWorker {
-    worker: isopod_runtime::Worker,
-    /// The events in the slots, by index, and the slots of events.
-    events: Vec<Option<Begun>>,
-    slots: KeyMap<SlotId>,
-    /// When the code of the event that is begun next is to be ended.
-    next_stop: Option<(SlotId, Instant)>,
-}
+/// A worker that runs a script: on this thread, or in a process of its own.
+pub struct JsWorker(Place);
 
-/// An event in a slot.
-#[derive(Clone, Copy)]
-struct Begun {
-    slot: SlotId,
-    /// The worker's key of it.
-    key: EventKey,
-    /// It was answered with a stream.
-    is_streaming: bool,
-}
-
-impl JsWorker {
-    fn new(worker: isopod_runtime::Worker) -> Self {
-        Self {
-            worker,
-            events: Vec::new(),
-            slots: KeyMap::default(),
-            next_stop: None,
-        }
-    }
-
-    fn begun(&mut self, slot: SlotId) -> Option<&mut Begun> {
-        let begun = self.events.get_mut(slot.index())?.as_mut();
-        begun.filter(|begun| begun.slot == slot)
-    }
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a worker in a thread is reached as before there were cells"
+)]
+enum Place {
+    Thread(ThreadWorker),
+    Cell(Box<CellWorker>),
 }
 
 impl Worker for JsWorker {
     type Event = JsEvent;
 
     fn begin(&mut self, slot: SlotId, event: JsEvent) {
-        let stop_at = self.next_stop.take().filter(|(of, _)| *of == slot).map(|(_, at)| at);
-        let key = self.worker.begin_until(event, stop_at);
-        if self.events.len() <= slot.index() {
-            self.events.resize(slot.index() + 1, None);
+        match &mut self.0 {
+            Place::Thread(worker) => worker.begin(slot, event),
+            Place::Cell(worker) => worker.begin(slot, event),
         }
-        self.events[slot.index()] = Some(Begun {
-            slot,
-            key,
-            is_streaming: false,
-        });
-        self.slots.insert(key, slot);
     }
 
     fn stop_at(&mut self, slot: SlotId, at: Instant) {
-        match self.begun(slot).map(|begun| begun.key) {
-            Some(key) => self.worker.stop_at(key, at),
-            None => self.next_stop = Some((slot, at)),
+        match &mut self.0 {
+            Place::Thread(worker) => worker.stop_at(slot, at),
+            Place::Cell(worker) => worker.stop_at(slot, at),
         }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
-        loop {
-            match self.worker.poll(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(isopod_runtime::Turn::Condemned(fault)) => {
-                    return Poll::Ready(Turn::Condemned {
-                        outcome: fault.kind.into(),
-                        reason: fault.message,
-                    });
-                }
-                Poll::Ready(isopod_runtime::Turn::Session { event }) => {
-                    let Some(slot) = self.slots.get(&event) else {
-                        continue;
-                    };
-                    return Poll::Ready(Turn::Session { slot: *slot });
-                }
-                Poll::Ready(isopod_runtime::Turn::Streaming { event }) => {
-                    let Some(slot) = self.slots.get(&event).copied() else {
-                        continue;
-                    };
-                    if let Some(begun) = self.begun(slot) {
-                        begun.is_streaming = true;
-                    }
-                    return Poll::Ready(Turn::Streaming { slot });
-                }
-                Poll::Ready(isopod_runtime::Turn::Answered { event }) => {
-                    let Some(slot) = self.slots.get(&event) else {
-                        continue;
-                    };
-                    return Poll::Ready(Turn::Answered { slot: *slot });
-                }
-                Poll::Ready(isopod_runtime::Turn::Ended { event, result }) => {
-                    let Some(slot) = self.slots.remove(&event) else {
-                        continue;
-                    };
-                    if self.begun(slot).is_some() {
-                        self.events[slot.index()] = None;
-                    }
-                    let outcome = result.err().map_or(Outcome::Ok, Outcome::from);
-                    return Poll::Ready(Turn::Ended { slot, outcome });
-                }
-            }
+        match &mut self.0 {
+            Place::Thread(worker) => worker.poll(cx),
+            Place::Cell(worker) => worker.poll(cx),
         }
     }
 
     fn is_condemned(&self) -> bool {
-        self.worker.is_condemned()
+        match &self.0 {
+            Place::Thread(worker) => worker.is_condemned(),
+            Place::Cell(worker) => worker.is_condemned(),
+        }
+    }
+
+    fn is_in_long_turn(&self) -> bool {
+        match &self.0 {
+            Place::Thread(_) => false,
+            Place::Cell(worker) => worker.is_in_long_turn(),
+        }
     }
 
     fn cancel(&mut self, slot: SlotId, outcome: Outcome) {
-        let Some(begun) = self.begun(slot).copied() else { return };
-        let message = match outcome {
-            Outcome::ExceededWall if begun.is_streaming => {
-                "the response's stream did not end within its limit (`limits.stream`)"
-            }
-            Outcome::ExceededWall => "the handler did not answer within its wall-clock limit",
-            _ => "the caller disconnected, or the pool is shutting down",
-        };
-        self.worker.cancel(begun.key, Fault::new(outcome.into(), message));
+        match &mut self.0 {
+            Place::Thread(worker) => worker.cancel(slot, outcome),
+            Place::Cell(worker) => worker.cancel(slot, outcome),
+        }
     }
 
     fn memory_bytes(&mut self) -> usize {
-        self.worker.memory_bytes()
+        match &mut self.0 {
+            Place::Thread(worker) => worker.memory_bytes(),
+            Place::Cell(worker) => worker.memory_bytes(),
+        }
     }
 
     fn trim(&mut self, trim: Trim) {
-        match trim {
-            Trim::Memory => self.worker.collect_garbage(),
-            Trim::Io => self.worker.stop_io(),
+        match &mut self.0 {
+            Place::Thread(worker) => worker.trim(trim),
+            Place::Cell(worker) => worker.trim(trim),
         }
     }
 
     fn abandon(&mut self, failure: Failure) {
-        self.worker.abandon(&fault(failure));
+        match &mut self.0 {
+            Place::Thread(worker) => worker.abandon(failure),
+            Place::Cell(worker) => worker.abandon(&failure),
+        }
     }
-}
-
-pub(super) fn failure(fault: Fault) -> Failure {
-    let mut failure = Failure::new(fault.kind.into(), fault.message);
-    failure.detail = fault.detail;
-    failure.retry_after = fault.retry_after;
-    failure.source = fault.thrown.map(|thrown| thrown as _);
-    failure
-}
-
-fn fault(failure: Failure) -> Fault {
-    let mut fault = Fault::new(failure.outcome.into(), failure.message);
-    fault.detail = failure.detail;
-    fault.retry_after = failure.retry_after;
-    fault
 }

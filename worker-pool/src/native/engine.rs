@@ -179,6 +179,13 @@ impl<E: Engine> Worker for Host<E> {
         }
     }
 
+    fn is_in_long_turn(&self) -> bool {
+        match self {
+            Self::Script(worker) => worker.is_in_long_turn(),
+            Self::Native(_) => false,
+        }
+    }
+
     fn cancel(&mut self, slot: SlotId, outcome: Outcome) {
         match self {
             Self::Script(worker) => worker.cancel(slot, outcome),

@@ -146,8 +146,13 @@ impl<'a, E: Engine> EventLoop<'a, E> {
 
     /// Reads all mail and polls the worker once. If nothing is left to do, reports ended events and sleeps.
     fn round(&mut self, cx: &mut Context<'_>) -> Step<Round> {
+        let looks_away = self.worker.is_in_long_turn();
+        if looks_away {
+            self.assignment.mail.look_away(cx.waker());
+        }
         // Events in the mailbox of a condemned worker return to the queue when it departs.
-        while !self.worker.is_condemned()
+        while !looks_away
+            && !self.worker.is_condemned()
             && let Some(mail) = self.assignment.mail.take()
         {
             self.read(mail)?;
@@ -168,6 +173,9 @@ impl<'a, E: Engine> EventLoop<'a, E> {
         if self.poll_timer(cx).is_ready() {
             self.expire(clock::now())?;
             return Ok(Round::Busy);
+        }
+        if looks_away {
+            return Ok(Round::Rests);
         }
         // Open events and attached tasks wait for work that has to be polled.
         if !self.runs() && !self.has_attached() && self.linger.finds(|| self.assignment.mail.stirs()) {

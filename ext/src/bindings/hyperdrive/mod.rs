@@ -10,7 +10,7 @@ use deno_core::url::Url;
 use percent_encoding::percent_decode_str;
 use serde_json::json;
 
-use super::{Binding, EnvValue, NewWorker};
+use super::{Binding, EnvValue, NewWorker, WrittenBinding};
 use crate::sockets::Granted;
 
 /// A database that a client in the script connects to, such as `pg`, `postgres` or `mysql2`.
@@ -94,6 +94,10 @@ impl Binding for Hyperdrive {
             "database": text(self.url.path().trim_start_matches('/')),
         });
         EnvValue::made("ext:isopod_hyperdrive/hyperdrive.js", &options)
+    }
+
+    fn written(&self) -> Option<WrittenBinding> {
+        Some(WrittenBinding::Hyperdrive(self.url.to_string()))
     }
 }
 

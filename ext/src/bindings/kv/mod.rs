@@ -5,6 +5,7 @@
 
 #[cfg(feature = "postgres")]
 mod postgres;
+mod remote;
 mod rules;
 #[cfg(feature = "sql")]
 mod sqlite;
@@ -24,7 +25,7 @@ use deno_core::{OpState, ResourceId, ToV8, op2};
 use serde_json::Value;
 
 use super::operation::operate;
-use super::{Binding, EnvValue, Installed, NewWorker};
+use super::{Binding, EnvValue, Installed, NewWorker, Parcel, ParcelFuture, WrittenBinding};
 use crate::event::{EventEnded, EventKey};
 use crate::fetch::{FetchError, body_of};
 use crate::quotas::{QuotaError, Usage};
@@ -33,6 +34,7 @@ use crate::unwind;
 
 #[cfg(feature = "postgres")]
 pub use self::postgres::PostgresKv;
+pub(crate) use self::remote::RemoteKv;
 pub use self::rules::{KvFault, check_entry, check_key, expiration};
 #[cfg(feature = "sql")]
 pub use self::sqlite::SqliteKv;
@@ -68,6 +70,14 @@ impl Binding for KvBinding {
     fn install(&self, name: &str, _worker: &NewWorker<'_>, state: &mut OpState) -> EnvValue<'_> {
         Installed::put(state, name, self.store.clone());
         EnvValue::made("ext:isopod_kv/kv.js", &Value::Null)
+    }
+
+    fn written(&self) -> Option<WrittenBinding> {
+        Some(WrittenBinding::Kv)
+    }
+
+    fn serve(&self, _script: &str, asked: Parcel, bytes_max: usize) -> ParcelFuture {
+        remote::serve(self.store.clone(), asked, bytes_max)
     }
 
     fn withheld(&self) -> Vec<PathBuf> {

@@ -7,6 +7,7 @@
 mod batch;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod remote;
 mod rules;
 #[cfg(feature = "sql")]
 mod sqlite;
@@ -25,7 +26,7 @@ use deno_core::{OpState, ToV8, op2};
 use serde_json::json;
 
 use super::operation::operate;
-use super::{Binding, EnvValue, Installed, NewWorker};
+use super::{Binding, EnvValue, Installed, NewWorker, Parcel, ParcelFuture, WrittenBinding};
 use crate::event::{EventEnded, EventKey};
 use crate::quotas::{QuotaError, Usage};
 use crate::storage::StorageError;
@@ -34,6 +35,7 @@ use crate::unwind;
 pub use self::batch::{Decision, QueueBatch, QueueDecision};
 #[cfg(feature = "postgres")]
 pub use self::postgres::PostgresQueue;
+pub(crate) use self::remote::RemoteQueue;
 pub use self::rules::{BATCH_BYTES, BATCH_COUNT, DELAY, MESSAGE_BYTES, QueueFault, check_delay, check_messages};
 #[cfg(feature = "sql")]
 pub use self::sqlite::SqliteQueue;
@@ -83,6 +85,15 @@ impl Binding for QueueBinding {
             "ext:isopod_queue/queue.js",
             &json!({ "delay": self.delivery_delay.as_secs() }),
         )
+    }
+
+    fn written(&self) -> Option<WrittenBinding> {
+        let delay = self.delivery_delay;
+        Some(WrittenBinding::Queue { delay })
+    }
+
+    fn serve(&self, _script: &str, asked: Parcel, _bytes_max: usize) -> ParcelFuture {
+        remote::serve(self.store.clone(), asked)
     }
 
     fn withheld(&self) -> Vec<PathBuf> {

@@ -367,7 +367,7 @@ pub enum Verdict {
 }
 
 /// The backlog of a queue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct QueueMetrics {
     /// The number of messages, with those that are delayed and those that are leased.

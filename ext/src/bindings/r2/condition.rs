@@ -4,7 +4,7 @@
 use super::object::R2Object;
 
 /// An ETag in a condition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum R2Etag {
     /// That of any object.
     Any,
@@ -15,7 +15,7 @@ pub enum R2Etag {
 }
 
 /// Conditions on the object that a key has. All must hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct R2Conditions {
     /// It has one of these ETags.

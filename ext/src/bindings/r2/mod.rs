@@ -14,6 +14,7 @@ mod object;
 mod ops;
 mod options;
 mod range;
+mod remote;
 mod rules;
 #[cfg(feature = "s3")]
 mod s3;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use deno_core::OpState;
 use serde_json::Value;
 
-use super::{Binding, EnvValue, Installed, NewWorker};
+use super::{Binding, EnvValue, Installed, NewWorker, Parcel, ParcelFuture, WrittenBinding};
 
 pub use self::condition::{R2Conditions, R2Etag};
 #[cfg(feature = "sql")]
@@ -34,6 +35,7 @@ pub use self::local::LocalR2;
 pub use self::object::{R2Algorithm, R2Checksum, R2Checksums, R2HttpMetadata, R2Object, R2StorageClass};
 pub(crate) use self::ops::extension;
 pub use self::range::R2Range;
+pub(crate) use self::remote::RemoteR2;
 pub use self::rules::{R2Fault, check_key, check_metadata};
 #[cfg(feature = "s3")]
 pub use self::s3::S3R2;
@@ -66,6 +68,14 @@ impl Binding for R2Binding {
     fn install(&self, name: &str, _worker: &NewWorker<'_>, state: &mut OpState) -> EnvValue<'_> {
         Installed::put(state, name, self.store.clone());
         EnvValue::made("ext:isopod_r2/r2.js", &Value::Null)
+    }
+
+    fn written(&self) -> Option<WrittenBinding> {
+        Some(WrittenBinding::R2)
+    }
+
+    fn serve(&self, _script: &str, asked: Parcel, bytes_max: usize) -> ParcelFuture {
+        remote::serve(self.store.clone(), asked, bytes_max)
     }
 
     fn withheld(&self) -> Vec<PathBuf> {

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// An object without its content: key, size, times, checksums and metadata.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct R2Object {
     /// The key.
@@ -159,7 +159,7 @@ impl fmt::Display for R2Algorithm {
 }
 
 /// A checksum that the content of an object must have.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct R2Checksum {
     /// The algorithm.
     pub algorithm: R2Algorithm,

@@ -19,7 +19,7 @@ pub(super) const DELETE_KEYS: usize = 1000;
 pub(super) const LIST_LIMIT: usize = 1000;
 
 /// A violation of a limit or a rule of R2. The texts are the platform's.
-#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub enum R2Fault {
     /// The upload is in a state in which this is not possible.

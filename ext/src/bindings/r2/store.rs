@@ -273,7 +273,7 @@ impl R2Found {
 }
 
 /// The arguments of [`R2Store::put`], without the content.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct R2Put {
     /// The key.
@@ -309,7 +309,7 @@ isopod_outcome::setters!(R2Put {
 });
 
 /// The arguments of [`R2Store::create_upload`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct R2NewUpload {
     /// The key.
@@ -339,7 +339,7 @@ isopod_outcome::setters!(R2NewUpload {
 });
 
 /// A part of an upload to be completed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct R2Part {
     /// The number, from 1 to 10,000.
     pub number: u16,
@@ -348,7 +348,7 @@ pub struct R2Part {
 }
 
 /// The objects that a call of [`R2Store::list`] asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct R2Listing {
     /// The beginning that their keys have in common.
@@ -385,7 +385,7 @@ isopod_outcome::setters!(R2Listing {
 });
 
 /// A part of the list of objects.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct R2Page {
     /// The objects.
     pub objects: Vec<R2Object>,

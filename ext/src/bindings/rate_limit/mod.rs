@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use deno_core::{OpState, op2};
 use serde_json::Value;
 
-use super::{Binding, EnvValue, Installed, NewWorker};
+use super::{Asks, Binding, EnvValue, Installed, NewWorker, Parcel, ParcelFuture, WrittenBinding, pack, unpack};
 
 /// Locks that the keys are spread over: threads seldom wait for each other.
 const SHARDS: usize = 16;
@@ -32,7 +32,14 @@ const CANDIDATES: usize = 8;
 ///
 /// Windows follow one another from the moment it is made. Clones share their counts.
 #[derive(Clone)]
-pub struct RateLimit(Arc<Inner>);
+pub struct RateLimit(Counts);
+
+#[derive(Clone)]
+enum Counts {
+    Here(Arc<Inner>),
+    /// In the pool's process.
+    Elsewhere(Asks),
+}
 
 struct Inner {
     limit: u32,
@@ -65,24 +72,47 @@ impl RateLimit {
     /// Sets the number of keys that are counted at a time. Default: [`RateLimit::KEYS_MAX`]. If there are more in a window, keys with low counts
     /// are dropped, and start at zero when they come again.
     pub fn with_keys_max(limit: u32, window: Duration, keys_max: usize) -> Self {
-        Self(Arc::new(Inner {
+        Self(Counts::Here(Arc::new(Inner {
             limit,
             window: window.max(Duration::from_millis(1)),
             keys_max,
             started: Instant::now(),
             hasher: RandomState::new(),
             shards: Default::default(),
-        }))
+        })))
     }
 
     /// Counts a call for this key. Returns whether it is within the limit.
     pub fn take(&self, key: &str) -> bool {
-        self.take_at(key, self.0.started.elapsed())
+        match &self.0 {
+            Counts::Here(inner) => inner.take_at(key, inner.started.elapsed()),
+            // A call that cannot be counted is not within the limit.
+            Counts::Elsewhere(asks) => {
+                let answer = pack(&key).and_then(|bytes| asks.ask_now(Parcel::new(bytes)));
+                answer.and_then(|answer| unpack(&answer.bytes)).unwrap_or(false)
+            }
+        }
     }
 
-    /// The same, at a time after the rate limit was made.
+    /// A rate limit that is counted in the pool's process.
+    pub(crate) const fn elsewhere(asks: Asks) -> Self {
+        Self(Counts::Elsewhere(asks))
+    }
+
+    /// Counts a call at a time after the rate limit was made.
+    #[cfg(test)]
     fn take_at(&self, key: &str, at: Duration) -> bool {
-        let inner = &*self.0;
+        match &self.0 {
+            Counts::Here(inner) => inner.take_at(key, at),
+            Counts::Elsewhere(_) => false,
+        }
+    }
+}
+
+impl Inner {
+    /// Counts a call at a time after the rate limit was made.
+    fn take_at(&self, key: &str, at: Duration) -> bool {
+        let inner = self;
         let hash = inner.hasher.hash_one(key);
         let window = at.as_millis() / inner.window.as_millis();
         let shard = &inner.shards[hash as usize % SHARDS];
@@ -121,10 +151,11 @@ impl Shard {
 
 impl fmt::Debug for RateLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RateLimit")
-            .field("limit", &self.0.limit)
-            .field("window", &self.0.window)
-            .finish_non_exhaustive()
+        let mut shown = f.debug_struct("RateLimit");
+        if let Counts::Here(inner) = &self.0 {
+            shown.field("limit", &inner.limit).field("window", &inner.window);
+        }
+        shown.finish_non_exhaustive()
     }
 }
 
@@ -136,6 +167,15 @@ impl Binding for RateLimit {
     fn install(&self, name: &str, _worker: &NewWorker<'_>, state: &mut OpState) -> EnvValue<'_> {
         Installed::put(state, name, self.clone());
         EnvValue::made("ext:isopod_rate_limit/rate_limit.js", &Value::Null)
+    }
+
+    fn written(&self) -> Option<WrittenBinding> {
+        Some(WrittenBinding::RateLimit)
+    }
+
+    fn serve(&self, _script: &str, asked: Parcel, _bytes_max: usize) -> ParcelFuture {
+        let taken = unpack::<String>(&asked.bytes).and_then(|key| pack(&self.take(&key)));
+        Box::pin(std::future::ready(taken.map(Parcel::new)))
     }
 }
 
@@ -210,7 +250,10 @@ mod tests {
         for number in 0..10_000 {
             assert!(limit.take_at(&format!("flood-{number}"), at(1)), "{number}");
         }
-        let counted = limit.0.shards.iter().map(|shard| shard.lock().unwrap().counts.len());
+        let Counts::Here(inner) = &limit.0 else {
+            panic!("it counts here")
+        };
+        let counted = inner.shards.iter().map(|shard| shard.lock().unwrap().counts.len());
         assert_eq!(counted.collect::<Vec<_>>(), [32; SHARDS]);
         assert!(!limit.take_at("abuser", at(2)));
     }

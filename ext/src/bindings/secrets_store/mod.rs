@@ -5,7 +5,7 @@ use std::fmt;
 use deno_core::OpState;
 use serde_json::json;
 
-use super::{Binding, EnvValue, NewWorker};
+use super::{Binding, EnvValue, NewWorker, WrittenBinding};
 
 /// A secret that a script reads with `await env.NAME.get()`.
 ///
@@ -48,6 +48,13 @@ impl Binding for StoreSecret {
     fn install(&self, _name: &str, _worker: &NewWorker<'_>, _state: &mut OpState) -> EnvValue<'_> {
         let options = json!({ "name": self.name, "value": self.value });
         EnvValue::made("ext:isopod_secrets_store/secret.js", &options)
+    }
+
+    fn written(&self) -> Option<WrittenBinding> {
+        Some(WrittenBinding::StoreSecret {
+            name: self.name.clone(),
+            value: self.value.clone(),
+        })
     }
 }
 

@@ -1,0 +1,115 @@
+//! Queues of workers in processes of their own: operations are written, and done in the pool's process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use super::{
+    ContentType, Outbound, QueueBody, QueueMessage, QueueMetrics, QueueStore, Receipt, Settled, Take, Taken,
+    check_messages,
+};
+use crate::bindings::{Asks, Parcel, ParcelFuture, pack, unpack};
+use crate::storage::{StorageError, StorageFuture, WrittenStorageError};
+
+/// An operation of a producer.
+#[derive(Serialize, Deserialize)]
+enum Asked {
+    Send(Vec<WrittenMessage>),
+    Metrics,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WrittenMessage {
+    id: String,
+    sent_ms: u64,
+    content_type: String,
+    bytes: ByteBuf,
+    delay: Duration,
+}
+
+/// A queue in another process, for producers.
+pub(crate) struct RemoteQueue(pub(crate) Asks);
+
+impl RemoteQueue {
+    fn ask(&self, asked: &Asked) -> StorageFuture<QueueMetrics> {
+        let asked = pack(asked).map(|bytes| self.0.ask(Parcel::new(bytes)));
+        Box::pin(async move {
+            let answer = match asked {
+                Ok(answer) => answer.await,
+                Err(error) => Err(error),
+            };
+            let answer = answer.and_then(|answer| unpack::<Result<QueueMetrics, WrittenStorageError>>(&answer.bytes));
+            match answer {
+                Ok(answer) => answer.map_err(StorageError::from),
+                Err(error) => Err(StorageError::Failed(error)),
+            }
+        })
+    }
+}
+
+/// Consumers are in the pool's process.
+fn not_here<T: Send + 'static>() -> StorageFuture<T> {
+    let error = StorageError::Failed("messages are taken in the pool's process".to_owned());
+    Box::pin(std::future::ready(Err(error)))
+}
+
+impl QueueStore for RemoteQueue {
+    fn send(&self, messages: Vec<Outbound>) -> StorageFuture<QueueMetrics> {
+        let messages = messages.into_iter().map(|outbound| WrittenMessage {
+            id: outbound.message.id,
+            sent_ms: outbound.message.sent_ms,
+            content_type: outbound.message.body.content_type.as_str().to_owned(),
+            bytes: ByteBuf::from(Vec::from(outbound.message.body.bytes)),
+            delay: outbound.delay,
+        });
+        self.ask(&Asked::Send(messages.collect()))
+    }
+
+    fn take(&self, _wanted: Take) -> StorageFuture<Taken> {
+        not_here()
+    }
+
+    fn settle(&self, _settled: Vec<Settled>) -> StorageFuture<()> {
+        not_here()
+    }
+
+    fn renew(&self, _receipts: Vec<Receipt>, _lease: Duration) -> StorageFuture<()> {
+        not_here()
+    }
+
+    fn metrics(&self) -> StorageFuture<QueueMetrics> {
+        self.ask(&Asked::Metrics)
+    }
+
+    fn changed(&self, _seen: u64) -> StorageFuture<u64> {
+        not_here()
+    }
+}
+
+/// Does an operation for a worker in another process.
+pub(super) fn serve(store: Arc<dyn QueueStore>, asked: Parcel) -> ParcelFuture {
+    Box::pin(async move {
+        let answer = match unpack::<Asked>(&asked.bytes)? {
+            Asked::Send(messages) => {
+                let messages = messages.into_iter().map(|written| {
+                    let content_type = ContentType::named(&written.content_type);
+                    let content_type = content_type.ok_or("a message has a form that is not known")?;
+                    let body = QueueBody::new(content_type, written.bytes.into_vec());
+                    Ok((QueueMessage::again(written.id, written.sent_ms, body), written.delay))
+                });
+                let messages = messages.collect::<Result<Vec<_>, String>>()?;
+                // The rules of the platform hold for whatever the other process is.
+                let all: Vec<_> = messages.iter().map(|(message, _)| message.clone()).collect();
+                check_messages(&all).map_err(|fault| fault.to_string())?;
+                let outbound = messages
+                    .into_iter()
+                    .map(|(message, delay)| Outbound::new(message).delay(delay));
+                store.send(outbound.collect()).await
+            }
+            Asked::Metrics => store.metrics().await,
+        };
+        pack(&answer.map_err(WrittenStorageError::from)).map(Parcel::new)
+    })
+}

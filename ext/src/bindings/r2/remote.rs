@@ -1,0 +1,238 @@
+//! R2 buckets of workers in processes of their own: operations are written, and done in the pool's process.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::condition::R2Conditions;
+use super::object::R2Object;
+use super::range::R2Range;
+use super::rules::{R2Fault, check_key};
+use super::store::{R2Error, R2Found, R2Future, R2Get, R2Listing, R2NewUpload, R2Page, R2Part, R2Put, R2Store};
+use crate::bindings::{Asks, Parcel, ParcelFuture};
+use crate::event::Body;
+use crate::storage::{ReadRoom, StorageError, WrittenStorageError};
+
+/// An operation. Content is a stream beside it.
+#[derive(Serialize, Deserialize)]
+enum Asked {
+    Head(String),
+    Get {
+        key: String,
+        conditions: R2Conditions,
+        range: Option<WrittenRange>,
+    },
+    Put(R2Put),
+    Delete(Vec<String>),
+    List(R2Listing),
+    CreateUpload(R2NewUpload),
+    PutPart {
+        key: String,
+        upload: String,
+        number: u16,
+    },
+    CompleteUpload {
+        key: String,
+        upload: String,
+        parts: Vec<R2Part>,
+    },
+    AbortUpload {
+        key: String,
+        upload: String,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+enum WrittenRange {
+    From(u64, Option<u64>),
+    Last(u64),
+    Header(Vec<u8>),
+}
+
+impl From<R2Range> for WrittenRange {
+    fn from(range: R2Range) -> Self {
+        match range {
+            R2Range::From { offset, length } => Self::From(offset, length),
+            R2Range::Last(length) => Self::Last(length),
+            R2Range::Header(header) => Self::Header(header.as_bytes().to_vec()),
+        }
+    }
+}
+
+impl TryFrom<WrittenRange> for R2Range {
+    type Error = http::header::InvalidHeaderValue;
+
+    fn try_from(written: WrittenRange) -> Result<Self, Self::Error> {
+        Ok(match written {
+            WrittenRange::From(offset, length) => Self::From { offset, length },
+            WrittenRange::Last(length) => Self::Last(length),
+            WrittenRange::Header(header) => Self::Header(HeaderValue::from_bytes(&header)?),
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+enum WrittenError {
+    Fault(R2Fault),
+    Storage(WrittenStorageError),
+    Content(String),
+}
+
+impl From<R2Error> for WrittenError {
+    fn from(error: R2Error) -> Self {
+        match error {
+            R2Error::Fault(fault) => Self::Fault(fault),
+            R2Error::Storage(error) => Self::Storage(error.into()),
+            R2Error::Content(error) => Self::Content(error),
+        }
+    }
+}
+
+impl From<WrittenError> for R2Error {
+    fn from(written: WrittenError) -> Self {
+        match written {
+            WrittenError::Fault(fault) => Self::Fault(fault),
+            WrittenError::Storage(error) => Self::Storage(error.into()),
+            WrittenError::Content(error) => Self::Content(error),
+        }
+    }
+}
+
+/// An object that was found, and the range of its content, if that is beside it.
+type WrittenFound = (R2Object, (u64, u64), bool);
+
+/// The storage of a bucket, in another process.
+pub(crate) struct RemoteR2(pub(crate) Asks);
+
+impl RemoteR2 {
+    fn ask<T: DeserializeOwned + Send + 'static>(
+        &self,
+        asked: &Asked,
+        content: Option<Body>,
+    ) -> R2Future<(T, Option<Body>)> {
+        // As JSON, in which members may be left out.
+        let asked = serde_json::to_vec(asked).map_err(|error| error.to_string());
+        let asked = asked.map(|bytes| {
+            self.0.ask(Parcel {
+                bytes: bytes.into(),
+                bodies: content.into_iter().collect(),
+            })
+        });
+        Box::pin(async move {
+            let failed = |error: String| R2Error::Storage(StorageError::Failed(error));
+            let mut answer = asked.map_err(failed)?.await.map_err(failed)?;
+            let told = serde_json::from_slice::<Result<T, WrittenError>>(&answer.bytes);
+            let value = told
+                .map_err(|error| failed(error.to_string()))?
+                .map_err(R2Error::from)?;
+            Ok((value, answer.bodies.pop()))
+        })
+    }
+
+    fn value<T: DeserializeOwned + Send + 'static>(&self, asked: &Asked, content: Option<Body>) -> R2Future<T> {
+        let answer = self.ask(asked, content);
+        Box::pin(async move { answer.await.map(|(value, _)| value) })
+    }
+}
+
+impl R2Store for RemoteR2 {
+    fn head(&self, key: String) -> R2Future<Option<R2Object>> {
+        self.value(&Asked::Head(key), None)
+    }
+
+    fn get(&self, get: R2Get, _room: ReadRoom) -> R2Future<Option<R2Found>> {
+        let answer = self.ask::<Option<WrittenFound>>(
+            &Asked::Get {
+                key: get.key,
+                conditions: get.conditions,
+                range: get.range.map(WrittenRange::from),
+            },
+            None,
+        );
+        Box::pin(async move {
+            let (found, content) = answer.await?;
+            Ok(found.map(|(object, range, has_content)| R2Found {
+                object,
+                range,
+                content: has_content.then(|| content.unwrap_or_default()),
+            }))
+        })
+    }
+
+    fn put(&self, put: R2Put, content: Body) -> R2Future<Option<R2Object>> {
+        self.value(&Asked::Put(put), Some(content))
+    }
+
+    fn delete(&self, keys: Vec<String>) -> R2Future<()> {
+        self.value(&Asked::Delete(keys), None)
+    }
+
+    fn list(&self, listing: R2Listing) -> R2Future<R2Page> {
+        self.value(&Asked::List(listing), None)
+    }
+
+    fn create_upload(&self, upload: R2NewUpload) -> R2Future<String> {
+        self.value(&Asked::CreateUpload(upload), None)
+    }
+
+    fn put_part(&self, key: String, upload: String, number: u16, content: Body) -> R2Future<String> {
+        self.value(&Asked::PutPart { key, upload, number }, Some(content))
+    }
+
+    fn complete_upload(&self, key: String, upload: String, parts: Vec<R2Part>) -> R2Future<R2Object> {
+        self.value(&Asked::CompleteUpload { key, upload, parts }, None)
+    }
+
+    fn abort_upload(&self, key: String, upload: String) -> R2Future<()> {
+        self.value(&Asked::AbortUpload { key, upload }, None)
+    }
+}
+
+/// Does an operation for a worker in another process.
+pub(super) fn serve(store: Arc<dyn R2Store>, asked: Parcel, bytes_max: usize) -> ParcelFuture {
+    Box::pin(async move {
+        let content = asked.bodies.into_iter().next().unwrap_or_default();
+        let asked: Asked = serde_json::from_slice(&asked.bytes).map_err(|error| error.to_string())?;
+        // The rules of the platform hold for whatever the other process is.
+        if let Asked::Put(R2Put { key, .. }) | Asked::CreateUpload(R2NewUpload { key, .. }) = &asked {
+            check_key(key).map_err(|fault| fault.to_string())?;
+        }
+        match asked {
+            Asked::Head(key) => told(store.head(key).await),
+            Asked::Get { key, conditions, range } => {
+                let range = range
+                    .map(R2Range::try_from)
+                    .transpose()
+                    .map_err(|error| error.to_string())?;
+                let get = R2Get { key, conditions, range };
+                let found = store.get(get, ReadRoom::new(bytes_max)).await;
+                let mut content = None;
+                let found = found.map(|found| {
+                    found.map(|found| -> WrittenFound {
+                        content = found.content;
+                        (found.object, found.range, content.is_some())
+                    })
+                });
+                let parcel = told(found)?;
+                Ok(Parcel {
+                    bodies: content.into_iter().collect(),
+                    ..parcel
+                })
+            }
+            Asked::Put(put) => told(store.put(put, content).await),
+            Asked::Delete(keys) => told(store.delete(keys).await),
+            Asked::List(listing) => told(store.list(listing).await),
+            Asked::CreateUpload(upload) => told(store.create_upload(upload).await),
+            Asked::PutPart { key, upload, number } => told(store.put_part(key, upload, number, content).await),
+            Asked::CompleteUpload { key, upload, parts } => told(store.complete_upload(key, upload, parts).await),
+            Asked::AbortUpload { key, upload } => told(store.abort_upload(key, upload).await),
+        }
+    })
+}
+
+fn told<T: Serialize>(result: Result<T, R2Error>) -> Result<Parcel, String> {
+    let told = serde_json::to_vec(&result.map_err(WrittenError::from));
+    told.map(Parcel::new).map_err(|error| error.to_string())
+}

@@ -1,0 +1,82 @@
+//! Bindings in written form, for workers in processes of their own.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A binding in written form: see [`Binding::written`].
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum WrittenBinding {
+    /// A string.
+    Text(String),
+    /// A string that never appears in logs or errors.
+    Secret(String),
+    /// A JSON value, as text.
+    Json(String),
+    /// The result of a lazily loaded script's `make(name, options)`, for which Rust holds nothing.
+    Custom {
+        /// The script.
+        script: String,
+        /// The options, as JSON text.
+        options: String,
+    },
+    /// A secret that a script asks for.
+    StoreSecret {
+        /// Its name in its store.
+        name: String,
+        /// Its value, if it has one.
+        value: Option<String>,
+    },
+    /// The URL of a database, which the script connects to.
+    Hyperdrive(String),
+    /// A KV namespace of the pool's process.
+    Kv,
+    /// A service of the pool's process.
+    Service,
+    /// An R2 bucket of the pool's process.
+    R2,
+    /// A queue of the pool's process.
+    Queue {
+        /// The delay of messages that are sent without one.
+        delay: Duration,
+    },
+    /// A rate limit of the pool's process.
+    RateLimit,
+    /// A database, to which the worker's process connects.
+    Sql {
+        /// Its [`SqlConfig`](crate::sql::SqlConfig), encoded.
+        #[serde(with = "serde_bytes")]
+        config: Vec<u8>,
+    },
+    /// The bus of the pool's process.
+    Events,
+    /// Rust functions of the pool's process.
+    Native {
+        /// Their names.
+        methods: Vec<String>,
+    },
+}
+
+impl fmt::Debug for WrittenBinding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without values, which may be secrets.
+        f.write_str(match self {
+            Self::Text(_) => "Text(…)",
+            Self::Secret(_) => "Secret(…)",
+            Self::Json(_) => "Json(…)",
+            Self::Custom { .. } => "Custom(…)",
+            Self::StoreSecret { .. } => "StoreSecret(…)",
+            Self::Hyperdrive(_) => "Hyperdrive(…)",
+            Self::Kv => "Kv",
+            Self::R2 => "R2",
+            Self::Queue { .. } => "Queue",
+            Self::RateLimit => "RateLimit",
+            Self::Sql { .. } => "Sql(…)",
+            Self::Service => "Service",
+            Self::Events => "Events",
+            Self::Native { .. } => "Native(…)",
+        })
+    }
+}

@@ -1,0 +1,83 @@
+//! Stand-ins for the bindings of the pool's process, in a worker's that has one of its own.
+
+use std::sync::Arc;
+
+use crate::bindings::kv::{KvBinding, RemoteKv};
+use crate::bindings::queue::{QueueBinding, RemoteQueue};
+use crate::bindings::r2::{R2Binding, RemoteR2};
+use crate::bindings::rate_limit::RateLimit;
+use crate::bindings::{Asks, Binding, Custom, Hyperdrive, Json, Secret, StoreSecret, Text, WrittenBinding, unpack};
+use crate::fetcher::{Fetcher, Loopback};
+use crate::native::NativeFunction;
+use crate::publish::{PublishBinding, RemotePublish};
+use crate::sql::SqlConfig;
+use crate::{fetcher, native};
+
+pub use crate::bindings::{Parcel, ParcelFuture, Remote, Target};
+
+/// Makes a binding of its written form. What it does not hold itself, it asks for.
+///
+/// # Errors
+/// It is damaged.
+pub fn binding_of(written: WrittenBinding, name: &str, remote: &Arc<dyn Remote>) -> Result<Arc<dyn Binding>, String> {
+    let json = |text: &str| serde_json::from_str(text).map_err(|error| error.to_string());
+    let asks = Asks {
+        remote: Arc::clone(remote),
+        target: Target::Binding(name.to_owned()),
+    };
+    Ok(match written {
+        WrittenBinding::Text(text) => Arc::new(Text(text)),
+        WrittenBinding::Secret(text) => Arc::new(Secret(text)),
+        WrittenBinding::Json(text) => Arc::new(Json(json(&text)?)),
+        WrittenBinding::Custom { script, options } => Arc::new(Custom::new(script, json(&options)?)),
+        WrittenBinding::StoreSecret { name, value } => Arc::new(StoreSecret::new(name, value)),
+        WrittenBinding::Hyperdrive(url) => Arc::new(Hyperdrive::new(&url).map_err(|error| error.to_string())?),
+        WrittenBinding::Kv => Arc::new(KvBinding::new(RemoteKv(asks))),
+        WrittenBinding::R2 => Arc::new(R2Binding::new(RemoteR2(asks))),
+        WrittenBinding::Queue { delay } => Arc::new(QueueBinding::new(RemoteQueue(asks)).delivery_delay(delay)),
+        WrittenBinding::RateLimit => Arc::new(RateLimit::elsewhere(asks)),
+        WrittenBinding::Sql { config } => {
+            let config: SqlConfig = unpack(&config)?;
+            Arc::new(config)
+        }
+        WrittenBinding::Service => Arc::new(fetcher::remote_binding(asks)),
+        WrittenBinding::Events => Arc::new(PublishBinding(Arc::new(RemotePublish(asks)))),
+        WrittenBinding::Native { methods } => Arc::new(native::remote_binding(&asks, methods)),
+    })
+}
+
+/// The stand-in for a function that an event brought, by the numbers of both.
+#[must_use]
+pub fn function_of(event: u64, number: u32, remote: &Arc<dyn Remote>) -> NativeFunction {
+    let asks = Asks {
+        remote: Arc::clone(remote),
+        target: Target::Function(event, number),
+    };
+    native::remote_function(asks, None)
+}
+
+/// The entry points of the worker itself, for `ctx.exports`: their requests are made in the pool's process.
+#[must_use]
+pub fn loopback_of(script: &str, remote: &Arc<dyn Remote>) -> Loopback {
+    let remote = Arc::clone(remote);
+    Loopback::new(script, move |name| {
+        let target = Target::Own(name.to_owned());
+        let asks = Asks {
+            remote: Arc::clone(&remote),
+            target,
+        };
+        fetcher::remote_fetcher(asks)
+    })
+}
+
+/// Answers a request of a worker in another process to one of its own entry points, which `fetcher` leads to.
+#[must_use]
+pub fn serve_own(fetcher: Arc<dyn Fetcher>, script: &str, asked: Parcel) -> ParcelFuture {
+    fetcher::serve_remote(fetcher, script, None, asked)
+}
+
+/// Calls a function that an event brought, for a worker in another process.
+#[must_use]
+pub fn serve_function(function: Option<&NativeFunction>, asked: Parcel, bytes_max: usize) -> ParcelFuture {
+    native::serve_remote(|_| function, asked, bytes_max)
+}

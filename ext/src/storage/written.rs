@@ -1,0 +1,34 @@
+//! Errors of stores in written form, for workers in processes of their own.
+
+use serde::{Deserialize, Serialize};
+
+use super::StorageError;
+
+/// A [`StorageError`] in written form.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum WrittenStorageError {
+    Overloaded(usize),
+    Full(u64),
+    Failed(String),
+}
+
+impl From<StorageError> for WrittenStorageError {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::Overloaded(operations) => Self::Overloaded(operations),
+            StorageError::Full(bytes) => Self::Full(bytes),
+            StorageError::Memory(error) => Self::Failed(error.to_string()),
+            StorageError::Failed(error) => Self::Failed(error),
+        }
+    }
+}
+
+impl From<WrittenStorageError> for StorageError {
+    fn from(written: WrittenStorageError) -> Self {
+        match written {
+            WrittenStorageError::Overloaded(operations) => Self::Overloaded(operations),
+            WrittenStorageError::Full(bytes) => Self::Full(bytes),
+            WrittenStorageError::Failed(error) => Self::Failed(error),
+        }
+    }
+}

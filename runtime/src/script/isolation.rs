@@ -1,0 +1,15 @@
+//! The place where a worker runs.
+
+use serde::{Deserialize, Serialize};
+
+/// The place where a worker runs, which determines what its crash costs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Isolation {
+    /// On a thread of the pool's process. The default.
+    #[default]
+    Thread,
+    /// In a process of its own, a *cell*. What cannot be interrupted, takes all memory or crashes V8 costs the cell alone.
+    Process,
+}

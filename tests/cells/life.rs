@@ -1,0 +1,261 @@
+//! The lives and deaths of cells: what a lost one costs, and what is left of it.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use futures::executor::block_on;
+use isopod::{Body, Failure, Limits, Meta, Options, Outcome, Pool, Script};
+
+use crate::pools::{TestPool, cells, one_thread, pool_of};
+use crate::process::until;
+
+/// The processes that this one has started, of which all are cells.
+fn children() -> Vec<u32> {
+    let own = std::fs::read_dir("/proc/self/task").expect("a list of threads");
+    let of_thread = own.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("children")).ok());
+    let pids: Vec<u32> = of_thread
+        .flat_map(|list| {
+            list.split_whitespace()
+                .map(|pid| pid.parse().expect("a number"))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    pids
+}
+
+fn signal(pid: u32, name: &str) {
+    // It may have ended meanwhile.
+    drop(
+        std::process::Command::new("kill")
+            .args(["-s", name, &pid.to_string()])
+            .output(),
+    );
+}
+
+fn call<R: isopod::FromScript>(pool: &TestPool, function: &str) -> Result<R, Failure> {
+    block_on(pool.call("s", function, ()))
+}
+
+fn limited(source: &str, limits: Limits) -> TestPool {
+    let pool = one_thread()
+        .lost_grace(Duration::from_millis(200))
+        .build()
+        .expect("a pool");
+    let script = Script::builder("s")
+        .source(source)
+        .limits(limits)
+        .build()
+        .expect("a script");
+    pool.deploy("s", script, &Options::default()).expect("deployed");
+    pool
+}
+
+// row 50
+#[test]
+fn code_that_cannot_be_interrupted_costs_its_cell_and_no_thread() {
+    let source =
+        "export const search = () => [].includes.call({ length: 2 ** 53 - 1 }, 1); export const fine = () => 1;";
+    let pool = limited(source, Limits::default().cpu(Duration::from_millis(100)));
+    for _ in 0..2 {
+        let failure = call::<bool>(&pool, "search").expect_err("it never ends");
+        assert_eq!(failure.outcome, Outcome::ExceededCpu, "{failure}");
+        let begun = Instant::now();
+        assert_eq!(call::<u32>(&pool, "fine").expect("the replacement"), 1);
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    }
+    let threads = pool.stats().threads;
+    assert_eq!((threads.lost, threads.stuck), (0, 0));
+}
+
+// row 50
+#[test]
+fn memory_that_v8_takes_without_asking_ends_no_more_than_the_cell() {
+    let source = "export const spread = () => [...'.'.repeat(2 ** 28)].length;
+        export const power = () => String(2n ** (2n ** 30n)).length;
+        export const fine = () => 1;";
+    let limits = Limits::default().memory_bytes(64 << 20).cpu(Duration::from_secs(2));
+    let pool = limited(source, limits);
+    for deed in ["spread", "power"] {
+        let failure = call::<u64>(&pool, deed).expect_err("there is no room");
+        let allowed = [
+            Outcome::ExceededMemory,
+            Outcome::ExceededCpu,
+            Outcome::WorkerLost,
+            Outcome::Exception,
+        ];
+        assert!(allowed.contains(&failure.outcome), "{deed}: {failure}");
+        until("the replacement answers", || call::<u32>(&pool, "fine").ok());
+    }
+}
+
+// row 51
+#[test]
+fn an_event_whose_process_is_killed_is_lost_and_the_next_is_answered() {
+    let pool = pool_of(
+        "export const wait = () => new Promise((done) => setTimeout(done, 60_000)); export const fine = () => 1;",
+        vec![],
+    );
+    for _ in 0..3 {
+        assert_eq!(call::<u32>(&pool, "fine").expect("an answer"), 1);
+        let waiting = std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| call::<()>(&pool, "wait"));
+            until("the event runs", || {
+                (pool.stats().scripts["s"].in_flight == 1).then_some(())
+            });
+            children().into_iter().for_each(|pid| signal(pid, "KILL"));
+            waiting.join().expect("an end")
+        });
+        let failure = waiting.expect_err("its process is gone");
+        assert_eq!(failure.outcome, Outcome::WorkerLost, "{failure}");
+        assert!(failure.message.contains("signal: 9"), "{failure}");
+        let begun = Instant::now();
+        assert_eq!(call::<u32>(&pool, "fine").expect("the replacement"), 1);
+        eprintln!("replaced after {:?}", begun.elapsed());
+    }
+}
+
+// row 52
+#[test]
+fn a_process_that_is_stopped_is_killed_at_the_deadline_of_its_event() {
+    let pool = pool_of(
+        "export const wait = () => new Promise((done) => setTimeout(done, 60_000)); export const fine = () => 1;",
+        vec![],
+    );
+    assert_eq!(call::<u32>(&pool, "fine").expect("an answer"), 1);
+    children().into_iter().for_each(|pid| signal(pid, "STOP"));
+    let meta = Meta::default().deadline(Instant::now() + Duration::from_millis(200));
+    let failure = block_on(pool.call_with::<_, ()>("s", "wait", (), meta)).expect_err("it does not move");
+    assert_eq!(failure.outcome, Outcome::ExceededWall, "{failure}");
+    assert_eq!(call::<u32>(&pool, "fine").expect("the replacement"), 1);
+}
+
+// row 52
+#[test]
+fn a_process_that_gives_no_sign_of_life_is_killed() {
+    let builder = one_thread().cells(cells().silence_max(Duration::from_millis(400)));
+    let pool = builder.build().expect("a pool");
+    let source =
+        "export const wait = () => new Promise((done) => setTimeout(done, 60_000)); export const fine = () => 1;";
+    let script = Script::builder("s").source(source).build().expect("a script");
+    pool.deploy("s", script, &Options::default()).expect("deployed");
+    assert_eq!(call::<u32>(&pool, "fine").expect("an answer"), 1);
+    children().into_iter().for_each(|pid| signal(pid, "STOP"));
+    let failure = call::<()>(&pool, "wait").expect_err("it does not move");
+    assert_eq!(failure.outcome, Outcome::ExceededWall, "{failure}");
+    assert!(failure.message.contains("no sign of life"), "{failure}");
+    assert_eq!(call::<u32>(&pool, "fine").expect("the replacement"), 1);
+}
+
+// row 53
+#[test]
+fn no_process_outlives_its_pool() {
+    let pool = pool_of("export const fine = () => 1;", vec![]);
+    assert_eq!(call::<u32>(&pool, "fine").expect("an answer"), 1);
+    assert!(!children().is_empty());
+    drop(pool);
+    until("the cells end", || children().is_empty().then_some(()));
+}
+
+// row 51
+#[test]
+fn killed_again_and_again_each_event_is_answered_and_nothing_is_left() {
+    const ROUNDS: usize = 20;
+    kill_again_and_again(ROUNDS);
+}
+
+// row 51
+#[test]
+#[ignore = "nightly: takes minutes"]
+fn killed_a_thousand_times_each_event_is_answered_and_nothing_is_left() {
+    kill_again_and_again(1_000);
+}
+
+fn kill_again_and_again(rounds: usize) {
+    let pool = one_thread().threads(2).build().expect("a pool");
+    let source = "export default { async fetch(request) {
+        await new Promise((done) => setTimeout(done, 1));
+        return new Response(request.body);
+    } };";
+    let script = Script::builder("s").source(source).build().expect("a script");
+    pool.deploy("s", script, &Options::default()).expect("deployed");
+    let ask = || -> Result<bool, Failure> {
+        let request = http::Request::post("http://example.com/").body(Body::from("x".repeat(100_000)));
+        let response = block_on(pool.fetch("s", request.expect("a request"), Meta::default()))?;
+        // A response may break off with its process.
+        let body = block_on(http_body_util::BodyExt::collect(response.into_body()));
+        Ok(body.is_ok_and(|body| body.to_bytes().len() == 100_000))
+    };
+    assert_eq!(ask().ok(), Some(true));
+    let files = || std::fs::read_dir("/proc/self/fd").expect("descriptors").count();
+    let threads = || std::fs::read_dir("/proc/self/task").expect("threads").count();
+    until("there is a spare", || (children().len() >= 2).then_some(()));
+    let (files_before, threads_before) = (files(), threads());
+    let done = AtomicBool::new(false);
+    let answered = AtomicUsize::new(0);
+    let (mut lost, mut waited) = (0, Vec::new());
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut lost = 0;
+                    while !done.load(Ordering::Relaxed) {
+                        match ask() {
+                            Ok(true) => drop(answered.fetch_add(1, Ordering::Relaxed)),
+                            Ok(false) => lost += 1,
+                            Err(failure) => {
+                                // A process may have been killed while it started, twice.
+                                let allowed = [Outcome::WorkerLost, Outcome::BootFailed];
+                                assert!(allowed.contains(&failure.outcome), "{failure}");
+                                lost += 1;
+                            }
+                        }
+                    }
+                    lost
+                })
+            })
+            .collect();
+        for round in 0..rounds {
+            let before = answered.load(Ordering::Relaxed);
+            if let Some(pid) = children().get(round % 3) {
+                signal(*pid, "KILL");
+            }
+            let killed = Instant::now();
+            until("others are answered", || {
+                (answered.load(Ordering::Relaxed) > before + 2).then_some(())
+            });
+            waited.push(killed.elapsed());
+        }
+        done.store(true, Ordering::Relaxed);
+        lost = clients
+            .into_iter()
+            .map(|client| client.join().expect("a client"))
+            .sum::<usize>();
+    });
+    waited.sort();
+    let (median, longest) = (waited[waited.len() / 2], waited[waited.len() - 1]);
+    let answered = answered.into_inner();
+    eprintln!(
+        "{answered} answered, {lost} lost with {rounds} kills; answered again after {median:?}, at most {longest:?}"
+    );
+    assert_eq!(ask().ok(), Some(true));
+    until("what they held is given back", || {
+        // As many cells as there are workers, and a spare.
+        let as_before = files() <= files_before + 8 && threads() <= threads_before + 4 && children().len() <= 3;
+        as_before.then_some(())
+    });
+}
+
+#[test]
+fn a_script_that_cannot_start_says_where() {
+    let pool: Pool = pool_of("export const a = 1;\nthrow new Error('not today');", vec![]);
+    let failure = block_on(pool.call::<_, ()>("s", "a", ())).expect_err("no start");
+    assert_eq!(failure.outcome, Outcome::BootFailed);
+    assert!(failure.message.contains("not today"), "{failure}");
+    assert!(
+        failure
+            .detail
+            .as_deref()
+            .is_some_and(|detail| detail.contains("main.js:2")),
+        "{failure:?}"
+    );
+}

@@ -1,0 +1,275 @@
+//! Bodies between a pool and its cells. The side that has one offers it, and the reader's side pulls it, by a request whose
+//! response it is: flow control is that of HTTP/2, and a reader that leaves resets the stream.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::future::{Future as _, poll_fn};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::client::{ResponseFuture, SendRequest};
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream};
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body::{Body as HttpBody, Frame as BodyFrame, SizeHint};
+use isopod_runtime::handlers::{Body, BodyError};
+use isopod_runtime::written::{Frame, WrittenCut};
+use tokio::sync::oneshot;
+
+use super::wire::{BODIES_MAX, write};
+
+/// The trailer that says why a body was cut off: a frame, in hexadecimal digits.
+const CUT: &str = "cut";
+
+/// The most bytes of that frame. Longer reasons are not told.
+const CUT_BYTES_MAX: usize = 64 << 10;
+
+/// Bodies that wait for their readers, by the number of their event and their own.
+#[derive(Clone, Default)]
+pub(super) struct Offers(Arc<Mutex<HashMap<u64, Vec<Option<Body>>>>>);
+
+impl Offers {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Vec<Option<Body>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds the bodies of an event's frame.
+    pub(super) fn add(&self, event: u64, bodies: Vec<Body>) {
+        if !bodies.is_empty() {
+            self.lock().insert(event, bodies.into_iter().map(Some).collect());
+        }
+    }
+
+    /// Takes the body that a path names: `/body/EVENT/NUMBER`.
+    pub(super) fn take(&self, path: &str) -> Option<Body> {
+        let (event, number) = path.strip_prefix("/body/")?.split_once('/')?;
+        let (event, number): (u64, usize) = (event.parse().ok()?, number.parse().ok()?);
+        self.lock().get_mut(&event)?.get_mut(number)?.take()
+    }
+
+    /// Drops what is left of an event.
+    pub(super) fn withdraw(&self, event: u64) {
+        // Its drop may run code of others: not under the lock.
+        let left = self.lock().remove(&event);
+        drop(left);
+    }
+}
+
+/// Sends a body to its reader.
+pub(super) async fn serve(body: Option<Body>, mut respond: SendResponse<Bytes>) {
+    let Some(mut body) = body else {
+        respond.send_reset(Reason::REFUSED_STREAM);
+        return;
+    };
+    let Ok(mut to) = respond.send_response(Response::new(()), false) else {
+        return;
+    };
+    loop {
+        let frame = poll_fn(|cx| {
+            // Its reader has left: the body is dropped, and so its writer is told.
+            if to.poll_reset(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            Pin::new(&mut body).poll_frame(cx).map(Some)
+        });
+        match frame.await {
+            None => return,
+            Some(Some(Ok(frame))) => {
+                // There is no place for trailers, as there is none in scripts.
+                if let Ok(data) = frame.into_data()
+                    && write(&mut to, data).await.is_err()
+                {
+                    return;
+                }
+            }
+            Some(Some(Err(error))) => return drop(to.send_trailers(trailers(error.into()))),
+            Some(None) => return drop(to.send_data(Bytes::new(), true)),
+        }
+    }
+}
+
+fn trailers(cut: WrittenCut) -> HeaderMap {
+    let frame = Frame::Cut(cut)
+        .encode()
+        .ok()
+        .filter(|frame| frame.len() <= CUT_BYTES_MAX);
+    let mut digits = String::new();
+    for byte in frame.unwrap_or_default() {
+        // It cannot fail.
+        let _ = write!(digits, "{byte:02x}");
+    }
+    let value = HeaderValue::from_str(&digits).unwrap_or_else(|_| HeaderValue::from_static(""));
+    HeaderMap::from_iter([(http::HeaderName::from_static(CUT), value)])
+}
+
+/// The reason that a trailer gives. Takes any bytes.
+fn cut(trailers: &HeaderMap) -> Option<BodyError> {
+    let value = trailers.get(CUT)?.as_bytes();
+    let digits = value.chunks_exact(2).map(|pair| {
+        let text = std::str::from_utf8(pair).ok()?;
+        u8::from_str_radix(text, 16).ok()
+    });
+    let frame: Option<Vec<u8>> = digits.collect();
+    Some(match frame.map(|frame| Frame::decode(&frame)) {
+        Some(Ok(Frame::Cut(cut))) => cut.into(),
+        _ => BodyError::new("the stream was cut off"),
+    })
+}
+
+/// The lengths of bodies, where they are known.
+pub(super) fn lengths(bodies: &[Body]) -> Vec<Option<u64>> {
+    bodies.iter().map(|body| body.size_hint().exact()).collect()
+}
+
+/// Asks for the bodies that go with a question or an answer.
+pub(super) fn pull_all(
+    from: &SendRequest<Bytes>,
+    event: u64,
+    lengths: Vec<Option<u64>>,
+) -> impl Iterator<Item = (Body, oneshot::Receiver<()>)> {
+    let numbered = (0..).zip(lengths.into_iter().take(BODIES_MAX));
+    numbered.filter_map(move |(number, length)| pull_sized(from, event, number, length))
+}
+
+/// Asks for a body. The receiver is told when it has been read to its end, or dropped.
+pub(super) fn pull(from: &SendRequest<Bytes>, event: u64, number: u32) -> Option<(Body, oneshot::Receiver<()>)> {
+    pull_sized(from, event, number, None)
+}
+
+fn pull_sized(
+    from: &SendRequest<Bytes>,
+    event: u64,
+    number: u32,
+    length: Option<u64>,
+) -> Option<(Body, oneshot::Receiver<()>)> {
+    let request = Request::get(format!("http://cell/body/{event}/{number}"))
+        .body(())
+        .ok()?;
+    let (response, _) = from.clone().send_request(request, true).ok()?;
+    let (open, closed) = oneshot::channel();
+    let pulled = Pulled {
+        state: State::Asked(response),
+        left: length,
+        _open: open,
+    };
+    Some((Body::new(pulled), closed))
+}
+
+/// A body whose bytes are on the other side.
+struct Pulled {
+    state: State,
+    /// The number of bytes that follow, if that is known.
+    left: Option<u64>,
+    /// Dropped with the body.
+    _open: oneshot::Sender<()>,
+}
+
+enum State {
+    Asked(ResponseFuture),
+    Reads(RecvStream),
+    Ended,
+}
+
+impl HttpBody for Pulled {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<BodyFrame<Bytes>, BodyError>>> {
+        let lost = |error: h2::Error| {
+            let error = BodyError::new(format!(
+                "the other process did not send the rest of the stream: {error}"
+            ));
+            Poll::Ready(Some(Err(error)))
+        };
+        loop {
+            match &mut self.state {
+                State::Asked(response) => match ready!(Pin::new(response).poll(cx)) {
+                    Ok(response) => self.state = State::Reads(response.into_body()),
+                    Err(error) => {
+                        self.state = State::Ended;
+                        return lost(error);
+                    }
+                },
+                State::Reads(stream) => match ready!(stream.poll_data(cx)) {
+                    Some(Ok(bytes)) => {
+                        // It fails for a stream that has ended meanwhile, which is what is read next.
+                        let _ = stream.flow_control().release_capacity(bytes.len());
+                        if let Some(left) = self.left {
+                            match left.checked_sub(bytes.len() as u64) {
+                                Some(left) => self.left = Some(left),
+                                None => return self.other_length(),
+                            }
+                        }
+                        if !bytes.is_empty() {
+                            return Poll::Ready(Some(Ok(BodyFrame::data(bytes))));
+                        }
+                    }
+                    Some(Err(error)) => {
+                        self.state = State::Ended;
+                        return lost(error);
+                    }
+                    None => {
+                        let trailers = ready!(stream.poll_trailers(cx));
+                        self.state = State::Ended;
+                        return match trailers.map(|trailers| trailers.as_ref().and_then(cut)) {
+                            Ok(None) if self.left.is_some_and(|left| left > 0) => self.other_length(),
+                            Ok(cut) => Poll::Ready(cut.map(Err)),
+                            Err(error) => lost(error),
+                        };
+                    }
+                },
+                State::Ended => return Poll::Ready(None),
+            }
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+impl Pulled {
+    fn other_length(&mut self) -> Poll<Option<Result<BodyFrame<Bytes>, BodyError>>> {
+        self.state = State::Ended;
+        Poll::Ready(Some(Err(BodyError::new("the stream is not as long as was announced"))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_given_to_one_reader() {
+        let offers = Offers::default();
+        offers.add(7, vec!["a".into(), "b".into()]);
+        assert_eq!(offers.take("/body/7/1").unwrap().as_bytes().unwrap(), "b");
+        assert!(offers.take("/body/7/1").is_none());
+        for path in [
+            "/body/7/2",
+            "/body/8/0",
+            "/body/7",
+            "/body/7/0/0",
+            "/control",
+            "/body/-1/0",
+        ] {
+            assert!(offers.take(path).is_none(), "{path}");
+        }
+        offers.withdraw(7);
+        assert!(offers.take("/body/7/0").is_none());
+    }
+
+    #[test]
+    fn the_reason_of_a_cut_crosses_and_any_other_trailer_is_one_without_a_reason() {
+        let told = cut(&trailers(BodyError::new("too far").into())).unwrap();
+        assert_eq!(told.to_string(), "too far");
+        for value in ["", "0", "zz", "00ff"] {
+            let trailers =
+                HeaderMap::from_iter([(http::HeaderName::from_static(CUT), HeaderValue::from_static(value))]);
+            assert_eq!(cut(&trailers).unwrap().to_string(), "the stream was cut off", "{value}");
+        }
+        assert!(cut(&HeaderMap::new()).is_none());
+    }
+}

@@ -1,0 +1,176 @@
+//! One event of a cell, between its stream and the worker's thread.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use h2::server::SendResponse;
+use http::Response;
+use isopod_outcome::Outcome;
+use isopod_runtime::handlers::{Fault, FaultKind};
+use isopod_runtime::remote::function_of;
+use isopod_runtime::written::{Answered, Owed, WrittenAnswer, import};
+use tokio::sync::{Notify, mpsc};
+
+use super::shared::Inside;
+use super::worker::{Mail, TURNS_MAX};
+use crate::engine::SlotId;
+use crate::js::cell::bodies::pull;
+use crate::js::cell::wire::{Broken, Messages, Order, Report, encode, write};
+
+/// Hands an event to the worker, and sends its items, its answer and its turns.
+pub(super) async fn handle(
+    inside: &Arc<Inside>,
+    number: u64,
+    request: h2::RecvStream,
+    mut respond: SendResponse<Bytes>,
+) -> Result<(), Broken> {
+    let mut heard = Messages::new(request);
+    let Some(Order::Begin { slot, event, stop_in }) = heard.next::<Order>().await? else {
+        return Err(Broken("an event begins first".to_owned()));
+    };
+    let slot = SlotId {
+        index: slot.0,
+        generation: slot.1,
+    };
+    let mut to = respond.send_response(Response::new(()), false)?;
+    let value_bytes_max = inside.value_bytes_max.get().copied().unwrap_or_default();
+    let stream = |body| pull(&inside.up, number, body).map(|(body, _)| body);
+    let function = |function| Some(function_of(number, function, &inside.remote));
+    let (event, owed) = match import(*event, stream, function, value_bytes_max) {
+        Ok(imported) => imported,
+        Err(error) => {
+            let fault = Fault::new(FaultKind::Exception, error.to_string());
+            let answer = Report::Answer(Box::new(WrittenAnswer::Failed((&fault).into())));
+            write(&mut to, encode(&answer)?).await?;
+            let outcome = Outcome::Exception;
+            write(
+                &mut to,
+                encode(&Report::Ended {
+                    outcome,
+                    memory_bytes: 0,
+                })?,
+            )
+            .await?;
+            return Ok(to.send_data(Bytes::new(), true)?);
+        }
+    };
+    let (turns, mut turned) = mpsc::channel(TURNS_MAX);
+    let begin = Mail::Begin {
+        slot,
+        event: Box::new(event),
+        stop_at: stop_in.and_then(|after| Instant::now().checked_add(after)),
+        turns,
+    };
+    if inside.mail.send(begin).await.is_err() {
+        return Err(Broken("the worker's thread has ended".to_owned()));
+    }
+    let closed = Arc::new(Notify::new());
+    let heeding = inside
+        .handle
+        .spawn(heed(heard, Arc::clone(inside), slot, Arc::clone(&closed)));
+    let (reports, mut reported) = mpsc::channel(1);
+    inside
+        .handle
+        .spawn(answer(owed, reports, closed, Arc::clone(inside), number));
+    let mut is_answered = false;
+    let mut ended = None;
+    while !is_answered || ended.is_none() {
+        let report = tokio::select! {
+            report = reported.recv(), if !is_answered => match report {
+                Some(report) => report,
+                None => {
+                    is_answered = true;
+                    continue;
+                }
+            },
+            turn = turned.recv(), if ended.is_none() => match turn {
+                Some(turn @ Report::Ended { .. }) => {
+                    ended = Some(turn);
+                    continue;
+                }
+                Some(turn) => turn,
+                None => {
+                    let outcome = Outcome::WorkerLost;
+                    ended = Some(Report::Ended { outcome, memory_bytes: 0 });
+                    continue;
+                }
+            },
+        };
+        is_answered |= matches!(report, Report::Answer(_));
+        let bytes = match encode(&report) {
+            Ok(bytes) => bytes,
+            Err(Broken(error)) => {
+                // An answer that is too large for a frame.
+                let fault = Fault::new(FaultKind::Exception, error);
+                ended = Some(Report::Ended {
+                    outcome: Outcome::Exception,
+                    memory_bytes: 0,
+                });
+                encode(&Report::Answer(Box::new(WrittenAnswer::Failed((&fault).into()))))?
+            }
+        };
+        write(&mut to, bytes).await?;
+    }
+    if let Some(ended) = ended {
+        write(&mut to, encode(&ended)?).await?;
+    }
+    // The pool closes its side once it has asked for all bodies.
+    drop(heeding.await);
+    inside.offers.withdraw(number);
+    drop(to.send_data(Bytes::new(), true));
+    Ok(())
+}
+
+/// Reports the items of a task, and the answer.
+async fn answer(mut owed: Owed, reports: mpsc::Sender<Report>, closed: Arc<Notify>, inside: Arc<Inside>, number: u64) {
+    let mut is_closed = pin!(closed.notified());
+    loop {
+        let item = tokio::select! {
+            item = owed.item() => item,
+            () = &mut is_closed => {
+                owed.close_items();
+                break;
+            }
+        };
+        let Some(item) = item else { break };
+        if reports.send(Report::Item(item)).await.is_err() {
+            return;
+        }
+    }
+    let Some(Answered {
+        answer,
+        bodies,
+        socket: _,
+    }) = owed.answer().await
+    else {
+        return;
+    };
+    inside.offers.add(number, bodies);
+    if reports.send(Report::Answer(Box::new(answer))).await.is_err() {
+        inside.offers.withdraw(number);
+    }
+}
+
+/// Passes on the orders of an event's caller. A stream that breaks off is that of a caller that has gone.
+async fn heed(mut heard: Messages, inside: Arc<Inside>, slot: SlotId, closed: Arc<Notify>) {
+    loop {
+        let mail = match heard.next::<Order>().await {
+            Ok(Some(Order::StopIn(after))) => Instant::now().checked_add(after).map(|at| Mail::StopAt(slot, at)),
+            Ok(Some(Order::Cancel(outcome))) => Some(Mail::Cancel(slot, outcome)),
+            Ok(Some(Order::CloseItems)) => {
+                closed.notify_one();
+                None
+            }
+            Ok(Some(Order::Begin { .. }) | None) => return,
+            Err(_) => {
+                drop(inside.mail.send(Mail::Cancel(slot, Outcome::Canceled)).await);
+                return;
+            }
+        };
+        if let Some(mail) = mail {
+            drop(inside.mail.send(mail).await);
+        }
+    }
+}

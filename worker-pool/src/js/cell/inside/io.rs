@@ -1,0 +1,168 @@
+//! The connections of a cell.
+
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::server::SendResponse;
+use http::{Request, Response};
+use isopod_runtime::WorkerTemplate;
+use isopod_runtime::remote::loopback_of;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::asks::Asks;
+use super::log::{self, Log};
+use super::shared::Inside;
+use super::worker::{Booting, Mail};
+use super::{event, worker};
+use crate::js::cell::bodies::{self, Offers};
+use crate::js::cell::wire::{
+    Boot, Broken, CONNECTION_BYTES, FromCell, HEADER_BYTES_MAX, Messages, ToCell, WINDOW_BYTES, encode, write,
+};
+
+/// Mail that the worker has not read. What brings more has to wait.
+const MAIL_WAITING_MAX: usize = 256;
+
+/// Messages of the worker about itself that wait to be sent.
+const SAID_WAITING_MAX: usize = 64;
+
+/// Time for the rest of the log, once the pool has closed its connection.
+const FAREWELL: Duration = Duration::from_millis(200);
+
+/// Serves the pool until it closes the connection for events.
+pub(super) fn run(down: UnixStream, up: UnixStream, template: WorkerTemplate) -> Result<(), Broken> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (mail, mailbox) = mpsc::channel(MAIL_WAITING_MAX);
+    // At once: V8 is ready when there is a script.
+    worker::spawn(mailbox, template)?;
+    let handle = runtime.handle().clone();
+    runtime.block_on(serve(down, up, mail, handle))
+}
+
+async fn serve(down: UnixStream, up: UnixStream, mail: mpsc::Sender<Mail>, handle: Handle) -> Result<(), Broken> {
+    let down = tokio::net::UnixStream::from_std(down)?;
+    let up = tokio::net::UnixStream::from_std(up)?;
+    let (up, connection) = h2::client::Builder::new()
+        .initial_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_BYTES)
+        .max_header_list_size(HEADER_BYTES_MAX)
+        .enable_push(false)
+        .handshake(up)
+        .await?;
+    handle.spawn(connection);
+    let (log, lines) = Log::install();
+    let mut logging = handle.spawn(log::send(Arc::clone(&log), up.clone(), lines));
+    let mut connection = h2::server::Builder::new()
+        .initial_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_BYTES)
+        .max_header_list_size(HEADER_BYTES_MAX)
+        .max_concurrent_streams(u32::MAX)
+        // Events are canceled in any number.
+        .max_pending_accept_reset_streams(usize::MAX >> 8)
+        .handshake(down)
+        .await?;
+    let offers = Offers::default();
+    let remote = Arc::new(Asks::new(up.clone(), offers.clone(), handle.clone()));
+    let inside = Arc::new(Inside {
+        up,
+        offers,
+        remote,
+        mail,
+        handle: handle.clone(),
+        log: Arc::clone(&log),
+        value_bytes_max: std::sync::OnceLock::new(),
+    });
+    while let Some(accepted) = connection.accept().await {
+        let Ok((request, respond)) = accepted else { break };
+        handle.spawn(one(Arc::clone(&inside), request, respond));
+    }
+    log.close();
+    drop(timeout(FAREWELL, &mut logging).await);
+    Ok(())
+}
+
+async fn one(inside: Arc<Inside>, request: Request<h2::RecvStream>, mut respond: SendResponse<Bytes>) {
+    let path = request.uri().path().to_owned();
+    if path.starts_with("/body/") {
+        bodies::serve(inside.offers.take(&path), respond).await;
+    } else if let Some(number) = path.strip_prefix("/event/").and_then(|number| number.parse().ok()) {
+        if event::handle(&inside, number, request.into_body(), respond)
+            .await
+            .is_err()
+        {
+            inside.offers.withdraw(number);
+        }
+    } else if path == "/control" {
+        drop(control(&inside, request.into_body(), respond).await);
+    } else {
+        respond.send_reset(h2::Reason::REFUSED_STREAM);
+    }
+}
+
+/// Starts the worker, and passes on what it and its pool say to each other.
+async fn control(inside: &Inside, request: h2::RecvStream, mut respond: SendResponse<Bytes>) -> Result<(), Broken> {
+    let mut heard = Messages::new(request);
+    let mut to = respond.send_response(Response::new(()), false)?;
+    let Some(ToCell::Boot(boot)) = heard.next::<ToCell>().await? else {
+        return Err(Broken("a worker is started first".to_owned()));
+    };
+    let (said, mut says) = mpsc::channel(SAID_WAITING_MAX);
+    let servers = match start(inside, *boot, said).await {
+        Ok(servers) => servers,
+        Err(message) => {
+            let fault = isopod_runtime::handlers::Fault::new(isopod_runtime::handlers::FaultKind::BootFailed, message);
+            write(&mut to, encode(&FromCell::BootFailed((&fault).into()))?).await?;
+            return Ok(to.send_data(Bytes::new(), true)?);
+        }
+    };
+    loop {
+        tokio::select! {
+            message = says.recv() => match message {
+                Some(message) => write(&mut to, encode(&message)?).await?,
+                None => return Ok(to.send_data(Bytes::new(), true)?),
+            },
+            order = heard.next::<ToCell>() => match order? {
+                Some(ToCell::TrimMemory) => drop(inside.mail.send(Mail::TrimMemory).await),
+                Some(ToCell::TrimIo) => drop(inside.mail.send(Mail::TrimIo).await),
+                Some(ToCell::Servers(places)) => servers.set(places),
+                Some(ToCell::Boot(_)) | None => return Ok(()),
+            },
+        }
+    }
+}
+
+async fn start(
+    inside: &Inside,
+    boot: Boot,
+    said: mpsc::Sender<FromCell>,
+) -> Result<isopod_runtime::fetch::OwnServers, String> {
+    if boot.build != env!("CARGO_PKG_VERSION") {
+        let (own, build) = (env!("CARGO_PKG_VERSION"), boot.build);
+        return Err(format!(
+            "the program of the cells has version {own} of Isopod, and the pool's has {build}"
+        ));
+    }
+    inside.log.set_level(boot.log_level);
+    let script = boot.script.script(&inside.remote).map_err(|error| error.to_string())?;
+    let servers = script.fetch().servers.clone();
+    servers.set(boot.servers);
+    let _ = inside.value_bytes_max.set(script.limits().quotas.message_bytes);
+    let booting = Booting {
+        script: Arc::new(script),
+        loopback: loopback_of(&boot.script_name, &inside.remote),
+        script_name: boot.script_name,
+        version: boot.version,
+        worker: boot.worker,
+        concurrency: boot.concurrency,
+        stop_in: boot.stop_in,
+        io_threads: boot.io_threads,
+        is_tuned: boot.is_tuned,
+        said,
+    };
+    let sent = inside.mail.send(Mail::Boot(Box::new(booting))).await;
+    sent.map_err(|_| "the worker's thread has ended".to_owned())?;
+    Ok(servers)
+}

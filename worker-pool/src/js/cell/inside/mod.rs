@@ -1,0 +1,109 @@
+//! The inside of a cell: a process that runs one worker for the pool that started it.
+//!
+//! The main thread drives the two connections and gives signs of life; the worker has a thread of its own.
+
+mod asks;
+mod event;
+mod io;
+mod log;
+mod shared;
+mod worker;
+
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
+
+use isopod_runtime::{Extend, Image, WorkerTemplate, platform};
+use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+
+use super::options::ARGUMENT;
+
+/// The preference of the system for ending a cell when it is short of memory.
+const OOM_SCORE: &str = "500";
+
+/// The exit code of a cell that could not start.
+const FAILED: i32 = 70;
+
+/// Becomes a cell if this process was started as one, and does not return then. To be called at the very beginning of `main` by a
+/// program whose pools have [`Cells`](super::Cells).
+///
+/// A pool with extensions or a snapshot of its own has cells with the same: [`CellProgram`].
+pub fn run_cell_if_asked() {
+    CellProgram::new().run_if_asked();
+}
+
+/// The extensions and the snapshot of a program's cells, which are those of its pool.
+///
+/// ```no_run
+/// # mod isopod { pub use isopod_pool::js::CellProgram; }
+/// isopod::CellProgram::new().run_if_asked();
+/// ```
+#[derive(Default)]
+#[must_use = "it does nothing until `run_if_asked`"]
+pub struct CellProgram {
+    image: Image,
+    extends: Vec<std::sync::Arc<dyn Extend>>,
+}
+
+impl CellProgram {
+    /// Creates one without extensions.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds to its workers what [`PoolBuilder::extend`](crate::js::PoolBuilder::extend) adds to those of a pool.
+    pub fn extend(mut self, extend: impl Extend) -> Self {
+        self.extends.push(std::sync::Arc::new(extend));
+        self
+    }
+
+    /// Sets the snapshot, as [`PoolBuilder::image`](crate::js::PoolBuilder::image) does.
+    pub const fn image(mut self, image: Image) -> Self {
+        self.image = image;
+        self
+    }
+
+    /// Becomes a cell if this process was started as one, and does not return then.
+    pub fn run_if_asked(self) {
+        let mut arguments = std::env::args().skip(1);
+        if arguments.next().as_deref() != Some(ARGUMENT) {
+            return;
+        }
+        let parent = arguments.next().and_then(|parent| parent.parse().ok());
+        let run = || -> Result<(), Box<dyn std::error::Error>> {
+            let [down, up] = settle(parent)?;
+            let template = WorkerTemplate::new(self.image, self.extends)?;
+            Ok(io::run(down, up, template)?)
+        };
+        match run() {
+            Ok(()) => platform::exit_now(0),
+            Err(error) => {
+                eprintln!("the cell cannot run: {error}");
+                platform::exit_now(FAILED)
+            }
+        }
+    }
+}
+
+/// Ties the process to its parent, and takes the connections from its standard streams.
+fn settle(parent: Option<i32>) -> Result<[UnixStream; 2], Box<dyn std::error::Error>> {
+    let parent = parent
+        .and_then(Pid::from_raw)
+        .ok_or("a cell is started by a pool, with its process id")?;
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // It may have ended before it could be asked for a signal.
+    if getppid() != Some(parent) {
+        return Err("its pool's process has ended".into());
+    }
+    // Where it may not be raised, the cell is as any other process.
+    drop(std::fs::write("/proc/self/oom_score_adj", OOM_SCORE));
+    let down = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned()?);
+    let up = UnixStream::from(std::io::stdout().as_fd().try_clone_to_owned()?);
+    // Whatever prints shall not be taken for a message.
+    let nothing = std::fs::File::open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&nothing)?;
+    rustix::stdio::dup2_stdout(std::io::stderr().as_fd())?;
+    for stream in [&down, &up] {
+        stream.set_nonblocking(true)?;
+    }
+    Ok([down, up])
+}

@@ -1,0 +1,262 @@
+//! The worker of a cell, on its thread.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use futures::task::AtomicWaker;
+use isopod_outcome::{Failure, Outcome};
+use isopod_runtime::fetcher::Loopback;
+use isopod_runtime::handlers::Event as JsEvent;
+use isopod_runtime::io::IoOptions;
+use isopod_runtime::modules::ModulesLoaded;
+use isopod_runtime::{OsScheduling, Script, Watchdog, WorkerTemplate, WorkerThread, platform, run_in_short_slices};
+use tokio::sync::mpsc;
+use tokio::task::LocalSet;
+
+use crate::engine::{BootContext, BootError, Noticed, SlotId, Trim, Turn, Worker as _, WorkerId, WorkerNotice};
+use crate::js::cell::wire::{FromCell, Report};
+use crate::js::fault::fault;
+use crate::js::thread_worker::ThreadWorker;
+
+/// To the worker's thread.
+pub(super) enum Mail {
+    /// The first.
+    Boot(Box<Booting>),
+    Begin {
+        slot: SlotId,
+        event: Box<JsEvent>,
+        stop_at: Option<Instant>,
+        /// Gets each turn of the event; it has room for all.
+        turns: mpsc::Sender<Report>,
+    },
+    StopAt(SlotId, Instant),
+    Cancel(SlotId, Outcome),
+    TrimMemory,
+    TrimIo,
+}
+
+/// A worker to be.
+pub(super) struct Booting {
+    pub(super) script: Arc<Script>,
+    pub(super) script_name: String,
+    pub(super) version: u64,
+    pub(super) worker: u64,
+    pub(super) concurrency: usize,
+    pub(super) stop_in: Option<Duration>,
+    pub(super) io_threads: usize,
+    pub(super) is_tuned: bool,
+    /// The worker's own entry points.
+    pub(super) loopback: Loopback,
+    /// To the pool.
+    pub(super) said: mpsc::Sender<FromCell>,
+}
+
+/// Turns of an event: each kind comes at most once.
+pub(super) const TURNS_MAX: usize = 4;
+
+/// Starts the worker's thread, which initializes V8 and waits for a script.
+pub(super) fn spawn(mut mailbox: mpsc::Receiver<Mail>, template: WorkerTemplate) -> std::io::Result<()> {
+    let body = move || {
+        let Some(Mail::Boot(booting)) = mailbox.blocking_recv() else {
+            return;
+        };
+        let said = booting.said.clone();
+        let run = || run(*booting, mailbox, template);
+        if let Ok(Err(failure)) = catch_unwind(AssertUnwindSafe(run)) {
+            drop(said.blocking_send(FromCell::BootFailed((&fault(failure)).into())));
+        } else {
+            // It comes to this only if the thread panicked: a worker that ended in order has said so.
+            let reason = "the worker's thread panicked".to_owned();
+            let outcome = Outcome::WorkerLost;
+            drop(said.blocking_send(FromCell::Condemned { outcome, reason }));
+        }
+    };
+    platform::spawn("isopod-0".to_owned(), Box::new(body)).map(drop)
+}
+
+fn run(booting: Booting, mailbox: mpsc::Receiver<Mail>, template: WorkerTemplate) -> Result<(), Failure> {
+    let lost = |error: String| Failure::new(Outcome::BootFailed, "the cell cannot start a worker").with_detail(error);
+    let scheduling = match booting.is_tuned {
+        true => OsScheduling::Tuned,
+        false => OsScheduling::Untouched,
+    };
+    if booting.is_tuned {
+        run_in_short_slices();
+    }
+    let watchdog = Watchdog::start(scheduling).map_err(|error| lost(error.to_string()))?;
+    let io = IoOptions::default().threads(booting.io_threads).name("isopod-0-io");
+    let thread = WorkerThread::new(io, Arc::new(watchdog)).with_template(template);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(4)
+        .thread_name("isopod-crypto")
+        .build()
+        .map_err(|error| lost(error.to_string()))?;
+    let local = LocalSet::new();
+    local.block_on(&runtime, async {
+        let watched = Arc::new(Watched::default());
+        let ctx = BootContext {
+            worker: WorkerId::new(booting.worker),
+            script_name: booting.script_name.into(),
+            version: booting.version,
+            concurrency: booting.concurrency,
+            deadline: None,
+            stop_at: booting.stop_in.and_then(|after| Instant::now().checked_add(after)),
+            notice: notice(booting.said.clone(), Arc::clone(&watched)),
+        };
+        let modules = booting.script.modules_loaded();
+        let booted = ThreadWorker::boot(&thread, &booting.script, ctx, Some(booting.loopback)).await;
+        // Those of a script that cannot start are watched as well.
+        drop(booting.said.send(FromCell::Loaded(urls(&modules))).await);
+        let mut worker = booted.map_err(|BootError(failure)| failure)?;
+        let memory_bytes = worker.memory_bytes() as u64;
+        drop(booting.said.send(FromCell::Booted { memory_bytes }).await);
+        let mut running = Running {
+            worker,
+            mailbox,
+            turns: HashMap::new(),
+            said: booting.said,
+            watched,
+            modules_told: modules.count(),
+            modules,
+            is_condemned: false,
+        };
+        poll_fn(|cx| running.poll(cx)).await;
+        // Its process ends with it: dropping it in order would take longer, and serve no purpose.
+        std::future::pending().await
+    })
+}
+
+/// State that the watchdog and the worker's thread share.
+#[derive(Default)]
+struct Watched {
+    /// The pool was told of a turn, and waits for its end.
+    is_told: Mutex<bool>,
+    /// Wakes the worker's thread, in case the turn has ended already.
+    waker: AtomicWaker,
+}
+
+impl Watched {
+    fn is_told(&self) -> MutexGuard<'_, bool> {
+        self.is_told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells the pool what the watchdog observes.
+fn notice(said: mpsc::Sender<FromCell>, watched: Arc<Watched>) -> WorkerNotice {
+    WorkerNotice::new(move |noticed| {
+        let message = match noticed {
+            Noticed::LongTurn => FromCell::LongTurn,
+            Noticed::Stopping(stop) => FromCell::Stopping(stop.outcome),
+        };
+        let mut is_told = watched.is_told();
+        // Full only if the pool does not read, which has a deadline of its own.
+        *is_told |= said.try_send(message).is_ok();
+        drop(is_told);
+        watched.waker.wake();
+    })
+}
+
+fn urls(modules: &ModulesLoaded) -> Vec<String> {
+    modules.urls().iter().map(ToString::to_string).collect()
+}
+
+struct Running {
+    worker: ThreadWorker,
+    mailbox: mpsc::Receiver<Mail>,
+    turns: HashMap<SlotId, mpsc::Sender<Report>>,
+    said: mpsc::Sender<FromCell>,
+    watched: Arc<Watched>,
+    modules: ModulesLoaded,
+    modules_told: usize,
+    /// The pool was told that the worker is condemned.
+    is_condemned: bool,
+}
+
+impl Running {
+    /// Runs until the worker is condemned, or there is no one left to serve.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.watched.waker.register(cx.waker());
+        loop {
+            while !self.worker.is_condemned() {
+                match self.mailbox.poll_recv(cx) {
+                    Poll::Ready(Some(mail)) => self.read(mail),
+                    Poll::Ready(None) => return Poll::Ready(()),
+                    Poll::Pending => break,
+                }
+            }
+            let polled = self.worker.poll(cx);
+            {
+                let mut is_told = self.watched.is_told();
+                if *is_told {
+                    *is_told = self.said.try_send(FromCell::Returned).is_err();
+                    if *is_told {
+                        // There is no room: it is said in the next turn.
+                        cx.waker().wake_by_ref();
+                    }
+                }
+            }
+            if self.worker.is_condemned() && !std::mem::replace(&mut self.is_condemned, true) {
+                drop(self.said.try_send(FromCell::Condemning));
+            }
+            match polled {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Turn::Streaming { slot }) => self.report(slot, Report::Streaming),
+                // A connection, which the pool refuses.
+                Poll::Ready(Turn::Session { .. }) => {}
+                Poll::Ready(Turn::Answered { slot }) => self.report(slot, Report::Answered),
+                Poll::Ready(Turn::Ended { slot, outcome }) => self.end(slot, outcome),
+                Poll::Ready(Turn::Condemned { outcome, reason }) => {
+                    self.worker.abandon(Failure::new(outcome, &*reason));
+                    let open: Vec<_> = self.turns.keys().copied().collect();
+                    open.into_iter().for_each(|slot| self.end(slot, outcome));
+                    drop(self.said.try_send(FromCell::Condemned { outcome, reason }));
+                    return Poll::Ready(());
+                }
+            }
+        }
+    }
+
+    fn read(&mut self, mail: Mail) {
+        match mail {
+            Mail::Begin {
+                slot,
+                event,
+                stop_at,
+                turns,
+            } => {
+                self.turns.insert(slot, turns);
+                if let Some(at) = stop_at {
+                    self.worker.stop_at(slot, at);
+                }
+                self.worker.begin(slot, *event);
+            }
+            Mail::StopAt(slot, at) if self.turns.contains_key(&slot) => self.worker.stop_at(slot, at),
+            Mail::Cancel(slot, outcome) if self.turns.contains_key(&slot) => self.worker.cancel(slot, outcome),
+            Mail::StopAt(..) | Mail::Cancel(..) | Mail::Boot(_) => {}
+            Mail::TrimMemory => self.worker.trim(Trim::Memory),
+            Mail::TrimIo => self.worker.trim(Trim::Io),
+        }
+    }
+
+    fn report(&self, slot: SlotId, report: Report) {
+        if let Some(turns) = self.turns.get(&slot) {
+            drop(turns.try_send(report));
+        }
+    }
+
+    fn end(&mut self, slot: SlotId, outcome: Outcome) {
+        let memory_bytes = self.worker.memory_bytes() as u64;
+        self.report(slot, Report::Ended { outcome, memory_bytes });
+        self.turns.remove(&slot);
+        let count = self.modules.count();
+        if count != self.modules_told {
+            self.modules_told = count;
+            drop(self.said.try_send(FromCell::Loaded(urls(&self.modules))));
+        }
+    }
+}

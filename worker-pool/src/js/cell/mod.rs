@@ -1,0 +1,37 @@
+//! Cells: workers in processes of their own.
+//!
+//! A thread of the pool drives a worker in a cell as it would one of its own: see [`worker`]. Two connections of HTTP/2 go to the
+//! cell, over socket pairs that are its standard input and output: events and their answers over the one, what the cell asks its
+//! pool for over the other. `wire` has the messages, `bodies` the streams. `process` starts a cell and sees to its end, `serve`
+//! answers what it asks, and `inside` is what runs in it.
+
+mod bodies;
+mod inside;
+mod keeper;
+mod options;
+mod process;
+mod serve;
+mod spares;
+mod wire;
+pub(super) mod worker;
+
+pub use self::inside::{CellProgram, run_cell_if_asked};
+pub use self::options::Cells;
+pub(super) use self::spares::Depot;
+
+/// Reads bytes as each kind of message that a cell may send. Returns how many of them they are: for the fuzz targets.
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub fn understood(bytes: &[u8]) -> usize {
+    use bytes::BytesMut;
+
+    fn is<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> usize {
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes();
+        // As it is, and as a whole message.
+        let framed = [&length[..], bytes].concat();
+        drop(wire::take::<T>(&mut BytesMut::from(bytes)));
+        usize::from(matches!(wire::take::<T>(&mut BytesMut::from(&framed[..])), Ok(Some(_))))
+    }
+
+    is::<wire::FromCell>(bytes) + is::<wire::Report>(bytes) + is::<wire::Asked>(bytes) + is::<wire::Line>(bytes)
+}

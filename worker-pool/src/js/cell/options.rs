@@ -1,0 +1,77 @@
+//! Settings of a pool's cells.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The argument by which a program is told to be a cell.
+pub(super) const ARGUMENT: &str = "isopod-cell";
+
+/// The program and the settings of a pool's cells, for workers with
+/// [`Isolation::Process`](https://docs.rs/isopod/latest/isopod/enum.Isolation.html).
+///
+/// ```no_run
+/// # mod isopod { pub use isopod_pool::js::{Cells, Pool, run_cell_if_asked}; pub use isopod_runtime::Isolation; }
+/// use isopod::{Cells, Isolation, Pool};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // First of all: where this process is to be a cell, it is one, and does not return.
+/// isopod::run_cell_if_asked();
+/// let pool = Pool::builder().cells(Cells::this_program()).isolation(Isolation::Process).build()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Cells {
+    pub(super) program: PathBuf,
+    pub(super) environment: Vec<(OsString, OsString)>,
+    pub(super) spares: usize,
+    pub(super) silence_max: Duration,
+}
+
+impl Cells {
+    /// Starts this program again for each cell. Its `main` must call [`run_cell_if_asked`](super::run_cell_if_asked) before
+    /// anything else.
+    #[must_use]
+    pub fn this_program() -> Self {
+        // The program that runs, also if its file was replaced meanwhile.
+        let program = match cfg!(target_os = "linux") {
+            true => PathBuf::from("/proc/self/exe"),
+            false => std::env::current_exe().unwrap_or_default(),
+        };
+        Self::program(program)
+    }
+
+    /// Starts another program for each cell. It must be of the same version of Isopod, and its `main` must call
+    /// [`run_cell_if_asked`](super::run_cell_if_asked).
+    #[must_use]
+    pub fn program(program: impl Into<PathBuf>) -> Self {
+        Self {
+            program: program.into(),
+            environment: Vec::new(),
+            spares: 1,
+            silence_max: Duration::from_secs(5),
+        }
+    }
+
+    /// Adds a variable to the environment of the cells, which is empty otherwise. Default: none.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sets how many processes are kept that have started and have no worker yet, once there has been a cell. Default: 1.
+    #[must_use]
+    pub const fn spares(mut self, processes: usize) -> Self {
+        self.spares = processes;
+        self
+    }
+
+    /// Sets the time without a sign of life after which a cell is killed. Default: 5 s; at least 100 ms.
+    #[must_use]
+    pub const fn silence_max(mut self, time: Duration) -> Self {
+        self.silence_max = time;
+        self
+    }
+}

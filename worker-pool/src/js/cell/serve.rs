@@ -1,0 +1,238 @@
+//! Answers to what a cell asks its pool for: the bodies of its events, bindings, and functions. Takes its log as well.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use bytes::Bytes;
+use h2::client::SendRequest;
+use h2::server::SendResponse;
+use http::{Request, Response};
+use isopod_runtime::Script;
+use isopod_runtime::fetcher::Fetcher;
+use isopod_runtime::native::NativeFunction;
+use isopod_runtime::remote::{Parcel, ParcelFuture, Target, serve_function, serve_own};
+use serde_bytes::ByteBuf;
+use tokio::task::JoinSet;
+
+use super::bodies::{self, Offers, lengths, pull_all};
+use super::wire::{
+    ASK, Asked, Broken, CONNECTION_BYTES, HEADER_BYTES_MAX, Line, Messages, Told, WINDOW_BYTES, encode, write,
+};
+
+/// Requests of a cell at a time.
+const REQUESTS_MAX: u32 = 4096;
+
+/// All that a cell may ask for.
+#[derive(Default)]
+pub(super) struct Served {
+    /// The bodies of its events, and of answers.
+    pub(super) offers: Offers,
+    /// The functions of its events.
+    functions: Mutex<HashMap<u64, Vec<NativeFunction>>>,
+    /// The worker that it runs, once it does.
+    runs: OnceLock<Runs>,
+}
+
+struct Runs {
+    script: Arc<Script>,
+    name: Arc<str>,
+    down: SendRequest<Bytes>,
+    fetchers: Option<MakeFetcher>,
+}
+
+/// Makes fetchers of a pool's workers.
+pub(super) type MakeFetcher = Arc<dyn Fn(&str) -> Arc<dyn Fetcher> + Send + Sync>;
+
+impl Runs {
+    /// The fetcher of one of its own entry points, and of no other worker.
+    fn own(&self, name: &str) -> Option<Arc<dyn Fetcher>> {
+        let script = name.split_once('#').map_or(name, |(script, _)| script);
+        let make = self.fetchers.as_ref().filter(|_| script == &*self.name)?;
+        Some(make(name))
+    }
+}
+
+impl Served {
+    /// Sets the worker that it runs, and the connection to it.
+    pub(super) fn runs(
+        &self,
+        script: Arc<Script>,
+        name: Arc<str>,
+        down: SendRequest<Bytes>,
+        fetchers: Option<MakeFetcher>,
+    ) {
+        // A process gets one worker.
+        drop(self.runs.set(Runs {
+            script,
+            name,
+            down,
+            fetchers,
+        }));
+    }
+
+    pub(super) fn script(&self) -> &str {
+        self.runs.get().map_or("", |runs| &runs.name)
+    }
+
+    pub(super) fn add_functions(&self, event: u64, functions: Vec<NativeFunction>) {
+        if !functions.is_empty() {
+            self.functions
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(event, functions);
+        }
+    }
+
+    /// Drops what is left of an event.
+    pub(super) fn withdraw(&self, event: u64) {
+        self.offers.withdraw(event);
+        let functions = self
+            .functions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&event);
+        // Not under the lock: it may run code of others.
+        drop(functions);
+    }
+
+    fn function(&self, event: u64, number: u32) -> Option<NativeFunction> {
+        let functions = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
+        functions.get(&event)?.get(number as usize).cloned()
+    }
+}
+
+/// Answers the requests of a cell until it closes the connection.
+pub(super) async fn serve(up: UnixStream, served: Arc<Served>) {
+    if let Err(error) = answer(up, served).await {
+        tracing::debug!(%error, "a cell's connection ended");
+    }
+}
+
+async fn answer(up: UnixStream, served: Arc<Served>) -> Result<(), Broken> {
+    let up = tokio::net::UnixStream::from_std(up)?;
+    let mut connection = h2::server::Builder::new()
+        .initial_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_BYTES)
+        .max_header_list_size(HEADER_BYTES_MAX)
+        .max_concurrent_streams(REQUESTS_MAX)
+        .handshake(up)
+        .await?;
+    // Ends with the connection.
+    let mut tasks = JoinSet::new();
+    while let Some(accepted) = connection.accept().await {
+        let (request, respond) = accepted?;
+        let served = Arc::clone(&served);
+        tasks.spawn(async move { one(request, respond, &served).await });
+        while tasks.try_join_next().is_some() {}
+    }
+    Ok(())
+}
+
+async fn one(request: Request<h2::RecvStream>, mut respond: SendResponse<Bytes>, served: &Served) {
+    let path = request.uri().path().to_owned();
+    if path.starts_with("/body/") {
+        bodies::serve(served.offers.take(&path), respond).await;
+    } else if let Some(number) = path.strip_prefix("/ask/").and_then(|number| number.parse().ok()) {
+        // The numbers of events are not those of questions.
+        if number < ASK {
+            return respond.send_reset(h2::Reason::REFUSED_STREAM);
+        }
+        if let Err(error) = ask(served, number, Messages::new(request.into_body()), respond).await {
+            tracing::debug!(%error, "a question of a cell broke off");
+        }
+        served.offers.withdraw(number);
+    } else if path == "/log" {
+        let mut lines = Messages::new(request.into_body());
+        while let Ok(Some(line)) = lines.next::<Line>().await {
+            log(line, served.script());
+        }
+    } else {
+        respond.send_reset(h2::Reason::REFUSED_STREAM);
+    }
+}
+
+/// Answers a question. Its streams are pulled, and those of the answer offered.
+async fn ask(
+    served: &Served,
+    number: u64,
+    mut heard: Messages,
+    mut respond: SendResponse<Bytes>,
+) -> Result<(), Broken> {
+    let asked = heard
+        .next::<Asked>()
+        .await?
+        .ok_or_else(|| Broken("nothing is asked".to_owned()))?;
+    let runs = served
+        .runs
+        .get()
+        .ok_or_else(|| Broken("it runs nothing yet".to_owned()))?;
+    let bodies = pull_all(&runs.down, number, asked.bodies);
+    let parcel = Parcel {
+        bytes: asked.bytes.into_vec().into(),
+        bodies: bodies.map(|(body, _)| body).collect(),
+    };
+    let bytes_max = runs.script.limits().quotas.message_bytes;
+    let answer: ParcelFuture = match asked.target {
+        Target::Binding(name) => match runs.script.binding(&name) {
+            Some(binding) => binding.serve(&runs.name, parcel, bytes_max),
+            None => Box::pin(std::future::ready(Err(format!("there is no binding named {name:?}")))),
+        },
+        Target::Own(name) => match runs.own(&name) {
+            Some(fetcher) => serve_own(fetcher, &runs.name, parcel),
+            None => Box::pin(std::future::ready(Err(format!(
+                "{name:?} is no entry point of this worker"
+            )))),
+        },
+        Target::Function(event, function) => {
+            serve_function(served.function(event, function).as_ref(), parcel, bytes_max)
+        }
+    };
+    let mut to = respond.send_response(Response::new(()), false)?;
+    let answer = tokio::select! {
+        answer = answer => answer,
+        // It does not wait any longer: what is done for it ends.
+        _ = poll_fn(|cx| to.poll_reset(cx)) => return Ok(()),
+    };
+    let (answer, bodies) = match answer {
+        Ok(Parcel { bytes, bodies }) => (Ok(ByteBuf::from(Vec::from(bytes))), bodies),
+        Err(error) => (Err(error), Vec::new()),
+    };
+    let told = Told {
+        answer,
+        bodies: lengths(&bodies),
+    };
+    served.offers.add(number, bodies);
+    let bytes = encode(&told).or_else(|Broken(error)| {
+        encode(&Told {
+            answer: Err(error),
+            bodies: Vec::new(),
+        })
+    });
+    write(&mut to, bytes?).await?;
+    // It closes its side once it has asked for all bodies.
+    drop(heard.next::<Asked>().await);
+    drop(to.send_data(Bytes::new(), true));
+    Ok(())
+}
+
+fn log(line: Line, script: &str) {
+    let level = match line.level {
+        0 | 1 => tracing::Level::ERROR,
+        2 => tracing::Level::WARN,
+        3 => tracing::Level::INFO,
+        _ => tracing::Level::DEBUG,
+    };
+    let text = line.text;
+    if let Some((worker, request, caller)) = line.console {
+        isopod_runtime::console_line(level, script, worker, &request, caller.as_deref(), &text);
+        return;
+    }
+    match level {
+        tracing::Level::ERROR => tracing::error!(target: "isopod::cell", script, "{text}"),
+        tracing::Level::WARN => tracing::warn!(target: "isopod::cell", script, "{text}"),
+        tracing::Level::INFO => tracing::info!(target: "isopod::cell", script, "{text}"),
+        _ => tracing::debug!(target: "isopod::cell", script, "{text}"),
+    }
+}

@@ -1,0 +1,305 @@
+//! A worker in a cell, as its thread of the pool sees it.
+
+mod boot;
+mod control;
+mod event;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use h2::SendStream;
+use h2::client::SendRequest;
+use isopod_outcome::{Failure, Outcome};
+use isopod_runtime::Script;
+use isopod_runtime::fetch::WrittenServers;
+use isopod_runtime::handlers::{Event as JsEvent, EventKind, Fault, FaultKind, HandlerInput as _};
+use isopod_runtime::rpc::RpcCall;
+use isopod_runtime::written::{Exported, Recipient, export};
+
+use super::process::Launched;
+use super::wire::{Broken, Order, ToCell, encode, say};
+use crate::engine::{SlotId, Trim, Turn};
+use crate::js::fault::fault;
+
+pub(in crate::js) use self::boot::{Conditions, boot};
+
+/// A worker in a cell.
+pub(in crate::js) struct CellWorker {
+    script: Arc<Script>,
+    state: Rc<State>,
+    requests: SendRequest<Bytes>,
+    control: SendStream<Bytes>,
+    /// The places of this process's servers, as the cell knows them.
+    servers: WrittenServers,
+    /// The number of the next event.
+    number: u64,
+    /// When the code of the event that is begun next is to be ended.
+    next_stop: Option<(SlotId, Instant)>,
+    cancel_grace: Duration,
+    /// The maximum that the parts of a value may count.
+    value_bytes_max: usize,
+    cell: Launched,
+}
+
+/// State that the tasks of a worker's streams share.
+#[derive(Default)]
+struct State {
+    turns: RefCell<VecDeque<Turn>>,
+    waker: RefCell<Option<Waker>>,
+    open: RefCell<HashMap<SlotId, Rc<Open>>>,
+    /// The event that was begun last.
+    last: Cell<Option<SlotId>>,
+    /// Its code runs without a break, and reads no orders.
+    in_long_turn: Cell<bool>,
+    /// It gets no more events, and those that it has are being answered.
+    is_condemning: Cell<bool>,
+    condemned: RefCell<Option<(Outcome, String)>>,
+    memory_bytes: Cell<usize>,
+}
+
+/// An open event.
+struct Open {
+    number: u64,
+    recipient: RefCell<Option<Recipient>>,
+    orders: RefCell<SendStream<Bytes>>,
+    /// Set once it is canceled, and told to who waits for it.
+    canceled: Cell<Option<Outcome>>,
+    cancel: tokio::sync::Notify,
+}
+
+impl Open {
+    /// Answers the caller, if it has not been answered.
+    fn fail(&self, fault: Fault) {
+        if let Some(recipient) = self.recipient.borrow_mut().take() {
+            recipient.fail(fault);
+        }
+    }
+
+    /// Waits until it is canceled, and says how.
+    async fn canceled(&self) -> Outcome {
+        loop {
+            let told = self.cancel.notified();
+            if let Some(outcome) = self.canceled.get() {
+                return outcome;
+            }
+            told.await;
+        }
+    }
+
+    fn order(&self, order: &Order) {
+        // The stream of an event that has ended takes no more.
+        drop(say(&mut self.orders.borrow_mut(), order));
+    }
+}
+
+impl State {
+    fn push(&self, turn: Turn) {
+        self.turns.borrow_mut().push_back(turn);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    /// The first reason counts.
+    fn condemn(&self, outcome: Outcome, reason: impl Into<String>) {
+        self.condemned
+            .borrow_mut()
+            .get_or_insert_with(|| (outcome, reason.into()));
+        self.wake();
+    }
+
+    /// Ends an event that was answered.
+    fn end(&self, slot: SlotId, outcome: Outcome) {
+        if self.open.borrow_mut().remove(&slot).is_some() {
+            self.push(Turn::Ended { slot, outcome });
+        }
+    }
+
+    /// Ends all events but the one to blame.
+    fn spare_all_but(&self, blamed: Option<SlotId>) {
+        let others: Vec<_> = self
+            .open
+            .borrow()
+            .iter()
+            .map(|(slot, open)| (*slot, Rc::clone(open)))
+            .collect();
+        for (slot, open) in others.into_iter().filter(|(slot, _)| Some(*slot) != blamed) {
+            open.fail(Fault::new(
+                FaultKind::WorkerLost,
+                "the worker was lost because of another event: retry this one",
+            ));
+            self.end(slot, Outcome::WorkerLost);
+        }
+    }
+}
+
+impl CellWorker {
+    pub(in crate::js) fn begin(&mut self, slot: SlotId, event: JsEvent) {
+        let stop_at = self.next_stop.take().filter(|(of, _)| *of == slot).map(|(_, at)| at);
+        // Its stubs and streams belong to events of this process.
+        if matches!(&event.kind, EventKind::Handler { handler, .. } if handler == RpcCall::HANDLER) {
+            let message = "methods of a worker in a process of its own cannot be called: use fetch(), or set `isolation` to \
+                           \"thread\"";
+            JsEvent::fail(event, Fault::new(FaultKind::Exception, message));
+            let outcome = Outcome::Exception;
+            return self.state.push(Turn::Ended { slot, outcome });
+        }
+        let Ok(Exported {
+            event,
+            bodies,
+            functions,
+            recipient,
+        }) = export(event)
+        else {
+            return self.state.push(Turn::Ended {
+                slot,
+                outcome: Outcome::Exception,
+            });
+        };
+        self.tell_servers();
+        let begin = encode(&Order::Begin {
+            slot: (slot.index, slot.generation),
+            event: Box::new(event),
+            stop_in: stop_at.map(|at| at.saturating_duration_since(Instant::now())),
+        });
+        let begin = match begin {
+            Ok(begin) => begin,
+            Err(Broken(error)) => return self.refuse(slot, recipient, Fault::new(FaultKind::Exception, error)),
+        };
+        let number = self.number;
+        self.number += 1;
+        self.cell.served.offers.add(number, bodies);
+        self.cell.served.add_functions(number, functions);
+        let (response, orders) = match self.ask(number, begin) {
+            Ok(asked) => asked,
+            Err(error) => {
+                self.cell.served.withdraw(number);
+                let message = format!("the worker's process takes no events: {error}");
+                self.refuse(slot, recipient, Fault::new(FaultKind::WorkerLost, message.clone()));
+                return self.state.condemn(Outcome::WorkerLost, message);
+            }
+        };
+        let open = Rc::new(Open {
+            number,
+            recipient: RefCell::new(Some(recipient)),
+            orders: RefCell::new(orders),
+            canceled: Cell::new(None),
+            cancel: tokio::sync::Notify::new(),
+        });
+        self.state.open.borrow_mut().insert(slot, Rc::clone(&open));
+        self.state.last.set(Some(slot));
+        tokio::task::spawn_local(event::carry(event::Carried {
+            slot,
+            open,
+            state: Rc::clone(&self.state),
+            response,
+            requests: self.requests.clone(),
+            served: Arc::clone(&self.cell.served),
+            cancel_grace: self.cancel_grace,
+            value_bytes_max: self.value_bytes_max,
+        }));
+    }
+
+    /// Ends an event that the cell does not get.
+    fn refuse(&self, slot: SlotId, recipient: Recipient, fault: Fault) {
+        let outcome = fault.kind.into();
+        recipient.fail(fault);
+        self.state.push(Turn::Ended { slot, outcome });
+    }
+
+    fn ask(&self, number: u64, begin: Bytes) -> Result<(h2::client::ResponseFuture, SendStream<Bytes>), Broken> {
+        let request = http::Request::post(format!("http://cell/event/{number}")).body(());
+        let request = request.map_err(|error| Broken(error.to_string()))?;
+        let (response, mut orders) = self.requests.clone().send_request(request, false)?;
+        orders.send_data(begin, false)?;
+        Ok((response, orders))
+    }
+
+    /// Tells the cell where the servers of this process are, if that has changed.
+    fn tell_servers(&mut self) {
+        if self.script.fetch().servers.key().is_none() {
+            return;
+        }
+        let servers = self.script.fetch().servers.written();
+        if servers != self.servers {
+            drop(say(&mut self.control, &ToCell::Servers(servers.clone())));
+            self.servers = servers;
+        }
+    }
+
+    fn open(&self, slot: SlotId) -> Option<Rc<Open>> {
+        self.state.open.borrow().get(&slot).cloned()
+    }
+
+    pub(in crate::js) fn stop_at(&mut self, slot: SlotId, at: Instant) {
+        match self.open(slot) {
+            Some(open) => open.order(&Order::StopIn(at.saturating_duration_since(Instant::now()))),
+            None => self.next_stop = Some((slot, at)),
+        }
+    }
+
+    pub(in crate::js) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
+        if let Some(turn) = self.state.turns.borrow_mut().pop_front() {
+            return Poll::Ready(turn);
+        }
+        let condemned = self.state.condemned.borrow().clone();
+        if let Some((outcome, reason)) = condemned {
+            return Poll::Ready(Turn::Condemned { outcome, reason });
+        }
+        *self.state.waker.borrow_mut() = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    pub(in crate::js) fn is_condemned(&self) -> bool {
+        self.state.is_condemning.get() || self.state.condemned.borrow().is_some()
+    }
+
+    pub(in crate::js) fn is_in_long_turn(&self) -> bool {
+        self.state.in_long_turn.get() && !self.is_condemned()
+    }
+
+    pub(in crate::js) fn cancel(&mut self, slot: SlotId, outcome: Outcome) {
+        if let Some(open) = self.open(slot) {
+            open.order(&Order::Cancel(outcome));
+            open.canceled.set(Some(outcome));
+            open.cancel.notify_waiters();
+        }
+    }
+
+    pub(in crate::js) fn memory_bytes(&self) -> usize {
+        self.state.memory_bytes.get()
+    }
+
+    pub(in crate::js) fn trim(&mut self, trim: Trim) {
+        let trim = match trim {
+            Trim::Memory => ToCell::TrimMemory,
+            Trim::Io => ToCell::TrimIo,
+        };
+        drop(say(&mut self.control, &trim));
+    }
+
+    pub(in crate::js) fn abandon(&mut self, failure: &Failure) {
+        let open = self.state.open.take();
+        for open in open.into_values() {
+            open.fail(fault(failure.clone()));
+        }
+    }
+}
+
+impl Drop for CellWorker {
+    fn drop(&mut self) {
+        // A cell in order ends itself when its connection is closed.
+        if self.is_condemned() {
+            self.cell.life.kill();
+        }
+    }
+}

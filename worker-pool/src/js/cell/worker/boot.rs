@@ -1,0 +1,188 @@
+//! Starts a worker in a cell.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use h2::Ping;
+use isopod_outcome::Failure;
+use isopod_runtime::{OsScheduling, Script};
+use tokio::time::timeout;
+
+use super::control::{heartbeat, listen};
+use super::{CellWorker, State};
+use crate::engine::{BootContext, BootError};
+use crate::js::cell::Depot;
+use crate::js::cell::process::Launched;
+use crate::js::cell::serve::MakeFetcher;
+use crate::js::cell::wire::{
+    Boot, Broken, CONNECTION_BYTES, FromCell, HEADER_BYTES_MAX, Messages, ToCell, WINDOW_BYTES, say,
+};
+use crate::js::fault::failure;
+
+/// Private memory of a cell beyond what its script may use before it is killed: the program's own, V8's, and what comes between two
+/// looks at it.
+const MEMORY_BESIDE: usize = 192 << 20;
+
+/// Settings of a pool that concern all its cells.
+#[derive(Clone)]
+pub(in crate::js) struct Conditions {
+    pub(in crate::js) io_threads: usize,
+    pub(in crate::js) scheduling: OsScheduling,
+    pub(in crate::js) lost_grace: Duration,
+    pub(in crate::js) cancel_grace: Duration,
+    /// Makes fetchers of the pool's workers.
+    pub(in crate::js) fetchers: Option<MakeFetcher>,
+}
+
+/// Starts a worker. The process ends if this is dropped.
+pub(in crate::js) async fn boot(
+    depot: &Depot,
+    script: &Arc<Script>,
+    ctx: BootContext,
+    conditions: &Conditions,
+) -> Result<CellWorker, BootError> {
+    let written = script.written().map_err(|error| BootError::new(error.to_string()))?;
+    let servers = script.fetch().servers.written();
+    let mut is_new = false;
+    loop {
+        let cell = depot.take(is_new).await.map_err(|error| {
+            BootError::new("cannot start a process for the worker: is there a limit on processes?")
+                .with_detail(error.to_string())
+        })?;
+        let boot = Boot {
+            build: env!("CARGO_PKG_VERSION").to_owned(),
+            script: written.clone(),
+            script_name: (*ctx.script_name).to_owned(),
+            version: ctx.version,
+            worker: ctx.worker.get(),
+            concurrency: ctx.concurrency,
+            stop_in: ctx.stop_at.map(|at| at.saturating_duration_since(Instant::now())),
+            io_threads: conditions.io_threads,
+            is_tuned: conditions.scheduling == OsScheduling::Tuned,
+            log_level: level(),
+            servers: servers.clone(),
+        };
+        let life = Arc::clone(&cell.life);
+        let error = match start(depot, script, cell, boot, &ctx, conditions).await {
+            Ok(worker) => return Ok(worker),
+            Err(Refused::Failed(failure)) => return Err(BootError(failure)),
+            Err(Refused::Broken(error)) => error,
+        };
+        life.kill();
+        let how = life.ended().await;
+        // It may have waited for long, and have been killed or stopped meanwhile.
+        if !std::mem::replace(&mut is_new, true) {
+            tracing::warn!(pid = life.pid(), how, %error, "a cell ended before its worker was ready: trying another one");
+            continue;
+        }
+        let what = match life.is_too_large() {
+            true => "the worker's process exceeded its memory while starting",
+            false => "the worker's process ended while starting",
+        };
+        return Err(BootError::new(format!("{what} ({how})")).with_detail(error.to_string()));
+    }
+}
+
+enum Refused {
+    Failed(Failure),
+    Broken(Broken),
+}
+
+impl<E: Into<Broken>> From<E> for Refused {
+    fn from(error: E) -> Self {
+        Self::Broken(error.into())
+    }
+}
+
+async fn start(
+    depot: &Depot,
+    script: &Arc<Script>,
+    mut cell: Launched,
+    boot: Boot,
+    ctx: &BootContext,
+    conditions: &Conditions,
+) -> Result<CellWorker, Refused> {
+    let taken = || Broken("the process has a worker already".to_owned());
+    let down = tokio::net::UnixStream::from_std(cell.down.take().ok_or_else(taken)?)?;
+    let memory_max = script.limits().memory_bytes;
+    cell.life
+        .set_memory_max(memory_max.saturating_add(memory_max / 2).saturating_add(MEMORY_BESIDE));
+    let (requests, mut connection) = h2::client::Builder::new()
+        .initial_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_BYTES)
+        .max_header_list_size(HEADER_BYTES_MAX)
+        .enable_push(false)
+        .handshake(down)
+        .await?;
+    let pings = connection.ping_pong();
+    let name = Arc::clone(&ctx.script_name);
+    cell.served
+        .runs(Arc::clone(script), name, requests.clone(), conditions.fetchers.clone());
+    tokio::task::spawn_local(connection);
+    let state = Rc::new(State::default());
+    let silence_max = depot.options().silence_max.max(Duration::from_millis(100));
+    if let Some(mut pings) = pings {
+        let alive = timeout(silence_max, pings.ping(Ping::opaque())).await;
+        alive.map_err(|_| Broken("it gives no sign of life".to_owned()))??;
+        tokio::task::spawn_local(heartbeat(pings, Rc::clone(&state), Arc::clone(&cell.life), silence_max));
+    }
+    let request = http::Request::post("http://cell/control").body(());
+    let request = request.map_err(|error| Broken(error.to_string()))?;
+    let (response, mut control) = requests.clone().send_request(request, false)?;
+    let servers = boot.servers.clone();
+    say(&mut control, &ToCell::Boot(Box::new(boot)))?;
+    let mut said = Messages::new(response.await?.into_body());
+    loop {
+        match said.next::<FromCell>().await? {
+            Some(FromCell::Booted { memory_bytes }) => {
+                state
+                    .memory_bytes
+                    .set(usize::try_from(memory_bytes).unwrap_or(usize::MAX));
+                break;
+            }
+            Some(FromCell::BootFailed(fault)) => return Err(Refused::Failed(failure(fault.into()))),
+            Some(FromCell::Loaded(urls)) => script.modules_loaded().add(&urls),
+            Some(_) => {}
+            None => return Err(Refused::Broken(Broken("it closed the connection".to_owned()))),
+        }
+    }
+    tokio::task::spawn_local(listen(
+        said,
+        Rc::clone(&state),
+        Arc::clone(&cell.life),
+        ctx.notice.clone(),
+        script.modules_loaded(),
+        conditions.lost_grace,
+    ));
+    tracing::debug!(
+        worker = ctx.worker.get(),
+        pid = cell.life.pid(),
+        "a worker runs in a cell"
+    );
+    Ok(CellWorker {
+        script: Arc::clone(script),
+        state,
+        requests,
+        control,
+        servers,
+        number: 0,
+        next_stop: None,
+        cancel_grace: conditions.cancel_grace,
+        value_bytes_max: script.limits().quotas.message_bytes,
+        cell,
+    })
+}
+
+/// The level of the log, for `Boot`.
+fn level() -> u8 {
+    use tracing::level_filters::LevelFilter;
+    match LevelFilter::current() {
+        LevelFilter::OFF => 0,
+        LevelFilter::ERROR => 1,
+        LevelFilter::WARN => 2,
+        LevelFilter::INFO => 3,
+        LevelFilter::DEBUG => 4,
+        _ => 5,
+    }
+}

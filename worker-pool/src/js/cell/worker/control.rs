@@ -1,0 +1,117 @@
+//! Messages of a cell about its worker as a whole, and its signs of life.
+
+use std::future::pending;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use h2::{Ping, PingPong};
+use isopod_outcome::Outcome;
+use isopod_runtime::modules::ModulesLoaded;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::State;
+use crate::engine::WorkerNotice;
+use crate::js::cell::process::Life;
+use crate::js::cell::wire::{FromCell, Messages};
+
+/// The time within which the system tells how a process ended whose connection is closed.
+const TOLD_WITHIN: Duration = Duration::from_millis(200);
+
+/// The time within which the answers of a condemned worker arrive.
+const ANSWERED_WITHIN: Duration = Duration::from_millis(500);
+
+/// Passes on what a cell observes, until it has ended. Its own watchdog stops its code; if that has no effect for `lost_grace`,
+/// the code cannot be interrupted, and the process is killed.
+pub(super) async fn listen(
+    mut said: Messages,
+    state: Rc<State>,
+    life: Arc<Life>,
+    notice: WorkerNotice,
+    modules: ModulesLoaded,
+    lost_grace: Duration,
+) {
+    let mut stopping: Option<(Instant, Outcome)> = None;
+    loop {
+        let too_late = async {
+            match stopping {
+                Some((at, outcome)) => {
+                    sleep_until(at).await;
+                    outcome
+                }
+                None => pending().await,
+            }
+        };
+        let message = tokio::select! {
+            message = said.next::<FromCell>() => message,
+            outcome = too_late => {
+                life.kill();
+                state.spare_all_but(state.last.get());
+                let reason = "the worker's code could not be interrupted: its process was killed";
+                return state.condemn(outcome, reason);
+            }
+        };
+        match message {
+            Ok(Some(FromCell::LongTurn)) => {
+                state.in_long_turn.set(true);
+                notice.long_turn();
+            }
+            Ok(Some(FromCell::Stopping(outcome))) => stopping = Some((Instant::now() + lost_grace, outcome)),
+            Ok(Some(FromCell::Returned)) => {
+                stopping = None;
+                state.in_long_turn.set(false);
+                state.wake();
+            }
+            Ok(Some(FromCell::Loaded(urls))) => modules.add(&urls),
+            Ok(Some(FromCell::Condemning)) => state.is_condemning.set(true),
+            Ok(Some(FromCell::Condemned { outcome, reason })) => {
+                state.is_condemning.set(true);
+                // What it has answered may still be on its way.
+                let answered = async {
+                    while !state.open.borrow().is_empty() {
+                        sleep(Duration::from_millis(1)).await;
+                    }
+                };
+                drop(timeout(ANSWERED_WITHIN, answered).await);
+                // The others came too late to be begun.
+                state.spare_all_but(None);
+                return state.condemn(outcome, reason);
+            }
+            Ok(Some(FromCell::Booted { .. } | FromCell::BootFailed(_))) => {
+                life.kill();
+                return state.condemn(Outcome::WorkerLost, "the worker's process says that it starts again");
+            }
+            Ok(None) | Err(_) => {
+                let how = timeout(TOLD_WITHIN, life.ended()).await;
+                let how = how.unwrap_or_else(|_| "it closed its connection".to_owned());
+                return match life.is_too_large() {
+                    true => {
+                        state.spare_all_but(state.last.get());
+                        let memory = life.memory_bytes() >> 20;
+                        let reason = format!("the worker's process was killed: it had {memory} MiB of memory");
+                        state.condemn(Outcome::ExceededMemory, reason);
+                    }
+                    false => state.condemn(Outcome::WorkerLost, format!("the worker's process ended ({how})")),
+                };
+            }
+        }
+    }
+}
+
+/// Asks for signs of life, which a thread other than the worker's gives. A process that gives none is stopped, or does not get the
+/// processor.
+pub(super) async fn heartbeat(mut pings: PingPong, state: Rc<State>, life: Arc<Life>, silence_max: Duration) {
+    loop {
+        sleep(silence_max / 4).await;
+        match timeout(silence_max, pings.ping(Ping::opaque())).await {
+            Ok(Ok(_)) => {}
+            // The connection has ended, which `listen` sees too.
+            Ok(Err(_)) => return,
+            Err(_) => {
+                life.kill();
+                let reason = format!("the worker's process gave no sign of life for {silence_max:?}: it was killed");
+                return state.condemn(Outcome::ExceededWall, reason);
+            }
+        }
+    }
+}

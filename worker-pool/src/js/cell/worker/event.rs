@@ -1,0 +1,198 @@
+//! Carries one event's answer from its cell to its caller.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::join_all;
+use h2::client::{ResponseFuture, SendRequest};
+use isopod_outcome::Outcome;
+use isopod_runtime::handlers::{Fault, FaultKind};
+use isopod_runtime::written::{AnswerError, WrittenAnswer};
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+
+use super::{Open, State};
+use crate::engine::{SlotId, Turn};
+use crate::js::cell::bodies::pull;
+use crate::js::cell::serve::Served;
+use crate::js::cell::wire::{Broken, Messages, Order, Report};
+
+/// An event on its way.
+pub(super) struct Carried {
+    pub(super) slot: SlotId,
+    pub(super) open: Rc<Open>,
+    pub(super) state: Rc<State>,
+    pub(super) response: ResponseFuture,
+    pub(super) requests: SendRequest<Bytes>,
+    pub(super) served: Arc<Served>,
+    pub(super) cancel_grace: Duration,
+    pub(super) value_bytes_max: usize,
+}
+
+/// The end of a cell's answers to an event.
+enum End {
+    Ended(Outcome),
+    /// It was canceled, and the cell has not ended it.
+    Ignored(Outcome),
+}
+
+/// Carries the items and the answer of an event to its caller, and reports its end.
+pub(super) async fn carry(carried: Carried) {
+    let Carried { slot, open, state, .. } = &carried;
+    let (slot, open, state) = (*slot, Rc::clone(open), Rc::clone(state));
+    let (served, number) = (Arc::clone(&carried.served), open.number);
+    match carried.run().await {
+        Ok(End::Ended(outcome)) => {
+            // Of a cell that says so, every event has been answered.
+            open.fail(Fault::new(
+                FaultKind::WorkerLost,
+                "the worker's process ended the event without an answer",
+            ));
+            state.end(slot, outcome);
+        }
+        Ok(End::Ignored(outcome)) => {
+            open.fail(Fault::new(
+                outcome.into(),
+                "the worker's process did not end the event in time",
+            ));
+            // The code of another event keeps the worker from it: that has limits of its own.
+            if state.in_long_turn.get() && state.last.get() != Some(slot) {
+                state.end(slot, outcome);
+                served.withdraw(number);
+                return;
+            }
+            state.spare_all_but(Some(slot));
+            state.end(slot, outcome);
+            state.condemn(Outcome::WorkerLost, "the worker did not end a canceled event in time");
+        }
+        // Should the cell have ended, `listen` says how, and the event with it.
+        Err(error) => {
+            tracing::debug!(%error, "the stream of an event broke off");
+            sleep(Duration::from_millis(300)).await;
+            state.condemn(
+                Outcome::WorkerLost,
+                format!("the worker's process broke off an event: {error}"),
+            );
+        }
+    }
+    served.withdraw(number);
+}
+
+impl Carried {
+    async fn run(self) -> Result<End, Broken> {
+        let open = Rc::clone(&self.open);
+        let cancel_grace = self.cancel_grace;
+        let ignored = async {
+            let outcome = open.canceled().await;
+            sleep(cancel_grace).await;
+            outcome
+        };
+        tokio::select! {
+            end = self.follow() => end.map(End::Ended),
+            outcome = ignored => Ok(End::Ignored(outcome)),
+        }
+    }
+
+    async fn follow(self) -> Result<Outcome, Broken> {
+        let mut said = Messages::new(self.response.await?.into_body());
+        let mut bodies: Vec<oneshot::Receiver<()>> = Vec::new();
+        let mut is_refused = false;
+        let mut is_streaming = false;
+        let mut failed = None;
+        let outcome = loop {
+            match said.next::<Report>().await? {
+                Some(Report::Item(item)) => {
+                    // Not held in the meantime: the event may be failed while its caller is slow.
+                    let recipient = self.open.recipient.borrow_mut().take();
+                    let Some(mut recipient) = recipient else { continue };
+                    let taken = recipient.item(item, self.value_bytes_max).await;
+                    *self.open.recipient.borrow_mut() = Some(recipient);
+                    if !taken.map_err(|error| Broken(error.to_string()))? {
+                        self.open.order(&Order::CloseItems);
+                    }
+                }
+                // Told with its end: the next event of its caller is not for a worker that is condemned because of this one.
+                Some(Report::Answer(answer)) if condemns(&answer) => failed = Some(*answer),
+                Some(Report::Answer(answer)) => {
+                    let recipient = self.open.recipient.borrow_mut().take();
+                    let Some(recipient) = recipient else { continue };
+                    let stream = |number| {
+                        let (body, closed) = pull(&self.requests, self.open.number, number)?;
+                        bodies.push(closed);
+                        Some(body)
+                    };
+                    if matches!(*answer, WrittenAnswer::Response { has_socket: true, .. }) {
+                        is_refused = true;
+                    }
+                    match recipient.answer(without_socket(*answer), stream, None, self.value_bytes_max) {
+                        Ok(()) => {}
+                        Err(AnswerError::Frame(error)) => return Err(Broken(error.to_string())),
+                        Err(_) => is_refused = true,
+                    }
+                }
+                Some(Report::Streaming) => {
+                    is_streaming = true;
+                    self.state.push(Turn::Streaming { slot: self.slot });
+                }
+                Some(Report::Answered) => self.state.push(Turn::Answered { slot: self.slot }),
+                Some(Report::Ended { outcome, memory_bytes }) => {
+                    self.state
+                        .memory_bytes
+                        .set(usize::try_from(memory_bytes).unwrap_or(usize::MAX));
+                    break outcome;
+                }
+                None => return Err(Broken("it ended without its last message".to_owned())),
+            }
+        };
+        if let Some(failed) = failed
+            && let Some(recipient) = self.open.recipient.borrow_mut().take()
+        {
+            // A failure has no other shape than was asked for.
+            drop(recipient.answer(failed, |_| None, None, self.value_bytes_max));
+        }
+        // The worker may be dropped once its event has ended, and its process with it: not before its answer has been read.
+        bodies.retain_mut(|closed| closed.try_recv() == Err(oneshot::error::TryRecvError::Empty));
+        if !bodies.is_empty() {
+            if !is_streaming {
+                self.state.push(Turn::Streaming { slot: self.slot });
+            }
+            tokio::select! {
+                _ = join_all(bodies) => {}
+                _ = self.open.canceled() => {}
+            }
+        }
+        drop(self.open.orders.borrow_mut().send_data(Bytes::new(), true));
+        Ok(match (outcome, is_refused) {
+            // What its caller could not take, the worker cannot know of.
+            (Outcome::Ok, true) => Outcome::Exception,
+            (outcome, _) => outcome,
+        })
+    }
+}
+
+/// Returns whether a worker is condemned with such an answer.
+fn condemns(answer: &WrittenAnswer) -> bool {
+    let WrittenAnswer::Failed(fault) = answer else {
+        return false;
+    };
+    matches!(
+        Fault::from(fault.clone()).kind,
+        FaultKind::ExceededCpu | FaultKind::ExceededMemory
+    )
+}
+
+/// A response that says it is a WebSocket has none with it.
+fn without_socket(answer: WrittenAnswer) -> WrittenAnswer {
+    match answer {
+        WrittenAnswer::Response { has_socket: true, .. } => WrittenAnswer::Failed(
+            (&Fault::new(
+                FaultKind::Exception,
+                "a worker in a process of its own cannot accept WebSockets: set `isolation` to \"thread\"",
+            ))
+                .into(),
+        ),
+        answer => answer,
+    }
+}
