@@ -114,6 +114,7 @@ async fn start(
     // Nothing is sent: the files are not opened.
     let queues = OpenQueues::default();
     let from = Materials {
+        worker: name,
         pool,
         cache: &ResponseCache::default(),
         bridge: &bridge,

@@ -103,6 +103,7 @@ async fn run(pool: &Pool, config: &Config, name: &str, cron: &str) -> Result<()>
     for (name, worker) in &config.workers {
         let bridge = scripts::bridge(&bus, name, worker)?;
         let from = Materials {
+            worker: name,
             pool,
             cache: &ResponseCache::default(),
             bridge: &bridge,

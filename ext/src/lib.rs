@@ -22,6 +22,8 @@ mod html;
 pub mod io;
 pub mod ledger;
 pub mod native;
+#[cfg(feature = "sql")]
+pub mod objects;
 pub mod process;
 pub mod publish;
 pub mod quotas;
@@ -78,6 +80,8 @@ pub fn extensions() -> Vec<Extension> {
         native::isopod_native::init(),
         rpc::isopod_rpc::init(),
         fetcher::isopod_fetcher::init(),
+        #[cfg(feature = "sql")]
+        objects::extension::isopod_objects::init(),
         bindings::kv::extension::isopod_kv::init(),
         bindings::queue::extension::isopod_queue::init(),
         bindings::r2::extension::isopod_r2::init(),

@@ -107,6 +107,9 @@ pub use isopod_runtime::{
 };
 
 // Bindings, and what a script may reach.
+#[cfg(feature = "sql")]
+#[doc(inline)]
+pub use isopod_pool::js::objects::{ObjectClass, ObjectHost, ObjectId, ObjectNamespace, Objects};
 #[doc(inline)]
 pub use isopod_runtime::bindings::{self, Binding};
 #[doc(inline)]

@@ -22,6 +22,8 @@ mod worker;
 /// The version of deno_core that this crate is built on, for custom extensions.
 pub use deno_core;
 pub use isopod_ext::bindings::{self, NewWorker};
+#[cfg(feature = "sql")]
+pub use isopod_ext::objects;
 pub use isopod_ext::{
     assets, cache, event, fetch, fetcher, files, handlers, io, ledger, native, publish, quotas, remote, rpc, sql,
     storage, values, websocket, written,

@@ -85,7 +85,38 @@ const R2: Kind = Kind {
         }",
 };
 
+/// Four objects, each with what it was called for.
+const OBJECTS: Kind = Kind {
+    configuration: "durable_objects = [{ binding = 'S', class_name = 'Store' }]",
+    script: "import { DurableObject } from 'cloudflare:workers';
+        export class Store extends DurableObject {
+            put(key, value) {
+                const { kv, sql } = this.ctx.storage;
+                // Two writes of one transaction.
+                sql.exec('CREATE TABLE IF NOT EXISTS keys (key TEXT PRIMARY KEY)');
+                sql.exec('INSERT INTO keys VALUES (?)', key);
+                kv.put(key, value);
+            }
+            all(prefix) {
+                const { kv, sql } = this.ctx.storage;
+                const found = Object.fromEntries(kv.list({ prefix }));
+                sql.exec('CREATE TABLE IF NOT EXISTS keys (key TEXT PRIMARY KEY)');
+                const keys = sql.exec('SELECT key FROM keys WHERE key >= ? AND key < ?', prefix, prefix + '~').toArray();
+                if (keys.length !== Object.keys(found).length) throw new Error('a transaction is there in part');
+                return found;
+            }
+        }
+        export const handlers = {};
+        export const write = (objects, key, value) => objects.getByName(`store ${key.length % 4}`).put(key, value);
+        export async function read(objects, prefix) {
+            const found = {};
+            for (let at = 0; at < 4; at++) Object.assign(found, await objects.getByName(`store ${at}`).all(prefix));
+            return found;
+        }",
+};
+
 const WORKER: &str = "import { handlers, read, write } from './storage.js';
+    export * from './storage.js';
     // A value says its key, and is long enough for several pages of a file.
     const value = (key) => `${key};`.repeat(1 + key.length * 131 % 997);
     export default { ...handlers, async fetch(request, env) {
@@ -207,4 +238,15 @@ fn r2_keeps_what_it_acknowledged() {
 #[ignore = "nightly: takes minutes"]
 fn r2_keeps_what_it_acknowledged_200_times() {
     nothing_acknowledged_is_lost(&R2, 200);
+}
+
+#[test]
+fn durable_objects_keep_what_they_acknowledged() {
+    nothing_acknowledged_is_lost(&OBJECTS, 4);
+}
+
+#[test]
+#[ignore = "nightly: takes minutes"]
+fn durable_objects_keep_what_they_acknowledged_200_times() {
+    nothing_acknowledged_is_lost(&OBJECTS, 200);
 }

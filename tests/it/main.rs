@@ -20,6 +20,7 @@ mod cron;
 mod cut_bodies;
 mod d1;
 mod d1_transcript;
+mod durable_objects;
 mod email;
 mod embedding;
 mod encodings;

@@ -77,6 +77,19 @@ mod embedding {
     }
 }
 
+/// docs/durable-objects.md.
+mod durable_objects {
+    use isopod::{ObjectClass, ObjectNamespace, Pool};
+
+    fn objects(pool: &Pool, runtime: &tokio::runtime::Handle) -> ObjectNamespace {
+        let objects = pool
+            .objects()
+            .namespace(ObjectClass::new("counter", "Counter", "data/counters"));
+        runtime.spawn(pool.objects().clone().run());
+        objects
+    }
+}
+
 mod bindings {
     use isopod::prelude::*;
     use isopod::{Body, Callback, Caller, FetchFuture, Fetcher, FetcherBinding, http};

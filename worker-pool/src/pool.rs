@@ -298,6 +298,15 @@ impl<E: Engine> WeakPool<E> {
         let shared = self.0.upgrade().ok_or(RejectReason::ShuttingDown)?;
         open_session(&shared, name, None)
     }
+
+    /// Opens a session with a key, as [`Pool::open_keyed_session`] does.
+    ///
+    /// # Errors
+    /// As [`Pool::open_keyed_session`].
+    pub fn open_keyed_session(&self, name: &str, key: &str) -> Result<Session<E::Event>, RejectReason> {
+        let shared = self.0.upgrade().ok_or(RejectReason::ShuttingDown)?;
+        open_session(&shared, name, Some(key))
+    }
 }
 
 impl<E: Engine> Clone for WeakPool<E> {

@@ -1,6 +1,6 @@
 //! The state of reading a configuration: the document, the lookup of names, and the problems and notes found so far.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::{KeyPath, Node};
 use super::env_file::Lookup;
@@ -21,6 +21,8 @@ pub(super) struct Reading<'a> {
     pub(super) consumed: BTreeSet<QueueKey>,
     /// The engines of bindings.
     pub(super) engines: Engines,
+    /// The names under which the objects of classes are stored, where those are others than the classes'.
+    pub(super) object_storage: BTreeMap<String, String>,
 }
 
 impl<'a> Reading<'a> {
@@ -34,6 +36,7 @@ impl<'a> Reading<'a> {
             services: Vec::new(),
             consumed: BTreeSet::new(),
             engines: Engines::default(),
+            object_storage: BTreeMap::new(),
         }
     }
 

@@ -122,6 +122,7 @@ impl Deployments {
     async fn rehearse_one(&self, config: &Config, name: &str, worker: &config::Worker) -> Result<()> {
         let bridge = scripts::bridge(&self.bus, name, worker)?;
         let from = Materials {
+            worker: name,
             pool: &self.pool,
             cache: &self.cache,
             bridge: &bridge,
@@ -166,6 +167,7 @@ impl Deployments {
         };
         let place = self.deployed.entry(name.to_owned()).or_insert(place);
         let from = Materials {
+            worker: name,
             pool: &self.pool,
             cache: &self.cache,
             bridge: &place.bridge,

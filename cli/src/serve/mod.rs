@@ -2,7 +2,7 @@
 //!
 //! The host's modules in order: `events` logs the bus; `admin` answers probes, before all others start and until all have
 //! stopped; `pool` has the threads, and `deployments` the workers; `ingress` accepts requests; `scheduler` fires cron
-//! triggers; `queues` gives messages to their consumers; `watch` deploys changes, also on SIGHUP. They find each other's
+//! triggers; `queues` gives messages to their consumers; `objects` keeps Durable Objects; `watch` deploys changes, also on SIGHUP. They find each other's
 //! clients in the hub. `life` is the shared lifecycle state.
 
 mod admin;
@@ -16,6 +16,7 @@ mod http;
 mod ingress;
 mod life;
 mod memory;
+mod objects;
 mod pool;
 mod queues;
 mod scheduler;
@@ -44,6 +45,7 @@ use self::events::EventLog;
 use self::ingress::Ingress;
 use self::life::Life;
 use self::memory::Returns;
+use self::objects::ObjectKeeper;
 pub(crate) use self::pool::pool_builder;
 use self::queues::Queues;
 use self::scheduler::Scheduler;
@@ -110,6 +112,7 @@ fn host(source: Source, config: &Arc<Config>, life: &Arc<Life>, watch: bool) -> 
         ))
         .module(Ingress::new(server, servers, sites, Arc::clone(life)))
         .module(Scheduler::new(Arc::clone(config)))
+        .module(ObjectKeeper::default())
         .module(Queues::new(queues, Arc::clone(life)));
     Ok(host.module(Watch::new(source, Arc::clone(config), watch)).build()?)
 }

@@ -21,6 +21,9 @@ pub trait CpuAccount: Send + Sync {
 
     /// Resets an event's CPU time, so that its next message may use as much again.
     fn renew(&self, event: EventKey);
+
+    /// Returns true if the code that runs in the worker is being ended, so that native code for it should return.
+    fn is_ending(&self) -> bool;
 }
 
 /// The error of an event that has reached its CPU limit.
@@ -61,6 +64,12 @@ impl CpuMeter {
         let done = work();
         self.charge(thread_cpu().saturating_sub(before))?;
         Ok(done)
+    }
+
+    /// Returns true if the code that runs in the worker is being ended.
+    #[cfg(feature = "sql")]
+    pub(crate) fn is_ending(&self) -> bool {
+        self.payer.as_ref().is_some_and(|(account, _)| account.is_ending())
     }
 
     /// The total that was charged.
@@ -128,6 +137,10 @@ mod tests {
         }
 
         fn renew(&self, _: EventKey) {}
+
+        fn is_ending(&self) -> bool {
+            false
+        }
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub(crate) use self::reason::{own_reason, reason_of, set_reason};
 pub use self::request::{CALL_DEPTH, CallDepth, Caller, Reply, RequestCf, RequestInfo, RequestUrl};
 pub(crate) use self::room::Wait;
 pub use self::stage::{Ended, Stage};
-pub use self::table::{Borrowed, OpenEvents, Origin, Report, ValueReply};
+pub use self::table::{Attachment, Borrowed, OpenEvents, Origin, Report, ValueReply};
 pub(crate) use self::table::{Opening, Waiting};
 pub(crate) use self::tail::Tail;
 pub use self::task::{RESULT_NAME_BYTES_MAX, TaskItem};

@@ -27,6 +27,7 @@ use super::tail::Tail;
 use super::task::TaskItem;
 use crate::quotas::Spent;
 
+pub use self::opening::Attachment;
 pub(crate) use self::opening::{Opening, Waiting};
 
 /// An error that belongs to no event: an uncaught error, or an unhandled rejection.
@@ -80,6 +81,8 @@ struct Entry<V> {
     data: Data,
     /// The origin of messages that its script publishes meanwhile.
     origin: Origin,
+    /// The value that came with it, until an op takes it.
+    attachment: Option<Attachment>,
     /// Its use of the quotas per event.
     spent: Spent,
     /// Log lines that were dropped before it was renewed.
@@ -184,6 +187,7 @@ impl<V: ValueReply> OpenEvents<V> {
             }),
             data: opening.data,
             origin: opening.origin,
+            attachment: opening.attachment,
             spent: Spent::default(),
             log_dropped: 0,
             kept_by: Vec::new(),
@@ -281,6 +285,12 @@ impl<V: ValueReply> OpenEvents<V> {
         Some(std::mem::take(&mut self.entries.get_mut(&key)?.data))
     }
 
+    /// Takes the value that came with an event.
+    #[cfg(feature = "sql")]
+    pub(crate) fn take_attachment(&mut self, key: EventKey) -> Option<Attachment> {
+        self.entries.get_mut(&key)?.attachment.take()
+    }
+
     /// The origin of messages published while an event is handled; the default once it has ended.
     pub(crate) fn origin(&self, key: EventKey) -> Origin {
         self.entries.get(&key).map(|entry| entry.origin).unwrap_or_default()
@@ -302,6 +312,16 @@ impl<V: ValueReply> OpenEvents<V> {
         entry.lent.cpu = OnceCell::new();
         if let Some(cpu) = &self.cpu {
             cpu.renew(key);
+        }
+    }
+
+    /// Begins another event of an object, whose code runs as part of the object's own event. `alone`: it has no other.
+    #[cfg(feature = "sql")]
+    pub(crate) fn enter_object(&mut self, object: EventKey, event: EventKey, alone: bool) {
+        self.renew(object);
+        let depth = self.origin(event).depth;
+        if let Some(entry) = self.entries.get_mut(&object) {
+            entry.origin.depth = if alone { depth } else { depth.max(entry.origin.depth) };
         }
     }
 

@@ -7,6 +7,7 @@ const { unlessEnded } = core.loadExtScript("ext:isopod_context/context.js");
 const { fetchBy } = core.loadExtScript("ext:isopod_fetch/fetch.js");
 const { cfText } = core.loadExtScript("ext:isopod_handlers/incoming.js");
 const {
+  ObjectHasOwn,
   ObjectSetPrototypeOf,
   Proxy,
   ReflectGet,
@@ -52,15 +53,17 @@ class Fetcher {
 
 /**
  * The fetcher of this binding, with other properties than its own if there are any. `apply` makes it a function. Any property
- * that it does not have is one of the service: https://developers.cloudflare.com/workers/runtime-apis/rpc/
+ * that it does not have is one of the service: https://developers.cloudflare.com/workers/runtime-apis/rpc/ `own` has properties of
+ * its own, if there are any.
  */
-function fetcherOf(name, props = null, apply = undefined) {
+function fetcherOf(name, props = null, apply = undefined, own = undefined) {
   const call = (message) => op_isopod_fetcher_call(name, message, props);
   const target = apply === undefined ? new Fetcher(constructKey) : ObjectSetPrototypeOf(() => {}, Fetcher.prototype);
   const fetcher = new Proxy(target, {
     __proto__: null,
     apply: (_target, _self, args) => apply(args[0]),
     get(_target, property) {
+      if (own !== undefined && ObjectHasOwn(own, property)) return own[property];
       if (typeof property === "symbol" || property in Fetcher.prototype) return ReflectGet(Fetcher.prototype, property);
       // Else it would be taken for a promise.
       if (property === "then") return undefined;

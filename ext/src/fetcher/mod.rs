@@ -176,8 +176,27 @@ impl fmt::Debug for Loopback {
 /// The names of a worker's own entry points begin with this, which no binding's does.
 const OWN: char = '\0';
 
-/// The fetcher of a binding, or of an entry point of the worker itself; `props` replaces its properties.
+/// Finds the fetcher of a stub of a Durable Object, and the script of its worker. In the state of workers with such bindings.
+#[derive(Clone, Copy)]
+pub(crate) struct Stubs(pub(crate) fn(&OpState, &str) -> Option<FoundStub>);
+
+/// The fetcher, and the script.
+pub(crate) type FoundStub = (Arc<dyn Fetcher>, Arc<str>);
+
+/// The names of Durable Objects begin with this: `namespace.js` of `isopod_objects`.
+const OBJECT: char = '\u{1}';
+
+/// The fetcher of a binding, of a Durable Object, or of an entry point of the worker itself; `props` replaces its properties.
 fn bound(state: &OpState, binding: String, props: Option<&[u8]>) -> Result<Bound, FetcherError> {
+    if let Some(stub) = binding.strip_prefix(OBJECT) {
+        let find = state.try_borrow::<Stubs>().map(|stubs| stubs.0);
+        let object = find.and_then(|find| find(state, stub)).map(|(fetcher, worker)| Bound {
+            fetcher,
+            worker,
+            props: Data::Empty,
+        });
+        return object.ok_or(FetcherError::NoBinding(binding));
+    }
     let mut bound = match binding.strip_prefix(OWN) {
         Some(entrypoint) => {
             let own = state.try_borrow::<Loopback>().ok_or(FetcherError::NoExports)?;

@@ -95,6 +95,7 @@ impl Events {
                     data: input.data,
                     origin: input.origin,
                     head: input.caller.map(|caller| head_of(*caller)),
+                    attachment: input.attachment,
                     ..Opening::new(Waiting::Value(reply))
                 };
                 let begin = Begin::Handler {

@@ -29,6 +29,14 @@ class WorkerEntrypoint {
   }
 }
 
+/** The base class for Durable Objects. */
+class DurableObject {
+  constructor(ctx, env) {
+    this.ctx = ctx;
+    this.env = env;
+  }
+}
+
 /** The state of an event until it ends. */
 class Held {
   key;
@@ -64,5 +72,5 @@ function listExports(exported) {
   return list === "" ? "nothing" : list;
 }
 
-return { Held, isClass, isFunction, listExports, WorkerEntrypoint };
+return { DurableObject, Held, isClass, isFunction, listExports, WorkerEntrypoint };
 })();

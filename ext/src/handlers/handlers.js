@@ -42,7 +42,7 @@ const {
 const { propsOf, putInPlace, rowOf } = core.loadExtScript("ext:isopod_handlers/rows.js");
 const { makeRequest } = core.loadExtScript("ext:isopod_handlers/incoming.js");
 const { cancelSignal, respond, sendStream } = core.loadExtScript("ext:isopod_handlers/respond.js");
-const { isClass, isFunction, listExports, WorkerEntrypoint } = core.loadExtScript("ext:isopod_handlers/classes.js");
+const { DurableObject, isClass, isFunction, listExports, WorkerEntrypoint } = core.loadExtScript("ext:isopod_handlers/classes.js");
 
 // Set once, when the worker is started.
 let exported = { __proto__: null };
@@ -111,6 +111,8 @@ class ExecutionContext {
 const findTarget = (function findTarget(held, entrypoint, Context = ExecutionContext) {
   const target = entrypoint === undefined ? exported.default : exported[entrypoint];
   if (isClass(target)) {
+    // Its instances are Durable Objects, and reached by their namespace.
+    if (ObjectPrototypeIsPrototypeOf(DurableObject.prototype, target.prototype)) return null;
     const ctx = new Context(constructKey, held);
     return { self: ReflectConstruct(target, [ctx, env]), method: undefined, bare: true, ctx };
   }
@@ -179,8 +181,12 @@ class FetchEvent extends Event {
   }
 }
 
+/** Durable Objects have entry points that no script's export has. */
+const isObject = (entrypoint) => entrypoint !== undefined && entrypoint[0] === "\0";
+
 /** Calls the handler of a request that is not a method of an object: a method of a class, or a listener. */
 function callOther(held, entrypoint, request) {
+  if (isObject(entrypoint)) return core.loadExtScript("ext:isopod_objects/objects.js").fetch(held, entrypoint, request);
   const found = findHandler(held, entrypoint, "fetch");
   if (found !== null) {
     return found.bare
@@ -314,6 +320,7 @@ return {
   findTarget,
   heldOf,
   inContextOf,
+  isObject,
   keepOpen,
   putInPlace,
   setExports,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use tokio::sync::mpsc;
 
-use crate::event::{Caller, Data, Origin, TaskItem};
+use crate::event::{Attachment, Caller, Data, Origin, TaskItem};
 use crate::values::{Arguments, IntoArguments, ToScript};
 
 /// The script with the JavaScript rows of the handlers in this file.
@@ -62,6 +62,8 @@ pub struct Input {
     pub origin: Origin,
     /// The worker that caused the event, if one did. Default: none.
     pub caller: Option<Box<Caller>>,
+    /// A value of the host's that an op takes. It does not reach workers in other processes. Default: none.
+    pub attachment: Option<Attachment>,
 }
 
 impl Input {
@@ -78,6 +80,7 @@ impl Input {
             data: Data::Empty,
             origin: Origin::default(),
             caller: None,
+            attachment: None,
         }
     }
 }

@@ -40,9 +40,9 @@ pub use self::input::{CronTrigger, HandlerInput, Input, Message, Task};
 pub(crate) use self::task_ops::plain_data;
 /// The parts of events.
 pub use crate::event::{
-    Body, BodyError, Borrowed, BoxError, CALL_DEPTH, CallDepth, Caller, CodeFrames, Data, Draw, EVENTS_MAX, Ended,
-    EventEnded, EventKey, Fault, FaultKind, KeyHasher, KeyMap, Keys, NotPlain, Origin, RESULT_NAME_BYTES_MAX, Reply,
-    Report, RequestCf, RequestInfo, RequestUrl, Stage, TaskItem, Thrown,
+    Attachment, Body, BodyError, Borrowed, BoxError, CALL_DEPTH, CallDepth, Caller, CodeFrames, Data, Draw, EVENTS_MAX,
+    Ended, EventEnded, EventKey, Fault, FaultKind, KeyHasher, KeyMap, Keys, NotPlain, Origin, RESULT_NAME_BYTES_MAX,
+    Reply, Report, RequestCf, RequestInfo, RequestUrl, Stage, TaskItem, Thrown,
 };
 pub use crate::native::{lend_stream, take_back};
 pub use crate::values::Events;

@@ -3,7 +3,7 @@
 (function () {
 const { core } = __bootstrap;
 const { op_isopod_give, op_isopod_rpc_stays } = core.ops;
-const { answer, contextOf, env, failAsMissing, findTarget } = core.loadExtScript("ext:isopod_handlers/handlers.js");
+const { answer, contextOf, env, failAsMissing, findTarget, isObject } = core.loadExtScript("ext:isopod_handlers/handlers.js");
 const { EntryPoint } = core.loadExtScript("ext:isopod_rpc/target.js");
 const { respond } = core.loadExtScript("ext:isopod_rpc/rpc.js");
 
@@ -20,6 +20,10 @@ function rpc(held, bytes, parcel) {
     deliver,
     run(entrypoint) {
       held.isCall = true;
+      if (isObject(entrypoint)) {
+        const { call } = core.loadExtScript("ext:isopod_objects/objects.js");
+        return call(held, entrypoint, (self) => respond(held, new EntryPoint(self, true, env, null), bytes, parcel));
+      }
       const found = findTarget(held, entrypoint);
       if (found === null) {
         failAsMissing(held, entrypoint, "the script has no default export with methods to call");

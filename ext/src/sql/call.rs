@@ -16,6 +16,13 @@ pub enum SqlError {
     /// The statement is not permitted. The message ends like one of SQLite's, which programs written for D1 look for.
     #[error("{statement}{code}", statement = .0, code = .0.code())]
     Statement(#[from] StatementError),
+    /// A transaction of statements in the storage of a Durable Object.
+    #[error(
+        "To execute a transaction, please use the state.storage.transaction() or state.storage.transactionSync() APIs instead of \
+         the SQL BEGIN TRANSACTION or SAVEPOINT statements. The JavaScript API is safer because it will automatically roll back \
+         on exceptions, and because it interacts correctly with Durable Objects' automatic atomic write coalescing."
+    )]
+    Transaction,
     /// The statement is too long.
     #[error("statement too long: {len} bytes, the limit is {max} (statement_len_max): SQLITE_TOOBIG")]
     StatementTooLong {
@@ -162,7 +169,7 @@ pub(super) struct Call {
 
 /// The worker and event that are charged.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Payer {
-    pub(super) memory: MemoryLedger,
-    pub(super) cpu: CpuMeter,
+pub(crate) struct Payer {
+    pub(crate) memory: MemoryLedger,
+    pub(crate) cpu: CpuMeter,
 }

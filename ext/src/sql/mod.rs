@@ -29,9 +29,11 @@ use std::rc::Rc;
 
 use deno_core::{CancelFuture, CancelHandle, OpState, op2};
 
-use self::call::{Mode, Payer};
+use self::call::Mode;
+pub(crate) use self::call::Payer;
 use self::service::SqlService;
-use self::value::{Param, ResultSet};
+pub(crate) use self::sqlite::{LocalDatabase, StatementStack};
+pub(crate) use self::value::{Param, ResultSet};
 use crate::bindings::Installed;
 use crate::context::cpu_of;
 use crate::event::{CpuMeter, EventEnded, EventKey};

@@ -9,7 +9,7 @@ use crate::ledger::Charge;
 
 /// A bound parameter, as the JavaScript side passes it.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Param {
+pub(crate) enum Param {
     Null,
     Number(f64),
     Text(String),
@@ -46,7 +46,7 @@ pub(super) fn integer(number: f64) -> Option<i64> {
 
 /// A value in a row.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Null,
     Integer(i64),
     Real(f64),
@@ -87,11 +87,11 @@ impl Serialize for Value {
 /// The result of a statement.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ResultSet {
-    pub(super) columns: Vec<String>,
-    pub(super) rows: Vec<Vec<Value>>,
+pub(crate) struct ResultSet {
+    pub(crate) columns: Vec<String>,
+    pub(crate) rows: Vec<Vec<Value>>,
     /// Rows inserted, updated or deleted; in SQLite including those changed by triggers and foreign keys.
-    pub(super) changes: u64,
+    pub(crate) changes: u64,
     /// SQLite's row id of the call's last insert, or 0.
     pub(super) last_row_id: i64,
     /// True if rows, tables or the like were changed.

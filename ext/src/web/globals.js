@@ -68,6 +68,7 @@ const lazyInterface = (name, specifier) =>
 const lazyUrlPattern = lazyInterface("URLPattern", "ext:deno_web/01_urlpattern.js");
 const lazyFileReader = lazyInterface("FileReader", "ext:deno_web/10_filereader.js");
 const lazyEventSource = lazyInterface("EventSource", "ext:deno_fetch/27_eventsource.js");
+const lazyPairs = lazyInterface("WebSocketRequestResponsePair", "ext:isopod_objects/sockets.js");
 const lazyWebSocket = lazy("ext:isopod_web_socket/websocket.js", (loaded) => {
   interfaces.addOther(loaded.WebSocket);
   interfaces.addOther(loaded.WebSocketPair);
@@ -217,6 +218,7 @@ const properties = {
   URLSearchParams: own(url.URLSearchParams),
   WebSocket: later((m) => m.WebSocket, lazyWebSocket),
   WebSocketPair: later((m) => m.WebSocketPair, lazyWebSocket),
+  WebSocketRequestResponsePair: later((m) => m.WebSocketRequestResponsePair, lazyPairs),
   WorkerGlobalScope: own(WorkerGlobalScope),
   WritableStream: own(streams.WritableStream),
   WritableStreamDefaultController: own(streams.WritableStreamDefaultController),

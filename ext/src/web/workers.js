@@ -19,6 +19,7 @@ const { AsyncVariable, setAsyncContext } = core;
 const { currentEvent } = core.loadExtScript("ext:isopod_context/context.js");
 const handlers = core.loadExtScript("ext:isopod_handlers/handlers.js");
 const { env: workerEnv, heldOf, WorkerEntrypoint } = handlers;
+const { DurableObject } = core.loadExtScript("ext:isopod_handlers/classes.js");
 const { RpcPromise, RpcProperty, RpcStub, RpcTarget } = core.loadExtScript("ext:isopod_rpc/rpc.js");
 
 const replaced = new AsyncVariable();
@@ -87,7 +88,7 @@ function unavailable(name, feature) {
 }
 
 return {
-  DurableObject: unavailable("DurableObject", "Durable Objects"),
+  DurableObject,
   env,
   exports,
   RpcPromise,

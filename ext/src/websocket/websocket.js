@@ -47,6 +47,8 @@ const CLOSED = 3;
 const internal = Symbol("internal");
 let endOf;
 let takeEnd;
+let acceptFor;
+let attachments;
 
 class WebSocket extends EventTarget {
   #end = null;
@@ -58,6 +60,10 @@ class WebSocket extends EventTarget {
   #url = null;
   #protocol = "";
   #binaryType = "arraybuffer";
+  /** Takes what comes, in place of listeners: a Durable Object. */
+  #receiver = null;
+  /** Serialized. */
+  #attachment = null;
 
   constructor(url, protocols = undefined) {
     super();
@@ -126,7 +132,7 @@ class WebSocket extends EventTarget {
     this.#checkAccepted("send messages");
     const data = toData(message);
     if (this.#sentClose && !this.#isClient) throw new TypeError("cannot send() on a WebSocket after close()");
-    if (this.#state === OPEN) this.#end.peer.give({ data });
+    if (this.#state === OPEN) this.#give({ data });
   }
 
   close(code = undefined, reason = undefined) {
@@ -140,7 +146,12 @@ class WebSocket extends EventTarget {
     if (this.#sentClose || this.#state !== OPEN) return;
     this.#sentClose = true;
     this.#state = CLOSING;
-    this.#end.peer.give(close);
+    this.#give(close);
+  }
+
+  #give(item) {
+    if (this.#receiver === null) this.#end.peer.give(item);
+    else this.#receiver.give(this.#end.peer, item);
   }
 
   #checkAccepted(action) {
@@ -152,7 +163,9 @@ class WebSocket extends EventTarget {
   #consume(item) {
     if (item.data !== undefined) {
       // Messages during the close handshake are not delivered.
-      if (this.#state === OPEN) fire(this, new MessageEvent("message", { data: this.#received(item.data) }));
+      if (this.#state !== OPEN) return;
+      if (this.#receiver !== null) this.#receiver.message(this, item.data);
+      else fire(this, new MessageEvent("message", { data: this.#received(item.data) }));
       return;
     }
     if (this.#state === CLOSED) return;
@@ -163,12 +176,24 @@ class WebSocket extends EventTarget {
       // The peer in the same worker waits for an answer; a connection that leads out of it has given one.
       if (this.#end.peer.rid === null) this.#end.peer.give({ code, reason, wasClean, error: null });
     }
+    if (this.#receiver !== null) {
+      this.#receiver.closed(this, item);
+      return;
+    }
     if (typeof error === "string") fire(this, new ErrorEvent("error", { message: error, error: new Error(error) }));
     fire(this, new CloseEvent("close", { code, reason, wasClean }));
   }
 
   #received(data) {
     return typeof data === "string" || this.#binaryType === "arraybuffer" ? data : new Blob([data]);
+  }
+
+  /** https://developers.cloudflare.com/durable-objects/api/websockets/: kept while a Durable Object hibernates. */
+  serializeAttachment(value) {
+    this.#attachment = attachments().write(value);
+  }
+  deserializeAttachment() {
+    return this.#attachment === null ? null : attachments().read(this.#attachment);
   }
 
   get readyState() {
@@ -200,6 +225,16 @@ class WebSocket extends EventTarget {
   }
 
   static {
+    attachments = () => core.loadExtScript("ext:isopod_objects/sockets.js").attachments;
+    // Has a receiver take what comes.
+    acceptFor = (object, receiver) => {
+      if (object.#isClient || object.#isUsed || object.#isAccepted) {
+        throw new TypeError("acceptWebSocket() needs a WebSocket of a WebSocketPair that was not accepted or used before");
+      }
+      object.#isAccepted = true;
+      object.#receiver = receiver;
+      object.#end.consumeWith((item) => object.#consume(item));
+    };
     endOf = (object) => (#end in object ? object.#end : undefined);
     // The end of a WebSocket that goes into a response, once.
     takeEnd = (object) => {
@@ -313,5 +348,5 @@ function isWebSocket(value) {
     endOf(value) !== undefined;
 }
 
-return { couple, fromResponse, isWebSocket, takeEnd, WebSocket, WebSocketPair };
+return { acceptFor, couple, fromResponse, isWebSocket, takeEnd, WebSocket, WebSocketPair };
 })();

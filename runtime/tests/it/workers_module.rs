@@ -73,13 +73,13 @@ fn what_is_not_available_says_so_when_it_is_created() {
          class Cart extends RpcTarget { items() { return 2; } }
          const message = (act) => { try { act(); return 'created'; } catch (error) { return error.message; } };
          export const call = () => [
-            message(() => new Counter({}, {})), message(() => new WorkflowEntrypoint()), new Cart().items(), early,
+            new Counter(1, 2).ctx, message(() => new WorkflowEntrypoint()), new Cart().items(), early,
          ];",
     );
     assert_eq!(
         call(base, "call", vec![]).unwrap(),
         json!([
-            "Durable Objects are not available in Isopod, so no DurableObject can be created",
+            1,
             "Workflows are not available in Isopod, so no WorkflowEntrypoint can be created",
             2,
             "waitUntil() can only be called while an event is handled"

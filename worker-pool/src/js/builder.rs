@@ -124,6 +124,10 @@ impl PoolBuilder {
         let make: MakeFetcher = Arc::new(move |name| Arc::new(WorkerFetcher::new(pool.clone(), name.into())));
         // Set here alone.
         drop(fetchers.set(make));
-        Ok(Pool { core })
+        Ok(Pool {
+            #[cfg(feature = "sql")]
+            objects: super::objects::Objects::new(core.downgrade()),
+            core,
+        })
     }
 }

@@ -6,6 +6,8 @@ mod builder;
 mod cell;
 mod engine;
 mod fault;
+#[cfg(feature = "sql")]
+pub mod objects;
 mod pool;
 mod request;
 mod session;

@@ -47,12 +47,16 @@ use crate::{
 /// [`ScriptEngine`].
 pub struct Pool<E: ScriptEngine = JsEngine> {
     pub(super) core: crate::Pool<E>,
+    #[cfg(feature = "sql")]
+    pub(super) objects: super::objects::Objects<E>,
 }
 
 impl<E: ScriptEngine> Clone for Pool<E> {
     fn clone(&self) -> Self {
         Self {
             core: self.core.clone(),
+            #[cfg(feature = "sql")]
+            objects: self.objects.clone(),
         }
     }
 }
@@ -189,6 +193,12 @@ impl<E: ScriptEngine> Pool<E> {
     /// ```
     pub fn fetcher(&self, name: impl Into<Arc<str>>) -> WorkerFetcher<E> {
         WorkerFetcher::new(self.core.downgrade(), name.into())
+    }
+
+    /// Returns the Durable Objects of the pool.
+    #[cfg(feature = "sql")]
+    pub const fn objects(&self) -> &super::objects::Objects<E> {
+        &self.objects
     }
 
     /// Calls an exported function, or a method of the default export, and returns its result. Arguments are a tuple, a slice

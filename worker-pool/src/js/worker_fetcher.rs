@@ -80,7 +80,7 @@ impl<E: ScriptEngine> Fetcher for WorkerFetcher<E> {
                     ticket.detach();
                     return Ok(message);
                 }
-                let held = Held(Some(ticket));
+                let held = Held::new(ticket);
                 Ok(message.owned_by(poll_fn(move |cx| held.poll_lost(cx)).boxed()))
             };
             result.await.inspect_err(|failure| log(failure, &worker, &caller))
@@ -89,10 +89,14 @@ impl<E: ScriptEngine> Fetcher for WorkerFetcher<E> {
 }
 
 /// The ticket of an event whose answer has stubs. The event ends by itself, once they are gone.
-struct Held(Option<Ticket>);
+pub(super) struct Held(Option<Ticket>);
 
 impl Held {
-    fn poll_lost(&self, cx: &Context<'_>) -> Poll<Failure> {
+    pub(super) const fn new(ticket: Ticket) -> Self {
+        Self(Some(ticket))
+    }
+
+    pub(super) fn poll_lost(&self, cx: &Context<'_>) -> Poll<Failure> {
         match &self.0 {
             Some(ticket) => ticket.poll_lost(cx),
             None => Poll::Pending,
@@ -109,7 +113,7 @@ impl Drop for Held {
 }
 
 /// Logs details that the caller does not get: in production only the log has the stack.
-fn log(failure: &Failure, worker: &str, caller: &Caller) {
+pub(super) fn log(failure: &Failure, worker: &str, caller: &Caller) {
     let (outcome, request) = (
         failure.outcome.as_str(),
         caller.request_id.as_deref().unwrap_or_default(),

@@ -7,6 +7,7 @@
 mod analytics;
 mod assets;
 mod databases;
+mod durable_objects;
 mod events;
 mod hyperdrive;
 mod kv_namespaces;
@@ -49,6 +50,7 @@ static KINDS: &[Kind] = &[
     Kind::of::<analytics::Datasets>(),
     Kind::of::<assets::AssetsKind>(),
     Kind::of::<databases::Databases>(),
+    Kind::of::<durable_objects::DurableObjects>(),
     Kind::of::<events::EventsKind>(),
     Kind::of::<hyperdrive::Hyperdrives>(),
     Kind::of::<kv_namespaces::KvNamespaces>(),
@@ -115,6 +117,8 @@ pub trait Configured: Any + fmt::Debug + Send + Sync {
 /// The parts of a process that bindings are made from.
 #[derive(Clone, Copy, Debug)]
 pub struct Materials<'a> {
+    /// The name of the script's worker.
+    pub worker: &'a str,
     /// The pool that the script is deployed in.
     pub pool: &'a Pool,
     /// Responses behind `caches` of all workers.
@@ -291,11 +295,14 @@ impl Sections {
             .is_some_and(|section| !section.is_null())
     }
 
-    /// Takes over from the top level of a wrangler file what an environment inherits: the assets, and no bindings.
+    /// Takes over from the top level of a wrangler file what an environment inherits: the assets and the
+    /// migrations of Durable Objects, and no bindings.
     pub(super) fn inherit(mut self, top: &Self) -> Self {
-        let key = <assets::AssetsKind as Configure>::KEY;
-        if let (false, Some(section)) = (self.have_assets(), top.0.get(key)) {
-            self.0.insert(key.to_owned(), section.clone());
+        for key in [<assets::AssetsKind as Configure>::KEY, durable_objects::MIGRATIONS] {
+            let is_given = self.0.get(key).is_some_and(|section| !section.is_null());
+            if let (false, Some(section)) = (is_given, top.0.get(key)) {
+                self.0.insert(key.to_owned(), section.clone());
+            }
         }
         self
     }

@@ -1,5 +1,7 @@
 //! An event to be added to the table.
 
+use std::any::Any;
+
 use http::HeaderValue;
 use http::request::Parts;
 use tokio::sync::mpsc;
@@ -9,6 +11,9 @@ use super::super::data::Data;
 use super::super::request::{Reply, RequestCf};
 use super::super::task::TaskItem;
 use super::Origin;
+
+/// A value that comes with an event, for an op that knows its type.
+pub type Attachment = Box<dyn Any + Send>;
 
 /// The answer that an event's caller is waiting for.
 #[derive(Default)]
@@ -36,6 +41,8 @@ pub(crate) struct Opening<V> {
     pub(crate) data: Data,
     /// The origin of messages that its script publishes meanwhile.
     pub(crate) origin: Origin,
+    /// The value that an op takes.
+    pub(crate) attachment: Option<Attachment>,
 }
 
 impl<V> Opening<V> {
@@ -50,6 +57,7 @@ impl<V> Opening<V> {
             items: None,
             data: Data::Empty,
             origin: Origin::default(),
+            attachment: None,
         }
     }
 }

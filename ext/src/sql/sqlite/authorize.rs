@@ -12,17 +12,30 @@ use crate::sql::statement::{FUNCTIONS_DENIED, PRAGMAS, PRAGMAS_READ, VIRTUAL_TAB
 /// A temporary table of each connection: an insert into it resets `last_insert_rowid()` between calls.
 pub(super) const ROWID_TABLE: &str = "isopod_rowid";
 
+/// The beginning of the names of the owner's tables in a database of Durable Objects, as on the platform.
+const RESERVED: &str = "_cf_";
+
 /// The authorizer's state: whether the connection's own statements run, and the last refusal.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Guard(Arc<State>);
 
 #[derive(Default)]
 struct State {
+    /// Some tables are the owner's.
+    reserves: bool,
     open: AtomicBool,
     refused: Mutex<Option<String>>,
 }
 
 impl Guard {
+    /// `reserves`: names that begin with `_cf_` are refused.
+    pub(super) fn new(reserves: bool) -> Self {
+        Self(Arc::new(State {
+            reserves,
+            ..State::default()
+        }))
+    }
+
     /// Runs the connection's own statements, without restrictions.
     pub(super) fn lifted<T>(&self, run: impl FnOnce() -> T) -> T {
         self.0.open.store(true, Ordering::Relaxed);
@@ -40,12 +53,38 @@ impl Guard {
         if self.0.open.load(Ordering::Relaxed) {
             return Authorization::Allow;
         }
-        let Some(refused) = refused(context.action) else {
+        let reserved = self.0.reserves.then(|| reserved(context.action)).flatten();
+        let Some(refused) = reserved.or_else(|| refused(context.action)) else {
             return Authorization::Allow;
         };
         *self.0.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(refused);
         Authorization::Deny
     }
+}
+
+/// Returns the name of the owner's that an action is about.
+fn reserved(action: AuthAction<'_>) -> Option<String> {
+    let name = match action {
+        AuthAction::CreateTable { table_name }
+        | AuthAction::CreateIndex { table_name, .. }
+        | AuthAction::CreateTrigger { table_name, .. }
+        | AuthAction::CreateVtable { table_name, .. }
+        | AuthAction::DropTable { table_name }
+        | AuthAction::DropIndex { table_name, .. }
+        | AuthAction::DropTrigger { table_name, .. }
+        | AuthAction::DropVtable { table_name, .. }
+        | AuthAction::AlterTable { table_name, .. }
+        | AuthAction::Insert { table_name }
+        | AuthAction::Delete { table_name }
+        | AuthAction::Update { table_name, .. }
+        | AuthAction::Read { table_name, .. } => table_name,
+        AuthAction::CreateView { view_name } => view_name,
+        _ => return None,
+    };
+    let is_reserved = name
+        .get(..RESERVED.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(RESERVED));
+    is_reserved.then(|| format!("access to {name}"))
 }
 
 /// Returns what is refused of an action.

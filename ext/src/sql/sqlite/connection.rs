@@ -18,12 +18,21 @@ use crate::storage::sqlite::write_ahead;
 
 /// Number of compiled statements kept per connection.
 const STATEMENTS_KEPT: usize = 100;
+/// Size of the page cache of a connection that has its file to itself.
+pub(super) const OWN_CACHE_KIB: i32 = 512;
+/// Size to which the log of such a file is cut after a large transaction.
+const OWN_LOG_BYTES: u32 = 4 << 20;
 
 /// The location of a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     Memory,
-    File { path: PathBuf, flags: OpenFlags },
+    /// A file that no other connection uses.
+    Own(PathBuf),
+    File {
+        path: PathBuf,
+        flags: OpenFlags,
+    },
 }
 
 impl Place {
@@ -62,6 +71,8 @@ impl Place {
 pub(super) struct Connection {
     pub(super) db: rusqlite::Connection,
     pub(super) guard: Guard,
+    /// It has its file to itself. Numbers are bound as such, not as integers where they are whole: as in Durable Objects.
+    pub(super) is_own: bool,
     pub(super) timeout: Duration,
     page_size: u64,
     /// The known size of its schema.
@@ -77,12 +88,18 @@ impl Connection {
         let opened = || -> rusqlite::Result<Self> {
             let db = match place {
                 Place::Memory => rusqlite::Connection::open_in_memory()?,
+                Place::Own(path) => {
+                    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+                    let db = rusqlite::Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+                    own(&db)?;
+                    db
+                }
                 Place::File { path, flags } => rusqlite::Connection::open_with_flags(path, *flags)?,
             };
             db.busy_handler(Some(busy))?;
             db.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
             limit(&db, config)?;
-            if matches!(place, Place::File { .. }) {
+            if !matches!(place, Place::Memory) {
                 write_ahead(&db)?;
             }
             db.pragma_update(None, "foreign_keys", true)?;
@@ -92,7 +109,8 @@ impl Connection {
             let page_size = db.query_row("PRAGMA page_size", [], |row| row.get::<_, u32>(0))?;
             let pages_max = (config.database_len_max / u64::from(page_size)).clamp(1, u32::MAX.into());
             db.query_row(&format!("PRAGMA max_page_count = {pages_max}"), [], |_| Ok(()))?;
-            let guard = Guard::default();
+            let is_own = matches!(place, Place::Own(_));
+            let guard = Guard::new(is_own);
             let asked = guard.clone();
             db.authorizer(Some(move |context: rusqlite::hooks::AuthContext<'_>| {
                 asked.ask(context)
@@ -101,6 +119,7 @@ impl Connection {
                 changes: db.total_changes(),
                 db,
                 guard,
+                is_own,
                 page_size: page_size.into(),
                 nesting: None,
                 timeout: config.timeout,
@@ -157,6 +176,15 @@ impl Connection {
         let delete = format!("DELETE FROM temp.{ROWID_TABLE} WHERE 0");
         self.db.prepare_cached(&delete)?.execute([]).map(drop)
     }
+}
+
+/// Prepares a connection that has its file to itself: without shared memory, and with a small cache. Its commits are synced by
+/// its owner, so that the owner's thread does not wait for the disk.
+fn own(db: &rusqlite::Connection) -> rusqlite::Result<()> {
+    db.query_row("PRAGMA locking_mode = exclusive", [], |_| Ok(()))?;
+    db.pragma_update(None, "synchronous", "normal")?;
+    db.pragma_update(None, "cache_size", -OWN_CACHE_KIB)?;
+    db.query_row(&format!("PRAGMA journal_size_limit = {OWN_LOG_BYTES}"), [], |_| Ok(()))
 }
 
 /// Sets SQLite's own limits.

@@ -98,7 +98,12 @@ fn own(connection: &Connection, sql: &str, stop: &Stop) -> Result<(), SqlError> 
         .map_err(|error| told(connection, &error, stop))
 }
 
-fn one(connection: &mut Connection, work: Work, budget: &mut Budget, stop: &Stop) -> Result<ResultSet, SqlError> {
+pub(super) fn one(
+    connection: &mut Connection,
+    work: Work,
+    budget: &mut Budget,
+    stop: &Stop,
+) -> Result<ResultSet, SqlError> {
     let started = Instant::now();
     if let Some(reason) = stop.reason() {
         return Err(stop.error(reason, connection.timeout));
@@ -211,7 +216,7 @@ fn rows(connection: &Connection, work: Work, budget: &mut Budget, result: &mut R
     for (at, param) in work.params.into_iter().enumerate() {
         match param {
             Param::Null => statement.raw_bind_parameter(at + 1, rusqlite::types::Null)?,
-            Param::Number(number) => match integer(number) {
+            Param::Number(number) => match integer(number).filter(|_| !connection.is_own) {
                 Some(whole) => statement.raw_bind_parameter(at + 1, whole)?,
                 None => statement.raw_bind_parameter(at + 1, number)?,
             },

@@ -8,6 +8,7 @@ mod authorize;
 mod connection;
 mod execute;
 mod functions;
+mod local;
 mod nesting;
 mod stop;
 mod thread;
@@ -20,6 +21,7 @@ use futures::channel::oneshot;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::connection::Place;
+pub(crate) use self::local::{LocalDatabase, StatementStack};
 use self::stop::{Stop, StopOnDrop};
 use super::call::{Call, SqlError};
 use super::config::SqlConfig;
@@ -66,7 +68,7 @@ impl Pool {
         // An in-memory database ends with its connection, so there is only one, which is kept.
         let connections = match place {
             Place::Memory => 1,
-            Place::File { .. } => config.max_connections.max(1),
+            Place::File { .. } | Place::Own(_) => config.max_connections.max(1),
         };
         Ok(Self(Arc::new(Shared {
             config: config.clone(),

@@ -11,6 +11,7 @@ use super::connection::{Connection, Place};
 use super::stop::Stop;
 use super::{Handed, Idle, Job, Shared, execute};
 use crate::sql::call::SqlError;
+use crate::sql::config::SqlConfig;
 use crate::sql::value::ResultSet;
 use crate::unwind;
 
@@ -26,11 +27,15 @@ thread_local! {
     static RUNNING: RefCell<Option<Arc<Stop>>> = const { RefCell::new(None) };
 }
 
+/// The stack that statements need. Only the part in use takes memory.
+pub(super) fn stack_bytes(config: &SqlConfig) -> usize {
+    STACK_BYTES + config.value_len_max.saturating_mul(STACK_BYTES_PER_VALUE_BYTE)
+}
+
 /// Starts a connection's thread with its first call.
 pub(super) fn start(shared: &Arc<Shared>, thread: u64, job: Job) -> Result<(), SqlError> {
     let (jobs, received) = sync_channel(1);
-    // Only the part in use takes memory.
-    let stack = STACK_BYTES + shared.config.value_len_max.saturating_mul(STACK_BYTES_PER_VALUE_BYTE);
+    let stack = stack_bytes(&shared.config);
     let shared = Arc::downgrade(shared);
     Builder::new()
         .name(format!("isopod-sql-{thread}"))
@@ -49,7 +54,7 @@ fn serve(shared: &Weak<Shared>, thread: u64, received: &Receiver<Handed>, first:
     };
     let idle_timeout = match place {
         Place::Memory => Duration::MAX,
-        Place::File { .. } => config.idle_timeout,
+        Place::File { .. } | Place::Own(_) => config.idle_timeout,
     };
     let mut connection = None;
     let mut next = Some(first);

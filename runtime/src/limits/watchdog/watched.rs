@@ -28,8 +28,7 @@ const GENERATION: u64 = 8;
 const BOOT: u64 = 1 << 33;
 const LOOP: u64 = 1 << 32;
 
-/// Half a second: collecting a full heap on a busy machine takes time, and a faster termination would wait for the same
-/// safe points.
+/// Half a second: collecting a full heap takes time, and a faster termination would wait for the same safe points.
 const BLAME_LOOKS_MAX: u32 = 100;
 
 /// 200 ms: code with safe points reaches one sooner.
@@ -110,8 +109,7 @@ pub(crate) struct Watched {
     /// Number of samples for which the isolate may still name the event to blame, before it is terminated from outside.
     blame_looks: AtomicU32,
     soft: Mutex<Vec<Soft>>,
-    /// `soft` may not be empty. Not part of the turn's state: a warning posted between two turns, or as one ends, is
-    /// handled at the end of the next.
+    /// `soft` may not be empty. Not part of the turn's state: a warning may be posted between two turns.
     soft_posted: AtomicBool,
     pub(super) accounts: Mutex<Accounts>,
     pub(super) isolate: IsolateHandle,
@@ -134,6 +132,10 @@ impl CpuAccount for Watched {
 
     fn renew(&self, event: EventKey) {
         self.accounts().renew(event);
+    }
+
+    fn is_ending(&self) -> bool {
+        self.state.load(Ordering::SeqCst) & FIRED != 0
     }
 }
 
@@ -238,8 +240,7 @@ impl Watched {
         self.priority.lower_if(|| self.add(state, LOWERED));
     }
 
-    /// Lowers the priority of a turn that continues long after it was ended: uninterruptible native code, whose result
-    /// is not awaited any more.
+    /// Lowers the priority of a turn that continues long after it was ended: native code that cannot be interrupted.
     pub(super) fn lower_priority_of_the_lost(&self) {
         if self.end_looks.fetch_add(1, Ordering::Relaxed) >= END_LOOKS_MAX {
             self.priority.lower_if(|| true);
@@ -306,8 +307,7 @@ impl Watched {
         self.breach_event.store(packed(event), Ordering::Relaxed);
     }
 
-    /// Posts a warning for the script at the end of the running turn, or else of the next one. Callable from any
-    /// thread.
+    /// Posts a warning for the script at the end of the running turn, or of the next one. Callable from any thread.
     pub(crate) fn post_soft(&self, soft: Soft) {
         let mut posted = locked(&self.soft);
         posted.push(soft);
@@ -452,8 +452,7 @@ impl Watch {
         self.generation = self.generation.wrapping_add(GENERATION);
         self.watched.entered.store(entered, Ordering::Relaxed);
         self.watched.state.store(self.generation | BUSY, Ordering::SeqCst);
-        // Sequentially consistent on both sides: either this thread sees that the watchdog sleeps, or the watchdog sees
-        // that this worker is busy.
+        // Sequentially consistent: either this thread sees that the watchdog sleeps, or that sees a busy worker.
         if self.bell.asleep.load(Ordering::SeqCst)
             && let Some(thread) = &self.thread
         {

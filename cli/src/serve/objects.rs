@@ -1,0 +1,37 @@
+//! Host module that evicts idle Durable Objects and fires their alarms.
+
+use isopod::Pool;
+use isopod::host::{Context, Module, PhaseResult, async_trait};
+use tokio::task::JoinHandle;
+
+use super::deploy::Deploy;
+
+#[derive(Default)]
+pub(super) struct ObjectKeeper {
+    task: Option<JoinHandle<()>>,
+}
+
+#[async_trait]
+impl Module for ObjectKeeper {
+    fn name(&self) -> &str {
+        "objects"
+    }
+
+    fn depends_on(&self) -> Vec<String> {
+        vec![Deploy::NAME.to_owned()]
+    }
+
+    async fn ready(&mut self, ctx: &Context) -> PhaseResult {
+        let objects = ctx.hub().get::<Pool>()?.objects().clone();
+        self.task = Some(ctx.runtime().spawn(objects.run()));
+        Ok(())
+    }
+
+    /// After the workers, whose objects end with their sessions.
+    async fn stop(&mut self, _ctx: &Context) -> PhaseResult {
+        if let Some(task) = self.task.take() {
+            task.abort();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,148 @@
+//! The events of an object that are not calls: its start, its alarm, and its eviction.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::id::ObjectId;
+use super::namespace::ObjectClass;
+use crate::handlers::{HandlerInput, Input};
+use crate::storage::StorageFuture;
+
+/// The script with the JavaScript rows of these events.
+const SCRIPT: Option<&str> = Some("ext:isopod_objects/objects.js");
+
+/// The class of the error of an event whose object had ended when the event reached its worker. Nothing of the event was begun.
+pub const OBJECT_GONE: &str = "IsopodObjectGone";
+
+/// Returns the entry point of an object in its worker. It is none of a script's.
+#[must_use]
+pub fn entry_point(class: &ObjectClass, id: &ObjectId) -> String {
+    format!("\0{}/{id}", class.class)
+}
+
+/// Called once, when an object has ended: its storage is closed and may be opened elsewhere.
+pub struct OnEnd(Option<Box<dyn FnOnce() + Send>>);
+
+impl OnEnd {
+    /// Calls `then` when it is dropped.
+    pub fn new(then: impl FnOnce() + Send + 'static) -> Self {
+        Self(Some(Box::new(then)))
+    }
+}
+
+impl Drop for OnEnd {
+    fn drop(&mut self) {
+        if let Some(then) = self.0.take() {
+            then();
+        }
+    }
+}
+
+impl fmt::Debug for OnEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnEnd(…)")
+    }
+}
+
+/// Keeps the times of alarms outside of their objects, so that they are found without opening each.
+pub trait AlarmStore: Send + Sync + 'static {
+    /// Stores the time of an object's alarm, in milliseconds since the Unix epoch, or that it has none. Resolves when that is on
+    /// the disk. Calls take effect in their order.
+    fn set(&self, id: &ObjectId, at_ms: Option<i64>) -> StorageFuture<()>;
+
+    /// Stores the time of an object's alarm, unless one is stored that is earlier. Returns whether it is the stored one now.
+    fn bring_forward(&self, id: &ObjectId, at_ms: i64) -> StorageFuture<bool>;
+}
+
+/// The storage of an object on its way to its worker.
+pub struct StoredObject {
+    /// The folder of its file.
+    pub folder: PathBuf,
+    /// Its id.
+    pub id: ObjectId,
+    /// Maximum size of the file, in bytes.
+    pub bytes_max: u64,
+    /// The alarms of its class.
+    pub alarms: Arc<dyn AlarmStore>,
+    /// Called when the storage is closed.
+    pub on_end: OnEnd,
+}
+
+/// The start of an object. It is answered at once, and lasts as long as the object.
+pub struct ObjectStart {
+    class: Arc<ObjectClass>,
+    stored: StoredObject,
+}
+
+impl ObjectStart {
+    /// Creates the start of an object of this class.
+    #[must_use]
+    pub const fn new(class: Arc<ObjectClass>, stored: StoredObject) -> Self {
+        Self { class, stored }
+    }
+}
+
+impl HandlerInput for ObjectStart {
+    const HANDLER: &'static str = "objectStart";
+    const SCRIPT: Option<&'static str> = SCRIPT;
+
+    fn into_input(self) -> Input {
+        let Self { class, stored } = self;
+        let id = &stored.id;
+        let given = (
+            entry_point(&class, id),
+            class.class.to_string(),
+            id.as_hex().to_owned(),
+            id.name().map(str::to_owned),
+        );
+        let mut input = Input::from_arguments(given);
+        input.attachment = Some(Box::new(stored));
+        input
+    }
+}
+
+/// Asks an object to end, unless it has something to do. Answered with `true` if it has ended.
+pub struct ObjectEviction {
+    /// Its entry point.
+    pub entry_point: String,
+}
+
+impl HandlerInput for ObjectEviction {
+    const HANDLER: &'static str = "objectEvict";
+    const SCRIPT: Option<&'static str> = SCRIPT;
+
+    fn into_input(self) -> Input {
+        Input::from_arguments((self.entry_point,))
+    }
+}
+
+/// The alarm of an object. Answered with an [`AlarmResult`].
+pub struct ObjectAlarm {
+    /// Its entry point.
+    pub entry_point: String,
+    /// The number of attempts that have failed.
+    pub retry_count: u32,
+    /// There is no attempt after this one.
+    pub is_last: bool,
+}
+
+impl HandlerInput for ObjectAlarm {
+    const HANDLER: &'static str = "objectAlarm";
+    const SCRIPT: Option<&'static str> = Some("ext:isopod_objects/alarm.js");
+
+    fn into_input(self) -> Input {
+        Input::from_arguments((self.entry_point, self.retry_count, self.is_last))
+    }
+}
+
+/// The result of an alarm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AlarmResult {
+    /// The handler has succeeded, or there was nothing to do: it is not due any more.
+    Done,
+    /// The handler has failed, and the alarm is still due.
+    Failed,
+}

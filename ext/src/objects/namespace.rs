@@ -1,0 +1,179 @@
+//! The binding: `env.ROOMS.getByName("lobby").fetch(request)`.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deno_core::{OpState, op2};
+use serde_json::Value;
+
+use super::ObjectError;
+use super::id::{Ids, ObjectId};
+use crate::bindings::{Binding, EnvValue, Installed, NewWorker};
+use crate::fetcher::{Fetcher, Stubs};
+
+/// A class of Durable Objects, and the place of their storage.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct ObjectClass {
+    /// The name of the script that exports the class.
+    pub script: Arc<str>,
+    /// The name of the export.
+    pub class: Arc<str>,
+    /// The name of the namespace among those of the script. Ids are derived from it. Default: the name of the class.
+    pub key: Arc<str>,
+    /// The folder of their files. Objects of the same id in the same folder are the same.
+    pub folder: Arc<PathBuf>,
+    /// Maximum size of the storage of one object, in bytes. Default: [`ObjectClass::BYTES_MAX`].
+    pub bytes_max: u64,
+    /// Time after which an object is evicted, or hibernates, that has nothing to do. Default: 1 min.
+    pub idle: Duration,
+}
+
+impl ObjectClass {
+    /// Default of [`ObjectClass::bytes_max`]: 1 GiB.
+    pub const BYTES_MAX: u64 = 1 << 30;
+
+    /// Default of [`ObjectClass::idle`].
+    pub const IDLE: Duration = Duration::from_secs(60);
+
+    /// Creates a class that a script exports, whose objects are stored in a folder.
+    pub fn new(script: impl Into<Arc<str>>, class: impl Into<Arc<str>>, folder: impl Into<PathBuf>) -> Self {
+        let class = class.into();
+        Self {
+            script: script.into(),
+            key: Arc::clone(&class),
+            class,
+            folder: Arc::new(folder.into()),
+            bytes_max: Self::BYTES_MAX,
+            idle: Self::IDLE,
+        }
+    }
+
+    /// Sets [`ObjectClass::key`], by which objects are found again after their class was renamed.
+    #[must_use]
+    pub fn key(mut self, key: impl Into<Arc<str>>) -> Self {
+        self.key = key.into();
+        self
+    }
+
+    /// Sets [`ObjectClass::idle`].
+    #[must_use]
+    pub const fn idle(mut self, idle: Duration) -> Self {
+        self.idle = idle;
+        self
+    }
+
+    /// Sets [`ObjectClass::bytes_max`].
+    #[must_use]
+    pub const fn bytes_max(mut self, bytes_max: u64) -> Self {
+        self.bytes_max = bytes_max;
+        self
+    }
+}
+
+/// Brings calls to objects, each of which lives in one worker: a pool.
+pub trait ObjectHost: Send + Sync + 'static {
+    /// Returns what answers the requests and calls to an object. Begins nothing.
+    fn object(&self, class: &Arc<ObjectClass>, id: ObjectId) -> Arc<dyn Fetcher>;
+}
+
+/// A namespace of Durable Objects in `env`: those of one class.
+#[derive(Clone)]
+pub struct ObjectNamespace {
+    class: Arc<ObjectClass>,
+    host: Arc<dyn ObjectHost>,
+}
+
+impl ObjectNamespace {
+    /// Creates the binding of a class whose objects this host has.
+    pub fn new(class: ObjectClass, host: impl ObjectHost) -> Self {
+        Self {
+            class: Arc::new(class),
+            host: Arc::new(host),
+        }
+    }
+}
+
+impl fmt::Debug for ObjectNamespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ObjectNamespace").field(&self.class).finish()
+    }
+}
+
+impl Binding for ObjectNamespace {
+    fn kind(&self) -> &'static str {
+        "Durable Objects"
+    }
+
+    fn install(&self, name: &str, worker: &NewWorker<'_>, state: &mut OpState) -> EnvValue<'_> {
+        let bound = Bound {
+            namespace: self.clone(),
+            ids: Arc::new(Ids::new(&self.class.script, &self.class.key)),
+            worker: worker.script.into(),
+        };
+        Installed::put(state, name, bound);
+        state.put(Stubs(stub));
+        EnvValue::made("ext:isopod_objects/namespace.js", &Value::Null)
+    }
+
+    fn withheld(&self) -> Vec<PathBuf> {
+        vec![PathBuf::clone(&self.class.folder)]
+    }
+}
+
+/// A namespace in the state of a worker.
+#[derive(Clone)]
+struct Bound {
+    namespace: ObjectNamespace,
+    ids: Arc<Ids>,
+    /// The name of the worker's script.
+    worker: Arc<str>,
+}
+
+/// The fetcher that a stub stands for, and the script of its worker. `stub` is `BINDING \u{1} ID \u{1} NAME`, as `namespace.js`
+/// writes it; without a name, it has two parts.
+fn stub(state: &OpState, stub: &str) -> Option<(Arc<dyn Fetcher>, Arc<str>)> {
+    let mut parts = stub.splitn(3, '\u{1}');
+    let (binding, id, name) = (parts.next()?, parts.next()?, parts.next());
+    let Bound { namespace, worker, .. } = Installed::<Bound>::get(state, binding)?;
+    let id = ObjectId::new(id, name.map(Arc::from));
+    Some((namespace.host.object(&namespace.class, id), worker.clone()))
+}
+
+/// Makes an id: of a name, or a unique one.
+#[op2]
+#[string]
+pub(super) fn op_isopod_object_id(
+    state: &mut OpState,
+    #[string] binding: String,
+    #[string] name: Option<String>,
+) -> Result<String, ObjectError> {
+    let ids = ids(state, binding)?;
+    match name {
+        Some(name) => Ok(ids.of_name(&name)),
+        None => ids
+            .unique()
+            .map_err(|_| ObjectError::Internal("there are no random numbers".to_owned())),
+    }
+}
+
+/// Checks an id in hex digits.
+#[op2(fast)]
+pub(super) fn op_isopod_object_check(
+    state: &mut OpState,
+    #[string] binding: String,
+    #[string] hex: &str,
+) -> Result<(), ObjectError> {
+    match ids(state, binding)?.check(hex) {
+        None => Err(ObjectError::InvalidId),
+        Some(false) => Err(ObjectError::OtherNamespace),
+        Some(true) => Ok(()),
+    }
+}
+
+fn ids(state: &OpState, binding: String) -> Result<Arc<Ids>, ObjectError> {
+    let bound = Installed::<Bound>::get(state, &binding).map(|bound| bound.ids.clone());
+    bound.ok_or(ObjectError::NoBinding(binding))
+}

@@ -1,0 +1,285 @@
+// `ctx.storage`: https://developers.cloudflare.com/durable-objects/api/sqlite-storage-api/
+//
+// Every operation is done when it returns, so the promises of this interface have settled already: nothing else can happen to the
+// object between a call and the code that awaits it.
+
+(function () {
+const { core, primordials } = __bootstrap;
+const {
+  op_isopod_object_alarm,
+  op_isopod_object_begin,
+  op_isopod_object_clear,
+  op_isopod_object_delete,
+  op_isopod_object_durable,
+  op_isopod_object_finish,
+  op_isopod_object_get,
+  op_isopod_object_list,
+  op_isopod_object_put,
+  op_isopod_object_set_alarm,
+} = core.ops;
+const {
+  ArrayIsArray,
+  ArrayPrototypePush,
+  DateNow,
+  DatePrototypeGetTime,
+  Error,
+  MapPrototypeSet,
+  NumberIsNaN,
+  Map,
+  ObjectKeys,
+  RangeError,
+  ReflectApply,
+  SafeArrayIterator,
+  Symbol,
+  SymbolToStringTag,
+  TypedArrayPrototypeGetByteLength,
+  TypeError,
+} = primordials;
+const { deserializeApart, serializeApart } = core.loadExtScript("ext:isopod_web/clone.js");
+const { sqlOf } = core.loadExtScript("ext:isopod_objects/sql.js");
+
+const constructKey = Symbol("construct");
+
+/** https://developers.cloudflare.com/durable-objects/platform/limits/ */
+const KEY_BYTES_MAX = 2048;
+const VALUE_BYTES_MAX = 2 << 20;
+const KEYS_MAX = 128;
+
+function checkedKey(key) {
+  const text = `${key}`;
+  // Cheap for the usual ones.
+  if (text.length > KEY_BYTES_MAX / 3 && (text.length > KEY_BYTES_MAX || core.encode(text).length > KEY_BYTES_MAX)) {
+    throw new RangeError(`Keys cannot be larger than ${KEY_BYTES_MAX} bytes.`);
+  }
+  return text;
+}
+
+function serialized(value) {
+  const bytes = serializeApart(value, []);
+  const length = TypedArrayPrototypeGetByteLength(bytes);
+  if (length > VALUE_BYTES_MAX) {
+    throw new RangeError(`Values cannot be larger than ${VALUE_BYTES_MAX} bytes. A value of size ${length} was provided.`);
+  }
+  return bytes;
+}
+
+function checkedKeys(keys) {
+  if (keys.length > KEYS_MAX) throw new RangeError(`Maximum number of keys is ${KEYS_MAX}.`);
+  const checked = [];
+  for (let i = 0; i < keys.length; i++) ArrayPrototypePush(checked, checkedKey(keys[i]));
+  return checked;
+}
+
+// ---- entries
+
+function getOne(rid, key) {
+  const bytes = op_isopod_object_get(rid, key);
+  return bytes === null || bytes === undefined ? undefined : deserializeApart(bytes);
+}
+
+function putOne(rid, key, value) {
+  if (value === undefined) throw new TypeError("put() called with undefined value.");
+  op_isopod_object_put(rid, key, serialized(value));
+}
+
+function entries(rid, options) {
+  const text = (name) => {
+    const value = options?.[name];
+    return value === undefined || value === null ? undefined : `${value}`;
+  };
+  const start = text("start");
+  const after = text("startAfter");
+  if (start !== undefined && after !== undefined) {
+    throw new TypeError("list() cannot be called with both start and startAfter values.");
+  }
+  const limit = options?.limit;
+  if (limit !== undefined && !(limit > 0)) throw new TypeError("List limit must be positive.");
+  return op_isopod_object_list(rid, start, after, text("end"), text("prefix"), !!options?.reverse, limit ?? Infinity);
+}
+
+/** An iterator over entries, whose values are made as it comes to them. */
+function* each(found) {
+  for (const { key, value } of new SafeArrayIterator(found)) yield [key, deserializeApart(value)];
+}
+
+function get(rid, keys) {
+  if (!ArrayIsArray(keys)) return getOne(rid, checkedKey(keys));
+  const found = new Map();
+  for (const key of new SafeArrayIterator(checkedKeys(keys))) {
+    const value = getOne(rid, key);
+    if (value !== undefined) MapPrototypeSet(found, key, value);
+  }
+  return found;
+}
+
+function put(rid, key, value) {
+  if (key === null || typeof key !== "object") {
+    putOne(rid, checkedKey(key), value);
+    return;
+  }
+  const keys = ObjectKeys(key);
+  checkedKeys(keys);
+  for (const name of new SafeArrayIterator(keys)) putOne(rid, name, key[name]);
+}
+
+function remove(rid, keys) {
+  if (!ArrayIsArray(keys)) return op_isopod_object_delete(rid, checkedKey(keys));
+  let count = 0;
+  for (const key of new SafeArrayIterator(checkedKeys(keys))) count += op_isopod_object_delete(rid, key) ? 1 : 0;
+  return count;
+}
+
+function list(rid, options) {
+  const map = new Map();
+  for (const { key, value } of new SafeArrayIterator(entries(rid, options))) MapPrototypeSet(map, key, deserializeApart(value));
+  return map;
+}
+
+function alarmTime(time) {
+  const at = typeof time === "number" ? time : DatePrototypeGetTime(time);
+  if (NumberIsNaN(at)) throw new TypeError("The value cannot be converted because it is not a valid Date.");
+  if (at <= 0) throw new TypeError("setAlarm() cannot be called with an alarm time <= 0");
+  return at > DateNow() ? at : DateNow();
+}
+
+// ---- interfaces
+
+/** The operations on entries that storage and transactions have. */
+class Operations {
+  #of;
+  constructor(key, of) {
+    if (key !== constructKey) throw new TypeError("Illegal constructor");
+    this.#of = of;
+  }
+  async get(keys, _options = undefined) {
+    return get(this.#of.rid, keys);
+  }
+  async put(key, value, _options = undefined) {
+    put(this.#of.rid, key, value);
+  }
+  async delete(keys, _options = undefined) {
+    return remove(this.#of.rid, keys);
+  }
+  async list(options = undefined) {
+    return list(this.#of.rid, options);
+  }
+  async getAlarm(_options = undefined) {
+    if (this.#of.isInAlarm) return null;
+    const at = op_isopod_object_alarm(this.#of.rid);
+    return NumberIsNaN(at) ? null : at;
+  }
+  async setAlarm(time, _options = undefined) {
+    const at = alarmTime(time);
+    if (typeof this.#of.instance?.alarm !== "function" && this.#of.instance !== null) {
+      throw new TypeError("Your Durable Object class must have an alarm() handler in order to call setAlarm()");
+    }
+    op_isopod_object_set_alarm(this.#of.rid, at);
+    this.#of.isInAlarm = false;
+  }
+  async deleteAlarm(_options = undefined) {
+    if (this.#of.isInAlarm) return;
+    op_isopod_object_set_alarm(this.#of.rid, NaN);
+  }
+}
+
+class DurableObjectTransaction extends Operations {
+  #state;
+  constructor(key, of, state) {
+    super(key, of);
+    this.#state = state;
+  }
+  rollback() {
+    this.#state.isRolledBack = true;
+  }
+  get [SymbolToStringTag]() {
+    return "DurableObjectTransaction";
+  }
+}
+
+/** Synchronous: https://developers.cloudflare.com/durable-objects/api/sqlite-storage-api/#synchronous-kv-api */
+class SyncKvStorage {
+  #of;
+  constructor(key, of) {
+    if (key !== constructKey) throw new TypeError("Illegal constructor");
+    this.#of = of;
+  }
+  get(key) {
+    return getOne(this.#of.rid, checkedKey(key));
+  }
+  put(key, value) {
+    putOne(this.#of.rid, checkedKey(key), value);
+  }
+  delete(key) {
+    return op_isopod_object_delete(this.#of.rid, checkedKey(key));
+  }
+  list(options = undefined) {
+    return each(entries(this.#of.rid, options));
+  }
+  get [SymbolToStringTag]() {
+    return "SyncKvStorage";
+  }
+}
+
+class DurableObjectStorage extends Operations {
+  #of;
+  sql;
+  kv;
+  constructor(key, of) {
+    super(key, of);
+    this.#of = of;
+    this.sql = sqlOf(of);
+    this.kv = new SyncKvStorage(constructKey, of);
+  }
+  async deleteAll(_options = undefined) {
+    op_isopod_object_clear(this.#of.rid);
+  }
+  async sync() {
+    await op_isopod_object_durable(this.#of.rid);
+  }
+  transactionSync(callback) {
+    const { rid } = this.#of;
+    op_isopod_object_begin(rid);
+    let result;
+    try {
+      result = ReflectApply(callback, undefined, []);
+    } catch (error) {
+      op_isopod_object_finish(rid, false);
+      throw error;
+    }
+    op_isopod_object_finish(rid, true);
+    return result;
+  }
+  /** No other event of the object begins meanwhile. */
+  transaction(callback) {
+    const of = this.#of;
+    return of.exclusively(async () => {
+      const { rid } = of;
+      const state = { isRolledBack: false };
+      op_isopod_object_begin(rid);
+      let result;
+      try {
+        result = await ReflectApply(callback, undefined, [new DurableObjectTransaction(constructKey, of, state)]);
+      } catch (error) {
+        op_isopod_object_finish(rid, false);
+        throw error;
+      }
+      op_isopod_object_finish(rid, !state.isRolledBack);
+      return result;
+    });
+  }
+  getCurrentBookmark() {
+    throw new Error("point-in-time recovery of Durable Objects is not available in Isopod: back up their folder");
+  }
+  getBookmarkForTime() {
+    return this.getCurrentBookmark();
+  }
+  onNextSessionRestoreBookmark() {
+    return this.getCurrentBookmark();
+  }
+  get [SymbolToStringTag]() {
+    return "DurableObjectStorage";
+  }
+}
+
+return { storageOf: (of) => new DurableObjectStorage(constructKey, of) };
+})();

@@ -1,0 +1,170 @@
+//! A database with one owner, used on the owner's thread: each call returns when it is done.
+//!
+//! The limits and refusals are those of SQL bindings. Statements of scripts run on a stack of their own, because a hostile one
+//! can make SQLite recurse deeper than a thread's stack permits.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use corosensei::on_stack;
+use corosensei::stack::DefaultStack;
+
+use super::connection::{Connection, Place, failed};
+use super::execute;
+use super::stop::Stop;
+use super::thread::stack_bytes;
+use crate::event::CpuBudget;
+use crate::sql::call::{Budget, Payer, SqlError, Work};
+use crate::sql::config::SqlConfig;
+use crate::sql::lexer::Dialect;
+use crate::sql::statement::{Kind, StatementError, parse};
+use crate::sql::value::{Param, ResultSet};
+
+/// Instructions of SQLite's virtual machine between checks for a stop; some tens of microseconds.
+const INSTRUCTIONS_BETWEEN_CHECKS: i32 = 10_000;
+/// A time that no statement runs for.
+const FOREVER: Duration = Duration::from_secs(1 << 32);
+
+/// The stack on which the databases of a thread run statements. Created on first use.
+#[derive(Default)]
+pub(crate) struct StatementStack(RefCell<Option<DefaultStack>>);
+
+/// A database of one owner.
+pub(crate) struct LocalDatabase {
+    connection: Connection,
+    config: SqlConfig,
+}
+
+impl LocalDatabase {
+    /// Opens a file, and creates it if it is missing. No other connection may use it meanwhile. `bytes_max`: its maximum size.
+    pub(crate) fn open(path: PathBuf, bytes_max: u64) -> Result<Self, SqlError> {
+        let config = SqlConfig::new("").database_len_max(bytes_max);
+        let connection = Connection::open(&Place::Own(path), &config, |_| false)?;
+        Ok(Self { connection, config })
+    }
+
+    /// Runs statements of the owner, without restrictions.
+    pub(crate) fn own<T>(&self, run: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T>) -> Result<T, SqlError> {
+        let done = self.connection.guard.lifted(|| run(&self.connection.db));
+        done.map_err(|error| failed(&error))
+    }
+
+    /// Returns true unless a transaction is open.
+    pub(crate) fn is_autocommit(&self) -> bool {
+        self.connection.db.is_autocommit()
+    }
+
+    /// Size in bytes.
+    pub(crate) fn size(&self) -> Result<u64, SqlError> {
+        let size = self.connection.guard.lifted(|| self.connection.size());
+        size.map_err(|error| failed(&error))
+    }
+
+    /// Checks a text of statements of a script, whose last one has these parameters.
+    pub(crate) fn check(&self, sql: &str, params: Vec<Param>) -> Result<Checked, SqlError> {
+        let max = self.config.statement_len_max;
+        if sql.len() > max {
+            return Err(SqlError::StatementTooLong { len: sql.len(), max });
+        }
+        let parsed = parse(sql, Dialect::Sqlite, self.config.params_max);
+        let mut statements = parsed.map_err(|error| match error {
+            StatementError::Transaction(_) => SqlError::Transaction,
+            error => error.into(),
+        })?;
+        if statements.len() > self.config.statements_max {
+            return Err(SqlError::Statements(self.config.statements_max));
+        }
+        let Some(last) = statements.pop() else {
+            return Err(StatementError::Empty.into());
+        };
+        let without = |statement| Work {
+            statement,
+            params: Vec::new(),
+        };
+        let mut work: Vec<_> = statements.into_iter().map(without).collect();
+        work.push(Work {
+            statement: last,
+            params,
+        });
+        match work.iter().all(|work| work.statement.params == work.params.len()) {
+            true => Ok(Checked(work)),
+            false => Err(SqlError::Bindings),
+        }
+    }
+
+    /// Runs statements, and returns the result of the last. They end when the event that pays has used up its CPU time.
+    pub(crate) fn run(
+        &mut self,
+        checked: Checked,
+        Payer { memory, cpu }: Payer,
+        stack: &StatementStack,
+    ) -> Result<ResultSet, SqlError> {
+        let mut stack = stack.0.borrow_mut();
+        let stack = match &mut *stack {
+            Some(stack) => stack,
+            none => {
+                let made = DefaultStack::new(stack_bytes(&self.config));
+                let made = made.map_err(|error| SqlError::Connection(format!("no room for its stack: {error}")))?;
+                none.insert(made)
+            }
+        };
+        let mut budget = Budget::new(&self.config, memory);
+        let ending = cpu.clone();
+        // The thread is the event's own: its time is limited where the event's is.
+        let stop = Stop::new(Instant::now() + FOREVER, CpuBudget::new(cpu, Duration::MAX));
+        let stop = Arc::new(stop);
+        stop.begin(self.connection.db.get_interrupt_handle());
+        let asked = Arc::clone(&stop);
+        let db = &self.connection.db;
+        db.progress_handler(
+            INSTRUCTIONS_BETWEEN_CHECKS,
+            Some(move || ending.is_ending() || asked.reason().is_some()),
+        )
+        .map_err(|error| failed(&error))?;
+        let result = on_stack(stack, || {
+            let mut result = ResultSet::default();
+            let mut changes = 0;
+            for work in checked.0 {
+                result = self.one(work, &mut budget, &stop)?;
+                changes += result.changes;
+            }
+            result.changes = changes;
+            Ok(result)
+        });
+        stop.end();
+        // What the owner runs itself is short.
+        let cleared = self.connection.db.progress_handler(0, None::<fn() -> bool>);
+        cleared.map_err(|error| failed(&error))?;
+        result
+    }
+
+    fn one(&mut self, work: Work, budget: &mut Budget, stop: &Stop) -> Result<ResultSet, SqlError> {
+        if work.statement.kind != Kind::Schema {
+            return execute::one(&mut self.connection, work, budget, stop);
+        }
+        // A schema that is refused is taken back: that is found out after the statement has run.
+        self.own(|db| db.execute_batch("SAVEPOINT isopod_schema"))?;
+        let result = execute::one(&mut self.connection, work, budget, stop);
+        if self.is_autocommit() {
+            return result;
+        }
+        if result.is_err() {
+            self.connection.nesting = None;
+            self.own(|db| db.execute_batch("ROLLBACK TO isopod_schema"))?;
+        }
+        self.own(|db| db.execute_batch("RELEASE isopod_schema"))?;
+        result
+    }
+}
+
+/// Statements that were checked, and the values of their parameters.
+pub(crate) struct Checked(Vec<Work>);
+
+impl Checked {
+    /// Returns true if one of them may change the database.
+    pub(crate) fn writes(&self) -> bool {
+        self.0.iter().any(|work| work.statement.kind != Kind::Read)
+    }
+}

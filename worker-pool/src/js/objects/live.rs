@@ -1,0 +1,194 @@
+//! The objects that live in workers of the pool.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use futures::channel::oneshot;
+use isopod_outcome::{Failure, Outcome};
+use isopod_runtime::handlers::{Event, EventKind, Fault, HandlerInput};
+use isopod_runtime::objects::{OBJECT_GONE, ObjectClass, ObjectId, ObjectStart, OnEnd, StoredObject, entry_point};
+use isopod_runtime::values::{FromScript, Thrown, answer};
+use serde::de::IgnoredAny;
+use tokio::sync::watch;
+
+use super::super::answer::wait;
+use super::super::engine::{ScriptEngine, failure};
+use super::Shared;
+use crate::{Meta, Session};
+
+/// The script of an object, and its entry point there.
+pub(super) type Key = (Arc<str>, Arc<str>);
+
+/// An object that was started in a worker.
+pub(super) struct Live {
+    pub(super) key: Key,
+    pub(super) session: Session<Event>,
+    /// Time after which it is evicted.
+    idle: Duration,
+    stage: watch::Sender<Stage>,
+    /// When a call to it began, or its last eviction was refused.
+    used: Mutex<Instant>,
+    /// The answer to its start.
+    started: Mutex<oneshot::Receiver<Result<IgnoredAny, Fault>>>,
+}
+
+/// The stage of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    Open,
+    /// It is asked to end. Calls wait.
+    Leaving,
+    Ended,
+}
+
+impl Live {
+    /// Dispatches an event to the object.
+    pub(super) fn event(&self, kind: EventKind) -> Event {
+        Event {
+            entrypoint: Some(self.key.1.to_string()),
+            kind,
+        }
+    }
+
+    /// Gives an event of the host's to the object, and waits for the answer.
+    pub(super) async fn handle<I: HandlerInput, R: FromScript>(&self, input: I, meta: Meta) -> Result<R, Failure> {
+        let (reply, answer) = answer::<R>();
+        let event = self.event(EventKind::handler(input, reply));
+        let ticket = self
+            .session
+            .dispatch(event, meta)
+            .map_err(|rejected| Failure::from(rejected.reason))?;
+        let (value, ticket) = wait(answer, ticket).await.map_err(|failure| self.told(failure))?;
+        ticket.detach();
+        Ok(value)
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        *self.stage.borrow() == Stage::Ended
+    }
+
+    /// Returns whether its worker must go.
+    pub(super) fn must_go(&self) -> bool {
+        self.session.closing().now_or_never().is_some()
+    }
+
+    pub(super) fn touch(&self) {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Returns whether it has had nothing to do for long enough.
+    pub(super) fn is_idle(&self, now: Instant) -> bool {
+        let used = *self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        now.saturating_duration_since(used) >= self.idle
+    }
+
+    /// Changes its stage, unless it has ended or has that stage already. Returns whether it did.
+    pub(super) fn enter(&self, to: Stage) -> bool {
+        self.stage.send_if_modified(|stage| {
+            let changes = *stage != Stage::Ended && *stage != to;
+            if changes {
+                *stage = to;
+            }
+            changes
+        })
+    }
+
+    /// The failure of an event as its caller is told it: one that reached the worker after the object had ended, or that could not
+    /// start, may be tried again.
+    pub(super) fn told(&self, failed: Failure) -> Failure {
+        let thrown = failed
+            .source
+            .as_deref()
+            .and_then(|source| source.downcast_ref::<Thrown>());
+        if thrown.is_none_or(|thrown| thrown.class != OBJECT_GONE) {
+            return failed;
+        }
+        let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
+        match started.try_recv() {
+            Ok(Some(Err(fault))) => {
+                let why = failure(fault);
+                Failure::new(Outcome::WorkerLost, why.message)
+            }
+            _ => Failure::new(Outcome::WorkerLost, failed.message),
+        }
+    }
+}
+
+impl<E: ScriptEngine> Shared<E> {
+    /// Returns the object, started if it does not live. Waits while it is leaving.
+    pub(super) async fn obtain(&self, class: &Arc<ObjectClass>, id: &ObjectId) -> Result<Arc<Live>, Failure> {
+        let key: Key = (Arc::clone(&class.script), entry_point(class, id).into());
+        loop {
+            let mut stage = {
+                let mut all = self.live();
+                match all.get(&key) {
+                    Some(live) if live.has_ended() => {
+                        all.remove(&key);
+                        continue;
+                    }
+                    Some(live) if live.session.is_gone() || *live.stage.borrow() == Stage::Leaving => {
+                        live.stage.subscribe()
+                    }
+                    Some(live) => {
+                        live.touch();
+                        return Ok(Arc::clone(live));
+                    }
+                    None => {
+                        let live = Arc::new(self.start(&key, class, id)?);
+                        all.insert(key, Arc::clone(&live));
+                        return Ok(live);
+                    }
+                }
+            };
+            let is_gone = *stage.borrow() != Stage::Leaving;
+            // The sender is in the table.
+            let _ = stage
+                .wait_for(|stage| {
+                    if is_gone {
+                        *stage == Stage::Ended
+                    } else {
+                        *stage != Stage::Leaving
+                    }
+                })
+                .await;
+        }
+    }
+
+    fn start(&self, key: &Key, class: &Arc<ObjectClass>, id: &ObjectId) -> Result<Live, Failure> {
+        let session = self.pool.open_keyed_session(&class.script, &key.1)?;
+        let (stage, _) = watch::channel(Stage::Open);
+        let (ends, changed) = (stage.clone(), Arc::clone(&self.changed));
+        let stored = StoredObject {
+            folder: class.folder.to_path_buf(),
+            id: id.clone(),
+            bytes_max: class.bytes_max,
+            alarms: Arc::new(self.alarms_of(class)),
+            // Takes no lock: it may be called wherever an event is dropped.
+            on_end: OnEnd::new(move || {
+                ends.send_replace(Stage::Ended);
+                changed.notify_one();
+            }),
+        };
+        let (reply, started) = answer::<IgnoredAny>();
+        let live = Live {
+            key: key.clone(),
+            session,
+            idle: class.idle,
+            stage,
+            used: Mutex::new(Instant::now()),
+            started: Mutex::new(started),
+        };
+        let event = live.event(EventKind::handler(ObjectStart::new(Arc::clone(class), stored), reply));
+        let dispatched = live.session.dispatch(event, Meta::default());
+        dispatched.map_err(|rejected| Failure::from(rejected.reason))?.detach();
+        Ok(live)
+    }
+
+    /// Forgets the objects that have ended. Their workers are free.
+    pub(super) fn sweep(&self) {
+        let ended: Vec<_> = self.live().extract_if(|_, live| live.has_ended()).collect();
+        // Dropped without the lock.
+        drop(ended);
+    }
+}
