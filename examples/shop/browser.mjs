@@ -36,6 +36,15 @@ try {
   await text(ada, "#orders li", "67.50 €");
   await text(ada, "#orders li", "receipt");
 
+  const grace = await visit("Grace");
+  await ada.type("#chat input", "Is the rope any good?");
+  await ada.click("#chat button");
+  await text(grace, "#messages", "Ada: Is the rope any good?");
+  await grace.type("#chat input", "It holds.");
+  await grace.click("#chat button");
+  await text(ada, "#messages", "Grace: It holds.");
+  // What was said before is there for those who come later.
+  await text(await visit("Mary"), "#messages", "Grace: It holds.");
   if (log.length > 0) throw new Error(log.join("\n"));
 } finally {
   await browser.close();

@@ -43,6 +43,20 @@ async function showOrders() {
   if (orders.some((order) => order.state === "open")) setTimeout(told(showOrders), 500);
 }
 
+function chat() {
+  const socket = new WebSocket(`${location.origin.replace("http", "ws")}/api/chat`);
+  socket.onmessage = ({ data }) => {
+    const { name, text } = JSON.parse(data);
+    find("#messages").append(element("li", { textContent: `${name}: ${text}` }));
+  };
+  socket.onclose = () => setTimeout(chat, 1000);
+  find("#chat").onsubmit = (event) => {
+    event.preventDefault();
+    socket.send(event.target.elements.text.value);
+    event.target.reset();
+  };
+}
+
 /** Shows an error of an action instead of losing it. */
 function told(action) {
   return async (...args) => {
@@ -61,4 +75,5 @@ find("#login").onsubmit = told(async (event) => {
   find("#login").hidden = true;
   find("main").hidden = false;
   await Promise.all([showProducts(), showOrders()]);
+  chat();
 });

@@ -4,10 +4,11 @@ import { Hono } from "hono";
 import { getCookie, setCookie } from "hono/cookie";
 import { HTTPException } from "hono/http-exception";
 
+import { Chat } from "./chat.ts";
 import { Prices } from "./prices.ts";
 import { orders, products } from "./schema.ts";
 
-export { Prices };
+export { Chat, Prices };
 
 interface Env {
   DB: D1Database;
@@ -15,6 +16,7 @@ interface Env {
   UPLOADS: R2Bucket;
   RECEIPTS: Queue<Receipt>;
   PRICES: Service<Prices>;
+  CHAT: DurableObjectNamespace<Chat>;
 }
 
 interface Receipt {
@@ -86,6 +88,12 @@ app.get("/api/orders", async (c) => {
 app.get("/api/orders/:id/receipt", async (c) => {
   const receipt = await c.env.UPLOADS.get(`receipts/${c.var.customer}/${c.req.param("id")}`);
   return receipt === null ? c.notFound() : new Response(receipt.body, { headers: { "content-type": "text/plain" } });
+});
+
+app.get("/api/chat", (c) => {
+  const request = new Request(c.req.raw, { headers: new Headers(c.req.raw.headers) });
+  request.headers.set("x-customer", c.var.customer);
+  return c.env.CHAT.getByName("lobby").fetch(request);
 });
 
 app.onError((error, c) => {

@@ -13,7 +13,8 @@ use serde::de::IgnoredAny;
 use tokio::sync::watch;
 
 use super::super::answer::wait;
-use super::super::engine::{ScriptEngine, failure};
+use super::super::engine::ScriptEngine;
+use super::super::fault::failure;
 use super::Shared;
 use crate::{Meta, Session};
 
