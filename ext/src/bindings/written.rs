@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// A binding in written form: see [`Binding::written`].
+/// A binding in written form: see [`Binding::written`](super::Binding::written).
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum WrittenBinding {
