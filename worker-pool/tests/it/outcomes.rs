@@ -166,6 +166,8 @@ fn run(steps: Vec<Step>, limit: Option<u64>) -> Result<(), TestCaseError> {
         prop_assert!(reply.recv_timeout(LONG).is_err(), "an event was answered twice");
     }
     until(|| pool.stats().open == 0);
+    // A thread that drops an event tells its caller first, and counts it then.
+    until(|| pool.stats().outcomes.values().sum::<u64>() == accepted as u64);
     let stats = pool.stats();
     prop_assert_eq!(stats.accepted, accepted as u64);
     prop_assert_eq!(stats.outcomes, heard);
