@@ -67,9 +67,14 @@ impl Programs {
         self.binary("@deno", "deno")
     }
 
-    /// workerd, as for [`Self::deno`].
-    pub(crate) fn workerd(&self) -> Result<Command> {
-        self.binary("@cloudflare", "bin/workerd")
+    /// workerd, as for [`Self::deno`], serving a configuration at an address.
+    pub(crate) fn workerd(&self, config: &Path, address: &str) -> Result<Command> {
+        let mut workerd = self.binary("@cloudflare", "bin/workerd")?;
+        workerd
+            .arg("serve")
+            .arg(config)
+            .args(["--socket-addr", &format!("http={address}")]);
+        Ok(workerd)
     }
 
     /// esbuild, as for [`Self::deno`].

@@ -3,6 +3,8 @@
 #[path = "../written/fetches.rs"]
 mod fetches;
 mod life;
+#[path = "../written/shared.rs"]
+mod shared;
 #[path = "../it/tasks.rs"]
 mod tasks;
 #[path = "../it/triggers.rs"]
@@ -10,14 +12,11 @@ mod triggers;
 #[path = "../it/values.rs"]
 mod values;
 
-use std::time::{Duration, Instant};
-
 /// The pools of the tests that run here and over the engine of Isopod's own.
 mod pools {
     use std::path::{Path, PathBuf};
-    use std::sync::Arc;
 
-    use isopod::{Binding, Cells, Isolation, Options, Pool, PoolBuilder, Script};
+    use isopod::{Cells, Isolation, Pool, PoolBuilder};
 
     /// Whether bytes are handed over, and not copied.
     pub(crate) const IN_PLACE: bool = false;
@@ -52,32 +51,9 @@ mod pools {
         builder.build().expect("a pool")
     }
 
-    pub(crate) fn pool_of(source: &str, bindings: Vec<(&str, Arc<dyn Binding>)>) -> TestPool {
-        let pool = build(one_thread());
-        let script = bindings
-            .into_iter()
-            .fold(Script::builder("s").source(source), |script, (name, binding)| {
-                script.binding(name, binding)
-            });
-        pool.deploy("s", script.build().expect("a script"), &Options::default())
-            .expect("deployed");
-        pool
-    }
+    pub(crate) use crate::shared::pool_of;
 }
 
 mod process {
-    use super::*;
-
-    /// Waits for a condition.
-    pub(crate) fn until<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
-        let start = Instant::now();
-        loop {
-            if let Some(value) = ready() {
-                return value;
-            }
-            assert!(start.elapsed() < Duration::from_secs(20), "{what}: not within 20 s");
-            // tidy:allow(sleep): between two looks at a condition that nothing tells of
-            std::thread::sleep(Duration::from_millis(2));
-        }
-    }
+    pub(crate) use crate::shared::until;
 }

@@ -154,14 +154,7 @@ impl Served {
                     .args(["--listen", &address, "--log", "warn"]);
                 isopod
             }
-            Server::Workerd => {
-                let mut workerd = programs.workerd()?;
-                workerd
-                    .arg("serve")
-                    .arg(self.file("workerd.capnp"))
-                    .args(["--socket-addr", &format!("http={address}")]);
-                workerd
-            }
+            Server::Workerd => programs.workerd(&self.file("workerd.capnp"), &address)?,
             Server::Deno => {
                 let mut deno = programs.deno()?;
                 deno.args(["serve", "--quiet", "--host", "127.0.0.1", "--port", &port_text]);

@@ -101,14 +101,7 @@ impl Served {
                     .args(["--listen", &address, "--log", "warn"]);
                 isopod
             }
-            Server::Workerd => {
-                let mut workerd = programs.workerd()?;
-                workerd
-                    .arg("serve")
-                    .arg(folder.join("workerd.capnp"))
-                    .args(["--socket-addr", &format!("http={address}")]);
-                workerd
-            }
+            Server::Workerd => programs.workerd(&folder.join("workerd.capnp"), &address)?,
         })
     }
 }

@@ -6,9 +6,6 @@ const { op_isopod_object_size, op_isopod_object_sql } = core.ops;
 const {
   ArrayBufferIsView,
   ArrayPrototypePush,
-  DataViewPrototypeGetBuffer,
-  DataViewPrototypeGetByteLength,
-  DataViewPrototypeGetByteOffset,
   Error,
   ObjectDefineProperty,
   SafeArrayIterator,
@@ -17,12 +14,10 @@ const {
   SymbolIterator,
   SymbolToStringTag,
   TypedArrayPrototypeGetBuffer,
-  TypedArrayPrototypeGetByteLength,
-  TypedArrayPrototypeGetByteOffset,
-  TypedArrayPrototypeGetSymbolToStringTag,
   TypeError,
   Uint8Array,
 } = primordials;
+const { bytesOfView } = core.loadExtScript("ext:isopod_web/bytes.js");
 const { askForText, COPY } = core.loadExtScript("ext:isopod_quotas/texts.js");
 const { isAnyArrayBuffer } = core;
 
@@ -42,19 +37,7 @@ function parameter(value) {
     case "object":
       if (value === null) return null;
       if (isAnyArrayBuffer(value)) return new Uint8Array(value);
-      if (ArrayBufferIsView(value)) {
-        return TypedArrayPrototypeGetSymbolToStringTag(value) === undefined
-          ? new Uint8Array(
-            DataViewPrototypeGetBuffer(value),
-            DataViewPrototypeGetByteOffset(value),
-            DataViewPrototypeGetByteLength(value),
-          )
-          : new Uint8Array(
-            TypedArrayPrototypeGetBuffer(value),
-            TypedArrayPrototypeGetByteOffset(value),
-            TypedArrayPrototypeGetByteLength(value),
-          );
-      }
+      if (ArrayBufferIsView(value)) return bytesOfView(value);
   }
   throw new TypeError(`a value of type '${typeof value}' cannot be bound: use a string, a number, null or an ArrayBuffer`);
 }

@@ -4,6 +4,7 @@
 const { core, primordials } = __bootstrap;
 const { op_sql_dump, op_sql_exec, op_sql_run } = core.ops;
 const { currentEvent, saysEnded, unlessEnded } = core.loadExtScript("ext:isopod_context/context.js");
+const { bytesOfView } = core.loadExtScript("ext:isopod_web/bytes.js");
 const {
   ArrayBufferIsView,
   ArrayFrom,
@@ -12,9 +13,6 @@ const {
   ArrayPrototypeMap,
   ArrayPrototypePush,
   DateNow,
-  DataViewPrototypeGetBuffer,
-  DataViewPrototypeGetByteLength,
-  DataViewPrototypeGetByteOffset,
   Error,
   NumberIsInteger,
   NumberIsNaN,
@@ -28,9 +26,6 @@ const {
   Symbol,
   TypeError,
   TypedArrayPrototypeGetBuffer,
-  TypedArrayPrototypeGetByteLength,
-  TypedArrayPrototypeGetByteOffset,
-  TypedArrayPrototypeGetSymbolToStringTag,
   Uint8Array,
 } = primordials;
 const { isAnyArrayBuffer } = core;
@@ -44,20 +39,6 @@ function failure(code, cause) {
   if (saysEnded(cause)) return cause;
   const message = cause?.message ?? String(cause);
   return new Error(`${code}: ${message}`, { cause: cause instanceof Error ? cause : new Error(message) });
-}
-
-function bytesOfView(view) {
-  return TypedArrayPrototypeGetSymbolToStringTag(view) === undefined
-    ? new Uint8Array(
-      DataViewPrototypeGetBuffer(view),
-      DataViewPrototypeGetByteOffset(view),
-      DataViewPrototypeGetByteLength(view),
-    )
-    : new Uint8Array(
-      TypedArrayPrototypeGetBuffer(view),
-      TypedArrayPrototypeGetByteOffset(view),
-      TypedArrayPrototypeGetByteLength(view),
-    );
 }
 
 const isByte = (value) => NumberIsInteger(value) && value >= 0 && value <= 255;

@@ -17,26 +17,28 @@ const {
   Uint8Array,
 } = primordials;
 
+/** The bytes that a view shows, without a copy. */
+function bytesOfView(view) {
+  return TypedArrayPrototypeGetSymbolToStringTag(view) === undefined
+    ? new Uint8Array(
+      DataViewPrototypeGetBuffer(view),
+      DataViewPrototypeGetByteOffset(view),
+      DataViewPrototypeGetByteLength(view),
+    )
+    : new Uint8Array(
+      TypedArrayPrototypeGetBuffer(view),
+      TypedArrayPrototypeGetByteOffset(view),
+      TypedArrayPrototypeGetByteLength(view),
+    );
+}
+
 /** The bytes of a chunk. */
 function bytesOf(chunk) {
   if (TypedArrayPrototypeGetSymbolToStringTag(chunk) === "Uint8Array") return chunk;
-  if (TypedArrayPrototypeGetSymbolToStringTag(chunk) !== undefined) {
-    return new Uint8Array(
-      TypedArrayPrototypeGetBuffer(chunk),
-      TypedArrayPrototypeGetByteOffset(chunk),
-      TypedArrayPrototypeGetByteLength(chunk),
-    );
-  }
-  if (ArrayBufferIsView(chunk)) {
-    return new Uint8Array(
-      DataViewPrototypeGetBuffer(chunk),
-      DataViewPrototypeGetByteOffset(chunk),
-      DataViewPrototypeGetByteLength(chunk),
-    );
-  }
+  if (ArrayBufferIsView(chunk)) return bytesOfView(chunk);
   if (ObjectPrototypeIsPrototypeOf(ArrayBufferPrototype, chunk)) return new Uint8Array(chunk);
   throw new TypeError("This stream takes bytes: write a Uint8Array, an ArrayBuffer or a view of one");
 }
 
-return { bytesOf };
+return { bytesOf, bytesOfView };
 })();

@@ -13,6 +13,7 @@ const {
   op_isopod_room_for_memory,
 } = core.ops;
 const { currentEvent, unlessEnded } = core.loadExtScript("ext:isopod_context/context.js");
+const { bytesOfView } = core.loadExtScript("ext:isopod_web/bytes.js");
 const { askForText, COPY, LARGE_BYTES } = core.loadExtScript("ext:isopod_quotas/texts.js");
 const streams = core.loadExtScript("ext:deno_web/06_streams.js");
 const { lengthOf } = core.loadExtScript("ext:isopod_fetch/bodies.js");
@@ -22,9 +23,6 @@ const {
   ArrayIsArray,
   ArrayPrototypeMap,
   ArrayPrototypePush,
-  DataViewPrototypeGetBuffer,
-  DataViewPrototypeGetByteLength,
-  DataViewPrototypeGetByteOffset,
   Error,
   JSONParse,
   JSONStringify,
@@ -39,8 +37,6 @@ const {
   SymbolToStringTag,
   TypedArrayPrototypeGetBuffer,
   TypedArrayPrototypeGetByteLength,
-  TypedArrayPrototypeGetByteOffset,
-  TypedArrayPrototypeGetSymbolToStringTag,
   TypedArrayPrototypeSet,
   TypeError,
   Uint8Array,
@@ -156,20 +152,6 @@ async function getWithMetadata(name, key, options) {
 }
 
 // ---- writing
-
-function bytesOfView(view) {
-  return TypedArrayPrototypeGetSymbolToStringTag(view) === undefined
-    ? new Uint8Array(
-      DataViewPrototypeGetBuffer(view),
-      DataViewPrototypeGetByteOffset(view),
-      DataViewPrototypeGetByteLength(view),
-    )
-    : new Uint8Array(
-      TypedArrayPrototypeGetBuffer(view),
-      TypedArrayPrototypeGetByteOffset(view),
-      TypedArrayPrototypeGetByteLength(view),
-    );
-}
 
 /** Reads a stream, up to the limit of a value. */
 async function collect(stream) {

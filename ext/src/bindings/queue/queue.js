@@ -5,26 +5,20 @@
 const { core, primordials } = __bootstrap;
 const { op_isopod_queue_metrics, op_isopod_queue_send, op_isopod_room_for_memory } = core.ops;
 const { currentEvent, unlessEnded } = core.loadExtScript("ext:isopod_context/context.js");
+const { bytesOfView } = core.loadExtScript("ext:isopod_web/bytes.js");
 const { askForText, COPY, LARGE_BYTES } = core.loadExtScript("ext:isopod_quotas/texts.js");
 const { serializeApart } = core.loadExtScript("ext:isopod_web/clone.js");
 const {
   ArrayBufferIsView,
   ArrayPrototypePush,
-  DataViewPrototypeGetBuffer,
-  DataViewPrototypeGetByteLength,
-  DataViewPrototypeGetByteOffset,
   Date,
   Error,
   JSONStringify,
   Symbol,
   SymbolIterator,
   SymbolToStringTag,
-  TypedArrayPrototypeGetBuffer,
   TypedArrayPrototypeGetByteLength,
-  TypedArrayPrototypeGetByteOffset,
-  TypedArrayPrototypeGetSymbolToStringTag,
   TypeError,
-  Uint8Array,
 } = primordials;
 
 const BATCH_COUNT_MAX = 100;
@@ -36,16 +30,6 @@ function metricsOf({ count, bytes, oldest }) {
     backlogBytes: bytes,
     oldestMessageTimestamp: oldest === 0 ? undefined : new Date(oldest),
   };
-}
-
-function bytesOfView(view) {
-  return TypedArrayPrototypeGetSymbolToStringTag(view) === undefined
-    ? new Uint8Array(DataViewPrototypeGetBuffer(view), DataViewPrototypeGetByteOffset(view), DataViewPrototypeGetByteLength(view))
-    : new Uint8Array(
-      TypedArrayPrototypeGetBuffer(view),
-      TypedArrayPrototypeGetByteOffset(view),
-      TypedArrayPrototypeGetByteLength(view),
-    );
 }
 
 function encoded(text) {

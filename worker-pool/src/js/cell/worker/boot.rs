@@ -20,8 +20,8 @@ use crate::js::cell::wire::{
 };
 use crate::js::fault::failure;
 
-/// Private memory of a cell beyond what its script may use before it is killed: the program's own, V8's, and what comes between two
-/// looks at it.
+/// Private memory that a cell may have beyond its script's limit. A cell with more is killed. It covers the program's own memory,
+/// V8's, and growth between two measurements.
 const MEMORY_BESIDE: usize = 192 << 20;
 
 /// Settings of a pool that concern all its cells.
