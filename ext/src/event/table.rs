@@ -82,6 +82,7 @@ struct Entry<V> {
     /// The origin of messages that its script publishes meanwhile.
     origin: Origin,
     /// The value that came with it, until an op takes it.
+    #[cfg_attr(not(feature = "sql"), expect(dead_code, reason = "Durable Objects read it"))]
     attachment: Option<Attachment>,
     /// Its use of the quotas per event.
     spent: Spent,

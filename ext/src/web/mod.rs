@@ -23,6 +23,7 @@ use crate::quotas::{LogVerdict, Quotas, Usage};
 use crate::unwind;
 use crate::values::{Events, js_error};
 
+#[cfg(feature = "sql")]
 pub(crate) use self::digest::Hasher;
 
 /// Levels of `console`, in the order of deno's implementation.

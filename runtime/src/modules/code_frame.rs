@@ -118,6 +118,7 @@ fn char_index(line: &str, utf16: u32) -> usize {
 }
 
 /// Line and column (UTF-16), both from 1, of a byte offset.
+#[cfg(feature = "typescript")]
 pub(super) fn position(source: &str, offset: usize) -> (u32, u32) {
     let mut offset = offset.min(source.len());
     while !source.is_char_boundary(offset) {

@@ -66,6 +66,7 @@ impl DataPoint {
     }
 
     /// The approximate size of its row, in bytes.
+    #[cfg(feature = "sql")]
     pub(super) fn bytes(&self) -> usize {
         let text: usize = self.index.iter().chain(&self.blobs).map(String::len).sum();
         text + self.doubles.len() * size_of::<f64>() + 64

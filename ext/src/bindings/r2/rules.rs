@@ -12,6 +12,7 @@ const METADATA_BYTES: usize = 2048;
 /// Maximum size of HTTP metadata in bytes.
 const HTTP_METADATA_BYTES: usize = 8 << 10;
 /// Minimum size of a part, unless it is the last one.
+#[cfg(feature = "sql")]
 pub(super) const PART_BYTES_MIN: u64 = 5 << 20;
 /// Maximum number of keys that are deleted at once.
 pub(super) const DELETE_KEYS: usize = 1000;
