@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use serde_json::Value as Json;
 
-use crate::config::{Config, Var, Worker};
+use crate::config::{Var, Worker};
 use crate::output;
 use crate::project::ProjectArguments;
 
@@ -49,7 +49,7 @@ pub(crate) fn types(arguments: TypesArguments, environment: &BTreeMap<String, St
         output::print(text.as_bytes())?;
         return Ok(ExitCode::SUCCESS);
     }
-    let path = folder(&config).join(&arguments.output);
+    let path = config.root.join(&arguments.output);
     if arguments.check {
         let is_current = std::fs::read_to_string(&path).is_ok_and(|written| written == text);
         let told = match is_current {
@@ -67,10 +67,6 @@ pub(crate) fn types(arguments: TypesArguments, environment: &BTreeMap<String, St
     let types: usize = envs.values().map(BTreeMap::len).sum();
     output::print(format!("wrote the types of {types} bindings to {}\n", path.display()).as_bytes())?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn folder(config: &Config) -> PathBuf {
-    config.root.clone()
 }
 
 fn env(worker: &Worker) -> Env {

@@ -15,6 +15,7 @@ pub mod ticks;
 mod written;
 
 use std::pin::Pin;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
@@ -47,6 +48,18 @@ pub enum StorageError {
     /// It failed.
     #[error("{0}")]
     Failed(String),
+}
+
+/// Returns the current time in milliseconds since 1970.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Converts a number to the type that SQL databases have for it. A number above the largest becomes the largest.
+#[cfg(feature = "sql")]
+pub(crate) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// The memory that a worker has for values that are being read.

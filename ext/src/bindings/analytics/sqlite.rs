@@ -2,14 +2,14 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
 use super::{AnalyticsStore, BLOBS, DOUBLES, DataPoint};
-use crate::storage::StorageError;
 use crate::storage::sqlite::{Database, Options, Schema};
+use crate::storage::{StorageError, now_ms, signed};
 
 /// The columns are those that the platform's SQL API has. <https://developers.cloudflare.com/analytics/analytics-engine/sql-api/>
 const SCHEMA: Schema = Schema {
@@ -38,7 +38,7 @@ const SCHEMA: Schema = Schema {
 };
 
 /// Time for which data points are kept: three months, as on the platform.
-const KEPT: Duration = Duration::from_secs(92 * 24 * 3600);
+const KEPT_MS: u64 = 92 * 24 * 3600 * 1000;
 /// Data points that a sweep removes.
 const SWEEP_MAX: usize = 1000;
 
@@ -127,7 +127,7 @@ impl AnalyticsStore for SqliteAnalytics {
     }
 
     fn write(&self, point: DataPoint) -> Result<(), StorageError> {
-        let (dataset, at) = (self.dataset.clone(), millis(SystemTime::now()));
+        let (dataset, at) = (self.dataset.clone(), signed(now_ms()));
         self.database.post(point.bytes(), move |db| {
             insert(db, dataset, at, point)?;
             Ok(())
@@ -158,13 +158,8 @@ fn number(value: f64) -> Value {
     Value::Real(if value.is_nan() { 0.0 } else { value })
 }
 
-fn millis(time: SystemTime) -> i64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
-
 fn sweep(db: &Connection) -> rusqlite::Result<bool> {
-    let before = millis(SystemTime::now() - KEPT);
+    let before = signed(now_ms().saturating_sub(KEPT_MS));
     let sql = "DELETE FROM data_points WHERE rowid IN (SELECT rowid FROM data_points WHERE timestamp < ?1 LIMIT ?2)";
     let removed = db.prepare_cached(sql)?.execute((before, SWEEP_MAX as i64))?;
     Ok(removed == SWEEP_MAX)
@@ -214,7 +209,7 @@ mod tests {
     fn points_older_than_three_months_are_swept() {
         let db = Connection::open_in_memory().unwrap();
         db.execute_batch(SCHEMA.create).unwrap();
-        let now = millis(SystemTime::now());
+        let now = signed(now_ms());
         let month = 31 * 24 * 3600 * 1000;
         for at in [now - 4 * month, now - 2 * month, now] {
             insert(&db, "d".into(), at, DataPoint::default()).unwrap();

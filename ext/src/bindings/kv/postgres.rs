@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::store::{KvEntry, KvKey, KvListing, KvPage, KvStore, now};
 use crate::storage::postgres::{Connections, Failed, PostgresServer};
-use crate::storage::{ReadRoom, StorageFuture};
+use crate::storage::{ReadRoom, StorageFuture, signed};
 
 /// Values up to this size are read with their entry. The memory for larger ones is reserved first.
 const SMALL_BYTES: i32 = 16 << 10;
@@ -232,11 +232,6 @@ fn end_of(prefix: &str) -> Option<Vec<u8>> {
         }
     }
     None
-}
-
-/// A number as PostgreSQL keeps it.
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::store::{KvEntry, KvKey, KvListing, KvPage, KvStore, now};
 use crate::storage::sqlite::{Database, Failed, Options, Schema};
-use crate::storage::{ReadRoom, StorageFuture};
+use crate::storage::{ReadRoom, StorageFuture, signed};
 
 const SCHEMA: Schema = Schema {
     version: 1,
@@ -241,11 +241,6 @@ fn list(db: &Connection, listing: &KvListing) -> Result<KvPage, Failed> {
         page.keys.push(key.metadata(row.get::<_, Option<String>>(2)?));
     }
     Ok(page)
-}
-
-/// A number as SQLite keeps it.
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 fn sweep(db: &Connection) -> rusqlite::Result<bool> {

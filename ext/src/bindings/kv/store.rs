@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
-use crate::storage::{ReadRoom, StorageFuture};
+use crate::storage::{ReadRoom, StorageFuture, now_ms};
 
 /// The storage of a KV namespace.
 ///
@@ -197,6 +196,5 @@ pub struct KvPage {
 
 /// The current time in seconds since 1970.
 pub(super) fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_secs())
+    now_ms() / 1000
 }

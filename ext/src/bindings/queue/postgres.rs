@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use super::store::{
     ContentType, Leased, Outbound, Peeked, QueueBody, QueueMessage, QueueMetrics, QueueStore, Receipt, Settled, Take,
-    Taken, Verdict, now_ms,
+    Taken, Verdict,
 };
 use crate::storage::postgres::{Connections, Failed, PostgresServer, Wake};
-use crate::storage::{StorageError, StorageFuture};
+use crate::storage::{StorageError, StorageFuture, now_ms, signed};
 
 /// The size that a message counts besides its body.
 const MESSAGE_BYTES: u64 = 100;
@@ -382,9 +382,4 @@ const fn number_of(form: ContentType) -> i16 {
 
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 2)
-}
-
-/// A number as PostgreSQL keeps it.
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }

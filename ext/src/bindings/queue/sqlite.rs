@@ -9,10 +9,10 @@ use tokio::sync::watch;
 
 use super::store::{
     ContentType, Leased, Outbound, Peeked, QueueBody, QueueMessage, QueueMetrics, QueueStore, Receipt, Settled, Take,
-    Taken, Verdict, now_ms,
+    Taken, Verdict,
 };
 use crate::storage::sqlite::{Database, Failed, Options, Schema};
-use crate::storage::{StorageError, StorageFuture};
+use crate::storage::{StorageError, StorageFuture, now_ms, signed};
 
 const SCHEMA: Schema = Schema {
     version: 1,
@@ -384,11 +384,6 @@ const fn number_of(form: ContentType) -> i64 {
 fn after(duration: Duration) -> i64 {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     signed(now_ms().saturating_add(millis))
-}
-
-/// A number as SQLite keeps it.
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

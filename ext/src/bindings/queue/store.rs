@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::storage::{StorageError, StorageFuture};
+use crate::storage::{StorageError, StorageFuture, now_ms};
 
 /// The storage of a queue.
 ///
@@ -383,9 +383,3 @@ isopod_outcome::setters!(QueueMetrics {
     bytes: u64,
     oldest_ms: impl Into<Option<u64>>,
 });
-
-/// The current time in milliseconds since 1970.
-pub(super) fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}

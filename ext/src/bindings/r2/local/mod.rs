@@ -16,7 +16,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use http_body::Body as _;
 use tokio::sync::Semaphore;
@@ -33,7 +33,7 @@ use super::store::{R2Error, R2Found, R2Future, R2Get, R2Listing, R2NewUpload, R2
 use crate::event::Body;
 use crate::storage::files::FileThreads;
 use crate::storage::sqlite::{Database, Failed, Options};
-use crate::storage::{ReadRoom, StorageError};
+use crate::storage::{ReadRoom, StorageError, now_ms};
 
 /// Content up to this size is read when it is asked for. That of larger objects is read while it is used.
 const SMALL_BYTES: u64 = 64 << 10;
@@ -190,9 +190,13 @@ impl LocalR2 {
 
     /// Sweeps if it is time, without waiting for it.
     fn clean_up(&self) {
-        if self.next_sweep.is_due(now()) {
+        if self.next_sweep.is_due(now_ms()) {
             let (database, blobs) = (self.database.clone(), self.blobs.clone());
-            drop(self.blobs.threads().run(move || sweep::sweep(&database, &blobs, now())));
+            drop(
+                self.blobs
+                    .threads()
+                    .run(move || sweep::sweep(&database, &blobs, now_ms())),
+            );
         }
     }
 
@@ -240,7 +244,7 @@ impl LocalR2 {
         digests.check(put.checksum)?;
         let mut object = R2Object::new(put.key, size, hex(&digests.md5))
             .version(identifier())
-            .uploaded(now())
+            .uploaded(now_ms())
             .storage_class(put.storage_class)
             .http_metadata(put.http_metadata)
             .custom_metadata(put.custom_metadata);
@@ -297,7 +301,7 @@ impl LocalR2 {
             etag: etag.clone(),
             md5: digests.md5.clone(),
         });
-        let limits = (now(), self.limits.bytes_max);
+        let limits = (now_ms(), self.limits.bytes_max);
         let stored = self.write(aside, move |db| {
             let put = uploads::put_part(db, (&id, &key), number, &part, limits)?;
             Ok(put.ok())
@@ -410,7 +414,7 @@ impl R2Store for LocalR2 {
 
     fn delete(&self, keys: Vec<String>) -> R2Future<()> {
         self.clean_up();
-        let (bucket, now) = (self.clone(), now());
+        let (bucket, now) = (self.clone(), now_ms());
         let deleted = self
             .database
             .write(ROW_BYTES, move |db| objects::delete(db, &keys, now));
@@ -429,7 +433,7 @@ impl R2Store for LocalR2 {
         self.clean_up();
         let id = format!("{}{}", identifier(), identifier());
         let created = self.database.write(ROW_BYTES, {
-            let (id, now) = (id.clone(), now());
+            let (id, now) = (id.clone(), now_ms());
             move |db| uploads::create(db, &id, &upload, now)
         });
         Box::pin(async move {
@@ -444,7 +448,7 @@ impl R2Store for LocalR2 {
     }
 
     fn complete_upload(&self, key: String, upload: String, parts: Vec<R2Part>) -> R2Future<R2Object> {
-        let (bucket, version, now) = (self.clone(), identifier(), now());
+        let (bucket, version, now) = (self.clone(), identifier(), now_ms());
         let completed = self.database.write(ROW_BYTES, move |db| {
             uploads::complete(db, (&upload, &key), &parts, &version, now)
         });
@@ -456,7 +460,7 @@ impl R2Store for LocalR2 {
     }
 
     fn abort_upload(&self, key: String, upload: String) -> R2Future<()> {
-        let (bucket, now) = (self.clone(), now());
+        let (bucket, now) = (self.clone(), now_ms());
         let aborted = self
             .database
             .write(ROW_BYTES, move |db| uploads::abort(db, (&upload, &key), now));
@@ -476,12 +480,6 @@ impl R2Store for LocalR2 {
 /// A new name of a version, an upload or a file.
 fn identifier() -> String {
     uuid::Uuid::new_v4().simple().to_string()
-}
-
-/// The current time in milliseconds since 1970.
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::super::condition::R2Conditions;
 use super::super::object::R2Object;
-use super::schema::{OBJECT, object, signed, to_json, unsigned};
-use crate::storage::StorageError;
+use super::schema::{OBJECT, object, to_json, unsigned};
 use crate::storage::sqlite::Failed;
+use crate::storage::{StorageError, signed};
 
 /// Time for which the files of a replaced object of several parts are kept: a reader opens them one after another. That of an
 /// object of one part is open from the beginning.

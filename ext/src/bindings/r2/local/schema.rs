@@ -75,11 +75,6 @@ pub(super) fn class(row: &Row<'_>, column: usize) -> rusqlite::Result<R2StorageC
     Ok(R2StorageClass::parse(&name).unwrap_or_default())
 }
 
-/// A number as SQLite keeps it.
-pub(super) fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
 pub(super) fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     Ok(row.get::<_, i64>(column)?.unsigned_abs())
 }

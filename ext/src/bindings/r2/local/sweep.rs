@@ -10,10 +10,9 @@ use futures::executor::block_on;
 use rusqlite::params;
 
 use super::blobs::Blobs;
-use super::schema::signed;
 use super::uploads;
-use crate::storage::StorageError;
 use crate::storage::sqlite::Database;
+use crate::storage::{StorageError, signed};
 
 /// Time between two sweeps of a bucket that is written to.
 const EVERY_MS: u64 = 5 * 60 * 1000;

@@ -1,4 +1,5 @@
 use std::fs;
+use std::time::SystemTime;
 
 use futures::executor::block_on;
 use http_body_util::BodyExt as _;
@@ -296,7 +297,7 @@ fn a_forgotten_upload_ends_after_a_week() {
     block_on(bucket.put_part("a".to_owned(), id.clone(), 1, "part".into())).unwrap();
     const DAY: u64 = 24 * 60 * 60 * 1000;
     for (days, expected) in [(6, 1), (8, 0)] {
-        sweep::sweep(&bucket.database, &bucket.blobs, now() + days * DAY);
+        sweep::sweep(&bucket.database, &bucket.blobs, now_ms() + days * DAY);
         assert_eq!(files(&bucket, "blobs").len(), expected, "after {days} days");
     }
     assert_eq!(

@@ -9,7 +9,8 @@ use super::super::object::R2Object;
 use super::super::rules::{PART_BYTES_MIN, R2Fault, hex};
 use super::super::store::{R2NewUpload, R2Part};
 use super::objects::{Part, add_part, discard, head, insert, replace, room};
-use super::schema::{class, json, signed, to_json, unsigned};
+use super::schema::{class, json, to_json, unsigned};
+use crate::storage::signed;
 use crate::storage::sqlite::Failed;
 
 /// The state of an upload.

@@ -1,7 +1,6 @@
 //! Writes. Content is taken from a script in pieces, and handed to tasks of the runtime.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http_body::Body as _;
@@ -21,7 +20,7 @@ use super::super::rules::R2Fault;
 use super::super::store::{R2Error, R2Put};
 use super::{S3R2, TRIES, metadata};
 use crate::event::Body;
-use crate::storage::StorageError;
+use crate::storage::{StorageError, now_ms};
 use crate::web::Hasher;
 
 /// A new version.
@@ -217,10 +216,9 @@ fn length_of(content: &Body) -> Result<u64, R2Error> {
 
 /// An object that was written now.
 fn stored(mut object: R2Object, result: &PutResult) -> R2Object {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     object.etag = metadata::etag_of(result.e_tag.as_deref());
     // The service keeps whole seconds.
-    object.uploaded = now.as_secs() * 1000;
+    object.uploaded = now_ms() / 1000 * 1000;
     object
 }
 
