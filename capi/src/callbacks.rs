@@ -131,14 +131,14 @@ impl Callbacks {
     pub(crate) fn submit(&self, listener: Listener, mut answer: Answer) -> Result<(), Error> {
         let promise = self.promise(listener)?;
         // The first poll is on the caller's thread: slow callbacks delay no event, and a rejection is returned
-        // immediately.
+        // immediately. A call that has ended by then is told like any other.
         match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Pending => {}
-            Poll::Ready(Ok(json)) => answer = Box::pin(std::future::ready(Ok(json))),
-            Poll::Ready(Err(error)) => {
+            Poll::Ready(Err(error)) if error.is_rejection() => {
                 promise.withdraw();
                 return Err(error);
             }
+            Poll::Ready(ended) => answer = Box::pin(std::future::ready(ended)),
         }
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let pending = Pending { answer, promise };
@@ -222,6 +222,18 @@ mod tests {
         let mut told = told.into_inner().unwrap();
         told.sort_by_key(|status| *status as i32);
         assert_eq!(told, [Status::Ok, Status::Canceled]);
+    }
+
+    #[test]
+    fn a_call_that_has_failed_at_once_is_told_by_its_callback() {
+        let told = Mutex::new(Vec::new());
+        let callbacks = Callbacks::start("test", 1).unwrap();
+        let threw = Failure::new(Outcome::Exception, "no");
+        callbacks
+            .submit(listener(&told), Box::pin(async { Err(Error::Event(threw)) }))
+            .unwrap();
+        callbacks.close();
+        assert_eq!(told.into_inner().unwrap(), [Status::Exception]);
     }
 
     #[test]

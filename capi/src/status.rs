@@ -147,6 +147,19 @@ impl Error {
         }
     }
 
+    /// Returns whether the call was refused before the script ran.
+    pub(crate) const fn is_rejection(&self) -> bool {
+        match self {
+            Self::Event(failure) => {
+                matches!(
+                    failure.outcome,
+                    Outcome::LoadShed | Outcome::BootFailed | Outcome::NotDeployed
+                )
+            }
+            _ => true,
+        }
+    }
+
     /// The message and its causes, on one line.
     pub(crate) fn message(&self) -> String {
         let mut text = self.to_string();

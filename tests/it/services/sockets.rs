@@ -123,13 +123,16 @@ fn the_end_of_the_service_closes_the_socket_of_the_caller() {
         got,
         json!([101, reason, path, protocol, "hello", 1011, "the worker ended", true])
     );
+    until("no session is left", || (pool.stats().sessions == 0).then_some(()));
     // Replaced by a new version.
     deploy(&pool, "front", front(&pool, "api", &accepting("'hello'")));
+    let mut version = 0;
     let replaced = std::thread::scope(|scope| {
         let asked = scope.spawn(|| json_of(&pool, get("/")));
         until("the socket is open", || (pool.stats().sessions == 1).then_some(()));
         until("the service is replaced", || {
-            deploy(&pool, "api", script("api", &format!("{ECHO}\n// another version")));
+            version += 1;
+            deploy(&pool, "api", script("api", &format!("{ECHO}\n// version {version}")));
             asked.is_finished().then_some(())
         });
         asked.join().expect("no panic")
