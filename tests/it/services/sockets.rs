@@ -133,6 +133,8 @@ fn the_end_of_the_service_closes_the_socket_of_the_caller() {
         until("the service is replaced", || {
             version += 1;
             deploy(&pool, "api", script("api", &format!("{ECHO}\n// version {version}")));
+            // A version that is replaced before it has booted serves no event.
+            block_on(pool.warm("api")).expect("it boots");
             asked.is_finished().then_some(())
         });
         asked.join().expect("no panic")
