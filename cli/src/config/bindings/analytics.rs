@@ -10,42 +10,36 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::stored::default_file;
-use super::{Configure, Configured, Env, Materials, Wrangler, WranglerKey};
+use super::{Configured, Materials, Row, WranglerKey, WranglerRow};
 use crate::config::document::KeyPath;
 use crate::config::reading::Reading;
 use crate::config::text::Size;
 
-pub(super) struct Datasets;
-
-impl Configure for Datasets {
+impl Row for Section {
     const KEY: &'static str = "analytics_engine_datasets";
     const ABOUT: &'static str = "Analytics Engine datasets in `env`.";
-    type Section = Vec<Section>;
     const WRANGLER: &'static [WranglerKey] = &[WranglerKey::of::<Vec<Written>>()];
+    type Binding = Dataset;
 
-    fn resolve(section: Vec<Section>, at: &KeyPath, reading: &mut Reading<'_>, env: &mut Env) {
-        for (index, section) in section.into_iter().enumerate() {
-            let at = at.index(index);
-            env.claim(&section.binding, &at.key("binding"), reading);
-            let dataset = section.dataset.unwrap_or_else(|| section.binding.clone());
-            let path = section
-                .path
-                .or_else(|| default_file("analytics", &dataset, &at.key("dataset"), reading));
-            if let Some(path) = path {
-                let dataset = Dataset {
-                    name: dataset,
-                    path: reading.source.folder().join(path),
-                    limits: section.limits,
-                };
-                env.bind(section.binding, dataset);
-            }
-        }
+    fn name(&self) -> &str {
+        &self.binding
+    }
+
+    fn resolve(self, at: &KeyPath, reading: &mut Reading<'_>) -> Option<Dataset> {
+        let name = self.dataset.unwrap_or(self.binding);
+        let path = self.path;
+        let path = path.or_else(|| default_file("analytics", &name, &at.key("dataset"), reading))?;
+        Some(Dataset {
+            name,
+            path: reading.source.folder().join(path),
+            limits: self.limits,
+        })
     }
 }
 
 /// A dataset, and the file that keeps its data points.
 #[derive(Clone, Debug)]
-struct Dataset {
+pub(super) struct Dataset {
     name: String,
     path: PathBuf,
     limits: Limits,
@@ -116,17 +110,16 @@ struct Written {
     dataset: Option<String>,
 }
 
-impl Wrangler for Vec<Written> {
+impl WranglerRow for Written {
     const KEY: &'static str = "analytics_engine_datasets";
-    type Section = Vec<Section>;
+    type Row = Section;
 
-    fn translate(self, _at: &KeyPath, _reading: &mut Reading<'_>) -> Vec<Section> {
-        let section = |written: Written| Section {
-            binding: written.binding,
-            dataset: written.dataset,
+    fn translate(self, _at: &KeyPath, _reading: &mut Reading<'_>) -> Option<Section> {
+        Some(Section {
+            binding: self.binding,
+            dataset: self.dataset,
             path: None,
             limits: Limits::default(),
-        };
-        self.into_iter().map(section).collect()
+        })
     }
 }

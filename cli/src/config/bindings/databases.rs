@@ -10,41 +10,53 @@ use isopod::bindings::Binding;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::stored::{default_file, is_local};
-use super::{Configure, Configured, Env, Materials, Wrangler, WranglerKey};
+use super::stored::{GivenUrl, default_file, given_url, is_local};
+use super::{Configured, Materials, Row, WranglerKey, WranglerRow};
 use crate::config::document::KeyPath;
 use crate::config::problem::Fault;
 use crate::config::reading::Reading;
 use crate::config::text::{Size, Time};
 use crate::config::values::DatabaseUrl;
 
-pub(super) struct Databases;
-
-impl Configure for Databases {
+impl Row for Database {
     const KEY: &'static str = "databases";
     const ABOUT: &'static str = "SQL databases in `env`.";
-    type Section = Vec<Database>;
     const WRANGLER: &'static [WranglerKey] = &[WranglerKey::of::<Vec<D1>>()];
+    type Binding = SqlDatabase;
 
-    fn resolve(section: Vec<Database>, at: &KeyPath, reading: &mut Reading<'_>, env: &mut Env) {
-        for (index, database) in section.into_iter().enumerate() {
-            let at = at.index(index);
-            env.claim(&database.binding, &at.key("binding"), reading);
-            if let Some(url) = url(database.url, database.url_from, &at, reading) {
-                let bound = SqlDatabase {
-                    name: database.name,
-                    config: database.limits.of(&url),
-                    file: match url {
-                        DatabaseUrl::Sqlite(file) => Some(file),
-                        DatabaseUrl::SqliteMemory | DatabaseUrl::Postgres(_) => None,
-                    },
-                    migrations_dir: reading.source.folder().join(database.migrations.migrations_dir),
-                    migrations_table: database.migrations.migrations_table,
-                    migrations_pattern: database.migrations.migrations_pattern,
+    fn name(&self) -> &str {
+        &self.binding
+    }
+
+    fn resolve(self, at: &KeyPath, reading: &mut Reading<'_>) -> Option<SqlDatabase> {
+        let url: DatabaseUrl = match given_url(self.url, self.url_from, "sqlite:data/app.db", at, reading)? {
+            GivenUrl::Here(url) => url,
+            GivenUrl::Variable(key, value) => {
+                let problem = |reason| Fault::BadValue {
+                    key,
+                    value: "(not shown)".to_owned(),
+                    reason,
                 };
-                env.bind(database.binding, bound);
+                let parsed = value.reveal().parse();
+                parsed
+                    .map_err(|reason| {
+                        reading.tell(&at.key("url_from"), problem(reason), "change the variable's value");
+                    })
+                    .ok()?
             }
-        }
+        };
+        let url = url.relative_to(reading.source.folder());
+        Some(SqlDatabase {
+            name: self.name,
+            config: self.limits.of(&url),
+            file: match url {
+                DatabaseUrl::Sqlite(file) => Some(file),
+                DatabaseUrl::SqliteMemory | DatabaseUrl::Postgres(_) => None,
+            },
+            migrations_dir: reading.source.folder().join(self.migrations.migrations_dir),
+            migrations_table: self.migrations.migrations_table,
+            migrations_pattern: self.migrations.migrations_pattern,
+        })
     }
 }
 
@@ -213,41 +225,6 @@ impl Limits {
     }
 }
 
-/// The one URL of a database, from the file or from a variable.
-fn url(url: Option<DatabaseUrl>, from: Option<String>, at: &KeyPath, reading: &mut Reading<'_>) -> Option<DatabaseUrl> {
-    let url = match (url, from) {
-        (Some(url), None) => url,
-        (None, Some(name)) => match reading.lookup.get(&name).map(|text| text.reveal().parse()) {
-            Some(Ok(url)) => url,
-            Some(Err(reason)) => {
-                let fault = Fault::BadValue {
-                    key: name,
-                    value: "(not shown)".to_owned(),
-                    reason,
-                };
-                reading.tell(&at.key("url_from"), fault, "change the variable's value");
-                return None;
-            }
-            None => {
-                reading.unset(&at.key("url_from"), &name);
-                return None;
-            }
-        },
-        (Some(_), Some(_)) => {
-            let message = format!("`{at}` has both `url` and `url_from`");
-            reading.tell(at, Fault::Conflict { message }, "keep one of them");
-            return None;
-        }
-        (None, None) => {
-            let remedy = "add `url = \"sqlite:data/app.db\"`, or `url_from = \"DATABASE_URL\"`";
-            let key = at.key("url").to_string();
-            reading.tell(at, Fault::Missing { key }, remedy);
-            return None;
-        }
-    };
-    Some(url.relative_to(reading.source.folder()))
-}
-
 /// A D1 database, which is a SQLite file next to the wrangler file.
 #[derive(Deserialize, JsonSchema)]
 #[expect(dead_code, reason = "keys that are checked, and have no effect here")]
@@ -273,17 +250,11 @@ struct D1 {
     remote: bool,
 }
 
-impl Wrangler for Vec<D1> {
+impl WranglerRow for D1 {
     const KEY: &'static str = "d1_databases";
-    type Section = Vec<Database>;
+    type Row = Database;
 
-    fn translate(self, at: &KeyPath, reading: &mut Reading<'_>) -> Vec<Database> {
-        self.into_iter().filter_map(|d1| d1.database(at, reading)).collect()
-    }
-}
-
-impl D1 {
-    fn database(self, at: &KeyPath, reading: &mut Reading<'_>) -> Option<Database> {
+    fn translate(self, at: &KeyPath, reading: &mut Reading<'_>) -> Option<Database> {
         if !is_local(
             self.remote,
             "D1 binding",

@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::stored::is_plain_name;
-use super::{Configure, Configured, Env, Materials, Wrangler, WranglerKey};
+use super::{Configured, Materials, Row, Wrangler, WranglerKey};
 use crate::config::document::KeyPath;
 use crate::config::problem::Fault;
 use crate::config::reading::Reading;
@@ -21,35 +21,31 @@ use crate::config::text::{Size, Time};
 /// The key of migrations in wrangler's files.
 pub(super) const MIGRATIONS: &str = "migrations";
 
-pub(super) struct DurableObjects;
-
-impl Configure for DurableObjects {
+impl Row for Section {
     const KEY: &'static str = "durable_objects";
     const ABOUT: &'static str = "Durable Objects in `env`: classes of this worker or of another.";
-    type Section = Vec<Section>;
     // Migrations first: they say under which names the classes are stored.
     const WRANGLER: &'static [WranglerKey] = &[WranglerKey::of::<Vec<Migration>>(), WranglerKey::of::<Written>()];
 
-    fn resolve(section: Vec<Section>, at: &KeyPath, reading: &mut Reading<'_>, env: &mut Env) {
-        for (index, section) in section.into_iter().enumerate() {
-            let at = at.index(index);
-            env.claim(&section.binding, &at.key("binding"), reading);
-            if let Some(script) = &section.script_name {
-                reading.services.push((at.key("script_name"), script.clone()));
-            }
-            let storage = section.storage.unwrap_or_else(|| section.class_name.clone());
-            if is_plain_name(&storage, &at.key("storage"), reading) {
-                let class = DurableObjectClass {
-                    class: section.class_name,
-                    script: section.script_name,
-                    storage,
-                    directory: reading.source.folder().join(section.directory),
-                    bytes_max: section.bytes_max,
-                    idle: section.idle,
-                };
-                env.bind(section.binding, class);
-            }
+    type Binding = DurableObjectClass;
+
+    fn name(&self) -> &str {
+        &self.binding
+    }
+
+    fn resolve(self, at: &KeyPath, reading: &mut Reading<'_>) -> Option<DurableObjectClass> {
+        if let Some(script) = &self.script_name {
+            reading.services.push((at.key("script_name"), script.clone()));
         }
+        let storage = self.storage.unwrap_or_else(|| self.class_name.clone());
+        is_plain_name(&storage, &at.key("storage"), reading).then(|| DurableObjectClass {
+            class: self.class_name,
+            script: self.script_name,
+            storage,
+            directory: reading.source.folder().join(self.directory),
+            bytes_max: self.bytes_max,
+            idle: self.idle,
+        })
     }
 }
 

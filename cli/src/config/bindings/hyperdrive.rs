@@ -7,7 +7,8 @@ use isopod::bindings::{Binding, Hyperdrive};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Configure, Configured, Env, Materials, Wrangler, WranglerKey};
+use super::stored::{GivenUrl, given_url};
+use super::{Configured, Materials, Row, WranglerKey, WranglerRow};
 use crate::config::document::KeyPath;
 use crate::config::problem::Fault;
 use crate::config::reading::Reading;
@@ -19,32 +20,29 @@ const VARIABLES: [&str; 2] = [
     "WRANGLER_HYPERDRIVE_LOCAL_CONNECTION_STRING_",
 ];
 
-pub(super) struct Hyperdrives;
-
-impl Configure for Hyperdrives {
+impl Row for Section {
     const KEY: &'static str = "hyperdrive";
     const ABOUT: &'static str = "Databases in `env` that a client in the script connects to.";
-    type Section = Vec<Section>;
     const WRANGLER: &'static [WranglerKey] = &[WranglerKey::of::<Vec<Written>>()];
+    type Binding = Hyperdrive;
 
-    fn resolve(section: Vec<Section>, at: &KeyPath, reading: &mut Reading<'_>, env: &mut Env) {
-        for (index, section) in section.into_iter().enumerate() {
-            let at = at.index(index);
-            env.claim(&section.binding, &at.key("binding"), reading);
-            if let Some((url, key)) = url(section.url, section.url_from, &at, reading) {
-                match Hyperdrive::new(&url) {
-                    Ok(database) => env.bind(section.binding, database),
-                    Err(error) => {
-                        let fault = Fault::BadValue {
-                            key: key.to_string(),
-                            value: "(not shown)".to_owned(),
-                            reason: error.to_string(),
-                        };
-                        reading.tell(&key, fault, "give the URL of a PostgreSQL or MySQL database");
-                    }
-                }
-            }
-        }
+    fn name(&self) -> &str {
+        &self.binding
+    }
+
+    fn resolve(self, at: &KeyPath, reading: &mut Reading<'_>) -> Option<Hyperdrive> {
+        let (key, url) = match given_url(self.url, self.url_from, "postgres://user@host/name", at, reading)? {
+            GivenUrl::Here(url) => (at.key("url"), url),
+            GivenUrl::Variable(_, value) => (at.key("url_from"), value.reveal().to_owned()),
+        };
+        let problem = |error: &dyn std::fmt::Display| Fault::BadValue {
+            key: key.to_string(),
+            value: "(not shown)".to_owned(),
+            reason: error.to_string(),
+        };
+        Hyperdrive::new(&url)
+            .map_err(|error| reading.tell(&key, problem(&error), "give the URL of a PostgreSQL or MySQL database"))
+            .ok()
     }
 }
 
@@ -75,37 +73,6 @@ impl Configured for Hyperdrive {
     }
 }
 
-/// The one URL of a database, and the key that gives it.
-fn url(
-    url: Option<String>,
-    from: Option<String>,
-    at: &KeyPath,
-    reading: &mut Reading<'_>,
-) -> Option<(String, KeyPath)> {
-    match (url, from) {
-        (Some(url), None) => Some((url, at.key("url"))),
-        (None, Some(name)) => {
-            let key = at.key("url_from");
-            let value = reading.lookup.get(&name);
-            if value.is_none() {
-                reading.unset(&key, &name);
-            }
-            Some((value?.reveal().to_owned(), key))
-        }
-        (Some(_), Some(_)) => {
-            let message = format!("`{at}` has both `url` and `url_from`");
-            reading.tell(at, Fault::Conflict { message }, "keep one of them");
-            None
-        }
-        (None, None) => {
-            let key = at.key("url").to_string();
-            let remedy = "add `url = \"postgres://user@host/name\"`, or `url_from = \"DATABASE_URL\"`";
-            reading.tell(at, Fault::Missing { key }, remedy);
-            None
-        }
-    }
-}
-
 /// A database in wrangler's files. The URL is that for local development: from a variable, or else from the file.
 #[derive(Deserialize, JsonSchema)]
 struct Written {
@@ -116,28 +83,23 @@ struct Written {
     local_connection_string: Option<String>,
 }
 
-impl Wrangler for Vec<Written> {
+impl WranglerRow for Written {
     const KEY: &'static str = "hyperdrive";
-    type Section = Vec<Section>;
+    type Row = Section;
 
-    fn translate(self, at: &KeyPath, reading: &mut Reading<'_>) -> Vec<Section> {
-        let mut sections = Vec::new();
-        for (index, written) in self.into_iter().enumerate() {
-            let variables = VARIABLES.map(|start| format!("{start}{}", written.binding));
-            let url_from = variables.iter().find(|name| reading.lookup.get(name).is_some());
-            if url_from.is_none() && written.local_connection_string.is_none() {
-                let at = at.index(index);
-                let key = at.key("localConnectionString").to_string();
-                let remedy = format!("add it, or set the variable {}", variables[0]);
-                reading.tell(&at, Fault::Missing { key }, remedy);
-                continue;
-            }
-            sections.push(Section {
-                binding: written.binding,
-                url: written.local_connection_string.filter(|_| url_from.is_none()),
-                url_from: url_from.cloned(),
-            });
+    fn translate(self, at: &KeyPath, reading: &mut Reading<'_>) -> Option<Section> {
+        let variables = VARIABLES.map(|start| format!("{start}{}", self.binding));
+        let url_from = variables.iter().find(|name| reading.lookup.get(name).is_some());
+        if url_from.is_none() && self.local_connection_string.is_none() {
+            let key = at.key("localConnectionString").to_string();
+            let remedy = format!("add it, or set the variable {}", variables[0]);
+            reading.tell(at, Fault::Missing { key }, remedy);
+            return None;
         }
-        sections
+        Some(Section {
+            binding: self.binding,
+            url: self.local_connection_string.filter(|_| url_from.is_none()),
+            url_from: url_from.cloned(),
+        })
     }
 }

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::stored::{default_file, is_local};
-use super::{Configure, Configured, Env, Materials, Wrangler, WranglerKey};
+use super::{Configured, Materials, Row, WranglerKey, WranglerRow};
 use crate::config::document::KeyPath;
 use crate::config::problem::Fault;
 use crate::config::reading::Reading;
@@ -18,24 +18,21 @@ use crate::config::storage::{Engine, Kept};
 use crate::config::text::Size;
 use crate::config::values::StorageUrl;
 
-pub(super) struct KvNamespaces;
-
-impl Configure for KvNamespaces {
+impl Row for Section {
     const KEY: &'static str = "kv_namespaces";
     const ABOUT: &'static str = "KV namespaces in `env`.";
-    type Section = Vec<Section>;
     const WRANGLER: &'static [WranglerKey] = &[WranglerKey::of::<Vec<Written>>()];
+    type Binding = KvNamespace;
 
-    fn resolve(section: Vec<Section>, at: &KeyPath, reading: &mut Reading<'_>, env: &mut Env) {
-        for (index, section) in section.into_iter().enumerate() {
-            let at = at.index(index);
-            env.claim(&section.binding, &at.key("binding"), reading);
-            let id = section.id.clone().unwrap_or_else(|| section.binding.clone());
-            if let Some(kept) = section.kept(&id, &at, reading) {
-                let limits = section.limits;
-                env.bind(section.binding, KvNamespace { id, kept, limits });
-            }
-        }
+    fn name(&self) -> &str {
+        &self.binding
+    }
+
+    fn resolve(self, at: &KeyPath, reading: &mut Reading<'_>) -> Option<KvNamespace> {
+        let id = self.id.as_ref().unwrap_or(&self.binding).clone();
+        let kept = self.kept(&id, at, reading)?;
+        let limits = self.limits;
+        Some(KvNamespace { id, kept, limits })
     }
 }
 
@@ -170,30 +167,24 @@ struct Written {
     remote: bool,
 }
 
-impl Wrangler for Vec<Written> {
+impl WranglerRow for Written {
     const KEY: &'static str = "kv_namespaces";
-    type Section = Vec<Section>;
+    type Row = Section;
 
-    fn translate(self, at: &KeyPath, reading: &mut Reading<'_>) -> Vec<Section> {
-        let mut sections = Vec::new();
-        for (index, written) in self.into_iter().enumerate() {
-            if !is_local(
-                written.remote,
-                "KV binding",
-                "namespace is a local SQLite file",
-                &at.index(index),
-                reading,
-            ) {
-                continue;
-            }
-            sections.push(Section {
-                binding: written.binding,
-                id: written.id.or(written.preview_id),
-                path: None,
-                storage: None,
-                limits: Limits::default(),
-            });
-        }
-        sections
+    fn translate(self, at: &KeyPath, reading: &mut Reading<'_>) -> Option<Section> {
+        is_local(
+            self.remote,
+            "KV binding",
+            "namespace is a local SQLite file",
+            at,
+            reading,
+        )
+        .then(|| Section {
+            binding: self.binding,
+            id: self.id.or(self.preview_id),
+            path: None,
+            storage: None,
+            limits: Limits::default(),
+        })
     }
 }

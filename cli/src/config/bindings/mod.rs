@@ -47,18 +47,18 @@ pub use self::services::Service;
 
 /// Every kind of binding with a section of its own, in the order in which bindings are listed.
 static KINDS: &[Kind] = &[
-    Kind::of::<analytics::Datasets>(),
+    Kind::of::<analytics::Section>(),
     Kind::of::<assets::AssetsKind>(),
-    Kind::of::<databases::Databases>(),
-    Kind::of::<durable_objects::DurableObjects>(),
+    Kind::of::<databases::Database>(),
+    Kind::of::<durable_objects::Section>(),
     Kind::of::<events::EventsKind>(),
-    Kind::of::<hyperdrive::Hyperdrives>(),
-    Kind::of::<kv_namespaces::KvNamespaces>(),
+    Kind::of::<hyperdrive::Section>(),
+    Kind::of::<kv_namespaces::Section>(),
     Kind::of::<queues::Queues>(),
-    Kind::of::<r2_buckets::R2Buckets>(),
-    Kind::of::<rate_limits::RateLimits>(),
-    Kind::of::<secrets_store::StoreSecrets>(),
-    Kind::of::<services::Services>(),
+    Kind::of::<r2_buckets::Section>(),
+    Kind::of::<rate_limits::Section>(),
+    Kind::of::<secrets_store::Section>(),
+    Kind::of::<Service>(),
     Kind::of::<version_metadata::VersionMetadata>(),
 ];
 
@@ -73,9 +73,44 @@ trait Configure {
     /// The keys of wrangler's files that say the same.
     const WRANGLER: &'static [WranglerKey] = &[];
 
-    /// Checks a worker's section, which stands `at` this place, and binds what it gives the worker. What is wrong with it goes
-    /// to `reading`.
+    /// Checks a worker's section, which stands `at` this place, and adds its bindings to `env`. Errors go to `reading`.
     fn resolve(section: Self::Section, at: &KeyPath, reading: &mut Reading<'_>, env: &mut Env);
+}
+
+/// The configuration of a kind of binding whose section is a list: one row of it.
+trait Row: Serialize + DeserializeOwned + JsonSchema {
+    /// The list's key in `isopod.toml`.
+    const KEY: &'static str;
+    /// The description of the key in the reference.
+    const ABOUT: &'static str;
+    /// The keys of wrangler's files that say the same.
+    const WRANGLER: &'static [WranglerKey] = &[];
+    /// The binding that a row configures.
+    type Binding: Configured;
+
+    /// The name in `env`, which is the row's key `binding`.
+    fn name(&self) -> &str;
+
+    /// Checks the row, which stands `at` this place. Errors go to `reading`, and `None` is returned.
+    fn resolve(self, at: &KeyPath, reading: &mut Reading<'_>) -> Option<Self::Binding>;
+}
+
+impl<R: Row> Configure for R {
+    const KEY: &'static str = <R as Row>::KEY;
+    const ABOUT: &'static str = <R as Row>::ABOUT;
+    type Section = Vec<R>;
+    const WRANGLER: &'static [WranglerKey] = <R as Row>::WRANGLER;
+
+    fn resolve(section: Vec<R>, at: &KeyPath, reading: &mut Reading<'_>, env: &mut Env) {
+        for (index, row) in section.into_iter().enumerate() {
+            let at = at.index(index);
+            let name = row.name().to_owned();
+            env.claim(&name, &at.key("binding"), reading);
+            if let Some(binding) = row.resolve(&at, reading) {
+                env.bind(name, binding);
+            }
+        }
+    }
 }
 
 /// A section of wrangler's files that says the same as one of `isopod.toml`.
@@ -85,8 +120,30 @@ trait Wrangler: DeserializeOwned + JsonSchema {
     /// The section of `isopod.toml`.
     type Section: Serialize;
 
-    /// Says it in the words of `isopod.toml`. What is wrong with it goes to `reading`.
+    /// Says it in the words of `isopod.toml`. Errors go to `reading`.
     fn translate(self, at: &KeyPath, reading: &mut Reading<'_>) -> Self::Section;
+}
+
+/// A row of a list in wrangler's files.
+trait WranglerRow: DeserializeOwned + JsonSchema {
+    /// The list's key.
+    const KEY: &'static str;
+    /// The row of `isopod.toml`.
+    type Row: Serialize;
+
+    /// Says it in the words of `isopod.toml`. Errors go to `reading`, and `None` is returned.
+    fn translate(self, at: &KeyPath, reading: &mut Reading<'_>) -> Option<Self::Row>;
+}
+
+impl<W: WranglerRow> Wrangler for Vec<W> {
+    const KEY: &'static str = W::KEY;
+    type Section = Vec<W::Row>;
+
+    fn translate(self, at: &KeyPath, reading: &mut Reading<'_>) -> Vec<W::Row> {
+        let rows = self.into_iter().enumerate();
+        rows.filter_map(|(index, row)| row.translate(&at.index(index), reading))
+            .collect()
+    }
 }
 
 /// A binding of a worker, with every path and secret looked up.
@@ -100,7 +157,7 @@ pub trait Configured: Any + fmt::Debug + Send + Sync {
     /// Makes the binding of a script.
     ///
     /// # Errors
-    /// What it needs is not there, and cannot be made.
+    /// A file or service that it needs does not exist and cannot be created.
     fn make(&self, from: &Materials<'_>) -> anyhow::Result<Arc<dyn Binding>>;
 
     /// The files that it owns, which no module may be read from.
@@ -149,7 +206,7 @@ pub(super) struct Env {
 }
 
 impl Env {
-    /// Takes a name, which is given `at` this place. A name that is taken already is a problem.
+    /// Takes a name, which stands `at` this place. A name that is taken already is reported.
     pub(super) fn claim(&mut self, name: &str, at: &KeyPath, reading: &mut Reading<'_>) {
         if !self.names.insert(name.to_owned()) {
             let message = format!("`{at}`: `env.{name}` is defined twice");
@@ -213,7 +270,7 @@ impl WranglerKey {
     }
 }
 
-/// A section that was held against its schema, and so can be read.
+/// Reads a section that was checked against its schema.
 fn typed<T: DeserializeOwned>(section: Json, at: &KeyPath, reading: &mut Reading<'_>) -> Option<T> {
     let read = serde_json::from_value(section);
     let cannot = |error| Fault::Syntax {

@@ -10,32 +10,28 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::stored::{default_folder, is_local, is_plain_name};
-use super::{Configure, Configured, Env, Materials, Wrangler, WranglerKey};
+use super::{Configured, Materials, Row, WranglerKey, WranglerRow};
 use crate::config::document::KeyPath;
 use crate::config::problem::Fault;
 use crate::config::reading::Reading;
 use crate::config::text::Size;
 use crate::config::values::StorageUrl;
 
-pub(super) struct R2Buckets;
-
-impl Configure for R2Buckets {
+impl Row for Section {
     const KEY: &'static str = "r2_buckets";
     const ABOUT: &'static str = "R2 buckets in `env`.";
-    type Section = Vec<Section>;
     const WRANGLER: &'static [WranglerKey] = &[WranglerKey::of::<Vec<Written>>()];
+    type Binding = R2Bucket;
 
-    fn resolve(section: Vec<Section>, at: &KeyPath, reading: &mut Reading<'_>, env: &mut Env) {
-        for (index, section) in section.into_iter().enumerate() {
-            let at = at.index(index);
-            env.claim(&section.binding, &at.key("binding"), reading);
-            let name = section.bucket_name.clone();
-            let name = name.unwrap_or_else(|| section.binding.clone());
-            if let Some(place) = section.place(&name, &at, reading) {
-                let limits = section.limits;
-                env.bind(section.binding, R2Bucket { name, place, limits });
-            }
-        }
+    fn name(&self) -> &str {
+        &self.binding
+    }
+
+    fn resolve(self, at: &KeyPath, reading: &mut Reading<'_>) -> Option<R2Bucket> {
+        let name = self.bucket_name.as_ref().unwrap_or(&self.binding).clone();
+        let place = self.place(&name, at, reading)?;
+        let limits = self.limits;
+        Some(R2Bucket { name, place, limits })
     }
 }
 
@@ -223,30 +219,17 @@ struct Written {
     remote: bool,
 }
 
-impl Wrangler for Vec<Written> {
+impl WranglerRow for Written {
     const KEY: &'static str = "r2_buckets";
-    type Section = Vec<Section>;
+    type Row = Section;
 
-    fn translate(self, at: &KeyPath, reading: &mut Reading<'_>) -> Vec<Section> {
-        let mut sections = Vec::new();
-        for (index, written) in self.into_iter().enumerate() {
-            if !is_local(
-                written.remote,
-                "R2 binding",
-                "bucket is a local folder",
-                &at.index(index),
-                reading,
-            ) {
-                continue;
-            }
-            sections.push(Section {
-                binding: written.binding,
-                bucket_name: written.bucket_name.or(written.preview_bucket_name),
-                path: None,
-                storage: None,
-                limits: Limits::default(),
-            });
-        }
-        sections
+    fn translate(self, at: &KeyPath, reading: &mut Reading<'_>) -> Option<Section> {
+        is_local(self.remote, "R2 binding", "bucket is a local folder", at, reading).then(|| Section {
+            binding: self.binding,
+            bucket_name: self.bucket_name.or(self.preview_bucket_name),
+            path: None,
+            storage: None,
+            limits: Limits::default(),
+        })
     }
 }

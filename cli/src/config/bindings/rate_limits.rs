@@ -10,24 +10,23 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use super::{Configure, Configured, Env, Materials, Wrangler, WranglerKey};
+use super::{Configured, Materials, Row, Wrangler, WranglerKey, WranglerRow};
 use crate::config::document::KeyPath;
 use crate::config::problem::Fault;
 use crate::config::reading::Reading;
 
-pub(super) struct RateLimits;
-
-impl Configure for RateLimits {
+impl Row for Section {
     const KEY: &'static str = "rate_limits";
     const ABOUT: &'static str = "Rate limits in `env`.";
-    type Section = Vec<Section>;
     const WRANGLER: &'static [WranglerKey] = &[WranglerKey::of::<Vec<Written>>(), WranglerKey::of::<Unsafe>()];
+    type Binding = Self;
 
-    fn resolve(section: Vec<Section>, at: &KeyPath, reading: &mut Reading<'_>, env: &mut Env) {
-        for (index, section) in section.into_iter().enumerate() {
-            env.claim(&section.binding, &at.index(index).key("binding"), reading);
-            env.bind(section.binding.clone(), section);
-        }
+    fn name(&self) -> &str {
+        &self.binding
+    }
+
+    fn resolve(self, _at: &KeyPath, _reading: &mut Reading<'_>) -> Option<Self> {
+        Some(self)
     }
 }
 
@@ -94,14 +93,12 @@ struct Simple {
     period: u32,
 }
 
-impl Wrangler for Vec<Written> {
+impl WranglerRow for Written {
     const KEY: &'static str = "ratelimits";
-    type Section = Vec<Section>;
+    type Row = Section;
 
-    fn translate(self, at: &KeyPath, reading: &mut Reading<'_>) -> Vec<Section> {
-        let all = self.into_iter().enumerate();
-        all.filter_map(|(index, written)| section(written.name, &written.simple, &at.index(index), reading))
-            .collect()
+    fn translate(self, at: &KeyPath, reading: &mut Reading<'_>) -> Option<Section> {
+        section(self.name, &self.simple, at, reading)
     }
 }
 

@@ -8,39 +8,33 @@ use isopod::bindings::{Binding, StoreSecret};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Configure, Configured, Env, Materials, Wrangler, WranglerKey};
+use super::{Configured, Materials, Row, WranglerKey, WranglerRow};
 use crate::config::document::KeyPath;
 use crate::config::reading::Reading;
 use crate::config::values::Secret;
 
-pub(super) struct StoreSecrets;
-
-impl Configure for StoreSecrets {
+impl Row for Section {
     const KEY: &'static str = "secrets_store_secrets";
     const ABOUT: &'static str = "Secrets in `env` that are read with `await env.NAME.get()`.";
-    type Section = Vec<Section>;
-    const WRANGLER: &'static [WranglerKey] = &[WranglerKey::of::<Vec<Section>>()];
+    const WRANGLER: &'static [WranglerKey] = &[WranglerKey::of::<Vec<Self>>()];
+    type Binding = Found;
 
-    fn resolve(section: Vec<Section>, at: &KeyPath, reading: &mut Reading<'_>, env: &mut Env) {
-        for (index, section) in section.into_iter().enumerate() {
-            let at = at.index(index);
-            env.claim(&section.binding, &at.key("binding"), reading);
-            let value = reading.lookup.get(&section.secret_name);
-            if value.is_none() {
-                let message = format!(
-                    "`{}`: the variable {} is not set; `env.{}.get()` will fail",
-                    at.key("secret_name"),
-                    section.secret_name,
-                    section.binding
-                );
-                reading.note(&at.key("secret_name"), message);
-            }
-            let secret = Found {
-                name: section.secret_name,
-                value,
-            };
-            env.bind(section.binding, secret);
+    fn name(&self) -> &str {
+        &self.binding
+    }
+
+    fn resolve(self, at: &KeyPath, reading: &mut Reading<'_>) -> Option<Found> {
+        let Self {
+            binding, secret_name, ..
+        } = self;
+        let value = reading.lookup.get(&secret_name);
+        if value.is_none() {
+            let key = at.key("secret_name");
+            let message = format!("`{key}`: the variable {secret_name} is not set; `env.{binding}.get()` will fail");
+            reading.note(&key, message);
         }
+        let name = secret_name;
+        Some(Found { name, value })
     }
 }
 
@@ -56,7 +50,8 @@ pub(super) struct Section {
     store_id: Option<String>,
 }
 
-struct Found {
+/// A secret, with its value if the variable is set.
+pub(super) struct Found {
     name: String,
     value: Option<Secret>,
 }
@@ -82,11 +77,11 @@ impl Configured for Found {
     }
 }
 
-impl Wrangler for Vec<Section> {
+impl WranglerRow for Section {
     const KEY: &'static str = "secrets_store_secrets";
-    type Section = Self;
+    type Row = Self;
 
-    fn translate(self, _at: &KeyPath, _reading: &mut Reading<'_>) -> Self {
-        self
+    fn translate(self, _at: &KeyPath, _reading: &mut Reading<'_>) -> Option<Self> {
+        Some(self)
     }
 }

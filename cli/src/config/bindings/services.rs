@@ -9,26 +9,24 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
-use super::{Configure, Configured, Env, Materials, Wrangler, WranglerKey};
+use super::{Configured, Materials, Row, WranglerKey, WranglerRow};
 use crate::config::check::nearest;
 use crate::config::document::KeyPath;
 use crate::config::reading::Reading;
 
-pub(super) struct Services;
-
-impl Configure for Services {
+impl Row for Service {
     const KEY: &'static str = "services";
     const ABOUT: &'static str = "Service bindings in `env`: other workers.";
-    type Section = Vec<Service>;
     const WRANGLER: &'static [WranglerKey] = &[WranglerKey::of::<Vec<Written>>()];
+    type Binding = Self;
 
-    fn resolve(section: Vec<Service>, at: &KeyPath, reading: &mut Reading<'_>, env: &mut Env) {
-        for (index, service) in section.into_iter().enumerate() {
-            let at = at.index(index);
-            env.claim(&service.binding, &at.key("binding"), reading);
-            reading.services.push((at.key("service"), service.service.clone()));
-            env.bind(service.binding.clone(), service);
-        }
+    fn name(&self) -> &str {
+        &self.binding
+    }
+
+    fn resolve(self, at: &KeyPath, reading: &mut Reading<'_>) -> Option<Self> {
+        reading.services.push((at.key("service"), self.service.clone()));
+        Some(self)
     }
 }
 
@@ -108,29 +106,24 @@ struct Written {
     props: Option<Map<String, Json>>,
 }
 
-impl Wrangler for Vec<Written> {
+impl WranglerRow for Written {
     const KEY: &'static str = "services";
-    type Section = Vec<Service>;
+    type Row = Service;
 
-    fn translate(self, at: &KeyPath, reading: &mut Reading<'_>) -> Vec<Service> {
-        let mut services = Vec::new();
-        for (index, written) in self.into_iter().enumerate() {
-            let at = at.index(index);
-            let unused = [
-                ("environment", written.environment.is_some()),
-                ("remote", written.remote == Some(true)),
-            ];
-            for (key, _) in unused.into_iter().filter(|(_, given)| *given) {
-                let key = at.key(key);
-                reading.note(&key, format!("`{key}` is accepted without effect"));
-            }
-            services.push(Service {
-                binding: written.binding,
-                service: written.service,
-                entrypoint: written.entrypoint,
-                props: written.props,
-            });
+    fn translate(self, at: &KeyPath, reading: &mut Reading<'_>) -> Option<Service> {
+        let unused = [
+            ("environment", self.environment.is_some()),
+            ("remote", self.remote == Some(true)),
+        ];
+        for (key, _) in unused.into_iter().filter(|(_, given)| *given) {
+            let key = at.key(key);
+            reading.note(&key, format!("`{key}` is accepted without effect"));
         }
-        services
+        Some(Service {
+            binding: self.binding,
+            service: self.service,
+            entrypoint: self.entrypoint,
+            props: self.props,
+        })
     }
 }

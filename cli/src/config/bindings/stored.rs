@@ -1,10 +1,11 @@
-//! The names of namespaces, buckets and the like, which name files in `.isopod`.
+//! The data of bindings: files in `.isopod`, named after namespaces and buckets, and URLs of databases.
 
 use std::path::PathBuf;
 
 use crate::config::document::KeyPath;
 use crate::config::problem::Fault;
 use crate::config::reading::Reading;
+use crate::config::values::Secret;
 
 /// Returns the default path of a file: `.isopod/FOLDER/NAME.sqlite` beside the configuration. A name that could leave the folder
 /// is a problem.
@@ -43,4 +44,43 @@ pub(super) fn is_plain_name(name: &str, at: &KeyPath, reading: &mut Reading<'_>)
     };
     reading.tell(at, fault, "give it a plain name");
     false
+}
+
+/// The URL of a database.
+pub(super) enum GivenUrl<T> {
+    /// It is in the configuration.
+    Here(T),
+    /// It is the value of the variable with this name.
+    Variable(String, Secret),
+}
+
+/// Returns the one URL of a section with the keys `url` and `url_from`. None, or both, is a problem.
+pub(super) fn given_url<T>(
+    url: Option<T>,
+    from: Option<String>,
+    example: &str,
+    at: &KeyPath,
+    reading: &mut Reading<'_>,
+) -> Option<GivenUrl<T>> {
+    match (url, from) {
+        (Some(url), None) => Some(GivenUrl::Here(url)),
+        (None, Some(name)) => {
+            let value = reading.lookup.get(&name);
+            if value.is_none() {
+                reading.unset(&at.key("url_from"), &name);
+            }
+            Some(GivenUrl::Variable(name, value?))
+        }
+        (Some(_), Some(_)) => {
+            let message = format!("`{at}` has both `url` and `url_from`");
+            reading.tell(at, Fault::Conflict { message }, "keep one of them");
+            None
+        }
+        (None, None) => {
+            let key = at.key("url").to_string();
+            let remedy = format!("add `url = \"{example}\"`, or `url_from = \"DATABASE_URL\"`");
+            reading.tell(at, Fault::Missing { key }, remedy);
+            None
+        }
+    }
 }

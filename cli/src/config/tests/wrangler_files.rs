@@ -263,7 +263,7 @@ fn a_database_name_cannot_leave_its_folder() {
     let text = "name = 'x'\nmain = 'a.ts'\n[[d1_databases]]\nbinding = 'DB'\ndatabase_name = '../../etc/x'";
     let error = Project::new(&[("wrangler.toml", text), ("a.ts", "")]).error();
     assert!(
-        error.contains("`d1_databases.database_name` = \"../../etc/x\""),
+        error.contains("`d1_databases[0].database_name` = \"../../etc/x\""),
         "{error}"
     );
 }
