@@ -70,6 +70,7 @@ pub use sections::{
     Ingress, Isolation, Jsx, Limits, Log, LogFormat, LogLevel, Mode, Modules, Network, Policy, Recycle, Sessions,
     Shutdown, Tls,
 };
+pub(crate) use settings::BoundAs;
 pub use settings::{Admin, Config, Route, Worker};
 pub use storage::{Engine, Kept, QueueKey, StorageOverrides};
 pub use values::{

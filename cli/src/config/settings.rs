@@ -1,11 +1,12 @@
 //! The resolved configuration: plain, complete data, with every path and secret looked up.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use isopod::Compatibility;
 
-use super::bindings::{Assets, Bound, Consumer, Events};
+use super::bindings::{Assets, Bound, Configured, Consumer, Events};
 use super::cron::Cron;
 use super::file::Var;
 use super::pool::Pool;
@@ -118,7 +119,34 @@ pub struct Worker {
     pub compatibility: Compatibility,
 }
 
+/// A binding of one type in a configuration.
+#[derive(Debug)]
+pub(crate) struct BoundAs<'a, T> {
+    /// The worker that has it.
+    pub(crate) worker: &'a str,
+    /// Its name in `env`.
+    pub(crate) name: &'a str,
+    /// The binding.
+    pub(crate) binding: &'a T,
+}
+
 impl Config {
+    /// Returns the bindings of this type, of all workers.
+    pub(crate) fn bound<T: Configured>(&self) -> Vec<BoundAs<'_, T>> {
+        let workers = self.workers.iter();
+        let bound = workers.flat_map(|(worker, of)| of.bindings.iter().map(move |bound| (worker, bound)));
+        bound
+            .filter_map(|(worker, bound)| {
+                let binding: &dyn Any = &*bound.binding;
+                Some(BoundAs {
+                    worker,
+                    name: &bound.name,
+                    binding: binding.downcast_ref()?,
+                })
+            })
+            .collect()
+    }
+
     /// Returns every file of the configuration, and those it names that are not modules: env files, keys, databases, import
     /// maps. No worker may import any of them.
     pub fn withheld(&self) -> Vec<PathBuf> {

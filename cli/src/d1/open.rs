@@ -1,6 +1,5 @@
 //! The database that a command works on.
 
-use std::any::Any;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -9,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use rusqlite::Connection;
 
-use crate::config::{Config, SqlDatabase};
+use crate::config::{BoundAs, SqlDatabase};
 use crate::project::ProjectArguments;
 
 /// Time to wait for the transaction of a server or another command.
@@ -39,17 +38,23 @@ impl Target {
     /// Finds the database.
     pub(super) fn find(self, environment: &BTreeMap<String, String>) -> Result<Found> {
         let config = self.project.read(environment)?;
-        let all = databases(&config);
-        let is_asked_for = |(of, name, database): &&(&str, &str, &SqlDatabase)| {
-            let is_named = |wanted: &str| wanted == *name || database.name.as_deref() == Some(wanted);
-            self.worker.as_deref().is_none_or(|worker| worker == *of) && self.database.as_deref().is_none_or(is_named)
+        let all = config.bound();
+        let is_asked_for = |found: &&BoundAs<'_, SqlDatabase>| {
+            let is_named = |wanted: &str| wanted == found.name || found.binding.name.as_deref() == Some(wanted);
+            self.worker.as_deref().is_none_or(|worker| worker == found.worker)
+                && self.database.as_deref().is_none_or(is_named)
         };
         let found: Vec<_> = all.iter().filter(is_asked_for).collect();
         let names = || {
-            let names = all.iter().map(|(worker, name, _)| format!("{worker}.{name}"));
+            let names = all.iter().map(|found| format!("{}.{}", found.worker, found.name));
             names.collect::<Vec<_>>().join(", ")
         };
-        let Some((_, name, database)) = found.first() else {
+        let Some(BoundAs {
+            name,
+            binding: database,
+            ..
+        }) = found.first()
+        else {
             match all.is_empty() {
                 true => bail!(
                     "the configuration has no database; add one to `databases`, or to `d1_databases` of a wrangler file"
@@ -60,7 +65,7 @@ impl Target {
         // Workers may share a database.
         if found
             .iter()
-            .any(|(_, _, other)| other.config.url != database.config.url)
+            .any(|other| other.binding.config.url != database.config.url)
         {
             bail!(
                 "there are several databases: {}; name one with --database or --worker",
@@ -94,16 +99,4 @@ impl Found {
         };
         opened().with_context(|| format!("cannot open the database {}", file.display()))
     }
-}
-
-/// The databases of a configuration: worker, name in `env`, and database.
-fn databases(config: &Config) -> Vec<(&str, &str, &SqlDatabase)> {
-    let workers = config.workers.iter();
-    let bound = workers.flat_map(|(worker, of)| of.bindings.iter().map(move |bound| (worker, bound)));
-    bound
-        .filter_map(|(worker, bound)| {
-            let binding: &dyn Any = &*bound.binding;
-            Some((worker.as_str(), bound.name.as_str(), binding.downcast_ref()?))
-        })
-        .collect()
 }

@@ -1,6 +1,5 @@
 //! The namespace that a command works on.
 
-use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -8,7 +7,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use isopod::bindings::kv::KvStore;
 
-use crate::config::{Config, KvNamespace};
+use crate::config::{BoundAs, KvNamespace};
 use crate::project::ProjectArguments;
 
 /// Arguments that name a namespace. None are needed if the configuration has one.
@@ -37,18 +36,18 @@ impl Target {
             project,
         } = self;
         let config = project.read(environment)?;
-        let all = namespaces(&config);
-        let is_asked_for = |(of, name, namespace): &&(&str, &str, &KvNamespace)| {
-            worker.as_deref().is_none_or(|worker| worker == *of)
-                && binding.as_deref().is_none_or(|binding| binding == *name)
-                && namespace_id.as_deref().is_none_or(|id| id == namespace.id)
-        };
-        let found: Vec<_> = all.iter().filter(is_asked_for).collect();
-        let Some((_, _, first)) = found.first() else {
+        let all = config.bound();
+        let found = all.iter().filter(|found: &&BoundAs<'_, KvNamespace>| {
+            worker.as_deref().is_none_or(|worker| worker == found.worker)
+                && binding.as_deref().is_none_or(|binding| binding == found.name)
+                && namespace_id.as_deref().is_none_or(|id| id == found.binding.id)
+        });
+        let found: Vec<_> = found.map(|found| found.binding).collect();
+        let Some(first) = found.first() else {
             bail!("{}", missing(&all));
         };
         // Workers may share a namespace.
-        if let Some((_, _, other)) = found.iter().find(|(_, _, other)| !other.is_same(first)) {
+        if let Some(other) = found.iter().find(|other| !other.is_same(first)) {
             let other = &other.id;
             bail!(
                 "there are several namespaces, such as \"{other}\"; name one with --binding, --namespace-id or --worker"
@@ -58,23 +57,14 @@ impl Target {
     }
 }
 
-/// The namespaces of a configuration: worker, name in `env`, and namespace.
-fn namespaces(config: &Config) -> Vec<(&str, &str, &KvNamespace)> {
-    let workers = config.workers.iter();
-    let bound = workers.flat_map(|(worker, of)| of.bindings.iter().map(move |bound| (worker, bound)));
-    bound
-        .filter_map(|(worker, bound)| {
-            let binding: &dyn Any = &*bound.binding;
-            Some((worker.as_str(), bound.name.as_str(), binding.downcast_ref()?))
-        })
-        .collect()
-}
-
-fn missing(all: &[(&str, &str, &KvNamespace)]) -> String {
+fn missing(all: &[BoundAs<'_, KvNamespace>]) -> String {
     match all {
         [] => "the configuration has no KV namespace; add one to `kv_namespaces`".to_owned(),
         all => {
-            let names: Vec<_> = all.iter().map(|(worker, name, _)| format!("{worker}.{name}")).collect();
+            let names: Vec<_> = all
+                .iter()
+                .map(|found| format!("{}.{}", found.worker, found.name))
+                .collect();
             format!(
                 "there is no such KV namespace; the configuration has {}",
                 names.join(", ")

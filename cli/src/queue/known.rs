@@ -1,11 +1,10 @@
 //! The queues that a configuration names.
 
-use std::any::Any;
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
 
-use crate::config::{Config, Producer, Queue, QueueKey};
+use crate::config::{BoundAs, Config, Producer, Queue, QueueKey};
 
 /// A queue, and who uses it.
 #[derive(Debug)]
@@ -26,13 +25,10 @@ pub(super) struct Known(BTreeMap<QueueKey, Used>);
 impl Known {
     pub(super) fn of(config: &Config) -> Self {
         let mut known = Self(BTreeMap::new());
+        for BoundAs { worker, name, binding } in config.bound::<Producer>() {
+            known.used(&binding.queue).producers.push(format!("{worker}.{name}"));
+        }
         for (name, worker) in &config.workers {
-            for bound in &worker.bindings {
-                let binding: &dyn Any = &*bound.binding;
-                if let Some(Producer { queue, .. }) = binding.downcast_ref() {
-                    known.used(queue).producers.push(format!("{name}.{}", bound.name));
-                }
-            }
             for consumer in &worker.consumers {
                 let used = known.used(&consumer.queue);
                 used.consumer = Some(name.clone());

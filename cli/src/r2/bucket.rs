@@ -5,15 +5,14 @@ use futures::executor::block_on;
 use serde_json::{Value as Json, json};
 
 use super::shown::{print_json, size};
-use super::target::buckets;
-use crate::config::{Config, R2Bucket};
+use crate::config::{BoundAs, Config, R2Bucket};
 use crate::output::{one_line, print};
 
 pub(super) fn list(config: &Config, json: bool) -> Result<()> {
-    let all = buckets(config);
+    let all: Vec<BoundAs<'_, R2Bucket>> = config.bound();
     if json {
         let all = all.iter().map(|found| {
-            let mut bucket = measured(found.bucket)?;
+            let mut bucket = measured(found.binding)?;
             bucket["worker"] = found.worker.into();
             bucket["binding"] = found.name.into();
             Ok(bucket)
@@ -21,8 +20,8 @@ pub(super) fn list(config: &Config, json: bool) -> Result<()> {
         return print_json(&all.collect::<Result<Vec<_>>>()?.into());
     }
     for found in &all {
-        let (bytes, objects) = total(found.bucket)?;
-        let (name, worker, binding) = (one_line(&found.bucket.name), found.worker, found.name);
+        let (bytes, objects) = total(found.binding)?;
+        let (name, worker, binding) = (one_line(&found.binding.name), found.worker, found.name);
         print(format!("{name}  {worker}.{binding}  {objects} objects, {}\n", size(bytes)).as_bytes())?;
     }
     Ok(())

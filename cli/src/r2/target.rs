@@ -1,6 +1,5 @@
 //! The bucket that a command works on.
 
-use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -8,7 +7,7 @@ use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use isopod::bindings::r2::R2Store;
 
-use crate::config::{Config, R2Bucket};
+use crate::config::{BoundAs, R2Bucket};
 use crate::project::ProjectArguments;
 
 /// Arguments that name a bucket. None are needed if the configuration has one.
@@ -37,13 +36,13 @@ impl Target {
             project,
         } = self;
         let config = project.read(environment)?;
-        let all = buckets(&config);
-        let found = all.iter().filter(|found| {
+        let all = config.bound();
+        let found = all.iter().filter(|found: &&BoundAs<'_, R2Bucket>| {
             worker.as_deref().is_none_or(|worker| worker == found.worker)
                 && binding.as_deref().is_none_or(|binding| binding == found.name)
-                && bucket.as_deref().is_none_or(|name| name == found.bucket.name)
+                && bucket.as_deref().is_none_or(|name| name == found.binding.name)
         });
-        let found: Vec<_> = found.map(|found| found.bucket).collect();
+        let found: Vec<_> = found.map(|found| found.binding).collect();
         let Some(first) = found.first() else {
             return Err(missing(&all));
         };
@@ -61,31 +60,7 @@ impl Target {
     }
 }
 
-/// A bucket of a worker.
-pub(super) struct Found<'a> {
-    pub(super) worker: &'a str,
-    /// The name in `env`.
-    pub(super) name: &'a str,
-    pub(super) bucket: &'a R2Bucket,
-}
-
-/// The buckets of a configuration.
-pub(super) fn buckets(config: &Config) -> Vec<Found<'_>> {
-    let workers = config.workers.iter();
-    let bound = workers.flat_map(|(worker, of)| of.bindings.iter().map(move |bound| (worker, bound)));
-    bound
-        .filter_map(|(worker, bound)| {
-            let binding: &dyn Any = &*bound.binding;
-            Some(Found {
-                worker,
-                name: &bound.name,
-                bucket: binding.downcast_ref()?,
-            })
-        })
-        .collect()
-}
-
-fn missing(all: &[Found<'_>]) -> anyhow::Error {
+fn missing(all: &[BoundAs<'_, R2Bucket>]) -> anyhow::Error {
     match all {
         [] => anyhow!("the configuration has no R2 bucket; add one to `r2_buckets`"),
         all => {
