@@ -50,6 +50,16 @@ impl Programs {
         Ok(path)
     }
 
+    /// The same, serving a file or folder at an address. The access log needs `info`; the other servers write none.
+    pub(crate) fn serve(&self, served: &Path, address: &str) -> Result<Command> {
+        let mut isopod = Command::new(self.isopod()?);
+        isopod
+            .arg("serve")
+            .arg(served)
+            .args(["--listen", address, "--log", "warn"]);
+        Ok(isopod)
+    }
+
     /// A file of `peers/`.
     pub(crate) fn peer_file(&self, name: &str) -> PathBuf {
         self.peers.join(name)

@@ -3,7 +3,8 @@
 use serde_json::{Value as Json, json};
 
 use crate::program::Serving;
-use crate::project::{Project, fixture};
+use crate::project::Project;
+use crate::transcript;
 
 /// The steps in which Isopod differs from workerd on purpose, with what it gives and the reason.
 fn differences() -> Vec<(&'static str, Json, &'static str)> {
@@ -64,21 +65,8 @@ fn caches_behave_as_on_workerd() {
     let project = Project::copy_of("bindings");
     project.write("wrangler.json", r#"{ "name": "x", "main": "cache.js" }"#);
     let server = Serving::start(project.path());
-    let ours: Json = serde_json::from_str(&server.get("/").body).expect("a transcript");
-    let theirs = std::fs::read(fixture("bindings").join("cache.json")).expect("workerd's transcript");
-    let mut theirs: Json = serde_json::from_slice(&theirs).expect("JSON");
-    for (step, here, why) in differences() {
-        assert_ne!(theirs[step], here, "it differs no more, though {why}");
-        theirs[step] = here;
-    }
-    let (ours, theirs) = (ours.as_object().expect("steps"), theirs.as_object().expect("steps"));
-    let wrong: Vec<_> = theirs
-        .iter()
-        .filter(|(step, expected)| ours.get(*step) != Some(expected))
-        .map(|(step, expected)| format!("{step}: {:?}, not {expected:?}", ours.get(step)))
-        .collect();
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(ours.len() == theirs.len() && ours.len() > 90, "{}", ours.len());
+    let steps = transcript::compare(&server.get("/").body, "cache.json", &differences());
+    assert!(steps > 90);
 }
 
 /// `/WORKER/put/NAME?SIZE` stores a response, `/WORKER/get/NAME` says what is there.

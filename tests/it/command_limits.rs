@@ -9,6 +9,12 @@ fn is_ended(ended: &Ended, told: &str) {
     assert!(ended.stderr.contains(told), "{}", ended.stderr);
 }
 
+#[track_caller]
+fn says_done(ended: &Ended) {
+    let Ended { code, stdout, stderr } = ended;
+    assert_eq!((*code, stdout.as_str()), (Some(0), "done\n"), "{stderr}");
+}
+
 #[test]
 fn cpu_time_is_counted_over_all_that_a_script_does() {
     let told = "error: the script exceeded its CPU limit of 200ms (--cpu)";
@@ -25,18 +31,12 @@ fn cpu_time_is_counted_over_all_that_a_script_does() {
 
 #[test]
 fn waiting_takes_no_cpu_time() {
-    let ended = isopod(&[
+    says_done(&isopod(&[
         "eval",
         "--cpu",
         "10s",
         "await new Promise((go) => setTimeout(go, 50)); console.log('done');",
-    ]);
-    assert_eq!(
-        (ended.code, ended.stdout.as_str()),
-        (Some(0), "done\n"),
-        "{}",
-        ended.stderr
-    );
+    ]));
 }
 
 #[test]
@@ -91,16 +91,10 @@ fn without_limits_a_script_has_what_there_is() {
 #[test]
 #[ignore = "takes 6 s of CPU time"]
 fn without_limits_top_level_code_may_compute_for_long() {
-    let ended = isopod(&[
+    says_done(&isopod(&[
         "eval",
         "const end = performance.now() + 6_000; while (performance.now() < end); console.log('done');",
-    ]);
-    assert_eq!(
-        (ended.code, ended.stdout.as_str()),
-        (Some(0), "done\n"),
-        "{}",
-        ended.stderr
-    );
+    ]));
 }
 
 #[test]

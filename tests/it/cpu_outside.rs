@@ -3,7 +3,6 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
 
-use crate::process::until;
 use crate::program::Serving;
 use crate::project::{Project, fixture};
 
@@ -52,15 +51,6 @@ fn read(server: &Serving, path: &str) -> (usize, bool) {
     (bytes, read.is_ok())
 }
 
-/// The outcome in the access log's line for a path.
-fn logged(server: &Serving, path: &str) -> String {
-    until("it is in the access log", || {
-        let log = server.log();
-        let line = log.lines().rfind(|line| line.contains(&format!("path=\"{path}\"")))?;
-        Some(line.split("outcome=\"").nth(1)?.split('"').next()?.to_owned())
-    })
-}
-
 #[test]
 fn encoding_a_streamed_body_is_its_event_s_cpu_time() {
     // Two layers of encoding take far more time than the script, which returns the same bytes repeatedly.
@@ -85,7 +75,7 @@ fn encoding_a_streamed_body_is_its_event_s_cpu_time() {
     );
     let (bytes, whole) = read(&server, "/encoded");
     assert!(!whole, "{bytes}");
-    assert_eq!(logged(&server, "/encoded"), "exceeded_cpu");
+    assert_eq!(server.logged_outcome("/encoded"), "exceeded_cpu");
     let chunks: u32 = server.get("/chunks").body.parse().expect("a number");
     // 5,000 take more than 10 s. A new worker has produced none.
     assert!(chunks < 2000, "{chunks}");
@@ -105,7 +95,7 @@ fn encoding_a_body_in_memory_is_its_event_s_cpu_time() {
     );
     let (bytes, whole) = read(&server, "/large");
     assert!(!whole, "{bytes}");
-    assert_eq!(logged(&server, "/large"), "exceeded_cpu");
+    assert_eq!(server.logged_outcome("/large"), "exceeded_cpu");
 }
 
 #[test]
@@ -124,7 +114,7 @@ fn decoding_a_response_is_its_event_s_cpu_time() {
     let (bytes, whole) = read(&server, "/decoded");
     // Decoded bodies are cut at 256 MiB in any case, as an exception.
     assert!(bytes < 256 << 20 && !whole, "{bytes}");
-    assert_eq!(logged(&server, "/decoded"), "exceeded_cpu");
+    assert_eq!(server.logged_outcome("/decoded"), "exceeded_cpu");
 }
 
 #[test]

@@ -155,15 +155,6 @@ pub(crate) fn over_h2<T>(server: &Serving, with: impl AsyncFnOnce(SendRequest<By
 
 const READERS: [fn(&Serving, &str) -> Read; 2] = [read_h1, read_h2];
 
-/// The outcome in the access log's line for a path.
-fn logged(server: &Serving, path: &str) -> String {
-    until("it is in the access log", || {
-        let log = server.log();
-        let line = log.lines().rfind(|line| line.contains(&format!("path=\"{path}\"")))?;
-        Some(line.split("outcome=\"").nth(1)?.split('"').next()?.to_owned())
-    })
-}
-
 #[test]
 fn a_download_beside_a_breach_is_cut_off_for_its_client_and_in_the_log() {
     for read in READERS {
@@ -175,7 +166,7 @@ fn a_download_beside_a_breach_is_cut_off_for_its_client_and_in_the_log() {
             download.join().expect("a client")
         });
         assert!(!whole, "{bytes} bytes looked whole");
-        assert_eq!(logged(&server, "/download"), "worker_lost");
+        assert_eq!(server.logged_outcome("/download"), "worker_lost");
         assert_eq!(server.metric("isopod_http_requests_total{outcome=\"ok\"}"), 0);
         assert_eq!(server.metric("isopod_http_requests_total{outcome=\"worker_lost\"}"), 1);
     }
@@ -188,7 +179,7 @@ fn a_stream_may_take_longer_than_its_event_may_wait_for_an_answer() {
         // More than a second, with a wall limit of 300 ms.
         assert_eq!(read(&server, "/request/whole"), (210, true));
     }
-    assert_eq!(logged(&server, "/request/whole"), "ok");
+    assert_eq!(server.logged_outcome("/request/whole"), "ok");
 }
 
 #[test]
@@ -197,7 +188,7 @@ fn a_stream_ends_at_its_limit_of_time_and_says_so() {
     for read in READERS {
         let (bytes, whole) = read(&server, "/stream/download");
         assert!(bytes > 0 && !whole, "{bytes}");
-        assert_eq!(logged(&server, "/stream/download"), "exceeded_wall");
+        assert_eq!(server.logged_outcome("/stream/download"), "exceeded_wall");
     }
     assert!(server.log().contains("`limits.stream`"));
     assert_eq!(server.get("/stream/").body, "good");
@@ -208,7 +199,7 @@ fn a_stream_that_gives_nothing_ends_at_its_idle_limit() {
     let (server, _project) = serve();
     for read in READERS {
         assert_eq!(read(&server, "/silent"), (0, false));
-        assert_eq!(logged(&server, "/silent"), "exceeded_wall");
+        assert_eq!(server.logged_outcome("/silent"), "exceeded_wall");
     }
     assert!(server.log().contains("`limits.stream_idle`"));
 }
@@ -219,7 +210,7 @@ fn what_a_stream_computes_is_its_event_s_cpu_time() {
     for read in READERS {
         let (bytes, whole) = read(&server, "/compute");
         assert!(!whole, "{bytes}");
-        assert_eq!(logged(&server, "/compute"), "exceeded_cpu");
+        assert_eq!(server.logged_outcome("/compute"), "exceeded_cpu");
     }
 }
 
@@ -229,7 +220,7 @@ fn a_failure_in_a_stream_is_logged_with_its_worker_and_its_stack() {
     for read in READERS {
         let (_, whole) = read(&server, "/throw");
         assert!(!whole);
-        assert_eq!(logged(&server, "/throw"), "exception");
+        assert_eq!(server.logged_outcome("/throw"), "exception");
     }
     let log = server.log();
     assert!(log.contains("RangeError: no more of this\n    at Object.pull"), "{log}");
@@ -264,7 +255,7 @@ fn a_body_of_a_known_length_that_is_cut_off_is_shorter_than_it_says() {
     let mut bytes = 0;
     let read = connection.read_body(&head, |part| bytes += part.len());
     assert!(read.is_err() && bytes < 1_000_000, "{bytes}");
-    assert_eq!(logged(&server, "/echo"), "worker_lost");
+    assert_eq!(server.logged_outcome("/echo"), "worker_lost");
 }
 
 #[test]

@@ -201,6 +201,15 @@ impl Server {
         self.log.lock().expect("a log").clone()
     }
 
+    /// The outcome in the access log's line for a path. Waits for the line.
+    pub(crate) fn logged_outcome(&self, path: &str) -> String {
+        until("it is in the access log", || {
+            let log = self.log();
+            let line = log.lines().rfind(|line| line.contains(&format!("path=\"{path}\"")))?;
+            Some(line.split("outcome=\"").nth(1)?.split('"').next()?.to_owned())
+        })
+    }
+
     /// Stops reading the log while the guard is held.
     pub(crate) fn log_unread(&self) -> MutexGuard<'_, String> {
         self.log.lock().expect("a log")

@@ -4,7 +4,8 @@ use serde_json::{Value as Json, json};
 
 use crate::process::until;
 use crate::program::{Serving, isopod_in};
-use crate::project::{Project, fixture};
+use crate::project::Project;
+use crate::transcript;
 
 /// The steps in which Isopod differs from workerd with miniflare's broker on purpose, with what it gives and the reason.
 fn differences() -> Vec<(&'static str, Json, &'static str)> {
@@ -108,18 +109,8 @@ fn a_queue_behaves_as_on_workerd() {
                 { "queue": "dead", "max_batch_size": 10, "max_batch_timeout": 0 }] } }"#,
     );
     let server = Serving::start_with(project.path(), &["--threads", "1"]);
-    let ours: Json = serde_json::from_str(&server.get("/").body).expect("a transcript");
-    let theirs = std::fs::read(fixture("bindings").join("queues.json")).expect("workerd's transcript");
-    let mut theirs: Json = serde_json::from_slice(&theirs).expect("JSON");
-    for (step, here, why) in differences() {
-        assert_ne!(theirs[step], here, "it differs no more, though {why}");
-        theirs[step] = here;
-    }
-    let (ours, theirs) = (ours.as_object().expect("steps"), theirs.as_object().expect("steps"));
-    for (step, expected) in theirs {
-        assert_eq!(ours.get(step), Some(expected), "{step}");
-    }
-    assert!(ours.len() == theirs.len() && ours.len() > 80, "{}", ours.len());
+    let steps = transcript::compare(&server.get("/").body, "queues.json", &differences());
+    assert!(steps > 80);
 }
 
 /// A consumer that counts what it gets, and takes its time with texts that begin with `slow`.

@@ -6,6 +6,7 @@ use serde_json::{Value as Json, json};
 
 use crate::program::{Serving, isopod_in};
 use crate::project::{Project, fixture};
+use crate::transcript;
 
 const CONFIGURATION: &str =
     r#"{ "name": "x", "main": "r2.js", "r2_buckets": [{ "binding": "R2", "bucket_name": "things" }] }"#;
@@ -57,18 +58,7 @@ fn a_bucket_behaves_as_on_workerd() {
     let theirs = std::fs::read(fixture("bindings").join("r2.json")).expect("workerd's transcript");
     let mut theirs: Json = serde_json::from_slice(&theirs).expect("JSON");
     with_class(&mut theirs);
-    for (step, here, why) in differences() {
-        assert_ne!(theirs[step], here, "it differs no more, though {why}");
-        theirs[step] = here;
-    }
-    let (ours, theirs) = (ours.as_object().expect("steps"), theirs.as_object().expect("steps"));
-    let wrong: Vec<_> = theirs
-        .iter()
-        .filter(|(step, expected)| ours.get(*step) != Some(expected))
-        .map(|(step, expected)| format!("{step}: {:?}, not {expected:?}", ours.get(step)))
-        .collect();
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(ours.len() == theirs.len() && ours.len() > 200, "{}", ours.len());
+    assert!(transcript::compare_with(&ours, theirs, &differences()) > 200);
 }
 
 /// A worker for large objects: `/put?N` stores N MiB, `/copy` copies them, `/get` returns them.

@@ -80,7 +80,6 @@ const WARM_UP: Duration = Duration::from_secs(1);
 /// The folder with the served scripts, each bundled into one file that all servers get.
 struct Served {
     folder: TempDir,
-    isopod: PathBuf,
     /// The server that the script fetches from, if it does.
     origin: Option<Origin>,
 }
@@ -126,11 +125,7 @@ impl Served {
             std::fs::write(project.join("isopod.toml"), settings)?;
         }
         std::fs::copy(programs.peer_file("workerd.capnp"), folder.path().join("workerd.capnp"))?;
-        Ok(Self {
-            folder,
-            isopod: programs.isopod()?,
-            origin,
-        })
+        Ok(Self { folder, origin })
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -142,17 +137,11 @@ impl Served {
         let address = format!("127.0.0.1:{port}");
         Ok(match server {
             Server::Isopod | Server::IsopodRouted => {
-                let mut isopod = Command::new(&self.isopod);
                 let served = match server {
                     Server::IsopodRouted => "routed",
                     _ => "default",
                 };
-                // The access log needs `info`; the other servers write none.
-                isopod
-                    .arg("serve")
-                    .arg(self.file(served))
-                    .args(["--listen", &address, "--log", "warn"]);
-                isopod
+                programs.serve(&self.file(served), &address)?
             }
             Server::Workerd => programs.workerd(&self.file("workerd.capnp"), &address)?,
             Server::Deno => {

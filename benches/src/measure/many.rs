@@ -94,12 +94,7 @@ impl Served {
                     Server::One => folder.join("one/w0.js"),
                     _ => folder.to_owned(),
                 };
-                let mut isopod = Command::new(programs.isopod()?);
-                isopod
-                    .arg("serve")
-                    .arg(served)
-                    .args(["--listen", &address, "--log", "warn"]);
-                isopod
+                programs.serve(&served, &address)?
             }
             Server::Workerd => programs.workerd(&folder.join("workerd.capnp"), &address)?,
         })

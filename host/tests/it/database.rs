@@ -1,5 +1,7 @@
 //! A database for each module.
 
+// The same server as that of other crates' tests.
+#[path = "../../../ext/tests/it/common/postgres.rs"]
 mod postgres;
 
 use std::path::Path;
@@ -118,7 +120,7 @@ fn a_wrong_url_is_an_error_that_does_not_show_it() {
 
 #[test]
 fn in_postgresql_each_module_has_a_schema_of_its_own() {
-    let server = postgres::Server::start();
+    let server = postgres::Postgres::start();
     let databases = || DbManager::new(DbRule::postgres(server.url()));
     assert_eq!((run(databases()).0, run(databases()).1), (1, 2));
     let named = DbRule::Postgres {
