@@ -110,9 +110,11 @@ impl<D: Dispatch> Accept<D> {
             let counts = &app.core.counts;
             counts.connections.fetch_add(1, Ordering::Relaxed);
             counts.connections_open.fetch_add(1, Ordering::Relaxed);
-            stop.run_until_cancelled(serve(app.clone(), tls, stream, peer, lives))
+            stop.run_until_cancelled(serve(app.clone(), tls, stream, peer, lives.clone()))
                 .await;
             counts.connections_open.fetch_sub(1, Ordering::Relaxed);
+            let moves = u64::from(lives.moves());
+            counts.connection_moves.fetch_add(moves, Ordering::Relaxed);
             drop(permit);
         });
         MovableConnection::start(served, location, self.runtime.clone());

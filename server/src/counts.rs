@@ -28,6 +28,8 @@ const PARTS: usize = 16;
 pub(crate) struct Counts {
     pub(crate) connections: AtomicU64,
     pub(crate) connections_open: AtomicU64,
+    /// Moves between threads of connections that have ended.
+    pub(crate) connection_moves: AtomicU64,
     /// In parts, as the threads of workers count at the same time: a counter that several processors change is slow.
     requests: [Requests; PARTS],
     pub(crate) sockets: AtomicU64,
@@ -149,6 +151,12 @@ impl Counts {
                 "Connections open.",
                 Gauge,
                 &self.connections_open,
+            ),
+            plain(
+                "isopod_http_connection_moves_total",
+                "Moves of ended connections between the server's threads and those of workers.",
+                Counter,
+                &self.connection_moves,
             ),
             Metric::new("isopod_http_response_bytes_total", "Bytes of response bodies.", Counter)
                 .value(self.sum(|part| &part.bytes_sent) as f64),

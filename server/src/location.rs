@@ -1,8 +1,8 @@
 //! The thread on which a connection lives.
 //!
 //! A connection starts on the server's runtime. If its requests are answered by one worker, it moves to that worker's thread,
-//! so that no thread has to be woken for a request or its response. It moves back when it has to return_to_server, at any time, also in
-//! the middle of a request. Whatever the thread, it is the same future: limits, alarms, metrics and drain do not notice.
+//! so that no thread has to be woken for a request or its response. It may have to move back at any time, also in the middle of a
+//! request. Whatever the thread, it is the same future: limits, alarms, metrics and drain do not notice.
 
 use std::{
     fmt,
@@ -18,7 +18,7 @@ use std::{
 
 use tokio::runtime::Handle;
 
-/// Time on the server's runtime before a connection that had to return_to_server a thread moves again.
+/// Time on the server's runtime before a connection that had to leave a thread moves again.
 const STAY_MIN: Duration = Duration::from_secs(1);
 
 /// Number of consecutive requests answered by one worker after which a connection moves to its thread.

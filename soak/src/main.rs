@@ -44,6 +44,12 @@ struct Arguments {
     /// Include misbehavior that no limit can interrupt, and that occupies a thread until it ends
     #[arg(long)]
     lose_threads: bool,
+    /// Number of workers. Those beyond the thirteen of the project answer plain requests, several in a row on a connection
+    #[arg(long, default_value_t = WORKERS, value_parser = clap::value_parser!(u64).range(WORKERS..=2000))]
+    workers: u64,
+    /// Run half of the workers in processes of their own
+    #[arg(long)]
+    cells: bool,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
@@ -62,6 +68,9 @@ fn minutes(text: &str) -> Result<f64, String> {
         .then_some(minutes)
         .ok_or_else(|| format!("should be above 0, and at most {day}"))
 }
+
+/// Number of workers of the project.
+const WORKERS: u64 = 13;
 
 /// Exit code if there is no verdict.
 const NO_VERDICT: u8 = 2;
@@ -83,6 +92,7 @@ fn soak(arguments: &Arguments) -> Result<bool> {
     let mix = Mix {
         rate: arguments.rate,
         lose_threads: arguments.lose_threads,
+        plain: arguments.workers - WORKERS,
     };
     if let Some(count) = arguments.plan {
         for step in Plan::new(seed, mix).take(count) {
@@ -94,6 +104,7 @@ fn soak(arguments: &Arguments) -> Result<bool> {
         length: Duration::from_secs_f64(arguments.minutes * 60.0),
         seed,
         mix,
+        cells: arguments.cells,
         program: arguments.program.clone().map_or_else(beside, Ok)?,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -10,5 +10,7 @@ pub(crate) struct Options {
     pub(crate) length: Duration,
     pub(crate) seed: u64,
     pub(crate) mix: Mix,
+    /// Half of the workers have processes of their own.
+    pub(crate) cells: bool,
     pub(crate) program: PathBuf,
 }

@@ -25,6 +25,8 @@ pub(crate) enum Good {
     Fresh,
     /// To the last deployed version.
     Deployed,
+    /// Several in a row to one of the plain workers.
+    Plain(u64),
 }
 
 /// Isolates of misbehaviors: shared or not.
@@ -103,6 +105,8 @@ pub(crate) struct Mix {
     /// Actions per second, on average.
     pub(crate) rate: u32,
     pub(crate) lose_threads: bool,
+    /// Number of plain workers beside those of the project.
+    pub(crate) plain: u64,
 }
 
 /// The hostile script's paths that use CPU time up to the limit, and those that cost little.
@@ -195,6 +199,7 @@ impl Plan {
 
     const fn good(&mut self) -> Good {
         match self.random.below(20) {
+            0..4 if self.mix.plain > 0 => Good::Plain(self.random.below(self.mix.plain)),
             0..4 => Good::Hello,
             4..7 => Good::Echo(self.random.between(1, 200)),
             7..9 => Good::Back(self.random.between(1, 200)),
@@ -259,6 +264,7 @@ mod tests {
     const MIX: Mix = Mix {
         rate: 100,
         lose_threads: true,
+        plain: 0,
     };
 
     fn steps(seed: u64, mix: Mix) -> Vec<Step> {

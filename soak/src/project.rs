@@ -5,15 +5,19 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-const FILES: [(&str, &str); 4] = [
-    ("isopod.toml", include_str!("../project/isopod.toml")),
+const FILES: [(&str, &str); 3] = [
     ("good.js", include_str!("../project/good.js")),
     ("endless.js", include_str!("../project/endless.js")),
     // Also used by the tests, one misbehavior at a time.
     ("hostile.js", include_str!("../../tests/fixtures/hostile/worker.js")),
 ];
 
-/// Number of the project's workers; events are counted for each.
+const CONFIGURATION: &str = include_str!("../project/isopod.toml");
+
+/// The workers of the project that have processes of their own if asked for: their outcomes are the same there.
+const IN_CELLS: [&str; 6] = ["echo", "stream", "timers", "relay", "fresh", "alone"];
+
+/// Number of threads, each of which hosts a worker with a database once the load begins. With plain workers there are more.
 pub(crate) const THREADS: usize = 8;
 
 /// The temporary folder of a soak.
@@ -22,13 +26,15 @@ pub(crate) struct Project {
 }
 
 impl Project {
-    pub(crate) fn new() -> Result<Self> {
+    /// Writes a project with this many plain workers, each on a thread of its own, and half of all workers in cells if asked for.
+    pub(crate) fn new(plain: u64, cells: bool) -> Result<Self> {
         let folder = tempfile::tempdir().context("no temporary folder can be made")?;
         let project = Self { folder };
         std::fs::create_dir(project.path().join(".isopod"))?;
         for (name, text) in FILES {
             project.write(name, text)?;
         }
+        project.write("isopod.toml", &configuration(plain, cells))?;
         project.deploy(0)?;
         project.mend(true)?;
         Ok(project)
@@ -60,4 +66,28 @@ impl Project {
         std::fs::write(&beside, text).with_context(|| format!("{} cannot be written", beside.display()))?;
         std::fs::rename(&beside, &path).with_context(|| format!("{} cannot be written", path.display()))
     }
+}
+
+fn configuration(plain: u64, cells: bool) -> String {
+    let in_cell = |yes: bool| if cells && yes { "isolation = \"process\"\n" } else { "" };
+    let mut text = CONFIGURATION.to_owned();
+    if cells {
+        for worker in IN_CELLS {
+            let head = format!("[workers.{worker}]\n");
+            text = text.replace(&head, &format!("{head}{}", in_cell(true)));
+        }
+    }
+    if plain > 0 {
+        let threads = format!("threads = {THREADS}\n");
+        let workers_max = plain + 4 * THREADS as u64;
+        text = text.replacen(&threads, "", 1) + &format!("\n[pool]\nworkers_max = {workers_max}\n");
+    }
+    let routes: String = (0..plain)
+        .map(|i| format!("  {{ host = \"plain-{i}.soak\", worker = \"plain-{i}\" }},\n"))
+        .collect();
+    text = text.replacen("\n]\n", &format!("\n{routes}]\n"), 1);
+    for i in 0..plain {
+        text += &format!("\n[workers.plain-{i}]\nmain = \"good.js\"\n{}", in_cell(i % 2 == 0));
+    }
+    text
 }

@@ -38,6 +38,8 @@ pub(crate) struct Evidence {
     pub(crate) disagreements: Vec<String>,
     pub(crate) lost: u64,
     pub(crate) boots: u64,
+    /// Moves of connections between threads.
+    pub(crate) moves: u64,
     pub(crate) outcomes: Vec<(String, u64)>,
 }
 
@@ -58,6 +60,7 @@ impl Evidence {
             disagreements: Vec::new(),
             lost: 0,
             boots: 0,
+            moves: 0,
             outcomes: Vec::new(),
         }
     }
@@ -89,6 +92,7 @@ pub(crate) struct Report {
     outcomes: BTreeMap<String, u64>,
     requests_left: u64,
     workers_started: u64,
+    connection_moves: u64,
     threads_lost: u64,
     before: Option<Footprint>,
     after: Option<Footprint>,
@@ -119,6 +123,7 @@ impl Report {
             outcomes: evidence.outcomes.into_iter().collect(),
             requests_left: tally.left,
             workers_started: evidence.boots,
+            connection_moves: evidence.moves,
             threads_lost: evidence.lost,
             before: evidence.before,
             after: evidence.after,
@@ -232,8 +237,8 @@ impl fmt::Display for Report {
         writeln!(f, "outcomes  {outcomes}")?;
         writeln!(
             f,
-            "besides   {} requests whose client left, {} workers started, {} threads lost\n",
-            self.requests_left, self.workers_started, self.threads_lost
+            "besides   {} requests whose client left, {} workers started, {} threads lost, {} moves of connections\n",
+            self.requests_left, self.workers_started, self.threads_lost, self.connection_moves
         )?;
         writeln!(
             f,

@@ -56,7 +56,7 @@ async fn course(options: &Options, stop: Stop) -> Result<Report> {
         options.length,
         options.seed
     );
-    let (project, origin) = (Project::new()?, Origin::bind().await?);
+    let (project, origin) = (Project::new(options.mix.plain, options.cells)?, Origin::bind().await?);
     let mut server = Server::start(&options.program, project.path()).await?;
     let scene = Scene::new(server.address, origin.address, &project);
     let soaked = under_load(options, &server, &origin, &scene, stop).await;
@@ -150,6 +150,7 @@ async fn under_load(
         disagreements,
         lost: metrics.get("isopod_threads_lost_total"),
         boots: metrics.sum("isopod_boots_total"),
+        moves: metrics.get("isopod_http_connection_moves_total"),
         outcomes: outcomes(&metrics),
     })
 }
@@ -208,12 +209,18 @@ impl Load<'_> {
         let start = Instant::now();
         loop {
             self.scene.spread(THREADS).await.map_err(anyhow::Error::msg)?;
-            let there = self.server.metrics().await?.by_label("isopod_workers").get("sql") == Some(&(THREADS as u64));
-            if there {
+            let workers = self
+                .server
+                .metrics()
+                .await?
+                .by_label("isopod_workers")
+                .get("sql")
+                .copied();
+            if workers >= Some(THREADS as u64) {
                 return Ok(());
             }
             if start.elapsed() > SPREAD {
-                bail!("after {SPREAD:?} there is not a worker on each of {THREADS} threads");
+                bail!("after {SPREAD:?} there is not a worker on each of {THREADS} threads, but on {workers:?}");
             }
         }
     }

@@ -187,11 +187,7 @@ pub(super) fn metrics(stats: &PoolStats) -> Vec<Metric> {
     let outcomes = stats.outcomes.iter().fold(outcomes, |metric, (outcome, count)| {
         metric.labelled("outcome", *outcome, *count as f64)
     });
-    let resident = Metric::new(
-        "process_resident_memory_bytes",
-        "MovableConnection memory of the process",
-        Gauge,
-    );
+    let resident = Metric::new("process_resident_memory_bytes", "Resident memory of the process", Gauge);
     let resident = match resident_bytes() {
         Some(bytes) => resident.value(bytes as f64),
         None => resident,

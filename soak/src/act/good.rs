@@ -9,8 +9,22 @@ use crate::plan::{Good, Step};
 /// Concurrent requests never share a key, and the table stays small.
 const KEYS: u64 = 4096;
 
-/// Sends a request, and checks the response.
+/// Number of consecutive requests to a plain worker: its connection moves to the worker's thread meanwhile.
+const IN_A_ROW: u32 = 4;
+
+/// Sends requests, and checks the responses.
 pub(super) async fn ask(scene: &Scene<'_>, good: Good, step: &Step) -> Result<(), Wrong> {
+    if !matches!(good, Good::Plain(_)) {
+        return ask_once(scene, good, step).await;
+    }
+    for nth in 0..IN_A_ROW {
+        let anew = step.anew && nth == 0;
+        ask_once(scene, good, &Step { anew, ..*step }).await?;
+    }
+    Ok(())
+}
+
+async fn ask_once(scene: &Scene<'_>, good: Good, step: &Step) -> Result<(), Wrong> {
     let (request, right) = exchange(scene, good, step.number);
     let confirmed = scene.versions.confirmed.get();
     let start = Instant::now();
@@ -71,6 +85,7 @@ fn exchange(scene: &Scene<'_>, good: Good, number: u64) -> (Vec<u8>, Vec<u8>) {
         }
         Good::Fresh => get("fresh", "/fresh", "1"),
         Good::Deployed => get("deployed", "/", ""),
+        Good::Plain(worker) => get(&format!("plain-{worker}"), "/hello", "hello"),
     }
 }
 

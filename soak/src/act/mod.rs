@@ -223,5 +223,6 @@ const fn name_of_good(good: Good) -> &'static str {
         Good::Relay => "subrequests",
         Good::Fresh => "fresh isolate",
         Good::Deployed => "newest version",
+        Good::Plain(_) => "plain workers",
     }
 }
