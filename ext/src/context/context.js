@@ -45,5 +45,19 @@ const addOps = (function addOps(ops) {
   for (const name of new SafeArrayIterator(ObjectKeys(ops))) known[name] ??= ops[name];
 });
 
-return { addOps, currentEvent, hasEnded, saysEnded, sayingEnded, unlessEnded };
+// ---- what leaves the worker
+
+let gate = () => null;
+
+/** Sets what holds back requests and calls: a function that returns a promise, or `null`. */
+function setOutputGate(held) {
+  gate = held;
+}
+
+/** A promise to be awaited before the running code tells others something, or `null`. */
+const outputGate = (function outputGate() {
+  return gate();
+});
+
+return { addOps, currentEvent, hasEnded, outputGate, saysEnded, sayingEnded, setOutputGate, unlessEnded };
 })();

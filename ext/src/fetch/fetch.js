@@ -9,8 +9,11 @@ const {
   ArrayPrototypeIncludes,
   ArrayPrototypePush,
   Error,
+  MathMax,
+  MathMin,
   NumberPrototypeToString,
   PromiseReject,
+  RegExpPrototypeExec,
   SafeRegExp,
   SafeSet,
   SetPrototypeHas,
@@ -21,6 +24,7 @@ const {
 } = primordials;
 
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
+const { outputGate } = core.loadExtScript("ext:isopod_context/context.js");
 const { byteLowerCase } = core.loadExtScript("ext:deno_web/00_infra.js");
 const { URL } = core.loadExtScript("ext:deno_web/00_url.js");
 const abortSignal = core.loadExtScript("ext:deno_web/03_abort_signal.js");
@@ -73,14 +77,39 @@ function newResponse(request, status, statusMessage, headerList) {
   return response;
 }
 
+const RANGE = new SafeRegExp(/^bytes[\t ]*=[\t ]*(\d*)[\t ]*-[\t ]*(\d*)$/);
+
+/**
+ * The first and the last byte of a request for a part of so many, `null` without a range, `undefined` if there is no such part:
+ * https://fetch.spec.whatwg.org/#simple-range-header-value
+ */
+function partOf(request, size) {
+  const headers = ArrayPrototypeFilter(request.headerList, (entry) => byteLowerCase(entry[0]) === "range");
+  if (headers.length === 0) return null;
+  const found = RegExpPrototypeExec(RANGE, headers[0][1]);
+  if (headers.length > 1 || found === null) return undefined;
+  const { 1: from, 2: to } = found;
+  // The last bytes.
+  if (from === "") return to === "" || +to === 0 ? undefined : { first: MathMax(size - to, 0), last: size - 1 };
+  if (+from >= size || to !== "" && +from > +to) return undefined;
+  return { first: +from, last: to === "" ? size - 1 : MathMin(+to, size - 1) };
+}
+
+/** https://fetch.spec.whatwg.org/#scheme-fetch */
 function fetchBlob(request, signal) {
   if (request.method !== "GET") return networkError("a blob: URL can only be fetched with GET");
-  const blob = request.blobUrlEntry;
+  const whole = request.blobUrlEntry;
+  const part = partOf(request, whole.size);
+  if (part === undefined) return networkError("the blob does not have that range");
+  const blob = part === null ? whole : whole.slice(part.first, part.last + 1, whole.type);
   const body = new InnerBody(blob.stream());
   body.length = blob.size;
   signal[abortSignal.add](() => body.error(signal.reason));
   const headers = [["content-length", `${blob.size}`], ["content-type", blob.type]];
-  const response = newResponse(request, 200, "OK", headers);
+  if (part !== null) ArrayPrototypePush(headers, ["content-range", `bytes ${part.first}-${part.last}/${whole.size}`]);
+  const response = part === null
+    ? newResponse(request, 200, "OK", headers)
+    : newResponse(request, 206, "Partial Content", headers);
   response.body = body;
   return response;
 }
@@ -106,6 +135,11 @@ const network = { __proto__: null, begin: op_fetch, send: op_fetch_send };
 
 /** Sends a request once. */
 async function send(request, signal) {
+  const held = outputGate();
+  if (held !== null) {
+    await held;
+    if (signal.aborted) return abortedNetworkError();
+  }
   const { bytes, rid } = request.body === null ? { bytes: null, rid: null } : outgoing(request.body);
   const { sender = network } = request;
   const { requestRid, cancelHandleRid } = sender.begin(

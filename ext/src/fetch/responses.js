@@ -161,6 +161,20 @@ over(OriginalRequest, Request, {
   },
 });
 
+/** https://fetch.spec.whatwg.org/#request-class: of a script's requests, these are always the same. */
+function addConstant(name, value) {
+  const { get } = ObjectGetOwnPropertyDescriptor({
+    get [name]() {
+      if (toInnerRequest(this) === undefined) throw new TypeError("Illegal invocation");
+      return value;
+    },
+  }, name);
+  ObjectDefineProperty(RequestPrototype, name, { __proto__: null, configurable: true, enumerable: true, get, set: undefined });
+}
+
+addConstant("destination", "");
+addConstant("duplex", "half");
+
 // ---- bodies that are sent in one piece
 
 // Longer ones are encoded in parts, between which other events get their turn.

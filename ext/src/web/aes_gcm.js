@@ -5,11 +5,10 @@
 const { core, primordials } = __bootstrap;
 const { op_isopod_aes_gcm } = core.ops;
 const {
-  ArrayBufferIsView,
   ArrayPrototypeIncludes,
-  ObjectDefineProperty,
   ObjectGetOwnPropertyDescriptor,
   ReflectApply,
+  SafeArrayIterator,
   String,
   StringPrototypeToUpperCase,
   TypedArrayPrototypeGetBuffer,
@@ -23,20 +22,13 @@ const { converters } = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
 const { byteLengthOf } = core.loadExtScript("ext:isopod_quotas/texts.js");
 const { secretOf } = core.loadExtScript("ext:isopod_web/interfaces.js");
-const { CryptoKey, SubtleCrypto } = core.loadExtScript("ext:deno_crypto/00_crypto.js");
+const { copyOf, isBufferSource, replace } = core.loadExtScript("ext:isopod_web/subtle.js");
+const { CryptoKey } = core.loadExtScript("ext:deno_crypto/00_crypto.js");
 
 const algorithmOf = ObjectGetOwnPropertyDescriptor(CryptoKey.prototype, "algorithm").get;
 const usagesOf = ObjectGetOwnPropertyDescriptor(CryptoKey.prototype, "usages").get;
 
 const TAG_BITS = [32, 64, 96, 104, 112, 120, 128];
-
-const isBufferSource = (value) => ArrayBufferIsView(value) || core.isAnyArrayBuffer(value);
-
-/** A copy, in a view of its own. */
-function copyOf(source) {
-  const { buffer, byteOffset } = ArrayBufferIsView(source) ? source : { buffer: source, byteOffset: 0 };
-  return TypedArrayPrototypeSlice(new Uint8Array(buffer, byteOffset, byteLengthOf(source)));
-}
 
 /** The parameters, read once, as a script may have getters. Null if they are not those of AES-GCM. */
 function parametersOf(algorithm) {
@@ -83,23 +75,14 @@ function transform(encrypts, parameters, key, data) {
   return TypedArrayPrototypeGetBuffer(output);
 }
 
-function replace(name) {
-  const property = ObjectGetOwnPropertyDescriptor(SubtleCrypto.prototype, name);
-  const original = property.value;
-  const value = {
-    async [name](...args) {
-      const parameters = args.length >= 3 && isBufferSource(args[2]) ? parametersOf(args[0]) : null;
-      // Its checks of the object, the key and other algorithms are those of deno_crypto.
-      if (parameters === null || parameters.isOther || !isOurs(parameters, name === "decrypt")) {
-        return await ReflectApply(original, this, args);
-      }
-      return transform(name === "encrypt", parameters, args[1], args[2]);
-    },
-  }[name];
-  ObjectDefineProperty(value, "length", { __proto__: null, value: original.length, configurable: true });
-  ObjectDefineProperty(SubtleCrypto.prototype, name, { __proto__: null, ...property, value });
+for (const name of new SafeArrayIterator(["decrypt", "encrypt"])) {
+  replace(name, (subtle, args, original) => {
+    const parameters = args.length >= 3 && isBufferSource(args[2]) ? parametersOf(args[0]) : null;
+    // Its checks of the object, the key and other algorithms are those of deno_crypto.
+    if (parameters === null || parameters.isOther || !isOurs(parameters, name === "decrypt")) {
+      return ReflectApply(original, subtle, args);
+    }
+    return transform(name === "encrypt", parameters, args[1], args[2]);
+  });
 }
-
-replace("decrypt");
-replace("encrypt");
 })();

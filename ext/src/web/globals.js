@@ -27,7 +27,9 @@ const base64 = core.loadExtScript("ext:deno_web/05_base64.js");
 const encoding = core.loadExtScript("ext:deno_web/08_text_encoding.js");
 const console = core.loadExtScript("ext:deno_web/01_console.js");
 const log = core.loadExtScript("ext:isopod_web/log.js");
-const performance = core.loadExtScript("ext:deno_web/15_performance.js");
+const { setTimeOrigin } = core.loadExtScript("ext:deno_web/15_performance.js");
+const performance = core.loadExtScript("ext:isopod_web/observers.js");
+core.loadExtScript("ext:isopod_web/events.js");
 const crypto = core.loadExtScript("ext:deno_crypto/00_crypto.js");
 const cryptography = core.loadExtScript("ext:isopod_quotas/cryptography.js");
 const url = core.loadExtScript("ext:deno_web/00_url.js");
@@ -67,6 +69,7 @@ const lazyInterface = (name, specifier) =>
   });
 const lazyUrlPattern = lazyInterface("URLPattern", "ext:deno_web/01_urlpattern.js");
 const lazyFileReader = lazyInterface("FileReader", "ext:deno_web/10_filereader.js");
+const lazyBroadcast = lazyInterface("BroadcastChannel", "ext:isopod_web/broadcast.js");
 const lazyEventSource = lazyInterface("EventSource", "ext:deno_fetch/27_eventsource.js");
 const lazyPairs = lazyInterface("WebSocketRequestResponsePair", "ext:isopod_objects/sockets.js");
 const lazyWebSocket = lazy("ext:isopod_web_socket/websocket.js", (loaded) => {
@@ -147,6 +150,7 @@ const navigator = new Navigator(illegalConstructorKey);
 
 core.loadExtScript("ext:isopod_web/keys.js");
 core.loadExtScript("ext:isopod_web/aes_gcm.js");
+core.loadExtScript("ext:isopod_web/ed448.js");
 core.loadExtScript("ext:isopod_web/digest.js");
 core.loadExtScript("ext:isopod_web/read_at_least.js");
 guards.limitAbortSignal(abortSignal.AbortSignal);
@@ -160,6 +164,7 @@ const properties = {
   AbortController: own(abortSignal.AbortController),
   AbortSignal: own(abortSignal.AbortSignal),
   Blob: own(file.Blob),
+  BroadcastChannel: later((m) => m.BroadcastChannel, lazyBroadcast),
   ByteLengthQueuingStrategy: own(streams.ByteLengthQueuingStrategy),
   Cache: later((m) => m.Cache, lazyCache),
   CacheStorage: later((m) => m.CacheStorage, lazyCache),
@@ -303,7 +308,7 @@ const exposeBindings = (function exposeBindings() {
 
 // In parentheses, so that the snapshot contains its bytecode.
 const boot = (function boot(options) {
-  performance.setTimeOrigin();
+  setTimeOrigin();
   // Not with core's function that calls this: it would be compiled for each worker.
   op_set_wasm_streaming_callback(denoFetch.handleWasmStreaming);
   internals.isopodUserAgent = options.userAgent;
@@ -328,7 +333,7 @@ const boot = (function boot(options) {
 });
 
 // Called once now, so that they need not be compiled when a worker starts.
-performance.setTimeOrigin();
+setTimeOrigin();
 console.setNoColorFns(() => true, () => true);
 handlers.start(globalThis);
 

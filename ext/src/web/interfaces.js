@@ -11,6 +11,7 @@ const {
   SafeArrayIterator,
   StringPrototypeCharCodeAt,
   TypeError,
+  Uint8Array,
 } = primordials;
 const { addInterface, dataCloneError, setStack } = core.loadExtScript("ext:isopod_web/clone.js");
 const { DOMException, QuotaExceededError } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
@@ -79,15 +80,30 @@ addBlob(file.File, "File");
 
 // ---- keys
 
-const { exportNodeMaterial, importSync } = CryptoKey;
+const { exportNodeMaterial, fromCloneData, importSync } = CryptoKey;
 const formats = { __proto__: null, secret: "raw", public: "spki", private: "pkcs8" };
 const algorithm = getterOf(CryptoKey, "algorithm");
 const extractable = getterOf(CryptoKey, "extractable");
 const usages = getterOf(CryptoKey, "usages");
 
+/** Algorithms that deno_crypto does not have: how their keys are copied, and what `exportNodeMaterial` would return. */
+const otherKeys = { __proto__: null };
+
+/** Adds such an algorithm. Returns a function that makes a key of it. */
+function addKeys(name, { copy, material }) {
+  otherKeys[name] = { __proto__: null, copy, material };
+  return (keyType, isExtractable, keyUsages) => {
+    const keyData = { __proto__: null, type: keyType, data: new Uint8Array(0) };
+    const data = { __proto__: null, keyType, extractable: isExtractable, usages: keyUsages, algorithm: { __proto__: null, name }, keyData };
+    return ReflectApply(fromCloneData, CryptoKey, [data]);
+  };
+}
+
 addInterface(CryptoKey, {
   __proto__: null,
   copy(key) {
+    const other = otherKeys[algorithm(key).name];
+    if (other !== undefined) return other.copy(key);
     try {
       const { type, data } = ReflectApply(exportNodeMaterial, CryptoKey, [key]);
       return ReflectApply(importSync, CryptoKey, [formats[type], data, algorithm(key), extractable(key), usages(key)]);
@@ -146,7 +162,7 @@ const statics = [
   [Crypto, "registerSymbols", Crypto.registerSymbols],
   [SubtleCrypto, "create", SubtleCrypto.create],
   [CryptoKey, "exportNodeMaterial", exportNodeMaterial],
-  [CryptoKey, "fromCloneData", CryptoKey.fromCloneData],
+  [CryptoKey, "fromCloneData", fromCloneData],
   [CryptoKey, "importSync", importSync],
 ];
 
@@ -174,6 +190,8 @@ function getCrypto() {
 /** The bytes of an extractable key, and whether they are a secret, or a public or private key. */
 function keyMaterial(key) {
   if (!extractable(key)) throw new TypeError("a CryptoKey that is not extractable cannot become a KeyObject");
+  const other = otherKeys[algorithm(key).name];
+  if (other !== undefined) return other.material(key);
   return ReflectApply(exportNodeMaterial, CryptoKey, [key]);
 }
 
@@ -183,5 +201,5 @@ const secretOf = (key) => ReflectApply(exportNodeMaterial, CryptoKey, [key]).dat
 /** A key from its bytes. */
 const importKey = (...args) => ReflectApply(importSync, CryptoKey, args);
 
-return { addOther, addOthers, getCrypto, importKey, keyMaterial, removeStatics, secretOf };
+return { addKeys, addOther, addOthers, getCrypto, importKey, keyMaterial, removeStatics, secretOf };
 })();

@@ -7,12 +7,9 @@
 const { core, primordials } = __bootstrap;
 const { op_base64url_decode } = core.ops;
 const {
-  ArrayBufferIsView,
   ArrayPrototypeMap,
   BigInt,
-  JSONParse,
   NumberPrototypeToString,
-  ObjectDefineProperty,
   ObjectGetOwnPropertyDescriptor,
   ReflectApply,
   SafeArrayIterator,
@@ -20,11 +17,11 @@ const {
   String,
   StringPrototypePadStart,
   TypedArrayPrototypeGetByteLength,
-  Uint8Array,
 } = primordials;
 const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
 const { converters } = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const { askForText, COPY } = core.loadExtScript("ext:isopod_quotas/texts.js");
+const { isJwk, parsed, replace, unwrappedBytes } = core.loadExtScript("ext:isopod_web/subtle.js");
 const { SubtleCrypto, CryptoKey } = core.loadExtScript("ext:deno_crypto/00_crypto.js");
 
 const { exportKey, importKey, unwrapKey } = SubtleCrypto.prototype;
@@ -72,7 +69,7 @@ function textOf(value) {
 }
 
 /** Read once, because a getter might return another value the next time. */
-function copyOf(jwk) {
+function copyOfJwk(jwk) {
   const copy = { __proto__: null };
   for (const member of new SafeArrayIterator(members)) {
     const value = jwk[member];
@@ -195,14 +192,10 @@ async function checkBytes(subtle, format, keyData, key) {
   else checkRsa(jwk);
 }
 
-const isJwk = (keyData) =>
-  keyData !== null && typeof keyData === "object" && !ArrayBufferIsView(keyData) &&
-  !core.isAnyArrayBuffer(keyData);
-
 async function importChecked(subtle, args) {
   if (typeof args[0] === "object" && args[0] !== null) args[0] = String(args[0]);
   const jwk = args[0] === "jwk" && isJwk(args[1]);
-  if (jwk) args[1] = copyOf(args[1]);
+  if (jwk) args[1] = copyOfJwk(args[1]);
   const key = await ReflectApply(importKey, subtle, args);
   try {
     if (jwk) await checkJwk(subtle, key, args[1]);
@@ -214,33 +207,16 @@ async function importChecked(subtle, args) {
   return key;
 }
 
-/** The unwrapped bytes: those of a key that accepts any. */
-async function unwrapBytes(subtle, args) {
-  const any = { __proto__: null, name: "HMAC", hash: "SHA-256" };
-  const key = await ReflectApply(unwrapKey, subtle, ["raw", args[1], args[2], args[3], any, true, ["sign"]]);
-  return ReflectApply(exportKey, subtle, ["raw", key]);
-}
-
 async function unwrapChecked(subtle, args) {
   if (args.length < 7 || String(args[0]) !== "jwk") return ReflectApply(unwrapKey, subtle, args);
   // It reports errors in the arguments.
   await ReflectApply(unwrapKey, subtle, args);
-  const bytes = await unwrapBytes(subtle, args);
-  return importChecked(subtle, ["jwk", JSONParse(core.decode(new Uint8Array(bytes))), args[4], args[5], args[6]]);
-}
-
-function replace(name, checked) {
-  const property = ObjectGetOwnPropertyDescriptor(SubtleCrypto.prototype, name);
-  const { length } = property.value;
-  const value = {
-    [name](...args) {
-      return checked(this, args);
-    },
-  }[name];
-  ObjectDefineProperty(value, "length", { __proto__: null, value: length, configurable: true });
-  ObjectDefineProperty(SubtleCrypto.prototype, name, { __proto__: null, ...property, value });
+  const jwk = parsed("jwk", await unwrappedBytes(subtle, args));
+  return importChecked(subtle, ["jwk", jwk, args[4], args[5], args[6]]);
 }
 
 replace("importKey", importChecked);
 replace("unwrapKey", unwrapChecked);
+
+return { copyOfJwk };
 })();

@@ -7,6 +7,7 @@ mod aes_gcm;
 mod clone;
 mod codec;
 mod digest;
+mod ed448;
 mod kind;
 
 use std::cell::RefCell;
@@ -132,24 +133,34 @@ deno_core::extension!(
         digest::op_isopod_digest_update,
         digest::op_isopod_digest_finish,
         digest::op_isopod_is_equal,
+        ed448::op_isopod_ed448_public,
+        ed448::op_isopod_ed448_random,
+        ed448::op_isopod_ed448_read,
+        ed448::op_isopod_ed448_sign,
+        ed448::op_isopod_ed448_verify,
     ],
     esm_entry_point = "ext:isopod_web/globals.js",
     esm = [dir "src/web", "globals.js"],
     lazy_loaded_js = [
         dir "src/web",
         "aes_gcm.js",
+        "broadcast.js",
         "bytes.js",
         "clone.js",
         "collect.js",
         "compression.js",
         "digest.js",
+        "ed448.js",
+        "events.js",
         "interfaces.js",
         "keys.js",
         "kinds.js",
         "log.js",
         "look.js",
+        "observers.js",
         "read_at_least.js",
         "scheduler.js",
+        "subtle.js",
         "table.js",
         "weigh.js",
         "workers.js",

@@ -12,7 +12,7 @@ const {
   PerformanceMeasure,
   PerformanceObserver,
   PerformanceObserverEntryList,
-} = core.loadExtScript("ext:deno_web/15_performance.js");
+} = core.loadExtScript("ext:isopod_web/observers.js");
 
 const exported = {
   Performance,

@@ -21,6 +21,7 @@ checks! {
     what_cannot_be_cloned_is_refused: "clone.js", "refused";
     copies_are_of_their_kind: "clone.js", "copies";
     keys_are_cloned: "clone.js", "keys";
+    channels_of_a_name_hear_each_other: "clone.js", "broadcasts";
     ports_pass_messages_on: "clone.js", "ports";
     streams_are_handed_over: "clone.js", "streams";
     memory_grows_as_its_standard_says: "built_ins.js", "grow";
@@ -30,12 +31,15 @@ checks! {
     ec_keys_of_384_bits_belong_together: "keys.js", "ecOf384";
     ec_keys_of_521_bits_belong_together: "keys.js", "ecOf521";
     ed25519_keys_of_a_pair_belong_together: "keys.js", "ed25519";
+    ed448_keys_of_a_pair_belong_together: "keys.js", "ed448";
+    ed448_signs_and_verifies: "keys.js", "ed448Signs";
     x25519_keys_of_a_pair_belong_together: "keys.js", "x25519";
     rsa_numbers_belong_together: "keys.js", "rsa";
     rsa_keys_are_cloned: "keys.js", "rsaCopies";
     keys_that_come_as_bytes_are_whole: "keys.js", "asBytes";
     errors_of_an_import_have_their_order: "keys.js", "order";
     interfaces_have_the_members_of_their_standards: "interfaces.js", "members";
+    requests_for_parts_of_blobs_are_answered: "interfaces.js", "requests";
     digests_of_streams_are_those_of_their_standards: "workers.js", "digests";
     buffers_are_compared: "workers.js", "equality";
     waiting_is_a_promise: "workers.js", "waits";

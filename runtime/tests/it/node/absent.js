@@ -2,6 +2,7 @@
 
 import { spawn } from "node:child_process";
 import cluster from "node:cluster";
+import http2 from "node:http2";
 import { createInterface } from "node:readline";
 import { isatty } from "node:tty";
 import vm from "node:vm";
@@ -15,5 +16,12 @@ export const absent = () =>
     },
     "functions": () => [spawn, createInterface, vm.runInThisContext].every((call) => thrown(call).code === "ERR_METHOD_NOT_IMPLEMENTED"),
     "classes": () => thrown(() => new ThreadWorker("a")).message.startsWith("Worker() of node:worker_threads") && typeof class extends ThreadWorker {} === "function",
+    // https://nodejs.org/api/http2.html#http2constants
+    "constants": () => {
+      const { constants } = http2;
+      return constants.HTTP2_HEADER_PATH === ":path" && constants.HTTP2_HEADER_CONTENT_TYPE === "content-type" &&
+        constants.HTTP2_METHOD_VERSION_CONTROL === "VERSION-CONTROL" && constants.HTTP_STATUS_TEAPOT === 418 &&
+        constants.NGHTTP2_CANCEL === 8 && Object.keys(constants).length === 240;
+    },
     "what is known": () => isMainThread && cluster.isPrimary && !isatty(1),
   });

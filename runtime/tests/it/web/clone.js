@@ -412,3 +412,42 @@ export const streams = () =>
       return refusal(() => structuredClone(stream, { transfer: [stream] }));
     },
   });
+
+// https://html.spec.whatwg.org/multipage/web-messaging.html#broadcasting-to-other-browsing-contexts
+export const broadcasts = () =>
+  checks({
+    async "a message reaches the others of its name, in their order, each as a copy"() {
+      const [a, b, c, other] = ["one", "one", "one", "two"].map((name) => new BroadcastChannel(name));
+      const seen = [];
+      const done = new Promise((resolve) => {
+        for (const channel of [a, b, c, other]) {
+          channel.onmessage = ({ data, isTrusted, target }) => {
+            seen.push([[a, b, c, other].indexOf(channel), data.value, isTrusted, target === channel]);
+            data.value = "changed";
+            if (seen.length === 4) resolve();
+          };
+        }
+      });
+      a.postMessage({ value: 1 });
+      c.postMessage({ value: 2 });
+      await done;
+      [a, b, c, other].forEach((channel) => channel.close());
+      return JSON.stringify(seen) === "[[1,1,true,true],[2,1,true,true],[0,2,true,true],[1,2,true,true]]";
+    },
+    async "a closed channel neither sends nor receives"() {
+      const [a, b, c] = ["x", "x", "x"].map((name) => new BroadcastChannel(name));
+      const seen = [];
+      b.onmessage = () => seen.push("b");
+      const done = new Promise((resolve) => c.onmessage = resolve);
+      a.postMessage(1);
+      b.close();
+      await done;
+      a.close();
+      const error = await Promise.resolve().then(() => a.postMessage(1)).catch(({ name }) => name);
+      return seen.length === 0 && error === "InvalidStateError" && a.name === "x";
+    },
+    "what cannot be cloned is refused": () => {
+      const channel = new BroadcastChannel("x");
+      return refusal(() => channel.postMessage(() => {})) === true && refusal(() => structuredClone(channel));
+    },
+  });

@@ -31,3 +31,27 @@ export const members = () => {
       }),
   });
 };
+
+// https://fetch.spec.whatwg.org/#scheme-fetch and https://fetch.spec.whatwg.org/#request-class
+export const requests = () => {
+  const url = URL.createObjectURL(new Blob(["hello world"], { type: "text/plain" }));
+  const part = async (range, size, text, headers = { range }) => {
+    const response = await fetch(url, { headers });
+    return response.status === 206 && response.headers.get("content-range") === `bytes ${size}/11` &&
+      response.headers.get("content-type") === "text/plain" && response.headers.get("content-length") === `${text.length}` &&
+      (await response.text()) === text;
+  };
+  const refused = (range) => fetch(url, { headers: { range } }).then(() => false, (error) => error instanceof TypeError);
+  return checks({
+    "a part of a blob": () => part("bytes=1-3", "1-3", "ell"),
+    "its rest": () => part("bytes = 6 - ", "6-10", "world"),
+    "its end": () => part("bytes=-5", "6-10", "world"),
+    "more than its end": () => part("bytes=-50", "0-10", "hello world"),
+    "as much as there is": () => part("bytes=6-99", "6-10", "world"),
+    "parts that are not there": async () =>
+      (await Promise.all(["bytes=11-", "bytes=3-1", "bytes=-", "bytes=-0", "bytes=1-2,4-5", "lines=1-2"].map(refused))).every(Boolean),
+    "what is the same for every request": () =>
+      ["destination", "duplex"].map((name) => new Request("http://a/")[name]).join() === ",half" &&
+      thrown(() => Request.prototype.duplex) instanceof TypeError,
+  });
+};

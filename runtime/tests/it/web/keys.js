@@ -83,6 +83,7 @@ export const ec = asJwk("ECDSA", { name: "ECDSA", namedCurve: "P-256" }, ["sign"
 export const ecOf384 = asJwk("ECDH", { name: "ECDH", namedCurve: "P-384" }, ["deriveBits"]);
 export const ecOf521 = asJwk("ECDSA", { name: "ECDSA", namedCurve: "P-521" }, ["sign", "verify"]);
 export const ed25519 = asJwk("Ed25519", { name: "Ed25519" }, ["sign", "verify"]);
+export const ed448 = asJwk("Ed448", { name: "Ed448" }, ["sign", "verify"]);
 export const x25519 = asJwk("X25519", { name: "X25519" }, ["deriveBits"]);
 
 export const rsa = asJwk("RSA", rsaAlgorithm);
@@ -137,5 +138,88 @@ export const rsaCopies = async () => {
         const copy = structuredClone(key);
         return copy instanceof CryptoKey && all(copy) === all(key);
       }),
+  });
+};
+
+const hex = (bytes) => [...new Uint8Array(bytes)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+const fromHex = (text) => new Uint8Array(text.match(/../g).map((pair) => parseInt(pair, 16)));
+
+// RFC 8032, section 7.4: "1 octet".
+const seed = "c4eab05d357007c632f3dbb48489924d552b08fe0c353a0d4a1f00acda2c463afbea67c5e8d2877c5e3bc397a659949ef8021e954e0a12274e";
+const point = "43ba28f430cdff456ae531545f7ecd0ac834a55d9358c0372bfa0c6c6798c0866aea01eb00742802b8438ea4cb82169c235160627b4c3a9480";
+const signature = "26b8f91727bd62897af15e41eb43c377efb9c610d48f2335cb0bd0087810f4352541b143c4b981b7e18f62de8ccdf633fc1bf037ab7cd779805e0d" +
+  "bcc0aae1cbcee1afb2e027df36bc04dcecbf154336c19f0af7e0a6472905e799f1953d2a0ff3348ab21aa4adafd1d234441cf807c03a00";
+// RFC 8410, sections 4 and 7.
+const spki = "3043300506032b6571033a00" + point;
+const pkcs8 = "3047020100300506032b6571043b0439" + seed;
+
+/** What a key of Ed448 can and may do is what one of Ed25519 can and may, on its own curve. */
+export const ed448Signs = async () => {
+  const data = new Uint8Array([3]);
+  const take = (format, bytes, usages, extractable = true) =>
+    subtle.importKey(format, fromHex(bytes), "ed448", extractable, usages);
+  const priv = await take("pkcs8", pkcs8, ["sign"]);
+  const pub = await take("spki", spki, ["verify"]);
+  const pair = await subtle.generateKey({ name: "Ed448" }, false, ["verify", "sign"]);
+  const other = await subtle.generateKey("Ed25519", true, ["sign", "verify"]);
+  const named = (act, name) => async () => (await nameOf(act)) === name;
+  return checks({
+    "the signature of the standard": async () => hex(await subtle.sign("Ed448", priv, data)) === signature,
+    "it is verified": () => subtle.verify({ name: "ED448" }, pub, fromHex(signature), data.buffer),
+    "other data are not": async () => !(await subtle.verify("Ed448", pub, fromHex(signature), new Uint8Array(1))),
+    "a short signature is none": async () => !(await subtle.verify("Ed448", pub, new Uint8Array(3), data)),
+    "the formats of a key": async () =>
+      hex(await subtle.exportKey("raw", pub)) === point && hex(await subtle.exportKey("spki", pub)) === spki &&
+      hex(await subtle.exportKey("pkcs8", priv)) === pkcs8,
+    async "the public key of a private one"() {
+      const made = await subtle.getPublicKey(priv, ["verify"]);
+      return made.type === "public" && hex(await subtle.exportKey("raw", made)) === point;
+    },
+    async "a key in JSON"() {
+      const jwk = await subtle.exportKey("jwk", priv);
+      const again = await subtle.importKey("jwk", jwk, "Ed448", true, ["sign"]);
+      return jwk.kty === "OKP" && jwk.crv === "Ed448" && hex(await subtle.exportKey("pkcs8", again)) === pkcs8;
+    },
+    "a generated pair": async () =>
+      pair.publicKey.extractable && !pair.privateKey.extractable && pair.privateKey.usages.join() === "sign" &&
+      pair.privateKey instanceof CryptoKey && pair.privateKey.algorithm.name === "Ed448" &&
+      (await subtle.verify("Ed448", pair.publicKey, await subtle.sign("Ed448", pair.privateKey, data), data)),
+    async "a wrapped key"() {
+      const wrapping = await subtle.generateKey({ name: "AES-GCM", length: 128 }, false, ["wrapKey", "unwrapKey"]);
+      const algorithm = { name: "AES-GCM", iv: new Uint8Array(12) };
+      const results = [];
+      for (const format of ["pkcs8", "jwk"]) {
+        const wrapped = await subtle.wrapKey(format, priv, wrapping, algorithm);
+        const key = await subtle.unwrapKey(format, wrapped, wrapping, algorithm, "Ed448", true, ["sign"]);
+        results.push(hex(await subtle.exportKey("pkcs8", key)) === pkcs8);
+      }
+      return results.every(Boolean) &&
+        (await nameOf(() => subtle.wrapKey("pkcs8", pair.privateKey, wrapping, algorithm))) === "InvalidAccessError";
+    },
+    async "a cloned key"() {
+      const copy = structuredClone(pair.privateKey);
+      return copy !== pair.privateKey && !copy.extractable &&
+        (await subtle.verify("Ed448", pair.publicKey, await subtle.sign("Ed448", copy, data), data));
+    },
+    "it is listed": () =>
+      SubtleCrypto.supports("sign", "Ed448") && SubtleCrypto.supports("generateKey", "Ed448") &&
+      !SubtleCrypto.supports("encrypt", "Ed448"),
+    "nothing leaves a key that is not extractable": named(() => subtle.exportKey("pkcs8", pair.privateKey), "InvalidAccessError"),
+    "no bytes hang on a key": () =>
+      Object.getOwnPropertySymbols(priv).every((name) => !JSON.stringify(priv[name]?.data ?? "").includes("196")),
+    "a public key does not sign": named(() => subtle.sign("Ed448", pub, data), "InvalidAccessError"),
+    "nor does a key of another curve": named(() => subtle.sign("Ed448", other.privateKey, data), "InvalidAccessError"),
+    "nor does one of its own by another name": named(() => subtle.sign("Ed25519", priv, data), "InvalidAccessError"),
+    "uses that it does not have": named(() => take("raw", point, ["sign"]), "SyntaxError"),
+    "a private key without a use": named(() => take("pkcs8", pkcs8, []), "SyntaxError"),
+    "bytes of another length": named(() => take("raw", point + "00", ["verify"]), "DataError"),
+    "the form of another curve": named(() => take("spki", "302a300506032b6570032100" + point.slice(0, 64), ["verify"]), "DataError"),
+    "an unknown format": named(() => take("pem", point, ["verify"]), "TypeError"),
+    "data that are no bytes": named(() => subtle.sign("Ed448", priv, "text"), "TypeError"),
+    "another object in its place": named(() => subtle.generateKey.call({}, "Ed448", true, ["sign"]), "TypeError"),
+    async "points of small order"() {
+      const neutral = await take("raw", "01" + "00".repeat(56), ["verify"]);
+      return !(await subtle.verify("Ed448", neutral, fromHex("01" + "00".repeat(113)), data));
+    },
   });
 };

@@ -172,5 +172,50 @@ export const observers = () =>
       performance.measure("b", "a");
       return await seen === "mark a,measure b";
     },
+    async "an observer adds types and gets entries by their start"() {
+      performance.clearMarks();
+      performance.mark("early", { startTime: 1 });
+      const lists = [];
+      const observer = new PerformanceObserver((list, self, options) =>
+        lists.push([list.getEntries().map(({ name }) => name).join(), self === observer, options.droppedEntriesCount])
+      );
+      observer.observe({ type: "mark", buffered: true });
+      observer.observe({ type: "measure" });
+      performance.mark("late", { startTime: 9 });
+      performance.measure("between", { start: 5, end: 6 });
+      performance.measure("whole", null, "late");
+      await 0;
+      performance.mark("taken");
+      const taken = observer.takeRecords().map(({ name }) => name).join();
+      observer.disconnect();
+      performance.mark("unseen");
+      await 0;
+      return JSON.stringify(lists) === '[["whole,early,between,late",true,0]]' && taken === "taken";
+    },
+    "the two ways to observe are not mixed"() {
+      const errors = [[{ type: "mark" }, { entryTypes: ["mark"] }], [{ entryTypes: ["mark"] }, { type: "mark" }], [
+        {},
+      ], [{ entryTypes: ["mark"], buffered: true }]].map((options) => {
+        const observer = new PerformanceObserver(() => {});
+        try {
+          options.forEach((option) => observer.observe(option));
+        } catch (error) {
+          return error.name;
+        } finally {
+          observer.disconnect();
+        }
+      });
+      return errors.join() === "InvalidModificationError,InvalidModificationError,TypeError,TypeError" &&
+        PerformanceObserver.supportedEntryTypes === PerformanceObserver.supportedEntryTypes;
+    },
+    // https://dom.spec.whatwg.org/#dom-event-istrusted
+    "events have their time, and a property that cannot be forged"() {
+      const event = new CustomEvent("a");
+      const { get, configurable } = Object.getOwnPropertyDescriptor(event, "isTrusted");
+      event.initEvent("b", true);
+      const before = new Event("");
+      return event.isTrusted === false && !configurable && get.call(before) === false && event.type === "b" && event.bubbles &&
+        before.timeStamp <= performance.now() && before.timeStamp > 0 && Object.keys(event).join() === "isTrusted";
+    },
     "the navigator": () => navigator.language === "en" && navigator.languages.join() === "en" && navigator.hardwareConcurrency === 1,
   });
