@@ -86,9 +86,9 @@ const WORKER: &str = r#"
         }
         async answer(request) { return new Response(`${request.method} ${await request.text()} ${this.number}`, { status: 201 }); }
     }
-    export default { async fetch(request, env) {
+    export default { async fetch(request, env, ctx) {
         const { pathname, searchParams } = new URL(request.url);
-        const stub = env.OBJECTS.getByName(searchParams.get("name") ?? "a");
+        const stub = (searchParams.has("exports") ? ctx.exports.Thing : env.OBJECTS).getByName(searchParams.get("name") ?? "a");
         const method = pathname.slice(1);
         const args = JSON.parse(searchParams.get("args") ?? "[]");
         if (method === "socket") return stub.fetch(request);
@@ -379,6 +379,73 @@ fn two_processes_do_not_run_the_same_object() {
     first.signal("KILL");
     first.exit_code();
     assert_eq!(call(&second, "/add?args=[1]"), json!(2));
+}
+
+/// Two processes know of the alarm; the object and its file are in one of them.
+#[test]
+fn an_alarm_rings_once_however_many_processes_see_it() {
+    let project = project();
+    let mut first = Serving::start(project.path());
+    let second = Serving::start(project.path());
+    for (server, name) in [(&first, "bell"), (&second, "other")] {
+        call(server, &format!(r#"/set?name={name}&args=["failures",0]"#));
+    }
+    let rang = |server: &Serving| call(server, r#"/values?name=bell&args=[{"prefix":"rang"}]"#);
+    assert_eq!(call(&first, "/setAlarm?name=bell&args=[100]"), json!(true));
+    until("it rings where the object is", || {
+        (rang(&first) == json!([["rang", 1]])).then_some(())
+    });
+    assert_eq!(call(&first, "/setAlarm?name=bell&args=[1000]"), json!(true));
+    first.signal("KILL");
+    first.exit_code();
+    until("it rings in the process that is left", || {
+        (rang(&second) == json!([["rang", 2]])).then_some(())
+    });
+}
+
+#[test]
+fn the_exports_of_a_worker_lead_to_its_objects() {
+    let project = project();
+    let server = Serving::start(project.path());
+    assert_eq!(call(&server, "/add?exports=1&args=[1]"), json!(1));
+    assert_eq!(call(&server, "/add?args=[1]"), json!(2), "the same object");
+}
+
+/// An object that has told others of a write, and a witness that counts what it was told.
+const TELLING: &str = r#"
+    import { DurableObject } from "cloudflare:workers";
+    export class Thing extends DurableObject {
+        seen() { return this.ctx.storage.kv.get("seen") ?? 0; }
+        see() { this.ctx.storage.kv.put("seen", this.seen() + 1); }
+        fetch() { this.see(); return new Response(); }
+        async tell(fails) {
+            const { kv, sql, storage = this.ctx.storage } = this.ctx.storage;
+            sql.exec("CREATE TABLE IF NOT EXISTS once (v UNIQUE)");
+            kv.put("told", true);
+            // Undoes everything that this turn has written.
+            try { if (fails) sql.exec("INSERT OR ROLLBACK INTO once VALUES (1), (1)"); } catch {}
+            const witness = this.env.OBJECTS.getByName("witness");
+            await Promise.all([witness.see(), witness.fetch("http://witness/")]);
+            // A transaction is not waited for: it would wait for this.
+            await storage.transaction(async () => { kv.put("told", 2); await witness.see(); });
+            return "told";
+        }
+    }
+    export default { async fetch(request, env) {
+        const { pathname, search } = new URL(request.url);
+        const stub = env.OBJECTS.getByName(pathname.slice(1));
+        try { return Response.json(search === "" ? await stub.seen() : await stub.tell(search === "?fails")); }
+        catch (error) { return Response.json(error.message, { status: 400 }); }
+    } };"#;
+
+#[test]
+fn what_an_object_tells_others_waits_for_what_it_has_written() {
+    let project = Project::new(&[("wrangler.json", CONFIGURATION), ("worker.js", TELLING)]);
+    let server = Serving::start(project.path());
+    assert_eq!(server.get("/object?fails").status, 400);
+    assert_eq!(call(&server, "/witness"), json!(0), "nothing of what is undone is told");
+    assert_eq!(server.get("/object?tells").body, "\"told\"");
+    assert_eq!(call(&server, "/witness"), json!(3));
 }
 
 #[test]

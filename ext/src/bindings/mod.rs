@@ -199,6 +199,13 @@ impl<T: 'static> Installed<T> {
     pub fn get<'s>(state: &'s OpState, name: &str) -> Option<&'s T> {
         state.try_borrow::<Self>()?.0.get(name)
     }
+
+    /// Returns the name of a binding whose value fulfills this condition: the first of them in the order of names.
+    pub(crate) fn find(state: &OpState, is_wanted: impl Fn(&T) -> bool) -> Option<&str> {
+        let values = state.try_borrow::<Self>()?.0.iter();
+        let wanted = values.filter(|(_, value)| is_wanted(value));
+        wanted.map(|(name, _)| name.as_str()).min()
+    }
 }
 
 #[cfg(all(test, feature = "sql"))]

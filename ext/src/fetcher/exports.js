@@ -1,4 +1,4 @@
-// `ctx.exports`: the entry points of the worker itself, as service bindings.
+// `ctx.exports`: the entry points of the worker itself, as service bindings, and its classes of Durable Objects, as namespaces.
 // https://developers.cloudflare.com/workers/runtime-apis/context/#exports
 
 (function () {
@@ -8,6 +8,13 @@ const { fetcherOf } = core.loadExtScript("ext:isopod_fetcher/fetcher.js");
 const { exportsOf } = core.loadExtScript("ext:isopod_handlers/handlers.js");
 const { isClass } = core.loadExtScript("ext:isopod_handlers/classes.js");
 const { serializeApart } = core.loadExtScript("ext:isopod_web/clone.js");
+
+/** The namespace of a class of Durable Objects of the worker, if it has a binding of it. */
+function namespaceOf(name) {
+  const binding = core.ops.op_isopod_object_own?.(name);
+  if (typeof binding !== "string") return undefined;
+  return core.loadExtScript("ext:isopod_objects/namespace.js").make(binding);
+}
 
 const ownExports = {};
 const exported = exportsOf();
@@ -24,7 +31,7 @@ for (const name of new SafeArrayIterator(ObjectKeys(exported))) {
   };
   ObjectDefineProperty(ownExports, name, {
     __proto__: null,
-    value: fetcherOf(binding, null, withProps),
+    value: namespaceOf(name) ?? fetcherOf(binding, null, withProps),
     configurable: true,
     enumerable: true,
     writable: true,

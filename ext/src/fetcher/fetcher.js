@@ -3,12 +3,13 @@
 (function () {
 const { core, primordials } = __bootstrap;
 const { op_isopod_fetcher_begin, op_isopod_fetcher_call, op_isopod_fetcher_send } = core.ops;
-const { unlessEnded } = core.loadExtScript("ext:isopod_context/context.js");
+const { outputGate, unlessEnded } = core.loadExtScript("ext:isopod_context/context.js");
 const { fetchBy } = core.loadExtScript("ext:isopod_fetch/fetch.js");
 const { cfText } = core.loadExtScript("ext:isopod_handlers/incoming.js");
 const {
   ObjectHasOwn,
   ObjectSetPrototypeOf,
+  PromisePrototypeThen,
   Proxy,
   ReflectGet,
   SafeWeakMap,
@@ -57,7 +58,11 @@ class Fetcher {
  * its own, if there are any.
  */
 function fetcherOf(name, props = null, apply = undefined, own = undefined) {
-  const call = (message) => op_isopod_fetcher_call(name, message, props);
+  const send = (message) => op_isopod_fetcher_call(name, message, props);
+  const call = (message) => {
+    const held = outputGate();
+    return held === null ? send(message) : PromisePrototypeThen(held, () => send(message));
+  };
   const target = apply === undefined ? new Fetcher(constructKey) : ObjectSetPrototypeOf(() => {}, Fetcher.prototype);
   const fetcher = new Proxy(target, {
     __proto__: null,

@@ -87,6 +87,7 @@ pub(crate) mod extension {
         ops = [
             namespace::op_isopod_object_id,
             namespace::op_isopod_object_check,
+            namespace::op_isopod_object_own,
             ops::op_isopod_object_open,
             ops::op_isopod_object_stands,
             ops::op_isopod_object_enter,

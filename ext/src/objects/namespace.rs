@@ -173,6 +173,16 @@ pub(super) fn op_isopod_object_check(
     }
 }
 
+/// Finds the binding of a class of the worker's own script.
+#[op2]
+#[string]
+pub(super) fn op_isopod_object_own(state: &mut OpState, #[string] class: &str) -> Option<String> {
+    Installed::<Bound>::find(state, |Bound { namespace, worker, .. }| {
+        *namespace.class.class == *class && namespace.class.script == *worker
+    })
+    .map(str::to_owned)
+}
+
 fn ids(state: &OpState, binding: String) -> Result<Arc<Ids>, ObjectError> {
     let bound = Installed::<Bound>::get(state, &binding).map(|bound| bound.ids.clone());
     bound.ok_or(ObjectError::NoBinding(binding))

@@ -39,6 +39,7 @@ const {
   SymbolToStringTag,
   TypeError,
 } = primordials;
+const { currentEvent, setOutputGate } = core.loadExtScript("ext:isopod_context/context.js");
 const { answer, endIfDone, fail, waitUntil } = core.loadExtScript("ext:isopod_handlers/held.js");
 const { env, exportsOf } = core.loadExtScript("ext:isopod_handlers/handlers.js");
 const { DurableObject, isClass, isFunction, listExports } = core.loadExtScript("ext:isopod_handlers/classes.js");
@@ -53,6 +54,15 @@ const constructKey = Symbol("construct");
 
 /** By entry point. */
 const objects = new SafeMap();
+
+/** By the key of their own event. */
+const byEvent = new SafeMap();
+
+/** What an object tells others waits until what it has written before is on the disk. A transaction is not waited for. */
+setOutputGate(() => {
+  const object = MapPrototypeGet(byEvent, currentEvent());
+  return object === undefined || object.transactions > 0 || !object.isDirty() ? null : object.durable();
+});
 
 /** The error of an event whose object has ended. Nothing of the event was begun (events.rs). */
 function goneError() {
@@ -77,6 +87,8 @@ class LiveObject {
   #waiting = null;
   /** Stands for the code that may run then. */
   #holder = null;
+  /** Calls of `transaction` that have not ended. */
+  transactions = 0;
   /** Its alarm() is running, and has not set another. */
   isInAlarm = false;
   /** Events that are being handled. */
@@ -256,6 +268,7 @@ class LiveObject {
     if (this.isEnded) return;
     this.isEnded = true;
     if (MapPrototypeGet(objects, this.entrypoint) === this) MapPrototypeDelete(objects, this.entrypoint);
+    MapPrototypeDelete(byEvent, this.held.key);
     if (this.rid !== -1) op_isopod_object_close(this.rid, keeps);
     this.sockets?.closeAll();
     this.held.pending--;
@@ -395,6 +408,7 @@ function objectStart(held, entrypoint, className, hex, name) {
       const object = new LiveObject(held, entrypoint, className, idOf(hex, name ?? undefined));
       object.rid = op_isopod_object_open(held.key);
       MapPrototypeSet(objects, entrypoint, object);
+      MapPrototypeSet(byEvent, held.key, object);
       held.onCancel = () => object.end(true);
       held.answered = true;
       held.pending = 1;

@@ -256,15 +256,16 @@ class DurableObjectStorage extends Operations {
       const { rid } = of;
       const state = { isRolledBack: false };
       op_isopod_object_begin(rid);
-      let result;
+      of.transactions++;
+      let keeps = false;
       try {
-        result = await ReflectApply(callback, undefined, [new DurableObjectTransaction(constructKey, of, state)]);
-      } catch (error) {
-        op_isopod_object_finish(rid, false);
-        throw error;
+        const result = await ReflectApply(callback, undefined, [new DurableObjectTransaction(constructKey, of, state)]);
+        keeps = !state.isRolledBack;
+        return result;
+      } finally {
+        of.transactions--;
+        op_isopod_object_finish(rid, keeps);
       }
-      op_isopod_object_finish(rid, !state.isRolledBack);
-      return result;
     });
   }
   getCurrentBookmark() {
