@@ -63,6 +63,7 @@ deno_core::extension!(
         "absent/dgram.js",
         "absent/domain.js",
         "absent/http2.js",
+        "absent/http2_constants.js",
         "absent/inspector.js",
         "absent/readline.js",
         "absent/readline_promises.js",
