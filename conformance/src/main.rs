@@ -2,17 +2,18 @@
 //!
 //! `cargo xtask conformance` fetches the tests and calls this program. The path of a test: `files` finds it and its scripts,
 //! `run` evaluates it in a worker of its own (`harness.js`), which fetches resources from `origin`, and `expected` compares the
-//! results with the folder `expected`.
+//! results with the folder `expected`. `peers` evaluates it in other runtimes.
 #![expect(clippy::print_stdout, reason = "a program")]
 
 mod document;
 mod expected;
 mod files;
 mod origin;
+mod peers;
 mod results;
 mod run;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -39,9 +40,19 @@ struct Arguments {
     /// Tests that run at once.
     #[arg(long, default_value_t = 4)]
     at_once: usize,
+    /// Run the tests on the runtimes in this folder of npm packages too, and print a table of all; with `--update` of all tests,
+    /// write it into the page.
+    #[arg(long)]
+    peers: Option<PathBuf>,
     /// Print the number of passed subtests in each folder as JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// The page to write, if it is to be written and all tests run.
+fn whole_page(arguments: &Arguments) -> Option<&Path> {
+    let page = arguments.page.as_deref();
+    page.filter(|_| arguments.update && arguments.names.is_empty())
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -51,8 +62,16 @@ async fn main() -> Result<ExitCode> {
         |path: &str| arguments.names.is_empty() || arguments.names.iter().any(|name| path.contains(name.as_str()));
     let mut tests = files::find(&arguments.tests)?;
     tests.retain(|test| is_chosen(&test.path));
-    let outcomes = run::run(&arguments.tests, tests, arguments.at_once).await?;
+    let outcomes = run::run(&arguments.tests, tests.clone(), arguments.at_once).await?;
     let summary = results::summarize(&outcomes);
+    if let Some(folder) = &arguments.peers {
+        let mut summaries = vec![("Isopod".to_owned(), results::summarize(&outcomes))];
+        summaries.extend(peers::run(folder, &arguments.tests, &tests, arguments.at_once).await?);
+        print!("{}", document::peers(&summaries)?);
+        if let Some(page) = whole_page(&arguments) {
+            document::write_peers(page, &summaries)?;
+        }
+    }
     match arguments.json {
         true => println!("{}", serde_json::to_string_pretty(&summary)?),
         false => print!("{summary}"),
@@ -62,7 +81,7 @@ async fn main() -> Result<ExitCode> {
     if arguments.update {
         expected.record(&outcomes, is_chosen);
         expected.write(&arguments.expected)?;
-        if let Some(page) = arguments.page.as_deref().filter(|_| arguments.names.is_empty()) {
+        if let Some(page) = whole_page(&arguments) {
             document::write(page, &summary, &expected.reasons())?;
         }
         return Ok(ExitCode::SUCCESS);

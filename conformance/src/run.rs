@@ -65,7 +65,7 @@ async fn outcome(pool: &Pool, folder: &Path, harness: &str, port: u16, test: Tes
 }
 
 /// The scripts of a test and the test as one script: what they declare by `const` is seen by those after.
-fn text(folder: &Path, test: &Test) -> Result<String> {
+pub(crate) fn text(folder: &Path, test: &Test) -> Result<String> {
     let mut text = String::new();
     for path in test.scripts.iter().chain([&test.path]) {
         let file = match path.as_str() {

@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 use crate::workspace::Workspace;
-use crate::{shell, v8};
+use crate::{setup, shell, v8};
 
 /// The path of the archive on a mirror of Debian, and its checksum.
 const ARCHIVE: &str = "pool/main/n/nodejs/nodejs_20.19.2+dfsg.orig.tar.xz";
@@ -19,16 +19,25 @@ const SHA256: &str = "5e5559381ad031d245a8efa403458abbb73755f74c3e6380f185a4dd34
 /// The folder of the tests in the archive, without its first part, which names a version.
 const TESTS: &str = "test/fixtures/wpt";
 
+/// The npm packages of other runtimes.
+const PEERS: &str = "conformance/peers";
+
 const EXPECTED: &str = "conformance/expected";
 
 /// The page with the table of results.
 const PAGE: &str = "docs/compatibility.md";
 
-/// Builds the program that runs the tests, then runs it with these arguments.
-pub(crate) fn command(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+/// Builds the program that runs the tests, then runs it with these arguments, also on Deno, Node.js and workerd if `peers`.
+pub(crate) fn command(workspace: &Workspace, peers: bool, arguments: &[String]) -> Result<()> {
     let tests = fetched(workspace)?;
     v8::make_ready(workspace)?;
-    run(workspace, &tests, arguments)
+    if !peers {
+        return run(workspace, &tests, arguments);
+    }
+    setup::npm_install(&workspace.root.join(PEERS))?;
+    let mut with_peers = vec!["--peers".to_owned(), PEERS.to_owned()];
+    with_peers.extend_from_slice(arguments);
+    run(workspace, &tests, &with_peers)
 }
 
 /// Runs the tests.

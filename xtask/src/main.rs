@@ -93,6 +93,9 @@ enum Command {
         after_help = "`cargo xtask conformance -- --help` lists its options: names of tests, --update, --json and more"
     )]
     Conformance {
+        /// Run them on Deno, Node.js and workerd too, from npm, and print a table of all
+        #[arg(long)]
+        peers: bool,
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
@@ -152,7 +155,7 @@ fn run(command: Command) -> Result<()> {
         Command::Hostile { last: true, .. } => hostile::command(&workspace, &hostile::From::LastRun),
         Command::Hostile { nightly, .. } => hostile::command(&workspace, &hostile::From::Tests { nightly }),
         Command::Packages { name, record } => packages::command(&workspace, &name, record),
-        Command::Conformance { args } => conformance::command(&workspace, &args),
+        Command::Conformance { peers, args } => conformance::command(&workspace, peers, &args),
         Command::Autobahn => autobahn::command(&workspace),
         Command::Soak { dev, args } => soak::command(&workspace, dev, &args),
         Command::Api => api::write(&workspace),

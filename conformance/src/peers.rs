@@ -1,0 +1,168 @@
+//! The tests on other runtimes: each test in a process of its own, with the same harness and the same server of resources.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use futures::{StreamExt as _, stream};
+use serde_json::json;
+use tokio::process::Command;
+use tokio::time;
+
+use crate::files::Test;
+use crate::results::{self, Outcome, Reported, Summary};
+use crate::{origin, run};
+
+/// A runtime: where its npm packages have the program, how it runs a test, and how its version is told.
+struct Peer {
+    name: &'static str,
+    /// The start of a package's name, and the program's path in it.
+    program: (&'static str, &'static str),
+    arguments: &'static [&'static str],
+}
+
+const PEERS: &[Peer] = &[
+    Peer {
+        name: "Deno",
+        program: ("@deno/linux-", "deno"),
+        arguments: &["run", "--allow-all", "--no-config", "process.mjs"],
+    },
+    Peer {
+        name: "Node.js",
+        program: ("node-linux-", "bin/node"),
+        arguments: &["process.mjs"],
+    },
+    Peer {
+        name: "workerd",
+        program: ("@cloudflare/workerd-", "bin/workerd"),
+        arguments: &["test", "--experimental", "workerd.capnp"],
+    },
+];
+
+/// The time for a test, more than `harness.js` gives it, after which its process is killed.
+const LIMIT: Duration = Duration::from_secs(40);
+const LONG_LIMIT: Duration = Duration::from_secs(150);
+
+/// Runs the tests on each runtime, so many at once. Returns the names of the runtimes with their versions, and the results.
+pub(crate) async fn run(
+    packages: &Path,
+    folder: &Path,
+    tests: &[Test],
+    at_once: usize,
+) -> Result<Vec<(String, Summary)>> {
+    let harness = fs::read_to_string(folder.join("resources/testharness.js")).context("resources/testharness.js")?;
+    // Each process has a folder of its own as the current one.
+    let packages = packages
+        .canonicalize()
+        .with_context(|| packages.display().to_string())?;
+    let (running, address) = origin::start(folder)?;
+    let mut summaries = Vec::new();
+    for peer in PEERS {
+        let program = program(&packages, peer)?;
+        let version = version(&program).await?;
+        let outcomes: BTreeMap<_, _> = stream::iter(tests)
+            .map(|test| {
+                let (program, harness) = (&program, harness.as_str());
+                async move {
+                    let outcome = outcome(peer, program, folder, harness, address.port(), test).await;
+                    let outcome = outcome.unwrap_or_else(|error| Outcome::failed(format!("{error:#}")));
+                    (test.name(), outcome)
+                }
+            })
+            .buffer_unordered(at_once)
+            .collect()
+            .await;
+        let summary = results::summarize(&outcomes);
+        if summary.passed() == 0 {
+            let errors = outcomes
+                .into_iter()
+                .find_map(|(test, outcome)| Some((test, outcome.error?)));
+            bail!("{} passes no test: {errors:?}", peer.name);
+        }
+        summaries.push((format!("{} {version}", peer.name), summary));
+    }
+    running.shutdown(Duration::from_secs(5)).await;
+    Ok(summaries)
+}
+
+/// Finds the program for this machine among the packages for several.
+fn program(packages: &Path, peer: &Peer) -> Result<PathBuf> {
+    let (start, path) = peer.program;
+    let (scope, start) = start.rsplit_once('/').unwrap_or(("", start));
+    let scope = packages.join("node_modules").join(scope);
+    for entry in fs::read_dir(&scope).with_context(|| scope.display().to_string())? {
+        let entry = entry?;
+        let program = entry.path().join(path);
+        if entry.file_name().to_string_lossy().starts_with(start) && program.is_file() {
+            return Ok(program);
+        }
+    }
+    bail!("{} is not in {}; `npm ci` installs it", peer.name, packages.display())
+}
+
+/// The first word with a digit at its start that the program prints about its version.
+async fn version(program: &Path) -> Result<String> {
+    let output = Command::new(program).arg("--version").output().await?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut words = text.split_whitespace().map(|word| word.trim_start_matches('v'));
+    let version = words.find(|word| word.starts_with(|first: char| first.is_ascii_digit()));
+    Ok(version.unwrap_or_default().to_owned())
+}
+
+async fn outcome(peer: &Peer, program: &Path, folder: &Path, harness: &str, port: u16, test: &Test) -> Result<Outcome> {
+    let at = tempfile::tempdir()?;
+    let options = json!({ "location": format!("http://localhost:{port}/{}", test.name()), "isLong": test.is_long });
+    let module = format!("export const {{ location, isLong }} = {options};\n");
+    let (options, text) = (options.to_string(), run::text(folder, test)?);
+    let files: [(&str, &[u8]); 8] = [
+        ("run.mjs", include_bytes!("harness.js")),
+        ("process.mjs", include_bytes!("../peers/process.mjs")),
+        ("workerd.mjs", include_bytes!("../peers/workerd.mjs")),
+        ("workerd.capnp", include_bytes!("../peers/workerd.capnp")),
+        ("harness.txt", harness.as_bytes()),
+        ("test.txt", text.as_bytes()),
+        ("options.json", options.as_bytes()),
+        ("options.mjs", module.as_bytes()),
+    ];
+    for (name, bytes) in files {
+        fs::write(at.path().join(name), bytes)?;
+    }
+    let mut command = Command::new(program);
+    command
+        .args(peer.arguments.iter().map(OsStr::new))
+        .current_dir(at.path());
+    command.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    let limit = if test.is_long { LONG_LIMIT } else { LIMIT };
+    let output = time::timeout(limit, command.output())
+        .await
+        .context("no end in time")??;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut lines = text.lines().rev();
+    let result = lines.find_map(|line| line.strip_prefix("RESULT "));
+    let reported: Reported = serde_json::from_str(result.context("no results")?)?;
+    Ok(reported.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{PEERS, program};
+
+    #[test]
+    fn the_program_of_a_runtime_is_found_among_packages() {
+        let packages = tempfile::tempdir().unwrap();
+        for peer in PEERS {
+            let (start, path) = peer.program;
+            let file = packages.path().join(format!("node_modules/{start}x64/{path}"));
+            assert!(program(packages.path(), peer).is_err());
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(&file, "").unwrap();
+            assert_eq!(program(packages.path(), peer).unwrap(), file);
+        }
+    }
+}
