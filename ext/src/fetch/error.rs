@@ -78,19 +78,8 @@ pub enum FetchError {
     #[class(type)]
     #[error("fetch is not available in this worker: it has no I/O runtime")]
     NoIo,
-    /// A bug in this crate.
-    #[class(generic)]
+    /// The op has panicked.
+    #[class(inherit)]
     #[error(transparent)]
-    Internal(Internal),
-}
-
-/// A bug in this crate that was caught before it could harm the process.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct Internal(Panicked);
-
-impl From<Panicked> for FetchError {
-    fn from(panicked: Panicked) -> Self {
-        Self::Internal(Internal(panicked))
-    }
+    Panicked(#[from] Panicked),
 }

@@ -54,7 +54,7 @@ pub(crate) use self::body::{exact_size, keep_encoded};
 pub(crate) use self::client::{permitted, root_certificates, tls_config, tls_config_builder};
 pub use self::config::{ConnectionOptions, FetchConfig, FetchLimits};
 pub(crate) use self::direct::{Answered, DirectRequest, Parts, answered, body_of, caller_of, check_head, streamed};
-pub use self::error::{FetchError, Internal};
+pub use self::error::FetchError;
 pub use self::guard::{NetPolicy, Refused};
 pub use self::resolve::{ResolveHost, Resolver};
 pub use self::rule::{Rule, RuleError};

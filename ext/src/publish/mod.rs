@@ -98,16 +98,10 @@ pub enum PublishError {
     #[class(generic)]
     #[error(transparent)]
     Refused(#[from] Refused),
-    /// A bug in this crate.
-    #[class(generic)]
-    #[error("{0}")]
-    Internal(String),
-}
-
-impl From<unwind::Panicked> for PublishError {
-    fn from(panicked: unwind::Panicked) -> Self {
-        Self::Internal(panicked.to_string())
-    }
+    /// The op has panicked.
+    #[class(inherit)]
+    #[error(transparent)]
+    Panicked(#[from] unwind::Panicked),
 }
 
 /// `how`: 0 is a plain value or bytes, copied; 1 transferred bytes; 2 the output of `core.serialize`.

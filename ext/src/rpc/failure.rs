@@ -51,10 +51,10 @@ pub enum RpcError {
     #[class(inherit)]
     #[error(transparent)]
     Ended(#[from] EventEnded),
-    /// An internal error.
-    #[class(generic)]
-    #[error("{0}")]
-    Internal(String),
+    /// The op has panicked.
+    #[class(inherit)]
+    #[error(transparent)]
+    Panicked(#[from] Panicked),
 }
 
 impl From<LendError> for RpcError {
@@ -63,12 +63,6 @@ impl From<LendError> for RpcError {
             LendError::NoEvent => Self::NoEvent,
             LendError::Quota(quota) => Self::Quota(quota),
         }
-    }
-}
-
-impl From<Panicked> for RpcError {
-    fn from(panicked: Panicked) -> Self {
-        Self::Internal(panicked.to_string())
     }
 }
 

@@ -77,16 +77,10 @@ pub enum SqlOpError {
     #[class(type)]
     #[error("SQL is not available in this worker: it has no I/O runtime")]
     NoIo,
-    /// A bug in this crate.
-    #[class(generic)]
-    #[error("{0}")]
-    Internal(String),
-}
-
-impl From<unwind::Panicked> for SqlOpError {
-    fn from(panicked: unwind::Panicked) -> Self {
-        Self::Internal(panicked.to_string())
-    }
+    /// The op has panicked.
+    #[class(inherit)]
+    #[error(transparent)]
+    Panicked(#[from] unwind::Panicked),
 }
 
 #[op2]

@@ -135,15 +135,9 @@ enum KvError {
     #[class(inherit)]
     #[error(transparent)]
     Body(#[from] FetchError),
-    #[class(generic)]
-    #[error("{0}")]
-    Internal(String),
-}
-
-impl From<unwind::Panicked> for KvError {
-    fn from(panicked: unwind::Panicked) -> Self {
-        Self::Internal(panicked.to_string())
-    }
+    #[class(inherit)]
+    #[error(transparent)]
+    Panicked(#[from] unwind::Panicked),
 }
 
 impl KvError {

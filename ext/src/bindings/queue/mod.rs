@@ -143,15 +143,9 @@ enum QueueError {
     #[class(inherit)]
     #[error(transparent)]
     EventEnded(#[from] EventEnded),
-    #[class(generic)]
-    #[error("{0}")]
-    Internal(String),
-}
-
-impl From<unwind::Panicked> for QueueError {
-    fn from(panicked: unwind::Panicked) -> Self {
-        Self::Internal(panicked.to_string())
-    }
+    #[class(inherit)]
+    #[error(transparent)]
+    Panicked(#[from] unwind::Panicked),
 }
 
 impl QueueError {

@@ -45,15 +45,9 @@ pub(super) enum OpError {
     #[class(inherit)]
     #[error(transparent)]
     Resource(#[from] deno_core::error::ResourceError),
-    #[class(generic)]
-    #[error("{0}")]
-    Internal(String),
-}
-
-impl From<unwind::Panicked> for OpError {
-    fn from(panicked: unwind::Panicked) -> Self {
-        Self::Internal(panicked.to_string())
-    }
+    #[class(inherit)]
+    #[error(transparent)]
+    Panicked(#[from] unwind::Panicked),
 }
 
 impl From<R2Error> for OpError {
