@@ -1,8 +1,8 @@
-//! Tasks, for whichever kind of module does them: their responses, and the events that the bus is told of.
+//! Tasks of scripts and of process modules: their responses, and the events about them on the bus.
 
 mod record;
 mod response;
 
 pub(crate) use record::Record;
-pub(crate) use response::Announce;
+pub(crate) use response::{Announce, run_to_end};
 pub use response::TaskResponse;

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use futures::{Stream, StreamExt as _};
 use isopod_pool::Failure;
 use serde_json::Value;
 
 use crate::bus::{AnnounceError, Payload, ResultRef};
+use crate::supervise::BoxError;
 
 /// A response of a task. The last one is always [`TaskResponse::End`].
 #[derive(Debug)]
@@ -39,6 +41,22 @@ impl<R> TaskResponse<R> {
     pub const fn is_final(&self) -> bool {
         matches!(self, Self::End(_))
     }
+}
+
+/// Runs a task to its end. A result that cannot be announced ends it with an error: what waits for it would never get it.
+pub(crate) async fn run_to_end<R>(mut task: impl Stream<Item = TaskResponse<R>> + Unpin) -> Result<(), BoxError> {
+    while let Some(response) = task.next().await {
+        match response {
+            TaskResponse::Progress(_)
+            | TaskResponse::Retried { .. }
+            | TaskResponse::Result { announced: Ok(_), .. } => {}
+            TaskResponse::Result {
+                announced: Err(error), ..
+            } => return Err(error.into()),
+            TaskResponse::End(result) => return result.map(drop).map_err(Into::into),
+        }
+    }
+    Ok(())
 }
 
 /// Destination of a task's results.

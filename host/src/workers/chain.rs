@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use futures::StreamExt;
 use futures::future::BoxFuture;
 use isopod_pool::js::TaskRequest;
 use serde::de::IgnoredAny;
@@ -10,7 +9,7 @@ use serde::de::IgnoredAny;
 use super::task::WorkerTasks;
 use crate::bus::{Chain, ChainContext, ChainTarget, HandlerOptions, Pattern, Source};
 use crate::supervise::BoxError;
-use crate::tasks::{Announce, TaskResponse};
+use crate::tasks::{Announce, run_to_end};
 
 /// Wakes a script's `task` handler.
 struct ScriptTarget {
@@ -45,21 +44,6 @@ impl ChainTarget for ScriptTarget {
             // What the task publishes is as deep as what it emits.
             .at_depth(ctx.depth().saturating_add(1));
         let announce: Announce = Box::new(move |name, payload| ctx.announce_shared(name, payload));
-        let mut task = self.tasks.begin::<IgnoredAny>(&self.script, request, announce);
-        Box::pin(async move {
-            while let Some(response) = task.next().await {
-                match response {
-                    TaskResponse::Progress(_)
-                    | TaskResponse::Retried { .. }
-                    | TaskResponse::Result { announced: Ok(_), .. } => {}
-                    // The module that needs this result would never get it: end the task with the error.
-                    TaskResponse::Result {
-                        announced: Err(error), ..
-                    } => return Err(error.into()),
-                    TaskResponse::End(result) => return result.map(drop).map_err(Into::into),
-                }
-            }
-            Ok(())
-        })
+        Box::pin(run_to_end(self.tasks.begin::<IgnoredAny>(&self.script, request, announce)))
     }
 }

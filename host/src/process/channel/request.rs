@@ -17,7 +17,7 @@ use super::job::{Item, Job};
 use super::queue::{Note, Queue, READ_STEP};
 use crate::bus::{Bus, Chain, ChainContext, ChainTarget, HandlerOptions, Message, Pattern, Payload, Results, Source};
 use crate::supervise::{BoxError, Called, Exports};
-use crate::tasks::{Announce, Record, TaskResponse};
+use crate::tasks::{Announce, Record, TaskResponse, run_to_end};
 
 /// A request for a task of a module's process.
 ///
@@ -324,21 +324,6 @@ impl ChainTarget for Target {
             .config("name", ctx.name())
             .at_depth(ctx.depth().saturating_add(1));
         let announce: Announce = Box::new(move |name, payload| ctx.announce_shared(name, payload));
-        let mut task = self.tasks.begin(request, announce);
-        Box::pin(async move {
-            while let Some(response) = task.next().await {
-                match response {
-                    TaskResponse::Progress(_)
-                    | TaskResponse::Retried { .. }
-                    | TaskResponse::Result { announced: Ok(_), .. } => {}
-                    // The module that needs this result would never get it: end the task with the error.
-                    TaskResponse::Result {
-                        announced: Err(error), ..
-                    } => return Err(error.into()),
-                    TaskResponse::End(result) => return result.map(drop).map_err(Into::into),
-                }
-            }
-            Ok(())
-        })
+        Box::pin(run_to_end(self.tasks.begin(request, announce)))
     }
 }
