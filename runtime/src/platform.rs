@@ -58,7 +58,8 @@ pub fn spawn(name: String, body: Box<dyn FnOnce() + Send>) -> io::Result<JoinHan
     answer.recv().map_err(|_| gone())?
 }
 
-/// Room for a worker's types of WebAssembly, for which V8 has one table in the process. `script`: those of its script.
+/// Reserves room for the types of a worker's WebAssembly modules in V8's table, of which the process has one. `script`: the
+/// types of its script.
 pub(crate) fn wasm_type_room(script: &Arc<WasmTypes>) -> WasmTypeRoom {
     static PROCESS: LazyLock<WasmTypeRoom> = LazyLock::new(WasmTypeRoom::default);
     WasmTypeRoom {
@@ -67,8 +68,8 @@ pub(crate) fn wasm_type_room(script: &Arc<WasmTypes>) -> WasmTypeRoom {
     }
 }
 
-/// The part of `malloced_memory` that V8 reports to each isolate alike: zones of WebAssembly modules. It is read from
-/// the keeper, which has next to nothing of its own. `None` if that takes too long.
+/// The part of `malloced_memory` that V8 reports for every isolate: zones of WebAssembly modules. It is read from
+/// the keeper, which has almost no zones of its own. `None` if that takes too long.
 pub(crate) fn zones_of_all() -> Option<usize> {
     let (measured, answer) = sync_channel(1);
     SPAWNER.get()?.try_send(Request::Measure(measured)).ok()?;
@@ -157,7 +158,7 @@ fn initialise() {
         // Little survives a collection of the young generation of a worker: waking other threads for it takes longer, and
         // uses processor time that no event is charged for.
         " --no-parallel-scavenge",
-        // As many stack frames as people read.
+        // More stack frames than people read only cost time.
         " --stack-trace-limit=20",
         // Unrolling removes the interrupt check of short loops, and with an inlined `fill` of 1,000 elements also that
         // of the surrounding endless loop: `for (;;) a.push(new Array(1000).fill(1.5))` could not be terminated.

@@ -45,7 +45,7 @@ pub struct Script {
     isolation: Option<Isolation>,
     pub(crate) bindings: BTreeMap<String, Arc<dyn Binding>>,
     pub(crate) limits: Limits,
-    /// False if the watchdog ignores its workers.
+    /// Cleared if the watchdog ignores its workers.
     pub(crate) enforced: bool,
     pub(crate) fetch: FetchConfig,
     pub(crate) cache: ResponseCache,
@@ -129,10 +129,10 @@ pub enum ScriptError {
     /// The name of an in-memory module is not a relative path.
     #[error("{0:?} cannot name a module: {1}; use a relative path such as ./util.js")]
     ModuleName(String, String),
-    /// The script in written form, from another process, is damaged.
+    /// The written form of a script, received from another process, is damaged.
     #[error("the script cannot be read: {0}")]
     Written(String),
-    /// The script's workers were to have processes of their own, and cannot.
+    /// The script's workers are configured to run in processes of their own, and cannot.
     #[error(transparent)]
     CannotCross(#[from] CannotCross),
     /// The module loader could not be created.
@@ -167,7 +167,7 @@ impl Script {
         &self.name
     }
 
-    /// The place where its workers run, if it has one of its own.
+    /// The setting for where its workers run, if it has one.
     pub const fn isolation(&self) -> Option<Isolation> {
         self.isolation
     }
@@ -323,8 +323,8 @@ impl ScriptBuilder {
         self
     }
 
-    /// Sets what is behind `caches`. Scripts that are built with clones of one cache share its limits, and what was stored outlives
-    /// a version of a script. Default: a cache of this script alone, with the default limits.
+    /// Sets the cache behind `caches`. Scripts that are built with clones of one cache share its limits, and stored responses
+    /// outlive a version of a script. Default: a cache of this script alone, with the default limits.
     pub fn cache(mut self, cache: ResponseCache) -> Self {
         self.cache = cache;
         self
@@ -359,7 +359,7 @@ impl ScriptBuilder {
         self
     }
 
-    /// Sets where the script's workers run. Default: where the pool's workers do
+    /// Sets where the script's workers run. Default: as the pool's workers
     /// ([`PoolBuilder::isolation`](https://docs.rs/isopod/latest/isopod/struct.PoolBuilder.html#method.isolation)).
     ///
     /// ```

@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_helper_uses_is_on_the_clock_of_the_thread_that_waits_for_it() {
+    fn a_helper_s_cpu_time_is_on_the_clock_of_the_waiting_thread() {
         let clock = CpuClock::of_this_thread().unwrap();
         let helpers = Helpers::of_this_thread();
         let (before, time) = (clock.elapsed().unwrap(), Duration::from_millis(20));

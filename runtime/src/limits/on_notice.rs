@@ -1,4 +1,4 @@
-//! A callback for what the watchdog observes on a worker's thread.
+//! A callback for the watchdog's observations on a worker's thread.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ pub enum Noticed {
     Stopping(FaultKind),
 }
 
-/// A callback for what the watchdog observes. It is called on a thread other than the worker's, and must return quickly.
+/// A callback for the watchdog's observations. It is called on a thread other than the worker's, and must return quickly.
 #[derive(Clone)]
 pub struct OnNotice(Arc<dyn Fn(Noticed) + Send + Sync>);
 

@@ -58,7 +58,7 @@ mod tests {
     use super::CodeCache;
 
     #[test]
-    fn code_is_given_for_the_source_it_was_made_from_and_no_other() {
+    fn cached_code_is_used_for_its_own_source_only() {
         let cache = CodeCache::new(100);
         let hash = CodeCache::hash(b"let a");
         cache.put("a.js", hash, b"code");
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_not_kept() {
+    fn code_that_does_not_fit_is_not_cached() {
         let cache = CodeCache::new(10);
         cache.put("a.js", 1, b"12345678");
         cache.put("b.js", 2, b"12345678");

@@ -43,8 +43,8 @@ const SPECIFIER_BYTES_MAX: usize = 64 << 10;
 pub(crate) const LOADS_TOO_LONG: &str =
     "loading the script's modules takes longer than a start may take (`limits.boot`)";
 
-/// Takes back what code says about its source map: deno_core would decode any map, of any size. It gets those of
-/// `source_maps.rs`.
+/// A comment that overrides the code's own `sourceMappingURL`: deno_core would decode a map of any size. It gets the maps
+/// of `source_maps.rs` instead.
 const NO_MAP: &str = "\n//# sourceMappingURL=";
 
 /// Marks the import through which a `.wasm` module gets its own bytes.
@@ -68,8 +68,8 @@ pub(crate) struct ScriptLoader {
 }
 
 impl ScriptLoader {
-    /// Creates one for a worker that starts and has to load its modules by a deadline. Loading cannot be interrupted
-    /// within a module.
+    /// Creates the loader of a worker that starts and has to load its modules by a deadline. The deadline is checked between
+    /// modules.
     pub(crate) fn new(script: Arc<Script>, template: WorkerTemplate, until: Option<Instant>) -> Rc<Self> {
         Rc::new(Self {
             script,
@@ -98,7 +98,7 @@ impl ScriptLoader {
         Some(code_frame(&self.text_of(file)?, line, column, 1))
     }
 
-    /// The text of a module that was loaded, or of a source that its source map brought along.
+    /// The text of a loaded module, or of a source that is embedded in a module's source map.
     fn text_of(&self, file: &str) -> Option<Arc<str>> {
         let loaded = self.originals.borrow().get(file).cloned();
         loaded.or_else(|| self.script.loader.source_maps().text_of(file))
@@ -327,7 +327,7 @@ impl ModuleLoader for ScriptLoader {
         ModuleLoadResponse::Sync(self.load_module(specifier, &options.requested_module_type, referrer))
     }
 
-    /// For scripts of the image that are loaded when they are first used.
+    /// For scripts of the image that are evaluated at their first use.
     fn get_code_cache(&self, specifier: &ModuleSpecifier, source: &str) -> Option<SourceCodeCacheInfo> {
         let hash = CodeCache::hash(source.as_bytes());
         let data = self.script.code_cache.get(specifier.as_str(), hash);

@@ -76,7 +76,7 @@ impl ModuleCache {
         Ok(module)
     }
 
-    /// The content of a module before it was compiled, whatever it was requested as.
+    /// The content of a module before it was compiled, for any requested type.
     #[cfg(feature = "node")]
     pub(crate) fn content(&self, url: &Url) -> Option<std::sync::Arc<[u8]>> {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);

@@ -11,9 +11,9 @@ use crate::{NodeCompat, Script};
 /// Globals of Node.js. A module that has one of these words may use it.
 const GLOBALS: &[&str] = &["Buffer", "process", "global", "setImmediate", "clearImmediate"];
 
-/// Returns true if a module of the script that an import names literally imports a Node.js module or has the name of a
-/// global. Reads these modules, as loading them does. Errors are left to loading. `None`: it was not known by the
-/// deadline.
+/// Returns true if the script imports a Node.js module, or contains the name of one of its globals. Follows literal imports
+/// and reads these modules, as loading them does. Errors are left to loading. `None`: the deadline passed before the answer
+/// was known.
 pub(crate) fn uses_node(script: &Script, until: Option<Instant>) -> Option<bool> {
     if script.compatibility.node < NodeCompat::Prefixed {
         return Some(false);
@@ -26,7 +26,7 @@ pub(crate) fn uses_node(script: &Script, until: Option<Instant>) -> Option<bool>
             return None;
         }
         if is_node(&url) {
-            // That one is in every worker.
+            // This module is in every worker.
             if url.path() == "async_hooks" {
                 continue;
             }
@@ -109,7 +109,7 @@ mod tests {
     use crate::{Compatibility, NodeCompat, Script};
 
     #[test]
-    fn a_word_is_no_part_of_another() {
+    fn a_part_of_a_word_does_not_count() {
         for text in ["Buffer.from(a)", "new globalThis.Buffer", "x=[Buffer]", "Buffer"] {
             assert!(has_word(text, "Buffer"), "{text}");
         }

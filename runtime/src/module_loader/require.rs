@@ -22,8 +22,8 @@ pub(super) struct NewFunction {
 }
 
 impl ScriptLoader {
-    /// Keeps the compiled code of the CommonJS modules that ran while the worker started, including the functions in
-    /// them that were called. Of those that run later, it is kept as soon as they are compiled.
+    /// Caches the compiled code of the CommonJS modules that ran while the worker started, including the functions in
+    /// them that were called. Code of modules that run later is cached as soon as it is compiled.
     pub(crate) fn keep_functions(&self, runtime: &mut JsRuntime) {
         let Some(functions) = self.functions.take() else { return };
         if functions.is_empty() {

@@ -1,6 +1,6 @@
 //! Modules in the snapshot, which need not be loaded; those of Node.js are in `node_builtins`. Pure.
 
-/// Their names.
+/// The names of these modules.
 pub(crate) const BUILTIN: [&str; 6] = [
     "isopod:fs",
     "isopod:process",

@@ -108,7 +108,7 @@ impl Disk {
         self.jail.reach()
     }
 
-    /// Records the script's main module by its URL as written.
+    /// Records the script's main module, by the URL in its configuration.
     pub(super) fn set_main(&self, url: &Url) {
         if let Ok(path) = url.to_file_path() {
             self.jail.set_main(&path);
@@ -183,7 +183,7 @@ impl Disk {
         }
         let from = match referrer.to_file_path() {
             Ok(path) if referrer.scheme() == "file" && path.starts_with(self.jail.ceiling()) => path,
-            // A module that is not a file resolves as one in the root would.
+            // A module that is not a file resolves names as a file in the root would.
             _ => self.root().join("module.js"),
         };
         match self.resolver(edge).resolve_file(&from, specifier) {
@@ -232,7 +232,7 @@ impl Disk {
             bytes,
             limit: bytes_max,
         };
-        // Opening a pipe waits for a writer, and reading one, or a device, might never end.
+        // Opening a pipe waits for a writer, and reading a pipe or a device might never end.
         let regular = |about: fs::Metadata| match about.is_file() {
             true => Ok(about),
             false => Err(failed(io::Error::new(

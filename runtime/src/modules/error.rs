@@ -266,7 +266,7 @@ pub enum ModuleError {
 }
 
 impl ModuleError {
-    /// Returns true if the script exceeds a limit, which is no property of a single module.
+    /// Returns true if the script as a whole exceeds a limit.
     pub(super) fn is_limit(&self) -> bool {
         matches!(self, Self::TooManyModules { .. } | Self::TooMuchCommonJs { .. })
     }

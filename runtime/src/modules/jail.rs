@@ -173,7 +173,7 @@ impl Jail {
         Ok(())
     }
 
-    /// Checks by name, and whether the file is one that a binding or the configuration uses, possibly under another
+    /// Checks a file by its name, and refuses files that a binding or the configuration uses, possibly under another
     /// name.
     pub(super) fn admits(&self, real: &Path, about: &Metadata, as_data: bool) -> Result<(), Denial> {
         self.admits_name(real)?;

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 /// Number of entries of `node_modules` folders that are considered.
 const ENTRIES_MAX: usize = 20_000;
 
-/// The folders below `ceiling` with a `package.json` that links in the `node_modules` of `root`, and of the folders
-/// above it, refer to; then those that theirs refer to. A folder that contains the root is excluded: it would give
-/// access to everything that the choice of the root leaves out.
+/// The folders below `ceiling` that have a `package.json` and are the target of a link in the `node_modules` of `root` or of
+/// a folder above it, and the same for the `node_modules` of these folders. A folder that contains the root is excluded: it
+/// would give access to files that the choice of the root leaves out.
 pub(super) fn packages(root: &Path, ceiling: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut seen = HashSet::new();

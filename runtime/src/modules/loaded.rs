@@ -1,4 +1,4 @@
-//! The modules that were loaded.
+//! The modules that a script version has loaded.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -47,7 +47,7 @@ impl ModulesLoaded {
         }
     }
 
-    /// Adds a module. Returns false if there are as many as there may be.
+    /// Adds a module. Returns false if the limit is reached.
     pub(super) fn insert(&self, url: &Url, max: usize) -> bool {
         let mut loaded = self.lock();
         if loaded.contains(url) {

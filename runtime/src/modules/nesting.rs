@@ -18,7 +18,7 @@ const LEVELS_MAX: usize = 5_000;
 const LEVEL_BYTES: usize = 16 << 10;
 /// Stack in addition to that of levels.
 const BASE_BYTES: usize = 1 << 20;
-/// Maximum stack size. Far more than `LEVELS_MAX` levels take, because [`levels`] is an estimate.
+/// Maximum stack size: far more than `LEVELS_MAX` levels need, because [`levels`] is an estimate.
 const STACK_BYTES_MAX: usize = 1 << 30;
 
 /// The reason why code was not processed.
@@ -206,14 +206,14 @@ mod tests {
     use super::{levels, tokens};
 
     #[test]
-    fn tokens_are_counted_as_many_at_least_as_there_are() {
+    fn the_estimate_of_tokens_is_an_upper_bound() {
         assert_eq!(tokens("const a = f(1, 'x y');"), 13);
         assert_eq!(tokens("((("), 3);
         assert_eq!(tokens(""), 0);
     }
 
     #[test]
-    fn what_is_nested_is_deep_whatever_nests_it() {
+    fn every_kind_of_nesting_counts_as_deep() {
         for (before, after) in [
             ("(", ")"),
             ("[", "]"),
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_side_by_side_is_shallow() {
+    fn sequences_count_as_shallow() {
         for line in [
             "  { id: 1, name: \"one\", tags: [\"a\", \"b\"], size: -1.5 },\n",
             "const a = b(c, d) + e['f'];\n",

@@ -1,4 +1,4 @@
-//! Names of Node.js built-in modules: which specifiers mean one, and which of them there are.
+//! Names of Node.js built-in modules: the specifiers that mean one, and the modules that exist here.
 
 use url::Url;
 
@@ -67,7 +67,7 @@ pub(crate) const PROVIDED: &[&str] = &[
 #[cfg(not(feature = "node"))]
 pub(crate) const PROVIDED: &[&str] = &["async_hooks"];
 
-/// Those that only have names with the prefix.
+/// Built-in modules that are only named with the prefix.
 const PREFIXED_ONLY: &[&str] = &["sqlite"];
 
 /// All names of built-in modules in Node.js that are valid without a prefix.

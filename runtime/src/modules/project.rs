@@ -35,7 +35,7 @@ fn is_project(folder: &Path) -> bool {
 
 /// Returns true if `folder` is the root of a workspace with `project` as a member.
 fn is_workspace_of(folder: &Path, project: &Path) -> bool {
-    // For pnpm, the nearest such file above determines the workspace, whatever it lists.
+    // For pnpm, the nearest such file above determines the workspace, even if it does not list the package.
     if folder.join("pnpm-workspace.yaml").is_file() {
         return true;
     }

@@ -64,8 +64,8 @@ impl Loader {
             || is_require_url(url) && self.registry.requirer(&file).is_some()
     }
 
-    /// An ES module of the script's own that calls `require`, as bundlers allow: an import is added below its code, which
-    /// binds it. Imports are hoisted, so no position changes.
+    /// Gives an ES module of the script's own that calls `require`, as bundlers allow, that function: by an import, which is added
+    /// below its code. Imports are hoisted, so no position changes.
     pub(super) fn with_require(&self, url: &Url, module: Module) -> Module {
         let ModuleCode::Text(code) = &module.code else {
             return module;
@@ -129,7 +129,7 @@ impl Loader {
         self.visit_graph(start, module, |_| {})
     }
 
-    /// Does the same, and calls `visit` with each CommonJS module.
+    /// As `read_graph`, and calls `visit` with each CommonJS module.
     pub(crate) fn visit_graph(
         &self,
         start: &Url,
@@ -168,7 +168,7 @@ impl Loader {
         for specifier in &module.scan.requires {
             match self.resolve_required(specifier, url) {
                 Ok(required) => drop(requires.insert(specifier.clone(), required)),
-                // Packages require what may be missing, and catch the error.
+                // Packages require optional modules, and catch the error.
                 Err(error) => unless_limit(error)?,
             }
         }
@@ -230,7 +230,7 @@ impl Loader {
             }),
             Treatment::Json => Ok(Required::Json(file)),
             Treatment::Text | Treatment::Bytes | Treatment::Wasm => {
-                // Its facade could not be loaded otherwise.
+                // Without this, its facade could not be loaded.
                 self.sources.read(&file, RequestedType::Unspecified, &importer)?;
                 Ok(Required::Value(url))
             }

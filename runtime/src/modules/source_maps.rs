@@ -27,9 +27,9 @@ pub struct SourceMaps {
 #[derive(Default)]
 struct Maps {
     of_modules: HashMap<Url, Arc<Entry>>,
-    /// The texts that maps bring along, by the URL of the source.
+    /// The texts of sources that maps contain, by the URL of the source.
     texts: HashMap<String, Arc<str>>,
-    /// Segments of the maps that were used.
+    /// Segments of the maps that were parsed.
     segments: usize,
 }
 
@@ -104,7 +104,7 @@ impl SourceMaps {
         entry.usable.get_or_init(|| self.usable(url, &entry.origin)).clone()
     }
 
-    /// The text of a source that the source map of a module has brought along.
+    /// The text of a source, if the source map of a module contains it.
     #[must_use]
     pub fn text_of(&self, source: &str) -> Option<Arc<str>> {
         self.lock().texts.get(source).cloned()
@@ -234,7 +234,7 @@ fn segments(json: &str) -> Option<usize> {
     Some(mappings.bytes().filter(|byte| matches!(byte, b',' | b';')).count() + 1)
 }
 
-/// Returns true if code may say where its source map is, for V8 as well.
+/// Returns true if the code may have a comment with the place of its source map, as V8 reads it.
 pub(crate) fn may_name_map(code: &str) -> bool {
     code.contains("sourceMappingURL=")
 }

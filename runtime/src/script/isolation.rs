@@ -10,6 +10,6 @@ pub enum Isolation {
     /// On a thread of the pool's process. The default.
     #[default]
     Thread,
-    /// In a process of its own, a *cell*. What cannot be interrupted, takes all memory or crashes V8 costs the cell alone.
+    /// In a process of its own, a *cell*. Code that cannot be interrupted, takes all memory or crashes V8 costs the cell alone.
     Process,
 }

@@ -17,8 +17,8 @@ use crate::module_loader::{CodeCache, ModuleCache};
 use crate::modules::{ImportMapText, Jsx, Loader, LoaderLimits, LoaderOptions, MemoryModule, Reach};
 use crate::{Compatibility, Isolation, Limits};
 
-/// A [`Script`] in written form: all that a worker in another process needs to start. The modules in memory are part of it,
-/// and files are read where the worker is.
+/// A [`Script`] in written form: everything that a worker in another process needs to start. It contains the modules in
+/// memory; the worker's process reads the files itself.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct WrittenScript {
     name: String,
@@ -56,10 +56,10 @@ pub enum CannotCross {
         /// The binding's kind.
         kind: &'static str,
     },
-    /// Names are resolved by the embedder's code.
+    /// A custom resolver of host names has no written form.
     #[error("a custom resolver is not available to a worker in a process of its own: set `isolation` to \"thread\"")]
     Resolver,
-    /// It is a command.
+    /// A command has no pool.
     #[error("a command is a process of its own already: leave `isolation` out")]
     Command,
 }
@@ -71,7 +71,7 @@ impl Script {
         self.bindings.get(name)
     }
 
-    /// Checks that its workers can have processes of their own.
+    /// Checks that the script's workers can run in processes of their own.
     pub(super) fn can_cross(&self) -> Result<(), CannotCross> {
         self.written().map(drop)
     }
@@ -119,10 +119,10 @@ impl Script {
 }
 
 impl WrittenScript {
-    /// Makes the script again, in the process of its worker. Its bindings ask `remote` for what they do not hold.
+    /// Recreates the script in the process of its worker. Its bindings send to `remote` the calls that they do not answer themselves.
     ///
     /// # Errors
-    /// [`ScriptError`]: the folder of its modules is not there, or a part is damaged.
+    /// [`ScriptError`]: the folder of its modules does not exist, or a part is damaged.
     pub fn script(self, remote: &Arc<dyn Remote>) -> Result<Script, ScriptError> {
         let written = self;
         let url =
@@ -187,7 +187,7 @@ mod tests {
 
     use super::*;
 
-    /// There is nothing on the other side.
+    /// A remote that answers nothing.
     struct Nothing;
 
     impl Remote for Nothing {
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_means_the_same_in_another_process() {
+    fn a_written_script_is_read_back_unchanged() {
         let script = Script::builder("s")
             .source("import './other.js';")
             .module("./other.js", "export {};")

@@ -76,7 +76,7 @@ fn converted<'s>(
         .map_err(|error| Fault::new(FaultKind::Exception, error.to_string()))
 }
 
-/// An argument list for `Function.prototype.apply`.
+/// The list of arguments for `Function.prototype.apply`.
 fn as_list<'s>(scope: &v8::PinScope<'s, '_>, arguments: v8::Local<'s, v8::Value>) -> v8::Local<'s, v8::Value> {
     if arguments.is_array() {
         arguments

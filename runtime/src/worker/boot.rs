@@ -41,7 +41,7 @@ pub struct BootOptions {
     pub worker: u64,
     /// The deadline at which code of the start is terminated, and no further module is loaded. Default: only its CPU time is limited.
     pub stop_at: Option<Instant>,
-    /// Called with what the watchdog observes on the worker's thread. Default: none.
+    /// Called with the watchdog's observations on the worker's thread. Default: none.
     pub on_notice: Option<OnNotice>,
     /// The entry points of the worker itself, for `ctx.exports`. Default: they cannot be called.
     pub loopback: Option<Loopback>,
@@ -70,7 +70,7 @@ struct StartArguments<'a> {
 struct NodeArguments<'a> {
     /// Defines the globals.
     globals: bool,
-    /// The names of the modules.
+    /// The names of the available modules.
     modules: &'a [&'a str],
     /// Copies text bindings to `process.env`.
     process_env: bool,

@@ -14,7 +14,7 @@ use super::arguments::arguments;
 const CALLS_A_TURN_MAX: usize = 64;
 
 impl Worker {
-    /// Runs the calls that are due, and releases dropped functions.
+    /// Runs the waiting calls, and releases dropped functions.
     pub(super) fn run_callbacks(&mut self, cx: &mut Context<'_>) {
         let state = self.runtime.op_state();
         for _ in 0..CALLS_A_TURN_MAX {

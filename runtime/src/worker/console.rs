@@ -59,7 +59,7 @@ pub fn console_line(level: tracing::Level, script: &str, worker: u64, request: &
     trace(level, script, worker, request, caller, cut(text));
 }
 
-/// `caller` is the worker that made the request, if it came by a service binding.
+/// `caller` is the worker that made the request, if it came through a service binding.
 fn trace(level: LogLevel, script: &str, worker: u64, request: &str, caller: Option<&str>, text: &str) {
     match level {
         LogLevel::Debug => tracing::debug!(target: "isopod::console", script, worker, request, caller, "{text}"),

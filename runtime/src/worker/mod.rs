@@ -38,9 +38,9 @@ pub enum Turn {
         /// The event's key, returned by [`Worker::begin`].
         event: EventKey,
     },
-    /// An event was answered with a WebSocket, and goes on as long as that is open.
+    /// An event was answered with a WebSocket, and lasts as long as that is open.
     Session {
-        /// Which, as [`Worker::begin`] named it.
+        /// The event's key, returned by [`Worker::begin`].
         event: EventKey,
     },
     /// An event was answered completely, and continues with its `ctx.waitUntil` promises.
@@ -72,7 +72,7 @@ pub struct Worker {
     meter: MemoryMeter,
     js: JsEntryPoints,
     runtime: JsRuntime,
-    /// That of its thread.
+    /// The state of its thread.
     io: Rc<Io>,
     events: Rc<RefCell<Events>>,
     /// Shows the code around the position of an error.
@@ -273,8 +273,8 @@ impl Worker {
         self.runtime.v8_isolate().low_memory_notification();
     }
 
-    /// Closes the connections of the worker's thread and ends its I/O runtime, which starts again at its next use. What is
-    /// under way fails.
+    /// Closes the connections of the worker's thread and ends its I/O runtime, which starts again at its next use. Pending
+    /// operations fail.
     pub fn stop_io(&mut self) {
         self.io.stop();
     }

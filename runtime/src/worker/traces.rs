@@ -14,7 +14,7 @@ const TELLING_BYTES: usize = if cfg!(debug_assertions) { 384 << 10 } else { 128 
 /// the isolate, in several copies: a name of a megabyte in a thousand frames would be gigabytes that no limit counts.
 const TEXT_MAX: usize = 1 << 20;
 
-/// Those of V8's methods of a frame that return text.
+/// The methods of V8's stack frames that return text.
 const TEXTS: [&str; 5] = [
     "getFunctionName",
     "getTypeName",

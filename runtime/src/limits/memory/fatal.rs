@@ -6,7 +6,7 @@
 //! - Before the breakpoint of a failed check of its own state, after which nothing may be trusted, it calls a handler of the
 //!   process. That aborts as before.
 //!
-//! The thread that is given up holds no lock that others need: these errors occur while an object of its own heap is allocated.
+//! The abandoned thread holds no lock that others need: these errors occur while it allocates an object of its own heap.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_char, c_int};
@@ -43,7 +43,7 @@ pub(crate) fn handle_fatal_errors() {
     }
 }
 
-/// Handles those of an isolate on this thread.
+/// Handles the fatal errors of an isolate on this thread.
 pub(super) fn install(isolate: &mut v8::Isolate, watched: &Arc<Watched>) {
     WATCHED.set(Arc::downgrade(watched));
     isolate.set_oom_error_handler(at_oom);
@@ -57,7 +57,7 @@ unsafe extern "C" fn at_oom(_location: *const c_char, _details: &v8::OomDetails)
     lose_thread();
 }
 
-/// Runs in the middle of the code that failed, as if called by it.
+/// The signal handler. It runs on the stack of the code that failed.
 extern "C" fn at_breakpoint(signal: c_int) {
     if !CHECK_FAILED.get() {
         lose_thread();
@@ -71,7 +71,7 @@ extern "C" fn at_breakpoint(signal: c_int) {
     }
 }
 
-/// Returns only if there is no host that would replace the thread, or this is not the thread of an isolate.
+/// Blocks the thread forever. Returns only if no host would replace the thread, or if it runs no isolate.
 fn lose_thread() {
     let watched = WATCHED.try_with(|watched| watched.try_borrow().ok()?.upgrade());
     if let Ok(Some(watched)) = watched {

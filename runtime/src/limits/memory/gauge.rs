@@ -146,7 +146,7 @@ impl Gauge {
         self.look(isolate);
         let meter = &self.0.meter.0;
         let icu = self.icu();
-        // It takes a while to find out, and matters only if there is little room.
+        // Measuring takes a while, and matters only if there is little room.
         let room = meter.soft.saturating_sub(meter.bytes_without_native() + icu);
         let zones = zones::bytes(isolate, room);
         meter.native.store(icu + zones, Ordering::Relaxed);
@@ -157,7 +157,7 @@ impl Gauge {
     }
 
     fn count_external(&self, isolate: &mut v8::Isolate) {
-        // What V8 knows of makes it collect garbage in time.
+        // V8 collects garbage in time only if it knows of this memory.
         let held = self.0.meter.ledger().held() + self.icu();
         let told = self.0.told.get();
         let mut change = 0;

@@ -1,6 +1,6 @@
 //! Counts what ICU allocates, the library behind `Intl`: V8 does not know how large its objects are.
 //!
-//! ICU takes functions for its memory. These are the C library's, and add to a number of the thread: an isolate uses
+//! ICU can be given functions that allocate its memory. These call the C library and keep a count for each thread: an isolate uses
 //! its objects, and frees them, on its own thread. What ICU caches for the whole process is counted where it was
 //! allocated; the caches are bounded.
 #![allow(unsafe_code, reason = "ICU takes its memory functions as functions on raw pointers")]
@@ -28,7 +28,7 @@ unsafe extern "C" {
     );
 }
 
-/// Counts ICU's memory from now on. Memory that it has already is not counted, and freed as before.
+/// Counts ICU's memory from now on. Memory that was allocated before is not counted, and is freed as before.
 pub(crate) fn install() {
     if !IS_MEASURABLE {
         return;
@@ -81,7 +81,7 @@ const IS_MEASURABLE: bool = cfg!(any(target_os = "linux", target_os = "android",
 /// The size of a piece of memory of the C library's allocator. 0 for null.
 ///
 /// # Safety
-/// It is allocated, or null.
+/// `memory` is null, or was allocated by the C library and not freed.
 unsafe fn size(memory: *mut c_void) -> isize {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     // SAFETY: the caller's.

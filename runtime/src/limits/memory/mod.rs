@@ -152,7 +152,7 @@ mod tests {
     const MIB: usize = 1 << 20;
 
     #[test]
-    fn buffers_are_granted_until_the_limit_and_what_is_given_back_can_be_had_again() {
+    fn buffers_are_granted_up_to_the_limit_and_freed_memory_is_available_again() {
         let meter = MemoryMeter::new(10 * MIB, 8 * MIB, MemoryLedger::default());
         meter.0.heap.store(4 * MIB, Ordering::Relaxed);
         assert!(!meter.0.take(7 * MIB));
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_host_itself_asks_for_is_never_refused() {
+    fn the_runtime_s_own_buffers_are_always_granted() {
         let meter = MemoryMeter::new(MIB, MIB, MemoryLedger::default());
         let overdraft = meter.ledger().overdraw();
         assert!(meter.0.take(2 * MIB) && meter.0.is_over());
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_is_told_once_each_time_that_it_comes_near() {
+    fn a_script_is_warned_once_each_time_it_approaches_the_limit() {
         let meter = MemoryMeter::new(10 * MIB, 8 * MIB, MemoryLedger::default());
         assert_eq!(meter.0.soft_reached(meter.bytes()), None);
         for _ in 0..2 {

@@ -4,8 +4,8 @@ use deno_core::v8;
 
 use crate::platform;
 
-/// V8 counts the zones of an isolate together with those of all WebAssembly modules of the process. Below this it is not
-/// worth finding out which part is the isolate's.
+/// V8 counts the zones of an isolate together with those of all WebAssembly modules of the process. Below this sum, the
+/// isolate's part is not worth measuring.
 const WORTH_COUNTING: usize = 8 * 1024 * 1024;
 
 /// The size of this isolate's zones, or 0 if it is small, less than `room`, or unknown.
@@ -15,8 +15,8 @@ pub(super) fn bytes(isolate: &mut v8::Isolate, room: usize) -> usize {
     if first < WORTH_COUNTING.max(room) {
         return 0;
     }
-    // Modules of others are compiled in between: what is counted as this isolate's was there at two times, and was not
-    // WebAssembly's at those between and after them.
+    // Other threads may compile WebAssembly meanwhile. The smaller of two sums, less the larger of two readings of
+    // WebAssembly's part, is never more than this isolate has.
     let Some(between) = platform::zones_of_all() else {
         return 0;
     };

@@ -62,7 +62,7 @@ impl Entered {
     }
 }
 
-/// The event whose code was running when a question was answered; `None` for code of no open event.
+/// The event whose code was running when a question was answered; `None` if the code belongs to no open event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Answer {
     pub(super) turn: u64,
@@ -113,7 +113,7 @@ pub(super) struct Judgement {
 pub(super) enum Standing {
     #[default]
     Normal,
-    /// It has used so much CPU time that others should run first.
+    /// Lowered: the turn has used so much CPU time that other threads should run first.
     Lowered,
 }
 
@@ -223,7 +223,7 @@ impl Accounts {
         self.events.remove(&event);
     }
 
-    /// Forgets what an event has used so far.
+    /// Resets the CPU time that an event has used.
     pub(crate) fn renew(&mut self, event: EventKey) {
         self.events.remove(&event);
     }
@@ -237,7 +237,7 @@ impl Accounts {
         is_over
     }
 
-    /// Charges the start, or a command. Returns `true` if it has reached its limit.
+    /// Charges the start of a worker, or a command. Returns `true` if it has reached its limit.
     pub(super) fn charge_boot(&mut self, used: Duration) -> bool {
         self.boot += used;
         self.boot >= self.limits.boot

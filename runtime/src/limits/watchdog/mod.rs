@@ -186,7 +186,7 @@ impl<'a> Rounds<'a> {
         busy
     }
 
-    /// A long turn is not among those that move: it began before the last sample.
+    /// Decides about a busy worker. `others_move`: a worker has begun a turn since the last sample; a long turn began before.
     fn judge(&self, watched: &Watched, state: u64, others_move: bool) {
         let Some(cpu) = watched.clock.elapsed() else { return };
         let mut accounts = watched.accounts();

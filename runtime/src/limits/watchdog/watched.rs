@@ -28,7 +28,7 @@ const GENERATION: u64 = 8;
 const BOOT: u64 = 1 << 33;
 const LOOP: u64 = 1 << 32;
 
-/// Half a second: collecting a full heap takes time, and a faster termination would wait for the same safe points.
+/// Half a second: collecting a full heap takes time, and an earlier termination would wait for the same safe points.
 const BLAME_LOOKS_MAX: u32 = 100;
 
 /// 200 ms: code with safe points reaches one sooner.
@@ -74,7 +74,7 @@ pub(crate) enum Soft {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
     Well,
-    /// There are [`Watch::soft`] limits to warn the script of.
+    /// Warnings for the script are posted: see [`Watch::soft`].
     Soft,
     /// The turn was terminated, and the isolate must not be used again.
     Breached(Breach),
@@ -84,7 +84,7 @@ pub(crate) enum Ended {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Seen {
     Idle,
-    /// Busy, with the state to pass to [`Watched::fire`].
+    /// In a turn. The state is to be passed to [`Watched::fire`].
     Busy(u64),
     /// To be terminated repeatedly until acknowledged: code that catches a termination can make one ineffective.
     Fired,
@@ -493,7 +493,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        // The watchdog may see this for a little longer than the thread lives.
+        // The watchdog may hold this for a little longer than the thread lives.
         self.watched.priority.release();
     }
 }

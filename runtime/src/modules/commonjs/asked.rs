@@ -1,4 +1,4 @@
-//! Finds the names that an ES module expects of each of its imports. Pure.
+//! Finds the names that an ES module imports from each specifier. Pure.
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -86,7 +86,7 @@ fn uses_commonjs(program: &Program<'_>) -> bool {
     exports || requires
 }
 
-/// Returns true if an ES module calls `require`, as bundlers allow, and does not test whether it is there.
+/// Returns true if an ES module calls `require`, as bundlers allow, without testing first that `require` exists.
 pub(in crate::modules) fn calls_require(code: &str) -> bool {
     let allocator = Allocator::default();
     let parsed = Parser::new(&allocator, code, SourceType::mjs()).parse();
@@ -110,7 +110,7 @@ struct Finder<'s> {
     free: Free<'s>,
     exports: bool,
     requires: bool,
-    /// `typeof require`: the script does without.
+    /// `typeof require`: the script also works without `require`.
     tests_require: bool,
 }
 

@@ -96,7 +96,7 @@ impl Facade {
 /// The fragment of the module whose default export is the `require` function of an ES module.
 const REQUIRE: &str = "commonjs-require:";
 
-/// The URL of the module that gives an ES module its `require` function.
+/// The URL of the module whose default export is an ES module's `require` function.
 pub(in crate::modules) fn require_url(file: &Url) -> Url {
     let mut url = file.clone();
     url.set_fragment(Some(REQUIRE));
@@ -107,7 +107,7 @@ pub(in crate::modules) fn is_require_url(url: &Url) -> bool {
     url.fragment() == Some(REQUIRE)
 }
 
-/// The code of that module.
+/// The code of the module at [`require_url`].
 pub(in crate::modules) fn require_code(file: &Url, imports: &BTreeSet<String>) -> String {
     let (mut code, list) = imported(imports);
     // Writing to a string does not fail.
@@ -119,7 +119,7 @@ pub(in crate::modules) fn require_code(file: &Url, imports: &BTreeSet<String>) -
     code
 }
 
-/// The imports of a facade, and the list of URLs and namespaces that it hands over.
+/// The imports of a facade, and the list of URLs and namespaces that it passes on.
 fn imported(imports: &BTreeSet<String>) -> (String, String) {
     let (mut code, mut list) = (String::new(), String::new());
     for (index, import) in imports.iter().enumerate() {

@@ -30,7 +30,7 @@ pub(crate) struct CommonJs {
     /// The source map of a transpiled module.
     pub(crate) source_map: Option<Arc<[u8]>>,
     pub(super) scan: Scan,
-    /// The modules that its literal `require` calls name; without those that cannot be resolved.
+    /// The modules that its literal `require` calls name, except unresolvable ones.
     pub(super) requires: OnceLock<BTreeMap<String, Required>>,
     /// The names that it exports, including those of other modules.
     pub(super) names: OnceLock<BTreeSet<String>>,
@@ -62,7 +62,7 @@ pub(crate) enum Required {
     Builtin(&'static str),
 }
 
-/// The modules that a script version has required so far. They are kept, because their code is needed whenever a worker
+/// The modules that a script version has required so far. They stay in memory, because every worker compiles them when it
 /// calls `require`.
 pub(super) struct Registry {
     bytes_max: usize,

@@ -1,7 +1,7 @@
 //! Finds the `require` calls and the exported names of a CommonJS module, without running it. Pure.
 //!
-//! The names are those that compilers and people write in the common forms; what a module only decides when it runs is
-//! left to `asked`.
+//! It knows the common forms that compilers and people write. Names that a module computes when it runs are left to
+//! `asked`.
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -9,7 +9,7 @@ fn message(project: &Project, specifier: &str) -> String {
 }
 
 #[test]
-fn a_missing_file_suggests_near_names_and_says_who_asked() {
+fn a_missing_file_is_reported_with_similar_names_and_its_importer() {
     let project = Project::new(&[("utils.ts", ""), ("main.js", ""), ("unrelated.css", "")]);
     let main = project.path("main.js");
     let expected = format!(
@@ -22,7 +22,7 @@ fn a_missing_file_suggests_near_names_and_says_who_asked() {
 }
 
 #[test]
-fn what_is_not_provided_says_what_to_do_instead() {
+fn unsupported_modules_are_reported_with_a_remedy() {
     let project = Project::new(&[("node_modules/here/package.json", "{}"), ("beside.js", "")]);
     for (specifier, remedy) in [
         ("hono", "run `npm install hono`"),
@@ -126,7 +126,7 @@ fn text_that_is_not_utf8_says_where() {
 }
 
 #[test]
-fn roots_that_cannot_be_are_refused() {
+fn invalid_roots_are_refused() {
     let project = Project::new(&[("a/x.js", ""), ("b/x.js", "")]);
     let mut options = LoaderOptions::folder(project.path("a"));
     options.ceiling = Some(project.path("b"));
@@ -141,7 +141,7 @@ fn roots_that_cannot_be_are_refused() {
 
 #[cfg(unix)]
 #[test]
-fn a_folder_or_a_pipe_is_no_module() {
+fn folders_and_pipes_are_not_modules() {
     let project = Project::new(&[("folder.js/x.js", "")]);
     let made = std::process::Command::new("mkfifo")
         .arg(project.path("pipe.js"))
@@ -154,7 +154,7 @@ fn a_folder_or_a_pipe_is_no_module() {
 }
 
 #[test]
-fn node_modules_are_there_as_far_as_compatibility_goes() {
+fn compatibility_decides_which_node_modules_exist() {
     let resolve = |node, specifier| {
         let options = LoaderOptions {
             node,

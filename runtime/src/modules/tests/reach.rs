@@ -31,7 +31,7 @@ fn loader_of_src(project: &Project, change: impl FnOnce(&mut LoaderOptions)) -> 
 }
 
 #[test]
-fn what_is_no_module_is_refused_by_its_name() {
+fn files_that_are_not_modules_are_refused_by_name() {
     let names = [
         (".env", Refusal::Environment),
         (".ENV", Refusal::Environment),
@@ -73,7 +73,7 @@ fn what_is_no_module_is_refused_by_its_name() {
 }
 
 #[test]
-fn what_is_no_module_is_refused_by_its_content() {
+fn files_that_are_not_modules_are_refused_by_content() {
     let project = Project::new(&[
         ("src/a.bin", "SQLite format 3\0…"),
         ("src/a.txt", "-----BEGIN EC PRIVATE KEY-----\nMHc"),
@@ -100,7 +100,7 @@ fn what_is_no_module_is_refused_by_its_content() {
 
 #[cfg(unix)]
 #[test]
-fn what_the_configuration_names_is_refused_by_any_name() {
+fn files_of_the_configuration_are_refused_under_every_name() {
     let project = Project::new(&[
         ("shop.dat", "rows"),
         ("shop.dat-wal", "rows"),
@@ -150,7 +150,7 @@ fn data_with_several_hard_links_needs_the_setting() {
 
 #[cfg(unix)]
 #[test]
-fn a_link_is_refused_by_the_name_of_what_it_leads_to() {
+fn a_link_is_refused_by_the_name_of_its_target() {
     let project = Project::new(&[("src/.env", "API_KEY=k"), ("src/main.js", ""), ("src/key.pem", "k")]);
     for (target, link) in [(".env", "src/a.txt"), (".env", "src/a.ts"), ("key.pem", "src/b.json")] {
         std::os::unix::fs::symlink(target, project.path(link)).unwrap();
@@ -165,7 +165,7 @@ fn a_link_is_refused_by_the_name_of_what_it_leads_to() {
 }
 
 #[test]
-fn whether_a_file_is_there_is_not_told_beyond_the_root() {
+fn files_outside_of_the_root_cannot_be_probed() {
     let project = Project::new(&[
         ("src/main.js", ""),
         ("other/there.json", "{}"),
@@ -194,7 +194,7 @@ fn whether_a_file_is_there_is_not_told_beyond_the_root() {
 }
 
 #[test]
-fn a_package_leads_to_no_file_outside_it_that_is_not_open() {
+fn a_package_gives_access_to_no_withheld_file_outside_of_it() {
     let project = Project::new(&[
         ("src/main.js", ""),
         ("other/secret.js", "export default 'theirs'"),
@@ -227,7 +227,7 @@ fn a_package_leads_to_no_file_outside_it_that_is_not_open() {
 }
 
 #[test]
-fn a_source_map_is_a_file_that_is_named_like_one() {
+fn source_maps_are_read_only_from_files_named_as_such() {
     let map = r#"{"version":3,"sources":["in.ts"],"sourcesContent":["TOKEN"],"names":[],"mappings":";AAEI"}"#;
     let code = |name: &str| format!("//\nthrow 1\n//# sourceMappingURL={name}");
     let project = Project::new(&[
@@ -253,7 +253,7 @@ fn a_source_map_is_a_file_that_is_named_like_one() {
 }
 
 #[test]
-fn folders_that_lead_to_main_or_hold_packages_are_open() {
+fn folders_on_the_way_to_main_or_to_packages_are_accessible() {
     let project = Project::new(&[
         (".output/server/index.js", "import './chunks/a.js'"),
         (".output/server/chunks/a.js", ""),
@@ -329,7 +329,7 @@ fn members_of_a_workspace_are_packages() {
 }
 
 #[test]
-fn a_package_json_that_only_marks_a_folder_is_no_project() {
+fn a_package_json_with_only_a_type_is_not_a_project() {
     let project = Project::new(&[
         ("package.json", r#"{"name": "app"}"#),
         ("src/package.json", r#"{"type": "module"}"#),

@@ -112,7 +112,7 @@ fn a_browser_field_replaces_and_removes_modules() {
 
 /// As in bundlers for browsers and workers: https://github.com/defunctzombie/package-browser-field-spec.
 #[test]
-fn a_browser_map_replaces_what_exports_and_imports_lead_to() {
+fn a_browser_map_replaces_the_targets_of_exports_and_imports() {
     let project = Project::new(&[
         (
             "node_modules/lib/package.json",
@@ -153,7 +153,7 @@ fn a_browser_map_replaces_what_exports_and_imports_lead_to() {
 /// A folder's own `package.json` may only declare its module type; the map is the package's. Keys may omit extensions,
 /// as in Browserify and esbuild.
 #[test]
-fn a_browser_map_holds_for_all_of_its_package() {
+fn a_browser_map_applies_to_its_whole_package() {
     let package = r#"{"name": "lib", "exports": {".": "./esm/node.js", "./off": "./esm/off.js", "./i": "./esm/i/index.js"},
         "browser": {"./esm/node.js": "./esm/web", "./esm/off": false, "./esm/i": "./esm/web.js", "./esm/web.js": "./esm/web.js"}}"#;
     let project = Project::new(&[
@@ -178,7 +178,7 @@ fn a_browser_map_holds_for_all_of_its_package() {
 }
 
 #[test]
-fn the_packages_own_imports_and_tsconfig_paths_resolve() {
+fn imports_of_a_package_and_paths_of_tsconfig_resolve() {
     let project = Project::new(&[
         ("package.json", r##"{"imports": {"#db": "./src/db.ts"}}"##),
         (
@@ -256,7 +256,7 @@ fn nothing_outside_the_root_is_read() {
 
 #[cfg(unix)]
 #[test]
-fn a_root_given_by_a_link_holds_files_named_by_it() {
+fn files_are_found_by_the_name_of_a_linked_root() {
     let project = Project::new(&[("real/main.js", "export {}")]);
     std::os::unix::fs::symlink("real", project.path("link")).unwrap();
     let loader = Loader::new(LoaderOptions::folder(project.path("link"))).unwrap();
@@ -377,7 +377,7 @@ fn import_maps_are_applied_before_anything_else() {
 }
 
 #[test]
-fn extensions_and_attributes_say_what_a_module_is() {
+fn extensions_and_attributes_decide_the_type_of_a_module() {
     let project = Project::new(&[
         ("a.json", "{\"a\": 1}"),
         ("a.sql", "select 1"),

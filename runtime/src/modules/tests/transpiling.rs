@@ -16,7 +16,7 @@ fn types_enums_and_namespaces_become_javascript() {
 }
 
 #[test]
-fn plain_javascript_goes_through_untouched() {
+fn plain_javascript_is_unchanged() {
     let source = "export  default   1 ;; // odd\n";
     let project = Project::new(&[("a.js", source), ("b.mjs", "syntax error(")]);
     let module = project.load("a.js").unwrap();
@@ -26,7 +26,7 @@ fn plain_javascript_goes_through_untouched() {
 }
 
 #[test]
-fn jsx_imports_the_runtime_that_pragma_tsconfig_or_default_name() {
+fn jsx_imports_the_runtime_of_pragma_tsconfig_or_default() {
     let project = Project::new(&[
         ("plain.jsx", "export const a = <a/>;"),
         ("pragma.tsx", "/** @jsxImportSource hono/jsx */\nexport const a = <a/>;"),
@@ -99,7 +99,7 @@ fn accessors_become_getters_and_setters() {
 }
 
 #[test]
-fn fields_without_a_value_vanish_where_tsconfig_says_so() {
+fn tsconfig_decides_whether_fields_without_a_value_are_removed() {
     let source = "export class A { x!: number; y = 1 }";
     let project = Project::new(&[
         ("new/a.ts", source),
@@ -165,7 +165,7 @@ fn positions_in_transpiled_code_lead_back_to_the_source() {
 }
 
 #[test]
-fn bundles_bring_their_own_map_inline_or_beside_them() {
+fn bundles_have_their_own_map_inline_or_beside_them() {
     // One mapping: the first column of the second line comes from line 3, column 5 of src/in.ts.
     let map = r#"{"version":3,"sources":["src/in.ts"],"sourcesContent":["text"],"names":[],"mappings":";AAEI"}"#;
     let inline = format!(
@@ -213,7 +213,7 @@ fn bundles_bring_their_own_map_inline_or_beside_them() {
 
 /// https://tc39.es/ecma426/: a segment of one field has no source.
 #[test]
-fn code_without_a_source_is_mapped_to_itself_and_no_line_is_the_last() {
+fn code_without_a_source_is_mapped_to_itself_on_every_line() {
     let last = Token::new(1, 0, u32::MAX, 0, Some(0), None);
     let last = SourceMap::new(None, vec![], None, vec!["in.ts".into()], vec![], [last].into(), None);
     let code = |name: &str| format!("//\nthrow 1\n//# sourceMappingURL={name}");

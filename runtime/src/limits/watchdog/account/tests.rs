@@ -51,7 +51,7 @@ impl Thread {
 }
 
 #[test]
-fn a_loop_is_over_at_its_limit_and_the_script_is_told_before() {
+fn a_loop_ends_at_its_limit_after_a_warning() {
     let mut thread = Thread::new();
     let mut told = None;
     for look in 1u32.. {
@@ -92,7 +92,7 @@ fn short_turns_add_up_and_waiting_is_free() {
 }
 
 #[test]
-fn one_who_has_just_come_does_not_pay_for_those_before() {
+fn a_new_event_is_not_charged_for_earlier_ones() {
     let mut thread = Thread::new();
     thread.look(MS, 1, Entered::Loop(4), Some(Some(4)));
     // Much was used by events that no sample saw, then a new event is seen.
@@ -105,7 +105,7 @@ fn one_who_has_just_come_does_not_pay_for_those_before() {
 }
 
 #[test]
-fn native_code_that_never_answers_is_over_at_the_limit() {
+fn native_code_that_never_answers_ends_at_the_limit() {
     for (entered, blamed) in [(Entered::Event(3), Some(3)), (Entered::Loop(3), None)] {
         let mut thread = Thread::new();
         let looks = (1..).find(|_| thread.look(5 * MS, 1, entered, None).breach == Some(blamed));
@@ -114,7 +114,7 @@ fn native_code_that_never_answers_is_over_at_the_limit() {
 }
 
 #[test]
-fn a_long_turn_lets_others_go_first_and_short_ones_that_add_up_do_not() {
+fn a_long_turn_lowers_its_priority_and_many_short_ones_do_not() {
     let mut thread = Thread::new();
     let mut standing = |used, turn| thread.look(used, turn, Entered::Loop(1), None).standing;
     for turn in 1..10 {
@@ -126,7 +126,7 @@ fn a_long_turn_lets_others_go_first_and_short_ones_that_add_up_do_not() {
 }
 
 #[test]
-fn a_long_turn_that_is_held_up_gets_a_quarter_of_a_processor_all_the_same() {
+fn a_delayed_long_turn_still_gets_a_quarter_of_a_processor() {
     let mut thread = Thread::new();
     let mut look = |used| thread.look(used, 1, Entered::Boot, None).standing;
     let (mut got, mut before) = (Duration::ZERO, Standing::Normal);
@@ -144,7 +144,7 @@ fn a_long_turn_that_is_held_up_gets_a_quarter_of_a_processor_all_the_same() {
 }
 
 #[test]
-fn code_of_no_event_is_limited_a_turn() {
+fn code_of_no_event_is_limited_in_each_turn() {
     let mut thread = Thread::new();
     for turn in 0..100 {
         for _ in 0..10 {
@@ -163,7 +163,7 @@ fn a_start_has_one_limit_for_all_its_turns() {
 }
 
 #[test]
-fn code_is_late_for_its_own_event_and_not_for_one_that_waits() {
+fn code_has_the_deadline_of_its_own_event_and_not_of_one_that_waits() {
     let mut thread = Thread::new();
     let at = thread.at;
     thread.accounts.stop_at(1, at + 20 * MS);
@@ -182,7 +182,7 @@ fn code_is_late_for_its_own_event_and_not_for_one_that_waits() {
 }
 
 #[test]
-fn native_code_is_late_where_it_can_be_of_no_other_event() {
+fn native_code_is_late_if_it_can_belong_to_no_other_event() {
     let mut thread = Thread::new();
     let at = thread.at;
     thread.accounts.stop_at(1, at + 20 * MS);
@@ -199,7 +199,7 @@ fn native_code_is_late_where_it_can_be_of_no_other_event() {
 }
 
 #[test]
-fn a_start_is_late_when_its_time_is_over() {
+fn a_start_is_late_at_its_deadline() {
     let mut thread = Thread::new();
     thread.accounts.stop_boot_at(thread.at + 20 * MS);
     let looks = (1..).find(|turn| thread.look(Duration::ZERO, *turn, Entered::Boot, None).late == Some(None));
@@ -219,7 +219,7 @@ fn accounts_are_bounded_and_the_largest_are_kept() {
 
 /// On a busy machine, such code takes long to use up its CPU time.
 #[test]
-fn code_of_an_event_that_has_ended_is_over_within_a_second() {
+fn code_of_an_ended_event_ends_within_a_second() {
     let run = |leftover: bool| {
         let mut thread = Thread::new();
         thread.leftover = leftover;
@@ -249,7 +249,7 @@ fn code_of_ended_events_in_several_turns_has_a_second_in_each() {
 }
 
 #[test]
-fn what_is_used_outside_of_an_event_s_code_counts_once_and_for_it_alone() {
+fn cpu_time_outside_of_an_event_s_code_is_charged_once_and_to_it_alone() {
     let mut thread = Thread::new();
     thread.look(5 * MS, 1, Entered::Loop(2), Some(Some(1)));
     // Event 2 has its body encoded on the worker's thread, between the turns of event 1.
