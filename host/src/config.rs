@@ -1,4 +1,4 @@
-//! Each module's section of the configuration: raw JSON from a provider, typed where the module reads it.
+//! Each module's section of the configuration: JSON from a provider, converted to a type when the module reads it.
 
 use std::fmt;
 
@@ -18,22 +18,22 @@ use serde_json::{Map, Value};
 /// # drop((from_object, from_function));
 /// ```
 pub trait ConfigProvider: Send + Sync + 'static {
-    /// The section of a module, if there is one.
+    /// Returns the section of a module, if there is one.
     fn section(&self, module: &str) -> Option<Value>;
 
-    /// The names of all sections, as far as the provider knows them: one that belongs to no module is an error.
+    /// Returns the names of all sections that the provider knows: one that belongs to no module is an error.
     fn sections(&self) -> Vec<String>;
 
-    /// Checks that the provider can have sections at all. Called once, before any section is read.
+    /// Checks the configuration as a whole. Called once, before any section is read.
     ///
     /// # Errors
-    /// It cannot. The default accepts everything.
+    /// It is not a configuration. The default accepts everything.
     fn check(&self) -> Result<(), ConfigError> {
         Ok(())
     }
 }
 
-/// `null` has no sections; anything else but an object is an error.
+/// `null` has no sections. Any other value that is not an object is an error.
 impl ConfigProvider for Value {
     fn section(&self, module: &str) -> Option<Value> {
         self.get(module).cloned()
@@ -64,7 +64,7 @@ impl ConfigProvider for Map<String, Value> {
     }
 }
 
-/// A function cannot say what else it knows, so a section too many is not found.
+/// A function cannot list its sections, so unknown ones are not found.
 impl<F> ConfigProvider for F
 where
     F: Fn(&str) -> Option<Value> + Send + Sync + 'static,
@@ -82,7 +82,7 @@ where
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// A module's section does not have the shape that the module wants.
+    /// A module's section does not have the type that the module expects.
     #[error("invalid configuration of module `{module}` at `{path}`: {source}; {remedy}")]
     Invalid {
         /// The module.
@@ -94,7 +94,7 @@ pub enum ConfigError {
         /// The remedy.
         remedy: Remedy,
     },
-    /// The configuration is not a JSON object. Has what it is instead.
+    /// The configuration is not a JSON object, but this.
     #[error("the configuration is {0}; it must be an object with a section for each module")]
     NotAnObject(&'static str),
     /// A section for a module that does not exist.
@@ -111,9 +111,9 @@ pub enum ConfigError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Remedy {
-    /// The section is there: correct the field.
+    /// The section exists: correct the field.
     Correct,
-    /// There is no section, and the module cannot do with defaults alone: add one.
+    /// There is no section, and the module's settings have no defaults: add one.
     AddSection,
 }
 
@@ -133,8 +133,8 @@ fn advice(nearest: Option<&str>) -> String {
     )
 }
 
-/// Makes a module's section a value of the module's type. A section that is missing is an empty one, so that a type whose
-/// fields all have defaults needs none.
+/// Converts a module's section to the module's type. A missing section counts as an empty one, so that a type whose fields
+/// all have defaults needs none.
 pub(crate) fn parse<T: DeserializeOwned>(module: &str, section: Option<&Value>) -> Result<T, ConfigError> {
     let empty = Value::Object(Map::new());
     serde_path_to_error::deserialize(section.unwrap_or(&empty)).map_err(|error| ConfigError::Invalid {
@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(good.retry[0].max, 3);
     }
 
-    // A JSON value is a provider as it is.
+    // A JSON value is a provider.
     #[test]
     fn json_value() {
         let config = json!({ "billing": { "currency": "EUR" } });

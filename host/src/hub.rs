@@ -1,4 +1,4 @@
-//! The client hub: what modules give each other, found by type.
+//! The client hub: clients that modules provide to each other, found by type.
 
 use std::any::{Any, TypeId, type_name};
 use std::collections::HashMap;
@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// Clients by their type, trait objects included. Cloning it makes another handle of the same hub.
+/// Clients by their type, trait objects included. Cloning it creates another handle of the same hub.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -29,7 +29,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 /// # Ok::<(), isopod_host::HubError>(())
 /// ```
 ///
-/// What a module registers is removed when the module is closed; those that still hold it keep it alive.
+/// A module's clients are removed when the module is closed; those in use stay alive.
 #[derive(Clone, Default)]
 pub struct Hub {
     clients: Arc<RwLock<HashMap<Key, Client>>>,
@@ -54,7 +54,7 @@ struct Client {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HubError {
-    /// There is none of this type.
+    /// No client of this type is registered.
     #[error(
         "no client `{wanted}` is registered{}; register it in a module's build phase, or on the host before it starts",
         listed(registered)
@@ -65,7 +65,7 @@ pub enum HubError {
         /// The registered clients, each with its owner.
         registered: Vec<String>,
     },
-    /// There is one of this type already.
+    /// A client of this type is registered already.
     #[error("a client `{name}` is already registered by {by}; register this one under a scope, or not at all")]
     Duplicate {
         /// The type, and its scope in parentheses.
@@ -101,7 +101,7 @@ impl Hub {
     /// Registers a client under its type.
     ///
     /// # Errors
-    /// There is a client of this type already.
+    /// A client of this type is registered already.
     pub fn register<T: ?Sized + Send + Sync + 'static>(&self, client: Arc<T>) -> Result<(), HubError> {
         self.insert(None, client)
     }
@@ -109,7 +109,7 @@ impl Hub {
     /// Registers a client under its type and a name, so that there may be several.
     ///
     /// # Errors
-    /// There is a client of this type and scope already.
+    /// A client of this type and scope is registered already.
     pub fn register_scoped<T: ?Sized + Send + Sync + 'static>(
         &self,
         scope: &str,

@@ -1,9 +1,9 @@
 //! Isopod's host: the lifecycle of a process that has a pool in it.
 //!
-//! A [`Host`] takes [`Module`]s through [`Phase`]s, in the order of what they depend on, and back in reverse; whatever
-//! fails, all that had started is stopped, once. A module has a [`Context`]: its configuration, its database, the
-//! [`Hub`] in which modules find each other's clients, a token that tells it to end. [`supervise`] runs what may crash;
-//! [`bus`] carries messages and the system's own events; `workers` has a pool's scripts take part in both.
+//! A [`Host`] takes [`Module`]s through [`Phase`]s in the order of their dependencies, and back in reverse. If anything
+//! fails, every started module is stopped, once. A module has a [`Context`]: its configuration, its database, the [`Hub`]
+//! in which modules find each other's clients, and a token that tells it to end. [`supervise`] runs tasks that may crash,
+//! [`bus`] carries messages and system events, and `workers` connects a pool's scripts to both.
 //!
 //! ```
 //! # mod isopod { pub use isopod_host as host; }

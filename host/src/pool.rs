@@ -9,10 +9,10 @@ use isopod_pool::{BuildError, DeployError, Engine, Failure, Options, Pool, Shutd
 use crate::context::Context;
 use crate::module::{Module, Phase, PhaseResult};
 
-/// The part of a phase's limit after which the pool cuts what is left, in percent; cutting has the rest.
+/// Percentage of a phase's time limit after which the pool cuts the remaining events; the rest is for cutting.
 const OWN_SHARE: u32 = 70;
 
-/// A pool that can be a module: that of any [`Engine`], and with the feature `v8` that of JavaScript workers.
+/// A pool that can be a module: one of any [`Engine`], and with the feature `v8` the pool of JavaScript workers.
 #[async_trait]
 pub trait Pooled: Clone + Send + Sync + 'static {
     /// The type of deployed scripts.
@@ -27,7 +27,7 @@ pub trait Pooled: Clone + Send + Sync + 'static {
     /// See [`Pool::warm`].
     ///
     /// # Errors
-    /// Why the script's worker could not boot.
+    /// The script's worker could not boot.
     async fn warm(&self, name: &str) -> Result<(), Failure>;
 
     /// See [`Pool::drain`].
@@ -71,7 +71,7 @@ pooled!(#[cfg(feature = "v8")] [] isopod_pool::js::Pool, isopod_pool::js::Script
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PoolError {
-    /// A script has no worker that is ready.
+    /// A script cannot start.
     #[error("the script `{script}` cannot start: {}", told(failure))]
     Warm {
         /// Its name.
@@ -87,7 +87,7 @@ pub enum PoolError {
         /// Number of finished events.
         finished: usize,
     },
-    /// Threads did not end.
+    /// Threads did not end in time.
     #[error("{0} threads of the pool did not end in time")]
     Stuck(usize),
 }
@@ -97,8 +97,8 @@ fn told(failure: &Failure) -> String {
     format!("{}{}", failure.message, detail.unwrap_or_default())
 }
 
-/// A pool as a module: made and registered in the hub at [`Phase::Build`], its scripts deployed and warm at
-/// [`Phase::Start`], drained at [`Phase::Drain`], its threads joined at [`Phase::Close`].
+/// A pool as a module: created and registered in the hub in [`Phase::Build`], its scripts deployed and warmed in
+/// [`Phase::Start`], drained in [`Phase::Drain`], its threads joined in [`Phase::Close`].
 ///
 /// ```
 /// # #[cfg(feature = "v8")] {
@@ -132,13 +132,13 @@ type OnEnd = Box<dyn Fn(Phase, ShutdownReport) + Send + Sync>;
 type Make<P> = Box<dyn FnOnce(&Context) -> Result<P, BuildError> + Send>;
 
 impl<P: Pooled> PoolModule<P> {
-    /// A module of this name with the pool that this function makes.
+    /// Creates a module with this name and the pool that the function creates.
     pub fn new(name: impl Into<String>, make: impl FnOnce() -> Result<P, BuildError> + Send + 'static) -> Self {
         Self::with(name, |_| make())
     }
 
-    /// [`PoolModule::new`] for a function that wants the module's context, most often to have the bus told of the pool's
-    /// workers and threads: `|ctx| Pool::builder().on(ctx.bus().observer()).build()`.
+    /// [`PoolModule::new`] for a function that needs the module's context, usually to publish events of the pool's workers and
+    /// threads on the bus: `|ctx| Pool::builder().on(ctx.bus().observer()).build()`.
     pub fn with(
         name: impl Into<String>,
         make: impl FnOnce(&Context) -> Result<P, BuildError> + Send + 'static,
@@ -156,14 +156,14 @@ impl<P: Pooled> PoolModule<P> {
         }
     }
 
-    /// Comes after this module.
+    /// Adds a dependency: this module comes after that one.
     #[must_use]
     pub fn depends_on(mut self, module: impl Into<String>) -> Self {
         self.depends_on.push(module.into());
         self
     }
 
-    /// A script to deploy. The host does not start if it does not.
+    /// Adds a script to deploy. If it cannot start, the host does not either.
     #[must_use]
     pub fn script(mut self, name: impl Into<String>, script: impl Into<Arc<P::Script>>, options: Options) -> Self {
         self.scripts.push((name.into(), script.into(), options));
@@ -185,8 +185,8 @@ impl<P: Pooled> PoolModule<P> {
         self
     }
 
-    /// Hands the reports of [`Phase::Drain`] and [`Phase::Close`] to this function. Events that were cut and threads that
-    /// are stuck are then no failures of the module. Default: they are [`PoolError::Cut`] and [`PoolError::Stuck`].
+    /// Passes the reports of [`Phase::Drain`] and [`Phase::Close`] to this function. Cut events and stuck threads are then not
+    /// failures of the module. Default: they are [`PoolError::Cut`] and [`PoolError::Stuck`].
     #[must_use]
     pub fn on_end(mut self, report: impl Fn(Phase, ShutdownReport) + Send + Sync + 'static) -> Self {
         self.on_end = Some(Box::new(report));
@@ -230,7 +230,7 @@ impl<P: Pooled> Module for PoolModule<P> {
         let Some(pool) = &self.pool else {
             return Ok(());
         };
-        // All begin to boot before the first is waited for.
+        // All scripts begin to boot before the first one is awaited.
         for (name, script, options) in &self.scripts {
             pool.deploy(name, Arc::clone(script), options)?;
         }

@@ -98,7 +98,7 @@ impl Broker {
         self.read(|subscriptions| subscriptions.queues.len())
     }
 
-    /// A number for a task that the bus is told of.
+    /// Returns a number for a task that is reported on the bus.
     pub(super) fn next_task(&self) -> u64 {
         self.task_id.fetch_add(1, Ordering::Relaxed)
     }
@@ -119,7 +119,7 @@ impl Broker {
             match entry.subscriber.push(Arc::clone(&message)) {
                 Pushed::Queued => delivered += 1,
                 Pushed::Lost { first } => {
-                    // Of a loss among the system's own events nothing is said, or one would lead to the next.
+                    // The loss of a system event is not published, because that would be a system event too.
                     if first && !message.topic.is_reserved() {
                         self.publish_system(&SystemEvent::Lagged {
                             pattern: entry.patterns[entry.pattern].as_str().into(),
@@ -140,7 +140,7 @@ impl Broker {
     fn check(&self, message: &Message) -> Result<(), PublishError> {
         let limits = &self.limits;
         within(message.topic.as_str(), limits.topic_bytes_max, limits.segments_max)?;
-        // One deeper for what tells how the deepest of all failed.
+        // System events may be one level deeper, so that the failure of the deepest message is still published.
         if message.depth > limits.depth_max.saturating_add(message.topic.is_reserved().into()) {
             return Err(PublishError::TooDeep {
                 chain: message.chain(),
@@ -160,7 +160,7 @@ impl Broker {
 
     pub(super) fn publish_system(&self, event: &SystemEvent, cause: Option<&Message>) {
         let topic = event.topic();
-        // System events seldom have subscribers, and building a message costs more than a lookup.
+        // Looked up first: system events seldom have subscribers, and building a message costs more than the lookup.
         if !self.wanted(&topic) {
             return;
         }
@@ -217,8 +217,8 @@ impl Drop for Broker {
     }
 }
 
-/// Of a subscription with several patterns only the first that selects the topic counts, so a message comes once. Decided
-/// from the entry alone: nothing has to be remembered while a message is on its way.
+/// Only the first pattern of a subscription that matches the topic counts, so that a message is delivered once. The entry
+/// alone decides, so publishing needs no record of subscriptions already served.
 fn is_first_match<T>(entry: &Entry<T>, topic: &Topic) -> bool {
     !entry.patterns[..entry.pattern]
         .iter()

@@ -1,4 +1,4 @@
-//! Chaining: a target runs on another source's results, gets their source and name, and reads them on demand.
+//! Chaining: a target runs for each result of another source. It gets the result's source and name, and reads it on demand.
 
 use std::fmt;
 use std::sync::Arc;
@@ -137,7 +137,7 @@ impl ChainContext {
     /// Reads the result.
     ///
     /// # Errors
-    /// It is gone.
+    /// The result has expired.
     pub fn read(&self) -> Result<Arc<Payload>, ResultError> {
         self.results.read(&self.result)
     }

@@ -1,4 +1,4 @@
-//! A bus as its users hold it, and its settings.
+//! The handle of a bus, and its settings.
 
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -13,7 +13,7 @@ use super::subscription::{SubscribeOptions, Subscription};
 use super::system::{SystemEvent, system_event};
 use super::topic::{Pattern, Topic};
 
-/// The settings of a bus that is to be created; see [`Bus::builder`].
+/// Settings of a new bus; see [`Bus::builder`].
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct BusBuilder(Limits);
@@ -49,7 +49,7 @@ impl BusBuilder {
         self
     }
 
-    /// Makes the bus.
+    /// Creates the bus.
     #[must_use]
     pub fn build(self) -> Bus {
         Bus {
@@ -58,8 +58,8 @@ impl BusBuilder {
     }
 }
 
-/// A bus. Cloning it makes another handle of the same bus; with the last handle, or by [`Bus::close`], all subscriptions
-/// end once they have read what waits for them.
+/// A bus. Cloning it creates another handle of the same bus. When the last handle is dropped, or after [`Bus::close`],
+/// subscriptions end once their queued messages are read.
 #[derive(Clone)]
 pub struct Bus {
     broker: Arc<Broker>,
@@ -72,13 +72,13 @@ impl Default for Bus {
 }
 
 impl Bus {
-    /// A bus with the default limits.
+    /// Creates a bus with the default limits.
     #[must_use]
     pub fn new() -> Self {
         Self::builder().build()
     }
 
-    /// Begins to make a bus with limits of its own.
+    /// Starts building a bus with custom limits.
     pub const fn builder() -> BusBuilder {
         BusBuilder(Limits {
             subscribers_max: 4096,
@@ -89,11 +89,11 @@ impl Bus {
         })
     }
 
-    /// Puts a message into the queue of each subscription that wants it. Never waits: a subscriber that is too slow loses
-    /// messages as its [`Slow`](super::Slow) policy says, and is told. Messages of one thread arrive in their order.
+    /// Puts a message into the queue of each subscription with a matching pattern. Never waits: a subscriber that is too slow
+    /// loses messages according to its [`Slow`](super::Slow) policy, and is notified. Messages of one thread arrive in order.
     ///
     /// # Errors
-    /// A limit that the message breaks, a topic that is the system's, or a closed bus.
+    /// The message exceeds a limit, its topic is reserved for the system, or the bus is closed.
     pub fn publish(&self, message: Message) -> Result<Published, PublishError> {
         if message.topic.is_reserved() {
             return Err(PublishError::Reserved { topic: message.topic });
@@ -101,7 +101,7 @@ impl Bus {
         self.broker.publish(message)
     }
 
-    /// Publishes what has happened to the system, under its reserved topic. A bus that is closed does not hear of it.
+    /// Publishes a system event under its reserved topic. Does nothing if the bus is closed.
     pub fn publish_system(&self, event: &SystemEvent) {
         self.broker.publish_system(event, None);
     }
@@ -114,12 +114,12 @@ impl Bus {
     /// Subscribes to one pattern, such as `orders.*` or `isopod.worker.>`.
     ///
     /// # Errors
-    /// A pattern that is none, as many subscriptions as there may be, or a closed bus.
+    /// The pattern is invalid, the limit on subscriptions is reached, or the bus is closed.
     pub fn subscribe(&self, pattern: &str, options: SubscribeOptions) -> Result<Subscription, SubscribeError> {
         self.subscribe_all([pattern.parse()?], options)
     }
 
-    /// Subscribes to several patterns at once. A message that more than one of them selects comes once.
+    /// Subscribes to several patterns at once. A message that matches more than one is delivered once.
     ///
     /// # Errors
     /// As [`Bus::subscribe`].
@@ -134,7 +134,7 @@ impl Bus {
         Ok(Subscription::new(id, patterns, queue, Arc::downgrade(&self.broker)))
     }
 
-    /// Returns whether a message under this topic would have subscribers now.
+    /// Returns true if a message under this topic would have subscribers now.
     #[must_use]
     pub fn has_subscribers(&self, topic: &Topic) -> bool {
         self.broker.wanted(topic)
@@ -146,12 +146,12 @@ impl Bus {
         self.broker.subscribers()
     }
 
-    /// A handle that does not keep the bus open.
+    /// Returns a handle that does not keep the bus open.
     pub(crate) fn downgrade(&self) -> WeakBus {
         WeakBus(Arc::downgrade(&self.broker))
     }
 
-    /// A number for a task that this bus is told of, unique here.
+    /// Returns a number for a task that is reported on this bus, unique on it.
     pub(crate) fn next_task(&self) -> u64 {
         self.broker.next_task()
     }
@@ -175,7 +175,7 @@ impl Bus {
     }
 }
 
-/// A handle that does not keep the bus open, for what the bus itself serves.
+/// A handle that does not keep the bus open, for parts that the bus itself serves.
 #[derive(Clone)]
 pub(crate) struct WeakBus(Weak<Broker>);
 

@@ -85,15 +85,15 @@ impl HandlerContext {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct HandlerStats {
-    /// Calls that ended well.
+    /// Calls that succeeded.
     pub handled: u64,
     /// Calls that ended with an error.
     pub failed: u64,
     /// Calls that panicked.
     pub panicked: u64,
-    /// Calls that took too long.
+    /// Calls that exceeded the time limit.
     pub timed_out: u64,
-    /// Messages lost because it was too slow.
+    /// Messages lost because the handler was too slow.
     pub missed: u64,
 }
 
@@ -127,12 +127,12 @@ impl Handler {
         }
     }
 
-    /// Detaches it; it runs until its bus is closed.
+    /// Detaches the handler; it runs until its bus is closed.
     pub fn detach(self) {
         drop(self.task.detach());
     }
 
-    /// Waits until it has handled the last message of a bus that was closed.
+    /// Waits until it has handled the last message of a closed bus.
     pub async fn finished(self) {
         // It cannot panic, and is aborted only by being dropped or with its runtime.
         let _ = self.task.await;
@@ -197,7 +197,7 @@ impl Bus {
     {
         let counters = Arc::new(Counters::default());
         let counted = Arc::clone(&counters);
-        // Weak: a handler must not keep the bus open that it waits for.
+        // Weak, because the handler ends when the bus does and must not keep it open.
         let bus = self.downgrade();
         let task = handle.spawn(async move {
             while let Some(delivery) = subscription.recv().await {
@@ -218,7 +218,7 @@ impl Bus {
                         end.log(&ctx);
                     }
                 }
-                // A handler that never waits must not keep its thread from others.
+                // A handler that never yields must not block its thread for other tasks.
                 tokio::task::consume_budget().await;
             }
         });
@@ -243,7 +243,7 @@ where
     Fut: Future<Output = Result<(), E>>,
     E: Into<BoxError>,
 {
-    // The call is inside, so that a handler that panics before its first `await` is caught as well.
+    // The call is inside, so that a panic before the handler's first `await` is caught as well.
     let called = AssertUnwindSafe(async { handler(ctx).await }).catch_unwind();
     match tokio::time::timeout(timeout, called).await {
         Ok(Ok(Ok(()))) => CallEnd::Handled,

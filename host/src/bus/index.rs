@@ -9,15 +9,15 @@ use std::sync::Arc;
 
 use super::topic::Pattern;
 
-/// A trie of what is subscribed; cloning it is cheap.
+/// A trie of subscriptions; cloning it is cheap.
 #[derive(Debug)]
 pub(super) struct Index<T>(Arc<Node<T>>);
 
 #[derive(Debug)]
 struct Node<T> {
-    /// By the next segment.
+    /// Children by the next segment.
     named: HashMap<Box<str>, Arc<Node<T>>>,
-    /// For `*`.
+    /// The child for `*`.
     any: Option<Arc<Node<T>>>,
     /// Subscriptions whose pattern ends here.
     here: Vec<Arc<Entry<T>>>,
@@ -43,7 +43,7 @@ impl<T> Clone for Index<T> {
     }
 }
 
-// By hand: cloning a node shares what it holds, so what it holds need not be `Clone`.
+// Implemented by hand: cloning a node shares its values, which need not be `Clone`.
 impl<T> Clone for Node<T> {
     fn clone(&self) -> Self {
         Self {
@@ -94,13 +94,14 @@ impl<T> Index<T> {
         Arc::make_mut(node).here.push(Arc::new(entry));
     }
 
-    /// Takes away what this subscription has under one of its patterns, and the nodes that are of no more use.
+    /// Removes the entry of this subscription under one of its patterns, and nodes that become empty.
     pub(super) fn remove(&mut self, id: u64, pattern: &Pattern) {
         let segments: Vec<_> = pattern.segments().collect();
         remove(&mut self.0, &segments, id);
     }
 
-    /// Shows each entry whose pattern wants the topic, in no order. A subscription comes once for each such pattern.
+    /// Visits each entry whose pattern matches the topic, in no particular order. A subscription is visited once for each such
+    /// pattern.
     pub(super) fn each(&self, topic: &str, visit: &mut impl FnMut(&Entry<T>)) {
         walk(&self.0, Some(topic), visit);
     }

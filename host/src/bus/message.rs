@@ -92,7 +92,7 @@ impl Payload {
             Self::Empty => 0,
             Self::Json(value) => {
                 let mut count = Count(0);
-                // A `Value` always has a text, and counting cannot fail.
+                // A `Value` can always be serialized, and counting cannot fail.
                 let _ = serde_json::to_writer(&mut count, value);
                 count.0
             }
@@ -100,7 +100,7 @@ impl Payload {
         }
     }
 
-    /// Returns whether it is empty.
+    /// Returns true if it is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -202,7 +202,7 @@ impl io::Write for Count {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Message {
-    /// Unique on its bus, and rising for each publisher; 0 until it is published.
+    /// Its number, unique on its bus and increasing for each publisher; 0 until it is published.
     pub id: u64,
     /// Its topic.
     pub topic: Topic,

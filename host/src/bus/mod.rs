@@ -1,10 +1,11 @@
 //! The event bus: publish and subscribe by topic between the host, its modules and its workers, and system events. It does
 //! not know its listeners and never waits for them.
 //!
-//! Needs no runtime: publishing is a function call, and what is awaited can be awaited on any executor. In the order of the
-//! data: [`topic`](Topic) and [`message`](Message) are what is published, `broker` hands it over: `index` finds its subscribers, and `queue` keeps it
-//! for each of them, [`Subscription`] reads it; [`Bus::on`] runs a handler for each, [`SystemEvent`] is what the system
-//! publishes, [`Results`] keeps what is announced rather than sent, and [`Chain`] wakes one by another's results.
+//! Needs no runtime: publishing is a function call, and its futures can be awaited on any executor. In the order of the
+//! data: a [`Message`] is published under a [`Topic`]; `broker` finds its subscribers in `index` and puts it into the `queue`
+//! of each; a [`Subscription`] reads its queue, and [`Bus::on`] runs a handler for each message. [`SystemEvent`]s are
+//! published by the host, [`Results`] stores results that are announced instead of sent, and a [`Chain`] runs a target for
+//! each of them.
 //!
 //! ```
 //! # mod isopod { pub use isopod_host as host; }
@@ -38,7 +39,7 @@ mod subscription;
 mod system;
 mod topic;
 
-/// The lock under a queue.
+/// The lock of a queue.
 mod lock {
     pub(super) use std::sync::{Mutex, MutexGuard};
 }

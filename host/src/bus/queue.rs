@@ -1,22 +1,22 @@
-//! The bounded queue of one subscription: any number of publishers, one reader. A publisher never waits; what there is no
-//! room for is counted where it is missing.
+//! The bounded queue of one subscription: any number of publishers, one reader. A publisher never waits. Messages without
+//! room are lost, and their number is reported at the place where they are missing.
 
 use std::collections::VecDeque;
 use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
 
-// Which lock it is, is said by whoever takes this file in: `bus` the real one, `bus::schedules` a simulated one.
+// The parent module decides the lock: `bus` has the real one, `bus::schedules` a simulated one.
 use super::lock::{Mutex, MutexGuard};
 
 /// Policy for messages that a subscriber is too slow for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Slow {
-    /// The oldest ones that wait are lost: the subscriber sees what is new.
+    /// The oldest queued messages are lost: the subscriber sees the newest.
     #[default]
     DropOldest,
-    /// The new ones are lost: the subscriber sees what was first.
+    /// New messages are lost: the subscriber sees the oldest.
     DropNewest,
-    /// The subscription ends, after what waits has been read: it sees all or knows that it does not.
+    /// The subscription ends after its queued messages are read: the subscriber sees every message, or knows that it does not.
     Disconnect,
 }
 
@@ -33,11 +33,11 @@ pub enum End {
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pushed {
-    /// It is there.
+    /// The message was queued.
     Queued,
-    /// A message was lost; `first` if the reader has read, or was told of, everything before it.
+    /// A message was lost; `first` if the reader has read every message before it, or knows of its loss.
     Lost { first: bool },
-    /// The queue has just ended because of it.
+    /// The queue has just ended because of this message.
     Disconnected,
     /// The queue had ended before.
     Ended,
@@ -47,7 +47,7 @@ pub(super) enum Pushed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Item<T> {
     Value(T),
-    /// So many are missing here.
+    /// This many messages are missing here.
     Lost(u64),
 }
 
@@ -88,7 +88,7 @@ impl<T> Queue<T> {
     }
 
     pub(super) fn push(&self, value: T) -> Pushed {
-        // What is dropped, and who is woken, is not under the lock: both may run code of others.
+        // Messages are dropped and the reader is woken outside of the lock, because both may run other code.
         let (pushed, _oldest, reader) = {
             let mut inner = self.lock();
             let (pushed, oldest) = inner.push(value);
@@ -100,7 +100,7 @@ impl<T> Queue<T> {
         pushed
     }
 
-    /// Ends the queue; what waits can still be read. The first reason holds.
+    /// Ends the queue; queued messages can still be read. Only the first reason counts.
     pub(super) fn end(&self, end: End) {
         let reader = {
             let mut inner = self.lock();
@@ -112,7 +112,7 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Ends the queue for good and throws away what waits: its reader is gone.
+    /// Ends the queue and drops the queued messages: its reader is gone.
     pub(super) fn abandon(&self) {
         let _waiting = {
             let mut inner = self.lock();
@@ -122,12 +122,12 @@ impl<T> Queue<T> {
         };
     }
 
-    /// The next item now, if there is one. `None` in `Ready`: there will never be one.
+    /// Returns the next item if there is one now. `None`: there will never be one.
     pub(super) fn try_pop(&self) -> Poll<Option<Item<T>>> {
         self.lock().pop()
     }
 
-    /// The next item; keeps the waker where there is none.
+    /// Polls the next item; stores the waker if there is none.
     pub(super) fn poll_pop(&self, cx: &mut Context<'_>) -> Poll<Option<Item<T>>> {
         let mut inner = self.lock();
         let popped = inner.pop();
@@ -168,7 +168,7 @@ impl<T> Inner<T> {
                 let oldest = self.waiting.pop_front();
                 let missing = oldest.as_ref().map_or(0, |slot| slot.lost + 1);
                 self.append(value);
-                // The gap is before what is oldest now.
+                // The gap is before the message that is now the oldest.
                 if let Some(front) = self.waiting.front_mut() {
                     front.lost += missing;
                 }

@@ -1,4 +1,4 @@
-//! What comes out of a queue, and what is told of what does not.
+//! Tests of delivery and of reported losses.
 
 use proptest::prelude::*;
 

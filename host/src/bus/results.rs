@@ -1,4 +1,4 @@
-//! Results that are announced instead of sent: a message has their source and name, and interested readers read them. The
+//! Results that are announced instead of sent: a message has a result's source and name, and interested readers read it. The
 //! store is bounded by bytes, number and age, so a result may have expired.
 
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use super::topic::Topic;
 /// Maximum length of a result's name in bytes.
 const NAME_BYTES_MAX: usize = 255;
 
-/// Names a result in its store. It is what the message holds that announces the result.
+/// The reference to a result in its store. The message that announces the result contains it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ResultRef {
     /// Its number, unique in its store.
@@ -29,7 +29,7 @@ pub struct ResultRef {
 }
 
 impl ResultRef {
-    /// The result that a message announces, if it announces one.
+    /// Returns the result that a message announces, if it announces one.
     #[must_use]
     pub fn of(message: &Message) -> Option<Self> {
         Self::deserialize(message.payload.as_json()?).ok()
@@ -47,13 +47,13 @@ impl ResultRef {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResultError {
-    /// A name that is empty or too long.
+    /// The name is empty or too long.
     #[error("a result's name must have 1 to {NAME_BYTES_MAX} bytes, not {bytes}")]
     Name {
         /// Its size in bytes.
         bytes: usize,
     },
-    /// More bytes than the whole store may hold.
+    /// The result is larger than the whole store may be.
     #[error(
         "the result `{name}` has {bytes} bytes, above the store's limit of {bytes_max}; raise `bytes_max`, or write it to a file"
     )]
@@ -65,7 +65,7 @@ pub enum ResultError {
         /// The store's limit.
         bytes_max: usize,
     },
-    /// It was there, and had to make room or was too old.
+    /// The result was evicted, or was too old.
     #[error("the result `{name}` of {origin} has expired; read results sooner, or raise the store's limits")]
     Expired {
         /// Its name.
@@ -73,7 +73,7 @@ pub enum ResultError {
         /// Its source.
         origin: Source,
     },
-    /// It was never there: the reference is from another store.
+    /// The result was never in this store: the reference is from another one.
     #[error("unknown result `{name}` of {origin}; is the reference from another store?")]
     Unknown {
         /// Its name.
@@ -87,10 +87,10 @@ pub enum ResultError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AnnounceError {
-    /// The store does not take it.
+    /// The store refused it.
     #[error(transparent)]
     Result(#[from] ResultError),
-    /// The bus does not take its announcement.
+    /// The bus refused its announcement.
     #[error("cannot announce a result")]
     Publish(#[from] PublishError),
 }
@@ -102,7 +102,7 @@ struct Limits {
     age_max: Duration,
 }
 
-/// Settings of a store to be; see [`Results::builder`].
+/// Settings of a new store; see [`Results::builder`].
 #[derive(Clone, Copy, Debug)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct ResultsBuilder(Limits);
@@ -126,7 +126,7 @@ impl ResultsBuilder {
         self
     }
 
-    /// Makes the store.
+    /// Creates the store.
     #[must_use]
     pub fn build(self) -> Results {
         Results(Arc::new(Mutex::new(Store {
@@ -141,10 +141,10 @@ impl ResultsBuilder {
     }
 }
 
-/// A bounded store of results. Cloning it makes another handle of the same store.
+/// A bounded store of results. Cloning it creates another handle of the same store.
 ///
-/// Where there is no room, those go that were not read for longest. Those that are too old go when the store is next used;
-/// no timer looks for them.
+/// If there is no room, the least recently read results are evicted. Results that are too old are removed at the next use of
+/// the store, not by a timer.
 ///
 /// ```
 /// # mod isopod { pub use isopod_host as host; }
@@ -170,7 +170,7 @@ pub struct Results(Arc<Mutex<Store>>);
 pub struct ResultsStats {
     /// Number of results.
     pub count: usize,
-    /// Their size in bytes.
+    /// Size of all results in bytes.
     pub bytes: usize,
     /// Number of results that have expired since the store was created.
     pub expired: u64,
@@ -179,7 +179,7 @@ pub struct ResultsStats {
 struct Store {
     limits: Limits,
     kept: BTreeMap<u64, Kept>,
-    /// From the last use to the result: the first is the one to go.
+    /// Results by their last use: the first is the next to be evicted.
     by_use: BTreeMap<u64, u64>,
     bytes: usize,
     next_id: u64,
@@ -203,13 +203,13 @@ impl Default for Results {
 }
 
 impl Results {
-    /// A store with the default limits.
+    /// Creates a store with the default limits.
     #[must_use]
     pub fn new() -> Self {
         Self::builder().build()
     }
 
-    /// Begins to make a store with limits of its own.
+    /// Starts building a store with custom limits.
     pub const fn builder() -> ResultsBuilder {
         ResultsBuilder(Limits {
             bytes_max: 64 << 20,
@@ -218,10 +218,10 @@ impl Results {
         })
     }
 
-    /// Keeps a result.
+    /// Stores a result.
     ///
     /// # Errors
-    /// A name that is empty or longer than 255 bytes, or more bytes than the store holds.
+    /// The name is empty or longer than 255 bytes, or the result is larger than the store may be.
     pub fn put(
         &self,
         source: Source,
@@ -231,7 +231,7 @@ impl Results {
         self.put_shared(source, name.into(), Arc::new(payload.into()))
     }
 
-    /// Keeps a result and publishes under `results.<source>` that it is there. The message holds the [`ResultRef`] only.
+    /// Stores a result and announces it under `results.<source>`. The message contains only the [`ResultRef`].
     ///
     /// # Errors
     /// As [`Results::put`] and [`Bus::publish`].
@@ -259,7 +259,7 @@ impl Results {
     ) -> Result<ResultRef, AnnounceError> {
         let topic = ResultRef::topic(&source);
         let result = self.put_shared(source.clone(), name, payload)?;
-        // Strings and numbers only: there is always a value.
+        // Strings and numbers can always be serialized.
         let payload = serde_json::to_value(&result).map_or(Payload::Empty, Payload::Json);
         match publish(Message::new(topic, payload).by(source)) {
             Ok(_) => Ok(result),
@@ -273,7 +273,7 @@ impl Results {
     /// Reads a result; it is shared, not copied.
     ///
     /// # Errors
-    /// It is gone, or was never there.
+    /// The result has expired, or was never in this store.
     pub fn read(&self, result: &ResultRef) -> Result<Arc<Payload>, ResultError> {
         self.with(|store| store.read(result, Instant::now()))
     }

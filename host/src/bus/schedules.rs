@@ -1,4 +1,4 @@
-//! The queue in every order of its users' steps: the file itself, taken in a second time with simulated locks.
+//! Tests of the queue in every order of its users' steps: `queue.rs` is included a second time, with simulated locks.
 
 mod lock {
     pub(super) use shuttle::sync::{Mutex, MutexGuard};
@@ -15,7 +15,7 @@ use shuttle::{future, thread};
 
 use queue::*;
 
-/// Two publishers, a reader that sleeps when there is nothing, and then the end of the bus.
+/// Two publishers, a reader that sleeps while there is no message, and then the end of the bus.
 #[test]
 fn in_every_schedule_a_reader_wakes_and_accounts_for_each_message() {
     let run = || {
@@ -32,7 +32,7 @@ fn in_every_schedule_a_reader_wakes_and_accounts_for_each_message() {
             .into();
         let (mut seen, mut lost) = (Vec::new(), 0);
         future::block_on(async {
-            // Nothing but the messages wakes it here: one that does not is a deadlock.
+            // Only messages wake the reader here: if one does not, the test deadlocks.
             while seen.len() as u64 + lost < 6 {
                 match poll_fn(|cx| queue.poll_pop(cx)).await {
                     Some(Item::Value(value)) => seen.push(value),

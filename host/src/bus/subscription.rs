@@ -43,12 +43,12 @@ isopod_outcome::setters!(SubscribeOptions {
 pub enum Delivery {
     /// A message, shared with its other subscribers.
     Message(Arc<Message>),
-    /// So many messages are missing at this place: the subscriber was too slow.
+    /// This many messages are missing here: the subscriber was too slow.
     Lagged(u64),
 }
 
-/// Reads what a subscription selects, as a [`Stream`] or by its own methods. It ends with the bus, or where it was too slow
-/// and [`Slow::Disconnect`] is its policy. Dropping it unsubscribes.
+/// Reads the messages of a subscription, as a [`Stream`] or by its own methods. It ends with the bus, or when it was too slow
+/// and its policy is [`Slow::Disconnect`]. Dropping it unsubscribes.
 #[derive(Debug)]
 #[must_use = "dropping a subscription unsubscribes"]
 pub struct Subscription {
@@ -73,12 +73,12 @@ impl Subscription {
         }
     }
 
-    /// The next delivery; `None` once there will be none. Nothing is lost where the future is dropped.
+    /// Waits for the next delivery; `None` when the subscription has ended. Dropping the future loses no message.
     pub async fn recv(&mut self) -> Option<Delivery> {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
 
-    /// The next delivery if one waits.
+    /// Returns the next delivery if one is queued.
     pub fn try_recv(&mut self) -> Option<Delivery> {
         match self.queue.try_pop() {
             Poll::Ready(item) => item.map(Delivery::from),
@@ -86,8 +86,8 @@ impl Subscription {
         }
     }
 
-    /// The next delivery, for code that is not async: blocks the thread until one comes, the subscription ends or the time
-    /// is over. [`Subscription::end`] tells the latter two apart.
+    /// Blocking variant of [`Subscription::next`]: returns `None` if the subscription ends or the time is over, which
+    /// [`Subscription::end`] tells apart.
     pub fn recv_timeout(&mut self, timeout: Duration) -> Option<Delivery> {
         let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
         let (mut cx, begun) = (Context::from_waker(&waker), Instant::now());
@@ -103,7 +103,7 @@ impl Subscription {
         }
     }
 
-    /// Takes no more messages; those that wait can still be read, and then it ends.
+    /// Stops receiving messages. Queued ones can still be read, and then the subscription ends.
     pub fn close(&mut self) {
         self.queue.end(End::Closed);
         self.unsubscribe();
@@ -121,7 +121,7 @@ impl Subscription {
         self.queue.len()
     }
 
-    /// Returns whether no message is queued.
+    /// Returns true if no message is queued.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -133,7 +133,7 @@ impl Subscription {
         self.queue.ended()
     }
 
-    /// Its patterns.
+    /// Returns its patterns.
     #[must_use]
     pub fn patterns(&self) -> &[Pattern] {
         &self.patterns

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::message::Payload;
 use super::topic::{RESERVED, Topic};
 
-/// Something that happened to the system. Published under [`SystemEvent::topic`], with itself as JSON.
+/// An event of the system. Published under [`SystemEvent::topic`], with the event as JSON.
 ///
 /// ```
 /// # mod isopod { pub use isopod_host as host; }
@@ -42,7 +42,7 @@ pub enum SystemEvent {
         /// The name its script is deployed under.
         script: Arc<str>,
     },
-    /// `isopod.worker.stopped`: a worker is gone.
+    /// `isopod.worker.stopped`: a worker has ended.
     WorkerStopped {
         /// Its number in its pool.
         worker: u64,
@@ -60,15 +60,15 @@ pub enum SystemEvent {
         /// The reason.
         error: String,
     },
-    /// `isopod.event.failed`: an event was accepted, and ended by the pool before a worker began it.
+    /// `isopod.event.failed`: the pool ended an accepted event before a worker began it.
     EventFailed {
         /// The name its script is deployed under.
         script: Arc<str>,
         /// The outcome, as named by [`isopod_pool::Outcome::as_str`].
         outcome: Arc<str>,
     },
-    /// `isopod.message.failed`: the handler of a script or of a module's process failed at a message, or the message could
-    /// not be handed to it.
+    /// `isopod.message.failed`: the handler of a script or of a module's process failed on a message, or the message could
+    /// not be delivered to it.
     MessageFailed {
         /// The name the script is deployed under, or the module's.
         script: Arc<str>,
@@ -86,7 +86,7 @@ pub enum SystemEvent {
         /// Its name: that of the script, or `<module>.<task>`.
         name: Arc<str>,
     },
-    /// `isopod.task.progress`: a script or a module's process tells how far a task is.
+    /// `isopod.task.progress`: a script or a module's process reports the progress of a task.
     TaskProgress {
         /// Its number, unique on its bus.
         task: u64,
@@ -95,7 +95,7 @@ pub enum SystemEvent {
         /// The message.
         progress: serde_json::Value,
     },
-    /// `isopod.task.completed`: a supervised task, or a script's, ended well.
+    /// `isopod.task.completed`: a task of a supervisor, script or module's process succeeded.
     TaskCompleted {
         /// Its number, unique on its bus.
         task: u64,
@@ -111,23 +111,23 @@ pub enum SystemEvent {
         /// The reason.
         error: String,
     },
-    /// `isopod.thread.lost`: a worker thread is gone, and another takes its place.
+    /// `isopod.thread.lost`: a worker thread is lost, and another replaces it.
     ThreadLost {
         /// Its name.
         thread: Arc<str>,
         /// The message.
         error: String,
     },
-    /// `isopod.thread.respawned`: a thread has taken the place of one that was lost.
+    /// `isopod.thread.respawned`: a thread has replaced a lost one.
     ThreadRespawned {
         /// Its name.
         thread: Arc<str>,
     },
-    /// `isopod.draining`: nothing new is accepted, and what is there is finished.
+    /// `isopod.draining`: accepted work is being finished, and no more is accepted.
     Draining,
     /// `isopod.shutdown`: the process is about to end.
     Shutdown,
-    /// `isopod.module.started`: a module is at work.
+    /// `isopod.module.started`: a module has started.
     ModuleStarted {
         /// Its name.
         module: Arc<str>,
@@ -162,17 +162,17 @@ pub enum SystemEvent {
         /// The reason.
         reason: String,
     },
-    /// `isopod.lagged`: a subscriber has begun to lose messages. The next is said once it has been told of these.
+    /// `isopod.lagged`: a subscriber has begun to lose messages. Published again only after it was notified of these.
     Lagged {
         /// Its patterns.
         pattern: Arc<str>,
-        /// The topic of the message there was no room for.
+        /// The topic of the lost message.
         topic: Arc<str>,
     },
 }
 
 impl SystemEvent {
-    /// Its topic.
+    /// Returns its topic.
     #[must_use]
     pub fn topic(&self) -> Topic {
         let (family, what) = match self {
@@ -200,7 +200,7 @@ impl SystemEvent {
         Topic::lossy([RESERVED, family].into_iter().chain(what))
     }
 
-    /// The event that a message holds, if it is one of the system's.
+    /// Returns the event that a message contains, if it is a system event.
     #[must_use]
     pub fn of(message: &super::Message) -> Option<Self> {
         let value = message.topic.is_reserved().then(|| message.payload.as_json())??;
@@ -208,12 +208,12 @@ impl SystemEvent {
     }
 
     pub(super) fn payload(&self) -> Payload {
-        // Strings and numbers only: there is always a value.
+        // Strings and numbers can always be serialized.
         serde_json::to_value(self).map_or(Payload::Empty, Payload::Json)
     }
 }
 
-/// Returns the bus's event for one of a pool; `None` for one that this version does not know.
+/// Returns the system event for an event of a pool; `None` if this version does not know it.
 pub(super) fn system_event(event: &PoolEvent) -> Option<SystemEvent> {
     Some(match event {
         PoolEvent::WorkerStarted {

@@ -1,4 +1,4 @@
-//! Names of topics and the patterns that select them: pure, and checked once when they are made.
+//! Names of topics and patterns that match them. Pure; checked once, when they are created.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ pub(super) const RESERVED: &str = "isopod";
 
 /// A dotted name that messages are published under, such as `orders.created`.
 ///
-/// Segments hold letters, digits, `_` and `-`. Cloning one is cheap: make a topic once and publish under it often.
+/// Segments consist of letters, digits, `_` and `-`. Cloning is cheap: create a topic once and publish under it often.
 ///
 /// ```
 /// # mod isopod { pub use isopod_host as host; }
@@ -44,27 +44,27 @@ pub struct Pattern(Arc<str>);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TopicError {
-    /// A segment without a character, or a text without a segment.
+    /// A segment is empty.
     #[error("`{text}` has an empty segment; write names with single dots between them")]
     EmptySegment {
         /// The text.
         text: String,
     },
-    /// A character that is not allowed.
-    #[error("`{text}` holds `{found}`; segments hold letters, digits, `_` and `-`")]
+    /// A character is not allowed.
+    #[error("`{text}` contains `{found}`; segments consist of letters, digits, `_` and `-`")]
     Character {
         /// The text.
         text: String,
         /// The character.
         found: char,
     },
-    /// `*` or `>` where it stands for nothing.
+    /// `*` or `>` is in a place where it has no meaning.
     #[error("`{text}`: `*` and `>` must be whole segments, and `>` the last one")]
     Wildcard {
         /// The text.
         text: String,
     },
-    /// More bytes or segments than this bus takes.
+    /// The text is longer, or has more segments, than this bus allows.
     #[error("`{text}` is longer than this bus's limit of {bytes_max} bytes or {segments_max} segments")]
     TooLong {
         /// The text.
@@ -92,7 +92,7 @@ impl Topic {
         self.segments().next() == Some(RESERVED)
     }
 
-    /// A topic of this text, in which every character that a segment may not hold becomes `_`.
+    /// Creates a topic from any text: every character that is not allowed in a segment becomes `_`.
     pub(crate) fn lossy<'a>(segments: impl IntoIterator<Item = &'a str>) -> Self {
         let mut text = String::new();
         for segment in segments {
@@ -120,7 +120,7 @@ impl Pattern {
         self.0.split('.')
     }
 
-    /// Returns whether it matches `topic`.
+    /// Returns true if it matches `topic`.
     #[must_use]
     pub fn matches(&self, topic: &Topic) -> bool {
         let mut topic = topic.segments();
@@ -192,7 +192,7 @@ impl FromStr for Pattern {
     }
 }
 
-/// The pattern that selects this topic alone.
+/// The pattern that matches only this topic.
 impl From<Topic> for Pattern {
     fn from(topic: Topic) -> Self {
         Self(topic.0)

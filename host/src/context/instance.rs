@@ -1,21 +1,21 @@
-//! Which process this is.
+//! The identity of a process.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// The name of one run of a host, visible to every module: for logs, leases and the like. Random (a UUID of version 4)
+/// The identity of one run of a host, visible to every module, for example for logs and leases. Random (a UUID of version 4)
 /// unless [given](crate::HostBuilder::instance).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct InstanceId(Arc<str>);
 
 impl InstanceId {
-    /// An id that no other process has.
+    /// Creates an id that no other process has.
     #[must_use]
     pub fn random() -> Self {
         Self(uuid::Uuid::new_v4().to_string().into())
     }
 
-    /// The id as text.
+    /// Returns the id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

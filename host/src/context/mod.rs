@@ -23,7 +23,7 @@ use crate::supervise::Supervisor;
 pub use instance::InstanceId;
 pub(crate) use tasks::{Settled, Tasks};
 
-/// A module's view of its host. Cloning it makes another handle of the same view; tasks take one along.
+/// A module's view of its host. Cloning it creates another handle of the same view, for example for tasks.
 #[derive(Clone)]
 pub struct Context {
     inner: Arc<Inner>,
@@ -54,81 +54,81 @@ impl Context {
         &self.inner
     }
 
-    /// The module's name.
+    /// Returns the module's name.
     #[must_use]
     pub fn module(&self) -> &str {
         &self.inner.module
     }
 
-    /// Which run of the host this is.
+    /// Returns the identity of this run of the host.
     #[must_use]
     pub fn instance(&self) -> &InstanceId {
         &self.inner.instance
     }
 
-    /// The module's configuration section as a value of its type. A section that is missing is an empty one.
+    /// Returns the module's configuration section as a value of its type. A missing section counts as an empty one.
     ///
     /// # Errors
-    /// The section does not have the type's shape; the error names the field.
+    /// The section does not fit the type; the error names the field.
     pub fn config<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
         config::parse(self.module(), self.section())
     }
 
-    /// The module's configuration section as it came.
+    /// Returns the module's configuration section as JSON.
     #[must_use]
     pub fn section(&self) -> Option<&Value> {
         self.inner.section.as_ref()
     }
 
-    /// The clients. What is registered through this handle is removed when the module is closed.
+    /// Returns the registry of clients. Clients registered through this handle are removed when the module is closed.
     #[must_use]
     pub fn hub(&self) -> &Hub {
         &self.inner.hub
     }
 
-    /// The host's bus: messages between modules and workers, and what the system says of itself.
+    /// Returns the host's bus: messages between modules and workers, and system events.
     #[must_use]
     pub fn bus(&self) -> &Bus {
         &self.inner.bus
     }
 
-    /// The host's supervisor, for what may fail without the module failing. What it runs is ended between
+    /// Returns the host's supervisor, for tasks whose failure is not the module's. Its tasks are ended between
     /// [`Phase::Stop`] of the last module and [`Phase::Close`] of the first.
     #[must_use]
     pub fn supervisor(&self) -> &Supervisor {
         &self.inner.supervisor
     }
 
-    /// The module's database, opened on the host's runtime when it is first asked for; it connects when it is first used,
+    /// Returns the module's database, which is opened on the host's runtime at the first call, connects at its first use,
     /// and is closed after [`Phase::Close`].
     ///
     /// # Errors
-    /// The host has no database for this module, or what says where it is is wrong.
+    /// The host has no database for this module, or its location is invalid.
     #[cfg(feature = "sql")]
     pub fn db(&self) -> Result<crate::db::Database, crate::db::DbError> {
         self.inner.db.open(self.module(), &self.inner.runtime)
     }
 
-    /// Fires when the module has to end: after it was drained, before [`Phase::Stop`]. The tokens of the modules that it
-    /// depends on fire later.
+    /// Returns the token that fires when the module has to end: after it was drained, before [`Phase::Stop`]. The tokens of
+    /// the modules that it depends on fire later.
     #[must_use]
     pub fn token(&self) -> &CancellationToken {
         self.inner.tasks.token()
     }
 
-    /// The host's runtime.
+    /// Returns the handle of the host's runtime.
     #[must_use]
     pub fn runtime(&self) -> &Handle {
         &self.inner.runtime
     }
 
-    /// The span in which the module's phases and tasks run.
+    /// Returns the span in which the module's phases and tasks run.
     #[must_use]
     pub fn span(&self) -> &Span {
         &self.inner.span
     }
 
-    /// The host, to stop it.
+    /// Returns the handle by which the host can be stopped.
     #[must_use]
     pub fn host(&self) -> &HostHandle {
         &self.inner.host
@@ -140,15 +140,15 @@ impl Context {
         self.inner.limits.of(phase)
     }
 
-    /// Runs a task of the module on the host's runtime. When [`Context::token`] fires it has to end: it is awaited before
-    /// [`Phase::Stop`], and dropped if it takes longer than that phase may. Its error or panic is the module's
-    /// failure, and stops the host.
+    /// Runs a task of the module on the host's runtime. It has to end when [`Context::token`] fires: it is awaited before
+    /// [`Phase::Stop`], and dropped at that phase's time limit. Its error or panic is the module's failure, and stops
+    /// the host.
     pub fn spawn<F, E>(&self, future: F)
     where
         F: Future<Output = Result<(), E>> + Send + 'static,
         E: Into<BoxError>,
     {
-        // Not the context itself: a task that never ends would keep it, and the context keeps the tasks.
+        // Does not capture the context, which owns the tasks: a task that never ends would keep both alive.
         let (host, module) = (self.inner.host.clone(), Arc::clone(&self.inner.module));
         let fail = move |reason| host.fail(&module, Phase::Run, reason);
         self.inner
@@ -156,7 +156,7 @@ impl Context {
             .spawn(&self.inner.runtime, self.inner.span.clone(), future, fail);
     }
 
-    /// [`Context::spawn`] for a task that need not be asked: it is dropped at its next `await` when
+    /// [`Context::spawn`] for a task that needs no clean-up: it is dropped at its next `await` when
     /// [`Context::token`] fires.
     pub fn service<F>(&self, future: F)
     where

@@ -1,4 +1,4 @@
-//! A module's tasks: counted, told when to end, awaited, and dropped where they do not.
+//! A module's tasks: counted, asked to end, awaited, and dropped if they do not end.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,7 +21,7 @@ pub(crate) struct Tasks {
     tracker: TaskTracker,
     /// Asks tasks to end.
     token: CancellationToken,
-    /// Drops those that have not.
+    /// Drops tasks that have not ended.
     abort: CancellationToken,
     spawned: AtomicUsize,
 }
@@ -29,14 +29,14 @@ pub(crate) struct Tasks {
 /// Result of a module's tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Settled {
-    /// They came to their own end.
+    /// All ended by themselves.
     Finished,
     /// Some were dropped.
     Cut,
 }
 
 impl Tasks {
-    /// Their token fires when `cut` does, at the latest.
+    /// Creates a set of tasks. Their token fires at the latest when `cut` does.
     pub(crate) fn new(cut: &CancellationToken) -> Self {
         Self {
             tracker: TaskTracker::new(),
@@ -77,7 +77,7 @@ impl Tasks {
         self.tracker.spawn_on(body.instrument(span), runtime);
     }
 
-    /// Asks the tasks to end, waits for them until then, and drops what is left. A task that is spawned afterwards never
+    /// Asks the tasks to end, waits for them until the deadline, and drops the rest. A task that is spawned afterwards never
     /// runs.
     pub(crate) async fn settle(&self, until: Instant, cut_is_over: impl Future<Output = ()>) -> Settled {
         self.token.cancel();

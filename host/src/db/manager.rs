@@ -1,4 +1,4 @@
-//! Which module has which database: rules.
+//! Rules that give each module a database.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +14,7 @@ use super::{Database, DbError};
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DbRule {
-    /// It has none.
+    /// None.
     None,
     /// The SQLite file `{folder}/{module}.sqlite`.
     SqliteFolder(PathBuf),
@@ -30,7 +30,7 @@ pub enum DbRule {
 }
 
 impl DbRule {
-    /// A schema of the module's name in the PostgreSQL database of this URL.
+    /// A schema with the module's name in the PostgreSQL database of this URL.
     pub fn postgres(url: impl Into<String>) -> Self {
         Self::Postgres {
             url: url.into(),
@@ -39,7 +39,7 @@ impl DbRule {
     }
 }
 
-/// Without the URL, which may hold a password.
+/// Omits the URL, which may contain a password.
 impl fmt::Debug for DbRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -54,7 +54,7 @@ impl fmt::Debug for DbRule {
     }
 }
 
-/// Resolves a database for each module: one rule for all, and others for some.
+/// Resolves a database for each module: a rule for all, and exceptions for some.
 ///
 /// ```
 /// # mod isopod { pub use isopod_host as host; }
@@ -73,7 +73,7 @@ pub struct DbManager {
 }
 
 impl DbManager {
-    /// All modules by this rule.
+    /// Creates a manager with this rule for all modules.
     #[must_use]
     pub const fn new(rule: DbRule) -> Self {
         Self {
@@ -86,7 +86,7 @@ impl DbManager {
         }
     }
 
-    /// One module by another rule.
+    /// Sets another rule for one module.
     #[must_use]
     pub fn module(mut self, module: impl Into<String>, rule: DbRule) -> Self {
         self.modules.insert(module.into(), rule);
@@ -107,14 +107,14 @@ impl DbManager {
         self
     }
 
-    /// Which rule a module falls under.
+    /// Returns the rule for a module.
     #[must_use]
     pub fn rule(&self, module: &str) -> &DbRule {
         self.modules.get(module).unwrap_or(&self.rule)
     }
 
     pub(super) fn open(&self, module: &str, runtime: &Handle) -> Result<Database, DbError> {
-        // sqlx binds a pool to the runtime that is entered when it is made.
+        // sqlx binds a pool to the runtime that is entered when the pool is created.
         let _entered = runtime.enter();
         match self.rule(module) {
             DbRule::None => Err(DbError::None(module.to_owned())),

@@ -1,4 +1,4 @@
-//! A database for each module: where it is, opened lazily on the host's runtime, closed at the module's end. The feature
+//! A database for each module: located by rules, opened lazily on the host's runtime, closed at the module's end. Feature
 //! `sql`, on by default.
 
 mod manager;
@@ -16,7 +16,7 @@ pub use manager::{DbManager, DbRule};
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub enum DbOptions {
-    /// There are none: a module that asks for one fails.
+    /// No databases: a module that asks for one fails.
     #[default]
     None,
     /// A manager that provides one for each module.
@@ -29,18 +29,18 @@ impl From<DbManager> for DbOptions {
     }
 }
 
-/// A module's database. It is the host's to close.
+/// A module's database. The host closes it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Database {
     /// A SQLite file, in WAL mode, with foreign keys enforced.
     Sqlite(SqlitePool),
-    /// A schema in a PostgreSQL database; it is made with the first connection, and is the search path of each.
+    /// A schema in a PostgreSQL database. The first connection creates it, and it is the search path of every connection.
     Postgres(PgPool),
 }
 
 impl Database {
-    /// The pool, for a module that knows SQLite only.
+    /// Returns the pool, for a module that supports only SQLite.
     ///
     /// # Errors
     /// It is another database.
@@ -51,7 +51,7 @@ impl Database {
         }
     }
 
-    /// The pool, for a module that knows PostgreSQL only.
+    /// Returns the pool, for a module that supports only PostgreSQL.
     ///
     /// # Errors
     /// It is another database.
@@ -74,10 +74,10 @@ impl Database {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DbError {
-    /// The host has none, or not for this module.
+    /// The host has no database for this module.
     #[error("module `{0}` needs a database, but the host has none; set one with `HostBuilder::db`")]
     None(String),
-    /// The folder for the file cannot be made.
+    /// The folder for the file cannot be created.
     #[error("cannot create the folder `{folder}` for the database of module `{module}`: {source}")]
     Folder {
         /// The module.
@@ -87,7 +87,7 @@ pub enum DbError {
         /// The reason.
         source: std::io::Error,
     },
-    /// The URL is none of a PostgreSQL database. It may hold a password, so it is not shown.
+    /// The URL is not that of a PostgreSQL database. It may contain a password, so it is not shown.
     #[error("invalid database URL for module `{module}`: {source}; expected `postgres://user@host:port/name`")]
     Url {
         /// The module.
@@ -98,12 +98,12 @@ pub enum DbError {
     /// The module was closed.
     #[error("module `{0}` was closed together with its database")]
     Closed(String),
-    /// A module that knows one kind of database was given another.
+    /// The module supports another kind of database.
     #[error("the module needs {0}, but its database is {1}; set one with `DbManager::module`")]
     Kind(&'static str, &'static str),
 }
 
-/// A module's place for its database.
+/// A module's slot for its database.
 #[derive(Debug)]
 pub(crate) struct Slot {
     options: DbOptions,
@@ -140,7 +140,7 @@ impl Slot {
         Ok(database)
     }
 
-    /// Waits for the connections that are in use, for so long.
+    /// Waits for the connections that are in use, up to a time limit.
     pub(crate) async fn close(&self, limit: Duration) {
         let state = {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

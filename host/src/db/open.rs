@@ -1,4 +1,4 @@
-//! Pools that connect when they are first used.
+//! Pools that connect at their first use.
 
 use std::path::Path;
 use std::str::FromStr;
@@ -30,7 +30,7 @@ pub(super) fn sqlite(module: &str, file: &Path, pooling: Pooling) -> Result<Data
         .filename(file)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        // What WAL was made for: a crash of the process loses nothing, one of the machine the last transactions at most.
+        // As intended for WAL: a crash of the process loses nothing, a crash of the machine at most the last transactions.
         .synchronous(SqliteSynchronous::Normal)
         .busy_timeout(pooling.acquire_timeout);
     let pool = SqlitePoolOptions::new()
@@ -57,8 +57,8 @@ pub(super) fn postgres(module: &str, url: &str, schema: &str, pooling: Pooling) 
     Ok(Database::Postgres(pool))
 }
 
-/// Makes the schema the connection's own. It is only made where it is not there, because that needs a right that the
-/// user of a schema need not have.
+/// Selects the schema for the connection. It is created only if it does not exist, because creating one needs a privilege
+/// that the user of a schema need not have.
 async fn enter(connection: &mut PgConnection, schema: &str) -> Result<(), sqlx::Error> {
     let quoted = format!("\"{}\"", schema.replace('"', "\"\""));
     let there: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)")
@@ -68,7 +68,7 @@ async fn enter(connection: &mut PgConnection, schema: &str) -> Result<(), sqlx::
     if !there {
         let create = AssertSqlSafe(format!("CREATE SCHEMA IF NOT EXISTS {quoted}"));
         match connection.execute(create).await {
-            // Two connections that make it at the same time: the server lets one of them fail.
+            // If two connections create it at the same time, the server lets one of them fail.
             Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {}
             done => {
                 done?;

@@ -22,16 +22,16 @@ const NAME_LEN_MAX: usize = 64;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// A name that cannot be that of a section and a file.
+    /// A module's name cannot be used for a section and a file.
     #[error("invalid module name `{0}`: use 1 to 64 ASCII letters, digits, `-`, `_` and `.`, not starting with `.`")]
     Name(String),
-    /// The modules have no order.
+    /// The modules cannot be ordered.
     #[error(transparent)]
     Order(#[from] OrderError),
     /// The configuration does not fit the modules.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// Two clients of one type were given.
+    /// Two clients have the same type.
     #[error(transparent)]
     Hub(#[from] HubError),
 }

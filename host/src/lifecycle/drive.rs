@@ -1,4 +1,4 @@
-//! Startup and shutdown; all decisions about them are here.
+//! Startup and shutdown, and all decisions about them.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::supervise::Supervisor;
 /// Extra time for the end of supervised tasks, whose runtime may be blocked.
 const SUPERVISOR_GRACE: Duration = Duration::from_secs(2);
 
-/// State shared by all modules of a host, which ends with them.
+/// State shared by all modules of a host. It ends with them.
 pub(super) struct Ground {
     pub(super) bus: Bus,
     pub(super) supervisor: Supervisor,
@@ -25,7 +25,7 @@ pub(super) struct Ended {
     pub(super) stopped_in: Duration,
 }
 
-/// Takes the modules, which are in order, through their lives. `ready` is called when all of them are.
+/// Runs the ordered modules through all phases. `ready` is called when all of them are ready.
 pub(super) async fn drive(members: &mut [Member], host: &HostHandle, ground: &Ground, ready: impl FnOnce()) -> Ended {
     up(members, host).await;
     if !host.is_stopping() {
@@ -45,7 +45,7 @@ pub(super) async fn drive(members: &mut [Member], host: &HostHandle, ground: &Gr
     }
 }
 
-/// Phase by phase, module by module, until all are ready or the host is to stop; a failure stops it as well.
+/// Starts the modules phase by phase, module by module, until all are ready or the host has to stop. A failure stops it too.
 async fn up(members: &mut [Member], host: &HostHandle) {
     for phase in Phase::UP {
         for member in &mut *members {
@@ -57,11 +57,11 @@ async fn up(members: &mut [Member], host: &HostHandle) {
     }
 }
 
-/// Undoes in reverse what finished, once. Tasks end and what the host gave is taken back wherever anything ran at all,
-/// since a phase that failed may have come as far as that.
+/// Undoes the finished phases in reverse, once. For every module of which a phase ran, even one that failed, tasks are ended
+/// and the host's resources are taken back.
 async fn down(members: &mut [Member], host: &HostHandle, ground: &Ground) {
     for phase in Phase::DOWN {
-        // What modules have supervised ends after them, while what it uses is still there.
+        // Supervised tasks end after the modules have stopped, while the clients that they use still exist.
         if phase == Phase::Close {
             ground.end_tasks(host).await;
         }

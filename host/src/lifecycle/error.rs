@@ -12,7 +12,7 @@ use super::report::Report;
 pub enum HostError {
     /// A module failed. What had started was stopped.
     Module {
-        /// The first failure: which module, in which phase, why.
+        /// The first failure: its module, phase and reason.
         failure: Arc<ModuleError>,
         /// Report of all modules.
         report: Box<Report>,
@@ -29,7 +29,7 @@ pub enum HostError {
 }
 
 impl HostError {
-    /// Returns the report of all modules, if any began.
+    /// Returns the report of all modules, if any was started.
     #[must_use]
     pub fn report(&self) -> Option<&Report> {
         match self {

@@ -11,9 +11,9 @@ use crate::module::{BoxError, Phase};
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ModuleError {
-    /// Which module.
+    /// The module.
     pub module: Arc<str>,
-    /// In which phase.
+    /// The phase.
     pub phase: Phase,
     /// The reason.
     pub reason: Reason,
@@ -46,9 +46,9 @@ pub enum Reason {
     Error(BoxError),
     /// It panicked, with this message.
     Panicked(String),
-    /// It took longer than this.
+    /// It exceeded this time limit.
     TimedOut(Duration),
-    /// The host was to end, and would not wait for it any longer.
+    /// The host had to end, and stopped waiting for it.
     Cut,
 }
 

@@ -21,10 +21,10 @@ use crate::hub::Hub;
 use crate::module::{Module, Phase};
 use crate::supervise::{Supervisor, SupervisorBuilder};
 
-/// Time for the runtime's threads to end. Only tasks that block their thread need it.
+/// Time limit for the runtime's threads to end. Only tasks that block their thread need it.
 const THREADS_GRACE: Duration = Duration::from_secs(1);
 
-/// A process's modules, checked and in order, ready to run.
+/// The modules of a process, checked, ordered and ready to run.
 ///
 /// ```
 /// # mod isopod { pub use isopod_host as host; }
@@ -36,23 +36,23 @@ const THREADS_GRACE: Duration = Duration::from_secs(1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// A host has a thread and a runtime of its own. It is made, run and dropped on any thread, inside and outside any
-/// runtime; its futures run on any executor.
+/// A host has a thread and a runtime of its own. It can be created, run and dropped on any thread, inside or outside of a
+/// runtime, and its futures run on any executor.
 #[must_use = "a host does nothing until it is run"]
 pub struct Host {
     pub(super) plan: Plan,
 }
 
-/// A module with the name that it had when its place was found, and its section.
+/// A module with its name at the time of ordering, and its section.
 pub(super) struct Planned {
     pub(super) name: Arc<str>,
     pub(super) module: Box<dyn Module>,
     pub(super) section: Option<Value>,
 }
 
-/// All that a host is made of.
+/// The parts of a host.
 pub(super) struct Plan {
-    /// In their order.
+    /// The modules in their order.
     pub(super) modules: Vec<Planned>,
     pub(super) hub: Hub,
     pub(super) shutdown: Shutdown,
@@ -68,9 +68,9 @@ pub(super) struct Plan {
 
 /// Ownership of the bus.
 pub(super) enum HostBus {
-    /// It ends with the host.
+    /// The bus ends with the host.
     Own(Bus),
-    /// Others use it as well.
+    /// The bus is shared with others.
     Given(Bus),
 }
 
@@ -82,7 +82,7 @@ impl HostBus {
     }
 }
 
-/// Changes what a supervisor is made with.
+/// Changes the settings of the supervisor.
 pub(super) type Supervise = Box<dyn FnOnce(SupervisorBuilder) -> SupervisorBuilder + Send>;
 
 impl Plan {
@@ -110,15 +110,15 @@ impl Plan {
 type Outcome = Result<Report, HostError>;
 
 impl Host {
-    /// Runs the host until something stops it. Dropping the future stops it, too.
+    /// Runs the host until it is stopped. Dropping the future stops it too.
     ///
     /// # Errors
-    /// A module's failure, in whatever phase, or no thread to run on.
+    /// A module failed, in any phase, or the host's thread could not be spawned.
     pub async fn run(self) -> Result<Report, HostError> {
         self.launch()?.0.wait().await
     }
 
-    /// [`Host::run`] for code that is not async.
+    /// Blocking variant of [`Host::run`].
     ///
     /// # Errors
     /// See [`Host::run`].
@@ -129,7 +129,7 @@ impl Host {
     /// Starts the host and waits until all modules are ready. Dropping the future stops it.
     ///
     /// # Errors
-    /// A module's failure on the way, or that the host was stopped meanwhile. What had started has been stopped then.
+    /// A module failed, or the host was stopped meanwhile. Every started module has been stopped by then.
     pub async fn start(self) -> Result<Running, HostError> {
         let (running, ready) = self.launch()?;
         match ready.recv_async().await {
@@ -138,7 +138,7 @@ impl Host {
         }
     }
 
-    /// [`Host::start`] for code that is not async.
+    /// Blocking variant of [`Host::start`].
     ///
     /// # Errors
     /// See [`Host::start`].
@@ -150,8 +150,8 @@ impl Host {
         }
     }
 
-    /// Begins to run on a thread of its own. The receiver gets a word when all modules are ready, and is left alone
-    /// where they never will be.
+    /// Starts running on a thread of its own. The receiver gets a value when all modules are ready; its sender is dropped if
+    /// they never will be.
     fn launch(self) -> Result<(Running, flume::Receiver<()>), HostError> {
         let (ready, is_ready) = flume::bounded(1);
         let (end, ended) = flume::bounded(1);
@@ -161,7 +161,7 @@ impl Host {
         let body = {
             let handle = handle.clone();
             move || {
-                // The one who waits may have gone; then nobody wants to know.
+                // The caller may have stopped waiting.
                 let _ = end.send(run(plan, &handle, ready));
             }
         };
@@ -196,8 +196,8 @@ fn not_ready(ended: Outcome) -> HostError {
     }
 }
 
-/// The life of the host's thread. It has a small runtime of its own, so that no module, however it blocks, holds back
-/// deadlines and signals; the modules' runtime is dropped here, where no other is.
+/// The main function of the host's thread. It has a small runtime of its own, so that a module that blocks cannot delay
+/// deadlines and signals. The modules' runtime is dropped here, outside of any other.
 fn run(mut plan: Plan, host: &HostHandle, ready: flume::Sender<()>) -> Outcome {
     let driver = Builder::new_current_thread()
         .enable_all()
@@ -221,7 +221,7 @@ fn run(mut plan: Plan, host: &HostHandle, ready: flume::Sender<()>) -> Outcome {
     let mut members: Vec<_> = planned
         .map(|module| plan.member(module, host, modules.handle(), &ground.supervisor))
         .collect();
-    // Dropped unused where the modules never become ready.
+    // Dropped unused if the modules never become ready.
     let ready = move || {
         let _ = ready.send(());
     };
@@ -259,34 +259,34 @@ pub struct Running {
 }
 
 impl Running {
-    /// The clients that the modules have registered.
+    /// Returns the clients that the modules have registered.
     #[must_use]
     pub const fn hub(&self) -> &Hub {
         &self.hub
     }
 
-    /// The host's bus.
+    /// Returns the host's bus.
     #[must_use]
     pub const fn bus(&self) -> &Bus {
         &self.bus
     }
 
-    /// A handle to stop the host by.
+    /// Returns a handle that stops the host.
     #[must_use]
     pub fn handle(&self) -> HostHandle {
         self.handle.clone()
     }
 
-    /// Waits until something stops the host, and it has stopped.
+    /// Waits until the host has stopped.
     ///
     /// # Errors
-    /// A module's failure, while it ran or on the way down.
+    /// A module failed, while it ran or during the shutdown.
     pub async fn wait(mut self) -> Result<Report, HostError> {
         let ended = self.ended.recv_async().await;
         self.join(ended)
     }
 
-    /// [`Running::wait`] for code that is not async.
+    /// Blocking variant of [`Running::wait`].
     ///
     /// # Errors
     /// See [`Running::wait`].
@@ -304,7 +304,7 @@ impl Running {
         self.wait().await
     }
 
-    /// [`Running::stop`] for code that is not async.
+    /// Blocking variant of [`Running::stop`].
     ///
     /// # Errors
     /// See [`Running::wait`].
@@ -313,7 +313,7 @@ impl Running {
         self.wait_blocking()
     }
 
-    /// The thread's last deed is to say how it ended, so there is nothing to wait for.
+    /// The thread's last action is to send its result, so joining it takes no time.
     fn join(&mut self, ended: Result<Outcome, flume::RecvError>) -> Outcome {
         let joined = self.thread.take().map(JoinHandle::join);
         match (ended, joined) {

@@ -20,7 +20,7 @@ impl Default for PhaseLimits {
 }
 
 impl PhaseLimits {
-    /// The same, but for this phase. [`Phase::Run`] has no limit, whatever is said here.
+    /// Sets the limit of one phase. [`Phase::Run`] has no limit, so setting one has no effect.
     #[must_use]
     pub const fn with(mut self, phase: Phase, limit: Duration) -> Self {
         self.limits[phase as usize] = limit;
@@ -36,7 +36,7 @@ impl PhaseLimits {
         }
     }
 
-    /// Returns the time limit of a running startup phase once the host is to stop: that of the drain.
+    /// Returns the time limit of a running startup phase once the host has to stop: that of the drain.
     pub(crate) const fn after_stop(&self) -> Duration {
         self.limits[Phase::Drain as usize]
     }

@@ -1,7 +1,7 @@
-//! A host's life: built, driven through the phases on a thread of its own, and back.
+//! The lifecycle of a host: built, started phase by phase on a thread of its own, and stopped in reverse.
 //!
-//! `builder` checks what can be checked before anything runs. `host` owns the thread and the runtimes. `drive` is the way
-//! up and down; `step` one phase of one module. `stop` holds why and how the host is to end, `report` how it did.
+//! `builder` checks the modules before any of them runs. `host` owns the thread and the runtimes. `drive` is startup and
+//! shutdown; `step` is one phase of one module. `stop` is the request to stop with its cause, and `report` the result.
 
 mod builder;
 mod drive;

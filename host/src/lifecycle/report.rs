@@ -12,7 +12,7 @@ use crate::module::Phase;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Report {
-    /// Which run it was.
+    /// The identity of the run.
     pub instance: InstanceId,
     /// Cause of the stop.
     pub cause: Cause,
@@ -26,9 +26,9 @@ pub struct Report {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ModuleReport {
-    /// Its name.
+    /// The module's name.
     pub name: Arc<str>,
-    /// The phases that it came to, in the order in which they ended. [`Phase::Run`] is there if it had tasks.
+    /// The phases that it entered, in the order in which they ended. Contains [`Phase::Run`] if it had tasks.
     pub phases: Vec<PhaseReport>,
 }
 
@@ -36,7 +36,7 @@ pub struct ModuleReport {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PhaseReport {
-    /// Which phase.
+    /// The phase.
     pub phase: Phase,
     /// Its end.
     pub end: End,
@@ -47,16 +47,16 @@ pub struct PhaseReport {
 /// End of a phase.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
-    /// Well.
+    /// It succeeded.
     Finished,
-    /// With this error or panic.
+    /// It failed with this error or panic.
     Failed(String),
-    /// Not by itself: its time was up.
+    /// It exceeded its time limit.
     Cut,
 }
 
 impl Report {
-    /// Returns whether every phase that began also finished.
+    /// Returns true if every phase that began also finished.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         let mut phases = self.modules.iter().flat_map(|module| &module.phases);
@@ -86,7 +86,7 @@ impl ModuleReport {
     }
 }
 
-/// A line for what stopped the host, and one for each module.
+/// Shows a line with the cause of the stop, and one for each module.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "stopped in {:.1?}: {}", self.stopped_in, self.cause)?;

@@ -37,10 +37,10 @@ enum Source {
 }
 
 impl Shutdown {
-    /// SIGTERM, SIGINT (Ctrl-C) and SIGQUIT. The first stops the host, the second [cuts](HostHandle::cut) it. Where SIGTERM
-    /// cannot be waited for, Ctrl-C alone is.
+    /// SIGTERM, SIGINT (Ctrl-C) and SIGQUIT. The first stops the host, the second [cuts](HostHandle::cut) it. If the process
+    /// cannot listen for SIGTERM, only Ctrl-C counts.
     ///
-    /// From the host's start these signals no longer end the process by themselves, not even after the host's end.
+    /// From the start of the host on, these signals no longer end the process by themselves, not even after the host's end.
     pub fn signals() -> Self {
         Self::from(Source::Signals)
     }
@@ -55,13 +55,14 @@ impl Shutdown {
         Self::from(Source::Future(Box::pin(future)))
     }
 
-    /// This or the other, whichever comes first.
+    /// Combines two triggers; the first one applies.
     pub fn or(mut self, other: Self) -> Self {
         self.sources.extend(other.sources);
         self
     }
 
-    /// Watches. Signals on the driver's runtime, so that no module holds them back; what is the embedder's, on the modules'.
+    /// Watches the triggers: signals on the host thread's runtime, so that no module can delay them, and the embedder's futures
+    /// on the modules' runtime.
     pub(super) fn watch(self, driver: &Handle, modules: &Handle, host: &HostHandle) {
         for source in self.sources {
             let host = host.clone();
@@ -103,7 +104,7 @@ async fn signals(mut signals: Signals, host: &HostHandle) {
     host.cut();
 }
 
-/// The signals that stop; without them, Ctrl-C by itself.
+/// The signals that stop the host; if they are not available, Ctrl-C alone.
 struct Signals(Option<[(Signal, &'static str); 3]>);
 
 impl Signals {

@@ -19,9 +19,9 @@ use crate::module::{Module, Phase, PhaseResult};
 /// Time for a dropped phase to end; only a phase that blocks its thread needs it.
 const DROP_GRACE: Duration = Duration::from_millis(500);
 
-/// A module with its context and what it has been through.
+/// A module with its context and the phases it has been through.
 pub(super) struct Member {
-    /// Held by the phase that runs. One that blocks its thread keeps it, so that none runs beside it.
+    /// Held by the running phase. A phase that blocks its thread keeps it, so that no other runs at the same time.
     module: Arc<Mutex<Box<dyn Module>>>,
     ctx: Context,
     pub(super) report: ModuleReport,
@@ -39,12 +39,12 @@ impl Member {
         }
     }
 
-    /// Returns whether any phase ran.
+    /// Returns true if any phase ran.
     pub(super) fn begun(&self) -> bool {
         !self.report.phases.is_empty()
     }
 
-    /// Runs a phase. Its failure is on record at the host's handle, which then stops.
+    /// Runs a phase. A failure is recorded, and stops the host.
     pub(super) async fn step(&mut self, phase: Phase) {
         let begun = Instant::now();
         let result = self.watched(phase).await;
@@ -70,7 +70,7 @@ impl Member {
         }
     }
 
-    /// Takes back what the host gave the module.
+    /// Takes back the host's resources from the module.
     pub(super) async fn release(&self) {
         let inner = self.ctx.inner();
         inner.hub.remove_of(&inner.module);
@@ -78,7 +78,7 @@ impl Member {
         inner.db.close(inner.limits.of(Phase::Close)).await;
     }
 
-    /// Drops the module, and gives how its life went. It may panic once more.
+    /// Drops the module, which may panic, and returns its report.
     pub(super) fn end(self) -> ModuleReport {
         let Self {
             module,
@@ -116,7 +116,7 @@ impl Member {
             }
         };
         match joined {
-            // Also one that ended while it was being dropped: what it did is done.
+            // A phase that ended while it was being dropped counts as well.
             Some(Ok(Ok(result))) => result.map_err(Reason::Error),
             Some(Ok(Err(panic))) => Err(Reason::Panicked(panic_message(&*panic))),
             Some(Err(error)) if error.is_panic() => Err(Reason::Panicked(panic_message(&*error.into_panic()))),

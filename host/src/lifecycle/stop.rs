@@ -1,4 +1,4 @@
-//! That a host is to end: asked for once, for one reason, from anywhere.
+//! The request to stop a host. It is made once, with one cause, from any thread.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,10 +10,10 @@ use super::failure::{ModuleError, Reason};
 use crate::bus::{Bus, SystemEvent};
 use crate::module::Phase;
 
-/// Time for a step after a cut, enough for quick clean-up.
+/// Time limit of a step after a cut, enough for quick clean-up.
 const CUT_GRACE: Duration = Duration::from_millis(100);
 
-/// Cause of the stop of a host: the first of all.
+/// The cause of a host's stop: the first one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cause {
@@ -29,7 +29,7 @@ pub enum Cause {
     Dropped,
     /// A module failed.
     Failed {
-        /// Which.
+        /// The module.
         module: Arc<str>,
     },
 }
@@ -47,7 +47,7 @@ impl fmt::Display for Cause {
     }
 }
 
-/// A host from outside, and from within its modules: to stop it, and to know that it stops.
+/// A handle of a running host, for its modules and for other code. It stops the host, and tells when it stops.
 #[derive(Clone, Debug, Default)]
 pub struct HostHandle {
     stop: Arc<Stop>,
@@ -58,14 +58,14 @@ struct Stop {
     asked: CancellationToken,
     cut: CancellationToken,
     why: Mutex<Why>,
-    /// Is told of failures.
+    /// The bus on which failures are published.
     bus: Option<Bus>,
 }
 
 #[derive(Debug, Default)]
 struct Why {
     cause: Option<Cause>,
-    /// One for each phase of each module at most, the first.
+    /// The first failure of each phase of each module.
     failures: Vec<Arc<ModuleError>>,
 }
 
@@ -78,29 +78,29 @@ impl HostHandle {
         Self { stop: Arc::new(stop) }
     }
 
-    /// Stops the host: modules are drained and stopped, each within its limits. Does not wait for it.
+    /// Stops the host: modules are drained and stopped, each within its limits. Returns at once.
     pub fn stop(&self) {
         self.stop_for(Cause::Asked);
     }
 
-    /// Stops the host, now: all tokens fire at once, and each step that is left has a tenth of a second.
+    /// Stops the host immediately: all tokens fire at once, and each remaining step has a tenth of a second.
     pub fn cut(&self) {
         self.stop_for(Cause::Asked);
         self.stop.cut.cancel();
     }
 
-    /// Ends when the host begins to stop.
+    /// Waits until the host begins to stop.
     pub async fn stopping(&self) {
         self.stop.asked.cancelled().await;
     }
 
-    /// Returns whether the host has begun to stop.
+    /// Returns true if the host has begun to stop.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.stop.asked.is_cancelled()
     }
 
-    /// Returns whether the host was cut, by [`HostHandle::cut`] or a second signal.
+    /// Returns true if the host was cut, by [`HostHandle::cut`] or a second signal.
     #[must_use]
     pub fn is_cut(&self) -> bool {
         self.stop.cut.is_cancelled()
@@ -111,7 +111,7 @@ impl HostHandle {
         self.stop.asked.cancel();
     }
 
-    /// A module failed: the host stops.
+    /// Records the failure of a module, which stops the host.
     pub(crate) fn fail(&self, module: &Arc<str>, phase: Phase, reason: Reason) {
         let failure = ModuleError {
             module: Arc::clone(module),
@@ -148,18 +148,18 @@ impl HostHandle {
         self.why().failures.first().cloned()
     }
 
-    /// Returns why a module's tasks failed.
+    /// Returns the failure of a module's tasks.
     pub(crate) fn failure_of_tasks(&self, module: &str) -> Option<Arc<ModuleError>> {
         let mine = |failure: &&Arc<ModuleError>| &*failure.module == module && failure.phase == Phase::Run;
         self.why().failures.iter().find(mine).cloned()
     }
 
-    /// Fires when the host is cut.
+    /// Returns the token that fires when the host is cut.
     pub(crate) fn cut_token(&self) -> &CancellationToken {
         &self.stop.cut
     }
 
-    /// Ends when what is waited for has had its last moment since the host was cut.
+    /// Waits until the time limit of a step after a cut is over.
     pub(crate) async fn cut_is_over(&self) {
         self.stop.cut.cancelled().await;
         tokio::time::sleep(CUT_GRACE).await;

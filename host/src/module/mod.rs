@@ -13,7 +13,7 @@ pub use phase::{BoxError, Phase, PhaseResult};
 pub use register::Registration;
 pub(crate) use register::discovered;
 
-/// One part of a process: an ingress, a scheduler, a pool, a thing of the embedder's.
+/// One part of a process: an ingress, a scheduler, a pool, or a part of the embedder's own.
 ///
 /// ```
 /// # mod isopod { pub use isopod_host as host; }
@@ -43,20 +43,20 @@ pub(crate) use register::discovered;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// A phase is called once at most, after the same phase of the modules that this one depends on. The way back undoes
-/// exactly what was done: [`Module::drain`] is called if [`Module::ready`] finished, [`Module::stop`] if
-/// [`Module::start`] did, [`Module::close`] if [`Module::build`] did. A phase that fails leaves nothing behind that the
-/// one before it has not made: it cleans up for itself. One that exceeds its limit is dropped at its next `await`.
+/// A phase is called at most once, after the same phase of the modules that this one depends on. The shutdown undoes
+/// exactly the phases that finished: [`Module::drain`] is called if [`Module::ready`] finished, [`Module::stop`] if
+/// [`Module::start`] did, [`Module::close`] if [`Module::build`] did. A phase that fails has to clean up after itself. A
+/// phase that exceeds its limit is dropped at its next `await`.
 ///
-/// Phases run on the host's runtime. One that blocks its thread is left behind when its time is up, and so is all that
-/// waits for it.
+/// Phases run on the host's runtime. A phase that blocks its thread is abandoned at its time limit, together with everything
+/// that waits for it.
 #[async_trait]
 pub trait Module: Send + 'static {
-    /// The module's name, unique in its host: also that of its configuration section and of its database. 1 to 64 ASCII
-    /// letters, digits, `-`, `_` and `.`, the first of them no `.`.
+    /// The module's name, unique in its host, which is also the name of its configuration section and of its database. 1 to 64
+    /// ASCII letters, digits, `-`, `_` and `.`, not starting with `.`.
     fn name(&self) -> &str;
 
-    /// The names of the modules that have to come before this one. Default: none.
+    /// The names of the modules that this one depends on. Default: none.
     fn depends_on(&self) -> Vec<String> {
         Vec::new()
     }
@@ -64,7 +64,7 @@ pub trait Module: Send + 'static {
     /// [`Phase::Build`].
     ///
     /// # Errors
-    /// Anything; as with each phase on the way up, the host then stops what had started.
+    /// Any error. As with each startup phase, the host then stops every started module.
     async fn build(&mut self, _ctx: &Context) -> PhaseResult {
         Ok(())
     }
@@ -104,7 +104,7 @@ pub trait Module: Send + 'static {
     /// [`Phase::Drain`], which undoes [`Module::ready`].
     ///
     /// # Errors
-    /// Anything; it is in the report, and the way back goes on.
+    /// Any error. It is reported, and the shutdown continues.
     async fn drain(&mut self, _ctx: &Context) -> PhaseResult {
         Ok(())
     }

@@ -1,13 +1,13 @@
-//! In which order modules come: a pure function of their names and of what they depend on.
+//! The order of modules: a pure function of their names and dependencies.
 
 use std::collections::HashMap;
 
-/// A module as far as its place is concerned.
+/// A module's name and dependencies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
     /// Its name.
     pub name: String,
-    /// The names of those that have to come before it.
+    /// The names of the modules that it depends on.
     pub depends_on: Vec<String>,
 }
 
@@ -15,23 +15,23 @@ pub struct Node {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OrderError {
-    /// Modules that wait for each other.
+    /// Modules depend on each other.
     #[error("dependency cycle between modules: {}; remove one of these dependencies", path.join(" → "))]
     Cycle {
         /// The cycle; the first name is also the last.
         path: Vec<String>,
     },
-    /// A dependency that is no module of the host.
+    /// A dependency is not a module of the host.
     #[error(
         "module `{module}` depends on `{missing}`, which is not a module of this host; add it, or correct the name"
     )]
     Missing {
         /// The dependent module.
         module: String,
-        /// On what.
+        /// The missing dependency.
         missing: String,
     },
-    /// Two modules of one name.
+    /// Two modules have the same name.
     #[error("two modules are named `{name}`; each needs a unique name")]
     Duplicate {
         /// The name.
@@ -39,11 +39,11 @@ pub enum OrderError {
     },
 }
 
-/// The indices of `nodes` so that each comes after those that it depends on. Among those that could come next the one
-/// declared first does, so that the same declaration always gives the same order.
+/// Returns the indices of `nodes` in an order in which each comes after its dependencies. Of several possible next nodes, the
+/// one declared first is chosen, so that the same declarations always give the same order.
 ///
 /// # Errors
-/// Two nodes of one name, a dependency that is not there, or a cycle.
+/// Two nodes have the same name, a dependency does not exist, or there is a cycle.
 pub fn order(nodes: &[Node]) -> Result<Vec<usize>, OrderError> {
     let depends_on = resolve(nodes)?;
     let mut placed = vec![false; nodes.len()];
@@ -61,7 +61,7 @@ pub fn order(nodes: &[Node]) -> Result<Vec<usize>, OrderError> {
     Ok(order)
 }
 
-/// Names to indices.
+/// Converts names to indices.
 fn resolve(nodes: &[Node]) -> Result<Vec<Vec<usize>>, OrderError> {
     let mut by_name = HashMap::with_capacity(nodes.len());
     for (index, node) in nodes.iter().enumerate() {
@@ -83,8 +83,8 @@ fn resolve(nodes: &[Node]) -> Result<Vec<Vec<usize>>, OrderError> {
         .collect()
 }
 
-/// A way round among those that could not be placed: each of them depends on another such one, so that following the
-/// first such dependency has to come back to where it has been.
+/// Finds a cycle among the nodes that could not be placed: each of them depends on another one, so following the first such
+/// dependency leads back to a node already visited.
 fn cycle(nodes: &[Node], depends_on: &[Vec<usize>], placed: &[bool]) -> Vec<String> {
     let waits_for = |node: usize| depends_on[node].iter().copied().find(|&other| !placed[other]);
     let mut way = Vec::new();
@@ -168,7 +168,7 @@ mod tests {
                     for (at, node) in nodes.iter().enumerate() {
                         prop_assert!(node.depends_on.iter().all(|on| place(index(on)) < place(at)));
                     }
-                    // Stable: one declared later comes first only if the other had to wait for somebody.
+                    // Stable: a node declared later comes first only if the other one had to wait for a dependency.
                     for pair in order.windows(2) {
                         let waited = nodes[pair[1]].depends_on.contains(&nodes[pair[0]].name);
                         prop_assert!(pair[0] < pair[1] || waited);

@@ -1,33 +1,33 @@
-//! The phases of a host, in the order in which they come.
+//! The phases of a host, in their order.
 
 use std::fmt;
 
-/// Any error: what a module's phases may fail with.
+/// Any error.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Result of a phase.
 pub type PhaseResult = Result<(), BoxError>;
 
-/// A stage in the life of every module. All modules finish one before the first of them begins the next.
+/// A stage in the lifecycle of every module. All modules finish a phase before the first of them begins the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Phase {
-    /// Make what others may look up in the hub; look nothing up yet.
+    /// Creates the clients that others look up in the hub. Does not look up any itself.
     Build,
-    /// Read the configuration section and check it.
+    /// Reads the configuration section and checks it.
     Configure,
-    /// Bring the database to the shape this version wants.
+    /// Migrates the database to the schema of this version.
     Migrate,
-    /// Begin to work: look clients up, spawn tasks, bind listeners.
+    /// Starts working: looks up clients, spawns tasks, binds listeners.
     Start,
-    /// Everybody has started: let work in from outside.
+    /// Accepts work from outside: every module has started.
     Ready,
     /// The host runs: the modules' tasks do, and no phase is called.
     Run,
-    /// Let no more work in, and finish what is there. Undoes `Ready`.
+    /// Finishes accepted work, and accepts no more. Undoes `Ready`.
     Drain,
-    /// End; the module's token has fired and its tasks have ended. Undoes `Start`.
+    /// Stops working; the module's token has fired and its tasks have ended. Undoes `Start`.
     Stop,
-    /// Let go of what was made. Undoes `Build`.
+    /// Releases resources. Undoes `Build`.
     Close,
 }
 
@@ -37,7 +37,7 @@ impl Phase {
     /// Shutdown phases.
     pub const DOWN: [Self; 3] = [Self::Drain, Self::Stop, Self::Close];
 
-    /// Which phase this one undoes, if any.
+    /// Returns the phase that this one undoes, if any.
     #[must_use]
     pub const fn undoes(self) -> Option<Self> {
         match self {
@@ -48,7 +48,7 @@ impl Phase {
         }
     }
 
-    /// The phase's name as in logs and reports.
+    /// Returns the phase's name, as in logs and reports.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -2,13 +2,13 @@
 
 use super::Module;
 
-/// A module that is linked into the program; made by [`register!`](crate::register).
+/// A module that is linked into the program; created by [`register!`](crate::register).
 pub struct Registration {
     make: fn() -> Box<dyn Module>,
 }
 
 impl Registration {
-    /// A registration of what this function makes.
+    /// Registers the module that this function creates.
     #[must_use]
     pub const fn new(make: fn() -> Box<dyn Module>) -> Self {
         Self { make }
@@ -23,7 +23,7 @@ impl std::fmt::Debug for Registration {
 
 inventory::collect!(Registration);
 
-/// Every module linked into the program, in the order of the names: that in which a linker meets them means nothing.
+/// Returns every module linked into the program, sorted by name, because the linker's order is arbitrary.
 pub(crate) fn discovered() -> Vec<Box<dyn Module>> {
     let mut modules: Vec<_> = inventory::iter::<Registration>
         .into_iter()
@@ -33,8 +33,8 @@ pub(crate) fn discovered() -> Vec<Box<dyn Module>> {
     modules
 }
 
-/// Makes a module part of every host of the program that says
-/// [`HostBuilder::discover`](crate::HostBuilder::discover). Takes an expression that is the module.
+/// Makes a module part of every host of the program that calls
+/// [`HostBuilder::discover`](crate::HostBuilder::discover). Takes an expression whose value is the module.
 ///
 /// ```
 /// # mod isopod { pub use isopod_host as host; }
