@@ -14,7 +14,7 @@ use async_trait::async_trait;
 
 use crate::context::Context;
 
-/// A process to be.
+/// The description of a process to be spawned.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct ProcessSpec {
@@ -24,29 +24,29 @@ pub struct ProcessSpec {
     pub binary: PathBuf,
     /// Its arguments.
     pub args: Vec<OsString>,
-    /// All of its environment, but for what the backend adds.
+    /// Its whole environment, except for variables that the backend adds.
     pub env: BTreeMap<String, OsString>,
     /// Working directory; `None` means the host's.
     pub working_dir: Option<PathBuf>,
-    /// The process's end of its [channel](super::Channel), which is to be its descriptor 0.
+    /// The process's end of its [channel](super::Channel), which becomes its descriptor 0.
     pub channel: Option<ChannelEnd>,
 }
 
-/// A process's end of its channel. The host sees that the process has gone when all copies are closed.
+/// A process's end of its channel. The host notices the end of the process when all copies are closed.
 #[derive(Clone, Debug)]
 pub struct ChannelEnd(pub(super) Arc<UnixStream>);
 
 impl ChannelEnd {
-    /// Returns a descriptor of it, which is closed on `exec` unless it becomes a standard stream of the process.
+    /// Returns a descriptor for it, which is closed on `exec` unless it becomes a standard stream of the process.
     ///
     /// # Errors
-    /// There are too many open descriptors.
+    /// The process has too many open descriptors.
     pub fn descriptor(&self) -> io::Result<OwnedFd> {
         self.0.try_clone().map(OwnedFd::from)
     }
 }
 
-/// Without the values of the environment, which may be secrets.
+/// Omits the values of the environment, which may be secrets.
 impl fmt::Debug for ProcessSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProcessSpec")
@@ -62,31 +62,31 @@ impl fmt::Debug for ProcessSpec {
 /// Spawns processes.
 #[async_trait]
 pub trait ProcessBackend: Send + Sync + 'static {
-    /// Spawns a process, for the module of this context: what reads its output is a task of the module's.
+    /// Spawns a process for the module of this context. The task that reads its output belongs to the module.
     ///
     /// # Errors
-    /// Why it cannot be spawned.
+    /// It cannot be spawned.
     async fn spawn(&self, spec: &ProcessSpec, ctx: &Context) -> io::Result<Box<dyn Process>>;
 }
 
-/// A process that was spawned. Dropping it kills the process.
+/// A spawned process. Dropping it kills the process.
 #[async_trait]
 pub trait Process: Send + 'static {
-    /// Waits for its end. May be dropped and called again.
+    /// Waits for its end. The future may be dropped, and the method called again.
     ///
     /// # Errors
     /// It cannot be waited for.
     async fn wait(&mut self) -> io::Result<ExitStatus>;
 
-    /// Asks it to end; fine if it has ended.
+    /// Asks it to end. Succeeds if it has ended already.
     ///
     /// # Errors
     /// It cannot be asked.
     fn terminate(&mut self) -> io::Result<()>;
 
-    /// Ends it, and waits until it has.
+    /// Kills it, and waits for its end.
     ///
     /// # Errors
-    /// It cannot be ended.
+    /// It cannot be killed.
     async fn kill(&mut self) -> io::Result<()>;
 }

@@ -13,14 +13,14 @@ use crate::context::Context;
 
 /// Spawns processes on this machine.
 ///
-/// - To the environment that is given it adds `PATH` (`/usr/local/bin:/usr/bin:/bin`) and `LANG` (`C.UTF-8`) where they are
-///   not given. Nothing is inherited.
+/// - Adds `PATH` (`/usr/local/bin:/usr/bin:/bin`) and `LANG` (`C.UTF-8`) to the given environment if it does not have them.
+///   Nothing is inherited.
 /// - Lines of standard output and standard error go to the log, cut at [`LocalProcesses::line_len_max`]. A process that
 ///   writes faster than they are logged waits.
-/// - Standard input is the process's end of its [channel](super::Channel) if it has one, and otherwise a pipe that nothing is
-///   written to. Both end with the host, in whatever way the host ends. A process that must not outlive its host, even one
-///   that is killed, ends itself when it reads that end.
-/// - A process that has to be killed is killed with its process group, which is what it has started itself.
+/// - Standard input is the process's end of its [channel](super::Channel) if it has one, and otherwise an empty pipe. Both
+///   are closed when the host ends, even if it is killed. A process that must not outlive its host ends itself when it reads
+///   the end of its input.
+/// - Killing a process kills its process group, which contains the processes that it has started.
 #[derive(Clone, Copy, Debug)]
 pub struct LocalProcesses {
     line_len_max: usize,
@@ -33,8 +33,8 @@ impl Default for LocalProcesses {
 }
 
 impl LocalProcesses {
-    /// The most bytes of a line of output that are logged at once; the rest is logged as lines of their own. Default:
-    /// 8 KiB; at least 1.
+    /// Sets the maximum number of bytes of an output line that are logged at once; the rest is logged as further lines.
+    /// Default: 8 KiB; at least 1.
     #[must_use]
     pub const fn line_len_max(mut self, bytes: usize) -> Self {
         self.line_len_max = if bytes == 0 { 1 } else { bytes };
@@ -58,7 +58,7 @@ impl ProcessBackend for LocalProcesses {
             })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // Not that of the host: Ctrl-C in a terminal would reach the process before its turn.
+            // Not the host's group: Ctrl-C in a terminal would reach the process before the host has drained.
             .process_group(0)
             .kill_on_drop(true);
         if let Some(folder) = &spec.working_dir {
@@ -78,12 +78,12 @@ impl ProcessBackend for LocalProcesses {
 
 struct Local {
     child: Child,
-    /// Held open for as long as the process is wanted. `Child::wait` would close it.
+    /// Held open until the process has to end. `Child::wait` would close it.
     _stdin: Option<ChildStdin>,
 }
 
 impl Local {
-    /// `None` once it has been waited for: its number may be another's by then.
+    /// `None` once it has been waited for: its number may then belong to another process.
     fn pid(&self) -> Option<Pid> {
         Pid::from_raw(i32::try_from(self.child.id()?).ok()?)
     }
@@ -104,7 +104,7 @@ impl Process for Local {
 
     async fn kill(&mut self) -> io::Result<()> {
         if let Some(group) = self.pid() {
-            // The process itself is waited for below, whichever way this ends.
+            // The process itself is awaited below in any case.
             let _ = kill_process_group(group, Signal::KILL);
         }
         self.child.kill().await

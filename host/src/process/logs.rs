@@ -1,4 +1,4 @@
-//! A process's output, line by line, into the log.
+//! Logs a process's output line by line.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, BufReader};
 
 use crate::context::Context;
 
-/// Time for the last log lines after the module ends. Left-behind children may keep the output open.
+/// Time limit for the last log lines after the module ends: orphaned children may keep the output open.
 const LAST_LINES: Duration = Duration::from_millis(250);
 
 /// Logs a process's output as a task of its module.
@@ -29,7 +29,7 @@ pub(super) fn follow(
     });
 }
 
-/// Logs lines until the output ends. Holds one line at most, and reads no faster than it logs.
+/// Logs lines until the output ends. Buffers at most one line, and reads no faster than it logs.
 async fn forward(
     output: impl AsyncRead + Unpin,
     stream: &'static str,
@@ -44,7 +44,7 @@ async fn forward(
     Ok(())
 }
 
-/// Reads a line, or as much of it as may be. `false` at the end.
+/// Reads a line, or as much of it as is allowed. `false` at the end.
 async fn next(
     output: &mut (impl AsyncBufRead + Unpin),
     line: &mut Vec<u8>,

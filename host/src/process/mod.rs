@@ -29,7 +29,7 @@ pub use local::LocalProcesses;
 /// [`InstanceId`](crate::InstanceId), and the version of the module protocol if it has a [`Channel`].
 #[doc(inline)]
 pub use isopod_module::protocol::{CONFIG_VARIABLE, INSTANCE_VARIABLE, NAME_VARIABLE, PROTOCOL_VARIABLE};
-/// The environment variable that holds the [`Endpoint`], where the host has one.
+/// The environment variable with the [`Endpoint`], if the host has one.
 pub const ENDPOINT_VARIABLE: &str = "ISOPOD_HOST_ENDPOINT";
 
 /// Percentage of a drain's limit for a process to exit by itself; the rest is for killing it.
@@ -40,8 +40,8 @@ const TERMINATE_SHARE: u32 = 80;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint(pub String);
 
-/// A module that is a process of its own. It is spawned when all modules have started and the host's [`Endpoint`] is
-/// known, in [`Phase::Ready`]; it is told to end by SIGTERM in [`Phase::Drain`], and killed if it does not.
+/// A module that is a process of its own. It is spawned in [`Phase::Ready`], when all modules have started and the host's
+/// [`Endpoint`] is known. In [`Phase::Drain`] it gets SIGTERM, and is killed if it does not end.
 ///
 /// ```
 /// # mod isopod { pub use isopod_host as host; }
@@ -55,11 +55,11 @@ pub struct Endpoint(pub String);
 /// # drop(resizer);
 /// ```
 ///
-/// Its environment is what is given, the variables of this module ([`CONFIG_VARIABLE`] and those beside it), and what the
-/// backend adds. If it ends before it is told to, however well, the module has failed and the host stops.
+/// Its environment consists of the given variables, those of this module ([`CONFIG_VARIABLE`] and others), and those that
+/// the backend adds. If it ends without being asked to, even with success, the module has failed and the host stops.
 ///
-/// With a [`Channel`], [`Phase::Ready`] waits until the process has registered itself, a process that ends is started again,
-/// and others find its tasks in the hub.
+/// With a [`Channel`], [`Phase::Ready`] waits until the process has registered itself, a process that ends is restarted, and
+/// its tasks are in the hub.
 pub struct ProcessModule {
     name: String,
     depends_on: Vec<String>,
@@ -69,11 +69,11 @@ pub struct ProcessModule {
     working_dir: Option<PathBuf>,
     config: Option<Value>,
     backend: Arc<dyn ProcessBackend>,
-    /// Tells the task that watches the process to end it, and hears how it did.
+    /// Asks the watching task to end the process, and receives the result.
     running: Option<oneshot::Sender<EndIt>>,
     channel: Option<Channel>,
     clients: Vec<Client>,
-    /// From [`Phase::Build`] on, if there is a channel.
+    /// Set from [`Phase::Build`] on, if there is a channel.
     connected: Option<Connected>,
 }
 
@@ -86,18 +86,18 @@ pub enum ProcessError {
     /// It could not be spawned.
     #[error("cannot spawn `{binary}`: {source}; does it exist, and is it executable?")]
     Spawn {
-        /// Its binary.
+        /// The binary.
         binary: String,
         /// The reason.
         source: std::io::Error,
     },
-    /// It cannot be watched.
+    /// It cannot be waited for.
     #[error("cannot wait for the process: {0}")]
     Wait(std::io::Error),
     /// It exited unexpectedly.
     #[error("the process exited unexpectedly: {0}; its output is in the log")]
     Exited(ExitStatus),
-    /// Its end of the channel, or its first life, failed.
+    /// The channel, or the first start of the process, failed.
     #[error("{0}")]
     Channel(String),
     /// It had to be killed.
@@ -111,7 +111,7 @@ struct EndIt {
 }
 
 impl ProcessModule {
-    /// A process of this binary, on this machine.
+    /// Creates a module that runs this binary on this machine.
     pub fn new(name: impl Into<String>, binary: impl Into<PathBuf>) -> Self {
         Self {
             name: name.into(),
@@ -129,42 +129,42 @@ impl ProcessModule {
         }
     }
 
-    /// Comes after this module.
+    /// Adds a dependency: this module comes after that one.
     #[must_use]
     pub fn depends_on(mut self, module: impl Into<String>) -> Self {
         self.depends_on.push(module.into());
         self
     }
 
-    /// Another argument.
+    /// Adds an argument.
     #[must_use]
     pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
         self.args.push(arg.into());
         self
     }
 
-    /// More arguments.
+    /// Adds arguments.
     #[must_use]
     pub fn args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
         self.args.extend(args.into_iter().map(Into::into));
         self
     }
 
-    /// A variable of its environment.
+    /// Sets a variable of its environment.
     #[must_use]
     pub fn env(mut self, name: impl Into<String>, value: impl Into<OsString>) -> Self {
         self.env.insert(name.into(), value.into());
         self
     }
 
-    /// Its working directory. Default: the host's.
+    /// Sets its working directory. Default: the host's.
     #[must_use]
     pub fn working_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.working_dir = Some(folder.into());
         self
     }
 
-    /// Its configuration. Default: the module's section.
+    /// Sets its configuration. Default: the module's section.
     #[must_use]
     pub fn config(mut self, config: Value) -> Self {
         self.config = Some(config);
@@ -178,17 +178,17 @@ impl ProcessModule {
         self
     }
 
-    /// Gives the process a channel to the host: descriptor 0 is a socket, and the process speaks the module protocol, by
-    /// the crate `isopod-module` (`isopod::module`) or in any other language. Its tasks are in the hub as [`ModuleTasks`]
-    /// under the module's name.
+    /// Gives the process a channel to the host: descriptor 0 is a socket, over which the process speaks the module protocol,
+    /// with the crate `isopod-module` (`isopod::module`) or in any other language. Its tasks are in the hub as
+    /// [`ModuleTasks`] under the module's name.
     #[must_use]
     pub fn channel(mut self, channel: Channel) -> Self {
         self.channel = Some(channel);
         self
     }
 
-    /// Registers a client in the hub by its own type, most often a trait object, which is made of the module's tasks. It
-    /// needs a [channel](ProcessModule::channel).
+    /// Registers a client of its own type in the hub, usually a trait object, which is created from the module's tasks. Needs
+    /// a [channel](ProcessModule::channel).
     ///
     /// ```
     /// # mod isopod { pub use isopod_host as host; }
@@ -293,7 +293,7 @@ impl Module for ProcessModule {
         }
         let (done, ended) = oneshot::channel();
         let within = ctx.limit(Phase::Drain) * TERMINATE_SHARE / 100;
-        // A watcher that is gone has reported the process's end already.
+        // If the watcher has ended, it has already reported the process's end.
         if let Some(running) = self.running.take()
             && running.send(EndIt { within, done }).is_ok()
             && let Ok(result) = ended.await
@@ -304,7 +304,7 @@ impl Module for ProcessModule {
     }
 
     async fn close(&mut self, _ctx: &Context) -> PhaseResult {
-        // What others still ask for is answered at once.
+        // Further tasks are refused at once.
         self.connected = None;
         Ok(())
     }
@@ -312,7 +312,7 @@ impl Module for ProcessModule {
 
 impl std::fmt::Debug for ProcessModule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Without environment and configuration, which may hold secrets.
+        // Omits environment and configuration, which may contain secrets.
         f.debug_struct("ProcessModule")
             .field("name", &self.name)
             .field("binary", &self.binary)
@@ -320,17 +320,17 @@ impl std::fmt::Debug for ProcessModule {
     }
 }
 
-/// The process's life. The task owns the process: when it is dropped, the process is killed.
+/// Watches the process. This task owns it: when the task is dropped, the process is killed.
 async fn watch(mut process: Box<dyn Process>, told: oneshot::Receiver<EndIt>) -> Result<(), ProcessError> {
     let end = tokio::select! {
         status = process.wait() => return Err(ProcessError::Exited(status.map_err(ProcessError::Wait)?)),
-        // Without a word only if the module was dropped in the middle of a phase.
+        // The sender is gone only if the module was dropped in the middle of a phase.
         end = told => end.ok(),
     };
     let within = end.as_ref().map_or(Duration::ZERO, |end| end.within);
     let result = terminate(&mut *process, within).await;
     match end {
-        // The phase that asked reports it.
+        // The phase that asked for the end reports it.
         Some(end) => drop(end.done.send(result)),
         None => result?,
     }

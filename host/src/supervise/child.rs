@@ -13,7 +13,7 @@ use super::restart::{Backoff, Restart};
 
 type Factory = Box<dyn FnMut(ChildContext) -> BoxFuture<'static, Result<(), BoxError>> + Send>;
 
-/// A child to be: its name, what makes it, and what is done when it ends.
+/// The specification of a child: its name, the function that creates it, and its restart settings.
 ///
 /// ```
 /// # mod isopod { pub use isopod_host as host; }
@@ -43,12 +43,12 @@ pub struct ChildContext {
     pub name: Arc<str>,
     /// Number of restarts so far.
     pub restarts: u64,
-    /// Fires when it is to end.
+    /// Fires when the child has to end.
     pub token: CancellationToken,
 }
 
 impl ChildSpec {
-    /// A child that is made by this function each time it is started.
+    /// Creates a child that this function creates each time it is started.
     pub fn new<Fut, E>(name: impl Into<Arc<str>>, mut factory: impl FnMut(ChildContext) -> Fut + Send + 'static) -> Self
     where
         Fut: Future<Output = Result<(), E>> + Send + 'static,
@@ -66,7 +66,7 @@ impl ChildSpec {
         }
     }
 
-    /// When it is started again. Default: [`Restart::Permanent`].
+    /// Sets when it is restarted. Default: [`Restart::Permanent`].
     pub const fn restart(mut self, restart: Restart) -> Self {
         self.restart = restart;
         self
@@ -78,13 +78,13 @@ impl ChildSpec {
         self
     }
 
-    /// Sets the time to end after its token fires, before it is aborted. Default: 5 s.
+    /// Sets the time limit for it to end after its token fires, before it is aborted. Default: 5 s.
     pub const fn stop_within(mut self, stop_within: Duration) -> Self {
         self.stop_within = stop_within;
         self
     }
 
-    /// Makes the child. A function that panics makes one that crashes at once.
+    /// Creates the child. If the function panics, the child crashes at once.
     pub(super) fn make(&mut self, ctx: ChildContext) -> BoxFuture<'static, Result<(), BoxError>> {
         catch_unwind(AssertUnwindSafe(|| (self.factory)(ctx))).unwrap_or_else(|panic| {
             let panic = Panicked::new(panic);

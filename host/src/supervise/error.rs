@@ -20,16 +20,16 @@ pub enum RunError {
     Crashed {
         /// Its name.
         name: Arc<str>,
-        /// Its error; [`Panicked`] where it panicked, [`Failure`] where a pool's worker failed.
+        /// Its error: [`Panicked`] if it panicked, [`Failure`] if a pool's worker failed.
         #[source]
         cause: BoxError,
     },
-    /// It took too long, and was dropped.
+    /// It exceeded its time limit, and was dropped.
     #[error("`{name}` took longer than {after:?}")]
     TimedOut {
         /// Its name.
         name: Arc<str>,
-        /// After how long.
+        /// The time limit.
         after: Duration,
     },
     /// It was canceled by its caller, or because its supervisor or runtime shut down.
@@ -38,18 +38,18 @@ pub enum RunError {
         /// Its name.
         name: Arc<str>,
     },
-    /// It was not begun: its name has failed too often of late.
+    /// It was not begun, because its breaker is open.
     #[error("`{name}` has failed too often; try again in {retry_after:?}")]
     Refused {
         /// Its name.
         name: Arc<str>,
-        /// When it is worth trying again.
+        /// The time until the breaker admits a probe.
         retry_after: Duration,
     },
 }
 
 impl RunError {
-    /// Returns the pool's failure, if it was one.
+    /// Returns the pool's failure, if it is the cause.
     #[must_use]
     pub fn failure(&self) -> Option<&Failure> {
         match self {
@@ -93,18 +93,18 @@ impl Panicked {
 /// An error from spawning a task, which is returned.
 #[non_exhaustive]
 pub enum SpawnError<F> {
-    /// As many are alive as may be.
+    /// The limit on live tasks is reached.
     Full {
         /// The task.
         task: F,
         /// Maximum number of live tasks.
         tasks_max: usize,
     },
-    /// Its name has failed too often of late.
+    /// Its breaker is open.
     Refused {
         /// The task.
         task: F,
-        /// When it is worth trying again.
+        /// The time until the breaker admits a probe.
         retry_after: Duration,
     },
     /// The supervisor is shut down.
@@ -150,10 +150,10 @@ impl<F> Error for SpawnError<F> {}
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
-    /// The arguments have no JSON.
+    /// The arguments cannot be converted to JSON.
     #[error("cannot convert the arguments to JSON")]
     Arguments(#[source] serde_json::Error),
-    /// It failed as any task may.
+    /// The task failed.
     #[error(transparent)]
     Run(#[from] RunError),
     /// The result has the wrong type.

@@ -1,4 +1,4 @@
-//! Functions that are called by name: those a script exports, or those of modules in Rust.
+//! Functions that are called by name: exports of scripts, or functions of modules in Rust.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -19,9 +19,9 @@ use super::supervisor::{RunOptions, Supervisor};
 /// Result of a call by name. A missing function is not an error, for optional functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Called<T> {
-    /// It is there, and returned this.
+    /// The function exists, and returned this.
     Value(T),
-    /// It is not there.
+    /// The function does not exist.
     NotExported,
 }
 
@@ -35,7 +35,7 @@ impl<T> Called<T> {
     }
 }
 
-/// Units that export functions: a pool with its scripts, a table of modules.
+/// Units that export functions, such as the scripts of a pool or a table of functions in Rust.
 pub trait Exports: Send + Sync {
     /// Calls a function of a unit. The future is run as a supervised task.
     fn call_export(
@@ -69,7 +69,7 @@ impl Supervisor {
     /// ```
     ///
     /// # Errors
-    /// Arguments or a result that are not of their types, or what happens to any task.
+    /// The arguments or the result cannot be converted, or the task failed.
     pub async fn call<T: DeserializeOwned>(
         &self,
         exports: &(impl Exports + ?Sized),
@@ -120,13 +120,13 @@ pub struct NativeModules {
 }
 
 impl NativeModules {
-    /// An empty table.
+    /// Creates an empty table.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a function; one of the same names is replaced. Several arguments are a tuple, which is an array in JSON.
+    /// Adds a function, or replaces the one with the same names. Several arguments are a tuple, which is an array in JSON.
     #[must_use]
     pub fn function<A, Fut, R, E>(
         mut self,
@@ -146,7 +146,7 @@ impl NativeModules {
             Box::pin(async move {
                 let args = serde_json::from_value(args)
                     .map_err(|error| exception("the arguments have the wrong type", &error))?;
-                // Inside, so that one that panics before its first `await` fails as the others do.
+                // Called inside of the future, so that a panic before the first `await` is caught as well.
                 let called = AssertUnwindSafe(async { function(args).await.map_err(Into::into) });
                 let returned = match called.catch_unwind().await {
                     Ok(Ok(returned)) => returned,

@@ -1,5 +1,5 @@
-//! Children that are kept alive together: one task that starts them in order, watches them, does what the
-//! [plan](super::restart) says, and stops them in reverse.
+//! Groups of children that are kept alive together: one task starts them in order, watches them, carries out the
+//! [plan](super::restart), and stops them in reverse.
 
 use std::future::poll_fn;
 use std::ops::Range;
@@ -18,7 +18,7 @@ use super::error::{BoxError, RunError};
 use super::restart::{Decision, Intensity, Plan, Strategy};
 use super::task::{Job, Record, Shared, settle};
 
-/// Time for an aborted child to end: it ends at its next `await`, unless it blocks its thread.
+/// Time limit for an aborted child to end: it ends at its next `await`, unless it blocks its thread.
 const ABORT_GRACE: Duration = Duration::from_secs(1);
 
 /// Options of a group of children.
@@ -27,7 +27,7 @@ const ABORT_GRACE: Duration = Duration::from_secs(1);
 pub struct GroupOptions {
     /// Name in logs and errors. Default: `group`.
     pub name: Arc<str>,
-    /// Which children are started again with one of them. Default: [`Strategy::OneForOne`].
+    /// The children that are restarted together with one of them. Default: [`Strategy::OneForOne`].
     pub strategy: Strategy,
     /// Maximum restart intensity. Default: 5 times within 60 s.
     pub intensity: Intensity,
@@ -57,8 +57,8 @@ isopod_outcome::setters!(GroupOptions {
     seed: u64,
 });
 
-/// Children at work. As a future it ends when all of them are done, when the group was stopped, or when it gives up.
-/// Dropping it aborts the children; [`Group::stop`] stops them in order.
+/// A running group of children. As a future it ends when all of them are done, when the group was stopped, or when it gives
+/// up. Dropping it aborts the children; [`Group::stop`] stops them in order.
 ///
 /// ```
 /// # mod isopod { pub use isopod_host as host; }
@@ -92,7 +92,7 @@ pub struct Group {
 pub struct GroupReport {
     /// Number of restarts.
     pub restarts: u64,
-    /// Those that were stopped, in the order that was done.
+    /// The stopped children, in the order in which they were stopped.
     pub stopped: Vec<ChildReport>,
 }
 
@@ -112,27 +112,27 @@ pub struct ChildReport {
 pub enum ChildStop {
     /// In order.
     Finished,
-    /// With an error or a panic, which says this.
+    /// With an error or a panic, which has this message.
     Failed(String),
-    /// Not within its time, so it was aborted.
+    /// Not within its time limit, so it was aborted.
     Aborted,
 }
 
-/// A group has given up: its children crashed more often than they may. All of them are stopped.
+/// The error of a group that has given up, because its children crashed too often. All of them are stopped.
 #[derive(Debug, thiserror::Error)]
 #[error("the group `{group}` gave up: `{child}` ended after {} restarts within {:?}", intensity.restarts, intensity.within)]
 #[non_exhaustive]
 pub struct Escalated {
     /// The group.
     pub group: Arc<str>,
-    /// The child that was one too many.
+    /// The child whose restart would have exceeded the intensity.
     pub child: Arc<str>,
     /// Maximum restart intensity.
     pub intensity: Intensity,
-    /// The error of that child; `None` if it ended successfully but was not supposed to end.
+    /// The error of that child; `None` if it ended with success although it is permanent.
     #[source]
     pub cause: Option<BoxError>,
-    /// Report of the others.
+    /// Report of the other children.
     pub report: GroupReport,
 }
 
@@ -161,7 +161,7 @@ impl Group {
         }
     }
 
-    /// Stops the children, the last one first, each within its time.
+    /// Stops the children, the last one first, each within its time limit.
     ///
     /// # Errors
     /// The group had given up before.
@@ -189,7 +189,7 @@ impl Future for Group {
     }
 }
 
-/// The task that keeps a group.
+/// The task of a group.
 struct Keeper {
     name: Arc<str>,
     intensity: Intensity,
@@ -288,7 +288,7 @@ impl Keeper {
         self.report.stopped = stopped;
     }
 
-    /// Stops those that run, the last one first; a supervisor that is cut aborts them instead.
+    /// Stops the running children, the last one first. If the supervisor is cut, it aborts them instead.
     async fn stop_range(&mut self, range: Range<usize>) -> Vec<ChildReport> {
         let mut reports = Vec::new();
         for kept in self.children[range].iter_mut().rev() {
@@ -351,7 +351,7 @@ impl Child {
     }
 }
 
-/// The next child that ends by itself.
+/// Waits for the next child that ends by itself.
 async fn next_end(children: &mut [Kept]) -> (usize, Result<(), RunError>) {
     poll_fn(|cx| {
         for (index, kept) in children.iter_mut().enumerate() {

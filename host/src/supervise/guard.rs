@@ -1,4 +1,4 @@
-//! A breaker for each name that is guarded by one.
+//! Breakers for task names.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use isopod_pool::{Admit, Breaker, BreakerOptions, BreakerState};
 
-/// The breakers, by name. The names are given when the supervisor is made, so there are no more of them later.
+/// The breakers, by name. Their number is bounded, because the names are given when the supervisor is built.
 #[derive(Debug, Default)]
 pub(super) struct Guards(HashMap<Arc<str>, Arc<Guard>>);
 
@@ -18,11 +18,11 @@ pub(super) struct Guard(Mutex<Breaker>);
 pub(super) enum Attempt {
     Succeeded,
     Failed,
-    /// It was given up before it could tell anything.
+    /// It was abandoned before it had a result.
     GivenUp,
 }
 
-/// An attempt that a breaker let through. Given up unless its end is told.
+/// An attempt that a breaker admitted. Dropping it without a result abandons it.
 #[derive(Debug)]
 pub(super) struct Permit {
     guard: Option<Arc<Guard>>,
@@ -40,7 +40,7 @@ impl Guards {
         )
     }
 
-    /// Begins an attempt, or says when it is worth trying again. A name without a breaker is never refused.
+    /// Begins an attempt, or returns the time until the next probe. A name without a breaker is never refused.
     pub(super) fn admit(&self, name: &str) -> Result<Permit, Duration> {
         let Some(guard) = self.0.get(name) else {
             return Ok(Permit {
@@ -84,7 +84,7 @@ impl Permit {
     fn tell(&mut self, attempt: Attempt) {
         let Some(guard) = self.guard.take() else { return };
         let (mut breaker, now) = (guard.lock(), Instant::now());
-        // Once the breaker has opened, the probe alone decides: what began before says nothing about now.
+        // Once the breaker has opened, the probe alone decides: attempts that began before say nothing about the present.
         if !self.probe && breaker.state() != BreakerState::Closed {
             return;
         }

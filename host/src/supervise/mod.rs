@@ -1,9 +1,10 @@
-//! Supervision: what can fail runs as a task of its own, ends in a result, and takes nothing else down. The same for
-//! workers, native tasks and modules: each is a `Send` future that ends in a `Result`. It must not know what a task does.
+//! Supervision: code that can fail runs as a task of its own, ends in a result, and does not affect other tasks. This is the
+//! same for workers, native tasks and modules: each is a `Send` future that ends in a `Result`. Must not know what a task
+//! does.
 //!
-//! [`Supervisor`] runs tasks; `task` is the way of one of them from its start to its only end, and `error` what that may
-//! be. `guard` keeps a [`Breaker`](isopod_pool::Breaker) for each name that has one, and `stats` counts. [`Exports`] are
-//! functions to be called by name. [`ChildSpec`]s are kept alive by a [`Group`]: `restart` holds the decisions, pure, and
+//! [`Supervisor`] runs tasks; `task` takes one from its start to its only end, and `error` has the ways in which it can fail.
+//! `guard` keeps a [`Breaker`](isopod_pool::Breaker) for each name that has one, and `stats` counts. [`Exports`] are
+//! functions to be called by name. A [`Group`] keeps [`ChildSpec`]s alive: `restart` has the decisions, which are pure, and
 //! `group` carries them out.
 //!
 //! ```

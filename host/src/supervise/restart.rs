@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-/// When a child that has ended is started again.
+/// The condition under which a child that has ended is restarted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Restart {
     /// Always.
@@ -16,15 +16,15 @@ pub enum Restart {
     Temporary,
 }
 
-/// Which children are started again with one of them.
+/// The children that are restarted together with one of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Strategy {
-    /// None: each is by itself.
+    /// None: children are independent.
     #[default]
     OneForOne,
-    /// All: they cannot do without each other.
+    /// All: children depend on each other.
     OneForAll,
-    /// Those after it: each may need those before it.
+    /// The children after it: each may depend on those before it.
     RestForOne,
 }
 
@@ -34,12 +34,11 @@ pub enum Strategy {
 pub struct Backoff {
     /// After the first crash. Default: 100 ms.
     pub min: Duration,
-    /// At most. Default: 30 s.
+    /// Maximum wait. Default: 30 s.
     pub max: Duration,
-    /// Which part of the wait is left to chance, from 0 to 1, so that many that crash together do not come back together.
-    /// Default: 0.2.
+    /// The random part of the wait, from 0 to 1, so that children that crash together are not restarted together. Default: 0.2.
     pub jitter: f64,
-    /// Running time after which earlier crashes are forgotten. Default: 60 s.
+    /// Running time after which earlier crashes no longer count. Default: 60 s.
     pub reset_after: Duration,
 }
 
@@ -62,8 +61,8 @@ isopod_outcome::setters!(Backoff {
 });
 
 impl Backoff {
-    /// The wait after so many crashes in a row, with a random number from 0 to 1: never more than without jitter, and less
-    /// by at most its part.
+    /// Returns the wait after this many consecutive crashes. `random` is from 0 to 1. Jitter only shortens the wait, by at
+    /// most its part.
     #[must_use]
     pub fn delay(&self, crashes: u32, random: f64) -> Duration {
         let factor = 2_u32.saturating_pow(crashes.saturating_sub(1));
@@ -76,9 +75,9 @@ impl Backoff {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Intensity {
-    /// So often. Default: 5.
+    /// Maximum number of restarts. Default: 5.
     pub restarts: usize,
-    /// Within this time. Default: 60 s.
+    /// The time within which they are counted. Default: 60 s.
     pub within: Duration,
 }
 
@@ -100,9 +99,9 @@ isopod_outcome::setters!(Intensity {
 #[must_use]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// Nothing: it is done.
+    /// No action: the child is done.
     Done,
-    /// Those of these that run are stopped, the last one first. All of them are due later.
+    /// The running ones among these children are stopped, the last one first. All of them are restarted later.
     Restart(Range<usize>),
     /// Too many restarts: everything is stopped, and the group returns an error.
     Escalate,
@@ -114,7 +113,7 @@ pub(super) struct Plan {
     strategy: Strategy,
     intensity: Intensity,
     children: Vec<Child>,
-    /// When children were started again, as far back as counts.
+    /// The times of restarts that still count.
     restarts: VecDeque<Instant>,
 }
 
@@ -134,7 +133,7 @@ enum State {
 }
 
 impl Plan {
-    /// All children are due now.
+    /// Creates the state in which all children are due now.
     pub(super) fn new(
         strategy: Strategy,
         intensity: Intensity,
@@ -155,7 +154,7 @@ impl Plan {
         }
     }
 
-    /// When the next child is due.
+    /// Returns the time at which the next child is due.
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.children
             .iter()
@@ -166,7 +165,7 @@ impl Plan {
             .min()
     }
 
-    /// The first child that is due now; it runs from here on.
+    /// Takes the first child that is due now. It counts as running from then on.
     pub(super) fn start_due(&mut self, now: Instant) -> Option<usize> {
         let index = self
             .children
@@ -176,12 +175,12 @@ impl Plan {
         Some(index)
     }
 
-    /// Returns whether no child runs or will run.
+    /// Returns true if no child runs or will run.
     pub(super) fn is_done(&self) -> bool {
         self.children.iter().all(|child| child.state == State::Done)
     }
 
-    /// A child has ended by itself, well or not.
+    /// Decides about a child that has ended by itself, with success or not.
     pub(super) fn ended(&mut self, index: usize, well: bool, now: Instant, random: f64) -> Decision {
         let child = &mut self.children[index];
         let again = match child.restart {
@@ -211,7 +210,7 @@ impl Plan {
         };
         for place in affected.clone() {
             let other = &mut self.children[place];
-            // A temporary child is not started again, for whatever reason it was stopped; nor is one that was done.
+            // A temporary child is never restarted, nor is one that was done.
             other.state = match other.state {
                 _ if place == index => State::Due { at: now + wait },
                 State::Done => State::Done,
@@ -295,7 +294,7 @@ mod tests {
     }
 
     proptest! {
-        /// Children end as they like, one at a time; all that is due is started.
+        /// Children end in any way, one at a time; all due children are started.
         #[test]
         fn restarts_keep_within_their_intensity_and_children_within_their_kind(
             strategy in strategy(),

@@ -14,11 +14,11 @@ const OTHERS: &str = "(others)";
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct SupervisorStats {
-    /// All of it.
+    /// The sum of all names.
     pub total: TaskStats,
-    /// By name. Names beyond as many as are counted stand together under `(others)`.
+    /// Counts by name. Names beyond the limit are counted together under `(others)`.
     pub names: BTreeMap<String, TaskStats>,
-    /// The breaker of each name that is guarded by one.
+    /// The breakers, by name.
     pub breakers: BTreeMap<String, BreakerState>,
 }
 
@@ -26,19 +26,19 @@ pub struct SupervisorStats {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct TaskStats {
-    /// Begun and not ended.
+    /// Running.
     pub active: u64,
-    /// Ended well.
+    /// Succeeded.
     pub finished: u64,
     /// Returned an error, or panicked.
     pub crashed: u64,
-    /// Took too long.
+    /// Exceeded their time limit.
     pub timed_out: u64,
     /// Canceled.
     pub canceled: u64,
-    /// Were not begun, because of a breaker.
+    /// Refused by a breaker.
     pub refused: u64,
-    /// Times that a child was started again.
+    /// Restarts of children.
     pub restarts: u64,
 }
 
@@ -75,7 +75,7 @@ impl Counters {
             Ended::TimedOut => &self.timed_out,
             Ended::Canceled => &self.canceled,
         };
-        // Pairs with `Acquire` in `stats`: an end that is seen has its begin seen.
+        // Pairs with `Acquire` in `stats`: a reader that sees an end also sees its start.
         counter.fetch_add(1, Ordering::Release);
     }
 
@@ -132,7 +132,7 @@ impl Names {
         }
     }
 
-    /// The name to be kept, and where it is counted.
+    /// Returns the name to store, and its counters.
     pub(super) fn get(&self, name: &str) -> (Arc<str>, Arc<Counters>) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((name, counters)) = known.get_key_value(name) {

@@ -1,4 +1,4 @@
-//! The supervisor: runs tasks, one or many, waited for or not.
+//! The supervisor: runs tasks, one or many, awaited or in the background.
 
 use std::error::Error;
 use std::fmt;
@@ -25,7 +25,7 @@ use super::stats::{Names, SupervisorStats};
 use super::task::{Job, Shared, watch};
 use crate::bus::Bus;
 
-/// Time for which a shutdown waits for cut tasks.
+/// Time limit for a shutdown to wait for cut tasks.
 const CUT_GRACE: Duration = Duration::from_secs(1);
 
 /// Options of a task.
@@ -46,7 +46,7 @@ impl Default for RunOptions {
 
 isopod_outcome::setters!(RunOptions { timeout: Duration });
 
-/// Settings of a supervisor to be; see [`Supervisor::builder`].
+/// Settings of a new supervisor; see [`Supervisor::builder`].
 #[derive(Debug)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct SupervisorBuilder {
@@ -84,8 +84,8 @@ impl SupervisorBuilder {
         self
     }
 
-    /// Gives a name a breaker: once it has failed so often, its tasks are refused for a while, and then one is let through
-    /// to see. Default: no name has one.
+    /// Sets a breaker for a name: after repeated failures its tasks are refused for a while, and then one is admitted as a
+    /// probe. Default: no name has one.
     pub fn guard(mut self, name: impl Into<Arc<str>>, options: BreakerOptions) -> Self {
         self.guarded.push((name.into(), options));
         self
@@ -98,7 +98,7 @@ impl SupervisorBuilder {
         self
     }
 
-    /// Makes the supervisor.
+    /// Creates the supervisor.
     #[must_use]
     pub fn build(self) -> Supervisor {
         Supervisor {
@@ -120,10 +120,10 @@ impl SupervisorBuilder {
     }
 }
 
-/// Runs what can fail. Cloning it makes another handle of the same supervisor; dropping it cancels nothing, but
+/// Runs tasks that can fail. Cloning it creates another handle of the same supervisor. Dropping it cancels nothing;
 /// [`Supervisor::shutdown`] does.
 ///
-/// The tasks run on the runtime it was given, which needs its timer enabled. The futures here run on any executor.
+/// Tasks run on the given runtime, which needs its timer enabled. The futures here run on any executor.
 #[derive(Clone)]
 pub struct Supervisor {
     shared: Arc<Shared>,
@@ -139,12 +139,12 @@ pub struct Supervisor {
 pub struct SupervisorReport {
     /// Canceled tasks.
     pub cut: u64,
-    /// Tasks that did not even then end: they block their thread.
+    /// Canceled tasks that did not end: they block their thread.
     pub stuck: usize,
 }
 
 impl Supervisor {
-    /// Begins to make a supervisor whose tasks run on the runtime of this handle.
+    /// Starts building a supervisor whose tasks run on the runtime of this handle.
     pub const fn builder(handle: Handle) -> SupervisorBuilder {
         SupervisorBuilder {
             handle,
@@ -157,7 +157,7 @@ impl Supervisor {
         }
     }
 
-    /// Runs a task with the supervisor's timeout. It is begun at once, and dropping the future cancels it.
+    /// Runs a task with the supervisor's timeout. It begins at once, and dropping the future cancels it.
     ///
     /// # Errors
     /// [`RunError`] comes out of the future.
@@ -195,7 +195,7 @@ impl Supervisor {
     /// Runs a task in the background without a time limit. A crash is logged and counted.
     ///
     /// # Errors
-    /// The task itself, where as many are alive as may be, its breaker is open or the supervisor is shut down.
+    /// The limit on live tasks is reached, the breaker is open, or the supervisor is shut down. The task is returned.
     pub fn spawn<F, E>(&self, name: &str, task: F) -> Result<(), SpawnError<F>>
     where
         F: Future<Output = Result<(), E>> + Send + 'static,
@@ -215,7 +215,7 @@ impl Supervisor {
         };
         let (id, name) = (record.id, Arc::clone(&record.name));
         let task = async move {
-            // It counts as alive until it is gone, not until it is told to go.
+            // It counts as alive until it has ended, not until it is asked to end.
             let _alive = alive;
             task.await
         };
@@ -232,8 +232,8 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Runs many tasks under one deadline, as many at a time as the supervisor's concurrency says. The results are in the
-    /// order of the tasks, each failure in its own place; those not begun by the deadline have timed out.
+    /// Runs many tasks under one deadline, with the supervisor's concurrency. The results are in the order of the tasks, each
+    /// failure in its own place. Tasks not begun by the deadline have timed out.
     pub fn run_all<T, E, F>(&self, name: &str, tasks: impl IntoIterator<Item = F>, deadline: Duration) -> RunningAll<T>
     where
         F: Future<Output = Result<T, E>> + Send + 'static,
@@ -277,8 +277,7 @@ impl Supervisor {
         }
     }
 
-    /// Keeps children alive until they are all done, the group is stopped, or they crash more often than they may; see
-    /// [`Group`].
+    /// Keeps children alive until all of them are done, the group is stopped, or they crash too often; see [`Group`].
     pub fn supervise(&self, specs: Vec<ChildSpec>, options: GroupOptions) -> Group {
         Group::start(&self.shared, specs, options)
     }
@@ -289,14 +288,14 @@ impl Supervisor {
         self.shared.names.stats(self.shared.guards.states())
     }
 
-    /// Starts nothing new, stops the groups, and waits until all tasks have ended; cancels those that have not within
-    /// `limit`.
+    /// Refuses new tasks, stops the groups, and waits until all tasks have ended. Tasks that have not ended within `limit` are
+    /// canceled.
     pub async fn shutdown(&self, limit: Duration) -> SupervisorReport {
         self.shared.closing.cancel();
         self.shared.tracker.close();
         let shared = Arc::clone(&self.shared);
         let (to, report) = futures::channel::oneshot::channel();
-        // Over there, because the limit needs a timer.
+        // On the supervisor's runtime, because the limit needs a timer.
         self.shared.handle.spawn(async move {
             let _ = to.send(shared.drain(limit).await);
         });
@@ -325,7 +324,7 @@ impl Shared {
     }
 }
 
-/// Of many tasks under one deadline, none has a timeout of its own to name.
+/// Tasks under a common deadline have no timeout of their own.
 fn whole_deadline(error: RunError, deadline: Duration) -> RunError {
     match error {
         RunError::TimedOut { name, .. } => RunError::TimedOut { name, after: deadline },
@@ -333,7 +332,7 @@ fn whole_deadline(error: RunError, deadline: Duration) -> RunError {
     }
 }
 
-/// A task that runs; see [`Supervisor::run`]. Dropping it cancels the task.
+/// A running task; see [`Supervisor::run`]. Dropping it cancels the task.
 #[derive(Debug)]
 #[must_use = "dropping it cancels the task; use `spawn` to run it in the background"]
 pub struct Running<T> {
@@ -353,7 +352,7 @@ impl<T> Future for Running<T> {
     }
 }
 
-/// Tasks that run; see [`Supervisor::run_all`]. Dropping it cancels them.
+/// Running tasks; see [`Supervisor::run_all`]. Dropping it cancels them.
 #[derive(Debug)]
 #[must_use = "dropping it cancels the tasks"]
 pub struct RunningAll<T> {

@@ -1,5 +1,5 @@
-//! One task from its start to its only end: it runs as a task of its own, so that its panics are its own; another task
-//! watches it, so that it ends in time even where it never yields.
+//! One task from its start to its only end. It runs as a Tokio task of its own, so that its panics affect no other, and is
+//! watched by a second one, so that it times out even if it never yields.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -27,9 +27,9 @@ pub(super) struct Shared {
     pub(super) bus: Option<Bus>,
     pub(super) task_id: AtomicU64,
     pub(super) tracker: TaskTracker,
-    /// Nothing new is begun, and groups stop.
+    /// Fires when no more tasks are accepted and groups have to stop.
     pub(super) closing: CancellationToken,
-    /// Cancels everything that runs.
+    /// Cancels all running tasks.
     pub(super) cut: CancellationToken,
 }
 
@@ -44,10 +44,10 @@ pub(super) struct Record {
 }
 
 impl Shared {
-    /// Begins a task under a name that its breaker lets through.
+    /// Begins a task if the breaker of its name admits it.
     ///
     /// # Errors
-    /// When it is worth trying again.
+    /// The time until the breaker admits a probe.
     pub(super) fn begin(self: &Arc<Self>, name: &str) -> Result<Record, RunError> {
         let (name, counters) = self.names.get(name);
         match self.guards.admit(&name) {
@@ -59,7 +59,7 @@ impl Shared {
         }
     }
 
-    /// Begins the run of a child; what becomes of it is its group's to decide, not a breaker's.
+    /// Begins a run of a child. Its group decides about restarts, not a breaker.
     pub(super) fn begin_child(self: &Arc<Self>, name: &str) -> Record {
         let (name, counters) = self.names.get(name);
         self.record(name, counters, None)
@@ -141,7 +141,7 @@ where
         return Err(error);
     }
     let begun = Instant::now();
-    // The error is made into its box over there: it need not be `Send` by itself.
+    // The error is boxed on the supervisor's runtime, so that it need not be `Send` itself.
     let task = shared.tracker.track_future(async { task.await.map_err(Into::into) });
     let mut task = AbortOnDropHandle::new(shared.handle.spawn(task));
     let late = async {
@@ -190,7 +190,7 @@ impl<R: Send + 'static> Job<R> {
     pub(super) fn start(shared: &Shared, work: impl Future<Output = R> + Send + 'static) -> Self {
         let (to, result) = oneshot::channel();
         let work = async move {
-            // Nobody waits for it any more: then it has been aborted as well.
+            // If the receiver is gone, the task has been aborted as well.
             let _ = to.send(work.await);
         };
         let watch = shared.handle.spawn(shared.tracker.track_future(work));

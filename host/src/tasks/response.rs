@@ -21,29 +21,29 @@ pub enum TaskResponse<R> {
         name: Arc<str>,
         /// Its data.
         data: Arc<Payload>,
-        /// Its place in the store, which was announced under `results.<name>`, the name being that of the script or module;
-        /// or why it is not there.
+        /// The reference to it in the store, which was announced under `results.<name>`, where the name is that of the script or
+        /// module; or the reason why it was not stored.
         announced: Result<ResultRef, AnnounceError>,
     },
-    /// The module's process was lost, and the task begins again: what it reports from here on it may have reported before.
-    /// Tasks of scripts have no such response.
+    /// The module's process was lost, and the task is retried: it may repeat earlier reports. Tasks of scripts have no such
+    /// response.
     Retried {
-        /// The number of times that it was begun before.
+        /// The number of earlier attempts.
         attempt: u32,
     },
-    /// The final one: the value that the handler returned, or how the task ended instead.
+    /// The final response: the value that the handler returned, or the failure of the task.
     End(Result<R, Failure>),
 }
 
 impl<R> TaskResponse<R> {
-    /// Returns whether it is the last one.
+    /// Returns true if it is the last one.
     #[must_use]
     pub const fn is_final(&self) -> bool {
         matches!(self, Self::End(_))
     }
 }
 
-/// Runs a task to its end. A result that cannot be announced ends it with an error: what waits for it would never get it.
+/// Runs a task to its end. A result that cannot be announced ends it with an error, because its consumer would never get it.
 pub(crate) async fn run_to_end<R>(mut task: impl Stream<Item = TaskResponse<R>> + Unpin) -> Result<(), BoxError> {
     while let Some(response) = task.next().await {
         match response {

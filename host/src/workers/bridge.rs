@@ -11,21 +11,20 @@ use super::deliver::{DeliverOptions, WorkerSubscription};
 use super::place::Place;
 use crate::bus::{Bus, Pattern, SubscribeError, TopicError};
 
-/// One script's place on a bus; see [the module](super). Cloning it makes another handle of the same place.
+/// One script's connection to a bus; see [the module](super). Cloning it creates another handle of the same connection.
 ///
-/// It does not keep the bus open: a script, and the pool that holds it, may outlive the bus, and what is published then is
-/// refused.
+/// It does not keep the bus open: a script, and its pool, may outlive the bus, and their messages are then refused.
 #[derive(Clone)]
 pub struct EventBridge {
     place: Arc<Place>,
 }
 
 impl EventBridge {
-    /// A place for the script that is deployed as `script`, which may publish under topics that one of these patterns
-    /// selects: `&["orders.*"]`, `&[">"]` for all but the system's, `&[]` for none.
+    /// Connects the script that is deployed as `script`. It may publish under topics that match one of these patterns:
+    /// `&["orders.*"]`, `&[">"]` for all but the system's, `&[]` for none.
     ///
     /// # Errors
-    /// What is no pattern.
+    /// A pattern is invalid.
     pub fn new(bus: &Bus, script: impl Into<Arc<str>>, publishes: &[&str]) -> Result<Self, TopicError> {
         Ok(Self {
             place: Arc::new(Place {
@@ -44,8 +43,8 @@ impl EventBridge {
         PublishBinding(Arc::clone(&self.place) as Arc<dyn Publish>)
     }
 
-    /// Hands the script's `message` handler each message that one of these patterns selects, from now on, from a task on
-    /// the runtime of `handle`. Any number of subscriptions may be made; each delivers by itself.
+    /// Delivers each message that matches one of these patterns to the script's `message` handler, from a task on the runtime
+    /// of `handle`. A script may have any number of subscriptions; each delivers independently.
     ///
     /// The subscription keeps the pool alive until it ends: with the bus, by [`WorkerSubscription::drain`], by being
     /// dropped, or when the pool is drained.

@@ -1,4 +1,4 @@
-//! The messages that a script handles now: what it publishes meanwhile was led to by one of them.
+//! The messages that a script is handling: the causes of the messages that it publishes meanwhile.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,12 +11,12 @@ pub(super) struct Causes(Mutex<Handled>);
 #[derive(Debug, Default)]
 struct Handled {
     next: u64,
-    /// By its id, and a number of its own: several subscriptions may hand over the same message. Never more than they hand
-    /// over at a time.
+    /// By message id and a number of the delivery, because several subscriptions may deliver the same message. Bounded by the
+    /// concurrency of the subscriptions.
     messages: BTreeMap<(u64, u64), Arc<Message>>,
 }
 
-/// A message is handled for as long as this is there.
+/// The guard of a message that is being handled.
 pub(super) struct Entered {
     causes: Arc<Causes>,
     key: (u64, u64),
@@ -36,7 +36,7 @@ impl Causes {
         }
     }
 
-    /// The message of this id, while it is handled.
+    /// Returns the message with this id while it is being handled.
     pub(super) fn of_id(&self, id: u64) -> Option<Arc<Message>> {
         self.with(|handled| {
             let mut same = handled.messages.range((id, 0)..=(id, u64::MAX));

@@ -11,7 +11,7 @@ use crate::bus::{Chain, ChainContext, ChainTarget, HandlerOptions, Pattern, Sour
 use crate::supervise::BoxError;
 use crate::tasks::{Announce, run_to_end};
 
-/// Wakes a script's `task` handler.
+/// A target that runs a script's `task` handler.
 struct ScriptTarget {
     tasks: WorkerTasks,
     script: Arc<str>,
@@ -24,7 +24,7 @@ impl WorkerTasks {
     /// announced in turn, one level deeper, as are messages it publishes: a cycle ends at the bus's `depth_max`, with an
     /// error that names it.
     ///
-    /// `options` are those of the chain; its source is the script, whatever they say.
+    /// `options` are those of the chain, except that its source is always the script.
     pub fn chain(&self, from: Pattern, script: impl Into<Arc<str>>, options: HandlerOptions) -> Chain {
         let script = script.into();
         let options = HandlerOptions {
@@ -41,7 +41,7 @@ impl ChainTarget for ScriptTarget {
         let request = TaskRequest::new(ctx.result().clone())
             .config("source", ctx.source().name())
             .config("name", ctx.name())
-            // What the task publishes is as deep as what it emits.
+            // Messages that the task publishes are as deep as results that it emits.
             .at_depth(ctx.depth().saturating_add(1));
         let announce: Announce = Box::new(move |name, payload| ctx.announce_shared(name, payload));
         Box::pin(run_to_end(self.tasks.begin::<IgnoredAny>(&self.script, request, announce)))

@@ -1,4 +1,4 @@
-//! From a subscription to a script's `message` handler.
+//! Delivers the messages of a subscription to a script's `message` handler.
 
 use std::fmt;
 use std::sync::Arc;
@@ -48,9 +48,9 @@ isopod_outcome::setters!(DeliverOptions {
 pub struct DeliveryStats {
     /// Messages that the script has handled.
     pub handled: u64,
-    /// Messages that its handler failed at, or that could not be handed to it.
+    /// Messages that the handler failed on, or that could not be delivered.
     pub failed: u64,
-    /// Messages that the script was too slow for.
+    /// Messages lost because the script was too slow.
     pub missed: u64,
     /// Messages that are being handled.
     pub active: u64,
@@ -64,9 +64,9 @@ struct Counters {
     missed: AtomicU64,
 }
 
-/// A script's subscription at work. Each message is handed over once: one that fails is logged, counted, told of as
-/// [`SystemEvent::MessageFailed`], and not repeated. Losses are logged and counted. Dropping it ends it at once and cancels
-/// what is being handled.
+/// A running subscription of a script. Each message is delivered once: a failure is logged, counted, published as
+/// [`SystemEvent::MessageFailed`], and not retried. Losses are logged and counted. Dropping it ends it at once and cancels
+/// the messages being handled.
 #[must_use = "dropping a subscription ends it"]
 pub struct WorkerSubscription {
     counters: Arc<Counters>,
@@ -109,19 +109,19 @@ impl WorkerSubscription {
         }
     }
 
-    /// Takes no more messages, and waits until those that have come are handled.
+    /// Stops receiving messages, and waits until the received ones are handled.
     pub async fn drain(self) {
         self.stop.cancel();
         self.finished().await;
     }
 
-    /// Waits until it has delivered the last message of a bus that was closed, or its pool is drained.
+    /// Waits until it has delivered the last message of a closed bus, or its pool is drained.
     pub async fn finished(self) {
         // It cannot panic, and is aborted only by being dropped or with its runtime.
         let _ = self.task.await;
     }
 
-    /// Detaches it; it runs until its bus is closed.
+    /// Detaches the subscription; it runs until its bus is closed.
     pub fn detach(self) {
         drop(self.task.detach());
     }
@@ -143,7 +143,7 @@ struct Deliverer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
     Goes,
-    /// The pool takes nothing any more.
+    /// The pool accepts no more events.
     Ends,
 }
 
@@ -182,13 +182,13 @@ impl Deliverer {
     async fn deliver(&self, message: Arc<Message>) -> Next {
         let _entered = self.place.causes.enter(Arc::clone(&message));
         self.counters.begun.fetch_add(1, Ordering::Relaxed);
-        // Its time is limited by the script's own limits, and by how long events may wait for a worker.
+        // The time is limited by the script's own limits, and by the limit on waiting for a worker.
         let result = self.pool.message(&self.place.script, to_worker(&message)).await;
         let counter = match &result {
             Ok(()) => &self.counters.handled,
             Err(_) => &self.counters.failed,
         };
-        // Pairs with `Acquire` in `stats`: an end that is seen has its begin seen.
+        // Pairs with `Acquire` in `stats`: a reader that sees an end also sees its start.
         counter.fetch_add(1, Ordering::Release);
         match result {
             Ok(()) => Next::Goes,
@@ -208,7 +208,7 @@ impl Deliverer {
             };
             bus.publish_system_after(&event, message);
         }
-        // It is what the pool itself answers; what a script throws is never load that was shed.
+        // Only the pool itself answers so; an exception of the script is never `load_shed`.
         if *failure == Failure::from(RejectReason::ShuttingDown) {
             Next::Ends
         } else {

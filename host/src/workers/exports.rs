@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::supervise::{Called, Exports};
 
-/// A unit is a script by the name it is deployed under. An array of arguments is their list, `null` is none, anything else
-/// the only one.
+/// A unit is the name that a script is deployed under. An array contains the arguments, `null` means none, and any other
+/// value is the only argument.
 impl Exports for Pool {
     fn call_export(
         &self,
@@ -30,7 +30,7 @@ impl Exports for Pool {
     }
 }
 
-/// Returns whether the function is missing. Does not use the message, which a script can choose.
+/// Returns true if the function is missing. Does not use the message, which a script can choose.
 fn is_missing(failure: &Failure) -> bool {
     let source = failure.source.as_deref();
     source

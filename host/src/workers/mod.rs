@@ -1,10 +1,10 @@
-//! A pool's scripts as members of the host: they publish and are told, they do tasks whose results wake others, and they
-//! are called by name. It must not know what a script does.
+//! A pool's scripts as members of the host: they publish and receive messages, run tasks whose results start others, and are
+//! called by name. Must not know what a script does.
 //!
-//! [`EventBridge`] is one script's place on a [`Bus`](crate::bus::Bus): what it publishes goes out under its name, and a
-//! [`WorkerSubscription`] hands it what it wants to know. [`WorkerTasks`] runs tasks and announces their results, or has a
-//! script woken by the results of others. With `exports`, [`Supervisor::call`](crate::supervise::Supervisor::call) calls
-//! what a script exports.
+//! [`EventBridge`] is one script's connection to a [`Bus`](crate::bus::Bus): it publishes the script's messages under its
+//! name, and a [`WorkerSubscription`] delivers messages to it. [`WorkerTasks`] runs tasks and announces their results, or
+//! runs a script for each result of others. With `exports`, [`Supervisor::call`](crate::supervise::Supervisor::call) calls
+//! a script's exported functions.
 //!
 //! ```
 //! # mod isopod { pub use isopod_host as host; pub use isopod_pool::{Options, js::{Pool, Script}}; }

@@ -1,4 +1,4 @@
-//! A script's place on a bus, and what it publishes.
+//! A script's state on a bus, and the messages that it publishes.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::causes::Causes;
 use super::payload::payload_of;
 use crate::bus::{Message, Pattern, PublishError, Source, Topic, TopicError, WeakBus};
 
-/// A script's place on a bus.
+/// A script's state on a bus.
 pub(super) struct Place {
     pub(super) script: Arc<str>,
     pub(super) bus: WeakBus,

@@ -1,4 +1,4 @@
-//! Results as a script reads them: by a binding, and only when it asks.
+//! The binding by which a script reads results on demand.
 
 use isopod_pool::js::native::{NativeBinding, NativeError, NativeFunction};
 use isopod_pool::js::values::ToJsBuffer;

@@ -48,7 +48,7 @@ pub struct WorkerTasks {
     pool: Pool,
 }
 
-/// A request as it comes from outside.
+/// A request from outside, as JSON.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Encoded {
@@ -60,7 +60,7 @@ struct Encoded {
 }
 
 impl WorkerTasks {
-    /// Tasks of this pool's scripts, which are told of on this bus, and whose results go into this store.
+    /// Creates a runner for tasks of this pool's scripts, with the bus for their events and the store for their results.
     #[must_use]
     pub fn new(bus: &Bus, results: &Results, pool: &Pool) -> Self {
         Self {
@@ -70,10 +70,10 @@ impl WorkerTasks {
         }
     }
 
-    /// Has a script do a task. It begins at once and runs as fast as its responses are read; dropping it cancels it. The
+    /// Runs a task in a script. It begins at once and proceeds as fast as its responses are read; dropping it cancels it. The
     /// script sees [`WorkerTask::id`] as its `id`.
     ///
-    /// The bus is told as [`TaskStarted`](crate::bus::SystemEvent::TaskStarted), `TaskProgress`, and once as
+    /// Its events on the bus are [`TaskStarted`](crate::bus::SystemEvent::TaskStarted), `TaskProgress`, and finally
     /// `TaskCompleted` or `TaskFailed`.
     pub fn run<R: FromScript>(&self, script: &str, request: TaskRequest) -> WorkerTask<R> {
         let source = Source::worker(script);
@@ -85,8 +85,8 @@ impl WorkerTasks {
         self.begin(script, request, announce)
     }
 
-    /// [`WorkerTasks::run`] for a request that comes from outside as JSON: `{ "script", "payload"?, "config"? }`. One that
-    /// cannot be decoded is a task that fails, with the reason in its final response.
+    /// [`WorkerTasks::run`] for a request from outside, as JSON: `{ "script", "payload"?, "config"? }`. If it cannot be decoded,
+    /// the task fails, with the reason in its final response.
     pub fn run_encoded(&self, request: &[u8]) -> WorkerTask<Value> {
         match serde_json::from_slice::<Encoded>(request) {
             Ok(Encoded {
@@ -130,7 +130,7 @@ impl WorkerTasks {
     }
 }
 
-/// A script's task that runs: a stream of its responses.
+/// A running task of a script: a stream of its responses.
 #[must_use = "dropping it cancels the task"]
 pub struct WorkerTask<R> {
     stage: Stage<R>,
@@ -141,24 +141,24 @@ pub struct WorkerTask<R> {
 enum Stage<R> {
     /// It runs.
     Tells(TaskStream<R>),
-    /// It has told all.
+    /// The final response was read.
     Ends(BoxFuture<'static, Result<R, Failure>>),
-    /// It was not begun.
+    /// It failed before it began.
     Ended(Failure),
     Over,
 }
 
 impl<R: FromScript> WorkerTask<R> {
-    /// Its number, unique on its bus.
+    /// Returns its number, unique on its bus.
     #[must_use]
     pub const fn id(&self) -> u64 {
         self.record.task
     }
 
-    /// Reads all its responses, and gives the final one.
+    /// Reads all its responses, and returns the final one.
     ///
     /// # Errors
-    /// How it ended, where not well.
+    /// The task failed.
     pub async fn finish(mut self) -> Result<R, Failure> {
         while let Some(response) = self.next().await {
             if let TaskResponse::End(result) = response {

@@ -9,7 +9,7 @@ use isopod_module::protocol::FrameError;
 
 use crate::bus::SubscribeError;
 
-/// A module's process that broke the protocol, and is killed for it.
+/// A violation of the protocol by a module's process, which is killed for it.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Violation {
     #[error(transparent)]
@@ -22,53 +22,53 @@ pub(super) enum Violation {
     Version(u32),
     #[error("it cannot subscribe: {0}")]
     Subscribe(#[from] SubscribeError),
-    #[error("it chains `{0}`, which is none of its tasks")]
+    #[error("it chains `{0}`, which is not one of its tasks")]
     Chain(String),
     #[error("it sends responses of task {0}, which it does not have")]
     UnknownTask(u64),
     #[error("task {0} sends more than its window allows; wait for `more`")]
     Window(u64),
-    #[error("a message without the body that it needs")]
+    #[error("it sent a message without the required body")]
     Body,
 }
 
-/// The end of a process's conversation with its host.
+/// The reason why the connection between a process and its host ended.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SessionEnd {
-    /// It ended by itself, or was killed by others.
+    /// It ended by itself, or something else killed it.
     #[error("the process exited unexpectedly: {0}; its output is in the log")]
     Exited(ExitStatus),
-    /// It ended because it was asked to.
+    /// It ended as requested.
     #[error("the process was asked to end: {0}")]
     Stopped(ExitStatus),
     /// It broke the protocol.
     #[error("the process broke the module protocol and was killed: {0}")]
     Broke(#[from] Violation),
-    /// It gave no sign of life.
+    /// It did not answer.
     #[error("the process did not answer for {0:?} and was killed")]
     Silent(Duration),
     /// It did not register itself.
     #[error("the process did not register itself within {0:?} and was killed; does it speak the module protocol?")]
     NoHello(Duration),
-    /// It did not end a task.
+    /// It did not end a canceled task.
     #[error("the process did not end task {0} after it was canceled, and was killed")]
     Stuck(u64),
-    /// It closed the channel and stayed.
+    /// It closed the channel and did not exit.
     #[error("the process closed its channel and was killed")]
     Closed,
-    /// It did not end when it was asked to.
+    /// It did not end when asked to.
     #[error("the process did not exit within {0:?} after it was asked to, and was killed")]
     Killed(Duration),
     /// It could not be started.
     #[error("cannot spawn `{binary}`: {source}; does it exist, and is it executable?")]
     Spawn { binary: String, source: io::Error },
-    /// The system failed.
+    /// A system call failed.
     #[error("the channel to the process failed: {0}")]
     Io(#[from] io::Error),
 }
 
 impl SessionEnd {
-    /// Returns whether it ended in order: as it was asked to, or with success.
+    /// Returns true if it ended in order: as requested, or with success.
     pub(super) fn is_well(&self) -> bool {
         match self {
             Self::Stopped(_) => true,
@@ -77,7 +77,7 @@ impl SessionEnd {
         }
     }
 
-    /// Returns the exit code and the signal, where the process ended by itself.
+    /// Returns the exit code and the signal, if the process ended by itself.
     pub(super) fn status(&self) -> (Option<i32>, Option<i32>) {
         match self {
             Self::Exited(status) | Self::Stopped(status) => (status.code(), status.signal()),

@@ -27,9 +27,9 @@ pub(super) struct Job {
     pub(super) payload: Payload,
     pub(super) depth: u32,
     pub(super) until: Instant,
-    /// The number of processes that began it and were lost.
+    /// The number of processes that were lost after beginning it.
     pub(super) attempt: u32,
-    /// Each item with what it costs of the task's window.
+    /// Each item, with the bytes that it takes from the task's window.
     pub(super) items: mpsc::Sender<(Item, u64)>,
     pub(super) end: oneshot::Sender<Result<Payload, Failure>>,
 }
@@ -42,7 +42,7 @@ pub(super) enum Lost {
 }
 
 impl Job {
-    /// Gives the reader the last response. A reader that has gone does not miss it.
+    /// Sends the last response to the reader, if it still waits.
     pub(super) fn finish(self, result: Result<Payload, Failure>) {
         let _ = self.end.send(result);
     }

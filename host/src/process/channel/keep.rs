@@ -1,4 +1,4 @@
-//! A process that is kept running: spawned, started again by the module's restart strategy, and ended in order.
+//! Keeps a process running: spawns it, restarts it as the module's settings say, and ends it in order.
 
 use std::collections::BTreeSet;
 use std::os::unix::net::UnixStream as Channel;
@@ -28,17 +28,17 @@ use crate::supervise::{ChildSpec, ChildStop, Escalated, Group, GroupOptions, Gro
 const FINISH_SHARE: u32 = 40;
 /// Percentage of a drain's limit for the process to exit by itself afterwards.
 const STOP_SHARE: u32 = 40;
-/// Time for a killed process to be gone.
+/// Time limit for a killed process to end.
 const KILL_GRACE: Duration = Duration::from_secs(2);
 
-/// A module that speaks with its process. Dropping it answers all tasks that wait.
+/// A module with a channel to its process. Dropping it answers all waiting tasks.
 pub(in crate::process) struct Connected {
     desk: Arc<Desk>,
     options: Options,
     running: Option<Running>,
 }
 
-/// A group of one child, which runs.
+/// A running group of one child.
 struct Running {
     token: CancellationToken,
     place: Arc<Place>,
@@ -103,7 +103,7 @@ impl Connected {
             .intensity(self.options.intensity);
         let group = ctx.supervisor().supervise(vec![keep.child()], options);
         let token = group.token().clone();
-        // Dropped with this future, and where the process does not register itself: then it is killed.
+        // Dropped with this future, and if the process does not register itself; either kills the process.
         let group = match registered.await {
             Ok(Ok(())) => group,
             Ok(Err(SessionEnd::Spawn { binary, source })) => return Err(ProcessError::Spawn { binary, source }),
@@ -129,7 +129,7 @@ impl Connected {
         }
         place.end_chains();
         token.cancel();
-        // A watcher that is gone has reported the group's end already.
+        // If the watcher has ended, it has already reported the group's end.
         let report = ended.await.unwrap_or_default();
         match report.stopped.into_iter().map(|child| child.stop).next() {
             Some(ChildStop::Failed(error)) => Err(ProcessError::Channel(error)),
@@ -150,7 +150,7 @@ fn close(desk: &Desk, reason: &str) {
     desk.queue.close(&Failure::new(Outcome::WorkerLost, message));
 }
 
-/// Watches the group and the deadlines of what waits for it. Dropping the group kills the process.
+/// Watches the group, and the deadlines of waiting tasks. Dropping the group kills the process.
 async fn watch(
     group: Group,
     place: Arc<Place>,
@@ -160,7 +160,7 @@ async fn watch(
     let ended = tokio::select! {
         ended = group => ended,
         () = place.desk.queue.watch_deadlines() => return Ok(()),
-        // Before the drain only where the host is cut.
+        // Before the drain this happens only if the host is cut.
         () = token.cancelled() => return Ok(()),
     };
     match ended {
@@ -177,7 +177,7 @@ async fn watch(
     }
 }
 
-/// All that a process is started with, as often as it has to be.
+/// Everything needed to start the process, any number of times.
 struct Keep {
     place: Arc<Place>,
     backend: Arc<dyn ProcessBackend>,
@@ -217,7 +217,7 @@ impl Keep {
             channel: Some(ChannelEnd(Arc::new(end))),
             ..self.spec.clone()
         };
-        // The spec is dropped here: no copy of the process's end stays with the host.
+        // The spec is dropped here, so that the host keeps no copy of the process's end.
         let spawned = self.backend.spawn(&spec, &self.ctx).await;
         let process = spawned.map_err(|source| SessionEnd::Spawn {
             binary: spec.binary.display().to_string(),

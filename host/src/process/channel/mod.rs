@@ -1,9 +1,9 @@
-//! Channels: processes that take part in the host as modules in process do.
+//! Channels: how processes take part in the host like modules in the host's own process.
 //!
 //! In the order of the data: a caller asks [`ModuleTasks`] for a task (`request`), which waits as a `job` in a `queue`.
-//! `keep` has a process running, and starts it again; `session` is the socket to one process and its life, and `talk`
-//! decides what each message leads to. `place` is what outlives a process: its name on the bus, results, subscriptions and
-//! chains. The bytes are those of [`isopod_module::protocol`].
+//! `keep` keeps a process running; `session` is the socket to one process, and `talk` decides how each message is answered.
+//! `place` has the state that outlives a process: its name on the bus, results, subscriptions and chains. The messages are
+//! those of [`isopod_module::protocol`].
 
 mod end;
 mod job;

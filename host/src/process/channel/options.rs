@@ -83,8 +83,8 @@ impl Channel {
         self
     }
 
-    /// Sets how often a task whose process was lost is begun again, at most 16 times. Default: 0, it ends as
-    /// `worker_lost`. A task that is begun again may have had effects: its results are emitted again.
+    /// Sets how often a task whose process was lost is retried, at most 16 times. Default: 0, it ends as `worker_lost`. A
+    /// retried task may have had effects already: its results are emitted again.
     pub const fn retries(mut self, retries: u32) -> Self {
         self.retries = if retries > 16 { 16 } else { retries };
         self
@@ -103,13 +103,14 @@ impl Channel {
         self
     }
 
-    /// Sets the maximum number of tasks that the process works on at once, whatever it asks for; at least 1. Default: 64.
+    /// Sets the maximum number of tasks that the process works on at once, at least 1. The process can ask for fewer. Default:
+    /// 64.
     pub const fn tasks_max(mut self, tasks: u32) -> Self {
         self.tasks_max = if tasks == 0 { 1 } else { tasks };
         self
     }
 
-    /// Sets how many bytes of progress and results of a task wait for its reader before the process has to wait. Default:
+    /// Sets how many bytes of progress and results of a task may wait for its reader before the process has to wait. Default:
     /// 1 MiB; the last item may exceed it.
     pub const fn window_bytes(mut self, bytes: u32) -> Self {
         self.window_bytes = if bytes == 0 { 1 } else { bytes as u64 };
@@ -122,8 +123,7 @@ impl Channel {
         self
     }
 
-    /// Sets how long a process may be silent, with the host's question for a sign of life unanswered, before it is killed.
-    /// Default: 5 s.
+    /// Sets how long a process may be silent, without an answer to the host's ping, before it is killed. Default: 5 s.
     pub const fn silence_max(mut self, silence: Duration) -> Self {
         self.silence_max = silence;
         self

@@ -1,4 +1,4 @@
-//! A module's place in its host, which outlives its processes: the bus, the results, the tasks, the chains.
+//! The state of a module that outlives its processes: bus, results, tasks, chains.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,12 +29,12 @@ pub(super) struct Place {
     runtime: Handle,
     /// The patterns of the topics that it may publish under.
     publishes: Vec<Pattern>,
-    /// Kept while there is no process, so that no message is missed.
+    /// The subscription, kept while there is no process, so that no message is missed.
     subscription: Mutex<Option<Subscription>>,
-    /// Chains that its processes have asked for.
+    /// Chains that its processes have requested.
     chains: Mutex<HashMap<ChainFrom, Handler>>,
     first: Mutex<Option<First>>,
-    /// Processes that have registered themselves.
+    /// Number of processes that have registered themselves.
     connected: AtomicU64,
 }
 
@@ -47,7 +47,7 @@ impl Place {
         runtime: Handle,
         first: First,
     ) -> Self {
-        // A module's name may have characters that topics do not.
+        // A module's name may have characters that are not allowed in topics.
         let own = Topic::lossy([&*desk.module]);
         let own = [own.to_string(), format!("{own}.>")];
         let own = own.iter().filter_map(|pattern| pattern.parse().ok());
@@ -65,7 +65,7 @@ impl Place {
         }
     }
 
-    /// Takes the subscription of the process before, or subscribes.
+    /// Takes over the subscription of the previous process, or subscribes.
     pub(super) fn subscribe(&self, patterns: &[String]) -> Result<Option<Subscription>, SubscribeError> {
         let patterns = patterns.iter().map(|pattern| pattern.parse());
         let patterns = patterns.collect::<Result<Vec<Pattern>, _>>()?;
@@ -94,7 +94,7 @@ impl Place {
             let from: Pattern = chain.from.parse().map_err(SubscribeError::from)?;
             let options = HandlerOptions::default()
                 .subscribe(self.options.events)
-                // The task has its own, which includes waiting for a process.
+                // The task has its own time limit, which includes waiting for a process.
                 .timeout(self.options.deadline * 2);
             let tasks = ModuleTasks::new(Arc::clone(&self.desk));
             let started = tasks.chain(from, chain.task.as_str(), options);
@@ -104,7 +104,7 @@ impl Place {
         Ok(())
     }
 
-    /// Ends what outlives the processes.
+    /// Ends the state that outlives the processes.
     pub(super) fn end_chains(&self) {
         let chains = std::mem::take(&mut *self.chains.lock().unwrap_or_else(PoisonError::into_inner));
         drop(chains);
@@ -130,12 +130,12 @@ impl Place {
             restarts,
         });
         if let Some(first) = self.take_first() {
-            // The phase that waits may have been dropped.
+            // The waiting phase may have been dropped.
             let _ = first.send(Ok(()));
         }
     }
 
-    /// A process has ended. The end of the first one before it has registered itself is the failure of the phase.
+    /// Records the end of a process. If the first process ends before it has registered itself, the phase fails.
     pub(super) fn ended(&self, end: SessionEnd) -> Result<(), SessionEnd> {
         let (code, signal) = end.status();
         let reason = end.to_string();
@@ -164,7 +164,7 @@ impl Place {
         self.first.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// A message of the module, if it may publish it.
+    /// Publishes a message of the module, if its topic is allowed.
     pub(super) fn message(&self, topic: &str, payload: Payload) -> Result<Message, String> {
         let topic: Topic = topic
             .parse()
@@ -185,7 +185,7 @@ impl Place {
         body_of(&payload).map_err(|error| error.to_string())
     }
 
-    /// A message was not handled: its handler failed, or it could not be sent.
+    /// Reports a message that was not handled: its handler failed, or it could not be sent.
     pub(super) fn not_handled(&self, message: &Message, error: String) {
         tracing::error!(topic = %message.topic, id = message.id, error, "a module did not handle a message");
         let event = SystemEvent::MessageFailed {
@@ -206,7 +206,7 @@ pub(super) fn payload_of(body: Body) -> Payload {
     }
 }
 
-/// A payload as a process reads it. A script's value is sent as JSON.
+/// Converts a payload for a process. A script's value is sent as JSON.
 pub(super) fn body_of(payload: &Payload) -> Result<Body, NotJson> {
     Ok(match payload {
         Payload::Empty => Body::Empty,

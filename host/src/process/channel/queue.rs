@@ -1,4 +1,4 @@
-//! Tasks that wait for a module's process, and notes of their readers.
+//! Tasks that wait for a module's process, and notes from their readers.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,15 +9,15 @@ use tokio::sync::Notify;
 
 use super::job::Job;
 
-/// Read bytes that a reader tells of at once; fewer would be a frame for each item.
+/// Number of read bytes after which a reader leaves a note; with fewer there would be a frame for each item.
 pub(super) const READ_STEP: u64 = 4;
 
-/// The word of a task's reader.
+/// A note from a task's reader.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Note {
-    /// So many bytes have been read.
+    /// The number of bytes that were read since the last note.
     pub(super) read: u64,
-    /// It has gone.
+    /// True if the reader is gone.
     pub(super) gone: bool,
 }
 
@@ -25,9 +25,9 @@ pub(super) struct Note {
 #[derive(Clone, Debug)]
 enum Admission {
     Open,
-    /// Tasks that are there are finished, and no new ones are taken.
+    /// Accepted tasks are finished, and no more are accepted.
     Draining,
-    /// No process will come.
+    /// No process will be started any more.
     Closed(Failure),
 }
 
@@ -35,11 +35,11 @@ enum Admission {
 #[derive(Debug)]
 pub(super) struct Queue {
     inner: Mutex<Inner>,
-    /// The session looks again: work, or notes.
+    /// Wakes the session: there is work, or a note.
     changed: Notify,
-    /// The task that watches deadlines looks again.
+    /// Wakes the task that watches deadlines.
     deadlines: Notify,
-    /// A task has left.
+    /// Wakes the drain: a task has ended.
     idle: Notify,
     waiting_max: usize,
 }
@@ -49,7 +49,7 @@ struct Inner {
     waiting: VecDeque<Job>,
     notes: BTreeMap<u64, Note>,
     admission: Admission,
-    /// Tasks that the process has. Only they are noted: the notes of others would stay.
+    /// Tasks that the process has. Notes are kept for these only, because others would never be read.
     running: BTreeSet<u64>,
 }
 
@@ -69,7 +69,7 @@ impl Queue {
         }
     }
 
-    /// Takes a job, or ends it with the reason why not.
+    /// Accepts a job, or ends it with the reason for its refusal.
     pub(super) fn push(&self, job: Job) {
         let refused = {
             let mut inner = self.lock();
@@ -93,7 +93,7 @@ impl Queue {
         }
     }
 
-    /// Puts jobs back whose process was lost, before those that came later, and in their order.
+    /// Puts jobs whose process was lost back in front of the queue, in their order.
     pub(super) fn push_back(&self, jobs: Vec<Job>) {
         let refused = {
             let mut inner = self.lock();
@@ -117,7 +117,7 @@ impl Queue {
         self.wake();
     }
 
-    /// The next job that is wanted and in time. It runs from here on, until [`Queue::ended`].
+    /// Takes the next job that has a reader and has not expired. It counts as running until [`Queue::ended`].
     pub(super) fn next(&self, now: Instant) -> Option<Job> {
         loop {
             let job = {
@@ -127,7 +127,7 @@ impl Queue {
                 job
             };
             match job.until {
-                // Its reader has gone: there is nothing to answer.
+                // Its reader is gone, so there is no one to answer.
                 _ if job.items.is_closed() => self.ended(job.id),
                 until if until <= now => {
                     self.ended(job.id);
@@ -138,13 +138,13 @@ impl Queue {
         }
     }
 
-    /// The process has no more to do with a task.
+    /// Records that the process has finished with a task.
     pub(super) fn ended(&self, task: u64) {
         self.lock().ended(task);
         self.idle.notify_waiters();
     }
 
-    /// Ends jobs whose time is over while they wait. Returns the next deadline.
+    /// Ends waiting jobs that have expired. Returns the next deadline.
     fn expire(&self, now: Instant) -> Option<Instant> {
         let (overdue, next) = {
             let mut inner = self.lock();
@@ -162,7 +162,7 @@ impl Queue {
         next
     }
 
-    /// Ends jobs at their deadlines for as long as it is polled, also while there is no process.
+    /// Ends waiting jobs at their deadlines as long as it is polled, even while there is no process.
     pub(super) async fn watch_deadlines(&self) {
         loop {
             let changed = self.deadlines.notified();
@@ -176,7 +176,7 @@ impl Queue {
         }
     }
 
-    /// Notes a reader's word, for the session. A task that waits and has no reader any longer is dropped.
+    /// Leaves a reader's note for the session. A waiting task whose reader is gone is dropped.
     pub(super) fn note(&self, task: u64, word: Note) {
         {
             let mut inner = self.lock();
@@ -226,7 +226,7 @@ impl Queue {
         }
     }
 
-    /// Ends all that waits, and all that comes.
+    /// Ends all waiting jobs, and every later one.
     pub(super) fn close(&self, failure: &Failure) {
         let waiting = {
             let mut inner = self.lock();

@@ -79,13 +79,13 @@ impl ModuleRequest {
 /// Runs tasks of a module's process. Cloning it creates another handle. It is in the hub under the module's name:
 /// `hub.get_scoped::<ModuleTasks>("scan")`.
 ///
-/// A task waits while the process starts, and while it is started again.
+/// Tasks wait while the process starts or restarts.
 #[derive(Clone)]
 pub struct ModuleTasks {
     inner: Arc<Desk>,
 }
 
-/// The place where the tasks of one module are asked for.
+/// The state shared by the callers of one module's tasks.
 pub(super) struct Desk {
     pub(super) module: Arc<str>,
     pub(super) queue: Arc<Queue>,
@@ -93,9 +93,9 @@ pub(super) struct Desk {
     pub(super) results: Results,
     pub(super) deadline: Duration,
     pub(super) window_bytes: u64,
-    /// Items that may wait for a reader: as many as fit in the windows of all processes that may begin the task.
+    /// Maximum number of items that wait for a reader: as many as fit in the windows of all processes that may begin the task.
     pub(super) items_max: usize,
-    /// The tasks of the process, once it has registered itself.
+    /// The names of the process's tasks, once it has registered itself.
     pub(super) tasks: RwLock<BTreeSet<Arc<str>>>,
 }
 
@@ -104,23 +104,23 @@ impl ModuleTasks {
         Self { inner }
     }
 
-    /// The module's name.
+    /// Returns the module's name.
     #[must_use]
     pub fn module(&self) -> &str {
         &self.inner.module
     }
 
-    /// The names of the tasks of the process; none before it has registered itself.
+    /// Returns the names of the process's tasks; none before it has registered itself.
     #[must_use]
     pub fn names(&self) -> Vec<Arc<str>> {
         let tasks = self.inner.tasks.read().unwrap_or_else(PoisonError::into_inner);
         tasks.iter().cloned().collect()
     }
 
-    /// Has the process do a task. It begins at once, or when the process has room, and runs as fast as its responses are
-    /// read; dropping it cancels it.
+    /// Runs a task in the process. It begins as soon as the process has room, and proceeds as fast as its responses are read.
+    /// Dropping it cancels it.
     ///
-    /// The bus is told as [`TaskStarted`](crate::bus::SystemEvent::TaskStarted), `TaskProgress`, and once as
+    /// Its events on the bus are [`TaskStarted`](crate::bus::SystemEvent::TaskStarted), `TaskProgress`, and finally
     /// `TaskCompleted` or `TaskFailed`, with the name `<module>.<task>`. Results are announced under `results.<module>`.
     pub fn run(&self, request: ModuleRequest) -> ModuleTask {
         let source = Source::native(Arc::clone(&self.inner.module));
@@ -134,9 +134,9 @@ impl ModuleTasks {
 
     /// Creates a chain from results announced under `from`, such as `results.scan`, to a task of the process; start it
     /// with [`Chain::start`]. The task's payload is the result's reference, and its configuration has `source` and
-    /// `name`. Chains that the process itself asks for need not be created.
+    /// `name`. Chains that the process itself requests need not be created.
     ///
-    /// `options` are those of the chain; its source is the module, whatever they say.
+    /// `options` are those of the chain, except that its source is always the module.
     pub fn chain(&self, from: Pattern, task: impl Into<Arc<str>>, options: HandlerOptions) -> Chain {
         let options = HandlerOptions {
             source: Source::native(Arc::clone(&self.inner.module)),
@@ -184,7 +184,7 @@ impl fmt::Debug for ModuleTasks {
     }
 }
 
-/// A unit is the module by its name, and its functions are its tasks.
+/// The only unit is the module's name, and its functions are the module's tasks.
 impl Exports for ModuleTasks {
     fn call_export(
         &self,
@@ -213,13 +213,13 @@ impl Exports for ModuleTasks {
     }
 }
 
-/// A task that runs: a stream of its responses.
+/// A running task: a stream of its responses.
 #[must_use = "dropping it cancels the task"]
 pub struct ModuleTask {
     items: mpsc::Receiver<(Item, u64)>,
     /// `None` once the final response was read.
     ended: Option<oneshot::Receiver<Result<Payload, Failure>>>,
-    /// Read bytes that the process was not told of yet.
+    /// Read bytes that were not yet noted for the process.
     unsaid: u64,
     step: u64,
     queue: Arc<Queue>,
@@ -228,16 +228,16 @@ pub struct ModuleTask {
 }
 
 impl ModuleTask {
-    /// Its number, unique on its bus.
+    /// Returns its number, unique on its bus.
     #[must_use]
     pub const fn id(&self) -> u64 {
         self.record.task
     }
 
-    /// Reads all its responses, and gives the final one.
+    /// Reads all its responses, and returns the final one.
     ///
     /// # Errors
-    /// How it ended, where not well.
+    /// The task failed.
     pub async fn finish(mut self) -> Result<Payload, Failure> {
         while let Some(response) = self.next().await {
             if let TaskResponse::End(result) = response {
@@ -263,7 +263,7 @@ impl ModuleTask {
                 TaskResponse::Result { name, data, announced }
             }
             Item::Retried { attempt } => {
-                // A process that was lost is told nothing.
+                // A lost process needs no note.
                 self.unsaid = 0;
                 TaskResponse::Retried { attempt }
             }
@@ -308,7 +308,7 @@ impl fmt::Debug for ModuleTask {
     }
 }
 
-/// Wakes a task of the process.
+/// A target that runs a task of the process.
 struct Target {
     tasks: ModuleTasks,
     task: Arc<str>,
@@ -316,7 +316,7 @@ struct Target {
 
 impl ChainTarget for Target {
     fn wake(&self, ctx: ChainContext) -> BoxFuture<'static, Result<(), BoxError>> {
-        // Strings and numbers only: there is always a value.
+        // Strings and numbers can always be serialized.
         let reference = serde_json::to_value(ctx.result()).unwrap_or_default();
         let request = ModuleRequest::new(Arc::clone(&self.task))
             .payload(reference)

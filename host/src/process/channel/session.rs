@@ -1,5 +1,5 @@
-//! One process at the other end of a socket: reads, writes, and watches over its life. It wakes by readiness of descriptors
-//! and at deadlines; it never polls.
+//! The connection to one process: reads, writes, and watches the process. It wakes when descriptors are ready and at
+//! deadlines, and never polls in intervals.
 
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -18,18 +18,18 @@ use crate::process::Process;
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 64 << 10;
-/// Time for the last frames of a process that has exited, and for its exit after it has closed the channel.
+/// Time limit for the last frames of a process that has exited, and for its exit after it has closed the channel.
 const LAST_FRAMES: Duration = Duration::from_millis(500);
-/// A process that was silent for this share of its time is asked for a sign of life.
+/// A process that was silent for this share of the allowed time is sent a ping.
 const PING_SHARE: u32 = 3;
-/// Percentage of the time for ending after which a process gets SIGTERM.
+/// Percentage of the time limit for exiting after which a process gets SIGTERM.
 const TERMINATE_SHARE: u32 = 60;
 
 /// The stages of a process that is to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stopping {
     No,
-    /// It was asked to, and gets SIGTERM then.
+    /// It was asked to end, and gets SIGTERM at this time.
     Asked {
         terminate_at: Instant,
         kill_at: Instant,
@@ -39,7 +39,7 @@ enum Stopping {
     },
 }
 
-/// A sign of life that is waited for.
+/// A ping without an answer so far.
 #[derive(Clone, Copy, Debug)]
 struct Pulse {
     heard: Instant,
@@ -56,13 +56,13 @@ struct Session<'a> {
     begun: Instant,
     stopping: Stopping,
     stop_within: Duration,
-    /// Set when the process has exited: its last frames are read until then.
+    /// Set when the process has exited: the time until which its last frames are read.
     exited: Option<(ExitStatus, Instant)>,
-    /// Set when the channel was closed: the process exits until then.
+    /// Set when the channel was closed: the time by which the process has to exit.
     closed: Option<Instant>,
 }
 
-/// Talks with a process until it has ended, whichever way. Its tasks are answered or given to the next process.
+/// Exchanges messages with a process until it has ended. Its tasks are answered, or passed to the next process.
 pub(super) async fn converse(
     place: &Arc<Place>,
     process: &mut dyn Process,
@@ -102,7 +102,7 @@ impl Session<'_> {
             if let SessionEnd::Broke(violation) = &end {
                 self.talk.out.clear();
                 self.talk.refuse(violation.to_string());
-                // It may read why, or not.
+                // The process may or may not read the reason.
                 let _ = tokio::time::timeout(LAST_FRAMES, stream.write_all(&self.talk.out)).await;
             }
             if let Err(error) = self.process.kill().await {
@@ -131,7 +131,7 @@ impl Session<'_> {
             if self.input.capacity() - self.input.len() < READ_BYTES {
                 self.input.reserve(READ_BYTES);
             }
-            // Borrowed one by one: the futures below are alive at the same time.
+            // Fields are borrowed one by one, because the futures below are alive at the same time.
             let Self {
                 process,
                 talk,
@@ -147,8 +147,8 @@ impl Session<'_> {
                         None => std::future::pending().await,
                     }
                 };
-                // In this order nothing waits for ever: the first ones are bounded by what the later ones bring. What is there
-                // to be read is read before time is said to be over.
+                // In this order no branch starves: the first ones are bounded by the input of the later ones. Available input is
+                // read before a deadline counts as passed.
                 tokio::select! {
                     biased;
                     status = process.wait(), if exited.is_none() => Turn::Exited(status?),
@@ -168,7 +168,7 @@ impl Session<'_> {
         let now = Instant::now();
         match turn {
             Turn::Exited(status) => self.exited = Some((status, now + LAST_FRAMES)),
-            // A process that has closed its end: its exit says why.
+            // The process has closed its end: its exit status has the reason.
             Turn::Written(Err(_)) | Turn::Read(Err(_) | Ok(0)) => self.closed = Some(now + LAST_FRAMES),
             Turn::Read(Ok(_)) => {
                 self.pulse.heard = now;
@@ -190,7 +190,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Takes frames while there is room for what they lead to.
+    /// Reads frames while there is room for the answers to them.
     fn read_frames(&mut self, now: Instant) -> Result<(), SessionEnd> {
         let limits = self.place.options.limits;
         while self.talk.has_room() {
@@ -228,7 +228,7 @@ impl Session<'_> {
             Stopping::Terminated { kill_at } => Some(kill_at),
         };
         let exited = self.exited.map(|(_, until)| until);
-        // A process that is to end may close its channel as early as it likes.
+        // A process that was asked to end may close its channel at any time.
         let closed = self.closed.filter(|_| self.stopping == Stopping::No);
         let is_heard = self.closed.is_none() && self.exited.is_none() && self.talk.is_registered();
         let all = [hello, stop, exited, closed, self.talk.next_due()];
@@ -267,13 +267,13 @@ impl Session<'_> {
     }
 }
 
-/// The event that a turn of the loop waited for.
+/// The event that an iteration of the loop waited for.
 enum Turn {
     Exited(ExitStatus),
     Written(std::io::Result<usize>),
     Read(std::io::Result<usize>),
     Delivery(Option<crate::bus::Delivery>),
     Stop,
-    /// Look again: work, notes, or a deadline.
+    /// There may be work, notes, or a passed deadline.
     Looks,
 }

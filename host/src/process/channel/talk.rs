@@ -1,5 +1,5 @@
-//! The conversation with one process: what its messages lead to, and what it is sent. No socket, no clock: bytes that are to
-//! be written are appended to [`Talk::out`], and the time is passed in.
+//! The protocol with one process: handles its messages, and decides which to send. Has no socket and no clock: bytes to be
+//! written are appended to [`Talk::out`], and the time is passed in.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,15 +16,15 @@ use super::job::{Item, Job, Lost};
 use super::place::{Place, body_of, payload_of};
 use crate::bus::{Delivery, Message, ResultRef, Subscription};
 
-/// Bytes that wait to be written; above it nothing is read and nothing begun.
+/// Maximum bytes that wait to be written; above it, no message is read and no task begun.
 pub(super) const OUT_MAX: usize = 256 << 10;
-/// Events that the process has and has not handled.
+/// Maximum number of events that the process has not yet handled.
 const EVENTS_MAX: usize = 32;
 
 pub(super) struct Talk {
     place: Arc<Place>,
     pub(super) out: BytesMut,
-    /// The process, as it registered itself.
+    /// The process's registration.
     hello: Option<Registered>,
     running: BTreeMap<u64, Running>,
     events: BTreeMap<u64, Arc<Message>>,
@@ -39,7 +39,7 @@ struct Registered {
 
 /// A task that the process has.
 struct Running {
-    /// `None` once its caller was answered, or has gone.
+    /// `None` once its caller was answered or is gone.
     job: Option<Job>,
     depth: u32,
     window: i64,
@@ -67,7 +67,7 @@ impl Talk {
         self.out.len() < OUT_MAX
     }
 
-    /// Takes a message of the process.
+    /// Handles a message of the process.
     pub(super) fn take(&mut self, frame: Frame<ToHost>, now: Instant) -> Result<(), Violation> {
         let Frame {
             message,
@@ -119,7 +119,7 @@ impl Talk {
                 self.answer_read(request, error, &body);
                 Ok(())
             }
-            // Every message is a sign of life.
+            // Every message shows that the process is alive.
             ToHost::Pong { .. } => Ok(()),
             other => {
                 tracing::debug!(?other, "a message that this version does not know");
@@ -230,7 +230,7 @@ impl Talk {
         Ok(published.delivered as u64)
     }
 
-    /// Tells the process of what readers have read, and begins tasks while there is room.
+    /// Sends the process the notes of readers, and begins tasks while there is room.
     pub(super) fn fill(&mut self, now: Instant, takes_work: bool) {
         let place = Arc::clone(&self.place);
         let queue = &place.desk.queue;
@@ -311,7 +311,7 @@ impl Talk {
         }
     }
 
-    /// When [`Talk::due`] has something to do.
+    /// Returns the time at which [`Talk::due`] has to be called.
     pub(super) fn next_due(&self) -> Option<Instant> {
         let grace = self.place.options.cancel_grace;
         let due = |running: &Running| match (running.canceled, &running.job) {
@@ -321,7 +321,7 @@ impl Talk {
         self.running.values().filter_map(due).min()
     }
 
-    /// Answers tasks whose time is over.
+    /// Answers tasks that have expired.
     pub(super) fn due(&mut self, now: Instant) -> Result<(), SessionEnd> {
         let grace = self.place.options.cancel_grace;
         let mut overdue = Vec::new();
@@ -344,7 +344,7 @@ impl Talk {
         Ok(())
     }
 
-    /// The bytes to be written, and the subscription while the process may get more of it.
+    /// Returns the bytes to be written, and the subscription if the process may be sent more messages.
     pub(super) fn out_and_subscription(&mut self) -> (&mut BytesMut, Option<&mut Subscription>) {
         let takes = self.events.len() < EVENTS_MAX && self.has_room();
         let hello = self.hello.as_mut().filter(|_| takes);
@@ -399,14 +399,14 @@ impl Talk {
         self.put(&ToModule::Refused { error });
     }
 
-    /// A message without a body, whose texts are short or cut.
+    /// Sends a message without a body, whose texts are short or cut.
     fn put(&mut self, message: &ToModule) {
         if let Err(error) = encode(message, &Body::Empty, &self.place.options.limits, &mut self.out) {
             tracing::error!(%error, "a message to a module is too large and was dropped");
         }
     }
 
-    /// Ends the conversation: what the process had is begun again or has failed.
+    /// Ends the protocol: the process's tasks are retried or have failed.
     pub(super) fn over(mut self, end: &SessionEnd, now: Instant) {
         let place = &self.place;
         if let Some(subscription) = self.hello.take().and_then(|hello| hello.subscription) {
@@ -434,11 +434,11 @@ impl Talk {
     }
 }
 
-/// The job, which another process begins. Its reader is told.
+/// Prepares a job to be retried by another process, and notifies its reader.
 fn again_from(mut job: Job) -> Job {
     job.attempt += 1;
     let retried = Item::Retried { attempt: job.attempt };
-    // There is always room for it: one place for each attempt.
+    // There is always room: the channel has a slot for each attempt.
     let _ = job.items.try_send((retried, 0));
     job
 }
