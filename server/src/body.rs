@@ -13,20 +13,20 @@ use http_body_util::{BodyExt as _, combinators::UnsyncBoxBody};
 /// Any error, as used by bodies.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A request's or response's body: empty, bytes in memory, or a stream with backpressure, whose chunks can be taken without a
-/// copy. Only a stream is allocated.
+/// The body of a request or response in a server: empty, bytes in memory, or a stream with backpressure, whose chunks can be
+/// taken without a copy. Only a stream is allocated. The pool's counterpart is `isopod::Body`.
 ///
 /// If a response body fails with a [`Failure`](crate::Failure), its outcome is recorded.
 ///
 /// ```
-/// # mod isopod { pub mod server { pub use isopod_server::Body; } }
-/// use isopod::server::Body;
+/// # mod isopod { pub mod server { pub use isopod_server::ServerBody; } }
+/// use isopod::server::ServerBody;
 ///
-/// assert_eq!(Body::from("hello").into_bytes().expect("in memory"), "hello");
-/// assert!(Body::empty().into_bytes().expect("in memory").is_empty());
+/// assert_eq!(ServerBody::from("hello").into_bytes().expect("in memory"), "hello");
+/// assert!(ServerBody::empty().into_bytes().expect("in memory").is_empty());
 /// ```
 #[derive(Default)]
-pub struct Body(Inner);
+pub struct ServerBody(Inner);
 
 #[derive(Default)]
 enum Inner {
@@ -36,7 +36,7 @@ enum Inner {
     Stream(UnsyncBoxBody<Bytes, BoxError>),
 }
 
-impl Body {
+impl ServerBody {
     /// Creates an empty body.
     #[must_use]
     pub const fn empty() -> Self {
@@ -68,7 +68,7 @@ impl Body {
     }
 }
 
-impl From<Bytes> for Body {
+impl From<Bytes> for ServerBody {
     fn from(bytes: Bytes) -> Self {
         match bytes.is_empty() {
             true => Self::empty(),
@@ -77,29 +77,29 @@ impl From<Bytes> for Body {
     }
 }
 
-impl From<String> for Body {
+impl From<String> for ServerBody {
     fn from(text: String) -> Self {
         Bytes::from(text).into()
     }
 }
 
-impl From<&'static str> for Body {
+impl From<&'static str> for ServerBody {
     fn from(text: &'static str) -> Self {
         Bytes::from_static(text.as_bytes()).into()
     }
 }
 
-impl fmt::Debug for Body {
+impl fmt::Debug for ServerBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Inner::Empty => f.write_str("Body::Empty"),
-            Inner::Whole(bytes) => write!(f, "Body::Whole({} bytes)", bytes.len()),
-            Inner::Stream(_) => f.write_str("Body::Stream"),
+            Inner::Empty => f.write_str("ServerBody::Empty"),
+            Inner::Whole(bytes) => write!(f, "ServerBody::Whole({} bytes)", bytes.len()),
+            Inner::Stream(_) => f.write_str("ServerBody::Stream"),
         }
     }
 }
 
-impl HttpBody for Body {
+impl HttpBody for ServerBody {
     type Data = Bytes;
     type Error = BoxError;
 

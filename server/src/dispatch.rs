@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version};
 
 use isopod_outcome::Failure;
 
-use crate::{body::Body, location::Location, metric::Metric};
+use crate::{body::ServerBody, location::Location, metric::Metric};
 
 /// Answers requests. The server knows nothing else about workers.
 pub trait Dispatch: Send + Sync + 'static {
@@ -25,9 +25,9 @@ pub trait Dispatch: Send + Sync + 'static {
     fn fetch(
         &self,
         worker: &str,
-        request: Request<Body>,
+        request: Request<ServerBody>,
         meta: RequestMeta,
-    ) -> impl Future<Output = Result<Response<Body>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Response<ServerBody>, Failure>> + Send;
 
     /// Returns whether requests can be answered now, for `/readyz`.
     fn readiness(&self) -> Readiness {

@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body::Body as _;
 
-use crate::{body::Body, reply::Content};
+use crate::{body::ServerBody, reply::Content};
 
 /// Hop-by-hop headers (RFC 9110, section 7.6.1).
 const HOP: [HeaderName; 9] = [
@@ -20,7 +20,7 @@ const HOP: [HeaderName; 9] = [
 
 /// Removes headers that a worker does not control, and returns the content, if the protocol allows one. The length sent is
 /// the body's own.
-pub(crate) fn frame(body: Body, is_head: bool, status: StatusCode, headers: &mut HeaderMap) -> Content {
+pub(crate) fn frame(body: ServerBody, is_head: bool, status: StatusCode, headers: &mut HeaderMap) -> Content {
     strip(headers);
     let said = take_length(headers);
     if !has_one_date(headers) {
@@ -43,7 +43,7 @@ pub(crate) fn frame(body: Body, is_head: bool, status: StatusCode, headers: &mut
 
 /// Returns the length that the response to a `GET` would have (RFC 9110, section 8.6). It is only known from a worker that
 /// answers `HEAD` without a body; for a streamed body it is unknown.
-fn length_of_get(body: &Body, said: Option<u64>, status: StatusCode) -> Option<u64> {
+fn length_of_get(body: &ServerBody, said: Option<u64>, status: StatusCode) -> Option<u64> {
     match (status, body.size_hint().exact()) {
         (StatusCode::NO_CONTENT, _) => None,
         (_, Some(0)) => said,
@@ -102,12 +102,12 @@ mod tests {
 
     use super::*;
 
-    fn full(text: &'static str) -> Body {
-        Body::from(text)
+    fn full(text: &'static str) -> ServerBody {
+        ServerBody::from(text)
     }
 
-    fn stream() -> Body {
-        Body::new(StreamBody::new(futures::stream::empty::<
+    fn stream() -> ServerBody {
+        ServerBody::new(StreamBody::new(futures::stream::empty::<
             Result<http_body::Frame<bytes::Bytes>, crate::BoxError>,
         >()))
     }
@@ -120,7 +120,7 @@ mod tests {
     }
 
     /// The length that is sent with a response of this status and body, to a `HEAD` or not.
-    fn sent(body: Body, is_head: bool, status: u16, said: &[(&'static str, &'static str)]) -> Option<String> {
+    fn sent(body: ServerBody, is_head: bool, status: u16, said: &[(&'static str, &'static str)]) -> Option<String> {
         let mut headers = headers(said);
         let content = frame(body, is_head, StatusCode::from_u16(status).unwrap(), &mut headers);
         let said = headers.get(header::CONTENT_LENGTH);

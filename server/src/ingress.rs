@@ -19,7 +19,7 @@ use hyper::{body::Incoming, ext::Protocol};
 use subtle::ConstantTimeEq;
 
 use crate::{
-    body::{Body, BoxError},
+    body::{ServerBody, BoxError},
     clock::Alarm,
     config::Limits,
     connection::Connection,
@@ -144,9 +144,9 @@ pub(crate) async fn receive(
     limits: &Arc<Limits>,
     connection: &Arc<Connection>,
     alarm: &Alarm,
-) -> Result<(Body, Option<Arc<Fault>>), Refusal> {
+) -> Result<(ServerBody, Option<Arc<Fault>>), Refusal> {
     if incoming.is_end_stream() {
-        return Ok((Body::empty(), None));
+        return Ok((ServerBody::empty(), None));
     }
     let hint = incoming.size_hint();
     if hint.lower() > limits.body_bytes_max {
@@ -169,7 +169,7 @@ pub(crate) async fn receive(
         fault: fault.clone(),
     };
     if !small {
-        return Ok((Body::new(body), Some(fault)));
+        return Ok((ServerBody::new(body), Some(fault)));
     }
     alarm.set(limits.request_timeout);
     let collected = tokio::select! {
@@ -177,7 +177,7 @@ pub(crate) async fn receive(
         () = poll_fn(|cx| alarm.poll_due(cx)) => return Err(Refusal::BodyStalled),
     };
     match collected {
-        Ok(whole) if whole.trailers().is_some() => Ok((Body::new(whole), None)),
+        Ok(whole) if whole.trailers().is_some() => Ok((ServerBody::new(whole), None)),
         Ok(whole) => Ok((whole.to_bytes().into(), None)),
         Err(_) => Err(fault.get().unwrap_or(Refusal::BodyBroken)),
     }

@@ -16,7 +16,7 @@ use isopod_outcome::{Failure, Outcome};
 use isopod_websocket::Report;
 
 use crate::{
-    body::{Body, BoxError},
+    body::{ServerBody, BoxError},
     clock::Alarm,
     connection::Connection,
     counts::Part,
@@ -181,7 +181,7 @@ const PIECE_BYTES: usize = 16 << 10;
 pub(crate) enum Content {
     Empty,
     Whole(Bytes),
-    Stream(Body),
+    Stream(ServerBody),
 }
 
 impl Content {

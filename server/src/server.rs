@@ -26,11 +26,11 @@ use crate::{
 /// A server that is not started.
 ///
 /// ```
-/// # use isopod_server::{Body, Dispatch, Failure, RequestMeta, Routes, Server, ServerConfig};
+/// # use isopod_server::{ServerBody, Dispatch, Failure, RequestMeta, Routes, Server, ServerConfig};
 /// struct Hello;
 ///
 /// impl Dispatch for Hello {
-///     async fn fetch(&self, _: &str, _: http::Request<Body>, _: RequestMeta) -> Result<http::Response<Body>, Failure> {
+///     async fn fetch(&self, _: &str, _: http::Request<ServerBody>, _: RequestMeta) -> Result<http::Response<ServerBody>, Failure> {
 ///         Ok(http::Response::new("hello".into()))
 ///     }
 /// }

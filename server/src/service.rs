@@ -18,7 +18,7 @@ use isopod_outcome::{Failure, Outcome};
 use isopod_websocket::{Upgrade, Wire};
 
 use crate::{
-    body::Body,
+    body::ServerBody,
     client::{Client, Peer},
     clock::Alarm,
     config::Mode,
@@ -39,7 +39,7 @@ const WORKER: HeaderName = HeaderName::from_static("x-isopod-worker");
 
 /// Result of a request.
 enum Verdict {
-    Answered(Response<Body>),
+    Answered(Response<ServerBody>),
     /// With status 101 and a WebSocket.
     Switched(Parts, Wire),
     Failed(Failure),
@@ -243,7 +243,7 @@ async fn dispatch<D: Dispatch>(
         Err(refusal) => return Verdict::Refused(refusal),
     };
     let (body, fault) = match incoming.is_end_stream() {
-        true => (Body::empty(), None),
+        true => (ServerBody::empty(), None),
         // In a box, as requests without a body need no room for it.
         false => match Box::pin(ingress::receive(incoming, limits, &origin.connection, alarm)).await {
             Ok(received) => received,
@@ -274,7 +274,7 @@ async fn dispatch<D: Dispatch>(
 /// Returns the answer, or the reason to stop waiting for it, whichever is first. Otherwise the answer is dropped, which
 /// cancels the event.
 async fn first(
-    mut answered: Pin<&mut impl Future<Output = Result<Response<Body>, Failure>>>,
+    mut answered: Pin<&mut impl Future<Output = Result<Response<ServerBody>, Failure>>>,
     alarm: &Alarm,
     fault: Option<&Fault>,
 ) -> Verdict {
@@ -302,7 +302,7 @@ async fn first(
     .await
 }
 
-fn answered_with(response: Response<Body>) -> Verdict {
+fn answered_with(response: Response<ServerBody>) -> Verdict {
     if !response.status().is_informational() {
         return Verdict::Answered(response);
     }

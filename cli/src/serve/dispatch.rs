@@ -4,10 +4,10 @@ use std::task::{Context, Poll};
 
 use http_body_util::BodyExt;
 use isopod::server::{
-    self, Body, BoxError, Dispatch, Metric, MetricKind, MovableConnection, Readiness, RequestId, RequestMeta,
+    self, BoxError, Dispatch, Metric, MetricKind, MovableConnection, Readiness, RequestId, RequestMeta, ServerBody,
 };
 use isopod::{
-    self as handlers, AttachedTask, BodyError, Failure, Meta, Outcome, Pool, PoolStats, RequestCf, RequestInfo,
+    AttachedTask, Body, BodyError, Failure, Meta, Outcome, Pool, PoolStats, RequestCf, RequestInfo,
     RequestUrl, WorkerHandle, WorkerId,
 };
 
@@ -25,9 +25,9 @@ impl Dispatch for Workers {
     async fn fetch(
         &self,
         worker: &str,
-        mut request: http::Request<Body>,
+        mut request: http::Request<ServerBody>,
         meta: RequestMeta,
-    ) -> Result<http::Response<Body>, Failure> {
+    ) -> Result<http::Response<ServerBody>, Failure> {
         if self.sites.has(worker) {
             let (head, body) = request.into_parts();
             let asked = http::Request::from_parts(head, ());
@@ -73,15 +73,15 @@ impl Dispatch for Workers {
 }
 
 /// The body of a request as the pool takes it.
-fn received(body: Body) -> handlers::Body {
+fn received(body: ServerBody) -> Body {
     match body.into_bytes() {
         Ok(bytes) => bytes.into(),
-        Err(stream) => handlers::Body::new(stream),
+        Err(stream) => Body::new(stream),
     }
 }
 
 /// The body of a response as the server takes it. The failure of a stream is logged.
-fn sent(body: handlers::Body, worker: &str, id: RequestId) -> Body {
+fn sent(body: Body, worker: &str, id: RequestId) -> ServerBody {
     if let Some(bytes) = body.as_bytes() {
         return bytes.clone().into();
     }
@@ -93,16 +93,16 @@ fn sent(body: handlers::Body, worker: &str, id: RequestId) -> Body {
         }
         error
     };
-    Body::new(body.map_err(told))
+    ServerBody::new(body.map_err(told))
 }
 
 /// A request with what is known of it.
 fn annotated(
-    mut request: http::Request<handlers::Body>,
+    mut request: http::Request<Body>,
     url: String,
     cf: RequestCf,
     id: &RequestId,
-) -> http::Request<handlers::Body> {
+) -> http::Request<Body> {
     request.extensions_mut().insert(RequestUrl(url));
     request.extensions_mut().insert(cf);
     request.headers_mut().insert("x-request-id", id.as_header().clone());
@@ -132,7 +132,7 @@ impl AttachedTask for Attached {
 }
 
 /// Returns the `cf` properties of the client's connection, none behind a proxy.
-fn cf(meta: &RequestMeta, request: &http::Request<Body>) -> RequestCf {
+fn cf(meta: &RequestMeta, request: &http::Request<ServerBody>) -> RequestCf {
     let mut cf = RequestCf::default();
     let accepted = request.headers().get(http::header::ACCEPT_ENCODING);
     cf.client_accept_encoding = accepted.and_then(|accepted| accepted.to_str().ok()).map(str::to_owned);

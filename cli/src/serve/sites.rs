@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use anyhow::{Context as _, Result};
 use http::{Request, Response};
 use isopod::assets::Assets;
-use isopod::server::Body;
+use isopod::server::ServerBody;
 
 use crate::config::Config;
 
@@ -47,7 +47,7 @@ impl Sites {
     }
 
     /// Answers a request with an asset. `None`: the worker answers it.
-    pub(super) async fn answer(&self, worker: &str, request: &Request<()>) -> Option<Response<Body>> {
+    pub(super) async fn answer(&self, worker: &str, request: &Request<()>) -> Option<Response<ServerBody>> {
         let site = self
             .0
             .read()
@@ -58,7 +58,7 @@ impl Sites {
             true => site.assets.answer_before_worker(request).await?,
             false => site.assets.answer(request).await,
         };
-        Some(response.map(Body::new))
+        Some(response.map(ServerBody::new))
     }
 
     /// Returns true if a worker has assets.

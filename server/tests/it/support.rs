@@ -12,7 +12,7 @@ use futures::StreamExt;
 use http::{Request, Response};
 use http_body_util::{BodyExt, StreamBody};
 use isopod_server::{
-    Address, Body, BoxError, Dispatch, Failure, Limits, Metric, MetricKind, Mode, Outcome, Readiness, RequestMeta,
+    Address, ServerBody, BoxError, Dispatch, Failure, Limits, Metric, MetricKind, Mode, Outcome, Readiness, RequestMeta,
     Routes, Running, Server, ServerConfig,
 };
 
@@ -37,8 +37,8 @@ pub(crate) struct Seen {
 /// What hyper writes by itself when a request is not HTTP.
 pub(crate) const LIKE_A_REFUSAL: &str = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
-pub(crate) fn full(text: impl Into<Bytes>) -> Body {
-    Body::from(text.into())
+pub(crate) fn full(text: impl Into<Bytes>) -> ServerBody {
+    ServerBody::from(text.into())
 }
 
 struct Dropped(Arc<Seen>);
@@ -51,7 +51,7 @@ impl Drop for Dropped {
 
 impl Dispatch for Worker {
     /// Answers on the connections' thread, as far as the server is concerned: connections move there in every test.
-    async fn fetch(&self, worker: &str, request: Request<Body>, meta: RequestMeta) -> Result<Response<Body>, Failure> {
+    async fn fetch(&self, worker: &str, request: Request<ServerBody>, meta: RequestMeta) -> Result<Response<ServerBody>, Failure> {
         let location = meta.location.clone();
         let answer = self.answer(worker, request, meta).await;
         if let Some(location) = location {
@@ -70,7 +70,7 @@ impl Dispatch for Worker {
 }
 
 impl Worker {
-    async fn answer(&self, worker: &str, request: Request<Body>, meta: RequestMeta) -> Result<Response<Body>, Failure> {
+    async fn answer(&self, worker: &str, request: Request<ServerBody>, meta: RequestMeta) -> Result<Response<ServerBody>, Failure> {
         self.0.started.fetch_add(1, Ordering::SeqCst);
         let guard = Dropped(self.0.clone());
         let path = request.uri().path().to_owned();
@@ -108,7 +108,7 @@ impl Worker {
             "/endless" => {
                 let chunks = futures::stream::repeat(Bytes::from_static(&[b'x'; 16384]))
                     .map(move |chunk| (&guard, Ok::<_, BoxError>(http_body::Frame::data(chunk))).1);
-                Response::new(Body::new(StreamBody::new(chunks)))
+                Response::new(ServerBody::new(StreamBody::new(chunks)))
             }
             // A body of five bytes under the headers that are asked for, in one piece or streamed.
             "/said" | "/said-streamed" => {
@@ -116,7 +116,7 @@ impl Worker {
                     full("hello")
                 } else {
                     let chunk = Ok::<_, BoxError>(http_body::Frame::data(Bytes::from_static(b"hello")));
-                    Body::new(StreamBody::new(futures::stream::iter([chunk])))
+                    ServerBody::new(StreamBody::new(futures::stream::iter([chunk])))
                 });
                 for (name, value) in request.headers() {
                     if let Some(name) = name.as_str().strip_prefix("say-") {
@@ -129,7 +129,7 @@ impl Worker {
             "/broken" => {
                 let chunk = Ok(http_body::Frame::data(Bytes::from_static(b"hello")));
                 let end = Err(BoxError::from("it broke"));
-                Response::new(Body::new(StreamBody::new(futures::stream::iter([chunk, end]))))
+                Response::new(ServerBody::new(StreamBody::new(futures::stream::iter([chunk, end]))))
             }
             "/like-a-refusal" => Response::new(full(LIKE_A_REFUSAL)),
             "/headers" => {
