@@ -100,7 +100,7 @@ fn check_entry_points(config: &Config, results: &mut BTreeMap<&str, Result<Optio
     }
 }
 
-/// Starts a worker. Gives what it exports, if that was asked for.
+/// Starts a worker. Returns its exports, if they were asked for.
 async fn start(
     pool: &Pool,
     config: &Config,
@@ -108,10 +108,10 @@ async fn start(
     worker: &config::Worker,
     expect: Expect,
 ) -> Result<Option<Found>> {
-    // It is nobody's: what top-level code publishes reaches no other worker.
+    // A bus without subscribers: messages that top-level code publishes reach no other worker.
     let bus = Bus::new();
     let bridge = scripts::bridge(&bus, name, worker)?;
-    // Nothing is sent: the files are not opened.
+    // Nothing is sent, so the queues' files are not opened.
     let queues = OpenQueues::default();
     let from = Materials {
         worker: name,

@@ -226,7 +226,7 @@ mod tests {
     use super::explain;
 
     #[test]
-    fn a_cause_that_the_error_says_itself_is_not_said_twice() {
+    fn a_cause_in_the_error_s_own_text_is_not_repeated() {
         let cause = || std::io::Error::other("no space");
         let says_it = anyhow::Error::new(cause()).context("cannot write a.txt: no space");
         assert_eq!(explain(&says_it), "cannot write a.txt: no space");

@@ -16,7 +16,7 @@ use crate::project::ProjectArguments;
 use crate::serve::{pool_builder, told};
 use crate::{logging, scripts};
 
-/// Time for what the handler gave to `waitUntil`.
+/// Time limit for the handler's `waitUntil` promises.
 const SHUTDOWN: Duration = Duration::from_secs(30);
 
 /// Arguments of `isopod cron`.
@@ -91,7 +91,7 @@ fn trigger(config: &Config, worker: Option<String>, cron: Option<String>) -> Res
     runtime.block_on(async {
         let pool = pool_builder(config).build()?;
         let ran = run(&pool, config, name, &cron).await;
-        // What was given to `waitUntil` is waited for.
+        // Waits for `waitUntil` promises.
         pool.shutdown(SHUTDOWN).await;
         ran
     })
@@ -99,7 +99,7 @@ fn trigger(config: &Config, worker: Option<String>, cron: Option<String>) -> Res
 
 async fn run(pool: &Pool, config: &Config, name: &str, cron: &str) -> Result<()> {
     let (bus, queues) = (Bus::new(), OpenQueues::default());
-    // Others too: it may call them.
+    // All workers are deployed, because the one that runs may call them.
     for (name, worker) in &config.workers {
         let bridge = scripts::bridge(&bus, name, worker)?;
         let from = Materials {
@@ -119,7 +119,7 @@ async fn run(pool: &Pool, config: &Config, name: &str, cron: &str) -> Result<()>
         .with_context(|| format!("the `scheduled` handler of worker {name:?} failed"))
 }
 
-/// The worker to run: that of this name, or the only one with triggers, or the only one.
+/// Returns the worker to run: the one with this name, or the only one with triggers, or the only one.
 fn chosen<'a>(config: &'a Config, name: Option<&str>) -> Result<(&'a str, &'a Worker)> {
     let names = || config.workers.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
     if let Some(name) = name {

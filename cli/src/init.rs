@@ -49,7 +49,7 @@ const COMMON: &[File] = &[
 ];
 
 impl Template {
-    /// Its own files. The first is the configuration.
+    /// The template's own files. The first is the configuration.
     const fn files(self) -> &'static [File] {
         match self {
             Self::Hello => &[

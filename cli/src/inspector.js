@@ -1,11 +1,11 @@
-// Stands in front of a worker's main module when `isopod check` starts it, and says what that handles.
+// Runs in the place of a worker's main module when `isopod check` starts the worker, and reports its handlers.
 
 import { heard } from "./LISTENERS";
 import * as exported from "./MAIN";
 
 const EVENTS = ["fetch", "scheduled", "queue", "message", "task"];
 
-// A class may have its handlers as fields, which only its objects have, and making one would run its constructor.
+// A class may have its handlers as fields, which exist on its objects only, and creating one would run its constructor.
 const isClass = (value) => typeof value === "function" && /^class\b/.test(Function.prototype.toString.call(value));
 
 export const found = () => ({

@@ -17,7 +17,7 @@ const LISTENERS: &str = ".isopod-listeners.js";
 /// Exports and handlers of a main module.
 #[derive(Debug, Deserialize, PartialEq, Eq)]
 pub(crate) struct Found {
-    /// There is a handler for some event.
+    /// It has a handler for an event.
     handles: bool,
     /// Exported names.
     exports: Vec<String>,
@@ -25,7 +25,7 @@ pub(crate) struct Found {
 
 /// Returns the path of the module to start instead of `main`, and the in-memory modules it needs.
 pub(crate) fn in_front_of(main: &Path) -> Result<(PathBuf, BTreeMap<Url, MemoryModule>)> {
-    // Where it is, not where a link to it is: what it imports lies there.
+    // The path behind links, because its imports are relative to that.
     let main = std::fs::canonicalize(main).or_else(|_| std::path::absolute(main))?;
     let url =
         |path: &Path| Url::from_file_path(path).map_err(|()| anyhow!("{} is not an absolute path", path.display()));

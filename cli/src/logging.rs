@@ -33,7 +33,7 @@ pub(crate) fn install_beside(log: &Log) -> WorkerGuard {
 /// Prints a message for the user in the order of the log.
 pub(crate) fn tell(text: impl Display) {
     match BESIDE.get() {
-        // In one piece. It is dropped where nobody reads, and counted.
+        // Written at once. If the buffer is full, the message is dropped and counted.
         Some(lines) => drop(lines.clone().write_all(format!("{text}\n").as_bytes())),
         None => eprintln!("{text}"),
     }
@@ -54,7 +54,7 @@ fn subscribe(log: &Log, writer: impl for<'w> MakeWriter<'w> + Send + Sync + 'sta
         LogLevel::Trace => "trace",
     };
     let access = if log.access { level } else { "off" };
-    // What the host says of its modules is said in fewer words on the terminal; it is for who looks closely.
+    // The host's lines about its modules are debug output: on the terminal, other lines summarize them.
     let modules = match log.level {
         LogLevel::Debug | LogLevel::Trace => level,
         _ => "off",
@@ -63,7 +63,7 @@ fn subscribe(log: &Log, writer: impl for<'w> MakeWriter<'w> + Send + Sync + 'sta
         "warn,isopod={level},isopod::access={access},isopod_host::lifecycle={modules}"
     ));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
-    // A second subscriber can only be another test's in the same process.
+    // Fails only if another test of the same process has installed a subscriber.
     drop(match log.format {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
         LogFormat::Pretty => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),

@@ -26,7 +26,7 @@ fn rendered(mut command: Command) -> std::io::Result<Vec<u8>> {
     let shown = |sub: &&Command| !sub.is_hide_set() && sub.get_name() != "help";
     let subcommands: Vec<_> = command.get_subcommands().filter(shown).cloned().collect();
     let mut page = Vec::new();
-    // The list of subcommands would name pages that there are not.
+    // The list of subcommands would refer to pages that do not exist.
     let own = Man::new(command.clone());
     own.render_title(&mut page)?;
     own.render_name_section(&mut page)?;

@@ -13,7 +13,7 @@ pub(crate) fn print(bytes: &[u8]) -> Result<()> {
     }
 }
 
-/// Rows of equal length as columns. Control characters are escaped.
+/// Aligns rows of equal length in columns. Control characters are escaped.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let rows: Vec<Vec<String>> = rows
         .iter()
@@ -39,7 +39,7 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
     text
 }
 
-/// A text without control characters.
+/// Escapes control characters.
 pub(crate) fn one_line(text: &str) -> String {
     let mut shown = String::new();
     for c in text.chars() {

@@ -60,7 +60,7 @@ pub(crate) struct RunArguments {
     #[arg(long, conflicts_with = "wall")]
     watch: bool,
     /// Script ("-" for standard input) and its arguments, which are `args` of "isopod:process"
-    // In one: clap would take a `--` for itself that stands between the two, and it is the script's, as in Node and Deno.
+    // One list, because clap would consume a `--` between the two, which belongs to the script, as in Node and Deno.
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_names = ["SCRIPT", "ARGUMENTS"])]
     command: Vec<OsString>,
 }
@@ -107,7 +107,7 @@ pub(crate) fn run(arguments: RunArguments, environment: &Environment) -> Result<
                 )
             }
             Ok(found) if found.is_file() => Entry::File(file.clone()),
-            // A pipe, such as that of the shell's `<(…)`: it can be read once.
+            // A pipe, such as the shell's `<(…)`, which can be read only once.
             Ok(_) => Entry::Text {
                 name: "$script",
                 code: std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?,
@@ -126,7 +126,7 @@ pub(crate) fn run(arguments: RunArguments, environment: &Environment) -> Result<
         );
     }
     let code = start(entry, &arguments.common, command.collect(), environment)?;
-    // One that is gone by now was read well enough before.
+    // A file that no longer exists was read before.
     if code == ExitCode::SUCCESS
         && file.is_file()
         && let Ok(text) = std::fs::read_to_string(&file)
@@ -170,7 +170,7 @@ fn script(entry: Entry, common: &Common, args: Vec<OsString>, all: &Environment)
         .read(grant(permissions.allow_read.as_deref())?)
         .write(grant(permissions.allow_write.as_deref())?);
     let policy = NetPolicy::default().allow_private(permissions.allow_private_network);
-    // https://no-color.org: when it is there and not empty.
+    // https://no-color.org: set, and not empty.
     let may_color = all.get("NO_COLOR").is_none_or(String::is_empty);
     let script = common
         .project
@@ -208,7 +208,7 @@ fn grant(paths: Option<&[PathBuf]>) -> Result<Grant> {
     match paths {
         None => Ok(Grant::Nothing),
         Some([]) => Ok(Grant::Everything),
-        Some(paths) => Grant::of(paths.iter().cloned()).context("cannot find a path that was allowed"),
+        Some(paths) => Grant::of(paths.iter().cloned()).context("cannot find an allowed path"),
     }
 }
 
@@ -236,7 +236,7 @@ mod tests {
     use super::looks_like_a_worker;
 
     #[test]
-    fn a_worker_is_told_from_a_command() {
+    fn workers_are_distinguished_from_commands() {
         for worker in [
             "const app = new Hono();\nexport default app;\n",
             "export default {\n  fetch() {}\n};",

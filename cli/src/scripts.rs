@@ -158,7 +158,7 @@ fn policy(network: &Network) -> NetPolicy {
 pub(crate) fn import_map(path: &Path) -> Result<ImportMapText> {
     let cannot = || format!("cannot read {}", path.display());
     let json = std::fs::read_to_string(path).with_context(cannot)?;
-    // A `..` in the path would be one in every address that is relative to it.
+    // A `..` in the path would be a part of every address that is relative to it.
     let mut full = std::path::absolute(path)?;
     if let (Some(folder), Some(name)) = (full.parent(), full.file_name()) {
         full = folder.canonicalize().with_context(cannot)?.join(name);

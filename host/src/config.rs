@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_value_is_told_with_module_and_path_and_remedy() {
+    fn a_wrong_value_is_reported_with_module_path_and_remedy() {
         let section = json!({ "retry": [{ "max": 1 }, { "max": "two" }] });
         let error = parse::<Billing>("billing", Some(&section)).unwrap_err().to_string();
         assert!(
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_section_for_no_module_is_an_error_that_says_what_may_be_meant() {
+    fn a_section_for_no_module_is_an_error_with_a_suggestion() {
         let modules = ["billing".to_owned(), "scheduler".to_owned()];
         let error = check(&["biling".to_owned()], &modules).unwrap_err().to_string();
         assert!(

@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_client_is_told_by_type_with_what_there_is() {
+    fn a_missing_client_is_reported_with_the_registered_ones() {
         let hub = Hub::new();
         hub.owned_by(&Arc::from("clock")).register(Arc::new(3_u8)).unwrap();
         let error = hub.get_scoped::<dyn Billing>("eu").err().unwrap().to_string();
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_client_of_a_type_is_refused_until_the_first_ones_module_is_gone() {
+    fn a_second_client_of_a_type_is_refused_until_the_first_ones_module_is_closed() {
         let hub = Hub::new();
         let module = Arc::from("billing");
         hub.owned_by(&module).register::<dyn Billing>(Arc::new(1_u64)).unwrap();

@@ -19,7 +19,7 @@ use hyper::{body::Incoming, ext::Protocol};
 use subtle::ConstantTimeEq;
 
 use crate::{
-    body::{ServerBody, BoxError},
+    body::{BoxError, ServerBody},
     clock::Alarm,
     config::Limits,
     connection::Connection,

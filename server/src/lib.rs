@@ -46,7 +46,7 @@ mod watched;
 
 pub use access::AdminAccess;
 pub use admin::{AdminListener, Status};
-pub use body::{ServerBody, BoxError};
+pub use body::{BoxError, ServerBody};
 pub use client::{TrustedProxy, TrustedProxyError};
 pub use config::{Address, Limits, Listen, Mode, ServerConfig, TlsFiles};
 pub use dispatch::{Dispatch, Readiness, RequestId, RequestMeta, Scheme, Tls};

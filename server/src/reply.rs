@@ -16,7 +16,7 @@ use isopod_outcome::{Failure, Outcome};
 use isopod_websocket::Report;
 
 use crate::{
-    body::{ServerBody, BoxError},
+    body::{BoxError, ServerBody},
     clock::Alarm,
     connection::Connection,
     counts::Part,

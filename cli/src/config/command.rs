@@ -10,7 +10,7 @@ use super::sections::Jsx;
 use super::source::Source;
 use super::{ConfigError, invalid, problems_of, typed};
 
-/// Settings of a command. Without an `isopod.toml`, the defaults.
+/// Settings of a command: the defaults, if there is no `isopod.toml`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CommandSettings {
     /// The folder of the `isopod.toml`.
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_worker_whose_main_it_is_says_what_holds_for_a_script() {
+    fn a_script_has_the_settings_of_the_worker_whose_main_it_is() {
         let folder = tempfile::tempdir().expect("a folder");
         let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("a file");
         write("a.js", "");

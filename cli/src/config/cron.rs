@@ -22,7 +22,7 @@ use super::text::{TextForm, text_value};
 /// ```
 #[derive(Clone)]
 pub struct Cron {
-    /// The original text, by which scripts distinguish their triggers.
+    /// The expression as written, by which scripts distinguish their triggers.
     text: String,
     times: croner::Cron,
 }
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_expression_or_names_no_time_says_what_is_one() {
+    fn invalid_expressions_are_errors_with_an_example() {
         for wrong in [
             "",
             "* * * *",
@@ -168,7 +168,7 @@ mod tests {
             let now = UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_millis(millis);
             let next = cron.next_after(now).expect("a next time");
             prop_assert!(next > now);
-            // Looking back from just before it, and from it, agrees.
+            // Looking back from just before the time, and from the time itself, gives the same result.
             let before = next - Duration::from_millis(1);
             prop_assert!(cron.last_until(before).is_none_or(|last| last <= now));
             prop_assert_eq!(cron.last_until(next), Some(next));

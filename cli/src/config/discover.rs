@@ -133,7 +133,7 @@ fn package_main(folder: &Path) -> Result<Option<PathBuf>, ConfigError> {
         return Ok(None);
     }
     let source = Source::read(&path)?;
-    // A broken package.json is told by the module loader, with its place, when a module needs it.
+    // The module loader reports a broken package.json, with its place, when a module needs it.
     let package: serde_json::Value = serde_json::from_str(source.text()).unwrap_or_default();
     Ok(package["main"]
         .as_str()

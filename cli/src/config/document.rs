@@ -231,7 +231,7 @@ fn toml_table(table: &DeTable<'_>) -> Vec<Entry> {
             },
         })
         .collect();
-    // The parser's map is sorted by name; problems are told in the order of the file.
+    // The parser's map is sorted by name; problems are reported in the order of the file.
     entries.sort_by_key(|entry| entry.key_span.start);
     entries
 }
@@ -240,7 +240,7 @@ fn toml_value(value: &DeValue<'_>) -> Value {
     match value {
         DeValue::String(text) => Value::Text(text.to_string()),
         DeValue::Boolean(value) => Value::Bool(*value),
-        // A number that JSON cannot hold (`inf`, 2^70) stays text and is told apart by what was expected there.
+        // A number that JSON cannot represent (`inf`, 2^70) stays text, and is reported as having the wrong type.
         DeValue::Integer(value) => match i64::from_str_radix(value.as_str(), value.radix()) {
             Ok(number) => Value::Number(number.into()),
             Err(_) => Value::Text(value.to_string()),

@@ -31,7 +31,7 @@ impl Reading<'_> {
         self.engines.r2 = r2.flatten();
     }
 
-    /// The engine of a namespace, queues or ticks at a URL, which stands `at` this place. One that cannot be used is a problem.
+    /// Returns the engine of a namespace, queues or ticks at a URL, which stands `at` this place. An unusable one is a problem.
     pub(super) fn engine(&mut self, url: StorageUrl, at: &KeyPath) -> Option<Engine> {
         match self.looked_up(url, at)? {
             StorageUrl::Postgres(url) => self.server(&url, at).map(Engine::Postgres),
@@ -40,7 +40,7 @@ impl Reading<'_> {
         }
     }
 
-    /// The bucket at a URL, which stands `at` this place; `Some(None)` for folders of this machine.
+    /// Returns the bucket at a URL, which stands `at` this place; `Some(None)` for folders of this machine.
     pub(super) fn bucket(&mut self, url: StorageUrl, at: &KeyPath) -> Option<Option<S3R2>> {
         match self.looked_up(url, at)? {
             StorageUrl::S3(url) => self.service(url, at).map(Some),
@@ -49,7 +49,7 @@ impl Reading<'_> {
         }
     }
 
-    /// A URL in the place of the variable that has it.
+    /// Replaces the name of a variable by the URL in it.
     fn looked_up(&mut self, url: StorageUrl, at: &KeyPath) -> Option<StorageUrl> {
         let StorageUrl::Variable(name) = url else {
             return Some(url);
@@ -89,7 +89,7 @@ impl Reading<'_> {
         let mut bucket = S3R2::new(url.bucket).prefix(url.prefix);
         match (id, secret) {
             (Some(id), Some(secret)) => bucket = bucket.credentials(id, secret),
-            // Machines of AWS have credentials of their own.
+            // Machines of AWS get credentials from their environment there.
             (None, None) if endpoint.is_none() => {}
             (None, _) => {
                 self.unset(at, ACCESS_KEY);

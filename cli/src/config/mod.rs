@@ -110,7 +110,7 @@ fn load_files(
     environment: &BTreeMap<String, String>,
 ) -> Result<Config, ConfigError> {
     no_environments(overrides)?;
-    // No file is read: the folder stands for one, so that relative paths are taken from it.
+    // No file is read. The folder takes the place of one, so that relative paths refer to it.
     let source = Source::new(&folder.join("index.html"), String::new());
     let lookup = Lookup::new(environment, &overrides.env_files)?;
     let file = File {
@@ -126,7 +126,7 @@ fn load_script(
     environment: &BTreeMap<String, String>,
 ) -> Result<Config, ConfigError> {
     let lookup = Lookup::new(environment, &overrides.env_files)?;
-    // A script is the configuration that says nothing but `main`; the script's own path stands for the file's.
+    // A script alone is a configuration with only `main`. The script's path takes the place of the file's.
     let source = Source::new(main, String::new());
     let mut file = File::default();
     file.worker.main = main.file_name().map(Into::into);

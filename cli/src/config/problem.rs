@@ -225,7 +225,7 @@ fn hide_credentials(text: &mut String) {
     while let Some(start) = text[from..].find("://").map(|at| from + at + 3) {
         let rest = &text[start..];
         let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
-        // As URLs are read: the last one.
+        // The last `@`, as URLs are parsed.
         if let Some(at) = rest[..end].rfind('@').filter(|at| rest[..*at].contains(':')) {
             text.replace_range(start..start + at, "***");
         }
@@ -238,7 +238,7 @@ mod tests {
     use super::hide_credentials;
 
     #[test]
-    fn of_a_url_with_a_password_neither_that_nor_the_user_is_left() {
+    fn user_and_password_are_removed_from_urls() {
         let hidden = |text: &str| {
             let mut text = text.to_owned();
             hide_credentials(&mut text);

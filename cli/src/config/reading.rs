@@ -15,13 +15,13 @@ pub(super) struct Reading<'a> {
     pub(super) lookup: &'a Lookup<'a>,
     pub(super) problems: Vec<Problem>,
     pub(super) notes: Vec<Note>,
-    /// The workers that service bindings name, each with its place.
+    /// The workers that service bindings refer to, each with its place.
     pub(super) services: Vec<(KeyPath, String)>,
     /// The queues that have a consumer.
     pub(super) consumed: BTreeSet<QueueKey>,
     /// The engines of bindings.
     pub(super) engines: Engines,
-    /// The names under which the objects of classes are stored, where those are others than the classes'.
+    /// The names under which the objects of classes are stored, if they differ from the names of the classes.
     pub(super) object_storage: BTreeMap<String, String>,
 }
 
@@ -52,7 +52,7 @@ impl<'a> Reading<'a> {
         self.notes.push(Note::warning(message, place));
     }
 
-    /// Adds the problem that the variable `name`, which `path` names, has no value.
+    /// Adds the problem that the variable `name`, which the value at `path` refers to, is not set.
     pub(super) fn unset(&mut self, path: &KeyPath, name: &str) {
         let message = format!("`{path}`: `{name}` is neither in the environment nor in an env file");
         let remedy = format!("set {name}, or add `{name}=…` to a file named by `env_files` or `--env-file`");

@@ -107,7 +107,7 @@ impl Reading<'_> {
                 self.tell(&table.key(&top), Fault::Conflict { message }, "rename one of them");
             }
         } else if workers.is_empty() && (file.assets.is_some() || file.worker.bindings.have_assets()) {
-            // Assets alone have no worker.
+            // A configuration with only assets has no worker.
         } else if workers.is_empty() {
             let remedy = "add `main = \"src/index.ts\"`, or several workers as `[workers.NAME]` with a `main` each";
             self.tell(&KeyPath::default(), Fault::Missing { key: "main".to_owned() }, remedy);
@@ -128,7 +128,7 @@ impl Reading<'_> {
         env.assets
     }
 
-    /// Reports service bindings that lead to no worker.
+    /// Reports service bindings whose worker does not exist.
     fn services(&mut self, workers: &BTreeMap<String, (KeyPath, Worker)>) {
         let services = std::mem::take(&mut self.services);
         for (path, service) in services
@@ -228,7 +228,7 @@ impl Reading<'_> {
             );
         }
         let mut secrets = file.env_values;
-        // A secret of the secrets store may have the name of its variable.
+        // A binding of the secrets store may have the same name as its variable.
         secrets.retain(|name, _| !env.bindings.iter().any(|bound| &bound.name == name));
         for (index, name) in file.secrets.iter().enumerate() {
             match self.lookup.get(name) {
@@ -350,7 +350,7 @@ impl Reading<'_> {
                 "set at least one address, or remove `listen`",
             );
         }
-        // Port 0 is a new port each time.
+        // Port 0 means a different port each time.
         let fixed = |listen: &&Listen| !matches!(listen, Listen::Tcp(address) if address.port() == 0);
         let all: Vec<&Listen> = listen.iter().chain(admin).filter(fixed).collect();
         for (index, one) in all.iter().enumerate() {

@@ -38,7 +38,7 @@ pub(super) fn schema_of<T: JsonSchema>() -> Value {
     schema
 }
 
-/// Removes what derived schemas have too much of (`null` for optional values, defaults of whole tables) and rejects unknown
+/// Removes superfluous parts of derived schemas (`null` for optional values, defaults of whole tables) and rejects unknown
 /// keys.
 fn tidy(schema: &mut Value) {
     let Some(object) = schema.as_object_mut() else { return };
@@ -84,7 +84,7 @@ fn drop_null(object: &mut Map<String, Value>) {
     {
         object.remove("anyOf");
         for (key, value) in only {
-            // What a field says of itself goes before what its type says.
+            // The description of a field has precedence over that of its type.
             object.entry(key).or_insert(value);
         }
     }

@@ -28,7 +28,7 @@ impl Source {
     }
 
     pub(super) fn new(path: &Path, text: String) -> Self {
-        // Editors on some systems put a byte order mark first; neither TOML's nor JSON's parser wants one.
+        // Some editors write a byte order mark, which neither TOML's nor JSON's parser accepts.
         let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
         Self {
             path: path.to_owned(),
@@ -61,14 +61,14 @@ impl Source {
 
         let number = line.to_string();
         let gutter = " ".repeat(number.len());
-        // Tabs are kept in the padding, so that the underline stands below its text whatever a tab's width is.
+        // Tabs are kept in the padding, so that the underline is below its text for any width of tabs.
         let padding: String = line_text
             .chars()
             .take(indent)
             .map(|c| if c == '\t' { '\t' } else { ' ' })
             .collect();
         let mut frame = String::new();
-        // The file as a whole: any one line would be the wrong one to show. A URL with a password: none of it is shown.
+        // No line is shown for the file as a whole, nor for a URL with a password.
         if *span == (0..0) || has_credentials(line_text) {
             return Place {
                 file: self.path.clone(),

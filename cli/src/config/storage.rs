@@ -1,4 +1,4 @@
-//! `[storage]`: the engines on which bindings keep their data, for all workers together, and the URLs of those that are servers.
+//! `[storage]`: the engines that keep the data of bindings, for all workers together, and the URLs of servers.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -50,16 +50,16 @@ impl Default for Storage {
     }
 }
 
-/// Engines that environment variables set in the place of the file's.
+/// Engines that environment variables set instead of the file's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StorageOverrides {
-    /// That of KV namespaces. `ISOPOD_STORAGE_KV`.
+    /// The engine of KV namespaces. `ISOPOD_STORAGE_KV`.
     pub kv: Option<StorageUrl>,
-    /// That of queues. `ISOPOD_STORAGE_QUEUES`.
+    /// The engine of queues. `ISOPOD_STORAGE_QUEUES`.
     pub queues: Option<StorageUrl>,
-    /// That of R2 buckets. `ISOPOD_STORAGE_R2`.
+    /// The engine of R2 buckets. `ISOPOD_STORAGE_R2`.
     pub r2: Option<StorageUrl>,
-    /// That of cron ticks. `ISOPOD_STORAGE_CRONS`.
+    /// The engine of cron ticks. `ISOPOD_STORAGE_CRONS`.
     pub crons: Option<StorageUrl>,
 }
 
@@ -120,11 +120,11 @@ pub(super) struct Engines {
     pub(super) crons: Engine,
     pub(super) limits: Storage,
     pub(super) r2: Option<S3R2>,
-    /// By their URLs: bindings on a server share its connections.
+    /// Servers by URL: bindings on the same server share its connections.
     pub(super) servers: BTreeMap<String, PostgresServer>,
 }
 
-/// Tells a queue from others.
+/// Identifies a queue.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct QueueKey(String);
 

@@ -1,4 +1,4 @@
-//! The values of our own that are written as text: listen addresses, route patterns, database URLs, network rules.
+//! Values with a text form of Isopod's own: listen addresses, route patterns, database URLs, network rules.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -33,7 +33,7 @@ impl TextForm for Listen {
         if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
             return Ok(Self::Unix(path.into()));
         }
-        // `+80` is a number to the parser, and no port to anybody else.
+        // The parser would accept `+80`, which is not a port.
         let port = |text: &str| text.parse().ok().filter(|_| !text.starts_with('+'));
         if let Some(port) = port(text.strip_prefix("localhost:").unwrap_or(text)) {
             return Ok(Self::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port))));
@@ -67,7 +67,7 @@ pub struct RoutePattern {
 text_value!(RoutePattern);
 
 impl RoutePattern {
-    /// Takes every request.
+    /// Returns the pattern that matches every request.
     pub fn everything() -> Self {
         Self {
             host: None,
@@ -123,7 +123,7 @@ pub struct NetworkRule(Rule);
 text_value!(NetworkRule);
 
 impl NetworkRule {
-    /// As the guard takes it.
+    /// Converts it for the network guard.
     #[must_use]
     pub const fn rule(&self) -> &Rule {
         &self.0
@@ -150,7 +150,7 @@ pub struct ProxyAddress(String, TrustedProxy);
 text_value!(ProxyAddress);
 
 impl ProxyAddress {
-    /// As the server takes it.
+    /// Converts it for the server.
     #[must_use]
     pub fn trusted(&self) -> TrustedProxy {
         self.1.clone()
@@ -178,7 +178,7 @@ pub struct TopicPattern(Pattern);
 text_value!(TopicPattern);
 
 impl TopicPattern {
-    /// As the bus takes it.
+    /// Converts it for the bus.
     #[must_use]
     pub const fn pattern(&self) -> &Pattern {
         &self.0
@@ -216,7 +216,7 @@ impl Secret {
         Self(value.into())
     }
 
-    /// The value itself, for the one place that needs it.
+    /// Returns the value itself, for code that needs it.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -233,7 +233,7 @@ impl fmt::Debug for Secret {
 pub enum DatabaseUrl {
     /// A SQLite file.
     Sqlite(PathBuf),
-    /// A SQLite database in memory, gone with its connection.
+    /// A SQLite database in memory, which ends with its connection.
     SqliteMemory,
     /// A PostgreSQL server.
     Postgres(Secret),
@@ -241,7 +241,7 @@ pub enum DatabaseUrl {
 text_value!(DatabaseUrl);
 
 impl DatabaseUrl {
-    /// The whole of it, a password included.
+    /// Returns the whole URL, including a password.
     pub(super) fn reveal(&self) -> String {
         match self {
             Self::Postgres(url) => url.reveal().to_owned(),
@@ -249,7 +249,7 @@ impl DatabaseUrl {
         }
     }
 
-    /// The same with a relative file taken from `folder`.
+    /// Returns the same URL with a relative file resolved from `folder`.
     pub(super) fn relative_to(self, folder: &Path) -> Self {
         match self {
             Self::Sqlite(path) => Self::Sqlite(folder.join(path)),
@@ -292,10 +292,10 @@ impl TextForm for DatabaseUrl {
 /// The place of data: files of this machine, or a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum StorageUrl {
-    /// Files, as each binding says.
+    /// Files, at the places that the bindings have.
     #[default]
     Local,
-    /// The URL that a variable has.
+    /// The URL in a variable.
     Variable(String),
     /// A PostgreSQL server.
     Postgres(Secret),
@@ -304,7 +304,7 @@ pub enum StorageUrl {
 }
 text_value!(StorageUrl);
 
-/// The place of a bucket: `s3://BUCKET/PREFIX?endpoint=…&region=…`. It has no credentials.
+/// The place of a bucket: `s3://BUCKET/PREFIX?endpoint=…&region=…`. It contains no credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct S3Url {
     /// The bucket.

@@ -23,7 +23,7 @@ struct Ran {
     millis: f64,
 }
 
-/// Runs statements, and prints their rows: all together, once all have succeeded.
+/// Runs statements, and prints all their rows once all statements have succeeded.
 pub(super) fn execute(connection: &mut Connection, sql: &str, json: bool) -> Result<()> {
     let mut results = Vec::new();
     in_transaction(connection, |transaction| {
@@ -41,7 +41,7 @@ pub(super) fn execute(connection: &mut Connection, sql: &str, json: bool) -> Res
     print(text.as_bytes())
 }
 
-/// Runs the statements of a file. What such files say about transactions is left out: there is one.
+/// Runs the statements of a file. Statements about transactions are skipped, because there is one transaction.
 pub(super) fn import(connection: &mut Connection, sql: &str) -> Result<()> {
     let began = Instant::now();
     let mut count = 0_usize;
@@ -62,14 +62,14 @@ pub(super) fn import(connection: &mut Connection, sql: &str) -> Result<()> {
     print(format!("{count} statements in {seconds:.1} s\n").as_bytes())
 }
 
-/// Checks that all references lead somewhere.
+/// Checks that all references have a target.
 fn check_references(transaction: &Transaction<'_>) -> Result<()> {
     let mut check = transaction.prepare("SELECT \"table\", rowid, parent FROM pragma_foreign_key_check")?;
     let mut broken = check.query([])?;
     let Some(row) = broken.next()? else { return Ok(()) };
     let (table, rowid, parent): (String, Option<i64>, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
     let row = rowid.map_or_else(|| "a row".to_owned(), |rowid| format!("row {rowid}"));
-    bail!("{row} of the table \"{table}\" refers to a row of \"{parent}\" that is not there; nothing was changed")
+    bail!("{row} of the table \"{table}\" refers to a row of \"{parent}\" that does not exist; nothing was changed")
 }
 
 /// Runs `body` in a transaction, which is undone if it fails.
@@ -209,7 +209,7 @@ mod tests {
         assert_eq!(count, 1);
         assert!(
             import(&mut db, "INSERT INTO b VALUES (2)").is_err(),
-            "its reference leads nowhere"
+            "its reference has no target"
         );
     }
 

@@ -10,7 +10,7 @@ use rusqlite::{Connection, Transaction};
 
 /// The parts of a database to write.
 pub(super) struct Wanted {
-    /// All if there are none.
+    /// All tables if this is empty.
     pub(super) tables: Vec<String>,
     pub(super) has_data: bool,
     pub(super) has_schema: bool,
@@ -77,7 +77,7 @@ fn objects(transaction: &Transaction<'_>, wanted: &Wanted) -> Result<Vec<Object>
         bail!("there is no table \"{missing}\"");
     }
     objects.retain(|object| wanted.tables.is_empty() || wanted.tables.contains(&object.table));
-    // Their rows are in tables that SQLite makes itself.
+    // The rows of virtual tables are in tables that SQLite creates itself.
     let is_virtual = |object: &&Object| {
         object
             .sql
@@ -109,7 +109,7 @@ fn write(transaction: &Transaction<'_>, objects: &[Object], wanted: &Wanted, to:
         sequences(transaction, wanted, to)?;
     }
     if wanted.has_schema {
-        // After the rows: triggers do not see them, and indexes are made at once.
+        // After the rows, so that triggers do not run for them and indexes are built at once.
         for object in others {
             writeln!(to, "{};", object.sql)?;
         }
@@ -142,7 +142,7 @@ fn rows(transaction: &Transaction<'_>, table: &str, to: &mut impl Write) -> Resu
     Ok(())
 }
 
-/// The numbers that AUTOINCREMENT has given.
+/// The counters of AUTOINCREMENT.
 fn sequences(transaction: &Transaction<'_>, wanted: &Wanted, to: &mut impl Write) -> Result<()> {
     if !transaction.table_exists(None, "sqlite_sequence")? {
         return Ok(());
@@ -174,7 +174,7 @@ fn literal(value: ValueRef<'_>, to: &mut impl Write) -> std::io::Result<()> {
         ValueRef::Null => write!(to, "NULL"),
         ValueRef::Integer(number) => write!(to, "{number}"),
         ValueRef::Real(number) if number.is_infinite() => write!(to, "{}9e999", if number < 0.0 { "-" } else { "" }),
-        // The shortest text that is read as the same number.
+        // The shortest text that is parsed as the same number.
         ValueRef::Real(number) => write!(to, "{number:?}"),
         ValueRef::Text(text) => match std::str::from_utf8(text) {
             Ok(text) if !text.contains('\0') => write!(to, "{}", text_literal(text)),
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_exported_and_imported_is_the_same() {
+    fn an_imported_export_is_the_same_database() {
         let mut db = database(
             "CREATE TABLE \"a b\" (id INTEGER PRIMARY KEY AUTOINCREMENT, t TEXT, r REAL, x BLOB, g AS (id * 2) STORED, f REFERENCES late);
              CREATE TABLE late (id INTEGER PRIMARY KEY);

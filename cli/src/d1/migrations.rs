@@ -57,11 +57,11 @@ fn file_name(number: u64, message: &str) -> Result<String> {
     Ok(format!("{number:04}_{}.sql", words.join("_")))
 }
 
-/// Lists those that have not been applied, or all as JSON.
+/// Lists the migrations that have not been applied, or all of them as JSON.
 pub(super) fn list(found: &Found, json: bool) -> Result<()> {
     let migrations = all(found)?;
     let is_there = found.database.file.as_ref().is_some_and(|file| file.exists());
-    // A file is not created to be looked at.
+    // Listing does not create the database's file.
     let applied = match is_there {
         true => applied(&found.open()?, &found.database.migrations_table)?,
         false => BTreeMap::new(),
@@ -86,7 +86,7 @@ pub(super) fn list(found: &Found, json: bool) -> Result<()> {
     print(text.as_bytes())
 }
 
-/// Applies those that have not been applied, and says which.
+/// Applies the migrations that have not been applied, and prints their names.
 pub(super) fn apply(found: &Found, json: bool) -> Result<()> {
     let mut names = Vec::new();
     let migrations = all(found)?;

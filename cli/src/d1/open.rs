@@ -30,7 +30,7 @@ pub(super) struct Target {
 /// A SQLite database of the configuration.
 pub(super) struct Found {
     pub(super) database: SqlDatabase,
-    /// Its name for people.
+    /// Its name for messages.
     pub(super) name: String,
 }
 
@@ -92,7 +92,7 @@ impl Found {
             }
             let connection = Connection::open(file)?;
             connection.busy_timeout(BUSY_TIMEOUT)?;
-            // As a server opens it.
+            // With the same settings as in a server.
             connection.query_row("PRAGMA journal_mode = wal", [], |_| Ok(()))?;
             connection.pragma_update(None, "foreign_keys", true)?;
             Ok(connection)

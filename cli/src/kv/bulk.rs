@@ -45,7 +45,7 @@ enum Key {
 /// Reads a JSON array.
 fn read<T: DeserializeOwned>(file: &Path) -> Result<Vec<T>> {
     let text = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    serde_json::from_slice(&text).with_context(|| format!("{} is not as it should be", file.display()))
+    serde_json::from_slice(&text).with_context(|| format!("{} does not have the expected form", file.display()))
 }
 
 fn keys(file: &Path) -> Result<Vec<String>> {
@@ -82,7 +82,7 @@ fn shown(entry: &KvEntry) -> Json {
 }
 
 pub(super) fn put(store: &dyn KvStore, file: &Path) -> Result<ExitCode> {
-    // All are checked before the first is stored.
+    // All entries are checked before the first one is stored.
     let checked = read::<Written>(file)?.into_iter().map(|written| {
         let key = written.key.clone();
         checked(written).with_context(|| format!("the key {key:?}"))

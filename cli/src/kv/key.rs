@@ -91,7 +91,7 @@ pub(super) fn list(store: &dyn KvStore, prefix: &str, json: bool) -> Result<Exit
     Ok(ExitCode::SUCCESS)
 }
 
-/// A key for people: control characters are escaped.
+/// A key for output: control characters are escaped.
 fn line(key: &KvKey) -> String {
     let mut line = String::new();
     for c in key.name.chars() {

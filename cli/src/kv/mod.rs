@@ -132,7 +132,7 @@ pub(crate) fn kv(arguments: KvArguments, environment: &BTreeMap<String, String>)
     }
 }
 
-/// An entry that keeps the rules of KV.
+/// Creates an entry, if it follows the rules of KV.
 fn entry(value: Vec<u8>, ttl: Option<i64>, at: Option<i64>, metadata: Option<String>) -> Result<KvEntry> {
     check_entry(&value, metadata.as_deref())?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
@@ -143,7 +143,7 @@ fn entry(value: Vec<u8>, ttl: Option<i64>, at: Option<i64>, metadata: Option<Str
 /// Returns the entries of keys, in their order.
 fn entries(store: &dyn KvStore, keys: &[String]) -> Result<Vec<Option<KvEntry>>> {
     keys.iter().try_for_each(|key| check_key(key))?;
-    // The process is this command's own.
+    // The process runs only this command.
     let room = ReadRoom::new(usize::MAX);
     Ok(futures::executor::block_on(store.get(keys.to_vec(), room))?)
 }

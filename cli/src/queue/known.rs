@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::config::{BoundAs, Config, Producer, Queue, QueueKey};
 
-/// A queue, and who uses it.
+/// A queue, and the workers that use it.
 #[derive(Debug)]
 pub(super) struct Used {
     pub(super) queue: Queue,

@@ -24,7 +24,7 @@ use crate::project::ProjectArguments;
 
 /// Messages that are moved at a time.
 const MOVED_AT_ONCE: usize = 100;
-/// The time for which a command has a message that it moves.
+/// The time for which a command leases a message that it moves.
 const LEASE: Duration = Duration::from_secs(30);
 
 /// Arguments of `isopod queue`.
@@ -189,7 +189,7 @@ impl Target {
 fn list(known: &Known, json: bool) -> Result<()> {
     let mut rows = Vec::new();
     for one in known.all() {
-        // A queue that nothing was sent to has no file yet.
+        // A queue has no file before its first message.
         let metrics = match one.queue.kept.file().is_none_or(Path::exists) {
             true => {
                 block_on(one.queue.store().metrics()).with_context(|| format!("the queue \"{}\"", one.queue.name))?

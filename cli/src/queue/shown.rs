@@ -1,4 +1,4 @@
-//! Queues and messages, for people and as JSON.
+//! Queues and messages, as text and as JSON.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -95,7 +95,7 @@ fn body(body: &QueueBody) -> Option<Json> {
     }
 }
 
-/// A message for people.
+/// A message as a line of text.
 pub(super) fn line(peeked: &Peeked) -> String {
     let Peeked { message, attempts, .. } = peeked;
     let state = match (peeked.is_leased, peeked.due_ms.filter(|due| *due > now_ms())) {

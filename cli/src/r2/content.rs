@@ -19,7 +19,7 @@ const STEP_BYTES: usize = 256 << 10;
 /// Size from which progress is shown, on a terminal.
 const LONG_BYTES: u64 = 8 << 20;
 
-/// The progress of a transfer of so many bytes, if they are known. It is shown on a terminal if it takes long.
+/// The progress bar of a transfer, with its size if that is known. It is shown on a terminal if the transfer takes long.
 pub(super) fn progress(bytes: Option<u64>) -> ProgressBar {
     let (bar, template) = match bytes {
         Some(bytes) if bytes < LONG_BYTES => return ProgressBar::hidden(),
@@ -38,7 +38,7 @@ pub(super) fn progress(bytes: Option<u64>) -> ProgressBar {
     }
 }
 
-/// A part of a file as a body. It blocks while it reads: the process has nothing else to do.
+/// A part of a file as a body. Reading blocks the thread: the process has nothing else to do.
 pub(super) struct FilePart {
     pub(super) file: File,
     pub(super) left: u64,
@@ -72,7 +72,7 @@ impl HttpBody for FilePart {
     }
 }
 
-/// Reads up to so many bytes; fewer at the end.
+/// Reads up to this many bytes; fewer at the end.
 pub(super) fn read_up_to(source: &mut impl Read, bytes: usize) -> io::Result<Vec<u8>> {
     let mut read = Vec::new();
     source.take(bytes as u64).read_to_end(&mut read)?;

@@ -83,7 +83,7 @@ fn no_object(key: &str) -> anyhow::Error {
 
 pub(super) fn get(bucket: &dyn R2Store, key: String, file: Option<&Path>, json: bool) -> Result<()> {
     check_key(&key)?;
-    // The process is this command's own.
+    // The process runs only this command.
     let found = block_on(bucket.get(R2Get::new(key.as_str()), ReadRoom::new(usize::MAX)))?;
     let found = found.ok_or_else(|| no_object(&key))?;
     let content = found.content.unwrap_or_default();
@@ -108,7 +108,7 @@ fn is_closed(error: &anyhow::Error) -> bool {
     error.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
 
-/// Writes content to a file, in the place of another one when all of it is there.
+/// Writes content to a file, which replaces an existing one only when it is complete.
 fn save(content: Body, file: &Path, bar: &indicatif::ProgressBar) -> Result<()> {
     let mut part = file.as_os_str().to_owned();
     part.push(".part");
@@ -139,7 +139,7 @@ fn from_file(bucket: &dyn R2Store, about: R2Put, path: &Path) -> Result<R2Object
     let file = File::open(path)?;
     let length = file.metadata()?.len();
     if !file.metadata()?.is_file() {
-        bail!("it is no file; standard input takes a stream");
+        bail!("it is not a regular file; pass a stream on standard input");
     }
     let bar = progress(Some(length));
     let part = |file: &File, left: u64| -> Result<Body> {

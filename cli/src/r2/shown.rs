@@ -49,7 +49,7 @@ fn checksums(checksums: &R2Checksums) -> Map<String, Json> {
     given.collect()
 }
 
-/// An object for people, over several lines.
+/// An object as several lines of text.
 pub(super) fn lines(object: &R2Object) -> String {
     let mut lines = format!(
         "key       {}\nsize      {} ({} bytes)\nuploaded  {}\netag      {}\nclass     {}\n",
@@ -74,7 +74,7 @@ pub(super) fn lines(object: &R2Object) -> String {
     lines
 }
 
-/// A size for people.
+/// A size as text, with its unit.
 pub(super) fn size(bytes: u64) -> String {
     ByteSize(bytes).to_string()
 }

@@ -16,8 +16,8 @@ use crate::cli::tell_error;
 /// Exit code of a script that reached a limit, as that of `timeout`.
 const LIMIT_REACHED: u8 = 124;
 
-/// Time for databases and connections to close. Operations that still block then (a read of standard input, a file on a slow
-/// network) are left to the operating system.
+/// Time limit for closing databases and connections. Operations that still block then (a read of standard input, a file on
+/// a slow network) are left to the operating system.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// Result of a script: an exit code or a fault, if it could be started.
@@ -44,7 +44,7 @@ pub(super) fn live(script: Script, wall: Option<Duration>) -> Result<ExitCode> {
         Err(RecvTimeoutError::Timeout) => {
             let wall = humantime::format_duration(wall.unwrap_or_default());
             tell_error(format_args!("the script exceeded its time limit of {wall} (--wall)"));
-            // Nothing waits for what it does, so it is not asked to stop.
+            // Nothing waits for the script's work, so it is not asked to stop.
             platform::exit_now(LIMIT_REACHED.into());
         }
         Err(RecvTimeoutError::Disconnected) => anyhow::bail!("the script's thread was lost"),
@@ -58,7 +58,7 @@ pub(super) fn live(script: Script, wall: Option<Duration>) -> Result<ExitCode> {
 /// Returns the exit code of a result and prints its error.
 pub(super) fn told(end: Result<i32, Fault>) -> u8 {
     let fault = match end {
-        // The system keeps the last eight bits.
+        // The system keeps only the last eight bits.
         Ok(code) => return u8::try_from(code & 0xff).unwrap_or(1),
         Err(fault) => fault,
     };
@@ -74,7 +74,7 @@ pub(super) fn told(end: Result<i32, Fault>) -> u8 {
 
 /// Runs the script's thread: its event loop and worker. The result is sent before they are dropped.
 fn on_thread(script: &Arc<Script>, ended: &SyncSender<End>) {
-    // Where nobody waits, the process is on its way out.
+    // If the receiver is gone, the process is about to exit.
     let tell = |end| drop(ended.send(end));
     let start = || {
         let watchdog = Arc::new(Watchdog::start(OsScheduling::Untouched)?);
@@ -97,6 +97,6 @@ fn on_thread(script: &Arc<Script>, ended: &SyncSender<End>) {
         }
     }));
     drop(local);
-    // Threads that block (name resolution, files) are not waited for.
+    // Blocked threads (name resolution, files) are not awaited.
     event_loop.shutdown_background();
 }

@@ -74,7 +74,7 @@ fn quotas() -> Quotas {
 fn machine_memory() -> u64 {
     let info = rustix::system::sysinfo();
     let machine = info.totalram.saturating_mul(u64::from(info.mem_unit));
-    // In a container the control group's limit comes first; the file says `max` where there is none.
+    // In a container, the control group's limit applies; the file contains `max` if there is none.
     let group = std::fs::read_to_string("/sys/fs/cgroup/memory.max");
     let group = group.ok().and_then(|text| text.trim().parse().ok());
     group.map_or(machine, |group: u64| group.min(machine))
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_has_its_unit_and_is_more_than_nothing() {
+    fn a_limit_has_a_unit_and_is_above_zero() {
         assert_eq!(time("1m 30s"), Ok(Duration::from_secs(90)));
         for wrong in ["0s", "5", "-1s", ""] {
             assert!(time(wrong).is_err(), "{wrong}");
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_limit_the_machine_is_one() {
+    fn the_default_limit_is_the_machine_s_memory() {
         assert!(machine_memory() >= 128 << 20);
     }
 }

@@ -75,11 +75,11 @@ impl ProjectArguments {
         let configuration = CommandSettings::file_for(&main);
         let root = configuration.as_deref().unwrap_or(&main).parent();
         let root = root.unwrap_or(&main).to_owned();
-        // One that cannot be read is told of when the script is made.
+        // An unreadable one is reported when the script is built.
         let settings = CommandSettings::of(&main).unwrap_or_default();
         let import_map = self.import_map.clone().or(settings.import_map);
         let import_map = import_map.map(std::path::absolute).transpose()?;
-        // An isopod.toml beside the script changes what holds for it, once it is there.
+        // A new isopod.toml beside the script would change its settings.
         let configuration = configuration.unwrap_or_else(|| root.join("isopod.toml"));
         let files = [main, configuration].into_iter().chain(import_map).collect();
         Ok(Watched { root, files })

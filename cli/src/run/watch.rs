@@ -59,7 +59,7 @@ pub(super) fn watch(script: Result<isopod::Script>, watched: Watched) -> Result<
                 let is_broken = code.map_or(script.is_none() && loaded.is_none(), |code| code != 0);
                 follow(&mut changes, loaded.as_ref(), is_broken);
             }
-            // Only now: who reads it may change a file at once.
+            // Printed only now, because a reader of this line may change a file at once.
             if let Some(code) = code {
                 eprintln!("exited with {code}; waiting for changes");
             }

@@ -58,7 +58,7 @@ impl Module for Admin {
             triggers: ctx.hub().get::<Triggers>()?,
             consumers: ctx.hub().get::<Consumers>()?,
         };
-        // Whoever reads where it is finds somebody there.
+        // The address is logged only once the listener answers.
         let serving = listener.serve(face)?;
         ctx.service(async move {
             serving.await;
@@ -104,7 +104,7 @@ impl Status for Face {
         if request.uri.path() != "/__scheduled" {
             return None;
         }
-        // What has effects is not for a link, an image or a scraper to ask.
+        // Requests with effects must not be possible by a link, an image or a scraper.
         if request.method != Method::POST {
             let mut response = http::Response::new("use POST to fire a trigger\n".to_owned());
             *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;

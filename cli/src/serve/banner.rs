@@ -9,7 +9,7 @@ const WORKERS_MAX: usize = 12;
 /// Maximum number of items in a list.
 const ITEMS_MAX: usize = 8;
 
-/// Describes the configuration in a few lines, without secrets. There are at most so many workers at a time.
+/// Describes the configuration in a few lines, without secrets.
 pub(super) fn lines(config: &Config, workers_max: usize) -> Vec<String> {
     let mode = match config.mode {
         Mode::Development => "development",

@@ -34,7 +34,7 @@ const FOLDERS_MAX: usize = 4_096;
 pub(crate) struct Interest {
     /// Files that were read, and optional ones that do not exist.
     pub(crate) files: BTreeSet<PathBuf>,
-    /// Something could not be found or started, so any new module may fix it.
+    /// Set if a module was not found or a worker did not start: any new module may fix it.
     pub(crate) is_broken: bool,
 }
 
@@ -78,7 +78,7 @@ impl Changes {
             }
             let interest = seen_by_watcher.lock().unwrap_or_else(PoisonError::into_inner);
             for path in event.paths.into_iter().filter(|path| interest.covers(path)) {
-                // With so many waiting, one of them brings the same redeployment.
+                // If the channel is full, the waiting changes cause the same redeployment.
                 drop(sender.try_send(path));
             }
         })
@@ -103,7 +103,7 @@ impl Changes {
             ..interest
         };
         let files = interest.files.clone();
-        // First what matters, then the watch: a change in between is not missed.
+        // The set of files is updated before the watch, so that no change in between is missed.
         *self.interest.lock().unwrap_or_else(PoisonError::into_inner) = interest;
         self.watch_folders(&files);
     }
@@ -140,10 +140,10 @@ impl Changes {
             .take(FOLDERS_MAX)
             .collect();
         for gone in self.watched.difference(&wanted) {
-            // A folder that was deleted is no longer watched anyway.
+            // A deleted folder is no longer watched anyway.
             drop(self.watcher.unwatch(gone));
         }
-        // Those that were watched already are watched again: a folder may have been deleted and made again meanwhile.
+        // Folders are watched again even if they were watched before: they may have been deleted and recreated meanwhile.
         for folder in &wanted {
             if let Err(error) = self.watcher.watch(folder, RecursiveMode::NonRecursive) {
                 tracing::warn!(target: "isopod", "cannot watch {}: {error}", folder.display());
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn only_files_that_were_read_matter() {
+    fn only_changes_of_read_files_are_relevant() {
         let interest = interest(&["/p/src/index.ts", "/p/isopod.toml"], false);
         for path in [
             "/p/src/index.ts",
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_mistake_a_module_that_was_not_read_may_correct_it() {
+    fn after_a_mistake_changes_of_unread_modules_are_relevant() {
         let interest = interest(&["/p/index.ts"], true);
         for path in ["/p/util.ts", "/p/lib", "/p/data.json"] {
             assert!(interest.covers(Path::new(path)), "{path}");
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_change_of_a_followed_file_is_told_and_one_of_a_database_is_not() {
+    async fn changes_of_followed_files_are_reported_and_those_of_databases_are_not() {
         let folder = tempfile::tempdir().unwrap();
         let (script, database) = (folder.path().join("src/index.ts"), folder.path().join("app.db-wal"));
         std::fs::create_dir(folder.path().join("src")).unwrap();

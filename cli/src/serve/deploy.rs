@@ -37,7 +37,7 @@ pub(super) struct Deploy {
 impl Deploy {
     pub(super) const NAME: &'static str = "deployments";
 
-    /// `returns` gives memory back for as long as there are workers.
+    /// `returns` returns memory to the operating system while there are workers.
     pub(super) const fn new(
         config: Arc<Config>,
         mistake: Mistake,

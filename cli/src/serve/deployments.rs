@@ -22,7 +22,7 @@ use crate::scripts;
 /// A configuration's workers in a pool.
 pub(super) struct Deployments {
     pool: Pool,
-    /// Responses behind `caches` of all workers.
+    /// The cache behind `caches` of all workers.
     cache: ResponseCache,
     bus: Bus,
     runtime: Handle,
@@ -153,7 +153,7 @@ impl Deployments {
         let place = match before {
             Some(place) if place.events == worker.events => place,
             changed => {
-                // Two subscriptions at a time would have messages come twice.
+                // Two subscriptions at a time would deliver messages twice.
                 if let Some(subscription) = changed.and_then(|place| place.subscription) {
                     subscription.drain().await;
                 }

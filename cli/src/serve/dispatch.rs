@@ -31,7 +31,7 @@ impl Dispatch for Workers {
         if self.sites.has(worker) {
             let (head, body) = request.into_parts();
             let asked = http::Request::from_parts(head, ());
-            // In a box, as requests of other workers need no room for it.
+            // Boxed, so that requests without assets do not reserve memory for this future.
             if let Some(response) = Box::pin(self.sites.answer(worker, &asked)).await {
                 return Ok(response);
             }
@@ -42,7 +42,7 @@ impl Dispatch for Workers {
         let limits = Meta::default().deadline(meta.deadline).depth(meta.depth);
         let id = meta.id;
         let response = if meta.opens_websocket {
-            // If the worker accepts the WebSocket, it stays for it; else the session ends here.
+            // The session lasts as long as the WebSocket, if the worker accepts it; else it ends here.
             match self.pool.open_session(worker) {
                 Ok(session) => Box::pin(session.fetch(annotated(request, meta.url, cf, &id), limits)).await,
                 Err(failure) => Err(failure),
@@ -72,7 +72,7 @@ impl Dispatch for Workers {
     }
 }
 
-/// The body of a request as the pool takes it.
+/// Converts the body of a request for the pool.
 fn received(body: ServerBody) -> Body {
     match body.into_bytes() {
         Ok(bytes) => bytes.into(),
@@ -80,7 +80,7 @@ fn received(body: ServerBody) -> Body {
     }
 }
 
-/// The body of a response as the server takes it. The failure of a stream is logged.
+/// Converts the body of a response for the server. The failure of a stream is logged.
 fn sent(body: Body, worker: &str, id: RequestId) -> ServerBody {
     if let Some(bytes) = body.as_bytes() {
         return bytes.clone().into();
@@ -96,7 +96,7 @@ fn sent(body: Body, worker: &str, id: RequestId) -> ServerBody {
     ServerBody::new(body.map_err(told))
 }
 
-/// A request with what is known of it.
+/// Adds URL, `cf` properties and request id to a request.
 fn annotated(
     mut request: http::Request<Body>,
     url: String,
@@ -109,7 +109,7 @@ fn annotated(
     request
 }
 
-/// A worker's thread for connections.
+/// The thread of a worker, to which connections can move.
 struct Thread(WorkerHandle);
 
 impl server::ConnectionThread for Thread {
@@ -165,8 +165,8 @@ fn log(failure: &Failure, worker: &str, id: &RequestId) {
     let outcome = failure.outcome.as_str();
     let text = failure.detail.as_ref().unwrap_or(&failure.message);
     match failure.outcome {
-        // Under overload a line for each would be a load of its own, and a client that left or asked for what is not there is
-        // no fault: all are in the access log.
+        // Under overload, a line for each request would add load; clients that left, and unknown workers, are not faults. The
+        // access log has all of them.
         Outcome::Ok | Outcome::Canceled | Outcome::LoadShed | Outcome::NotDeployed => {}
         _ => tracing::error!(target: "isopod::worker", worker, outcome, request = %id, "{text}"),
     }

@@ -12,7 +12,7 @@ impl Module for EventLog {
     }
 
     async fn build(&mut self, ctx: &Context) -> PhaseResult {
-        // Nobody pays for lines that are not written.
+        // Without debug logging there is no subscription, and no cost.
         if !tracing::enabled!(target: "isopod::events", tracing::Level::DEBUG) {
             return Ok(());
         }

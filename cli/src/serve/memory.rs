@@ -14,7 +14,7 @@ const SETTLES: Duration = Duration::from_millis(500);
 /// Minimum time between two returns of memory.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// The same after a return of little memory.
+/// Minimum time after a return that freed little memory.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// Growth since startup above which a return is worth its cost.
@@ -59,7 +59,7 @@ impl Returns {
         move |event| {
             use PoolEvent::{BootFailed, ThreadReturned, WorkerRetired};
             if matches!(event, WorkerRetired { .. } | BootFailed { .. } | ThreadReturned { .. }) {
-                // One that has not been looked at is as good as two.
+                // One pending notification is enough.
                 let _ = ended.try_send(());
             }
         }
@@ -92,7 +92,7 @@ fn give_back_after(ended: &Receiver<()>, stops: &AtomicBool) {
         give_back_memory();
         let after = resident_bytes().unwrap_or(before);
         tracing::debug!(target: "isopod", before, after, "returned memory to the operating system");
-        // Where there was nothing to give back, all of it is in use: there is no hurry to try again.
+        // If nothing was returned, all memory is in use, and there is no hurry to try again.
         let was_worth_it = before.saturating_sub(after) >= WORTH_BYTES;
         apart = if was_worth_it {
             PAUSE
@@ -110,8 +110,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_of_the_status_file_is_found_and_what_is_no_such_file_says_nothing() {
-        // As proc_pid_status(5) describes it.
+    fn the_resident_memory_is_read_from_the_status_file() {
+        // The format is described in proc_pid_status(5).
         assert_eq!(
             parse("Name:\tx\nVmHWM:\t  900 kB\nVmRSS:\t   812 kB\n"),
             Some(812 * 1024)

@@ -58,7 +58,7 @@ use crate::logging;
 /// Exit code after a second Ctrl-C, as in shells.
 const INTERRUPTED: u8 = 130;
 
-/// Extra time for the modules themselves.
+/// Extra time for the modules' own work in a phase.
 const SLACK: Duration = Duration::from_secs(5);
 
 /// Extra time for a worker's start besides its own limit: it may have to wait for a thread.
@@ -69,7 +69,7 @@ pub(crate) fn serve(path: &Path, overrides: Overrides, environment: &Environment
     let source = Source::find(path, overrides, environment)?;
     let config = Arc::new(source.read()?);
     if config.pool.os_scheduling == OsScheduling::Tuned {
-        // Of this thread, and so of all that serve.
+        // Set for this thread, and inherited by all threads of the server.
         run_in_short_slices();
     }
     let _written = logging::install_beside(&config.log);
@@ -92,7 +92,7 @@ fn host(source: Source, config: &Arc<Config>, life: &Arc<Life>, watch: bool) -> 
         .limit(Phase::Start, start_limit(config))
         .limit(Phase::Drain, life.deadline().saturating_add(SLACK))
         .module(EventLog);
-    // Before the pool, on which it does not depend for its order: it is there first, and goes last.
+    // Added before the pool, so that it starts first and stops last.
     if let Some((address, access)) = http::admin(config)? {
         host = host.module(Admin::new(address, access, Arc::clone(life)));
     }
@@ -183,7 +183,7 @@ impl fmt::Display for Refused {
 
 impl Error for Refused {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        // The error itself is what is displayed.
+        // The source is skipped, because it is what is displayed.
         self.0.source().and_then(Error::source)
     }
 }

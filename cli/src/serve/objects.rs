@@ -27,7 +27,7 @@ impl Module for ObjectKeeper {
         Ok(())
     }
 
-    /// After the workers, whose objects end with their sessions.
+    /// Closed after the workers, whose objects end with their sessions.
     async fn stop(&mut self, _ctx: &Context) -> PhaseResult {
         if let Some(task) = self.task.take() {
             task.abort();

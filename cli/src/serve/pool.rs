@@ -33,13 +33,13 @@ pub(super) fn module(
         if phase == Phase::Close {
             closed.threads_joined(report.threads_joined);
         } else {
-            // How many were cut the server has counted, or the log has said of each.
+            // Cut events have been counted by the server, or logged one by one.
             tracing::debug!(target: "isopod", ?report, "pool drained");
         }
     })
 }
 
-/// This program, with those of its variables that say how text and time are written.
+/// This program, with the environment variables for locale and time zone.
 fn cells() -> Cells {
     let names = ["TZ", "LANG", "LC_ALL"];
     let variables = names

@@ -18,7 +18,7 @@ use super::pool;
 use super::scheduler::Triggers;
 use crate::config::{Config, Consumer, OpenQueues, QueueKey};
 
-/// The statistics of the consumers at work, by the name of their queue. A client of the hub.
+/// The statistics of running consumers, by the name of their queue. A client of the hub.
 #[derive(Debug, Default)]
 pub(super) struct Consumers(Mutex<BTreeMap<String, ConsumerStatsHandle>>);
 
@@ -26,7 +26,7 @@ pub(super) struct Queues {
     open: Arc<OpenQueues>,
     consumers: Arc<Consumers>,
     life: Arc<Life>,
-    /// No more messages are taken from the beginning of a shutdown on.
+    /// Consumers take no more messages once a shutdown begins.
     stop: CancellationToken,
     task: Option<JoinHandle<()>>,
 }
@@ -77,7 +77,7 @@ impl Module for Queues {
             let limit = self.life.left().max(pool::DRAIN_MIN);
             if tokio::time::timeout(limit, &mut task).await.is_err() {
                 tracing::warn!(target: "isopod", "not all queue batches were handled before the shutdown deadline");
-                // Their messages come again.
+                // Their messages will be delivered again.
                 task.abort();
             }
         }
@@ -85,7 +85,7 @@ impl Module for Queues {
     }
 }
 
-/// Starts and ends consumers as the configuration says.
+/// Starts and ends consumers according to the configuration.
 struct Dispatcher {
     open: Arc<OpenQueues>,
     consumers: Arc<Consumers>,
@@ -94,7 +94,7 @@ struct Dispatcher {
     at_work: BTreeMap<QueueKey, AtWork>,
 }
 
-/// A consumer, and what it was started for.
+/// A running consumer, and the configuration that it was started with.
 struct AtWork {
     worker: String,
     wanted: Consumer,
@@ -114,7 +114,7 @@ impl Dispatcher {
         join_all(self.at_work.into_values().map(|at_work| at_work.consumer.drain())).await;
     }
 
-    /// Ends the consumers that are not wanted any more, and starts those that are not there. Unchanged ones go on.
+    /// Ends consumers that are no longer configured, and starts new ones. Unchanged ones continue.
     async fn follow(&mut self, config: &Config) {
         let wanted = || {
             let workers = config.workers.iter();
@@ -123,7 +123,7 @@ impl Dispatcher {
         let is_wanted =
             |at_work: &AtWork| wanted().any(|(name, one)| *name == at_work.worker && *one == at_work.wanted);
         let gone: Vec<_> = self.at_work.extract_if(.., |_, at_work| !is_wanted(at_work)).collect();
-        // First those end: a queue has one consumer.
+        // The old ones end first, because a queue has one consumer.
         join_all(gone.into_iter().map(|(_, at_work)| at_work.consumer.drain())).await;
         for (worker, consumer) in wanted() {
             let key = consumer.queue.key();

@@ -17,12 +17,12 @@ pub(super) struct Sites(Arc<RwLock<BTreeMap<String, Site>>>);
 #[derive(Clone, Debug)]
 struct Site {
     assets: Assets,
-    /// False if there are assets alone.
+    /// False if there are only assets.
     has_worker: bool,
 }
 
 impl Sites {
-    /// The name that routes have for assets without a worker.
+    /// The name in routes for assets without a worker.
     pub(super) const ALONE: &'static str = "assets";
 
     /// Replaces the assets by those of a configuration.

@@ -82,7 +82,7 @@ impl Module for Watch {
         ctx.service(async move {
             tokio::select! {
                 () = follower.follow(causes) => {}
-                // What comes now is for the next start.
+                // Later changes apply to the next start.
                 () = host.stopping() => {}
             }
             Ok(())
@@ -150,8 +150,8 @@ impl Follower {
         let mut files = self.files(&self.first).await;
         let mut is_broken = self.deployments.lock().await.is_broken();
         loop {
-            // Modules that are imported later are in it only after the next deployment; until then they are told of by
-            // the files that import them.
+            // Modules that are imported later are in the set only after the next deployment; until then, changes of
+            // the files that import them count.
             if let Some(changes) = &mut causes.changes {
                 changes.follow(Interest {
                     files: files.clone(),
@@ -179,7 +179,7 @@ impl Follower {
                 Ok(mistakes) => eprint!("{mistakes}"),
                 Err(error) => logging::tell(format_args!("{error:#}")),
             }
-            // What an earlier version has read stays: it may be what the mistake is about.
+            // Files of the earlier version stay in the set: the mistake may be in one of them.
             let read = self.files(&config).await;
             files = if is_broken { &files | &read } else { read };
             let fixed = fixed_settings(&self.first, &config);

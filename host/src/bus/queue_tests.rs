@@ -15,7 +15,7 @@ fn drain(queue: &Queue<u64>) -> Vec<Item<u64>> {
 }
 
 #[test]
-fn the_gap_is_reported_where_it_is() {
+fn losses_are_reported_at_their_place() {
     let (oldest, newest) = (Queue::new(2, Slow::DropOldest), Queue::new(2, Slow::DropNewest));
     for value in 0..4 {
         let _ = (oldest.push(value), newest.push(value));
@@ -27,7 +27,7 @@ fn the_gap_is_reported_where_it_is() {
 }
 
 #[test]
-fn a_reader_to_be_disconnected_reads_what_waited_and_is_told_what_it_misses() {
+fn a_disconnected_reader_reads_queued_messages_and_learns_of_its_losses() {
     let queue = Queue::new(1, Slow::Disconnect);
     assert_eq!(queue.push(0), Pushed::Queued);
     assert_eq!(queue.push(1), Pushed::Disconnected);

@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn those_not_read_for_longest_make_room_by_bytes_and_by_number() {
+    fn the_least_recently_read_results_are_evicted_by_bytes_and_number() {
         let results = Results::builder().bytes_max(100).count_max(3).build();
         let put = |name: &str, len| results.put(Source::Host, name, bytes(len)).unwrap();
         let (a, b) = (put("a", 40), put("b", 40));
@@ -402,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_result_is_gone_and_one_of_another_store_was_never_there() {
+    fn an_old_result_has_expired_and_one_of_another_store_is_unknown() {
         let results = Results::builder().age_max(Duration::from_secs(1)).build();
         let (start, name) = (Instant::now(), Arc::from("a"));
         let result = results
@@ -417,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_sizes_have_limits_and_what_cannot_be_announced_is_not_kept() {
+    fn names_and_sizes_have_limits_and_results_that_cannot_be_announced_are_not_stored() {
         let (bus, results) = (Bus::new(), Results::builder().bytes_max(10).build());
         for len in [0, 256] {
             let error = results.put(Source::Host, "n".repeat(len), ());

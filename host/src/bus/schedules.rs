@@ -57,7 +57,7 @@ fn in_every_schedule_a_reader_wakes_and_accounts_for_each_message() {
 }
 
 #[test]
-fn in_every_schedule_a_reader_that_leaves_leaves_nothing_behind() {
+fn in_every_schedule_a_reader_that_leaves_leaves_no_messages() {
     shuttle::check_random(
         || {
             let (queue, kept) = (Arc::new(Queue::new(4, Slow::DropNewest)), std::sync::Arc::new(()));

@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wildcards_are_for_patterns_and_the_long_one_ends_them() {
+    fn wildcards_are_for_patterns_only_and_the_long_one_comes_last() {
         let is_topic = |text: &str| text.parse::<Topic>().is_ok();
         let is_pattern = |text: &str| text.parse::<Pattern>().is_ok();
         for text in ["a", "a.b", "A-1._x"] {
@@ -239,14 +239,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_out_of_any_text_is_a_valid_topic() {
+    fn a_topic_from_any_text_is_valid() {
         let topic = Topic::lossy(["results", "my plugin.v2", ""]);
         assert_eq!(topic.as_str(), "results.my_plugin_v2._");
         assert_eq!(topic.as_str().parse(), Ok(topic));
     }
 
     #[test]
-    fn a_name_at_its_limits_is_taken_and_one_beyond_is_not() {
+    fn a_name_at_the_limit_is_accepted_and_a_longer_one_refused() {
         assert_eq!(within("a.bc", 4, 2), Ok(()));
         assert!(within("a.bcd", 4, 2).is_err());
         assert!(within("a.b.", 4, 2).is_err());

@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_sigterm_cannot_be_waited_for_ctrl_c_is() {
+    fn without_sigterm_ctrl_c_still_stops_the_host() {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

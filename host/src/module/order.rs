@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cycle_is_named_without_those_that_only_wait_for_it() {
+    fn a_cycle_is_reported_without_modules_that_only_depend_on_it() {
         let nodes = [
             node("x", &["a"]),
             node("a", &["b"]),
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_dependency_and_a_second_module_of_a_name_are_named() {
+    fn missing_dependencies_and_duplicate_names_are_reported() {
         let error = order(&[node("a", &["b"])]).unwrap_err();
         let missing = OrderError::Missing {
             module: "a".into(),

@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_that_is_too_long_comes_in_pieces_and_the_last_one_needs_no_end() {
+    fn long_lines_are_split_and_the_last_line_needs_no_newline() {
         let mut output: &[u8] = b"ab\nabcdefg\n\nxy";
         let mut lines = Vec::new();
         let mut line = Vec::new();

@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_began_before_the_breaker_opened_neither_closes_it_nor_fails_its_probe() {
+    fn attempts_from_before_the_breaker_opened_neither_close_it_nor_fail_its_probe() {
         let guards = guards(Duration::ZERO);
         let old: Vec<_> = (0..4).map(|_| guards.admit("flaky").expect("closed")).collect();
         let state = || guards.states()["flaky"];
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_that_is_given_up_makes_way_for_the_next() {
+    fn an_abandoned_probe_is_followed_by_another() {
         let guards = guards(Duration::ZERO);
         (0..2).for_each(|_| guards.admit("flaky").expect("closed").end(Attempt::Failed));
         drop(guards.admit("flaky").expect("no backoff"));

@@ -241,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wait_doubles_up_to_its_maximum_and_chance_only_shortens_it() {
+    fn waits_double_up_to_a_maximum_and_jitter_only_shortens_them() {
         let backoff = Backoff::default();
         let millis = |crashes, random| backoff.delay(crashes, random).as_millis();
         assert_eq!(
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn each_strategy_takes_its_children_along_but_not_those_that_are_done() {
+    fn each_strategy_restarts_its_children_except_finished_ones() {
         let now = Instant::now();
         let restarted = |strategy| {
             let restarts = [

@@ -4,5 +4,5 @@ mod record;
 mod response;
 
 pub(crate) use record::Record;
-pub(crate) use response::{Announce, run_to_end};
 pub use response::TaskResponse;
+pub(crate) use response::{Announce, run_to_end};

@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_found_by_its_id_until_the_last_that_handles_it_is_done() {
+    fn a_message_is_found_by_its_id_until_its_last_delivery_has_ended() {
         let causes = Arc::new(Causes::default());
         let message = |id| {
             let mut message = Message::new("a".parse().unwrap(), ());

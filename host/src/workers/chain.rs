@@ -44,6 +44,10 @@ impl ChainTarget for ScriptTarget {
             // Messages that the task publishes are as deep as results that it emits.
             .at_depth(ctx.depth().saturating_add(1));
         let announce: Announce = Box::new(move |name, payload| ctx.announce_shared(name, payload));
-        Box::pin(run_to_end(self.tasks.begin::<IgnoredAny>(&self.script, request, announce)))
+        Box::pin(run_to_end(self.tasks.begin::<IgnoredAny>(
+            &self.script,
+            request,
+            announce,
+        )))
     }
 }

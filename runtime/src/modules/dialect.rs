@@ -33,7 +33,7 @@ mod tests {
     use super::source_extension;
 
     #[test]
-    fn jsx_is_told_from_casts_and_type_parameters() {
+    fn jsx_is_distinguished_from_casts_and_type_parameters() {
         for code in ["const a: number = 1", "<T>(a: T) => a", "let b = <string>c", "let = ;"] {
             assert_eq!(source_extension(code), "ts", "{code}");
         }

@@ -12,8 +12,8 @@ use futures::StreamExt;
 use http::{Request, Response};
 use http_body_util::{BodyExt, StreamBody};
 use isopod_server::{
-    Address, ServerBody, BoxError, Dispatch, Failure, Limits, Metric, MetricKind, Mode, Outcome, Readiness, RequestMeta,
-    Routes, Running, Server, ServerConfig,
+    Address, BoxError, Dispatch, Failure, Limits, Metric, MetricKind, Mode, Outcome, Readiness, RequestMeta, Routes,
+    Running, Server, ServerBody, ServerConfig,
 };
 
 use crate::connection_thread::Thread;
@@ -51,7 +51,12 @@ impl Drop for Dropped {
 
 impl Dispatch for Worker {
     /// Answers on the connections' thread, as far as the server is concerned: connections move there in every test.
-    async fn fetch(&self, worker: &str, request: Request<ServerBody>, meta: RequestMeta) -> Result<Response<ServerBody>, Failure> {
+    async fn fetch(
+        &self,
+        worker: &str,
+        request: Request<ServerBody>,
+        meta: RequestMeta,
+    ) -> Result<Response<ServerBody>, Failure> {
         let location = meta.location.clone();
         let answer = self.answer(worker, request, meta).await;
         if let Some(location) = location {
@@ -70,7 +75,12 @@ impl Dispatch for Worker {
 }
 
 impl Worker {
-    async fn answer(&self, worker: &str, request: Request<ServerBody>, meta: RequestMeta) -> Result<Response<ServerBody>, Failure> {
+    async fn answer(
+        &self,
+        worker: &str,
+        request: Request<ServerBody>,
+        meta: RequestMeta,
+    ) -> Result<Response<ServerBody>, Failure> {
         self.0.started.fetch_add(1, Ordering::SeqCst);
         let guard = Dropped(self.0.clone());
         let path = request.uri().path().to_owned();

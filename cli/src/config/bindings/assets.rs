@@ -33,7 +33,7 @@ impl Assets {
         }
     }
 
-    /// Opens them. Logs the lines of `_headers` and `_redirects` that have no effect.
+    /// Opens the assets. Logs the lines of `_headers` and `_redirects` that have no effect.
     ///
     /// # Errors
     /// The folder, or a file with rules in it, cannot be read.
@@ -46,7 +46,7 @@ impl Assets {
         Ok(assets)
     }
 
-    /// The files with rules, which may not exist.
+    /// The files with rules, which need not exist.
     pub fn rules(&self) -> impl Iterator<Item = PathBuf> {
         ["_headers", "_redirects", ".assetsignore"]
             .map(|name| self.directory.join(name))

@@ -63,7 +63,7 @@ impl Row for Database {
 /// A SQL database, and the files of its migrations.
 #[derive(Clone, Debug)]
 pub struct SqlDatabase {
-    /// Its name for commands, besides that in `env`.
+    /// Its name for commands, in addition to the name in `env`.
     pub name: Option<String>,
     /// The binding.
     pub config: SqlConfig,
@@ -73,7 +73,7 @@ pub struct SqlDatabase {
     pub migrations_dir: PathBuf,
     /// Table that records them.
     pub migrations_table: String,
-    /// The pattern of their names that a wrangler file has.
+    /// The pattern of their names, if a wrangler file has one.
     pub migrations_pattern: Option<String>,
 }
 

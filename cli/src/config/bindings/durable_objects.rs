@@ -24,7 +24,7 @@ pub(super) const MIGRATIONS: &str = "migrations";
 impl Row for Section {
     const KEY: &'static str = "durable_objects";
     const ABOUT: &'static str = "Durable Objects in `env`: classes of this worker or of another.";
-    // Migrations first: they say under which names the classes are stored.
+    // Migrations first: they decide the names under which the classes are stored.
     const WRANGLER: &'static [WranglerKey] = &[WranglerKey::of::<Vec<Migration>>(), WranglerKey::of::<Written>()];
 
     type Binding = DurableObjectClass;
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_exist_cannot_be_migrated() {
+    fn missing_classes_cannot_be_migrated() {
         let renamed = r#"[{ "tag": "v1", "renamed_classes": [{ "from": "A", "to": "B" }] }]"#;
         assert!(stored(renamed).unwrap_err().contains("\"v1\" renames the class \"A\""));
         let twice = r#"[{ "tag": "v1", "new_classes": ["A"] }, { "tag": "v2", "new_sqlite_classes": ["A"] }]"#;

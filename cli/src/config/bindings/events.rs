@@ -56,7 +56,7 @@ impl Configure for EventsKind {
     }
 }
 
-/// The binding that a worker publishes by.
+/// The binding by which a worker publishes.
 #[derive(Debug)]
 struct Publisher;
 

@@ -1,8 +1,8 @@
 //! Bindings in the configuration: a file for each kind, and one list of them.
 //!
-//! [`KINDS`] drives what reads the configuration (the schema and the reference made of it, `isopod.toml`, wrangler's files),
-//! and through [`Bound`] what uses it: the check for duplicate names, the list of bindings that `isopod serve` starts with,
-//! and the files that modules must not be read from.
+//! [`KINDS`] drives the readers of the configuration (the schema and its reference, `isopod.toml`, wrangler's files), and
+//! through [`Bound`] its users: the check for duplicate names, the list of bindings that `isopod serve` prints, and the files
+//! that modules must not be read from.
 
 mod analytics;
 mod assets;
@@ -151,10 +151,10 @@ pub trait Configured: Any + fmt::Debug + Send + Sync {
     /// The kind of binding, as the start banner names it.
     fn kind(&self) -> &'static str;
 
-    /// The type of its value in TypeScript, as `@cloudflare/workers-types` names it.
+    /// The type of its value in TypeScript, by its name in `@cloudflare/workers-types`.
     fn typescript(&self) -> String;
 
-    /// Makes the binding of a script.
+    /// Creates the binding of a script.
     ///
     /// # Errors
     /// A file or service that it needs does not exist and cannot be created.
@@ -165,7 +165,7 @@ pub trait Configured: Any + fmt::Debug + Send + Sync {
         Vec::new()
     }
 
-    /// The worker that it leads to, if it is a service binding.
+    /// The worker that it calls, if it is a service binding.
     fn service(&self) -> Option<&Service> {
         None
     }
@@ -178,9 +178,9 @@ pub struct Materials<'a> {
     pub worker: &'a str,
     /// The pool that the script is deployed in.
     pub pool: &'a Pool,
-    /// Responses behind `caches` of all workers.
+    /// The cache behind `caches` of all workers.
     pub cache: &'a ResponseCache,
-    /// The script's place on the bus.
+    /// The script's connection to the bus.
     pub bridge: &'a EventBridge,
     /// The queues that are open in the process.
     pub queues: &'a OpenQueues,
@@ -297,7 +297,7 @@ impl fmt::Debug for Sections {
 }
 
 impl Sections {
-    /// The schema of those of `isopod.toml`.
+    /// The schema of the sections of `isopod.toml`.
     pub(super) fn schema(generator: &mut SchemaGenerator) -> Schema {
         let one = |kind: &Kind| {
             let mut schema = (kind.schema)(generator);
@@ -309,7 +309,7 @@ impl Sections {
         json_schema!({ "type": "object", "properties": properties })
     }
 
-    /// The schema of those of wrangler's files.
+    /// The schema of the sections of wrangler's files.
     pub(super) fn wrangler_schema(generator: &mut SchemaGenerator) -> Schema {
         let keys = KINDS.iter().flat_map(|kind| kind.wrangler);
         let one = |key: &WranglerKey| (key.key.to_owned(), (key.schema)(generator).into());
@@ -364,7 +364,7 @@ impl Sections {
         self
     }
 
-    /// The keys of a wrangler file that are here, and not in `others`.
+    /// The keys of a wrangler file that this has and `others` does not.
     pub(super) fn keys_without(&self, others: &Self) -> impl Iterator<Item = &'static str> {
         let there = |sections: &Self, key: &str| sections.0.get(key).is_some_and(|section| !section.is_null());
         let keys = KINDS.iter().flat_map(|kind| kind.wrangler).map(|key| key.key);

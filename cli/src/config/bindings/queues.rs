@@ -72,12 +72,12 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// Tells the queue from others.
+    /// Returns the key that identifies the queue.
     pub fn key(&self) -> QueueKey {
         QueueKey::new(&self.kept, &self.name)
     }
 
-    /// Opens the queue apart from others.
+    /// Opens the queue, with a store of its own.
     pub fn store(&self) -> Arc<dyn QueueStore> {
         match &self.kept {
             Kept::File(path) => Arc::new(
@@ -440,7 +440,7 @@ impl WrittenConsumer {
             }
         }
         let defaults = OptionsFile::default();
-        // No time at all cannot be written in isopod.toml.
+        // isopod.toml has no way to write a time of zero.
         let timeout = self
             .max_batch_timeout
             .map(|timeout| seconds(timeout).unwrap_or(Duration::from_millis(1)));

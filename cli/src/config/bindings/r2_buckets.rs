@@ -81,7 +81,7 @@ impl R2Bucket {
         }
     }
 
-    /// The place where it is kept, for people.
+    /// The place where it is kept, for messages.
     pub fn address(&self) -> String {
         match &self.place {
             Place::Folder(path) => path.display().to_string(),
@@ -145,7 +145,7 @@ impl Section {
             (None, None) => match reading.engines.r2.clone() {
                 None => None,
                 Some(_) if !is_plain_name(name, &at.key("bucket_name"), reading) => return None,
-                // Those of a configuration are side by side.
+                // The buckets of a configuration are side by side.
                 Some(all) => Some(all.below(&format!("{name}/"))),
             },
         };
@@ -211,7 +211,7 @@ struct Written {
     bucket_name: Option<String>,
     #[serde(default)]
     preview_bucket_name: Option<String>,
-    /// The place in which the platform keeps it. It has no effect.
+    /// The place in which the platform keeps the bucket. It has no effect.
     #[serde(default)]
     #[expect(dead_code, reason = "read for its name alone")]
     jurisdiction: Option<String>,

@@ -51,7 +51,7 @@ fn an_environment_inherits_assets() {
 }
 
 #[test]
-fn mistakes_are_told_with_their_place() {
+fn mistakes_are_reported_with_their_place() {
     for (text, parts) in [
         (
             "main = 'a.ts'\nassets = { directory = 'none' }",

@@ -1,6 +1,6 @@
-//! The committed schema and the reference in the documentation are what the code says.
+//! The committed schema and the reference in the documentation are up to date.
 //!
-//! `ISOPOD_UPDATE_DOCS=1 cargo test` writes them anew.
+//! `ISOPOD_UPDATE_DOCS=1 cargo test` updates them.
 
 use std::fmt::Write as _;
 
@@ -22,7 +22,7 @@ fn holds(file: &str, wanted: impl Fn(&str) -> String) {
     }
     assert!(
         committed == wanted,
-        "docs/{file} is out of date; write it anew with ISOPOD_UPDATE_DOCS=1"
+        "docs/{file} is out of date; update it with ISOPOD_UPDATE_DOCS=1"
     );
 }
 
@@ -106,7 +106,7 @@ fn table(out: &mut String, title: &str, prefix: &str, schema: &Json) {
     }
 }
 
-/// The table a key holds, whether as its value, in a list, by name or as one of its forms.
+/// The table that a key contains: as its value, in a list, by name or as one of its forms.
 fn table_in<'a>(prefix: &str, key: &str, schema: &'a Json) -> Option<(String, &'a Json)> {
     let path = if prefix.is_empty() {
         key.to_owned()

@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::*;
 
 #[test]
-fn a_port_alone_is_one_of_this_machine_and_with_a_colon_of_every_address() {
+fn a_port_listens_on_loopback_and_with_a_colon_on_every_address() {
     let shown = |text: &str| text.parse::<Listen>().map(|listen| listen.to_string());
     assert_eq!(shown("8080").as_deref(), Ok("127.0.0.1:8080"));
     assert_eq!(shown(":8080").as_deref(), Ok("0.0.0.0:8080"));
@@ -113,7 +113,7 @@ fn vars_keep_their_type() {
 }
 
 #[test]
-fn a_secret_comes_from_the_environment_before_the_env_file_and_is_never_shown() {
+fn the_environment_overrides_env_files_and_secrets_are_never_shown() {
     let text = "main = 'a.ts'\nsecrets = ['A', 'B', 'C']\nenv_files = ['.env', '.env.local']";
     let mut project = Project::new(&[
         ("isopod.toml", text),
@@ -148,13 +148,13 @@ fn databases_are_found_by_url_or_by_variable_and_hide_their_password() {
     assert_eq!(other.url, "postgres://me:hunter2@db/app");
     assert_eq!((set.max_connections, other.max_connections), (4, 9));
     assert_eq!((other.timeout, other.value_len_max), (Duration::from_secs(5), 4 << 20));
-    // What is not set is as the library has it.
+    // Settings that are not set have the library's defaults.
     assert_eq!(*set, SqlConfig::new(set.url.as_str()));
     assert!(!format!("{config:?}").contains("hunter2"));
 }
 
 #[test]
-fn flags_go_before_variables_and_variables_before_the_file() {
+fn flags_override_variables_and_variables_override_the_file() {
     let mut project = Project::isopod("main = 'a.ts'\nthreads = 1\nlisten = ['[::1]:1']\n[log]\nlevel = 'error'")
         .set("ISOPOD_LISTEN", "127.0.0.1:2, unix:/run/x")
         .set("ISOPOD_THREADS", "2")
@@ -173,7 +173,7 @@ fn flags_go_before_variables_and_variables_before_the_file() {
 }
 
 #[test]
-fn a_wrong_environment_variable_is_told_by_its_name() {
+fn an_invalid_environment_variable_is_reported_by_name() {
     let environment = [("ISOPOD_THREADS", "many"), ("ISOPOD_LOG", "loud")].map(|(k, v)| (k.to_owned(), v.to_owned()));
     let error = Overrides::from_environment(&environment.into())
         .unwrap_err()
@@ -213,7 +213,7 @@ fn every_part_of_a_configuration_can_be_read_back_from_its_text() {
 }
 
 #[test]
-fn what_a_worker_says_of_the_network_stands_over_what_is_said_of_all() {
+fn a_worker_s_network_rules_override_the_common_ones() {
     let config = Project::isopod(
         "routes = [{ path = '/*', worker = 'a' }, { path = '/b/*', worker = 'b' }]
          [network]\nallow_private = true\nallow = ['10.0.0.0/8']\ndeny = ['*:25']\nonly = ['one.example']
@@ -262,7 +262,7 @@ fn triggers_and_events_are_a_workers_own() {
 }
 
 #[test]
-fn events_that_cannot_work_are_told_with_their_place() {
+fn invalid_events_are_reported_with_their_place() {
     let error = Project::isopod(
         "main = 'a.ts'\n[vars]\nEVENTS = 'taken'\n[events]\npublish = ['orders.>', 'isopod.worker.ready', 'a..b']",
     )

@@ -1,4 +1,4 @@
-//! Behaviour of the configuration, through [`load`] on files in temporary folders.
+//! Tests of the configuration, through [`load`] on files in temporary folders.
 
 mod assets;
 mod docs;

@@ -1,9 +1,9 @@
-//! What is wrong is told with its place, its cause and its remedy, all of it at once.
+//! Problems are reported with place, cause and remedy, all at once.
 
 use super::*;
 
 #[test]
-fn all_that_is_wrong_in_a_file_is_told_at_once_with_its_place() {
+fn all_mistakes_of_a_file_are_reported_at_once_with_their_places() {
     let error = Project::isopod(
         "mian = 'a.ts'\nthreads = 'four'\nmode = 'prod'\n\n[limits]\nwall = '30 parsecs'\n[ingress]\nheaders_max = 0\n\
          [[databases]]\nurl = 'mysql://u:pw@h/d'\n",
@@ -48,14 +48,14 @@ isopod.toml:10:7: `databases[0].url` = (not shown): should be "sqlite:data/app.d
 }
 
 #[test]
-fn broken_toml_is_told_with_its_line() {
+fn broken_toml_is_reported_with_its_line() {
     let error = Project::isopod("main = 'a.ts'\nthreads = = 2\n").error();
     assert!(error.starts_with("isopod.toml:2:"), "{error}");
     assert!(error.contains(" 2 | threads = = 2"), "{error}");
 }
 
 #[test]
-fn a_place_after_wide_characters_and_tabs_is_underlined_where_it_stands() {
+fn places_after_wide_characters_and_tabs_are_underlined_correctly() {
     let error = Project::isopod("main = 'a.ts'\nvars = { \"名\" = 1 }\nlog = {\tlevle = 'info' }").error();
     assert_eq!(
         error,
@@ -63,7 +63,7 @@ fn a_place_after_wide_characters_and_tabs_is_underlined_where_it_stands() {
     );
 }
 
-/// Each: what is wrong, and what its error must say.
+/// Mistakes, each with the texts that its error must contain.
 const WRONG: &[(&str, &[&str])] = &[
     ("threads = 2", &["`main` is missing", "[workers.NAME]"]),
     (
@@ -187,7 +187,7 @@ fn a_wrong_database_url_from_a_variable_is_not_shown() {
 }
 
 #[test]
-fn a_line_with_a_password_is_not_shown_whatever_is_wrong_with_it() {
+fn a_line_with_a_password_is_never_shown() {
     let error = Project::isopod("databases = [{ bindin = 'D', url = 'postgres://u:hunter2@h/d' }]").error();
     assert!(
         error.contains("`databases[0].bindin`") && !error.contains("hunter2"),
@@ -202,7 +202,7 @@ fn an_environment_is_refused_for_an_isopod_toml() {
 }
 
 #[test]
-fn a_folder_with_nothing_in_it_says_what_was_looked_for() {
+fn an_empty_folder_is_an_error_that_lists_the_expected_files() {
     let project = Project::new(&[("package.json", r#"{ "main": "dist/gone.js" }"#)]);
     let error = project.error();
     for part in [
@@ -273,7 +273,7 @@ fn a_path_that_is_neither_script_nor_configuration_is_refused() {
 }
 
 #[test]
-fn what_the_configuration_names_is_withheld_from_every_worker() {
+fn files_of_the_configuration_are_withheld_from_every_worker() {
     let text = "env_files = ['.env']\n[tls]\ncert = 'tls.crt'\nkey = 'tls.txt'\n\
                 [workers.one]\nmain = 'a.ts'\nimport_map = 'map.json'\n\
                 [workers.two]\nmain = 'b.ts'\ndatabases = [{ binding = 'DB', url = 'sqlite:shop.dat?mode=rwc' }]\n\
@@ -312,7 +312,7 @@ fn a_root_has_to_hold_main() {
 }
 
 #[test]
-fn a_key_of_the_top_level_in_a_table_is_told_where_it_belongs() {
+fn a_top_level_key_in_a_table_is_reported_with_its_right_place() {
     let error = Project::isopod("[workers.a]\nmain = 'a.ts'\nroutes = []\n").error();
     assert!(
         error.contains("3:1: unknown key `workers.a.routes`")

@@ -60,7 +60,7 @@ fn a_consumer_has_the_defaults_of_the_platform() {
 }
 
 #[test]
-fn wrangler_says_the_same_in_seconds() {
+fn wrangler_files_have_the_same_settings_in_seconds() {
     let ours = isopod(
         "[[queues.consumers]]\nqueue = 'q'\nmax_batch_size = 50\nmax_batch_timeout = '7s'\nmax_retries = 0\nretry_delay = '1m'\n\
          dead_letter_queue = 'd'\nmax_concurrency = 2",
@@ -84,7 +84,7 @@ fn a_worker_that_consumes_needs_no_route() {
 }
 
 #[test]
-fn mistakes_are_told_with_their_place() {
+fn mistakes_are_reported_with_their_place() {
     let two = "routes = [{ path = '/*', worker = 'a' }]\n[workers.a]\nmain = 'a.ts'\n[[workers.a.queues.consumers]]\nqueue = 'q'\n\
                [workers.b]\nmain = 'a.ts'\n[[workers.b.queues.consumers]]\nqueue = 'q'";
     let consumer = "[[queues.consumers]]\nqueue = 'q'\n";

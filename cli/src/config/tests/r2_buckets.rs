@@ -50,7 +50,7 @@ fn wrangler_says_the_same() {
 }
 
 #[test]
-fn mistakes_are_told_with_their_place() {
+fn mistakes_are_reported_with_their_place() {
     let wrangler = |section: &str| {
         let text = format!("name = 'x'\nmain = 'a.ts'\n[[r2_buckets]]\n{section}");
         Project::new(&[("wrangler.toml", &text), ("a.ts", "")])

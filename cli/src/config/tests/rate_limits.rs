@@ -26,7 +26,7 @@ fn they_are_read_from_isopod_toml() {
 }
 
 #[test]
-fn both_forms_of_wrangler_say_the_same() {
+fn both_wrangler_forms_have_the_same_effect() {
     let now = "[[ratelimits]]\nname = 'L'\nnamespace_id = '1001'\nsimple = { limit = 5, period = 10 }\n";
     let before = "[[unsafe.bindings]]\nname = 'L'\ntype = 'ratelimit'\nnamespace_id = '1001'\nsimple = { limit = 5, period = 10 }\n";
     let expected = "L (rate limit) Section { binding: \"L\", limit: 5, period: TenSeconds, keys_max: 65536 }";
@@ -37,7 +37,7 @@ fn both_forms_of_wrangler_say_the_same() {
 }
 
 #[test]
-fn mistakes_are_told_with_their_place() {
+fn mistakes_are_reported_with_their_place() {
     for (project, parts) in [
         (
             Project::isopod("main = 'a.ts'\n[[rate_limits]]\nbinding = 'L'\nlimit = 5\nperiod = '30s'"),

@@ -58,7 +58,7 @@ fn a_worker_that_another_is_bound_to_needs_no_route() {
 }
 
 #[test]
-fn wrangler_says_the_same_and_what_has_no_effect_is_noted() {
+fn wrangler_files_have_the_same_effect_and_ignored_keys_are_noted() {
     let text = r#"{ "name": "x", "main": "a.ts", "services": [
         { "binding": "A", "service": "x", "entrypoint": "Admin" },
         { "binding": "B", "service": "x", "environment": "production", "remote": true } ] }"#;
@@ -73,7 +73,7 @@ fn wrangler_says_the_same_and_what_has_no_effect_is_noted() {
 }
 
 #[test]
-fn mistakes_are_told_with_their_place() {
+fn mistakes_are_reported_with_their_place() {
     let bound = |line: &str| Project::isopod(&format!("{FRONT}[[workers.front.services]]\nbinding = 'API'\n{line}\n"));
     let wrangler = |services: &str| {
         let text = format!("name = 'x'\nmain = 'a.ts'\nservices = [{services}]");

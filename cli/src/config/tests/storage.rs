@@ -2,7 +2,7 @@ use super::*;
 
 const URL: &str = "postgres://app:hidden@db.internal/shop";
 
-/// Where the namespace, the queue and the ticks of a worker are kept, in that order.
+/// The places where the namespace, the queue and the ticks of a worker are kept, in this order.
 fn places(project: &Project) -> [String; 3] {
     let config = project.config();
     let (_, worker) = config.workers.first_key_value().expect("a worker");
@@ -22,7 +22,7 @@ fn places(project: &Project) -> [String; 3] {
 const BOUND: &str = "main = 'a.ts'\nkv_namespaces = [{ binding = 'KV' }]\nqueues.consumers = [{ queue = 'q' }]\n";
 
 #[test]
-fn data_is_on_this_machine_unless_the_section_says_otherwise() {
+fn data_is_on_this_machine_by_default() {
     let files = [".isopod/kv/KV.sqlite", ".isopod/queues/q.sqlite", "local"].map(str::to_owned);
     assert_eq!(places(&Project::isopod(BOUND)), files);
     let all = format!("{BOUND}[storage]\nkv = '{URL}'\nqueues = '{URL}'\ncrons = '{URL}'");
@@ -78,7 +78,7 @@ fn variables_of_the_process_move_a_wrangler_project_to_a_server() {
 }
 
 #[test]
-fn mistakes_are_told_with_their_place_and_without_passwords() {
+fn mistakes_are_reported_with_their_place_and_without_passwords() {
     for (text, parts) in [
         (
             "[storage]\nkv = 'redis://hidden@host'",

@@ -140,7 +140,7 @@ fn an_environment_inherits_everything_but_vars_and_bindings() {
 }
 
 #[test]
-fn the_dev_vars_of_an_environment_take_the_place_of_the_common_ones() {
+fn the_dev_vars_of_an_environment_replace_the_common_ones() {
     let project = shop().in_environment("staging");
     std::fs::write(project.path().join(".dev.vars.staging"), "B=staged").unwrap();
     let config = project.config();
@@ -163,7 +163,7 @@ fn a_binding_this_build_does_not_have_is_an_error() {
 }
 
 #[test]
-fn an_environment_that_is_not_there_is_told_with_the_nearest() {
+fn a_missing_environment_is_reported_with_the_most_similar_one() {
     let error = shop().in_environment("stagng").error();
     assert!(
         error.contains("there is no environment `stagng`") && error.contains("did you mean `staging`?"),
@@ -172,7 +172,7 @@ fn an_environment_that_is_not_there_is_told_with_the_nearest() {
 }
 
 #[test]
-fn wrangler_toml_is_read_as_well_and_its_mistakes_are_told() {
+fn wrangler_toml_is_supported_and_its_mistakes_are_reported() {
     let text = "name = 'x'\nmain = 'a.ts'\n[[vectorize]]\n\
                 index_name = 'i'\nbinding = 'V'\n[limits]\ncpu_ms = 'lots'\n";
     let error = Project::new(&[("wrangler.toml", text), ("a.ts", "")]).error();
@@ -186,7 +186,7 @@ fn wrangler_toml_is_read_as_well_and_its_mistakes_are_told() {
 
 /// Newer versions of wrangler have keys that this build has not heard of.
 #[test]
-fn an_unknown_key_is_a_warning_with_the_nearest() {
+fn an_unknown_key_is_a_warning_with_the_most_similar_one() {
     let text = "name = 'x'\nmain = 'a.ts'\nworker_dev = true\ncompatability_date = '2026-01-01'\nnew_thing = 1\n[limits]\nram = 1";
     let config = Project::new(&[("wrangler.toml", text), ("a.ts", "")]).config();
     let notes: Vec<_> = config.notes.iter().map(Note::to_string).collect();
@@ -226,7 +226,7 @@ fn every_key_of_wranglers_schema_is_known() {
 
 /// Tools write a list for each kind of binding, empty where there is none.
 #[test]
-fn an_empty_list_of_bindings_asks_for_nothing() {
+fn an_empty_list_of_bindings_is_accepted() {
     let text = r#"{ "name": "x", "main": "a.ts", "kv_namespaces": [], "ai": {}, "durable_objects": { "bindings": [] },
         "queues": { "producers": [], "consumers": [] }, "define": {}, "migrations": [], "services": null }"#;
     let config = Project::new(&[("wrangler.json", text), ("a.ts", "")]).config();
@@ -269,7 +269,7 @@ fn a_database_name_cannot_leave_its_folder() {
 }
 
 #[test]
-fn broken_json_and_a_key_given_twice_are_told_with_their_place() {
+fn broken_json_and_duplicate_keys_are_reported_with_their_place() {
     let broken = Project::new(&[("wrangler.json", "{\n  \"name\": \"x\"\n  \"main\": \"a.ts\"\n}")]).error();
     assert!(broken.starts_with("wrangler.json:"), "{broken}");
     let twice = Project::new(&[("wrangler.json", "{\n  \"name\": \"x\",\n  \"name\": \"y\"\n}")]).error();

@@ -121,7 +121,7 @@ impl Reader<'_> {
         let names: Vec<String> = table.entries().iter().map(|entry| entry.key.clone()).collect();
         for name in names {
             if let Some(section) = table.entry_mut(&name) {
-                // A capability is missed in the environment that runs; the others are read for their mistakes only.
+                // Unsupported capabilities count in the selected environment only; the others are only checked for mistakes.
                 self.sort_out_table(
                     section,
                     &KeyPath::of("env").key(&name),
@@ -173,7 +173,7 @@ impl Reader<'_> {
         for problem in problems_of::<WranglerFile>(self.source, node, &keys::all()) {
             match (&problem.fault, &problem.place) {
                 (Fault::UnknownKey { .. }, Some(place)) => {
-                    // A list of all that is known would bury the rest.
+                    // A list of all known keys would bury the message.
                     let near = problem
                         .remedy
                         .iter()

@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn it_goes_off_at_the_time_and_not_before_and_again_when_set_again() {
+    async fn an_alarm_fires_at_its_time_and_can_be_reused() {
         let alarm = Alarm::new().expect("a timer");
         for wait in [Duration::from_millis(30), Duration::from_millis(1)] {
             let time = SystemTime::now() + wait;
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_wait_that_is_given_up_does_not_end_the_next() {
+    async fn an_abandoned_wait_does_not_end_the_next() {
         let alarm = Alarm::new().expect("a timer");
         let soon = SystemTime::now() + Duration::from_millis(5);
         let given_up = tokio::time::timeout(Duration::ZERO, alarm.until(soon)).await;

@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_missed_comes_once_and_for_the_last_time_of_all() {
+    fn missed_times_are_due_once_for_the_last_of_them() {
         let mut queue = queue(&["* * * * *"], second(30));
         assert_eq!(queue.next_due(), Some(second(60)));
         assert!(queue.take_due(second(59)).is_empty());
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_back_repeats_nothing_unless_it_was_wrong_before() {
+    fn setting_the_clock_back_repeats_nothing_unless_it_was_wrong() {
         let mut queue = queue(&["* * * * *"], second(86_400));
         assert_eq!(queue.take_due(second(86_460)).len(), 1);
         assert!(queue.take_due(second(86_455)).is_empty());
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trigger_that_is_taken_out_is_not_due_any_more() {
+    fn a_removed_trigger_is_never_due() {
         let mut queue = queue(&["* * * * *"], second(0));
         follow(&mut queue, &[], second(1));
         assert_eq!((queue.next_due(), queue.take_due(second(600)).len()), (None, 0));
@@ -194,7 +194,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_time_is_taken_once_however_often_one_looks(
+        fn every_time_is_due_once(
             step in 1_u64..30,
             begin in 0_u64..1_000_000,
             looks in proptest::collection::vec(1_u64..100, 1..60),

@@ -1,5 +1,5 @@
 //! Host module that fires cron triggers: `cron_queue` tracks due times, `alarm` waits for them, and a
-//! record of what has run sees to it that each tick runs in one process.
+//! record of past ticks ensures that each tick runs in one process only.
 
 mod alarm;
 mod cron_queue;
@@ -125,7 +125,7 @@ impl Clock {
             if !ticks.is_ours(&turn, time).await {
                 return Ok::<(), BoxError>(());
             }
-            // Its time is limited by the worker's own limits.
+            // The time is limited by the worker's own limits.
             let timeout = Duration::MAX;
             let name = format!("cron:{}", turn.trigger().worker);
             let ran = supervisor.run_with(
@@ -134,7 +134,7 @@ impl Clock {
                 run_turn(pool, turn, time),
             );
             match ran.await {
-                // The run itself has said why, with all it knew.
+                // The run itself has logged its error in detail.
                 Ok(()) | Err(RunError::Crashed { .. }) => {}
                 Err(error) => tracing::warn!(target: "isopod::cron", task = name, %error, "a run did not finish"),
             }
@@ -146,9 +146,9 @@ impl Clock {
 /// The record of the ticks that have run.
 struct Ticks {
     store: Box<dyn TickStore>,
-    /// The place where it is kept, for messages.
+    /// The place where the record is kept, for messages.
     place: String,
-    /// True if a tick runs that cannot be recorded: the processes of one machine, which share a file, rarely lose it.
+    /// True if a tick runs even if it cannot be recorded: with a file on one machine, that is rare.
     runs_unrecorded: bool,
 }
 
@@ -168,7 +168,7 @@ impl Ticks {
         }
     }
 
-    /// Takes the tick of a turn. `false`: another process runs it, or, on a server, it cannot be known whether one does.
+    /// Claims a tick. `false`: another process runs it, or, with a server, that is unknown.
     async fn is_ours(&self, turn: &Turn, time: SystemTime) -> bool {
         let (worker, cron) = (turn.trigger().worker.clone(), turn.trigger().cron.to_string());
         match self.store.take(Tick::new(worker.as_str(), cron.as_str(), time)).await {
@@ -206,7 +206,7 @@ async fn run_turn(pool: Arc<Pool>, turn: Turn, time: SystemTime) -> Result<(), F
 pub(super) async fn run(pool: &Pool, worker: &str, cron: &str, time: SystemTime) -> Result<(), Failure> {
     let begun = Instant::now();
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    // A time of day in milliseconds is a whole number that a double holds.
+    // Times in milliseconds are integers that a double represents exactly.
     let ran = pool.scheduled(worker, cron, since.as_secs_f64() * 1000.0).await;
     let took = begun.elapsed();
     match &ran {

@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_is_lost_again_and_again_is_exhausted() {
+    fn a_message_that_is_lost_repeatedly_is_exhausted() {
         assert_eq!([3, 4].map(|attempts| is_exhausted(attempts, &options())), [false, true]);
         assert!(!is_exhausted(u32::MAX, &options().retries(u32::MAX)));
     }
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_that_was_not_begun_is_no_attempt() {
+    fn a_batch_that_was_not_begun_does_not_count_as_an_attempt() {
         for (outcome, is_begun) in Outcome::ALL.map(|outcome| {
             let result = Err(Failure::new(outcome, ""));
             (outcome, !matches!(End::of(&result), End::NotBegun))

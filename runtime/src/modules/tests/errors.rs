@@ -48,7 +48,7 @@ fn unsupported_modules_are_reported_with_a_remedy() {
 }
 
 #[test]
-fn commonjs_is_told_from_es_modules() {
+fn commonjs_is_distinguished_from_es_modules() {
     let project = Project::new(&[
         (
             "node_modules/old/index.js",
