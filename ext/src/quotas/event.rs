@@ -41,8 +41,8 @@ impl Spent {
     /// Counts a log line of this length.
     pub(crate) fn log(&mut self, bytes: usize, quotas: &Quotas) -> LogVerdict {
         let room = self.log_lines < quotas.log_lines && self.log_bytes.saturating_add(bytes) <= quotas.log_bytes;
-        // A single line that is too long also ends the log: otherwise the following lines would look like all there
-        // was.
+        // A single line that is too long also ends the log: otherwise the following lines would look like the
+        // whole log.
         if room && self.log_dropped == 0 {
             self.log_lines += 1;
             self.log_bytes += bytes;

@@ -41,7 +41,8 @@ pub struct Quotas {
     pub pending_ops: usize,
     /// Requests by `fetch` in an event, including redirects. Default: 1,000.
     pub subrequests: usize,
-    /// Operations on KV namespaces, R2 buckets, queues and `caches` in an event; one on several keys or messages counts once. Default:
+    /// Operations on KV namespaces, R2 buckets, queues and `caches` in an event; an operation on several keys or messages counts
+    /// once. Default:
     /// 1,000.
     pub storage_operations: usize,
     /// Functions and objects that an event has passed to other workers and that these still hold. Default: 1,000.
@@ -67,8 +68,8 @@ pub struct Quotas {
     /// Bytes held outside of the heap for scripts: blobs, compressors, messages waiting for a port, data being
     /// encrypted. Default: 64 MiB.
     pub native_bytes: usize,
-    /// Types in the WebAssembly modules and tags of a script, of all its workers together; those that several modules have alike
-    /// count once for each. V8 keeps them as long as the process lives. Default: 100,000.
+    /// Types in the WebAssembly modules and tags of a script, of all its workers together. Types that occur in several modules
+    /// count once for each. V8 keeps types as long as the process lives. Default: 100,000.
     pub wasm_types: usize,
     /// Time for which a script's outgoing stream may produce nothing while its reader waits. Default: 1 min.
     pub stream_idle: Duration,
@@ -77,7 +78,7 @@ pub struct Quotas {
     pub pbkdf2_iterations: u32,
     /// Length of a generated RSA key in bits, and of each key of RSA or DSA in `node:crypto`. Default: 4,096.
     pub rsa_bits: u32,
-    /// Open WebSockets of the worker, those of pairs within it aside. Default: 1,000.
+    /// Open WebSockets of the worker, except pairs whose both ends it has. Default: 1,000.
     pub sockets: usize,
     /// Limits of each WebSocket.
     pub socket: SocketLimits,

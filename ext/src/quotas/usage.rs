@@ -83,7 +83,7 @@ pub enum QuotaError {
     },
     /// Too costly a key derivation.
     #[error(
-        "scrypt with N·r·p = {asked} is above the limit of {max} (`limits.pbkdf2_iterations`, which holds for scrypt too)"
+        "scrypt with N·r·p = {asked} is above the limit of {max} (`limits.pbkdf2_iterations`, which applies to scrypt too)"
     )]
     Scrypt {
         /// The product of the requested parameters.
@@ -177,11 +177,11 @@ impl Usage {
         within(open, self.quotas.handles, QuotaError::Handles)
     }
 
-    /// Checks the parameters of scrypt, which takes time and memory by them, and returns the bytes of its memory.
+    /// Checks the parameters of scrypt, which determine its time and memory, and returns the bytes of its memory.
     ///
     /// # Errors
     ///
-    /// A [`QuotaError`] if it takes more time than as many iterations of PBKDF2 as allowed, or too much memory.
+    /// A [`QuotaError`] if it takes more time than the allowed number of PBKDF2 iterations, or too much memory.
     pub fn check_scrypt(&self, cost: u64, block_size: u64, parallelization: u64) -> Result<usize, QuotaError> {
         let blocks = cost.saturating_mul(block_size);
         let asked = blocks.saturating_mul(parallelization);

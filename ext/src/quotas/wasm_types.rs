@@ -1,8 +1,8 @@
 //! Types of WebAssembly, which V8 keeps for as long as the process lives, in a table that all isolates share. It aborts the
 //! process when the table is full.
 //!
-//! Each script has a limit for the types that it adds, and all together stay below V8's. The same types again, as in another
-//! worker of the script, add nothing.
+//! Each script has a limit for the types that it adds, and all scripts together stay below V8's limit. Types that were added
+//! before, for example by another worker of the script, do not count again.
 
 use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
@@ -16,7 +16,7 @@ use super::{QuotaError, Usage};
 /// The number of types that all scripts of a process can add: a little less than V8's limit of 2,000,000.
 const PROCESS_MAX: usize = 1_900_000;
 
-/// The number of a module's section with types, its header before that, and the smallest number of bytes of a type.
+/// The header of a module, the number of its section with types, and the smallest size of a type in bytes.
 const TYPE_SECTION: u8 = 1;
 const HEADER_BYTES: usize = 8;
 const TYPE_BYTES_MIN: usize = 2;
@@ -24,7 +24,7 @@ const TYPE_BYTES_MIN: usize = 2;
 /// The first byte of types that are declared as a group and count as one.
 const GROUP: u8 = 0x4e;
 
-/// The types that were added by one script, or by all of a process.
+/// The types that one script, or all scripts of a process, have added.
 #[derive(Debug, Default)]
 pub struct WasmTypes(Mutex<Seen>);
 
@@ -36,7 +36,7 @@ struct Seen {
 }
 
 impl WasmTypes {
-    /// Adds types, unless they are there. Returns `false` if they would be more than `max` altogether.
+    /// Adds types that are new. Returns `false` if there would be more than `max`.
     fn add(&self, hash: u64, types: usize, max: usize) -> bool {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.hashes.contains(&hash) {
@@ -55,11 +55,11 @@ impl WasmTypes {
 /// Room for the types of a worker, in its state.
 #[derive(Clone, Debug, Default)]
 pub struct WasmTypeRoom {
-    /// Those of its script, which all its workers share.
+    /// The types of its script, shared by all its workers.
     pub script: Arc<WasmTypes>,
-    /// Those of the process.
+    /// The types of the process.
     pub process: Arc<WasmTypes>,
-    /// Hashes for both.
+    /// Hashes for both sets.
     pub hasher: RandomState,
 }
 
@@ -80,7 +80,7 @@ impl WasmTypeRoom {
 }
 
 fn ask(state: &OpState, key: &[u8], types: usize) -> Result<(), QuotaError> {
-    // A worker without it is not counted.
+    // A worker without this state is not counted.
     let room = state.try_borrow::<WasmTypeRoom>();
     room.map_or(Ok(()), |room| room.ask(key, types, Usage::of(state).quotas.wasm_types))
 }
@@ -96,7 +96,7 @@ pub(super) fn op_isopod_room_for_module(
     type_sections(module).try_for_each(|section| ask(state, section, types_max(section)))
 }
 
-/// Checks for room for the type of a tag, which is written out.
+/// Checks for room for the type of a tag, given in full.
 #[op2(nofast)]
 pub(super) fn op_isopod_room_for_tag(state: &mut OpState, #[string] parameters: &str) -> Result<(), QuotaError> {
     ask(state, parameters.as_bytes(), 1)
@@ -109,7 +109,7 @@ fn type_sections(module: &[u8]) -> impl Iterator<Item = &[u8]> {
         loop {
             let (number, after) = rest.split_first()?;
             let (length, content) = unsigned(after)?;
-            // V8 reads one that is cut off to its end.
+            // V8 reads a truncated section up to its end.
             let (section, after) = content.split_at(content.len().min(length));
             rest = after;
             if *number == TYPE_SECTION {
@@ -119,13 +119,13 @@ fn type_sections(module: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// The largest number of types that there can be in a section.
+/// The largest number of types that a section can contain.
 fn types_max(section: &[u8]) -> usize {
     let Some((entries, types)) = unsigned(section) else {
         return 0;
     };
     let all = types.len() / TYPE_BYTES_MIN;
-    // Each is one type, if there are no groups.
+    // Each entry is one type, if there are no groups.
     if types.contains(&GROUP) { all } else { entries.min(all) }
 }
 
@@ -173,7 +173,7 @@ mod tests {
         // A group of two counts as one entry.
         let group: &[u8] = &[1, GROUP, 2, 0x60, 0, 0, 0x60, 1, 0x7f, 0];
         assert!(types(&module(&[(1, group)])) >= 2);
-        // More than there can be.
+        // More types than the section has room for.
         assert_eq!(types(&module(&[(1, &[0xff, 0xff, 0x03, 0x60, 0, 0])])), 1);
     }
 

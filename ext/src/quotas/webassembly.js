@@ -25,7 +25,7 @@ const { isAnyArrayBuffer } = core;
 /** V8 accepts no more parameters of a tag. */
 const PARAMETERS_MAX = 1000;
 
-/** Throws if there is no room for the types of this module. V8 rejects what is neither a buffer nor a view. */
+/** Throws if there is no room for the types of this module. V8 rejects values that are neither buffers nor views. */
 function check(source) {
   if (ArrayBufferIsView(source)) op_isopod_room_for_module(source);
   else if (isAnyArrayBuffer(source)) op_isopod_room_for_module(new Uint8Array(source));

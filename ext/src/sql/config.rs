@@ -126,7 +126,7 @@ impl Binding for SqlConfig {
         EnvValue::made("ext:isopod_sql/sql.js", &Value::Null)
     }
 
-    /// The process of the worker has connections of its own.
+    /// A worker in a process of its own has connections of its own.
     fn written(&self) -> Option<WrittenBinding> {
         let config = postcard::to_stdvec(self).ok()?;
         Some(WrittenBinding::Sql { config })

@@ -1,4 +1,4 @@
-//! Bounds what a PostgreSQL server sends at a time.
+//! Bounds the amount that a PostgreSQL server sends at a time.
 //!
 //! sqlx receives a row whole, up to PostgreSQL's limit of 1 GB, before its size is known, and does not share its socket.
 //! Its connections therefore lead through a Unix socket to a task of this process, which counts what it passes on to
@@ -22,7 +22,7 @@ use tokio::runtime::Handle;
 /// Bytes that pass without being part of the row that sqlx waits for: what was read ahead, messages of other kinds.
 const AHEAD: usize = 1 << 20;
 
-/// The amount that a server has sent since the last row.
+/// Counts the bytes that a server has sent since the last row.
 #[derive(Clone, Debug)]
 pub(super) struct Flow(Arc<Counts>);
 

@@ -1,8 +1,8 @@
 //! The connection pool of a PostgreSQL database: connections are lent for one call, and cleaned afterwards.
 //!
-//! It replaces sqlx's pool for four reasons. What a server sends at a time is bounded. A connection knows its process on the server, so that abandoned
-//! statements can be canceled there. It is cleaned after a call, when the caller already has the result. And it is only
-//! tested after being idle, not before every call.
+//! It replaces sqlx's pool for four reasons. The amount that a server sends at a time is bounded. A connection knows its
+//! process on the server, so that abandoned statements can be canceled there. It is cleaned after a call, when the caller
+//! already has the result. And it is only tested after being idle, not before every call.
 
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -58,7 +58,7 @@ impl Connections {
     /// Creates a pool, which connects on first use. Called inside the I/O runtime.
     pub(super) fn new(config: &SqlConfig) -> Result<Self, SqlError> {
         let options = PgConnectOptions::from_str(&config.url).map_err(|error| invalid(&error))?;
-        // The server ends abandoned statements itself if it cannot be told.
+        // The server ends abandoned statements itself if canceling fails.
         let options = options
             .application_name("isopod")
             .options([("statement_timeout", config.timeout.as_millis())]);

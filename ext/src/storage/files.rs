@@ -1,4 +1,4 @@
-//! Threads for files, which block.
+//! Threads for blocking work on files.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -11,13 +11,13 @@ use super::StorageError;
 /// Time without work after which a thread ends.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// A few threads for work on files. They start when there is work, and end when there is none.
+/// A few threads for work on files. They start on demand and end when idle.
 ///
-/// The queue is not bounded here: each operation has one piece of work at a time, and operations are bounded where they begin.
+/// The queue is not bounded here: each operation has one job at a time, and the number of operations is bounded by its callers.
 pub(crate) struct FileThreads {
     name: &'static str,
     threads_max: usize,
-    /// A runtime that runs no tasks: Tokio's pool of blocking threads, of this store alone.
+    /// A runtime that runs no tasks: only its pool of blocking threads is used, by this store alone.
     runtime: Mutex<Option<Runtime>>,
 }
 
@@ -68,7 +68,7 @@ impl FileThreads {
 impl Drop for FileThreads {
     fn drop(&mut self) {
         let runtime = self.runtime.get_mut().unwrap_or_else(PoisonError::into_inner);
-        // Waits for nothing: it may be dropped on an event loop.
+        // Does not wait for the threads, because it may be dropped on an event loop.
         if let Some(runtime) = runtime.take() {
             runtime.shutdown_background();
         }

@@ -51,7 +51,7 @@ impl<C> Drop for Hosted<C> {
                 let _entered = runtime.enter();
                 drop(client);
             }
-            // Neither blocks nor panics, also in async code.
+            // Neither blocks nor panics, even in async code.
             runtime.shutdown_background();
         }
     }

@@ -1,6 +1,6 @@
-//! Common parts of the bindings that keep data: the errors of a store, the memory that a value is read into, SQLite files with
-//! threads of their own, PostgreSQL servers, threads for other files, and runtimes for clients; and the record of cron ticks, which no script sees. Knows
-//! no V8.
+//! Common parts of bindings that store data: the errors of a store, reservations of memory for values, SQLite files with
+//! threads of their own, PostgreSQL servers, threads for other files, and runtimes for clients. Also the record of cron
+//! ticks, which is not visible to scripts. Knows no V8.
 
 #[cfg(feature = "sql")]
 pub(crate) mod files;
@@ -37,7 +37,7 @@ pub type StorageFuture<T> = Pin<Box<dyn Future<Output = Result<T, StorageError>>
 #[non_exhaustive]
 pub enum StorageError {
     /// Too many operations wait already. The same operation may succeed later.
-    #[error("{0} operations on it wait already (`queue_len_max`)")]
+    #[error("{0} operations are waiting already (`queue_len_max`)")]
     Overloaded(usize),
     /// There is no room for more data.
     #[error("it has reached its size of {0} bytes (`bytes_max`)")]
@@ -45,7 +45,7 @@ pub enum StorageError {
     /// The worker has no memory for the value.
     #[error(transparent)]
     Memory(#[from] QuotaError),
-    /// It failed.
+    /// The operation failed.
     #[error("{0}")]
     Failed(String),
 }
@@ -77,7 +77,7 @@ pub struct ReadRoom {
 pub struct Reserved(Charge);
 
 impl ReadRoom {
-    /// Room of this many bytes, which nothing else takes: for a program that reads a store itself.
+    /// Creates room of this many bytes, for a program that reads a store itself.
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
         Self::of(MemoryLedger::default(), bytes_max)
@@ -90,7 +90,7 @@ impl ReadRoom {
     /// Reserves memory for a value of this size.
     ///
     /// # Errors
-    /// [`StorageError::Memory`] if there is not that much.
+    /// [`StorageError::Memory`] if there is not enough.
     pub fn reserve(&self, bytes: usize) -> Result<Reserved, StorageError> {
         // Charged first: several threads may read for a worker.
         let charge = self.ledger.charge(bytes);

@@ -1,5 +1,5 @@
-// AES-GCM with initialization vectors of other lengths than 96 and 128 bits, and decryption with tags below 128 bits:
-// https://w3c.github.io/webcrypto/#aes-gcm. deno_crypto has the others.
+// AES-GCM with initialization vectors of lengths other than 96 and 128 bits, and decryption with tags below 128 bits:
+// https://w3c.github.io/webcrypto/#aes-gcm. deno_crypto handles the rest.
 
 (function () {
 const { core, primordials } = __bootstrap;

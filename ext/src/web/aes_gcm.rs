@@ -1,4 +1,4 @@
-//! AES-GCM with initialization vectors and tags of every length, where the library of deno_crypto has none:
+//! AES-GCM with initialization vectors and tags of all lengths that deno_crypto's library does not support:
 //! NIST SP 800-38D, sections 7.1 and 7.2.
 
 use aes::cipher::generic_array::typenum::U16;
@@ -83,8 +83,8 @@ impl Message<'_> {
     }
 }
 
-/// Encrypts `data` in place and writes the tag; or decrypts it, and returns false if the tag is another, in which case the data
-/// is zeroed.
+/// Encrypts `data` in place and writes the tag; or decrypts it, and returns false if the tag does not match, in which case the
+/// data is zeroed.
 #[op2(fast)]
 pub(super) fn op_isopod_aes_gcm(
     encrypts: bool,

@@ -34,7 +34,7 @@ const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
 
 const dataCloneError = (message) => new DOMException(message, "DataCloneError");
 
-// ---- what belongs to the platform
+// ---- interfaces of the platform
 
 /** Getters that return a promise, rejected for a wrong receiver. Those of event handlers ignore the receiver. */
 const promised = new SafeSet(["closed", "ready", "finished"]);
@@ -213,7 +213,7 @@ function checkBuffers(transfer) {
   return buffers;
 }
 
-/** Detaches the buffers of a transfer list, except one whose bytes are taken elsewhere. */
+/** Detaches the buffers of a transfer list, except one whose bytes the caller takes. */
 function takeBuffers(transfer, spared = undefined) {
   for (const buffer of new SafeArrayIterator(checkBuffers(transfer))) {
     if (buffer !== spared) takeBuffer(buffer);
@@ -232,8 +232,8 @@ function serializeApart(value, transfer) {
 const make = (data) => makers[data.type](data);
 
 /**
- * Serializes a value for another worker that takes more than data: `describeOther` describes objects that are in its sense, and
- * objects of scripts' classes are none.
+ * Serializes a value that may contain more than data for another worker: `describeOther` describes platform objects and stubs.
+ * Objects of scripts' classes are rejected.
  */
 function serializeWith(value, describeOther) {
   const hooks = {

@@ -25,13 +25,13 @@ struct Writer<'a> {
     kinds: v8::Local<'a, v8::Map>,
     /// `Object.prototype`, the prototype of most objects.
     plain: v8::Local<'a, v8::Value>,
-    /// `(object, kind) => boolean`: whether the object really is of that interface.
+    /// boolean`: whether the object really is of that interface. => `(object, kind) => boolean`: true if the object really is of that interface. => boolean`: whether the object really is of that interface.
     is_platform: v8::Local<'a, v8::Function>,
     /// `(object) => index | data`: the index of the object's copy in `copies`, or its description.
     describe: v8::Local<'a, v8::Function>,
     /// `(message) => DOMException`.
     fail: v8::Local<'a, v8::Function>,
-    /// Objects with another prototype than `Object.prototype` are described too, as if they were the platform's.
+    /// Objects with a prototype other than `Object.prototype` are described too, like platform objects.
     only_plain: bool,
     /// A description is being written, whose objects are plain data.
     describes: Cell<bool>,

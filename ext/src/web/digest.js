@@ -1,4 +1,4 @@
-// What `crypto` has on Workers beside the Web Cryptography API: `DigestStream` and `subtle.timingSafeEqual()`.
+// Additions of Workers to the Web Cryptography API: `DigestStream` and `subtle.timingSafeEqual()`.
 // https://developers.cloudflare.com/workers/runtime-apis/web-crypto/
 
 (function () {
@@ -44,7 +44,7 @@ class DigestStream extends WritableStream {
       resolve = done;
       reject = failed;
     });
-    // The stream reports the same error: a digest that is not asked for is no uncaught rejection.
+    // The stream reports the same error, so an unused digest must not be an uncaught rejection.
     PromisePrototypeThen(digest, undefined, () => {});
     const end = (error) => {
       abandoned.unregister(digest);

@@ -1,4 +1,4 @@
-//! Digests of data that comes in chunks, for `crypto.DigestStream`, and comparison in constant time.
+//! Incremental digests for `crypto.DigestStream`, and comparison in constant time.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -12,7 +12,7 @@ use crate::quotas::{QuotaError, Usage};
 /// The most bytes that one call takes: it is native code, which no limit interrupts.
 const STEP_BYTES_MAX: usize = 1 << 20;
 
-/// The digest of data that comes in chunks.
+/// An incremental digest.
 pub(crate) enum Hasher {
     Sha(digest::Context),
     Md5(Md5),
@@ -76,7 +76,7 @@ pub(super) fn op_isopod_digest_new(state: &mut OpState, #[string] algorithm: &st
     Ok(state.resource_table.add(HasherResource(RefCell::new(hasher))))
 }
 
-/// Takes in a step's worth of the data from the offset on. Returns the number of bytes.
+/// Adds up to one step of the data from the offset on. Returns the number of bytes.
 #[op2]
 #[number]
 pub(super) fn op_isopod_digest_update(
@@ -97,7 +97,7 @@ pub(super) fn op_isopod_digest_update(
 #[buffer]
 pub(super) fn op_isopod_digest_finish(state: &mut OpState, #[smi] rid: ResourceId) -> Result<Vec<u8>, DigestError> {
     let hasher = state.resource_table.take::<HasherResource>(rid)?;
-    // No other call has it: ops of one isolate run one after the other.
+    // No other call uses it, because ops of one isolate run one after the other.
     let hasher = Rc::into_inner(hasher).map(|hasher| hasher.0.into_inner().finish());
     Ok(hasher.unwrap_or_default())
 }

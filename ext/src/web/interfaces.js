@@ -195,7 +195,7 @@ function keyMaterial(key) {
   return ReflectApply(exportNodeMaterial, CryptoKey, [key]);
 }
 
-/** The bytes of a secret key, whether or not it is extractable: for scripts that keep them to themselves. */
+/** The bytes of a secret key, whether or not it is extractable, for internal scripts that do not expose them. */
 const secretOf = (key) => ReflectApply(exportNodeMaterial, CryptoKey, [key]).data;
 
 /** A key from its bytes. */

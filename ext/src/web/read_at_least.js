@@ -1,5 +1,5 @@
-// `ReadableStreamBYOBReader.readAtLeast()`, as Workers have it. It is the standard's `read(view, { min })`, except that the last
-// bytes of a stream do not come with `done`.
+// `ReadableStreamBYOBReader.readAtLeast()` of Workers. It is the standard's `read(view, { min })`, except that `done` is false
+// for the last bytes of a stream.
 // https://developers.cloudflare.com/workers/runtime-apis/streams/readablestreambyobreader/
 
 (function () {

@@ -1,4 +1,4 @@
-// `scheduler.wait()`, as Workers have it: https://developers.cloudflare.com/workers/runtime-apis/scheduler/
+// `scheduler.wait()` of Workers: https://developers.cloudflare.com/workers/runtime-apis/scheduler/
 
 (function () {
 const { core, primordials } = __bootstrap;
@@ -15,7 +15,7 @@ class Scheduler {
     if (key !== illegalConstructorKey) throw new TypeError("Illegal constructor");
   }
 
-  /** A promise that is resolved after so many milliseconds, or rejected when `signal` aborts. */
+  /** Returns a promise that is resolved after this many milliseconds, or rejected when `signal` aborts. */
   wait(delay, options = undefined) {
     return new Promise((resolve, reject) => {
       const prefix = "Failed to execute 'wait' on 'Scheduler'";

@@ -44,7 +44,7 @@ function bufferOf(view) {
 
 class Weight {
   bytes = 0;
-  /** True if there are functions, or proxies that stand for some. */
+  /** True if there are functions, or proxies of functions. */
   hasFunctions = false;
   #seen;
   #isLeaf;
@@ -127,8 +127,8 @@ class Weight {
 }
 
 /**
- * Throws if the worker's memory has no room for a copy of this value. The objects in `handedOver` are not copied, and what is
- * in those that are leaves is not looked at. Returns whether there are functions in it.
+ * Throws if the worker's memory has no room for a copy of this value. The objects in `handedOver` are not copied, and the
+ * contents of leaves are not examined. Returns true if the value contains functions.
  */
 return function askForCopy(value, handedOver = [], isLeaf = undefined) {
   if (typeof value !== "object" || value === null) return typeof value === "function";

@@ -33,7 +33,7 @@ const env = new Proxy(workerEnv, {
   get: (_, name) => ReflectGet(currentEnv(), name),
   getOwnPropertyDescriptor(_, name) {
     const property = ReflectGetOwnPropertyDescriptor(currentEnv(), name);
-    // As properties of the target are: a proxy may not report others.
+    // Like the properties of the target, because a proxy may not report others.
     if (property !== undefined) property.configurable = true;
     return property;
   },
@@ -44,7 +44,7 @@ const env = new Proxy(workerEnv, {
 
 const ownExports = () => core.loadExtScript("ext:isopod_fetcher/exports.js").ownExports;
 
-/** `ctx.exports`, which is there once the module has been evaluated. */
+/** `ctx.exports`, which exists once the module has been evaluated. */
 const exports = new Proxy({}, {
   __proto__: null,
   defineProperty: () => false,
@@ -75,7 +75,7 @@ function waitUntil(promise) {
   handlers.waitUntil(held, promise);
 }
 
-/** A base class that scripts may extend, but whose objects the runtime does not have. */
+/** A base class that scripts may extend, but that the runtime never instantiates. */
 function unavailable(name, feature) {
   const message = `${feature} are not available in Isopod, so no ${name} can be created`;
   return {

@@ -21,7 +21,7 @@ pub(super) struct Guard(Arc<State>);
 
 #[derive(Default)]
 struct State {
-    /// Some tables are the owner's.
+    /// True if some tables belong to the owner.
     reserves: bool,
     open: AtomicBool,
     refused: Mutex<Option<String>>,
@@ -62,7 +62,7 @@ impl Guard {
     }
 }
 
-/// Returns the name of the owner's that an action is about.
+/// Returns the name, if an action concerns a table of the owner.
 fn reserved(action: AuthAction<'_>) -> Option<String> {
     let name = match action {
         AuthAction::CreateTable { table_name }
@@ -87,7 +87,7 @@ fn reserved(action: AuthAction<'_>) -> Option<String> {
     is_reserved.then(|| format!("access to {name}"))
 }
 
-/// Returns what is refused of an action.
+/// Returns the description of a refused action.
 fn refused(action: AuthAction<'_>) -> Option<String> {
     let listed = |list: &[&str], name: &str| list.iter().any(|listed| listed.eq_ignore_ascii_case(name));
     match action {

@@ -71,7 +71,7 @@ impl Place {
 pub(super) struct Connection {
     pub(super) db: rusqlite::Connection,
     pub(super) guard: Guard,
-    /// It has its file to itself. Numbers are bound as such, not as integers where they are whole: as in Durable Objects.
+    /// It has its file to itself. Numbers are always bound as floating point, as in Durable Objects.
     pub(super) is_own: bool,
     pub(super) timeout: Duration,
     page_size: u64,
@@ -103,7 +103,7 @@ impl Connection {
                 write_ahead(&db)?;
             }
             db.pragma_update(None, "foreign_keys", true)?;
-            // Sorting and grouping use memory that SQLite counts, instead of files of any size.
+            // Sorting and grouping use memory, which SQLite counts, instead of files of any size.
             db.pragma_update(None, "temp_store", "memory")?;
             functions::install(&db)?;
             let page_size = db.query_row("PRAGMA page_size", [], |row| row.get::<_, u32>(0))?;

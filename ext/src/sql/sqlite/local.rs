@@ -24,7 +24,7 @@ use crate::sql::value::{Param, ResultSet};
 
 /// Instructions of SQLite's virtual machine between checks for a stop; some tens of microseconds.
 const INSTRUCTIONS_BETWEEN_CHECKS: i32 = 10_000;
-/// A time that no statement runs for.
+/// A time limit that no statement reaches.
 const FOREVER: Duration = Duration::from_secs(1 << 32);
 
 /// The stack on which the databases of a thread run statements. Created on first use.
@@ -94,7 +94,7 @@ impl LocalDatabase {
         }
     }
 
-    /// Runs statements, and returns the result of the last. They end when the event that pays has used up its CPU time.
+    /// Runs statements, and returns the result of the last. They end when the charged event has used up its CPU time.
     pub(crate) fn run(
         &mut self,
         checked: Checked,
@@ -112,7 +112,7 @@ impl LocalDatabase {
         };
         let mut budget = Budget::new(&self.config, memory);
         let ending = cpu.clone();
-        // The thread is the event's own: its time is limited where the event's is.
+        // They run on the event's own thread, so the limit on the event's time applies.
         let stop = Stop::new(Instant::now() + FOREVER, CpuBudget::new(cpu, Duration::MAX));
         let stop = Arc::new(stop);
         stop.begin(self.connection.db.get_interrupt_handle());
@@ -134,7 +134,7 @@ impl LocalDatabase {
             Ok(result)
         });
         stop.end();
-        // What the owner runs itself is short.
+        // The owner's own statements are short.
         let cleared = self.connection.db.progress_handler(0, None::<fn() -> bool>);
         cleared.map_err(|error| failed(&error))?;
         result
@@ -144,7 +144,7 @@ impl LocalDatabase {
         if work.statement.kind != Kind::Schema {
             return execute::one(&mut self.connection, work, budget, stop);
         }
-        // A schema that is refused is taken back: that is found out after the statement has run.
+        // A refused schema is rolled back, because it is only checked after the statement has run.
         self.own(|db| db.execute_batch("SAVEPOINT isopod_schema"))?;
         let result = execute::one(&mut self.connection, work, budget, stop);
         if self.is_autocommit() {

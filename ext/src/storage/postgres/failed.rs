@@ -35,7 +35,7 @@ impl Failed {
         }
     }
 
-    /// The error for the caller of an operation that took too long.
+    /// The error for the caller of an operation that exceeded its time limit.
     pub(super) fn late(address: &str, timeout: Duration, last: Option<&str>) -> StorageError {
         let last = last.map(|last| format!("; the last error: {last}")).unwrap_or_default();
         StorageError::Failed(format!(
@@ -44,8 +44,8 @@ impl Failed {
     }
 }
 
-/// Returns true if an operation that failed so may succeed when it is tried again: its connection was lost, the server stops or
-/// starts, or another transaction was in the way.
+/// Returns true if the operation may succeed when it is retried: its connection was lost, the server is stopping or starting, or
+/// the operation conflicted with another transaction.
 pub(super) fn is_lost(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,

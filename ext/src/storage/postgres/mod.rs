@@ -1,10 +1,10 @@
 //! A PostgreSQL server that keeps the data of bindings, for processes that share it.
 //!
 //! The connections of a [`PostgresServer`] live on a runtime of its own ([`Hosted`]): an operation is a task there, and its caller
-//! awaits the result wherever it runs.
+//! awaits the result on any runtime.
 //!
-//! Every operation is one that may be repeated. One whose connection is lost is tried again until its time is over, so a server
-//! that restarts delays operations and fails none.
+//! Every operation is repeatable. If its connection is lost, it is retried until its time limit, so a restart of the server
+//! delays operations and fails none.
 
 mod failed;
 mod schema;
@@ -28,7 +28,7 @@ use self::failed::is_lost;
 pub(crate) use self::wakes::Wake;
 use self::wakes::Wakes;
 
-/// Time for the first connection, which creates what is missing.
+/// Time limit for the first connection, which creates missing tables.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Idle time after which a connection is closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -81,11 +81,11 @@ struct Shared {
 /// The connections of a server.
 #[derive(Clone)]
 pub(crate) struct Connections {
-    /// A commit on these is acknowledged when it is on the server's disk.
+    /// A commit on these connections is acknowledged when it is on the server's disk.
     pub(crate) durable: PgPool,
-    /// The server's crash may undo the last commits on these.
+    /// A crash of the server may undo the last commits on these connections.
     pub(crate) relaxed: PgPool,
-    /// Set once the tables are there.
+    /// Set once the tables exist.
     ready: Arc<OnceCell<()>>,
 }
 
@@ -97,7 +97,7 @@ impl PostgresServer {
     /// The default of [`queue_len_max`](Self::queue_len_max).
     pub const QUEUE_LEN_MAX: usize = 1000;
 
-    /// The server at a URL such as `postgres://user:password@host:5432/database?sslmode=require`. It is connected to on first use.
+    /// Creates a handle of the server at a URL such as `postgres://user:password@host:5432/database?sslmode=require`. It is connected to on first use.
     ///
     /// # Errors
     /// [`StorageError::Failed`] if the URL is not one of PostgreSQL.
@@ -148,7 +148,7 @@ impl PostgresServer {
         self.with(|options| options.timeout = timeout)
     }
 
-    /// Sets the maximum number of operations under way. Default: 1,000. Further ones fail.
+    /// Sets the maximum number of pending operations. Default: 1,000. Further ones fail.
     #[must_use]
     pub fn queue_len_max(self, queue_len_max: usize) -> Self {
         self.with(|options| options.queue_len_max = queue_len_max)
@@ -160,7 +160,7 @@ impl PostgresServer {
         self.shared.address()
     }
 
-    /// Runs an operation, which may be repeated, on the server's runtime. It goes on if its future is dropped.
+    /// Runs a repeatable operation on the server's runtime. It continues if its future is dropped.
     pub(crate) fn run<T, F>(&self, work: impl Fn(Connections) -> F + Send + Sync + 'static) -> StorageFuture<T>
     where
         T: Send + 'static,
@@ -201,16 +201,16 @@ impl PostgresServer {
         self.shared.wakes.of(queue)
     }
 
-    /// Tells the consumers of a queue that messages are due, those of this process at once.
+    /// Notifies the consumers of a queue that messages are due, those of this process immediately.
     pub(crate) fn tell(&self, wake: &Arc<Wake>) {
         wake.ring();
-        // Without, the others look from time to time.
+        // Without a notification, other processes find the messages when they next poll.
         if let Ok((runtime, connections)) = self.shared.connections() {
             wakes::tell(&runtime, &connections.relaxed, &self.shared.wakes, wake);
         }
     }
 
-    /// Listens for what other processes tell, from now on.
+    /// Starts listening for notifications of other processes.
     pub(crate) fn listen(&self) {
         if let Ok((runtime, _)) = self.shared.connections() {
             wakes::listen(&runtime, self.shared.connect.clone(), &self.shared.wakes);
@@ -253,7 +253,7 @@ impl Shared {
 
     fn pool(&self, max_connections: u32, settings: &[(&str, &str)]) -> PgPool {
         let millis = self.options.timeout.as_millis().to_string();
-        // The server ends a statement whose caller does not wait any more.
+        // The server ends statements whose caller no longer waits.
         let connect = self.connect.clone().application_name("isopod");
         let connect = connect.options([("statement_timeout", millis.as_str())]);
         let connect = connect.options(settings.iter().copied());
@@ -289,7 +289,7 @@ impl Attempts {
         let deadline = Instant::now() + self.timeout;
         let mut last = None;
         let tried = tokio::time::timeout_at(deadline.into(), async {
-            // Without a server at the beginning, the configuration may be wrong, and that is told at once.
+            // If the first connection fails, the configuration may be wrong, which is reported at once.
             connections.ready.get_or_try_init(|| self.prepare()).await?;
             let (mut pause, pause_max) = AGAIN;
             loop {

@@ -12,9 +12,9 @@ const VERSION: i64 = 1;
 /// Serializes processes that create the tables at the same time.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7380962451338207)";
 
-/// Keys are bytes, because they are ordered by them and may contain NUL, which text may not. A message that was never taken is due
-/// at 0, so that the order does not depend on clocks. `isopod_queue_changes` is summed for the backlog: rows are added to it, and
-/// added up from time to time, so that no two transactions wait for each other's row.
+/// Keys are bytes, because they are ordered as bytes and may contain NUL, which text may not. A message that was never taken is
+/// due at 0, so that the order does not depend on clocks. The backlog is the sum of `isopod_queue_changes`: transactions append
+/// rows, which are merged from time to time, so that no transaction waits for another's row.
 const CREATE: &str = "
     CREATE TABLE isopod_kv (
         namespace TEXT NOT NULL,
@@ -70,9 +70,9 @@ pub(super) async fn prepare(options: &PgConnectOptions) -> Result<(), Failed> {
     }
 }
 
-/// The version of the tables, if they are there.
+/// Returns the version of the tables, if they exist.
 async fn version(connection: &mut PgConnection) -> Result<Option<i64>, sqlx::Error> {
-    // Not `to_regclass`, which may answer from a cache that is older than what another process has just committed.
+    // Not `to_regclass`, which may answer from a cache that is older than another process's last commit.
     let found = sqlx::query_scalar(
         "SELECT EXISTS (SELECT FROM pg_catalog.pg_tables
              WHERE tablename = 'isopod_storage' AND schemaname = ANY (current_schemas(false)))",

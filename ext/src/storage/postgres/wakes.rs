@@ -1,7 +1,7 @@
 //! Wake-up calls between the processes that use a queue, by LISTEN and NOTIFY.
 //!
-//! A call may be lost, as when the server restarts: consumers also look from time to time. Calls within a few milliseconds are one:
-//! transactions that notify are committed one after another by the server, so the messages themselves are committed without.
+//! A call may be lost, for example when the server restarts, so consumers also poll. Calls within a few milliseconds are merged.
+//! The server commits transactions that notify one after another, so messages are committed in transactions without NOTIFY.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,13 +16,13 @@ use tokio::sync::watch;
 const CHANNEL: &str = "isopod_queue";
 /// Time in which several calls for a queue become one.
 const GATHER: Duration = Duration::from_millis(2);
-/// Time until it listens again after an error.
+/// Time after an error until it listens again.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 
 /// The calls of all queues that the process uses.
 #[derive(Debug)]
 pub(super) struct Wakes {
-    /// Tells the calls of this process from those of others.
+    /// Identifies the calls of this process.
     process: String,
     queues: Mutex<HashMap<String, Arc<Wake>>>,
     listens: AtomicBool,
@@ -51,7 +51,7 @@ impl Wakes {
         wake.clone()
     }
 
-    /// Rings the queue of another process's call.
+    /// Wakes the consumers of a queue after a call of another process.
     fn heard(&self, payload: &str) {
         let Some((process, queue)) = payload.split_once(':') else {
             return;
@@ -74,7 +74,7 @@ pub(crate) struct Wake {
     queue: String,
     /// Counts the changes after which a message may be due.
     changes: watch::Sender<u64>,
-    /// True while a call to other processes is about to be made.
+    /// True while a call to other processes is scheduled.
     is_told: AtomicBool,
 }
 
@@ -84,7 +84,7 @@ impl Wake {
         self.changes.send_modify(|count| *count += 1);
     }
 
-    /// Resolves with the number of changes once it is another than `seen`.
+    /// Resolves with the number of changes once it differs from `seen`.
     pub(crate) async fn changed(&self, seen: u64) -> u64 {
         let mut changes = self.changes.subscribe();
         let changed = changes.wait_for(|count| *count != seen).await;
@@ -93,7 +93,7 @@ impl Wake {
     }
 }
 
-/// Tells other processes.
+/// Notifies other processes.
 pub(super) fn tell(runtime: &Handle, pool: &PgPool, wakes: &Arc<Wakes>, wake: &Arc<Wake>) {
     if wake.is_told.swap(true, Ordering::AcqRel) {
         return;
@@ -105,7 +105,7 @@ pub(super) fn tell(runtime: &Handle, pool: &PgPool, wakes: &Arc<Wakes>, wake: &A
         let payload = format!("{}:{}", wakes.process, wake.queue);
         let notify = sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(payload);
         if let Err(error) = notify.execute(&pool).await {
-            tracing::debug!(target: "isopod::storage", %error, "other processes were not told of messages");
+            tracing::debug!(target: "isopod::storage", %error, "cannot notify other processes of messages");
         }
     });
 }
@@ -124,7 +124,7 @@ pub(super) fn listen(runtime: &Handle, connect: PgConnectOptions, wakes: &Arc<Wa
         let pool = pool.connect_lazy_with(connect.application_name("isopod"));
         loop {
             if let Err(error) = hear(&pool, &wakes).await {
-                tracing::debug!(target: "isopod::storage", %error, "other processes are not heard");
+                tracing::debug!(target: "isopod::storage", %error, "cannot listen for other processes");
             }
             tokio::time::sleep(LISTEN_AGAIN).await;
         }

@@ -3,8 +3,8 @@
 //! A write is acknowledged when it is on the disk. Writes that wait at the same time are committed together, so that one sync
 //! acknowledges all of them. Other processes may use the same file: SQLite's locks keep their transactions apart.
 //!
-//! The threads start on first use and end when the last handle is dropped. An operation begins when it is called. Dropping its
-//! future abandons it, unless a thread has taken it up.
+//! The threads start on first use and end when the last handle is dropped. An operation is queued when it is called. Dropping
+//! its future abandons it, unless a thread has begun it.
 
 mod open;
 mod read;
@@ -41,7 +41,7 @@ pub(crate) struct Options {
     /// Removes a bounded number of expired rows, and returns whether there are more. Called in its own transaction, from
     /// time to time.
     pub(crate) sweep: Option<fn(&Connection) -> rusqlite::Result<bool>>,
-    /// Time between two sweeps, if the first has left nothing.
+    /// Time between two sweeps, if the first was complete.
     pub(crate) sweep_every: Duration,
 }
 
@@ -108,8 +108,8 @@ impl Database {
         self.write_told(bytes, Told::Durable, body)
     }
 
-    /// Runs `body` like [`write`](Self::write), and resolves when others see what it has written. It may be gone after a crash of
-    /// the machine, and not of the process.
+    /// Runs `body` like [`write`](Self::write), and resolves when its writes are visible. They survive a crash of the process, but
+    /// may be lost in a crash of the machine.
     pub(crate) fn write_unsynced<T: Send + 'static>(
         &self,
         body: impl FnOnce(&Connection) -> Result<T, Failed> + Send + 'static,
@@ -129,7 +129,7 @@ impl Database {
         Box::pin(async move { given.map(|()| answer)?.await.unwrap_or_else(|_| Err(ended())) })
     }
 
-    /// Runs `body` as [`write`](Self::write) does, and tells no one. A failure is logged.
+    /// Runs `body` like [`write`](Self::write), without a result. A failure is logged.
     ///
     /// # Errors
     /// Too many writes wait already.
@@ -164,7 +164,7 @@ impl Database {
         let spawned = thread(name, move || read::serve(&options, &jobs, &idle));
         match spawned {
             Ok(()) => started.readers += 1,
-            // The others read on.
+            // If it cannot start, the other threads continue to read.
             Err(_) if started.readers > 0 => {}
             Err(error) => return Err(error),
         }

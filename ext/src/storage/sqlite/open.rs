@@ -57,7 +57,7 @@ pub(super) fn open(options: &Options, used: Use) -> Result<Connection, StorageEr
 }
 
 fn connect(options: &Options, used: Use) -> rusqlite::Result<Connection> {
-    // A connection is used by its own thread alone.
+    // A connection is only used by its own thread.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(&options.path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;

@@ -10,7 +10,7 @@ use super::Options;
 use super::open::{Use, open};
 use crate::storage::StorageError;
 
-/// A read, with the channel of its answer in it.
+/// A queued read, including the channel for its result.
 pub(super) type ReadJob = Box<dyn FnOnce(Result<&Connection, StorageError>) + Send>;
 
 /// Serves reads until no handle is left.
@@ -25,7 +25,7 @@ pub(super) fn serve(options: &Options, jobs: &Receiver<ReadJob>, idle: &AtomicUs
             Some(connection) => Ok(&*connection),
             none => open(options, Use::Reads).map(|opened| &*none.insert(opened)),
         };
-        // The caller sees that its channel is dropped.
+        // The caller notices that its channel is dropped.
         if catch_unwind(AssertUnwindSafe(|| job(opened))).is_err() {
             connection = None;
         }

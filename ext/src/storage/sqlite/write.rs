@@ -15,7 +15,7 @@ use crate::storage::StorageError;
 const WRITES_MAX: usize = 512;
 /// Size of a transaction at which it takes no more writes.
 const BYTES_MAX: usize = 8 << 20;
-/// Time between two sweeps, if the first has left something: others can write meanwhile.
+/// Time between two sweeps, if the first was not complete: others can write meanwhile.
 const SWEEP_ON: Duration = Duration::from_millis(20);
 
 /// A write that waits for its transaction.
@@ -23,26 +23,26 @@ pub(super) trait WriteJob: Send {
     /// Approximate number of bytes that it writes.
     fn bytes(&self) -> usize;
 
-    /// When its caller is told.
+    /// The time at which its caller gets the result.
     fn told(&self) -> Told;
 
-    /// Runs it. Returns `false` if what it has written is to be undone.
+    /// Runs it. Returns `false` if its changes have to be undone.
     fn run(&mut self, connection: &Connection) -> bool;
 
-    /// Tells the caller the result, once the transaction has ended.
+    /// Sends the result to the caller, once the transaction has ended.
     fn finish(self: Box<Self>, committed: Result<(), StorageError>);
 }
 
-/// The moment at which the caller of a write is told that it is done.
+/// The time at which the caller of a write gets the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Told {
     /// Once it is on the disk.
     Durable,
-    /// Once others see it. It survives the end of the process, and not that of the machine.
+    /// Once others see it. It survives a crash of the process, but not of the machine.
     Seen,
 }
 
-/// A write, and the channel of its answer.
+/// A write, and the channel for its result.
 pub(super) struct Pending<T, F> {
     bytes: usize,
     told: Told,
@@ -50,7 +50,7 @@ pub(super) struct Pending<T, F> {
     bytes_max: u64,
     body: Option<F>,
     result: Option<Result<T, StorageError>>,
-    /// `None`: there is no one to tell, and it cannot be abandoned.
+    /// `None`: it has no caller, and cannot be abandoned.
     reply: Option<oneshot::Sender<Result<T, StorageError>>>,
 }
 
@@ -87,7 +87,7 @@ where
     }
 
     fn run(&mut self, connection: &Connection) -> bool {
-        // An abandoned write is left out.
+        // Abandoned writes are skipped.
         let body = self
             .body
             .take()
@@ -127,7 +127,7 @@ pub(super) fn serve(options: &Options, jobs: &Receiver<Box<dyn WriteJob>>) {
             Ok(first) => {
                 let batch = batch(first, jobs);
                 if catch_unwind(AssertUnwindSafe(|| commit(options, &mut connection, batch))).is_err() {
-                    // Its transaction is undone, and the callers see that their channels are dropped.
+                    // Its transaction is undone, and the callers notice that their channels are dropped.
                     connection = None;
                 }
             }
@@ -141,7 +141,7 @@ pub(super) fn serve(options: &Options, jobs: &Receiver<Box<dyn WriteJob>>) {
     }
 }
 
-/// The writes that wait, as far as a transaction takes them.
+/// Returns the waiting writes, up to the limits of a transaction.
 fn batch(first: Box<dyn WriteJob>, jobs: &Receiver<Box<dyn WriteJob>>) -> Vec<Box<dyn WriteJob>> {
     let mut bytes = first.bytes();
     let mut batch = vec![first];
@@ -153,7 +153,7 @@ fn batch(first: Box<dyn WriteJob>, jobs: &Receiver<Box<dyn WriteJob>>) -> Vec<Bo
     batch
 }
 
-/// Commits writes in one transaction, and tells their callers.
+/// Commits writes in one transaction, and sends the results.
 fn commit(options: &Options, connection: &mut Option<Connection>, mut batch: Vec<Box<dyn WriteJob>>) {
     let opened = match connection {
         Some(connection) => Ok(&*connection),
@@ -177,7 +177,7 @@ fn commit(options: &Options, connection: &mut Option<Connection>, mut batch: Vec
     }
 }
 
-/// Runs transactions that are on the disk only with the next one that is synced.
+/// Runs transactions without a sync: they are on the disk once a later one is synced.
 fn without_sync<T>(connection: &Connection, run: impl FnOnce() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
     // Source: https://www.sqlite.org/pragma.html#pragma_synchronous
     connection.pragma_update(None, "synchronous", "normal")?;
@@ -211,7 +211,7 @@ fn transact(connection: &Connection, batch: &mut [Box<dyn WriteJob>]) -> rusqlit
     run("COMMIT")
 }
 
-/// Sweeps once. Returns whether there is more to sweep.
+/// Sweeps once. Returns true if there is more to sweep.
 fn swept(connection: &Connection, sweep: fn(&Connection) -> rusqlite::Result<bool>) -> bool {
     let done = || -> rusqlite::Result<bool> {
         connection.execute_batch("BEGIN IMMEDIATE")?;
@@ -220,7 +220,7 @@ fn swept(connection: &Connection, sweep: fn(&Connection) -> rusqlite::Result<boo
         Ok(has_more)
     };
     done().unwrap_or_else(|error| {
-        tracing::warn!(target: "isopod::storage", "cannot remove what has expired: {error}");
+        tracing::warn!(target: "isopod::storage", "cannot remove expired entries: {error}");
         if !connection.is_autocommit() {
             drop(connection.execute_batch("ROLLBACK"));
         }

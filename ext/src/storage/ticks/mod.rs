@@ -1,4 +1,4 @@
-//! The record of the cron ticks that have run: of the processes that share it, one runs each tick.
+//! The record of past cron ticks: of the processes that share it, one runs each tick.
 
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -56,8 +56,8 @@ const SET_BACK_MAX: Duration = Duration::from_secs(3600);
 ///
 /// A call begins the operation and must not block; its future may be polled anywhere.
 pub trait TickStore: Send + Sync + 'static {
-    /// Takes a tick. `false`: another has taken it, or a later one of the same expression and worker. Once it is taken, nothing
-    /// else runs it, whatever becomes of this process.
+    /// Claims a tick. `false`: another process has claimed it, or a later tick of the same expression and worker. A claimed tick is
+    /// never run again, even if this process ends before it has run.
     fn take(&self, tick: Tick) -> StorageFuture<bool>;
 }
 

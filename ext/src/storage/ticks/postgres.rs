@@ -12,7 +12,7 @@ use crate::storage::postgres::PostgresServer;
 pub struct PostgresTicks(PostgresServer);
 
 impl PostgresTicks {
-    /// The record of a server.
+    /// Creates the record on a server.
     #[must_use]
     pub fn new(server: &PostgresServer) -> Self {
         Self(server.clone())
@@ -27,7 +27,7 @@ impl fmt::Debug for PostgresTicks {
 
 impl TickStore for PostgresTicks {
     fn take(&self, tick: Tick) -> StorageFuture<bool> {
-        // Tells this call from others: a try whose end was not heard may have taken the tick.
+        // Identifies this call: an earlier try whose result was lost may have claimed the tick.
         let taker = fastrand::i64(..);
         let tick = Arc::new(tick);
         self.0.run(move |connections| {

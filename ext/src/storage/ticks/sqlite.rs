@@ -12,7 +12,7 @@ use crate::storage::sqlite::{Database, Options, Schema};
 
 const SCHEMA: Schema = Schema {
     version: 1,
-    // A file of an earlier version has the table, and no number.
+    // A file of an earlier version has the table, but no version number.
     create: "CREATE TABLE IF NOT EXISTS ticks (
                  worker TEXT NOT NULL, cron TEXT NOT NULL, time INTEGER NOT NULL, PRIMARY KEY (worker, cron)
              ) STRICT",
@@ -103,7 +103,7 @@ mod tests {
             let takers: Vec<_> = takers.collect();
             takers.into_iter().map(|taker| taker.join().expect("a taker")).sum()
         });
-        // One that comes late finds that later ones have run.
+        // A late tick finds that a later one has run.
         assert!(taken <= 50 && taken > 0, "{taken}");
         assert!(!take(&ticks[0], "w", "* * * * * *", 149), "the last is taken");
         assert!(take(&ticks[0], "w", "0 * * * * *", 120), "another expression");

@@ -43,7 +43,7 @@ trait Codec {
     /// Consumes input and produces output. If it does neither, it waits for more input.
     fn step(&mut self, input: &[u8], output: &mut [u8]) -> io::Result<Step>;
 
-    /// Called when no input is left. Produces the remaining output; returns 0 at the end.
+    /// Produces the remaining output, when no input is left; returns 0 at the end.
     fn finish(&mut self, output: &mut [u8]) -> io::Result<usize>;
 }
 
