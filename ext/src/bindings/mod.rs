@@ -61,13 +61,13 @@ pub use self::written::WrittenBinding;
 /// }
 /// ```
 ///
-/// Its `Debug` form must not show secrets: it is part of a script's. To implement it takes deno_core's interface, which
-/// `isopod` re-exports with the feature `unstable-deno-core`.
+/// Its `Debug` form must not show secrets, because a script's contains it. Implementing the trait requires deno_core's
+/// interface, which `isopod` re-exports with the feature `unstable-deno-core`.
 pub trait Binding: fmt::Debug + Send + Sync + 'static {
     /// The kind of binding, as lists and messages name it: `SQL`, `rate limit`.
     fn kind(&self) -> &'static str;
 
-    /// Returns the value in `env` under `name`, and places in `state` what the binding's ops need.
+    /// Returns the value in `env` under `name`, and places the state of the binding's ops in `state`.
     ///
     /// Called while a worker starts, before any JavaScript of its script runs, and must be quick. The thread's `Rc<Io>`
     /// is in `state`, for clients that belong to the thread.
@@ -78,17 +78,18 @@ pub trait Binding: fmt::Debug + Send + Sync + 'static {
         None
     }
 
-    /// The binding in written form, for a worker in a process of its own. Default: `None`, such a worker cannot have it.
+    /// Returns the binding in written form, for a worker in a process of its own. Default: `None`, the binding is not available to
+    /// such a worker.
     fn written(&self) -> Option<WrittenBinding> {
         None
     }
 
-    /// Answers what a worker of this script in a process of its own asks, whose values may count `bytes_max`. Takes any bytes.
-    /// Default: an error. A binding that holds nothing has nothing to answer.
+    /// Answers a request of a worker of this script in a process of its own. `bytes_max`: maximum size of its values. The request
+    /// may be any bytes. Default: an error, for bindings that need nothing of the pool's process.
     fn serve(&self, script: &str, asked: Parcel, bytes_max: usize) -> ParcelFuture {
         let (_, _, _) = (script, asked, bytes_max);
         Box::pin(std::future::ready(Err(
-            "the binding answers no other process".to_owned()
+            "the binding does not answer requests of other processes".to_owned()
         )))
     }
 
@@ -176,7 +177,7 @@ pub struct NewWorker<'a> {
 }
 
 impl<'a> NewWorker<'a> {
-    /// For the runtime, which starts workers.
+    /// Created by the runtime, which starts workers.
     #[doc(hidden)]
     pub const fn new(script: &'a str, number: u64, cpu: Duration) -> Self {
         Self { script, number, cpu }

@@ -83,7 +83,7 @@ pub struct Custom {
 }
 
 impl Custom {
-    /// Uses the result of `make(name, options)` of a lazily loaded script.
+    /// Creates a binding whose value is the result of `make(name, options)` of a lazily loaded script.
     pub fn new(script: impl Into<String>, options: Value) -> Self {
         Self {
             script: script.into(),

@@ -1,4 +1,4 @@
-//! Questions of a worker in a process of its own to the bindings in its pool's process.
+//! Requests of a worker in a process of its own to the bindings in its pool's process.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 
 use crate::event::Body;
 
-/// A question to a binding in another process, or its answer: bytes, and streams beside them.
+/// A request to a binding in another process, or its answer: bytes and streams.
 #[derive(Default)]
 pub struct Parcel {
     /// The bytes.
@@ -17,7 +17,7 @@ pub struct Parcel {
 }
 
 impl Parcel {
-    /// A parcel without streams.
+    /// Creates a parcel without streams.
     #[must_use]
     pub fn new(bytes: impl Into<Bytes>) -> Self {
         Self {
@@ -27,15 +27,15 @@ impl Parcel {
     }
 }
 
-/// The answer of a binding, or the reason why there is none. Dropping it ends what it does.
+/// The answer of a binding, or the reason why there is none. Dropping it cancels the operation.
 pub type ParcelFuture = BoxFuture<'static, Result<Parcel, String>>;
 
-/// The addressee of a question of a worker in a process of its own.
+/// The target of a request of a worker in a process of its own.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Target {
     /// The binding of this name.
     Binding(String),
-    /// A function that an event brought, by the numbers of both.
+    /// A function that was passed with an event, by the numbers of both.
     Function(u64, u32),
     /// An entry point of the worker itself: its name, after that of the script and `#` unless it is the default.
     Own(String),
@@ -43,10 +43,10 @@ pub enum Target {
 
 /// A connection to the pool's process, for a worker in one of its own.
 pub trait Remote: Send + Sync + 'static {
-    /// Asks, and waits for the answer.
+    /// Sends a request, and waits for the answer.
     fn ask(&self, target: Target, parcel: Parcel) -> ParcelFuture;
 
-    /// Asks, and blocks the thread until there is an answer: for what answers at once.
+    /// Sends a request, and blocks the thread until there is an answer: for targets that answer at once.
     ///
     /// # Errors
     /// The reason why there is no answer.
@@ -70,17 +70,17 @@ impl Asks {
     }
 }
 
-/// Encodes a question or an answer.
+/// Encodes a request or an answer.
 pub(crate) fn pack(value: &impl serde::Serialize) -> Result<Bytes, String> {
     let bytes = postcard::to_stdvec(value).map_err(|error| error.to_string())?;
     Ok(bytes.into())
 }
 
-/// Decodes a question or an answer. Takes any bytes.
+/// Decodes a request or an answer, which may be any bytes.
 pub(crate) fn unpack<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     match postcard::take_from_bytes(bytes) {
         Ok((value, [])) => Ok(value),
         Ok((_, rest)) => Err(format!("{} bytes follow a message", rest.len())),
-        Err(error) => Err(format!("a message is not understood: {error}")),
+        Err(error) => Err(format!("a message cannot be decoded: {error}")),
     }
 }

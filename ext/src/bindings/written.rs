@@ -15,21 +15,21 @@ pub enum WrittenBinding {
     Secret(String),
     /// A JSON value, as text.
     Json(String),
-    /// The result of a lazily loaded script's `make(name, options)`, for which Rust holds nothing.
+    /// The result of a lazily loaded script's `make(name, options)`, without a value in Rust.
     Custom {
         /// The script.
         script: String,
         /// The options, as JSON text.
         options: String,
     },
-    /// A secret that a script asks for.
+    /// A secret that a script reads with `get()`.
     StoreSecret {
         /// Its name in its store.
         name: String,
         /// Its value, if it has one.
         value: Option<String>,
     },
-    /// The URL of a database, which the script connects to.
+    /// The URL of a database that the script connects to.
     Hyperdrive(String),
     /// A KV namespace of the pool's process.
     Kv,

@@ -24,17 +24,17 @@ pub use self::rules::{BLOBS, BLOBS_BYTES, DOUBLES, DataPoint, DataPointFault, IN
 #[cfg(feature = "sql")]
 pub use self::sqlite::SqliteAnalytics;
 
-/// A place for data points.
+/// A store of data points.
 pub trait AnalyticsStore: Send + Sync + 'static {
     /// The files that the store owns, which no script may read as modules. Default: none.
     fn files(&self) -> Vec<PathBuf> {
         Vec::new()
     }
 
-    /// Takes a data point without waiting. Called on the worker's thread.
+    /// Accepts a data point without waiting. Called on the worker's thread.
     ///
     /// # Errors
-    /// Too many points wait, or the store has failed. The point is dropped, and the error is logged; the script goes on.
+    /// Too many points wait, or the store has failed. The point is dropped and the error logged; the script continues.
     fn write(&self, point: DataPoint) -> Result<(), StorageError>;
 }
 
@@ -86,7 +86,7 @@ enum AnalyticsError {
     Quota(#[from] QuotaError),
 }
 
-/// Writes a data point. One that the store does not take is dropped, as the platform does.
+/// Writes a data point. If the store refuses it, it is dropped, as on the platform.
 #[op2]
 fn op_isopod_write_data_point(
     state: &OpState,

@@ -32,7 +32,7 @@ pub enum DataPointFault {
     IndexBytes(usize),
 }
 
-/// A data point: what a script counts or measures, and under which names.
+/// A data point: numbers that a script has counted or measured, with their names.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct DataPoint {

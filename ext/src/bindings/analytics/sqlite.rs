@@ -39,7 +39,7 @@ const SCHEMA: Schema = Schema {
 
 /// Time for which data points are kept: three months, as on the platform.
 const KEPT_MS: u64 = 92 * 24 * 3600 * 1000;
-/// Data points that a sweep removes.
+/// Maximum number of data points that a sweep removes.
 const SWEEP_MAX: usize = 1000;
 
 /// Data points as rows of the table `data_points` of a SQLite file, which is created on first use.

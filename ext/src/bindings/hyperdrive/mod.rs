@@ -1,7 +1,7 @@
 //! `env.HYPERDRIVE`: the address of a database in the shape of Workers' Hyperdrive, for database clients in scripts.
 //!
-//! There is no proxy: a client connects to the database itself, over `cloudflare:sockets`. The binding permits that address to
-//! the script's sockets, whatever the network guard says of it.
+//! There is no proxy: a client connects to the database itself, over `cloudflare:sockets`. The binding permits the script's
+//! sockets to connect to that address, even if the network guard forbids it.
 
 use std::fmt;
 
@@ -34,18 +34,18 @@ pub struct Hyperdrive {
     port: u16,
 }
 
-/// A URL that is not that of a database.
+/// An error of a database's URL.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HyperdriveUrlError {
     /// It is not a URL.
     #[error("it is not a URL; write `postgres://user:password@host:5432/database`")]
     Syntax,
-    /// It is of another kind of database, or none.
+    /// Its scheme is not that of a supported database.
     #[error("its scheme should be `postgres`, `postgresql` or `mysql`")]
     Scheme,
-    /// It names no host.
-    #[error("it names no host; write `postgres://user:password@host:5432/database`")]
+    /// It has no host.
+    #[error("it has no host; write `postgres://user:password@host:5432/database`")]
     Host,
 }
 

@@ -63,7 +63,7 @@ function text(value) {
   return text;
 }
 
-/** As an `int` of workerd's interfaces. `NaN`: it is not given. */
+/** Converts to an `int` of workerd's interfaces. `NaN`: it is not given. */
 const integer = (value) => value === undefined || value === null ? NaN : value | 0;
 
 const typeOf = (options) => typeof options === "string" ? options : options?.type ?? "text";
@@ -71,7 +71,7 @@ const cacheTtlOf = (options) => typeof options === "string" ? NaN : integer(opti
 
 // ---- reading
 
-/** The value of an entry in the form that was asked for, or a promise of it. */
+/** The value of an entry in the requested form, or a promise of it. */
 function valueOf({ value, body }, type) {
   if (value !== null) return converted(value, type);
   const stream = readableStreamForRid(body);
@@ -223,7 +223,7 @@ async function put(name, key, value, options) {
   await op_isopod_kv_put(name, keyText, bytes, metadata, ttl, expiration, event);
 }
 
-/** The same for a time, which need not fit into 32 bits. `NaN` that is given is 0. */
+/** The same for a time, which need not fit into 32 bits. A given `NaN` is 0. */
 function integer64(value) {
   if (value === undefined || value === null) return NaN;
   const number = +value;

@@ -50,7 +50,7 @@ pub struct KvBinding {
 }
 
 impl KvBinding {
-    /// Creates a binding whose entries this store keeps.
+    /// Creates a binding over this store.
     pub fn new(store: impl KvStore) -> Self {
         Self { store: Arc::new(store) }
     }

@@ -14,7 +14,7 @@ use crate::storage::{ReadRoom, StorageFuture, signed};
 /// Values up to this size are read with their entry. The memory for larger ones is reserved first.
 const SMALL_BYTES: i32 = 16 << 10;
 
-/// Seconds between two sweeps, and expired entries that one removes.
+/// Seconds between two sweeps, and the number of expired entries that a sweep removes.
 const SWEEP_EVERY: u64 = 30;
 const SWEEP_MAX: i64 = 1000;
 
@@ -31,8 +31,8 @@ const SWEEP_MAX: i64 = 1000;
 /// # Ok::<(), isopod::storage::StorageError>(())
 /// ```
 ///
-/// What is acknowledged is committed on the server. Expired entries are removed from it by the processes that write, within about
-/// half a minute.
+/// Acknowledged writes are committed on the server. Processes that write also remove expired entries, within about half a
+/// minute.
 #[derive(Clone)]
 pub struct PostgresKv {
     server: PostgresServer,
@@ -42,7 +42,7 @@ pub struct PostgresKv {
 }
 
 impl PostgresKv {
-    /// The namespace of this name. All stores of a name on a server are the same namespace.
+    /// Creates a store for the namespace of this name. All stores of a name on a server are the same namespace.
     pub fn new(server: &PostgresServer, namespace: impl Into<Arc<str>>) -> Self {
         Self {
             server: server.clone(),
@@ -51,7 +51,7 @@ impl PostgresKv {
         }
     }
 
-    /// Removes expired entries, if that was not done lately.
+    /// Removes expired entries, if the last sweep was long enough ago.
     fn sweep(&self) {
         let (last, now) = (self.swept.load(Ordering::Relaxed), now());
         let is_due = now.abs_diff(last) >= SWEEP_EVERY;
@@ -61,7 +61,7 @@ impl PostgresKv {
                 .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok()
         {
-            // It goes on by itself.
+            // The operation continues without its future.
             drop(self.server.run(move |connections| async move {
                 let sweep = sqlx::query(
                     "DELETE FROM isopod_kv WHERE ctid = ANY (ARRAY(
@@ -140,7 +140,7 @@ impl KvStore for PostgresKv {
     }
 }
 
-/// An entry as it is read first: key, length, expiration, metadata, and the value if it is small.
+/// The first part of an entry that is read: key, length, expiration, metadata, and the value if it is small.
 type Found = (Vec<u8>, i32, Option<i64>, Option<String>, Option<Vec<u8>>);
 
 async fn get(
@@ -167,7 +167,7 @@ async fn get(
             Some(value) => Some(value),
             None => large(connections, namespace, &key, length).await?,
         };
-        // If it is not there, another value was stored meanwhile, and the whole is read again.
+        // If there is none, another value was stored meanwhile, and everything is read again.
         let Some(value) = value else {
             return Box::pin(get(connections, namespace, keys, room)).await;
         };
@@ -194,7 +194,7 @@ async fn large(
 
 async fn list(connections: &Connections, namespace: &str, listing: &KvListing) -> Result<KvPage, Failed> {
     let KvListing { prefix, after, limit } = listing;
-    // The first of the two is the one that ends later.
+    // The reservation is dropped after the value.
     let (from, is_after) = match after {
         Some(after) if after >= prefix => (after, true),
         _ => (prefix, false),
@@ -222,7 +222,7 @@ async fn list(connections: &Connections, namespace: &str, listing: &KvListing) -
     })
 }
 
-/// The least bytes that are behind all that begin with `prefix`, if there are any.
+/// The smallest byte string that is greater than all with this prefix, if there is one.
 fn end_of(prefix: &str) -> Option<Vec<u8>> {
     let mut end = prefix.as_bytes().to_vec();
     while let Some(last) = end.pop() {

@@ -1,4 +1,4 @@
-//! KV namespaces of workers in processes of their own: operations are written, and done in the pool's process.
+//! KV namespaces of workers in processes of their own: operations are encoded, and executed in the pool's process.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ impl From<KvEntry> for WrittenEntry {
     }
 }
 
-/// The keys of a page with their metadata and expirations, and whether it is the last.
+/// A page: its keys with metadata and expirations, and true if it is the last one.
 type WrittenPage = (Vec<(String, Option<String>, Option<u64>)>, bool);
 
 /// The storage of a namespace, in another process.
@@ -112,7 +112,7 @@ impl KvStore for RemoteKv {
     }
 }
 
-/// Does an operation for a worker in another process.
+/// Executes an operation for a worker in another process.
 pub(super) fn serve(store: Arc<dyn KvStore>, asked: Parcel, bytes_max: usize) -> ParcelFuture {
     Box::pin(async move {
         let answer = match unpack::<Asked>(&asked.bytes)? {
@@ -129,7 +129,7 @@ pub(super) fn serve(store: Arc<dyn KvStore>, asked: Parcel, bytes_max: usize) ->
                     metadata: entry.metadata,
                     expiration: entry.expiration,
                 };
-                // The rules of the platform hold for whatever the other process is.
+                // The platform's rules are checked here, because the other process is not trusted.
                 super::check_key(&key).map_err(|fault| fault.to_string())?;
                 pack(&store.put(key, entry).await.map_err(WrittenStorageError::from))
             }

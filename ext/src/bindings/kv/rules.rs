@@ -1,4 +1,4 @@
-//! The limits of the platform, and the errors that it has for them:
+//! The limits of the platform, with its errors:
 //! <https://developers.cloudflare.com/kv/platform/limits/>.
 
 /// Maximum length of a key in bytes of UTF-8.
@@ -42,7 +42,7 @@ pub enum KvFault {
     /// The time to live is too short.
     #[error("Invalid expiration_ttl of {0}. Expiration TTL must be at least {TTL_SECONDS}.")]
     TtlTooShort(i64),
-    /// The expiration is over.
+    /// The expiration is in the past.
     #[error(
         "Invalid expiration of {0}. Please specify integer greater than the current number of seconds since the UNIX epoch."
     )]
@@ -92,7 +92,7 @@ pub fn check_key(key: &str) -> Result<(), KvFault> {
 /// Checks a value and its metadata.
 ///
 /// # Errors
-/// The value is longer than 25 MiB, or the metadata is longer than 1,024 bytes or no JSON.
+/// The value is longer than 25 MiB, or the metadata is longer than 1,024 bytes or not JSON.
 pub fn check_entry(value: &[u8], metadata: Option<&str>) -> Result<(), KvFault> {
     if value.len() > VALUE_BYTES {
         return Err(KvFault::ValueLength(value.len()));
@@ -104,7 +104,8 @@ pub fn check_entry(value: &[u8], metadata: Option<&str>) -> Result<(), KvFault> 
     }
 }
 
-/// Returns the time at which an entry that is stored `now` expires, in seconds since 1970. A time to live goes before a time.
+/// Returns the time at which an entry that is stored `now` expires, in seconds since 1970. A time to live has precedence over a
+/// time.
 ///
 /// # Errors
 /// It is less than 60 seconds from now.

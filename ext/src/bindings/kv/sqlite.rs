@@ -26,7 +26,7 @@ const SCHEMA: Schema = Schema {
 /// Values up to this size are read with their entry. The memory for larger ones is reserved first.
 const SMALL_BYTES: usize = 16 << 10;
 
-/// Expired entries that a sweep removes.
+/// Maximum number of expired entries that a sweep removes.
 const SWEEP_MAX: usize = 100;
 
 /// A namespace in a SQLite file, which is created on first use.
@@ -39,7 +39,7 @@ const SWEEP_MAX: usize = 100;
 /// # drop(binding);
 /// ```
 ///
-/// What is acknowledged is on the disk. Several processes may use the file at the same time. It has threads of its own:
+/// Acknowledged writes are on the disk. Several processes may use the file at the same time. It has threads of its own:
 /// `isopod-kv-w`, which writes, and up to [`readers_max`](Self::readers_max) others. Clones share them.
 #[derive(Clone)]
 pub struct SqliteKv {
@@ -156,7 +156,7 @@ impl KvStore for SqliteKv {
     }
 }
 
-/// An entry, or as much of it as is read without its value.
+/// An entry, as far as it is read without its value.
 struct Found {
     length: usize,
     entry: KvEntry,
@@ -201,7 +201,7 @@ fn find(db: &Connection, key: &str, room: &ReadRoom) -> Result<Option<KvEntry>, 
                     .optional()?
             }
         };
-        // If it is not there, another value was stored meanwhile.
+        // If there is none, another value was stored meanwhile.
         if let Some(value) = value {
             entry.value = reserved.keep(Bytes::from(value));
             return Ok(Some(entry));
@@ -211,7 +211,7 @@ fn find(db: &Connection, key: &str, room: &ReadRoom) -> Result<Option<KvEntry>, 
 
 fn list(db: &Connection, listing: &KvListing) -> Result<KvPage, Failed> {
     let KvListing { prefix, after, limit } = listing;
-    // The first of the two is the one that ends later.
+    // The reservation is dropped after the value.
     let (from, is_after) = match after {
         Some(after) if after >= prefix => (after, true),
         _ => (prefix, false),

@@ -56,20 +56,20 @@ use crate::storage::{ReadRoom, StorageFuture, now_ms};
 /// ```
 ///
 /// Keys and entries have been checked against the limits of the platform. A call begins the operation and must not block; its
-/// future is polled by the event loop of the worker that asked, and dropped when the event ends. What `put` and `delete` have
-/// acknowledged must be seen by every `get` and `list` that begins later.
+/// future is polled by the event loop of the calling worker, and dropped when the event ends. Acknowledged writes of `put` and
+/// `delete` must be visible to every `get` and `list` that begins later.
 pub trait KvStore: Send + Sync + 'static {
     /// The files that the store owns, which no script may read as modules. Default: none.
     fn files(&self) -> Vec<PathBuf> {
         Vec::new()
     }
 
-    /// Returns the entries of these keys, in their order. An expired entry is not there.
+    /// Returns the entries of these keys, in their order; `None` for missing and expired ones.
     ///
     /// Memory for a value should be taken from `room` before it is read.
     fn get(&self, keys: Vec<String>, room: ReadRoom) -> StorageFuture<Vec<Option<KvEntry>>>;
 
-    /// Stores an entry in the place of any that the key has.
+    /// Stores an entry, and replaces the one that the key has.
     fn put(&self, key: String, entry: KvEntry) -> StorageFuture<()>;
 
     /// Removes the entry of a key, if it has one.
@@ -114,7 +114,7 @@ pub struct KvEntry {
 }
 
 impl KvEntry {
-    /// An entry without metadata that does not expire.
+    /// Creates an entry without metadata that does not expire.
     pub fn new(value: impl Into<Bytes>) -> Self {
         Self {
             value: value.into(),
@@ -141,7 +141,7 @@ pub struct KvKey {
 }
 
 impl KvKey {
-    /// A key whose entry has no metadata and does not expire.
+    /// Creates a key whose entry has no metadata and does not expire.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -160,7 +160,7 @@ isopod_outcome::setters!(KvKey {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KvListing {
-    /// The beginning that they have in common.
+    /// The common prefix of the keys.
     pub prefix: String,
     /// The key after which the list begins.
     pub after: Option<String>,
@@ -169,7 +169,7 @@ pub struct KvListing {
 }
 
 impl Default for KvListing {
-    /// All keys, at most 1,000.
+    /// Requests all keys, at most 1,000.
     fn default() -> Self {
         Self {
             prefix: String::new(),

@@ -17,12 +17,12 @@ pub struct QueueBatch {
     pub queue: String,
     /// The messages, each with the number of its attempts, from 1.
     pub messages: Vec<(QueueMessage, u32)>,
-    /// The backlog that the script is told. Default: none.
+    /// The backlog that the script sees. Default: none.
     pub metrics: QueueMetrics,
 }
 
 impl QueueBatch {
-    /// A batch of messages of this queue, each with the number of its attempts, from 1.
+    /// Creates a batch of messages of this queue, each with the number of its attempts, from 1.
     pub fn new(queue: impl Into<String>, messages: impl IntoIterator<Item = (QueueMessage, u32)>) -> Self {
         Self {
             queue: queue.into(),
@@ -34,7 +34,7 @@ impl QueueBatch {
 
 isopod_outcome::setters!(QueueBatch { metrics: QueueMetrics });
 
-/// A message on its way to the script. One of `text` and `bytes` is there.
+/// A message for the script. It has either `text` or `bytes`.
 #[derive(Serialize)]
 struct Given {
     id: String,
@@ -93,9 +93,9 @@ fn to_f64(number: u64) -> f64 {
 pub struct QueueDecision {
     /// The decisions about single messages, with their places in the batch.
     each: Vec<(u32, Said)>,
-    /// The decision about all others.
+    /// The decision about all other messages.
     all: Option<Said>,
-    /// The error that the handler, or a promise given to `waitUntil`, failed with.
+    /// The error of the handler, or of a promise passed to `waitUntil`.
     pub error: Option<String>,
 }
 
@@ -113,7 +113,7 @@ enum Said {
 pub enum Decision {
     /// It was handled.
     Ack,
-    /// It is delivered again, after a delay if the script gave one.
+    /// It is delivered again, after the script's delay if there is one.
     Retry(Option<Duration>),
 }
 

@@ -29,7 +29,7 @@ const {
 const { deserializeApart } = core.loadExtScript("ext:isopod_web/clone.js");
 const { metricsOf } = core.loadExtScript("ext:isopod_queue/queue.js");
 
-/** The part of an error that goes to the log. */
+/** Maximum length of an error in the log. */
 const ERROR_LENGTH_MAX = 4096;
 
 const constructKey = Symbol("construct");
@@ -145,7 +145,7 @@ function queue(_held, name, given, { 0: count, 1: bytes, 2: oldest }) {
     ArrayPrototypePush(messages, new QueueMessage(constructKey, decisions, messages.length, one));
   }
   const input = new QueueController(constructKey, decisions, name, messages, metricsOf({ count, bytes, oldest }));
-  // Decisions are also made in promises given to `waitUntil`.
+  // Decisions are also made in promises passed to `waitUntil`.
   const last = (failed) => ({
     all: decisions.all,
     each: decisions.each,

@@ -1,8 +1,8 @@
 //! `env.QUEUE`: a queue with the interface of Workers Queues, and the batches that consumers get.
 //!
 //! [`QueueBinding`] is the producer's binding, over a [`QueueStore`]: [`SqliteQueue`], `PostgresQueue` or a program's own. [`QueueBatch`] is the
-//! input of the `queue` handler. `rules` has the platform's limits, which the ops check before a store is asked. What takes
-//! messages from a store and gives them to a worker is in the host.
+//! input of the `queue` handler. `rules` has the platform's limits, which the ops check before a store is asked. The host takes
+//! messages from a store and gives them to a worker.
 
 mod batch;
 #[cfg(feature = "postgres")]

@@ -15,7 +15,7 @@ use super::store::{
 use crate::storage::postgres::{Connections, Failed, PostgresServer, Wake};
 use crate::storage::{StorageError, StorageFuture, now_ms, signed};
 
-/// The size that a message counts besides its body.
+/// The size that is counted for a message in addition to its body.
 const MESSAGE_BYTES: u64 = 100;
 /// Operations after which the changes of the backlog are added up.
 const ADD_UP_EVERY: u32 = 64;
@@ -33,7 +33,7 @@ const ADD_UP_EVERY: u32 = 64;
 /// # Ok::<(), isopod::storage::StorageError>(())
 /// ```
 ///
-/// What is acknowledged is committed on the server. The consumers of all processes are woken when messages are sent.
+/// Acknowledged operations are committed on the server. The consumers of all processes are woken when messages are sent.
 #[derive(Clone)]
 pub struct PostgresQueue {
     server: PostgresServer,
@@ -47,7 +47,7 @@ impl PostgresQueue {
     /// The default of [`bytes_max`](Self::bytes_max).
     pub const BYTES_MAX: u64 = 10 << 30;
 
-    /// The queue of this name. All stores of a name on a server are the same queue.
+    /// Creates a store for the queue of this name. All stores of a name on a server are the same queue.
     pub fn new(server: &PostgresServer, name: impl Into<Arc<str>>) -> Self {
         let name = name.into();
         Self {
@@ -80,7 +80,7 @@ impl PostgresQueue {
     /// Adds up the changes of the backlog, from time to time.
     fn add_up(&self) {
         if self.operations.fetch_add(1, Ordering::Relaxed) % ADD_UP_EVERY == ADD_UP_EVERY - 1 {
-            // It goes on by itself.
+            // The operation continues without its future.
             drop(self.run(|connections, name| async move {
                 let add_up = sqlx::query(
                     "WITH gone AS (DELETE FROM isopod_queue_changes WHERE ctid = ANY (ARRAY(
@@ -135,7 +135,7 @@ impl QueueStore for PostgresQueue {
         let (server, wake) = (self.server.clone(), self.wake.clone());
         Box::pin(async move {
             done.await?;
-            // What is to be delivered again is due at another time than was known.
+            // The due times of messages to be delivered again have changed.
             if comes_again {
                 server.tell(&wake);
             }
@@ -219,7 +219,7 @@ async fn send(
     if before.bytes + bytes + count * MESSAGE_BYTES > bytes_max {
         return Err(StorageError::Full(bytes_max).into());
     }
-    // A message that is there already was sent by a try whose end was not heard.
+    // An existing message was sent by an earlier try whose result was lost.
     let insert = sqlx::query(
         "WITH added AS (
              INSERT INTO isopod_queue_messages (queue, due, id, sent, content_type, body)
@@ -282,7 +282,7 @@ async fn take(connections: &Connections, name: &str, wanted: &Take) -> Result<Ta
          FROM sized WHERE m.queue = $1 AND m.place = sized.place AND sized.found >= $3 AND sized.before < $4
          RETURNING m.place, m.id, m.sent, m.content_type, m.body, m.attempts",
     );
-    // Tells it from every other lease of the message.
+    // Distinguishes it from every other lease of the message.
     let lease = fastrand::i64(..);
     let update = update.bind(name).bind(signed(wanted.at_most as u64));
     let update = update
@@ -370,7 +370,7 @@ fn message(id: String, sent: i64, form: i16, body: Vec<u8>) -> QueueMessage {
     QueueMessage::again(id, sent.unsigned_abs(), body)
 }
 
-/// A form as it is kept: its place in [`ContentType::ALL`].
+/// The stored number of a content type: its place in [`ContentType::ALL`].
 const fn number_of(form: ContentType) -> i16 {
     match form {
         ContentType::Text => 0,

@@ -23,7 +23,7 @@ const {
 
 const BATCH_COUNT_MAX = 100;
 
-/** The backlog as scripts are told it. */
+/** The backlog for scripts. */
 function metricsOf({ count, bytes, oldest }) {
   return {
     backlogCount: count,
@@ -74,7 +74,7 @@ function formOf(contentType) {
   return form;
 }
 
-/** As an `int` of workerd's interfaces. */
+/** Converts to an `int` of workerd's interfaces. */
 const secondsOf = (delaySeconds, otherwise) =>
   delaySeconds === undefined || delaySeconds === null ? otherwise : delaySeconds | 0;
 

@@ -1,4 +1,4 @@
-//! Queues of workers in processes of their own: operations are written, and done in the pool's process.
+//! Queues of workers in processes of their own: operations are encoded, and executed in the pool's process.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,7 +88,7 @@ impl QueueStore for RemoteQueue {
     }
 }
 
-/// Does an operation for a worker in another process.
+/// Executes an operation for a worker in another process.
 pub(super) fn serve(store: Arc<dyn QueueStore>, asked: Parcel) -> ParcelFuture {
     Box::pin(async move {
         let answer = match unpack::<Asked>(&asked.bytes)? {
@@ -100,7 +100,7 @@ pub(super) fn serve(store: Arc<dyn QueueStore>, asked: Parcel) -> ParcelFuture {
                     Ok((QueueMessage::again(written.id, written.sent_ms, body), written.delay))
                 });
                 let messages = messages.collect::<Result<Vec<_>, String>>()?;
-                // The rules of the platform hold for whatever the other process is.
+                // The platform's rules are checked here, because the other process is not trusted.
                 let all: Vec<_> = messages.iter().map(|(message, _)| message.clone()).collect();
                 check_messages(&all).map_err(|fault| fault.to_string())?;
                 let outbound = messages

@@ -10,7 +10,7 @@ pub const MESSAGE_BYTES: usize = 128_000;
 pub const BATCH_COUNT: usize = 100;
 /// Maximum length of all messages that are sent in a batch, in bytes.
 pub const BATCH_BYTES: usize = 256_000;
-/// Maximum time until a message is delivered, or delivered again.
+/// Maximum delay until a message is delivered, or delivered again.
 pub const DELAY: Duration = Duration::from_secs(86_400);
 
 /// A violation of a limit of queues.

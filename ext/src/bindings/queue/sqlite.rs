@@ -34,9 +34,9 @@ const SCHEMA: Schema = Schema {
              INSERT INTO totals VALUES (1, 0, 0);",
 };
 
-/// The part of the file's maximum size that is for messages: the rest is for indexes, and for settling when the queue is full.
+/// The part of the file's maximum size that is for messages. The rest is for indexes, and for settling messages of a full queue.
 const CONTENT_SHARE: u64 = 2;
-/// The size that a message counts besides its body.
+/// The size that is counted for a message in addition to its body.
 const MESSAGE_BYTES: u64 = 100;
 
 /// A queue in a SQLite file, which is created on first use.
@@ -56,7 +56,7 @@ const MESSAGE_BYTES: u64 = 100;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// What is acknowledged is on the disk. Several processes may use the file at the same time. It has threads of its own:
+/// Acknowledged operations are on the disk. Several processes may use the file at the same time. It has threads of its own:
 /// `isopod-queue-w`, which writes, and one that reads. Clones share them, and wake each other's consumers.
 #[derive(Clone)]
 pub struct SqliteQueue {
@@ -137,15 +137,15 @@ impl QueueStore for SqliteQueue {
         let changes = self.changes.clone();
         self.database.write(bytes, move |db| {
             let metrics = insert(db, &messages, content_max)?;
-            // Before the transaction is committed, because it may be that the caller's future is gone afterwards: the same
-            // thread serves a `take` only then.
+            // Notified before the transaction is committed, because the caller's future may be gone afterwards. The same
+            // thread serves a `take` only after the commit.
             changes.send_modify(|count| *count += 1);
             Ok(metrics)
         })
     }
 
     fn take(&self, wanted: Take) -> StorageFuture<Taken> {
-        // A lease that a crash of the machine undoes is over: its message comes again.
+        // If a crash of the machine undoes a lease, the message is delivered again.
         self.database.write_unsynced(move |db| take(db, &wanted))
     }
 
@@ -153,7 +153,7 @@ impl QueueStore for SqliteQueue {
         let changes = self.changes.clone();
         self.database.write(0, move |db| {
             settle(db, &settled)?;
-            // Messages to be delivered again are due at another time than before.
+            // The due times of messages to be delivered again have changed.
             if settled.iter().any(|one| one.verdict != Verdict::Remove) {
                 changes.send_modify(|count| *count += 1);
             }
@@ -278,7 +278,7 @@ fn take(db: &Connection, wanted: &Take) -> Result<Taken, Failed> {
     let count = count_due(db, wanted, now)?;
     let mut taken = Taken::default();
     if count > 0 && count >= wanted.at_least {
-        // Tells it from every other lease of the message.
+        // Distinguishes it from every other lease of the message.
         let lease = fastrand::i64(..);
         let mut update = db.prepare_cached(
             "UPDATE messages SET due = ?3, lease = ?4, attempts = attempts + 1
@@ -303,14 +303,14 @@ fn take(db: &Connection, wanted: &Take) -> Result<Taken, Failed> {
     Ok(taken)
 }
 
-/// The number of messages that are due, as many as are wanted. The index alone is read.
+/// The number of due messages, counted up to the wanted number. Reads only the index.
 fn count_due(db: &Connection, wanted: &Take, now: i64) -> rusqlite::Result<usize> {
     let mut select = db.prepare_cached("SELECT count(*) FROM (SELECT 1 FROM messages WHERE due <= ?1 LIMIT ?2)")?;
     let count = select.query_row(params![now, signed(wanted.at_most as u64)], |row| row.get::<_, i64>(0))?;
     Ok(usize::try_from(count).unwrap_or_default())
 }
 
-/// The number of messages that are due until their length is that which is wanted.
+/// The number of due messages whose total length reaches the wanted one.
 fn fitting(db: &Connection, wanted: &Take, now: i64) -> rusqlite::Result<usize> {
     let mut select =
         db.prepare_cached("SELECT length(body) FROM messages WHERE due <= ?1 ORDER BY due, place LIMIT ?2")?;
@@ -380,7 +380,7 @@ const fn number_of(form: ContentType) -> i64 {
     }
 }
 
-/// The time after this duration, as SQLite keeps it.
+/// The time after this duration, as stored in SQLite.
 fn after(duration: Duration) -> i64 {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     signed(now_ms().saturating_add(millis))

@@ -13,11 +13,11 @@ use crate::storage::{StorageError, StorageFuture, now_ms};
 /// [`SqliteQueue`](super::SqliteQueue) keeps it in a file, `PostgresQueue` on a server. A program may supply its own, on which
 /// producers and consumers work alike: `QueueBinding` sends to it, and a consumer of the host takes from it.
 ///
-/// A message is in the queue until a consumer [settles](Self::settle) it. One that is taken is *leased*: it is not given to
-/// another until the lease is over, and a consumer that is gone cannot keep it. So each message is delivered at least once.
+/// A message is in the queue until a consumer [settles](Self::settle) it. A taken message is *leased*: it is not given to
+/// another consumer until the lease is over, so a consumer that is gone cannot keep it. Each message is delivered at least once.
 ///
-/// A call begins the operation and must not block; its future may be polled anywhere. What `send` has acknowledged must be given
-/// by a `take` that begins later, also after the process was killed.
+/// A call begins the operation and must not block; its future may be polled anywhere. A message that `send` has acknowledged
+/// must be returned by a later `take`, even after the process was killed.
 pub trait QueueStore: Send + Sync + 'static {
     /// The files that the store owns, which no script may read as modules. Default: none.
     fn files(&self) -> Vec<PathBuf> {
@@ -27,20 +27,20 @@ pub trait QueueStore: Send + Sync + 'static {
     /// Adds messages, all or none, and returns the backlog with them.
     fn send(&self, messages: Vec<Outbound>) -> StorageFuture<QueueMetrics>;
 
-    /// Takes messages that are due, about in the order in which they became so.
+    /// Takes due messages, roughly in the order in which they became due.
     fn take(&self, wanted: Take) -> StorageFuture<Taken>;
 
     /// Ends the leases of messages. A receipt whose lease is over, or was given to another, has no effect.
     fn settle(&self, settled: Vec<Settled>) -> StorageFuture<()>;
 
-    /// Makes leases end this time from now. A receipt whose lease was given to another has no effect.
+    /// Renews leases, which then end this time from now. A receipt whose lease was given to another has no effect.
     fn renew(&self, receipts: Vec<Receipt>, lease: Duration) -> StorageFuture<()>;
 
     /// Returns the backlog.
     fn metrics(&self) -> StorageFuture<QueueMetrics>;
 
-    /// Resolves with a number other than `seen` once messages have come that a `take` which began before may have missed. Only
-    /// messages of this process need count: consumers also look from time to time.
+    /// Resolves with a number other than `seen` once there are messages that an earlier `take` may have missed. Only messages of
+    /// this process need count, because consumers also poll.
     fn changed(&self, seen: u64) -> StorageFuture<u64>;
 
     /// Returns the first messages in the order of their delivery, without taking them: at most `count`. Default: an error, because
@@ -102,7 +102,7 @@ impl<S: QueueStore + ?Sized> QueueStore for Arc<S> {
     }
 }
 
-/// The form of a message's body.
+/// The content type of a message's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ContentType {
@@ -117,10 +117,10 @@ pub enum ContentType {
 }
 
 impl ContentType {
-    /// All forms.
+    /// All content types.
     pub const ALL: [Self; 4] = [Self::Text, Self::Json, Self::Bytes, Self::V8];
 
-    /// The name that scripts use: `text`, `json`, `bytes`, `v8`.
+    /// Returns the name that scripts use: `text`, `json`, `bytes`, `v8`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -131,7 +131,7 @@ impl ContentType {
         }
     }
 
-    /// Returns the form with this name.
+    /// Returns the content type with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|form| form.as_str() == name)
@@ -142,14 +142,14 @@ impl ContentType {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueueBody {
-    /// Its form.
+    /// Its content type.
     pub content_type: ContentType,
     /// Its bytes, which are UTF-8 for text and JSON.
     pub bytes: Bytes,
 }
 
 impl QueueBody {
-    /// A body of this form. Text and JSON that are not UTF-8 are repaired when they are delivered.
+    /// Creates a body of this content type. Text and JSON that are not UTF-8 are repaired on delivery.
     pub fn new(content_type: ContentType, bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
         Self { content_type, bytes }
@@ -185,7 +185,7 @@ pub struct QueueMessage {
 }
 
 impl QueueMessage {
-    /// A message with a random id that is sent now.
+    /// Creates a message with a random id that is sent now.
     #[must_use]
     pub fn new(body: QueueBody) -> Self {
         Self {
@@ -195,14 +195,14 @@ impl QueueMessage {
         }
     }
 
-    /// A message that was sent before.
+    /// Creates a message that was sent before.
     pub fn again(id: impl Into<String>, sent_ms: u64, body: QueueBody) -> Self {
         let id = id.into();
         Self { id, sent_ms, body }
     }
 }
 
-/// A message on its way into a queue.
+/// A message to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Outbound {
@@ -215,7 +215,7 @@ pub struct Outbound {
 }
 
 impl Outbound {
-    /// A message that is due at once.
+    /// Creates a message that is due at once.
     #[must_use]
     pub const fn new(message: QueueMessage) -> Self {
         Self {
@@ -235,13 +235,13 @@ isopod_outcome::setters!(Outbound {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Take {
-    /// If fewer are due, none are taken. Default: 1.
+    /// Minimum number: if fewer are due, none are taken. Default: 1.
     pub at_least: usize,
     /// Maximum number. Default: 10.
     pub at_most: usize,
-    /// Length of all their bodies at which no more are taken. Default: 4 MiB.
+    /// Total length of their bodies at which no more are taken. Default: 4 MiB.
     pub bytes_max: usize,
-    /// The time for which nothing else takes them. Default: 30 s.
+    /// Duration of the lease. Default: 30 s.
     pub lease: Duration,
 }
 
@@ -269,11 +269,11 @@ isopod_outcome::setters!(Take {
 pub struct Taken {
     /// The messages, each leased.
     pub messages: Vec<Leased>,
-    /// The number of messages that are due and were not taken, because there are fewer than were asked for.
+    /// The number of messages that are due and were not taken, because they are fewer than the minimum.
     pub waiting: usize,
     /// The earliest time, in milliseconds since 1970, at which another message is due.
     pub next_ms: Option<u64>,
-    /// The backlog, with those that are leased.
+    /// The backlog, including leased messages.
     pub metrics: QueueMetrics,
 }
 
@@ -281,16 +281,16 @@ pub struct Taken {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Leased {
-    /// Proves that it was taken.
+    /// Identifies the lease.
     pub receipt: Receipt,
     /// The message.
     pub message: QueueMessage,
-    /// The number of times that it was taken, this time included.
+    /// The number of times that it was taken, including this one.
     pub attempts: u32,
 }
 
 impl Leased {
-    /// A message that was taken so many times.
+    /// Creates a message that was taken this many times.
     #[must_use]
     pub const fn new(receipt: Receipt, message: QueueMessage, attempts: u32) -> Self {
         Self {
@@ -301,7 +301,7 @@ impl Leased {
     }
 }
 
-/// A message that was looked at.
+/// A message that was read without taking it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Peeked {
@@ -316,7 +316,7 @@ pub struct Peeked {
 }
 
 impl Peeked {
-    /// A message that was never taken, and is due.
+    /// Creates a message that was never taken, and is due.
     #[must_use]
     pub const fn new(message: QueueMessage) -> Self {
         Self {
@@ -350,11 +350,11 @@ pub struct Receipt {
 pub struct Settled {
     /// The message.
     pub receipt: Receipt,
-    /// Its fate.
+    /// The verdict on it.
     pub verdict: Verdict,
 }
 
-/// The fate of a message.
+/// The verdict on a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
@@ -370,9 +370,9 @@ pub enum Verdict {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct QueueMetrics {
-    /// The number of messages, with those that are delayed and those that are leased.
+    /// The number of messages, including delayed and leased ones.
     pub count: u64,
-    /// The length of their bodies.
+    /// The total length of their bodies.
     pub bytes: u64,
     /// The time when the oldest of them was sent, in milliseconds since 1970.
     pub oldest_ms: Option<u64>,

@@ -6,15 +6,15 @@ use super::object::R2Object;
 /// An ETag in a condition.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum R2Etag {
-    /// That of any object.
+    /// The ETag of any object.
     Any,
-    /// This one.
+    /// This ETag.
     Strong(String),
-    /// This one, of content that means the same. It matches where an object must not have it, and never where one must.
+    /// This ETag in its weak form. It matches in `If-None-Match`, and never in `If-Match`.
     Weak(String),
 }
 
-/// Conditions on the object that a key has. All must hold.
+/// Conditions on the current object of a key. All must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct R2Conditions {
@@ -22,9 +22,9 @@ pub struct R2Conditions {
     pub etag_matches: Option<Vec<R2Etag>>,
     /// It has none of these ETags.
     pub etag_does_not_match: Option<Vec<R2Etag>>,
-    /// It was uploaded before this time, in milliseconds since 1970. It need not if it has one of `etag_matches`.
+    /// It was uploaded before this time, in milliseconds since 1970. Ignored if it has one of `etag_matches`.
     pub uploaded_before: Option<i64>,
-    /// It was uploaded after this time, in milliseconds since 1970. It need not if it has none of `etag_does_not_match`.
+    /// It was uploaded after this time, in milliseconds since 1970. Ignored if it has none of `etag_does_not_match`.
     pub uploaded_after: Option<i64>,
     /// Times are compared in whole seconds.
     pub seconds_granularity: bool,
@@ -39,7 +39,7 @@ isopod_outcome::setters!(R2Conditions {
 });
 
 impl R2Conditions {
-    /// Returns whether they hold for the object of a key, or for a key without one.
+    /// Returns true if they hold for the object of a key, or for a key without one.
     #[must_use]
     pub fn hold(&self, object: Option<&R2Object>) -> bool {
         match object {
@@ -72,7 +72,7 @@ impl R2Conditions {
     }
 }
 
-/// The reason why a header is no list of ETags. The texts are workerd's.
+/// The reason why a header is not a list of ETags. The texts are workerd's.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub(super) enum EtagsFault {
     #[error("Invalid ETag in {0} header")]

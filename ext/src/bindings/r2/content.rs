@@ -1,4 +1,4 @@
-//! Content on its way into a bucket.
+//! Content to be stored in a bucket.
 
 use bytes::Bytes;
 use http_body::Body as _;
@@ -24,7 +24,7 @@ pub(super) async fn pieces(content: &mut Body, left: &mut u64, size: usize) -> R
         pieces.push(piece);
     }
     if *left == 0 && !content.is_end_stream() {
-        // A source that knows its length may say the end itself.
+        // A source that knows its length may report the end itself.
         match content.frame().await {
             None => {}
             Some(Ok(frame)) if frame.data_ref().is_none_or(Bytes::is_empty) => {}

@@ -9,7 +9,7 @@ use crate::quotas::QuotaError;
 use crate::storage::StorageError;
 use crate::unwind;
 
-/// R2's number of the error of too many operations.
+/// R2's error number for too many operations.
 const TOO_MANY: u32 = 10058;
 
 /// An error of an R2 op.
@@ -21,7 +21,7 @@ pub(super) enum OpError {
     #[class(generic)]
     #[error(transparent)]
     Bucket(R2Error),
-    /// The same, of an operation of this name, with R2's number.
+    /// The same, with the name of the operation and R2's error number.
     #[class(generic)]
     #[error("{0}: {1} ({2})")]
     Told(&'static str, String, u32),

@@ -1,8 +1,8 @@
 //! `env.BUCKET`: a bucket with the interface of R2.
 //!
 //! [`R2Binding`] is the binding, over an [`R2Store`]: [`LocalR2`], `S3R2` or a program's own. `rules` has the platform's limits and errors,
-//! `condition` and `range` what a read or write may ask for, `object` what is known of an object. `ops` check what a script
-//! passes before a store is asked, and `options` reads it.
+//! `condition` and `range` the options of reads and writes, `object` an object's metadata. `options` reads a script's arguments,
+//! and `ops` check them before a store is asked.
 
 mod condition;
 #[cfg(any(feature = "sql", feature = "s3"))]
@@ -48,7 +48,7 @@ pub struct R2Binding {
 }
 
 impl R2Binding {
-    /// Creates a binding whose objects this store keeps.
+    /// Creates a binding over this store.
     pub fn new(store: impl R2Store) -> Self {
         Self { store: Arc::new(store) }
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct R2Object {
     /// The key.
     pub key: String,
-    /// An identifier of this content: another one is given with each write.
+    /// The identifier of this version, which every write changes.
     pub version: String,
     /// The size in bytes.
     pub size: u64,
@@ -20,16 +20,16 @@ pub struct R2Object {
     pub uploaded: u64,
     /// Checksums.
     pub checksums: R2Checksums,
-    /// Headers of HTTP responses with it.
+    /// Headers of HTTP responses with the object.
     pub http_metadata: R2HttpMetadata,
-    /// Metadata of the program: at most 2,048 bytes.
+    /// Custom metadata: at most 2,048 bytes.
     pub custom_metadata: Vec<(String, String)>,
     /// The class of storage.
     pub storage_class: R2StorageClass,
 }
 
 impl R2Object {
-    /// An object without metadata.
+    /// Creates an object without metadata.
     pub fn new(key: impl Into<String>, size: u64, etag: impl Into<String>) -> Self {
         Self {
             key: key.into(),
@@ -139,7 +139,7 @@ pub enum R2Algorithm {
 }
 
 impl R2Algorithm {
-    /// The name in the Web Cryptography API, which errors have too.
+    /// Its name in the Web Cryptography API and in errors.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -167,7 +167,7 @@ pub struct R2Checksum {
     pub digest: Vec<u8>,
 }
 
-/// The checksums of an object: the MD5 of one that was uploaded in one piece, and the one that its upload named.
+/// The checksums of an object: the MD5 if it was uploaded in one piece, and the one that its upload gave.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]

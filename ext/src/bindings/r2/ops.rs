@@ -164,7 +164,7 @@ fn content(
             }
             end_with_event(state, event, outgoing.tail())?;
             let (ledger, idle) = (usage.ledger().clone(), usage.quotas.stream_idle);
-            // Not awaited: it ends with its reader and with its event, and the event loop with the worker.
+            // Not awaited: it ends with its reader, its event, or the worker's event loop.
             drop(deno_core::unsync::spawn(async move {
                 let _ = outgoing.pump(&ledger, idle).await;
             }));

@@ -59,7 +59,7 @@ function optionsOf(options, method, parameter, struct) {
   return options;
 }
 
-/** A text that nothing else is turned into. */
+/** A string; other types are not converted. */
 function textField(object, field, struct) {
   const value = object[field];
   if (!isGiven(value)) return null;
@@ -155,7 +155,7 @@ function getOptions(given) {
   return { __proto__: null, onlyIf: onlyIfOf(options.onlyIf, "GetOptions"), range: rangeOf(options.range) };
 }
 
-/** Encryption with a customer's key is not there: data would be kept without it. */
+/** Rejects encryption with a customer's key, which is not supported: data would be stored unencrypted. */
 function refuseKeys(options) {
   if (isGiven(options.ssecKey)) throw new Error("ssecKey is not supported: objects are not encrypted here");
 }
@@ -258,7 +258,7 @@ function putOptions(given) {
 
 // ---- lists
 
-/** What a list shows of its objects, and the options for the op. */
+/** The metadata that a list includes, and the options for the op. */
 function listOptions(given) {
   const options = optionsOf(given, "list", 1, "ListOptions");
   const { limit, include } = options;

@@ -41,7 +41,7 @@ impl OnlyIf {
     }
 }
 
-/// A range: numbers that are whole and not negative, or the value of a header.
+/// A range: non-negative integers, or the value of a header.
 #[derive(Deserialize)]
 pub(super) struct Range {
     offset: Option<f64>,
@@ -127,7 +127,7 @@ pub(super) struct PutOptions {
 #[derive(Deserialize)]
 struct Checksum {
     algorithm: R2Algorithm,
-    /// In hexadecimal, and of the right length.
+    /// The checksum in hexadecimal, of the right length.
     digest: String,
 }
 

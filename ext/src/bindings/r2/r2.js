@@ -51,7 +51,7 @@ function keyOf(key, method) {
 
 // ---- content
 
-/** Content for an op that is no stream. */
+/** Content for an op, except streams. */
 const content = (bytes) => ({ __proto__: null, bytes, rid: null, hasFailed: false, error: undefined });
 
 function contentOf(value, method, of) {
@@ -63,7 +63,7 @@ function contentOf(value, method, of) {
   throw wrongParameter(method, of, 2, "ReadableStream or ArrayBuffer or ArrayBufferView or string or Blob");
 }
 
-/** Asks for room for the copy that the op makes. */
+/** Checks for room for the copy that the op makes. */
 function roomFor(bytes) {
   const length = TypedArrayPrototypeGetByteLength(bytes);
   if (length > LARGE_BYTES) op_isopod_room_for_memory(length, false);
@@ -192,7 +192,7 @@ class R2MultipartUpload {
   abort() {
     return unlessEnded(abort, undefined, [this.#upload]);
   }
-  /** Makes an object of parts that were uploaded. */
+  /** Combines uploaded parts to an object. */
   complete(uploadedParts) {
     return unlessEnded(complete, undefined, [this.#upload, uploadedParts]);
   }
@@ -226,7 +226,7 @@ class R2Bucket {
   createMultipartUpload(key, options = undefined) {
     return unlessEnded(createUpload, undefined, [this.#name, key, options]);
   }
-  /** Returns an upload that was begun before. Whether there is one is seen when it is used. */
+  /** Returns an upload that was begun before. Its existence is checked when it is used. */
   resumeMultipartUpload(key, uploadId) {
     return new R2MultipartUpload(constructKey, this.#name, text(key), text(uploadId));
   }

@@ -9,16 +9,16 @@ use super::rules::R2Fault;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum R2Range {
-    /// From an offset, up to the end or so many bytes.
+    /// From an offset, up to the end or this many bytes.
     From {
         /// The first byte.
         offset: u64,
         /// The number of bytes. Default: up to the end.
         length: Option<u64>,
     },
-    /// So many bytes at the end.
+    /// This many bytes at the end.
     Last(u64),
-    /// The value of a `Range` header. One that cannot be satisfied stands for the whole object.
+    /// The value of a `Range` header. If it cannot be satisfied, it means the whole object.
     Header(HeaderValue),
 }
 

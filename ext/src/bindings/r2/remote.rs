@@ -1,4 +1,4 @@
-//! R2 buckets of workers in processes of their own: operations are written, and done in the pool's process.
+//! R2 buckets of workers in processes of their own: operations are encoded, and executed in the pool's process.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::bindings::{Asks, Parcel, ParcelFuture};
 use crate::event::Body;
 use crate::storage::{ReadRoom, StorageError, WrittenStorageError};
 
-/// An operation. Content is a stream beside it.
+/// An operation. Content is passed as a separate stream.
 #[derive(Serialize, Deserialize)]
 enum Asked {
     Head(String),
@@ -100,7 +100,7 @@ impl From<WrittenError> for R2Error {
     }
 }
 
-/// An object that was found, and the range of its content, if that is beside it.
+/// An object that was found, and the range of its content, if that is passed along.
 type WrittenFound = (R2Object, (u64, u64), bool);
 
 /// The storage of a bucket, in another process.
@@ -112,7 +112,7 @@ impl RemoteR2 {
         asked: &Asked,
         content: Option<Body>,
     ) -> R2Future<(T, Option<Body>)> {
-        // As JSON, in which members may be left out.
+        // As JSON, in which members may be omitted.
         let asked = serde_json::to_vec(asked).map_err(|error| error.to_string());
         let asked = asked.map(|bytes| {
             self.0.ask(Parcel {
@@ -190,12 +190,12 @@ impl R2Store for RemoteR2 {
     }
 }
 
-/// Does an operation for a worker in another process.
+/// Executes an operation for a worker in another process.
 pub(super) fn serve(store: Arc<dyn R2Store>, asked: Parcel, bytes_max: usize) -> ParcelFuture {
     Box::pin(async move {
         let content = asked.bodies.into_iter().next().unwrap_or_default();
         let asked: Asked = serde_json::from_slice(&asked.bytes).map_err(|error| error.to_string())?;
-        // The rules of the platform hold for whatever the other process is.
+        // The platform's rules are checked here, because the other process is not trusted.
         if let Asked::Put(R2Put { key, .. }) | Asked::CreateUpload(R2NewUpload { key, .. }) = &asked {
             check_key(key).map_err(|fault| fault.to_string())?;
         }

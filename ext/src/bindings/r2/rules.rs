@@ -1,4 +1,4 @@
-//! The limits of the platform, and the errors that it has for them: <https://developers.cloudflare.com/r2/platform/limits/>,
+//! The limits of the platform, with its errors: <https://developers.cloudflare.com/r2/platform/limits/>,
 //! <https://developers.cloudflare.com/r2/api/error-codes/>.
 
 use std::fmt::Write as _;
@@ -23,7 +23,7 @@ pub(super) const LIST_LIMIT: usize = 1000;
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub enum R2Fault {
-    /// The upload is in a state in which this is not possible.
+    /// The operation is not possible in the present state of the upload.
     #[error("We encountered an internal error. Please try again.")]
     Internal,
     /// The object is too large.
@@ -66,7 +66,7 @@ pub enum R2Fault {
         algorithm: R2Algorithm,
         /// The checksum that was given.
         given: Vec<u8>,
-        /// That of the content.
+        /// The checksum of the content.
         actual: Vec<u8>,
     },
     /// There is nothing in the range.
@@ -81,7 +81,7 @@ pub enum R2Fault {
 }
 
 impl R2Fault {
-    /// The platform's number of the error.
+    /// Returns the platform's error number.
     #[must_use]
     pub fn code(&self) -> u32 {
         match self {

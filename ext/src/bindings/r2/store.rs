@@ -24,7 +24,7 @@ pub enum R2Error {
     /// A limit or a rule of R2.
     #[error("{0} ({code})", code = .0.code())]
     Fault(#[from] R2Fault),
-    /// The storage.
+    /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
     /// The content has another length than announced.
@@ -121,9 +121,9 @@ pub enum R2Error {
 /// # drop(binding);
 /// ```
 ///
-/// Keys and metadata have been checked against the limits of the platform. A call begins the operation and must not block. What
-/// a write has acknowledged must be seen by every read that begins later. The length of `content` is known (`size_hint`); it is
-/// polled with the future that it was given to.
+/// Keys and metadata have been checked against the limits of the platform. A call begins the operation and must not block. An
+/// acknowledged write must be visible to every read that begins later. The length of `content` is known (`size_hint`); it is
+/// polled as a part of the operation's future.
 pub trait R2Store: Send + Sync + 'static {
     /// The files that the store owns, which no script may read as modules. Default: none.
     fn files(&self) -> Vec<PathBuf> {
@@ -133,12 +133,12 @@ pub trait R2Store: Send + Sync + 'static {
     /// Returns the metadata of an object.
     fn head(&self, key: String) -> R2Future<Option<R2Object>>;
 
-    /// Returns an object and its content. Without content, the conditions do not hold.
+    /// Returns an object and its content. The content is missing if the conditions do not hold.
     ///
     /// Memory for content that is read should be taken from `room`.
     fn get(&self, get: R2Get, room: ReadRoom) -> R2Future<Option<R2Found>>;
 
-    /// Stores an object in the place of any that the key has. `None`: the conditions do not hold.
+    /// Stores an object, and replaces the one that the key has. `None`: the conditions do not hold.
     fn put(&self, put: R2Put, content: Body) -> R2Future<Option<R2Object>>;
 
     /// Removes the objects of these keys.
@@ -150,10 +150,10 @@ pub trait R2Store: Send + Sync + 'static {
     /// Begins an upload in parts, and returns its id.
     fn create_upload(&self, upload: R2NewUpload) -> R2Future<String>;
 
-    /// Stores a part of an upload in the place of any of this number, and returns its ETag.
+    /// Stores a part of an upload, replaces the one with this number, and returns its ETag.
     fn put_part(&self, key: String, upload: String, number: u16, content: Body) -> R2Future<String>;
 
-    /// Makes an object of the parts of an upload.
+    /// Combines the parts of an upload to an object.
     fn complete_upload(&self, key: String, upload: String, parts: Vec<R2Part>) -> R2Future<R2Object>;
 
     /// Ends an upload and removes its parts.
@@ -224,7 +224,7 @@ pub struct R2Get {
 }
 
 impl R2Get {
-    /// All of an object.
+    /// Requests all of an object.
     pub fn new(key: impl Into<String>) -> Self {
         Self {
             key: key.into(),
@@ -244,7 +244,7 @@ isopod_outcome::setters!(R2Get {
 pub struct R2Found {
     /// The object.
     pub object: R2Object,
-    /// The offset and the length of what is in `content`; the whole object if there is none.
+    /// The offset and length of `content`; the whole object if there is none.
     pub range: (u64, u64),
     /// The content.
     pub content: Option<Body>,
@@ -351,20 +351,20 @@ pub struct R2Part {
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct R2Listing {
-    /// The beginning that their keys have in common.
+    /// The common prefix of their keys.
     pub prefix: String,
     /// Keys that are the same up to this text after the prefix are one entry.
     pub delimiter: Option<String>,
     /// The key after which the list begins.
     pub start_after: Option<String>,
-    /// The cursor of the page before.
+    /// The cursor of the previous page.
     pub cursor: Option<String>,
     /// Maximum number of entries.
     pub limit: usize,
 }
 
 impl Default for R2Listing {
-    /// All objects, at most 1,000.
+    /// Requests all objects, at most 1,000.
     fn default() -> Self {
         Self {
             prefix: String::new(),
@@ -389,7 +389,7 @@ isopod_outcome::setters!(R2Listing {
 pub struct R2Page {
     /// The objects.
     pub objects: Vec<R2Object>,
-    /// The beginnings of keys that have the delimiter.
+    /// The common prefixes of keys that contain the delimiter.
     pub prefixes: Vec<String>,
     /// The cursor of the next page, if there is one.
     pub cursor: Option<String>,

@@ -14,13 +14,13 @@ use serde_json::Value;
 
 use super::{Asks, Binding, EnvValue, Installed, NewWorker, Parcel, ParcelFuture, WrittenBinding, pack, unpack};
 
-/// Locks that the keys are spread over: threads seldom wait for each other.
+/// Number of locks that the keys are spread over, so that threads seldom wait for each other.
 const SHARDS: usize = 16;
 
 /// Number of keys examined to find one that may be dropped.
 const CANDIDATES: usize = 8;
 
-/// A rate limit: so many calls for each key in each window of time.
+/// A rate limit: a number of calls for each key in each window of time.
 ///
 /// ```
 /// use std::time::Duration;
@@ -30,14 +30,14 @@ const CANDIDATES: usize = 8;
 /// let a_hundred_per_minute = RateLimit::new(100, Duration::from_secs(60));
 /// ```
 ///
-/// Windows follow one another from the moment it is made. Clones share their counts.
+/// Windows follow one another from its creation on. Clones share their counts.
 #[derive(Clone)]
 pub struct RateLimit(Counts);
 
 #[derive(Clone)]
 enum Counts {
     Here(Arc<Inner>),
-    /// In the pool's process.
+    /// Counted in the pool's process.
     Elsewhere(Asks),
 }
 
@@ -82,7 +82,7 @@ impl RateLimit {
         })))
     }
 
-    /// Counts a call for this key. Returns whether it is within the limit.
+    /// Counts a call for this key. Returns true if it is within the limit.
     pub fn take(&self, key: &str) -> bool {
         match &self.0 {
             Counts::Here(inner) => inner.take_at(key, inner.started.elapsed()),
@@ -117,7 +117,7 @@ impl Inner {
         let window = at.as_millis() / inner.window.as_millis();
         let shard = &inner.shards[hash as usize % SHARDS];
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        // A thread that was held up may come with a time that is over; it counts for the window that has begun.
+        // A delayed thread may have a time of an earlier window; its call counts for the current one.
         if shard.window < window {
             *shard = Shard {
                 window,
@@ -141,7 +141,7 @@ impl Inner {
 }
 
 impl Shard {
-    /// Makes room: of a few keys, the one with the lowest count goes. Those at their limit stay as long as there are others.
+    /// Makes room: of a few keys, the one with the lowest count is dropped. Keys at their limit stay as long as there are others.
     fn drop_one(&mut self) {
         let candidates = self.counts.iter().take(CANDIDATES);
         let lowest = candidates.min_by_key(|(_, count)| **count).map(|(hash, _)| *hash);

@@ -1,8 +1,8 @@
 //! The files with the content of objects.
 //!
 //! A file is written in the folder `aside`. When it is on the disk, a transaction makes it a part of an object or an upload, and
-//! then it is moved to `blobs`. So whatever is found in `aside` after a crash was being written, or only waits for the move: the
-//! tables say which. A file that is being written is locked, so that no other process removes it.
+//! then it is moved to `blobs`. So after a crash, a file in `aside` was either being written or waits for the move, which the
+//! tables tell apart. A file that is being written is locked, so that no other process removes it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
@@ -33,14 +33,14 @@ struct Shared {
     threads: FileThreads,
 }
 
-/// The digests of content: the MD5, and the checksum of the algorithm that was asked for.
+/// The digests of content: the MD5, and the checksum of the requested algorithm.
 pub(super) struct Digests {
     pub(super) md5: Vec<u8>,
     pub(super) checksum: Option<(R2Algorithm, Vec<u8>)>,
 }
 
 impl Digests {
-    /// Compares with the checksum that was given.
+    /// Compares with the given checksum.
     pub(super) fn check(&self, given: Option<R2Checksum>) -> Result<(), R2Fault> {
         let (Some(R2Checksum { algorithm, digest }), Some((_, actual))) = (given, &self.checksum) else {
             return Ok(());
@@ -79,7 +79,7 @@ impl Blobs {
         self.0.folder.join("blobs").join(digits).join(blob)
     }
 
-    /// Opens a file. `None`: it is not there.
+    /// Opens a file. `None`: it does not exist.
     pub(super) fn open(&self, blob: &str) -> io::Result<Option<File>> {
         // It may be moved from the first place to the second in between.
         for path in [self.place(blob), self.aside(blob), self.place(blob)] {
@@ -114,7 +114,7 @@ impl Blobs {
         Ok(())
     }
 
-    /// Writes content of this length to a file aside, which is on the disk then.
+    /// Writes content of this length to a file in `aside`, and syncs it.
     pub(super) async fn receive(
         &self,
         content: Body,
@@ -130,7 +130,7 @@ impl Blobs {
                 writing.write(&pieces)?;
                 Ok::<_, io::Error>(writing)
             });
-            // More is taken in while this is written.
+            // More content is received while this piece is written.
             let (written, more) = futures::join!(step, content::pieces(&mut incoming, &mut left, WRITE_BYTES));
             writing = written?.map_err(failed)?;
             pieces = more?;
@@ -195,7 +195,7 @@ impl Writing {
         };
         if let Some(file) = &aside.file {
             file.sync_all()?;
-            // The file's name, too.
+            // The file's name is synced too.
             File::open(aside.blobs.aside_folder())?.sync_all()?;
         }
         let md5 = self.md5.finish();
@@ -241,7 +241,7 @@ impl Aside {
             file: Some(Arc::new(file)),
             is_kept: false,
         };
-        // Where files cannot be locked, no other process takes the lock of this one, and so none removes it.
+        // If the file system has no locks, no other process can lock this file either, and so none removes it.
         if let Some(file) = &aside.file {
             let _ = file.try_lock();
         }
@@ -253,12 +253,12 @@ impl Aside {
         self.file.is_some()
     }
 
-    /// Keeps the file: it belongs to a transaction now.
+    /// Keeps the file, which now belongs to a transaction.
     pub(super) fn keep(&mut self) {
         self.is_kept = true;
     }
 
-    /// Moves the file to its final place, after its transaction. Where that fails, it is read where it is.
+    /// Moves the file to its final place, after its transaction. If that fails, it is read from its present place.
     pub(super) async fn settle(self) {
         if !self.has_content() {
             return;
@@ -270,7 +270,7 @@ impl Aside {
                 tracing::warn!(target: "isopod::storage", "cannot move a file of a bucket: {error}");
             }
         });
-        // The threads have ended with the process.
+        // The threads are gone because the process is ending.
         let _ = settled.await;
     }
 }
@@ -279,7 +279,7 @@ impl Drop for Aside {
     fn drop(&mut self) {
         if !self.is_kept {
             let path = self.blobs.aside(&self.blob);
-            // Begun now, and not waited for.
+            // Started, and not awaited.
             drop(self.blobs.threads().run(move || fs::remove_file(path)));
         }
     }
@@ -289,7 +289,7 @@ fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).open(path)
 }
 
-/// Reads so many bytes of a file at an offset. It has them.
+/// Reads this many bytes of a file at an offset. The file is long enough.
 pub(super) fn read_at(file: &File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; length];
     file.read_exact_at(&mut bytes, offset)?;

@@ -16,7 +16,7 @@ enum Place {
     At(String),
     /// After this key.
     After(String),
-    /// After all keys that begin so.
+    /// After all keys with this prefix.
     AfterAll(String),
 }
 
@@ -43,7 +43,7 @@ impl Place {
         }
     }
 
-    /// The first key that may follow, and whether it is itself left out. `None`: nothing follows.
+    /// The first key that may follow, and true if it is itself excluded. `None`: nothing follows.
     fn first(&self) -> Option<(String, bool)> {
         match self {
             Self::At(key) => Some((key.clone(), false)),
@@ -114,13 +114,13 @@ pub(super) fn list(db: &Connection, listing: &R2Listing) -> Result<Result<R2Page
     Ok(Ok(page))
 }
 
-/// The place at which a list begins: the last of those that are named.
+/// The place at which a list begins: the last of the given ones.
 fn start(listing: &R2Listing) -> Result<Place, R2Fault> {
     let mut start = Place::At(listing.prefix.clone());
     let cursor = listing.cursor.as_deref().map(Place::of_cursor).transpose()?;
     let others = [listing.start_after.clone().map(Place::After), cursor];
     for other in others.into_iter().flatten() {
-        // Nothing follows where there is no first key.
+        // Without a first key, nothing follows.
         if other.first().is_none_or(|first| Some(first) > start.first()) {
             start = other;
         }

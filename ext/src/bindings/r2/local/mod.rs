@@ -35,7 +35,7 @@ use crate::storage::files::FileThreads;
 use crate::storage::sqlite::{Database, Failed, Options};
 use crate::storage::{ReadRoom, StorageError, now_ms};
 
-/// Content up to this size is read when it is asked for. That of larger objects is read while it is used.
+/// Content up to this size is read with its object. Larger content is read while it is used.
 const SMALL_BYTES: u64 = 64 << 10;
 
 /// Approximate size of a row in a transaction.
@@ -54,7 +54,7 @@ const LOOKUPS_MAX: usize = 10;
 /// # drop(binding);
 /// ```
 ///
-/// What is acknowledged is on the disk: the content in a file of its own, the rest in `bucket.sqlite`. Several processes may use
+/// Acknowledged writes are on the disk: the content in a file of its own, the rest in `bucket.sqlite`. Several processes may use
 /// the folder at the same time. It has threads of its own: `isopod-r2-w`, which writes to the SQLite file, up to
 /// [`readers_max`](Self::readers_max) that read it, and up to four `isopod-r2-f` for the other files. Clones share them.
 #[derive(Clone)]
@@ -108,7 +108,7 @@ impl LocalR2 {
             path: folder.join("bucket.sqlite"),
             threads: "isopod-r2",
             schema: SCHEMA,
-            // Rows are small: what counts is the content.
+            // Rows are small compared with the content.
             bytes_max: limits.bytes_max.max(1 << 30),
             readers_max: limits.readers_max,
             queue_len_max: limits.queue_len_max,
@@ -188,7 +188,7 @@ impl LocalR2 {
         &self.folder
     }
 
-    /// Sweeps if it is time, without waiting for it.
+    /// Starts a sweep if one is due.
     fn clean_up(&self) {
         if self.next_sweep.is_due(now_ms()) {
             let (database, blobs) = (self.database.clone(), self.blobs.clone());
@@ -200,13 +200,13 @@ impl LocalR2 {
         }
     }
 
-    /// Removes files that nothing refers to, without waiting for it.
+    /// Starts removing files that nothing refers to.
     fn remove(&self, unused: Vec<String>) {
         if !unused.is_empty() {
             let (database, blobs) = (self.database.clone(), self.blobs.clone());
             drop(self.blobs.threads().run(move || {
                 if let Err(error) = sweep::remove(&database, &blobs, unused) {
-                    tracing::warn!(target: "isopod::storage", "cannot forget the removed files of a bucket: {error}");
+                    tracing::warn!(target: "isopod::storage", "cannot delete the records of removed files of a bucket: {error}");
                 }
             }));
         }
@@ -229,7 +229,7 @@ impl LocalR2 {
         let permit = permit.map_err(|_| StorageError::Failed("the bucket was closed".to_owned()))?;
         let (writing, others) = Writing::begin(&self.writing, length, permit);
         if length > SMALL_BYTES {
-            // Before much is written for nothing.
+            // Checked before content is written in vain.
             let (key, bytes_max) = (key.to_owned(), self.limits.bytes_max);
             let room = move |db: &_| objects::room_for(db, &key, length.saturating_add(others), bytes_max);
             self.database.read(room).await?;
@@ -265,7 +265,7 @@ impl LocalR2 {
         Ok(Some(object))
     }
 
-    /// Runs a transaction that refers to a new file. `None`: it does not, and the file is removed.
+    /// Runs a transaction that refers to a new file. `None`: it does not refer to it, and the file is removed.
     async fn write<T: Send + 'static>(
         &self,
         mut aside: Aside,
@@ -274,7 +274,7 @@ impl LocalR2 {
         self.database
             .write(ROW_BYTES, move |db| {
                 let done = body(db)?;
-                // From here on, the transaction may be committed whether or not anybody waits for it.
+                // From here on, the transaction may be committed even if its caller is gone.
                 Ok(done.map(|done| {
                     aside.keep();
                     (aside, done)
@@ -294,7 +294,7 @@ impl LocalR2 {
         }
         let (aside, digests, size, _writing) = self.receive(&key, content, None).await?;
         let etag = hex(&digests.md5);
-        // A part without content needs no file, and has a name all the same.
+        // A part without content needs no file, but has a name.
         let part = part(&aside, size, &digests.md5).unwrap_or_else(|| Part {
             blob: identifier(),
             size,

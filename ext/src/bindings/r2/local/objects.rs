@@ -8,8 +8,8 @@ use super::schema::{OBJECT, object, to_json, unsigned};
 use crate::storage::sqlite::Failed;
 use crate::storage::{StorageError, signed};
 
-/// Time for which the files of a replaced object of several parts are kept: a reader opens them one after another. That of an
-/// object of one part is open from the beginning.
+/// Time for which the files of a replaced object of several parts are kept, because a reader opens them one after another. The
+/// file of an object of one part is open from the start of reading.
 const SEVERAL_PARTS_GRACE_MS: u64 = 60 * 60 * 1000;
 
 /// The file of a part.
@@ -31,7 +31,7 @@ pub(super) type Files = Vec<(String, u64)>;
 
 /// Returns an object with its files.
 pub(super) fn find(db: &Connection, key: &str) -> Result<Option<(R2Object, Files)>, Failed> {
-    // Both are read from one state of the file.
+    // Both are read in one transaction.
     let transaction = db.unchecked_transaction()?;
     let Some(object) = head(db, key)? else {
         return Ok(None);
@@ -65,7 +65,7 @@ pub(super) fn put(
     Ok(Some(unused))
 }
 
-/// Checks for room for so many bytes.
+/// Checks for room for this many bytes.
 pub(super) fn room(db: &Connection, bytes: u64, bytes_max: u64) -> Result<(), Failed> {
     match total(db)?.0.saturating_add(bytes) > bytes_max {
         true => Err(StorageError::Full(bytes_max).into()),
@@ -73,7 +73,7 @@ pub(super) fn room(db: &Connection, bytes: u64, bytes_max: u64) -> Result<(), Fa
     }
 }
 
-/// The same for content that is to come in the place of an object.
+/// The same for content that will replace an object.
 pub(super) fn room_for(db: &Connection, key: &str, bytes: u64, bytes_max: u64) -> Result<(), Failed> {
     let replaced = head(db, key)?.map_or(0, |object| object.size);
     room(db, bytes.saturating_sub(replaced), bytes_max)
@@ -122,7 +122,7 @@ pub(super) fn insert(db: &Connection, object: &R2Object) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Takes the files of an object that is replaced or removed. Returns those that can be removed now.
+/// Detaches the files of an object that is replaced or removed. Returns the files that can be removed now.
 pub(super) fn replace(db: &Connection, old: Option<&R2Object>, now: u64) -> Result<Vec<String>, Failed> {
     let Some(old) = old else { return Ok(Vec::new()) };
     let mut count = db.prepare_cached("SELECT count(*) FROM parts WHERE owner = ?1")?;
@@ -135,7 +135,7 @@ pub(super) fn replace(db: &Connection, old: Option<&R2Object>, now: u64) -> Resu
     )
 }
 
-/// Takes the files from an owner, to be removed at a time. Returns them if that is now.
+/// Detaches the files of an owner, to be removed at a time. Returns them if that is now.
 pub(super) fn discard(db: &Connection, owner: &str, at: u64, now: u64) -> Result<Vec<String>, Failed> {
     let mut mark = db.prepare_cached("INSERT INTO garbage (blob, at) SELECT blob, ?2 FROM parts WHERE owner = ?1")?;
     mark.execute(params![owner, signed(at)])?;

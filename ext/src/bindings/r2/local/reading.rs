@@ -1,4 +1,4 @@
-//! The content of an object, as it is read from its files.
+//! Reads the content of an object from its files.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -59,12 +59,12 @@ pub(super) struct Content {
     pub(super) file: Option<Arc<File>>,
     pub(super) left: u64,
     pub(super) reading: Option<Read>,
-    /// Counts as one of the objects that are being read.
+    /// Counts among the objects that are being read.
     pub(super) _transfer: OwnedSemaphorePermit,
 }
 
 impl Content {
-    /// Begins to read the next step.
+    /// Starts reading the next step.
     fn begin(&mut self) -> Option<Read> {
         let piece = self.pieces.front_mut()?;
         let (blob, offset, length) = (piece.blob.clone(), piece.offset, piece.length.min(READ_BYTES));

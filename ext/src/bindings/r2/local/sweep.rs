@@ -1,4 +1,4 @@
-//! Occasional cleaning up: files that a crash has left, those of replaced objects, and forgotten uploads.
+//! Periodic clean-up: files left by a crash, files of replaced objects, and abandoned uploads.
 
 use std::fs::{self, File};
 use std::io;
@@ -16,11 +16,11 @@ use crate::storage::{StorageError, signed};
 
 /// Time between two sweeps of a bucket that is written to.
 const EVERY_MS: u64 = 5 * 60 * 1000;
-/// Files of each kind that a sweep handles, and uploads that it forgets.
+/// Maximum number of files of each kind, and of uploads, that a sweep handles.
 const COUNT_MAX: usize = 1000;
-/// Age from which a file that is not locked has no writer: its lock comes just after its creation.
+/// Age at which an unlocked file has no writer: a writer locks its file just after creating it.
 const UNLOCKED_AGE: Duration = Duration::from_secs(60);
-/// Time after which an upload that was not completed is forgotten, as by R2.
+/// Time after which an incomplete upload is aborted, as by R2.
 const UPLOAD_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 
 /// The time of the next sweep, in milliseconds since 1970.
@@ -28,7 +28,7 @@ const UPLOAD_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 pub(super) struct NextSweep(AtomicU64);
 
 impl NextSweep {
-    /// Returns true if it is time, for one caller.
+    /// Returns true for one caller when a sweep is due.
     pub(super) fn is_due(&self, now: u64) -> bool {
         let at = self.0.load(Ordering::Relaxed);
         let next = now + EVERY_MS;
@@ -61,7 +61,7 @@ fn left_aside(database: &Database, blobs: &Blobs) -> Result<(), StorageError> {
         let Ok(blob) = entry.file_name().into_string() else {
             continue;
         };
-        // Held until it is decided: the writer of a file holds the lock until its transaction has ended.
+        // The lock is held until the decision, as a writer holds it until its transaction has ended.
         let Some(_locked) = abandoned(&entry.path()) else {
             continue;
         };
@@ -105,7 +105,7 @@ fn garbage(database: &Database, blobs: &Blobs, now: u64) -> Result<(), StorageEr
     remove(database, blobs, unused)
 }
 
-/// Removes files that nothing refers to, on a thread for files. What cannot be removed is tried again by a sweep.
+/// Removes files that nothing refers to, on a thread for files. A later sweep retries failures.
 pub(super) fn remove(database: &Database, blobs: &Blobs, unused: Vec<String>) -> Result<(), StorageError> {
     let (removed, failed): (Vec<_>, Vec<_>) = unused
         .into_iter()

@@ -47,7 +47,7 @@ pub(super) fn state(db: &Connection, id: &str, key: &str) -> Result<State, Faile
     })
 }
 
-/// Adds a part in the place of any of its number. Returns the files to be removed.
+/// Adds a part, and replaces the one with its number. Returns the files to be removed.
 pub(super) fn put_part(
     db: &Connection,
     (id, key): (&str, &str),
@@ -75,7 +75,7 @@ fn mark(db: &Connection, blob: &str, at: u64) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Makes an object of the parts. Returns it with the files to be removed now.
+/// Combines the parts to an object. Returns it with the files to be removed now.
 pub(super) fn complete(
     db: &Connection,
     (id, key): (&str, &str),

@@ -1,11 +1,11 @@
-//! Writes that are under way.
+//! Counts of running writes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::OwnedSemaphorePermit;
 
-/// Content that is being written: it counts as one of those, and with its bytes.
+/// Content that is being written. It counts as a write, and with its bytes.
 pub(super) struct Writing {
     all: Arc<AtomicU64>,
     length: u64,
@@ -13,7 +13,7 @@ pub(super) struct Writing {
 }
 
 impl Writing {
-    /// Begins with so many bytes. Returns those of the others, too.
+    /// Begins a write of this many bytes. Also returns the bytes of the other writes.
     pub(super) fn begin(all: &Arc<AtomicU64>, length: u64, permit: OwnedSemaphorePermit) -> (Self, u64) {
         let others = all.fetch_add(length, Ordering::Relaxed);
         let writing = Self {

@@ -1,8 +1,8 @@
 //! Keys of objects as paths of the service, and back.
 //!
-//! A path is the key, so that other programs find the objects. What the service's client does not take is written otherwise: a
-//! `%` and control characters as `%` and two digits, segments between slashes that are `.` or `..` as well, and a segment that is
-//! empty as `%` alone.
+//! A path is the key, so that other programs find the objects. Parts that the service's client does not accept are encoded: `%`
+//! and control characters as `%` and two digits, as well as segments between slashes that are `.` or `..`, and an empty segment
+//! as `%` alone.
 
 use std::fmt::Write as _;
 
@@ -14,9 +14,9 @@ pub(super) fn path(prefix: &str, key: &str) -> Result<Path, object_store::path::
     Path::parse(format!("{prefix}{}", segments.join("/")))
 }
 
-/// The beginning of the paths of all keys that begin so.
+/// The common prefix of the paths of all keys with this prefix.
 pub(super) fn prefix(prefix: &str, of_keys: &str) -> String {
-    // The last segment may be a part of one.
+    // The last segment may be incomplete.
     let (folders, last) = match of_keys.rsplit_once('/') {
         Some((folders, last)) => (Some(folders), last),
         None => (None, of_keys),
@@ -31,7 +31,7 @@ pub(super) fn prefix(prefix: &str, of_keys: &str) -> String {
     all
 }
 
-/// The key of a path, or the beginning of keys.
+/// The key, or prefix of keys, of a path.
 pub(super) fn key(prefix: &str, path: &str) -> Option<String> {
     let segments: Option<Vec<_>> = path.strip_prefix(prefix)?.split('/').map(unescaped).collect();
     Some(segments?.join("/"))
@@ -46,7 +46,7 @@ fn segment(text: &str) -> String {
     }
 }
 
-/// A text without what a path must not have.
+/// Encodes characters that a path must not have.
 pub(super) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,4 +1,4 @@
-//! Metadata of an object, as the service keeps it.
+//! Metadata of an object, as stored by the service.
 //!
 //! HTTP metadata is that of the service. Everything else is JSON in one header of user metadata, `x-amz-meta-isopod`, because
 //! names of user metadata have no case there, and values are ASCII.
@@ -48,7 +48,7 @@ fn digest(checksums: &R2Checksums, algorithm: R2Algorithm) -> Option<&Vec<u8>> {
     }
 }
 
-/// The attributes of an object that is to be written.
+/// The attributes of an object to be written.
 pub(super) fn attributes(object: &R2Object) -> Attributes {
     let http = &object.http_metadata;
     let mut attributes = Attributes::new();
@@ -87,7 +87,7 @@ fn ascii(json: &str) -> String {
     let mut ascii = String::with_capacity(json.len());
     for c in json.chars() {
         match c {
-            // They are in strings only.
+            // Such characters occur in strings only.
             '\u{7f}'.. => {
                 for unit in c.encode_utf16(&mut [0; 2]) {
                     let _ = write!(ascii, "\\u{unit:04x}");

@@ -1,7 +1,7 @@
 //! A bucket on a service with the interface of S3.
 //!
-//! `keys` maps keys to paths and back, `metadata` what is known of an object, and `transfer` passes content on. The client lives on a
-//! runtime of its own ([`Hosted`]): its requests are tasks there.
+//! `keys` maps keys to paths and back, `metadata` converts metadata, and `transfer` moves content. The client lives on a runtime
+//! of its own ([`Hosted`]): its requests are tasks there.
 
 mod keys;
 mod metadata;
@@ -31,10 +31,10 @@ use crate::event::Body;
 use crate::storage::hosted::Hosted;
 use crate::storage::{ReadRoom, StorageError};
 
-/// Time in which a connection must be there, and without a byte of an answer.
+/// Time limit for connecting, and for the next byte of an answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// Number of times that a write is tried whose object another has replaced meanwhile.
+/// Number of tries of a conditional write, if the object is replaced meanwhile.
 const TRIES: usize = 16;
 /// Requests of one `delete` at the same time.
 const DELETES: usize = 16;
@@ -91,7 +91,7 @@ impl S3R2 {
     /// The time for which a request that fails is tried again.
     pub const TIMEOUT: Duration = Duration::from_secs(30);
 
-    /// The bucket of this name, on AWS in the region `us-east-1`, without credentials of its own: those of the machine are used.
+    /// Creates a store for the bucket of this name, on AWS in the region `us-east-1`, with the credentials of the machine.
     pub fn new(bucket: impl Into<String>) -> Self {
         Self::of(Options {
             bucket: bucket.into(),
@@ -121,7 +121,7 @@ impl S3R2 {
         Self::of(options)
     }
 
-    /// Sets the beginning of the names of all its objects in the bucket, such as `uploads/`. Default: none.
+    /// Sets the prefix of all objects in the bucket, such as `uploads/`. Default: none.
     #[must_use]
     pub fn prefix(self, prefix: impl Into<String>) -> Self {
         self.with(|options| options.prefix = prefix.into())
@@ -158,7 +158,7 @@ impl S3R2 {
         self
     }
 
-    /// The part of the bucket whose objects' names go on with this text after the prefix. It shares connections and limits with
+    /// Returns the part of the bucket whose keys continue with this text after the prefix. It shares connections and limits with
     /// this one.
     #[must_use]
     pub fn below(mut self, folder: &str) -> Self {
@@ -214,7 +214,7 @@ impl S3R2 {
         })
     }
 
-    /// Runs requests as a task of the runtime. They go on if the future is dropped.
+    /// Runs requests as a task of the runtime. They continue if the future is dropped.
     async fn run<T: Send + 'static, F>(&self, work: impl FnOnce(Arc<AmazonS3>) -> F) -> Result<T, R2Error>
     where
         F: Future<Output = Result<T, Error>> + Send + 'static,
@@ -272,7 +272,7 @@ impl S3R2 {
                     return Ok(Some(R2Found::new(object)));
                 }
                 let part = get.range.as_ref().map(|range| range.of(object.size)).transpose()?;
-                // Of an empty object there is no part.
+                // An empty object has no range.
                 if let Some((offset, length)) = part.filter(|(_, length)| *length > 0) {
                     options.range = Some(GetRange::Bounded(offset..offset + length));
                 }
@@ -329,7 +329,7 @@ impl S3R2 {
             Err(error) if error.to_string().contains("InvalidArgument") => return Err(R2Fault::Cursor.into()),
             Err(error) => return Err(self.failed(&error)),
         };
-        // A path never ends with a slash, and the beginning of keys may.
+        // A path never ends with a slash, but a prefix of keys may.
         let slash = if delimiter.is_some_and(|delimiter| delimiter.ends_with('/')) {
             "/"
         } else {

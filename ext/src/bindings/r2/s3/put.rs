@@ -1,4 +1,4 @@
-//! Writes. Content is taken from a script in pieces, and handed to tasks of the runtime.
+//! Writes. Content is read from a script in pieces, and passed to tasks of the runtime.
 
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ impl S3R2 {
         }
     }
 
-    /// The object that conditions are about, if there are any.
+    /// The current object, if there are conditions on it.
     async fn present(&self, put: &R2Put) -> Result<Option<R2Object>, R2Error> {
         match put.conditions == R2Conditions::default() {
             true => Ok(None),
@@ -87,7 +87,7 @@ impl S3R2 {
         for _ in 0..TRIES {
             let mode = match (&present, put.conditions == R2Conditions::default()) {
                 (_, true) => PutMode::Overwrite,
-                // What was compared is what is replaced.
+                // The write replaces only the compared object.
                 (Some(object), false) => PutMode::Update(UpdateVersion {
                     e_tag: Some(format!("\"{}\"", object.etag)),
                     version: None,
@@ -217,12 +217,12 @@ fn length_of(content: &Body) -> Result<u64, R2Error> {
 /// An object that was written now.
 fn stored(mut object: R2Object, result: &PutResult) -> R2Object {
     object.etag = metadata::etag_of(result.e_tag.as_deref());
-    // The service keeps whole seconds.
+    // The service stores whole seconds.
     object.uploaded = now_ms() / 1000 * 1000;
     object
 }
 
-/// The MD5 of content, and the digest of the algorithm that was asked for.
+/// The MD5 of content, and the digest of the requested algorithm.
 struct Digests {
     md5: Hasher,
     other: Option<Hasher>,
@@ -251,7 +251,7 @@ impl Digests {
     }
 }
 
-/// Compares with the checksum that was given.
+/// Compares with the given checksum.
 fn check(given: Option<R2Checksum>, md5: &[u8], other: Option<&[u8]>) -> Result<(), R2Fault> {
     let actual = other.unwrap_or(md5);
     match given {

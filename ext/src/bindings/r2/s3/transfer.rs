@@ -13,10 +13,10 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use crate::event::{Body, BodyError};
 use crate::storage::ReadRoom;
 
-/// Chunks that are read ahead of a script.
+/// Number of chunks that are read ahead of a script.
 const AHEAD: usize = 2;
 
-/// Content that is being read: a task of the runtime reads it, at the pace of its reader.
+/// Content that a task of the runtime reads, at the pace of its reader.
 struct Received {
     chunks: mpsc::Receiver<Result<Bytes, BodyError>>,
     left: u64,
