@@ -56,12 +56,22 @@ impl Connection {
 
     /// Writes a request unchanged, and reads the response.
     pub(crate) fn send(&mut self, request: &str) -> io::Result<Answer> {
-        self.stream.get_mut().write_all(request.as_bytes())?;
+        self.write(request)?;
         self.read_answer()
     }
 
+    /// Writes a request unchanged.
+    pub(crate) fn write(&mut self, request: &str) -> io::Result<()> {
+        self.stream.get_mut().write_all(request.as_bytes())
+    }
+
     pub(crate) fn read_answer(&mut self) -> io::Result<Answer> {
-        let mut answer = self.read_head()?;
+        let head = self.read_head()?;
+        self.read_rest(head)
+    }
+
+    /// Reads the body that follows a head.
+    pub(crate) fn read_rest(&mut self, mut answer: Answer) -> io::Result<Answer> {
         let mut body = Vec::new();
         self.read_body(&answer, |part| body.extend_from_slice(part))?;
         answer.body = String::from_utf8(body).map_err(io::Error::other)?;

@@ -172,7 +172,8 @@ impl Server {
     /// Sends a message of HTTP/1.0, where the answer ends with the connection, and returns the answer.
     fn request(&self, message: &str) -> Result<String> {
         let mut stream = std::net::TcpStream::connect(&self.address)?;
-        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+        // A first answer compiles a package, which takes minutes on a busy machine.
+        stream.set_read_timeout(Some(Duration::from_secs(600)))?;
         stream.write_all(message.as_bytes())?;
         let mut response = String::new();
         stream.read_to_string(&mut response)?;

@@ -72,9 +72,14 @@ mod tests {
     #[tokio::test]
     async fn an_abandoned_wait_does_not_end_the_next() {
         let alarm = Alarm::new().expect("a timer");
-        let soon = SystemTime::now() + Duration::from_millis(5);
-        let given_up = tokio::time::timeout(Duration::ZERO, alarm.until(soon)).await;
-        assert!(given_up.is_err());
+        // On a busy machine, the time may have come before the alarm is set.
+        while tokio::time::timeout(
+            Duration::ZERO,
+            alarm.until(SystemTime::now() + Duration::from_millis(5)),
+        )
+        .await
+        .is_ok()
+        {}
         let later = SystemTime::now() + Duration::from_millis(60);
         alarm.until(later).await.expect("a time that comes");
         assert!(SystemTime::now() >= later);
