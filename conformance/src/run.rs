@@ -17,7 +17,7 @@ use crate::results::{Outcome, Reported};
 /// Largest number of bytes that a test may hold. Some keep the vectors of a whole algorithm.
 const MEMORY_BYTES: usize = 512 << 20;
 
-/// Runs the tests, so many at once, and returns their outcomes.
+/// Runs the tests, this many at once, and returns their outcomes.
 pub(crate) async fn run(folder: &Path, tests: Vec<Test>, at_once: usize) -> Result<BTreeMap<String, Outcome>> {
     let harness = fs::read_to_string(folder.join("resources/testharness.js")).context("resources/testharness.js")?;
     let (running, address) = origin::start(folder)?;

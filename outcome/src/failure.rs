@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::Outcome;
 
-/// An event that did not end well, as its caller is told of it.
+/// The failure of an event, for its caller.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Failure {

@@ -39,7 +39,7 @@ const KV: Kind = Kind {
         }",
 };
 
-/// What is sent is stored by the consumer, and read once nothing waits. Messages that were being handled come again.
+/// What is sent is stored by the consumer, and read once nothing waits. Messages that were being handled are delivered again.
 const QUEUE: Kind = Kind {
     configuration: "kv_namespaces = [{ binding = 'KV' }]
         queues.producers = [{ binding = 'S', queue = 'q' }]
@@ -154,7 +154,7 @@ fn write_on(server: std::net::SocketAddr, prefix: &str) -> usize {
     0
 }
 
-/// Kills the server so many times while clients write, and checks everything that was acknowledged after each.
+/// Kills the server this many times while clients write, and checks everything that was acknowledged after each.
 fn nothing_acknowledged_is_lost(kind: &Kind, rounds: usize) {
     let project = kind.project();
     let mut total = 0;

@@ -9,7 +9,7 @@ use crate::process::{resident_bytes, threads_named, until};
 use crate::program::Serving;
 use crate::project::Project;
 
-/// A pool with default settings and so many warm workers, which have answered once.
+/// A pool with default settings and this many warm workers, which have answered once.
 fn warm(prefix: &str, workers: usize) -> Pool {
     let pool = Pool::builder()
         .thread_name(prefix)

@@ -79,7 +79,7 @@ const LARGE: &str = "export default { async fetch(request, { R2 }) {
         return new Response((await stored).size);
     } };";
 
-/// Stores, copies and reads an object of so many MiB, in little memory.
+/// Stores, copies and reads an object of this many MiB, in little memory.
 fn an_object_is_streamed(mib: usize) {
     let configuration = "main = 'worker.js'\nr2_buckets = [{ binding = 'R2', object_bytes_max = '2 GiB' }]\n\
         [limits]\nwall = '10m'\nstream = '10m'\ncpu = '5m'";

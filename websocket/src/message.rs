@@ -146,7 +146,7 @@ impl From<Close> for Option<CloseFrame> {
     }
 }
 
-/// The end of a connection, as a worker is told of it.
+/// The end of a connection, for the worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closed {
     /// The peer's code, 1005 if it gave none, 1006 if the connection was lost.

@@ -80,7 +80,7 @@ impl Base {
 /// The methods of a builder that has a [`Base`] in its field `base`: one for each setting of the pool.
 macro_rules! settings {
     () => {
-        /// Sets the number of worker threads: so many are started at once, and there are no more unless
+        /// Sets the number of worker threads: they are started at once, and there are no more unless
         /// [`PoolBuilder::threads_max`] allows. Each worker has a thread of its own for as long as it lives, also while it
         /// waits. A few more are started for events that workers make and wait for, if all are taken: at most as many as the
         /// event's [`Meta::depth`](field@$crate::Meta::depth). Default: one per processor is started, and more as workers need them, up to [`PoolBuilder::workers_max`].

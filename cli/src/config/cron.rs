@@ -146,7 +146,7 @@ mod tests {
         }
     }
 
-    /// A field of an expression: any, every so many, one, or a range.
+    /// A field of an expression: any, every nth, one, or a range.
     fn field(low: u8, high: u8) -> impl Strategy<Value = String> {
         prop_oneof![
             Just("*".to_owned()),

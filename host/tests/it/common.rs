@@ -34,7 +34,7 @@ pub(crate) struct Call {
 pub(crate) struct Log {
     calls: Arc<Mutex<Vec<Call>>>,
     tasks: Arc<AtomicUsize>,
-    /// Fires when so many phases have begun.
+    /// Fires when this many phases have begun.
     stop: Option<(usize, CancellationToken)>,
 }
 

@@ -165,7 +165,7 @@ pub enum ToModule {
     More {
         /// The task.
         task: u64,
-        /// By so many bytes.
+        /// The number of bytes.
         bytes: u64,
     },
     /// A message of the bus; the body is its payload. Answered with [`ToHost::Handled`].
@@ -181,7 +181,7 @@ pub enum ToModule {
         /// When it was published, in milliseconds since 1970.
         at_ms: f64,
     },
-    /// So many messages are missing here: the module was too slow.
+    /// This many messages are missing here: the module was too slow.
     Lagged {
         /// Their number.
         count: u64,

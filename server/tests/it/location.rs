@@ -32,7 +32,7 @@ async fn expect(stream: &mut TcpStream, end: &str) -> String {
     response
 }
 
-/// Sends a request, and waits until so many requests were begun.
+/// Sends a request, and waits until this many requests were begun.
 async fn begin(stream: &mut TcpStream, path: &str, worker: &Worker, begun: usize) {
     let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();

@@ -1,4 +1,4 @@
-//! What a service is told of its caller, and what becomes of it when the caller goes.
+//! Information about callers in services, and cancellation when a caller leaves.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};

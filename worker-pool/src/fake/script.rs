@@ -15,7 +15,7 @@ pub enum Boot {
     After(Duration),
     /// Not at all, with this message.
     Fails(&'static str),
-    /// The first so many times not at all, then at once.
+    /// Fails this many times, then succeeds at once.
     FailsTimes(usize),
     /// Never comes to an end.
     Hangs,
@@ -87,7 +87,7 @@ impl FakeScript {
         self
     }
 
-    /// Its workers can take so many events.
+    /// Sets the maximum number of events of a worker.
     #[must_use]
     pub const fn events_max(mut self, events_max: u64) -> Self {
         self.events_max = events_max;

@@ -19,7 +19,7 @@ impl Budget {
         Self { bytes, is_limit: false }
     }
 
-    /// Returns the pressure of so many bytes in use.
+    /// Returns the pressure of this many bytes in use.
     pub(crate) fn pressure(self, used: usize) -> Pressure {
         let pressure = Pressure::of(used, self.bytes);
         if self.is_limit {
@@ -44,7 +44,7 @@ pub(crate) enum Pressure {
 }
 
 impl Pressure {
-    /// The level at which so many bytes of so many are.
+    /// The level of this many bytes in use, of a maximum.
     pub(crate) const fn of(used: usize, max: usize) -> Self {
         if used >= max {
             Self::Shed

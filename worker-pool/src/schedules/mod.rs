@@ -20,7 +20,7 @@ use crate::mailbox::{Mailbox, Park};
 use crate::sync::channel;
 use crate::{Meta, Options, Outcome, Pool, Recycle, Ticket};
 
-/// Runs the body under so many random schedules, and as many that try few, unlikely turns.
+/// Runs the body under this number of random schedules, and as many with few, unlikely switches.
 fn under_schedules(runs: usize, body: fn()) {
     let config = || {
         let mut config = Config::new();

@@ -23,12 +23,12 @@ fn scripts(a_second: impl Fn(u32) -> u32, takes: Duration) -> (Vec<(&'static str
     )
 }
 
-/// Requests a second of the script of this rank by Zipf's law, of which the first has so many.
+/// Requests per second of the script of this rank by Zipf's law, given the number of the first.
 fn zipf(first: u32) -> impl Fn(u32) -> u32 {
     move |rank| first / rank
 }
 
-/// A pool with two threads from the start and at most so many.
+/// A pool with two threads from the start, and at most this many.
 fn simulation(threads_max: usize, scripts: &[(&'static str, Options)], loads: &[Load]) -> Simulation {
     let mut settings = settings(2);
     settings.size.threads_max = threads_max;

@@ -9,9 +9,9 @@ use crate::state::Departure;
 pub(super) enum Mishap {
     /// An event of this load comes, and no other follows.
     Asks,
-    /// So many come at once.
+    /// This many events come at once.
     AskTogether(u8),
-    /// So many boots of the script fail.
+    /// This many boots of the script fail.
     BootsFail(u8),
     /// The script is deployed again.
     Deploys,
@@ -24,7 +24,7 @@ pub(super) enum Mishap {
     TurnIsLong,
     /// The thread panics.
     Panics,
-    /// The worker on the thread holds so many megabytes.
+    /// The worker on the thread holds this many megabytes.
     Weighs(u16),
     /// One of sessions.
     Session(sessions::Mishap),

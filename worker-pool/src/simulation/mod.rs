@@ -111,7 +111,7 @@ struct Simulation {
     waiting: BTreeMap<EventId, (usize, Instant, channel::Receiver<Answer>)>,
     chance: u64,
     sessions: sessions::Holders,
-    /// One in so many steps is checked: a check of a thousand scripts takes long.
+    /// One in this many steps is checked, because a check of a thousand scripts takes long.
     check_one_in: u64,
     sections: u64,
     /// When the supervisor looks next.

@@ -20,7 +20,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Events in the life of sessions. Numbers select one among those there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Mishap {
-    /// A session of this load's script is opened, with a key or without, by a holder that lets go so many milliseconds after
+    /// A session of this load's script is opened, with a key or without, by a holder that drops it this many milliseconds after
     /// it is told, or never.
     Opens { key: Option<u8>, lets_go: Option<u16> },
     /// An event of this load comes to a session of its script.
@@ -31,7 +31,7 @@ pub(super) enum Mishap {
     LetsGo(u8),
     /// The worker on the thread is condemned.
     Condemned,
-    /// The script is undeployed, or the pool is drained within so many milliseconds.
+    /// The script is undeployed, or the pool is drained within this many milliseconds.
     Drains(u16),
 }
 

@@ -11,7 +11,7 @@ use crate::simulation::{Load, MS, Mishap, Simulation, settings};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Asks for each in turn, the next as soon as the one before has been answered or so many milliseconds later.
+/// Asks for each in turn, the next as soon as the previous one has been answered, or this many milliseconds later.
 fn in_turn(simulation: &mut Simulation, loads: &[usize], rounds: u32, every: Duration) {
     for round in 0..rounds {
         let load = loads[round as usize % loads.len()];

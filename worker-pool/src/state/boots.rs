@@ -26,7 +26,7 @@ impl Boots {
         self.computing.retain(|(booting, _)| *booting != thread);
     }
 
-    /// Returns whether another worker may boot with so many at a time.
+    /// Returns true if another worker may boot, with this maximum at a time.
     pub(super) fn has_room(&self, max: usize, now: Instant) -> bool {
         self.counted(now).count() < max
     }

@@ -13,23 +13,24 @@ const SCOPE: &[&str] = &[
     "assets/",
     "benches/",
     "capi/",
-    "cli/src/",
+    "cli/",
     "conformance/",
     "docs/",
     "examples/",
     "ext/",
     "fuzz/",
-    "host/src/",
+    "host/",
+    "module/",
     "isopod/",
     "node/src/",
     "outcome/",
     "runtime/",
-    "server/src/",
+    "server/",
     "snapshot/",
     "soak/",
     "tests/",
     "websocket/",
-    "worker-pool/src/",
+    "worker-pool/",
     "xtask/",
 ];
 
@@ -49,6 +50,11 @@ const WORDS: &[(&str, &str)] = &[
     ("initialise", "initialize"),
     ("serialise", "serialize"),
     ("does not come back", "stuck, or not interruptible"),
+    ("comes again", "is delivered again, or is repeated"),
+    ("come again", "are delivered again, or are repeated"),
+    ("is told of", "is notified of"),
+    ("so many", "a number of, or this many"),
+    ("a worker to be", "a new worker"),
 ];
 
 /// Openings to avoid in headings and summaries: they pose a question, or say less than a noun.
@@ -64,6 +70,10 @@ const OPENINGS: &[&str] = &[
     "One that",
     "The one that",
     "The way",
+    "Well.",
+    "So often",
+    "So many",
+    "That a",
 ];
 
 /// Applies every rule of this module to one file.

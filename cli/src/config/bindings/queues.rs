@@ -270,7 +270,7 @@ struct OptionsFile {
     /// Maximum number of batches that are handled at the same time.
     #[schemars(range(min = 1, max = 250))]
     max_concurrency: usize,
-    /// Time after which a message comes again that was taken by a process that has died. It is renewed while a batch is handled.
+    /// Time after which a message that was taken by a crashed process is delivered again. It is renewed while a batch is handled.
     #[serde(with = "Time")]
     lease: Duration,
     /// Time after which messages are found that another process has sent. Those of this process are found at once.

@@ -1,7 +1,7 @@
 //! A queue on a PostgreSQL server.
 //!
 //! Consumers skip the messages that others are taking. Times are the server's, so that the clocks of processes do not matter. A
-//! lease is committed without waiting for the disk: if the server crashes, its message comes again earlier.
+//! lease is committed without waiting for the disk: if the server crashes, its message is delivered again earlier.
 
 use std::fmt;
 use std::sync::Arc;

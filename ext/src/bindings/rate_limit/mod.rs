@@ -70,7 +70,7 @@ impl RateLimit {
     }
 
     /// Sets the number of keys that are counted at a time. Default: [`RateLimit::KEYS_MAX`]. If there are more in a window, keys with low counts
-    /// are dropped, and start at zero when they come again.
+    /// are dropped, and start at zero at their next call.
     pub fn with_keys_max(limit: u32, window: Duration, keys_max: usize) -> Self {
         Self(Counts::Here(Arc::new(Inner {
             limit,

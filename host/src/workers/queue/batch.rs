@@ -17,7 +17,7 @@ use super::{ConsumerStatsHandle, QueueSource};
 /// Number of times that settling is tried, and the time between.
 const SETTLE_TRIES: u32 = 5;
 const SETTLE_AGAIN: Duration = Duration::from_millis(200);
-/// Time until a dead letter is moved again that could not be moved.
+/// Time until moving a dead letter is retried.
 const MOVE_AGAIN: Duration = Duration::from_secs(30);
 
 /// The parts of a consumer that handle its batches.
@@ -33,12 +33,12 @@ pub(super) enum Next {
     Goes,
     /// The pool has not taken the batch.
     Refused(Failure),
-    /// The pool takes nothing any more.
+    /// The pool accepts no more events.
     Ends,
 }
 
 impl Batches {
-    /// Handles what was taken.
+    /// Handles the messages that were taken.
     pub(super) async fn handle(self: Arc<Self>, taken: Taken) -> Next {
         let (exhausted, batch): (Vec<_>, Vec<_>) = taken
             .messages
@@ -78,7 +78,7 @@ impl Batches {
         // Pairs with `Acquire` in `stats`: an end that is seen has its begin seen.
         counters.ended.fetch_add(1, Ordering::Release);
         match result {
-            // It is what the pool itself answers; what a script throws is never load that was shed.
+            // Only the pool itself answers so; an exception of the script is never `load_shed`.
             Err(failure) if failure == Failure::from(RejectReason::ShuttingDown) => Next::Ends,
             Err(failure) if matches!(End::of(&Err(failure.clone())), End::NotBegun) => {
                 counters.refused.fetch_add(1, Ordering::Relaxed);
@@ -137,7 +137,7 @@ impl Batches {
             return all(Verdict::Remove);
         };
         let letters = dead.iter().map(|one| Outbound::new(one.message.clone()).is_moved(true));
-        // First there, then here: a message may be in both, and never in none.
+        // Added to the new queue before it is removed here: a message may be in both queues, but never in none.
         match store.send(letters.collect()).await {
             Ok(_) => {
                 for Leased { message, attempts, .. } in &dead {
@@ -154,7 +154,7 @@ impl Batches {
         }
     }
 
-    /// Settles messages. If it fails for long, they come again when their leases are over.
+    /// Settles messages. If that fails for long, they are delivered again when their leases are over.
     async fn settle(&self, settled: Vec<Settled>) {
         for _ in 0..SETTLE_TRIES {
             match self.queue.store.settle(settled.clone()).await {

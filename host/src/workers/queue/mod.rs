@@ -1,8 +1,8 @@
-//! From a queue to a script's `queue` handler.
+//! Consumers: from a queue to a script's `queue` handler.
 //!
 //! [`QueueConsumer`] takes messages from a [`QueueStore`] and gives them to a script in batches: `run` decides when to take, `batch`
-//! handles what was taken, and `verdict` decides what becomes of each message. All messages of a batch are leased while it is
-//! handled, and the leases are renewed. So a message that was taken by a process that has died comes again when its lease is over.
+//! handles a batch, and `verdict` decides about each message. All messages of a batch are leased while it is handled, and the
+//! leases are renewed. So a message that was taken by a crashed process is delivered again when its lease is over.
 
 mod batch;
 mod run;
@@ -32,14 +32,14 @@ pub struct ConsumeOptions {
     pub batch_timeout: Duration,
     /// Maximum number of times that a message is delivered again after the first. Then it is a dead letter. Default: 3.
     pub retries: u32,
-    /// The time until a message is delivered again, if its handler says no other. Default: zero.
+    /// The time until a message is delivered again, if its handler gives none. Default: zero.
     pub retry_delay: Duration,
     /// Maximum number of batches that are handled at the same time, at least 1. Default: 10.
     pub concurrency: usize,
-    /// The time after which a message comes again that was taken by a process that has died. It is renewed while a batch is
+    /// The time after which a message that was taken by a crashed process is delivered again. It is renewed while a batch is
     /// handled, however long that takes. Default: 30 s.
     pub lease: Duration,
-    /// The time after which the store is asked for messages that another process has sent. Default: 1 s.
+    /// The interval for polling the store for messages of other processes. Default: 1 s.
     pub poll: Duration,
 }
 
@@ -103,7 +103,7 @@ pub struct QueueSource {
 }
 
 impl QueueSource {
-    /// The queue that scripts see under this name, with its messages.
+    /// Creates a consumer of this store. Scripts see this name of the queue.
     pub fn new(name: impl Into<Arc<str>>, store: impl QueueStore) -> Self {
         Self {
             name: name.into(),
@@ -227,8 +227,8 @@ impl ConsumerStatsHandle {
     }
 }
 
-/// A script at work on a queue. Dropping it ends it at once: the batches that are being handled are canceled, and their messages
-/// come again when their leases are over.
+/// A running consumer. Dropping it ends it at once: the batches that are being handled are canceled, and their messages
+/// are delivered again when their leases are over.
 #[must_use = "dropping a consumer ends it"]
 pub struct QueueConsumer {
     stats: ConsumerStatsHandle,
@@ -249,12 +249,12 @@ impl QueueConsumer {
         self.stats.clone()
     }
 
-    /// Takes no more messages from now on.
+    /// Stops taking messages.
     pub fn stop(&self) {
         self.stop.cancel();
     }
 
-    /// Takes no more messages, and waits until those that were taken are handled.
+    /// Stops taking messages, and waits until the taken ones are handled.
     pub async fn drain(self) {
         self.stop.cancel();
         // It cannot panic, and is aborted only by being dropped or with its runtime.

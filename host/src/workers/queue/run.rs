@@ -14,15 +14,15 @@ use super::verdict::pause;
 /// Time to wait after the store has failed.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 
-/// Takes messages, and has them handled, until it is stopped or the pool takes nothing any more; then waits for those that are
-/// being handled.
+/// Takes messages and has them handled, until it is stopped or the pool accepts no more events. Then waits for the batches that
+/// are being handled.
 pub(super) async fn run(batches: Arc<Batches>, stop: CancellationToken) {
     let options = batches.queue.options;
     let mut handled = JoinSet::new();
     let mut timing = Timing::default();
     let mut refusals = 0;
     loop {
-        // A `take` is always waited for: dropped, it would leave messages leased that nothing has.
+        // A `take` is always awaited: if it were dropped, its messages would stay leased without a consumer.
         let has_room = handled.len() < options.concurrency.max(1) && timing.pause_until.is_none_or(is_over);
         if has_room && !stop.is_cancelled() {
             let wanted = Take::default()
@@ -60,7 +60,7 @@ pub(super) async fn run(batches: Arc<Batches>, stop: CancellationToken) {
                     tracing::info!(target: "isopod::queue", %queue, "a consumer ends because the pool is shutting down");
                     break;
                 }
-                // It has panicked: its messages come again.
+                // It has panicked: its messages are delivered again.
                 Err(_) => {}
             },
             () = sleep_until(timing.pause_until.unwrap_or_else(Instant::now)), if timing.pause_until.is_some() => {
@@ -80,7 +80,7 @@ fn is_over(time: Instant) -> bool {
     time <= Instant::now()
 }
 
-/// The times at which there may be something to take.
+/// The times at which there may be messages to take.
 #[derive(Debug, Default)]
 struct Timing {
     /// The number of changes that have been seen.
@@ -104,7 +104,7 @@ impl Timing {
         }
     }
 
-    /// Records what was found: the number of messages that wait, and the time at which another is due.
+    /// Records the result: the number of waiting messages, and the time at which another is due.
     fn note(&mut self, waiting: usize, next_ms: Option<u64>) {
         self.waiting_since = match waiting {
             0 => None,
@@ -112,13 +112,13 @@ impl Timing {
         };
         self.due = next_ms.and_then(|next| {
             let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            // A millisecond more, for the part of one that is not counted.
+            // One millisecond more, because the time was rounded down.
             let wait = Duration::from_millis(next + 1).saturating_sub(since);
             Instant::now().checked_add(wait)
         });
     }
 
-    /// The time at which to look again if nothing is heard before.
+    /// The time of the next poll, unless it is woken before.
     fn next_look(&self, batch_timeout: Duration, poll: Duration) -> Instant {
         let full = self.waiting_since.and_then(|since| since.checked_add(batch_timeout));
         let looks = [full, self.due].into_iter().flatten();

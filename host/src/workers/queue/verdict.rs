@@ -1,4 +1,4 @@
-//! The fate of the messages of a batch. Pure.
+//! The verdicts on the messages of a batch. Pure.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use isopod_pool::js::bindings::queue::{Decision, QueueDecision, Verdict};
 
 use super::ConsumeOptions;
 
-/// The fate of a message.
+/// The verdict on a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// The store is told this.
+    /// It is settled in the store like this.
     Settled(Verdict),
     /// It has had its last attempt.
     Dead,
@@ -38,12 +38,12 @@ impl<'a> End<'a> {
     }
 }
 
-/// Returns true if a message that was taken so often has had all its attempts, and was lost in the last.
+/// Returns true if a message that was taken this often has had all its attempts, and was lost in the last.
 pub(super) const fn is_exhausted(attempts: u32, options: &ConsumeOptions) -> bool {
     attempts > options.retries.saturating_add(1)
 }
 
-/// The fate of the message at a place of a batch.
+/// The verdict on the message at a place of a batch.
 pub(super) fn fate(end: &End<'_>, place: usize, attempts: u32, options: &ConsumeOptions) -> Fate {
     let delay = match end {
         End::NotBegun => return Fate::Settled(Verdict::Return),
@@ -59,7 +59,7 @@ pub(super) fn fate(end: &End<'_>, place: usize, attempts: u32, options: &Consume
     }
 }
 
-/// The pause after so many refusals in a row, unless the pool says another.
+/// The pause after this many consecutive refusals, unless the pool gives one.
 pub(super) fn pause(refusals: u32, failure: &Failure) -> Duration {
     const FIRST: Duration = Duration::from_millis(100);
     const MAX: Duration = Duration::from_secs(5);
