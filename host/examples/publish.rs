@@ -1,4 +1,4 @@
-//! What publishing costs: `cargo run --release -p isopod-host --no-default-features --example publish`.
+//! The cost of publishing: `cargo run --release -p isopod-host --no-default-features --example publish`.
 //!
 //! One thread publishes and reads back, so no wake-up is in the figures: they are CPU time of the bus alone.
 

@@ -2,7 +2,7 @@
 
 use crate::protocol::FrameError;
 
-/// Any error: what tasks and handlers may fail with.
+/// Any error.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// An error of a module's connection to its host.
@@ -15,9 +15,9 @@ pub enum Error {
     /// The host speaks another version.
     #[error("the host speaks version {host} of the module protocol, this program version {own}; update one of them")]
     Version {
-        /// The host's.
+        /// The host's version.
         host: String,
-        /// That of this program.
+        /// The version of this program.
         own: u32,
     },
     /// The module's configuration does not have the expected shape.
@@ -26,13 +26,13 @@ pub enum Error {
     /// The socket failed.
     #[error("the channel to the host failed: {0}")]
     Io(#[from] std::io::Error),
-    /// The host sent something that is no frame, or a frame that is to be sent is too large.
+    /// The host sent an invalid frame, or a frame to be sent is too large.
     #[error(transparent)]
     Frame(#[from] FrameError),
-    /// The host does not take the module.
+    /// The host refused the module.
     #[error("the host refuses the module: {0}")]
     Refused(String),
-    /// The host has gone.
+    /// The host has closed the channel.
     #[error("the host has closed the channel")]
     Closed,
     /// The task was canceled.
@@ -41,13 +41,13 @@ pub enum Error {
     /// The host refused a request.
     #[error("{0}")]
     Host(String),
-    /// A name of a result that is empty or too long.
+    /// The name of a result is empty or too long.
     #[error("a result's name must have 1 to 255 bytes, not {0}")]
     Name(usize),
-    /// A value that has no JSON, or JSON that is not of the expected type.
+    /// A value cannot be converted to JSON, or JSON does not have the expected type.
     #[error("a value does not fit its type: {0}")]
     Value(#[from] serde_json::Error),
-    /// A task that is chained was run without a result.
+    /// A chained task was run without a result.
     #[error("the task's payload is not the reference of a result; chain it, or pass a reference")]
     NoResult,
 }

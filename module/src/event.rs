@@ -15,7 +15,7 @@ use crate::payload::Payload;
 use crate::protocol::{Cause, ResultRef, ToHost};
 use crate::task::panic_message;
 
-/// A message of the host's bus that is being handled. Cloning it makes another handle of the same message.
+/// A message of the host's bus that is being handled. Cloning it creates another handle of the same message.
 #[derive(Clone)]
 pub struct Event {
     inner: Arc<Inner>,
@@ -26,7 +26,7 @@ struct Inner {
     received: Received,
 }
 
-/// A message as it came.
+/// A received message.
 pub(crate) struct Received {
     pub(crate) event: u64,
     pub(crate) topic: String,
@@ -77,7 +77,7 @@ impl Event {
     /// Reads a result.
     ///
     /// # Errors
-    /// It has expired, or was never there.
+    /// It has expired, or is unknown.
     pub async fn read(&self, result: &ResultRef) -> Result<Payload, Error> {
         self.inner.link.read(result).await
     }
@@ -85,7 +85,7 @@ impl Event {
     /// Publishes a message, one level deeper than this one.
     ///
     /// # Errors
-    /// The host refuses it: a topic that the module may not publish under, a limit of the bus, a cycle.
+    /// The host refuses it: the module may not publish under this topic, it exceeds a limit of the bus, or there is a cycle.
     pub async fn publish(&self, topic: &str, payload: impl Into<Payload> + Send) -> Result<(), Error> {
         let payload = payload.into();
         let cause = Some(Cause::Event(self.inner.received.event));
@@ -157,7 +157,7 @@ async fn call(listener: &Listener, event: Event) -> Result<(), String> {
     }
 }
 
-/// Returns whether a pattern selects a topic: `*` is one segment, a final `>` one or more.
+/// Returns true if a pattern matches a topic: `*` is one segment, a final `>` one or more.
 fn matches(pattern: &str, topic: &str) -> bool {
     let (mut wanted, mut there) = (pattern.split('.'), topic.split('.'));
     loop {

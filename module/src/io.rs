@@ -1,4 +1,4 @@
-//! The thread that reads and writes the channel. It wakes by readiness of the socket, by frames that are to be sent, and by
+//! The thread that reads and writes the channel. It wakes when the socket is ready, for frames to be sent, and for
 //! signals; it never polls.
 
 use std::collections::{BTreeMap, HashMap};
@@ -22,16 +22,16 @@ use crate::protocol::{Frame, FrameError, Hello, Limits, ToHost, ToModule, Welcom
 use crate::task::{self, Handler, TaskContext, TaskRequest};
 use crate::window::Window;
 
-/// Bytes that wait to be written; above it, no more frames of tasks are taken.
+/// Maximum bytes that wait to be written; above it, no more frames of tasks are accepted.
 const UNWRITTEN_MAX: usize = 256 << 10;
-/// Events that wait for their handler. The host sends fewer.
+/// Maximum number of events that wait for their handler. The host sends fewer.
 const EVENTS_MAX: usize = 256;
-/// Time for a canceled task to end by itself.
+/// Time limit for a canceled task to end by itself.
 const CANCEL_GRACE: Duration = Duration::from_secs(1);
-/// Time for tasks to end after the host has gone.
+/// Time limit for tasks to end after the host is gone.
 const GONE_GRACE: Duration = Duration::from_millis(300);
 
-/// All that the thread needs of the module.
+/// The parts of the module that the thread needs.
 pub(crate) struct Plan {
     pub(crate) hello: Hello,
     pub(crate) tasks: BTreeMap<String, Handler>,
@@ -42,7 +42,7 @@ pub(crate) struct Plan {
     pub(crate) link: Arc<Link>,
 }
 
-/// Works until the channel or the module ends.
+/// Runs until the channel or the module ends.
 pub(crate) fn run(channel: Channel, plan: Plan, frames: mpsc::Receiver<Bytes>) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -63,7 +63,7 @@ pub(crate) fn run(channel: Channel, plan: Plan, frames: mpsc::Receiver<Bytes>) -
     })
 }
 
-/// The socket with what was read and not understood yet, and what is to be written.
+/// The socket, with bytes that were read and not yet decoded, and bytes to be written.
 struct Wire {
     stream: UnixStream,
     input: BytesMut,
@@ -96,7 +96,7 @@ impl Wire {
         }
     }
 
-    /// Writes or reads whichever is possible first. Nothing is lost where the future is dropped.
+    /// Writes or reads, whichever is possible first. Dropping the future loses nothing.
     async fn turn(&mut self) -> Result<(), Error> {
         let (mut read, mut write) = self.stream.split();
         tokio::select! {
@@ -120,13 +120,13 @@ impl Wire {
     }
 }
 
-/// A task that runs.
+/// A running task.
 struct Running {
     token: CancellationToken,
     window: Arc<Window>,
 }
 
-/// State of the conversation with the host.
+/// State of the protocol with the host.
 struct Conversation {
     link: Arc<Link>,
     tasks: BTreeMap<String, Handler>,
@@ -138,10 +138,10 @@ struct Conversation {
     events: mpsc::Sender<Received>,
     /// Messages that have not been handled.
     events_open: usize,
-    /// Tasks and handlers say here that they have ended.
+    /// The channel by which tasks and handlers report their end.
     ended: mpsc::Sender<Ended>,
     ends: mpsc::Receiver<Ended>,
-    /// When it has to be over, once the module is to end.
+    /// The deadline, once the module has to end.
     until: Option<Instant>,
 }
 
@@ -202,7 +202,7 @@ impl Conversation {
         tokio::time::timeout(GONE_GRACE, wire.flush()).await.unwrap_or(Ok(()))
     }
 
-    /// Returns whether the module is to end and holds nothing.
+    /// Returns true if the module has to end and has no more work.
     fn is_over(&self) -> bool {
         self.until.is_some() && self.running.is_empty() && self.events_open == 0
     }
@@ -233,7 +233,7 @@ impl Conversation {
                 }
             }
         };
-        // What has not ended by then ends with the process.
+        // Tasks that have not ended by then end with the process.
         let _ = tokio::time::timeout(GONE_GRACE, all_ended).await;
         match error {
             Error::Closed if self.until.is_some() => Ok(()),
@@ -259,7 +259,7 @@ impl Conversation {
                     attempt,
                     payload: frame.body,
                 };
-                // What a module that is to end does not begin is lost with it, and begun elsewhere.
+                // A task that an ending module does not begin is lost with it, and begun by another process.
                 if self.until.is_none() {
                     self.begin(request, Duration::from_millis(deadline_ms));
                 }
@@ -339,7 +339,7 @@ impl Conversation {
                 None => Err(unknown),
             };
             end(&link, task, result).await;
-            // The thread that listens may have gone with the host.
+            // The thread may have ended with the host.
             let _ = ended.send(Ended::Task(task)).await;
         });
     }
@@ -354,7 +354,7 @@ async fn end(link: &Link, task: u64, result: Result<Payload, crate::protocol::Ta
     if let Err(error) = link.send(&ToHost::End { task, error }, &body).await {
         tracing::error!(task, %error, "a task's end cannot be sent");
         let error = Some(task::told(error.to_string()));
-        // Fails with the host gone, which there is nothing to do about.
+        // Fails if the host is gone, which needs no action.
         let _ = link.send(&ToHost::End { task, error }, &Payload::Empty).await;
     }
 }

@@ -14,7 +14,7 @@ use crate::protocol::{Cause, Limits, ResultRef, ToHost, encode};
 /// An answer of the host: its payload, or the reason why there is none.
 pub(crate) type Reply = Result<Payload, String>;
 
-/// The way to the host. Frames are written in the order in which they are sent; a full queue makes the sender wait.
+/// The connection to the host. Frames are written in the order in which they are sent; a full queue makes the sender wait.
 #[derive(Debug)]
 pub(crate) struct Link {
     out: mpsc::Sender<Bytes>,
@@ -72,14 +72,14 @@ impl Link {
         let request = self.next.fetch_add(1, Ordering::Relaxed);
         let (reply, replied) = oneshot::channel();
         self.lock().as_mut().ok_or(Error::Closed)?.insert(request, reply);
-        // Forgotten if this future is dropped, and if the question cannot be asked.
+        // Removed if this future is dropped, or if the request cannot be sent.
         let _asked = Asked { link: self, request };
         self.send(&message(request), body).await?;
         let reply = replied.await.map_err(|_| Error::Closed)?;
         reply.map_err(Error::Host)
     }
 
-    /// Hands over an answer. One that is not waited for any longer is dropped.
+    /// Passes on an answer, or drops it if nothing waits for it.
     pub(crate) fn answer(&self, request: u64, reply: Reply) {
         let waits = self.lock().as_mut().and_then(|replies| replies.remove(&request));
         if let Some(waits) = waits {
@@ -88,7 +88,7 @@ impl Link {
         }
     }
 
-    /// Ends all questions: there will be no more answers.
+    /// Ends all requests: there will be no more answers.
     pub(crate) fn close(&self) {
         drop(self.lock().take());
     }

@@ -1,4 +1,4 @@
-//! A module to be, and its life.
+//! A module's builder and main loop.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,9 +22,9 @@ use crate::protocol::{
 };
 use crate::task::{self, Handler, TaskContext};
 
-/// Frames that wait for the socket; a task that sends more waits.
+/// Maximum number of frames that wait for the socket; a task that sends more waits.
 const OUT_MAX: usize = 32;
-/// Time for threads that are still busy when the module ends.
+/// Time limit for threads that are still busy when the module ends.
 const THREADS_GRACE: Duration = Duration::from_millis(200);
 
 /// A module of a host, in a process of its own.
@@ -77,12 +77,12 @@ impl Module {
     /// The process was not started by a host that speaks this version of the protocol.
     pub fn connect() -> Result<Self, Error> {
         let host = variable(PROTOCOL_VARIABLE).ok_or(Error::NotAModule(PROTOCOL_VARIABLE))?;
-        // A host that speaks several versions names all of them.
+        // A host that supports several versions lists all of them.
         if !host.split(',').any(|version| version.trim().parse() == Ok(PROTOCOL)) {
             return Err(Error::Version { host, own: PROTOCOL });
         }
         let channel = rustix::stdio::stdin().try_clone_to_owned()?;
-        // What this process starts inherits descriptor 0, and must not have the channel.
+        // Child processes inherit descriptor 0, and must not get the channel.
         let nothing = std::fs::File::open("/dev/null")?;
         rustix::stdio::dup2_stdin(&nothing).map_err(std::io::Error::from)?;
         let config = variable(CONFIG_VARIABLE).unwrap_or_else(|| "{}".to_owned());
@@ -94,7 +94,7 @@ impl Module {
         })
     }
 
-    /// A module of this name on a channel that was opened otherwise, for tests and for hosts with backends of their own.
+    /// Creates a module with this name on a channel that was opened in another way, for tests and for hosts with custom backends.
     pub fn with(channel: UnixStream, name: &str) -> Self {
         Self {
             channel,
@@ -127,13 +127,13 @@ impl Module {
     /// The module's configuration as a value of its type.
     ///
     /// # Errors
-    /// It does not have the type's shape.
+    /// It does not fit the type.
     pub fn config<T: DeserializeOwned>(&self) -> Result<T, Error> {
         T::deserialize(&self.config).map_err(Error::Config)
     }
 
-    /// Fires when the module is to end: the host asks it to, a signal came, or the host has gone. For work besides tasks.
-    /// Firing it ends the module.
+    /// Returns the token that fires when the module has to end: at the host's request, on a signal, or when the host is gone. For
+    /// work besides tasks. Firing it ends the module.
     #[must_use]
     pub const fn token(&self) -> &CancellationToken {
         &self.token
@@ -152,7 +152,7 @@ impl Module {
         self
     }
 
-    /// Serves a task whose payload and returned value are [`Payload`]s: bytes, or JSON as it comes.
+    /// Serves a task whose payload and returned value are [`Payload`]s: bytes, or JSON without conversion.
     pub fn task_payload<F, Fut, E>(mut self, name: impl Into<String>, function: F) -> Self
     where
         F: Fn(TaskContext) -> Fut + Send + Sync + 'static,
@@ -171,8 +171,8 @@ impl Module {
         self
     }
 
-    /// Handles messages that a pattern selects, in their order and one at a time. A message that several patterns select
-    /// is handled by all of them. Errors and panics are logged and reported to the host, and the next message follows.
+    /// Handles messages that match a pattern, in their order and one at a time. A message that matches several patterns
+    /// is handled by all of their handlers. Errors and panics are logged and reported to the host, and the next message follows.
     pub fn on<F, Fut, E>(mut self, pattern: impl Into<String>, handler: F) -> Self
     where
         F: Fn(Event) -> Fut + Send + Sync + 'static,
@@ -217,7 +217,7 @@ impl Module {
     /// Works until the host or a signal asks it to end. Blocks the calling thread, which must not be one of a runtime.
     ///
     /// # Errors
-    /// The host does not take the module, has gone, or sends what is no frame.
+    /// The host refuses the module, is gone, or sends an invalid frame.
     pub fn run(self) -> Result<(), Error> {
         let (out, frames) = mpsc::channel(OUT_MAX);
         let hello = Hello {
@@ -244,7 +244,7 @@ impl Module {
         };
         self.channel.set_nonblocking(true)?;
         let channel = self.channel;
-        // A thread that runs no task: the host is answered however busy the others are.
+        // This thread runs no tasks, so the host gets answers even if all others are busy.
         let io = std::thread::Builder::new()
             .name("isopod-module-io".to_owned())
             .spawn(move || io::run(channel, plan, frames))?;
@@ -255,14 +255,14 @@ impl Module {
     }
 }
 
-/// Reads the environment in the place of the program, whose host has set it.
+/// Reads the environment on behalf of the program. The host has set it.
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok() // tidy:allow(environment): the host gives a module its place there
 }
 
 impl fmt::Debug for Module {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without the configuration, which may hold secrets.
+        // Omits the configuration, which may contain secrets.
         f.debug_struct("Module")
             .field("name", &self.name)
             .field("tasks", &self.tasks.keys())

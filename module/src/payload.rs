@@ -29,7 +29,7 @@ impl Payload {
     /// Creates a JSON payload of a serde value.
     ///
     /// # Errors
-    /// The value has no JSON.
+    /// The value cannot be converted to JSON.
     pub fn json(value: &(impl Serialize + ?Sized)) -> Result<Self, serde_json::Error> {
         serde_json::to_value(value).map(Self::Json)
     }
@@ -37,7 +37,7 @@ impl Payload {
     /// Reads it as a serde value. An empty payload is `null`, and bytes are read as the text of JSON.
     ///
     /// # Errors
-    /// It does not have the type's shape.
+    /// It does not fit the type.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         match self {
             Self::Empty => serde_json::from_value(Value::Null),

@@ -1,4 +1,4 @@
-//! What one event costs in the pool itself, on an engine that does nothing: the round trip of one caller, and the
+//! The cost of one event in the pool itself, on an engine that does nothing: the round trip of one caller, and the
 //! throughput of 64 callers on two worker threads.
 //!
 //! `cargo run --release -p isopod-pool --no-default-features --features testing --example dispatch`
@@ -81,7 +81,7 @@ fn many_callers() {
     );
 }
 
-/// What all threads of this process have used, in the kernel and outside; zero where the system does not say.
+/// The CPU time of all threads of this process, in the kernel and outside; zero if the system does not report it.
 fn cpu_time() -> Duration {
     const TICKS_PER_SECOND: u64 = 100;
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();

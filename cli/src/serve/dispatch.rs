@@ -7,8 +7,8 @@ use isopod::server::{
     self, BoxError, Dispatch, Metric, MetricKind, MovableConnection, Readiness, RequestId, RequestMeta, ServerBody,
 };
 use isopod::{
-    AttachedTask, Body, BodyError, Failure, Meta, Outcome, Pool, PoolStats, RequestCf, RequestInfo,
-    RequestUrl, WorkerHandle, WorkerId,
+    AttachedTask, Body, BodyError, Failure, Meta, Outcome, Pool, PoolStats, RequestCf, RequestInfo, RequestUrl,
+    WorkerHandle, WorkerId,
 };
 
 use super::memory::resident_bytes;
@@ -97,12 +97,7 @@ fn sent(body: Body, worker: &str, id: RequestId) -> ServerBody {
 }
 
 /// Adds URL, `cf` properties and request id to a request.
-fn annotated(
-    mut request: http::Request<Body>,
-    url: String,
-    cf: RequestCf,
-    id: &RequestId,
-) -> http::Request<Body> {
+fn annotated(mut request: http::Request<Body>, url: String, cf: RequestCf, id: &RequestId) -> http::Request<Body> {
     request.extensions_mut().insert(RequestUrl(url));
     request.extensions_mut().insert(cf);
     request.headers_mut().insert("x-request-id", id.as_header().clone());

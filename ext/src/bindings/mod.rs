@@ -89,7 +89,7 @@ pub trait Binding: fmt::Debug + Send + Sync + 'static {
     fn serve(&self, script: &str, asked: Parcel, bytes_max: usize) -> ParcelFuture {
         let (_, _, _) = (script, asked, bytes_max);
         Box::pin(std::future::ready(Err(
-            "the binding does not answer requests of other processes".to_owned()
+            "the binding does not answer requests of other processes".to_owned(),
         )))
     }
 

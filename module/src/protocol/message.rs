@@ -38,7 +38,7 @@ pub enum ToHost {
         request: u64,
         /// The topic.
         topic: String,
-        /// What the message is published for. It is one level deeper than that.
+        /// The cause of the message, which is one level deeper.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cause: Option<Cause>,
     },
@@ -152,7 +152,7 @@ pub enum ToModule {
         depth: u32,
         /// The time that is left for it, in milliseconds.
         deadline_ms: u64,
-        /// How often it was begun before, by processes that were lost.
+        /// The number of earlier attempts, by processes that were lost.
         #[serde(default)]
         attempt: u32,
     },

@@ -33,5 +33,5 @@ pub const INSTANCE_VARIABLE: &str = "ISOPOD_INSTANCE_ID";
 
 /// The longest name of a result, in bytes.
 pub const RESULT_NAME_BYTES_MAX: usize = 255;
-/// What an item of a task costs of its window besides the bytes of its body.
+/// The bytes that an item takes from its task's window, in addition to those of its body.
 pub const ITEM_COST: u64 = 256;

@@ -54,7 +54,6 @@ const WORDS: &[(&str, &str)] = &[
     ("come again", "are delivered again, or are repeated"),
     ("is told of", "is notified of"),
     ("so many", "a number of, or this many"),
-    ("a worker to be", "a new worker"),
 ];
 
 /// Openings to avoid in headings and summaries: they pose a question, or say less than a noun.
