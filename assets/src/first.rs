@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_is_none_is_refused() {
+    fn an_invalid_list_is_refused() {
         for (rules, expected) in [
             (vec!["api/*".to_owned()], "does not begin with"),
             (vec!["!/x".to_owned()], "no rule for the worker"),

@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_with_a_mistake_is_left_out_and_told() {
+    fn a_line_with_a_mistake_is_skipped_and_reported() {
         let mut mistakes = Vec::new();
         Headers::read(
             "X-A: 1\n/a\n  nothing\n  bad name: x\n  X-Good: 1\n/*/*\n  X-B: 1",

@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_with_a_mistake_is_left_out_and_told() {
+    fn a_line_with_a_mistake_is_skipped_and_reported() {
         let mut mistakes = Vec::new();
         let text = "/a\nb /c\n/a b\n/a /b 404\n/a https://x.example 200\n/*/* /b\n/good /b";
         let redirects = Redirects::read(text, &mut mistakes);

@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_is_told_by_the_return_alone() {
+    fn refusals_are_reported_by_the_return_value_only() {
         let told = Mutex::new(Vec::new());
         let callbacks = Callbacks::start("test", 1).unwrap();
         let refused = callbacks.submit(listener(&told), Box::pin(async { Err(Error::ShutDown) }));

@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_woken_from_another_thread_is_waited_for() {
+    fn wake_ups_from_other_threads_are_awaited() {
         let (sender, receiver) = futures::channel::oneshot::channel();
         let thread = thread::spawn(move || sender.send(3));
         assert_eq!(until(deadline(60_000), receiver), Some(Ok(3)));
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_ends_is_given_up_at_the_deadline_even_if_the_thread_is_woken_by_others() {
+    fn endless_work_is_abandoned_at_the_deadline_despite_other_wake_ups() {
         thread::current().unpark();
         assert_eq!(until(deadline(10), std::future::pending::<()>()), None);
     }

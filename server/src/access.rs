@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_anyone_can_register_is_no_name_of_the_listener() {
+    fn public_names_are_not_names_of_the_listener() {
         let access = AdminAccess {
             hosts: vec!["admin.example.com".to_owned()],
             ..AdminAccess::default()

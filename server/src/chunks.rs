@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_grammar_has_is_read_to_its_end_in_pieces_of_any_size() {
+    fn text_of_the_grammar_is_parsed_in_pieces_of_any_size() {
         for body in [
             "0\r\n\r\n",
             "000\r\n\r\n",
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_grammar_does_not_have_is_refused() {
+    fn text_outside_of_the_grammar_is_refused() {
         for body in [
             "5 \r\nhello\r\n0\r\n\r\n",
             "5\t\r\nhello\r\n0\r\n\r\n",

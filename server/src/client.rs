@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_not_trusted_is_the_client_whatever_it_says() {
+    fn an_untrusted_peer_is_the_client_despite_its_headers() {
         let said = [
             ("x-forwarded-for", "1.1.1.1"),
             ("x-forwarded-for", "2.2.2.2"),
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn of_what_a_trusted_proxy_says_counts_what_trusted_proxies_have_added() {
+    fn only_entries_of_trusted_proxies_count() {
         let seen = |said: &[(&'static str, &str)]| seen(Some("10.0.0.1"), &proxies(), said);
         is(seen(&[]), ("10.0.0.1", "10.0.0.1", "http"));
         is(

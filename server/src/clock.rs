@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_woken_may_take_its_alarms_with_it() {
+    fn an_alarm_may_drop_other_alarms() {
         let clock = Clock::new(Duration::from_millis(100));
         let (watched, owned) = (clock.alarm(), clock.alarm());
         // The last owner of an alarm is what waits for another one, as a connection is that is cut and gone.

@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_url_is_refused() {
+    fn requests_without_a_valid_url_are_refused() {
         for host in [
             "h:99999",
             "h:x",
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_for_plain_is_left_alone_by_the_standard() {
+    fn plain_looking_objects_follow_the_standard() {
         let hosts = [
             "a",
             "a.b-c.d1",

@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_worker_has_not_read_yet_is_no_flood() {
+    fn unread_messages_of_a_worker_are_not_a_flood() {
         let limits = Limits {
             h2_idle_bytes_max: 1000,
             ..Limits::default()
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_carries_nothing_is_a_flood_and_what_carries_little_is_not() {
+    fn empty_frames_are_a_flood_and_small_ones_are_not() {
         let limits = Limits {
             h2_idle_bytes_max: 1000,
             ..Limits::default()

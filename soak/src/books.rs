@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn books_that_agree_are_told_from_books_that_do_not() {
+    fn matching_counts_are_distinguished_from_others() {
         assert_eq!(disagreements(&tally(), &Metrics::read(METRICS)), [""; 0]);
         let found = |tally: &Tally, text: &str| disagreements(tally, &Metrics::read(text)).concat();
         let twice = METRICS.replace(

@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_changes_nothing_else() {
+    fn omitted_settings_change_nothing_else() {
         let without = Mix {
             lose_threads: false,
             ..MIX

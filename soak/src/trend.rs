@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_grows_by_less_than_is_tolerated_is_no_leak() {
+    fn growth_below_the_tolerance_is_not_a_leak() {
         let exact: Vec<_> = (0..600u32)
             .map(|s| (Duration::from_secs(s.into()), f64::from(s) / 100.0))
             .collect();

@@ -116,7 +116,7 @@ fn gate() -> (Arc<Semaphore>, Arc<dyn Binding>) {
 }
 
 #[test]
-fn what_one_worker_publishes_another_handles_and_rust_reads() {
+fn published_messages_reach_other_workers_and_rust() {
     let stage = Stage::new();
     let shop = "export default { message({ data }, env) {
         env.EVENTS.publish('orders.created', { id: data, lines: new Map([['tea', 2]]), at: new Date(5) }) } };";
@@ -173,7 +173,7 @@ fn buffers_of_every_kind_are_bytes() {
 
 /// <https://html.spec.whatwg.org/multipage/structured-data.html>, sections 2.7.3 and 2.7.5.
 #[test]
-fn what_is_handed_over_is_gone_and_what_cannot_leave_is_refused() {
+fn transferred_buffers_are_detached_and_untransferable_ones_refused() {
     let stage = Stage::new();
     let source = "export default { async message({ data }, env) {
         const buffer = new ArrayBuffer(3);

@@ -68,7 +68,7 @@ fn functions_come_to_rust_wherever_values_do_and_are_called_while_the_script_wai
 }
 
 #[test]
-fn what_a_callback_throws_keeps_its_class_message_stack_and_cause() {
+fn errors_of_callbacks_keep_class_message_stack_and_cause() {
     let told: Arc<Mutex<Vec<CallbackError>>> = Arc::default();
     let tell = told.clone();
     let ask = NativeFunction::new(move |(callback,): (Callback,)| {
@@ -237,7 +237,7 @@ fn a_callback_that_never_ends_breaks_its_event_s_limit_and_its_call_fails() {
 }
 
 #[test]
-fn what_is_no_function_is_refused() {
+fn values_that_are_not_functions_are_refused() {
     let (keep, _kept) = keeper();
     let source = "export const f = async () => {
             const seen = [];

@@ -142,7 +142,7 @@ fn a_binding_that_cannot_cross_is_named_when_the_server_starts() {
 }
 
 #[test]
-fn an_isolation_that_is_none_is_an_error_that_says_what_there_is() {
+fn an_invalid_isolation_is_an_error_that_lists_the_valid_ones() {
     let project = Project::new(&[
         ("isopod.toml", "main = 'worker.js'\nisolation = 'jail'"),
         ("worker.js", ""),

@@ -127,7 +127,7 @@ fn an_unknown_key_is_an_error_that_knows_the_right_one() {
 }
 
 #[test]
-fn a_package_that_is_not_installed_or_needs_what_is_not_there_says_what_to_do() {
+fn errors_of_missing_packages_have_a_remedy() {
     let missing = check(&[("worker.js", "import 'left-pad';")]);
     assert_eq!(missing.code, Some(1));
     says(
@@ -163,7 +163,7 @@ fn serving_what_cannot_start_ends_with_1() {
 }
 
 #[test]
-fn a_port_or_a_count_of_threads_that_is_none_is_an_error_that_says_what_is_one() {
+fn an_invalid_port_or_number_of_threads_is_an_error_with_an_example() {
     let project = Project::new(&[("worker.js", "export default { fetch: () => new Response('') };")]);
     let file = project.file("worker.js");
     let ended = isopod(&["serve", &file, "--threads", "many"]);

@@ -112,7 +112,7 @@ fn an_error_that_is_not_caught_ends_the_script_at_once_and_is_told_once() {
 
 /// The output of `console.log(value)`.
 #[test]
-fn what_was_thrown_is_shown_as_console_shows_it() {
+fn thrown_values_are_formatted_like_console_output() {
     for (thrown, shown) in [
         ("{ a: 1, b: [1, 2] }", "Uncaught { a: 1, b: [ 1, 2 ] }"),
         ("'text'", "Uncaught text"),
@@ -257,7 +257,7 @@ fn standard_output_and_standard_error_are_streams_in_order_with_console() {
 
 /// 128 plus the number of SIGPIPE, as shells report a program ended by the signal.
 #[test]
-fn a_script_whose_output_nobody_reads_any_more_ends_quietly() {
+fn a_script_whose_output_is_no_longer_read_ends_quietly() {
     for write in ["console.log(i)", "await out.write(`${i}\\n`)"] {
         let script = with_process(&format!(
             "const out = stdout.getWriter(); for (let i = 0;; i++) {write};"

@@ -98,7 +98,7 @@ fn without_limits_top_level_code_may_compute_for_long() {
 }
 
 #[test]
-fn a_limit_that_is_none_is_an_error_that_says_what_is_one() {
+fn an_invalid_limit_is_an_error_with_an_example() {
     for (option, value, told) in [
         ("--cpu", "0s", "500ms, 10s"),
         ("--cpu", "5", "500ms, 10s"),

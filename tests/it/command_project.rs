@@ -146,7 +146,7 @@ fn a_script_is_read_from_a_pipe_that_has_a_name() {
 }
 
 #[test]
-fn a_wrong_isopod_toml_is_told_with_its_place() {
+fn an_invalid_isopod_toml_is_reported_with_its_place() {
     let project = Project::new(&[("isopod.toml", "import_mpa = 'a.json'\n"), ("a.js", "")]);
     let ended = isopod(&["run", &project.file("a.js")]);
     assert_eq!(ended.code, Some(2));

@@ -118,7 +118,7 @@ fn decoding_a_response_is_its_event_s_cpu_time() {
 }
 
 #[test]
-fn what_the_parser_takes_is_the_cpu_time_of_whoever_imports() {
+fn parsing_is_charged_to_the_importing_event() {
     // Each import() of a data URL searches the module for its name, on a thread with a large stack.
     let script = format!(
         r#"

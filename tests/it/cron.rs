@@ -143,7 +143,7 @@ fn triggers_follow_the_configuration() {
 }
 
 #[test]
-fn an_expression_that_is_none_is_told_with_its_place() {
+fn an_invalid_expression_is_reported_with_its_place() {
     let project = project("crons = ['* * * * *', '61 * * * *']");
     let ended = isopod(&["check", &project.file("isopod.toml")]);
     assert_eq!(ended.code, Some(2));

@@ -205,7 +205,7 @@ fn a_stream_that_gives_nothing_ends_at_its_idle_limit() {
 }
 
 #[test]
-fn what_a_stream_computes_is_its_event_s_cpu_time() {
+fn cpu_time_of_a_stream_is_charged_to_its_event() {
     let (server, _project) = serve();
     for read in READERS {
         let (bytes, whole) = read(&server, "/compute");

@@ -146,7 +146,7 @@ fn statements_are_run_and_their_rows_printed_while_a_server_runs() {
 }
 
 #[test]
-fn what_cannot_be_done_is_told_with_a_remedy() {
+fn errors_have_a_remedy() {
     let several = Project::new(&[
         (
             "isopod.toml",

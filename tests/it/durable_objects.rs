@@ -195,7 +195,7 @@ fn an_object_exists_once_for_its_name() {
 }
 
 #[test]
-fn what_an_object_has_stored_is_there_after_a_restart() {
+fn stored_data_of_an_object_survives_a_restart() {
     let project = project();
     {
         let mut server = Serving::start(project.path());

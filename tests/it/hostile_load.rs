@@ -246,7 +246,7 @@ fn one_noisy_worker_is_refused_and_the_one_beside_it_is_not() {
 }
 
 #[test]
-fn whoever_does_not_read_the_log_holds_up_no_request_and_no_end() {
+fn a_log_without_a_reader_delays_no_request_and_no_exit() {
     let project = Project::new(&[
         ("isopod.toml", "main = 'good.js'\n[log]\nlines_waiting_max = 10\n"),
         (

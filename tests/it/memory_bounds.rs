@@ -84,7 +84,7 @@ fn bomb() -> Vec<u8> {
 }
 
 #[test]
-fn what_becomes_of_a_few_compressed_bytes_is_counted_as_it_comes() {
+fn decompressed_output_is_counted_as_it_is_produced() {
     let (server, _project) = serve();
     let answer = whole(&server, "/kept", &bomb());
     assert_eq!((answer.status, &*answer.body), (200, "RangeError after some"));
@@ -148,7 +148,7 @@ fn uploads_of_unknown_length_do_not_wait_for_each_other_for_ever() {
 }
 
 #[test]
-fn a_text_of_a_few_pieces_that_repeat_is_not_written_out_where_there_is_no_room() {
+fn repetitive_texts_are_not_flattened_without_room() {
     let project = Project::new(&[
         (
             "isopod.toml",

@@ -104,7 +104,7 @@ fn serve(script: &str) -> (Serving, Project) {
 }
 
 #[test]
-fn what_a_text_or_a_buffer_would_take_outside_the_heap_is_asked_for_before() {
+fn memory_outside_of_the_heap_is_reserved_before_texts_and_buffers_are_copied() {
     let (server, _project) = serve(SCRIPT);
     let names = SCRIPT.split("const fits").next().unwrap_or_default().lines();
     let names = names.filter_map(|line| line.trim().split_once(": ").filter(|_| line.starts_with("        ")));
@@ -128,7 +128,7 @@ fn what_a_text_or_a_buffer_would_take_outside_the_heap_is_asked_for_before() {
 }
 
 #[test]
-fn what_fits_is_done() {
+fn operations_within_the_limits_succeed() {
     let (server, _project) = serve(SCRIPT);
     let found: serde_json::Value = serde_json::from_str(&server.get("/fits").body).expect("JSON");
     let expected = serde_json::json!({
@@ -177,7 +177,7 @@ const LOGGING: &str = r#"
 
 /// deno's console ends the process if it writes more than V8's longest string, 2^29 - 24 characters.
 #[test]
-fn what_user_code_gives_while_it_is_inspected_does_not_end_the_process() {
+fn user_code_during_inspection_does_not_end_the_process() {
     log_each(
         r#"
         custom: () => console.log({ [custom]: () => long }, "and more"),

@@ -173,7 +173,7 @@ fn mirror() -> (std::net::SocketAddr, std::thread::JoinHandle<String>) {
 }
 
 #[test]
-fn how_deep_a_request_is_is_told_to_nobody_else_and_cannot_be_made_up() {
+fn the_depth_of_a_request_is_not_revealed_and_cannot_be_forged() {
     let (address, head) = mirror();
     let project = Project::new(&[
         ("isopod.toml", "main = 'worker.js'\n[network]\nallow_private = true"),
@@ -191,7 +191,7 @@ fn how_deep_a_request_is_is_told_to_nobody_else_and_cannot_be_made_up() {
 }
 
 #[test]
-fn a_trigger_is_fired_by_post_by_who_names_the_listener_and_knows_the_token() {
+fn a_trigger_is_fired_by_a_post_with_the_listener_s_name_and_the_token() {
     let project = Project::new(&[
         (
             "isopod.toml",

@@ -143,7 +143,7 @@ fn a_worker_run_as_a_command_gets_a_hint_and_a_command_gets_none() {
 }
 
 #[test]
-fn a_folder_or_a_file_that_is_not_there_is_told_as_such() {
+fn missing_folders_and_files_are_reported() {
     let project = Project::new(&[]);
     let folder = project.path().to_str().expect("a path in UTF-8");
     let ended = isopod(&["run", folder]);

@@ -104,7 +104,7 @@ fn a_secret_is_in_no_log_no_page_no_error_and_no_figure() {
 }
 
 #[test]
-fn a_worker_has_its_own_env_and_nobody_elses() {
+fn a_worker_has_only_its_own_env() {
     let origin = Origin::start();
     let project = project(&origin, "development");
     let server = Serving::start(project.path());
@@ -125,7 +125,7 @@ fn a_secret_is_in_no_report_of_a_check() {
 }
 
 #[test]
-fn a_secret_is_not_in_what_is_said_of_a_worker_that_cannot_start() {
+fn errors_of_workers_that_cannot_start_contain_no_secret() {
     let origin = Origin::start();
     let project = project(&origin, "development");
     for broken in ["import './missing.js'", "throw new Error('at once')", "const a = ;"] {

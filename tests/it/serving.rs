@@ -24,7 +24,7 @@ export default {
 };";
 
 #[test]
-fn a_port_that_is_taken_is_told_before_any_worker_starts() {
+fn a_used_port_is_reported_before_any_worker_starts() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
     let project = Project::new(&[(
@@ -51,7 +51,7 @@ fn a_port_that_is_taken_is_told_before_any_worker_starts() {
 }
 
 #[test]
-fn probes_are_answered_while_workers_start_and_nobody_is_let_in_meanwhile() {
+fn probes_are_answered_while_workers_start_and_no_request_is_accepted() {
     let project = Project::new(&[(
         "worker.js",
         "await new Promise((done) => setTimeout(done, 2000)); export default { fetch: () => new Response('up') }",
@@ -116,7 +116,7 @@ fn bus() -> Project {
 }
 
 #[test]
-fn what_one_worker_publishes_another_is_called_with() {
+fn published_messages_are_passed_to_other_workers() {
     let project = bus();
     let server = Serving::start(project.path());
     for topic in ["orders.created", "orders.lost", "orders.paid"] {
@@ -158,7 +158,7 @@ fn a_subscription_stays_while_its_worker_is_deployed_anew_and_follows_the_config
 }
 
 #[test]
-fn what_the_process_says_of_itself_is_in_the_log_for_who_looks_closely() {
+fn system_events_are_logged_at_level_debug() {
     let project = Project::new(&[("worker.js", "export default { fetch: () => new Response('') }")]);
     let mut server = Serving::start_with(project.file("worker.js"), &["--log", "debug"]);
     server.get("/");

@@ -165,7 +165,7 @@ fn a_host_tells_its_bus_of_its_modules_and_of_the_workers_of_its_pool() {
 }
 
 #[test]
-fn a_module_that_fails_is_told_of_with_its_reason() {
+fn a_failing_module_is_reported_with_its_reason() {
     let bus = Bus::new();
     let mut failed = bus
         .subscribe("isopod.module.failed", SubscribeOptions::default())

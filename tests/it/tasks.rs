@@ -114,7 +114,7 @@ fn a_message_is_handled_and_what_its_handler_publishes_is_one_deeper() {
 }
 
 #[test]
-fn what_the_structured_clone_algorithm_knows_goes_from_script_to_script() {
+fn structured_clones_pass_from_script_to_script() {
     let source = "export default { message(m, env) {
         const { map, when, big, self, list } = m.data;
         env.EVENTS.publish('seen', [map.get('k'), when.getTime(), big === 2n ** 70n, self.self === self, list]);

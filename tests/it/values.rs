@@ -43,7 +43,7 @@ fn a_struct_goes_to_a_script_and_back_unchanged() {
 }
 
 #[test]
-fn what_json_cannot_say_crosses_too() {
+fn values_that_json_lacks_are_passed_too() {
     let pool = pool_of(
         "export const f = (n) => [n === Infinity, Object.is(n, -0)]; export const g = () => [NaN, -Infinity];",
         vec![],

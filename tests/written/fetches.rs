@@ -86,7 +86,7 @@ fn a_body_in_memory_keeps_its_length() {
 }
 
 #[test]
-fn what_breaks_a_request_body_off_reaches_the_script() {
+fn the_error_of_a_cut_request_body_reaches_the_script() {
     let pool = pool_of(
         "export default { async fetch(request) {
             try { return new Response(await request.text()) } catch (error) { return new Response(`${error.message}`) }
@@ -115,7 +115,7 @@ fn a_response_that_breaks_off_says_why() {
 }
 
 #[test]
-fn a_client_that_leaves_is_told_to_the_script_while_its_stream_is_idle() {
+fn a_script_is_notified_of_a_client_that_leaves_an_idle_stream() {
     let pool = pool_of(
         "let left = false; export const hasLeft = () => left;
         export default { fetch: () => new Response(new ReadableStream({

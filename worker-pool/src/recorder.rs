@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_older_than_a_minute_is_in_the_total_alone() {
+    fn samples_older_than_a_minute_count_in_the_total_only() {
         let start = Instant::now();
         let mut recorder = Recorder::new(start);
         recorder.record(Series::Execution, Duration::from_millis(500), start);

@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_database_that_cannot_be_fetched_is_told_from_a_finding() {
+    fn an_unreachable_database_is_distinguished_from_a_finding() {
         assert!(is_unreachable(
             "[ERROR] failed to fetch advisory database https://example.org\n"
         ));

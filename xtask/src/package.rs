@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_published_is_left_alone() {
+    fn unpublished_topics_are_ignored() {
         assert!(is_published(&package()));
         assert!(!is_published(&json!({ "publish": [] })));
     }

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cargo_started_here_is_told_nothing_of_this_package() {
+    fn a_nested_cargo_gets_no_variables_of_this_package() {
         // Set by cargo for tests as well.
         assert!(env::var_os("CARGO_PKG_NAME").is_some());
         let variables = capture(&mut command("env", Path::new("."))).unwrap();

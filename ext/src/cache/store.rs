@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_stored_is_bounded_by_its_size() {
+    fn stored_responses_are_bounded_by_size() {
         let cache = ResponseCache::new(CacheLimits::default().bytes_max(1 << 20));
         for at in 0..100 {
             cache.put(key("a", &format!("https://x/{at}")), entry(100_000));

@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_written_can_be_read_while_the_body_pauses() {
+    async fn written_data_is_readable_while_the_body_pauses() {
         for codings in [&[Gzip][..], &[Brotli], &[Coding::Zstd], &[Coding::Deflate, Gzip]] {
             let body = EncodedBody::new(
                 chunks(vec!["event"], false),

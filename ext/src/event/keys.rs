@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_never_come_again_and_are_small_integers_to_the_last() {
+    fn keys_are_never_reused_and_always_small_integers() {
         let mut keys = Keys::default();
         assert_eq!((keys.next(), keys.next()), (1, 2));
         keys.skip_to(EVENTS_MAX - 1);

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_under_way_is_told_of_the_end_and_what_is_done_is_forgotten() {
+    fn running_operations_are_notified_of_the_end_and_finished_ones_forgotten() {
         struct Told(Cell<bool>);
         impl EndsWithEvent for Told {
             fn event_ended(self: Rc<Self>) {

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_clones_use_is_charged_to_one_event_until_it_has_used_too_much() {
+    fn clones_of_a_meter_charge_one_event_up_to_its_limit() {
         let account = Arc::new(Account(Mutex::default()));
         let meter = CpuMeter::new(Some(account.clone()), 7);
         assert_eq!(meter.clone().charge(Duration::from_millis(6)), Ok(()));

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_of_those_that_wait_looks_first() {
+    fn the_oldest_waiting_event_checks_first() {
         let mut room = room(&[(1, true, 0), (2, false, 1), (3, false, 1)]);
         assert_eq!((room.turn(2), room.turn(3)), (Wait::Look, Wait::On));
         assert_eq!(room.found_none(2), Wait::On, "the first will release some");

@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_servers_themselves_are_told_how_deep_a_request_is() {
+    fn only_the_process_s_own_servers_get_the_depth_of_a_request() {
         let servers = OwnServers::new("key");
         let places = ["127.0.0.1:8787", "0.0.0.0:9000"].map(|address| address.parse().unwrap());
         assert_eq!(says(&servers, "http://127.0.0.1:8787/"), None, "nothing is known yet");

@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_built_for_a_runtime_is_dropped_with_it() {
+    fn clients_of_a_runtime_are_dropped_with_it() {
         let (one, two) = (Rc::new(()), Rc::new(()));
         let client = Rc::new("client");
         for io in [&one, &two] {

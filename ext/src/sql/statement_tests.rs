@@ -34,7 +34,7 @@ fn parameters_are_numbered_outside_of_quotes_and_comments() {
 }
 
 #[test]
-fn what_reaches_out_of_the_database_is_refused() {
+fn statements_that_leave_the_database_are_refused() {
     for sql in [
         "ATTACH 'x' AS y",
         "attach database 'x' as y",

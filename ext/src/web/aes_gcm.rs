@@ -128,7 +128,7 @@ mod tests {
     /// Test cases 4, 5 and 6 of the specification of GCM by McGrew and Viega, appendix B: initialization vectors of 96, 64 and
     /// 480 bits.
     #[test]
-    fn vectors_of_other_lengths_give_what_the_specification_says() {
+    fn vectors_of_other_lengths_match_the_specification() {
         let key = bytes("feffe9928665731c6d6a8f9467308308");
         let additional = bytes("feedfacedeadbeeffeedfacedeadbeefabaddad2");
         let plain = bytes(

@@ -248,7 +248,7 @@ fn a_body_after_a_response_that_has_none_spoils_no_other_request() {
 }
 
 #[test]
-fn an_answer_that_is_no_response_is_told_as_such() {
+fn an_answer_that_is_not_a_response_is_reported() {
     let url = Raw::answering(vec![b"SSH-2.0-OpenSSH_9.2\r\n\r\n".to_vec()]).url();
     let got = run(
         &io(),

@@ -299,7 +299,7 @@ fn the_authorizer_refuses_what_the_tokens_hide() {
 }
 
 #[test]
-fn a_statement_of_a_worker_that_is_gone_is_interrupted() {
+fn statements_of_ended_workers_are_interrupted() {
     let folder = TempDir::new().unwrap();
     let io = io();
     let config = file(&folder).max_connections(1).timeout(Duration::from_secs(60));

@@ -369,7 +369,7 @@ fn a_server_that_crashes_and_starts_again_fails_no_operation_and_loses_nothing()
 }
 
 #[test]
-fn a_server_that_is_not_there_is_told_at_once_and_without_a_password() {
+fn an_unreachable_server_is_reported_at_once_without_its_password() {
     // The listener is closed again.
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .and_then(|one| one.local_addr())

@@ -280,7 +280,7 @@ fn a_bucket_behaves_alike_on_s3() {
 }
 
 #[test]
-fn a_service_that_is_not_there_or_refuses_is_told_without_the_secret() {
+fn an_unreachable_service_is_reported_without_the_secret() {
     let server = Seaweed::start();
     let refused = S3R2::new("bucket")
         .endpoint(server.endpoint())

@@ -38,7 +38,7 @@ fn add_one(bus: &Bus, results: &Results, from: &str, to: &str, tell: flume::Send
 }
 
 #[tokio::test]
-async fn results_go_down_a_chain_and_are_read_by_whoever_is_woken() {
+async fn results_pass_down_a_chain_and_are_read_on_demand() {
     let (bus, results) = (Bus::new(), Results::new());
     let (tell, _errors) = flume::bounded(1);
     let _second = add_one(&bus, &results, "results.scan", "second", tell.clone());
@@ -70,7 +70,7 @@ async fn results_go_down_a_chain_and_are_read_by_whoever_is_woken() {
 }
 
 #[tokio::test]
-async fn a_circle_of_chains_ends_with_an_error_and_leaves_no_result_that_nobody_was_told_of() {
+async fn a_circle_of_chains_ends_with_an_error_and_leaves_no_unannounced_result() {
     let (bus, results) = (Bus::builder().depth_max(6).build(), Results::new());
     let (tell, errors) = flume::bounded(1);
     let _one = add_one(&bus, &results, "results.b", "a", tell.clone());

@@ -44,7 +44,7 @@ fn a_message_reaches_those_that_want_it_and_each_of_them_once() {
 }
 
 #[test]
-fn the_slow_are_told_what_they_miss_where_they_miss_it_and_the_system_hears_of_it_once() {
+fn slow_subscribers_learn_of_losses_at_their_place_and_the_system_once() {
     let bus = Bus::new();
     let mut lagged = subscribe(&bus, "isopod.lagged");
     let mut oldest = bus.subscribe("n", keep(2, Slow::DropOldest)).expect("a subscription");
@@ -73,7 +73,7 @@ fn dropping_a_subscription_makes_room_for_another() {
 }
 
 #[test]
-fn what_breaks_a_limit_is_refused_with_its_reason() {
+fn requests_over_a_limit_are_refused_with_a_reason() {
     let bus = Bus::builder()
         .message_bytes_max(4)
         .segments_max(2)

@@ -112,7 +112,7 @@ fn a_missing_client_stops_the_start_with_its_type_in_the_error() {
 }
 
 #[test]
-fn a_wrong_configuration_is_told_with_module_phase_and_field() {
+fn an_invalid_configuration_is_reported_with_module_phase_and_field() {
     let wrong = |module: &str| (module == "billing").then(|| json!({ "start_at": "now" }));
     let error = Host::builder()
         .module(BillingModule)

@@ -110,7 +110,7 @@ async fn dropping_the_future_cancels_the_task() {
 }
 
 #[tokio::test]
-async fn what_a_pool_says_of_an_event_is_said_in_the_supervisors_words() {
+async fn outcomes_of_a_pool_become_errors_of_the_supervisor() {
     let supervisor = builder().build();
     let run = |outcome| {
         let failure = Failure::new(outcome, "no").with_detail("at line 3");

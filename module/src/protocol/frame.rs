@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_is_refused_from_its_header_alone() {
+    fn frames_that_are_too_large_are_refused_by_their_header() {
         let limits = Limits {
             head_bytes_max: 100,
             body_bytes_max: 10,

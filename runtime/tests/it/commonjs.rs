@@ -210,7 +210,7 @@ fn other_kinds_of_modules_can_be_required() {
 }
 
 #[test]
-fn what_is_missing_throws_where_it_is_required() {
+fn missing_modules_throw_when_they_are_required() {
     let seen = look(&[
         ("main.mjs", "import a from './a.cjs'; export const look = () => a;"),
         (

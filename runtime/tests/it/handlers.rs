@@ -97,7 +97,7 @@ fn typescript_runs_and_its_stack_shows_the_lines_that_were_written() {
 }
 
 #[test]
-fn what_is_not_a_response_is_refused_with_the_reason() {
+fn answers_that_are_not_responses_are_refused_with_a_reason() {
     let wrong = script("export default { fetch: () => 'text' }");
     assert!(
         fetch(wrong, get("/"))

@@ -46,7 +46,7 @@ fn text_that_is_not_valid_is_replaced_or_refused() {
 }
 
 #[test]
-fn what_a_clone_is_read_into_is_its_own() {
+fn clones_are_read_into_separate_buffers() {
     let source = "const copy = request.clone();
         new Uint8Array(await copy.arrayBuffer()).fill(0);
         const response = new Response(new Uint8Array([1, 2]));

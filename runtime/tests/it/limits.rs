@@ -232,7 +232,7 @@ fn an_array_buffer_that_does_not_fit_is_a_range_error_and_the_worker_lives() {
 }
 
 #[test]
-fn a_large_buffer_that_nobody_touches_costs_nothing() {
+fn an_untouched_large_buffer_costs_nothing() {
     let source = "export const make = () => { globalThis.kept = new ArrayBuffer(100 << 20); return kept.byteLength; };";
     let start = Instant::now();
     assert_eq!(call(script(source), "make", vec![]).unwrap(), json!(100 << 20));

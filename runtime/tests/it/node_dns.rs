@@ -42,7 +42,7 @@ fn names_are_looked_up_by_the_resolver_of_fetch() {
 }
 
 #[test]
-fn addresses_that_may_not_be_reached_are_not_told() {
+fn forbidden_addresses_are_not_revealed() {
     assert_eq!(call(with_resolver(), "guarded", vec![]).unwrap(), json!([]));
 }
 

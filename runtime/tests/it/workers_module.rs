@@ -64,7 +64,7 @@ fn an_event_waits_for_what_it_was_told() {
 }
 
 #[test]
-fn what_is_not_available_says_so_when_it_is_created() {
+fn unavailable_interfaces_throw_on_creation() {
     let base = script(
         "import { DurableObject, RpcTarget, WorkerEntrypoint, WorkflowEntrypoint, waitUntil } from 'cloudflare:workers';
          let early;

@@ -28,7 +28,7 @@ async fn requests_that_do_not_end_keep_no_probe_waiting() {
 }
 
 #[tokio::test]
-async fn only_who_names_the_listener_and_is_no_other_sites_page_is_answered() {
+async fn only_requests_with_the_listener_s_name_and_of_no_other_site_are_answered() {
     let running = with_admin();
     let admin = running.admin_addr().unwrap();
     for path in ["/healthz", "/readyz", "/metrics", "/stats", "/other"] {

@@ -169,7 +169,7 @@ async fn a_body_that_looks_like_a_refusal_is_sent_as_it_is() {
 }
 
 #[tokio::test]
-async fn what_follows_a_request_and_is_none_is_refused_after_its_answer_with_the_reason() {
+async fn garbage_after_a_request_is_refused_after_its_answer() {
     let (running, _) = start(config());
     let response = raw(
         address(&running),
@@ -304,7 +304,7 @@ async fn a_client_is_its_peer_unless_a_trusted_proxy_says_otherwise() {
 
 /// Browsers and balancers keep connections at hand that they have not used.
 #[tokio::test]
-async fn nobody_who_has_asked_for_nothing_holds_up_the_end() {
+async fn idle_connections_do_not_delay_the_end() {
     let (running, _) = start(config());
     let address = address(&running);
     let mut clients = Vec::new();

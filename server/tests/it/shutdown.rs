@@ -90,7 +90,7 @@ async fn ask_once(address: std::net::SocketAddr) -> Option<std::io::Result<Strin
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_gets_a_connection_while_the_listener_closes_is_answered() {
+async fn connections_accepted_while_the_listener_closes_are_answered() {
     for _ in 0..5 {
         let (running, _) = start(config());
         let address = address(&running);
@@ -141,7 +141,7 @@ async fn a_request_in_progress_is_finished_while_readiness_is_off() {
 }
 
 #[tokio::test]
-async fn what_is_not_finished_at_the_deadline_is_cut_and_counted() {
+async fn unfinished_requests_are_cut_and_counted_at_the_deadline() {
     let (running, worker) = start(config());
     let client = tokio::spawn(get(address(&running), "/hang", ""));
     until("the event starts", || worker.0.started.load(Ordering::SeqCst) == 1).await;

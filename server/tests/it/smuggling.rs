@@ -136,7 +136,7 @@ async fn with_a_length_as_well_as_chunks_the_chunks_count_and_nothing_behind_the
 }
 
 #[tokio::test]
-async fn what_is_in_a_body_is_not_a_request_whoever_does_not_read_it() {
+async fn bytes_of_an_unread_body_are_not_a_request() {
     let mut config = config();
     config.limits.body_bytes_max = 1000;
     config.routes = Routes::default()

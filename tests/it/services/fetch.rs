@@ -83,7 +83,7 @@ fn a_request_that_a_handler_was_given_is_passed_on_and_redirects_are_the_clients
 }
 
 #[test]
-fn what_cannot_be_fetched_is_a_type_error() {
+fn unfetchable_urls_are_type_errors() {
     let got = between(
         REFLECTS,
         "const errors = [];

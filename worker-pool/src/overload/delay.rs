@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_that_drains_within_an_interval_is_none_of_its_business() {
+    fn a_burst_that_drains_within_an_interval_is_ignored() {
         let (start, mut delay) = (Instant::now(), Delay::new(TARGET, INTERVAL));
         (0..40).for_each(|n| delay.left(ms(400 - n * 10), start + ms(n * 10)));
         assert_eq!((delay.admits_below(), delay.serves_below()), (None, None));

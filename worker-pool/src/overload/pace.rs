@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_in_which_nobody_waited_does_not_count() {
+    fn time_without_a_waiting_reader_does_not_count() {
         let start = Instant::now();
         let mut pace = Pace::default();
         pace.left(1, start);

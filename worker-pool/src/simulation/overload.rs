@@ -55,7 +55,7 @@ fn scripts_that_want_everything_get_threads_by_their_weight() {
 }
 
 #[test]
-fn what_matters_most_is_served_and_what_matters_least_is_shed_first() {
+fn high_priority_is_served_and_low_priority_shed_first() {
     let load = |a_second, priority| Load {
         priority,
         ..Load::new("s", a_second, 5 * MS)

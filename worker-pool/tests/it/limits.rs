@@ -34,7 +34,7 @@ fn a_wall_timeout_wakes_a_worker_that_only_waits() {
 }
 
 #[test]
-fn what_goes_on_after_its_answer_has_a_time_of_its_own() {
+fn work_after_an_answer_has_its_own_time_limit() {
     let pool = pool(1);
     let (wall, after_answer) = (Some(Duration::from_millis(20)), Some(LONG));
     let options = |wall_timeout, wait_until_timeout| {
@@ -80,7 +80,7 @@ fn the_earlier_of_the_callers_deadline_and_the_scripts_limit_holds() {
 }
 
 #[test]
-fn what_waits_too_long_is_shed_and_what_its_caller_no_longer_waits_for_has_exceeded_its_wall() {
+fn events_that_wait_too_long_are_shed_and_those_past_their_deadline_exceed_their_wall() {
     let pool = builder(1)
         .queue_wait_max(Duration::from_millis(40))
         .build()

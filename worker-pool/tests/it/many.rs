@@ -151,7 +151,7 @@ fn a_nested_event_waits_for_no_thread_that_its_own_caller_may_hold() {
 }
 
 #[test]
-fn where_the_system_refuses_threads_scripts_share_those_there_are() {
+fn if_the_system_refuses_threads_scripts_share_the_existing_ones() {
     let engine = FakeEngine::new().threads_max(3);
     let pool = isopod_pool::Pool::builder(engine)
         .workers_max(MANY)

@@ -132,7 +132,7 @@ fn dropping_the_future_cancels_the_task_and_detaching_it_does_not() {
 }
 
 #[test]
-fn what_a_task_spawned_and_left_behind_dies_with_its_local_set() {
+fn tasks_left_behind_end_with_their_local_set() {
     let pool = pool(1);
     let alive = Arc::new(AtomicUsize::new(0));
     let guard = Alive::new(&alive);

@@ -139,7 +139,7 @@ fn a_nested_event_waits_only_for_what_does_not_wait_for_it() {
 }
 
 #[test]
-fn what_accepted_events_wait_for_is_accepted_during_a_drain() {
+fn events_that_accepted_ones_wait_for_are_accepted_during_a_drain() {
     let pool = pool(1);
     for name in ["a", "b"] {
         deploy(&pool, name, FakeScript::new(), &Options::default());

@@ -22,7 +22,7 @@ fn queued(pool: &Pool, name: &str) -> usize {
 }
 
 #[test]
-fn what_matters_more_goes_first_and_takes_the_place_of_what_matters_least() {
+fn high_priority_goes_first_and_replaces_the_lowest() {
     let pool = builder(1).build().expect("threads");
     let options = one_at_a_time().queue_len_max(3);
     deploy(&pool, "s", FakeScript::new(), &options);

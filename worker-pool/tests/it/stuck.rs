@@ -69,7 +69,7 @@ fn a_thread_that_passes_a_deadline_and_does_not_come_back_is_replaced_and_ends_w
 }
 
 #[test]
-fn whom_the_engine_told_to_stop_is_blamed_its_neighbours_may_try_again_and_what_was_not_begun_goes_elsewhere() {
+fn the_stopped_event_is_blamed_others_may_be_retried_and_unbegun_ones_move() {
     let pool = pool(1);
     deploy(&pool, "s", FakeScript::new(), &Options::default());
     let neighbour = send(&pool, "s", Does::Never);

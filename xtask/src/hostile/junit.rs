@@ -64,7 +64,7 @@ mod tests {
     </testsuite></testsuites>"#;
 
     #[test]
-    fn passes_failures_and_what_did_not_run_are_told_apart() {
+    fn passes_failures_and_skipped_tests_are_distinguished() {
         let results = Results::parse(REPORT);
         let of = |package: &str, name: &str| {
             results.of(&Test {

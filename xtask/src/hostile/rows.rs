@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_promise_without_a_test_and_a_test_without_a_result_are_told() {
+    fn a_promise_without_a_test_and_a_test_without_a_result_are_reported() {
         let rows = Rows::of(REGISTRY, &files("")).expect("rows");
         assert_eq!(rows.failed(&Results::default()), ["no test covers row 8"]);
         let rows = Rows::of(REGISTRY, &files("// row 8\n#[test]\nfn a() {}\n")).expect("rows");

@@ -26,7 +26,7 @@ fn names(page: &KvPage) -> Vec<&str> {
 }
 
 #[test]
-fn an_entry_is_what_was_put_last() {
+fn the_last_put_of_an_entry_counts() {
     let (_folder, store) = store();
     assert_eq!(get(&store, "a"), None);
     let first = KvEntry::new("one").metadata("{}".to_owned()).expiration(now() + 1000);
@@ -89,7 +89,7 @@ fn keys_are_listed_by_their_bytes_in_pages() {
 }
 
 #[test]
-fn what_has_expired_is_gone_for_readers_and_then_from_the_disk() {
+fn expired_entries_are_invisible_and_later_removed() {
     let (_folder, store) = store();
     let store = SqliteKv::of(Options {
         sweep_every: Duration::from_millis(10),

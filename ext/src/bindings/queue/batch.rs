@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nothing_is_said_about_is_acknowledged_unless_the_handler_failed() {
+    fn undecided_messages_are_acknowledged_unless_the_handler_failed() {
         assert_eq!(decided(json!({})).about(0), Decision::Ack);
         assert_eq!(decided(json!({ "error": "no" })).about(0), Decision::Retry(None));
     }

@@ -178,7 +178,7 @@ fn a_purge_removes_also_what_is_taken() {
 }
 
 #[test]
-fn who_waits_is_told_of_messages_and_of_those_that_come_again() {
+fn consumers_are_notified_of_new_and_retried_messages() {
     let (_folder, queue) = queue();
     send(&queue, &["a"]);
     let seen = block_on(queue.changed(0)).unwrap();

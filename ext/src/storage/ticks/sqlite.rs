@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_was_recorded_by_a_wrong_clock_does_not_stop_what_comes() {
+    fn a_time_recorded_by_a_wrong_clock_does_not_block_later_ticks() {
         let folder = tempfile::tempdir().expect("a folder");
         let ticks = SqliteTicks::new(folder.path().join("cron.sqlite"));
         let take = |time| take(&ticks, "w", "*", time);

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_compressed_comes_back_however_it_is_cut_up() {
+    fn compression_round_trips_for_any_chunks() {
         let text = text();
         for format in FORMATS {
             for (chunk, room) in [(1 << 20, 64 << 10), (1000, 777), (3, 64 << 10)] {

@@ -64,7 +64,7 @@ fn a_task_reports_progress_and_results_and_ends_once() {
 }
 
 #[test]
-fn what_cannot_be_decoded_what_fails_what_panics_and_what_is_not_there_are_answered() {
+fn undecodable_failing_panicking_and_missing_tasks_are_answered() {
     let host = start(child("work").channel(channel()));
     assert_eq!(host.run("add", json!([40, 2])), Ok(json!(42)));
     let failed = |task, payload| host.run(task, payload).unwrap_err();

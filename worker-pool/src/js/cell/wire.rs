@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_an_error() {
+    fn invalid_messages_are_errors() {
         let too_long = [0xff; 8];
         assert!(take::<Report>(&mut BytesMut::from(&too_long[..])).is_err());
         let longer_than_it_says = [2, 0, 0, 0, 2, 2];

@@ -50,7 +50,7 @@ fn a_crowded_worker_returns_events_until_it_holds_half_as_many() {
 }
 
 #[test]
-fn whoever_waits_for_room_in_a_session_that_goes_is_woken() {
+fn waiting_for_room_ends_with_its_session() {
     let pool = pool(1);
     let script = deploy(
         &pool,

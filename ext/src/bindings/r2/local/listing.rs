@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_comes_after_a_group_is_the_next_text() {
+    fn a_list_continues_after_a_group_at_the_next_text() {
         for (prefix, expected) in [
             ("a/", Some("a0")),
             ("a\u{10ffff}", Some("b")),

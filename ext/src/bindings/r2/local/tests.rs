@@ -62,7 +62,7 @@ fn settled(bucket: &LocalR2, is_so: impl Fn() -> bool) {
 }
 
 #[test]
-fn an_object_is_what_was_put_last() {
+fn the_last_put_of_an_object_counts() {
     let (_folder, bucket) = bucket();
     assert_eq!(block_on(bucket.head("a".to_owned())), Ok(None));
     assert_eq!(read(&bucket, R2Get::new("a")), Ok(None));
@@ -258,7 +258,7 @@ fn uploads_are_made_of_their_parts() {
 }
 
 #[test]
-fn what_a_crash_has_left_is_cleaned_up() {
+fn files_left_by_a_crash_are_cleaned_up() {
     let (_folder, bucket) = bucket();
     let stored = put(&bucket, "a", "stored").unwrap().unwrap();
     let used = files(&bucket, "blobs").remove(0);
